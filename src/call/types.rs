@@ -1,0 +1,270 @@
+//! The words of a call: what is asked of it and what came of it.
+
+use crate::audio::Onset;
+use std::time::{Duration, Instant};
+
+/// What a turn waits for before its delay runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Anchor {
+    /// Both ends connected and the agent's audio subscribed.
+    CallStart,
+    /// The agent's greeting has ended (as the call's greeting policy says).
+    Greeting,
+    /// The agent began to speak (a barge-in starts from here).
+    AgentSpeechStart,
+    /// The agent's last audible sample, followed by 700 ms of silence.
+    AgentSpeechEnd,
+    /// The previous turn's reply has ended or timed out.
+    PreviousTurn,
+}
+
+/// What the caller expects of the agent after an utterance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Expect {
+    /// A reply.
+    Respond,
+    /// That the agent, speaking now, stops.
+    Stop,
+    /// That the agent carries on as if nothing had been said.
+    Ignore,
+}
+
+/// How the caller deals with an agent that speaks first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum GreetingPolicy {
+    /// Wait for it and measure it.
+    Expect,
+    /// Wait until the agent is silent; at most 5 s for one that says nothing.
+    Ignore,
+    /// Do not wait.
+    None,
+}
+
+/// One turn as the call's state machine needs it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TurnScript {
+    /// What to wait for.
+    pub anchor: Anchor,
+    /// Pause after the anchor.
+    pub delay: Duration,
+    /// What should follow.
+    pub expect: Expect,
+    /// How long the reply may take, from the end of speech.
+    pub timeout: Duration,
+    /// Length of the utterance in 20 ms frames, trailing flush frames included.
+    pub frames: usize,
+    /// First speech sample, from the start of the utterance.
+    pub speech_start: Duration,
+    /// End of speech, from the start of the utterance.
+    pub speech_end: Duration,
+}
+
+/// A call as its state machine needs it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CallScript {
+    /// Greeting policy.
+    pub greeting: GreetingPolicy,
+    /// How long to wait for the agent's audio track.
+    pub agent_timeout: Duration,
+    /// The turns, in order; at least one.
+    pub turns: Vec<TurnScript>,
+}
+
+/// How a turn ended. Exactly one for every planned turn.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// The agent did what the turn expects. For [`Expect::Respond`], with these figures.
+    Replied,
+    /// Nothing audible (or no stop) before the timeout.
+    Missed,
+    /// The agent became audible before the end of speech.
+    Early,
+    /// The call failed before the turn could end.
+    Failed,
+}
+
+/// Doubts about a turn's figures; they never change its outcome.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Flag {
+    /// The last speech packet left more than 2 ms after it was due.
+    LateSend,
+    /// The onset is less than 20 dB above the noise floor.
+    LowConfidence,
+    /// Lost audio touches the onset.
+    TouchedByLoss,
+    /// The previous turn was missed: this reply may be its late answer.
+    AfterMissed,
+    /// The reply had not ended when the caller stopped listening.
+    ReplyUnfinished,
+    /// The anchor never came; the turn started at its bound.
+    AnchorTimeout,
+    /// Arrival came from user space, not from the kernel.
+    UserSpaceStamp,
+}
+
+/// Everything measured in one turn.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TurnResult {
+    /// Index in the call, from 0.
+    pub turn: usize,
+    /// What was expected.
+    pub expect: Expect,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// When the utterance was to start, by anchor + delay; `None` when the call failed before.
+    pub planned: Option<Instant>,
+    /// Media start T0: sample s of the utterance is captured at T0 + s / rate.
+    pub media_start: Option<Instant>,
+    /// Capture time of the last speech sample.
+    pub speech_end: Option<Instant>,
+    /// How much later than due the last speech packet left.
+    pub send_lateness: Option<Duration>,
+    /// The reply's onset (kept for early replies too).
+    pub onset: Option<Onset>,
+    /// End of speech → onset on the wire. `None` unless replied with `Respond`.
+    pub ttfa_wire: Option<Duration>,
+    /// What an adaptive jitter buffer would have held the onset packet back.
+    pub playout_delay: Option<Duration>,
+    /// `ttfa_wire` + `playout_delay`, exactly.
+    pub ttfa: Option<Duration>,
+    /// Caller's speech onset → agent's last audible sample, for [`Expect::Stop`].
+    pub stop: Option<Duration>,
+    /// Early reply: how long before the end of speech the agent became audible.
+    pub early_by: Option<Duration>,
+    /// The reply's last audible sample, where it ended in time.
+    pub reply_end: Option<Instant>,
+    /// Doubts, sorted, each once.
+    pub flags: Vec<Flag>,
+}
+
+/// Everything measured in one call besides its turns.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CallResult {
+    /// Start of the call → signalling joined and media flowing.
+    pub join: Option<Duration>,
+    /// Start of the call → the agent's audio track subscribed.
+    pub agent_join: Option<Duration>,
+    /// Agent's track subscribed → onset of its first words, with [`GreetingPolicy::Expect`].
+    pub greeting: Option<Duration>,
+    /// Why the call failed, if it did.
+    pub failure: Option<Failure>,
+    /// One result for every planned turn, in order.
+    pub turns: Vec<TurnResult>,
+}
+
+/// Why a call failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// The server refused the token.
+    #[error("the server refused the token ({detail})")]
+    TokenRefused {
+        /// What the server said.
+        detail: String,
+    },
+    /// Too many requests or a quota used up.
+    #[error("the server refuses more calls: quota or rate limit ({detail})")]
+    Quota {
+        /// What the server said.
+        detail: String,
+    },
+    /// The address answers, but not as a LiveKit server does.
+    #[error("the address does not answer as a LiveKit server ({detail})")]
+    NotLiveKit {
+        /// What came instead.
+        detail: String,
+    },
+    /// Nothing answers at the address.
+    #[error("cannot reach the server ({detail})")]
+    Unreachable {
+        /// What the system said.
+        detail: String,
+    },
+    /// Signalling did not finish in time.
+    #[error("joining took longer than {waited:?}")]
+    JoinTimeout {
+        /// How long we waited.
+        waited: Duration,
+    },
+    /// ICE or DTLS did not connect.
+    #[error("media did not connect within {waited:?}")]
+    MediaNotConnected {
+        /// How long we waited.
+        waited: Duration,
+    },
+    /// The agent never published audio.
+    #[error("no agent with an audio track joined the room within {waited:?}")]
+    AgentAbsent {
+        /// How long we waited.
+        waited: Duration,
+    },
+    /// The agent left before the call was over.
+    #[error("the agent left the call")]
+    AgentLeft,
+    /// The server or the network ended the connection.
+    #[error("the connection was lost ({detail})")]
+    Dropped {
+        /// What was seen.
+        detail: String,
+    },
+    /// The run was stopped by the user.
+    #[error("the run was stopped before the call ended")]
+    Stopped,
+    /// A bug or a limit of this machine (no more file descriptors, …).
+    #[error("the generator failed ({detail})")]
+    Generator {
+        /// What went wrong.
+        detail: String,
+    },
+}
+
+impl Failure {
+    /// Stable machine name of the cause, as in `failures[].cause`.
+    pub fn cause(&self) -> &'static str {
+        match self {
+            Self::TokenRefused { .. } => "token_refused",
+            Self::Quota { .. } => "quota",
+            Self::NotLiveKit { .. } => "not_livekit",
+            Self::Unreachable { .. } => "unreachable",
+            Self::JoinTimeout { .. } => "join_timeout",
+            Self::MediaNotConnected { .. } => "media_not_connected",
+            Self::AgentAbsent { .. } => "agent_absent",
+            Self::AgentLeft => "agent_left",
+            Self::Dropped { .. } => "dropped",
+            Self::Stopped => "stopped",
+            Self::Generator { .. } => "generator",
+        }
+    }
+
+    /// What to try next; printed on its own `hint:` line.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::TokenRefused { .. } => {
+                "check LIVEKIT_API_KEY and LIVEKIT_API_SECRET against the server's keys, and this machine's clock"
+            }
+            Self::Quota { .. } => {
+                "lower `load.concurrency`, lengthen `load.ramp`, or raise the project's limits"
+            }
+            Self::NotLiveKit { .. } => {
+                "check the URL: LiveKit's signalling port is 7880 on a default server"
+            }
+            Self::Unreachable { .. } => {
+                "is the server running, and is the URL's host and port right?"
+            }
+            Self::JoinTimeout { .. } => {
+                "the port answers too slowly or not at all: check the server's load and the URL"
+            }
+            Self::MediaNotConnected { .. } => {
+                "signalling works but no media: check the server's UDP ports, `rtc.node_ip` and firewalls"
+            }
+            Self::AgentAbsent { .. } => {
+                "is an agent worker running on this server, and does `agent_name` match its name?"
+            }
+            Self::AgentLeft => "look at the agent's log: it closed its session or crashed",
+            Self::Dropped { .. } => "look at the server's log for this room",
+            Self::Stopped => "run it again without stopping it",
+            Self::Generator { .. } => {
+                "check `ulimit -n` and free memory; otherwise this is a bug worth reporting"
+            }
+        }
+    }
+}

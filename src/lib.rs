@@ -1,0 +1,29 @@
+//! loadgen: the load tester that tells the truth about voice agents.
+//!
+//! The map of the crate; `docs/ARCHITECTURE.md` says who may use whom and why.
+//!
+//! ```text
+//! scenario  the file as written → a checked Scenario                     (pure)
+//! plan      Scenario + seed → every call with its instants               (pure)
+//! audio     PCM, levels, onsets, resampling, Opus                        (pure)
+//! call      sans-IO state machines: a call, its turns, their outcomes    (pure)
+//! stats     exact quantiles and what is computed from them               (pure)
+//! record    what a run leaves behind: versioned types, journal
+//! net       the media engine: sockets, timers, ICE/DTLS/SRTP
+//! target    the doors to agents: livekit, the embedded reference agent
+//! run       threads, dispatcher, clock, shutdown, progress
+//! report    record → console, JSON, CSV
+//! cli       arguments → settings; one file a command
+//! ```
+
+pub mod audio;
+pub mod call;
+pub mod cli;
+pub mod net;
+pub mod plan;
+pub mod record;
+pub mod report;
+pub mod run;
+pub mod scenario;
+pub mod stats;
+pub mod target;
