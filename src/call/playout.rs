@@ -181,18 +181,19 @@ impl Reference {
         let (first, last, last_unwrapped) = *self.origin.get_or_insert((arrival, rtp_time, 0));
         // The shorter way round the 32-bit circle.
         let step = i64::from(rtp_time.wrapping_sub(last).cast_signed());
-        let rtp = last_unwrapped + step;
+        let mut rtp = last_unwrapped + step;
+        let mut transit = nanos_between(first, arrival) - samples_to_nanos(rtp);
         self.origin = Some((first, rtp_time, rtp));
-        let transit = nanos_between(first, arrival) - rtp * 1_000_000_000 / i64::from(RATE);
 
         let reordered = rtp < self.newest;
         self.older_run = if reordered { self.older_run + 1 } else { 0 };
-        let far_back = rtp < self.newest.saturating_sub(WINDOW);
-        if far_back || self.older_run >= RESTART_RUN || self.is_past_reach(transit) {
-            self.restart(rtp);
+        if self.older_run >= RESTART_RUN || self.is_out_of_reach(transit) {
+            (rtp, transit) = (0, 0);
+            self.quickest.clear();
+            self.older_run = 0;
+            self.origin = Some((arrival, rtp_time, rtp));
         } else if reordered {
             let delay = self.late_by(transit);
-            let reordered = true;
             return Seen { delay, reordered };
         }
         self.newest = rtp;
@@ -203,15 +204,11 @@ impl Reference {
         }
     }
 
-    /// A delay that no bucket can hold: the sender paused without moving its RTP time.
-    fn is_past_reach(&self, transit: i64) -> bool {
-        bucket(self.late_by(transit)) >= BUCKETS
-    }
-
-    fn restart(&mut self, rtp: i64) {
-        self.quickest.clear();
-        self.newest = rtp;
-        self.older_run = 0;
+    /// A step of the stream's time that no bucket can hold: another stream, or a sender that
+    /// paused without moving its RTP time.
+    fn is_out_of_reach(&self, transit: i64) -> bool {
+        let quickest = self.quickest.front().map_or(transit, |q| q.1);
+        bucket(Duration::from_nanos(transit.abs_diff(quickest))) >= BUCKETS
     }
 
     fn insert(&mut self, rtp: i64, transit: i64) {
@@ -230,6 +227,11 @@ impl Reference {
         let quickest = self.quickest.front().map_or(transit, |q| q.1);
         Duration::from_nanos(u64::try_from(transit - quickest).unwrap_or(0))
     }
+}
+
+/// Exact: a sample of 48 kHz is 62,500 / 3 ns.
+fn samples_to_nanos(samples: i64) -> i64 {
+    samples * 62_500 / 3
 }
 
 fn nanos_between(from: Instant, to: Instant) -> i64 {

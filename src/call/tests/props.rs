@@ -204,7 +204,18 @@ fn check_turn(script: &TurnScript, turn: &TurnResult) {
     assert!(turn.flags.is_sorted_by(|a, b| a < b), "{:?}", turn.flags);
 }
 
+/// Found cases become tables; no files of seeds beside the code.
+fn config() -> ProptestConfig {
+    ProptestConfig {
+        cases: 512,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    }
+}
+
 proptest! {
+    #![proptest_config(config())]
+
     #[test]
     fn every_turn_ends_once_whatever_comes(
         script in call_script(),
