@@ -8,9 +8,11 @@ ours. A dispatch with settings that cannot be used is refused, never half-applie
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
 import os
+import subprocess
 import sys
 
 from livekit.agents import Agent, AgentServer, AgentSession, JobContext, JobProcess, JobRequest
@@ -26,12 +28,21 @@ INSTRUCTIONS = "You are a helpful voice agent. Your answers are scripted."
 MAX_IDLE_PROCESSES = 64
 
 
+def check_voice(voice: str) -> None:
+    """Raises `SettingsError` when espeak-ng does not have the voice; takes some 10 ms."""
+    command = ["espeak-ng", "-q", "-v", voice, ""]
+    done = subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, timeout=10)
+    if done.returncode != 0:
+        raise SettingsError([f"voice: espeak-ng has none named {voice}; see espeak-ng --voices"])
+
+
 def worker_settings() -> tuple[Settings, int]:
     """Settings of this worker and how many processes it keeps warm; exits 2 on bad ones."""
     problems: list[str] = []
     settings = Settings()
     try:
         settings = from_env(os.environ)
+        check_voice(settings.voice)
     except SettingsError as error:
         problems = error.problems
     text = os.environ.get("PIPELINE_IDLE_PROCESSES") or "1"
@@ -60,7 +71,9 @@ def prewarm(process: JobProcess) -> None:
 async def accept(request: JobRequest) -> None:
     """Accepts a dispatch if its metadata can be used."""
     try:
-        with_metadata(SETTINGS, request.job.metadata)
+        settings = with_metadata(SETTINGS, request.job.metadata)
+        if settings.voice != SETTINGS.voice:
+            await asyncio.to_thread(check_voice, settings.voice)
     except SettingsError as error:
         logger.error("refused the dispatch to room %s: %s", request.room.name, error)
         await request.reject()
@@ -99,7 +112,7 @@ async def entrypoint(ctx: JobContext) -> None:
     # One job a process, and no stream of this VAD is open yet.
     vad.update_options(min_silence_duration=settings.vad_silence_ms / 1000)
     stt = make_stt(settings)
-    stt.prewarm()
+    await asyncio.to_thread(stt.prewarm)
     endpointing = settings.endpointing_delay_ms / 1000
     session: AgentSession = AgentSession(
         vad=vad,
