@@ -21,6 +21,9 @@ pub use types::{
     TurnScript,
 };
 
+/// Part of a [`TurnResult`]: who reads results needs no other room for it.
+pub use crate::audio::{Confidence, HeardAt, Onset};
+
 use std::time::{Duration, Instant};
 
 /// No wait is longer than a day, so that no sum of instants overflows.

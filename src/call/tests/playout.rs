@@ -220,3 +220,15 @@ fn holds_are_remembered_by_arrival() {
     assert_eq!(stream.model.recent.len(), REMEMBERED);
     assert_eq!(stream.model.recent.capacity(), REMEMBERED);
 }
+
+#[test]
+fn a_slower_path_is_the_reference_after_two_seconds() {
+    let mut stream = Stream::new(0);
+    stream.steady(500);
+    stream.clock += 100 * MS;
+    // A packet of the old path is in the window for 100 packets yet.
+    for (packets, late) in [(98, 100 * MS), (4, Duration::ZERO)] {
+        let hold = stream.steady(packets);
+        assert_eq!(hold, stream.model.target() - late, "after {packets}");
+    }
+}

@@ -42,13 +42,13 @@ fn step() -> impl Strategy<Value = Step> {
         4 => Just(Step::Subscribed),
         1 => Just(Step::Left),
         1 => Just(Step::Failed),
-        20 => (any::<u32>(), 0..3000_u64, any::<bool>())
+        60 => (any::<u32>(), 0..3000_u64, any::<bool>())
             .prop_map(|(rtp_time, age, kernel)| Step::Packet { rtp_time, age, kernel }),
-        10 => (0..4000_u64).prop_map(|age| Step::Triggered { age }),
-        20 => (0..4000_u64).prop_map(|age| Step::Onset { age }),
-        15 => (0..4000_u64).prop_map(|age| Step::Ended { age }),
-        40 => (0..120_u8).prop_map(Step::Slots),
-        10 => (0..5000_u64).prop_map(Step::Wait),
+        20 => (0..1500_u64).prop_map(|age| Step::Triggered { age }),
+        50 => (0..1500_u64).prop_map(|age| Step::Onset { age }),
+        40 => (0..1500_u64).prop_map(|age| Step::Ended { age }),
+        120 => (0..60_u8).prop_map(Step::Slots),
+        20 => (0..3000_u64).prop_map(Step::Wait),
     ]
 }
 
