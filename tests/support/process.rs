@@ -26,6 +26,8 @@ pub enum Stream {
 pub struct Process {
     name: String,
     child: Child,
+    /// Set once it has been reaped: from then on its number may be somebody else's.
+    status: Option<ExitStatus>,
     started: Instant,
     out: Arc<Mutex<String>>,
     err: Arc<Mutex<String>>,
@@ -74,6 +76,7 @@ impl Process {
         Self {
             name: name.to_owned(),
             child,
+            status: None,
             started,
             out,
             err,
@@ -95,9 +98,12 @@ impl Process {
         text.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Its end, if it has ended.
+    /// Its end, if it has ended; what is left of its group goes with it.
     pub fn try_wait(&mut self) -> Option<ExitStatus> {
-        self.child.try_wait().expect("our own child")
+        if self.status.is_none() && self.is_zombie() {
+            self.kill_group_and_reap();
+        }
+        self.status
     }
 
     /// The first complete line of `stream` that contains `text`; panics, with all output,
@@ -128,19 +134,21 @@ impl Process {
         })
     }
 
-    /// Sends a signal, such as `libc::SIGINT`, to the child (not to its group).
+    /// Sends a signal, such as `libc::SIGINT`, to the child (not to its group); nothing
+    /// happens if it has ended.
     pub fn send_signal(&self, signal: libc::c_int) {
-        // SAFETY: `kill` takes plain numbers; the pid is that of our own child, which has
-        // not been waited for (it is reaped only by methods that take `&mut self`), so it
-        // cannot be somebody else's.
-        let sent = unsafe { libc::kill(self.child.id().cast_signed(), signal) };
-        assert_eq!(
-            sent,
-            0,
-            "{}: kill: {}",
-            self.name,
-            io::Error::last_os_error()
-        );
+        if self.status.is_none() {
+            // SAFETY: `kill` takes plain numbers; our child has not been reaped, so the
+            // number is still its own.
+            let sent = unsafe { libc::kill(self.pid().cast_signed(), signal) };
+            assert_eq!(
+                sent,
+                0,
+                "{}: kill: {}",
+                self.name,
+                io::Error::last_os_error()
+            );
+        }
     }
 
     /// Closes its standard input.
@@ -150,15 +158,14 @@ impl Process {
 
     /// Waits for its end; after `patience` its group is killed.
     pub fn finish(mut self, patience: Duration) -> Finished {
-        let ended = poll(patience, || self.try_wait());
+        let timed_out = poll(patience, || self.try_wait()).is_none();
         let took = self.started.elapsed();
-        self.kill_group();
-        let status = ended.unwrap_or_else(|| self.child.wait().expect("our own child"));
+        let status = self.kill_group_and_reap();
         self.join_readers(Duration::from_secs(5));
         Finished {
             code: status.code(),
             signal: status.signal(),
-            timed_out: ended.is_none(),
+            timed_out,
             took,
             stdout: self.output(Stream::Out),
             stderr: self.output(Stream::Err),
@@ -173,10 +180,34 @@ impl Process {
         )
     }
 
-    fn kill_group(&mut self) {
-        // SAFETY: plain numbers. The group is the one that the child was started to lead; its
-        // number stays taken while the child has not been reaped or a member of it lives.
-        unsafe { libc::kill(-self.child.id().cast_signed(), libc::SIGKILL) };
+    /// Whether it has ended and waits to be reaped; leaves it so.
+    fn is_zombie(&self) -> bool {
+        // SAFETY: `siginfo_t` is plain data for which all zeroes is a valid value.
+        let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+        let options = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+        // SAFETY: `info` lives through the call and is of the type that it fills.
+        let done = unsafe { libc::waitid(libc::P_PID, self.pid(), &raw mut info, options) };
+        assert_eq!(
+            done,
+            0,
+            "{}: waitid: {}",
+            self.name,
+            io::Error::last_os_error()
+        );
+        // SAFETY: after a successful call the field is set, to 0 when nothing has ended.
+        unsafe { info.si_pid() != 0 }
+    }
+
+    /// Kills what lives of its group, then reaps it: in this order, because only an unreaped
+    /// leader keeps the group's number from being given to others.
+    fn kill_group_and_reap(&mut self) -> ExitStatus {
+        if let Some(status) = self.status {
+            return status;
+        }
+        // SAFETY: plain numbers; the child leads this group and has not been reaped.
+        unsafe { libc::kill(-self.pid().cast_signed(), libc::SIGKILL) };
+        let status = self.child.wait().expect("our own child");
+        *self.status.insert(status)
     }
 
     fn join_readers(&mut self, patience: Duration) {
@@ -192,9 +223,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        self.kill_group();
-        // It was sent SIGKILL or is dead already, so this does not block.
-        let _ = self.child.wait();
+        self.kill_group_and_reap();
         if std::thread::panicking() {
             eprintln!("{}", self.transcript());
         }
