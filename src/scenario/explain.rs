@@ -170,11 +170,11 @@ fn wrong_type(error: &ValidationError<'_>, name: &str, kind: &TypeKind) -> (Code
         }
         _ => describe(&holder(error).cloned()).unwrap_or_default(),
     };
-    (
-        Code::WrongType,
-        format!("`{name}` must be {wanted}, not {}", value_name(instance)),
-        hint,
-    )
+    let message = match instance {
+        Value::Null => format!("`{name}` has no value"),
+        _ => format!("`{name}` must be {wanted}, not {}", value_name(instance)),
+    };
+    (Code::WrongType, message, hint)
 }
 
 /// A value that fits none of several forms: an enumeration, or forms of different types.

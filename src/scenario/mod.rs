@@ -21,6 +21,7 @@ mod places;
 mod problem;
 mod schema;
 mod threshold;
+mod tree;
 mod types;
 mod url;
 mod validate;

@@ -4,10 +4,11 @@
 //! are bounded whatever the text says: depth by [`MAX_DEPTH`], nodes with aliases expanded
 //! by [`MAX_NODES`]; nothing here recurses deeper than that.
 
-use super::places::{Origin, Places, Spot, join};
+use super::places::{Origin, Places, join};
 use super::problem::{Code, Place, Problem, quoted};
+use super::tree::{Data, Key, Node, scalar_value, to_json};
 use super::variables::{Environment, Substituted, substitute};
-use saphyr::{Scalar, ScalarStyle, Tag};
+use saphyr::{ScalarStyle, Tag};
 use saphyr_parser::{Event, Marker, Parser, StrInput};
 use serde_json::Value;
 use std::borrow::Cow;
@@ -23,26 +24,6 @@ pub(super) const MAX_NODES: usize = 100_000;
 pub(super) struct Document {
     pub(super) value: Value,
     pub(super) places: Places,
-}
-
-struct Node {
-    at: Place,
-    /// Values below and including this one, aliases expanded.
-    size: usize,
-    /// Levels below and including this one.
-    depth: usize,
-    data: Data,
-}
-
-enum Data {
-    Scalar { value: Value, origin: Origin },
-    List(Vec<Rc<Node>>),
-    Map(Vec<(Key, Rc<Node>)>),
-}
-
-struct Key {
-    name: String,
-    at: Place,
 }
 
 /// A collection whose end has not come yet.
@@ -373,67 +354,10 @@ impl<'a> Builder<'a> {
     }
 }
 
-/// A scalar by YAML's core schema, with all of `u64` (saphyr's integers end at `i64`).
-pub(super) fn scalar_value(
-    text: Cow<'_, str>,
-    style: ScalarStyle,
-    tag: Option<&Cow<'_, Tag>>,
-) -> Option<Value> {
-    if style == ScalarStyle::Plain
-        && tag.is_none()
-        && let Ok(number) = text.parse::<u64>()
-    {
-        return Some(number.into());
-    }
-    let tag = tag.map(|tag| Cow::Owned(tag.as_ref().clone()));
-    Some(
-        match Scalar::parse_from_cow_and_metadata(text.clone(), style, tag.as_ref())? {
-            Scalar::Null => Value::Null,
-            Scalar::Boolean(value) => value.into(),
-            Scalar::Integer(value) => value.into(),
-            // Infinity and NaN are no JSON numbers; as text they fail where a number must be.
-            Scalar::FloatingPoint(value) => serde_json::Number::from_f64(value.into_inner())
-                .map_or_else(|| Value::String(text.into_owned()), Value::Number),
-            Scalar::String(value) => Value::String(value.into_owned()),
-        },
-    )
-}
-
 fn place(marker: &Marker) -> Place {
     Place {
         line: marker.line().max(1),
         column: marker.col() + 1,
-    }
-}
-
-fn to_json(node: &Node, pointer: &str, key: Option<Place>, places: &mut Places) -> Value {
-    let origin = match &node.data {
-        Data::Scalar { origin, .. } => origin.clone(),
-        _ => Origin::Written,
-    };
-    places.insert(
-        pointer,
-        Spot {
-            key,
-            value: node.at,
-            origin,
-        },
-    );
-    match &node.data {
-        Data::Scalar { value, .. } => value.clone(),
-        Data::List(items) => {
-            let value = |(i, item): (usize, &Rc<Node>)| {
-                to_json(item, &join(pointer, &i.to_string()), None, places)
-            };
-            items.iter().enumerate().map(value).collect()
-        }
-        Data::Map(pairs) => {
-            let pair = |(key, item): &(Key, Rc<Node>)| {
-                let value = to_json(item, &join(pointer, &key.name), Some(key.at), places);
-                (key.name.clone(), value)
-            };
-            Value::Object(pairs.iter().map(pair).collect())
-        }
     }
 }
 
