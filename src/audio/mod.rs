@@ -3,9 +3,23 @@
 //!
 //! One rate inside: [`RATE`] mono `i16`, in frames of [`FRAME`] samples.
 
+pub mod decode;
+mod error;
 mod heard;
+mod level;
+pub mod opus;
+mod resample;
+#[cfg(test)]
+mod test_signals;
+mod tone;
+mod utterance;
 
+pub use decode::decode;
+pub use error::AudioError;
 pub use heard::{Confidence, Heard, HeardAt, Onset, SPURT_GAP};
+pub use level::{SpeechSpan, speech_span};
+pub use tone::{TONE_DBFS, TONE_HZ, tone};
+pub use utterance::{Annotation, Utterance};
 
 use std::time::Duration;
 
@@ -17,3 +31,20 @@ pub const FRAME: usize = 960;
 pub const FRAME_TIME: Duration = Duration::from_millis(20);
 /// The Opus encoder's look-ahead at 48 kHz, in samples: decoded audio lags its input by this much.
 pub const OPUS_LOOKAHEAD: usize = 312;
+
+/// Mono samples at [`RATE`].
+pub type Pcm = Vec<i16>;
+
+/// Duration of a number of samples at [`RATE`], to the nanosecond below.
+pub fn time_of(samples: u64) -> Duration {
+    let rate = u64::from(RATE);
+    let nanos = (samples % rate) * 1_000_000_000 / rate;
+    Duration::new(samples / rate, nanos as u32)
+}
+
+/// Samples at [`RATE`] in a duration, to the nearest: the inverse of [`time_of`].
+pub fn samples_in(time: Duration) -> u64 {
+    let rate = u64::from(RATE);
+    let part = u64::from(time.subsec_nanos()) * rate;
+    time.as_secs().saturating_mul(rate).saturating_add((part + 500_000_000) / 1_000_000_000)
+}

@@ -1,10 +1,38 @@
 //! Sans-IO state machines of a call: when to speak, what was heard, what came of it.
 //!
-//! Pure: no clock, no socket; instants come in as arguments.
+//! Pure: no clock, no socket; instants come in as arguments. A [`Call`] eats [`Input`]s,
+//! says what goes into each send slot, and tells when it wants to be woken. Between them:
+//! `spurts` knows what the agent is saying, `anchor` when a turn may begin, `turn` what
+//! came of it, `playout` what a jitter buffer would have added.
 
+mod anchor;
+mod io;
+mod machine;
+mod playout;
+mod spurts;
+mod turn;
 mod types;
 
+pub use io::{CallEvent, Input, PacketArrival, Phase, Say};
+pub use machine::Call;
+pub use playout::{Held, MODEL, PlayoutModel};
 pub use types::{
     Anchor, CallResult, CallScript, Expect, Failure, Flag, GreetingPolicy, Outcome, TurnResult,
     TurnScript,
 };
+
+/// Part of a [`TurnResult`]: who reads results needs no other room for it.
+pub use crate::audio::{Confidence, HeardAt, Onset};
+
+use std::time::{Duration, Instant};
+
+/// No wait is longer than a day, so that no sum of instants overflows.
+const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);
+
+/// `instant` + `wait`, at most a day later.
+fn later(instant: Instant, wait: Duration) -> Instant {
+    instant + wait.min(LONGEST_WAIT)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,25 @@
-//! (header)
+//! The media engine: sockets, timers, kernel timestamps, ICE/DTLS/SRTP (str0m).
+//!
+//! In: endpoints (something that listens and speaks) and their session descriptions.
+//! Out: packets on time, arrivals with their stamps.
+//! Holds: a peer lives on one thread; nothing here knows LiveKit, turns or files.
+
+mod clock;
+mod endpoint;
+mod engine;
+mod error;
+mod health;
+mod peer;
+mod poller;
+mod sdp;
+mod socket;
+mod transport;
+
+pub use clock::{Stamp, Stamper, monotonic_ns};
+pub use endpoint::{AudioPacket, Endpoint, Outgoing};
+pub use engine::{Engine, PeerEvents, PeerHandle};
+pub use error::NetError;
+pub use health::{Health, HealthSnapshot};
+pub use peer::{Peer, PeerEvent};
+pub use sdp::tracks_by_mid;
+pub use transport::{Shape, Transport};

@@ -1,1 +1,44 @@
-//! (header)
+//! What a run leaves behind: versioned records, the journal, the run folder.
+//!
+//! In: what calls and turns came to ([`crate::call`]) and where the run stands. Out: records,
+//! the [`Summary`] built from them alone, and files of them. Holds: every time in a record is a
+//! whole number of microseconds ([`Ms`]), so that formats made from it agree to the last digit;
+//! a file is either whole or, for the journal, whole up to a torn last line.
+//! The formats are documented in `docs/formats.md`.
+
+mod build;
+mod calls;
+mod error;
+mod folder;
+mod journal;
+mod ms;
+mod samples;
+mod summary;
+mod turns;
+mod verdict;
+
+pub use calls::{CallContext, CallFailure, CallRecord};
+pub use error::RecordError;
+pub use folder::RunFolder;
+pub use journal::{Journal, JournalRead};
+pub use ms::Ms;
+pub use samples::{METRICS, Samples};
+pub use summary::{
+    AllTurns, CallCounts, FailureGroup, Generator, Intervals, Latency, Metrics, Quantiles,
+    RunFacts, RunInfo, Span, Summary, TickLateness,
+};
+pub use turns::{Trust, TurnContext, TurnCounts, TurnExpect, TurnFlag, TurnOutcome, TurnRecord};
+pub use verdict::{Ending, GateResult, GateVerdict, Status, Threshold, Verdict};
+
+/// Version of a journal line and a row of `turns.csv`. Fields may be added within a version;
+/// it rises when one is renamed, removed or changes its meaning.
+pub const TURN_VERSION: u32 = 1;
+/// Version of a [`CallRecord`], by the same rule.
+pub const CALL_VERSION: u32 = 1;
+/// Version of `summary.json`, by the same rule.
+pub const SUMMARY_VERSION: u32 = 1;
+
+#[cfg(test)]
+pub(crate) mod fixtures;
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,187 @@
-//! (header)
+//! Carries out a plan: threads, dispatcher, clock, shutdown, the generator's own health.
+//!
+//! In: a scenario, its plan, a door, a journal. Out: records, and events on the way.
+//! Holds: a run ends within seconds of being told to stop, with a result for every turn
+//! of every call that began; it knows no report.
+
+mod caller;
+mod collect;
+mod dispatch;
+mod door;
+mod error;
+mod event;
+mod generator;
+mod ledger;
+mod one;
+mod sounds;
+
+pub use door::Door;
+pub use error::RunError;
+pub use event::RunEvent;
+pub use sounds::load_utterance;
+
+use crate::net::{Engine, HealthSnapshot};
+use crate::plan::Plan;
+use crate::record::{CallRecord, Generator, Journal, Ms, RecordError, TickLateness, TurnRecord};
+use crate::scenario::Scenario;
+use collect::Collector;
+use door::OpenDoor;
+use generator::Meter;
+use one::Shared;
+use sounds::Sounds;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+/// Reports that may wait for the collector.
+const REPORTS: usize = 4_096;
+/// Calls that one media thread carries before another is started.
+const CALLS_PER_THREAD: usize = 400;
+/// Tick lateness (99th percentile) beyond which a run's figures are not to be trusted.
+const MAX_LATENESS: Duration = Duration::from_millis(5);
+
+/// How to carry out a run.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where calls go.
+    pub door: Door,
+    /// Letters and digits, at least eight: part of every room's name.
+    pub run_id: String,
+    /// Cancelled to stop the run.
+    pub stop: CancellationToken,
+}
+
+/// What a run came to.
+#[derive(Debug)]
+pub struct Finished {
+    /// Every turn that ended.
+    pub turns: Vec<TurnRecord>,
+    /// Every call that began, and those that were to begin and did not.
+    pub calls: Vec<CallRecord>,
+    /// From the first planned instant to the last call's end.
+    pub duration: Duration,
+    /// The user stopped it.
+    pub stopped: bool,
+    /// Why the figures cannot be trusted.
+    pub invalid: Vec<String>,
+    /// The generator's own health.
+    pub generator: Generator,
+    /// Why the journal is incomplete, if it is.
+    pub journal_error: Option<RecordError>,
+}
+
+/// Carries out a plan.
+///
+/// # Errors
+/// [`RunError`] when no call of the plan could be made; a failed call is no error.
+pub async fn run(
+    scenario: &Scenario,
+    plan: &Plan,
+    settings: &Settings,
+    journal: &mut Journal,
+    tell: &mut (dyn FnMut(RunEvent) + Send),
+) -> Result<Finished, RunError> {
+    let sounds = Sounds::load(&scenario.utterances)?;
+    let peak = plan.peak_concurrency() as usize;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let engine = Engine::start(peak.div_ceil(CALLS_PER_THREAD).min(cores))?;
+    let mut notice = |text: String| tell(RunEvent::Notice(text));
+    let door = OpenDoor::open(&settings.door, &settings.run_id, &mut notice).await?;
+    let (reports, inbox) = mpsc::channel(REPORTS);
+    let shared = Arc::new(Shared {
+        engine,
+        scenario: scenario.clone(),
+        sounds,
+        door,
+        reports,
+        stop: settings.stop.clone(),
+    });
+    let result = carry_out(&shared, plan, inbox, journal, tell).await;
+    shared.door.close(&mut |text| tell(RunEvent::Notice(text))).await;
+    result
+}
+
+async fn carry_out(
+    shared: &Arc<Shared>,
+    plan: &Plan,
+    mut inbox: mpsc::Receiver<collect::Report>,
+    journal: &mut Journal,
+    tell: &mut (dyn FnMut(RunEvent) + Send),
+) -> Result<Finished, RunError> {
+    if let (OpenDoor::Livekit(door), Some(first)) = (&shared.door, plan.call(0)) {
+        tell(RunEvent::CanaryStarted);
+        one::canary(shared, &first).await.map_err(RunError::Canary)?;
+        door.clear_crashed(&mut |text| tell(RunEvent::Notice(text))).await;
+        tell(RunEvent::CanaryPassed);
+    }
+    let meter = Meter::start();
+    let run_start = Instant::now();
+    let mut collector = Collector::new(&shared.scenario, run_start, journal);
+    let mut dispatch = tokio::spawn(dispatch::dispatch(shared.clone(), plan.clone(), run_start));
+    let mut rss = generator::resident_bytes();
+    let mut second = tokio::time::interval(Duration::from_secs(1));
+    let mut stopping = false;
+    let never_started = loop {
+        tokio::select! {
+            Some(report) = inbox.recv() => collector.take(report, tell),
+            done = &mut dispatch => break done.unwrap_or_default(),
+            _ = second.tick() => {
+                collector.sync();
+                rss = rss.max(generator::resident_bytes());
+            }
+            () = shared.stop.cancelled(), if !stopping => {
+                stopping = true;
+                tell(RunEvent::Stopping);
+            }
+        }
+    };
+    while let Ok(report) = inbox.try_recv() {
+        collector.take(report, tell);
+    }
+    collector.calls.extend(never_started.iter().map(|c| dispatch::dropped(shared, c, run_start)));
+    let health = shared.engine.health();
+    let generator = generator_of(&health, &meter, rss.max(generator::resident_bytes()));
+    Ok(Finished {
+        duration: meter.elapsed(),
+        stopped: shared.stop.is_cancelled(),
+        invalid: doubts(&health),
+        generator,
+        journal_error: collector.journal_error.take(),
+        turns: std::mem::take(&mut collector.turns),
+        calls: std::mem::take(&mut collector.calls),
+    })
+}
+
+fn generator_of(health: &HealthSnapshot, meter: &Meter, rss_bytes: u64) -> Generator {
+    let seconds = meter.elapsed().as_secs_f64().max(1e-3);
+    let late = health.tick_lateness;
+    Generator {
+        tick_lateness_ms: TickLateness {
+            p50: Ms::from(late.p50),
+            p99: Ms::from(late.p99),
+            max: Ms::from(late.max),
+        },
+        cpu_cores: meter.cores(),
+        rss_bytes,
+        packets_out_per_s: health.packets_out as f64 / seconds,
+        packets_in_per_s: health.packets_in as f64 / seconds,
+    }
+}
+
+/// Why a run's figures cannot be trusted, if they cannot.
+fn doubts(health: &HealthSnapshot) -> Vec<String> {
+    let mut doubts = Vec::new();
+    let late = health.tick_lateness.p99;
+    if late > MAX_LATENESS {
+        doubts.push(format!(
+            "the generator was too slow: 1 in 100 packets left {:.1} ms late or later, over the bound of {} ms",
+            late.as_secs_f64() * 1e3,
+            MAX_LATENESS.as_millis(),
+        ));
+    }
+    if health.send_errors > 0 {
+        doubts.push(format!("the system refused {} packets of ours", health.send_errors));
+    }
+    doubts
+}

@@ -1,1 +1,14 @@
-//! (header)
+//! Statistics of latencies. Pure: samples in, figures out; uses nothing else of the crate.
+//!
+//! Holds: a reply that never came is a sample like any other, larger than every finite one
+//! ([`Sample::Infinite`]), so that leaving it out is a decision somebody has to write down.
+
+mod distribution;
+mod gate;
+mod interval;
+mod live;
+
+pub use distribution::{Distribution, Sample};
+pub use gate::{Aggregate, Comparison, Gate, Judgement, Population, Rate, Undecided, Verdict};
+pub use interval::{Interval, StatsError, samples_needed};
+pub use live::Live;

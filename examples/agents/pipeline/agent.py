@@ -1,0 +1,134 @@
+"""A stock livekit-agents worker that needs no cloud.
+
+In: LIVEKIT_URL, LIVEKIT_API_KEY, LIVEKIT_API_SECRET, the settings of `settings.py`.
+Out: an agent in every room it is dispatched to, and one log line for each turn.
+Holds: the session is livekit-agents' own; only recogniser, language model and voice are
+ours. A dispatch with settings that cannot be used is refused, never half-applied.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import os
+import subprocess
+import sys
+
+from livekit.agents import Agent, AgentServer, AgentSession, JobContext, JobProcess, JobRequest
+from livekit.agents.voice.turn import TurnHandlingOptions
+from livekit.plugins import silero
+from settings import Settings, SettingsError, from_env, with_metadata
+from speech import EspeakTTS, ScriptedLLM, make_stt
+from turnlog import TurnLog
+
+logger = logging.getLogger("pipeline")
+
+INSTRUCTIONS = "You are a helpful voice agent. Your answers are scripted."
+MAX_IDLE_PROCESSES = 64
+
+
+def check_voice(voice: str) -> None:
+    """Raises `SettingsError` when espeak-ng does not have the voice; takes some 10 ms."""
+    command = ["espeak-ng", "-q", "-v", voice, ""]
+    done = subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, timeout=10)
+    if done.returncode != 0:
+        raise SettingsError([f"voice: espeak-ng has none named {voice}; see espeak-ng --voices"])
+
+
+def worker_settings() -> tuple[Settings, int]:
+    """Settings of this worker and how many processes it keeps warm; exits 2 on bad ones."""
+    problems: list[str] = []
+    settings = Settings()
+    try:
+        settings = from_env(os.environ)
+        check_voice(settings.voice)
+    except SettingsError as error:
+        problems = error.problems
+    text = os.environ.get("PIPELINE_IDLE_PROCESSES") or "1"
+    idle = int(text) if text.isascii() and text.isdigit() else -1
+    if not 0 <= idle <= MAX_IDLE_PROCESSES:
+        problems.append(
+            f"PIPELINE_IDLE_PROCESSES: must be a whole number from 0 to {MAX_IDLE_PROCESSES}, "
+            f"not {text!r:.60}"
+        )
+    if problems:
+        for problem in problems:
+            print(f"error: {problem}", file=sys.stderr)
+        print("hint: README.md in this directory lists the settings", file=sys.stderr)
+        sys.exit(2)
+    return settings, idle
+
+
+SETTINGS, IDLE_PROCESSES = worker_settings()
+
+
+def prewarm(process: JobProcess) -> None:
+    """Loads the VAD model (it comes with the plugin) before a call needs it."""
+    process.userdata["vad"] = silero.VAD.load()
+
+
+async def accept(request: JobRequest) -> None:
+    """Accepts a dispatch if its metadata can be used."""
+    try:
+        settings = with_metadata(SETTINGS, request.job.metadata)
+        if settings.voice != SETTINGS.voice:
+            await asyncio.to_thread(check_voice, settings.voice)
+    except SettingsError as error:
+        logger.error("refused the dispatch to room %s: %s", request.room.name, error)
+        await request.reject()
+        return
+    await request.accept()
+
+
+def no_load() -> float:
+    """Reports an idle worker, always.
+
+    A busy machine is what a load test is about. The library's own figure is the machine's
+    CPU, and the server gives no job to a worker whose load is 0.7 or more (its
+    `agents.target_load`), whatever threshold the worker has set.
+    """
+    return 0.0
+
+
+server = AgentServer(
+    setup_fnc=prewarm,
+    load_fnc=no_load,
+    load_threshold=math.inf,
+    num_idle_processes=IDLE_PROCESSES,
+    initialize_process_timeout=60.0,
+    drain_timeout=5,
+    # Its health endpoint: any free port, and not for other machines.
+    host="127.0.0.1",
+    port=0,
+)
+
+
+@server.rtc_session(on_request=accept)
+async def entrypoint(ctx: JobContext) -> None:
+    """One call."""
+    settings = with_metadata(SETTINGS, ctx.job.metadata)
+    vad = ctx.proc.userdata["vad"]
+    # One job a process, and no stream of this VAD is open yet.
+    vad.update_options(min_silence_duration=settings.vad_silence_ms / 1000)
+    stt = make_stt(settings)
+    await asyncio.to_thread(stt.prewarm)
+    endpointing = settings.endpointing_delay_ms / 1000
+    session: AgentSession = AgentSession(
+        vad=vad,
+        stt=stt,
+        llm=ScriptedLLM(settings),
+        tts=EspeakTTS(settings),
+        turn_handling=TurnHandlingOptions(
+            turn_detection="vad",
+            endpointing={"min_delay": endpointing, "max_delay": max(3.0, endpointing)},
+            interruption={"mode": "vad"},
+            preemptive_generation={"enabled": settings.preemptive},
+        ),
+    )
+    TurnLog(ctx.room.name, os.environ.get("PIPELINE_METRICS_FILE")).attach(session)
+    # The process is free for the next call as soon as the caller has left.
+    session.on("close", lambda event: ctx.shutdown(reason=str(event.reason)))
+    await session.start(agent=Agent(instructions=INSTRUCTIONS), room=ctx.room, record=False)
+    if settings.greeting:
+        session.say(settings.greeting)

@@ -1,0 +1,169 @@
+"""The pipeline agent's settings: environment first, then the dispatch's metadata.
+
+In: a mapping such as `os.environ`, and the metadata string of one dispatch.
+Out: a checked `Settings`.
+Holds: every value is bounded, and every problem is reported at once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+ENV_PREFIX = "PIPELINE_"
+MAX_METADATA_BYTES = 64 * 1024
+MAX_TEXT = 2_000
+MAX_REPLIES = 50
+
+# A language tag of espeak-ng with an optional variant: en-us, de, en-gb-x-rp, en+f3.
+_VOICE = re.compile(r"[a-z]{2,3}(-[a-z0-9]{1,8}){0,4}(\+[a-zA-Z0-9_]{1,32})?")
+
+DEFAULT_REPLIES = (
+    "Sure, let me help you with that. Your order left our warehouse this morning.",
+    "Thanks for waiting. It should arrive tomorrow before noon.",
+    "You are welcome. Is there anything else I can do for you?",
+)
+
+
+class SettingsError(ValueError):
+    """Settings that cannot be used; `problems` names each of them."""
+
+    def __init__(self, problems: list[str]) -> None:
+        self.problems = problems
+        super().__init__("; ".join(problems))
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the agent does in one call. All `_ms` are milliseconds."""
+
+    vad_silence_ms: int = 550
+    endpointing_delay_ms: int = 500
+    stt: str = "scripted"
+    stt_delay_ms: int = 150
+    stt_text: str = "This is what the caller said."
+    llm_ttft_ms: int = 300
+    llm_tokens_per_s: int = 50
+    replies: tuple[str, ...] = DEFAULT_REPLIES
+    voice: str = "en-us"
+    words_per_minute: int = 175
+    preemptive: bool = False
+    greeting: str | None = None
+
+
+_RANGES = {
+    "vad_silence_ms": (50, 5_000),
+    "endpointing_delay_ms": (0, 10_000),
+    "stt_delay_ms": (0, 30_000),
+    "llm_ttft_ms": (0, 60_000),
+    "llm_tokens_per_s": (1, 10_000),
+    "words_per_minute": (80, 450),
+}
+_NAMES = tuple(field.name for field in dataclasses.fields(Settings))
+
+
+def from_env(env: Mapping[str, str]) -> Settings:
+    """Settings of the worker: the defaults, overridden by `PIPELINE_<NAME>`.
+
+    An empty variable counts as not set. Raises `SettingsError`.
+    """
+    given: dict[str, Any] = {}
+    problems: list[str] = []
+    for name in _NAMES:
+        variable = ENV_PREFIX + name.upper()
+        text = env.get(variable, "")
+        if text:
+            try:
+                given[name] = _from_text(name, text)
+            except ValueError as error:
+                problems.append(f"{variable}: {error}")
+    return _checked(Settings(), given, problems, label=lambda name: ENV_PREFIX + name.upper())
+
+
+def with_metadata(base: Settings, metadata: str) -> Settings:
+    """`base` with what one dispatch's metadata (a JSON object, or nothing) overrides.
+
+    Raises `SettingsError`, also for unknown keys: a misspelt setting would otherwise
+    be measured as if it had been applied.
+    """
+    if not metadata.strip():
+        return base
+    if len(metadata.encode()) > MAX_METADATA_BYTES:
+        raise SettingsError([f"metadata: longer than {MAX_METADATA_BYTES} bytes"])
+    try:
+        given = json.loads(metadata)
+    except (ValueError, RecursionError) as error:
+        raise SettingsError([f"metadata: not JSON ({error})"]) from None
+    if not isinstance(given, dict):
+        raise SettingsError(["metadata: must be a JSON object"])
+    return _checked(base, given, [], label=lambda name: f"metadata.{name}")
+
+
+def _from_text(name: str, text: str) -> Any:
+    if name in _RANGES:
+        try:
+            return int(text)
+        except ValueError:
+            raise ValueError(f"must be a whole number, not {text!r}") from None
+    if name == "preemptive":
+        words = {"true": True, "1": True, "false": False, "0": False}
+        if text.lower() not in words:
+            raise ValueError(f"must be true or false, not {text!r}")
+        return words[text.lower()]
+    if name == "replies":
+        # One reply a line; a single line is one reply.
+        return [line for line in text.splitlines() if line.strip()]
+    return text
+
+
+def _checked(base: Settings, given: dict[str, Any], problems: list[str], label: Any) -> Settings:
+    good: dict[str, Any] = {}
+    for name, value in given.items():
+        if name not in _NAMES:
+            problems.append(f"{label(name)}: unknown; known are {', '.join(_NAMES)}")
+            continue
+        try:
+            good[name] = _check(name, value)
+        except ValueError as error:
+            problems.append(f"{label(name)}: {error}")
+    if problems:
+        raise SettingsError(problems)
+    return dataclasses.replace(base, **good)
+
+
+def _check(name: str, value: Any) -> Any:
+    if name in _RANGES:
+        low, high = _RANGES[name]
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            raise ValueError(f"must be a whole number from {low} to {high}, not {value!r:.60}")
+        return value
+    if name == "preemptive":
+        if not isinstance(value, bool):
+            raise ValueError(f"must be true or false, not {value!r:.60}")
+        return value
+    if name == "stt":
+        if value not in ("scripted", "pocketsphinx"):
+            raise ValueError(f"must be scripted or pocketsphinx, not {value!r:.60}")
+        return value
+    if name == "voice":
+        if not isinstance(value, str) or not _VOICE.fullmatch(value):
+            raise ValueError(f"must be a voice such as en-us or en+f3, not {value!r:.60}")
+        return value
+    if name == "replies":
+        if not isinstance(value, list) or not 1 <= len(value) <= MAX_REPLIES:
+            raise ValueError(f"must be a list of 1 to {MAX_REPLIES} texts")
+        return tuple(_check_text(text) for text in value)
+    if name == "greeting" and value is None:
+        return None
+    return _check_text(value)
+
+
+def _check_text(value: Any) -> str:
+    # A text without a letter or digit gives no audio, and so no reply.
+    if not isinstance(value, str) or len(value) > MAX_TEXT or not re.search(r"\w", value):
+        raise ValueError(f"must be a text of at most {MAX_TEXT} characters with a word in it")
+    return value

@@ -1,0 +1,73 @@
+"""Tables of settings: what is taken, what is refused. Needs no package: `python -m unittest`."""
+
+import json
+import unittest
+
+from settings import MAX_METADATA_BYTES, Settings, SettingsError, from_env, with_metadata
+
+
+class FromEnv(unittest.TestCase):
+    def test_taken(self) -> None:
+        cases = [
+            ("nothing set", {}, Settings()),
+            ("empty is not set", {"PIPELINE_VOICE": ""}, Settings()),
+            ("others' variables", {"HOME": "/", "LLM_TTFT_MS": "1"}, Settings()),
+            ("a number", {"PIPELINE_LLM_TTFT_MS": "0"}, Settings(llm_ttft_ms=0)),
+            ("a flag", {"PIPELINE_PREEMPTIVE": "True"}, Settings(preemptive=True)),
+            ("lines", {"PIPELINE_REPLIES": "One.\n\nTwo."}, Settings(replies=("One.", "Two."))),
+            ("a greeting", {"PIPELINE_GREETING": "Hello"}, Settings(greeting="Hello")),
+        ]
+        for name, env, expected in cases:
+            with self.subTest(name):
+                self.assertEqual(from_env(env), expected)
+
+    def test_every_problem_at_once(self) -> None:
+        with self.assertRaises(SettingsError) as raised:
+            from_env({"PIPELINE_VAD_SILENCE_MS": "soon", "PIPELINE_STT": "x", "PIPELINE_VOICE": "-v"})
+        names = [problem.split(":")[0] for problem in raised.exception.problems]
+        self.assertEqual(
+            sorted(names), ["PIPELINE_STT", "PIPELINE_VAD_SILENCE_MS", "PIPELINE_VOICE"]
+        )
+
+
+class WithMetadata(unittest.TestCase):
+    def test_taken(self) -> None:
+        base = Settings(voice="de")
+        cases = [
+            ("nothing", "", base),
+            ("blanks", " \n", base),
+            ("an empty object", "{}", base),
+            ("one key", '{"llm_ttft_ms": 900}', Settings(voice="de", llm_ttft_ms=900)),
+            ("no greeting", '{"greeting": null}', base),
+            ("a variant", '{"voice": "en-gb-x-rp"}', Settings(voice="en-gb-x-rp")),
+        ]
+        for name, metadata, expected in cases:
+            with self.subTest(name):
+                self.assertEqual(with_metadata(base, metadata), expected)
+
+    def test_refused(self) -> None:
+        cases = [
+            ("not JSON", "{", "not JSON"),
+            ("a list", "[]", "JSON object"),
+            ("nested too deep", "[" * 60_000, "not JSON"),
+            ("unknown key", '{"tier": "gold"}', "metadata.tier: unknown"),
+            ("too small", '{"vad_silence_ms": 49}', "from 50 to 5000"),
+            ("too large", '{"llm_ttft_ms": 60001}', "from 0 to 60000"),
+            ("not whole", '{"stt_delay_ms": 1.5}', "whole number"),
+            ("a flag for a number", '{"stt_delay_ms": true}', "whole number"),
+            ("a number as text", '{"stt_delay_ms": "1"}', "whole number"),
+            ("a text for a flag", '{"preemptive": "no"}', "true or false"),
+            ("an option for a voice", '{"voice": "--stdin"}', "must be a voice"),
+            ("a voice with a newline", '{"voice": "en\\n"}', "must be a voice"),
+            ("no replies", '{"replies": []}', "1 to 50"),
+            ("a reply nobody hears", '{"replies": ["…"]}', "with a word"),
+            ("a long greeting", json.dumps({"greeting": "a" * 2001}), "at most 2000"),
+            ("too long", '"' + "a" * MAX_METADATA_BYTES + '"', "longer than"),
+        ]
+        for name, metadata, message in cases:
+            with self.subTest(name), self.assertRaisesRegex(SettingsError, message):
+                with_metadata(Settings(), metadata)
+
+
+if __name__ == "__main__":
+    unittest.main()

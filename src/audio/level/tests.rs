@@ -1,0 +1,102 @@
+//! Tables for the active level and the span of speech.
+
+use super::*;
+use crate::audio::test_signals::{FIXTURES, noise, sine};
+use proptest::prelude::*;
+
+#[test]
+fn active_level_of_known_signals() {
+    // P.56: of a steady signal it is the RMS; pauses beyond the hangover do not lower it.
+    let steady = sine(1000.0, -20.0, 96_000);
+    let mut talking = Vec::new();
+    for _ in 0..4 {
+        talking.extend(sine(400.0, -26.0, 48_000));
+        talking.extend(vec![0i16; 96_000]);
+    }
+    // Each second has 200 ms of hangover and the envelope's decay besides.
+    let cases = [("steady tone", steady, -20.0, 0.7), ("a second in three", talking, -26.0, 1.5)];
+    for (name, pcm, expected, within) in cases {
+        let mut meter = ActiveLevel::default();
+        meter.push(&pcm);
+        let level = meter.level().expect(name);
+        assert!((level - expected).abs() < within, "{name}: {level} for {expected}");
+    }
+}
+
+#[test]
+fn active_level_of_fixtures_is_what_their_maker_says() {
+    // scripts/make-fixtures has a P.56 meter of its own, at 24 kHz.
+    for fixture in FIXTURES {
+        let span = speech_span(&fixture.pcm()).expect(fixture.name);
+        let error = f64::from(span.active_level_dbfs) - fixture.dbfs;
+        assert!(error.abs() < 0.2, "{}: {span:?}", fixture.name);
+    }
+}
+
+#[test]
+fn span_of_made_signals() {
+    let tone = sine(1000.0, -20.0, 24_000);
+    let with = |before: usize, after: usize| [vec![0; before], tone.clone(), vec![0; after]].concat();
+    let faint: Vec<i16> = [with(0, 0), sine(1000.0, -55.0, 24_000)].concat();
+    let cases: [(&str, Vec<i16>, Option<(usize, usize)>); 9] = [
+        ("nothing", vec![], None),
+        ("digital silence", vec![0; 48_000], None),
+        ("one bit of noise", (0..48_000).map(|n| (n % 2) as i16).collect(), None),
+        ("noise at -70 dBFS", noise(-70.0, 48_000, 1), None),
+        ("tone alone", with(0, 0), Some((0, 24_000))),
+        ("tone, then silence", with(0, 48_000), Some((0, 24_000))),
+        ("silence, then tone", with(1234, 0), Some((1234, 25_234))),
+        ("silence on both sides", with(7, 9), Some((7, 24_007))),
+        ("a tail 35 dB under it is no speech", faint, Some((0, 24_000))),
+    ];
+    for (name, pcm, expected) in cases {
+        let span = speech_span(&pcm).map(|s| (s.start, s.end));
+        let near = |a: usize, b: usize| a.abs_diff(b) <= 1;
+        match (span, expected) {
+            (None, None) => {}
+            (Some(a), Some(b)) => assert!(near(a.0, b.0) && near(a.1, b.1), "{name}: {a:?} {b:?}"),
+            other => panic!("{name}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn level_finds_the_cut_of_every_fixture() {
+    for fixture in FIXTURES {
+        let span = speech_span(&fixture.pcm()).expect(fixture.name);
+        let error = span.end as f64 - fixture.end();
+        assert!(error.abs() <= 24.0, "{}: {error} samples", fixture.name);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn padding_moves_nothing(before in 0usize..3000, after in 0usize..100_000, level in -40.0..-10.0f64,
+                             length in 2_000usize..30_000, seed in 0u64..1000) {
+        let speech = noise(level, length, seed);
+        let bare = speech_span(&speech).expect("loud");
+        let tail = speech_span(&[speech.clone(), vec![0; after]].concat());
+        prop_assert_eq!(tail, Some(bare));
+        // The meter's 1 ms grid counts from the first sample, so a head may move the level a hair.
+        let head = speech_span(&[vec![0; before], speech].concat()).expect("loud");
+        prop_assert!(head.start.abs_diff(bare.start + before) <= 2, "{head:?} {bare:?}");
+        prop_assert!(head.end.abs_diff(bare.end + before) <= 2, "{head:?} {bare:?}");
+    }
+
+    #[test]
+    fn the_meter_takes_pieces_of_any_size(cuts in prop::collection::vec(1usize..2000, 1..20)) {
+        let pcm = noise(-30.0, 20_000, 5);
+        let (mut whole, mut pieces) = (ActiveLevel::default(), ActiveLevel::default());
+        whole.push(&pcm);
+        let mut rest = &pcm[..];
+        for cut in cuts {
+            let (head, tail) = rest.split_at(cut.min(rest.len()));
+            pieces.push(head);
+            rest = tail;
+        }
+        pieces.push(rest);
+        prop_assert_eq!(whole.level(), pieces.level());
+    }
+}

@@ -1,0 +1,172 @@
+//! PCM ↔ Opus.
+//!
+//! In: mono PCM at 48 kHz. Out: 20 ms packets, and back. Holds: decoded audio lags its input by
+//! [`OPUS_LOOKAHEAD`] samples; an utterance's packets end in silence.
+
+use super::{AudioError, FRAME, OPUS_LOOKAHEAD, RATE};
+use opus::{Application, Bitrate, Channels};
+
+/// Bit rate of the caller's voice, as WebRTC's speech default.
+pub const BITRATE: i32 = 24_000;
+/// Silent frames at the end of an utterance: the codec's memory of it fades before the caller
+/// goes over to [`silence_frame`].
+pub const SETTLE_FRAMES: usize = 5;
+/// Longest packet: 120 ms.
+pub const MAX_PACKET: usize = 6 * FRAME;
+/// Room for any packet of 20 ms (RFC 6716, 3.2.1: 1275 bytes and the TOC).
+const MAX_BYTES: usize = 1276;
+/// The unit of every Opus duration: 2.5 ms.
+const UNIT: usize = 120;
+
+fn encoder() -> Result<opus::Encoder, AudioError> {
+    let mut encoder = opus::Encoder::new(RATE, Channels::Mono, Application::Voip)?;
+    encoder.set_bitrate(Bitrate::Bits(BITRATE))?;
+    encoder.set_dtx(false)?;
+    Ok(encoder)
+}
+
+/// Encodes an utterance: 20 ms packets, 24 kbit/s, mono, VoIP, no DTX.
+///
+/// There are enough packets for the last sample to come out of the decoder (the look-ahead
+/// included) and [`SETTLE_FRAMES`] of silence after it.
+///
+/// # Errors
+/// [`AudioError::Codec`] when libopus refuses.
+pub fn encode(pcm: &[i16]) -> Result<Vec<Box<[u8]>>, AudioError> {
+    let mut encoder = encoder()?;
+    let count = (pcm.len() + OPUS_LOOKAHEAD).div_ceil(FRAME) + SETTLE_FRAMES;
+    let mut frame = [0i16; FRAME];
+    (0..count)
+        .map(|k| {
+            let rest = pcm.get(k * FRAME..).unwrap_or_default();
+            let taken = rest.len().min(FRAME);
+            frame[..taken].copy_from_slice(&rest[..taken]);
+            frame[taken..].fill(0);
+            Ok(encoder.encode_vec(&frame, MAX_BYTES)?.into_boxed_slice())
+        })
+        .collect()
+}
+
+/// One packet of digital silence, for a caller that says nothing. It follows any utterance's
+/// last packet, and itself.
+///
+/// # Errors
+/// [`AudioError::Codec`] when libopus refuses.
+pub fn silence_frame() -> Result<Box<[u8]>, AudioError> {
+    // Once its start-up is over the encoder gives the same bytes for each silent frame.
+    let mut frames = encode(&[0; 10 * FRAME])?;
+    frames.pop().ok_or(AudioError::Empty)
+}
+
+/// A decoder of one stream: 48 kHz, mono whatever was sent.
+#[derive(Debug)]
+pub struct Decoder {
+    inner: opus::Decoder,
+    samples: Box<[i16]>,
+}
+
+impl Decoder {
+    /// A decoder with no past.
+    ///
+    /// # Errors
+    /// [`AudioError::Codec`] when libopus refuses.
+    pub fn new() -> Result<Self, AudioError> {
+        let inner = opus::Decoder::new(RATE, Channels::Mono)?;
+        Ok(Self { inner, samples: vec![0; MAX_PACKET].into_boxed_slice() })
+    }
+
+    /// Decodes a packet: its samples, at most [`MAX_PACKET`]. Nothing is allocated.
+    ///
+    /// # Errors
+    /// [`AudioError::Codec`] when the packet is empty or no Opus; the decoder stays usable.
+    pub fn decode(&mut self, payload: &[u8]) -> Result<&[i16], AudioError> {
+        if payload.is_empty() {
+            return Err(AudioError::Empty);
+        }
+        let count = self.inner.decode(payload, &mut self.samples, false)?;
+        Ok(&self.samples[..count])
+    }
+
+    /// What the decoder makes up for lost audio: at most `samples`, at most [`MAX_PACKET`],
+    /// in whole units of 2.5 ms.
+    ///
+    /// # Errors
+    /// [`AudioError::Codec`] when libopus refuses.
+    pub fn conceal(&mut self, samples: usize) -> Result<&[i16], AudioError> {
+        let wanted = samples.min(MAX_PACKET) / UNIT * UNIT;
+        if wanted == 0 {
+            return Ok(&[]);
+        }
+        let count = self.inner.decode(&[], &mut self.samples[..wanted], false)?;
+        Ok(&self.samples[..count])
+    }
+
+    /// Forgets the past, for a stream that starts anew.
+    ///
+    /// # Errors
+    /// [`AudioError::Codec`] when libopus refuses.
+    pub fn reset(&mut self) -> Result<(), AudioError> {
+        Ok(self.inner.reset_state()?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audio::test_signals::{FIXTURES, noise};
+
+    fn decoded(frames: &[Box<[u8]>]) -> Vec<i16> {
+        let mut decoder = Decoder::new().expect("libopus");
+        frames.iter().flat_map(|f| decoder.decode(f).expect("own packet").to_vec()).collect()
+    }
+
+    /// The lag, in samples, at which `b` is most like `a`.
+    fn lag(a: &[i16], b: &[i16]) -> usize {
+        let at = |lag: usize| -> f64 {
+            a.iter().zip(&b[lag..]).map(|(&x, &y)| f64::from(x) * f64::from(y)).sum()
+        };
+        (0..1000).max_by(|&i, &j| at(i).total_cmp(&at(j))).expect("not empty")
+    }
+
+    #[test]
+    fn decoded_audio_lags_by_the_look_ahead() {
+        // Exact where the whole band is used; what SILK carries of speech comes 2 or 3 samples
+        // (0.06 ms) sooner, as its resamplers' delay is no whole number of samples.
+        for fixture in FIXTURES.iter().take(3) {
+            let pcm = fixture.pcm();
+            let lag = lag(&pcm, &decoded(&encode(&pcm).expect("libopus")));
+            assert!(lag.abs_diff(OPUS_LOOKAHEAD) <= 3, "{}: {lag}", fixture.name);
+        }
+        let hiss = noise(-20.0, 24_000, 3);
+        assert_eq!(lag(&hiss, &decoded(&encode(&hiss).expect("libopus"))), OPUS_LOOKAHEAD);
+        assert_eq!(encoder().expect("libopus").get_lookahead().expect("libopus"), OPUS_LOOKAHEAD as i32);
+    }
+
+    #[test]
+    fn an_utterance_ends_in_silence_and_so_does_the_silent_frame() {
+        let silence = silence_frame().expect("libopus");
+        for fixture in FIXTURES {
+            let pcm = fixture.pcm();
+            let mut frames = encode(&pcm).expect("libopus");
+            let spoken = frames.len() * FRAME;
+            assert!(spoken >= pcm.len() + OPUS_LOOKAHEAD + SETTLE_FRAMES * FRAME);
+            frames.extend(std::iter::repeat_n(silence.clone(), 50));
+            let heard = decoded(&frames);
+            let peak = |range: &[i16]| range.iter().map(|x| x.unsigned_abs()).max();
+            let tail = &heard[spoken - FRAME..];
+            assert!(peak(tail) <= Some(4), "{}: {:?} after the end", fixture.name, peak(tail));
+        }
+    }
+
+    #[test]
+    fn broken_packets_are_errors_and_concealment_is_bounded() {
+        let mut decoder = Decoder::new().expect("libopus");
+        assert!(decoder.decode(&[]).is_err());
+        assert!(decoder.decode(&[0xFF, 0xFF, 0xFF]).is_err());
+        for (asked, given) in [(0, 0), (119, 0), (120, 120), (1000, 960), (1_000_000, MAX_PACKET)] {
+            assert_eq!(decoder.conceal(asked).expect("libopus").len(), given, "{asked}");
+        }
+        let frames = encode(&noise(-20.0, 4_800, 1)).expect("libopus");
+        assert_eq!(decoder.decode(&frames[0]).expect("still usable").len(), FRAME);
+    }
+}

@@ -1,0 +1,197 @@
+//! What a caller says: audio, its Opus frames, and where the speech in it starts and ends.
+//!
+//! In: the bytes of a file and of its sidecar. Out: one immutable utterance that all callers
+//! share. Holds: `speech_start < speech_end ≤` the audio's length; encoded once.
+
+use super::{AudioError, decode, opus, speech_span, time_of};
+use serde::Deserialize;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A prepared utterance.
+#[derive(Debug, Clone)]
+pub struct Utterance {
+    /// Its name in the scenario.
+    pub name: String,
+    /// Mono samples at [`RATE`](super::RATE).
+    pub pcm: Arc<[i16]>,
+    /// Its Opus packets, 20 ms each, the flush of the encoder included (see [`opus::encode`]).
+    pub frames: Arc<[Box<[u8]>]>,
+    /// First speech sample, from the start.
+    pub speech_start: Duration,
+    /// End of the last speech sample, from the start.
+    pub speech_end: Duration,
+    /// Active speech level (ITU-T P.56) in dBFS.
+    pub active_level_dbfs: f32,
+}
+
+/// The sidecar `NAME.json` of an audio file: where its speech is, known and not detected.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Annotation {
+    version: u32,
+    #[serde(default)]
+    speech_start_ms: Option<f64>,
+    speech_end_ms: f64,
+    #[serde(default)]
+    text: Option<String>,
+}
+
+impl Annotation {
+    /// Reads `{"version": 1, "speech_start_ms"?: 60.0, "speech_end_ms": 2416.041667, "text"?: "…"}`.
+    ///
+    /// # Errors
+    /// [`AudioError::Annotation`] when it is no such object, of another version, or its times are
+    /// negative or out of order.
+    pub fn parse(json: &[u8]) -> Result<Self, AudioError> {
+        let wrong = |detail: String| AudioError::Annotation { detail };
+        let made: Self = serde_json::from_slice(json).map_err(|e| wrong(e.to_string()))?;
+        if made.version != 1 {
+            return Err(wrong(format!("version {} is not known here", made.version)));
+        }
+        let start = made.speech_start_ms.unwrap_or(0.0);
+        // A day is past every limit and safe to turn into a `Duration`.
+        if !(start >= 0.0 && start < made.speech_end_ms && made.speech_end_ms < 86_400_000.0) {
+            return Err(wrong(format!("speech from {start} to {} ms", made.speech_end_ms)));
+        }
+        Ok(made)
+    }
+
+    /// First speech sample, where it is annotated.
+    pub fn speech_start(&self) -> Option<Duration> {
+        self.speech_start_ms.map(|ms| Duration::from_secs_f64(ms / 1000.0))
+    }
+
+    /// End of the last speech sample.
+    pub fn speech_end(&self) -> Duration {
+        Duration::from_secs_f64(self.speech_end_ms / 1000.0)
+    }
+
+    /// What is said, where it is written down.
+    pub fn text(&self) -> Option<&str> {
+        self.text.as_deref()
+    }
+}
+
+impl Utterance {
+    /// Decodes and encodes an utterance. The end of speech is the annotated one, else found by
+    /// level ([`speech_span`]).
+    ///
+    /// # Errors
+    /// [`AudioError`]: whatever [`decode`] says, [`AudioError::NoSpeech`], or an
+    /// annotation outside the audio.
+    pub fn new(
+        name: &str,
+        bytes: &[u8],
+        extension: Option<&str>,
+        annotated_speech_end: Option<Duration>,
+    ) -> Result<Self, AudioError> {
+        Self::annotated(name, bytes, extension, None, annotated_speech_end)
+    }
+
+    /// As [`Utterance::new`], with the start of speech annotated too.
+    ///
+    /// # Errors
+    /// As [`Utterance::new`].
+    pub fn annotated(
+        name: &str,
+        bytes: &[u8],
+        extension: Option<&str>,
+        speech_start: Option<Duration>,
+        speech_end: Option<Duration>,
+    ) -> Result<Self, AudioError> {
+        let pcm = decode(bytes, extension)?;
+        let span = speech_span(&pcm).ok_or(AudioError::NoSpeech)?;
+        let length = time_of(pcm.len() as u64);
+        let end = speech_end.unwrap_or_else(|| time_of(span.end as u64));
+        let start = speech_start.unwrap_or_else(|| time_of(span.start as u64));
+        if start >= end || end > length {
+            return Err(AudioError::AnnotationOutside { start, end, length });
+        }
+        Ok(Self {
+            name: name.to_owned(),
+            frames: opus::encode(&pcm)?.into(),
+            pcm: pcm.into(),
+            speech_start: start,
+            speech_end: end,
+            active_level_dbfs: span.active_level_dbfs,
+        })
+    }
+
+    /// Length of the audio (the frames are longer by the encoder's flush).
+    pub fn length(&self) -> Duration {
+        time_of(self.pcm.len() as u64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audio::test_signals::FIXTURES;
+    use crate::audio::{FRAME, OPUS_LOOKAHEAD};
+
+    #[test]
+    fn fixtures_are_utterances_with_their_end_as_annotated() {
+        for fixture in FIXTURES {
+            let annotation = fixture.annotation();
+            let (start, end) = (annotation.speech_start(), annotation.speech_end());
+            let made = Utterance::annotated(fixture.name, fixture.wav, Some("wav"), start, Some(end))
+                .unwrap_or_else(|e| panic!("{}: {e}", fixture.name));
+            assert_eq!((Some(made.speech_start), made.speech_end), (start, end));
+            assert!(made.frames.len() * FRAME >= made.pcm.len() + OPUS_LOOKAHEAD, "{}", made.name);
+            assert!(annotation.text().is_some_and(|text| !text.is_empty()));
+            let found = Utterance::new(fixture.name, fixture.wav, None, None).expect("loud");
+            let apart = found.speech_end.abs_diff(made.speech_end);
+            assert!(apart < Duration::from_micros(500), "{}: {apart:?}", made.name);
+        }
+    }
+
+    #[test]
+    fn annotations_outside_the_audio_are_refused() {
+        let fixture = &FIXTURES[2];
+        let ms = |ms: u64| Some(Duration::from_millis(ms));
+        for (name, start, end) in [
+            ("past the end", None, ms(600)),
+            ("before the start", None, ms(0)),
+            ("end before start", ms(300), ms(200)),
+            ("start past the end", ms(9_000), None),
+        ] {
+            let error = Utterance::annotated("x", fixture.wav, None, start, end).expect_err(name);
+            assert!(matches!(error, AudioError::AnnotationOutside { .. }), "{name}: {error}");
+        }
+    }
+
+    #[test]
+    fn silence_is_no_utterance() {
+        let spec = hound::WavSpec {
+            channels: 1,
+            sample_rate: 16_000,
+            bits_per_sample: 16,
+            sample_format: hound::SampleFormat::Int,
+        };
+        let mut bytes = std::io::Cursor::new(Vec::new());
+        let mut writer = hound::WavWriter::new(&mut bytes, spec).expect("a cursor takes all");
+        for _ in 0..16_000 {
+            writer.write_sample(0i16).expect("a cursor takes all");
+        }
+        writer.finalize().expect("a cursor takes all");
+        let error = Utterance::new("x", bytes.get_ref(), None, None).expect_err("silent");
+        assert_eq!(error, AudioError::NoSpeech);
+    }
+
+    #[test]
+    fn bad_annotations_are_refused() {
+        for (name, json) in [
+            ("no JSON", "speech_end: 2"),
+            ("no end", r#"{"version": 1}"#),
+            ("another version", r#"{"version": 2, "speech_end_ms": 5}"#),
+            ("a typo", r#"{"version": 1, "speech_end_ms": 5, "speach_start_ms": 1}"#),
+            ("negative", r#"{"version": 1, "speech_start_ms": -1, "speech_end_ms": 5}"#),
+            ("out of order", r#"{"version": 1, "speech_start_ms": 6, "speech_end_ms": 5}"#),
+            ("endless", r#"{"version": 1, "speech_end_ms": 1e300}"#),
+        ] {
+            let error = Annotation::parse(json.as_bytes()).expect_err(name);
+            assert!(matches!(error, AudioError::Annotation { .. }), "{name}: {error}");
+        }
+    }
+}

@@ -1,0 +1,298 @@
+//! What a WebRTC receiver's adaptive jitter buffer would add to each packet.
+//!
+//! In: arrival stamps and RTP times. Out: how long each packet would have been held back.
+//! Holds: the state is of a fixed size; no packet raises its own hold above the target.
+//!
+//! The rule is that of NetEQ's delay manager (libwebrtc, `modules/audio_coding/neteq`:
+//! packet arrival history, underrun optimizer, histogram, with their defaults), from
+//! arrivals alone. Left out: its reordering optimizer, the time stretching that moves the
+//! buffer towards its target, and minimum or maximum delays that an application may set.
+
+use super::PacketArrival;
+use crate::audio::RATE;
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+/// Name and version of this model; figures of different models are never compared.
+pub const MODEL: &str = "neteq-dm-1";
+
+/// Width of a bucket of delays.
+const BUCKET: Duration = Duration::from_millis(20);
+const BUCKETS: usize = 100;
+/// What the buffer holds before the first bucket is filled.
+const START: Duration = Duration::from_millis(80);
+/// The largest delay of each such span enters the histogram.
+const RESAMPLE: Duration = Duration::from_millis(500);
+/// RTP time over which the quickest packet is the reference, in samples (2 s).
+const WINDOW: i64 = 2 * RATE as i64;
+const QUANTILE: f64 = 0.95;
+const FORGET: f64 = 0.983;
+/// While fewer samples than this weight explains are in, forgetting is faster.
+const START_WEIGHT: f64 = 2.0;
+/// So many packets in a row from before the newest are a re-phased stream, not reordering.
+const RESTART_RUN: u32 = 5;
+/// Packets remembered: 2.5 s of 10 ms packets, 5 s of 20 ms packets.
+const REMEMBERED: usize = 256;
+
+/// What the model remembers of one packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Held {
+    /// How long the jitter buffer would have held the packet back.
+    pub hold: Duration,
+    /// Whether the kernel stamped its arrival.
+    pub kernel_stamp: bool,
+}
+
+/// A jitter buffer's delay, modelled from one stream's arrivals.
+#[derive(Debug, Clone)]
+pub struct PlayoutModel {
+    reference: Reference,
+    resample: Option<Resample>,
+    histogram: Histogram,
+    target: Duration,
+    recent: VecDeque<Recent>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Recent {
+    arrival: Instant,
+    /// At most 100 buckets of 20 ms: fits.
+    hold_ns: u32,
+    kernel_stamp: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Resample {
+    began: Instant,
+    largest: Duration,
+}
+
+impl Default for PlayoutModel {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl PlayoutModel {
+    /// A model that has seen nothing.
+    pub fn new() -> Self {
+        Self {
+            reference: Reference::new(),
+            resample: None,
+            histogram: Histogram::new(),
+            target: START,
+            recent: VecDeque::with_capacity(REMEMBERED),
+        }
+    }
+
+    /// What the buffer aims to hold now.
+    pub fn target(&self) -> Duration {
+        self.target
+    }
+
+    /// Takes one packet in and returns how long it would have been held back:
+    /// the target less what the packet is already late, never less than nothing.
+    pub fn packet(&mut self, packet: PacketArrival) -> Duration {
+        let seen = self.reference.packet(packet.arrival, packet.rtp_time);
+        if !seen.reordered {
+            self.learn(packet.arrival, seen.delay);
+        }
+        let hold = self.target.saturating_sub(seen.delay);
+        if self.recent.len() == REMEMBERED {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(Recent {
+            arrival: packet.arrival,
+            hold_ns: u32::try_from(hold.as_nanos()).unwrap_or(u32::MAX),
+            kernel_stamp: packet.kernel_stamp,
+        });
+        hold
+    }
+
+    /// What is known of the packet that arrived at `arrival` (of several, the first):
+    /// else of the last remembered one before it, else of the first after it.
+    /// `None` before the first packet.
+    pub fn at(&self, arrival: Instant) -> Option<Held> {
+        let exact = self.recent.iter().find(|r| r.arrival == arrival);
+        let before = || {
+            let earlier = self.recent.iter().filter(|r| r.arrival < arrival);
+            earlier.max_by_key(|r| r.arrival)
+        };
+        let after = || self.recent.iter().min_by_key(|r| r.arrival);
+        let found = exact.or_else(before).or_else(after)?;
+        Some(Held {
+            hold: Duration::from_nanos(u64::from(found.hold_ns)),
+            kernel_stamp: found.kernel_stamp,
+        })
+    }
+
+    /// The largest delay of each half second goes into the histogram; its quantile is the target.
+    fn learn(&mut self, arrival: Instant, delay: Duration) {
+        let Some(resample) = &mut self.resample else {
+            self.resample = Some(Resample {
+                began: arrival,
+                largest: delay,
+            });
+            return;
+        };
+        if arrival.saturating_duration_since(resample.began) <= RESAMPLE {
+            resample.largest = resample.largest.max(delay);
+            return;
+        }
+        let largest = std::mem::replace(&mut resample.largest, delay);
+        resample.began = arrival;
+        self.histogram.add(bucket(largest));
+        self.target = BUCKET * (1 + self.histogram.quantile());
+    }
+}
+
+fn bucket(delay: Duration) -> usize {
+    usize::try_from(delay.as_nanos() / BUCKET.as_nanos()).unwrap_or(usize::MAX)
+}
+
+/// How late a packet is against the quickest of the last two seconds.
+#[derive(Debug, Clone)]
+struct Reference {
+    /// First arrival and the last RTP time, unwrapped.
+    origin: Option<(Instant, u32, i64)>,
+    newest: i64,
+    /// Packets in a row that came from before the newest.
+    older_run: u32,
+    /// (RTP time, transit in ns), transits ascending: the front is the window's quickest.
+    quickest: VecDeque<(i64, i64)>,
+}
+
+struct Seen {
+    delay: Duration,
+    reordered: bool,
+}
+
+impl Reference {
+    fn new() -> Self {
+        Self {
+            origin: None,
+            newest: i64::MIN,
+            older_run: 0,
+            quickest: VecDeque::with_capacity(REMEMBERED),
+        }
+    }
+
+    fn packet(&mut self, arrival: Instant, rtp_time: u32) -> Seen {
+        let (first, last, last_unwrapped) = *self.origin.get_or_insert((arrival, rtp_time, 0));
+        // The shorter way round the 32-bit circle.
+        let step = i64::from(rtp_time.wrapping_sub(last).cast_signed());
+        let mut rtp = last_unwrapped + step;
+        let mut transit = nanos_between(first, arrival) - samples_to_nanos(rtp);
+        self.origin = Some((first, rtp_time, rtp));
+
+        let reordered = rtp < self.newest;
+        self.older_run = if reordered { self.older_run + 1 } else { 0 };
+        if self.older_run >= RESTART_RUN || self.is_out_of_reach(transit) {
+            (rtp, transit) = (0, 0);
+            self.quickest.clear();
+            self.older_run = 0;
+            self.origin = Some((arrival, rtp_time, rtp));
+        } else if reordered {
+            let delay = self.late_by(transit);
+            return Seen { delay, reordered };
+        }
+        self.newest = rtp;
+        self.insert(rtp, transit);
+        Seen {
+            delay: self.late_by(transit),
+            reordered: false,
+        }
+    }
+
+    /// A step of the stream's time that no bucket can hold: another stream, or a sender that
+    /// paused without moving its RTP time.
+    fn is_out_of_reach(&self, transit: i64) -> bool {
+        let quickest = self.quickest.front().map_or(transit, |q| q.1);
+        bucket(Duration::from_nanos(transit.abs_diff(quickest))) >= BUCKETS
+    }
+
+    fn insert(&mut self, rtp: i64, transit: i64) {
+        while self.quickest.back().is_some_and(|q| q.1 >= transit) {
+            self.quickest.pop_back();
+        }
+        while self.quickest.len() >= REMEMBERED
+            || self.quickest.front().is_some_and(|q| q.0 + WINDOW < rtp)
+        {
+            self.quickest.pop_front();
+        }
+        self.quickest.push_back((rtp, transit));
+    }
+
+    fn late_by(&self, transit: i64) -> Duration {
+        let quickest = self.quickest.front().map_or(transit, |q| q.1);
+        Duration::from_nanos(u64::try_from(transit - quickest).unwrap_or(0))
+    }
+}
+
+/// Exact: a sample of 48 kHz is 62,500 / 3 ns.
+fn samples_to_nanos(samples: i64) -> i64 {
+    samples * 62_500 / 3
+}
+
+fn nanos_between(from: Instant, to: Instant) -> i64 {
+    let nanos = |d: Duration| i64::try_from(d.as_nanos()).unwrap_or(i64::MAX / 4);
+    match to.checked_duration_since(from) {
+        Some(ahead) => nanos(ahead),
+        None => -nanos(from.saturating_duration_since(to)),
+    }
+}
+
+/// Shares of delays by bucket, older ones forgotten exponentially.
+#[derive(Debug, Clone)]
+struct Histogram {
+    share: [f64; BUCKETS],
+    forget: f64,
+    added: u32,
+}
+
+impl Histogram {
+    /// Each bucket starts with half the share of the one before.
+    fn new() -> Self {
+        let mut share = [0.0; BUCKETS];
+        let mut rest = 1.0;
+        for s in &mut share {
+            rest *= 0.5;
+            *s = rest;
+        }
+        Self {
+            share,
+            forget: 0.0,
+            added: 0,
+        }
+    }
+
+    /// Delays past the last bucket are not counted.
+    fn add(&mut self, bucket: usize) {
+        if bucket >= BUCKETS {
+            return;
+        }
+        for s in &mut self.share {
+            *s *= self.forget;
+        }
+        self.share[bucket] += 1.0 - self.forget;
+        self.added = self.added.saturating_add(1);
+        let young = 1.0 - START_WEIGHT / f64::from(self.added.saturating_add(1));
+        self.forget = young.clamp(0.0, FORGET);
+    }
+
+    /// The first bucket that leaves no more than 5 % above it.
+    fn quantile(&self) -> u32 {
+        let mut above = 1.0;
+        for (index, share) in (0_u32..).zip(&self.share) {
+            above -= share;
+            if above <= 1.0 - QUANTILE {
+                return index;
+            }
+        }
+        (BUCKETS - 1) as u32
+    }
+}
+
+#[cfg(test)]
+#[path = "tests/playout.rs"]
+mod tests;

@@ -1,0 +1,165 @@
+//! When turns begin, by anchor and greeting policy.
+
+use super::sim::{Act, FIRST, TURN, World, ms, play, script};
+use crate::audio::FRAME_TIME;
+use crate::call::{Anchor, CallScript, Expect, Flag, GreetingPolicy, Outcome, TurnScript};
+use GreetingPolicy::{Expect as Greets, Ignore, None as NoGreeting};
+
+/// Both ends are connected 400 ms after the start of the call.
+const CONNECTED: u64 = 400;
+const GREETED: TurnScript = TurnScript {
+    anchor: Anchor::Greeting,
+    ..TURN
+};
+
+struct Case {
+    name: &'static str,
+    policy: GreetingPolicy,
+    anchor: Anchor,
+    /// Instant after the subscription and length of what the agent says unprompted.
+    says: Option<(u64, u64)>,
+    /// The anchor's instant, after both ends were connected.
+    fires: u64,
+    doubt: bool,
+    measured: Option<u64>,
+}
+
+#[rustfmt::skip]
+const FIRST_TURN: &[Case] = &[
+    Case { name: "expected, comes", policy: Greets, anchor: Anchor::Greeting, says: Some((250, 1000)), fires: 1950, doubt: false, measured: Some(250) },
+    Case { name: "expected, stays away", policy: Greets, anchor: Anchor::Greeting, says: None, fires: 2000, doubt: true, measured: None },
+    Case { name: "expected, runs past the timeout", policy: Greets, anchor: Anchor::Greeting, says: Some((1500, 9000)), fires: 11_200, doubt: false, measured: Some(1500) },
+    Case { name: "expected, never ends", policy: Greets, anchor: Anchor::Greeting, says: Some((250, 90_000)), fires: 60_250, doubt: true, measured: Some(250) },
+    Case { name: "ignored, silent agent", policy: Ignore, anchor: Anchor::Greeting, says: None, fires: 5000, doubt: false, measured: None },
+    Case { name: "ignored, short", policy: Ignore, anchor: Anchor::Greeting, says: Some((250, 1000)), fires: 1950, doubt: false, measured: None },
+    Case { name: "ignored, speaking at 5 s", policy: Ignore, anchor: Anchor::Greeting, says: Some((4000, 3000)), fires: 7700, doubt: false, measured: None },
+    Case { name: "none", policy: NoGreeting, anchor: Anchor::Greeting, says: Some((250, 1000)), fires: 0, doubt: false, measured: None },
+    Case { name: "call start", policy: Greets, anchor: Anchor::CallStart, says: Some((250, 1000)), fires: 0, doubt: false, measured: Some(250) },
+    Case { name: "call start, spoken to first", policy: Greets, anchor: Anchor::CallStart, says: Some((900, 1000)), fires: 0, doubt: false, measured: None },
+    Case { name: "agent begins", policy: NoGreeting, anchor: Anchor::AgentSpeechStart, says: Some((250, 9000)), fires: 280, doubt: false, measured: None },
+    Case { name: "agent never begins", policy: NoGreeting, anchor: Anchor::AgentSpeechStart, says: None, fires: 2000, doubt: true, measured: None },
+    Case { name: "agent ends", policy: NoGreeting, anchor: Anchor::AgentSpeechEnd, says: Some((250, 1000)), fires: 1950, doubt: false, measured: None },
+    Case { name: "no turn before", policy: NoGreeting, anchor: Anchor::PreviousTurn, says: None, fires: 0, doubt: false, measured: None },
+];
+
+#[test]
+fn first_turn() {
+    for case in FIRST_TURN {
+        let turn = TurnScript {
+            anchor: case.anchor,
+            ..TURN
+        };
+        let script = CallScript {
+            greeting: case.policy,
+            ..script(&[turn])
+        };
+        let world = World {
+            unprompted: Vec::from_iter(case.says),
+            ..World::default()
+        };
+        let played = play(script, world);
+        let planned = played.turn(0).planned.expect("planned") - played.start;
+        let expected = ms(CONNECTED + case.fires) + TURN.delay;
+        assert_eq!(planned, expected, "{}", case.name);
+        let lag = played.media_start(0) - planned;
+        assert!(lag < FRAME_TIME, "{}: {lag:?}", case.name);
+        let doubt = played.flags(0).contains(&Flag::AnchorTimeout);
+        assert_eq!(doubt, case.doubt, "{}", case.name);
+        assert_eq!(
+            played.result.greeting,
+            case.measured.map(ms),
+            "{}",
+            case.name
+        );
+    }
+}
+
+struct Next {
+    name: &'static str,
+    anchor: Anchor,
+    expect: Expect,
+    acts: &'static [Act],
+    /// The second turn's anchor, from the first one's end of speech.
+    fires: u64,
+    doubt: bool,
+}
+
+#[rustfmt::skip]
+const SECOND_TURN: &[Next] = &[
+    Next { name: "reply ends", anchor: Anchor::AgentSpeechEnd, expect: Expect::Respond, acts: &[Act::Say(400, 1000)], fires: 2100, doubt: false },
+    Next { name: "reply missed", anchor: Anchor::AgentSpeechEnd, expect: Expect::Respond, acts: &[], fires: 2000, doubt: true },
+    Next { name: "reply too late", anchor: Anchor::AgentSpeechEnd, expect: Expect::Respond, acts: &[Act::Say(2050, 1000)], fires: 3750, doubt: false },
+    Next { name: "early and answered", anchor: Anchor::AgentSpeechEnd, expect: Expect::Respond, acts: &[Act::Say(-1500, 300), Act::Say(500, 1000)], fires: 2200, doubt: false },
+    Next { name: "early and no more", anchor: Anchor::AgentSpeechEnd, expect: Expect::Respond, acts: &[Act::Say(-1500, 300)], fires: 2000, doubt: false },
+    Next { name: "turn over", anchor: Anchor::PreviousTurn, expect: Expect::Respond, acts: &[Act::Say(400, 1000)], fires: 2100, doubt: false },
+    Next { name: "turn timed out", anchor: Anchor::PreviousTurn, expect: Expect::Respond, acts: &[], fires: 2000, doubt: false },
+    Next { name: "ignored as it should", anchor: Anchor::PreviousTurn, expect: Expect::Ignore, acts: &[], fires: 2000, doubt: false },
+    Next { name: "reply begins", anchor: Anchor::AgentSpeechStart, expect: Expect::Respond, acts: &[Act::Say(400, 5000)], fires: 430, doubt: false },
+    Next { name: "reply does not begin", anchor: Anchor::AgentSpeechStart, expect: Expect::Respond, acts: &[], fires: 2000, doubt: true },
+    Next { name: "an early reply is not the next", anchor: Anchor::AgentSpeechStart, expect: Expect::Respond, acts: &[Act::Say(-1500, 300), Act::Say(600, 1000)], fires: 630, doubt: false },
+];
+
+#[test]
+fn second_turn() {
+    for case in SECOND_TURN {
+        let first = TurnScript {
+            expect: case.expect,
+            ..FIRST
+        };
+        let second = TurnScript {
+            anchor: case.anchor,
+            ..TURN
+        };
+        let world = World {
+            acts: vec![case.acts.to_vec()],
+            ..World::default()
+        };
+        let played = play(script(&[first, second]), world);
+        let speech_end = played.turn(0).speech_end.expect("begun");
+        let planned = played.turn(1).planned.expect("planned") - speech_end;
+        assert_eq!(planned, ms(case.fires) + TURN.delay, "{}", case.name);
+        let doubt = played.flags(1).contains(&Flag::AnchorTimeout);
+        assert_eq!(doubt, case.doubt, "{}", case.name);
+    }
+}
+
+#[test]
+fn a_turn_may_interrupt_the_reply_to_the_one_before() {
+    let stop = |delay| TurnScript {
+        anchor: Anchor::AgentSpeechStart,
+        delay: ms(delay),
+        expect: Expect::Stop,
+        ..TURN
+    };
+    // At once (the reply's onset is not yet known then), and well into it.
+    for delay in [0, 1500] {
+        let world = World {
+            acts: vec![vec![Act::Say(400, 9000)], vec![Act::Stop(250)]],
+            ..World::default()
+        };
+        let played = play(script(&[FIRST, stop(delay)]), world);
+        let replied = Outcome::Replied;
+        assert_eq!(played.outcomes(), [replied.clone(), replied], "{delay}");
+        assert_eq!(played.turn(0).ttfa_wire, Some(ms(400)), "{delay}");
+        assert_eq!(played.flags(0), [Flag::ReplyUnfinished], "{delay}");
+        assert_eq!(played.turn(1).stop, Some(ms(250)), "{delay}");
+        assert_eq!(played.ended, played.result.turns, "{delay}");
+    }
+}
+
+#[test]
+fn an_anchor_long_past_starts_the_turn_at_once() {
+    let second = TurnScript {
+        anchor: Anchor::Greeting,
+        ..TURN
+    };
+    let world = World {
+        acts: vec![vec![Act::Say(400, 1000)], vec![Act::Say(400, 1000)]],
+        ..World::default()
+    };
+    let played = play(script(&[GREETED, second]), world);
+    assert_eq!(played.turn(1).planned, played.turn(0).planned);
+    let over = played.turn(0).reply_end.expect("ended") - played.start + ms(705);
+    let lag = played.media_start(1).saturating_sub(over);
+    assert!(lag <= FRAME_TIME, "{lag:?}");
+}

@@ -1,0 +1,134 @@
+//! Calls that fail, and what they leave behind.
+
+use super::sim::{Act, FIRST, Played, TURN, World, dropped, ms, play, script};
+use crate::call::{CallScript, Failure, Flag, Input, Outcome, Phase};
+use Outcome::{Failed, Replied};
+
+/// The first turn is said from 700 ms on, answered at 3.0 s, and over at 4.7 s.
+fn world() -> World {
+    World {
+        acts: vec![vec![Act::Say(400, 1000)], vec![Act::Say(400, 1000)]],
+        ..World::default()
+    }
+}
+
+fn two_turns(at: u64, input: Input) -> Played {
+    let world = World {
+        inputs: vec![(ms(at), input)],
+        ..world()
+    };
+    play(script(&[FIRST, TURN]), world)
+}
+
+#[test]
+fn failures_end_every_turn() {
+    let at = |at, input: Input| two_turns(at, input);
+    let absent = Failure::AgentAbsent { waited: ms(3000) };
+    let no_agent = play(
+        CallScript {
+            agent_timeout: ms(3000),
+            ..script(&[FIRST, TURN])
+        },
+        World {
+            subscribed: ms(90_000),
+            ..World::default()
+        },
+    );
+    let cases = [
+        ("agent absent", no_agent, absent, [Failed, Failed]),
+        (
+            "left at once",
+            at(450, Input::AgentLeft),
+            Failure::AgentLeft,
+            [Failed, Failed],
+        ),
+        (
+            "left in the first turn",
+            at(2000, Input::AgentLeft),
+            Failure::AgentLeft,
+            [Failed, Failed],
+        ),
+        (
+            "left in its first reply",
+            at(3600, Input::AgentLeft),
+            Failure::AgentLeft,
+            [Replied, Failed],
+        ),
+        (
+            "left between turns",
+            at(4800, Input::AgentLeft),
+            Failure::AgentLeft,
+            [Replied, Failed],
+        ),
+        (
+            "dropped while joining",
+            at(10, Input::Failed(dropped())),
+            dropped(),
+            [Failed, Failed],
+        ),
+        (
+            "dropped in its first reply",
+            at(3600, Input::Failed(dropped())),
+            dropped(),
+            [Failed, Failed],
+        ),
+        (
+            "dropped in the second turn",
+            at(6000, Input::Failed(dropped())),
+            dropped(),
+            [Replied, Failed],
+        ),
+    ];
+    for (name, played, failure, outcomes) in cases {
+        assert_eq!(played.result.failure, Some(failure), "{name}");
+        assert_eq!(played.outcomes(), outcomes, "{name}");
+        assert_eq!(played.ended, played.result.turns, "{name}");
+        assert_eq!(played.phases.last(), Some(&Phase::Failed), "{name}");
+        for turn in &played.result.turns {
+            let measured = turn.outcome == Replied;
+            assert_eq!(turn.ttfa.is_some(), measured, "{name}");
+        }
+    }
+}
+
+#[test]
+fn an_agent_that_hangs_up_in_its_last_reply_has_replied() {
+    let leaves = World {
+        inputs: vec![(ms(3600), Input::AgentLeft)],
+        ..world()
+    };
+    let played = play(script(&[FIRST]), leaves);
+    assert_eq!(played.result.failure, None);
+    assert_eq!(played.outcomes(), [Replied]);
+    assert_eq!(played.flags(0), [Flag::ReplyUnfinished]);
+    assert_eq!(played.turn(0).reply_end, None);
+}
+
+#[test]
+fn leaving_after_the_last_turn_is_fine() {
+    let played = two_turns(60_000, Input::AgentLeft);
+    assert_eq!(played.result.failure, None);
+    assert_eq!(played.outcomes(), [Replied, Replied]);
+}
+
+#[test]
+fn finish_in_the_middle_fails_what_is_left() {
+    let world = World {
+        until: ms(6000),
+        ..world()
+    };
+    let played = play(script(&[FIRST, TURN, TURN]), world);
+    assert_eq!(played.result.failure, Some(Failure::Stopped));
+    assert_eq!(played.outcomes(), [Replied, Failed, Failed]);
+    assert_eq!(played.ended.len(), 1);
+    assert!(played.turn(1).media_start.is_some());
+    assert!(played.turn(1).ttfa.is_none());
+    assert!(played.turn(2).planned.is_none());
+}
+
+#[test]
+fn a_call_without_turns_is_done() {
+    let played = play(script(&[]), World::default());
+    assert_eq!(played.result.failure, None);
+    assert!(played.result.turns.is_empty());
+}

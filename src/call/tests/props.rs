@@ -1,0 +1,282 @@
+//! What holds of a call whatever comes in, in whatever order.
+
+use super::sim::{TURN, ms};
+use crate::audio::{Confidence, FRAME_TIME, Heard, HeardAt, Onset};
+use crate::call::{
+    Anchor, Call, CallEvent, CallResult, CallScript, Expect, Failure, GreetingPolicy, Input,
+    Outcome, PacketArrival, TurnResult, TurnScript,
+};
+use proptest::prelude::*;
+use std::time::{Duration, Instant};
+
+/// One step of a disorderly world.
+#[derive(Debug, Clone)]
+enum Step {
+    Joined,
+    Subscribed,
+    Left,
+    Failed,
+    Packet {
+        rtp_time: u32,
+        age: u64,
+        kernel: bool,
+    },
+    Triggered {
+        age: u64,
+    },
+    Onset {
+        age: u64,
+    },
+    Ended {
+        age: u64,
+    },
+    /// Send slots for so long.
+    Slots(u8),
+    /// Only time passes, and timeouts are served.
+    Wait(u64),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => Just(Step::Joined),
+        4 => Just(Step::Subscribed),
+        1 => Just(Step::Left),
+        1 => Just(Step::Failed),
+        60 => (any::<u32>(), 0..3000_u64, any::<bool>())
+            .prop_map(|(rtp_time, age, kernel)| Step::Packet { rtp_time, age, kernel }),
+        20 => (0..1500_u64).prop_map(|age| Step::Triggered { age }),
+        50 => (0..1500_u64).prop_map(|age| Step::Onset { age }),
+        40 => (0..1500_u64).prop_map(|age| Step::Ended { age }),
+        120 => (0..60_u8).prop_map(Step::Slots),
+        20 => (0..3000_u64).prop_map(Step::Wait),
+    ]
+}
+
+fn turn() -> impl Strategy<Value = TurnScript> {
+    let anchor = prop_oneof![
+        Just(Anchor::CallStart),
+        Just(Anchor::Greeting),
+        Just(Anchor::AgentSpeechStart),
+        Just(Anchor::AgentSpeechEnd),
+        Just(Anchor::PreviousTurn),
+    ];
+    let expect = prop_oneof![
+        3 => Just(Expect::Respond),
+        1 => Just(Expect::Stop),
+        1 => Just(Expect::Ignore)
+    ];
+    (anchor, expect, 0..900_u64, 0..60_usize, 0..2500_u64).prop_map(
+        |(anchor, expect, delay, frames, timeout)| TurnScript {
+            anchor,
+            delay: ms(delay),
+            expect,
+            timeout: ms(timeout),
+            frames,
+            speech_start: ms(10),
+            speech_end: FRAME_TIME * frames as u32 / 2,
+        },
+    )
+}
+
+fn call_script() -> impl Strategy<Value = CallScript> {
+    let greeting = prop_oneof![
+        Just(GreetingPolicy::Expect),
+        Just(GreetingPolicy::Ignore),
+        Just(GreetingPolicy::None),
+    ];
+    (greeting, prop::collection::vec(turn(), 1..5)).prop_map(|(greeting, turns)| CallScript {
+        greeting,
+        agent_timeout: ms(2000),
+        turns,
+    })
+}
+
+struct Driver {
+    call: Call,
+    now: Instant,
+    due: Instant,
+    ended: Vec<TurnResult>,
+}
+
+impl Driver {
+    fn new(script: &CallScript) -> Self {
+        let start = Instant::now() + Duration::from_secs(3600);
+        Self {
+            call: Call::new(script.clone(), start),
+            now: start,
+            due: start,
+            ended: Vec::new(),
+        }
+    }
+
+    fn heard_at(&self, age: u64) -> HeardAt {
+        HeardAt {
+            arrival: self.now - ms(age),
+            offset: ms(age % 20),
+        }
+    }
+
+    fn handle(&mut self, input: Input) {
+        self.call.handle(self.now, input);
+        while let Some(event) = self.call.poll_event() {
+            if let CallEvent::TurnEnded(result) = event {
+                self.ended.push(result);
+            }
+        }
+    }
+
+    fn step(&mut self, step: &Step) {
+        let input = match *step {
+            Step::Joined => Input::Joined,
+            Step::Subscribed => Input::AgentSubscribed,
+            Step::Left => Input::AgentLeft,
+            Step::Failed => Input::Failed(Failure::Stopped),
+            Step::Packet {
+                rtp_time,
+                age,
+                kernel,
+            } => Input::Packet(PacketArrival {
+                arrival: self.now - ms(age),
+                rtp_time,
+                kernel_stamp: kernel,
+            }),
+            Step::Triggered { age } => Input::Heard(Heard::Triggered {
+                at: self.heard_at(age),
+            }),
+            Step::Onset { age } => Input::Heard(Heard::Onset(Onset {
+                at: self.heard_at(age),
+                confidence: Confidence::High,
+                earlier_by_loss: None,
+                snr_db: 30.0,
+            })),
+            Step::Ended { age } => Input::Heard(Heard::Ended {
+                last_audible: self.heard_at(age),
+            }),
+            Step::Slots(n) => return self.slots(n),
+            Step::Wait(wait) => return self.wait(ms(wait)),
+        };
+        self.handle(input);
+    }
+
+    fn slots(&mut self, n: u8) {
+        for _ in 0..n {
+            let wait = self.due.saturating_duration_since(self.now);
+            self.wait(wait);
+            self.call.tick(self.due);
+            self.call.sent(self.due, self.due + ms(1));
+            self.due += FRAME_TIME;
+        }
+    }
+
+    /// Serves every timeout on the way; none may be wanted twice at one instant.
+    fn wait(&mut self, wait: Duration) {
+        let until = self.now + wait;
+        while let Some(at) = self.call.poll_timeout().filter(|at| *at <= until) {
+            self.now = self.now.max(at);
+            self.handle(Input::Timeout);
+            let next = self.call.poll_timeout();
+            assert!(next.is_none_or(|t| t > self.now), "spins");
+        }
+        self.now = until;
+    }
+
+    fn finish(mut self) -> (CallResult, Vec<TurnResult>) {
+        self.handle(Input::Timeout);
+        (self.call.finish(self.now), self.ended)
+    }
+}
+
+fn check_turn(script: &TurnScript, turn: &TurnResult) {
+    let wire = turn.onset.as_ref().map(|o| o.at.wire());
+    let before_end = wire.zip(turn.speech_end).is_some_and(|(o, e)| o < e);
+    if before_end {
+        assert_eq!(turn.ttfa_wire, None, "an early onset became a latency");
+        assert_eq!(turn.ttfa, None);
+    }
+    let answered = turn.outcome == Outcome::Replied && script.expect == Expect::Respond;
+    assert_eq!(turn.ttfa_wire.is_some(), answered);
+    assert!(turn.ttfa_wire.is_none_or(|w| w <= script.timeout));
+    let sum = turn.ttfa_wire.zip(turn.playout_delay).map(|(w, p)| w + p);
+    assert_eq!(turn.ttfa, sum);
+    let stopped = turn.outcome == Outcome::Replied && script.expect == Expect::Stop;
+    assert_eq!(turn.stop.is_some(), stopped);
+    assert_eq!(turn.early_by.is_some(), turn.outcome == Outcome::Early);
+    assert!(turn.flags.is_sorted_by(|a, b| a < b), "{:?}", turn.flags);
+}
+
+/// Found cases become tables; no files of seeds beside the code.
+fn config() -> ProptestConfig {
+    ProptestConfig {
+        cases: 512,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    }
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn every_turn_ends_once_whatever_comes(
+        script in call_script(),
+        orderly in any::<bool>(),
+        steps in prop::collection::vec(step(), 0..80),
+    ) {
+        let mut driver = Driver::new(&script);
+        if orderly {
+            driver.step(&Step::Joined);
+            driver.step(&Step::Subscribed);
+        }
+        for step in &steps {
+            driver.step(step);
+        }
+        let (result, ended) = driver.finish();
+        prop_assert_eq!(result.turns.len(), script.turns.len());
+        for (index, (turn, script)) in result.turns.iter().zip(&script.turns).enumerate() {
+            prop_assert_eq!(turn.turn, index);
+            check_turn(script, turn);
+        }
+        // Told once each, in order; only `finish` itself adds to them.
+        prop_assert_eq!(&result.turns[..ended.len()], &ended[..]);
+        let failed = result.turns.iter().any(|t| t.outcome == Outcome::Failed);
+        prop_assert_eq!(failed, result.failure.is_some());
+    }
+
+    #[test]
+    fn slots_and_timeouts_alone_end_a_call(script in call_script()) {
+        let mut driver = Driver::new(&script);
+        driver.step(&Step::Joined);
+        driver.step(&Step::Subscribed);
+        // At most 5 s of greeting and 6 s a turn.
+        for _ in 0..15 {
+            driver.slots(100);
+        }
+        prop_assert!(driver.call.is_done());
+        let (result, ended) = driver.finish();
+        prop_assert_eq!(result.failure, None);
+        prop_assert_eq!(result.turns, ended);
+    }
+}
+
+#[test]
+fn the_longest_waits_do_not_overflow() {
+    let script = CallScript {
+        greeting: GreetingPolicy::Expect,
+        agent_timeout: Duration::MAX,
+        turns: vec![TurnScript {
+            anchor: Anchor::CallStart,
+            delay: Duration::ZERO,
+            timeout: Duration::MAX,
+            frames: usize::MAX,
+            speech_end: Duration::MAX,
+            ..TURN
+        }],
+    };
+    let mut driver = Driver::new(&script);
+    driver.step(&Step::Joined);
+    driver.step(&Step::Subscribed);
+    driver.slots(100);
+    let (result, _) = driver.finish();
+    assert_eq!(result.turns[0].outcome, Outcome::Failed);
+    assert!(result.turns[0].media_start.is_some());
+}

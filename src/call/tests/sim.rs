@@ -1,0 +1,269 @@
+//! A simulated agent and the clock that drives a call against it.
+//!
+//! Holds: virtual time only; the agent's audio is a packet every 20 ms from its
+//! subscription on, and the ear tells of a spurt with the delays of the real one.
+
+use crate::audio::{Confidence, FRAME_TIME, Heard, HeardAt, Onset, SPURT_GAP};
+use crate::call::{
+    Anchor, Call, CallEvent, CallResult, CallScript, Expect, Failure, Flag, GreetingPolicy, Input,
+    Outcome, PacketArrival, Phase, Say, TurnResult, TurnScript,
+};
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+pub(super) const fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+/// Speech from 100 ms to 1,910 ms of a 2 s utterance; timeout 2 s.
+pub(super) const TURN: TurnScript = TurnScript {
+    anchor: Anchor::AgentSpeechEnd,
+    delay: ms(300),
+    expect: Expect::Respond,
+    timeout: ms(2000),
+    frames: 100,
+    speech_start: ms(100),
+    speech_end: ms(1910),
+};
+
+/// A first turn that waits for nothing but the call's start.
+pub(super) const FIRST: TurnScript = TurnScript {
+    anchor: Anchor::CallStart,
+    ..TURN
+};
+
+pub(super) fn script(turns: &[TurnScript]) -> CallScript {
+    CallScript {
+        greeting: GreetingPolicy::None,
+        agent_timeout: ms(30_000),
+        turns: turns.to_vec(),
+    }
+}
+
+/// What the agent does in a turn.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Act {
+    /// Says something so long after (before) the caller's end of speech, of such a length.
+    Say(i64, u64),
+    /// Stops what it says so long after the caller's first speech sample.
+    Stop(u64),
+}
+
+/// How the world of the call behaves.
+#[derive(Debug, Clone)]
+pub(super) struct World {
+    pub(super) joined: Duration,
+    pub(super) subscribed: Duration,
+    /// Spurts by instant after the subscription and length.
+    pub(super) unprompted: Vec<(u64, u64)>,
+    /// By turn.
+    pub(super) acts: Vec<Vec<Act>>,
+    pub(super) send_lateness: Duration,
+    pub(super) kernel_stamp: bool,
+    pub(super) confidence: Confidence,
+    pub(super) loss: Option<Duration>,
+    /// What the ear tells comes so much later.
+    pub(super) ear_lag: Duration,
+    /// Anything else, by instant after the start.
+    pub(super) inputs: Vec<(Duration, Input)>,
+    pub(super) until: Duration,
+}
+
+impl Default for World {
+    fn default() -> Self {
+        Self {
+            joined: ms(150),
+            subscribed: ms(400),
+            unprompted: Vec::new(),
+            acts: Vec::new(),
+            send_lateness: Duration::ZERO,
+            kernel_stamp: true,
+            confidence: Confidence::High,
+            loss: None,
+            ear_lag: Duration::ZERO,
+            inputs: Vec::new(),
+            until: Duration::from_secs(180),
+        }
+    }
+}
+
+/// What came of a simulated call.
+pub(super) struct Played {
+    pub(super) start: Instant,
+    pub(super) result: CallResult,
+    pub(super) ended: Vec<TurnResult>,
+    pub(super) phases: Vec<Phase>,
+    pub(super) says: Vec<(Instant, usize, usize)>,
+}
+
+impl Played {
+    pub(super) fn turn(&self, index: usize) -> &TurnResult {
+        &self.result.turns[index]
+    }
+
+    /// When a turn's media started, after the start of the call.
+    pub(super) fn media_start(&self, index: usize) -> Duration {
+        self.turn(index).media_start.expect("begun") - self.start
+    }
+
+    pub(super) fn outcomes(&self) -> Vec<Outcome> {
+        let turns = self.result.turns.iter();
+        turns.map(|t| t.outcome.clone()).collect()
+    }
+
+    pub(super) fn flags(&self, index: usize) -> &[Flag] {
+        &self.turn(index).flags
+    }
+}
+
+struct Sim {
+    world: World,
+    script: CallScript,
+    subscribed: Instant,
+    queue: BTreeMap<(Instant, u32), Input>,
+    sequence: u32,
+}
+
+impl Sim {
+    fn at(&mut self, at: Instant, input: Input) {
+        self.sequence += 1;
+        self.queue.insert((at, self.sequence), input);
+    }
+
+    /// The instant as a sample of the agent's stream.
+    fn place(&self, at: Instant) -> HeardAt {
+        let since = at.saturating_duration_since(self.subscribed);
+        let offset = Duration::from_nanos((since.as_nanos() % FRAME_TIME.as_nanos()) as u64);
+        HeardAt {
+            arrival: at - offset,
+            offset,
+        }
+    }
+
+    fn speak(&mut self, from: Instant, length: Duration) {
+        let lag = self.world.ear_lag;
+        let trigger = Heard::Triggered {
+            at: self.place(from + ms(30)),
+        };
+        let onset = Onset {
+            at: self.place(from),
+            confidence: self.world.confidence,
+            earlier_by_loss: self.world.loss,
+            snr_db: 40.0,
+        };
+        self.at(from + ms(60) + lag, Input::Heard(trigger));
+        let sure = ms(530).min(length + ms(600));
+        self.at(from + sure + lag, Input::Heard(Heard::Onset(onset)));
+        self.end(from + length);
+    }
+
+    fn end(&mut self, last: Instant) {
+        let last_audible = self.place(last);
+        let told = last + SPURT_GAP + ms(5) + self.world.ear_lag;
+        self.at(told, Input::Heard(Heard::Ended { last_audible }));
+    }
+
+    /// What the agent does once it hears turn `turn` begin.
+    fn react(&mut self, turn: usize, media_start: Instant) {
+        let script = self.script.turns[turn].clone();
+        for act in self.world.acts.get(turn).cloned().unwrap_or_default() {
+            match act {
+                Act::Say(offset, length) => {
+                    let end = media_start + script.speech_end;
+                    let by = ms(offset.unsigned_abs());
+                    let from = if offset < 0 { end - by } else { end + by };
+                    self.speak(from, ms(length));
+                }
+                Act::Stop(after) => {
+                    let is_end = |i: &Input| matches!(i, Input::Heard(Heard::Ended { .. }));
+                    self.queue.retain(|_, input| !is_end(input));
+                    self.end(media_start + script.speech_start + ms(after));
+                }
+            }
+        }
+    }
+}
+
+/// Plays a call to its end (or to the world's).
+pub(super) fn play(script: CallScript, world: World) -> Played {
+    let start = Instant::now();
+    let mut sim = Sim {
+        subscribed: start + world.subscribed,
+        script: script.clone(),
+        queue: BTreeMap::new(),
+        sequence: 0,
+        world,
+    };
+    let world = sim.world.clone();
+    sim.at(start + world.joined, Input::Joined);
+    sim.at(start + world.subscribed, Input::AgentSubscribed);
+    for (at, input) in world.inputs {
+        sim.at(start + at, input);
+    }
+    for (after, length) in world.unprompted {
+        sim.speak(sim.subscribed + ms(after), ms(length));
+    }
+    let packets = (world.until.saturating_sub(world.subscribed)).as_millis() / 20;
+    for n in 0..u32::try_from(packets).expect("a short simulation") {
+        let arrival = sim.subscribed + FRAME_TIME * n;
+        let packet = PacketArrival {
+            arrival,
+            rtp_time: (u32::MAX - 5000).wrapping_add(960 * n),
+            kernel_stamp: world.kernel_stamp,
+        };
+        sim.at(arrival, Input::Packet(packet));
+    }
+    run(sim, Call::new(script, start), start)
+}
+
+fn run(mut sim: Sim, mut call: Call, start: Instant) -> Played {
+    let mut now = start;
+    let mut due = start + sim.world.joined + ms(7);
+    let (mut says, mut ended, mut phases) = (Vec::new(), Vec::new(), Vec::new());
+    let end = start + sim.world.until;
+    while !call.is_done() && now < end {
+        let input_at = sim.queue.first_key_value().map_or(end, |(k, _)| k.0);
+        let timeout_at = call.poll_timeout().map_or(end, |t| t.max(now));
+        if input_at <= due && input_at <= timeout_at {
+            now = input_at.min(end);
+            if let Some((_, input)) = sim.queue.pop_first() {
+                call.handle(now, input);
+            }
+        } else if due <= timeout_at {
+            now = due;
+            if let Say::Utterance { turn, frame } = call.tick(due) {
+                says.push((due, turn, frame));
+                if frame == 0 {
+                    sim.react(turn, due - FRAME_TIME);
+                }
+            }
+            call.sent(due, due + sim.world.send_lateness);
+            due += FRAME_TIME;
+        } else {
+            now = timeout_at;
+            call.handle(now, Input::Timeout);
+            let next = call.poll_timeout();
+            assert!(next.is_none_or(|t| t > now), "spins at {:?}", now - start);
+        }
+        while let Some(event) = call.poll_event() {
+            match event {
+                CallEvent::Phase(phase) => phases.push(phase),
+                CallEvent::TurnEnded(result) => ended.push(result),
+            }
+        }
+    }
+    Played {
+        start,
+        result: call.finish(now),
+        ended,
+        phases,
+        says,
+    }
+}
+
+/// A failure to feed in.
+pub(super) fn dropped() -> Failure {
+    Failure::Dropped {
+        detail: "test".to_owned(),
+    }
+}

@@ -1,0 +1,194 @@
+//! One clock for everything: kernel stamps and `Instant`s on CLOCK_MONOTONIC.
+//!
+//! In: the kernel's receive stamps (wall clock). Out: arrivals as `Instant`.
+//! Holds: an arrival is never later than the moment it was read, and a step of the wall
+//! clock never moves one: a batch that a step may have touched falls back to user-space time.
+
+use nix::time::{ClockId, clock_gettime};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+/// `Instant` on Linux *is* CLOCK_MONOTONIC; one pair read together ties the two scales.
+static BASE: OnceLock<(Instant, u64)> = OnceLock::new();
+
+fn clock_ns(id: ClockId) -> u64 {
+    // CLOCK_MONOTONIC and CLOCK_REALTIME exist on every kernel this builds for.
+    clock_gettime(id).map_or(0, |t| {
+        (t.tv_sec().max(0) as u64) * 1_000_000_000 + t.tv_nsec().max(0) as u64
+    })
+}
+
+/// Nanoseconds of CLOCK_MONOTONIC at `at`.
+pub fn monotonic_ns(at: Instant) -> u64 {
+    let (base, ns) = *BASE.get_or_init(|| {
+        let before = Instant::now();
+        let ns = clock_ns(ClockId::CLOCK_MONOTONIC);
+        (before + before.elapsed() / 2, ns)
+    });
+    match at.checked_duration_since(base) {
+        Some(later) => ns + later.as_nanos() as u64,
+        None => ns.saturating_sub(base.duration_since(at).as_nanos() as u64),
+    }
+}
+
+/// When a packet arrived, and who says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp {
+    /// The arrival.
+    pub at: Instant,
+    /// Stamped by the kernel on receive; otherwise when we read it.
+    pub kernel: bool,
+}
+
+/// Change of (wall − monotonic) between two batches beyond which the wall clock has
+/// stepped. Slewing moves it by at most 0.5 ms a second (adjtimex's 500 ppm).
+const STEP: i64 = 2_000_000;
+/// The longest a packet may have waited in a socket before its stamp is disbelieved.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+
+/// Maps the kernel's wall-clock stamps to `Instant`, batch by batch.
+#[derive(Debug)]
+pub struct Stamper {
+    offset: i64,
+    now: Instant,
+    stepped: bool,
+}
+
+impl Default for Stamper {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Stamper {
+    /// A mapping as of now.
+    pub fn new() -> Self {
+        let (now, offset) = Self::sample();
+        Self {
+            offset,
+            now,
+            stepped: false,
+        }
+    }
+
+    /// Reads both clocks; the pair is off by less than the time between the two reads
+    /// around it (tens of nanoseconds, unless the thread is preempted just there).
+    fn sample() -> (Instant, i64) {
+        let mut best: Option<(Duration, Instant, i64)> = None;
+        for _ in 0..3 {
+            let before = Instant::now();
+            let wall = clock_ns(ClockId::CLOCK_REALTIME);
+            let width = before.elapsed();
+            let middle = before + width / 2;
+            let offset = wall as i64 - monotonic_ns(middle) as i64;
+            if best.is_none_or(|(w, ..)| width < w) {
+                best = Some((width, middle, offset));
+            }
+            if width < Duration::from_micros(2) {
+                break;
+            }
+        }
+        best.map_or_else(|| (Instant::now(), 0), |(_, at, offset)| (at, offset))
+    }
+
+    /// To be called before each batch of reads.
+    pub fn begin_batch(&mut self) {
+        let (now, offset) = Self::sample();
+        self.advance(now, offset);
+    }
+
+    fn advance(&mut self, now: Instant, offset: i64) {
+        let slew = (now.saturating_duration_since(self.now).as_nanos() / 2_000) as i64;
+        self.stepped = (offset - self.offset).abs() > STEP + slew;
+        self.offset = offset;
+        self.now = now;
+    }
+
+    /// Arrival of a packet that was read at `read`, with the kernel's wall-clock stamp
+    /// in nanoseconds, if it gave one.
+    pub fn arrival(&self, wall_ns: Option<u64>, read: Instant) -> Stamp {
+        let user = Stamp {
+            at: read,
+            kernel: false,
+        };
+        let Some(wall_ns) = wall_ns else { return user };
+        if self.stepped {
+            return user;
+        }
+        let waited = monotonic_ns(read) as i64 + self.offset - wall_ns as i64;
+        // The mapping is good to microseconds: a stamp just ahead of us is now.
+        if !(-1_000_000..=LONGEST_WAIT.as_nanos() as i64).contains(&waited) {
+            return user;
+        }
+        let at = read
+            .checked_sub(Duration::from_nanos(waited.max(0) as u64))
+            .unwrap_or(read);
+        Stamp { at, kernel: true }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn monotonic_ns_follows_instants() {
+        let a = Instant::now();
+        let b = a + Duration::from_micros(1_500);
+        assert_eq!(monotonic_ns(b) - monotonic_ns(a), 1_500_000);
+        let past = a - Duration::from_secs(1);
+        assert_eq!(monotonic_ns(a) - monotonic_ns(past), 1_000_000_000);
+    }
+
+    #[test]
+    fn a_stamp_becomes_the_arrival_unless_the_wall_clock_stepped() {
+        let t = Instant::now();
+        let mut s = Stamper {
+            offset: 5_000_000_000,
+            now: t,
+            stepped: false,
+        };
+        let read = t + Duration::from_millis(30);
+        let wall = |at: Instant, offset: i64| Some((monotonic_ns(at) as i64 + offset) as u64);
+        let got = s.arrival(wall(t + Duration::from_millis(10), 5_000_000_000), read);
+        assert!(got.kernel);
+        assert_eq!(got.at, t + Duration::from_millis(10));
+
+        // The wall clock jumps an hour between two batches: user-space time for that batch.
+        s.advance(read, 5_000_000_000 + 3_600_000_000_000);
+        assert!(!s.arrival(wall(t, 5_000_000_000), read).kernel);
+        // The next batch trusts the kernel again.
+        s.advance(read, 5_000_000_000 + 3_600_000_000_000);
+        let got = s.arrival(wall(t, 5_000_000_000 + 3_600_000_000_000), read);
+        assert_eq!((got.kernel, got.at), (true, t));
+    }
+
+    #[test]
+    fn an_impossible_stamp_is_not_believed() {
+        let t = Instant::now();
+        let s = Stamper {
+            offset: 0,
+            now: t,
+            stepped: false,
+        };
+        let ns = monotonic_ns(t);
+        for wall in [ns + 5_000_000, ns.saturating_sub(11_000_000_000)] {
+            assert_eq!(
+                s.arrival(Some(wall), t),
+                Stamp {
+                    at: t,
+                    kernel: false
+                }
+            );
+        }
+        assert!(!s.arrival(None, t).kernel);
+        // Ahead by less than the mapping's error: now, and still the kernel's word.
+        assert_eq!(
+            s.arrival(Some(ns + 500_000), t),
+            Stamp {
+                at: t,
+                kernel: true
+            }
+        );
+    }
+}

@@ -1,0 +1,47 @@
+//! What the engine asks of those who listen and speak.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+/// One received packet of the track that is listened to.
+#[derive(Debug, Clone, Copy)]
+pub struct AudioPacket<'a> {
+    /// Arrival on the monotonic clock.
+    pub arrival: Instant,
+    /// The arrival is the kernel's stamp, not the time of reading.
+    pub kernel_stamp: bool,
+    /// RTP timestamp, 48 kHz.
+    pub rtp_time: u32,
+    /// Extended RTP sequence number.
+    pub sequence: u64,
+    /// Opus payload; empty for padding.
+    pub payload: &'a [u8],
+}
+
+/// One packet to send.
+#[derive(Debug, Clone)]
+pub struct Outgoing {
+    /// Opus payload, shared with the other peers that send the same frame.
+    pub payload: Arc<[u8]>,
+    /// RTP timestamp, 48 kHz.
+    pub rtp_time: u32,
+    /// First packet of a talk spurt.
+    pub marker: bool,
+}
+
+/// A party that listens to one track and speaks on another. Eats events and says when it
+/// next wants to be called; it never sleeps, and never blocks.
+pub trait Endpoint: Send + 'static {
+    /// A packet arrived.
+    fn audio(&mut self, now: Instant, packet: AudioPacket<'_>);
+    /// The instant of [`Endpoint::poll_timeout`] has come.
+    fn timeout(&mut self, now: Instant);
+    /// When [`Endpoint::timeout`] is next wanted.
+    fn poll_timeout(&self) -> Option<Instant>;
+    /// When the next packet is due; `None` while there is nothing to send.
+    fn poll_send(&self) -> Option<Instant>;
+    /// The packet that is due at `due`; moves `poll_send` on. `None` skips the slot.
+    fn send(&mut self, due: Instant) -> Option<Outgoing>;
+    /// The packet due at `due` went to the kernel at `actual`.
+    fn sent(&mut self, due: Instant, actual: Instant);
+}

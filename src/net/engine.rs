@@ -1,0 +1,307 @@
+//! A few media threads, each an event loop over its peers.
+//!
+//! In: peers, and closures to run on a peer's own thread. Out: their results.
+//! Holds: a peer never moves between threads; threads share no lock. A thread's inbox is
+//! bounded by its users: a session waits for one answer before it asks again.
+
+use super::clock::Stamper;
+use super::endpoint::Endpoint;
+use super::error::NetError;
+use super::health::{Health, HealthSnapshot};
+use super::peer::{Grid, Peer, PeerEvent, Tools};
+use super::poller::{Poller, Waker};
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use tokio::sync::{mpsc, oneshot};
+
+/// A peer's key on its thread.
+type Key = u32;
+type Job<E> = Box<dyn FnOnce(&mut Peer<E>, Instant) + Send>;
+
+/// Events kept for a session that is busy; a peer makes a handful in its life.
+const EVENTS: usize = 64;
+/// Longest wait of an idle loop.
+const NAP: Duration = Duration::from_millis(250);
+/// Largest datagram that is of use (the MTU of Ethernet and some).
+const DATAGRAM: usize = 2_048;
+/// Send slots within the 20 ms period: peers are dealt over them in turn.
+const SLOTS: u32 = 20;
+
+enum Command<E> {
+    Add(Key, Box<Peer<E>>),
+    With(Key, Job<E>),
+    Remove(Key),
+}
+
+struct Inbox<E> {
+    queue: Mutex<Vec<Command<E>>>,
+    waker: Waker,
+    stop: AtomicBool,
+}
+
+impl<E> Inbox<E> {
+    fn push(&self, command: Command<E>) {
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        queue.push(command);
+        drop(queue);
+        self.waker.wake();
+    }
+
+    fn take(&self) -> Vec<Command<E>> {
+        std::mem::take(&mut *self.queue.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+struct Worker<E> {
+    inbox: Arc<Inbox<E>>,
+    health: Arc<Health>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// The media threads. Dropping it ends them.
+pub struct Engine<E: Endpoint> {
+    workers: Vec<Worker<E>>,
+    next: AtomicU32,
+    epoch: Instant,
+}
+
+impl<E: Endpoint> Engine<E> {
+    /// Starts `threads` media threads (at least one).
+    ///
+    /// # Errors
+    /// The system's: no more threads or descriptors.
+    pub fn start(threads: usize) -> Result<Self, NetError> {
+        let workers = (0..threads.max(1))
+            .map(|i| {
+                let poller = Poller::new()?;
+                let inbox = Arc::new(Inbox {
+                    queue: Mutex::default(),
+                    waker: poller.waker(),
+                    stop: AtomicBool::new(false),
+                });
+                let health = Arc::new(Health::default());
+                let (i2, h2) = (inbox.clone(), health.clone());
+                let thread = std::thread::Builder::new()
+                    .name(format!("media-{i}"))
+                    .spawn(move || Loop::new(poller, i2, h2).run())?;
+                Ok(Worker {
+                    inbox,
+                    health,
+                    thread: Some(thread),
+                })
+            })
+            .collect::<Result<_, NetError>>()?;
+        Ok(Self {
+            workers,
+            next: AtomicU32::new(0),
+            epoch: Instant::now(),
+        })
+    }
+
+    /// Adds a peer that will talk to `remote`; its send phase is dealt out in turn.
+    pub fn add(&self, endpoint: E, remote: IpAddr) -> (PeerHandle<E>, PeerEvents) {
+        let key = self.next.fetch_add(1, Relaxed);
+        let worker = &self.workers[key as usize % self.workers.len()];
+        let (events, inbox) = mpsc::channel(EVENTS);
+        let grid = Grid {
+            epoch: self.epoch,
+            phase: Duration::from_millis(20) * (key % SLOTS) / SLOTS,
+        };
+        let peer = Peer::new(endpoint, remote, grid, events);
+        worker.inbox.push(Command::Add(key, Box::new(peer)));
+        let handle = PeerHandle {
+            key,
+            inbox: worker.inbox.clone(),
+        };
+        (handle, inbox)
+    }
+
+    /// How the threads keep up, since the start.
+    pub fn health(&self) -> HealthSnapshot {
+        HealthSnapshot::of(self.workers.iter().map(|w| &*w.health))
+    }
+}
+
+impl<E: Endpoint> Drop for Engine<E> {
+    fn drop(&mut self) {
+        for w in &self.workers {
+            w.inbox.stop.store(true, Relaxed);
+            w.inbox.waker.wake();
+        }
+        for w in &mut self.workers {
+            if let Some(t) = w.thread.take() {
+                let _ = t.join();
+            }
+        }
+    }
+}
+
+/// A peer as its session sees it. Dropping it removes the peer.
+pub struct PeerHandle<E: Endpoint> {
+    key: Key,
+    inbox: Arc<Inbox<E>>,
+}
+
+/// What a peer's media tells its session; ends when the peer is removed.
+pub type PeerEvents = mpsc::Receiver<PeerEvent>;
+
+impl<E: Endpoint> PeerHandle<E> {
+    /// Runs `f` on the peer, on its own thread, and returns what it returns.
+    ///
+    /// # Errors
+    /// [`NetError::Gone`] when the engine has stopped.
+    pub async fn with<R: Send + 'static>(
+        &self,
+        f: impl FnOnce(&mut Peer<E>, Instant) -> R + Send + 'static,
+    ) -> Result<R, NetError> {
+        let (tx, rx) = oneshot::channel();
+        let job: Job<E> = Box::new(move |peer, now| {
+            // The asker may have given up waiting.
+            let _ = tx.send(f(peer, now));
+        });
+        self.inbox.push(Command::With(self.key, job));
+        rx.await.map_err(|_| NetError::Gone)
+    }
+}
+
+impl<E: Endpoint> Drop for PeerHandle<E> {
+    fn drop(&mut self) {
+        self.inbox.push(Command::Remove(self.key));
+    }
+}
+
+struct Seat<E> {
+    peer: Box<Peer<E>>,
+    /// Earliest entry in the heap; later ones for this peer are stale.
+    scheduled: Option<Instant>,
+}
+
+struct Loop<E: Endpoint> {
+    poller: Poller,
+    inbox: Arc<Inbox<E>>,
+    health: Arc<Health>,
+    seats: HashMap<Key, Seat<E>>,
+    heap: BinaryHeap<Reverse<(Instant, Key)>>,
+    stamper: Stamper,
+    buffer: Vec<u8>,
+    readable: Vec<u64>,
+}
+
+impl<E: Endpoint> Loop<E> {
+    fn new(poller: Poller, inbox: Arc<Inbox<E>>, health: Arc<Health>) -> Self {
+        Self {
+            poller,
+            inbox,
+            health,
+            seats: HashMap::new(),
+            heap: BinaryHeap::new(),
+            stamper: Stamper::new(),
+            buffer: vec![0; DATAGRAM],
+            readable: Vec::new(),
+        }
+    }
+
+    fn run(mut self) {
+        while !self.inbox.stop.load(Relaxed) {
+            let now = Instant::now();
+            let wait = self.heap.peek().map_or(NAP, |Reverse((at, _))| {
+                at.saturating_duration_since(now).min(NAP)
+            });
+            self.poller.wait(wait);
+            self.timers();
+            self.commands();
+            self.reads();
+        }
+    }
+
+    /// Due peers, earliest first: a send must not wait for a batch of reads.
+    fn timers(&mut self) {
+        loop {
+            let now = Instant::now();
+            match self.heap.peek() {
+                Some(Reverse((at, _))) if *at <= now => {}
+                _ => return,
+            }
+            let Some(Reverse((at, key))) = self.heap.pop() else {
+                return;
+            };
+            let live = self.seats.get_mut(&key).is_some_and(|s| {
+                let live = s.scheduled == Some(at);
+                if live {
+                    s.scheduled = None;
+                }
+                live
+            });
+            if live {
+                self.serve(key, |peer, tools| peer.serve(now, tools));
+            }
+        }
+    }
+
+    fn reads(&mut self) {
+        let mut readable = std::mem::take(&mut self.readable);
+        readable.extend(self.poller.readable());
+        if !readable.is_empty() {
+            self.stamper.begin_batch();
+        }
+        for key in readable.drain(..) {
+            let index = (key & 1) as usize;
+            self.serve((key >> 1) as Key, |peer, tools| peer.readable(index, tools));
+            self.timers();
+        }
+        self.readable = readable;
+    }
+
+    fn commands(&mut self) {
+        for command in self.inbox.take() {
+            match command {
+                Command::Add(key, peer) => {
+                    let seat = Seat {
+                        peer,
+                        scheduled: None,
+                    };
+                    self.seats.insert(key, seat);
+                }
+                Command::With(key, job) => {
+                    let now = Instant::now();
+                    self.serve(key, |peer, tools| {
+                        job(peer, now);
+                        peer.settle(now, tools);
+                    });
+                }
+                // Closing the sockets takes them out of the poller.
+                Command::Remove(key) => drop(self.seats.remove(&key)),
+            }
+        }
+    }
+
+    /// Runs `f` on a peer, then watches its new sockets and schedules its next wake-up.
+    fn serve(&mut self, key: Key, f: impl FnOnce(&mut Peer<E>, &mut Tools<'_>)) {
+        let Some(seat) = self.seats.get_mut(&key) else {
+            return;
+        };
+        let mut tools = Tools {
+            stamper: &mut self.stamper,
+            health: &self.health,
+            buffer: &mut self.buffer,
+        };
+        f(&mut seat.peer, &mut tools);
+        for index in 0..2 {
+            if let Some(fd) = seat.peer.take_fresh(index)
+                && let Err(e) = self.poller.watch(fd, u64::from(key) << 1 | index as u64)
+            {
+                seat.peer.fail(&e.to_string(), &self.health);
+            }
+        }
+        let next = seat.peer.next_wake(Instant::now());
+        if seat.scheduled.is_none_or(|at| next < at) {
+            seat.scheduled = Some(next);
+            self.heap.push(Reverse((next, key)));
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! What can go wrong in the media engine.
+
+/// A failure of one peer's media; never of the engine.
+#[derive(Debug, thiserror::Error)]
+pub enum NetError {
+    /// The system refused a socket, a thread or a descriptor.
+    #[error("the system refused a socket: {0}")]
+    Io(#[from] std::io::Error),
+    /// The other side's session description cannot be used.
+    #[error("unusable session description: {0}")]
+    Description(String),
+    /// ICE, DTLS or SRTP failed.
+    #[error("media transport failed: {0}")]
+    Transport(String),
+    /// An answer came that nobody asked for.
+    #[error("an answer without an offer")]
+    UnexpectedAnswer,
+    /// The engine or the peer is gone.
+    #[error("the peer is gone")]
+    Gone,
+}

@@ -1,0 +1,165 @@
+//! How well the generator itself keeps up.
+//!
+//! In: lateness of sends, waits in sockets, packets. Out: quantiles and counts.
+//! Holds: lateness is planned send → handed to the kernel; one lock-free counter set a
+//! thread, its histogram merged only when asked.
+
+use hdrhistogram::Histogram;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+/// Histograms hold microseconds up to a minute at three digits.
+const CEILING_US: u64 = 60_000_000;
+
+/// What one media thread counts.
+#[derive(Debug)]
+pub struct Health {
+    /// Written by its thread, read by the snapshot: uncontended but for that moment.
+    lateness_us: Mutex<Histogram<u64>>,
+    wait_us: Mutex<Histogram<u64>>,
+    packets_out: AtomicU64,
+    packets_in: AtomicU64,
+    send_errors: AtomicU64,
+    user_stamps: AtomicU64,
+    events_lost: AtomicU64,
+}
+
+fn histogram() -> Histogram<u64> {
+    Histogram::new_with_bounds(1, CEILING_US, 3)
+        .expect("constant bounds within HdrHistogram's rules")
+}
+
+impl Default for Health {
+    fn default() -> Self {
+        Self {
+            lateness_us: Mutex::new(histogram()),
+            wait_us: Mutex::new(histogram()),
+            packets_out: AtomicU64::new(0),
+            packets_in: AtomicU64::new(0),
+            send_errors: AtomicU64::new(0),
+            user_stamps: AtomicU64::new(0),
+            events_lost: AtomicU64::new(0),
+        }
+    }
+}
+
+fn record(h: &Mutex<Histogram<u64>>, value: Duration) {
+    if let Ok(mut h) = h.lock() {
+        h.saturating_record((value.as_micros() as u64).min(CEILING_US));
+    }
+}
+
+impl Health {
+    pub(super) fn sent(&self, lateness: Duration) {
+        record(&self.lateness_us, lateness);
+        self.packets_out.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn received(&self, waited: Duration, kernel_stamp: bool) {
+        record(&self.wait_us, waited);
+        self.packets_in.fetch_add(1, Relaxed);
+        if !kernel_stamp {
+            self.user_stamps.fetch_add(1, Relaxed);
+        }
+    }
+
+    pub(super) fn send_error(&self) {
+        self.send_errors.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn event_lost(&self) {
+        self.events_lost.fetch_add(1, Relaxed);
+    }
+}
+
+/// Health of all media threads together.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HealthSnapshot {
+    /// Planned send → handed to the kernel.
+    pub tick_lateness: Quantiles,
+    /// Kernel receive → read.
+    pub receive_wait: Quantiles,
+    /// RTP packets sent.
+    pub packets_out: u64,
+    /// RTP packets received.
+    pub packets_in: u64,
+    /// Datagrams the kernel would not take.
+    pub send_errors: u64,
+    /// RTP packets without a kernel stamp.
+    pub user_stamps: u64,
+    /// Events to a session that were dropped because its queue was full.
+    pub events_lost: u64,
+}
+
+/// A few quantiles of a duration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Quantiles {
+    /// Median.
+    pub p50: Duration,
+    /// 99th percentile.
+    pub p99: Duration,
+    /// Largest.
+    pub max: Duration,
+}
+
+fn quantiles(h: &Histogram<u64>) -> Quantiles {
+    let at = |q| Duration::from_micros(h.value_at_quantile(q));
+    Quantiles {
+        p50: at(0.5),
+        p99: at(0.99),
+        max: Duration::from_micros(h.max()),
+    }
+}
+
+impl HealthSnapshot {
+    /// Merges the threads' counters as they stand.
+    pub fn of<'a>(threads: impl Iterator<Item = &'a Health> + Clone) -> Self {
+        let merged = |pick: fn(&Health) -> &Mutex<Histogram<u64>>| {
+            let mut all = histogram();
+            for t in threads.clone() {
+                if let Ok(h) = pick(t).lock() {
+                    // Same bounds on both sides, so this cannot fail.
+                    let _ = all.add(&*h);
+                }
+            }
+            quantiles(&all)
+        };
+        let sum = |pick: fn(&Health) -> &AtomicU64| {
+            threads.clone().map(|t| pick(t).load(Relaxed)).sum::<u64>()
+        };
+        Self {
+            tick_lateness: merged(|t| &t.lateness_us),
+            receive_wait: merged(|t| &t.wait_us),
+            packets_out: sum(|t| &t.packets_out),
+            packets_in: sum(|t| &t.packets_in),
+            send_errors: sum(|t| &t.send_errors),
+            user_stamps: sum(|t| &t.user_stamps),
+            events_lost: sum(|t| &t.events_lost),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn threads_are_merged_and_outliers_bounded() {
+        let (a, b) = (Health::default(), Health::default());
+        for _ in 0..98 {
+            a.sent(Duration::from_micros(100));
+        }
+        b.sent(Duration::from_millis(7));
+        b.sent(Duration::from_secs(3_600));
+        b.received(Duration::from_micros(40), false);
+        let all = HealthSnapshot::of([&a, &b].into_iter());
+        assert_eq!(
+            (all.packets_out, all.packets_in, all.user_stamps),
+            (100, 1, 1)
+        );
+        assert_eq!(all.tick_lateness.p50, Duration::from_micros(100));
+        assert!(all.tick_lateness.p99 >= Duration::from_millis(7));
+        assert!(all.tick_lateness.max >= Duration::from_secs(59));
+    }
+}

@@ -1,0 +1,315 @@
+//! One party on a media thread: its endpoint, its transports, its outgoing stream.
+//!
+//! In: time, datagrams, what the session asks. Out: packets on time, events to the session.
+//! Holds: after each entry every output has been drained and the next wake-up is known.
+
+use super::clock::{Stamp, Stamper};
+use super::endpoint::{AudioPacket, Endpoint};
+use super::error::NetError;
+use super::health::Health;
+use super::transport::{Happened, IDLE, Publication, Transport};
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+use str0m::media::Mid;
+use str0m::rtp::{RtpPacket, RtpWrite};
+use tokio::sync::mpsc;
+
+/// Datagrams read from one socket before timers get a look.
+const READS_PER_TURN: usize = 16;
+/// The send period; phases lie within it.
+const PERIOD: Duration = Duration::from_millis(20);
+
+/// What a peer's media tells its session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PeerEvent {
+    /// ICE and DTLS are up on this transport.
+    Connected(usize),
+    /// ICE lost the other side on this transport.
+    Disconnected(usize),
+    /// A data channel opened.
+    ChannelOpen(String),
+    /// The media transport is dead.
+    Dead(String),
+}
+
+/// A party on a media thread. Reached through [`super::PeerHandle::with`].
+#[derive(Debug)]
+pub struct Peer<E> {
+    /// Who listens and speaks.
+    pub endpoint: E,
+    remote: IpAddr,
+    transports: [Option<Transport>; 2],
+    publisher: usize,
+    publication: Option<Publication>,
+    listen: Option<(usize, Mid)>,
+    sequence: u64,
+    events: mpsc::Sender<PeerEvent>,
+    grid: Grid,
+    /// Transports opened since the poller was last told.
+    fresh: [bool; 2],
+    dead: bool,
+}
+
+/// Where a peer's send slots lie: 20 ms apart, at a phase of its own.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Grid {
+    pub epoch: Instant,
+    pub phase: Duration,
+}
+
+impl Grid {
+    /// The first slot at or after `now`.
+    fn slot_from(&self, now: Instant) -> Instant {
+        let zero = self.epoch + self.phase;
+        let since = now.saturating_duration_since(zero).as_nanos() as u64;
+        let period = PERIOD.as_nanos() as u64;
+        zero + Duration::from_nanos(since.div_ceil(period) * period)
+    }
+}
+
+/// What all peers of a thread use while they are served.
+pub(super) struct Tools<'a> {
+    pub stamper: &'a mut Stamper,
+    pub health: &'a Health,
+    pub buffer: &'a mut [u8],
+}
+
+impl<E: Endpoint> Peer<E> {
+    pub(super) fn new(
+        endpoint: E,
+        remote: IpAddr,
+        grid: Grid,
+        events: mpsc::Sender<PeerEvent>,
+    ) -> Self {
+        Self {
+            endpoint,
+            remote,
+            transports: [None, None],
+            publisher: 0,
+            publication: None,
+            listen: None,
+            sequence: 1,
+            events,
+            grid,
+            fresh: [false; 2],
+            dead: false,
+        }
+    }
+
+    /// The transport `index` (0 or 1), opened on first use.
+    ///
+    /// # Errors
+    /// No socket.
+    pub fn transport(&mut self, index: usize, now: Instant) -> Result<&mut Transport, NetError> {
+        let slot = &mut self.transports[index];
+        if slot.is_none() {
+            *slot = Some(Transport::new(self.remote, now)?);
+            self.fresh[index] = true;
+        }
+        slot.as_mut().ok_or(NetError::Gone)
+    }
+
+    /// Closes a transport, to open it anew.
+    pub fn close(&mut self, index: usize) {
+        self.transports[index] = None;
+        self.publication = None;
+    }
+
+    /// Which section to listen to; packets of others are dropped unread.
+    pub fn listen_to(&mut self, transport: usize, mid: &str) {
+        self.listen = Some((transport, mid.into()));
+    }
+
+    /// The first send slot of this peer at or after `now`. Slots are 20 ms apart.
+    pub fn slot_from(&self, now: Instant) -> Instant {
+        self.grid.slot_from(now)
+    }
+
+    /// The descriptor of transport `index` if it was opened since this was last asked.
+    pub(super) fn take_fresh(&mut self, index: usize) -> Option<std::os::fd::RawFd> {
+        let fresh = std::mem::take(&mut self.fresh[index]);
+        let transport = self.transports[index].as_ref().filter(|_| fresh)?;
+        Some(transport.port.raw_fd())
+    }
+
+    /// Ends this peer's media; its session is told why.
+    pub(super) fn fail(&mut self, why: &str, health: &Health) {
+        self.dead = true;
+        if self
+            .events
+            .try_send(PeerEvent::Dead(why.to_owned()))
+            .is_err()
+        {
+            health.event_lost();
+        }
+    }
+
+    /// Everything due by now: sends first, then timers.
+    pub(super) fn serve(&mut self, now: Instant, tools: &mut Tools<'_>) {
+        if self.dead {
+            return;
+        }
+        while let Some(due) = self.endpoint.poll_send().filter(|due| *due <= now) {
+            self.send(due, tools);
+        }
+        for index in 0..2 {
+            if let Some(t) = self.transports[index].as_mut()
+                && t.timeout <= now
+            {
+                t.tick(now);
+                self.drain(index, now, None, tools);
+            }
+        }
+        if self.endpoint.poll_timeout().is_some_and(|t| t <= now) {
+            self.endpoint.timeout(now);
+        }
+    }
+
+    fn send(&mut self, due: Instant, tools: &mut Tools<'_>) {
+        let Some(out) = self.endpoint.send(due) else {
+            return;
+        };
+        let index = self.publisher;
+        let Some(t) = self.transports[index].as_mut() else {
+            return;
+        };
+        if self.publication.is_none() && t.connected {
+            self.publication = t.publication();
+        }
+        let Some(p) = self.publication else { return };
+        let now = Instant::now();
+        if let Some(stream) = t.rtc.direct_api().stream_tx(&p.ssrc) {
+            let sequence = self.sequence.into();
+            stream.write_rtp(
+                RtpWrite::new(p.pt, sequence, out.rtp_time, now, out.payload).marker(out.marker),
+            );
+            self.sequence += 1;
+        }
+        let left = self.drain(index, now, None, tools);
+        if let Some(actual) = left {
+            tools.health.sent(actual.saturating_duration_since(due));
+            self.endpoint.sent(due, actual);
+        }
+    }
+
+    /// Reads what waits in a socket.
+    pub(super) fn readable(&mut self, index: usize, tools: &mut Tools<'_>) {
+        for _ in 0..READS_PER_TURN {
+            if self.dead {
+                return;
+            }
+            let Some(t) = self.transports[index].as_mut() else {
+                return;
+            };
+            let Ok(Some(d)) = t.port.recv(tools.buffer) else {
+                return;
+            };
+            let now = Instant::now();
+            let stamp = tools.stamper.arrival(d.wall_ns, now);
+            t.receive(now, d.from, &tools.buffer[..d.len]);
+            self.drain(index, now, Some(stamp), tools);
+        }
+    }
+
+    /// Drains one transport and acts on what it says.
+    fn drain(
+        &mut self,
+        index: usize,
+        now: Instant,
+        stamp: Option<Stamp>,
+        tools: &mut Tools<'_>,
+    ) -> Option<Instant> {
+        let pt = self.publication.map(|p| p.pt);
+        let (events, endpoint, listen) = (&self.events, &mut self.endpoint, self.listen);
+        let health = tools.health;
+        let transport = self.transports[index].as_mut()?;
+        let mut lost = 0;
+        let drained = transport.drain(health, pt, &mut |t, happened| {
+            let event = match happened {
+                Happened::Packet(p) => {
+                    let stamp = stamp.unwrap_or(Stamp {
+                        at: now,
+                        kernel: false,
+                    });
+                    let waited = now.saturating_duration_since(stamp.at);
+                    health.received(waited, stamp.kernel);
+                    if listen.is_some_and(|(i, mid)| i == index && t.mid_of(&p) == Some(mid)) {
+                        endpoint.audio(now, packet(&p, stamp));
+                    }
+                    return;
+                }
+                Happened::Data => return, // nobody listens to data yet
+                Happened::Connected => PeerEvent::Connected(index),
+                Happened::Disconnected => PeerEvent::Disconnected(index),
+                Happened::ChannelOpen(label) => PeerEvent::ChannelOpen(label),
+            };
+            lost += u32::from(events.try_send(event).is_err());
+        });
+        for _ in 0..lost {
+            health.event_lost();
+        }
+        match drained {
+            Ok(left) => left,
+            Err(e) => {
+                self.fail(&e.to_string(), health);
+                None
+            }
+        }
+    }
+
+    /// Drains everything after the session changed something.
+    pub(super) fn settle(&mut self, now: Instant, tools: &mut Tools<'_>) {
+        for index in 0..2 {
+            if let Some(t) = self.transports[index].as_mut() {
+                t.tick(now);
+                self.drain(index, now, None, tools);
+            }
+        }
+        self.serve(now, tools);
+    }
+
+    /// When this peer next wants the thread.
+    pub(super) fn next_wake(&self, now: Instant) -> Instant {
+        if self.dead {
+            return now + IDLE;
+        }
+        let transports = self.transports.iter().flatten().map(|t| t.timeout);
+        transports
+            .chain(self.endpoint.poll_send())
+            .chain(self.endpoint.poll_timeout())
+            .min()
+            .unwrap_or(now + IDLE)
+    }
+}
+
+fn packet(p: &RtpPacket, stamp: Stamp) -> AudioPacket<'_> {
+    AudioPacket {
+        arrival: stamp.at,
+        kernel_stamp: stamp.kernel,
+        rtp_time: p.header.timestamp,
+        sequence: *p.seq_no,
+        payload: &p.payload,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slots_are_on_the_grid_and_never_before_now() {
+        let epoch = Instant::now();
+        let g = Grid {
+            epoch,
+            phase: Duration::from_millis(7),
+        };
+        let ms = Duration::from_millis;
+        for (now, slot) in [(0, 7), (7, 7), (8, 27), (27, 27), (1_000, 1_007)] {
+            assert_eq!(
+                g.slot_from(epoch + ms(now)),
+                epoch + ms(slot),
+                "at {now} ms"
+            );
+        }
+    }
+}

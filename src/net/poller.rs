@@ -1,0 +1,161 @@
+//! Waits for sockets, commands and time at once (epoll).
+//!
+//! In: file descriptors with keys, a deadline. Out: the keys that are readable.
+//! Holds: wakes within the kernel's timer slack of the deadline, not on the next millisecond.
+
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
+use nix::sys::eventfd::{EfdFlags, EventFd};
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Key of the waker among the sockets' keys.
+const WAKER: u64 = u64::MAX;
+/// Readable descriptors taken per wait.
+const BATCH: usize = 256;
+
+/// Wakes a poller from another thread.
+#[derive(Debug, Clone)]
+pub struct Waker(Arc<EventFd>);
+
+impl Waker {
+    /// Makes the next (or current) wait return at once.
+    pub fn wake(&self) {
+        // Only fails when the counter is full, and then the poller is awake anyway.
+        let _ = self.0.write(1);
+    }
+}
+
+/// An epoll instance with a waker.
+#[derive(Debug)]
+pub struct Poller {
+    epoll: Epoll,
+    wake: Arc<EventFd>,
+    events: Vec<EpollEvent>,
+    ready: usize,
+    /// Kernels before 5.11 lack `epoll_pwait2`.
+    nanoseconds: bool,
+}
+
+impl Poller {
+    /// A poller that watches nothing yet.
+    ///
+    /// # Errors
+    /// The system's, such as no more file descriptors.
+    pub fn new() -> io::Result<Self> {
+        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+        let wake = Arc::new(EventFd::from_value_and_flags(
+            0,
+            EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC,
+        )?);
+        epoll.add(&*wake, EpollEvent::new(EpollFlags::EPOLLIN, WAKER))?;
+        Ok(Self {
+            epoll,
+            wake,
+            events: vec![EpollEvent::empty(); BATCH],
+            ready: 0,
+            nanoseconds: true,
+        })
+    }
+
+    /// A handle that wakes this poller.
+    pub fn waker(&self) -> Waker {
+        Waker(self.wake.clone())
+    }
+
+    /// Watches a socket until it is closed. `fd` must be open; `key` below `u64::MAX`.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn watch(&self, fd: RawFd, key: u64) -> io::Result<()> {
+        debug_assert_ne!(key, WAKER);
+        // SAFETY: the descriptor belongs to a socket that outlives this call.
+        let fd = unsafe { BorrowedFd::borrow_raw(fd) };
+        Ok(self
+            .epoll
+            .add(fd, EpollEvent::new(EpollFlags::EPOLLIN, key))?)
+    }
+
+    /// Waits until something is readable, the waker is used, or `limit` has passed.
+    pub fn wait(&mut self, limit: Duration) {
+        self.ready = self.wait_ns(limit);
+        for e in &self.events[..self.ready] {
+            if e.data() == WAKER {
+                let _ = self.wake.read();
+            }
+        }
+    }
+
+    fn wait_ns(&mut self, limit: Duration) -> usize {
+        if self.nanoseconds {
+            let ts = libc::timespec {
+                tv_sec: limit.as_secs() as libc::time_t,
+                tv_nsec: libc::c_long::from(limit.subsec_nanos()),
+            };
+            // SAFETY: `events` is a live buffer of BATCH entries of the kernel's layout
+            // (EpollEvent is repr(transparent)), `ts` lives through the call, no signal mask.
+            let n = unsafe {
+                libc::syscall(
+                    libc::SYS_epoll_pwait2,
+                    self.epoll.0.as_raw_fd(),
+                    self.events.as_mut_ptr(),
+                    BATCH as libc::c_int,
+                    &raw const ts,
+                    std::ptr::null::<libc::sigset_t>(),
+                    0usize,
+                )
+            };
+            if n >= 0 {
+                return n as usize;
+            }
+            match io::Error::last_os_error().raw_os_error() {
+                Some(libc::ENOSYS | libc::EPERM) => self.nanoseconds = false,
+                _ => return 0, // interrupted
+            }
+        }
+        let ms = limit.as_millis().min(60_000) as u16;
+        self.epoll.wait(&mut self.events, ms).unwrap_or(0)
+    }
+
+    /// Keys of the sockets that the last wait found readable.
+    pub fn readable(&self) -> impl Iterator<Item = u64> + '_ {
+        self.events[..self.ready]
+            .iter()
+            .map(EpollEvent::data)
+            .filter(|k| *k != WAKER)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::UdpSocket;
+    use std::time::Instant;
+
+    #[test]
+    fn waits_for_time_sockets_and_the_waker() {
+        let mut p = Poller::new().expect("epoll");
+        let t = Instant::now();
+        p.wait(Duration::from_micros(1_500));
+        assert!(t.elapsed() >= Duration::from_micros(1_000));
+        assert_eq!(p.readable().count(), 0);
+
+        let s = UdpSocket::bind("127.0.0.1:0").expect("bind");
+        p.watch(s.as_raw_fd(), 7).expect("watch");
+        s.send_to(b"x", s.local_addr().expect("addr"))
+            .expect("send");
+        p.wait(Duration::from_secs(5));
+        assert_eq!(p.readable().collect::<Vec<_>>(), [7]);
+        let mut b = [0; 1];
+        s.recv(&mut b).expect("recv");
+
+        p.waker().wake();
+        p.wait(Duration::from_secs(5));
+        assert_eq!(p.readable().count(), 0, "the waker is not a socket");
+        assert!(
+            t.elapsed() < Duration::from_secs(5),
+            "it was woken, not timed out"
+        );
+    }
+}

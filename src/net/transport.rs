@@ -1,0 +1,312 @@
+//! One peer connection: a str0m instance and its socket.
+//!
+//! In: datagrams, session descriptions, candidates, time. Out: datagrams sent, events.
+//! Holds: after every change the outputs are drained until str0m names its next timeout.
+
+use super::NetError;
+use super::health::Health;
+use super::socket::UdpPort;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+use str0m::change::{SdpAnswer, SdpOffer, SdpPendingOffer};
+use str0m::channel::{ChannelConfig, Reliability};
+use str0m::media::{Direction, MediaKind, Mid, Pt};
+use str0m::net::{Protocol, Receive};
+use str0m::rtp::{RtpPacket, Ssrc};
+use str0m::{Candidate, Event, IceConnectionState, Input, Output, Rtc};
+
+/// Opus payload type where the other side's is not known yet.
+const OPUS_PT: u8 = 111;
+
+/// Something a transport tells its peer while it is drained.
+#[derive(Debug)]
+pub(super) enum Happened {
+    Connected,
+    Disconnected,
+    Packet(RtpPacket),
+    ChannelOpen(String),
+    Data,
+}
+
+/// What a first offer holds besides our microphone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// One connection for both directions with an SFU: a spare section to receive on, and
+    /// LiveKit's two data channels.
+    Single,
+    /// One of two connections with an SFU, the one that sends: LiveKit's two data channels.
+    Publisher,
+    /// The other party itself: one section, both ways.
+    Direct,
+}
+
+/// Where our own audio goes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Publication {
+    pub ssrc: Ssrc,
+    pub pt: Pt,
+}
+
+/// A peer connection on a socket of its own.
+pub struct Transport {
+    pub(super) rtc: Rtc,
+    pub(super) port: UdpPort,
+    pending: Option<SdpPendingOffer>,
+    pub(super) timeout: Instant,
+    pub(super) connected: bool,
+    publish: Option<Mid>,
+    spare: Option<Mid>,
+}
+
+impl std::fmt::Debug for Transport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Transport")
+            .field("local", &self.port.local())
+            .field("connected", &self.connected)
+            .finish_non_exhaustive()
+    }
+}
+
+fn description(e: impl std::fmt::Display) -> NetError {
+    NetError::Description(e.to_string())
+}
+
+impl Transport {
+    /// A transport towards a host that answers at `remote`.
+    ///
+    /// # Errors
+    /// No socket.
+    pub(super) fn new(remote: IpAddr, now: Instant) -> Result<Self, NetError> {
+        let port = UdpPort::towards(remote)?;
+        let mut rtc = Rtc::builder()
+            .clear_codecs()
+            .enable_opus(true, false)
+            .set_rtp_mode(true)
+            .set_stats_interval(None)
+            .build(now);
+        let host = Candidate::host(port.local(), "udp").map_err(description)?;
+        rtc.add_local_candidate(host);
+        Ok(Self {
+            rtc,
+            port,
+            pending: None,
+            timeout: now,
+            connected: false,
+            publish: None,
+            spare: None,
+        })
+    }
+
+    /// First offer, with our microphone named `track`.
+    ///
+    /// # Errors
+    /// str0m refuses (it does not, for a new transport).
+    pub fn offer(&mut self, track: &str, shape: Shape) -> Result<String, NetError> {
+        let mut api = self.rtc.sdp_api();
+        let direction = match shape {
+            Shape::Direct => Direction::SendRecv,
+            Shape::Single | Shape::Publisher => Direction::SendOnly,
+        };
+        let mid = api.add_media(
+            MediaKind::Audio,
+            direction,
+            Some("mic".into()),
+            Some(track.into()),
+            None,
+        );
+        self.publish = Some(mid);
+        if shape == Shape::Single {
+            self.spare =
+                Some(api.add_media(MediaKind::Audio, Direction::RecvOnly, None, None, None));
+        }
+        if shape != Shape::Direct {
+            api.add_channel_with_config(ChannelConfig {
+                label: "_reliable".into(),
+                ordered: true,
+                reliability: Reliability::Reliable,
+                ..Default::default()
+            });
+            api.add_channel_with_config(ChannelConfig {
+                label: "_lossy".into(),
+                ordered: false,
+                reliability: Reliability::MaxRetransmits { retransmits: 0 },
+                ..Default::default()
+            });
+        }
+        let (offer, pending) = api
+            .apply()
+            .ok_or_else(|| NetError::Transport("nothing to offer".into()))?;
+        self.pending = Some(pending);
+        Ok(offer.to_sdp_string())
+    }
+
+    /// Offers again with `sections` more audio sections to receive on. The server wants an
+    /// offer even when nothing is to change, so the spare section is set off and on again.
+    ///
+    /// `None` while an answer is outstanding: ask again after it.
+    ///
+    /// # Errors
+    /// str0m refuses.
+    pub fn reoffer(&mut self, sections: u32) -> Result<Option<String>, NetError> {
+        if self.pending.is_some() {
+            return Ok(None);
+        }
+        let mut api = self.rtc.sdp_api();
+        for _ in 0..sections {
+            api.add_media(MediaKind::Audio, Direction::RecvOnly, None, None, None);
+        }
+        if sections == 0
+            && let Some(mid) = self.spare
+        {
+            api.set_direction(mid, Direction::Inactive);
+            api.set_direction(mid, Direction::RecvOnly);
+        }
+        let (offer, pending) = api
+            .apply()
+            .ok_or_else(|| NetError::Transport("nothing to offer".into()))?;
+        self.pending = Some(pending);
+        Ok(Some(offer.to_sdp_string()))
+    }
+
+    /// Takes the answer to the last offer.
+    ///
+    /// # Errors
+    /// No offer is outstanding, or the answer does not fit it.
+    pub fn answer(&mut self, sdp: &str) -> Result<(), NetError> {
+        let answer = SdpAnswer::from_sdp_string(sdp).map_err(description)?;
+        let pending = self.pending.take().ok_or(NetError::UnexpectedAnswer)?;
+        self.rtc
+            .sdp_api()
+            .accept_answer(pending, answer)
+            .map_err(description)
+    }
+
+    /// Takes the other side's offer; returns our answer. Audio that it offers to receive
+    /// becomes our microphone.
+    ///
+    /// # Errors
+    /// The offer cannot be used.
+    pub fn accept(&mut self, sdp: &str) -> Result<String, NetError> {
+        let offer = SdpOffer::from_sdp_string(sdp).map_err(description)?;
+        let answer = self
+            .rtc
+            .sdp_api()
+            .accept_offer(offer)
+            .map_err(description)?;
+        Ok(answer.to_sdp_string())
+    }
+
+    /// Takes a trickled candidate (`candidate:…`). Those we cannot use (TCP, names) are
+    /// skipped: `false`.
+    pub fn candidate(&mut self, line: &str) -> bool {
+        if !line.to_ascii_lowercase().contains(" udp ") {
+            return false;
+        }
+        match Candidate::from_sdp_string(line) {
+            Ok(c) if c.addr().is_ipv4() == self.port.local().is_ipv4() => {
+                self.rtc.add_remote_candidate(c);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Says that our microphone goes out in the section `mid` (for an accepted offer).
+    pub fn publish_on(&mut self, mid: Mid) {
+        self.publish = Some(mid);
+    }
+
+    /// Our outgoing stream, once it is negotiated.
+    pub(super) fn publication(&mut self) -> Option<Publication> {
+        let mid = self.publish?;
+        let pt = self.rtc.media(mid)?.remote_pts().first().copied();
+        let mut api = self.rtc.direct_api();
+        let ssrc = api.stream_tx_by_mid(mid, None)?.ssrc();
+        Some(Publication {
+            ssrc,
+            pt: pt.unwrap_or_else(|| OPUS_PT.into()),
+        })
+    }
+
+    /// The media section that a received packet belongs to.
+    pub(super) fn mid_of(&mut self, packet: &RtpPacket) -> Option<Mid> {
+        packet.header.ext_vals.mid.or_else(|| {
+            self.rtc
+                .direct_api()
+                .stream_rx(&packet.header.ssrc)
+                .map(|s| s.mid())
+        })
+    }
+
+    /// Feeds a datagram. Datagrams that are none of ICE, DTLS, SRTP are ignored.
+    pub(super) fn receive(&mut self, at: Instant, from: std::net::SocketAddr, bytes: &[u8]) {
+        let to = self.port.local();
+        if let Ok(r) = Receive::new(Protocol::Udp, from, to, bytes) {
+            // An error here is a bad datagram, possibly a stranger's: not ours to fail on.
+            let _ = self.rtc.handle_input(Input::Receive(at, r));
+        }
+    }
+
+    /// Sends what str0m has to send; hands every event to `tell`. Returns when the last
+    /// RTP packet (payload type `pt`) went to the kernel, if one did.
+    ///
+    /// # Errors
+    /// The transport is dead.
+    pub(super) fn drain(
+        &mut self,
+        health: &Health,
+        pt: Option<Pt>,
+        tell: &mut dyn FnMut(&mut Self, Happened),
+    ) -> Result<Option<Instant>, NetError> {
+        let mut left = None;
+        loop {
+            match self.rtc.poll_output() {
+                Ok(Output::Timeout(t)) => {
+                    self.timeout = t;
+                    return Ok(left);
+                }
+                Ok(Output::Transmit(t)) => {
+                    let is_audio =
+                        pt.is_some_and(|pt| t.contents.get(1).is_some_and(|b| b & 0x7f == *pt));
+                    if is_audio {
+                        left = Some(Instant::now());
+                    }
+                    if self.port.send(&t.contents, t.destination).is_err() {
+                        health.send_error();
+                    }
+                }
+                Ok(Output::Event(e)) => {
+                    if let Some(h) = self.translate(e) {
+                        tell(self, h);
+                    }
+                }
+                Err(e) => return Err(NetError::Transport(e.to_string())),
+            }
+        }
+    }
+
+    fn translate(&mut self, event: Event) -> Option<Happened> {
+        match event {
+            Event::Connected => {
+                self.connected = true;
+                Some(Happened::Connected)
+            }
+            Event::IceConnectionStateChange(IceConnectionState::Disconnected) => {
+                Some(Happened::Disconnected)
+            }
+            Event::RtpPacket(p) => Some(Happened::Packet(p)),
+            Event::ChannelOpen(_, label) => Some(Happened::ChannelOpen(label)),
+            Event::ChannelData(_) => Some(Happened::Data),
+            _ => None,
+        }
+    }
+
+    /// Moves str0m's clock; due timers fire.
+    pub(super) fn tick(&mut self, now: Instant) {
+        // Fails only for a dead instance, which the next drain reports.
+        let _ = self.rtc.handle_input(Input::Timeout(now));
+    }
+}
+
+/// The longest that str0m may be left alone.
+pub(super) const IDLE: Duration = Duration::from_secs(1);

@@ -1,0 +1,211 @@
+//! From records to the summary.
+//!
+//! In: call and turn records, thresholds, facts of the run. Out: a [`Summary`]. Pure. Holds:
+//! every figure comes from the records as they are on disk, so that a report made again later
+//! says the same.
+
+use super::summary::{
+    AllTurns, CallCounts, FailureGroup, Intervals, Latency, Metrics, Quantiles, RunFacts, RunInfo,
+    Span, Summary,
+};
+use super::{
+    CallRecord, Ending, Ms, SUMMARY_VERSION, Samples, Threshold, TurnOutcome, TurnRecord, Verdict,
+};
+use crate::stats::{Distribution, Sample};
+use std::collections::BTreeMap;
+
+/// Level of every interval in a summary.
+const LEVEL: f64 = 0.95;
+
+impl Summary {
+    /// Builds the summary of a run. `calls` and `turns` may come in any order and include
+    /// warm-up calls.
+    pub fn build(
+        facts: &RunFacts<'_>,
+        calls: &[CallRecord],
+        turns: &[TurnRecord],
+        thresholds: &[Threshold],
+    ) -> Self {
+        let samples = Samples::of(facts.planned_turns, calls, turns);
+        let counts = CallCounts::of(facts.planned_calls, calls);
+        let ending = match &facts.ending {
+            Ending::Finished if met_no_agent(calls, turns) => {
+                Ending::Error("no call reached an agent".to_owned())
+            }
+            ending => ending.clone(),
+        };
+        let mut invalid = facts.invalid.clone();
+        if ending == Ending::Finished {
+            invalid.extend(missing_load(&counts, &samples));
+        }
+        Self {
+            version: SUMMARY_VERSION,
+            verdict: Verdict::of(&ending, invalid, thresholds, &samples),
+            run: RunInfo::of(facts),
+            metrics: Metrics::of(&samples),
+            intervals: Intervals {
+                level: LEVEL,
+                ttfa: Quantiles::of(&samples.ttfa),
+                all_turns: Quantiles::of(&samples.all_turns),
+            },
+            outcomes: samples.outcomes,
+            calls: counts,
+            flags: count_flags(turns),
+            failures: group_failures(calls),
+            generator: facts.generator,
+        }
+    }
+}
+
+/// Calls began, and not one of them met an agent.
+fn met_no_agent(calls: &[CallRecord], turns: &[TurnRecord]) -> bool {
+    calls.iter().any(|c| c.started_ms.is_some())
+        && calls.iter().all(|c| c.agent_join_ms.is_none())
+        && turns.iter().all(|t| t.outcome == TurnOutcome::Failed)
+}
+
+/// A run that did not make the load it offered, or heard nothing, cannot be judged.
+fn missing_load(counts: &CallCounts, samples: &Samples) -> Vec<String> {
+    let mut reasons = Vec::new();
+    if counts.dropped > 0 {
+        let CallCounts {
+            dropped, planned, ..
+        } = counts;
+        reasons.push(format!(
+            "{dropped} of {planned} planned calls never started"
+        ));
+    }
+    if samples.outcomes.ended() == 0 {
+        reasons.push("no turn was measured".to_owned());
+    }
+    reasons
+}
+
+impl RunInfo {
+    fn of(facts: &RunFacts<'_>) -> Self {
+        Self {
+            name: facts.name.to_owned(),
+            seed: facts.seed,
+            target: facts.target.to_owned(),
+            started_at: facts.started_at.to_owned(),
+            duration_ms: facts.duration.into(),
+            loadgen_version: facts.loadgen_version.to_owned(),
+        }
+    }
+}
+
+impl CallCounts {
+    fn of(planned: usize, calls: &[CallRecord]) -> Self {
+        let started = || calls.iter().filter(|c| !c.warmup && c.started_ms.is_some());
+        let failed = started().filter(|c| c.failure.is_some()).count();
+        Self {
+            planned,
+            started: started().count(),
+            completed: started().count() - failed,
+            failed,
+            dropped: planned.saturating_sub(started().count()),
+        }
+    }
+}
+
+impl Metrics {
+    fn of(samples: &Samples) -> Self {
+        Self {
+            ttfa: Latency::of(&samples.ttfa),
+            ttfa_wire: Latency::of(&samples.ttfa_wire),
+            join: Latency::of(&samples.join),
+            agent_join: Latency::of(&samples.agent_join),
+            greeting: Latency::of(&samples.greeting),
+            all_turns: AllTurns::of(&samples.all_turns),
+        }
+    }
+}
+
+impl Latency {
+    /// The figures of `distribution`.
+    pub fn of(distribution: &Distribution) -> Self {
+        let percentile = |p| distribution.percentile(p).and_then(Ms::from_sample);
+        Self {
+            count: distribution.count(),
+            min_ms: distribution.min().and_then(Ms::from_sample),
+            mean_ms: distribution.mean().and_then(Ms::from_sample),
+            p50_ms: percentile(50.0),
+            p90_ms: percentile(90.0),
+            p95_ms: percentile(95.0),
+            p99_ms: percentile(99.0),
+            max_ms: distribution.max().and_then(Ms::from_sample),
+        }
+    }
+}
+
+impl AllTurns {
+    /// The figures of `distribution`.
+    pub fn of(distribution: &Distribution) -> Self {
+        let figures = Latency::of(distribution);
+        Self {
+            count: figures.count,
+            infinite: distribution.infinite(),
+            min_ms: figures.min_ms,
+            mean_ms: figures.mean_ms,
+            p50_ms: figures.p50_ms,
+            p90_ms: figures.p90_ms,
+            p95_ms: figures.p95_ms,
+            p99_ms: figures.p99_ms,
+            max_ms: figures.max_ms,
+        }
+    }
+}
+
+impl Quantiles {
+    fn of(distribution: &Distribution) -> Self {
+        let span = |q| {
+            let found = distribution.interval(q, LEVEL).ok()?;
+            let end = |sample: Sample| Ms::from_sample(sample);
+            Some(Span {
+                lower_ms: end(found.lower),
+                upper_ms: end(found.upper),
+            })
+        };
+        Self {
+            p50: span(0.5),
+            p95: span(0.95),
+            p99: span(0.99),
+        }
+    }
+}
+
+fn count_flags(turns: &[TurnRecord]) -> BTreeMap<String, usize> {
+    let mut counts = BTreeMap::new();
+    for flag in turns.iter().filter(|t| !t.warmup).flat_map(|t| &t.flags) {
+        *counts.entry(flag.name().to_owned()).or_default() += 1;
+    }
+    counts
+}
+
+fn group_failures(calls: &[CallRecord]) -> Vec<FailureGroup> {
+    let mut groups: BTreeMap<&str, (usize, &CallRecord)> = BTreeMap::new();
+    for call in calls.iter().filter(|c| !c.warmup) {
+        if let Some(failure) = &call.failure {
+            let (count, first) = groups.entry(&failure.cause).or_insert((0, call));
+            *count += 1;
+            if call.call < first.call {
+                *first = call;
+            }
+        }
+    }
+    let mut groups: Vec<FailureGroup> = groups
+        .into_values()
+        .filter_map(|(count, first)| {
+            let failure = first.failure.clone()?;
+            Some(FailureGroup {
+                cause: failure.cause,
+                count,
+                message: failure.message,
+                hint: failure.hint,
+            })
+        })
+        .collect();
+    // Stable: causes of equal count stay in alphabetical order.
+    groups.sort_by_key(|g| std::cmp::Reverse(g.count));
+    groups
+}

@@ -1,0 +1,137 @@
+//! What can go wrong with the files of a run.
+//!
+//! In: what the system or a file said. Out: a message that names the file and a hint apart.
+
+use std::io;
+use std::path::PathBuf;
+
+/// A file of a run could not be written or read.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    /// The folder asked for already holds something.
+    #[error("`{}` already holds {}", path.display(), if *finished { "a finished run" } else { "files" })]
+    Occupied {
+        /// The folder.
+        path: PathBuf,
+        /// There is a summary in it.
+        finished: bool,
+    },
+    /// The system refused.
+    #[error("cannot {action} `{}`: {source}", path.display())]
+    Io {
+        /// What was tried: a verb such as `write`.
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A line of the journal is not a turn.
+    #[error("`{}`, line {line}: not a turn ({detail})", path.display())]
+    Corrupt {
+        /// The journal.
+        path: PathBuf,
+        /// From 1.
+        line: usize,
+        /// What the parser said.
+        detail: String,
+    },
+    /// The file comes from a later release.
+    #[error("`{}`, line {line}: version {found}, this program reads up to {known}", path.display())]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// From 1.
+        line: usize,
+        /// Its version.
+        found: u32,
+        /// The latest this program knows.
+        known: u32,
+    },
+}
+
+impl RecordError {
+    /// What to try next; printed on its own `hint:` line.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Occupied { .. } => {
+                "runs are never overwritten: name a new or empty folder with --out"
+            }
+            Self::Corrupt { .. } => {
+                "the file was changed after the run: restore it, or delete that line to read the rest"
+            }
+            Self::Newer { .. } => "read it with the release that wrote it, or a later one",
+            Self::Io { source, .. } => io_hint(source.kind()),
+        }
+    }
+}
+
+fn io_hint(kind: io::ErrorKind) -> &'static str {
+    use io::ErrorKind as Kind;
+    match kind {
+        Kind::StorageFull | Kind::QuotaExceeded | Kind::FileTooLarge => {
+            "the disk is full or a quota is used up: free some space, or choose another place with --out"
+        }
+        Kind::PermissionDenied => {
+            "check who owns the folder and its permissions, or choose another place with --out"
+        }
+        Kind::ReadOnlyFilesystem => {
+            "the file system is mounted read-only: choose another place with --out"
+        }
+        Kind::NotADirectory | Kind::AlreadyExists | Kind::IsADirectory => {
+            "a file stands where a folder is needed, or the other way round: choose another path"
+        }
+        Kind::NotFound => "check the path for a typing error",
+        _ => "check the path and the disk, or choose another place with --out",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn io_error(kind: io::ErrorKind) -> RecordError {
+        RecordError::Io {
+            action: "write",
+            path: "reports/a/summary.json".into(),
+            source: kind.into(),
+        }
+    }
+
+    #[test]
+    fn messages_and_hints() {
+        let path = PathBuf::from("reports/a");
+        let errors = [
+            RecordError::Occupied {
+                path: path.clone(),
+                finished: true,
+            },
+            RecordError::Occupied {
+                path: path.clone(),
+                finished: false,
+            },
+            RecordError::Corrupt {
+                path: path.clone(),
+                line: 3,
+                detail: "EOF".into(),
+            },
+            RecordError::Newer {
+                path,
+                line: 1,
+                found: 9,
+                known: 1,
+            },
+            io_error(io::ErrorKind::StorageFull),
+            io_error(io::ErrorKind::PermissionDenied),
+            io_error(io::ErrorKind::ReadOnlyFilesystem),
+            io_error(io::ErrorKind::NotADirectory),
+            io_error(io::ErrorKind::NotFound),
+            io_error(io::ErrorKind::TimedOut),
+        ];
+        let text: Vec<String> = errors
+            .iter()
+            .map(|e| format!("{e}\n  hint: {}", e.hint()))
+            .collect();
+        insta::assert_snapshot!(text.join("\n"));
+    }
+}

@@ -1,0 +1,186 @@
+//! Made-up runs for the tests of records and reports.
+//!
+//! In: how many calls of which kind. Out: call results as the state machine would give them, and
+//! records of them. Holds: no clock but one base instant; the same input gives the same records.
+
+use super::{
+    CallContext, CallRecord, Ending, Generator, Ms, RunFacts, TickLateness, TurnContext, TurnRecord,
+};
+use crate::audio::{Confidence, HeardAt, Onset};
+use crate::call::{CallResult, Expect, Failure, Flag, Outcome, TurnResult};
+use std::time::{Duration, Instant};
+
+pub(crate) const MODEL: &str = "neteq-dm-1";
+
+pub(crate) fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+/// A turn that started two seconds after `base`, spoke for three, and had no answer.
+pub(crate) fn turn(base: Instant, index: usize, outcome: Outcome) -> TurnResult {
+    let start = base + ms(2_000 + 10_000 * index as u64);
+    let spoken = outcome != Outcome::Failed;
+    TurnResult {
+        turn: index,
+        expect: Expect::Respond,
+        outcome,
+        planned: spoken.then_some(start),
+        media_start: spoken.then_some(start + Duration::from_micros(40)),
+        speech_end: spoken.then_some(start + ms(3_000) + Duration::from_micros(40)),
+        send_lateness: spoken.then_some(Duration::from_micros(120)),
+        onset: None,
+        ttfa_wire: None,
+        playout_delay: None,
+        ttfa: None,
+        stop: None,
+        early_by: None,
+        reply_end: None,
+        flags: vec![],
+    }
+}
+
+/// The same, answered after `wire` on the wire and held back for `playout`.
+pub(crate) fn replied(
+    base: Instant,
+    index: usize,
+    wire: Duration,
+    playout: Duration,
+) -> TurnResult {
+    let silent = turn(base, index, Outcome::Replied);
+    let arrival = silent.speech_end.unwrap() + wire;
+    TurnResult {
+        onset: Some(Onset {
+            at: HeardAt {
+                arrival,
+                offset: Duration::ZERO,
+            },
+            confidence: Confidence::High,
+            earlier_by_loss: None,
+            snr_db: 41.26,
+        }),
+        ttfa_wire: Some(wire),
+        playout_delay: Some(playout),
+        ttfa: Some(wire + playout),
+        reply_end: Some(arrival + ms(1_500)),
+        ..silent
+    }
+}
+
+/// A made run: its calls of three turns each.
+#[derive(Default)]
+pub(crate) struct Run {
+    pub(crate) calls: Vec<CallRecord>,
+    pub(crate) turns: Vec<TurnRecord>,
+    pub(crate) warmup: bool,
+}
+
+impl Run {
+    /// Adds a call that `make` turns into a result; it starts as planned.
+    pub(crate) fn call(&mut self, make: impl FnOnce(Instant) -> CallResult) -> &mut Self {
+        let run_start = base();
+        let call = self.calls.len();
+        let start = run_start + ms(100 * call as u64);
+        let result = make(start);
+        let room = format!("loadgen-1f2e-{call}");
+        let context = CallContext {
+            call,
+            room: &room,
+            variant: "baseline",
+            warmup: self.warmup,
+            planned_start: start,
+            started: Some(start + Duration::from_micros(300)),
+            ended: Some(start + ms(30_000)),
+        };
+        self.calls
+            .push(CallRecord::new(&context, &result, run_start));
+        let context = TurnContext {
+            call,
+            room: &room,
+            utterance: "order",
+            variant: "baseline",
+            warmup: self.warmup,
+            playout_model: MODEL,
+            failure: result.failure.as_ref(),
+        };
+        self.turns.extend(
+            result
+                .turns
+                .iter()
+                .map(|t| TurnRecord::new(&context, t, run_start)),
+        );
+        self
+    }
+
+    /// Adds `n` calls whose turns are answered between 400 and 700 ms.
+    pub(crate) fn good(&mut self, n: usize) -> &mut Self {
+        for _ in 0..n {
+            let k = self.calls.len() as u64;
+            self.call(|base| CallResult {
+                join: Some(ms(120 + k % 7)),
+                agent_join: Some(ms(300 + 3 * (k % 11))),
+                greeting: Some(ms(500 + k % 13)),
+                failure: None,
+                turns: (0..3)
+                    .map(|i| replied(base, i, ms(400 + (k * 37 + i as u64 * 101) % 260), ms(40)))
+                    .collect(),
+            });
+        }
+        self
+    }
+
+    /// Adds a call of three turns that all end as `outcome`, with a cause where they failed.
+    pub(crate) fn bad(&mut self, outcome: Outcome, failure: Option<Failure>) -> &mut Self {
+        let met = outcome != Outcome::Failed;
+        self.call(|base| CallResult {
+            join: met.then_some(ms(130)),
+            agent_join: met.then_some(ms(310)),
+            greeting: None,
+            failure,
+            turns: (0..3)
+                .map(|i| TurnResult {
+                    early_by: (outcome == Outcome::Early).then_some(ms(250)),
+                    flags: if met && i > 0 {
+                        vec![Flag::AfterMissed]
+                    } else {
+                        vec![]
+                    },
+                    ..turn(base, i, outcome.clone())
+                })
+                .collect(),
+        })
+    }
+}
+
+/// Some instant; every record is relative to it.
+pub(crate) fn base() -> Instant {
+    use std::sync::OnceLock;
+    static BASE: OnceLock<Instant> = OnceLock::new();
+    *BASE.get_or_init(Instant::now)
+}
+
+/// Facts of a run that finished.
+pub(crate) fn facts<'a>(planned_calls: usize, ending: Ending) -> RunFacts<'a> {
+    RunFacts {
+        name: "quickstart",
+        seed: 7,
+        target: "livekit ws://127.0.0.1:7880",
+        started_at: "2026-01-31T12:00:00Z",
+        duration: Duration::from_micros(28_412_345),
+        loadgen_version: "0.1.0",
+        planned_calls,
+        planned_turns: 3 * planned_calls,
+        ending,
+        invalid: vec![],
+        generator: Generator {
+            tick_lateness_ms: TickLateness {
+                p50: Ms::from_micros(61),
+                p99: Ms::from_micros(840),
+                max: Ms::from_micros(2_104),
+            },
+            cpu_cores: 0.418,
+            rss_bytes: 55_574_528,
+            packets_out_per_s: 2_500.4,
+            packets_in_per_s: 2_481.9,
+        },
+    }
+}

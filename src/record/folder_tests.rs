@@ -1,0 +1,151 @@
+//! The run folder against names, folders in use, full disks and read-only places.
+
+use super::*;
+
+fn noon() -> Timestamp {
+    "2026-01-31T12:00:00Z".parse().unwrap()
+}
+
+fn names(path: &Path) -> Vec<String> {
+    let mut names: Vec<String> = fs::read_dir(path)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn names_by_table() {
+    let long = "x".repeat(500);
+    let cases = [
+        ("100-calls", "100-calls"),
+        ("my scenario / v2", "my-scenario-v2"),
+        ("../../etc/passwd", "etc-passwd"),
+        ("\u{1b}[31mred\n", "31mred"),
+        ("größer", "gr-er"),
+        ("..", "run"),
+        ("", "run"),
+        (".hidden", "hidden"),
+        (&long, &long[..LONGEST_NAME]),
+    ];
+    for (name, expected) in cases {
+        assert_eq!(safe(name), expected, "{name:?}");
+    }
+}
+
+#[test]
+fn the_default_folder_has_time_and_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let parent = dir.path().join("reports");
+    let made: Vec<RunFolder> = (0..3)
+        .map(|_| RunFolder::within(&parent, noon(), "100 calls").unwrap())
+        .collect();
+    assert_eq!(made[0].path(), parent.join("20260131T120000Z-100-calls"));
+    let expected = [
+        "20260131T120000Z-100-calls",
+        "20260131T120000Z-100-calls-2",
+        "20260131T120000Z-100-calls-3",
+    ];
+    assert_eq!(names(&parent), expected);
+}
+
+#[test]
+fn a_folder_in_use_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("a/b");
+    let folder = RunFolder::create(Some(&out), noon(), "x").unwrap();
+    // Empty still: the same folder may be named again.
+    RunFolder::create(Some(&out), noon(), "x").unwrap();
+    folder.write("notes.txt", b"mine").unwrap();
+    let error = RunFolder::create(Some(&out), noon(), "x").unwrap_err();
+    assert!(
+        matches!(
+            error,
+            RecordError::Occupied {
+                finished: false,
+                ..
+            }
+        ),
+        "{error}"
+    );
+    folder.write(SUMMARY, b"{}\n").unwrap();
+    let error = RunFolder::create(Some(&out), noon(), "x").unwrap_err();
+    assert!(
+        matches!(error, RecordError::Occupied { finished: true, .. }),
+        "{error}"
+    );
+    assert_eq!(names(&out), ["notes.txt", "summary.json"]);
+
+    let file = out.join("notes.txt");
+    let error = RunFolder::create(Some(&file), noon(), "x").unwrap_err();
+    assert!(
+        error
+            .hint()
+            .starts_with("a file stands where a folder is needed"),
+        "{error}"
+    );
+    assert_eq!(fs::read(&file).unwrap(), b"mine");
+}
+
+#[test]
+fn files_are_replaced_as_a_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = RunFolder::create(Some(dir.path()), noon(), "x").unwrap();
+    for content in ["first\n", "a second, longer one\n", ""] {
+        let path = folder.write("summary.md", content.as_bytes()).unwrap();
+        assert_eq!(fs::read_to_string(path).unwrap(), content);
+        assert_eq!(names(dir.path()), ["summary.md"]);
+    }
+    for name in ["", "..", "a/b", "/etc/passwd", "."] {
+        assert!(folder.write(name, b"x").is_err(), "{name:?}");
+    }
+    assert_eq!(names(dir.path()), ["summary.md"]);
+}
+
+#[test]
+fn a_full_disk_leaves_the_file_as_it_was() {
+    let full = Path::new("/dev/full");
+    if !full.exists() {
+        return; // Not on this system.
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let (temporary, path) = (dir.path().join(".a.tmp"), dir.path().join("a"));
+    fs::write(&path, "as it was").unwrap();
+    // The temporary file exists, and what is written to it finds the disk full.
+    let open = |temporary: &Path| -> io::Result<File> {
+        File::create(temporary)?;
+        File::options().write(true).open("/dev/full")
+    };
+    let source = replace(&temporary, &path, b"half", open).unwrap_err();
+    assert_eq!(source.kind(), io::ErrorKind::StorageFull);
+    assert!(
+        error("write", &path, source)
+            .hint()
+            .contains("disk is full")
+    );
+    assert_eq!(names(dir.path()), ["a"]);
+    assert_eq!(fs::read_to_string(&path).unwrap(), "as it was");
+}
+
+#[test]
+fn a_place_that_cannot_be_written_is_an_error_with_a_hint() {
+    // Permissions do not bind root; kernel file systems do.
+    let places = ["/sys/loadgen-run", "/proc/loadgen-run"];
+    let errors: Vec<RecordError> = places
+        .iter()
+        .filter(|place| Path::new(place).parent().is_some_and(Path::is_dir))
+        .filter_map(|place| RunFolder::create(Some(Path::new(place)), noon(), "x").err())
+        .collect();
+    let there = places
+        .iter()
+        .filter(|p| Path::new(p).parent().is_some_and(Path::is_dir));
+    assert_eq!(errors.len(), there.count());
+    for error in errors {
+        assert!(error.to_string().starts_with("cannot create `/"), "{error}");
+        assert!(
+            error.hint().contains("--out") || error.hint().contains("path"),
+            "{error}"
+        );
+    }
+}

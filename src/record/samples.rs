@@ -1,0 +1,117 @@
+//! The samples behind every metric: which turns and calls enter it, said once.
+//!
+//! In: records. Out: a [`Distribution`] or [`Rate`] for each metric. Holds: warm-up calls enter
+//! nothing; where the awaited thing never happened, the gating samples have +∞.
+
+use super::{CallRecord, Ms, TurnCounts, TurnExpect, TurnOutcome, TurnRecord};
+use crate::call::Failure;
+use crate::stats::{Distribution, Population, Rate, Sample};
+
+/// The metrics that a threshold can name. Latencies in ms, the last four as rates of turns.
+pub const METRICS: &[&str] = &[
+    "ttfa",
+    "ttfa_wire",
+    "join",
+    "agent_join",
+    "greeting",
+    "replied",
+    "missed",
+    "early",
+    "failed",
+];
+
+/// The samples of one run.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Samples {
+    /// `ttfa` of the turns that were replied to.
+    pub ttfa: Distribution,
+    /// `ttfa` of all turns that asked for a reply: missed and failed ones as +∞, early replies
+    /// not at all (they have no latency), nor turns cut off by the user's stop.
+    pub all_turns: Distribution,
+    /// `ttfa_wire` of the turns that were replied to.
+    pub ttfa_wire: Distribution,
+    /// As `all_turns`, on the wire.
+    pub all_turns_wire: Distribution,
+    /// `join` of the calls that joined.
+    pub join: Distribution,
+    /// As `join`, with +∞ for calls that failed before.
+    pub all_join: Distribution,
+    /// `agent_join` of the calls that met an agent.
+    pub agent_join: Distribution,
+    /// As `agent_join`, with +∞ for calls that failed before.
+    pub all_agent_join: Distribution,
+    /// Greetings that were expected and heard.
+    pub greeting: Distribution,
+    /// All measured turns by outcome.
+    pub outcomes: TurnCounts,
+}
+
+impl Samples {
+    /// Collects them. `planned_turns`: turns of the plan, warm-up calls left out.
+    pub fn of(planned_turns: usize, calls: &[CallRecord], turns: &[TurnRecord]) -> Self {
+        let calls = || calls.iter().filter(|c| !c.warmup && c.started_ms.is_some());
+        let turns = || turns.iter().filter(|t| !t.warmup);
+        let asked = || turns().filter(|t| t.expect == TurnExpect::Respond);
+        let replied = || asked().filter(|t| t.outcome == TurnOutcome::Replied);
+        Self {
+            ttfa: replied().filter_map(|t| finite(t.ttfa_ms)).collect(),
+            all_turns: asked().filter_map(|t| of_turn(t, t.ttfa_ms)).collect(),
+            ttfa_wire: replied().filter_map(|t| finite(t.ttfa_wire_ms)).collect(),
+            all_turns_wire: asked().filter_map(|t| of_turn(t, t.ttfa_wire_ms)).collect(),
+            join: calls().filter_map(|c| finite(c.join_ms)).collect(),
+            all_join: calls().filter_map(|c| of_call(c, c.join_ms)).collect(),
+            agent_join: calls().filter_map(|c| finite(c.agent_join_ms)).collect(),
+            all_agent_join: calls()
+                .filter_map(|c| of_call(c, c.agent_join_ms))
+                .collect(),
+            greeting: calls().filter_map(|c| finite(c.greeting_ms)).collect(),
+            outcomes: TurnCounts::of(planned_turns, turns().map(|t| t.outcome)),
+        }
+    }
+
+    /// What a threshold on `metric` looks at; `None` for a name not in [`METRICS`].
+    pub fn population(&self, metric: &str) -> Option<Population<'_>> {
+        let rate = |hits| {
+            let total = self.outcomes.ended();
+            Population::Rate(Rate { hits, total })
+        };
+        Some(match metric {
+            "ttfa" => Population::Latencies(&self.all_turns),
+            "ttfa_wire" => Population::Latencies(&self.all_turns_wire),
+            "join" => Population::Latencies(&self.all_join),
+            "agent_join" => Population::Latencies(&self.all_agent_join),
+            "greeting" => Population::Latencies(&self.greeting),
+            "replied" => rate(self.outcomes.replied),
+            "missed" => rate(self.outcomes.missed),
+            "early" => rate(self.outcomes.early),
+            "failed" => rate(self.outcomes.failed),
+            _ => return None,
+        })
+    }
+}
+
+fn finite(ms: Option<Ms>) -> Option<Sample> {
+    ms.and_then(Ms::duration).map(Sample::Finite)
+}
+
+fn of_turn(turn: &TurnRecord, latency: Option<Ms>) -> Option<Sample> {
+    match turn.outcome {
+        TurnOutcome::Replied => finite(latency),
+        TurnOutcome::Missed => Some(Sample::Infinite),
+        // The agent was given no time to answer; nothing can be said of its latency.
+        TurnOutcome::Failed if turn.failure.as_deref() == Some(stopped()) => None,
+        TurnOutcome::Failed => Some(Sample::Infinite),
+        TurnOutcome::Early => None,
+    }
+}
+
+fn of_call(call: &CallRecord, latency: Option<Ms>) -> Option<Sample> {
+    finite(latency).or_else(|| {
+        let failure = call.failure.as_ref()?;
+        (failure.cause != stopped()).then_some(Sample::Infinite)
+    })
+}
+
+fn stopped() -> &'static str {
+    Failure::Stopped.cause()
+}

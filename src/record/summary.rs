@@ -1,0 +1,208 @@
+//! The types of `summary.json`: a run in figures.
+//!
+//! In: nothing; [`Summary::build`] fills them. Out: what serde and the JSON Schema make of them.
+//! Holds: warm-up calls are in no figure; planned calls = started + dropped, started =
+//! completed + failed.
+
+use super::{Ending, Ms, TurnCounts, Verdict};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// What the records do not say of a run.
+#[derive(Debug, Clone)]
+pub struct RunFacts<'a> {
+    /// The scenario's name.
+    pub name: &'a str,
+    /// The seed of the plan.
+    pub seed: u64,
+    /// Kind and address of the target, without secrets.
+    pub target: &'a str,
+    /// RFC 3339, UTC.
+    pub started_at: &'a str,
+    /// From the first planned instant to the last call's end.
+    pub duration: Duration,
+    /// This program's version.
+    pub loadgen_version: &'a str,
+    /// Calls of the plan, warm-up calls left out.
+    pub planned_calls: usize,
+    /// Their turns.
+    pub planned_turns: usize,
+    /// How it ended.
+    pub ending: Ending,
+    /// Why its figures cannot be trusted (the generator's lateness past its bound, …).
+    pub invalid: Vec<String>,
+    /// The generator's own health.
+    pub generator: Generator,
+}
+
+/// A run in figures; the content of `summary.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Summary {
+    /// Version of this format.
+    pub version: u32,
+    /// What the run came to.
+    pub verdict: Verdict,
+    /// Which run this was.
+    pub run: RunInfo,
+    /// Latencies.
+    pub metrics: Metrics,
+    /// How far the quantiles of `ttfa` can be trusted.
+    pub intervals: Intervals,
+    /// Measured turns by outcome.
+    pub outcomes: TurnCounts,
+    /// Measured calls.
+    pub calls: CallCounts,
+    /// Measured turns by doubt; doubts nobody had are absent.
+    pub flags: BTreeMap<String, usize>,
+    /// Failed calls by cause, the most frequent first.
+    pub failures: Vec<FailureGroup>,
+    /// The generator's own health.
+    pub generator: Generator,
+}
+
+/// Which run it was.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RunInfo {
+    /// The scenario's name.
+    pub name: String,
+    /// The seed of the plan.
+    pub seed: u64,
+    /// Kind and address of the target.
+    pub target: String,
+    /// RFC 3339, UTC.
+    pub started_at: String,
+    /// How long it took.
+    pub duration_ms: Ms,
+    /// The program that made it.
+    pub loadgen_version: String,
+}
+
+/// The latencies of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Metrics {
+    /// Mouth to ear, of the turns that were replied to.
+    pub ttfa: Latency,
+    /// The same on the wire.
+    pub ttfa_wire: Latency,
+    /// Start of the call → joined and media flowing.
+    pub join: Latency,
+    /// Start of the call → the agent's audio subscribed.
+    pub agent_join: Latency,
+    /// The agent's audio subscribed → onset of its first words.
+    pub greeting: Latency,
+    /// `ttfa` of all turns that asked for a reply, missed and failed ones as +∞: what gates.
+    pub all_turns: AllTurns,
+}
+
+/// Exact order statistics of one metric; null where nothing was measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[expect(missing_docs, reason = "the field names are the statistics' own")]
+pub struct Latency {
+    pub count: usize,
+    pub min_ms: Option<Ms>,
+    pub mean_ms: Option<Ms>,
+    pub p50_ms: Option<Ms>,
+    pub p90_ms: Option<Ms>,
+    pub p95_ms: Option<Ms>,
+    pub p99_ms: Option<Ms>,
+    pub max_ms: Option<Ms>,
+}
+
+/// Exact order statistics with +∞: null stands for +∞ where `count` > 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[expect(missing_docs, reason = "the field names are the statistics' own")]
+pub struct AllTurns {
+    pub count: usize,
+    /// So many of `count` are +∞.
+    pub infinite: usize,
+    pub min_ms: Option<Ms>,
+    pub mean_ms: Option<Ms>,
+    pub p50_ms: Option<Ms>,
+    pub p90_ms: Option<Ms>,
+    pub p95_ms: Option<Ms>,
+    pub p99_ms: Option<Ms>,
+    pub max_ms: Option<Ms>,
+}
+
+/// Distribution-free confidence intervals from order statistics, turns taken as independent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Intervals {
+    /// They cover the true quantile with at least this probability.
+    pub level: f64,
+    /// Of `metrics.ttfa`.
+    pub ttfa: Quantiles,
+    /// Of `metrics.all_turns`.
+    pub all_turns: Quantiles,
+}
+
+/// Intervals of the quantiles; null where there are too few turns (p95 needs 59, p99 299).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[expect(missing_docs, reason = "the field names are the statistics' own")]
+pub struct Quantiles {
+    pub p50: Option<Span>,
+    pub p95: Option<Span>,
+    pub p99: Option<Span>,
+}
+
+/// An interval of latencies; a null end is +∞.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Span {
+    /// Lower end.
+    pub lower_ms: Option<Ms>,
+    /// Upper end.
+    pub upper_ms: Option<Ms>,
+}
+
+/// The calls of a run, warm-up calls left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct CallCounts {
+    /// Calls the plan holds.
+    pub planned: usize,
+    /// Calls that began.
+    pub started: usize,
+    /// Of these, calls that ended as they should.
+    pub completed: usize,
+    /// Of these, calls that failed.
+    pub failed: usize,
+    /// Planned calls that never began.
+    pub dropped: usize,
+}
+
+/// Failed calls of one cause.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct FailureGroup {
+    /// Stable machine name.
+    pub cause: String,
+    /// Calls.
+    pub count: usize,
+    /// What happened, to the first of them.
+    pub message: String,
+    /// What to try next.
+    pub hint: String,
+}
+
+/// The generator's own health.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Generator {
+    /// How late its ticks were.
+    pub tick_lateness_ms: TickLateness,
+    /// Cores it kept busy, on average.
+    pub cpu_cores: f64,
+    /// Its largest resident memory.
+    pub rss_bytes: u64,
+    /// Packets sent, on average.
+    pub packets_out_per_s: f64,
+    /// Packets received, on average.
+    pub packets_in_per_s: f64,
+}
+
+/// How late the media ticks were.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[expect(missing_docs, reason = "the field names are the statistics' own")]
+pub struct TickLateness {
+    pub p50: Ms,
+    pub p99: Ms,
+    pub max: Ms,
+}

@@ -1,0 +1,162 @@
+//! A caller's end of a call: what the media engine drives.
+//!
+//! In: the agent's packets, send slots. Out: Opus frames on time, the call's events.
+//! Holds: the script decides, the ear hears, neither knows the network.
+
+use crate::audio::{AudioError, Ear, FRAME, FRAME_TIME, Packet};
+use crate::call::{Call, CallEvent, CallResult, CallScript, Failure, Input, PacketArrival, Say};
+use crate::net::{AudioPacket, Endpoint, Outgoing};
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::sync::mpsc;
+
+/// Opus frames of an utterance, shared by all callers that say it.
+pub(super) type Frames = Arc<[Arc<[u8]>]>;
+
+/// Events a call can make for each of its turns, with room to spare: phases and the end.
+const EVENTS_PER_TURN: usize = 16;
+
+/// The caller's end.
+pub(super) struct CallerEnd {
+    call: Option<Call>,
+    ear: Ear,
+    says: Vec<Frames>,
+    silence: Arc<[u8]>,
+    next: Option<Instant>,
+    rtp_time: u32,
+    was_speaking: bool,
+    events: mpsc::Sender<CallEvent>,
+}
+
+impl CallerEnd {
+    /// A caller with its script, and the frames of each turn's utterance. The receiver
+    /// holds every event the call can make, so that none is lost.
+    pub(super) fn new(
+        script: CallScript,
+        start: Instant,
+        says: Vec<Frames>,
+        silence: Arc<[u8]>,
+    ) -> Result<(Self, mpsc::Receiver<CallEvent>), AudioError> {
+        debug_assert_eq!(script.turns.len(), says.len());
+        let (events, inbox) = mpsc::channel((says.len() + 2) * EVENTS_PER_TURN);
+        let end = Self {
+            call: Some(Call::new(script, start)),
+            ear: Ear::new()?,
+            says,
+            silence,
+            next: None,
+            rtp_time: 0,
+            was_speaking: false,
+            events,
+        };
+        Ok((end, inbox))
+    }
+
+    fn input(&mut self, now: Instant, input: Input) {
+        if let Some(call) = self.call.as_mut() {
+            call.handle(now, input);
+        }
+        self.tell();
+    }
+
+    fn tell(&mut self) {
+        while let Some(event) = self.call.as_mut().and_then(Call::poll_event) {
+            // The inbox has room for all; it is closed when the runner has hung up.
+            let _ = self.events.try_send(event);
+        }
+    }
+
+    /// Everything the ear has noticed goes to the script.
+    fn listen(&mut self, now: Instant) {
+        while let Some(heard) = self.ear.poll_heard() {
+            self.input(now, Input::Heard(heard));
+        }
+    }
+
+    /// Joined, media flowing; packets go out from `slot` on.
+    pub(super) fn joined(&mut self, now: Instant, slot: Instant) {
+        self.next = Some(slot);
+        self.input(now, Input::Joined);
+    }
+
+    /// The agent's audio reaches us.
+    pub(super) fn agent_subscribed(&mut self, now: Instant) {
+        self.input(now, Input::AgentSubscribed);
+    }
+
+    /// The agent left.
+    pub(super) fn agent_left(&mut self, now: Instant) {
+        self.input(now, Input::AgentLeft);
+    }
+
+    /// The call failed.
+    pub(super) fn failed(&mut self, now: Instant, failure: Failure) {
+        self.input(now, Input::Failed(failure));
+    }
+
+    /// The call's result; the first call takes it.
+    pub(super) fn finish(&mut self, now: Instant) -> Option<CallResult> {
+        self.next = None;
+        self.call.take().map(|c| c.finish(now))
+    }
+}
+
+impl Endpoint for CallerEnd {
+    fn audio(&mut self, now: Instant, packet: AudioPacket<'_>) {
+        self.input(
+            now,
+            Input::Packet(PacketArrival {
+                arrival: packet.arrival,
+                rtp_time: packet.rtp_time,
+                kernel_stamp: packet.kernel_stamp,
+            }),
+        );
+        self.ear.packet(&Packet {
+            arrival: packet.arrival,
+            rtp_time: packet.rtp_time,
+            sequence: packet.sequence,
+            payload: packet.payload,
+        });
+        self.listen(now);
+    }
+
+    fn timeout(&mut self, now: Instant) {
+        self.input(now, Input::Timeout);
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        self.call.as_ref()?.poll_timeout()
+    }
+
+    fn poll_send(&self) -> Option<Instant> {
+        self.next
+    }
+
+    fn send(&mut self, due: Instant) -> Option<Outgoing> {
+        self.next = Some(due + FRAME_TIME);
+        // Silence by the clock: an agent with DTX sends nothing when it has nothing to say.
+        self.ear.advance(due);
+        self.listen(due);
+        let say = self.call.as_mut()?.tick(due);
+        self.tell();
+        let (payload, speaking) = match say {
+            Say::Utterance { turn, frame } => (self.says[turn][frame].clone(), true),
+            Say::Silence => (self.silence.clone(), false),
+        };
+        let rtp_time = self.rtp_time;
+        self.rtp_time = rtp_time.wrapping_add(FRAME as u32);
+        let marker = speaking && !self.was_speaking;
+        self.was_speaking = speaking;
+        Some(Outgoing {
+            payload,
+            rtp_time,
+            marker,
+        })
+    }
+
+    fn sent(&mut self, due: Instant, actual: Instant) {
+        if let Some(call) = self.call.as_mut() {
+            call.sent(due, actual);
+        }
+    }
+}

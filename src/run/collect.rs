@@ -1,0 +1,152 @@
+//! Reports of calls → records, the journal, events for the display.
+//!
+//! In: reports, in any order of calls. Out: records. Holds: a turn is in the journal as
+//! soon as it has ended; every turn of a call that began is there once its call has ended.
+
+use super::event::RunEvent;
+use crate::call::{CallResult, Outcome, Phase, MODEL, TurnResult};
+use crate::plan::PlannedCall;
+use crate::record::{
+    CallContext, CallRecord, Journal, RecordError, TurnContext, TurnRecord,
+};
+use crate::scenario::Scenario;
+use std::collections::HashSet;
+use std::time::Instant;
+
+/// What a call reports.
+#[derive(Debug)]
+pub(super) enum Report {
+    Started(usize),
+    Phase(usize, Phase),
+    Turn {
+        call: usize,
+        room: String,
+        turn: TurnResult,
+        plan: PlannedCall,
+    },
+    Ended(Box<CallDone>),
+}
+
+/// A call that is over.
+#[derive(Debug)]
+pub(super) struct CallDone {
+    pub index: usize,
+    pub room: String,
+    pub planned_start: Instant,
+    pub started: Instant,
+    pub ended: Instant,
+    pub result: CallResult,
+    pub plan: PlannedCall,
+}
+
+/// Collects what calls report.
+pub(super) struct Collector<'a> {
+    scenario: &'a Scenario,
+    run_start: Instant,
+    journal: &'a mut Journal,
+    /// Why the journal is incomplete, if it is.
+    pub journal_error: Option<RecordError>,
+    pub turns: Vec<TurnRecord>,
+    pub calls: Vec<CallRecord>,
+    /// Turns of calls under way that are recorded already.
+    recorded: HashSet<(usize, usize)>,
+}
+
+impl<'a> Collector<'a> {
+    pub(super) fn new(scenario: &'a Scenario, run_start: Instant, journal: &'a mut Journal) -> Self {
+        Self {
+            scenario,
+            run_start,
+            journal,
+            journal_error: None,
+            turns: Vec::new(),
+            calls: Vec::new(),
+            recorded: HashSet::new(),
+        }
+    }
+
+    /// Takes a report; tells the display.
+    pub(super) fn take(&mut self, report: Report, tell: &mut dyn FnMut(RunEvent)) {
+        match report {
+            Report::Started(call) => tell(RunEvent::CallStarted { call }),
+            Report::Phase(call, phase) => tell(RunEvent::Phase { call, phase }),
+            // The cause of a failed turn comes with its call's end.
+            Report::Turn { turn, .. } if turn.outcome == Outcome::Failed => {}
+            Report::Turn {
+                call,
+                room,
+                turn,
+                plan,
+            } => self.turn(call, &room, &turn, &plan, None, tell),
+            Report::Ended(done) => self.ended(*done, tell),
+        }
+        self.sync();
+    }
+
+    fn turn(
+        &mut self,
+        call: usize,
+        room: &str,
+        turn: &TurnResult,
+        plan: &PlannedCall,
+        failure: Option<&crate::call::Failure>,
+        tell: &mut dyn FnMut(RunEvent),
+    ) {
+        if !self.recorded.insert((call, turn.turn)) {
+            return;
+        }
+        let said = plan.turns.get(turn.turn).map(|t| t.utterance);
+        let utterance = said.and_then(|u| self.scenario.utterances.get(u));
+        let context = TurnContext {
+            call,
+            room,
+            utterance: utterance.map_or("", |u| u.name.as_str()),
+            variant: &self.scenario.variants[plan.variant].name,
+            warmup: plan.warmup,
+            playout_model: MODEL,
+            failure,
+        };
+        let record = TurnRecord::new(&context, turn, self.run_start);
+        if let Err(e) = self.journal.append(&record) {
+            self.lost(e, tell);
+        }
+        self.turns.push(record);
+        tell(RunEvent::TurnEnded { ttfa: turn.ttfa });
+    }
+
+    fn ended(&mut self, done: CallDone, tell: &mut dyn FnMut(RunEvent)) {
+        for turn in &done.result.turns {
+            let failure = done.result.failure.as_ref();
+            self.turn(done.index, &done.room, turn, &done.plan, failure, tell);
+            self.recorded.remove(&(done.index, turn.turn));
+        }
+        let context = CallContext {
+            call: done.index,
+            room: &done.room,
+            variant: &self.scenario.variants[done.plan.variant].name,
+            warmup: done.plan.warmup,
+            planned_start: done.planned_start,
+            started: Some(done.started),
+            ended: Some(done.ended),
+        };
+        self.calls.push(CallRecord::new(&context, &done.result, self.run_start));
+        tell(RunEvent::CallEnded {
+            call: done.index,
+            failed: done.result.failure.is_some(),
+        });
+    }
+
+    /// Brings the journal to the disk now and then.
+    pub(super) fn sync(&mut self) {
+        if let Err(e) = self.journal.tick(Instant::now()) {
+            self.journal_error.get_or_insert(e);
+        }
+    }
+
+    fn lost(&mut self, e: RecordError, tell: &mut dyn FnMut(RunEvent)) {
+        if self.journal_error.is_none() {
+            tell(RunEvent::Notice(format!("the journal is incomplete: {e}")));
+            self.journal_error = Some(e);
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! Which runs have rooms open, so that those of a crashed run can be deleted later.
+//!
+//! In: a run's server and room prefix. Out: a small file until the run has cleaned up.
+//! Holds: no secret is written; only files of processes that are gone count as crashed.
+
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// One run's entry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Entry {
+    /// The server's address.
+    pub server: String,
+    /// What all of the run's room names begin with.
+    pub prefix: String,
+    /// Process id, and its start time in kernel ticks (ids are used again).
+    pub pid: u32,
+    /// Start of that process.
+    pub started: u64,
+}
+
+/// The folder of open runs: `$XDG_STATE_HOME/loadgen/runs`.
+#[derive(Debug, Clone)]
+pub(super) struct Ledger(PathBuf);
+
+fn process_start(pid: u32) -> Option<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()
+}
+
+impl Ledger {
+    /// The user's ledger; `None` without a home.
+    pub(super) fn of_user() -> Option<Self> {
+        let set = |name| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+        let state = set("XDG_STATE_HOME").or_else(|| Some(set("HOME")?.join(".local/state")))?;
+        Some(Self(state.join("loadgen").join("runs")))
+    }
+
+    #[cfg(test)]
+    fn at(path: &Path) -> Self {
+        Self(path.to_owned())
+    }
+
+    fn file(&self, prefix: &str) -> PathBuf {
+        self.0.join(format!("{prefix}.json"))
+    }
+
+    /// Notes this process's run.
+    ///
+    /// # Errors
+    /// The system's.
+    pub(super) fn open(&self, server: &str, prefix: &str) -> std::io::Result<()> {
+        let pid = std::process::id();
+        let entry = Entry {
+            server: server.to_owned(),
+            prefix: prefix.to_owned(),
+            pid,
+            started: process_start(pid).unwrap_or(0),
+        };
+        std::fs::create_dir_all(&self.0)?;
+        std::fs::write(self.file(prefix), serde_json::to_vec(&entry)?)
+    }
+
+    /// The run has cleaned up.
+    pub(super) fn close(&self, prefix: &str) {
+        // What cannot be removed is looked at again by the next run.
+        let _ = std::fs::remove_file(self.file(prefix));
+    }
+
+    /// Room prefixes of runs on `server` whose process is gone.
+    pub(super) fn crashed(&self, server: &str) -> Vec<String> {
+        let Ok(files) = std::fs::read_dir(&self.0) else {
+            return Vec::new();
+        };
+        let entries = files.flatten().filter_map(|f| read(&f.path()));
+        let gone = |e: &Entry| process_start(e.pid) != Some(e.started);
+        entries
+            .filter(|e| e.server == server && gone(e) && is_prefix(&e.prefix))
+            .map(|e| e.prefix)
+            .collect()
+    }
+}
+
+/// Longest file taken for an entry.
+const MAX_ENTRY: u64 = 4_096;
+
+fn read(path: &Path) -> Option<Entry> {
+    if path.metadata().ok()?.len() > MAX_ENTRY {
+        return None;
+    }
+    serde_json::from_slice(&std::fs::read(path).ok()?).ok()
+}
+
+/// A prefix as `run` makes it: something, a dash, the run's id, a dash. An entry that was
+/// tampered with must not delete every room there is.
+fn is_prefix(prefix: &str) -> bool {
+    let mut parts = prefix.rsplit('-');
+    parts.next() == Some("")
+        && parts.next().is_some_and(|id| id.len() >= 8 && id.bytes().all(|b| b.is_ascii_alphanumeric()))
+        && parts.next().is_some_and(|p| !p.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_runs_of_processes_that_are_gone_have_crashed() {
+        let dir = tempfile::tempdir().expect("dir");
+        let ledger = Ledger::at(&dir.path().join("runs"));
+        assert!(ledger.crashed("ws://a").is_empty(), "no folder yet");
+        ledger.open("ws://a", "loadgen-0123abcd-").expect("open");
+        assert!(ledger.crashed("ws://a").is_empty(), "we are alive");
+
+        let dead = Entry {
+            server: "ws://a".into(),
+            prefix: "loadgen-deadbeef-".into(),
+            pid: std::process::id(),
+            started: 1, // the id was used again since
+        };
+        std::fs::write(ledger.file("x"), serde_json::to_vec(&dead).expect("json")).expect("write");
+        std::fs::write(ledger.file("y"), b"not json").expect("write");
+        assert_eq!(ledger.crashed("ws://a"), ["loadgen-deadbeef-"]);
+        assert!(ledger.crashed("ws://b").is_empty(), "another server's");
+
+        ledger.close("loadgen-0123abcd-");
+        assert!(!ledger.file("loadgen-0123abcd-").exists());
+    }
+
+    #[test]
+    fn a_prefix_that_we_never_make_deletes_nothing() {
+        for bad in ["", "-", "loadgen-", "loadgen-x-", "-0123abcd-", "loadgen-0123abcd"] {
+            assert!(!is_prefix(bad), "{bad}");
+        }
+        assert!(is_prefix("my-rooms-0123abcd-"));
+    }
+}

@@ -1,0 +1,290 @@
+//! One call from its planned start to its room's end.
+//!
+//! In: a planned call. Out: reports on the way, its result at the end.
+//! Holds: whatever happens, exactly one `Ended` comes, with one result for every turn.
+
+use super::caller::CallerEnd;
+use super::collect::{CallDone, Report};
+use super::door::{Asked, OpenDoor};
+use super::sounds::Sounds;
+use crate::call::{CallEvent, CallResult, CallScript, Failure, GreetingPolicy, Phase, TurnScript};
+use crate::net::{Engine, PeerHandle};
+use crate::plan::PlannedCall;
+use crate::scenario::{self, Scenario};
+use crate::target::livekit::{AgentTrack, Dispatch};
+use crate::target::{Connection, DoorEvent};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+/// What all calls of a run share.
+pub(super) struct Shared {
+    pub engine: Engine<CallerEnd>,
+    pub scenario: Scenario,
+    pub sounds: Sounds,
+    pub door: OpenDoor,
+    pub reports: mpsc::Sender<Report>,
+    pub stop: CancellationToken,
+}
+
+impl Shared {
+    /// Whom a variant asks for.
+    pub(super) fn asked(&self, variant: usize) -> Asked {
+        let variant = &self.scenario.variants[variant];
+        Asked {
+            dispatch: variant.agent_name.as_ref().map(|name| Dispatch {
+                agent_name: name.clone(),
+                metadata: variant.metadata.clone().unwrap_or_default(),
+            }),
+            attributes: variant.attributes.clone(),
+            track: AgentTrack {
+                name: self.scenario.call.agent_track.clone(),
+            },
+        }
+    }
+
+    fn script(&self, call: &PlannedCall) -> CallScript {
+        let turns = call.turns.iter().map(|t| {
+            let said = &self.sounds.said[t.utterance];
+            TurnScript {
+                anchor: anchor(t.anchor),
+                delay: t.delay,
+                expect: expect(t.expect),
+                timeout: t.timeout,
+                frames: said.frames.len(),
+                speech_start: said.speech_start,
+                speech_end: said.speech_end,
+            }
+        });
+        CallScript {
+            greeting: greeting(self.scenario.call.greeting),
+            agent_timeout: self.scenario.call.agent_timeout,
+            turns: turns.collect(),
+        }
+    }
+}
+
+fn anchor(a: scenario::Anchor) -> crate::call::Anchor {
+    use crate::call::Anchor as To;
+    match a {
+        scenario::Anchor::CallStart => To::CallStart,
+        scenario::Anchor::Greeting => To::Greeting,
+        scenario::Anchor::AgentSpeechStart => To::AgentSpeechStart,
+        scenario::Anchor::AgentSpeechEnd => To::AgentSpeechEnd,
+        scenario::Anchor::PreviousTurn => To::PreviousTurn,
+    }
+}
+
+fn expect(e: scenario::Expect) -> crate::call::Expect {
+    use crate::call::Expect as To;
+    match e {
+        scenario::Expect::Respond => To::Respond,
+        scenario::Expect::Stop => To::Stop,
+        scenario::Expect::Ignore => To::Ignore,
+    }
+}
+
+fn greeting(g: scenario::GreetingPolicy) -> GreetingPolicy {
+    match g {
+        scenario::GreetingPolicy::Expect => GreetingPolicy::Expect,
+        scenario::GreetingPolicy::Ignore => GreetingPolicy::Ignore,
+        scenario::GreetingPolicy::None => GreetingPolicy::None,
+    }
+}
+
+/// A result for a call that never got as far as a script of its own.
+fn never_began(turns: usize, script: CallScript, start: Instant, failure: Failure) -> CallResult {
+    debug_assert_eq!(turns, script.turns.len());
+    let mut call = crate::call::Call::new(script, start);
+    call.handle(start, crate::call::Input::Failed(failure));
+    call.finish(start)
+}
+
+/// Makes the call; ends when its connection is closed.
+pub(super) async fn make(shared: Arc<Shared>, call: PlannedCall, planned_start: Instant) {
+    let index = call.index as usize;
+    let started = Instant::now();
+    let room = shared.door.room(&call.index.to_string());
+    // The collector outlives every call.
+    let _ = shared.reports.send(Report::Started(index)).await;
+    let script = shared.script(&call);
+    let says = call.turns.iter().map(|t| shared.sounds.said[t.utterance].frames.clone());
+    let end = CallerEnd::new(script.clone(), planned_start, says.collect(), shared.sounds.silence.clone());
+    let (result, connection) = match end {
+        Ok((end, events)) => talk(&shared, &call, &room, end, events).await,
+        Err(e) => {
+            let detail = e.to_string();
+            let failed = never_began(call.turns.len(), script, planned_start, Failure::Generator { detail });
+            (Some(failed), None)
+        }
+    };
+    let gone = || CallResult {
+        join: None,
+        agent_join: None,
+        greeting: None,
+        failure: Some(Failure::Generator {
+            detail: "the media engine stopped".into(),
+        }),
+        turns: Vec::new(),
+    };
+    let done = CallDone {
+        index,
+        room: room.clone(),
+        planned_start,
+        started,
+        ended: Instant::now(),
+        result: result.unwrap_or_else(gone),
+        plan: call,
+    };
+    let _ = shared.reports.send(Report::Ended(Box::new(done))).await;
+    if let Some(connection) = connection {
+        connection.hang_up().await;
+    }
+    shared.door.forget(room);
+}
+
+/// Connects and follows the call until its script has ended.
+async fn talk(
+    shared: &Shared,
+    call: &PlannedCall,
+    room: &str,
+    end: CallerEnd,
+    mut events: mpsc::Receiver<CallEvent>,
+) -> (Option<CallResult>, Option<Connection>) {
+    let (peer, media) = shared.engine.add(end, shared.door.remote());
+    let peer = Arc::new(peer);
+    let asked = shared.asked(call.variant);
+    let connecting = shared.door.connect(u64::from(call.index), room, &asked, &peer, media);
+    let mut connection = tokio::select! {
+        connected = connecting => match connected {
+            Ok(c) => Some(c),
+            Err(f) => {
+                fail(&peer, f).await;
+                None
+            }
+        },
+        () = shared.stop.cancelled() => {
+            fail(&peer, Failure::Stopped).await;
+            None
+        }
+    };
+    let index = call.index as usize;
+    loop {
+        tokio::select! {
+            biased;
+            event = events.recv() => match event {
+                Some(CallEvent::Phase(phase)) => {
+                    let _ = shared.reports.send(Report::Phase(index, phase)).await;
+                    if matches!(phase, Phase::Done | Phase::Failed) {
+                        break;
+                    }
+                }
+                Some(CallEvent::TurnEnded(turn)) => {
+                    let report = Report::Turn { call: index, room: room.to_owned(), turn, plan: call.clone() };
+                    let _ = shared.reports.send(report).await;
+                }
+                None => break,
+            },
+            event = next(&mut connection) => follow(&peer, event).await,
+            () = shared.stop.cancelled() => {
+                fail(&peer, Failure::Stopped).await;
+                break;
+            }
+        }
+    }
+    let result = peer.with(|p, now| p.endpoint.finish(now)).await;
+    (result.ok().flatten(), connection)
+}
+
+async fn next(connection: &mut Option<Connection>) -> Option<DoorEvent> {
+    match connection {
+        Some(c) => c.event().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn fail(peer: &PeerHandle<CallerEnd>, failure: Failure) {
+    // An engine that is gone has no call left to fail.
+    let _ = peer.with(|p, now| p.endpoint.failed(now, failure)).await;
+}
+
+async fn follow(peer: &PeerHandle<CallerEnd>, event: Option<DoorEvent>) {
+    let closed = Failure::Dropped {
+        detail: "the session ended".into(),
+    };
+    let told = match event.unwrap_or(DoorEvent::Closed(closed)) {
+        DoorEvent::Joined => {
+            peer.with(|p, now| {
+                let slot = p.slot_from(now);
+                p.endpoint.joined(now, slot);
+            })
+            .await
+        }
+        DoorEvent::AgentTrack { transport, mid } => {
+            peer.with(move |p, now| {
+                p.listen_to(transport, &mid);
+                p.endpoint.agent_subscribed(now);
+            })
+            .await
+        }
+        DoorEvent::AgentLeft => peer.with(|p, now| p.endpoint.agent_left(now)).await,
+        DoorEvent::Closed(f) => return fail(peer, f).await,
+    };
+    // As in `fail`.
+    let _ = told;
+}
+
+/// One call that only shows whether the server and an agent are there at all.
+pub(super) async fn canary(shared: &Shared, first: &PlannedCall) -> Result<(), Failure> {
+    let broken = |e: &dyn std::fmt::Display| Failure::Generator {
+        detail: e.to_string(),
+    };
+    let (end, _events) = CallerEnd::new(
+        shared.script(first),
+        Instant::now(),
+        first.turns.iter().map(|t| shared.sounds.said[t.utterance].frames.clone()).collect(),
+        shared.sounds.silence.clone(),
+    )
+    .map_err(|e| broken(&e))?;
+    let (peer, media) = shared.engine.add(end, shared.door.remote());
+    let peer = Arc::new(peer);
+    let room = shared.door.room("canary");
+    let asked = shared.asked(first.variant);
+    let connected = shared.door.connect(u64::MAX, &room, &asked, &peer, media).await;
+    let mut connection = connected?;
+    let met = meet_agent(&mut connection, shared.scenario.call.agent_timeout, &shared.stop).await;
+    connection.hang_up().await;
+    shared.door.forget(room);
+    met
+}
+
+/// Waits until the agent's track is there.
+async fn meet_agent(
+    connection: &mut Connection,
+    agent_timeout: Duration,
+    stop: &CancellationToken,
+) -> Result<(), Failure> {
+    let mut deadline = None;
+    loop {
+        let absent = async {
+            match deadline {
+                Some(at) => tokio::time::sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            event = connection.event() => match event {
+                Some(DoorEvent::Joined) => {
+                    deadline = Some(tokio::time::Instant::now() + agent_timeout);
+                }
+                Some(DoorEvent::AgentTrack { .. }) => return Ok(()),
+                Some(DoorEvent::AgentLeft) => return Err(Failure::AgentLeft),
+                Some(DoorEvent::Closed(f)) => return Err(f),
+                None => return Err(Failure::Dropped { detail: "the session ended".into() }),
+            },
+            () = absent => return Err(Failure::AgentAbsent { waited: agent_timeout }),
+            () = stop.cancelled() => return Err(Failure::Stopped),
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! Sound files → utterances ready to be said, each encoded once.
+//!
+//! In: paths, with annotations. Out: utterances, and their frames as callers share them.
+//! Holds: a file's size is bounded before it is read.
+
+use super::caller::Frames;
+use super::error::RunError;
+use crate::audio::{Annotation, Utterance, opus};
+use crate::scenario;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Largest sound file, as `audio::decode` takes it, and one byte to see that it is more.
+const MAX_BYTES: u64 = (64 << 20) + 1;
+/// Largest sidecar.
+const MAX_SIDECAR: u64 = 64 << 10;
+
+fn read(path: &Path, limit: u64) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(limit).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Reads a sound file. Where its speech ends: as annotated by the scenario, else by its
+/// sidecar (`NAME.json`), else by level.
+///
+/// # Errors
+/// The file or its sidecar cannot be read or used.
+pub fn load_utterance(
+    name: &str,
+    path: &Path,
+    speech_end: Option<Duration>,
+) -> Result<Utterance, RunError> {
+    let unusable = |path: &Path, source| RunError::Unusable {
+        path: path.to_owned(),
+        source,
+    };
+    let bytes = read(path, MAX_BYTES).map_err(|source| RunError::Unreadable {
+        path: path.to_owned(),
+        source,
+    })?;
+    let sidecar = path.with_extension("json");
+    let annotation = match read(&sidecar, MAX_SIDECAR) {
+        Ok(json) => Some(Annotation::parse(&json).map_err(|e| unusable(&sidecar, e))?),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => None,
+        Err(source) => {
+            return Err(RunError::Unreadable {
+                path: sidecar,
+                source,
+            });
+        }
+    };
+    let start = annotation.as_ref().and_then(Annotation::speech_start);
+    let end = speech_end.or(annotation.as_ref().map(Annotation::speech_end));
+    let extension = path.extension().and_then(|e| e.to_str());
+    Utterance::annotated(name, &bytes, extension, start, end).map_err(|e| unusable(path, e))
+}
+
+/// An utterance as callers say it.
+#[derive(Debug, Clone)]
+pub(super) struct Said {
+    pub frames: Frames,
+    pub speech_start: Duration,
+    pub speech_end: Duration,
+}
+
+/// All utterances of a scenario, and a frame of silence.
+#[derive(Debug)]
+pub(super) struct Sounds {
+    pub said: Vec<Said>,
+    pub silence: Arc<[u8]>,
+}
+
+impl Sounds {
+    /// Reads and encodes them.
+    pub(super) fn load(utterances: &[scenario::Utterance]) -> Result<Self, RunError> {
+        let said = utterances.iter().map(|u| {
+            let loaded = load_utterance(&u.name, &u.file, u.speech_end)?;
+            Ok(Said {
+                frames: loaded.frames.iter().map(|f| Arc::from(&**f)).collect(),
+                speech_start: loaded.speech_start,
+                speech_end: loaded.speech_end,
+            })
+        });
+        Ok(Self {
+            said: said.collect::<Result<_, RunError>>()?,
+            silence: Arc::from(opus::silence_frame().map_err(RunError::Codec)?),
+        })
+    }
+}

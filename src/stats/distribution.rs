@@ -1,0 +1,209 @@
+//! A sorted set of latencies and its exact order statistics.
+//!
+//! In: samples in any order. Out: count, extremes, mean, quantiles.
+//! Holds: a quantile is one of the samples, never an interpolation between two.
+
+use std::time::Duration;
+
+/// One latency; `Infinite` where the awaited thing never happened. Orders as the numbers do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Sample {
+    /// It happened after this long.
+    Finite(Duration),
+    /// It never happened: +∞.
+    Infinite,
+}
+
+impl Sample {
+    /// The duration, unless infinite.
+    pub fn finite(self) -> Option<Duration> {
+        match self {
+            Self::Finite(duration) => Some(duration),
+            Self::Infinite => None,
+        }
+    }
+
+    /// In milliseconds; `f64::INFINITY` where infinite.
+    pub fn as_ms(self) -> f64 {
+        const NANOS_PER_MS: f64 = 1e6;
+        // One division of whole nanoseconds: 400 ms is 400.0, not 400.00000000000006.
+        self.finite()
+            .map_or(f64::INFINITY, |d| d.as_nanos() as f64 / NANOS_PER_MS)
+    }
+}
+
+impl From<Duration> for Sample {
+    fn from(duration: Duration) -> Self {
+        Self::Finite(duration)
+    }
+}
+
+/// Samples in ascending order and what is computed from them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Distribution {
+    sorted: Vec<Sample>,
+}
+
+impl<S: Into<Sample>> FromIterator<S> for Distribution {
+    fn from_iter<I: IntoIterator<Item = S>>(samples: I) -> Self {
+        let mut sorted: Vec<Sample> = samples.into_iter().map(Into::into).collect();
+        sorted.sort_unstable();
+        Self { sorted }
+    }
+}
+
+impl Distribution {
+    /// Number of samples, infinite ones included.
+    pub fn count(&self) -> usize {
+        self.sorted.len()
+    }
+
+    /// Number of infinite samples.
+    pub fn infinite(&self) -> usize {
+        self.count() - self.sorted.partition_point(|&s| s < Sample::Infinite)
+    }
+
+    /// The samples, ascending.
+    pub fn sorted(&self) -> &[Sample] {
+        &self.sorted
+    }
+
+    /// The smallest sample; `None` when there is none.
+    pub fn min(&self) -> Option<Sample> {
+        self.sorted.first().copied()
+    }
+
+    /// The largest sample; `None` when there is none.
+    pub fn max(&self) -> Option<Sample> {
+        self.sorted.last().copied()
+    }
+
+    /// The arithmetic mean, to the nanosecond below; infinite as soon as one sample is.
+    /// `None` when there is none.
+    pub fn mean(&self) -> Option<Sample> {
+        if self.sorted.is_empty() {
+            return None;
+        }
+        let mut sum = 0_u128;
+        for sample in &self.sorted {
+            match sample {
+                Sample::Finite(duration) => sum = sum.saturating_add(duration.as_nanos()),
+                Sample::Infinite => return Some(Sample::Infinite),
+            }
+        }
+        let nanos = u64::try_from(sum / self.sorted.len() as u128).unwrap_or(u64::MAX);
+        Some(Sample::Finite(Duration::from_nanos(nanos)))
+    }
+
+    /// The `q` quantile: the smallest sample with at least `q` of all samples at or below it
+    /// (the inverse of the empirical distribution function; type 1 of Hyndman & Fan, 1996).
+    ///
+    /// `q` in 0..=1. `None` when there is no sample or `q` is outside.
+    pub fn quantile(&self, q: f64) -> Option<Sample> {
+        if !(0.0..=1.0).contains(&q) {
+            return None;
+        }
+        self.sorted
+            .get(rank(q, self.count())?.checked_sub(1)?)
+            .copied()
+    }
+
+    /// The median, p90, p95, p99 and others as a percentage: `percentile(95.0)`.
+    pub fn percentile(&self, p: f64) -> Option<Sample> {
+        self.quantile(p / 100.0)
+    }
+}
+
+/// Rank (from 1) of the `q` quantile among `n` samples: ⌈q·n⌉, at least 1. `None` for `n` = 0.
+pub(crate) fn rank(q: f64, n: usize) -> Option<usize> {
+    // 0.07 · 100 is 7.000000000000001 in binary; without this slack its rank would be 8.
+    const SLACK: f64 = 1e-12;
+    let rank = (q * n as f64 * (1.0 - SLACK)).ceil() as usize;
+    (n > 0).then(|| rank.clamp(1, n))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn ms(values: &[u64]) -> Distribution {
+        values.iter().map(|&v| Duration::from_millis(v)).collect()
+    }
+
+    #[test]
+    fn quantiles_by_table() {
+        let hundred: Vec<u64> = (1..=100).collect();
+        let twenty: Vec<u64> = (1..=20).collect();
+        let cases: &[(&str, &[u64], f64, Option<u64>)] = &[
+            ("nothing", &[], 0.5, None),
+            ("one sample is every quantile", &[7], 0.99, Some(7)),
+            ("q = 0 is the smallest", &[3, 1, 2], 0.0, Some(1)),
+            ("q = 1 is the largest", &[3, 1, 2], 1.0, Some(3)),
+            (
+                "median of an even count is the lower one",
+                &[4, 1, 3, 2],
+                0.5,
+                Some(2),
+            ),
+            ("median of an odd count", &[5, 1, 3], 0.5, Some(3)),
+            ("p95 of 20 is the 19th", &twenty, 0.95, Some(19)),
+            ("p95 of 100", &hundred, 0.95, Some(95)),
+            ("p99 of 100", &hundred, 0.99, Some(99)),
+            ("p99 of 20 is the largest", &twenty, 0.99, Some(20)),
+            ("0.07 * 100 > 7 in binary", &hundred, 0.07, Some(7)),
+            ("0.29 * 100 < 29 in binary", &hundred, 0.29, Some(29)),
+            ("above 1", &[1], 1.01, None),
+            ("below 0", &[1], -0.01, None),
+            ("not a number", &[1], f64::NAN, None),
+        ];
+        for (name, values, q, expected) in cases {
+            let expected = expected.map(|v| Sample::Finite(Duration::from_millis(v)));
+            assert_eq!(ms(values).quantile(*q), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn infinite_samples_are_the_largest() {
+        let finite = (1..=9).map(|v| Sample::Finite(Duration::from_millis(v)));
+        let d: Distribution = finite.chain([Sample::Infinite]).collect();
+        assert_eq!((d.count(), d.infinite()), (10, 1));
+        assert_eq!(d.percentile(90.0), Some(Duration::from_millis(9).into()));
+        assert_eq!(d.percentile(95.0), Some(Sample::Infinite));
+        assert_eq!(d.max(), Some(Sample::Infinite));
+        assert_eq!(d.mean(), Some(Sample::Infinite));
+        assert_eq!(d.min(), Some(Duration::from_millis(1).into()));
+        assert_eq!(Sample::Infinite.as_ms(), f64::INFINITY);
+    }
+
+    #[test]
+    fn mean_and_extremes() {
+        let d = ms(&[30, 10, 20]);
+        assert_eq!(d.mean(), Some(Duration::from_millis(20).into()));
+        assert_eq!(d.min(), Some(Duration::from_millis(10).into()));
+        assert_eq!(d.max(), Some(Duration::from_millis(30).into()));
+        assert_eq!(Distribution::default().mean(), None);
+        assert_eq!(Distribution::default().max(), None);
+    }
+
+    proptest! {
+        #[test]
+        fn quantile_is_the_smallest_with_q_at_or_below(
+            values in prop::collection::vec(prop::option::weighted(0.9, 0_u64..50), 1..200),
+            percent in 0_u32..=100,
+        ) {
+            let samples: Vec<Sample> = values
+                .iter()
+                .map(|v| v.map_or(Sample::Infinite, |v| Duration::from_millis(v).into()))
+                .collect();
+            let d: Distribution = samples.iter().copied().collect();
+            let found = d.quantile(f64::from(percent) / 100.0).unwrap();
+            // In whole numbers, so that the check has no rounding of its own.
+            let enough = |s: Sample| {
+                100 * samples.iter().filter(|&&x| x <= s).count() >= percent as usize * samples.len()
+            };
+            prop_assert!(enough(found));
+            prop_assert!(samples.iter().all(|&s| s >= found || !enough(s)));
+        }
+    }
+}

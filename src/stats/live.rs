@@ -1,0 +1,86 @@
+//! Quantiles while the run goes on, in constant memory.
+//!
+//! In: latencies as they are measured. Out: quantiles to three significant digits, for the
+//! progress line only; reports use the exact [`super::Distribution`].
+
+use hdrhistogram::Histogram;
+use std::time::Duration;
+
+/// Longest latency told apart, in microseconds: ten minutes; longer ones count as this.
+const LONGEST_US: u64 = 600_000_000;
+
+/// A running histogram of latencies.
+#[derive(Debug, Clone)]
+pub struct Live {
+    histogram: Histogram<u64>,
+}
+
+impl Default for Live {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Live {
+    /// An empty one; 1 µs to 10 min, three significant digits.
+    pub fn new() -> Self {
+        let histogram = Histogram::new_with_bounds(1, LONGEST_US, 3)
+            .expect("constant bounds that hold low ≥ 1, high ≥ 2·low, digits ≤ 5");
+        Self { histogram }
+    }
+
+    /// Adds one latency.
+    pub fn record(&mut self, latency: Duration) {
+        let us = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
+        self.histogram.saturating_record(us.min(LONGEST_US));
+    }
+
+    /// Latencies so far.
+    pub fn count(&self) -> u64 {
+        self.histogram.len()
+    }
+
+    /// The `q` quantile (0..=1), within 0.1 %; `None` before the first latency.
+    pub fn quantile(&self, q: f64) -> Option<Duration> {
+        (self.count() > 0)
+            .then(|| Duration::from_micros(self.histogram.value_at_quantile(q).min(LONGEST_US)))
+    }
+
+    /// The median so far.
+    pub fn p50(&self) -> Option<Duration> {
+        self.quantile(0.5)
+    }
+
+    /// The 95th percentile so far.
+    pub fn p95(&self) -> Option<Duration> {
+        self.quantile(0.95)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn follows_the_exact_quantiles_within_its_digits() {
+        let mut live = Live::new();
+        assert_eq!((live.p50(), live.p95(), live.count()), (None, None, 0));
+        for ms in 1..=1_000 {
+            live.record(Duration::from_millis(ms));
+        }
+        for (q, ms) in [(0.5, 500.0), (0.95, 950.0), (0.99, 990.0)] {
+            let seen = live.quantile(q).unwrap().as_secs_f64() * 1e3;
+            assert!((seen - ms).abs() <= ms * 1e-3, "{q}: {seen}");
+        }
+        assert_eq!(live.count(), 1_000);
+    }
+
+    #[test]
+    fn takes_what_lies_outside_its_bounds() {
+        let mut live = Live::new();
+        live.record(Duration::ZERO);
+        live.record(Duration::from_secs(1 << 40));
+        assert_eq!(live.count(), 2);
+        assert_eq!(live.quantile(1.0), Some(Duration::from_micros(LONGEST_US)));
+    }
+}

@@ -1,0 +1,155 @@
+//! What the reference agent says: Opus frames, with the first audible sample known.
+//!
+//! In: a tone's length, or a recording. Out: frames, shared by all calls.
+//! Holds: the onset is found by the caller's own ear on the decoded frames.
+
+use crate::audio::{self, AudioError, opus, Ear, FRAME_TIME, Heard, Packet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Frames of silence that an ear hears before the clip, to know the floor.
+const LEAD_IN: u64 = 75;
+/// Longest tone.
+const MAX_TONE: Duration = Duration::from_secs(60);
+
+/// A clip cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum ClipError {
+    /// The recording cannot be used.
+    #[error(transparent)]
+    Audio(#[from] AudioError),
+    /// Nothing audible in it.
+    #[error("nothing in the reply is audible")]
+    Silent,
+    /// A tone of no length, or of more than a minute.
+    #[error("a tone must be between 100ms and 60s long, not {0:?}")]
+    Length(Duration),
+}
+
+impl ClipError {
+    /// What to try next.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Audio(e) => e.hint(),
+            Self::Silent => "use a recording whose speech is louder than −50 dBFS",
+            Self::Length(_) => "try --reply-length 1.5s",
+        }
+    }
+}
+
+/// Something to say.
+#[derive(Debug)]
+pub struct Clip {
+    /// 20 ms Opus frames.
+    pub(super) frames: Vec<Arc<[u8]>>,
+    /// The frame that holds the first audible decoded sample, and its offset in it.
+    pub(super) onset_frame: usize,
+    pub(super) onset_offset: Duration,
+}
+
+impl Clip {
+    /// A 1 kHz tone.
+    ///
+    /// # Errors
+    /// A length out of range.
+    pub fn tone(length: Duration) -> Result<Self, ClipError> {
+        if length < Duration::from_millis(100) || length > MAX_TONE {
+            return Err(ClipError::Length(length));
+        }
+        Self::from_pcm(&audio::tone(length))
+    }
+
+    /// A recording, as decoded by `audio::decode`.
+    ///
+    /// # Errors
+    /// The bytes are no recording, or a silent one.
+    pub fn recording(bytes: &[u8], extension: Option<&str>) -> Result<Self, ClipError> {
+        Self::from_pcm(&audio::decode(bytes, extension)?)
+    }
+
+    fn from_pcm(pcm: &[i16]) -> Result<Self, ClipError> {
+        let frames: Vec<Arc<[u8]>> = opus::encode(pcm)?.into_iter().map(Arc::from).collect();
+        let (onset_frame, onset_offset) = onset(&frames)?;
+        Ok(Self {
+            frames,
+            onset_frame,
+            onset_offset,
+        })
+    }
+
+    /// From the first packet's sending to the first audible sample.
+    pub(super) fn onset(&self) -> Duration {
+        FRAME_TIME * self.onset_frame as u32 + self.onset_offset
+    }
+}
+
+/// Plays the frames to an ear in virtual time; returns the onset's frame and offset.
+fn onset(frames: &[Arc<[u8]>]) -> Result<(usize, Duration), ClipError> {
+    let silence = opus::silence_frame()?;
+    let mut ear = Ear::new()?;
+    let zero = Instant::now();
+    let lead = (0..LEAD_IN).map(|_| &*silence);
+    let tail = (0..LEAD_IN).map(|_| &*silence);
+    let stream = lead.chain(frames.iter().map(|f| &**f)).chain(tail);
+    for (i, payload) in stream.enumerate() {
+        ear.packet(&Packet {
+            arrival: zero + FRAME_TIME * i as u32,
+            rtp_time: (i * audio::FRAME) as u32,
+            sequence: i as u64,
+            payload,
+        });
+        while let Some(heard) = ear.poll_heard() {
+            if let Heard::Onset(o) = heard {
+                let frame = o.at.arrival.duration_since(zero).as_millis() as u64 / 20;
+                let frame = frame.checked_sub(LEAD_IN).ok_or(ClipError::Silent)?;
+                return Ok((frame as usize, o.at.offset));
+            }
+        }
+    }
+    Err(ClipError::Silent)
+}
+
+/// All that an agent can say.
+#[derive(Debug)]
+pub struct Voice {
+    /// The reply to every turn.
+    pub(super) reply: Clip,
+    /// Said first, when the caller is there.
+    pub(super) greeting: Option<Clip>,
+    /// A frame of silence.
+    pub(super) silence: Arc<[u8]>,
+}
+
+impl Voice {
+    /// A voice.
+    ///
+    /// # Errors
+    /// The codec refuses (out of memory).
+    pub fn new(reply: Clip, greeting: Option<Clip>) -> Result<Self, ClipError> {
+        Ok(Self {
+            reply,
+            greeting,
+            silence: Arc::from(opus::silence_frame()?),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tone_is_audible_after_the_codecs_look_ahead() {
+        let clip = Clip::tone(Duration::from_millis(300)).expect("tone");
+        let lookahead = 312.0 / 48.0;
+        let onset = clip.onset().as_secs_f64() * 1e3;
+        assert!((onset - lookahead).abs() < 1.5, "onset at {onset} ms");
+    }
+
+    #[test]
+    fn silence_is_no_reply() {
+        assert!(matches!(Clip::from_pcm(&[0; 48_000]), Err(ClipError::Silent)));
+        assert!(Clip::tone(Duration::ZERO).is_err());
+        assert!(Clip::recording(b"not audio", Some("wav")).is_err());
+    }
+}

@@ -1,0 +1,150 @@
+//! The reference agent behind a pipe: offers come in, answers go out, media on loopback.
+//!
+//! In: one JSON object a line: `{"call":1,"offer":"<sdp>"}`, `{"call":1,"bye":true}`.
+//! Out: `{"ready":true}`, `{"call":1,"answer":"<sdp>"}` or `{"call":1,"error":"…"}`.
+//! Holds: the agent ends when its standard input closes.
+
+use super::Agent;
+use super::brain::AgentEnd;
+use crate::net::{NetError, PeerEvent, PeerEvents, PeerHandle, tracks_by_mid};
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use tokio::io::{
+    AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader,
+};
+use tokio::task::JoinHandle;
+
+/// Longest line taken; an offer of one section is about 1.5 KB.
+const MAX_LINE: usize = 64 * 1_024;
+
+/// What the pipe's other end asks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::target) struct PipeRequest {
+    pub call: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offer: Option<String>,
+    #[serde(default)]
+    pub bye: bool,
+}
+
+/// What the agent says.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::target) struct PipeReply {
+    #[serde(default)]
+    pub ready: bool,
+    #[serde(default)]
+    pub call: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+type Calls = HashMap<u64, (Arc<PeerHandle<AgentEnd>>, JoinHandle<()>)>;
+
+/// Serves calls until `input` closes.
+///
+/// # Errors
+/// The pipe's.
+pub async fn serve_pipe(
+    agent: Agent,
+    input: impl AsyncRead + Unpin,
+    mut output: impl AsyncWrite + Unpin,
+) -> std::io::Result<()> {
+    let mut calls = Calls::new();
+    let mut lines = BufReader::new(input);
+    let ready = PipeReply {
+        ready: true,
+        ..Default::default()
+    };
+    say(&mut output, &ready).await?;
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        let mut bounded = (&mut lines).take(MAX_LINE as u64);
+        if bounded.read_until(b'\n', &mut line).await? == 0 {
+            return Ok(());
+        }
+        let Ok(request) = serde_json::from_slice::<PipeRequest>(&line) else {
+            continue; // nothing that we could answer by number
+        };
+        if request.bye {
+            if let Some((_, task)) = calls.remove(&request.call) {
+                task.abort();
+            }
+            continue;
+        }
+        let Some(offer) = request.offer else { continue };
+        let reply = match answer(&agent, request.call, offer).await {
+            Ok((peer, media, answer)) => {
+                let task = tokio::spawn(follow(peer.clone(), media));
+                calls.insert(request.call, (peer, task));
+                PipeReply {
+                    call: request.call,
+                    answer: Some(answer),
+                    ..Default::default()
+                }
+            }
+            Err(e) => PipeReply {
+                call: request.call,
+                error: Some(e.to_string()),
+                ..Default::default()
+            },
+        };
+        say(&mut output, &reply).await?;
+    }
+}
+
+async fn say(output: &mut (impl AsyncWrite + Unpin), reply: &PipeReply) -> std::io::Result<()> {
+    let mut line = serde_json::to_vec(reply)?;
+    line.push(b'\n');
+    output.write_all(&line).await?;
+    output.flush().await
+}
+
+async fn answer(
+    agent: &Agent,
+    call: u64,
+    offer: String,
+) -> Result<(Arc<PeerHandle<AgentEnd>>, PeerEvents, String), NetError> {
+    let mid = tracks_by_mid(&offer)
+        .into_keys()
+        .next()
+        .ok_or_else(|| NetError::Description("the offer has no audio".into()))?;
+    let end = agent.end(&format!("call-{call}"));
+    let (peer, media) = agent.engine.add(end, IpAddr::V4(Ipv4Addr::LOCALHOST));
+    let answer = peer
+        .with(move |p, now| {
+            let transport = p.transport(0, now)?;
+            let answer = transport.accept(&offer)?;
+            transport.publish_on(mid.as_str().into());
+            p.listen_to(0, &mid);
+            Ok::<_, NetError>(answer)
+        })
+        .await??;
+    Ok((Arc::new(peer), media, answer))
+}
+
+/// Starts the call's media once it is connected.
+async fn follow(peer: Arc<PeerHandle<AgentEnd>>, mut media: PeerEvents) {
+    while let Some(event) = media.recv().await {
+        match event {
+            PeerEvent::Connected(_) => {
+                let started = peer
+                    .with(|p, now| {
+                        let slot = p.slot_from(now);
+                        p.endpoint.connected(slot);
+                        p.endpoint.caller_here(now);
+                    })
+                    .await;
+                if started.is_err() {
+                    return;
+                }
+            }
+            PeerEvent::Dead(_) | PeerEvent::Disconnected(_) => return,
+            PeerEvent::ChannelOpen(_) => {}
+        }
+    }
+}

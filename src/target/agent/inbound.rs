@@ -1,0 +1,149 @@
+//! What the reference agent hears of its caller: when speech ended, at the sample.
+//!
+//! In: received packets, time. Out: speech started, ended, went on.
+//! Holds: the end of speech is the arrival of its packet less the time from that sample to
+//! the packet's end, with the codec's look-ahead taken out: the capture time that the
+//! caller's own clock gives, over a network without delay.
+
+use crate::audio::opus::Decoder;
+use crate::audio::{AudioError, EndOfSpeech, FRAME, FRAME_TIME, OPUS_LOOKAHEAD, RATE, SpeechEvent, time_of};
+use crate::net::AudioPacket;
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+/// Silence after which speech has ended for now. Shorter than any useful delay; speech
+/// that goes on after it takes the end back.
+const HANGOVER: Duration = Duration::from_millis(120);
+/// Packets whose arrivals are kept: longer ago than any end of speech is found.
+const KEPT: usize = 64;
+/// A caller that sends nothing for this long is silent (DTX).
+const DTX_GAP: Duration = Duration::from_millis(60);
+/// A jump of the timeline that is filled with silence; a longer one starts afresh.
+const LONGEST_GAP: u64 = RATE as u64;
+
+/// What happened on the caller's side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Caller {
+    /// They began to speak.
+    Started,
+    /// They stopped.
+    Ended {
+        /// Capture time of the last speech sample.
+        speech_end: Instant,
+        /// Arrival of the packet that held it.
+        packet: Instant,
+    },
+    /// They had only paused.
+    Resumed,
+}
+
+/// Follows the caller's track.
+pub(super) struct Inbound {
+    decoder: Decoder,
+    end: EndOfSpeech,
+    /// Position after the last sample heard, and the RTP timestamp that belongs to it.
+    next: Option<(u64, u32)>,
+    arrivals: VecDeque<(u64, Instant)>,
+    last_arrival: Option<Instant>,
+    speaking: bool,
+}
+
+impl Inbound {
+    pub(super) fn new() -> Result<Self, AudioError> {
+        Ok(Self {
+            decoder: Decoder::new()?,
+            end: EndOfSpeech::new(HANGOVER),
+            next: None,
+            arrivals: VecDeque::with_capacity(KEPT + 1),
+            last_arrival: None,
+            speaking: false,
+        })
+    }
+
+    /// One packet of the caller's track.
+    pub(super) fn packet(&mut self, p: &AudioPacket<'_>, tell: &mut dyn FnMut(Caller)) {
+        if p.payload.is_empty() {
+            return;
+        }
+        let position = match self.next {
+            None => 0,
+            Some((next, rtp)) => {
+                let ahead = p.rtp_time.wrapping_sub(rtp) as i32;
+                if ahead < 0 {
+                    return; // late or twice: its place is taken
+                }
+                let ahead = u64::from(ahead.unsigned_abs());
+                if ahead <= LONGEST_GAP {
+                    self.silence(ahead, tell);
+                }
+                next + ahead
+            }
+        };
+        let Ok(pcm) = self.decoder.decode(p.payload) else {
+            return; // not Opus: nothing to hear
+        };
+        let n = pcm.len();
+        let event = self.end.push(position, pcm);
+        self.arrivals.push_back((position, p.arrival));
+        if self.arrivals.len() > KEPT {
+            self.arrivals.pop_front();
+        }
+        self.last_arrival = Some(p.arrival);
+        self.next = Some((position + n as u64, p.rtp_time.wrapping_add(n as u32)));
+        self.tell(event, tell);
+    }
+
+    /// When the caller's silence should be looked at, should no packet come.
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        self.speaking.then_some(self.last_arrival? + DTX_GAP)
+    }
+
+    /// The caller has sent nothing since [`Inbound::poll_timeout`].
+    pub(super) fn timeout(&mut self, now: Instant, tell: &mut dyn FnMut(Caller)) {
+        if self.poll_timeout().is_some_and(|t| t <= now) {
+            self.silence(FRAME as u64, tell);
+            self.next = self.next.map(|(p, rtp)| (p + FRAME as u64, rtp.wrapping_add(FRAME as u32)));
+            self.last_arrival = self.last_arrival.map(|t| t + FRAME_TIME);
+        }
+    }
+
+    /// Hears `n` samples of silence from the end of what was heard.
+    fn silence(&mut self, n: u64, tell: &mut dyn FnMut(Caller)) {
+        let Some((mut position, _)) = self.next else {
+            return;
+        };
+        let zeros = [0i16; FRAME];
+        let end = position + n;
+        while position < end {
+            let take = (end - position).min(FRAME as u64);
+            let event = self.end.push(position, &zeros[..take as usize]);
+            self.tell(event, tell);
+            position += take;
+        }
+    }
+
+    fn tell(&mut self, event: Option<SpeechEvent>, tell: &mut dyn FnMut(Caller)) {
+        let Some(event) = event else { return };
+        self.speaking = !matches!(event, SpeechEvent::Ended { .. });
+        match event {
+            SpeechEvent::Started { .. } => tell(Caller::Started),
+            SpeechEvent::Resumed => tell(Caller::Resumed),
+            SpeechEvent::Ended { position } => {
+                if let Some((speech_end, packet)) = self.capture_time(position) {
+                    tell(Caller::Ended { speech_end, packet });
+                }
+            }
+        }
+    }
+
+    /// Capture time of the decoded sample before `position`, and its packet's arrival.
+    fn capture_time(&self, position: u64) -> Option<(Instant, Instant)> {
+        let mut newest_first = self.arrivals.iter().rev();
+        let (start, arrival) = newest_first.find(|(start, _)| *start < position)?;
+        // Sample n of a packet is captured (960 − n) samples before the packet leaves.
+        let into = position - start;
+        let after = time_of(FRAME as u64 + OPUS_LOOKAHEAD as u64);
+        let at = (*arrival + time_of(into)).checked_sub(after)?;
+        Some((at, *arrival))
+    }
+}

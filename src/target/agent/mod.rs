@@ -1,0 +1,70 @@
+//! The reference agent: hears the end of speech, answers after an exact delay.
+//!
+//! In: settings; a door (a LiveKit server's agent endpoint, or a pipe). Out: replies, and
+//! a truth file with every stamp that went into them.
+//! Holds: `delay` is the `ttfa_wire` that a caller sees over a network without delay:
+//! from the caller's last speech sample to the first audible decoded sample of the reply.
+
+mod brain;
+mod clip;
+mod delay;
+mod door;
+mod inbound;
+mod truth;
+mod worker;
+
+pub use brain::AgentEnd;
+pub use clip::{Clip, ClipError, Voice};
+pub use delay::{Delay, DelayError};
+pub use door::serve_pipe;
+pub(in crate::target) use door::{PipeReply, PipeRequest};
+pub use truth::{TruthLine, TruthWriter};
+pub use worker::{WorkerError, WorkerOptions, serve_livekit};
+
+use crate::net::Engine;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// Everything that all of an agent's calls share.
+pub struct Agent {
+    engine: Engine<AgentEnd>,
+    voice: Arc<Voice>,
+    delay: Delay,
+    seed: u64,
+    calls: AtomicU64,
+    truth: Option<TruthWriter>,
+}
+
+impl Agent {
+    /// An agent on `threads` media threads.
+    ///
+    /// # Errors
+    /// The system refuses threads or descriptors.
+    pub fn new(
+        threads: usize,
+        voice: Voice,
+        delay: Delay,
+        seed: u64,
+        truth: Option<TruthWriter>,
+    ) -> Result<Self, crate::net::NetError> {
+        Ok(Self {
+            engine: Engine::start(threads)?,
+            voice: Arc::new(voice),
+            delay,
+            seed,
+            calls: AtomicU64::new(0),
+            truth,
+        })
+    }
+
+    /// The end of a new call in `room`; each call draws its delays from a stream of its own.
+    fn end(&self, room: &str) -> AgentEnd {
+        let call = self.calls.fetch_add(1, Relaxed);
+        AgentEnd::new(
+            room,
+            self.voice.clone(),
+            self.delay.stream(self.seed, call),
+            self.truth.as_ref().map(TruthWriter::sender),
+        )
+    }
+}

@@ -1,0 +1,146 @@
+//! The reference agent's truth: every stamp of every reply, as JSON lines.
+//!
+//! In: lines from the media threads. Out: a file, one object a line.
+//! Holds: a media thread never waits for the disk; what does not fit the queue is counted
+//! and said at the end.
+
+use serde::Serialize;
+use std::fs::File;
+use std::io::{BufWriter, Write as _};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// Lines that may wait for the disk.
+const QUEUE: usize = 4_096;
+/// Lines are on disk after this at the latest.
+const FLUSH: Duration = Duration::from_millis(100);
+
+/// One reply. Instants are nanoseconds on CLOCK_MONOTONIC.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct TruthLine {
+    /// Room name.
+    pub room: String,
+    /// The caller's turn, from 0.
+    pub turn: u32,
+    /// Arrival of the packet that held the caller's last speech sample.
+    pub last_speech_packet_ns: u64,
+    /// Capture time of the caller's last speech sample.
+    pub speech_end_ns: u64,
+    /// When the packet with the reply's first audible sample went to the kernel.
+    pub reply_packet_ns: u64,
+    /// Offset of that sample in the packet's decoded audio.
+    pub onset_offset_ms: f64,
+    /// The delay that was asked for.
+    pub delay_ms: f64,
+}
+
+/// Queue into the truth file.
+#[derive(Debug, Clone)]
+pub(super) struct TruthSender {
+    queue: SyncSender<TruthLine>,
+    lost: Arc<AtomicU64>,
+}
+
+impl TruthSender {
+    /// Hands a line over without waiting.
+    pub(super) fn send(&self, line: TruthLine) {
+        if self.queue.try_send(line).is_err() {
+            self.lost.fetch_add(1, Relaxed);
+        }
+    }
+}
+
+/// A thread that writes the truth file.
+#[derive(Debug)]
+pub struct TruthWriter {
+    sender: Option<TruthSender>,
+    thread: Option<JoinHandle<std::io::Result<()>>>,
+}
+
+impl TruthWriter {
+    /// Creates (or empties) the file.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn create(path: &Path) -> std::io::Result<Self> {
+        let file = BufWriter::new(File::create(path)?);
+        let (queue, lines) = sync_channel(QUEUE);
+        let thread = std::thread::Builder::new()
+            .name("truth".into())
+            .spawn(move || write(file, &lines))?;
+        Ok(Self {
+            sender: Some(TruthSender {
+                queue,
+                lost: Arc::default(),
+            }),
+            thread: Some(thread),
+        })
+    }
+
+    pub(super) fn sender(&self) -> TruthSender {
+        // Taken only by `drop`, which has `self` for itself.
+        self.sender.clone().expect("the sender lives as long as the writer")
+    }
+}
+
+fn write(mut file: BufWriter<File>, lines: &Receiver<TruthLine>) -> std::io::Result<()> {
+    loop {
+        match lines.recv_timeout(FLUSH) {
+            Ok(line) => {
+                serde_json::to_writer(&mut file, &line)?;
+                file.write_all(b"\n")?;
+            }
+            Err(RecvTimeoutError::Timeout) => file.flush()?,
+            Err(RecvTimeoutError::Disconnected) => return file.flush(),
+        }
+    }
+}
+
+impl Drop for TruthWriter {
+    fn drop(&mut self) {
+        let lost = self.sender.take().map_or(0, |s| s.lost.load(Relaxed));
+        let written = self.thread.take().map(JoinHandle::join);
+        if lost > 0 {
+            eprintln!("warning: {lost} lines of the truth file were lost: the disk is too slow");
+        }
+        if let Some(Ok(Err(e))) = written {
+            eprintln!("error: the truth file is incomplete: {e}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_on_disk_when_the_writer_is_gone() {
+        let dir = tempfile::tempdir().expect("dir");
+        let path = dir.path().join("truth.jsonl");
+        let writer = TruthWriter::create(&path).expect("create");
+        let sender = writer.sender();
+        for turn in 0..100 {
+            sender.send(TruthLine {
+                room: "r\n".into(),
+                turn,
+                last_speech_packet_ns: 1,
+                speech_end_ns: 2,
+                reply_packet_ns: 3,
+                onset_offset_ms: 0.5,
+                delay_ms: 400.0,
+            });
+        }
+        drop(sender);
+        drop(writer);
+        let text = std::fs::read_to_string(&path).expect("file");
+        let turns: Vec<u64> = text
+            .lines()
+            .map(|l| serde_json::from_str::<serde_json::Value>(l).expect("json")["turn"].as_u64().expect("turn"))
+            .collect();
+        assert_eq!(turns, (0..100).collect::<Vec<_>>());
+    }
+}

@@ -1,0 +1,320 @@
+//! The reference agent as a LiveKit worker: registered, dispatched, an agent participant.
+//!
+//! In: a server's address and credentials. Out: one job a room, until told to stop.
+//! Holds: one job's failure is its own; a lost registration is taken up again.
+
+use super::Agent;
+use super::brain::{AgentEnd, AgentState};
+use crate::call::Failure;
+use crate::net::{PeerHandle, monotonic_ns};
+use crate::target::livekit::signal::{self, Refusal, Socket};
+use crate::target::livekit::{
+    Address, Credentials, Join, ParticipantKind, Session, SessionCommand, SessionEvent,
+};
+use livekit_protocol as proto;
+use proto::{server_message, worker_message};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+/// Bound on the worker's connection and on each job's join.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How often the server hears that we are alive and free.
+const STATUS_INTERVAL: Duration = Duration::from_millis(2_500);
+/// Pause before a lost registration is taken up again.
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
+/// Messages to the server that may wait.
+const QUEUE: usize = 1_024;
+/// The attribute that tells an agent's state.
+const STATE: &str = "lk.agent.state";
+
+/// How to serve.
+#[derive(Debug, Clone)]
+pub struct WorkerOptions {
+    /// The server.
+    pub address: Address,
+    /// Its key and secret.
+    pub credentials: Credentials,
+    /// Name for explicit dispatch; empty for automatic dispatch.
+    pub agent_name: String,
+}
+
+/// The worker cannot serve.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    /// The server did not take the registration.
+    #[error("cannot register as an agent worker: {0}")]
+    NotRegistered(#[from] Failure),
+}
+
+impl WorkerError {
+    /// What to try next.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::NotRegistered(f) => f.hint(),
+        }
+    }
+}
+
+type Outbox = mpsc::Sender<worker_message::Message>;
+
+/// Registers and serves jobs until `stop` is cancelled. `registered` is told the worker's id
+/// each time the server has taken the registration.
+///
+/// # Errors
+/// The first registration fails; later losses are retried.
+pub async fn serve_livekit(
+    agent: Arc<Agent>,
+    options: WorkerOptions,
+    stop: CancellationToken,
+    mut registered: impl FnMut(&str),
+) -> Result<(), WorkerError> {
+    let mut first = true;
+    loop {
+        let lost = match register(&options).await {
+            Ok((socket, id)) => {
+                registered(&id);
+                first = false;
+                serve(&agent, &options, socket, &stop).await
+            }
+            Err(f) if first => return Err(f.into()),
+            Err(f) => Some(f),
+        };
+        let Some(f) = lost else { return Ok(()) };
+        eprintln!("warning: the worker's connection was lost ({f}); trying again");
+        tokio::select! {
+            () = tokio::time::sleep(RETRY_PAUSE) => {}
+            () = stop.cancelled() => return Ok(()),
+        }
+    }
+}
+
+async fn register(options: &WorkerOptions) -> Result<(Socket, String), Failure> {
+    let token = options.credentials.sign_worker()?;
+    let mut socket = match signal::open(&options.address, "/agent", &token, PATIENCE).await {
+        Ok(s) => s,
+        Err(Refusal::Failed(f)) => return Err(f),
+        Err(Refusal::NotFound(detail)) => return Err(Failure::NotLiveKit { detail }),
+    };
+    let request = proto::RegisterWorkerRequest {
+        r#type: proto::JobType::JtRoom as i32,
+        agent_name: options.agent_name.clone(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        ping_interval: 10,
+        allowed_permissions: Some(proto::ParticipantPermission {
+            can_subscribe: true,
+            can_publish: true,
+            can_publish_data: true,
+            can_update_metadata: true,
+            ..Default::default()
+        }),
+        ..Default::default()
+    };
+    send(&mut socket, worker_message::Message::Register(request)).await?;
+    let answer = tokio::time::timeout(PATIENCE, socket.recv::<proto::ServerMessage>());
+    let answer = answer.await.map_err(|_| Failure::JoinTimeout { waited: PATIENCE })??;
+    match answer.message {
+        Some(server_message::Message::Register(r)) => Ok((socket, r.worker_id)),
+        other => Err(Failure::NotLiveKit {
+            detail: signal::printable(&format!("no registration but {other:?}")),
+        }),
+    }
+}
+
+async fn send(socket: &mut Socket, message: worker_message::Message) -> Result<(), Failure> {
+    socket.send(&proto::WorkerMessage { message: Some(message) }).await
+}
+
+/// Serves one registration; `None` when told to stop, else why it was lost.
+async fn serve(
+    agent: &Arc<Agent>,
+    options: &WorkerOptions,
+    mut socket: Socket,
+    stop: &CancellationToken,
+) -> Option<Failure> {
+    let (outbox, mut out) = mpsc::channel(QUEUE);
+    let mut jobs: HashMap<String, CancellationToken> = HashMap::new();
+    let mut running = tokio::task::JoinSet::new();
+    let mut status = tokio::time::interval(STATUS_INTERVAL);
+    let lost = loop {
+        let step = tokio::select! {
+            message = socket.recv::<proto::ServerMessage>() => match message {
+                Ok(m) => {
+                    if let Some(m) = m.message {
+                        handle(m, agent, options, &outbox, &mut jobs, &mut running).await;
+                    }
+                    Ok(())
+                }
+                Err(f) => Err(f),
+            },
+            Some(m) = out.recv() => send(&mut socket, m).await,
+            Some(done) = running.join_next() => {
+                if let Ok(id) = done {
+                    jobs.remove(&id);
+                }
+                Ok(())
+            }
+            _ = status.tick() => send(&mut socket, available(jobs.len())).await,
+            () = stop.cancelled() => break None,
+        };
+        if let Err(f) = step {
+            break Some(f);
+        }
+    };
+    for end in jobs.values() {
+        end.cancel();
+    }
+    let all_left = async { while running.join_next().await.is_some() {} };
+    let _ = tokio::time::timeout(Duration::from_secs(2), all_left).await;
+    socket.close().await;
+    lost
+}
+
+fn available(jobs: usize) -> worker_message::Message {
+    worker_message::Message::UpdateWorker(proto::UpdateWorkerStatus {
+        status: Some(proto::WorkerStatus::WsAvailable as i32),
+        load: 0.0,
+        job_count: jobs as u32,
+        ..Default::default()
+    })
+}
+
+async fn handle(
+    message: server_message::Message,
+    agent: &Arc<Agent>,
+    options: &WorkerOptions,
+    outbox: &Outbox,
+    jobs: &mut HashMap<String, CancellationToken>,
+    running: &mut tokio::task::JoinSet<String>,
+) {
+    match message {
+        server_message::Message::Availability(a) => {
+            let Some(job) = a.job else { return };
+            let answer = proto::AvailabilityResponse {
+                participant_identity: format!("agent-{}", job.id),
+                participant_name: "loadgen reference agent".into(),
+                job_id: job.id,
+                available: true,
+                participant_attributes: [(STATE.to_owned(), "initializing".to_owned())].into(),
+                ..Default::default()
+            };
+            let _ = outbox.send(worker_message::Message::Availability(answer)).await;
+        }
+        server_message::Message::Assignment(a) => {
+            let Some(id) = a.job.as_ref().map(|j| j.id.clone()) else { return };
+            let end = CancellationToken::new();
+            jobs.insert(id, end.clone());
+            running.spawn(job(agent.clone(), options.clone(), a, outbox.clone(), end));
+        }
+        server_message::Message::Termination(t) => {
+            if let Some(end) = jobs.get(&t.job_id) {
+                end.cancel();
+            }
+        }
+        _ => {}
+    }
+}
+
+/// One job from assignment to the caller's departure; returns its id.
+async fn job(
+    agent: Arc<Agent>,
+    options: WorkerOptions,
+    assignment: proto::JobAssignment,
+    outbox: Outbox,
+    end: CancellationToken,
+) -> String {
+    let Some(job) = assignment.job else { return String::new() };
+    let status = |status: proto::JobStatus, error: String| {
+        worker_message::Message::UpdateJob(proto::UpdateJobStatus {
+            job_id: job.id.clone(),
+            status: status as i32,
+            error,
+        })
+    };
+    let _ = outbox.send(status(proto::JobStatus::JsRunning, String::new())).await;
+    let room = job.room.as_ref().map(|r| r.name.clone()).unwrap_or_default();
+    let done = attend(&agent, &options, &room, assignment.token, &end).await;
+    let last = match done {
+        Ok(()) => status(proto::JobStatus::JsSuccess, String::new()),
+        Err(f) => {
+            eprintln!("warning: room {}: {f}", signal::printable(&room));
+            status(proto::JobStatus::JsFailed, f.to_string())
+        }
+    };
+    let _ = outbox.try_send(last);
+    job.id
+}
+
+/// Joins the room and stays until the caller has left.
+async fn attend(
+    agent: &Agent,
+    options: &WorkerOptions,
+    room: &str,
+    token: String,
+    end: &CancellationToken,
+) -> Result<(), Failure> {
+    let remote = options.address.resolve().await.map_err(|e| Failure::Unreachable {
+        detail: e.to_string(),
+    })?;
+    let (peer, media) = agent.engine.add(agent.end(room), remote);
+    let peer = Arc::new(peer);
+    let join = Join {
+        address: options.address.clone(),
+        token,
+        cid: format!("agent-{:x}", monotonic_ns(Instant::now())),
+        join_timeout: PATIENCE,
+        media_timeout: PATIENCE,
+    };
+    let mut session = Session::begin(join, peer.clone(), media);
+    let (states, mut changes) = mpsc::channel(16);
+    let commands = session.commands();
+    let mut caller: Option<String> = None;
+    let result = loop {
+        tokio::select! {
+            event = session.event() => match event {
+                Some(SessionEvent::Joined) => joined(&peer, states.clone()).await,
+                Some(SessionEvent::Track { participant, transport, mid, .. })
+                    if caller.is_none() && participant.kind == ParticipantKind::Other =>
+                {
+                    caller = Some(participant.sid);
+                    listen(&peer, transport, mid).await;
+                }
+                Some(SessionEvent::Left(p)) if caller.as_ref() == Some(&p.sid) => break Ok(()),
+                Some(SessionEvent::Closed(Failure::Dropped { .. })) if caller.is_some() => {
+                    break Ok(()); // the room was deleted under us: the call is over
+                }
+                Some(SessionEvent::Closed(f)) => break Err(f),
+                Some(_) => {}
+                None => break Ok(()),
+            },
+            Some(state) = changes.recv() => {
+                let attributes = HashMap::from([(STATE.to_owned(), AgentState::attribute(state).to_owned())]);
+                let _ = commands.try_send(SessionCommand::SetAttributes(attributes));
+            }
+            () = end.cancelled() => break Ok(()),
+        }
+    };
+    session.leave().await;
+    result
+}
+
+async fn joined(peer: &PeerHandle<AgentEnd>, states: mpsc::Sender<AgentState>) {
+    let started = peer.with(|p, now| {
+        let _ = states.try_send(AgentState::Listening);
+        p.endpoint.tell_states(states);
+        let slot = p.slot_from(now);
+        p.endpoint.connected(slot);
+    });
+    // An engine that is gone ends the session too.
+    let _ = started.await;
+}
+
+async fn listen(peer: &PeerHandle<AgentEnd>, transport: usize, mid: String) {
+    let listening = peer.with(move |p, now| {
+        p.listen_to(transport, &mid);
+        p.endpoint.caller_here(now);
+    });
+    let _ = listening.await;
+}

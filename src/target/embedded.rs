@@ -1,0 +1,151 @@
+//! The embedded target: the reference agent as a child process of the same binary.
+//!
+//! In: offers. Out: answers, over the child's pipe; media flows over loopback UDP.
+//! Holds: the child ends when its standard input closes, so also when we are killed.
+
+use super::agent::{PipeReply, PipeRequest};
+use crate::call::Failure;
+use std::collections::HashMap;
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::sync::{Mutex as AsyncMutex, oneshot};
+
+/// How long the child may take to start, and to answer an offer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+type Waiting = Arc<Mutex<HashMap<u64, oneshot::Sender<Result<String, Failure>>>>>;
+
+/// A running embedded agent.
+pub struct Embedded {
+    child: AsyncMutex<Child>,
+    input: AsyncMutex<Option<ChildStdin>>,
+    waiting: Waiting,
+    pid: Option<u32>,
+}
+
+fn generator(detail: impl std::fmt::Display) -> Failure {
+    Failure::Generator {
+        detail: format!("the embedded agent: {detail}"),
+    }
+}
+
+impl Embedded {
+    /// Starts `program agent --stdio` with `arguments`, and waits until it is ready.
+    ///
+    /// # Errors
+    /// It does not start, or not in time.
+    pub async fn start(program: &Path, arguments: &[String]) -> Result<Self, Failure> {
+        let mut child = Command::new(program)
+            .arg("agent")
+            .arg("--stdio")
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            // A terminal's Ctrl-C is for us: the agent must outlive the last call.
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(generator)?;
+        let pid = child.id();
+        let input = child.stdin.take();
+        let output = child.stdout.take().ok_or_else(|| generator("no pipe"))?;
+        let mut lines = BufReader::new(output).lines();
+        let ready = tokio::time::timeout(PATIENCE, lines.next_line());
+        let ready = ready.await.map_err(|_| generator("does not start"))?;
+        let ready = ready.map_err(generator)?.and_then(|l| parse(&l));
+        if !ready.is_some_and(|r| r.ready) {
+            return Err(generator("does not start; see its message above"));
+        }
+        let waiting = Waiting::default();
+        tokio::spawn(read(lines, waiting.clone()));
+        Ok(Self {
+            child: AsyncMutex::new(child),
+            input: AsyncMutex::new(input),
+            waiting,
+            pid,
+        })
+    }
+
+    /// The child's process id.
+    pub fn pid(&self) -> Option<u32> {
+        self.pid
+    }
+
+    /// Offers a call; returns the agent's answer.
+    ///
+    /// # Errors
+    /// The child is gone, refuses, or does not answer in time.
+    pub async fn offer(&self, call: u64, sdp: String) -> Result<String, Failure> {
+        let (tx, rx) = oneshot::channel();
+        self.lock().insert(call, tx);
+        let request = PipeRequest {
+            call,
+            offer: Some(sdp),
+            bye: false,
+        };
+        self.write(&request).await?;
+        let answer = tokio::time::timeout(PATIENCE, rx).await;
+        self.lock().remove(&call);
+        match answer {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => Err(generator("it ended")),
+            Err(_) => Err(Failure::JoinTimeout { waited: PATIENCE }),
+        }
+    }
+
+    /// Ends a call.
+    pub async fn bye(&self, call: u64) {
+        let request = PipeRequest {
+            call,
+            offer: None,
+            bye: true,
+        };
+        // A child that is gone needs no goodbye.
+        let _ = self.write(&request).await;
+    }
+
+    /// Closes the child's input and waits for its end, at most two seconds.
+    pub async fn stop(&self) {
+        self.input.lock().await.take();
+        let mut child = self.child.lock().await;
+        if tokio::time::timeout(Duration::from_secs(2), child.wait()).await.is_err() {
+            let _ = child.kill().await;
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<u64, oneshot::Sender<Result<String, Failure>>>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn write(&self, request: &PipeRequest) -> Result<(), Failure> {
+        let mut line = serde_json::to_vec(request).map_err(generator)?;
+        line.push(b'\n');
+        let mut input = self.input.lock().await;
+        let input = input.as_mut().ok_or_else(|| generator("it was stopped"))?;
+        input.write_all(&line).await.map_err(generator)?;
+        input.flush().await.map_err(generator)
+    }
+}
+
+fn parse(line: &str) -> Option<PipeReply> {
+    serde_json::from_str(line).ok()
+}
+
+/// Hands answers to those who wait; ends with the pipe, and everyone's wait with it.
+async fn read(mut lines: Lines<BufReader<ChildStdout>>, waiting: Waiting) {
+    while let Ok(Some(line)) = lines.next_line().await {
+        let Some(reply) = parse(&line) else { continue };
+        let asked = waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&reply.call);
+        if let Some(asked) = asked {
+            let _ = asked.send(match (reply.answer, reply.error) {
+                (Some(sdp), _) => Ok(sdp),
+                (None, error) => Err(generator(error.unwrap_or_else(|| "no answer".into()))),
+            });
+        }
+    }
+    waiting.lock().unwrap_or_else(PoisonError::into_inner).clear();
+}

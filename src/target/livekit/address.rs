@@ -1,0 +1,200 @@
+//! Where a LiveKit server is.
+//!
+//! In: a URL as people write it. Out: the signalling address, and the host's IP address.
+//! Holds: `http` and `https` are taken for `ws` and `wss`; no user info, no query.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use tokio_tungstenite::tungstenite::http::Uri;
+
+/// A server's address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Address {
+    secure: bool,
+    host: String,
+    port: u16,
+    path: String,
+}
+
+/// Not an address of a LiveKit server.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{url}` is not the URL of a LiveKit server: {why}")]
+pub struct AddressError {
+    url: String,
+    why: &'static str,
+}
+
+impl AddressError {
+    /// What to try next.
+    pub fn hint(&self) -> &'static str {
+        "a LiveKit URL looks like wss://my-project.livekit.cloud or ws://127.0.0.1:7880"
+    }
+}
+
+/// Longest URL taken.
+const MAX_URL: usize = 2_000;
+
+impl Address {
+    /// Reads a URL.
+    ///
+    /// # Errors
+    /// No host, an unknown scheme, user info or a query in it.
+    pub fn parse(url: &str) -> Result<Self, AddressError> {
+        // User info may hold a secret: nothing of such a URL is repeated.
+        let shown = if url.contains('@') { "…" } else { url };
+        let no = |why| AddressError {
+            url: shown.chars().take(200).collect(),
+            why,
+        };
+        if url.len() > MAX_URL {
+            return Err(no("too long"));
+        }
+        let uri: Uri = url.trim().parse().map_err(|_| no("not a URL"))?;
+        let secure = match uri.scheme_str() {
+            Some("ws" | "http") => false,
+            Some("wss" | "https") => true,
+            Some(_) => return Err(no("the scheme is not ws or wss")),
+            None => return Err(no("it has no scheme")),
+        };
+        let authority = uri.authority().ok_or_else(|| no("it has no host"))?;
+        if authority.as_str().contains('@') {
+            return Err(no("it has a user name or password"));
+        }
+        if uri.query().is_some() {
+            return Err(no("it has a query"));
+        }
+        let host = authority.host().trim_matches(['[', ']']).to_owned();
+        if host.is_empty() {
+            return Err(no("it has no host"));
+        }
+        Ok(Self {
+            secure,
+            host,
+            port: authority
+                .port_u16()
+                .unwrap_or(if secure { 443 } else { 80 }),
+            path: uri.path().trim_end_matches('/').to_owned(),
+        })
+    }
+
+    /// Host name or address, without brackets.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// Scheme, host and port for a WebSocket.
+    pub fn websocket(&self) -> String {
+        self.with_scheme(if self.secure { "wss" } else { "ws" })
+    }
+
+    /// Scheme, host and port for the server API.
+    pub fn http(&self) -> String {
+        self.with_scheme(if self.secure { "https" } else { "http" })
+    }
+
+    fn with_scheme(&self, scheme: &str) -> String {
+        let Self {
+            host, port, path, ..
+        } = self;
+        if host.contains(':') {
+            format!("{scheme}://[{host}]:{port}{path}")
+        } else {
+            format!("{scheme}://{host}:{port}{path}")
+        }
+    }
+
+    /// The host's address; IPv4 where it has one.
+    ///
+    /// # Errors
+    /// The resolver's.
+    pub async fn resolve(&self) -> std::io::Result<IpAddr> {
+        let found = tokio::net::lookup_host((self.host.as_str(), self.port)).await?;
+        let found: Vec<IpAddr> = found.map(|a| a.ip()).collect();
+        let first = found.iter().find(|a| a.is_ipv4()).or(found.first());
+        first.copied().ok_or_else(|| {
+            std::io::Error::new(std::io::ErrorKind::NotFound, "the name has no address")
+        })
+    }
+
+    /// Whether the host is this machine or on a private network, judged by what is
+    /// written; a name that only resolves to a private address counts as public.
+    pub fn is_private(&self) -> bool {
+        if self.host == "localhost" || self.host.ends_with(".local") {
+            return true;
+        }
+        match self.host.parse::<IpAddr>() {
+            Ok(IpAddr::V4(a)) => is_private_v4(a),
+            Ok(IpAddr::V6(a)) => is_private_v6(a),
+            Err(_) => false,
+        }
+    }
+}
+
+fn is_private_v4(a: Ipv4Addr) -> bool {
+    a.is_loopback() || a.is_private() || a.is_link_local()
+}
+
+fn is_private_v6(a: Ipv6Addr) -> bool {
+    a.is_loopback() || a.is_unique_local() || a.is_unicast_link_local()
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.websocket())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_as_people_write_them() {
+        for (url, want) in [
+            ("ws://127.0.0.1:7880", "ws://127.0.0.1:7880"),
+            ("http://localhost:7880/", "ws://localhost:7880"),
+            ("https://x.livekit.cloud", "wss://x.livekit.cloud:443"),
+            ("wss://h/prefix/", "wss://h:443/prefix"),
+            ("ws://[::1]:7880", "ws://[::1]:7880"),
+        ] {
+            assert_eq!(Address::parse(url).expect(url).websocket(), want, "{url}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused_without_repeating_secrets() {
+        for url in [
+            "",
+            "127.0.0.1",
+            "ftp://h",
+            "ws://",
+            "ws://h?x=1",
+            "ws://key:hunter2@h",
+        ] {
+            let e = Address::parse(url).expect_err(url).to_string();
+            assert!(!e.contains("hunter2"), "{e}");
+        }
+        assert!(Address::parse(&format!("ws://{}", "h".repeat(3_000))).is_err());
+    }
+
+    #[test]
+    fn private_hosts_are_known_by_what_is_written() {
+        for (url, private) in [
+            ("ws://127.0.0.1:1", true),
+            ("ws://localhost", true),
+            ("ws://box.local", true),
+            ("ws://10.1.2.3", true),
+            ("ws://192.168.0.9", true),
+            ("ws://172.32.0.1", false),
+            ("ws://[fd00::1]", true),
+            ("wss://x.livekit.cloud", false),
+            ("ws://8.8.8.8", false),
+        ] {
+            assert_eq!(
+                Address::parse(url).expect(url).is_private(),
+                private,
+                "{url}"
+            );
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! A LiveKit participant in pure Rust: tokens, signalling, rooms.
+//!
+//! In: credentials, a room, a peer of the media engine. Out: session events.
+//! Holds: one participant's failure is its own; secrets appear in no message.
+
+mod address;
+mod rooms;
+mod roster;
+mod session;
+pub(in crate::target) mod signal;
+mod token;
+
+pub use address::{Address, AddressError};
+pub use rooms::{Rooms, RoomsError};
+pub use roster::{AgentTrack, Participant, ParticipantKind, Track};
+pub use session::{Join, Session, SessionCommand, SessionEvent};
+pub use token::{Credentials, Dispatch, RoomTicket};

@@ -1,0 +1,85 @@
+//! The server's room API: listing and deleting.
+//!
+//! In: room names. Out: what the server says. Holds: only rooms named by us are deleted.
+
+use super::address::Address;
+use super::token::Credentials;
+use livekit_api::services::room::RoomClient;
+use livekit_api::services::{ServerError, ServerErrorCode, ServiceError};
+use std::time::Duration;
+
+/// One API call may take this long.
+const CALL_TIMEOUT: Duration = Duration::from_secs(4);
+/// Deletions under way at once.
+const AT_ONCE: usize = 16;
+
+/// The room API could not be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the room API of {address} refused: {detail}")]
+pub struct RoomsError {
+    address: String,
+    detail: String,
+}
+
+/// The rooms of a server.
+pub struct Rooms {
+    client: RoomClient,
+    address: String,
+}
+
+impl Rooms {
+    /// The rooms of the server at `address`.
+    pub fn new(address: &Address, credentials: &Credentials) -> Self {
+        let client =
+            RoomClient::with_api_key(&address.http(), credentials.key(), credentials.secret())
+                .with_failover(false)
+                .with_request_timeout(CALL_TIMEOUT);
+        Self {
+            client,
+            address: address.to_string(),
+        }
+    }
+
+    fn refused(&self, e: &ServiceError) -> RoomsError {
+        RoomsError {
+            address: self.address.clone(),
+            detail: e.to_string(),
+        }
+    }
+
+    /// Names of the rooms whose name begins with `prefix`.
+    ///
+    /// # Errors
+    /// The server cannot be reached or refuses.
+    pub async fn list(&self, prefix: &str) -> Result<Vec<String>, RoomsError> {
+        let all = self.client.list_rooms(Vec::new()).await;
+        let all = all.map_err(|e| self.refused(&e))?;
+        Ok(all
+            .into_iter()
+            .map(|r| r.name)
+            .filter(|n| n.starts_with(prefix))
+            .collect())
+    }
+
+    /// Deletes rooms, some at a time; one that is gone already counts as deleted. Returns
+    /// the names that could not be deleted.
+    pub async fn delete(&self, rooms: &[String]) -> Vec<String> {
+        let mut left = Vec::new();
+        for batch in rooms.chunks(AT_ONCE) {
+            let done = batch.iter().map(|room| self.delete_one(room));
+            let done = futures_util::future::join_all(done).await;
+            let failed = batch.iter().zip(done).filter(|(_, deleted)| !deleted);
+            left.extend(failed.map(|(room, _)| room.clone()));
+        }
+        left
+    }
+
+    /// Deletes one room; whether it is gone.
+    pub async fn delete_one(&self, room: &str) -> bool {
+        match self.client.delete_room(room).await {
+            Ok(()) => true,
+            Err(ServiceError::Twirp(ServerError::Twirp(e))) => e.code == ServerErrorCode::NOT_FOUND,
+            Err(_) => false,
+        }
+    }
+}

@@ -1,0 +1,470 @@
+//! One participant's session: join, negotiate, follow the room, leave.
+//!
+//! In: a ticket, a peer of the media engine. Out: session events, commands in between.
+//! Holds: a session ends in exactly one `Closed` (or when its owner lets go of it).
+
+use super::address::Address;
+use super::roster::{Change, Participant, Roster, Track};
+use super::signal::{self, Refusal, Reply, Request, Socket};
+use crate::call::Failure;
+use crate::net::{Endpoint, NetError, PeerEvent, PeerEvents, PeerHandle, Shape, tracks_by_mid};
+use livekit_protocol as proto;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
+
+/// Session events kept for an owner that is busy.
+const EVENTS: usize = 64;
+/// Ping where the server names no interval.
+const DEFAULT_PING: Duration = Duration::from_secs(10);
+/// Silence of the server after which the connection counts as lost, if it names none.
+const DEFAULT_PONG_LIMIT: Duration = Duration::from_secs(30);
+
+/// The transport that publishes, and that does all with a single connection.
+const PUBLISHER: usize = 0;
+/// The transport that subscribes where there are two.
+const SUBSCRIBER: usize = 1;
+
+/// How to join.
+#[derive(Debug, Clone)]
+pub struct Join {
+    /// The server.
+    pub address: Address,
+    /// Signed token.
+    pub token: String,
+    /// Client id of our track: unique within the room.
+    pub cid: String,
+    /// Bound on signalling.
+    pub join_timeout: Duration,
+    /// Bound on ICE and DTLS, from the join on.
+    pub media_timeout: Duration,
+}
+
+/// What happens in a session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SessionEvent {
+    /// Signalling joined and media flowing.
+    Joined,
+    /// A track's media reaches us, in this section of this transport.
+    Track {
+        /// Whose.
+        participant: Participant,
+        /// Which.
+        track: Track,
+        /// Transport index.
+        transport: usize,
+        /// Media section.
+        mid: String,
+    },
+    /// A participant left.
+    Left(Participant),
+    /// The session is over.
+    Closed(Failure),
+}
+
+/// What an owner can ask of its session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SessionCommand {
+    /// Set attributes of our participant.
+    SetAttributes(HashMap<String, String>),
+    /// Leave the room and end.
+    Leave,
+}
+
+/// A running session.
+pub struct Session {
+    events: mpsc::Receiver<SessionEvent>,
+    commands: mpsc::Sender<SessionCommand>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Session {
+    /// Begins to join; everything else is told by [`Session::event`].
+    pub fn begin<E: Endpoint>(join: Join, peer: Arc<PeerHandle<E>>, media: PeerEvents) -> Self {
+        let (tx, events) = mpsc::channel(EVENTS);
+        let (commands, rx) = mpsc::channel(EVENTS);
+        let task = tokio::spawn(async move {
+            let failure = match run(&join, &peer, media, rx, &tx).await {
+                Ok(()) => return,
+                Err(f) => f,
+            };
+            let _ = tx.send(SessionEvent::Closed(failure)).await;
+        });
+        Self {
+            events,
+            commands,
+            task,
+        }
+    }
+
+    /// The next event; `None` after the session has ended. Cancel safe.
+    pub async fn event(&mut self) -> Option<SessionEvent> {
+        self.events.recv().await
+    }
+
+    /// Where to send commands.
+    pub fn commands(&self) -> mpsc::Sender<SessionCommand> {
+        self.commands.clone()
+    }
+
+    /// Leaves the room; returns when the goodbye is on its way, or after a second.
+    pub async fn leave(self) {
+        let Self {
+            events,
+            commands,
+            mut task,
+        } = self;
+        let _ = commands.try_send(SessionCommand::Leave);
+        // A session that waits for its owner to read events must not wait for ever.
+        drop(events);
+        if tokio::time::timeout(Duration::from_secs(1), &mut task)
+            .await
+            .is_err()
+        {
+            task.abort();
+        }
+    }
+}
+
+/// Everything of a session that its handlers change.
+struct Live<'a, E: Endpoint> {
+    socket: Socket,
+    peer: &'a Arc<PeerHandle<E>>,
+    events: &'a mpsc::Sender<SessionEvent>,
+    roster: Roster,
+    single: bool,
+    offers: u32,
+    /// A request for sections that came while an answer was outstanding.
+    sections_wanted: Option<u32>,
+    joined: bool,
+    connected: bool,
+    told: bool,
+    heard: Instant,
+    pong_limit: Duration,
+    ping: Interval,
+}
+
+fn media_failure(e: NetError) -> Failure {
+    match e {
+        NetError::Description(detail) => Failure::NotLiveKit { detail },
+        other => Failure::Generator {
+            detail: other.to_string(),
+        },
+    }
+}
+
+async fn run<E: Endpoint>(
+    join: &Join,
+    peer: &Arc<PeerHandle<E>>,
+    mut media: PeerEvents,
+    mut commands: mpsc::Receiver<SessionCommand>,
+    events: &mpsc::Sender<SessionEvent>,
+) -> Result<(), Failure> {
+    let (socket, single) = open(join, peer).await?;
+    let mut ping = interval(DEFAULT_PING);
+    ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut live = Live {
+        socket,
+        peer,
+        events,
+        roster: Roster::default(),
+        single,
+        offers: 1,
+        sections_wanted: None,
+        joined: false,
+        connected: false,
+        told: false,
+        heard: Instant::now(),
+        pong_limit: DEFAULT_PONG_LIMIT,
+        ping,
+    };
+    if !single {
+        live.begin_v0(&join.cid).await?;
+    }
+    let join_deadline = Instant::now() + join.join_timeout;
+    let media_deadline = join_deadline + join.media_timeout;
+    loop {
+        let deadline = match (live.joined, live.connected) {
+            (false, _) => join_deadline,
+            (true, false) => media_deadline,
+            (true, true) => live.heard + live.pong_limit,
+        };
+        tokio::select! {
+            reply = live.socket.recv::<proto::SignalResponse>() => {
+                live.heard = Instant::now();
+                if let Some(m) = reply?.message {
+                    live.reply(m).await?;
+                }
+            }
+            event = media.recv() => live.media(event).await?,
+            command = commands.recv() => match command {
+                Some(SessionCommand::SetAttributes(a)) => live.set_attributes(a).await?,
+                Some(SessionCommand::Leave) | None => return live.leave().await,
+            },
+            _ = live.ping.tick() => live.send_ping().await?,
+            () = tokio::time::sleep_until(deadline) => return Err(live.too_late(join)),
+        }
+    }
+}
+
+/// Opens signalling with a single connection, or with two where the server is older.
+async fn open<E: Endpoint>(
+    join: &Join,
+    peer: &Arc<PeerHandle<E>>,
+) -> Result<(Socket, bool), Failure> {
+    let cid = join.cid.clone();
+    let offer = peer
+        .with(move |p, now| p.transport(PUBLISHER, now)?.offer(&cid, Shape::Single))
+        .await
+        .and_then(|r| r)
+        .map_err(media_failure)?;
+    let path = signal::path_v1(offer, &join.cid);
+    match signal::open(&join.address, &path, &join.token, join.join_timeout).await {
+        Ok(socket) => return Ok((socket, true)),
+        Err(Refusal::Failed(f)) => return Err(f),
+        Err(Refusal::NotFound(_)) => {}
+    }
+    peer.with(|p, _| p.close(PUBLISHER))
+        .await
+        .map_err(media_failure)?;
+    match signal::open(
+        &join.address,
+        &signal::path_v0(),
+        &join.token,
+        join.join_timeout,
+    )
+    .await
+    {
+        Ok(socket) => Ok((socket, false)),
+        Err(Refusal::Failed(f)) => Err(f),
+        Err(Refusal::NotFound(detail)) => Err(Failure::NotLiveKit { detail }),
+    }
+}
+
+impl<E: Endpoint> Live<'_, E> {
+    /// Announces our track and offers it, on the older path.
+    async fn begin_v0(&mut self, cid: &str) -> Result<(), Failure> {
+        self.socket
+            .request(Request::AddTrack(signal::microphone(cid)))
+            .await?;
+        let cid = cid.to_owned();
+        let offer = self
+            .peer
+            .with(move |p, now| p.transport(PUBLISHER, now)?.offer(&cid, Shape::Publisher))
+            .await
+            .and_then(|r| r)
+            .map_err(media_failure)?;
+        let offer = signal::description("offer", offer, self.offers);
+        self.socket.request(Request::Offer(offer)).await
+    }
+
+    async fn reply(&mut self, message: Reply) -> Result<(), Failure> {
+        match message {
+            Reply::Join(join) => self.on_join(&join).await,
+            Reply::Update(u) => {
+                let changes = self.roster.update(&u.participants);
+                self.tell(changes).await
+            }
+            Reply::Answer(a) => self.on_answer(a).await,
+            Reply::Offer(o) => self.on_offer(o).await,
+            Reply::Trickle(t) => self.on_trickle(&t).await,
+            Reply::MediaSectionsRequirement(m) => self.reoffer(m.num_audios).await,
+            Reply::Leave(l) => Err(Failure::Dropped {
+                detail: format!("the server ended it: {}", leave_reason(&l)),
+            }),
+            Reply::RequestResponse(r) => on_request_response(&r),
+            _ => Ok(()),
+        }
+    }
+
+    async fn on_join(&mut self, join: &proto::JoinResponse) -> Result<(), Failure> {
+        self.joined = true;
+        if join.ping_interval > 0 {
+            self.ping = interval(Duration::from_secs(join.ping_interval as u64));
+            self.ping
+                .set_missed_tick_behavior(MissedTickBehavior::Delay);
+        }
+        if join.ping_timeout > 0 {
+            // A server that is busy is not a server that is gone: twice its own patience.
+            self.pong_limit = Duration::from_secs(join.ping_timeout as u64 * 2);
+        }
+        let changes = self.roster.joined(join);
+        self.tell(changes).await?;
+        self.tell_joined().await
+    }
+
+    async fn on_answer(&mut self, answer: proto::SessionDescription) -> Result<(), Failure> {
+        let mut tracks = tracks_by_mid(&answer.sdp);
+        tracks.extend(answer.mid_to_track_id);
+        let sdp = answer.sdp;
+        self.peer
+            .with(move |p, now| p.transport(PUBLISHER, now)?.answer(&sdp))
+            .await
+            .and_then(|r| r)
+            .map_err(media_failure)?;
+        if self.single {
+            let changes = self.roster.place(PUBLISHER, tracks);
+            self.tell(changes).await?;
+        }
+        match self.sections_wanted.take() {
+            Some(n) => self.reoffer(n).await,
+            None => Ok(()),
+        }
+    }
+
+    /// The server's offer on the subscribing connection.
+    async fn on_offer(&mut self, offer: proto::SessionDescription) -> Result<(), Failure> {
+        let mut tracks = tracks_by_mid(&offer.sdp);
+        tracks.extend(offer.mid_to_track_id);
+        let sdp = offer.sdp;
+        let answer = self
+            .peer
+            .with(move |p, now| p.transport(SUBSCRIBER, now)?.accept(&sdp))
+            .await
+            .and_then(|r| r)
+            .map_err(media_failure)?;
+        let answer = signal::description("answer", answer, offer.id);
+        self.socket.request(Request::Answer(answer)).await?;
+        let changes = self.roster.place(SUBSCRIBER, tracks);
+        self.tell(changes).await
+    }
+
+    async fn on_trickle(&mut self, t: &proto::TrickleRequest) -> Result<(), Failure> {
+        let target = proto::SignalTarget::Subscriber as i32;
+        let transport = if !self.single && t.target == target {
+            SUBSCRIBER
+        } else {
+            PUBLISHER
+        };
+        let init: serde_json::Value = serde_json::from_str(&t.candidate_init).unwrap_or_default();
+        let line = init["candidate"].as_str().unwrap_or_default().to_owned();
+        self.peer
+            .with(move |p, now| p.transport(transport, now).map(|t| t.candidate(&line)))
+            .await
+            .and_then(|r| r)
+            .map(|_| ())
+            .map_err(media_failure)
+    }
+
+    async fn reoffer(&mut self, sections: u32) -> Result<(), Failure> {
+        let offer = self
+            .peer
+            .with(move |p, now| p.transport(PUBLISHER, now)?.reoffer(sections))
+            .await
+            .and_then(|r| r)
+            .map_err(media_failure)?;
+        let Some(offer) = offer else {
+            let before = self.sections_wanted.unwrap_or(0);
+            self.sections_wanted = Some(before.max(sections));
+            return Ok(());
+        };
+        self.offers += 1;
+        let offer = signal::description("offer", offer, self.offers);
+        self.socket.request(Request::Offer(offer)).await
+    }
+
+    async fn media(&mut self, event: Option<PeerEvent>) -> Result<(), Failure> {
+        match event {
+            Some(PeerEvent::Connected(PUBLISHER)) => {
+                self.connected = true;
+                self.tell_joined().await
+            }
+            Some(PeerEvent::Disconnected(_)) => Err(Failure::Dropped {
+                detail: "media lost: the server no longer answers on its UDP port".into(),
+            }),
+            Some(PeerEvent::Dead(detail)) => Err(Failure::Dropped { detail }),
+            Some(_) => Ok(()),
+            None => Err(media_failure(NetError::Gone)),
+        }
+    }
+
+    async fn tell_joined(&mut self) -> Result<(), Failure> {
+        if self.joined && self.connected && !self.told {
+            self.told = true;
+            self.send_event(SessionEvent::Joined).await?;
+        }
+        Ok(())
+    }
+
+    async fn tell(&mut self, changes: Vec<Change>) -> Result<(), Failure> {
+        for change in changes {
+            let event = match change {
+                Change::Left(p) => SessionEvent::Left(p),
+                Change::Track(participant, track, section) => SessionEvent::Track {
+                    participant,
+                    track,
+                    transport: section.transport,
+                    mid: section.mid,
+                },
+            };
+            self.send_event(event).await?;
+        }
+        Ok(())
+    }
+
+    async fn send_event(&mut self, event: SessionEvent) -> Result<(), Failure> {
+        // An owner that is gone has no use for a reason.
+        self.events.send(event).await.map_err(|_| Failure::Stopped)
+    }
+
+    async fn set_attributes(&mut self, attributes: HashMap<String, String>) -> Result<(), Failure> {
+        let update = proto::UpdateParticipantMetadata {
+            attributes,
+            ..Default::default()
+        };
+        self.socket.request(Request::UpdateMetadata(update)).await
+    }
+
+    async fn send_ping(&mut self) -> Result<(), Failure> {
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        let ping = proto::Ping {
+            timestamp: now.as_millis() as i64,
+            rtt: 0,
+        };
+        self.socket.request(Request::PingReq(ping)).await
+    }
+
+    async fn leave(mut self) -> Result<(), Failure> {
+        let leave = proto::LeaveRequest {
+            reason: proto::DisconnectReason::ClientInitiated as i32,
+            ..Default::default()
+        };
+        self.socket.request(Request::Leave(leave)).await?;
+        self.socket.close().await;
+        Ok(())
+    }
+
+    fn too_late(&self, join: &Join) -> Failure {
+        match (self.joined, self.connected) {
+            (false, _) => Failure::JoinTimeout {
+                waited: join.join_timeout,
+            },
+            (true, false) => Failure::MediaNotConnected {
+                waited: join.media_timeout,
+            },
+            (true, true) => Failure::Dropped {
+                detail: format!("the server said nothing for {:?}", self.pong_limit),
+            },
+        }
+    }
+}
+
+fn leave_reason(leave: &proto::LeaveRequest) -> &'static str {
+    proto::DisconnectReason::try_from(leave.reason)
+        .unwrap_or(proto::DisconnectReason::UnknownReason)
+        .as_str_name()
+}
+
+fn on_request_response(r: &proto::RequestResponse) -> Result<(), Failure> {
+    use proto::request_response::Reason;
+    match Reason::try_from(r.reason) {
+        Ok(Reason::LimitExceeded) => Err(Failure::Quota {
+            detail: signal::printable(&r.message),
+        }),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,203 @@
+//! The rooms of the house, held (docs/ARCHITECTURE.md): who uses whom, what pure rooms never
+//! say, headers, lengths.
+//!
+//! In: path and text of every source file. Out: every breach, with file and line.
+//! Holds: comments and literals are no code; test code keeps the same edges.
+//! Not seen: ways out through `super::`, and names that a macro puts together.
+
+#[path = "architecture/cases.rs"]
+mod cases;
+#[path = "architecture/scan.rs"]
+mod scan;
+
+use scan::{Named, Token, named, tokens};
+use std::fmt::Write as _;
+use std::path::Path;
+
+/// Who may use whom; nothing else may. Every room is listed.
+const ROOMS: &[(&str, &[&str])] = &[
+    ("audio", &[]),
+    ("stats", &[]),
+    ("scenario", &["audio"]),
+    ("plan", &["scenario"]),
+    ("call", &["audio"]),
+    ("record", &["call", "stats"]),
+    ("net", &["call"]),
+    ("target", &["net", "call", "audio"]),
+    (
+        "run",
+        &[
+            "target", "net", "call", "plan", "scenario", "audio", "record", "stats",
+        ],
+    ),
+    ("report", &["record", "stats"]),
+    (
+        "cli",
+        &[
+            "audio", "stats", "scenario", "plan", "call", "record", "net", "target", "run",
+            "report",
+        ],
+    ),
+];
+
+/// Rooms without clock, socket, file, thread, global randomness or output.
+const PURE: &[&str] = &["scenario", "plan", "audio", "call", "stats"];
+
+/// Paths, or parts of them, that no pure room says.
+const IMPURE: &[&str] = &[
+    "std::fs",
+    "std::io::stdin",
+    "std::io::stdout",
+    "std::io::stderr",
+    "std::net",
+    "std::thread",
+    "std::process",
+    "std::env",
+    "std::os",
+    "fs::File",
+    "SystemTime",
+    "rand::rng",
+    "rand::random",
+    "rand::make_rng",
+    "thread_rng",
+    "ThreadRng",
+    "SysRng",
+    "OsRng",
+    "RandomState",
+    "libc",
+    "tokio",
+];
+/// The clock: a pure room's tests may take one instant from it to count from.
+const CLOCK: &[&str] = &["Instant::now", "elapsed"];
+/// Macros that print.
+const PRINTS: &[&str] = &["println", "eprintln", "print", "eprint", "dbg"];
+/// Macros that stand in for code.
+const STUBS: &[&str] = &["todo", "unimplemented"];
+const LONGEST: usize = 400;
+
+/// Whether `path` has the segments of `part`, one after the other.
+fn says(path: &str, part: &str) -> bool {
+    format!("::{path}::").contains(&format!("::{part}::"))
+}
+
+/// Whether a token is inside `#[cfg(test)] mod … { … }`.
+fn in_test_module(tokens: &[Token], token: usize) -> bool {
+    let marks = ["#", "[", "cfg", "(", "test", ")", "]", "mod"];
+    let texts = |i: usize| tokens[i..].iter().map(|t| t.text.as_str());
+    (0..token)
+        .filter(|i| texts(*i).take(8).eq(marks))
+        .any(|begin| {
+            // Behind the marks and the name: the body, up to the brace that closes it.
+            let mut depth = 0;
+            let body = texts(begin).enumerate().skip(9).take_while(|(_, text)| {
+                depth += i32::from(*text == "{") - i32::from(*text == "}");
+                depth > 0
+            });
+            body.last().is_some_and(|(last, _)| token <= begin + last)
+        })
+}
+
+/// The room of a file: `src/audio/ear.rs` → `audio`; `None` for the crate's two roots, tests
+/// and benches.
+fn room(path: &str) -> Option<&str> {
+    let inside = path.strip_prefix("src/")?;
+    let first = inside.split('/').next()?;
+    let room = first.strip_suffix(".rs").unwrap_or(first);
+    (!["main", "lib"].contains(&room)).then_some(room)
+}
+
+/// Every breach in one file.
+fn check(path: &str, text: &str) -> Vec<String> {
+    let mut breaches = Vec::new();
+    if !text.starts_with("//!") {
+        breaches.push(format!("{path}:1: no `//!` header"));
+    }
+    let lines = text.lines().count();
+    if lines > LONGEST {
+        breaches.push(format!("{path}:{lines}: longer than {LONGEST} lines"));
+    }
+    let tokens = tokens(text);
+    let is_macro = |n: &Named| tokens.get(n.token + 1).is_some_and(|t| t.text == "!");
+    let room = room(path);
+    let uses = room.map(|room| ROOMS.iter().find(|r| r.0 == room));
+    if let Some(None) = uses {
+        breaches.push(format!("{path}:1: a room that the table does not know"));
+    }
+    for name in named(&tokens) {
+        let mut breach = |what: &str| breaches.push(format!("{path}:{}: {what}", name.line));
+        if STUBS.contains(&name.path.as_str()) && is_macro(&name) {
+            breach(&format!("`{}!`", name.path));
+        }
+        let Some(Some((room, uses))) = uses else {
+            continue;
+        };
+        if let Some(rest) = name.path.strip_prefix("crate::") {
+            let used = rest.split("::").next().unwrap_or_default();
+            if used != *room && !uses.contains(&used) {
+                breach(&format!("`{room}` may not use `{used}`"));
+            }
+        }
+        if !PURE.contains(room) {
+            continue;
+        }
+        let in_tests = path.contains("/tests/")
+            || path.ends_with("tests.rs")
+            || in_test_module(&tokens, name.token);
+        let impure = IMPURE.iter().any(|w| says(&name.path, w));
+        let clock = CLOCK.iter().any(|w| says(&name.path, w)) && !in_tests;
+        let prints = PRINTS.contains(&name.path.as_str()) && is_macro(&name);
+        if impure || clock || prints {
+            breach(&format!("`{}` in the pure room `{room}`", name.path));
+        }
+    }
+    breaches
+}
+
+/// Paths (with `/`) and texts of the Rust files under `folder` of the package.
+fn files(folder: &str) -> Vec<(String, String)> {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let (mut open, mut found) = (vec![package.join(folder)], Vec::new());
+    while let Some(folder) = open.pop() {
+        let Ok(entries) = std::fs::read_dir(&folder) else {
+            continue; // No benches yet.
+        };
+        for path in entries.map(|e| e.expect("a readable folder").path()) {
+            if path.is_dir() {
+                open.push(path);
+            } else if path.extension().is_some_and(|e| e == "rs") {
+                let text = std::fs::read_to_string(&path).expect("readable source");
+                let relative = path.strip_prefix(package).expect("inside the package");
+                found.push((relative.to_string_lossy().replace('\\', "/"), text));
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn the_house_is_in_order() {
+    let files = ["src", "tests", "benches"].map(files).concat();
+    assert!(
+        files.iter().any(|f| f.0 == "src/call/mod.rs"),
+        "looks at the wrong folder"
+    );
+    let mut report = String::new();
+    for breach in files.iter().flat_map(|(path, text)| check(path, text)) {
+        let _ = writeln!(report, "{breach}");
+    }
+    assert!(report.is_empty(), "\n{report}");
+}
+
+#[test]
+fn no_room_uses_itself_through_others() {
+    // Rooms come after all they use, so there is no circle.
+    let order = [
+        "audio", "stats", "scenario", "plan", "call", "record", "net", "target", "run",
+    ];
+    let order = [&order[..], &["report", "cli"]].concat();
+    assert_eq!(order.len(), ROOMS.len());
+    for (room, uses) in ROOMS {
+        let place = |r: &str| order.iter().position(|o| *o == r).expect("a listed room");
+        assert!(uses.iter().all(|used| place(used) < place(room)), "{room}");
+    }
+}

@@ -1,0 +1,174 @@
+//! That the checker can fail: made files, each with its breaches.
+
+use super::{LONGEST, check};
+
+/// Each breach is found where it is, and nothing else is.
+#[test]
+#[rustfmt::skip]
+fn the_checker_can_fail() {
+    let long = "//! h\n".to_owned() + &"// x\n".repeat(LONGEST);
+    let cases: &[(&str, &str, &str, &[&str])] = &[
+        (
+            "nothing wrong",
+            "src/call/x.rs",
+            "//! h\nuse crate::audio::RATE;\nuse crate::call::Call;",
+            &[],
+        ),
+        (
+            "wrong edge",
+            "src/stats/x.rs",
+            "//! h\nuse crate::call::Call;",
+            &["2: `stats` may not use `call`"],
+        ),
+        (
+            "edge in a path",
+            "src/audio/x.rs",
+            "//! h\n\nfn f() { crate::run::go() }",
+            &["3: `audio` may not use `run`"],
+        ),
+        (
+            "edges in a group",
+            "src/net/x.rs",
+            "//! h\nuse crate::{call::Call, record::{self, Turn},\n run as r};",
+            &[
+                "2: `net` may not use `record`",
+                "2: `net` may not use `record`",
+                "3: `net` may not use `run`",
+            ],
+        ),
+        (
+            "everything",
+            "src/net/x.rs",
+            "//! h\nuse crate::*;",
+            &["2: `net` may not use `*`"],
+        ),
+        (
+            "edge in test code",
+            "src/plan.rs",
+            "//! h\n#[cfg(test)]\nmod tests { use crate::net::X; }",
+            &["3: `plan` may not use `net`"],
+        ),
+        (
+            "no edge in words",
+            "src/audio/x.rs",
+            "//! h crate::run\n/* crate::run /* std::fs */ crate::run */\nconst A: &str = \"\\\"crate::run\"; const B: &str = r#\"\"crate::run\"#;\nfn f<'a>(c: &'a str) -> bool { c == '\"' || c == '\\'' } // crate::run\n",
+            &[],
+        ),
+        (
+            "line kept behind literals",
+            "src/audio/x.rs",
+            "//! h\nconst A: &str = \"\n\n\";\nuse crate::run;",
+            &["5: `audio` may not use `run`"],
+        ),
+        (
+            "unknown room",
+            "src/attic/x.rs",
+            "//! h",
+            &["1: a room that the table does not know"],
+        ),
+        (
+            "roots may",
+            "src/main.rs",
+            "//! h\nuse crate::cli::x; use std::fs; fn f() { println!() }",
+            &[],
+        ),
+        (
+            "no header",
+            "tests/x.rs",
+            "use std::fs;",
+            &["1: no `//!` header"],
+        ),
+        (
+            "too long",
+            "benches/x.rs",
+            &long,
+            &["401: longer than 400 lines"],
+        ),
+        (
+            "stub",
+            "src/cli/x.rs",
+            "//! h\nfn f() { todo!() }\n// todo!\n",
+            &["2: `todo!`"],
+        ),
+        (
+            "file",
+            "src/scenario/x.rs",
+            "//! h\nuse std::{fs, net::Ipv4Addr};",
+            &[
+                "2: `std::fs` in the pure room `scenario`",
+                "2: `std::net::Ipv4Addr` in the pure room `scenario`",
+            ],
+        ),
+        (
+            "file in a shell",
+            "src/run/x.rs",
+            "//! h\nuse std::fs;",
+            &[],
+        ),
+        (
+            "thread",
+            "src/plan/x.rs",
+            "//! h\nfn f() { std::thread::sleep(d) }",
+            &["2: `std::thread::sleep` in the pure room `plan`"],
+        ),
+        (
+            "clock",
+            "src/call/x.rs",
+            "//! h\nfn f() { std::time::Instant::now(); t.elapsed() }",
+            &[
+                "2: `std::time::Instant::now` in the pure room `call`",
+                "2: `elapsed` in the pure room `call`",
+            ],
+        ),
+        (
+            "wall clock",
+            "src/call/x.rs",
+            "//! h\nuse std::time::SystemTime;",
+            &["2: `std::time::SystemTime` in the pure room `call`"],
+        ),
+        (
+            "a test's base",
+            "src/call/x.rs",
+            "//! h\n#[cfg(test)]\nmod tests { fn f() { Instant::now() } }",
+            &[],
+        ),
+        (
+            "behind the tests",
+            "src/call/x.rs",
+            "//! h\n#[cfg(test)]\nmod tests { }\nfn f() { Instant::now() }",
+            &["4: `Instant::now` in the pure room `call`"],
+        ),
+        (
+            "a test's file",
+            "src/call/tests/x.rs",
+            "//! h\nfn f() { Instant::now(); std::fs::read(p) }",
+            &["2: `std::fs::read` in the pure room `call`"],
+        ),
+        (
+            "output",
+            "src/stats/x.rs",
+            "//! h\nfn f() { println!(\"x\"); let print = 1; }",
+            &["2: `println` in the pure room `stats`"],
+        ),
+        (
+            "chance",
+            "src/plan/x.rs",
+            "//! h\nfn f() { rand::rng(); rand_chacha::rand_core::seed(); }",
+            &["2: `rand::rng` in the pure room `plan`"],
+        ),
+    ];
+    for (name, path, text, expected) in cases {
+        let expected: Vec<String> = expected.iter().map(|e| format!("{path}:{e}")).collect();
+        assert_eq!(check(path, text), expected, "{name}");
+    }
+}
+
+/// Broken text is the compiler's to report; the checker only has to end.
+#[test]
+fn no_text_makes_it_panic() {
+    let whole = "//! h\nuse crate::{a::{b as c, *}, d}; fn f<'a>() { r#\"x\"#; '\\''; \"\\\"\" } /* /* */ */ #[cfg(test)] mod t { }";
+    for end in (0..whole.len()).filter(|i| whole.is_char_boundary(*i)) {
+        check("src/call/x.rs", &whole[..end]);
+        check("src/call/x.rs", &whole[end..]);
+    }
+}

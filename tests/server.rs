@@ -1,0 +1,230 @@
+//! The test harness itself: what it starts works, and what it drops is gone.
+
+pub mod support;
+
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpStream};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use support::process::Stream;
+use support::server::http_status;
+use support::{HttpServer404, LivekitServer, PipelineAgent, Process, SilentPort, TlsProxy};
+use support::{is_running, poll};
+
+const SOON: Duration = Duration::from_secs(5);
+
+#[test]
+fn server_answers_on_loopback_and_ends_by_drop() {
+    let server = LivekitServer::start();
+    assert_eq!(server.rooms().len(), 0);
+    assert!(server.secret().len() >= 32);
+    assert_eq!(
+        addresses_other_than_loopback(server.pid()),
+        Vec::<String>::new()
+    );
+
+    let (pid, address) = (server.pid(), server.address());
+    assert!(is_running(pid));
+    drop(server);
+    assert!(!is_running(pid));
+    assert!(TcpStream::connect(address).is_err());
+}
+
+#[test]
+fn servers_do_not_share_ports_or_secrets() {
+    let (one, other) = (LivekitServer::start(), LivekitServer::start());
+    assert_ne!(one.url(), other.url());
+    assert_ne!(one.secret(), other.secret());
+}
+
+#[test]
+fn a_panic_ends_the_server_too() {
+    let pid = std::thread::spawn(|| {
+        let server = LivekitServer::start();
+        std::panic::panic_any(server.pid());
+    })
+    .join()
+    .expect_err("it panics");
+    let pid = *pid.downcast::<u32>().expect("the pid it panicked with");
+    assert!(!is_running(pid));
+}
+
+#[test]
+fn tls_proxy_passes_a_request_through() {
+    let server = LivekitServer::start();
+    let proxy = TlsProxy::start(&server.address());
+    let root = CertificateDer::from_pem_file(proxy.root_pem_path()).expect("a root certificate");
+
+    let answer = tls_get(proxy.port(), "localhost", Some(root.clone())).expect("trusted");
+    assert!(
+        answer.starts_with("HTTP/1.1 200") && answer.ends_with("OK"),
+        "{answer}"
+    );
+    tls_get(proxy.port(), "127.0.0.1", Some(root)).expect("the address is in the certificate");
+    let refused = tls_get(proxy.port(), "localhost", None).expect_err("an unknown root");
+    assert!(refused.contains("UnknownIssuer"), "{refused}");
+
+    let port = proxy.port();
+    drop(proxy);
+    assert!(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err());
+}
+
+#[test]
+fn fakes_misbehave_as_they_say() {
+    let server = HttpServer404::start();
+    assert_eq!(http_status(server.port()), Some(404));
+    let port = server.port();
+    drop(server);
+    assert!(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err());
+
+    let silent = SilentPort::start();
+    let address = silent.url().replace("ws://", "");
+    let mut stream = TcpStream::connect(address).expect("it accepts");
+    stream
+        .set_read_timeout(Some(Duration::from_millis(300)))
+        .expect("a socket");
+    stream
+        .write_all(b"GET / HTTP/1.1\r\n\r\n")
+        .expect("it takes the request");
+    let error = stream.read(&mut [0]).expect_err("it never answers");
+    assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
+}
+
+#[test]
+fn processes_are_waited_for_signalled_and_killed() {
+    let sh = |script: &str| {
+        let mut command = std::process::Command::new("sh");
+        command.args(["-c", script]);
+        Process::spawn("sh", command, false)
+    };
+
+    let done = sh("echo out; echo err >&2; exit 7").finish(SOON);
+    assert_eq!(
+        (done.code, done.signal, done.timed_out),
+        (Some(7), None, false)
+    );
+    assert_eq!(
+        (done.stdout.as_str(), done.stderr.as_str()),
+        ("out\n", "err\n")
+    );
+
+    let late = sh("sleep 60").finish(Duration::from_millis(100));
+    assert_eq!(
+        (late.code, late.signal, late.timed_out),
+        (None, Some(libc::SIGKILL), true)
+    );
+
+    let mut trap = sh("trap 'exit 3' INT; echo ready; while :; do sleep 0.05; done");
+    trap.wait_for_line(Stream::Out, "ready", SOON);
+    trap.send_signal(libc::SIGINT);
+    assert_eq!(trap.finish(SOON).code, Some(3));
+
+    // A grandchild goes with its group.
+    let mut family = sh("sleep 60 & echo $!; wait");
+    let grandchild = family
+        .wait_for_line(Stream::Out, "", SOON)
+        .parse()
+        .expect("a pid");
+    assert!(is_running(grandchild));
+    drop(family);
+    poll(SOON, || (!is_running(grandchild)).then_some(())).expect("the grandchild is gone");
+}
+
+#[test]
+fn pipeline_agent_registers_and_ends_with_its_processes() {
+    let server = LivekitServer::start();
+    let agent = PipelineAgent::start(&server);
+    assert_eq!(agent.turns().len(), 0);
+    let group = agent.pid();
+    assert!(!members_of_group(group).is_empty());
+
+    drop(agent);
+    let started = Instant::now();
+    poll(SOON, || members_of_group(group).is_empty().then_some(())).unwrap_or_else(|| {
+        panic!(
+            "after {:?}: {:?}",
+            started.elapsed(),
+            members_of_group(group)
+        )
+    });
+}
+
+/// `GET /` through TLS; the whole answer, or why not.
+fn tls_get(port: u16, name: &str, root: Option<CertificateDer<'static>>) -> Result<String, String> {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add_parsable_certificates(root);
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("the provider has the default versions")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let server = ServerName::try_from(name.to_owned()).expect("a valid name");
+    let connection = rustls::ClientConnection::new(Arc::new(config), server)
+        .map_err(|error| error.to_string())?;
+    let tcp = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).map_err(|error| error.to_string())?;
+    let mut stream = rustls::StreamOwned::new(connection, tcp);
+    write!(
+        stream,
+        "GET / HTTP/1.1\r\nHost: {name}\r\nConnection: close\r\n\r\n"
+    )
+    .map_err(|error| error.to_string())?;
+    let mut answer = Vec::new();
+    match stream.read_to_end(&mut answer) {
+        // The proxy passes the end of the stream on without TLS's own farewell.
+        Err(error) if error.kind() != std::io::ErrorKind::UnexpectedEof => Err(error.to_string()),
+        _ => Ok(String::from_utf8_lossy(&answer).into_owned()),
+    }
+}
+
+/// Process ids, zombies aside, whose process group is `group`.
+fn members_of_group(group: u32) -> Vec<u32> {
+    let entries = std::fs::read_dir("/proc").expect("Linux");
+    let pids = entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    pids.filter(|pid| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        // "pid (name) state ppid pgrp …", where the name may hold anything.
+        let Some((_, rest)) = stat.rsplit_once(')') else {
+            return false;
+        };
+        let fields: Vec<&str> = rest.split_whitespace().collect();
+        fields.first() != Some(&"Z") && fields.get(2) == Some(&group.to_string().as_str())
+    })
+    .collect()
+}
+
+/// Local addresses, in /proc's hex, that the sockets of `pid` are bound to besides 127.0.0.1.
+fn addresses_other_than_loopback(pid: u32) -> Vec<String> {
+    let links = std::fs::read_dir(format!("/proc/{pid}/fd")).expect("our own child");
+    let inodes: Vec<String> = links
+        .flatten()
+        .filter_map(|link| {
+            std::fs::read_link(link.path())
+                .ok()?
+                .to_str()
+                .map(str::to_owned)
+        })
+        .filter_map(|link| Some(link.strip_prefix("socket:[")?.strip_suffix(']')?.to_owned()))
+        .collect();
+    let mut others = Vec::new();
+    for table in ["tcp", "tcp6", "udp", "udp6"] {
+        let table = std::fs::read_to_string(format!("/proc/{pid}/net/{table}")).unwrap_or_default();
+        for line in table.lines().skip(1) {
+            let fields: Vec<&str> = line.split_whitespace().collect();
+            let (local, inode) = (fields[1], fields[9]);
+            // 127.0.0.1 in network order, read as a little-endian number; alone or mapped.
+            let loopback = local
+                .split(':')
+                .next()
+                .is_some_and(|address| address.ends_with("0100007F"));
+            if !loopback && inodes.iter().any(|own| own == inode) {
+                others.push(local.to_owned());
+            }
+        }
+    }
+    others
+}

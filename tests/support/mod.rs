@@ -1,0 +1,61 @@
+//! What integration tests stand on: the real LiveKit server, real agents, the built
+//! binary, and servers that misbehave.
+//!
+//! In: `pub mod support;` in a test file (`pub`, so that what one test does not use is
+//! not dead code there). Out: values that own what they started.
+//! Holds: loopback only, ports picked at run time, and everything started is ended when
+//! its value is dropped, also by a panic, and by the kernel when the test process dies.
+
+pub mod agent;
+pub mod fakes;
+pub mod process;
+pub mod program;
+pub mod server;
+pub mod tls;
+
+pub use agent::PipelineAgent;
+pub use fakes::{HttpServer404, SilentPort};
+pub use process::{Finished, Process, is_running};
+pub use program::Loadgen;
+pub use server::LivekitServer;
+pub use tls::TlsProxy;
+
+use std::net::{Ipv4Addr, TcpListener, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// The root of the repository.
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A path inside the repository, such as `scenarios/quickstart.yaml`.
+pub fn in_repo(path: &str) -> PathBuf {
+    root().join(path)
+}
+
+/// Asks `probe` every 20 ms until it gives a value; `None` after `patience`.
+pub fn poll<T>(patience: Duration, mut probe: impl FnMut() -> Option<T>) -> Option<T> {
+    let deadline = Instant::now() + patience;
+    loop {
+        if let Some(value) = probe() {
+            return Some(value);
+        }
+        if Instant::now() >= deadline {
+            return None;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// A TCP port on loopback that nothing listens on at this moment.
+pub fn free_tcp_port() -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has free ports");
+    listener.local_addr().expect("a bound socket").port()
+}
+
+/// A UDP port on loopback that nothing is bound to at this moment.
+pub fn free_udp_port() -> u16 {
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has free ports");
+    socket.local_addr().expect("a bound socket").port()
+}

@@ -1,0 +1,302 @@
+//! A child process with its output at hand.
+//!
+//! In: a `Command`. Out: a [`Process`] to wait on, look into and signal; a [`Finished`].
+//! Holds: the child leads a process group of its own; the whole group is killed when the
+//! value is dropped, and the kernel kills the child when the test process dies.
+
+use super::poll;
+use std::io::{self, BufRead, BufReader, Read};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, mpsc};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// Which of a child's outputs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stream {
+    /// Standard output.
+    Out,
+    /// Standard error.
+    Err,
+}
+
+/// A running child and what it has written so far.
+#[derive(Debug)]
+pub struct Process {
+    name: String,
+    child: Child,
+    /// Set once it has been reaped: from then on its number may be somebody else's.
+    status: Option<ExitStatus>,
+    started: Instant,
+    out: Arc<Mutex<String>>,
+    err: Arc<Mutex<String>>,
+    readers: Vec<JoinHandle<()>>,
+}
+
+/// What became of a child.
+#[derive(Debug, Clone)]
+pub struct Finished {
+    /// Exit code; `None` when a signal ended it.
+    pub code: Option<i32>,
+    /// The signal that ended it.
+    pub signal: Option<i32>,
+    /// It was killed because its deadline had passed.
+    pub timed_out: bool,
+    /// From its start to its end.
+    pub took: Duration,
+    /// All of its standard output.
+    pub stdout: String,
+    /// All of its standard error.
+    pub stderr: String,
+}
+
+impl Process {
+    /// Starts `command` in a process group of its own, its input closed unless
+    /// `keep_stdin`; panics, naming it, if it cannot be started.
+    pub fn spawn(name: &str, mut command: Command, keep_stdin: bool) -> Self {
+        command
+            .stdin(if keep_stdin {
+                Stdio::piped()
+            } else {
+                Stdio::null()
+            })
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0);
+        die_with_the_test(&mut command);
+        let started = Instant::now();
+        let mut child = spawn_from_a_lasting_thread(command)
+            .unwrap_or_else(|error| panic!("cannot start {name}: {error}"));
+        let (out, err) = (Arc::default(), Arc::default());
+        let readers = vec![
+            collect(child.stdout.take().expect("piped"), Arc::clone(&out)),
+            collect(child.stderr.take().expect("piped"), Arc::clone(&err)),
+        ];
+        Self {
+            name: name.to_owned(),
+            child,
+            status: None,
+            started,
+            out,
+            err,
+            readers,
+        }
+    }
+
+    /// The child's process id, which is also its group's.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it has written to `stream` so far.
+    pub fn output(&self, stream: Stream) -> String {
+        let text = match stream {
+            Stream::Out => &self.out,
+            Stream::Err => &self.err,
+        };
+        text.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Its end, if it has ended; what is left of its group goes with it.
+    pub fn try_wait(&mut self) -> Option<ExitStatus> {
+        if self.status.is_none() && self.is_zombie() {
+            self.kill_group_and_reap();
+        }
+        self.status
+    }
+
+    /// The first complete line of `stream` that contains `text`; panics, with all output,
+    /// if the child ends without it or `patience` runs out.
+    pub fn wait_for_line(&mut self, stream: Stream, text: &str, patience: Duration) -> String {
+        let found = poll(patience, || {
+            // Before the look at the output: what a dead child wrote is all there is.
+            let ended = self.try_wait().is_some();
+            if ended {
+                self.join_readers(Duration::from_secs(1));
+            }
+            let output = self.output(stream);
+            let line = output
+                .split_inclusive('\n')
+                .find(|line| line.contains(text) && line.ends_with('\n'));
+            match line {
+                Some(line) => Some(Some(line.trim_end().to_owned())),
+                None if ended => Some(None),
+                None => None,
+            }
+        });
+        found.flatten().unwrap_or_else(|| {
+            panic!(
+                "{}: no line with {text:?} within {patience:?}\n{}",
+                self.name,
+                self.transcript()
+            )
+        })
+    }
+
+    /// Sends a signal, such as `libc::SIGINT`, to the child (not to its group); nothing
+    /// happens if it has ended.
+    pub fn send_signal(&self, signal: libc::c_int) {
+        if self.status.is_none() {
+            // SAFETY: `kill` takes plain numbers; our child has not been reaped, so the
+            // number is still its own.
+            let sent = unsafe { libc::kill(self.pid().cast_signed(), signal) };
+            assert_eq!(
+                sent,
+                0,
+                "{}: kill: {}",
+                self.name,
+                io::Error::last_os_error()
+            );
+        }
+    }
+
+    /// Closes its standard input.
+    pub fn close_stdin(&mut self) {
+        drop(self.child.stdin.take());
+    }
+
+    /// Waits for its end; after `patience` its group is killed.
+    pub fn finish(mut self, patience: Duration) -> Finished {
+        let timed_out = poll(patience, || self.try_wait()).is_none();
+        let took = self.started.elapsed();
+        let status = self.kill_group_and_reap();
+        self.join_readers(Duration::from_secs(5));
+        Finished {
+            code: status.code(),
+            signal: status.signal(),
+            timed_out,
+            took,
+            stdout: self.output(Stream::Out),
+            stderr: self.output(Stream::Err),
+        }
+    }
+
+    fn transcript(&self) -> String {
+        let (out, err) = (self.output(Stream::Out), self.output(Stream::Err));
+        format!(
+            "--- stdout of {0}\n{out}--- stderr of {0}\n{err}",
+            self.name
+        )
+    }
+
+    /// Whether it has ended and waits to be reaped; leaves it so.
+    fn is_zombie(&self) -> bool {
+        // SAFETY: `siginfo_t` is plain data for which all zeroes is a valid value.
+        let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+        let options = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+        // SAFETY: `info` lives through the call and is of the type that it fills.
+        let done = unsafe { libc::waitid(libc::P_PID, self.pid(), &raw mut info, options) };
+        assert_eq!(
+            done,
+            0,
+            "{}: waitid: {}",
+            self.name,
+            io::Error::last_os_error()
+        );
+        // SAFETY: after a successful call the field is set, to 0 when nothing has ended.
+        unsafe { info.si_pid() != 0 }
+    }
+
+    /// Kills what lives of its group, then reaps it: in this order, because only an unreaped
+    /// leader keeps the group's number from being given to others.
+    fn kill_group_and_reap(&mut self) -> ExitStatus {
+        if let Some(status) = self.status {
+            return status;
+        }
+        // SAFETY: plain numbers; the child leads this group and has not been reaped.
+        unsafe { libc::kill(-self.pid().cast_signed(), libc::SIGKILL) };
+        let status = self.child.wait().expect("our own child");
+        *self.status.insert(status)
+    }
+
+    fn join_readers(&mut self, patience: Duration) {
+        // A grandchild may hold the pipe open: never wait for ever.
+        poll(patience, || {
+            self.readers
+                .iter()
+                .all(JoinHandle::is_finished)
+                .then_some(())
+        });
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill_group_and_reap();
+        if std::thread::panicking() {
+            eprintln!("{}", self.transcript());
+        }
+    }
+}
+
+impl Finished {
+    /// Panics, with all output, unless the exit code is `expected`.
+    #[track_caller]
+    pub fn assert_code(&self, expected: i32) -> &Self {
+        assert!(
+            self.code == Some(expected) && !self.timed_out,
+            "exit code {:?} (signal {:?}, timed out: {}) instead of {expected} after {:?}\n--- stdout\n{}--- stderr\n{}",
+            self.code,
+            self.signal,
+            self.timed_out,
+            self.took,
+            self.stdout,
+            self.stderr
+        );
+        self
+    }
+}
+
+/// Whether a process with this id exists (a zombie does).
+pub fn is_running(pid: u32) -> bool {
+    std::path::Path::new(&format!("/proc/{pid}")).exists()
+}
+
+fn collect(from: impl Read + Send + 'static, into: Arc<Mutex<String>>) -> JoinHandle<()> {
+    std::thread::spawn(move || {
+        let mut from = BufReader::new(from);
+        let mut line = Vec::new();
+        while from.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
+            let mut text = into.lock().unwrap_or_else(PoisonError::into_inner);
+            text.push_str(&String::from_utf8_lossy(&line));
+            line.clear();
+        }
+    })
+}
+
+fn die_with_the_test(command: &mut Command) {
+    let die = || {
+        // SAFETY: `prctl` with these arguments touches no memory of ours.
+        match unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) } {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        }
+    };
+    // SAFETY: between fork and exec the closure makes one system call, which is
+    // async-signal-safe, and allocates nothing.
+    unsafe { command.pre_exec(die) };
+}
+
+/// "Parent death" is the death of the *thread* that forked, and each test has a thread of
+/// its own: children that outlive a test function must come from a thread that lasts.
+fn spawn_from_a_lasting_thread(command: Command) -> io::Result<Child> {
+    type Order = (Command, mpsc::Sender<io::Result<Child>>);
+    static SPAWNER: OnceLock<Mutex<mpsc::Sender<Order>>> = OnceLock::new();
+    let spawner = SPAWNER.get_or_init(|| {
+        let (orders, incoming) = mpsc::channel::<Order>();
+        std::thread::spawn(move || {
+            for (mut command, reply) in incoming {
+                let _ = reply.send(command.spawn());
+            }
+        });
+        Mutex::new(orders)
+    });
+    let (reply, child) = mpsc::channel();
+    let orders = spawner.lock().unwrap_or_else(PoisonError::into_inner);
+    orders
+        .send((command, reply))
+        .expect("the spawner never ends");
+    drop(orders);
+    child.recv().expect("the spawner answers every order")
+}

@@ -1,0 +1,157 @@
+//! The built `loadgen` binary, run as a user runs it.
+//!
+//! In: arguments and environment. Out: exit code, output, and the files it left.
+//! Holds: it runs in an empty directory of its own, without the LiveKit variables of
+//! whoever runs the tests, and never past its deadline.
+
+use super::process::Stream;
+use super::{Finished, LivekitServer, Process};
+use std::ffi::OsStr;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// Variables that would change what a run does.
+const CLEARED: [&str; 6] = [
+    "LIVEKIT_URL",
+    "LIVEKIT_API_KEY",
+    "LIVEKIT_API_SECRET",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "NO_COLOR",
+];
+
+/// One run of the binary, being prepared.
+#[derive(Debug)]
+pub struct Loadgen {
+    command: Command,
+    dir: TempDir,
+    deadline: Duration,
+}
+
+/// A run that is over, with the directory it ran in.
+#[derive(Debug)]
+pub struct Run {
+    /// How it ended and what it wrote.
+    pub finished: Finished,
+    dir: TempDir,
+}
+
+/// A run under way.
+#[derive(Debug)]
+pub struct Running {
+    // First, so that it is ended before its directory goes.
+    process: Process,
+    dir: TempDir,
+    deadline: Duration,
+}
+
+impl Loadgen {
+    /// Prepares `loadgen ARGS…` in an empty directory, with a deadline of two minutes.
+    pub fn new<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Self {
+        let dir = TempDir::with_prefix("loadgen-").expect("a temporary directory");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_loadgen"));
+        command.args(args).current_dir(dir.path());
+        for name in CLEARED {
+            command.env_remove(name);
+        }
+        Self {
+            command,
+            dir,
+            deadline: Duration::from_secs(120),
+        }
+    }
+
+    /// The directory it will run in; files may be put there first.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Adds an argument.
+    pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
+        self.command.arg(arg);
+        self
+    }
+
+    /// Sets a variable of its environment.
+    pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    /// Sets URL, key and secret of `server` in its environment.
+    pub fn on(mut self, server: &LivekitServer) -> Self {
+        self.command.envs(server.env());
+        self
+    }
+
+    /// Kills it after this long.
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    /// Runs it to its end or its deadline.
+    pub fn run(self) -> Run {
+        self.spawn().finish()
+    }
+
+    /// Starts it and returns at once; its standard input stays open.
+    pub fn spawn(self) -> Running {
+        let process = Process::spawn("loadgen", self.command, true);
+        Running {
+            process,
+            dir: self.dir,
+            deadline: self.deadline,
+        }
+    }
+
+    /// Starts `loadgen agent ARGS…` on `server` and waits until it says that it has registered.
+    pub fn agent(server: &LivekitServer, args: &[&str]) -> Running {
+        let mut agent = Self::new(["agent"].iter().chain(args)).on(server).spawn();
+        agent
+            .process
+            .wait_for_line(Stream::Err, "registered", Duration::from_secs(20));
+        agent
+    }
+}
+
+impl Run {
+    /// The directory it ran in, until this value is dropped.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Panics, with all output, unless the exit code is `expected`.
+    #[track_caller]
+    pub fn assert_code(&self, expected: i32) -> &Self {
+        self.finished.assert_code(expected);
+        self
+    }
+}
+
+impl Running {
+    /// The process itself: its output, its lines, signals.
+    pub fn process(&mut self) -> &mut Process {
+        &mut self.process
+    }
+
+    /// The directory it runs in.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Sends a signal, such as `libc::SIGINT`.
+    pub fn send_signal(&self, signal: libc::c_int) {
+        self.process.send_signal(signal);
+    }
+
+    /// Waits for its end; past the deadline (counted from here) it is killed.
+    pub fn finish(self) -> Run {
+        Run {
+            finished: self.process.finish(self.deadline),
+            dir: self.dir,
+        }
+    }
+}

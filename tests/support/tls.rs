@@ -1,0 +1,149 @@
+//! A TLS front for a server that has none, with a certificate authority made on the spot.
+//!
+//! In: the upstream's address. Out: a `wss://` URL and the root certificate to trust.
+//! Holds: loopback only; each proxy has a root of its own that no machine trusts.
+
+use super::server::runtime;
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose,
+};
+use rustls::ServerConfig;
+use rustls::pki_types::PrivateKeyDer;
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use tempfile::TempDir;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+use tokio_rustls::TlsAcceptor;
+
+/// A proxy that ends TLS and passes bytes on to `upstream`. Ended by Drop.
+#[derive(Debug)]
+pub struct TlsProxy {
+    port: u16,
+    dir: TempDir,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl TlsProxy {
+    /// Starts a proxy in front of `upstream`, such as `127.0.0.1:7880`.
+    pub fn start(upstream: &str) -> Self {
+        let dir = TempDir::with_prefix("tls-proxy-").expect("a temporary directory");
+        let (config, root_pem) = certificates();
+        std::fs::write(dir.path().join("root.pem"), root_pem).expect("writable");
+        let listener =
+            std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has free ports");
+        listener.set_nonblocking(true).expect("an ordinary socket");
+        let port = listener.local_addr().expect("a bound socket").port();
+        let (stop, stopped) = oneshot::channel();
+        let upstream = upstream.to_owned();
+        let thread = std::thread::spawn(move || {
+            let runtime = runtime();
+            let acceptor = TlsAcceptor::from(config);
+            runtime.block_on(async {
+                let listener = TcpListener::from_std(listener).expect("a listening socket");
+                tokio::select! {
+                    () = serve(&listener, &acceptor, &upstream) => {}
+                    _ = stopped => {}
+                }
+            });
+            // Open connections end with the runtime.
+        });
+        Self {
+            port,
+            dir,
+            stop: Some(stop),
+            thread: Some(thread),
+        }
+    }
+
+    /// `wss://localhost:PORT`.
+    pub fn url(&self) -> String {
+        format!("wss://localhost:{}", self.port)
+    }
+
+    /// The port on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The root certificate, for `SSL_CERT_FILE`.
+    pub fn root_pem_path(&self) -> PathBuf {
+        self.dir.path().join("root.pem")
+    }
+
+    /// The directory of the root certificate.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+}
+
+impl Drop for TlsProxy {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+async fn serve(listener: &TcpListener, acceptor: &TlsAcceptor, upstream: &str) {
+    loop {
+        let Ok((client, _)) = listener.accept().await else {
+            continue;
+        };
+        let (acceptor, upstream) = (acceptor.clone(), upstream.to_owned());
+        tokio::spawn(async move {
+            // A client that does not trust us, or an upstream that is gone, ends this
+            // connection only; the test sees it at its own end.
+            let Ok(mut client) = acceptor.accept(client).await else {
+                return;
+            };
+            let Ok(mut server) = TcpStream::connect(&upstream).await else {
+                return;
+            };
+            let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+        });
+    }
+}
+
+/// The server's side of TLS for localhost and 127.0.0.1, and its root as PEM.
+fn certificates() -> (Arc<ServerConfig>, String) {
+    let mut root = CertificateParams::default();
+    root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    root.distinguished_name
+        .push(DnType::CommonName, "loadgen test root");
+    root.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    let root_key = KeyPair::generate().expect("a key of the default kind");
+    let root_pem = root
+        .self_signed(&root_key)
+        .expect("a root signs itself")
+        .pem();
+    let issuer = Issuer::new(root, root_key);
+
+    let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
+    let mut leaf = CertificateParams::new(names).expect("valid names");
+    leaf.distinguished_name
+        .push(DnType::CommonName, "localhost");
+    leaf.use_authority_key_identifier_extension = true;
+    leaf.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    leaf.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    let leaf_key = KeyPair::generate().expect("a key of the default kind");
+    let leaf = leaf
+        .signed_by(&leaf_key, &issuer)
+        .expect("the root may sign");
+
+    // Named, because several providers are linked in and rustls would not choose.
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let key = PrivateKeyDer::Pkcs8(leaf_key.serialize_der().into());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("the provider has the default versions")
+        .with_no_client_auth()
+        .with_single_cert(vec![leaf.der().clone()], key)
+        .expect("the key belongs to the certificate");
+    (Arc::new(config), root_pem)
+}
