@@ -1,1 +1,198 @@
-//! (header)
+//! Scenario + seed → every call with its instants.
+//!
+//! In: a checked scenario. Out: a [`Plan`], which gives each call by its index. Pure.
+//! Holds: the same scenario and seed give the same calls, byte for byte, in whatever order
+//! they are asked for; a call does not change with the number of calls or of warm-up calls.
+
+mod consent;
+mod draw;
+mod estimate;
+mod show;
+
+pub use consent::{CALLS_WITHOUT_CONSENT, CONCURRENCY_WITHOUT_CONSENT, Consent, is_private};
+pub use estimate::Estimate;
+pub use show::{json_line, summary};
+
+use crate::scenario::{Anchor, Expect, Extent, Load, Scenario, Turn};
+use draw::{Domain, Draw};
+use std::time::Duration;
+
+/// When a call starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// This long after its phase began: the warm-up calls' with the run, the measured calls'
+    /// when the warm-up calls have ended.
+    At(Duration),
+    /// As soon as another call of its phase has ended.
+    AfterSlot,
+}
+
+/// One turn of a planned call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlannedTurn {
+    /// Index into [`Scenario::utterances`].
+    pub utterance: usize,
+    /// That utterance's name.
+    pub say: String,
+    /// What to wait for.
+    pub anchor: Anchor,
+    /// Pause after it, as drawn.
+    pub delay: Duration,
+    /// What should follow.
+    pub expect: Expect,
+    /// How long that may take, from the end of speech.
+    pub timeout: Duration,
+}
+
+/// One call of the plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlannedCall {
+    /// Position in the plan, from 0; warm-up calls come first.
+    pub index: u64,
+    /// Whether it only warms up and is not counted.
+    pub warmup: bool,
+    /// When it starts.
+    pub start: Start,
+    /// Index into [`Scenario::variants`].
+    pub variant: usize,
+    /// End of its room's name, unique in the plan: `c00042`, `w00003`.
+    pub room: String,
+    /// The turns, in order.
+    pub turns: Vec<PlannedTurn>,
+}
+
+/// Every call of a run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    seed: u64,
+    load: Load,
+    warmup: u64,
+    variants: Vec<String>,
+    names: Vec<String>,
+    turns: Vec<Turn>,
+    estimate: Estimate,
+}
+
+impl Plan {
+    /// The plan of a scenario.
+    pub fn new(scenario: &Scenario) -> Self {
+        Self {
+            seed: scenario.seed,
+            load: scenario.load,
+            warmup: u64::from(scenario.warmup),
+            variants: scenario.variants.iter().map(|v| v.name.clone()).collect(),
+            names: scenario.utterances.iter().map(|u| u.name.clone()).collect(),
+            turns: scenario.call.turns.clone(),
+            estimate: estimate::estimate(scenario),
+        }
+    }
+
+    /// The call at `index`, from 0; warm-up calls come first. `None` behind the last one;
+    /// a load that lasts for a duration has no last one.
+    pub fn call(&self, index: u64) -> Option<PlannedCall> {
+        let warmup = index < self.warmup;
+        let number = if warmup { index } else { index - self.warmup };
+        if let (false, Extent::Calls(calls)) = (warmup, self.load.extent)
+            && number >= u64::from(calls)
+        {
+            return None;
+        }
+        let mut draw = Draw::new(self.seed, Domain::call(warmup), number);
+        Some(PlannedCall {
+            index,
+            warmup,
+            start: self.start(warmup, number),
+            variant: self.variant(warmup, number),
+            room: format!("{}{number:05}", if warmup { 'w' } else { 'c' }),
+            turns: self
+                .turns
+                .iter()
+                .map(|turn| self.turn(turn, &mut draw))
+                .collect(),
+        })
+    }
+
+    /// Every call in order; endless where the load lasts for a duration.
+    pub fn calls(&self) -> impl Iterator<Item = PlannedCall> + '_ {
+        (0..).map_while(|index| self.call(index))
+    }
+
+    /// Number of measured calls; `None` where the load lasts for a duration.
+    pub fn measured(&self) -> Option<u64> {
+        match self.load.extent {
+            Extent::Calls(calls) => Some(u64::from(calls)),
+            Extent::Duration(_) => None,
+        }
+    }
+
+    /// Number of warm-up calls.
+    pub fn warmup(&self) -> u64 {
+        self.warmup
+    }
+
+    /// How long measured calls keep being started; `None` where their number is fixed.
+    pub fn duration(&self) -> Option<Duration> {
+        match self.load.extent {
+            Extent::Calls(_) => None,
+            Extent::Duration(duration) => Some(duration),
+        }
+    }
+
+    /// Most calls at once.
+    pub fn concurrency(&self) -> u64 {
+        u64::from(self.load.concurrency)
+    }
+
+    /// What the run will come to, with agents of usual speed.
+    pub fn estimate(&self) -> Estimate {
+        self.estimate
+    }
+
+    /// Minutes of all calls added up, estimated.
+    pub fn call_minutes(&self) -> f64 {
+        self.estimate.call_minutes()
+    }
+
+    /// The first calls of a phase start evenly over the ramp, as many as fit at once.
+    fn start(&self, warmup: bool, number: u64) -> Start {
+        let slots = self.concurrency();
+        let ramped = if warmup {
+            slots.min(self.warmup)
+        } else {
+            slots
+        };
+        if number >= ramped {
+            return Start::AfterSlot;
+        }
+        let nanos = self.load.ramp.as_nanos() * u128::from(number) / u128::from(slots);
+        // At most the ramp, which is at most 365 days: far below 2^64 ns.
+        Start::At(Duration::from_nanos(nanos as u64))
+    }
+
+    /// Variants come in blocks that hold each of them once, in an order of the block's own,
+    /// so that at any moment all have had about the same number of calls.
+    fn variant(&self, warmup: bool, number: u64) -> usize {
+        let count = self.variants.len() as u64;
+        let mut order: Vec<usize> = (0..self.variants.len()).collect();
+        Draw::new(self.seed, Domain::block(warmup), number / count).shuffle(&mut order);
+        order[(number % count) as usize]
+    }
+
+    fn turn(&self, turn: &Turn, draw: &mut Draw) -> PlannedTurn {
+        // Two draws for every turn, wanted or not: a change to one turn leaves the others.
+        let utterance = turn.say[draw.below(turn.say.len() as u64) as usize];
+        let spread = turn.delay.max.saturating_sub(turn.delay.min);
+        let extra = draw.below(spread.as_micros() as u64 + 1);
+        PlannedTurn {
+            utterance,
+            say: self.names[utterance].clone(),
+            anchor: turn.anchor,
+            delay: turn.delay.min + Duration::from_micros(extra),
+            expect: turn.expect,
+            timeout: turn.timeout,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

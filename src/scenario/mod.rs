@@ -1,1 +1,237 @@
-//! (header)
+//! The scenario file as written → a checked [`Scenario`]; every problem at once, with its line.
+//!
+//! In: bytes of a file, a way to look up variables and one to read sound files. Out: a
+//! scenario with every default filled in, or all [`Problem`]s in the order of the file.
+//! Pure: no file, no clock, no environment of its own. Nothing is accepted and ignored.
+//!
+//! ```text
+//! text → yaml (tree, places, variables) → validate (JSON Schema) → file (types)
+//!      → check_* (names, anchors, bounds, files) → types
+//! ```
+
+mod agent_delay;
+mod check_call;
+mod check_rest;
+mod checker;
+pub mod duration;
+mod explain;
+mod file;
+mod overrides;
+mod places;
+mod problem;
+mod schema;
+mod threshold;
+mod tree;
+mod types;
+mod url;
+mod validate;
+mod variables;
+mod yaml;
+
+pub use agent_delay::{AgentDelay, DelayError};
+pub use checker::{FileProblem, LoadUtterance};
+pub use overrides::{OverrideError, Overrides};
+pub use problem::{Code, Place, Problem};
+pub use schema::schema_text;
+pub use threshold::{Aggregate, Bound, Metric, Op, Threshold, ThresholdError};
+pub use types::{
+    AgentSettings, Anchor, Call, Delay, Expect, Extent, GreetingPolicy, Livekit, Load, Scenario,
+    Secret, Sound, Target, Turn, UnsetVariable, Utterance, Variant,
+};
+pub use url::{UrlError, host_of};
+pub use variables::Environment;
+
+use checker::Checker;
+use file::{LoadFile, ScenarioFile, TargetFile, ThresholdsFile};
+use problem::quoted;
+use std::path::Path;
+use yaml::Document;
+
+/// Largest scenario file, in bytes.
+pub const MAX_BYTES: usize = 1 << 20;
+
+/// What an unset variable without a default means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unset {
+    /// Its value counts as absent (`validate`, `plan`).
+    Absent,
+    /// It is a problem (`run`).
+    Problem,
+}
+
+/// Checks a scenario.
+///
+/// `text` is the file's content and `path` its path: sound files are looked for from its
+/// folder, and its stem is the default name. `load` is called once for every sound file, and
+/// not for one whose path needs an unset variable.
+///
+/// # Errors
+/// Every problem, sorted by place; never an empty list.
+pub fn check(
+    text: &[u8],
+    path: &Path,
+    env: Environment<'_>,
+    unset: Unset,
+    load: LoadUtterance<'_>,
+) -> Result<Scenario, Vec<Problem>> {
+    let text = decode(text).map_err(|problem| vec![problem])?;
+    let (document, mut problems) = yaml::read(text, env);
+    let Some(mut document) = document else {
+        return Err(problems);
+    };
+    problems.extend(validate::validate(&mut document));
+    let Document { value, places } = document;
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let mut checker = Checker {
+        places: &places,
+        load,
+        folder,
+        problems,
+    };
+    let scenario = match value {
+        // What was no mapping has been reported and taken out.
+        serde_json::Value::Null => None,
+        value => match serde_json::from_value::<ScenarioFile>(value) {
+            Ok(file) => scenario(&mut checker, &file, path),
+            Err(error) => {
+                let hint = "the schema let it through: this is a bug worth reporting";
+                checker.problem("", Code::BadValue, error.to_string(), hint);
+                None
+            }
+        },
+    };
+    if unset == Unset::Problem {
+        report_unset(&mut checker);
+    }
+    let mut problems = checker.problems;
+    problems.sort();
+    problems.dedup();
+    match scenario {
+        Some(scenario) if problems.is_empty() => Ok(scenario),
+        None if problems.is_empty() => Err(vec![Problem::of_file(
+            Code::BadValue,
+            "the scenario is incomplete",
+            "this is a bug worth reporting",
+        )]),
+        _ => Err(problems),
+    }
+}
+
+fn decode(text: &[u8]) -> Result<&str, Problem> {
+    if text.len() > MAX_BYTES {
+        let message = format!(
+            "the file has {} bytes; scenarios end at {MAX_BYTES}",
+            text.len()
+        );
+        let hint = "a scenario is a page of settings, not data";
+        return Err(Problem::of_file(Code::TooLarge, message, hint));
+    }
+    std::str::from_utf8(text).map_err(|error| {
+        let before = &text[..error.valid_up_to()];
+        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+        let hint = "save it as UTF-8; is it a scenario at all?";
+        let mut problem = Problem::of_file(Code::NotUtf8, "the file is not UTF-8 text", hint);
+        problem.place.line = line;
+        problem
+    })
+}
+
+fn scenario(checker: &mut Checker<'_>, file: &ScenarioFile, path: &Path) -> Option<Scenario> {
+    checker.need(file.version, "/version");
+    let seed = file.seed.unwrap_or(0);
+    let none = TargetFile::default();
+    let target_file = checker
+        .need(file.target.as_ref(), "/target")
+        .unwrap_or(&none);
+    let target = match file.target.is_some() {
+        true => checker.target(target_file, seed),
+        false => None,
+    };
+    let utterances = checker.need(file.utterances.as_ref(), "/utterances");
+    let utterances = utterances
+        .map(|file| checker.utterances(file))
+        .unwrap_or_default();
+    let names: Vec<&str> = utterances.iter().map(|u| u.name.as_str()).collect();
+    let call = checker.need(file.call.as_ref(), "/call");
+    let call = call.and_then(|call| checker.call(call, &names));
+    let load = checker.load(file.load.as_ref().unwrap_or(&LoadFile::default()));
+    let thresholds = file.thresholds.as_ref();
+    let policy = call.as_ref().map(|call| call.greeting);
+    let thresholds = checker.thresholds(thresholds.unwrap_or(&ThresholdsFile::default()), policy);
+    let variants = checker.variants(file.variants.as_ref(), target_file);
+    Some(Scenario {
+        name: file.name.clone().unwrap_or_else(|| name_of(path)),
+        seed,
+        target: target?,
+        utterances,
+        call: call?,
+        load,
+        warmup: file
+            .warmup
+            .as_ref()
+            .and_then(|warmup| warmup.calls)
+            .unwrap_or(0),
+        thresholds,
+        variants,
+        unset: unset_variables(checker),
+    })
+}
+
+/// The file's stem as a name that rooms and folders can carry.
+fn name_of(path: &Path) -> String {
+    let stem = path
+        .file_stem()
+        .map(|stem| stem.to_string_lossy())
+        .unwrap_or_default();
+    let fits = |c: char| {
+        if c.is_ascii_alphanumeric() || "._-".contains(c) {
+            c
+        } else {
+            '-'
+        }
+    };
+    let name: String = stem.chars().map(fits).take(64).collect();
+    match name.trim_start_matches(['.', '_', '-']) {
+        "" => "scenario".to_owned(),
+        name => name.to_owned(),
+    }
+}
+
+fn unset_variables(checker: &Checker<'_>) -> Vec<UnsetVariable> {
+    let all = checker
+        .places
+        .all_unset()
+        .flat_map(|(pointer, place, names)| {
+            names
+                .iter()
+                .map(move |name| (place, name.clone(), places::readable(pointer)))
+        });
+    let mut all: Vec<_> = all.collect();
+    all.sort();
+    all.dedup();
+    all.into_iter()
+        .map(|(place, name, path)| UnsetVariable { name, path, place })
+        .collect()
+}
+
+/// Replaces what has been said of required values by one problem for each unset value.
+fn report_unset(checker: &mut Checker<'_>) {
+    checker
+        .problems
+        .retain(|problem| problem.code != Code::UnsetVariable);
+    let places = checker.places;
+    for (pointer, _, names) in places.all_unset() {
+        let first = names.first().map(String::as_str).unwrap_or_default();
+        let verb = if names.len() == 1 { "is" } else { "are" };
+        let message = format!(
+            "{} {verb} not set",
+            quoted(names.iter().map(String::as_str))
+        );
+        let hint =
+            format!("set it in the environment or in `.env`, or write `${{{first}:-default}}`");
+        checker.problem(pointer, Code::UnsetVariable, message, hint);
+    }
+}
+
+#[cfg(test)]
+mod tests;

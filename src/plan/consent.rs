@@ -1,0 +1,178 @@
+//! Whether a run is so large that it must be asked for twice.
+//!
+//! In: a plan and the host it goes to. Out: the reason to ask, if there is one.
+
+use super::Plan;
+use crate::scenario::duration;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
+
+/// Most calls that need no `--yes`.
+pub const CALLS_WITHOUT_CONSENT: u64 = 1_000;
+/// Most calls at once that need no `--yes` on a host that is not private.
+pub const CONCURRENCY_WITHOUT_CONSENT: u64 = 100;
+
+/// Why a run must be confirmed.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Consent {
+    /// More than [`CALLS_WITHOUT_CONSENT`] calls.
+    Calls {
+        /// How many, warm-up included; estimated for a load that lasts for a duration.
+        calls: u64,
+        /// Minutes of all calls added up, estimated.
+        call_minutes: f64,
+        /// The load's duration, where that is what ends it.
+        duration: Option<Duration>,
+    },
+    /// More than [`CONCURRENCY_WITHOUT_CONSENT`] calls at once on somebody else's host.
+    Concurrency {
+        /// How many at once.
+        concurrency: u64,
+        /// The host.
+        host: String,
+    },
+}
+
+impl Consent {
+    /// What to do; printed on its own `hint:` line.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Calls { .. } => "say `--yes` if this is meant; `loadgen plan` shows every call",
+            Self::Concurrency { .. } => {
+                "say `--yes` if the server is yours to load; `--concurrency 100` needs no question"
+            }
+        }
+    }
+}
+
+impl fmt::Display for Consent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Calls {
+                calls,
+                call_minutes,
+                duration: None,
+            } => {
+                write!(
+                    f,
+                    "this run makes {calls} calls, about {call_minutes:.0} call-minutes"
+                )
+            }
+            Self::Calls {
+                calls,
+                call_minutes,
+                duration: Some(time),
+            } => write!(
+                f,
+                "in {} this run makes about {calls} calls, about {call_minutes:.0} call-minutes",
+                duration::format(*time)
+            ),
+            Self::Concurrency { concurrency, host } => {
+                write!(f, "this run makes {concurrency} calls at once to `{host}`")
+            }
+        }
+    }
+}
+
+impl Plan {
+    /// Why this plan must be confirmed before it runs against `host` (`None`: the embedded
+    /// target). `None` when it need not.
+    pub fn needs_consent(&self, host: Option<&str>) -> Option<Consent> {
+        let calls = self.estimate().calls;
+        if calls > CALLS_WITHOUT_CONSENT {
+            let (call_minutes, duration) = (self.call_minutes(), self.duration());
+            return Some(Consent::Calls {
+                calls,
+                call_minutes,
+                duration,
+            });
+        }
+        let concurrency = self.concurrency();
+        match host.filter(|host| !is_private(host)) {
+            Some(host) if concurrency > CONCURRENCY_WITHOUT_CONSENT => Some(Consent::Concurrency {
+                concurrency,
+                host: host.to_owned(),
+            }),
+            _ => None,
+        }
+    }
+}
+
+/// Whether a host is on this machine or its local network, by its name alone: `localhost`,
+/// `*.localhost`, `*.local`, and loopback, private (RFC 1918), link-local and unique local
+/// (RFC 4193) addresses.
+pub fn is_private(host: &str) -> bool {
+    let host = host
+        .trim_start_matches('[')
+        .trim_end_matches(']')
+        .trim_end_matches('.');
+    let host = host.to_ascii_lowercase();
+    match host.parse::<IpAddr>() {
+        Ok(IpAddr::V4(address)) => is_private_v4(address),
+        Ok(IpAddr::V6(address)) => is_private_v6(address),
+        Err(_) => host == "localhost" || host.ends_with(".localhost") || host.ends_with(".local"),
+    }
+}
+
+fn is_private_v4(address: Ipv4Addr) -> bool {
+    address.is_loopback()
+        || address.is_private()
+        || address.is_link_local()
+        || address.is_unspecified()
+}
+
+fn is_private_v6(address: Ipv6Addr) -> bool {
+    address.to_ipv4_mapped().is_some_and(is_private_v4)
+        || address.is_loopback()
+        || address.is_unspecified()
+        || address.is_unique_local()
+        || address.is_unicast_link_local()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn private_hosts_are_known_by_name() {
+        let private = [
+            "localhost",
+            "LOCALHOST.",
+            "a.localhost",
+            "printer.local",
+            "127.0.0.1",
+            "127.8.8.8",
+            "10.1.2.3",
+            "172.16.0.1",
+            "172.31.255.255",
+            "192.168.1.1",
+            "169.254.0.9",
+            "0.0.0.0",
+            "::1",
+            "[::1]",
+            "fd12:3456::1",
+            "fe80::1",
+            "::ffff:10.0.0.1",
+        ];
+        for host in private {
+            assert!(is_private(host), "{host}");
+        }
+        let public = [
+            "project.livekit.cloud",
+            "local",
+            "local.example.org",
+            "localhost.example.org",
+            "8.8.8.8",
+            "172.32.0.1",
+            "192.169.0.1",
+            "2001:db8::1",
+            "::ffff:8.8.8.8",
+            "11.0.0.1",
+            "",
+        ];
+        for host in public {
+            assert!(!is_private(host), "{host}");
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! Seeded draws that mean the same on every machine and with every version of `rand`.
+//!
+//! In: seed, domain and number. Out: numbers from ChaCha8, a stream for every number of
+//! every domain. Holds: what one call draws does not depend on any other call.
+
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+
+/// What is drawn for; domains share no stream.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Domain {
+    Call,
+    WarmupCall,
+    Block,
+    WarmupBlock,
+}
+
+impl Domain {
+    pub(super) fn call(warmup: bool) -> Self {
+        if warmup { Self::WarmupCall } else { Self::Call }
+    }
+
+    pub(super) fn block(warmup: bool) -> Self {
+        if warmup {
+            Self::WarmupBlock
+        } else {
+            Self::Block
+        }
+    }
+}
+
+pub(super) struct Draw(ChaCha8Rng);
+
+impl Draw {
+    pub(super) fn new(seed: u64, domain: Domain, number: u64) -> Self {
+        let mut key = [0; 32];
+        key[..8].copy_from_slice(&seed.to_le_bytes());
+        key[8] = domain as u8;
+        let mut rng = ChaCha8Rng::from_seed(key);
+        rng.set_stream(number);
+        Self(rng)
+    }
+
+    /// Evenly from 0 to `bound` − 1; 0 for a bound of 0 or 1. One word is taken whatever the
+    /// bound. By multiplication (Lemire 2019, without rejection: the bias is below 2⁻³² for
+    /// every bound that plans have).
+    pub(super) fn below(&mut self, bound: u64) -> u64 {
+        let word = self.0.next_u64();
+        (u128::from(word) * u128::from(bound) >> 64) as u64
+    }
+
+    /// Fisher–Yates.
+    pub(super) fn shuffle(&mut self, items: &mut [usize]) {
+        for last in (1..items.len()).rev() {
+            items.swap(last, self.below(last as u64 + 1) as usize);
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! What a run will come to: how long a call is, how many there are, minutes in all.
+//!
+//! In: a scenario. Out: an estimate for agents of usual speed; the assumptions are named
+//! here. Nothing is decided by it but whether to ask before a large run.
+
+use crate::scenario::{Anchor, Call, Expect, Extent, GreetingPolicy, Scenario};
+use std::time::Duration;
+
+/// Joining a room and finding the agent there.
+const JOIN: Duration = Duration::from_secs(1);
+/// An agent's first words, or the wait for them.
+const GREETING: Duration = Duration::from_secs(4);
+/// An utterance whose file has not been read.
+const UTTERANCE: Duration = Duration::from_secs(3);
+/// The agent's reply: 1 s until it begins, 3 s of speech, 0.7 s until it counts as ended.
+const REPLY: Duration = Duration::from_millis(4_700);
+
+/// What a run will come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Estimate {
+    /// Length of one call.
+    pub call: Duration,
+    /// Number of calls, those of the warm-up among them.
+    pub calls: u64,
+    /// From the start to the end of the last call.
+    pub run: Duration,
+}
+
+impl Estimate {
+    /// Minutes of all calls added up.
+    pub fn call_minutes(&self) -> f64 {
+        self.call.as_secs_f64() * self.calls as f64 / 60.0
+    }
+}
+
+pub(super) fn estimate(scenario: &Scenario) -> Estimate {
+    let call = call_length(&scenario.call, scenario);
+    let slots = u64::from(scenario.load.concurrency);
+    let rounds = |calls: u64| {
+        let rounds = u32::try_from(calls.div_ceil(slots)).unwrap_or(u32::MAX);
+        call.saturating_mul(rounds)
+    };
+    let warmup = u64::from(scenario.warmup);
+    let ramp = scenario.load.ramp;
+    let (measured, time) = match scenario.load.extent {
+        Extent::Calls(calls) => (u64::from(calls), rounds(calls.into()) + ramp),
+        Extent::Duration(duration) => {
+            // Every slot is refilled until the end; slots come up during the ramp.
+            let busy = duration.saturating_sub(ramp / 2);
+            let each = busy.as_nanos().div_ceil(call.as_nanos().max(1)).max(1);
+            let each = u64::try_from(each).unwrap_or(u64::MAX);
+            (slots.saturating_mul(each), duration + call)
+        }
+    };
+    let run = time
+        + if warmup > 0 {
+            rounds(warmup)
+        } else {
+            Duration::ZERO
+        };
+    Estimate {
+        call,
+        calls: measured.saturating_add(warmup),
+        run,
+    }
+}
+
+fn call_length(call: &Call, scenario: &Scenario) -> Duration {
+    let greeting = match call.greeting {
+        GreetingPolicy::None => Duration::ZERO,
+        GreetingPolicy::Expect | GreetingPolicy::Ignore => GREETING,
+    };
+    call.turns.iter().fold(JOIN + greeting, |total, turn| {
+        let lengths = turn
+            .say
+            .iter()
+            .map(|i| scenario.utterances[*i].length.unwrap_or(UTTERANCE));
+        let said = lengths.sum::<Duration>() / turn.say.len().max(1) as u32;
+        // A turn that starts inside the agent's speech does not wait for its end.
+        let reply = match (turn.anchor, turn.expect) {
+            (_, Expect::Stop) => Duration::ZERO,
+            (Anchor::AgentSpeechStart, _) => REPLY / 2,
+            _ => REPLY,
+        };
+        total + (turn.delay.min + turn.delay.max) / 2 + said + reply
+    })
+}

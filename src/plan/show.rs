@@ -1,0 +1,163 @@
+//! A plan as people and programs read it.
+//!
+//! In: a plan. Out: text; one JSON object a line for each call. Nothing is printed here.
+
+use super::{Plan, PlannedCall, Start};
+use crate::scenario::{Scenario, Target, duration};
+use serde::Serialize;
+use std::fmt::Write;
+use std::time::Duration;
+
+/// Rows of the table of calls before it is cut.
+const ROWS: usize = 20;
+
+#[derive(Serialize)]
+struct CallLine<'a> {
+    call: u64,
+    warmup: bool,
+    /// From the start of the phase; null: when another call has ended.
+    start_ms: Option<f64>,
+    room: String,
+    variant: &'a str,
+    turns: Vec<TurnLine<'a>>,
+}
+
+#[derive(Serialize)]
+struct TurnLine<'a> {
+    say: &'a str,
+    after: &'static str,
+    delay_ms: f64,
+    expect: &'static str,
+    timeout_ms: f64,
+}
+
+/// One call as a JSON object on one line, without the newline.
+pub fn json_line(scenario: &Scenario, call: &PlannedCall) -> String {
+    let turn = |turn: &'_ super::PlannedTurn| TurnLine {
+        say: scenario.utterances[turn.utterance].name.as_str(),
+        after: turn.anchor.name(),
+        delay_ms: millis(turn.delay),
+        expect: turn.expect.name(),
+        timeout_ms: millis(turn.timeout),
+    };
+    let line = CallLine {
+        call: call.index,
+        warmup: call.warmup,
+        start_ms: match call.start {
+            Start::At(offset) => Some(millis(offset)),
+            Start::AfterSlot => None,
+        },
+        room: call.room.clone(),
+        variant: &scenario.variants[call.variant].name,
+        turns: call.turns.iter().map(turn).collect(),
+    };
+    serde_json::to_string(&line).expect("keys are text and numbers are finite")
+}
+
+/// Milliseconds to the microsecond.
+fn millis(duration: Duration) -> f64 {
+    duration.as_micros() as f64 / 1_000.0
+}
+
+/// What will happen, with a table of the first calls; ends with a newline.
+pub fn summary(scenario: &Scenario, plan: &Plan) -> String {
+    let mut text = String::new();
+    for (label, value) in head(scenario, plan) {
+        text.push_str(&format!("{label:<13} {value}\n"));
+    }
+    let _ = write!(
+        text,
+        "\n{:>6}  {:>10}  {:<12}  turns\n",
+        "call", "start", "variant"
+    );
+    let mut calls = plan.calls();
+    for call in calls.by_ref().take(ROWS) {
+        let start = match call.start {
+            Start::At(offset) => duration::format(Duration::from_millis(offset.as_millis() as u64)),
+            Start::AfterSlot => "after slot".to_owned(),
+        };
+        let turns: Vec<String> = call.turns.iter().map(turn_text).collect();
+        let variant = &scenario.variants[call.variant].name;
+        let room = &call.room;
+        let _ = writeln!(
+            text,
+            "{room:>6}  {start:>10}  {variant:<12}  {}",
+            turns.join(", ")
+        );
+    }
+    let total = plan.measured().map(|measured| measured + plan.warmup());
+    match total {
+        Some(total) if total > ROWS as u64 => {
+            let _ = writeln!(
+                text,
+                "… and {} more; `--json` lists all",
+                total - ROWS as u64
+            );
+        }
+        Some(_) => {}
+        None => text.push_str("… and so on until the duration has passed\n"),
+    }
+    text
+}
+
+fn head(scenario: &Scenario, plan: &Plan) -> Vec<(&'static str, String)> {
+    let target = match &scenario.target {
+        Target::Embedded(agent) => format!("embedded agent, delay {}", agent.delay),
+        Target::Livekit(livekit) => match &livekit.url {
+            Some(url) => format!("LiveKit at {}", without_user(url)),
+            None => "LiveKit at $LIVEKIT_URL".to_owned(),
+        },
+    };
+    let calls = match (plan.measured(), plan.duration()) {
+        (_, Some(time)) => format!("as many as fit into {}", duration::format(time)),
+        (calls, None) => calls.unwrap_or(0).to_string(),
+    };
+    let at_once = match scenario.load.ramp {
+        Duration::ZERO => plan.concurrency().to_string(),
+        ramp => format!("{}, over {}", plan.concurrency(), duration::format(ramp)),
+    };
+    let estimate = plan.estimate();
+    let mut head = vec![
+        (
+            "scenario",
+            format!("{} (seed {})", scenario.name, scenario.seed),
+        ),
+        ("target", target),
+        ("calls", calls),
+        ("at once", at_once),
+    ];
+    if plan.warmup() > 0 {
+        head.push(("warm-up calls", plan.warmup().to_string()));
+    }
+    if scenario.variants.len() > 1 {
+        let names: Vec<&str> = scenario.variants.iter().map(|v| v.name.as_str()).collect();
+        head.push(("variants", names.join(", ")));
+    }
+    head.push(("turns a call", scenario.call.turns.len().to_string()));
+    let round =
+        |time: Duration| duration::format(Duration::from_secs(time.as_secs_f64().round() as u64));
+    let minutes = format!(
+        "about {:.1} ({} calls of about {}; the run about {})",
+        estimate.call_minutes(),
+        estimate.calls,
+        round(estimate.call),
+        round(estimate.run),
+    );
+    head.push(("call-minutes", minutes));
+    head
+}
+
+fn turn_text(turn: &super::PlannedTurn) -> String {
+    let delay = Duration::from_millis(turn.delay.as_millis() as u64);
+    match delay {
+        Duration::ZERO => turn.say.clone(),
+        delay => format!("{} +{}", turn.say, duration::format(delay)),
+    }
+}
+
+fn without_user(url: &str) -> String {
+    match (url.split_once("://"), url.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, host))) => format!("{scheme}://…@{host}"),
+        _ => url.to_owned(),
+    }
+}

@@ -1,0 +1,208 @@
+//! Plans: the same bytes for the same seed, and what they promise of starts and variants.
+
+use super::*;
+use crate::scenario::{Unset, check};
+use proptest::prelude::*;
+use std::collections::BTreeSet;
+use std::path::Path;
+
+fn scenario(seed: u64, load: &str, more: &str) -> Scenario {
+    let text = format!(
+        "version: 1\nname: test\nseed: {seed}\ntarget: {{kind: livekit, url: 'ws://localhost:7880'}}\n\
+         utterances: {{a: {{file: a.wav}}, b: {{file: b.wav}}, c: {{file: c.wav}}}}\n\
+         call:\n  turns:\n    - {{say: a, start: {{after: greeting, delay: 500ms}}}}\n    \
+         - {{say: [a, b, c], start: {{after: agent_speech_end, delay: {{min: 300ms, max: 900ms}}}}}}\n    \
+         - {{say: [b, c], start: {{delay: {{min: 1s, max: 1s}}}}, timeout: 3s}}\n\
+         load: {load}\n{more}"
+    );
+    let length = |_: &Path, _| Ok(Some(Duration::from_secs(2)));
+    check(
+        text.as_bytes(),
+        Path::new("test.yaml"),
+        &|_| None,
+        Unset::Problem,
+        &length,
+    )
+    .expect("a valid scenario")
+}
+
+fn lines(scenario: &Scenario) -> String {
+    let plan = Plan::new(scenario);
+    plan.calls()
+        .map(|call| json_line(scenario, &call) + "\n")
+        .collect()
+}
+
+const VARIANTS: &str = "variants: [{name: x}, {name: y}, {name: z}]\nwarmup: {calls: 2}\n";
+
+#[test]
+fn the_same_seed_gives_the_same_bytes() {
+    let load = "{calls: 7, concurrency: 3, ramp: 10s}";
+    let first = lines(&scenario(7, load, VARIANTS));
+    assert_eq!(first, lines(&scenario(7, load, VARIANTS)));
+    assert_ne!(first, lines(&scenario(8, load, VARIANTS)));
+    // Held to the byte: a plan must not change with a version of a library either.
+    insta::assert_snapshot!("plan_json", first);
+}
+
+#[test]
+fn a_plan_is_readable() {
+    let scenario = scenario(7, "{calls: 30, concurrency: 3, ramp: 10s}", VARIANTS);
+    insta::assert_snapshot!("plan_text", summary(&scenario, &Plan::new(&scenario)));
+}
+
+#[test]
+fn starts_are_spread_over_the_ramp_and_then_wait_for_slots() {
+    let at = |ms| Start::At(Duration::from_millis(ms));
+    let cases = [
+        (
+            "{calls: 4, ramp: 8s}",
+            "",
+            vec![at(0), at(2000), at(4000), at(6000)],
+        ),
+        ("{calls: 2}", "", vec![at(0), at(0)]),
+        (
+            "{calls: 3, concurrency: 1, ramp: 9s}",
+            "",
+            vec![at(0), Start::AfterSlot, Start::AfterSlot],
+        ),
+        (
+            "{calls: 2, concurrency: 2, ramp: 4s}",
+            "warmup: {calls: 3}",
+            vec![at(0), at(2000), Start::AfterSlot, at(0), at(2000)],
+        ),
+    ];
+    for (load, more, expected) in cases {
+        let plan = Plan::new(&scenario(1, load, more));
+        let starts: Vec<Start> = plan.calls().map(|call| call.start).collect();
+        assert_eq!(starts, expected, "{load} {more}");
+    }
+}
+
+#[test]
+fn a_load_for_a_duration_has_no_last_call() {
+    let plan = Plan::new(&scenario(1, "{duration: 1m, concurrency: 5}", ""));
+    assert_eq!(plan.measured(), None);
+    assert_eq!(plan.duration(), Some(Duration::from_secs(60)));
+    assert_eq!(plan.calls().take(1000).count(), 1000);
+    assert_eq!(
+        plan.call(4).map(|call| call.start),
+        Some(Start::At(Duration::ZERO))
+    );
+    assert_eq!(
+        plan.call(u64::MAX).map(|call| call.start),
+        Some(Start::AfterSlot)
+    );
+}
+
+#[test]
+fn large_runs_need_consent() {
+    let cases = [
+        ("{calls: 1000, concurrency: 100}", "example.org", None),
+        (
+            "{calls: 1001, concurrency: 1}",
+            "localhost",
+            Some("this run makes 1001 calls, about 454 call-minutes"),
+        ),
+        (
+            "{calls: 101}",
+            "example.org",
+            Some("this run makes 101 calls at once to `example.org`"),
+        ),
+        ("{calls: 101}", "10.0.0.1", None),
+        ("{calls: 101, concurrency: 100}", "example.org", None),
+        ("{duration: 1m, concurrency: 10}", "localhost", None),
+        (
+            "{duration: 100h, concurrency: 100}",
+            "localhost",
+            Some("in 100h this run makes about 1323600 calls, about 600032 call-minutes"),
+        ),
+    ];
+    for (load, host, expected) in cases {
+        let plan = Plan::new(&scenario(1, load, ""));
+        let reason = plan
+            .needs_consent(Some(host))
+            .map(|reason| reason.to_string());
+        assert_eq!(reason.as_deref(), expected, "{load} {host}");
+    }
+    let embedded = Plan::new(&scenario(1, "{calls: 500}", "")).needs_consent(None);
+    assert_eq!(embedded, None);
+}
+
+#[test]
+fn minutes_are_estimated_from_the_utterances() {
+    // Join 1 s, greeting 4 s; three turns of 2 s with a reply of 4.7 s; pauses 0.5, 0.6, 1 s.
+    let call = Duration::from_millis(1000 + 4000 + 3 * 6700 + 500 + 600 + 1000);
+    let estimate = Plan::new(&scenario(
+        1,
+        "{calls: 10, concurrency: 5}",
+        "warmup: {calls: 2}",
+    ))
+    .estimate();
+    assert_eq!(
+        (estimate.call, estimate.calls, estimate.run),
+        (call, 12, call * 3)
+    );
+    assert!((estimate.call_minutes() - call.as_secs_f64() * 12.0 / 60.0).abs() < 1e-9);
+}
+
+proptest! {
+    #[test]
+    fn calls_do_not_depend_on_one_another(
+        seed in any::<u64>(), calls in 1u32..200, index in 0u64..200, warmup in 0u32..5,
+    ) {
+        let small = scenario(seed, "{duration: 1h}", VARIANTS.trim_end_matches("warmup: {calls: 2}\n"));
+        let large = scenario(
+            seed,
+            &format!("{{calls: {calls}}}"),
+            &format!("variants: [{{name: x}}, {{name: y}}, {{name: z}}]\nwarmup: {{calls: {warmup}}}\n"),
+        );
+        let alone = Plan::new(&small).call(index).expect("endless");
+        let among = Plan::new(&large).call(index + u64::from(warmup));
+        prop_assert_eq!(among.is_some(), index < u64::from(calls));
+        if let Some(among) = among {
+            prop_assert_eq!(&among.turns, &alone.turns);
+            prop_assert_eq!(among.variant, alone.variant);
+            prop_assert_eq!(&among.room, &alone.room);
+        }
+    }
+
+    #[test]
+    fn plans_keep_the_scenario(seed in any::<u64>(), calls in 1u32..60, slots in 1u32..60, warmup in 0u32..9) {
+        let slots = slots.min(calls);
+        let load = format!("{{calls: {calls}, concurrency: {slots}, ramp: 7s}}");
+        let scenario = scenario(seed, &load, &format!("warmup: {{calls: {warmup}}}"));
+        let plan = Plan::new(&scenario);
+        let all: Vec<PlannedCall> = plan.calls().collect();
+        prop_assert_eq!(all.len() as u64, plan.measured().expect("counted") + plan.warmup());
+        let rooms: BTreeSet<&str> = all.iter().map(|call| call.room.as_str()).collect();
+        prop_assert_eq!(rooms.len(), all.len());
+        let mut last = Duration::ZERO;
+        for call in all.iter().filter(|call| !call.warmup) {
+            if let Start::At(offset) = call.start {
+                prop_assert!(offset >= last && offset < Duration::from_secs(7));
+                last = offset;
+            }
+        }
+        let started = all.iter().filter(|c| !c.warmup && matches!(c.start, Start::At(_))).count();
+        prop_assert_eq!(started, slots as usize);
+        for call in &all {
+            for (turn, written) in call.turns.iter().zip(&scenario.call.turns) {
+                prop_assert!(written.say.contains(&turn.utterance));
+                prop_assert!((written.delay.min..=written.delay.max).contains(&turn.delay));
+            }
+        }
+    }
+
+    #[test]
+    fn variants_take_turns(seed in any::<u64>(), blocks in 1usize..20) {
+        let more = VARIANTS.replace("warmup: {calls: 2}\n", "");
+        let plan = Plan::new(&scenario(seed, &format!("{{calls: {}}}", blocks * 3), &more));
+        let variants: Vec<usize> = plan.calls().map(|call| call.variant).collect();
+        for block in variants.chunks(3) {
+            let mut block = block.to_vec();
+            block.sort_unstable();
+            prop_assert_eq!(block, vec![0, 1, 2]);
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! How long the reference agent takes: fixed, or drawn from a distribution.
+//!
+//! In: `400ms`, `uniform(300ms,500ms)`, `normal(400ms,50ms)` or `lognormal(400ms,0.3)`, from a
+//! scenario or the command line. Out: an [`AgentDelay`]. Nothing is drawn here.
+
+use super::duration;
+use std::fmt;
+use std::time::Duration;
+
+/// The delay of the reference agent (DESIGN section 2).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum AgentDelay {
+    /// Always this long.
+    Fixed(Duration),
+    /// Evenly between the two, `min <= max`.
+    Uniform {
+        /// The shortest.
+        min: Duration,
+        /// The longest.
+        max: Duration,
+    },
+    /// Normally distributed; below zero counts as zero.
+    Normal {
+        /// Mean.
+        mean: Duration,
+        /// Standard deviation.
+        deviation: Duration,
+    },
+    /// Its logarithm is normally distributed.
+    Lognormal {
+        /// Median.
+        median: Duration,
+        /// Standard deviation of the natural logarithm, 0 to 10.
+        sigma: f64,
+    },
+}
+
+/// A text that is no delay.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct DelayError {
+    message: String,
+    hint: String,
+}
+
+impl DelayError {
+    fn new(message: impl Into<String>) -> Self {
+        let hint = "delays look like `400ms`, `uniform(300ms,500ms)`, `normal(400ms,50ms)` or \
+                    `lognormal(400ms,0.3)`";
+        Self {
+            message: message.into(),
+            hint: hint.to_owned(),
+        }
+    }
+
+    /// What to write instead; printed on its own `hint:` line.
+    pub fn hint(&self) -> &str {
+        &self.hint
+    }
+}
+
+impl std::str::FromStr for AgentDelay {
+    type Err = DelayError;
+
+    fn from_str(text: &str) -> Result<Self, DelayError> {
+        let time = |text: &str| {
+            duration::parse(text.trim()).map_err(|error| DelayError::new(error.to_string()))
+        };
+        let Some((name, rest)) = text.trim().split_once('(') else {
+            return time(text).map(Self::Fixed);
+        };
+        let shown: String = text.chars().take(64).collect();
+        let arguments = rest
+            .strip_suffix(')')
+            .and_then(|inner| inner.split_once(','));
+        let Some((first, second)) = arguments else {
+            return Err(DelayError::new(format!(
+                "`{shown}` needs two values in brackets"
+            )));
+        };
+        match name.trim() {
+            "uniform" => {
+                let (min, max) = (time(first)?, time(second)?);
+                match min <= max {
+                    true => Ok(Self::Uniform { min, max }),
+                    false => Err(DelayError::new(format!("`{shown}` begins after its end"))),
+                }
+            }
+            "normal" => Ok(Self::Normal {
+                mean: time(first)?,
+                deviation: time(second)?,
+            }),
+            "lognormal" => {
+                let sigma = second.trim().parse::<f64>().ok();
+                let sigma = sigma.filter(|sigma| (0.0..=10.0).contains(sigma));
+                let Some(sigma) = sigma else {
+                    let message = format!("sigma of `{shown}` must be a number from 0 to 10");
+                    return Err(DelayError::new(message));
+                };
+                Ok(Self::Lognormal {
+                    median: time(first)?,
+                    sigma,
+                })
+            }
+            name => Err(DelayError::new(format!(
+                "there is no distribution `{name}`"
+            ))),
+        }
+    }
+}
+
+/// The delay as it can be typed.
+impl fmt::Display for AgentDelay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let show = duration::format;
+        match *self {
+            Self::Fixed(delay) => f.write_str(&show(delay)),
+            Self::Uniform { min, max } => write!(f, "uniform({},{})", show(min), show(max)),
+            Self::Normal { mean, deviation } => {
+                write!(f, "normal({},{})", show(mean), show(deviation))
+            }
+            Self::Lognormal { median, sigma } => write!(f, "lognormal({},{sigma})", show(median)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_and_writes() {
+        let cases = [
+            ("400ms", "400ms"),
+            ("uniform(300ms, 500ms)", "uniform(300ms,500ms)"),
+            ("uniform(1s,1s)", "uniform(1s,1s)"),
+            ("normal(400ms,50ms)", "normal(400ms,50ms)"),
+            (" lognormal(400ms,0.3) ", "lognormal(400ms,0.3)"),
+        ];
+        for (text, shown) in cases {
+            let delay: AgentDelay = text.parse().expect(text);
+            assert_eq!(delay.to_string(), shown);
+            assert_eq!(shown.parse(), Ok(delay));
+        }
+    }
+
+    #[test]
+    fn refuses_the_rest() {
+        let cases = [
+            ("", "a duration is missing"),
+            ("400", "`400` has no unit"),
+            (
+                "uniform(500ms,300ms)",
+                "`uniform(500ms,300ms)` begins after its end",
+            ),
+            (
+                "uniform(500ms)",
+                "`uniform(500ms)` needs two values in brackets",
+            ),
+            (
+                "uniform(1s,2s",
+                "`uniform(1s,2s` needs two values in brackets",
+            ),
+            ("normal(1s,2)", "`2` has no unit"),
+            ("pareto(1s,2s)", "there is no distribution `pareto`"),
+            (
+                "lognormal(1s,nan)",
+                "sigma of `lognormal(1s,nan)` must be a number from 0 to 10",
+            ),
+            (
+                "lognormal(1s,-1)",
+                "sigma of `lognormal(1s,-1)` must be a number from 0 to 10",
+            ),
+        ];
+        for (text, message) in cases {
+            let error = text.parse::<AgentDelay>().expect_err(text);
+            assert_eq!(error.to_string(), message);
+            assert!(error.hint().contains("400ms"));
+        }
+    }
+}

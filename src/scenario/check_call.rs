@@ -1,0 +1,235 @@
+//! Checks `utterances` and `call`: files, names, anchors, pauses.
+//!
+//! In: what the schema let through. Out: the checked parts, and problems on the desk.
+
+use super::checker::{Checker, Zero};
+use super::file::{
+    AnchorText, CallFile, DelayFile, ExpectText, GreetingText, SayFile, StartFile, TurnFile,
+    UtteranceFile,
+};
+use super::places::join;
+use super::problem::{Code, did_you_mean};
+use super::types::{Anchor, Call, Delay, Expect, GreetingPolicy, Turn, Utterance};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+const AGENT_TIMEOUT: Duration = Duration::from_secs(30);
+const TURN_TIMEOUT: Duration = Duration::from_secs(10);
+
+impl Checker<'_> {
+    /// The utterances that can be read, and every name that was given to one.
+    pub(super) fn utterances(
+        &mut self,
+        file: &BTreeMap<String, Option<UtteranceFile>>,
+    ) -> Vec<Utterance> {
+        let mut utterances = Vec::new();
+        for (name, entry) in file {
+            let pointer = join("/utterances", name);
+            let utterance = entry
+                .as_ref()
+                .and_then(|entry| self.utterance(name, entry, &pointer));
+            // Turns refer by index, so one that cannot be read keeps its place.
+            utterances.push(utterance.unwrap_or_else(|| Utterance {
+                name: name.clone(),
+                file: self.folder.to_path_buf(),
+                text: None,
+                speech_end: None,
+                length: None,
+            }));
+        }
+        utterances
+    }
+
+    fn utterance(&mut self, name: &str, entry: &UtteranceFile, pointer: &str) -> Option<Utterance> {
+        let at_end = join(pointer, "speech_end");
+        let speech_end = self.duration(
+            entry.speech_end.as_ref(),
+            &at_end,
+            Duration::ZERO,
+            Zero::Refused,
+        );
+        let speech_end = (!speech_end.is_zero()).then_some(speech_end);
+        let at_file = join(pointer, "file");
+        let file = self.folder.join(self.need(entry.file.as_ref(), &at_file)?);
+        let mut length = None;
+        if !self.is_unset(&at_file) {
+            match (self.load)(&file, speech_end) {
+                Ok(known) => length = known,
+                Err(error) => self.problem(&at_file, Code::Audio, error.message, error.hint),
+            }
+        }
+        let (name, text) = (name.to_owned(), entry.text.clone());
+        Some(Utterance {
+            name,
+            file,
+            text,
+            speech_end,
+            length,
+        })
+    }
+
+    pub(super) fn call(&mut self, file: &CallFile, utterances: &[&str]) -> Option<Call> {
+        let greeting = match file.greeting {
+            Some(GreetingText::Expect) => GreetingPolicy::Expect,
+            Some(GreetingText::Ignore) | None => GreetingPolicy::Ignore,
+            Some(GreetingText::None) => GreetingPolicy::None,
+        };
+        let agent_timeout = self.duration(
+            file.agent_timeout.as_ref(),
+            "/call/agent_timeout",
+            AGENT_TIMEOUT,
+            Zero::Refused,
+        );
+        let written = self.need(file.turns.as_ref(), "/call/turns")?;
+        let mut turns = Vec::new();
+        for (index, turn) in written.iter().enumerate() {
+            let pointer = format!("/call/turns/{index}");
+            let turn = self.need(turn.as_ref(), &pointer);
+            turns.extend(turn.and_then(|t| self.turn(t, &pointer, index, greeting, utterances)));
+        }
+        Some(Call {
+            greeting,
+            agent_timeout,
+            agent_track: file.agent_track.clone(),
+            turns,
+        })
+    }
+
+    fn turn(
+        &mut self,
+        file: &TurnFile,
+        pointer: &str,
+        index: usize,
+        greeting: GreetingPolicy,
+        utterances: &[&str],
+    ) -> Option<Turn> {
+        let start = file.start.as_ref();
+        let anchor = self.anchor(start, pointer, index, greeting);
+        let delay = self.delay(
+            start.and_then(|s| s.delay.as_ref()),
+            &format!("{pointer}/start/delay"),
+        );
+        let expect = match file.expect {
+            Some(ExpectText::Respond) | None => Expect::Respond,
+            Some(ExpectText::Stop) => Expect::Stop,
+            Some(ExpectText::Ignore) => Expect::Ignore,
+        };
+        let silent = matches!(
+            anchor,
+            Anchor::Greeting | Anchor::AgentSpeechEnd | Anchor::PreviousTurn
+        );
+        if expect == Expect::Stop && silent {
+            let message = format!(
+                "`expect: stop` wants an agent that speaks, and after `{}` it is silent",
+                anchor.name()
+            );
+            let hint = "begin while it speaks: `start: {after: agent_speech_start, delay: 1s}`";
+            self.problem(&join(pointer, "expect"), Code::Contradiction, message, hint);
+        }
+        let at_timeout = join(pointer, "timeout");
+        let timeout = self.duration(
+            file.timeout.as_ref(),
+            &at_timeout,
+            TURN_TIMEOUT,
+            Zero::Refused,
+        );
+        let at_say = join(pointer, "say");
+        let say = match self.need(file.say.as_ref(), &at_say)? {
+            SayFile::One(name) => vec![self.utterance_index(name, &at_say, utterances)?],
+            SayFile::Many(names) => {
+                let mut indices = Vec::new();
+                for (i, name) in names.iter().enumerate() {
+                    let at = format!("{at_say}/{i}");
+                    let name = self.need(name.as_ref(), &at);
+                    indices.extend(name.and_then(|n| self.utterance_index(n, &at, utterances)));
+                }
+                indices
+            }
+        };
+        Some(Turn {
+            say,
+            anchor,
+            delay,
+            expect,
+            timeout,
+        })
+    }
+
+    fn anchor(
+        &mut self,
+        start: Option<&StartFile>,
+        pointer: &str,
+        index: usize,
+        greeting: GreetingPolicy,
+    ) -> Anchor {
+        let at_after = format!("{pointer}/start/after");
+        match start.and_then(|start| start.after) {
+            None if index > 0 => Anchor::PreviousTurn,
+            None if greeting == GreetingPolicy::None => Anchor::CallStart,
+            None => Anchor::Greeting,
+            Some(AnchorText::CallStart) => Anchor::CallStart,
+            Some(AnchorText::Greeting) => {
+                if greeting == GreetingPolicy::None {
+                    let message = "`after: greeting`, but `call.greeting` is `none`";
+                    let hint =
+                        "set `call.greeting` to `expect` or `ignore`, or start after `call_start`";
+                    self.problem(&at_after, Code::Contradiction, message, hint);
+                }
+                Anchor::Greeting
+            }
+            Some(AnchorText::AgentSpeechStart) => Anchor::AgentSpeechStart,
+            Some(AnchorText::AgentSpeechEnd) => Anchor::AgentSpeechEnd,
+            Some(AnchorText::PreviousTurn) => {
+                if index == 0 {
+                    let message = "the first turn has no previous turn to start after";
+                    let hint = "start it after `call_start` or `greeting`, or leave `start` out";
+                    self.problem(&at_after, Code::Contradiction, message, hint);
+                }
+                Anchor::PreviousTurn
+            }
+        }
+    }
+
+    fn delay(&mut self, delay: Option<&DelayFile>, pointer: &str) -> Delay {
+        let zero = Duration::ZERO;
+        match delay {
+            None => Delay::fixed(zero),
+            Some(DelayFile::Fixed(text)) => {
+                Delay::fixed(self.duration(Some(text), pointer, zero, Zero::Fine))
+            }
+            Some(DelayFile::Range(range)) => {
+                let (at_min, at_max) = (join(pointer, "min"), join(pointer, "max"));
+                let (min, max) = (
+                    self.need(range.min.as_ref(), &at_min),
+                    self.need(range.max.as_ref(), &at_max),
+                );
+                let (Some(min), Some(max)) = (min, max) else {
+                    return Delay::fixed(zero);
+                };
+                let min = self.duration(Some(min), &at_min, zero, Zero::Fine);
+                let max = self.duration(Some(max), &at_max, zero, Zero::Fine);
+                if min > max {
+                    let message = "`min` of the delay is longer than its `max`";
+                    self.problem(&at_min, Code::Contradiction, message, "exchange the two");
+                    return Delay::fixed(min);
+                }
+                Delay { min, max }
+            }
+        }
+    }
+
+    fn utterance_index(&mut self, name: &str, pointer: &str, known: &[&str]) -> Option<usize> {
+        let index = known.iter().position(|utterance| *utterance == name);
+        if index.is_none() {
+            let shown: String = name.chars().take(64).collect();
+            let hint = did_you_mean(name, known.iter().copied(), "utterances");
+            self.problem(
+                pointer,
+                Code::UnknownName,
+                format!("there is no utterance `{shown}`"),
+                hint,
+            );
+        }
+        index
+    }
+}

@@ -1,0 +1,128 @@
+//! The checker's desk: reads optional values, collects problems with their places.
+//!
+//! Holds: a value that the schema refused is not reported a second time; one whose variable
+//! is unset is, where the scenario cannot stand without it.
+
+use super::duration;
+use super::file::DurationText;
+use super::places::{Places, readable};
+use super::problem::{Code, Problem, quoted};
+use std::path::Path;
+use std::time::Duration;
+
+/// Why a sound file cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct FileProblem {
+    /// What is wrong, with the file's name.
+    pub message: String,
+    /// What to do next.
+    pub hint: String,
+}
+
+/// Reads a sound file at its path, with the annotated end of speech, and gives its length
+/// (`None` where the file exists but has not been looked into).
+pub type LoadUtterance<'a> =
+    &'a dyn Fn(&Path, Option<Duration>) -> Result<Option<Duration>, FileProblem>;
+
+pub(super) struct Checker<'a> {
+    pub(super) places: &'a Places,
+    pub(super) load: LoadUtterance<'a>,
+    /// The scenario's folder.
+    pub(super) folder: &'a Path,
+    pub(super) problems: Vec<Problem>,
+}
+
+impl Checker<'_> {
+    pub(super) fn problem(
+        &mut self,
+        pointer: &str,
+        code: Code,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) {
+        self.problems.push(Problem {
+            place: self.places.value(pointer),
+            path: readable(pointer),
+            code,
+            message: message.into(),
+            hint: hint.into(),
+        });
+    }
+
+    /// As [`Self::problem`], shown at the key.
+    pub(super) fn problem_at_key(
+        &mut self,
+        pointer: &str,
+        code: Code,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) {
+        self.problem(pointer, code, message, hint);
+        if let Some(problem) = self.problems.last_mut() {
+            problem.place = self.places.key(pointer);
+        }
+    }
+
+    /// A value that must be there. `None` has been reported by the schema, or is now.
+    pub(super) fn need<T>(&mut self, value: Option<T>, pointer: &str) -> Option<T> {
+        if value.is_none() && self.is_unset(pointer) {
+            let names = self.places.unset(pointer).iter().map(String::as_str);
+            let first = names.clone().next().unwrap_or_default().to_owned();
+            let what = readable(pointer);
+            let message = format!(
+                "{} is not set, and `{what}` must have a value",
+                quoted(names)
+            );
+            let hint = format!("set it, or give it a default: `${{{first}:-…}}`");
+            self.problem(pointer, Code::UnsetVariable, message, hint);
+        }
+        value
+    }
+
+    /// Whether the value is absent because a variable is unset.
+    pub(super) fn is_unset(&self, pointer: &str) -> bool {
+        !self.places.unset(pointer).is_empty()
+    }
+
+    /// A duration, or its default; one of zero is refused where it makes no sense.
+    pub(super) fn duration(
+        &mut self,
+        text: Option<&DurationText>,
+        pointer: &str,
+        default: Duration,
+        zero: Zero,
+    ) -> Duration {
+        let Some(DurationText(text)) = text else {
+            return default;
+        };
+        match duration::parse(text) {
+            Ok(Duration::ZERO) if zero == Zero::Refused => {
+                let name = super::places::last(pointer);
+                let message = format!("`{name}` must be longer than nothing");
+                let hint = format!("leave it out for {}", duration::format(default));
+                let hint = if default.is_zero() {
+                    "leave it out".to_owned()
+                } else {
+                    hint
+                };
+                self.problem(pointer, Code::BadValue, message, hint);
+                default
+            }
+            Ok(value) => value,
+            Err(error) => {
+                let name = super::places::last(pointer);
+                let message = format!("`{name}`: {error}");
+                self.problem(pointer, Code::BadValue, message, error.hint());
+                default
+            }
+        }
+    }
+}
+
+/// Whether a duration of zero makes sense.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Zero {
+    Fine,
+    Refused,
+}

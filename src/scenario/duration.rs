@@ -1,0 +1,317 @@
+//! The one grammar of durations: `250ms`, `1m30s`, `2.914s`, `1h`.
+//!
+//! In: what somebody typed. Out: a [`Duration`], exact to the nanosecond, or a message with
+//! a hint. Holds: `parse(&format(d)) == Ok(d)` for every `d` up to [`MAX`].
+
+use std::time::Duration;
+
+/// The longest duration that is understood: 365 days.
+pub const MAX: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// What the JSON Schema says of a duration; [`parse`] is stricter (order of units, size).
+pub const PATTERN: &str = r"^([0-9]+(\.[0-9]+)?(h|ms|m|s|us))+$";
+
+/// Units with their length in nanoseconds, longest first.
+const UNITS: [(&str, u128); 5] = [
+    ("h", 3_600_000_000_000),
+    ("m", 60_000_000_000),
+    ("s", 1_000_000_000),
+    ("ms", 1_000_000),
+    ("us", 1_000),
+];
+
+/// A text that is not a duration.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DurationError {
+    /// Nothing there.
+    #[error("a duration is missing")]
+    Empty,
+    /// A number without its unit.
+    #[error("`{text}` has no unit")]
+    NoUnit {
+        /// As typed.
+        text: String,
+    },
+    /// A unit that does not exist.
+    #[error("`{unit}` is no unit of time")]
+    UnknownUnit {
+        /// As typed.
+        unit: String,
+    },
+    /// Not of the grammar at all.
+    #[error("`{text}` is not a duration")]
+    Malformed {
+        /// As typed.
+        text: String,
+    },
+    /// Units repeat or go from short to long.
+    #[error("the units of `{text}` must go from long to short, each once")]
+    Order {
+        /// As typed.
+        text: String,
+    },
+    /// Finer than a nanosecond.
+    #[error("`{text}` is finer than a nanosecond")]
+    TooFine {
+        /// As typed.
+        text: String,
+    },
+    /// Longer than [`MAX`].
+    #[error("`{text}` is longer than 365 days")]
+    TooLong {
+        /// As typed.
+        text: String,
+    },
+}
+
+impl DurationError {
+    /// What to write instead; printed on its own `hint:` line.
+    pub fn hint(&self) -> String {
+        match self {
+            Self::NoUnit { text } => format!("write `{text}s` or `{text}ms`"),
+            Self::Order { .. } => "for example `1h30m` or `1m30s`".to_owned(),
+            Self::TooFine { .. } => "leave out the digits beyond the nanosecond".to_owned(),
+            Self::TooLong { .. } => "the longest duration is `8760h`".to_owned(),
+            _ => "durations look like `250ms`, `2.5s`, `1m30s` or `1h`".to_owned(),
+        }
+    }
+}
+
+/// Reads a duration.
+///
+/// One or more `<number><unit>` from the longest unit to the shortest; the units are
+/// `h m s ms us`; numbers may have a fraction. No sign and no blanks.
+///
+/// # Errors
+/// [`DurationError`], with what was typed in it.
+pub fn parse(text: &str) -> Result<Duration, DurationError> {
+    if text.is_empty() {
+        return Err(DurationError::Empty);
+    }
+    if text.len() > 64 {
+        return Err(malformed(text));
+    }
+    let mut rest = text;
+    let mut total: u128 = 0;
+    let mut next_unit = 0;
+    while !rest.is_empty() {
+        let (number, after) = split(rest, |c| c.is_ascii_digit() || c == '.');
+        let (unit, after) = split(after, |c| c.is_ascii_alphabetic());
+        if number.is_empty() || (unit.is_empty() && !after.is_empty()) {
+            return Err(malformed(text));
+        }
+        if unit.is_empty() {
+            return Err(
+                match text.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
+                    true => DurationError::NoUnit {
+                        text: text.to_owned(),
+                    },
+                    false => malformed(text),
+                },
+            );
+        }
+        let place = UNITS.iter().position(|(name, _)| *name == unit);
+        let Some(place) = place else {
+            return Err(DurationError::UnknownUnit {
+                unit: unit.to_owned(),
+            });
+        };
+        if place < next_unit {
+            return Err(DurationError::Order {
+                text: text.to_owned(),
+            });
+        }
+        next_unit = place + 1;
+        total += nanos(text, number, UNITS[place].1)?;
+        rest = after;
+    }
+    if total > MAX.as_nanos() {
+        return Err(DurationError::TooLong {
+            text: text.to_owned(),
+        });
+    }
+    Ok(Duration::from_nanos(total as u64))
+}
+
+fn malformed(text: &str) -> DurationError {
+    DurationError::Malformed {
+        text: text.chars().take(64).collect(),
+    }
+}
+
+fn split(text: &str, belongs: impl Fn(char) -> bool) -> (&str, &str) {
+    text.split_at(text.find(|c| !belongs(c)).unwrap_or(text.len()))
+}
+
+/// `number` of units of `unit` nanoseconds, without going through floating point.
+fn nanos(text: &str, number: &str, unit: u128) -> Result<u128, DurationError> {
+    let (whole, fraction) = match number.split_once('.') {
+        Some((whole, fraction)) if !fraction.is_empty() => (whole, fraction),
+        Some(_) => return Err(malformed(text)),
+        None => (number, ""),
+    };
+    if whole.is_empty() || fraction.contains('.') {
+        return Err(malformed(text));
+    }
+    // Beyond 15 digits every unit is longer than MAX; below, nothing overflows u128.
+    let whole = whole.trim_start_matches('0');
+    let fraction = fraction.trim_end_matches('0');
+    if whole.len() > 15 {
+        return Err(DurationError::TooLong {
+            text: text.to_owned(),
+        });
+    }
+    if fraction.len() > 15 {
+        return Err(DurationError::TooFine {
+            text: text.to_owned(),
+        });
+    }
+    let digits = |digits: &str| {
+        digits
+            .bytes()
+            .fold(0u128, |n, b| n * 10 + u128::from(b - b'0'))
+    };
+    let scale = 10u128.pow(fraction.len() as u32);
+    let part = digits(fraction) * unit;
+    if !part.is_multiple_of(scale) {
+        return Err(DurationError::TooFine {
+            text: text.to_owned(),
+        });
+    }
+    Ok(digits(whole) * unit + part / scale)
+}
+
+/// Writes a duration in the same grammar, as short as it is exact: `250ms`, `1m30s`, `0s`.
+///
+/// A remainder of nanoseconds becomes a fraction, so nothing is lost.
+pub fn format(duration: Duration) -> String {
+    let nanos = duration.as_nanos();
+    if nanos == 0 {
+        return "0s".to_owned();
+    }
+    if nanos < UNITS[3].1 {
+        return with_fraction(nanos, UNITS[4]);
+    }
+    if nanos < UNITS[2].1 {
+        return with_fraction(nanos, UNITS[3]);
+    }
+    let mut text = String::new();
+    let mut rest = nanos;
+    for (name, unit) in &UNITS[..2] {
+        if rest >= *unit {
+            text.push_str(&format!("{}{name}", rest / unit));
+            rest %= unit;
+        }
+    }
+    if rest > 0 {
+        text.push_str(&with_fraction(rest, UNITS[2]));
+    }
+    text
+}
+
+fn with_fraction(nanos: u128, (name, unit): (&str, u128)) -> String {
+    let (whole, rest) = (nanos / unit, nanos % unit);
+    if rest == 0 {
+        return format!("{whole}{name}");
+    }
+    let width = unit.ilog10() as usize;
+    let fraction = format!("{rest:0width$}");
+    format!("{whole}.{}{name}", fraction.trim_end_matches('0'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn reads_the_grammar() {
+        let cases: [(&str, u64); 10] = [
+            ("250ms", 250_000_000),
+            ("1m30s", 90_000_000_000),
+            ("2.914s", 2_914_000_000),
+            ("1h", 3_600_000_000_000),
+            ("0s", 0),
+            ("1.5h", 5_400_000_000_000),
+            ("1h1ms", 3_600_001_000_000),
+            ("007s", 7_000_000_000),
+            ("0.001us", 1),
+            ("8760h", 31_536_000_000_000_000),
+        ];
+        for (text, nanos) in cases {
+            assert_eq!(parse(text), Ok(Duration::from_nanos(nanos)), "{text}");
+        }
+    }
+
+    #[test]
+    fn refuses_everything_else() {
+        let cases = [
+            ("", "a duration is missing"),
+            ("10", "`10` has no unit"),
+            ("1.5", "`1.5` has no unit"),
+            ("10 s", "`10 s` is not a duration"),
+            ("-1s", "`-1s` is not a duration"),
+            ("1s500", "`1s500` is not a duration"),
+            ("s", "`s` is not a duration"),
+            ("1.s", "`1.s` is not a duration"),
+            (".5s", "`.5s` is not a duration"),
+            ("1.2.3s", "`1.2.3s` is not a duration"),
+            ("3d", "`d` is no unit of time"),
+            ("1sec", "`sec` is no unit of time"),
+            (
+                "1s1m",
+                "the units of `1s1m` must go from long to short, each once",
+            ),
+            (
+                "1s1s",
+                "the units of `1s1s` must go from long to short, each once",
+            ),
+            ("0.0001us", "`0.0001us` is finer than a nanosecond"),
+            ("8761h", "`8761h` is longer than 365 days"),
+            (
+                "9999999999999999999s",
+                "`9999999999999999999s` is longer than 365 days",
+            ),
+        ];
+        for (text, message) in cases {
+            let error = parse(text).expect_err(text);
+            assert_eq!(error.to_string(), message, "{text}");
+            assert!(!error.hint().is_empty());
+        }
+    }
+
+    #[test]
+    fn writes_it_back() {
+        let cases = [
+            (0, "0s"),
+            (1, "0.001us"),
+            (250_000_000, "250ms"),
+            (914_250_000, "914.25ms"),
+            (1_500_000_000, "1.5s"),
+            (90_000_000_000, "1m30s"),
+            (3_600_000_000_000, "1h"),
+            (3_600_000_000_001, "1h0.000000001s"),
+        ];
+        for (nanos, text) in cases {
+            assert_eq!(format(Duration::from_nanos(nanos)), text);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn round_trips(nanos in 0..=MAX.as_nanos() as u64) {
+            let duration = Duration::from_nanos(nanos);
+            prop_assert_eq!(parse(&format(duration)), Ok(duration));
+        }
+
+        #[test]
+        fn never_panics(text in ".{0,80}") {
+            let _ = parse(&text);
+        }
+
+        #[test]
+        fn numbers_never_panic(text in "[0-9.hmsu]{0,64}") {
+            let _ = parse(&text);
+        }
+    }
+}

@@ -1,0 +1,320 @@
+//! A scenario as written: untrusted, every key optional, texts not yet understood.
+//!
+//! In: JSON made from YAML, after everything that the schema refuses has been taken out.
+//! Out: these types; they also generate the JSON Schema (`loadgen schema`). Holds: unknown
+//! keys are refused. What the schema calls required is `Option` here all the same, so that
+//! one mistake does not hide the next one.
+
+use super::duration;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::Deserialize;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+/// What the JSON Schema says of names that become part of room and file names.
+pub(super) const NAME_PATTERN: &str = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$";
+
+/// A duration as text; see [`duration::parse`].
+#[derive(Debug, Clone, Deserialize)]
+#[serde(transparent)]
+pub(super) struct DurationText(pub(super) String);
+
+impl JsonSchema for DurationText {
+    fn schema_name() -> Cow<'static, str> {
+        "Duration".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "pattern": duration::PATTERN,
+            "description": "A duration such as `250ms`, `2.5s`, `1m30s` or `1h`."
+        })
+    }
+}
+
+/// A load test of a voice agent: who calls, what they say, how many at once, what must hold.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "loadgen scenario")]
+pub(super) struct ScenarioFile {
+    /// Version of this format; 1.
+    #[schemars(required, range(min = 1, max = 1))]
+    pub(super) version: Option<u8>,
+    /// Name in reports and folder names. Default: the file's name without its ending.
+    #[schemars(regex(pattern = NAME_PATTERN))]
+    pub(super) name: Option<String>,
+    /// Everything random comes from it: the same seed gives the same plan. Default: 0.
+    pub(super) seed: Option<u64>,
+    /// Which agent is called, and how.
+    #[schemars(required)]
+    pub(super) target: Option<TargetFile>,
+    /// What callers can say, by name.
+    #[schemars(required, length(min = 1, max = 1000), extend("minProperties" = 1))]
+    pub(super) utterances: Option<BTreeMap<String, Option<UtteranceFile>>>,
+    /// One call, as every caller makes it.
+    #[schemars(required)]
+    pub(super) call: Option<CallFile>,
+    /// How many calls, and when they start. Default: one call.
+    pub(super) load: Option<LoadFile>,
+    /// Calls before the measured ones; they are not counted. Default: none.
+    pub(super) warmup: Option<WarmupFile>,
+    /// What must hold for the run to pass, by metric.
+    pub(super) thresholds: Option<ThresholdsFile>,
+    /// Configurations of the agent to compare under the same load. Default: one, as `target` says.
+    #[schemars(length(min = 1, max = 100))]
+    pub(super) variants: Option<Vec<Option<VariantFile>>>,
+}
+
+/// The door to the agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Kind {
+    /// Rooms of a LiveKit server.
+    Livekit,
+    /// The reference agent, started by loadgen itself.
+    Embedded,
+}
+
+/// Which agent is called, and how.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TargetFile {
+    /// `livekit`: rooms of a LiveKit server; `embedded`: the reference agent, started by loadgen.
+    #[schemars(required)]
+    pub(super) kind: Option<Kind>,
+    /// Address of the LiveKit server, as `wss://host`. Default: LIVEKIT_URL.
+    pub(super) url: Option<String>,
+    /// API key of the LiveKit server. Default: LIVEKIT_API_KEY.
+    pub(super) api_key: Option<String>,
+    /// API secret of the LiveKit server. Default: LIVEKIT_API_SECRET; better left there.
+    pub(super) api_secret: Option<String>,
+    /// Agent to dispatch to every room. Default: the server's automatic dispatch.
+    #[schemars(length(min = 1))]
+    pub(super) agent_name: Option<String>,
+    /// Beginning of room names. Default: loadgen.
+    #[schemars(regex(pattern = NAME_PATTERN))]
+    pub(super) room_prefix: Option<String>,
+    /// Metadata of the dispatch, as the agent receives it.
+    #[schemars(length(max = 65536))]
+    pub(super) metadata: Option<String>,
+    /// Attributes of the caller, as the agent sees them.
+    pub(super) attributes: Option<BTreeMap<String, Option<String>>>,
+    /// Settings of the embedded agent.
+    pub(super) agent: Option<AgentFile>,
+}
+
+/// Settings of the reference agent.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AgentFile {
+    /// From the end of the caller's speech to the first audible sample: a duration,
+    /// `uniform(300ms,500ms)`, `normal(400ms,50ms)` or `lognormal(400ms,0.3)`. Default: 400ms.
+    pub(super) delay: Option<String>,
+    /// Seed of a random delay. Default: the scenario's.
+    pub(super) seed: Option<u64>,
+    /// What it says: `tone` or a sound file. Default: tone.
+    #[schemars(length(min = 1))]
+    pub(super) reply: Option<String>,
+    /// Length of the tone. Default: 1.5s.
+    pub(super) reply_length: Option<DurationText>,
+    /// What it says first: `tone` or a sound file. Default: nothing.
+    #[schemars(length(min = 1))]
+    pub(super) greeting: Option<String>,
+}
+
+/// Something a caller can say.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct UtteranceFile {
+    /// Sound file, from the folder of the scenario.
+    #[schemars(required, length(min = 1))]
+    pub(super) file: Option<String>,
+    /// The words, for reports.
+    pub(super) text: Option<String>,
+    /// Where speech ends in the file. Default: by level (ITU-T P.56).
+    pub(super) speech_end: Option<DurationText>,
+}
+
+/// How the caller deals with an agent that speaks first.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum GreetingText {
+    /// Wait for it and measure it.
+    Expect,
+    /// Wait until the agent is silent, at most 5 s for one that says nothing.
+    Ignore,
+    /// Do not wait.
+    None,
+}
+
+/// One call, as every caller makes it.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CallFile {
+    /// `expect`: wait for the agent's first words and measure them; `ignore`: wait until the
+    /// agent is silent (at most 5 s for one that says nothing); `none`: do not wait.
+    /// Default: ignore.
+    pub(super) greeting: Option<GreetingText>,
+    /// How long to wait for the agent's audio. Default: 30s.
+    pub(super) agent_timeout: Option<DurationText>,
+    /// Name of the agent's audio track. Default: its microphone track.
+    #[schemars(length(min = 1))]
+    pub(super) agent_track: Option<String>,
+    /// What the caller says, in order.
+    #[schemars(required, length(min = 1, max = 1000))]
+    pub(super) turns: Option<Vec<Option<TurnFile>>>,
+}
+
+/// One utterance, or one of several.
+///
+/// `untagged` is harmless here: what fits neither form has been reported and removed before.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub(super) enum SayFile {
+    /// This one.
+    One(String),
+    /// One of these, by the seed.
+    Many(#[schemars(length(min = 1, max = 1000))] Vec<Option<String>>),
+}
+
+/// What should follow an utterance.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum ExpectText {
+    /// A reply.
+    Respond,
+    /// That the agent, speaking now, stops.
+    Stop,
+    /// That the agent carries on as if nothing had been said.
+    Ignore,
+}
+
+/// One utterance of the caller and what should follow.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TurnFile {
+    /// The utterance to say, or a list of which the seed picks one.
+    #[schemars(required)]
+    pub(super) say: Option<SayFile>,
+    /// When to say it. Default: the first turn after the greeting (at `call_start` with
+    /// `greeting: none`), the others after the previous turn.
+    pub(super) start: Option<StartFile>,
+    /// What should follow: `respond`, `stop` or `ignore`. Default: respond.
+    pub(super) expect: Option<ExpectText>,
+    /// How long the reply may take, from the end of speech. Default: 10s.
+    pub(super) timeout: Option<DurationText>,
+}
+
+/// What a turn waits for.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum AnchorText {
+    /// Both ends connected and the agent's audio subscribed.
+    CallStart,
+    /// The agent's first words have ended.
+    Greeting,
+    /// The agent began to speak.
+    AgentSpeechStart,
+    /// The agent's last audible sample, followed by 700 ms of silence.
+    AgentSpeechEnd,
+    /// The previous turn's reply has ended or timed out.
+    PreviousTurn,
+}
+
+/// When a turn starts.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct StartFile {
+    /// What to wait for.
+    pub(super) after: Option<AnchorText>,
+    /// Pause after that: a duration, or `{min, max}` of which the seed picks one. Default: 0s.
+    pub(super) delay: Option<DelayFile>,
+}
+
+/// A pause: fixed, or drawn between two bounds.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub(super) enum DelayFile {
+    /// Always this long.
+    Fixed(DurationText),
+    /// Evenly between these.
+    Range(RangeFile),
+}
+
+/// Bounds of a pause.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RangeFile {
+    /// The shortest.
+    #[schemars(required)]
+    pub(super) min: Option<DurationText>,
+    /// The longest.
+    #[schemars(required)]
+    pub(super) max: Option<DurationText>,
+}
+
+/// How many calls, and when they start.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LoadFile {
+    /// How many calls in all. Default: 1; not together with `duration`.
+    #[schemars(range(min = 1, max = 100_000))]
+    pub(super) calls: Option<u32>,
+    /// How many at once; the next one starts when one ends. Default: all of them.
+    #[schemars(range(min = 1, max = 100_000))]
+    pub(super) concurrency: Option<u32>,
+    /// The first `concurrency` calls start evenly over this time. Default: 0s.
+    pub(super) ramp: Option<DurationText>,
+    /// Keep starting calls until this has passed, instead of `calls`.
+    pub(super) duration: Option<DurationText>,
+}
+
+/// Calls before the measured ones.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WarmupFile {
+    /// How many. Default: 0.
+    #[schemars(range(max = 10_000))]
+    pub(super) calls: Option<u32>,
+}
+
+type Expressions = Option<Vec<Option<String>>>;
+
+/// What must hold, by metric: latencies as `p(95)<1500ms`, shares as `rate<0.01`.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ThresholdsFile {
+    /// Time to first audio, mouth to ear.
+    pub(super) ttfa: Expressions,
+    /// Time to first audio on the wire, without playout delay.
+    pub(super) ttfa_wire: Expressions,
+    /// Start of the call to media flowing.
+    pub(super) join: Expressions,
+    /// Start of the call to the agent's audio.
+    pub(super) agent_join: Expressions,
+    /// The agent's audio to its first words, with `greeting: expect`.
+    pub(super) greeting: Expressions,
+    /// Share of turns with no reply in time.
+    pub(super) missed: Expressions,
+    /// Share of turns answered before the caller had finished.
+    pub(super) early: Expressions,
+    /// Share of turns whose call failed.
+    pub(super) failed: Expressions,
+}
+
+/// One configuration of the agent under test.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct VariantFile {
+    /// Name in reports.
+    #[schemars(required, regex(pattern = NAME_PATTERN))]
+    pub(super) name: Option<String>,
+    /// Agent to dispatch. Default: the target's.
+    #[schemars(length(min = 1))]
+    pub(super) agent_name: Option<String>,
+    /// Metadata of the dispatch. Default: the target's.
+    #[schemars(length(max = 65536))]
+    pub(super) metadata: Option<String>,
+    /// Attributes of the caller, beside the target's.
+    pub(super) attributes: Option<BTreeMap<String, Option<String>>>,
+}

@@ -1,0 +1,161 @@
+//! What the command line changes in a checked scenario.
+//!
+//! In: a scenario and [`Overrides`]. Out: the scenario as it will run. Holds: the result
+//! keeps every promise of [`Scenario`]; an override that cannot apply is an error.
+
+use super::types::{Extent, Scenario, Target};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Settings that replace those of the file.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Overrides {
+    /// `--rooms N`: N calls. Fewer at once where the file had fewer at once, else all N.
+    /// Where the load lasts for a duration: N at once.
+    pub rooms: Option<u32>,
+    /// `--concurrency N`: at most N at once.
+    pub concurrency: Option<u32>,
+    /// `--duration D`: keep starting calls until D has passed, however many that are.
+    pub duration: Option<Duration>,
+    /// `--url`: the server.
+    pub url: Option<String>,
+    /// `--agent-name`: the agent to dispatch, in every variant.
+    pub agent_name: Option<String>,
+    /// `--timeout`: every turn's timeout.
+    pub timeout: Option<Duration>,
+    /// `--attribute k=v`: attributes of every caller, beside the file's.
+    pub attributes: BTreeMap<String, String>,
+}
+
+/// An override that does not fit the scenario.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OverrideError {
+    /// A setting of LiveKit rooms for an embedded target.
+    #[error("`{flag}` is for LiveKit rooms, and the target of this scenario is embedded")]
+    Embedded {
+        /// The flag.
+        flag: &'static str,
+    },
+    /// A number out of bounds.
+    #[error("`{flag}` must be from 1 to 100000, not {value}")]
+    OutOfBounds {
+        /// The flag.
+        flag: &'static str,
+        /// As given.
+        value: u32,
+    },
+    /// A duration of nothing.
+    #[error("`{flag}` must be longer than nothing")]
+    Zero {
+        /// The flag.
+        flag: &'static str,
+    },
+    /// More at once than in all.
+    #[error("`--concurrency {concurrency}` is more than the {calls} calls in all")]
+    Concurrency {
+        /// As given.
+        concurrency: u32,
+        /// As it would run.
+        calls: u32,
+    },
+    /// The ramp of the file does not fit into the duration.
+    #[error("`--duration` is shorter than the scenario's `load.ramp`")]
+    Ramp,
+}
+
+impl OverrideError {
+    /// What to do instead; printed on its own `hint:` line.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Embedded { .. } => "leave it out, or choose a scenario with `kind: livekit`",
+            Self::OutOfBounds { .. } | Self::Zero { .. } => "leave it out for the scenario's own",
+            Self::Concurrency { .. } => "raise `--rooms` with it",
+            Self::Ramp => "lengthen it: not all of `concurrency` would ever call",
+        }
+    }
+}
+
+impl Overrides {
+    /// Applies them.
+    ///
+    /// # Errors
+    /// The first [`OverrideError`], in the order of the flags; the scenario is then unchanged.
+    pub fn apply(&self, scenario: &Scenario) -> Result<Scenario, OverrideError> {
+        let mut scenario = scenario.clone();
+        self.apply_load(&mut scenario)?;
+        match &mut scenario.target {
+            Target::Livekit(target) => {
+                if let Some(url) = &self.url {
+                    target.url = Some(url.clone());
+                }
+            }
+            Target::Embedded(_) => {
+                let given = [
+                    ("--url", self.url.is_some()),
+                    ("--agent-name", self.agent_name.is_some()),
+                    ("--attribute", !self.attributes.is_empty()),
+                ];
+                if let Some((flag, _)) = given.into_iter().find(|(_, given)| *given) {
+                    return Err(OverrideError::Embedded { flag });
+                }
+            }
+        }
+        for variant in &mut scenario.variants {
+            if let Some(name) = &self.agent_name {
+                variant.agent_name = Some(name.clone());
+            }
+            variant.attributes.extend(self.attributes.clone());
+        }
+        if let Some(timeout) = self.timeout {
+            if timeout.is_zero() {
+                return Err(OverrideError::Zero { flag: "--timeout" });
+            }
+            scenario
+                .call
+                .turns
+                .iter_mut()
+                .for_each(|turn| turn.timeout = timeout);
+        }
+        Ok(scenario)
+    }
+
+    fn apply_load(&self, scenario: &mut Scenario) -> Result<(), OverrideError> {
+        let load = &mut scenario.load;
+        for (flag, value) in [("--rooms", self.rooms), ("--concurrency", self.concurrency)] {
+            if let Some(value) = value.filter(|value| !(1..=100_000).contains(value)) {
+                return Err(OverrideError::OutOfBounds { flag, value });
+            }
+        }
+        if let Some(duration) = self.duration {
+            if duration.is_zero() {
+                return Err(OverrideError::Zero { flag: "--duration" });
+            }
+            if load.ramp > duration {
+                return Err(OverrideError::Ramp);
+            }
+            load.extent = Extent::Duration(duration);
+        }
+        match (self.rooms, &mut load.extent) {
+            (Some(rooms), Extent::Calls(calls)) => {
+                let all_at_once = load.concurrency == *calls;
+                load.concurrency = if all_at_once {
+                    rooms
+                } else {
+                    load.concurrency.min(rooms)
+                };
+                *calls = rooms;
+            }
+            (Some(rooms), Extent::Duration(_)) => load.concurrency = rooms,
+            (None, _) => {}
+        }
+        if let Some(concurrency) = self.concurrency {
+            if let Extent::Calls(calls) = load.extent
+                && concurrency > calls
+            {
+                return Err(OverrideError::Concurrency { concurrency, calls });
+            }
+            load.concurrency = concurrency;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,238 @@
+//! What is wrong with a scenario, and where.
+//!
+//! In: findings of the reader and the checker. Out: [`Problem`]s, ordered by place, and the
+//! text that is shown for them. Holds: every problem has a line, a path and a next step.
+
+use std::fmt;
+
+/// What kind of problem; the names are stable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Code {
+    /// The file is too large, too deep or has too many nodes.
+    TooLarge,
+    /// The file is not UTF-8.
+    NotUtf8,
+    /// Not YAML, or YAML that this format does not use.
+    Syntax,
+    /// A key stands twice in one mapping.
+    DuplicateKey,
+    /// A key that the format does not have.
+    UnknownKey,
+    /// A key that must be there is not.
+    MissingKey,
+    /// A value of the wrong type.
+    WrongType,
+    /// A value of the right type that cannot be.
+    BadValue,
+    /// A `${NAME}` that has no value.
+    UnsetVariable,
+    /// A name that points nowhere.
+    UnknownName,
+    /// A sound file that cannot be used.
+    Audio,
+    /// Two settings that exclude each other.
+    Contradiction,
+}
+
+impl Code {
+    /// The stable name, as in machine-readable output.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::TooLarge => "too-large",
+            Self::NotUtf8 => "not-utf8",
+            Self::Syntax => "syntax",
+            Self::DuplicateKey => "duplicate-key",
+            Self::UnknownKey => "unknown-key",
+            Self::MissingKey => "missing-key",
+            Self::WrongType => "wrong-type",
+            Self::BadValue => "bad-value",
+            Self::UnsetVariable => "unset-variable",
+            Self::UnknownName => "unknown-name",
+            Self::Audio => "audio",
+            Self::Contradiction => "contradiction",
+        }
+    }
+}
+
+/// A place in the file; both count from 1, columns in characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Place {
+    /// Line.
+    pub line: usize,
+    /// Column.
+    pub column: usize,
+}
+
+impl Place {
+    /// The beginning of the file.
+    pub const START: Self = Self { line: 1, column: 1 };
+}
+
+/// One thing that is wrong with a scenario.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Problem {
+    /// Where in the file.
+    pub place: Place,
+    /// Which value, as `call.turns[1].say`; empty for the file as a whole.
+    pub path: String,
+    /// What kind.
+    pub code: Code,
+    /// What is wrong.
+    pub message: String,
+    /// What to do next.
+    pub hint: String,
+}
+
+impl Problem {
+    /// A problem of the file as a whole, shown at its first line.
+    pub fn of_file(code: Code, message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self {
+            place: Place::START,
+            path: String::new(),
+            code,
+            message: message.into(),
+            hint: hint.into(),
+        }
+    }
+
+    /// The problem as people read it, with the name of its file, without colour.
+    pub fn display<'a>(&'a self, file: &'a str) -> impl fmt::Display + 'a {
+        Shown {
+            problem: self,
+            file,
+        }
+    }
+}
+
+struct Shown<'a> {
+    problem: &'a Problem,
+    file: &'a str,
+}
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Problem {
+            place,
+            path,
+            message,
+            hint,
+            ..
+        } = self.problem;
+        writeln!(f, "error: {message}")?;
+        write!(f, "  --> {}:{}:{}", self.file, place.line, place.column)?;
+        if !path.is_empty() {
+            write!(f, "  ({path})")?;
+        }
+        if !hint.is_empty() {
+            write!(f, "\n  hint: {hint}")?;
+        }
+        Ok(())
+    }
+}
+
+/// The known name that is nearest to `wrong`, if one is near enough to be meant.
+///
+/// Optimal string alignment distance (one transposition counts 1), at most a third of the
+/// longer name, rounded up.
+pub(super) fn nearest<'a>(
+    wrong: &str,
+    known: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
+    if wrong.chars().count() > 64 {
+        return None;
+    }
+    known
+        .into_iter()
+        .map(|name| (distance(&wrong.to_lowercase(), &name.to_lowercase()), name))
+        .filter(|(d, name)| *d <= wrong.chars().count().max(name.chars().count()).div_ceil(3))
+        .min_by_key(|(d, _)| *d)
+        .map(|(_, name)| name)
+}
+
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut rows = vec![vec![0usize; b.len() + 1]; a.len() + 1];
+    for (i, row) in rows.iter_mut().enumerate() {
+        row[0] = i;
+    }
+    for (j, cell) in rows[0].iter_mut().enumerate() {
+        *cell = j;
+    }
+    for i in 1..=a.len() {
+        for j in 1..=b.len() {
+            let change = usize::from(a[i - 1] != b[j - 1]);
+            let mut best = (rows[i - 1][j] + 1)
+                .min(rows[i][j - 1] + 1)
+                .min(rows[i - 1][j - 1] + change);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                best = best.min(rows[i - 2][j - 2] + 1);
+            }
+            rows[i][j] = best;
+        }
+    }
+    rows[a.len()][b.len()]
+}
+
+/// `a`, `b` and `c` as "`a`, `b`, `c`".
+pub(super) fn quoted<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    names
+        .into_iter()
+        .map(|name| format!("`{name}`"))
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+/// The hint for a name that does not exist: the nearest one, else all of them.
+pub(super) fn did_you_mean<'a>(
+    wrong: &str,
+    known: impl IntoIterator<Item = &'a str> + Clone,
+    what: &str,
+) -> String {
+    match nearest(wrong, known.clone()) {
+        Some(name) => format!("did you mean `{name}`?"),
+        None => match quoted(known) {
+            names if names.is_empty() => format!("there are no {what} here"),
+            names => format!("{what}: {names}"),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_what_was_meant() {
+        let known = ["turns", "greeting", "agent_timeout", "agent_track"];
+        let cases = [
+            ("turn", Some("turns")),
+            ("trun", Some("turns")),
+            ("Turns", Some("turns")),
+            ("agent-timeout", Some("agent_timeout")),
+            ("colour", None),
+            ("", None),
+        ];
+        for (wrong, meant) in cases {
+            assert_eq!(nearest(wrong, known), meant, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn is_shown_with_its_place_and_its_hint() {
+        let problem = Problem {
+            place: Place {
+                line: 12,
+                column: 3,
+            },
+            path: "call.turn".to_owned(),
+            code: Code::UnknownKey,
+            message: "unknown key `turn` in `call`".to_owned(),
+            hint: "did you mean `turns`?".to_owned(),
+        };
+        assert_eq!(
+            problem.display("scenarios/x.yaml").to_string(),
+            "error: unknown key `turn` in `call`\n  --> scenarios/x.yaml:12:3  (call.turn)\n  \
+             hint: did you mean `turns`?"
+        );
+    }
+}

@@ -1,0 +1,202 @@
+//! What is said of bad scenarios, as people read it: one snapshot of all cases.
+
+use super::*;
+use proptest::prelude::*;
+use std::fmt::Write;
+
+/// Name, and lines that replace or follow those of `SMALL`: `key: …` at the top level.
+const CASES: &[(&str, &str)] = &[
+    ("not a mapping", "!just text"),
+    ("syntax error", "!version: 1\ncall: [\n"),
+    ("version of the future", "version: 2"),
+    ("version as text", "version: '1'"),
+    ("unknown top key", "trget: {kind: livekit}"),
+    (
+        "unknown key with a likely one",
+        "call: {turn: [{say: a}], turns: [{say: a}]}",
+    ),
+    (
+        "unknown key without one",
+        "target: {kind: livekit, colour: red}",
+    ),
+    ("later keys", "load: {stages: [], arrival: {}}"),
+    ("merge keys", "load: {<<: {calls: 1}}"),
+    ("unknown metric", "thresholds: {latency: ['p(95)<1s']}"),
+    (
+        "missing keys",
+        "!version: 1\ntarget: {}\ncall: {turns: [{expect: respond}]}\n",
+    ),
+    ("wrong types", "load: {calls: many, ramp: 10}\nwarmup: 3"),
+    (
+        "number where text must be",
+        "name: 100\ntarget: {kind: livekit, attributes: {tier: 1, vip: true}}",
+    ),
+    ("key without a value", "load:\nname:"),
+    ("unknown kind", "target: {kind: livkit}"),
+    ("unknown kind unlike any", "target: {kind: 3}"),
+    ("bounds", "load: {calls: 0, concurrency: 100001}\nseed: -1"),
+    (
+        "empty things",
+        "utterances: {}\ncall: {turns: []}\nvariants: []",
+    ),
+    ("bad name", "name: a/b"),
+    (
+        "bad durations",
+        "call: {agent_timeout: 30, turns: [{say: a, timeout: 10 s}, {say: a, timeout: 1s1m}]}",
+    ),
+    (
+        "zero durations",
+        "call: {agent_timeout: 0s, turns: [{say: a, timeout: 0s}]}",
+    ),
+    (
+        "no such utterance",
+        "utterances: {order: {file: a.wav}, thanks: {file: b.wav}}\ncall: {turns: [{say: odrer}, {say: [thanks, xyzzy]}]}",
+    ),
+    ("say is a number", "call: {turns: [{say: 3}]}"),
+    ("say holds a number", "call: {turns: [{say: [a, 3]}]}"),
+    (
+        "no such file",
+        "utterances: {a: {file: sounds/missing.wav}}",
+    ),
+    (
+        "first turn after another",
+        "call: {turns: [{say: a, start: {after: previous_turn}}]}",
+    ),
+    (
+        "greeting that is not waited for",
+        "call: {greeting: none, turns: [{say: a, start: {after: greeting}}]}",
+    ),
+    (
+        "greeting that is not measured",
+        "thresholds: {greeting: [max<1s]}",
+    ),
+    (
+        "stop of a silent agent",
+        "call: {turns: [{say: a}, {say: a, expect: stop}]}",
+    ),
+    (
+        "delay backwards",
+        "call: {turns: [{say: a, start: {delay: {min: 2s, max: 1s}}}]}",
+    ),
+    (
+        "delay half open",
+        "call: {turns: [{say: a, start: {delay: {min: 2s, mx: 3s}}}]}",
+    ),
+    (
+        "delay as a number",
+        "call: {turns: [{say: a, start: {delay: 500}}]}",
+    ),
+    (
+        "thresholds",
+        "thresholds: {ttfa: [fast, p(95)<1500], missed: [rate<1%], early: rate<1}",
+    ),
+    ("calls and duration", "load: {calls: 5, duration: 1m}"),
+    (
+        "more at once than in all",
+        "load: {calls: 5, concurrency: 6}",
+    ),
+    (
+        "ramp beyond the end",
+        "load: {duration: 10s, concurrency: 6, ramp: 1m}",
+    ),
+    ("bad url", "target: {kind: livekit, url: 'localhost:7880'}"),
+    (
+        "livekit settings of an embedded target",
+        "target: {kind: embedded, url: 'ws://x', agent_name: x}",
+    ),
+    (
+        "embedded settings of a livekit target",
+        "target: {kind: livekit, agent: {delay: 1s}}",
+    ),
+    (
+        "bad agent",
+        "target: {kind: embedded, agent: {delay: 'gauss(1s,2s)', reply: missing.wav, reply_length: 1s}}",
+    ),
+    (
+        "variants of an embedded target",
+        "target: {kind: embedded}\nvariants: [{name: a}]",
+    ),
+    (
+        "variants with one name",
+        "variants: [{name: a}, {agent_name: x}, {name: a}]",
+    ),
+    ("duplicate keys", "name: a\nname: b"),
+    (
+        "unset variables",
+        "target: {kind: '${KIND}', url: '${URL}'}\nload: {calls: '${N}'}",
+    ),
+    ("variable of the wrong type", "load: {calls: '${HOST}'}"),
+    ("malformed variable", "name: '${-x}'"),
+    (
+        "three mistakes at once",
+        "utterances: {a: {file: missing.wav}}\ncall: {turns: [{say: b, timeot: 3s}]}\nload: {calls: 0}",
+    ),
+];
+
+/// `SMALL` with the top-level keys of `lines` in place of its own; `!` replaces all of it.
+fn document(lines: &str) -> String {
+    if let Some(whole) = lines.strip_prefix('!') {
+        return whole.to_owned();
+    }
+    let key = |line: &str| line.split(':').next().unwrap_or_default().to_owned();
+    let own: Vec<String> = lines.lines().map(key).collect();
+    let kept = SMALL.lines().filter(|line| !own.contains(&key(line)));
+    kept.chain(lines.lines())
+        .map(|line| format!("{line}\n"))
+        .collect()
+}
+
+#[test]
+fn every_problem_is_said_in_words() {
+    let mut shown = String::new();
+    for (name, lines) in CASES {
+        let text = document(lines);
+        let problems = check_text(&text, Unset::Problem).expect_err(name);
+        writeln!(shown, "======== {name}").expect("a String takes everything");
+        for (number, line) in text.lines().enumerate() {
+            writeln!(shown, "{:2} | {line}", number + 1).expect("a String takes everything");
+        }
+        for problem in &problems {
+            let text = problem.display("x.yaml");
+            writeln!(shown, "{text}  [{}]", problem.code.as_str()).expect("as above");
+        }
+        assert!(problems.is_sorted(), "{name}");
+        assert!(
+            problems.iter().all(|p| !p.hint.is_empty()),
+            "{name}: {problems:#?}"
+        );
+        assert!(!shown.contains("bug worth"), "{name}");
+    }
+    insta::assert_snapshot!("problems", shown);
+}
+
+#[test]
+fn unset_variables_that_must_be_set_are_problems_even_so() {
+    let text = document("target: {kind: '${KIND}'}\ncall: {turns: [{say: ['${X}', a]}]}");
+    let problems = check_text(&text, Unset::Absent).expect_err("kind and say are required");
+    let paths: Vec<&str> = problems.iter().map(|p| p.path.as_str()).collect();
+    assert_eq!(paths, ["target.kind", "call.turns[0].say[0]"]);
+    assert!(problems.iter().all(|p| p.code == Code::UnsetVariable));
+}
+
+fn mangled() -> impl Strategy<Value = String> {
+    let bytes = FULL.len();
+    let junk = "[-a-z0-9:{}\\[\\], \"'\n$]{0,6}";
+    (0..bytes, 0usize..20, junk).prop_map(|(at, cut, junk)| {
+        let end = (at + cut).min(FULL.len());
+        format!("{}{junk}{}", &FULL[..at], &FULL[end..])
+    })
+}
+
+proptest! {
+    /// Whatever is wrong, the schema finds all that the types would refuse.
+    #[test]
+    fn the_schema_refuses_what_the_types_refuse(text in mangled()) {
+        if let Err(problems) = check_text(&text, Unset::Absent) {
+            prop_assert!(!problems.is_empty());
+            for problem in problems {
+                prop_assert!(!problem.hint.contains("bug"), "{text}\n{problem:?}");
+            }
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! The checker as a whole: good scenarios mean what they say, bad ones say what is wrong.
+
+mod cases;
+mod overriding;
+
+use super::*;
+use std::time::Duration;
+
+/// Has `HOST` and `CALLS`; finds every sound file but `missing.wav`, each 2 s long.
+pub(super) fn check_text(text: &str, unset: Unset) -> Result<Scenario, Vec<Problem>> {
+    let env = |name: &str| match name {
+        "HOST" => Some("example.org".to_owned()),
+        "CALLS" => Some("12".to_owned()),
+        "DIGITS" => Some("007".to_owned()),
+        _ => None,
+    };
+    let load = |path: &Path, _: Option<Duration>| match path.ends_with("missing.wav") {
+        true => Err(FileProblem {
+            message: format!("there is no file `{}`", path.display()),
+            hint: "paths count from the folder of the scenario".to_owned(),
+        }),
+        false => Ok(Some(Duration::from_secs(2))),
+    };
+    check(
+        text.as_bytes(),
+        Path::new("dir/my test.yaml"),
+        &env,
+        unset,
+        &load,
+    )
+}
+
+const SMALL: &str = "version: 1\ntarget: {kind: livekit}\nutterances: {a: {file: a.wav}}\ncall: {turns: [{say: a}]}\n";
+
+const FULL: &str = r#"
+version: 1
+name: example
+seed: 7
+target:
+  kind: livekit
+  url: wss://${HOST}
+  api_key: key
+  api_secret: hush
+  agent_name: support
+  room_prefix: lg
+  metadata: '{"tier":"gold"}'
+  attributes: {locale: en, digits: "${DIGITS}", plain: "$${X}"}
+utterances:
+  order: {file: ../fixtures/order.wav, text: "where is my order", speech_end: 2.914s}
+  thanks: {file: ../fixtures/thanks.wav}
+call:
+  greeting: expect
+  agent_timeout: 20s
+  agent_track: voice
+  turns:
+    - say: order
+      start: {after: greeting, delay: 500ms}
+      timeout: 5s
+    - say: [thanks, order]
+      start: {after: agent_speech_start, delay: {min: 300ms, max: 900ms}}
+      expect: stop
+    - say: thanks
+load: {calls: "${CALLS}", concurrency: 4, ramp: 10s}
+warmup: {calls: 5}
+thresholds:
+  ttfa: ["p(95)<1500ms", "avg<1s"]
+  missed: ["rate<0.01"]
+variants:
+  - {name: baseline}
+  - {name: fast, agent_name: quick, metadata: x, attributes: {locale: de}}
+"#;
+
+#[test]
+fn a_full_scenario_means_what_it_says() {
+    let scenario = check_text(FULL, Unset::Problem).expect("valid");
+    insta::assert_debug_snapshot!("full", scenario);
+    assert!(
+        !format!("{scenario:?}").contains("hush"),
+        "secrets are never shown"
+    );
+}
+
+#[test]
+fn a_small_scenario_has_the_defaults() {
+    let scenario = check_text(SMALL, Unset::Problem).expect("valid");
+    insta::assert_debug_snapshot!("small", scenario);
+}
+
+#[test]
+fn first_turns_start_where_the_greeting_lets_them() {
+    let cases = [
+        ("", Anchor::Greeting),
+        ("greeting: ignore, ", Anchor::Greeting),
+        ("greeting: expect, ", Anchor::Greeting),
+        ("greeting: none, ", Anchor::CallStart),
+    ];
+    for (greeting, anchor) in cases {
+        let text = SMALL.replace("call: {", &format!("call: {{{greeting}"));
+        let scenario = check_text(&text, Unset::Problem).expect("valid");
+        assert_eq!(scenario.call.turns[0].anchor, anchor, "{greeting}");
+    }
+}
+
+#[test]
+fn an_embedded_agent_has_settings() {
+    let agent = "agent: {delay: 'uniform(300ms,500ms)', reply: x.wav, greeting: tone}";
+    let text = SMALL.replace("kind: livekit", &format!("kind: embedded, {agent}"));
+    let text = format!("seed: 9\n{text}");
+    let scenario = check_text(&text, Unset::Problem).expect("valid");
+    let Target::Embedded(agent) = scenario.target else {
+        panic!("{:?}", scenario.target)
+    };
+    assert_eq!(agent.delay.to_string(), "uniform(300ms,500ms)");
+    assert_eq!(agent.seed, 9);
+    assert_eq!(agent.reply, Sound::File("dir/x.wav".into()));
+    assert_eq!(agent.greeting, Some(Sound::Tone));
+}
+
+#[test]
+fn a_load_lasts_for_calls_or_for_a_time() {
+    let minute = Extent::Duration(Duration::from_secs(60));
+    let cases = [
+        ("{}", Extent::Calls(1), 1),
+        ("{calls: 9}", Extent::Calls(9), 9),
+        ("{calls: 9, concurrency: 3}", Extent::Calls(9), 3),
+        ("{duration: 1m}", minute, 1),
+        ("{duration: 1m, concurrency: 5}", minute, 5),
+    ];
+    for (load, extent, concurrency) in cases {
+        let scenario = check_text(&format!("{SMALL}load: {load}\n"), Unset::Problem);
+        let load = scenario.expect(load).load;
+        assert_eq!((load.extent, load.concurrency), (extent, concurrency));
+    }
+}
+
+#[test]
+fn unset_variables_are_absent_until_the_run() {
+    let text = SMALL
+        .replace("kind: livekit", "kind: livekit, url: \"${LIVEKIT_URL}\"")
+        .replace("a.wav", "\"${DIR}/missing.wav\"")
+        + "load: {calls: \"${N}\"}\nthresholds: {ttfa: [\"p(95)<${BOUND}\"]}\n";
+    let scenario = check_text(&text, Unset::Absent).expect("valid without its variables");
+    let unset: Vec<&str> = scenario.unset.iter().map(|u| u.name.as_str()).collect();
+    assert_eq!(unset, ["LIVEKIT_URL", "DIR", "N", "BOUND"]);
+    assert_eq!(scenario.load.extent, Extent::Calls(1));
+    assert_eq!(scenario.thresholds, []);
+    let problems = check_text(&text, Unset::Problem).expect_err("not for a run");
+    let lines: Vec<_> = problems
+        .iter()
+        .map(|p| (p.code, p.place.line, p.path.as_str()))
+        .collect();
+    let expected = [
+        (Code::UnsetVariable, 2, "target.url"),
+        (Code::UnsetVariable, 3, "utterances.a.file"),
+        (Code::UnsetVariable, 5, "load.calls"),
+        (Code::UnsetVariable, 6, "thresholds.ttfa[0]"),
+    ];
+    assert_eq!(lines, expected);
+}
+
+#[test]
+fn files_that_are_no_text_are_problems() {
+    let check = |text: &[u8]| {
+        check(
+            text,
+            Path::new("x.yaml"),
+            &|_| None,
+            Unset::Absent,
+            &|_, _| Ok(None),
+        )
+        .expect_err("not a scenario")
+        .remove(0)
+    };
+    let problem = check(b"version: 1\nname: \xff\xfe\n");
+    assert_eq!((problem.code, problem.place.line), (Code::NotUtf8, 2));
+    assert_eq!(check(&vec![b'#'; MAX_BYTES + 1]).code, Code::TooLarge);
+    let problem = check(b"RIFF\0\0\0\0WAVE\0\0");
+    assert_eq!((problem.code, problem.place.line), (Code::Syntax, 1));
+}
+
+#[test]
+fn names_come_from_the_file() {
+    let cases = [
+        ("100-calls.yaml", "100-calls"),
+        ("dir/my test.v2.yml", "my-test.v2"),
+        ("ümläut.yaml", "ml-ut"),
+        ("..yaml", "scenario"),
+        ("___", "scenario"),
+    ];
+    for (path, name) in cases {
+        assert_eq!(name_of(Path::new(path)), name, "{path}");
+    }
+}

@@ -1,0 +1,95 @@
+//! The tree of a YAML document, and what it becomes: JSON and a map of places.
+//!
+//! Holds: subtrees are shared where the document has aliases; how deep and how large the
+//! tree is has been bounded by the reader, so recursion over it is.
+
+use super::places::{Origin, Places, Spot, join};
+use super::problem::Place;
+use saphyr::{Scalar, ScalarStyle, Tag};
+use serde_json::Value;
+use std::borrow::Cow;
+use std::rc::Rc;
+
+/// A value of the document.
+pub(super) struct Node {
+    pub(super) at: Place,
+    /// Values below and including this one, aliases expanded.
+    pub(super) size: usize,
+    /// Levels below and including this one.
+    pub(super) depth: usize,
+    pub(super) data: Data,
+}
+
+pub(super) enum Data {
+    Scalar { value: Value, origin: Origin },
+    List(Vec<Rc<Node>>),
+    Map(Vec<(Key, Rc<Node>)>),
+}
+
+pub(super) struct Key {
+    pub(super) name: String,
+    pub(super) at: Place,
+}
+
+/// A scalar by YAML's core schema, with all of `u64` (saphyr's integers end at `i64`).
+pub(super) fn scalar_value(
+    text: Cow<'_, str>,
+    style: ScalarStyle,
+    tag: Option<&Cow<'_, Tag>>,
+) -> Option<Value> {
+    if style == ScalarStyle::Plain
+        && tag.is_none()
+        && let Ok(number) = text.parse::<u64>()
+    {
+        return Some(number.into());
+    }
+    let tag = tag.map(|tag| Cow::Owned(tag.as_ref().clone()));
+    Some(
+        match Scalar::parse_from_cow_and_metadata(text.clone(), style, tag.as_ref())? {
+            Scalar::Null => Value::Null,
+            Scalar::Boolean(value) => value.into(),
+            Scalar::Integer(value) => value.into(),
+            // Infinity and NaN are no JSON numbers; as text they fail where a number must be.
+            Scalar::FloatingPoint(value) => serde_json::Number::from_f64(value.into_inner())
+                .map_or_else(|| Value::String(text.into_owned()), Value::Number),
+            Scalar::String(value) => Value::String(value.into_owned()),
+        },
+    )
+}
+
+/// The value of a node, and the places of everything in it.
+pub(super) fn to_json(
+    node: &Node,
+    pointer: &str,
+    key: Option<Place>,
+    places: &mut Places,
+) -> Value {
+    let origin = match &node.data {
+        Data::Scalar { origin, .. } => origin.clone(),
+        _ => Origin::Written,
+    };
+    places.insert(
+        pointer,
+        Spot {
+            key,
+            value: node.at,
+            origin,
+        },
+    );
+    match &node.data {
+        Data::Scalar { value, .. } => value.clone(),
+        Data::List(items) => {
+            let value = |(i, item): (usize, &Rc<Node>)| {
+                to_json(item, &join(pointer, &i.to_string()), None, places)
+            };
+            items.iter().enumerate().map(value).collect()
+        }
+        Data::Map(pairs) => {
+            let pair = |(key, item): &(Key, Rc<Node>)| {
+                let value = to_json(item, &join(pointer, &key.name), Some(key.at), places);
+                (key.name.clone(), value)
+            };
+            Value::Object(pairs.iter().map(pair).collect())
+        }
+    }
+}

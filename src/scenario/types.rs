@@ -1,0 +1,260 @@
+//! A checked scenario: what the file means, with every default filled in.
+//!
+//! Holds: every utterance that a turn says exists; at least one turn and one variant;
+//! `concurrency` is at least 1 and, with [`Extent::Calls`], at most the number of calls.
+
+use super::agent_delay::AgentDelay;
+use super::problem::Place;
+use super::threshold::Threshold;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A checked scenario.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scenario {
+    /// Name in reports and folder names; letters, digits, `.`, `_`, `-`.
+    pub name: String,
+    /// Seed of everything random.
+    pub seed: u64,
+    /// Which agent is called.
+    pub target: Target,
+    /// What callers can say, by name in ascending order; turns refer to them by index.
+    pub utterances: Vec<Utterance>,
+    /// One call.
+    pub call: Call,
+    /// How many calls, and when.
+    pub load: Load,
+    /// Calls before the measured ones.
+    pub warmup: u32,
+    /// What must hold.
+    pub thresholds: Vec<Threshold>,
+    /// Configurations under test; one, named `default`, where the file has none.
+    pub variants: Vec<Variant>,
+    /// Variables of the file that are unset: empty where they were required.
+    pub unset: Vec<UnsetVariable>,
+}
+
+/// A variable that has neither a value nor a default.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnsetVariable {
+    /// Its name.
+    pub name: String,
+    /// Path of the value that wants it, as `target.url`.
+    pub path: String,
+    /// Where that value stands.
+    pub place: Place,
+}
+
+/// The door to the agent.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Target {
+    /// Rooms of a LiveKit server.
+    Livekit(Livekit),
+    /// The reference agent as a child process.
+    Embedded(AgentSettings),
+}
+
+/// Rooms of a LiveKit server.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Livekit {
+    /// Address, if the file gives one; scheme and host have been checked.
+    pub url: Option<String>,
+    /// API key, if the file gives one.
+    pub api_key: Option<String>,
+    /// API secret, if the file gives one.
+    pub api_secret: Option<Secret>,
+    /// Beginning of room names.
+    pub room_prefix: String,
+}
+
+/// A text that is never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(pub String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// What the reference agent says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sound {
+    /// A tone.
+    Tone,
+    /// This sound file.
+    File(PathBuf),
+}
+
+/// Settings of the reference agent.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AgentSettings {
+    /// End of the caller's speech to the first audible sample.
+    pub delay: AgentDelay,
+    /// Seed of a random delay.
+    pub seed: u64,
+    /// The reply.
+    pub reply: Sound,
+    /// Length of the tone.
+    pub reply_length: Duration,
+    /// What it says first, if anything.
+    pub greeting: Option<Sound>,
+}
+
+/// Something a caller can say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Utterance {
+    /// Its name.
+    pub name: String,
+    /// Its sound file, with the scenario's folder in front.
+    pub file: PathBuf,
+    /// The words.
+    pub text: Option<String>,
+    /// Annotated end of speech.
+    pub speech_end: Option<Duration>,
+    /// Length of the sound, where the file has been read.
+    pub length: Option<Duration>,
+}
+
+/// What a turn waits for before its delay runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Anchor {
+    /// Both ends connected and the agent's audio subscribed.
+    CallStart,
+    /// The agent's first words have ended.
+    Greeting,
+    /// The agent began to speak.
+    AgentSpeechStart,
+    /// The agent's last audible sample, followed by 700 ms of silence.
+    AgentSpeechEnd,
+    /// The previous turn's reply has ended or timed out.
+    PreviousTurn,
+}
+
+impl Anchor {
+    /// As written in a scenario.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::CallStart => "call_start",
+            Self::Greeting => "greeting",
+            Self::AgentSpeechStart => "agent_speech_start",
+            Self::AgentSpeechEnd => "agent_speech_end",
+            Self::PreviousTurn => "previous_turn",
+        }
+    }
+}
+
+/// What should follow an utterance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Expect {
+    /// A reply.
+    Respond,
+    /// That the agent, speaking now, stops.
+    Stop,
+    /// That the agent carries on as if nothing had been said.
+    Ignore,
+}
+
+impl Expect {
+    /// As written in a scenario.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Respond => "respond",
+            Self::Stop => "stop",
+            Self::Ignore => "ignore",
+        }
+    }
+}
+
+/// How the caller deals with an agent that speaks first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum GreetingPolicy {
+    /// Wait for it and measure it.
+    Expect,
+    /// Wait until the agent is silent; at most 5 s for one that says nothing.
+    Ignore,
+    /// Do not wait.
+    None,
+}
+
+/// One call, as every caller makes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Call {
+    /// Greeting policy.
+    pub greeting: GreetingPolicy,
+    /// How long to wait for the agent's audio.
+    pub agent_timeout: Duration,
+    /// Name of the agent's audio track, where it is not the microphone's.
+    pub agent_track: Option<String>,
+    /// The turns, at least one.
+    pub turns: Vec<Turn>,
+}
+
+/// One utterance of the caller and what should follow.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Turn {
+    /// Indices into [`Scenario::utterances`], of which the seed picks one; at least one.
+    pub say: Vec<usize>,
+    /// What to wait for.
+    pub anchor: Anchor,
+    /// Pause after it.
+    pub delay: Delay,
+    /// What should follow.
+    pub expect: Expect,
+    /// How long that may take, from the end of speech.
+    pub timeout: Duration,
+}
+
+/// A pause between `min` and `max`, evenly drawn; fixed where they are equal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Delay {
+    /// The shortest.
+    pub min: Duration,
+    /// The longest, not below `min`.
+    pub max: Duration,
+}
+
+impl Delay {
+    /// Always this long.
+    pub fn fixed(delay: Duration) -> Self {
+        Self {
+            min: delay,
+            max: delay,
+        }
+    }
+}
+
+/// When calls end to be started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// After this many.
+    Calls(u32),
+    /// When this time has passed, from the start of the first measured call.
+    Duration(Duration),
+}
+
+/// How many calls, and when they start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Load {
+    /// How many in all, or for how long.
+    pub extent: Extent,
+    /// How many at once.
+    pub concurrency: u32,
+    /// The first `concurrency` calls start evenly over this time.
+    pub ramp: Duration,
+}
+
+/// One configuration of the agent under test, with the target's settings where it has none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Variant {
+    /// Name in reports.
+    pub name: String,
+    /// Agent to dispatch; `None` for the server's automatic dispatch.
+    pub agent_name: Option<String>,
+    /// Metadata of the dispatch.
+    pub metadata: Option<String>,
+    /// Attributes of the caller.
+    pub attributes: BTreeMap<String, String>,
+}

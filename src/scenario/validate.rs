@@ -1,0 +1,174 @@
+//! Holds a document against the JSON Schema and says in words what is wrong.
+//!
+//! In: a document. Out: every problem, and the document without the values they concern, so
+//! that it always fits `file.rs` and the checks that follow see all the rest.
+//! Holds: texts that came from variables become numbers where the schema wants numbers.
+
+use super::explain::{Explained, explain};
+use super::places::{self, Origin, Places, join};
+use super::problem::Problem;
+use super::schema::SCHEMA;
+use super::tree::scalar_value;
+use super::yaml::Document;
+use jsonschema::error::{TypeKind, ValidationErrorKind};
+use jsonschema::{JsonType, ValidationError, Validator};
+use saphyr::ScalarStyle;
+use serde_json::Value;
+use std::sync::LazyLock;
+
+static VALIDATOR: LazyLock<Validator> = LazyLock::new(|| {
+    jsonschema::validator_for(&SCHEMA).expect("the schema is a constant; a test compiles it")
+});
+
+/// Validates and prunes `document`.
+pub(super) fn validate(document: &mut Document) -> Vec<Problem> {
+    let Document { value, places } = document;
+    for pointer in unset_pointers(places) {
+        remove(value, &pointer);
+    }
+    for pointer in places.all_unreadable() {
+        remove(value, pointer);
+    }
+    coerce(value, places);
+    let mut findings = Vec::new();
+    for error in VALIDATOR.iter_errors(value) {
+        flatten(&error, &mut |error| findings.extend(explain(error)));
+    }
+    let mut problems = Vec::new();
+    for Explained {
+        pointer,
+        at_key,
+        refused,
+        code,
+        message,
+        hint,
+    } in findings
+    {
+        if refused {
+            remove(value, &pointer);
+        }
+        if matches!(
+            places.origin(&pointer),
+            Some(Origin::Unset(_) | Origin::Unreadable)
+        ) {
+            continue; // reported, or absent as its variable: the checker knows if it may be
+        }
+        let place = if at_key {
+            places.key(&pointer)
+        } else {
+            places.value(&pointer)
+        };
+        let path = places::readable(&pointer);
+        problems.push(Problem {
+            place,
+            path,
+            code,
+            message,
+            hint,
+        });
+    }
+    problems
+}
+
+/// Values whose variables are unset count as absent. A sound file's path stays: it is not
+/// looked at where variables may be unset.
+fn unset_pointers(places: &Places) -> Vec<String> {
+    let absent = |pointer: &str| {
+        let mut segments = pointer.split('/').skip(1);
+        let is_file = segments.next() == Some("utterances")
+            && segments.nth(1) == Some("file")
+            && segments.next().is_none();
+        !is_file
+    };
+    let pointers = places.all_unset().map(|(pointer, _, _)| pointer);
+    pointers
+        .filter(|pointer| absent(pointer))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// Gives texts from variables the type that the schema asks for.
+fn coerce(value: &mut Value, places: &Places) {
+    let mut typed = Vec::new();
+    for error in VALIDATOR.iter_errors(value) {
+        flatten(&error, &mut |error| {
+            let pointer = error.instance_path().as_str();
+            let Value::String(text) = error.instance().as_ref() else {
+                return;
+            };
+            let wanted = |json_type: JsonType| match error.kind() {
+                ValidationErrorKind::Type {
+                    kind: TypeKind::Single(kind),
+                } => *kind == json_type,
+                _ => false,
+            };
+            if places.origin(pointer) != Some(&Origin::Variable) {
+                return;
+            }
+            match scalar_value(text.trim().into(), ScalarStyle::Plain, None) {
+                Some(new @ Value::Number(_))
+                    if wanted(JsonType::Integer) || wanted(JsonType::Number) =>
+                {
+                    typed.push((pointer.to_owned(), new));
+                }
+                Some(new @ Value::Bool(_)) if wanted(JsonType::Boolean) => {
+                    typed.push((pointer.to_owned(), new));
+                }
+                _ => {}
+            }
+        });
+    }
+    for (pointer, new) in typed {
+        if let Some(place) = value.pointer_mut(&pointer) {
+            *place = new;
+        }
+    }
+}
+
+/// Of a choice between forms, the errors of the form that was meant.
+fn flatten<'e>(error: &'e ValidationError<'_>, found: &mut dyn FnMut(&'e ValidationError<'_>)) {
+    let (ValidationErrorKind::AnyOf { context } | ValidationErrorKind::OneOfNotValid { context }) =
+        error.kind()
+    else {
+        return found(error);
+    };
+    let other_form = |branch: &&Vec<ValidationError<'static>>| {
+        !branch.iter().any(|inner| {
+            inner.instance_path() == error.instance_path()
+                && matches!(
+                    inner.kind(),
+                    ValidationErrorKind::Type { .. } | ValidationErrorKind::Constant { .. }
+                )
+        })
+    };
+    match context.iter().find(other_form) {
+        Some(branch) => branch.iter().for_each(|inner| flatten(inner, found)),
+        None => found(error),
+    }
+}
+
+/// Takes a value out: a key with its value, or an element, which leaves `null` behind so that
+/// those after it keep their places.
+fn remove(value: &mut Value, pointer: &str) {
+    let Some((parent, _)) = pointer.rsplit_once('/') else {
+        *value = Value::Null;
+        return;
+    };
+    let name = places::last(pointer);
+    match value.pointer_mut(parent) {
+        Some(Value::Object(object)) => {
+            object.remove(&name);
+        }
+        Some(Value::Array(items)) => {
+            if let Some(item) = name.parse::<usize>().ok().and_then(|i| items.get_mut(i)) {
+                *item = Value::Null;
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Pointer of a key inside the value that an error is about.
+pub(super) fn below(error: &ValidationError<'_>, key: &str) -> String {
+    join(error.instance_path().as_str(), key)
+}

@@ -1,0 +1,138 @@
+//! `${NAME}` and `${NAME:-default}` inside scalars.
+//!
+//! In: a scalar's text and a way to look variables up. Out: the text with their values, or
+//! the names that have none. Holds: what a variable contains is never substituted again.
+
+/// Looks a variable up; the caller decides what the environment is.
+pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// What became of a scalar.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Substituted {
+    /// No variable in it.
+    AsWritten,
+    /// Every variable had a value or a default; `$${` became `${`.
+    Text(String),
+    /// These variables have neither.
+    Unset(Vec<String>),
+}
+
+/// A reference that cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum VariableError {
+    #[error("`${{` without its `}}`")]
+    Unclosed,
+    #[error("`${{{0}}}` is no reference to a variable")]
+    Malformed(String),
+}
+
+impl VariableError {
+    pub(super) fn hint(&self) -> &'static str {
+        "write `${NAME}` or `${NAME:-default}`, and `$${` for a `${` that is meant as such"
+    }
+}
+
+/// Replaces every reference in `text`. As in a shell, `:-` also serves for an empty value.
+pub(super) fn substitute(text: &str, env: Environment<'_>) -> Result<Substituted, VariableError> {
+    if !text.contains("${") {
+        return Ok(Substituted::AsWritten);
+    }
+    let mut out = String::new();
+    let mut unset = Vec::new();
+    let mut rest = text;
+    while let Some(at) = rest.find("${") {
+        if rest[..at].ends_with('$') {
+            out.push_str(&rest[..at]);
+            out.push('{');
+            rest = &rest[at + 2..];
+            continue;
+        }
+        out.push_str(&rest[..at]);
+        let inner = &rest[at + 2..];
+        let end = inner.find('}').ok_or(VariableError::Unclosed)?;
+        let (name, default) = match inner[..end].split_once(":-") {
+            Some((name, default)) => (name, Some(default)),
+            None => (&inner[..end], None),
+        };
+        if !is_name(name) {
+            return Err(VariableError::Malformed(
+                inner[..end].chars().take(64).collect(),
+            ));
+        }
+        match (env(name), default) {
+            (Some(value), None) => out.push_str(&value),
+            (Some(value), Some(_)) if !value.is_empty() => out.push_str(&value),
+            (_, Some(default)) => out.push_str(default),
+            (None, None) => unset.push(name.to_owned()),
+        }
+        rest = &inner[end + 1..];
+    }
+    out.push_str(rest);
+    Ok(if unset.is_empty() {
+        Substituted::Text(out)
+    } else {
+        Substituted::Unset(unset)
+    })
+}
+
+fn is_name(name: &str) -> bool {
+    let mut chars = name.chars();
+    chars
+        .next()
+        .is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
+        && chars.all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn env(name: &str) -> Option<String> {
+        match name {
+            "HOST" => Some("example.org".to_owned()),
+            "EMPTY" => Some(String::new()),
+            "SLY" => Some("${HOST}".to_owned()),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn replaces() {
+        let text = |text: &str| Ok(Substituted::Text(text.to_owned()));
+        let unset = |names: &[&str]| {
+            Ok(Substituted::Unset(
+                names.iter().map(|n| (*n).to_owned()).collect(),
+            ))
+        };
+        let cases = [
+            ("plain $HOST", Ok(Substituted::AsWritten)),
+            ("wss://${HOST}:443", text("wss://example.org:443")),
+            ("${HOST}${HOST}", text("example.orgexample.org")),
+            ("${NONE:-a b}", text("a b")),
+            ("${NONE:-}", text("")),
+            ("${EMPTY}", text("")),
+            ("${EMPTY:-x}", text("x")),
+            ("${HOST:-x}", text("example.org")),
+            ("${SLY}", text("${HOST}")),
+            ("$${HOST}", text("${HOST}")),
+            ("${A}-${HOST}-${B}", unset(&["A", "B"])),
+            ("${", Err(VariableError::Unclosed)),
+            ("${HOST", Err(VariableError::Unclosed)),
+            ("${}", Err(VariableError::Malformed(String::new()))),
+            ("${1A}", Err(VariableError::Malformed("1A".to_owned()))),
+            ("${A:+b}", Err(VariableError::Malformed("A:+b".to_owned()))),
+        ];
+        for (written, expected) in cases {
+            assert_eq!(substitute(written, &env), expected, "{written}");
+        }
+    }
+
+    #[test]
+    fn an_unreadable_reference_says_so() {
+        assert_eq!(VariableError::Unclosed.to_string(), "`${` without its `}`");
+        assert_eq!(
+            VariableError::Malformed("1A".to_owned()).to_string(),
+            "`${1A}` is no reference to a variable"
+        );
+    }
+}

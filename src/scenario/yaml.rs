@@ -1,0 +1,366 @@
+//! YAML text → JSON value with the place of every value.
+//!
+//! In: untrusted text. Out: one document, or what is wrong with it. Holds: work and memory
+//! are bounded whatever the text says: depth by [`MAX_DEPTH`], nodes with aliases expanded
+//! by [`MAX_NODES`]; nothing here recurses deeper than that.
+
+use super::places::{Origin, Places, join};
+use super::problem::{Code, Place, Problem, quoted};
+use super::tree::{Data, Key, Node, scalar_value, to_json};
+use super::variables::{Environment, Substituted, substitute};
+use saphyr::{ScalarStyle, Tag};
+use saphyr_parser::{Event, Marker, Parser, StrInput};
+use serde_json::Value;
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+/// Deepest nesting of a scenario.
+pub(super) const MAX_DEPTH: usize = 32;
+/// Most values of a scenario, aliases expanded.
+pub(super) const MAX_NODES: usize = 100_000;
+
+/// One YAML document.
+pub(super) struct Document {
+    pub(super) value: Value,
+    pub(super) places: Places,
+}
+
+/// A collection whose end has not come yet.
+struct Open {
+    at: Place,
+    anchor: usize,
+    kind: OpenKind,
+}
+
+enum OpenKind {
+    List(Vec<Rc<Node>>),
+    Map {
+        pairs: Vec<(Key, Rc<Node>)>,
+        keys: HashMap<String, Place>,
+        key: Option<Key>,
+    },
+}
+
+struct Builder<'a> {
+    env: Environment<'a>,
+    open: Vec<Open>,
+    anchors: HashMap<usize, Rc<Node>>,
+    root: Option<Rc<Node>>,
+    documents: usize,
+    problems: Vec<Problem>,
+}
+
+/// Reading cannot go on; the problem has been noted.
+struct Stop;
+
+/// Reads `text` as one YAML document and substitutes variables. Where there are problems the
+/// document may still come, without what they concern, so that the rest can be checked.
+pub(super) fn read(text: &str, env: Environment<'_>) -> (Option<Document>, Vec<Problem>) {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut builder = Builder {
+        env,
+        open: Vec::new(),
+        anchors: HashMap::new(),
+        root: None,
+        documents: 0,
+        problems: Vec::new(),
+    };
+    let complete = builder.run(Parser::new_from_str(text)).is_ok();
+    let Builder {
+        root, mut problems, ..
+    } = builder;
+    let Some(root) = root.filter(|_| complete) else {
+        if problems.is_empty() {
+            let hint = "`loadgen init` writes examples to start from";
+            problems.push(Problem::of_file(Code::Syntax, "the file is empty", hint));
+        }
+        return (None, problems);
+    };
+    let mut places = Places::default();
+    let value = to_json(&root, "", None, &mut places);
+    (Some(Document { value, places }), problems)
+}
+
+impl<'a> Builder<'a> {
+    fn run(&mut self, mut parser: Parser<'a, StrInput<'a>>) -> Result<(), Stop> {
+        while let Some(event) = parser.next_event() {
+            match event {
+                Ok((event, span)) => self.event(event, place(&span.start))?,
+                Err(error) => {
+                    let at = place(error.marker());
+                    if error.info().contains("recursion limit") {
+                        return self.too_deep(at);
+                    }
+                    let hint = match error.info().contains("tab") {
+                        true => "YAML is indented with spaces, not with tabs",
+                        false => {
+                            "look for a missing quote, colon, bracket or blank before this place"
+                        }
+                    };
+                    let message = format!("not valid YAML: {}", error.info());
+                    self.problem(at, Code::Syntax, message, hint);
+                    return Err(Stop);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn event(&mut self, event: Event<'a>, at: Place) -> Result<(), Stop> {
+        match event {
+            Event::DocumentStart(_) => {
+                self.documents += 1;
+                if self.documents > 1 {
+                    let hint = "give every scenario a file of its own";
+                    let message = "more than one YAML document in the file";
+                    self.problem(at, Code::Syntax, message, hint);
+                    return Err(Stop);
+                }
+            }
+            Event::Alias(anchor) => match self.anchors.get(&anchor).cloned() {
+                Some(node) => return self.add(node),
+                None => {
+                    let hint = "write the value out";
+                    self.problem(at, Code::Syntax, "an alias to a value that holds it", hint);
+                    return Err(Stop);
+                }
+            },
+            Event::Scalar(text, style, anchor, tag) => {
+                return self.scalar(text, style, anchor, tag, at);
+            }
+            Event::SequenceStart(anchor, tag) => {
+                self.tag(tag, at);
+                return self.start(at, anchor, OpenKind::List(Vec::new()));
+            }
+            Event::MappingStart(anchor, tag) => {
+                self.tag(tag, at);
+                let (pairs, keys) = (Vec::new(), HashMap::new());
+                return self.start(
+                    at,
+                    anchor,
+                    OpenKind::Map {
+                        pairs,
+                        keys,
+                        key: None,
+                    },
+                );
+            }
+            Event::SequenceEnd | Event::MappingEnd => return self.end(),
+            Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => {}
+        }
+        Ok(())
+    }
+
+    fn problem(&mut self, at: Place, code: Code, message: impl Into<String>, hint: &str) {
+        self.problems.push(Problem {
+            place: at,
+            path: self.path(),
+            code,
+            message: message.into(),
+            hint: hint.to_owned(),
+        });
+    }
+
+    /// Path of the value that is being read.
+    fn path(&self) -> String {
+        let mut pointer = String::new();
+        for open in &self.open {
+            match &open.kind {
+                OpenKind::List(items) => pointer = join(&pointer, &items.len().to_string()),
+                OpenKind::Map { key: Some(key), .. } => pointer = join(&pointer, &key.name),
+                OpenKind::Map { key: None, .. } => {}
+            }
+        }
+        super::places::readable(&pointer)
+    }
+
+    fn tag(&mut self, tag: Option<Cow<'_, Tag>>, at: Place) {
+        if let Some(tag) = tag.filter(|tag| !tag.is_yaml_core_schema()) {
+            self.problem(
+                at,
+                Code::Syntax,
+                format!("tag `{tag}` is not understood"),
+                "leave it out",
+            );
+        }
+    }
+
+    fn start(&mut self, at: Place, anchor: usize, kind: OpenKind) -> Result<(), Stop> {
+        self.no_complex_key(at)?;
+        self.open.push(Open { at, anchor, kind });
+        match self.open.len() > MAX_DEPTH {
+            true => self.too_deep(at),
+            false => Ok(()),
+        }
+    }
+
+    fn too_deep(&mut self, at: Place) -> Result<(), Stop> {
+        self.too_large(at, format!("nested deeper than {MAX_DEPTH} levels"))
+    }
+
+    fn too_large(&mut self, at: Place, message: String) -> Result<(), Stop> {
+        self.problem(
+            at,
+            Code::TooLarge,
+            message,
+            "a scenario is a page of settings, not data",
+        );
+        Err(Stop)
+    }
+
+    fn no_complex_key(&mut self, at: Place) -> Result<(), Stop> {
+        if let Some(Open {
+            kind: OpenKind::Map { key: None, .. },
+            ..
+        }) = self.open.last()
+        {
+            let hint = "quote text that begins with `{`, `[` or `*`";
+            self.problem(at, Code::Syntax, "a key must be plain text", hint);
+            return Err(Stop);
+        }
+        Ok(())
+    }
+
+    fn end(&mut self) -> Result<(), Stop> {
+        let Some(Open { at, anchor, kind }) = self.open.pop() else {
+            return Err(Stop);
+        };
+        let data = match kind {
+            OpenKind::List(items) => Data::List(items),
+            OpenKind::Map { pairs, .. } => Data::Map(pairs),
+        };
+        let children: Box<dyn Iterator<Item = &Rc<Node>>> = match &data {
+            Data::List(items) => Box::new(items.iter()),
+            Data::Map(pairs) => Box::new(pairs.iter().map(|(_, node)| node)),
+            Data::Scalar { .. } => Box::new(std::iter::empty()),
+        };
+        let (size, depth) = children.fold((1usize, 0), |(size, depth), child| {
+            (size.saturating_add(child.size), depth.max(child.depth))
+        });
+        let node = Rc::new(Node {
+            at,
+            size,
+            depth: depth + 1,
+            data,
+        });
+        if size > MAX_NODES {
+            return self.too_large(at, format!("more than {MAX_NODES} values"));
+        }
+        if anchor > 0 {
+            self.anchors.insert(anchor, Rc::clone(&node));
+        }
+        self.add(node)
+    }
+
+    /// Puts a complete value where it belongs.
+    fn add(&mut self, node: Rc<Node>) -> Result<(), Stop> {
+        let at = node.at;
+        self.no_complex_key(at)?;
+        if self.open.len() + node.depth > MAX_DEPTH + 1 {
+            return self.too_deep(at);
+        }
+        match self.open.last_mut().map(|open| &mut open.kind) {
+            None => self.root = Some(node),
+            Some(OpenKind::List(items)) => items.push(node),
+            Some(OpenKind::Map { pairs, keys, key }) => {
+                // `no_complex_key` has seen to it that there is one.
+                let Some(key) = key.take() else {
+                    return Err(Stop);
+                };
+                if keys.contains_key(&key.name) {
+                    return Ok(()); // reported when the key came; the first value stays
+                }
+                keys.insert(key.name.clone(), key.at);
+                pairs.push((key, node));
+            }
+        }
+        Ok(())
+    }
+
+    fn scalar(
+        &mut self,
+        text: Cow<'a, str>,
+        style: ScalarStyle,
+        anchor: usize,
+        tag: Option<Cow<'a, Tag>>,
+        at: Place,
+    ) -> Result<(), Stop> {
+        if let Some(Open {
+            kind:
+                OpenKind::Map {
+                    keys,
+                    key: key @ None,
+                    ..
+                },
+            ..
+        }) = self.open.last_mut()
+        {
+            let name = text.into_owned();
+            let first = keys.get(&name).copied();
+            *key = Some(Key {
+                name: name.clone(),
+                at,
+            });
+            if let Some(first) = first {
+                let message = format!("key {} stands here twice", quoted([name.as_str()]));
+                let hint = format!("it is already on line {}; keep one of them", first.line);
+                self.problem(at, Code::DuplicateKey, message, &hint);
+            }
+            return Ok(());
+        }
+        let (value, origin) = self.resolve(text, style, tag, at);
+        let node = Rc::new(Node {
+            at,
+            size: 1,
+            depth: 1,
+            data: Data::Scalar { value, origin },
+        });
+        if anchor > 0 {
+            self.anchors.insert(anchor, Rc::clone(&node));
+        }
+        self.add(node)
+    }
+
+    /// The value of a scalar. One with variables stays text: the checker knows its type.
+    fn resolve(
+        &mut self,
+        text: Cow<'a, str>,
+        style: ScalarStyle,
+        tag: Option<Cow<'a, Tag>>,
+        at: Place,
+    ) -> (Value, Origin) {
+        match substitute(&text, self.env) {
+            Ok(Substituted::AsWritten) => {}
+            Ok(Substituted::Text(text)) => return (Value::String(text), Origin::Variable),
+            Ok(Substituted::Unset(names)) => {
+                return (Value::String(text.into_owned()), Origin::Unset(names));
+            }
+            Err(error) => {
+                self.problem(at, Code::Syntax, error.to_string(), error.hint());
+                return (Value::Null, Origin::Unreadable);
+            }
+        }
+        let core_tag = tag.clone().filter(|tag| tag.is_yaml_core_schema());
+        self.tag(tag, at);
+        match scalar_value(text.clone(), style, core_tag.as_ref()) {
+            Some(value) => (value, Origin::Written),
+            None => {
+                let message = format!("`{text}` does not fit its tag");
+                self.problem(at, Code::Syntax, message, "leave the tag out");
+                (Value::Null, Origin::Unreadable)
+            }
+        }
+    }
+}
+
+fn place(marker: &Marker) -> Place {
+    Place {
+        line: marker.line().max(1),
+        column: marker.col() + 1,
+    }
+}
+
+#[cfg(test)]
+#[path = "yaml_tests.rs"]
+mod tests;

@@ -1,0 +1,147 @@
+//! The YAML reader: places, limits, and texts made to break it.
+
+use super::*;
+use proptest::prelude::*;
+
+fn no_env(_: &str) -> Option<String> {
+    None
+}
+
+fn messages(text: &str) -> Vec<String> {
+    let (_, problems) = read(text, &no_env);
+    let line = |p: &Problem| format!("{}:{} {}", p.place.line, p.place.column, p.message);
+    problems.iter().map(line).collect()
+}
+
+#[test]
+fn values_have_places() {
+    let text = "a: 1\nb:\n  - x\n  - {c: true, d: 1.5}\ne: ~\nf: '1'\ng: 18446744073709551615\n";
+    let (document, problems) = read(text, &no_env);
+    assert_eq!(problems, []);
+    let document = document.expect("valid");
+    let expected = serde_json::json!({
+        "a": 1, "b": ["x", {"c": true, "d": 1.5}], "e": null, "f": "1", "g": u64::MAX
+    });
+    assert_eq!(document.value, expected);
+    let cases = [
+        ("/a", (1, 1), (1, 4)),
+        ("/b", (2, 1), (3, 3)),
+        ("/b/0", (3, 5), (3, 5)),
+        ("/b/1/d", (4, 15), (4, 18)),
+        ("/b/1/nothing", (4, 5), (4, 5)),
+        ("/nothing", (1, 1), (1, 1)),
+    ];
+    for (pointer, key, value) in cases {
+        let at = document.places.key(pointer);
+        assert_eq!((at.line, at.column), key, "key of {pointer}");
+        let at = document.places.value(pointer);
+        assert_eq!((at.line, at.column), value, "value of {pointer}");
+    }
+}
+
+#[test]
+fn refuses_what_is_no_single_document() {
+    let cases = [
+        ("", vec!["1:1 the file is empty"]),
+        ("# only a comment\n", vec!["1:1 the file is empty"]),
+        (
+            "a: 1\n---\nb: 2\n",
+            vec!["2:1 more than one YAML document in the file"],
+        ),
+        (
+            "a: 1\na: 2\nb: 1\nb: 2\n",
+            vec![
+                "2:1 key `a` stands here twice",
+                "4:1 key `b` stands here twice",
+            ],
+        ),
+        ("{a: 1}: 2\n", vec!["1:1 a key must be plain text"]),
+        ("a: !mine 1\n", vec!["1:4 tag `!mine` is not understood"]),
+        ("a: !!int x\n", vec!["1:4 `x` does not fit its tag"]),
+        ("a: ${\n", vec!["1:4 `${` without its `}`"]),
+        (
+            "a: &x [*x]\n",
+            vec!["1:8 an alias to a value that holds it"],
+        ),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(messages(text), expected, "{text:?}");
+    }
+}
+
+#[test]
+fn syntax_errors_have_a_line() {
+    for text in [
+        "a: [1\n",
+        "a: 'x\n",
+        "a: b: c\n",
+        "a:\n\t- x\n",
+        "a: *nowhere\n",
+    ] {
+        let (document, problems) = read(text, &no_env);
+        assert!(document.is_none(), "{text:?}");
+        assert_eq!(problems.len(), 1, "{text:?}: {problems:?}");
+        assert!(
+            problems[0].message.starts_with("not valid YAML: "),
+            "{problems:?}"
+        );
+        assert!(!problems[0].hint.is_empty());
+    }
+}
+
+#[test]
+fn aliases_are_values() {
+    let (document, problems) = read("a: &x {b: 1}\nc: *x\n", &no_env);
+    assert_eq!(problems, []);
+    assert_eq!(document.expect("valid").value["c"]["b"], 1);
+}
+
+#[test]
+fn bombs_do_not_go_off() {
+    let mut laughs = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+    for i in 1..20 {
+        let last = format!("*a{}", i - 1);
+        let line = vec![last; 10].join(", ");
+        laughs.push_str(&format!("a{i}: &a{i} [{line}]\n"));
+    }
+    let deep = "[".repeat(500_000);
+    let wide = format!("[{}]", "1, ".repeat(200_000));
+    let aliased = format!(
+        "a: &a {}{}\nb: {}*a{}\n",
+        "[".repeat(20),
+        "]".repeat(20),
+        "[".repeat(20),
+        "]".repeat(20)
+    );
+    let block = (0..200)
+        .map(|i| format!("{}k:\n", " ".repeat(i)))
+        .collect::<String>();
+    let cases = [
+        (laughs, "more than 100000 values"),
+        (deep, "nested deeper than 32 levels"),
+        (wide, "more than 100000 values"),
+        (aliased, "nested deeper than 32 levels"),
+        (block, "nested deeper than 32 levels"),
+    ];
+    for (text, message) in cases {
+        let (document, problems) = read(&text, &no_env);
+        assert!(document.is_none());
+        assert_eq!(problems.len(), 1);
+        assert_eq!(problems[0].message, message);
+        assert_eq!(problems[0].code, Code::TooLarge);
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_text_ends(text in ".{0,300}") {
+        let (document, problems) = read(&text, &no_env);
+        prop_assert!(document.is_some() || !problems.is_empty());
+    }
+
+    #[test]
+    fn anything_like_yaml_ends(text in "[-a-c:{}\\[\\],&*!|>'\"#%?~ \n\t$0-9]{0,200}") {
+        let (document, problems) = read(&text, &no_env);
+        prop_assert!(document.is_some() || !problems.is_empty());
+    }
+}
