@@ -78,49 +78,44 @@ impl Page {
         self.section("gates");
         for gate in &summary.verdict.gates {
             let (word, note) = match gate.verdict {
-                GateVerdict::Passed => (self.style.good("pass"), gate.figure()),
-                GateVerdict::Failed => (self.style.bad("FAIL"), gate.figure()),
+                GateVerdict::Passed => (self.style.good("pass     "), gate.figure()),
+                GateVerdict::Failed => (self.style.bad("FAIL     "), gate.figure()),
                 GateVerdict::Undecided => {
                     let reason = gate.reason.clone().unwrap_or_default();
-                    (self.style.doubtful("none"), reason)
+                    (self.style.doubtful("undecided"), reason)
                 }
             };
             let rule = clean(&format!("{} {}", gate.metric, gate.expression), 40);
-            self.lines.push(format!("  {word}      {rule:<42}{note}"));
+            self.lines.push(format!("  {word} {rule:<42}{note}"));
         }
     }
 
     fn ttfa(&mut self, summary: &Summary) {
         let (replied, all) = (&summary.metrics.ttfa, &summary.metrics.all_turns);
-        let missing = match all.infinite {
-            0 => String::new(),
-            n => format!(", {} of them never", grouped(n as u64)),
-        };
+        let mut all_head = plural(all.count, "turn");
+        if all.infinite > 0 {
+            let never = grouped(all.infinite as u64);
+            // What makes a turn infinite stands in the definitions below.
+            all_head.push_str(&format!(", {never} of them ∞"));
+        }
+        let replied_head = format!("{} replied, 95 % interval", grouped(replied.count as u64));
         self.section("ttfa, ms");
-        self.lines.push(format!(
-            "  {:<10}{:>12}{:<30}{}{missing}",
-            "",
-            grouped(replied.count as u64),
-            " replied, 95 % interval",
-            plural(all.count, "turn"),
-        ));
+        self.lines
+            .push(format!("{:17}{replied_head:<39}all {all_head}", ""));
         let intervals = &summary.intervals;
         for (name, q, of, all_of, span) in [
             ("p50", 0.5, replied.p50_ms, all.p50_ms, pick_p50 as Pick),
             ("p95", 0.95, replied.p95_ms, all.p95_ms, pick_p95),
             ("p99", 0.99, replied.p99_ms, all.p99_ms, pick_p99),
         ] {
-            self.lines.push(
-                format!(
-                    "  {name:<10}{:>12} {:<28}{:>9} {}",
-                    figure(of),
-                    interval(span(&intervals.ttfa), replied.count, q, intervals.level),
-                    possibly_infinite(all_of, all),
-                    interval(span(&intervals.all_turns), all.count, q, intervals.level),
-                )
-                .trim_end()
-                .to_owned(),
+            let line = format!(
+                "  {name:<9}{:>10}  {:<26}{:>10}  {}",
+                figure(of),
+                interval(span(&intervals.ttfa), replied.count, q, intervals.level),
+                possibly_infinite(all_of, all),
+                interval(span(&intervals.all_turns), all.count, q, intervals.level),
             );
+            self.lines.push(line.trim_end().to_owned());
         }
     }
 
@@ -167,7 +162,7 @@ impl Page {
                 .iter()
                 .map(|(flag, count)| format!("{} {count}", clean(flag, LONGEST_NAME)))
                 .collect();
-            self.entry("doubts", &format!("in turns: {}", flags.join(", ")));
+            self.entry("doubts", &format!("flagged turns: {}", flags.join(", ")));
         }
     }
 
@@ -192,14 +187,13 @@ impl Page {
         const MIB: f64 = 1_048_576.0;
         let late = &generator.tick_lateness_ms;
         self.lines.push(String::new());
+        let (p50, p99, max) = (late.p50, late.p99, late.max);
+        let ticks = format!("ticks late by p50 {p50:.1}, p99 {p99:.1}, max {max:.1} ms");
+        self.entry("generator", &ticks);
         self.entry(
-            "generator",
+            "",
             &format!(
-                "ticks late by p50 {:.1}, p99 {:.1}, max {:.1} ms; {:.2} cores, {:.0} MiB; \
-                 packets/s {:.0} out, {:.0} in",
-                late.p50,
-                late.p99,
-                late.max,
+                "{:.2} cores, {:.0} MiB; packets/s {:.0} out, {:.0} in",
                 generator.cpu_cores,
                 generator.rss_bytes as f64 / MIB,
                 generator.packets_out_per_s,
@@ -280,7 +274,7 @@ fn interval(span: Option<Span>, count: usize, q: f64, level: f64) -> String {
     let end = |ms: Option<Ms>| ms.map_or_else(|| "∞".to_owned(), |ms| format!("{ms:.1}"));
     match (span, samples_needed(q, level)) {
         (Some(span), _) => format!("[{}, {}]", end(span.lower_ms), end(span.upper_ms)),
-        (None, Ok(needed)) if count > 0 && count < needed => format!("[needs {needed} turns]"),
+        (None, Ok(needed)) if count > 0 && count < needed => format!("(needs {needed} turns)"),
         _ => String::new(),
     }
 }

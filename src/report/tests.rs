@@ -99,8 +99,23 @@ fn hostile() -> (Summary, Vec<TurnRecord>) {
     )
 }
 
-fn every_summary() -> [Summary; 6] {
+/// Figures as large as a run can make them.
+fn huge() -> Summary {
+    let mut summary = failed();
+    let longest = Some(crate::record::Ms::from_micros(600_000_000));
+    summary.metrics.ttfa.max_ms = longest;
+    summary.metrics.ttfa.mean_ms = longest;
+    summary.metrics.ttfa.count = 1_000_000;
+    summary.metrics.all_turns.count = 1_000_000;
+    summary.metrics.all_turns.infinite = 1_000_000;
+    summary.outcomes.planned = 1_000_000;
+    summary.generator.rss_bytes = 1 << 40;
+    summary
+}
+
+fn every_summary() -> [Summary; 7] {
     [
+        huge(),
         passed(),
         failed(),
         all_missed(),
