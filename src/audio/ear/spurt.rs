@@ -39,8 +39,9 @@ const OVER_BACKGROUND_DB: f32 = 5.0;
 const LONGEST: u64 = 600 * RATE as u64;
 /// Levels remembered: two seconds.
 const LEVELS: usize = 400;
-/// A loss this close before the onset touches it: 10 ms.
-const LOSS_NEAR: u64 = 480;
+/// A loss this close before the onset touches it: 40 ms. Gains are coded as differences, so that
+/// the codec may give near-silence for a whole packet after one that was lost.
+const LOSS_NEAR: u64 = 1920;
 /// From this far over the floor on an onset is certain, in dB.
 const CERTAIN_DB: f32 = 20.0;
 
@@ -289,7 +290,7 @@ impl Spurts {
 
     /// Ends the spurt where only a steady noise is left of it.
     fn end_in_noise(&mut self, track: &Track, end: u64) {
-        let from = end - BACKGROUND as u64 * HOP;
+        let Some(from) = end.checked_sub(BACKGROUND as u64 * HOP) else { return };
         let levels = self.levels_since(from.saturating_sub(4 * HOP), end);
         if levels.clone().count() < BACKGROUND || !is_background(track, levels.clone(), from, end) {
             return;
