@@ -85,7 +85,12 @@ impl Ear {
     /// Hears a packet. Packets may come twice, late or in the wrong order; after a gap of up to
     /// three packets the missing ones count as lost.
     pub fn packet(&mut self, packet: &Packet<'_>) {
-        let Packet { arrival, rtp_time, sequence, payload } = *packet;
+        let Packet {
+            arrival,
+            rtp_time,
+            sequence,
+            payload,
+        } = *packet;
         match self.reorder.offer(sequence, rtp_time, arrival, payload) {
             Order::Now { lost } => self.play(rtp_time, arrival, payload, lost),
             Order::NewStream => {
@@ -102,10 +107,13 @@ impl Ear {
     /// have stopped (DTX).
     pub fn advance(&mut self, now: Instant) {
         self.play_kept(now);
-        let Some(last) = self.last.filter(|_| self.spurts.deadline().is_some()) else { return };
+        let Some(last) = self.last.filter(|_| self.spurts.deadline().is_some()) else {
+            return;
+        };
         let due = last.arrival + time_of(last.samples) + LATENESS;
         let silent = samples_in(now.saturating_duration_since(due));
-        self.spurts.silent_until(&self.track, self.track.end() + silent);
+        self.spurts
+            .silent_until(&self.track, self.track.end() + silent);
     }
 
     /// When [`Ear::advance`] will have something to do if no packet comes; `None`: not before one.
@@ -156,7 +164,11 @@ impl Ear {
             }
         };
         let next_rtp = rtp_time.wrapping_add(samples as u32);
-        self.last = Some(Last { arrival, samples, next_rtp });
+        self.last = Some(Last {
+            arrival,
+            samples,
+            next_rtp,
+        });
         self.spurts.run(&self.track);
     }
 
@@ -216,7 +228,11 @@ impl Ear {
             let by_codec = left.min(CONCEALED.saturating_sub(samples - left)) as usize;
             let made = self.decoder.conceal(by_codec).unwrap_or(&[]);
             let silence = [0; FRAME];
-            let pcm = if made.is_empty() { &silence[..left.min(FRAME as u64) as usize] } else { made };
+            let pcm = if made.is_empty() {
+                &silence[..left.min(FRAME as u64) as usize]
+            } else {
+                made
+            };
             self.track.push(pcm, None);
             left -= pcm.len() as u64;
             self.spurts.run(&self.track);

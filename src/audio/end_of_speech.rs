@@ -176,7 +176,8 @@ impl EndOfSpeech {
             Phase::Ended(end) => {
                 if let Some((start, _)) = fresh.filter(|(_, until)| *until > end) {
                     self.phase = Phase::Speaking;
-                    self.events.push_back(SpeechEvent::Resumed { position: start });
+                    self.events
+                        .push_back(SpeechEvent::Resumed { position: start });
                 } else if now - end > RESUME {
                     self.forget(now);
                 }
@@ -198,7 +199,8 @@ impl EndOfSpeech {
         if let Some((start, end)) = self.span(self.from, now, 0) {
             self.phase = Phase::Speaking;
             self.loud_until = end;
-            self.events.push_back(SpeechEvent::Started { position: start });
+            self.events
+                .push_back(SpeechEvent::Started { position: start });
         }
     }
 
@@ -206,7 +208,9 @@ impl EndOfSpeech {
     fn end(&mut self, now: u64) {
         self.level();
         // Nothing loud in all that is kept: the end is at least as old as that.
-        let end = self.span(self.from, now, 0).map_or(self.loud_until, |(_, end)| end);
+        let end = self
+            .span(self.from, now, 0)
+            .map_or(self.loud_until, |(_, end)| end);
         self.loud_until = end;
         if now - end >= self.hangover {
             self.phase = Phase::Ended(end);

@@ -50,5 +50,7 @@ pub fn time_of(samples: u64) -> Duration {
 pub fn samples_in(time: Duration) -> u64 {
     let rate = u64::from(RATE);
     let part = u64::from(time.subsec_nanos()) * rate;
-    time.as_secs().saturating_mul(rate).saturating_add((part + 500_000_000) / 1_000_000_000)
+    time.as_secs()
+        .saturating_mul(rate)
+        .saturating_add((part + 500_000_000) / 1_000_000_000)
 }

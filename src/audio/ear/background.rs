@@ -22,7 +22,12 @@ const LAGS: std::ops::RangeInclusive<usize> = 20..=133;
 
 /// Whether the `levels` (dBFS of consecutive windows) and the samples in `from..to` are those
 /// of a steady noise.
-pub(super) fn is_background(track: &Track, levels: impl Iterator<Item = f32> + Clone, from: u64, to: u64) -> bool {
+pub(super) fn is_background(
+    track: &Track,
+    levels: impl Iterator<Item = f32> + Clone,
+    from: u64,
+    to: u64,
+) -> bool {
     let count = levels.clone().count() as f32;
     if count < 1.0 {
         return false;
@@ -35,7 +40,9 @@ pub(super) fn is_background(track: &Track, levels: impl Iterator<Item = f32> + C
 fn is_noise(track: &Track, from: u64, to: u64) -> bool {
     let length = FRAME as u64 * DECIMATION;
     let frames = ((to - from) / length) as usize;
-    let periodic = (0..frames as u64).filter(|k| is_periodic(track, from + k * length)).count();
+    let periodic = (0..frames as u64)
+        .filter(|k| is_periodic(track, from + k * length))
+        .count();
     frames > 0 && periodic * 10 <= frames * PERIODIC_TENTHS
 }
 
@@ -80,7 +87,10 @@ mod tests {
 
     #[test]
     fn noise_is_background_and_nothing_else_is() {
-        let speech: Vec<i16> = FIXTURES[0].pcm()[20_000..44_000].iter().map(|x| x / 8).collect();
+        let speech: Vec<i16> = FIXTURES[0].pcm()[20_000..44_000]
+            .iter()
+            .map(|x| x / 8)
+            .collect();
         // A first-order low-pass makes it dull, as most rooms are.
         let mut memory = 0.0;
         let dull: Vec<i16> = noise(-20.0, 24_000, 4)
@@ -94,11 +104,19 @@ mod tests {
             ("white noise", noise(-40.0, 24_000, 1), true),
             ("dull noise", dull, true),
             ("quiet noise", noise(-70.0, 24_000, 2), true),
-            ("a noise too loud for a background", noise(-25.0, 24_000, 3), false),
+            (
+                "a noise too loud for a background",
+                noise(-25.0, 24_000, 3),
+                false,
+            ),
             ("a tone", sine(1000.0, -40.0, 24_000), false),
             ("a high tone", sine(2310.0, -40.0, 24_000), false),
             ("a low tone", sine(97.0, -40.0, 24_000), false),
-            ("two tones", mix(&sine(697.0, -43.0, 24_000), &sine(1209.0, -43.0, 24_000)), false),
+            (
+                "two tones",
+                mix(&sine(697.0, -43.0, 24_000), &sine(1209.0, -43.0, 24_000)),
+                false,
+            ),
             ("speech", speech, false),
         ];
         for (name, pcm, expected) in cases {

@@ -24,7 +24,14 @@ pub(super) struct Floor {
 
 impl Floor {
     pub(super) fn new() -> Self {
-        Self { bins: [0; BINS], recent: [0; SECOND], next: 0, count: 0, median: 0, under: 0 }
+        Self {
+            bins: [0; BINS],
+            recent: [0; SECOND],
+            next: 0,
+            count: 0,
+            median: 0,
+            under: 0,
+        }
     }
 
     /// Takes a window's level in dBFS.
@@ -59,7 +66,11 @@ impl Floor {
 
     /// Median level in dBFS; [`LOWEST`] while nothing was heard.
     pub(super) fn level(&self) -> f32 {
-        if self.count == 0 { LOWEST } else { LOWEST + self.median as f32 / 2.0 }
+        if self.count == 0 {
+            LOWEST
+        } else {
+            LOWEST + self.median as f32 / 2.0
+        }
     }
 
     /// One standard deviation in dB: from the median up to the 84th percentile.

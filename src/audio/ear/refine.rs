@@ -42,7 +42,11 @@ pub(super) fn reply_level(track: &Track, from: u64) -> Option<f64> {
 pub(super) fn audible_power(under: Under, reply_dbfs: f64) -> f64 {
     let over = OVER_FLOOR_DB.max(OVER_FLOOR_SIGMAS * under.sigma);
     let by_floor = f64::from(under.level + over);
-    power_at(by_floor.max(reply_dbfs - BELOW_ACTIVE_DB).max(INAUDIBLE_DBFS))
+    power_at(
+        by_floor
+            .max(reply_dbfs - BELOW_ACTIVE_DB)
+            .max(INAUDIBLE_DBFS),
+    )
 }
 
 /// The first audible sample from 120 ms before `trigger` on: the first whose 2 ms envelope

@@ -50,12 +50,20 @@ impl Reorder {
         Self {
             next: None,
             held: Vec::with_capacity(WINDOW + 1),
-            free: (0..=WINDOW).map(|_| Vec::with_capacity(PACKET_ROOM)).collect(),
+            free: (0..=WINDOW)
+                .map(|_| Vec::with_capacity(PACKET_ROOM))
+                .collect(),
         }
     }
 
     /// Decides about a packet; an early one is copied.
-    pub(super) fn offer(&mut self, sequence: u64, rtp_time: u32, arrival: Instant, payload: &[u8]) -> Order {
+    pub(super) fn offer(
+        &mut self,
+        sequence: u64,
+        rtp_time: u32,
+        arrival: Instant,
+        payload: &[u8],
+    ) -> Order {
         let Some(next) = self.next else {
             self.next = Some(sequence.wrapping_add(1));
             return Order::NewStream;
@@ -77,7 +85,12 @@ impl Reorder {
         let mut copy = self.free.pop().unwrap_or_default();
         copy.clear();
         copy.extend_from_slice(payload);
-        self.held.push(Slot { sequence, rtp_time, arrival, payload: copy });
+        self.held.push(Slot {
+            sequence,
+            rtp_time,
+            arrival,
+            payload: copy,
+        });
         Order::Kept
     }
 
@@ -102,7 +115,11 @@ impl Reorder {
 
     /// When a missing packet is to be given up.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.held.iter().map(|slot| slot.arrival).min().map(|at| at + PATIENCE)
+        self.held
+            .iter()
+            .map(|slot| slot.arrival)
+            .min()
+            .map(|at| at + PATIENCE)
     }
 }
 
@@ -141,11 +158,31 @@ mod tests {
         type Case<'a> = (&'a str, &'a [u64], &'a [(u64, u64)]);
         let cases: [Case<'_>; 6] = [
             ("in order", &[5, 6, 7], &[(5, 0), (6, 0), (7, 0)]),
-            ("two swapped", &[5, 7, 6, 8], &[(5, 0), (6, 0), (7, 0), (8, 0)]),
-            ("one lost", &[5, 7, 8, 9, 10], &[(5, 0), (7, 1), (8, 0), (9, 0), (10, 0)]),
-            ("too late", &[5, 7, 8, 9, 6], &[(5, 0), (7, 1), (8, 0), (9, 0)]),
-            ("twice", &[5, 5, 6, 6, 8, 8, 7], &[(5, 0), (6, 0), (7, 0), (8, 0)]),
-            ("a new stream", &[5, 6, 90_000, 90_001], &[(5, 0), (6, 0), (90_000, 0), (90_001, 0)]),
+            (
+                "two swapped",
+                &[5, 7, 6, 8],
+                &[(5, 0), (6, 0), (7, 0), (8, 0)],
+            ),
+            (
+                "one lost",
+                &[5, 7, 8, 9, 10],
+                &[(5, 0), (7, 1), (8, 0), (9, 0), (10, 0)],
+            ),
+            (
+                "too late",
+                &[5, 7, 8, 9, 6],
+                &[(5, 0), (7, 1), (8, 0), (9, 0)],
+            ),
+            (
+                "twice",
+                &[5, 5, 6, 6, 8, 8, 7],
+                &[(5, 0), (6, 0), (7, 0), (8, 0)],
+            ),
+            (
+                "a new stream",
+                &[5, 6, 90_000, 90_001],
+                &[(5, 0), (6, 0), (90_000, 0), (90_001, 0)],
+            ),
         ];
         for (name, sequences, expected) in cases {
             assert_eq!(order(sequences), expected, "{name}");
@@ -158,9 +195,17 @@ mod tests {
         let mut reorder = Reorder::new();
         reorder.offer(1, 0, start, &[]);
         assert_eq!(reorder.offer(3, 0, start, &[1]), Order::Kept);
-        assert!(reorder.take(start + PATIENCE - Duration::from_millis(1)).is_none());
+        assert!(
+            reorder
+                .take(start + PATIENCE - Duration::from_millis(1))
+                .is_none()
+        );
         assert_eq!(reorder.deadline(), Some(start + PATIENCE));
-        assert!(reorder.take(start + PATIENCE).is_some_and(|(slot, lost)| slot.sequence == 3 && lost == 1));
+        assert!(
+            reorder
+                .take(start + PATIENCE)
+                .is_some_and(|(slot, lost)| slot.sequence == 3 && lost == 1)
+        );
     }
 
     proptest! {

@@ -107,7 +107,13 @@ impl Spurts {
 
     /// Whether a spurt that was announced is under way.
     pub(super) fn is_audible(&self) -> bool {
-        matches!(self.state, State::Spurt(Spurt { announced: true, .. }))
+        matches!(
+            self.state,
+            State::Spurt(Spurt {
+                announced: true,
+                ..
+            })
+        )
     }
 
     /// Audio up to `position` was not received: it says nothing about the floor.
@@ -132,7 +138,9 @@ impl Spurts {
 
     /// When, in silence from the track's end on, something will be due.
     pub(super) fn deadline(&self) -> Option<u64> {
-        let State::Spurt(spurt) = &self.state else { return None };
+        let State::Spurt(spurt) = &self.state else {
+            return None;
+        };
         Some(match spurt.heard {
             None => spurt.from + REFINE_AFTER,
             Some((_, last)) => last + samples_in(SPURT_GAP),
@@ -160,10 +168,14 @@ impl Spurts {
         if self.levels.len() == LEVELS {
             self.levels.pop_front();
         }
-        self.levels.push_back(if received { level } else { f32::NAN });
+        self.levels
+            .push_back(if received { level } else { f32::NAN });
 
         let under = match self.state {
-            State::Quiet => Under { level: self.floor.level(), sigma: self.floor.sigma() },
+            State::Quiet => Under {
+                level: self.floor.level(),
+                sigma: self.floor.sigma(),
+            },
             State::Rising { under, .. } => under,
             State::Spurt(spurt) => return self.during(track, end, energy, spurt),
         };
@@ -175,7 +187,11 @@ impl Spurts {
             State::Quiet if loud_of_five >= CANDIDATE => {
                 let windows = u64::from(u32::BITS - self.loud.leading_zeros());
                 let from = end.saturating_sub((windows + 1) * HOP);
-                self.state = State::Rising { from, loud: loud_of_five, under };
+                self.state = State::Rising {
+                    from,
+                    loud: loud_of_five,
+                    under,
+                };
             }
             State::Quiet if !is_loud && received => self.floor.push(level),
             State::Rising { .. } if loud_of_five <= 1 => self.state = State::Quiet,
@@ -183,7 +199,13 @@ impl Spurts {
                 let loud = loud + u32::from(is_loud);
                 self.state = State::Rising { from, loud, under };
                 if loud >= SPURT_WINDOWS {
-                    let spurt = Spurt { from, under, announced: false, heard: None, look_at: end };
+                    let spurt = Spurt {
+                        from,
+                        under,
+                        announced: false,
+                        heard: None,
+                        look_at: end,
+                    };
                     self.during(track, end, energy, spurt);
                 }
             }
@@ -201,7 +223,9 @@ impl Spurts {
                 spurt.look_at = end + DECIDE_EVERY;
                 self.state = State::Spurt(spurt);
                 let noise = self.is_noise(track, spurt.from, end);
-                if !noise && (end >= spurt.from + DECIDE_AFTER || self.rings(track, spurt.from, end)) {
+                if !noise
+                    && (end >= spurt.from + DECIDE_AFTER || self.rings(track, spurt.from, end))
+                {
                     self.announce(track, spurt);
                 }
             }
@@ -227,7 +251,10 @@ impl Spurts {
     fn levels_since(&self, from: u64, end: u64) -> impl Iterator<Item = f32> + Clone {
         let windows = ((end - from) / HOP) as usize;
         let whole = windows.saturating_sub(4).min(self.levels.len());
-        self.levels.range(self.levels.len() - whole..).copied().filter(|level| !level.is_nan())
+        self.levels
+            .range(self.levels.len() - whole..)
+            .copied()
+            .filter(|level| !level.is_nan())
     }
 
     fn is_noise(&self, track: &Track, from: u64, end: u64) -> bool {
@@ -267,10 +294,19 @@ impl Spurts {
         let onset = track.after_loss(onset).unwrap_or(onset);
         let lost = track.lost_before(onset, LOSS_NEAR);
         let snr_db = level as f32 - spurt.under.level;
-        let confidence = if snr_db >= CERTAIN_DB { Confidence::High } else { Confidence::Low };
+        let confidence = if snr_db >= CERTAIN_DB {
+            Confidence::High
+        } else {
+            Confidence::Low
+        };
         if let Some(at) = track.heard_at(onset) {
             let earlier_by_loss = lost.map(|from| time_of(onset - from));
-            self.events.push_back(Heard::Onset(Onset { at, confidence, earlier_by_loss, snr_db }));
+            self.events.push_back(Heard::Onset(Onset {
+                at,
+                confidence,
+                earlier_by_loss,
+                snr_db,
+            }));
         }
         let last = last_audible(track, onset, track.end(), power).unwrap_or(onset);
         spurt.heard = Some((power, last));
@@ -290,14 +326,23 @@ impl Spurts {
 
     /// Ends the spurt where only a steady noise is left of it.
     fn end_in_noise(&mut self, track: &Track, end: u64) {
-        let Some(from) = end.checked_sub(BACKGROUND as u64 * HOP) else { return };
+        let Some(from) = end.checked_sub(BACKGROUND as u64 * HOP) else {
+            return;
+        };
         let levels = self.levels_since(from.saturating_sub(4 * HOP), end);
         if levels.clone().count() < BACKGROUND || !is_background(track, levels.clone(), from, end) {
             return;
         }
         let mean = levels.sum::<f32>() / BACKGROUND as f32;
-        let noise = self.levels.iter().rev().take_while(|&&l| l < mean + OVER_BACKGROUND_DB).count();
-        let State::Spurt(Spurt { from, .. }) = self.state else { return };
+        let noise = self
+            .levels
+            .iter()
+            .rev()
+            .take_while(|&&l| l < mean + OVER_BACKGROUND_DB)
+            .count();
+        let State::Spurt(Spurt { from, .. }) = self.state else {
+            return;
+        };
         self.end(track, end.saturating_sub(noise as u64 * HOP).max(from));
     }
 

@@ -49,11 +49,14 @@ fn hear(packets: &[Sent]) -> Vec<(Duration, Told)> {
     let mut now = Duration::ZERO;
     let mut drain = |ear: &mut Ear, now: Duration| {
         while let Some(heard) = ear.poll_heard() {
-            told.push((now, match heard {
-                Heard::Triggered { at } => Told::Triggered(at.wire() - start),
-                Heard::Onset(onset) => Told::Onset(onset, onset.at.wire() - start),
-                Heard::Ended { last_audible } => Told::Ended(last_audible.wire() - start),
-            }));
+            told.push((
+                now,
+                match heard {
+                    Heard::Triggered { at } => Told::Triggered(at.wire() - start),
+                    Heard::Onset(onset) => Told::Onset(onset, onset.at.wire() - start),
+                    Heard::Ended { last_audible } => Told::Ended(last_audible.wire() - start),
+                },
+            ));
         }
     };
     for sent in packets {
@@ -63,8 +66,18 @@ fn hear(packets: &[Sent]) -> Vec<(Duration, Told)> {
             drain(&mut ear, now);
         }
         now = now.max(sent.at);
-        let Sent { at, rtp, sequence, ref payload } = *sent;
-        ear.packet(&Packet { arrival: start + at, rtp_time: rtp, sequence, payload });
+        let Sent {
+            at,
+            rtp,
+            sequence,
+            ref payload,
+        } = *sent;
+        ear.packet(&Packet {
+            arrival: start + at,
+            rtp_time: rtp,
+            sequence,
+            payload,
+        });
         drain(&mut ear, now);
     }
     for _ in 0..300 {

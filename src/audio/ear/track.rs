@@ -74,7 +74,11 @@ impl Track {
         if self.pieces.len() == PACKETS {
             self.pieces.pop_front();
         }
-        self.pieces.push_back(Piece { start, end: self.end, arrival });
+        self.pieces.push_back(Piece {
+            start,
+            end: self.end,
+            arrival,
+        });
     }
 
     /// Appends silence of any length that nobody sent.
@@ -99,14 +103,25 @@ impl Track {
     pub(super) fn heard_at(&self, position: u64) -> Option<HeardAt> {
         let heard = |piece: &Piece, position: u64| {
             let arrival = piece.arrival?;
-            Some(HeardAt { arrival, offset: time_of(position - piece.start) })
+            Some(HeardAt {
+                arrival,
+                offset: time_of(position - piece.start),
+            })
         };
         let at = self.pieces.partition_point(|piece| piece.end <= position);
-        let next = self.pieces.iter().skip(at).find(|piece| piece.arrival.is_some());
+        let next = self
+            .pieces
+            .iter()
+            .skip(at)
+            .find(|piece| piece.arrival.is_some());
         if let Some(piece) = next {
             return heard(piece, position.max(piece.start));
         }
-        let before = self.pieces.iter().rev().find(|piece| piece.arrival.is_some())?;
+        let before = self
+            .pieces
+            .iter()
+            .rev()
+            .find(|piece| piece.arrival.is_some())?;
         heard(before, before.end - 1)
     }
 
@@ -114,7 +129,12 @@ impl Track {
     /// holds becomes the last sample of the packet before it.
     pub(super) fn heard_by(&self, position: u64) -> Option<HeardAt> {
         let at = self.pieces.partition_point(|piece| piece.start <= position);
-        let before = self.pieces.iter().take(at).rev().find(|piece| piece.arrival.is_some());
+        let before = self
+            .pieces
+            .iter()
+            .take(at)
+            .rev()
+            .find(|piece| piece.arrival.is_some());
         let piece = match before {
             Some(piece) => piece,
             None => return self.heard_at(position),
@@ -126,8 +146,15 @@ impl Track {
     /// If `position` lies in lost audio: where the packet after it starts.
     pub(super) fn after_loss(&self, position: u64) -> Option<u64> {
         let at = self.pieces.partition_point(|piece| piece.end <= position);
-        let inside = self.pieces.get(at).filter(|p| p.start <= position && p.arrival.is_none())?;
-        let next = self.pieces.iter().skip(at).find(|piece| piece.arrival.is_some());
+        let inside = self
+            .pieces
+            .get(at)
+            .filter(|p| p.start <= position && p.arrival.is_none())?;
+        let next = self
+            .pieces
+            .iter()
+            .skip(at)
+            .find(|piece| piece.arrival.is_some());
         Some(next.map_or(inside.end, |piece| piece.start))
     }
 
@@ -167,12 +194,36 @@ mod tests {
         for (position, value) in [(0, 1), (959, 1), (960, 0), (1440, 2), (2400, 3), (2880, 0)] {
             assert_eq!(track.at(position), value, "{position}");
         }
-        let after = HeardAt { arrival: t0 + ms(50), offset: Duration::ZERO };
-        let last = HeardAt { arrival: t0, offset: time_of(959) };
-        assert_eq!(track.heard_at(48), Some(HeardAt { arrival: t0, offset: ms(1) }));
-        assert_eq!(track.heard_at(1000), Some(after), "in a gap: the next packet");
-        assert_eq!(track.heard_at(1500), Some(after), "in a loss: the next packet");
-        assert_eq!(track.heard_by(1500), Some(last), "in a loss: the last one before");
+        let after = HeardAt {
+            arrival: t0 + ms(50),
+            offset: Duration::ZERO,
+        };
+        let last = HeardAt {
+            arrival: t0,
+            offset: time_of(959),
+        };
+        assert_eq!(
+            track.heard_at(48),
+            Some(HeardAt {
+                arrival: t0,
+                offset: ms(1)
+            })
+        );
+        assert_eq!(
+            track.heard_at(1000),
+            Some(after),
+            "in a gap: the next packet"
+        );
+        assert_eq!(
+            track.heard_at(1500),
+            Some(after),
+            "in a loss: the next packet"
+        );
+        assert_eq!(
+            track.heard_by(1500),
+            Some(last),
+            "in a loss: the last one before"
+        );
         assert_eq!(track.heard_by(1000), Some(last));
         assert_eq!(track.after_loss(1500), Some(2400));
         assert_eq!(track.after_loss(2400), None);

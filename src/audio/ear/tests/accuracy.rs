@@ -26,7 +26,11 @@ fn errors(lead_in: &[usize], body: &[i16], floor_dbfs: Option<f64>, expected_ms:
         let told = hear(&stream(&noisy.unwrap_or(clean)));
         check_order("accuracy", &told);
         let onsets = onsets(&told);
-        assert_eq!(onsets.len(), 1, "lead {lead}, floor {floor_dbfs:?}: {told:?}");
+        assert_eq!(
+            onsets.len(),
+            1,
+            "lead {lead}, floor {floor_dbfs:?}: {told:?}"
+        );
         onsets[0] - lead as f64 / 48.0 - expected_ms
     };
     lead_in.iter().map(error).collect()
@@ -46,9 +50,11 @@ fn a_hard_tone_is_placed_within_a_millisecond() {
     let body = tone(Duration::from_millis(700));
     for floor in [None, Some(-60.0)] {
         let errors = errors(&LEADS, &body, floor, 0.0);
-        println!("hard tone, floor {floor:?}: {errors:.2?}");
         // In the middle of a frame the codec's pre-echo is audible too, for up to 2.5 ms.
-        assert!(errors.iter().all(|e| e.abs() <= 2.5), "{floor:?}: {errors:?}");
+        assert!(
+            errors.iter().all(|e| e.abs() <= 2.5),
+            "{floor:?}: {errors:?}"
+        );
         assert!(median(&errors) <= 1.0, "{floor:?}: {errors:?}");
     }
     // The reference agent starts its tone with a frame.
@@ -70,11 +76,12 @@ fn tones_with_ramps_are_within_2_ms() {
     ] {
         let body = ramped(sine(hz, -20.0, ms(600)), ramp);
         let errors = errors(&LEADS, &body, floor, audible_after_ms(ramp));
-        println!("{hz} Hz, ramp {ramp} ms, floor {floor:?}: {errors:.2?}");
-        assert!(errors.iter().all(|e| e.abs() <= 6.0), "{hz} {ramp} {floor:?}: {errors:?}");
+        assert!(
+            errors.iter().all(|e| e.abs() <= 6.0),
+            "{hz} {ramp} {floor:?}: {errors:?}"
+        );
         all.extend(errors);
     }
-    println!("median {:.3} ms", median(&all));
     assert!(median(&all) <= 2.0, "median {}", median(&all));
 }
 
@@ -87,22 +94,28 @@ fn speech_cut_at_known_samples_is_within_2_ms() {
         // Cut in where the speech is loud, so that the first sample is audible by construction.
         let level = 10f64.powf(f64::from(span.active_level_dbfs) / 20.0) * 32768.0;
         let rms = |at: usize| {
-            let sum: f64 = pcm[at..at + 960].iter().map(|&x| f64::from(x).powi(2)).sum();
+            let sum: f64 = pcm[at..at + 960]
+                .iter()
+                .map(|&x| f64::from(x).powi(2))
+                .sum();
             (sum / 960.0).sqrt()
         };
         let start = span.start + ms(40);
-        let loud = |&at: &usize| f64::from(pcm[at].unsigned_abs()) >= 0.5 * level && rms(at) >= level;
+        let loud =
+            |&at: &usize| f64::from(pcm[at].unsigned_abs()) >= 0.5 * level && rms(at) >= level;
         let cut = (start..pcm.len() - 960).find(loud).expect("loud somewhere");
         for floor in [None, Some(-60.0)] {
             let errors = errors(&LEADS[..3], &pcm[cut..span.end], floor, 0.0);
-            println!("{}, floor {floor:?}: {errors:.2?}", fixture.name);
             all.extend(errors);
         }
     }
     let far = all.iter().filter(|e| e.abs() > 10.0).count();
-    println!("median {:.3} ms, {far} of {} beyond 10 ms", median(&all), all.len());
     assert!(median(&all) <= 2.0, "median {}", median(&all));
-    assert!(far * 20 <= all.len(), "{far} of {} beyond 10 ms: {all:.1?}", all.len());
+    assert!(
+        far * 20 <= all.len(),
+        "{far} of {} beyond 10 ms: {all:.1?}",
+        all.len()
+    );
 }
 
 #[test]
@@ -117,7 +130,6 @@ fn whole_fixtures_start_where_their_level_says() {
         assert_eq!((on.len(), off.len()), (1, 1), "{}: {told:?}", fixture.name);
         let start = on[0] - 500.0 - span.start as f64 / 48.0;
         let end = off[0] - 500.0 - fixture.end() / 48.0;
-        println!("{}: onset {start:+.2} ms, end {end:+.2} ms", fixture.name);
         // The codec rings on for a pitch period, audible where the reply began softly.
         assert!(end.abs() <= 20.0, "{}: end off by {end} ms", fixture.name);
         all.push(start);
@@ -127,7 +139,11 @@ fn whole_fixtures_start_where_their_level_says() {
 
 #[test]
 fn confidence_follows_the_noise() {
-    for (floor, expected) in [(-60.0, Confidence::High), (-45.0, Confidence::High), (-34.0, Confidence::Low)] {
+    for (floor, expected) in [
+        (-60.0, Confidence::High),
+        (-45.0, Confidence::High),
+        (-34.0, Confidence::Low),
+    ] {
         let clean = [silence(1500), sine(440.0, -20.0, ms(800)), silence(900)].concat();
         let told = hear(&stream(&mix(&clean, &noise(floor, clean.len(), 9))));
         let found = told.iter().find_map(|(_, told)| match told {
@@ -136,6 +152,9 @@ fn confidence_follows_the_noise() {
         });
         let onset = found.unwrap_or_else(|| panic!("{floor}: {told:?}"));
         assert_eq!(onset.confidence, expected, "{floor}: {onset:?}");
-        assert!((f64::from(onset.snr_db) - (-20.0 - floor)).abs() < 4.0, "{floor}: {onset:?}");
+        assert!(
+            (f64::from(onset.snr_db) - (-20.0 - floor)).abs() < 4.0,
+            "{floor}: {onset:?}"
+        );
     }
 }

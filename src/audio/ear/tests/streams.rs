@@ -16,7 +16,9 @@ fn only_onset(name: &str, told: &[(Duration, Told)]) -> (Onset, f64) {
         Told::Onset(onset, wire) => Some((*onset, input_ms(*wire))),
         _ => None,
     });
-    let first = found.next().unwrap_or_else(|| panic!("{name}: no onset in {told:?}"));
+    let first = found
+        .next()
+        .unwrap_or_else(|| panic!("{name}: no onset in {told:?}"));
     assert_eq!(found.next(), None, "{name}: one spurt");
     first
 }
@@ -27,8 +29,14 @@ fn a_reply_is_told_in_order_and_in_time() {
     let (onset, at) = only_onset("plain", &told);
     assert!((at - 1000.0).abs() <= 1.0, "onset at {at}");
     assert!((ends(&told)[0] - 1600.0).abs() <= 5.0, "{told:?}");
-    assert_eq!((onset.earlier_by_loss, onset.confidence), (None, Confidence::High));
-    assert!(onset.at.offset < Duration::from_millis(20), "inside its packet: {onset:?}");
+    assert_eq!(
+        (onset.earlier_by_loss, onset.confidence),
+        (None, Confidence::High)
+    );
+    assert!(
+        onset.at.offset < Duration::from_millis(20),
+        "inside its packet: {onset:?}"
+    );
     let when = |n: usize| told[n].0.as_secs_f64() * 1000.0;
     assert!(when(0) <= 1000.0 + 130.0, "triggered at {}", when(0));
     assert!(when(1) <= 1000.0 + 590.0, "sure at {}", when(1));
@@ -37,7 +45,9 @@ fn a_reply_is_told_in_order_and_in_time() {
 
 #[test]
 fn the_first_packet_may_be_speech() {
-    let told = hear(&stream(&[tone(Duration::from_millis(600)), silence(1000)].concat()));
+    let told = hear(&stream(
+        &[tone(Duration::from_millis(600)), silence(1000)].concat(),
+    ));
     let (_, at) = only_onset("at once", &told);
     // Without silence before it the codec's pre-echo is audible, up to 3 ms.
     assert!((-3.0..=0.2).contains(&at), "onset at {at}");
@@ -60,11 +70,17 @@ fn with_dtx_the_timeline_is_rtp_time() {
         let told = hear(&packets);
         let (onset, at) = only_onset("dtx", &told);
         let expected = 1000.0 + f64::from(gap) / 48.0;
-        assert!((at - expected).abs() <= 1.0, "gap {gap}: onset at {at}, not {expected}");
+        assert!(
+            (at - expected).abs() <= 1.0,
+            "gap {gap}: onset at {at}, not {expected}"
+        );
         assert_eq!(onset.earlier_by_loss, None, "nothing was lost");
         assert!((ends(&told)[0] - expected - 600.0).abs() <= 5.0, "{told:?}");
         let ended = told[2].0.as_secs_f64() * 1000.0;
-        assert!(ended <= expected + 600.0 + 700.0 + 120.0, "told by `advance` at {ended}");
+        assert!(
+            ended <= expected + 600.0 + 700.0 + 120.0,
+            "told by `advance` at {ended}"
+        );
     }
 }
 
@@ -75,7 +91,10 @@ fn a_reply_cut_off_by_dtx_still_has_its_onset_and_end() {
     let told = hear(&packets);
     let (_, at) = only_onset("cut", &told);
     assert!((at - 1000.0).abs() <= 1.0, "onset at {at}");
-    assert!((ends(&told)[0] - (56.0 * 20.0 - 6.5)).abs() <= 1.0, "{told:?}");
+    assert!(
+        (ends(&told)[0] - (56.0 * 20.0 - 6.5)).abs() <= 1.0,
+        "{told:?}"
+    );
 }
 
 #[test]
@@ -94,11 +113,21 @@ fn losses_touch_the_onset_or_not() {
         packets.retain(|sent| !lost.contains(&((sent.sequence - 70) as usize)));
         let (onset, at) = only_onset(name, &hear(&packets));
         let bound = onset.earlier_by_loss.map(|by| by.as_secs_f64() * 1000.0);
-        assert_eq!(bound.is_some(), earlier_ms.is_some(), "{name}: at {at} {onset:?}");
+        assert_eq!(
+            bound.is_some(),
+            earlier_ms.is_some(),
+            "{name}: at {at} {onset:?}"
+        );
         assert!((at - 1000.0).abs() <= within, "{name}: onset at {at}");
         if let (Some(bound), Some(lost)) = (bound, earlier_ms) {
-            assert!(bound >= lost as f64 && bound <= lost as f64 + 40.0, "{name}: {bound}");
-            assert!(at - bound <= 1001.0, "{name}: the truth lies in the interval");
+            assert!(
+                bound >= lost as f64 && bound <= lost as f64 + 40.0,
+                "{name}: {bound}"
+            );
+            assert!(
+                at - bound <= 1001.0,
+                "{name}: the truth lies in the interval"
+            );
         }
     }
 }
@@ -119,7 +148,10 @@ fn order_and_duplicates_change_nothing() {
     for (name, packets) in [("overtaken", packets), ("and twice", twice)] {
         let (onset, at) = only_onset(name, &hear(&packets));
         // The packet of the onset may itself have been late: its arrival counts.
-        assert!(at >= plain - 0.1 && at <= plain + 40.1, "{name}: {at} for {plain}");
+        assert!(
+            at >= plain - 0.1 && at <= plain + 40.1,
+            "{name}: {at} for {plain}"
+        );
         assert_eq!(onset.earlier_by_loss, None, "{name}");
     }
 }
@@ -144,12 +176,16 @@ fn a_new_timeline_is_followed() {
 
 #[test]
 fn what_is_no_reply_is_not_told() {
-    let click = |length: usize| [silence(500), sine(700.0, -20.0, ms(length)), silence(1500)].concat();
+    let click =
+        |length: usize| [silence(500), sine(700.0, -20.0, ms(length)), silence(1500)].concat();
     let steady = |dbfs| noise(dbfs, ms(6000), 11);
     let rising = [noise(-70.0, ms(2000), 1), noise(-42.0, ms(4000), 2)].concat();
     for (name, pcm) in [
         ("digital silence", silence(3000)),
-        ("one bit of noise", (0..ms(3000)).map(|n| i16::from(n % 3 == 0)).collect()),
+        (
+            "one bit of noise",
+            (0..ms(3000)).map(|n| i16::from(n % 3 == 0)).collect(),
+        ),
         ("a click of 1 ms", click(1)),
         ("a click of 20 ms", click(20)),
         ("noise at -62 dBFS", steady(-62.0)),
@@ -178,12 +214,17 @@ fn noise_left_over_after_a_reply_ends_it() {
     let told = hear(&stream(&[silence(1000), gated].concat()));
     only_onset("gate", &told);
     assert!((ends(&told)[0] - 1600.0).abs() <= 30.0, "{told:?}");
-    assert!(told[2].0 < Duration::from_millis(1600 + 1300), "not for long: {told:?}");
+    assert!(
+        told[2].0 < Duration::from_millis(1600 + 1300),
+        "not for long: {told:?}"
+    );
 }
 
 #[test]
 fn a_tone_of_minutes_is_one_spurt() {
-    let told = hear(&stream(&[silence(500), tone(Duration::from_secs(150)), silence(1500)].concat()));
+    let told = hear(&stream(
+        &[silence(500), tone(Duration::from_secs(150)), silence(1500)].concat(),
+    ));
     let (_, at) = only_onset("long", &told);
     assert!((at - 500.0).abs() <= 1.0, "onset at {at}");
     assert!((ends(&told)[0] - 150_500.0).abs() <= 5.0, "{told:?}");
@@ -192,7 +233,14 @@ fn a_tone_of_minutes_is_one_spurt() {
 #[test]
 fn pauses_shorter_than_the_gap_belong_to_the_spurt() {
     let gap = SPURT_GAP.as_millis() as usize;
-    let say = |pause| [silence(500), tone(Duration::from_millis(300)), silence(pause)].concat();
+    let say = |pause| {
+        [
+            silence(500),
+            tone(Duration::from_millis(300)),
+            silence(pause),
+        ]
+        .concat()
+    };
     let joined = hear(&stream(&[say(gap - 600), say(1500)].concat()));
     assert_eq!(onsets(&joined).len(), 1, "{joined:?}");
     let apart = hear(&stream(&[say(gap), say(1500)].concat()));
@@ -206,8 +254,19 @@ fn a_timeout_is_told_when_packets_stop() {
     let mut ear = Ear::new().expect("libopus");
     assert_eq!(ear.poll_timeout(), None);
     let packets = reply();
-    for Sent { at, rtp, sequence, payload } in &packets[..70] {
-        ear.packet(&Packet { arrival: start + *at, rtp_time: *rtp, sequence: *sequence, payload });
+    for Sent {
+        at,
+        rtp,
+        sequence,
+        payload,
+    } in &packets[..70]
+    {
+        ear.packet(&Packet {
+            arrival: start + *at,
+            rtp_time: *rtp,
+            sequence: *sequence,
+            payload,
+        });
     }
     assert!(ear.is_audible());
     let mut told = Vec::new();
@@ -216,7 +275,17 @@ fn a_timeout_is_told_when_packets_stop() {
         told.extend(std::iter::from_fn(|| ear.poll_heard()));
         assert!(told.len() <= 3, "it comes to an end");
     }
-    assert!(matches!(told[..], [Heard::Triggered { .. }, Heard::Onset(_), Heard::Ended { .. }]), "{told:?}");
+    assert!(
+        matches!(
+            told[..],
+            [
+                Heard::Triggered { .. },
+                Heard::Onset(_),
+                Heard::Ended { .. }
+            ]
+        ),
+        "{told:?}"
+    );
     assert!(!ear.is_audible());
 }
 
