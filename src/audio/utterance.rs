@@ -82,7 +82,7 @@ impl Utterance {
     /// level ([`speech_span`]).
     ///
     /// # Errors
-    /// [`AudioError`]: whatever [`decode`] says, [`AudioError::NoSpeech`], or an
+    /// [`AudioError`]: whatever [`decode()`] says, [`AudioError::NoSpeech`], or an
     /// annotation outside the audio.
     pub fn new(
         name: &str,
