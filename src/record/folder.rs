@@ -98,7 +98,8 @@ impl RunFolder {
             return Err(error("write", &path, io::ErrorKind::InvalidInput.into()));
         }
         let temporary = self.file(&format!(".{name}.{}.tmp", std::process::id()));
-        replace(&temporary, &path, bytes, |p| File::create(p)).map_err(|e| error("write", &path, e))?;
+        replace(&temporary, &path, bytes, |p| File::create(p))
+            .map_err(|e| error("write", &path, e))?;
         Ok(path)
     }
 }

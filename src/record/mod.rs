@@ -41,4 +41,6 @@ pub const SUMMARY_VERSION: u32 = 1;
 #[cfg(test)]
 pub(crate) mod fixtures;
 #[cfg(test)]
+mod summary_tests;
+#[cfg(test)]
 mod tests;

@@ -1,1 +1,18 @@
-//! (header)
+//! Exporters: the record of a run as text for people and for machines.
+//!
+//! In: a [`crate::record::Summary`] and turn records. Out: strings and bytes; nothing here opens a
+//! file or looks at a terminal. Holds: every format is made of the same records, so that they
+//! agree; names from outside cannot steer a terminal or a spreadsheet.
+
+pub mod console;
+pub mod csv;
+mod definitions;
+pub mod json;
+mod style;
+mod text;
+
+pub use definitions::{DEFINITIONS, Definition};
+pub use style::Style;
+
+#[cfg(test)]
+mod tests;

@@ -5,8 +5,9 @@
 //! free; how late it really began is never hidden in it.
 
 use super::one::{self, Shared};
-use crate::plan::{Plan, PlannedCall};
+use crate::plan::{Plan, PlannedCall, Start};
 use crate::record::{CallContext, CallRecord};
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
@@ -18,12 +19,12 @@ const HANG_UP: Duration = Duration::from_secs(2);
 /// those that were never started, because the run was stopped.
 pub(super) async fn dispatch(shared: Arc<Shared>, plan: Plan, run_start: Instant) -> Vec<PlannedCall> {
     let mut never = Vec::new();
-    let warmups = plan.warmup_calls();
+    let warmups = plan.warmup();
     if warmups > 0 {
         never = phase(&shared, &plan, 0..warmups, run_start).await;
     }
     let measured = if warmups > 0 { Instant::now() } else { run_start };
-    never.extend(phase(&shared, &plan, warmups..u32::MAX, measured).await);
+    never.extend(phase(&shared, &plan, warmups..u64::MAX, measured).await);
     never
 }
 
@@ -31,16 +32,17 @@ pub(super) async fn dispatch(shared: Arc<Shared>, plan: Plan, run_start: Instant
 async fn phase(
     shared: &Arc<Shared>,
     plan: &Plan,
-    range: std::ops::Range<u32>,
+    range: Range<u64>,
     zero: Instant,
 ) -> Vec<PlannedCall> {
     let mut running = JoinSet::new();
-    let mut calls = range.clone().map_while(|i| plan.call(i)).peekable();
-    let concurrency = plan.peak_concurrency() as usize;
+    let measured = range.start >= plan.warmup();
+    let mut calls = range.map_while(|i| plan.call(i)).peekable();
+    let concurrency = plan.concurrency() as usize;
     while !shared.stop.is_cancelled() {
         while running.try_join_next().is_some() {}
         let Some(next) = calls.peek() else { break };
-        if plan.is_over(zero.elapsed()) {
+        if measured && plan.duration().is_some_and(|d| zero.elapsed() >= d) {
             break;
         }
         if running.len() >= concurrency {
@@ -50,7 +52,10 @@ async fn phase(
             }
             continue;
         }
-        let planned = next.start.map_or_else(Instant::now, |offset| zero + offset);
+        let planned = match next.start {
+            Start::At(offset) => zero + offset,
+            Start::AfterSlot => Instant::now(),
+        };
         tokio::select! {
             () = tokio::time::sleep_until(planned.into()) => {}
             () = shared.stop.cancelled() => continue,
@@ -67,17 +72,26 @@ async fn phase(
             tokio::time::sleep(HANG_UP).await;
         } => {}
     }
-    if plan.is_bounded() && shared.stop.is_cancelled() { calls.collect() } else { Vec::new() }
+    // A load that lasts for a duration has no last call that could be missing.
+    let bounded = !measured || plan.measured().is_some();
+    if bounded && shared.stop.is_cancelled() {
+        calls.collect()
+    } else {
+        Vec::new()
+    }
 }
 
 /// The record of a call that never began.
 pub(super) fn dropped(shared: &Shared, call: &PlannedCall, run_start: Instant) -> CallRecord {
     let context = CallContext {
         call: call.index as usize,
-        room: &shared.door.room(&call.index.to_string()),
+        room: &shared.door.room(&call.room),
         variant: &shared.scenario.variants[call.variant].name,
         warmup: call.warmup,
-        planned_start: run_start + call.start.unwrap_or_default(),
+        planned_start: match call.start {
+            Start::At(offset) => run_start + offset,
+            Start::AfterSlot => run_start,
+        },
         started: None,
         ended: None,
     };

@@ -13,11 +13,13 @@ mod event;
 mod generator;
 mod ledger;
 mod one;
+mod progress;
 mod sounds;
 
 pub use door::Door;
 pub use error::RunError;
 pub use event::RunEvent;
+pub use progress::Progress;
 pub use sounds::load_utterance;
 
 use crate::net::{Engine, HealthSnapshot};
@@ -83,7 +85,7 @@ pub async fn run(
     tell: &mut (dyn FnMut(RunEvent) + Send),
 ) -> Result<Finished, RunError> {
     let sounds = Sounds::load(&scenario.utterances)?;
-    let peak = plan.peak_concurrency() as usize;
+    let peak = plan.concurrency() as usize;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let engine = Engine::start(peak.div_ceil(CALLS_PER_THREAD).min(cores))?;
     let mut notice = |text: String| tell(RunEvent::Notice(text));

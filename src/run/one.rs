@@ -105,7 +105,7 @@ fn never_began(turns: usize, script: CallScript, start: Instant, failure: Failur
 pub(super) async fn make(shared: Arc<Shared>, call: PlannedCall, planned_start: Instant) {
     let index = call.index as usize;
     let started = Instant::now();
-    let room = shared.door.room(&call.index.to_string());
+    let room = shared.door.room(&call.room);
     // The collector outlives every call.
     let _ = shared.reports.send(Report::Started(index)).await;
     let script = shared.script(&call);
@@ -155,7 +155,7 @@ async fn talk(
     let (peer, media) = shared.engine.add(end, shared.door.remote());
     let peer = Arc::new(peer);
     let asked = shared.asked(call.variant);
-    let connecting = shared.door.connect(u64::from(call.index), room, &asked, &peer, media);
+    let connecting = shared.door.connect(call.index, room, &asked, &peer, media);
     let mut connection = tokio::select! {
         connected = connecting => match connected {
             Ok(c) => Some(c),

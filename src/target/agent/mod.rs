@@ -13,9 +13,9 @@ mod inbound;
 mod truth;
 mod worker;
 
-pub use brain::AgentEnd;
+pub use brain::{AgentEnd, AgentState};
 pub use clip::{Clip, ClipError, Voice};
-pub use delay::{Delay, DelayError};
+pub use delay::{Delay, DelayStream};
 pub use door::serve_pipe;
 pub(in crate::target) use door::{PipeReply, PipeRequest};
 pub use truth::{TruthLine, TruthWriter};

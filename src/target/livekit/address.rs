@@ -4,7 +4,7 @@
 //! Holds: `http` and `https` are taken for `ws` and `wss`; no user info, no query.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use tokio_tungstenite::tungstenite::http::Uri;
 
 /// A server's address.
@@ -115,27 +115,6 @@ impl Address {
             std::io::Error::new(std::io::ErrorKind::NotFound, "the name has no address")
         })
     }
-
-    /// Whether the host is this machine or on a private network, judged by what is
-    /// written; a name that only resolves to a private address counts as public.
-    pub fn is_private(&self) -> bool {
-        if self.host == "localhost" || self.host.ends_with(".local") {
-            return true;
-        }
-        match self.host.parse::<IpAddr>() {
-            Ok(IpAddr::V4(a)) => is_private_v4(a),
-            Ok(IpAddr::V6(a)) => is_private_v6(a),
-            Err(_) => false,
-        }
-    }
-}
-
-fn is_private_v4(a: Ipv4Addr) -> bool {
-    a.is_loopback() || a.is_private() || a.is_link_local()
-}
-
-fn is_private_v6(a: Ipv6Addr) -> bool {
-    a.is_loopback() || a.is_unique_local() || a.is_unicast_link_local()
 }
 
 impl fmt::Display for Address {
@@ -175,26 +154,5 @@ mod tests {
             assert!(!e.contains("hunter2"), "{e}");
         }
         assert!(Address::parse(&format!("ws://{}", "h".repeat(3_000))).is_err());
-    }
-
-    #[test]
-    fn private_hosts_are_known_by_what_is_written() {
-        for (url, private) in [
-            ("ws://127.0.0.1:1", true),
-            ("ws://localhost", true),
-            ("ws://box.local", true),
-            ("ws://10.1.2.3", true),
-            ("ws://192.168.0.9", true),
-            ("ws://172.32.0.1", false),
-            ("ws://[fd00::1]", true),
-            ("wss://x.livekit.cloud", false),
-            ("ws://8.8.8.8", false),
-        ] {
-            assert_eq!(
-                Address::parse(url).expect(url).is_private(),
-                private,
-                "{url}"
-            );
-        }
     }
 }

@@ -15,3 +15,9 @@ pub use rooms::{Rooms, RoomsError};
 pub use roster::{AgentTrack, Participant, ParticipantKind, Track};
 pub use session::{Join, Session, SessionCommand, SessionEvent};
 pub use token::{Credentials, Dispatch, RoomTicket};
+
+/// Chooses the TLS implementation for the process; to be called before the first connection.
+pub fn install_crypto() {
+    // Another choice made earlier in this process is as good.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+}

@@ -1,0 +1,270 @@
+//! `loadgen run`, after its arguments: scenario → plan → run → record → reports → exit code.
+//!
+//! In: a request. Out: files in a run folder, a table on stdout, an exit code.
+//! Holds: nothing is written before the scenario, the settings and the consent are in order.
+
+use super::exit::Exit;
+use super::say::{self, Trouble};
+use super::settings::{self, Environment, ServerFlags};
+use super::sources::Source;
+use crate::plan::Plan;
+use crate::record::{self, Ending, Journal, RunFacts, RunFolder, Status, Summary};
+use crate::report::{self, Style};
+use crate::run::{self, Door, Finished, Progress, RunError, RunEvent, Settings};
+use crate::scenario::{self, Overrides, Scenario, Target, Unset};
+use crate::stats;
+use std::io::{IsTerminal as _, Write as _};
+use std::path::PathBuf;
+use tokio_util::sync::CancellationToken;
+
+/// What is to be run, and how.
+#[derive(Debug, Clone, Default)]
+pub struct Request {
+    /// A file, or the name of a built-in scenario.
+    pub scenario: String,
+    /// The run folder; `None`: a new one under `reports/`.
+    pub out: Option<PathBuf>,
+    /// What replaces settings of the file.
+    pub overrides: Overrides,
+    /// Server and keys of the command line.
+    pub server: ServerFlags,
+    /// A large run is meant.
+    pub yes: bool,
+    /// No progress, no table.
+    pub quiet: bool,
+    /// The summary as JSON on stdout instead of the table.
+    pub json: bool,
+}
+
+/// Carries a request out.
+pub fn carry_out(request: &Request) -> Exit {
+    match prepare(request) {
+        Ok(ready) => ready.run(request),
+        Err(trouble) => trouble.tell(),
+    }
+}
+
+/// A run about to begin.
+struct Ready {
+    source: Source,
+    scenario: Scenario,
+    plan: Plan,
+    door: Door,
+}
+
+fn prepare(request: &Request) -> Result<Ready, Trouble> {
+    let env = Environment::load().map_err(|e| Trouble::new(Exit::Usage, e, "mend it or remove it"))?;
+    let source = Source::open(&request.scenario)?;
+    // What a flag replaces need not be set for the file.
+    let from_flags = |name: &str| match name {
+        "LIVEKIT_URL" => request.server.url.clone(),
+        "LIVEKIT_API_KEY" => request.server.api_key.clone(),
+        "LIVEKIT_API_SECRET" => request.server.api_secret.clone(),
+        _ => None,
+    };
+    let lookup = |name: &str| from_flags(name).or_else(|| env.get(name));
+    let scenario = source.check(&lookup, Unset::Problem)?;
+    let scenario = request
+        .overrides
+        .apply(&scenario)
+        .map_err(|e| Trouble::new(Exit::Usage, e.to_string(), e.hint()))?;
+    let door = door(&scenario, request, &env)?;
+    let plan = Plan::new(&scenario);
+    let host = match &door {
+        Door::Livekit { address, .. } => Some(address.host()),
+        Door::Embedded { .. } => None,
+    };
+    if let Some(consent) = plan.needs_consent(host).filter(|_| !request.yes) {
+        return Err(Trouble::new(Exit::Usage, consent.to_string(), consent.hint()));
+    }
+    Ok(Ready {
+        source,
+        scenario,
+        plan,
+        door,
+    })
+}
+
+fn door(scenario: &Scenario, request: &Request, env: &Environment) -> Result<Door, Trouble> {
+    match &scenario.target {
+        Target::Embedded(agent) => {
+            let program = std::env::current_exe().map_err(|e| {
+                Trouble::new(Exit::Error, format!("cannot find this program: {e}"), "run it by its full path")
+            })?;
+            Ok(Door::Embedded {
+                program,
+                arguments: super::agent::arguments(agent),
+            })
+        }
+        Target::Livekit(livekit) => {
+            let file = ServerFlags {
+                url: livekit.url.clone(),
+                api_key: livekit.api_key.clone(),
+                api_secret: livekit.api_secret.as_ref().map(|s| s.0.clone()),
+            };
+            let (address, credentials) = settings::server(&request.server, env, &file)
+                .map_err(|e| Trouble::new(Exit::Usage, e.to_string(), e.hint()))?;
+            Ok(Door::Livekit {
+                address,
+                credentials,
+                room_prefix: livekit.room_prefix.clone(),
+            })
+        }
+    }
+}
+
+impl Ready {
+    fn run(self, request: &Request) -> Exit {
+        let started = jiff::Timestamp::now();
+        let made = RunFolder::create(request.out.as_deref(), started, &self.scenario.name);
+        let opened = made.and_then(|folder| {
+            let journal = Journal::create(&folder.file("turns.jsonl"))?;
+            folder.write("scenario.yaml", self.source.text())?;
+            Ok((folder, journal))
+        });
+        let (folder, mut journal) = match opened {
+            Ok(opened) => opened,
+            Err(e) => return Trouble::record(&e).tell(),
+        };
+        let stop = CancellationToken::new();
+        let settings = Settings {
+            door: self.door.clone(),
+            run_id: format!("{:010x}", rand::random::<u64>() >> 24),
+            stop: stop.clone(),
+        };
+        let mut progress = Some(Progress::new(
+            self.plan.measured().map(|n| n + self.plan.warmup()),
+            std::io::stderr().is_terminal(),
+            request.quiet,
+        ));
+        let mut tell = |event: RunEvent| {
+            if let Some(p) = progress.as_mut() {
+                p.take(event);
+            }
+        };
+        let result = say::with_runtime(stop, async {
+            run::run(&self.scenario, &self.plan, &settings, &mut journal, &mut tell).await
+        });
+        if let Some(p) = progress.take() {
+            p.finish();
+        }
+        match result {
+            Ok(Ok(finished)) => self.report(request, &folder, started, &finished, &mut journal),
+            Ok(Err(e)) => {
+                // An empty folder says nothing: it goes.
+                let _ = std::fs::remove_dir_all(folder.path());
+                failed(&e).tell()
+            }
+            Err(trouble) => trouble.tell(),
+        }
+    }
+
+    /// Writes every report; the console's comes last and in any case.
+    fn report(
+        &self,
+        request: &Request,
+        folder: &RunFolder,
+        started: jiff::Timestamp,
+        finished: &Finished,
+        journal: &mut Journal,
+    ) -> Exit {
+        let summary = self.summarise(started, finished);
+        let csv = report::csv::turns(&finished.turns);
+        let json = report::json::summary(&summary);
+        let written = journal
+            .sync()
+            .and_then(|()| folder.write("turns.csv", csv.as_bytes()))
+            // The summary marks a run as finished: it comes last.
+            .and_then(|_| folder.write("summary.json", json.as_bytes()));
+        if request.json {
+            say::out(&json);
+        } else if !request.quiet {
+            let no_color = std::env::var("NO_COLOR").ok();
+            let style = Style::choose(std::io::stdout().is_terminal(), no_color.as_deref());
+            say::out(&report::console::render(&summary, style));
+        }
+        if let Err(e) = &written {
+            Trouble::record(e).tell();
+        } else if !request.quiet {
+            let _ = writeln!(std::io::stderr(), "reports in {}", folder.path().display());
+        }
+        let lost = written.is_err() || finished.journal_error.is_some();
+        exit_of(summary.verdict.status, lost)
+    }
+
+    fn summarise(&self, started: jiff::Timestamp, finished: &Finished) -> Summary {
+        let measured = finished.calls.iter().filter(|c| !c.warmup).count();
+        let calls = self.plan.measured().map_or(measured, |n| n as usize);
+        let facts = RunFacts {
+            name: &self.scenario.name,
+            seed: self.scenario.seed,
+            target: &self.door.describe(),
+            started_at: &started.to_string(),
+            duration: finished.duration,
+            loadgen_version: env!("CARGO_PKG_VERSION"),
+            planned_calls: calls,
+            planned_turns: calls * self.scenario.call.turns.len(),
+            ending: match finished.stopped {
+                true => Ending::Stopped,
+                false => Ending::Finished,
+            },
+            invalid: finished.invalid.clone(),
+            generator: finished.generator,
+        };
+        let thresholds: Vec<_> = self.scenario.thresholds.iter().map(gate).collect();
+        Summary::build(&facts, &finished.calls, &finished.turns, &thresholds)
+    }
+}
+
+fn failed(e: &RunError) -> Trouble {
+    let exit = match e {
+        RunError::Canary(crate::call::Failure::Stopped) => Exit::Stopped,
+        RunError::Unreadable { .. } | RunError::Unusable { .. } => Exit::InvalidScenario,
+        _ => Exit::Error,
+    };
+    Trouble::new(exit, e.to_string(), e.hint())
+}
+
+fn exit_of(status: Status, lost: bool) -> Exit {
+    match status {
+        _ if lost => Exit::Error,
+        Status::Error => Exit::Error,
+        Status::Stopped => Exit::Stopped,
+        Status::Invalid => Exit::InvalidRun,
+        Status::Failed => Exit::GateFailed,
+        Status::Passed => Exit::Success,
+    }
+}
+
+/// A threshold of the scenario as the record judges it.
+fn gate(threshold: &scenario::Threshold) -> record::Threshold {
+    use scenario::{Aggregate as From, Bound, Op};
+    use stats::{Aggregate as To, Comparison};
+    let aggregate = match threshold.aggregate {
+        From::Percentile(p) => To::Quantile(p / 100.0),
+        From::Avg => To::Mean,
+        From::Min => To::Min,
+        From::Max => To::Max,
+        From::Med => To::Quantile(0.5),
+        From::Rate => To::Rate,
+    };
+    let comparison = match threshold.op {
+        Op::Less => Comparison::Lt,
+        Op::LessOrEqual => Comparison::Le,
+        Op::Greater => Comparison::Gt,
+        Op::GreaterOrEqual => Comparison::Ge,
+    };
+    let bound = match threshold.bound {
+        Bound::Time(t) => t.as_secs_f64() * 1e3,
+        Bound::Share(s) => s,
+    };
+    record::Threshold {
+        metric: threshold.metric.name().to_owned(),
+        expression: threshold.to_string(),
+        gate: stats::Gate {
+            aggregate,
+            comparison,
+            bound,
+        },
+    }
+}

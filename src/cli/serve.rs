@@ -1,0 +1,110 @@
+//! `loadgen agent`, after its arguments: the reference agent, behind its door.
+//!
+//! In: its settings. Out: replies, until a signal comes or the pipe closes.
+
+use super::exit::Exit;
+use super::say::{self, Trouble};
+use super::settings::{self, Environment, ServerFlags};
+use crate::scenario::{AgentDelay, AgentSettings, Sound};
+use crate::target::agent::{
+    self, Agent, Clip, ClipError, Delay, TruthWriter, Voice, WorkerOptions,
+};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+
+/// What is to be served.
+#[derive(Debug, Clone)]
+pub struct Service {
+    /// The agent.
+    pub settings: AgentSettings,
+    /// Server and keys of the command line.
+    pub server: ServerFlags,
+    /// Name for explicit dispatch; empty for automatic dispatch.
+    pub agent_name: String,
+    /// Where the truth goes.
+    pub truth: Option<PathBuf>,
+    /// Through stdin and stdout instead of a server.
+    pub pipe: bool,
+}
+
+/// Media threads of the agent: one carries hundreds of calls.
+const THREADS: usize = 1;
+
+/// Serves until told to stop.
+pub fn serve(service: &Service) -> Exit {
+    let served = prepare(service).and_then(|agent| match service.pipe {
+        true => pipe(agent),
+        false => livekit(agent, service),
+    });
+    match served {
+        Ok(()) => Exit::Success,
+        Err(trouble) => trouble.tell(),
+    }
+}
+
+fn prepare(service: &Service) -> Result<Agent, Trouble> {
+    let settings = &service.settings;
+    let usage = |e: &ClipError| Trouble::new(Exit::Usage, e.to_string(), e.hint().to_string());
+    let reply = match &settings.reply {
+        Sound::Tone => Clip::tone(settings.reply_length).map_err(|e| usage(&e))?,
+        Sound::File(path) => recording(path)?,
+    };
+    let greeting = match &settings.greeting {
+        None => None,
+        Some(Sound::Tone) => Some(Clip::tone(settings.reply_length).map_err(|e| usage(&e))?),
+        Some(Sound::File(path)) => Some(recording(path)?),
+    };
+    let voice = Voice::new(reply, greeting).map_err(|e| usage(&e))?;
+    let truth = service.truth.as_deref().map(TruthWriter::create).transpose().map_err(|e| {
+        Trouble::new(Exit::Error, format!("cannot write the truth file: {e}"), "choose another --truth FILE")
+    })?;
+    Agent::new(THREADS, voice, delay(settings.delay), settings.seed, truth)
+        .map_err(|e| Trouble::new(Exit::Error, e.to_string(), "check `ulimit -n`"))
+}
+
+fn delay(delay: AgentDelay) -> Delay {
+    match delay {
+        AgentDelay::Fixed(d) => Delay::Fixed(d),
+        AgentDelay::Uniform { min, max } => Delay::Uniform(min, max),
+        AgentDelay::Normal { mean, deviation } => Delay::Normal(mean, deviation),
+        AgentDelay::Lognormal { median, sigma } => Delay::LogNormal(median, sigma),
+    }
+}
+
+fn recording(path: &Path) -> Result<Clip, Trouble> {
+    let shown = path.display();
+    let bytes = std::fs::read(path)
+        .map_err(|e| Trouble::new(Exit::Usage, format!("cannot read {shown}: {e}"), "give the path of a sound file"))?;
+    let extension = path.extension().and_then(|e| e.to_str());
+    Clip::recording(&bytes, extension)
+        .map_err(|e| Trouble::new(Exit::Usage, format!("cannot use {shown}: {e}"), e.hint().to_string()))
+}
+
+fn pipe(agent: Agent) -> Result<(), Trouble> {
+    let served = say::with_runtime(CancellationToken::new(), async {
+        agent::serve_pipe(agent, tokio::io::stdin(), tokio::io::stdout()).await
+    })?;
+    served.map_err(|e| Trouble::new(Exit::Error, format!("the pipe broke: {e}"), "is loadgen still running?"))
+}
+
+fn livekit(agent: Agent, service: &Service) -> Result<(), Trouble> {
+    let env = Environment::load().map_err(|e| Trouble::new(Exit::Usage, e, "mend it or remove it"))?;
+    let (address, credentials) = settings::server(&service.server, &env, &ServerFlags::default())
+        .map_err(|e| Trouble::new(Exit::Usage, e.to_string(), e.hint()))?;
+    let shown = address.to_string();
+    let options = WorkerOptions {
+        address,
+        credentials,
+        agent_name: service.agent_name.clone(),
+    };
+    let stop = CancellationToken::new();
+    let told = stop.clone();
+    let served = say::with_runtime(stop, async {
+        agent::serve_livekit(Arc::new(agent), options, told, |id| {
+            eprintln!("registered at {shown} as worker {id}");
+        })
+        .await
+    })?;
+    served.map_err(|e| Trouble::new(Exit::Error, e.to_string(), e.hint()))
+}

@@ -1,0 +1,111 @@
+//! Where settings come from: flag, then environment, then `.env`, then scenario.
+//!
+//! In: a flag's value, a name. Out: the value that holds. Holds: secrets are never shown.
+
+use crate::target::livekit::{Address, AddressError, Credentials};
+use std::collections::HashMap;
+use std::path::Path;
+
+/// The environment, with `.env` of the working directory behind it.
+pub struct Environment {
+    file: HashMap<String, String>,
+}
+
+impl Environment {
+    /// Reads `.env`, if there is one; the process's environment is not changed.
+    ///
+    /// # Errors
+    /// The file is there and is none, with its line.
+    pub fn load() -> Result<Self, String> {
+        let file = match dotenvy::from_path_iter(Path::new(".env")) {
+            Ok(lines) => lines
+                .collect::<Result<HashMap<_, _>, _>>()
+                // A parse error repeats the line, which may hold a secret.
+                .map_err(|_| "`.env` has a line that is not NAME=value".to_owned())?,
+            Err(dotenvy::Error::Io(e)) if e.kind() == std::io::ErrorKind::NotFound => HashMap::new(),
+            Err(e) => return Err(format!("cannot read `.env`: {e}")),
+        };
+        Ok(Self { file })
+    }
+
+    /// A variable's value; an empty one counts as unset.
+    pub fn get(&self, name: &str) -> Option<String> {
+        let set = std::env::var(name).ok().filter(|v| !v.is_empty());
+        set.or_else(|| self.file.get(name).filter(|v| !v.is_empty()).cloned())
+    }
+}
+
+/// A server and the keys to it, from wherever they were given.
+#[derive(Debug, Clone, Default)]
+pub struct ServerFlags {
+    /// `--url`.
+    pub url: Option<String>,
+    /// `--api-key`.
+    pub api_key: Option<String>,
+    /// `--api-secret`.
+    pub api_secret: Option<String>,
+}
+
+/// What is missing or wrong of them.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// Not given at all.
+    #[error("no {what} was given")]
+    Missing {
+        /// In words.
+        what: &'static str,
+        /// How to give it.
+        hint: &'static str,
+    },
+    /// The URL is none.
+    #[error(transparent)]
+    Address(#[from] AddressError),
+}
+
+impl ServerError {
+    /// What to do next.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Missing { hint, .. } => hint,
+            Self::Address(e) => e.hint(),
+        }
+    }
+}
+
+/// The server that holds: flag, else environment, else `.env`, else what the scenario says.
+///
+/// # Errors
+/// Something is given nowhere, or the URL is none.
+pub fn server(
+    flags: &ServerFlags,
+    env: &Environment,
+    scenario: &ServerFlags,
+) -> Result<(Address, Credentials), ServerError> {
+    let pick = |flag: &Option<String>, name: &str, file: &Option<String>, what, hint| {
+        let found = flag.clone().or_else(|| env.get(name)).or_else(|| file.clone());
+        found.ok_or(ServerError::Missing { what, hint })
+    };
+    let url = pick(
+        &flags.url,
+        "LIVEKIT_URL",
+        &scenario.url,
+        "server URL",
+        "set LIVEKIT_URL or say --url ws://127.0.0.1:7880; `loadgen run quickstart` needs no server",
+    )?;
+    let address = Address::parse(&url)?;
+    let key = pick(
+        &flags.api_key,
+        "LIVEKIT_API_KEY",
+        &scenario.api_key,
+        "API key",
+        "set LIVEKIT_API_KEY in the environment or in `.env`",
+    )?;
+    let secret = pick(
+        &flags.api_secret,
+        "LIVEKIT_API_SECRET",
+        &scenario.api_secret,
+        "API secret",
+        "set LIVEKIT_API_SECRET in the environment or in `.env`",
+    )?;
+    Ok((address, Credentials::new(key, secret)))
+}

@@ -1,0 +1,235 @@
+//! The summary and its verdict, by table.
+
+use super::fixtures::{Run, base, facts, ms};
+use super::*;
+use crate::call::{Failure, Outcome};
+use crate::stats::{Aggregate, Comparison, Gate};
+
+fn threshold(metric: &str, expression: &str, aggregate: Aggregate, bound: f64) -> Threshold {
+    Threshold {
+        metric: metric.into(),
+        expression: expression.into(),
+        gate: Gate {
+            aggregate,
+            comparison: Comparison::Lt,
+            bound,
+        },
+    }
+}
+
+fn p95(metric: &str, bound: f64) -> Threshold {
+    threshold(
+        metric,
+        &format!("p(95)<{bound}ms"),
+        Aggregate::Quantile(0.95),
+        bound,
+    )
+}
+
+fn rate(metric: &str, bound: f64) -> Threshold {
+    threshold(metric, &format!("rate<{bound}"), Aggregate::Rate, bound)
+}
+
+#[test]
+fn the_verdict_by_table() {
+    let ok = || p95("ttfa", 1_500.0);
+    let no = || p95("ttfa", 100.0);
+    let none = || p95("greeting", 100.0);
+    let reason = || vec!["ticks were late".to_owned()];
+    let finished = || Ending::Finished;
+    let broken = || Ending::Error("the server is gone".into());
+    let cases = [
+        ("no gates", finished(), vec![], vec![], Status::Passed),
+        ("gate holds", finished(), vec![], vec![ok()], Status::Passed),
+        (
+            "gate does not",
+            finished(),
+            vec![],
+            vec![ok(), no()],
+            Status::Failed,
+        ),
+        (
+            "nothing to judge by",
+            finished(),
+            vec![],
+            vec![ok(), none()],
+            Status::Invalid,
+        ),
+        (
+            "one undecided, one refuted",
+            finished(),
+            vec![],
+            vec![none(), no()],
+            Status::Failed,
+        ),
+        (
+            "unknown metric",
+            finished(),
+            vec![],
+            vec![p95("latency", 1.0)],
+            Status::Invalid,
+        ),
+        (
+            "late generator",
+            finished(),
+            reason(),
+            vec![ok()],
+            Status::Invalid,
+        ),
+        (
+            "late generator, gate does not hold",
+            finished(),
+            reason(),
+            vec![no()],
+            Status::Invalid,
+        ),
+        (
+            "stopped",
+            Ending::Stopped,
+            vec![],
+            vec![ok()],
+            Status::Stopped,
+        ),
+        (
+            "stopped and invalid",
+            Ending::Stopped,
+            reason(),
+            vec![no()],
+            Status::Stopped,
+        ),
+        ("broken", broken(), reason(), vec![no()], Status::Error),
+    ];
+    let mut run = Run::default();
+    run.good(3);
+    run.calls.iter_mut().for_each(|c| c.greeting_ms = None);
+    for (name, ending, invalid, gates, status) in cases {
+        let facts = RunFacts {
+            invalid,
+            ..facts(3, ending)
+        };
+        let summary = Summary::build(&facts, &run.calls, &run.turns, &gates);
+        assert_eq!(summary.verdict.status, status, "{name}");
+        assert_eq!(
+            summary.verdict.reasons.is_empty(),
+            status == Status::Passed,
+            "{name}"
+        );
+        assert_eq!(summary.verdict.gates.len(), gates.len(), "{name}");
+    }
+}
+
+#[test]
+fn runs_that_cannot_be_judged() {
+    let absent = || Some(Failure::AgentAbsent { waited: ms(30_000) });
+    let mut none = Run::default();
+    none.bad(Outcome::Failed, absent())
+        .bad(Outcome::Failed, absent());
+    let summary = Summary::build(&facts(2, Ending::Finished), &none.calls, &none.turns, &[]);
+    assert_eq!(summary.verdict.status, Status::Error);
+    assert_eq!(summary.verdict.reasons, ["no call reached an agent"]);
+
+    let mut short = Run::default();
+    short.good(2);
+    let summary = Summary::build(&facts(5, Ending::Finished), &short.calls, &short.turns, &[]);
+    assert_eq!(summary.verdict.status, Status::Invalid);
+    assert_eq!(
+        summary.verdict.reasons,
+        ["3 of 5 planned calls never started"]
+    );
+    assert_eq!((summary.calls.started, summary.calls.dropped), (2, 3));
+
+    let summary = Summary::build(
+        &facts(0, Ending::Finished),
+        &[],
+        &[],
+        &[rate("missed", 0.01)],
+    );
+    assert_eq!(summary.verdict.status, Status::Invalid);
+    assert_eq!(summary.verdict.reasons[0], "no turn was measured");
+}
+
+#[test]
+fn a_dropped_call_is_not_a_failed_one() {
+    let context = CallContext {
+        call: 1,
+        room: "r",
+        variant: "baseline",
+        warmup: false,
+        planned_start: base() + ms(100),
+        started: None,
+        ended: None,
+    };
+    let mut run = Run::default();
+    run.good(1);
+    run.calls.push(CallRecord::dropped(&context, 3, base()));
+    let summary = Summary::build(&facts(2, Ending::Finished), &run.calls, &run.turns, &[]);
+    let expected = CallCounts {
+        planned: 2,
+        started: 1,
+        completed: 1,
+        failed: 0,
+        dropped: 1,
+    };
+    assert_eq!(summary.calls, expected);
+    assert_eq!(summary.outcomes.planned - summary.outcomes.ended(), 3);
+}
+
+#[test]
+fn failures_are_grouped_the_most_frequent_first() {
+    let mut run = Run::default();
+    let dropped = |detail: &str| {
+        Some(Failure::Dropped {
+            detail: detail.into(),
+        })
+    };
+    run.good(1)
+        .bad(Outcome::Failed, Some(Failure::AgentLeft))
+        .bad(Outcome::Failed, dropped("first"))
+        .bad(Outcome::Failed, dropped("second"));
+    run.calls.reverse();
+    let summary = Summary::build(&facts(4, Ending::Finished), &run.calls, &run.turns, &[]);
+    let seen: Vec<_> = summary
+        .failures
+        .iter()
+        .map(|f| (f.cause.as_str(), f.count))
+        .collect();
+    assert_eq!(seen, [("dropped", 2), ("agent_left", 1)]);
+    assert_eq!(
+        summary.failures[0].message,
+        "the connection was lost (first)"
+    );
+    assert_eq!(
+        summary.failures[0].hint,
+        Failure::Dropped {
+            detail: String::new()
+        }
+        .hint()
+    );
+}
+
+#[test]
+fn the_summary_keeps_to_its_schema_and_survives_a_file() {
+    let schema = serde_json::to_value(schemars::schema_for!(Summary)).unwrap();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let mut run = Run::default();
+    run.good(30)
+        .bad(Outcome::Missed, None)
+        .bad(Outcome::Failed, Some(Failure::AgentLeft));
+    let gates = [
+        p95("ttfa", 1_500.0),
+        rate("missed", 0.5),
+        p95("nonsense", 1.0),
+    ];
+    let full = Summary::build(&facts(32, Ending::Finished), &run.calls, &run.turns, &gates);
+    let empty = Summary::build(&facts(0, Ending::Stopped), &[], &[], &gates);
+    for summary in [full, empty] {
+        let json = serde_json::to_value(&summary).unwrap();
+        let problems: Vec<String> = validator
+            .iter_errors(&json)
+            .map(|e| e.to_string())
+            .collect();
+        assert!(problems.is_empty(), "{problems:?}");
+        assert_eq!(serde_json::from_value::<Summary>(json).unwrap(), summary);
+    }
+    assert!(!validator.is_valid(&serde_json::json!({"version": 1})));
+}

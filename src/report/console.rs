@@ -1,0 +1,280 @@
+//! The report that people read where they started the run.
+//!
+//! In: a summary and whether colour may be used. Out: lines of at most [`WIDTH`] characters.
+//! Holds: the verdict comes first; the same words stand there without colour.
+
+use super::text::{clean, grouped, plural, wrap};
+use super::{DEFINITIONS, Style};
+use crate::record::{
+    AllTurns, GateVerdict, Generator, Latency, Ms, Quantiles, Span, Status, Summary,
+};
+use crate::stats::samples_needed;
+
+/// Longest line, in characters.
+pub const WIDTH: usize = 100;
+/// Width of the keys on the left.
+const KEY: usize = 12;
+/// Longest name or message from outside; longer ones are cut.
+const LONGEST_NAME: usize = 60;
+const LONGEST_MESSAGE: usize = 400;
+/// For what was not measured.
+const NOTHING: &str = "–";
+
+/// The report as one string, with a final newline.
+pub fn render(summary: &Summary, style: Style) -> String {
+    let mut page = Page {
+        lines: Vec::new(),
+        style,
+    };
+    page.verdict(summary);
+    page.gates(summary);
+    page.ttfa(summary);
+    page.latencies(summary);
+    page.counts(summary);
+    page.failures(summary);
+    page.generator(&summary.generator);
+    page.definitions();
+    let mut text = page.lines.join("\n");
+    text.push('\n');
+    text
+}
+
+struct Page {
+    lines: Vec<String>,
+    style: Style,
+}
+
+impl Page {
+    fn verdict(&mut self, summary: &Summary) {
+        let word = match summary.verdict.status {
+            Status::Passed => self.style.good("PASSED "),
+            Status::Failed => self.style.bad("FAILED "),
+            Status::Invalid => self.style.doubtful("INVALID"),
+            Status::Stopped => self.style.doubtful("STOPPED"),
+            Status::Error => self.style.bad("ERROR  "),
+        };
+        let run = &summary.run;
+        let pad = " ".repeat(KEY - "PASSED ".len());
+        let name = self.style.head(&clean(&run.name, LONGEST_NAME));
+        self.lines.push(format!("{word}{pad}{name}"));
+        let facts = format!(
+            "{}, seed {}, {}, {:.1} s, loadgen {}",
+            clean(&run.target, 200),
+            run.seed,
+            clean(&run.started_at, LONGEST_NAME),
+            run.duration_ms.as_f64() / 1e3,
+            clean(&run.loadgen_version, LONGEST_NAME),
+        );
+        self.entry("", &facts);
+        for reason in &summary.verdict.reasons {
+            self.entry("", &clean(reason, LONGEST_MESSAGE));
+        }
+    }
+
+    fn gates(&mut self, summary: &Summary) {
+        if summary.verdict.gates.is_empty() {
+            return;
+        }
+        self.section("gates");
+        for gate in &summary.verdict.gates {
+            let (word, note) = match gate.verdict {
+                GateVerdict::Passed => (self.style.good("pass     "), gate.figure()),
+                GateVerdict::Failed => (self.style.bad("FAIL     "), gate.figure()),
+                GateVerdict::Undecided => {
+                    let reason = gate.reason.clone().unwrap_or_default();
+                    (self.style.doubtful("undecided"), reason)
+                }
+            };
+            let rule = clean(&format!("{} {}", gate.metric, gate.expression), 40);
+            self.lines.push(format!("  {word} {rule:<42}{note}"));
+        }
+    }
+
+    fn ttfa(&mut self, summary: &Summary) {
+        let (replied, all) = (&summary.metrics.ttfa, &summary.metrics.all_turns);
+        let mut all_head = plural(all.count, "turn");
+        if all.infinite > 0 {
+            let never = grouped(all.infinite as u64);
+            // What makes a turn infinite stands in the definitions below.
+            all_head.push_str(&format!(", {never} of them ∞"));
+        }
+        let replied_head = format!("{} replied, 95 % interval", grouped(replied.count as u64));
+        self.section("ttfa, ms");
+        self.lines
+            .push(format!("{:17}{replied_head:<39}all {all_head}", ""));
+        let intervals = &summary.intervals;
+        for (name, q, of, all_of, span) in [
+            ("p50", 0.5, replied.p50_ms, all.p50_ms, pick_p50 as Pick),
+            ("p95", 0.95, replied.p95_ms, all.p95_ms, pick_p95),
+            ("p99", 0.99, replied.p99_ms, all.p99_ms, pick_p99),
+        ] {
+            let line = format!(
+                "  {name:<9}{:>10}  {:<26}{:>10}  {}",
+                figure(of),
+                interval(span(&intervals.ttfa), replied.count, q, intervals.level),
+                possibly_infinite(all_of, all),
+                interval(span(&intervals.all_turns), all.count, q, intervals.level),
+            );
+            self.lines.push(line.trim_end().to_owned());
+        }
+    }
+
+    fn latencies(&mut self, summary: &Summary) {
+        let metrics = &summary.metrics;
+        self.section("latency, ms");
+        let heads = ["min", "mean", "p50", "p90", "p95", "p99", "max"];
+        let heads: String = heads.iter().map(|h| format!("{h:>10}")).collect();
+        self.lines
+            .push(format!("  {:<12}{:>8}{heads}", "", "count"));
+        for (name, latency) in [
+            ("ttfa", &metrics.ttfa),
+            ("ttfa_wire", &metrics.ttfa_wire),
+            ("join", &metrics.join),
+            ("agent_join", &metrics.agent_join),
+            ("greeting", &metrics.greeting),
+        ] {
+            let count = grouped(latency.count as u64);
+            let cells: String = cells(latency).iter().map(|c| format!("{c:>10}")).collect();
+            self.lines.push(format!("  {name:<12}{count:>8}{cells}"));
+        }
+    }
+
+    fn counts(&mut self, summary: &Summary) {
+        let (turns, calls) = (&summary.outcomes, &summary.calls);
+        self.lines.push(String::new());
+        self.entry(
+            "turns",
+            &format!(
+                "{} planned: {} replied, {} missed, {} early, {} failed",
+                turns.planned, turns.replied, turns.missed, turns.early, turns.failed
+            ),
+        );
+        self.entry(
+            "calls",
+            &format!(
+                "{} planned: {} started, {} completed, {} failed, {} dropped",
+                calls.planned, calls.started, calls.completed, calls.failed, calls.dropped
+            ),
+        );
+        if !summary.flags.is_empty() {
+            let flags: Vec<String> = summary
+                .flags
+                .iter()
+                .map(|(flag, count)| format!("{} {count}", clean(flag, LONGEST_NAME)))
+                .collect();
+            self.entry("doubts", &format!("flagged turns: {}", flags.join(", ")));
+        }
+    }
+
+    fn failures(&mut self, summary: &Summary) {
+        if summary.failures.is_empty() {
+            return;
+        }
+        self.section("failures");
+        for failure in &summary.failures {
+            let cause = clean(&failure.cause, LONGEST_NAME);
+            let message = clean(&failure.message, LONGEST_MESSAGE);
+            let calls = plural(failure.count, "call");
+            self.entry("", &format!("{calls}, {cause}: {message}"));
+            self.entry(
+                "",
+                &format!("  hint: {}", clean(&failure.hint, LONGEST_MESSAGE)),
+            );
+        }
+    }
+
+    fn generator(&mut self, generator: &Generator) {
+        const MIB: f64 = 1_048_576.0;
+        let late = &generator.tick_lateness_ms;
+        self.lines.push(String::new());
+        let (p50, p99, max) = (late.p50, late.p99, late.max);
+        let ticks = format!("ticks late by p50 {p50:.1}, p99 {p99:.1}, max {max:.1} ms");
+        self.entry("generator", &ticks);
+        self.entry(
+            "",
+            &format!(
+                "{:.2} cores, {:.0} MiB; packets/s {:.0} out, {:.0} in",
+                generator.cpu_cores,
+                generator.rss_bytes as f64 / MIB,
+                generator.packets_out_per_s,
+                generator.packets_in_per_s,
+            ),
+        );
+    }
+
+    fn definitions(&mut self) {
+        self.section("definitions");
+        for definition in DEFINITIONS {
+            let lines = wrap(definition.text, WIDTH - 18);
+            for (nth, line) in lines.iter().enumerate() {
+                let name = if nth == 0 { definition.name } else { "" };
+                self.lines.push(format!("  {name:<16}{line}"));
+            }
+        }
+    }
+
+    fn section(&mut self, title: &str) {
+        self.lines.push(String::new());
+        self.lines.push(self.style.head(title));
+    }
+
+    /// A key and its text, wrapped beside it. Leading spaces indent the text.
+    fn entry(&mut self, key: &str, text: &str) {
+        let indent = text.len() - text.trim_start().len();
+        for (nth, line) in wrap(text, WIDTH - KEY - indent).iter().enumerate() {
+            let key = if nth == 0 { key } else { "" };
+            // Padded before it is dressed: escape sequences have no width on the screen.
+            let key = self.style.head(&format!("{key:<KEY$}"));
+            self.lines.push(format!("{key}{:indent$}{line}", ""));
+        }
+    }
+}
+
+type Pick = fn(&Quantiles) -> Option<Span>;
+
+fn pick_p50(quantiles: &Quantiles) -> Option<Span> {
+    quantiles.p50
+}
+
+fn pick_p95(quantiles: &Quantiles) -> Option<Span> {
+    quantiles.p95
+}
+
+fn pick_p99(quantiles: &Quantiles) -> Option<Span> {
+    quantiles.p99
+}
+
+fn cells(latency: &Latency) -> [String; 7] {
+    [
+        latency.min_ms,
+        latency.mean_ms,
+        latency.p50_ms,
+        latency.p90_ms,
+        latency.p95_ms,
+        latency.p99_ms,
+        latency.max_ms,
+    ]
+    .map(figure)
+}
+
+fn figure(ms: Option<Ms>) -> String {
+    ms.map_or_else(|| NOTHING.to_owned(), |ms| format!("{ms:.1}"))
+}
+
+/// Null stands for +∞ where there are samples at all.
+fn possibly_infinite(ms: Option<Ms>, all: &AllTurns) -> String {
+    if ms.is_none() && all.count > 0 {
+        "∞".to_owned()
+    } else {
+        figure(ms)
+    }
+}
+
+fn interval(span: Option<Span>, count: usize, q: f64, level: f64) -> String {
+    let end = |ms: Option<Ms>| ms.map_or_else(|| "∞".to_owned(), |ms| format!("{ms:.1}"));
+    match (span, samples_needed(q, level)) {
+        (Some(span), _) => format!("[{}, {}]", end(span.lower_ms), end(span.upper_ms)),
+        (None, Ok(needed)) if count > 0 && count < needed => format!("(needs {needed} turns)"),
+        _ => String::new(),
+    }
+}

@@ -1,0 +1,326 @@
+//! Reports as people and machines get them; snapshots hold what they see.
+
+use super::*;
+use crate::call::{Failure, Flag, Outcome};
+use crate::record::fixtures::{Run, facts, ms};
+use crate::record::{Ending, RunFacts, Summary, Threshold, TurnFlag, TurnRecord};
+use crate::stats::{Aggregate, Comparison, Gate};
+
+const FORMATS: &str = include_str!("../../docs/formats.md");
+const HOSTILE: &str = "=cmd|' /C calc'!A0\u{1b}[2J\n\u{202e}\t\"quoted\", and far too long to stand on one line of anything that people look at";
+
+fn threshold(metric: &str, expression: &str, aggregate: Aggregate, bound: f64) -> Threshold {
+    Threshold {
+        metric: metric.into(),
+        expression: expression.into(),
+        gate: Gate {
+            aggregate,
+            comparison: Comparison::Lt,
+            bound,
+        },
+    }
+}
+
+fn gates() -> Vec<Threshold> {
+    vec![
+        threshold("ttfa", "p(95)<1500ms", Aggregate::Quantile(0.95), 1_500.0),
+        threshold("missed", "rate<0.01", Aggregate::Rate, 0.01),
+        threshold("greeting", "avg<1s", Aggregate::Mean, 1_000.0),
+    ]
+}
+
+fn summary(run: &Run, planned: usize, ending: Ending) -> Summary {
+    Summary::build(&facts(planned, ending), &run.calls, &run.turns, &gates())
+}
+
+fn passed() -> Summary {
+    let mut run = Run::default();
+    run.good(110);
+    run.turns[3].flags = vec![TurnFlag::LateSend, TurnFlag::UserSpaceStamp];
+    run.turns[4].flags = vec![TurnFlag::LateSend];
+    summary(&run, 110, Ending::Finished)
+}
+
+fn failed() -> Summary {
+    let mut run = Run::default();
+    let absent = || Some(Failure::AgentAbsent { waited: ms(30_000) });
+    run.good(20)
+        .bad(Outcome::Missed, None)
+        .bad(Outcome::Early, None)
+        .bad(Outcome::Failed, absent())
+        .bad(Outcome::Failed, absent())
+        .bad(
+            Outcome::Failed,
+            Some(Failure::Dropped {
+                detail: "ICE".into(),
+            }),
+        );
+    summary(&run, 25, Ending::Finished)
+}
+
+fn all_missed() -> Summary {
+    let mut run = Run::default();
+    run.bad(Outcome::Missed, None).bad(Outcome::Missed, None);
+    summary(&run, 2, Ending::Finished)
+}
+
+fn stopped() -> Summary {
+    let mut run = Run::default();
+    run.good(4).bad(Outcome::Failed, Some(Failure::Stopped));
+    summary(&run, 50, Ending::Stopped)
+}
+
+fn empty() -> Summary {
+    summary(&Run::default(), 0, Ending::Finished)
+}
+
+fn hostile() -> (Summary, Vec<TurnRecord>) {
+    let mut run = Run::default();
+    run.good(1).bad(
+        Outcome::Failed,
+        Some(Failure::Dropped {
+            detail: HOSTILE.into(),
+        }),
+    );
+    for turn in &mut run.turns {
+        turn.room = HOSTILE.into();
+        turn.utterance = "-5".into();
+        turn.variant = "@SUM(A1)".into();
+    }
+    let facts = RunFacts {
+        name: HOSTILE,
+        target: HOSTILE,
+        ..facts(2, Ending::Finished)
+    };
+    let gates = [threshold(HOSTILE, HOSTILE, Aggregate::Max, 1.0)];
+    (
+        Summary::build(&facts, &run.calls, &run.turns, &gates),
+        run.turns,
+    )
+}
+
+/// Figures as large as a run can make them.
+fn huge() -> Summary {
+    let mut summary = failed();
+    let longest = Some(crate::record::Ms::from_micros(600_000_000));
+    summary.metrics.ttfa.max_ms = longest;
+    summary.metrics.ttfa.mean_ms = longest;
+    summary.metrics.ttfa.count = 1_000_000;
+    summary.metrics.all_turns.count = 1_000_000;
+    summary.metrics.all_turns.infinite = 1_000_000;
+    summary.outcomes.planned = 1_000_000;
+    summary.generator.rss_bytes = 1 << 40;
+    summary
+}
+
+fn every_summary() -> [Summary; 7] {
+    [
+        huge(),
+        passed(),
+        failed(),
+        all_missed(),
+        stopped(),
+        empty(),
+        hostile().0,
+    ]
+}
+
+#[test]
+fn console_of_a_run_that_passed() {
+    insta::assert_snapshot!(console::render(&passed(), Style::Plain));
+}
+
+#[test]
+fn console_of_a_failed_gate() {
+    insta::assert_snapshot!(console::render(&failed(), Style::Plain));
+}
+
+#[test]
+fn console_when_all_were_missed() {
+    insta::assert_snapshot!(console::render(&all_missed(), Style::Plain));
+}
+
+#[test]
+fn console_of_an_empty_run() {
+    insta::assert_snapshot!(console::render(&empty(), Style::Plain));
+}
+
+#[test]
+fn console_of_a_stopped_run() {
+    insta::assert_snapshot!(console::render(&stopped(), Style::Plain));
+}
+
+#[test]
+fn console_with_hostile_names() {
+    insta::assert_snapshot!(console::render(&hostile().0, Style::Plain));
+}
+
+#[test]
+fn no_line_is_too_wide_and_nothing_steers_the_terminal() {
+    for summary in every_summary() {
+        let text = console::render(&summary, Style::Plain);
+        for line in text.lines() {
+            assert!(line.chars().count() <= console::WIDTH, "{line}");
+            assert!(
+                !line.contains(|c: char| c.is_control() || c == '\u{202e}'),
+                "{line:?}"
+            );
+            assert_eq!(line, line.trim_end(), "trailing space");
+        }
+        assert!(text.ends_with('\n'));
+    }
+}
+
+#[test]
+fn colour_adds_nothing_but_colour() {
+    for summary in every_summary() {
+        let colour = console::render(&summary, Style::Colour);
+        assert!(colour.contains("\u{1b}["));
+        let mut bare = String::new();
+        let mut rest = colour.as_str();
+        while let Some((before, after)) = rest.split_once("\u{1b}[") {
+            bare.push_str(before);
+            rest = after.split_once('m').unwrap().1;
+        }
+        bare.push_str(rest);
+        let lines = |t: &str| {
+            t.lines()
+                .map(|l| l.trim_end().to_owned())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            lines(&bare),
+            lines(&console::render(&summary, Style::Plain))
+        );
+    }
+}
+
+#[test]
+fn colour_only_where_it_is_wanted() {
+    for (terminal, no_color, style) in [
+        (true, None, Style::Colour),
+        (true, Some(""), Style::Colour),
+        (true, Some("1"), Style::Plain),
+        (false, None, Style::Plain),
+    ] {
+        assert_eq!(
+            Style::choose(terminal, no_color),
+            style,
+            "{terminal} {no_color:?}"
+        );
+    }
+}
+
+#[test]
+fn json_of_a_failed_gate() {
+    let text = json::summary(&failed());
+    assert!(text.ends_with("}\n"));
+    assert_eq!(serde_json::from_str::<Summary>(&text).unwrap(), failed());
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn csv_of_a_few_turns() {
+    let mut run = Run::default();
+    run.good(1)
+        .bad(Outcome::Missed, None)
+        .bad(Outcome::Failed, Some(Failure::AgentLeft));
+    run.turns.reverse();
+    insta::assert_snapshot!(csv::turns(&run.turns));
+    assert_eq!(csv::turns(&[]).trim_end(), csv::COLUMNS.join(","));
+}
+
+#[test]
+fn csv_and_journal_hold_the_same() {
+    let (_, turns) = hostile();
+    let text = csv::turns(&turns);
+    let mut reader = ::csv::Reader::from_reader(text.as_bytes());
+    let heads = reader.headers().unwrap().clone();
+    for (row, turn) in reader.records().map(Result::unwrap).zip(&turns) {
+        let json = serde_json::to_value(turn).unwrap();
+        let fields = json.as_object().unwrap();
+        assert_eq!(fields.len(), heads.len());
+        for (head, cell) in heads.iter().zip(&row) {
+            match &fields[head] {
+                serde_json::Value::Null => assert_eq!(cell, "", "{head}"),
+                serde_json::Value::Number(n) => {
+                    assert_eq!(cell.parse::<f64>().ok(), n.as_f64(), "{head}");
+                }
+                serde_json::Value::Bool(b) => assert_eq!(cell, b.to_string(), "{head}"),
+                serde_json::Value::Array(a) => {
+                    let words: Vec<&str> = a.iter().filter_map(|w| w.as_str()).collect();
+                    assert_eq!(cell, words.join(" "), "{head}");
+                }
+                other => assert_eq!(
+                    Some(cell.trim_start_matches('\'')),
+                    other.as_str(),
+                    "{head}"
+                ),
+            }
+        }
+    }
+}
+
+#[test]
+fn no_cell_from_outside_is_a_formula() {
+    let (_, mut turns) = hostile();
+    for first in ["=1+1", "+1", "-1", "@a", "\tx", "\rx", "\nx", "fine", ""] {
+        turns[0].room = first.into();
+        turns[0].planned_ms = Some(crate::record::Ms::from_micros(-1_500));
+        let text = csv::turns(&turns[..1]);
+        let mut reader = ::csv::Reader::from_reader(text.as_bytes());
+        let row = reader.records().next().unwrap().unwrap();
+        let expected = if matches!(first, "fine" | "") {
+            first.into()
+        } else {
+            format!("'{first}")
+        };
+        assert_eq!(row[2], expected);
+        assert_eq!(&row[4], "'-5", "text that looks like a number is text");
+        assert_eq!(&row[9], "-1.500", "a number stays one");
+    }
+}
+
+#[test]
+fn every_field_is_documented() {
+    for column in csv::COLUMNS {
+        assert!(
+            FORMATS.contains(&format!("| `{column}` |")),
+            "turns.csv: {column}"
+        );
+    }
+    fn walk(value: &serde_json::Value, found: &mut Vec<String>) {
+        match value {
+            serde_json::Value::Object(fields) => fields.iter().for_each(|(key, value)| {
+                found.push(key.clone());
+                walk(value, found);
+            }),
+            serde_json::Value::Array(items) => items.iter().for_each(|i| walk(i, found)),
+            _ => {}
+        }
+    }
+    let mut fields = Vec::new();
+    walk(&serde_json::to_value(failed()).unwrap(), &mut fields);
+    for field in fields {
+        assert!(
+            FORMATS.contains(&format!("`{field}`")),
+            "summary.json: {field}"
+        );
+    }
+    let flags = [
+        Flag::LateSend,
+        Flag::LowConfidence,
+        Flag::TouchedByLoss,
+        Flag::AfterMissed,
+        Flag::ReplyUnfinished,
+        Flag::AnchorTimeout,
+        Flag::UserSpaceStamp,
+    ];
+    for flag in flags.map(TurnFlag::from) {
+        assert!(
+            FORMATS.contains(&format!("`{}`", flag.name())),
+            "flag {}",
+            flag.name()
+        );
+    }
+}

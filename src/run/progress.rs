@@ -1,0 +1,176 @@
+//! How the run goes, on stderr while it goes.
+//!
+//! In: run events. Out: one line that changes, or plain lines where stderr is no terminal.
+//! Holds: the line says only what has happened; quantiles in it are of replied turns.
+
+use super::event::RunEvent;
+use crate::call::Phase;
+use crate::stats::Live;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+/// Redraws a second on a terminal.
+const REDRAWS: u8 = 10;
+/// Time between plain lines.
+const PLAIN: Duration = Duration::from_secs(5);
+
+/// Where the line goes.
+enum Out {
+    Bar(ProgressBar),
+    Plain { last: Instant },
+    Quiet,
+}
+
+/// Shows how a run goes.
+pub struct Progress {
+    out: Out,
+    total: Option<u64>,
+    phases: HashMap<usize, Phase>,
+    done: u64,
+    failed: u64,
+    turns: u64,
+    ttfa: Live,
+}
+
+impl Progress {
+    /// `total` calls, where their number is known; `terminal`: stderr is one.
+    pub fn new(total: Option<u64>, terminal: bool, quiet: bool) -> Self {
+        let out = if quiet {
+            Out::Quiet
+        } else if terminal {
+            let target = ProgressDrawTarget::stderr_with_hz(REDRAWS);
+            let bar = ProgressBar::with_draw_target(None, target);
+            // A template that does not parse leaves the default.
+            if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed_precise} {wide_msg}") {
+                bar.set_style(style);
+            }
+            Out::Bar(bar)
+        } else {
+            Out::Plain {
+                last: Instant::now(),
+            }
+        };
+        Self {
+            out,
+            total,
+            phases: HashMap::new(),
+            done: 0,
+            failed: 0,
+            turns: 0,
+            ttfa: Live::new(),
+        }
+    }
+
+    /// Takes an event.
+    pub fn take(&mut self, event: RunEvent) {
+        match event {
+            RunEvent::Notice(text) => return self.print(&format!("warning: {text}")),
+            RunEvent::CanaryStarted => return self.print("one call first: are the server and an agent there?"),
+            RunEvent::CanaryPassed => return self.print("they are; starting"),
+            RunEvent::Stopping => return self.print("stopping: hanging up, then the report"),
+            RunEvent::CallStarted { call } => {
+                self.phases.insert(call, Phase::Joining);
+            }
+            RunEvent::Phase { call, phase } => {
+                self.phases.insert(call, phase);
+            }
+            RunEvent::TurnEnded { ttfa } => {
+                self.turns += 1;
+                if let Some(ttfa) = ttfa {
+                    self.ttfa.record(ttfa);
+                }
+            }
+            RunEvent::CallEnded { call, failed } => {
+                self.phases.remove(&call);
+                self.done += u64::from(!failed);
+                self.failed += u64::from(failed);
+            }
+        }
+        self.show();
+    }
+
+    fn line(&self) -> String {
+        let count = |wanted: &[Phase]| self.phases.values().filter(|p| wanted.contains(p)).count();
+        let joining = count(&[Phase::Joining]);
+        let total = self.total.map_or_else(String::new, |t| format!("/{t}"));
+        let ms = |q: Option<Duration>| q.map_or_else(|| "–".into(), |d| format!("{} ms", d.as_millis()));
+        format!(
+            "calls: joining {joining}, joined {}, speaking {}, waiting {}, done {}{total}, failed {} | turns {}, ttfa p50 {}, p95 {}",
+            self.phases.len() - joining,
+            count(&[Phase::Speaking]),
+            count(&[Phase::AwaitingReply, Phase::WaitingForAgent]),
+            self.done,
+            self.failed,
+            self.turns,
+            ms(self.ttfa.p50()),
+            ms(self.ttfa.p95()),
+        )
+    }
+
+    fn show(&mut self) {
+        let due = match &self.out {
+            Out::Quiet => false,
+            Out::Bar(_) => true,
+            Out::Plain { last } => last.elapsed() >= PLAIN,
+        };
+        if !due {
+            return;
+        }
+        let line = self.line();
+        match &mut self.out {
+            Out::Bar(bar) => {
+                bar.set_message(line);
+                bar.tick();
+            }
+            Out::Plain { last } => {
+                *last = Instant::now();
+                eprintln!("{line}");
+            }
+            Out::Quiet => {}
+        }
+    }
+
+    fn print(&self, text: &str) {
+        match &self.out {
+            Out::Bar(bar) => bar.suspend(|| eprintln!("{text}")),
+            Out::Plain { .. } => eprintln!("{text}"),
+            // What goes wrong is said all the same.
+            Out::Quiet if text.starts_with("warning") => eprintln!("{text}"),
+            Out::Quiet => {}
+        }
+    }
+
+    /// The run is over: the line goes, or is said once more.
+    pub fn finish(mut self) {
+        if let Out::Bar(bar) = &self.out {
+            return bar.finish_and_clear();
+        }
+        if let Out::Plain { last } = &mut self.out {
+            *last = last.checked_sub(PLAIN).unwrap_or(*last);
+            self.show();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_says_what_has_happened() {
+        let mut p = Progress::new(Some(3), false, true);
+        for call in 0..3 {
+            p.take(RunEvent::CallStarted { call });
+        }
+        p.take(RunEvent::Phase { call: 0, phase: Phase::Speaking });
+        p.take(RunEvent::Phase { call: 1, phase: Phase::AwaitingReply });
+        p.take(RunEvent::TurnEnded { ttfa: Some(Duration::from_millis(420)) });
+        p.take(RunEvent::TurnEnded { ttfa: None });
+        p.take(RunEvent::CallEnded { call: 1, failed: false });
+        let line = p.line();
+        for part in ["joining 1", "joined 1", "speaking 1", "done 1/3", "failed 0", "turns 2", "p50 420 ms"] {
+            assert!(line.contains(part), "{part} is not in: {line}");
+        }
+    }
+}
