@@ -5,7 +5,7 @@
 use super::Plan;
 use crate::scenario::duration;
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 /// Most calls that need no `--yes`.
