@@ -186,7 +186,12 @@ impl AgentEnd {
         };
         if marker {
             self.state(AgentState::Speaking);
-            self.turn += u32::from(saying.why != Why::Greeting);
+            if saying.why != Why::Greeting {
+                self.turn += 1;
+                if let Some(inbound) = self.inbound.as_mut() {
+                    inbound.turn_taken();
+                }
+            }
         }
         if onset {
             self.onset_due = Some((due, saying.why));
