@@ -137,6 +137,8 @@ mod tests {
         let mut buf = [0u8; 64];
         assert!(b.recv(&mut buf).expect("empty").is_none());
 
+        // The first socket that wants stamps switches them on a moment later, kernel-wide.
+        std::thread::sleep(Duration::from_millis(100));
         let mut stamper = Stamper::new();
         let before = Instant::now();
         a.send(b"hello", b.local()).expect("send");
