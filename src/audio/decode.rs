@@ -46,7 +46,10 @@ pub fn decode(bytes: &[u8], extension: Option<&str>) -> Result<Pcm, AudioError> 
         return Err(AudioError::Empty);
     }
     if bytes.len() > MAX_BYTES {
-        return Err(AudioError::TooLarge { bytes: bytes.len(), limit: MAX_BYTES });
+        return Err(AudioError::TooLarge {
+            bytes: bytes.len(),
+            limit: MAX_BYTES,
+        });
     }
     let mono = match wav_kind(bytes)? {
         WavKind::Pcm16(bytes) => by_hound(&bytes)?,
@@ -68,7 +71,9 @@ enum WavKind<'a> {
 /// Looks for the chunks `fmt ` and `data` of a RIFF file: what kind it is, and whether all of
 /// the promised data is there. A length that its writer could not know is filled in.
 fn wav_kind(bytes: &[u8]) -> Result<WavKind<'_>, AudioError> {
-    let damaged = |detail: &str| AudioError::Damaged { detail: detail.to_owned() };
+    let damaged = |detail: &str| AudioError::Damaged {
+        detail: detail.to_owned(),
+    };
     if bytes.get(..4) != Some(b"RIFF") || bytes.get(8..12) != Some(b"WAVE") {
         return Ok(WavKind::NotWav);
     }
@@ -76,9 +81,14 @@ fn wav_kind(bytes: &[u8]) -> Result<WavKind<'_>, AudioError> {
     while let Some((id, length)) = chunk_header(bytes, at) {
         let body = at + 8;
         if id == b"data" {
-            let pcm16 = pcm16.ok_or_else(|| damaged("WAV without a `fmt ` chunk before its data"))?;
+            let pcm16 =
+                pcm16.ok_or_else(|| damaged("WAV without a `fmt ` chunk before its data"))?;
             let bytes = checked_data(bytes, body, length)?;
-            return Ok(if pcm16 { WavKind::Pcm16(bytes) } else { WavKind::Other(bytes) });
+            return Ok(if pcm16 {
+                WavKind::Pcm16(bytes)
+            } else {
+                WavKind::Other(bytes)
+            });
         }
         if id == b"fmt " {
             let field = |i: usize| bytes.get(body + i..body + i + 2);
@@ -86,7 +96,9 @@ fn wav_kind(bytes: &[u8]) -> Result<WavKind<'_>, AudioError> {
             pcm16 = Some(field(0) == Some(&[1, 0]) && field(14) == Some(&[16, 0]));
         }
         // Chunks are padded to even lengths.
-        at = body.saturating_add(length as usize).saturating_add(length as usize & 1);
+        at = body
+            .saturating_add(length as usize)
+            .saturating_add(length as usize & 1);
     }
     Err(damaged("WAV without a `data` chunk"))
 }
@@ -106,7 +118,11 @@ fn checked_data(bytes: &[u8], body: usize, promised: u32) -> Result<Cow<'_, [u8]
     if promised < UNKNOWN_LENGTH {
         if (promised as usize) > present {
             let (promised, present) = (u64::from(promised), present as u64);
-            return Err(AudioError::Truncated { promised, present, unit: "bytes" });
+            return Err(AudioError::Truncated {
+                promised,
+                present,
+                unit: "bytes",
+            });
         }
         return Ok(Cow::Borrowed(bytes));
     }
@@ -121,8 +137,12 @@ fn checked_data(bytes: &[u8], body: usize, promised: u32) -> Result<Cow<'_, [u8]
 
 fn by_hound(bytes: &[u8]) -> Result<Mono, AudioError> {
     let failed = |error: hound::Error| match error {
-        hound::Error::Unsupported => AudioError::Unsupported { detail: error.to_string() },
-        _ => AudioError::Damaged { detail: error.to_string() },
+        hound::Error::Unsupported => AudioError::Unsupported {
+            detail: error.to_string(),
+        },
+        _ => AudioError::Damaged {
+            detail: error.to_string(),
+        },
     };
     let reader = hound::WavReader::new(Cursor::new(bytes)).map_err(failed)?;
     let spec = reader.spec();
@@ -147,11 +167,23 @@ fn by_symphonia(bytes: &[u8], extension: Option<&str>) -> Result<Mono, AudioErro
     let stream = MediaSourceStream::new(Box::new(Cursor::new(bytes)), Default::default());
     let probe = symphonia::default::get_probe();
     let mut format = probe
-        .probe(&hint, stream, FormatOptions::default(), MetadataOptions::default())
+        .probe(
+            &hint,
+            stream,
+            FormatOptions::default(),
+            MetadataOptions::default(),
+        )
         .map_err(unsupported)?;
-    let missing = |what: &str| AudioError::Unsupported { detail: what.to_owned() };
-    let track = format.default_track(TrackType::Audio).ok_or_else(|| missing("no audio track"))?;
-    let params = track.codec_params.as_ref().and_then(|params| params.audio());
+    let missing = |what: &str| AudioError::Unsupported {
+        detail: what.to_owned(),
+    };
+    let track = format
+        .default_track(TrackType::Audio)
+        .ok_or_else(|| missing("no audio track"))?;
+    let params = track
+        .codec_params
+        .as_ref()
+        .and_then(|params| params.audio());
     let params = params.ok_or_else(|| missing("no known codec"))?;
     let (id, promised) = (track.id, track.num_frames);
     let mut decoder = symphonia::default::get_codecs()
@@ -160,9 +192,11 @@ fn by_symphonia(bytes: &[u8], extension: Option<&str>) -> Result<Mono, AudioErro
     let mono = read_track(&mut *format, &mut *decoder, id)?;
     let present = mono.samples.len() as u64;
     match promised {
-        Some(promised) if promised > present + COUNT_SLACK => {
-            Err(AudioError::Truncated { promised, present, unit: "samples" })
-        }
+        Some(promised) if promised > present + COUNT_SLACK => Err(AudioError::Truncated {
+            promised,
+            present,
+            unit: "samples",
+        }),
         _ => Ok(mono),
     }
 }
@@ -203,11 +237,15 @@ fn read_track(
 }
 
 fn unsupported(error: SymphoniaError) -> AudioError {
-    AudioError::Unsupported { detail: error.to_string() }
+    AudioError::Unsupported {
+        detail: error.to_string(),
+    }
 }
 
 fn damaged(error: SymphoniaError) -> AudioError {
-    AudioError::Damaged { detail: error.to_string() }
+    AudioError::Damaged {
+        detail: error.to_string(),
+    }
 }
 
 impl Mono {
@@ -217,9 +255,14 @@ impl Mono {
             return Err(AudioError::Unsupported { detail });
         }
         if !(1..=MAX_CHANNELS).contains(&channels) {
-            return Err(AudioError::Unsupported { detail: format!("{channels} channels") });
+            return Err(AudioError::Unsupported {
+                detail: format!("{channels} channels"),
+            });
         }
-        Ok(Self { rate, samples: Vec::new() })
+        Ok(Self {
+            rate,
+            samples: Vec::new(),
+        })
     }
 
     /// Appends interleaved samples, averaged over their channels.

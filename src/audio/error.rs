@@ -56,7 +56,9 @@ pub enum AudioError {
         detail: String,
     },
     /// An annotation that points outside the audio, or ends before it starts.
-    #[error("the annotated speech ({start:?} to {end:?}) does not lie inside the audio ({length:?})")]
+    #[error(
+        "the annotated speech ({start:?} to {end:?}) does not lie inside the audio ({length:?})"
+    )]
     AnnotationOutside {
         /// Start of speech.
         start: Duration,
@@ -84,7 +86,9 @@ impl AudioError {
             Self::Unsupported { .. } => {
                 "use WAV, FLAC, MP3, Ogg Vorbis or AAC at 4 to 192 kHz; `ffmpeg -i IN OUT.wav` converts the rest"
             }
-            Self::Damaged { .. } => "does it play elsewhere? Convert it with `ffmpeg -i IN OUT.wav`",
+            Self::Damaged { .. } => {
+                "does it play elsewhere? Convert it with `ffmpeg -i IN OUT.wav`"
+            }
             Self::TooLarge { .. } | Self::TooLong { .. } => {
                 "an utterance is what a caller says in one turn: cut the file into turns"
             }
@@ -104,6 +108,8 @@ impl AudioError {
 
 impl From<opus::Error> for AudioError {
     fn from(error: opus::Error) -> Self {
-        Self::Codec { detail: error.to_string() }
+        Self::Codec {
+            detail: error.to_string(),
+        }
     }
 }

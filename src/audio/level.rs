@@ -128,7 +128,11 @@ pub fn speech_span(pcm: &[i16]) -> Option<SpeechSpan> {
     meter.push(pcm);
     let level = meter.level().filter(|&level| level >= NO_SPEECH_DBFS)?;
     let (start, end) = loud_span(pcm, power_at(level - BELOW_ACTIVE_DB))?;
-    Some(SpeechSpan { start, end, active_level_dbfs: level as f32 })
+    Some(SpeechSpan {
+        start,
+        end,
+        active_level_dbfs: level as f32,
+    })
 }
 
 /// First loud sample and the one after the last: samples of at least `power` inside a 2 ms

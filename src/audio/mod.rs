@@ -4,6 +4,8 @@
 //! One rate inside: [`RATE`] mono `i16`, in frames of [`FRAME`] samples.
 
 pub mod decode;
+mod ear;
+pub mod end_of_speech;
 mod error;
 mod heard;
 mod level;
@@ -15,6 +17,8 @@ mod tone;
 mod utterance;
 
 pub use decode::decode;
+pub use ear::{Ear, Packet};
+pub use end_of_speech::{EndOfSpeech, SpeechEvent};
 pub use error::AudioError;
 pub use heard::{Confidence, Heard, HeardAt, Onset, SPURT_GAP};
 pub use level::{SpeechSpan, speech_span};
@@ -46,5 +50,7 @@ pub fn time_of(samples: u64) -> Duration {
 pub fn samples_in(time: Duration) -> u64 {
     let rate = u64::from(RATE);
     let part = u64::from(time.subsec_nanos()) * rate;
-    time.as_secs().saturating_mul(rate).saturating_add((part + 500_000_000) / 1_000_000_000)
+    time.as_secs()
+        .saturating_mul(rate)
+        .saturating_add((part + 500_000_000) / 1_000_000_000)
 }

@@ -72,7 +72,10 @@ impl Decoder {
     /// [`AudioError::Codec`] when libopus refuses.
     pub fn new() -> Result<Self, AudioError> {
         let inner = opus::Decoder::new(RATE, Channels::Mono)?;
-        Ok(Self { inner, samples: vec![0; MAX_PACKET].into_boxed_slice() })
+        Ok(Self {
+            inner,
+            samples: vec![0; MAX_PACKET].into_boxed_slice(),
+        })
     }
 
     /// Decodes a packet: its samples, at most [`MAX_PACKET`]. Nothing is allocated.
@@ -117,15 +120,23 @@ mod tests {
 
     fn decoded(frames: &[Box<[u8]>]) -> Vec<i16> {
         let mut decoder = Decoder::new().expect("libopus");
-        frames.iter().flat_map(|f| decoder.decode(f).expect("own packet").to_vec()).collect()
+        frames
+            .iter()
+            .flat_map(|f| decoder.decode(f).expect("own packet").to_vec())
+            .collect()
     }
 
     /// The lag, in samples, at which `b` is most like `a`.
     fn lag(a: &[i16], b: &[i16]) -> usize {
         let at = |lag: usize| -> f64 {
-            a.iter().zip(&b[lag..]).map(|(&x, &y)| f64::from(x) * f64::from(y)).sum()
+            a.iter()
+                .zip(&b[lag..])
+                .map(|(&x, &y)| f64::from(x) * f64::from(y))
+                .sum()
         };
-        (0..1000).max_by(|&i, &j| at(i).total_cmp(&at(j))).expect("not empty")
+        (0..1000)
+            .max_by(|&i, &j| at(i).total_cmp(&at(j)))
+            .expect("not empty")
     }
 
     #[test]
@@ -138,8 +149,17 @@ mod tests {
             assert!(lag.abs_diff(OPUS_LOOKAHEAD) <= 3, "{}: {lag}", fixture.name);
         }
         let hiss = noise(-20.0, 24_000, 3);
-        assert_eq!(lag(&hiss, &decoded(&encode(&hiss).expect("libopus"))), OPUS_LOOKAHEAD);
-        assert_eq!(encoder().expect("libopus").get_lookahead().expect("libopus"), OPUS_LOOKAHEAD as i32);
+        assert_eq!(
+            lag(&hiss, &decoded(&encode(&hiss).expect("libopus"))),
+            OPUS_LOOKAHEAD
+        );
+        assert_eq!(
+            encoder()
+                .expect("libopus")
+                .get_lookahead()
+                .expect("libopus"),
+            OPUS_LOOKAHEAD as i32
+        );
     }
 
     #[test]
@@ -154,7 +174,12 @@ mod tests {
             let heard = decoded(&frames);
             let peak = |range: &[i16]| range.iter().map(|x| x.unsigned_abs()).max();
             let tail = &heard[spoken - FRAME..];
-            assert!(peak(tail) <= Some(4), "{}: {:?} after the end", fixture.name, peak(tail));
+            assert!(
+                peak(tail) <= Some(4),
+                "{}: {:?} after the end",
+                fixture.name,
+                peak(tail)
+            );
         }
     }
 
@@ -163,10 +188,23 @@ mod tests {
         let mut decoder = Decoder::new().expect("libopus");
         assert!(decoder.decode(&[]).is_err());
         assert!(decoder.decode(&[0xFF, 0xFF, 0xFF]).is_err());
-        for (asked, given) in [(0, 0), (119, 0), (120, 120), (1000, 960), (1_000_000, MAX_PACKET)] {
-            assert_eq!(decoder.conceal(asked).expect("libopus").len(), given, "{asked}");
+        for (asked, given) in [
+            (0, 0),
+            (119, 0),
+            (120, 120),
+            (1000, 960),
+            (1_000_000, MAX_PACKET),
+        ] {
+            assert_eq!(
+                decoder.conceal(asked).expect("libopus").len(),
+                given,
+                "{asked}"
+            );
         }
         let frames = encode(&noise(-20.0, 4_800, 1)).expect("libopus");
-        assert_eq!(decoder.decode(&frames[0]).expect("still usable").len(), FRAME);
+        assert_eq!(
+            decoder.decode(&frames[0]).expect("still usable").len(),
+            FRAME
+        );
     }
 }

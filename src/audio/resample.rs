@@ -26,10 +26,18 @@ pub(crate) fn to_rate(samples: &[f32], rate: u32) -> Result<Pcm, AudioError> {
     let window = WindowFunction::BlackmanHarris2;
     let mut fft = Fft::<f32>::new_custom(from, to, chunk, 1, 1, window, FixedSync::Input)
         .map_err(|e| failed(e.to_string()))?;
-    let input = InterleavedSlice::new(samples, 1, samples.len()).map_err(|e| failed(e.to_string()))?;
-    let output = fft.process_all(&input, samples.len(), None).map_err(|e| failed(e.to_string()))?;
+    let input =
+        InterleavedSlice::new(samples, 1, samples.len()).map_err(|e| failed(e.to_string()))?;
+    let output = fft
+        .process_all(&input, samples.len(), None)
+        .map_err(|e| failed(e.to_string()))?;
     let length = (samples.len() as u64 * u64::from(RATE)).div_ceil(u64::from(rate));
-    Ok(output.take_data().iter().take(length as usize).map(to_i16).collect())
+    Ok(output
+        .take_data()
+        .iter()
+        .take(length as usize)
+        .map(to_i16)
+        .collect())
 }
 
 #[cfg(test)]
@@ -40,13 +48,18 @@ mod tests {
     fn tone(hz: f64, rate: u32, seconds: f64) -> Vec<f32> {
         let step = 2.0 * PI * hz / f64::from(rate);
         let count = (seconds * f64::from(rate)) as usize;
-        (0..count).map(|n| (0.5 * (step * n as f64).sin()) as f32).collect()
+        (0..count)
+            .map(|n| (0.5 * (step * n as f64).sin()) as f32)
+            .collect()
     }
 
     /// RMS over the middle, in dB re the RMS of `tone`.
     fn gain_db(pcm: &[i16]) -> f64 {
         let middle = &pcm[pcm.len() / 4..pcm.len() * 3 / 4];
-        let power = middle.iter().map(|&x| (f64::from(x) / 32768.0).powi(2)).sum::<f64>();
+        let power = middle
+            .iter()
+            .map(|&x| (f64::from(x) / 32768.0).powi(2))
+            .sum::<f64>();
         10.0 * (power / middle.len() as f64 / 0.125).max(1e-12).log10()
     }
 
@@ -78,7 +91,12 @@ mod tests {
     #[test]
     fn images_of_a_low_rate_are_below_60_db() {
         // What is left after subtracting the tone that belongs there is image and noise.
-        for (rate, hz) in [(8_000u32, 3_000.0), (16_000, 7_000.0), (22_050, 9_000.0), (24_000, 11_000.0)] {
+        for (rate, hz) in [
+            (8_000u32, 3_000.0),
+            (16_000, 7_000.0),
+            (22_050, 9_000.0),
+            (24_000, 11_000.0),
+        ] {
             let made = to_rate(&tone(hz, rate, 1.0), rate).expect("known rate");
             let ideal = tone(hz, RATE, 1.0);
             let residue: f64 = (12_000..36_000)
@@ -91,14 +109,21 @@ mod tests {
 
     #[test]
     fn impulses_and_edges_stay_where_they_were() {
-        for rate in [8_000u32, 16_000, 22_050, 24_000, 44_100, 44_101, 96_000, 192_000] {
+        for rate in [
+            8_000u32, 16_000, 22_050, 24_000, 44_100, 44_101, 96_000, 192_000,
+        ] {
             let (at, count) = (rate as usize / 3, rate as usize);
             let expected = at as f64 * f64::from(RATE) / f64::from(rate);
             let mut impulse = vec![0.0; count];
             impulse[at] = 0.9;
             let made = to_rate(&impulse, rate).expect("known rate");
-            let peak = (0..made.len()).max_by_key(|&n| made[n].unsigned_abs()).expect("not empty");
-            assert!((peak as f64 - expected).abs() <= 1.0, "{rate}: impulse at {peak}, not {expected}");
+            let peak = (0..made.len())
+                .max_by_key(|&n| made[n].unsigned_abs())
+                .expect("not empty");
+            assert!(
+                (peak as f64 - expected).abs() <= 1.0,
+                "{rate}: impulse at {peak}, not {expected}"
+            );
             assert_eq!(made.len(), RATE as usize, "{rate}: a second stays a second");
 
             let edge: Vec<f32> = (0..count).map(|n| if n < at { 0.0 } else { 0.5 }).collect();
@@ -106,7 +131,10 @@ mod tests {
             let half = made.iter().position(|&x| x >= 8192).expect("an edge");
             // The half-way point of a band-limited step lies half an input sample before it.
             let expected = expected - 0.5 * f64::from(RATE) / f64::from(rate);
-            assert!((half as f64 - expected).abs() <= 1.0, "{rate}: edge at {half}, not {expected}");
+            assert!(
+                (half as f64 - expected).abs() <= 1.0,
+                "{rate}: edge at {half}, not {expected}"
+            );
         }
     }
 }

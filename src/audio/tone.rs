@@ -18,7 +18,9 @@ pub const TONE_DBFS: f64 = -20.0;
 pub fn tone(length: Duration) -> Pcm {
     let peak = 32768.0 * SQRT_2 * 10f64.powf(TONE_DBFS / 20.0);
     let step = 2.0 * PI * TONE_HZ / f64::from(RATE);
-    (0..samples_in(length)).map(|n| (peak * (step * n as f64).cos()).round() as i16).collect()
+    (0..samples_in(length))
+        .map(|n| (peak * (step * n as f64).cos()).round() as i16)
+        .collect()
 }
 
 #[cfg(test)]

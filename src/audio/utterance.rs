@@ -52,14 +52,18 @@ impl Annotation {
         let start = made.speech_start_ms.unwrap_or(0.0);
         // A day is past every limit and safe to turn into a `Duration`.
         if !(start >= 0.0 && start < made.speech_end_ms && made.speech_end_ms < 86_400_000.0) {
-            return Err(wrong(format!("speech from {start} to {} ms", made.speech_end_ms)));
+            return Err(wrong(format!(
+                "speech from {start} to {} ms",
+                made.speech_end_ms
+            )));
         }
         Ok(made)
     }
 
     /// First speech sample, where it is annotated.
     pub fn speech_start(&self) -> Option<Duration> {
-        self.speech_start_ms.map(|ms| Duration::from_secs_f64(ms / 1000.0))
+        self.speech_start_ms
+            .map(|ms| Duration::from_secs_f64(ms / 1000.0))
     }
 
     /// End of the last speech sample.
@@ -78,7 +82,7 @@ impl Utterance {
     /// level ([`speech_span`]).
     ///
     /// # Errors
-    /// [`AudioError`]: whatever [`decode`] says, [`AudioError::NoSpeech`], or an
+    /// [`AudioError`]: whatever [`decode()`] says, [`AudioError::NoSpeech`], or an
     /// annotation outside the audio.
     pub fn new(
         name: &str,
@@ -135,14 +139,23 @@ mod tests {
         for fixture in FIXTURES {
             let annotation = fixture.annotation();
             let (start, end) = (annotation.speech_start(), annotation.speech_end());
-            let made = Utterance::annotated(fixture.name, fixture.wav, Some("wav"), start, Some(end))
-                .unwrap_or_else(|e| panic!("{}: {e}", fixture.name));
+            let made =
+                Utterance::annotated(fixture.name, fixture.wav, Some("wav"), start, Some(end))
+                    .unwrap_or_else(|e| panic!("{}: {e}", fixture.name));
             assert_eq!((Some(made.speech_start), made.speech_end), (start, end));
-            assert!(made.frames.len() * FRAME >= made.pcm.len() + OPUS_LOOKAHEAD, "{}", made.name);
+            assert!(
+                made.frames.len() * FRAME >= made.pcm.len() + OPUS_LOOKAHEAD,
+                "{}",
+                made.name
+            );
             assert!(annotation.text().is_some_and(|text| !text.is_empty()));
             let found = Utterance::new(fixture.name, fixture.wav, None, None).expect("loud");
             let apart = found.speech_end.abs_diff(made.speech_end);
-            assert!(apart < Duration::from_micros(500), "{}: {apart:?}", made.name);
+            assert!(
+                apart < Duration::from_micros(500),
+                "{}: {apart:?}",
+                made.name
+            );
         }
     }
 
@@ -157,7 +170,10 @@ mod tests {
             ("start past the end", ms(9_000), None),
         ] {
             let error = Utterance::annotated("x", fixture.wav, None, start, end).expect_err(name);
-            assert!(matches!(error, AudioError::AnnotationOutside { .. }), "{name}: {error}");
+            assert!(
+                matches!(error, AudioError::AnnotationOutside { .. }),
+                "{name}: {error}"
+            );
         }
     }
 
@@ -185,13 +201,25 @@ mod tests {
             ("no JSON", "speech_end: 2"),
             ("no end", r#"{"version": 1}"#),
             ("another version", r#"{"version": 2, "speech_end_ms": 5}"#),
-            ("a typo", r#"{"version": 1, "speech_end_ms": 5, "speach_start_ms": 1}"#),
-            ("negative", r#"{"version": 1, "speech_start_ms": -1, "speech_end_ms": 5}"#),
-            ("out of order", r#"{"version": 1, "speech_start_ms": 6, "speech_end_ms": 5}"#),
+            (
+                "a typo",
+                r#"{"version": 1, "speech_end_ms": 5, "speach_start_ms": 1}"#,
+            ),
+            (
+                "negative",
+                r#"{"version": 1, "speech_start_ms": -1, "speech_end_ms": 5}"#,
+            ),
+            (
+                "out of order",
+                r#"{"version": 1, "speech_start_ms": 6, "speech_end_ms": 5}"#,
+            ),
             ("endless", r#"{"version": 1, "speech_end_ms": 1e300}"#),
         ] {
             let error = Annotation::parse(json.as_bytes()).expect_err(name);
-            assert!(matches!(error, AudioError::Annotation { .. }), "{name}: {error}");
+            assert!(
+                matches!(error, AudioError::Annotation { .. }),
+                "{name}: {error}"
+            );
         }
     }
 }

@@ -14,12 +14,18 @@ fn active_level_of_known_signals() {
         talking.extend(vec![0i16; 96_000]);
     }
     // Each second has 200 ms of hangover and the envelope's decay besides.
-    let cases = [("steady tone", steady, -20.0, 0.7), ("a second in three", talking, -26.0, 1.5)];
+    let cases = [
+        ("steady tone", steady, -20.0, 0.7),
+        ("a second in three", talking, -26.0, 1.5),
+    ];
     for (name, pcm, expected, within) in cases {
         let mut meter = ActiveLevel::default();
         meter.push(&pcm);
         let level = meter.level().expect(name);
-        assert!((level - expected).abs() < within, "{name}: {level} for {expected}");
+        assert!(
+            (level - expected).abs() < within,
+            "{name}: {level} for {expected}"
+        );
     }
 }
 
@@ -36,18 +42,28 @@ fn active_level_of_fixtures_is_what_their_maker_says() {
 #[test]
 fn span_of_made_signals() {
     let tone = sine(1000.0, -20.0, 24_000);
-    let with = |before: usize, after: usize| [vec![0; before], tone.clone(), vec![0; after]].concat();
+    let with =
+        |before: usize, after: usize| [vec![0; before], tone.clone(), vec![0; after]].concat();
     let faint: Vec<i16> = [with(0, 0), sine(1000.0, -55.0, 24_000)].concat();
-    let cases: [(&str, Vec<i16>, Option<(usize, usize)>); 9] = [
+    type Case = (&'static str, Vec<i16>, Option<(usize, usize)>);
+    let cases: [Case; 9] = [
         ("nothing", vec![], None),
         ("digital silence", vec![0; 48_000], None),
-        ("one bit of noise", (0..48_000).map(|n| (n % 2) as i16).collect(), None),
+        (
+            "one bit of noise",
+            (0..48_000).map(|n| (n % 2) as i16).collect(),
+            None,
+        ),
         ("noise at -70 dBFS", noise(-70.0, 48_000, 1), None),
         ("tone alone", with(0, 0), Some((0, 24_000))),
         ("tone, then silence", with(0, 48_000), Some((0, 24_000))),
         ("silence, then tone", with(1234, 0), Some((1234, 25_234))),
         ("silence on both sides", with(7, 9), Some((7, 24_007))),
-        ("a tail 35 dB under it is no speech", faint, Some((0, 24_000))),
+        (
+            "a tail 35 dB under it is no speech",
+            faint,
+            Some((0, 24_000)),
+        ),
     ];
     for (name, pcm, expected) in cases {
         let span = speech_span(&pcm).map(|s| (s.start, s.end));

@@ -1,0 +1,244 @@
+//! Hears the agent's track: from RTP packets to onsets and ends of talk spurts.
+//!
+//! In: packets with their arrival, and the time when none come. Out: [`Heard`], in order.
+//! Holds: the timeline is RTP time (never a count of packets); each instant told is the arrival
+//! of the packet that really holds the sample, plus the sample's offset in it; memory is bounded
+//! and, after the first packets, nothing is allocated.
+
+mod background;
+mod floor;
+mod refine;
+mod reorder;
+mod spurt;
+mod track;
+
+use super::opus::{Decoder, MAX_PACKET};
+use super::{AudioError, FRAME, Heard, RATE, samples_in, time_of};
+use reorder::{Order, Reorder};
+use spurt::Spurts;
+use std::time::{Duration, Instant};
+use track::{KEPT, Track};
+
+/// One RTP packet of the agent's audio.
+#[derive(Debug, Clone, Copy)]
+pub struct Packet<'a> {
+    /// When it arrived, on the caller's clock.
+    pub arrival: Instant,
+    /// RTP timestamp (48 kHz).
+    pub rtp_time: u32,
+    /// Extended sequence number: it never wraps around.
+    pub sequence: u64,
+    /// The Opus packet; empty for padding.
+    pub payload: &'a [u8],
+}
+
+/// Packets this late are jitter, not an end of the stream.
+const LATENESS: Duration = Duration::from_millis(40);
+/// Timestamps that run ahead of the arrivals by more are a new timeline: 2 s.
+const AHEAD: u64 = 2 * RATE as u64;
+/// Timestamps that step back by more are a new timeline, less is a sender's rounding.
+const BACK: u64 = MAX_PACKET as u64;
+/// The codec makes up at most this much of a loss: 100 ms.
+const CONCEALED: u64 = 5 * FRAME as u64;
+/// What is longer is not remembered as one loss.
+const LONGEST_LOSS: u64 = KEPT as u64 / 2;
+/// Silence is looked at in pieces of this size.
+const SILENCE_STEP: u64 = FRAME as u64;
+
+/// The ear of one caller.
+#[derive(Debug)]
+pub struct Ear {
+    decoder: Decoder,
+    reorder: Reorder,
+    track: Track,
+    spurts: Spurts,
+    last: Option<Last>,
+    /// Losses before packets that held no audio.
+    lost: u64,
+}
+
+/// The last packet with audio.
+#[derive(Debug, Clone, Copy)]
+struct Last {
+    arrival: Instant,
+    samples: u64,
+    /// The timestamp that follows it.
+    next_rtp: u32,
+}
+
+impl Ear {
+    /// An ear that has heard nothing.
+    ///
+    /// # Errors
+    /// [`AudioError::Codec`] when libopus refuses.
+    pub fn new() -> Result<Self, AudioError> {
+        Ok(Self {
+            decoder: Decoder::new()?,
+            reorder: Reorder::new(),
+            track: Track::new(),
+            spurts: Spurts::new(),
+            last: None,
+            lost: 0,
+        })
+    }
+
+    /// Hears a packet. Packets may come twice, late or in the wrong order; after a gap of up to
+    /// three packets the missing ones count as lost.
+    pub fn packet(&mut self, packet: &Packet<'_>) {
+        let Packet {
+            arrival,
+            rtp_time,
+            sequence,
+            payload,
+        } = *packet;
+        match self.reorder.offer(sequence, rtp_time, arrival, payload) {
+            Order::Now { lost } => self.play(rtp_time, arrival, payload, lost),
+            Order::NewStream => {
+                self.new_timeline(arrival);
+                self.play(rtp_time, arrival, payload, 0);
+            }
+            Order::Kept => {}
+            Order::Drop => return,
+        }
+        self.play_kept(arrival);
+    }
+
+    /// Nothing else arrived until `now`: gives up missing packets, and ends a spurt whose packets
+    /// have stopped (DTX).
+    pub fn advance(&mut self, now: Instant) {
+        self.play_kept(now);
+        let Some(last) = self.last.filter(|_| self.spurts.deadline().is_some()) else {
+            return;
+        };
+        let due = last.arrival + time_of(last.samples) + LATENESS;
+        let silent = samples_in(now.saturating_duration_since(due));
+        self.spurts
+            .silent_until(&self.track, self.track.end() + silent);
+    }
+
+    /// When [`Ear::advance`] will have something to do if no packet comes; `None`: not before one.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let spurt = self.spurts.deadline().zip(self.last).map(|(at, last)| {
+            let silent = time_of(at.saturating_sub(self.track.end()) + 1);
+            last.arrival + time_of(last.samples) + LATENESS + silent
+        });
+        [spurt, self.reorder.deadline()].into_iter().flatten().min()
+    }
+
+    /// The oldest thing heard and not yet told.
+    pub fn poll_heard(&mut self) -> Option<Heard> {
+        self.spurts.poll()
+    }
+
+    /// Whether a talk spurt is under way: between its `Triggered` and its `Ended`.
+    pub fn is_audible(&self) -> bool {
+        self.spurts.is_audible()
+    }
+
+    fn play_kept(&mut self, now: Instant) {
+        while let Some((slot, lost)) = self.reorder.take(now) {
+            self.play(slot.rtp_time, slot.arrival, &slot.payload, lost);
+            self.reorder.give_back(slot);
+        }
+    }
+
+    /// Puts a packet on the timeline, `lost` packets after the one before it.
+    fn play(&mut self, rtp_time: u32, arrival: Instant, payload: &[u8], lost: u64) {
+        if payload.is_empty() {
+            self.lost += lost;
+            return;
+        }
+        let lost = lost + std::mem::take(&mut self.lost);
+        self.place(rtp_time, arrival, lost);
+        let decoded = self.decoder.decode(payload);
+        let samples = match decoded {
+            Ok(pcm) => {
+                self.track.push(pcm, Some(arrival));
+                pcm.len() as u64
+            }
+            Err(_) => {
+                // Not Opus: as if it had been lost.
+                let samples = self.last.map_or(FRAME as u64, |last| last.samples);
+                self.conceal(samples);
+                samples
+            }
+        };
+        let next_rtp = rtp_time.wrapping_add(samples as u32);
+        self.last = Some(Last {
+            arrival,
+            samples,
+            next_rtp,
+        });
+        self.spurts.run(&self.track);
+    }
+
+    /// Fills what lies between the last packet and this one: silence, or losses.
+    fn place(&mut self, rtp_time: u32, arrival: Instant, lost: u64) {
+        let Some(last) = self.last else { return };
+        let ahead = rtp_time.wrapping_sub(last.next_rtp).cast_signed();
+        let gap = u64::from(ahead.unsigned_abs());
+        let limit = self.elapsed(arrival) + AHEAD;
+        if ahead < 0 && gap > BACK || ahead > 0 && gap > limit {
+            self.new_timeline(arrival);
+        } else if ahead > 0 {
+            let missing = gap.min(lost.saturating_mul(last.samples)).min(LONGEST_LOSS);
+            self.silence(gap - missing);
+            self.conceal(missing);
+        }
+    }
+
+    /// Timestamps or sequence numbers start anew: only arrivals tell how long it took.
+    fn new_timeline(&mut self, arrival: Instant) {
+        self.lost = 0;
+        let silent = self.elapsed(arrival);
+        self.silence(silent);
+        self.last = None;
+        // An old state would only colour the first samples; libopus refuses no reset.
+        let _ = self.decoder.reset();
+    }
+
+    /// Samples between the end of the last packet and an arrival.
+    fn elapsed(&self, arrival: Instant) -> u64 {
+        self.last.map_or(0, |last| {
+            samples_in(arrival.saturating_duration_since(last.arrival + time_of(last.samples)))
+        })
+    }
+
+    fn silence(&mut self, samples: u64) {
+        self.spurts.hole_until(self.track.end() + samples);
+        let mut left = samples;
+        let watched = left.min(KEPT as u64);
+        while samples - left < watched {
+            let step = left.min(SILENCE_STEP);
+            self.track.silence(step);
+            self.spurts.run(&self.track);
+            left -= step;
+        }
+        if left > 0 {
+            self.track.silence(left);
+            self.spurts.jump(&self.track);
+        }
+    }
+
+    /// Lost audio: what the codec makes of it, then silence.
+    fn conceal(&mut self, samples: u64) {
+        self.spurts.hole_until(self.track.end() + samples);
+        let mut left = samples;
+        while left > 0 {
+            let by_codec = left.min(CONCEALED.saturating_sub(samples - left)) as usize;
+            let made = self.decoder.conceal(by_codec).unwrap_or(&[]);
+            let silence = [0; FRAME];
+            let pcm = if made.is_empty() {
+                &silence[..left.min(FRAME as u64) as usize]
+            } else {
+                made
+            };
+            self.track.push(pcm, None);
+            left -= pcm.len() as u64;
+            self.spurts.run(&self.track);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,126 @@
+//! Tells a steady noise from a reply.
+//!
+//! In: the track's last half second and the levels of its windows. Out: a verdict. Holds: a
+//! tone, however long and steady, is no background; nor is anything that varies like speech.
+
+use super::track::Track;
+
+/// Louder than this is no background but a sound, in dBFS.
+const LOUDEST_DBFS: f32 = -30.0;
+/// Levels of 10 ms windows of a steady noise spread less than this, in dB; of speech more.
+const STEADY_SIGMA_DB: f32 = 2.5;
+/// Normalised autocorrelation of a periodic frame (a voice, a tone).
+const PERIODIC: f32 = 0.6;
+/// The most frames in ten that may be periodic in a noise.
+const PERIODIC_TENTHS: usize = 2;
+/// Frames looked at: 40 ms each, in samples at 8 kHz.
+const FRAME: usize = 320;
+/// One in six samples: 48 → 8 kHz.
+const DECIMATION: u64 = 6;
+/// Lags of 60 to 400 Hz at 8 kHz; a higher tone fits in several times.
+const LAGS: std::ops::RangeInclusive<usize> = 20..=133;
+
+/// Whether the `levels` (dBFS of consecutive windows) and the samples in `from..to` are those
+/// of a steady noise.
+pub(super) fn is_background(
+    track: &Track,
+    levels: impl Iterator<Item = f32> + Clone,
+    from: u64,
+    to: u64,
+) -> bool {
+    let count = levels.clone().count() as f32;
+    if count < 1.0 {
+        return false;
+    }
+    let mean = levels.clone().sum::<f32>() / count;
+    let variance = levels.map(|level| (level - mean).powi(2)).sum::<f32>() / count;
+    mean < LOUDEST_DBFS && variance.sqrt() < STEADY_SIGMA_DB && is_noise(track, from, to)
+}
+
+fn is_noise(track: &Track, from: u64, to: u64) -> bool {
+    let length = FRAME as u64 * DECIMATION;
+    let frames = ((to - from) / length) as usize;
+    let periodic = (0..frames as u64)
+        .filter(|k| is_periodic(track, from + k * length))
+        .count();
+    frames > 0 && periodic * 10 <= frames * PERIODIC_TENTHS
+}
+
+fn is_periodic(track: &Track, start: u64) -> bool {
+    let mut frame = [0f32; FRAME];
+    let mut before = 0.0;
+    for (k, out) in frame.iter_mut().enumerate() {
+        let at = start + k as u64 * DECIMATION;
+        let sum: i32 = (at..at + DECIMATION).map(|p| i32::from(track.at(p))).sum();
+        // The difference flattens a noise that is louder at low frequencies.
+        *out = sum as f32 - before;
+        before = sum as f32;
+    }
+    frame[0] = 0.0;
+    LAGS.into_iter().any(|lag| {
+        let (a, b) = (&frame[lag..], &frame[..FRAME - lag]);
+        let (mut ab, mut aa, mut bb) = (0.0, 0.0, 0.0);
+        for (x, y) in a.iter().zip(b) {
+            ab += x * y;
+            aa += x * x;
+            bb += y * y;
+        }
+        ab > 0.0 && ab * ab > PERIODIC * PERIODIC * aa * bb
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audio::test_signals::{FIXTURES, mix, noise, sine};
+    use std::time::Instant;
+
+    fn verdict(pcm: &[i16]) -> bool {
+        let mut track = Track::new();
+        track.push(pcm, Some(Instant::now()));
+        let levels = (0..pcm.len() as u64 / 240 - 1).map(|k| {
+            let energy = track.energy(k * 240, k * 240 + 480) as f64 / 480.0;
+            crate::audio::level::dbfs_of(energy.max(0.1)) as f32
+        });
+        is_background(&track, levels, 0, pcm.len() as u64)
+    }
+
+    #[test]
+    fn noise_is_background_and_nothing_else_is() {
+        let speech: Vec<i16> = FIXTURES[0].pcm()[20_000..44_000]
+            .iter()
+            .map(|x| x / 8)
+            .collect();
+        // A first-order low-pass makes it dull, as most rooms are.
+        let mut memory = 0.0;
+        let dull: Vec<i16> = noise(-20.0, 24_000, 4)
+            .iter()
+            .map(|&x| {
+                memory += 0.05 * (f64::from(x) - memory);
+                memory as i16
+            })
+            .collect();
+        let cases = [
+            ("white noise", noise(-40.0, 24_000, 1), true),
+            ("dull noise", dull, true),
+            ("quiet noise", noise(-70.0, 24_000, 2), true),
+            (
+                "a noise too loud for a background",
+                noise(-25.0, 24_000, 3),
+                false,
+            ),
+            ("a tone", sine(1000.0, -40.0, 24_000), false),
+            ("a high tone", sine(2310.0, -40.0, 24_000), false),
+            ("a low tone", sine(97.0, -40.0, 24_000), false),
+            (
+                "two tones",
+                mix(&sine(697.0, -43.0, 24_000), &sine(1209.0, -43.0, 24_000)),
+                false,
+            ),
+            ("speech", speech, false),
+        ];
+        for (name, pcm, expected) in cases {
+            assert_eq!(verdict(&pcm), expected, "{name}");
+        }
+    }
+}

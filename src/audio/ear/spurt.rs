@@ -1,0 +1,361 @@
+//! Finds talk spurts on the track: the causal trigger, the refined onset, the end.
+//!
+//! In: the track as it grows, and how long it has been silent. Out: `Triggered`, `Onset`,
+//! `Ended`, in this order for each spurt. Holds: a steady noise becomes floor, not a spurt; the
+//! floor is frozen while a spurt lasts, for ten minutes at most; nothing is allocated.
+
+use super::background::is_background;
+use super::floor::{Floor, LOWEST};
+use super::refine::{HALF_SECOND, Under, audible_power, first_audible, last_audible, reply_level};
+use super::track::Track;
+use crate::audio::level::{WINDOW, dbfs_of};
+use crate::audio::{Confidence, Heard, Onset, RATE, SPURT_GAP, samples_in, time_of};
+use std::collections::VecDeque;
+
+/// Trigger windows: 10 ms at a hop of 5 ms.
+const HOP: u64 = 240;
+/// A window is loud this far over the floor, in dB …
+const OVER_FLOOR_DB: f32 = 6.0;
+/// … or this many of its standard deviations, and at this level at least, in dBFS.
+const OVER_FLOOR_SIGMAS: f32 = 2.5;
+const QUIETEST_DBFS: f32 = -60.0;
+/// Four loud windows of five are a candidate.
+const CANDIDATE: u32 = 4;
+const OF_WINDOWS: u32 = 0b1_1111;
+/// This many loud windows make it a spurt: about 50 ms. Shorter sounds are clicks.
+const SPURT_WINDOWS: u32 = 12;
+/// The refinement looks at half a second, and 22 ms more for the windows that start in it.
+const REFINE_AFTER: u64 = HALF_SECOND + 1056;
+/// Until it varies or rings for this long, a steady sound may be a noise: 150 ms.
+const DECIDE_AFTER: u64 = 7200;
+/// Every 50 ms a candidate noise is looked at again; a spurt that goes on, every 250 ms.
+const DECIDE_EVERY: u64 = 2400;
+const BACKGROUND_EVERY: u64 = 12_000;
+/// A noise this long ends a spurt: 750 ms.
+const BACKGROUND: usize = 150;
+/// Above the mean of a steady noise, in dB: something else.
+const OVER_BACKGROUND_DB: f32 = 5.0;
+/// No spurt is longer.
+const LONGEST: u64 = 600 * RATE as u64;
+/// Levels remembered: two seconds.
+const LEVELS: usize = 400;
+/// A loss this close before the onset touches it: 40 ms. Gains are coded as differences, so that
+/// the codec may give near-silence for a whole packet after one that was lost.
+const LOSS_NEAR: u64 = 1920;
+/// From this far over the floor on an onset is certain, in dB.
+const CERTAIN_DB: f32 = 20.0;
+
+#[derive(Debug, Clone, Copy)]
+struct Spurt {
+    /// Start of the first loud window.
+    from: u64,
+    /// Floor at that time.
+    under: Under,
+    announced: bool,
+    /// Set with the onset: what is audible, and the last audible sample.
+    heard: Option<(f64, u64)>,
+    /// When to ask again whether it is a noise.
+    look_at: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum State {
+    Quiet,
+    Rising { from: u64, loud: u32, under: Under },
+    Spurt(Spurt),
+}
+
+/// The detector.
+#[derive(Debug)]
+pub(super) struct Spurts {
+    /// End of the next window.
+    next: u64,
+    /// Energy of the last hop.
+    half: i64,
+    /// Up to here nothing was received.
+    hole: u64,
+    /// Loud windows, the last in bit 0.
+    loud: u32,
+    floor: Floor,
+    /// Levels of the last windows in dBFS, NaN where nothing was received.
+    levels: VecDeque<f32>,
+    state: State,
+    /// An onset is never before the end of the last spurt.
+    not_before: u64,
+    events: VecDeque<Heard>,
+}
+
+impl Spurts {
+    pub(super) fn new() -> Self {
+        Self {
+            next: HOP,
+            half: 0,
+            hole: 0,
+            loud: 0,
+            floor: Floor::new(),
+            levels: VecDeque::with_capacity(LEVELS),
+            state: State::Quiet,
+            not_before: 0,
+            events: VecDeque::with_capacity(16),
+        }
+    }
+
+    /// The oldest event not yet told.
+    pub(super) fn poll(&mut self) -> Option<Heard> {
+        self.events.pop_front()
+    }
+
+    /// Whether a spurt that was announced is under way.
+    pub(super) fn is_audible(&self) -> bool {
+        matches!(
+            self.state,
+            State::Spurt(Spurt {
+                announced: true,
+                ..
+            })
+        )
+    }
+
+    /// Audio up to `position` was not received: it says nothing about the floor.
+    pub(super) fn hole_until(&mut self, position: u64) {
+        self.hole = position;
+    }
+
+    /// Goes to the track's end without looking: it has been silent for longer than a spurt's gap.
+    pub(super) fn jump(&mut self, track: &Track) {
+        self.next = (track.end() / HOP + 1) * HOP;
+        self.half = 0;
+        self.loud = 0;
+    }
+
+    /// Looks at what was added to the track.
+    pub(super) fn run(&mut self, track: &Track) {
+        while self.next <= track.end() {
+            self.window(track, self.next);
+            self.next += HOP;
+        }
+    }
+
+    /// When, in silence from the track's end on, something will be due.
+    pub(super) fn deadline(&self) -> Option<u64> {
+        let State::Spurt(spurt) = &self.state else {
+            return None;
+        };
+        Some(match spurt.heard {
+            None => spurt.from + REFINE_AFTER,
+            Some((_, last)) => last + samples_in(SPURT_GAP),
+        })
+    }
+
+    /// Nothing was received after the track's end and before `now`.
+    pub(super) fn silent_until(&mut self, track: &Track, now: u64) {
+        while let State::Spurt(spurt) = self.state
+            && self.deadline().is_some_and(|at| at <= now)
+        {
+            match spurt.heard {
+                None => self.decide(track, spurt),
+                Some((_, last)) => self.end(track, last),
+            }
+        }
+    }
+
+    fn window(&mut self, track: &Track, end: u64) {
+        let hop = track.energy(end - HOP, end);
+        let energy = self.half + hop;
+        self.half = hop;
+        let level = (dbfs_of(energy as f64 / (2 * HOP) as f64) as f32).max(LOWEST);
+        let received = end >= self.hole + 2 * HOP;
+        if self.levels.len() == LEVELS {
+            self.levels.pop_front();
+        }
+        self.levels
+            .push_back(if received { level } else { f32::NAN });
+
+        let under = match self.state {
+            State::Quiet => Under {
+                level: self.floor.level(),
+                sigma: self.floor.sigma(),
+            },
+            State::Rising { under, .. } => under,
+            State::Spurt(spurt) => return self.during(track, end, energy, spurt),
+        };
+        let over = under.level + OVER_FLOOR_DB.max(OVER_FLOOR_SIGMAS * under.sigma);
+        let is_loud = level >= over.max(QUIETEST_DBFS);
+        self.loud = (self.loud << 1 | u32::from(is_loud)) & OF_WINDOWS;
+        let loud_of_five = self.loud.count_ones();
+        match self.state {
+            State::Quiet if loud_of_five >= CANDIDATE => {
+                let windows = u64::from(u32::BITS - self.loud.leading_zeros());
+                let from = end.saturating_sub((windows + 1) * HOP);
+                self.state = State::Rising {
+                    from,
+                    loud: loud_of_five,
+                    under,
+                };
+            }
+            State::Quiet if !is_loud && received => self.floor.push(level),
+            State::Rising { .. } if loud_of_five <= 1 => self.state = State::Quiet,
+            State::Rising { from, loud, under } => {
+                let loud = loud + u32::from(is_loud);
+                self.state = State::Rising { from, loud, under };
+                if loud >= SPURT_WINDOWS {
+                    let spurt = Spurt {
+                        from,
+                        under,
+                        announced: false,
+                        heard: None,
+                        look_at: end,
+                    };
+                    self.during(track, end, energy, spurt);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// A window of a spurt under way.
+    fn during(&mut self, track: &Track, end: u64, energy: i64, mut spurt: Spurt) {
+        self.state = State::Spurt(spurt);
+        let Some((power, last)) = spurt.heard else {
+            if end >= spurt.from + REFINE_AFTER {
+                self.decide(track, spurt);
+            } else if !spurt.announced && end >= spurt.look_at {
+                spurt.look_at = end + DECIDE_EVERY;
+                self.state = State::Spurt(spurt);
+                let noise = self.is_noise(track, spurt.from, end);
+                if !noise
+                    && (end >= spurt.from + DECIDE_AFTER || self.rings(track, spurt.from, end))
+                {
+                    self.announce(track, spurt);
+                }
+            }
+            return;
+        };
+        // The 2 ms windows that end in this hop lie inside the 10 ms.
+        let audible = (energy as f64 >= power * WINDOW as f64)
+            .then(|| last_audible(track, end - HOP - WINDOW as u64, end, power))
+            .flatten();
+        let last = audible.unwrap_or(last).max(last);
+        spurt.heard = Some((power, last));
+        self.state = State::Spurt(spurt);
+        if end >= last + samples_in(SPURT_GAP) || end >= spurt.from + LONGEST {
+            self.end(track, last);
+        } else if end >= spurt.look_at {
+            spurt.look_at = end + BACKGROUND_EVERY;
+            self.state = State::Spurt(spurt);
+            self.end_in_noise(track, end);
+        }
+    }
+
+    /// Levels since a spurt's start, without its edge.
+    fn levels_since(&self, from: u64, end: u64) -> impl Iterator<Item = f32> + Clone {
+        let windows = ((end - from) / HOP) as usize;
+        let whole = windows.saturating_sub(4).min(self.levels.len());
+        self.levels
+            .range(self.levels.len() - whole..)
+            .copied()
+            .filter(|level| !level.is_nan())
+    }
+
+    fn is_noise(&self, track: &Track, from: u64, end: u64) -> bool {
+        is_background(track, self.levels_since(from, end), from + 2 * HOP, end)
+    }
+
+    /// Whether a sound too short to be judged by its levels is periodic (or too loud for noise).
+    fn rings(&self, track: &Track, from: u64, end: u64) -> bool {
+        let level = self.levels.back().copied().unwrap_or(LOWEST);
+        !is_background(track, std::iter::once(level), from + 2 * HOP, end)
+    }
+
+    fn announce(&mut self, track: &Track, mut spurt: Spurt) {
+        if let Some(at) = track.heard_at(spurt.from) {
+            spurt.announced = true;
+            self.state = State::Spurt(spurt);
+            self.events.push_back(Heard::Triggered { at });
+        }
+    }
+
+    /// Half a second is there: noise, or the onset.
+    fn decide(&mut self, track: &Track, mut spurt: Spurt) {
+        let end = track.end().min(spurt.from + REFINE_AFTER);
+        if !spurt.announced {
+            if self.is_noise(track, spurt.from, end) {
+                let windows = ((end - spurt.from) / HOP) as usize;
+                return self.settle(windows, true);
+            }
+            self.announce(track, spurt);
+            spurt.announced = true;
+        }
+        let level = reply_level(track, spurt.from).unwrap_or(f64::from(LOWEST));
+        let power = audible_power(spurt.under, level);
+        // The candidate was sure 25 ms after the start of its first window.
+        let onset = first_audible(track, spurt.from + 5 * HOP, power).unwrap_or(spurt.from);
+        let onset = onset.max(self.not_before);
+        let onset = track.after_loss(onset).unwrap_or(onset);
+        let lost = track.lost_before(onset, LOSS_NEAR);
+        let snr_db = level as f32 - spurt.under.level;
+        let confidence = if snr_db >= CERTAIN_DB {
+            Confidence::High
+        } else {
+            Confidence::Low
+        };
+        if let Some(at) = track.heard_at(onset) {
+            let earlier_by_loss = lost.map(|from| time_of(onset - from));
+            self.events.push_back(Heard::Onset(Onset {
+                at,
+                confidence,
+                earlier_by_loss,
+                snr_db,
+            }));
+        }
+        let last = last_audible(track, onset, track.end(), power).unwrap_or(onset);
+        spurt.heard = Some((power, last));
+        spurt.look_at = track.end() + BACKGROUND_EVERY;
+        self.state = State::Spurt(spurt);
+    }
+
+    /// The spurt is over; `last` is its last audible sample.
+    fn end(&mut self, track: &Track, last: u64) {
+        if let Some(last_audible) = track.heard_by(last) {
+            self.events.push_back(Heard::Ended { last_audible });
+        }
+        self.not_before = last + 1;
+        let quiet = (self.next.saturating_sub(last) / HOP) as usize;
+        self.settle(quiet.saturating_sub(2), false);
+    }
+
+    /// Ends the spurt where only a steady noise is left of it.
+    fn end_in_noise(&mut self, track: &Track, end: u64) {
+        let Some(from) = end.checked_sub(BACKGROUND as u64 * HOP) else {
+            return;
+        };
+        let levels = self.levels_since(from.saturating_sub(4 * HOP), end);
+        if levels.clone().count() < BACKGROUND || !is_background(track, levels.clone(), from, end) {
+            return;
+        }
+        let mean = levels.sum::<f32>() / BACKGROUND as f32;
+        let noise = self
+            .levels
+            .iter()
+            .rev()
+            .take_while(|&&l| l < mean + OVER_BACKGROUND_DB)
+            .count();
+        let State::Spurt(Spurt { from, .. }) = self.state else {
+            return;
+        };
+        self.end(track, end.saturating_sub(noise as u64 * HOP).max(from));
+    }
+
+    /// Quiet again: the last windows are what the floor is now.
+    fn settle(&mut self, windows: usize, anew: bool) {
+        if anew {
+            self.floor.clear();
+        }
+        let from = self.levels.len() - windows.min(self.levels.len());
+        for &level in self.levels.range(from..).filter(|level| !level.is_nan()) {
+            self.floor.push(level);
+        }
+        self.loud = 0;
+        self.state = State::Quiet;
+    }
+}

@@ -1,0 +1,134 @@
+//! The ear against made signals: tables whose onsets are known by construction, and streams with
+//! gaps, losses, reordering and resets.
+
+mod accuracy;
+mod streams;
+
+use super::*;
+use crate::audio::test_signals::{mix, noise, sine};
+use crate::audio::{Confidence, Onset, RATE, SPURT_GAP, opus};
+
+/// A packet as it goes on the wire.
+#[derive(Debug, Clone)]
+struct Sent {
+    at: Duration,
+    rtp: u32,
+    sequence: u64,
+    payload: Vec<u8>,
+}
+
+/// Where the streams of these tests begin: close to the wrap of the timestamps.
+const RTP_START: u32 = u32::MAX - 100_000;
+
+/// A stream without DTX, a packet every 20 ms; packet k arrives at (k + 1) · 20 ms.
+fn stream(pcm: &[i16]) -> Vec<Sent> {
+    let frames = opus::encode(pcm).expect("libopus");
+    let packet = |(k, payload): (usize, Box<[u8]>)| Sent {
+        at: Duration::from_millis(20) * (k as u32 + 1),
+        rtp: RTP_START.wrapping_add((k * FRAME) as u32),
+        sequence: 70 + k as u64,
+        payload: payload.into_vec(),
+    };
+    frames.into_iter().enumerate().map(packet).collect()
+}
+
+/// What was heard, with instants as durations since the start.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Told {
+    Triggered(Duration),
+    Onset(Onset, Duration),
+    Ended(Duration),
+}
+
+/// Plays packets in their order, a tick every 10 ms between them and three seconds of nothing
+/// after the last; gives what was told, and when.
+fn hear(packets: &[Sent]) -> Vec<(Duration, Told)> {
+    let start = Instant::now();
+    let mut ear = Ear::new().expect("libopus");
+    let mut told = Vec::new();
+    let mut now = Duration::ZERO;
+    let mut drain = |ear: &mut Ear, now: Duration| {
+        while let Some(heard) = ear.poll_heard() {
+            told.push((
+                now,
+                match heard {
+                    Heard::Triggered { at } => Told::Triggered(at.wire() - start),
+                    Heard::Onset(onset) => Told::Onset(onset, onset.at.wire() - start),
+                    Heard::Ended { last_audible } => Told::Ended(last_audible.wire() - start),
+                },
+            ));
+        }
+    };
+    for sent in packets {
+        while now + Duration::from_millis(10) < sent.at {
+            now += Duration::from_millis(10);
+            ear.advance(start + now);
+            drain(&mut ear, now);
+        }
+        now = now.max(sent.at);
+        let Sent {
+            at,
+            rtp,
+            sequence,
+            ref payload,
+        } = *sent;
+        ear.packet(&Packet {
+            arrival: start + at,
+            rtp_time: rtp,
+            sequence,
+            payload,
+        });
+        drain(&mut ear, now);
+    }
+    for _ in 0..300 {
+        now += Duration::from_millis(10);
+        ear.advance(start + now);
+        drain(&mut ear, now);
+    }
+    told
+}
+
+/// Onsets, in milliseconds of the input's time (arrival and look-ahead taken out).
+fn onsets(told: &[(Duration, Told)]) -> Vec<f64> {
+    let at = |told: &(Duration, Told)| match told.1 {
+        Told::Onset(_, wire) => Some(input_ms(wire)),
+        _ => None,
+    };
+    told.iter().filter_map(at).collect()
+}
+
+fn ends(told: &[(Duration, Told)]) -> Vec<f64> {
+    let at = |told: &(Duration, Told)| match told.1 {
+        Told::Ended(wire) => Some(input_ms(wire)),
+        _ => None,
+    };
+    told.iter().filter_map(at).collect()
+}
+
+/// The place in the input of a sample heard at `wire`.
+fn input_ms(wire: Duration) -> f64 {
+    wire.as_secs_f64() * 1000.0 - 20.0 - 6.5
+}
+
+/// Each spurt is told in order: triggered, onset, ended.
+fn check_order(name: &str, told: &[(Duration, Told)]) {
+    let mut step = 0;
+    for (_, told) in told {
+        let expected = match told {
+            Told::Triggered(_) => 0,
+            Told::Onset(..) => 1,
+            Told::Ended(_) => 2,
+        };
+        assert_eq!(expected, step, "{name}: {told:?} out of order");
+        step = (step + 1) % 3;
+    }
+    assert_eq!(step, 0, "{name}: a spurt was not finished");
+}
+
+fn ms(samples_ms: usize) -> usize {
+    samples_ms * RATE as usize / 1000
+}
+
+fn silence(length_ms: usize) -> Vec<i16> {
+    vec![0; ms(length_ms)]
+}

@@ -1,0 +1,317 @@
+//! What comes over a network: gaps, DTX, losses, reordering, duplicates, resets, noise.
+
+use super::*;
+use crate::audio::tone;
+use proptest::prelude::*;
+
+/// Silence, a tone from 1000 ms (the start of a frame) to 1600 ms, silence.
+fn reply() -> Vec<Sent> {
+    let body = tone(Duration::from_millis(600));
+    stream(&[silence(1000), body, silence(1500)].concat())
+}
+
+fn only_onset(name: &str, told: &[(Duration, Told)]) -> (Onset, f64) {
+    check_order(name, told);
+    let mut found = told.iter().filter_map(|(_, told)| match told {
+        Told::Onset(onset, wire) => Some((*onset, input_ms(*wire))),
+        _ => None,
+    });
+    let first = found
+        .next()
+        .unwrap_or_else(|| panic!("{name}: no onset in {told:?}"));
+    assert_eq!(found.next(), None, "{name}: one spurt");
+    first
+}
+
+#[test]
+fn a_reply_is_told_in_order_and_in_time() {
+    let told = hear(&reply());
+    let (onset, at) = only_onset("plain", &told);
+    assert!((at - 1000.0).abs() <= 1.0, "onset at {at}");
+    assert!((ends(&told)[0] - 1600.0).abs() <= 5.0, "{told:?}");
+    assert_eq!(
+        (onset.earlier_by_loss, onset.confidence),
+        (None, Confidence::High)
+    );
+    assert!(
+        onset.at.offset < Duration::from_millis(20),
+        "inside its packet: {onset:?}"
+    );
+    let when = |n: usize| told[n].0.as_secs_f64() * 1000.0;
+    assert!(when(0) <= 1000.0 + 130.0, "triggered at {}", when(0));
+    assert!(when(1) <= 1000.0 + 590.0, "sure at {}", when(1));
+    assert!(when(2) <= 1600.0 + 700.0 + 80.0, "ended at {}", when(2));
+}
+
+#[test]
+fn the_first_packet_may_be_speech() {
+    let told = hear(&stream(
+        &[tone(Duration::from_millis(600)), silence(1000)].concat(),
+    ));
+    let (_, at) = only_onset("at once", &told);
+    // Without silence before it the codec's pre-echo is audible, up to 3 ms.
+    assert!((-3.0..=0.2).contains(&at), "onset at {at}");
+}
+
+#[test]
+fn with_dtx_the_timeline_is_rtp_time() {
+    // 200 ms of silence, then nothing for some seconds, then the reply, then nothing at all.
+    for gap in [20_001u32, 48_000, 960 * 77 + 13, 5_000_003] {
+        let mut packets = reply();
+        packets.truncate(95);
+        let later = Duration::from_nanos(u64::from(gap) * 1_000_000_000 / 48_000);
+        for sent in &mut packets[10..] {
+            sent.rtp = sent.rtp.wrapping_add(gap);
+            sent.at += later;
+        }
+        // Comfort noise updates and padding in the gap of the sender.
+        packets[5].payload.truncate(1);
+        packets[8].payload.clear();
+        let told = hear(&packets);
+        let (onset, at) = only_onset("dtx", &told);
+        let expected = 1000.0 + f64::from(gap) / 48.0;
+        assert!(
+            (at - expected).abs() <= 1.0,
+            "gap {gap}: onset at {at}, not {expected}"
+        );
+        assert_eq!(onset.earlier_by_loss, None, "nothing was lost");
+        assert!((ends(&told)[0] - expected - 600.0).abs() <= 5.0, "{told:?}");
+        let ended = told[2].0.as_secs_f64() * 1000.0;
+        assert!(
+            ended <= expected + 600.0 + 700.0 + 120.0,
+            "told by `advance` at {ended}"
+        );
+    }
+}
+
+#[test]
+fn a_reply_cut_off_by_dtx_still_has_its_onset_and_end() {
+    let mut packets = reply();
+    packets.truncate(56);
+    let told = hear(&packets);
+    let (_, at) = only_onset("cut", &told);
+    assert!((at - 1000.0).abs() <= 1.0, "onset at {at}");
+    assert!(
+        (ends(&told)[0] - (56.0 * 20.0 - 6.5)).abs() <= 1.0,
+        "{told:?}"
+    );
+}
+
+#[test]
+fn losses_touch_the_onset_or_not() {
+    // The onset is 6.5 ms (the look-ahead) into packet 50.
+    type Case<'a> = (&'a str, &'a [usize], Option<u64>, f64);
+    let cases: [Case<'_>; 5] = [
+        ("long before", &[20, 21], None, 1.0),
+        ("the packet before", &[49], Some(20), 1.0),
+        ("the onset's own", &[50], Some(20), 40.0),
+        ("two and the onset's", &[48, 49, 50], Some(60), 40.0),
+        ("in the middle of the reply", &[60, 61], None, 1.0),
+    ];
+    for (name, lost, earlier_ms, within) in cases {
+        let mut packets = reply();
+        packets.retain(|sent| !lost.contains(&((sent.sequence - 70) as usize)));
+        let (onset, at) = only_onset(name, &hear(&packets));
+        let bound = onset.earlier_by_loss.map(|by| by.as_secs_f64() * 1000.0);
+        assert_eq!(
+            bound.is_some(),
+            earlier_ms.is_some(),
+            "{name}: at {at} {onset:?}"
+        );
+        assert!((at - 1000.0).abs() <= within, "{name}: onset at {at}");
+        if let (Some(bound), Some(lost)) = (bound, earlier_ms) {
+            assert!(
+                bound >= lost as f64 && bound <= lost as f64 + 40.0,
+                "{name}: {bound}"
+            );
+            assert!(
+                at - bound <= 1001.0,
+                "{name}: the truth lies in the interval"
+            );
+        }
+    }
+}
+
+#[test]
+fn order_and_duplicates_change_nothing() {
+    let plain = only_onset("plain", &hear(&reply())).1;
+    let mut packets = reply();
+    for k in (1..packets.len() - 2).step_by(7) {
+        // Overtaken: k + 1 and k + 2 arrive at their time, k after them.
+        packets[k].at = packets[k + 2].at;
+        packets.swap(k, k + 1);
+        packets.swap(k + 1, k + 2);
+    }
+    let mut twice = packets.clone();
+    twice.extend(packets.iter().step_by(3).cloned());
+    twice.sort_by_key(|sent| sent.at);
+    for (name, packets) in [("overtaken", packets), ("and twice", twice)] {
+        let (onset, at) = only_onset(name, &hear(&packets));
+        // The packet of the onset may itself have been late: its arrival counts.
+        assert!(
+            at >= plain - 0.1 && at <= plain + 40.1,
+            "{name}: {at} for {plain}"
+        );
+        assert_eq!(onset.earlier_by_loss, None, "{name}");
+    }
+}
+
+#[test]
+fn a_new_timeline_is_followed() {
+    for (name, sequence, rtp) in [
+        ("another source", 5_000_000u64, 12_345u32),
+        ("a jump ahead of an hour", 0, 48_000 * 3600),
+        ("a step back of ten seconds", 0, 0u32.wrapping_sub(480_000)),
+    ] {
+        let mut packets = reply();
+        for sent in &mut packets[30..] {
+            sent.sequence += sequence;
+            sent.rtp = sent.rtp.wrapping_add(rtp);
+        }
+        let (onset, at) = only_onset(name, &hear(&packets));
+        assert!((at - 1000.0).abs() <= 1.0, "{name}: onset at {at}");
+        assert_eq!(onset.earlier_by_loss, None, "{name}");
+    }
+}
+
+#[test]
+fn what_is_no_reply_is_not_told() {
+    let click =
+        |length: usize| [silence(500), sine(700.0, -20.0, ms(length)), silence(1500)].concat();
+    let steady = |dbfs| noise(dbfs, ms(6000), 11);
+    let rising = [noise(-70.0, ms(2000), 1), noise(-42.0, ms(4000), 2)].concat();
+    for (name, pcm) in [
+        ("digital silence", silence(3000)),
+        (
+            "one bit of noise",
+            (0..ms(3000)).map(|n| i16::from(n % 3 == 0)).collect(),
+        ),
+        ("a click of 1 ms", click(1)),
+        ("a click of 20 ms", click(20)),
+        ("noise at -62 dBFS", steady(-62.0)),
+        ("noise at -50 dBFS", steady(-50.0)),
+        ("noise at -40 dBFS from the first packet", steady(-40.0)),
+        ("a noise that sets in", rising),
+    ] {
+        assert_eq!(hear(&stream(&pcm)), [], "{name}");
+    }
+}
+
+#[test]
+fn speech_is_heard_over_a_noise_that_came_first() {
+    let clean = [silence(2003), sine(440.0, -20.0, ms(600)), silence(2500)].concat();
+    let told = hear(&stream(&mix(&clean, &noise(-45.0, clean.len(), 5))));
+    let (_, at) = only_onset("over noise", &told);
+    assert!((at - 2003.0).abs() <= 3.0, "onset at {at}");
+    assert!((ends(&told)[0] - 2603.0).abs() <= 10.0, "{told:?}");
+}
+
+#[test]
+fn noise_left_over_after_a_reply_ends_it() {
+    // A noise gate opens with the reply and stays open.
+    let body = [sine(440.0, -30.0, ms(600)), silence(5000)].concat();
+    let gated = mix(&body, &noise(-44.0, body.len(), 5));
+    let told = hear(&stream(&[silence(1000), gated].concat()));
+    only_onset("gate", &told);
+    assert!((ends(&told)[0] - 1600.0).abs() <= 30.0, "{told:?}");
+    assert!(
+        told[2].0 < Duration::from_millis(1600 + 1300),
+        "not for long: {told:?}"
+    );
+}
+
+#[test]
+fn a_tone_of_minutes_is_one_spurt() {
+    let told = hear(&stream(
+        &[silence(500), tone(Duration::from_secs(150)), silence(1500)].concat(),
+    ));
+    let (_, at) = only_onset("long", &told);
+    assert!((at - 500.0).abs() <= 1.0, "onset at {at}");
+    assert!((ends(&told)[0] - 150_500.0).abs() <= 5.0, "{told:?}");
+}
+
+#[test]
+fn pauses_shorter_than_the_gap_belong_to_the_spurt() {
+    let gap = SPURT_GAP.as_millis() as usize;
+    let say = |pause| {
+        [
+            silence(500),
+            tone(Duration::from_millis(300)),
+            silence(pause),
+        ]
+        .concat()
+    };
+    let joined = hear(&stream(&[say(gap - 600), say(1500)].concat()));
+    assert_eq!(onsets(&joined).len(), 1, "{joined:?}");
+    let apart = hear(&stream(&[say(gap), say(1500)].concat()));
+    check_order("apart", &apart);
+    assert_eq!(onsets(&apart).len(), 2, "{apart:?}");
+}
+
+#[test]
+fn a_timeout_is_told_when_packets_stop() {
+    let start = Instant::now();
+    let mut ear = Ear::new().expect("libopus");
+    assert_eq!(ear.poll_timeout(), None);
+    let packets = reply();
+    for Sent {
+        at,
+        rtp,
+        sequence,
+        payload,
+    } in &packets[..70]
+    {
+        ear.packet(&Packet {
+            arrival: start + *at,
+            rtp_time: *rtp,
+            sequence: *sequence,
+            payload,
+        });
+    }
+    assert!(ear.is_audible());
+    let mut told = Vec::new();
+    while let Some(at) = ear.poll_timeout() {
+        ear.advance(at);
+        told.extend(std::iter::from_fn(|| ear.poll_heard()));
+        assert!(told.len() <= 3, "it comes to an end");
+    }
+    assert!(
+        matches!(
+            told[..],
+            [
+                Heard::Triggered { .. },
+                Heard::Onset(_),
+                Heard::Ended { .. }
+            ]
+        ),
+        "{told:?}"
+    );
+    assert!(!ear.is_audible());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    #[test]
+    fn any_packets_keep_order_and_instants(
+        packets in prop::collection::vec(
+            (0u64..60, any::<u32>(), 0u64..200, prop::collection::vec(any::<u8>(), 0..40), any::<bool>()), 1..120),
+    ) {
+        let speech = stream(&tone(Duration::from_millis(300)));
+        let mut at = Duration::ZERO;
+        let mut sent = Vec::new();
+        for (wait, rtp, sequence, payload, good) in packets {
+            at += Duration::from_millis(wait);
+            let rtp = if good { RTP_START.wrapping_add(sequence as u32 * 960) } else { rtp };
+            let payload = if good { speech[sequence as usize % 15].payload.clone() } else { payload };
+            sent.push(Sent { at, rtp, sequence, payload });
+        }
+        let told = hear(&sent);
+        check_order("any", &told);
+        for (when, told) in told {
+            let (Told::Triggered(wire) | Told::Onset(_, wire) | Told::Ended(wire)) = told;
+            // Decoded audio of a packet lasts 120 ms at most.
+            prop_assert!(wire <= when + Duration::from_millis(120), "{told:?} at {when:?}");
+        }
+    }
+}
