@@ -1,1 +1,84 @@
-//! (header)
+//! Arguments → settings → one command → exit code.
+//!
+//! In: the command line, the environment, `.env`. Out: data on stdout, everything else on
+//! stderr, an [`Exit`]. One file a command; commands that only read leave nothing behind.
+
+mod agent;
+mod builtin;
+mod carry_out;
+mod exit;
+mod init;
+mod output;
+mod overrides;
+mod plan;
+mod run;
+mod say;
+mod schema;
+mod serve;
+mod server;
+mod settings;
+mod sources;
+mod validate;
+
+pub use agent::AgentArgs;
+pub use exit::Exit;
+pub use init::InitArgs;
+pub use overrides::OverrideArgs;
+pub use plan::PlanArgs;
+pub use run::RunArgs;
+pub use server::ServerArgs;
+pub use validate::ValidateArgs;
+
+use clap::{Parser, Subcommand};
+
+/// The command line.
+#[derive(Debug, Parser)]
+#[command(
+    name = "loadgen",
+    version,
+    about = "Measures the true mouth-to-ear latency of voice agents, under load",
+    after_help = "Try it with nothing else installed: loadgen run quickstart",
+    max_term_width = 100,
+    arg_required_else_help = true
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a scenario: callers in rooms, replies heard, a report
+    Run(Box<RunArgs>),
+    /// Check scenarios; every problem at once, with its line
+    Validate(ValidateArgs),
+    /// Show what a run will do, call by call
+    Plan(PlanArgs),
+    /// Be the reference agent: answer every call after an exact delay
+    Agent(Box<AgentArgs>),
+    /// Write the example scenarios and their sounds to start from
+    Init(InitArgs),
+    /// Print the JSON Schema of scenarios
+    Schema,
+}
+
+impl Cli {
+    /// Carries the command out.
+    pub fn execute(self) -> Exit {
+        match self.command {
+            Command::Run(args) => run::execute(*args),
+            Command::Validate(args) => validate::execute(&args),
+            Command::Plan(args) => plan::execute(&args),
+            Command::Agent(args) => agent::execute(*args),
+            Command::Init(args) => init::execute(&args),
+            Command::Schema => schema::execute(),
+        }
+    }
+}
+
+/// A duration on the command line.
+fn parse_duration(text: &str) -> Result<std::time::Duration, String> {
+    crate::scenario::duration::parse(text).map_err(|error| format!("{error}; {}", error.hint()))
+}

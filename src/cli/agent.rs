@@ -1,0 +1,131 @@
+//! `loadgen agent`: the reference agent as a worker of a LiveKit server.
+
+use super::exit::Exit;
+use super::serve::{Service, serve};
+use super::server::ServerArgs;
+use crate::scenario::{AgentDelay, AgentSettings, Sound, duration};
+use clap::Args;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What the agent says, when, and where.
+#[derive(Debug, Args)]
+pub struct AgentArgs {
+    /// Answer to dispatches of this name only; without it, the server dispatches to every room
+    #[arg(long, value_name = "NAME")]
+    pub agent_name: Option<String>,
+    /// End of the caller's speech to the first audible sample of the reply: a duration, or
+    /// uniform(300ms,500ms), normal(400ms,50ms), lognormal(400ms,0.3)
+    #[arg(long, value_name = "DELAY", default_value = "400ms", value_parser = parse_delay)]
+    pub delay: AgentDelay,
+    /// Seed of a random delay
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+    /// What it replies: tone, or a sound file
+    #[arg(long, value_name = "tone|FILE", default_value = "tone", value_parser = parse_sound)]
+    pub reply: Sound,
+    /// Length of the tone
+    #[arg(long, value_name = "DURATION", default_value = "1.5s", value_parser = parse_length)]
+    pub reply_length: Duration,
+    /// What it says first: tone, or a sound file; without it, nothing
+    #[arg(long, value_name = "tone|FILE", value_parser = parse_sound)]
+    pub greeting: Option<Sound>,
+    /// Write one JSON object for every turn, with the stamps that the reply was timed by
+    #[arg(long, value_name = "FILE")]
+    pub truth: Option<PathBuf>,
+    /// Speak with the parent process over standard input and output, without a server
+    #[arg(long, hide = true, conflicts_with_all = ["agent_name", "url", "api_key", "api_secret"])]
+    pub stdio: bool,
+    /// The server.
+    #[command(flatten)]
+    pub server: ServerArgs,
+}
+
+fn parse_delay(text: &str) -> Result<AgentDelay, String> {
+    text.parse()
+        .map_err(|e: crate::scenario::DelayError| format!("{e}; {}", e.hint()))
+}
+
+fn parse_sound(text: &str) -> Result<Sound, String> {
+    match text {
+        "" => Err("write tone, or the path of a sound file".to_owned()),
+        "tone" => Ok(Sound::Tone),
+        path => Ok(Sound::File(path.into())),
+    }
+}
+
+fn parse_length(text: &str) -> Result<Duration, String> {
+    match super::parse_duration(text)? {
+        Duration::ZERO => Err("it must be longer than nothing".to_owned()),
+        length => Ok(length),
+    }
+}
+
+/// Serves until it is told to stop.
+pub(super) fn execute(args: AgentArgs) -> Exit {
+    serve(&Service {
+        settings: AgentSettings {
+            delay: args.delay,
+            seed: args.seed,
+            reply: args.reply,
+            reply_length: args.reply_length,
+            greeting: args.greeting,
+        },
+        server: args.server.into(),
+        agent_name: args.agent_name.unwrap_or_default(),
+        truth: args.truth,
+        pipe: args.stdio,
+    })
+}
+
+/// The arguments that make an agent of these settings.
+pub(super) fn arguments(settings: &AgentSettings) -> Vec<String> {
+    let sound = |sound: &Sound| match sound {
+        Sound::Tone => "tone".to_owned(),
+        Sound::File(path) => path.display().to_string(),
+    };
+    let mut arguments = vec![
+        format!("--delay={}", settings.delay),
+        format!("--seed={}", settings.seed),
+        format!("--reply={}", sound(&settings.reply)),
+        format!("--reply-length={}", duration::format(settings.reply_length)),
+    ];
+    arguments.extend(
+        settings
+            .greeting
+            .as_ref()
+            .map(|g| format!("--greeting={}", sound(g))),
+    );
+    arguments
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        agent: AgentArgs,
+    }
+
+    #[test]
+    fn arguments_are_read_back() {
+        let settings = AgentSettings {
+            delay: "lognormal(400ms,0.3)".parse().expect("a delay"),
+            seed: u64::MAX,
+            reply: Sound::File("a b/-x.wav".into()),
+            reply_length: Duration::from_micros(1_234_567),
+            greeting: Some(Sound::Tone),
+        };
+        let line = ["agent".to_owned()].into_iter().chain(arguments(&settings));
+        let read = Line::try_parse_from(line).expect("readable").agent;
+        assert_eq!((read.delay, read.seed), (settings.delay, settings.seed));
+        assert_eq!(
+            (read.reply, read.greeting),
+            (settings.reply, settings.greeting)
+        );
+        assert_eq!(read.reply_length, settings.reply_length);
+    }
+}

@@ -1,0 +1,40 @@
+//! The example scenarios and their sounds, compiled into the binary.
+//!
+//! Holds: paths are those of the repository, so that what `init` writes and what
+//! `run quickstart` uses are the same files.
+
+macro_rules! files {
+    ($($path:literal),* $(,)?) => {
+        &[$(($path, include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/", $path)) as &[u8])),*]
+    };
+}
+
+/// Path in the repository and content of every file that comes with the program.
+pub(super) const BUILTINS: &[(&str, &[u8])] = files![
+    "scenarios/quickstart.yaml",
+    "scenarios/100-calls.yaml",
+    "scenarios/pipeline.yaml",
+    "scenarios/schema.json",
+    "fixtures/account-number.json",
+    "fixtures/account-number.wav",
+    "fixtures/cancel.json",
+    "fixtures/cancel.wav",
+    "fixtures/help.json",
+    "fixtures/help.wav",
+    "fixtures/long-story.json",
+    "fixtures/long-story.wav",
+    "fixtures/opening-hours.json",
+    "fixtures/opening-hours.wav",
+    "fixtures/order-status.json",
+    "fixtures/order-status.wav",
+    "fixtures/thanks.json",
+    "fixtures/thanks.wav",
+    "fixtures/yes.json",
+    "fixtures/yes.wav",
+];
+
+/// Names of the scenarios that come with the program.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    let name = |path: &'static str| path.strip_prefix("scenarios/")?.strip_suffix(".yaml");
+    BUILTINS.iter().filter_map(move |(path, _)| name(path))
+}

@@ -1,0 +1,78 @@
+//! Exit codes: what a script may rely on.
+
+use std::process::ExitCode;
+
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Exit {
+    /// 0: done; of a run, that every gate holds.
+    Success = 0,
+    /// 1: could not be carried out; also when no call reached an agent.
+    Error = 1,
+    /// 2: bad usage: flags, or a file that is not there. clap exits with 2 as well.
+    Usage = 2,
+    /// 99: a gate failed (as in k6).
+    GateFailed = 99,
+    /// 104: the scenario is invalid (as in k6).
+    InvalidScenario = 104,
+    /// 105: stopped by the user (as in k6).
+    Stopped = 105,
+    /// 110: the run is invalid: generator saturated, or too few turns to judge.
+    InvalidRun = 110,
+}
+
+impl Exit {
+    /// The number.
+    pub fn code(self) -> u8 {
+        self as u8
+    }
+
+    /// Of two that both hold, the one to exit with: 2, 104, 1, 105, 110, 99, 0, in this order.
+    pub fn or(self, other: Self) -> Self {
+        let rank = |exit: Self| match exit {
+            Self::Usage => 0,
+            Self::InvalidScenario => 1,
+            Self::Error => 2,
+            Self::Stopped => 3,
+            Self::InvalidRun => 4,
+            Self::GateFailed => 5,
+            Self::Success => 6,
+        };
+        if rank(other) < rank(self) {
+            other
+        } else {
+            self
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit.code())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_weightier_one_wins() {
+        let order = [
+            Exit::Usage,
+            Exit::InvalidScenario,
+            Exit::Error,
+            Exit::Stopped,
+            Exit::InvalidRun,
+            Exit::GateFailed,
+            Exit::Success,
+        ];
+        for (i, a) in order.into_iter().enumerate() {
+            for (j, b) in order.into_iter().enumerate() {
+                assert_eq!(a.or(b), order[i.min(j)]);
+            }
+        }
+        assert_eq!(order.map(Exit::code), [2, 104, 1, 105, 110, 99, 0]);
+    }
+}

@@ -1,0 +1,51 @@
+//! Flags that change a scenario, shared by `run` and `plan`.
+
+use crate::scenario::Overrides;
+use clap::Args;
+use std::time::Duration;
+
+/// What the command line changes in a scenario.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "In place of the scenario's own")]
+pub struct OverrideArgs {
+    /// Make N calls, all at once where the scenario made all its calls at once
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub rooms: Option<u32>,
+    /// At most N calls at once
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub concurrency: Option<u32>,
+    /// Keep starting calls until this has passed, such as 1m30s, however many that are
+    #[arg(long, value_name = "DURATION", value_parser = super::parse_duration)]
+    pub duration: Option<Duration>,
+    /// Agent to dispatch to every room
+    #[arg(long, value_name = "NAME")]
+    pub agent_name: Option<String>,
+    /// Attribute of every caller, beside the scenario's; may be repeated
+    #[arg(long, value_name = "KEY=VALUE", value_parser = parse_attribute)]
+    pub attribute: Vec<(String, String)>,
+    /// Timeout of every turn, from the end of speech
+    #[arg(long, value_name = "DURATION", value_parser = super::parse_duration)]
+    pub timeout: Option<Duration>,
+}
+
+impl OverrideArgs {
+    /// What they change; `url` is `--url`, which plans do not have.
+    pub fn overrides(&self, url: Option<String>) -> Overrides {
+        Overrides {
+            rooms: self.rooms,
+            concurrency: self.concurrency,
+            duration: self.duration,
+            url,
+            agent_name: self.agent_name.clone(),
+            timeout: self.timeout,
+            attributes: self.attribute.iter().cloned().collect(),
+        }
+    }
+}
+
+fn parse_attribute(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("write it as KEY=VALUE".to_owned()),
+    }
+}

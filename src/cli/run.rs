@@ -1,0 +1,48 @@
+//! `loadgen run`: carries a scenario out.
+
+use super::carry_out::{Request, carry_out};
+use super::exit::Exit;
+use super::overrides::OverrideArgs;
+use super::server::ServerArgs;
+use clap::Args;
+use std::path::PathBuf;
+
+/// What to run, and how.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// Scenario file, or a scenario that comes with loadgen, such as quickstart
+    #[arg(value_name = "SCENARIO")]
+    pub scenario: String,
+    /// Folder for the results, which must not exist yet [default: reports/<UTC time>-<name>]
+    #[arg(short, long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Run more than 1,000 calls, or more than 100 at once on a host that is not private,
+    /// without being asked
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Print the summary as JSON instead of the table
+    #[arg(long)]
+    pub json: bool,
+    /// Show no progress and no table
+    #[arg(short, long)]
+    pub quiet: bool,
+    /// What the command line changes.
+    #[command(flatten)]
+    pub overrides: OverrideArgs,
+    /// The server.
+    #[command(flatten)]
+    pub server: ServerArgs,
+}
+
+/// Carries the run out.
+pub(super) fn execute(args: RunArgs) -> Exit {
+    carry_out(&Request {
+        overrides: args.overrides.overrides(args.server.url.clone()),
+        scenario: args.scenario,
+        out: args.out,
+        server: args.server.into(),
+        yes: args.yes,
+        quiet: args.quiet,
+        json: args.json,
+    })
+}

@@ -1,0 +1,140 @@
+//! A scenario's file, from the disk or from the program itself.
+//!
+//! In: a path, or the name of a scenario that comes with the program. Out: its text, and the
+//! checked scenario. Holds: the size is bounded before anything is read; what comes with the
+//! program lies, with its sounds, in a private temporary folder as long as this is used.
+
+use super::builtin::{BUILTINS, names};
+use super::exit::Exit;
+use super::say::Trouble;
+use crate::run::{RunError, load_utterance};
+use crate::scenario::{Environment, FileProblem, MAX_BYTES, Scenario, Unset, check};
+use std::fs::{self, File};
+use std::io::{Error, ErrorKind, Read};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// A scenario's file.
+#[derive(Debug)]
+pub struct Source {
+    name: String,
+    path: PathBuf,
+    text: Vec<u8>,
+    /// Where the files of a built-in scenario are, until this is dropped.
+    _unpacked: Option<TempDir>,
+}
+
+impl Source {
+    /// Opens a file; where there is none, the built-in scenario of that name.
+    ///
+    /// # Errors
+    /// Usage, when there is neither or the file cannot be read; an error of the system, when
+    /// a built-in scenario cannot be unpacked.
+    pub fn open(name: &str) -> Result<Self, Trouble> {
+        let opened = |path: PathBuf, text, unpacked| Self {
+            name: name.to_owned(),
+            path,
+            text,
+            _unpacked: unpacked,
+        };
+        match read(Path::new(name)) {
+            Ok(text) => Ok(opened(name.into(), text, None)),
+            Err(_) if names().any(|builtin| builtin == name) && !Path::new(name).is_file() => {
+                let dir = unpack().map_err(|e| {
+                    let message = format!("cannot unpack `{name}` to the temporary folder: {e}");
+                    Trouble::new(
+                        Exit::Error,
+                        message,
+                        "set TMPDIR to a folder with room in it",
+                    )
+                })?;
+                let path = dir.path().join(format!("scenarios/{name}.yaml"));
+                let text = read(&path).map_err(|e| unreadable(name, &e))?;
+                Ok(opened(path, text, Some(dir)))
+            }
+            Err(error) => Err(unreadable(name, &error)),
+        }
+    }
+
+    /// Its content, as a run folder keeps it.
+    pub fn text(&self) -> &[u8] {
+        &self.text
+    }
+
+    /// Checks the scenario with all its sounds.
+    ///
+    /// # Errors
+    /// Every problem, in the order of the file.
+    pub fn check(&self, env: Environment<'_>, unset: Unset) -> Result<Scenario, Trouble> {
+        let load = |path: &Path, speech_end: Option<Duration>| {
+            let name = path.file_stem().unwrap_or_default().to_string_lossy();
+            match load_utterance(&name, path, speech_end) {
+                Ok(utterance) => Ok(Some(utterance.length())),
+                Err(error) => Err(file_problem(&error)),
+            }
+        };
+        check(&self.text, &self.path, env, unset, &load)
+            .map_err(|problems| Trouble::problems(&self.name, &problems))
+    }
+}
+
+fn file_problem(error: &RunError) -> FileProblem {
+    let message = match error {
+        RunError::Unreadable { path, source } if source.kind() == ErrorKind::NotFound => {
+            format!("there is no file `{}`", path.display())
+        }
+        error => error.to_string(),
+    };
+    FileProblem {
+        message,
+        hint: error.hint(),
+    }
+}
+
+/// One byte more than allowed, so that the checker sees that it is too large.
+fn read(path: &Path) -> std::io::Result<Vec<u8>> {
+    let file = File::open(path)?;
+    if file.metadata()?.is_dir() {
+        return Err(Error::from(ErrorKind::IsADirectory));
+    }
+    let mut text = Vec::new();
+    file.take(MAX_BYTES as u64 + 1).read_to_end(&mut text)?;
+    Ok(text)
+}
+
+fn unreadable(name: &str, error: &Error) -> Trouble {
+    let (message, hint) = match error.kind() {
+        ErrorKind::NotFound => (
+            format!("there is no file `{name}`"),
+            format!(
+                "give a path, or a scenario that comes with loadgen: {}",
+                names().collect::<Vec<_>>().join(", ")
+            ),
+        ),
+        ErrorKind::IsADirectory => (
+            format!("`{name}` is a directory"),
+            "name a scenario file in it".to_owned(),
+        ),
+        ErrorKind::PermissionDenied => (
+            format!("`{name}` may not be read"),
+            "check its permissions".to_owned(),
+        ),
+        _ => (
+            format!("cannot read `{name}`: {error}"),
+            "check the path and the disk".to_owned(),
+        ),
+    };
+    Trouble::new(Exit::Usage, message, hint)
+}
+
+/// Writes everything that comes with the program into a folder of its own.
+fn unpack() -> std::io::Result<TempDir> {
+    let dir = TempDir::with_prefix("loadgen-")?;
+    for (path, content) in BUILTINS {
+        let path = dir.path().join(path);
+        path.parent().map_or(Ok(()), fs::create_dir_all)?;
+        fs::write(path, content)?;
+    }
+    Ok(dir)
+}
