@@ -6,7 +6,9 @@
 //! caller's own clock gives, over a network without delay.
 
 use crate::audio::opus::Decoder;
-use crate::audio::{AudioError, EndOfSpeech, FRAME, FRAME_TIME, OPUS_LOOKAHEAD, SpeechEvent, time_of};
+use crate::audio::{
+    AudioError, EndOfSpeech, FRAME, FRAME_TIME, OPUS_LOOKAHEAD, SpeechEvent, time_of,
+};
 use crate::net::AudioPacket;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -68,7 +70,9 @@ impl Inbound {
             Some((next, rtp)) => {
                 let ahead = p.rtp_time.wrapping_sub(rtp) as i32;
                 // Late or twice: its place is taken.
-                let Ok(ahead) = u64::try_from(ahead) else { return };
+                let Ok(ahead) = u64::try_from(ahead) else {
+                    return;
+                };
                 next + ahead
             }
         };
