@@ -17,11 +17,11 @@ const BATCH: usize = 256;
 
 /// Wakes a poller from another thread.
 #[derive(Debug, Clone)]
-pub struct Waker(Arc<EventFd>);
+pub(super) struct Waker(Arc<EventFd>);
 
 impl Waker {
     /// Makes the next (or current) wait return at once.
-    pub fn wake(&self) {
+    pub(super) fn wake(&self) {
         // Only fails when the counter is full, and then the poller is awake anyway.
         let _ = self.0.write(1);
     }
@@ -29,7 +29,7 @@ impl Waker {
 
 /// An epoll instance with a waker.
 #[derive(Debug)]
-pub struct Poller {
+pub(super) struct Poller {
     epoll: Epoll,
     wake: Arc<EventFd>,
     events: Vec<EpollEvent>,
@@ -43,7 +43,7 @@ impl Poller {
     ///
     /// # Errors
     /// The system's, such as no more file descriptors.
-    pub fn new() -> io::Result<Self> {
+    pub(super) fn new() -> io::Result<Self> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         let wake = Arc::new(EventFd::from_value_and_flags(
             0,
@@ -60,7 +60,7 @@ impl Poller {
     }
 
     /// A handle that wakes this poller.
-    pub fn waker(&self) -> Waker {
+    pub(super) fn waker(&self) -> Waker {
         Waker(self.wake.clone())
     }
 
@@ -68,7 +68,7 @@ impl Poller {
     ///
     /// # Errors
     /// The system's.
-    pub fn watch(&self, fd: RawFd, key: u64) -> io::Result<()> {
+    pub(super) fn watch(&self, fd: RawFd, key: u64) -> io::Result<()> {
         debug_assert_ne!(key, WAKER);
         // SAFETY: the descriptor belongs to a socket that outlives this call.
         let fd = unsafe { BorrowedFd::borrow_raw(fd) };
@@ -78,7 +78,7 @@ impl Poller {
     }
 
     /// Waits until something is readable, the waker is used, or `limit` has passed.
-    pub fn wait(&mut self, limit: Duration) {
+    pub(super) fn wait(&mut self, limit: Duration) {
         self.ready = self.wait_ns(limit);
         for e in &self.events[..self.ready] {
             if e.data() == WAKER {
@@ -119,7 +119,7 @@ impl Poller {
     }
 
     /// Keys of the sockets that the last wait found readable.
-    pub fn readable(&self) -> impl Iterator<Item = u64> + '_ {
+    pub(super) fn readable(&self) -> impl Iterator<Item = u64> + '_ {
         self.events[..self.ready]
             .iter()
             .map(EpollEvent::data)

@@ -13,18 +13,18 @@ use std::os::fd::{AsRawFd, RawFd};
 
 /// A datagram as read: its length, sender, and the kernel's stamp (wall clock, ns).
 #[derive(Debug, Clone, Copy)]
-pub struct Datagram {
+pub(super) struct Datagram {
     /// Bytes read into the buffer.
-    pub len: usize,
+    pub(super) len: usize,
     /// Who sent it.
-    pub from: SocketAddr,
+    pub(super) from: SocketAddr,
     /// When the kernel received it.
-    pub wall_ns: Option<u64>,
+    pub(super) wall_ns: Option<u64>,
 }
 
 /// A non-blocking UDP socket bound to a port of the system's choice.
 #[derive(Debug)]
-pub struct UdpPort {
+pub(super) struct UdpPort {
     socket: UdpSocket,
     local: SocketAddr,
     /// Room for one SCM_TIMESTAMPNS message.
@@ -37,7 +37,7 @@ impl UdpPort {
     ///
     /// # Errors
     /// The system's, such as no more file descriptors.
-    pub fn towards(remote: IpAddr) -> io::Result<Self> {
+    pub(super) fn towards(remote: IpAddr) -> io::Result<Self> {
         let any: IpAddr = match remote {
             ip if ip.is_loopback() => ip,
             IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
@@ -63,12 +63,12 @@ impl UdpPort {
     }
 
     /// The address to announce.
-    pub fn local(&self) -> SocketAddr {
+    pub(super) fn local(&self) -> SocketAddr {
         self.local
     }
 
     /// For the poller.
-    pub fn raw_fd(&self) -> RawFd {
+    pub(super) fn raw_fd(&self) -> RawFd {
         self.socket.as_raw_fd()
     }
 
@@ -76,7 +76,7 @@ impl UdpPort {
     ///
     /// # Errors
     /// The system's; `WouldBlock` when the send buffer is full.
-    pub fn send(&self, bytes: &[u8], to: SocketAddr) -> io::Result<usize> {
+    pub(super) fn send(&self, bytes: &[u8], to: SocketAddr) -> io::Result<usize> {
         self.socket.send_to(bytes, to)
     }
 
@@ -84,7 +84,7 @@ impl UdpPort {
     ///
     /// # Errors
     /// The system's.
-    pub fn recv(&mut self, buf: &mut [u8]) -> io::Result<Option<Datagram>> {
+    pub(super) fn recv(&mut self, buf: &mut [u8]) -> io::Result<Option<Datagram>> {
         let mut iov = [IoSliceMut::new(buf)];
         let msg = match recvmsg::<SockaddrStorage>(
             self.socket.as_raw_fd(),
