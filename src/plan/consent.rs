@@ -4,8 +4,8 @@
 
 use super::Plan;
 use crate::scenario::duration;
-use std::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::fmt;
 use std::time::Duration;
 
 /// Most calls that need no `--yes`.

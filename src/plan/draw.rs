@@ -46,7 +46,7 @@ impl Draw {
     /// every bound that plans have).
     pub(super) fn below(&mut self, bound: u64) -> u64 {
         let word = self.0.next_u64();
-        (u128::from(word) * u128::from(bound) >> 64) as u64
+        ((u128::from(word) * u128::from(bound)) >> 64) as u64
     }
 
     /// Fisher–Yates.
