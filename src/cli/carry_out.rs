@@ -53,7 +53,8 @@ struct Ready {
 }
 
 fn prepare(request: &Request) -> Result<Ready, Trouble> {
-    let env = Environment::load().map_err(|e| Trouble::new(Exit::Usage, e, "mend it or remove it"))?;
+    let env =
+        Environment::load().map_err(|e| Trouble::new(Exit::Usage, e, "mend it or remove it"))?;
     let source = Source::open(&request.scenario)?;
     // What a flag replaces need not be set for the file.
     let from_flags = |name: &str| match name {
@@ -75,7 +76,11 @@ fn prepare(request: &Request) -> Result<Ready, Trouble> {
         Door::Embedded { .. } => None,
     };
     if let Some(consent) = plan.needs_consent(host).filter(|_| !request.yes) {
-        return Err(Trouble::new(Exit::Usage, consent.to_string(), consent.hint()));
+        return Err(Trouble::new(
+            Exit::Usage,
+            consent.to_string(),
+            consent.hint(),
+        ));
     }
     Ok(Ready {
         source,
@@ -89,7 +94,11 @@ fn door(scenario: &Scenario, request: &Request, env: &Environment) -> Result<Doo
     match &scenario.target {
         Target::Embedded(agent) => {
             let program = std::env::current_exe().map_err(|e| {
-                Trouble::new(Exit::Error, format!("cannot find this program: {e}"), "run it by its full path")
+                Trouble::new(
+                    Exit::Error,
+                    format!("cannot find this program: {e}"),
+                    "run it by its full path",
+                )
             })?;
             Ok(Door::Embedded {
                 program,
@@ -143,7 +152,14 @@ impl Ready {
             }
         };
         let result = say::with_runtime(stop, async {
-            run::run(&self.scenario, &self.plan, &settings, &mut journal, &mut tell).await
+            run::run(
+                &self.scenario,
+                &self.plan,
+                &settings,
+                &mut journal,
+                &mut tell,
+            )
+            .await
         });
         if let Some(p) = progress.take() {
             p.finish();

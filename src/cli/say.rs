@@ -27,7 +27,10 @@ impl Trouble {
 
     /// All problems of a scenario.
     pub fn problems(source: &str, problems: &[Problem]) -> Self {
-        let shown: Vec<String> = problems.iter().map(|p| p.display(source).to_string()).collect();
+        let shown: Vec<String> = problems
+            .iter()
+            .map(|p| p.display(source).to_string())
+            .collect();
         Self {
             exit: Exit::InvalidScenario,
             text: shown.join("\n\n"),
@@ -57,9 +60,16 @@ pub fn out(text: &str) {
 ///
 /// # Errors
 /// The system refuses threads or signal handlers.
-pub fn with_runtime<T>(stop: CancellationToken, work: impl Future<Output = T>) -> Result<T, Trouble> {
+pub fn with_runtime<T>(
+    stop: CancellationToken,
+    work: impl Future<Output = T>,
+) -> Result<T, Trouble> {
     let refused = |e: std::io::Error| {
-        Trouble::new(Exit::Error, format!("the system refuses threads: {e}"), "check `ulimit -u`")
+        Trouble::new(
+            Exit::Error,
+            format!("the system refuses threads: {e}"),
+            "check `ulimit -u`",
+        )
     };
     crate::target::livekit::install_crypto();
     let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -56,9 +56,18 @@ fn prepare(service: &Service) -> Result<Agent, Trouble> {
         Some(Sound::File(path)) => Some(recording(path)?),
     };
     let voice = Voice::new(reply, greeting).map_err(|e| usage(&e))?;
-    let truth = service.truth.as_deref().map(TruthWriter::create).transpose().map_err(|e| {
-        Trouble::new(Exit::Error, format!("cannot write the truth file: {e}"), "choose another --truth FILE")
-    })?;
+    let truth = service
+        .truth
+        .as_deref()
+        .map(TruthWriter::create)
+        .transpose()
+        .map_err(|e| {
+            Trouble::new(
+                Exit::Error,
+                format!("cannot write the truth file: {e}"),
+                "choose another --truth FILE",
+            )
+        })?;
     Agent::new(THREADS, voice, delay(settings.delay), settings.seed, truth)
         .map_err(|e| Trouble::new(Exit::Error, e.to_string(), "check `ulimit -n`"))
 }
@@ -74,22 +83,39 @@ fn delay(delay: AgentDelay) -> Delay {
 
 fn recording(path: &Path) -> Result<Clip, Trouble> {
     let shown = path.display();
-    let bytes = std::fs::read(path)
-        .map_err(|e| Trouble::new(Exit::Usage, format!("cannot read {shown}: {e}"), "give the path of a sound file"))?;
+    let bytes = std::fs::read(path).map_err(|e| {
+        Trouble::new(
+            Exit::Usage,
+            format!("cannot read {shown}: {e}"),
+            "give the path of a sound file",
+        )
+    })?;
     let extension = path.extension().and_then(|e| e.to_str());
-    Clip::recording(&bytes, extension)
-        .map_err(|e| Trouble::new(Exit::Usage, format!("cannot use {shown}: {e}"), e.hint().to_string()))
+    Clip::recording(&bytes, extension).map_err(|e| {
+        Trouble::new(
+            Exit::Usage,
+            format!("cannot use {shown}: {e}"),
+            e.hint().to_string(),
+        )
+    })
 }
 
 fn pipe(agent: Agent) -> Result<(), Trouble> {
     let served = say::with_runtime(CancellationToken::new(), async {
         agent::serve_pipe(agent, tokio::io::stdin(), tokio::io::stdout()).await
     })?;
-    served.map_err(|e| Trouble::new(Exit::Error, format!("the pipe broke: {e}"), "is loadgen still running?"))
+    served.map_err(|e| {
+        Trouble::new(
+            Exit::Error,
+            format!("the pipe broke: {e}"),
+            "is loadgen still running?",
+        )
+    })
 }
 
 fn livekit(agent: Agent, service: &Service) -> Result<(), Trouble> {
-    let env = Environment::load().map_err(|e| Trouble::new(Exit::Usage, e, "mend it or remove it"))?;
+    let env =
+        Environment::load().map_err(|e| Trouble::new(Exit::Usage, e, "mend it or remove it"))?;
     let (address, credentials) = settings::server(&service.server, &env, &ServerFlags::default())
         .map_err(|e| Trouble::new(Exit::Usage, e.to_string(), e.hint()))?;
     let shown = address.to_string();

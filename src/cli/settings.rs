@@ -22,7 +22,9 @@ impl Environment {
                 .collect::<Result<HashMap<_, _>, _>>()
                 // A parse error repeats the line, which may hold a secret.
                 .map_err(|_| "`.env` has a line that is not NAME=value".to_owned())?,
-            Err(dotenvy::Error::Io(e)) if e.kind() == std::io::ErrorKind::NotFound => HashMap::new(),
+            Err(dotenvy::Error::Io(e)) if e.kind() == std::io::ErrorKind::NotFound => {
+                HashMap::new()
+            }
             Err(e) => return Err(format!("cannot read `.env`: {e}")),
         };
         Ok(Self { file })
@@ -82,7 +84,10 @@ pub fn server(
     scenario: &ServerFlags,
 ) -> Result<(Address, Credentials), ServerError> {
     let pick = |flag: &Option<String>, name: &str, file: &Option<String>, what, hint| {
-        let found = flag.clone().or_else(|| env.get(name)).or_else(|| file.clone());
+        let found = flag
+            .clone()
+            .or_else(|| env.get(name))
+            .or_else(|| file.clone());
         found.ok_or(ServerError::Missing { what, hint })
     };
     let url = pick(

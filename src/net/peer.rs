@@ -185,6 +185,8 @@ impl<E: Endpoint> Peer<E> {
             );
             self.sequence += 1;
         }
+        // str0m sends what was written when its clock moves.
+        t.tick(now);
         let left = self.drain(index, now, None, tools);
         if let Some(actual) = left {
             tools.health.sent(actual.saturating_duration_since(due));

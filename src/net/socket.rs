@@ -11,9 +11,6 @@ use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::{AsRawFd, RawFd};
 
-/// Room for one SCM_TIMESTAMPNS message.
-const CONTROL_BYTES: usize = 128;
-
 /// A datagram as read: its length, sender, and the kernel's stamp (wall clock, ns).
 #[derive(Debug, Clone, Copy)]
 pub struct Datagram {
@@ -30,6 +27,7 @@ pub struct Datagram {
 pub struct UdpPort {
     socket: UdpSocket,
     local: SocketAddr,
+    /// Room for one SCM_TIMESTAMPNS message.
     control: Vec<u8>,
 }
 
@@ -60,7 +58,7 @@ impl UdpPort {
         Ok(Self {
             socket,
             local: SocketAddr::new(ip, port),
-            control: Vec::with_capacity(CONTROL_BYTES),
+            control: nix::cmsg_space!(nix::sys::time::TimeSpec),
         })
     }
 
@@ -88,7 +86,6 @@ impl UdpPort {
     /// The system's.
     pub fn recv(&mut self, buf: &mut [u8]) -> io::Result<Option<Datagram>> {
         let mut iov = [IoSliceMut::new(buf)];
-        self.control.clear();
         let msg = match recvmsg::<SockaddrStorage>(
             self.socket.as_raw_fd(),
             &mut iov,
@@ -140,6 +137,8 @@ mod tests {
         let mut buf = [0u8; 64];
         assert!(b.recv(&mut buf).expect("empty").is_none());
 
+        // The first socket that wants stamps switches them on a moment later, kernel-wide.
+        std::thread::sleep(Duration::from_millis(100));
         let mut stamper = Stamper::new();
         let before = Instant::now();
         a.send(b"hello", b.local()).expect("send");

@@ -20,6 +20,10 @@ const OPUS_PT: u8 = 111;
 
 /// Something a transport tells its peer while it is drained.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "passed on at once, never kept; a box would allocate for each packet"
+)]
 pub(super) enum Happened {
     Connected,
     Disconnected,

@@ -4,11 +4,9 @@
 //! soon as it has ended; every turn of a call that began is there once its call has ended.
 
 use super::event::RunEvent;
-use crate::call::{CallResult, Outcome, Phase, MODEL, TurnResult};
+use crate::call::{CallResult, MODEL, Outcome, Phase, TurnResult};
 use crate::plan::PlannedCall;
-use crate::record::{
-    CallContext, CallRecord, Journal, RecordError, TurnContext, TurnRecord,
-};
+use crate::record::{CallContext, CallRecord, Journal, RecordError, TurnContext, TurnRecord};
 use crate::scenario::Scenario;
 use std::collections::HashSet;
 use std::time::Instant;
@@ -18,13 +16,17 @@ use std::time::Instant;
 pub(super) enum Report {
     Started(usize),
     Phase(usize, Phase),
-    Turn {
-        call: usize,
-        room: String,
-        turn: TurnResult,
-        plan: PlannedCall,
-    },
+    Turn(Box<TurnDone>),
     Ended(Box<CallDone>),
+}
+
+/// A turn that is over.
+#[derive(Debug)]
+pub(super) struct TurnDone {
+    pub call: usize,
+    pub room: String,
+    pub turn: TurnResult,
+    pub plan: PlannedCall,
 }
 
 /// A call that is over.
@@ -53,7 +55,11 @@ pub(super) struct Collector<'a> {
 }
 
 impl<'a> Collector<'a> {
-    pub(super) fn new(scenario: &'a Scenario, run_start: Instant, journal: &'a mut Journal) -> Self {
+    pub(super) fn new(
+        scenario: &'a Scenario,
+        run_start: Instant,
+        journal: &'a mut Journal,
+    ) -> Self {
         Self {
             scenario,
             run_start,
@@ -71,13 +77,10 @@ impl<'a> Collector<'a> {
             Report::Started(call) => tell(RunEvent::CallStarted { call }),
             Report::Phase(call, phase) => tell(RunEvent::Phase { call, phase }),
             // The cause of a failed turn comes with its call's end.
-            Report::Turn { turn, .. } if turn.outcome == Outcome::Failed => {}
-            Report::Turn {
-                call,
-                room,
-                turn,
-                plan,
-            } => self.turn(call, &room, &turn, &plan, None, tell),
+            Report::Turn(done) if done.turn.outcome == Outcome::Failed => {}
+            Report::Turn(done) => {
+                self.turn(done.call, &done.room, &done.turn, &done.plan, None, tell)
+            }
             Report::Ended(done) => self.ended(*done, tell),
         }
         self.sync();
@@ -129,7 +132,8 @@ impl<'a> Collector<'a> {
             started: Some(done.started),
             ended: Some(done.ended),
         };
-        self.calls.push(CallRecord::new(&context, &done.result, self.run_start));
+        self.calls
+            .push(CallRecord::new(&context, &done.result, self.run_start));
         tell(RunEvent::CallEnded {
             call: done.index,
             failed: done.result.failure.is_some(),

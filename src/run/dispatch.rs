@@ -17,13 +17,21 @@ const HANG_UP: Duration = Duration::from_secs(2);
 
 /// Starts every call of the plan, warm-up calls first; returns when all are over. Returns
 /// those that were never started, because the run was stopped.
-pub(super) async fn dispatch(shared: Arc<Shared>, plan: Plan, run_start: Instant) -> Vec<PlannedCall> {
+pub(super) async fn dispatch(
+    shared: Arc<Shared>,
+    plan: Plan,
+    run_start: Instant,
+) -> Vec<PlannedCall> {
     let mut never = Vec::new();
     let warmups = plan.warmup();
     if warmups > 0 {
         never = phase(&shared, &plan, 0..warmups, run_start).await;
     }
-    let measured = if warmups > 0 { Instant::now() } else { run_start };
+    let measured = if warmups > 0 {
+        Instant::now()
+    } else {
+        run_start
+    };
     never.extend(phase(&shared, &plan, warmups..u64::MAX, measured).await);
     never
 }

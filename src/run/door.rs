@@ -8,11 +8,9 @@ use super::error::RunError;
 use super::ledger::Ledger;
 use crate::call::Failure;
 use crate::net::{PeerEvents, PeerHandle};
-use crate::target::embedded::Embedded;
-use crate::target::livekit::{
-    Address, AgentTrack, Credentials, Dispatch, Join, RoomTicket, Rooms,
-};
 use crate::target::Connection;
+use crate::target::embedded::Embedded;
+use crate::target::livekit::{Address, AgentTrack, Credentials, Dispatch, Join, RoomTicket, Rooms};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
@@ -165,7 +163,12 @@ impl OpenDoor {
                     join_timeout: JOIN_TIMEOUT,
                     media_timeout: MEDIA_TIMEOUT,
                 };
-                Ok(Connection::livekit(join, asked.track.clone(), peer.clone(), media))
+                Ok(Connection::livekit(
+                    join,
+                    asked.track.clone(),
+                    peer.clone(),
+                    media,
+                ))
             }
         }
     }
@@ -208,10 +211,14 @@ impl LivekitDoor {
             match self.delete_all(&prefix).await {
                 Ok(0) => ledger.close(&prefix),
                 Ok(n) => {
-                    notice(format!("deleted {n} rooms of a run that crashed ({prefix}*)"));
+                    notice(format!(
+                        "deleted {n} rooms of a run that crashed ({prefix}*)"
+                    ));
                     ledger.close(&prefix);
                 }
-                Err(e) => notice(format!("rooms of a run that crashed are left ({prefix}*): {e}")),
+                Err(e) => notice(format!(
+                    "rooms of a run that crashed are left ({prefix}*): {e}"
+                )),
             }
         }
     }
@@ -224,7 +231,11 @@ impl LivekitDoor {
             if left.is_empty() {
                 Ok(names.len())
             } else {
-                Err(format!("{} of {} could not be deleted", left.len(), names.len()))
+                Err(format!(
+                    "{} of {} could not be deleted",
+                    left.len(),
+                    names.len()
+                ))
             }
         };
         let done = tokio::time::timeout(CLEANUP, work).await;

@@ -25,13 +25,22 @@ pub(super) struct Ledger(PathBuf);
 
 fn process_start(pid: u32) -> Option<u64> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()
+    stat.rsplit_once(')')?
+        .1
+        .split_whitespace()
+        .nth(19)?
+        .parse()
+        .ok()
 }
 
 impl Ledger {
     /// The user's ledger; `None` without a home.
     pub(super) fn of_user() -> Option<Self> {
-        let set = |name| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+        let set = |name| {
+            std::env::var_os(name)
+                .filter(|v| !v.is_empty())
+                .map(PathBuf::from)
+        };
         let state = set("XDG_STATE_HOME").or_else(|| Some(set("HOME")?.join(".local/state")))?;
         Some(Self(state.join("loadgen").join("runs")))
     }
@@ -96,7 +105,9 @@ fn read(path: &Path) -> Option<Entry> {
 fn is_prefix(prefix: &str) -> bool {
     let mut parts = prefix.rsplit('-');
     parts.next() == Some("")
-        && parts.next().is_some_and(|id| id.len() >= 8 && id.bytes().all(|b| b.is_ascii_alphanumeric()))
+        && parts
+            .next()
+            .is_some_and(|id| id.len() >= 8 && id.bytes().all(|b| b.is_ascii_alphanumeric()))
         && parts.next().is_some_and(|p| !p.is_empty())
 }
 
@@ -129,7 +140,14 @@ mod tests {
 
     #[test]
     fn a_prefix_that_we_never_make_deletes_nothing() {
-        for bad in ["", "-", "loadgen-", "loadgen-x-", "-0123abcd-", "loadgen-0123abcd"] {
+        for bad in [
+            "",
+            "-",
+            "loadgen-",
+            "loadgen-x-",
+            "-0123abcd-",
+            "loadgen-0123abcd",
+        ] {
             assert!(!is_prefix(bad), "{bad}");
         }
         assert!(is_prefix("my-rooms-0123abcd-"));

@@ -100,7 +100,10 @@ pub async fn run(
         stop: settings.stop.clone(),
     });
     let result = carry_out(&shared, plan, inbox, journal, tell).await;
-    shared.door.close(&mut |text| tell(RunEvent::Notice(text))).await;
+    shared
+        .door
+        .close(&mut |text| tell(RunEvent::Notice(text)))
+        .await;
     result
 }
 
@@ -113,8 +116,11 @@ async fn carry_out(
 ) -> Result<Finished, RunError> {
     if let (OpenDoor::Livekit(door), Some(first)) = (&shared.door, plan.call(0)) {
         tell(RunEvent::CanaryStarted);
-        one::canary(shared, &first).await.map_err(RunError::Canary)?;
-        door.clear_crashed(&mut |text| tell(RunEvent::Notice(text))).await;
+        one::canary(shared, &first)
+            .await
+            .map_err(RunError::Canary)?;
+        door.clear_crashed(&mut |text| tell(RunEvent::Notice(text)))
+            .await;
         tell(RunEvent::CanaryPassed);
     }
     let meter = Meter::start();
@@ -141,7 +147,11 @@ async fn carry_out(
     while let Ok(report) = inbox.try_recv() {
         collector.take(report, tell);
     }
-    collector.calls.extend(never_started.iter().map(|c| dispatch::dropped(shared, c, run_start)));
+    collector.calls.extend(
+        never_started
+            .iter()
+            .map(|c| dispatch::dropped(shared, c, run_start)),
+    );
     let health = shared.engine.health();
     let generator = generator_of(&health, &meter, rss.max(generator::resident_bytes()));
     Ok(Finished {
@@ -183,7 +193,10 @@ fn doubts(health: &HealthSnapshot) -> Vec<String> {
         ));
     }
     if health.send_errors > 0 {
-        doubts.push(format!("the system refused {} packets of ours", health.send_errors));
+        doubts.push(format!(
+            "the system refused {} packets of ours",
+            health.send_errors
+        ));
     }
     doubts
 }

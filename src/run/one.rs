@@ -4,7 +4,7 @@
 //! Holds: whatever happens, exactly one `Ended` comes, with one result for every turn.
 
 use super::caller::CallerEnd;
-use super::collect::{CallDone, Report};
+use super::collect::{CallDone, Report, TurnDone};
 use super::door::{Asked, OpenDoor};
 use super::sounds::Sounds;
 use crate::call::{CallEvent, CallResult, CallScript, Failure, GreetingPolicy, Phase, TurnScript};
@@ -109,13 +109,26 @@ pub(super) async fn make(shared: Arc<Shared>, call: PlannedCall, planned_start: 
     // The collector outlives every call.
     let _ = shared.reports.send(Report::Started(index)).await;
     let script = shared.script(&call);
-    let says = call.turns.iter().map(|t| shared.sounds.said[t.utterance].frames.clone());
-    let end = CallerEnd::new(script.clone(), planned_start, says.collect(), shared.sounds.silence.clone());
+    let says = call
+        .turns
+        .iter()
+        .map(|t| shared.sounds.said[t.utterance].frames.clone());
+    let end = CallerEnd::new(
+        script.clone(),
+        planned_start,
+        says.collect(),
+        shared.sounds.silence.clone(),
+    );
     let (result, connection) = match end {
         Ok((end, events)) => talk(&shared, &call, &room, end, events).await,
         Err(e) => {
             let detail = e.to_string();
-            let failed = never_began(call.turns.len(), script, planned_start, Failure::Generator { detail });
+            let failed = never_began(
+                call.turns.len(),
+                script,
+                planned_start,
+                Failure::Generator { detail },
+            );
             (Some(failed), None)
         }
     };
@@ -181,7 +194,13 @@ async fn talk(
                     }
                 }
                 Some(CallEvent::TurnEnded(turn)) => {
-                    let report = Report::Turn { call: index, room: room.to_owned(), turn, plan: call.clone() };
+                    let done = TurnDone {
+                        call: index,
+                        room: room.to_owned(),
+                        turn,
+                        plan: call.clone(),
+                    };
+                    let report = Report::Turn(Box::new(done));
                     let _ = shared.reports.send(report).await;
                 }
                 None => break,
@@ -243,7 +262,11 @@ pub(super) async fn canary(shared: &Shared, first: &PlannedCall) -> Result<(), F
     let (end, _events) = CallerEnd::new(
         shared.script(first),
         Instant::now(),
-        first.turns.iter().map(|t| shared.sounds.said[t.utterance].frames.clone()).collect(),
+        first
+            .turns
+            .iter()
+            .map(|t| shared.sounds.said[t.utterance].frames.clone())
+            .collect(),
         shared.sounds.silence.clone(),
     )
     .map_err(|e| broken(&e))?;
@@ -251,9 +274,17 @@ pub(super) async fn canary(shared: &Shared, first: &PlannedCall) -> Result<(), F
     let peer = Arc::new(peer);
     let room = shared.door.room("canary");
     let asked = shared.asked(first.variant);
-    let connected = shared.door.connect(u64::MAX, &room, &asked, &peer, media).await;
+    let connected = shared
+        .door
+        .connect(u64::MAX, &room, &asked, &peer, media)
+        .await;
     let mut connection = connected?;
-    let met = meet_agent(&mut connection, shared.scenario.call.agent_timeout, &shared.stop).await;
+    let met = meet_agent(
+        &mut connection,
+        shared.scenario.call.agent_timeout,
+        &shared.stop,
+    )
+    .await;
     connection.hang_up().await;
     shared.door.forget(room);
     met

@@ -42,7 +42,9 @@ impl Progress {
             let target = ProgressDrawTarget::stderr_with_hz(REDRAWS);
             let bar = ProgressBar::with_draw_target(None, target);
             // A template that does not parse leaves the default.
-            if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed_precise} {wide_msg}") {
+            if let Ok(style) =
+                ProgressStyle::with_template("{spinner} {elapsed_precise} {wide_msg}")
+            {
                 bar.set_style(style);
             }
             Out::Bar(bar)
@@ -66,7 +68,9 @@ impl Progress {
     pub fn take(&mut self, event: RunEvent) {
         match event {
             RunEvent::Notice(text) => return self.print(&format!("warning: {text}")),
-            RunEvent::CanaryStarted => return self.print("one call first: are the server and an agent there?"),
+            RunEvent::CanaryStarted => {
+                return self.print("one call first: are the server and an agent there?");
+            }
             RunEvent::CanaryPassed => return self.print("they are; starting"),
             RunEvent::Stopping => return self.print("stopping: hanging up, then the report"),
             RunEvent::CallStarted { call } => {
@@ -94,7 +98,8 @@ impl Progress {
         let count = |wanted: &[Phase]| self.phases.values().filter(|p| wanted.contains(p)).count();
         let joining = count(&[Phase::Joining]);
         let total = self.total.map_or_else(String::new, |t| format!("/{t}"));
-        let ms = |q: Option<Duration>| q.map_or_else(|| "–".into(), |d| format!("{} ms", d.as_millis()));
+        let ms =
+            |q: Option<Duration>| q.map_or_else(|| "–".into(), |d| format!("{} ms", d.as_millis()));
         format!(
             "calls: joining {joining}, joined {}, speaking {}, waiting {}, done {}{total}, failed {} | turns {}, ttfa p50 {}, p95 {}",
             self.phases.len() - joining,
@@ -163,13 +168,32 @@ mod tests {
         for call in 0..3 {
             p.take(RunEvent::CallStarted { call });
         }
-        p.take(RunEvent::Phase { call: 0, phase: Phase::Speaking });
-        p.take(RunEvent::Phase { call: 1, phase: Phase::AwaitingReply });
-        p.take(RunEvent::TurnEnded { ttfa: Some(Duration::from_millis(420)) });
+        p.take(RunEvent::Phase {
+            call: 0,
+            phase: Phase::Speaking,
+        });
+        p.take(RunEvent::Phase {
+            call: 1,
+            phase: Phase::AwaitingReply,
+        });
+        p.take(RunEvent::TurnEnded {
+            ttfa: Some(Duration::from_millis(420)),
+        });
         p.take(RunEvent::TurnEnded { ttfa: None });
-        p.take(RunEvent::CallEnded { call: 1, failed: false });
+        p.take(RunEvent::CallEnded {
+            call: 1,
+            failed: false,
+        });
         let line = p.line();
-        for part in ["joining 1", "joined 1", "speaking 1", "done 1/3", "failed 0", "turns 2", "p50 420 ms"] {
+        for part in [
+            "joining 1",
+            "joined 1",
+            "speaking 1",
+            "done 1/3",
+            "failed 0",
+            "turns 2",
+            "p50 420 ms",
+        ] {
             assert!(line.contains(part), "{part} is not in: {line}");
         }
     }

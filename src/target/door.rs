@@ -90,7 +90,10 @@ impl Connection {
             .await
             .and_then(|r| r)
             .map_err(broken)?;
-        let mid = crate::net::tracks_by_mid(&offer).into_keys().next().unwrap_or_default();
+        let mid = crate::net::tracks_by_mid(&offer)
+            .into_keys()
+            .next()
+            .unwrap_or_default();
         let answer = agent.offer(call, offer).await?;
         peer.with(move |p, now| p.transport(0, now)?.answer(&answer))
             .await

@@ -112,12 +112,17 @@ impl Embedded {
     pub async fn stop(&self) {
         self.input.lock().await.take();
         let mut child = self.child.lock().await;
-        if tokio::time::timeout(Duration::from_secs(2), child.wait()).await.is_err() {
+        if tokio::time::timeout(Duration::from_secs(2), child.wait())
+            .await
+            .is_err()
+        {
             let _ = child.kill().await;
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<u64, oneshot::Sender<Result<String, Failure>>>> {
+    fn lock(
+        &self,
+    ) -> std::sync::MutexGuard<'_, HashMap<u64, oneshot::Sender<Result<String, Failure>>>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -139,7 +144,10 @@ fn parse(line: &str) -> Option<PipeReply> {
 async fn read(mut lines: Lines<BufReader<ChildStdout>>, waiting: Waiting) {
     while let Ok(Some(line)) = lines.next_line().await {
         let Some(reply) = parse(&line) else { continue };
-        let asked = waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&reply.call);
+        let asked = waiting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&reply.call);
         if let Some(asked) = asked {
             let _ = asked.send(match (reply.answer, reply.error) {
                 (Some(sdp), _) => Ok(sdp),
@@ -147,5 +155,8 @@ async fn read(mut lines: Lines<BufReader<ChildStdout>>, waiting: Waiting) {
             });
         }
     }
-    waiting.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    waiting
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .clear();
 }

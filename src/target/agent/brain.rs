@@ -166,7 +166,9 @@ impl AgentEnd {
     }
 
     fn rtp_time(&self, due: Instant) -> u32 {
-        let since = self.start.map_or(Duration::ZERO, |s| due.saturating_duration_since(s));
+        let since = self
+            .start
+            .map_or(Duration::ZERO, |s| due.saturating_duration_since(s));
         let samples = (since.as_nanos() * u128::from(RATE) + 500_000_000) / 1_000_000_000;
         samples as u32
     }
@@ -186,7 +188,12 @@ impl AgentEnd {
         };
         if marker {
             self.state(AgentState::Speaking);
-            self.turn += u32::from(saying.why != Why::Greeting);
+            if saying.why != Why::Greeting {
+                self.turn += 1;
+                if let Some(inbound) = self.inbound.as_mut() {
+                    inbound.turn_taken();
+                }
+            }
         }
         if onset {
             self.onset_due = Some((due, saying.why));
@@ -201,7 +208,16 @@ impl AgentEnd {
     }
 
     fn tell_truth(&mut self, why: Why, actual: Instant) {
-        let (Some(truth), Why::Reply { turn, speech_end, packet, delay }) = (&self.truth, why) else {
+        let (
+            Some(truth),
+            Why::Reply {
+                turn,
+                speech_end,
+                packet,
+                delay,
+            },
+        ) = (&self.truth, why)
+        else {
             return;
         };
         truth.send(TruthLine {
@@ -240,7 +256,9 @@ impl Endpoint for AgentEnd {
     fn poll_send(&self) -> Option<Instant> {
         let next = self.next?;
         // A silent frame that would reach into the clip is left out.
-        let waiting = self.saying.filter(|s| s.frame == 0 && s.first < next + FRAME_TIME);
+        let waiting = self
+            .saying
+            .filter(|s| s.frame == 0 && s.first < next + FRAME_TIME);
         Some(waiting.map_or(next, |s| s.first.max(next)))
     }
 

@@ -3,7 +3,7 @@
 //! In: a tone's length, or a recording. Out: frames, shared by all calls.
 //! Holds: the onset is found by the caller's own ear on the decoded frames.
 
-use crate::audio::{self, AudioError, opus, Ear, FRAME_TIME, Heard, Packet};
+use crate::audio::{self, AudioError, Ear, FRAME_TIME, Heard, Packet, opus};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -148,7 +148,10 @@ mod tests {
 
     #[test]
     fn silence_is_no_reply() {
-        assert!(matches!(Clip::from_pcm(&[0; 48_000]), Err(ClipError::Silent)));
+        assert!(matches!(
+            Clip::from_pcm(&[0; 48_000]),
+            Err(ClipError::Silent)
+        ));
         assert!(Clip::tone(Duration::ZERO).is_err());
         assert!(Clip::recording(b"not audio", Some("wav")).is_err());
     }

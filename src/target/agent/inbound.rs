@@ -6,7 +6,9 @@
 //! caller's own clock gives, over a network without delay.
 
 use crate::audio::opus::Decoder;
-use crate::audio::{AudioError, EndOfSpeech, FRAME, FRAME_TIME, OPUS_LOOKAHEAD, RATE, SpeechEvent, time_of};
+use crate::audio::{
+    AudioError, EndOfSpeech, FRAME, FRAME_TIME, OPUS_LOOKAHEAD, SpeechEvent, time_of,
+};
 use crate::net::AudioPacket;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -18,8 +20,6 @@ const HANGOVER: Duration = Duration::from_millis(120);
 const KEPT: usize = 64;
 /// A caller that sends nothing for this long is silent (DTX).
 const DTX_GAP: Duration = Duration::from_millis(60);
-/// A jump of the timeline that is filled with silence; a longer one starts afresh.
-const LONGEST_GAP: u64 = RATE as u64;
 
 /// What happened on the caller's side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,13 +69,10 @@ impl Inbound {
             None => 0,
             Some((next, rtp)) => {
                 let ahead = p.rtp_time.wrapping_sub(rtp) as i32;
-                if ahead < 0 {
-                    return; // late or twice: its place is taken
-                }
-                let ahead = u64::from(ahead.unsigned_abs());
-                if ahead <= LONGEST_GAP {
-                    self.silence(ahead, tell);
-                }
+                // Late or twice: its place is taken.
+                let Ok(ahead) = u64::try_from(ahead) else {
+                    return;
+                };
                 next + ahead
             }
         };
@@ -98,41 +95,39 @@ impl Inbound {
         self.speaking.then_some(self.last_arrival? + DTX_GAP)
     }
 
-    /// The caller has sent nothing since [`Inbound::poll_timeout`].
+    /// The caller has sent nothing since [`Inbound::poll_timeout`]: that was silence.
     pub(super) fn timeout(&mut self, now: Instant, tell: &mut dyn FnMut(Caller)) {
-        if self.poll_timeout().is_some_and(|t| t <= now) {
-            self.silence(FRAME as u64, tell);
-            self.next = self.next.map(|(p, rtp)| (p + FRAME as u64, rtp.wrapping_add(FRAME as u32)));
-            self.last_arrival = self.last_arrival.map(|t| t + FRAME_TIME);
-        }
-    }
-
-    /// Hears `n` samples of silence from the end of what was heard.
-    fn silence(&mut self, n: u64, tell: &mut dyn FnMut(Caller)) {
-        let Some((mut position, _)) = self.next else {
+        if self.poll_timeout().is_none_or(|t| t > now) {
             return;
-        };
-        let zeros = [0i16; FRAME];
-        let end = position + n;
-        while position < end {
-            let take = (end - position).min(FRAME as u64);
-            let event = self.end.push(position, &zeros[..take as usize]);
+        }
+        if let Some((position, rtp)) = self.next {
+            let (position, rtp) = (position + FRAME as u64, rtp.wrapping_add(FRAME as u32));
+            self.next = Some((position, rtp));
+            self.last_arrival = self.last_arrival.map(|t| t + FRAME_TIME);
+            let event = self.end.advance(position);
             self.tell(event, tell);
-            position += take;
         }
     }
 
-    fn tell(&mut self, event: Option<SpeechEvent>, tell: &mut dyn FnMut(Caller)) {
-        let Some(event) = event else { return };
-        self.speaking = !matches!(event, SpeechEvent::Ended { .. });
-        match event {
-            SpeechEvent::Started { .. } => tell(Caller::Started),
-            SpeechEvent::Resumed => tell(Caller::Resumed),
-            SpeechEvent::Ended { position } => {
-                if let Some((speech_end, packet)) = self.capture_time(position) {
-                    tell(Caller::Ended { speech_end, packet });
+    /// The agent has taken the turn: what comes now is a new utterance.
+    pub(super) fn turn_taken(&mut self) {
+        self.end.next_utterance();
+    }
+
+    fn tell(&mut self, first: Option<SpeechEvent>, tell: &mut dyn FnMut(Caller)) {
+        let mut event = first;
+        while let Some(e) = event {
+            self.speaking = !matches!(e, SpeechEvent::Ended { .. });
+            match e {
+                SpeechEvent::Started { .. } => tell(Caller::Started),
+                SpeechEvent::Resumed { .. } => tell(Caller::Resumed),
+                SpeechEvent::Ended { position } => {
+                    if let Some((speech_end, packet)) = self.capture_time(position) {
+                        tell(Caller::Ended { speech_end, packet });
+                    }
                 }
             }
+            event = self.end.poll();
         }
     }
 

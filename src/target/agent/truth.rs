@@ -83,7 +83,9 @@ impl TruthWriter {
 
     pub(super) fn sender(&self) -> TruthSender {
         // Taken only by `drop`, which has `self` for itself.
-        self.sender.clone().expect("the sender lives as long as the writer")
+        self.sender
+            .clone()
+            .expect("the sender lives as long as the writer")
     }
 }
 
@@ -139,7 +141,11 @@ mod tests {
         let text = std::fs::read_to_string(&path).expect("file");
         let turns: Vec<u64> = text
             .lines()
-            .map(|l| serde_json::from_str::<serde_json::Value>(l).expect("json")["turn"].as_u64().expect("turn"))
+            .map(|l| {
+                serde_json::from_str::<serde_json::Value>(l).expect("json")["turn"]
+                    .as_u64()
+                    .expect("turn")
+            })
             .collect();
         assert_eq!(turns, (0..100).collect::<Vec<_>>());
     }

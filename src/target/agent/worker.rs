@@ -114,7 +114,9 @@ async fn register(options: &WorkerOptions) -> Result<(Socket, String), Failure> 
     };
     send(&mut socket, worker_message::Message::Register(request)).await?;
     let answer = tokio::time::timeout(PATIENCE, socket.recv::<proto::ServerMessage>());
-    let answer = answer.await.map_err(|_| Failure::JoinTimeout { waited: PATIENCE })??;
+    let answer = answer
+        .await
+        .map_err(|_| Failure::JoinTimeout { waited: PATIENCE })??;
     match answer.message {
         Some(server_message::Message::Register(r)) => Ok((socket, r.worker_id)),
         other => Err(Failure::NotLiveKit {
@@ -124,7 +126,11 @@ async fn register(options: &WorkerOptions) -> Result<(Socket, String), Failure> 
 }
 
 async fn send(socket: &mut Socket, message: worker_message::Message) -> Result<(), Failure> {
-    socket.send(&proto::WorkerMessage { message: Some(message) }).await
+    socket
+        .send(&proto::WorkerMessage {
+            message: Some(message),
+        })
+        .await
 }
 
 /// Serves one registration; `None` when told to stop, else why it was lost.
@@ -200,10 +206,14 @@ async fn handle(
                 participant_attributes: [(STATE.to_owned(), "initializing".to_owned())].into(),
                 ..Default::default()
             };
-            let _ = outbox.send(worker_message::Message::Availability(answer)).await;
+            let _ = outbox
+                .send(worker_message::Message::Availability(answer))
+                .await;
         }
         server_message::Message::Assignment(a) => {
-            let Some(id) = a.job.as_ref().map(|j| j.id.clone()) else { return };
+            let Some(id) = a.job.as_ref().map(|j| j.id.clone()) else {
+                return;
+            };
             let end = CancellationToken::new();
             jobs.insert(id, end.clone());
             running.spawn(job(agent.clone(), options.clone(), a, outbox.clone(), end));
@@ -225,7 +235,9 @@ async fn job(
     outbox: Outbox,
     end: CancellationToken,
 ) -> String {
-    let Some(job) = assignment.job else { return String::new() };
+    let Some(job) = assignment.job else {
+        return String::new();
+    };
     let status = |status: proto::JobStatus, error: String| {
         worker_message::Message::UpdateJob(proto::UpdateJobStatus {
             job_id: job.id.clone(),
@@ -233,8 +245,14 @@ async fn job(
             error,
         })
     };
-    let _ = outbox.send(status(proto::JobStatus::JsRunning, String::new())).await;
-    let room = job.room.as_ref().map(|r| r.name.clone()).unwrap_or_default();
+    let _ = outbox
+        .send(status(proto::JobStatus::JsRunning, String::new()))
+        .await;
+    let room = job
+        .room
+        .as_ref()
+        .map(|r| r.name.clone())
+        .unwrap_or_default();
     let done = attend(&agent, &options, &room, assignment.token, &end).await;
     let last = match done {
         Ok(()) => status(proto::JobStatus::JsSuccess, String::new()),
@@ -255,9 +273,13 @@ async fn attend(
     token: String,
     end: &CancellationToken,
 ) -> Result<(), Failure> {
-    let remote = options.address.resolve().await.map_err(|e| Failure::Unreachable {
-        detail: e.to_string(),
-    })?;
+    let remote = options
+        .address
+        .resolve()
+        .await
+        .map_err(|e| Failure::Unreachable {
+            detail: e.to_string(),
+        })?;
     let (peer, media) = agent.engine.add(agent.end(room), remote);
     let peer = Arc::new(peer);
     let join = Join {
