@@ -5,19 +5,19 @@
 
 mod agent;
 mod builtin;
-mod carry_out;
-mod exit;
+pub mod carry_out;
+pub mod exit;
 mod init;
 mod output;
 mod overrides;
 mod plan;
 mod run;
-mod say;
+pub mod say;
 mod schema;
-mod serve;
+pub mod serve;
 mod server;
-mod settings;
-mod sources;
+pub mod settings;
+pub mod sources;
 mod validate;
 
 pub use agent::AgentArgs;

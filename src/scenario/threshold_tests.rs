@@ -27,77 +27,79 @@ fn reads_and_writes() {
     assert_eq!(threshold.bound, Bound::Time(Duration::from_millis(1500)));
 }
 
+/// Metric, expression, message, hint.
+const REFUSED: &[(Metric, &str, &str, &str)] = &[
+    (
+        Metric::Ttfa,
+        "",
+        "`` compares nothing",
+        "write it like `p(95)<1500ms`",
+    ),
+    (
+        Metric::Ttfa,
+        "p(95)",
+        "`p(95)` compares nothing",
+        "write it like `p(95)<1500ms`",
+    ),
+    (
+        Metric::Ttfa,
+        "p(95)==1s",
+        "`p(95)==1s` asks for equality",
+        "compare with `<`, `<=`, `>` or `>=`",
+    ),
+    (
+        Metric::Ttfa,
+        "p(95)<1500",
+        "bound of `p(95)<1500`: `1500` has no unit",
+        "write `1500s` or `1500ms`",
+    ),
+    (
+        Metric::Ttfa,
+        "p95<1s",
+        "`p95` is nothing that can be taken of `ttfa`",
+        "there is `p(95)`, `avg`, `min`, `max`, `med`; shares have `rate`",
+    ),
+    (
+        Metric::Ttfa,
+        "p(101)<1s",
+        "there is no percentile 101",
+        "percentiles are above 0 and at most 100, as in `p(95)`",
+    ),
+    (
+        Metric::Ttfa,
+        "rate<0.1",
+        "`ttfa` is a latency and has no `rate`",
+        "write it like `p(95)<1500ms`",
+    ),
+    (
+        Metric::Missed,
+        "p(95)<1s",
+        "`missed` is a share of turns and has no `p(95)`",
+        "write it like `rate<0.01`",
+    ),
+    (
+        Metric::Missed,
+        "rate<1%",
+        "`1%`: shares are numbers from 0 to 1",
+        "write `0.01`",
+    ),
+    (
+        Metric::Missed,
+        "rate<1.5",
+        "`1.5` is no share of turns",
+        "shares are numbers from 0 to 1, as in `rate<0.01`",
+    ),
+    (
+        Metric::Missed,
+        "rate<-0.1",
+        "`-0.1` is no share of turns",
+        "shares are numbers from 0 to 1, as in `rate<0.01`",
+    ),
+];
+
 #[test]
 fn refuses_with_a_hint() {
-    let cases = [
-        (
-            Metric::Ttfa,
-            "",
-            "`` compares nothing",
-            "write it like `p(95)<1500ms`",
-        ),
-        (
-            Metric::Ttfa,
-            "p(95)",
-            "`p(95)` compares nothing",
-            "write it like `p(95)<1500ms`",
-        ),
-        (
-            Metric::Ttfa,
-            "p(95)==1s",
-            "`p(95)==1s` asks for equality",
-            "compare with `<`, `<=`, `>` or `>=`",
-        ),
-        (
-            Metric::Ttfa,
-            "p(95)<1500",
-            "bound of `p(95)<1500`: `1500` has no unit",
-            "write `1500s` or `1500ms`",
-        ),
-        (
-            Metric::Ttfa,
-            "p95<1s",
-            "`p95` is nothing that can be taken of `ttfa`",
-            "there is `p(95)`, `avg`, `min`, `max`, `med`; shares have `rate`",
-        ),
-        (
-            Metric::Ttfa,
-            "p(101)<1s",
-            "there is no percentile 101",
-            "percentiles are above 0 and at most 100, as in `p(95)`",
-        ),
-        (
-            Metric::Ttfa,
-            "rate<0.1",
-            "`ttfa` is a latency and has no `rate`",
-            "write it like `p(95)<1500ms`",
-        ),
-        (
-            Metric::Missed,
-            "p(95)<1s",
-            "`missed` is a share of turns and has no `p(95)`",
-            "write it like `rate<0.01`",
-        ),
-        (
-            Metric::Missed,
-            "rate<1%",
-            "`1%`: shares are numbers from 0 to 1",
-            "write `0.01`",
-        ),
-        (
-            Metric::Missed,
-            "rate<1.5",
-            "`1.5` is no share of turns",
-            "shares are numbers from 0 to 1, as in `rate<0.01`",
-        ),
-        (
-            Metric::Missed,
-            "rate<-0.1",
-            "`-0.1` is no share of turns",
-            "shares are numbers from 0 to 1, as in `rate<0.01`",
-        ),
-    ];
-    for (metric, text, message, hint) in cases {
+    for (metric, text, message, hint) in REFUSED.iter().copied() {
         let error = parse(metric, text).expect_err(text);
         assert_eq!(
             (error.to_string().as_str(), error.hint()),

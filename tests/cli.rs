@@ -1,0 +1,69 @@
+//! The command line as people meet it: help, messages, exit codes, of the real binary.
+//!
+//! Holds: stdout is data and stderr everything else; nothing is half-written.
+
+#[path = "cli/help.rs"]
+mod help;
+#[path = "cli/init.rs"]
+mod init;
+#[path = "cli/scenarios.rs"]
+mod scenarios;
+
+use std::path::Path;
+use std::process::{Command, Output};
+use tempfile::TempDir;
+
+/// Variables that would change what is said.
+const CLEARED: [&str; 5] = [
+    "LIVEKIT_URL",
+    "LIVEKIT_API_KEY",
+    "LIVEKIT_API_SECRET",
+    "NO_COLOR",
+    "CLICOLOR_FORCE",
+];
+
+/// An empty folder.
+pub fn folder() -> TempDir {
+    TempDir::with_prefix("loadgen-test-").expect("a temporary folder")
+}
+
+/// `loadgen ARGS…` in a folder, not started yet.
+pub fn command(dir: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_loadgen"));
+    command.args(args).current_dir(dir).env("COLUMNS", "100");
+    for name in CLEARED {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// Runs `loadgen ARGS…` in a folder to its end.
+pub fn loadgen(dir: &Path, args: &[&str]) -> Output {
+    command(dir, args).output().expect("the binary starts")
+}
+
+/// Exit code, stdout and stderr, as one text.
+pub fn shown(output: &Output) -> String {
+    format!(
+        "exit {}\n---- stdout\n{}---- stderr\n{}",
+        output.status.code().expect("no signal"),
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
+}
+
+/// Snapshots lie beside the tests they belong to.
+pub fn snapshot(name: &str, text: &str) {
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path("cli/snapshots");
+    settings.set_prepend_module_to_snapshot(false);
+    settings.bind(|| insta::assert_snapshot!(name, text));
+}
+
+/// A fixture of the repository.
+pub fn fixture(name: &str) -> Vec<u8> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("fixtures")
+        .join(name);
+    std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}

@@ -1,0 +1,45 @@
+//! The committed JSON Schema is the one that the types generate, and the committed scenarios
+//! satisfy it.
+
+use loadgen::scenario::schema_text;
+use std::path::Path;
+
+fn committed(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("scenarios")
+        .join(name);
+    std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+#[test]
+fn the_committed_schema_is_the_generated_one() {
+    let same = committed("schema.json") == schema_text();
+    assert!(
+        same,
+        "run `cargo run -- schema > scenarios/schema.json` and look at what changes"
+    );
+}
+
+#[test]
+fn the_schema_is_a_schema_and_knows_no_null() {
+    let schema: serde_json::Value = serde_json::from_str(&schema_text()).expect("JSON");
+    jsonschema::meta::validate(&schema).expect("valid against its meta-schema");
+    let validator = jsonschema::validator_for(&schema).expect("compiles");
+    let scenario = |load: &str| {
+        let text = format!(
+            r#"{{"version": 1, "target": {{"kind": "embedded"}}, "load": {load},
+                "utterances": {{"a": {{"file": "a.wav"}}}}, "call": {{"turns": [{{"say": "a"}}]}}}}"#
+        );
+        serde_json::from_str::<serde_json::Value>(&text).expect("JSON")
+    };
+    assert!(validator.is_valid(&scenario(r#"{"calls": 3, "ramp": "1s"}"#)));
+    for wrong in [
+        "null",
+        r#"{"calls": null}"#,
+        r#"{"calls": 0}"#,
+        r#"{"call": 1}"#,
+        r#"{"ramp": 1}"#,
+    ] {
+        assert!(!validator.is_valid(&scenario(wrong)), "{wrong}");
+    }
+}
