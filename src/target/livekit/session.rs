@@ -11,6 +11,7 @@ use crate::call::Failure;
 use crate::net::{Endpoint, NetError, PeerEvent, PeerEvents, PeerHandle, Shape};
 use livekit_protocol as proto;
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::mpsc;
@@ -29,7 +30,7 @@ pub(super) const PUBLISHER: usize = 0;
 pub(super) const SUBSCRIBER: usize = 1;
 
 /// How to join.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Join {
     /// The server.
     pub address: Address,
@@ -41,6 +42,15 @@ pub struct Join {
     pub join_timeout: Duration,
     /// Bound on ICE and DTLS, from the join on.
     pub media_timeout: Duration,
+}
+
+impl fmt::Debug for Join {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Join")
+            .field("address", &self.address)
+            .field("cid", &self.cid)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What happens in a session.
@@ -154,7 +164,10 @@ async fn run<E: Endpoint>(
     mut commands: mpsc::Receiver<SessionCommand>,
     events: &mpsc::Sender<SessionEvent>,
 ) -> Result<(), Failure> {
-    let (socket, single) = open(join, peer).await?;
+    let (socket, single) = tokio::select! {
+        opened = open(join, peer) => opened?,
+        () = let_go(&mut commands) => return Ok(()),
+    };
     let mut ping = interval(DEFAULT_PING);
     ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut live = Live {
@@ -199,6 +212,11 @@ async fn run<E: Endpoint>(
             () = tokio::time::sleep_until(deadline) => return Err(live.too_late(join)),
         }
     }
+}
+
+/// Until the owner wants no session any more.
+async fn let_go(commands: &mut mpsc::Receiver<SessionCommand>) {
+    while !matches!(commands.recv().await, Some(SessionCommand::Leave) | None) {}
 }
 
 /// Opens signalling with a single connection, or with two where the server is older.
@@ -281,6 +299,7 @@ impl<E: Endpoint> Live<'_, E> {
                 detail: "media lost: the server no longer answers on its UDP port".into(),
             }),
             Some(PeerEvent::Dead(detail)) => Err(Failure::Dropped { detail }),
+            Some(PeerEvent::Broken(detail)) => Err(Failure::Generator { detail }),
             Some(_) => Ok(()),
             None => Err(media_failure(NetError::Gone)),
         }
