@@ -9,6 +9,7 @@ use crate::scenario::{AgentDelay, AgentSettings, Sound};
 use crate::target::agent::{
     self, Agent, Clip, ClipError, Delay, TruthWriter, Voice, WorkerOptions,
 };
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
@@ -128,7 +129,7 @@ fn livekit(agent: Agent, service: &Service) -> Result<(), Trouble> {
     let told = stop.clone();
     let served = say::with_runtime(stop, async {
         agent::serve_livekit(Arc::new(agent), options, told, |id| {
-            eprintln!("registered at {shown} as worker {id}");
+            let _ = writeln!(std::io::stderr(), "registered at {shown} as worker {id}");
         })
         .await
     })?;
