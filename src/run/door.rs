@@ -184,9 +184,11 @@ impl OpenDoor {
     }
 
     /// Leaves nothing behind: rooms of this run and of crashed ones, the child process.
-    pub(super) async fn close(&self, notice: &mut dyn FnMut(String)) {
+    /// `refused`: the server let nobody in.
+    pub(super) async fn close(&self, refused: bool, notice: &mut dyn FnMut(String)) {
         match self {
             Self::Embedded(agent) => agent.stop().await,
+            Self::Livekit(door) if refused => door.forget_run(),
             Self::Livekit(door) => door.close(notice).await,
         }
     }
@@ -217,9 +219,13 @@ impl LivekitDoor {
                     ));
                     ledger.close(&prefix);
                 }
-                Err(e) => notice(format!(
-                    "rooms of a run that crashed are left ({prefix}*): {e}"
-                )),
+                Err(e) => {
+                    notice(format!(
+                        "rooms of a run that crashed are left ({prefix}*): {e}"
+                    ));
+                    // Nor would the server do better with those of another.
+                    return;
+                }
             }
         }
     }
@@ -243,13 +249,16 @@ impl LivekitDoor {
         done.unwrap_or_else(|_| Err("the server is too slow".into()))
     }
 
+    /// No room of this run is left.
+    fn forget_run(&self) {
+        if let Some(ledger) = &self.ledger {
+            ledger.close(&self.prefix);
+        }
+    }
+
     async fn close(&self, notice: &mut dyn FnMut(String)) {
         match self.delete_all(&self.prefix).await {
-            Ok(_) => {
-                if let Some(ledger) = &self.ledger {
-                    ledger.close(&self.prefix);
-                }
-            }
+            Ok(_) => self.forget_run(),
             Err(e) => notice(format!(
                 "rooms named {}* may be left on the server ({e}); the next run deletes them",
                 self.prefix
