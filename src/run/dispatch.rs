@@ -115,3 +115,6 @@ pub(super) fn dropped(
     };
     CallRecord::dropped(&context, call.turns.len(), run_start)
 }
+
+#[cfg(test)]
+mod tests;

@@ -182,3 +182,6 @@ async fn follow(peer: PeerHandle<AgentEnd>, mut media: PeerEvents) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
