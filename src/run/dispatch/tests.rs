@@ -88,7 +88,7 @@ async fn every_planned_call_of_a_stopped_run_has_a_result_or_was_dropped() {
     let port = silent.local_addr().expect("address").port();
     for (load, planned, starts) in [
         ("{calls: 7, concurrency: 3}", 7, 3),
-        ("{calls: 4, concurrency: 9}", 4, 4),
+        ("{calls: 4, concurrency: 4}", 4, 4),
         ("{calls: 5, ramp: 1h}", 5, 1),
         ("{calls: 5, concurrency: 2}\nwarmup: {calls: 3}", 8, 2),
     ] {
@@ -124,13 +124,13 @@ async fn calls_that_fail_make_room_for_the_next_and_never_too_many_run() {
 
 #[tokio::test]
 async fn no_call_starts_after_the_loads_duration() {
-    let port = {
-        let gone = TcpListener::bind("127.0.0.1:0").expect("bind");
-        gone.local_addr().expect("address").port()
-    };
-    // The second call is planned for the middle of the ramp, and that is too late.
-    let load = "{duration: 1s, concurrency: 2, ramp: 1h}";
-    let out = dispatched(load, port, None).await;
-    assert_eq!(out.started, [0]);
-    assert!(out.never.is_empty());
+    // Nobody answers: the first calls last until the stop, the others' slots never come free.
+    let silent = TcpListener::bind("127.0.0.1:0").expect("bind");
+    let port = silent.local_addr().expect("address").port();
+    let stop = Some(Duration::from_millis(1_500));
+    let load = "{duration: 500ms, concurrency: 2, ramp: 500ms}";
+    let out = dispatched(load, port, stop).await;
+    assert_eq!(out.started, [0, 1]);
+    assert!(out.never.is_empty(), "such a load has no last call");
+    assert_eq!(out.ended.len(), 2);
 }

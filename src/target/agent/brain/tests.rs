@@ -275,6 +275,10 @@ fn packets_from_a_stranger_do_no_harm() {
         table.agent.audio(now, packet);
         table.agent.timeout(now);
     }
+    // Noise may be answered, but nothing comes to a halt.
     let heard = table.play(VecDeque::new(), now - zero + ms(1_000));
-    assert!(heard.onsets.is_empty());
+    assert!(heard.packets.len() > 40, "{}", heard.packets.len());
+    for pair in heard.packets.windows(2) {
+        assert!(pair[1].0 - pair[0].0 < FRAME_TIME * 2);
+    }
 }

@@ -65,6 +65,7 @@ impl Parent {
     async fn offers(&mut self, call: u64, sdp: &str) -> PipeReply {
         let request = PipeRequest {
             call,
+            room: "room".to_owned(),
             offer: Some(sdp.to_owned()),
             bye: false,
         };
