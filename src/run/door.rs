@@ -124,6 +124,21 @@ impl OpenDoor {
         }
     }
 
+    /// A server at a port of this machine, of which no ledger is kept.
+    #[cfg(test)]
+    pub(super) fn at_port(port: u16) -> Self {
+        let address = Address::parse(&format!("ws://127.0.0.1:{port}")).expect("an address");
+        let credentials = Credentials::new("key", "s".repeat(32));
+        Self::Livekit(LivekitDoor {
+            remote: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            rooms: Arc::new(Rooms::new(&address, &credentials)),
+            prefix: "loadgen-0123abcd-".into(),
+            ledger: None,
+            address,
+            credentials,
+        })
+    }
+
     /// The address that media will come from.
     pub(super) fn remote(&self) -> IpAddr {
         match self {
