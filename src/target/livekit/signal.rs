@@ -86,6 +86,9 @@ fn refused(response: &Response<Option<Vec<u8>>>) -> Refusal {
 fn unreachable(e: &WsError) -> Failure {
     let detail = printable(&e.to_string());
     match e {
+        WsError::Io(e) if e.get_ref().is_some_and(|e| e.is::<rustls::Error>()) => {
+            Failure::Tls { detail }
+        }
         WsError::Io(_) | WsError::Tls(_) | WsError::Url(_) => Failure::Unreachable { detail },
         _ => Failure::NotLiveKit { detail },
     }
