@@ -182,11 +182,13 @@ impl OpenDoor {
         }
     }
 
-    /// Leaves nothing behind: rooms of this run and of crashed ones, the child process.
-    pub(super) async fn close(&self, notice: &mut dyn FnMut(String)) {
+    /// Leaves nothing behind: no room of this run, no child process. `entered`: the server let
+    /// a call in, so that there may be rooms.
+    pub(super) async fn close(&self, entered: bool, notice: &mut dyn FnMut(String)) {
         match self {
             Self::Embedded(agent) => agent.stop().await,
-            Self::Livekit(door) => door.close(notice).await,
+            Self::Livekit(door) if entered => door.close(notice).await,
+            Self::Livekit(door) => door.strike_out(),
         }
     }
 }
@@ -242,13 +244,16 @@ impl LivekitDoor {
         done.unwrap_or_else(|_| Err("the server is too slow".into()))
     }
 
+    /// No room of this run is left.
+    fn strike_out(&self) {
+        if let Some(ledger) = &self.ledger {
+            ledger.close(&self.prefix);
+        }
+    }
+
     async fn close(&self, notice: &mut dyn FnMut(String)) {
         match self.delete_all(&self.prefix).await {
-            Ok(_) => {
-                if let Some(ledger) = &self.ledger {
-                    ledger.close(&self.prefix);
-                }
-            }
+            Ok(_) => self.strike_out(),
             Err(e) => notice(format!(
                 "rooms named {}* may be left on the server ({e}); the next run deletes them",
                 self.prefix

@@ -100,9 +100,10 @@ pub async fn run(
         stop: settings.stop.clone(),
     });
     let result = carry_out(&shared, plan, inbox, journal, tell).await;
+    let entered = !matches!(&result, Err(RunError::Canary(f)) if f.kept_outside());
     shared
         .door
-        .close(&mut |text| tell(RunEvent::Notice(text)))
+        .close(entered, &mut |text| tell(RunEvent::Notice(text)))
         .await;
     result
 }
