@@ -83,6 +83,7 @@ fn prepare(request: &Request) -> Result<Ready, Trouble> {
             consent.hint(),
         ));
     }
+    warn_of_calibration(&plan);
     Ok(Ready {
         source,
         scenario,
@@ -91,21 +92,44 @@ fn prepare(request: &Request) -> Result<Ready, Trouble> {
     })
 }
 
+/// Says so when the plan is beyond what this machine was measured to be good for.
+fn warn_of_calibration(plan: &Plan) {
+    let Some(known) = super::calibrate::known() else {
+        return;
+    };
+    let (wanted, trusted) = (plan.concurrency(), known.trusted_callers);
+    if wanted > trusted {
+        eprintln!(
+            "warning: {wanted} callers at once, and this machine was measured to be good for {trusted}"
+        );
+        eprintln!(
+            "  hint: `loadgen calibrate` measures it again; the report says whether the run is valid"
+        );
+    }
+}
+
+/// The door of an embedded target, its agent given `more` arguments.
+pub(super) fn door_of(scenario: &Scenario, more: Vec<String>) -> Result<Door, Trouble> {
+    let Target::Embedded(agent) = &scenario.target else {
+        let message = "this needs an embedded target";
+        return Err(Trouble::new(
+            Exit::InvalidScenario,
+            message,
+            "set `target.kind: embedded`",
+        ));
+    };
+    let program = std::env::current_exe().map_err(|e| {
+        let message = format!("cannot find this program: {e}");
+        Trouble::new(Exit::Error, message, "run it by its full path")
+    })?;
+    let mut arguments = super::agent::arguments(agent);
+    arguments.extend(more);
+    Ok(Door::Embedded { program, arguments })
+}
+
 fn door(scenario: &Scenario, request: &Request, env: &Environment) -> Result<Door, Trouble> {
     match &scenario.target {
-        Target::Embedded(agent) => {
-            let program = std::env::current_exe().map_err(|e| {
-                Trouble::new(
-                    Exit::Error,
-                    format!("cannot find this program: {e}"),
-                    "run it by its full path",
-                )
-            })?;
-            Ok(Door::Embedded {
-                program,
-                arguments: super::agent::arguments(agent),
-            })
-        }
+        Target::Embedded(_) => door_of(scenario, Vec::new()),
         Target::Livekit(livekit) => {
             let file = ServerFlags {
                 url: livekit.url.clone(),
@@ -249,7 +273,7 @@ fn ended_before_it_began(folder: &RunFolder, trouble: &Trouble) -> Exit {
     trouble.tell()
 }
 
-fn failed(e: &RunError) -> Trouble {
+pub(super) fn failed(e: &RunError) -> Trouble {
     let exit = match e {
         RunError::Canary(crate::call::Failure::Stopped) => Exit::Stopped,
         RunError::Unreadable { .. } | RunError::Unusable { .. } => Exit::InvalidScenario,

@@ -26,6 +26,8 @@ pub struct Service {
     pub truth: Option<PathBuf>,
     /// Through stdin and stdout instead of a server.
     pub pipe: bool,
+    /// Ends when standard input closes: with the process that holds its other end.
+    pub until_eof: bool,
 }
 
 /// Media threads of the agent: one carries hundreds of calls.
@@ -126,7 +128,15 @@ fn livekit(agent: Agent, service: &Service) -> Result<(), Trouble> {
     };
     let stop = CancellationToken::new();
     let told = stop.clone();
+    let at_eof = service.until_eof.then(|| stop.clone());
     let served = say::with_runtime(stop, async {
+        if let Some(stop) = at_eof {
+            tokio::spawn(async move {
+                // Closed or broken: nobody is there any more.
+                let _ = tokio::io::copy(&mut tokio::io::stdin(), &mut tokio::io::sink()).await;
+                stop.cancel();
+            });
+        }
         agent::serve_livekit(Arc::new(agent), options, told, |id| {
             eprintln!("registered at {shown} as worker {id}");
         })

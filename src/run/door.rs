@@ -145,7 +145,8 @@ impl OpenDoor {
     ) -> Result<Connection, Failure> {
         match self {
             Self::Embedded(agent) => {
-                Connection::embedded(agent.clone(), number, peer, media, MEDIA_TIMEOUT).await
+                Connection::embedded(agent.clone(), (number, room), peer, media, MEDIA_TIMEOUT)
+                    .await
             }
             Self::Livekit(door) => {
                 let ticket = RoomTicket {

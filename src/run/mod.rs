@@ -19,6 +19,7 @@ mod sounds;
 pub use door::Door;
 pub use error::RunError;
 pub use event::RunEvent;
+pub use ledger::state_folder;
 pub use progress::Progress;
 pub use sounds::load_utterance;
 

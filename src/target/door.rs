@@ -76,7 +76,7 @@ impl Connection {
     /// It is gone or refuses.
     pub async fn embedded<E: Endpoint>(
         agent: Arc<Embedded>,
-        call: u64,
+        (call, room): (u64, &str),
         peer: &PeerHandle<E>,
         media: PeerEvents,
         media_timeout: Duration,
@@ -94,7 +94,7 @@ impl Connection {
             .into_keys()
             .next()
             .unwrap_or_default();
-        let answer = agent.offer(call, offer).await?;
+        let answer = agent.offer(call, room, offer).await?;
         peer.with(move |p, now| p.transport(0, now)?.answer(&answer))
             .await
             .and_then(|r| r)

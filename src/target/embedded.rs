@@ -75,15 +75,16 @@ impl Embedded {
         self.pid
     }
 
-    /// Offers a call; returns the agent's answer.
+    /// Offers a call, named `room` in the agent's truth; returns the agent's answer.
     ///
     /// # Errors
     /// The child is gone, refuses, or does not answer in time.
-    pub async fn offer(&self, call: u64, sdp: String) -> Result<String, Failure> {
+    pub async fn offer(&self, call: u64, room: &str, sdp: String) -> Result<String, Failure> {
         let (tx, rx) = oneshot::channel();
         self.lock().insert(call, tx);
         let request = PipeRequest {
             call,
+            room: room.to_owned(),
             offer: Some(sdp),
             bye: false,
         };
@@ -101,6 +102,7 @@ impl Embedded {
     pub async fn bye(&self, call: u64) {
         let request = PipeRequest {
             call,
+            room: String::new(),
             offer: None,
             bye: true,
         };

@@ -1,6 +1,6 @@
 //! The reference agent behind a pipe: offers come in, answers go out, media on loopback.
 //!
-//! In: one JSON object a line: `{"call":1,"offer":"<sdp>"}`, `{"call":1,"bye":true}`.
+//! In: one JSON object a line: `{"call":1,"room":"r","offer":"<sdp>"}`, `{"call":1,"bye":true}`.
 //! Out: `{"ready":true}`, `{"call":1,"answer":"<sdp>"}` or `{"call":1,"error":"…"}`.
 //! Holds: the agent ends when its standard input closes.
 
@@ -23,6 +23,8 @@ const MAX_LINE: usize = 64 * 1_024;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::target) struct PipeRequest {
     pub call: u64,
+    #[serde(default)]
+    pub room: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub offer: Option<String>,
     #[serde(default)]
@@ -77,7 +79,7 @@ pub async fn serve_pipe(
             continue;
         }
         let Some(offer) = request.offer else { continue };
-        let reply = match answer(&agent, request.call, offer).await {
+        let reply = match answer(&agent, &request.room, offer).await {
             Ok((peer, media, answer)) => {
                 let task = tokio::spawn(follow(peer.clone(), media));
                 calls.insert(request.call, (peer, task));
@@ -106,14 +108,14 @@ async fn say(output: &mut (impl AsyncWrite + Unpin), reply: &PipeReply) -> std::
 
 async fn answer(
     agent: &Agent,
-    call: u64,
+    room: &str,
     offer: String,
 ) -> Result<(Arc<PeerHandle<AgentEnd>>, PeerEvents, String), NetError> {
     let mid = tracks_by_mid(&offer)
         .into_keys()
         .next()
         .ok_or_else(|| NetError::Description("the offer has no audio".into()))?;
-    let end = agent.end(&format!("call-{call}"));
+    let end = agent.end(room);
     let (peer, media) = agent.engine.add(end, IpAddr::V4(Ipv4Addr::LOCALHOST));
     let answer = peer
         .with(move |p, now| {
