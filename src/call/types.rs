@@ -242,17 +242,6 @@ impl Failure {
         }
     }
 
-    /// Whether the server cannot have made a room: it refused at the door or was never reached.
-    pub fn kept_outside(&self) -> bool {
-        matches!(
-            self,
-            Self::TokenRefused { .. }
-                | Self::NotLiveKit { .. }
-                | Self::Unreachable { .. }
-                | Self::Tls { .. }
-        )
-    }
-
     /// What to try next; printed on its own `hint:` line.
     pub fn hint(&self) -> &'static str {
         match self {

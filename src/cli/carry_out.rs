@@ -250,7 +250,7 @@ impl Ready {
             name: &self.scenario.name,
             seed: self.scenario.seed,
             target: &self.door.describe(),
-            started_at: &started.to_string(),
+            started_at: &format!("{started:.3}"),
             duration: finished.duration,
             loadgen_version: env!("CARGO_PKG_VERSION"),
             planned_calls: calls,

@@ -9,6 +9,7 @@ use crate::scenario::{AgentDelay, AgentSettings, Sound};
 use crate::target::agent::{
     self, Agent, Clip, ClipError, Delay, TruthWriter, Voice, WorkerOptions,
 };
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
@@ -138,7 +139,7 @@ fn livekit(agent: Agent, service: &Service) -> Result<(), Trouble> {
             });
         }
         agent::serve_livekit(Arc::new(agent), options, told, |id| {
-            eprintln!("registered at {shown} as worker {id}");
+            let _ = writeln!(std::io::stderr(), "registered at {shown} as worker {id}");
         })
         .await
     })?;

@@ -183,13 +183,13 @@ impl OpenDoor {
         }
     }
 
-    /// Leaves nothing behind: no room of this run, no child process. `entered`: the server let
-    /// a call in, so that there may be rooms.
-    pub(super) async fn close(&self, entered: bool, notice: &mut dyn FnMut(String)) {
+    /// Leaves nothing behind: rooms of this run and of crashed ones, the child process.
+    /// `refused`: the server let nobody in.
+    pub(super) async fn close(&self, refused: bool, notice: &mut dyn FnMut(String)) {
         match self {
             Self::Embedded(agent) => agent.stop().await,
-            Self::Livekit(door) if entered => door.close(notice).await,
-            Self::Livekit(door) => door.strike_out(),
+            Self::Livekit(door) if refused => door.forget_run(),
+            Self::Livekit(door) => door.close(notice).await,
         }
     }
 }
@@ -219,9 +219,13 @@ impl LivekitDoor {
                     ));
                     ledger.close(&prefix);
                 }
-                Err(e) => notice(format!(
-                    "rooms of a run that crashed are left ({prefix}*): {e}"
-                )),
+                Err(e) => {
+                    notice(format!(
+                        "rooms of a run that crashed are left ({prefix}*): {e}"
+                    ));
+                    // Nor would the server do better with those of another.
+                    return;
+                }
             }
         }
     }
@@ -246,7 +250,7 @@ impl LivekitDoor {
     }
 
     /// No room of this run is left.
-    fn strike_out(&self) {
+    fn forget_run(&self) {
         if let Some(ledger) = &self.ledger {
             ledger.close(&self.prefix);
         }
@@ -254,7 +258,7 @@ impl LivekitDoor {
 
     async fn close(&self, notice: &mut dyn FnMut(String)) {
         match self.delete_all(&self.prefix).await {
-            Ok(_) => self.strike_out(),
+            Ok(_) => self.forget_run(),
             Err(e) => notice(format!(
                 "rooms named {}* may be left on the server ({e}); the next run deletes them",
                 self.prefix

@@ -23,6 +23,7 @@ pub use ledger::state_folder;
 pub use progress::Progress;
 pub use sounds::load_utterance;
 
+use crate::call::Failure;
 use crate::net::{Engine, HealthSnapshot};
 use crate::plan::Plan;
 use crate::record::{CallRecord, Generator, Journal, Ms, RecordError, TickLateness, TurnRecord};
@@ -90,7 +91,10 @@ pub async fn run(
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let engine = Engine::start(peak.div_ceil(CALLS_PER_THREAD).min(cores))?;
     let mut notice = |text: String| tell(RunEvent::Notice(text));
-    let door = OpenDoor::open(&settings.door, &settings.run_id, &mut notice).await?;
+    let door = tokio::select! {
+        door = OpenDoor::open(&settings.door, &settings.run_id, &mut notice) => door?,
+        () = settings.stop.cancelled() => return Err(RunError::Canary(Failure::Stopped)),
+    };
     let (reports, inbox) = mpsc::channel(REPORTS);
     let shared = Arc::new(Shared {
         engine,
@@ -101,12 +105,23 @@ pub async fn run(
         stop: settings.stop.clone(),
     });
     let result = carry_out(&shared, plan, inbox, journal, tell).await;
-    let entered = !matches!(&result, Err(RunError::Canary(f)) if f.kept_outside());
+    let refused = matches!(&result, Err(RunError::Canary(f)) if never_met(f));
     shared
         .door
-        .close(entered, &mut |text| tell(RunEvent::Notice(text)))
+        .close(refused, &mut |text| tell(RunEvent::Notice(text)))
         .await;
     result
+}
+
+/// Whether the server let nobody in, so that no room can be there.
+fn never_met(failure: &Failure) -> bool {
+    matches!(
+        failure,
+        Failure::TokenRefused { .. }
+            | Failure::NotLiveKit { .. }
+            | Failure::Unreachable { .. }
+            | Failure::Tls { .. }
+    )
 }
 
 async fn carry_out(
@@ -121,8 +136,11 @@ async fn carry_out(
         one::canary(shared, &first)
             .await
             .map_err(RunError::Canary)?;
-        door.clear_crashed(&mut |text| tell(RunEvent::Notice(text)))
-            .await;
+        let mut notice = |text| tell(RunEvent::Notice(text));
+        tokio::select! {
+            () = door.clear_crashed(&mut notice) => {}
+            () = shared.stop.cancelled() => {}
+        }
         tell(RunEvent::CanaryPassed);
     }
     let meter = Meter::start();
@@ -149,6 +167,7 @@ async fn carry_out(
     while let Ok(report) = inbox.try_recv() {
         collector.take(report, tell);
     }
+    collector.close(|call, start| one::cut_off(shared, call, start), tell);
     collector.calls.extend(
         never_started
             .iter()

@@ -8,6 +8,7 @@ use crate::call::Phase;
 use crate::stats::Live;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::collections::HashMap;
+use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 /// Redraws a second on a terminal.
@@ -130,7 +131,7 @@ impl Progress {
             }
             Out::Plain { last } => {
                 *last = Instant::now();
-                eprintln!("{line}");
+                say(&line);
             }
             Out::Quiet => {}
         }
@@ -138,10 +139,10 @@ impl Progress {
 
     fn print(&self, text: &str) {
         match &self.out {
-            Out::Bar(bar) => bar.suspend(|| eprintln!("{text}")),
-            Out::Plain { .. } => eprintln!("{text}"),
+            Out::Bar(bar) => bar.suspend(|| say(text)),
+            Out::Plain { .. } => say(text),
             // What goes wrong is said all the same.
-            Out::Quiet if text.starts_with("warning") => eprintln!("{text}"),
+            Out::Quiet if text.starts_with("warning") => say(text),
             Out::Quiet => {}
         }
     }
@@ -156,6 +157,11 @@ impl Progress {
             self.show();
         }
     }
+}
+
+/// A stderr that nobody reads any more must not end the run.
+fn say(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 #[cfg(test)]

@@ -23,8 +23,12 @@ pub(in crate::target) type Reply = proto::signal_response::Message;
 
 /// Largest message taken from a server.
 const MAX_MESSAGE: usize = 4 << 20;
+/// Read from a socket at once; held by every caller for as long as its call.
+const READ_BUFFER: usize = 8 << 10;
 /// What is kept of a server's words in a failure.
 const MAX_DETAIL: usize = 200;
+/// How much of it is looked at.
+const MAX_READ: usize = 4_096;
 /// Protocol version of the single peer connection.
 const PROTOCOL_V1: i32 = 17;
 /// Protocol version of two peer connections.
@@ -59,7 +63,8 @@ pub(in crate::target) async fn open(
     request.headers_mut().insert(header::AUTHORIZATION, bearer);
     let config = WebSocketConfig::default()
         .max_message_size(Some(MAX_MESSAGE))
-        .max_frame_size(Some(MAX_MESSAGE));
+        .max_frame_size(Some(MAX_MESSAGE))
+        .read_buffer_size(READ_BUFFER);
     let connected = connect_async_with_config(request, Some(config), true);
     match tokio::time::timeout(limit, connected).await {
         Err(_) => Err(Refusal::Failed(Failure::JoinTimeout { waited: limit })),
@@ -94,10 +99,33 @@ fn unreachable(e: &WsError) -> Failure {
     }
 }
 
-/// One line of a stranger's text: no control characters, bounded.
+/// One line of a stranger's text: no control characters, no tokens (a LiveKit server repeats
+/// the one that it refuses), bounded.
 pub(in crate::target) fn printable(text: &str) -> String {
+    let text = without_tokens(text);
     let clean = text.chars().map(|c| if c.is_control() { ' ' } else { c });
-    clean.take(MAX_DETAIL).collect::<String>().trim().to_owned()
+    let clean: String = clean.take(MAX_READ).collect();
+    // A server that refuses a token repeats it: three parts in Base64, the first from `{"`.
+    let words = clean.split(' ').map(|word| match word.split_once("eyJ") {
+        Some((before, _)) => format!("{before}…"),
+        None => word.to_owned(),
+    });
+    let shown = words.collect::<Vec<_>>().join(" ");
+    let shown: String = shown.chars().take(MAX_DETAIL).collect();
+    shown.trim().to_owned()
+}
+
+/// `text` with every JWT (`eyJ…`: base64 of `{"`) left out.
+fn without_tokens(text: &str) -> String {
+    let in_token = |c: char| c.is_ascii_alphanumeric() || "-_.=".contains(c);
+    let mut clean = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find("eyJ") {
+        clean.push_str(&rest[..at]);
+        clean.push('…');
+        rest = rest[at..].trim_start_matches(in_token);
+    }
+    clean + rest
 }
 
 impl Socket {
@@ -219,6 +247,22 @@ pub(super) fn description(kind: &str, sdp: String, id: u32) -> proto::SessionDes
 mod tests {
     use super::*;
 
+    #[test]
+    fn a_refused_token_is_not_repeated() {
+        let cases = [
+            (
+                "invalid token: eyJhbGciOi.eyJleHAi.c2ln, error: x",
+                "invalid token: … error: x",
+            ),
+            ("?access_token=eyJhbGciOi.eyJleHAi.c2ln", "?access_token=…"),
+            ("no token\u{1b} here ", "no token  here"),
+        ];
+        for (text, shown) in cases {
+            assert_eq!(printable(text), shown);
+        }
+        assert_eq!(printable(&"x".repeat(9_999)).len(), MAX_DETAIL);
+    }
+
     fn cause(status: u16) -> &'static str {
         let response = Response::builder()
             .status(status)
@@ -245,6 +289,27 @@ mod tests {
         ] {
             assert_eq!(cause(status), want, "{status}");
         }
+    }
+
+    #[test]
+    fn a_refused_token_is_not_repeated() {
+        let token = super::super::Credentials::new("key", "s".repeat(32))
+            .sign_worker()
+            .expect("signed");
+        let body = format!("invalid token: {token}, error: verification failed");
+        let response = Response::builder()
+            .status(401)
+            .body(Some(body.into_bytes()))
+            .expect("response");
+        let Refusal::Failed(f) = refused(&response) else {
+            panic!("401 is a failure")
+        };
+        let shown = f.to_string();
+        for part in token.split('.') {
+            assert!(!shown.contains(part), "{shown}");
+        }
+        assert!(shown.contains("verification failed"), "{shown}");
+        assert_eq!(printable("eyJ eyJ.x"), "… …");
     }
 
     #[test]
