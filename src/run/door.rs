@@ -136,6 +136,7 @@ impl OpenDoor {
             ledger: None,
             address,
             credentials,
+            deleting: TaskTracker::new(),
         })
     }
 
