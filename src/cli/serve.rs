@@ -16,26 +16,26 @@ use tokio_util::sync::CancellationToken;
 
 /// What is to be served.
 #[derive(Debug, Clone)]
-pub struct Service {
+pub(super) struct Service {
     /// The agent.
-    pub settings: AgentSettings,
+    pub(super) settings: AgentSettings,
     /// Server and keys of the command line.
-    pub server: ServerFlags,
+    pub(super) server: ServerFlags,
     /// Name for explicit dispatch; empty for automatic dispatch.
-    pub agent_name: String,
+    pub(super) agent_name: String,
     /// Where the truth goes.
-    pub truth: Option<PathBuf>,
+    pub(super) truth: Option<PathBuf>,
     /// Through stdin and stdout instead of a server.
-    pub pipe: bool,
+    pub(super) pipe: bool,
     /// Ends when standard input closes: with the process that holds its other end.
-    pub until_eof: bool,
+    pub(super) until_eof: bool,
 }
 
 /// Media threads of the agent: one carries hundreds of calls.
 const THREADS: usize = 1;
 
 /// Serves until told to stop.
-pub fn serve(service: &Service) -> Exit {
+pub(super) fn serve(service: &Service) -> Exit {
     let served = prepare(service).and_then(|agent| match service.pipe {
         true => pipe(agent),
         false => livekit(agent, service),
@@ -48,7 +48,7 @@ pub fn serve(service: &Service) -> Exit {
 
 fn prepare(service: &Service) -> Result<Agent, Trouble> {
     let settings = &service.settings;
-    let usage = |e: &ClipError| Trouble::new(Exit::Usage, e.to_string(), e.hint().to_string());
+    let usage = |e: &ClipError| Trouble::new(Exit::Usage, e.to_string(), e.hint());
     let reply = match &settings.reply {
         Sound::Tone => Clip::tone(settings.reply_length).map_err(|e| usage(&e))?,
         Sound::File(path) => recording(path)?,
@@ -94,13 +94,8 @@ fn recording(path: &Path) -> Result<Clip, Trouble> {
         )
     })?;
     let extension = path.extension().and_then(|e| e.to_str());
-    Clip::recording(&bytes, extension).map_err(|e| {
-        Trouble::new(
-            Exit::Usage,
-            format!("cannot use {shown}: {e}"),
-            e.hint().to_string(),
-        )
-    })
+    Clip::recording(&bytes, extension)
+        .map_err(|e| Trouble::new(Exit::Usage, format!("cannot use {shown}: {e}"), e.hint()))
 }
 
 fn pipe(agent: Agent) -> Result<(), Trouble> {

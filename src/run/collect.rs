@@ -191,3 +191,6 @@ impl<'a> Collector<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -50,6 +50,9 @@ async fn phase(
     while !shared.stop.is_cancelled() {
         while running.try_join_next().is_some() {}
         let Some(next) = calls.peek() else { break };
+        if measured && plan.duration().is_some_and(|d| zero.elapsed() >= d) {
+            break;
+        }
         if running.len() >= concurrency {
             tokio::select! {
                 _ = running.join_next() => {}
@@ -61,9 +64,6 @@ async fn phase(
             Start::At(offset) => zero + offset,
             Start::AfterSlot => Instant::now(),
         };
-        if measured && plan.duration().is_some_and(|d| planned >= zero + d) {
-            break;
-        }
         tokio::select! {
             () = tokio::time::sleep_until(planned.into()) => {}
             () = shared.stop.cancelled() => continue,
@@ -115,3 +115,6 @@ pub(super) fn dropped(
     };
     CallRecord::dropped(&context, call.turns.len(), run_start)
 }
+
+#[cfg(test)]
+mod tests;

@@ -117,7 +117,10 @@ pub async fn run(
 fn never_met(failure: &Failure) -> bool {
     matches!(
         failure,
-        Failure::TokenRefused { .. } | Failure::NotLiveKit { .. } | Failure::Unreachable { .. }
+        Failure::TokenRefused { .. }
+            | Failure::NotLiveKit { .. }
+            | Failure::Unreachable { .. }
+            | Failure::Tls { .. }
     )
 }
 
@@ -217,4 +220,18 @@ fn doubts(health: &HealthSnapshot) -> Vec<String> {
         ));
     }
     doubts
+}
+
+/// A scenario of two turns whose agent nobody needs to reach.
+#[cfg(test)]
+fn test_scenario(load: &str) -> Scenario {
+    let text = format!(
+        "version: 1\nname: test\ntarget: {{kind: livekit, url: 'ws://localhost:7880'}}\n\
+         utterances: {{a: {{file: a.wav}}}}\ncall:\n  turns:\n    - {{say: a, start: {{after: call_start}}}}\n    \
+         - {{say: a}}\nload: {load}\n"
+    );
+    let length = |_: &std::path::Path, _| Ok(Some(Duration::from_secs(1)));
+    let path = std::path::Path::new("test.yaml");
+    let unset = crate::scenario::Unset::Problem;
+    crate::scenario::check(text.as_bytes(), path, &|_| None, unset, &length).expect("a scenario")
 }

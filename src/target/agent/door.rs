@@ -184,3 +184,6 @@ async fn follow(peer: PeerHandle<AgentEnd>, mut media: PeerEvents) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
