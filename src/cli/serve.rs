@@ -48,7 +48,7 @@ pub fn serve(service: &Service) -> Exit {
 
 fn prepare(service: &Service) -> Result<Agent, Trouble> {
     let settings = &service.settings;
-    let usage = |e: &ClipError| Trouble::new(Exit::Usage, e.to_string(), e.hint().to_string());
+    let usage = |e: &ClipError| Trouble::new(Exit::Usage, e.to_string(), e.hint());
     let reply = match &settings.reply {
         Sound::Tone => Clip::tone(settings.reply_length).map_err(|e| usage(&e))?,
         Sound::File(path) => recording(path)?,
@@ -94,13 +94,8 @@ fn recording(path: &Path) -> Result<Clip, Trouble> {
         )
     })?;
     let extension = path.extension().and_then(|e| e.to_str());
-    Clip::recording(&bytes, extension).map_err(|e| {
-        Trouble::new(
-            Exit::Usage,
-            format!("cannot use {shown}: {e}"),
-            e.hint().to_string(),
-        )
-    })
+    Clip::recording(&bytes, extension)
+        .map_err(|e| Trouble::new(Exit::Usage, format!("cannot use {shown}: {e}"), e.hint()))
 }
 
 fn pipe(agent: Agent) -> Result<(), Trouble> {
