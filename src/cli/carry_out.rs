@@ -5,6 +5,7 @@
 
 use super::exit::Exit;
 use super::say::{self, Trouble};
+use super::secret::without_secret;
 use super::settings::{self, Environment, ServerFlags};
 use super::sources::Source;
 use crate::plan::Plan;
@@ -150,14 +151,20 @@ impl Ready {
     fn run(self, request: &Request) -> Exit {
         let started = jiff::Timestamp::now();
         let made = RunFolder::create(request.out.as_deref(), started, &self.scenario.name);
-        let opened = made.and_then(|folder| {
-            let journal = Journal::create(&folder.file("turns.jsonl"))?;
-            folder.write("scenario.yaml", self.source.text())?;
-            Ok((folder, journal))
-        });
-        let (folder, mut journal) = match opened {
-            Ok(opened) => opened,
+        let folder = match made {
+            Ok(folder) => folder,
             Err(e) => return Trouble::record(&e).tell(),
+        };
+        let opened = Journal::create(&folder.file("turns.jsonl")).and_then(|journal| {
+            folder.write(
+                "scenario.yaml",
+                &without_secret(self.source.text(), self.secret()),
+            )?;
+            Ok(journal)
+        });
+        let mut journal = match opened {
+            Ok(journal) => journal,
+            Err(e) => return ended_before_it_began(&folder, &Trouble::record(&e)),
         };
         let stop = CancellationToken::new();
         let settings = Settings {
@@ -190,12 +197,16 @@ impl Ready {
         }
         match result {
             Ok(Ok(finished)) => self.report(request, &folder, started, &finished, &mut journal),
-            Ok(Err(e)) => {
-                // An empty folder says nothing: it goes.
-                let _ = std::fs::remove_dir_all(folder.path());
-                failed(&e).tell()
-            }
-            Err(trouble) => trouble.tell(),
+            Ok(Err(e)) => ended_before_it_began(&folder, &failed(&e)),
+            Err(trouble) => ended_before_it_began(&folder, &trouble),
+        }
+    }
+
+    /// The secret that the scenario may hold.
+    fn secret(&self) -> Option<&str> {
+        match &self.scenario.target {
+            Target::Livekit(livekit) => livekit.api_secret.as_ref().map(|s| s.0.as_str()),
+            Target::Embedded(_) => None,
         }
     }
 
@@ -254,6 +265,12 @@ impl Ready {
         let thresholds: Vec<_> = self.scenario.thresholds.iter().map(gate).collect();
         Summary::build(&facts, &finished.calls, &finished.turns, &thresholds)
     }
+}
+
+/// A folder without a single call says nothing: it goes.
+fn ended_before_it_began(folder: &RunFolder, trouble: &Trouble) -> Exit {
+    let _ = std::fs::remove_dir_all(folder.path());
+    trouble.tell()
 }
 
 pub(super) fn failed(e: &RunError) -> Trouble {

@@ -16,26 +16,26 @@ use tokio_util::sync::CancellationToken;
 
 /// What is to be served.
 #[derive(Debug, Clone)]
-pub struct Service {
+pub(super) struct Service {
     /// The agent.
-    pub settings: AgentSettings,
+    pub(super) settings: AgentSettings,
     /// Server and keys of the command line.
-    pub server: ServerFlags,
+    pub(super) server: ServerFlags,
     /// Name for explicit dispatch; empty for automatic dispatch.
-    pub agent_name: String,
+    pub(super) agent_name: String,
     /// Where the truth goes.
-    pub truth: Option<PathBuf>,
+    pub(super) truth: Option<PathBuf>,
     /// Through stdin and stdout instead of a server.
-    pub pipe: bool,
+    pub(super) pipe: bool,
     /// Ends when standard input closes: with the process that holds its other end.
-    pub until_eof: bool,
+    pub(super) until_eof: bool,
 }
 
 /// Media threads of the agent: one carries hundreds of calls.
 const THREADS: usize = 1;
 
 /// Serves until told to stop.
-pub fn serve(service: &Service) -> Exit {
+pub(super) fn serve(service: &Service) -> Exit {
     let served = prepare(service).and_then(|agent| match service.pipe {
         true => pipe(agent),
         false => livekit(agent, service),

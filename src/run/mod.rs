@@ -117,7 +117,10 @@ pub async fn run(
 fn never_met(failure: &Failure) -> bool {
     matches!(
         failure,
-        Failure::TokenRefused { .. } | Failure::NotLiveKit { .. } | Failure::Unreachable { .. }
+        Failure::TokenRefused { .. }
+            | Failure::NotLiveKit { .. }
+            | Failure::Unreachable { .. }
+            | Failure::Tls { .. }
     )
 }
 

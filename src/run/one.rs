@@ -177,7 +177,9 @@ async fn talk(
     let (peer, media) = shared.engine.add(end, shared.door.remote());
     let peer = Arc::new(peer);
     let asked = shared.asked(call.variant);
-    let connecting = shared.door.connect(call.index, room, &asked, &peer, media);
+    let connecting = shared
+        .door
+        .connect(Some(call.index), room, &asked, &peer, media);
     let mut connection = tokio::select! {
         connected = connecting => match connected {
             Ok(c) => Some(c),
@@ -283,10 +285,7 @@ pub(super) async fn canary(shared: &Shared, first: &PlannedCall) -> Result<(), F
     let peer = Arc::new(peer);
     let room = shared.door.room("canary");
     let asked = shared.asked(first.variant);
-    let connected = shared
-        .door
-        .connect(u64::MAX, &room, &asked, &peer, media)
-        .await;
+    let connected = shared.door.connect(None, &room, &asked, &peer, media).await;
     let mut connection = connected?;
     let met = meet_agent(
         &mut connection,

@@ -152,6 +152,10 @@ impl Progress {
         if let Out::Bar(bar) = &self.out {
             return bar.finish_and_clear();
         }
+        // Of a run that never began the error says all.
+        if self.done + self.failed == 0 {
+            return;
+        }
         if let Out::Plain { last } = &mut self.out {
             *last = last.checked_sub(PLAIN).unwrap_or(*last);
             self.show();
