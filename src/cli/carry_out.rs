@@ -70,6 +70,15 @@ fn prepare(request: &Request) -> Result<Ready, Trouble> {
         .overrides
         .apply(&scenario)
         .map_err(|e| Trouble::new(Exit::Usage, e.to_string(), e.hint()))?;
+    let lost = |v: &&scenario::Variant| v.metadata.is_some() && v.agent_name.is_none();
+    if let Some(variant) = scenario.variants.iter().find(lost) {
+        let message = format!(
+            "the metadata of variant `{}` would reach no agent",
+            variant.name
+        );
+        let hint = "metadata goes with an explicit dispatch: set `agent_name` or say --agent-name";
+        return Err(Trouble::new(Exit::InvalidScenario, message, hint));
+    }
     let door = door(&scenario, request, &env)?;
     let plan = Plan::new(&scenario);
     let host = match &door {
