@@ -192,7 +192,7 @@ impl Ear {
         let Some(last) = self.last else { return };
         let ahead = rtp_time.wrapping_sub(last.next_rtp).cast_signed();
         let gap = u64::from(ahead.unsigned_abs());
-        let limit = self.elapsed(arrival) + AHEAD;
+        let limit = self.since_last(arrival) + AHEAD;
         if ahead < 0 && gap > BACK || ahead > 0 && gap > limit {
             self.new_timeline(arrival);
         } else if ahead > 0 {
@@ -205,7 +205,7 @@ impl Ear {
     /// Timestamps or sequence numbers start anew: only arrivals tell how long it took.
     fn new_timeline(&mut self, arrival: Instant) {
         self.lost = 0;
-        let silent = self.elapsed(arrival);
+        let silent = self.since_last(arrival);
         self.silence(silent);
         self.last = None;
         // An old state would only colour the first samples; libopus refuses no reset.
@@ -213,7 +213,7 @@ impl Ear {
     }
 
     /// Samples between the end of the last packet and an arrival.
-    fn elapsed(&self, arrival: Instant) -> u64 {
+    fn since_last(&self, arrival: Instant) -> u64 {
         self.last.map_or(0, |last| {
             samples_in(arrival.saturating_duration_since(last.arrival + time_of(last.samples)))
         })

@@ -179,6 +179,12 @@ pub enum Failure {
         /// What the system said.
         detail: String,
     },
+    /// The server is there, but TLS with it fails: most often its certificate.
+    #[error("TLS with the server failed ({detail})")]
+    Tls {
+        /// What TLS said.
+        detail: String,
+    },
     /// Signalling did not finish in time.
     #[error("joining took longer than {waited:?}")]
     JoinTimeout {
@@ -225,6 +231,7 @@ impl Failure {
             Self::Quota { .. } => "quota",
             Self::NotLiveKit { .. } => "not_livekit",
             Self::Unreachable { .. } => "unreachable",
+            Self::Tls { .. } => "tls",
             Self::JoinTimeout { .. } => "join_timeout",
             Self::MediaNotConnected { .. } => "media_not_connected",
             Self::AgentAbsent { .. } => "agent_absent",
@@ -249,6 +256,9 @@ impl Failure {
             }
             Self::Unreachable { .. } => {
                 "is the server running, and is the URL's host and port right?"
+            }
+            Self::Tls { .. } => {
+                "does the server speak TLS (wss://), and is its certificate for this host? name a root of your own in SSL_CERT_FILE"
             }
             Self::JoinTimeout { .. } => {
                 "the port answers too slowly or not at all: check the server's load and the URL"

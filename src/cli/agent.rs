@@ -36,6 +36,9 @@ pub struct AgentArgs {
     /// Speak with the parent process over standard input and output, without a server
     #[arg(long, hide = true, conflicts_with_all = ["agent_name", "url", "api_key", "api_secret"])]
     pub stdio: bool,
+    /// End when standard input closes
+    #[arg(long, hide = true, conflicts_with = "stdio")]
+    pub until_eof: bool,
     /// The server.
     #[command(flatten)]
     pub server: ServerArgs,
@@ -75,6 +78,7 @@ pub(super) fn execute(args: AgentArgs) -> Exit {
         agent_name: args.agent_name.unwrap_or_default(),
         truth: args.truth,
         pipe: args.stdio,
+        until_eof: args.until_eof,
     })
 }
 

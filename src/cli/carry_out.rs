@@ -5,6 +5,7 @@
 
 use super::exit::Exit;
 use super::say::{self, Trouble};
+use super::secret::without_secret;
 use super::settings::{self, Environment, ServerFlags};
 use super::sources::Source;
 use crate::plan::Plan;
@@ -82,6 +83,7 @@ fn prepare(request: &Request) -> Result<Ready, Trouble> {
             consent.hint(),
         ));
     }
+    warn_of_calibration(&plan);
     Ok(Ready {
         source,
         scenario,
@@ -90,21 +92,44 @@ fn prepare(request: &Request) -> Result<Ready, Trouble> {
     })
 }
 
+/// Says so when the plan is beyond what this machine was measured to be good for.
+fn warn_of_calibration(plan: &Plan) {
+    let Some(known) = super::calibrate::known() else {
+        return;
+    };
+    let (wanted, trusted) = (plan.concurrency(), known.trusted_callers);
+    if wanted > trusted {
+        eprintln!(
+            "warning: {wanted} callers at once, and this machine was measured to be good for {trusted}"
+        );
+        eprintln!(
+            "  hint: `loadgen calibrate` measures it again; the report says whether the run is valid"
+        );
+    }
+}
+
+/// The door of an embedded target, its agent given `more` arguments.
+pub(super) fn door_of(scenario: &Scenario, more: Vec<String>) -> Result<Door, Trouble> {
+    let Target::Embedded(agent) = &scenario.target else {
+        let message = "this needs an embedded target";
+        return Err(Trouble::new(
+            Exit::InvalidScenario,
+            message,
+            "set `target.kind: embedded`",
+        ));
+    };
+    let program = std::env::current_exe().map_err(|e| {
+        let message = format!("cannot find this program: {e}");
+        Trouble::new(Exit::Error, message, "run it by its full path")
+    })?;
+    let mut arguments = super::agent::arguments(agent);
+    arguments.extend(more);
+    Ok(Door::Embedded { program, arguments })
+}
+
 fn door(scenario: &Scenario, request: &Request, env: &Environment) -> Result<Door, Trouble> {
     match &scenario.target {
-        Target::Embedded(agent) => {
-            let program = std::env::current_exe().map_err(|e| {
-                Trouble::new(
-                    Exit::Error,
-                    format!("cannot find this program: {e}"),
-                    "run it by its full path",
-                )
-            })?;
-            Ok(Door::Embedded {
-                program,
-                arguments: super::agent::arguments(agent),
-            })
-        }
+        Target::Embedded(_) => door_of(scenario, Vec::new()),
         Target::Livekit(livekit) => {
             let file = ServerFlags {
                 url: livekit.url.clone(),
@@ -126,14 +151,20 @@ impl Ready {
     fn run(self, request: &Request) -> Exit {
         let started = jiff::Timestamp::now();
         let made = RunFolder::create(request.out.as_deref(), started, &self.scenario.name);
-        let opened = made.and_then(|folder| {
-            let journal = Journal::create(&folder.file("turns.jsonl"))?;
-            folder.write("scenario.yaml", self.source.text())?;
-            Ok((folder, journal))
-        });
-        let (folder, mut journal) = match opened {
-            Ok(opened) => opened,
+        let folder = match made {
+            Ok(folder) => folder,
             Err(e) => return Trouble::record(&e).tell(),
+        };
+        let opened = Journal::create(&folder.file("turns.jsonl")).and_then(|journal| {
+            folder.write(
+                "scenario.yaml",
+                &without_secret(self.source.text(), self.secret()),
+            )?;
+            Ok(journal)
+        });
+        let mut journal = match opened {
+            Ok(journal) => journal,
+            Err(e) => return ended_before_it_began(&folder, &Trouble::record(&e)),
         };
         let stop = CancellationToken::new();
         let settings = Settings {
@@ -166,12 +197,16 @@ impl Ready {
         }
         match result {
             Ok(Ok(finished)) => self.report(request, &folder, started, &finished, &mut journal),
-            Ok(Err(e)) => {
-                // An empty folder says nothing: it goes.
-                let _ = std::fs::remove_dir_all(folder.path());
-                failed(&e).tell()
-            }
-            Err(trouble) => trouble.tell(),
+            Ok(Err(e)) => ended_before_it_began(&folder, &failed(&e)),
+            Err(trouble) => ended_before_it_began(&folder, &trouble),
+        }
+    }
+
+    /// The secret that the scenario may hold.
+    fn secret(&self) -> Option<&str> {
+        match &self.scenario.target {
+            Target::Livekit(livekit) => livekit.api_secret.as_ref().map(|s| s.0.as_str()),
+            Target::Embedded(_) => None,
         }
     }
 
@@ -215,7 +250,7 @@ impl Ready {
             name: &self.scenario.name,
             seed: self.scenario.seed,
             target: &self.door.describe(),
-            started_at: &started.to_string(),
+            started_at: &format!("{started:.3}"),
             duration: finished.duration,
             loadgen_version: env!("CARGO_PKG_VERSION"),
             planned_calls: calls,
@@ -232,7 +267,13 @@ impl Ready {
     }
 }
 
-fn failed(e: &RunError) -> Trouble {
+/// A folder without a single call says nothing: it goes.
+fn ended_before_it_began(folder: &RunFolder, trouble: &Trouble) -> Exit {
+    let _ = std::fs::remove_dir_all(folder.path());
+    trouble.tell()
+}
+
+pub(super) fn failed(e: &RunError) -> Trouble {
     let exit = match e {
         RunError::Canary(crate::call::Failure::Stopped) => Exit::Stopped,
         RunError::Unreadable { .. } | RunError::Unusable { .. } => Exit::InvalidScenario,

@@ -5,6 +5,7 @@
 
 mod agent;
 mod builtin;
+mod calibrate;
 pub mod carry_out;
 pub mod exit;
 mod init;
@@ -14,13 +15,16 @@ mod plan;
 mod run;
 pub mod say;
 mod schema;
-pub mod serve;
+pub mod secret;
+mod serve;
 mod server;
 pub mod settings;
 pub mod sources;
+mod truth;
 mod validate;
 
 pub use agent::AgentArgs;
+pub use calibrate::CalibrateArgs;
 pub use exit::Exit;
 pub use init::InitArgs;
 pub use overrides::OverrideArgs;
@@ -58,6 +62,8 @@ pub enum Command {
     Plan(PlanArgs),
     /// Be the reference agent: answer every call after an exact delay
     Agent(Box<AgentArgs>),
+    /// Measure the error of the latency figures on this machine
+    Calibrate(Box<CalibrateArgs>),
     /// Write the example scenarios and their sounds to start from
     Init(InitArgs),
     /// Print the JSON Schema of scenarios
@@ -72,6 +78,7 @@ impl Cli {
             Command::Validate(args) => validate::execute(&args),
             Command::Plan(args) => plan::execute(&args),
             Command::Agent(args) => agent::execute(*args),
+            Command::Calibrate(args) => calibrate::execute(*args),
             Command::Init(args) => init::execute(&args),
             Command::Schema => schema::execute(),
         }

@@ -8,6 +8,7 @@ use crate::record::RecordError;
 use crate::scenario::Problem;
 use std::future::Future;
 use std::io::Write as _;
+use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -55,6 +56,9 @@ pub fn out(text: &str) {
     let _ = std::io::stdout().lock().write_all(text.as_bytes());
 }
 
+/// What still runs when a command is over may take this long.
+const LEFTOVERS: Duration = Duration::from_millis(200);
+
 /// Runs a command's future; the first SIGINT or SIGTERM cancels `stop`, the second ends the
 /// process as the signal itself would.
 ///
@@ -77,7 +81,7 @@ pub fn with_runtime<T>(
         .enable_all()
         .build()
         .map_err(refused)?;
-    runtime.block_on(async {
+    let done = runtime.block_on(async {
         let mut interrupt = signal(SignalKind::interrupt()).map_err(refused)?;
         let mut terminate = signal(SignalKind::terminate()).map_err(refused)?;
         tokio::spawn(async move {
@@ -95,5 +99,8 @@ pub fn with_runtime<T>(
             }
         });
         Ok(work.await)
-    })
+    });
+    // A name that the resolver still looks up would be waited for.
+    runtime.shutdown_timeout(LEFTOVERS);
+    done
 }

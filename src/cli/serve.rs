@@ -9,30 +9,33 @@ use crate::scenario::{AgentDelay, AgentSettings, Sound};
 use crate::target::agent::{
     self, Agent, Clip, ClipError, Delay, TruthWriter, Voice, WorkerOptions,
 };
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 /// What is to be served.
 #[derive(Debug, Clone)]
-pub struct Service {
+pub(super) struct Service {
     /// The agent.
-    pub settings: AgentSettings,
+    pub(super) settings: AgentSettings,
     /// Server and keys of the command line.
-    pub server: ServerFlags,
+    pub(super) server: ServerFlags,
     /// Name for explicit dispatch; empty for automatic dispatch.
-    pub agent_name: String,
+    pub(super) agent_name: String,
     /// Where the truth goes.
-    pub truth: Option<PathBuf>,
+    pub(super) truth: Option<PathBuf>,
     /// Through stdin and stdout instead of a server.
-    pub pipe: bool,
+    pub(super) pipe: bool,
+    /// Ends when standard input closes: with the process that holds its other end.
+    pub(super) until_eof: bool,
 }
 
 /// Media threads of the agent: one carries hundreds of calls.
 const THREADS: usize = 1;
 
 /// Serves until told to stop.
-pub fn serve(service: &Service) -> Exit {
+pub(super) fn serve(service: &Service) -> Exit {
     let served = prepare(service).and_then(|agent| match service.pipe {
         true => pipe(agent),
         false => livekit(agent, service),
@@ -45,7 +48,7 @@ pub fn serve(service: &Service) -> Exit {
 
 fn prepare(service: &Service) -> Result<Agent, Trouble> {
     let settings = &service.settings;
-    let usage = |e: &ClipError| Trouble::new(Exit::Usage, e.to_string(), e.hint().to_string());
+    let usage = |e: &ClipError| Trouble::new(Exit::Usage, e.to_string(), e.hint());
     let reply = match &settings.reply {
         Sound::Tone => Clip::tone(settings.reply_length).map_err(|e| usage(&e))?,
         Sound::File(path) => recording(path)?,
@@ -91,13 +94,8 @@ fn recording(path: &Path) -> Result<Clip, Trouble> {
         )
     })?;
     let extension = path.extension().and_then(|e| e.to_str());
-    Clip::recording(&bytes, extension).map_err(|e| {
-        Trouble::new(
-            Exit::Usage,
-            format!("cannot use {shown}: {e}"),
-            e.hint().to_string(),
-        )
-    })
+    Clip::recording(&bytes, extension)
+        .map_err(|e| Trouble::new(Exit::Usage, format!("cannot use {shown}: {e}"), e.hint()))
 }
 
 fn pipe(agent: Agent) -> Result<(), Trouble> {
@@ -126,9 +124,17 @@ fn livekit(agent: Agent, service: &Service) -> Result<(), Trouble> {
     };
     let stop = CancellationToken::new();
     let told = stop.clone();
+    let at_eof = service.until_eof.then(|| stop.clone());
     let served = say::with_runtime(stop, async {
+        if let Some(stop) = at_eof {
+            tokio::spawn(async move {
+                // Closed or broken: nobody is there any more.
+                let _ = tokio::io::copy(&mut tokio::io::stdin(), &mut tokio::io::sink()).await;
+                stop.cancel();
+            });
+        }
         agent::serve_livekit(Arc::new(agent), options, told, |id| {
-            eprintln!("registered at {shown} as worker {id}");
+            let _ = writeln!(std::io::stderr(), "registered at {shown} as worker {id}");
         })
         .await
     })?;

@@ -38,7 +38,7 @@ impl Environment {
 }
 
 /// A server and the keys to it, from wherever they were given.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct ServerFlags {
     /// `--url`.
     pub url: Option<String>,
@@ -46,6 +46,15 @@ pub struct ServerFlags {
     pub api_key: Option<String>,
     /// `--api-secret`.
     pub api_secret: Option<String>,
+}
+
+impl std::fmt::Debug for ServerFlags {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ServerFlags")
+            .field("url", &self.url)
+            .field("api_key", &self.api_key)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What is missing or wrong of them.

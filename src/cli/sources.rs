@@ -41,20 +41,27 @@ impl Source {
         match read(Path::new(name)) {
             Ok(text) => Ok(opened(name.into(), text, None)),
             Err(_) if names().any(|builtin| builtin == name) && !Path::new(name).is_file() => {
-                let dir = unpack().map_err(|e| {
-                    let message = format!("cannot unpack `{name}` to the temporary folder: {e}");
-                    Trouble::new(
-                        Exit::Error,
-                        message,
-                        "set TMPDIR to a folder with room in it",
-                    )
-                })?;
+                let dir = unpack().map_err(|e| cannot_unpack(name, &e))?;
                 let path = dir.path().join(format!("scenarios/{name}.yaml"));
                 let text = read(&path).map_err(|e| unreadable(name, &e))?;
                 Ok(opened(path, text, Some(dir)))
             }
             Err(error) => Err(unreadable(name, &error)),
         }
+    }
+
+    /// A scenario made by the program itself, beside the sounds that come with it.
+    ///
+    /// # Errors
+    /// The sounds cannot be unpacked.
+    pub fn made(name: &str, text: String) -> Result<Self, Trouble> {
+        let dir = unpack().map_err(|e| cannot_unpack(name, &e))?;
+        Ok(Self {
+            name: name.to_owned(),
+            path: dir.path().join(format!("scenarios/{name}.yaml")),
+            text: text.into_bytes(),
+            _unpacked: Some(dir),
+        })
     }
 
     /// Its content, as a run folder keeps it.
@@ -77,6 +84,12 @@ impl Source {
         check(&self.text, &self.path, env, unset, &load)
             .map_err(|problems| Trouble::problems(&self.name, &problems))
     }
+}
+
+fn cannot_unpack(name: &str, e: &Error) -> Trouble {
+    let message = format!("cannot unpack `{name}` to the temporary folder: {e}");
+    let hint = "set TMPDIR to a folder with room in it";
+    Trouble::new(Exit::Error, message, hint)
 }
 
 fn file_problem(error: &RunError) -> FileProblem {

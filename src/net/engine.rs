@@ -13,8 +13,9 @@ use super::poller::{Poller, Waker};
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::net::IpAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
@@ -39,21 +40,35 @@ enum Command<E> {
 }
 
 struct Inbox<E> {
-    queue: Mutex<Vec<Command<E>>>,
+    /// `None` once the thread has ended: commands are dropped, and with them their askers' wait.
+    queue: Mutex<Option<Vec<Command<E>>>>,
     waker: Waker,
     stop: AtomicBool,
 }
 
 impl<E> Inbox<E> {
+    fn queue(&self) -> MutexGuard<'_, Option<Vec<Command<E>>>> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn push(&self, command: Command<E>) {
-        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        queue.push(command);
-        drop(queue);
+        if let Some(queue) = self.queue().as_mut() {
+            queue.push(command);
+        }
         self.waker.wake();
     }
 
     fn take(&self) -> Vec<Command<E>> {
-        std::mem::take(&mut *self.queue.lock().unwrap_or_else(PoisonError::into_inner))
+        self.queue()
+            .as_mut()
+            .map(std::mem::take)
+            .unwrap_or_default()
+    }
+
+    /// Takes no more commands; those not yet run are dropped.
+    fn close(&self) {
+        let left = self.queue().take();
+        drop(left);
     }
 }
 
@@ -80,7 +95,7 @@ impl<E: Endpoint> Engine<E> {
             .map(|i| {
                 let poller = Poller::new()?;
                 let inbox = Arc::new(Inbox {
-                    queue: Mutex::default(),
+                    queue: Mutex::new(Some(Vec::new())),
                     waker: poller.waker(),
                     stop: AtomicBool::new(false),
                 });
@@ -181,6 +196,15 @@ struct Seat<E> {
     scheduled: Option<Instant>,
 }
 
+/// Closes an inbox when its thread ends, by a panic too.
+struct Closing<'a, E>(&'a Inbox<E>);
+
+impl<E> Drop for Closing<'_, E> {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
 struct Loop<E: Endpoint> {
     poller: Poller,
     inbox: Arc<Inbox<E>>,
@@ -207,6 +231,9 @@ impl<E: Endpoint> Loop<E> {
     }
 
     fn run(mut self) {
+        // However the thread ends, nobody waits for it any longer.
+        let inbox = self.inbox.clone();
+        let _closed = Closing(&inbox);
         while !self.inbox.stop.load(Relaxed) {
             let now = Instant::now();
             let wait = self.heap.peek().map_or(NAP, |Reverse((at, _))| {
@@ -251,7 +278,10 @@ impl<E: Endpoint> Loop<E> {
         }
         for key in readable.drain(..) {
             let index = (key & 1) as usize;
-            self.serve((key >> 1) as Key, |peer, tools| peer.readable(index, tools));
+            self.serve((key >> 1) as Key, |peer, tools| {
+                // What is left makes the socket readable again.
+                peer.readable(index, tools);
+            });
             self.timers();
         }
         self.readable = readable;
@@ -290,12 +320,23 @@ impl<E: Endpoint> Loop<E> {
             health: &self.health,
             buffer: &mut self.buffer,
         };
-        f(&mut seat.peer, &mut tools);
+        // A defect that one peer's datagrams or descriptions set off ends that peer, not the
+        // hundreds beside it; the peer is not touched again.
+        let served = catch_unwind(AssertUnwindSafe(|| f(&mut seat.peer, &mut tools)));
+        if served.is_err() {
+            let why = PeerEvent::Broken("a defect in the media engine".into());
+            seat.peer.fail(why, &self.health);
+        }
+        if seat.peer.is_dead() {
+            // Its sockets close: nobody reads them any more.
+            seat.peer.close_all();
+        }
         for index in 0..2 {
             if let Some(fd) = seat.peer.take_fresh(index)
                 && let Err(e) = self.poller.watch(fd, u64::from(key) << 1 | index as u64)
             {
-                seat.peer.fail(&e.to_string(), &self.health);
+                let why = PeerEvent::Broken(e.to_string());
+                seat.peer.fail(why, &self.health);
             }
         }
         let next = seat.peer.next_wake(Instant::now());
@@ -305,3 +346,6 @@ impl<E: Endpoint> Loop<E> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

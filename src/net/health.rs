@@ -84,7 +84,7 @@ pub struct HealthSnapshot {
     pub packets_out: u64,
     /// RTP packets received.
     pub packets_in: u64,
-    /// Datagrams the kernel would not take.
+    /// Audio packets the kernel would not take.
     pub send_errors: u64,
     /// RTP packets without a kernel stamp.
     pub user_stamps: u64,

@@ -16,6 +16,8 @@ use tokio::sync::mpsc;
 
 /// Datagrams read from one socket before timers get a look.
 const READS_PER_TURN: usize = 16;
+/// Such turns before an endpoint's timer fires all the same: 5 s of audio.
+const LONGEST_BACKLOG: usize = 16;
 /// The send period; phases lie within it.
 const PERIOD: Duration = Duration::from_millis(20);
 
@@ -30,6 +32,8 @@ pub enum PeerEvent {
     ChannelOpen(String),
     /// The media transport is dead.
     Dead(String),
+    /// We ourselves cannot go on with it: a limit of this machine, or a defect.
+    Broken(String),
 }
 
 /// A party on a media thread. Reached through [`super::PeerHandle::with`].
@@ -99,8 +103,11 @@ impl<E: Endpoint> Peer<E> {
     /// The transport `index` (0 or 1), opened on first use.
     ///
     /// # Errors
-    /// No socket.
+    /// No socket, or the peer is dead.
     pub fn transport(&mut self, index: usize, now: Instant) -> Result<&mut Transport, NetError> {
+        if self.dead {
+            return Err(NetError::Gone);
+        }
         let slot = &mut self.transports[index];
         if slot.is_none() {
             *slot = Some(Transport::new(self.remote, now)?);
@@ -113,6 +120,15 @@ impl<E: Endpoint> Peer<E> {
     pub fn close(&mut self, index: usize) {
         self.transports[index] = None;
         self.publication = None;
+    }
+
+    pub(super) fn is_dead(&self) -> bool {
+        self.dead
+    }
+
+    /// Closes every socket.
+    pub(super) fn close_all(&mut self) {
+        self.transports = [None, None];
     }
 
     /// Which section to listen to; packets of others are dropped unread.
@@ -133,13 +149,11 @@ impl<E: Endpoint> Peer<E> {
     }
 
     /// Ends this peer's media; its session is told why.
-    pub(super) fn fail(&mut self, why: &str, health: &Health) {
-        self.dead = true;
-        if self
-            .events
-            .try_send(PeerEvent::Dead(why.to_owned()))
-            .is_err()
-        {
+    pub(super) fn fail(&mut self, why: PeerEvent, health: &Health) {
+        if std::mem::replace(&mut self.dead, true) {
+            return;
+        }
+        if self.events.try_send(why).is_err() {
             health.event_lost();
         }
     }
@@ -160,7 +174,25 @@ impl<E: Endpoint> Peer<E> {
                 self.drain(index, now, None, tools);
             }
         }
-        if self.endpoint.poll_timeout().is_some_and(|t| t <= now) {
+        self.timeout(now, tools);
+    }
+
+    /// The endpoint's timer, after what had arrived before it was given: a thread that is
+    /// late must not take packets in its sockets for silence.
+    fn timeout(&mut self, now: Instant, tools: &mut Tools<'_>) {
+        let due = |peer: &Self| peer.endpoint.poll_timeout().is_some_and(|t| t <= now);
+        if !due(self) {
+            return;
+        }
+        tools.stamper.begin_batch();
+        for index in 0..2 {
+            for _ in 0..LONGEST_BACKLOG {
+                if !self.readable(index, tools) {
+                    break;
+                }
+            }
+        }
+        if due(self) && !self.dead {
             self.endpoint.timeout(now);
         }
     }
@@ -194,23 +226,24 @@ impl<E: Endpoint> Peer<E> {
         }
     }
 
-    /// Reads what waits in a socket.
-    pub(super) fn readable(&mut self, index: usize, tools: &mut Tools<'_>) {
+    /// Reads what waits in a socket; whether more may wait.
+    pub(super) fn readable(&mut self, index: usize, tools: &mut Tools<'_>) -> bool {
         for _ in 0..READS_PER_TURN {
             if self.dead {
-                return;
+                return false;
             }
             let Some(t) = self.transports[index].as_mut() else {
-                return;
+                return false;
             };
             let Ok(Some(d)) = t.port.recv(tools.buffer) else {
-                return;
+                return false;
             };
             let now = Instant::now();
             let stamp = tools.stamper.arrival(d.wall_ns, now);
             t.receive(now, d.from, &tools.buffer[..d.len]);
             self.drain(index, now, Some(stamp), tools);
         }
+        true
     }
 
     /// Drains one transport and acts on what it says.
@@ -253,7 +286,7 @@ impl<E: Endpoint> Peer<E> {
         match drained {
             Ok(left) => left,
             Err(e) => {
-                self.fail(&e.to_string(), health);
+                self.fail(PeerEvent::Dead(e.to_string()), health);
                 None
             }
         }

@@ -275,7 +275,9 @@ impl Transport {
                     if is_audio {
                         left = Some(Instant::now());
                     }
-                    if self.port.send(&t.contents, t.destination).is_err() {
+                    // Checks towards candidates that cannot be reached are refused as a matter
+                    // of course: only lost audio tells against us.
+                    if self.port.send(&t.contents, t.destination).is_err() && is_audio {
                         health.send_error();
                     }
                 }
@@ -295,7 +297,8 @@ impl Transport {
                 self.connected = true;
                 Some(Happened::Connected)
             }
-            Event::IceConnectionStateChange(IceConnectionState::Disconnected) => {
+            // Before the first connection it only means: no candidate that works, so far.
+            Event::IceConnectionStateChange(IceConnectionState::Disconnected) if self.connected => {
                 Some(Happened::Disconnected)
             }
             Event::RtpPacket(p) => Some(Happened::Packet(p)),

@@ -6,8 +6,9 @@
 use super::{
     CallContext, CallRecord, Ending, Generator, Ms, RunFacts, TickLateness, TurnContext, TurnRecord,
 };
-use crate::audio::{Confidence, HeardAt, Onset};
-use crate::call::{CallResult, Expect, Failure, Flag, Outcome, TurnResult};
+use crate::call::{CallResult, Confidence, Expect, HeardAt, Onset, TurnResult};
+/// What the tests of reports name, too.
+pub(crate) use crate::call::{Failure, Flag, Outcome};
 use std::time::{Duration, Instant};
 
 pub(crate) const MODEL: &str = "neteq-dm-1";

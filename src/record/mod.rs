@@ -7,6 +7,7 @@
 //! The formats are documented in `docs/formats.md`.
 
 mod build;
+mod calibration;
 mod calls;
 mod error;
 mod folder;
@@ -17,6 +18,7 @@ mod summary;
 mod turns;
 mod verdict;
 
+pub use calibration::{CALIBRATION_VERSION, Calibration, CalibrationLevel, ErrorStats};
 pub use calls::{CallContext, CallFailure, CallRecord};
 pub use error::RecordError;
 pub use folder::RunFolder;

@@ -2,8 +2,7 @@
 
 use super::fixtures::{MODEL, Run, base, ms, replied, turn};
 use super::*;
-use crate::audio::Confidence;
-use crate::call::{Expect, Failure, Flag, Outcome, TurnResult};
+use crate::call::{Confidence, Expect, Failure, Flag, Outcome, TurnResult};
 use crate::stats::Population;
 use proptest::prelude::*;
 use std::time::Duration;

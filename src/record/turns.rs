@@ -4,8 +4,7 @@
 //! `ttfa_wire_ms` + `playout_ms` to the last printed digit; times are relative to the run's start.
 
 use super::{Ms, TURN_VERSION};
-use crate::audio::Confidence;
-use crate::call::{Expect, Failure, Flag, Outcome, TurnResult};
+use crate::call::{Confidence, Expect, Failure, Flag, Outcome, TurnResult};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::time::Instant;

@@ -1,8 +1,7 @@
 //! Reports as people and machines get them; snapshots hold what they see.
 
 use super::*;
-use crate::call::{Failure, Flag, Outcome};
-use crate::record::fixtures::{Run, facts, ms};
+use crate::record::fixtures::{Failure, Flag, Outcome, Run, facts, ms};
 use crate::record::{Ending, RunFacts, Summary, Threshold, TurnFlag, TurnRecord};
 use crate::stats::{Aggregate, Comparison, Gate};
 

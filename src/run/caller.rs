@@ -121,11 +121,15 @@ impl Endpoint for CallerEnd {
     }
 
     fn timeout(&mut self, now: Instant) {
+        // Silence by the clock: an agent with DTX sends nothing when it has nothing to say.
+        self.ear.advance(now);
+        self.listen(now);
         self.input(now, Input::Timeout);
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
-        self.call.as_ref()?.poll_timeout()
+        let call = self.call.as_ref()?.poll_timeout();
+        [call, self.ear.poll_timeout()].into_iter().flatten().min()
     }
 
     fn poll_send(&self) -> Option<Instant> {
@@ -134,9 +138,6 @@ impl Endpoint for CallerEnd {
 
     fn send(&mut self, due: Instant) -> Option<Outgoing> {
         self.next = Some(due + FRAME_TIME);
-        // Silence by the clock: an agent with DTX sends nothing when it has nothing to say.
-        self.ear.advance(due);
-        self.listen(due);
         let say = self.call.as_mut()?.tick(due);
         self.tell();
         let (payload, speaking) = match say {

@@ -8,16 +8,25 @@ use crate::call::{CallResult, MODEL, Outcome, Phase, TurnResult};
 use crate::plan::PlannedCall;
 use crate::record::{CallContext, CallRecord, Journal, RecordError, TurnContext, TurnRecord};
 use crate::scenario::Scenario;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Instant;
 
 /// What a call reports.
 #[derive(Debug)]
 pub(super) enum Report {
-    Started(usize),
+    Started(Box<Begun>),
     Phase(usize, Phase),
     Turn(Box<TurnDone>),
     Ended(Box<CallDone>),
+}
+
+/// A call that began.
+#[derive(Debug)]
+pub(super) struct Begun {
+    pub room: String,
+    pub planned_start: Instant,
+    pub started: Instant,
+    pub plan: PlannedCall,
 }
 
 /// A turn that is over.
@@ -52,6 +61,8 @@ pub(super) struct Collector<'a> {
     pub calls: Vec<CallRecord>,
     /// Turns of calls under way that are recorded already.
     recorded: HashSet<(usize, usize)>,
+    /// Calls under way.
+    begun: BTreeMap<usize, Begun>,
 }
 
 impl<'a> Collector<'a> {
@@ -68,13 +79,18 @@ impl<'a> Collector<'a> {
             turns: Vec::new(),
             calls: Vec::new(),
             recorded: HashSet::new(),
+            begun: BTreeMap::new(),
         }
     }
 
     /// Takes a report; tells the display.
     pub(super) fn take(&mut self, report: Report, tell: &mut dyn FnMut(RunEvent)) {
         match report {
-            Report::Started(call) => tell(RunEvent::CallStarted { call }),
+            Report::Started(begun) => {
+                let call = begun.plan.index as usize;
+                self.begun.insert(call, *begun);
+                tell(RunEvent::CallStarted { call });
+            }
             Report::Phase(call, phase) => tell(RunEvent::Phase { call, phase }),
             // The cause of a failed turn comes with its call's end.
             Report::Turn(done) if done.turn.outcome == Outcome::Failed => {}
@@ -117,7 +133,28 @@ impl<'a> Collector<'a> {
         tell(RunEvent::TurnEnded { ttfa: turn.ttfa });
     }
 
+    /// Calls that began and never told of their end get what `result` makes of them.
+    pub(super) fn close(
+        &mut self,
+        result: impl Fn(&PlannedCall, Instant) -> CallResult,
+        tell: &mut dyn FnMut(RunEvent),
+    ) {
+        for (index, begun) in std::mem::take(&mut self.begun) {
+            let done = CallDone {
+                index,
+                result: result(&begun.plan, begun.planned_start),
+                room: begun.room,
+                planned_start: begun.planned_start,
+                started: begun.started,
+                ended: Instant::now(),
+                plan: begun.plan,
+            };
+            self.ended(done, tell);
+        }
+    }
+
     fn ended(&mut self, done: CallDone, tell: &mut dyn FnMut(RunEvent)) {
+        self.begun.remove(&done.index);
         for turn in &done.result.turns {
             let failure = done.result.failure.as_ref();
             self.turn(done.index, &done.room, turn, &done.plan, failure, tell);
@@ -154,3 +191,6 @@ impl<'a> Collector<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

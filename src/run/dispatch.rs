@@ -16,12 +16,12 @@ use tokio::task::JoinSet;
 const HANG_UP: Duration = Duration::from_secs(2);
 
 /// Starts every call of the plan, warm-up calls first; returns when all are over. Returns
-/// those that were never started, because the run was stopped.
+/// those that were never started, because the run was stopped, with their planned instants.
 pub(super) async fn dispatch(
     shared: Arc<Shared>,
     plan: Plan,
     run_start: Instant,
-) -> Vec<PlannedCall> {
+) -> Vec<(PlannedCall, Instant)> {
     let mut never = Vec::new();
     let warmups = plan.warmup();
     if warmups > 0 {
@@ -42,7 +42,7 @@ async fn phase(
     plan: &Plan,
     range: Range<u64>,
     zero: Instant,
-) -> Vec<PlannedCall> {
+) -> Vec<(PlannedCall, Instant)> {
     let mut running = JoinSet::new();
     let measured = range.start >= plan.warmup();
     let mut calls = range.map_while(|i| plan.call(i)).peekable();
@@ -83,25 +83,38 @@ async fn phase(
     // A load that lasts for a duration has no last call that could be missing.
     let bounded = !measured || plan.measured().is_some();
     if bounded && shared.stop.is_cancelled() {
-        calls.collect()
+        let planned = |call: &PlannedCall| match call.start {
+            Start::At(offset) => zero + offset,
+            Start::AfterSlot => zero,
+        };
+        calls
+            .map(|call| {
+                let at = planned(&call);
+                (call, at)
+            })
+            .collect()
     } else {
         Vec::new()
     }
 }
 
 /// The record of a call that never began.
-pub(super) fn dropped(shared: &Shared, call: &PlannedCall, run_start: Instant) -> CallRecord {
+pub(super) fn dropped(
+    shared: &Shared,
+    (call, planned_start): &(PlannedCall, Instant),
+    run_start: Instant,
+) -> CallRecord {
     let context = CallContext {
         call: call.index as usize,
         room: &shared.door.room(&call.room),
         variant: &shared.scenario.variants[call.variant].name,
         warmup: call.warmup,
-        planned_start: match call.start {
-            Start::At(offset) => run_start + offset,
-            Start::AfterSlot => run_start,
-        },
+        planned_start: *planned_start,
         started: None,
         ended: None,
     };
     CallRecord::dropped(&context, call.turns.len(), run_start)
 }
+
+#[cfg(test)]
+mod tests;

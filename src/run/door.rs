@@ -11,11 +11,12 @@ use crate::net::{PeerEvents, PeerHandle};
 use crate::target::Connection;
 use crate::target::embedded::Embedded;
 use crate::target::livekit::{Address, AgentTrack, Credentials, Dispatch, Join, RoomTicket, Rooms};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+use tokio_util::task::TaskTracker;
 
 /// Bound on signalling.
 const JOIN_TIMEOUT: Duration = Duration::from_secs(10);
@@ -25,6 +26,8 @@ const MEDIA_TIMEOUT: Duration = Duration::from_secs(10);
 const TOKEN_LIFE: Duration = Duration::from_secs(600);
 /// Rooms are deleted within this, or said to be left.
 const CLEANUP: Duration = Duration::from_secs(3);
+/// No room comes back after this long without one.
+const SETTLED: Duration = Duration::from_millis(400);
 
 /// Where calls go.
 #[derive(Debug, Clone)]
@@ -80,6 +83,8 @@ pub(super) struct LivekitDoor {
     /// `prefix-runid-`: what this run's room names begin with.
     prefix: String,
     ledger: Option<Ledger>,
+    /// Rooms being deleted. A server that is asked twice at once makes the room anew.
+    deleting: TaskTracker,
 }
 
 impl OpenDoor {
@@ -111,11 +116,28 @@ impl OpenDoor {
                     rooms: Arc::new(Rooms::new(address, credentials)),
                     prefix: format!("{room_prefix}-{run_id}-"),
                     ledger: Ledger::of_user(),
+                    deleting: TaskTracker::new(),
                 };
                 opened.note_run(notice);
                 Ok(Self::Livekit(opened))
             }
         }
+    }
+
+    /// A server at a port of this machine, of which no ledger is kept.
+    #[cfg(test)]
+    pub(super) fn at_port(port: u16) -> Self {
+        let address = Address::parse(&format!("ws://127.0.0.1:{port}")).expect("an address");
+        let credentials = Credentials::new("key", "s".repeat(32));
+        Self::Livekit(LivekitDoor {
+            remote: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            rooms: Arc::new(Rooms::new(&address, &credentials)),
+            prefix: "loadgen-0123abcd-".into(),
+            ledger: None,
+            address,
+            credentials,
+            deleting: TaskTracker::new(),
+        })
     }
 
     /// The address that media will come from.
@@ -134,10 +156,10 @@ impl OpenDoor {
         }
     }
 
-    /// Connects a call.
+    /// Connects call `number` of the plan, or the canary.
     pub(super) async fn connect(
         &self,
-        number: u64,
+        number: Option<u64>,
         room: &str,
         asked: &Asked,
         peer: &Arc<PeerHandle<CallerEnd>>,
@@ -145,12 +167,14 @@ impl OpenDoor {
     ) -> Result<Connection, Failure> {
         match self {
             Self::Embedded(agent) => {
-                Connection::embedded(agent.clone(), number, peer, media, MEDIA_TIMEOUT).await
+                // Numbers of calls only have to differ on the pipe.
+                let call = (number.unwrap_or(u64::MAX), room);
+                Connection::embedded(agent.clone(), call, peer, media, MEDIA_TIMEOUT).await
             }
             Self::Livekit(door) => {
                 let ticket = RoomTicket {
                     room: room.to_owned(),
-                    identity: format!("caller-{number}"),
+                    identity: number.map_or("canary".into(), |n| format!("caller-{n}")),
                     attributes: asked.attributes.clone(),
                     metadata: String::new(),
                     dispatch: asked.dispatch.clone(),
@@ -178,14 +202,17 @@ impl OpenDoor {
         if let Self::Livekit(door) = self {
             let rooms = door.rooms.clone();
             // What fails here is found by `close`.
-            tokio::spawn(async move { rooms.delete_one(&room).await });
+            door.deleting
+                .spawn(async move { rooms.delete_one(&room).await });
         }
     }
 
     /// Leaves nothing behind: rooms of this run and of crashed ones, the child process.
-    pub(super) async fn close(&self, notice: &mut dyn FnMut(String)) {
+    /// `refused`: the server let nobody in.
+    pub(super) async fn close(&self, refused: bool, notice: &mut dyn FnMut(String)) {
         match self {
             Self::Embedded(agent) => agent.stop().await,
+            Self::Livekit(door) if refused => door.forget_run(),
             Self::Livekit(door) => door.close(notice).await,
         }
     }
@@ -216,39 +243,58 @@ impl LivekitDoor {
                     ));
                     ledger.close(&prefix);
                 }
-                Err(e) => notice(format!(
-                    "rooms of a run that crashed are left ({prefix}*): {e}"
-                )),
+                Err(e) => {
+                    notice(format!(
+                        "rooms of a run that crashed are left ({prefix}*): {e}"
+                    ));
+                    // Nor would the server do better with those of another.
+                    return;
+                }
             }
         }
     }
 
-    /// Deletes all rooms of a prefix; how many there were.
+    /// Deletes all rooms of a prefix; how many there were. A server may write a room down
+    /// again that it has just deleted (an agent that leaves changes it), so the list must
+    /// stay empty for a while.
     async fn delete_all(&self, prefix: &str) -> Result<usize, String> {
+        let mut deleted = HashSet::new();
         let work = async {
-            let names = self.rooms.list(prefix).await.map_err(|e| e.to_string())?;
-            let left = self.rooms.delete(&names).await;
-            if left.is_empty() {
-                Ok(names.len())
-            } else {
-                Err(format!(
-                    "{} of {} could not be deleted",
-                    left.len(),
-                    names.len()
-                ))
+            let mut empty_since = Instant::now();
+            loop {
+                let names = self.rooms.list(prefix).await.map_err(|e| e.to_string())?;
+                if names.is_empty() && empty_since.elapsed() >= SETTLED {
+                    return Ok(deleted.len());
+                }
+                if !names.is_empty() {
+                    let left = self.rooms.delete(&names).await;
+                    if !left.is_empty() {
+                        let (left, all) = (left.len(), names.len());
+                        return Err(format!("{left} of {all} could not be deleted"));
+                    }
+                    deleted.extend(names);
+                    empty_since = Instant::now();
+                }
+                tokio::time::sleep(SETTLED / 4).await;
             }
         };
         let done = tokio::time::timeout(CLEANUP, work).await;
         done.unwrap_or_else(|_| Err("the server is too slow".into()))
     }
 
+    /// No room of this run is left.
+    fn forget_run(&self) {
+        if let Some(ledger) = &self.ledger {
+            ledger.close(&self.prefix);
+        }
+    }
+
     async fn close(&self, notice: &mut dyn FnMut(String)) {
+        self.deleting.close();
+        // Those that take longer are found again below.
+        let _ = tokio::time::timeout(CLEANUP / 2, self.deleting.wait()).await;
         match self.delete_all(&self.prefix).await {
-            Ok(_) => {
-                if let Some(ledger) = &self.ledger {
-                    ledger.close(&self.prefix);
-                }
-            }
+            Ok(_) => self.forget_run(),
             Err(e) => notice(format!(
                 "rooms named {}* may be left on the server ({e}); the next run deletes them",
                 self.prefix

@@ -33,16 +33,22 @@ fn process_start(pid: u32) -> Option<u64> {
         .ok()
 }
 
+/// Where loadgen keeps what outlives a run: `$XDG_STATE_HOME/loadgen`, by default
+/// `~/.local/state/loadgen`; `None` without a home.
+pub fn state_folder() -> Option<PathBuf> {
+    let set = |name| {
+        std::env::var_os(name)
+            .filter(|v| !v.is_empty())
+            .map(PathBuf::from)
+    };
+    let state = set("XDG_STATE_HOME").or_else(|| Some(set("HOME")?.join(".local/state")))?;
+    Some(state.join("loadgen"))
+}
+
 impl Ledger {
     /// The user's ledger; `None` without a home.
     pub(super) fn of_user() -> Option<Self> {
-        let set = |name| {
-            std::env::var_os(name)
-                .filter(|v| !v.is_empty())
-                .map(PathBuf::from)
-        };
-        let state = set("XDG_STATE_HOME").or_else(|| Some(set("HOME")?.join(".local/state")))?;
-        Some(Self(state.join("loadgen").join("runs")))
+        Some(Self(state_folder()?.join("runs")))
     }
 
     #[cfg(test)]

@@ -19,9 +19,11 @@ mod sounds;
 pub use door::Door;
 pub use error::RunError;
 pub use event::RunEvent;
+pub use ledger::state_folder;
 pub use progress::Progress;
 pub use sounds::load_utterance;
 
+use crate::call::Failure;
 use crate::net::{Engine, HealthSnapshot};
 use crate::plan::Plan;
 use crate::record::{CallRecord, Generator, Journal, Ms, RecordError, TickLateness, TurnRecord};
@@ -89,7 +91,10 @@ pub async fn run(
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let engine = Engine::start(peak.div_ceil(CALLS_PER_THREAD).min(cores))?;
     let mut notice = |text: String| tell(RunEvent::Notice(text));
-    let door = OpenDoor::open(&settings.door, &settings.run_id, &mut notice).await?;
+    let door = tokio::select! {
+        door = OpenDoor::open(&settings.door, &settings.run_id, &mut notice) => door?,
+        () = settings.stop.cancelled() => return Err(RunError::Canary(Failure::Stopped)),
+    };
     let (reports, inbox) = mpsc::channel(REPORTS);
     let shared = Arc::new(Shared {
         engine,
@@ -100,11 +105,23 @@ pub async fn run(
         stop: settings.stop.clone(),
     });
     let result = carry_out(&shared, plan, inbox, journal, tell).await;
+    let refused = matches!(&result, Err(RunError::Canary(f)) if never_met(f));
     shared
         .door
-        .close(&mut |text| tell(RunEvent::Notice(text)))
+        .close(refused, &mut |text| tell(RunEvent::Notice(text)))
         .await;
     result
+}
+
+/// Whether the server let nobody in, so that no room can be there.
+fn never_met(failure: &Failure) -> bool {
+    matches!(
+        failure,
+        Failure::TokenRefused { .. }
+            | Failure::NotLiveKit { .. }
+            | Failure::Unreachable { .. }
+            | Failure::Tls { .. }
+    )
 }
 
 async fn carry_out(
@@ -119,8 +136,11 @@ async fn carry_out(
         one::canary(shared, &first)
             .await
             .map_err(RunError::Canary)?;
-        door.clear_crashed(&mut |text| tell(RunEvent::Notice(text)))
-            .await;
+        let mut notice = |text| tell(RunEvent::Notice(text));
+        tokio::select! {
+            () = door.clear_crashed(&mut notice) => {}
+            () = shared.stop.cancelled() => {}
+        }
         tell(RunEvent::CanaryPassed);
     }
     let meter = Meter::start();
@@ -147,6 +167,7 @@ async fn carry_out(
     while let Ok(report) = inbox.try_recv() {
         collector.take(report, tell);
     }
+    collector.close(|call, start| one::cut_off(shared, call, start), tell);
     collector.calls.extend(
         never_started
             .iter()
@@ -199,4 +220,18 @@ fn doubts(health: &HealthSnapshot) -> Vec<String> {
         ));
     }
     doubts
+}
+
+/// A scenario of two turns whose agent nobody needs to reach.
+#[cfg(test)]
+fn test_scenario(load: &str) -> Scenario {
+    let text = format!(
+        "version: 1\nname: test\ntarget: {{kind: livekit, url: 'ws://localhost:7880'}}\n\
+         utterances: {{a: {{file: a.wav}}}}\ncall:\n  turns:\n    - {{say: a, start: {{after: call_start}}}}\n    \
+         - {{say: a}}\nload: {load}\n"
+    );
+    let length = |_: &std::path::Path, _| Ok(Some(Duration::from_secs(1)));
+    let path = std::path::Path::new("test.yaml");
+    let unset = crate::scenario::Unset::Problem;
+    crate::scenario::check(text.as_bytes(), path, &|_| None, unset, &length).expect("a scenario")
 }

@@ -4,7 +4,7 @@
 //! Holds: whatever happens, exactly one `Ended` comes, with one result for every turn.
 
 use super::caller::CallerEnd;
-use super::collect::{CallDone, Report, TurnDone};
+use super::collect::{Begun, CallDone, Report, TurnDone};
 use super::door::{Asked, OpenDoor};
 use super::sounds::Sounds;
 use crate::call::{CallEvent, CallResult, CallScript, Failure, GreetingPolicy, Phase, TurnScript};
@@ -93,12 +93,22 @@ fn greeting(g: scenario::GreetingPolicy) -> GreetingPolicy {
     }
 }
 
-/// A result for a call that never got as far as a script of its own.
-fn never_began(turns: usize, script: CallScript, start: Instant, failure: Failure) -> CallResult {
-    debug_assert_eq!(turns, script.turns.len());
+/// A result for a call whose own is lost, or that never got as far as one.
+fn never_began(script: CallScript, start: Instant, failure: Failure) -> CallResult {
     let mut call = crate::call::Call::new(script, start);
     call.handle(start, crate::call::Input::Failed(failure));
     call.finish(start)
+}
+
+/// What came of a call that was cut off before it told its result: by the stop, or by a defect.
+pub(super) fn cut_off(shared: &Shared, call: &PlannedCall, start: Instant) -> CallResult {
+    let failure = if shared.stop.is_cancelled() {
+        Failure::Stopped
+    } else {
+        let detail = "a defect ended the call".into();
+        Failure::Generator { detail }
+    };
+    never_began(shared.script(call), start, failure)
 }
 
 /// Makes the call; ends when its connection is closed.
@@ -107,7 +117,13 @@ pub(super) async fn make(shared: Arc<Shared>, call: PlannedCall, planned_start: 
     let started = Instant::now();
     let room = shared.door.room(&call.room);
     // The collector outlives every call.
-    let _ = shared.reports.send(Report::Started(index)).await;
+    let begun = Begun {
+        room: room.clone(),
+        planned_start,
+        started,
+        plan: call.clone(),
+    };
+    let _ = shared.reports.send(Report::Started(Box::new(begun))).await;
     let script = shared.script(&call);
     let says = call
         .turns
@@ -123,23 +139,16 @@ pub(super) async fn make(shared: Arc<Shared>, call: PlannedCall, planned_start: 
         Ok((end, events)) => talk(&shared, &call, &room, end, events).await,
         Err(e) => {
             let detail = e.to_string();
-            let failed = never_began(
-                call.turns.len(),
-                script,
-                planned_start,
-                Failure::Generator { detail },
-            );
-            (Some(failed), None)
+            let failure = Failure::Generator { detail };
+            (
+                Some(never_began(script.clone(), planned_start, failure)),
+                None,
+            )
         }
     };
-    let gone = || CallResult {
-        join: None,
-        agent_join: None,
-        greeting: None,
-        failure: Some(Failure::Generator {
-            detail: "the media engine stopped".into(),
-        }),
-        turns: Vec::new(),
+    let gone = || {
+        let detail = "the media engine stopped".into();
+        never_began(script, planned_start, Failure::Generator { detail })
     };
     let done = CallDone {
         index,
@@ -168,7 +177,9 @@ async fn talk(
     let (peer, media) = shared.engine.add(end, shared.door.remote());
     let peer = Arc::new(peer);
     let asked = shared.asked(call.variant);
-    let connecting = shared.door.connect(call.index, room, &asked, &peer, media);
+    let connecting = shared
+        .door
+        .connect(Some(call.index), room, &asked, &peer, media);
     let mut connection = tokio::select! {
         connected = connecting => match connected {
             Ok(c) => Some(c),
@@ -274,10 +285,7 @@ pub(super) async fn canary(shared: &Shared, first: &PlannedCall) -> Result<(), F
     let peer = Arc::new(peer);
     let room = shared.door.room("canary");
     let asked = shared.asked(first.variant);
-    let connected = shared
-        .door
-        .connect(u64::MAX, &room, &asked, &peer, media)
-        .await;
+    let connected = shared.door.connect(None, &room, &asked, &peer, media).await;
     let mut connection = connected?;
     let met = meet_agent(
         &mut connection,

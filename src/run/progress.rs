@@ -8,6 +8,7 @@ use crate::call::Phase;
 use crate::stats::Live;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::collections::HashMap;
+use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 /// Redraws a second on a terminal.
@@ -130,7 +131,7 @@ impl Progress {
             }
             Out::Plain { last } => {
                 *last = Instant::now();
-                eprintln!("{line}");
+                say(&line);
             }
             Out::Quiet => {}
         }
@@ -138,10 +139,10 @@ impl Progress {
 
     fn print(&self, text: &str) {
         match &self.out {
-            Out::Bar(bar) => bar.suspend(|| eprintln!("{text}")),
-            Out::Plain { .. } => eprintln!("{text}"),
+            Out::Bar(bar) => bar.suspend(|| say(text)),
+            Out::Plain { .. } => say(text),
             // What goes wrong is said all the same.
-            Out::Quiet if text.starts_with("warning") => eprintln!("{text}"),
+            Out::Quiet if text.starts_with("warning") => say(text),
             Out::Quiet => {}
         }
     }
@@ -151,11 +152,20 @@ impl Progress {
         if let Out::Bar(bar) = &self.out {
             return bar.finish_and_clear();
         }
+        // Of a run that never began the error says all.
+        if self.done + self.failed == 0 {
+            return;
+        }
         if let Out::Plain { last } = &mut self.out {
             *last = last.checked_sub(PLAIN).unwrap_or(*last);
             self.show();
         }
     }
+}
+
+/// A stderr that nobody reads any more must not end the run.
+fn say(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 #[cfg(test)]

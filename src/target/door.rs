@@ -53,6 +53,8 @@ pub struct EmbeddedCall {
     mid: String,
     connected: bool,
     told_track: bool,
+    /// `Closed` has been told.
+    over: bool,
 }
 
 impl Connection {
@@ -76,7 +78,7 @@ impl Connection {
     /// It is gone or refuses.
     pub async fn embedded<E: Endpoint>(
         agent: Arc<Embedded>,
-        call: u64,
+        (call, room): (u64, &str),
         peer: &PeerHandle<E>,
         media: PeerEvents,
         media_timeout: Duration,
@@ -94,7 +96,7 @@ impl Connection {
             .into_keys()
             .next()
             .unwrap_or_default();
-        let answer = agent.offer(call, offer).await?;
+        let answer = agent.offer(call, room, offer).await?;
         peer.with(move |p, now| p.transport(0, now)?.answer(&answer))
             .await
             .and_then(|r| r)
@@ -108,6 +110,7 @@ impl Connection {
             mid,
             connected: false,
             told_track: false,
+            over: false,
         }))
     }
 
@@ -160,6 +163,12 @@ impl EmbeddedCall {
         loop {
             let event = tokio::select! {
                 event = self.media.recv() => event?,
+                // Without a server in between, nothing else tells so soon.
+                () = self.agent.gone(), if !self.over => {
+                    self.over = true;
+                    let detail = "the embedded agent ended".to_owned();
+                    return Some(DoorEvent::Closed(Failure::Dropped { detail }));
+                }
                 () = tokio::time::sleep_until(self.deadline), if !self.connected => {
                     let waited = self.media_timeout;
                     self.connected = true; // told once
@@ -178,6 +187,9 @@ impl EmbeddedCall {
                 }
                 PeerEvent::Dead(detail) => {
                     return Some(DoorEvent::Closed(Failure::Dropped { detail }));
+                }
+                PeerEvent::Broken(detail) => {
+                    return Some(DoorEvent::Closed(Failure::Generator { detail }));
                 }
                 PeerEvent::ChannelOpen(_) => {}
             }

@@ -13,6 +13,7 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::{Mutex as AsyncMutex, oneshot};
+use tokio_util::sync::CancellationToken;
 
 /// How long the child may take to start, and to answer an offer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -24,6 +25,8 @@ pub struct Embedded {
     child: AsyncMutex<Child>,
     input: AsyncMutex<Option<ChildStdin>>,
     waiting: Waiting,
+    /// Cancelled when the child's output has ended: it is gone.
+    gone: CancellationToken,
     pid: Option<u32>,
 }
 
@@ -31,6 +34,11 @@ fn generator(detail: impl std::fmt::Display) -> Failure {
     Failure::Generator {
         detail: format!("the embedded agent: {detail}"),
     }
+}
+
+/// The child ended, though nobody asked it to.
+fn ended() -> Failure {
+    generator("it ended; see its message above")
 }
 
 impl Embedded {
@@ -61,11 +69,13 @@ impl Embedded {
             return Err(generator("does not start; see its message above"));
         }
         let waiting = Waiting::default();
-        tokio::spawn(read(lines, waiting.clone()));
+        let gone = CancellationToken::new();
+        tokio::spawn(read(lines, waiting.clone(), gone.clone()));
         Ok(Self {
             child: AsyncMutex::new(child),
             input: AsyncMutex::new(input),
             waiting,
+            gone,
             pid,
         })
     }
@@ -75,32 +85,41 @@ impl Embedded {
         self.pid
     }
 
-    /// Offers a call; returns the agent's answer.
+    /// Offers a call, named `room` in the agent's truth; returns the agent's answer.
     ///
     /// # Errors
     /// The child is gone, refuses, or does not answer in time.
-    pub async fn offer(&self, call: u64, sdp: String) -> Result<String, Failure> {
+    pub async fn offer(&self, call: u64, room: &str, sdp: String) -> Result<String, Failure> {
         let (tx, rx) = oneshot::channel();
         self.lock().insert(call, tx);
         let request = PipeRequest {
             call,
+            room: room.to_owned(),
             offer: Some(sdp),
             bye: false,
         };
-        self.write(&request).await?;
-        let answer = tokio::time::timeout(PATIENCE, rx).await;
+        let asked = async {
+            self.write(&request).await?;
+            rx.await.unwrap_or_else(|_| Err(ended()))
+        };
+        let answer = tokio::select! {
+            answer = tokio::time::timeout(PATIENCE, asked) => answer,
+            () = self.gone.cancelled() => Ok(Err(ended())),
+        };
         self.lock().remove(&call);
-        match answer {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(_)) => Err(generator("it ended")),
-            Err(_) => Err(Failure::JoinTimeout { waited: PATIENCE }),
-        }
+        answer.unwrap_or(Err(Failure::JoinTimeout { waited: PATIENCE }))
+    }
+
+    /// Returns when the child has ended.
+    pub async fn gone(&self) {
+        self.gone.cancelled().await;
     }
 
     /// Ends a call.
     pub async fn bye(&self, call: u64) {
         let request = PipeRequest {
             call,
+            room: String::new(),
             offer: None,
             bye: true,
         };
@@ -141,7 +160,7 @@ fn parse(line: &str) -> Option<PipeReply> {
 }
 
 /// Hands answers to those who wait; ends with the pipe, and everyone's wait with it.
-async fn read(mut lines: Lines<BufReader<ChildStdout>>, waiting: Waiting) {
+async fn read(mut lines: Lines<BufReader<ChildStdout>>, waiting: Waiting, gone: CancellationToken) {
     while let Ok(Some(line)) = lines.next_line().await {
         let Some(reply) = parse(&line) else { continue };
         let asked = waiting
@@ -155,6 +174,7 @@ async fn read(mut lines: Lines<BufReader<ChildStdout>>, waiting: Waiting) {
             });
         }
     }
+    gone.cancel();
     waiting
         .lock()
         .unwrap_or_else(PoisonError::into_inner)

@@ -8,16 +8,24 @@
 
 pub mod agent;
 pub mod fakes;
+pub mod front;
 pub mod process;
 pub mod program;
+pub mod reports;
+pub mod scenario;
 pub mod server;
+pub mod shared;
 pub mod tls;
 
 pub use agent::PipelineAgent;
 pub use fakes::{HttpServer404, SilentPort};
-pub use process::{Finished, Process, is_running};
-pub use program::Loadgen;
+pub use front::OldServer;
+pub use process::{Finished, Process, children, is_running};
+pub use program::{Loadgen, Run, Running};
+pub use reports::Reports;
+pub use scenario::Small;
 pub use server::LivekitServer;
+pub use shared::Shared;
 pub use tls::TlsProxy;
 
 use std::net::{Ipv4Addr, TcpListener, UdpSocket};

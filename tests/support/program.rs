@@ -1,8 +1,8 @@
 //! The built `loadgen` binary, run as a user runs it.
 //!
 //! In: arguments and environment. Out: exit code, output, and the files it left.
-//! Holds: it runs in an empty directory of its own, without the LiveKit variables of
-//! whoever runs the tests, and never past its deadline.
+//! Holds: it runs in an empty directory of its own, with a state folder of its own, without
+//! the LiveKit variables of whoever runs the tests, and never past its deadline.
 
 use super::process::Stream;
 use super::{Finished, LivekitServer, Process};
@@ -27,6 +27,7 @@ const CLEARED: [&str; 6] = [
 pub struct Loadgen {
     command: Command,
     dir: TempDir,
+    state: TempDir,
     deadline: Duration,
 }
 
@@ -44,6 +45,8 @@ pub struct Running {
     // First, so that it is ended before its directory goes.
     process: Process,
     dir: TempDir,
+    // What runs note of themselves; gone with the run unless a test names another folder.
+    _state: TempDir,
     deadline: Duration,
 }
 
@@ -52,13 +55,16 @@ impl Loadgen {
     pub fn new<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Self {
         let dir = TempDir::with_prefix("loadgen-").expect("a temporary directory");
         let mut command = Command::new(env!("CARGO_BIN_EXE_loadgen"));
+        let state = TempDir::with_prefix("loadgen-state-").expect("a temporary directory");
         command.args(args).current_dir(dir.path());
+        command.env("XDG_STATE_HOME", state.path());
         for name in CLEARED {
             command.env_remove(name);
         }
         Self {
             command,
             dir,
+            state,
             deadline: Duration::from_secs(120),
         }
     }
@@ -103,6 +109,7 @@ impl Loadgen {
         Running {
             process,
             dir: self.dir,
+            _state: self.state,
             deadline: self.deadline,
         }
     }
@@ -132,6 +139,11 @@ impl Run {
 }
 
 impl Running {
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
     /// The process itself: its output, its lines, signals.
     pub fn process(&mut self) -> &mut Process {
         &mut self.process

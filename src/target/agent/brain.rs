@@ -277,3 +277,6 @@ impl Endpoint for AgentEnd {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 //! The reference agent behind a pipe: offers come in, answers go out, media on loopback.
 //!
-//! In: one JSON object a line: `{"call":1,"offer":"<sdp>"}`, `{"call":1,"bye":true}`.
+//! In: one JSON object a line: `{"call":1,"room":"r","offer":"<sdp>"}`, `{"call":1,"bye":true}`.
 //! Out: `{"ready":true}`, `{"call":1,"answer":"<sdp>"}` or `{"call":1,"error":"…"}`.
 //! Holds: the agent ends when its standard input closes.
 
@@ -10,9 +10,9 @@ use crate::net::{NetError, PeerEvent, PeerEvents, PeerHandle, tracks_by_mid};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::Arc;
 use tokio::io::{
-    AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader,
+    AsyncBufRead, AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite,
+    AsyncWriteExt as _, BufReader,
 };
 use tokio::task::JoinHandle;
 
@@ -23,6 +23,8 @@ const MAX_LINE: usize = 64 * 1_024;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::target) struct PipeRequest {
     pub call: u64,
+    #[serde(default)]
+    pub room: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub offer: Option<String>,
     #[serde(default)]
@@ -42,7 +44,8 @@ pub(in crate::target) struct PipeReply {
     pub error: Option<String>,
 }
 
-type Calls = HashMap<u64, (Arc<PeerHandle<AgentEnd>>, JoinHandle<()>)>;
+/// The tasks of calls under way; each holds its peer.
+type Calls = HashMap<u64, JoinHandle<()>>;
 
 /// Serves calls until `input` closes.
 ///
@@ -62,25 +65,33 @@ pub async fn serve_pipe(
     say(&mut output, &ready).await?;
     let mut line = Vec::new();
     loop {
-        line.clear();
-        let mut bounded = (&mut lines).take(MAX_LINE as u64);
-        if bounded.read_until(b'\n', &mut line).await? == 0 {
+        if !next_line(&mut lines, &mut line).await? {
             return Ok(());
         }
         let Ok(request) = serde_json::from_slice::<PipeRequest>(&line) else {
             continue; // nothing that we could answer by number
         };
         if request.bye {
-            if let Some((_, task)) = calls.remove(&request.call) {
+            if let Some(task) = calls.remove(&request.call) {
                 task.abort();
             }
             continue;
         }
         let Some(offer) = request.offer else { continue };
-        let reply = match answer(&agent, request.call, offer).await {
+        calls.retain(|_, task| !task.is_finished());
+        if calls.contains_key(&request.call) {
+            let reply = PipeReply {
+                call: request.call,
+                error: Some("this call is under way".into()),
+                ..Default::default()
+            };
+            say(&mut output, &reply).await?;
+            continue;
+        }
+        let reply = match answer(&agent, &request.room, offer).await {
             Ok((peer, media, answer)) => {
-                let task = tokio::spawn(follow(peer.clone(), media));
-                calls.insert(request.call, (peer, task));
+                let task = tokio::spawn(follow(peer, media));
+                calls.insert(request.call, task);
                 PipeReply {
                     call: request.call,
                     answer: Some(answer),
@@ -97,6 +108,31 @@ pub async fn serve_pipe(
     }
 }
 
+/// Reads a line; false at the end. Of one that is too long nothing is kept.
+async fn next_line(
+    input: &mut (impl AsyncBufRead + Unpin),
+    line: &mut Vec<u8>,
+) -> std::io::Result<bool> {
+    line.clear();
+    let mut kept = true;
+    loop {
+        let start = line.len();
+        let mut bounded = (&mut *input).take((MAX_LINE - start) as u64);
+        let read = bounded.read_until(b'\n', line).await?;
+        let whole = line.last() == Some(&b'\n');
+        if read == 0 || whole {
+            if !kept {
+                line.clear();
+            }
+            return Ok(read > 0);
+        }
+        if line.len() == MAX_LINE {
+            kept = false;
+            line.clear();
+        }
+    }
+}
+
 async fn say(output: &mut (impl AsyncWrite + Unpin), reply: &PipeReply) -> std::io::Result<()> {
     let mut line = serde_json::to_vec(reply)?;
     line.push(b'\n');
@@ -106,14 +142,14 @@ async fn say(output: &mut (impl AsyncWrite + Unpin), reply: &PipeReply) -> std::
 
 async fn answer(
     agent: &Agent,
-    call: u64,
+    room: &str,
     offer: String,
-) -> Result<(Arc<PeerHandle<AgentEnd>>, PeerEvents, String), NetError> {
+) -> Result<(PeerHandle<AgentEnd>, PeerEvents, String), NetError> {
     let mid = tracks_by_mid(&offer)
         .into_keys()
         .next()
         .ok_or_else(|| NetError::Description("the offer has no audio".into()))?;
-    let end = agent.end(&format!("call-{call}"));
+    let end = agent.end(room);
     let (peer, media) = agent.engine.add(end, IpAddr::V4(Ipv4Addr::LOCALHOST));
     let answer = peer
         .with(move |p, now| {
@@ -124,11 +160,11 @@ async fn answer(
             Ok::<_, NetError>(answer)
         })
         .await??;
-    Ok((Arc::new(peer), media, answer))
+    Ok((peer, media, answer))
 }
 
 /// Starts the call's media once it is connected.
-async fn follow(peer: Arc<PeerHandle<AgentEnd>>, mut media: PeerEvents) {
+async fn follow(peer: PeerHandle<AgentEnd>, mut media: PeerEvents) {
     while let Some(event) = media.recv().await {
         match event {
             PeerEvent::Connected(_) => {
@@ -143,8 +179,11 @@ async fn follow(peer: Arc<PeerHandle<AgentEnd>>, mut media: PeerEvents) {
                     return;
                 }
             }
-            PeerEvent::Dead(_) | PeerEvent::Disconnected(_) => return,
+            PeerEvent::Dead(_) | PeerEvent::Broken(_) | PeerEvent::Disconnected(_) => return,
             PeerEvent::ChannelOpen(_) => {}
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

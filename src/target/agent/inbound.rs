@@ -45,6 +45,8 @@ pub(super) struct Inbound {
     next: Option<(u64, u32)>,
     arrivals: VecDeque<(u64, Instant)>,
     last_arrival: Option<Instant>,
+    /// Sequence number of the last packet heard.
+    sequence: Option<u64>,
     speaking: bool,
 }
 
@@ -56,6 +58,7 @@ impl Inbound {
             next: None,
             arrivals: VecDeque::with_capacity(KEPT + 1),
             last_arrival: None,
+            sequence: None,
             speaking: false,
         })
     }
@@ -68,14 +71,17 @@ impl Inbound {
         let position = match self.next {
             None => 0,
             Some((next, rtp)) => {
-                let ahead = p.rtp_time.wrapping_sub(rtp) as i32;
-                // Late or twice: its place is taken.
-                let Ok(ahead) = u64::try_from(ahead) else {
-                    return;
-                };
-                next + ahead
+                let ahead = p.rtp_time.wrapping_sub(rtp).cast_signed();
+                // Behind its place where it was so late that it was taken for silence: what
+                // is told are arrivals, so it may as well be heard here.
+                next + u64::try_from(ahead).unwrap_or(0)
             }
         };
+        // Twice, or overtaken.
+        if self.sequence.is_some_and(|last| p.sequence <= last) {
+            return;
+        }
+        self.sequence = Some(p.sequence);
         let Ok(pcm) = self.decoder.decode(p.payload) else {
             return; // not Opus: nothing to hear
         };

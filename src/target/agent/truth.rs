@@ -107,10 +107,16 @@ impl Drop for TruthWriter {
         let lost = self.sender.take().map_or(0, |s| s.lost.load(Relaxed));
         let written = self.thread.take().map(JoinHandle::join);
         if lost > 0 {
-            eprintln!("warning: {lost} lines of the truth file were lost: the disk is too slow");
+            let _ = writeln!(
+                std::io::stderr(),
+                "warning: {lost} lines of the truth file were lost: the disk is too slow"
+            );
         }
         if let Some(Ok(Err(e))) = written {
-            eprintln!("error: the truth file is incomplete: {e}");
+            let _ = writeln!(
+                std::io::stderr(),
+                "error: the truth file is incomplete: {e}"
+            );
         }
     }
 }

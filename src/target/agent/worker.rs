@@ -14,6 +14,7 @@ use crate::target::livekit::{
 use livekit_protocol as proto;
 use proto::{server_message, worker_message};
 use std::collections::HashMap;
+use std::io::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
@@ -73,7 +74,11 @@ pub async fn serve_livekit(
 ) -> Result<(), WorkerError> {
     let mut first = true;
     loop {
-        let lost = match register(&options).await {
+        let registration = tokio::select! {
+            registration = register(&options) => registration,
+            () = stop.cancelled() => return Ok(()),
+        };
+        let lost = match registration {
             Ok((socket, id)) => {
                 registered(&id);
                 first = false;
@@ -83,7 +88,10 @@ pub async fn serve_livekit(
             Err(f) => Some(f),
         };
         let Some(f) = lost else { return Ok(()) };
-        eprintln!("warning: the worker's connection was lost ({f}); trying again");
+        let _ = writeln!(
+            std::io::stderr(),
+            "warning: the worker's connection was lost ({f}); trying again"
+        );
         tokio::select! {
             () = tokio::time::sleep(RETRY_PAUSE) => {}
             () = stop.cancelled() => return Ok(()),
@@ -119,8 +127,9 @@ async fn register(options: &WorkerOptions) -> Result<(Socket, String), Failure> 
         .map_err(|_| Failure::JoinTimeout { waited: PATIENCE })??;
     match answer.message {
         Some(server_message::Message::Register(r)) => Ok((socket, r.worker_id)),
-        other => Err(Failure::NotLiveKit {
-            detail: signal::printable(&format!("no registration but {other:?}")),
+        // Not what it is: it may hold a token.
+        _ => Err(Failure::NotLiveKit {
+            detail: "something else than a registration came back".into(),
         }),
     }
 }
@@ -148,10 +157,14 @@ async fn serve(
         let step = tokio::select! {
             message = socket.recv::<proto::ServerMessage>() => match message {
                 Ok(m) => {
-                    if let Some(m) = m.message {
-                        handle(m, agent, options, &outbox, &mut jobs, &mut running).await;
+                    let answer = m.message.and_then(|m| {
+                        handle(m, agent, options, &outbox, &mut jobs, &mut running)
+                    });
+                    match answer {
+                        // Not through the outbox: only this loop empties it.
+                        Some(answer) => send(&mut socket, answer).await,
+                        None => Ok(()),
                     }
-                    Ok(())
                 }
                 Err(f) => Err(f),
             },
@@ -174,6 +187,11 @@ async fn serve(
     }
     let all_left = async { while running.join_next().await.is_some() {} };
     let _ = tokio::time::timeout(Duration::from_secs(2), all_left).await;
+    // The last words of jobs, while somebody may still hear them.
+    while lost.is_none()
+        && let Ok(m) = out.try_recv()
+        && send(&mut socket, m).await.is_ok()
+    {}
     socket.close().await;
     lost
 }
@@ -187,17 +205,18 @@ fn available(jobs: usize) -> worker_message::Message {
     })
 }
 
-async fn handle(
+/// Takes a message of the server in; returns what is to be answered.
+fn handle(
     message: server_message::Message,
     agent: &Arc<Agent>,
     options: &WorkerOptions,
     outbox: &Outbox,
     jobs: &mut HashMap<String, CancellationToken>,
     running: &mut tokio::task::JoinSet<String>,
-) {
+) -> Option<worker_message::Message> {
     match message {
         server_message::Message::Availability(a) => {
-            let Some(job) = a.job else { return };
+            let job = a.job?;
             let answer = proto::AvailabilityResponse {
                 participant_identity: format!("agent-{}", job.id),
                 participant_name: "loadgen reference agent".into(),
@@ -206,24 +225,22 @@ async fn handle(
                 participant_attributes: [(STATE.to_owned(), "initializing".to_owned())].into(),
                 ..Default::default()
             };
-            let _ = outbox
-                .send(worker_message::Message::Availability(answer))
-                .await;
+            Some(worker_message::Message::Availability(answer))
         }
         server_message::Message::Assignment(a) => {
-            let Some(id) = a.job.as_ref().map(|j| j.id.clone()) else {
-                return;
-            };
+            let id = a.job.as_ref()?.id.clone();
             let end = CancellationToken::new();
             jobs.insert(id, end.clone());
             running.spawn(job(agent.clone(), options.clone(), a, outbox.clone(), end));
+            None
         }
         server_message::Message::Termination(t) => {
             if let Some(end) = jobs.get(&t.job_id) {
                 end.cancel();
             }
+            None
         }
-        _ => {}
+        _ => None,
     }
 }
 
@@ -257,11 +274,15 @@ async fn job(
     let last = match done {
         Ok(()) => status(proto::JobStatus::JsSuccess, String::new()),
         Err(f) => {
-            eprintln!("warning: room {}: {f}", signal::printable(&room));
+            let _ = writeln!(
+                std::io::stderr(),
+                "warning: room {}: {f}",
+                signal::printable(&room)
+            );
             status(proto::JobStatus::JsFailed, f.to_string())
         }
     };
-    let _ = outbox.try_send(last);
+    let _ = outbox.send(last).await;
     job.id
 }
 

@@ -4,6 +4,7 @@
 //! Holds: one participant's failure is its own; secrets appear in no message.
 
 mod address;
+mod negotiation;
 mod rooms;
 mod roster;
 mod session;

@@ -3,6 +3,7 @@
 //! In: room names. Out: what the server says. Holds: only rooms named by us are deleted.
 
 use super::address::Address;
+use super::signal::printable;
 use super::token::Credentials;
 use livekit_api::services::room::RoomClient;
 use livekit_api::services::{ServerError, ServerErrorCode, ServiceError};
@@ -43,7 +44,7 @@ impl Rooms {
     fn refused(&self, e: &ServiceError) -> RoomsError {
         RoomsError {
             address: self.address.clone(),
-            detail: e.to_string(),
+            detail: printable(&e.to_string()),
         }
     }
 

@@ -4,12 +4,14 @@
 //! Holds: a session ends in exactly one `Closed` (or when its owner lets go of it).
 
 use super::address::Address;
+use super::negotiation::media_failure;
 use super::roster::{Change, Participant, Roster, Track};
 use super::signal::{self, Refusal, Reply, Request, Socket};
 use crate::call::Failure;
-use crate::net::{Endpoint, NetError, PeerEvent, PeerEvents, PeerHandle, Shape, tracks_by_mid};
+use crate::net::{Endpoint, NetError, PeerEvent, PeerEvents, PeerHandle, Shape};
 use livekit_protocol as proto;
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::mpsc;
@@ -23,12 +25,12 @@ const DEFAULT_PING: Duration = Duration::from_secs(10);
 const DEFAULT_PONG_LIMIT: Duration = Duration::from_secs(30);
 
 /// The transport that publishes, and that does all with a single connection.
-const PUBLISHER: usize = 0;
+pub(super) const PUBLISHER: usize = 0;
 /// The transport that subscribes where there are two.
-const SUBSCRIBER: usize = 1;
+pub(super) const SUBSCRIBER: usize = 1;
 
 /// How to join.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Join {
     /// The server.
     pub address: Address,
@@ -40,6 +42,15 @@ pub struct Join {
     pub join_timeout: Duration,
     /// Bound on ICE and DTLS, from the join on.
     pub media_timeout: Duration,
+}
+
+impl fmt::Debug for Join {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Join")
+            .field("address", &self.address)
+            .field("cid", &self.cid)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What happens in a session.
@@ -129,30 +140,21 @@ impl Session {
 }
 
 /// Everything of a session that its handlers change.
-struct Live<'a, E: Endpoint> {
-    socket: Socket,
-    peer: &'a Arc<PeerHandle<E>>,
+pub(super) struct Live<'a, E: Endpoint> {
+    pub(super) socket: Socket,
+    pub(super) peer: &'a Arc<PeerHandle<E>>,
     events: &'a mpsc::Sender<SessionEvent>,
-    roster: Roster,
-    single: bool,
-    offers: u32,
+    pub(super) roster: Roster,
+    pub(super) single: bool,
+    pub(super) offers: u32,
     /// A request for sections that came while an answer was outstanding.
-    sections_wanted: Option<u32>,
+    pub(super) sections_wanted: Option<u32>,
     joined: bool,
     connected: bool,
     told: bool,
     heard: Instant,
     pong_limit: Duration,
     ping: Interval,
-}
-
-fn media_failure(e: NetError) -> Failure {
-    match e {
-        NetError::Description(detail) => Failure::NotLiveKit { detail },
-        other => Failure::Generator {
-            detail: other.to_string(),
-        },
-    }
 }
 
 async fn run<E: Endpoint>(
@@ -162,7 +164,10 @@ async fn run<E: Endpoint>(
     mut commands: mpsc::Receiver<SessionCommand>,
     events: &mpsc::Sender<SessionEvent>,
 ) -> Result<(), Failure> {
-    let (socket, single) = open(join, peer).await?;
+    let (socket, single) = tokio::select! {
+        opened = open(join, peer) => opened?,
+        () = let_go(&mut commands) => return Ok(()),
+    };
     let mut ping = interval(DEFAULT_PING);
     ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut live = Live {
@@ -209,6 +214,11 @@ async fn run<E: Endpoint>(
     }
 }
 
+/// Until the owner wants no session any more.
+async fn let_go(commands: &mut mpsc::Receiver<SessionCommand>) {
+    while !matches!(commands.recv().await, Some(SessionCommand::Leave) | None) {}
+}
+
 /// Opens signalling with a single connection, or with two where the server is older.
 async fn open<E: Endpoint>(
     join: &Join,
@@ -244,22 +254,6 @@ async fn open<E: Endpoint>(
 }
 
 impl<E: Endpoint> Live<'_, E> {
-    /// Announces our track and offers it, on the older path.
-    async fn begin_v0(&mut self, cid: &str) -> Result<(), Failure> {
-        self.socket
-            .request(Request::AddTrack(signal::microphone(cid)))
-            .await?;
-        let cid = cid.to_owned();
-        let offer = self
-            .peer
-            .with(move |p, now| p.transport(PUBLISHER, now)?.offer(&cid, Shape::Publisher))
-            .await
-            .and_then(|r| r)
-            .map_err(media_failure)?;
-        let offer = signal::description("offer", offer, self.offers);
-        self.socket.request(Request::Offer(offer)).await
-    }
-
     async fn reply(&mut self, message: Reply) -> Result<(), Failure> {
         match message {
             Reply::Join(join) => self.on_join(&join).await,
@@ -295,76 +289,6 @@ impl<E: Endpoint> Live<'_, E> {
         self.tell_joined().await
     }
 
-    async fn on_answer(&mut self, answer: proto::SessionDescription) -> Result<(), Failure> {
-        let mut tracks = tracks_by_mid(&answer.sdp);
-        tracks.extend(answer.mid_to_track_id);
-        let sdp = answer.sdp;
-        self.peer
-            .with(move |p, now| p.transport(PUBLISHER, now)?.answer(&sdp))
-            .await
-            .and_then(|r| r)
-            .map_err(media_failure)?;
-        if self.single {
-            let changes = self.roster.place(PUBLISHER, tracks);
-            self.tell(changes).await?;
-        }
-        match self.sections_wanted.take() {
-            Some(n) => self.reoffer(n).await,
-            None => Ok(()),
-        }
-    }
-
-    /// The server's offer on the subscribing connection.
-    async fn on_offer(&mut self, offer: proto::SessionDescription) -> Result<(), Failure> {
-        let mut tracks = tracks_by_mid(&offer.sdp);
-        tracks.extend(offer.mid_to_track_id);
-        let sdp = offer.sdp;
-        let answer = self
-            .peer
-            .with(move |p, now| p.transport(SUBSCRIBER, now)?.accept(&sdp))
-            .await
-            .and_then(|r| r)
-            .map_err(media_failure)?;
-        let answer = signal::description("answer", answer, offer.id);
-        self.socket.request(Request::Answer(answer)).await?;
-        let changes = self.roster.place(SUBSCRIBER, tracks);
-        self.tell(changes).await
-    }
-
-    async fn on_trickle(&mut self, t: &proto::TrickleRequest) -> Result<(), Failure> {
-        let target = proto::SignalTarget::Subscriber as i32;
-        let transport = if !self.single && t.target == target {
-            SUBSCRIBER
-        } else {
-            PUBLISHER
-        };
-        let init: serde_json::Value = serde_json::from_str(&t.candidate_init).unwrap_or_default();
-        let line = init["candidate"].as_str().unwrap_or_default().to_owned();
-        self.peer
-            .with(move |p, now| p.transport(transport, now).map(|t| t.candidate(&line)))
-            .await
-            .and_then(|r| r)
-            .map(|_| ())
-            .map_err(media_failure)
-    }
-
-    async fn reoffer(&mut self, sections: u32) -> Result<(), Failure> {
-        let offer = self
-            .peer
-            .with(move |p, now| p.transport(PUBLISHER, now)?.reoffer(sections))
-            .await
-            .and_then(|r| r)
-            .map_err(media_failure)?;
-        let Some(offer) = offer else {
-            let before = self.sections_wanted.unwrap_or(0);
-            self.sections_wanted = Some(before.max(sections));
-            return Ok(());
-        };
-        self.offers += 1;
-        let offer = signal::description("offer", offer, self.offers);
-        self.socket.request(Request::Offer(offer)).await
-    }
-
     async fn media(&mut self, event: Option<PeerEvent>) -> Result<(), Failure> {
         match event {
             Some(PeerEvent::Connected(PUBLISHER)) => {
@@ -375,6 +299,7 @@ impl<E: Endpoint> Live<'_, E> {
                 detail: "media lost: the server no longer answers on its UDP port".into(),
             }),
             Some(PeerEvent::Dead(detail)) => Err(Failure::Dropped { detail }),
+            Some(PeerEvent::Broken(detail)) => Err(Failure::Generator { detail }),
             Some(_) => Ok(()),
             None => Err(media_failure(NetError::Gone)),
         }
@@ -388,7 +313,7 @@ impl<E: Endpoint> Live<'_, E> {
         Ok(())
     }
 
-    async fn tell(&mut self, changes: Vec<Change>) -> Result<(), Failure> {
+    pub(super) async fn tell(&mut self, changes: Vec<Change>) -> Result<(), Failure> {
         for change in changes {
             let event = match change {
                 Change::Left(p) => SessionEvent::Left(p),

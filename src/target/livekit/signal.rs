@@ -23,6 +23,8 @@ pub(in crate::target) type Reply = proto::signal_response::Message;
 
 /// Largest message taken from a server.
 const MAX_MESSAGE: usize = 4 << 20;
+/// Read from a socket at once; held by every caller for as long as its call.
+const READ_BUFFER: usize = 8 << 10;
 /// What is kept of a server's words in a failure.
 const MAX_DETAIL: usize = 200;
 /// Protocol version of the single peer connection.
@@ -59,7 +61,8 @@ pub(in crate::target) async fn open(
     request.headers_mut().insert(header::AUTHORIZATION, bearer);
     let config = WebSocketConfig::default()
         .max_message_size(Some(MAX_MESSAGE))
-        .max_frame_size(Some(MAX_MESSAGE));
+        .max_frame_size(Some(MAX_MESSAGE))
+        .read_buffer_size(READ_BUFFER);
     let connected = connect_async_with_config(request, Some(config), true);
     match tokio::time::timeout(limit, connected).await {
         Err(_) => Err(Refusal::Failed(Failure::JoinTimeout { waited: limit })),
@@ -86,15 +89,19 @@ fn refused(response: &Response<Option<Vec<u8>>>) -> Refusal {
 fn unreachable(e: &WsError) -> Failure {
     let detail = printable(&e.to_string());
     match e {
+        WsError::Io(e) if e.get_ref().is_some_and(|e| e.is::<rustls::Error>()) => {
+            Failure::Tls { detail }
+        }
         WsError::Io(_) | WsError::Tls(_) | WsError::Url(_) => Failure::Unreachable { detail },
         _ => Failure::NotLiveKit { detail },
     }
 }
 
-/// One line of a stranger's text: no control characters, bounded.
+/// One line of a stranger's text: no control characters, no tokens, bounded.
 pub(in crate::target) fn printable(text: &str) -> String {
     let clean = text.chars().map(|c| if c.is_control() { ' ' } else { c });
-    clean.take(MAX_DETAIL).collect::<String>().trim().to_owned()
+    let shown: String = clean.take(MAX_DETAIL).collect();
+    shown.trim().to_owned()
 }
 
 impl Socket {
@@ -215,6 +222,22 @@ pub(super) fn description(kind: &str, sdp: String, id: u32) -> proto::SessionDes
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_server_says_is_made_printable() {
+        let cases = [
+            (
+                "invalid token: eyJhbGciOi.eyJleHAi.c2ln, error: x",
+                "invalid token: …, error: x",
+            ),
+            ("?access_token=eyJhbGciOi.eyJleHAi.c2ln", "?access_token=…"),
+            ("no token\u{1b} here ", "no token  here"),
+        ];
+        for (text, shown) in cases {
+            assert_eq!(printable(text), shown);
+        }
+        assert_eq!(printable(&"x".repeat(9_999)).len(), MAX_DETAIL);
+    }
 
     fn cause(status: u16) -> &'static str {
         let response = Response::builder()

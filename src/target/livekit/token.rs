@@ -26,6 +26,12 @@ impl Credentials {
         }
     }
 
+    /// Hands them to a child process through its environment.
+    pub fn to_environment(&self, command: &mut std::process::Command) {
+        command.env("LIVEKIT_API_KEY", &self.key);
+        command.env("LIVEKIT_API_SECRET", &self.secret);
+    }
+
     pub(super) fn key(&self) -> &str {
         &self.key
     }

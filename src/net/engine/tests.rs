@@ -1,0 +1,307 @@
+//! Two engines that talk to each other over loopback, and what becomes of peers that go.
+//!
+//! Holds: what is asserted are outcomes and order; every bound is generous.
+
+use super::super::{AudioPacket, Outgoing, Shape, tracks_by_mid};
+use super::*;
+use std::net::{Ipv4Addr, UdpSocket};
+
+const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+const FRAME: Duration = Duration::from_millis(20);
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What a party saw.
+#[derive(Debug, Default)]
+struct Seen {
+    /// Sequence number, RTP time, first payload byte, arrival, and when it was handed over.
+    packets: Vec<(u64, u32, u8, Instant, Instant)>,
+    /// Due and actual.
+    sent: Vec<(Instant, Instant)>,
+    /// Timers that fired, and how many packets there had been.
+    timeouts: Vec<(Instant, usize)>,
+}
+
+/// Sends numbered packets from `next` on; its timer runs `patience` from the last arrival.
+struct Party {
+    seen: Arc<Mutex<Seen>>,
+    next: Option<Instant>,
+    left: u32,
+    sent: u32,
+    patience: Option<Duration>,
+    timer: Option<Instant>,
+    breaks: bool,
+}
+
+impl Party {
+    fn new() -> (Self, Arc<Mutex<Seen>>) {
+        let seen = Arc::new(Mutex::new(Seen::default()));
+        let party = Self {
+            seen: seen.clone(),
+            next: None,
+            left: 0,
+            sent: 0,
+            patience: None,
+            timer: None,
+            breaks: false,
+        };
+        (party, seen)
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().expect("seen")
+    }
+}
+
+impl Endpoint for Party {
+    fn audio(&mut self, now: Instant, p: AudioPacket<'_>) {
+        let first = p.payload.first().copied().unwrap_or(0);
+        let row = (p.sequence, p.rtp_time, first, p.arrival, now);
+        self.seen().packets.push(row);
+        self.timer = self.patience.map(|wait| p.arrival + wait);
+    }
+
+    fn timeout(&mut self, now: Instant) {
+        assert!(!self.breaks, "this party is broken on purpose");
+        let mut seen = self.seen();
+        let packets = seen.packets.len();
+        seen.timeouts.push((now, packets));
+        drop(seen);
+        self.timer = None;
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        self.timer
+    }
+
+    fn poll_send(&self) -> Option<Instant> {
+        self.next.filter(|_| self.left > 0)
+    }
+
+    fn send(&mut self, due: Instant) -> Option<Outgoing> {
+        self.next = Some(due + FRAME);
+        self.left -= 1;
+        self.sent += 1;
+        Some(Outgoing {
+            payload: Arc::from([self.sent as u8; 40]),
+            rtp_time: self.sent * 960,
+            marker: self.sent == 1,
+        })
+    }
+
+    fn sent(&mut self, due: Instant, actual: Instant) {
+        self.seen().sent.push((due, actual));
+    }
+}
+
+async fn connected(events: &mut PeerEvents) {
+    let wait = async {
+        loop {
+            match events.recv().await {
+                Some(PeerEvent::Connected(0)) => return,
+                Some(PeerEvent::ChannelOpen(_)) => {}
+                other => panic!("not connected but {other:?}"),
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, wait)
+        .await
+        .expect("connects in time");
+}
+
+type Handle = PeerHandle<Party>;
+
+/// Connects two peers straight to each other, and makes both listen.
+async fn meet((a, from_a): (&Handle, &mut PeerEvents), (b, from_b): (&Handle, &mut PeerEvents)) {
+    let offer = a
+        .with(|p, now| p.transport(0, now)?.offer("mic-a", Shape::Direct))
+        .await
+        .expect("a")
+        .expect("offer");
+    let mid = tracks_by_mid(&offer).into_keys().next().expect("a section");
+    let mid_b = mid.clone();
+    let answer = b
+        .with(move |p, now| {
+            let t = p.transport(0, now)?;
+            let answer = t.accept(&offer)?;
+            t.publish_on(mid_b.as_str().into());
+            p.listen_to(0, &mid_b);
+            Ok::<_, NetError>(answer)
+        })
+        .await
+        .expect("b")
+        .expect("answer");
+    a.with(move |p, now| {
+        p.listen_to(0, &mid);
+        p.transport(0, now)?.answer(&answer)
+    })
+    .await
+    .expect("a")
+    .expect("answer taken");
+    connected(from_a).await;
+    connected(from_b).await;
+}
+
+async fn speak(peer: &Handle, packets: u32) {
+    let begun = peer.with(move |p, now| {
+        p.endpoint.next = Some(p.slot_from(now));
+        p.endpoint.left = packets;
+    });
+    begun.await.expect("speaks");
+}
+
+async fn until(what: &str, mut done: impl FnMut() -> bool) {
+    let begin = Instant::now();
+    while !done() {
+        assert!(begin.elapsed() < PATIENCE, "in vain: {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn packets_arrive_in_order_with_sane_stamps_both_ways() {
+    let (one, other) = (
+        Engine::start(1).expect("engine"),
+        Engine::start(1).expect("engine"),
+    );
+    let ((a, seen_a), (b, seen_b)) = (Party::new(), Party::new());
+    let (a, mut from_a) = one.add(a, HERE);
+    let (b, mut from_b) = other.add(b, HERE);
+    meet((&a, &mut from_a), (&b, &mut from_b)).await;
+    speak(&a, 50).await;
+    speak(&b, 50).await;
+    for (seen, from) in [(&seen_b, &seen_a), (&seen_a, &seen_b)] {
+        until("50 packets", || {
+            seen.lock().expect("seen").packets.len() >= 50
+        })
+        .await;
+        let (seen, from) = (seen.lock().expect("seen"), from.lock().expect("seen"));
+        let numbers: Vec<u8> = seen.packets.iter().map(|p| p.2).collect();
+        assert_eq!(numbers, (1..=50).collect::<Vec<u8>>());
+        assert_eq!(from.sent.len(), 50, "each has its send stamp");
+        for pair in seen.packets.windows(2) {
+            assert_eq!(pair[1].0, pair[0].0 + 1, "sequence numbers");
+            assert_eq!(pair[1].1, pair[0].1 + 960, "RTP time");
+            // Should the first have no kernel's stamp, it has the time of its reading.
+            assert!(
+                pair[1].3 >= pair[0].3 || pair[0].3 == pair[0].4,
+                "arrivals go back"
+            );
+        }
+        for (packet, (due, actual)) in seen.packets.iter().zip(&from.sent) {
+            assert!(actual >= due, "sent before it was due");
+            // The kernel's stamp is mapped to within microseconds; a millisecond is ample.
+            assert!(
+                packet.3 + Duration::from_millis(1) >= *actual,
+                "arrived before sent"
+            );
+            assert!(packet.4 >= packet.3, "handed over before it arrived");
+        }
+    }
+    let health = one.health();
+    assert_eq!((health.packets_out, health.send_errors), (50, 0));
+    assert!(health.packets_in >= 50);
+}
+
+#[tokio::test]
+async fn a_peer_that_is_let_go_closes_its_socket_and_its_events_end() {
+    let engine = Engine::start(1).expect("engine");
+    let (party, _) = Party::new();
+    let (peer, mut events) = engine.add(party, HERE);
+    let port = peer
+        .with(|p, now| p.transport(0, now).map(|t| t.port.local().port()))
+        .await
+        .expect("peer")
+        .expect("transport");
+    assert!(UdpSocket::bind((HERE, port)).is_err(), "the port is taken");
+    drop(peer);
+    until("the socket closes", || {
+        UdpSocket::bind((HERE, port)).is_ok()
+    })
+    .await;
+    assert_eq!(events.recv().await, None);
+}
+
+#[tokio::test]
+async fn nobody_waits_for_an_engine_that_has_ended() {
+    let engine = Engine::start(1).expect("engine");
+    let (party, _) = Party::new();
+    let (peer, mut events) = engine.add(party, HERE);
+    drop(engine);
+    let asked = tokio::time::timeout(PATIENCE, peer.with(|_, _| ()));
+    assert!(matches!(asked.await, Ok(Err(NetError::Gone))));
+    let told = tokio::time::timeout(PATIENCE, events.recv());
+    assert_eq!(told.await, Ok(None));
+}
+
+#[tokio::test]
+async fn a_defect_ends_its_peer_and_no_other() {
+    let (one, other) = (
+        Engine::start(1).expect("engine"),
+        Engine::start(1).expect("engine"),
+    );
+    let ((a, _), (b, seen_b), (broken, _)) = (Party::new(), Party::new(), Party::new());
+    let (a, mut from_a) = one.add(a, HERE);
+    let (b, mut from_b) = other.add(b, HERE);
+    let (bad, mut from_bad) = one.add(broken, HERE);
+    meet((&a, &mut from_a), (&b, &mut from_b)).await;
+    let port = bad
+        .with(|p, now| {
+            p.endpoint.breaks = true;
+            p.endpoint.timer = Some(now);
+            p.transport(0, now).map(|t| t.port.local().port())
+        })
+        .await
+        .expect("peer")
+        .expect("transport");
+    let told = tokio::time::timeout(PATIENCE, from_bad.recv()).await;
+    assert!(matches!(told, Ok(Some(PeerEvent::Broken(_)))), "{told:?}");
+    until("its socket closes", || {
+        UdpSocket::bind((HERE, port)).is_ok()
+    })
+    .await;
+    let again = bad.with(|p, now| p.transport(0, now).map(|_| ())).await;
+    assert!(matches!(again, Ok(Err(NetError::Gone))));
+
+    speak(&a, 10).await;
+    until("the other's packets", || {
+        seen_b.lock().expect("seen").packets.len() >= 10
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_late_thread_gives_what_has_arrived_before_it_tells_of_silence() {
+    let (one, other) = (
+        Engine::start(1).expect("engine"),
+        Engine::start(1).expect("engine"),
+    );
+    let ((a, _), (mut b, seen)) = (Party::new(), Party::new());
+    b.patience = Some(Duration::from_millis(60));
+    let (a, mut from_a) = one.add(a, HERE);
+    let (b, mut from_b) = other.add(b, HERE);
+    meet((&a, &mut from_a), (&b, &mut from_b)).await;
+    speak(&a, 60).await;
+    for _ in 0..4 {
+        until("a packet", || {
+            let before = seen.lock().expect("seen").packets.len();
+            before > 0
+        })
+        .await;
+        // The thread is held up for longer than the timer, while packets come in.
+        b.with(|_, _| std::thread::sleep(Duration::from_millis(200)))
+            .await
+            .expect("held up");
+        tokio::time::sleep(Duration::from_millis(40)).await;
+    }
+    until("60 packets", || {
+        seen.lock().expect("seen").packets.len() >= 60
+    })
+    .await;
+    let seen = seen.lock().expect("seen");
+    for (fired, before) in &seen.timeouts {
+        let missed = seen.packets[*before..]
+            .iter()
+            .find(|p| p.3 + Duration::from_millis(1) < *fired);
+        assert!(missed.is_none(), "silence was told of before {missed:?}");
+    }
+}

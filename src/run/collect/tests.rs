@@ -1,0 +1,109 @@
+//! What the collector makes of reports, in whatever order calls end or fail to.
+
+use super::*;
+use crate::call::{Call, CallScript, Expect, Failure, GreetingPolicy, Input};
+use crate::plan::Plan;
+use crate::run::test_scenario;
+use std::time::Duration;
+
+fn result(turns: usize, start: Instant, failure: Failure) -> CallResult {
+    let turn = crate::call::TurnScript {
+        anchor: crate::call::Anchor::CallStart,
+        delay: Duration::ZERO,
+        expect: Expect::Respond,
+        timeout: Duration::from_secs(5),
+        frames: 50,
+        speech_start: Duration::ZERO,
+        speech_end: Duration::from_secs(1),
+    };
+    let script = CallScript {
+        greeting: GreetingPolicy::None,
+        agent_timeout: Duration::from_secs(30),
+        turns: vec![turn; turns],
+    };
+    let mut call = Call::new(script, start);
+    call.handle(start, Input::Failed(failure));
+    call.finish(start)
+}
+
+fn begun(plan: &Plan, index: u64, start: Instant) -> Report {
+    Report::Started(Box::new(Begun {
+        room: format!("room-{index}"),
+        planned_start: start,
+        started: start + Duration::from_millis(3),
+        plan: plan.call(index).expect("planned"),
+    }))
+}
+
+fn ended(plan: &Plan, index: u64, start: Instant, result: CallResult) -> Report {
+    Report::Ended(Box::new(CallDone {
+        index: index as usize,
+        room: format!("room-{index}"),
+        planned_start: start,
+        started: start + Duration::from_millis(3),
+        ended: start + Duration::from_secs(9),
+        result,
+        plan: plan.call(index).expect("planned"),
+    }))
+}
+
+#[test]
+fn each_turn_is_recorded_once_and_calls_that_never_told_their_end_too() {
+    let dir = tempfile::tempdir().expect("dir");
+    let path = dir.path().join("turns.jsonl");
+    let mut journal = Journal::create(&path).expect("journal");
+    let scenario = test_scenario("{calls: 3}");
+    let plan = Plan::new(&scenario);
+    let start = Instant::now();
+    let mut events = Vec::new();
+    let mut tell = |e| events.push(e);
+    let mut collector = Collector::new(&scenario, start, &mut journal);
+
+    for index in 0..3 {
+        collector.take(begun(&plan, index, start), &mut tell);
+    }
+    // A turn of call 0 ends, and is told of again with its call.
+    let mut of_call = result(2, start, Failure::AgentLeft);
+    of_call.turns[0].outcome = Outcome::Missed;
+    let turn = TurnDone {
+        call: 0,
+        room: "room-0".into(),
+        turn: of_call.turns[0].clone(),
+        plan: plan.call(0).expect("planned"),
+    };
+    collector.take(Report::Turn(Box::new(turn)), &mut tell);
+    assert_eq!(collector.turns.len(), 1, "at once, not with the call");
+    collector.take(ended(&plan, 0, start, of_call), &mut tell);
+    let dropped = Failure::Dropped { detail: "x".into() };
+    collector.take(ended(&plan, 2, start, result(2, start, dropped)), &mut tell);
+    // Call 1 was cut off.
+    collector.close(|_, at| result(2, at, Failure::Stopped), &mut tell);
+    collector.close(|_, at| result(2, at, Failure::Stopped), &mut tell);
+
+    let mut turns: Vec<_> = collector.turns.iter().map(|t| (t.call, t.turn)).collect();
+    turns.sort_unstable();
+    assert_eq!(turns, [(0, 0), (0, 1), (1, 0), (1, 1), (2, 0), (2, 1)]);
+    let mut causes: Vec<_> = collector
+        .calls
+        .iter()
+        .map(|c| (c.call, c.failure.as_ref().map(|f| f.cause.clone())))
+        .collect();
+    causes.sort();
+    let cause = |c: &str| Some(c.to_owned());
+    assert_eq!(
+        causes,
+        [
+            (0, cause("agent_left")),
+            (1, cause("stopped")),
+            (2, cause("dropped"))
+        ]
+    );
+    assert!(
+        collector.begun.is_empty() && collector.recorded.is_empty(),
+        "nothing is kept"
+    );
+    assert!(collector.journal_error.is_none());
+    let over = |e: &&RunEvent| matches!(e, RunEvent::CallEnded { .. });
+    assert_eq!(events.iter().filter(over).count(), 3);
+    assert_eq!(Journal::read(&path).expect("journal").turns.len(), 6);
+}

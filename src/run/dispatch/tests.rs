@@ -1,0 +1,136 @@
+//! Plans that run to their end or are stopped on the way: no call of them is lost.
+
+use super::super::collect::Report;
+use super::super::door::OpenDoor;
+use super::super::sounds::{Said, Sounds};
+use super::super::test_scenario;
+use super::*;
+use crate::net::Engine;
+use std::collections::BTreeSet;
+use std::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+struct Outcome {
+    started: Vec<u64>,
+    ended: Vec<(u64, String, usize)>,
+    never: Vec<u64>,
+    at_once: usize,
+    took: Duration,
+}
+
+/// Dispatches a plan to `port` of this machine, stops it after `stop`.
+async fn dispatched(load: &str, port: u16, stop: Option<Duration>) -> Outcome {
+    crate::target::livekit::install_crypto();
+    let scenario = test_scenario(load);
+    let plan = Plan::new(&scenario);
+    let (reports, mut inbox) = mpsc::channel(1_000);
+    let said = Said {
+        frames: Arc::from(vec![Arc::from([0xf8, 0xff, 0xfe]); 50]),
+        speech_start: Duration::ZERO,
+        speech_end: Duration::from_millis(900),
+    };
+    let token = CancellationToken::new();
+    let shared = Arc::new(Shared {
+        engine: Engine::start(1).expect("engine"),
+        sounds: Sounds {
+            said: vec![said; scenario.utterances.len()],
+            silence: Arc::from([0xf8, 0xff, 0xfe]),
+        },
+        door: OpenDoor::at_port(port),
+        scenario,
+        reports,
+        stop: token.clone(),
+    });
+    if let Some(after) = stop {
+        tokio::spawn(async move {
+            tokio::time::sleep(after).await;
+            token.cancel();
+        });
+    }
+    let begin = Instant::now();
+    let all = dispatch(shared, plan, begin);
+    let never = tokio::time::timeout(PATIENCE, all).await.expect("it ends");
+    let took = begin.elapsed();
+    let mut out = Outcome {
+        started: Vec::new(),
+        ended: Vec::new(),
+        never: never.iter().map(|(call, _)| call.index).collect(),
+        at_once: 0,
+        took,
+    };
+    while let Ok(report) = inbox.try_recv() {
+        match report {
+            Report::Started(begun) => out.started.push(begun.plan.index),
+            Report::Ended(done) => {
+                let failure = done.result.failure.as_ref().expect("nobody answers");
+                let cause = failure.cause().to_owned();
+                out.ended
+                    .push((done.plan.index, cause, done.result.turns.len()));
+            }
+            Report::Phase(..) | Report::Turn(_) => {}
+        }
+        out.at_once = out.at_once.max(out.started.len() - out.ended.len());
+    }
+    out
+}
+
+fn set(indices: impl IntoIterator<Item = u64>) -> BTreeSet<u64> {
+    indices.into_iter().collect()
+}
+
+#[tokio::test]
+async fn every_planned_call_of_a_stopped_run_has_a_result_or_was_dropped() {
+    // Accepts, by its backlog, and never answers.
+    let silent = TcpListener::bind("127.0.0.1:0").expect("bind");
+    let port = silent.local_addr().expect("address").port();
+    for (load, planned, starts) in [
+        ("{calls: 7, concurrency: 3}", 7, 3),
+        ("{calls: 4, concurrency: 4}", 4, 4),
+        ("{calls: 5, ramp: 1h}", 5, 1),
+        ("{calls: 5, concurrency: 2}\nwarmup: {calls: 3}", 8, 2),
+    ] {
+        let out = dispatched(load, port, Some(Duration::from_millis(300))).await;
+        assert_eq!(out.started.len(), starts, "{load}");
+        let ended = set(out.ended.iter().map(|e| e.0));
+        assert_eq!(ended, set(out.started.iter().copied()), "{load}");
+        assert_eq!(out.ended.len(), ended.len(), "each ends once");
+        for (index, cause, turns) in &out.ended {
+            assert_eq!((cause.as_str(), *turns), ("stopped", 2), "call {index}");
+        }
+        assert!(ended.is_disjoint(&set(out.never.iter().copied())));
+        assert_eq!(ended.len() + out.never.len(), planned, "{load}");
+        assert!(out.took < Duration::from_secs(5), "{load}: {:?}", out.took);
+    }
+}
+
+#[tokio::test]
+async fn calls_that_fail_make_room_for_the_next_and_never_too_many_run() {
+    let port = {
+        let gone = TcpListener::bind("127.0.0.1:0").expect("bind");
+        gone.local_addr().expect("address").port()
+    };
+    let out = dispatched("{calls: 9, concurrency: 2}\nwarmup: {calls: 2}", port, None).await;
+    assert_eq!(out.started, (0..11).collect::<Vec<u64>>());
+    assert_eq!(set(out.ended.iter().map(|e| e.0)), set(0..11));
+    for (index, cause, _) in &out.ended {
+        assert_eq!(cause, "unreachable", "call {index}");
+    }
+    assert!(out.never.is_empty());
+    assert!(out.at_once <= 2, "{} at once", out.at_once);
+}
+
+#[tokio::test]
+async fn no_call_starts_after_the_loads_duration() {
+    // Nobody answers: the first calls last until the stop, the others' slots never come free.
+    let silent = TcpListener::bind("127.0.0.1:0").expect("bind");
+    let port = silent.local_addr().expect("address").port();
+    let stop = Some(Duration::from_millis(1_500));
+    let load = "{duration: 500ms, concurrency: 2, ramp: 500ms}";
+    let out = dispatched(load, port, stop).await;
+    assert_eq!(out.started, [0, 1]);
+    assert!(out.never.is_empty(), "such a load has no last call");
+    assert_eq!(out.ended.len(), 2);
+}

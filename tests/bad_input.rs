@@ -1,0 +1,386 @@
+//! Bad input, bad servers, a full disk: each a clear message, a hint, the documented exit
+//! code, and nothing half-written.
+
+pub mod support;
+
+use std::path::Path;
+use std::time::Duration;
+use support::reports::runs;
+use support::{
+    HttpServer404, LivekitServer, Loadgen, Process, Run, Shared, SilentPort, Small, free_tcp_port,
+    in_repo,
+};
+
+static SERVER: Shared<LivekitServer> = Shared::new();
+const KEYS: [&str; 4] = ["--api-key", "key", "--api-secret", SECRET];
+const SECRET: &str = "0f0f-this-is-nobodys-business-0f0f0f";
+
+/// What every refusal has in common; `parts` are what its own message must say.
+#[track_caller]
+fn refused(run: &Run, code: i32, parts: &[&str]) {
+    run.assert_code(code);
+    let (out, err) = (&run.finished.stdout, &run.finished.stderr);
+    for part in parts.iter().chain(&["error: ", "hint: "]) {
+        assert!(err.contains(part), "{part:?} is not in:\n{err}");
+    }
+    let errors = errors_in(err);
+    let hints = err.lines().filter(|l| l.trim_start().starts_with("hint: "));
+    assert_eq!(hints.count(), errors, "a hint for each error:\n{err}");
+    assert!(!err.contains("panicked"), "{err}");
+    assert!(
+        !err.contains("warning: "),
+        "one error, nothing else:\n{err}"
+    );
+    assert_eq!(out, "", "no data");
+    assert_eq!(
+        runs(run.dir()),
+        Vec::<std::path::PathBuf>::new(),
+        "no run folder"
+    );
+    nothing_tells(run);
+}
+
+/// How many errors were told.
+fn errors_in(stderr: &str) -> usize {
+    stderr.lines().filter(|l| l.starts_with("error: ")).count()
+}
+
+/// Neither output nor any file holds the secret.
+fn nothing_tells(run: &Run) {
+    let told = format!("{}{}", run.finished.stdout, run.finished.stderr);
+    assert!(!told.contains(SECRET), "{told}");
+    assert_eq!(files_with_secret(run.dir()), Vec::<String>::new());
+}
+
+fn files_with_secret(dir: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(dir).expect("a folder").flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            found.extend(files_with_secret(&path));
+        } else if String::from_utf8_lossy(&std::fs::read(&path).expect("a file")).contains(SECRET) {
+            found.push(path.display().to_string());
+        }
+    }
+    found
+}
+
+/// A run of a small scenario, with keys that are nobody's.
+fn small(args: &[&str]) -> Loadgen {
+    let args = ["run", "small.yaml"].iter().chain(args).chain(&KEYS);
+    let run = Loadgen::new(args).deadline(Duration::from_secs(60));
+    let small = Small {
+        agent_timeout: "2s",
+        ..Small::default()
+    };
+    small.write(run.dir());
+    run
+}
+
+#[test]
+fn a_file_that_is_not_there() {
+    let run = Loadgen::new(["run", "nowhere.yaml"]).run();
+    refused(&run, 2, &["there is no file `nowhere.yaml`", "quickstart"]);
+}
+
+#[test]
+fn three_mistakes_are_told_at_once() {
+    for command in ["run", "validate"] {
+        let run = small(&[]);
+        let yaml = Small::default().yaml();
+        let yaml = yaml.replace("greeting: none", "greetin: none");
+        let yaml = yaml.replace("timeout: 4s", "timeout: soon");
+        let yaml = yaml.replace("calls: 1", "calls: 0");
+        std::fs::write(run.dir().join("small.yaml"), yaml).expect("writable");
+        let run = match command {
+            "run" => run.run(),
+            _ => {
+                let validate = Loadgen::new(["validate"]).arg(run.dir().join("small.yaml"));
+                validate.run()
+            }
+        };
+        let each = [
+            "unknown key `greetin`",
+            "small.yaml:7:",
+            "`soon` is not a duration",
+            "small.yaml:10:",
+            "`calls` must be at least 1",
+            "small.yaml:11:",
+        ];
+        refused(&run, 104, &each);
+        assert_eq!(errors_in(&run.finished.stderr), 3);
+    }
+}
+
+#[test]
+fn sounds_that_are_none() {
+    let good = std::fs::read(in_repo("fixtures/yes.wav")).expect("a fixture");
+    let mut silent = good.clone();
+    silent[44..].fill(0);
+    let half = &good[..good.len() / 2];
+    // A header that promises no samples.
+    let mut header = good[..44].to_vec();
+    header[4..8].copy_from_slice(&36u32.to_le_bytes());
+    header[40..44].copy_from_slice(&0u32.to_le_bytes());
+    let cases: [(&[u8], &str); 4] = [
+        (&[], "the audio is empty"),
+        (&header, "the audio is empty"),
+        (half, "the audio is truncated"),
+        (&silent, "there is no speech in the audio"),
+    ];
+    for (bytes, message) in cases {
+        let run = small(&[]);
+        let bad = Small {
+            sound: "bad.wav".to_owned(),
+            ..Small::default()
+        };
+        bad.write(run.dir());
+        std::fs::write(run.dir().join("bad.wav"), bytes).expect("writable");
+        refused(&run.run(), 104, &[message, "bad.wav", "small.yaml:5:"]);
+    }
+    let missing = small(&[]);
+    let bad = Small {
+        sound: "none.wav".to_owned(),
+        ..Small::default()
+    };
+    bad.write(missing.dir());
+    refused(&missing.run(), 104, &["there is no file", "none.wav"]);
+}
+
+#[test]
+fn servers_that_are_none() {
+    for url in [
+        "not a url",
+        "localhost:7880",
+        "ftp://127.0.0.1",
+        "ws://a:b@127.0.0.1",
+    ] {
+        let run = small(&["--url", url]).run();
+        refused(&run, 2, &["is not the URL of a LiveKit server", "wss://"]);
+    }
+    let nobody = format!("ws://127.0.0.1:{}", free_tcp_port());
+    let run = small(&["--url", &nobody]).run();
+    refused(&run, 1, &["cannot reach the server", "refused"]);
+
+    let other = HttpServer404::start();
+    let run = small(&["--url", &other.url()]).run();
+    refused(&run, 1, &["does not answer as a LiveKit server", "404"]);
+
+    // TLS towards a port that has none.
+    let run = small(&["--url", &other.url().replace("ws:", "wss:")]).run();
+    refused(&run, 1, &["TLS with the server failed"]);
+}
+
+#[test]
+fn a_port_that_never_answers() {
+    let silent = SilentPort::start();
+    let run = small(&["--url", &silent.url()]).run();
+    run.assert_code(1);
+    let err = &run.finished.stderr;
+    assert!(err.contains("joining took longer than 10s"), "{err}");
+    assert!(err.contains("hint: the port answers too slowly"), "{err}");
+    assert!(
+        run.finished.took < Duration::from_secs(25),
+        "{:?}",
+        run.finished.took
+    );
+    assert!(runs(run.dir()).is_empty());
+    nothing_tells(&run);
+}
+
+#[test]
+fn a_wrong_secret() {
+    let server = SERVER.get(LivekitServer::start);
+    let args = [
+        "run",
+        "small.yaml",
+        "--url",
+        &server.url(),
+        "--api-key",
+        server.key(),
+    ];
+    let run = Loadgen::new(args).arg("--api-secret").arg(SECRET);
+    Small::default().write(run.dir());
+    refused(
+        &run.run(),
+        1,
+        &["the server refused the token", "LIVEKIT_API_SECRET"],
+    );
+
+    let agent = Loadgen::new(["agent", "--url", &server.url(), "--api-key", server.key()]);
+    let agent = agent.arg("--api-secret").arg(SECRET).run();
+    refused(
+        &agent,
+        1,
+        &["cannot register", "the server refused the token"],
+    );
+}
+
+#[test]
+fn no_agent_in_the_room() {
+    let server = SERVER.get(LivekitServer::start);
+    let run = Loadgen::new(["run", "small.yaml", "--rooms", "100"]).on(&server);
+    let small = Small {
+        agent_timeout: "2s",
+        ..Small::default()
+    };
+    small.write(run.dir());
+    let run = run.run();
+    refused(
+        &run,
+        1,
+        &[
+            "no agent with an audio track joined the room within 2s",
+            "agent_name",
+        ],
+    );
+    assert_eq!(errors_in(&run.finished.stderr), 1);
+    assert_eq!(server.rooms().len(), 0, "the canary's room is deleted");
+}
+
+#[test]
+fn settings_that_are_missing() {
+    let run = Loadgen::new(["run", "small.yaml"]);
+    Small::default().write(run.dir());
+    refused(&run.run(), 2, &["no server URL was given", "LIVEKIT_URL"]);
+}
+
+/// The embedded agent's scenario with so many calls that its reports need some kilobytes.
+fn embedded(dir: &Path) {
+    let small = Small {
+        calls: 4,
+        ..Small::default()
+    };
+    let target = "target: {kind: embedded, agent: {delay: 400ms, reply_length: 300ms}}";
+    let yaml = small.yaml().replace("target: {kind: livekit}", target);
+    std::fs::write(dir.join("small.yaml"), yaml).expect("writable");
+}
+
+/// Runs `script` in a folder with the scenario; `$LOADGEN` is the program.
+fn sh(script: &str, dir: &Path) -> support::Finished {
+    embedded(dir);
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", script]).current_dir(dir);
+    command.env("LOADGEN", env!("CARGO_BIN_EXE_loadgen"));
+    command.env("XDG_STATE_HOME", dir.join("state"));
+    Process::spawn("sh", command, false).finish(Duration::from_secs(60))
+}
+
+/// No file may grow past 2 KiB: the turns fit, the summary does not.
+#[test]
+fn a_summary_that_does_not_fit() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let limited = "trap '' XFSZ; ulimit -f 4; exec \"$LOADGEN\" run small.yaml --out run";
+    let run = sh(limited, dir.path());
+    run.assert_code(1);
+    let err = &run.stderr;
+    assert!(
+        err.contains("error: cannot write `run/summary.json`"),
+        "{err}"
+    );
+    assert!(
+        err.contains("hint: the disk is full or a quota is used up"),
+        "{err}"
+    );
+    assert!(
+        run.stdout.contains("4 replied"),
+        "the table is shown all the same: {}",
+        run.stdout
+    );
+    let left = std::fs::read_dir(dir.path().join("run")).expect("a run folder");
+    let mut left: Vec<_> = left.flatten().map(|f| f.file_name()).collect();
+    left.sort();
+    // Whole files, and none that says that the run is finished.
+    assert_eq!(left, ["scenario.yaml", "turns.csv", "turns.jsonl"]);
+    assert_eq!(support::reports::journal(&dir.path().join("run")).len(), 4);
+}
+
+/// No file may be written at all: the run does not even begin.
+#[test]
+fn a_disk_that_is_full_from_the_start() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let limited = "trap '' XFSZ; ulimit -f 0; exec \"$LOADGEN\" run small.yaml --out run";
+    let run = sh(limited, dir.path());
+    run.assert_code(1);
+    assert!(
+        run.stderr
+            .contains("error: cannot write `run/scenario.yaml`"),
+        "{}",
+        run.stderr
+    );
+    assert!(
+        run.stderr.contains("hint: the disk is full"),
+        "{}",
+        run.stderr
+    );
+    assert!(!dir.path().join("run").exists(), "no folder without a run");
+}
+
+/// A real file system of 16 KiB, in a mount namespace of its own, where the system lets us.
+#[test]
+fn a_small_file_system() {
+    let dir = tempfile::tempdir().expect("a folder");
+    std::fs::create_dir(dir.path().join("full")).expect("writable");
+    let script = "unshare -m true 2>/dev/null || { echo no mounts; exit 77; }
+        exec unshare -m sh -c '
+        mount -t tmpfs -o size=16k tmpfs full || { echo no mounts; exit 77; }
+        head -c 4096 /dev/zero > full/other
+        \"$LOADGEN\" run small.yaml --out full/run; code=$?
+        echo \"left: $(ls -A full/run)\" | tr \"\\n\" \" \"
+        exit $code'";
+    let run = sh(script, dir.path());
+    if run.code == Some(77) {
+        // The two tests above hold without mounts; this one is for root.
+        assert!(run.stdout.contains("no mounts"), "{run:?}");
+        return;
+    }
+    run.assert_code(1);
+    assert!(
+        run.stderr.contains("No space left on device"),
+        "{}",
+        run.stderr
+    );
+    assert!(
+        run.stderr.contains("hint: the disk is full"),
+        "{}",
+        run.stderr
+    );
+    assert!(!run.stdout.contains("summary.json"), "{}", run.stdout);
+    assert!(!run.stdout.contains(".tmp"), "{}", run.stdout);
+}
+
+#[test]
+fn the_secret_is_in_no_report() {
+    let server = SERVER.get(LivekitServer::start);
+    let secret = server.secret().to_owned();
+    let _agent = Loadgen::agent(&server, &["--agent-name", "s", "--reply-length", "300ms"]);
+    let args = [
+        "run",
+        "small.yaml",
+        "--agent-name",
+        "s",
+        "--out",
+        "run",
+        "--json",
+    ];
+    let run = Loadgen::new(args);
+    let in_file = format!(
+        "api_key: {}, api_secret: {secret}, url: {}",
+        server.key(),
+        server.url()
+    );
+    let yaml = Small::default().yaml();
+    let yaml = yaml.replace("kind: livekit", &format!("kind: livekit, {in_file}"));
+    std::fs::write(run.dir().join("small.yaml"), yaml).expect("writable");
+    let run = run.run();
+    let told = format!("{}{}", run.finished.stdout, run.finished.stderr);
+    assert!(
+        [0, 110].contains(&run.finished.code.expect("a code")),
+        "{told}"
+    );
+    assert!(!told.contains(&secret), "{told}");
+    for file in ["summary.json", "turns.csv", "turns.jsonl", "scenario.yaml"] {
+        let text = std::fs::read_to_string(run.dir().join("run").join(file)).expect(file);
+        assert!(!text.contains(&secret), "{file} has the secret");
+    }
+}

@@ -1,0 +1,358 @@
+//! Holds the pages to the program: examples validate, commands parse, keys, flags, exit codes
+//! and links are those that there are.
+//!
+//! In: README.md, CHANGELOG.md and docs/*.md. Holds: nothing is run but `loadgen validate`.
+
+use clap::error::ErrorKind;
+use clap::{CommandFactory as _, Parser as _};
+use loadgen::cli::Cli;
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A page and where it is.
+struct Page {
+    path: PathBuf,
+    text: String,
+}
+
+/// A fenced block: what stands behind the fence, the line of the fence, the lines inside.
+struct Fence<'a> {
+    info: &'a str,
+    line: usize,
+    body: Vec<&'a str>,
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(root().join(path)).unwrap_or_else(|e| panic!("{path}: {e}"))
+}
+
+fn pages() -> Vec<Page> {
+    let docs = std::fs::read_dir(root().join("docs")).expect("docs/");
+    let docs = docs.map(|entry| format!("docs/{}", entry.expect("entry").file_name().display()));
+    let mut paths: Vec<String> = docs.filter(|path| path.ends_with(".md")).collect();
+    paths.extend(["README.md".to_owned(), "CHANGELOG.md".to_owned()]);
+    paths.sort();
+    assert!(paths.len() > 5, "pages are missing: {paths:?}");
+    let page = |path: String| Page {
+        text: read(&path),
+        path: root().join(path),
+    };
+    paths.into_iter().map(page).collect()
+}
+
+/// The fenced blocks of a page, and the lines outside them with their numbers.
+fn split(text: &str) -> (Vec<Fence<'_>>, Vec<(usize, &str)>) {
+    let (mut fences, mut prose) = (Vec::new(), Vec::new());
+    let mut open: Option<Fence<'_>> = None;
+    for (index, line) in text.lines().enumerate() {
+        let fence = line.trim_start().strip_prefix("```");
+        match (fence, open.take()) {
+            (Some(_), Some(fence)) => fences.push(fence),
+            (Some(info), None) => {
+                let (info, line, body) = (info.trim(), index + 1, Vec::new());
+                open = Some(Fence { info, line, body });
+            }
+            (None, Some(mut fence)) => {
+                fence.body.push(line);
+                open = Some(fence);
+            }
+            (None, None) => prose.push((index + 1, line)),
+        }
+    }
+    assert!(open.is_none(), "a fence is not closed");
+    (fences, prose)
+}
+
+/// The code spans of a line.
+fn spans(line: &str) -> impl Iterator<Item = &str> {
+    line.split('`').skip(1).step_by(2)
+}
+
+/// Words as a shell splits them; quotes group, a comment ends the line.
+fn words(line: &str) -> Vec<String> {
+    let (mut words, mut word, mut quote) = (Vec::new(), String::new(), None);
+    for c in line.chars() {
+        match (quote, c) {
+            (Some(q), c) if c == q => quote = None,
+            (None, '\'' | '"') => quote = Some(c),
+            (None, '#') if word.is_empty() => break,
+            (None, c) if c.is_whitespace() => {
+                words.extend((!word.is_empty()).then(|| std::mem::take(&mut word)));
+            }
+            (_, c) => word.push(c),
+        }
+    }
+    words.extend((!word.is_empty()).then_some(word));
+    words
+}
+
+/// Every `loadgen …` of a shell line: from that word to the end of the command.
+fn commands(line: &str) -> Vec<Vec<String>> {
+    let words = words(line);
+    let ends = |word: &String| ["&&", "||", "|", ";", "&"].contains(&word.as_str());
+    let parts = words.split(ends).map(<[String]>::to_vec);
+    parts
+        .filter(|part| part.first().is_some_and(|word| word == "loadgen"))
+        .collect()
+}
+
+/// Why a command line is none, if it is none. A command's name alone speaks of it.
+fn refused(command: &[String]) -> Option<String> {
+    if let [_, name] = command
+        && Cli::command().find_subcommand(name).is_some()
+    {
+        return None;
+    }
+    match Cli::try_parse_from(command) {
+        Ok(_) => None,
+        Err(e) if matches!(e.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => None,
+        Err(e) => Some(e.to_string()),
+    }
+}
+
+#[test]
+fn every_command_shown_parses() {
+    let mut seen = 0;
+    for page in pages() {
+        let (fences, prose) = split(&page.text);
+        let shell = fences.iter().filter(|f| ["sh", "bash"].contains(&f.info));
+        let shell = shell.flat_map(|f| f.body.iter().map(|line| (f.line, *line)));
+        let inline = prose
+            .iter()
+            .flat_map(|(n, line)| spans(line).map(|span| (*n, span)))
+            .filter(|(_, span)| span.starts_with("loadgen "));
+        for (line, text) in shell.chain(inline) {
+            for command in commands(text) {
+                seen += 1;
+                if let Some(why) = refused(&command) {
+                    panic!("{}:{line}: {command:?}: {why}", page.path.display());
+                }
+            }
+        }
+    }
+    assert!(seen > 20, "only {seen} commands were found");
+}
+
+#[test]
+fn a_wrong_command_is_found() {
+    let found = commands("A=1 && loadgen rnu 'a b' # loadgen x\n");
+    assert_eq!(found, [["loadgen", "rnu", "a b"]]);
+    assert!(refused(&found[0]).is_some());
+    assert!(refused(&commands("loadgen run x --romos 3")[0]).is_some());
+    assert!(refused(&commands("loadgen run x --rooms 3 | head")[0]).is_none());
+}
+
+fn flags(command: &clap::Command) -> BTreeSet<String> {
+    let shown = command.get_arguments().filter(|a| !a.is_hide_set());
+    shown
+        .filter_map(|a| a.get_long().map(|long| format!("--{long}")))
+        .collect()
+}
+
+#[test]
+fn every_command_and_flag_is_the_programs() {
+    let mut cli = Cli::command();
+    cli.build();
+    let known: BTreeSet<String> = cli.get_subcommands().flat_map(flags).collect();
+    let mut text = String::new();
+    for page in pages() {
+        for (line, span) in split(&page.text).1.iter().flat_map(|(n, line)| {
+            let flags = spans(line).filter(|span| span.starts_with("--"));
+            flags.map(|span| (*n, span))
+        }) {
+            let flag = span.split([' ', '=']).next().unwrap_or_default();
+            let at = page.path.display();
+            assert!(known.contains(flag), "{at}:{line}: there is no `{flag}`");
+        }
+        text.push_str(&page.text);
+    }
+    for command in cli.get_subcommands().filter(|c| c.get_name() != "help") {
+        let name = format!("loadgen {}", command.get_name());
+        assert!(text.contains(&name), "`{name}` is on no page");
+    }
+    let (agent, page) = (cli.find_subcommand("agent"), read("docs/agent.md"));
+    for flag in flags(agent.expect("the agent")) {
+        let told = flag == "--help" || page.contains(&format!("`{flag}"));
+        assert!(told, "docs/agent.md does not tell of `{flag}`");
+    }
+}
+
+#[test]
+fn every_scenario_shown_is_valid() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let scenarios = dir.path().join("scenarios");
+    std::fs::create_dir(&scenarios).expect("a folder");
+    std::os::unix::fs::symlink(root().join("fixtures"), dir.path().join("fixtures"))
+        .expect("a link to the fixtures");
+    let mut seen = 0;
+    for page in pages() {
+        for fence in split(&page.text).0 {
+            let at = format!("{}:{}", page.path.display(), fence.line);
+            let whole = fence.body.iter().any(|line| line.starts_with("version:"));
+            if whole && fence.info.starts_with("yaml") {
+                assert_eq!(fence.info, "yaml scenario", "{at} is not marked");
+            }
+            if fence.info != "yaml scenario" {
+                continue;
+            }
+            seen += 1;
+            let file = scenarios.join(format!("{seen}.yaml"));
+            std::fs::write(&file, fence.body.join("\n")).expect("a file");
+            let run = Command::new(env!("CARGO_BIN_EXE_loadgen"))
+                .arg("validate")
+                .arg(&file)
+                .current_dir(dir.path())
+                .output()
+                .expect("the binary starts");
+            let said = String::from_utf8_lossy(&run.stderr);
+            assert!(run.status.success(), "{at}:\n{said}");
+        }
+    }
+    assert!(seen >= 4, "only {seen} scenarios were found");
+}
+
+/// The rows of all tables under a heading of docs/scenario.md: key, whole row.
+fn rows<'a>(page: &'a str, heading: &str) -> Vec<(&'a str, &'a str)> {
+    let (_, prose) = split(page);
+    let is_heading = |line: &str| line.trim_start_matches('#').trim() == heading;
+    let section = prose
+        .iter()
+        .map(|(_, line)| *line)
+        .skip_while(|line| !(line.starts_with('#') && is_heading(line)))
+        .skip(1)
+        .take_while(|line| !line.starts_with('#'));
+    let row = |line: &'a str| {
+        let key = line.strip_prefix("| `")?.split('`').next()?;
+        Some((key, line))
+    };
+    section.filter_map(row).collect()
+}
+
+/// A part of the schema, its `$ref` followed.
+fn part<'a>(schema: &'a Value, pointer: &str) -> &'a Value {
+    let mut at = schema;
+    for step in pointer.split('/').filter(|step| !step.is_empty()) {
+        at = &at[step];
+        if let Some(reference) = at["$ref"].as_str() {
+            at = schema
+                .pointer(reference.trim_start_matches('#'))
+                .unwrap_or_else(|| panic!("{reference} leads nowhere"));
+        }
+    }
+    at
+}
+
+#[test]
+fn docs_scenario_has_every_key_of_the_schema_and_no_other() {
+    let page = read("docs/scenario.md");
+    let schema: Value = serde_json::from_str(&read("scenarios/schema.json")).expect("JSON");
+    let sections: [(&str, &[&str]); 10] = [
+        ("Top level", &[""]),
+        ("`target`", &["properties/target"]),
+        ("`target.agent`", &["properties/target/properties/agent"]),
+        (
+            "`utterances`",
+            &["properties/utterances/additionalProperties"],
+        ),
+        ("`call`", &["properties/call"]),
+        (
+            "`call.turns`",
+            &[
+                "properties/call/properties/turns/items",
+                "properties/call/properties/turns/items/properties/start",
+            ],
+        ),
+        ("`load`", &["properties/load"]),
+        ("`warmup`", &["properties/warmup"]),
+        ("`thresholds`", &["properties/thresholds"]),
+        ("`variants`", &["properties/variants/items"]),
+    ];
+    for (heading, pointers) in sections {
+        let rows = rows(&page, heading);
+        let mut expected = BTreeSet::new();
+        for pointer in pointers {
+            let properties = part(&schema, pointer)["properties"].as_object();
+            for (key, value) in properties.unwrap_or_else(|| panic!("{pointer}")) {
+                expected.insert(key.as_str());
+                let limits = ["maximum", "maxItems", "maxLength"];
+                for limit in limits.iter().filter_map(|limit| value[limit].as_u64()) {
+                    let told = |(name, row): &(&str, &str)| {
+                        name == key && row.contains(&limit.to_string())
+                    };
+                    assert!(rows.iter().any(told), "{heading}: {key} ends at {limit}");
+                }
+            }
+        }
+        if heading == "`call.turns`" {
+            let anchors = part(&schema, "$defs/AnchorText")["oneOf"].as_array();
+            let anchors = anchors.expect("anchors").iter();
+            expected.extend(anchors.filter_map(|anchor| anchor["const"].as_str()));
+        }
+        let told: BTreeSet<&str> = rows.iter().map(|(key, _)| *key).collect();
+        assert_eq!(told, expected, "{heading} of docs/scenario.md");
+    }
+}
+
+#[test]
+fn exit_codes_are_those_of_the_program() {
+    let code = |line: &str| -> Option<u8> { line.split(['|', ',']).nth(1)?.trim().parse().ok() };
+    let source = read("src/cli/exit.rs");
+    let variant = |line: &str| {
+        line.split_once(" = ")?
+            .1
+            .strip_suffix(',')?
+            .parse::<u8>()
+            .ok()
+    };
+    let real: BTreeSet<u8> = source.lines().filter_map(variant).collect();
+    assert!(real.len() >= 7, "{real:?}");
+    for path in ["README.md", "docs/ARCHITECTURE.md"] {
+        let page = read(path);
+        let section = page.lines().skip_while(|line| *line != "## Exit codes");
+        let section = section.skip(1).take_while(|line| !line.starts_with('#'));
+        let told: BTreeSet<u8> = section.filter_map(code).collect();
+        assert_eq!(told, real, "{path}");
+    }
+}
+
+/// A heading's anchor, as GitHub makes it.
+fn anchor(heading: &str) -> String {
+    let kept = heading.trim_start_matches('#').trim().chars();
+    let kept = kept.filter(|c| c.is_alphanumeric() || [' ', '-', '_'].contains(c));
+    kept.collect::<String>().to_lowercase().replace(' ', "-")
+}
+
+#[test]
+fn every_link_leads_somewhere() {
+    for page in pages() {
+        for (line, text) in split(&page.text).1 {
+            for target in text.split("](").skip(1) {
+                let target = target.split(')').next().unwrap_or_default();
+                if target.contains("://") {
+                    continue;
+                }
+                let (file, heading) = target.split_once('#').unwrap_or((target, ""));
+                let at = format!("{}:{line}: {target}", page.path.display());
+                let file = match file {
+                    "" => page.path.clone(),
+                    file => page.path.with_file_name("").join(file),
+                };
+                assert!(file.exists(), "{at}: no such file");
+                if heading.is_empty() {
+                    continue;
+                }
+                let other = std::fs::read_to_string(&file).expect("a page");
+                let headings = split(&other).1;
+                let mut headings = headings.iter().filter(|(_, line)| line.starts_with('#'));
+                let found = headings.any(|(_, line)| anchor(line) == heading);
+                assert!(found, "{at}: no such heading");
+            }
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! Runs through the real server: figures against the agent's truth, dispatch, greeting, the
+//! older protocol, TLS.
+
+pub mod support;
+
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::path::Path;
+use support::reports::{Row, median};
+use support::{LivekitServer, Loadgen, OldServer, Reports, Shared, Small, TlsProxy, in_repo};
+
+/// `loadgen agent --delay`, in ms.
+const DELAY: f64 = 400.0;
+/// How far the middle turn may be off on a busy machine; 5 on one with time to spare.
+const BOUND: f64 = 30.0;
+
+/// A server without an agent of its own: every test brings one with a name.
+static SERVER: Shared<LivekitServer> = Shared::new();
+
+fn figure(row: &Row, column: &str) -> f64 {
+    row[column]
+        .parse()
+        .unwrap_or_else(|_| panic!("{column}: {row:?}"))
+}
+
+/// The truth file's `ttfa_wire` in ms, by room and turn.
+fn truth(path: &Path) -> BTreeMap<(String, u64), f64> {
+    let text = std::fs::read_to_string(path).expect("a truth file");
+    let lines = text
+        .lines()
+        .map(|l| serde_json::from_str::<Value>(l).expect("JSON"));
+    let ns = |line: &Value, name: &str| line[name].as_u64().expect("nanoseconds");
+    lines
+        .map(|line| {
+            let (from, to) = (ns(&line, "speech_end_ns"), ns(&line, "reply_packet_ns"));
+            let offset = line["onset_offset_ms"].as_f64().expect("an offset");
+            assert_eq!(line["delay_ms"], DELAY);
+            let key = (
+                line["room"].as_str().expect("a room").to_owned(),
+                line["turn"].as_u64().expect("a turn"),
+            );
+            (key, (to as f64 - from as f64) / 1e6 + offset)
+        })
+        .collect()
+}
+
+fn assert_no_room_left(server: &LivekitServer, reports: &Reports) {
+    let prefix = reports.room_prefix();
+    let names = server.rooms().into_iter().map(|r| r.name);
+    let left: Vec<String> = names.filter(|n| n.starts_with(&prefix)).collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+/// A server of its own: the scenario has no agent's name, so every agent there would come.
+#[test]
+fn the_committed_scenario_measures_the_agents_truth() {
+    let server = LivekitServer::start();
+    let agent = Loadgen::agent(&server, &["--delay", "400ms", "--truth", "truth.jsonl"]);
+    let scenario = in_repo("scenarios/100-calls.yaml");
+    let run = Loadgen::new(["run", "--rooms", "5", "--out", "run"]).arg(scenario);
+    let run = run.on(&server).run();
+
+    let reports = Reports::read(&run.dir().join("run"));
+    reports.assert_good(&run.finished);
+    assert_eq!(reports.turns.len(), 15);
+    assert_eq!(reports.journal.len(), 15);
+    assert_eq!(reports.rooms().len(), 5);
+    let names: Vec<String> = server.rooms().into_iter().map(|r| r.name).collect();
+    assert!(names.is_empty(), "rooms are left: {names:?}");
+
+    let truth = truth(&agent.dir().join("truth.jsonl"));
+    let errors = reports.turns.iter().map(|row| {
+        let turn: u64 = row["turn"].parse().expect("a turn");
+        let told = truth.get(&(row["room"].clone(), turn));
+        let told = told.unwrap_or_else(|| panic!("no truth of {row:?}"));
+        let heard = figure(row, "ttfa_wire_ms");
+        println!(
+            "{} turn {turn}: heard {heard:.3} ms, truth {told:.3} ms",
+            row["room"]
+        );
+        (heard - told).abs()
+    });
+    let error = median(errors.collect());
+    let wire = reports.number("/metrics/ttfa_wire/p50_ms");
+    println!("ttfa_wire p50 {wire:.3} ms, middle distance to the truth {error:.3} ms");
+    assert!((wire - DELAY).abs() <= BOUND, "{wire}");
+    assert!(error <= BOUND, "{error}");
+    assert_eq!(truth.len(), 15, "a turn each, none besides");
+}
+
+#[test]
+fn a_named_agent_is_dispatched_and_its_greeting_measured() {
+    let server = SERVER.get(LivekitServer::start);
+    let named = |name| {
+        [
+            "--agent-name",
+            name,
+            "--reply-length",
+            "300ms",
+            "--truth",
+            "t",
+        ]
+    };
+    let greets = [&named("greeter")[..], &["--greeting", "tone"]].concat();
+    let greeter = Loadgen::agent(&server, &greets);
+    let other = Loadgen::agent(&server, &named("other"));
+    let run = Loadgen::new([
+        "run",
+        "small.yaml",
+        "--agent-name",
+        "greeter",
+        "--out",
+        "run",
+    ]);
+    let small = Small {
+        calls: 2,
+        greeting: "expect",
+        ..Small::default()
+    };
+    small.write(run.dir());
+    let run = run.on(&server).run();
+
+    let reports = Reports::read(&run.dir().join("run"));
+    reports.assert_good(&run.finished);
+    assert_eq!(reports.count("/metrics/greeting/count"), 2);
+    let greeting = reports.number("/metrics/greeting/p50_ms");
+    // The agent pauses 300 ms before it greets; it may see its caller before the caller it.
+    assert!((0.0..2_000.0).contains(&greeting), "{greeting}");
+    assert_eq!(truth(&greeter.dir().join("t")).len(), 2);
+    assert_eq!(
+        truth(&other.dir().join("t")).len(),
+        0,
+        "nobody asked for it"
+    );
+    assert_no_room_left(&server, &reports);
+}
+
+#[test]
+fn an_older_server_is_spoken_to_with_two_connections() {
+    let server = SERVER.get(LivekitServer::start);
+    let old = OldServer::start(&server.address());
+    let args = ["--agent-name", "old", "--reply-length", "300ms", "--url"];
+    let _agent = Loadgen::agent(&server, &[&args[..], &[&old.url()]].concat());
+    let run = Loadgen::new(["run", "small.yaml", "--agent-name", "old", "--out", "run"]);
+    let small = Small {
+        turns: 2,
+        ..Small::default()
+    };
+    small.write(run.dir());
+    let run = run.on(&server).arg("--url").arg(old.url()).run();
+
+    let reports = Reports::read(&run.dir().join("run"));
+    reports.assert_good(&run.finished);
+    let wire = reports.number("/metrics/ttfa_wire/p50_ms");
+    assert!((wire - DELAY).abs() <= BOUND, "{wire}");
+    assert_no_room_left(&server, &reports);
+    let paths = old.paths();
+    let asked = |path: &str| paths.iter().filter(|p| *p == path).count();
+    // The canary and the call, each with caller and agent.
+    assert_eq!((asked("/rtc/v1"), asked("/rtc")), (4, 4), "{paths:?}");
+}
+
+#[test]
+fn tls_is_trusted_by_its_root_and_refused_without() {
+    let server = SERVER.get(LivekitServer::start);
+    let proxy = TlsProxy::start(&server.address());
+    let args = ["--agent-name", "safe", "--reply-length", "300ms"];
+    let _agent = Loadgen::agent(&server, &args);
+    let run = || {
+        let args = ["run", "small.yaml", "--agent-name", "safe", "--out", "run"];
+        let run = Loadgen::new(args).on(&server).arg("--url").arg(proxy.url());
+        Small::default().write(run.dir());
+        run
+    };
+
+    let trusted = run().env("SSL_CERT_FILE", proxy.root_pem_path()).run();
+    let reports = Reports::read(&trusted.dir().join("run"));
+    reports.assert_good(&trusted.finished);
+    assert_no_room_left(&server, &reports);
+    let target = reports.summary["run"]["target"].as_str().expect("a target");
+    assert_eq!(target, format!("livekit {}", proxy.url()));
+
+    let refused = run().run();
+    refused.assert_code(1);
+    let said = &refused.finished.stderr;
+    assert!(said.contains("TLS with the server failed"), "{said}");
+    assert!(said.contains("certificate"), "{said}");
+    assert!(
+        said.contains("hint: ") && said.contains("SSL_CERT_FILE"),
+        "{said}"
+    );
+    assert!(!refused.dir().join("run").exists(), "nothing stays behind");
+}

@@ -1,0 +1,124 @@
+//! A front that makes a LiveKit server look older than it is.
+//!
+//! In: the upstream's address. Out: a `ws://` URL that answers 404 to `GET /rtc/v1` and passes
+//! everything else on; the paths that were asked for.
+//! Holds: loopback only; nothing listens any more once the value is dropped.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+const NEWER_PATH: &str = "/rtc/v1";
+const NOT_FOUND: &[u8] =
+    b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+
+/// A server that knows no single peer connection. Ended by Drop.
+#[derive(Debug)]
+pub struct OldServer {
+    address: SocketAddr,
+    paths: Arc<Mutex<Vec<String>>>,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl OldServer {
+    /// Starts a front for `upstream`, such as `127.0.0.1:7880`.
+    pub fn start(upstream: &str) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has ports");
+        let address = listener.local_addr().expect("a bound socket");
+        let (paths, stop) = (Arc::<Mutex<Vec<String>>>::default(), Arc::default());
+        let (asked, stopped) = (Arc::clone(&paths), Arc::<AtomicBool>::clone(&stop));
+        let upstream = upstream.to_owned();
+        let thread = std::thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                if stopped.load(Ordering::SeqCst) {
+                    break;
+                }
+                let (asked, upstream) = (Arc::clone(&asked), upstream.clone());
+                // Ends with the connection: either side's close ends both.
+                std::thread::spawn(move || serve(client, &upstream, &asked));
+            }
+        });
+        Self {
+            address,
+            paths,
+            stop,
+            thread: Some(thread),
+        }
+    }
+
+    /// `ws://127.0.0.1:PORT`.
+    pub fn url(&self) -> String {
+        format!("ws://{}", self.address)
+    }
+
+    /// Paths of the first requests of all connections, without their queries.
+    pub fn paths(&self) -> Vec<String> {
+        let paths = self.paths.lock().unwrap_or_else(PoisonError::into_inner);
+        paths.clone()
+    }
+}
+
+impl Drop for OldServer {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::SeqCst);
+        // Wakes the accepting thread.
+        let _ = TcpStream::connect(self.address);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// One connection; errors are the client's business.
+fn serve(mut client: TcpStream, upstream: &str, asked: &Mutex<Vec<String>>) {
+    let _ = client.set_read_timeout(Some(Duration::from_secs(5)));
+    let Some(head) = head(&mut client) else {
+        return;
+    };
+    let _ = client.set_read_timeout(None);
+    let text = String::from_utf8_lossy(&head);
+    let target = text.split_whitespace().nth(1).unwrap_or_default();
+    let path = target.split('?').next().unwrap_or_default().to_owned();
+    let refused = path == NEWER_PATH;
+    asked
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .push(path);
+    if refused {
+        let _ = client.write_all(NOT_FOUND);
+        return;
+    }
+    let Ok(mut server) = TcpStream::connect(upstream) else {
+        return;
+    };
+    if server.write_all(&head).is_err() {
+        return;
+    }
+    let (Ok(mut back), Ok(mut to_client)) = (server.try_clone(), client.try_clone()) else {
+        return;
+    };
+    let answers = std::thread::spawn(move || {
+        let _ = std::io::copy(&mut back, &mut to_client);
+        let _ = to_client.shutdown(Shutdown::Both);
+    });
+    let _ = std::io::copy(&mut client, &mut server);
+    let _ = server.shutdown(Shutdown::Both);
+    let _ = answers.join();
+}
+
+/// A request up to its empty line.
+fn head(client: &mut TcpStream) -> Option<Vec<u8>> {
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") {
+        if head.len() >= 64 * 1024 || client.read(&mut byte).ok()? == 0 {
+            return None;
+        }
+        head.push(byte[0]);
+    }
+    Some(head)
+}

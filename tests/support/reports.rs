@@ -1,0 +1,137 @@
+//! The files of a run folder, as a reader of docs/formats.md takes them.
+//!
+//! In: the folder. Out: the summary, the turns, the journal.
+//! Holds: a file that is missing or broken is a panic that names it.
+
+use super::Finished;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+/// One row of `turns.csv`: column → text.
+pub type Row = BTreeMap<String, String>;
+
+/// The reports of one run.
+#[derive(Debug)]
+pub struct Reports {
+    folder: PathBuf,
+    /// `summary.json`.
+    pub summary: Value,
+    /// `turns.csv`.
+    pub turns: Vec<Row>,
+    /// `turns.jsonl`.
+    pub journal: Vec<Value>,
+}
+
+impl Reports {
+    /// Reads a finished run's folder.
+    #[track_caller]
+    pub fn read(folder: &Path) -> Self {
+        let text = |name: &str| {
+            std::fs::read_to_string(folder.join(name))
+                .unwrap_or_else(|e| panic!("{name} of {}: {e}", folder.display()))
+        };
+        let mut csv = csv::Reader::from_path(folder.join("turns.csv")).expect("turns.csv");
+        let rows = csv.deserialize::<Row>();
+        Self {
+            folder: folder.to_owned(),
+            summary: serde_json::from_str(&text("summary.json")).expect("summary.json is JSON"),
+            turns: rows.map(|row| row.expect("a row of turns.csv")).collect(),
+            journal: journal(folder),
+        }
+    }
+
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// A figure of the summary, such as `/metrics/ttfa/p50_ms`.
+    #[track_caller]
+    pub fn number(&self, pointer: &str) -> f64 {
+        let value = self.summary.pointer(pointer).and_then(Value::as_f64);
+        value.unwrap_or_else(|| panic!("no figure at {pointer} in {:#}", self.summary))
+    }
+
+    /// A count of the summary.
+    #[track_caller]
+    pub fn count(&self, pointer: &str) -> u64 {
+        let value = self.summary.pointer(pointer).and_then(Value::as_u64);
+        value.unwrap_or_else(|| panic!("no count at {pointer} in {:#}", self.summary))
+    }
+
+    /// All rooms that calls were made in.
+    pub fn rooms(&self) -> BTreeSet<String> {
+        self.turns.iter().map(|row| row["room"].clone()).collect()
+    }
+
+    /// What the names of this run's rooms begin with: everything up to the call.
+    #[track_caller]
+    pub fn room_prefix(&self) -> String {
+        let rooms = self.rooms();
+        prefix(rooms.first().expect("a run has rooms")).to_owned()
+    }
+
+    /// Panics unless the run went well: every planned turn replied, and exit code 0. On a
+    /// machine so busy that the generator was late, 110 is the truth and is taken too; so is
+    /// nothing else.
+    #[track_caller]
+    pub fn assert_good(&self, finished: &Finished) {
+        let reasons = self.summary["verdict"]["reasons"].as_array();
+        let reasons: Vec<&str> = reasons
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect();
+        let busy = !reasons.is_empty()
+            && reasons
+                .iter()
+                .all(|r| r.starts_with("the generator was too slow"));
+        finished.assert_code(if busy { 110 } else { 0 });
+        assert_eq!(self.count("/calls/failed"), 0, "{:#}", self.summary);
+        assert_eq!(
+            self.count("/outcomes/replied"),
+            self.count("/outcomes/planned"),
+            "{:#}",
+            self.summary
+        );
+    }
+}
+
+/// The whole lines of a run's journal; none while it is not there.
+pub fn journal(folder: &Path) -> Vec<Value> {
+    let text = std::fs::read_to_string(folder.join("turns.jsonl")).unwrap_or_default();
+    let lines = text.split_inclusive('\n').filter(|l| l.ends_with('\n'));
+    lines
+        .map(|l| serde_json::from_str(l).expect("a journal line is JSON"))
+        .collect()
+}
+
+/// `loadgen-0123456789-` of `loadgen-0123456789-c00001`.
+pub fn prefix(room: &str) -> &str {
+    let end = room.rfind('-').expect("a room's name ends in its call");
+    &room[..=end]
+}
+
+/// The middle one; the higher of the two in the middle.
+#[track_caller]
+pub fn median(mut values: Vec<f64>) -> f64 {
+    assert!(!values.is_empty(), "nothing was measured");
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// The path of the only run folder under `reports/` of a working directory.
+#[track_caller]
+pub fn only_run(dir: &Path) -> PathBuf {
+    let runs = runs(dir);
+    assert_eq!(runs.len(), 1, "{runs:?}");
+    runs[0].clone()
+}
+
+/// All run folders under `reports/` of a working directory.
+pub fn runs(dir: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(dir.join("reports"));
+    let entries = entries.into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).collect()
+}
