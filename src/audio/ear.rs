@@ -135,6 +135,21 @@ impl Ear {
         self.spurts.is_audible()
     }
 
+    /// The audio around the onset told last: up to `before` samples ahead of it and what has been
+    /// heard since, oldest first, into `audio`. Returns how many samples come before the onset;
+    /// `None` where there is none, or it is older than what is kept (1.3 s). Ask when it is told:
+    /// then half a second follows it, or as much as there was.
+    pub fn around_onset(&self, before: usize, audio: &mut Vec<i16>) -> Option<usize> {
+        let onset = self.spurts.onset()?;
+        let from = onset.saturating_sub(before as u64);
+        if from.max(1) < self.track.start() {
+            return None;
+        }
+        audio.clear();
+        audio.extend((from..self.track.end()).map(|at| self.track.at(at)));
+        Some((onset - from) as usize)
+    }
+
     fn play_kept(&mut self, now: Instant) {
         while let Some((slot, lost)) = self.reorder.take(now) {
             self.play(slot.rtp_time, slot.arrival, &slot.payload, lost);

@@ -3,13 +3,19 @@
 //!
 //! One rate inside: [`RATE`] mono `i16`, in frames of [`FRAME`] samples.
 
+pub mod chirp;
 pub mod decode;
 mod ear;
+pub mod echo;
 pub mod end_of_speech;
 mod error;
+pub mod goertzel;
 mod heard;
 mod level;
+pub mod marker;
+pub mod opinion;
 pub mod opus;
+mod pauses;
 mod resample;
 #[cfg(test)]
 mod test_signals;
@@ -22,6 +28,7 @@ pub use end_of_speech::{EndOfSpeech, SpeechEvent};
 pub use error::AudioError;
 pub use heard::{Confidence, Heard, HeardAt, Onset, SPURT_GAP};
 pub use level::{SpeechSpan, speech_span};
+pub use pauses::pauses;
 pub use tone::{TONE_DBFS, TONE_HZ, tone};
 pub use utterance::{Annotation, Utterance};
 

@@ -8,6 +8,7 @@ mod builtin;
 mod calibrate;
 pub mod carry_out;
 pub mod exit;
+mod fixtures;
 mod init;
 mod output;
 mod overrides;
@@ -26,6 +27,7 @@ mod validate;
 pub use agent::AgentArgs;
 pub use calibrate::CalibrateArgs;
 pub use exit::Exit;
+pub use fixtures::{FixturesArgs, FixturesCommand, InspectArgs};
 pub use init::InitArgs;
 pub use overrides::OverrideArgs;
 pub use plan::PlanArgs;
@@ -66,6 +68,8 @@ pub enum Command {
     Calibrate(Box<CalibrateArgs>),
     /// Write the example scenarios and their sounds to start from
     Init(InitArgs),
+    /// Look at recordings: level, speech, pauses; write their annotations
+    Fixtures(FixturesArgs),
     /// Print the JSON Schema of scenarios
     Schema,
 }
@@ -80,6 +84,7 @@ impl Cli {
             Command::Agent(args) => agent::execute(*args),
             Command::Calibrate(args) => calibrate::execute(*args),
             Command::Init(args) => init::execute(&args),
+            Command::Fixtures(args) => fixtures::execute(&args),
             Command::Schema => schema::execute(),
         }
     }

@@ -82,6 +82,8 @@ pub(super) struct Spurts {
     state: State,
     /// An onset is never before the end of the last spurt.
     not_before: u64,
+    /// The onset told last.
+    onset: Option<u64>,
     events: VecDeque<Heard>,
 }
 
@@ -96,6 +98,7 @@ impl Spurts {
             levels: VecDeque::with_capacity(LEVELS),
             state: State::Quiet,
             not_before: 0,
+            onset: None,
             events: VecDeque::with_capacity(16),
         }
     }
@@ -114,6 +117,11 @@ impl Spurts {
                 ..
             })
         )
+    }
+
+    /// Position of the onset told last.
+    pub(super) fn onset(&self) -> Option<u64> {
+        self.onset
     }
 
     /// Audio up to `position` was not received: it says nothing about the floor.
@@ -300,6 +308,7 @@ impl Spurts {
             Confidence::Low
         };
         if let Some(at) = track.heard_at(onset) {
+            self.onset = Some(onset);
             let earlier_by_loss = lost.map(|from| time_of(onset - from));
             self.events.push_back(Heard::Onset(Onset {
                 at,

@@ -1,0 +1,180 @@
+//! Dual-tone markers: sounds that no speech and no music makes.
+//!
+//! In: PCM at 48 kHz. Out: a marker, or where the first one begins. Holds: both tones are there,
+//! about equally loud, with nothing beside them, for 50 ms; their frequencies lie between the
+//! semitones of equal temperament (A = 440 Hz), so that no chord of pure tones is one.
+
+use super::goertzel::{
+    Goertzel, HOP, ToneOnset, WINDOW, half_rise, median, padded, power, windows,
+};
+use super::level::{dbfs_of, power_at};
+use super::{Pcm, RATE};
+use std::f64::consts::PI;
+
+/// Two frequencies in Hz, multiples of 20 that are 40 Hz or more from any semitone.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Marker {
+    /// The lower one.
+    pub low: f64,
+    /// The higher one.
+    pub high: f64,
+}
+
+/// The marker: between E6 and F6, and between B6 and C7. Their ratio is that of no two small
+/// integers.
+pub const MARKER: Marker = Marker {
+    low: 1360.0,
+    high: 2020.0,
+};
+
+/// Level of a marker, both tones together, in dBFS.
+pub const MARKER_DBFS: f64 = -20.0;
+/// Quieter is not looked at, in dBFS.
+const QUIETEST_DBFS: f64 = -55.0;
+/// One tone may be this much louder than the other, in dB.
+const TWIST_DB: f64 = 6.0;
+/// The tones' least share of the power, in windows of 10 ms and in the 50 ms together. A note
+/// 40 Hz away has at most a twentieth of its power in a bin of 20 Hz.
+const PURITY: f64 = 0.7;
+const LONG_PURITY: f64 = 0.8;
+/// Windows that must pass one after the other: 50 ms from the first's start to the last's end.
+const HELD: usize = 41;
+const LONG: usize = (HELD - 1) * HOP + WINDOW;
+
+impl Marker {
+    /// The marker's sound, `samples` long: each tone at its crest where it begins.
+    pub fn sound(&self, samples: usize) -> Pcm {
+        // Two tones of amplitude a have the power a².
+        let amplitude = power_at(MARKER_DBFS).sqrt();
+        let wave = |hz: f64, n: usize| (2.0 * PI * hz * n as f64 / f64::from(RATE)).cos();
+        (0..samples)
+            .map(|n| (amplitude * (wave(self.low, n) + wave(self.high, n))).round() as i16)
+            .collect()
+    }
+
+    /// Finds the first marker in a recording, to where its level passes half of its plateau.
+    pub fn find(&self, pcm: &[i16]) -> Option<ToneOnset> {
+        let padded = padded(pcm);
+        let pair = Pair {
+            low: Goertzel::new(self.low),
+            high: Goertzel::new(self.high),
+        };
+        let mut run = 0;
+        for (k, window) in windows(&padded).enumerate() {
+            run = if pair.passes(window, PURITY) {
+                run + 1
+            } else {
+                0
+            };
+            let first = (k + 1).saturating_sub(HELD);
+            if run < HELD || !pair.passes(&padded[first * HOP..][..LONG], LONG_PURITY) {
+                continue;
+            }
+            // The first window that passes may be half full: the plateau lies behind it.
+            let from = first.saturating_sub(2 * WINDOW / HOP);
+            let amplitudes: Vec<f64> = windows(&padded[from * HOP..])
+                .take(k + 1 - from)
+                .map(|w| pair.power(w).sqrt())
+                .collect();
+            let plateau = median(&amplitudes[first - from + WINDOW / HOP..])?;
+            let position = half_rise(&amplitudes, first - from, plateau);
+            return Some(ToneOnset {
+                position: position + (from * HOP) as f64,
+                dbfs: dbfs_of(plateau * plateau),
+            });
+        }
+        None
+    }
+}
+
+struct Pair {
+    low: Goertzel,
+    high: Goertzel,
+}
+
+impl Pair {
+    fn power(&self, window: &[i16]) -> f64 {
+        self.low.power(window) + self.high.power(window)
+    }
+
+    /// Whether both tones are in the window, and little else.
+    fn passes(&self, window: &[i16], purity: f64) -> bool {
+        let all = power(window);
+        if all < power_at(QUIETEST_DBFS) {
+            return false;
+        }
+        let (low, high) = (self.low.power(window), self.high.power(window));
+        let twist = 10.0 * (low / high).log10();
+        low + high >= purity * all && twist.abs() <= TWIST_DB
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audio::opus;
+    use crate::audio::test_signals::{FIXTURES, mix, noise, sine};
+
+    #[test]
+    fn a_marker_is_found_at_its_sample() {
+        for (lead, floor, within) in [
+            (0, None, 24.0),
+            (4801, None, 24.0),
+            (30_011, None, 24.0),
+            (4825, Some(-40.0), 24.0),
+        ] {
+            let clean = [vec![0; lead], MARKER.sound(9600), vec![0; 4800]].concat();
+            let pcm = match floor {
+                Some(floor) => mix(&clean, &noise(floor, clean.len(), 7)),
+                None => clean,
+            };
+            let found = MARKER.find(&pcm).expect("there it is");
+            let error = found.position - lead as f64;
+            assert!(error.abs() <= within, "{lead} {floor:?}: {error}");
+            assert!((found.dbfs - MARKER_DBFS).abs() < 0.5, "{found:?}");
+        }
+    }
+
+    #[test]
+    fn it_survives_the_codec_after_speech() {
+        let speech = FIXTURES[0].pcm();
+        let lead = speech.len() + 9611;
+        let pcm = [speech, vec![0; 9611], MARKER.sound(14_400)].concat();
+        let mut decoder = opus::Decoder::new().expect("libopus");
+        let frames = opus::encode(&pcm).expect("libopus");
+        let decode = |f: &Box<[u8]>| decoder.decode(f).expect("own packet").to_vec();
+        let heard: Vec<i16> = frames.iter().flat_map(decode).collect();
+        let found = MARKER.find(&heard).expect("there it is");
+        let error = found.position - (lead + crate::audio::OPUS_LOOKAHEAD) as f64;
+        assert!(error.abs() <= 96.0, "{error} samples off");
+    }
+
+    #[test]
+    fn nothing_else_is_a_marker() {
+        let second = 48_000;
+        let both = |low: f64, high: f64, twist: f64| {
+            let low = sine(low, -23.0 + twist / 2.0, second);
+            mix(&low, &sine(high, -23.0 - twist / 2.0, second))
+        };
+        let mut cases = vec![
+            ("silence", vec![0; second]),
+            ("noise", noise(-20.0, second, 1)),
+            ("one tone", sine(MARKER.low, -20.0, second)),
+            ("the other tone", sine(MARKER.high, -20.0, second)),
+            ("too much twist", both(MARKER.low, MARKER.high, 10.0)),
+            ("the nearest chord", both(1318.51, 1975.53, 0.0)),
+            ("the chord above", both(1396.91, 2093.0, 0.0)),
+            ("across", both(1318.51, 2093.0, 0.0)),
+            ("across the other way", both(1396.91, 1975.53, 0.0)),
+            ("too short", MARKER.sound(1920)),
+            (
+                "buried",
+                mix(&MARKER.sound(second), &noise(-20.0, second, 2)),
+            ),
+        ];
+        cases.extend(FIXTURES.iter().map(|f| (f.name, f.pcm())));
+        for (name, pcm) in cases {
+            assert_eq!(MARKER.find(&pcm), None, "{name}");
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! A second, independent opinion of a reply's beginning: is it a voice, and since when?
+//!
+//! In: the audio around an onset. Out: whether its first half second is speech, and where a small
+//! neural voice detector (earshot) says that it begins. Holds: one buffer, taken once; the same
+//! audio gives the same opinion, whatever was heard before.
+
+use super::{RATE, time_of};
+use std::f32::consts::PI;
+use std::time::Duration;
+
+/// Two opinions that are further apart disagree.
+pub const DISAGREEMENT: Duration = Duration::from_millis(60);
+/// Audio before the onset that an opinion should have, at [`RATE`]: 200 ms.
+pub const OPINION_BEFORE: usize = 9600;
+/// Audio from the onset on that is looked at: half a second.
+pub const OPINION_AFTER: usize = 24_000;
+/// earshot's frame: 16 ms at 16 kHz.
+const FRAME: usize = 256;
+/// 48 → 16 kHz.
+const DECIMATION: usize = 3;
+/// Half-length of the anti-aliasing filter, in samples at 48 kHz, and where it cuts off.
+const REACH: usize = 24;
+const CUT_OFF_HZ: f32 = 7000.0;
+/// A frame is voice from this score on (as earshot advises).
+const VOICE: f32 = 0.5;
+/// Speech has at least this share of voiced frames.
+const SPEECH_SHARE: f32 = 0.3;
+
+/// Levels of a voice's frames spread by more than this within half a second, in dB: earshot
+/// takes a low steady tone for a voice.
+const STEADY_DB: f32 = 1.5;
+/// Frames this far under the loudest are not part of the sound, in dB.
+const BELOW_LOUDEST_DB: f32 = 20.0;
+/// Frames of half a second, and one cut by the onset.
+const FRAMES: usize = OPINION_AFTER / (FRAME * DECIMATION) + 2;
+
+/// What the voice detector says.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Opinion {
+    /// The first half second is a voice.
+    pub speech: bool,
+    /// Share of its frames that are.
+    pub voiced: f32,
+    /// Where the first voiced frame begins, from the start of the audio given.
+    pub begins: Option<Duration>,
+}
+
+impl Opinion {
+    /// How far its beginning is from an onset `before` samples into the audio.
+    pub fn apart(&self, before: usize) -> Option<Duration> {
+        self.begins.map(|at| at.abs_diff(time_of(before as u64)))
+    }
+
+    /// Whether it hears a voice, but begins it elsewhere.
+    pub fn disagrees(&self, before: usize) -> bool {
+        self.speech && self.apart(before).is_some_and(|by| by > DISAGREEMENT)
+    }
+}
+
+/// The detector.
+pub struct SecondEar {
+    detector: Box<earshot::Detector>,
+    filter: [f32; 2 * REACH + 1],
+}
+
+impl std::fmt::Debug for SecondEar {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SecondEar").finish_non_exhaustive()
+    }
+}
+
+impl Default for SecondEar {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl SecondEar {
+    /// A detector that has heard nothing.
+    pub fn new() -> Self {
+        Self {
+            detector: Box::default(),
+            filter: low_pass(),
+        }
+    }
+
+    /// Judges audio whose onset, by the first opinion, is `before` samples into it. It should
+    /// begin [`OPINION_BEFORE`] samples before that and go on for [`OPINION_AFTER`].
+    pub fn judge(&mut self, pcm: &[i16], before: usize) -> Opinion {
+        self.detector.reset();
+        let step = FRAME * DECIMATION;
+        let until = pcm.len().min(before + OPINION_AFTER);
+        let (mut begins, mut voiced, mut count) = (None, 0, 0);
+        let mut levels = [f32::NEG_INFINITY; FRAMES];
+        for start in (0..until.saturating_sub(step - 1)).step_by(step) {
+            let frame: [f32; FRAME] =
+                std::array::from_fn(|n| self.slow(pcm, start + n * DECIMATION));
+            let is_voice = self.detector.predict_f32(&frame) >= VOICE;
+            if is_voice && begins.is_none() {
+                begins = Some(time_of(start as u64));
+            }
+            if start + step > before && count < FRAMES {
+                let energy: f32 = frame.iter().map(|x| x * x).sum();
+                levels[count] = 10.0 * energy.max(1e-12).log10();
+                count += 1;
+                voiced += usize::from(is_voice);
+            }
+        }
+        let voiced = voiced as f32 / count.max(1) as f32;
+        Opinion {
+            speech: voiced >= SPEECH_SHARE && !is_steady(&levels),
+            voiced,
+            begins,
+        }
+    }
+
+    /// The low-passed sample at a position, in −1..1; outside of the audio there is silence.
+    fn slow(&self, pcm: &[i16], at: usize) -> f32 {
+        let from = at.saturating_sub(REACH);
+        let taps = &self.filter[from + REACH - at..];
+        let heard = pcm[from..]
+            .iter()
+            .zip(taps)
+            .map(|(&x, tap)| f32::from(x) * tap);
+        (heard.sum::<f32>() / 32768.0).clamp(-1.0, 1.0)
+    }
+}
+
+/// Whether the loud frames, but for the first, which the onset cuts, are all as loud.
+fn is_steady(levels: &[f32]) -> bool {
+    let loudest = levels.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let loud = levels.iter().filter(|&&l| l > loudest - BELOW_LOUDEST_DB);
+    let loud = loud.skip(1);
+    let count = loud.clone().count().max(1) as f32;
+    let mean = loud.clone().sum::<f32>() / count;
+    let variance = loud.map(|l| (l - mean).powi(2)).sum::<f32>() / count;
+    variance.sqrt() < STEADY_DB
+}
+
+/// A windowed sinc (Hann), with a gain of 1.
+fn low_pass() -> [f32; 2 * REACH + 1] {
+    let taps: [f32; 2 * REACH + 1] = std::array::from_fn(|n| {
+        let t = n as f32 - REACH as f32;
+        let x = 2.0 * PI * CUT_OFF_HZ / RATE as f32 * t;
+        let sinc = if t == 0.0 { 1.0 } else { x.sin() / x };
+        sinc * 0.5 * (1.0 + (PI * t / (REACH + 1) as f32).cos())
+    });
+    let sum: f32 = taps.iter().sum();
+    taps.map(|tap| tap / sum)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audio::test_signals::{FIXTURES, noise, sine};
+    use crate::audio::{samples_in, speech_span, tone};
+
+    /// Audio with its onset behind 200 ms of silence.
+    fn after_silence(pcm: &[i16]) -> Vec<i16> {
+        [&vec![0; OPINION_BEFORE], pcm].concat()
+    }
+
+    #[test]
+    fn fixtures_are_speech_that_begins_where_it_begins() {
+        let mut ear = SecondEar::new();
+        for fixture in FIXTURES {
+            let pcm = fixture.pcm();
+            let start = speech_span(&pcm).expect("speech").start;
+            let opinion = ear.judge(&after_silence(&pcm[start..]), OPINION_BEFORE);
+            assert!(opinion.speech, "{}: {opinion:?}", fixture.name);
+            assert!(
+                !opinion.disagrees(OPINION_BEFORE),
+                "{}: {opinion:?}",
+                fixture.name
+            );
+        }
+    }
+
+    #[test]
+    fn an_onset_in_the_wrong_place_is_contradicted() {
+        let pcm = FIXTURES[0].pcm();
+        let start = speech_span(&pcm).expect("speech").start;
+        let early = [
+            vec![0; OPINION_BEFORE + samples_in(Duration::from_millis(150)) as usize],
+            pcm[start..].to_vec(),
+        ]
+        .concat();
+        let opinion = SecondEar::new().judge(&early, OPINION_BEFORE);
+        assert!(
+            opinion.speech && opinion.disagrees(OPINION_BEFORE),
+            "{opinion:?}"
+        );
+    }
+
+    #[test]
+    fn what_is_no_voice_is_not_speech() {
+        let mut ear = SecondEar::new();
+        let click: Vec<i16> = (0..24_000)
+            .map(|n| {
+                if n % 7000 < 300 {
+                    noise(-20.0, 1, n as u64)[0]
+                } else {
+                    0
+                }
+            })
+            .collect();
+        for (name, pcm) in [
+            ("nothing", vec![]),
+            ("silence", vec![0; 24_000]),
+            ("a tone", tone(Duration::from_millis(600))),
+            ("a low tone", sine(220.0, -20.0, 24_000)),
+            ("noise", noise(-25.0, 24_000, 3)),
+            ("typing", click),
+        ] {
+            let opinion = ear.judge(&after_silence(&pcm), OPINION_BEFORE);
+            assert!(!opinion.speech, "{name}: {opinion:?}");
+        }
+    }
+
+    #[test]
+    fn aliases_are_filtered_out() {
+        let ear = SecondEar::new();
+        for (hz, wanted) in [
+            (1000.0, 0.0..0.5),
+            (5000.0, 0.0..1.0),
+            (9500.0, 30.0..200.0),
+            (14_000.0, 40.0..200.0),
+        ] {
+            let pcm = sine(hz, -10.0, 4800);
+            let power: f32 = (500..1000)
+                .map(|n| ear.slow(&pcm, n * DECIMATION).powi(2))
+                .sum::<f32>()
+                / 500.0;
+            let loss = -10.0 - 10.0 * power.max(1e-12).log10();
+            assert!(
+                wanted.contains(&loss) || (loss > -0.1 && wanted.start == 0.0 && loss < wanted.end),
+                "{hz}: {loss}"
+            );
+        }
+    }
+}

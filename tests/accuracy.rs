@@ -1,0 +1,68 @@
+//! How far the ear is off, measured against signals whose truth is known by construction
+//! (docs/accuracy.md: checks 1, 4, 5 and 6).
+//!
+//! In: nothing; `LOADGEN_FULL=1` measures at full size. Out: tables on stderr (`--nocapture`),
+//! a failure where a figure is worse than its bar. Holds: no label is a detector's opinion; no
+//! clock is read, so nothing depends on the machine's load.
+
+#[path = "accuracy/chirps.rs"]
+mod chirps;
+#[path = "accuracy/listen.rs"]
+mod listen;
+#[path = "accuracy/markers.rs"]
+mod markers;
+#[path = "accuracy/noises.rs"]
+mod noises;
+#[path = "accuracy/onsets.rs"]
+mod onsets;
+#[path = "accuracy/quiet.rs"]
+mod quiet;
+#[path = "accuracy/signals.rs"]
+mod signals;
+#[path = "accuracy/tails.rs"]
+mod tails;
+
+use std::sync::Mutex;
+
+/// Whether to measure at full size.
+pub fn full() -> bool {
+    std::env::var_os("LOADGEN_FULL").is_some_and(|v| v == "1")
+}
+
+/// One of two sizes.
+pub fn size<T>(small: T, at_full: T) -> T {
+    if full() { at_full } else { small }
+}
+
+/// Does independent work on two threads; results in the order of the work.
+pub fn in_parallel<T: Sync, R: Send>(work: &[T], each: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let results = Mutex::new(Vec::with_capacity(work.len()));
+    std::thread::scope(|scope| {
+        for first in 0..2 {
+            let (results, each) = (&results, &each);
+            scope.spawn(move || {
+                for (k, item) in work.iter().enumerate().skip(first).step_by(2) {
+                    let result = each(item);
+                    results.lock().expect("no panic").push((k, result));
+                }
+            });
+        }
+    });
+    let mut results = results.into_inner().expect("no panic");
+    results.sort_by_key(|(k, _)| *k);
+    results.into_iter().map(|(_, result)| result).collect()
+}
+
+/// The value under which a share of the values lies (nearest rank).
+pub fn quantile(values: &[f64], share: f64) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let rank = (share * sorted.len() as f64).ceil() as usize;
+    sorted.get(rank.max(1) - 1).copied().unwrap_or(f64::NAN)
+}
+
+/// The share of values that are at most a bound, in absolute value; 1 of none.
+pub fn within(values: &[f64], bound: f64) -> f64 {
+    let count = values.iter().filter(|v| v.abs() <= bound).count();
+    count as f64 / values.len().max(1) as f64
+}

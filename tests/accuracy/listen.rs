@@ -1,0 +1,85 @@
+//! An ear in virtual time: PCM → Opus → packets → what was heard.
+//!
+//! In: PCM. Out: onsets in samples of the input. Holds: the codec is the caller's own, 24 kbit/s;
+//! the codec's look-ahead is taken out, nothing else.
+
+use loadgen::audio::{Confidence, Ear, FRAME, Heard, OPUS_LOOKAHEAD, Packet, opus};
+use std::time::{Duration, Instant};
+
+/// A packet of a stream that begins with the input: number, bytes.
+pub type Sent = (u64, Vec<u8>);
+
+/// An onset that was heard.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// Its place in the input, in samples.
+    pub at: f64,
+    /// Whether the ear has doubts.
+    pub low: bool,
+    /// The audio around it, when the ear was asked for it, and how much comes before it.
+    pub audio: Vec<i16>,
+    pub before: usize,
+}
+
+/// Encodes without DTX: a packet every 20 ms.
+pub fn coded(pcm: &[i16]) -> Vec<Sent> {
+    let frames = opus::encode(pcm).expect("libopus");
+    (0..).zip(frames.into_iter().map(Vec::from)).collect()
+}
+
+/// Encodes with DTX as WebRTC does: a packet of one or two bytes is not sent.
+pub fn coded_with_dtx(pcm: &[i16]) -> Vec<Sent> {
+    let mut encoder =
+        ::opus::Encoder::new(48_000, ::opus::Channels::Mono, ::opus::Application::Voip)
+            .expect("libopus");
+    encoder
+        .set_bitrate(::opus::Bitrate::Bits(opus::BITRATE))
+        .expect("libopus");
+    encoder.set_dtx(true).expect("libopus");
+    let frames = pcm.chunks_exact(FRAME);
+    let coded = frames.map(|frame| encoder.encode_vec(frame, 1276).expect("libopus"));
+    (0..)
+        .zip(coded)
+        .filter(|(_, bytes)| bytes.len() > 2)
+        .collect()
+}
+
+/// What an ear hears of a stream; packet k, of the input's frame k, arrives at (k + 1) · 20 ms.
+/// `ask`: so many samples before each onset are asked for, with what follows.
+pub fn hear(packets: &[Sent], ask: Option<usize>) -> Vec<Found> {
+    let start = Instant::now();
+    let step = Duration::from_millis(20);
+    let mut ear = Ear::new().expect("libopus");
+    let mut found = Vec::new();
+    let mut drain = |ear: &mut Ear| {
+        while let Some(heard) = ear.poll_heard() {
+            let Heard::Onset(onset) = heard else { continue };
+            let wire = (onset.at.wire() - start).as_secs_f64() * 48_000.0;
+            let mut audio = Vec::new();
+            let before = ask.and_then(|before| ear.around_onset(before, &mut audio));
+            found.push(Found {
+                at: wire - (FRAME + OPUS_LOOKAHEAD) as f64,
+                low: onset.confidence == Confidence::Low,
+                audio,
+                before: before.unwrap_or(0),
+            });
+        }
+    };
+    let last = packets.last().map_or(0, |(k, _)| *k);
+    let mut next = packets.iter().peekable();
+    // 1.5 s of nothing after the last packet.
+    for k in 0..last + 75 {
+        let arrival = start + step * (k as u32 + 1);
+        match next.next_if(|(number, _)| *number == k) {
+            Some((_, payload)) => ear.packet(&Packet {
+                arrival,
+                rtp_time: 1_000_000 + (k * FRAME as u64) as u32,
+                sequence: k,
+                payload,
+            }),
+            None => ear.advance(arrival),
+        }
+        drain(&mut ear);
+    }
+    found
+}

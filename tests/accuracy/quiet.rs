@@ -1,0 +1,184 @@
+//! Check 5: sounds that are no reply, and replies among them.
+
+use crate::listen::{Found, Sent, coded, coded_with_dtx, hear};
+use crate::noises::{Seed, ambience, typing, white};
+use crate::signals::{Voice, add, ms, scaled, voices};
+use crate::{in_parallel, size};
+use loadgen::audio::FRAME;
+use loadgen::audio::echo::{ECHO_AUDIO, Echo};
+use std::time::{Duration, Instant};
+
+/// One stream's length.
+const STREAM_MS: usize = 60_000;
+/// An onset this close to a reply's start is its own.
+const OWN_MS: f64 = 60.0;
+
+#[derive(Debug, Clone, Copy)]
+enum Sound {
+    Typing(f64),
+    Ambience(f64),
+    ComfortNoise(f64),
+    Dtx,
+}
+
+fn background(sound: Sound, samples: usize, seed: u64) -> Vec<i16> {
+    match sound {
+        Sound::Typing(dbfs) => typing(dbfs, samples, seed),
+        Sound::Ambience(dbfs) => ambience(dbfs, samples, seed),
+        Sound::ComfortNoise(dbfs) => white(dbfs, samples, seed),
+        Sound::Dtx => white(-66.0, samples, seed),
+    }
+}
+
+fn packets(sound: Sound, pcm: &[i16]) -> Vec<Sent> {
+    match sound {
+        Sound::Dtx => coded_with_dtx(pcm),
+        _ => coded(pcm),
+    }
+}
+
+/// False onsets in one stream without replies; replies lost and false onsets in one with.
+fn stream(voices: &[Voice], sound: Sound, seed: u64) -> (usize, usize, usize, usize) {
+    let noise = background(sound, ms(STREAM_MS), seed);
+    let alone = hear(&packets(sound, &noise), None).len();
+    let mut mixed = noise;
+    let mut seeded = Seed::new(seed + 77);
+    let mut truths = Vec::new();
+    let mut at = ms(2000);
+    loop {
+        let voice = &voices[seeded.below(voices.len())];
+        let spoken = &voice.pcm[voice.start..voice.end];
+        if at + spoken.len() + ms(1000) > mixed.len() {
+            break;
+        }
+        add(&mut mixed, at, spoken);
+        truths.push(at as f64);
+        at += spoken.len() + ms(2000) + seeded.below(ms(1500));
+    }
+    let found = hear(&packets(sound, &mixed), None);
+    let is_own = |found: &Found, truth: f64| (found.at - truth).abs() / 48.0 <= OWN_MS;
+    let lost = truths
+        .iter()
+        .filter(|t| !found.iter().any(|f| is_own(f, **t)))
+        .count();
+    let others = found
+        .iter()
+        .filter(|f| !truths.iter().any(|t| is_own(f, *t)))
+        .count();
+    (alone, truths.len(), lost, others)
+}
+
+#[test]
+fn what_is_no_reply_is_no_onset() {
+    let voices = voices();
+    let count = size(2, 60);
+    for (name, sound) in [
+        ("typing, peaks -30", Sound::Typing(-30.0)),
+        ("typing, peaks -20", Sound::Typing(-20.0)),
+        ("ambience -55", Sound::Ambience(-55.0)),
+        ("ambience -45", Sound::Ambience(-45.0)),
+        ("comfort noise -50", Sound::ComfortNoise(-50.0)),
+        ("DTX", Sound::Dtx),
+    ] {
+        let seeds: Vec<u64> = (0..count).collect();
+        let streams = in_parallel(&seeds, |seed| stream(&voices, sound, *seed));
+        let sum =
+            |of: fn(&(usize, usize, usize, usize)) -> usize| streams.iter().map(of).sum::<usize>();
+        let (alone, replies, lost, others) =
+            (sum(|s| s.0), sum(|s| s.1), sum(|s| s.2), sum(|s| s.3));
+        eprintln!(
+            "check 5: {name:<18} {count} min alone: {alone} onsets; {replies} replies: {lost} lost, {others} false"
+        );
+    }
+}
+
+/// What the agent's track brings back of a caller: `db` quieter, later by the delay.
+fn echo_stream(voice: &Voice, db: f64, delay: usize) -> Vec<i16> {
+    // Through the caller's codec, the echo path, and the agent's codec.
+    let mut decoder = loadgen::audio::opus::Decoder::new().expect("libopus");
+    let said = [voice.pcm.clone(), vec![0; ms(300)]].concat();
+    let mut back = vec![0; ms(1000) + delay];
+    for (_, payload) in coded(&said) {
+        back.extend(scaled(decoder.decode(&payload).expect("own packet"), db));
+    }
+    back.extend(vec![0; ms(600)]);
+    back
+}
+
+#[test]
+fn the_own_echo_is_told_from_a_reply() {
+    let voices = voices();
+    let delays: &[usize] = size(&[40, 370], &[20, 40, 90, 150, 230, 370, 520, 700, 930]);
+    let mut work = Vec::new();
+    for voice in 0..voices.len() {
+        for db in [-20.0, -30.0, -40.0] {
+            work.extend(delays.iter().map(|delay| (voice, db, *delay)));
+        }
+    }
+    let heard = in_parallel(&work, |&(voice, db, delay)| {
+        let start = Instant::now();
+        let voice = &voices[voice];
+        let found = hear(&coded(&echo_stream(voice, db, ms(delay))), Some(0));
+        // As the ear tells it: by then the caller has said what lies before.
+        let mut onsets = 0;
+        let mut unknown = 0;
+        for found in &found {
+            let mut echo = Echo::new();
+            let asked = found.at + 30_000.0;
+            for (k, frame) in voice.pcm.chunks_exact(FRAME).enumerate() {
+                let at = (ms(1000) + k * FRAME) as f64;
+                if at <= asked {
+                    echo.sent(instant(start, at), frame);
+                }
+            }
+            let audio = &found.audio[found.before..];
+            let audio = &audio[..audio.len().min(ECHO_AUDIO)];
+            onsets += 1;
+            unknown += usize::from(!echo.compare(instant(start, found.at), audio).is_echo());
+        }
+        (onsets, unknown)
+    });
+    for db in [-20.0, -30.0, -40.0] {
+        let of = || {
+            work.iter()
+                .zip(&heard)
+                .filter(|(w, _)| w.1 == db)
+                .map(|(_, h)| h)
+        };
+        let (streams, onsets) = (of().count(), of().map(|h| h.0).sum::<usize>());
+        let unknown: usize = of().map(|h| h.1).sum();
+        eprintln!(
+            "check 5: echo {db} dB: {streams} utterances, {onsets} onsets, {unknown} not known as echo"
+        );
+    }
+    // A reply while the caller's own words are still in memory is no echo.
+    let pairs: Vec<(usize, usize, usize)> = (0..voices.len())
+        .flat_map(|a| (0..voices.len()).map(move |b| (a, b)))
+        .filter(|(a, b)| a != b)
+        .flat_map(|(a, b)| {
+            size(&[200usize][..], &[50, 200, 400, 700])
+                .iter()
+                .map(move |d| (a, b, *d))
+        })
+        .collect();
+    let likeness = in_parallel(&pairs, |&(said, reply, after)| {
+        let start = Instant::now();
+        let (said, reply) = (&voices[said], &voices[reply]);
+        let mut echo = Echo::new();
+        for (k, frame) in said.pcm.chunks_exact(FRAME).enumerate() {
+            echo.sent(instant(start, (k * FRAME) as f64), frame);
+        }
+        let onset = instant(start, (said.end + ms(after)) as f64);
+        echo.compare(onset, &reply.pcm[reply.start..]).correlation
+    });
+    let taken = likeness.iter().filter(|c| **c > 0.5).count();
+    let highest = likeness.iter().fold(0f32, |h, c| h.max(*c));
+    eprintln!(
+        "check 5: {} replies after speech: {taken} taken for echo (likeness ≤ {highest:.2})",
+        pairs.len()
+    );
+}
+
+fn instant(start: Instant, samples: f64) -> Instant {
+    start + Duration::from_secs_f64((samples / 48_000.0).max(0.0))
+}
