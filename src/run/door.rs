@@ -14,8 +14,9 @@ use crate::target::livekit::{Address, AgentTrack, Credentials, Dispatch, Join, R
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tokio::task::JoinSet;
 
 /// Bound on signalling.
 const JOIN_TIMEOUT: Duration = Duration::from_secs(10);
@@ -24,7 +25,9 @@ const MEDIA_TIMEOUT: Duration = Duration::from_secs(10);
 /// A token is used at once; a queue before the server may take a while.
 const TOKEN_LIFE: Duration = Duration::from_secs(600);
 /// Rooms are deleted within this, or said to be left.
-const CLEANUP: Duration = Duration::from_secs(3);
+const CLEANUP: Duration = Duration::from_secs(2);
+/// Deletions under way at the end of a run may take this long before it.
+const DELETIONS: Duration = Duration::from_secs(1);
 
 /// Where calls go.
 #[derive(Debug, Clone)]
@@ -80,6 +83,8 @@ pub(super) struct LivekitDoor {
     /// `prefix-runid-`: what this run's room names begin with.
     prefix: String,
     ledger: Option<Ledger>,
+    /// Deletions of single rooms under way.
+    deletions: Mutex<JoinSet<bool>>,
 }
 
 impl OpenDoor {
@@ -111,6 +116,7 @@ impl OpenDoor {
                     rooms: Arc::new(Rooms::new(address, credentials)),
                     prefix: format!("{room_prefix}-{run_id}-"),
                     ledger: Ledger::of_user(),
+                    deletions: Mutex::default(),
                 };
                 opened.note_run(notice);
                 Ok(Self::Livekit(opened))
@@ -178,8 +184,10 @@ impl OpenDoor {
     pub(super) fn forget(&self, room: String) {
         if let Self::Livekit(door) = self {
             let rooms = door.rooms.clone();
+            let mut deletions = door.deletions();
+            while deletions.try_join_next().is_some() {}
             // What fails here is found by `close`.
-            tokio::spawn(async move { rooms.delete_one(&room).await });
+            deletions.spawn(async move { rooms.delete_one(&room).await });
         }
     }
 
@@ -256,7 +264,23 @@ impl LivekitDoor {
         }
     }
 
+    fn deletions(&self) -> MutexGuard<'_, JoinSet<bool>> {
+        self.deletions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for deletions under way: the server makes a room anew before it deletes it, so
+    /// that one cut off in the middle leaves the room there.
+    async fn finish_deletions(&self) {
+        let mut under_way = std::mem::take(&mut *self.deletions());
+        let all = async { while under_way.join_next().await.is_some() {} };
+        // What takes longer is found by the listing that follows.
+        let _ = tokio::time::timeout(DELETIONS, all).await;
+    }
+
     async fn close(&self, notice: &mut dyn FnMut(String)) {
+        self.finish_deletions().await;
         match self.delete_all(&self.prefix).await {
             Ok(_) => self.forget_run(),
             Err(e) => notice(format!(
