@@ -168,7 +168,7 @@ fn servers_that_are_none() {
 
     // TLS towards a port that has none.
     let run = small(&["--url", &other.url().replace("ws:", "wss:")]).run();
-    refused(&run, 1, &["TLS with the server failed"]);
+    refused(&run, 1, &["tls"]);
 }
 
 #[test]
