@@ -6,21 +6,21 @@
 //! clock is read, so nothing depends on the machine's load.
 
 #[path = "accuracy/chirps.rs"]
-mod chirps;
+pub mod chirps;
 #[path = "accuracy/listen.rs"]
-mod listen;
+pub mod listen;
 #[path = "accuracy/markers.rs"]
-mod markers;
+pub mod markers;
 #[path = "accuracy/noises.rs"]
-mod noises;
+pub mod noises;
 #[path = "accuracy/onsets.rs"]
-mod onsets;
+pub mod onsets;
 #[path = "accuracy/quiet.rs"]
-mod quiet;
+pub mod quiet;
 #[path = "accuracy/signals.rs"]
-mod signals;
+pub mod signals;
 #[path = "accuracy/tails.rs"]
-mod tails;
+pub mod tails;
 
 use std::sync::Mutex;
 

@@ -179,8 +179,8 @@ mod tests {
     fn coded(pcm: &[i16]) -> Vec<i16> {
         let mut decoder = opus::Decoder::new().expect("libopus");
         let frames = opus::encode(pcm).expect("libopus");
-        let decode = |f: &Box<[u8]>| decoder.decode(f).expect("own packet").to_vec();
-        frames.iter().flat_map(decode).collect()
+        let mut decode = |f: &[u8]| decoder.decode(f).expect("own packet").to_vec();
+        frames.iter().flat_map(|f| decode(f)).collect()
     }
 
     fn saying(pcm: &[i16], start: Instant) -> Echo {

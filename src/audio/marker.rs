@@ -142,8 +142,8 @@ mod tests {
         let pcm = [speech, vec![0; 9611], MARKER.sound(14_400)].concat();
         let mut decoder = opus::Decoder::new().expect("libopus");
         let frames = opus::encode(&pcm).expect("libopus");
-        let decode = |f: &Box<[u8]>| decoder.decode(f).expect("own packet").to_vec();
-        let heard: Vec<i16> = frames.iter().flat_map(decode).collect();
+        let mut decode = |f: &[u8]| decoder.decode(f).expect("own packet").to_vec();
+        let heard: Vec<i16> = frames.iter().flat_map(|f| decode(f)).collect();
         let found = MARKER.find(&heard).expect("there it is");
         let error = found.position - (lead + crate::audio::OPUS_LOOKAHEAD) as f64;
         assert!(error.abs() <= 96.0, "{error} samples off");

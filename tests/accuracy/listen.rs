@@ -16,8 +16,9 @@ pub struct Found {
     pub at: f64,
     /// Whether the ear has doubts.
     pub low: bool,
-    /// The audio around it, when the ear was asked for it, and how much comes before it.
+    /// The audio around it, when the ear was asked for it.
     pub audio: Vec<i16>,
+    /// How much of `audio` comes before it, in samples.
     pub before: usize,
 }
 

@@ -8,6 +8,7 @@ use crate::signals::{Voice, ms, rms, rms_at, scaled};
 pub struct Seed(u64);
 
 impl Seed {
+    /// A source that always gives the same from the same seed.
     pub fn new(seed: u64) -> Self {
         let mut made = Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
         (0..8).for_each(|_| _ = made.unit());

@@ -15,10 +15,13 @@ pub const VOICE_DBFS: f64 = -23.0;
 
 /// A spoken fixture at [`VOICE_DBFS`].
 pub struct Voice {
+    /// The fixture's name.
     pub name: String,
+    /// Its samples at 48 kHz.
     pub pcm: Vec<i16>,
-    /// First speech sample and the one after the last.
+    /// First speech sample.
     pub start: usize,
+    /// The sample after the last speech sample.
     pub end: usize,
 }
 

@@ -26,12 +26,8 @@ fn a_padded_tail_moves_nothing() {
 fn a_silent_lead_in_is_recovered() {
     let voices = voices();
     let mut work = Vec::new();
-    for voice in 0..voices.len() {
-        for (k, cut) in cuts(&voices[voice])
-            .into_iter()
-            .take(size(1, 4))
-            .enumerate()
-        {
+    for (voice, said) in voices.iter().enumerate() {
+        for (k, cut) in cuts(said).into_iter().take(size(1, 4)).enumerate() {
             let lead_ins = (0..=500).step_by(size(125, 25));
             work.extend(lead_ins.map(|lead_in| (voice, cut, lead_in, k)));
         }
