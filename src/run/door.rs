@@ -235,7 +235,7 @@ impl LivekitDoor {
     pub(super) async fn clear_crashed(&self, notice: &mut dyn FnMut(String)) {
         let Some(ledger) = &self.ledger else { return };
         for prefix in ledger.crashed(&self.address.to_string()) {
-            match self.delete_all(&prefix).await {
+            match self.delete_all(&prefix, CLEANUP).await {
                 Ok(0) => ledger.close(&prefix),
                 Ok(n) => {
                     notice(format!(
@@ -257,7 +257,7 @@ impl LivekitDoor {
     /// Deletes all rooms of a prefix; how many there were. A server may write a room down
     /// again that it has just deleted (an agent that leaves changes it), so the list must
     /// stay empty for a while.
-    async fn delete_all(&self, prefix: &str) -> Result<usize, String> {
+    async fn delete_all(&self, prefix: &str, limit: Duration) -> Result<usize, String> {
         let mut deleted = HashSet::new();
         let work = async {
             let mut empty_since = Instant::now();
@@ -278,7 +278,7 @@ impl LivekitDoor {
                 tokio::time::sleep(SETTLED / 4).await;
             }
         };
-        let done = tokio::time::timeout(CLEANUP, work).await;
+        let done = tokio::time::timeout(limit, work).await;
         done.unwrap_or_else(|_| Err("the server is too slow".into()))
     }
 
@@ -290,10 +290,12 @@ impl LivekitDoor {
     }
 
     async fn close(&self, notice: &mut dyn FnMut(String)) {
+        let begin = Instant::now();
         self.deleting.close();
         // Those that take longer are found again below.
         let _ = tokio::time::timeout(CLEANUP / 2, self.deleting.wait()).await;
-        match self.delete_all(&self.prefix).await {
+        let left = CLEANUP.saturating_sub(begin.elapsed());
+        match self.delete_all(&self.prefix, left).await {
             Ok(_) => self.forget_run(),
             Err(e) => notice(format!(
                 "rooms named {}* may be left on the server ({e}); the next run deletes them",

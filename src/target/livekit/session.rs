@@ -164,10 +164,9 @@ async fn run<E: Endpoint>(
     mut commands: mpsc::Receiver<SessionCommand>,
     events: &mpsc::Sender<SessionEvent>,
 ) -> Result<(), Failure> {
-    let (socket, single) = tokio::select! {
-        opened = open(join, peer) => opened?,
-        () = let_go(&mut commands) => return Ok(()),
-    };
+    // Not broken off when the owner lets go: a server would go on with the join, and the room
+    // would be there again after it was deleted. The owner does not wait for long.
+    let (socket, single) = open(join, peer).await?;
     let mut ping = interval(DEFAULT_PING);
     ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut live = Live {
@@ -212,11 +211,6 @@ async fn run<E: Endpoint>(
             () = tokio::time::sleep_until(deadline) => return Err(live.too_late(join)),
         }
     }
-}
-
-/// Until the owner wants no session any more.
-async fn let_go(commands: &mut mpsc::Receiver<SessionCommand>) {
-    while !matches!(commands.recv().await, Some(SessionCommand::Leave) | None) {}
 }
 
 /// Opens signalling with a single connection, or with two where the server is older.
