@@ -99,9 +99,24 @@ fn unreachable(e: &WsError) -> Failure {
 
 /// One line of a stranger's text: no control characters, no tokens, bounded.
 pub(in crate::target) fn printable(text: &str) -> String {
+    let text = without_tokens(text);
     let clean = text.chars().map(|c| if c.is_control() { ' ' } else { c });
     let shown: String = clean.take(MAX_DETAIL).collect();
     shown.trim().to_owned()
+}
+
+/// `text` without any JWT: a server that refuses a token repeats it. Each begins with the
+/// Base64 of `{"`.
+fn without_tokens(text: &str) -> String {
+    let in_token = |c: char| c.is_ascii_alphanumeric() || "-_.=".contains(c);
+    let mut clean = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find("eyJ") {
+        clean.push_str(&rest[..at]);
+        clean.push('…');
+        rest = rest[at..].trim_start_matches(in_token);
+    }
+    clean + rest
 }
 
 impl Socket {
