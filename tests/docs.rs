@@ -152,6 +152,7 @@ fn flags(command: &clap::Command) -> BTreeSet<String> {
     let shown = command.get_arguments().filter(|a| !a.is_hide_set());
     shown
         .filter_map(|a| a.get_long().map(|long| format!("--{long}")))
+        .chain(command.get_subcommands().flat_map(flags))
         .collect()
 }
 

@@ -116,9 +116,9 @@ fn processes_are_waited_for_signalled_and_killed() {
         (None, Some(libc::SIGKILL), true)
     );
 
-    let mut trap = sh("trap 'exit 3' INT; echo ready; while :; do sleep 0.05; done");
+    let mut trap = sh("trap 'exit 3' TERM; echo ready; while :; do sleep 0.05; done");
     trap.wait_for_line(Stream::Out, "ready", SOON);
-    trap.send_signal(libc::SIGINT);
+    trap.send_signal(libc::SIGTERM);
     assert_eq!(trap.finish(SOON).code, Some(3));
 
     // A grandchild goes with its group.
