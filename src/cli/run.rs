@@ -13,7 +13,7 @@ pub struct RunArgs {
     /// Scenario file, or a scenario that comes with loadgen, such as quickstart
     #[arg(value_name = "SCENARIO")]
     pub scenario: String,
-    /// Folder for the results, new or empty [default: reports/<UTC time>-<name>]
+    /// Folder for the results, new or empty [default: reports/TIME-NAME]
     #[arg(short, long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Run more than 1,000 calls, or more than 100 at once on a host that is not private,
