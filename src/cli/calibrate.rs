@@ -74,8 +74,7 @@ fn calibrate(args: &CalibrateArgs) -> Result<Calibration, Trouble> {
     let mut levels = args.levels.clone();
     levels.sort_unstable();
     levels.dedup();
-    let env =
-        Environment::load().map_err(|e| Trouble::new(Exit::Usage, e, "mend it or remove it"))?;
+    let env = Environment::load()?;
     let flags: ServerFlags = args.server.clone().into();
     let server = match flags.url {
         None => None,
@@ -139,7 +138,7 @@ fn level(
 ) -> Result<CalibrationLevel, Trouble> {
     let folder = tempfile::tempdir().map_err(|e| no_folder(&e))?;
     let truth_file = folder.path().join("truth.jsonl");
-    let name = format!("loadgen-calibrate-{:010x}", rand::random::<u64>() >> 24);
+    let name = format!("loadgen-calibrate-{}", settings::random_id());
     let source = Source::made(
         "calibrate",
         scenario_text(args, callers, server.map(|_| name.as_str())),
@@ -201,7 +200,7 @@ fn run_quietly(
     let stop = CancellationToken::new();
     let settings = Settings {
         door,
-        run_id: format!("{:010x}", rand::random::<u64>() >> 24),
+        run_id: settings::random_id(),
         stop: stop.clone(),
     };
     let mut tell = |event: run::RunEvent| {

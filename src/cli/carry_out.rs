@@ -54,8 +54,7 @@ struct Ready {
 }
 
 fn prepare(request: &Request) -> Result<Ready, Trouble> {
-    let env =
-        Environment::load().map_err(|e| Trouble::new(Exit::Usage, e, "mend it or remove it"))?;
+    let env = Environment::load()?;
     let source = Source::open(&request.scenario)?;
     // What a flag replaces need not be set for the file.
     let from_flags = |name: &str| match name {
@@ -178,7 +177,7 @@ impl Ready {
         let stop = CancellationToken::new();
         let settings = Settings {
             door: self.door.clone(),
-            run_id: format!("{:010x}", rand::random::<u64>() >> 24),
+            run_id: settings::random_id(),
             stop: stop.clone(),
         };
         let mut progress = Some(Progress::new(

@@ -31,8 +31,7 @@ pub(super) fn execute(args: &PlanArgs) -> Exit {
 }
 
 fn show(args: &PlanArgs) -> Result<Exit, Trouble> {
-    let env =
-        Environment::load().map_err(|e| Trouble::new(Exit::Usage, e, "mend it or remove it"))?;
+    let env = Environment::load()?;
     let source = Source::open(&args.scenario)?;
     let scenario = source.check(&|name| env.get(name), Unset::Absent)?;
     let overrides = args.overrides.overrides(None);

@@ -112,8 +112,7 @@ fn pipe(agent: Agent) -> Result<(), Trouble> {
 }
 
 fn livekit(agent: Agent, service: &Service) -> Result<(), Trouble> {
-    let env =
-        Environment::load().map_err(|e| Trouble::new(Exit::Usage, e, "mend it or remove it"))?;
+    let env = Environment::load()?;
     let (address, credentials) = settings::server(&service.server, &env, &ServerFlags::default())
         .map_err(|e| Trouble::new(Exit::Usage, e.to_string(), e.hint()))?;
     let shown = address.to_string();

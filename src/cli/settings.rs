@@ -2,6 +2,8 @@
 //!
 //! In: a flag's value, a name. Out: the value that holds. Holds: secrets are never shown.
 
+use super::exit::Exit;
+use super::say::Trouble;
 use crate::target::livekit::{Address, AddressError, Credentials};
 use std::collections::HashMap;
 use std::path::Path;
@@ -16,7 +18,11 @@ impl Environment {
     ///
     /// # Errors
     /// The file is there and is none, with its line.
-    pub fn load() -> Result<Self, String> {
+    pub fn load() -> Result<Self, Trouble> {
+        Self::read().map_err(|e| Trouble::new(Exit::Usage, e, "mend it or remove it"))
+    }
+
+    fn read() -> Result<Self, String> {
         let file = match dotenvy::from_path_iter(Path::new(".env")) {
             Ok(lines) => lines
                 .collect::<Result<HashMap<_, _>, _>>()
@@ -35,6 +41,11 @@ impl Environment {
         let set = std::env::var(name).ok().filter(|v| !v.is_empty());
         set.or_else(|| self.file.get(name).filter(|v| !v.is_empty()).cloned())
     }
+}
+
+/// Ten hexadecimal digits that no other run of this user has: part of room and agent names.
+pub(super) fn random_id() -> String {
+    format!("{:010x}", rand::random::<u64>() >> 24)
 }
 
 /// A server and the keys to it, from wherever they were given.

@@ -20,7 +20,7 @@ pub struct ValidateArgs {
 pub(super) fn execute(args: &ValidateArgs) -> Exit {
     let env = match Environment::load() {
         Ok(env) => env,
-        Err(e) => return Trouble::new(Exit::Usage, e, "mend it or remove it").tell(),
+        Err(trouble) => return trouble.tell(),
     };
     let validate = |path: &String| validate(path, &env).unwrap_or_else(|trouble| trouble.tell());
     args.scenarios
