@@ -5,6 +5,7 @@
 //! free; how late it really began is never hidden in it.
 
 use super::one::{self, Shared};
+use super::sentinel::Watch;
 use crate::plan::{Plan, PlannedCall, Start};
 use crate::record::{CallContext, CallRecord};
 use std::ops::Range;
@@ -46,6 +47,8 @@ async fn phase(
 ) -> Vec<(PlannedCall, Instant)> {
     let mut running = JoinSet::new();
     let measured = range.start >= plan.warmup();
+    let first = range.start;
+    let mut watch = Watch::new(measured);
     let mut calls = range.map_while(|i| plan.call(i)).peekable();
     let concurrency = plan.concurrency() as usize;
     while !shared.stop.is_cancelled() {
@@ -70,10 +73,18 @@ async fn phase(
             () = shared.stop.cancelled() => continue,
         }
         if let Some(call) = calls.next() {
-            running.spawn(one::make(shared.clone(), call, planned));
+            let watched = watch.begins(shared, call.index - first);
+            let made = one::make(shared.clone(), call, planned);
+            running.spawn(async move {
+                made.await;
+                drop(watched);
+            });
         }
     }
-    let all = async { while running.join_next().await.is_some() {} };
+    let all = async {
+        while running.join_next().await.is_some() {}
+        watch.finish().await;
+    };
     tokio::select! {
         () = all => {}
         () = async {

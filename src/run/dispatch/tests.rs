@@ -40,6 +40,7 @@ async fn dispatched(load: &str, port: u16, stop: Option<Duration>) -> Outcome {
             silence: Arc::from([0xf8, 0xff, 0xfe]),
         },
         door: OpenDoor::at_port(port),
+        sentinels: std::sync::OnceLock::new(),
         scenario,
         reports,
         stop: token.clone(),
@@ -71,6 +72,7 @@ async fn dispatched(load: &str, port: u16, stop: Option<Duration>) -> Outcome {
                     .push((done.plan.index, cause, done.result.turns.len()));
             }
             Report::Phase(..) | Report::Turn(_) => {}
+            Report::Sentinel(_) | Report::SentinelEnded(_) => panic!("there is no agent for them"),
         }
         out.at_once = out.at_once.max(out.started.len() - out.ended.len());
     }
