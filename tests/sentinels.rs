@@ -26,15 +26,15 @@ fn embedded(more: &str) -> Run {
     run.run()
 }
 
-/// Calls of two turns through `url`, to an agent named `near`.
-fn livekit(server: &LivekitServer, url: &str, more: &'static str) -> Run {
+/// Calls of two turns through `url`, to an agent of this name.
+fn livekit(server: &LivekitServer, url: &str, name: &str, more: &'static str) -> Run {
     let small = Small {
         calls: 3,
         turns: 2,
         more,
         ..Small::default()
     };
-    let run = Loadgen::new(["run", "small.yaml", "--agent-name", "near", "--out", "run"]);
+    let run = Loadgen::new(["run", "small.yaml", "--agent-name", name, "--out", "run"]);
     small.write(run.dir());
     run.on(server).env("LIVEKIT_URL", url).run()
 }
@@ -117,7 +117,7 @@ fn a_sentinel_goes_through_the_server_and_leaves_nothing_there() {
     let server = SERVER.get(LivekitServer::start);
     let near = ["--agent-name", "near", "--reply-length", "300ms"];
     let agent = Loadgen::agent(&server, &[&near[..], &["--truth", "t"]].concat());
-    let run = livekit(&server, &server.url(), "");
+    let run = livekit(&server, &server.url(), "near", "");
     let reports = Reports::read(&run.dir().join("run"));
     only_its_own(&reports, &run, 3, 6);
     watched(&reports, 1);
@@ -141,7 +141,7 @@ fn an_agent_that_cannot_register_is_a_warning() {
         &["--agent-name", "near", "--reply-length", "300ms"],
     );
     let front = OldServer::without(&server.address(), "/agent");
-    let run = livekit(&server, &front.url(), "sentinels: on\n");
+    let run = livekit(&server, &front.url(), "alone", "sentinels: on\n");
     let reports = Reports::read(&run.dir().join("run"));
     only_its_own(&reports, &run, 3, 6);
     unwatched(&reports);

@@ -144,7 +144,7 @@ mod tests {
         ] {
             let found = truth.wire_ms(&turn(end), start);
             let right = match (found, wire) {
-                (Some(found), Some(wire)) => (found - wire as f64).abs() < 1e-3,
+                (Some(found), Some(wire)) => (found - wire).abs() < 1e-3,
                 (found, wire) => found.is_none() && wire.is_none(),
             };
             assert!(right, "{end}: {found:?}, not {wire:?}");

@@ -122,7 +122,7 @@ fn hostile() -> (Summary, Vec<TurnRecord>) {
 /// Figures as large as a run can make them.
 fn huge() -> Summary {
     let mut summary = failed();
-    let longest = Some(crate::record::Ms::from_micros(600_000_000));
+    let longest = Some(Ms::from_micros(600_000_000));
     summary.metrics.ttfa.max_ms = longest;
     summary.metrics.ttfa.mean_ms = longest;
     summary.metrics.ttfa.count = 1_000_000;
@@ -320,7 +320,7 @@ fn no_cell_from_outside_is_a_formula() {
     let (_, mut turns) = hostile();
     for first in ["=1+1", "+1", "-1", "@a", "\tx", "\rx", "\nx", "fine", ""] {
         turns[0].room = first.into();
-        turns[0].planned_ms = Some(crate::record::Ms::from_micros(-1_500));
+        turns[0].planned_ms = Some(Ms::from_micros(-1_500));
         let text = csv::turns(&turns[..1]);
         let mut reader = ::csv::Reader::from_reader(text.as_bytes());
         let row = reader.records().next().unwrap().unwrap();
