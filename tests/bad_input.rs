@@ -249,6 +249,7 @@ fn settings_that_are_missing() {
 fn embedded(dir: &Path) {
     let small = Small {
         calls: 4,
+        more: "sentinels: off\n",
         ..Small::default()
     };
     let target = "target: {kind: embedded, agent: {delay: 400ms, reply_length: 300ms}}";
