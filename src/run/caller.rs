@@ -19,7 +19,7 @@ pub(super) type Frames = Arc<[Arc<[u8]>]>;
 /// What comes of a caller's end.
 pub(super) enum EndEvent {
     /// From the call's state machine.
-    Call(CallEvent),
+    Call(Box<CallEvent>),
     /// A reply began here, to be judged by the second opinion.
     Onset(Instant, Excerpt),
 }
@@ -79,7 +79,7 @@ impl CallerEnd {
     fn tell(&mut self) {
         while let Some(event) = self.call.as_mut().and_then(Call::poll_event) {
             // The inbox has room for all; it is closed when the runner has hung up.
-            let _ = self.events.try_send(EndEvent::Call(event));
+            let _ = self.events.try_send(EndEvent::Call(Box::new(event)));
         }
     }
 

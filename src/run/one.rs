@@ -198,7 +198,6 @@ async fn talk(
             None
         }
     };
-    let index = call.index as usize;
     let mut asked = None;
     loop {
         tokio::select! {
@@ -207,22 +206,10 @@ async fn talk(
                 Some(EndEvent::Onset(at, excerpt)) => {
                     asked = Some((at, shared.opinions.ask(excerpt)));
                 }
-                Some(EndEvent::Call(CallEvent::Phase(phase))) => {
-                    let _ = shared.reports.send(Report::Phase(index, phase)).await;
-                    if matches!(phase, Phase::Done | Phase::Failed) {
+                Some(EndEvent::Call(event)) => {
+                    if tell(shared, call, room, *event, &mut asked).await {
                         break;
                     }
-                }
-                Some(EndEvent::Call(CallEvent::TurnEnded(mut turn))) => {
-                    judge(&mut turn, &mut asked).await;
-                    let done = TurnDone {
-                        call: index,
-                        room: room.to_owned(),
-                        turn,
-                        plan: call.clone(),
-                    };
-                    let report = Report::Turn(Box::new(done));
-                    let _ = shared.reports.send(report).await;
                 }
                 None => break,
             },
@@ -235,6 +222,34 @@ async fn talk(
     }
     let result = peer.with(|p, now| p.endpoint.finish(now)).await;
     (result.ok().flatten(), connection)
+}
+
+/// Reports what the call's state machine says; whether that was its end.
+async fn tell(
+    shared: &Shared,
+    call: &PlannedCall,
+    room: &str,
+    event: CallEvent,
+    asked: &mut Option<Pending>,
+) -> bool {
+    let index = call.index as usize;
+    match event {
+        CallEvent::Phase(phase) => {
+            let _ = shared.reports.send(Report::Phase(index, phase)).await;
+            matches!(phase, Phase::Done | Phase::Failed)
+        }
+        CallEvent::TurnEnded(mut turn) => {
+            judge(&mut turn, asked).await;
+            let done = TurnDone {
+                call: index,
+                room: room.to_owned(),
+                turn,
+                plan: call.clone(),
+            };
+            let _ = shared.reports.send(Report::Turn(Box::new(done))).await;
+            false
+        }
+    }
 }
 
 /// An onset that the second opinion was asked about.
