@@ -5,7 +5,7 @@
 //! free; how late it really began is never hidden in it.
 
 use super::one::{self, Shared};
-use crate::plan::{Plan, PlannedCall, Start};
+use crate::plan::{Plan, PlannedCall, Stages, Start};
 use crate::record::{CallContext, CallRecord};
 use std::ops::Range;
 use std::sync::Arc;
@@ -15,6 +15,8 @@ use tokio::task::JoinSet;
 /// Calls that were told to stop have this long to hang up: half a second more than a session
 /// takes at most. With the door's own bound a stop takes less than five seconds.
 const HANG_UP: Duration = Duration::from_millis(1_500);
+/// The end of stages is noticed after this at the latest.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Starts every call of the plan, warm-up calls first; returns when all are over. Returns
 /// those that were never started, because the run was stopped, with their planned instants.
@@ -33,7 +35,15 @@ pub(super) async fn dispatch(
     } else {
         run_start
     };
-    never.extend(phase(&shared, &plan, warmups..u64::MAX, measured).await);
+    let rest = if plan.is_open() {
+        arrivals(&shared, &plan, warmups, measured).await
+    } else if let Some(stages) = plan.stages() {
+        staged(&shared, &plan, warmups, stages, measured).await;
+        Vec::new()
+    } else {
+        phase(&shared, &plan, warmups..u64::MAX, measured).await
+    };
+    never.extend(rest);
     never
 }
 
@@ -73,14 +83,7 @@ async fn phase(
             running.spawn(one::make(shared.clone(), call, planned));
         }
     }
-    let all = async { while running.join_next().await.is_some() {} };
-    tokio::select! {
-        () = all => {}
-        () = async {
-            shared.stop.cancelled().await;
-            tokio::time::sleep(HANG_UP).await;
-        } => {}
-    }
+    all_over(shared, running).await;
     // A load that lasts for a duration has no last call that could be missing.
     let bounded = !measured || plan.measured().is_some();
     if bounded && shared.stop.is_cancelled() {
@@ -97,6 +100,83 @@ async fn phase(
     } else {
         Vec::new()
     }
+}
+
+/// Waits for the calls under way; a stop gives them time to hang up.
+async fn all_over(shared: &Shared, mut running: JoinSet<()>) {
+    let all = async { while running.join_next().await.is_some() {} };
+    tokio::select! {
+        () = all => {}
+        () = async {
+            shared.stop.cancelled().await;
+            tokio::time::sleep(HANG_UP).await;
+        } => {}
+    }
+}
+
+/// An open load: each call at its instant. One that finds too many under way is dropped.
+async fn arrivals(
+    shared: &Arc<Shared>,
+    plan: &Plan,
+    first: u64,
+    zero: Instant,
+) -> Vec<(PlannedCall, Instant)> {
+    let mut running = JoinSet::new();
+    let mut never = Vec::new();
+    for call in (first..).map_while(|i| plan.call(i)) {
+        let planned = match call.start {
+            Start::At(offset) => zero + offset,
+            Start::AfterSlot => Instant::now(),
+        };
+        tokio::select! {
+            biased;
+            () = shared.stop.cancelled() => {}
+            () = tokio::time::sleep_until(planned.into()) => {}
+        }
+        while running.try_join_next().is_some() {}
+        if shared.stop.is_cancelled() || running.len() as u64 >= plan.concurrency() {
+            never.push((call, planned));
+        } else {
+            running.spawn(one::make(shared.clone(), call, planned));
+        }
+    }
+    all_over(shared, running).await;
+    never
+}
+
+/// A closed load whose number of calls at once changes. Calls are never cut off: where it falls,
+/// those that end are not followed by others.
+async fn staged(shared: &Arc<Shared>, plan: &Plan, first: u64, stages: Stages<'_>, zero: Instant) {
+    let mut running = JoinSet::new();
+    let mut calls = (first..).map_while(|i| plan.call(i));
+    // When the slot of the next call came to be: by an end, or by a rise.
+    let mut free = zero;
+    // A rise has come: its call starts even where the target falls again at once.
+    let mut risen = false;
+    while !shared.stop.is_cancelled() {
+        let now = zero.elapsed();
+        let Some(target) = stages.target_at(now) else {
+            break;
+        };
+        if std::mem::take(&mut risen) || (running.len() as u64) < u64::from(target) {
+            let Some(call) = calls.next() else { break };
+            running.spawn(one::make(shared.clone(), call, free.max(zero)));
+            continue;
+        }
+        let level = u32::try_from(running.len() + 1).unwrap_or(u32::MAX);
+        let rise = stages.next_rise(level, now).map(|at| zero + at);
+        // Past the last rise the end of the stages is looked for, a second at a time.
+        let look = rise.unwrap_or(Instant::now() + LOOK);
+        tokio::select! {
+            () = tokio::time::sleep_until(look.into()) => {
+                risen = rise.is_some();
+                free = rise.unwrap_or(free);
+            }
+            Some(_) = running.join_next() => free = Instant::now(),
+            () = shared.stop.cancelled() => {}
+        }
+    }
+    all_over(shared, running).await;
 }
 
 /// The record of a call that never began.

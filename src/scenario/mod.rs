@@ -16,6 +16,7 @@ mod checker;
 pub mod duration;
 mod explain;
 mod file;
+mod load;
 mod overrides;
 mod places;
 mod problem;
@@ -30,13 +31,14 @@ mod yaml;
 
 pub use agent_delay::{AgentDelay, DelayError};
 pub use checker::{FileProblem, LoadUtterance};
+pub use load::{Arrival, Load, Process, Shape, Stage};
 pub use overrides::{OverrideError, Overrides};
 pub use problem::{Code, Place, Problem};
 pub use schema::schema_text;
 pub use threshold::{Aggregate, Bound, Metric, Op, Threshold, ThresholdError};
 pub use types::{
-    AgentSettings, Anchor, Call, Delay, Expect, Extent, GreetingPolicy, Livekit, Load, Scenario,
-    Secret, Sound, Target, Turn, UnsetVariable, Utterance, Variant,
+    AgentSettings, Anchor, Call, Delay, Expect, Extent, GreetingPolicy, Livekit, Scenario, Secret,
+    Sound, Target, Turn, UnsetVariable, Utterance, Variant,
 };
 pub use url::{UrlError, host_of};
 pub use variables::Environment;

@@ -4,6 +4,7 @@
 //! `concurrency` is at least 1 and, with [`Extent::Calls`], at most the number of calls.
 
 use super::agent_delay::AgentDelay;
+use super::load::Load;
 use super::problem::Place;
 use super::threshold::Threshold;
 use std::collections::BTreeMap;
@@ -235,17 +236,6 @@ pub enum Extent {
     Calls(u32),
     /// When this time has passed, from the start of the first measured call.
     Duration(Duration),
-}
-
-/// How many calls, and when they start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Load {
-    /// How many in all, or for how long.
-    pub extent: Extent,
-    /// How many at once.
-    pub concurrency: u32,
-    /// The first `concurrency` calls start evenly over this time.
-    pub ramp: Duration,
 }
 
 /// One configuration of the agent under test, with the target's settings where it has none.
