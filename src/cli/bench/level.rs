@@ -97,7 +97,8 @@ pub(super) fn scenario_text(args: &LevelArgs) -> String {
         Some(name) => format!("{{kind: livekit, room_prefix: loadgen-bench, agent_name: {name}}}"),
         None => format!("{{kind: embedded, agent: {{delay: 400ms, reply: ../{REPLY}}}}}"),
     };
-    let first = "    - {say: order, start: {after: call_start, delay: {min: 700ms, max: 1700ms}}}\n";
+    let first =
+        "    - {say: order, start: {after: call_start, delay: {min: 700ms, max: 1700ms}}}\n";
     let more =
         "    - {say: order, start: {after: agent_speech_end, delay: {min: 100ms, max: 300ms}}}\n";
     format!(
@@ -118,7 +119,11 @@ fn level(args: &LevelArgs) -> Result<Came, Trouble> {
     let door = door(args, &scenario)?;
     let folder = tempfile::tempdir().map_err(|e| {
         let message = format!("cannot make a temporary folder: {e}");
-        Trouble::new(Exit::Error, message, "set TMPDIR to a folder with room in it")
+        Trouble::new(
+            Exit::Error,
+            message,
+            "set TMPDIR to a folder with room in it",
+        )
     })?;
     let journal = folder.path().join("turns.jsonl");
     let mut journal = Journal::create(&journal).map_err(|e| Trouble::record(&e))?;

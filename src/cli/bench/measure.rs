@@ -77,7 +77,10 @@ pub(super) fn callers(args: &CallersArgs) -> Result<Done, Trouble> {
     for calls in &args.calls {
         let mut runs = Vec::new();
         for _ in 0..args.repeat {
-            eprintln!("{calls} callers: {:.0} s", (length(args, *calls)).as_secs_f64());
+            eprintln!(
+                "{calls} callers: {:.0} s",
+                (length(args, *calls)).as_secs_f64()
+            );
             let mut level = one(args, *calls, server.as_ref())?;
             if let (Some(peer), Some((address, credentials))) = (&peer, &server) {
                 let took = peer.run(*calls, args.window, address, credentials)?;
@@ -213,14 +216,19 @@ fn one(
     let through = server.map(|(address, credentials)| (address, credentials, name.as_str()));
     let mut generator = Generator::start(args, calls, through)?;
     let Word::Begins { rss_bytes } = generator.hear()? else {
-        return Err(system("the generator", "said something else than it begins"));
+        return Err(system(
+            "the generator",
+            "said something else than it begins",
+        ));
     };
     let Word::UnderWay = generator.hear()? else {
         return Err(system("the generator", "its calls were over too soon"));
     };
     std::thread::sleep(SETTLE);
     let pid = generator.child.id();
-    let agent_pid = agent.as_ref().map_or_else(|| usage::child(pid), |a| Some(a.pid()));
+    let agent_pid = agent
+        .as_ref()
+        .map_or_else(|| usage::child(pid), |a| Some(a.pid()));
     let server_pid = server.and_then(|(address, _)| {
         args.server_pid
             .or_else(|| usage::listener(port(&address.to_string())?))
@@ -238,7 +246,9 @@ fn one(
     let Word::Over(came) = generator.hear()? else {
         return Err(system("the generator", "said something else than its end"));
     };
-    let grown = after[0].map_or(0, |u| u.rss_bytes).saturating_sub(rss_bytes);
+    let grown = after[0]
+        .map_or(0, |u| u.rss_bytes)
+        .saturating_sub(rss_bytes);
     Ok(Level {
         calls,
         generator_cpu_percent: percent(0).unwrap_or_default(),

@@ -59,7 +59,10 @@ pub(super) fn text(done: &Done) -> String {
             );
         }
         for why in &l.invalid {
-            text += &format!("\nthis machine was the limit at {} callers: {why}\n", l.calls);
+            text += &format!(
+                "\nthis machine was the limit at {} callers: {why}\n",
+                l.calls
+            );
         }
     }
     text

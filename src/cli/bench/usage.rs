@@ -64,14 +64,18 @@ fn processes() -> impl Iterator<Item = u32> {
 
 /// Which process of ours listens on a TCP port of this machine.
 pub(super) fn listener(port: u16) -> Option<u32> {
-    let inode = ["/proc/net/tcp", "/proc/net/tcp6"].iter().find_map(|file| {
-        let table = fs::read_to_string(file).ok()?;
-        let inode = table.lines().find_map(|line| listening_inode(line, port));
-        inode.map(str::to_owned)
-    })?;
+    let inode = ["/proc/net/tcp", "/proc/net/tcp6"]
+        .iter()
+        .find_map(|file| {
+            let table = fs::read_to_string(file).ok()?;
+            let inode = table.lines().find_map(|line| listening_inode(line, port));
+            inode.map(str::to_owned)
+        })?;
     let wanted = format!("socket:[{inode}]");
     processes().find(|pid| {
-        let open = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten();
+        let open = fs::read_dir(format!("/proc/{pid}/fd"))
+            .into_iter()
+            .flatten();
         open.flatten()
             .filter_map(|e| fs::read_link(e.path()).ok())
             .any(|to| to.as_os_str() == wanted.as_str())
