@@ -30,6 +30,11 @@ fn no_agent(detail: impl std::fmt::Display) -> Trouble {
 }
 
 impl ChildAgent {
+    /// Its process id.
+    pub(super) fn pid(&self) -> u32 {
+        self.0.id()
+    }
+
     /// Starts one under `name` and waits until the server has taken it.
     pub(super) fn start(
         address: &Address,
