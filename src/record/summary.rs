@@ -4,7 +4,7 @@
 //! Holds: warm-up calls are in no figure; planned calls = started + dropped, started =
 //! completed + failed.
 
-use super::{Ending, Ms, TurnCounts, Verdict};
+use super::{Ending, Ms, Sentinels, TurnCounts, Verdict};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -35,6 +35,8 @@ pub struct RunFacts<'a> {
     pub invalid: Vec<String>,
     /// The generator's own health.
     pub generator: Generator,
+    /// What the sentinels showed, where there were any.
+    pub sentinels: Option<Sentinels>,
 }
 
 /// A run in figures; the content of `summary.json`.
@@ -66,6 +68,9 @@ pub struct Summary {
     pub failures: Vec<FailureGroup>,
     /// The generator's own health.
     pub generator: Generator,
+    /// What the sentinels showed; null where there were none.
+    #[serde(default)]
+    pub sentinels: Option<Sentinels>,
 }
 
 /// Which run it was.

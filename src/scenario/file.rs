@@ -58,6 +58,10 @@ pub(super) struct ScenarioFile {
     pub(super) load: Option<LoadFile>,
     /// Calls before the measured ones; they are not counted. Default: none.
     pub(super) warmup: Option<WarmupFile>,
+    /// Calls to a reference agent of loadgen's own, one for a hundred, that show how far the
+    /// figures are off: `auto`, for an embedded target and private hosts; `on`; `off`.
+    /// Default: auto.
+    pub(super) sentinels: Option<SentinelsText>,
     /// What must hold for the run to pass, by metric.
     pub(super) thresholds: Option<ThresholdsFile>,
     /// Configurations of the agent to compare under the same load. Default: one, as `target` says.
@@ -343,6 +347,18 @@ pub(super) struct WarmupFile {
     /// How many. Default: 0.
     #[schemars(range(max = 10_000))]
     pub(super) calls: Option<u32>,
+}
+
+/// Whether a run carries sentinels.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum SentinelsText {
+    /// Where the target is embedded or its host private.
+    Auto,
+    /// Everywhere.
+    On,
+    /// Nowhere.
+    Off,
 }
 
 type Expressions = Option<Vec<Option<String>>>;

@@ -38,14 +38,14 @@ pub use schema::schema_text;
 pub use threshold::{Aggregate, Bound, Metric, Op, Threshold, ThresholdError};
 pub use types::{
     AgentSettings, Anchor, Call, Delay, Expect, Extent, GreetingPolicy, Livekit, Scenario, Secret,
-    Sound, Target, Turn, UnsetVariable, Utterance, Variant,
+    SentinelPolicy, Sound, Target, Turn, UnsetVariable, Utterance, Variant,
 };
 pub use url::{UrlError, host_of};
 pub use variables::Environment;
 
 use crate::audio::TONE_HZ;
 use checker::Checker;
-use file::{LoadFile, ScenarioFile, TargetFile, ThresholdsFile};
+use file::{LoadFile, ScenarioFile, SentinelsText, TargetFile, ThresholdsFile};
 use problem::quoted;
 use std::path::Path;
 use yaml::Document;
@@ -179,10 +179,19 @@ fn scenario(checker: &mut Checker<'_>, file: &ScenarioFile, path: &Path) -> Opti
             .as_ref()
             .and_then(|warmup| warmup.calls)
             .unwrap_or(0),
+        sentinels: sentinels(file.sentinels),
         thresholds,
         variants,
         unset: unset_variables(checker),
     })
+}
+
+fn sentinels(file: Option<SentinelsText>) -> SentinelPolicy {
+    match file {
+        None | Some(SentinelsText::Auto) => SentinelPolicy::Auto,
+        Some(SentinelsText::On) => SentinelPolicy::On,
+        Some(SentinelsText::Off) => SentinelPolicy::Off,
+    }
 }
 
 /// The file's stem as a name that rooms and folders can carry.

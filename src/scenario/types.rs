@@ -29,6 +29,8 @@ pub struct Scenario {
     pub load: Load,
     /// Calls before the measured ones.
     pub warmup: u32,
+    /// Calls to an agent of loadgen's own, to watch its error.
+    pub sentinels: SentinelPolicy,
     /// What must hold.
     pub thresholds: Vec<Threshold>,
     /// Configurations under test; one, named `default`, where the file has none.
@@ -236,6 +238,18 @@ pub enum Extent {
     Calls(u32),
     /// When this time has passed, from the start of the first measured call.
     Duration(Duration),
+}
+
+/// Whether a run carries sentinels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum SentinelPolicy {
+    /// Where the target is embedded or its host private.
+    #[default]
+    Auto,
+    /// Everywhere.
+    On,
+    /// Nowhere.
+    Off,
 }
 
 /// One configuration of the agent under test, with the target's settings where it has none.

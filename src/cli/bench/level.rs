@@ -5,20 +5,20 @@
 //! Holds: it is an ordinary run with default settings; only its ends are those of a bench.
 
 use crate::call::Phase;
-use crate::cli::carry_out::{door_of, failed};
+use crate::cli::carry_out::door_of;
+use crate::cli::drive::Drive;
 use crate::cli::exit::Exit;
 use crate::cli::say::{self, Trouble};
 use crate::cli::settings::{self, Environment, ServerFlags};
 use crate::cli::sources::Source;
 use crate::plan::Plan;
 use crate::record::{Generator, Journal, TurnOutcome};
-use crate::run::{self, Door, Finished, RunEvent, Settings};
+use crate::run::{Door, Finished, RunEvent};
 use crate::scenario::{Scenario, Unset};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::time::Duration;
-use tokio_util::sync::CancellationToken;
 
 /// One turn takes about this long: the utterance, the delay, the reply, the pause after it.
 pub(super) const TURN: Duration = Duration::from_millis(5_200);
@@ -113,7 +113,7 @@ pub(super) fn scenario_text(args: &LevelArgs) -> String {
 }
 
 fn level(args: &LevelArgs) -> Result<Came, Trouble> {
-    let source = Source::made("bench-callers", scenario_text(args))?;
+    let source = Source::made("bench-callers", scenario_text(args), &[])?;
     let scenario = source.check(&|_| None, Unset::Absent)?;
     let plan = Plan::new(&scenario);
     let door = door(args, &scenario)?;
@@ -127,12 +127,6 @@ fn level(args: &LevelArgs) -> Result<Came, Trouble> {
     })?;
     let journal = folder.path().join("turns.jsonl");
     let mut journal = Journal::create(&journal).map_err(|e| Trouble::record(&e))?;
-    let stop = CancellationToken::new();
-    let settings = Settings {
-        door,
-        run_id: settings::random_id(),
-        stop: stop.clone(),
-    };
     let mut there = HashSet::new();
     let mut tell = |event| {
         let came = match event {
@@ -154,10 +148,14 @@ fn level(args: &LevelArgs) -> Result<Came, Trouble> {
     word(&Word::Begins {
         rss_bytes: usage.map_or(0, |u| u.rss_bytes),
     });
-    let finished = say::with_runtime(stop, async {
-        run::run(&scenario, &plan, &settings, &mut journal, &mut tell).await
-    })?
-    .map_err(|e| failed(&e))?;
+    let drive = Drive {
+        scenario: &scenario,
+        plan: &plan,
+        door,
+        own: None,
+        sentinel: None,
+    };
+    let finished = drive.drive(&mut journal, &mut tell)?;
     match finished.stopped {
         true => Err(Trouble::new(
             Exit::Stopped,
@@ -228,7 +226,7 @@ mod tests {
                 lasting: Duration::from_secs(30),
                 agent_name: agent,
             };
-            let source = Source::made("bench", scenario_text(&args)).expect("source");
+            let source = Source::made("bench", scenario_text(&args), &[]).expect("source");
             let scenario = match source.check(&|_| None, Unset::Absent) {
                 Ok(s) => s,
                 Err(t) => panic!("{t:?}"),

@@ -11,10 +11,11 @@ use crate::cli::exit::Exit;
 use crate::cli::say::Trouble;
 use crate::cli::settings::{self, Environment, ServerFlags};
 use crate::cli::sources::Source;
-use crate::cli::truth::ChildAgent;
+use crate::cli::truth::this_program;
 use crate::plan::{Consent, Plan};
 use crate::scenario::Unset;
 use crate::target::livekit::{Address, Credentials};
+use crate::target::{OwnAgent, OwnWorker};
 use serde::Serialize;
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -109,7 +110,7 @@ fn consent(args: &CallersArgs, host: Option<&str>) -> Result<Option<Consent>, Tr
         lasting: length(args, calls),
         agent_name: host.map(|_| "loadgen-bench".into()),
     });
-    let scenario = Source::made("bench-callers", text)?.check(&|_| None, Unset::Absent)?;
+    let scenario = Source::made("bench-callers", text, &[])?.check(&|_| None, Unset::Absent)?;
     Ok(Plan::new(&scenario).needs_consent(host))
 }
 
@@ -202,6 +203,11 @@ fn one(
 ) -> Result<Level, Trouble> {
     let folder = tempfile::tempdir().map_err(|e| system("cannot make a temporary folder", e))?;
     let name = format!("loadgen-bench-{}", settings::random_id());
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .map_err(|e| system("cannot start a runtime", e))?;
     let agent = match server {
         None => None,
         Some((address, credentials)) => {
@@ -209,8 +215,13 @@ fn one(
             let sound = crate::cli::builtin::content(REPLY).unwrap_or_default();
             std::fs::write(&reply, sound).map_err(|e| system("cannot write a sound", e))?;
             let reply = format!("--reply={}", reply.display());
-            let more = ["--delay=400ms".to_owned(), reply];
-            Some(ChildAgent::start(address, credentials, &name, &more)?)
+            let own = OwnAgent {
+                program: this_program()?,
+                arguments: vec!["--delay=400ms".to_owned(), reply],
+                name: name.clone(),
+            };
+            let worker = runtime.block_on(OwnWorker::start(&own, address, credentials));
+            Some(worker.map_err(|f| Trouble::new(Exit::Error, f.to_string(), f.hint()))?)
         }
     };
     let through = server.map(|(address, credentials)| (address, credentials, name.as_str()));
@@ -228,7 +239,7 @@ fn one(
     let pid = generator.child.id();
     let agent_pid = agent
         .as_ref()
-        .map_or_else(|| usage::child(pid), |a| Some(a.pid()));
+        .map_or_else(|| usage::child(pid), |a| runtime.block_on(a.pid()));
     let server_pid = server.and_then(|(address, _)| {
         args.server_pid
             .or_else(|| usage::listener(port(&address.to_string())?))
@@ -246,6 +257,9 @@ fn one(
     let Word::Over(came) = generator.hear()? else {
         return Err(system("the generator", "said something else than its end"));
     };
+    if let Some(agent) = agent {
+        runtime.block_on(agent.stop());
+    }
     let grown = after[0]
         .map_or(0, |u| u.rss_bytes)
         .saturating_sub(rss_bytes);

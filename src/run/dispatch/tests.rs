@@ -44,6 +44,7 @@ async fn dispatched(load: &str, port: u16, stop: Option<Duration>) -> Outcome {
         },
         opinions: Opinions::start(None).expect("a thread"),
         door: OpenDoor::at_port(port),
+        sentinels: std::sync::OnceLock::new(),
         scenario,
         reports,
         stop: token.clone(),
@@ -75,6 +76,7 @@ async fn dispatched(load: &str, port: u16, stop: Option<Duration>) -> Outcome {
                     .push((done.plan.index, cause, done.result.turns.len()));
             }
             Report::Phase(..) | Report::Turn(_) => {}
+            Report::Sentinel(_) | Report::SentinelEnded(_) => panic!("there is no agent for them"),
         }
         out.at_once = out.at_once.max(out.started.len() - out.ended.len());
     }
