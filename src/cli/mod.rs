@@ -4,6 +4,7 @@
 //! stderr, an [`Exit`]. One file a command; commands that only read leave nothing behind.
 
 mod agent;
+mod bench;
 mod builtin;
 mod calibrate;
 pub mod carry_out;
@@ -27,6 +28,7 @@ mod truth;
 mod validate;
 
 pub use agent::AgentArgs;
+pub use bench::{BenchArgs, BenchCommand, CallersArgs, LevelArgs};
 pub use calibrate::CalibrateArgs;
 pub use exit::Exit;
 pub use fixtures::{FixturesArgs, FixturesCommand, InspectArgs};
@@ -68,6 +70,8 @@ pub enum Command {
     Agent(Box<AgentArgs>),
     /// Measure the error of the latency figures on this machine
     Calibrate(Box<CalibrateArgs>),
+    /// Measure what a caller costs: processor time, memory, lateness
+    Bench(BenchArgs),
     /// Write the example scenarios and their sounds to start from
     Init(InitArgs),
     /// Look at recordings: level, speech, pauses; write their annotations
@@ -85,6 +89,7 @@ impl Cli {
             Command::Plan(args) => plan::execute(&args),
             Command::Agent(args) => agent::execute(*args),
             Command::Calibrate(args) => calibrate::execute(*args),
+            Command::Bench(args) => bench::execute(args),
             Command::Init(args) => init::execute(&args),
             Command::Fixtures(args) => fixtures::execute(&args),
             Command::Schema => schema::execute(),

@@ -8,7 +8,7 @@ use crate::record::{Ms, TurnRecord};
 use std::borrow::Cow;
 
 /// The columns of `turns.csv`, in order.
-pub const COLUMNS: [&str; 25] = [
+pub const COLUMNS: [&str; 29] = [
     "version",
     "call",
     "room",
@@ -34,6 +34,10 @@ pub const COLUMNS: [&str; 25] = [
     "loss_earlier_ms",
     "flags",
     "failure",
+    "first_packet_ms",
+    "lead_in_ms",
+    "second_opinion",
+    "second_apart_ms",
 ];
 
 /// The content of `turns.csv`, rows by call and turn.
@@ -84,6 +88,11 @@ fn row(turn: &TurnRecord) -> [Cow<'_, str>; COLUMNS.len()] {
         time(turn.loss_earlier_ms),
         flags.join(" ").into(),
         turn.failure.as_deref().map_or(Cow::default(), text),
+        time(turn.first_packet_ms),
+        time(turn.lead_in_ms),
+        turn.second_opinion
+            .map_or(Cow::default(), |agreed| agreed.to_string().into()),
+        time(turn.second_apart_ms),
     ]
 }
 

@@ -5,7 +5,7 @@
 //! Holds: a sentinel that fails, or an agent that does not start, is a notice and never the
 //! run's failure; sentinels share the media threads with the calls that they stand for.
 
-use super::caller::CallerEnd;
+use super::caller::{CallerEnd, EndEvent};
 use super::collect::Report;
 use super::door::{Asked, MEDIA_TIMEOUT};
 use super::event::RunEvent;
@@ -201,7 +201,7 @@ async fn call(
     over: &CancellationToken,
 ) -> Option<Failure> {
     let script = script(&sentinels.chirp);
-    let says = vec![sentinels.chirp.frames.clone(); script.turns.len()];
+    let says = vec![sentinels.chirp.clone(); script.turns.len()];
     let silence = shared.sounds.silence.clone();
     let (end, events) = match CallerEnd::new(script, Instant::now(), says, silence) {
         Ok(made) => made,
@@ -262,7 +262,7 @@ async fn talk(
     over: &CancellationToken,
     peer: &PeerHandle<CallerEnd>,
     connection: &mut Option<Connection>,
-    mut events: mpsc::Receiver<CallEvent>,
+    mut events: mpsc::Receiver<EndEvent>,
 ) -> bool {
     let enough = async {
         over.cancelled().await;
@@ -274,13 +274,18 @@ async fn talk(
         tokio::select! {
             biased;
             event = events.recv() => match event {
-                Some(CallEvent::Phase(Phase::Failed)) => return true,
-                Some(CallEvent::Phase(Phase::Done)) | None => return false,
-                Some(CallEvent::Phase(_)) => {}
-                Some(CallEvent::TurnEnded(turn)) => {
-                    turns += 1;
-                    tell(shared, room, turn).await;
-                }
+                // What its agent answers with is known.
+                Some(EndEvent::Onset(..)) => {}
+                Some(EndEvent::Call(event)) => match *event {
+                    CallEvent::Phase(Phase::Failed) => return true,
+                    CallEvent::Phase(Phase::Done) => return false,
+                    CallEvent::Phase(_) => {}
+                    CallEvent::TurnEnded(turn) => {
+                        turns += 1;
+                        tell(shared, room, turn).await;
+                    }
+                },
+                None => return false,
             },
             event = one::next(connection) => one::follow(peer, event).await,
             () = over.cancelled(), if turns > 0 => return false,

@@ -6,6 +6,7 @@
 use super::caller::Frames;
 use super::error::RunError;
 use crate::audio::chirp::chirp;
+use crate::audio::echo::Spoken;
 use crate::audio::{Annotation, Utterance, opus, time_of};
 use crate::scenario;
 use std::fs::File;
@@ -64,6 +65,8 @@ pub fn load_utterance(
 #[derive(Debug, Clone)]
 pub(super) struct Said {
     pub frames: Frames,
+    /// For echo.
+    pub spoken: Spoken,
     pub speech_start: Duration,
     pub speech_end: Duration,
 }
@@ -75,6 +78,7 @@ impl Said {
         let frames = opus::encode(&pcm).map_err(RunError::Codec)?;
         Ok(Self {
             frames: frames.into_iter().map(Arc::from).collect(),
+            spoken: Spoken::new(&pcm),
             speech_start: Duration::ZERO,
             speech_end: time_of(pcm.len() as u64),
         })
@@ -94,6 +98,7 @@ impl Sounds {
         let said = utterances.iter().map(|u| {
             let loaded = load_utterance(&u.name, &u.file, u.speech_end)?;
             Ok(Said {
+                spoken: Spoken::new(&loaded.pcm),
                 frames: loaded.frames.iter().map(|f| Arc::from(&**f)).collect(),
                 speech_start: loaded.speech_start,
                 speech_end: loaded.speech_end,

@@ -16,6 +16,7 @@ mod checker;
 pub mod duration;
 mod explain;
 mod file;
+mod load;
 mod overrides;
 mod places;
 mod problem;
@@ -30,17 +31,19 @@ mod yaml;
 
 pub use agent_delay::{AgentDelay, DelayError};
 pub use checker::{FileProblem, LoadUtterance};
+pub use load::{Arrival, Load, Process, Shape, Stage};
 pub use overrides::{OverrideError, Overrides};
 pub use problem::{Code, Place, Problem};
 pub use schema::schema_text;
 pub use threshold::{Aggregate, Bound, Metric, Op, Threshold, ThresholdError};
 pub use types::{
-    AgentSettings, Anchor, Call, Delay, Expect, Extent, GreetingPolicy, Livekit, Load, Scenario,
-    Secret, SentinelPolicy, Sound, Target, Turn, UnsetVariable, Utterance, Variant,
+    AgentSettings, Anchor, Call, Delay, Expect, Extent, GreetingPolicy, Livekit, Scenario, Secret,
+    SentinelPolicy, Sound, Target, Turn, UnsetVariable, Utterance, Variant,
 };
 pub use url::{UrlError, host_of};
 pub use variables::Environment;
 
+use crate::audio::TONE_HZ;
 use checker::Checker;
 use file::{LoadFile, ScenarioFile, SentinelsText, TargetFile, ThresholdsFile};
 use problem::quoted;
@@ -153,7 +156,12 @@ fn scenario(checker: &mut Checker<'_>, file: &ScenarioFile, path: &Path) -> Opti
         .unwrap_or_default();
     let names: Vec<&str> = utterances.iter().map(|u| u.name.as_str()).collect();
     let call = checker.need(file.call.as_ref(), "/call");
-    let call = call.and_then(|call| checker.call(call, &names));
+    let mut call = call.and_then(|call| checker.call(call, &names));
+    if let (Some(call), Some(Target::Embedded(agent))) = (&mut call, &target)
+        && agent.reply == Sound::Tone
+    {
+        call.reply_tone.get_or_insert(TONE_HZ as u32);
+    }
     let load = checker.load(file.load.as_ref().unwrap_or(&LoadFile::default()));
     let thresholds = file.thresholds.as_ref();
     let policy = call.as_ref().map(|call| call.greeting);

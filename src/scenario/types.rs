@@ -4,6 +4,7 @@
 //! `concurrency` is at least 1 and, with [`Extent::Calls`], at most the number of calls.
 
 use super::agent_delay::AgentDelay;
+use super::load::Load;
 use super::problem::Place;
 use super::threshold::Threshold;
 use std::collections::BTreeMap;
@@ -190,6 +191,8 @@ pub struct Call {
     pub agent_timeout: Duration,
     /// Name of the agent's audio track, where it is not the microphone's.
     pub agent_track: Option<String>,
+    /// Frequency of the tone that the agent answers with, in Hz, where it is no voice.
+    pub reply_tone: Option<u32>,
     /// The turns, at least one.
     pub turns: Vec<Turn>,
 }
@@ -247,17 +250,6 @@ pub enum SentinelPolicy {
     On,
     /// Nowhere.
     Off,
-}
-
-/// How many calls, and when they start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Load {
-    /// How many in all, or for how long.
-    pub extent: Extent,
-    /// How many at once.
-    pub concurrency: u32,
-    /// The first `concurrency` calls start evenly over this time.
-    pub ramp: Duration,
 }
 
 /// One configuration of the agent under test, with the target's settings where it has none.

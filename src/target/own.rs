@@ -73,6 +73,11 @@ impl OwnWorker {
         Ok(Self(Mutex::new(child)))
     }
 
+    /// Its process id, while it runs.
+    pub async fn pid(&self) -> Option<u32> {
+        self.0.lock().await.id()
+    }
+
     /// Tells it to end and waits until it has.
     pub async fn stop(&self) {
         let mut child = self.0.lock().await;
