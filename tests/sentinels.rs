@@ -138,7 +138,7 @@ fn an_agent_that_cannot_register_is_a_warning() {
     let server = SERVER.get(LivekitServer::start);
     let _agent = Loadgen::agent(
         &server,
-        &["--agent-name", "near", "--reply-length", "300ms"],
+        &["--agent-name", "alone", "--reply-length", "300ms"],
     );
     let front = OldServer::without(&server.address(), "/agent");
     let run = livekit(&server, &front.url(), "alone", "sentinels: on\n");

@@ -149,7 +149,7 @@ impl OpenDoor {
                 .map(|agent| OwnDoor::Embedded(Arc::new(agent))),
             Self::Livekit(door) => OwnWorker::start(own, &door.address, &door.credentials)
                 .await
-                .map(|worker| OwnDoor::Worker(worker, own.name.clone())),
+                .map(|worker| OwnDoor::Worker(Box::new(worker), own.name.clone())),
         }
     }
 

@@ -55,7 +55,7 @@ pub(super) enum OwnDoor {
     /// On a pipe.
     Embedded(Arc<Embedded>),
     /// At the run's server, by this name.
-    Worker(OwnWorker, String),
+    Worker(Box<OwnWorker>, String),
 }
 
 impl OwnDoor {
