@@ -7,6 +7,7 @@ use super::clock::{Stamp, Stamper};
 use super::endpoint::{AudioPacket, Endpoint};
 use super::error::NetError;
 use super::health::Health;
+use super::impair::Impairment;
 use super::transport::{Happened, IDLE, Publication, Transport};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -51,6 +52,8 @@ pub struct Peer<E> {
     grid: Grid,
     /// Transports opened since the poller was last told.
     fresh: [bool; 2],
+    /// Loses what is received, where that was asked for.
+    impairment: Option<Impairment>,
     dead: bool,
 }
 
@@ -96,6 +99,7 @@ impl<E: Endpoint> Peer<E> {
             events,
             grid,
             fresh: [false; 2],
+            impairment: None,
             dead: false,
         }
     }
@@ -129,6 +133,11 @@ impl<E: Endpoint> Peer<E> {
     /// Closes every socket.
     pub(super) fn close_all(&mut self) {
         self.transports = [None, None];
+    }
+
+    /// Loses received audio from now on.
+    pub fn impair(&mut self, impairment: Impairment) {
+        self.impairment = Some(impairment);
     }
 
     /// Which section to listen to; packets of others are dropped unread.
@@ -238,6 +247,10 @@ impl<E: Endpoint> Peer<E> {
             let Ok(Some(d)) = t.port.recv(tools.buffer) else {
                 return false;
             };
+            let lossy = self.impairment.as_mut();
+            if lossy.is_some_and(|i| i.drops(&tools.buffer[..d.len])) {
+                continue;
+            }
             let now = Instant::now();
             let stamp = tools.stamper.arrival(d.wall_ns, now);
             t.receive(now, d.from, &tools.buffer[..d.len]);

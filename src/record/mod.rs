@@ -26,7 +26,7 @@ pub use journal::{Journal, JournalRead};
 pub use ms::Ms;
 pub use samples::{METRICS, Samples};
 pub use summary::{
-    AllTurns, CallCounts, FailureGroup, Generator, Intervals, Latency, Metrics, Quantiles,
+    AllTurns, CallCounts, FailureGroup, Generator, Intervals, Latency, Metrics, Network, Quantiles,
     RunFacts, RunInfo, Span, Summary, TickLateness,
 };
 pub use turns::{Trust, TurnContext, TurnCounts, TurnExpect, TurnFlag, TurnOutcome, TurnRecord};

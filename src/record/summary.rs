@@ -35,6 +35,8 @@ pub struct RunFacts<'a> {
     pub invalid: Vec<String>,
     /// The generator's own health.
     pub generator: Generator,
+    /// What was done to the packets.
+    pub network: Option<Network>,
 }
 
 /// A run in figures; the content of `summary.json`.
@@ -46,6 +48,9 @@ pub struct Summary {
     pub verdict: Verdict,
     /// Which run this was.
     pub run: RunInfo,
+    /// What the scenario did to the packets on the way; absent: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<Network>,
     /// Latencies.
     pub metrics: Metrics,
     /// How far the quantiles of `ttfa` can be trusted.
@@ -77,6 +82,15 @@ pub struct RunInfo {
     pub duration_ms: Ms,
     /// The program that made it.
     pub loadgen_version: String,
+}
+
+/// What was done to packets on the way from the agent to the callers.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Network {
+    /// Share of the agent's packets that the callers dropped unheard, 0 to 1.
+    pub loss: f64,
+    /// Mean number dropped in a row; null: each packet for itself.
+    pub burst: Option<f64>,
 }
 
 /// The latencies of a run.

@@ -11,6 +11,7 @@
 
 mod agent_delay;
 mod check_call;
+mod check_network;
 mod check_rest;
 mod checker;
 pub mod duration;
@@ -35,8 +36,8 @@ pub use problem::{Code, Place, Problem};
 pub use schema::schema_text;
 pub use threshold::{Aggregate, Bound, Metric, Op, Threshold, ThresholdError};
 pub use types::{
-    AgentSettings, Anchor, Call, Delay, Expect, Extent, GreetingPolicy, Livekit, Load, Scenario,
-    Secret, Sound, Target, Turn, UnsetVariable, Utterance, Variant,
+    AgentSettings, Anchor, Call, Delay, Expect, Extent, GreetingPolicy, Livekit, Load, Network,
+    Scenario, Secret, Sound, Target, Turn, UnsetVariable, Utterance, Variant,
 };
 pub use url::{UrlError, host_of};
 pub use variables::Environment;
@@ -155,6 +156,7 @@ fn scenario(checker: &mut Checker<'_>, file: &ScenarioFile, path: &Path) -> Opti
     let call = checker.need(file.call.as_ref(), "/call");
     let call = call.and_then(|call| checker.call(call, &names));
     let load = checker.load(file.load.as_ref().unwrap_or(&LoadFile::default()));
+    let network = file.network.as_ref().and_then(|n| checker.network(n));
     let thresholds = file.thresholds.as_ref();
     let policy = call.as_ref().map(|call| call.greeting);
     let thresholds = checker.thresholds(thresholds.unwrap_or(&ThresholdsFile::default()), policy);
@@ -171,6 +173,7 @@ fn scenario(checker: &mut Checker<'_>, file: &ScenarioFile, path: &Path) -> Opti
             .as_ref()
             .and_then(|warmup| warmup.calls)
             .unwrap_or(0),
+        network,
         thresholds,
         variants,
         unset: unset_variables(checker),

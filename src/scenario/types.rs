@@ -28,6 +28,8 @@ pub struct Scenario {
     pub load: Load,
     /// Calls before the measured ones.
     pub warmup: u32,
+    /// What happens to packets on the way, where something does.
+    pub network: Option<Network>,
     /// What must hold.
     pub thresholds: Vec<Threshold>,
     /// Configurations under test; one, named `default`, where the file has none.
@@ -233,6 +235,15 @@ pub enum Extent {
     Calls(u32),
     /// When this time has passed, from the start of the first measured call.
     Duration(Duration),
+}
+
+/// What happens to packets on the way from the agent to the callers.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Network {
+    /// Share of the packets that are lost, above 0 and up to 1.
+    pub loss: f64,
+    /// Mean number of packets lost in a row, at least 1; `None`: each for itself.
+    pub burst: Option<f64>,
 }
 
 /// How many calls, and when they start.

@@ -1,0 +1,1 @@
+//! Runs whose callers lose packets.
