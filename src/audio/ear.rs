@@ -13,7 +13,7 @@ mod spurt;
 mod track;
 
 use super::opus::{Decoder, MAX_PACKET};
-use super::{AudioError, FRAME, Heard, RATE, samples_in, time_of};
+use super::{AudioError, FRAME, Heard, RATE, Segment, samples_in, time_of};
 use reorder::{Order, Reorder};
 use spurt::Spurts;
 use std::time::{Duration, Instant};
@@ -42,6 +42,11 @@ const BACK: u64 = MAX_PACKET as u64;
 const CONCEALED: u64 = 5 * FRAME as u64;
 /// What is longer is not remembered as one loss.
 const LONGEST_LOSS: u64 = KEPT as u64 / 2;
+/// Timestamps that leave out more than this tell of a pause in sending: 60 ms.
+const PAUSE: u64 = 3 * FRAME as u64;
+/// So does a pause in the arrivals, where the sender's timestamps stop with its audio. A shorter
+/// one may be the network's.
+const STALL: u64 = RATE as u64 / 2;
 /// Silence is looked at in pieces of this size.
 const SILENCE_STEP: u64 = FRAME as u64;
 
@@ -165,6 +170,7 @@ impl Ear {
         }
         let lost = lost + std::mem::take(&mut self.lost);
         self.place(rtp_time, arrival, lost);
+        self.track.segment.packet(arrival, payload.len());
         let decoded = self.decoder.decode(payload);
         let samples = match decoded {
             Ok(pcm) => {
@@ -192,11 +198,18 @@ impl Ear {
         let Some(last) = self.last else { return };
         let ahead = rtp_time.wrapping_sub(last.next_rtp).cast_signed();
         let gap = u64::from(ahead.unsigned_abs());
-        let limit = self.since_last(arrival) + AHEAD;
+        let waited = self.since_last(arrival);
+        let limit = waited + AHEAD;
+        if waited > STALL {
+            self.track.segment = Segment::default();
+        }
         if ahead < 0 && gap > BACK || ahead > 0 && gap > limit {
             self.new_timeline(arrival);
         } else if ahead > 0 {
             let missing = gap.min(lost.saturating_mul(last.samples)).min(LONGEST_LOSS);
+            if gap - missing > PAUSE {
+                self.track.segment = Segment::default();
+            }
             self.silence(gap - missing);
             self.conceal(missing);
         }
@@ -205,6 +218,7 @@ impl Ear {
     /// Timestamps or sequence numbers start anew: only arrivals tell how long it took.
     fn new_timeline(&mut self, arrival: Instant) {
         self.lost = 0;
+        self.track.segment = Segment::default();
         let silent = self.since_last(arrival);
         self.silence(silent);
         self.last = None;

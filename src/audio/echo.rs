@@ -1,32 +1,44 @@
 //! Tells the caller's own voice, coming back, from a reply.
 //!
-//! In: what the caller sends, with its instants; an onset with its first 300 ms of audio. Out: how
-//! much they are alike, and at which delay. Holds: memory is bounded and taken once; what is
-//! sent costs a few additions a sample, and only the question costs more (5 million
-//! multiplications).
+//! In: what the caller has said, with its instants; an onset with its first audio. Out: how much
+//! they are alike, and at which delay. Holds: nothing is computed while the caller speaks, and an
+//! utterance's samples are shared by all who say it; only the question costs (0.2 ms).
 
 use super::RATE;
+use realfft::{ComplexToReal, RealFftPlanner, RealToComplex};
+use std::f32::consts::TAU;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 /// An onset that is more like the caller's own audio than this is echo.
 pub const ECHO_CORRELATION: f32 = 0.5;
 /// The longest way back that is looked at.
 pub const ECHO_RANGE: Duration = Duration::from_secs(1);
-/// Audio of an onset that is compared: 300 ms at [`RATE`].
-pub const ECHO_AUDIO: usize = 14_400;
-/// 48 → 4 kHz: the band that codecs keep the waveform of.
+/// Audio of an onset that is compared: 450 ms at [`RATE`]. Two voices are alike by chance for a
+/// syllable, hardly ever for two.
+pub const ECHO_AUDIO: usize = 21_600;
+/// 48 → 4 kHz: the band in which codecs keep the wave itself.
 const DECIMATION: usize = 12;
 const SLOW_RATE: u64 = RATE as u64 / DECIMATION as u64;
 /// Samples of an onset at the slow rate.
 const WINDOW: usize = ECHO_AUDIO / DECIMATION;
 /// Delays compared, one a slow sample.
 const DELAYS: usize = SLOW_RATE as usize;
-/// Slow samples kept: 4 s. The range, the window, and the time that an ear takes to be sure.
-const KEPT: usize = 16_384;
+/// Room for the window at every delay, without the end meeting the beginning.
+const FFT: usize = 8192;
+const _: () = assert!(FFT > WINDOW + DELAYS);
 /// Less of an onset than this is no question: 50 ms.
-const LEAST: usize = WINDOW / 6;
-/// Sent audio below this mean square (of differences, a few steps of 16 bit) makes no echo.
+const LEAST: usize = WINDOW / 9;
+/// Sent audio below this mean square (a few steps of 16 bit) makes no echo.
 const SILENCE: f32 = 4.0;
+/// How much of the sample before is taken off, so that two voices are not alike by their hum.
+const EMPHASIS: f32 = 0.8;
+/// A Hann window over three slow samples, with a gain of 1. What it lets through of the band
+/// above 2 kHz, where codecs keep the level but not the wave, would make an echo less like.
+static LOW_PASS: LazyLock<[f32; 3 * DECIMATION]> = LazyLock::new(|| {
+    let length = (3 * DECIMATION) as f32;
+    std::array::from_fn(|n| (1.0 - (TAU * (n as f32 + 0.5) / length).cos()) / length)
+});
 
 /// What an onset has in common with the caller's own audio.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -38,143 +50,166 @@ pub struct Likeness {
 }
 
 impl Likeness {
+    /// Nothing in common.
+    const NONE: Self = Self {
+        correlation: 0.0,
+        delay: Duration::ZERO,
+    };
+
     /// Whether the onset is the caller's own voice.
     pub fn is_echo(&self) -> bool {
         self.correlation > ECHO_CORRELATION
     }
 }
 
-/// The caller's own recent audio.
-#[derive(Debug)]
-pub struct Echo {
-    /// When slow sample 0 was captured.
-    start: Option<Instant>,
-    /// Slow samples so far.
-    end: u64,
-    ring: Box<[f32]>,
-    /// The last sample before the difference.
-    before: f32,
-    /// Room for a question.
-    sent: Box<[f32]>,
-    heard: Vec<f32>,
-}
+/// An utterance as echo is compared.
+#[derive(Debug, Clone)]
+pub struct Spoken(Arc<[f32]>);
 
-impl Default for Echo {
-    fn default() -> Self {
-        Self::new()
+impl Spoken {
+    /// From the utterance's samples at [`RATE`].
+    pub fn new(pcm: &[i16]) -> Self {
+        Self(slow(pcm).into())
+    }
+
+    /// Its length.
+    fn length(&self) -> Duration {
+        Duration::from_nanos(self.0.len() as u64 * 1_000_000_000 / SLOW_RATE)
     }
 }
 
-impl Echo {
-    /// A caller that has said nothing.
-    pub fn new() -> Self {
-        Self {
-            start: None,
-            end: 0,
-            ring: vec![0.0; KEPT].into_boxed_slice(),
-            before: 0.0,
-            sent: vec![0.0; WINDOW + DELAYS].into_boxed_slice(),
-            heard: Vec::with_capacity(WINDOW),
+/// Compares an onset, whose first sample was heard at `onset`, with what the caller said in the
+/// second before it: utterances, each with the capture time of its first sample. `pcm` begins
+/// with the onset; of it [`ECHO_AUDIO`] is looked at.
+pub fn compare<'a>(
+    said: impl IntoIterator<Item = (Instant, &'a Spoken)>,
+    onset: Instant,
+    pcm: &[i16],
+) -> Likeness {
+    let heard = slow(&pcm[..pcm.len().min(ECHO_AUDIO)]);
+    let own: f32 = heard.iter().map(|x| x * x).sum();
+    if heard.len() < LEAST || own <= 0.0 {
+        return Likeness::NONE;
+    }
+    let mut sent = vec![0f32; FFT];
+    let mut spoken = false;
+    for (start, utterance) in said {
+        spoken |= lay(&mut sent[..heard.len() + DELAYS], start, utterance, onset);
+    }
+    if !spoken {
+        return Likeness::NONE;
+    }
+    let energies = energies(&sent, heard.len());
+    let Some(products) = correlate(sent, &heard) else {
+        return Likeness::NONE;
+    };
+    let mut best = Likeness::NONE;
+    for (k, (&product, &energy)) in products.iter().zip(&energies).enumerate() {
+        if energy < SILENCE * heard.len() as f32 {
+            continue;
+        }
+        let correlation = (product / (energy * own).sqrt()).abs().min(1.0);
+        if correlation > best.correlation {
+            let delay = Duration::from_nanos((DELAYS - k) as u64 * 1_000_000_000 / SLOW_RATE);
+            best = Likeness { correlation, delay };
         }
     }
+    best
+}
 
-    /// The caller sends `pcm` (a multiple of 12 samples), whose first sample was captured at
-    /// `at`. What lies between it and the frame before was silence.
-    pub fn sent(&mut self, at: Instant, pcm: &[i16]) {
-        let start = *self.start.get_or_insert(at);
-        let gap = place(start, at).saturating_sub(self.end);
-        // A step of one sample is the clock's, not a gap.
-        if gap > 1 {
-            (0..gap.min(KEPT as u64)).for_each(|k| self.ring[(self.end + k) as usize % KEPT] = 0.0);
-            self.end += gap;
-            self.before = 0.0;
-        }
-        for slow in pcm.chunks_exact(DECIMATION).map(mean) {
-            self.ring[self.end as usize % KEPT] = slow - self.before;
-            self.before = slow;
-            self.end += 1;
-        }
+/// Lays an utterance into what was sent, whose first sample is a range before the onset; says
+/// whether any of it falls there.
+fn lay(sent: &mut [f32], start: Instant, utterance: &Spoken, onset: Instant) -> bool {
+    if start + utterance.length() + ECHO_RANGE < onset {
+        return false;
     }
-
-    /// Compares an onset, whose first sample was heard at `onset`, with what was sent in the
-    /// second before it. `pcm` begins with the onset; of it [`ECHO_AUDIO`] is looked at.
-    pub fn compare(&mut self, onset: Instant, pcm: &[i16]) -> Likeness {
-        let mut best = Likeness {
-            correlation: 0.0,
-            delay: Duration::ZERO,
+    let before = onset.checked_duration_since(start).map(slow_samples);
+    let after = start.checked_duration_since(onset).map(slow_samples);
+    // Where the utterance begins, counted from the first sample.
+    let at = DELAYS as i64 - before.unwrap_or(0) + after.unwrap_or(0);
+    let mut any = false;
+    for (k, x) in utterance.0.iter().enumerate() {
+        let Ok(k) = usize::try_from(at + k as i64) else {
+            continue;
         };
-        self.heard.clear();
-        let mut before = pcm.first().map_or(0.0, |x| f32::from(*x));
-        for slow in pcm.chunks_exact(DECIMATION).take(WINDOW).map(mean) {
-            self.heard.push(slow - before);
-            before = slow;
-        }
-        let length = self.heard.len();
-        let own = dot(&self.heard, &self.heard);
-        let Some(start) = self.start.filter(|_| length >= LEAST && own > 0.0) else {
-            return best;
-        };
-        // `sent[k]` was captured k slow samples after a range before the onset.
-        let first = place(start, onset) as i64 - DELAYS as i64;
-        for (k, out) in self.sent[..length + DELAYS].iter_mut().enumerate() {
-            let at = first + k as i64;
-            let kept = at >= 0 && (at as u64) < self.end && at as u64 + KEPT as u64 >= self.end;
-            *out = if kept {
-                self.ring[at as usize % KEPT]
-            } else {
-                0.0
-            };
-        }
-        for k in 0..=DELAYS {
-            let window = &self.sent[k..k + length];
-            let energy = dot(window, window);
-            if energy < SILENCE * length as f32 {
-                continue;
-            }
-            let correlation = (dot(window, &self.heard) / (energy * own).sqrt()).abs();
-            if correlation > best.correlation {
-                let delay = Duration::from_nanos((DELAYS - k) as u64 * 1_000_000_000 / SLOW_RATE);
-                best = Likeness { correlation, delay };
-            }
-        }
-        best
+        let Some(out) = sent.get_mut(k) else { break };
+        *out += x;
+        any = true;
     }
+    any
 }
 
-/// The slow sample at an instant, to the nearest.
-fn place(start: Instant, at: Instant) -> u64 {
-    let nanos = at.saturating_duration_since(start).as_nanos() as u64;
-    (nanos.saturating_mul(SLOW_RATE / 1000) + 500_000) / 1_000_000
+fn slow_samples(time: Duration) -> i64 {
+    let nanos = time.as_nanos() as u64;
+    (nanos
+        .saturating_mul(SLOW_RATE / 1000)
+        .saturating_add(500_000)
+        / 1_000_000) as i64
 }
 
-fn mean(samples: &[i16]) -> f32 {
-    let sum: i32 = samples.iter().map(|&x| i32::from(x)).sum();
-    sum as f32 / samples.len() as f32
-}
-
-/// In eight lanes, so that it is fast.
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    let mut lanes = [0f32; 8];
-    let (x, y) = (a.chunks_exact(8), b.chunks_exact(8));
-    let rest: f32 = x
-        .remainder()
-        .iter()
-        .zip(y.remainder())
-        .map(|(p, q)| p * q)
-        .sum();
-    for (x, y) in x.zip(y) {
-        for (lane, (p, q)) in lanes.iter_mut().zip(x.iter().zip(y)) {
-            *lane += p * q;
+/// Energy of the window at each delay.
+fn energies(sent: &[f32], window: usize) -> Vec<f32> {
+    // In f64, so that a silence after a loud word is silence.
+    let square = |k: usize| f64::from(sent[k]).powi(2);
+    let mut sum: f64 = (0..window).map(square).sum();
+    let mut all = Vec::with_capacity(DELAYS + 1);
+    for k in 0..=DELAYS {
+        all.push(sum.max(0.0) as f32);
+        if k < DELAYS {
+            sum += square(k + window) - square(k);
         }
     }
-    lanes.iter().sum::<f32>() + rest
+    all
+}
+
+type Plans = (Arc<dyn RealToComplex<f32>>, Arc<dyn ComplexToReal<f32>>);
+
+static PLANS: LazyLock<Plans> = LazyLock::new(|| {
+    let mut planner = RealFftPlanner::new();
+    (planner.plan_fft_forward(FFT), planner.plan_fft_inverse(FFT))
+});
+
+/// The scalar product of `heard` with `sent` from each delay on. `None` never comes: the plans
+/// refuse only buffers of another length.
+fn correlate(mut sent: Vec<f32>, heard: &[f32]) -> Option<Vec<f32>> {
+    let (forward, inverse) = &*PLANS;
+    let mut padded = forward.make_input_vec();
+    padded[..heard.len()].copy_from_slice(heard);
+    let (mut a, mut b) = (forward.make_output_vec(), forward.make_output_vec());
+    forward.process(&mut sent, &mut a).ok()?;
+    forward.process(&mut padded, &mut b).ok()?;
+    for (a, b) in a.iter_mut().zip(&b) {
+        *a *= b.conj();
+    }
+    // The product of two real signals' spectra has real ends, to the last bit but for rounding.
+    for end in [0, FFT / 2] {
+        a[end].im = 0.0;
+    }
+    inverse.process(&mut a, &mut sent).ok()?;
+    let scale = 1.0 / FFT as f32;
+    Some(sent[..=DELAYS].iter().map(|x| x * scale).collect())
+}
+
+/// Samples at 4 kHz, low-passed and with the weight of the low notes taken off.
+fn slow(pcm: &[i16]) -> Vec<f32> {
+    let at = |n: usize| f32::from(pcm[n.saturating_sub(DECIMATION).min(pcm.len() - 1)]);
+    let mut before = None;
+    let count = pcm.len() / DECIMATION;
+    let samples = (0..count).map(|k| {
+        let taps = LOW_PASS.iter().enumerate();
+        let sum: f32 = taps.map(|(n, tap)| tap * at(k * DECIMATION + n)).sum();
+        let emphasised = sum - EMPHASIS * before.unwrap_or(sum);
+        before = Some(sum);
+        emphasised
+    });
+    samples.collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::audio::test_signals::{FIXTURES, mix, noise};
-    use crate::audio::{FRAME, FRAME_TIME, opus, tone};
+    use crate::audio::{FRAME, opus, tone};
 
     fn coded(pcm: &[i16]) -> Vec<i16> {
         let mut decoder = opus::Decoder::new().expect("libopus");
@@ -183,21 +218,16 @@ mod tests {
         frames.iter().flat_map(|f| decode(f)).collect()
     }
 
-    fn saying(pcm: &[i16], start: Instant) -> Echo {
-        let mut echo = Echo::new();
-        for (k, frame) in pcm.chunks_exact(FRAME).enumerate() {
-            echo.sent(start + FRAME_TIME * k as u32, frame);
-        }
-        echo
+    /// What an onset has in common with one utterance.
+    fn alike(said: &[i16], start: Instant, onset: Instant, heard: &[i16]) -> Likeness {
+        compare([(start, &Spoken::new(said))], onset, heard)
     }
 
     #[test]
     fn the_own_voice_is_echo_at_its_delay() {
         let start = Instant::now();
         for fixture in FIXTURES {
-            let mut said = fixture.pcm();
-            // The question comes while what was said is still kept.
-            said.truncate(2 * 48_000);
+            let said = fixture.pcm();
             let span = crate::audio::speech_span(&said).expect("speech");
             for (db, delay) in [(20.0, 35u64), (30.0, 240), (40.0, 900)] {
                 let gain = 10f64.powf(-db / 20.0);
@@ -209,7 +239,7 @@ mod tests {
                 // Twice the look-ahead later.
                 let from = span.start + 624;
                 let at = start + Duration::from_millis(delay) + super::super::time_of(from as u64);
-                let likeness = saying(&said, start).compare(at, &back[from..]);
+                let likeness = alike(&said, start, at, &back[from..]);
                 assert!(
                     likeness.is_echo(),
                     "{} at -{db} dB: {likeness:?}",
@@ -231,13 +261,13 @@ mod tests {
         let start = Instant::now();
         let mut highest = 0f32;
         for said in FIXTURES {
-            let mut echo = saying(&said.pcm(), start);
+            let spoken = Spoken::new(&said.pcm());
             for reply in FIXTURES.iter().filter(|f| f.name != said.name) {
                 let heard = reply.pcm();
                 let span = crate::audio::speech_span(&heard).expect("speech");
                 for after in [300u64, 700, 1100] {
-                    let likeness =
-                        echo.compare(start + Duration::from_millis(after), &heard[span.start..]);
+                    let onset = start + Duration::from_millis(after);
+                    let likeness = compare([(start, &spoken)], onset, &heard[span.start..]);
                     highest = highest.max(likeness.correlation);
                 }
             }
@@ -252,27 +282,23 @@ mod tests {
     fn where_nothing_was_said_there_is_no_echo() {
         let start = Instant::now();
         let voice = FIXTURES[0].pcm();
-        let mut silent = Echo::new();
-        assert!(!silent.compare(start, &voice).is_echo());
-        silent.sent(start, &[0; FRAME]);
-        assert!(
-            !silent
-                .compare(start + Duration::from_millis(100), &voice)
-                .is_echo()
-        );
-        let mut echo = saying(&voice, start);
+        assert!(!compare([], start, &voice).is_echo());
+        let soon = start + Duration::from_millis(100);
+        assert!(!alike(&[0; FRAME], start, soon, &voice).is_echo());
         let later = start + Duration::from_secs(7);
-        assert!(!echo.compare(later, &voice[9600..]).is_echo(), "long ago");
-        assert!(
-            !echo.compare(start, &voice[9600..9700]).is_echo(),
-            "too little"
-        );
+        let long_ago = alike(&voice, start, later, &voice[9600..]);
+        assert!(!long_ago.is_echo(), "long ago");
+        let little = alike(&voice, start, start, &voice[9600..9700]);
+        assert!(!little.is_echo(), "too little");
         let reply = tone(Duration::from_millis(400));
-        let likeness = echo.compare(start + Duration::from_secs(1), &reply);
+        let likeness = alike(&voice, start, start + Duration::from_secs(1), &reply);
         assert!(!likeness.is_echo(), "a tone: {likeness:?}");
-        // The instants count, not the number of frames.
-        echo.sent(later, &voice[9600..9600 + 15 * FRAME]);
-        let likeness = echo.compare(later + Duration::from_millis(200), &voice[9600..]);
+        // Of two utterances it is the one that was said.
+        let said = [
+            (start, &Spoken::new(&voice)),
+            (later, &Spoken::new(&voice[9600..9600 + 15 * FRAME])),
+        ];
+        let likeness = compare(said, later + Duration::from_millis(200), &voice[9600..]);
         assert!(
             likeness.is_echo()
                 && likeness.delay.abs_diff(Duration::from_millis(200)) < Duration::from_millis(1),
@@ -288,6 +314,6 @@ mod tests {
         let noisy = mix(&quiet, &noise(-55.0, quiet.len(), 4));
         let from = 9600;
         let at = start + Duration::from_millis(150) + super::super::time_of(from as u64);
-        assert!(saying(&said, start).compare(at, &noisy[from..]).is_echo());
+        assert!(alike(&said, start, at, &noisy[from..]).is_echo());
     }
 }

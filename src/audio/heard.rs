@@ -31,6 +31,32 @@ pub enum Confidence {
     Low,
 }
 
+/// The packets, sent one after the other, that led to an onset.
+///
+/// A sender without DTX sends all the time: its segment began with the stream, and says nothing
+/// about the reply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Segment {
+    /// Arrival of the first one: the stream's first, or the first after nothing was sent for
+    /// more than 60 ms.
+    pub first_packet: Option<Instant>,
+    /// Arrival of the first one with audio (more than two bytes) since then, and since the last
+    /// without (DTX).
+    pub first_non_dtx: Option<Instant>,
+}
+
+impl Segment {
+    /// The longest Opus packet without audio (DTX), in bytes.
+    const DTX_BYTES: usize = 2;
+
+    /// The next packet of the segment.
+    pub(crate) fn packet(&mut self, arrival: Instant, bytes: usize) {
+        self.first_packet.get_or_insert(arrival);
+        let audio = bytes > Self::DTX_BYTES;
+        self.first_non_dtx = audio.then(|| self.first_non_dtx.unwrap_or(arrival));
+    }
+}
+
 /// The first audible sample of a talk spurt.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Onset {
@@ -42,6 +68,8 @@ pub struct Onset {
     pub earlier_by_loss: Option<Duration>,
     /// Level of the spurt's first half second over the noise floor, in dB.
     pub snr_db: f32,
+    /// What was sent up to it: from there to `at` the reply was silent (its lead-in).
+    pub segment: Segment,
 }
 
 /// Something the ear noticed, in the order in which it became sure.

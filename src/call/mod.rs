@@ -22,7 +22,7 @@ pub use types::{
 };
 
 /// Part of a [`TurnResult`]: who reads results needs no other room for it.
-pub use crate::audio::{Confidence, HeardAt, Onset};
+pub use crate::audio::{Confidence, HeardAt, Onset, Segment};
 
 use std::time::{Duration, Instant};
 

@@ -6,7 +6,7 @@
 use super::{
     CallContext, CallRecord, Ending, Generator, Ms, RunFacts, TickLateness, TurnContext, TurnRecord,
 };
-use crate::call::{CallResult, Confidence, Expect, HeardAt, Onset, TurnResult};
+use crate::call::{CallResult, Confidence, Expect, HeardAt, Onset, Segment, TurnResult};
 /// What the tests of reports name, too.
 pub(crate) use crate::call::{Failure, Flag, Outcome};
 use std::time::{Duration, Instant};
@@ -58,6 +58,7 @@ pub(crate) fn replied(
             confidence: Confidence::High,
             earlier_by_loss: None,
             snr_db: 41.26,
+            segment: Segment::default(),
         }),
         ttfa_wire: Some(wire),
         playout_delay: Some(playout),

@@ -4,8 +4,7 @@ use crate::listen::{Found, Sent, coded, coded_with_dtx, hear};
 use crate::noises::{Seed, ambience, typing, white};
 use crate::signals::{Voice, add, ms, scaled, voices};
 use crate::{in_parallel, size};
-use loadgen::audio::FRAME;
-use loadgen::audio::echo::{ECHO_AUDIO, Echo};
+use loadgen::audio::echo::{Spoken, compare};
 use std::time::{Duration, Instant};
 
 /// One stream's length.
@@ -118,23 +117,16 @@ fn the_own_echo_is_told_from_a_reply() {
     let heard = in_parallel(&work, |&(voice, db, delay)| {
         let start = Instant::now();
         let voice = &voices[voice];
+        let spoken = Spoken::new(&voice.pcm);
+        let said = instant(start, ms(1000) as f64);
         let found = hear(&coded(&echo_stream(voice, db, ms(delay))), Some(0));
-        // As the ear tells it: by then the caller has said what lies before.
         let mut onsets = 0;
         let mut unknown = 0;
         for found in &found {
-            let mut echo = Echo::new();
-            let asked = found.at + 30_000.0;
-            for (k, frame) in voice.pcm.chunks_exact(FRAME).enumerate() {
-                let at = (ms(1000) + k * FRAME) as f64;
-                if at <= asked {
-                    echo.sent(instant(start, at), frame);
-                }
-            }
             let audio = &found.audio[found.before..];
-            let audio = &audio[..audio.len().min(ECHO_AUDIO)];
+            let likeness = compare([(said, &spoken)], instant(start, found.at), audio);
             onsets += 1;
-            unknown += usize::from(!echo.compare(instant(start, found.at), audio).is_echo());
+            unknown += usize::from(!likeness.is_echo());
         }
         (onsets, unknown)
     });
@@ -164,12 +156,9 @@ fn the_own_echo_is_told_from_a_reply() {
     let likeness = in_parallel(&pairs, |&(said, reply, after)| {
         let start = Instant::now();
         let (said, reply) = (&voices[said], &voices[reply]);
-        let mut echo = Echo::new();
-        for (k, frame) in said.pcm.chunks_exact(FRAME).enumerate() {
-            echo.sent(instant(start, (k * FRAME) as f64), frame);
-        }
+        let spoken = Spoken::new(&said.pcm);
         let onset = instant(start, (said.end + ms(after)) as f64);
-        echo.compare(onset, &reply.pcm[reply.start..]).correlation
+        compare([(start, &spoken)], onset, &reply.pcm[reply.start..]).correlation
     });
     let taken = likeness.iter().filter(|c| **c > 0.5).count();
     let highest = likeness.iter().fold(0f32, |h, c| h.max(*c));

@@ -315,6 +315,7 @@ impl Spurts {
                 confidence,
                 earlier_by_loss,
                 snr_db,
+                segment: track.segment_at(onset),
             }));
         }
         let last = last_audible(track, onset, track.end(), power).unwrap_or(onset);

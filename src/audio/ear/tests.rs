@@ -2,6 +2,7 @@
 //! gaps, losses, reordering and resets.
 
 mod accuracy;
+mod segments;
 mod streams;
 
 use super::*;

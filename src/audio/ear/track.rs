@@ -4,7 +4,7 @@
 //! by position. Holds: positions only grow; memory is allocated once; outside of what is kept,
 //! samples read as silence.
 
-use crate::audio::{HeardAt, time_of};
+use crate::audio::{HeardAt, Segment, time_of};
 use std::collections::VecDeque;
 use std::time::Instant;
 
@@ -19,6 +19,7 @@ struct Piece {
     end: u64,
     /// `None`: lost, the samples are made up.
     arrival: Option<Instant>,
+    segment: Segment,
 }
 
 /// The ring.
@@ -27,6 +28,8 @@ pub(super) struct Track {
     samples: Box<[i16]>,
     end: u64,
     pieces: VecDeque<Piece>,
+    /// The segment of the packets to come.
+    pub(super) segment: Segment,
 }
 
 impl Track {
@@ -35,6 +38,7 @@ impl Track {
             samples: vec![0; KEPT].into_boxed_slice(),
             end: 0,
             pieces: VecDeque::with_capacity(PACKETS),
+            segment: Segment::default(),
         }
     }
 
@@ -78,6 +82,7 @@ impl Track {
             start,
             end: self.end,
             arrival,
+            segment: self.segment,
         });
     }
 
@@ -141,6 +146,14 @@ impl Track {
         };
         let offset = time_of(position.min(piece.end - 1) - piece.start);
         piece.arrival.map(|arrival| HeardAt { arrival, offset })
+    }
+
+    /// The segment as it was at the packet that holds a sample, or the next one.
+    pub(super) fn segment_at(&self, position: u64) -> Segment {
+        let at = self.pieces.partition_point(|piece| piece.end <= position);
+        let mut next = self.pieces.iter().skip(at);
+        next.find(|piece| piece.arrival.is_some())
+            .map_or(self.segment, |piece| piece.segment)
     }
 
     /// If `position` lies in lost audio: where the packet after it starts.

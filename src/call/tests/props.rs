@@ -1,7 +1,7 @@
 //! What holds of a call whatever comes in, in whatever order.
 
 use super::sim::{TURN, ms};
-use crate::audio::{Confidence, FRAME_TIME, Heard, HeardAt, Onset};
+use crate::audio::{Confidence, FRAME_TIME, Heard, HeardAt, Onset, Segment};
 use crate::call::{
     Anchor, Call, CallEvent, CallResult, CallScript, Expect, Failure, GreetingPolicy, Input,
     Outcome, PacketArrival, TurnResult, TurnScript,
@@ -148,6 +148,7 @@ impl Driver {
                 confidence: Confidence::High,
                 earlier_by_loss: None,
                 snr_db: 30.0,
+                segment: Segment::default(),
             })),
             Step::Ended { age } => Input::Heard(Heard::Ended {
                 last_audible: self.heard_at(age),

@@ -3,7 +3,7 @@
 //! Holds: virtual time only; the agent's audio is a packet every 20 ms from its
 //! subscription on, and the ear tells of a spurt with the delays of the real one.
 
-use crate::audio::{Confidence, FRAME_TIME, Heard, HeardAt, Onset, SPURT_GAP};
+use crate::audio::{Confidence, FRAME_TIME, Heard, HeardAt, Onset, SPURT_GAP, Segment};
 use crate::call::{
     Anchor, Call, CallEvent, CallResult, CallScript, Expect, Failure, Flag, GreetingPolicy, Input,
     Outcome, PacketArrival, Phase, Say, TurnResult, TurnScript,
@@ -150,6 +150,7 @@ impl Sim {
             confidence: self.world.confidence,
             earlier_by_loss: self.world.loss,
             snr_db: 40.0,
+            segment: Segment::default(),
         };
         self.at(from + ms(60) + lag, Input::Heard(trigger));
         let sure = ms(530).min(length + ms(600));
