@@ -57,6 +57,7 @@ pub(crate) fn replied(
             },
             confidence: Confidence::High,
             earlier_by_loss: None,
+            later_by_loss: None,
             snr_db: 41.26,
             segment: Segment::default(),
         }),

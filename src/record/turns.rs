@@ -223,8 +223,10 @@ pub struct TurnRecord {
     pub snr_db: Option<f64>,
     /// Trust in the onset.
     pub confidence: Option<Trust>,
-    /// The onset may have been earlier by up to this much: audio before it was lost.
+    /// The onset may have been earlier by up to this much: audio around it was lost.
     pub loss_earlier_ms: Option<Ms>,
+    /// And later by up to this much.
+    pub loss_later_ms: Option<Ms>,
     /// Doubts, sorted, each once.
     #[serde(default)]
     pub flags: Vec<TurnFlag>,
@@ -267,6 +269,7 @@ impl TurnRecord {
             snr_db: result.onset.and_then(|o| tenth_db(o.snr_db)),
             confidence: result.onset.map(|o| o.confidence.into()),
             loss_earlier_ms: result.onset.and_then(|o| o.earlier_by_loss).map(Ms::from),
+            loss_later_ms: result.onset.and_then(|o| o.later_by_loss).map(Ms::from),
             flags,
             failure: (outcome == TurnOutcome::Failed)
                 .then(|| context.failure.map(|f| f.cause().to_owned()))

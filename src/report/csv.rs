@@ -8,7 +8,7 @@ use crate::record::{Ms, TurnRecord};
 use std::borrow::Cow;
 
 /// The columns of `turns.csv`, in order.
-pub const COLUMNS: [&str; 25] = [
+pub const COLUMNS: [&str; 26] = [
     "version",
     "call",
     "room",
@@ -32,6 +32,7 @@ pub const COLUMNS: [&str; 25] = [
     "snr_db",
     "confidence",
     "loss_earlier_ms",
+    "loss_later_ms",
     "flags",
     "failure",
 ];
@@ -82,6 +83,7 @@ fn row(turn: &TurnRecord) -> [Cow<'_, str>; COLUMNS.len()] {
             .map_or(Cow::default(), |db| db.to_string().into()),
         turn.confidence.map_or("", |c| c.name()).into(),
         time(turn.loss_earlier_ms),
+        time(turn.loss_later_ms),
         flags.join(" ").into(),
         turn.failure.as_deref().map_or(Cow::default(), text),
     ]
