@@ -12,6 +12,8 @@ pub mod lossy_ear;
 #[path = "truth/lossy_run.rs"]
 pub mod lossy_run;
 pub mod support;
+#[path = "truth/truth.rs"]
+pub mod truth;
 
 /// One of two sizes.
 pub fn size<T>(small: T, at_full: T) -> T {
