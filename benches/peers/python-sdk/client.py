@@ -2,8 +2,8 @@
 
 In: LIVEKIT_URL, LIVEKIT_API_KEY, LIVEKIT_API_SECRET; a fixture, an agent's name.
 Out: one JSON line on standard output: how long after its end of speech the reply was heard.
-Holds: both instants are on this process's monotonic clock. Frame k of what is said is handed
-to the SDK at start + (k + 1) * 20 ms, as a microphone would; a frame that the SDK hands out is
+Holds: both instants are on CLOCK_MONOTONIC, as the reference agent's truth is. Frame k of what is said is handed
+to the SDK at start + (k + 1) frames, as a microphone would; a frame that the SDK hands out is
 taken to be played from that moment on.
 """
 
@@ -21,8 +21,6 @@ import numpy as np
 from livekit import api, rtc
 
 RATE = 48_000
-FRAME = RATE // 50
-FRAME_S = 0.02
 # The level rule: the first 2 ms that reach -40 dBFS, with seven of the next ten.
 WINDOW = RATE // 500
 AUDIBLE_DBFS = -40.0
@@ -63,26 +61,27 @@ def token(room: str, agent: str) -> str:
     return built.to_jwt()
 
 
-async def speak(source: rtc.AudioSource, pcm: np.ndarray, state: dict) -> None:
-    """Silence on a 20 ms grid, and what is to be said from the slot that follows
+async def speak(source: rtc.AudioSource, pcm: np.ndarray, frame_ms: int, state: dict) -> None:
+    """Silence in frames, and what is to be said from the slot that follows
     `state["say_at"]`; tells the instant of its first sample."""
-    silence = np.zeros(FRAME, dtype="<i2")
-    frames = -(-len(pcm) // FRAME)
+    size, period = RATE * frame_ms // 1000, frame_ms / 1e3
+    silence = np.zeros(size, dtype="<i2")
+    frames = -(-len(pcm) // size)
     begin, slot, first = time.monotonic(), 0, None
     while True:
         slot += 1
-        due = begin + slot * FRAME_S
+        due = begin + slot * period
         await asyncio.sleep(max(0.0, due - time.monotonic()))
         if first is None and state.get("say_at", float("inf")) <= due:
             first = slot
-            state["media_start"] = due - FRAME_S
+            state["media_start"] = due - period
         data = silence
         if first is not None and slot - first < frames:
-            data = np.zeros(FRAME, dtype="<i2")
-            part = pcm[(slot - first) * FRAME : (slot - first + 1) * FRAME]
+            data = np.zeros(size, dtype="<i2")
+            part = pcm[(slot - first) * size : (slot - first + 1) * size]
             data[: len(part)] = part
             state["late"] = max(state.get("late", 0.0), time.monotonic() - due)
-        frame = rtc.AudioFrame(data.tobytes(), RATE, 1, FRAME)
+        frame = rtc.AudioFrame(data.tobytes(), RATE, 1, size)
         await source.capture_frame(frame)
 
 
@@ -121,6 +120,9 @@ async def call(args: argparse.Namespace) -> dict:
     pcm, speech_end = read_fixture(args.fixture)
     name = f"sdk-{uuid.uuid4().hex[:12]}"
     room, heard, state = rtc.Room(), [], {}
+    # A microphone gives 10 ms at a time and has no queue. A file is pushed in larger frames
+    # into the SDK's queue of a second, which adds to the way there.
+    frame_ms, queue_ms = (20, 1000) if args.queued else (10, 0)
     subscribed = asyncio.get_running_loop().create_future()
 
     @room.on("track_subscribed")
@@ -131,11 +133,11 @@ async def call(args: argparse.Namespace) -> dict:
     await room.connect(os.environ["LIVEKIT_URL"], token(name, args.agent_name))
     tasks = []
     try:
-        source = rtc.AudioSource(RATE, 1)
+        source = rtc.AudioSource(RATE, 1, queue_size_ms=queue_ms)
         mic = rtc.LocalAudioTrack.create_audio_track("mic", source)
         options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE)
         await room.local_participant.publish_track(mic, options)
-        tasks.append(asyncio.create_task(speak(source, pcm, state)))
+        tasks.append(asyncio.create_task(speak(source, pcm, frame_ms, state)))
         track = await asyncio.wait_for(subscribed, 30)
         tasks.append(asyncio.create_task(listen(track, heard)))
         state["say_at"] = time.monotonic() + args.after
@@ -149,6 +151,9 @@ async def call(args: argparse.Namespace) -> dict:
             "ttfa_ms": None if found is None else (found - end) * 1e3,
             "buffered_ms": await buffered_ms(track),
             "late_ms": state["late"] * 1e3,
+            "room": name,
+            "end_ms": end * 1e3,
+            "onset_ms": None if found is None else found * 1e3,
         }
     finally:
         for task in tasks:
@@ -161,6 +166,7 @@ def main() -> int:
     parser.add_argument("--fixture", type=Path, required=True)
     parser.add_argument("--agent-name", default="")
     parser.add_argument("--after", type=float, default=3.0, help="seconds before speaking")
+    parser.add_argument("--queued", action="store_true", help="speak as a file is played")
     parser.add_argument("--timeout", type=float, default=10.0, help="seconds for the reply")
     print(json.dumps(asyncio.run(call(parser.parse_args()))), flush=True)
     return 0

@@ -60,7 +60,7 @@ impl Losses {
         let quiet = median(before.map(|(_, bytes)| *bytes));
         let reply = median(behind.take(SIDE).map(|(_, bytes)| *bytes));
         match quiet.zip(reply) {
-            Some((quiet, reply)) if 2 * quiet < reply => {
+            Some((quiet, reply)) if 5 * quiet <= 4 * reply => {
                 2 * bytes >= quiet + reply && after < 2 * FRAME as u64
             }
             // A constant bit rate, or a noise that costs as much as speech.
@@ -99,6 +99,7 @@ mod tests {
     #[test]
     fn the_size_of_the_next_packet_tells_on_which_side_the_onset_was() {
         const Q: Option<usize> = Some(5);
+        const H: Option<usize> = Some(30);
         const R: Option<usize> = Some(60);
         let at = |ms: f64| (ms * 48.0) as u64;
         for (name, sizes, heard, place) in [
@@ -143,6 +144,12 @@ mod tests {
                 [R, R, R, R, None, None, R, R, R, R],
                 144.0,
                 144.0,
+            ),
+            (
+                "a quiet that costs half of speech",
+                [H, H, H, H, None, None, R, R, R, R],
+                141.0,
+                103.25,
             ),
             (
                 "nothing after it",
