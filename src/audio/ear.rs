@@ -147,6 +147,12 @@ impl Ear {
         self.spurts.is_audible()
     }
 
+    /// The spurt whose onset was told last is not the agent's: it is over, and what begins after
+    /// its next pause is a new one. Call it before anything else is heard or told.
+    pub fn dismiss(&mut self) {
+        self.spurts.dismiss();
+    }
+
     /// The audio around the onset told last: up to `before` samples ahead of it and what has been
     /// heard since, oldest first, into `audio`. Returns how many samples come before the onset;
     /// `None` where there is none, or it is older than what is kept (1.3 s). Ask when it is told:

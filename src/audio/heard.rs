@@ -98,6 +98,9 @@ pub enum Heard {
     },
     /// The refined onset of the spurt announced by the last `Triggered`.
     Onset(Onset),
+    /// The spurt announced by the last `Triggered` is not the agent's (it is the caller's own
+    /// echo). Nothing more comes of it.
+    Dismissed,
     /// No audible sample for [`SPURT_GAP`] after `last_audible`. Comes after the spurt's `Onset`.
     Ended {
         /// The last audible sample of the spurt.

@@ -34,6 +34,7 @@ pub struct Call {
     subscribed: Option<Instant>,
     greeting: Option<Duration>,
     failure: Option<Failure>,
+    echoes: usize,
     playout: PlayoutModel,
     spurts: Spurts,
     /// Turns under way: the last one speaks or listens, earlier ones await a judgement.
@@ -59,6 +60,7 @@ impl Call {
             subscribed: None,
             greeting: None,
             failure: None,
+            echoes: 0,
             playout: PlayoutModel::new(),
             spurts: Spurts::default(),
             turns: VecDeque::new(),
@@ -158,6 +160,7 @@ impl Call {
             agent_join: self.subscribed.map(since_start),
             greeting: self.greeting,
             failure: self.failure,
+            echoes: self.echoes,
             // All are there: `fail` leaves none out, and so does a call that is done.
             turns: self.results.into_iter().flatten().collect(),
         }
@@ -183,6 +186,7 @@ impl Call {
         let spurt = self.spurts.heard(now, heard);
         match *heard {
             Heard::Triggered { .. } => {}
+            Heard::Dismissed => self.echoes += 1,
             Heard::Onset(onset) => {
                 self.greet(&onset);
                 let held = self.playout.at(onset.at.arrival);

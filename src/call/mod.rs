@@ -17,8 +17,8 @@ pub use io::{CallEvent, Input, PacketArrival, Phase, Say};
 pub use machine::Call;
 pub use playout::{Held, MODEL, PlayoutModel};
 pub use types::{
-    Anchor, CallResult, CallScript, Expect, Failure, Flag, GreetingPolicy, Outcome, TurnResult,
-    TurnScript,
+    Anchor, CallResult, CallScript, Expect, Failure, Flag, GreetingPolicy, Outcome, SecondOpinion,
+    TurnResult, TurnScript,
 };
 
 /// Part of a [`TurnResult`]: who reads results needs no other room for it.

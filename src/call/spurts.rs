@@ -15,6 +15,8 @@ pub(super) struct Spurt {
     pub(super) noticed: Instant,
     /// The refined onset, once known.
     pub(super) onset: Option<Onset>,
+    /// Beginning of the spurt before it.
+    before: Option<Instant>,
 }
 
 impl Spurt {
@@ -37,25 +39,33 @@ pub(super) struct Spurts {
 }
 
 impl Spurts {
-    /// Takes a report in; returns the spurt it speaks of, or `None` for an end of nothing.
+    /// Takes a report in; returns the spurt it speaks of, or `None` for an end of
+    /// nothing and for one that is not the agent's.
     pub(super) fn heard(&mut self, now: Instant, heard: &Heard) -> Option<Spurt> {
         let spurt = match *heard {
             Heard::Triggered { at } => Spurt {
                 trigger: at.wire(),
                 noticed: now,
                 onset: None,
+                before: self.last_began,
             },
             Heard::Onset(onset) => {
                 let fresh = Spurt {
                     trigger: onset.at.wire(),
                     noticed: now,
                     onset: None,
+                    before: self.last_began,
                 };
                 let announced = self.current.filter(|s| s.onset.is_none());
                 Spurt {
                     onset: Some(onset),
                     ..announced.unwrap_or(fresh)
                 }
+            }
+            Heard::Dismissed => {
+                let dismissed = self.current.take()?;
+                self.last_began = dismissed.before;
+                return None;
             }
             Heard::Ended { last_audible } => {
                 let ended = self.current.take()?;

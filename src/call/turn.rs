@@ -343,6 +343,7 @@ pub(super) fn unstarted(turn: usize, expect: Expect) -> TurnResult {
         stop: None,
         early_by: None,
         reply_end: None,
+        second: None,
         flags: Vec::new(),
     }
 }

@@ -1,6 +1,7 @@
 //! The words of a call: what is asked of it and what came of it.
 
 use crate::audio::Onset;
+use crate::audio::opinion::DISAGREEMENT;
 use std::time::{Duration, Instant};
 
 /// What a turn waits for before its delay runs.
@@ -100,6 +101,10 @@ pub enum Flag {
     AnchorTimeout,
     /// Arrival came from user space, not from the kernel.
     UserSpaceStamp,
+    /// The second opinion hears no voice (or not the tone that the scenario declares).
+    NotSpeech,
+    /// The second opinion hears the reply begin more than 60 ms earlier or later.
+    OnsetDisputed,
 }
 
 /// Everything measured in one turn.
@@ -133,8 +138,47 @@ pub struct TurnResult {
     pub early_by: Option<Duration>,
     /// The reply's last audible sample, where it ended in time.
     pub reply_end: Option<Instant>,
+    /// What a second, independent detector says of the onset; `None` where it was not asked.
+    pub second: Option<SecondOpinion>,
     /// Doubts, sorted, each once.
     pub flags: Vec<Flag>,
+}
+
+/// What another detector makes of a reply's beginning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SecondOpinion {
+    /// It is what the scenario says the agent answers with: a voice, or a tone.
+    pub as_declared: bool,
+    /// How far from the onset it hears that begin.
+    pub apart: Option<Duration>,
+}
+
+impl TurnResult {
+    /// End of speech → the first packet of the sending that led to the onset, where that began
+    /// after the end of speech.
+    pub fn first_packet(&self) -> Option<Duration> {
+        let first = self.onset?.segment.first_packet?;
+        first.checked_duration_since(self.speech_end?)
+    }
+
+    /// First packet with audio → onset, where that packet came after the end of speech.
+    pub fn lead_in(&self) -> Option<Duration> {
+        let onset = self.onset?;
+        let first = onset.segment.first_non_dtx?;
+        let after = first.checked_duration_since(self.speech_end?).is_some();
+        after.then(|| onset.at.wire().checked_duration_since(first))?
+    }
+
+    /// Takes a second opinion in, with the doubts that follow from it.
+    pub fn second_opinion(&mut self, second: SecondOpinion) {
+        self.second = Some(second);
+        if !second.as_declared {
+            self.flags.push(Flag::NotSpeech);
+        } else if second.apart.is_some_and(|by| by > DISAGREEMENT) {
+            self.flags.push(Flag::OnsetDisputed);
+        }
+        self.flags.sort_unstable();
+    }
 }
 
 /// Everything measured in one call besides its turns.
@@ -148,6 +192,8 @@ pub struct CallResult {
     pub greeting: Option<Duration>,
     /// Why the call failed, if it did.
     pub failure: Option<Failure>,
+    /// Times the caller's own voice came back on the agent's track.
+    pub echoes: usize,
     /// One result for every planned turn, in order.
     pub turns: Vec<TurnResult>,
 }

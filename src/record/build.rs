@@ -6,10 +6,11 @@
 
 use super::summary::{
     AllTurns, CallCounts, FailureGroup, Intervals, Latency, Metrics, Quantiles, RunFacts, RunInfo,
-    Span, Summary,
+    SecondOpinions, Span, Summary,
 };
 use super::{
-    CallRecord, Ending, Ms, SUMMARY_VERSION, Samples, Threshold, TurnOutcome, TurnRecord, Verdict,
+    CallRecord, Ending, Ms, SUMMARY_VERSION, Samples, Threshold, TurnFlag, TurnOutcome, TurnRecord,
+    Verdict,
 };
 use crate::stats::{Distribution, Sample};
 use std::collections::BTreeMap;
@@ -51,6 +52,8 @@ impl Summary {
             },
             outcomes: samples.outcomes,
             calls: counts,
+            second_opinion: SecondOpinions::of(turns),
+            echoes: calls.iter().filter(|c| !c.warmup).map(|c| c.echoes).sum(),
             flags: count_flags(turns),
             failures: group_failures(calls),
             generator: facts.generator,
@@ -171,6 +174,19 @@ impl Quantiles {
             p50: span(0.5),
             p95: span(0.95),
             p99: span(0.99),
+        }
+    }
+}
+
+impl SecondOpinions {
+    fn of(turns: &[TurnRecord]) -> Self {
+        let heard = || turns.iter().filter(|t| !t.warmup && t.confidence.is_some());
+        let flagged = |flag| heard().filter(|t| t.flags.contains(&flag)).count();
+        Self {
+            onsets: heard().count(),
+            asked: heard().filter(|t| t.second_opinion.is_some()).count(),
+            not_speech: flagged(TurnFlag::NotSpeech),
+            disputed: flagged(TurnFlag::OnsetDisputed),
         }
     }
 }

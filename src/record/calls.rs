@@ -78,6 +78,9 @@ pub struct CallRecord {
     pub ended_ms: Option<Ms>,
     /// Why it failed, if it did.
     pub failure: Option<CallFailure>,
+    /// Times the caller's own voice came back on the agent's track, and was not taken for it.
+    #[serde(default)]
+    pub echoes: usize,
     /// Its turns by outcome.
     pub turns: TurnCounts,
 }
@@ -91,6 +94,7 @@ impl CallRecord {
             agent_join_ms: result.agent_join.map(Ms::from),
             greeting_ms: result.greeting.map(Ms::from),
             failure: result.failure.as_ref().map(CallFailure::from),
+            echoes: result.echoes,
             turns: TurnCounts::of(result.turns.len(), outcomes),
             ..Self::dropped(context, result.turns.len(), run_start)
         }
@@ -115,6 +119,7 @@ impl CallRecord {
             greeting_ms: None,
             ended_ms: context.ended.map(|i| Ms::between(run_start, i)),
             failure: None,
+            echoes: 0,
             turns: TurnCounts::of(turns, []),
         }
     }

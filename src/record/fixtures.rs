@@ -36,6 +36,7 @@ pub(crate) fn turn(base: Instant, index: usize, outcome: Outcome) -> TurnResult 
         stop: None,
         early_by: None,
         reply_end: None,
+        second: None,
         flags: vec![],
     }
 }
@@ -123,6 +124,7 @@ impl Run {
                 agent_join: Some(ms(300 + 3 * (k % 11))),
                 greeting: Some(ms(500 + k % 13)),
                 failure: None,
+                echoes: 0,
                 turns: (0..3)
                     .map(|i| replied(base, i, ms(400 + (k * 37 + i as u64 * 101) % 260), ms(40)))
                     .collect(),
@@ -139,6 +141,7 @@ impl Run {
             agent_join: met.then_some(ms(310)),
             greeting: None,
             failure,
+            echoes: 0,
             turns: (0..3)
                 .map(|i| TurnResult {
                     early_by: (outcome == Outcome::Early).then_some(ms(250)),

@@ -27,7 +27,7 @@ pub use ms::Ms;
 pub use samples::{METRICS, Samples};
 pub use summary::{
     AllTurns, CallCounts, FailureGroup, Generator, Intervals, Latency, Metrics, Network, Quantiles,
-    RunFacts, RunInfo, Span, Summary, TickLateness,
+    RunFacts, RunInfo, SecondOpinions, Span, Summary, TickLateness,
 };
 pub use turns::{Trust, TurnContext, TurnCounts, TurnExpect, TurnFlag, TurnOutcome, TurnRecord};
 pub use verdict::{Ending, GateResult, GateVerdict, Status, Threshold, Verdict};

@@ -59,6 +59,12 @@ pub struct Summary {
     pub outcomes: TurnCounts,
     /// Measured calls.
     pub calls: CallCounts,
+    /// What a second, independent detector says of the replies' onsets.
+    #[serde(default)]
+    pub second_opinion: SecondOpinions,
+    /// Times a caller's own voice came back on the agent's track, and was not taken for a reply.
+    #[serde(default)]
+    pub echoes: usize,
     /// Measured turns by doubt; doubts nobody had are absent.
     pub flags: BTreeMap<String, usize>,
     /// Failed calls by cause, the most frequent first.
@@ -182,6 +188,20 @@ pub struct CallCounts {
     pub failed: usize,
     /// Planned calls that never began.
     pub dropped: usize,
+}
+
+/// A voice detector's (or, where the scenario declares a tone, a tone detector's) word on the
+/// onsets of measured turns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct SecondOpinions {
+    /// Onsets there were.
+    pub onsets: usize,
+    /// Of these, onsets that it was asked about; under high load it is asked about a share.
+    pub asked: usize,
+    /// Of these, replies that it takes for no speech (or not for the declared tone).
+    pub not_speech: usize,
+    /// Of these, replies that it hears begin more than 60 ms earlier or later.
+    pub disputed: usize,
 }
 
 /// Failed calls of one cause.

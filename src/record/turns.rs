@@ -63,6 +63,10 @@ pub enum TurnFlag {
     AnchorTimeout,
     /// Arrival was stamped in user space, not by the kernel.
     UserSpaceStamp,
+    /// The second opinion hears no voice (or not the tone that the scenario declares).
+    NotSpeech,
+    /// The second opinion hears the reply begin more than 60 ms earlier or later.
+    OnsetDisputed,
 }
 
 impl TurnExpect {
@@ -109,6 +113,8 @@ impl TurnFlag {
             Self::ReplyUnfinished => "reply_unfinished",
             Self::AnchorTimeout => "anchor_timeout",
             Self::UserSpaceStamp => "user_space_stamp",
+            Self::NotSpeech => "not_speech",
+            Self::OnsetDisputed => "onset_disputed",
         }
     }
 }
@@ -153,6 +159,8 @@ impl From<Flag> for TurnFlag {
             Flag::ReplyUnfinished => Self::ReplyUnfinished,
             Flag::AnchorTimeout => Self::AnchorTimeout,
             Flag::UserSpaceStamp => Self::UserSpaceStamp,
+            Flag::NotSpeech => Self::NotSpeech,
+            Flag::OnsetDisputed => Self::OnsetDisputed,
         }
     }
 }
@@ -225,7 +233,23 @@ pub struct TurnRecord {
     pub confidence: Option<Trust>,
     /// The onset may have been earlier by up to this much: audio around it was lost.
     pub loss_earlier_ms: Option<Ms>,
-    /// And later by up to this much.
+    /// End of speech → the first packet of the sending that led to the onset. Absent where the
+    /// agent was sending before the caller had finished.
+    #[serde(default)]
+    pub first_packet_ms: Option<Ms>,
+    /// First packet with audio (no DTX) → onset: the reply's silent lead-in. Absent where the
+    /// agent sent audio before the caller had finished.
+    #[serde(default)]
+    pub lead_in_ms: Option<Ms>,
+    /// Whether a second, independent detector hears what was declared: a voice, or the tone.
+    /// Absent where it was not asked.
+    #[serde(default)]
+    pub second_opinion: Option<bool>,
+    /// How far from the onset it hears that begin.
+    #[serde(default)]
+    pub second_apart_ms: Option<Ms>,
+    /// A loss touches the onset, which may have been later by up to this much.
+    #[serde(default)]
     pub loss_later_ms: Option<Ms>,
     /// Doubts, sorted, each once.
     #[serde(default)]
@@ -269,6 +293,10 @@ impl TurnRecord {
             snr_db: result.onset.and_then(|o| tenth_db(o.snr_db)),
             confidence: result.onset.map(|o| o.confidence.into()),
             loss_earlier_ms: result.onset.and_then(|o| o.earlier_by_loss).map(Ms::from),
+            first_packet_ms: result.first_packet().map(Ms::from),
+            lead_in_ms: result.lead_in().map(Ms::from),
+            second_opinion: result.second.map(|s| s.as_declared),
+            second_apart_ms: result.second.and_then(|s| s.apart).map(Ms::from),
             loss_later_ms: result.onset.and_then(|o| o.later_by_loss).map(Ms::from),
             flags,
             failure: (outcome == TurnOutcome::Failed)

@@ -6,7 +6,7 @@
 use super::text::{clean, grouped, plural, wrap};
 use super::{DEFINITIONS, Style};
 use crate::record::{
-    AllTurns, GateVerdict, Generator, Latency, Ms, Quantiles, Span, Status, Summary,
+    AllTurns, GateVerdict, Generator, Latency, Ms, Quantiles, SecondOpinions, Span, Status, Summary,
 };
 use crate::stats::samples_needed;
 
@@ -164,6 +164,7 @@ impl Page {
                 calls.planned, calls.started, calls.completed, calls.failed, calls.dropped
             ),
         );
+        self.second_opinion(summary);
         if !summary.flags.is_empty() {
             let flags: Vec<String> = summary
                 .flags
@@ -171,6 +172,28 @@ impl Page {
                 .map(|(flag, count)| format!("{} {count}", clean(flag, LONGEST_NAME)))
                 .collect();
             self.entry("doubts", &format!("flagged turns: {}", flags.join(", ")));
+        }
+    }
+
+    fn second_opinion(&mut self, summary: &Summary) {
+        let second = &summary.second_opinion;
+        if second.asked > 0 {
+            let SecondOpinions {
+                onsets,
+                asked,
+                not_speech,
+                disputed,
+            } = second;
+            let text = format!(
+                "{asked} of {onsets} onsets judged: {disputed} more than 60 ms apart, \
+                 {not_speech} no speech (or not the declared tone)"
+            );
+            self.entry("2nd opinion", &text);
+        }
+        if summary.echoes > 0 {
+            let times = plural(summary.echoes, "time");
+            let text = format!("the caller's own voice came back {times}; not taken for a reply");
+            self.entry("echo", &text);
         }
     }
 

@@ -8,7 +8,7 @@ use crate::record::{Ms, TurnRecord};
 use std::borrow::Cow;
 
 /// The columns of `turns.csv`, in order.
-pub const COLUMNS: [&str; 26] = [
+pub const COLUMNS: [&str; 30] = [
     "version",
     "call",
     "room",
@@ -32,9 +32,13 @@ pub const COLUMNS: [&str; 26] = [
     "snr_db",
     "confidence",
     "loss_earlier_ms",
-    "loss_later_ms",
     "flags",
     "failure",
+    "first_packet_ms",
+    "lead_in_ms",
+    "second_opinion",
+    "second_apart_ms",
+    "loss_later_ms",
 ];
 
 /// The content of `turns.csv`, rows by call and turn.
@@ -83,9 +87,14 @@ fn row(turn: &TurnRecord) -> [Cow<'_, str>; COLUMNS.len()] {
             .map_or(Cow::default(), |db| db.to_string().into()),
         turn.confidence.map_or("", |c| c.name()).into(),
         time(turn.loss_earlier_ms),
-        time(turn.loss_later_ms),
         flags.join(" ").into(),
         turn.failure.as_deref().map_or(Cow::default(), text),
+        time(turn.first_packet_ms),
+        time(turn.lead_in_ms),
+        turn.second_opinion
+            .map_or(Cow::default(), |agreed| agreed.to_string().into()),
+        time(turn.second_apart_ms),
+        time(turn.loss_later_ms),
     ]
 }
 

@@ -3,9 +3,12 @@
 //! In: the agent's packets, send slots. Out: Opus frames on time, the call's events.
 //! Holds: the script decides, the ear hears, neither knows the network.
 
-use crate::audio::{AudioError, Ear, FRAME, FRAME_TIME, Packet};
+use super::opinions::Excerpt;
+use super::sounds::Said;
+use crate::audio::{AudioError, Ear, FRAME, FRAME_TIME, Heard, Onset, Packet, echo};
 use crate::call::{Call, CallEvent, CallResult, CallScript, Failure, Input, PacketArrival, Say};
 use crate::net::{AudioPacket, Endpoint, Outgoing};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::mpsc;
@@ -13,6 +16,16 @@ use tokio::sync::mpsc;
 /// Opus frames of an utterance, shared by all callers that say it.
 pub(super) type Frames = Arc<[Arc<[u8]>]>;
 
+/// What comes of a caller's end.
+pub(super) enum EndEvent {
+    /// From the call's state machine.
+    Call(Box<CallEvent>),
+    /// A reply began here, to be judged by the second opinion.
+    Onset(Instant, Excerpt),
+}
+
+/// Utterances of which the echo may still come back.
+const SAID: usize = 3;
 /// Events a call can make for each of its turns, with room to spare: phases and the end.
 const EVENTS_PER_TURN: usize = 16;
 
@@ -20,12 +33,15 @@ const EVENTS_PER_TURN: usize = 16;
 pub(super) struct CallerEnd {
     call: Option<Call>,
     ear: Ear,
-    says: Vec<Frames>,
+    /// What each turn says.
+    says: Vec<Said>,
+    /// Turns that spoke last, with the capture time of their first sample.
+    said: VecDeque<(Instant, usize)>,
     silence: Arc<[u8]>,
     next: Option<Instant>,
     rtp_time: u32,
     was_speaking: bool,
-    events: mpsc::Sender<CallEvent>,
+    events: mpsc::Sender<EndEvent>,
 }
 
 impl CallerEnd {
@@ -34,15 +50,16 @@ impl CallerEnd {
     pub(super) fn new(
         script: CallScript,
         start: Instant,
-        says: Vec<Frames>,
+        says: Vec<Said>,
         silence: Arc<[u8]>,
-    ) -> Result<(Self, mpsc::Receiver<CallEvent>), AudioError> {
+    ) -> Result<(Self, mpsc::Receiver<EndEvent>), AudioError> {
         debug_assert_eq!(script.turns.len(), says.len());
         let (events, inbox) = mpsc::channel((says.len() + 2) * EVENTS_PER_TURN);
         let end = Self {
             call: Some(Call::new(script, start)),
             ear: Ear::new()?,
             says,
+            said: VecDeque::with_capacity(SAID),
             silence,
             next: None,
             rtp_time: 0,
@@ -62,15 +79,49 @@ impl CallerEnd {
     fn tell(&mut self) {
         while let Some(event) = self.call.as_mut().and_then(Call::poll_event) {
             // The inbox has room for all; it is closed when the runner has hung up.
-            let _ = self.events.try_send(event);
+            let _ = self.events.try_send(EndEvent::Call(Box::new(event)));
         }
     }
 
     /// Everything the ear has noticed goes to the script.
     fn listen(&mut self, now: Instant) {
         while let Some(heard) = self.ear.poll_heard() {
+            let heard = match heard {
+                Heard::Onset(onset) => self.question(onset),
+                heard => heard,
+            };
             self.input(now, Input::Heard(heard));
         }
+    }
+
+    /// Is it a reply, or the caller's own voice? A reply's audio goes to the second opinion.
+    fn question(&mut self, onset: Onset) -> Heard {
+        let mut audio = Vec::new();
+        if let Some(before) = self.ear.around_onset(Excerpt::BEFORE, &mut audio) {
+            let at = onset.at.wire();
+            let said = self.said.iter();
+            let said = said.map(|&(start, turn)| (start, &self.says[turn].spoken));
+            if echo::compare(said, at, &audio[before..]).is_echo() {
+                self.ear.dismiss();
+                return Heard::Dismissed;
+            }
+            let excerpt = Excerpt { audio, before };
+            let _ = self.events.try_send(EndEvent::Onset(at, excerpt));
+        }
+        Heard::Onset(onset)
+    }
+
+    /// Remembers when an utterance began.
+    fn note_said(&mut self, due: Instant, turn: usize, frame: usize) {
+        if self.said.back().is_some_and(|&(_, last)| last == turn) {
+            return;
+        }
+        let length = FRAME_TIME * u32::try_from(frame + 1).unwrap_or(u32::MAX);
+        if self.said.len() == SAID {
+            self.said.pop_front();
+        }
+        let start = due.checked_sub(length).unwrap_or(due);
+        self.said.push_back((start, turn));
     }
 
     /// Joined, media flowing; packets go out from `slot` on.
@@ -141,7 +192,10 @@ impl Endpoint for CallerEnd {
         let say = self.call.as_mut()?.tick(due);
         self.tell();
         let (payload, speaking) = match say {
-            Say::Utterance { turn, frame } => (self.says[turn][frame].clone(), true),
+            Say::Utterance { turn, frame } => {
+                self.note_said(due, turn, frame);
+                (self.says[turn].frames[frame].clone(), true)
+            }
             Say::Silence => (self.silence.clone(), false),
         };
         let rtp_time = self.rtp_time;
@@ -161,3 +215,6 @@ impl Endpoint for CallerEnd {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

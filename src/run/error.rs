@@ -17,6 +17,9 @@ pub enum RunError {
     /// The media engine does not start.
     #[error("the media engine does not start: {0}")]
     Engine(#[from] NetError),
+    /// The system gives no more threads.
+    #[error("no thread could be started: {0}")]
+    Thread(std::io::Error),
     /// The codec does not work.
     #[error("the audio codec failed: {0}")]
     Codec(AudioError),
@@ -43,7 +46,7 @@ impl RunError {
     pub fn hint(&self) -> String {
         match self {
             Self::Canary(f) | Self::Embedded(f) => f.hint().into(),
-            Self::Engine(_) => "check `ulimit -n` and `ulimit -u`".into(),
+            Self::Engine(_) | Self::Thread(_) => "check `ulimit -n` and `ulimit -u`".into(),
             Self::Codec(e) => e.hint().to_string(),
             Self::Unreadable { .. } => "paths are relative to the scenario file's folder".into(),
             Self::Unusable { source, .. } => source.hint().to_string(),

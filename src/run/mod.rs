@@ -13,6 +13,7 @@ mod event;
 mod generator;
 mod ledger;
 mod one;
+mod opinions;
 mod progress;
 mod sounds;
 
@@ -32,6 +33,7 @@ use collect::Collector;
 use door::OpenDoor;
 use generator::Meter;
 use one::Shared;
+use opinions::Opinions;
 use sounds::Sounds;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -95,11 +97,13 @@ pub async fn run(
         door = OpenDoor::open(&settings.door, &settings.run_id, &mut notice) => door?,
         () = settings.stop.cancelled() => return Err(RunError::Canary(Failure::Stopped)),
     };
+    let opinions = Opinions::start(scenario.call.reply_tone).map_err(RunError::Thread)?;
     let (reports, inbox) = mpsc::channel(REPORTS);
     let shared = Arc::new(Shared {
         engine,
         scenario: scenario.clone(),
         sounds,
+        opinions,
         door,
         reports,
         stop: settings.stop.clone(),

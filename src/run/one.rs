@@ -3,11 +3,15 @@
 //! In: a planned call. Out: reports on the way, its result at the end.
 //! Holds: whatever happens, exactly one `Ended` comes, with one result for every turn.
 
-use super::caller::CallerEnd;
+use super::caller::{CallerEnd, EndEvent};
 use super::collect::{Begun, CallDone, Report, TurnDone};
 use super::door::{Asked, OpenDoor};
+use super::opinions::Opinions;
 use super::sounds::Sounds;
-use crate::call::{CallEvent, CallResult, CallScript, Failure, GreetingPolicy, Phase, TurnScript};
+use crate::call::{
+    CallEvent, CallResult, CallScript, Failure, GreetingPolicy, Phase, SecondOpinion, TurnResult,
+    TurnScript,
+};
 use crate::net::{Engine, Impairment, Loss, PeerHandle};
 use crate::plan::PlannedCall;
 use crate::scenario::{self, Scenario};
@@ -15,7 +19,7 @@ use crate::target::livekit::{AgentTrack, Dispatch};
 use crate::target::{Connection, DoorEvent};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 /// What all calls of a run share.
@@ -23,6 +27,7 @@ pub(super) struct Shared {
     pub engine: Engine<CallerEnd>,
     pub scenario: Scenario,
     pub sounds: Sounds,
+    pub opinions: Opinions,
     pub door: OpenDoor,
     pub reports: mpsc::Sender<Report>,
     pub stop: CancellationToken,
@@ -128,7 +133,7 @@ pub(super) async fn make(shared: Arc<Shared>, call: PlannedCall, planned_start: 
     let says = call
         .turns
         .iter()
-        .map(|t| shared.sounds.said[t.utterance].frames.clone());
+        .map(|t| shared.sounds.said[t.utterance].clone());
     let end = CallerEnd::new(
         script.clone(),
         planned_start,
@@ -172,7 +177,7 @@ async fn talk(
     call: &PlannedCall,
     room: &str,
     end: CallerEnd,
-    mut events: mpsc::Receiver<CallEvent>,
+    mut events: mpsc::Receiver<EndEvent>,
 ) -> (Option<CallResult>, Option<Connection>) {
     let (peer, media) = shared.engine.add(end, shared.door.remote());
     let peer = Arc::new(peer);
@@ -202,26 +207,18 @@ async fn talk(
             None
         }
     };
-    let index = call.index as usize;
+    let mut asked = None;
     loop {
         tokio::select! {
             biased;
             event = events.recv() => match event {
-                Some(CallEvent::Phase(phase)) => {
-                    let _ = shared.reports.send(Report::Phase(index, phase)).await;
-                    if matches!(phase, Phase::Done | Phase::Failed) {
+                Some(EndEvent::Onset(at, excerpt)) => {
+                    asked = Some((at, shared.opinions.ask(excerpt)));
+                }
+                Some(EndEvent::Call(event)) => {
+                    if tell(shared, call, room, *event, &mut asked).await {
                         break;
                     }
-                }
-                Some(CallEvent::TurnEnded(turn)) => {
-                    let done = TurnDone {
-                        call: index,
-                        room: room.to_owned(),
-                        turn,
-                        plan: call.clone(),
-                    };
-                    let report = Report::Turn(Box::new(done));
-                    let _ = shared.reports.send(report).await;
                 }
                 None => break,
             },
@@ -234,6 +231,48 @@ async fn talk(
     }
     let result = peer.with(|p, now| p.endpoint.finish(now)).await;
     (result.ok().flatten(), connection)
+}
+
+/// Reports what the call's state machine says; whether that was its end.
+async fn tell(
+    shared: &Shared,
+    call: &PlannedCall,
+    room: &str,
+    event: CallEvent,
+    asked: &mut Option<Pending>,
+) -> bool {
+    let index = call.index as usize;
+    match event {
+        CallEvent::Phase(phase) => {
+            let _ = shared.reports.send(Report::Phase(index, phase)).await;
+            matches!(phase, Phase::Done | Phase::Failed)
+        }
+        CallEvent::TurnEnded(mut turn) => {
+            judge(&mut turn, asked).await;
+            let done = TurnDone {
+                call: index,
+                room: room.to_owned(),
+                turn,
+                plan: call.clone(),
+            };
+            let _ = shared.reports.send(Report::Turn(Box::new(done))).await;
+            false
+        }
+    }
+}
+
+/// An onset that the second opinion was asked about.
+type Pending = (Instant, oneshot::Receiver<SecondOpinion>);
+
+/// Waits for the second opinion on a turn's onset, where it was asked.
+async fn judge(turn: &mut TurnResult, asked: &mut Option<Pending>) {
+    let Some(onset) = turn.onset else { return };
+    let Some((_, answer)) = asked.take_if(|(at, _)| *at == onset.at.wire()) else {
+        return;
+    };
+    if let Ok(second) = answer.await {
+        turn.second_opinion(second);
+    }
 }
 
 async fn next(connection: &mut Option<Connection>) -> Option<DoorEvent> {
@@ -285,7 +324,7 @@ pub(super) async fn canary(shared: &Shared, first: &PlannedCall) -> Result<(), F
         first
             .turns
             .iter()
-            .map(|t| shared.sounds.said[t.utterance].frames.clone())
+            .map(|t| shared.sounds.said[t.utterance].clone())
             .collect(),
         shared.sounds.silence.clone(),
     )

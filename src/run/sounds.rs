@@ -5,6 +5,7 @@
 
 use super::caller::Frames;
 use super::error::RunError;
+use crate::audio::echo::Spoken;
 use crate::audio::{Annotation, Utterance, opus};
 use crate::scenario;
 use std::fs::File;
@@ -63,6 +64,8 @@ pub fn load_utterance(
 #[derive(Debug, Clone)]
 pub(super) struct Said {
     pub frames: Frames,
+    /// For echo.
+    pub spoken: Spoken,
     pub speech_start: Duration,
     pub speech_end: Duration,
 }
@@ -80,6 +83,7 @@ impl Sounds {
         let said = utterances.iter().map(|u| {
             let loaded = load_utterance(&u.name, &u.file, u.speech_end)?;
             Ok(Said {
+                spoken: Spoken::new(&loaded.pcm),
                 frames: loaded.frames.iter().map(|f| Arc::from(&**f)).collect(),
                 speech_start: loaded.speech_start,
                 speech_end: loaded.speech_end,

@@ -91,6 +91,7 @@ impl Checker<'_> {
             greeting,
             agent_timeout,
             agent_track: file.agent_track.clone(),
+            reply_tone: file.reply_tone,
             turns,
         })
     }

@@ -180,6 +180,10 @@ pub(super) struct CallFile {
     /// Name of the agent's audio track. Default: its microphone track.
     #[schemars(length(min = 1))]
     pub(super) agent_track: Option<String>,
+    /// The agent answers with a tone of this frequency in Hz, not with a voice: what the second
+    /// opinion listens for. Default: the embedded agent's own tone, else a voice.
+    #[schemars(range(min = 100, max = 8000))]
+    pub(super) reply_tone: Option<u32>,
     /// What the caller says, in order.
     #[schemars(required, length(min = 1, max = 1000))]
     pub(super) turns: Option<Vec<Option<TurnFile>>>,

@@ -42,6 +42,7 @@ pub use types::{
 pub use url::{UrlError, host_of};
 pub use variables::Environment;
 
+use crate::audio::TONE_HZ;
 use checker::Checker;
 use file::{LoadFile, ScenarioFile, TargetFile, ThresholdsFile};
 use problem::quoted;
@@ -154,7 +155,12 @@ fn scenario(checker: &mut Checker<'_>, file: &ScenarioFile, path: &Path) -> Opti
         .unwrap_or_default();
     let names: Vec<&str> = utterances.iter().map(|u| u.name.as_str()).collect();
     let call = checker.need(file.call.as_ref(), "/call");
-    let call = call.and_then(|call| checker.call(call, &names));
+    let mut call = call.and_then(|call| checker.call(call, &names));
+    if let (Some(call), Some(Target::Embedded(agent))) = (&mut call, &target)
+        && agent.reply == Sound::Tone
+    {
+        call.reply_tone.get_or_insert(TONE_HZ as u32);
+    }
     let load = checker.load(file.load.as_ref().unwrap_or(&LoadFile::default()));
     let network = file.network.as_ref().and_then(|n| checker.network(n));
     let thresholds = file.thresholds.as_ref();

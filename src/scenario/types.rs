@@ -190,6 +190,8 @@ pub struct Call {
     pub agent_timeout: Duration,
     /// Name of the agent's audio track, where it is not the microphone's.
     pub agent_track: Option<String>,
+    /// Frequency of the tone that the agent answers with, in Hz, where it is no voice.
+    pub reply_tone: Option<u32>,
     /// The turns, at least one.
     pub turns: Vec<Turn>,
 }

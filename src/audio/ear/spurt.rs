@@ -84,6 +84,8 @@ pub(super) struct Spurts {
     not_before: u64,
     /// The onset told last.
     onset: Option<u64>,
+    /// The spurt told last was dismissed and still sounds: nothing begins before it pauses.
+    muted: bool,
     events: VecDeque<Heard>,
 }
 
@@ -99,6 +101,7 @@ impl Spurts {
             state: State::Quiet,
             not_before: 0,
             onset: None,
+            muted: false,
             events: VecDeque::with_capacity(16),
         }
     }
@@ -192,6 +195,7 @@ impl Spurts {
         self.loud = (self.loud << 1 | u32::from(is_loud)) & OF_WINDOWS;
         let loud_of_five = self.loud.count_ones();
         match self.state {
+            State::Quiet if self.muted => self.muted = loud_of_five > 1,
             State::Quiet if loud_of_five >= CANDIDATE => {
                 let windows = u64::from(u32::BITS - self.loud.leading_zeros());
                 let from = end.saturating_sub((windows + 1) * HOP);
@@ -323,6 +327,23 @@ impl Spurts {
         spurt.heard = Some((power, last));
         spurt.look_at = track.end() + BACKGROUND_EVERY;
         self.state = State::Spurt(spurt);
+    }
+
+    /// Forgets the spurt told last.
+    pub(super) fn dismiss(&mut self) {
+        if let Some(Heard::Ended { .. }) = self.events.front() {
+            self.events.pop_front();
+        }
+        if let State::Spurt(Spurt {
+            heard: Some((_, last)),
+            ..
+        }) = self.state
+        {
+            self.not_before = last + 1;
+            self.state = State::Quiet;
+            self.loud = OF_WINDOWS;
+            self.muted = true;
+        }
     }
 
     /// The spurt is over; `last` is its last audible sample.

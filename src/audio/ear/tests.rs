@@ -55,6 +55,7 @@ fn hear(packets: &[Sent]) -> Vec<(Duration, Told)> {
                 match heard {
                     Heard::Triggered { at } => Told::Triggered(at.wire() - start),
                     Heard::Onset(onset) => Told::Onset(onset, onset.at.wire() - start),
+                    Heard::Dismissed => unreachable!("nobody dismisses"),
                     Heard::Ended { last_audible } => Told::Ended(last_audible.wire() - start),
                 },
             ));

@@ -2,9 +2,11 @@
 
 use super::super::collect::Report;
 use super::super::door::OpenDoor;
+use super::super::opinions::Opinions;
 use super::super::sounds::{Said, Sounds};
 use super::super::test_scenario;
 use super::*;
+use crate::audio::echo::Spoken;
 use crate::net::Engine;
 use std::collections::BTreeSet;
 use std::net::TcpListener;
@@ -29,6 +31,7 @@ async fn dispatched(load: &str, port: u16, stop: Option<Duration>) -> Outcome {
     let (reports, mut inbox) = mpsc::channel(1_000);
     let said = Said {
         frames: Arc::from(vec![Arc::from([0xf8, 0xff, 0xfe]); 50]),
+        spoken: Spoken::new(&[]),
         speech_start: Duration::ZERO,
         speech_end: Duration::from_millis(900),
     };
@@ -39,6 +42,7 @@ async fn dispatched(load: &str, port: u16, stop: Option<Duration>) -> Outcome {
             said: vec![said; scenario.utterances.len()],
             silence: Arc::from([0xf8, 0xff, 0xfe]),
         },
+        opinions: Opinions::start(None).expect("a thread"),
         door: OpenDoor::at_port(port),
         scenario,
         reports,

@@ -99,7 +99,7 @@ impl Table {
                 match h {
                     Heard::Onset(o) => heard.onsets.push(o.at.wire()),
                     Heard::Ended { last_audible } => heard.ends.push(last_audible.wire()),
-                    Heard::Triggered { .. } => {}
+                    Heard::Triggered { .. } | Heard::Dismissed => {}
                 }
             }
         }

@@ -1,0 +1,153 @@
+//! The second opinion: another detector's word on every reply's beginning.
+//!
+//! In: the audio around onsets, from the media threads. Out: what a voice detector (or, where the
+//! scenario declares a tone, a tone detector) says of it. Holds: media threads never wait; one
+//! thread of its own takes a twentieth of a core at most, and what it has no time for is not asked.
+
+use crate::audio::goertzel::tone_onset;
+use crate::audio::opinion::{OPINION_AFTER, OPINION_BEFORE, SecondEar};
+use crate::audio::time_of;
+use crate::call::SecondOpinion;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
+
+/// Questions that may wait: 70 kB each.
+const QUEUE: usize = 64;
+/// After each answer the thread rests for so many times as long as it took.
+const REST: u32 = 19;
+/// Parts of a question that are looked at; a tone is one where it sounds through the first.
+const TONE_LENGTH: usize = 9_600;
+
+/// The audio around an onset.
+pub(super) struct Excerpt {
+    /// [`OPINION_BEFORE`] samples or less, the onset, and what follows it.
+    pub audio: Vec<i16>,
+    /// How many samples come before the onset.
+    pub before: usize,
+}
+
+impl Excerpt {
+    /// How much comes before the onset, where there was as much.
+    pub(super) const BEFORE: usize = OPINION_BEFORE;
+}
+
+struct Question {
+    excerpt: Excerpt,
+    answer: oneshot::Sender<SecondOpinion>,
+}
+
+/// Where to ask. The thread ends when it is dropped.
+pub(super) struct Opinions {
+    questions: SyncSender<Question>,
+}
+
+impl Opinions {
+    /// Starts the thread. `tone`: what the agent is declared to answer with, in Hz.
+    ///
+    /// # Errors
+    /// The system gives no thread.
+    pub(super) fn start(tone: Option<u32>) -> std::io::Result<Self> {
+        let (questions, inbox) = sync_channel(QUEUE);
+        std::thread::Builder::new()
+            .name("opinions".into())
+            .spawn(move || answer(tone, &inbox))?;
+        Ok(Self { questions })
+    }
+
+    /// Asks; the answer never comes where there is no time for it.
+    pub(super) fn ask(&self, excerpt: Excerpt) -> oneshot::Receiver<SecondOpinion> {
+        let (answer, opinion) = oneshot::channel();
+        // Dropped when the queue is full: the receiver is told so.
+        let _ = self.questions.try_send(Question { excerpt, answer });
+        opinion
+    }
+}
+
+fn answer(tone: Option<u32>, inbox: &Receiver<Question>) {
+    let mut ear = SecondEar::new();
+    while let Ok(Question { excerpt, answer }) = inbox.recv() {
+        if answer.is_closed() {
+            continue;
+        }
+        let began = Instant::now();
+        let opinion = match tone {
+            Some(hz) => of_tone(f64::from(hz), &excerpt),
+            None => of_voice(&mut ear, &excerpt),
+        };
+        let took = began.elapsed();
+        let _ = answer.send(opinion);
+        std::thread::sleep(took * REST);
+    }
+}
+
+fn of_voice(ear: &mut SecondEar, excerpt: &Excerpt) -> SecondOpinion {
+    let opinion = ear.judge(&excerpt.audio, excerpt.before);
+    SecondOpinion {
+        as_declared: opinion.speech,
+        apart: opinion.apart(excerpt.before),
+    }
+}
+
+fn of_tone(hz: f64, excerpt: &Excerpt) -> SecondOpinion {
+    let until = excerpt
+        .audio
+        .len()
+        .min(excerpt.before + TONE_LENGTH.min(OPINION_AFTER));
+    let found = tone_onset(&excerpt.audio[..until], hz);
+    let onset = time_of(excerpt.before as u64);
+    SecondOpinion {
+        as_declared: found.is_some(),
+        apart: found.map(|f| {
+            let at = Duration::from_secs_f64(f.position.max(0.0) / f64::from(crate::audio::RATE));
+            at.abs_diff(onset)
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audio::{TONE_HZ, tone};
+
+    fn excerpt(sound: &[i16], silence: usize) -> Excerpt {
+        Excerpt {
+            audio: [&vec![0; silence], sound].concat(),
+            before: Excerpt::BEFORE,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_declared_tone_is_one_and_no_other_sound_is() {
+        let sound = tone(Duration::from_millis(600));
+        let declared = Opinions::start(Some(TONE_HZ as u32)).expect("a thread");
+        let there = declared.ask(excerpt(&sound, Excerpt::BEFORE)).await;
+        let there = there.expect("an answer");
+        assert!(there.as_declared, "{there:?}");
+        assert!(there.apart.is_some_and(|by| by < Duration::from_millis(5)));
+        let late = declared.ask(excerpt(&sound, Excerpt::BEFORE + 4_800)).await;
+        let apart = late.expect("an answer").apart.expect("a tone");
+        assert!(apart.abs_diff(Duration::from_millis(100)) < Duration::from_millis(5));
+        let other = Opinions::start(Some(440)).expect("a thread");
+        let other = other.ask(excerpt(&sound, Excerpt::BEFORE)).await;
+        assert!(!other.expect("an answer").as_declared);
+        let voice = Opinions::start(None).expect("a thread");
+        let voice = voice.ask(excerpt(&sound, Excerpt::BEFORE)).await;
+        assert!(!voice.expect("an answer").as_declared);
+    }
+
+    #[tokio::test]
+    async fn what_there_is_no_time_for_is_not_asked() {
+        let opinions = Opinions::start(None).expect("a thread");
+        let sound = tone(Duration::from_millis(600));
+        let asked: Vec<_> = (0..4 * QUEUE)
+            .map(|_| opinions.ask(excerpt(&sound, Excerpt::BEFORE)))
+            .collect();
+        drop(opinions);
+        let mut unasked = 0;
+        for answer in asked.into_iter().rev().take(QUEUE) {
+            unasked += usize::from(answer.await.is_err());
+        }
+        assert!(unasked > 0);
+    }
+}
