@@ -128,6 +128,14 @@ fn onsets_under_loss_are_as_far_off_as_stated() {
             let (all, unflagged) = (&score.errors, score.errors.unflagged());
             println!("{name}, {how}: {all}");
             println!("    unflagged: {unflagged}");
+            assert!(unflagged.bias().abs() <= 2.0, "{name}, {how}: {unflagged}");
+            assert!(unflagged.within(0.99) <= 10.0, "{name}, {how}: {unflagged}");
+            assert!(score.missed * 1_000 <= score.replies, "{name}, {how}");
+            assert_eq!(score.unflagged, 0, "{name}, {how}: touched without a flag");
+            assert_eq!(score.spare, 0, "{name}, {how}: onsets of nothing");
+            // At small size 1 % is ten replies: the bar is held at full size.
+            let bar = size(50.0, 40.0);
+            assert!(all.within(0.99) <= bar, "{name}, {how}: {all}");
             println!(
                 "    {} of {} missed, {} too many, {} of {} touched without a flag",
                 score.missed, score.replies, score.spare, score.unflagged, score.touched
