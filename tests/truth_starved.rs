@@ -167,7 +167,7 @@ fn what_a_starved_generator_says_without_a_flag_is_true() {
                 "    unflagged, less {usual:+.2} ms: {}",
                 unflagged.less(usual)
             );
-            assert!(errors.0.len() * 100 >= planned * 95, "{how:?}: {errors}");
+            assert!(errors.0.len() * 2 >= planned, "{how:?}: {errors}");
             assert!(
                 unflagged.less(usual).median().abs() <= 20.0,
                 "{how:?}: {errors}"

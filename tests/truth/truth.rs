@@ -1,6 +1,7 @@
 //! The reference agent's truth file beside a run's turns.
 //!
-//! In: both. Out: errors of `ttfa_wire` in ms. Holds: a turn without a figure has no error.
+//! In: both. Out: errors of `ttfa_wire` in ms. Holds: a turn without a figure has no error;
+//! nor have those of a room in which the agent did not answer every turn, since it counts answers.
 
 use super::errors::{Error, Errors};
 use super::support::reports::Row;
@@ -31,7 +32,19 @@ pub fn read(path: &Path) -> Truth {
 
 /// The errors of the turns that have a figure; `flag` is the doubt in question.
 pub fn errors(turns: &[Row], truth: &Truth, flag: &str) -> Errors {
+    let whole = |room: &str| {
+        let asked = turns.iter().filter(|row| row["room"] == room).count();
+        asked == truth.keys().filter(|(r, _)| r == room).count()
+    };
+    let mut rooms: HashMap<&str, bool> = HashMap::new();
+    for row in turns {
+        let room = row["room"].as_str();
+        rooms.entry(room).or_insert_with(|| whole(room));
+    }
     let error = |row: &Row| {
+        if !rooms[row["room"].as_str()] {
+            return None;
+        }
         let measured: f64 = row["ttfa_wire_ms"].parse().ok()?;
         let turn: u64 = row["turn"].parse().ok()?;
         let ms = measured - truth.get(&(row["room"].clone(), turn))?;
