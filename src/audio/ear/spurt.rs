@@ -318,6 +318,7 @@ impl Spurts {
                 at,
                 confidence,
                 earlier_by_loss,
+                later_by_loss: None,
                 snr_db,
                 segment: track.segment_at(onset),
             }));
