@@ -1,8 +1,8 @@
 //! Tells the caller's own voice, coming back, from a reply.
 //!
-//! In: what the caller sends, with its instants; an onset with its first 300 ms of audio. Out: how
+//! In: what the caller sends, with its instants; an onset with its first 450 ms of audio. Out: how
 //! much they are alike, and at which delay. Holds: memory is bounded and taken once; what is
-//! sent costs a few additions a sample, and only the question costs more (5 million
+//! sent costs a few additions a sample, and only the question costs more (8 million
 //! multiplications).
 
 use super::RATE;
@@ -12,8 +12,9 @@ use std::time::{Duration, Instant};
 pub const ECHO_CORRELATION: f32 = 0.5;
 /// The longest way back that is looked at.
 pub const ECHO_RANGE: Duration = Duration::from_secs(1);
-/// Audio of an onset that is compared: 300 ms at [`RATE`].
-pub const ECHO_AUDIO: usize = 14_400;
+/// Audio of an onset that is compared: 450 ms at [`RATE`]. Two voices may be alike by more than
+/// half over 300 ms.
+pub const ECHO_AUDIO: usize = 21_600;
 /// 48 → 4 kHz: the band that codecs keep the waveform of.
 const DECIMATION: usize = 12;
 const SLOW_RATE: u64 = RATE as u64 / DECIMATION as u64;
@@ -24,7 +25,7 @@ const DELAYS: usize = SLOW_RATE as usize;
 /// Slow samples kept: 4 s. The range, the window, and the time that an ear takes to be sure.
 const KEPT: usize = 16_384;
 /// Less of an onset than this is no question: 50 ms.
-const LEAST: usize = WINDOW / 6;
+const LEAST: usize = WINDOW / 9;
 /// Sent audio below this mean square (of differences, a few steps of 16 bit) makes no echo.
 const SILENCE: f32 = 4.0;
 
