@@ -74,15 +74,16 @@ pub fn hear(packets: &[Sent], ask: Option<usize>) -> Vec<Found> {
         }
     };
     let last = packets.last().map_or(0, |(k, _)| *k);
-    let mut next = packets.iter().peekable();
+    // What is not sent takes no sequence number.
+    let mut next = (0..).zip(packets).peekable();
     // 1.5 s of nothing after the last packet.
     for k in 0..last + 75 {
         let arrival = start + step * (k as u32 + 1);
-        match next.next_if(|(number, _)| *number == k) {
-            Some((_, payload)) => ear.packet(&Packet {
+        match next.next_if(|(_, (number, _))| *number == k) {
+            Some((sequence, (_, payload))) => ear.packet(&Packet {
                 arrival,
                 rtp_time: 1_000_000 + (k * FRAME as u64) as u32,
-                sequence: k,
+                sequence,
                 payload,
             }),
             None => ear.advance(arrival),

@@ -12,6 +12,8 @@ const BACK: u64 = 5760;
 const HOLD: u64 = 960;
 /// The reply's first half second gives its level.
 pub(super) const HALF_SECOND: u64 = 24_000;
+/// A sharp start masks what comes up to 10 ms before it.
+const MASKED: u64 = 480;
 /// Where there are clicks, over the next 50 ms.
 const HOLD_CLICKS: u64 = 2400;
 /// Over the floor, in dB, and in its standard deviations.
@@ -20,6 +22,8 @@ const OVER_FLOOR_SIGMAS: f32 = 2.5;
 /// Clicks in silence spread so widely that no reply would pass: in dB, the floor's spread counts
 /// up to here.
 pub(super) const SPREAD_AT_MOST_DB: f32 = 12.0;
+/// A window at this level may be a sound of its own, in dBFS.
+pub(super) const QUIETEST_DBFS: f32 = -60.0;
 /// Nothing below this is audible, in dBFS.
 const INAUDIBLE_DBFS: f64 = -75.0;
 
@@ -40,7 +44,7 @@ impl Under {
 
     /// Whether its loud windows are sounds of their own, such as clicks.
     pub(super) fn clicks(&self) -> bool {
-        self.peaks > SPREAD_AT_MOST_DB
+        self.peaks > SPREAD_AT_MOST_DB && self.level + self.peaks > QUIETEST_DBFS
     }
 }
 
@@ -83,7 +87,8 @@ pub(super) fn first_audible(track: &Track, trigger: u64, power: f64, clicks: boo
     }
     for at in from..track.end() {
         if near >= needed && over >= held {
-            return (at..at + window).find(|&p| track.square(p) as f64 >= power);
+            let first = (at..at + window).find(|&p| track.square(p) as f64 >= power);
+            return first.map(|first| after_pre_echo(track, first));
         }
         over -= u64::from(near >= needed);
         over += u64::from(far >= needed);
@@ -91,6 +96,28 @@ pub(super) fn first_audible(track: &Track, trigger: u64, power: f64, clicks: boo
         far = slide(far, at + hold);
     }
     None
+}
+
+/// Where the codec smeared a sharp start forwards in time, the start itself: what is 20 dB under
+/// the loudest 2 ms of the next 10 ms is masked by them (backward masking; Fastl & Zwicker,
+/// *Psychoacoustics*, 4.4.1).
+fn after_pre_echo(track: &Track, first: u64) -> u64 {
+    let window = WINDOW as u64;
+    let slide = |sum: &mut i64, at: u64| {
+        let here = *sum;
+        *sum += track.square(at + window) - track.square(at);
+        Some((at, here))
+    };
+    let envelope = || {
+        let start = track.energy(first, first + window);
+        (first..first + MASKED).scan(start, slide)
+    };
+    let loudest = envelope().map(|(_, sum)| sum).max().unwrap_or(0);
+    let needed = loudest as f64 / 10f64.powf(BELOW_ACTIVE_DB / 10.0);
+    let from = envelope().find(|&(_, sum)| sum as f64 >= needed);
+    let loud = |&p: &u64| track.square(p) as f64 * window as f64 >= needed;
+    from.and_then(|(from, _)| (from..from + window).find(loud))
+        .unwrap_or(first)
 }
 
 /// The last audible sample in `from..to`: of at least `power`, in a 2 ms window of at least that.

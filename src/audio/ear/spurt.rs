@@ -9,7 +9,8 @@ use super::burst::{Audible, SUSTAINED};
 use super::floor::{Floor, LOWEST};
 use super::levels::Levels;
 use super::refine::{
-    HALF_SECOND, SPREAD_AT_MOST_DB, Under, audible_power, first_audible, last_audible, reply_level,
+    HALF_SECOND, QUIETEST_DBFS, SPREAD_AT_MOST_DB, Under, audible_power, first_audible,
+    last_audible, reply_level,
 };
 use super::track::Track;
 use crate::audio::level::dbfs_of;
@@ -18,17 +19,17 @@ use std::collections::VecDeque;
 
 /// Trigger windows: 10 ms at a hop of 5 ms.
 const HOP: u64 = 240;
-/// A window is loud this far over the floor, in dB …
+/// A window is loud this far over the floor, in dB, or outside of its spread.
 const OVER_FLOOR_DB: f32 = 6.0;
-/// … or outside of its spread, and at this level at least, in dBFS.
-const QUIETEST_DBFS: f32 = -60.0;
 /// Four loud windows of five are a candidate.
 const CANDIDATE: u32 = 4;
 const OF_WINDOWS: u32 = 0b1_1111;
 /// This many loud windows make it a spurt: about 50 ms. Shorter sounds are clicks.
 const SPURT_WINDOWS: u32 = 12;
-/// A spurt may begin with a shorter one and a pause of up to 100 ms.
-const SYLLABLE_NEAR: u64 = 4800;
+/// Where there are clicks, several may run together: about 80 ms.
+const SPURT_WINDOWS_CLICKS: u32 = 18;
+/// A spurt may begin with a shorter one and a pause of up to 150 ms.
+const SYLLABLE_NEAR: u64 = 7200;
 /// The refinement looks at half a second, and 22 ms more for the windows that start in it.
 const REFINE_AFTER: u64 = HALF_SECOND + 1056;
 /// A sound that may be a background is looked at for 300 ms before it is announced.
@@ -196,14 +197,10 @@ impl Spurts {
             State::Quiet if loud_of_five >= CANDIDATE => {
                 let windows = u64::from(u32::BITS - self.loud.leading_zeros());
                 let from = end.saturating_sub((windows + 1) * HOP);
-                let syllable = self.syllable.take();
-                let from = syllable.map_or(from, |(start, end)| {
-                    if end + SYLLABLE_NEAR >= from {
-                        start
-                    } else {
-                        from
-                    }
-                });
+                let near = |&(start, end): &(u64, u64)| {
+                    end + SYLLABLE_NEAR >= from && start + 2 * SYLLABLE_NEAR >= from
+                };
+                let from = self.syllable.filter(near).map_or(from, |(start, _)| start);
                 self.state = State::Rising {
                     from,
                     loud: loud_of_five,
@@ -221,7 +218,12 @@ impl Spurts {
             State::Rising { from, loud, under } => {
                 let loud = loud + u32::from(is_loud);
                 self.state = State::Rising { from, loud, under };
-                if loud >= SPURT_WINDOWS {
+                let needed = if under.clicks() {
+                    SPURT_WINDOWS_CLICKS
+                } else {
+                    SPURT_WINDOWS
+                };
+                if loud >= needed {
                     let spurt = Spurt {
                         from,
                         under,
