@@ -6,7 +6,9 @@
 //! and, after the first packets, nothing is allocated.
 
 mod background;
+mod burst;
 mod floor;
+mod levels;
 mod losses;
 mod refine;
 mod reorder;

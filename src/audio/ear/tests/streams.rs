@@ -195,9 +195,49 @@ fn what_is_no_reply_is_not_told() {
         ("noise at -50 dBFS", steady(-50.0)),
         ("noise at -40 dBFS from the first packet", steady(-40.0)),
         ("a noise that sets in", rising),
+        ("keys struck in silence", clicks(ms(6000))),
     ] {
         assert_eq!(hear(&stream(&pcm)), [], "{name}");
     }
+}
+
+/// Six clicks of 12 ms a second, each with a softer one 60 ms later.
+fn clicks(samples: usize) -> Vec<i16> {
+    let click = noise(-25.0, ms(12), 3);
+    let mut pcm = vec![0; samples];
+    for at in (ms(50)..samples - ms(100)).step_by(ms(166)) {
+        for (n, x) in click.iter().enumerate() {
+            pcm[at + n] = *x;
+            pcm[at + ms(60) + n] = *x / 3;
+        }
+    }
+    pcm
+}
+
+#[test]
+fn a_reply_among_clicks_has_its_onset_and_its_end() {
+    let clean = [silence(2150), sine(440.0, -20.0, ms(600)), silence(2500)].concat();
+    let told = hear(&stream(&mix(&clean, &clicks(clean.len()))));
+    let (_, at) = only_onset("clicks", &told);
+    assert!((at - 2150.0).abs() <= 3.0, "onset at {at}");
+    // A click soon after may be the reply's own.
+    let end = ends(&told)[0];
+    assert!((2745.0..=3010.0).contains(&end), "end at {end}");
+}
+
+#[test]
+fn a_reply_may_begin_with_a_short_word() {
+    // 50 ms, a pause of 80 ms, and on: over a noise, which hides what is between.
+    let word = [
+        sine(440.0, -20.0, ms(50)),
+        silence(80),
+        sine(440.0, -20.0, ms(500)),
+    ]
+    .concat();
+    let clean = [silence(2003), word, silence(2500)].concat();
+    let told = hear(&stream(&mix(&clean, &noise(-40.0, clean.len(), 5))));
+    let (_, at) = only_onset("a short word", &told);
+    assert!((at - 2003.0).abs() <= 5.0, "onset at {at}");
 }
 
 #[test]
