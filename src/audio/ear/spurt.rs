@@ -345,8 +345,9 @@ impl Spurts {
 
     /// Forgets the spurt told last.
     pub(super) fn dismiss(&mut self) {
-        self.events
-            .pop_front_if(|e| matches!(e, Heard::Ended { .. }));
+        if matches!(self.events.front(), Some(Heard::Ended { .. })) {
+            self.events.pop_front();
+        }
         let State::Spurt(spurt) = self.state else {
             return;
         };
