@@ -31,6 +31,9 @@ pub struct AgentArgs {
     /// What it says first: tone, or a sound file; without it, nothing
     #[arg(long, value_name = "tone|FILE", value_parser = parse_sound)]
     pub greeting: Option<Sound>,
+    /// Carry so many calls at once: past that every delay doubles, as in an agent out of breath
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub capacity: Option<u32>,
     /// Write one JSON object for every turn, with the stamps that the reply was timed by
     #[arg(long, value_name = "FILE")]
     pub truth: Option<PathBuf>,
@@ -95,6 +98,7 @@ pub(super) fn execute(args: AgentArgs) -> Exit {
             reply: args.reply,
             reply_length: args.reply_length,
             greeting: args.greeting,
+            capacity: args.capacity,
         },
         server: args.server.into(),
         agent_name: args.agent_name.unwrap_or_default(),
@@ -123,6 +127,7 @@ pub(super) fn arguments(settings: &AgentSettings) -> Vec<String> {
             .as_ref()
             .map(|g| format!("--greeting={}", sound(g))),
     );
+    arguments.extend(settings.capacity.map(|n| format!("--capacity={n}")));
     arguments
 }
 
@@ -145,6 +150,7 @@ mod tests {
             reply: Sound::File("a b/-x.wav".into()),
             reply_length: Duration::from_micros(1_234_567),
             greeting: Some(Sound::Tone),
+            capacity: Some(7),
         };
         let line = ["agent".to_owned()].into_iter().chain(arguments(&settings));
         let read = Line::try_parse_from(line).expect("readable").agent;
@@ -154,5 +160,6 @@ mod tests {
             (settings.reply, settings.greeting)
         );
         assert_eq!(read.reply_length, settings.reply_length);
+        assert_eq!(read.capacity, settings.capacity);
     }
 }

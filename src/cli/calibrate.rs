@@ -16,8 +16,8 @@ use super::truth::{REPLY, Truth, own_agent, truth_arguments};
 use crate::audio::chirp::{CHIRP, chirp};
 use crate::audio::{RATE, time_of};
 use crate::plan::Plan;
-use crate::record::{CALIBRATION_VERSION, Calibration, CalibrationLevel, Journal};
-use crate::run::{Door, Finished, RunEvent, state_folder};
+use crate::record::{CALIBRATION_VERSION, Calibration, CalibrationLevel};
+use crate::run::{Door, state_folder};
 use crate::scenario::{Unset, duration};
 use crate::target::livekit::{Address, Credentials};
 use clap::Args;
@@ -219,7 +219,7 @@ fn level(
         own,
         sentinel: None,
     };
-    let finished = quietly(drive, folder.path())?;
+    let finished = drive.quietly(folder.path(), "calibration")?;
     let truth = Truth::read(&truth_file)?;
     Ok(CalibrationLevel::of(
         u64::from(callers),
@@ -236,26 +236,6 @@ fn no_folder(e: &std::io::Error) -> Trouble {
         format!("cannot make a temporary folder: {e}"),
         "set TMPDIR to a folder with room in it",
     )
-}
-
-/// Drives without progress; what goes wrong is said all the same.
-fn quietly(drive: Drive<'_>, folder: &Path) -> Result<Finished, Trouble> {
-    let mut journal =
-        Journal::create(&folder.join("turns.jsonl")).map_err(|e| Trouble::record(&e))?;
-    let mut tell = |event: RunEvent| {
-        if let RunEvent::Notice(text) = event {
-            eprintln!("warning: {text}");
-        }
-    };
-    let finished = drive.drive(&mut journal, &mut tell)?;
-    match finished.stopped {
-        true => Err(Trouble::new(
-            Exit::Stopped,
-            "calibration was stopped",
-            "run it again without stopping it",
-        )),
-        false => Ok(finished),
-    }
 }
 
 fn json(done: &Calibration) -> String {

@@ -55,7 +55,15 @@ struct Ready {
     door: Door,
 }
 
-fn prepare(request: &Request) -> Result<Ready, Trouble> {
+/// A scenario as it will run, and where its calls go.
+pub(super) struct Opened {
+    pub(super) source: Source,
+    pub(super) scenario: Scenario,
+    pub(super) door: Door,
+}
+
+/// Opens a request's scenario, with what flags and environment make of it.
+pub(super) fn open(request: &Request) -> Result<Opened, Trouble> {
     let env = Environment::load()?;
     let source = Source::open(&request.scenario)?;
     // What a flag replaces need not be set for the file.
@@ -81,18 +89,36 @@ fn prepare(request: &Request) -> Result<Ready, Trouble> {
         return Err(Trouble::new(Exit::InvalidScenario, message, hint));
     }
     let door = door(&scenario, request, &env)?;
-    let plan = Plan::new(&scenario);
-    let host = match &door {
+    Ok(Opened {
+        source,
+        scenario,
+        door,
+    })
+}
+
+/// A large load on somebody else's host must be meant.
+pub(super) fn ask_consent(plan: &Plan, door: &Door, yes: bool) -> Result<(), Trouble> {
+    let host = match door {
         Door::Livekit { address, .. } => Some(address.host()),
         Door::Embedded { .. } => None,
     };
-    if let Some(consent) = plan.needs_consent(host).filter(|_| !request.yes) {
-        return Err(Trouble::new(
-            Exit::Usage,
-            consent.to_string(),
-            consent.hint(),
-        ));
+    match plan.needs_consent(host).filter(|_| !yes) {
+        Some(consent) => {
+            let (message, hint) = (consent.to_string(), consent.hint());
+            Err(Trouble::new(Exit::Usage, message, hint))
+        }
+        None => Ok(()),
     }
+}
+
+fn prepare(request: &Request) -> Result<Ready, Trouble> {
+    let Opened {
+        source,
+        scenario,
+        door,
+    } = open(request)?;
+    let plan = Plan::new(&scenario);
+    ask_consent(&plan, &door, request.yes)?;
     warn_of_calibration(&plan);
     Ok(Ready {
         source,

@@ -11,6 +11,7 @@ use crate::record::Journal;
 use crate::run::{self, Door, Finished, RunError, RunEvent, Settings};
 use crate::scenario::Scenario;
 use crate::target::OwnAgent;
+use std::path::Path;
 use tokio_util::sync::CancellationToken;
 
 /// What is to be driven.
@@ -43,6 +44,29 @@ impl Drive<'_> {
             run::run(self.scenario, self.plan, &settings, journal, tell).await
         })?
         .map_err(|e| failed(&e))
+    }
+}
+
+impl Drive<'_> {
+    /// Drives without progress, for a command that asks more than one run; what goes wrong is
+    /// said all the same. The journal goes to `folder`.
+    pub(super) fn quietly(self, folder: &Path, what: &str) -> Result<Finished, Trouble> {
+        let mut journal =
+            Journal::create(&folder.join("turns.jsonl")).map_err(|e| Trouble::record(&e))?;
+        let mut tell = |event: RunEvent| {
+            if let RunEvent::Notice(text) = event {
+                eprintln!("warning: {text}");
+            }
+        };
+        let finished = self.drive(&mut journal, &mut tell)?;
+        match finished.stopped {
+            true => Err(Trouble::new(
+                Exit::Stopped,
+                format!("the {what} was stopped"),
+                "run it again without stopping it",
+            )),
+            false => Ok(finished),
+        }
     }
 }
 

@@ -7,6 +7,7 @@ mod agent;
 mod bench;
 mod builtin;
 mod calibrate;
+mod capacity;
 pub mod carry_out;
 mod drive;
 pub mod exit;
@@ -30,6 +31,7 @@ mod validate;
 pub use agent::AgentArgs;
 pub use bench::{BenchArgs, BenchCommand, CallersArgs, LevelArgs};
 pub use calibrate::CalibrateArgs;
+pub use capacity::CapacityArgs;
 pub use exit::Exit;
 pub use fixtures::{FixturesArgs, FixturesCommand, InspectArgs};
 pub use init::InitArgs;
@@ -72,6 +74,8 @@ pub enum Command {
     Calibrate(Box<CalibrateArgs>),
     /// Measure what a caller costs: processor time, memory, lateness
     Bench(BenchArgs),
+    /// Find how many calls at once the deployment carries before a promise breaks
+    Capacity(Box<CapacityArgs>),
     /// Write the example scenarios and their sounds to start from
     Init(InitArgs),
     /// Look at recordings: level, speech, pauses; write their annotations
@@ -90,6 +94,7 @@ impl Cli {
             Command::Agent(args) => agent::execute(*args),
             Command::Calibrate(args) => calibrate::execute(*args),
             Command::Bench(args) => bench::execute(args),
+            Command::Capacity(args) => capacity::execute(*args),
             Command::Init(args) => init::execute(&args),
             Command::Fixtures(args) => fixtures::execute(&args),
             Command::Schema => schema::execute(),

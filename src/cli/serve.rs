@@ -92,8 +92,12 @@ fn prepare(service: &Service) -> Result<Agent, Trouble> {
             )
         })?;
     let (delay, seed) = (delay(settings.delay), settings.seed);
-    Agent::new(THREADS, voice, delay, seed, service.hearing, truth)
-        .map_err(|e| Trouble::new(Exit::Error, e.to_string(), "check `ulimit -n`"))
+    let agent = Agent::new(THREADS, voice, delay, seed, service.hearing, truth)
+        .map_err(|e| Trouble::new(Exit::Error, e.to_string(), "check `ulimit -n`"))?;
+    Ok(match settings.capacity {
+        Some(calls) => agent.with_capacity(calls),
+        None => agent,
+    })
 }
 
 fn delay(delay: AgentDelay) -> Delay {

@@ -91,6 +91,7 @@ impl Checker<'_> {
         let reply = self.sound(file.reply.as_deref(), "/target/agent/reply");
         AgentSettings {
             delay,
+            capacity: file.capacity,
             seed: file.seed.unwrap_or(seed),
             reply: reply.unwrap_or(Sound::Tone),
             reply_length,

@@ -144,6 +144,9 @@ pub(super) struct AgentFile {
     /// What it says first: `tone` or a sound file. Default: nothing.
     #[schemars(length(min = 1))]
     pub(super) greeting: Option<String>,
+    /// Calls at once that it carries: past that every delay doubles. Default: any number.
+    #[schemars(range(min = 1, max = 100_000))]
+    pub(super) capacity: Option<u32>,
 }
 
 /// Something a caller can say.

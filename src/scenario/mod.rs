@@ -36,7 +36,7 @@ pub use load::{Arrival, Load, Process, Shape, Stage};
 pub use overrides::{OverrideError, Overrides};
 pub use problem::{Code, Place, Problem};
 pub use schema::schema_text;
-pub use threshold::{Aggregate, Bound, Metric, Op, Threshold, ThresholdError};
+pub use threshold::{Aggregate, Bound, Metric, Op, Threshold, ThresholdError, parse_threshold};
 pub use types::{
     AgentSettings, Anchor, Call, Delay, Expect, Extent, GreetingPolicy, Livekit, Network, Scenario,
     Secret, SentinelPolicy, Sound, Target, Turn, UnsetVariable, Utterance, Variant,

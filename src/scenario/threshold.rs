@@ -211,6 +211,14 @@ pub(super) fn parse(metric: Metric, text: &str) -> Result<Threshold, ThresholdEr
     })
 }
 
+/// Reads `text`, as from the command line, as a threshold on `metric`.
+///
+/// # Errors
+/// [`ThresholdError`] with what to write instead.
+pub fn parse_threshold(metric: Metric, text: &str) -> Result<Threshold, ThresholdError> {
+    parse(metric, text)
+}
+
 fn parse_aggregate(metric: Metric, text: &str, example: &str) -> Result<Aggregate, ThresholdError> {
     let name = metric.name();
     let aggregate = match text {

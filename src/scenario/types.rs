@@ -106,6 +106,8 @@ pub struct AgentSettings {
     pub reply_length: Duration,
     /// What it says first, if anything.
     pub greeting: Option<Sound>,
+    /// Calls at once that it carries; past that every delay doubles.
+    pub capacity: Option<u32>,
 }
 
 /// Something a caller can say.

@@ -3,6 +3,7 @@
 //! Holds: a reply that never came is a sample like any other, larger than every finite one
 //! ([`Sample::Infinite`]), so that leaving it out is a decision somebody has to write down.
 
+pub mod capacity;
 mod distribution;
 mod gate;
 mod interval;

@@ -5,6 +5,7 @@
 //! exactly when its first audible sample is due; RTP time follows the clock throughout.
 
 use super::clip::{Clip, Voice};
+use super::crowd::Seat;
 use super::delay::DelayStream;
 use super::inbound::{Caller, Hearing, Inbound};
 use super::truth::{TruthLine, TruthSender};
@@ -64,6 +65,7 @@ pub struct AgentEnd {
     room: String,
     voice: Arc<Voice>,
     delays: DelayStream,
+    seat: Seat,
     inbound: Option<Inbound>,
     saying: Option<Saying>,
     turn: u32,
@@ -80,7 +82,7 @@ impl AgentEnd {
     pub(super) fn new(
         room: &str,
         voice: Arc<Voice>,
-        delays: DelayStream,
+        (delays, seat): (DelayStream, Seat),
         hearing: Hearing,
         truth: Option<TruthSender>,
     ) -> Self {
@@ -88,6 +90,7 @@ impl AgentEnd {
             room: room.to_owned(),
             voice,
             delays,
+            seat,
             // Only fails without memory for a decoder; such an agent hears nothing.
             inbound: Inbound::new(hearing).ok(),
             saying: None,
@@ -150,7 +153,7 @@ impl AgentEnd {
                 }
             }
             Caller::Ended { speech_end, packet } => {
-                let delay = self.delays.draw();
+                let delay = self.delays.draw() * self.seat.factor();
                 let why = Why::Reply {
                     turn: self.turn,
                     speech_end,

@@ -8,6 +8,7 @@
 mod brain;
 mod chirps;
 mod clip;
+mod crowd;
 mod delay;
 mod door;
 mod inbound;
@@ -24,6 +25,7 @@ pub use truth::{TruthLine, TruthWriter};
 pub use worker::{WorkerError, WorkerOptions, serve_livekit};
 
 use crate::net::Engine;
+use crowd::Crowd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -35,6 +37,7 @@ pub struct Agent {
     seed: u64,
     hearing: Hearing,
     calls: AtomicU64,
+    crowd: Crowd,
     truth: Option<TruthWriter>,
 }
 
@@ -58,8 +61,15 @@ impl Agent {
             seed,
             hearing,
             calls: AtomicU64::new(0),
+            crowd: Crowd::default(),
             truth,
         })
+    }
+
+    /// The same agent, that carries so many calls at once: past that every delay doubles.
+    pub fn with_capacity(mut self, calls: u32) -> Self {
+        self.crowd.capacity = Some(calls);
+        self
     }
 
     /// The end of a new call in `room`; each call draws its delays from a stream of its own.
@@ -68,7 +78,7 @@ impl Agent {
         AgentEnd::new(
             room,
             self.voice.clone(),
-            self.delay.stream(self.seed, call),
+            (self.delay.stream(self.seed, call), self.crowd.sit()),
             self.hearing,
             self.truth.as_ref().map(TruthWriter::sender),
         )

@@ -1,5 +1,6 @@
 //! The agent's end of a call in virtual time: what a caller hears of it, and when.
 
+use super::super::crowd::Crowd;
 use super::super::delay::Delay;
 use super::*;
 use crate::audio::{Ear, FRAME, Heard, Packet, opus, tone};
@@ -53,7 +54,13 @@ impl Table {
         let voice = Arc::new(Voice::new(clip(reply), greeting).expect("voice"));
         let zero = Instant::now();
         let delays = Delay::Fixed(delay).stream(0, 0);
-        let mut agent = AgentEnd::new("room", voice, delays, Hearing::Level, None);
+        let mut agent = AgentEnd::new(
+            "room",
+            voice,
+            (delays, Crowd::default().sit()),
+            Hearing::Level,
+            None,
+        );
         agent.connected(zero + phase);
         Self { zero, agent }
     }
