@@ -34,14 +34,15 @@ pub fn size<T>(small: T, at_full: T) -> T {
     if full() { at_full } else { small }
 }
 
-/// Does independent work on two threads; results in the order of the work.
+/// Does independent work on two threads (four at full size); results in the order of the work.
 pub fn in_parallel<T: Sync, R: Send>(work: &[T], each: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let threads = size(2, 4);
     let results = Mutex::new(Vec::with_capacity(work.len()));
     std::thread::scope(|scope| {
-        for first in 0..2 {
+        for first in 0..threads {
             let (results, each) = (&results, &each);
             scope.spawn(move || {
-                for (k, item) in work.iter().enumerate().skip(first).step_by(2) {
+                for (k, item) in work.iter().enumerate().skip(first).step_by(threads) {
                     let result = each(item);
                     results.lock().expect("no panic").push((k, result));
                 }

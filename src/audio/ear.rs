@@ -6,14 +6,18 @@
 //! and, after the first packets, nothing is allocated.
 
 mod background;
+mod burst;
 mod floor;
+mod levels;
+mod losses;
 mod refine;
 mod reorder;
 mod spurt;
 mod track;
 
 use super::opus::{Decoder, MAX_PACKET};
-use super::{AudioError, FRAME, Heard, RATE, Segment, samples_in, time_of};
+use super::{AudioError, FRAME, Heard, Onset, RATE, Segment, samples_in, time_of};
+use losses::Losses;
 use reorder::{Order, Reorder};
 use spurt::Spurts;
 use std::time::{Duration, Instant};
@@ -58,6 +62,7 @@ pub struct Ear {
     track: Track,
     spurts: Spurts,
     last: Option<Last>,
+    losses: Losses,
     /// Losses before packets that held no audio.
     lost: u64,
 }
@@ -83,6 +88,7 @@ impl Ear {
             track: Track::new(),
             spurts: Spurts::new(),
             last: None,
+            losses: Losses::new(),
             lost: 0,
         })
     }
@@ -132,7 +138,10 @@ impl Ear {
 
     /// The oldest thing heard and not yet told.
     pub fn poll_heard(&mut self) -> Option<Heard> {
-        self.spurts.poll()
+        match self.spurts.poll()? {
+            Heard::Onset(onset) => Some(Heard::Onset(self.weighed(onset))),
+            heard => Some(heard),
+        }
     }
 
     /// Whether a talk spurt is under way: between its `Triggered` and its `Ended`.
@@ -161,6 +170,19 @@ impl Ear {
         Some((onset - from) as usize)
     }
 
+    /// An onset that a loss touches is moved to where it most likely was.
+    fn weighed(&self, mut onset: Onset) -> Onset {
+        let (Some(earlier), Some(heard)) = (onset.earlier_by_loss, self.spurts.onset()) else {
+            return onset;
+        };
+        let from = heard.saturating_sub(samples_in(earlier));
+        let back = time_of(heard - self.losses.place(heard, from));
+        onset.at = onset.at.before(back);
+        onset.earlier_by_loss = Some(earlier.saturating_sub(back));
+        onset.later_by_loss = Some(back);
+        onset
+    }
+
     fn play_kept(&mut self, now: Instant) {
         while let Some((slot, lost)) = self.reorder.take(now) {
             self.play(slot.rtp_time, slot.arrival, &slot.payload, lost);
@@ -176,6 +198,7 @@ impl Ear {
         }
         let lost = lost + std::mem::take(&mut self.lost);
         self.place(rtp_time, arrival, lost);
+        self.losses.packet(self.track.end(), payload.len());
         self.track.segment.packet(arrival, payload.len());
         let decoded = self.decoder.decode(payload);
         let samples = match decoded {

@@ -4,6 +4,7 @@
 //! Holds: every instant is on the caller's monotonic clock and is the arrival of the
 //! packet that holds the sample plus the sample's offset inside that packet.
 
+use super::FRAME_TIME;
 use std::time::{Duration, Instant};
 
 /// A sample of received audio, placed on the caller's clock.
@@ -19,6 +20,18 @@ impl HeardAt {
     /// The instant of the sample on the wire: arrival + offset.
     pub fn wire(&self) -> Instant {
         self.arrival + self.offset
+    }
+
+    /// So much earlier: inside the same packet, or in one that did not arrive and would have,
+    /// 20 ms sooner for each packet between.
+    pub(crate) fn before(self, back: Duration) -> Self {
+        let beyond = back.saturating_sub(self.offset).as_nanos();
+        let packets = beyond.div_ceil(FRAME_TIME.as_nanos());
+        let sooner = FRAME_TIME * u32::try_from(packets).unwrap_or(u32::MAX);
+        Self {
+            arrival: self.arrival.checked_sub(sooner).unwrap_or(self.arrival),
+            offset: (self.offset + sooner).saturating_sub(back),
+        }
     }
 }
 
@@ -66,6 +79,9 @@ pub struct Onset {
     pub confidence: Confidence,
     /// Lost audio touches the onset: it may have been earlier by up to this much.
     pub earlier_by_loss: Option<Duration>,
+    /// … and later by up to this much: it was first heard then, and moved to the middle of
+    /// what the loss leaves open.
+    pub later_by_loss: Option<Duration>,
     /// Level of the spurt's first half second over the noise floor, in dB.
     pub snr_db: f32,
     /// What was sent up to it: from there to `at` the reply was silent (its lead-in).

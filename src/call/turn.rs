@@ -12,6 +12,9 @@ use std::time::{Duration, Instant};
 
 /// A last speech packet later than this is flagged (DESIGN section 2).
 const LATE_SEND: Duration = Duration::from_millis(2);
+/// The codec's look-ahead, and what it smears a hard end: so much later the last speech sample
+/// comes out of a decoder, and the packet that carries it decides when it is heard.
+const CODEC_TAIL: Duration = Duration::from_micros(6_500 + 2_000);
 /// Packets that arrived by the deadline may still be in the socket, and the ear needs some
 /// 60 ms of audio to notice a spurt.
 const GRACE: Duration = Duration::from_millis(250);
@@ -85,20 +88,27 @@ impl Turn {
 
     /// Takes the send stamp of the slot due at `due`.
     pub(super) fn sent(&mut self, due: Instant, actual: Instant) {
-        let last_speech = later(self.media_start, self.last_speech_slot());
-        if due.max(last_speech) - due.min(last_speech) >= FRAME_TIME / 2 {
+        let [first, last] = [Duration::ZERO, CODEC_TAIL].map(|tail| {
+            later(
+                self.media_start,
+                self.slot_of(self.script.speech_end.saturating_add(tail)),
+            )
+        });
+        let half = FRAME_TIME / 2;
+        if due + half <= first || last + half <= due {
             return;
         }
         let lateness = actual.saturating_duration_since(due);
+        let lateness = lateness.max(self.result.send_lateness.unwrap_or_default());
         self.result.send_lateness = Some(lateness);
         if lateness > LATE_SEND {
             self.flag(Flag::LateSend);
         }
     }
 
-    /// From media start to the slot of the packet with the last speech sample.
-    fn last_speech_slot(&self) -> Duration {
-        let speech = self.script.speech_end.as_nanos();
+    /// From media start to the slot of the packet that holds what was captured by then.
+    fn slot_of(&self, captured: Duration) -> Duration {
+        let speech = captured.as_nanos();
         let slots = usize::try_from(speech.div_ceil(FRAME_TIME.as_nanos())).unwrap_or(usize::MAX);
         let slots = slots.clamp(1, self.script.frames.max(1));
         FRAME_TIME * u32::try_from(slots).unwrap_or(u32::MAX)

@@ -269,6 +269,10 @@ impl Ready {
             invalid: finished.invalid.clone(),
             generator: finished.generator,
             sentinels: sentinels::summarise(finished, folder),
+            network: self.scenario.network.map(|n| record::Network {
+                loss: n.loss,
+                burst: n.burst,
+            }),
         };
         let thresholds: Vec<_> = self.scenario.thresholds.iter().map(gate).collect();
         Summary::build(&facts, &finished.calls, &finished.turns, &thresholds)

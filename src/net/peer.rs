@@ -8,6 +8,7 @@ use super::clock::{Stamp, Stamper};
 use super::endpoint::{AudioPacket, Endpoint};
 use super::error::NetError;
 use super::health::Health;
+use super::impair::Impairment;
 use super::transport::{Happened, IDLE, Publication, Transport, Until};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -52,6 +53,8 @@ pub struct Peer<E> {
     grid: Grid,
     /// Transports opened since the poller was last told.
     fresh: [bool; 2],
+    /// Loses what is received, where that was asked for.
+    impairment: Option<Impairment>,
     dead: bool,
 }
 
@@ -97,6 +100,7 @@ impl<E: Endpoint> Peer<E> {
             events,
             grid,
             fresh: [false; 2],
+            impairment: None,
             dead: false,
         }
     }
@@ -130,6 +134,11 @@ impl<E: Endpoint> Peer<E> {
     /// Closes every socket.
     pub(super) fn close_all(&mut self) {
         self.transports = [None, None];
+    }
+
+    /// Loses received audio from now on.
+    pub fn impair(&mut self, impairment: Impairment) {
+        self.impairment = Some(impairment);
     }
 
     /// Which section to listen to; packets of others are dropped unread.
@@ -256,6 +265,10 @@ impl<E: Endpoint> Peer<E> {
         let now = Instant::now();
         let stamp = tools.stamper.arrival(d.wall_ns, now);
         tools.health.dropped(t.drops(d.dropped));
+        let lossy = self.impairment.as_mut();
+        if lossy.is_some_and(|i| i.drops(d.bytes)) {
+            return;
+        }
         t.receive(now, d.from, d.bytes);
         self.drain(index, now, Some(stamp), tools.health);
     }

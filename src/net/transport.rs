@@ -335,15 +335,14 @@ impl Transport {
                 Ok(Output::Transmit(t)) => {
                     let is_audio =
                         pt.is_some_and(|pt| t.contents.get(1).is_some_and(|b| b & 0x7f == *pt));
-                    if is_audio {
-                        left = Some(Instant::now());
-                    }
+                    let before = is_audio.then(Instant::now);
                     // Checks towards candidates that cannot be reached are refused as a matter
                     // of course: only lost audio tells against us.
                     self.meets(t.destination);
                     if self.port.send(&t.contents, t.destination).is_err() && is_audio {
                         health.send_error();
                     }
+                    left = before.map(since_held_up).or(left);
                 }
                 Ok(Output::Event(e)) => {
                     let packet = matches!(e, Event::RtpPacket(_));
@@ -391,5 +390,17 @@ fn is_rtp(bytes: &[u8]) -> bool {
     matches!(bytes, [128..=191, kind, ..] if !(192..=223).contains(kind))
 }
 
+/// When a packet left: the instant before the system call, unless the thread was stopped
+/// between the two.
+fn since_held_up(before: Instant) -> Instant {
+    let after = Instant::now();
+    match after - before > HELD_UP {
+        true => after,
+        false => before,
+    }
+}
+
+/// No system call that sends a datagram takes so long.
+const HELD_UP: Duration = Duration::from_millis(1);
 /// The longest that str0m may be left alone.
 pub(super) const IDLE: Duration = Duration::from_secs(1);

@@ -43,6 +43,7 @@ impl Summary {
             version: SUMMARY_VERSION,
             verdict: Verdict::of(&ending, invalid, thresholds, &samples),
             run: RunInfo::of(facts),
+            network: facts.network,
             metrics: Metrics::of(&samples),
             intervals: Intervals {
                 level: LEVEL,

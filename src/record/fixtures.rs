@@ -58,6 +58,7 @@ pub(crate) fn replied(
             },
             confidence: Confidence::High,
             earlier_by_loss: None,
+            later_by_loss: None,
             snr_db: 41.26,
             segment: Segment::default(),
         }),
@@ -188,5 +189,6 @@ pub(crate) fn facts<'a>(planned_calls: usize, ending: Ending) -> RunFacts<'a> {
             packets_in_per_s: 2_481.9,
         },
         sentinels: None,
+        network: None,
     }
 }

@@ -28,7 +28,7 @@ pub use ms::Ms;
 pub use samples::{METRICS, Samples};
 pub use sentinels::Sentinels;
 pub use summary::{
-    AllTurns, CallCounts, FailureGroup, Generator, Intervals, Latency, Metrics, Quantiles,
+    AllTurns, CallCounts, FailureGroup, Generator, Intervals, Latency, Metrics, Network, Quantiles,
     RunFacts, RunInfo, SecondOpinions, Span, Summary, TickLateness,
 };
 pub use turns::{Trust, TurnContext, TurnCounts, TurnExpect, TurnFlag, TurnOutcome, TurnRecord};

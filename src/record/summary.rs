@@ -37,6 +37,8 @@ pub struct RunFacts<'a> {
     pub generator: Generator,
     /// What the sentinels showed, where there were any.
     pub sentinels: Option<Sentinels>,
+    /// What was done to the packets.
+    pub network: Option<Network>,
 }
 
 /// A run in figures; the content of `summary.json`.
@@ -48,6 +50,9 @@ pub struct Summary {
     pub verdict: Verdict,
     /// Which run this was.
     pub run: RunInfo,
+    /// What the scenario did to the packets on the way; absent: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<Network>,
     /// Latencies.
     pub metrics: Metrics,
     /// How far the quantiles of `ttfa` can be trusted.
@@ -88,6 +93,15 @@ pub struct RunInfo {
     pub duration_ms: Ms,
     /// The program that made it.
     pub loadgen_version: String,
+}
+
+/// What was done to packets on the way from the agent to the callers.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Network {
+    /// Share of the agent's packets that the callers dropped unheard, 0 to 1.
+    pub loss: f64,
+    /// Mean number dropped in a row; null: each packet for itself.
+    pub burst: Option<f64>,
 }
 
 /// The latencies of a run.

@@ -30,6 +30,7 @@ fn a_turn_as_a_journal_line() {
     result.flags = vec![Flag::TouchedByLoss, Flag::LateSend, Flag::LateSend];
     let onset = result.onset.as_mut().unwrap();
     onset.earlier_by_loss = Some(ms(20));
+    onset.later_by_loss = Some(ms(15));
     onset.confidence = Confidence::Low;
     let record = TurnRecord::new(&context(None), &result, base());
     insta::assert_snapshot!(serde_json::to_string_pretty(&record).unwrap());

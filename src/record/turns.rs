@@ -234,7 +234,7 @@ pub struct TurnRecord {
     pub snr_db: Option<f64>,
     /// Trust in the onset.
     pub confidence: Option<Trust>,
-    /// The onset may have been earlier by up to this much: audio before it was lost.
+    /// The onset may have been earlier by up to this much: audio around it was lost.
     pub loss_earlier_ms: Option<Ms>,
     /// End of speech → the first packet of the sending that led to the onset. Absent where the
     /// agent was sending before the caller had finished.
@@ -251,6 +251,9 @@ pub struct TurnRecord {
     /// How far from the onset it hears that begin.
     #[serde(default)]
     pub second_apart_ms: Option<Ms>,
+    /// A loss touches the onset, which may have been later by up to this much.
+    #[serde(default)]
+    pub loss_later_ms: Option<Ms>,
     /// Doubts, sorted, each once.
     #[serde(default)]
     pub flags: Vec<TurnFlag>,
@@ -311,6 +314,7 @@ impl TurnRecord {
             lead_in_ms: result.lead_in().map(Ms::from),
             second_opinion: result.second.map(|s| s.as_declared),
             second_apart_ms: result.second.and_then(|s| s.apart).map(Ms::from),
+            loss_later_ms: result.onset.and_then(|o| o.later_by_loss).map(Ms::from),
             flags,
             failure: (outcome == TurnOutcome::Failed)
                 .then(|| context.failure.map(|f| f.cause().to_owned()))

@@ -69,6 +69,14 @@ impl Page {
             clean(&run.loadgen_version, LONGEST_NAME),
         );
         self.entry("", &facts);
+        if let Some(network) = summary.network {
+            let share = network.loss * 100.0;
+            let bursts = network.burst.map_or_else(String::new, |burst| {
+                format!(", in bursts of {burst} on average")
+            });
+            let text = format!("callers drop {share} % of the agent's packets on purpose{bursts}");
+            self.entry("network", &text);
+        }
         for reason in &summary.verdict.reasons {
             self.entry("", &clean(reason, LONGEST_MESSAGE));
         }

@@ -8,7 +8,7 @@ use crate::record::{Ms, TurnRecord};
 use std::borrow::Cow;
 
 /// The columns of `turns.csv`, in order.
-pub const COLUMNS: [&str; 29] = [
+pub const COLUMNS: [&str; 30] = [
     "version",
     "call",
     "room",
@@ -38,6 +38,7 @@ pub const COLUMNS: [&str; 29] = [
     "lead_in_ms",
     "second_opinion",
     "second_apart_ms",
+    "loss_later_ms",
 ];
 
 /// The content of `turns.csv`, rows by call and turn.
@@ -93,6 +94,7 @@ fn row(turn: &TurnRecord) -> [Cow<'_, str>; COLUMNS.len()] {
         turn.second_opinion
             .map_or(Cow::default(), |agreed| agreed.to_string().into()),
         time(turn.second_apart_ms),
+        time(turn.loss_later_ms),
     ]
 }
 

@@ -13,7 +13,7 @@ use crate::call::{
     CallEvent, CallResult, CallScript, Failure, GreetingPolicy, Phase, SecondOpinion, TurnResult,
     TurnScript,
 };
-use crate::net::{Engine, PeerHandle};
+use crate::net::{Engine, Impairment, Loss, PeerHandle};
 use crate::plan::PlannedCall;
 use crate::scenario::{self, Scenario};
 use crate::target::livekit::{AgentTrack, Dispatch};
@@ -184,6 +184,15 @@ async fn talk(
 ) -> (Option<CallResult>, Option<Connection>) {
     let (peer, media) = shared.engine.add(end, shared.door.remote());
     let peer = Arc::new(peer);
+    if let Some(network) = shared.scenario.network {
+        let loss = Loss {
+            share: network.loss,
+            burst: network.burst,
+        };
+        let impairment = Impairment::new(loss, shared.scenario.seed, call.index);
+        // As in `fail`.
+        let _ = peer.with(move |p, _| p.impair(impairment)).await;
+    }
     let asked = shared.asked(call.variant);
     let connecting = shared
         .door

@@ -33,6 +33,24 @@ impl JsonSchema for DurationText {
     }
 }
 
+/// A share as text.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(transparent)]
+pub(super) struct PercentText(pub(super) String);
+
+impl JsonSchema for PercentText {
+    fn schema_name() -> Cow<'static, str> {
+        "Percent".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "pattern": "^[0-9]{1,3}(\\.[0-9]{1,6})?%$",
+            "description": "A share from `0%` to `100%`, such as `2.5%`."
+        })
+    }
+}
+
 /// A load test of a voice agent: who calls, what they say, how many at once, what must hold.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -63,6 +81,8 @@ pub(super) struct ScenarioFile {
     /// figures are off: `auto`, for an embedded target and private hosts; `on`; `off`.
     /// Default: auto.
     pub(super) sentinels: Option<SentinelsText>,
+    /// What happens to packets on the way. Default: nothing is done to them.
+    pub(super) network: Option<NetworkFile>,
     /// What must hold for the run to pass, by metric.
     pub(super) thresholds: Option<ThresholdsFile>,
     /// Configurations of the agent to compare under the same load. Default: one, as `target` says.
@@ -348,6 +368,17 @@ pub(super) struct WarmupFile {
     /// How many. Default: 0.
     #[schemars(range(max = 10_000))]
     pub(super) calls: Option<u32>,
+}
+
+/// What happens to packets on the way from the agent to the callers.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NetworkFile {
+    /// Share of the agent's packets that the callers lose, as `5%`. Default: 0%.
+    pub(super) loss: Option<PercentText>,
+    /// Mean number of packets lost in a row. Default: each packet is lost for itself.
+    #[schemars(range(min = 1.0, max = 1000.0))]
+    pub(super) burst: Option<f64>,
 }
 
 type Expressions = Option<Vec<Option<String>>>;

@@ -11,6 +11,7 @@
 
 mod agent_delay;
 mod check_call;
+mod check_network;
 mod check_rest;
 mod checker;
 pub mod duration;
@@ -38,8 +39,8 @@ pub use problem::{Code, Place, Problem};
 pub use schema::schema_text;
 pub use threshold::{Aggregate, Bound, Metric, Op, Threshold, ThresholdError};
 pub use types::{
-    AgentSettings, Anchor, Call, Delay, Expect, Extent, GreetingPolicy, Livekit, Scenario, Secret,
-    SentinelPolicy, Sound, Target, Turn, UnsetVariable, Utterance, Variant,
+    AgentSettings, Anchor, Call, Delay, Expect, Extent, GreetingPolicy, Livekit, Network, Scenario,
+    Secret, SentinelPolicy, Sound, Target, Turn, UnsetVariable, Utterance, Variant,
 };
 pub use url::{UrlError, host_of};
 pub use variables::Environment;
@@ -164,6 +165,7 @@ fn scenario(checker: &mut Checker<'_>, file: &ScenarioFile, path: &Path) -> Opti
         call.reply_tone.get_or_insert(TONE_HZ as u32);
     }
     let load = checker.load(file.load.as_ref().unwrap_or(&LoadFile::default()));
+    let network = file.network.as_ref().and_then(|n| checker.network(n));
     let thresholds = file.thresholds.as_ref();
     let policy = call.as_ref().map(|call| call.greeting);
     let thresholds = checker.thresholds(thresholds.unwrap_or(&ThresholdsFile::default()), policy);
@@ -181,6 +183,7 @@ fn scenario(checker: &mut Checker<'_>, file: &ScenarioFile, path: &Path) -> Opti
             .and_then(|warmup| warmup.calls)
             .unwrap_or(0),
         sentinels: sentinels::policy(file.sentinels),
+        network,
         thresholds,
         variants,
         unset: unset_variables(checker),

@@ -31,6 +31,8 @@ pub struct Scenario {
     pub warmup: u32,
     /// Calls to an agent of loadgen's own, to watch its error.
     pub sentinels: SentinelPolicy,
+    /// What happens to packets on the way, where something does.
+    pub network: Option<Network>,
     /// What must hold.
     pub thresholds: Vec<Threshold>,
     /// Configurations under test; one, named `default`, where the file has none.
@@ -250,6 +252,15 @@ pub enum SentinelPolicy {
     On,
     /// Nowhere.
     Off,
+}
+
+/// What happens to packets on the way from the agent to the callers.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Network {
+    /// Share of the packets that are lost, above 0 and up to 1.
+    pub loss: f64,
+    /// Mean number of packets lost in a row, at least 1; `None`: each for itself.
+    pub burst: Option<f64>,
 }
 
 /// One configuration of the agent under test, with the target's settings where it has none.

@@ -14,6 +14,9 @@ pub type Sent = (u64, Vec<u8>);
 pub struct Found {
     /// Its place in the input, in samples.
     pub at: f64,
+    /// From the arrival of the first packet after a pause to the onset, in samples, without the
+    /// look-ahead.
+    pub lead_in: Option<f64>,
     /// Whether the ear has doubts.
     pub low: bool,
     /// The audio around it, when the ear was asked for it.
@@ -55,11 +58,15 @@ pub fn hear(packets: &[Sent], ask: Option<usize>) -> Vec<Found> {
     let mut drain = |ear: &mut Ear| {
         while let Some(heard) = ear.poll_heard() {
             let Heard::Onset(onset) = heard else { continue };
-            let wire = (onset.at.wire() - start).as_secs_f64() * 48_000.0;
+            let samples = |time: Duration| time.as_secs_f64() * 48_000.0;
+            let wire = samples(onset.at.wire() - start);
+            let first = onset.segment.first_packet;
+            let lead_in = first.map(|first| samples(onset.at.wire() - first));
             let mut audio = Vec::new();
             let before = ask.and_then(|before| ear.around_onset(before, &mut audio));
             found.push(Found {
                 at: wire - (FRAME + OPUS_LOOKAHEAD) as f64,
+                lead_in: lead_in.map(|lead_in| lead_in - OPUS_LOOKAHEAD as f64),
                 low: onset.confidence == Confidence::Low,
                 audio,
                 before: before.unwrap_or(0),
@@ -67,15 +74,16 @@ pub fn hear(packets: &[Sent], ask: Option<usize>) -> Vec<Found> {
         }
     };
     let last = packets.last().map_or(0, |(k, _)| *k);
-    let mut next = packets.iter().peekable();
+    // What is not sent takes no sequence number.
+    let mut next = (0..).zip(packets).peekable();
     // 1.5 s of nothing after the last packet.
     for k in 0..last + 75 {
         let arrival = start + step * (k as u32 + 1);
-        match next.next_if(|(number, _)| *number == k) {
-            Some((_, payload)) => ear.packet(&Packet {
+        match next.next_if(|(_, (number, _))| *number == k) {
+            Some((sequence, (_, payload))) => ear.packet(&Packet {
                 arrival,
                 rtp_time: 1_000_000 + (k * FRAME as u64) as u32,
-                sequence: k,
+                sequence,
                 payload,
             }),
             None => ear.advance(arrival),

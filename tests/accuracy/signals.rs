@@ -98,11 +98,14 @@ pub fn cuts(voice: &Voice) -> Vec<usize> {
     found
 }
 
-/// A voice from a cut on, for a second at most, faded in over `ramp` samples; and how many
+/// A voice from a cut on, for a second at most, at [`VOICE_DBFS`] again (active level), faded in
+/// over `ramp` samples; and how many
 /// samples later it is audible by construction: where the ramp is 20 dB under the level, the
 /// voice being as loud there as it is over the ramp.
 pub fn body(voice: &Voice, cut: usize, ramp: usize) -> (Vec<i16>, f64) {
-    let mut pcm = voice.pcm[cut..voice.end.min(cut + ms(1000))].to_vec();
+    let pcm = &voice.pcm[cut..voice.end.min(cut + ms(1000))];
+    let active = speech_span(pcm).expect("speech").active_level_dbfs;
+    let mut pcm = scaled(pcm, VOICE_DBFS - f64::from(active));
     if ramp == 0 {
         return (pcm, 0.0);
     }

@@ -4,7 +4,10 @@ use crate::listen::{coded, hear};
 use crate::noises::Seed;
 use crate::signals::{body, cuts, ms, voices};
 use crate::{in_parallel, quantile, size};
-use loadgen::audio::speech_span;
+use loadgen::audio::{FRAME, speech_span};
+
+/// The packet in which a lead-in begins.
+const FIRST: u64 = 10;
 
 #[test]
 fn a_padded_tail_moves_nothing() {
@@ -33,14 +36,17 @@ fn a_silent_lead_in_is_recovered() {
         }
     }
     let errors = in_parallel(&work, |&(voice, cut, lead_in, k)| {
-        // The stream begins with the lead-in: nothing was sent before (DTX).
         let lead_in = ms(lead_in) + Seed::new((lead_in + k) as u64).below(480);
         let (pcm, _) = body(&voices[voice], cut, 0);
-        let stream = [vec![0; lead_in], pcm, vec![0; ms(900)]].concat();
-        let found = hear(&coded(&stream), None);
-        found
-            .first()
-            .map_or(f64::INFINITY, |f| (f.at - lead_in as f64) / 48.0)
+        // Some silence, three seconds in which nothing is sent, then the lead-in and the reply.
+        let before = FIRST as usize * FRAME;
+        let stream = [vec![0; before + lead_in], pcm, vec![0; ms(900)]].concat();
+        let mut packets = coded(&stream);
+        let later = packets.iter_mut().filter(|(k, _)| *k >= FIRST);
+        later.for_each(|(k, _)| *k += 150);
+        let found = hear(&packets, None);
+        let recovered = found.first().and_then(|f| f.lead_in);
+        recovered.map_or(f64::INFINITY, |r| (r - lead_in as f64) / 48.0)
     });
     let sizes: Vec<f64> = errors.iter().map(|e| e.abs()).collect();
     let worst = quantile(&sizes, 1.0);

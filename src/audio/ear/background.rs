@@ -1,18 +1,20 @@
-//! Tells a steady noise from a reply.
+//! Tells a noise, or the voices of many, from a reply.
 //!
 //! In: the track's last half second and the levels of its windows. Out: a verdict. Holds: a
 //! tone, however long and steady, is no background; nor is anything that varies like speech.
 
 use super::track::Track;
+use crate::audio::level::{dbfs_of, power_at};
 
 /// Louder than this is no background but a sound, in dBFS.
-const LOUDEST_DBFS: f32 = -30.0;
-/// Levels of 10 ms windows of a steady noise spread less than this, in dB; of speech more.
-const STEADY_SIGMA_DB: f32 = 2.5;
+pub(super) const LOUDEST_DBFS: f32 = -30.0;
+/// Levels of 10 ms windows of a noise spread less than this over half a second, in dB: those of
+/// four voices and more by 2 to 5. One voice spreads by 4 to 20.
+const STEADY_SIGMA_DB: f32 = 5.0;
 /// Normalised autocorrelation of a periodic frame (a voice, a tone).
 const PERIODIC: f32 = 0.6;
 /// The most frames in ten that may be periodic in a noise.
-const PERIODIC_TENTHS: usize = 2;
+const PERIODIC_TENTHS: usize = 3;
 /// Frames looked at: 40 ms each, in samples at 8 kHz.
 const FRAME: usize = 320;
 /// One in six samples: 48 → 8 kHz.
@@ -33,8 +35,15 @@ pub(super) fn is_background(
         return false;
     }
     let mean = levels.clone().sum::<f32>() / count;
-    let variance = levels.map(|level| (level - mean).powi(2)).sum::<f32>() / count;
-    mean < LOUDEST_DBFS && variance.sqrt() < STEADY_SIGMA_DB && is_noise(track, from, to)
+    let variance = levels
+        .clone()
+        .map(|level| (level - mean).powi(2))
+        .sum::<f32>()
+        / count;
+    let power = levels.clone().map(|l| power_at(f64::from(l))).sum::<f64>() / f64::from(count);
+    dbfs_of(power) < f64::from(LOUDEST_DBFS)
+        && variance.sqrt() < STEADY_SIGMA_DB
+        && is_noise(track, from, to)
 }
 
 fn is_noise(track: &Track, from: u64, to: u64) -> bool {
@@ -80,9 +89,23 @@ mod tests {
         track.push(pcm, Some(Instant::now()));
         let levels = (0..pcm.len() as u64 / 240 - 1).map(|k| {
             let energy = track.energy(k * 240, k * 240 + 480) as f64 / 480.0;
-            crate::audio::level::dbfs_of(energy.max(0.1)) as f32
+            dbfs_of(energy.max(0.1)) as f32
         });
         is_background(&track, levels, 0, pcm.len() as u64)
+    }
+
+    /// Half a second of all fixtures at once, at about -40 dBFS.
+    fn many_voices() -> Vec<i16> {
+        let mut sum = vec![0f64; 24_000];
+        for (k, fixture) in FIXTURES.iter().enumerate() {
+            let from = 7919 * (k + 1);
+            let gain = 10f64.powf((-47.0 - fixture.dbfs) / 20.0);
+            let pcm = fixture.pcm();
+            for (n, x) in sum.iter_mut().enumerate() {
+                *x += gain * f64::from(pcm[(from + n) % (pcm.len() - 12_000)]);
+            }
+        }
+        sum.iter().map(|x| *x as i16).collect()
     }
 
     #[test]
@@ -118,6 +141,7 @@ mod tests {
                 false,
             ),
             ("speech", speech, false),
+            ("many voices", many_voices(), true),
         ];
         for (name, pcm, expected) in cases {
             assert_eq!(verdict(&pcm), expected, "{name}");

@@ -75,7 +75,16 @@ impl Floor {
 
     /// One standard deviation in dB: from the median up to the 84th percentile.
     pub(super) fn sigma(&self) -> f32 {
-        let wanted = self.count * 84 / 100;
+        self.above(84)
+    }
+
+    /// How far the loud windows are over the median, in dB: up to the 95th percentile.
+    pub(super) fn peaks(&self) -> f32 {
+        self.above(95)
+    }
+
+    fn above(&self, percent: usize) -> f32 {
+        let wanted = self.count * percent / 100;
         let mut below = self.under;
         for (above, &bin) in self.bins[self.median..].iter().enumerate() {
             below += usize::from(bin);
@@ -118,7 +127,7 @@ mod tests {
                 .map(|l| (l.clamp(LOWEST, 0.0) * 2.0).round() / 2.0).collect();
             last.sort_by(f32::total_cmp);
             prop_assert!((floor.level() - last[last.len() / 2]).abs() <= 0.5);
-            prop_assert!(floor.sigma() >= 0.0);
+            prop_assert!(floor.sigma() >= 0.0 && floor.peaks() >= floor.sigma());
         }
     }
 }

@@ -8,15 +8,22 @@ use crate::audio::level::{ActiveLevel, BELOW_ACTIVE_DB, WINDOW, power_at};
 
 /// How far before the trigger an onset is looked for: 120 ms.
 const BACK: u64 = 5760;
-/// The onset must hold over the next 20 ms …
+/// The onset must hold over the next 20 ms, for 70 % of them.
 const HOLD: u64 = 960;
-/// … for 70 % of them.
-const HELD: u64 = HOLD * 7 / 10;
 /// The reply's first half second gives its level.
 pub(super) const HALF_SECOND: u64 = 24_000;
+/// A sharp start masks what comes up to 10 ms before it.
+const MASKED: u64 = 480;
+/// Where there are clicks, over the next 50 ms.
+const HOLD_CLICKS: u64 = 2400;
 /// Over the floor, in dB, and in its standard deviations.
 const OVER_FLOOR_DB: f32 = 4.0;
 const OVER_FLOOR_SIGMAS: f32 = 2.5;
+/// Clicks in silence spread so widely that no reply would pass: in dB, the floor's spread counts
+/// up to here.
+pub(super) const SPREAD_AT_MOST_DB: f32 = 12.0;
+/// A window at this level may be a sound of its own, in dBFS.
+pub(super) const QUIETEST_DBFS: f32 = -60.0;
 /// Nothing below this is audible, in dBFS.
 const INAUDIBLE_DBFS: f64 = -75.0;
 
@@ -25,6 +32,20 @@ const INAUDIBLE_DBFS: f64 = -75.0;
 pub(super) struct Under {
     pub(super) level: f32,
     pub(super) sigma: f32,
+    /// From the level to that of its loud windows, in dB.
+    pub(super) peaks: f32,
+}
+
+impl Under {
+    /// What is at least `db` over the floor and outside of its spread, in dBFS.
+    pub(super) fn exceeded(&self, db: f32) -> f32 {
+        self.level + db.max((OVER_FLOOR_SIGMAS * self.sigma).min(SPREAD_AT_MOST_DB))
+    }
+
+    /// Whether its loud windows are sounds of their own, such as clicks.
+    pub(super) fn clicks(&self) -> bool {
+        self.peaks > SPREAD_AT_MOST_DB && self.level + self.peaks > QUIETEST_DBFS
+    }
 }
 
 /// Active level (P.56) of the half second from `from`, in dBFS.
@@ -40,40 +61,63 @@ pub(super) fn reply_level(track: &Track, from: u64) -> Option<f64> {
 
 /// What is audible, as a mean square of samples: `max(floor + 4 dB, floor + 2.5 σ, level − 20 dB)`.
 pub(super) fn audible_power(under: Under, reply_dbfs: f64) -> f64 {
-    let over = OVER_FLOOR_DB.max(OVER_FLOOR_SIGMAS * under.sigma);
-    let by_floor = f64::from(under.level + over);
     power_at(
-        by_floor
+        f64::from(under.exceeded(OVER_FLOOR_DB))
             .max(reply_dbfs - BELOW_ACTIVE_DB)
             .max(INAUDIBLE_DBFS),
     )
 }
 
 /// The first audible sample from 120 ms before `trigger` on: the first whose 2 ms envelope
-/// reaches `power` and does so again for 70 % of the next 20 ms.
-pub(super) fn first_audible(track: &Track, trigger: u64, power: f64) -> Option<u64> {
+/// reaches `power` and does so again for 70 % of the next 20 ms (50 ms among clicks).
+pub(super) fn first_audible(track: &Track, trigger: u64, power: f64, clicks: bool) -> Option<u64> {
     let window = WINDOW as u64;
+    let hold = if clicks { HOLD_CLICKS } else { HOLD };
+    let held = hold * 7 / 10;
     let from = trigger.saturating_sub(BACK).max(track.start());
     let needed = (power * window as f64).ceil() as i64;
     let slide = |sum: i64, at: u64| sum - track.square(at) + track.square(at + window);
 
-    // Envelopes at `at` and at `at + HOLD`, and how many of those between are over the threshold.
+    // Envelopes at `at` and at `at + hold`, and how many of those between are over the threshold.
     let mut near = track.energy(from, from + window);
     let (mut far, mut over) = (near, 0);
-    for at in from..from + HOLD {
+    for at in from..from + hold {
         over += u64::from(far >= needed);
         far = slide(far, at);
     }
     for at in from..track.end() {
-        if near >= needed && over >= HELD {
-            return (at..at + window).find(|&p| track.square(p) as f64 >= power);
+        if near >= needed && over >= held {
+            let first = (at..at + window).find(|&p| track.square(p) as f64 >= power);
+            return first.map(|first| after_pre_echo(track, first));
         }
         over -= u64::from(near >= needed);
         over += u64::from(far >= needed);
         near = slide(near, at);
-        far = slide(far, at + HOLD);
+        far = slide(far, at + hold);
     }
     None
+}
+
+/// Where the codec smeared a sharp start forwards in time, the start itself: what is 20 dB under
+/// the loudest 2 ms of the next 10 ms is masked by them (backward masking; Fastl & Zwicker,
+/// *Psychoacoustics*, 4.4.1).
+fn after_pre_echo(track: &Track, first: u64) -> u64 {
+    let window = WINDOW as u64;
+    let slide = |sum: &mut i64, at: u64| {
+        let here = *sum;
+        *sum += track.square(at + window) - track.square(at);
+        Some((at, here))
+    };
+    let envelope = || {
+        let start = track.energy(first, first + window);
+        (first..first + MASKED).scan(start, slide)
+    };
+    let loudest = envelope().map(|(_, sum)| sum).max().unwrap_or(0);
+    let needed = loudest as f64 / 10f64.powf(BELOW_ACTIVE_DB / 10.0);
+    let from = envelope().find(|&(_, sum)| sum as f64 >= needed);
+    let loud = |&p: &u64| track.square(p) as f64 * window as f64 >= needed;
+    from.and_then(|(from, _)| (from..from + window).find(loud))
+        .unwrap_or(first)
 }
 
 /// The last audible sample in `from..to`: of at least `power`, in a 2 ms window of at least that.

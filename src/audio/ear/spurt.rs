@@ -4,31 +4,37 @@
 //! `Ended`, in this order for each spurt. Holds: a steady noise becomes floor, not a spurt; the
 //! floor is frozen while a spurt lasts, for ten minutes at most; nothing is allocated.
 
-use super::background::is_background;
+use super::background::{LOUDEST_DBFS, is_background};
+use super::burst::{Audible, SUSTAINED};
 use super::floor::{Floor, LOWEST};
-use super::refine::{HALF_SECOND, Under, audible_power, first_audible, last_audible, reply_level};
+use super::levels::Levels;
+use super::refine::{
+    HALF_SECOND, QUIETEST_DBFS, SPREAD_AT_MOST_DB, Under, audible_power, first_audible,
+    last_audible, reply_level,
+};
 use super::track::Track;
-use crate::audio::level::{WINDOW, dbfs_of};
+use crate::audio::level::dbfs_of;
 use crate::audio::{Confidence, Heard, Onset, RATE, SPURT_GAP, samples_in, time_of};
 use std::collections::VecDeque;
 
 /// Trigger windows: 10 ms at a hop of 5 ms.
 const HOP: u64 = 240;
-/// A window is loud this far over the floor, in dB …
+/// A window is loud this far over the floor, in dB, or outside of its spread.
 const OVER_FLOOR_DB: f32 = 6.0;
-/// … or this many of its standard deviations, and at this level at least, in dBFS.
-const OVER_FLOOR_SIGMAS: f32 = 2.5;
-const QUIETEST_DBFS: f32 = -60.0;
 /// Four loud windows of five are a candidate.
 const CANDIDATE: u32 = 4;
 const OF_WINDOWS: u32 = 0b1_1111;
 /// This many loud windows make it a spurt: about 50 ms. Shorter sounds are clicks.
 const SPURT_WINDOWS: u32 = 12;
+/// Where there are clicks, several may run together: about 80 ms.
+const SPURT_WINDOWS_CLICKS: u32 = 18;
+/// A spurt may begin with a shorter one and a pause of up to 150 ms.
+const SYLLABLE_NEAR: u64 = 7200;
 /// The refinement looks at half a second, and 22 ms more for the windows that start in it.
 const REFINE_AFTER: u64 = HALF_SECOND + 1056;
-/// Until it varies or rings for this long, a steady sound may be a noise: 150 ms.
-const DECIDE_AFTER: u64 = 7200;
-/// Every 50 ms a candidate noise is looked at again; a spurt that goes on, every 250 ms.
+/// A sound that may be a background is looked at for 300 ms before it is announced.
+const DECIDE_AFTER: u64 = 14_400;
+/// Every 50 ms it is looked at again; a spurt that goes on, every 250 ms.
 const DECIDE_EVERY: u64 = 2400;
 const BACKGROUND_EVERY: u64 = 12_000;
 /// A noise this long ends a spurt: 750 ms.
@@ -37,8 +43,6 @@ const BACKGROUND: usize = 150;
 const OVER_BACKGROUND_DB: f32 = 5.0;
 /// No spurt is longer.
 const LONGEST: u64 = 600 * RATE as u64;
-/// Levels remembered: two seconds.
-const LEVELS: usize = 400;
 /// A loss this close before the onset touches it: 40 ms. Gains are coded as differences, so that
 /// the codec may give near-silence for a whole packet after one that was lost.
 const LOSS_NEAR: u64 = 1920;
@@ -52,8 +56,8 @@ struct Spurt {
     /// Floor at that time.
     under: Under,
     announced: bool,
-    /// Set with the onset: what is audible, and the last audible sample.
-    heard: Option<(f64, u64)>,
+    /// Set with the onset: what is audible, and when it was so last.
+    heard: Option<Audible>,
     /// When to ask again whether it is a noise.
     look_at: u64,
 }
@@ -77,8 +81,7 @@ pub(super) struct Spurts {
     /// Loud windows, the last in bit 0.
     loud: u32,
     floor: Floor,
-    /// Levels of the last windows in dBFS, NaN where nothing was received.
-    levels: VecDeque<f32>,
+    levels: Levels,
     state: State,
     /// An onset is never before the end of the last spurt.
     not_before: u64,
@@ -86,6 +89,8 @@ pub(super) struct Spurts {
     onset: Option<u64>,
     /// The spurt told last was dismissed and still sounds: nothing begins before it pauses.
     muted: bool,
+    /// A sound too short for a spurt and too long for a click: where it began, and ended.
+    syllable: Option<(u64, u64)>,
     events: VecDeque<Heard>,
 }
 
@@ -97,11 +102,12 @@ impl Spurts {
             hole: 0,
             loud: 0,
             floor: Floor::new(),
-            levels: VecDeque::with_capacity(LEVELS),
+            levels: Levels::new(),
             state: State::Quiet,
             not_before: 0,
             onset: None,
             muted: false,
+            syllable: None,
             events: VecDeque::with_capacity(16),
         }
     }
@@ -154,7 +160,7 @@ impl Spurts {
         };
         Some(match spurt.heard {
             None => spurt.from + REFINE_AFTER,
-            Some((_, last)) => last + samples_in(SPURT_GAP),
+            Some(heard) => heard.last() + samples_in(SPURT_GAP),
         })
     }
 
@@ -165,7 +171,7 @@ impl Spurts {
         {
             match spurt.heard {
                 None => self.decide(track, spurt),
-                Some((_, last)) => self.end(track, last),
+                Some(heard) => self.end(track, heard.last()),
             }
         }
     }
@@ -176,22 +182,18 @@ impl Spurts {
         self.half = hop;
         let level = (dbfs_of(energy as f64 / (2 * HOP) as f64) as f32).max(LOWEST);
         let received = end >= self.hole + 2 * HOP;
-        if self.levels.len() == LEVELS {
-            self.levels.pop_front();
-        }
-        self.levels
-            .push_back(if received { level } else { f32::NAN });
+        self.levels.push(received.then_some(level));
 
         let under = match self.state {
             State::Quiet => Under {
                 level: self.floor.level(),
                 sigma: self.floor.sigma(),
+                peaks: self.floor.peaks(),
             },
             State::Rising { under, .. } => under,
             State::Spurt(spurt) => return self.during(track, end, energy, spurt),
         };
-        let over = under.level + OVER_FLOOR_DB.max(OVER_FLOOR_SIGMAS * under.sigma);
-        let is_loud = level >= over.max(QUIETEST_DBFS);
+        let is_loud = level >= under.exceeded(OVER_FLOOR_DB).max(QUIETEST_DBFS);
         self.loud = (self.loud << 1 | u32::from(is_loud)) & OF_WINDOWS;
         let loud_of_five = self.loud.count_ones();
         match self.state {
@@ -199,6 +201,10 @@ impl Spurts {
             State::Quiet if loud_of_five >= CANDIDATE => {
                 let windows = u64::from(u32::BITS - self.loud.leading_zeros());
                 let from = end.saturating_sub((windows + 1) * HOP);
+                let near = |&(start, end): &(u64, u64)| {
+                    end + SYLLABLE_NEAR >= from && start + 2 * SYLLABLE_NEAR >= from
+                };
+                let from = self.syllable.filter(near).map_or(from, |(start, _)| start);
                 self.state = State::Rising {
                     from,
                     loud: loud_of_five,
@@ -206,11 +212,22 @@ impl Spurts {
                 };
             }
             State::Quiet if !is_loud && received => self.floor.push(level),
-            State::Rising { .. } if loud_of_five <= 1 => self.state = State::Quiet,
+            State::Rising { from, loud, .. } if loud_of_five <= 1 => {
+                if loud >= SUSTAINED {
+                    self.syllable = Some((from, end));
+                }
+                // It belongs to the background.
+                self.settle(((end - from) / HOP) as usize, false);
+            }
             State::Rising { from, loud, under } => {
                 let loud = loud + u32::from(is_loud);
                 self.state = State::Rising { from, loud, under };
-                if loud >= SPURT_WINDOWS {
+                let needed = if under.clicks() {
+                    SPURT_WINDOWS_CLICKS
+                } else {
+                    SPURT_WINDOWS
+                };
+                if loud >= needed {
                     let spurt = Spurt {
                         from,
                         under,
@@ -228,27 +245,25 @@ impl Spurts {
     /// A window of a spurt under way.
     fn during(&mut self, track: &Track, end: u64, energy: i64, mut spurt: Spurt) {
         self.state = State::Spurt(spurt);
-        let Some((power, last)) = spurt.heard else {
+        let Some(mut heard) = spurt.heard else {
             if end >= spurt.from + REFINE_AFTER {
                 self.decide(track, spurt);
             } else if !spurt.announced && end >= spurt.look_at {
                 spurt.look_at = end + DECIDE_EVERY;
                 self.state = State::Spurt(spurt);
-                let noise = self.is_noise(track, spurt.from, end);
-                if !noise
-                    && (end >= spurt.from + DECIDE_AFTER || self.rings(track, spurt.from, end))
+                let loud = self.levels.last().is_some_and(|l| l >= LOUDEST_DBFS);
+                if (loud || end >= spurt.from + DECIDE_AFTER)
+                    && self.stands_out(spurt, end)
+                    && !self.is_noise(track, spurt.from, end)
                 {
                     self.announce(track, spurt);
                 }
             }
             return;
         };
-        // The 2 ms windows that end in this hop lie inside the 10 ms.
-        let audible = (energy as f64 >= power * WINDOW as f64)
-            .then(|| last_audible(track, end - HOP - WINDOW as u64, end, power))
-            .flatten();
-        let last = audible.unwrap_or(last).max(last);
-        spurt.heard = Some((power, last));
+        heard.window(track, end, energy);
+        let last = heard.last();
+        spurt.heard = Some(heard);
         self.state = State::Spurt(spurt);
         if end >= last + samples_in(SPURT_GAP) || end >= spurt.from + LONGEST {
             self.end(track, last);
@@ -259,24 +274,19 @@ impl Spurts {
         }
     }
 
-    /// Levels since a spurt's start, without its edge.
-    fn levels_since(&self, from: u64, end: u64) -> impl Iterator<Item = f32> + Clone {
-        let windows = ((end - from) / HOP) as usize;
-        let whole = windows.saturating_sub(4).min(self.levels.len());
-        self.levels
-            .range(self.levels.len() - whole..)
-            .copied()
-            .filter(|level| !level.is_nan())
-    }
-
+    /// Whether the windows since a spurt's start, without its edge, are those of a noise.
     fn is_noise(&self, track: &Track, from: u64, end: u64) -> bool {
-        is_background(track, self.levels_since(from, end), from + 2 * HOP, end)
+        let windows = ((end - from) / HOP) as usize;
+        let levels = self.levels.of_last(windows.saturating_sub(4));
+        is_background(track, levels, from + 2 * HOP, end)
     }
 
-    /// Whether a sound too short to be judged by its levels is periodic (or too loud for noise).
-    fn rings(&self, track: &Track, from: u64, end: u64) -> bool {
-        let level = self.levels.back().copied().unwrap_or(LOWEST);
-        !is_background(track, std::iter::once(level), from + 2 * HOP, end)
+    /// Whether the spurt's loudest 100 ms are louder than the background's own peaks.
+    fn stands_out(&self, spurt: Spurt, end: u64) -> bool {
+        let under = spurt.under;
+        let bound = under.level + (OVER_FLOOR_DB + under.peaks).min(SPREAD_AT_MOST_DB);
+        self.levels
+            .reach(((end - spurt.from) / HOP) as usize, bound)
     }
 
     fn announce(&mut self, track: &Track, mut spurt: Spurt) {
@@ -291,9 +301,12 @@ impl Spurts {
     fn decide(&mut self, track: &Track, mut spurt: Spurt) {
         let end = track.end().min(spurt.from + REFINE_AFTER);
         if !spurt.announced {
+            let windows = ((end - spurt.from) / HOP) as usize;
             if self.is_noise(track, spurt.from, end) {
-                let windows = ((end - spurt.from) / HOP) as usize;
                 return self.settle(windows, true);
+            }
+            if !self.stands_out(spurt, end) {
+                return self.settle(windows, false);
             }
             self.announce(track, spurt);
             spurt.announced = true;
@@ -301,7 +314,8 @@ impl Spurts {
         let level = reply_level(track, spurt.from).unwrap_or(f64::from(LOWEST));
         let power = audible_power(spurt.under, level);
         // The candidate was sure 25 ms after the start of its first window.
-        let onset = first_audible(track, spurt.from + 5 * HOP, power).unwrap_or(spurt.from);
+        let onset = first_audible(track, spurt.from + 5 * HOP, power, spurt.under.clicks())
+            .unwrap_or(spurt.from);
         let onset = onset.max(self.not_before);
         let onset = track.after_loss(onset).unwrap_or(onset);
         let lost = track.lost_before(onset, LOSS_NEAR);
@@ -318,31 +332,29 @@ impl Spurts {
                 at,
                 confidence,
                 earlier_by_loss,
+                later_by_loss: None,
                 snr_db,
                 segment: track.segment_at(onset),
             }));
         }
         let last = last_audible(track, onset, track.end(), power).unwrap_or(onset);
-        spurt.heard = Some((power, last));
+        spurt.heard = Some(Audible::new(power, last));
         spurt.look_at = track.end() + BACKGROUND_EVERY;
         self.state = State::Spurt(spurt);
     }
 
     /// Forgets the spurt told last.
     pub(super) fn dismiss(&mut self) {
-        if let Some(Heard::Ended { .. }) = self.events.front() {
+        if matches!(self.events.front(), Some(Heard::Ended { .. })) {
             self.events.pop_front();
         }
-        if let State::Spurt(Spurt {
-            heard: Some((_, last)),
-            ..
-        }) = self.state
-        {
-            self.not_before = last + 1;
-            self.state = State::Quiet;
-            self.loud = OF_WINDOWS;
-            self.muted = true;
-        }
+        let State::Spurt(spurt) = self.state else {
+            return;
+        };
+        self.not_before = spurt.heard.map_or(spurt.from, |heard| heard.last() + 1);
+        self.state = State::Quiet;
+        self.loud = OF_WINDOWS;
+        self.muted = true;
     }
 
     /// The spurt is over; `last` is its last audible sample.
@@ -360,17 +372,12 @@ impl Spurts {
         let Some(from) = end.checked_sub(BACKGROUND as u64 * HOP) else {
             return;
         };
-        let levels = self.levels_since(from.saturating_sub(4 * HOP), end);
+        let levels = self.levels.of_last(BACKGROUND);
         if levels.clone().count() < BACKGROUND || !is_background(track, levels.clone(), from, end) {
             return;
         }
         let mean = levels.sum::<f32>() / BACKGROUND as f32;
-        let noise = self
-            .levels
-            .iter()
-            .rev()
-            .take_while(|&&l| l < mean + OVER_BACKGROUND_DB)
-            .count();
+        let noise = self.levels.below(mean + OVER_BACKGROUND_DB);
         let State::Spurt(Spurt { from, .. }) = self.state else {
             return;
         };
@@ -382,8 +389,7 @@ impl Spurts {
         if anew {
             self.floor.clear();
         }
-        let from = self.levels.len() - windows.min(self.levels.len());
-        for &level in self.levels.range(from..).filter(|level| !level.is_nan()) {
+        for level in self.levels.of_last(windows) {
             self.floor.push(level);
         }
         self.loud = 0;

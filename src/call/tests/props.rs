@@ -147,6 +147,7 @@ impl Driver {
                 at: self.heard_at(age),
                 confidence: Confidence::High,
                 earlier_by_loss: None,
+                later_by_loss: None,
                 snr_db: 30.0,
                 segment: Segment::default(),
             })),

@@ -149,6 +149,7 @@ impl Sim {
             at: self.place(from),
             confidence: self.world.confidence,
             earlier_by_loss: self.world.loss,
+            later_by_loss: None,
             snr_db: 40.0,
             segment: Segment::default(),
         };

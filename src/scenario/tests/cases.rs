@@ -113,6 +113,10 @@ const CASES: &[(&str, &str)] = &[
         "thresholds",
         "thresholds: {ttfa: [fast, p(95)<1500], missed: [rate<1%], early: rate<1}",
     ),
+    ("loss that is no share", "network: {loss: 5, burst: 0.5}"),
+    ("more than everything lost", "network: {loss: 101%}"),
+    ("bursts of nothing", "network: {burst: 2.6}"),
+    ("bursts without an end", "network: {loss: 80%, burst: 2}"),
     ("calls and duration", "load: {calls: 5, duration: 1m}"),
     (
         "more at once than in all",

@@ -103,7 +103,8 @@ fn losses_touch_the_onset_or_not() {
     type Case<'a> = (&'a str, &'a [usize], Option<u64>, f64);
     let cases: [Case<'_>; 5] = [
         ("long before", &[20, 21], None, 1.0),
-        ("the packet before", &[49], Some(20), 1.0),
+        // From outside no different from a loss of the onset itself.
+        ("the packet before", &[49], Some(20), 15.0),
         ("the onset's own", &[50], Some(20), 40.0),
         ("two and the onset's", &[48, 49, 50], Some(60), 40.0),
         ("in the middle of the reply", &[60, 61], None, 1.0),
@@ -112,20 +113,22 @@ fn losses_touch_the_onset_or_not() {
         let mut packets = reply();
         packets.retain(|sent| !lost.contains(&((sent.sequence - 70) as usize)));
         let (onset, at) = only_onset(name, &hear(&packets));
-        let bound = onset.earlier_by_loss.map(|by| by.as_secs_f64() * 1000.0);
+        let in_ms = |by: Option<Duration>| by.map(|by| by.as_secs_f64() * 1000.0);
+        let (earlier, later) = (in_ms(onset.earlier_by_loss), in_ms(onset.later_by_loss));
         assert_eq!(
-            bound.is_some(),
+            earlier.is_some(),
             earlier_ms.is_some(),
             "{name}: at {at} {onset:?}"
         );
         assert!((at - 1000.0).abs() <= within, "{name}: onset at {at}");
-        if let (Some(bound), Some(lost)) = (bound, earlier_ms) {
+        if let (Some(earlier), Some(later), Some(lost)) = (earlier, later, earlier_ms) {
+            let bound = earlier + later;
             assert!(
                 bound >= lost as f64 && bound <= lost as f64 + 40.0,
                 "{name}: {bound}"
             );
             assert!(
-                at - bound <= 1001.0,
+                at - earlier <= 1001.0 && at + later >= 999.0,
                 "{name}: the truth lies in the interval"
             );
         }
@@ -192,9 +195,49 @@ fn what_is_no_reply_is_not_told() {
         ("noise at -50 dBFS", steady(-50.0)),
         ("noise at -40 dBFS from the first packet", steady(-40.0)),
         ("a noise that sets in", rising),
+        ("keys struck in silence", clicks(ms(6000))),
     ] {
         assert_eq!(hear(&stream(&pcm)), [], "{name}");
     }
+}
+
+/// Six clicks of 12 ms a second, each with a softer one 60 ms later.
+fn clicks(samples: usize) -> Vec<i16> {
+    let click = noise(-25.0, ms(12), 3);
+    let mut pcm = vec![0; samples];
+    for at in (ms(50)..samples - ms(100)).step_by(ms(166)) {
+        for (n, x) in click.iter().enumerate() {
+            pcm[at + n] = *x;
+            pcm[at + ms(60) + n] = *x / 3;
+        }
+    }
+    pcm
+}
+
+#[test]
+fn a_reply_among_clicks_has_its_onset_and_its_end() {
+    let clean = [silence(2150), sine(440.0, -20.0, ms(600)), silence(2500)].concat();
+    let told = hear(&stream(&mix(&clean, &clicks(clean.len()))));
+    let (_, at) = only_onset("clicks", &told);
+    assert!((at - 2150.0).abs() <= 3.0, "onset at {at}");
+    // A click soon after may be the reply's own.
+    let end = ends(&told)[0];
+    assert!((2745.0..=3010.0).contains(&end), "end at {end}");
+}
+
+#[test]
+fn a_reply_may_begin_with_a_short_word() {
+    // 50 ms, a pause of 80 ms, and on: over a noise, which hides what is between.
+    let word = [
+        sine(440.0, -20.0, ms(50)),
+        silence(80),
+        sine(440.0, -20.0, ms(500)),
+    ]
+    .concat();
+    let clean = [silence(2003), word, silence(2500)].concat();
+    let told = hear(&stream(&mix(&clean, &noise(-40.0, clean.len(), 5))));
+    let (_, at) = only_onset("a short word", &told);
+    assert!((at - 2003.0).abs() <= 5.0, "onset at {at}");
 }
 
 #[test]

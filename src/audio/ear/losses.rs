@@ -1,0 +1,175 @@
+//! Where an onset that lost audio touches most likely was.
+//!
+//! In: the packets that were played, with their sizes; an onset as it was heard behind a loss.
+//! Out: a place for it, inside the interval that the loss leaves open. Holds: it is never after
+//! the onset that was heard and never before the loss; memory is allocated once.
+
+use crate::audio::{FRAME, OPUS_LOOKAHEAD};
+use std::collections::VecDeque;
+
+/// Packets remembered: more than the second between an onset and its decision.
+const KEPT: usize = 96;
+/// Packets on either side of a loss that say what quiet and speech cost in bytes.
+const SIDE: usize = 10;
+/// With fewer a side says nothing.
+const FEWEST: usize = 3;
+
+/// The packets that were played last.
+#[derive(Debug)]
+pub(super) struct Losses {
+    /// Position of the first sample, and bytes.
+    played: VecDeque<(u64, usize)>,
+}
+
+impl Losses {
+    pub(super) fn new() -> Self {
+        Self {
+            played: VecDeque::with_capacity(KEPT),
+        }
+    }
+
+    /// A packet whose audio begins at `start`.
+    pub(super) fn packet(&mut self, start: u64, bytes: usize) {
+        if self.played.len() == KEPT {
+            self.played.pop_front();
+        }
+        self.played.push_back((start, bytes));
+    }
+
+    /// The place of an onset heard at `onset`, after a loss that began at `from`.
+    ///
+    /// The first packet after the loss tells by its size whether the reply was under way by
+    /// then: what the decoder makes of it does not, since its state is wrong. If it was, the
+    /// onset lies anywhere from the loss to what that packet itself can have begun, and the
+    /// middle of that is the least wrong.
+    pub(super) fn place(&self, onset: u64, from: u64) -> u64 {
+        let next = self.played.partition_point(|(start, _)| *start < from);
+        let Some(&(end, bytes)) = self.played.get(next) else {
+            return onset;
+        };
+        let latest = onset.min(end + OPUS_LOOKAHEAD as u64);
+        if onset < end || latest <= from || !self.was_under_way(next, bytes, onset - end) {
+            return onset;
+        }
+        from + (latest - from) / 2
+    }
+
+    fn was_under_way(&self, next: usize, bytes: usize, after: u64) -> bool {
+        let before = self.played.range(next.saturating_sub(SIDE)..next);
+        let behind = self.played.range((next + 1).min(self.played.len())..);
+        let quiet = median(before.map(|(_, bytes)| *bytes));
+        let reply = median(behind.take(SIDE).map(|(_, bytes)| *bytes));
+        match quiet.zip(reply) {
+            Some((quiet, reply)) if 5 * quiet <= 4 * reply => {
+                2 * bytes >= quiet + reply && after < 2 * FRAME as u64
+            }
+            // A constant bit rate, or a noise that costs as much as speech.
+            _ => after < FRAME as u64,
+        }
+    }
+}
+
+fn median(sizes: impl Iterator<Item = usize>) -> Option<usize> {
+    let mut sorted = [0; SIDE];
+    let mut count = 0;
+    for size in sizes.take(SIDE) {
+        sorted[count] = size;
+        count += 1;
+    }
+    let sorted = &mut sorted[..count];
+    sorted.sort_unstable();
+    (count >= FEWEST).then(|| sorted[count / 2])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Packets of these sizes; `None` is lost.
+    fn played(sizes: &[Option<usize>]) -> Losses {
+        let mut losses = Losses::new();
+        for (k, bytes) in sizes.iter().enumerate() {
+            if let Some(bytes) = bytes {
+                losses.packet((k * FRAME) as u64, *bytes);
+            }
+        }
+        losses
+    }
+
+    #[test]
+    fn the_size_of_the_next_packet_tells_on_which_side_the_onset_was() {
+        const Q: Option<usize> = Some(5);
+        const H: Option<usize> = Some(30);
+        const R: Option<usize> = Some(60);
+        let at = |ms: f64| (ms * 48.0) as u64;
+        for (name, sizes, heard, place) in [
+            (
+                "in the loss",
+                [Q, Q, Q, Q, None, None, R, R, R, R],
+                131.0,
+                103.25,
+            ),
+            (
+                "in the loss, heard late",
+                [Q, Q, Q, Q, None, None, R, R, R, R],
+                141.0,
+                103.25,
+            ),
+            (
+                "at once after it",
+                [Q, Q, Q, Q, None, None, R, R, R, R],
+                120.0,
+                100.0,
+            ),
+            (
+                "a packet after it",
+                [Q, Q, Q, Q, None, None, Q, R, R, R],
+                144.0,
+                144.0,
+            ),
+            (
+                "long after it",
+                [Q, Q, Q, Q, None, None, R, R, R, R],
+                170.0,
+                170.0,
+            ),
+            (
+                "constant rate, at once",
+                [R, R, R, R, None, None, R, R, R, R],
+                122.0,
+                101.0,
+            ),
+            (
+                "constant rate, later",
+                [R, R, R, R, None, None, R, R, R, R],
+                144.0,
+                144.0,
+            ),
+            (
+                "a quiet that costs half of speech",
+                [H, H, H, H, None, None, R, R, R, R],
+                141.0,
+                103.25,
+            ),
+            (
+                "nothing after it",
+                [Q, Q, Q, Q, None, None, None, None, None, None],
+                100.0,
+                100.0,
+            ),
+        ] {
+            let got = played(&sizes).place(at(heard), at(80.0));
+            assert_eq!(got, at(place), "{name}");
+        }
+    }
+
+    #[test]
+    fn few_packets_decide_nothing_and_old_ones_are_forgotten() {
+        let losses = played(&[Some(5), None, Some(60)]);
+        let at = 2 * FRAME as u64 + 100;
+        assert_eq!(losses.place(at, FRAME as u64), (FRAME as u64 + at) / 2);
+        let many = played(&[Some(5); 5 * KEPT]);
+        assert_eq!(many.played.len(), KEPT);
+        assert_eq!(Losses::new().place(7, 3), 7);
+    }
+}

@@ -1,0 +1,150 @@
+//! Loses received packets on purpose, as a bad network between agent and caller would.
+//!
+//! In: a share of lost packets, their bursts, a seed; then datagrams as they were read.
+//! Out: whether one counts as lost. Holds: only RTP is lost (neither RTCP nor ICE nor DTLS);
+//! a caller's losses depend on its seed and number and on the count of its packets alone.
+
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
+
+/// How much is lost.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Loss {
+    /// Share of the packets, 0 to 1.
+    pub share: f64,
+    /// Mean number of packets lost in a row, at least 1; `None`: each packet for itself.
+    pub burst: Option<f64>,
+}
+
+/// The losses of one caller.
+///
+/// Bursts are those of Gilbert's two states: in the bad one every packet is lost, in the good
+/// one none (E. N. Gilbert, *Capacity of a burst-noise channel*, 1960).
+#[derive(Debug, Clone)]
+pub struct Impairment {
+    random: ChaCha8Rng,
+    /// Probability of a loss after a packet that came through, and after a lost one.
+    after_good: f64,
+    after_bad: f64,
+    bad: bool,
+}
+
+impl Impairment {
+    /// The losses of caller `caller` of a run with this seed.
+    pub fn new(loss: Loss, seed: u64, caller: u64) -> Self {
+        let share = loss.share.clamp(0.0, 1.0);
+        let (after_good, after_bad) = match loss.burst {
+            None => (share, share),
+            Some(burst) => {
+                let leave = 1.0 / burst.max(1.0);
+                (leave * share / (1.0 - share), 1.0 - leave)
+            }
+        };
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        random.set_stream(caller);
+        let mut new = Self {
+            random,
+            after_good,
+            after_bad,
+            bad: false,
+        };
+        // As a channel that has been in use for long.
+        new.bad = new.draw() < share;
+        new
+    }
+
+    /// Evenly from 0 to below 1.
+    fn draw(&mut self) -> f64 {
+        (self.random.next_u64() >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    fn next(&mut self) -> bool {
+        let bound = match self.bad {
+            true => self.after_bad,
+            false => self.after_good,
+        };
+        self.bad = self.draw() < bound;
+        self.bad
+    }
+
+    /// Whether this datagram is lost.
+    pub fn drops(&mut self, datagram: &[u8]) -> bool {
+        is_rtp(datagram) && self.next()
+    }
+}
+
+/// RTP by its first two bytes (RFC 7983, section 7; RFC 5761, section 4).
+fn is_rtp(datagram: &[u8]) -> bool {
+    matches!(datagram, [128..=191, kind, ..] if !(192..=223).contains(kind))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RTP: [u8; 12] = [128, 111, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1];
+
+    fn lost(loss: Loss, seed: u64, caller: u64, packets: usize) -> Vec<bool> {
+        let mut i = Impairment::new(loss, seed, caller);
+        (0..packets).map(|_| i.drops(&RTP)).collect()
+    }
+
+    #[test]
+    fn as_much_is_lost_as_was_asked_for_and_in_such_bursts() {
+        for (share, burst, expected) in [
+            (0.05, None, 1.0 / 0.95),
+            (0.05, Some(2.6), 2.6),
+            (0.2, Some(1.0), 1.0),
+            (0.5, Some(8.0), 8.0),
+        ] {
+            let all = lost(Loss { share, burst }, 7, 3, 400_000);
+            let count = all.iter().filter(|l| **l).count() as f64;
+            let bursts = all.windows(2).filter(|w| !w[0] && w[1]).count() as f64;
+            let (got, mean) = (count / all.len() as f64, count / bursts);
+            assert!((got / share - 1.0).abs() < 0.05, "{share} {burst:?}: {got}");
+            assert!(
+                (mean / expected - 1.0).abs() < 0.05,
+                "{share} {burst:?}: {mean}"
+            );
+        }
+    }
+
+    #[test]
+    fn nothing_and_everything() {
+        let all = |share, burst| lost(Loss { share, burst }, 1, 0, 1_000);
+        assert!(all(0.0, None).iter().all(|l| !l));
+        assert!(all(0.0, Some(3.0)).iter().all(|l| !l));
+        assert!(all(1.0, None).iter().all(|l| *l));
+    }
+
+    #[test]
+    fn the_same_caller_loses_the_same_packets_another_others() {
+        let loss = Loss {
+            share: 0.1,
+            burst: Some(2.0),
+        };
+        assert_eq!(lost(loss, 9, 4, 2_000), lost(loss, 9, 4, 2_000));
+        assert_ne!(lost(loss, 9, 4, 2_000), lost(loss, 9, 5, 2_000));
+        assert_ne!(lost(loss, 9, 4, 2_000), lost(loss, 8, 4, 2_000));
+    }
+
+    #[test]
+    fn only_rtp_is_lost() {
+        let all = Loss {
+            share: 1.0,
+            burst: None,
+        };
+        let mut i = Impairment::new(all, 0, 0);
+        assert!(i.drops(&RTP));
+        assert!(i.drops(&[144, 0xef]), "with the marker bit");
+        for (what, bytes) in [
+            ("RTCP", &[128, 200, 0, 1][..]),
+            ("STUN", &[0, 1, 0, 0]),
+            ("DTLS", &[22, 254, 253]),
+            ("nothing", &[]),
+            ("one byte", &[128]),
+        ] {
+            assert!(!i.drops(bytes), "{what}");
+        }
+    }
+}

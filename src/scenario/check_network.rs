@@ -1,0 +1,47 @@
+//! Checks `network`.
+//!
+//! In: what the schema let through. Out: the checked part, and problems on the desk.
+
+use super::checker::Checker;
+use super::file::NetworkFile;
+use super::problem::Code;
+use super::types::Network;
+
+impl Checker<'_> {
+    /// `None` where nothing is lost, or what is written makes no sense.
+    pub(super) fn network(&mut self, file: &NetworkFile) -> Option<Network> {
+        let text = file.loss.as_ref().map(|l| l.0.as_str());
+        // The schema has let through digits and a percent sign only.
+        let percent = text.and_then(|t| t.trim_end_matches('%').parse::<f64>().ok());
+        let loss = percent.unwrap_or(0.0) / 100.0;
+        if loss > 1.0 {
+            let message = format!("`loss` is at most 100%, not {}", text.unwrap_or_default());
+            let hint = "write the share of packets to lose, as `5%`";
+            self.problem("/network/loss", Code::BadValue, message, hint);
+            return None;
+        }
+        if let Some(burst) = file.burst {
+            if text.is_none() && !self.is_unset("/network/loss") {
+                let message = "`burst` says how packets are lost, and none are";
+                let hint = "set `loss` beside it, or leave it out";
+                self.problem_at_key("/network/burst", Code::Contradiction, message, hint);
+                return None;
+            }
+            // Between two bursts at least one packet comes through.
+            let most = burst / (burst + 1.0);
+            if loss > most {
+                let message = format!(
+                    "bursts of {burst} packets cannot lose {}: at least one comes through between two",
+                    text.unwrap_or_default(),
+                );
+                let hint = format!("lose at most {:.1}%, or leave out `burst`", most * 100.0);
+                self.problem("/network/burst", Code::Contradiction, message, hint);
+                return None;
+            }
+        }
+        (loss > 0.0).then_some(Network {
+            loss,
+            burst: file.burst,
+        })
+    }
+}

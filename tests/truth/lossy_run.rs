@@ -1,0 +1,80 @@
+//! Runs whose callers lose packets: the scenario's `network` does what it says, and says so.
+
+use super::errors::{Error, Errors};
+use super::size;
+use super::support::{LivekitServer, Loadgen, Reports, in_repo};
+use super::truth;
+use std::time::Duration;
+
+/// Turns of a call.
+const TURNS: usize = 30;
+
+/// A scenario of short turns with a network of its own.
+fn scenario(callers: usize, network: &str) -> String {
+    let fixture = in_repo("fixtures/yes.wav");
+    let pause = "delay: {min: 50ms, max: 250ms}";
+    let first = format!("    - {{say: yes, start: {{after: call_start, {pause}}}, timeout: 5s}}\n");
+    let turn =
+        format!("    - {{say: yes, start: {{after: previous_turn, {pause}}}, timeout: 5s}}\n");
+    format!(
+        "version: 1\nname: lossy\nseed: 11\ntarget: {{kind: livekit}}\n\
+         utterances: {{yes: {{file: {}}}}}\ncall:\n  greeting: none\n  turns:\n{first}{}\
+         load: {{calls: {callers}, ramp: {}ms}}\nnetwork: {network}\n",
+        fixture.display(),
+        turn.repeat(TURNS - 1),
+        20 * callers,
+    )
+}
+
+#[test]
+fn what_a_caller_loses_touches_onsets_and_is_said() {
+    let server = LivekitServer::start();
+    for (callers, network, burst) in [
+        (1, "{loss: 5%, burst: 2.6}", true),
+        (size(10, 50), "{loss: 5%}", false),
+        (size(10, 50), "{loss: 5%, burst: 2.6}", true),
+    ] {
+        let dir = tempfile::tempdir().expect("a folder");
+        let file = dir.path().join("truth.jsonl");
+        let truth_flag = format!("--truth={}", file.display());
+        let mut agent = Loadgen::agent(&server, &["--reply-length=300ms", &truth_flag]);
+        let run = Loadgen::new(["run", "lossy.yaml", "--out", "run"]).on(&server);
+        let text = scenario(callers, network);
+        std::fs::write(run.dir().join("lossy.yaml"), text).expect("writable");
+        let run = run.deadline(Duration::from_secs(300)).run();
+        // Its end brings the truth to the disk.
+        agent.process().send_signal(libc::SIGTERM);
+        agent.finish().assert_code(0);
+        let reports = Reports::read(&run.dir().join("run"));
+
+        let said = &reports.summary["network"];
+        assert_eq!(said["loss"].as_f64(), Some(0.05), "{said}");
+        assert_eq!(said["burst"].is_null(), !burst, "{said}");
+        let table = &run.finished.stdout;
+        assert!(table.contains("drop 5 % of the agent's packets"), "{table}");
+
+        let truth = truth::read(&file);
+        let turns = truth::errors(&reports.turns, &truth, "touched_by_loss");
+        let planned = callers * TURNS;
+        let missed = reports.count("/outcomes/missed");
+        println!(
+            "{callers} callers, {network}: {missed} of {planned} missed, tick p99 {} ms",
+            reports.number("/generator/tick_lateness_ms/p99")
+        );
+        println!("    all: {turns}");
+        println!("    unflagged: {}", turns.unflagged());
+        let flagged = turns.0.iter().filter(|e| e.flagged).count();
+        // 5 % of onset packets, and as much again where the packet before one is lost.
+        assert!(flagged <= planned / 2, "{flagged} of {planned} flagged");
+        assert!(callers == 1 || flagged > 0, "loss touches no onset");
+        assert!(
+            turns.0.len() * 2 >= planned,
+            "{} of {planned}",
+            turns.0.len()
+        );
+        assert!(turns.unflagged().median().abs() <= 20.0, "{turns}");
+        let near = |e: &Error| e.ms.abs() < 400.0;
+        let far = Errors(turns.0.iter().copied().filter(|e| !near(e)).collect());
+        assert!(far.0.len() * 50 <= planned, "{far}");
+    }
+}
