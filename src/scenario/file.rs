@@ -6,6 +6,7 @@
 //! one mistake does not hide the next one.
 
 use super::duration;
+use super::sentinels::SentinelsText;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use std::borrow::Cow;
@@ -370,18 +371,6 @@ pub(super) struct WarmupFile {
     /// How many. Default: 0.
     #[schemars(range(max = 10_000))]
     pub(super) calls: Option<u32>,
-}
-
-/// Whether a run carries sentinels.
-#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum SentinelsText {
-    /// Where the target is embedded or its host private.
-    Auto,
-    /// Everywhere.
-    On,
-    /// Nowhere.
-    Off,
 }
 
 /// What happens to packets on the way from the agent to the callers.

@@ -22,6 +22,7 @@ mod overrides;
 mod places;
 mod problem;
 mod schema;
+mod sentinels;
 mod threshold;
 mod tree;
 mod types;
@@ -46,7 +47,7 @@ pub use variables::Environment;
 
 use crate::audio::TONE_HZ;
 use checker::Checker;
-use file::{LoadFile, ScenarioFile, SentinelsText, TargetFile, ThresholdsFile};
+use file::{LoadFile, ScenarioFile, TargetFile, ThresholdsFile};
 use problem::quoted;
 use std::path::Path;
 use yaml::Document;
@@ -181,20 +182,12 @@ fn scenario(checker: &mut Checker<'_>, file: &ScenarioFile, path: &Path) -> Opti
             .as_ref()
             .and_then(|warmup| warmup.calls)
             .unwrap_or(0),
-        sentinels: sentinels(file.sentinels),
+        sentinels: sentinels::policy(file.sentinels),
         network,
         thresholds,
         variants,
         unset: unset_variables(checker),
     })
-}
-
-fn sentinels(file: Option<SentinelsText>) -> SentinelPolicy {
-    match file {
-        None | Some(SentinelsText::Auto) => SentinelPolicy::Auto,
-        Some(SentinelsText::On) => SentinelPolicy::On,
-        Some(SentinelsText::Off) => SentinelPolicy::Off,
-    }
 }
 
 /// The file's stem as a name that rooms and folders can carry.

@@ -1,0 +1,28 @@
+//! `sentinels` as written, and what it means.
+//!
+//! In: one of three words, or nothing. Out: the policy.
+
+use super::types::SentinelPolicy;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// Whether a run carries sentinels.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum SentinelsText {
+    /// Where the target is embedded or its host private.
+    Auto,
+    /// Everywhere.
+    On,
+    /// Nowhere.
+    Off,
+}
+
+/// The policy that a file asks for.
+pub(super) fn policy(file: Option<SentinelsText>) -> SentinelPolicy {
+    match file {
+        None | Some(SentinelsText::Auto) => SentinelPolicy::Auto,
+        Some(SentinelsText::On) => SentinelPolicy::On,
+        Some(SentinelsText::Off) => SentinelPolicy::Off,
+    }
+}
