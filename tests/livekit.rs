@@ -144,6 +144,7 @@ fn an_older_server_is_spoken_to_with_two_connections() {
     let run = Loadgen::new(["run", "small.yaml", "--agent-name", "old", "--out", "run"]);
     let small = Small {
         turns: 2,
+        more: "sentinels: off\n",
         ..Small::default()
     };
     small.write(run.dir());

@@ -63,6 +63,57 @@ pub fn silence_frame() -> Result<Box<[u8]>, AudioError> {
 pub struct Decoder {
     inner: opus::Decoder,
     samples: Box<[i16]>,
+    /// What `samples` holds the audio of, and how often in a row it came.
+    last: Repeated,
+}
+
+/// A packet that comes again and again: an encoder's silence.
+#[derive(Debug)]
+struct Repeated {
+    payload: [u8; REPEATED_BYTES],
+    length: usize,
+    count: usize,
+    times: u32,
+    /// Every decoding of it so far was next to nothing.
+    quiet: bool,
+}
+
+/// Packets of silence are no longer: 25 bytes at 24 kbit/s.
+const REPEATED_BYTES: usize = 64;
+/// Decoded so often, the same silent packet no longer changes what follows it: the output is
+/// that of decoding it each time, to the bit, already after one (a test compares).
+const SETTLED: u32 = 4;
+/// Silence decodes to samples of at most this magnitude: the last bit of 16.
+const SILENT: u16 = 1;
+
+impl Repeated {
+    const NOTHING: Self = Self {
+        payload: [0; REPEATED_BYTES],
+        length: 0,
+        count: 0,
+        times: 0,
+        quiet: false,
+    };
+
+    fn is(&self, payload: &[u8]) -> bool {
+        self.length == payload.len() && self.payload[..self.length] == *payload
+    }
+
+    /// Notes that `payload` was decoded to `pcm`.
+    fn note(&mut self, payload: &[u8], pcm: &[i16]) {
+        let again = self.length > 0 && self.is(payload);
+        if payload.len() > REPEATED_BYTES {
+            self.length = 0;
+            return;
+        }
+        let quiet = pcm.iter().all(|x| x.unsigned_abs() <= SILENT);
+        (self.times, self.quiet) = match again {
+            true => (self.times + 1, self.quiet && quiet),
+            false => (1, quiet),
+        };
+        self.payload[..payload.len()].copy_from_slice(payload);
+        (self.length, self.count) = (payload.len(), pcm.len());
+    }
 }
 
 impl Decoder {
@@ -75,10 +126,12 @@ impl Decoder {
         Ok(Self {
             inner,
             samples: vec![0; MAX_PACKET].into_boxed_slice(),
+            last: Repeated::NOTHING,
         })
     }
 
-    /// Decodes a packet: its samples, at most [`MAX_PACKET`]. Nothing is allocated.
+    /// Decodes a packet: its samples, at most [`MAX_PACKET`]. Nothing is allocated. The packet
+    /// of silence that an encoder repeats is decoded a few times and then known.
     ///
     /// # Errors
     /// [`AudioError::Codec`] when the packet is empty or no Opus; the decoder stays usable.
@@ -86,7 +139,18 @@ impl Decoder {
         if payload.is_empty() {
             return Err(AudioError::Empty);
         }
-        let count = self.inner.decode(payload, &mut self.samples, false)?;
+        let last = &self.last;
+        if last.quiet && last.times >= SETTLED && last.is(payload) {
+            return Ok(&self.samples[..last.count]);
+        }
+        let count = match self.inner.decode(payload, &mut self.samples, false) {
+            Ok(count) => count,
+            Err(e) => {
+                self.last = Repeated::NOTHING;
+                return Err(e.into());
+            }
+        };
+        self.last.note(payload, &self.samples[..count]);
         Ok(&self.samples[..count])
     }
 
@@ -100,6 +164,7 @@ impl Decoder {
         if wanted == 0 {
             return Ok(&[]);
         }
+        self.last = Repeated::NOTHING;
         let count = self.inner.decode(&[], &mut self.samples[..wanted], false)?;
         Ok(&self.samples[..count])
     }
@@ -109,6 +174,7 @@ impl Decoder {
     /// # Errors
     /// [`AudioError::Codec`] when libopus refuses.
     pub fn reset(&mut self) -> Result<(), AudioError> {
+        self.last = Repeated::NOTHING;
         Ok(self.inner.reset_state()?)
     }
 }
@@ -181,6 +247,45 @@ mod tests {
                 peak(tail)
             );
         }
+    }
+
+    #[test]
+    fn repeated_silence_is_skipped_without_a_difference() {
+        let silence = silence_frame().expect("libopus");
+        for pair in FIXTURES.windows(2) {
+            let before = encode(&pair[0].pcm()).expect("libopus");
+            let after = encode(&pair[1].pcm()).expect("libopus");
+            let mut skips = Decoder::new().expect("libopus");
+            let mut always = opus::Decoder::new(RATE, Channels::Mono).expect("libopus");
+            let mut samples = vec![0; MAX_PACKET];
+            let pause = std::iter::repeat_n(&silence, 100);
+            for (k, payload) in before.iter().chain(pause).chain(&after).enumerate() {
+                let n = always
+                    .decode(payload, &mut samples, false)
+                    .expect("libopus");
+                let got = skips.decode(payload).expect("libopus");
+                assert_eq!(
+                    got,
+                    &samples[..n],
+                    "{} then {}, packet {k}",
+                    pair[0].name,
+                    pair[1].name
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn what_repeats_and_can_be_heard_is_decoded() {
+        let mut decoder = Decoder::new().expect("libopus");
+        let loud = encode(&noise(-20.0, 4_800, 1))
+            .expect("libopus")
+            .swap_remove(2);
+        let first = decoder.decode(&loud).expect("own packet").to_vec();
+        let fifth = (0..4)
+            .map(|_| decoder.decode(&loud).expect("own packet").to_vec())
+            .last();
+        assert_ne!(Some(first), fifth, "the decoder's state went on");
     }
 
     #[test]

@@ -4,6 +4,7 @@ use super::exit::Exit;
 use super::serve::{Service, serve};
 use super::server::ServerArgs;
 use crate::scenario::{AgentDelay, AgentSettings, Sound, duration};
+use crate::target::agent::Hearing;
 use clap::Args;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -33,6 +34,9 @@ pub struct AgentArgs {
     /// Write one JSON object for every turn, with the stamps that the reply was timed by
     #[arg(long, value_name = "FILE")]
     pub truth: Option<PathBuf>,
+    /// Tell the end of what the caller says by level, or by the calibration chirp
+    #[arg(long, value_enum, default_value = "level", hide = true)]
+    pub hear: Hear,
     /// Speak with the parent process over standard input and output, without a server
     #[arg(long, hide = true, conflicts_with_all = ["agent_name", "url", "api_key", "api_secret"])]
     pub stdio: bool,
@@ -42,6 +46,24 @@ pub struct AgentArgs {
     /// The server.
     #[command(flatten)]
     pub server: ServerArgs,
+}
+
+/// How the agent tells the end of what its caller says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Hear {
+    /// By level.
+    Level,
+    /// By the calibration chirp.
+    Chirp,
+}
+
+impl From<Hear> for Hearing {
+    fn from(hear: Hear) -> Self {
+        match hear {
+            Hear::Level => Self::Level,
+            Hear::Chirp => Self::Chirp,
+        }
+    }
 }
 
 fn parse_delay(text: &str) -> Result<AgentDelay, String> {
@@ -76,6 +98,7 @@ pub(super) fn execute(args: AgentArgs) -> Exit {
         },
         server: args.server.into(),
         agent_name: args.agent_name.unwrap_or_default(),
+        hearing: args.hear.into(),
         truth: args.truth,
         pipe: args.stdio,
         until_eof: args.until_eof,

@@ -38,3 +38,9 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> {
     let name = |path: &'static str| path.strip_prefix("scenarios/")?.strip_suffix(".yaml");
     BUILTINS.iter().filter_map(move |(path, _)| name(path))
 }
+
+/// The content of a file that comes with the program.
+pub(super) fn content(path: &str) -> Option<&'static [u8]> {
+    let found = BUILTINS.iter().find(|(name, _)| *name == path);
+    found.map(|(_, content)| *content)
+}

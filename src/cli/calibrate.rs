@@ -5,20 +5,25 @@
 //! a machine that is too slow is said to be, not measured around.
 
 use super::carry_out::door_of;
+use super::drive::Drive;
 use super::exit::Exit;
 use super::say::{self, Trouble};
+use super::serve::SHORTEST_KEPT;
 use super::server::ServerArgs;
 use super::settings::{self, Environment, ServerFlags};
 use super::sources::Source;
-use super::truth::{self, ChildAgent};
+use super::truth::{REPLY, Truth, own_agent, truth_arguments};
+use crate::audio::chirp::{CHIRP, chirp};
+use crate::audio::{RATE, time_of};
 use crate::plan::Plan;
 use crate::record::{CALIBRATION_VERSION, Calibration, CalibrationLevel, Journal};
-use crate::run::{self, Door, Settings, state_folder};
-use crate::scenario::Unset;
+use crate::run::{Door, Finished, RunEvent, state_folder};
+use crate::scenario::{Unset, duration};
+use crate::target::livekit::{Address, Credentials};
 use clap::Args;
+use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use tokio_util::sync::CancellationToken;
 
 /// What is measured, and against what.
 #[derive(Debug, Args)]
@@ -27,11 +32,11 @@ pub struct CalibrateArgs {
     #[arg(long, value_name = "N,N,…", value_delimiter = ',', default_value = "1,10,50,100,200",
           value_parser = clap::value_parser!(u32).range(1..=2_000))]
     pub levels: Vec<u32>,
-    /// At least 500 turns a level, so that each has a p99 (takes about an hour)
+    /// At least 500 turns a level, so that each has a p99 (takes about twenty minutes)
     #[arg(long)]
     pub full: bool,
     /// Delay of the reference agent
-    #[arg(long, value_name = "DURATION", default_value = "400ms", value_parser = super::parse_duration)]
+    #[arg(long, value_name = "DURATION", default_value = "400ms", value_parser = parse_delay)]
     pub delay: Duration,
     /// Print JSON
     #[arg(long)]
@@ -44,12 +49,26 @@ pub struct CalibrateArgs {
     pub server: ServerArgs,
 }
 
-/// Turns of each call in a quick run: about 45 s of calls, with 2 s a turn.
+/// Turns of each call in a quick run: about 35 s of calls, with 1.7 s a turn.
 const QUICK_TURNS: u64 = 20;
 /// Turns of a level in a full run.
 const FULL_TURNS: u64 = 500;
+/// How long a reply may take beyond the agent's delay.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// What rooms' and agents' names begin with.
+const ROOMS: &str = "loadgen-calibrate";
+/// The utterance, beside the sounds that come with the program.
+const CHIRP_WAV: &str = "chirp.wav";
 /// The file in the state folder.
 const FILE: &str = "calibration.json";
+
+fn parse_delay(text: &str) -> Result<Duration, String> {
+    let kept = duration::format(SHORTEST_KEPT);
+    match super::parse_duration(text)? {
+        delay if delay < SHORTEST_KEPT => Err(format!("the agent keeps no delay under {kept}")),
+        delay => Ok(delay),
+    }
+}
 
 /// Measures and reports.
 pub(super) fn execute(args: CalibrateArgs) -> Exit {
@@ -109,40 +128,72 @@ fn scenario_text(args: &CalibrateArgs, callers: u32, agent: Option<&str>) -> Str
         true => FULL_TURNS.div_ceil(u64::from(callers)).max(QUICK_TURNS),
         false => QUICK_TURNS,
     };
-    let ms = args.delay.as_secs_f64() * 1e3;
     let target = match agent {
         Some(name) => {
-            format!("{{kind: livekit, room_prefix: loadgen-calibrate, agent_name: {name}}}")
+            format!("{{kind: livekit, room_prefix: {ROOMS}, agent_name: {name}}}")
         }
-        None => format!("{{kind: embedded, agent: {{delay: {ms}ms, reply_length: 300ms}}}}"),
+        None => format!(
+            "{{kind: embedded, agent: {{delay: {}, reply_length: {}}}}}",
+            duration::format(args.delay),
+            duration::format(REPLY)
+        ),
     };
-    let turn = "    - {say: yes, start: {after: previous_turn, delay: {min: 50ms, max: 250ms}}, timeout: 5s}\n";
-    let first = "    - {say: yes, start: {after: call_start, delay: {min: 700ms, max: 900ms}}, timeout: 5s}\n";
+    let timeout = duration::format(args.delay + PATIENCE);
+    let turn = |after: &str, min: u32, max: u32| {
+        format!(
+            "    - {{say: chirp, start: {{after: {after}, delay: {{min: {min}ms, max: {max}ms}}}}, timeout: {timeout}}}\n"
+        )
+    };
     format!(
         "version: 1\nname: calibrate\nseed: {callers}\ntarget: {target}\n\
-         utterances: {{yes: {{file: ../fixtures/yes.wav}}}}\n\
-         call:\n  greeting: none\n  turns:\n{first}{}\
+         utterances: {{chirp: {{file: ../fixtures/{CHIRP_WAV}, speech_end: {}}}}}\n\
+         call:\n  greeting: none\n  turns:\n{}{}\
          load: {{calls: {callers}, ramp: {}ms}}\n",
-        turn.repeat(turns as usize - 1),
+        duration::format(time_of(CHIRP as u64)),
+        turn("call_start", 700, 900),
+        turn("previous_turn", 50, 250).repeat(turns as usize - 1),
         20 * callers,
     )
+}
+
+/// The calibration chirp as a sound file.
+fn chirp_wav() -> Result<Vec<u8>, hound::Error> {
+    let spec = hound::WavSpec {
+        channels: 1,
+        sample_rate: RATE,
+        bits_per_sample: 16,
+        sample_format: hound::SampleFormat::Int,
+    };
+    let mut wav = Cursor::new(Vec::new());
+    let mut writer = hound::WavWriter::new(&mut wav, spec)?;
+    for sample in chirp() {
+        writer.write_sample(sample)?;
+    }
+    writer.finalize()?;
+    Ok(wav.into_inner())
+}
+
+fn source(text: String) -> Result<Source, Trouble> {
+    let wav = chirp_wav().map_err(|e| {
+        let message = format!("cannot make the calibration chirp: {e}");
+        Trouble::new(Exit::Error, message, "is there memory left?")
+    })?;
+    Source::made("calibrate", text, &[(CHIRP_WAV, &wav)])
 }
 
 fn level(
     args: &CalibrateArgs,
     callers: u32,
-    server: Option<&(
-        crate::target::livekit::Address,
-        crate::target::livekit::Credentials,
-    )>,
+    server: Option<&(Address, Credentials)>,
 ) -> Result<CalibrationLevel, Trouble> {
     let folder = tempfile::tempdir().map_err(|e| no_folder(&e))?;
     let truth_file = folder.path().join("truth.jsonl");
-    let name = format!("loadgen-calibrate-{}", settings::random_id());
-    let source = Source::made(
-        "calibrate",
-        scenario_text(args, callers, server.map(|_| name.as_str())),
-    )?;
+    let own = match server {
+        None => None,
+        Some(_) => Some(own_agent(ROOMS, args.delay, &truth_file)?),
+    };
+    let name = own.as_ref().map(|own| own.name.as_str());
+    let source = source(scenario_text(args, callers, name))?;
     let scenario = source.check(&|_| None, Unset::Absent)?;
     let plan = Plan::new(&scenario);
     let host = server.map(|(a, _)| a.host());
@@ -153,29 +204,27 @@ fn level(
             consent.hint(),
         ));
     }
-    let truth_argument = format!("--truth={}", truth_file.display());
-    let (door, agent) = match server {
-        None => (door_of(&scenario, vec![truth_argument])?, None),
-        Some((address, credentials)) => {
-            let delay = format!("--delay={}ms", args.delay.as_secs_f64() * 1e3);
-            let more = [delay, "--reply-length=300ms".into(), truth_argument];
-            let agent = ChildAgent::start(address, credentials, &name, &more)?;
-            let door = Door::Livekit {
-                address: address.clone(),
-                credentials: credentials.clone(),
-                room_prefix: "loadgen-calibrate".into(),
-            };
-            (door, Some(agent))
-        }
+    let door = match server {
+        None => door_of(&scenario, truth_arguments(&truth_file))?,
+        Some((address, credentials)) => Door::Livekit {
+            address: address.clone(),
+            credentials: credentials.clone(),
+            room_prefix: ROOMS.into(),
+        },
     };
-    let finished = run_quietly(&scenario, &plan, door, folder.path())?;
-    // The agent's end brings its truth to the disk.
-    drop(agent);
-    let truth = truth::read(&truth_file)?;
+    let drive = Drive {
+        scenario: &scenario,
+        plan: &plan,
+        door,
+        own,
+        sentinel: None,
+    };
+    let finished = quietly(drive, folder.path())?;
+    let truth = Truth::read(&truth_file)?;
     Ok(CalibrationLevel::of(
         u64::from(callers),
         &finished.turns,
-        &truth,
+        &|turn| truth.wire_ms(turn, finished.run_start),
         &finished.generator,
         finished.invalid.is_empty(),
     ))
@@ -189,29 +238,16 @@ fn no_folder(e: &std::io::Error) -> Trouble {
     )
 }
 
-fn run_quietly(
-    scenario: &crate::scenario::Scenario,
-    plan: &Plan,
-    door: Door,
-    folder: &Path,
-) -> Result<run::Finished, Trouble> {
+/// Drives without progress; what goes wrong is said all the same.
+fn quietly(drive: Drive<'_>, folder: &Path) -> Result<Finished, Trouble> {
     let mut journal =
         Journal::create(&folder.join("turns.jsonl")).map_err(|e| Trouble::record(&e))?;
-    let stop = CancellationToken::new();
-    let settings = Settings {
-        door,
-        run_id: settings::random_id(),
-        stop: stop.clone(),
-    };
-    let mut tell = |event: run::RunEvent| {
-        if let run::RunEvent::Notice(text) = event {
+    let mut tell = |event: RunEvent| {
+        if let RunEvent::Notice(text) = event {
             eprintln!("warning: {text}");
         }
     };
-    let finished = say::with_runtime(stop, async {
-        run::run(scenario, plan, &settings, &mut journal, &mut tell).await
-    })?
-    .map_err(|e| super::carry_out::failed(&e))?;
+    let finished = drive.drive(&mut journal, &mut tell)?;
     match finished.stopped {
         true => Err(Trouble::new(
             Exit::Stopped,
@@ -314,7 +350,7 @@ mod tests {
             let args = Line::try_parse_from(line).expect("arguments").calibrate;
             for agent in [None, Some("loadgen-calibrate-1")] {
                 let text = scenario_text(&args, callers, agent);
-                let source = Source::made("calibrate", text).expect("source");
+                let source = source(text).map_err(|t| format!("{t:?}")).expect("source");
                 let scenario = match source.check(&|_| None, Unset::Absent) {
                     Ok(s) => s,
                     Err(t) => panic!("{t:?}"),

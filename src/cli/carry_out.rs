@@ -3,20 +3,22 @@
 //! In: a request. Out: files in a run folder, a table on stdout, an exit code.
 //! Holds: nothing is written before the scenario, the settings and the consent are in order.
 
+use super::drive::Drive;
 use super::exit::Exit;
 use super::say::{self, Trouble};
 use super::secret::without_secret;
+use super::sentinels;
 use super::settings::{self, Environment, ServerFlags};
 use super::sources::Source;
+use super::truth::this_program;
 use crate::plan::Plan;
 use crate::record::{self, Ending, Journal, RunFacts, RunFolder, Status, Summary};
 use crate::report::{self, Style};
-use crate::run::{self, Door, Finished, Progress, RunError, RunEvent, Settings};
+use crate::run::{Door, Finished, Progress, RunEvent};
 use crate::scenario::{self, Overrides, Scenario, Target, Unset};
 use crate::stats;
 use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
-use tokio_util::sync::CancellationToken;
 
 /// What is to be run, and how.
 #[derive(Debug, Clone, Default)]
@@ -126,10 +128,7 @@ pub(super) fn door_of(scenario: &Scenario, more: Vec<String>) -> Result<Door, Tr
             "set `target.kind: embedded`",
         ));
     };
-    let program = std::env::current_exe().map_err(|e| {
-        let message = format!("cannot find this program: {e}");
-        Trouble::new(Exit::Error, message, "run it by its full path")
-    })?;
+    let program = this_program()?;
     let mut arguments = super::agent::arguments(agent);
     arguments.extend(more);
     Ok(Door::Embedded { program, arguments })
@@ -174,11 +173,9 @@ impl Ready {
             Ok(journal) => journal,
             Err(e) => return ended_before_it_began(&folder, &Trouble::record(&e)),
         };
-        let stop = CancellationToken::new();
-        let settings = Settings {
-            door: self.door.clone(),
-            run_id: settings::random_id(),
-            stop: stop.clone(),
+        let sentinel = match sentinels::agent(self.scenario.sentinels, &self.door, &folder) {
+            Ok(sentinel) => sentinel,
+            Err(trouble) => return ended_before_it_began(&folder, &trouble),
         };
         let mut progress = Some(Progress::new(
             self.plan.measured().map(|n| n + self.plan.warmup()),
@@ -190,22 +187,19 @@ impl Ready {
                 p.take(event);
             }
         };
-        let result = say::with_runtime(stop, async {
-            run::run(
-                &self.scenario,
-                &self.plan,
-                &settings,
-                &mut journal,
-                &mut tell,
-            )
-            .await
-        });
+        let drive = Drive {
+            scenario: &self.scenario,
+            plan: &self.plan,
+            door: self.door.clone(),
+            own: None,
+            sentinel,
+        };
+        let result = drive.drive(&mut journal, &mut tell);
         if let Some(p) = progress.take() {
             p.finish();
         }
         match result {
-            Ok(Ok(finished)) => self.report(request, &folder, started, &finished, &mut journal),
-            Ok(Err(e)) => ended_before_it_began(&folder, &failed(&e)),
+            Ok(finished) => self.report(request, &folder, started, &finished, &mut journal),
             Err(trouble) => ended_before_it_began(&folder, &trouble),
         }
     }
@@ -227,7 +221,7 @@ impl Ready {
         finished: &Finished,
         journal: &mut Journal,
     ) -> Exit {
-        let summary = self.summarise(started, finished);
+        let summary = self.summarise(started, finished, folder);
         let csv = report::csv::turns(&finished.turns);
         let json = report::json::summary(&summary);
         let written = journal
@@ -251,7 +245,12 @@ impl Ready {
         exit_of(summary.verdict.status, lost)
     }
 
-    fn summarise(&self, started: jiff::Timestamp, finished: &Finished) -> Summary {
+    fn summarise(
+        &self,
+        started: jiff::Timestamp,
+        finished: &Finished,
+        folder: &RunFolder,
+    ) -> Summary {
         let measured = finished.calls.iter().filter(|c| !c.warmup).count();
         let calls = self.plan.measured().map_or(measured, |n| n as usize);
         let facts = RunFacts {
@@ -273,6 +272,7 @@ impl Ready {
                 loss: n.loss,
                 burst: n.burst,
             }),
+            sentinels: sentinels::summarise(finished, folder),
         };
         let thresholds: Vec<_> = self.scenario.thresholds.iter().map(gate).collect();
         Summary::build(&facts, &finished.calls, &finished.turns, &thresholds)
@@ -283,15 +283,6 @@ impl Ready {
 fn ended_before_it_began(folder: &RunFolder, trouble: &Trouble) -> Exit {
     let _ = std::fs::remove_dir_all(folder.path());
     trouble.tell()
-}
-
-pub(super) fn failed(e: &RunError) -> Trouble {
-    let exit = match e {
-        RunError::Canary(crate::call::Failure::Stopped) => Exit::Stopped,
-        RunError::Unreadable { .. } | RunError::Unusable { .. } => Exit::InvalidScenario,
-        _ => Exit::Error,
-    };
-    Trouble::new(exit, e.to_string(), e.hint())
 }
 
 fn exit_of(status: Status, lost: bool) -> Exit {

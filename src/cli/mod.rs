@@ -4,9 +4,11 @@
 //! stderr, an [`Exit`]. One file a command; commands that only read leave nothing behind.
 
 mod agent;
+mod bench;
 mod builtin;
 mod calibrate;
 pub mod carry_out;
+mod drive;
 pub mod exit;
 mod fixtures;
 mod init;
@@ -17,6 +19,7 @@ mod run;
 pub mod say;
 mod schema;
 pub mod secret;
+mod sentinels;
 mod serve;
 mod server;
 pub mod settings;
@@ -25,6 +28,7 @@ mod truth;
 mod validate;
 
 pub use agent::AgentArgs;
+pub use bench::{BenchArgs, BenchCommand, CallersArgs, LevelArgs};
 pub use calibrate::CalibrateArgs;
 pub use exit::Exit;
 pub use fixtures::{FixturesArgs, FixturesCommand, InspectArgs};
@@ -66,6 +70,8 @@ pub enum Command {
     Agent(Box<AgentArgs>),
     /// Measure the error of the latency figures on this machine
     Calibrate(Box<CalibrateArgs>),
+    /// Measure what a caller costs: processor time, memory, lateness
+    Bench(BenchArgs),
     /// Write the example scenarios and their sounds to start from
     Init(InitArgs),
     /// Look at recordings: level, speech, pauses; write their annotations
@@ -83,6 +89,7 @@ impl Cli {
             Command::Plan(args) => plan::execute(&args),
             Command::Agent(args) => agent::execute(*args),
             Command::Calibrate(args) => calibrate::execute(*args),
+            Command::Bench(args) => bench::execute(args),
             Command::Init(args) => init::execute(&args),
             Command::Fixtures(args) => fixtures::execute(&args),
             Command::Schema => schema::execute(),

@@ -5,13 +5,14 @@
 use super::exit::Exit;
 use super::say::{self, Trouble};
 use super::settings::{self, Environment, ServerFlags};
-use crate::scenario::{AgentDelay, AgentSettings, Sound};
+use crate::scenario::{AgentDelay, AgentSettings, Sound, duration};
 use crate::target::agent::{
-    self, Agent, Clip, ClipError, Delay, TruthWriter, Voice, WorkerOptions,
+    self, Agent, Clip, ClipError, Delay, Hearing, TruthWriter, Voice, WorkerOptions,
 };
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// What is to be served.
@@ -23,6 +24,8 @@ pub(super) struct Service {
     pub(super) server: ServerFlags,
     /// Name for explicit dispatch; empty for automatic dispatch.
     pub(super) agent_name: String,
+    /// How it tells the end of what its caller says.
+    pub(super) hearing: Hearing,
     /// Where the truth goes.
     pub(super) truth: Option<PathBuf>,
     /// Through stdin and stdout instead of a server.
@@ -34,8 +37,25 @@ pub(super) struct Service {
 /// Media threads of the agent: one carries hundreds of calls.
 const THREADS: usize = 1;
 
+/// Shorter delays are not kept: it takes so long to know that the caller has stopped.
+pub(super) const SHORTEST_KEPT: Duration = Duration::from_millis(180);
+
+/// What to say of a delay that is not always kept.
+fn doubt(delay: &AgentDelay) -> Option<String> {
+    (delay.shortest() < SHORTEST_KEPT).then(|| {
+        format!(
+            "warning: a delay under {} is not kept: the agent knows only after 120ms of silence \
+             that its caller has stopped\n  hint: ask for 200ms or more; --truth says what was kept",
+            duration::format(SHORTEST_KEPT)
+        )
+    })
+}
+
 /// Serves until told to stop.
 pub(super) fn serve(service: &Service) -> Exit {
+    if let Some(doubt) = doubt(&service.settings.delay) {
+        let _ = writeln!(std::io::stderr(), "{doubt}");
+    }
     let served = prepare(service).and_then(|agent| match service.pipe {
         true => pipe(agent),
         false => livekit(agent, service),
@@ -71,7 +91,8 @@ fn prepare(service: &Service) -> Result<Agent, Trouble> {
                 "choose another --truth FILE",
             )
         })?;
-    Agent::new(THREADS, voice, delay(settings.delay), settings.seed, truth)
+    let (delay, seed) = (delay(settings.delay), settings.seed);
+    Agent::new(THREADS, voice, delay, seed, service.hearing, truth)
         .map_err(|e| Trouble::new(Exit::Error, e.to_string(), "check `ulimit -n`"))
 }
 
@@ -138,4 +159,30 @@ fn livekit(agent: Agent, service: &Service) -> Result<(), Trouble> {
         .await
     })?;
     served.map_err(|e| Trouble::new(Exit::Error, e.to_string(), e.hint()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn delays_that_are_not_kept_are_doubted() {
+        for (delay, kept) in [
+            ("0ms", false),
+            ("100ms", false),
+            ("179ms", false),
+            ("180ms", true),
+            ("uniform(100ms,500ms)", false),
+            ("uniform(200ms,500ms)", true),
+            ("normal(400ms,200ms)", false),
+            ("normal(400ms,50ms)", true),
+            ("lognormal(400ms,1)", false),
+            ("lognormal(400ms,0.3)", true),
+        ] {
+            let parsed: AgentDelay = delay.parse().expect("a delay");
+            assert_eq!(doubt(&parsed).is_none(), kept, "{delay}");
+        }
+        let said = doubt(&AgentDelay::Fixed(Duration::ZERO)).expect("a doubt");
+        assert!(said.contains("180ms") && said.contains("hint: "), "{said}");
+    }
 }

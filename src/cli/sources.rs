@@ -50,12 +50,17 @@ impl Source {
         }
     }
 
-    /// A scenario made by the program itself, beside the sounds that come with it.
+    /// A scenario made by the program itself, beside the sounds that come with it and
+    /// those of `sounds`, by file name.
     ///
     /// # Errors
     /// The sounds cannot be unpacked.
-    pub fn made(name: &str, text: String) -> Result<Self, Trouble> {
+    pub fn made(name: &str, text: String, sounds: &[(&str, &[u8])]) -> Result<Self, Trouble> {
         let dir = unpack().map_err(|e| cannot_unpack(name, &e))?;
+        for (file, content) in sounds {
+            let path = dir.path().join("fixtures").join(file);
+            fs::write(path, content).map_err(|e| cannot_unpack(name, &e))?;
+        }
         Ok(Self {
             name: name.to_owned(),
             path: dir.path().join(format!("scenarios/{name}.yaml")),

@@ -1,110 +1,97 @@
-//! The reference agent as a child of a command, and what it says of its turns.
+//! The reference agent of a command's own, and what it says of its turns.
 //!
-//! In: a server, an agent name. Out: a registered worker; its truth by room and turn.
-//! Holds: the child ends when this end of its pipe is dropped; secrets go through its
-//! environment, never its arguments.
+//! In: how it is to answer, a file. Out: how to start it; its truth.
+//! Holds: a turn is found in the truth by its room and its end of speech, on one monotonic
+//! clock: a turn that the agent did not answer moves no other.
 
 use super::exit::Exit;
 use super::say::Trouble;
-use crate::target::livekit::{Address, Credentials};
+use super::settings;
+use crate::net::monotonic_ns;
+use crate::record::TurnRecord;
+use crate::scenario::duration;
+use crate::target::OwnAgent;
 use serde::Deserialize;
 use std::collections::HashMap;
-use std::io::{BufRead as _, BufReader};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
-/// How long the agent may take to register.
-const PATIENCE: Duration = Duration::from_secs(15);
+/// A caller's and the agent's instants of one end of speech are no further apart than this;
+/// those of two turns are.
+const NEAR: Duration = Duration::from_millis(500);
+/// Length of its reply: a short tone.
+pub(super) const REPLY: Duration = Duration::from_millis(300);
 
-/// A reference agent that this process started.
-pub(super) struct ChildAgent(Child);
-
-fn no_agent(detail: impl std::fmt::Display) -> Trouble {
-    Trouble::new(
-        Exit::Error,
-        format!("the reference agent does not start: {detail}"),
-        "try `loadgen agent` with the same server by hand",
-    )
+/// This very program, to be started again.
+pub(super) fn this_program() -> Result<PathBuf, Trouble> {
+    std::env::current_exe().map_err(|e| {
+        let message = format!("cannot find this program: {e}");
+        Trouble::new(Exit::Error, message, "run it by its full path")
+    })
 }
 
-impl ChildAgent {
-    /// Starts one under `name` and waits until the server has taken it.
-    pub(super) fn start(
-        address: &Address,
-        credentials: &Credentials,
-        name: &str,
-        more: &[String],
-    ) -> Result<Self, Trouble> {
-        use std::os::unix::process::CommandExt as _;
-        let program = std::env::current_exe().map_err(no_agent)?;
-        let mut command = Command::new(program);
-        command
-            .args(["agent", "--until-eof"])
-            .arg(format!("--url={address}"))
-            .arg(format!("--agent-name={name}"))
-            .args(more)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .process_group(0);
-        credentials.to_environment(&mut command);
-        let mut child = Self(command.spawn().map_err(no_agent)?);
-        let stderr = child.0.stderr.take().ok_or_else(|| no_agent("no pipe"))?;
-        let (tell, lines) = mpsc::channel();
-        std::thread::spawn(move || {
-            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                // Read on when nobody listens any more, so that the child is not held up.
-                let _ = tell.send(line);
-            }
-        });
-        let mut said = String::new();
-        loop {
-            match lines.recv_timeout(PATIENCE) {
-                Ok(line) if line.contains("registered") => return Ok(child),
-                Ok(line) => said = line,
-                Err(_) => return Err(no_agent(if said.is_empty() { "no answer" } else { &said })),
-            }
-        }
-    }
+/// An agent of our own that answers calibration chirps after `delay` and writes its truth to
+/// `file`; its name begins with `prefix` and is nobody else's.
+pub(super) fn own_agent(prefix: &str, delay: Duration, file: &Path) -> Result<OwnAgent, Trouble> {
+    let mut arguments = vec![
+        format!("--delay={}", duration::format(delay)),
+        format!("--reply-length={}", duration::format(REPLY)),
+    ];
+    arguments.extend(truth_arguments(file));
+    Ok(OwnAgent {
+        program: this_program()?,
+        arguments,
+        name: format!("{prefix}-{}", settings::random_id()),
+    })
 }
 
-impl Drop for ChildAgent {
-    fn drop(&mut self) {
-        drop(self.0.stdin.take());
-        for _ in 0..100 {
-            if matches!(self.0.try_wait(), Ok(Some(_)) | Err(_)) {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        // It had five seconds.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+/// What makes an agent listen for chirps and write its truth.
+pub(super) fn truth_arguments(file: &Path) -> Vec<String> {
+    vec![
+        "--hear=chirp".to_owned(),
+        format!("--truth={}", file.display()),
+    ]
 }
 
 /// What is needed of a line of the truth file.
 #[derive(Debug, Deserialize)]
 struct Line {
     room: String,
-    turn: usize,
     speech_end_ns: u64,
     reply_packet_ns: u64,
     onset_offset_ms: f64,
 }
 
-/// True `ttfa_wire` in ms, by room and turn.
-pub(super) fn read(path: &Path) -> Result<HashMap<(String, usize), f64>, Trouble> {
-    let unreadable = |e: std::io::Error| no_agent(format!("its truth cannot be read: {e}"));
-    let text = std::fs::read_to_string(path).map_err(unreadable)?;
-    let lines = text
-        .lines()
-        .filter_map(|l| serde_json::from_str::<Line>(l).ok());
-    Ok(lines
-        .map(|l| ((l.room.clone(), l.turn), true_wire_ms(&l)))
-        .collect())
+/// What the agent says of its turns.
+#[derive(Debug, Default)]
+pub(super) struct Truth(HashMap<String, Vec<Line>>);
+
+impl Truth {
+    /// Reads a truth file; a torn line is no line.
+    pub(super) fn read(path: &Path) -> Result<Self, Trouble> {
+        let text = std::fs::read_to_string(path).map_err(|e| {
+            let message = format!("the reference agent's truth cannot be read: {e}");
+            let hint = "try `loadgen agent --truth FILE` with the same server by hand";
+            Trouble::new(Exit::Error, message, hint)
+        })?;
+        let mut rooms: HashMap<String, Vec<Line>> = HashMap::new();
+        for line in text.lines() {
+            if let Ok(line) = serde_json::from_str::<Line>(line) {
+                rooms.entry(line.room.clone()).or_default().push(line);
+            }
+        }
+        Ok(Self(rooms))
+    }
+
+    /// The true `ttfa_wire` in ms of a turn whose instants are relative to `run_start`.
+    pub(super) fn wire_ms(&self, turn: &TurnRecord, run_start: Instant) -> Option<f64> {
+        let since = Duration::from_micros(u64::try_from(turn.speech_end_ms?.micros()).ok()?);
+        let end = monotonic_ns(run_start + since);
+        let lines = self.0.get(&turn.room)?.iter();
+        let nearest = lines.min_by_key(|l| l.speech_end_ns.abs_diff(end))?;
+        let near = u128::from(nearest.speech_end_ns.abs_diff(end)) < NEAR.as_nanos();
+        near.then(|| true_wire_ms(nearest))
+    }
 }
 
 fn true_wire_ms(line: &Line) -> f64 {
@@ -115,16 +102,58 @@ fn true_wire_ms(line: &Line) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::Ms;
+    use crate::record::TurnContext;
+    use crate::record::fixtures::{MODEL, ms, replied};
 
     #[test]
-    fn the_truth_is_read_by_room_and_turn() {
+    fn the_truth_is_found_by_room_and_end_of_speech() {
+        let start = Instant::now();
         let dir = tempfile::tempdir().expect("dir");
         let path = dir.path().join("truth.jsonl");
-        let line = r#"{"room":"r","turn":2,"last_speech_packet_ns":1,"speech_end_ns":1000000000,"reply_packet_ns":1393500000,"onset_offset_ms":6.5,"delay_ms":400.0}"#;
-        std::fs::write(&path, format!("{line}\nnot a line\n")).expect("write");
-        let truth = read(&path).map_err(|t| format!("{t:?}")).expect("truth");
-        assert_eq!(truth.len(), 1);
-        assert!((truth[&("r".to_owned(), 2)] - 400.0).abs() < 1e-9);
-        assert!(read(&dir.path().join("none")).is_err());
+        let line = |after_ms: u64, wire: f64| {
+            let end = monotonic_ns(start) + after_ms * 1_000_000;
+            let reply = end + (wire * 1e6) as u64 - 6_500_000;
+            format!(
+                r#"{{"room":"r","turn":7,"last_speech_packet_ns":1,"speech_end_ns":{end},"reply_packet_ns":{reply},"onset_offset_ms":6.5,"delay_ms":400.0}}"#
+            )
+        };
+        let text = [line(1_000, 400.0), line(3_002, 410.0), "torn".to_owned()].join("\n");
+        std::fs::write(&path, text).expect("write");
+        let truth = Truth::read(&path)
+            .map_err(|t| format!("{t:?}"))
+            .expect("truth");
+        let context = TurnContext {
+            call: 0,
+            room: "r",
+            utterance: "chirp",
+            variant: "default",
+            warmup: false,
+            playout_model: MODEL,
+            failure: None,
+        };
+        let turn = |end_ms: i64| TurnRecord {
+            speech_end_ms: Some(Ms::from_micros(end_ms * 1_000)),
+            ..TurnRecord::new(&context, &replied(start, 0, ms(400), ms(20)), start)
+        };
+        for (end, wire) in [
+            (1_000, Some(400.0)),
+            (3_000, Some(410.0)),
+            (2_000, None),
+            (9_000, None),
+        ] {
+            let found = truth.wire_ms(&turn(end), start);
+            let right = match (found, wire) {
+                (Some(found), Some(wire)) => (found - wire).abs() < 1e-3,
+                (found, wire) => found.is_none() && wire.is_none(),
+            };
+            assert!(right, "{end}: {found:?}, not {wire:?}");
+        }
+        let elsewhere = TurnRecord {
+            room: "s".into(),
+            ..turn(1_000)
+        };
+        assert_eq!(truth.wire_ms(&elsewhere, start), None);
+        assert!(Truth::read(&dir.path().join("none")).is_err());
     }
 }

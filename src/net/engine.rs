@@ -4,6 +4,7 @@
 //! Holds: a peer never moves between threads; threads share no lock. A thread's inbox is
 //! bounded by its users: a session waits for one answer before it asks again.
 
+use super::batch::Batch;
 use super::clock::Stamper;
 use super::endpoint::Endpoint;
 use super::error::NetError;
@@ -12,6 +13,7 @@ use super::peer::{Grid, Peer, PeerEvent, Tools};
 use super::poller::{Poller, Waker};
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
+use std::hash::{BuildHasherDefault, Hasher};
 use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
@@ -28,8 +30,11 @@ type Job<E> = Box<dyn FnOnce(&mut Peer<E>, Instant) + Send>;
 const EVENTS: usize = 64;
 /// Longest wait of an idle loop.
 const NAP: Duration = Duration::from_millis(250);
-/// Largest datagram that is of use (the MTU of Ethernet and some).
-const DATAGRAM: usize = 2_048;
+/// How often a busy loop looks at its sockets. The kernel stamps what arrives: nothing is
+/// gained by waking for each packet, and the wake-ups are what costs.
+const TICK: Duration = Duration::from_millis(1);
+/// From so many peers on: with fewer, packets come less often than ticks.
+const BUSY: usize = 10;
 /// Send slots within the 20 ms period: peers are dealt over them in turn.
 const SLOTS: u32 = 20;
 
@@ -205,15 +210,40 @@ impl<E> Drop for Closing<'_, E> {
     }
 }
 
+/// Keys are numbers in turn: they are their own hash.
+#[derive(Default)]
+struct KeyHasher(u64);
+
+impl Hasher for KeyHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for &b in bytes {
+            self.0 = self.0 << 8 | u64::from(b);
+        }
+    }
+
+    fn write_u32(&mut self, key: u32) {
+        // The table takes its tag from the upper bits.
+        self.0 = u64::from(key).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    }
+}
+
+type Seats<E> = HashMap<Key, Seat<E>, BuildHasherDefault<KeyHasher>>;
+
 struct Loop<E: Endpoint> {
     poller: Poller,
     inbox: Arc<Inbox<E>>,
     health: Arc<Health>,
-    seats: HashMap<Key, Seat<E>>,
+    seats: Seats<E>,
     heap: BinaryHeap<Reverse<(Instant, Key)>>,
     stamper: Stamper,
-    buffer: Vec<u8>,
+    batch: Batch,
+    /// Sockets to read, with those that had more than a turn's worth.
     readable: Vec<u64>,
+    looked: Instant,
 }
 
 impl<E: Endpoint> Loop<E> {
@@ -222,11 +252,12 @@ impl<E: Endpoint> Loop<E> {
             poller,
             inbox,
             health,
-            seats: HashMap::new(),
+            seats: Seats::default(),
             heap: BinaryHeap::new(),
             stamper: Stamper::new(),
-            buffer: vec![0; DATAGRAM],
+            batch: Batch::new(),
             readable: Vec::new(),
+            looked: Instant::now(),
         }
     }
 
@@ -234,16 +265,34 @@ impl<E: Endpoint> Loop<E> {
         // However the thread ends, nobody waits for it any longer.
         let inbox = self.inbox.clone();
         let _closed = Closing(&inbox);
+        Poller::sharpen();
         while !self.inbox.stop.load(Relaxed) {
-            let now = Instant::now();
-            let wait = self.heap.peek().map_or(NAP, |Reverse((at, _))| {
-                at.saturating_duration_since(now).min(NAP)
-            });
-            self.poller.wait(wait);
+            self.wait();
             self.timers();
             self.commands();
             self.reads();
         }
+    }
+
+    /// Until something is due. With many peers that is a timer or the next tick; with few,
+    /// whatever comes first, a packet included.
+    fn wait(&mut self) {
+        let now = Instant::now();
+        let due = self.heap.peek().map_or(now + NAP, |Reverse((at, _))| *at);
+        let wait = due.saturating_duration_since(now).min(NAP);
+        if !self.readable.is_empty() {
+            self.poller.wait(Duration::ZERO);
+        } else if self.seats.len() < BUSY {
+            self.poller.wait(wait);
+        } else {
+            let tick = (self.looked + TICK).saturating_duration_since(now);
+            let wait = wait.min(tick);
+            if !wait.is_zero() {
+                self.poller.sleep(wait);
+            }
+            self.poller.wait(Duration::ZERO);
+        }
+        self.looked = Instant::now();
     }
 
     /// Due peers, earliest first: a send must not wait for a batch of reads.
@@ -271,20 +320,27 @@ impl<E: Endpoint> Loop<E> {
     }
 
     fn reads(&mut self) {
-        let mut readable = std::mem::take(&mut self.readable);
-        readable.extend(self.poller.readable());
-        if !readable.is_empty() {
-            self.stamper.begin_batch();
+        self.readable.extend(self.poller.readable());
+        if self.readable.is_empty() {
+            return;
         }
-        for key in readable.drain(..) {
+        self.stamper.begin_batch();
+        // What is left after a peer's turn comes again, after the others'.
+        let mut left = 0;
+        for i in 0..self.readable.len() {
+            let key = self.readable[i];
             let index = (key & 1) as usize;
+            let mut more = false;
             self.serve((key >> 1) as Key, |peer, tools| {
-                // What is left makes the socket readable again.
-                peer.readable(index, tools);
+                more = peer.readable(index, tools);
             });
+            if more {
+                self.readable[left] = key;
+                left += 1;
+            }
             self.timers();
         }
-        self.readable = readable;
+        self.readable.truncate(left);
     }
 
     fn commands(&mut self) {
@@ -318,7 +374,7 @@ impl<E: Endpoint> Loop<E> {
         let mut tools = Tools {
             stamper: &mut self.stamper,
             health: &self.health,
-            buffer: &mut self.buffer,
+            batch: &mut self.batch,
         };
         // A defect that one peer's datagrams or descriptions set off ends that peer, not the
         // hundreds beside it; the peer is not touched again.

@@ -23,6 +23,7 @@ pub struct Health {
     send_errors: AtomicU64,
     user_stamps: AtomicU64,
     events_lost: AtomicU64,
+    dropped: AtomicU64,
 }
 
 fn histogram() -> Histogram<u64> {
@@ -40,6 +41,7 @@ impl Default for Health {
             send_errors: AtomicU64::new(0),
             user_stamps: AtomicU64::new(0),
             events_lost: AtomicU64::new(0),
+            dropped: AtomicU64::new(0),
         }
     }
 }
@@ -68,6 +70,12 @@ impl Health {
         self.send_errors.fetch_add(1, Relaxed);
     }
 
+    pub(super) fn dropped(&self, datagrams: u32) {
+        if datagrams > 0 {
+            self.dropped.fetch_add(datagrams.into(), Relaxed);
+        }
+    }
+
     pub(super) fn event_lost(&self) {
         self.events_lost.fetch_add(1, Relaxed);
     }
@@ -90,6 +98,8 @@ pub struct HealthSnapshot {
     pub user_stamps: u64,
     /// Events to a session that were dropped because its queue was full.
     pub events_lost: u64,
+    /// Datagrams that the kernel dropped for want of room in our sockets.
+    pub own_drops: u64,
 }
 
 /// A few quantiles of a duration.
@@ -136,6 +146,7 @@ impl HealthSnapshot {
             send_errors: sum(|t| &t.send_errors),
             user_stamps: sum(|t| &t.user_stamps),
             events_lost: sum(|t| &t.events_lost),
+            own_drops: sum(|t| &t.dropped),
         }
     }
 }

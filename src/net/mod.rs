@@ -4,6 +4,7 @@
 //! Out: packets on time, arrivals with their stamps.
 //! Holds: a peer lives on one thread; nothing here knows LiveKit, turns or files.
 
+mod batch;
 mod clock;
 mod endpoint;
 mod engine;

@@ -3,20 +3,21 @@
 //! In: time, datagrams, what the session asks. Out: packets on time, events to the session.
 //! Holds: after each entry every output has been drained and the next wake-up is known.
 
+use super::batch::{BATCH, Batch};
 use super::clock::{Stamp, Stamper};
 use super::endpoint::{AudioPacket, Endpoint};
 use super::error::NetError;
 use super::health::Health;
 use super::impair::Impairment;
-use super::transport::{Happened, IDLE, Publication, Transport};
+use super::transport::{Happened, IDLE, Publication, Transport, Until};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 use str0m::media::Mid;
 use str0m::rtp::{RtpPacket, RtpWrite};
 use tokio::sync::mpsc;
 
-/// Datagrams read from one socket before timers get a look.
-const READS_PER_TURN: usize = 16;
+/// Batches of datagrams read from one socket before timers get a look.
+const READS_PER_TURN: usize = 4;
 /// Such turns before an endpoint's timer fires all the same: 5 s of audio.
 const LONGEST_BACKLOG: usize = 16;
 /// The send period; phases lie within it.
@@ -78,7 +79,7 @@ impl Grid {
 pub(super) struct Tools<'a> {
     pub stamper: &'a mut Stamper,
     pub health: &'a Health,
-    pub buffer: &'a mut [u8],
+    pub batch: &'a mut Batch,
 }
 
 impl<E: Endpoint> Peer<E> {
@@ -180,7 +181,7 @@ impl<E: Endpoint> Peer<E> {
                 && t.timeout <= now
             {
                 t.tick(now);
-                self.drain(index, now, None, tools);
+                self.drain(index, now, None, tools.health);
             }
         }
         self.timeout(now, tools);
@@ -228,7 +229,7 @@ impl<E: Endpoint> Peer<E> {
         }
         // str0m sends what was written when its clock moves.
         t.tick(now);
-        let left = self.drain(index, now, None, tools);
+        let left = self.drain(index, now, None, tools.health);
         if let Some(actual) = left {
             tools.health.sent(actual.saturating_duration_since(due));
             self.endpoint.sent(due, actual);
@@ -238,25 +239,37 @@ impl<E: Endpoint> Peer<E> {
     /// Reads what waits in a socket; whether more may wait.
     pub(super) fn readable(&mut self, index: usize, tools: &mut Tools<'_>) -> bool {
         for _ in 0..READS_PER_TURN {
-            if self.dead {
-                return false;
-            }
-            let Some(t) = self.transports[index].as_mut() else {
+            let Some(t) = self.transports[index].as_ref().filter(|_| !self.dead) else {
                 return false;
             };
-            let Ok(Some(d)) = t.port.recv(tools.buffer) else {
+            let Ok(count) = t.port.recv(tools.batch) else {
                 return false;
             };
-            let lossy = self.impairment.as_mut();
-            if lossy.is_some_and(|i| i.drops(&tools.buffer[..d.len])) {
-                continue;
+            for k in 0..count {
+                self.datagram(index, k, tools);
             }
-            let now = Instant::now();
-            let stamp = tools.stamper.arrival(d.wall_ns, now);
-            t.receive(now, d.from, &tools.buffer[..d.len]);
-            self.drain(index, now, Some(stamp), tools);
+            if count < BATCH {
+                return false;
+            }
         }
         true
+    }
+
+    /// Takes datagram `k` of the batch.
+    fn datagram(&mut self, index: usize, k: usize, tools: &Tools<'_>) {
+        // A packet that came before it may have closed the transport.
+        let Some(t) = self.transports[index].as_mut().filter(|_| !self.dead) else {
+            return;
+        };
+        let Some(d) = tools.batch.get(k) else { return };
+        if self.impairment.as_mut().is_some_and(|i| i.drops(d.bytes)) {
+            return;
+        }
+        let now = Instant::now();
+        let stamp = tools.stamper.arrival(d.wall_ns, now);
+        tools.health.dropped(t.drops(d.dropped));
+        t.receive(now, d.from, d.bytes);
+        self.drain(index, now, Some(stamp), tools.health);
     }
 
     /// Drains one transport and acts on what it says.
@@ -265,14 +278,18 @@ impl<E: Endpoint> Peer<E> {
         index: usize,
         now: Instant,
         stamp: Option<Stamp>,
-        tools: &mut Tools<'_>,
+        health: &Health,
     ) -> Option<Instant> {
         let pt = self.publication.map(|p| p.pt);
         let (events, endpoint, listen) = (&self.events, &mut self.endpoint, self.listen);
-        let health = tools.health;
         let transport = self.transports[index].as_mut()?;
         let mut lost = 0;
-        let drained = transport.drain(health, pt, &mut |t, happened| {
+        // What a packet may have set off besides itself can wait for the next send.
+        let until = match transport.took_media() {
+            true => Until::Packet(now + PERIOD),
+            false => Until::Quiet,
+        };
+        let drained = transport.drain(health, pt, until, &mut |t, happened| {
             let event = match happened {
                 Happened::Packet(p) => {
                     let stamp = stamp.unwrap_or(Stamp {
@@ -310,7 +327,7 @@ impl<E: Endpoint> Peer<E> {
         for index in 0..2 {
             if let Some(t) = self.transports[index].as_mut() {
                 t.tick(now);
-                self.drain(index, now, None, tools);
+                self.drain(index, now, None, tools.health);
             }
         }
         self.serve(now, tools);

@@ -3,32 +3,20 @@
 //! In: datagrams to send. Out: datagrams with the wall-clock instant at which the kernel
 //! received them. Holds: never blocks; a full send buffer is an error the caller counts.
 
-use nix::sys::socket::sockopt::ReceiveTimestampns;
-use nix::sys::socket::{
-    ControlMessageOwned, MsgFlags, SockaddrLike, SockaddrStorage, recvmsg, setsockopt,
-};
-use std::io::{self, IoSliceMut};
+use super::batch::Batch;
+use nix::sys::socket::setsockopt;
+use nix::sys::socket::sockopt::{ReceiveTimestampns, RxqOvfl};
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::{AsRawFd, RawFd};
-
-/// A datagram as read: its length, sender, and the kernel's stamp (wall clock, ns).
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Datagram {
-    /// Bytes read into the buffer.
-    pub(super) len: usize,
-    /// Who sent it.
-    pub(super) from: SocketAddr,
-    /// When the kernel received it.
-    pub(super) wall_ns: Option<u64>,
-}
 
 /// A non-blocking UDP socket bound to a port of the system's choice.
 #[derive(Debug)]
 pub(super) struct UdpPort {
     socket: UdpSocket,
     local: SocketAddr,
-    /// Room for one SCM_TIMESTAMPNS message.
-    control: Vec<u8>,
+    /// The one address that it is connected to, once media flow.
+    connected: Option<SocketAddr>,
 }
 
 impl UdpPort {
@@ -47,6 +35,8 @@ impl UdpPort {
         socket.set_nonblocking(true)?;
         // Without the option the user-space time is used, and the record says so.
         let _ = setsockopt(&socket, ReceiveTimestampns, &true);
+        // Without this one our own drops cannot be told from the network's.
+        let _ = setsockopt(&socket, RxqOvfl, &1);
         let port = socket.local_addr()?.port();
         let ip = if remote.is_loopback() {
             remote
@@ -58,7 +48,7 @@ impl UdpPort {
         Ok(Self {
             socket,
             local: SocketAddr::new(ip, port),
-            control: nix::cmsg_space!(nix::sys::time::TimeSpec),
+            connected: None,
         })
     }
 
@@ -72,56 +62,48 @@ impl UdpPort {
         self.socket.as_raw_fd()
     }
 
+    /// Keeps to one address: the kernel looks its route up once, not for every packet. What
+    /// others send is not received any more. To be called when media flow.
+    pub(super) fn connect(&mut self, to: SocketAddr) {
+        // Where the kernel refuses, it goes on as before.
+        self.connected = self.socket.connect(to).is_ok().then_some(to);
+    }
+
+    /// Whether it keeps to one address.
+    pub(super) fn is_connected(&self) -> bool {
+        self.connected.is_some()
+    }
+
     /// Sends one datagram.
     ///
     /// # Errors
-    /// The system's; `WouldBlock` when the send buffer is full.
+    /// The system's; `WouldBlock` when the send buffer is full. That nobody listens there is
+    /// none of ours: ICE notices.
     pub(super) fn send(&self, bytes: &[u8], to: SocketAddr) -> io::Result<usize> {
-        self.socket.send_to(bytes, to)
+        let sent = match self.connected {
+            Some(known) if known == to => self.socket.send(bytes),
+            _ => self.socket.send_to(bytes, to),
+        };
+        match sent {
+            Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => Ok(bytes.len()),
+            sent => sent,
+        }
     }
 
-    /// Reads one datagram, `None` when there is none.
+    /// Reads what waits, into `batch`: how many datagrams. Fewer than it has room for mean
+    /// that nothing is left.
     ///
     /// # Errors
     /// The system's.
-    pub(super) fn recv(&mut self, buf: &mut [u8]) -> io::Result<Option<Datagram>> {
-        let mut iov = [IoSliceMut::new(buf)];
-        let msg = match recvmsg::<SockaddrStorage>(
-            self.socket.as_raw_fd(),
-            &mut iov,
-            Some(&mut self.control),
-            MsgFlags::MSG_DONTWAIT,
-        ) {
-            Ok(m) => m,
-            Err(nix::errno::Errno::EAGAIN) => return Ok(None),
-            Err(e) => return Err(e.into()),
-        };
-        let wall_ns = msg.cmsgs().ok().and_then(|mut all| {
-            all.find_map(|c| match c {
-                ControlMessageOwned::ScmTimestampns(t) => {
-                    Some(t.tv_sec() as u64 * 1_000_000_000 + t.tv_nsec() as u64)
-                }
-                _ => None,
-            })
-        });
-        let from = msg.address.as_ref().and_then(to_std).ok_or_else(|| {
-            io::Error::new(io::ErrorKind::InvalidData, "datagram without a sender")
-        })?;
-        Ok(Some(Datagram {
-            len: msg.bytes,
-            from,
-            wall_ns,
-        }))
+    pub(super) fn recv(&self, batch: &mut Batch) -> io::Result<usize> {
+        match batch.fill(self.socket.as_raw_fd()) {
+            // The answer to something we sent, not the end of what waits.
+            Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => {
+                batch.fill(self.socket.as_raw_fd())
+            }
+            filled => filled,
+        }
     }
-}
-
-fn to_std(a: &SockaddrStorage) -> Option<SocketAddr> {
-    debug_assert!(a.len() > 0);
-    if let Some(v4) = a.as_sockaddr_in() {
-        return Some(SocketAddr::new(v4.ip().into(), v4.port()));
-    }
-    let v6 = a.as_sockaddr_in6()?;
-    Some(SocketAddr::new(v6.ip().into(), v6.port()))
 }
 
 #[cfg(test)]
@@ -133,9 +115,9 @@ mod tests {
     #[test]
     fn a_datagram_carries_the_kernels_stamp_not_the_time_of_reading() {
         let a = UdpPort::towards(Ipv4Addr::LOCALHOST.into()).expect("bind");
-        let mut b = UdpPort::towards(Ipv4Addr::LOCALHOST.into()).expect("bind");
-        let mut buf = [0u8; 64];
-        assert!(b.recv(&mut buf).expect("empty").is_none());
+        let b = UdpPort::towards(Ipv4Addr::LOCALHOST.into()).expect("bind");
+        let mut batch = Batch::new();
+        assert_eq!(b.recv(&mut batch).expect("empty"), 0);
 
         // The first socket that wants stamps switches them on a moment later, kernel-wide.
         std::thread::sleep(Duration::from_millis(100));
@@ -145,12 +127,36 @@ mod tests {
         let after = Instant::now();
         std::thread::sleep(Duration::from_millis(20));
         stamper.begin_batch();
-        let d = b.recv(&mut buf).expect("recv").expect("one datagram");
-        assert_eq!((&buf[..d.len], d.from), (&b"hello"[..], a.local()));
+        assert_eq!(b.recv(&mut batch).expect("recv"), 1);
+        let d = batch.get(0).expect("one datagram");
+        assert_eq!((d.bytes, d.from), (&b"hello"[..], a.local()));
         let stamp = stamper.arrival(d.wall_ns, Instant::now());
         assert!(stamp.kernel, "no kernel stamp on a Linux UDP socket");
         let slack = Duration::from_millis(5);
         assert!(stamp.at + slack >= before && stamp.at <= after + slack);
+    }
+
+    #[test]
+    fn a_connected_port_keeps_to_its_address_and_survives_a_silent_one() {
+        let here = || UdpPort::towards(Ipv4Addr::LOCALHOST.into()).expect("bind");
+        let (mut a, b, stranger) = (here(), here(), here());
+        a.connect(b.local());
+        assert!(a.is_connected());
+        let mut batch = Batch::new();
+        stranger.send(b"who?", a.local()).expect("send");
+        assert_eq!(
+            a.recv(&mut batch).expect("recv"),
+            0,
+            "strangers are not heard"
+        );
+        b.send(b"hello", a.local()).expect("send");
+        assert_eq!(a.recv(&mut batch).expect("recv"), 1);
+        let to = b.local();
+        drop(b);
+        for _ in 0..5 {
+            assert_eq!(a.send(b"gone?", to).expect("no fault of ours"), 5);
+            assert_eq!(a.recv(&mut batch).expect("nor is this"), 0);
+        }
     }
 
     #[test]

@@ -13,6 +13,8 @@ pub(super) enum Domain {
     WarmupCall,
     Block,
     WarmupBlock,
+    /// Arrivals of an open load.
+    Arrival,
 }
 
 impl Domain {

@@ -3,7 +3,8 @@
 //! In: a scenario. Out: an estimate for agents of usual speed; the assumptions are named
 //! here. Nothing is decided by it but whether to ask before a large run.
 
-use crate::scenario::{Anchor, Call, Expect, Extent, GreetingPolicy, Scenario};
+use super::shape;
+use crate::scenario::{Anchor, Call, Expect, Extent, GreetingPolicy, Scenario, Shape};
 use std::time::Duration;
 
 /// Joining a room and finding the agent there.
@@ -42,9 +43,18 @@ pub(super) fn estimate(scenario: &Scenario) -> Estimate {
     };
     let warmup = u64::from(scenario.warmup);
     let ramp = scenario.load.ramp;
-    let (measured, time) = match scenario.load.extent {
-        Extent::Calls(calls) => (u64::from(calls), rounds(calls.into()) + ramp),
-        Extent::Duration(duration) => {
+    let (measured, time) = match (&scenario.load.shape, scenario.load.extent) {
+        (Shape::Stages(stages), Extent::Duration(duration)) => {
+            let calls = shape::area(stages) / call.as_secs_f64().max(1e-3);
+            (calls.ceil() as u64 + slots, duration + call)
+        }
+        (Shape::Arrival(_), _) => {
+            let arrivals = shape::arrivals(&scenario.load, scenario.seed);
+            let last = arrivals.last().copied().unwrap_or_default();
+            (arrivals.len() as u64, last + call)
+        }
+        (_, Extent::Calls(calls)) => (u64::from(calls), rounds(calls.into()) + ramp),
+        (_, Extent::Duration(duration)) => {
             // Every slot is refilled until the end; slots come up during the ramp.
             let busy = duration.saturating_sub(ramp / 2);
             let each = busy.as_nanos().div_ceil(call.as_nanos().max(1)).max(1);

@@ -7,14 +7,16 @@
 mod consent;
 mod draw;
 mod estimate;
+mod shape;
 mod show;
 
 pub use consent::{CALLS_WITHOUT_CONSENT, CONCURRENCY_WITHOUT_CONSENT, Consent, is_private};
 pub use estimate::Estimate;
 pub use show::{json_line, summary};
 
-use crate::scenario::{Anchor, Expect, Extent, Load, Scenario, Turn};
+use crate::scenario::{Anchor, Expect, Extent, Load, Scenario, Shape, Stage, Turn};
 use draw::{Domain, Draw};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// When a call starts.
@@ -61,11 +63,29 @@ pub struct PlannedCall {
     pub turns: Vec<PlannedTurn>,
 }
 
+/// A number of calls at once that changes with time.
+#[derive(Debug, Clone, Copy)]
+pub struct Stages<'a>(&'a [Stage]);
+
+impl Stages<'_> {
+    /// Calls at once after `since`; `None` when the stages are over.
+    pub fn target_at(self, since: Duration) -> Option<u32> {
+        shape::target_at(self.0, since)
+    }
+
+    /// The first instant from `since` on at which there are to be `level` calls at once.
+    pub fn next_rise(self, level: u32, since: Duration) -> Option<Duration> {
+        shape::next_rise(self.0, level, since)
+    }
+}
+
 /// Every call of a run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
     seed: u64,
     load: Load,
+    /// Of an open load.
+    arrivals: Arc<[Duration]>,
     warmup: u64,
     variants: Vec<String>,
     names: Vec<String>,
@@ -78,7 +98,8 @@ impl Plan {
     pub fn new(scenario: &Scenario) -> Self {
         Self {
             seed: scenario.seed,
-            load: scenario.load,
+            load: scenario.load.clone(),
+            arrivals: shape::arrivals(&scenario.load, scenario.seed).into(),
             warmup: u64::from(scenario.warmup),
             variants: scenario.variants.iter().map(|v| v.name.clone()).collect(),
             names: scenario.utterances.iter().map(|u| u.name.clone()).collect(),
@@ -92,9 +113,7 @@ impl Plan {
     pub fn call(&self, index: u64) -> Option<PlannedCall> {
         let warmup = index < self.warmup;
         let number = if warmup { index } else { index - self.warmup };
-        if let (false, Extent::Calls(calls)) = (warmup, self.load.extent)
-            && number >= u64::from(calls)
-        {
+        if !warmup && self.measured().is_some_and(|calls| number >= calls) {
             return None;
         }
         let mut draw = Draw::new(self.seed, Domain::call(warmup), number);
@@ -119,10 +138,31 @@ impl Plan {
 
     /// Number of measured calls; `None` where the load lasts for a duration.
     pub fn measured(&self) -> Option<u64> {
-        match self.load.extent {
-            Extent::Calls(calls) => Some(u64::from(calls)),
-            Extent::Duration(_) => None,
+        match (&self.load.shape, self.load.extent) {
+            (Shape::Arrival(_), _) => Some(self.arrivals.len() as u64),
+            (_, Extent::Calls(calls)) => Some(u64::from(calls)),
+            (_, Extent::Duration(_)) => None,
         }
+    }
+
+    /// Whether calls arrive by themselves: one that finds [`Plan::concurrency`] calls under way
+    /// is dropped.
+    pub fn is_open(&self) -> bool {
+        matches!(self.load.shape, Shape::Arrival(_))
+    }
+
+    /// The stages of the load, where it has some.
+    pub fn stages(&self) -> Option<Stages<'_>> {
+        match &self.load.shape {
+            Shape::Stages(stages) => Some(Stages(stages)),
+            _ => None,
+        }
+    }
+
+    /// When the load is steady: spans from the start of the measured calls on, the last one
+    /// perhaps without an end.
+    pub fn steady(&self) -> Vec<(Duration, Option<Duration>)> {
+        shape::steady(&self.load)
     }
 
     /// Number of warm-up calls.
@@ -155,6 +195,12 @@ impl Plan {
 
     /// The first calls of a phase start evenly over the ramp, as many as fit at once.
     fn start(&self, warmup: bool, number: u64) -> Start {
+        if let (false, Some(at)) = (warmup, self.arrivals.get(number as usize)) {
+            return Start::At(*at);
+        }
+        if !warmup && self.stages().is_some() {
+            return Start::AfterSlot;
+        }
         let slots = self.concurrency();
         let ramped = if warmup {
             slots.min(self.warmup)

@@ -3,7 +3,7 @@
 //! In: a plan. Out: text; one JSON object a line for each call. Nothing is printed here.
 
 use super::{Plan, PlannedCall, Start};
-use crate::scenario::{Scenario, Target, duration};
+use crate::scenario::{Load, Process, Scenario, Shape, Stage, Target, duration};
 use serde::Serialize;
 use std::fmt::Write;
 use std::time::Duration;
@@ -109,13 +109,10 @@ fn head(scenario: &Scenario, plan: &Plan) -> Vec<(&'static str, String)> {
         },
     };
     let calls = match (plan.measured(), plan.duration()) {
-        (_, Some(time)) => format!("as many as fit into {}", duration::format(time)),
-        (calls, None) => calls.unwrap_or(0).to_string(),
+        (None, Some(time)) => format!("as many as fit into {}", duration::format(time)),
+        (calls, _) => calls.unwrap_or(0).to_string(),
     };
-    let at_once = match scenario.load.ramp {
-        Duration::ZERO => plan.concurrency().to_string(),
-        ramp => format!("{}, over {}", plan.concurrency(), duration::format(ramp)),
-    };
+    let at_once = at_once(&scenario.load);
     let estimate = plan.estimate();
     let mut head = vec![
         (
@@ -145,6 +142,27 @@ fn head(scenario: &Scenario, plan: &Plan) -> Vec<(&'static str, String)> {
     );
     head.push(("call-minutes", minutes));
     head
+}
+
+fn at_once(load: &Load) -> String {
+    let most = load.concurrency;
+    match &load.shape {
+        Shape::Constant if load.ramp.is_zero() => most.to_string(),
+        Shape::Constant => format!("{most}, over {}", duration::format(load.ramp)),
+        Shape::Stages(stages) => {
+            let part = |s: &Stage| format!("{} by {}", s.target, duration::format(s.duration));
+            let parts: Vec<String> = stages.iter().map(part).collect();
+            format!("at most {most}: 0, {}", parts.join(", "))
+        }
+        Shape::Arrival(arrival) => {
+            let spacing = match arrival.process {
+                Process::Constant => "evenly",
+                Process::Poisson => "at random",
+            };
+            let rate = arrival.rate;
+            format!("{rate} calls a second arrive {spacing}; at most {most} at once")
+        }
+    }
 }
 
 fn turn_text(turn: &super::PlannedTurn) -> String {

@@ -57,6 +57,7 @@ impl Summary {
             flags: count_flags(turns),
             failures: group_failures(calls),
             generator: facts.generator,
+            sentinels: facts.sentinels,
         }
     }
 }
@@ -65,7 +66,9 @@ impl Summary {
 fn met_no_agent(calls: &[CallRecord], turns: &[TurnRecord]) -> bool {
     calls.iter().any(|c| c.started_ms.is_some())
         && calls.iter().all(|c| c.agent_join_ms.is_none())
-        && turns.iter().all(|t| t.outcome == TurnOutcome::Failed)
+        && turns
+            .iter()
+            .all(|t| t.sentinel || t.outcome == TurnOutcome::Failed)
 }
 
 /// A run that did not make the load it offered, or heard nothing, cannot be judged.
@@ -193,7 +196,8 @@ impl SecondOpinions {
 
 fn count_flags(turns: &[TurnRecord]) -> BTreeMap<String, usize> {
     let mut counts = BTreeMap::new();
-    for flag in turns.iter().filter(|t| !t.warmup).flat_map(|t| &t.flags) {
+    let measured = turns.iter().filter(|t| t.is_measured());
+    for flag in measured.flat_map(|t| &t.flags) {
         *counts.entry(flag.name().to_owned()).or_default() += 1;
     }
     counts

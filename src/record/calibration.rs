@@ -9,7 +9,6 @@ use super::{Generator, Ms, TurnOutcome, TurnRecord};
 use crate::stats::{Distribution, Sample};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
 use std::time::Duration;
 
 /// Version of `calibration.json`; it rises when a field is renamed, removed or changes its
@@ -35,7 +34,7 @@ pub struct ErrorStats {
 
 impl ErrorStats {
     /// Of errors in µs, signed.
-    fn of(errors_us: &[i64]) -> Self {
+    pub(super) fn of(errors_us: &[i64]) -> Self {
         if errors_us.is_empty() {
             return Self::default();
         }
@@ -84,20 +83,19 @@ pub struct CalibrationLevel {
 }
 
 impl CalibrationLevel {
-    /// `truth`: true `ttfa_wire` in ms, by room and turn. `kept_up`: the run was valid.
+    /// `truth`: a turn's true `ttfa_wire` in ms. `kept_up`: the run was valid.
     pub fn of(
         callers: u64,
         turns: &[TurnRecord],
-        truth: &HashMap<(String, usize), f64>,
+        truth: &dyn Fn(&TurnRecord) -> Option<f64>,
         generator: &Generator,
         kept_up: bool,
     ) -> Self {
         let mut wire = Vec::new();
         let mut mouth = Vec::new();
         for t in turns.iter().filter(|t| t.outcome == TurnOutcome::Replied) {
-            let known = truth.get(&(t.room.clone(), t.turn));
             if let (Some(known), Some(w), Some(all), Some(playout)) =
-                (known, t.ttfa_wire_ms, t.ttfa_ms, t.playout_ms)
+                (truth(t), t.ttfa_wire_ms, t.ttfa_ms, t.playout_ms)
             {
                 let known_us = (known * 1e3).round() as i64;
                 wire.push(w.micros() - known_us);
@@ -171,16 +169,9 @@ mod tests {
     }
 
     fn level(errors_ms: &[f64], kept_up: bool) -> CalibrationLevel {
-        let mut truth = HashMap::new();
-        let turns: Vec<TurnRecord> = errors_ms
-            .iter()
-            .enumerate()
-            .map(|(i, e)| {
-                let t = recorded(&format!("r{i}"));
-                truth.insert((t.room.clone(), 0), 400.0 - e);
-                t
-            })
-            .collect();
+        let rooms = 0..errors_ms.len();
+        let turns: Vec<TurnRecord> = rooms.map(|i| recorded(&i.to_string())).collect();
+        let truth = |t: &TurnRecord| Some(400.0 - errors_ms[t.room.parse::<usize>().ok()?]);
         CalibrationLevel::of(5, &turns, &truth, &Generator::default(), kept_up)
     }
 
@@ -225,7 +216,7 @@ mod tests {
         let l = CalibrationLevel::of(
             1,
             &[recorded("unknown")],
-            &HashMap::new(),
+            &|_| None,
             &Generator::default(),
             true,
         );

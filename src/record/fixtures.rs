@@ -189,5 +189,6 @@ pub(crate) fn facts<'a>(planned_calls: usize, ending: Ending) -> RunFacts<'a> {
             packets_in_per_s: 2_481.9,
         },
         network: None,
+        sentinels: None,
     }
 }

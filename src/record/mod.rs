@@ -14,6 +14,7 @@ mod folder;
 mod journal;
 mod ms;
 mod samples;
+mod sentinels;
 mod summary;
 mod turns;
 mod verdict;
@@ -25,6 +26,7 @@ pub use folder::RunFolder;
 pub use journal::{Journal, JournalRead};
 pub use ms::Ms;
 pub use samples::{METRICS, Samples};
+pub use sentinels::Sentinels;
 pub use summary::{
     AllTurns, CallCounts, FailureGroup, Generator, Intervals, Latency, Metrics, Network, Quantiles,
     RunFacts, RunInfo, SecondOpinions, Span, Summary, TickLateness,

@@ -1,7 +1,7 @@
 //! The samples behind every metric: which turns and calls enter it, said once.
 //!
-//! In: records. Out: a [`Distribution`] or [`Rate`] for each metric. Holds: warm-up calls enter
-//! nothing; where the awaited thing never happened, the gating samples have +∞.
+//! In: records. Out: a [`Distribution`] or [`Rate`] for each metric. Holds: warm-up calls and
+//! sentinels enter nothing; where the awaited thing never happened, the gating samples have +∞.
 
 use super::{CallRecord, Ms, TurnCounts, TurnExpect, TurnOutcome, TurnRecord};
 use crate::call::Failure;
@@ -50,7 +50,7 @@ impl Samples {
     /// Collects them. `planned_turns`: turns of the plan, warm-up calls left out.
     pub fn of(planned_turns: usize, calls: &[CallRecord], turns: &[TurnRecord]) -> Self {
         let calls = || calls.iter().filter(|c| !c.warmup && c.started_ms.is_some());
-        let turns = || turns.iter().filter(|t| !t.warmup);
+        let turns = || turns.iter().filter(|t| t.is_measured());
         let asked = || turns().filter(|t| t.expect == TurnExpect::Respond);
         let replied = || asked().filter(|t| t.outcome == TurnOutcome::Replied);
         Self {

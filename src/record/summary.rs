@@ -4,7 +4,7 @@
 //! Holds: warm-up calls are in no figure; planned calls = started + dropped, started =
 //! completed + failed.
 
-use super::{Ending, Ms, TurnCounts, Verdict};
+use super::{Ending, Ms, Sentinels, TurnCounts, Verdict};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -37,6 +37,8 @@ pub struct RunFacts<'a> {
     pub generator: Generator,
     /// What was done to the packets.
     pub network: Option<Network>,
+    /// What the sentinels showed, where there were any.
+    pub sentinels: Option<Sentinels>,
 }
 
 /// A run in figures; the content of `summary.json`.
@@ -71,6 +73,9 @@ pub struct Summary {
     pub failures: Vec<FailureGroup>,
     /// The generator's own health.
     pub generator: Generator,
+    /// What the sentinels showed; null where there were none.
+    #[serde(default)]
+    pub sentinels: Option<Sentinels>,
 }
 
 /// Which run it was.

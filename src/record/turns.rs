@@ -201,6 +201,9 @@ pub struct TurnRecord {
     pub variant: String,
     /// In the journal and the CSV only: not in metrics, outcomes and gates.
     pub warmup: bool,
+    /// Said to loadgen's own agent to measure the generator: in the journal only.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub sentinel: bool,
     /// What was expected.
     pub expect: TurnExpect,
     /// How it ended.
@@ -258,7 +261,20 @@ pub struct TurnRecord {
     pub failure: Option<String>,
 }
 
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde hands out a reference"
+)]
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
 impl TurnRecord {
+    /// Whether it enters metrics, outcomes and gates.
+    pub fn is_measured(&self) -> bool {
+        !self.warmup && !self.sentinel
+    }
+
     /// The record of `result`; instants become relative to `run_start`.
     pub fn new(context: &TurnContext<'_>, result: &TurnResult, run_start: Instant) -> Self {
         let since = |instant: Option<Instant>| instant.map(|i| Ms::between(run_start, i));
@@ -277,6 +293,7 @@ impl TurnRecord {
             utterance: context.utterance.to_owned(),
             variant: context.variant.to_owned(),
             warmup: context.warmup,
+            sentinel: false,
             expect: result.expect.into(),
             outcome,
             planned_ms: since(result.planned),

@@ -6,7 +6,8 @@
 use super::text::{clean, grouped, plural, wrap};
 use super::{DEFINITIONS, Style};
 use crate::record::{
-    AllTurns, GateVerdict, Generator, Latency, Ms, Quantiles, SecondOpinions, Span, Status, Summary,
+    AllTurns, GateVerdict, Generator, Latency, Ms, Quantiles, SecondOpinions, Span, Status,
+    Summary, TurnFlag,
 };
 use crate::stats::samples_needed;
 
@@ -33,6 +34,8 @@ pub fn render(summary: &Summary, style: Style) -> String {
     page.counts(summary);
     page.failures(summary);
     page.generator(&summary.generator);
+    page.stamps(summary);
+    page.sentinels(summary);
     page.definitions();
     let mut text = page.lines.join("\n");
     text.push('\n');
@@ -233,6 +236,47 @@ impl Page {
         );
     }
 
+    /// Whose clock the arrivals were stamped by, where it was not the kernel's.
+    fn stamps(&mut self, summary: &Summary) {
+        let flag = TurnFlag::UserSpaceStamp.name();
+        if let Some(&count) = summary.flags.get(flag) {
+            let turns = plural(count, "turn");
+            self.entry(
+                "",
+                &format!(
+                    "arrivals of {turns} were stamped by loadgen itself, not by the kernel: \
+                     what kept it busy is in these figures"
+                ),
+            );
+        }
+    }
+
+    /// How far the figures were off, by calls whose truth is known.
+    fn sentinels(&mut self, summary: &Summary) {
+        let Some(s) = &summary.sentinels else { return };
+        let mut text = format!("{}, {}", plural(s.calls, "call"), plural(s.turns, "turn"));
+        if s.unmatched > 0 {
+            text += &format!(" and {} without a figure", s.unmatched);
+        }
+        if let Some(bias) = s.bias_ms {
+            text += &format!(
+                ": ttfa_wire less the truth {bias:+.2} ms, off by p50 {}, worst {} ms",
+                hundredths(s.p50_abs_ms),
+                hundredths(s.max_abs_ms)
+            );
+        }
+        self.entry("sentinels", &text);
+        if s.moved {
+            let word = self.style.doubtful("their error moved by more than 5 ms");
+            let shift = s
+                .shift_ms
+                .map_or_else(String::new, |shift| format!(" (later half {shift:+.1} ms)"));
+            let rest = "the generator or the path is the bottleneck, not the agent";
+            self.lines.push(format!("{:KEY$}{word}{shift}:", ""));
+            self.entry("", rest);
+        }
+    }
+
     fn definitions(&mut self) {
         self.section("definitions");
         for definition in DEFINITIONS {
@@ -290,6 +334,10 @@ fn cells(latency: &Latency) -> [String; 7] {
 
 fn figure(ms: Option<Ms>) -> String {
     ms.map_or_else(|| NOTHING.to_owned(), |ms| format!("{ms:.1}"))
+}
+
+fn hundredths(ms: Option<Ms>) -> String {
+    ms.map_or_else(|| NOTHING.to_owned(), |ms| format!("{ms:.2}"))
 }
 
 /// Null stands for +∞ where there are samples at all.

@@ -1,4 +1,4 @@
-//! `turns.csv`: one row a turn, warm-up turns included and marked.
+//! `turns.csv`: one row a turn, warm-up turns included and marked, sentinels' left out.
 //!
 //! In: turn records. Out: CSV (RFC 4180, but lines end with LF) in UTF-8 with a header. Holds:
 //! columns keep their names and order within a version, new ones come last; a spreadsheet takes
@@ -43,7 +43,7 @@ pub const COLUMNS: [&str; 30] = [
 
 /// The content of `turns.csv`, rows by call and turn.
 pub fn turns(turns: &[TurnRecord]) -> String {
-    let mut sorted: Vec<&TurnRecord> = turns.iter().collect();
+    let mut sorted: Vec<&TurnRecord> = turns.iter().filter(|t| !t.sentinel).collect();
     sorted.sort_by_key(|t| (t.call, t.turn));
     let mut writer = ::csv::Writer::from_writer(Vec::new());
     let mut write = |row: &[Cow<'_, str>; COLUMNS.len()]| {

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::record::fixtures::{Failure, Flag, Outcome, Run, facts, ms};
-use crate::record::{Ending, RunFacts, Summary, Threshold, TurnFlag, TurnRecord};
+use crate::record::{Ending, Ms, RunFacts, Sentinels, Summary, Threshold, TurnFlag, TurnRecord};
 use crate::stats::{Aggregate, Comparison, Gate};
 
 const FORMATS: &str = include_str!("../../docs/formats.md");
@@ -37,7 +37,28 @@ fn passed() -> Summary {
     run.good(110);
     run.turns[3].flags = vec![TurnFlag::LateSend, TurnFlag::UserSpaceStamp];
     run.turns[4].flags = vec![TurnFlag::LateSend];
-    summary(&run, 110, Ending::Finished)
+    let facts = RunFacts {
+        sentinels: Some(sentinels(300, 0.2)),
+        ..facts(110, Ending::Finished)
+    };
+    Summary::build(&facts, &run.calls, &run.turns, &gates())
+}
+
+/// Two sentinel calls that were off by `micros`, and by how much more in the later half.
+fn sentinels(micros: i64, shift_ms: f64) -> Sentinels {
+    Sentinels {
+        calls: 2,
+        failed: 0,
+        turns: 14,
+        unmatched: 1,
+        bias_ms: Some(micros as f64 / 1e3),
+        p50_abs_ms: Some(Ms::from_micros(micros)),
+        p95_abs_ms: Some(Ms::from_micros(2 * micros)),
+        p99_abs_ms: None,
+        max_abs_ms: Some(Ms::from_micros(2 * micros)),
+        shift_ms: Some(shift_ms),
+        moved: micros > 5_000,
+    }
 }
 
 fn failed() -> Summary {
@@ -101,7 +122,7 @@ fn hostile() -> (Summary, Vec<TurnRecord>) {
 /// Figures as large as a run can make them.
 fn huge() -> Summary {
     let mut summary = failed();
-    let longest = Some(crate::record::Ms::from_micros(600_000_000));
+    let longest = Some(Ms::from_micros(600_000_000));
     summary.metrics.ttfa.max_ms = longest;
     summary.metrics.ttfa.mean_ms = longest;
     summary.metrics.ttfa.count = 1_000_000;
@@ -152,6 +173,40 @@ fn console_of_a_stopped_run() {
 #[test]
 fn console_with_hostile_names() {
     insta::assert_snapshot!(console::render(&hostile().0, Style::Plain));
+}
+
+#[test]
+fn a_generator_that_moved_is_named_and_so_are_stamps_that_are_not_the_kernels() {
+    let steady = passed();
+    let moved = Summary {
+        sentinels: Some(sentinels(7_300, 6.1)),
+        ..passed()
+    };
+    let none = Summary {
+        sentinels: None,
+        flags: Default::default(),
+        ..passed()
+    };
+    for (name, summary, said, bottleneck) in [
+        ("steady", &steady, true, false),
+        ("moved", &moved, true, true),
+        ("none", &none, false, false),
+    ] {
+        let text = console::render(summary, Style::Plain);
+        assert_eq!(
+            text.contains("sentinels   2 calls, 14 turns"),
+            said,
+            "{name}:\n{text}"
+        );
+        assert_eq!(
+            text.contains("is the bottleneck"),
+            bottleneck,
+            "{name}:\n{text}"
+        );
+        let stamped = "arrivals of 1 turn were stamped by loadgen itself";
+        assert_eq!(text.contains(stamped), said, "{name}:\n{text}");
+    }
+    assert!(console::render(&moved, Style::Plain).contains("later half +6.1 ms"));
 }
 
 #[test]
@@ -265,7 +320,7 @@ fn no_cell_from_outside_is_a_formula() {
     let (_, mut turns) = hostile();
     for first in ["=1+1", "+1", "-1", "@a", "\tx", "\rx", "\nx", "fine", ""] {
         turns[0].room = first.into();
-        turns[0].planned_ms = Some(crate::record::Ms::from_micros(-1_500));
+        turns[0].planned_ms = Some(Ms::from_micros(-1_500));
         let text = csv::turns(&turns[..1]);
         let mut reader = ::csv::Reader::from_reader(text.as_bytes());
         let row = reader.records().next().unwrap().unwrap();

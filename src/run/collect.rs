@@ -4,7 +4,8 @@
 //! soon as it has ended; every turn of a call that began is there once its call has ended.
 
 use super::event::RunEvent;
-use crate::call::{CallResult, MODEL, Outcome, Phase, TurnResult};
+use super::sentinel::SentinelTurns;
+use crate::call::{CallResult, Failure, MODEL, Outcome, Phase, TurnResult};
 use crate::plan::PlannedCall;
 use crate::record::{CallContext, CallRecord, Journal, RecordError, TurnContext, TurnRecord};
 use crate::scenario::Scenario;
@@ -18,6 +19,10 @@ pub(super) enum Report {
     Phase(usize, Phase),
     Turn(Box<TurnDone>),
     Ended(Box<CallDone>),
+    /// A turn of a sentinel: its room, what came of it.
+    Sentinel(Box<(String, TurnResult)>),
+    /// A sentinel's call is over, and why it failed, if it did.
+    SentinelEnded(Option<Failure>),
 }
 
 /// A call that began.
@@ -59,6 +64,7 @@ pub(super) struct Collector<'a> {
     pub journal_error: Option<RecordError>,
     pub turns: Vec<TurnRecord>,
     pub calls: Vec<CallRecord>,
+    pub sentinels: SentinelTurns,
     /// Turns of calls under way that are recorded already.
     recorded: HashSet<(usize, usize)>,
     /// Calls under way.
@@ -78,6 +84,7 @@ impl<'a> Collector<'a> {
             journal_error: None,
             turns: Vec::new(),
             calls: Vec::new(),
+            sentinels: SentinelTurns::default(),
             recorded: HashSet::new(),
             begun: BTreeMap::new(),
         }
@@ -98,8 +105,41 @@ impl<'a> Collector<'a> {
                 self.turn(done.call, &done.room, &done.turn, &done.plan, None, tell)
             }
             Report::Ended(done) => self.ended(*done, tell),
+            Report::Sentinel(turn) => self.sentinel(&turn.0, &turn.1, tell),
+            Report::SentinelEnded(failure) => self.sentinel_ended(failure, tell),
         }
         self.sync();
+    }
+
+    /// Into the journal, marked; nothing else knows of it.
+    fn sentinel(&mut self, room: &str, turn: &TurnResult, tell: &mut dyn FnMut(RunEvent)) {
+        let context = TurnContext {
+            call: self.sentinels.calls,
+            room,
+            utterance: "chirp",
+            variant: "sentinel",
+            warmup: false,
+            playout_model: MODEL,
+            failure: None,
+        };
+        let record = TurnRecord {
+            sentinel: true,
+            ..TurnRecord::new(&context, turn, self.run_start)
+        };
+        if let Err(e) = self.journal.append(&record) {
+            self.lost(e, tell);
+        }
+        self.sentinels.turns.push(record);
+    }
+
+    fn sentinel_ended(&mut self, failure: Option<Failure>, tell: &mut dyn FnMut(RunEvent)) {
+        self.sentinels.calls += 1;
+        if let Some(f) = failure {
+            if self.sentinels.failed == 0 {
+                tell(RunEvent::Notice(format!("a sentinel's call failed: {f}")));
+            }
+            self.sentinels.failed += 1;
+        }
     }
 
     fn turn(
@@ -108,7 +148,7 @@ impl<'a> Collector<'a> {
         room: &str,
         turn: &TurnResult,
         plan: &PlannedCall,
-        failure: Option<&crate::call::Failure>,
+        failure: Option<&Failure>,
         tell: &mut dyn FnMut(RunEvent),
     ) {
         if !self.recorded.insert((call, turn.turn)) {

@@ -5,7 +5,8 @@
 //! free; how late it really began is never hidden in it.
 
 use super::one::{self, Shared};
-use crate::plan::{Plan, PlannedCall, Start};
+use super::sentinel::Watch;
+use crate::plan::{Plan, PlannedCall, Stages, Start};
 use crate::record::{CallContext, CallRecord};
 use std::ops::Range;
 use std::sync::Arc;
@@ -15,6 +16,8 @@ use tokio::task::JoinSet;
 /// Calls that were told to stop have this long to hang up: half a second more than a session
 /// takes at most. With the door's own bound a stop takes less than five seconds.
 const HANG_UP: Duration = Duration::from_millis(1_500);
+/// The end of stages is noticed after this at the latest.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Starts every call of the plan, warm-up calls first; returns when all are over. Returns
 /// those that were never started, because the run was stopped, with their planned instants.
@@ -33,7 +36,15 @@ pub(super) async fn dispatch(
     } else {
         run_start
     };
-    never.extend(phase(&shared, &plan, warmups..u64::MAX, measured).await);
+    let rest = if plan.is_open() {
+        arrivals(&shared, &plan, warmups, measured).await
+    } else if let Some(stages) = plan.stages() {
+        staged(&shared, &plan, warmups, stages, measured).await;
+        Vec::new()
+    } else {
+        phase(&shared, &plan, warmups..u64::MAX, measured).await
+    };
+    never.extend(rest);
     never
 }
 
@@ -44,19 +55,19 @@ async fn phase(
     range: Range<u64>,
     zero: Instant,
 ) -> Vec<(PlannedCall, Instant)> {
-    let mut running = JoinSet::new();
     let measured = range.start >= plan.warmup();
+    let mut running = Running::new(range.start, measured);
     let mut calls = range.map_while(|i| plan.call(i)).peekable();
     let concurrency = plan.concurrency() as usize;
     while !shared.stop.is_cancelled() {
-        while running.try_join_next().is_some() {}
+        running.reap();
         let Some(next) = calls.peek() else { break };
         if measured && plan.duration().is_some_and(|d| zero.elapsed() >= d) {
             break;
         }
-        if running.len() >= concurrency {
+        if running.count() >= concurrency {
             tokio::select! {
-                _ = running.join_next() => {}
+                _ = running.one_ends() => {}
                 () = shared.stop.cancelled() => {}
             }
             continue;
@@ -70,17 +81,10 @@ async fn phase(
             () = shared.stop.cancelled() => continue,
         }
         if let Some(call) = calls.next() {
-            running.spawn(one::make(shared.clone(), call, planned));
+            running.start(shared, call, planned);
         }
     }
-    let all = async { while running.join_next().await.is_some() {} };
-    tokio::select! {
-        () = all => {}
-        () = async {
-            shared.stop.cancelled().await;
-            tokio::time::sleep(HANG_UP).await;
-        } => {}
-    }
+    running.all_over(shared).await;
     // A load that lasts for a duration has no last call that could be missing.
     let bounded = !measured || plan.measured().is_some();
     if bounded && shared.stop.is_cancelled() {
@@ -97,6 +101,127 @@ async fn phase(
     } else {
         Vec::new()
     }
+}
+
+/// The calls of a phase that are under way, and their sentinels.
+struct Running {
+    calls: JoinSet<()>,
+    watch: Watch,
+    /// Index of the phase's first call.
+    first: u64,
+}
+
+impl Running {
+    fn new(first: u64, measured: bool) -> Self {
+        Self {
+            calls: JoinSet::new(),
+            watch: Watch::new(measured),
+            first,
+        }
+    }
+
+    fn count(&self) -> usize {
+        self.calls.len()
+    }
+
+    /// Forgets the calls that are over.
+    fn reap(&mut self) {
+        while self.calls.try_join_next().is_some() {}
+    }
+
+    /// Waits for an end; `None` where nothing is under way.
+    async fn one_ends(&mut self) -> Option<()> {
+        self.calls.join_next().await.map(|_| ())
+    }
+
+    fn start(&mut self, shared: &Arc<Shared>, call: PlannedCall, planned: Instant) {
+        let watched = self.watch.begins(shared, call.index - self.first);
+        let made = one::make(shared.clone(), call, planned);
+        self.calls.spawn(async move {
+            made.await;
+            drop(watched);
+        });
+    }
+
+    /// Waits for the calls under way; a stop gives them time to hang up.
+    async fn all_over(mut self, shared: &Shared) {
+        let all = async {
+            while self.calls.join_next().await.is_some() {}
+            self.watch.finish().await;
+        };
+        tokio::select! {
+            () = all => {}
+            () = async {
+                shared.stop.cancelled().await;
+                tokio::time::sleep(HANG_UP).await;
+            } => {}
+        }
+    }
+}
+
+/// An open load: each call at its instant. One that finds too many under way is dropped.
+async fn arrivals(
+    shared: &Arc<Shared>,
+    plan: &Plan,
+    first: u64,
+    zero: Instant,
+) -> Vec<(PlannedCall, Instant)> {
+    let mut running = Running::new(first, true);
+    let mut never = Vec::new();
+    for call in (first..).map_while(|i| plan.call(i)) {
+        let planned = match call.start {
+            Start::At(offset) => zero + offset,
+            Start::AfterSlot => Instant::now(),
+        };
+        tokio::select! {
+            biased;
+            () = shared.stop.cancelled() => {}
+            () = tokio::time::sleep_until(planned.into()) => {}
+        }
+        running.reap();
+        if shared.stop.is_cancelled() || running.count() as u64 >= plan.concurrency() {
+            never.push((call, planned));
+        } else {
+            running.start(shared, call, planned);
+        }
+    }
+    running.all_over(shared).await;
+    never
+}
+
+/// A closed load whose number of calls at once changes. Calls are never cut off: where it falls,
+/// those that end are not followed by others.
+async fn staged(shared: &Arc<Shared>, plan: &Plan, first: u64, stages: Stages<'_>, zero: Instant) {
+    let mut running = Running::new(first, true);
+    let mut calls = (first..).map_while(|i| plan.call(i));
+    // When the slot of the next call came to be: by an end, or by a rise.
+    let mut free = zero;
+    // A rise has come: its call starts even where the target falls again at once.
+    let mut risen = false;
+    while !shared.stop.is_cancelled() {
+        let now = zero.elapsed();
+        let Some(target) = stages.target_at(now) else {
+            break;
+        };
+        if std::mem::take(&mut risen) || (running.count() as u64) < u64::from(target) {
+            let Some(call) = calls.next() else { break };
+            running.start(shared, call, free.max(zero));
+            continue;
+        }
+        let level = u32::try_from(running.count() + 1).unwrap_or(u32::MAX);
+        let rise = stages.next_rise(level, now).map(|at| zero + at);
+        // Past the last rise the end of the stages is looked for, a second at a time.
+        let look = rise.unwrap_or(Instant::now() + LOOK);
+        tokio::select! {
+            () = tokio::time::sleep_until(look.into()) => {
+                risen = rise.is_some();
+                free = rise.unwrap_or(free);
+            }
+            Some(()) = running.one_ends() => free = Instant::now(),
+            () = shared.stop.cancelled() => {}
+        }
+    }
+    running.all_over(shared).await;
 }
 
 /// The record of a call that never began.

@@ -6,11 +6,12 @@
 use super::caller::CallerEnd;
 use super::error::RunError;
 use super::ledger::Ledger;
+use super::sentinel::OwnDoor;
 use crate::call::Failure;
 use crate::net::{PeerEvents, PeerHandle};
-use crate::target::Connection;
 use crate::target::embedded::Embedded;
 use crate::target::livekit::{Address, AgentTrack, Credentials, Dispatch, Join, RoomTicket, Rooms};
+use crate::target::{Connection, OwnAgent, OwnWorker};
 use std::collections::{BTreeMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
@@ -21,7 +22,7 @@ use tokio_util::task::TaskTracker;
 /// Bound on signalling.
 const JOIN_TIMEOUT: Duration = Duration::from_secs(10);
 /// Bound on ICE and DTLS.
-const MEDIA_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const MEDIA_TIMEOUT: Duration = Duration::from_secs(10);
 /// A token is used at once; a queue before the server may take a while.
 const TOKEN_LIFE: Duration = Duration::from_secs(600);
 /// Rooms are deleted within this, or said to be left.
@@ -138,6 +139,18 @@ impl OpenDoor {
             credentials,
             deleting: TaskTracker::new(),
         })
+    }
+
+    /// Starts an agent of our own, to be called behind this door beside the other.
+    pub(super) async fn own_agent(&self, own: &OwnAgent) -> Result<OwnDoor, Failure> {
+        match self {
+            Self::Embedded(_) => Embedded::start(&own.program, &own.arguments)
+                .await
+                .map(|agent| OwnDoor::Embedded(Arc::new(agent))),
+            Self::Livekit(door) => OwnWorker::start(own, &door.address, &door.credentials)
+                .await
+                .map(|worker| OwnDoor::Worker(Box::new(worker), own.name.clone())),
+        }
     }
 
     /// The address that media will come from.

@@ -15,6 +15,7 @@ mod ledger;
 mod one;
 mod opinions;
 mod progress;
+mod sentinel;
 mod sounds;
 
 pub use door::Door;
@@ -22,6 +23,7 @@ pub use error::RunError;
 pub use event::RunEvent;
 pub use ledger::state_folder;
 pub use progress::Progress;
+pub use sentinel::SentinelTurns;
 pub use sounds::load_utterance;
 
 use crate::call::Failure;
@@ -29,13 +31,15 @@ use crate::net::{Engine, HealthSnapshot};
 use crate::plan::Plan;
 use crate::record::{CallRecord, Generator, Journal, Ms, RecordError, TickLateness, TurnRecord};
 use crate::scenario::Scenario;
+use crate::target::OwnAgent;
 use collect::Collector;
 use door::OpenDoor;
 use generator::Meter;
 use one::Shared;
 use opinions::Opinions;
+use sentinel::OwnDoor;
 use sounds::Sounds;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -54,6 +58,10 @@ pub struct Settings {
     pub door: Door,
     /// Letters and digits, at least eight: part of every room's name.
     pub run_id: String,
+    /// A reference agent to be started at a LiveKit server and called there (calibration).
+    pub own: Option<OwnAgent>,
+    /// The reference agent of the sentinels; `None`: there are none.
+    pub sentinel: Option<OwnAgent>,
     /// Cancelled to stop the run.
     pub stop: CancellationToken,
 }
@@ -63,6 +71,10 @@ pub struct Settings {
 pub struct Finished {
     /// Every turn that ended.
     pub turns: Vec<TurnRecord>,
+    /// The sentinels' turns, where there were sentinels.
+    pub sentinels: Option<SentinelTurns>,
+    /// What every instant in the records is relative to.
+    pub run_start: Instant,
     /// Every call that began, and those that were to begin and did not.
     pub calls: Vec<CallRecord>,
     /// From the first planned instant to the last call's end.
@@ -105,16 +117,50 @@ pub async fn run(
         sounds,
         opinions,
         door,
+        sentinels: OnceLock::new(),
         reports,
         stop: settings.stop.clone(),
     });
-    let result = carry_out(&shared, plan, inbox, journal, tell).await;
+    let result = with_own_agents(&shared, plan, settings, inbox, journal, tell).await;
     let refused = matches!(&result, Err(RunError::Canary(f)) if never_met(f));
     shared
         .door
         .close(refused, &mut |text| tell(RunEvent::Notice(text)))
         .await;
     result
+}
+
+/// Carries the plan out between the start and the end of the agents that are ours.
+async fn with_own_agents(
+    shared: &Arc<Shared>,
+    plan: &Plan,
+    settings: &Settings,
+    inbox: mpsc::Receiver<collect::Report>,
+    journal: &mut Journal,
+    tell: &mut (dyn FnMut(RunEvent) + Send),
+) -> Result<Finished, RunError> {
+    let own = match &settings.own {
+        Some(own) => Some(start_own(shared, own).await.map_err(RunError::Embedded)?),
+        None => None,
+    };
+    let sentinel = settings.sentinel.as_ref();
+    let result = carry_out(shared, plan, sentinel, inbox, journal, tell).await;
+    // Their end brings their truth to the disk.
+    if let Some(sentinels) = shared.sentinels.get() {
+        sentinels.door.stop().await;
+    }
+    if let Some(own) = own {
+        own.stop().await;
+    }
+    result
+}
+
+/// Starts an agent of ours, unless the run is stopped meanwhile.
+async fn start_own(shared: &Shared, own: &OwnAgent) -> Result<OwnDoor, Failure> {
+    tokio::select! {
+        started = shared.door.own_agent(own) => started,
+        () = shared.stop.cancelled() => Err(Failure::Stopped),
+    }
 }
 
 /// Whether the server let nobody in, so that no room can be there.
@@ -131,6 +177,7 @@ fn never_met(failure: &Failure) -> bool {
 async fn carry_out(
     shared: &Arc<Shared>,
     plan: &Plan,
+    sentinel: Option<&OwnAgent>,
     mut inbox: mpsc::Receiver<collect::Report>,
     journal: &mut Journal,
     tell: &mut (dyn FnMut(RunEvent) + Send),
@@ -146,6 +193,9 @@ async fn carry_out(
             () = shared.stop.cancelled() => {}
         }
         tell(RunEvent::CanaryPassed);
+    }
+    if let Some(own) = sentinel {
+        sentinel::prepare(shared, own, tell).await;
     }
     let meter = Meter::start();
     let run_start = Instant::now();
@@ -185,6 +235,11 @@ async fn carry_out(
         invalid: doubts(&health),
         generator,
         journal_error: collector.journal_error.take(),
+        sentinels: shared
+            .sentinels
+            .get()
+            .map(|_| std::mem::take(&mut collector.sentinels)),
+        run_start,
         turns: std::mem::take(&mut collector.turns),
         calls: std::mem::take(&mut collector.calls),
     })

@@ -7,6 +7,7 @@ use super::caller::{CallerEnd, EndEvent};
 use super::collect::{Begun, CallDone, Report, TurnDone};
 use super::door::{Asked, OpenDoor};
 use super::opinions::Opinions;
+use super::sentinel::Sentinels;
 use super::sounds::Sounds;
 use crate::call::{
     CallEvent, CallResult, CallScript, Failure, GreetingPolicy, Phase, SecondOpinion, TurnResult,
@@ -17,7 +18,7 @@ use crate::plan::PlannedCall;
 use crate::scenario::{self, Scenario};
 use crate::target::livekit::{AgentTrack, Dispatch};
 use crate::target::{Connection, DoorEvent};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -29,6 +30,8 @@ pub(super) struct Shared {
     pub sounds: Sounds,
     pub opinions: Opinions,
     pub door: OpenDoor,
+    /// Set before the first call, where there are any.
+    pub sentinels: OnceLock<Sentinels>,
     pub reports: mpsc::Sender<Report>,
     pub stop: CancellationToken,
 }
@@ -275,19 +278,19 @@ async fn judge(turn: &mut TurnResult, asked: &mut Option<Pending>) {
     }
 }
 
-async fn next(connection: &mut Option<Connection>) -> Option<DoorEvent> {
+pub(super) async fn next(connection: &mut Option<Connection>) -> Option<DoorEvent> {
     match connection {
         Some(c) => c.event().await,
         None => std::future::pending().await,
     }
 }
 
-async fn fail(peer: &PeerHandle<CallerEnd>, failure: Failure) {
+pub(super) async fn fail(peer: &PeerHandle<CallerEnd>, failure: Failure) {
     // An engine that is gone has no call left to fail.
     let _ = peer.with(|p, now| p.endpoint.failed(now, failure)).await;
 }
 
-async fn follow(peer: &PeerHandle<CallerEnd>, event: Option<DoorEvent>) {
+pub(super) async fn follow(peer: &PeerHandle<CallerEnd>, event: Option<DoorEvent>) {
     let closed = Failure::Dropped {
         detail: "the session ended".into(),
     };

@@ -5,8 +5,9 @@
 
 use super::caller::Frames;
 use super::error::RunError;
+use crate::audio::chirp::chirp;
 use crate::audio::echo::Spoken;
-use crate::audio::{Annotation, Utterance, opus};
+use crate::audio::{Annotation, Utterance, opus, time_of};
 use crate::scenario;
 use std::fs::File;
 use std::io::Read as _;
@@ -68,6 +69,20 @@ pub(super) struct Said {
     pub spoken: Spoken,
     pub speech_start: Duration,
     pub speech_end: Duration,
+}
+
+impl Said {
+    /// The calibration chirp.
+    pub(super) fn chirp() -> Result<Self, RunError> {
+        let pcm = chirp();
+        let frames = opus::encode(&pcm).map_err(RunError::Codec)?;
+        Ok(Self {
+            frames: frames.into_iter().map(Arc::from).collect(),
+            spoken: Spoken::new(&pcm),
+            speech_start: Duration::ZERO,
+            speech_end: time_of(pcm.len() as u64),
+        })
+    }
 }
 
 /// All utterances of a scenario, and a frame of silence.

@@ -43,6 +43,18 @@ pub struct DelayError {
     hint: String,
 }
 
+impl AgentDelay {
+    /// The shortest delay to reckon with: of the two without a bound, what 98 in 100 exceed.
+    pub fn shortest(&self) -> Duration {
+        match *self {
+            Self::Fixed(delay) => delay,
+            Self::Uniform { min, .. } => min,
+            Self::Normal { mean, deviation } => mean.saturating_sub(2 * deviation),
+            Self::Lognormal { median, sigma } => median.mul_f64((-2.0 * sigma).exp()),
+        }
+    }
+}
+
 impl DelayError {
     fn new(message: impl Into<String>) -> Self {
         let hint = "delays look like `400ms`, `uniform(300ms,500ms)`, `normal(400ms,50ms)` or \

@@ -1,16 +1,14 @@
-//! Checks `target`, `load`, `thresholds` and `variants`.
+//! Checks `target`, `thresholds` and `variants`.
 //!
 //! In: what the schema let through. Out: the checked parts, and problems on the desk.
 
 use super::agent_delay::AgentDelay;
 use super::checker::{Checker, Zero};
-use super::file::{AgentFile, Kind, LoadFile, TargetFile, ThresholdsFile, VariantFile};
+use super::file::{AgentFile, Kind, TargetFile, ThresholdsFile, VariantFile};
 use super::places::join;
 use super::problem::Code;
 use super::threshold::{self, Metric, Threshold};
-use super::types::{
-    AgentSettings, Extent, GreetingPolicy, Livekit, Load, Secret, Sound, Target, Variant,
-};
+use super::types::{AgentSettings, GreetingPolicy, Livekit, Secret, Sound, Target, Variant};
 use super::url;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -110,42 +108,6 @@ impl Checker<'_> {
             self.problem(pointer, Code::Audio, error.message, error.hint);
         }
         Some(Sound::File(file))
-    }
-
-    pub(super) fn load(&mut self, file: &LoadFile) -> Load {
-        let ramp = self.duration(file.ramp.as_ref(), "/load/ramp", Duration::ZERO, Zero::Fine);
-        let duration = file.duration.as_ref();
-        let until = self.duration(duration, "/load/duration", Duration::ZERO, Zero::Refused);
-        if duration.is_some() {
-            if file.calls.is_some() {
-                let message = "`calls` and `duration` both say when the load ends";
-                let hint = "keep one; with `duration`, `concurrency` says how many call at once";
-                self.problem_at_key("/load/calls", Code::Contradiction, message, hint);
-            }
-            if ramp > until && !until.is_zero() {
-                let message = "`ramp` is longer than `duration`";
-                let hint = "shorten it: not all of `concurrency` would ever call";
-                self.problem("/load/ramp", Code::Contradiction, message, hint);
-            }
-            let concurrency = file.concurrency.unwrap_or(1);
-            return Load {
-                extent: Extent::Duration(until),
-                concurrency,
-                ramp,
-            };
-        }
-        let calls = file.calls.unwrap_or(1);
-        let concurrency = file.concurrency.unwrap_or(calls);
-        if concurrency > calls {
-            let message = format!("`concurrency` is {concurrency}, with {calls} calls in all");
-            let hint = "lower it, or leave it out: all calls at once is the default";
-            self.problem("/load/concurrency", Code::Contradiction, message, hint);
-        }
-        Load {
-            extent: Extent::Calls(calls),
-            concurrency,
-            ramp,
-        }
     }
 
     pub(super) fn thresholds(

@@ -78,6 +78,10 @@ pub(super) struct ScenarioFile {
     pub(super) warmup: Option<WarmupFile>,
     /// What happens to packets on the way. Default: nothing is done to them.
     pub(super) network: Option<NetworkFile>,
+    /// Calls to a reference agent of loadgen's own, one for a hundred, that show how far the
+    /// figures are off: `auto`, for an embedded target and private hosts; `on`; `off`.
+    /// Default: auto.
+    pub(super) sentinels: Option<SentinelsText>,
     /// What must hold for the run to pass, by metric.
     pub(super) thresholds: Option<ThresholdsFile>,
     /// Configurations of the agent to compare under the same load. Default: one, as `target` says.
@@ -291,6 +295,69 @@ pub(super) struct LoadFile {
     pub(super) ramp: Option<DurationText>,
     /// Keep starting calls until this has passed, instead of `calls`.
     pub(super) duration: Option<DurationText>,
+    /// The same, for hours.
+    pub(super) soak: Option<DurationText>,
+    /// The number at once changes: from 0 to the first target, then to the next.
+    #[schemars(length(min = 1, max = 100))]
+    pub(super) stages: Option<Vec<Option<StageFile>>>,
+    /// A sudden crowd: `base` calls at once, then `peak`, then `base` again.
+    pub(super) spike: Option<SpikeFile>,
+    /// Calls arrive by themselves, whether or not earlier ones have ended.
+    pub(super) arrival: Option<ArrivalFile>,
+}
+
+/// From the target before to this one, evenly.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct StageFile {
+    /// How long that takes; `0s`: at once.
+    #[schemars(required)]
+    pub(super) duration: Option<DurationText>,
+    /// Calls at once at its end.
+    #[schemars(required, range(max = 100_000))]
+    pub(super) target: Option<u32>,
+}
+
+/// A sudden crowd.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SpikeFile {
+    /// Calls at once before and after.
+    #[schemars(required, range(min = 1, max = 100_000))]
+    pub(super) base: Option<u32>,
+    /// Calls at once during the spike.
+    #[schemars(required, range(min = 2, max = 100_000))]
+    pub(super) peak: Option<u32>,
+    /// Time before the spike. Default: 1m.
+    pub(super) before: Option<DurationText>,
+    /// Its length. Default: 1m.
+    pub(super) hold: Option<DurationText>,
+    /// Time after it. Default: 1m.
+    pub(super) after: Option<DurationText>,
+}
+
+/// Spacing of arrivals.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum ProcessText {
+    /// Evenly.
+    Constant,
+    /// Independent of each other: exponential gaps, drawn by the seed.
+    Poisson,
+}
+
+/// Calls that arrive by themselves.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ArrivalFile {
+    /// Calls a second, on average; above 0.
+    #[schemars(required, range(min = 0, max = 1000))]
+    pub(super) rate: Option<f64>,
+    /// Spacing. Default: constant.
+    pub(super) process: Option<ProcessText>,
+    /// A call that arrives while so many are under way is dropped, and counted. Default: 500.
+    #[schemars(range(min = 1, max = 100_000))]
+    pub(super) max_concurrent: Option<u32>,
 }
 
 /// Calls before the measured ones.
@@ -311,6 +378,18 @@ pub(super) struct NetworkFile {
     /// Mean number of packets lost in a row. Default: each packet is lost for itself.
     #[schemars(range(min = 1.0, max = 1000.0))]
     pub(super) burst: Option<f64>,
+}
+
+/// Whether a run carries sentinels.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum SentinelsText {
+    /// Where the target is embedded or its host private.
+    Auto,
+    /// Everywhere.
+    On,
+    /// Nowhere.
+    Off,
 }
 
 type Expressions = Option<Vec<Option<String>>>;

@@ -17,6 +17,7 @@ mod checker;
 pub mod duration;
 mod explain;
 mod file;
+mod load;
 mod overrides;
 mod places;
 mod problem;
@@ -31,20 +32,21 @@ mod yaml;
 
 pub use agent_delay::{AgentDelay, DelayError};
 pub use checker::{FileProblem, LoadUtterance};
+pub use load::{Arrival, Load, Process, Shape, Stage};
 pub use overrides::{OverrideError, Overrides};
 pub use problem::{Code, Place, Problem};
 pub use schema::schema_text;
 pub use threshold::{Aggregate, Bound, Metric, Op, Threshold, ThresholdError};
 pub use types::{
-    AgentSettings, Anchor, Call, Delay, Expect, Extent, GreetingPolicy, Livekit, Load, Network,
-    Scenario, Secret, Sound, Target, Turn, UnsetVariable, Utterance, Variant,
+    AgentSettings, Anchor, Call, Delay, Expect, Extent, GreetingPolicy, Livekit, Network, Scenario,
+    Secret, SentinelPolicy, Sound, Target, Turn, UnsetVariable, Utterance, Variant,
 };
 pub use url::{UrlError, host_of};
 pub use variables::Environment;
 
 use crate::audio::TONE_HZ;
 use checker::Checker;
-use file::{LoadFile, ScenarioFile, TargetFile, ThresholdsFile};
+use file::{LoadFile, ScenarioFile, SentinelsText, TargetFile, ThresholdsFile};
 use problem::quoted;
 use std::path::Path;
 use yaml::Document;
@@ -180,10 +182,19 @@ fn scenario(checker: &mut Checker<'_>, file: &ScenarioFile, path: &Path) -> Opti
             .and_then(|warmup| warmup.calls)
             .unwrap_or(0),
         network,
+        sentinels: sentinels(file.sentinels),
         thresholds,
         variants,
         unset: unset_variables(checker),
     })
+}
+
+fn sentinels(file: Option<SentinelsText>) -> SentinelPolicy {
+    match file {
+        None | Some(SentinelsText::Auto) => SentinelPolicy::Auto,
+        Some(SentinelsText::On) => SentinelPolicy::On,
+        Some(SentinelsText::Off) => SentinelPolicy::Off,
+    }
 }
 
 /// The file's stem as a name that rooms and folders can carry.

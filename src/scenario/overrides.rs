@@ -3,6 +3,7 @@
 //! In: a scenario and [`Overrides`]. Out: the scenario as it will run. Holds: the result
 //! keeps every promise of [`Scenario`]; an override that cannot apply is an error.
 
+use super::load::Shape;
 use super::types::{Extent, Scenario, Target};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -58,6 +59,14 @@ pub enum OverrideError {
         /// As it would run.
         calls: u32,
     },
+    /// The load's own shape says it.
+    #[error("`{flag}` does not fit `load.{shape}` of this scenario")]
+    Shape {
+        /// The flag.
+        flag: &'static str,
+        /// The key.
+        shape: &'static str,
+    },
     /// The ramp of the file does not fit into the duration.
     #[error("`--duration` is shorter than the scenario's `load.ramp`")]
     Ramp,
@@ -69,6 +78,7 @@ impl OverrideError {
         match self {
             Self::Embedded { .. } => "leave it out, or choose a scenario with `kind: livekit`",
             Self::OutOfBounds { .. } | Self::Zero { .. } => "leave it out for the scenario's own",
+            Self::Shape { .. } => "leave it out, or change the scenario's `load`",
             Self::Concurrency { .. } => "raise `--rooms` with it",
             Self::Ramp => "lengthen it: not all of `concurrency` would ever call",
         }
@@ -119,6 +129,23 @@ impl Overrides {
         Ok(scenario)
     }
 
+    /// Whether every flag has a meaning for this shape.
+    fn fits(&self, shape: &Shape) -> Result<(), OverrideError> {
+        let given = [
+            ("--rooms", self.rooms.is_some()),
+            ("--concurrency", self.concurrency.is_some()),
+            ("--duration", self.duration.is_some()),
+        ];
+        let first = given.into_iter().find(|(_, given)| *given);
+        match (shape, first) {
+            (Shape::Stages(_), Some((flag, _))) => Err(OverrideError::Shape {
+                flag,
+                shape: "stages",
+            }),
+            _ => Ok(()),
+        }
+    }
+
     fn apply_load(&self, scenario: &mut Scenario) -> Result<(), OverrideError> {
         let load = &mut scenario.load;
         for (flag, value) in [("--rooms", self.rooms), ("--concurrency", self.concurrency)] {
@@ -126,6 +153,7 @@ impl Overrides {
                 return Err(OverrideError::OutOfBounds { flag, value });
             }
         }
+        self.fits(&load.shape)?;
         if let Some(duration) = self.duration {
             if duration.is_zero() {
                 return Err(OverrideError::Zero { flag: "--duration" });
@@ -135,7 +163,9 @@ impl Overrides {
             }
             load.extent = Extent::Duration(duration);
         }
+        let open = matches!(load.shape, Shape::Arrival(_));
         match (self.rooms, &mut load.extent) {
+            (Some(rooms), extent) if open => *extent = Extent::Calls(rooms),
             (Some(rooms), Extent::Calls(calls)) => {
                 let all_at_once = load.concurrency == *calls;
                 load.concurrency = if all_at_once {
@@ -151,6 +181,7 @@ impl Overrides {
         if let Some(concurrency) = self.concurrency {
             if let Extent::Calls(calls) = load.extent
                 && concurrency > calls
+                && !open
             {
                 return Err(OverrideError::Concurrency { concurrency, calls });
             }

@@ -4,6 +4,7 @@
 //! `concurrency` is at least 1 and, with [`Extent::Calls`], at most the number of calls.
 
 use super::agent_delay::AgentDelay;
+use super::load::Load;
 use super::problem::Place;
 use super::threshold::Threshold;
 use std::collections::BTreeMap;
@@ -30,6 +31,8 @@ pub struct Scenario {
     pub warmup: u32,
     /// What happens to packets on the way, where something does.
     pub network: Option<Network>,
+    /// Calls to an agent of loadgen's own, to watch its error.
+    pub sentinels: SentinelPolicy,
     /// What must hold.
     pub thresholds: Vec<Threshold>,
     /// Configurations under test; one, named `default`, where the file has none.
@@ -248,15 +251,16 @@ pub struct Network {
     pub burst: Option<f64>,
 }
 
-/// How many calls, and when they start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Load {
-    /// How many in all, or for how long.
-    pub extent: Extent,
-    /// How many at once.
-    pub concurrency: u32,
-    /// The first `concurrency` calls start evenly over this time.
-    pub ramp: Duration,
+/// Whether a run carries sentinels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum SentinelPolicy {
+    /// Where the target is embedded or its host private.
+    #[default]
+    Auto,
+    /// Everywhere.
+    On,
+    /// Nowhere.
+    Off,
 }
 
 /// One configuration of the agent under test, with the target's settings where it has none.

@@ -7,4 +7,7 @@ pub mod agent;
 mod door;
 pub mod embedded;
 pub mod livekit;
+mod own;
+
 pub use door::{Connection, DoorEvent};
+pub use own::{OwnAgent, OwnWorker};

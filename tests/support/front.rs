@@ -1,7 +1,7 @@
-//! A front that makes a LiveKit server look older than it is.
+//! A front that makes a LiveKit server look older than it is, or poorer.
 //!
-//! In: the upstream's address. Out: a `ws://` URL that answers 404 to `GET /rtc/v1` and passes
-//! everything else on; the paths that were asked for.
+//! In: the upstream's address. Out: a `ws://` URL that answers 404 to one path, by default
+//! `/rtc/v1`, and passes everything else on; the paths that were asked for.
 //! Holds: loopback only; nothing listens any more once the value is dropped.
 
 use std::io::{Read, Write};
@@ -27,6 +27,11 @@ pub struct OldServer {
 impl OldServer {
     /// Starts a front for `upstream`, such as `127.0.0.1:7880`.
     pub fn start(upstream: &str) -> Self {
+        Self::without(upstream, NEWER_PATH)
+    }
+
+    /// As [`Self::start`], but without `missing`.
+    pub fn without(upstream: &str, missing: &'static str) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has ports");
         let address = listener.local_addr().expect("a bound socket");
         let (paths, stop) = (Arc::<Mutex<Vec<String>>>::default(), Arc::default());
@@ -39,7 +44,7 @@ impl OldServer {
                 }
                 let (asked, upstream) = (Arc::clone(&asked), upstream.clone());
                 // Ends with the connection: either side's close ends both.
-                std::thread::spawn(move || serve(client, &upstream, &asked));
+                std::thread::spawn(move || serve(client, &upstream, missing, &asked));
             }
         });
         Self {
@@ -74,7 +79,7 @@ impl Drop for OldServer {
 }
 
 /// One connection; errors are the client's business.
-fn serve(mut client: TcpStream, upstream: &str, asked: &Mutex<Vec<String>>) {
+fn serve(mut client: TcpStream, upstream: &str, missing: &str, asked: &Mutex<Vec<String>>) {
     let _ = client.set_read_timeout(Some(Duration::from_secs(5)));
     let Some(head) = head(&mut client) else {
         return;
@@ -83,7 +88,7 @@ fn serve(mut client: TcpStream, upstream: &str, asked: &Mutex<Vec<String>>) {
     let text = String::from_utf8_lossy(&head);
     let target = text.split_whitespace().nth(1).unwrap_or_default();
     let path = target.split('?').next().unwrap_or_default().to_owned();
-    let refused = path == NEWER_PATH;
+    let refused = path == missing;
     asked
         .lock()
         .unwrap_or_else(PoisonError::into_inner)

@@ -19,8 +19,10 @@ pub struct Reports {
     pub summary: Value,
     /// `turns.csv`.
     pub turns: Vec<Row>,
-    /// `turns.jsonl`.
+    /// `turns.jsonl`, without the sentinels' turns.
     pub journal: Vec<Value>,
+    /// The sentinels' turns in `turns.jsonl`.
+    pub sentinels: Vec<Value>,
 }
 
 impl Reports {
@@ -33,11 +35,13 @@ impl Reports {
         };
         let mut csv = csv::Reader::from_path(folder.join("turns.csv")).expect("turns.csv");
         let rows = csv.deserialize::<Row>();
+        let (sentinels, journal) = lines(folder).into_iter().partition(is_sentinel);
         Self {
             folder: folder.to_owned(),
             summary: serde_json::from_str(&text("summary.json")).expect("summary.json is JSON"),
             turns: rows.map(|row| row.expect("a row of turns.csv")).collect(),
-            journal: journal(folder),
+            journal,
+            sentinels,
         }
     }
 
@@ -98,8 +102,17 @@ impl Reports {
     }
 }
 
-/// The whole lines of a run's journal; none while it is not there.
+fn is_sentinel(line: &Value) -> bool {
+    line["sentinel"] == true
+}
+
+/// The whole lines of a run's journal but those of sentinels; none while it is not there.
 pub fn journal(folder: &Path) -> Vec<Value> {
+    let lines = lines(folder).into_iter();
+    lines.filter(|line| !is_sentinel(line)).collect()
+}
+
+fn lines(folder: &Path) -> Vec<Value> {
     let text = std::fs::read_to_string(folder.join("turns.jsonl")).unwrap_or_default();
     let lines = text.split_inclusive('\n').filter(|l| l.ends_with('\n'));
     lines

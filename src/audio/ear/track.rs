@@ -68,7 +68,17 @@ impl Track {
 
     /// Sum of squares over `from..to`.
     pub(super) fn energy(&self, from: u64, to: u64) -> i64 {
-        (from..to).map(|p| self.square(p)).sum()
+        let (from, to) = (from.max(self.start()), to.min(self.end));
+        let length = to.saturating_sub(from) as usize;
+        let begin = from as usize % KEPT;
+        let first = length.min(KEPT - begin);
+        let sum = |samples: &[i16]| -> i64 {
+            samples
+                .iter()
+                .map(|&x| i64::from(i32::from(x) * i32::from(x)))
+                .sum()
+        };
+        sum(&self.samples[begin..begin + first]) + sum(&self.samples[..length - first])
     }
 
     /// Appends a packet's samples, or (`arrival` `None`) what was made up for a loss.
@@ -97,9 +107,12 @@ impl Track {
     }
 
     fn append(&mut self, pcm: &[i16]) {
-        for &x in pcm {
-            self.samples[self.end as usize % KEPT] = x;
-            self.end += 1;
+        for pcm in pcm.chunks(KEPT) {
+            let begin = self.end as usize % KEPT;
+            let (first, rest) = pcm.split_at(pcm.len().min(KEPT - begin));
+            self.samples[begin..begin + first.len()].copy_from_slice(first);
+            self.samples[..rest.len()].copy_from_slice(rest);
+            self.end += pcm.len() as u64;
         }
     }
 

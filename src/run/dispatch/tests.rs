@@ -28,7 +28,7 @@ async fn dispatched(load: &str, port: u16, stop: Option<Duration>) -> Outcome {
     crate::target::livekit::install_crypto();
     let scenario = test_scenario(load);
     let plan = Plan::new(&scenario);
-    let (reports, mut inbox) = mpsc::channel(1_000);
+    let (reports, mut inbox) = mpsc::channel(100_000);
     let said = Said {
         frames: Arc::from(vec![Arc::from([0xf8, 0xff, 0xfe]); 50]),
         spoken: Spoken::new(&[]),
@@ -44,6 +44,7 @@ async fn dispatched(load: &str, port: u16, stop: Option<Duration>) -> Outcome {
         },
         opinions: Opinions::start(None).expect("a thread"),
         door: OpenDoor::at_port(port),
+        sentinels: std::sync::OnceLock::new(),
         scenario,
         reports,
         stop: token.clone(),
@@ -75,6 +76,7 @@ async fn dispatched(load: &str, port: u16, stop: Option<Duration>) -> Outcome {
                     .push((done.plan.index, cause, done.result.turns.len()));
             }
             Report::Phase(..) | Report::Turn(_) => {}
+            Report::Sentinel(_) | Report::SentinelEnded(_) => panic!("there is no agent for them"),
         }
         out.at_once = out.at_once.max(out.started.len() - out.ended.len());
     }
@@ -137,4 +139,44 @@ async fn no_call_starts_after_the_loads_duration() {
     assert_eq!(out.started, [0, 1]);
     assert!(out.never.is_empty(), "such a load has no last call");
     assert_eq!(out.ended.len(), 2);
+}
+
+/// A port that accepts, by its backlog, and never answers: calls to it last until the stop.
+fn silent() -> (TcpListener, u16) {
+    let silent = TcpListener::bind("127.0.0.1:0").expect("bind");
+    let port = silent.local_addr().expect("address").port();
+    (silent, port)
+}
+
+#[tokio::test]
+async fn arrivals_that_find_too_many_under_way_are_dropped_at_their_instants() {
+    let (_silent, port) = silent();
+    let stop = Some(Duration::from_millis(1_200));
+    let load = "{calls: 8, arrival: {rate: 10, max_concurrent: 3}}";
+    let out = dispatched(load, port, stop).await;
+    assert_eq!(out.started, [0, 1, 2]);
+    assert_eq!(out.never, (3..8).collect::<Vec<u64>>());
+    // The last one is due after 700 ms; the calls under way end with the stop.
+    assert!(out.took >= Duration::from_millis(700), "{:?}", out.took);
+}
+
+#[tokio::test]
+async fn stages_start_calls_as_their_target_rises_and_replace_none_as_it_falls() {
+    let (_silent, port) = silent();
+    let stop = Some(Duration::from_millis(1_500));
+    let load = "{stages: [{duration: 0s, target: 2}, {duration: 600ms, target: 4}, \
+                {duration: 100ms, target: 0}]}";
+    let out = dispatched(load, port, stop).await;
+    assert_eq!(out.started, [0, 1, 2, 3]);
+    assert!(out.never.is_empty());
+    let gone = {
+        let gone = TcpListener::bind("127.0.0.1:0").expect("bind");
+        gone.local_addr().expect("address").port()
+    };
+    // Calls that end at once are followed by others, two at a time, until the stages are over.
+    let load = "{stages: [{duration: 0s, target: 2}, {duration: 400ms, target: 2}]}";
+    let out = dispatched(load, gone, None).await;
+    assert!(out.started.len() > 4, "{} calls", out.started.len());
+    assert!(out.at_once <= 2, "{} at once", out.at_once);
+    assert_eq!(out.ended.len(), out.started.len());
 }

@@ -19,7 +19,30 @@ const CASES: &[(&str, &str)] = &[
         "unknown key without one",
         "target: {kind: livekit, colour: red}",
     ),
-    ("later keys", "load: {stages: [], arrival: {}}"),
+    ("empty shapes", "load: {stages: [], arrival: {}}"),
+    (
+        "two shapes",
+        "load: {stages: [{duration: 1m, target: 3}], arrival: {rate: 1}}",
+    ),
+    (
+        "nobody calls",
+        "load: {stages: [{duration: 1m, target: 0}], calls: 3, ramp: 1s}",
+    ),
+    (
+        "half a stage",
+        "load: {stages: [{duration: 1m}, {target: 2}]}",
+    ),
+    (
+        "arrivals without an end",
+        "load: {arrival: {rate: 1}, ramp: 1s}",
+    ),
+    (
+        "too many arrivals",
+        "load: {arrival: {rate: 100, process: random}, soak: 4h}",
+    ),
+    ("no rate", "load: {arrival: {rate: 0}, duration: 1m}"),
+    ("no spike", "load: {spike: {base: 5, peak: 5}}"),
+    ("two ends", "load: {soak: 4h, duration: 1m}"),
     ("merge keys", "load: {<<: {calls: 1}}"),
     ("unknown metric", "thresholds: {latency: ['p(95)<1s']}"),
     (

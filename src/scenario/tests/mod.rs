@@ -125,6 +125,23 @@ fn a_load_lasts_for_calls_or_for_a_time() {
         ("{calls: 9, concurrency: 3}", Extent::Calls(9), 3),
         ("{duration: 1m}", minute, 1),
         ("{duration: 1m, concurrency: 5}", minute, 5),
+        ("{soak: 1m, concurrency: 5}", minute, 5),
+        ("{calls: 9, arrival: {rate: 0.5}}", Extent::Calls(9), 500),
+        (
+            "{duration: 1m, arrival: {rate: 2, process: poisson, max_concurrent: 8}}",
+            minute,
+            8,
+        ),
+        (
+            "{stages: [{duration: 50s, target: 4}, {duration: 10s, target: 0}]}",
+            minute,
+            4,
+        ),
+        (
+            "{spike: {base: 2, peak: 9, before: 20s, hold: 10s, after: 30s}}",
+            minute,
+            9,
+        ),
     ];
     for (load, extent, concurrency) in cases {
         let scenario = check_text(&format!("{SMALL}load: {load}\n"), Unset::Problem);

@@ -6,7 +6,7 @@
 
 use super::clip::{Clip, Voice};
 use super::delay::DelayStream;
-use super::inbound::{Caller, Inbound};
+use super::inbound::{Caller, Hearing, Inbound};
 use super::truth::{TruthLine, TruthSender};
 use crate::audio::{FRAME_TIME, RATE};
 use crate::net::{AudioPacket, Endpoint, Outgoing, monotonic_ns};
@@ -81,6 +81,7 @@ impl AgentEnd {
         room: &str,
         voice: Arc<Voice>,
         delays: DelayStream,
+        hearing: Hearing,
         truth: Option<TruthSender>,
     ) -> Self {
         Self {
@@ -88,7 +89,7 @@ impl AgentEnd {
             voice,
             delays,
             // Only fails without memory for a decoder; such an agent hears nothing.
-            inbound: Inbound::new().ok(),
+            inbound: Inbound::new(hearing).ok(),
             saying: None,
             turn: 0,
             start: None,

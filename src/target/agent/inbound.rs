@@ -5,6 +5,7 @@
 //! the packet's end, with the codec's look-ahead taken out: the capture time that the
 //! caller's own clock gives, over a network without delay.
 
+use super::chirps::Chirps;
 use crate::audio::opus::Decoder;
 use crate::audio::{
     AudioError, EndOfSpeech, FRAME, FRAME_TIME, OPUS_LOOKAHEAD, SpeechEvent, time_of,
@@ -20,6 +21,16 @@ const HANGOVER: Duration = Duration::from_millis(120);
 const KEPT: usize = 64;
 /// A caller that sends nothing for this long is silent (DTX).
 const DTX_GAP: Duration = Duration::from_millis(60);
+
+/// How the agent tells the last sample of what its caller says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Hearing {
+    /// By level, as for speech.
+    #[default]
+    Level,
+    /// By correlation with the calibration chirp; nothing else is answered.
+    Chirp,
+}
 
 /// What happened on the caller's side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +52,7 @@ pub(super) enum Caller {
 pub(super) struct Inbound {
     decoder: Decoder,
     end: EndOfSpeech,
+    chirps: Option<Chirps>,
     /// Position after the last sample heard, and the RTP timestamp that belongs to it.
     next: Option<(u64, u32)>,
     arrivals: VecDeque<(u64, Instant)>,
@@ -51,10 +63,11 @@ pub(super) struct Inbound {
 }
 
 impl Inbound {
-    pub(super) fn new() -> Result<Self, AudioError> {
+    pub(super) fn new(hearing: Hearing) -> Result<Self, AudioError> {
         Ok(Self {
             decoder: Decoder::new()?,
             end: EndOfSpeech::new(HANGOVER),
+            chirps: (hearing == Hearing::Chirp).then(Chirps::new),
             next: None,
             arrivals: VecDeque::with_capacity(KEPT + 1),
             last_arrival: None,
@@ -86,6 +99,9 @@ impl Inbound {
             return; // not Opus: nothing to hear
         };
         let n = pcm.len();
+        if let Some(chirps) = &mut self.chirps {
+            chirps.hear(position, pcm);
+        }
         let event = self.end.push(position, pcm);
         self.arrivals.push_back((position, p.arrival));
         if self.arrivals.len() > KEPT {
@@ -128,7 +144,12 @@ impl Inbound {
                 SpeechEvent::Started { .. } => tell(Caller::Started),
                 SpeechEvent::Resumed { .. } => tell(Caller::Resumed),
                 SpeechEvent::Ended { position } => {
-                    if let Some((speech_end, packet)) = self.capture_time(position) {
+                    let end = match &self.chirps {
+                        None => Some(position),
+                        Some(chirps) => chirps.end_near(position),
+                    };
+                    let captured = end.and_then(|end| self.capture_time(end));
+                    if let Some((speech_end, packet)) = captured {
                         tell(Caller::Ended { speech_end, packet });
                     }
                 }

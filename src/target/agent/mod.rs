@@ -6,6 +6,7 @@
 //! from the caller's last speech sample to the first audible decoded sample of the reply.
 
 mod brain;
+mod chirps;
 mod clip;
 mod delay;
 mod door;
@@ -18,6 +19,7 @@ pub use clip::{Clip, ClipError, Voice};
 pub use delay::{Delay, DelayStream};
 pub use door::serve_pipe;
 pub(in crate::target) use door::{PipeReply, PipeRequest};
+pub use inbound::Hearing;
 pub use truth::{TruthLine, TruthWriter};
 pub use worker::{WorkerError, WorkerOptions, serve_livekit};
 
@@ -31,6 +33,7 @@ pub struct Agent {
     voice: Arc<Voice>,
     delay: Delay,
     seed: u64,
+    hearing: Hearing,
     calls: AtomicU64,
     truth: Option<TruthWriter>,
 }
@@ -45,6 +48,7 @@ impl Agent {
         voice: Voice,
         delay: Delay,
         seed: u64,
+        hearing: Hearing,
         truth: Option<TruthWriter>,
     ) -> Result<Self, crate::net::NetError> {
         Ok(Self {
@@ -52,6 +56,7 @@ impl Agent {
             voice: Arc::new(voice),
             delay,
             seed,
+            hearing,
             calls: AtomicU64::new(0),
             truth,
         })
@@ -64,6 +69,7 @@ impl Agent {
             room,
             self.voice.clone(),
             self.delay.stream(self.seed, call),
+            self.hearing,
             self.truth.as_ref().map(TruthWriter::sender),
         )
     }

@@ -53,7 +53,7 @@ impl Table {
         let voice = Arc::new(Voice::new(clip(reply), greeting).expect("voice"));
         let zero = Instant::now();
         let delays = Delay::Fixed(delay).stream(0, 0);
-        let mut agent = AgentEnd::new("room", voice, delays, None);
+        let mut agent = AgentEnd::new("room", voice, delays, Hearing::Level, None);
         agent.connected(zero + phase);
         Self { zero, agent }
     }

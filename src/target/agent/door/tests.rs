@@ -1,6 +1,6 @@
 //! The pipe's protocol, with lines that nobody should send.
 
-use super::super::{Clip, Delay, Voice};
+use super::super::{Clip, Delay, Hearing, Voice};
 use super::*;
 use crate::net::{AudioPacket, Endpoint, Engine, Outgoing, Shape};
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ fn agent() -> Agent {
     let tone = Clip::tone(Duration::from_millis(200)).expect("tone");
     let voice = Voice::new(tone, None).expect("voice");
     let delay = Delay::Fixed(Duration::from_millis(300));
-    Agent::new(1, voice, delay, 0, None).expect("agent")
+    Agent::new(1, voice, delay, 0, Hearing::Level, None).expect("agent")
 }
 
 /// Nobody: only here to make offers.

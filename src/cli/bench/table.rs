@@ -1,0 +1,69 @@
+//! What a bench came to, for people and for machines.
+
+use super::measure::Done;
+
+/// As JSON.
+pub(super) fn json(done: &Done) -> String {
+    // A struct of numbers and text always has a JSON form.
+    serde_json::to_string_pretty(done).map_or_else(|e| e.to_string(), |t| t + "\n")
+}
+
+fn percent(value: Option<f64>) -> String {
+    value.map_or_else(|| "–".to_owned(), |v| format!("{v:.3} %"))
+}
+
+/// As a table.
+pub(super) fn text(done: &Done) -> String {
+    let mut text = format!(
+        "a caller's share of one core and of memory, {} ({} cores, {:.0} s a level)\n\n\
+         {:>7} {:>10} {:>10} {:>10} {:>10} {:>9} {:>9} {:>9} {:>10}  heard\n",
+        done.target,
+        done.cores,
+        done.window_s,
+        "callers",
+        "generator",
+        "agent",
+        "server",
+        "memory",
+        "tick p50",
+        "tick p99",
+        "join p50",
+        "all joined"
+    );
+    for l in &done.levels {
+        let tick = &l.came.generator.tick_lateness_ms;
+        text += &format!(
+            "{:>7} {:>10} {:>10} {:>10} {:>10} {:>9} {:>9} {:>9} {:>10}  {} of {} turns{}\n",
+            l.calls,
+            percent(Some(l.generator_cpu_percent)),
+            percent(l.agent_cpu_percent),
+            percent(l.server_cpu_percent),
+            format!("{:.0} KiB", l.rss_kib),
+            format!("{:.2} ms", tick.p50.as_f64()),
+            format!("{:.2} ms", tick.p99.as_f64()),
+            format!("{:.0} ms", l.came.join_p50_ms),
+            format!("{:.2} s", l.came.all_joined_ms / 1e3),
+            l.came.heard,
+            l.came.turns,
+            match l.came.failed_calls {
+                0 => String::new(),
+                n => format!(", {n} calls failed"),
+            },
+        );
+    }
+    for l in &done.levels {
+        if let (Some(took), Some(ratio)) = (&l.peer, l.peer_ratio) {
+            text += &format!(
+                "\nGo SDK, {} participants, nothing decoded: {:.3} %, {:.0} KiB: {ratio:.1} times the generator's\n",
+                took.participants, took.cpu_percent, took.rss_kib,
+            );
+        }
+        for why in &l.invalid {
+            text += &format!(
+                "\nthis machine was the limit at {} callers: {why}\n",
+                l.calls
+            );
+        }
+    }
+    text
+}

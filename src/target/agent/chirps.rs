@@ -1,0 +1,123 @@
+//! Where the caller's calibration chirp ended, to the sample.
+//!
+//! In: decoded samples with their place, a place near which a chirp has ended by level.
+//! Out: the place of the sample after the chirp's last one.
+//! Holds: only what correlates counts: the codec smears a hard cut by up to 20 ms towards
+//! the back, which moves a level and not a correlation; memory is bounded.
+
+use crate::audio::Pcm;
+use crate::audio::chirp::{CHIRP, chirp, locate};
+use crate::audio::{FRAME, RATE};
+
+/// Samples kept: longer than a chirp, the hangover and two packets.
+const KEPT: usize = RATE as usize / 2;
+/// By level a chirp ends at most so much before its last sample: its edge is soft.
+const BEFORE: u64 = 10 * RATE as u64 / 1_000;
+/// … and at most so much after it.
+const AFTER: u64 = 25 * RATE as u64 / 1_000;
+/// A first look takes each fourth sample: 12 kHz, for a chirp that ends at 3.4 kHz.
+const STEP: usize = 4;
+
+/// Hears chirps in one stream.
+pub(super) struct Chirps {
+    reference: Pcm,
+    thinned: Pcm,
+    /// The last samples, at most twice [`KEPT`].
+    pcm: Pcm,
+    /// Place of the sample after the last in `pcm`.
+    next: u64,
+}
+
+fn thinned(pcm: &[i16]) -> Pcm {
+    pcm.iter().step_by(STEP).copied().collect()
+}
+
+impl Chirps {
+    pub(super) fn new() -> Self {
+        let reference = chirp();
+        Self {
+            thinned: thinned(&reference),
+            reference,
+            pcm: Vec::with_capacity(2 * KEPT + FRAME),
+            next: 0,
+        }
+    }
+
+    /// Hears samples whose first is at `position`; what is missing before it was silence.
+    pub(super) fn hear(&mut self, position: u64, pcm: &[i16]) {
+        let missing = position.saturating_sub(self.next).min(2 * KEPT as u64);
+        self.pcm.extend(std::iter::repeat_n(0, missing as usize));
+        self.pcm.extend_from_slice(pcm);
+        self.next = position + pcm.len() as u64;
+        if self.pcm.len() > 2 * KEPT {
+            self.pcm.drain(..self.pcm.len() - KEPT);
+        }
+    }
+
+    /// The place after the last sample of the chirp that ended near `by_level`; `None` where
+    /// there was none, or not all of it is remembered.
+    pub(super) fn end_near(&self, by_level: u64) -> Option<u64> {
+        let oldest = self.next.checked_sub(self.pcm.len() as u64)?;
+        let chirp = CHIRP as u64;
+        let from = by_level.checked_sub(chirp + AFTER)?.checked_sub(oldest)? as usize;
+        let to = (by_level + BEFORE).min(self.next) - oldest;
+        let slice = self.pcm.get(from..to as usize)?;
+        let coarse = locate(&thinned(slice), &self.thinned, 0..slice.len() / STEP)?;
+        // Thinned, the peak is flat: a few samples to either side hold the true one.
+        let near = (coarse.position.max(0.0) as usize) * STEP;
+        let fine = near.saturating_sub(2 * STEP)..near + 2 * STEP;
+        let found = locate(slice, &self.reference, fine)?;
+        Some(oldest + from as u64 + found.position.round() as u64 + chirp)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audio::{OPUS_LOOKAHEAD, opus};
+
+    /// `lead` samples of silence, a chirp, half a second of silence, through the codec.
+    fn heard(lead: usize) -> Pcm {
+        let pcm = [vec![0; lead], chirp(), vec![0; 24_000]].concat();
+        let mut decoder = opus::Decoder::new().expect("decoder");
+        let frames = opus::encode(&pcm).expect("encoded");
+        let decode = |f: Box<[u8]>| decoder.decode(&f).expect("decoded").to_vec();
+        frames.into_iter().flat_map(decode).collect()
+    }
+
+    #[test]
+    fn the_end_is_found_to_the_sample_behind_the_codec() {
+        for lead in [9_600, 10_007, 10_319, 48_000] {
+            let mut chirps = Chirps::new();
+            let pcm = heard(lead);
+            // All but what comes more than 150 ms after the chirp.
+            let until = lead + CHIRP + 7_200;
+            for (k, part) in pcm[..until].chunks(FRAME).enumerate() {
+                chirps.hear((k * FRAME) as u64, part);
+            }
+            let end = (lead + CHIRP + OPUS_LOOKAHEAD) as u64;
+            for by_level in [end - 400, end, end + 960] {
+                let found = chirps.end_near(by_level).expect("a chirp");
+                // A twentieth of a millisecond is the codec's own.
+                assert!(
+                    found.abs_diff(end) <= 4,
+                    "{lead}, {by_level}: {found} for {end}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn silence_gaps_and_other_sounds_are_no_chirp() {
+        let mut chirps = Chirps::new();
+        assert_eq!(chirps.end_near(10_000), None, "nothing heard");
+        chirps.hear(
+            0,
+            &crate::audio::tone(std::time::Duration::from_millis(400)),
+        );
+        assert_eq!(chirps.end_near(19_200), None, "a tone");
+        chirps.hear(1_000_000, &[0; FRAME]);
+        assert_eq!(chirps.end_near(1_000_000), None, "a gap");
+        assert_eq!(chirps.end_near(5), None, "long ago");
+    }
+}
