@@ -385,14 +385,11 @@ impl Transport {
     }
 }
 
-/// When a packet left: the instant before the system call, unless the thread was stopped
-/// between the two.
+/// When a packet left: before the system call, unless the thread was stopped between the two.
 fn since_held_up(before: Instant) -> Instant {
-    let after = Instant::now();
-    match after - before > HELD_UP {
-        true => after,
-        false => before,
-    }
+    Some(Instant::now())
+        .filter(|after| *after - before > HELD_UP)
+        .unwrap_or(before)
 }
 
 /// No system call that sends a datagram takes so long.

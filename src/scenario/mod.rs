@@ -17,6 +17,7 @@ mod checker;
 pub mod duration;
 mod explain;
 mod file;
+mod file_network;
 mod load;
 mod overrides;
 mod places;
