@@ -294,11 +294,11 @@ impl Ready {
             },
             invalid: finished.invalid.clone(),
             generator: finished.generator,
-            sentinels: sentinels::summarise(finished, folder),
             network: self.scenario.network.map(|n| record::Network {
                 loss: n.loss,
                 burst: n.burst,
             }),
+            sentinels: sentinels::summarise(finished, folder),
         };
         let thresholds: Vec<_> = self.scenario.thresholds.iter().map(gate).collect();
         Summary::build(&facts, &finished.calls, &finished.turns, &thresholds)

@@ -4,6 +4,7 @@
 //! Out: whether one counts as lost. Holds: only RTP is lost (neither RTCP nor ICE nor DTLS);
 //! a caller's losses depend on its seed and number and on the count of its packets alone.
 
+use super::transport::is_rtp;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
 
@@ -71,11 +72,6 @@ impl Impairment {
     pub fn drops(&mut self, datagram: &[u8]) -> bool {
         is_rtp(datagram) && self.next()
     }
-}
-
-/// RTP by its first two bytes (RFC 7983, section 7; RFC 5761, section 4).
-fn is_rtp(datagram: &[u8]) -> bool {
-    matches!(datagram, [128..=191, kind, ..] if !(192..=223).contains(kind))
 }
 
 #[cfg(test)]

@@ -262,6 +262,9 @@ impl<E: Endpoint> Peer<E> {
             return;
         };
         let Some(d) = tools.batch.get(k) else { return };
+        if self.impairment.as_mut().is_some_and(|i| i.drops(d.bytes)) {
+            return;
+        }
         let now = Instant::now();
         let stamp = tools.stamper.arrival(d.wall_ns, now);
         tools.health.dropped(t.drops(d.dropped));

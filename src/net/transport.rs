@@ -385,22 +385,20 @@ impl Transport {
     }
 }
 
-/// RTP among what may come (RFC 7983, and RFC 5761 for RTCP).
-fn is_rtp(bytes: &[u8]) -> bool {
-    matches!(bytes, [128..=191, kind, ..] if !(192..=223).contains(kind))
-}
-
-/// When a packet left: the instant before the system call, unless the thread was stopped
-/// between the two.
+/// When a packet left: before the system call, unless the thread was stopped between the two.
 fn since_held_up(before: Instant) -> Instant {
-    let after = Instant::now();
-    match after - before > HELD_UP {
-        true => after,
-        false => before,
-    }
+    Some(Instant::now())
+        .filter(|after| *after - before > HELD_UP)
+        .unwrap_or(before)
 }
 
 /// No system call that sends a datagram takes so long.
 const HELD_UP: Duration = Duration::from_millis(1);
+
+/// RTP among what may come (RFC 7983, and RFC 5761 for RTCP).
+pub(super) fn is_rtp(bytes: &[u8]) -> bool {
+    matches!(bytes, [128..=191, kind, ..] if !(192..=223).contains(kind))
+}
+
 /// The longest that str0m may be left alone.
 pub(super) const IDLE: Duration = Duration::from_secs(1);

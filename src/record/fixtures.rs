@@ -188,7 +188,7 @@ pub(crate) fn facts<'a>(planned_calls: usize, ending: Ending) -> RunFacts<'a> {
             packets_out_per_s: 2_500.4,
             packets_in_per_s: 2_481.9,
         },
-        sentinels: None,
         network: None,
+        sentinels: None,
     }
 }

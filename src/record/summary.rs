@@ -35,10 +35,10 @@ pub struct RunFacts<'a> {
     pub invalid: Vec<String>,
     /// The generator's own health.
     pub generator: Generator,
-    /// What the sentinels showed, where there were any.
-    pub sentinels: Option<Sentinels>,
     /// What was done to the packets.
     pub network: Option<Network>,
+    /// What the sentinels showed, where there were any.
+    pub sentinels: Option<Sentinels>,
 }
 
 /// A run in figures; the content of `summary.json`.

@@ -3,7 +3,7 @@
 //! In: what the schema let through. Out: the checked part, and problems on the desk.
 
 use super::checker::Checker;
-use super::file::NetworkFile;
+use super::file_network::NetworkFile;
 use super::problem::Code;
 use super::types::Network;
 

@@ -6,6 +6,7 @@
 //! one mistake does not hide the next one.
 
 use super::duration;
+use super::file_network::NetworkFile;
 use super::sentinels::SentinelsText;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
@@ -29,24 +30,6 @@ impl JsonSchema for DurationText {
             "type": "string",
             "pattern": duration::PATTERN,
             "description": "A duration such as `250ms`, `2.5s`, `1m30s` or `1h`."
-        })
-    }
-}
-
-/// A share as text.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(transparent)]
-pub(super) struct PercentText(pub(super) String);
-
-impl JsonSchema for PercentText {
-    fn schema_name() -> Cow<'static, str> {
-        "Percent".into()
-    }
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "type": "string",
-            "pattern": "^[0-9]{1,3}(\\.[0-9]{1,6})?%$",
-            "description": "A share from `0%` to `100%`, such as `2.5%`."
         })
     }
 }
@@ -77,12 +60,12 @@ pub(super) struct ScenarioFile {
     pub(super) load: Option<LoadFile>,
     /// Calls before the measured ones; they are not counted. Default: none.
     pub(super) warmup: Option<WarmupFile>,
+    /// What happens to packets on the way. Default: nothing is done to them.
+    pub(super) network: Option<NetworkFile>,
     /// Calls to a reference agent of loadgen's own, one for a hundred, that show how far the
     /// figures are off: `auto`, for an embedded target and private hosts; `on`; `off`.
     /// Default: auto.
     pub(super) sentinels: Option<SentinelsText>,
-    /// What happens to packets on the way. Default: nothing is done to them.
-    pub(super) network: Option<NetworkFile>,
     /// What must hold for the run to pass, by metric.
     pub(super) thresholds: Option<ThresholdsFile>,
     /// Configurations of the agent to compare under the same load. Default: one, as `target` says.
@@ -371,17 +354,6 @@ pub(super) struct WarmupFile {
     /// How many. Default: 0.
     #[schemars(range(max = 10_000))]
     pub(super) calls: Option<u32>,
-}
-
-/// What happens to packets on the way from the agent to the callers.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct NetworkFile {
-    /// Share of the agent's packets that the callers lose, as `5%`. Default: 0%.
-    pub(super) loss: Option<PercentText>,
-    /// Mean number of packets lost in a row. Default: each packet is lost for itself.
-    #[schemars(range(min = 1.0, max = 1000.0))]
-    pub(super) burst: Option<f64>,
 }
 
 type Expressions = Option<Vec<Option<String>>>;

@@ -17,6 +17,7 @@ mod checker;
 pub mod duration;
 mod explain;
 mod file;
+mod file_network;
 mod load;
 mod overrides;
 mod places;
@@ -182,8 +183,8 @@ fn scenario(checker: &mut Checker<'_>, file: &ScenarioFile, path: &Path) -> Opti
             .as_ref()
             .and_then(|warmup| warmup.calls)
             .unwrap_or(0),
-        sentinels: sentinels::policy(file.sentinels),
         network,
+        sentinels: sentinels::policy(file.sentinels),
         thresholds,
         variants,
         unset: unset_variables(checker),

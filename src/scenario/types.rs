@@ -29,10 +29,10 @@ pub struct Scenario {
     pub load: Load,
     /// Calls before the measured ones.
     pub warmup: u32,
-    /// Calls to an agent of loadgen's own, to watch its error.
-    pub sentinels: SentinelPolicy,
     /// What happens to packets on the way, where something does.
     pub network: Option<Network>,
+    /// Calls to an agent of loadgen's own, to watch its error.
+    pub sentinels: SentinelPolicy,
     /// What must hold.
     pub thresholds: Vec<Threshold>,
     /// Configurations under test; one, named `default`, where the file has none.
@@ -244,6 +244,15 @@ pub enum Extent {
     Duration(Duration),
 }
 
+/// What happens to packets on the way from the agent to the callers.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Network {
+    /// Share of the packets that are lost, above 0 and up to 1.
+    pub loss: f64,
+    /// Mean number of packets lost in a row, at least 1; `None`: each for itself.
+    pub burst: Option<f64>,
+}
+
 /// Whether a run carries sentinels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum SentinelPolicy {
@@ -254,15 +263,6 @@ pub enum SentinelPolicy {
     On,
     /// Nowhere.
     Off,
-}
-
-/// What happens to packets on the way from the agent to the callers.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Network {
-    /// Share of the packets that are lost, above 0 and up to 1.
-    pub loss: f64,
-    /// Mean number of packets lost in a row, at least 1; `None`: each for itself.
-    pub burst: Option<f64>,
 }
 
 /// One configuration of the agent under test, with the target's settings where it has none.

@@ -142,6 +142,10 @@ async def call(args: argparse.Namespace) -> dict:
         tasks.append(asyncio.create_task(listen(track, heard)))
         state["say_at"] = time.monotonic() + args.after
         await asyncio.sleep(args.after + speech_end)
+        while "media_start" not in state:
+            if tasks[0].done():
+                tasks[0].result()  # it never ends but by an error
+            await asyncio.sleep(0.05)
         end = state["media_start"] + speech_end
         deadline, found = end + args.timeout, None
         while found is None and time.monotonic() < deadline:
