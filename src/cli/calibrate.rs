@@ -202,6 +202,7 @@ fn run_quietly(
         door,
         run_id: settings::random_id(),
         stop: stop.clone(),
+        join_concurrency: run::JOIN_CONCURRENCY,
     };
     let mut tell = |event: run::RunEvent| {
         if let run::RunEvent::Notice(text) = event {

@@ -29,6 +29,8 @@ pub struct Request {
     pub overrides: Overrides,
     /// Server and keys of the command line.
     pub server: ServerFlags,
+    /// Joins under way at once, if not the default.
+    pub join_concurrency: Option<usize>,
     /// A large run is meant.
     pub yes: bool,
     /// No progress, no table.
@@ -179,6 +181,7 @@ impl Ready {
             door: self.door.clone(),
             run_id: settings::random_id(),
             stop: stop.clone(),
+            join_concurrency: request.join_concurrency.unwrap_or(run::JOIN_CONCURRENCY),
         };
         let mut progress = Some(Progress::new(
             self.plan.measured().map(|n| n + self.plan.warmup()),

@@ -31,7 +31,9 @@ const EVENTS: usize = 64;
 /// Longest wait of an idle loop.
 const NAP: Duration = Duration::from_millis(250);
 /// How often a busy loop looks at its sockets. The kernel stamps what arrives: nothing is
-/// gained by waking for each packet, and the wake-ups are what costs.
+/// gained by waking for each packet, and the wake-ups are what costs. A peer that speaks is
+/// read in its own send slots instead, just before the packet that leaves: what it decides
+/// takes effect in a slot anyway, and its state is fetched from memory once, not twice.
 const TICK: Duration = Duration::from_millis(1);
 /// From so many peers on: with fewer, packets come less often than ticks.
 const BUSY: usize = 10;
@@ -274,6 +276,10 @@ impl<E: Endpoint> Loop<E> {
         }
     }
 
+    fn is_busy(&self) -> bool {
+        self.seats.len() >= BUSY
+    }
+
     /// Until something is due. With many peers that is a timer or the next tick; with few,
     /// whatever comes first, a packet included.
     fn wait(&mut self) {
@@ -282,7 +288,7 @@ impl<E: Endpoint> Loop<E> {
         let wait = due.saturating_duration_since(now).min(NAP);
         if !self.readable.is_empty() {
             self.poller.wait(Duration::ZERO);
-        } else if self.seats.len() < BUSY {
+        } else if !self.is_busy() {
             self.poller.wait(wait);
         } else {
             let tick = (self.looked + TICK).saturating_duration_since(now);
@@ -291,6 +297,7 @@ impl<E: Endpoint> Loop<E> {
                 self.poller.sleep(wait);
             }
             self.poller.wait(Duration::ZERO);
+            self.stamper.begin_batch();
         }
         self.looked = Instant::now();
     }
@@ -325,11 +332,16 @@ impl<E: Endpoint> Loop<E> {
             return;
         }
         self.stamper.begin_batch();
+        let (now, paced) = (Instant::now(), self.is_busy());
         // What is left after a peer's turn comes again, after the others'.
         let mut left = 0;
         for i in 0..self.readable.len() {
             let key = self.readable[i];
             let index = (key & 1) as usize;
+            let seat = self.seats.get(&((key >> 1) as Key));
+            if paced && seat.is_some_and(|s| s.peer.reads_in_slots(now)) {
+                continue;
+            }
             let mut more = false;
             self.serve((key >> 1) as Key, |peer, tools| {
                 more = peer.readable(index, tools);
@@ -368,6 +380,7 @@ impl<E: Endpoint> Loop<E> {
 
     /// Runs `f` on a peer, then watches its new sockets and schedules its next wake-up.
     fn serve(&mut self, key: Key, f: impl FnOnce(&mut Peer<E>, &mut Tools<'_>)) {
+        let paced = self.is_busy();
         let Some(seat) = self.seats.get_mut(&key) else {
             return;
         };
@@ -375,6 +388,7 @@ impl<E: Endpoint> Loop<E> {
             stamper: &mut self.stamper,
             health: &self.health,
             batch: &mut self.batch,
+            paced,
         };
         // A defect that one peer's datagrams or descriptions set off ends that peer, not the
         // hundreds beside it; the peer is not touched again.

@@ -186,6 +186,16 @@ pub(crate) fn facts<'a>(planned_calls: usize, ending: Ending) -> RunFacts<'a> {
             rss_bytes: 55_574_528,
             packets_out_per_s: 2_500.4,
             packets_in_per_s: 2_481.9,
+            receive_wait_ms: TickLateness {
+                p50: Ms::from_micros(480),
+                p99: Ms::from_micros(1_120),
+                max: Ms::from_micros(3_300),
+            },
+            own_drops: 0,
+            media_threads: 1,
+            media_thread_cores: 0.31,
+            run_queue_wait: Some(0.004),
+            steal: None,
         },
     }
 }

@@ -4,12 +4,12 @@
 
 use super::agent_delay::AgentDelay;
 use super::checker::{Checker, Zero};
-use super::file::{AgentFile, Kind, LoadFile, TargetFile, ThresholdsFile, VariantFile};
+use super::file::{AgentFile, HealthFile, Kind, LoadFile, TargetFile, ThresholdsFile, VariantFile};
 use super::places::join;
 use super::problem::Code;
 use super::threshold::{self, Metric, Threshold};
 use super::types::{
-    AgentSettings, Extent, GreetingPolicy, Livekit, Load, Secret, Sound, Target, Variant,
+    AgentSettings, Extent, GreetingPolicy, Health, Livekit, Load, Secret, Sound, Target, Variant,
 };
 use super::url;
 use std::collections::{BTreeMap, BTreeSet};
@@ -186,6 +186,19 @@ impl Checker<'_> {
             }
         }
         thresholds
+    }
+
+    pub(super) fn health(&mut self, file: &HealthFile) -> Health {
+        let default = Health::default();
+        Health {
+            tick_lateness: self.duration(
+                file.tick_lateness.as_ref(),
+                "/health/tick_lateness",
+                default.tick_lateness,
+                Zero::Refused,
+            ),
+            own_drops: file.own_drops.unwrap_or(default.own_drops),
+        }
     }
 
     pub(super) fn variants(

@@ -60,6 +60,8 @@ pub(super) struct ScenarioFile {
     pub(super) warmup: Option<WarmupFile>,
     /// What must hold for the run to pass, by metric.
     pub(super) thresholds: Option<ThresholdsFile>,
+    /// How well the generator must keep up for its figures to be trusted. Default: as below.
+    pub(super) health: Option<HealthFile>,
     /// Configurations of the agent to compare under the same load. Default: one, as `target` says.
     #[schemars(length(min = 1, max = 100))]
     pub(super) variants: Option<Vec<Option<VariantFile>>>,
@@ -280,6 +282,16 @@ pub(super) struct WarmupFile {
     /// How many. Default: 0.
     #[schemars(range(max = 10_000))]
     pub(super) calls: Option<u32>,
+}
+
+/// Bounds of the generator's own health; past them a run is invalid.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct HealthFile {
+    /// Most that one packet in a hundred may leave after it was due. Default: 5ms.
+    pub(super) tick_lateness: Option<DurationText>,
+    /// Most datagrams that the kernel may drop for want of room in our sockets. Default: 0.
+    pub(super) own_drops: Option<u64>,
 }
 
 type Expressions = Option<Vec<Option<String>>>;

@@ -35,7 +35,7 @@ pub use problem::{Code, Place, Problem};
 pub use schema::schema_text;
 pub use threshold::{Aggregate, Bound, Metric, Op, Threshold, ThresholdError};
 pub use types::{
-    AgentSettings, Anchor, Call, Delay, Expect, Extent, GreetingPolicy, Livekit, Load, Scenario,
+    AgentSettings, Anchor, Call, Delay, Expect, Extent, GreetingPolicy, Health, Livekit, Load, Scenario,
     Secret, Sound, Target, Turn, UnsetVariable, Utterance, Variant,
 };
 pub use url::{UrlError, host_of};
@@ -178,6 +178,11 @@ fn scenario(checker: &mut Checker<'_>, file: &ScenarioFile, path: &Path) -> Opti
             .and_then(|warmup| warmup.calls)
             .unwrap_or(0),
         thresholds,
+        health: file
+            .health
+            .as_ref()
+            .map(|file| checker.health(file))
+            .unwrap_or_default(),
         variants,
         unset: unset_variables(checker),
     })

@@ -132,6 +132,7 @@ fn level(args: &LevelArgs) -> Result<Came, Trouble> {
         door,
         run_id: settings::random_id(),
         stop: stop.clone(),
+        join_concurrency: run::JOIN_CONCURRENCY,
     };
     let mut there = HashSet::new();
     let mut tell = |event| {
