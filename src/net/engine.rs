@@ -4,27 +4,25 @@
 //! Holds: a peer never moves between threads; threads share no lock. A thread's inbox is
 //! bounded by its users: a session waits for one answer before it asks again.
 
+mod inbox;
+
 use super::batch::Batch;
 use super::clock::Stamper;
 use super::endpoint::Endpoint;
 use super::error::NetError;
 use super::health::{Health, HealthSnapshot};
 use super::peer::{Grid, Peer, PeerEvent, Tools};
-use super::poller::{Poller, Waker};
+use super::poller::Poller;
+use inbox::{Closing, Command, Inbox, Job, Key, KeyHash};
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
-use std::hash::{BuildHasherDefault, Hasher};
 use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
-
-/// A peer's key on its thread.
-type Key = u32;
-type Job<E> = Box<dyn FnOnce(&mut Peer<E>, Instant) + Send>;
 
 /// Events kept for a session that is busy; a peer makes a handful in its life.
 const EVENTS: usize = 64;
@@ -39,45 +37,6 @@ const TICK: Duration = Duration::from_millis(1);
 const BUSY: usize = 10;
 /// Send slots within the 20 ms period: peers are dealt over them in turn.
 const SLOTS: u32 = 20;
-
-enum Command<E> {
-    Add(Key, Box<Peer<E>>),
-    With(Key, Job<E>),
-    Remove(Key),
-}
-
-struct Inbox<E> {
-    /// `None` once the thread has ended: commands are dropped, and with them their askers' wait.
-    queue: Mutex<Option<Vec<Command<E>>>>,
-    waker: Waker,
-    stop: AtomicBool,
-}
-
-impl<E> Inbox<E> {
-    fn queue(&self) -> MutexGuard<'_, Option<Vec<Command<E>>>> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn push(&self, command: Command<E>) {
-        if let Some(queue) = self.queue().as_mut() {
-            queue.push(command);
-        }
-        self.waker.wake();
-    }
-
-    fn take(&self) -> Vec<Command<E>> {
-        self.queue()
-            .as_mut()
-            .map(std::mem::take)
-            .unwrap_or_default()
-    }
-
-    /// Takes no more commands; those not yet run are dropped.
-    fn close(&self) {
-        let left = self.queue().take();
-        drop(left);
-    }
-}
 
 struct Worker<E> {
     inbox: Arc<Inbox<E>>,
@@ -101,11 +60,7 @@ impl<E: Endpoint> Engine<E> {
         let workers = (0..threads.max(1))
             .map(|i| {
                 let poller = Poller::new()?;
-                let inbox = Arc::new(Inbox {
-                    queue: Mutex::new(Some(Vec::new())),
-                    waker: poller.waker(),
-                    stop: AtomicBool::new(false),
-                });
+                let inbox = Arc::new(Inbox::new(poller.waker()));
                 let health = Arc::new(Health::default());
                 let (i2, h2) = (inbox.clone(), health.clone());
                 let thread = std::thread::Builder::new()
@@ -203,37 +158,7 @@ struct Seat<E> {
     scheduled: Option<Instant>,
 }
 
-/// Closes an inbox when its thread ends, by a panic too.
-struct Closing<'a, E>(&'a Inbox<E>);
-
-impl<E> Drop for Closing<'_, E> {
-    fn drop(&mut self) {
-        self.0.close();
-    }
-}
-
-/// Keys are numbers in turn: they are their own hash.
-#[derive(Default)]
-struct KeyHasher(u64);
-
-impl Hasher for KeyHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for &b in bytes {
-            self.0 = self.0 << 8 | u64::from(b);
-        }
-    }
-
-    fn write_u32(&mut self, key: u32) {
-        // The table takes its tag from the upper bits.
-        self.0 = u64::from(key).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    }
-}
-
-type Seats<E> = HashMap<Key, Seat<E>, BuildHasherDefault<KeyHasher>>;
+type Seats<E> = HashMap<Key, Seat<E>, KeyHash>;
 
 struct Loop<E: Endpoint> {
     poller: Poller,

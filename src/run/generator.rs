@@ -131,7 +131,9 @@ impl Meter {
         let now = media_threads();
         let since = |id: &u32, t: &Thread| {
             let before = self.threads.get(id).copied().unwrap_or_default();
-            let waited = t.waited.map(|w| w.saturating_sub(before.waited.unwrap_or_default()));
+            let waited = t
+                .waited
+                .map(|w| w.saturating_sub(before.waited.unwrap_or_default()));
             (t.used.saturating_sub(before.used), waited)
         };
         let spent: Vec<_> = now.iter().map(|(id, t)| since(id, t)).collect();

@@ -35,8 +35,8 @@ pub use problem::{Code, Place, Problem};
 pub use schema::schema_text;
 pub use threshold::{Aggregate, Bound, Metric, Op, Threshold, ThresholdError};
 pub use types::{
-    AgentSettings, Anchor, Call, Delay, Expect, Extent, GreetingPolicy, Health, Livekit, Load, Scenario,
-    Secret, Sound, Target, Turn, UnsetVariable, Utterance, Variant,
+    AgentSettings, Anchor, Call, Delay, Expect, Extent, GreetingPolicy, Health, Livekit, Load,
+    Scenario, Secret, Sound, Target, Turn, UnsetVariable, Utterance, Variant,
 };
 pub use url::{UrlError, host_of};
 pub use variables::Environment;

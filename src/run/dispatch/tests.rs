@@ -151,6 +151,10 @@ async fn joins_that_wait_hold_up_no_other_calls_start() {
     let port = silent.local_addr().expect("address").port();
     let stop = Some(Duration::from_millis(1_500));
     let out = dispatched_with("{calls: 8, ramp: 400ms}", port, stop, 1).await;
-    assert_eq!(set(out.started.iter().copied()), set(0..8), "all began, by plan");
+    assert_eq!(
+        set(out.started.iter().copied()),
+        set(0..8),
+        "all began, by plan"
+    );
     assert_eq!(out.ended.len(), 8);
 }
