@@ -3,7 +3,7 @@
 //! Holds: the counter is this process's allocator; a test of its own, so that nothing else
 //! allocates meanwhile. It prints what str0m's own share is.
 
-#[path = "../benches/pair.rs"]
+#[path = "../benches/pair/mod.rs"]
 mod pair;
 
 use loadgen::audio::{Ear, Packet, opus};

@@ -16,7 +16,7 @@ use crate::run::{self, Door, Finished, RunEvent, Settings};
 use crate::scenario::{Scenario, Unset};
 use clap::Args;
 use serde::{Deserialize, Serialize};
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -58,6 +58,8 @@ pub(super) enum Word {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Came {
     pub failed_calls: usize,
+    /// Why, each cause once.
+    pub failures: BTreeSet<String>,
     pub turns: usize,
     /// Turns replied to whose onset and end were both heard.
     pub heard: usize,
@@ -198,6 +200,10 @@ fn came(finished: &Finished) -> Came {
     let first = calls.iter().map(|c| c.planned_start_ms.as_f64());
     let all_joined = ready.fold(0.0, f64::max) - first.fold(f64::INFINITY, f64::min);
     Came {
+        failures: calls
+            .iter()
+            .filter_map(|c| Some(c.failure.as_ref()?.message.clone()))
+            .collect(),
         failed_calls: calls.iter().filter(|c| c.failure.is_some()).count(),
         turns: finished.turns.len(),
         heard: replied
@@ -211,7 +217,7 @@ fn came(finished: &Finished) -> Came {
         join_p50_ms: joins.get(joins.len() / 2).copied().unwrap_or_default(),
         join_max_ms: joins.last().copied().unwrap_or_default(),
         all_joined_ms: all_joined.max(0.0),
-        generator: finished.generator.clone(),
+        generator: finished.generator,
         invalid: finished.invalid.clone(),
     }
 }
