@@ -62,7 +62,8 @@ pub fn silence_frame() -> Result<Box<[u8]>, AudioError> {
 #[derive(Debug)]
 pub struct Decoder {
     inner: opus::Decoder,
-    samples: Box<[i16]>,
+    /// Room for the longest packet so far; nearly all have 20 ms.
+    samples: Vec<i16>,
     /// What `samples` holds the audio of, and how often in a row it came.
     last: Repeated,
 }
@@ -125,12 +126,13 @@ impl Decoder {
         let inner = opus::Decoder::new(RATE, Channels::Mono)?;
         Ok(Self {
             inner,
-            samples: vec![0; MAX_PACKET].into_boxed_slice(),
+            samples: vec![0; FRAME],
             last: Repeated::NOTHING,
         })
     }
 
-    /// Decodes a packet: its samples, at most [`MAX_PACKET`]. Nothing is allocated. The packet
+    /// Decodes a packet: its samples, at most [`MAX_PACKET`]. Nothing is allocated,
+    /// but for the first packet that is longer than any before. The packet
     /// of silence that an encoder repeats is decoded a few times and then known.
     ///
     /// # Errors
@@ -143,6 +145,8 @@ impl Decoder {
         if last.quiet && last.times >= SETTLED && last.is(payload) {
             return Ok(&self.samples[..last.count]);
         }
+        let length = self.inner.get_nb_samples(payload).unwrap_or(FRAME);
+        self.make_room(length);
         let count = match self.inner.decode(payload, &mut self.samples, false) {
             Ok(count) => count,
             Err(e) => {
@@ -152,6 +156,13 @@ impl Decoder {
         };
         self.last.note(payload, &self.samples[..count]);
         Ok(&self.samples[..count])
+    }
+
+    fn make_room(&mut self, samples: usize) {
+        let samples = samples.min(MAX_PACKET);
+        if self.samples.len() < samples {
+            self.samples.resize(samples, 0);
+        }
     }
 
     /// What the decoder makes up for lost audio: at most `samples`, at most [`MAX_PACKET`],
@@ -164,6 +175,7 @@ impl Decoder {
         if wanted == 0 {
             return Ok(&[]);
         }
+        self.make_room(wanted);
         self.last = Repeated::NOTHING;
         let count = self.inner.decode(&[], &mut self.samples[..wanted], false)?;
         Ok(&self.samples[..count])

@@ -218,6 +218,7 @@ fn level(
         door,
         own,
         sentinel: None,
+        join_concurrency: None,
     };
     let finished = drive.quietly(folder.path(), "calibration")?;
     let truth = Truth::read(&truth_file)?;

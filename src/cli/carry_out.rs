@@ -31,6 +31,8 @@ pub struct Request {
     pub overrides: Overrides,
     /// Server and keys of the command line.
     pub server: ServerFlags,
+    /// Joins under way at once, if not the default.
+    pub join_concurrency: Option<usize>,
     /// A large run is meant.
     pub yes: bool,
     /// No progress, no table.
@@ -219,6 +221,7 @@ impl Ready {
             door: self.door.clone(),
             own: None,
             sentinel,
+            join_concurrency: request.join_concurrency,
         };
         let result = drive.drive(&mut journal, &mut tell);
         if let Some(p) = progress.take() {

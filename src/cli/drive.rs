@@ -8,7 +8,7 @@ use super::say::{self, Trouble};
 use super::settings;
 use crate::plan::Plan;
 use crate::record::Journal;
-use crate::run::{self, Door, Finished, RunError, RunEvent, Settings};
+use crate::run::{self, Door, Finished, JOIN_CONCURRENCY, RunError, RunEvent, Settings};
 use crate::scenario::Scenario;
 use crate::target::OwnAgent;
 use std::path::Path;
@@ -23,6 +23,8 @@ pub(super) struct Drive<'a> {
     pub(super) own: Option<OwnAgent>,
     /// The agent of the sentinels.
     pub(super) sentinel: Option<OwnAgent>,
+    /// Joins under way at once, where somebody says so.
+    pub(super) join_concurrency: Option<usize>,
 }
 
 impl Drive<'_> {
@@ -38,6 +40,7 @@ impl Drive<'_> {
             run_id: settings::random_id(),
             own: self.own,
             sentinel: self.sentinel,
+            join_concurrency: self.join_concurrency.unwrap_or(JOIN_CONCURRENCY),
             stop: stop.clone(),
         };
         say::with_runtime(stop, async {

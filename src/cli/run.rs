@@ -20,6 +20,9 @@ pub struct RunArgs {
     /// without being asked
     #[arg(short, long)]
     pub yes: bool,
+    /// Joins under way at once; calls that are due meanwhile wait, and count from their plan
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub join_concurrency: Option<u32>,
     /// Print the summary as JSON instead of the table
     #[arg(long)]
     pub json: bool,
@@ -42,6 +45,7 @@ pub(super) fn execute(args: RunArgs) -> Exit {
         out: args.out,
         server: args.server.into(),
         yes: args.yes,
+        join_concurrency: args.join_concurrency.map(|n| n as usize),
         quiet: args.quiet,
         json: args.json,
     })

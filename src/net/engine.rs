@@ -4,78 +4,39 @@
 //! Holds: a peer never moves between threads; threads share no lock. A thread's inbox is
 //! bounded by its users: a session waits for one answer before it asks again.
 
+mod inbox;
+
 use super::batch::Batch;
 use super::clock::Stamper;
 use super::endpoint::Endpoint;
 use super::error::NetError;
 use super::health::{Health, HealthSnapshot};
 use super::peer::{Grid, Peer, PeerEvent, Tools};
-use super::poller::{Poller, Waker};
+use super::poller::Poller;
+use inbox::{Closing, Command, Inbox, Job, Key, KeyHash};
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
-use std::hash::{BuildHasherDefault, Hasher};
 use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
-
-/// A peer's key on its thread.
-type Key = u32;
-type Job<E> = Box<dyn FnOnce(&mut Peer<E>, Instant) + Send>;
 
 /// Events kept for a session that is busy; a peer makes a handful in its life.
 const EVENTS: usize = 64;
 /// Longest wait of an idle loop.
 const NAP: Duration = Duration::from_millis(250);
 /// How often a busy loop looks at its sockets. The kernel stamps what arrives: nothing is
-/// gained by waking for each packet, and the wake-ups are what costs.
+/// gained by waking for each packet, and the wake-ups are what costs. A peer that speaks is
+/// read in its own send slots instead, just before the packet that leaves: what it decides
+/// takes effect in a slot anyway, and its state is fetched from memory once, not twice.
 const TICK: Duration = Duration::from_millis(1);
 /// From so many peers on: with fewer, packets come less often than ticks.
 const BUSY: usize = 10;
 /// Send slots within the 20 ms period: peers are dealt over them in turn.
 const SLOTS: u32 = 20;
-
-enum Command<E> {
-    Add(Key, Box<Peer<E>>),
-    With(Key, Job<E>),
-    Remove(Key),
-}
-
-struct Inbox<E> {
-    /// `None` once the thread has ended: commands are dropped, and with them their askers' wait.
-    queue: Mutex<Option<Vec<Command<E>>>>,
-    waker: Waker,
-    stop: AtomicBool,
-}
-
-impl<E> Inbox<E> {
-    fn queue(&self) -> MutexGuard<'_, Option<Vec<Command<E>>>> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn push(&self, command: Command<E>) {
-        if let Some(queue) = self.queue().as_mut() {
-            queue.push(command);
-        }
-        self.waker.wake();
-    }
-
-    fn take(&self) -> Vec<Command<E>> {
-        self.queue()
-            .as_mut()
-            .map(std::mem::take)
-            .unwrap_or_default()
-    }
-
-    /// Takes no more commands; those not yet run are dropped.
-    fn close(&self) {
-        let left = self.queue().take();
-        drop(left);
-    }
-}
 
 struct Worker<E> {
     inbox: Arc<Inbox<E>>,
@@ -99,11 +60,7 @@ impl<E: Endpoint> Engine<E> {
         let workers = (0..threads.max(1))
             .map(|i| {
                 let poller = Poller::new()?;
-                let inbox = Arc::new(Inbox {
-                    queue: Mutex::new(Some(Vec::new())),
-                    waker: poller.waker(),
-                    stop: AtomicBool::new(false),
-                });
+                let inbox = Arc::new(Inbox::new(poller.waker()));
                 let health = Arc::new(Health::default());
                 let (i2, h2) = (inbox.clone(), health.clone());
                 let thread = std::thread::Builder::new()
@@ -201,37 +158,7 @@ struct Seat<E> {
     scheduled: Option<Instant>,
 }
 
-/// Closes an inbox when its thread ends, by a panic too.
-struct Closing<'a, E>(&'a Inbox<E>);
-
-impl<E> Drop for Closing<'_, E> {
-    fn drop(&mut self) {
-        self.0.close();
-    }
-}
-
-/// Keys are numbers in turn: they are their own hash.
-#[derive(Default)]
-struct KeyHasher(u64);
-
-impl Hasher for KeyHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for &b in bytes {
-            self.0 = self.0 << 8 | u64::from(b);
-        }
-    }
-
-    fn write_u32(&mut self, key: u32) {
-        // The table takes its tag from the upper bits.
-        self.0 = u64::from(key).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    }
-}
-
-type Seats<E> = HashMap<Key, Seat<E>, BuildHasherDefault<KeyHasher>>;
+type Seats<E> = HashMap<Key, Seat<E>, KeyHash>;
 
 struct Loop<E: Endpoint> {
     poller: Poller,
@@ -274,6 +201,10 @@ impl<E: Endpoint> Loop<E> {
         }
     }
 
+    fn is_busy(&self) -> bool {
+        self.seats.len() >= BUSY
+    }
+
     /// Until something is due. With many peers that is a timer or the next tick; with few,
     /// whatever comes first, a packet included.
     fn wait(&mut self) {
@@ -282,7 +213,7 @@ impl<E: Endpoint> Loop<E> {
         let wait = due.saturating_duration_since(now).min(NAP);
         if !self.readable.is_empty() {
             self.poller.wait(Duration::ZERO);
-        } else if self.seats.len() < BUSY {
+        } else if !self.is_busy() {
             self.poller.wait(wait);
         } else {
             let tick = (self.looked + TICK).saturating_duration_since(now);
@@ -291,6 +222,7 @@ impl<E: Endpoint> Loop<E> {
                 self.poller.sleep(wait);
             }
             self.poller.wait(Duration::ZERO);
+            self.stamper.begin_batch();
         }
         self.looked = Instant::now();
     }
@@ -325,11 +257,16 @@ impl<E: Endpoint> Loop<E> {
             return;
         }
         self.stamper.begin_batch();
+        let (now, paced) = (Instant::now(), self.is_busy());
         // What is left after a peer's turn comes again, after the others'.
         let mut left = 0;
         for i in 0..self.readable.len() {
             let key = self.readable[i];
             let index = (key & 1) as usize;
+            let seat = self.seats.get(&((key >> 1) as Key));
+            if paced && seat.is_some_and(|s| s.peer.reads_in_slots(now)) {
+                continue;
+            }
             let mut more = false;
             self.serve((key >> 1) as Key, |peer, tools| {
                 more = peer.readable(index, tools);
@@ -368,6 +305,7 @@ impl<E: Endpoint> Loop<E> {
 
     /// Runs `f` on a peer, then watches its new sockets and schedules its next wake-up.
     fn serve(&mut self, key: Key, f: impl FnOnce(&mut Peer<E>, &mut Tools<'_>)) {
+        let paced = self.is_busy();
         let Some(seat) = self.seats.get_mut(&key) else {
             return;
         };
@@ -375,6 +313,7 @@ impl<E: Endpoint> Loop<E> {
             stamper: &mut self.stamper,
             health: &self.health,
             batch: &mut self.batch,
+            paced,
         };
         // A defect that one peer's datagrams or descriptions set off ends that peer, not the
         // hundreds beside it; the peer is not touched again.

@@ -21,7 +21,7 @@ pub use clock::{Stamp, Stamper, monotonic_ns};
 pub use endpoint::{AudioPacket, Endpoint, Outgoing};
 pub use engine::{Engine, PeerEvents, PeerHandle};
 pub use error::NetError;
-pub use health::{Health, HealthSnapshot};
+pub use health::{Health, HealthSnapshot, Quantiles};
 pub use impair::{Impairment, Loss};
 pub use peer::{Peer, PeerEvent};
 pub use sdp::tracks_by_mid;

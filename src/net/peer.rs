@@ -80,6 +80,8 @@ pub(super) struct Tools<'a> {
     pub stamper: &'a mut Stamper,
     pub health: &'a Health,
     pub batch: &'a mut Batch,
+    /// Sockets are read in send slots.
+    pub paced: bool,
 }
 
 impl<E: Endpoint> Peer<E> {
@@ -174,6 +176,9 @@ impl<E: Endpoint> Peer<E> {
             return;
         }
         while let Some(due) = self.endpoint.poll_send().filter(|due| *due <= now) {
+            if tools.paced {
+                self.catch_up(tools);
+            }
             self.send(due, tools);
         }
         for index in 0..2 {
@@ -195,15 +200,27 @@ impl<E: Endpoint> Peer<E> {
             return;
         }
         tools.stamper.begin_batch();
+        self.catch_up(tools);
+        if due(self) && !self.dead {
+            self.endpoint.timeout(now);
+        }
+    }
+
+    /// Whether its sockets can wait for its next send slot.
+    pub(super) fn reads_in_slots(&self, now: Instant) -> bool {
+        self.endpoint
+            .poll_send()
+            .is_some_and(|due| due <= now + PERIOD)
+    }
+
+    /// Reads all that has arrived.
+    fn catch_up(&mut self, tools: &mut Tools<'_>) {
         for index in 0..2 {
             for _ in 0..LONGEST_BACKLOG {
                 if !self.readable(index, tools) {
                     break;
                 }
             }
-        }
-        if due(self) && !self.dead {
-            self.endpoint.timeout(now);
         }
     }
 

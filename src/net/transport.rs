@@ -18,6 +18,8 @@ use str0m::{Candidate, Event, IceConnectionState, Input, Output, Rtc};
 /// Opus payload type where the other side's is not known yet.
 const OPUS_PT: u8 = 111;
 
+/// Packets that str0m keeps after they were sent; it wants to keep some.
+const SEND_BUFFER: usize = 2;
 /// Ids of the header extensions that we offer.
 const AUDIO_LEVEL: u8 = 1;
 const MID: u8 = 4;
@@ -114,6 +116,8 @@ impl Transport {
             .set_extension(AUDIO_LEVEL, Extension::AudioLevel)
             .set_extension(MID, Extension::RtpMid)
             .set_stats_interval(None)
+            // Nothing is ever sent again: audio has no retransmission stream.
+            .set_send_buffer_audio(SEND_BUFFER)
             .build(now);
         let host = Candidate::host(port.local(), "udp").map_err(description)?;
         rtc.add_local_candidate(host);

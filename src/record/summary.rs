@@ -235,6 +235,25 @@ pub struct Generator {
     pub packets_out_per_s: f64,
     /// Packets received, on average.
     pub packets_in_per_s: f64,
+    /// How long received packets waited in our sockets: kernel's stamp → read.
+    #[serde(default)]
+    pub receive_wait_ms: TickLateness,
+    /// Datagrams that the kernel dropped for want of room in our sockets.
+    #[serde(default)]
+    pub own_drops: u64,
+    /// Media threads.
+    #[serde(default)]
+    pub media_threads: usize,
+    /// Share of a core that the busiest of them used.
+    #[serde(default)]
+    pub media_thread_cores: f64,
+    /// Share of the time that one of them was ready to run and waited for a core; null where
+    /// the kernel does not tell.
+    #[serde(default)]
+    pub run_queue_wait: Option<f64>,
+    /// Share of the machine's time that its host gave to others; null as above.
+    #[serde(default)]
+    pub steal: Option<f64>,
 }
 
 /// How late the media ticks were.

@@ -217,6 +217,11 @@ impl<'a> Collector<'a> {
         });
     }
 
+    /// Calls that began and are not over.
+    pub(super) fn under_way(&self) -> usize {
+        self.begun.len()
+    }
+
     /// Brings the journal to the disk now and then.
     pub(super) fn sync(&mut self) {
         if let Err(e) = self.journal.tick(Instant::now()) {

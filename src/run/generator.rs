@@ -1,9 +1,17 @@
-//! What the generator itself takes: processor time and memory (Linux' /proc).
+//! What the generator itself takes, and what it is kept from: Linux' /proc.
+//!
+//! In: nothing. Out: processor time of the process and of each media thread, memory, how long
+//! threads that could run were not let. Holds: what the kernel does not tell is `None`.
 
+use std::collections::HashMap;
+use std::fs::read_to_string;
 use std::time::{Duration, Instant};
 
 /// Kernel ticks a second in /proc (USER_HZ, fixed at 100 on Linux).
 const USER_HZ: f64 = 100.0;
+/// What media threads' names begin with.
+const MEDIA: &str = "media-";
+
 /// Bytes of a page in /proc/self/statm on the machines this runs on.
 fn page_bytes() -> u64 {
     // SAFETY: sysconf has no preconditions.
@@ -12,14 +20,42 @@ fn page_bytes() -> u64 {
 }
 
 /// Processor time since a moment.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Meter {
     at: Instant,
     used: Duration,
+    threads: HashMap<u32, Thread>,
+    machine: Option<Machine>,
 }
 
-fn cpu_time() -> Option<Duration> {
-    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+/// A media thread's time, so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Thread {
+    used: Duration,
+    /// It was ready to run, and no core was free.
+    waited: Option<Duration>,
+}
+
+/// The machine's ticks, so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Machine {
+    all: u64,
+    stolen: u64,
+}
+
+/// What became of the media threads and of the machine since a [`Meter`] was started.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(super) struct Strain {
+    pub media_threads: usize,
+    /// Share of a core that the busiest used.
+    pub busiest: f64,
+    /// Share of the time that the one that waited most waited for a core.
+    pub run_queue_wait: Option<f64>,
+    /// Share of the machine's time that its host gave to others.
+    pub steal: Option<f64>,
+}
+
+fn cpu_time(stat: &str) -> Option<Duration> {
     // The command name may hold spaces: fields are counted from its closing bracket.
     let (_, fields) = stat.rsplit_once(')')?;
     let mut ticks = fields.split_whitespace().skip(11);
@@ -28,19 +64,95 @@ fn cpu_time() -> Option<Duration> {
     Some(Duration::from_secs_f64((user + system) / USER_HZ))
 }
 
+fn own_cpu_time() -> Duration {
+    let stat = read_to_string("/proc/self/stat").unwrap_or_default();
+    cpu_time(&stat).unwrap_or_default()
+}
+
+/// The media threads of this process, by their ids.
+fn media_threads() -> HashMap<u32, Thread> {
+    let tasks = std::fs::read_dir("/proc/self/task").into_iter().flatten();
+    let media = tasks.flatten().filter_map(|task| {
+        let file = |name| read_to_string(task.path().join(name)).ok();
+        if !file("comm")?.starts_with(MEDIA) {
+            return None;
+        }
+        let thread = Thread {
+            used: cpu_time(&file("stat")?)?,
+            waited: file("schedstat").as_deref().and_then(waited),
+        };
+        Some((task.file_name().to_str()?.parse().ok()?, thread))
+    });
+    media.collect()
+}
+
+/// The second number of schedstat: nanoseconds on a run queue.
+fn waited(schedstat: &str) -> Option<Duration> {
+    let ns = schedstat.split_whitespace().nth(1)?.parse().ok()?;
+    Some(Duration::from_nanos(ns))
+}
+
+/// The first line of /proc/stat: user nice system idle iowait irq softirq steal …
+fn machine(stat: &str) -> Option<Machine> {
+    let line = stat.lines().find_map(|l| l.strip_prefix("cpu "))?;
+    let ticks: Vec<u64> = line
+        .split_whitespace()
+        .take(8)
+        .filter_map(|t| t.parse().ok())
+        .collect();
+    Some(Machine {
+        all: ticks.iter().sum(),
+        stolen: *ticks.get(7)?,
+    })
+}
+
+fn machine_now() -> Option<Machine> {
+    machine(&read_to_string("/proc/stat").ok()?)
+}
+
 impl Meter {
     /// Starts now.
     pub(super) fn start() -> Self {
         Self {
             at: Instant::now(),
-            used: cpu_time().unwrap_or_default(),
+            used: own_cpu_time(),
+            threads: media_threads(),
+            machine: machine_now(),
         }
     }
 
     /// Mean number of processor cores in use since the start.
     pub(super) fn cores(&self) -> f64 {
-        let used = cpu_time().unwrap_or_default().saturating_sub(self.used);
-        used.as_secs_f64() / self.at.elapsed().as_secs_f64().max(1e-3)
+        self.share(own_cpu_time().saturating_sub(self.used))
+    }
+
+    /// What the media threads used and were kept from since the start.
+    pub(super) fn strain(&self) -> Strain {
+        let now = media_threads();
+        let since = |id: &u32, t: &Thread| {
+            let before = self.threads.get(id).copied().unwrap_or_default();
+            let waited = t
+                .waited
+                .map(|w| w.saturating_sub(before.waited.unwrap_or_default()));
+            (t.used.saturating_sub(before.used), waited)
+        };
+        let spent: Vec<_> = now.iter().map(|(id, t)| since(id, t)).collect();
+        let busiest = spent.iter().map(|(used, _)| *used).max();
+        let waited = spent.iter().filter_map(|(_, waited)| *waited).max();
+        let stolen = self.machine.zip(machine_now()).map(|(before, after)| {
+            let all = after.all.saturating_sub(before.all).max(1);
+            after.stolen.saturating_sub(before.stolen) as f64 / all as f64
+        });
+        Strain {
+            media_threads: spent.len(),
+            busiest: self.share(busiest.unwrap_or_default()),
+            run_queue_wait: waited.map(|w| self.share(w)),
+            steal: stolen,
+        }
+    }
+
+    fn share(&self, time: Duration) -> f64 {
+        time.as_secs_f64() / self.at.elapsed().as_secs_f64().max(1e-3)
     }
 
     /// Time since the start.
@@ -51,7 +163,7 @@ impl Meter {
 
 /// Resident memory in bytes, 0 where the kernel does not tell.
 pub(super) fn resident_bytes() -> u64 {
-    std::fs::read_to_string("/proc/self/statm")
+    read_to_string("/proc/self/statm")
         .ok()
         .and_then(|s| s.split_whitespace().nth(1)?.parse::<u64>().ok())
         .map_or(0, |pages| pages * page_bytes())
@@ -64,11 +176,34 @@ mod tests {
     #[test]
     fn work_shows_up_as_processor_time_and_memory_is_there() {
         let meter = Meter::start();
-        let mut x = 1u64;
-        while cpu_time().expect("/proc").saturating_sub(meter.used) < Duration::from_millis(30) {
-            x = std::hint::black_box(x.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1));
-        }
-        assert!(meter.cores() > 0.0);
+        let work = || {
+            let mut x = 1u64;
+            while own_cpu_time().saturating_sub(meter.used) < Duration::from_millis(60) {
+                x = std::hint::black_box(x.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1));
+            }
+            (meter.strain(), meter.cores())
+        };
+        let (strain, cores) = std::thread::scope(|scope| {
+            let media = std::thread::Builder::new().name("media-test".into());
+            let media = media.spawn_scoped(scope, work).expect("a thread");
+            media.join().expect("works")
+        });
+        assert!(cores > 0.0);
+        assert!(strain.media_threads >= 1);
+        assert!(strain.steal.is_none_or(|s| (0.0..=1.0).contains(&s)));
         assert!(resident_bytes() > 1 << 20);
+    }
+
+    #[test]
+    fn the_kernels_lines_are_read() {
+        assert_eq!(waited("1000 2500 3\n"), Some(Duration::from_nanos(2_500)));
+        assert_eq!(waited(""), None);
+        let stat = "cpu  10 0 20 60 0 0 5 5 0 0\ncpu0 1 2 3\n";
+        let expected = Machine {
+            all: 100,
+            stolen: 5,
+        };
+        assert_eq!(machine(stat), Some(expected));
+        assert_eq!(machine("cpu  1 2\n"), None);
     }
 }

@@ -11,6 +11,7 @@ mod door;
 mod error;
 mod event;
 mod generator;
+mod health;
 mod ledger;
 mod one;
 mod opinions;
@@ -35,21 +36,20 @@ use crate::target::OwnAgent;
 use collect::Collector;
 use door::OpenDoor;
 use generator::Meter;
+use health::Watch;
 use one::Shared;
 use opinions::Opinions;
 use sentinel::OwnDoor;
 use sounds::Sounds;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 /// Reports that may wait for the collector.
 const REPORTS: usize = 4_096;
 /// Calls that one media thread carries before another is started.
 const CALLS_PER_THREAD: usize = 400;
-/// Tick lateness (99th percentile) beyond which a run's figures are not to be trusted.
-const MAX_LATENESS: Duration = Duration::from_millis(5);
 
 /// How to carry out a run.
 #[derive(Debug, Clone)]
@@ -64,7 +64,13 @@ pub struct Settings {
     pub sentinel: Option<OwnAgent>,
     /// Cancelled to stop the run.
     pub stop: CancellationToken,
+    /// Joins under way at once; further calls wait for one of these, and the wait counts as
+    /// theirs. It never holds up another call's planned start.
+    pub join_concurrency: usize,
 }
+
+/// Joins under way at once, where nobody says otherwise.
+pub const JOIN_CONCURRENCY: usize = 100;
 
 /// What a run came to.
 #[derive(Debug)]
@@ -118,6 +124,7 @@ pub async fn run(
         opinions,
         door,
         sentinels: OnceLock::new(),
+        joins: Arc::new(Semaphore::new(settings.join_concurrency.max(1))),
         reports,
         stop: settings.stop.clone(),
     });
@@ -203,6 +210,7 @@ async fn carry_out(
     let mut dispatch = tokio::spawn(dispatch::dispatch(shared.clone(), plan.clone(), run_start));
     let mut rss = generator::resident_bytes();
     let mut second = tokio::time::interval(Duration::from_secs(1));
+    let mut watch = Watch::new(shared.scenario.health);
     let mut stopping = false;
     let never_started = loop {
         tokio::select! {
@@ -211,6 +219,7 @@ async fn carry_out(
             _ = second.tick() => {
                 collector.sync();
                 rss = rss.max(generator::resident_bytes());
+                watch.look(&shared.engine.health(), collector.under_way());
             }
             () = shared.stop.cancelled(), if !stopping => {
                 stopping = true;
@@ -232,7 +241,7 @@ async fn carry_out(
     Ok(Finished {
         duration: meter.elapsed(),
         stopped: shared.stop.is_cancelled(),
-        invalid: doubts(&health),
+        invalid: watch.doubts(&health),
         generator,
         journal_error: collector.journal_error.take(),
         sentinels: shared
@@ -247,38 +256,25 @@ async fn carry_out(
 
 fn generator_of(health: &HealthSnapshot, meter: &Meter, rss_bytes: u64) -> Generator {
     let seconds = meter.elapsed().as_secs_f64().max(1e-3);
-    let late = health.tick_lateness;
+    let figures = |q: crate::net::Quantiles| TickLateness {
+        p50: Ms::from(q.p50),
+        p99: Ms::from(q.p99),
+        max: Ms::from(q.max),
+    };
+    let strain = meter.strain();
     Generator {
-        tick_lateness_ms: TickLateness {
-            p50: Ms::from(late.p50),
-            p99: Ms::from(late.p99),
-            max: Ms::from(late.max),
-        },
+        tick_lateness_ms: figures(health.tick_lateness),
+        receive_wait_ms: figures(health.receive_wait),
+        own_drops: health.own_drops,
+        media_threads: strain.media_threads,
+        media_thread_cores: strain.busiest,
+        run_queue_wait: strain.run_queue_wait,
+        steal: strain.steal,
         cpu_cores: meter.cores(),
         rss_bytes,
         packets_out_per_s: health.packets_out as f64 / seconds,
         packets_in_per_s: health.packets_in as f64 / seconds,
     }
-}
-
-/// Why a run's figures cannot be trusted, if they cannot.
-fn doubts(health: &HealthSnapshot) -> Vec<String> {
-    let mut doubts = Vec::new();
-    let late = health.tick_lateness.p99;
-    if late > MAX_LATENESS {
-        doubts.push(format!(
-            "the generator was too slow: 1 in 100 packets left {:.1} ms late or later, over the bound of {} ms",
-            late.as_secs_f64() * 1e3,
-            MAX_LATENESS.as_millis(),
-        ));
-    }
-    if health.send_errors > 0 {
-        doubts.push(format!(
-            "the system refused {} packets of ours",
-            health.send_errors
-        ));
-    }
-    doubts
 }
 
 /// A scenario of two turns whose agent nobody needs to reach.

@@ -20,7 +20,7 @@ use crate::target::livekit::{AgentTrack, Dispatch};
 use crate::target::{Connection, DoorEvent};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 /// What all calls of a run share.
@@ -34,6 +34,8 @@ pub(super) struct Shared {
     pub sentinels: OnceLock<Sentinels>,
     pub reports: mpsc::Sender<Report>,
     pub stop: CancellationToken,
+    /// Joins that may still begin.
+    pub joins: Arc<Semaphore>,
 }
 
 impl Shared {
@@ -194,20 +196,27 @@ async fn talk(
         let _ = peer.with(move |p, _| p.impair(impairment)).await;
     }
     let asked = shared.asked(call.variant);
-    let connecting = shared
-        .door
-        .connect(Some(call.index), room, &asked, &peer, media);
-    let mut connection = tokio::select! {
-        connected = connecting => match connected {
-            Ok(c) => Some(c),
+    let connecting = async {
+        // Never closed. Until there is a place the call is late, and says so by its join.
+        let place = shared.joins.clone().acquire_owned().await.ok();
+        let door = &shared.door;
+        let connected = door
+            .connect(Some(call.index), room, &asked, &peer, media)
+            .await;
+        connected.map(|connection| (connection, place))
+    };
+    let (mut connection, mut joining) = tokio::select! {
+        // Its room is given back once it has joined: a call lasts longer than its join.
+        connected = Box::pin(connecting) => match connected {
+            Ok((connection, place)) => (Some(connection), place),
             Err(f) => {
                 fail(&peer, f).await;
-                None
+                (None, None)
             }
         },
         () = shared.stop.cancelled() => {
             fail(&peer, Failure::Stopped).await;
-            None
+            (None, None)
         }
     };
     let mut asked = None;
@@ -225,13 +234,20 @@ async fn talk(
                 }
                 None => break,
             },
-            event = next(&mut connection) => follow(&peer, event).await,
+            event = next(&mut connection) => {
+                // Joined, or over: the next one may begin.
+                if matches!(event, Some(DoorEvent::Joined | DoorEvent::Closed(_)) | None) {
+                    joining = None;
+                }
+                follow(&peer, event).await;
+            }
             () = shared.stop.cancelled() => {
                 fail(&peer, Failure::Stopped).await;
                 break;
             }
         }
     }
+    drop(joining);
     let result = peer.with(|p, now| p.endpoint.finish(now)).await;
     (result.ok().flatten(), connection)
 }

@@ -12,8 +12,8 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
-/// Questions that may wait: 70 kB each.
-const QUEUE: usize = 64;
+/// Questions that may wait: 70 kB each. More would only wait longer.
+const QUEUE: usize = 16;
 /// After each answer the thread rests for so many times as long as it took.
 const REST: u32 = 19;
 /// Parts of a question that are looked at; a tone is one where it sounds through the first.

@@ -5,10 +5,13 @@
 use super::agent_delay::AgentDelay;
 use super::checker::{Checker, Zero};
 use super::file::{AgentFile, Kind, TargetFile, ThresholdsFile, VariantFile};
+use super::file_network::HealthFile;
 use super::places::join;
 use super::problem::Code;
 use super::threshold::{self, Metric, Threshold};
-use super::types::{AgentSettings, GreetingPolicy, Livekit, Secret, Sound, Target, Variant};
+use super::types::{
+    AgentSettings, GreetingPolicy, Health, Livekit, Secret, Sound, Target, Variant,
+};
 use super::url;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -149,6 +152,19 @@ impl Checker<'_> {
             }
         }
         thresholds
+    }
+
+    pub(super) fn health(&mut self, file: &HealthFile) -> Health {
+        let default = Health::default();
+        Health {
+            tick_lateness: self.duration(
+                file.tick_lateness.as_ref(),
+                "/health/tick_lateness",
+                default.tick_lateness,
+                Zero::Refused,
+            ),
+            own_drops: file.own_drops.unwrap_or(default.own_drops),
+        }
     }
 
     pub(super) fn variants(

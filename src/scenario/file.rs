@@ -6,7 +6,7 @@
 //! one mistake does not hide the next one.
 
 use super::duration;
-use super::file_network::NetworkFile;
+use super::file_network::{HealthFile, NetworkFile};
 use super::sentinels::SentinelsText;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
@@ -68,6 +68,8 @@ pub(super) struct ScenarioFile {
     pub(super) sentinels: Option<SentinelsText>,
     /// What must hold for the run to pass, by metric.
     pub(super) thresholds: Option<ThresholdsFile>,
+    /// How well the generator must keep up for its figures to be trusted. Default: as below.
+    pub(super) health: Option<HealthFile>,
     /// Configurations of the agent to compare under the same load. Default: one, as `target` says.
     #[schemars(length(min = 1, max = 100))]
     pub(super) variants: Option<Vec<Option<VariantFile>>>,

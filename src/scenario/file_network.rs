@@ -1,7 +1,8 @@
-//! `network` as written; see `file.rs`.
+//! `network` and `health` as written; see `file.rs`.
 //!
 //! In: JSON that the schema has let through. Out: these types. Holds: unknown keys are refused.
 
+use super::file::DurationText;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use std::borrow::Cow;
@@ -33,4 +34,14 @@ pub(super) struct NetworkFile {
     /// Mean number of packets lost in a row. Default: each packet is lost for itself.
     #[schemars(range(min = 1.0, max = 1000.0))]
     pub(super) burst: Option<f64>,
+}
+
+/// Bounds of the generator's own health; past them a run is invalid.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct HealthFile {
+    /// Most that one packet in a hundred may leave after it was due. Default: 5ms.
+    pub(super) tick_lateness: Option<DurationText>,
+    /// Most datagrams that the kernel may drop for want of room in our sockets. Default: 0.
+    pub(super) own_drops: Option<u64>,
 }

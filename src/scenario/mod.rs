@@ -40,8 +40,8 @@ pub use problem::{Code, Place, Problem};
 pub use schema::schema_text;
 pub use threshold::{Aggregate, Bound, Metric, Op, Threshold, ThresholdError, parse_threshold};
 pub use types::{
-    AgentSettings, Anchor, Call, Delay, Expect, Extent, GreetingPolicy, Livekit, Network, Scenario,
-    Secret, SentinelPolicy, Sound, Target, Turn, UnsetVariable, Utterance, Variant,
+    AgentSettings, Anchor, Call, Delay, Expect, Extent, GreetingPolicy, Health, Livekit, Network,
+    Scenario, Secret, SentinelPolicy, Sound, Target, Turn, UnsetVariable, Utterance, Variant,
 };
 pub use url::{UrlError, host_of};
 pub use variables::Environment;
@@ -186,6 +186,11 @@ fn scenario(checker: &mut Checker<'_>, file: &ScenarioFile, path: &Path) -> Opti
         network,
         sentinels: sentinels::policy(file.sentinels),
         thresholds,
+        health: file
+            .health
+            .as_ref()
+            .map(|file| checker.health(file))
+            .unwrap_or_default(),
         variants,
         unset: unset_variables(checker),
     })

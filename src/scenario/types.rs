@@ -35,10 +35,30 @@ pub struct Scenario {
     pub sentinels: SentinelPolicy,
     /// What must hold.
     pub thresholds: Vec<Threshold>,
+    /// How well the generator itself must keep up.
+    pub health: Health,
     /// Configurations under test; one, named `default`, where the file has none.
     pub variants: Vec<Variant>,
     /// Variables of the file that are unset: empty where they were required.
     pub unset: Vec<UnsetVariable>,
+}
+
+/// Bounds of the generator's own health; past them a run is invalid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Health {
+    /// 99th percentile of planned send → handed to the kernel.
+    pub tick_lateness: Duration,
+    /// Datagrams that the kernel dropped for want of room in our sockets.
+    pub own_drops: u64,
+}
+
+impl Default for Health {
+    fn default() -> Self {
+        Self {
+            tick_lateness: Duration::from_millis(5),
+            own_drops: 0,
+        }
+    }
 }
 
 /// A variable that has neither a value nor a default.

@@ -4,12 +4,12 @@
 //! by position. Holds: positions only grow; memory is allocated once; outside of what is kept,
 //! samples read as silence.
 
-use crate::audio::{HeardAt, Segment, time_of};
+use crate::audio::{HeardAt, RATE, Segment, time_of};
 use std::collections::VecDeque;
 use std::time::Instant;
 
-/// Samples kept: 1.365 s, a power of two.
-pub(super) const KEPT: usize = 1 << 16;
+/// Samples kept: a second. A noise is looked at over 750 ms, an onset with 720 ms around it.
+pub(super) const KEPT: usize = RATE as usize;
 /// Packets kept: [`KEPT`] in packets of 5 ms.
 const PACKETS: usize = 280;
 

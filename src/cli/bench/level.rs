@@ -17,7 +17,7 @@ use crate::run::{Door, Finished, RunEvent};
 use crate::scenario::{Scenario, Unset};
 use clap::Args;
 use serde::{Deserialize, Serialize};
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 
 /// One turn takes about this long: the utterance, the delay, the reply, the pause after it.
@@ -58,6 +58,8 @@ pub(super) enum Word {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Came {
     pub failed_calls: usize,
+    /// Why, each cause once.
+    pub failures: BTreeSet<String>,
     pub turns: usize,
     /// Turns replied to whose onset and end were both heard.
     pub heard: usize,
@@ -154,6 +156,7 @@ fn level(args: &LevelArgs) -> Result<Came, Trouble> {
         door,
         own: None,
         sentinel: None,
+        join_concurrency: None,
     };
     let finished = drive.drive(&mut journal, &mut tell)?;
     match finished.stopped {
@@ -195,6 +198,10 @@ fn came(finished: &Finished) -> Came {
     let first = calls.iter().map(|c| c.planned_start_ms.as_f64());
     let all_joined = ready.fold(0.0, f64::max) - first.fold(f64::INFINITY, f64::min);
     Came {
+        failures: calls
+            .iter()
+            .filter_map(|c| Some(c.failure.as_ref()?.message.clone()))
+            .collect(),
         failed_calls: calls.iter().filter(|c| c.failure.is_some()).count(),
         turns: finished.turns.len(),
         heard: replied

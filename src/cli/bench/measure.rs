@@ -232,9 +232,11 @@ fn one(
             "said something else than it begins",
         ));
     };
+    let begun = Instant::now();
     let Word::UnderWay = generator.hear()? else {
         return Err(system("the generator", "its calls were over too soon"));
     };
+    let waited = begun.elapsed();
     std::thread::sleep(SETTLE);
     let pid = generator.child.id();
     let agent_pid = agent
@@ -260,6 +262,14 @@ fn one(
     if let Some(agent) = agent {
         runtime.block_on(agent.stop());
     }
+    let mut invalid = came.invalid.clone();
+    // Calls last as long as was asked for, counted from the first; the window must fit in.
+    if waited + SETTLE + args.window > length(args, calls) {
+        invalid.push(format!(
+            "the last call was under way only after {:.1} s: some were over before the window was",
+            waited.as_secs_f64(),
+        ));
+    }
     let grown = after[0]
         .map_or(0, |u| u.rss_bytes)
         .saturating_sub(rss_bytes);
@@ -271,7 +281,7 @@ fn one(
         rss_kib: grown as f64 / 1_024.0 / f64::from(calls),
         peer: None,
         peer_ratio: None,
-        invalid: came.invalid.clone(),
+        invalid,
         came: *came,
     })
 }

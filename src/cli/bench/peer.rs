@@ -102,10 +102,9 @@ impl Peer {
         let mut running = Running(command.spawn().map_err(trouble)?);
         let stdout = running.0.stdout.take().ok_or_else(|| trouble("no pipe"))?;
         let pid = running.0.id();
-        let joined = BufReader::new(stdout)
-            .lines()
-            .map_while(Result::ok)
-            .any(|line| line.starts_with("joined"));
+        // Read from to the end: it would not survive a closed pipe.
+        let mut lines = BufReader::new(stdout).lines().map_while(Result::ok);
+        let joined = lines.any(|line| line.starts_with("joined"));
         if !joined {
             return Err(trouble("it ended before all had joined"));
         }
@@ -115,6 +114,7 @@ impl Peer {
         let before = Usage::of(pid).ok_or_else(gone)?;
         std::thread::sleep(window);
         let after = Usage::of(pid).ok_or_else(gone)?;
+        drop(lines);
         let participants = rooms * 2;
         let used = after.cpu.saturating_sub(before.cpu).as_secs_f64();
         Ok(Took {

@@ -58,6 +58,9 @@ pub(super) fn text(done: &Done) -> String {
                 took.participants, took.cpu_percent, took.rss_kib,
             );
         }
+        for why in &l.came.failures {
+            text += &format!("\nfailed at {} callers: {}\n", l.calls, why.escape_debug());
+        }
         for why in &l.invalid {
             text += &format!(
                 "\nthis machine was the limit at {} callers: {why}\n",

@@ -114,6 +114,7 @@ impl Taker {
             door: self.door.clone(),
             own: None,
             sentinel: None,
+            join_concurrency: None,
         };
         drive.quietly(folder.path(), "search")
     }

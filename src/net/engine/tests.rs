@@ -5,6 +5,7 @@
 use super::super::{AudioPacket, Outgoing, Shape, tracks_by_mid};
 use super::*;
 use std::net::{Ipv4Addr, UdpSocket};
+use std::sync::{Mutex, MutexGuard};
 
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const FRAME: Duration = Duration::from_millis(20);

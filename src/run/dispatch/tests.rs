@@ -10,7 +10,7 @@ use crate::audio::echo::Spoken;
 use crate::net::Engine;
 use std::collections::BTreeSet;
 use std::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -25,6 +25,10 @@ struct Outcome {
 
 /// Dispatches a plan to `port` of this machine, stops it after `stop`.
 async fn dispatched(load: &str, port: u16, stop: Option<Duration>) -> Outcome {
+    dispatched_with(load, port, stop, 100).await
+}
+
+async fn dispatched_with(load: &str, port: u16, stop: Option<Duration>, joins: usize) -> Outcome {
     crate::target::livekit::install_crypto();
     let scenario = test_scenario(load);
     let plan = Plan::new(&scenario);
@@ -48,6 +52,7 @@ async fn dispatched(load: &str, port: u16, stop: Option<Duration>) -> Outcome {
         scenario,
         reports,
         stop: token.clone(),
+        joins: Arc::new(Semaphore::new(joins)),
     });
     if let Some(after) = stop {
         tokio::spawn(async move {
@@ -179,4 +184,19 @@ async fn stages_start_calls_as_their_target_rises_and_replace_none_as_it_falls()
     assert!(out.started.len() > 4, "{} calls", out.started.len());
     assert!(out.at_once <= 2, "{} at once", out.at_once);
     assert_eq!(out.ended.len(), out.started.len());
+}
+
+#[tokio::test]
+async fn joins_that_wait_hold_up_no_other_calls_start() {
+    // Nobody answers: the one join there is a place for lasts until the stop.
+    let silent = TcpListener::bind("127.0.0.1:0").expect("bind");
+    let port = silent.local_addr().expect("address").port();
+    let stop = Some(Duration::from_millis(1_500));
+    let out = dispatched_with("{calls: 8, ramp: 400ms}", port, stop, 1).await;
+    assert_eq!(
+        set(out.started.iter().copied()),
+        set(0..8),
+        "all began, by plan"
+    );
+    assert_eq!(out.ended.len(), 8);
 }

@@ -166,7 +166,8 @@ async fn run<E: Endpoint>(
 ) -> Result<(), Failure> {
     // Not broken off when the owner lets go: a server would go on with the join, and the room
     // would be there again after it was deleted. The owner does not wait for long.
-    let (socket, single) = open(join, peer).await?;
+    // Boxed: what a handshake needs is given back once it is over.
+    let (socket, single) = Box::pin(open(join, peer)).await?;
     let mut ping = interval(DEFAULT_PING);
     ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut live = Live {

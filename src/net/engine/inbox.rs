@@ -1,0 +1,97 @@
+//! How sessions reach a media thread: its inbox, and the keys of its peers.
+//!
+//! In: commands from any thread. Out: the same, on the media thread, in order.
+//! Holds: taking them holds the lock only for a swap of pointers; a closed inbox drops what
+//! it is given, and with it the wait of whoever asked. Its length is bounded by its users: a
+//! session waits for one answer before it asks again.
+
+use crate::net::peer::Peer;
+use crate::net::poller::Waker;
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+/// A peer's key on its thread.
+pub(super) type Key = u32;
+pub(super) type Job<E> = Box<dyn FnOnce(&mut Peer<E>, Instant) + Send>;
+
+pub(super) enum Command<E> {
+    Add(Key, Box<Peer<E>>),
+    With(Key, Job<E>),
+    Remove(Key),
+}
+
+pub(super) struct Inbox<E> {
+    /// `None` once the thread has ended: commands are dropped, and with them their askers' wait.
+    queue: Mutex<Option<Vec<Command<E>>>>,
+    pub waker: Waker,
+    pub stop: AtomicBool,
+}
+
+impl<E> Inbox<E> {
+    pub(super) fn new(waker: Waker) -> Self {
+        Self {
+            queue: Mutex::new(Some(Vec::new())),
+            waker,
+            stop: AtomicBool::new(false),
+        }
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Option<Vec<Command<E>>>> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn push(&self, command: Command<E>) {
+        if let Some(queue) = self.queue().as_mut() {
+            queue.push(command);
+        }
+        self.waker.wake();
+    }
+
+    pub(super) fn take(&self) -> Vec<Command<E>> {
+        self.queue()
+            .as_mut()
+            .map(std::mem::take)
+            .unwrap_or_default()
+    }
+
+    /// Takes no more commands; those not yet run are dropped.
+    fn close(&self) {
+        let left = self.queue().take();
+        drop(left);
+    }
+}
+
+/// Closes an inbox when its thread ends, by a panic too.
+pub(super) struct Closing<'a, E>(pub &'a Inbox<E>);
+
+impl<E> Drop for Closing<'_, E> {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+/// Keys are numbers in turn: they are their own hash.
+#[derive(Default)]
+pub(super) struct KeyHasher(u64);
+
+/// Builds them.
+pub(super) type KeyHash = BuildHasherDefault<KeyHasher>;
+
+impl Hasher for KeyHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for &b in bytes {
+            self.0 = self.0 << 8 | u64::from(b);
+        }
+    }
+
+    fn write_u32(&mut self, key: u32) {
+        // The table takes its tag from the upper bits.
+        self.0 = u64::from(key).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    }
+}

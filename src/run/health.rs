@@ -1,0 +1,119 @@
+//! Whether the generator kept up well enough for its figures to be trusted.
+//!
+//! In: the media threads' health now and then, with how many calls are under way; bounds.
+//! Out: which bound was broken, at how many calls. Holds: what counts is the whole run; the
+//! number of calls is that of the first look that found the bound broken.
+
+use crate::net::HealthSnapshot;
+use crate::scenario::Health;
+
+/// Looks at the generator while it runs.
+#[derive(Debug)]
+pub(super) struct Watch {
+    bounds: Health,
+    /// Calls under way when each bound was first found broken.
+    late: Option<usize>,
+    drops: Option<usize>,
+    refused: Option<usize>,
+    most: usize,
+}
+
+impl Watch {
+    pub(super) fn new(bounds: Health) -> Self {
+        Self {
+            bounds,
+            late: None,
+            drops: None,
+            refused: None,
+            most: 0,
+        }
+    }
+
+    /// A look, with `calls` under way.
+    pub(super) fn look(&mut self, health: &HealthSnapshot, calls: usize) {
+        self.most = self.most.max(calls);
+        let note = |first: &mut Option<usize>, broken: bool| {
+            if broken {
+                first.get_or_insert(calls);
+            }
+        };
+        let late = self.is_late(health);
+        note(&mut self.late, late);
+        note(&mut self.drops, health.own_drops > self.bounds.own_drops);
+        note(&mut self.refused, health.send_errors > 0);
+    }
+
+    fn is_late(&self, health: &HealthSnapshot) -> bool {
+        health.tick_lateness.p99 > self.bounds.tick_lateness
+    }
+
+    /// Why the run's figures cannot be trusted, if they cannot.
+    pub(super) fn doubts(&self, health: &HealthSnapshot) -> Vec<String> {
+        let mut doubts = Vec::new();
+        let at = |first: Option<usize>| match first.unwrap_or(self.most) {
+            1 => "at 1 call".to_owned(),
+            calls => format!("at {calls} calls"),
+        };
+        if self.is_late(health) {
+            doubts.push(format!(
+                "the generator was too slow: 1 in 100 packets left {:.1} ms late or later, over the bound `health.tick_lateness` of {} ms, first {}",
+                health.tick_lateness.p99.as_secs_f64() * 1e3,
+                self.bounds.tick_lateness.as_secs_f64() * 1e3,
+                at(self.late),
+            ));
+        }
+        if health.own_drops > self.bounds.own_drops {
+            doubts.push(format!(
+                "our own sockets were full: the kernel dropped {} packets, over the bound `health.own_drops` of {}, first {}",
+                health.own_drops,
+                self.bounds.own_drops,
+                at(self.drops),
+            ));
+        }
+        if health.send_errors > 0 {
+            doubts.push(format!(
+                "the system refused {} packets of ours, first {}",
+                health.send_errors,
+                at(self.refused),
+            ));
+        }
+        doubts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn health(late_ms: u64, own_drops: u64) -> HealthSnapshot {
+        let mut health = HealthSnapshot::of(std::iter::empty());
+        health.tick_lateness.p99 = Duration::from_millis(late_ms);
+        health.own_drops = own_drops;
+        health
+    }
+
+    #[test]
+    fn each_bound_is_named_with_the_calls_that_broke_it() {
+        let mut watch = Watch::new(Health::default());
+        for (calls, late, drops) in [(10, 1, 0), (150, 6, 0), (200, 7, 3)] {
+            watch.look(&health(late, drops), calls);
+        }
+        let doubts = watch.doubts(&health(7, 3));
+        assert_eq!(doubts.len(), 2);
+        assert!(doubts[0].contains("`health.tick_lateness` of 5 ms, first at 150 calls"));
+        assert!(doubts[1].contains("dropped 3 packets") && doubts[1].ends_with("at 200 calls"));
+    }
+
+    #[test]
+    fn what_the_whole_run_makes_good_is_no_doubt() {
+        let mut watch = Watch::new(Health::default());
+        watch.look(&health(60, 0), 1);
+        assert!(watch.doubts(&health(2, 0)).is_empty());
+        let lax = Health {
+            tick_lateness: Duration::from_millis(80),
+            own_drops: 5,
+        };
+        assert!(Watch::new(lax).doubts(&health(60, 5)).is_empty());
+    }
+}

@@ -1,0 +1,111 @@
+//! What is allocated for each packet in the steady state: by str0m, and by nobody else.
+//!
+//! Holds: the counter is this process's allocator; a test of its own, so that nothing else
+//! allocates meanwhile. It prints what str0m's own share is.
+
+#[path = "../benches/pair/mod.rs"]
+mod pair;
+
+use loadgen::audio::{Ear, Packet, opus};
+use pair::Pair;
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::time::{Duration, Instant};
+
+struct Counting;
+
+thread_local! {
+    static COUNT: Cell<u64> = const { Cell::new(0) };
+}
+
+fn count() {
+    // A thread that is ending has nothing left to count.
+    let _ = COUNT.try_with(|c| c.set(c.get() + 1));
+}
+
+// SAFETY: everything is passed on to the system's allocator; the counter allocates nothing.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        // SAFETY: as above.
+        unsafe { System.dealloc(at, layout) }
+    }
+
+    unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count();
+        // SAFETY: as above.
+        unsafe { System.realloc(at, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn allocations(work: impl FnOnce()) -> u64 {
+    let before = COUNT.get();
+    work();
+    COUNT.get() - before
+}
+
+#[test]
+fn an_ear_allocates_nothing_once_it_hears() {
+    let tone = opus::encode(&loadgen::audio::tone(Duration::from_secs(1))).expect("libopus");
+    let silence = opus::silence_frame().expect("libopus");
+    let mut ear = Ear::new().expect("libopus");
+    let (zero, mut n) = (Instant::now(), 0u64);
+    let mut hear = |payload: &[u8]| {
+        let arrival = zero + Duration::from_millis(20 * n);
+        let (rtp_time, sequence) = ((n * 960) as u32, n);
+        ear.packet(&Packet {
+            arrival,
+            rtp_time,
+            sequence,
+            payload,
+        });
+        n += 1;
+        std::iter::from_fn(|| ear.poll_heard()).count()
+    };
+    let mut turn = || {
+        let spoken: usize = tone.iter().map(|f| hear(f)).sum();
+        spoken + (0..60).map(|_| hear(&silence)).sum::<usize>()
+    };
+    turn();
+    let mut heard = 0;
+    let made = allocations(|| heard = (0..5).map(|_| turn()).sum());
+    assert_eq!(heard, 15, "trigger, onset and end of five spurts");
+    assert_eq!(made, 0, "allocations");
+}
+
+#[test]
+fn str0m_allocates_a_known_few_times_a_packet() {
+    const PACKETS: u64 = 500;
+    let mut pair = Pair::connected(&[0x78; 60]);
+    for _ in 0..200 {
+        let datagram = pair.protect();
+        pair.unprotect(&datagram);
+    }
+    let mut datagrams = Vec::with_capacity(PACKETS as usize);
+    let sent = allocations(|| {
+        for _ in 0..PACKETS {
+            datagrams.push(pair.protect());
+        }
+    });
+    let received = allocations(|| {
+        for datagram in &datagrams {
+            assert_eq!(pair.unprotect(datagram), 1);
+        }
+    });
+    // One of the sender's is this test's own copy of the datagram.
+    let (sent, received) = (
+        sent as f64 / PACKETS as f64 - 1.0,
+        received as f64 / PACKETS as f64,
+    );
+    println!("str0m allocates {sent:.2} times a packet sent, {received:.2} a packet received");
+    assert!(sent <= 6.0, "{sent} a packet sent");
+    assert!(received <= 6.0, "{received} a packet received");
+}
