@@ -2,8 +2,7 @@
 //!
 //! In: JSON made from YAML, after everything that the schema refuses has been taken out.
 //! Out: these types; they also generate the JSON Schema (`loadgen schema`). Holds: unknown
-//! keys are refused. What the schema calls required is `Option` here all the same, so that
-//! one mistake does not hide the next one.
+//! keys are refused. What is required is an `Option`: one mistake does not hide the next one.
 
 use super::duration;
 use super::file_network::{HealthFile, NetworkFile};
