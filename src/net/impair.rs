@@ -4,7 +4,7 @@
 //! Out: whether one counts as lost. Holds: only RTP is lost (neither RTCP nor ICE nor DTLS);
 //! a caller's losses depend on its seed and number and on the count of its packets alone.
 
-use super::transport::is_rtp;
+use super::socket::is_rtp;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
 

@@ -106,6 +106,11 @@ impl UdpPort {
     }
 }
 
+/// RTP among what may come (RFC 7983, and RFC 5761 for RTCP).
+pub(super) fn is_rtp(bytes: &[u8]) -> bool {
+    matches!(bytes, [128..=191, kind, ..] if !(192..=223).contains(kind))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,7 +5,7 @@
 
 use super::NetError;
 use super::health::Health;
-use super::socket::UdpPort;
+use super::socket::{UdpPort, is_rtp};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 use str0m::change::{SdpAnswer, SdpOffer, SdpPendingOffer};
@@ -398,11 +398,6 @@ fn since_held_up(before: Instant) -> Instant {
 
 /// No system call that sends a datagram takes so long.
 const HELD_UP: Duration = Duration::from_millis(1);
-
-/// RTP among what may come (RFC 7983, and RFC 5761 for RTCP).
-pub(super) fn is_rtp(bytes: &[u8]) -> bool {
-    matches!(bytes, [128..=191, kind, ..] if !(192..=223).contains(kind))
-}
 
 /// The longest that str0m may be left alone.
 pub(super) const IDLE: Duration = Duration::from_secs(1);
