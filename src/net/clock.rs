@@ -127,6 +127,16 @@ impl Stamper {
     }
 }
 
+/// When a packet left: before the system call, unless the thread was stopped between the two.
+pub(super) fn since_held_up(before: Instant) -> Instant {
+    Some(Instant::now())
+        .filter(|after| *after - before > HELD_UP)
+        .unwrap_or(before)
+}
+
+/// No system call that sends a datagram takes so long.
+const HELD_UP: Duration = Duration::from_millis(1);
+
 #[cfg(test)]
 mod tests {
     use super::*;

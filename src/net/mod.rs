@@ -9,6 +9,7 @@ mod clock;
 mod endpoint;
 mod engine;
 mod error;
+mod grid;
 mod health;
 mod impair;
 mod peer;

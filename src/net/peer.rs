@@ -7,11 +7,12 @@ use super::batch::{BATCH, Batch};
 use super::clock::{Stamp, Stamper};
 use super::endpoint::{AudioPacket, Endpoint};
 use super::error::NetError;
+use super::grid::{Grid, PERIOD};
 use super::health::Health;
 use super::impair::Impairment;
 use super::transport::{Happened, IDLE, Publication, Transport, Until};
 use std::net::IpAddr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use str0m::media::Mid;
 use str0m::rtp::{RtpPacket, RtpWrite};
 use tokio::sync::mpsc;
@@ -20,8 +21,6 @@ use tokio::sync::mpsc;
 const READS_PER_TURN: usize = 4;
 /// Such turns before an endpoint's timer fires all the same: 5 s of audio.
 const LONGEST_BACKLOG: usize = 16;
-/// The send period; phases lie within it.
-const PERIOD: Duration = Duration::from_millis(20);
 
 /// What a peer's media tells its session.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,23 +55,6 @@ pub struct Peer<E> {
     /// Loses what is received, where that was asked for.
     impairment: Option<Impairment>,
     dead: bool,
-}
-
-/// Where a peer's send slots lie: 20 ms apart, at a phase of its own.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Grid {
-    pub epoch: Instant,
-    pub phase: Duration,
-}
-
-impl Grid {
-    /// The first slot at or after `now`.
-    fn slot_from(&self, now: Instant) -> Instant {
-        let zero = self.epoch + self.phase;
-        let since = now.saturating_duration_since(zero).as_nanos() as u64;
-        let period = PERIOD.as_nanos() as u64;
-        zero + Duration::from_nanos(since.div_ceil(period) * period)
-    }
 }
 
 /// What all peers of a thread use while they are served.
@@ -375,27 +357,5 @@ fn packet(p: &RtpPacket, stamp: Stamp) -> AudioPacket<'_> {
         rtp_time: p.header.timestamp,
         sequence: *p.seq_no,
         payload: &p.payload,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn slots_are_on_the_grid_and_never_before_now() {
-        let epoch = Instant::now();
-        let g = Grid {
-            epoch,
-            phase: Duration::from_millis(7),
-        };
-        let ms = Duration::from_millis;
-        for (now, slot) in [(0, 7), (7, 7), (8, 27), (27, 27), (1_000, 1_007)] {
-            assert_eq!(
-                g.slot_from(epoch + ms(now)),
-                epoch + ms(slot),
-                "at {now} ms"
-            );
-        }
     }
 }

@@ -4,6 +4,7 @@
 //! Holds: after every change the outputs are drained until str0m names its next timeout.
 
 use super::NetError;
+use super::clock::since_held_up;
 use super::health::Health;
 use super::socket::{UdpPort, is_rtp};
 use std::net::{IpAddr, SocketAddr};
@@ -388,16 +389,6 @@ impl Transport {
         let _ = self.rtc.handle_input(Input::Timeout(now));
     }
 }
-
-/// When a packet left: before the system call, unless the thread was stopped between the two.
-fn since_held_up(before: Instant) -> Instant {
-    Some(Instant::now())
-        .filter(|after| *after - before > HELD_UP)
-        .unwrap_or(before)
-}
-
-/// No system call that sends a datagram takes so long.
-const HELD_UP: Duration = Duration::from_millis(1);
 
 /// The longest that str0m may be left alone.
 pub(super) const IDLE: Duration = Duration::from_secs(1);
