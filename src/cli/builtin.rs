@@ -13,6 +13,7 @@ macro_rules! files {
 pub(super) const BUILTINS: &[(&str, &[u8])] = files![
     "scenarios/quickstart.yaml",
     "scenarios/100-calls.yaml",
+    "scenarios/capacity.yaml",
     "scenarios/pipeline.yaml",
     "scenarios/schema.json",
     "fixtures/account-number.json",

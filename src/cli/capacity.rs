@@ -18,6 +18,7 @@ use crate::stats::Sample;
 use crate::stats::capacity::{Promise, Search, Step as Next};
 use clap::Args;
 use serde::Serialize;
+use std::cell::Cell;
 use step::{Measured, Taker};
 
 /// What is asked, and of what.
@@ -128,6 +129,7 @@ fn search(args: &CapacityArgs) -> Result<Answer, Trouble> {
         door,
         turns: args.turns as usize,
         promise: args.slo.promise,
+        turn: Cell::new(None),
     };
     let largest = Plan::new(&taker.loaded(args.max, 1));
     carry_out::ask_consent(&largest, &taker.door, args.yes)?;

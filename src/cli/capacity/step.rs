@@ -10,15 +10,16 @@ use crate::plan::Plan;
 use crate::record::{Ms, Samples, TurnRecord};
 use crate::run::{Door, Finished};
 use crate::scenario::{Extent, Load, Scenario};
+use crate::stats::Sample;
 use crate::stats::capacity::{Promise, Standing};
-use crate::stats::{Distribution, Sample};
 use serde::Serialize;
+use std::cell::Cell;
 use std::time::Duration;
 
 /// Calls start so far apart.
 const APART: Duration = Duration::from_millis(25);
-/// A step that is not clear is measured for so long at most, in lengths of the first.
-const ROUNDS: u32 = 4;
+/// A step that is not clear gets so many times its turns at most.
+const ROUNDS: usize = 4;
 /// A step lasts at least for so many lengths of a call, so that calls come and go in it.
 const CALLS: f64 = 1.5;
 
@@ -54,20 +55,24 @@ pub(super) struct Taker {
     /// Turns that a step is to have.
     pub turns: usize,
     pub promise: Promise,
+    /// How long a turn took in the last step.
+    pub turn: Cell<Option<Duration>>,
 }
 
 impl Taker {
-    /// The scenario with `calls` at once, for `rounds` of a step's length.
-    pub(super) fn loaded(&self, calls: u32, rounds: u32) -> Scenario {
-        let call = Plan::new(&self.scenario).estimate().call;
-        let turns = self.scenario.call.turns.len().max(1);
-        let of_a_call = call.div_f64(turns as f64);
-        let needed = of_a_call.mul_f64(self.turns as f64 / f64::from(calls));
-        let window = needed.max(call.mul_f64(CALLS)) * rounds;
+    /// The scenario with `calls` at once, long enough for so many turns.
+    pub(super) fn loaded(&self, calls: u32, turns: usize) -> Scenario {
+        let a_call = self.scenario.call.turns.len().max(1) as f64;
+        let (call, turn) = match self.turn.get() {
+            Some(turn) => (turn.mul_f64(a_call), turn),
+            // Nothing is known yet: the first step shows how long a turn takes.
+            None => (Plan::new(&self.scenario).estimate().call, Duration::ZERO),
+        };
+        let needed = turn.mul_f64(turns as f64 / f64::from(calls));
+        let window = needed.max(call.mul_f64(CALLS));
         let ramp = APART * (calls - 1);
         Scenario {
             load: Load {
-                // The first call's first turn is due a call's beginning after the ramp.
                 extent: Extent::Duration(ramp + window),
                 ramp,
                 ..Load::calls(1, calls)
@@ -78,27 +83,42 @@ impl Taker {
         }
     }
 
-    /// Measures `calls` at once, again for longer while that leaves it open.
+    /// Measures `calls` at once, for longer while that leaves it open.
     pub(super) fn take(&self, calls: u32, recheck: bool, nth: u64) -> Result<Measured, Trouble> {
-        let mut turns = Vec::new();
-        let mut rounds = 1;
+        let (mut turns, mut wanted) = (Vec::new(), self.turns);
+        let mut attempt = 0;
         loop {
+            attempt += 1;
+            let missing = wanted.saturating_sub(turns.len());
+            let loaded = self.loaded(calls, missing);
             let scenario = Scenario {
-                seed: self
-                    .scenario
-                    .seed
-                    .wrapping_add(nth * 100 + u64::from(rounds)),
-                ..self.loaded(calls, rounds)
+                seed: self.scenario.seed.wrapping_add(nth * 100 + attempt),
+                ..loaded
             };
             let finished = self.drive(&scenario)?;
-            turns.extend(within(&scenario.load, &finished));
+            let new = within(&scenario.load, &finished);
+            self.learn(&scenario.load, new.len());
+            let nothing = new.is_empty();
+            turns.extend(new);
             let limit = finished.invalid.first().cloned();
+            let enough = turns.len() >= wanted;
             let measured = self.judge(calls, recheck, &turns, limit);
-            let clear = !measured.weak || measured.generator_limit.is_some();
-            if clear || rounds >= ROUNDS {
+            let open = measured.weak && wanted < self.turns * ROUNDS;
+            if nothing || measured.generator_limit.is_some() || enough && !open {
                 return Ok(measured);
             }
-            rounds *= 2;
+            if enough {
+                wanted *= 2;
+            }
+        }
+    }
+
+    /// How long a turn of a call takes, by what came of a load.
+    fn learn(&self, load: &Load, turns: usize) {
+        if let (Extent::Duration(until), true) = (load.extent, turns > 0) {
+            let window = until.saturating_sub(load.ramp);
+            let a_turn = window.mul_f64(f64::from(load.concurrency) / turns as f64);
+            self.turn.set(Some(a_turn));
         }
     }
 
@@ -142,16 +162,12 @@ impl Taker {
             keeps: match standing {
                 Standing::Keeps => true,
                 Standing::Breaks => false,
-                Standing::Unclear => leans(&self.promise, &all),
+                Standing::Unclear => self.promise.lean(&all),
             },
             weak: standing == Standing::Unclear,
             generator_limit,
         }
     }
-}
-
-fn leans(promise: &Promise, all: &Distribution) -> bool {
-    promise.lean(all)
 }
 
 /// The turns that were to begin while all calls were there: those of calls that failed before

@@ -1,0 +1,61 @@
+//! `loadgen capacity` against an agent whose limit is known.
+
+pub mod support;
+
+use serde_json::Value;
+use std::time::Duration;
+use support::{Loadgen, in_repo};
+
+/// A scenario for an agent that carries eight calls at once; past that its delay of 300 ms doubles.
+fn knee() -> String {
+    let turn = "    - {say: yes, start: {after: previous_turn, delay: 50ms}, timeout: 4s}\n";
+    format!(
+        "version: 1\nname: knee\n\
+         target: {{kind: embedded, agent: {{delay: 300ms, reply_length: 200ms, capacity: 8}}}}\n\
+         utterances: {{yes: {{file: {}}}}}\n\
+         call:\n  greeting: none\n  turns:\n\
+         \x20   - {{say: yes, start: {{after: call_start, delay: 600ms}}, timeout: 4s}}\n{}",
+        in_repo("fixtures/yes.wav").display(),
+        turn.repeat(2),
+    )
+}
+
+#[test]
+fn the_knee_of_an_agent_is_found() {
+    let args = [
+        "--slo",
+        "p(95)<560ms",
+        "--max",
+        "12",
+        "--start",
+        "6",
+        "--turns",
+        "80",
+        "--json",
+    ];
+    let run = Loadgen::new(["capacity", "knee.yaml"].into_iter().chain(args));
+    std::fs::write(run.dir().join("knee.yaml"), knee()).expect("writable");
+    let run = run.deadline(Duration::from_secs(400)).run();
+    let answer: Value = serde_json::from_str(&run.finished.stdout).expect("JSON");
+    let steps = answer["steps"].as_array().expect("steps");
+    assert!(!steps.is_empty());
+    if let Some(limit) = answer["generator_limit"].as_str() {
+        // A busy machine; then that is what it says, and nothing of the agent.
+        eprintln!("the generator was the limit: {limit}");
+        assert_eq!(run.finished.code, Some(110));
+        return;
+    }
+    assert_eq!(run.finished.code, Some(0), "{answer}");
+    let found = answer["capacity"].as_u64().expect("an answer");
+    assert_eq!(found, 8, "{answer:#}");
+    let last = steps.last().expect("a step");
+    assert_eq!(
+        (&last["recheck"], &last["calls"]),
+        (&Value::Bool(true), &found.into())
+    );
+    for step in steps {
+        let keeps = step["calls"].as_u64() <= Some(8);
+        assert_eq!(step["keeps"], keeps, "{step}");
+        assert!(step["turns"].as_u64() >= Some(80), "{step}");
+    }
+}
