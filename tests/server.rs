@@ -77,7 +77,8 @@ fn fakes_misbehave_as_they_say() {
     assert_eq!(http_status(server.port()), Some(404));
     let port = server.port();
     drop(server);
-    assert!(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err());
+    // Its port may be another test's by now; what answers there is not this one.
+    assert_ne!(http_status(port), Some(404));
 
     let silent = SilentPort::start();
     let address = silent.url().replace("ws://", "");
