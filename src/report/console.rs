@@ -3,13 +3,10 @@
 //! In: a summary and whether colour may be used. Out: lines of at most [`WIDTH`] characters.
 //! Holds: the verdict comes first; the same words stand there without colour.
 
+use super::figures::{QUANTILES, cells, figure, hundredths, interval, possibly_infinite};
 use super::text::{clean, grouped, plural, wrap};
 use super::{DEFINITIONS, Style};
-use crate::record::{
-    AllTurns, GateVerdict, Generator, Latency, Ms, Quantiles, SecondOpinions, Span, Status,
-    Summary, TurnFlag,
-};
-use crate::stats::samples_needed;
+use crate::record::{GateVerdict, Generator, SecondOpinions, Status, Summary, TurnFlag};
 
 /// Longest line, in characters.
 pub const WIDTH: usize = 100;
@@ -18,8 +15,6 @@ const KEY: usize = 12;
 /// Longest name or message from outside; longer ones are cut.
 const LONGEST_NAME: usize = 60;
 const LONGEST_MESSAGE: usize = 400;
-/// For what was not measured.
-const NOTHING: &str = "–";
 
 /// The report as one string, with a final newline.
 pub fn render(summary: &Summary, style: Style) -> String {
@@ -114,17 +109,25 @@ impl Page {
         self.lines
             .push(format!("{:17}{replied_head:<39}all {all_head}", ""));
         let intervals = &summary.intervals;
-        for (name, q, of, all_of, span) in [
-            ("p50", 0.5, replied.p50_ms, all.p50_ms, pick_p50 as Pick),
-            ("p95", 0.95, replied.p95_ms, all.p95_ms, pick_p95),
-            ("p99", 0.99, replied.p99_ms, all.p99_ms, pick_p99),
-        ] {
+        for quantile in &QUANTILES {
+            let q = quantile.q;
             let line = format!(
-                "  {name:<9}{:>10}  {:<26}{:>10}  {}",
-                figure(of),
-                interval(span(&intervals.ttfa), replied.count, q, intervals.level),
-                possibly_infinite(all_of, all),
-                interval(span(&intervals.all_turns), all.count, q, intervals.level),
+                "  {:<9}{:>10}  {:<26}{:>10}  {}",
+                quantile.name,
+                figure((quantile.of)(replied)),
+                interval(
+                    (quantile.span)(&intervals.ttfa),
+                    replied.count,
+                    q,
+                    intervals.level
+                ),
+                possibly_infinite((quantile.of_all)(all), all),
+                interval(
+                    (quantile.span)(&intervals.all_turns),
+                    all.count,
+                    q,
+                    intervals.level
+                ),
             );
             self.lines.push(line.trim_end().to_owned());
         }
@@ -302,58 +305,5 @@ impl Page {
             let key = self.style.head(&format!("{key:<KEY$}"));
             self.lines.push(format!("{key}{:indent$}{line}", ""));
         }
-    }
-}
-
-type Pick = fn(&Quantiles) -> Option<Span>;
-
-fn pick_p50(quantiles: &Quantiles) -> Option<Span> {
-    quantiles.p50
-}
-
-fn pick_p95(quantiles: &Quantiles) -> Option<Span> {
-    quantiles.p95
-}
-
-fn pick_p99(quantiles: &Quantiles) -> Option<Span> {
-    quantiles.p99
-}
-
-fn cells(latency: &Latency) -> [String; 7] {
-    [
-        latency.min_ms,
-        latency.mean_ms,
-        latency.p50_ms,
-        latency.p90_ms,
-        latency.p95_ms,
-        latency.p99_ms,
-        latency.max_ms,
-    ]
-    .map(figure)
-}
-
-fn figure(ms: Option<Ms>) -> String {
-    ms.map_or_else(|| NOTHING.to_owned(), |ms| format!("{ms:.1}"))
-}
-
-fn hundredths(ms: Option<Ms>) -> String {
-    ms.map_or_else(|| NOTHING.to_owned(), |ms| format!("{ms:.2}"))
-}
-
-/// Null stands for +∞ where there are samples at all.
-fn possibly_infinite(ms: Option<Ms>, all: &AllTurns) -> String {
-    if ms.is_none() && all.count > 0 {
-        "∞".to_owned()
-    } else {
-        figure(ms)
-    }
-}
-
-fn interval(span: Option<Span>, count: usize, q: f64, level: f64) -> String {
-    let end = |ms: Option<Ms>| ms.map_or_else(|| "∞".to_owned(), |ms| format!("{ms:.1}"));
-    match (span, samples_needed(q, level)) {
-        (Some(span), _) => format!("[{}, {}]", end(span.lower_ms), end(span.upper_ms)),
-        (None, Ok(needed)) if count > 0 && count < needed => format!("(needs {needed} turns)"),
-        _ => String::new(),
     }
 }

@@ -7,6 +7,7 @@
 pub mod console;
 pub mod csv;
 mod definitions;
+mod figures;
 pub mod json;
 mod style;
 mod text;

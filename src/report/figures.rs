@@ -1,0 +1,83 @@
+//! How figures are written: the one place that rounds them for people.
+//!
+//! In: figures of a summary. Out: short strings. Holds: what is shown on the screen and in every
+//! other report for people is the same to the last digit.
+
+use crate::record::{AllTurns, Latency, Ms, Quantiles, Span};
+use crate::stats::samples_needed;
+
+/// For what was not measured.
+pub(super) const NOTHING: &str = "–";
+
+/// A quantile that reports show, and where the summary has it.
+pub(super) struct Quantile {
+    pub(super) name: &'static str,
+    pub(super) q: f64,
+    pub(super) of: fn(&Latency) -> Option<Ms>,
+    pub(super) of_all: fn(&AllTurns) -> Option<Ms>,
+    pub(super) span: fn(&Quantiles) -> Option<Span>,
+}
+
+/// Those with an interval.
+pub(super) const QUANTILES: [Quantile; 3] = [
+    Quantile {
+        name: "p50",
+        q: 0.5,
+        of: |l| l.p50_ms,
+        of_all: |a| a.p50_ms,
+        span: |q| q.p50,
+    },
+    Quantile {
+        name: "p95",
+        q: 0.95,
+        of: |l| l.p95_ms,
+        of_all: |a| a.p95_ms,
+        span: |q| q.p95,
+    },
+    Quantile {
+        name: "p99",
+        q: 0.99,
+        of: |l| l.p99_ms,
+        of_all: |a| a.p99_ms,
+        span: |q| q.p99,
+    },
+];
+
+pub(super) fn cells(latency: &Latency) -> [String; 7] {
+    [
+        latency.min_ms,
+        latency.mean_ms,
+        latency.p50_ms,
+        latency.p90_ms,
+        latency.p95_ms,
+        latency.p99_ms,
+        latency.max_ms,
+    ]
+    .map(figure)
+}
+
+pub(super) fn figure(ms: Option<Ms>) -> String {
+    ms.map_or_else(|| NOTHING.to_owned(), |ms| format!("{ms:.1}"))
+}
+
+pub(super) fn hundredths(ms: Option<Ms>) -> String {
+    ms.map_or_else(|| NOTHING.to_owned(), |ms| format!("{ms:.2}"))
+}
+
+/// Null stands for +∞ where there are samples at all.
+pub(super) fn possibly_infinite(ms: Option<Ms>, all: &AllTurns) -> String {
+    if ms.is_none() && all.count > 0 {
+        "∞".to_owned()
+    } else {
+        figure(ms)
+    }
+}
+
+pub(super) fn interval(span: Option<Span>, count: usize, q: f64, level: f64) -> String {
+    let end = |ms: Option<Ms>| ms.map_or_else(|| "∞".to_owned(), |ms| format!("{ms:.1}"));
+    match (span, samples_needed(q, level)) {
+        (Some(span), _) => format!("[{}, {}]", end(span.lower_ms), end(span.upper_ms)),
+        (None, Ok(needed)) if count > 0 && count < needed => format!("(needs {needed} turns)"),
+        _ => String::new(),
+    }
+}
