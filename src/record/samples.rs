@@ -54,10 +54,10 @@ impl Samples {
         let asked = || turns().filter(|t| t.expect == TurnExpect::Respond);
         let replied = || asked().filter(|t| t.outcome == TurnOutcome::Replied);
         Self {
-            ttfa: replied().filter_map(|t| finite(t.ttfa_ms)).collect(),
-            all_turns: asked().filter_map(|t| of_turn(t, t.ttfa_ms)).collect(),
-            ttfa_wire: replied().filter_map(|t| finite(t.ttfa_wire_ms)).collect(),
-            all_turns_wire: asked().filter_map(|t| of_turn(t, t.ttfa_wire_ms)).collect(),
+            ttfa: by_call(replied(), |t| finite(t.ttfa_ms)),
+            all_turns: by_call(asked(), |t| of_turn(t, t.ttfa_ms)),
+            ttfa_wire: by_call(replied(), |t| finite(t.ttfa_wire_ms)),
+            all_turns_wire: by_call(asked(), |t| of_turn(t, t.ttfa_wire_ms)),
             join: calls().filter_map(|c| finite(c.join_ms)).collect(),
             all_join: calls().filter_map(|c| of_call(c, c.join_ms)).collect(),
             agent_join: calls().filter_map(|c| finite(c.agent_join_ms)).collect(),
@@ -88,6 +88,14 @@ impl Samples {
             _ => return None,
         })
     }
+}
+
+/// What `latency` gives of `turns`, grouped by call.
+fn by_call<'a>(
+    turns: impl Iterator<Item = &'a TurnRecord>,
+    latency: impl Fn(&TurnRecord) -> Option<Sample>,
+) -> Distribution {
+    Distribution::in_groups(turns.filter_map(|t| Some((t.call, latency(t)?))))
 }
 
 fn finite(ms: Option<Ms>) -> Option<Sample> {

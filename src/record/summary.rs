@@ -151,7 +151,8 @@ pub struct AllTurns {
     pub max_ms: Option<Ms>,
 }
 
-/// Distribution-free confidence intervals from order statistics, turns taken as independent.
+/// Distribution-free confidence intervals from order statistics; the turns of a call count for
+/// as many as they are worth, which is fewer where they are alike.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Intervals {
     /// They cover the true quantile with at least this probability.
@@ -162,7 +163,8 @@ pub struct Intervals {
     pub all_turns: Quantiles,
 }
 
-/// Intervals of the quantiles; null where there are too few turns (p95 needs 59, p99 299).
+/// Intervals of the quantiles; null where there are too few turns (p95 needs 59 independent
+/// ones, p99 299).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[expect(missing_docs, reason = "the field names are the statistics' own")]
 pub struct Quantiles {

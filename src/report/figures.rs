@@ -78,6 +78,8 @@ pub(super) fn interval(span: Option<Span>, count: usize, q: f64, level: f64) -> 
     match (span, samples_needed(q, level)) {
         (Some(span), _) => format!("[{}, {}]", end(span.lower_ms), end(span.upper_ms)),
         (None, Ok(needed)) if count > 0 && count < needed => format!("(needs {needed} turns)"),
+        // Enough turns, but the turns of a call are alike.
+        (None, _) if count > 0 => "(needs more calls)".to_owned(),
         _ => String::new(),
     }
 }

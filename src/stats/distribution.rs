@@ -1,8 +1,9 @@
 //! A sorted set of latencies and its exact order statistics.
 //!
-//! In: samples in any order. Out: count, extremes, mean, quantiles.
+//! In: samples in any order, in groups or not. Out: count, extremes, mean, quantiles.
 //! Holds: a quantile is one of the samples, never an interpolation between two.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// One latency; `Infinite` where the awaited thing never happened. Orders as the numbers do.
@@ -42,17 +43,43 @@ impl From<Duration> for Sample {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Distribution {
     sorted: Vec<Sample>,
+    /// The group of each; empty where every sample stands for itself.
+    groups: Vec<u32>,
 }
 
 impl<S: Into<Sample>> FromIterator<S> for Distribution {
     fn from_iter<I: IntoIterator<Item = S>>(samples: I) -> Self {
         let mut sorted: Vec<Sample> = samples.into_iter().map(Into::into).collect();
         sorted.sort_unstable();
-        Self { sorted }
+        Self {
+            sorted,
+            groups: Vec::new(),
+        }
     }
 }
 
 impl Distribution {
+    /// Samples that came in groups, such as the turns of calls: those of one group are not
+    /// independent, and intervals know it.
+    pub fn in_groups<S: Into<Sample>>(samples: impl IntoIterator<Item = (usize, S)>) -> Self {
+        let mut numbers = BTreeMap::new();
+        let mut pairs: Vec<(Sample, u32)> = Vec::new();
+        for (group, sample) in samples {
+            let next = numbers.len() as u32;
+            pairs.push((sample.into(), *numbers.entry(group).or_insert(next)));
+        }
+        pairs.sort_unstable();
+        let (sorted, groups) = pairs.into_iter().unzip();
+        Self { sorted, groups }
+    }
+
+    /// The samples, ascending, each with the number of its group.
+    pub fn grouped(&self) -> impl Iterator<Item = (u32, Sample)> + '_ {
+        let group = |i: usize| self.groups.get(i).copied().unwrap_or(i as u32);
+        let numbered = self.sorted.iter().enumerate();
+        numbered.map(move |(i, &sample)| (group(i), sample))
+    }
+
     /// Number of samples, infinite ones included.
     pub fn count(&self) -> usize {
         self.sorted.len()

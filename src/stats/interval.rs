@@ -1,21 +1,29 @@
 //! How far a quantile can be trusted: an interval that assumes no shape of the distribution.
 //!
-//! In: a [`Distribution`], a quantile, a level. Out: two of its samples, or how many it lacks.
-//! Holds: for independent samples the interval covers the true quantile with at least `level`.
+//! In: a [`Distribution`], its samples in groups or not, a quantile, a level. Out: two of its
+//! samples, or how many it lacks. Holds: for independent samples the interval covers the true
+//! quantile with at least `level`; samples of one group are worth less.
 
+use super::beta::{at_least, at_most};
 use super::distribution::{Distribution, Sample};
+use super::proportion::{Proportion, Worth};
 
 /// What keeps an interval from being given.
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
 pub enum StatsError {
     /// No pair of order statistics reaches the level.
-    #[error("{count} samples are too few to bracket the {q} quantile: {needed} are needed")]
+    #[error(
+        "{count} samples, worth {effective} independent ones, are too few to bracket the {q} \
+         quantile: {needed} are needed"
+    )]
     TooFewSamples {
         /// The quantile.
         q: f64,
         /// Samples there are.
         count: usize,
-        /// Samples it takes.
+        /// As many independent samples would say as much; rounded down.
+        effective: usize,
+        /// Independent samples it takes.
         needed: usize,
     },
     /// The quantile or the level is not strictly between 0 and 1.
@@ -45,55 +53,200 @@ pub struct Interval {
     pub upper: Sample,
     /// The coverage these two ends really have: at least the level asked for.
     pub coverage: f64,
+    /// What it rests on.
+    pub worth: Worth,
+}
+
+/// A one-sided confidence bound: one sample.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Bound {
+    /// The true quantile is not beyond it, at the level asked for.
+    pub at: Sample,
+    /// What it rests on.
+    pub worth: Worth,
 }
 
 impl Distribution {
     /// Distribution-free confidence interval of the `q` quantile, from order statistics
     /// (Hahn & Meeker, *Statistical Intervals*, 5.2): the number of samples below the true
-    /// quantile is binomial (n, q), whatever the distribution.
+    /// quantile is binomial (n, q), whatever the distribution. Where the samples came in groups,
+    /// n is what they are worth ([`Proportion::worth`] of those above the quantile).
     ///
     /// Equal-tailed, so that each end is also a one-sided bound of (1 + `level`)/2; where the
     /// samples end before one tail does, the extreme sample takes its place as long as the pair
-    /// still reaches `level`. `q` and `level` strictly within 0..1. Samples are taken as
-    /// independent, which the turns of one call are not quite.
+    /// still reaches `level`. `q` and `level` strictly within 0..1.
     ///
     /// # Errors
     /// [`StatsError::TooFewSamples`] when no pair of order statistics reaches `level`;
     /// [`StatsError::OutOfRange`] for a `q` or `level` outside.
     pub fn interval(&self, q: f64, level: f64) -> Result<Interval, StatsError> {
         let needed = samples_needed(q, level)?;
-        let n = self.count();
-        let too_few = StatsError::TooFewSamples {
-            q,
-            count: n,
-            needed,
+        let tail = (1.0 - level) / 2.0;
+        let worth = self.worth(q, tail);
+        let ranks = Ranks { q, worth };
+        let (l, u) = match (ranks.lower(tail), ranks.upper(tail)) {
+            (Some(l), Some(u)) => (Some(l), Some(u)),
+            (None, _) => (Some(1), ranks.upper(1.0 - level - ranks.below(1))),
+            (_, None) => (
+                ranks.lower(1.0 - level - ranks.above(worth.n)),
+                Some(worth.n),
+            ),
         };
-        if n < needed {
-            return Err(too_few);
-        }
-        let (l, u, coverage) = ranks(&Binomial::new(n, q), level);
-        match (self.sorted().get(l - 1), self.sorted().get(u - 1)) {
-            (Some(&lower), Some(&upper)) => Ok(Interval {
+        let end = |rank: Option<usize>| self.sorted().get(rank?.checked_sub(1)?).copied();
+        match (end(l), end(u), l.zip(u)) {
+            (Some(lower), Some(upper), Some((l, u))) => Ok(Interval {
                 lower,
                 upper,
-                coverage,
+                coverage: 1.0 - ranks.below(l) - ranks.above(u),
+                worth,
             }),
-            _ => Err(too_few),
+            _ => Err(too_few(q, worth, needed)),
         }
+    }
+
+    /// One-sided: the true `q` quantile is at most this, at `level`. As [`Self::interval`].
+    ///
+    /// # Errors
+    /// [`StatsError::TooFewSamples`] when not even the largest sample is enough (p95 takes 59,
+    /// p99 299, at 0.95); [`StatsError::OutOfRange`].
+    pub fn upper_bound(&self, q: f64, level: f64) -> Result<Bound, StatsError> {
+        self.bound(q, level, q, |ranks, tail| ranks.upper(tail))
+    }
+
+    /// One-sided: the true `q` quantile is at least this, at `level`. As [`Self::upper_bound`].
+    ///
+    /// # Errors
+    /// [`StatsError::TooFewSamples`]; [`StatsError::OutOfRange`].
+    pub fn lower_bound(&self, q: f64, level: f64) -> Result<Bound, StatsError> {
+        self.bound(q, level, 1.0 - q, |ranks, tail| ranks.lower(tail))
+    }
+
+    fn bound(
+        &self,
+        q: f64,
+        level: f64,
+        missed_by_one: f64,
+        rank: fn(&Ranks, f64) -> Option<usize>,
+    ) -> Result<Bound, StatsError> {
+        in_range([q, level])?;
+        let worth = self.worth(q, 1.0 - level);
+        let rank = rank(&Ranks { q, worth }, 1.0 - level);
+        match rank.and_then(|r| self.sorted().get(r.checked_sub(1)?)) {
+            Some(&at) => Ok(Bound { at, worth }),
+            None => {
+                let needed = ((1.0 - level).ln() / missed_by_one.ln()).ceil() as usize;
+                Err(too_few(q, worth, needed))
+            }
+        }
+    }
+
+    /// What the samples are worth for an interval of the `q` quantile with `tail` on a side.
+    fn worth(&self, q: f64, tail: f64) -> Worth {
+        let at = self.quantile(q).unwrap_or(Sample::Infinite);
+        let above = self.share(|s| s > at);
+        // Nothing above it, where many are equal or infinite: those that reach it.
+        let share = match above.hits() {
+            0 => self.share(|s| s >= at),
+            _ => above,
+        };
+        share.worth(tail)
+    }
+
+    /// The share of samples that `counts`, with their groups.
+    pub fn share(&self, counts: impl Fn(Sample) -> bool) -> Proportion {
+        let hit = |(group, sample): (u32, Sample)| (group, counts(sample));
+        self.grouped().map(hit).collect()
+    }
+
+    /// Whether the samples refute, at `level`, that the true `q` quantile is below `bound_ms`
+    /// (`or_at`: at most): more of them lie beyond than such a quantile lets pass. However few
+    /// there are: six of six late calls refute a p95.
+    pub fn refutes(&self, q: f64, bound_ms: f64, or_at: bool, level: f64) -> bool {
+        let beyond = |ms: f64| if or_at { ms > bound_ms } else { ms >= bound_ms };
+        self.share(|s| beyond(s.as_ms()))
+            .refutes_at_most(1.0 - q, level)
     }
 }
 
-/// The fewest samples whose extremes bracket the `q` quantile with probability `level`:
-/// the least n with 1 − qⁿ − (1−q)ⁿ ≥ `level`. 59 for p95 and 299 for p99 at 0.95.
+fn too_few(q: f64, worth: Worth, needed: usize) -> StatsError {
+    StatsError::TooFewSamples {
+        q,
+        count: worth.n,
+        effective: worth.n_eff as usize,
+        needed,
+    }
+}
+
+fn in_range<const N: usize>(values: [f64; N]) -> Result<(), StatsError> {
+    match values.into_iter().find(|v| !(*v > 0.0 && *v < 1.0)) {
+        Some(value) => Err(StatsError::OutOfRange { value }),
+        None => Ok(()),
+    }
+}
+
+/// Ranks (from 1) among samples of this worth.
+struct Ranks {
+    q: f64,
+    worth: Worth,
+}
+
+impl Ranks {
+    fn scale(&self) -> f64 {
+        self.worth.n_eff / self.worth.n as f64
+    }
+
+    /// Probability that fewer than `rank` samples lie below the true quantile: the sample of
+    /// that rank is then above it.
+    fn below(&self, rank: usize) -> f64 {
+        at_most((rank as f64 - 1.0) * self.scale(), self.worth.n_eff, self.q)
+    }
+
+    /// Probability that `rank` samples or more lie below the true quantile.
+    fn above(&self, rank: usize) -> f64 {
+        // All of them, whatever the rounding of n · n_eff / n.
+        let count = match rank {
+            r if r >= self.worth.n => self.worth.n_eff,
+            r => r as f64 * self.scale(),
+        };
+        at_least(count, self.worth.n_eff, self.q)
+    }
+
+    /// The largest rank that is above the quantile with at most `tail`.
+    fn lower(&self, tail: f64) -> Option<usize> {
+        let (mut low, mut high) = (0, self.worth.n + 1);
+        while high - low > 1 {
+            let middle = low + (high - low) / 2;
+            if self.below(middle) <= tail {
+                low = middle;
+            } else {
+                high = middle;
+            }
+        }
+        (low > 0).then_some(low)
+    }
+
+    /// The smallest rank that is below the quantile with at most `tail`.
+    fn upper(&self, tail: f64) -> Option<usize> {
+        let (mut low, mut high) = (0, self.worth.n + 1);
+        while high - low > 1 {
+            let middle = low + (high - low) / 2;
+            if self.above(middle) <= tail {
+                high = middle;
+            } else {
+                low = middle;
+            }
+        }
+        (high <= self.worth.n).then_some(high)
+    }
+}
+
+/// The fewest independent samples whose extremes bracket the `q` quantile with probability
+/// `level`: the least n with 1 − qⁿ − (1−q)ⁿ ≥ `level`. 59 for p95 and 299 for p99 at 0.95.
 ///
 /// # Errors
 /// [`StatsError::OutOfRange`] when `q` or `level` is not strictly within 0..1.
 pub fn samples_needed(q: f64, level: f64) -> Result<usize, StatsError> {
-    for value in [q, level] {
-        if !(value > 0.0 && value < 1.0) {
-            return Err(StatsError::OutOfRange { value });
-        }
-    }
+    in_range([q, level])?;
     let covered = |n: usize| 1.0 - q.powf(n as f64) - (1.0 - q).powf(n as f64);
     // The larger of the two powers alone gives a start at or below the answer, and at most a
     // few steps away: with q = 0.5, where they are equal, they halve with each step.
@@ -104,214 +257,6 @@ pub fn samples_needed(q: f64, level: f64) -> Result<usize, StatsError> {
     Ok(n)
 }
 
-/// Ranks (from 1) of the lower and upper end, and their coverage. Needs n ≥ `samples_needed`.
-fn ranks(binomial: &Binomial, level: f64) -> (usize, usize, f64) {
-    let n = binomial.n;
-    let tail = (1.0 - level) / 2.0;
-    // l: the largest rank with P(X < l) ≤ tail; u: the smallest with P(X < u) ≥ 1 − tail.
-    let mut l = binomial.first_above(tail);
-    let mut u = binomial.first_reaching(1.0 - tail) + 1;
-    if l == 0 {
-        l = 1;
-        u = binomial.first_reaching(level + binomial.cdf(0)) + 1;
-    } else if u > n {
-        u = n;
-        l = binomial.first_above((binomial.cdf(n - 1) - level).max(0.0));
-    }
-    let (l, u) = (l.clamp(1, n), u.clamp(1, n));
-    (l, u, binomial.cdf(u - 1) - binomial.cdf(l - 1))
-}
-
-/// Cumulative binomial probabilities around the mode; beyond the window they are 0 or 1.
-struct Binomial {
-    n: usize,
-    /// The count that `below[0]` belongs to.
-    first: usize,
-    /// P(X ≤ first + i).
-    below: Vec<f64>,
-}
-
-impl Binomial {
-    /// By the ratio of neighbours from the mode outwards, then normalised: no logarithm of a
-    /// gamma function, no underflow at n = 10⁶, and work of order √n.
-    fn new(n: usize, q: f64) -> Self {
-        /// Relative to the mode; what lies further out is below the rounding of the sum.
-        const NEGLIGIBLE: f64 = 1e-18;
-        let mode = (((n + 1) as f64 * q) as usize).min(n);
-        let odds = q / (1.0 - q);
-        let mut down = Vec::new();
-        let (mut k, mut weight) = (mode, 1.0);
-        while k > 0 && weight > NEGLIGIBLE {
-            weight *= k as f64 / ((n - k + 1) as f64 * odds);
-            k -= 1;
-            down.push(weight);
-        }
-        let first = k;
-        let mut weights: Vec<f64> = down.into_iter().rev().collect();
-        weights.push(1.0);
-        let (mut k, mut weight) = (mode, 1.0);
-        while k < n && weight > NEGLIGIBLE {
-            weight *= (n - k) as f64 * odds / (k + 1) as f64;
-            k += 1;
-            weights.push(weight);
-        }
-        let total: f64 = weights.iter().sum();
-        let mut sum = 0.0;
-        let below = weights
-            .iter()
-            .map(|w| {
-                sum += w / total;
-                sum
-            })
-            .collect();
-        Self { n, first, below }
-    }
-
-    /// P(X ≤ k).
-    fn cdf(&self, k: usize) -> f64 {
-        match k.checked_sub(self.first) {
-            None => 0.0,
-            Some(i) => self.below.get(i).copied().unwrap_or(1.0),
-        }
-    }
-
-    /// The least k with P(X ≤ k) > p; n when there is none.
-    fn first_above(&self, p: f64) -> usize {
-        (self.first + self.below.partition_point(|&b| b <= p)).min(self.n)
-    }
-
-    /// The least k with P(X ≤ k) ≥ p; n when there is none.
-    fn first_reaching(&self, p: f64) -> usize {
-        (self.first + self.below.partition_point(|&b| b < p)).min(self.n)
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-    use rand::{RngExt, SeedableRng};
-    use rand_chacha::ChaCha8Rng;
-    use std::time::Duration;
-
-    fn up_to(n: u64) -> Distribution {
-        (1..=n).map(Duration::from_millis).collect()
-    }
-
-    /// Ends as ranks: sample k of `up_to` is k ms.
-    fn ends(n: u64, q: f64, level: f64) -> Result<(u64, u64), StatsError> {
-        let rank = |s: Sample| s.finite().map_or(u64::MAX, |d| d.as_millis() as u64);
-        let found = up_to(n).interval(q, level)?;
-        assert!(found.coverage >= level, "{found:?}");
-        Ok((rank(found.lower), rank(found.upper)))
-    }
-
-    #[test]
-    fn ranks_by_table() {
-        // Ends from binomial tables, worked by hand from their tails.
-        let cases: &[(&str, u64, f64, (u64, u64))] = &[
-            ("median of 6: the extremes", 6, 0.5, (1, 6)),
-            ("median of 10: P(X≤1) = 0.0107", 10, 0.5, (2, 9)),
-            ("median of 100: P(X≤39) = 0.0176", 100, 0.5, (40, 61)),
-            (
-                "p90 of 100: P(X≤83) = 0.0206, P(X≤95) = 0.9763",
-                100,
-                0.9,
-                (84, 96),
-            ),
-            ("p10 of 100 mirrors it", 100, 0.1, (5, 17)),
-            (
-                "p95 of 59: no upper tail left, the lower takes the rest",
-                59,
-                0.95,
-                (50, 59),
-            ),
-        ];
-        for (name, n, q, expected) in cases {
-            let (l, u) = ends(*n, *q, 0.95).unwrap();
-            assert_eq!((l, u), *expected, "{name}");
-        }
-    }
-
-    #[test]
-    fn too_few_and_out_of_range() {
-        for (q, needed) in [(0.5, 6), (0.9, 29), (0.95, 59), (0.99, 299), (0.05, 59)] {
-            assert_eq!(samples_needed(q, 0.95), Ok(needed), "{q}");
-            let count = needed - 1;
-            assert_eq!(
-                up_to(count as u64).interval(q, 0.95),
-                Err(StatsError::TooFewSamples { q, count, needed })
-            );
-            assert!(up_to(needed as u64).interval(q, 0.95).is_ok(), "{q}");
-        }
-        for (q, level) in [(0.0, 0.95), (1.0, 0.95), (0.5, 1.0), (f64::NAN, 0.9)] {
-            let error = up_to(10).interval(q, level).unwrap_err();
-            assert!(
-                matches!(error, StatsError::OutOfRange { .. }),
-                "{q} {level}"
-            );
-            assert!(!error.hint().is_empty());
-        }
-    }
-
-    #[test]
-    fn a_large_run_costs_little_and_stays_exact() {
-        // Normal approximation: 950_000 ± 1.96 · √(10⁶ · 0.95 · 0.05) = ± 427.2.
-        let (l, u, _) = ranks(&Binomial::new(1_000_000, 0.95), 0.95);
-        assert!((949_571..=949_575).contains(&l), "{l}");
-        assert!((950_426..=950_430).contains(&u), "{u}");
-    }
-
-    #[test]
-    fn an_infinite_end_stays_infinite() {
-        let finite = (1..=96).map(|v| Sample::Finite(Duration::from_millis(v)));
-        let d: Distribution = finite.chain([Sample::Infinite; 4]).collect();
-        let found = d.interval(0.95, 0.95).unwrap();
-        assert_eq!(found.upper, Sample::Infinite);
-        assert!(found.lower < d.percentile(95.0).unwrap());
-    }
-
-    #[test]
-    fn covers_the_true_quantile_as_often_as_it_says() {
-        let seed = 20_260_101;
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        for (n, q) in [(80, 0.95), (60, 0.95), (40, 0.5), (400, 0.99)] {
-            let runs = 1_000;
-            let covered = (0..runs)
-                .filter(|_| {
-                    let d: Distribution = (0..n)
-                        .map(|_| Duration::from_secs_f64(rng.random_range(0.0..1.0)))
-                        .collect();
-                    let truth = Sample::Finite(Duration::from_secs_f64(q));
-                    let found = d.interval(q, 0.95).unwrap();
-                    found.lower <= truth && truth <= found.upper
-                })
-                .count();
-            // Three standard errors of 0.95 at 1,000 runs: 0.0207.
-            assert!(
-                covered as f64 / f64::from(runs) > 0.929,
-                "seed {seed}, n {n}, q {q}: {covered}"
-            );
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn brackets_the_point_estimate(n in 6_usize..3_000, q in 0.02_f64..0.98, level in 0.5_f64..0.99) {
-            let d = up_to(n as u64);
-            match d.interval(q, level) {
-                Ok(found) => {
-                    let point = d.quantile(q).unwrap();
-                    prop_assert!(found.lower <= point && point <= found.upper);
-                    prop_assert!(found.coverage >= level - 1e-9 && found.coverage <= 1.0 + 1e-9);
-                }
-                Err(error) => {
-                    prop_assert_eq!(error, StatsError::TooFewSamples {
-                        q, count: n, needed: samples_needed(q, level).unwrap(),
-                    });
-                    prop_assert!(n < samples_needed(q, level).unwrap());
-                }
-            }
-        }
-    }
-}
+#[path = "interval_tests.rs"]
+mod tests;

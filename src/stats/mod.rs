@@ -3,13 +3,16 @@
 //! Holds: a reply that never came is a sample like any other, larger than every finite one
 //! ([`Sample::Infinite`]), so that leaving it out is a decision somebody has to write down.
 
+mod beta;
 pub mod capacity;
 mod distribution;
 mod gate;
 mod interval;
 mod live;
+mod proportion;
 
 pub use distribution::{Distribution, Sample};
 pub use gate::{Aggregate, Comparison, Gate, Judgement, Population, Rate, Undecided, Verdict};
-pub use interval::{Interval, StatsError, samples_needed};
+pub use interval::{Bound, Interval, StatsError, samples_needed};
 pub use live::Live;
+pub use proportion::{Proportion, ShareInterval, Worth};

@@ -1,0 +1,206 @@
+//! So many of so many, where they came in groups: the turns of a call are alike.
+//!
+//! In: which group each sample belongs to and whether it counts. Out: the share, what the
+//! samples are worth as independent ones, intervals and tests. Holds: one sample a group is
+//! worth itself; samples are never worth more than there are.
+
+use super::beta::{at_least, inverse_beta, student_t};
+use std::collections::BTreeMap;
+
+/// A share of samples that came in groups.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Proportion {
+    hits: usize,
+    total: usize,
+    groups: usize,
+    /// Of the sizes of the groups.
+    squares: f64,
+    /// Sum over groups of hits² / size.
+    between: f64,
+}
+
+/// Samples and what they are worth.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Worth {
+    /// Samples.
+    pub n: usize,
+    /// As many independent samples would say as much.
+    pub n_eff: f64,
+    /// Design effect: by how much grouping multiplies the variance; at least 1.
+    pub deff: f64,
+}
+
+/// A confidence interval of a share.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ShareInterval {
+    /// Lower end, 0..=1.
+    pub lower: f64,
+    /// Upper end, 0..=1.
+    pub upper: f64,
+    /// What it rests on.
+    pub worth: Worth,
+}
+
+impl<G: Ord> FromIterator<(G, bool)> for Proportion {
+    /// From the group of each sample and whether it counts.
+    fn from_iter<I: IntoIterator<Item = (G, bool)>>(samples: I) -> Self {
+        let mut groups: BTreeMap<G, (usize, usize)> = BTreeMap::new();
+        for (group, hit) in samples {
+            let (hits, size) = groups.entry(group).or_default();
+            *hits += usize::from(hit);
+            *size += 1;
+        }
+        Self::of_groups(groups.into_values())
+    }
+}
+
+impl Proportion {
+    /// From the hits and the size of each group; empty groups are left out.
+    pub fn of_groups(groups: impl IntoIterator<Item = (usize, usize)>) -> Self {
+        let mut all = Self::default();
+        for (hits, size) in groups.into_iter().filter(|(_, size)| *size > 0) {
+            all.hits += hits;
+            all.total += size;
+            all.groups += 1;
+            all.squares += (size * size) as f64;
+            all.between += (hits * hits) as f64 / size as f64;
+        }
+        all
+    }
+
+    /// Those that count.
+    pub fn hits(&self) -> usize {
+        self.hits
+    }
+
+    /// All.
+    pub fn total(&self) -> usize {
+        self.total
+    }
+
+    /// Groups they came in.
+    pub fn groups(&self) -> usize {
+        self.groups
+    }
+
+    /// The share; `None` of nothing.
+    pub fn value(&self) -> Option<f64> {
+        (self.total > 0).then(|| self.hits as f64 / self.total as f64)
+    }
+
+    /// Whether some count and some do not.
+    fn varies(&self) -> bool {
+        self.hits > 0 && self.hits < self.total
+    }
+
+    /// Intraclass correlation: how alike samples of one group are, 0..=1. By one-way analysis
+    /// of variance (Donner, *Int. Stat. Rev.* 54, 1986); a negative estimate counts as 0.
+    ///
+    /// 1 where one group of several samples is all there is: it cannot show how groups differ.
+    /// 0 where every sample or none counts, as is usual for shares (Korn & Graubard).
+    pub fn icc(&self) -> f64 {
+        let (n, k) = (self.total as f64, self.groups as f64);
+        if !self.varies() || self.groups == self.total {
+            return 0.0;
+        }
+        if self.groups == 1 {
+            return 1.0;
+        }
+        let hits = self.hits as f64;
+        let between = (self.between - hits * hits / n) / (k - 1.0);
+        let within = (hits - self.between) / (n - k);
+        let size = (n - self.squares / n) / (k - 1.0);
+        let spread = between + (size - 1.0) * within;
+        if spread > 0.0 {
+            ((between - within) / spread).clamp(0.0, 1.0)
+        } else {
+            0.0
+        }
+    }
+
+    /// Design effect 1 + (m − 1)·ICC, with m = Σmᵢ²/Σmᵢ, the size of the group of a sample
+    /// (Kish, *Survey Sampling*, 5.4 and 8.2, for groups of unequal size).
+    pub fn deff(&self) -> f64 {
+        if self.total == 0 {
+            return 1.0;
+        }
+        1.0 + (self.squares / self.total as f64 - 1.0).max(0.0) * self.icc()
+    }
+
+    /// What the samples are worth where `tail` is to be left on a side: n / deff, and less
+    /// where few groups tell the design effect, by the ratio of Student's quantiles
+    /// (Korn & Graubard, *Survey Methodology* 24, 1998).
+    pub fn worth(&self, tail: f64) -> Worth {
+        let deff = self.deff();
+        let n = self.total as f64;
+        let known = match self.groups {
+            groups if groups > 1 && groups < self.total => {
+                let t = |freedom: f64| student_t(tail, freedom);
+                (t(n - 1.0) / t(groups as f64 - 1.0)).powi(2)
+            }
+            _ => 1.0,
+        };
+        Worth {
+            n: self.total,
+            n_eff: n / deff * known,
+            deff,
+        }
+    }
+
+    /// Confidence interval of the share, exact for independent samples (Clopper & Pearson),
+    /// with the samples' worth for their number. `level` in 0..1; each end is also a one-sided
+    /// bound of (1 + `level`)/2. `None` of nothing.
+    pub fn interval(&self, level: f64) -> Option<ShareInterval> {
+        let share = self.value()?;
+        let tail = (1.0 - level) / 2.0;
+        let worth = self.worth(tail);
+        let n = worth.n_eff;
+        let hits = share * n;
+        let lower = match self.hits {
+            0 => 0.0,
+            _ => inverse_beta(tail, hits, n - hits + 1.0),
+        };
+        let upper = match self.total - self.hits {
+            0 => 1.0,
+            _ => inverse_beta(1.0 - tail, hits + 1.0, n - hits),
+        };
+        Some(ShareInterval {
+            lower,
+            upper,
+            worth,
+        })
+    }
+
+    /// Whether so many hits refute, at `level`, that the true share is at most `most`: they
+    /// would be as many with a probability of at most 1 − `level`. Exact binomial.
+    ///
+    /// Where every sample counts, groups are counted instead of samples: that holds however
+    /// alike the samples of a group are.
+    pub fn refutes_at_most(&self, most: f64, level: f64) -> bool {
+        /// 0.05 is 0.05 whatever the way it was computed.
+        const ROUNDING: f64 = 1e-9;
+        let Some(share) = self.value() else {
+            return false;
+        };
+        let n = if self.varies() {
+            self.worth(1.0 - level).n_eff
+        } else {
+            self.groups as f64
+        };
+        at_least(share * n, n, most) <= 1.0 - level + ROUNDING
+    }
+
+    /// Whether they refute, at `level`, that the true share is at least `least`.
+    pub fn refutes_at_least(&self, least: f64, level: f64) -> bool {
+        let misses = Self {
+            hits: self.total - self.hits,
+            between: self.between + self.total as f64 - 2.0 * self.hits as f64,
+            ..*self
+        };
+        misses.refutes_at_most(1.0 - least, level)
+    }
+}
+
+#[cfg(test)]
+#[path = "proportion_tests.rs"]
+mod tests;
