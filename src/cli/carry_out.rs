@@ -5,18 +5,21 @@
 
 use super::drive::Drive;
 use super::exit::Exit;
-use super::say::{self, Trouble};
+use super::reports;
+use super::say::Trouble;
 use super::secret::without_secret;
 use super::sentinels;
 use super::settings::{self, Environment, ServerFlags};
 use super::sources::Source;
+use super::start;
 use super::truth::this_program;
 use crate::plan::Plan;
-use crate::record::{self, Ending, Journal, RunFacts, RunFolder, Status, Summary};
-use crate::report::{self, Style};
+use crate::record::{self, Ending, Journal, RunFacts, RunFolder, RunRecord, Status, Summary};
+use crate::report::Format;
 use crate::run::{Door, Finished, Progress, RunEvent};
 use crate::scenario::{self, Overrides, Scenario, Target, Unset};
 use crate::stats;
+use std::borrow::Cow;
 use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
 
@@ -190,11 +193,10 @@ impl Ready {
             Ok(folder) => folder,
             Err(e) => return Trouble::record(&e).tell(),
         };
+        let start = start::of(&self.scenario, &self.plan, &self.door, started);
         let opened = Journal::create(&folder.file("turns.jsonl")).and_then(|journal| {
-            folder.write(
-                "scenario.yaml",
-                &without_secret(self.source.text(), self.secret()),
-            )?;
+            folder.write("scenario.yaml", &self.scenario_text())?;
+            folder.write("run.json", start.to_json().as_bytes())?;
             Ok(journal)
         });
         let mut journal = match opened {
@@ -228,7 +230,7 @@ impl Ready {
             p.finish();
         }
         match result {
-            Ok(finished) => self.report(request, &folder, started, &finished, &mut journal),
+            Ok(finished) => self.report(request, &folder, started, finished, &mut journal),
             Err(trouble) => ended_before_it_began(&folder, &trouble),
         }
     }
@@ -241,37 +243,34 @@ impl Ready {
         }
     }
 
+    /// The scenario as it was written, fit for a report.
+    fn scenario_text(&self) -> Cow<'_, [u8]> {
+        without_secret(self.source.text(), self.secret())
+    }
+
     /// Writes every report; the console's comes last and in any case.
     fn report(
         &self,
         request: &Request,
         folder: &RunFolder,
         started: jiff::Timestamp,
-        finished: &Finished,
+        finished: Finished,
         journal: &mut Journal,
     ) -> Exit {
-        let summary = self.summarise(started, finished, folder);
-        let csv = report::csv::turns(&finished.turns);
-        let json = report::json::summary(&summary);
+        let summary = self.summarise(started, &finished, folder);
+        let scenario = String::from_utf8_lossy(&self.scenario_text()).into_owned();
+        let record = RunRecord::new(summary, finished.turns, finished.calls, Some(scenario));
         let written = journal
             .sync()
-            .and_then(|()| folder.write("turns.csv", csv.as_bytes()))
-            // The summary marks a run as finished: it comes last.
-            .and_then(|_| folder.write("summary.json", json.as_bytes()));
-        if request.json {
-            say::out(&json);
-        } else if !request.quiet {
-            let no_color = std::env::var("NO_COLOR").ok();
-            let style = Style::choose(std::io::stdout().is_terminal(), no_color.as_deref());
-            say::out(&report::console::render(&summary, style));
-        }
+            .and_then(|()| reports::write(folder, &record, &Format::ALL));
+        reports::show(&record, request.json, request.quiet);
         if let Err(e) = &written {
             Trouble::record(e).tell();
         } else if !request.quiet {
             let _ = writeln!(std::io::stderr(), "reports in {}", folder.path().display());
         }
         let lost = written.is_err() || finished.journal_error.is_some();
-        exit_of(summary.verdict.status, lost)
+        exit_of(record.summary.verdict.status, lost)
     }
 
     fn summarise(
@@ -297,10 +296,7 @@ impl Ready {
             },
             invalid: finished.invalid.clone(),
             generator: finished.generator,
-            network: self.scenario.network.map(|n| record::Network {
-                loss: n.loss,
-                burst: n.burst,
-            }),
+            network: start::network(&self.scenario),
             sentinels: sentinels::summarise(finished, folder),
         };
         let thresholds: Vec<_> = self.scenario.thresholds.iter().map(gate).collect();
@@ -326,7 +322,7 @@ fn exit_of(status: Status, lost: bool) -> Exit {
 }
 
 /// A threshold of the scenario as the record judges it.
-fn gate(threshold: &scenario::Threshold) -> record::Threshold {
+pub(super) fn gate(threshold: &scenario::Threshold) -> record::Threshold {
     use scenario::{Aggregate as From, Bound, Op};
     use stats::{Aggregate as To, Comparison};
     let aggregate = match threshold.aggregate {

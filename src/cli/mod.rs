@@ -16,6 +16,8 @@ mod init;
 mod output;
 mod overrides;
 mod plan;
+mod report;
+mod reports;
 mod run;
 pub mod say;
 mod schema;
@@ -25,6 +27,7 @@ mod serve;
 mod server;
 pub mod settings;
 pub mod sources;
+mod start;
 mod truth;
 mod validate;
 
@@ -37,6 +40,7 @@ pub use fixtures::{FixturesArgs, FixturesCommand, InspectArgs};
 pub use init::InitArgs;
 pub use overrides::OverrideArgs;
 pub use plan::PlanArgs;
+pub use report::ReportArgs;
 pub use run::RunArgs;
 pub use server::ServerArgs;
 pub use validate::ValidateArgs;
@@ -64,6 +68,8 @@ pub struct Cli {
 pub enum Command {
     /// Run a scenario: callers in rooms, replies heard, a report
     Run(Box<RunArgs>),
+    /// Make the reports of a run again, also of one that was killed
+    Report(ReportArgs),
     /// Check scenarios; every problem at once, with its line
     Validate(ValidateArgs),
     /// Show what a run will do, call by call
@@ -89,6 +95,7 @@ impl Cli {
     pub fn execute(self) -> Exit {
         match self.command {
             Command::Run(args) => run::execute(*args),
+            Command::Report(args) => report::execute(&args),
             Command::Validate(args) => validate::execute(&args),
             Command::Plan(args) => plan::execute(&args),
             Command::Agent(args) => agent::execute(*args),

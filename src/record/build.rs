@@ -97,6 +97,7 @@ impl RunInfo {
             started_at: facts.started_at.to_owned(),
             duration_ms: facts.duration.into(),
             loadgen_version: facts.loadgen_version.to_owned(),
+            complete: facts.ending != Ending::Cut,
         }
     }
 }

@@ -26,10 +26,16 @@ pub enum RecordError {
         /// What the system said.
         source: io::Error,
     },
-    /// A line of the journal is not a turn.
-    #[error("`{}`, line {line}: not a turn ({detail})", path.display())]
+    /// The folder is not that of a run.
+    #[error("`{}` is not the folder of a run", path.display())]
+    NoRun {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A line of the journal, or another file of a run, is not what it was written as.
+    #[error("`{}`, line {line}: not what a run writes ({detail})", path.display())]
     Corrupt {
-        /// The journal.
+        /// The file.
         path: PathBuf,
         /// From 1.
         line: usize,
@@ -56,6 +62,9 @@ impl RecordError {
         match self {
             Self::Occupied { .. } => {
                 "runs are never overwritten: name a new or empty folder with --out"
+            }
+            Self::NoRun { .. } => {
+                "name a folder with a `summary.json` or a `turns.jsonl` in it; `loadgen list` shows those there are"
             }
             Self::Corrupt { .. } => {
                 "the file was changed after the run: restore it, or delete that line to read the rest"
@@ -110,6 +119,7 @@ mod tests {
                 path: path.clone(),
                 finished: false,
             },
+            RecordError::NoRun { path: path.clone() },
             RecordError::Corrupt {
                 path: path.clone(),
                 line: 3,

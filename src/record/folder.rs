@@ -16,7 +16,9 @@ const LONGEST_NAME: usize = 64;
 /// Runs of one scenario that may begin in the same second.
 const SAME_SECOND: usize = 100;
 /// The file whose presence says that a run is finished.
-const SUMMARY: &str = "summary.json";
+pub(super) const SUMMARY: &str = "summary.json";
+/// The journal's file of turns.
+pub(super) const TURNS: &str = "turns.jsonl";
 
 /// A run's folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +39,18 @@ impl RunFolder {
         match out {
             Some(out) => Self::at(out),
             None => Self::within(Path::new(DEFAULT_PARENT), started_at, name),
+        }
+    }
+
+    /// A folder that a run made.
+    ///
+    /// # Errors
+    /// [`RecordError::NoRun`] when there is nothing of a run in it.
+    pub fn open(path: &Path) -> Result<Self, RecordError> {
+        let path = path.to_owned();
+        match [SUMMARY, TURNS].iter().any(|f| path.join(f).is_file()) {
+            true => Ok(Self { path }),
+            false => Err(RecordError::NoRun { path }),
         }
     }
 

@@ -1,28 +1,24 @@
-//! The journal of a run, `turns.jsonl`: one ended turn a line, appended as it ends.
+//! The journal of a run: `turns.jsonl`, one ended turn a line, and `calls.jsonl` beside it, a
+//! line when a call begins and one when it is over.
 //!
-//! In: turn records. Out: a file that is whole up to, at worst, a torn last line. Holds: a line
-//! is one write, so that a killed process leaves every ended turn; after a failed write the file
-//! ends where it did before.
+//! In: records as they come to be. Out: two files that are whole up to, at worst, a torn last
+//! line. Holds: a line is one write, so that a killed process leaves every ended turn.
 
-use super::{RecordError, TURN_VERSION, TurnRecord};
-use serde::Deserialize;
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read, Write};
+use super::lines::{self, Lines};
+use super::{CALL_VERSION, CallRecord, RecordError, TURN_VERSION, TurnRecord};
+use std::collections::BTreeMap;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// Longest line read, newline included. A turn takes about 700 bytes; names are bounded elsewhere.
-const LONGEST_LINE: u64 = 1 << 20;
 /// Turns that a power cut may cost: those of one such interval.
 const SYNC_INTERVAL: Duration = Duration::from_secs(1);
 
 /// An open journal.
 #[derive(Debug)]
 pub struct Journal {
-    file: File,
-    path: PathBuf,
-    len: u64,
-    unsynced: bool,
+    turns: Lines,
+    calls: Lines,
     last_sync: Option<Instant>,
 }
 
@@ -35,24 +31,22 @@ pub struct JournalRead {
     pub torn: bool,
 }
 
+/// The file of calls that belongs to a file of turns.
+fn calls_beside(turns: &Path) -> PathBuf {
+    turns.with_file_name("calls.jsonl")
+}
+
 impl Journal {
-    /// Creates the file.
+    /// Creates the file of turns, and that of calls beside it.
     ///
     /// # Errors
     /// [`RecordError::Io`], also when there is such a file already.
-    pub fn create(path: &Path) -> Result<Self, RecordError> {
-        let file = File::create_new(path).map_err(|e| io_error("create", path, e))?;
-        Ok(Self::over(file, path))
-    }
-
-    fn over(file: File, path: &Path) -> Self {
-        Self {
-            file,
-            path: path.to_owned(),
-            len: 0,
-            unsynced: false,
+    pub fn create(turns: &Path) -> Result<Self, RecordError> {
+        Ok(Self {
+            turns: Lines::create(turns)?,
+            calls: Lines::create(&calls_beside(turns))?,
             last_sync: None,
-        }
+        })
     }
 
     /// Appends one turn: one write, handed to the system when this returns.
@@ -60,17 +54,15 @@ impl Journal {
     /// # Errors
     /// [`RecordError::Io`]; the journal then ends with the turn before and can be used further.
     pub fn append(&mut self, turn: &TurnRecord) -> Result<(), RecordError> {
-        let mut line = serde_json::to_vec(turn).map_err(|e| self.error("encode", e.into()))?;
-        line.push(b'\n');
-        if let Err(error) = self.file.write_all(&line) {
-            // A device has no length; there the write's own error is the one to tell.
-            let _ = self.file.set_len(self.len);
-            let _ = io::Seek::seek(&mut self.file, io::SeekFrom::Start(self.len));
-            return Err(self.error("append to", error));
-        }
-        self.len += line.len() as u64;
-        self.unsynced = true;
-        Ok(())
+        self.turns.append(turn)
+    }
+
+    /// Appends a call as it stands: when it begins, without an end, and again when it is over.
+    ///
+    /// # Errors
+    /// As [`Self::append`].
+    pub fn append_call(&mut self, call: &CallRecord) -> Result<(), RecordError> {
+        self.calls.append(call)
     }
 
     /// To be called now and then: brings what was appended to the disk, at most once a second.
@@ -81,7 +73,7 @@ impl Journal {
         let due = self
             .last_sync
             .is_none_or(|last| now.saturating_duration_since(last) >= SYNC_INTERVAL);
-        if due && self.unsynced {
+        if due && (self.turns.unsynced || self.calls.unsynced) {
             self.last_sync = Some(now);
             return self.sync();
         }
@@ -93,91 +85,39 @@ impl Journal {
     /// # Errors
     /// [`RecordError::Io`].
     pub fn sync(&mut self) -> Result<(), RecordError> {
-        self.file.sync_data().map_err(|e| self.error("sync", e))?;
-        self.unsynced = false;
-        Ok(())
+        self.turns.sync()?;
+        self.calls.sync()
     }
 
-    fn error(&self, action: &'static str, source: io::Error) -> RecordError {
-        io_error(action, &self.path, source)
-    }
-
-    /// Reads a journal back. A last line without its newline that is not a turn is left out.
+    /// Reads the turns back. A last line without its newline that is not a turn is left out.
     ///
     /// # Errors
     /// [`RecordError::Corrupt`] for any other line that is not a turn,
     /// [`RecordError::Newer`] for a turn of a later version, [`RecordError::Io`].
-    pub fn read(path: &Path) -> Result<JournalRead, RecordError> {
-        let file = File::open(path).map_err(|e| io_error("open", path, e))?;
-        let mut reader = BufReader::new(file);
-        let mut found = JournalRead {
-            turns: Vec::new(),
-            torn: false,
+    pub fn read(turns: &Path) -> Result<JournalRead, RecordError> {
+        let read = lines::read(turns, TURN_VERSION)?;
+        Ok(JournalRead {
+            turns: read.items,
+            torn: read.torn,
+        })
+    }
+
+    /// Reads the calls beside a file of turns back, each once and as its last line has it, by
+    /// index; none where there is no such file.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn read_calls(turns: &Path) -> Result<Vec<CallRecord>, RecordError> {
+        let path = calls_beside(turns);
+        let read: lines::LinesRead<CallRecord> = match lines::read(&path, CALL_VERSION) {
+            Err(RecordError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                return Ok(Vec::new());
+            }
+            read => read?,
         };
-        let mut line = Vec::new();
-        for number in 1.. {
-            line.clear();
-            let read = reader
-                .by_ref()
-                .take(LONGEST_LINE)
-                .read_until(b'\n', &mut line)
-                .map_err(|e| io_error("read", path, e))?;
-            if read == 0 {
-                break;
-            }
-            let last = line.last() != Some(&b'\n') && (read as u64) < LONGEST_LINE;
-            match parse(&line) {
-                Ok(turn) => found.turns.push(turn),
-                Err(Unreadable::Newer(version)) => return Err(newer(path, number, version)),
-                Err(Unreadable::NoTurn(_)) if last => found.torn = true,
-                Err(Unreadable::NoTurn(detail)) => {
-                    let path = path.to_owned();
-                    return Err(RecordError::Corrupt {
-                        path,
-                        line: number,
-                        detail,
-                    });
-                }
-            }
-        }
-        Ok(found)
-    }
-}
-
-enum Unreadable {
-    NoTurn(String),
-    Newer(u32),
-}
-
-#[derive(Deserialize)]
-struct Versioned {
-    version: u32,
-}
-
-fn parse(line: &[u8]) -> Result<TurnRecord, Unreadable> {
-    // The version first: a later one may have other fields, which is not corruption.
-    if let Ok(Versioned { version }) = serde_json::from_slice(line)
-        && version > TURN_VERSION
-    {
-        return Err(Unreadable::Newer(version));
-    }
-    serde_json::from_slice(line).map_err(|e| Unreadable::NoTurn(e.to_string()))
-}
-
-fn newer(path: &Path, line: usize, found: u32) -> RecordError {
-    RecordError::Newer {
-        path: path.to_owned(),
-        line,
-        found,
-        known: TURN_VERSION,
-    }
-}
-
-fn io_error(action: &'static str, path: &Path, source: io::Error) -> RecordError {
-    RecordError::Io {
-        action,
-        path: path.to_owned(),
-        source,
+        let by_index: BTreeMap<usize, CallRecord> =
+            read.items.into_iter().map(|c| (c.call, c)).collect();
+        Ok(by_index.into_values().collect())
     }
 }
 

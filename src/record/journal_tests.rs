@@ -1,9 +1,10 @@
 //! The journal against files as runs, crashes and people leave them.
 
 use super::super::fixtures::Run;
+use super::super::lines::LONGEST_LINE;
 use super::*;
 use crate::call::Outcome;
-use std::fs;
+use std::fs::{self, File};
 
 fn turns() -> Vec<TurnRecord> {
     let mut run = Run::default();
@@ -159,7 +160,7 @@ fn a_full_disk_is_an_error_with_a_hint() {
     let Ok(full) = File::options().write(true).open(path) else {
         return; // Not on this system.
     };
-    let error = Journal::over(full, path).append(&turns()[0]).unwrap_err();
+    let error = Lines::over(full, path).append(&turns()[0]).unwrap_err();
     assert!(
         error
             .to_string()
@@ -174,6 +175,7 @@ fn syncs_at_most_once_a_second() {
     let turns = turns();
     let (_dir, path) = written(&[]);
     fs::remove_file(&path).unwrap();
+    fs::remove_file(calls_beside(&path)).unwrap();
     let mut journal = Journal::create(&path).unwrap();
     let start = Instant::now();
     let after = |ms| start + Duration::from_millis(ms);
@@ -192,6 +194,41 @@ fn syncs_at_most_once_a_second() {
             journal.append(&turns[0]).unwrap();
         }
         journal.tick(after(now)).unwrap();
-        assert_eq!(journal.unsynced, unsynced, "at {now} ms");
+        assert_eq!(journal.turns.unsynced, unsynced, "at {now} ms");
     }
+}
+
+#[test]
+fn a_call_is_read_as_its_last_line_has_it() {
+    let mut run = Run::default();
+    run.good(2).bad(Outcome::Missed, None);
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("turns.jsonl");
+    assert!(
+        Journal::read_calls(&path).unwrap().is_empty(),
+        "folders from before there was such a file"
+    );
+    let mut journal = Journal::create(&path).unwrap();
+    let begun = |call: &CallRecord| CallRecord {
+        ended_ms: None,
+        join_ms: None,
+        ..call.clone()
+    };
+    for call in run.calls.iter().rev() {
+        journal.append_call(&begun(call)).unwrap();
+    }
+    for call in &run.calls[..2] {
+        journal.append_call(call).unwrap();
+    }
+    let expected = [
+        run.calls[0].clone(),
+        run.calls[1].clone(),
+        begun(&run.calls[2]),
+    ];
+    assert_eq!(Journal::read_calls(&path).unwrap(), expected);
+    // A torn last line leaves the call as it was before.
+    let whole = fs::read(calls_beside(&path)).unwrap();
+    fs::write(calls_beside(&path), &whole[..whole.len() - 9]).unwrap();
+    let torn = Journal::read_calls(&path).unwrap();
+    assert_eq!(torn[1], begun(&run.calls[1]));
 }

@@ -12,9 +12,12 @@ mod calls;
 mod error;
 mod folder;
 mod journal;
+mod lines;
 mod ms;
+mod run;
 mod samples;
 mod sentinels;
+mod start;
 mod summary;
 mod turns;
 mod verdict;
@@ -25,8 +28,10 @@ pub use error::RecordError;
 pub use folder::RunFolder;
 pub use journal::{Journal, JournalRead};
 pub use ms::Ms;
+pub use run::RunRecord;
 pub use samples::{METRICS, Samples};
 pub use sentinels::Sentinels;
+pub use start::{PlannedGate, RunStart};
 pub use summary::{
     AllTurns, CallCounts, FailureGroup, Generator, Intervals, Latency, Metrics, Network, Quantiles,
     RunFacts, RunInfo, SecondOpinions, Span, Summary, TickLateness,
@@ -39,6 +44,8 @@ pub use verdict::{Ending, GateResult, GateVerdict, Status, Threshold, Verdict};
 pub const TURN_VERSION: u32 = 1;
 /// Version of a [`CallRecord`], by the same rule.
 pub const CALL_VERSION: u32 = 1;
+/// Version of `run.json`, by the same rule.
+pub const START_VERSION: u32 = 1;
 /// Version of `summary.json`, by the same rule.
 pub const SUMMARY_VERSION: u32 = 1;
 

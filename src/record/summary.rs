@@ -93,6 +93,14 @@ pub struct RunInfo {
     pub duration_ms: Ms,
     /// The program that made it.
     pub loadgen_version: String,
+    /// False for a run that was cut off, or is still going on: its figures are those of what had
+    /// ended by then.
+    #[serde(default = "yes")]
+    pub complete: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// What was done to packets on the way from the agent to the callers.

@@ -15,9 +15,15 @@ pub enum Ending {
     Finished,
     /// The user stopped it.
     Stopped,
+    /// It was cut off before its end was recorded.
+    Cut,
     /// It could not be carried out, for this reason.
     Error(String),
 }
+
+/// Said of a run whose end is not in its record.
+const INCOMPLETE: &str = "the run is incomplete: loadgen was killed, or is still running; \
+                          this is what had ended by then";
 
 /// A gate as the scenario has it.
 #[derive(Debug, Clone, PartialEq)]
@@ -106,6 +112,7 @@ impl Verdict {
                 Some(Status::Stopped),
                 Some("stopped by the user".to_owned()),
             ),
+            Ending::Cut => (Some(Status::Invalid), Some(INCOMPLETE.to_owned())),
             Ending::Error(reason) => (Some(Status::Error), Some(reason.clone())),
         };
         let mut status = ended;

@@ -28,7 +28,10 @@ pub fn render(summary: &Summary, style: Style) -> String {
     page.latencies(summary);
     page.counts(summary);
     page.failures(summary);
-    page.generator(&summary.generator);
+    // A run that was cut off left no word on its own health.
+    if summary.run.complete {
+        page.generator(&summary.generator);
+    }
     page.stamps(summary);
     page.sentinels(summary);
     page.definitions();

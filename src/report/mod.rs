@@ -1,6 +1,6 @@
 //! Exporters: the record of a run as text for people and for machines.
 //!
-//! In: a [`crate::record::Summary`] and turn records. Out: strings and bytes; nothing here opens a
+//! In: a [`crate::record::RunRecord`]. Out: strings and bytes; nothing here opens a
 //! file or looks at a terminal. Holds: every format is made of the same records, so that they
 //! agree; names from outside cannot steer a terminal or a spreadsheet.
 
@@ -8,11 +8,13 @@ pub mod console;
 pub mod csv;
 mod definitions;
 mod figures;
+mod formats;
 pub mod json;
 mod style;
 mod text;
 
 pub use definitions::{DEFINITIONS, Definition};
+pub use formats::{File, Format};
 pub use style::Style;
 
 #[cfg(test)]

@@ -95,6 +95,7 @@ impl<'a> Collector<'a> {
         match report {
             Report::Started(begun) => {
                 let call = begun.plan.index as usize;
+                self.note_begun(&begun, tell);
                 self.begun.insert(call, *begun);
                 tell(RunEvent::CallStarted { call });
             }
@@ -193,6 +194,31 @@ impl<'a> Collector<'a> {
         }
     }
 
+    /// A call that begins is in the journal at once: should the run be killed, it is known.
+    fn note_begun(&mut self, begun: &Begun, tell: &mut dyn FnMut(RunEvent)) {
+        let context = CallContext {
+            call: begun.plan.index as usize,
+            room: &begun.room,
+            variant: &self.scenario.variants[begun.plan.variant].name,
+            warmup: begun.plan.warmup,
+            planned_start: begun.planned_start,
+            started: Some(begun.started),
+            ended: None,
+        };
+        let call = CallRecord::dropped(&context, begun.plan.turns.len(), self.run_start);
+        if let Err(e) = self.journal.append_call(&call) {
+            self.lost(e, tell);
+        }
+    }
+
+    /// A call that is over, or never began.
+    pub(super) fn call(&mut self, call: CallRecord, tell: &mut dyn FnMut(RunEvent)) {
+        if let Err(e) = self.journal.append_call(&call) {
+            self.lost(e, tell);
+        }
+        self.calls.push(call);
+    }
+
     fn ended(&mut self, done: CallDone, tell: &mut dyn FnMut(RunEvent)) {
         self.begun.remove(&done.index);
         for turn in &done.result.turns {
@@ -209,8 +235,8 @@ impl<'a> Collector<'a> {
             started: Some(done.started),
             ended: Some(done.ended),
         };
-        self.calls
-            .push(CallRecord::new(&context, &done.result, self.run_start));
+        let call = CallRecord::new(&context, &done.result, self.run_start);
+        self.call(call, tell);
         tell(RunEvent::CallEnded {
             call: done.index,
             failed: done.result.failure.is_some(),

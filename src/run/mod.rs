@@ -231,11 +231,9 @@ async fn carry_out(
         collector.take(report, tell);
     }
     collector.close(|call, start| one::cut_off(shared, call, start), tell);
-    collector.calls.extend(
-        never_started
-            .iter()
-            .map(|c| dispatch::dropped(shared, c, run_start)),
-    );
+    for call in &never_started {
+        collector.call(dispatch::dropped(shared, call, run_start), tell);
+    }
     let health = shared.engine.health();
     let generator = generator_of(&health, &meter, rss.max(generator::resident_bytes()));
     Ok(Finished {

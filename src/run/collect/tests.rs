@@ -106,4 +106,7 @@ fn each_turn_is_recorded_once_and_calls_that_never_told_their_end_too() {
     let over = |e: &&RunEvent| matches!(e, RunEvent::CallEnded { .. });
     assert_eq!(events.iter().filter(over).count(), 3);
     assert_eq!(Journal::read(&path).expect("journal").turns.len(), 6);
+    let mut calls = collector.calls.clone();
+    calls.sort_by_key(|c| c.call);
+    assert_eq!(Journal::read_calls(&path).expect("journal"), calls);
 }

@@ -1,0 +1,41 @@
+//! What is known of a run before its first call.
+//!
+//! In: scenario, plan, door, the time. Out: the content of `run.json`.
+
+use super::carry_out::gate;
+use crate::call::MODEL;
+use crate::plan::Plan;
+use crate::record::{Network, PlannedGate, RunStart, START_VERSION};
+use crate::run::Door;
+use crate::scenario::Scenario;
+
+/// What is known of it.
+pub(super) fn of(
+    scenario: &Scenario,
+    plan: &Plan,
+    door: &Door,
+    started: jiff::Timestamp,
+) -> RunStart {
+    let gates = scenario.thresholds.iter().map(gate);
+    RunStart {
+        version: START_VERSION,
+        name: scenario.name.clone(),
+        seed: scenario.seed,
+        target: door.describe(),
+        started_at: format!("{started:.3}"),
+        loadgen_version: env!("CARGO_PKG_VERSION").to_owned(),
+        playout_model: MODEL.to_owned(),
+        planned_calls: plan.measured().map(|n| n as usize),
+        turns_per_call: scenario.call.turns.len(),
+        network: network(scenario),
+        gates: gates.map(|g| PlannedGate::from(&g)).collect(),
+    }
+}
+
+/// What is done to the packets on the way.
+pub(super) fn network(scenario: &Scenario) -> Option<Network> {
+    scenario.network.map(|n| Network {
+        loss: n.loss,
+        burst: n.burst,
+    })
+}

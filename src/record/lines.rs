@@ -1,0 +1,153 @@
+//! One file of a journal: a JSON object a line, appended and read back.
+//!
+//! In: anything serde can write. Out: a file that is whole up to, at worst, a torn last line.
+//! Holds: a line is one write, so that a killed process leaves every line; after a failed write
+//! the file ends where it did before.
+
+use super::RecordError;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+
+/// Longest line read, newline included. A turn takes about 700 bytes; names are bounded elsewhere.
+pub(super) const LONGEST_LINE: u64 = 1 << 20;
+
+/// An open file of lines.
+#[derive(Debug)]
+pub(super) struct Lines {
+    file: File,
+    path: PathBuf,
+    len: u64,
+    /// Something was appended and not yet brought to the disk.
+    pub(super) unsynced: bool,
+}
+
+/// What [`read`] found.
+pub(super) struct LinesRead<T> {
+    /// In the order of the file.
+    pub(super) items: Vec<T>,
+    /// The last line was torn and is left out.
+    pub(super) torn: bool,
+}
+
+impl Lines {
+    /// Creates the file; one that is there is an error.
+    pub(super) fn create(path: &Path) -> Result<Self, RecordError> {
+        let file = File::create_new(path).map_err(|e| io_error("create", path, e))?;
+        Ok(Self::over(file, path))
+    }
+
+    pub(super) fn over(file: File, path: &Path) -> Self {
+        Self {
+            file,
+            path: path.to_owned(),
+            len: 0,
+            unsynced: false,
+        }
+    }
+
+    /// Appends one line by one write.
+    pub(super) fn append(&mut self, item: &impl Serialize) -> Result<(), RecordError> {
+        let mut line = serde_json::to_vec(item).map_err(|e| self.error("encode", e.into()))?;
+        line.push(b'\n');
+        if let Err(error) = self.file.write_all(&line) {
+            // A device has no length; there the write's own error is the one to tell.
+            let _ = self.file.set_len(self.len);
+            let _ = io::Seek::seek(&mut self.file, io::SeekFrom::Start(self.len));
+            return Err(self.error("append to", error));
+        }
+        self.len += line.len() as u64;
+        self.unsynced = true;
+        Ok(())
+    }
+
+    /// Brings what was appended to the disk.
+    pub(super) fn sync(&mut self) -> Result<(), RecordError> {
+        self.file.sync_data().map_err(|e| self.error("sync", e))?;
+        self.unsynced = false;
+        Ok(())
+    }
+
+    fn error(&self, action: &'static str, source: io::Error) -> RecordError {
+        io_error(action, &self.path, source)
+    }
+}
+
+/// Reads lines of versions up to `known` back. A last line without its newline that is not whole
+/// is left out; any other that is not whole is [`RecordError::Corrupt`].
+pub(super) fn read<T: DeserializeOwned>(
+    path: &Path,
+    known: u32,
+) -> Result<LinesRead<T>, RecordError> {
+    let file = File::open(path).map_err(|e| io_error("open", path, e))?;
+    let mut reader = BufReader::new(file);
+    let (mut items, mut torn) = (Vec::new(), false);
+    let mut line = Vec::new();
+    for number in 1.. {
+        line.clear();
+        let read = reader
+            .by_ref()
+            .take(LONGEST_LINE)
+            .read_until(b'\n', &mut line)
+            .map_err(|e| io_error("read", path, e))?;
+        if read == 0 {
+            break;
+        }
+        let last = line.last() != Some(&b'\n') && (read as u64) < LONGEST_LINE;
+        match parse(&line, known) {
+            Ok(item) => items.push(item),
+            Err(Unreadable::Newer(found)) => return Err(newer(path, number, found, known)),
+            Err(Unreadable::Corrupt(_)) if last => torn = true,
+            Err(Unreadable::Corrupt(detail)) => {
+                let path = path.to_owned();
+                return Err(RecordError::Corrupt {
+                    path,
+                    line: number,
+                    detail,
+                });
+            }
+        }
+    }
+    Ok(LinesRead { items, torn })
+}
+
+/// Why a text is no versioned object.
+pub(super) enum Unreadable {
+    Corrupt(String),
+    Newer(u32),
+}
+
+#[derive(Deserialize)]
+struct Versioned {
+    version: u32,
+}
+
+/// The object in `text`, of a version up to `known`.
+pub(super) fn parse<T: DeserializeOwned>(text: &[u8], known: u32) -> Result<T, Unreadable> {
+    // The version first: a later one may have other fields, which is not corruption.
+    if let Ok(Versioned { version }) = serde_json::from_slice(text)
+        && version > known
+    {
+        return Err(Unreadable::Newer(version));
+    }
+    serde_json::from_slice(text).map_err(|e| Unreadable::Corrupt(e.to_string()))
+}
+
+pub(super) fn newer(path: &Path, line: usize, found: u32, known: u32) -> RecordError {
+    RecordError::Newer {
+        path: path.to_owned(),
+        line,
+        found,
+        known,
+    }
+}
+
+pub(super) fn io_error(action: &'static str, path: &Path, source: io::Error) -> RecordError {
+    RecordError::Io {
+        action,
+        path: path.to_owned(),
+        source,
+    }
+}

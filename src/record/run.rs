@@ -1,0 +1,224 @@
+//! A run as its folder has it: what every report is made of.
+//!
+//! In: a run folder, finished or cut off, of this or an earlier version; or what a run that
+//! ended just now came to. Out: a [`RunRecord`]. Holds: reading back what a run wrote gives the
+//! record that its own reports were made of; a run that was cut off never passes.
+
+use super::folder::{SUMMARY, TURNS};
+use super::lines::{Unreadable, io_error, newer, parse};
+use super::summary::{Generator, RunFacts};
+use super::verdict::{Ending, GateResult, GateVerdict};
+use super::{
+    CallFailure, CallRecord, Journal, Ms, RecordError, RunStart, START_VERSION, SUMMARY_VERSION,
+    Summary, TurnCounts, TurnRecord,
+};
+use serde::de::DeserializeOwned;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::Path;
+
+/// Largest file read at once. A summary of hundreds of variants is a tenth of it.
+const LARGEST: u64 = 16 << 20;
+/// Cause of the failure of calls that were under way when the run was cut off.
+const CUT_OFF: &str = "cut_off";
+
+/// The record of one run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunRecord {
+    /// The run in figures.
+    pub summary: Summary,
+    /// Every ended turn, by call and turn; warm-up calls' are marked, sentinels' not here.
+    pub turns: Vec<TurnRecord>,
+    /// Every call, by index. Empty for folders from before calls were kept.
+    pub calls: Vec<CallRecord>,
+    /// The scenario as it was run, without secrets.
+    pub scenario: Option<String>,
+}
+
+impl RunRecord {
+    /// Puts a record together; turns and calls come in any order.
+    pub fn new(
+        summary: Summary,
+        mut turns: Vec<TurnRecord>,
+        mut calls: Vec<CallRecord>,
+        scenario: Option<String>,
+    ) -> Self {
+        turns.retain(|t| !t.sentinel);
+        turns.sort_by_key(|t| (t.call, t.turn));
+        calls.sort_by_key(|c| c.call);
+        Self {
+            summary,
+            turns,
+            calls,
+            scenario,
+        }
+    }
+
+    /// Reads the folder of a run. One without a summary of a finished run is rebuilt from the
+    /// journal, and says that it is incomplete.
+    ///
+    /// # Errors
+    /// [`RecordError::NoRun`], [`RecordError::Corrupt`], [`RecordError::Newer`],
+    /// [`RecordError::Io`].
+    pub fn read(folder: &Path) -> Result<Self, RecordError> {
+        let summary: Option<Summary> = versioned(&folder.join(SUMMARY), SUMMARY_VERSION)?;
+        let journal = folder.join(TURNS);
+        if summary.is_none() && !journal.is_file() {
+            let path = folder.to_owned();
+            return Err(RecordError::NoRun { path });
+        }
+        let turns = if journal.is_file() {
+            Journal::read(&journal)?.turns
+        } else {
+            Vec::new()
+        };
+        let mut calls = Journal::read_calls(&journal)?;
+        let scenario = text(&folder.join("scenario.yaml"))?
+            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        let summary = match summary.filter(|s| s.run.complete) {
+            Some(summary) => summary,
+            None => {
+                let start: Option<RunStart> = versioned(&folder.join("run.json"), START_VERSION)?;
+                let start = start.unwrap_or_else(|| unknown_start(folder));
+                cut_off(&mut calls, &turns);
+                rebuild(&start, &calls, &turns)
+            }
+        };
+        Ok(Self::new(summary, turns, calls, scenario))
+    }
+
+    /// Whether the run came to its end, and the record with it.
+    pub fn is_complete(&self) -> bool {
+        self.summary.run.complete
+    }
+}
+
+/// What is known of a run that wrote nothing at its start, as earlier versions did.
+fn unknown_start(folder: &Path) -> RunStart {
+    let name = folder.file_name().unwrap_or_default();
+    RunStart {
+        version: START_VERSION,
+        name: name.to_string_lossy().into_owned(),
+        seed: 0,
+        target: "unknown".to_owned(),
+        started_at: "unknown".to_owned(),
+        loadgen_version: "unknown".to_owned(),
+        playout_model: "unknown".to_owned(),
+        planned_calls: None,
+        turns_per_call: 0,
+        network: None,
+        gates: Vec::new(),
+    }
+}
+
+/// Calls that were under way fail, and have the turns that had ended.
+fn cut_off(calls: &mut [CallRecord], turns: &[TurnRecord]) {
+    let mut ended: BTreeMap<usize, Vec<_>> = BTreeMap::new();
+    for turn in turns.iter().filter(|t| !t.sentinel) {
+        ended.entry(turn.call).or_default().push(turn.outcome);
+    }
+    let under_way = |c: &&mut CallRecord| c.started_ms.is_some() && c.ended_ms.is_none();
+    for call in calls.iter_mut().filter(under_way) {
+        let outcomes = ended.remove(&call.call).unwrap_or_default();
+        call.turns = TurnCounts::of(call.turns.planned, outcomes);
+        call.failure = Some(CallFailure {
+            cause: CUT_OFF.to_owned(),
+            message: "the run was cut off while this call was under way".to_owned(),
+            hint: "find out what ended loadgen: too little memory, a CI job's time limit, \
+                   a closed terminal"
+                .to_owned(),
+        });
+    }
+}
+
+/// The summary of a run that was cut off. Its gates are not judged: turns that had not ended
+/// are missing, and who knows which.
+fn rebuild(start: &RunStart, calls: &[CallRecord], turns: &[TurnRecord]) -> Summary {
+    let of_run = || turns.iter().filter(|t| !t.sentinel && !t.warmup);
+    let begun = calls.iter().filter(|c| !c.warmup).count();
+    let planned_calls = start.planned_calls.unwrap_or(begun);
+    let planned_turns = planned_calls
+        .saturating_mul(start.turns_per_call)
+        .max(of_run().count());
+    let facts = RunFacts {
+        name: &start.name,
+        seed: start.seed,
+        target: &start.target,
+        started_at: &start.started_at,
+        duration: last_sign(calls, turns).duration().unwrap_or_default(),
+        loadgen_version: &start.loadgen_version,
+        planned_calls,
+        planned_turns,
+        ending: Ending::Cut,
+        invalid: Vec::new(),
+        generator: Generator::default(),
+        network: start.network,
+        sentinels: None,
+    };
+    let mut summary = Summary::build(&facts, calls, turns, &[]);
+    let undecided = start.gates.iter().map(|gate| GateResult {
+        metric: gate.metric.clone(),
+        expression: gate.expression.clone(),
+        observed: None,
+        observed_infinite: false,
+        verdict: GateVerdict::Undecided,
+        reason: Some("the run is incomplete".to_owned()),
+    });
+    summary.verdict.gates = undecided.collect();
+    summary
+}
+
+/// The last instant that the journal knows of.
+fn last_sign(calls: &[CallRecord], turns: &[TurnRecord]) -> Ms {
+    let of_turns = turns.iter().filter_map(|t| {
+        let reply = t
+            .speech_end_ms
+            .zip(t.ttfa_wire_ms)
+            .map(|(end, wire)| end + wire);
+        t.reply_end_ms
+            .or(reply)
+            .or(t.speech_end_ms)
+            .or(t.started_ms)
+    });
+    let of_calls = calls.iter().filter_map(|c| c.ended_ms.or(c.started_ms));
+    of_turns.chain(of_calls).max().unwrap_or_default()
+}
+
+/// A file of bounded size; `None` where there is none.
+fn text(path: &Path) -> Result<Option<Vec<u8>>, RecordError> {
+    let file = match File::open(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        opened => opened.map_err(|e| io_error("open", path, e))?,
+    };
+    let mut bytes = Vec::new();
+    let read = file.take(LARGEST + 1).read_to_end(&mut bytes);
+    read.map_err(|e| io_error("read", path, e))?;
+    match bytes.len() as u64 > LARGEST {
+        true => {
+            let larger = io::Error::new(io::ErrorKind::InvalidData, "larger than 16 MiB");
+            Err(io_error("read", path, larger))
+        }
+        false => Ok(Some(bytes)),
+    }
+}
+
+/// The one object in a file; `None` where there is no file.
+fn versioned<T: DeserializeOwned>(path: &Path, known: u32) -> Result<Option<T>, RecordError> {
+    let Some(bytes) = text(path)? else {
+        return Ok(None);
+    };
+    match parse(&bytes, known) {
+        Ok(object) => Ok(Some(object)),
+        Err(Unreadable::Newer(found)) => Err(newer(path, 1, found, known)),
+        Err(Unreadable::Corrupt(detail)) => Err(RecordError::Corrupt {
+            path: path.to_owned(),
+            line: 1,
+            detail,
+        }),
+    }
+}
+
+#[cfg(test)]
+#[path = "run_tests.rs"]
+mod tests;

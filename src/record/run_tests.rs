@@ -1,0 +1,146 @@
+//! Run folders as runs, crashes and earlier versions leave them.
+
+use super::super::fixtures::{Run, facts};
+use super::super::{RunFolder, Status};
+use super::*;
+use crate::call::{Failure, Outcome};
+use std::fs;
+use tempfile::TempDir;
+
+fn start() -> RunStart {
+    RunStart {
+        version: START_VERSION,
+        name: "quickstart".into(),
+        seed: 7,
+        target: "embedded".into(),
+        started_at: "2026-01-31T12:00:00Z".into(),
+        loadgen_version: "0.1.0".into(),
+        playout_model: "neteq-dm-1".into(),
+        planned_calls: Some(9),
+        turns_per_call: 3,
+        network: None,
+        gates: vec![super::super::PlannedGate {
+            metric: "ttfa".into(),
+            expression: "p(95)<1500ms".into(),
+        }],
+    }
+}
+
+fn made() -> Run {
+    let mut run = Run::default();
+    run.good(3)
+        .bad(Outcome::Failed, Some(Failure::AgentLeft))
+        .bad(Outcome::Missed, None);
+    run
+}
+
+/// A folder in which a run got as far as its journal.
+fn cut(run: &Run, start: Option<&RunStart>) -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let mut journal = Journal::create(&dir.path().join(TURNS)).unwrap();
+    for turn in run.turns.iter().rev() {
+        journal.append(turn).unwrap();
+    }
+    for call in &run.calls {
+        journal.append_call(call).unwrap();
+    }
+    if let Some(start) = start {
+        fs::write(dir.path().join("run.json"), start.to_json()).unwrap();
+    }
+    dir
+}
+
+#[test]
+fn a_finished_run_is_read_as_it_was_written() {
+    let run = made();
+    let dir = cut(&run, Some(&start()));
+    let summary = Summary::build(&facts(5, Ending::Finished), &run.calls, &run.turns, &[]);
+    let record = RunRecord::new(summary, run.turns, run.calls, Some("name: ü\n".into()));
+    let json = serde_json::to_vec(&record.summary).unwrap();
+    fs::write(dir.path().join(SUMMARY), json).unwrap();
+    fs::write(dir.path().join("scenario.yaml"), "name: ü\n").unwrap();
+    assert_eq!(RunRecord::read(dir.path()).unwrap(), record);
+    assert!(record.is_complete());
+}
+
+#[test]
+fn a_run_that_was_cut_off_is_rebuilt_and_never_passes() {
+    let mut run = made();
+    let last = run.calls.last_mut().unwrap();
+    (last.ended_ms, last.failure) = (None, None);
+    run.turns.pop();
+    run.turns[1].sentinel = true;
+    let dir = cut(&run, Some(&start()));
+    let record = RunRecord::read(dir.path()).unwrap();
+    assert!(!record.is_complete());
+    assert_eq!(record.turns.len(), 13, "every turn but the sentinel's");
+    let keys: Vec<_> = record.turns.iter().map(|t| (t.call, t.turn)).collect();
+    assert!(keys.is_sorted(), "{keys:?}");
+    let cut_off = &record.calls[4];
+    assert_eq!(cut_off.failure.as_ref().unwrap().cause, CUT_OFF);
+    assert_eq!((cut_off.turns.planned, cut_off.turns.missed), (3, 2));
+    let summary = &record.summary;
+    assert_eq!(summary.verdict.status, Status::Invalid);
+    assert!(summary.verdict.reasons[0].starts_with("the run is incomplete"));
+    assert_eq!(summary.verdict.gates[0].verdict, GateVerdict::Undecided);
+    let calls = summary.calls;
+    assert_eq!((calls.planned, calls.started, calls.dropped), (9, 5, 4));
+    assert_eq!((calls.completed, calls.failed), (3, 2));
+    assert_eq!(
+        (summary.outcomes.planned, summary.outcomes.ended()),
+        (27, 13)
+    );
+    assert!(summary.run.duration_ms > Ms::default());
+    // A summary that says so of itself is not believed a second time.
+    let json = serde_json::to_vec(summary).unwrap();
+    fs::write(dir.path().join(SUMMARY), json).unwrap();
+    assert_eq!(RunRecord::read(dir.path()).unwrap(), record);
+}
+
+#[test]
+fn a_run_that_was_cut_off_before_any_agent_came_is_incomplete_too() {
+    let mut run = Run::default();
+    run.bad(Outcome::Failed, None);
+    run.turns.clear();
+    run.calls[0].ended_ms = None;
+    let dir = cut(&run, Some(&start()));
+    let verdict = RunRecord::read(dir.path()).unwrap().summary.verdict;
+    assert_eq!(verdict.status, Status::Invalid, "{verdict:?}");
+}
+
+#[test]
+fn a_cut_off_folder_of_before_there_was_a_start_file() {
+    let run = made();
+    let dir = cut(&run, None);
+    fs::remove_file(dir.path().join("calls.jsonl")).unwrap();
+    let record = RunRecord::read(dir.path()).unwrap();
+    assert!(record.calls.is_empty() && !record.is_complete());
+    assert_eq!(record.summary.outcomes.planned, 15);
+    assert_eq!(record.summary.outcomes.ended(), 15);
+}
+
+#[test]
+fn what_is_no_run_or_is_damaged_says_so() {
+    let empty = tempfile::tempdir().unwrap();
+    assert!(RunFolder::open(empty.path()).is_err());
+    let cases = [
+        ("summary.json", "{", "line 1"),
+        ("summary.json", "{\"version\": 2}", "version 2"),
+        ("run.json", "[]", "line 1"),
+        ("calls.jsonl", "{}\n", "line 1"),
+        ("turns.jsonl", "x\n", "line 1"),
+    ];
+    for (name, content, expected) in cases {
+        let dir = cut(&made(), Some(&start()));
+        fs::write(dir.path().join(name), content).unwrap();
+        let error = RunRecord::read(dir.path()).unwrap_err();
+        assert!(error.to_string().contains(expected), "{name}: {error}");
+    }
+    let error = RunRecord::read(empty.path()).unwrap_err();
+    assert!(matches!(error, RecordError::NoRun { .. }), "{error}");
+    let dir = cut(&made(), None);
+    let large = File::create(dir.path().join("scenario.yaml")).unwrap();
+    large.set_len(LARGEST + 1).unwrap();
+    let error = RunRecord::read(dir.path()).unwrap_err();
+    assert!(error.to_string().contains("larger than 16 MiB"), "{error}");
+}

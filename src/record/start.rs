@@ -1,0 +1,64 @@
+//! `run.json`: what is known of a run when it starts.
+//!
+//! In: the plan's figures. Out: a file written before the first call. Holds: it has what a
+//! summary needs beside the journal, so that a killed run can still be told about.
+
+use super::summary::Network;
+use serde::{Deserialize, Serialize};
+
+/// A run that starts; the content of `run.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunStart {
+    /// [`super::START_VERSION`].
+    pub version: u32,
+    /// The scenario's name.
+    pub name: String,
+    /// The seed of the plan.
+    pub seed: u64,
+    /// Kind and address of the target, without secrets.
+    pub target: String,
+    /// RFC 3339, UTC.
+    pub started_at: String,
+    /// The program that makes it.
+    pub loadgen_version: String,
+    /// Name and version of the model behind every `playout_ms`.
+    pub playout_model: String,
+    /// Calls of the plan, warm-up calls left out; absent where they go on for a duration.
+    pub planned_calls: Option<usize>,
+    /// Turns of each.
+    pub turns_per_call: usize,
+    /// What is done to the packets on the way; absent: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<Network>,
+    /// The gates that the run will be held to.
+    #[serde(default)]
+    pub gates: Vec<PlannedGate>,
+}
+
+/// A gate before anything was measured.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedGate {
+    /// The metric.
+    pub metric: String,
+    /// The expression as written.
+    pub expression: String,
+}
+
+impl From<&super::Threshold> for PlannedGate {
+    fn from(threshold: &super::Threshold) -> Self {
+        Self {
+            metric: threshold.metric.clone(),
+            expression: threshold.expression.clone(),
+        }
+    }
+}
+
+impl RunStart {
+    /// The content of `run.json`.
+    pub fn to_json(&self) -> String {
+        let mut text = serde_json::to_string_pretty(self)
+            .expect("string keys only, and it is written to memory");
+        text.push('\n');
+        text
+    }
+}
