@@ -5,6 +5,7 @@
 
 mod beta;
 pub mod capacity;
+pub mod compare;
 mod distribution;
 mod gate;
 mod interval;

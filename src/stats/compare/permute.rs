@@ -1,0 +1,203 @@
+//! The permutation test: calls exchanged at random between two arms.
+//!
+//! In: for each call and test a sum of scores and how many they are. Out: for each test how
+//! often the arms' mean scores lie as far apart by chance. Holds: exact under exchange of calls,
+//! within blocks where there are any; every test sees the same permutations.
+
+use super::Place;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+use std::collections::BTreeMap;
+
+/// Most permutations of a comparison.
+const MOST: u32 = 20_000;
+/// A test is over when so many permutations were as extreme: its p is then known to a tenth
+/// (Besag & Clifford, *Biometrika* 78, 1991).
+const ENOUGH: u32 = 100;
+
+/// Which arm a call belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Side {
+    Baseline,
+    Candidate,
+}
+
+/// A call of one of the two arms.
+#[derive(Debug, Clone, PartialEq)]
+struct Call {
+    side: Side,
+    block: Option<u64>,
+    /// By test: the sum of its scores and their number.
+    scores: Vec<(f64, f64)>,
+}
+
+/// The scores of all calls in all tests.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Scores {
+    tests: usize,
+    calls: BTreeMap<(Side, usize), Call>,
+}
+
+impl Scores {
+    /// Adds a test: the score of every value. Arms are told apart by side, calls by number.
+    pub(super) fn add(&mut self, scores: impl IntoIterator<Item = (Side, Place, f64)>) {
+        let test = self.tests;
+        self.tests += 1;
+        for (side, place, score) in scores {
+            let call = self.calls.entry((side, place.call)).or_insert(Call {
+                side,
+                block: place.block,
+                scores: Vec::new(),
+            });
+            call.scores.resize(test + 1, (0.0, 0.0));
+            if let Some((sum, count)) = call.scores.last_mut() {
+                *sum += score;
+                *count += 1.0;
+            }
+        }
+    }
+
+    /// The p value of every test, two-sided, in the order of [`Scores::add`].
+    pub(super) fn permute(self, seed: u64) -> Vec<f64> {
+        let table = Table::new(self);
+        let mut order: Vec<u32> = (0..table.calls as u32).collect();
+        let observed = table.differences(&table.candidates(&order));
+        let mut as_extreme = vec![0_u32; table.tests];
+        let mut p: Vec<Option<f64>> = vec![None; table.tests];
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let mut chosen = Vec::new();
+        for nth in 1..=MOST {
+            table.shuffle(&mut order, &mut rng);
+            table.candidates_into(&order, &mut chosen);
+            let found = table.differences(&chosen);
+            for test in 0..table.tests {
+                // Sums of the same numbers in another order.
+                let rounding = 1e-9 * observed[test].abs();
+                if p[test].is_none() && found[test].abs() >= observed[test].abs() - rounding {
+                    as_extreme[test] += 1;
+                    if as_extreme[test] == ENOUGH {
+                        p[test] = Some(f64::from(ENOUGH) / f64::from(nth));
+                    }
+                }
+            }
+            if p.iter().all(Option::is_some) {
+                break;
+            }
+        }
+        let last = |count: u32| f64::from(count + 1) / f64::from(MOST + 1);
+        p.into_iter()
+            .zip(as_extreme)
+            .map(|(p, count)| p.unwrap_or(last(count)))
+            .collect()
+    }
+}
+
+/// A run of calls among which arms are exchanged; the first `candidates` of them are the
+/// candidate's.
+#[derive(Debug, Clone, Copy)]
+struct Block {
+    begin: usize,
+    end: usize,
+    candidates: usize,
+}
+
+/// The scores, laid out for a fast sum: calls sorted by block, candidates first.
+struct Table {
+    tests: usize,
+    calls: usize,
+    /// By call, then test: sum and number.
+    scores: Vec<(f64, f64)>,
+    /// Over all calls.
+    total: Vec<(f64, f64)>,
+    blocks: Vec<Block>,
+}
+
+impl Table {
+    fn new(scores: Scores) -> Self {
+        let tests = scores.tests;
+        let mut calls: Vec<Call> = scores.calls.into_values().collect();
+        let has_blocks = |side| {
+            calls
+                .iter()
+                .filter(|c| c.side == side)
+                .all(|c| c.block.is_some())
+        };
+        let paired = has_blocks(Side::Baseline) && has_blocks(Side::Candidate);
+        if !paired {
+            calls.iter_mut().for_each(|c| c.block = None);
+        }
+        calls.sort_by_key(|c| (c.block, c.side == Side::Baseline));
+        let blocks = calls.chunk_by(|a, b| a.block == b.block);
+        let blocks = blocks.scan(0, |begin, block| {
+            let from = *begin;
+            *begin += block.len();
+            Some(Block {
+                begin: from,
+                end: *begin,
+                candidates: block.iter().filter(|c| c.side == Side::Candidate).count(),
+            })
+        });
+        let blocks = blocks.collect();
+        calls
+            .iter_mut()
+            .for_each(|c| c.scores.resize(tests, (0.0, 0.0)));
+        let of_test = |test: usize| {
+            let sum =
+                |all: (f64, f64), c: &Call| (all.0 + c.scores[test].0, all.1 + c.scores[test].1);
+            calls.iter().fold((0.0, 0.0), sum)
+        };
+        Self {
+            tests,
+            calls: calls.len(),
+            total: (0..tests).map(of_test).collect(),
+            scores: calls
+                .iter()
+                .flat_map(|c| c.scores.iter().copied())
+                .collect(),
+            blocks,
+        }
+    }
+
+    /// Puts a random choice of each block's calls in front: Fisher & Yates, as far as needed.
+    fn shuffle(&self, order: &mut [u32], rng: &mut ChaCha8Rng) {
+        for block in &self.blocks {
+            for i in block.begin..block.begin + block.candidates {
+                let left = (block.end - i) as u64;
+                // The high half of a product: even to one in 2⁵⁰ for any number of calls.
+                let step = ((u128::from(rng.next_u64()) * u128::from(left)) >> 64) as usize;
+                order.swap(i, i + step);
+            }
+        }
+    }
+
+    fn candidates(&self, order: &[u32]) -> Vec<u32> {
+        let mut chosen = Vec::new();
+        self.candidates_into(order, &mut chosen);
+        chosen
+    }
+
+    fn candidates_into(&self, order: &[u32], chosen: &mut Vec<u32>) {
+        chosen.clear();
+        for block in &self.blocks {
+            chosen.extend(&order[block.begin..block.begin + block.candidates]);
+        }
+    }
+
+    /// By test: mean score of the chosen calls less that of the others.
+    fn differences(&self, chosen: &[u32]) -> Vec<f64> {
+        let mut sums = vec![(0.0, 0.0); self.tests];
+        for &call in chosen {
+            let begin = call as usize * self.tests;
+            let scores = &self.scores[begin..begin + self.tests];
+            for (sum, score) in sums.iter_mut().zip(scores) {
+                sum.0 += score.0;
+                sum.1 += score.1;
+            }
+        }
+        let mean = |(sum, count): (f64, f64)| if count > 0.0 { sum / count } else { 0.0 };
+        sums.iter()
+            .zip(&self.total)
+            .map(|(chosen, all)| mean(*chosen) - mean((all.0 - chosen.0, all.1 - chosen.1)))
+            .collect()
+    }
+}

@@ -1,0 +1,253 @@
+//! Comparisons by table: what each verdict takes.
+
+use super::*;
+use std::time::Duration;
+
+/// `calls` calls of `turns` turns, latencies in ms by call and turn.
+fn latencies(calls: usize, turns: usize, ms: impl Fn(usize, usize) -> f64) -> Vec<Series> {
+    let at = |call, turn| {
+        let ms = ms(call, turn);
+        let sample = match ms.is_finite() {
+            true => Sample::Finite(Duration::from_secs_f64(ms / 1e3)),
+            false => Sample::Infinite,
+        };
+        (Place { call, block: None }, sample)
+    };
+    let values = (0..calls).flat_map(|c| (0..turns).map(move |t| (c, t)));
+    vec![Series {
+        metric: "ttfa".to_owned(),
+        values: Values::Latencies(values.map(|(c, t)| at(c, t)).collect()),
+        more_is_better: false,
+    }]
+}
+
+/// Of `of` calls with one turn each, the first `hits` count.
+fn rate(metric: &str, hits: usize, of: usize, more_is_better: bool) -> Vec<Series> {
+    let hit = |call| (Place { call, block: None }, call < hits);
+    vec![Series {
+        metric: metric.to_owned(),
+        values: Values::Hits((0..of).map(hit).collect()),
+        more_is_better,
+    }]
+}
+
+/// Spread evenly over ±100 ms around 600, in an order that calls have no part in.
+fn around(call: usize, turn: usize) -> f64 {
+    500.0 + ((call * 37 + turn * 101) % 200) as f64
+}
+
+fn only(baseline: &[Series], candidate: Vec<Series>) -> Comparison {
+    let mut found = compare(baseline, &[candidate], &Settings::default());
+    found.remove(0).remove(0)
+}
+
+#[test]
+fn latencies_by_table() {
+    use Change::{Improved, Inconclusive, Regressed, Unchanged};
+    let never = f64::INFINITY;
+    let base = latencies(60, 10, around);
+    let gone = latencies(60, 10, |c, t| if t % 2 == 0 { never } else { around(c, t) });
+    // Each: p50, p95, both together.
+    let cases = [
+        (
+            "the same",
+            &base,
+            base.clone(),
+            [Unchanged, Unchanged, Unchanged],
+        ),
+        (
+            "+10 ms: within the noise",
+            &base,
+            latencies(60, 10, |c, t| around(c, t) + 10.0),
+            [Unchanged, Unchanged, Unchanged],
+        ),
+        (
+            "+100 ms",
+            &base,
+            latencies(60, 10, |c, t| around(c, t) + 100.0),
+            [Regressed, Regressed, Regressed],
+        ),
+        (
+            "-100 ms",
+            &base,
+            latencies(60, 10, |c, t| around(c, t) - 100.0),
+            [Improved, Improved, Improved],
+        ),
+        (
+            "one turn in ten slow",
+            &base,
+            latencies(60, 10, |c, t| if t == 3 { 2_000.0 } else { around(c, t) }),
+            [Unchanged, Regressed, Regressed],
+        ),
+        (
+            "one turn in ten never",
+            &base,
+            latencies(60, 10, |c, t| if t == 3 { never } else { around(c, t) }),
+            [Unchanged, Regressed, Regressed],
+        ),
+        (
+            "three calls",
+            &latencies(3, 2, around),
+            latencies(3, 2, |c, t| around(c, t) + 300.0),
+            [Inconclusive, Inconclusive, Inconclusive],
+        ),
+    ];
+    for (name, base, candidate, [p50, p95, all]) in cases {
+        let found = only(base, candidate);
+        let changes: Vec<Change> = found.differences.iter().map(|d| d.change).collect();
+        assert_eq!(
+            (changes, found.change),
+            (vec![p50, p95], all),
+            "{name}: {found:?}"
+        );
+    }
+    let found = only(&gone, gone.clone());
+    assert_eq!(
+        found.differences[1].by, 0.0,
+        "two infinite quantiles are equal"
+    );
+    assert_eq!(found.differences[1].change, Unchanged);
+    let mended = only(&gone, base.clone());
+    assert_eq!(
+        (mended.change, mended.differences[1].by),
+        (Improved, f64::NEG_INFINITY)
+    );
+}
+
+#[test]
+fn intervals_hold_the_difference() {
+    let base = latencies(60, 10, around);
+    let found = only(&base, latencies(60, 10, |c, t| around(c, t) + 100.0));
+    for difference in &found.differences {
+        assert!((difference.by - 100.0).abs() < 1e-6, "{difference:?}");
+        let (lower, upper) = difference.interval.unwrap();
+        assert!(
+            lower < 100.0 && 100.0 < upper && lower > 60.0 && upper < 140.0,
+            "{difference:?}"
+        );
+        assert!(difference.p < 1e-4 && difference.p_adjusted >= difference.p);
+    }
+}
+
+#[test]
+fn rates_by_table() {
+    use Change::{Improved, Inconclusive, Regressed, Unchanged};
+    let cases = [
+        ("none and none", 0, 0, 600, false, Unchanged),
+        ("none and a tenth", 0, 60, 600, false, Regressed),
+        ("a tenth and none", 60, 0, 600, false, Improved),
+        ("more is better", 540, 600, 600, true, Improved),
+        ("less is worse", 600, 540, 600, true, Regressed),
+        ("of ten, none and two", 0, 2, 10, false, Inconclusive),
+    ];
+    for (name, before, after, of, more_is_better, expected) in cases {
+        let base = rate("x", before, of, more_is_better);
+        let found = only(&base, rate("x", after, of, more_is_better));
+        assert_eq!(found.change, expected, "{name}: {found:?}");
+    }
+}
+
+#[test]
+fn only_what_both_have_is_compared() {
+    let base = [latencies(5, 2, around), rate("missed", 0, 10, false)].concat();
+    let empty = latencies(0, 0, around);
+    let found = compare(
+        &base,
+        &[rate("missed", 0, 10, false), empty],
+        &Settings::default(),
+    );
+    let names = |c: &Vec<Comparison>| c.iter().map(|c| c.metric.clone()).collect::<Vec<_>>();
+    assert_eq!(
+        found.iter().map(names).collect::<Vec<_>>(),
+        [vec!["missed".to_owned()], vec![]]
+    );
+    let other = vec![Series {
+        metric: "ttfa".into(),
+        ..rate("", 1, 9, false).remove(0)
+    }];
+    assert!(
+        compare(&base, &[other], &Settings::default())[0].is_empty(),
+        "kinds differ"
+    );
+}
+
+/// Holm by hand: p of 0.01, 0.03, 0.04 of three become 0.03, 0.06, 0.06.
+#[test]
+fn the_correction_by_table() {
+    let difference = |p| Difference {
+        figure: Figure::Rate,
+        baseline: 0.0,
+        candidate: 0.0,
+        by: 0.0,
+        interval: None,
+        p,
+        p_adjusted: 1.0,
+        change: Change::Inconclusive,
+    };
+    let comparison = |ps: &[f64]| Comparison {
+        metric: String::new(),
+        differences: ps.iter().map(|&p| difference(p)).collect(),
+        change: Change::Inconclusive,
+    };
+    let mut all = vec![vec![comparison(&[0.04, 0.01])], vec![comparison(&[0.03])]];
+    correct(&mut all);
+    let found: Vec<f64> = all
+        .iter()
+        .flatten()
+        .flat_map(|c| &c.differences)
+        .map(|d| d.p_adjusted)
+        .collect();
+    for (found, expected) in found.iter().zip([0.06, 0.03, 0.06]) {
+        assert!((found - expected).abs() < 1e-12, "{found}");
+    }
+}
+
+/// Calls of block b take 400 + 40·b ms in both arms, the candidate's 25 ms more.
+#[test]
+fn blocks_are_compared_within() {
+    let arm = |blocks: bool, more: f64| {
+        let place = |call: usize| Place {
+            call,
+            block: blocks.then_some(call as u64),
+        };
+        let ms = |c: usize, t: usize| 400.0 + 40.0 * c as f64 + (t % 5) as f64 + more;
+        let values = (0..30).flat_map(|c| (0..5).map(move |t| (c, t)));
+        let sample = |ms: f64| Sample::Finite(Duration::from_secs_f64(ms / 1e3));
+        vec![Series {
+            metric: "ttfa".into(),
+            values: Values::Latencies(values.map(|(c, t)| (place(c), sample(ms(c, t)))).collect()),
+            more_is_better: false,
+        }]
+    };
+    let (alone, paired) = (
+        only(&arm(false, 0.0), arm(false, 60.0)),
+        only(&arm(true, 0.0), arm(true, 60.0)),
+    );
+    assert!(alone.differences[0].p > 0.4, "{alone:?}");
+    assert!(paired.differences[0].p < 1e-3, "{paired:?}");
+    assert_eq!(paired.differences[0].change, Change::Regressed);
+    let width = |c: &Comparison| c.differences[0].interval.map(|(l, u)| u - l).unwrap();
+    assert!(width(&paired) < 0.5 * width(&alone), "{paired:?} {alone:?}");
+}
+
+#[test]
+fn the_seed_fixes_the_test() {
+    let base = latencies(40, 5, around);
+    let after = latencies(40, 5, |c, t| around(c + 11, t) + (c % 7) as f64 * 9.0);
+    let with = |seed| {
+        compare(
+            &base,
+            std::slice::from_ref(&after),
+            &Settings {
+                seed,
+                ..Settings::default()
+            },
+        )
+    };
+    assert_eq!(with(1), with(1));
+    let (one, two) = (
+        with(1)[0][0].differences[0].p,
+        with(2)[0][0].differences[0].p,
+    );
+    assert!(one != two && (one / two).ln().abs() < 0.5, "{one} {two}");
+}
