@@ -4,7 +4,7 @@
 //! Holds: the truth is the reference agent's own stamps, taken on the same monotonic clock;
 //! a machine that is too slow is said to be, not measured around.
 
-use super::carry_out::door_of;
+use super::doors::of_embedded;
 use super::drive::Drive;
 use super::exit::Exit;
 use super::say::{self, Trouble};
@@ -205,7 +205,7 @@ fn level(
         ));
     }
     let door = match server {
-        None => door_of(&scenario, truth_arguments(&truth_file))?,
+        None => of_embedded(&scenario, truth_arguments(&truth_file))?,
         Some((address, credentials)) => Door::Livekit {
             address: address.clone(),
             credentials: credentials.clone(),
@@ -215,7 +215,7 @@ fn level(
     let drive = Drive {
         scenario: &scenario,
         plan: &plan,
-        door,
+        doors: door.into(),
         own,
         sentinel: None,
         join_concurrency: None,

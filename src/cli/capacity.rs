@@ -118,7 +118,9 @@ pub(super) fn execute(args: CapacityArgs) -> Exit {
 }
 
 fn search(args: &CapacityArgs) -> Result<Answer, Trouble> {
-    let Opened { scenario, door, .. } = carry_out::open(&Request {
+    let Opened {
+        scenario, doors, ..
+    } = carry_out::open(&Request {
         scenario: args.scenario.clone(),
         overrides: args.overrides.overrides(args.server.url.clone()),
         server: args.server.clone().into(),
@@ -126,16 +128,16 @@ fn search(args: &CapacityArgs) -> Result<Answer, Trouble> {
     })?;
     let taker = Taker {
         scenario,
-        door,
+        doors,
         turns: args.turns as usize,
         promise: args.slo.promise,
         turn: Cell::new(None),
     };
     let largest = Plan::new(&taker.loaded(args.max, 1));
-    carry_out::ask_consent(&largest, &taker.door, args.yes)?;
+    carry_out::ask_consent(&largest, &taker.doors, args.yes)?;
     let mut search = Search::new(args.start.unwrap_or(args.max.div_ceil(10)), args.max);
     let mut answer = Answer {
-        target: taker.door.describe(),
+        target: taker.doors.describe(),
         slo: args.slo.threshold.to_string(),
         capacity: None,
         at_max: false,

@@ -3,23 +3,22 @@
 //! In: a request. Out: files in a run folder, a table on stdout, an exit code.
 //! Holds: nothing is written before the scenario, the settings and the consent are in order.
 
+use super::doors;
 use super::drive::Drive;
 use super::exit::Exit;
 use super::reports;
 use super::say::Trouble;
 use super::secret::without_secret;
 use super::sentinels;
-use super::settings::{self, Environment, ServerFlags};
+use super::settings::{Environment, ServerFlags};
 use super::sources::Source;
 use super::start;
-use super::truth::this_program;
 use crate::plan::Plan;
 use crate::record::{self, Ending, Journal, RunFacts, RunFolder, RunRecord, Status, Summary};
 use crate::report::Format;
-use crate::run::{Door, Finished, Progress, RunEvent};
+use crate::run::{Door, Doors, Finished, Progress, RunEvent};
 use crate::scenario::{self, Overrides, Scenario, Target, Unset};
 use crate::stats;
-use std::borrow::Cow;
 use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
 
@@ -57,14 +56,14 @@ struct Ready {
     source: Source,
     scenario: Scenario,
     plan: Plan,
-    door: Door,
+    doors: Doors,
 }
 
 /// A scenario as it will run, and where its calls go.
 pub(super) struct Opened {
     pub(super) source: Source,
     pub(super) scenario: Scenario,
-    pub(super) door: Door,
+    pub(super) doors: Doors,
 }
 
 /// Opens a request's scenario, with what flags and environment make of it.
@@ -93,21 +92,21 @@ pub(super) fn open(request: &Request) -> Result<Opened, Trouble> {
         let hint = "metadata goes with an explicit dispatch: set `agent_name` or say --agent-name";
         return Err(Trouble::new(Exit::InvalidScenario, message, hint));
     }
-    let door = door(&scenario, request, &env)?;
+    let doors = doors::of(&scenario, &request.server, &env)?;
     Ok(Opened {
         source,
         scenario,
-        door,
+        doors,
     })
 }
 
 /// A large load on somebody else's host must be meant.
-pub(super) fn ask_consent(plan: &Plan, door: &Door, yes: bool) -> Result<(), Trouble> {
-    let host = match door {
-        Door::Livekit { address, .. } => Some(address.host()),
-        Door::Embedded { .. } => None,
+pub(super) fn ask_consent(plan: &Plan, doors: &Doors, yes: bool) -> Result<(), Trouble> {
+    let host = |door: &Door| match door {
+        Door::Livekit { address, .. } => plan.needs_consent(Some(address.host())),
+        Door::Embedded { .. } => plan.needs_consent(None),
     };
-    match plan.needs_consent(host).filter(|_| !yes) {
+    match doors.all().iter().find_map(host).filter(|_| !yes) {
         Some(consent) => {
             let (message, hint) = (consent.to_string(), consent.hint());
             Err(Trouble::new(Exit::Usage, message, hint))
@@ -120,16 +119,16 @@ fn prepare(request: &Request) -> Result<Ready, Trouble> {
     let Opened {
         source,
         scenario,
-        door,
+        doors,
     } = open(request)?;
     let plan = Plan::new(&scenario);
-    ask_consent(&plan, &door, request.yes)?;
+    ask_consent(&plan, &doors, request.yes)?;
     warn_of_calibration(&plan);
     Ok(Ready {
         source,
         scenario,
         plan,
-        door,
+        doors,
     })
 }
 
@@ -149,42 +148,6 @@ fn warn_of_calibration(plan: &Plan) {
     }
 }
 
-/// The door of an embedded target, its agent given `more` arguments.
-pub(super) fn door_of(scenario: &Scenario, more: Vec<String>) -> Result<Door, Trouble> {
-    let Target::Embedded(agent) = &scenario.target else {
-        let message = "this needs an embedded target";
-        return Err(Trouble::new(
-            Exit::InvalidScenario,
-            message,
-            "set `target.kind: embedded`",
-        ));
-    };
-    let program = this_program()?;
-    let mut arguments = super::agent::arguments(agent);
-    arguments.extend(more);
-    Ok(Door::Embedded { program, arguments })
-}
-
-fn door(scenario: &Scenario, request: &Request, env: &Environment) -> Result<Door, Trouble> {
-    match &scenario.target {
-        Target::Embedded(_) => door_of(scenario, Vec::new()),
-        Target::Livekit(livekit) => {
-            let file = ServerFlags {
-                url: livekit.url.clone(),
-                api_key: livekit.api_key.clone(),
-                api_secret: livekit.api_secret.as_ref().map(|s| s.0.clone()),
-            };
-            let (address, credentials) = settings::server(&request.server, env, &file)
-                .map_err(|e| Trouble::new(Exit::Usage, e.to_string(), e.hint()))?;
-            Ok(Door::Livekit {
-                address,
-                credentials,
-                room_prefix: livekit.room_prefix.clone(),
-            })
-        }
-    }
-}
-
 impl Ready {
     fn run(self, request: &Request) -> Exit {
         let started = jiff::Timestamp::now();
@@ -193,7 +156,7 @@ impl Ready {
             Ok(folder) => folder,
             Err(e) => return Trouble::record(&e).tell(),
         };
-        let start = start::of(&self.scenario, &self.plan, &self.door, started);
+        let start = start::of(&self.scenario, &self.plan, &self.doors, started);
         let opened = Journal::create(&folder.file("turns.jsonl")).and_then(|journal| {
             folder.write("scenario.yaml", &self.scenario_text())?;
             folder.write("run.json", start.to_json().as_bytes())?;
@@ -203,7 +166,8 @@ impl Ready {
             Ok(journal) => journal,
             Err(e) => return ended_before_it_began(&folder, &Trouble::record(&e)),
         };
-        let sentinel = match sentinels::agent(self.scenario.sentinels, &self.door, &folder) {
+        let sentinel = match sentinels::agent(self.scenario.sentinels, self.doors.first(), &folder)
+        {
             Ok(sentinel) => sentinel,
             Err(trouble) => return ended_before_it_began(&folder, &trouble),
         };
@@ -220,7 +184,7 @@ impl Ready {
         let drive = Drive {
             scenario: &self.scenario,
             plan: &self.plan,
-            door: self.door.clone(),
+            doors: self.doors.clone(),
             own: None,
             sentinel,
             join_concurrency: request.join_concurrency,
@@ -235,17 +199,22 @@ impl Ready {
         }
     }
 
-    /// The secret that the scenario may hold.
-    fn secret(&self) -> Option<&str> {
-        match &self.scenario.target {
-            Target::Livekit(livekit) => livekit.api_secret.as_ref().map(|s| s.0.as_str()),
+    /// The scenario as it was written, fit for a report: without the secrets that it may hold.
+    fn scenario_text(&self) -> Vec<u8> {
+        let target = match &self.scenario.target {
+            Target::Livekit(livekit) => livekit.api_secret.as_ref(),
             Target::Embedded(_) => None,
+        };
+        let own = |v: &'_ scenario::Variant| v.server.as_ref()?.api_secret.clone();
+        let variants = self.scenario.variants.iter().filter_map(own);
+        let mut secrets: Vec<_> = target.cloned().into_iter().chain(variants).collect();
+        // The longest first: one may begin as another does.
+        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.0.len()));
+        let mut text = self.source.text().to_vec();
+        for secret in &secrets {
+            text = without_secret(&text, Some(&secret.0)).into_owned();
         }
-    }
-
-    /// The scenario as it was written, fit for a report.
-    fn scenario_text(&self) -> Cow<'_, [u8]> {
-        without_secret(self.source.text(), self.secret())
+        text
     }
 
     /// Writes every report; the console's comes last and in any case.
@@ -284,7 +253,7 @@ impl Ready {
         let facts = RunFacts {
             name: &self.scenario.name,
             seed: self.scenario.seed,
-            target: &self.door.describe(),
+            target: &self.doors.describe(),
             started_at: &format!("{started:.3}"),
             duration: finished.duration,
             loadgen_version: env!("CARGO_PKG_VERSION"),

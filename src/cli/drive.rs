@@ -8,7 +8,7 @@ use super::say::{self, Trouble};
 use super::settings;
 use crate::plan::Plan;
 use crate::record::Journal;
-use crate::run::{self, Door, Finished, JOIN_CONCURRENCY, RunError, RunEvent, Settings};
+use crate::run::{self, Doors, Finished, JOIN_CONCURRENCY, RunError, RunEvent, Settings};
 use crate::scenario::Scenario;
 use crate::target::OwnAgent;
 use std::path::Path;
@@ -18,8 +18,8 @@ use tokio_util::sync::CancellationToken;
 pub(super) struct Drive<'a> {
     pub(super) scenario: &'a Scenario,
     pub(super) plan: &'a Plan,
-    pub(super) door: Door,
-    /// An agent of our own to be called at the door's server.
+    pub(super) doors: Doors,
+    /// An agent of our own to be called at the first door's server.
     pub(super) own: Option<OwnAgent>,
     /// The agent of the sentinels.
     pub(super) sentinel: Option<OwnAgent>,
@@ -36,7 +36,7 @@ impl Drive<'_> {
     ) -> Result<Finished, Trouble> {
         let stop = CancellationToken::new();
         let settings = Settings {
-            door: self.door,
+            doors: self.doors,
             run_id: settings::random_id(),
             own: self.own,
             sentinel: self.sentinel,

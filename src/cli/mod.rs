@@ -9,6 +9,7 @@ mod builtin;
 mod calibrate;
 mod capacity;
 pub mod carry_out;
+mod doors;
 mod drive;
 pub mod exit;
 mod fixtures;

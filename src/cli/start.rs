@@ -1,19 +1,19 @@
 //! What is known of a run before its first call.
 //!
-//! In: scenario, plan, door, the time. Out: the content of `run.json`.
+//! In: scenario, plan, doors, the time. Out: the content of `run.json`.
 
 use super::carry_out::gate;
 use crate::call::MODEL;
 use crate::plan::Plan;
 use crate::record::{Network, PlannedGate, RunStart, START_VERSION};
-use crate::run::Door;
+use crate::run::Doors;
 use crate::scenario::Scenario;
 
 /// What is known of it.
 pub(super) fn of(
     scenario: &Scenario,
     plan: &Plan,
-    door: &Door,
+    doors: &Doors,
     started: jiff::Timestamp,
 ) -> RunStart {
     let gates = scenario.thresholds.iter().map(gate);
@@ -21,7 +21,7 @@ pub(super) fn of(
         version: START_VERSION,
         name: scenario.name.clone(),
         seed: scenario.seed,
-        target: door.describe(),
+        target: doors.describe(),
         started_at: format!("{started:.3}"),
         loadgen_version: env!("CARGO_PKG_VERSION").to_owned(),
         playout_model: MODEL.to_owned(),

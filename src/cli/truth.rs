@@ -128,6 +128,7 @@ mod tests {
             room: "r",
             utterance: "chirp",
             variant: "default",
+            block: None,
             warmup: false,
             playout_model: MODEL,
             failure: None,

@@ -57,6 +57,9 @@ pub struct PlannedCall {
     pub start: Start,
     /// Index into [`Scenario::variants`].
     pub variant: usize,
+    /// Number of its block, from 0, where measured calls are dealt to several variants: a block
+    /// holds each variant once (the last may hold fewer).
+    pub block: Option<u64>,
     /// End of its room's name, unique in the plan: `c00042`, `w00003`.
     pub room: String,
     /// The turns, in order.
@@ -122,6 +125,7 @@ impl Plan {
             warmup,
             start: self.start(warmup, number),
             variant: self.variant(warmup, number),
+            block: self.block(warmup, number),
             room: format!("{}{number:05}", if warmup { 'w' } else { 'c' }),
             turns: self
                 .turns
@@ -222,6 +226,11 @@ impl Plan {
         let mut order: Vec<usize> = (0..self.variants.len()).collect();
         Draw::new(self.seed, Domain::block(warmup), number / count).shuffle(&mut order);
         order[(number % count) as usize]
+    }
+
+    fn block(&self, warmup: bool, number: u64) -> Option<u64> {
+        let count = self.variants.len() as u64;
+        (!warmup && count > 1).then(|| number / count)
     }
 
     fn turn(&self, turn: &Turn, draw: &mut Draw) -> PlannedTurn {

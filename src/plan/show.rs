@@ -19,6 +19,9 @@ struct CallLine<'a> {
     start_ms: Option<f64>,
     room: String,
     variant: &'a str,
+    /// Absent with one variant, and for warm-up calls.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    block: Option<u64>,
     turns: Vec<TurnLine<'a>>,
 }
 
@@ -49,6 +52,7 @@ pub fn json_line(scenario: &Scenario, call: &PlannedCall) -> String {
         },
         room: call.room.clone(),
         variant: &scenario.variants[call.variant].name,
+        block: call.block,
         turns: call.turns.iter().map(turn).collect(),
     };
     serde_json::to_string(&line).expect("keys are text and numbers are finite")
@@ -65,9 +69,18 @@ pub fn summary(scenario: &Scenario, plan: &Plan) -> String {
     for (label, value) in head(scenario, plan) {
         text.push_str(&format!("{label:<13} {value}\n"));
     }
+    let several = scenario.variants.len() > 1;
+    let names = scenario.variants.iter().map(|v| v.name.chars().count());
+    let width = names.max().unwrap_or(0).clamp(12, 40);
+    let block = |of: Option<u64>| of.map_or_else(String::new, |block| block.to_string());
+    let column = |text: &str| match several {
+        true => format!("{text:>5}  "),
+        false => String::new(),
+    };
+    let head = column("block");
     let _ = write!(
         text,
-        "\n{:>6}  {:>10}  {:<12}  turns\n",
+        "\n{:>6}  {:>10}  {head}{:<width$}  turns\n",
         "call", "start", "variant"
     );
     let mut calls = plan.calls();
@@ -81,7 +94,8 @@ pub fn summary(scenario: &Scenario, plan: &Plan) -> String {
         let room = &call.room;
         let _ = writeln!(
             text,
-            "{room:>6}  {start:>10}  {variant:<12}  {}",
+            "{room:>6}  {start:>10}  {}{variant:<width$}  {}",
+            column(&block(call.block)),
             turns.join(", ")
         );
     }
@@ -129,6 +143,7 @@ fn head(scenario: &Scenario, plan: &Plan) -> Vec<(&'static str, String)> {
     if scenario.variants.len() > 1 {
         let names: Vec<&str> = scenario.variants.iter().map(|v| v.name.as_str()).collect();
         head.push(("variants", names.join(", ")));
+        head.push(("blocks", blocks(plan, names.len() as u64)));
     }
     head.push(("turns a call", scenario.call.turns.len().to_string()));
     let round =
@@ -142,6 +157,19 @@ fn head(scenario: &Scenario, plan: &Plan) -> Vec<(&'static str, String)> {
     );
     head.push(("call-minutes", minutes));
     head
+}
+
+/// How measured calls are dealt to `variants` of them.
+fn blocks(plan: &Plan, variants: u64) -> String {
+    let each = format!("of {variants} calls, each variant once, in an order by the seed");
+    let Some(calls) = plan.measured() else {
+        return each;
+    };
+    let (whole, rest) = (calls / variants, calls % variants);
+    match rest {
+        0 => format!("{whole} {each}"),
+        _ => format!("{whole} {each}; {rest} more in a last one"),
+    }
 }
 
 fn at_once(load: &Load) -> String {

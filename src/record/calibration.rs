@@ -161,6 +161,7 @@ mod tests {
             room,
             utterance: "yes",
             variant: "default",
+            block: None,
             warmup: false,
             playout_model: "model",
             failure: None,

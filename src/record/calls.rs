@@ -18,6 +18,8 @@ pub struct CallContext<'a> {
     pub room: &'a str,
     /// Name of the agent's configuration.
     pub variant: &'a str,
+    /// Block of the plan, where calls are dealt to several variants.
+    pub block: Option<u64>,
     /// It only warms the agent up.
     pub warmup: bool,
     /// When it was to start.
@@ -60,6 +62,10 @@ pub struct CallRecord {
     pub room: String,
     /// Name of the agent's configuration.
     pub variant: String,
+    /// Number of the block that the call belongs to, from 0, where measured calls are dealt to
+    /// several variants: within a block they are compared.
+    #[serde(default)]
+    pub block: Option<u64>,
     /// It only warmed the agent up.
     pub warmup: bool,
     /// When it was to start.
@@ -108,6 +114,7 @@ impl CallRecord {
             call: context.call,
             room: context.room.to_owned(),
             variant: context.variant.to_owned(),
+            block: context.block,
             warmup: context.warmup,
             planned_start_ms: Ms::between(run_start, context.planned_start),
             started_ms: context.started.map(|i| Ms::between(run_start, i)),

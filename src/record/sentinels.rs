@@ -102,6 +102,7 @@ mod tests {
             room: "s00000",
             utterance: "chirp",
             variant: "sentinel",
+            block: None,
             warmup: false,
             playout_model: MODEL,
             failure: None,

@@ -154,6 +154,7 @@ fn a_dropped_call_is_not_a_failed_one() {
         call: 1,
         room: "r",
         variant: "baseline",
+        block: None,
         warmup: false,
         planned_start: base() + ms(100),
         started: None,

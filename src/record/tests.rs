@@ -13,6 +13,7 @@ fn context<'a>(failure: Option<&'a Failure>) -> TurnContext<'a> {
         room: "loadgen-1f2e-4",
         utterance: "order",
         variant: "baseline",
+        block: None,
         warmup: false,
         playout_model: MODEL,
         failure,

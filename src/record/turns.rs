@@ -176,6 +176,8 @@ pub struct TurnContext<'a> {
     pub utterance: &'a str,
     /// Name of the agent's configuration.
     pub variant: &'a str,
+    /// Block of the plan, where calls are dealt to several variants.
+    pub block: Option<u64>,
     /// The call only warms the agent up.
     pub warmup: bool,
     /// Name and version of the jitter-buffer model behind `playout_delay`.
@@ -199,6 +201,10 @@ pub struct TurnRecord {
     pub utterance: String,
     /// Name of the agent's configuration.
     pub variant: String,
+    /// Number of the block that the call belongs to, from 0, where measured calls are dealt to
+    /// several variants: within a block they are compared.
+    #[serde(default)]
+    pub block: Option<u64>,
     /// In the journal and the CSV only: not in metrics, outcomes and gates.
     pub warmup: bool,
     /// Said to loadgen's own agent to measure the generator: in the journal only.
@@ -292,6 +298,7 @@ impl TurnRecord {
             turn: result.turn,
             utterance: context.utterance.to_owned(),
             variant: context.variant.to_owned(),
+            block: context.block,
             warmup: context.warmup,
             sentinel: false,
             expect: result.expect.into(),

@@ -8,7 +8,7 @@ use crate::record::{Ms, TurnRecord};
 use std::borrow::Cow;
 
 /// The columns of `turns.csv`, in order.
-pub const COLUMNS: [&str; 30] = [
+pub const COLUMNS: [&str; 31] = [
     "version",
     "call",
     "room",
@@ -39,6 +39,7 @@ pub const COLUMNS: [&str; 30] = [
     "second_opinion",
     "second_apart_ms",
     "loss_later_ms",
+    "block",
 ];
 
 /// The content of `turns.csv`, rows by call and turn.
@@ -95,6 +96,7 @@ fn row(turn: &TurnRecord) -> [Cow<'_, str>; COLUMNS.len()] {
             .map_or(Cow::default(), |agreed| agreed.to_string().into()),
         time(turn.second_apart_ms),
         time(turn.loss_later_ms),
+        turn.block.map_or(Cow::default(), |n| n.to_string().into()),
     ]
 }
 

@@ -232,8 +232,9 @@ pub(super) fn dropped(
 ) -> CallRecord {
     let context = CallContext {
         call: call.index as usize,
-        room: &shared.door.room(&call.room),
+        room: &shared.door(call).room(&call.room),
         variant: &shared.scenario.variants[call.variant].name,
+        block: call.block,
         warmup: call.warmup,
         planned_start: *planned_start,
         started: None,

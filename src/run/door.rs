@@ -31,7 +31,7 @@ const CLEANUP: Duration = Duration::from_secs(3);
 const SETTLED: Duration = Duration::from_millis(400);
 
 /// Where calls go.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Door {
     /// Rooms of a LiveKit server.
     Livekit {
@@ -67,6 +67,13 @@ pub(super) struct Asked {
     pub dispatch: Option<Dispatch>,
     pub attributes: BTreeMap<String, String>,
     pub track: AgentTrack,
+}
+
+impl Asked {
+    /// Whom it asks for by name.
+    pub(super) fn agents(&self) -> Vec<String> {
+        self.dispatch.iter().map(|d| d.agent_name.clone()).collect()
+    }
 }
 
 /// An open door.

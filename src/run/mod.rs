@@ -5,9 +5,11 @@
 //! of every call that began; it knows no report.
 
 mod caller;
+mod canary;
 mod collect;
 mod dispatch;
 mod door;
+mod doors;
 mod error;
 mod event;
 mod generator;
@@ -20,6 +22,7 @@ mod sentinel;
 mod sounds;
 
 pub use door::Door;
+pub use doors::Doors;
 pub use error::RunError;
 pub use event::RunEvent;
 pub use ledger::state_folder;
@@ -34,7 +37,7 @@ use crate::record::{CallRecord, Generator, Journal, Ms, RecordError, TickLatenes
 use crate::scenario::Scenario;
 use crate::target::OwnAgent;
 use collect::Collector;
-use door::OpenDoor;
+use doors::OpenDoors;
 use generator::Meter;
 use health::Watch;
 use one::Shared;
@@ -55,7 +58,7 @@ const CALLS_PER_THREAD: usize = 400;
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// Where calls go.
-    pub door: Door,
+    pub doors: Doors,
     /// Letters and digits, at least eight: part of every room's name.
     pub run_id: String,
     /// A reference agent to be started at a LiveKit server and called there (calibration).
@@ -111,8 +114,8 @@ pub async fn run(
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let engine = Engine::start(peak.div_ceil(CALLS_PER_THREAD).min(cores))?;
     let mut notice = |text: String| tell(RunEvent::Notice(text));
-    let door = tokio::select! {
-        door = OpenDoor::open(&settings.door, &settings.run_id, &mut notice) => door?,
+    let doors = tokio::select! {
+        doors = OpenDoors::open(&settings.doors, &settings.run_id, &mut notice) => doors?,
         () = settings.stop.cancelled() => return Err(RunError::Canary(Failure::Stopped)),
     };
     let opinions = Opinions::start(scenario.call.reply_tone).map_err(RunError::Thread)?;
@@ -122,7 +125,7 @@ pub async fn run(
         scenario: scenario.clone(),
         sounds,
         opinions,
-        door,
+        doors,
         sentinels: OnceLock::new(),
         joins: Arc::new(Semaphore::new(settings.join_concurrency.max(1))),
         reports,
@@ -131,7 +134,7 @@ pub async fn run(
     let result = with_own_agents(&shared, plan, settings, inbox, journal, tell).await;
     let refused = matches!(&result, Err(RunError::Canary(f)) if never_met(f));
     shared
-        .door
+        .doors
         .close(refused, &mut |text| tell(RunEvent::Notice(text)))
         .await;
     result
@@ -165,7 +168,7 @@ async fn with_own_agents(
 /// Starts an agent of ours, unless the run is stopped meanwhile.
 async fn start_own(shared: &Shared, own: &OwnAgent) -> Result<OwnDoor, Failure> {
     tokio::select! {
-        started = shared.door.own_agent(own) => started,
+        started = shared.doors.first().own_agent(own) => started,
         () = shared.stop.cancelled() => Err(Failure::Stopped),
     }
 }
@@ -189,18 +192,7 @@ async fn carry_out(
     journal: &mut Journal,
     tell: &mut (dyn FnMut(RunEvent) + Send),
 ) -> Result<Finished, RunError> {
-    if let (OpenDoor::Livekit(door), Some(first)) = (&shared.door, plan.call(0)) {
-        tell(RunEvent::CanaryStarted);
-        one::canary(shared, &first)
-            .await
-            .map_err(RunError::Canary)?;
-        let mut notice = |text| tell(RunEvent::Notice(text));
-        tokio::select! {
-            () = door.clear_crashed(&mut notice) => {}
-            () = shared.stop.cancelled() => {}
-        }
-        tell(RunEvent::CanaryPassed);
-    }
+    canary::meet(shared, plan, tell).await?;
     if let Some(own) = sentinel {
         sentinel::prepare(shared, own, tell).await;
     }

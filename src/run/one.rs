@@ -6,6 +6,7 @@
 use super::caller::{CallerEnd, EndEvent};
 use super::collect::{Begun, CallDone, Report, TurnDone};
 use super::door::{Asked, OpenDoor};
+use super::doors::OpenDoors;
 use super::opinions::Opinions;
 use super::sentinel::Sentinels;
 use super::sounds::Sounds;
@@ -19,7 +20,7 @@ use crate::scenario::{self, Scenario};
 use crate::target::livekit::{AgentTrack, Dispatch};
 use crate::target::{Connection, DoorEvent};
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -29,7 +30,7 @@ pub(super) struct Shared {
     pub scenario: Scenario,
     pub sounds: Sounds,
     pub opinions: Opinions,
-    pub door: OpenDoor,
+    pub doors: OpenDoors,
     /// Set before the first call, where there are any.
     pub sentinels: OnceLock<Sentinels>,
     pub reports: mpsc::Sender<Report>,
@@ -39,6 +40,11 @@ pub(super) struct Shared {
 }
 
 impl Shared {
+    /// Where a call goes.
+    pub(super) fn door(&self, call: &PlannedCall) -> &OpenDoor {
+        self.doors.of(call.variant)
+    }
+
     /// Whom a variant asks for.
     pub(super) fn asked(&self, variant: usize) -> Asked {
         let variant = &self.scenario.variants[variant];
@@ -54,7 +60,7 @@ impl Shared {
         }
     }
 
-    fn script(&self, call: &PlannedCall) -> CallScript {
+    pub(super) fn script(&self, call: &PlannedCall) -> CallScript {
         let turns = call.turns.iter().map(|t| {
             let said = &self.sounds.said[t.utterance];
             TurnScript {
@@ -125,7 +131,7 @@ pub(super) fn cut_off(shared: &Shared, call: &PlannedCall, start: Instant) -> Ca
 pub(super) async fn make(shared: Arc<Shared>, call: PlannedCall, planned_start: Instant) {
     let index = call.index as usize;
     let started = Instant::now();
-    let room = shared.door.room(&call.room);
+    let room = shared.door(&call).room(&call.room);
     // The collector outlives every call.
     let begun = Begun {
         room: room.clone(),
@@ -167,13 +173,13 @@ pub(super) async fn make(shared: Arc<Shared>, call: PlannedCall, planned_start: 
         started,
         ended: Instant::now(),
         result: result.unwrap_or_else(gone),
-        plan: call,
+        plan: call.clone(),
     };
     let _ = shared.reports.send(Report::Ended(Box::new(done))).await;
     if let Some(connection) = connection {
         connection.hang_up().await;
     }
-    shared.door.forget(room);
+    shared.door(&call).forget(room);
 }
 
 /// Connects and follows the call until its script has ended.
@@ -184,7 +190,7 @@ async fn talk(
     end: CallerEnd,
     mut events: mpsc::Receiver<EndEvent>,
 ) -> (Option<CallResult>, Option<Connection>) {
-    let (peer, media) = shared.engine.add(end, shared.door.remote());
+    let (peer, media) = shared.engine.add(end, shared.door(call).remote());
     let peer = Arc::new(peer);
     if let Some(network) = shared.scenario.network {
         let loss = Loss {
@@ -199,7 +205,7 @@ async fn talk(
     let connecting = async {
         // Never closed. Until there is a place the call is late, and says so by its join.
         let place = shared.joins.clone().acquire_owned().await.ok();
-        let door = &shared.door;
+        let door = shared.door(call);
         let connected = door
             .connect(Some(call.index), room, &asked, &peer, media)
             .await;
@@ -330,67 +336,4 @@ pub(super) async fn follow(peer: &PeerHandle<CallerEnd>, event: Option<DoorEvent
     };
     // As in `fail`.
     let _ = told;
-}
-
-/// One call that only shows whether the server and an agent are there at all.
-pub(super) async fn canary(shared: &Shared, first: &PlannedCall) -> Result<(), Failure> {
-    let broken = |e: &dyn std::fmt::Display| Failure::Generator {
-        detail: e.to_string(),
-    };
-    let (end, _events) = CallerEnd::new(
-        shared.script(first),
-        Instant::now(),
-        first
-            .turns
-            .iter()
-            .map(|t| shared.sounds.said[t.utterance].clone())
-            .collect(),
-        shared.sounds.silence.clone(),
-    )
-    .map_err(|e| broken(&e))?;
-    let (peer, media) = shared.engine.add(end, shared.door.remote());
-    let peer = Arc::new(peer);
-    let room = shared.door.room("canary");
-    let asked = shared.asked(first.variant);
-    let connected = shared.door.connect(None, &room, &asked, &peer, media).await;
-    let mut connection = connected?;
-    let met = meet_agent(
-        &mut connection,
-        shared.scenario.call.agent_timeout,
-        &shared.stop,
-    )
-    .await;
-    connection.hang_up().await;
-    shared.door.forget(room);
-    met
-}
-
-/// Waits until the agent's track is there.
-async fn meet_agent(
-    connection: &mut Connection,
-    agent_timeout: Duration,
-    stop: &CancellationToken,
-) -> Result<(), Failure> {
-    let mut deadline = None;
-    loop {
-        let absent = async {
-            match deadline {
-                Some(at) => tokio::time::sleep_until(at).await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            event = connection.event() => match event {
-                Some(DoorEvent::Joined) => {
-                    deadline = Some(tokio::time::Instant::now() + agent_timeout);
-                }
-                Some(DoorEvent::AgentTrack { .. }) => return Ok(()),
-                Some(DoorEvent::AgentLeft) => return Err(Failure::AgentLeft),
-                Some(DoorEvent::Closed(f)) => return Err(f),
-                None => return Err(Failure::Dropped { detail: "the session ended".into() }),
-            },
-            () = absent => return Err(Failure::AgentAbsent { waited: agent_timeout }),
-            () = stop.cancelled() => return Err(Failure::Stopped),
-        }
-    }
 }

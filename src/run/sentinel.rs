@@ -152,13 +152,13 @@ async fn watch(shared: Arc<Shared>, number: u64, over: CancellationToken) {
         return;
     };
     for again in 0.. {
-        let room = shared.door.room(&match again {
+        let room = shared.doors.first().room(&match again {
             0 => format!("s{number:05}"),
             n => format!("s{number:05}-{n}"),
         });
         let id = number * 1_000 + again;
         let failure = call(&shared, sentinels, id, &room, &over).await;
-        shared.door.forget(room);
+        shared.doors.first().forget(room);
         let failed = failure.is_some();
         let report = Report::SentinelEnded(failure);
         let _ = shared.reports.send(report).await;
@@ -210,7 +210,7 @@ async fn call(
             return Some(Failure::Generator { detail });
         }
     };
-    let (peer, media) = shared.engine.add(end, shared.door.remote());
+    let (peer, media) = shared.engine.add(end, shared.doors.first().remote());
     let peer = Arc::new(peer);
     let connected = tokio::select! {
         connected = connect(shared, sentinels, id, room, &peer, media) => connected,
@@ -249,7 +249,7 @@ async fn connect(
                 }),
                 ..Asked::default()
             };
-            let door = &shared.door;
+            let door = shared.doors.first();
             door.connect(Some(id), room, &asked, peer, media).await
         }
     }

@@ -1,28 +1,32 @@
-//! Checks `target`, `thresholds` and `variants`.
+//! Checks `target`, `thresholds` and `health`.
 //!
 //! In: what the schema let through. Out: the checked parts, and problems on the desk.
 
 use super::agent_delay::AgentDelay;
 use super::checker::{Checker, Zero};
-use super::file::{AgentFile, Kind, TargetFile, ThresholdsFile, VariantFile};
+use super::file::{AgentFile, Kind, TargetFile, ThresholdsFile};
 use super::file_network::HealthFile;
 use super::places::join;
 use super::problem::Code;
 use super::threshold::{self, Metric, Threshold};
-use super::types::{
-    AgentSettings, GreetingPolicy, Health, Livekit, Secret, Sound, Target, Variant,
-};
+use super::types::{AgentSettings, GreetingPolicy, Health, Livekit, Secret, Sound, Target};
 use super::url;
-use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 const AGENT_DELAY: AgentDelay = AgentDelay::Fixed(Duration::from_millis(400));
 const REPLY_LENGTH: Duration = Duration::from_millis(1500);
-/// Room prefix, and the name of the only variant where the file gives none.
 const ROOM_PREFIX: &str = "loadgen";
-const ONLY_VARIANT: &str = "default";
 
-type Attributes = Option<BTreeMap<String, Option<String>>>;
+fn default_agent(seed: u64) -> AgentSettings {
+    AgentSettings {
+        delay: AGENT_DELAY,
+        seed,
+        reply: Sound::Tone,
+        reply_length: REPLY_LENGTH,
+        greeting: None,
+        capacity: None,
+    }
+}
 
 impl Checker<'_> {
     pub(super) fn target(&mut self, file: &TargetFile, seed: u64) -> Option<Target> {
@@ -65,40 +69,51 @@ impl Checker<'_> {
                     self.problem_at_key(&join("/target", key), Code::Contradiction, message, hint);
                 }
                 let none = AgentFile::default();
-                Some(Target::Embedded(
-                    self.agent(file.agent.as_ref().unwrap_or(&none), seed),
-                ))
+                let file = file.agent.as_ref().unwrap_or(&none);
+                Some(Target::Embedded(self.agent(
+                    file,
+                    "/target/agent",
+                    &default_agent(seed),
+                )))
             }
         }
     }
 
-    fn agent(&mut self, file: &AgentFile, seed: u64) -> AgentSettings {
-        let delay = file.delay.as_deref().map_or(AGENT_DELAY, |text| {
+    /// Settings of an agent whose file lies at `at`; `base` where it says nothing.
+    pub(super) fn agent(
+        &mut self,
+        file: &AgentFile,
+        at: &str,
+        base: &AgentSettings,
+    ) -> AgentSettings {
+        let delay = file.delay.as_deref().map_or(base.delay, |text| {
             text.parse().unwrap_or_else(|error: super::DelayError| {
                 let message = format!("`delay`: {error}");
-                self.problem("/target/agent/delay", Code::BadValue, message, error.hint());
-                AGENT_DELAY
+                self.problem(&join(at, "delay"), Code::BadValue, message, error.hint());
+                base.delay
             })
         });
+        let at_length = join(at, "reply_length");
         let reply_length = self.duration(
             file.reply_length.as_ref(),
-            "/target/agent/reply_length",
-            REPLY_LENGTH,
+            &at_length,
+            base.reply_length,
             Zero::Refused,
         );
-        if file.reply_length.is_some() && file.reply.as_deref().is_some_and(|r| r != "tone") {
+        let reply = self.sound(file.reply.as_deref(), &join(at, "reply"));
+        let reply = reply.unwrap_or_else(|| base.reply.clone());
+        if file.reply_length.is_some() && reply != Sound::Tone {
             let message = "`reply_length` is the length of a tone, and `reply` is a sound file";
-            let at = "/target/agent/reply_length";
-            self.problem_at_key(at, Code::Contradiction, message, "leave it out");
+            self.problem_at_key(&at_length, Code::Contradiction, message, "leave it out");
         }
-        let reply = self.sound(file.reply.as_deref(), "/target/agent/reply");
+        let greeting = self.sound(file.greeting.as_deref(), &join(at, "greeting"));
         AgentSettings {
             delay,
-            capacity: file.capacity,
-            seed: file.seed.unwrap_or(seed),
-            reply: reply.unwrap_or(Sound::Tone),
+            capacity: file.capacity.or(base.capacity),
+            seed: file.seed.unwrap_or(base.seed),
+            reply,
             reply_length,
-            greeting: self.sound(file.greeting.as_deref(), "/target/agent/greeting"),
+            greeting: greeting.or_else(|| base.greeting.clone()),
         }
     }
 
@@ -165,63 +180,5 @@ impl Checker<'_> {
             ),
             own_drops: file.own_drops.unwrap_or(default.own_drops),
         }
-    }
-
-    pub(super) fn variants(
-        &mut self,
-        file: Option<&Vec<Option<VariantFile>>>,
-        target: &TargetFile,
-    ) -> Vec<Variant> {
-        let common = Variant {
-            name: ONLY_VARIANT.to_owned(),
-            agent_name: target.agent_name.clone(),
-            metadata: target.metadata.clone(),
-            attributes: self.attributes(&target.attributes, "/target/attributes"),
-        };
-        let Some(file) = file else {
-            return vec![common];
-        };
-        if target.kind == Some(Kind::Embedded) {
-            let message = "an embedded target has no variants: there is one agent";
-            let hint = "leave them out, or set `kind: livekit`";
-            self.problem_at_key("/variants", Code::Contradiction, message, hint);
-        }
-        let (mut variants, mut names) = (Vec::new(), BTreeSet::new());
-        for (index, entry) in file.iter().enumerate() {
-            let pointer = format!("/variants/{index}");
-            let Some(entry) = self.need(entry.as_ref(), &pointer) else {
-                continue;
-            };
-            let own = self.attributes(&entry.attributes, &join(&pointer, "attributes"));
-            let at_name = join(&pointer, "name");
-            let Some(name) = self.need(entry.name.clone(), &at_name) else {
-                continue;
-            };
-            if !names.insert(name.clone()) {
-                let message = format!("there are two variants `{name}`");
-                self.problem(&at_name, Code::Contradiction, message, "rename one of them");
-            }
-            let mut attributes = common.attributes.clone();
-            attributes.extend(own);
-            variants.push(Variant {
-                name,
-                agent_name: entry
-                    .agent_name
-                    .clone()
-                    .or_else(|| common.agent_name.clone()),
-                metadata: entry.metadata.clone().or_else(|| common.metadata.clone()),
-                attributes,
-            });
-        }
-        variants
-    }
-
-    fn attributes(&mut self, file: &Attributes, pointer: &str) -> BTreeMap<String, String> {
-        let mut attributes = BTreeMap::new();
-        for (name, value) in file.iter().flatten() {
-            let value = self.need(value.clone(), &join(pointer, name));
-            attributes.extend(value.map(|value| (name.clone(), value)));
-        }
-        attributes
     }
 }

@@ -6,6 +6,7 @@
 
 use super::duration;
 use super::file_network::{HealthFile, NetworkFile};
+use super::file_variants::VariantFile;
 use super::sentinels::SentinelsText;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
@@ -379,21 +380,4 @@ pub(super) struct ThresholdsFile {
     pub(super) early: Expressions,
     /// Share of turns whose call failed.
     pub(super) failed: Expressions,
-}
-
-/// One configuration of the agent under test.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct VariantFile {
-    /// Name in reports.
-    #[schemars(required, regex(pattern = NAME_PATTERN))]
-    pub(super) name: Option<String>,
-    /// Agent to dispatch. Default: the target's.
-    #[schemars(length(min = 1))]
-    pub(super) agent_name: Option<String>,
-    /// Metadata of the dispatch. Default: the target's.
-    #[schemars(length(max = 65536))]
-    pub(super) metadata: Option<String>,
-    /// Attributes of the caller, beside the target's.
-    pub(super) attributes: Option<BTreeMap<String, Option<String>>>,
 }

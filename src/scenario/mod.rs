@@ -13,11 +13,13 @@ mod agent_delay;
 mod check_call;
 mod check_network;
 mod check_rest;
+mod check_variants;
 mod checker;
 pub mod duration;
 mod explain;
 mod file;
 mod file_network;
+mod file_variants;
 mod load;
 mod overrides;
 mod places;
@@ -41,7 +43,8 @@ pub use schema::schema_text;
 pub use threshold::{Aggregate, Bound, Metric, Op, Threshold, ThresholdError, parse_threshold};
 pub use types::{
     AgentSettings, Anchor, Call, Delay, Expect, Extent, GreetingPolicy, Health, Livekit, Network,
-    Scenario, Secret, SentinelPolicy, Sound, Target, Turn, UnsetVariable, Utterance, Variant,
+    Scenario, Secret, SentinelPolicy, Server, Sound, Target, Turn, UnsetVariable, Utterance,
+    Variant,
 };
 pub use url::{UrlError, host_of};
 pub use variables::Environment;
@@ -160,17 +163,18 @@ fn scenario(checker: &mut Checker<'_>, file: &ScenarioFile, path: &Path) -> Opti
     let names: Vec<&str> = utterances.iter().map(|u| u.name.as_str()).collect();
     let call = checker.need(file.call.as_ref(), "/call");
     let mut call = call.and_then(|call| checker.call(call, &names));
-    if let (Some(call), Some(Target::Embedded(agent))) = (&mut call, &target)
-        && agent.reply == Sound::Tone
-    {
-        call.reply_tone.get_or_insert(TONE_HZ as u32);
-    }
     let load = checker.load(file.load.as_ref().unwrap_or(&LoadFile::default()));
     let network = file.network.as_ref().and_then(|n| checker.network(n));
     let thresholds = file.thresholds.as_ref();
     let policy = call.as_ref().map(|call| call.greeting);
     let thresholds = checker.thresholds(thresholds.unwrap_or(&ThresholdsFile::default()), policy);
-    let variants = checker.variants(file.variants.as_ref(), target_file);
+    let variants = checker.variants(file.variants.as_ref(), target_file, target.as_ref());
+    if let (Some(call), Some(Target::Embedded(agent))) = (&mut call, &target) {
+        let reply = |v: &Variant| v.agent.as_ref().unwrap_or(agent).reply == Sound::Tone;
+        if variants.iter().all(reply) {
+            call.reply_tone.get_or_insert(TONE_HZ as u32);
+        }
+    }
     Some(Scenario {
         name: file.name.clone().unwrap_or_else(|| name_of(path)),
         seed,

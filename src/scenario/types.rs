@@ -286,7 +286,7 @@ pub enum SentinelPolicy {
 }
 
 /// One configuration of the agent under test, with the target's settings where it has none.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Variant {
     /// Name in reports.
     pub name: String,
@@ -296,4 +296,19 @@ pub struct Variant {
     pub metadata: Option<String>,
     /// Attributes of the caller.
     pub attributes: BTreeMap<String, String>,
+    /// Its own server; `None` for the target's.
+    pub server: Option<Server>,
+    /// Settings of its own embedded agent; `None` for the target's.
+    pub agent: Option<AgentSettings>,
+}
+
+/// A variant's own LiveKit server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Server {
+    /// Address; scheme and host have been checked.
+    pub url: String,
+    /// API key; `None` for the target's.
+    pub api_key: Option<String>,
+    /// API secret; `None` for the target's.
+    pub api_secret: Option<Secret>,
 }

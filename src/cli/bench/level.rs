@@ -5,7 +5,7 @@
 //! Holds: it is an ordinary run with default settings; only its ends are those of a bench.
 
 use crate::call::Phase;
-use crate::cli::carry_out::door_of;
+use crate::cli::doors::of_embedded;
 use crate::cli::drive::Drive;
 use crate::cli::exit::Exit;
 use crate::cli::say::{self, Trouble};
@@ -153,7 +153,7 @@ fn level(args: &LevelArgs) -> Result<Came, Trouble> {
     let drive = Drive {
         scenario: &scenario,
         plan: &plan,
-        door,
+        doors: door.into(),
         own: None,
         sentinel: None,
         join_concurrency: None,
@@ -171,7 +171,7 @@ fn level(args: &LevelArgs) -> Result<Came, Trouble> {
 
 fn door(args: &LevelArgs, scenario: &Scenario) -> Result<Door, Trouble> {
     if args.agent_name.is_none() {
-        return door_of(scenario, Vec::new());
+        return of_embedded(scenario, Vec::new());
     }
     let none = ServerFlags::default();
     let (address, credentials) = settings::server(&none, &Environment::load()?, &none)

@@ -8,7 +8,7 @@ use super::super::exit::Exit;
 use super::super::say::Trouble;
 use crate::plan::Plan;
 use crate::record::{Ms, Samples, TurnRecord};
-use crate::run::{Door, Finished};
+use crate::run::{Doors, Finished};
 use crate::scenario::{Extent, Load, Scenario};
 use crate::stats::Sample;
 use crate::stats::capacity::{Promise, Standing};
@@ -51,7 +51,7 @@ pub(super) struct Measured {
 /// Takes steps.
 pub(super) struct Taker {
     pub scenario: Scenario,
-    pub door: Door,
+    pub doors: Doors,
     /// Turns that a step is to have.
     pub turns: usize,
     pub promise: Promise,
@@ -131,7 +131,7 @@ impl Taker {
         let drive = Drive {
             scenario,
             plan: &Plan::new(scenario),
-            door: self.door.clone(),
+            doors: self.doors.clone(),
             own: None,
             sentinel: None,
             join_concurrency: None,

@@ -2,6 +2,7 @@
 
 use super::super::collect::Report;
 use super::super::door::OpenDoor;
+use super::super::doors::OpenDoors;
 use super::super::opinions::Opinions;
 use super::super::sounds::{Said, Sounds};
 use super::super::test_scenario;
@@ -47,7 +48,7 @@ async fn dispatched_with(load: &str, port: u16, stop: Option<Duration>, joins: u
             silence: Arc::from([0xf8, 0xff, 0xfe]),
         },
         opinions: Opinions::start(None).expect("a thread"),
-        door: OpenDoor::at_port(port),
+        doors: OpenDoors::one(OpenDoor::at_port(port)),
         sentinels: std::sync::OnceLock::new(),
         scenario,
         reports,

@@ -141,7 +141,12 @@ const CASES: &[(&str, &str)] = &[
     ),
     (
         "variants of an embedded target",
-        "target: {kind: embedded}\nvariants: [{name: a}]",
+        "target: {kind: embedded, agent: {reply: a.wav}}\n\
+         variants: [{name: a, metadata: x, url: 'ws://x'}, {name: b, agent: {delay: soon, reply_length: 1s}}]",
+    ),
+    (
+        "variants of a livekit target",
+        "variants: [{name: a, agent: {delay: 1s}}, {name: b, url: 'ftp://x'}, {name: c, api_key: k}]",
     ),
     (
         "variants with one name",

@@ -68,6 +68,7 @@ thresholds:
 variants:
   - {name: baseline}
   - {name: fast, agent_name: quick, metadata: x, attributes: {locale: de}}
+  - {name: canary, url: wss://canary.example.org, api_key: k2, api_secret: hush-hush}
 "#;
 
 #[test]

@@ -1,0 +1,151 @@
+//! Checks `variants`: every configuration of the agent, with the target's settings behind it.
+//!
+//! In: what the schema let through. Out: at least one variant, each with a name of its own;
+//! problems on the desk.
+
+use super::checker::Checker;
+use super::file::{Kind, TargetFile};
+use super::file_variants::VariantFile;
+use super::places::join;
+use super::problem::Code;
+use super::types::{Secret, Server, Target, Variant};
+use super::url;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Name of the only variant where the file gives none.
+const ONLY_VARIANT: &str = "default";
+
+pub(super) type Attributes = Option<BTreeMap<String, Option<String>>>;
+
+impl Checker<'_> {
+    pub(super) fn variants(
+        &mut self,
+        file: Option<&Vec<Option<VariantFile>>>,
+        target_file: &TargetFile,
+        target: Option<&Target>,
+    ) -> Vec<Variant> {
+        let common = Variant {
+            name: ONLY_VARIANT.to_owned(),
+            agent_name: target_file.agent_name.clone(),
+            metadata: target_file.metadata.clone(),
+            attributes: self.attributes(&target_file.attributes, "/target/attributes"),
+            server: None,
+            agent: None,
+        };
+        let Some(file) = file else {
+            return vec![common];
+        };
+        let (mut variants, mut names) = (Vec::new(), BTreeSet::new());
+        for (index, entry) in file.iter().enumerate() {
+            let at = format!("/variants/{index}");
+            let Some(entry) = self.need(entry.as_ref(), &at) else {
+                continue;
+            };
+            self.fits_target(entry, &at, target_file.kind);
+            let variant = self.variant(entry, &at, &common, target);
+            let at_name = join(&at, "name");
+            let Some(name) = self.need(entry.name.clone(), &at_name) else {
+                continue;
+            };
+            if !names.insert(name.clone()) {
+                let message = format!("there are two variants `{name}`");
+                self.problem(&at_name, Code::Contradiction, message, "rename one of them");
+            }
+            variants.push(Variant { name, ..variant });
+        }
+        variants
+    }
+
+    /// A variant, but for its name.
+    fn variant(
+        &mut self,
+        file: &VariantFile,
+        at: &str,
+        common: &Variant,
+        target: Option<&Target>,
+    ) -> Variant {
+        let mut attributes = common.attributes.clone();
+        attributes.extend(self.attributes(&file.attributes, &join(at, "attributes")));
+        let agent = match (&file.agent, target) {
+            (Some(agent), Some(Target::Embedded(base))) => {
+                Some(self.agent(agent, &join(at, "agent"), base))
+            }
+            _ => None,
+        };
+        Variant {
+            name: String::new(),
+            agent_name: file.agent_name.clone().or(common.agent_name.clone()),
+            metadata: file.metadata.clone().or(common.metadata.clone()),
+            attributes,
+            server: self.server(file, at),
+            agent,
+        }
+    }
+
+    fn server(&mut self, file: &VariantFile, at: &str) -> Option<Server> {
+        let Some(address) = &file.url else {
+            let keys = [
+                ("api_key", file.api_key.is_some()),
+                ("api_secret", file.api_secret.is_some()),
+            ];
+            // Where the variable in `url` is unset, the rest may stand.
+            let unset = self.is_unset(&join(at, "url"));
+            for (key, _) in keys.iter().filter(|(_, given)| *given && !unset) {
+                let message = format!("`{key}` of a variant goes with its own `url`");
+                let hint = "set `url` beside it, or leave it out for the target's";
+                self.problem_at_key(&join(at, key), Code::Contradiction, message, hint);
+            }
+            return None;
+        };
+        if let Err(error) = url::host_of(address) {
+            let at = join(at, "url");
+            self.problem(&at, Code::BadValue, error.to_string(), error.hint());
+        }
+        Some(Server {
+            url: address.clone(),
+            api_key: file.api_key.clone(),
+            api_secret: file.api_secret.clone().map(Secret),
+        })
+    }
+
+    /// Settings of rooms are for rooms, those of the embedded agent for it.
+    fn fits_target(&mut self, file: &VariantFile, at: &str, kind: Option<Kind>) {
+        let (given, message, hint): (Vec<(&str, bool)>, _, _) = match kind {
+            None => return,
+            Some(Kind::Livekit) => (
+                vec![("agent", file.agent.is_some())],
+                "is for an embedded agent, and `target.kind` is `livekit`",
+                "leave it out, or set `kind: embedded`",
+            ),
+            Some(Kind::Embedded) => (
+                vec![
+                    ("agent_name", file.agent_name.is_some()),
+                    ("metadata", file.metadata.is_some()),
+                    ("attributes", file.attributes.is_some()),
+                    ("url", file.url.is_some()),
+                    ("api_key", file.api_key.is_some()),
+                    ("api_secret", file.api_secret.is_some()),
+                ],
+                "is for LiveKit rooms, and `target.kind` is `embedded`",
+                "variants of an embedded target differ in `agent`, as `agent: {delay: 600ms}`",
+            ),
+        };
+        for (key, _) in given.into_iter().filter(|(_, given)| *given) {
+            let message = format!("`{key}` {message}");
+            self.problem_at_key(&join(at, key), Code::Contradiction, message, hint);
+        }
+    }
+
+    pub(super) fn attributes(
+        &mut self,
+        file: &Attributes,
+        pointer: &str,
+    ) -> BTreeMap<String, String> {
+        let mut attributes = BTreeMap::new();
+        for (name, value) in file.iter().flatten() {
+            let value = self.need(value.clone(), &join(pointer, name));
+            attributes.extend(value.map(|value| (name.clone(), value)));
+        }
+        attributes
+    }
+}
