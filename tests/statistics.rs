@@ -1,0 +1,28 @@
+//! What the statistics claim, held against worlds whose truth is known.
+//!
+//! In: seeds. Out: how often intervals hold the truth, how often equal things are called
+//! different, how often a true difference is found. Holds: the same seeds give the same counts.
+//!
+//! Small here; the figures in docs/comparing.md are of the full size:
+//! `LOADGEN_FULL=1 cargo test --release --test statistics -- --nocapture`
+
+#[path = "statistics/coverage.rs"]
+mod coverage;
+#[path = "statistics/pairs.rs"]
+mod pairs;
+#[path = "statistics/worlds.rs"]
+mod worlds;
+
+/// `small` in CI, `full` where `LOADGEN_FULL` is set.
+fn size(small: u64, full: u64) -> u64 {
+    if std::env::var_os("LOADGEN_FULL").is_some() {
+        full
+    } else {
+        small
+    }
+}
+
+/// A share in percent.
+fn percent(hits: usize, of: usize) -> f64 {
+    100.0 * hits as f64 / of as f64
+}
