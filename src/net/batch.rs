@@ -11,7 +11,7 @@ use std::os::fd::RawFd;
 /// Datagrams read at once. A caller hears one packet every 20 ms: more is a backlog.
 pub(super) const BATCH: usize = 4;
 /// Largest datagram that is of use (the MTU of Ethernet and some).
-const DATAGRAM: usize = 2_048;
+pub(super) const DATAGRAM: usize = 2_048;
 /// Room for the kernel's stamp and its count of drops, each with a header.
 const CONTROL: usize = 128;
 

@@ -6,7 +6,7 @@
 
 mod inbox;
 
-use super::batch::Batch;
+use super::batch::{Batch, DATAGRAM};
 use super::clock::Stamper;
 use super::endpoint::Endpoint;
 use super::error::NetError;
@@ -169,6 +169,7 @@ struct Loop<E: Endpoint> {
     heap: BinaryHeap<Reverse<(Instant, Key)>>,
     stamper: Stamper,
     batch: Batch,
+    room: Box<[u8]>,
     /// Sockets to read, with those that had more than a turn's worth.
     readable: Vec<u64>,
     looked: Instant,
@@ -184,6 +185,7 @@ impl<E: Endpoint> Loop<E> {
             heap: BinaryHeap::new(),
             stamper: Stamper::new(),
             batch: Batch::new(),
+            room: vec![0; DATAGRAM].into(),
             readable: Vec::new(),
             looked: Instant::now(),
         }
@@ -314,6 +316,7 @@ impl<E: Endpoint> Loop<E> {
             stamper: &mut self.stamper,
             health: &self.health,
             batch: &mut self.batch,
+            room: &mut self.room,
             paced,
         };
         // A defect that one peer's datagrams or descriptions set off ends that peer, not the

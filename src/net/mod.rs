@@ -12,10 +12,14 @@ mod error;
 mod grid;
 mod health;
 mod impair;
+mod keys;
+mod media;
 mod peer;
 mod poller;
+mod rtcp;
 mod sdp;
 mod socket;
+mod srtp;
 mod transport;
 
 pub use clock::{Stamp, Stamper, monotonic_ns};

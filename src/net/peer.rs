@@ -3,6 +3,8 @@
 //! In: time, datagrams, what the session asks. Out: packets on time, events to the session.
 //! Holds: after each entry every output has been drained and the next wake-up is known.
 
+mod sending;
+
 use super::batch::{BATCH, Batch};
 use super::clock::{Stamp, Stamper};
 use super::endpoint::{AudioPacket, Endpoint};
@@ -10,11 +12,12 @@ use super::error::NetError;
 use super::grid::{Grid, PERIOD};
 use super::health::Health;
 use super::impair::Impairment;
-use super::transport::{Happened, IDLE, Publication, Transport, Until};
+use super::media::Taken;
+use super::transport::{Happened, IDLE, Publication, Transport};
 use std::net::IpAddr;
 use std::time::Instant;
 use str0m::media::Mid;
-use str0m::rtp::{RtpPacket, RtpWrite};
+use str0m::rtp::RtpPacket;
 use tokio::sync::mpsc;
 
 /// Batches of datagrams read from one socket before timers get a look.
@@ -62,6 +65,8 @@ pub(super) struct Tools<'a> {
     pub stamper: &'a mut Stamper,
     pub health: &'a Health,
     pub batch: &'a mut Batch,
+    /// Room for one datagram.
+    pub room: &'a mut [u8],
     /// Sockets are read in send slots.
     pub paced: bool,
 }
@@ -206,35 +211,6 @@ impl<E: Endpoint> Peer<E> {
         }
     }
 
-    fn send(&mut self, due: Instant, tools: &mut Tools<'_>) {
-        let Some(out) = self.endpoint.send(due) else {
-            return;
-        };
-        let index = self.publisher;
-        let Some(t) = self.transports[index].as_mut() else {
-            return;
-        };
-        if self.publication.is_none() && t.connected {
-            self.publication = t.publication();
-        }
-        let Some(p) = self.publication else { return };
-        let now = Instant::now();
-        if let Some(stream) = t.rtc.direct_api().stream_tx(&p.ssrc) {
-            let sequence = self.sequence.into();
-            stream.write_rtp(
-                RtpWrite::new(p.pt, sequence, out.rtp_time, now, out.payload).marker(out.marker),
-            );
-            self.sequence += 1;
-        }
-        // str0m sends what was written when its clock moves.
-        t.tick(now);
-        let left = self.drain(index, now, None, tools.health);
-        if let Some(actual) = left {
-            tools.health.sent(actual.saturating_duration_since(due));
-            self.endpoint.sent(due, actual);
-        }
-    }
-
     /// Reads what waits in a socket; whether more may wait.
     pub(super) fn readable(&mut self, index: usize, tools: &mut Tools<'_>) -> bool {
         for _ in 0..READS_PER_TURN {
@@ -255,15 +231,12 @@ impl<E: Endpoint> Peer<E> {
     }
 
     /// Takes datagram `k` of the batch.
-    fn datagram(&mut self, index: usize, k: usize, tools: &Tools<'_>) {
+    fn datagram(&mut self, index: usize, k: usize, tools: &mut Tools<'_>) {
         // A packet that came before it may have closed the transport.
         let Some(t) = self.transports[index].as_mut().filter(|_| !self.dead) else {
             return;
         };
         let Some(d) = tools.batch.get(k) else { return };
-        if self.impairment.as_mut().is_some_and(|i| i.drops(d.bytes)) {
-            return;
-        }
         let now = Instant::now();
         let stamp = tools.stamper.arrival(d.wall_ns, now);
         tools.health.dropped(t.drops(d.dropped));
@@ -271,8 +244,28 @@ impl<E: Endpoint> Peer<E> {
         if lossy.is_some_and(|i| i.drops(d.bytes)) {
             return;
         }
-        t.receive(now, d.from, d.bytes);
-        self.drain(index, now, Some(stamp), tools.health);
+        let media = t.media.as_mut();
+        match media.map_or(Taken::No, |m| m.receive(d.bytes, stamp.at, tools.room)) {
+            Taken::No => {
+                t.receive(now, d.from, d.bytes);
+                self.drain(index, now, Some(stamp), tools.health);
+            }
+            Taken::Silent => {}
+            Taken::Packet(heard) => {
+                let waited = now.saturating_duration_since(stamp.at);
+                tools.health.received(waited, stamp.kernel);
+                if self.listen == Some((index, heard.mid)) {
+                    let packet = AudioPacket {
+                        arrival: stamp.at,
+                        kernel_stamp: stamp.kernel,
+                        rtp_time: heard.rtp_time,
+                        sequence: heard.sequence,
+                        payload: &tools.room[..heard.length],
+                    };
+                    self.endpoint.audio(now, packet);
+                }
+            }
+        }
     }
 
     /// Drains one transport and acts on what it says.
@@ -287,12 +280,7 @@ impl<E: Endpoint> Peer<E> {
         let (events, endpoint, listen) = (&self.events, &mut self.endpoint, self.listen);
         let transport = self.transports[index].as_mut()?;
         let mut lost = 0;
-        // What a packet may have set off besides itself can wait for the next send.
-        let until = match transport.took_media() {
-            true => Until::Packet(now + PERIOD),
-            false => Until::Quiet,
-        };
-        let drained = transport.drain(health, pt, until, &mut |t, happened| {
+        let drained = transport.drain(health, pt, &mut |t, happened| {
             let event = match happened {
                 Happened::Packet(p) => {
                     let stamp = stamp.unwrap_or(Stamp {
@@ -301,7 +289,9 @@ impl<E: Endpoint> Peer<E> {
                     });
                     let waited = now.saturating_duration_since(stamp.at);
                     health.received(waited, stamp.kernel);
-                    if listen.is_some_and(|(i, mid)| i == index && t.mid_of(&p) == Some(mid)) {
+                    let mid = t.mid_of(&p).map(|mid| (index, mid));
+                    if let Some((_, mid)) = mid.filter(|_| listen == mid) {
+                        t.hears(&p, mid);
                         endpoint.audio(now, packet(&p, stamp));
                     }
                     return;

@@ -111,6 +111,11 @@ pub(super) fn is_rtp(bytes: &[u8]) -> bool {
     matches!(bytes, [128..=191, kind, ..] if !(192..=223).contains(kind))
 }
 
+/// Either of them.
+pub(super) fn is_rtp_or_rtcp(bytes: &[u8]) -> bool {
+    matches!(bytes, [128..=191, _, ..])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

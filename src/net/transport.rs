@@ -6,13 +6,15 @@
 use super::NetError;
 use super::clock::since_held_up;
 use super::health::Health;
-use super::socket::{UdpPort, is_rtp};
+use super::keys;
+use super::media::Media;
+use super::socket::{UdpPort, is_rtp, is_rtp_or_rtcp};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 use str0m::change::{SdpAnswer, SdpOffer, SdpPendingOffer};
 use str0m::channel::{ChannelConfig, Reliability};
 use str0m::media::{Direction, MediaKind, Mid, Pt};
-use str0m::net::{Protocol, Receive};
+use str0m::net::{Protocol, Receive, Transmit};
 use str0m::rtp::{Extension, RtpPacket, Ssrc};
 use str0m::{Candidate, Event, IceConnectionState, Input, Output, Rtc};
 
@@ -67,21 +69,14 @@ pub struct Transport {
     pub(super) connected: bool,
     publish: Option<Mid>,
     spare: Option<Mid>,
-    /// The last datagram was RTP, and only what it carried is of interest for now.
-    media: bool,
+    /// Its media, once its handshake is over: what str0m has begun goes on there.
+    pub(super) media: Option<Media>,
+    /// Audio packets that str0m has sent.
+    sent: u32,
     /// The address that everything has come from and gone to, and for how many datagrams.
     steady: Option<(SocketAddr, u32)>,
     /// Drops that the kernel has told of.
     drops: u32,
-}
-
-/// How far to drain.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Until {
-    /// Until str0m names its next timeout.
-    Quiet,
-    /// Until the packet just received is handed out; the rest at this instant.
-    Packet(Instant),
 }
 
 /// Datagrams from and to one address, and no other, before the socket keeps to it: a second.
@@ -89,10 +84,7 @@ const STEADY: u32 = 100;
 
 impl std::fmt::Debug for Transport {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Transport")
-            .field("local", &self.port.local())
-            .field("connected", &self.connected)
-            .finish_non_exhaustive()
+        write!(f, "Transport({}, {})", self.port.local(), self.connected)
     }
 }
 
@@ -108,6 +100,7 @@ impl Transport {
     pub(super) fn new(remote: IpAddr, now: Instant) -> Result<Self, NetError> {
         let port = UdpPort::towards(remote)?;
         let mut rtc = Rtc::builder()
+            .set_crypto_provider(keys::provider())
             .clear_codecs()
             .enable_opus(true, false)
             .set_rtp_mode(true)
@@ -130,7 +123,8 @@ impl Transport {
             connected: false,
             publish: None,
             spare: None,
-            media: false,
+            media: None,
+            sent: 0,
             steady: None,
             drops: 0,
         })
@@ -279,8 +273,7 @@ impl Transport {
 
     /// Feeds a datagram. Datagrams that are none of ICE, DTLS, SRTP are ignored.
     pub(super) fn receive(&mut self, at: Instant, from: SocketAddr, bytes: &[u8]) {
-        self.media = is_rtp(bytes);
-        if self.media {
+        if is_rtp(bytes) {
             self.meets(from);
         }
         let to = self.port.local();
@@ -290,9 +283,12 @@ impl Transport {
         }
     }
 
-    /// Whether the last datagram was media; asked once for each.
-    pub(super) fn took_media(&mut self) -> bool {
-        std::mem::take(&mut self.media)
+    /// A packet of a stream came through str0m: from here on it is heard without, once the
+    /// connection is steady.
+    pub(super) fn hears(&mut self, packet: &RtpPacket, mid: Mid) {
+        if let Some(media) = self.media.as_mut().filter(|_| self.port.is_connected()) {
+            media.hear(*packet.header.ssrc, mid, *packet.seq_no);
+        }
     }
 
     /// Once media have gone to and come from one address alone, the socket keeps to it.
@@ -318,8 +314,7 @@ impl Transport {
     }
 
     /// Sends what str0m has to send; hands every event to `tell`. Returns when the last
-    /// RTP packet (payload type `pt`) went to the kernel, if one did. Each walk through str0m
-    /// costs about as much as the packet's cryptography: after media, one is spared.
+    /// RTP packet (payload type `pt`) went to the kernel, if one did.
     ///
     /// # Errors
     /// The transport is dead.
@@ -327,43 +322,51 @@ impl Transport {
         &mut self,
         health: &Health,
         pt: Option<Pt>,
-        until: Until,
         tell: &mut dyn FnMut(&mut Self, Happened),
     ) -> Result<Option<Instant>, NetError> {
         let mut left = None;
         loop {
-            match self.rtc.poll_output() {
+            let output = self.rtc.poll_output();
+            if let Some(keys) = keys::take() {
+                self.media = Media::new(&keys);
+            }
+            match output {
                 Ok(Output::Timeout(t)) => {
                     self.timeout = t;
                     return Ok(left);
                 }
-                Ok(Output::Transmit(t)) => {
-                    let is_audio =
-                        pt.is_some_and(|pt| t.contents.get(1).is_some_and(|b| b & 0x7f == *pt));
-                    let before = is_audio.then(Instant::now);
-                    // Checks towards candidates that cannot be reached are refused as a matter
-                    // of course: only lost audio tells against us.
-                    self.meets(t.destination);
-                    if self.port.send(&t.contents, t.destination).is_err() && is_audio {
-                        health.send_error();
-                    }
-                    left = before.map(since_held_up).or(left);
-                }
+                Ok(Output::Transmit(t)) => left = self.transmit(&t, pt, health).or(left),
                 Ok(Output::Event(e)) => {
-                    let packet = matches!(e, Event::RtpPacket(_));
                     if let Some(h) = self.translate(e) {
                         tell(self, h);
-                    }
-                    if let Until::Packet(rest) = until
-                        && packet
-                    {
-                        self.timeout = self.timeout.min(rest);
-                        return Ok(left);
                     }
                 }
                 Err(e) => return Err(NetError::Transport(e.to_string())),
             }
         }
+    }
+
+    /// Sends a datagram of str0m's; when, if it is audio.
+    fn transmit(&mut self, t: &Transmit, pt: Option<Pt>, health: &Health) -> Option<Instant> {
+        // Its reports know nothing of what is sent without it.
+        if is_rtp_or_rtcp(&t.contents) && self.media.as_ref().is_some_and(Media::sends) {
+            return None;
+        }
+        let is_audio = pt.is_some_and(|pt| t.contents.get(1).is_some_and(|b| b & 0x7f == *pt));
+        let before = is_audio.then(Instant::now);
+        // Checks towards candidates that cannot be reached are refused as a matter of course:
+        // only lost audio tells against us.
+        self.meets(t.destination);
+        if self.port.send(&t.contents, t.destination).is_err() && is_audio {
+            health.send_error();
+        }
+        if is_audio {
+            self.sent += 1;
+            if let Some(media) = self.media.as_mut().filter(|_| self.port.is_connected()) {
+                media.take_over(&t.contents, t.destination, self.sent);
+            }
+        }
+        before.map(since_held_up)
     }
 
     fn translate(&mut self, event: Event) -> Option<Happened> {

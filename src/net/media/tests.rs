@@ -1,0 +1,232 @@
+//! Against str0m: what it sends is heard, and it hears what is sent.
+//!
+//! Holds: two instances in virtual time, no socket; the keys are those of their handshake.
+
+use super::super::keys;
+use super::*;
+use str0m::change::SdpAnswer;
+use str0m::media::{Direction, MediaKind};
+use str0m::net::{Protocol, Receive};
+use str0m::rtp::{RtpPacket, RtpWrite};
+use str0m::{Candidate, Event, Input, Output, Rtc};
+
+const FRAME: Duration = Duration::from_millis(20);
+
+fn address(port: u16) -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], port))
+}
+
+struct End {
+    rtc: Rtc,
+    port: u16,
+    keys: Option<Keys>,
+    connected: bool,
+    packets: Vec<RtpPacket>,
+    /// Packets and octets of each sender report received.
+    reports: Vec<(u32, u32)>,
+}
+
+impl End {
+    fn new(port: u16, now: Instant) -> Self {
+        let mut rtc = Rtc::builder()
+            .set_crypto_provider(keys::provider())
+            .clear_codecs()
+            .enable_opus(true, false)
+            .set_rtp_mode(true)
+            .build(now);
+        let host = Candidate::host(address(port), "udp").expect("an address");
+        rtc.add_local_candidate(host);
+        Self {
+            rtc,
+            port,
+            keys: None,
+            connected: false,
+            packets: Vec::new(),
+            reports: Vec::new(),
+        }
+    }
+
+    /// Everything that it has to send.
+    fn drain(&mut self) -> Vec<Vec<u8>> {
+        let mut datagrams = Vec::new();
+        loop {
+            let output = self.rtc.poll_output().expect("alive");
+            self.keys = keys::take().or(self.keys.take());
+            match output {
+                Output::Timeout(_) => return datagrams,
+                Output::Transmit(t) => datagrams.push(t.contents.to_vec()),
+                Output::Event(Event::RtpPacket(p)) => self.packets.push(p),
+                Output::Event(Event::Connected) => self.connected = true,
+                Output::Event(Event::SenderFeedback(f)) => {
+                    let info = f.sender_info;
+                    self.reports
+                        .push((info.sender_packet_count, info.sender_octet_count));
+                }
+                Output::Event(_) => {}
+            }
+        }
+    }
+
+    fn take(&mut self, from: u16, datagram: &[u8], now: Instant) {
+        let r = Receive::new(Protocol::Udp, address(from), address(self.port), datagram);
+        let input = Input::Receive(now, r.expect("a datagram"));
+        self.rtc.handle_input(input).expect("alive");
+    }
+}
+
+struct Met {
+    a: End,
+    b: End,
+    mid: Mid,
+    now: Instant,
+}
+
+impl Met {
+    fn new() -> Self {
+        let mut now = Instant::now();
+        let (mut a, mut b) = (End::new(1_001, now), End::new(1_002, now));
+        let mut api = a.rtc.sdp_api();
+        let mid = api.add_media(MediaKind::Audio, Direction::SendRecv, None, None, None);
+        let (offer, pending) = api.apply().expect("an offer");
+        let answer = b.rtc.sdp_api().accept_offer(offer).expect("an answer");
+        let answer = SdpAnswer::from_sdp_string(&answer.to_sdp_string()).expect("an answer");
+        let taken = a.rtc.sdp_api().accept_answer(pending, answer);
+        taken.expect("taken");
+        while !(a.connected && b.connected) {
+            a.drain().iter().for_each(|d| b.take(1_001, d, now));
+            b.drain().iter().for_each(|d| a.take(1_002, d, now));
+            now += Duration::from_millis(5);
+            a.rtc.handle_input(Input::Timeout(now)).expect("alive");
+            b.rtc.handle_input(Input::Timeout(now)).expect("alive");
+        }
+        Self { a, b, mid, now }
+    }
+
+    /// The datagram of a packet that str0m sends from `a`.
+    fn by_str0m(&mut self, sequence: u64) -> Vec<u8> {
+        self.now += FRAME;
+        let media = self.a.rtc.media(self.mid).expect("a section");
+        let pt = *media.remote_pts().first().expect("a payload type");
+        let mut api = self.a.rtc.direct_api();
+        let stream = api.stream_tx_by_mid(self.mid, None).expect("a stream");
+        let (time, payload) = ((sequence * 960) as u32, payload(sequence));
+        let write = RtpWrite::new(pt, sequence.into(), time, self.now, payload);
+        stream.write_rtp(write);
+        let tick = Input::Timeout(self.now);
+        self.a.rtc.handle_input(tick).expect("alive");
+        let sent = self.a.drain();
+        let of_rtp = |d: &Vec<u8>| matches!(d[..], [128..=191, 0..192 | 224.., ..]);
+        sent.into_iter().find(of_rtp).expect("a packet")
+    }
+}
+
+fn payload(sequence: u64) -> Vec<u8> {
+    vec![sequence as u8; 40 + (sequence % 30) as usize]
+}
+
+#[test]
+fn str0m_hears_a_stream_that_was_taken_over_and_its_reports() {
+    let mut met = Met::new();
+    let mut media = Media::new(met.a.keys.as_ref().expect("keys")).expect("GCM");
+    let mut room = [0; 2_048];
+    assert!(!media.sends());
+    assert_eq!(media.packet(1, 0, false, &[1], &mut room), None);
+    // Its lower 16 bits begin anew on the way.
+    let (first, last) = (65_500, 65_600);
+    for sequence in first..first + 3 {
+        let datagram = met.by_str0m(sequence);
+        met.b.take(1_001, &datagram, met.now);
+        met.b.drain();
+        media.take_over(&datagram, address(1_002), (sequence - first + 1) as u32);
+    }
+    assert!(media.sends());
+    for sequence in first + 3..=last {
+        met.now += FRAME;
+        let (time, marker) = ((sequence * 960) as u32, sequence == 65_550);
+        let (n, to) = media
+            .packet(sequence, time, marker, &payload(sequence), &mut room)
+            .expect("a packet");
+        assert_eq!(to, address(1_002));
+        met.b.take(1_001, &room[..n], met.now);
+        met.b.drain();
+        if let Some((n, _)) = media.report(met.now, time, &mut room) {
+            met.b.take(1_001, &room[..n], met.now);
+            met.b.drain();
+        }
+    }
+    let got: Vec<u64> = met.b.packets.iter().map(|p| *p.seq_no).collect();
+    assert_eq!(got, (first..=last).collect::<Vec<_>>());
+    for p in &met.b.packets {
+        let sequence = *p.seq_no;
+        assert_eq!(p.payload[..], payload(sequence), "{sequence}");
+        assert_eq!(p.header.timestamp, (sequence * 960) as u32);
+        assert_eq!(p.header.marker, sequence == 65_550);
+        assert_eq!(p.header.ext_vals.mid, Some(met.mid), "as str0m's own");
+    }
+    let one_a_second_in = 3 + 51;
+    assert_eq!(met.b.reports.len(), 1, "{:?}", met.b.reports);
+    assert_eq!(met.b.reports[0].0, one_a_second_in);
+}
+
+#[test]
+fn a_stream_of_str0ms_is_heard_once_and_whole() {
+    let mut met = Met::new();
+    let mut media = Media::new(met.b.keys.as_ref().expect("keys")).expect("GCM");
+    let mut room = [0; 2_048];
+    let first = met.by_str0m(65_530);
+    let t = met.now;
+    assert_eq!(media.receive(&first, t, &mut room), Taken::No, "not known");
+    let ssrc = word(&first, 8);
+    media.hear(ssrc, met.mid, 65_530);
+    assert_eq!(media.receive(&first, t, &mut room), Taken::Silent, "again");
+    let all: Vec<(u64, Vec<u8>)> = (65_531..65_700).map(|n| (n, met.by_str0m(n))).collect();
+    let mut order: Vec<usize> = (0..100).collect();
+    // Out of order, across the turn of the lower 16 bits; then 50 that are lost.
+    order.swap(4, 8);
+    order.extend(150..all.len());
+    for k in order {
+        let (sequence, datagram) = &all[k];
+        let heard = Heard {
+            mid: met.mid,
+            rtp_time: (sequence * 960) as u32,
+            sequence: *sequence,
+            length: payload(*sequence).len(),
+        };
+        let mut forged = datagram.clone();
+        forged[20] ^= 1;
+        assert_eq!(media.receive(&forged, t, &mut room), Taken::Silent);
+        let taken = media.receive(datagram, t, &mut room);
+        assert_eq!(taken, Taken::Packet(heard));
+        assert_eq!(room[..heard.length], payload(*sequence));
+        assert_eq!(media.receive(datagram, t, &mut room), Taken::Silent);
+    }
+    assert_eq!(media.receive(&all[1].1, t, &mut room), Taken::Silent, "old");
+    for (what, bytes) in [
+        ("nothing", &[][..]),
+        ("STUN", &[0; 20]),
+        ("a head", &[0x80, 111, 0, 1]),
+        (
+            "no room for its extension",
+            &[0x90, 111, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0xbe, 0xde],
+        ),
+        ("sources", &[0x8f, 111, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1]),
+        ("a report before ours", &[0x80, 200, 0, 1, 0, 0, 0, 1]),
+    ] {
+        assert_eq!(media.receive(bytes, t, &mut room), Taken::No, "{what}");
+    }
+}
+
+#[test]
+fn padding_is_taken_off() {
+    for (first, payload, length) in [
+        (0x80, &[1, 2, 3][..], Some(3)),
+        (0x80, &[], Some(0)),
+        (0xa0, &[1, 2, 3, 2], Some(2)),
+        (0xa0, &[0, 0, 3], Some(0)),
+        (0xa0, &[1, 4], None),
+        (0xa0, &[1, 0], None),
+        (0xa0, &[], None),
+    ] {
+        assert_eq!(unpadded(&[first], payload), length, "{first} {payload:?}");
+    }
+}

@@ -1,0 +1,237 @@
+//! Reports about our stream and the ones we hear (RFC 3550, 6.4).
+//!
+//! In: counts, sequence numbers, arrivals. Out: a sender report with its report blocks and the
+//! sender's name; from a received one, its NTP time. Holds: bytes only.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// Between 1900 and 1970, in seconds.
+const NTP_EPOCH: u64 = 2_208_988_800;
+const SENDER_REPORT: u8 = 200;
+const SOURCE_DESCRIPTION: u8 = 202;
+const VERSION: u8 = 0x80;
+/// A sender report without blocks, and a block.
+const SENDER_BYTES: usize = 28;
+const BLOCK_BYTES: usize = 24;
+
+/// Seconds since 1900 in the upper half, their fraction in the lower.
+pub(super) fn ntp(at: SystemTime) -> u64 {
+    let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let fraction = (u64::from(since.subsec_nanos()) << 32) / 1_000_000_000;
+    (since.as_secs() + NTP_EPOCH) << 32 | fraction
+}
+
+/// Our stream, as of now.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sender {
+    pub(super) ssrc: u32,
+    pub(super) ntp: u64,
+    pub(super) rtp_time: u32,
+    pub(super) packets: u32,
+    pub(super) octets: u32,
+}
+
+/// How one stream arrives: what its reports are made of.
+#[derive(Debug, Clone)]
+pub(super) struct Reception {
+    ssrc: u32,
+    first: u64,
+    highest: u64,
+    received: u64,
+    /// As of the last report: expected, received.
+    before: (u64, u64),
+    /// Interarrival jitter in timestamp units, and the last packet's.
+    jitter: f64,
+    last: Option<(Instant, u32)>,
+    /// The middle of the last sender report's NTP time, and when it came.
+    reported: Option<(u32, Instant)>,
+}
+
+impl Reception {
+    /// A stream whose first packet is `first`.
+    pub(super) fn new(ssrc: u32, first: u64) -> Self {
+        Self {
+            ssrc,
+            first,
+            highest: first,
+            received: 0,
+            before: (0, 0),
+            jitter: 0.0,
+            last: None,
+            reported: None,
+        }
+    }
+
+    /// A packet arrived.
+    pub(super) fn packet(&mut self, sequence: u64, rtp_time: u32, arrival: Instant) {
+        self.highest = self.highest.max(sequence);
+        self.received += 1;
+        if let Some((before, time)) = self.last {
+            let apart = signed_seconds(arrival, before) * 48_000.0;
+            let d = apart - f64::from(rtp_time.wrapping_sub(time).cast_signed());
+            self.jitter += (d.abs() - self.jitter) / 16.0;
+        }
+        self.last = Some((arrival, rtp_time));
+    }
+
+    /// Its sender's report came.
+    pub(super) fn reported(&mut self, ntp_middle: u32, at: Instant) {
+        self.reported = Some((ntp_middle, at));
+    }
+
+    /// The block about it; the next one counts from here.
+    fn block(&mut self, now: Instant) -> [u8; BLOCK_BYTES] {
+        let expected = self.highest - self.first + 1;
+        let lost = expected.cast_signed() - self.received.cast_signed();
+        let (e, r) = (expected - self.before.0, self.received - self.before.1);
+        self.before = (expected, self.received);
+        let fraction = match e.checked_sub(r) {
+            Some(missing) if e > 0 => ((missing << 8) / e).min(255) as u8,
+            _ => 0,
+        };
+        let (middle, since) = self.reported.map_or((0, 0), |(middle, at)| {
+            let since = now.saturating_duration_since(at).as_secs_f64();
+            (middle, (since * 65_536.0) as u32)
+        });
+        let mut block = [0; BLOCK_BYTES];
+        let words = [
+            self.ssrc,
+            // 24 bits, signed.
+            u32::from(fraction) << 24 | (lost.clamp(-0x80_0000, 0x7f_ffff) as u32 & 0xff_ffff),
+            self.highest as u32,
+            self.jitter as u32,
+            middle,
+            since,
+        ];
+        for (bytes, word) in block.chunks_mut(4).zip(words) {
+            bytes.copy_from_slice(&word.to_be_bytes());
+        }
+        block
+    }
+}
+
+fn signed_seconds(a: Instant, b: Instant) -> f64 {
+    let apart = |d: Duration| d.as_secs_f64();
+    a.checked_duration_since(b)
+        .map_or_else(|| -apart(b.duration_since(a)), apart)
+}
+
+/// A report of ours about the streams that we hear, into `out`: its length. `None` where there
+/// is no room.
+pub(super) fn report<'a>(
+    sender: &Sender,
+    heard: impl Iterator<Item = &'a mut Reception>,
+    now: Instant,
+    out: &mut [u8],
+) -> Option<usize> {
+    let (mut end, mut blocks) = (SENDER_BYTES, 0);
+    for reception in heard.filter(|r| r.received > 0).take(31) {
+        out.get_mut(end..end + BLOCK_BYTES)?
+            .copy_from_slice(&reception.block(now));
+        (end, blocks) = (end + BLOCK_BYTES, blocks + 1);
+    }
+    head(VERSION | blocks, SENDER_REPORT, end, out.get_mut(..end)?);
+    let words = [
+        sender.ssrc,
+        (sender.ntp >> 32) as u32,
+        sender.ntp as u32,
+        sender.rtp_time,
+        sender.packets,
+        sender.octets,
+    ];
+    for (bytes, word) in out[4..SENDER_BYTES].chunks_mut(4).zip(words) {
+        bytes.copy_from_slice(&word.to_be_bytes());
+    }
+    // Its canonical name: eight digits, then the end of the list, filled up to whole words.
+    let description = out.get_mut(end..end + 20)?;
+    description.fill(0);
+    head(VERSION | 1, SOURCE_DESCRIPTION, 20, description);
+    description[4..8].copy_from_slice(&sender.ssrc.to_be_bytes());
+    description[8..10].copy_from_slice(&[1, 8]);
+    description[10..18].copy_from_slice(format!("{:08x}", sender.ssrc).as_bytes());
+    Some(end + 20)
+}
+
+fn head(first: u8, kind: u8, bytes: usize, out: &mut [u8]) {
+    out[0] = first;
+    out[1] = kind;
+    // Whole words, less one.
+    out[2..4].copy_from_slice(&((bytes / 4 - 1) as u16).to_be_bytes());
+}
+
+/// The sender's report at the front of a compound packet: who sent it, and the middle of its
+/// NTP time.
+pub(super) fn sender_report(packet: &[u8]) -> Option<(u32, u32)> {
+    let report = packet.get(..SENDER_BYTES)?;
+    let word = |at: usize| {
+        let bytes = [report[at], report[at + 1], report[at + 2], report[at + 3]];
+        u32::from_be_bytes(bytes)
+    };
+    (report[1] == SENDER_REPORT).then(|| (word(4), word(8) << 16 | word(12) >> 16))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    fn sender() -> Sender {
+        Sender {
+            ssrc: 0x0102_0304,
+            ntp: ntp(UNIX_EPOCH + 500 * MS),
+            rtp_time: 48_000,
+            packets: 50,
+            octets: 3_000,
+        }
+    }
+
+    #[test]
+    fn a_report_is_what_it_says() {
+        let t = Instant::now();
+        let mut r = Reception::new(77, 65_530);
+        // Ten expected, two of them lost; each comes 1 ms later than the one before should.
+        for k in (0..10u32).filter(|k| ![3, 7].contains(k)) {
+            r.packet(65_530 + u64::from(k), k * 960, t + k * 21 * MS);
+        }
+        r.reported(0xabcd_ef01, t);
+        let mut out = [0xff; 128];
+        let n = report(&sender(), [&mut r].into_iter(), t + 500 * MS, &mut out);
+        assert_eq!(n, Some(28 + 24 + 20));
+        let word = |at: usize| u32::from_be_bytes(out[at..at + 4].try_into().expect("four"));
+        assert_eq!(out[..4], [0x81, 200, 0, 12]);
+        assert_eq!(word(8), 2_208_988_800, "1970");
+        assert_eq!(word(12), 1 << 31, "and a half");
+        assert_eq!((word(16), word(20), word(24)), (48_000, 50, 3_000));
+        assert_eq!(word(28), 77);
+        assert_eq!(word(32), (256 * 2 / 10) << 24 | 2, "a fifth, two");
+        assert_eq!(word(36), 65_539);
+        assert!((1..96).contains(&word(40)), "jitter {}", word(40));
+        assert_eq!((word(44), word(48)), (0xabcd_ef01, 32_768));
+        assert_eq!(out[52..56], [0x81, 202, 0, 4]);
+        assert_eq!(&out[62..72], b"01020304\0\0");
+        assert_eq!(sender_report(&out), Some((0x0102_0304, 0x7e80_8000)));
+        // Nothing since: nothing lost since.
+        report(&sender(), [&mut r].into_iter(), t, &mut out);
+        assert_eq!(out[32..36], [0, 0, 0, 2]);
+    }
+
+    #[test]
+    fn there_is_room_or_nothing() {
+        let mut r = Reception::new(1, 0);
+        r.packet(0, 0, Instant::now());
+        for room in 0..72 {
+            let mut out = vec![0; room];
+            let made = report(&sender(), [&mut r].into_iter(), Instant::now(), &mut out);
+            assert_eq!(made, None, "{room}");
+        }
+        let mut out = vec![0; 72];
+        let made = report(&sender(), [&mut r].into_iter(), Instant::now(), &mut out);
+        assert_eq!(made, Some(72));
+        for length in 0..28 {
+            assert_eq!(sender_report(&out[..length]), None, "{length}");
+        }
+        out[1] = 201;
+        assert_eq!(sender_report(&out), None, "a receiver's report");
+    }
+}
