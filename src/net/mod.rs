@@ -1,4 +1,4 @@
-//! The media engine: sockets, timers, kernel timestamps, ICE/DTLS/SRTP (str0m).
+//! The media engine: sockets, timers, kernel timestamps, ICE and DTLS (str0m), SRTP.
 //!
 //! In: endpoints (something that listens and speaks) and their session descriptions.
 //! Out: packets on time, arrivals with their stamps.
