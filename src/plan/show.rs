@@ -10,6 +10,8 @@ use std::time::Duration;
 
 /// Rows of the table of calls before it is cut.
 const ROWS: usize = 20;
+/// Names of variants before they are cut.
+const NAMES: usize = 8;
 
 #[derive(Serialize)]
 struct CallLine<'a> {
@@ -142,7 +144,12 @@ fn head(scenario: &Scenario, plan: &Plan) -> Vec<(&'static str, String)> {
     }
     if scenario.variants.len() > 1 {
         let names: Vec<&str> = scenario.variants.iter().map(|v| v.name.as_str()).collect();
-        head.push(("variants", names.join(", ")));
+        let more = names.len().saturating_sub(NAMES);
+        let shown = names[..names.len() - more].join(", ");
+        head.push(match more {
+            0 => ("variants", shown),
+            _ => ("variants", format!("{shown} and {more} more")),
+        });
         head.push(("blocks", blocks(plan, names.len() as u64)));
     }
     head.push(("turns a call", scenario.call.turns.len().to_string()));

@@ -6,11 +6,12 @@ use super::agent_delay::AgentDelay;
 use super::checker::{Checker, Zero};
 use super::file::{AgentFile, Kind, TargetFile, ThresholdsFile};
 use super::file_network::HealthFile;
-use super::places::join;
+use super::places::{Origin, join};
 use super::problem::Code;
 use super::threshold::{self, Metric, Threshold};
 use super::types::{AgentSettings, GreetingPolicy, Health, Livekit, Secret, Sound, Target};
 use super::url;
+use super::variables::matrix_names;
 use std::time::Duration;
 
 const AGENT_DELAY: AgentDelay = AgentDelay::Fixed(Duration::from_millis(400));
@@ -86,10 +87,15 @@ impl Checker<'_> {
         at: &str,
         base: &AgentSettings,
     ) -> AgentSettings {
-        let delay = file.delay.as_deref().map_or(base.delay, |text| {
+        // A matrix that cannot be used has been reported.
+        let at_delay = join(at, "delay");
+        let open = matches!(self.places.origin(&at_delay), Some(Origin::Matrix(_)));
+        let whole = |text: &&str| !open || matrix_names(text).next().is_none();
+        let delay = file.delay.as_deref().filter(whole);
+        let delay = delay.map_or(base.delay, |text| {
             text.parse().unwrap_or_else(|error: super::DelayError| {
                 let message = format!("`delay`: {error}");
-                self.problem(&join(at, "delay"), Code::BadValue, message, error.hint());
+                self.problem(&at_delay, Code::BadValue, message, error.hint());
                 base.delay
             })
         });

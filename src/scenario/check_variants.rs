@@ -1,4 +1,4 @@
-//! Checks `variants`: every configuration of the agent, with the target's settings behind it.
+//! Checks `variants`, or takes them from `matrix`: every configuration of the agent, with the target's settings behind it.
 //!
 //! In: what the schema let through. Out: at least one variant, each with a name of its own;
 //! problems on the desk.
@@ -6,6 +6,7 @@
 use super::checker::Checker;
 use super::file::{Kind, TargetFile};
 use super::file_variants::VariantFile;
+use super::matrix::Point;
 use super::places::join;
 use super::problem::Code;
 use super::types::{Secret, Server, Target, Variant};
@@ -21,20 +22,25 @@ impl Checker<'_> {
     pub(super) fn variants(
         &mut self,
         file: Option<&Vec<Option<VariantFile>>>,
+        points: &[Point],
         target_file: &TargetFile,
         target: Option<&Target>,
     ) -> Vec<Variant> {
-        let common = Variant {
-            name: ONLY_VARIANT.to_owned(),
-            agent_name: target_file.agent_name.clone(),
-            metadata: target_file.metadata.clone(),
-            attributes: self.attributes(&target_file.attributes, "/target/attributes"),
-            server: None,
-            agent: None,
-        };
         let Some(file) = file else {
-            return vec![common];
+            return match points {
+                [] => vec![self.of_target(ONLY_VARIANT, target_file, None)],
+                points => points
+                    .iter()
+                    .map(|point| self.of_target(&point.name, &point.target, target))
+                    .collect(),
+            };
         };
+        if self.places.origin("/matrix").is_some() {
+            let message = "`variants` and `matrix` cannot stand together";
+            let hint = "leave one of them out";
+            self.problem_at_key("/matrix", Code::Contradiction, message, hint);
+        }
+        let common = self.of_target(ONLY_VARIANT, target_file, None);
         let (mut variants, mut names) = (Vec::new(), BTreeSet::new());
         for (index, entry) in file.iter().enumerate() {
             let at = format!("/variants/{index}");
@@ -54,6 +60,24 @@ impl Checker<'_> {
             variants.push(Variant { name, ..variant });
         }
         variants
+    }
+
+    /// A variant that is what a target says; with an agent of its own where that is embedded.
+    fn of_target(&mut self, name: &str, file: &TargetFile, target: Option<&Target>) -> Variant {
+        let agent = match (&file.agent, target) {
+            (Some(agent), Some(Target::Embedded(base))) => {
+                Some(self.agent(agent, "/target/agent", base))
+            }
+            _ => None,
+        };
+        Variant {
+            name: name.to_owned(),
+            agent_name: file.agent_name.clone(),
+            metadata: file.metadata.clone(),
+            attributes: self.attributes(&file.attributes, "/target/attributes"),
+            server: None,
+            agent,
+        }
     }
 
     /// A variant, but for its name.

@@ -7,6 +7,7 @@ use super::duration;
 use super::file::DurationText;
 use super::places::{Places, readable};
 use super::problem::{Code, Problem, quoted};
+use super::variables::Environment;
 use std::path::Path;
 use std::time::Duration;
 
@@ -28,6 +29,7 @@ pub type LoadUtterance<'a> =
 pub(super) struct Checker<'a> {
     pub(super) places: &'a Places,
     pub(super) load: LoadUtterance<'a>,
+    pub(super) env: Environment<'a>,
     /// The scenario's folder.
     pub(super) folder: &'a Path,
     pub(super) problems: Vec<Problem>,

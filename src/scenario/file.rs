@@ -6,7 +6,7 @@
 
 use super::duration;
 use super::file_network::{HealthFile, NetworkFile};
-use super::file_variants::VariantFile;
+use super::file_variants::{MatrixFile, VariantFile};
 use super::sentinels::SentinelsText;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
@@ -73,6 +73,10 @@ pub(super) struct ScenarioFile {
     /// Configurations of the agent to compare under the same load. Default: one, as `target` says.
     #[schemars(length(min = 1, max = 100))]
     pub(super) variants: Option<Vec<Option<VariantFile>>>,
+    /// Variants by lists of values: each combination is one, and `${matrix.NAME}` in `target` is
+    /// its value. Not together with `variants`.
+    #[schemars(length(min = 1, max = 8), extend("minProperties" = 1))]
+    pub(super) matrix: Option<MatrixFile>,
 }
 
 /// The door to the agent.
@@ -86,7 +90,7 @@ pub(super) enum Kind {
 }
 
 /// Which agent is called, and how.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TargetFile {
     /// `livekit`: rooms of a LiveKit server; `embedded`: the reference agent, started by loadgen.
@@ -114,7 +118,7 @@ pub(super) struct TargetFile {
 }
 
 /// Settings of the reference agent.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct AgentFile {
     /// From the end of the caller's speech to the first audible sample: a duration,

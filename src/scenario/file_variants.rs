@@ -1,4 +1,4 @@
-//! `variants` as written.
+//! `variants` and `matrix` as written.
 //!
 //! In: JSON that the schema let through. Out: these types, as in `file.rs`.
 
@@ -30,4 +30,42 @@ pub(super) struct VariantFile {
     pub(super) api_secret: Option<String>,
     /// Settings of the embedded agent that differ from the target's.
     pub(super) agent: Option<AgentFile>,
+}
+
+/// Lists of values, by a name of their own.
+pub(super) type MatrixFile = BTreeMap<String, Option<AxisFile>>;
+
+/// The values of one list.
+///
+/// `untagged` is harmless, as for what a turn says.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub(super) enum AxisFile {
+    /// Values that are their own names.
+    List(#[schemars(length(min = 1, max = 100))] Vec<Option<ValueFile>>),
+    /// Values by name.
+    Named(#[schemars(length(min = 1, max = 100))] BTreeMap<String, Option<ValueFile>>),
+}
+
+/// What stands in the place of a reference.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub(super) enum ValueFile {
+    /// As it is.
+    Text(String),
+    /// As in JSON.
+    Number(serde_json::Number),
+    /// `true` or `false`.
+    Flag(bool),
+}
+
+impl ValueFile {
+    /// As it stands in the place of a reference.
+    pub(super) fn text(&self) -> String {
+        match self {
+            Self::Text(text) => text.clone(),
+            Self::Number(number) => number.to_string(),
+            Self::Flag(flag) => flag.to_string(),
+        }
+    }
 }

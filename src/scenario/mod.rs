@@ -21,6 +21,7 @@ mod file;
 mod file_network;
 mod file_variants;
 mod load;
+mod matrix;
 mod overrides;
 mod places;
 mod problem;
@@ -94,6 +95,7 @@ pub fn check(
     let mut checker = Checker {
         places: &places,
         load,
+        env,
         folder,
         problems,
     };
@@ -152,6 +154,9 @@ fn scenario(checker: &mut Checker<'_>, file: &ScenarioFile, path: &Path) -> Opti
     let target_file = checker
         .need(file.target.as_ref(), "/target")
         .unwrap_or(&none);
+    let points = checker.matrix(file.matrix.as_ref(), target_file);
+    // What differs between variants is theirs; the target is that of the first.
+    let target_file = points.first().map_or(target_file, |point| &point.target);
     let target = match file.target.is_some() {
         true => checker.target(target_file, seed),
         false => None,
@@ -168,7 +173,12 @@ fn scenario(checker: &mut Checker<'_>, file: &ScenarioFile, path: &Path) -> Opti
     let thresholds = file.thresholds.as_ref();
     let policy = call.as_ref().map(|call| call.greeting);
     let thresholds = checker.thresholds(thresholds.unwrap_or(&ThresholdsFile::default()), policy);
-    let variants = checker.variants(file.variants.as_ref(), target_file, target.as_ref());
+    let variants = checker.variants(
+        file.variants.as_ref(),
+        &points,
+        target_file,
+        target.as_ref(),
+    );
     if let (Some(call), Some(Target::Embedded(agent))) = (&mut call, &target) {
         let reply = |v: &Variant| v.agent.as_ref().unwrap_or(agent).reply == Sound::Tone;
         if variants.iter().all(reply) {

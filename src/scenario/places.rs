@@ -12,6 +12,8 @@ pub(super) enum Origin {
     Written,
     /// From at least one variable; a scalar's text until its type is known.
     Variable,
+    /// A text with references to the matrix, as written.
+    Matrix(String),
     /// From variables that are not set; these.
     Unset(Vec<String>),
     /// From a reference or tag that could not be read; reported, and left out.
@@ -73,6 +75,16 @@ impl Places {
             .iter()
             .filter_map(|(pointer, spot)| match &spot.origin {
                 Origin::Unset(names) => Some((pointer.as_str(), spot.value, names.as_slice())),
+                _ => None,
+            })
+    }
+
+    /// Every text with references to the matrix, by pointer.
+    pub(super) fn all_matrix(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0
+            .iter()
+            .filter_map(|(pointer, spot)| match &spot.origin {
+                Origin::Matrix(text) => Some((pointer.as_str(), text.as_str())),
                 _ => None,
             })
     }

@@ -1,4 +1,4 @@
-//! `${NAME}` and `${NAME:-default}` inside scalars.
+//! `${NAME}`, `${NAME:-default}` and `${matrix.NAME}` inside scalars.
 //!
 //! In: a scalar's text and a way to look variables up. Out: the text with their values, or
 //! the names that have none. Holds: what a variable contains is never substituted again.
@@ -15,6 +15,8 @@ pub(super) enum Substituted {
     Text(String),
     /// These variables have neither.
     Unset(Vec<String>),
+    /// It has references to the matrix; it stays as written until each of its points is known.
+    Matrix,
 }
 
 /// A reference that cannot be read.
@@ -28,7 +30,7 @@ pub(super) enum VariableError {
 
 impl VariableError {
     pub(super) fn hint(&self) -> &'static str {
-        "write `${NAME}` or `${NAME:-default}`, and `$${` for a `${` that is meant as such"
+        "write `${NAME}`, `${NAME:-default}` or `${matrix.NAME}`, and `$${` for a `${` that is meant as such"
     }
 }
 
@@ -37,6 +39,47 @@ pub(super) fn substitute(text: &str, env: Environment<'_>) -> Result<Substituted
     if !text.contains("${") {
         return Ok(Substituted::AsWritten);
     }
+    if !text.contains("${matrix.") {
+        return replace(text, env, is_name);
+    }
+    // Variables beside it must be there all the same.
+    let env = |name: &str| match name.strip_prefix(MATRIX) {
+        Some(_) => Some(String::new()),
+        None => env(name),
+    };
+    Ok(match substitute_at(text, &env)? {
+        Substituted::Text(_) if matrix_names(text).next().is_some() => Substituted::Matrix,
+        other => other,
+    })
+}
+
+/// As [`substitute`], at a point of the matrix: `env` also knows `matrix.NAME`.
+pub(super) fn substitute_at(
+    text: &str,
+    env: Environment<'_>,
+) -> Result<Substituted, VariableError> {
+    replace(text, env, |name| {
+        is_name(name) || name.strip_prefix(MATRIX).is_some_and(is_name)
+    })
+}
+
+/// What references to the matrix begin with.
+const MATRIX: &str = "matrix.";
+
+/// Names of the axes that a text refers to.
+pub(super) fn matrix_names(text: &str) -> impl Iterator<Item = &str> {
+    text.match_indices("${").filter_map(|(at, _)| {
+        let (inner, _) = text[at + 2..].split_once('}')?;
+        let escaped = text[..at].ends_with('$');
+        inner.strip_prefix(MATRIX).filter(|_| !escaped)
+    })
+}
+
+fn replace(
+    text: &str,
+    env: Environment<'_>,
+    is_name: impl Fn(&str) -> bool,
+) -> Result<Substituted, VariableError> {
     let mut out = String::new();
     let mut unset = Vec::new();
     let mut rest = text;
@@ -120,6 +163,14 @@ mod tests {
             ("${HOST", Err(VariableError::Unclosed)),
             ("${}", Err(VariableError::Malformed(String::new()))),
             ("${1A}", Err(VariableError::Malformed("1A".to_owned()))),
+            ("${matrix.llm}", Ok(Substituted::Matrix)),
+            ("${HOST} ${matrix.llm}", Ok(Substituted::Matrix)),
+            ("${A} ${matrix.llm}", unset(&["A"])),
+            ("$${matrix.llm}", text("${matrix.llm}")),
+            (
+                "${matrix.}",
+                Err(VariableError::Malformed("matrix.".to_owned())),
+            ),
             ("${A:+b}", Err(VariableError::Malformed("A:+b".to_owned()))),
         ];
         for (written, expected) in cases {

@@ -333,6 +333,10 @@ impl<'a> Builder<'a> {
         match substitute(&text, self.env) {
             Ok(Substituted::AsWritten) => {}
             Ok(Substituted::Text(text)) => return (Value::String(text), Origin::Variable),
+            Ok(Substituted::Matrix) => {
+                let text = text.into_owned();
+                return (Value::String(text.clone()), Origin::Matrix(text));
+            }
             Ok(Substituted::Unset(names)) => {
                 return (Value::String(text.into_owned()), Origin::Unset(names));
             }

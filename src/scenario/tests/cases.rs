@@ -152,6 +152,25 @@ const CASES: &[(&str, &str)] = &[
         "variants with one name",
         "variants: [{name: a}, {agent_name: x}, {name: a}]",
     ),
+    (
+        "a matrix that cannot be used",
+        "name: '${matrix.llm}'\n\
+         target: {kind: livekit, agent_name: '${matrix.lm}', metadata: '${matrix.llm} ${matrix.STT:-x}'}\n\
+         matrix: {llm: [a, a, 'b/c'], tts: [], a-b: {x: 1}, vad: [1]}\nvariants: [{name: a}]",
+    ),
+    (
+        "a matrix of too many",
+        "target: {kind: livekit, metadata: '${matrix.a} ${matrix.b}'}\n\
+         matrix: {a: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11], b: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]}",
+    ),
+    (
+        "a delay of the matrix",
+        "target: {kind: embedded, agent: {delay: '${matrix.d}'}}\nmatrix: {d: [300ms, soon]}",
+    ),
+    (
+        "references without a matrix",
+        "target: {kind: livekit, metadata: '${matrix.llm}'}",
+    ),
     ("duplicate keys", "name: a\nname: b"),
     (
         "unset variables",

@@ -72,6 +72,37 @@ variants:
 "#;
 
 #[test]
+fn a_matrix_is_all_combinations_in_the_order_of_the_file() {
+    let text = SMALL.replace(
+        "target: {kind: livekit}",
+        "target: {kind: livekit, agent_name: 'a-${matrix.stt}', attributes: {x: '${matrix.flag}'},\n\
+         \x20 metadata: '{\"llm\": \"${matrix.llm}\", \"host\": \"${HOST}\", \"not\": \"$${matrix.llm}\"}'}\n\
+         matrix: {stt: [deepgram, whisper], llm: {large: openai/gpt-4o, small: '${HOST}'}, flag: [true]}",
+    );
+    let scenario = check_text(&text, Unset::Problem).expect("valid");
+    let meant = |v: &Variant| {
+        let (agent, metadata) = (v.agent_name.as_deref(), v.metadata.as_deref());
+        format!("{} {agent:?} {metadata:?} {:?}", v.name, v.attributes)
+    };
+    let variants: Vec<String> = scenario.variants.iter().map(meant).collect();
+    insta::assert_snapshot!("matrix", variants.join("\n"));
+    let text = SMALL.replace(
+        "target: {kind: livekit}",
+        "target: {kind: embedded, agent: {delay: '${matrix.delay}', reply_length: 1s}}\n\
+         matrix: {delay: [300ms, 'normal(700ms,9ms)']}",
+    );
+    let text = text.replace("'normal(700ms,9ms)'", "700ms");
+    let scenario = check_text(&text, Unset::Problem).expect("valid");
+    let delays = scenario.variants.iter().map(|v| {
+        let agent = v.agent.as_ref().expect("an agent of its own");
+        (v.name.as_str(), agent.delay.to_string(), agent.reply_length)
+    });
+    let second = Duration::from_secs(1);
+    let expected = [("300ms", second), ("700ms", second)];
+    assert!(delays.eq(expected.map(|(name, length)| (name, name.to_owned(), length))));
+}
+
+#[test]
 fn a_full_scenario_means_what_it_says() {
     let scenario = check_text(FULL, Unset::Problem).expect("valid");
     insta::assert_debug_snapshot!("full", scenario);
