@@ -7,16 +7,20 @@ use crate::record::{RecordError, RunFolder, RunRecord};
 use crate::report::{self, Format, Style};
 use std::io::IsTerminal as _;
 
-/// Writes the files of `formats`, in that order, each whole or not at all.
+/// Writes the files of `formats`, in that order, each whole or not at all. One that cannot be
+/// written keeps no other from being; the last error is told, since the record itself comes last.
 pub(super) fn write(
     folder: &RunFolder,
     record: &RunRecord,
     formats: &[Format],
 ) -> Result<(), RecordError> {
+    let mut written = Ok(());
     for file in formats.iter().flat_map(|format| format.files(record)) {
-        folder.write(file.name, &file.bytes)?;
+        if let Err(e) = folder.write(file.name, &file.bytes) {
+            written = Err(e);
+        }
     }
-    Ok(())
+    written
 }
 
 /// Shows the summary: as JSON, or as the table.

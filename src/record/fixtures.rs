@@ -6,9 +6,9 @@
 use super::{
     CallContext, CallRecord, Ending, Generator, Ms, RunFacts, TickLateness, TurnContext, TurnRecord,
 };
-use crate::call::{CallResult, Confidence, Expect, HeardAt, Onset, Segment, TurnResult};
 /// What the tests of reports name, too.
-pub(crate) use crate::call::{Failure, Flag, Outcome};
+pub(crate) use crate::call::{CallResult, Failure, Flag, Outcome};
+use crate::call::{Confidence, Expect, HeardAt, Onset, Segment, TurnResult};
 use std::time::{Duration, Instant};
 
 pub(crate) const MODEL: &str = "neteq-dm-1";

@@ -3,7 +3,7 @@
 //! In: a [`RunRecord`]. Out: names and bytes. Holds: every format is made of the one record, so
 //! that they agree to the last digit; making them again gives the same bytes.
 
-use super::{csv, json};
+use super::{csv, html, json};
 use crate::record::RunRecord;
 
 /// A format of reports.
@@ -11,6 +11,8 @@ use crate::record::RunRecord;
 pub enum Format {
     /// `turns.csv`.
     Csv,
+    /// `report.html`.
+    Html,
     /// `summary.json`.
     Json,
 }
@@ -26,12 +28,13 @@ pub struct File {
 
 impl Format {
     /// Every format. The summary comes last: its presence says that a run is over.
-    pub const ALL: [Self; 2] = [Self::Csv, Self::Json];
+    pub const ALL: [Self; 3] = [Self::Csv, Self::Html, Self::Json];
 
     /// As it is named on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Self::Csv => "csv",
+            Self::Html => "html",
             Self::Json => "json",
         }
     }
@@ -49,6 +52,7 @@ impl Format {
         };
         match self {
             Self::Csv => vec![file("turns.csv", csv::turns(&record.turns))],
+            Self::Html => vec![file("report.html", html::render(record))],
             Self::Json => vec![file("summary.json", json::summary(&record.summary))],
         }
     }

@@ -9,6 +9,7 @@ pub mod csv;
 mod definitions;
 mod figures;
 mod formats;
+pub mod html;
 pub mod json;
 mod style;
 mod text;

@@ -1,0 +1,87 @@
+//! A chart as it stands in the page: its title, what it shows, the drawing, its values.
+//!
+//! In: a plot and a table whose rows are the plot's spans. Out: a figure. Holds: what the pointer
+//! and the arrow keys show are the rows of the table, which anyone can open and read.
+
+use super::draw::draw;
+use super::plot::{Drawn, Ink, Plot};
+use maud::{Markup, PreEscaped, html};
+
+/// A chart.
+pub(super) struct Chart {
+    /// Unique in the page.
+    pub(super) id: &'static str,
+    pub(super) title: &'static str,
+    /// What it shows, in a sentence or two.
+    pub(super) caption: String,
+    /// Which ink is what.
+    pub(super) legend: Vec<(Ink, &'static str)>,
+    pub(super) plot: Plot,
+    /// Heads of the table of values.
+    pub(super) heads: Vec<&'static str>,
+    /// One row for each of the plot's spans.
+    pub(super) rows: Vec<Vec<String>>,
+}
+
+impl Chart {
+    /// The figure.
+    pub(super) fn figure(&self) -> Markup {
+        let drawn = draw(&self.plot);
+        let title_id = format!("{}-title", self.id);
+        html! {
+            figure.chart id=(self.id) {
+                figcaption {
+                    h3 id=(title_id) { (self.title) }
+                    p { (self.caption) }
+                    @if !self.legend.is_empty() {
+                        ul.legend { @for (ink, word) in &self.legend {
+                            li { (swatch(*ink)) (word) }
+                        } }
+                    }
+                }
+                div.plot tabindex="0" role="group" aria-labelledby=(title_id)
+                    aria-description="Left and right arrow keys move through the values; they are also in the table below" {
+                    (svg(&drawn))
+                }
+                (self.values(&title_id))
+            }
+        }
+    }
+
+    fn values(&self, title_id: &str) -> Markup {
+        html! {
+            details.values {
+                summary { "Values" }
+                div.scroll tabindex="0" role="group" aria-labelledby=(title_id) {
+                    table {
+                        thead { tr { @for head in &self.heads { th scope="col" { (head) } } } }
+                        tbody { @for row in &self.rows {
+                            tr { @for cell in row { td { (cell) } } }
+                        } }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The drawing, with a surface over each value that the pointer can find.
+fn svg(drawn: &Drawn) -> Markup {
+    html! {
+        svg viewBox=(format!("0 0 {} {}", drawn.width, drawn.height)) aria-hidden="true"
+            focusable="false" {
+            // Made by plotters, which escapes the text in it.
+            (PreEscaped(&drawn.inside))
+            g.hits { @for [left, top, width, height] in &drawn.hits {
+                rect x=(left) y=(top) width=(width) height=(height) {}
+            } }
+        }
+    }
+}
+
+/// A spot of ink for a legend.
+pub(super) fn swatch(ink: Ink) -> Markup {
+    html! {
+        svg.swatch viewBox="0 0 20 10" aria-hidden="true" { rect class=(ink.class()) width="20" height="10" rx="2" {} }
+    }
+}

@@ -1,0 +1,222 @@
+//! Whether to believe the figures: the network, the second opinion, doubts, the generator's own
+//! health, the sentinels.
+//!
+//! In: the summary. Out: two sections. Holds: figures are the console's.
+
+use super::super::figures::hundredths;
+use super::super::text::{grouped, plural};
+use super::parts::Section;
+use super::view::{View, name};
+use crate::record::{Generator, Sentinels, Summary, TickLateness, TurnFlag};
+use maud::{Markup, html};
+
+/// What a flag means, in the order of their weight.
+const FLAGS: &[(TurnFlag, &str)] = &[
+    (
+        TurnFlag::NotSpeech,
+        "the second opinion hears no voice, or not the declared tone",
+    ),
+    (
+        TurnFlag::OnsetDisputed,
+        "the second opinion hears the reply begin more than 60 ms earlier or later",
+    ),
+    (TurnFlag::TouchedByLoss, "lost audio touches the onset"),
+    (
+        TurnFlag::LowConfidence,
+        "the onset is less than 20 dB over the noise floor",
+    ),
+    (
+        TurnFlag::LateSend,
+        "the last speech packet left more than 2 ms late",
+    ),
+    (
+        TurnFlag::AfterMissed,
+        "the turn before was missed: this may be its late answer",
+    ),
+    (
+        TurnFlag::AnchorTimeout,
+        "what the turn waited for never came",
+    ),
+    (
+        TurnFlag::ReplyUnfinished,
+        "the reply had not ended when the caller stopped listening",
+    ),
+    (
+        TurnFlag::UserSpaceStamp,
+        "the arrival was stamped by loadgen, not by the kernel: what kept it busy is in the figure",
+    ),
+];
+
+/// What was lost, heard otherwise, or came back.
+pub(super) fn network(view: &View<'_>) -> Option<Section> {
+    let summary = view.summary;
+    let rows = network_rows(summary);
+    let flags = flags(summary);
+    if rows.is_empty() && flags.is_empty() {
+        return None;
+    }
+    let body = html! {
+        @if !rows.is_empty() { (list(&rows)) }
+        @if !flags.is_empty() {
+            div.scroll tabindex="0" role="group" aria-label="Doubts" {
+                table.words {
+                    caption { "Doubts: flags never change an outcome or a figure" }
+                    thead { tr { th scope="col" { "flag" } th scope="col" { "turns" } th scope="col" { "meaning" } } }
+                    tbody { @for (flag, count, meaning) in &flags {
+                        tr { th scope="row" { code { (flag) } } td.number { (grouped(*count as u64)) } td { (meaning) } }
+                    } }
+                }
+            }
+        }
+    };
+    Some(Section::new("network", "Network and doubts", body))
+}
+
+fn network_rows(summary: &Summary) -> Vec<(&'static str, String)> {
+    let mut rows = Vec::new();
+    if let Some(network) = summary.network {
+        let bursts = network
+            .burst
+            .map_or_else(String::new, |b| format!(", in bursts of {b} on average"));
+        let share = network.loss * 100.0;
+        rows.push((
+            "Loss, on purpose",
+            format!("callers drop {share} % of the agent's packets{bursts}"),
+        ));
+    }
+    let second = &summary.second_opinion;
+    if second.asked > 0 {
+        rows.push((
+            "Second opinion",
+            format!(
+                "{} of {} onsets judged: {} more than 60 ms apart, {} no speech (or not the declared tone)",
+                grouped(second.asked as u64),
+                grouped(second.onsets as u64),
+                grouped(second.disputed as u64),
+                grouped(second.not_speech as u64)
+            ),
+        ));
+    }
+    if summary.echoes > 0 {
+        let times = plural(summary.echoes, "time");
+        rows.push((
+            "Echo",
+            format!("the caller's own voice came back {times}; not taken for a reply"),
+        ));
+    }
+    rows
+}
+
+fn flags(summary: &Summary) -> Vec<(String, usize, &'static str)> {
+    let known = |flag: &str| FLAGS.iter().position(|(f, _)| f.name() == flag);
+    let mut rows: Vec<_> = summary
+        .flags
+        .iter()
+        .map(|(flag, n)| (known(flag), flag, *n))
+        .collect();
+    rows.sort_by_key(|(place, ..)| place.unwrap_or(FLAGS.len()));
+    rows.into_iter()
+        .map(|(place, flag, n)| (name(flag), n, place.map_or("", |p| FLAGS[p].1)))
+        .collect()
+}
+
+/// The generator's own health and what its sentinels say.
+pub(super) fn generator(view: &View<'_>) -> Option<Section> {
+    let summary = view.summary;
+    let body = html! {
+        p.note { "Where loadgen itself is too late, a run is invalid, not slow." }
+        (list(&generator_rows(&summary.generator)))
+        @if let Some(sentinels) = &summary.sentinels { (self::sentinels(sentinels)) }
+    };
+    Some(Section::new(
+        "generator",
+        "The generator's own health",
+        body,
+    ))
+}
+
+fn generator_rows(g: &Generator) -> Vec<(&'static str, String)> {
+    const MIB: f64 = 1_048_576.0;
+    let late =
+        |l: &TickLateness| format!("p50 {:.1}, p99 {:.1}, max {:.1} ms", l.p50, l.p99, l.max);
+    let mut rows = vec![
+        ("Ticks late by", late(&g.tick_lateness_ms)),
+        ("Packets waited in its sockets", late(&g.receive_wait_ms)),
+        ("Processor", format!("{:.2} cores on average", g.cpu_cores)),
+        (
+            "Memory",
+            format!("{:.0} MiB at most", g.rss_bytes as f64 / MIB),
+        ),
+        (
+            "Packets a second",
+            format!(
+                "{:.0} out, {:.0} in",
+                g.packets_out_per_s, g.packets_in_per_s
+            ),
+        ),
+    ];
+    if g.media_threads > 0 {
+        let threads = plural(g.media_threads, "media thread");
+        rows.push((
+            "Threads",
+            format!(
+                "{threads}, the busiest with {:.0} % of a core",
+                g.media_thread_cores * 100.0
+            ),
+        ));
+    }
+    if g.own_drops > 0 {
+        rows.push(("Packets without room in its sockets", grouped(g.own_drops)));
+    }
+    if let Some(wait) = g.run_queue_wait {
+        rows.push((
+            "Waited for a core",
+            format!("{:.1} % of the time", wait * 100.0),
+        ));
+    }
+    if let Some(steal) = g.steal {
+        rows.push((
+            "Taken by the machine's host",
+            format!("{:.1} % of the time", steal * 100.0),
+        ));
+    }
+    rows
+}
+
+fn sentinels(s: &Sentinels) -> Markup {
+    let mut rows = vec![
+        ("Calls", grouped(s.calls as u64)),
+        ("Turns with a known truth", grouped(s.turns as u64)),
+    ];
+    if s.unmatched > 0 {
+        rows.push(("Turns without a figure", grouped(s.unmatched as u64)));
+    }
+    if let Some(bias) = s.bias_ms {
+        rows.push((
+            "ttfa_wire less the truth",
+            format!("{bias:+.2} ms on average"),
+        ));
+        let (p50, max) = (hundredths(s.p50_abs_ms), hundredths(s.max_abs_ms));
+        rows.push(("Off by", format!("p50 {p50}, worst {max} ms")));
+    }
+    if let Some(shift) = s.shift_ms {
+        rows.push(("Later half of the run", format!("{shift:+.1} ms")));
+    }
+    html! {
+        h3 { "Sentinels" }
+        p.note { "Calls to a reference agent whose truth is known, made while the run went on." }
+        @if s.moved {
+            p.warning {
+                strong { "Their error moved by more than 5 ms. " }
+                "The generator or the path is the bottleneck, not the agent."
+            }
+        }
+        (list(&rows))
+    }
+}
+
+fn list(rows: &[(&'static str, String)]) -> Markup {
+    html! {
+        dl.list { @for (key, value) in rows { div { dt { (key) } dd { (value) } } } }
+    }
+}

@@ -1,0 +1,96 @@
+//! `report.html`: a run on one page, for people.
+//!
+//! In: the record of a run. Out: one HTML file that needs nothing else: no network, no folder.
+//! Holds: all text from outside is escaped (maud does it; JSON in the page has no character with
+//! a meaning in HTML); the page may run and load nothing but what is in it (its policy says so);
+//! charts draw groups, so that the size hardly depends on the number of turns.
+
+mod anatomy;
+mod behaviour;
+mod chart;
+mod draw;
+mod health;
+mod load;
+mod parts;
+mod plot;
+mod slowest;
+mod spread;
+mod table;
+mod time;
+mod top;
+mod view;
+
+use crate::record::RunRecord;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+use sha2::{Digest, Sha256};
+use view::View;
+
+const STYLE: &str = include_str!("report.css");
+const SCRIPT: &str = include_str!("report.js");
+
+/// The page of a run.
+pub fn render(record: &RunRecord) -> String {
+    let view = &View::new(record);
+    let sections = parts::sections(view);
+    let (word, ..) = top::word(view.summary.verdict.status);
+    let title = format!("{word}: {}", view::name(&view.summary.run.name));
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta http-equiv="Content-Security-Policy" content=(policy());
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                meta name="referrer" content="no-referrer";
+                title { (title) " – loadgen" }
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                a.skip href="#main" { "To the report" }
+                (contents(&sections))
+                main #main {
+                    (top::head(view))
+                    @for section in &sections {
+                        section.part id=(section.id) aria-labelledby=(format!("{}-head", section.id)) {
+                            h2 id=(format!("{}-head", section.id)) { (section.title) }
+                            (section.body)
+                        }
+                    }
+                    footer { p { "Every figure is of the same record as summary.json and turns.csv of this run." } }
+                }
+                div #tip role="status" aria-live="polite" hidden {}
+                script { (PreEscaped(SCRIPT)) }
+            }
+        }
+    };
+    page.into_string()
+}
+
+fn contents(sections: &[parts::Section]) -> Markup {
+    html! {
+        nav.contents aria-label="Contents" {
+            p.maker { "loadgen" }
+            ul { @for section in sections {
+                li { a href=(format!("#{}", section.id)) { (section.title) } }
+            } }
+        }
+    }
+}
+
+/// The page runs its own script and wears its own style, by their hashes, and plays sounds that
+/// lie beside it; nothing else.
+fn policy() -> String {
+    let hash = |text: &str| STANDARD.encode(Sha256::digest(text));
+    format!(
+        "default-src 'none'; script-src 'sha256-{}'; style-src 'sha256-{}'; \
+         media-src 'self' file: data:; base-uri 'none'; form-action 'none'",
+        hash(SCRIPT),
+        hash(STYLE)
+    )
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,73 @@
+//! The parts of the page in their order. A new one is a function here.
+//!
+//! In: a view of the run. Out: the sections that have something to say. Holds: a part without
+//! data leaves nothing behind, neither a box nor an entry in the contents.
+
+use super::view::{View, name};
+use super::{anatomy, behaviour, health, load, slowest, spread, table, time};
+use crate::report::DEFINITIONS;
+use maud::{Markup, html};
+
+/// A section of the page.
+pub(super) struct Section {
+    /// Its anchor.
+    pub(super) id: &'static str,
+    pub(super) title: &'static str,
+    pub(super) body: Markup,
+}
+
+impl Section {
+    pub(super) fn new(id: &'static str, title: &'static str, body: Markup) -> Self {
+        Self { id, title, body }
+    }
+}
+
+type Part = fn(&View<'_>) -> Option<Section>;
+
+const PARTS: &[Part] = &[
+    spread::section,
+    time::section,
+    load::section,
+    anatomy::section,
+    behaviour::interruptions,
+    behaviour::early,
+    behaviour::failures,
+    slowest::section,
+    table::section,
+    health::network,
+    health::generator,
+    scenario,
+    definitions,
+];
+
+/// Those that have something to say.
+pub(super) fn sections(view: &View<'_>) -> Vec<Section> {
+    PARTS.iter().filter_map(|part| part(view)).collect()
+}
+
+fn scenario(view: &View<'_>) -> Option<Section> {
+    /// Characters of a line that are shown.
+    const LONGEST_LINE: usize = 400;
+    let text = view.scenario.filter(|t| !t.trim().is_empty())?;
+    let lines: Vec<String> = text
+        .lines()
+        .map(|l| super::super::text::clean(l, LONGEST_LINE))
+        .collect();
+    let body = html! {
+        p.note { "Run as " code { (name(&view.summary.run.name)) } " with seed " (view.summary.run.seed) "." }
+        pre tabindex="0" aria-label="The scenario" { code { (lines.join("\n")) } }
+    };
+    Some(Section::new("scenario", "The scenario", body))
+}
+
+fn definitions(_: &View<'_>) -> Option<Section> {
+    let body = html! {
+        dl.definitions { @for definition in DEFINITIONS {
+            div id=(format!("def-{}", definition.name.replace(' ', "-"))) {
+                dt { (definition.name) }
+                dd { (definition.text) }
+            }
+        } }
+    };
+    Some(Section::new("definitions", "Definitions", body))
+}

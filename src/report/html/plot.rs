@@ -1,0 +1,146 @@
+//! What a plot is: panels of layers above each other on one horizontal axis.
+//!
+//! In: figures of a part. Out: the types that [`super::draw`] makes SVG of. Holds: a colour stands
+//! for a meaning.
+
+use plotters::style::RGBColor;
+use std::ops::Range;
+
+/// Units across a chart that takes the page's width; the page scales them.
+pub(super) const WIDE: u32 = 1600;
+/// Units across one of two charts side by side.
+pub(super) const HALF: u32 = 800;
+/// What a colour means. Okabe and Ito's palette: told apart by the colour-blind, and in print by
+/// lightness.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ink {
+    Main,
+    Second,
+    Third,
+    Fourth,
+    Quiet,
+    Alarm,
+    Text,
+    Grid,
+}
+
+impl Ink {
+    pub(super) const fn rgb(self) -> RGBColor {
+        match self {
+            Self::Main => RGBColor(0x00, 0x72, 0xb2),
+            Self::Second => RGBColor(0xe6, 0x9f, 0x00),
+            Self::Third => RGBColor(0x00, 0x9e, 0x73),
+            Self::Fourth => RGBColor(0xcc, 0x79, 0xa7),
+            Self::Quiet => RGBColor(0x9a, 0xa3, 0xad),
+            Self::Alarm => RGBColor(0xd5, 0x5e, 0x00),
+            Self::Text => RGBColor(0x4b, 0x55, 0x63),
+            Self::Grid => RGBColor(0xe3, 0xe6, 0xea),
+        }
+    }
+
+    /// Its class in the style sheet, for legends.
+    pub(super) const fn class(self) -> &'static str {
+        match self {
+            Self::Main => "ink-main",
+            Self::Second => "ink-second",
+            Self::Third => "ink-third",
+            Self::Fourth => "ink-fourth",
+            Self::Quiet => "ink-quiet",
+            Self::Alarm => "ink-alarm",
+            Self::Text => "ink-text",
+            Self::Grid => "ink-grid",
+        }
+    }
+}
+
+/// Something drawn in a panel.
+#[derive(Debug, Clone)]
+pub(super) enum Layer {
+    /// A line through points; of this width.
+    Line(Vec<(f64, f64)>, Ink, u32),
+    /// The surface under points.
+    Area(Vec<(f64, f64)>, Ink),
+    /// Bars from the axis: from, to, height.
+    Bars(Vec<(f64, f64, f64)>, Ink),
+    /// Surfaces: left, right, lower and upper edge.
+    Boxes(Vec<[f64; 4]>, Ink),
+    /// Points.
+    Dots(Vec<(f64, f64)>, Ink),
+    /// Points that are told from dots by their shape.
+    Crosses(Vec<(f64, f64)>, Ink),
+    /// Upright lines with a word beside each.
+    Marks(Vec<(f64, String)>, Ink),
+}
+
+/// What the upright axis of a panel counts.
+#[derive(Debug, Clone)]
+pub(super) enum Rise {
+    /// From 0 to this.
+    To(f64),
+    /// Named lanes from bottom to top, one unit each.
+    Lanes(Vec<String>),
+}
+
+/// A part of a plot with an upright axis of its own.
+#[derive(Debug, Clone)]
+pub(super) struct Panel {
+    /// What is counted, with its unit.
+    pub(super) title: String,
+    pub(super) rise: Rise,
+    pub(super) height: u32,
+    pub(super) layers: Vec<Layer>,
+}
+
+/// Panels above each other on one horizontal axis.
+#[derive(Debug, Clone)]
+pub(super) struct Plot {
+    pub(super) width: u32,
+    pub(super) x: Range<f64>,
+    pub(super) x_title: String,
+    pub(super) panels: Vec<Panel>,
+    /// Spans of the horizontal axis that have a value to show, one a row of the chart's table.
+    /// Lanes have their rows from the top down and need none.
+    pub(super) spans: Vec<(f64, f64)>,
+}
+
+/// What came of a plot.
+pub(super) struct Drawn {
+    /// The inside of the SVG element.
+    pub(super) inside: String,
+    pub(super) width: u32,
+    pub(super) height: u32,
+    /// Where the pointer finds each row: left, upper edge, width, height.
+    pub(super) hits: Vec<[i32; 4]>,
+}
+
+/// The least of 1, 2 and 5 times a power of ten that cuts `length` into at most `most` pieces.
+pub(super) fn step(length: f64, most: usize) -> f64 {
+    let least = (length / most.max(1) as f64).max(1e-3);
+    let power = 10_f64.powf(least.log10().floor());
+    [1.0, 2.0, 5.0, 10.0]
+        .map(|m| m * power)
+        .into_iter()
+        .find(|s| *s >= least * (1.0 - 1e-9))
+        .unwrap_or(10.0 * power)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_by_table() {
+        for (length, most, expected) in [
+            (100.0, 10, 10.0),
+            (101.0, 10, 20.0),
+            (0.9, 10, 0.1),
+            (0.0, 10, 0.001),
+            (1234.0, 60, 50.0),
+        ] {
+            assert!(
+                (step(length, most) - expected).abs() < 1e-9,
+                "{length} in {most}"
+            );
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! The page as a whole: what is there, what is not, and what cannot get in.
+
+use super::render;
+use crate::record::fixtures::{CallResult, Failure, Outcome, Run, facts, ms, replied};
+use crate::record::{
+    Ending, Ms, RunFacts, RunRecord, Sentinels, Summary, Threshold, TurnExpect, TurnFlag,
+};
+use crate::report::{DEFINITIONS, Style, console};
+use crate::stats::{Aggregate, Comparison, Gate};
+
+const HOSTILE: &str = "</script><script>alert(1)</script><!--<img src=x onerror=alert(2)>\" onmouseover='x' &lt;\u{202e}";
+
+fn record(run: Run) -> RunRecord {
+    let gate = Threshold {
+        metric: "ttfa".into(),
+        expression: "p(95)<600ms".into(),
+        gate: Gate {
+            aggregate: Aggregate::Quantile(0.95),
+            comparison: Comparison::Lt,
+            bound: 600.0,
+        },
+    };
+    let planned = run.calls.len();
+    let facts = RunFacts {
+        sentinels: Some(Sentinels::default()),
+        ..facts(planned, Ending::Finished)
+    };
+    let summary = Summary::build(&facts, &run.calls, &run.turns, &[gate]);
+    RunRecord::new(summary, run.turns, run.calls, Some("name: it\n".into()))
+}
+
+fn good(calls: usize) -> Run {
+    let mut run = Run::default();
+    run.good(calls);
+    run
+}
+
+/// Something of everything.
+fn full() -> Run {
+    let mut run = good(30);
+    run.bad(Outcome::Missed, None)
+        .bad(Outcome::Early, None)
+        .bad(Outcome::Failed, Some(Failure::AgentLeft));
+    // One call after the other ends: their number differs from turn to turn.
+    for (nth, call) in run.calls.iter_mut().enumerate() {
+        call.ended_ms = Some(Ms::from_micros(nth as i64 * 1_100_000));
+    }
+    run.turns[0].expect = TurnExpect::Stop;
+    run.turns[0].stop_ms = Some(Ms::from_micros(310_250));
+    run.turns[1].flags = vec![TurnFlag::LateSend];
+    run
+}
+
+/// Parts that are in the page, by their anchors.
+fn parts(page: &str) -> Vec<&str> {
+    let heads = page.split("<section class=\"part\" id=\"").skip(1);
+    heads.filter_map(|rest| rest.split('"').next()).collect()
+}
+
+#[test]
+fn a_part_is_there_where_its_data_is() {
+    let usual = [
+        "latency",
+        "time",
+        "parts",
+        "slowest",
+        "turns",
+        "generator",
+        "scenario",
+        "definitions",
+    ];
+    let page = render(&record(good(30)));
+    assert_eq!(parts(&page), usual);
+    for part in usual {
+        assert!(
+            page.contains(&format!("<a href=\"#{part}\">")),
+            "{part} is not in the contents"
+        );
+    }
+    assert_eq!(
+        parts(&render(&record(full()))),
+        [
+            "latency",
+            "time",
+            "load",
+            "parts",
+            "interruptions",
+            "early",
+            "failures",
+            "slowest",
+            "turns",
+            "network",
+            "generator",
+            "scenario",
+            "definitions"
+        ]
+    );
+    let nothing = RunRecord {
+        scenario: None,
+        ..record(Run::default())
+    };
+    assert_eq!(parts(&render(&nothing)), ["generator", "definitions"]);
+}
+
+#[test]
+fn nothing_from_outside_becomes_markup() {
+    let mut run = full();
+    for turn in &mut run.turns {
+        turn.room = HOSTILE.into();
+        turn.utterance = HOSTILE.into();
+        turn.variant = HOSTILE.into();
+        turn.failure = Some(HOSTILE.into());
+    }
+    let mut record = record(run);
+    record.scenario = Some(HOSTILE.into());
+    let summary = &mut record.summary;
+    summary.run.name = HOSTILE.into();
+    summary.run.target = HOSTILE.into();
+    summary.run.started_at = HOSTILE.into();
+    summary.run.loadgen_version = HOSTILE.into();
+    summary.verdict.reasons = vec![HOSTILE.into()];
+    summary.verdict.gates[0].metric = HOSTILE.into();
+    summary.verdict.gates[0].expression = HOSTILE.into();
+    summary.verdict.gates[0].reason = Some(HOSTILE.into());
+    summary.flags.insert(HOSTILE.into(), 1);
+    for failure in &mut summary.failures {
+        failure.cause = HOSTILE.into();
+        failure.message = HOSTILE.into();
+        failure.hint = HOSTILE.into();
+    }
+    let page = render(&record);
+    let clean = render(&self::record(full()));
+    for markup in [
+        "<script", "</script", "<!--", "<img", "<section", "<a ", "<li",
+    ] {
+        let count = |page: &str| page.matches(markup).count();
+        assert_eq!(count(&page), count(&clean), "{markup}");
+    }
+    // The attack carries a quote: none got into a tag and ended an attribute there.
+    for tag in page
+        .split('<')
+        .skip(1)
+        .filter_map(|rest| rest.split('>').next())
+    {
+        assert!(!tag.contains("onmouseover='x'"), "{tag}");
+    }
+    assert!(!page.contains('\u{202e}'));
+}
+
+#[test]
+fn the_page_needs_nothing_else() {
+    let page = render(&record(full()));
+    for outside in ["http://", "https://", "src=", "@import", "url(", "<link"] {
+        assert!(!page.contains(outside), "{outside}");
+    }
+    assert!(page.contains("default-src 'none'"));
+    assert!(!page.contains("unsafe-"));
+    // Styles and scripts in attributes are what the policy forbids.
+    for tag in page
+        .split('<')
+        .skip(1)
+        .filter_map(|rest| rest.split('>').next())
+    {
+        assert!(
+            !tag.contains(" style=") && !tag.contains(" onclick="),
+            "{tag}"
+        );
+    }
+}
+
+#[test]
+fn figures_are_those_of_the_console() {
+    let record = record(full());
+    let (page, console) = (
+        render(&record),
+        console::render(&record.summary, Style::Plain),
+    );
+    let m = &record.summary.metrics;
+    for figure in [
+        m.ttfa.p50_ms,
+        m.ttfa.p95_ms,
+        m.ttfa.max_ms,
+        m.join.mean_ms,
+        m.agent_join.p99_ms,
+    ] {
+        let figure = format!("{:.1}", figure.unwrap());
+        assert!(
+            console.contains(&figure) && page.contains(&format!(">{figure}<")),
+            "{figure}"
+        );
+    }
+    assert!(page.contains(">∞<") && console.contains('∞'));
+    for definition in DEFINITIONS {
+        assert!(page.contains(definition.text), "{}", definition.name);
+    }
+}
+
+#[test]
+fn a_run_that_was_cut_off_says_so() {
+    let mut record = record(good(3));
+    assert!(!render(&record).contains("Incomplete."));
+    record.summary.run.complete = false;
+    assert!(render(&record).contains("Incomplete."));
+}
+
+#[test]
+fn ten_thousand_turns_are_less_than_a_megabyte() {
+    let mut run = good(3_333);
+    for (nth, turn) in run.turns.iter_mut().enumerate() {
+        turn.room = format!("loadgen-8f3a2c-c{:05}", turn.call);
+        turn.ttfa_wire_ms = Some(Ms::from_micros(1_234_567 + 17 * nth as i64));
+    }
+    assert!(run.turns.len() > 9_990);
+    let page = render(&record(run));
+    assert!(page.len() < 1_000_000, "{} bytes", page.len());
+    // Charts draw groups: their elements do not grow with the turns.
+    let drawn = page.matches("<rect").count()
+        + page.matches("<circle").count()
+        + page.matches("<line").count();
+    assert!(drawn < 2_000, "{drawn} elements");
+}
+
+#[test]
+fn turns_that_differ_in_nothing_are_drawn() {
+    for calls in [1, 2, 400] {
+        let mut run = Run::default();
+        for _ in 0..calls {
+            run.call(|base| CallResult {
+                join: None,
+                agent_join: None,
+                greeting: None,
+                failure: None,
+                echoes: 0,
+                turns: vec![replied(base, 0, ms(400), ms(20))],
+            });
+        }
+        let page = render(&record(run));
+        assert!(
+            page.contains("id=\"histogram\"") && page.contains("id=\"over-time\""),
+            "{calls}"
+        );
+        assert!(!page.contains("NaN"), "{calls}");
+    }
+}

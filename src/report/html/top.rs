@@ -1,0 +1,232 @@
+//! The head of the page: the verdict in words, its gates, `ttfa`, outcomes, whether to believe it.
+//!
+//! In: the summary. Out: what a reader needs in ten seconds. Holds: nothing is said by colour
+//! alone; figures are the console's.
+
+use super::super::figures::{QUANTILES, figure, interval, possibly_infinite};
+use super::super::text::{grouped, plural};
+use super::plot::Ink;
+use super::view::{View, message, name};
+use crate::record::{GateResult, GateVerdict, Status, Summary};
+use maud::{Markup, html};
+
+/// What stands before the first section.
+pub(super) fn head(view: &View<'_>) -> Markup {
+    let summary = view.summary;
+    html! {
+        (verdict(view))
+        (ttfa(summary))
+        div.pair {
+            (gates(summary))
+            (outcomes(summary))
+        }
+    }
+}
+
+/// The verdict's word, its mark and its class.
+pub(super) fn word(status: Status) -> (&'static str, &'static str, &'static str) {
+    match status {
+        Status::Passed => ("Passed", "✓", "good"),
+        Status::Failed => ("Failed", "✕", "bad"),
+        Status::Invalid => ("Invalid", "!", "doubtful"),
+        Status::Stopped => ("Stopped", "■", "doubtful"),
+        Status::Error => ("Error", "✕", "bad"),
+    }
+}
+
+fn verdict(view: &View<'_>) -> Markup {
+    let summary = view.summary;
+    let run = &summary.run;
+    let (word, mark, class) = word(summary.verdict.status);
+    html! {
+        header.verdict.(class) {
+            p.badge { span.mark aria-hidden="true" { (mark) } (word) }
+            h1 { (name(&run.name)) }
+            p.lead { (sentence(summary)) }
+            @if !view.complete {
+                p.incomplete { strong { "Incomplete. " } "The run was cut off; this page shows every turn that had ended by then." }
+            }
+            @if !summary.verdict.reasons.is_empty() {
+                ul.reasons { @for reason in &summary.verdict.reasons { li { (message(reason)) } } }
+            }
+            dl.facts {
+                (fact("Target", &name(&run.target)))
+                (fact("Started", &name(&run.started_at)))
+                (fact("Took", &format!("{:.1} s", run.duration_ms.as_f64() / 1e3)))
+                (fact("Seed", &run.seed.to_string()))
+                (fact("Made by", &format!("loadgen {}", name(&run.loadgen_version))))
+            }
+        }
+    }
+}
+
+fn fact(key: &str, value: &str) -> Markup {
+    html! { div { dt { (key) } dd { (value) } } }
+}
+
+/// What the verdict means here.
+fn sentence(summary: &Summary) -> String {
+    let gates = &summary.verdict.gates;
+    let failed = count(gates, GateVerdict::Failed);
+    let undecided = count(gates, GateVerdict::Undecided);
+    let believed = "the generator kept its time";
+    match summary.verdict.status {
+        Status::Passed if gates.is_empty() => {
+            format!(
+                "Nothing was asked of it: the scenario has no thresholds. The run is valid: {believed}."
+            )
+        }
+        Status::Passed => {
+            let hold = if gates.len() == 1 {
+                "The gate holds"
+            } else {
+                "Every gate holds"
+            };
+            format!("{hold}, and the run is valid: {believed}.")
+        }
+        Status::Failed => format!(
+            "{failed} of {} {} not hold. The run is valid: {believed}.",
+            plural(gates.len(), "gate"),
+            if failed == 1 { "does" } else { "do" }
+        ),
+        Status::Invalid if undecided > 0 => format!(
+            "{undecided} of {} could not be judged.",
+            plural(gates.len(), "gate")
+        ),
+        Status::Invalid => "These figures are not to be trusted, for the reasons below.".to_owned(),
+        Status::Stopped => {
+            "Stopped before its end: the figures are of what had happened by then.".to_owned()
+        }
+        Status::Error => "The run could not be carried out.".to_owned(),
+    }
+}
+
+fn count(gates: &[GateResult], verdict: GateVerdict) -> usize {
+    gates.iter().filter(|g| g.verdict == verdict).count()
+}
+
+fn ttfa(summary: &Summary) -> Markup {
+    let (replied, all) = (&summary.metrics.ttfa, &summary.metrics.all_turns);
+    let spans = &summary.intervals;
+    let level = spans.level;
+    html! {
+        section.headline aria-labelledby="headline" {
+            h2 id="headline" {
+                a.term href="#def-ttfa" { "ttfa" } span.unit { "time to first audio, mouth to ear, in ms" }
+            }
+            div.cards {
+                @for quantile in &QUANTILES {
+                    div.card {
+                        h3 { (quantile.name) }
+                        p.big { (possibly_infinite((quantile.of_all)(all), all)) }
+                        p.interval { (interval((quantile.span)(&spans.all_turns), all.count, quantile.q, level)) }
+                        @if all.infinite > 0 {
+                            p.beside {
+                                "replied only "
+                                b { (figure((quantile.of)(replied))) }
+                                " " (interval((quantile.span)(&spans.ttfa), replied.count, quantile.q, level))
+                            }
+                        }
+                    }
+                }
+            }
+            p.note {
+                "Of all " (plural(all.count, "turn"))
+                @if all.infinite > 0 { ", " (grouped(all.infinite as u64)) " of them never answered and counted as ∞" }
+                @else { ", every one of them answered" }
+                ": the figures that gates look at. In brackets the "
+                a href="#def-quantile" { "95 % interval" } "."
+            }
+        }
+    }
+}
+
+fn gates(summary: &Summary) -> Markup {
+    let gates = &summary.verdict.gates;
+    html! {
+        section aria-labelledby="gates" {
+            h2 id="gates" { "Gates" }
+            @if gates.is_empty() {
+                p.note { "The scenario has no thresholds." }
+            } @else {
+                ul.gates { @for gate in gates { (self::gate(gate)) } }
+            }
+        }
+    }
+}
+
+fn gate(gate: &GateResult) -> Markup {
+    let (word, mark, class) = match gate.verdict {
+        GateVerdict::Passed => ("holds", "✓", "good"),
+        GateVerdict::Failed => ("fails", "✕", "bad"),
+        GateVerdict::Undecided => ("undecided", "?", "doubtful"),
+    };
+    html! {
+        li.(class) {
+            span.mark aria-hidden="true" { (mark) }
+            code { (name(&gate.metric)) " " (name(&gate.expression)) }
+            span.said { (word) }
+            span.seen { (gate.figure()) }
+            @if let Some(reason) = &gate.reason { p.note { (message(reason)) } }
+        }
+    }
+}
+
+fn outcomes(summary: &Summary) -> Markup {
+    let turns = &summary.outcomes;
+    let calls = &summary.calls;
+    let kinds = [
+        ("replied", turns.replied, Ink::Main, ""),
+        ("missed", turns.missed, Ink::Alarm, "#def-missed"),
+        ("early", turns.early, Ink::Second, "#def-early"),
+        ("failed", turns.failed, Ink::Text, "#def-failed"),
+        (
+            "never begun",
+            turns.planned.saturating_sub(turns.ended()),
+            Ink::Quiet,
+            "",
+        ),
+    ];
+    html! {
+        section aria-labelledby="outcomes" {
+            h2 id="outcomes" { "Outcomes" }
+            (shares(&kinds.map(|(_, n, ink, _)| (n, ink))))
+            ul.outcomes {
+                @for (kind, n, ink, definition) in kinds {
+                    @if n > 0 || !definition.is_empty() || kind == "replied" {
+                        li {
+                            (super::chart::swatch(ink))
+                            b { (grouped(n as u64)) } " "
+                            @if definition.is_empty() { (kind) } @else { a href=(definition) { (kind) } }
+                        }
+                    }
+                }
+            }
+            p.note {
+                (plural(turns.planned, "turn")) " planned. "
+                (plural(calls.planned, "call")) " planned: " (grouped(calls.started as u64)) " started, "
+                (grouped(calls.completed as u64)) " completed, " (grouped(calls.failed as u64)) " failed, "
+                (grouped(calls.dropped as u64)) " dropped."
+            }
+        }
+    }
+}
+
+/// A bar of shares.
+fn shares(parts: &[(usize, Ink)]) -> Markup {
+    let total: usize = parts.iter().map(|(n, _)| n).sum();
+    let mut from = 0;
+    let mut bars = Vec::new();
+    for (n, ink) in parts.iter().filter(|(n, _)| *n > 0) {
+        let unit = |n: usize| n as f64 * 1000.0 / total as f64;
+        bars.push((unit(from), unit(*n), ink.class()));
+        from += n;
+    }
+    html! {
+        svg.shares viewBox="0 0 1000 24" preserveAspectRatio="none" aria-hidden="true" {
+            @for (x, width, class) in bars {
+                rect.(class) x=(format!("{x:.1}")) width=(format!("{:.1}", width.max(2.0))) height="24" {}
+            }
+        }
+    }
+}
