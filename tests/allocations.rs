@@ -6,6 +6,7 @@
 #[path = "../benches/pair/mod.rs"]
 mod pair;
 
+use loadgen::audio::packets::{HeldPacket, PacketRing};
 use loadgen::audio::{Ear, Packet, opus};
 use pair::Pair;
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -79,6 +80,34 @@ fn an_ear_allocates_nothing_once_it_hears() {
     let made = allocations(|| heard = (0..5).map(|_| turn()).sum());
     assert_eq!(heard, 15, "trigger, onset and end of five spurts");
     assert_eq!(made, 0, "allocations");
+}
+
+#[test]
+fn a_ring_of_packets_allocates_nothing_once_it_has_its_room() {
+    let mut ring = PacketRing::new();
+    let (zero, payload) = (Instant::now(), [7u8; 160]);
+    let mut n = 0u32;
+    let mut seconds = |seconds: u32| {
+        for _ in 0..50 * seconds {
+            let arrival = zero + Duration::from_millis(20) * n;
+            ring.forget_before(arrival.checked_sub(Duration::from_secs(10)).unwrap_or(zero));
+            let packet = Packet {
+                arrival,
+                rtp_time: n.wrapping_mul(960),
+                sequence: u64::from(n),
+                payload: &payload,
+            };
+            let hold = Duration::from_millis(20);
+            ring.push(&HeldPacket { packet, hold });
+            n += 1;
+        }
+    };
+    assert!(
+        allocations(|| seconds(60)) > 0,
+        "it makes room as it is used"
+    );
+    assert_eq!(allocations(|| seconds(600)), 0, "allocations");
+    assert_eq!(ring.size(), (501 * 160, 501), "ten seconds are kept");
 }
 
 #[test]

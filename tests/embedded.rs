@@ -57,6 +57,7 @@ fn the_quickstart_measures_what_its_agent_does() {
     assert!(agents.iter().all(|pid| !is_running(*pid)), "{agents:?}");
     let reports = Reports::read(&run.dir().join("run"));
     reports.assert_good(&run.finished);
+    assert!(!reports.folder().join("evidence").exists(), "not asked for");
     assert!(run.finished.took < Duration::from_secs(30));
     assert_eq!(reports.count("/calls/completed"), CALLS);
     assert_eq!(reports.count("/outcomes/planned"), TURNS);

@@ -15,7 +15,9 @@ mod level;
 pub mod marker;
 pub mod opinion;
 pub mod opus;
+pub mod packets;
 mod pauses;
+pub mod replay;
 mod resample;
 #[cfg(test)]
 mod test_signals;

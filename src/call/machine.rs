@@ -137,6 +137,11 @@ impl Call {
         self.events.pop_front()
     }
 
+    /// How long a jitter buffer would have held the last packet back.
+    pub fn hold(&self) -> Option<Duration> {
+        self.playout.newest()
+    }
+
     /// Where the call stands.
     pub fn phase(&self) -> Phase {
         self.phase

@@ -109,6 +109,12 @@ impl PlayoutModel {
         hold
     }
 
+    /// How long the packet taken in last would have been held back.
+    pub fn newest(&self) -> Option<Duration> {
+        let held = self.recent.back()?;
+        Some(Duration::from_nanos(u64::from(held.hold_ns)))
+    }
+
     /// What is known of the packet that arrived at `arrival` (of several, the first):
     /// else of the last remembered one before it, else of the first after it.
     /// `None` before the first packet.

@@ -218,6 +218,7 @@ fn level(
         doors: door.into(),
         own,
         sentinel: None,
+        evidence: None,
         join_concurrency: None,
     };
     let finished = drive.quietly(folder.path(), "calibration")?;

@@ -14,7 +14,9 @@ use super::settings::{Environment, ServerFlags};
 use super::sources::Source;
 use super::start;
 use crate::plan::Plan;
-use crate::record::{self, Ending, Journal, RunFacts, RunFolder, RunRecord, Status, Summary};
+use crate::record::{
+    self, EVIDENCE_FOLDER, Ending, Journal, RunFacts, RunFolder, RunRecord, Status, Summary,
+};
 use crate::report::Format;
 use crate::run::{Door, Doors, Finished, Progress, RunEvent};
 use crate::scenario::{self, Overrides, Scenario, Target, Unset};
@@ -187,6 +189,7 @@ impl Ready {
             doors: self.doors.clone(),
             own: None,
             sentinel,
+            evidence: Some(folder.file(EVIDENCE_FOLDER)),
             join_concurrency: request.join_concurrency,
         };
         let result = drive.drive(&mut journal, &mut tell);
@@ -228,7 +231,10 @@ impl Ready {
     ) -> Exit {
         let summary = self.summarise(started, &finished, folder);
         let scenario = String::from_utf8_lossy(&self.scenario_text()).into_owned();
-        let record = RunRecord::new(summary, finished.turns, finished.calls, Some(scenario));
+        let record = RunRecord {
+            evidence: finished.evidence,
+            ..RunRecord::new(summary, finished.turns, finished.calls, Some(scenario))
+        };
         let written = journal
             .sync()
             .and_then(|()| reports::write(folder, &record, &Format::ALL));

@@ -11,7 +11,7 @@ use crate::record::Journal;
 use crate::run::{self, Doors, Finished, JOIN_CONCURRENCY, RunError, RunEvent, Settings};
 use crate::scenario::Scenario;
 use crate::target::OwnAgent;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use tokio_util::sync::CancellationToken;
 
 /// What is to be driven.
@@ -23,6 +23,8 @@ pub(super) struct Drive<'a> {
     pub(super) own: Option<OwnAgent>,
     /// The agent of the sentinels.
     pub(super) sentinel: Option<OwnAgent>,
+    /// Folder for evidence.
+    pub(super) evidence: Option<PathBuf>,
     /// Joins under way at once, where somebody says so.
     pub(super) join_concurrency: Option<usize>,
 }
@@ -40,6 +42,7 @@ impl Drive<'_> {
             run_id: settings::random_id(),
             own: self.own,
             sentinel: self.sentinel,
+            evidence: self.evidence,
             join_concurrency: self.join_concurrency.unwrap_or(JOIN_CONCURRENCY),
             stop: stop.clone(),
         };

@@ -39,6 +39,7 @@ impl OverrideArgs {
             agent_name: self.agent_name.clone(),
             timeout: self.timeout,
             attributes: self.attribute.iter().cloned().collect(),
+            evidence: None,
         }
     }
 }

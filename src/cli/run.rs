@@ -4,6 +4,7 @@ use super::carry_out::{Request, carry_out};
 use super::exit::Exit;
 use super::overrides::OverrideArgs;
 use super::server::ServerArgs;
+use crate::scenario::{EvidenceChoice, Overrides};
 use clap::Args;
 use std::path::PathBuf;
 
@@ -23,6 +24,11 @@ pub struct RunArgs {
     /// Joins under way at once; calls that are due meanwhile wait, and count from their plan
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub join_concurrency: Option<u32>,
+    /// Keep the audio of some turns as stereo WAV, caller left, agent right: `some` (the
+    /// slowest and the failed ones, 10 each or as the scenario says), `all` or `off`
+    #[arg(long, value_name = "WHICH", num_args = 0..=1, require_equals = true,
+        default_missing_value = "some", value_parser = parse_evidence)]
+    pub evidence: Option<EvidenceChoice>,
     /// Print the summary as JSON instead of the table
     #[arg(long)]
     pub json: bool,
@@ -40,7 +46,10 @@ pub struct RunArgs {
 /// Carries the run out.
 pub(super) fn execute(args: RunArgs) -> Exit {
     carry_out(&Request {
-        overrides: args.overrides.overrides(args.server.url.clone()),
+        overrides: Overrides {
+            evidence: args.evidence,
+            ..args.overrides.overrides(args.server.url.clone())
+        },
         scenario: args.scenario,
         out: args.out,
         server: args.server.into(),
@@ -49,4 +58,13 @@ pub(super) fn execute(args: RunArgs) -> Exit {
         quiet: args.quiet,
         json: args.json,
     })
+}
+
+fn parse_evidence(text: &str) -> Result<EvidenceChoice, String> {
+    match text {
+        "some" => Ok(EvidenceChoice::Some),
+        "all" => Ok(EvidenceChoice::All),
+        "off" => Ok(EvidenceChoice::Off),
+        _ => Err("write `some`, `all` or `off`".to_owned()),
+    }
 }

@@ -10,6 +10,7 @@ mod build;
 mod calibration;
 mod calls;
 mod error;
+mod evidence;
 mod folder;
 mod journal;
 mod lines;
@@ -25,6 +26,10 @@ mod verdict;
 pub use calibration::{CALIBRATION_VERSION, Calibration, CalibrationLevel, ErrorStats};
 pub use calls::{CallContext, CallFailure, CallRecord};
 pub use error::RecordError;
+pub use evidence::{
+    EVIDENCE_BYTES, EVIDENCE_FOLDER, EVIDENCE_VERSION, Evidence, EvidenceFolder, EvidenceReason,
+    EvidenceTurn, wav_bytes,
+};
 pub use folder::RunFolder;
 pub use journal::{Journal, JournalRead};
 pub use ms::Ms;

@@ -9,8 +9,8 @@ use super::lines::{Unreadable, io_error, newer, parse};
 use super::summary::{Generator, RunFacts};
 use super::verdict::{Ending, GateResult, GateVerdict};
 use super::{
-    CallFailure, CallRecord, Journal, Ms, RecordError, RunStart, START_VERSION, SUMMARY_VERSION,
-    Summary, TurnCounts, TurnRecord,
+    CallFailure, CallRecord, Evidence, Journal, Ms, RecordError, RunStart, START_VERSION,
+    SUMMARY_VERSION, Summary, TurnCounts, TurnRecord,
 };
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
@@ -34,6 +34,8 @@ pub struct RunRecord {
     pub calls: Vec<CallRecord>,
     /// The scenario as it was run, without secrets.
     pub scenario: Option<String>,
+    /// What audio was kept, where any was asked for.
+    pub evidence: Option<Evidence>,
 }
 
 impl RunRecord {
@@ -52,6 +54,7 @@ impl RunRecord {
             turns,
             calls,
             scenario,
+            evidence: None,
         }
     }
 
@@ -85,7 +88,10 @@ impl RunRecord {
                 rebuild(&start, &calls, &turns)
             }
         };
-        Ok(Self::new(summary, turns, calls, scenario))
+        Ok(Self {
+            evidence: Evidence::read(folder)?,
+            ..Self::new(summary, turns, calls, scenario)
+        })
     }
 
     /// Whether the run came to its end, and the record with it.

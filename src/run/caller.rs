@@ -3,6 +3,7 @@
 //! In: the agent's packets, send slots. Out: Opus frames on time, the call's events.
 //! Holds: the script decides, the ear hears, neither knows the network.
 
+use super::evidence::Capture;
 use super::opinions::Excerpt;
 use super::sounds::Said;
 use crate::audio::{AudioError, Ear, FRAME, FRAME_TIME, Heard, Onset, Packet, echo};
@@ -41,6 +42,8 @@ pub(super) struct CallerEnd {
     next: Option<Instant>,
     rtp_time: u32,
     was_speaking: bool,
+    /// What is kept as evidence, where that was asked for.
+    evidence: Option<Box<Capture>>,
     events: mpsc::Sender<EndEvent>,
 }
 
@@ -64,20 +67,29 @@ impl CallerEnd {
             next: None,
             rtp_time: 0,
             was_speaking: false,
+            evidence: None,
             events,
         };
         Ok((end, inbox))
+    }
+
+    /// Keeps what is said and heard from now on.
+    pub(super) fn keep(&mut self, evidence: Option<Capture>) {
+        self.evidence = evidence.map(Box::new);
     }
 
     fn input(&mut self, now: Instant, input: Input) {
         if let Some(call) = self.call.as_mut() {
             call.handle(now, input);
         }
-        self.tell();
+        self.tell(now);
     }
 
-    fn tell(&mut self) {
+    fn tell(&mut self, now: Instant) {
         while let Some(event) = self.call.as_mut().and_then(Call::poll_event) {
+            if let (Some(evidence), CallEvent::TurnEnded(turn)) = (&mut self.evidence, &event) {
+                evidence.ended(turn, now);
+            }
             // The inbox has room for all; it is closed when the runner has hung up.
             let _ = self.events.try_send(EndEvent::Call(Box::new(event)));
         }
@@ -142,6 +154,10 @@ impl CallerEnd {
 
     /// The call failed.
     pub(super) fn failed(&mut self, now: Instant, failure: Failure) {
+        if failure == Failure::Stopped {
+            // Nothing that the agent did.
+            self.evidence = None;
+        }
         self.input(now, Input::Failed(failure));
     }
 
@@ -162,12 +178,17 @@ impl Endpoint for CallerEnd {
                 kernel_stamp: packet.kernel_stamp,
             }),
         );
-        self.ear.packet(&Packet {
+        let heard = Packet {
             arrival: packet.arrival,
             rtp_time: packet.rtp_time,
             sequence: packet.sequence,
             payload: packet.payload,
-        });
+        };
+        if let Some(evidence) = &mut self.evidence {
+            let hold = self.call.as_ref().and_then(Call::hold);
+            evidence.heard(heard, hold.unwrap_or_default());
+        }
+        self.ear.packet(&heard);
         self.listen(now);
     }
 
@@ -190,11 +211,17 @@ impl Endpoint for CallerEnd {
     fn send(&mut self, due: Instant) -> Option<Outgoing> {
         self.next = Some(due + FRAME_TIME);
         let say = self.call.as_mut()?.tick(due);
-        self.tell();
+        self.tell(due);
         let (payload, speaking) = match say {
             Say::Utterance { turn, frame } => {
                 self.note_said(due, turn, frame);
-                (self.says[turn].frames[frame].clone(), true)
+                let said = &self.says[turn];
+                let payload = &said.frames[frame];
+                if let Some(evidence) = &mut self.evidence {
+                    let captured = due.checked_sub(FRAME_TIME).unwrap_or(due);
+                    evidence.said((turn, frame), captured, said.speech_end, payload);
+                }
+                (payload.clone(), true)
             }
             Say::Silence => (self.silence.clone(), false),
         };

@@ -3,6 +3,7 @@
 use crate::audio::AudioError;
 use crate::call::Failure;
 use crate::net::NetError;
+use crate::record::RecordError;
 use std::path::PathBuf;
 
 /// A failure of the run itself, not of one of its calls.
@@ -20,6 +21,9 @@ pub enum RunError {
     /// The system gives no more threads.
     #[error("no thread could be started: {0}")]
     Thread(std::io::Error),
+    /// There is no place for evidence.
+    #[error("{0}")]
+    Evidence(RecordError),
     /// The codec does not work.
     #[error("the audio codec failed: {0}")]
     Codec(AudioError),
@@ -47,6 +51,7 @@ impl RunError {
         match self {
             Self::Canary(f) | Self::Embedded(f) => f.hint().into(),
             Self::Engine(_) | Self::Thread(_) => "check `ulimit -n` and `ulimit -u`".into(),
+            Self::Evidence(e) => e.hint().into(),
             Self::Codec(e) => e.hint().to_string(),
             Self::Unreadable { .. } => "paths are relative to the scenario file's folder".into(),
             Self::Unusable { source, .. } => source.hint().to_string(),

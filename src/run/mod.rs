@@ -12,6 +12,7 @@ mod door;
 mod doors;
 mod error;
 mod event;
+mod evidence;
 mod generator;
 mod health;
 mod ledger;
@@ -33,17 +34,21 @@ pub use sounds::load_utterance;
 use crate::call::Failure;
 use crate::net::{Engine, HealthSnapshot};
 use crate::plan::Plan;
-use crate::record::{CallRecord, Generator, Journal, Ms, RecordError, TickLateness, TurnRecord};
+use crate::record::{
+    CallRecord, Evidence, Generator, Journal, Ms, RecordError, TickLateness, TurnRecord,
+};
 use crate::scenario::Scenario;
 use crate::target::OwnAgent;
 use collect::Collector;
 use doors::OpenDoors;
+use evidence::Desk;
 use generator::Meter;
 use health::Watch;
 use one::Shared;
 use opinions::Opinions;
 use sentinel::OwnDoor;
 use sounds::Sounds;
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, mpsc};
@@ -65,6 +70,8 @@ pub struct Settings {
     pub own: Option<OwnAgent>,
     /// The reference agent of the sentinels; `None`: there are none.
     pub sentinel: Option<OwnAgent>,
+    /// Folder for the audio of the turns that the scenario wants kept.
+    pub evidence: Option<PathBuf>,
     /// Cancelled to stop the run.
     pub stop: CancellationToken,
     /// Joins under way at once; further calls wait for one of these, and the wait counts as
@@ -94,6 +101,8 @@ pub struct Finished {
     pub invalid: Vec<String>,
     /// The generator's own health.
     pub generator: Generator,
+    /// What audio was kept, where any was asked for.
+    pub evidence: Option<Evidence>,
     /// Why the journal is incomplete, if it is.
     pub journal_error: Option<RecordError>,
 }
@@ -119,12 +128,15 @@ pub async fn run(
         () = settings.stop.cancelled() => return Err(RunError::Canary(Failure::Stopped)),
     };
     let opinions = Opinions::start(scenario.call.reply_tone).map_err(RunError::Thread)?;
+    let wanted = settings.evidence.as_deref().zip(scenario.evidence);
+    let evidence = wanted.map(|(path, asked)| Desk::start(path, asked));
     let (reports, inbox) = mpsc::channel(REPORTS);
     let shared = Arc::new(Shared {
         engine,
         scenario: scenario.clone(),
         sounds,
         opinions,
+        evidence: evidence.transpose()?,
         doors,
         sentinels: OnceLock::new(),
         joins: Arc::new(Semaphore::new(settings.join_concurrency.max(1))),
@@ -226,6 +238,13 @@ async fn carry_out(
     for call in &never_started {
         collector.call(dispatch::dropped(shared, call, run_start), tell);
     }
+    let evidence = match &shared.evidence {
+        Some(desk) => desk.finish(run_start).await,
+        None => None,
+    };
+    for text in evidence.iter().flat_map(|done| &done.notices) {
+        tell(RunEvent::Notice(text.clone()));
+    }
     let health = shared.engine.health();
     let generator = generator_of(&health, &meter, rss.max(generator::resident_bytes()));
     Ok(Finished {
@@ -233,6 +252,7 @@ async fn carry_out(
         stopped: shared.stop.is_cancelled(),
         invalid: watch.doubts(&health),
         generator,
+        evidence: evidence.map(|done| done.evidence),
         journal_error: collector.journal_error.take(),
         sentinels: shared
             .sentinels

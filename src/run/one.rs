@@ -7,6 +7,7 @@ use super::caller::{CallerEnd, EndEvent};
 use super::collect::{Begun, CallDone, Report, TurnDone};
 use super::door::{Asked, OpenDoor};
 use super::doors::OpenDoors;
+use super::evidence::Desk;
 use super::opinions::Opinions;
 use super::sentinel::Sentinels;
 use super::sounds::Sounds;
@@ -30,6 +31,8 @@ pub(super) struct Shared {
     pub scenario: Scenario,
     pub sounds: Sounds,
     pub opinions: Opinions,
+    /// Keeps turns to be heard, where that was asked for.
+    pub evidence: Option<Desk>,
     pub doors: OpenDoors,
     /// Set before the first call, where there are any.
     pub sentinels: OnceLock<Sentinels>,
@@ -187,9 +190,11 @@ async fn talk(
     shared: &Shared,
     call: &PlannedCall,
     room: &str,
-    end: CallerEnd,
+    mut end: CallerEnd,
     mut events: mpsc::Receiver<EndEvent>,
 ) -> (Option<CallResult>, Option<Connection>) {
+    let desk = shared.evidence.as_ref().filter(|_| !call.warmup);
+    end.keep(desk.map(|desk| desk.capture(call.index as usize)));
     let (peer, media) = shared.engine.add(end, shared.door(call).remote());
     let peer = Arc::new(peer);
     if let Some(network) = shared.scenario.network {

@@ -5,7 +5,8 @@
 //! keys are refused. What is required is an `Option`: one mistake does not hide the next one.
 
 use super::duration;
-use super::file_network::{HealthFile, NetworkFile};
+use super::evidence::EvidenceFile;
+use super::file_network::{HealthFile, NetworkFile, WarmupFile};
 use super::file_variants::{MatrixFile, VariantFile};
 use super::sentinels::SentinelsText;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -66,6 +67,8 @@ pub(super) struct ScenarioFile {
     /// figures are off: `auto`, for an embedded target and private hosts; `on`; `off`.
     /// Default: auto.
     pub(super) sentinels: Option<SentinelsText>,
+    /// Keep the audio of some turns, so that anyone can hear what was measured. Default: of none.
+    pub(super) evidence: Option<EvidenceFile>,
     /// What must hold for the run to pass, by metric.
     pub(super) thresholds: Option<ThresholdsFile>,
     /// How well the generator must keep up for its figures to be trusted. Default: as below.
@@ -351,15 +354,6 @@ pub(super) struct ArrivalFile {
     /// A call that arrives while so many are under way is dropped, and counted. Default: 500.
     #[schemars(range(min = 1, max = 100_000))]
     pub(super) max_concurrent: Option<u32>,
-}
-
-/// Calls before the measured ones.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct WarmupFile {
-    /// How many. Default: 0.
-    #[schemars(range(max = 10_000))]
-    pub(super) calls: Option<u32>,
 }
 
 type Expressions = Option<Vec<Option<String>>>;

@@ -1,4 +1,4 @@
-//! `network` and `health` as written; see `file.rs`.
+//! `network`, `health` and `warmup` as written; see `file.rs`.
 //!
 //! In: JSON that the schema has let through. Out: these types. Holds: unknown keys are refused.
 
@@ -44,4 +44,13 @@ pub(super) struct HealthFile {
     pub(super) tick_lateness: Option<DurationText>,
     /// Most datagrams that the kernel may drop for want of room in our sockets. Default: 0.
     pub(super) own_drops: Option<u64>,
+}
+
+/// Calls before the measured ones.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WarmupFile {
+    /// How many. Default: 0.
+    #[schemars(range(max = 10_000))]
+    pub(super) calls: Option<u32>,
 }

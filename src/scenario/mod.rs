@@ -16,6 +16,7 @@ mod check_rest;
 mod check_variants;
 mod checker;
 pub mod duration;
+mod evidence;
 mod explain;
 mod file;
 mod file_network;
@@ -37,6 +38,7 @@ mod yaml;
 
 pub use agent_delay::{AgentDelay, DelayError};
 pub use checker::{FileProblem, LoadUtterance};
+pub use evidence::{Evidence, EvidenceChoice};
 pub use load::{Arrival, Load, Process, Shape, Stage};
 pub use overrides::{OverrideError, Overrides};
 pub use problem::{Code, Place, Problem};
@@ -199,6 +201,7 @@ fn scenario(checker: &mut Checker<'_>, file: &ScenarioFile, path: &Path) -> Opti
             .unwrap_or(0),
         network,
         sentinels: sentinels::policy(file.sentinels),
+        evidence: evidence::evidence(file.evidence.as_ref()),
         thresholds,
         health: file
             .health

@@ -3,6 +3,7 @@
 //! In: a scenario and [`Overrides`]. Out: the scenario as it will run. Holds: the result
 //! keeps every promise of [`Scenario`]; an override that cannot apply is an error.
 
+use super::evidence::EvidenceChoice;
 use super::load::Shape;
 use super::types::{Extent, Scenario, Target};
 use std::collections::BTreeMap;
@@ -26,6 +27,8 @@ pub struct Overrides {
     pub timeout: Option<Duration>,
     /// `--attribute k=v`: attributes of every caller, beside the file's.
     pub attributes: BTreeMap<String, String>,
+    /// `--evidence`: which turns' audio is kept.
+    pub evidence: Option<EvidenceChoice>,
 }
 
 /// An override that does not fit the scenario.
@@ -93,6 +96,9 @@ impl Overrides {
     pub fn apply(&self, scenario: &Scenario) -> Result<Scenario, OverrideError> {
         let mut scenario = scenario.clone();
         self.apply_load(&mut scenario)?;
+        if let Some(choice) = self.evidence {
+            scenario.evidence = choice.apply(scenario.evidence);
+        }
         match &mut scenario.target {
             Target::Livekit(target) => {
                 if let Some(url) = &self.url {

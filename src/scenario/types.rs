@@ -4,6 +4,7 @@
 //! `concurrency` is at least 1 and, with [`Extent::Calls`], at most the number of calls.
 
 use super::agent_delay::AgentDelay;
+use super::evidence::Evidence;
 use super::load::Load;
 use super::problem::Place;
 use super::threshold::Threshold;
@@ -33,6 +34,8 @@ pub struct Scenario {
     pub network: Option<Network>,
     /// Calls to an agent of loadgen's own, to watch its error.
     pub sentinels: SentinelPolicy,
+    /// Which turns' audio is kept, where any is.
+    pub evidence: Option<Evidence>,
     /// What must hold.
     pub thresholds: Vec<Threshold>,
     /// How well the generator itself must keep up.

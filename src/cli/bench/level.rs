@@ -156,6 +156,7 @@ fn level(args: &LevelArgs) -> Result<Came, Trouble> {
         doors: door.into(),
         own: None,
         sentinel: None,
+        evidence: None,
         join_concurrency: None,
     };
     let finished = drive.drive(&mut journal, &mut tell)?;

@@ -134,6 +134,7 @@ impl Taker {
             doors: self.doors.clone(),
             own: None,
             sentinel: None,
+            evidence: None,
             join_concurrency: None,
         };
         drive.quietly(folder.path(), "search")

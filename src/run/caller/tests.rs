@@ -48,6 +48,16 @@ fn track(pcm: &[i16], said_at: Duration, echo_db: Option<f64>, reply_at: Duratio
 
 /// Plays the call in virtual time; gives its result and the questions asked.
 fn play(echo_db: Option<f64>, reply_after: Duration) -> (CallResult, usize) {
+    play_kept(echo_db, reply_after, Instant::now(), None)
+}
+
+/// The same from `start` on, with evidence kept.
+fn play_kept(
+    echo_db: Option<f64>,
+    reply_after: Duration,
+    start: Instant,
+    evidence: Option<Capture>,
+) -> (CallResult, usize) {
     let utterance = Utterance::new("order-status", FIXTURE, Some("wav"), None).expect("speech");
     let said = Said {
         frames: utterance.frames.iter().map(|f| Arc::from(&**f)).collect(),
@@ -55,10 +65,11 @@ fn play(echo_db: Option<f64>, reply_after: Duration) -> (CallResult, usize) {
         speech_start: utterance.speech_start,
         speech_end: utterance.speech_end,
     };
-    let start = Instant::now();
     let silence = Arc::from(opus::silence_frame().expect("libopus"));
     let (mut end, mut events) =
         CallerEnd::new(script(&said, 1), start, vec![said.clone()], silence).expect("libopus");
+    assert!(end.evidence.is_none(), "kept only where it is asked for");
+    end.keep(evidence);
     end.joined(start, start + FRAME_TIME);
     end.agent_subscribed(start);
     // The first frame is the one whose capture begins 500 ms after both were connected.
@@ -110,4 +121,41 @@ fn without_echo_nothing_is_dismissed() {
     let (result, asked) = play(None, ms(600));
     assert_eq!((result.echoes, asked), (0, 1));
     assert_eq!(result.turns[0].outcome, Outcome::Replied);
+}
+
+#[tokio::test]
+async fn in_the_recording_the_reply_is_ttfa_after_the_end_of_speech() {
+    use crate::run::evidence::Desk;
+    let run = tempfile::tempdir().expect("a folder");
+    let folder = run.path().join("evidence");
+    let desk = Desk::start(&folder, crate::scenario::Evidence::default()).expect("a desk");
+    let start = Instant::now();
+    for (call, reply_after) in [400, 900, 1_333].into_iter().enumerate() {
+        let evidence = Some(desk.capture(call));
+        let (result, _) = play_kept(None, ms(reply_after), start, evidence);
+        let turn = &result.turns[0];
+        assert_eq!(turn.outcome, Outcome::Replied);
+        // Its loss of nothing: arrivals are even, so the target is one frame in the end.
+        assert!(turn.playout_delay >= Some(ms(20)), "{turn:?}");
+    }
+    let done = desk.finish(start).await.expect("a thread").evidence;
+    assert_eq!(done.turns.len(), 3);
+    for (turn, reply_after) in done.turns.iter().zip([400.0, 900.0, 1_333.0]) {
+        let mut wav = hound::WavReader::open(folder.join(&turn.file)).expect("a WAV file");
+        let both: Vec<i16> = wav.samples().map(|s| s.expect("a sample")).collect();
+        let left: Vec<i16> = both.iter().step_by(2).copied().collect();
+        let right = both.iter().skip(1).step_by(2);
+        let ended = crate::audio::speech_span(&left).expect("speech").end as f64 / 48.0;
+        let onset = right.clone().position(|x| x.unsigned_abs() > 500);
+        let onset = onset.expect("a reply") as f64 / 48.0;
+        let known = turn.onset_ms.expect("an onset").as_f64();
+        assert!(
+            (ended - turn.speech_end_ms.as_f64()).abs() < 3.0,
+            "{ended} {turn:?}"
+        );
+        assert!((onset - known).abs() < 2.0, "{onset} {turn:?}");
+        let wire = turn.onset_wire_ms.expect("an onset").as_f64();
+        let ttfa_wire = wire - turn.speech_end_ms.as_f64();
+        assert!((ttfa_wire - reply_after).abs() < 12.0, "{ttfa_wire}");
+    }
 }

@@ -48,6 +48,7 @@ async fn dispatched_with(load: &str, port: u16, stop: Option<Duration>, joins: u
             silence: Arc::from([0xf8, 0xff, 0xfe]),
         },
         opinions: Opinions::start(None).expect("a thread"),
+        evidence: None,
         doors: OpenDoors::one(OpenDoor::at_port(port)),
         sentinels: std::sync::OnceLock::new(),
         scenario,

@@ -1,0 +1,186 @@
+//! Packets of the agent's audio as they arrived, kept for a while.
+//!
+//! In: packets, each with how long a jitter buffer would have held it. Out: a copy of those that
+//! are kept. Holds: at most [`PacketRing::PACKETS`] and [`PacketRing::BYTES`], about 400 KiB;
+//! what finds no room is left out and counted; nothing is allocated once it has its room.
+
+use super::Packet;
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+/// One packet's head; its payload is apart.
+#[derive(Debug, Clone, Copy)]
+struct Head {
+    arrival: Instant,
+    hold: Duration,
+    sequence: u64,
+    rtp_time: u32,
+    length: u32,
+}
+
+/// A packet, and how long a jitter buffer would have held it back.
+#[derive(Debug, Clone, Copy)]
+pub struct HeldPacket<'a> {
+    /// The packet.
+    pub packet: Packet<'a>,
+    /// From its arrival until the loudspeaker plays it.
+    pub hold: Duration,
+}
+
+/// The packets of one caller, the oldest first.
+#[derive(Debug, Default)]
+pub struct PacketRing {
+    heads: VecDeque<Head>,
+    payloads: VecDeque<u8>,
+    refused: u64,
+}
+
+impl PacketRing {
+    /// Most packets at once: 80 s of 20 ms.
+    pub const PACKETS: usize = 4_096;
+    /// Most bytes of payload at once: 87 s at 24 kbit/s, 32 s at 64 kbit/s.
+    pub const BYTES: usize = 256 << 10;
+
+    /// An empty ring; it has no room of its own yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Keeps a packet, if there is room.
+    pub fn push(&mut self, held: &HeldPacket<'_>) {
+        let HeldPacket { packet, hold } = *held;
+        let fits = self.payloads.len() + packet.payload.len() <= Self::BYTES;
+        let Some(length) = u32::try_from(packet.payload.len()).ok().filter(|_| fits) else {
+            self.refused += 1;
+            return;
+        };
+        if self.heads.len() == Self::PACKETS {
+            self.refused += 1;
+            return;
+        }
+        self.heads.push_back(Head {
+            arrival: packet.arrival,
+            hold,
+            sequence: packet.sequence,
+            rtp_time: packet.rtp_time,
+            length,
+        });
+        self.payloads.extend(packet.payload);
+    }
+
+    /// Forgets the oldest packets that arrived before an instant.
+    pub fn forget_before(&mut self, instant: Instant) {
+        while let Some(head) = self.heads.front().filter(|h| h.arrival < instant) {
+            self.payloads.drain(..head.length as usize);
+            self.heads.pop_front();
+        }
+    }
+
+    /// How many packets found no room so far.
+    pub fn refused(&self) -> u64 {
+        self.refused
+    }
+
+    /// Bytes and packets kept now.
+    pub fn size(&self) -> (usize, usize) {
+        (self.payloads.len(), self.heads.len())
+    }
+
+    /// A copy of all that is kept.
+    pub fn copied(&self) -> Packets {
+        let (front, back) = self.payloads.as_slices();
+        Packets {
+            heads: self.heads.iter().copied().collect(),
+            payloads: [front, back].concat(),
+        }
+    }
+}
+
+/// Packets in the order in which they arrived.
+#[derive(Debug, Clone, Default)]
+pub struct Packets {
+    heads: Vec<Head>,
+    payloads: Vec<u8>,
+}
+
+impl Packets {
+    /// Bytes of memory, about.
+    pub fn weight(&self) -> usize {
+        self.payloads.len() + self.heads.len() * size_of::<Head>()
+    }
+
+    /// The packets.
+    pub fn iter(&self) -> impl Iterator<Item = HeldPacket<'_>> {
+        let mut rest = self.payloads.as_slice();
+        self.heads.iter().map(move |head| {
+            let (payload, after) = rest.split_at(head.length as usize);
+            rest = after;
+            HeldPacket {
+                packet: Packet {
+                    arrival: head.arrival,
+                    rtp_time: head.rtp_time,
+                    sequence: head.sequence,
+                    payload,
+                },
+                hold: head.hold,
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn packet(start: Instant, n: u64, payload: &[u8]) -> HeldPacket<'_> {
+        HeldPacket {
+            packet: Packet {
+                arrival: start + Duration::from_millis(20) * n as u32,
+                rtp_time: n as u32 * 960,
+                sequence: n,
+                payload,
+            },
+            hold: Duration::from_millis(n),
+        }
+    }
+
+    #[test]
+    fn what_is_kept_comes_out_as_it_went_in() {
+        let start = Instant::now();
+        let mut ring = PacketRing::new();
+        for n in 0..1_000u64 {
+            let payload = vec![n as u8; n as usize % 7];
+            ring.push(&packet(start, n, &payload));
+            if n % 100 == 99 {
+                ring.forget_before(start + Duration::from_millis(20) * (n as u32 - 50));
+            }
+        }
+        let copy = ring.copied();
+        let kept: Vec<u64> = copy.iter().map(|h| h.packet.sequence).collect();
+        assert_eq!(kept, (949..1_000).collect::<Vec<_>>());
+        for held in copy.iter() {
+            let n = held.packet.sequence;
+            assert_eq!(held.packet.payload, vec![n as u8; n as usize % 7]);
+            assert_eq!(held.hold, Duration::from_millis(n));
+        }
+        assert_eq!(ring.refused(), 0);
+    }
+
+    #[test]
+    fn it_is_bounded_by_bytes_and_by_packets() {
+        let start = Instant::now();
+        for payload in [&[7u8; 1_200][..], &[7; 3]] {
+            let mut ring = PacketRing::new();
+            for n in 0..10_000 {
+                ring.push(&packet(start, n, payload));
+            }
+            let (bytes, packets) = ring.size();
+            assert!(bytes <= PacketRing::BYTES && packets <= PacketRing::PACKETS);
+            assert_eq!(ring.refused(), 10_000 - packets as u64);
+            assert_eq!(
+                ring.copied().iter().next().map(|h| h.packet.sequence),
+                Some(0)
+            );
+        }
+    }
+}

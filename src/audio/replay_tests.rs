@@ -1,0 +1,182 @@
+//! Sounds whose places are known, sent as packets, must come out at those places.
+
+use super::*;
+use crate::audio::packets::PacketRing;
+use crate::audio::{FRAME_TIME, Packet, opus, samples_in, time_of, tone};
+use std::time::Duration;
+
+fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+fn window(start: Instant, length: Duration) -> Window {
+    Window {
+        start,
+        length: samples_in(length) as usize,
+    }
+}
+
+/// The first sample louder than −30 dBFS, in milliseconds.
+fn onset(pcm: &[i16]) -> f64 {
+    let at = pcm.iter().position(|x| x.unsigned_abs() > 1_000);
+    at.expect("a sound") as f64 / 48.0
+}
+
+/// A track with a tone at `from`; packet k arrives at `arrives(k)` after the start and is held
+/// for `hold(k)`; `lost` ones do not come.
+fn played(
+    from: Duration,
+    arrives: impl Fn(u32) -> Duration,
+    hold: impl Fn(u32) -> Duration,
+    lost: &[u32],
+    anchor: Option<u32>,
+) -> Pcm {
+    let mut track = vec![0i16; samples_in(from) as usize];
+    track.extend(tone(ms(500)));
+    let start = Instant::now();
+    let mut ring = PacketRing::new();
+    for (k, payload) in (0u32..).zip(opus::encode(&track).expect("libopus")) {
+        if lost.contains(&k) {
+            continue;
+        }
+        ring.push(&HeldPacket {
+            packet: Packet {
+                arrival: start + arrives(k),
+                rtp_time: k.wrapping_mul(FRAME as u32),
+                sequence: u64::from(k),
+                payload: &payload,
+            },
+            hold: hold(k),
+        });
+    }
+    let anchor = anchor.map(|k| start + arrives(k));
+    loudspeaker(&ring.copied(), window(start, ms(2_000)), anchor).expect("libopus")
+}
+
+/// The codec's delay and half a period of the tone's attack.
+const CODEC_MS: f64 = 6.5;
+
+fn near(name: &str, found: f64, expected: f64) {
+    let off = found - CODEC_MS - expected;
+    assert!(off.abs() < 2.0, "{name}: {found:.2} for {expected:.2} ms");
+}
+
+#[test]
+fn a_sound_is_where_arrival_and_hold_put_it() {
+    let steady = |k: u32| FRAME_TIME * k;
+    let at = ms(610); // inside packet 30
+    near(
+        "on time",
+        onset(&played(at, steady, |_| ms(0), &[], None)),
+        610.0,
+    );
+    near(
+        "held",
+        onset(&played(at, steady, |_| ms(40), &[], None)),
+        650.0,
+    );
+    // In the pause before it the buffer's target rose.
+    let learned = |k| ms(if k < 20 { 20 } else { 60 });
+    near(
+        "target rose",
+        onset(&played(at, steady, learned, &[], None)),
+        670.0,
+    );
+    let sank = |k| ms(if k < 20 { 80 } else { 20 });
+    near(
+        "target sank",
+        onset(&played(at, steady, sank, &[], None)),
+        630.0,
+    );
+    // Jitter that the hold makes up for is not heard.
+    let jitter = |k: u32| FRAME_TIME * k + ms(u64::from(k % 3) * 5);
+    let evened = |k: u32| ms(40 - u64::from(k % 3) * 5);
+    let even = played(at, jitter, evened, &[], None);
+    let smooth = played(at, steady, |_| ms(40), &[], None);
+    assert_eq!(even, smooth);
+    // The reply begins with the packet that arrived late.
+    let stalled = |k: u32| FRAME_TIME * k + ms(if k >= 30 { 200 } else { 0 });
+    near(
+        "late",
+        onset(&played(at, stalled, |_| ms(0), &[], Some(30))),
+        810.0,
+    );
+}
+
+#[test]
+fn speech_stays_together_and_the_onset_packet_has_its_place() {
+    // While the tone sounds the target changes: nothing is torn.
+    let steady = |k: u32| FRAME_TIME * k;
+    let changes = |k: u32| ms(if k < 40 { 40 } else { 20 });
+    let torn = played(ms(610), steady, changes, &[], None);
+    assert_eq!(torn, played(ms(610), steady, |_| ms(40), &[], None));
+    // Unless the packet is the onset's own.
+    let own = played(ms(610), steady, changes, &[], Some(40));
+    assert_ne!(own, torn);
+}
+
+#[test]
+fn a_loss_is_what_the_codec_makes_of_it() {
+    let steady = |k: u32| FRAME_TIME * k;
+    let whole = played(ms(610), steady, |_| ms(20), &[], None);
+    let lost = played(ms(610), steady, |_| ms(20), &[40, 41], None);
+    let energy = |pcm: &[i16]| pcm.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>();
+    let gap = 41 * FRAME..43 * FRAME;
+    assert!(
+        energy(&lost[gap.clone()]) > 0.1 * energy(&whole[gap]),
+        "made up"
+    );
+    // A long loss is silence after a tenth of a second.
+    let many: Vec<u32> = (40..52).collect();
+    let lost = played(ms(610), steady, |_| ms(20), &many, None);
+    assert_eq!(energy(&lost[49 * FRAME..50 * FRAME]), 0.0);
+    assert!(
+        energy(&lost[54 * FRAME..55 * FRAME]) > 0.0,
+        "and then goes on"
+    );
+}
+
+#[test]
+fn what_the_caller_says_is_where_it_was_captured() {
+    let start = Instant::now();
+    let sound = tone(ms(300));
+    let frames = opus::encode(&sound).expect("libopus");
+    let first = start + ms(250);
+    let said = |turn: usize, first: Instant| {
+        let frames = frames.iter().enumerate();
+        frames.map(move |(k, payload)| SaidFrame {
+            turn,
+            captured: first + FRAME_TIME * k as u32,
+            payload,
+        })
+    };
+    let both = said(0, first).chain(said(1, start + ms(1_000)));
+    let pcm = microphone(both, window(start, ms(2_000))).expect("libopus");
+    assert_eq!(pcm.len(), 96_000);
+    assert!((onset(&pcm) - 250.0).abs() < 2.0, "{}", onset(&pcm));
+    let second = &pcm[samples_in(ms(800)) as usize..];
+    assert!((onset(second) - 200.0).abs() < 2.0, "{}", onset(second));
+    let ends = pcm[..38_400].iter().rposition(|x| x.unsigned_abs() > 1_000);
+    let ends = time_of(ends.expect("a sound") as u64);
+    assert!(ends.abs_diff(ms(550)) < ms(3), "{ends:?}");
+}
+
+#[test]
+fn what_lies_outside_is_left_out() {
+    let start = Instant::now();
+    let frame = opus::encode(&tone(ms(20))).expect("libopus").remove(0);
+    for offset in [-5_000i64, -30, -10, 0, 10, 30, 5_000] {
+        let captured = match u64::try_from(offset) {
+            Ok(after) => start + ms(10_000) + ms(after),
+            Err(_) => start + ms(10_000) - ms(offset.unsigned_abs()),
+        };
+        let said = SaidFrame {
+            turn: 0,
+            captured,
+            payload: &frame,
+        };
+        let window = window(start + ms(10_000), ms(25));
+        let pcm = microphone([said].into_iter(), window).expect("libopus");
+        assert_eq!(pcm.len(), 1_200, "{offset}");
+    }
+}

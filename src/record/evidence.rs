@@ -1,0 +1,216 @@
+//! The folder `evidence/` of a run: the audio of some turns, and what is where in it.
+//!
+//! In: both sides' samples of a turn. Out: stereo WAV files and `index.json`. Holds: the index
+//! is written last and as a whole; where `onset_ms` and the turn's `ttfa_ms` are both there,
+//! the onset is the end of speech + `ttfa_ms` to the last printed digit.
+
+use super::{Ms, RecordError, RunFolder};
+use serde::{Deserialize, Serialize};
+use std::fs::File;
+use std::io::{self, BufWriter, Read as _};
+use std::path::{Path, PathBuf};
+
+/// Version of the index; fields may be added within one.
+pub const EVIDENCE_VERSION: u32 = 1;
+/// Name of the folder in a run's folder.
+pub const EVIDENCE_FOLDER: &str = "evidence";
+/// Most bytes of audio that a run keeps.
+pub const EVIDENCE_BYTES: u64 = 1 << 30;
+const INDEX: &str = "index.json";
+/// Largest index read: a run's audio is of a few hundred turns.
+const LARGEST_INDEX: u64 = 16 << 20;
+/// Bytes before the first sample of a file.
+const WAV_HEADER: u64 = 44;
+
+/// Why a turn's audio was kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EvidenceReason {
+    /// One of the replied turns with the longest `ttfa`.
+    Slowest,
+    /// It was missed, answered early, or its call failed.
+    Failed,
+    /// The audio of all turns was asked for.
+    All,
+}
+
+/// The audio of one turn. Times in it count from the file's first sample.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EvidenceTurn {
+    /// Name of the file, beside the index.
+    pub file: String,
+    /// The turn's call in the plan.
+    pub call: usize,
+    /// Index of the turn in its call.
+    pub turn: usize,
+    /// Why it was kept.
+    pub why: EvidenceReason,
+    /// Samples a second, for each of the two channels.
+    pub sample_rate: u32,
+    /// The file's first sample, from the start of the run.
+    pub start_ms: Ms,
+    /// Length of the file.
+    pub length_ms: Ms,
+    /// End of the caller's speech, in the left channel.
+    pub speech_end_ms: Ms,
+    /// The reply's onset at the loudspeaker, in the right channel, where there was one.
+    pub onset_ms: Option<Ms>,
+    /// Where that onset was on the wire: sooner by the playout delay.
+    pub onset_wire_ms: Option<Ms>,
+    /// Packets of the turn found no room in memory: the right channel ends early.
+    #[serde(default)]
+    pub cut: bool,
+}
+
+/// `evidence/index.json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// Version of this file.
+    pub version: u32,
+    /// The turns, by call and turn.
+    pub turns: Vec<EvidenceTurn>,
+    /// Turns that were to be kept and were not: no room, or no time to take them in.
+    #[serde(default)]
+    pub left_out: usize,
+}
+
+/// Bytes of a file with so many samples in each channel.
+pub fn wav_bytes(samples: usize) -> u64 {
+    WAV_HEADER + 4 * samples as u64
+}
+
+/// The folder while it is written.
+#[derive(Debug)]
+pub struct EvidenceFolder(RunFolder);
+
+impl EvidenceFolder {
+    /// Makes the folder, which must be new or empty.
+    ///
+    /// # Errors
+    /// As [`RunFolder::create`].
+    pub fn create(path: &Path) -> Result<Self, RecordError> {
+        RunFolder::create(Some(path), jiff::Timestamp::UNIX_EPOCH, "").map(Self)
+    }
+
+    /// The name of a turn's file.
+    pub fn name(call: usize, turn: usize) -> String {
+        format!("turn-{call:05}-{turn}.wav")
+    }
+
+    /// Writes a turn's audio: the caller left, the agent right.
+    ///
+    /// # Errors
+    /// [`RecordError::Io`]; there is no such file then.
+    pub fn audio(
+        &self,
+        name: &str,
+        sample_rate: u32,
+        left: &[i16],
+        right: &[i16],
+    ) -> Result<(), RecordError> {
+        let path = self.0.file(name);
+        let written = File::create_new(&path).and_then(|file| {
+            stereo(BufWriter::new(file), sample_rate, left, right).map_err(|e| match e {
+                hound::Error::IoError(e) => e,
+                other => io::Error::other(other),
+            })
+        });
+        written.map_err(|source| {
+            let _ = std::fs::remove_file(&path);
+            io_error("write", path, source)
+        })
+    }
+
+    /// Writes the index.
+    ///
+    /// # Errors
+    /// [`RecordError::Io`].
+    pub fn index(&self, evidence: &Evidence) -> Result<(), RecordError> {
+        let text = serde_json::to_vec_pretty(evidence)
+            .map_err(|e| io_error("encode", self.0.file(INDEX), e.into()))?;
+        self.0.write(INDEX, &[&text[..], b"\n"].concat()).map(drop)
+    }
+}
+
+fn stereo(
+    file: impl io::Write + io::Seek,
+    sample_rate: u32,
+    left: &[i16],
+    right: &[i16],
+) -> Result<(), hound::Error> {
+    let spec = hound::WavSpec {
+        channels: 2,
+        sample_rate,
+        bits_per_sample: 16,
+        sample_format: hound::SampleFormat::Int,
+    };
+    let mut wav = hound::WavWriter::new(file, spec)?;
+    let length = left.len().max(right.len());
+    let mut samples = wav.get_i16_writer(2 * u32::try_from(length).unwrap_or(u32::MAX / 2));
+    let at = |channel: &[i16], n: usize| channel.get(n).copied().unwrap_or(0);
+    for n in 0..length {
+        samples.write_sample(at(left, n));
+        samples.write_sample(at(right, n));
+    }
+    samples.flush()?;
+    wav.finalize()
+}
+
+impl Evidence {
+    /// Reads the index of a run's folder; `None` where the run kept no audio. Names that lead
+    /// out of the folder are left out: a report links them.
+    ///
+    /// # Errors
+    /// [`RecordError::Io`], [`RecordError::Corrupt`], [`RecordError::Newer`].
+    pub fn read(run: &Path) -> Result<Option<Self>, RecordError> {
+        let path = run.join(EVIDENCE_FOLDER).join(INDEX);
+        let mut text = Vec::new();
+        match File::open(&path).and_then(|f| f.take(LARGEST_INDEX).read_to_end(&mut text)) {
+            Ok(_) => {}
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(io_error("read", path, e)),
+        }
+        // The version first: a later one may have other fields, which is not corruption.
+        #[derive(Deserialize)]
+        struct Versioned {
+            version: u32,
+        }
+        if let Ok(Versioned { version }) = serde_json::from_slice(&text)
+            && version > EVIDENCE_VERSION
+        {
+            return Err(RecordError::Newer {
+                path,
+                line: 1,
+                found: version,
+                known: EVIDENCE_VERSION,
+            });
+        }
+        let mut read: Self = serde_json::from_slice(&text).map_err(|e| RecordError::Corrupt {
+            path,
+            line: e.line(),
+            detail: e.to_string(),
+        })?;
+        read.turns.retain(|turn| is_plain(&turn.file));
+        Ok(Some(read))
+    }
+}
+
+/// Whether a name is one that this program gives.
+fn is_plain(name: &str) -> bool {
+    let middle = name
+        .strip_prefix("turn-")
+        .and_then(|n| n.strip_suffix(".wav"));
+    middle.is_some_and(|m| m.bytes().all(|b| b.is_ascii_digit() || b == b'-'))
+}
+
+fn io_error(action: &'static str, path: PathBuf, source: io::Error) -> RecordError {
+    RecordError::Io {
+        action,
+        path,
+        source,
+    }
+}
+
+#[cfg(test)]
+#[path = "evidence_tests.rs"]
+mod tests;

@@ -1,0 +1,76 @@
+//! What is written is read back; what others made of it does no harm.
+
+use super::*;
+
+fn turn(file: &str) -> EvidenceTurn {
+    EvidenceTurn {
+        file: file.to_owned(),
+        call: 3,
+        turn: 0,
+        why: EvidenceReason::Slowest,
+        sample_rate: 48_000,
+        start_ms: Ms::from_micros(1_250_500),
+        length_ms: Ms::from_micros(8_000_000),
+        speech_end_ms: Ms::from_micros(3_416_042),
+        onset_ms: Some(Ms::from_micros(3_836_100)),
+        onset_wire_ms: Some(Ms::from_micros(3_816_100)),
+        cut: false,
+    }
+}
+
+#[test]
+fn audio_and_index_are_read_back() {
+    let run = tempfile::tempdir().expect("a folder");
+    assert_eq!(Evidence::read(run.path()).expect("none"), None);
+    let folder = EvidenceFolder::create(&run.path().join(EVIDENCE_FOLDER)).expect("new");
+    let name = EvidenceFolder::name(3, 0);
+    assert_eq!(name, "turn-00003-0.wav");
+    folder
+        .audio(&name, 48_000, &[1, 2, 3], &[-1, -2])
+        .expect("written");
+    let path = run.path().join(EVIDENCE_FOLDER).join(&name);
+    let mut wav = hound::WavReader::open(&path).expect("a WAV file");
+    assert_eq!((wav.spec().channels, wav.spec().sample_rate), (2, 48_000));
+    let samples: Vec<i16> = wav.samples().map(|s| s.expect("a sample")).collect();
+    assert_eq!(samples, [1, -1, 2, -2, 3, 0], "caller left, agent right");
+    let length = std::fs::metadata(&path).expect("a file").len();
+    assert_eq!(length, wav_bytes(3));
+
+    let evidence = Evidence {
+        version: EVIDENCE_VERSION,
+        turns: vec![turn(&name)],
+        left_out: 2,
+    };
+    folder.index(&evidence).expect("written");
+    assert_eq!(Evidence::read(run.path()).expect("read"), Some(evidence));
+    let again = folder.audio(&name, 48_000, &[], &[]);
+    assert!(again.is_err(), "nothing is written over");
+}
+
+#[test]
+fn an_index_is_kept_readable() {
+    // A committed line of version 1: later releases read it.
+    let text = r#"{"version": 1, "unknown": true, "turns": [
+        {"file": "turn-00003-0.wav", "call": 3, "turn": 0, "why": "slowest", "sample_rate": 48000,
+         "start_ms": 1250.5, "length_ms": 8000.0, "speech_end_ms": 3416.042,
+         "onset_ms": 3836.1, "onset_wire_ms": 3816.1},
+        {"file": "../turns.csv", "call": 1, "turn": 0, "why": "failed", "sample_rate": 48000,
+         "start_ms": 0.0, "length_ms": 1.0, "speech_end_ms": 1.0, "onset_ms": null,
+         "onset_wire_ms": null}]}"#;
+    let run = tempfile::tempdir().expect("a folder");
+    let folder = run.path().join(EVIDENCE_FOLDER);
+    std::fs::create_dir(&folder).expect("new");
+    let put = |text: &str| std::fs::write(folder.join("index.json"), text).expect("written");
+    put(text);
+    let read = Evidence::read(run.path()).expect("read").expect("there");
+    assert_eq!(read.turns, [turn("turn-00003-0.wav")], "no name leads out");
+    put(&text.replace("\"version\": 1", "\"version\": 2"));
+    let newer = Evidence::read(run.path()).expect_err("a later one");
+    assert!(
+        matches!(newer, RecordError::Newer { found: 2, .. }),
+        "{newer}"
+    );
+    put("{}");
+    let broken = Evidence::read(run.path()).expect_err("no index");
+    assert!(matches!(broken, RecordError::Corrupt { .. }), "{broken}");
+}

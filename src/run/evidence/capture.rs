@@ -1,0 +1,176 @@
+//! One caller's part of the evidence, on its media thread.
+//!
+//! In: the agent's packets, the frames said, ended turns. Out: a [`Take`] for each turn that
+//! spoke, handed over without waiting. Holds: what is older than the oldest turn under way is
+//! forgotten; memory is bounded by [`PacketRing`] and [`FRAMES`].
+
+use super::desk::Sink;
+use super::take::{Class, OnsetAt, Said, Take};
+use crate::audio::packets::{HeldPacket, PacketRing, Packets};
+use crate::audio::replay::Window;
+use crate::audio::{FRAME_TIME, Onset, Packet, samples_in};
+use crate::call::TurnResult;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// A file begins so long before the utterance.
+const LEAD: Duration = Duration::from_millis(500);
+/// Of a long utterance so much is kept before its end of speech.
+const SPEECH: Duration = Duration::from_secs(20);
+/// Of a reply so much is kept.
+const REPLY: Duration = Duration::from_secs(5);
+/// No file is longer.
+const LONGEST: Duration = Duration::from_secs(60);
+/// Packets older than a file's beginning that are kept: the longest hold, and the decoder's past.
+const BEFORE: Duration = Duration::from_millis(2_500);
+/// Frames said that are kept: more than [`LONGEST`].
+const FRAMES: usize = 3_200;
+
+/// A turn under way.
+#[derive(Debug)]
+struct Open {
+    turn: usize,
+    /// Where its file will begin.
+    from: Instant,
+}
+
+/// What is kept of one call while it goes on.
+#[derive(Debug)]
+pub(in crate::run) struct Capture {
+    call: usize,
+    ring: PacketRing,
+    refused: u64,
+    said: VecDeque<Said>,
+    open: VecDeque<Open>,
+    to: Sink,
+}
+
+impl Capture {
+    /// Of a call whose takes go to `to`.
+    pub(super) fn new(call: usize, to: Sink) -> Self {
+        Self {
+            call,
+            ring: PacketRing::new(),
+            refused: 0,
+            said: VecDeque::new(),
+            open: VecDeque::new(),
+            to,
+        }
+    }
+
+    /// A packet of the agent, with its playout delay.
+    pub(in crate::run) fn heard(&mut self, packet: Packet<'_>, hold: Duration) {
+        let oldest = self.open.iter().map(|open| open.from).min();
+        let wanted = oldest.unwrap_or_else(|| sooner(packet.arrival, LEAD));
+        self.ring.forget_before(sooner(wanted, BEFORE));
+        self.ring.push(&HeldPacket { packet, hold });
+    }
+
+    /// A frame of the caller's, captured from `captured` on; `first` and `speech_end` from the
+    /// start of its utterance.
+    pub(in crate::run) fn said(
+        &mut self,
+        (turn, frame): (usize, usize),
+        captured: Instant,
+        speech_end: Duration,
+        payload: &Arc<[u8]>,
+    ) {
+        if self.open.back().is_none_or(|open| open.turn != turn) {
+            let before = FRAME_TIME * u32::try_from(frame).unwrap_or(u32::MAX);
+            let start = sooner(captured, before);
+            let from = sooner(start + speech_end, speech_end.min(SPEECH) + LEAD);
+            self.open.push_back(Open { turn, from });
+        }
+        let wanted = self.open.iter().map(|open| open.from).min();
+        while self.said.len() == FRAMES
+            || self
+                .said
+                .front()
+                .zip(wanted)
+                .is_some_and(|(s, w)| s.captured < w)
+        {
+            self.said.pop_front();
+        }
+        self.said.push_back(Said {
+            turn,
+            captured,
+            payload: payload.clone(),
+        });
+    }
+
+    /// A turn is over; what was said and heard of it goes to the desk.
+    pub(in crate::run) fn ended(&mut self, turn: &TurnResult, now: Instant) {
+        let Some(at) = self.open.iter().position(|open| open.turn == turn.turn) else {
+            return; // It never spoke.
+        };
+        let Some(open) = self.open.remove(at) else {
+            return;
+        };
+        let Some(speech_end) = turn.speech_end else {
+            return;
+        };
+        let packets = self.ring.copied();
+        let onset = turn.onset.map(|onset| located(&packets, &onset, turn));
+        let end = onset.map_or(now, |o| now.min(o.wire + o.hold + REPLY));
+        let end = end.max(speech_end).min(open.from + LONGEST);
+        let length = end.saturating_duration_since(open.from);
+        let refused = self.ring.refused();
+        let take = Take {
+            call: self.call,
+            turn: turn.turn,
+            class: Class::of(turn),
+            window: Window {
+                start: open.from,
+                length: samples_in(length) as usize,
+            },
+            speech_end,
+            onset,
+            said: self.said_between(open.from, end),
+            cut: refused > self.refused,
+            packets,
+        };
+        self.refused = refused;
+        self.to.offer(take);
+    }
+
+    fn said_between(&self, from: Instant, to: Instant) -> Vec<Said> {
+        let inside = |s: &&Said| s.captured + FRAME_TIME > from && s.captured < to;
+        self.said.iter().filter(inside).cloned().collect()
+    }
+
+    /// Bytes and packets held, and frames.
+    #[cfg(test)]
+    pub(in crate::run) fn size(&self) -> (usize, usize, usize) {
+        let (bytes, packets) = self.ring.size();
+        (bytes, packets, self.said.len())
+    }
+}
+
+fn sooner(at: Instant, by: Duration) -> Instant {
+    at.checked_sub(by).unwrap_or(at)
+}
+
+/// In which packet an onset was heard, and how long that one was held back.
+fn located(packets: &Packets, onset: &Onset, turn: &TurnResult) -> OnsetAt {
+    // One that a loss touches was moved; it was heard later, in a packet that did arrive.
+    let heard = onset.at.wire() + onset.later_by_loss.unwrap_or_default();
+    let exact = |held: &HeldPacket<'_>| held.packet.arrival == onset.at.arrival;
+    let exact = packets.iter().find(exact);
+    let before = || {
+        let arrived = packets.iter().filter(|held| held.packet.arrival <= heard);
+        arrived.max_by_key(|held| held.packet.arrival)
+    };
+    let packet = match onset.later_by_loss {
+        None => exact.or_else(before),
+        Some(_) => before(),
+    };
+    OnsetAt {
+        wire: onset.at.wire(),
+        hold: turn
+            .playout_delay
+            .or(packet.map(|held| held.hold))
+            .unwrap_or_default(),
+        packet: packet.map_or(onset.at.arrival, |held| held.packet.arrival),
+    }
+}

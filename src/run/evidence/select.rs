@@ -1,0 +1,141 @@
+//! Which turns' audio is kept, while the run goes on.
+//!
+//! In: turns in any order. Out: those that are not, or no longer, among the kept ones. Holds: at
+//! most as many as asked for; which ones depends on the turns alone, not on the order in which
+//! they ended: of equal ones the first call's first turn.
+
+use super::take::{Class, Take};
+use crate::record::{EvidenceReason, Ms};
+use crate::scenario::Evidence;
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+type Key = (usize, usize);
+
+/// The turns kept so far.
+#[derive(Debug)]
+pub(super) struct Selection {
+    asked: Evidence,
+    slowest: BTreeMap<(Reverse<Ms>, Key), Take>,
+    failed: BTreeMap<Key, Take>,
+}
+
+impl Selection {
+    pub(super) fn new(asked: Evidence) -> Self {
+        Self {
+            asked,
+            slowest: BTreeMap::new(),
+            failed: BTreeMap::new(),
+        }
+    }
+
+    /// Takes a turn in; gives the one back that has no place: this one, or one that it displaced.
+    pub(super) fn offer(&mut self, take: Take) -> Option<Take> {
+        let key = take.key();
+        match take.class {
+            Class::Replied(ttfa) => {
+                self.slowest.insert((Reverse(ttfa), key), take);
+                let over = self.slowest.len() > self.asked.slowest as usize;
+                over.then(|| self.slowest.pop_last().map(|(_, take)| take))?
+            }
+            Class::Failed => {
+                self.failed.insert(key, take);
+                let over = self.failed.len() > self.asked.failed as usize;
+                over.then(|| self.failed.pop_last().map(|(_, take)| take))?
+            }
+            Class::Other => Some(take),
+        }
+    }
+
+    /// Bytes that their files will have.
+    pub(super) fn bytes(&self) -> u64 {
+        let all = self.slowest.values().chain(self.failed.values());
+        all.map(Take::bytes).sum()
+    }
+
+    /// What is kept in the end, the slowest first, then the failed ones.
+    pub(super) fn chosen(self) -> impl Iterator<Item = (Take, EvidenceReason)> {
+        let slowest = self.slowest.into_values();
+        let failed = self.failed.into_values();
+        slowest
+            .map(|take| (take, EvidenceReason::Slowest))
+            .chain(failed.map(|take| (take, EvidenceReason::Failed)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audio::packets::Packets;
+    use crate::audio::replay::Window;
+    use std::time::Instant;
+
+    fn take(call: usize, turn: usize, class: Class) -> Take {
+        let start = Instant::now();
+        Take {
+            call,
+            turn,
+            class,
+            window: Window { start, length: 10 },
+            speech_end: start,
+            onset: None,
+            packets: Packets::default(),
+            said: Vec::new(),
+            cut: false,
+        }
+    }
+
+    fn replied(call: usize, turn: usize, ms: i64) -> Take {
+        take(call, turn, Class::Replied(Ms::from_micros(1_000 * ms)))
+    }
+
+    /// Keys of what is chosen of `takes`, and how many were given back.
+    fn chosen(asked: (u32, u32), takes: Vec<Take>) -> (Vec<Key>, usize) {
+        let mut selection = Selection::new(Evidence {
+            slowest: asked.0,
+            failed: asked.1,
+            all: false,
+        });
+        let back = takes.into_iter().filter_map(|t| selection.offer(t)).count();
+        (selection.chosen().map(|(t, _)| t.key()).collect(), back)
+    }
+
+    #[test]
+    fn the_slowest_and_the_first_failed_ones_are_kept_whatever_the_order() {
+        let takes = || {
+            vec![
+                replied(0, 0, 400),
+                replied(0, 1, 900),
+                replied(1, 0, 700),
+                replied(2, 1, 700),
+                replied(2, 0, 700),
+                take(5, 0, Class::Failed),
+                take(4, 1, Class::Failed),
+                take(4, 0, Class::Failed),
+                take(9, 9, Class::Other),
+            ]
+        };
+        let expected = vec![(0, 1), (1, 0), (2, 0), (4, 0), (4, 1)];
+        for turned in 0..9 {
+            let mut order = takes();
+            order.rotate_left(turned);
+            assert_eq!(chosen((3, 2), order), (expected.clone(), 4), "{turned}");
+            let mut back = takes();
+            back.rotate_left(turned);
+            back.reverse();
+            assert_eq!(chosen((3, 2), back), (expected.clone(), 4), "{turned}");
+        }
+        assert_eq!(chosen((0, 0), takes()), (Vec::new(), 9));
+        assert_eq!(chosen((10, 10), takes()).0.len(), 8);
+    }
+
+    #[test]
+    fn it_knows_how_much_it_holds() {
+        let mut selection = Selection::new(Evidence::default());
+        for call in 0..1_000 {
+            selection.offer(replied(call, 0, call as i64));
+            selection.offer(take(call, 1, Class::Failed));
+        }
+        assert_eq!(selection.bytes(), 20 * (44 + 40));
+    }
+}

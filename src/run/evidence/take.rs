@@ -1,0 +1,125 @@
+//! What is kept of one turn until it is written: packets, not samples.
+//!
+//! In: a turn's result, the packets around it, the frames that were said. Out: both channels and
+//! the turn's entry in the index. Holds: the left channel is the caller's microphone, the right
+//! one its loudspeaker, so that their distance is `ttfa`, playout included.
+
+use crate::audio::packets::Packets;
+use crate::audio::replay::{SaidFrame, Window, loudspeaker, microphone};
+use crate::audio::{AudioError, Pcm, RATE, time_of};
+use crate::call::{Outcome, TurnResult};
+use crate::record::{EvidenceFolder, EvidenceReason, EvidenceTurn, Ms, wav_bytes};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// A frame that was said, with the instant at which its first sample was captured.
+#[derive(Debug, Clone)]
+pub(super) struct Said {
+    pub turn: usize,
+    pub captured: Instant,
+    pub payload: Arc<[u8]>,
+}
+
+/// What a turn is kept for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Class {
+    /// Replied, after this long.
+    Replied(Ms),
+    /// Missed, early or failed.
+    Failed,
+    /// Nothing that is slow or wrong: an interruption that the agent heeded.
+    Other,
+}
+
+impl Class {
+    pub(super) fn of(turn: &TurnResult) -> Self {
+        match (&turn.outcome, turn.ttfa_wire, turn.playout_delay) {
+            // As the record has it: each part rounded first.
+            (Outcome::Replied, Some(wire), Some(playout)) => {
+                Self::Replied(Ms::from(wire) + Ms::from(playout))
+            }
+            (Outcome::Replied, ..) => Self::Other,
+            _ => Self::Failed,
+        }
+    }
+}
+
+/// The reply's onset.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct OnsetAt {
+    pub wire: Instant,
+    /// Playout delay of its packet.
+    pub hold: Duration,
+    /// Arrival of the packet in which it was heard.
+    pub packet: Instant,
+}
+
+/// One turn's audio, as it was sent and received.
+#[derive(Debug)]
+pub(super) struct Take {
+    pub call: usize,
+    pub turn: usize,
+    pub class: Class,
+    pub window: Window,
+    pub speech_end: Instant,
+    pub onset: Option<OnsetAt>,
+    pub packets: Packets,
+    pub said: Vec<Said>,
+    /// Packets found no room.
+    pub cut: bool,
+}
+
+impl Take {
+    /// Which turn it is.
+    pub(super) fn key(&self) -> (usize, usize) {
+        (self.call, self.turn)
+    }
+
+    /// Bytes of its file.
+    pub(super) fn bytes(&self) -> u64 {
+        wav_bytes(self.window.length)
+    }
+
+    /// Bytes of memory, about; the frames said are everybody's.
+    pub(super) fn weight(&self) -> usize {
+        self.packets.weight() + self.said.len() * size_of::<Said>()
+    }
+
+    /// The caller's channel and the agent's.
+    pub(super) fn channels(&self) -> Result<(Pcm, Pcm), AudioError> {
+        let said = self.said.iter().map(|frame| SaidFrame {
+            turn: frame.turn,
+            captured: frame.captured,
+            payload: &frame.payload,
+        });
+        let left = microphone(said, self.window)?;
+        let onset = self.onset.map(|onset| onset.packet);
+        let right = loudspeaker(&self.packets, self.window, onset)?;
+        Ok((left, right))
+    }
+
+    /// Its entry in the index.
+    pub(super) fn entry(&self, why: EvidenceReason, run_start: Instant) -> EvidenceTurn {
+        let inside = |at: Instant| Ms::between(self.window.start, at);
+        let speech_end_ms = inside(self.speech_end);
+        let onset_wire_ms = self.onset.map(|o| inside(o.wire));
+        let onset_ms = match (self.class, self.onset) {
+            // The very digits of the record.
+            (Class::Replied(ttfa), Some(_)) => Some(speech_end_ms + ttfa),
+            (_, onset) => onset.map(|o| inside(o.wire + o.hold)),
+        };
+        EvidenceTurn {
+            file: EvidenceFolder::name(self.call, self.turn),
+            call: self.call,
+            turn: self.turn,
+            why,
+            sample_rate: RATE,
+            start_ms: Ms::between(run_start, self.window.start),
+            length_ms: time_of(self.window.length as u64).into(),
+            speech_end_ms,
+            onset_ms,
+            onset_wire_ms,
+            cut: self.cut,
+        }
+    }
+}

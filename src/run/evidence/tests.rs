@@ -1,0 +1,215 @@
+//! Takes made by hand, through a desk and onto the disk.
+
+use super::*;
+use crate::audio::{FRAME, FRAME_TIME, Packet, opus, tone};
+use crate::call::{Expect, Flag, Outcome, TurnResult};
+use std::time::Duration;
+
+fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+/// A turn that ended with `outcome`; its utterance begins at `start`.
+fn result(turn: usize, start: Instant, outcome: Outcome, ttfa: Option<u64>) -> TurnResult {
+    TurnResult {
+        turn,
+        expect: Expect::Respond,
+        outcome,
+        planned: Some(start),
+        media_start: Some(start),
+        speech_end: Some(start + ms(400)),
+        send_lateness: None,
+        onset: None,
+        ttfa_wire: ttfa.map(|t| ms(t - 20)),
+        playout_delay: ttfa.map(|_| ms(20)),
+        ttfa: ttfa.map(ms),
+        stop: None,
+        early_by: None,
+        reply_end: None,
+        second: None,
+        flags: Vec::<Flag>::new(),
+    }
+}
+
+/// A call that says a short tone in each turn; turn k ends as `ends[k]` says.
+fn call(desk: &Desk, index: usize, start: Instant, ends: &[(Outcome, Option<u64>)]) {
+    let mut capture = desk.capture(index);
+    let frames = opus::encode(&tone(ms(400))).expect("libopus");
+    let frames: Vec<Arc<[u8]>> = frames.into_iter().map(Arc::from).collect();
+    for (turn, (outcome, ttfa)) in ends.iter().enumerate() {
+        let start = start + ms(3_000) * turn as u32;
+        for (k, payload) in frames.iter().enumerate() {
+            let captured = start + FRAME_TIME * k as u32;
+            capture.said((turn, k), captured, ms(400), payload);
+            let packet = Packet {
+                arrival: captured,
+                rtp_time: (k * FRAME) as u32,
+                sequence: (turn * 1_000 + k) as u64,
+                payload,
+            };
+            capture.heard(packet, ms(20));
+        }
+        let result = result(turn, start, outcome.clone(), *ttfa);
+        capture.ended(&result, start + ms(2_000));
+    }
+}
+
+fn replied(ttfa: u64) -> (Outcome, Option<u64>) {
+    (Outcome::Replied, Some(ttfa))
+}
+
+async fn kept(asked: scenario::Evidence) -> (tempfile::TempDir, Done) {
+    let run = tempfile::tempdir().expect("a folder");
+    let desk = Desk::start(&run.path().join("evidence"), asked).expect("a desk");
+    let start = Instant::now();
+    call(&desk, 7, start + ms(1_000), &[replied(900), replied(500)]);
+    let missed = (Outcome::Missed, None);
+    call(
+        &desk,
+        2,
+        start + ms(1_500),
+        &[missed, replied(500), replied(700)],
+    );
+    call(&desk, 4, start + ms(1_500), &[(Outcome::Failed, None)]);
+    let done = desk.finish(start).await.expect("a thread");
+    (run, done)
+}
+
+fn names(done: &Done) -> Vec<(&str, EvidenceReason)> {
+    let turns = done.evidence.turns.iter();
+    turns.map(|t| (t.file.as_str(), t.why)).collect()
+}
+
+#[tokio::test]
+async fn the_chosen_turns_are_on_the_disk() {
+    use EvidenceReason::{All, Failed, Slowest};
+    let asked = scenario::Evidence {
+        slowest: 2,
+        failed: 1,
+        all: false,
+    };
+    let (run, done) = kept(asked).await;
+    let chosen = [
+        ("turn-00002-0.wav", Failed),
+        ("turn-00002-2.wav", Slowest),
+        ("turn-00007-0.wav", Slowest),
+    ];
+    assert_eq!(names(&done), chosen);
+    assert!(done.notices.is_empty(), "{:?}", done.notices);
+    let read = Evidence::read(run.path()).expect("an index");
+    assert_eq!(read.as_ref(), Some(&done.evidence));
+    let entries = std::fs::read_dir(run.path().join("evidence")).expect("a folder");
+    assert_eq!(entries.count(), 4, "three turns and the index");
+    let turn = &done.evidence.turns[2];
+    // Half a second before the utterance.
+    assert_eq!(turn.start_ms.as_f64(), 500.0);
+    assert_eq!(turn.speech_end_ms.as_f64(), 900.0);
+    assert_eq!(turn.length_ms.as_f64(), 2_500.0);
+
+    let (_run, done) = kept(scenario::Evidence { all: true, ..asked }).await;
+    let every = [
+        ("turn-00002-0.wav", Failed),
+        ("turn-00002-1.wav", All),
+        ("turn-00002-2.wav", Slowest),
+        ("turn-00004-0.wav", All),
+        ("turn-00007-0.wav", Slowest),
+        ("turn-00007-1.wav", All),
+    ];
+    assert_eq!(names(&done), every);
+}
+
+#[tokio::test]
+async fn memory_is_bounded_whatever_comes() {
+    let run = tempfile::tempdir().expect("a folder");
+    let asked = scenario::Evidence::default();
+    let desk = Desk::start(&run.path().join("evidence"), asked).expect("a desk");
+    let mut capture = desk.capture(0);
+    let payload: Arc<[u8]> = Arc::from(vec![7u8; 160]);
+    let start = Instant::now();
+    let packet = |k: u64| Packet {
+        arrival: start + FRAME_TIME * k as u32,
+        rtp_time: (k as u32).wrapping_mul(FRAME as u32),
+        sequence: k,
+        payload: &payload,
+    };
+    // An hour in which nobody speaks: three seconds are kept.
+    for k in 0..180_000 {
+        capture.heard(packet(k), ms(20));
+    }
+    assert!(capture.size().1 <= 151, "{:?}", capture.size());
+    // A turn that goes on for an hour, both speaking.
+    for k in 180_000..360_000 {
+        let captured = start + FRAME_TIME * k as u32;
+        capture.said((0, (k - 180_000) as usize), captured, ms(3_000), &payload);
+        capture.heard(packet(k), ms(20));
+    }
+    let (bytes, packets, said) = capture.size();
+    assert!(bytes <= 256 << 10 && packets <= 4_096 && said <= 3_200);
+    let begun = start + FRAME_TIME * 180_000;
+    let end = start + FRAME_TIME * 360_000;
+    capture.ended(&result(0, begun, Outcome::Missed, None), end);
+    drop(capture);
+    let done = desk.finish(start).await.expect("a thread");
+    let turn = &done.evidence.turns[0];
+    assert!(turn.cut, "it says that the ring was full");
+    assert_eq!(turn.length_ms.as_f64(), 60_000.0);
+}
+
+#[tokio::test]
+async fn what_does_not_fit_on_the_disk_is_left_out_and_said() {
+    let run = tempfile::tempdir().expect("a folder");
+    let folder = EvidenceFolder::create(&run.path().join("evidence")).expect("new");
+    let mut writer = Writer {
+        asked: scenario::Evidence::default(),
+        folder,
+        waiting: Arc::default(),
+        lost: Arc::default(),
+        room: 600_000,
+        written: Vec::new(),
+        full: 0,
+        trouble: None,
+    };
+    let start = Instant::now();
+    let take = |call| Take {
+        call,
+        turn: 0,
+        class: super::super::take::Class::Other,
+        window: crate::audio::replay::Window {
+            start,
+            length: 48_000,
+        },
+        speech_end: start,
+        onset: None,
+        packets: Default::default(),
+        said: Vec::new(),
+        cut: false,
+    };
+    for call in 0..3 {
+        // A second takes 192,044 bytes; some are reserved for what is held.
+        writer.write(take(call), EvidenceReason::All, 200_000);
+    }
+    writer.write(take(9), EvidenceReason::Slowest, 0);
+    let done = writer.close(start);
+    let calls: Vec<usize> = done.evidence.turns.iter().map(|t| t.call).collect();
+    assert_eq!((calls, done.evidence.left_out), (vec![0, 1, 9], 1));
+    assert!(done.notices[0].contains("evidence of 1 turns was left out"));
+}
+
+#[test]
+fn a_full_queue_never_holds_a_caller_up() {
+    let (takes, inbox) = sync_channel(2);
+    let sink = Sink {
+        takes,
+        waiting: Arc::default(),
+        lost: Arc::default(),
+    };
+    let desk = Desk { sink };
+    let start = Instant::now();
+    call(&desk, 0, start, &[replied(500), replied(500), replied(500)]);
+    assert_eq!(desk.sink.lost.load(Relaxed), 1);
+    assert_eq!(inbox.try_iter().count(), 2);
+    let heavy = QUEUE_BYTES - desk.sink.waiting.load(Relaxed);
+    desk.sink.waiting.fetch_add(heavy, Relaxed);
+    call(&desk, 0, start, &[replied(500)]);
+    assert_eq!(desk.sink.lost.load(Relaxed), 2, "bytes count too");
+}

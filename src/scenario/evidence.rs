@@ -1,0 +1,119 @@
+//! `evidence` as written, and what it means.
+//!
+//! In: the mapping of a file, or what the command line says instead. Out: which turns' audio is
+//! kept. Holds: where nothing would be kept there is no evidence at all.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// Turns of a kind, where the file does not say how many.
+const USUAL: u32 = 10;
+
+/// Which turns' audio is kept, to be heard.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct EvidenceFile {
+    /// So many of the replied turns with the longest time to first audio. Default: 10.
+    #[schemars(range(max = 100))]
+    pub(super) slowest: Option<u32>,
+    /// So many of the missed, early and failed turns, the first calls' first. Default: 10.
+    #[schemars(range(max = 100))]
+    pub(super) failed: Option<u32>,
+    /// Every other turn too, as long as there is room. Default: false.
+    pub(super) all: Option<bool>,
+}
+
+/// Which turns' audio is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Evidence {
+    /// Replied turns with the longest time to first audio.
+    pub slowest: u32,
+    /// Missed, early and failed turns.
+    pub failed: u32,
+    /// Every other turn too.
+    pub all: bool,
+}
+
+impl Default for Evidence {
+    fn default() -> Self {
+        Self {
+            slowest: USUAL,
+            failed: USUAL,
+            all: false,
+        }
+    }
+}
+
+/// What the command line says of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum EvidenceChoice {
+    /// As the file says, else the usual turns.
+    Some,
+    /// Every turn.
+    All,
+    /// None, whatever the file says.
+    Off,
+}
+
+impl EvidenceChoice {
+    /// What is kept, where the file says `file`.
+    pub fn apply(self, file: Option<Evidence>) -> Option<Evidence> {
+        let file = file.unwrap_or_default();
+        match self {
+            Self::Some => Some(file),
+            Self::All => Some(Evidence { all: true, ..file }),
+            Self::Off => None,
+        }
+    }
+}
+
+/// What a file asks for.
+pub(super) fn evidence(file: Option<&EvidenceFile>) -> Option<Evidence> {
+    let file = file?;
+    let asked = Evidence {
+        slowest: file.slowest.unwrap_or(USUAL),
+        failed: file.failed.unwrap_or(USUAL),
+        all: file.all.unwrap_or(false),
+    };
+    (asked.slowest > 0 || asked.failed > 0 || asked.all).then_some(asked)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_asked_for() {
+        let asked = |json: &str| {
+            let file: Option<EvidenceFile> = serde_json::from_str(json).expect("JSON");
+            evidence(file.as_ref()).map(|e| (e.slowest, e.failed, e.all))
+        };
+        for (json, expected) in [
+            ("null", None),
+            ("{}", Some((10, 10, false))),
+            (r#"{"slowest": 3}"#, Some((3, 10, false))),
+            (r#"{"failed": 0, "all": true}"#, Some((10, 0, true))),
+            (r#"{"slowest": 0, "failed": 0}"#, None),
+        ] {
+            assert_eq!(asked(json), expected, "{json}");
+        }
+    }
+
+    #[test]
+    fn the_command_line_comes_before_the_file() {
+        let file = Evidence {
+            slowest: 2,
+            failed: 3,
+            all: false,
+        };
+        let all = Evidence { all: true, ..file };
+        for (choice, of_file, expected) in [
+            (EvidenceChoice::Some, Some(file), Some(file)),
+            (EvidenceChoice::Some, None, Some(Evidence::default())),
+            (EvidenceChoice::All, Some(file), Some(all)),
+            (EvidenceChoice::Off, Some(all), None),
+        ] {
+            assert_eq!(choice.apply(of_file), expected, "{choice:?}");
+        }
+    }
+}
