@@ -6,6 +6,7 @@
 use super::doors;
 use super::drive::Drive;
 use super::exit::Exit;
+use super::live::{Live, LiveFlags, Shown};
 use super::reports;
 use super::say::Trouble;
 use super::secret::without_secret;
@@ -18,10 +19,10 @@ use crate::record::{
     self, EVIDENCE_FOLDER, Ending, Journal, RunFacts, RunFolder, RunRecord, Status, Summary,
 };
 use crate::report::Format;
-use crate::run::{Door, Doors, Finished, Progress, RunEvent};
+use crate::run::{Door, Doors, Finished, RunEvent};
 use crate::scenario::{self, Overrides, Scenario, Target, Unset};
 use crate::stats;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::Write as _;
 use std::path::PathBuf;
 
 /// What is to be run, and how.
@@ -39,6 +40,8 @@ pub struct Request {
     pub join_concurrency: Option<usize>,
     /// A large run is meant.
     pub yes: bool,
+    /// Who looks on.
+    pub live: LiveFlags,
     /// No progress, no table.
     pub quiet: bool,
     /// The summary as JSON on stdout instead of the table.
@@ -152,6 +155,10 @@ fn warn_of_calibration(plan: &Plan) {
 
 impl Ready {
     fn run(self, request: &Request) -> Exit {
+        let mut live = match self.live(request) {
+            Ok(live) => live,
+            Err(trouble) => return trouble.tell(),
+        };
         let started = jiff::Timestamp::now();
         let made = RunFolder::create(request.out.as_deref(), started, &self.scenario.name);
         let folder = match made {
@@ -173,16 +180,7 @@ impl Ready {
             Ok(sentinel) => sentinel,
             Err(trouble) => return ended_before_it_began(&folder, &trouble),
         };
-        let mut progress = Some(Progress::new(
-            self.plan.measured().map(|n| n + self.plan.warmup()),
-            std::io::stderr().is_terminal(),
-            request.quiet,
-        ));
-        let mut tell = |event: RunEvent| {
-            if let Some(p) = progress.as_mut() {
-                p.take(event);
-            }
-        };
+        let mut tell = |event: RunEvent| live.take(event);
         let drive = Drive {
             scenario: &self.scenario,
             plan: &self.plan,
@@ -193,13 +191,23 @@ impl Ready {
             join_concurrency: request.join_concurrency,
         };
         let result = drive.drive(&mut journal, &mut tell);
-        if let Some(p) = progress.take() {
-            p.finish();
-        }
+        live.finish();
         match result {
             Ok(finished) => self.report(request, &folder, started, finished, &mut journal),
             Err(trouble) => ended_before_it_began(&folder, &trouble),
         }
+    }
+
+    /// What shows the run while it goes on.
+    fn live(&self, request: &Request) -> Result<Live, Trouble> {
+        let names = self.scenario.variants.iter().map(|v| v.name.as_str());
+        let shown = Shown {
+            scenario: &self.scenario.name,
+            target: &self.doors.describe(),
+            variants: &names.collect::<Vec<_>>(),
+            plan: &self.plan,
+        };
+        Live::open(&request.live, shown, request.quiet)
     }
 
     /// The scenario as it was written, fit for a report: without the secrets that it may hold.

@@ -14,6 +14,7 @@ mod drive;
 pub mod exit;
 mod fixtures;
 mod init;
+pub mod live;
 mod output;
 mod overrides;
 mod plan;

@@ -2,10 +2,12 @@
 
 use super::carry_out::{Request, carry_out};
 use super::exit::Exit;
+use super::live::LiveFlags;
 use super::overrides::OverrideArgs;
 use super::server::ServerArgs;
 use crate::scenario::{EvidenceChoice, Overrides};
 use clap::Args;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// What to run, and how.
@@ -29,6 +31,13 @@ pub struct RunArgs {
     #[arg(long, value_name = "WHICH", num_args = 0..=1, require_equals = true,
         default_missing_value = "some", value_parser = parse_evidence)]
     pub evidence: Option<EvidenceChoice>,
+    /// Serve the run's metrics at this address while it goes on, for Prometheus, at /metrics
+    #[arg(long, value_name = "HOST:PORT")]
+    pub metrics_listen: Option<SocketAddr>,
+    /// Send a span for every call and turn to the OpenTelemetry collector at this URL, by OTLP
+    /// over HTTP
+    #[arg(long, value_name = "URL")]
+    pub otlp_endpoint: Option<String>,
     /// Print the summary as JSON instead of the table
     #[arg(long)]
     pub json: bool,
@@ -55,6 +64,10 @@ pub(super) fn execute(args: RunArgs) -> Exit {
         server: args.server.into(),
         yes: args.yes,
         join_concurrency: args.join_concurrency.map(|n| n as usize),
+        live: LiveFlags {
+            metrics_listen: args.metrics_listen,
+            otlp_endpoint: args.otlp_endpoint,
+        },
         quiet: args.quiet,
         json: args.json,
     })

@@ -163,6 +163,23 @@ impl Plan {
         }
     }
 
+    /// Calls at once that the load asks for, so long after its measured calls began; where they
+    /// arrive by themselves, the most that it allows.
+    pub fn target_at(&self, since: Duration) -> u64 {
+        if let Some(stages) = self.stages() {
+            return stages.target_at(since).map_or(0, u64::from);
+        }
+        if self.duration().is_some_and(|end| since >= end) {
+            return 0;
+        }
+        let (slots, ramp) = (self.concurrency(), self.load.ramp.as_nanos());
+        if self.is_open() || since.as_nanos() >= ramp {
+            return slots;
+        }
+        // As in `start`; less than `slots`, which is an u32.
+        (since.as_nanos() * u128::from(slots) / ramp) as u64 + 1
+    }
+
     /// When the load is steady: spans from the start of the measured calls on, the last one
     /// perhaps without an end.
     pub fn steady(&self) -> Vec<(Duration, Option<Duration>)> {

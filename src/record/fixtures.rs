@@ -7,8 +7,8 @@ use super::{
     CallContext, CallRecord, Ending, Generator, Ms, RunFacts, TickLateness, TurnContext, TurnRecord,
 };
 /// What the tests of reports name, too.
-pub(crate) use crate::call::{CallResult, Failure, Flag, Outcome};
-use crate::call::{Confidence, Expect, HeardAt, Onset, Segment, TurnResult};
+pub(crate) use crate::call::{CallResult, Failure, Flag, Outcome, TurnResult};
+use crate::call::{Confidence, Expect, HeardAt, Onset, Segment};
 use std::time::{Duration, Instant};
 
 pub(crate) const MODEL: &str = "neteq-dm-1";

@@ -49,6 +49,19 @@ impl Journal {
         })
     }
 
+    /// A journal on a disk that is full (Linux has such a device).
+    #[cfg(test)]
+    pub(crate) fn over_full_disk() -> Self {
+        let path = Path::new("/dev/full");
+        let full = || std::fs::File::options().write(true).open(path);
+        let lines = || Lines::over(full().expect("Linux"), path);
+        Self {
+            turns: lines(),
+            calls: lines(),
+            last_sync: None,
+        }
+    }
+
     /// Appends one turn: one write, handed to the system when this returns.
     ///
     /// # Errors
@@ -87,6 +100,15 @@ impl Journal {
     pub fn sync(&mut self) -> Result<(), RecordError> {
         self.turns.sync()?;
         self.calls.sync()
+    }
+
+    /// Reads back what was appended: turns in the order in which they ended, calls by index.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn read_back(&self) -> Result<(Vec<TurnRecord>, Vec<CallRecord>), RecordError> {
+        let turns = self.turns.path();
+        Ok((Self::read(turns)?.turns, Self::read_calls(turns)?))
     }
 
     /// Reads the turns back. A last line without its newline that is not a turn is left out.

@@ -48,6 +48,11 @@ impl Lines {
         }
     }
 
+    /// Where it is.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Appends one line by one write.
     pub(super) fn append(&mut self, item: &impl Serialize) -> Result<(), RecordError> {
         let mut line = serde_json::to_vec(item).map_err(|e| self.error("encode", e.into()))?;

@@ -11,6 +11,8 @@ mod figures;
 mod formats;
 pub mod html;
 pub mod json;
+pub mod prometheus;
+pub mod spans;
 mod style;
 mod text;
 

@@ -1,7 +1,9 @@
 //! Reports of calls → records, the journal, events for the display.
 //!
-//! In: reports, in any order of calls. Out: records. Holds: a turn is in the journal as
-//! soon as it has ended; every turn of a call that began is there once its call has ended.
+//! In: reports, in any order of calls. Out: records, in the journal and in events. Holds: a turn
+//! is in the journal as soon as it has ended; every turn of a call that began is there once its
+//! call has ended. Nothing of it stays in memory, however long the run, but what the journal
+//! would not take.
 
 use super::event::RunEvent;
 use super::sentinel::SentinelTurns;
@@ -19,6 +21,8 @@ pub(super) enum Report {
     Phase(usize, Phase),
     Turn(Box<TurnDone>),
     Ended(Box<CallDone>),
+    /// A call that does not begin.
+    Dropped(Box<Dropped>),
     /// A turn of a sentinel: its room, what came of it.
     Sentinel(Box<(String, TurnResult)>),
     /// A sentinel's call is over, and why it failed, if it did.
@@ -55,6 +59,21 @@ pub(super) struct CallDone {
     pub plan: PlannedCall,
 }
 
+/// A call that was to begin and does not.
+#[derive(Debug)]
+pub(super) struct Dropped {
+    pub room: String,
+    pub planned_start: Instant,
+    pub plan: PlannedCall,
+}
+
+/// Records that the journal would not take: a full disk loses nothing.
+#[derive(Debug, Default)]
+pub(super) struct Unwritten {
+    pub turns: Vec<TurnRecord>,
+    pub calls: Vec<CallRecord>,
+}
+
 /// Collects what calls report.
 pub(super) struct Collector<'a> {
     scenario: &'a Scenario,
@@ -62,8 +81,7 @@ pub(super) struct Collector<'a> {
     journal: &'a mut Journal,
     /// Why the journal is incomplete, if it is.
     pub journal_error: Option<RecordError>,
-    pub turns: Vec<TurnRecord>,
-    pub calls: Vec<CallRecord>,
+    pub unwritten: Unwritten,
     pub sentinels: SentinelTurns,
     /// Turns of calls under way that are recorded already.
     recorded: HashSet<(usize, usize)>,
@@ -82,8 +100,7 @@ impl<'a> Collector<'a> {
             run_start,
             journal,
             journal_error: None,
-            turns: Vec::new(),
-            calls: Vec::new(),
+            unwritten: Unwritten::default(),
             sentinels: SentinelTurns::default(),
             recorded: HashSet::new(),
             begun: BTreeMap::new(),
@@ -96,8 +113,13 @@ impl<'a> Collector<'a> {
             Report::Started(begun) => {
                 let call = begun.plan.index as usize;
                 self.note_begun(&begun, tell);
+                let (variant, warmup) = (begun.plan.variant, begun.plan.warmup);
                 self.begun.insert(call, *begun);
-                tell(RunEvent::CallStarted { call });
+                tell(RunEvent::CallStarted {
+                    call,
+                    variant,
+                    warmup,
+                });
             }
             Report::Phase(call, phase) => tell(RunEvent::Phase { call, phase }),
             // The cause of a failed turn comes with its call's end.
@@ -106,6 +128,7 @@ impl<'a> Collector<'a> {
                 self.turn(done.call, &done.room, &done.turn, &done.plan, None, tell)
             }
             Report::Ended(done) => self.ended(*done, tell),
+            Report::Dropped(dropped) => self.dropped(&dropped, tell),
             Report::Sentinel(turn) => self.sentinel(&turn.0, &turn.1, tell),
             Report::SentinelEnded(failure) => self.sentinel_ended(failure, tell),
         }
@@ -128,10 +151,7 @@ impl<'a> Collector<'a> {
             sentinel: true,
             ..TurnRecord::new(&context, turn, self.run_start)
         };
-        if let Err(e) = self.journal.append(&record) {
-            self.lost(e, tell);
-        }
-        self.sentinels.turns.push(record);
+        self.append(&record, tell);
     }
 
     fn sentinel_ended(&mut self, failure: Option<Failure>, tell: &mut dyn FnMut(RunEvent)) {
@@ -169,11 +189,8 @@ impl<'a> Collector<'a> {
             failure,
         };
         let record = TurnRecord::new(&context, turn, self.run_start);
-        if let Err(e) = self.journal.append(&record) {
-            self.lost(e, tell);
-        }
-        self.turns.push(record);
-        tell(RunEvent::TurnEnded { ttfa: turn.ttfa });
+        self.append(&record, tell);
+        tell(RunEvent::TurnEnded(Box::new(record)));
     }
 
     /// Calls that began and never told of their end get what `result` makes of them.
@@ -214,12 +231,35 @@ impl<'a> Collector<'a> {
         }
     }
 
-    /// A call that is over, or never began.
-    pub(super) fn call(&mut self, call: CallRecord, tell: &mut dyn FnMut(RunEvent)) {
-        if let Err(e) = self.journal.append_call(&call) {
+    fn append(&mut self, turn: &TurnRecord, tell: &mut dyn FnMut(RunEvent)) {
+        if let Err(e) = self.journal.append(turn) {
             self.lost(e, tell);
+            self.unwritten.turns.push(turn.clone());
         }
-        self.calls.push(call);
+    }
+
+    /// A call that is over, or never began.
+    fn append_call(&mut self, call: &CallRecord, tell: &mut dyn FnMut(RunEvent)) {
+        if let Err(e) = self.journal.append_call(call) {
+            self.lost(e, tell);
+            self.unwritten.calls.push(call.clone());
+        }
+    }
+
+    fn dropped(&mut self, dropped: &Dropped, tell: &mut dyn FnMut(RunEvent)) {
+        let context = CallContext {
+            call: dropped.plan.index as usize,
+            room: &dropped.room,
+            variant: &self.scenario.variants[dropped.plan.variant].name,
+            block: dropped.plan.block,
+            warmup: dropped.plan.warmup,
+            planned_start: dropped.planned_start,
+            started: None,
+            ended: None,
+        };
+        let call = CallRecord::dropped(&context, dropped.plan.turns.len(), self.run_start);
+        self.append_call(&call, tell);
+        tell(RunEvent::CallDropped(Box::new(call)));
     }
 
     fn ended(&mut self, done: CallDone, tell: &mut dyn FnMut(RunEvent)) {
@@ -240,11 +280,8 @@ impl<'a> Collector<'a> {
             ended: Some(done.ended),
         };
         let call = CallRecord::new(&context, &done.result, self.run_start);
-        self.call(call, tell);
-        tell(RunEvent::CallEnded {
-            call: done.index,
-            failed: done.result.failure.is_some(),
-        });
+        self.append_call(&call, tell);
+        tell(RunEvent::CallEnded(Box::new(call)));
     }
 
     /// Calls that began and are not over.

@@ -1,13 +1,13 @@
 //! Starts calls at their planned instants, so many at a time.
 //!
-//! In: a plan. Out: a task for each call; the calls that never began.
+//! In: a plan. Out: a task for each call; a report of each call that could not begin.
 //! Holds: a call's planned start is its instant on the plan, or the moment its slot came
 //! free; how late it really began is never hidden in it.
 
+use super::collect::{Dropped, Report};
 use super::one::{self, Shared};
 use super::sentinel::Watch;
 use crate::plan::{Plan, PlannedCall, Stages, Start};
-use crate::record::{CallContext, CallRecord};
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -19,42 +19,43 @@ const HANG_UP: Duration = Duration::from_millis(1_500);
 /// The end of stages is noticed after this at the latest.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Starts every call of the plan, warm-up calls first; returns when all are over. Returns
-/// those that were never started, because the run was stopped, with their planned instants.
-pub(super) async fn dispatch(
-    shared: Arc<Shared>,
-    plan: Plan,
-    run_start: Instant,
-) -> Vec<(PlannedCall, Instant)> {
-    let mut never = Vec::new();
+/// Starts every call of the plan, warm-up calls first; returns when all are over, and all are
+/// reported that were never started.
+pub(super) async fn dispatch(shared: Arc<Shared>, plan: Plan, run_start: Instant) {
     let warmups = plan.warmup();
     if warmups > 0 {
-        never = phase(&shared, &plan, 0..warmups, run_start).await;
+        phase(&shared, &plan, 0..warmups, run_start).await;
     }
     let measured = if warmups > 0 {
         Instant::now()
     } else {
         run_start
     };
-    let rest = if plan.is_open() {
-        arrivals(&shared, &plan, warmups, measured).await
+    if plan.is_open() {
+        arrivals(&shared, &plan, warmups, measured).await;
     } else if let Some(stages) = plan.stages() {
         staged(&shared, &plan, warmups, stages, measured).await;
-        Vec::new()
     } else {
-        phase(&shared, &plan, warmups..u64::MAX, measured).await
+        phase(&shared, &plan, warmups..u64::MAX, measured).await;
+    }
+}
+
+/// Reports a call that does not begin.
+async fn drop_call(shared: &Shared, call: PlannedCall, planned_start: Instant) {
+    let dropped = Dropped {
+        room: shared.door(&call).room(&call.room),
+        planned_start,
+        plan: call,
     };
-    never.extend(rest);
-    never
+    // The collector outlives every call.
+    let _ = shared
+        .reports
+        .send(Report::Dropped(Box::new(dropped)))
+        .await;
 }
 
 /// Calls `range` of the plan, from `zero` on.
-async fn phase(
-    shared: &Arc<Shared>,
-    plan: &Plan,
-    range: Range<u64>,
-    zero: Instant,
-) -> Vec<(PlannedCall, Instant)> {
+async fn phase(shared: &Arc<Shared>, plan: &Plan, range: Range<u64>, zero: Instant) {
     let measured = range.start >= plan.warmup();
     let mut running = Running::new(range.start, measured);
     let mut calls = range.map_while(|i| plan.call(i)).peekable();
@@ -88,18 +89,13 @@ async fn phase(
     // A load that lasts for a duration has no last call that could be missing.
     let bounded = !measured || plan.measured().is_some();
     if bounded && shared.stop.is_cancelled() {
-        let planned = |call: &PlannedCall| match call.start {
-            Start::At(offset) => zero + offset,
-            Start::AfterSlot => zero,
-        };
-        calls
-            .map(|call| {
-                let at = planned(&call);
-                (call, at)
-            })
-            .collect()
-    } else {
-        Vec::new()
+        for call in calls {
+            let planned = match call.start {
+                Start::At(offset) => zero + offset,
+                Start::AfterSlot => zero,
+            };
+            drop_call(shared, call, planned).await;
+        }
     }
 }
 
@@ -160,14 +156,8 @@ impl Running {
 }
 
 /// An open load: each call at its instant. One that finds too many under way is dropped.
-async fn arrivals(
-    shared: &Arc<Shared>,
-    plan: &Plan,
-    first: u64,
-    zero: Instant,
-) -> Vec<(PlannedCall, Instant)> {
+async fn arrivals(shared: &Arc<Shared>, plan: &Plan, first: u64, zero: Instant) {
     let mut running = Running::new(first, true);
-    let mut never = Vec::new();
     for call in (first..).map_while(|i| plan.call(i)) {
         let planned = match call.start {
             Start::At(offset) => zero + offset,
@@ -180,13 +170,12 @@ async fn arrivals(
         }
         running.reap();
         if shared.stop.is_cancelled() || running.count() as u64 >= plan.concurrency() {
-            never.push((call, planned));
+            drop_call(shared, call, planned).await;
         } else {
             running.start(shared, call, planned);
         }
     }
     running.all_over(shared).await;
-    never
 }
 
 /// A closed load whose number of calls at once changes. Calls are never cut off: where it falls,
@@ -222,25 +211,6 @@ async fn staged(shared: &Arc<Shared>, plan: &Plan, first: u64, stages: Stages<'_
         }
     }
     running.all_over(shared).await;
-}
-
-/// The record of a call that never began.
-pub(super) fn dropped(
-    shared: &Shared,
-    (call, planned_start): &(PlannedCall, Instant),
-    run_start: Instant,
-) -> CallRecord {
-    let context = CallContext {
-        call: call.index as usize,
-        room: &shared.door(call).room(&call.room),
-        variant: &shared.scenario.variants[call.variant].name,
-        block: call.block,
-        warmup: call.warmup,
-        planned_start: *planned_start,
-        started: None,
-        ended: None,
-    };
-    CallRecord::dropped(&context, call.turns.len(), run_start)
 }
 
 #[cfg(test)]

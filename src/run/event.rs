@@ -1,10 +1,12 @@
 //! What a run tells while it goes on.
 
 use crate::call::Phase;
-use std::time::Duration;
+use crate::net::HealthSnapshot;
+use crate::record::{CallRecord, TurnRecord};
+use std::time::{Duration, Instant};
 
 /// Something to show. The set is closed: a display handles every one of them.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum RunEvent {
     /// Something went wrong that does not end the run.
     Notice(String),
@@ -12,10 +14,19 @@ pub enum RunEvent {
     CanaryStarted,
     /// They are.
     CanaryPassed,
+    /// The plan begins; records count from here.
+    Started {
+        /// Now.
+        at: Instant,
+    },
     /// A call of the plan began.
     CallStarted {
         /// Index in the plan.
         call: usize,
+        /// Index of its variant in the scenario.
+        variant: usize,
+        /// It only warms the agent up.
+        warmup: bool,
     },
     /// A call came into another phase.
     Phase {
@@ -24,18 +35,25 @@ pub enum RunEvent {
         /// Which.
         phase: Phase,
     },
-    /// A turn ended; with its `ttfa` where it was replied to.
-    TurnEnded {
-        /// The figure.
-        ttfa: Option<Duration>,
-    },
-    /// A call ended.
-    CallEnded {
-        /// Index in the plan.
-        call: usize,
-        /// It failed.
-        failed: bool,
-    },
+    /// A turn ended.
+    TurnEnded(Box<TurnRecord>),
+    /// A call that began is over.
+    CallEnded(Box<CallRecord>),
+    /// A call was to begin and could not.
+    CallDropped(Box<CallRecord>),
+    /// How the generator is; once a second, and at the end.
+    Vitals(Box<Vitals>),
     /// No more calls will start; those under way finish.
     Stopping,
+}
+
+/// What the generator is like at one moment; everything since the plan began.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Vitals {
+    /// Its media threads.
+    pub health: HealthSnapshot,
+    /// Processor time of the process, since it began.
+    pub cpu: Duration,
+    /// Its resident memory.
+    pub resident_bytes: u64,
 }

@@ -64,7 +64,8 @@ fn cpu_time(stat: &str) -> Option<Duration> {
     Some(Duration::from_secs_f64((user + system) / USER_HZ))
 }
 
-fn own_cpu_time() -> Duration {
+/// Processor time of this process.
+pub(super) fn own_cpu_time() -> Duration {
     let stat = read_to_string("/proc/self/stat").unwrap_or_default();
     cpu_time(&stat).unwrap_or_default()
 }
@@ -167,6 +168,16 @@ pub(super) fn resident_bytes() -> u64 {
         .ok()
         .and_then(|s| s.split_whitespace().nth(1)?.parse::<u64>().ok())
         .map_or(0, |pages| pages * page_bytes())
+}
+
+/// Gives memory that is free back to the system, that of threads that are gone too: by itself
+/// the allocator keeps it for them.
+pub(super) fn give_back() {
+    // SAFETY: malloc_trim has no preconditions.
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    unsafe {
+        libc::malloc_trim(0);
+    }
 }
 
 #[cfg(test)]

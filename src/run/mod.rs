@@ -25,7 +25,7 @@ mod sounds;
 pub use door::Door;
 pub use doors::Doors;
 pub use error::RunError;
-pub use event::RunEvent;
+pub use event::{RunEvent, Vitals};
 pub use ledger::state_folder;
 pub use progress::Progress;
 pub use sentinel::SentinelTurns;
@@ -48,6 +48,7 @@ use one::Shared;
 use opinions::Opinions;
 use sentinel::OwnDoor;
 use sounds::Sounds;
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -85,7 +86,7 @@ pub const JOIN_CONCURRENCY: usize = 100;
 /// What a run came to.
 #[derive(Debug)]
 pub struct Finished {
-    /// Every turn that ended.
+    /// Every turn that ended, read back from the journal.
     pub turns: Vec<TurnRecord>,
     /// The sentinels' turns, where there were sentinels.
     pub sentinels: Option<SentinelTurns>,
@@ -149,7 +150,36 @@ pub async fn run(
         .doors
         .close(refused, &mut |text| tell(RunEvent::Notice(text)))
         .await;
-    result
+    // What the calls took goes before their records come.
+    drop(shared);
+    generator::give_back();
+    result.map(|mut finished| {
+        finished.read_back(journal, tell);
+        finished
+    })
+}
+
+impl Finished {
+    /// Adds what the journal has to what it would not take.
+    fn read_back(&mut self, journal: &Journal, tell: &mut (dyn FnMut(RunEvent) + Send)) {
+        let (mut turns, mut calls) = match journal.read_back() {
+            Ok(read) => read,
+            Err(e) => {
+                tell(RunEvent::Notice(format!("the journal cannot be read: {e}")));
+                self.journal_error.get_or_insert(e);
+                Default::default()
+            }
+        };
+        turns.append(&mut self.turns);
+        (self.turns, turns) = turns.into_iter().partition(|t| !t.sentinel);
+        if let Some(sentinels) = &mut self.sentinels {
+            sentinels.turns = turns;
+        }
+        // A call's begin may be there, and its end not.
+        let unwritten: HashSet<usize> = self.calls.iter().map(|c| c.call).collect();
+        calls.retain(|c| !unwritten.contains(&c.call));
+        self.calls.append(&mut calls);
+    }
 }
 
 /// Carries the plan out between the start and the end of the agents that are ours.
@@ -210,34 +240,35 @@ async fn carry_out(
     }
     let meter = Meter::start();
     let run_start = Instant::now();
+    tell(RunEvent::Started { at: run_start });
     let mut collector = Collector::new(&shared.scenario, run_start, journal);
     let mut dispatch = tokio::spawn(dispatch::dispatch(shared.clone(), plan.clone(), run_start));
     let mut rss = generator::resident_bytes();
     let mut second = tokio::time::interval(Duration::from_secs(1));
     let mut watch = Watch::new(shared.scenario.health);
     let mut stopping = false;
-    let never_started = loop {
+    loop {
         tokio::select! {
             Some(report) = inbox.recv() => collector.take(report, tell),
-            done = &mut dispatch => break done.unwrap_or_default(),
+            // A panic of its own has been printed; calls it leaves behind are closed below.
+            _ = &mut dispatch => break,
             _ = second.tick() => {
                 collector.sync();
-                rss = rss.max(generator::resident_bytes());
-                watch.look(&shared.engine.health(), collector.under_way());
+                let vitals = vitals(shared);
+                rss = rss.max(vitals.resident_bytes);
+                watch.look(&vitals.health, collector.under_way());
+                tell(RunEvent::Vitals(Box::new(vitals)));
             }
             () = shared.stop.cancelled(), if !stopping => {
                 stopping = true;
                 tell(RunEvent::Stopping);
             }
         }
-    };
+    }
     while let Ok(report) = inbox.try_recv() {
         collector.take(report, tell);
     }
     collector.close(|call, start| one::cut_off(shared, call, start), tell);
-    for call in &never_started {
-        collector.call(dispatch::dropped(shared, call, run_start), tell);
-    }
     let evidence = match &shared.evidence {
         Some(desk) => desk.finish(run_start).await,
         None => None,
@@ -245,12 +276,14 @@ async fn carry_out(
     for text in evidence.iter().flat_map(|done| &done.notices) {
         tell(RunEvent::Notice(text.clone()));
     }
-    let health = shared.engine.health();
-    let generator = generator_of(&health, &meter, rss.max(generator::resident_bytes()));
+    let vitals = vitals(shared);
+    let health = &vitals.health;
+    let generator = generator_of(health, &meter, rss.max(vitals.resident_bytes));
+    tell(RunEvent::Vitals(Box::new(vitals.clone())));
     Ok(Finished {
         duration: meter.elapsed(),
         stopped: shared.stop.is_cancelled(),
-        invalid: watch.doubts(&health),
+        invalid: watch.doubts(health),
         generator,
         evidence: evidence.map(|done| done.evidence),
         journal_error: collector.journal_error.take(),
@@ -259,9 +292,17 @@ async fn carry_out(
             .get()
             .map(|_| std::mem::take(&mut collector.sentinels)),
         run_start,
-        turns: std::mem::take(&mut collector.turns),
-        calls: std::mem::take(&mut collector.calls),
+        turns: std::mem::take(&mut collector.unwritten.turns),
+        calls: std::mem::take(&mut collector.unwritten.calls),
     })
+}
+
+fn vitals(shared: &Shared) -> Vitals {
+    Vitals {
+        health: shared.engine.health(),
+        cpu: generator::own_cpu_time(),
+        resident_bytes: generator::resident_bytes(),
+    }
 }
 
 fn generator_of(health: &HealthSnapshot, meter: &Meter, rss_bytes: u64) -> Generator {

@@ -5,6 +5,7 @@
 
 use super::event::RunEvent;
 use crate::call::Phase;
+use crate::record::Ms;
 use crate::stats::Live;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::collections::HashMap;
@@ -74,23 +75,25 @@ impl Progress {
             }
             RunEvent::CanaryPassed => return self.print("they are; starting"),
             RunEvent::Stopping => return self.print("stopping: hanging up, then the report"),
-            RunEvent::CallStarted { call } => {
+            RunEvent::CallStarted { call, .. } => {
                 self.phases.insert(call, Phase::Joining);
             }
             RunEvent::Phase { call, phase } => {
                 self.phases.insert(call, phase);
             }
-            RunEvent::TurnEnded { ttfa } => {
+            RunEvent::TurnEnded(turn) => {
                 self.turns += 1;
-                if let Some(ttfa) = ttfa {
+                if let Some(ttfa) = turn.ttfa_ms.and_then(Ms::duration) {
                     self.ttfa.record(ttfa);
                 }
             }
-            RunEvent::CallEnded { call, failed } => {
-                self.phases.remove(&call);
+            RunEvent::CallEnded(call) => {
+                self.phases.remove(&call.call);
+                let failed = call.failure.is_some();
                 self.done += u64::from(!failed);
                 self.failed += u64::from(failed);
             }
+            RunEvent::Started { .. } | RunEvent::CallDropped(_) | RunEvent::Vitals(_) => {}
         }
         self.show();
     }
@@ -171,12 +174,17 @@ fn say(text: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::fixtures;
 
     #[test]
     fn the_line_says_what_has_happened() {
         let mut p = Progress::new(Some(3), false, true);
         for call in 0..3 {
-            p.take(RunEvent::CallStarted { call });
+            p.take(RunEvent::CallStarted {
+                call,
+                variant: 0,
+                warmup: false,
+            });
         }
         p.take(RunEvent::Phase {
             call: 0,
@@ -186,14 +194,12 @@ mod tests {
             call: 1,
             phase: Phase::AwaitingReply,
         });
-        p.take(RunEvent::TurnEnded {
-            ttfa: Some(Duration::from_millis(420)),
-        });
-        p.take(RunEvent::TurnEnded { ttfa: None });
-        p.take(RunEvent::CallEnded {
-            call: 1,
-            failed: false,
-        });
+        let mut run = fixtures::Run::default();
+        run.good(2).bad(fixtures::Outcome::Missed, None);
+        // The second call's first turn, and one that was missed.
+        p.take(RunEvent::TurnEnded(Box::new(run.turns[3].clone())));
+        p.take(RunEvent::TurnEnded(Box::new(run.turns[6].clone())));
+        p.take(RunEvent::CallEnded(Box::new(run.calls[1].clone())));
         let line = p.line();
         for part in [
             "joining 1",
@@ -202,7 +208,7 @@ mod tests {
             "done 1/3",
             "failed 0",
             "turns 2",
-            "p50 420 ms",
+            "p50 477 ms",
         ] {
             assert!(line.contains(part), "{part} is not in: {line}");
         }

@@ -72,7 +72,8 @@ fn each_turn_is_recorded_once_and_calls_that_never_told_their_end_too() {
         plan: plan.call(0).expect("planned"),
     };
     collector.take(Report::Turn(Box::new(turn)), &mut tell);
-    assert_eq!(collector.turns.len(), 1, "at once, not with the call");
+    let so_far = Journal::read(&path).expect("journal").turns;
+    assert_eq!(so_far.len(), 1, "at once, not with the call");
     collector.take(ended(&plan, 0, start, of_call), &mut tell);
     let dropped = Failure::Dropped { detail: "x".into() };
     collector.take(ended(&plan, 2, start, result(2, start, dropped)), &mut tell);
@@ -80,15 +81,20 @@ fn each_turn_is_recorded_once_and_calls_that_never_told_their_end_too() {
     collector.close(|_, at| result(2, at, Failure::Stopped), &mut tell);
     collector.close(|_, at| result(2, at, Failure::Stopped), &mut tell);
 
-    let mut turns: Vec<_> = collector.turns.iter().map(|t| (t.call, t.turn)).collect();
+    assert!(
+        collector.begun.is_empty() && collector.recorded.is_empty(),
+        "nothing is kept"
+    );
+    assert!(collector.unwritten.turns.is_empty() && collector.unwritten.calls.is_empty());
+    assert!(collector.journal_error.is_none());
+    let (turns, calls) = journal.read_back().expect("journal");
+    let mut turns: Vec<_> = turns.iter().map(|t| (t.call, t.turn)).collect();
     turns.sort_unstable();
     assert_eq!(turns, [(0, 0), (0, 1), (1, 0), (1, 1), (2, 0), (2, 1)]);
-    let mut causes: Vec<_> = collector
-        .calls
+    let causes: Vec<_> = calls
         .iter()
         .map(|c| (c.call, c.failure.as_ref().map(|f| f.cause.clone())))
         .collect();
-    causes.sort();
     let cause = |c: &str| Some(c.to_owned());
     assert_eq!(
         causes,
@@ -98,15 +104,31 @@ fn each_turn_is_recorded_once_and_calls_that_never_told_their_end_too() {
             (2, cause("dropped"))
         ]
     );
-    assert!(
-        collector.begun.is_empty() && collector.recorded.is_empty(),
-        "nothing is kept"
-    );
-    assert!(collector.journal_error.is_none());
-    let over = |e: &&RunEvent| matches!(e, RunEvent::CallEnded { .. });
-    assert_eq!(events.iter().filter(over).count(), 3);
-    assert_eq!(Journal::read(&path).expect("journal").turns.len(), 6);
-    let mut calls = collector.calls.clone();
-    calls.sort_by_key(|c| c.call);
-    assert_eq!(Journal::read_calls(&path).expect("journal"), calls);
+    let ended = events.iter().filter_map(|e| match e {
+        RunEvent::CallEnded(call) => Some(call.call),
+        _ => None,
+    });
+    assert_eq!(ended.collect::<Vec<_>>(), [0, 2, 1]);
+    let turns = |e: &&RunEvent| matches!(e, RunEvent::TurnEnded(_));
+    assert_eq!(events.iter().filter(turns).count(), 6);
+}
+
+/// A journal that takes nothing: what it would not take is there all the same.
+#[test]
+fn a_full_disk_loses_no_record() {
+    let scenario = test_scenario("{calls: 1}");
+    let plan = Plan::new(&scenario);
+    let start = Instant::now();
+    let mut journal = Journal::over_full_disk();
+    let mut events = Vec::new();
+    let mut tell = |e| events.push(e);
+    let mut collector = Collector::new(&scenario, start, &mut journal);
+    collector.take(begun(&plan, 0, start), &mut tell);
+    let left = result(2, start, Failure::AgentLeft);
+    collector.take(ended(&plan, 0, start, left), &mut tell);
+    assert_eq!(collector.unwritten.turns.len(), 2);
+    assert_eq!(collector.unwritten.calls.len(), 1);
+    assert!(collector.journal_error.is_some());
+    let notices = |e: &&RunEvent| matches!(e, RunEvent::Notice(_));
+    assert_eq!(events.iter().filter(notices).count(), 1, "said once");
 }

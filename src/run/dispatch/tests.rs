@@ -64,12 +64,12 @@ async fn dispatched_with(load: &str, port: u16, stop: Option<Duration>, joins: u
     }
     let begin = Instant::now();
     let all = dispatch(shared, plan, begin);
-    let never = tokio::time::timeout(PATIENCE, all).await.expect("it ends");
+    tokio::time::timeout(PATIENCE, all).await.expect("it ends");
     let took = begin.elapsed();
     let mut out = Outcome {
         started: Vec::new(),
         ended: Vec::new(),
-        never: never.iter().map(|(call, _)| call.index).collect(),
+        never: Vec::new(),
         at_once: 0,
         took,
     };
@@ -82,6 +82,7 @@ async fn dispatched_with(load: &str, port: u16, stop: Option<Duration>, joins: u
                 out.ended
                     .push((done.plan.index, cause, done.result.turns.len()));
             }
+            Report::Dropped(dropped) => out.never.push(dropped.plan.index),
             Report::Phase(..) | Report::Turn(_) => {}
             Report::Sentinel(_) | Report::SentinelEnded(_) => panic!("there is no agent for them"),
         }

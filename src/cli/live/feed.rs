@@ -1,0 +1,122 @@
+//! From events to metrics.
+//!
+//! In: the run's events. Out: the metrics moved on. Holds: a call is counted in one state at a
+//! time, and in none once it is over.
+
+use super::Shown;
+use crate::call::Phase;
+use crate::plan::Plan;
+use crate::report::prometheus::{CallState, Health, Metrics};
+use crate::run::{RunEvent, Vitals};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Moves metrics.
+pub(super) struct Feed {
+    metrics: Arc<Metrics>,
+    plan: Plan,
+    variants: Vec<String>,
+    /// Calls under way: of which variant, in which state.
+    calls: HashMap<usize, (usize, CallState)>,
+    /// When the measured calls began.
+    measured_since: Option<Instant>,
+}
+
+fn state(phase: Phase) -> Option<CallState> {
+    Some(match phase {
+        Phase::Joining => CallState::Joining,
+        Phase::WaitingForAgent => CallState::WaitingForAgent,
+        Phase::Waiting => CallState::Waiting,
+        Phase::Speaking => CallState::Speaking,
+        Phase::AwaitingReply => CallState::AwaitingReply,
+        Phase::Listening => CallState::Listening,
+        Phase::Done | Phase::Failed => return None,
+    })
+}
+
+fn health(vitals: &Vitals) -> Health {
+    let late = vitals.health.tick_lateness;
+    Health {
+        tick_lateness: [late.p50, late.p99, late.max],
+        own_drops: vitals.health.own_drops,
+        send_errors: vitals.health.send_errors,
+        packets_out: vitals.health.packets_out,
+        packets_in: vitals.health.packets_in,
+        cpu: vitals.cpu,
+        resident_bytes: vitals.resident_bytes,
+    }
+}
+
+impl Feed {
+    pub(super) fn new(shown: &Shown<'_>) -> Self {
+        let version = env!("CARGO_PKG_VERSION");
+        let metrics = Metrics::new(shown.scenario, shown.target, version, shown.variants);
+        Self {
+            metrics: Arc::new(metrics),
+            plan: shown.plan.clone(),
+            variants: shown.variants.iter().map(|v| (*v).to_owned()).collect(),
+            calls: HashMap::new(),
+            measured_since: None,
+        }
+    }
+
+    /// What is served.
+    pub(super) fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    fn goes(&mut self, call: usize, variant: usize, to: Option<CallState>) {
+        let before = match to {
+            Some(to) => self.calls.insert(call, (variant, to)),
+            None => self.calls.remove(&call),
+        };
+        let name = self.variants.get(variant).map_or("", String::as_str);
+        let from = before.map(|(_, state)| state);
+        self.metrics.call_moves(name, from, to);
+    }
+
+    pub(super) fn take(&mut self, event: &RunEvent) {
+        match event {
+            RunEvent::CallStarted {
+                call,
+                variant,
+                warmup,
+            } => {
+                self.goes(*call, *variant, Some(CallState::Joining));
+                if !warmup {
+                    self.measured_since.get_or_insert_with(Instant::now);
+                    self.metrics.call_offered(&self.variants[*variant], true);
+                }
+            }
+            RunEvent::Phase { call, phase } => {
+                // A phase told after the call's end is of no call under way.
+                if let (Some((variant, _)), Some(to)) = (self.calls.get(call), state(*phase)) {
+                    self.goes(*call, *variant, Some(to));
+                }
+            }
+            RunEvent::TurnEnded(turn) => self.metrics.turn_ended(turn),
+            RunEvent::CallEnded(call) => {
+                if let Some((variant, _)) = self.calls.get(&call.call) {
+                    self.goes(call.call, *variant, None);
+                }
+                self.metrics.call_ended(call);
+            }
+            RunEvent::CallDropped(call) if !call.warmup => {
+                self.metrics.call_offered(&call.variant, false);
+            }
+            RunEvent::Vitals(vitals) => {
+                self.metrics.health(&health(vitals));
+                if let Some(since) = self.measured_since {
+                    self.metrics.target(self.plan.target_at(since.elapsed()));
+                }
+            }
+            RunEvent::Stopping => self.metrics.target(0),
+            RunEvent::Started { .. }
+            | RunEvent::CallDropped(_)
+            | RunEvent::Notice(_)
+            | RunEvent::CanaryStarted
+            | RunEvent::CanaryPassed => {}
+        }
+    }
+}

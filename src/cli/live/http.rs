@@ -1,0 +1,151 @@
+//! Answers scrapes.
+//!
+//! In: an address, the metrics. Out: `GET /metrics`. Holds: it listens where it was told and
+//! nowhere else, on a thread of its own, to a bounded number of connections of bounded length.
+
+use super::super::exit::Exit;
+use super::super::say::Trouble;
+use crate::report::prometheus::{CONTENT_TYPE, Metrics};
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{ALLOW, CONTENT_TYPE as TYPE, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::convert::Infallible;
+use std::io::ErrorKind;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+/// Connections at once; further ones wait in the kernel.
+const CONNECTIONS: usize = 16;
+/// A request's head is there within this.
+const HEAD: Duration = Duration::from_secs(5);
+/// A connection may stay as long: scrapers keep theirs between scrapes.
+const LONGEST: Duration = Duration::from_secs(300);
+/// What a full table of file descriptors is given to get better.
+const BREATH: Duration = Duration::from_millis(100);
+/// What `/` says.
+const INDEX: &str = "loadgen: metrics of the run that is going on are at /metrics\n";
+
+/// Serves metrics until it is dropped.
+pub(super) struct Server {
+    address: SocketAddr,
+    stop: CancellationToken,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Server {
+    /// Listens at `at`; port 0 is any free one.
+    pub(super) fn open(at: SocketAddr, metrics: Arc<Metrics>) -> Result<Self, Trouble> {
+        let refused = |e: std::io::Error| {
+            let message = format!("cannot serve metrics at {at}: {e}");
+            Trouble::new(Exit::Error, message, hint(e.kind()))
+        };
+        let listener = TcpListener::bind(at).map_err(refused)?;
+        listener.set_nonblocking(true).map_err(refused)?;
+        let address = listener.local_addr().map_err(refused)?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(refused)?;
+        let stop = CancellationToken::new();
+        let stopped = stop.clone();
+        let serve = move || {
+            runtime.block_on(async move {
+                // Registering a fresh socket fails where the runtime is gone, which is the end.
+                if let Ok(listener) = tokio::net::TcpListener::from_std(listener) {
+                    let _ = stopped.run_until_cancelled(accept(listener, metrics)).await;
+                }
+            });
+        };
+        let thread = std::thread::Builder::new().name("metrics".into());
+        Ok(Self {
+            address,
+            stop,
+            thread: Some(thread.spawn(serve).map_err(refused)?),
+        })
+    }
+
+    /// Where it listens.
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop.cancel();
+        if let Some(thread) = self.thread.take() {
+            // A panic of its own has been printed.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn hint(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::AddrInUse => {
+            "something else listens there, perhaps another run: name another port, or port 0 for any that is free"
+        }
+        ErrorKind::AddrNotAvailable => {
+            "no interface of this machine has that address: 127.0.0.1 is always there"
+        }
+        ErrorKind::PermissionDenied => "ports under 1024 need privileges: name a higher one",
+        _ => "name an address and a port of this machine, such as 127.0.0.1:9464",
+    }
+}
+
+/// Takes connections, for ever. Their tasks end with the runtime.
+async fn accept(listener: tokio::net::TcpListener, metrics: Arc<Metrics>) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    loop {
+        // Never closed.
+        let Ok(place) = places.clone().acquire_owned().await else {
+            return;
+        };
+        let Ok((stream, _)) = listener.accept().await else {
+            tokio::time::sleep(BREATH).await;
+            continue;
+        };
+        let metrics = metrics.clone();
+        tokio::spawn(async move {
+            let answer = service_fn(|request| {
+                let answered = respond(&request, &metrics);
+                async { Ok::<_, Infallible>(answered) }
+            });
+            let connection = http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(HEAD)
+                .serve_connection(TokioIo::new(stream), answer);
+            // A scraper that goes away is no trouble of the run's.
+            let _ = tokio::time::timeout(LONGEST, connection).await;
+            drop(place);
+        });
+    }
+}
+
+fn respond(request: &Request<Incoming>, metrics: &Metrics) -> Response<Full<Bytes>> {
+    let plain = "text/plain; charset=utf-8";
+    let (status, kind, body) = match (request.method(), request.uri().path()) {
+        (&Method::GET | &Method::HEAD, "/metrics") => {
+            (StatusCode::OK, CONTENT_TYPE, metrics.text())
+        }
+        (&Method::GET | &Method::HEAD, "/") => (StatusCode::OK, plain, INDEX.to_owned()),
+        (&Method::GET | &Method::HEAD, _) => (StatusCode::NOT_FOUND, plain, INDEX.to_owned()),
+        _ => (StatusCode::METHOD_NOT_ALLOWED, plain, String::new()),
+    };
+    let mut response = Response::new(Full::new(Bytes::from(body)));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(TYPE, HeaderValue::from_static(kind));
+    if status == StatusCode::METHOD_NOT_ALLOWED {
+        headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+    }
+    response
+}

@@ -1,0 +1,95 @@
+//! A run while it goes on, for whoever looks: the progress line, a scrape, a collector of spans.
+//!
+//! In: the run's events. Out: stderr, answers to scrapes, spans sent. Holds: nothing here makes
+//! the run wait, and nothing here changes a figure of it; what goes wrong is a warning.
+
+mod feed;
+mod http;
+mod otlp;
+
+use super::say::Trouble;
+use crate::plan::Plan;
+use crate::run::{Progress, RunEvent};
+use feed::Feed;
+use http::Server;
+use otlp::Export;
+use std::io::IsTerminal as _;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// What the command line asks to be shown.
+#[derive(Debug, Clone, Default)]
+pub struct LiveFlags {
+    /// Where to serve metrics.
+    pub metrics_listen: Option<SocketAddr>,
+    /// Where to send spans.
+    pub otlp_endpoint: Option<String>,
+}
+
+/// What the run is, for labels.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Shown<'a> {
+    /// The scenario's name.
+    pub(super) scenario: &'a str,
+    /// Kind and address, without secrets.
+    pub(super) target: &'a str,
+    /// Names of the variants.
+    pub(super) variants: &'a [&'a str],
+    pub(super) plan: &'a Plan,
+}
+
+/// Shows a run.
+pub(super) struct Live {
+    progress: Progress,
+    served: Option<(Feed, Server)>,
+    export: Option<Export>,
+}
+
+impl Live {
+    /// Opens what the flags ask for, before there is anything of a run.
+    pub(super) fn open(flags: &LiveFlags, shown: Shown<'_>, quiet: bool) -> Result<Self, Trouble> {
+        let export = flags.otlp_endpoint.as_deref();
+        let export = export.map(|e| Export::open(e, &shown)).transpose()?;
+        let served = match flags.metrics_listen {
+            Some(at) => {
+                let feed = Feed::new(&shown);
+                let server = Server::open(at, Arc::clone(feed.metrics()))?;
+                if !quiet {
+                    eprintln!("metrics on http://{}/metrics", server.address());
+                }
+                Some((feed, server))
+            }
+            None => None,
+        };
+        let total = shown.plan.measured().map(|n| n + shown.plan.warmup());
+        Ok(Self {
+            progress: Progress::new(total, std::io::stderr().is_terminal(), quiet),
+            served,
+            export,
+        })
+    }
+
+    /// Takes an event.
+    pub(super) fn take(&mut self, event: RunEvent) {
+        if let Some((feed, _)) = &mut self.served {
+            feed.take(&event);
+        }
+        if let Some(export) = &mut self.export {
+            export.take(&event);
+            if let Some(warning) = export.warning() {
+                self.progress.take(RunEvent::Notice(warning));
+            }
+        }
+        self.progress.take(event);
+    }
+
+    /// The run is over.
+    pub(super) fn finish(self) {
+        self.progress.finish();
+        if let Some(export) = self.export {
+            for warning in export.finish() {
+                eprintln!("warning: {warning}");
+            }
+        }
+    }
+}

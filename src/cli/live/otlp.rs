@@ -1,0 +1,246 @@
+//! Sends spans to an OpenTelemetry collector, by OTLP over HTTP.
+//!
+//! In: the run's events. Out: batches of spans. Holds: the run never waits for a collector: its
+//! spans go through a queue of bounded length, and what finds no room in it is counted; sending
+//! has a thread of its own and ends seconds after the run.
+
+use super::super::exit::Exit;
+use super::super::say::Trouble;
+use super::Shown;
+use crate::record::Ms;
+use crate::report::spans::Spans;
+use crate::run::RunEvent;
+use opentelemetry::KeyValue;
+use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig as _};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::trace::{SpanData, SpanExporter as _};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime};
+
+/// Calls and turns that may wait: some seconds of a thousand calls.
+const QUEUE: usize = 4_096;
+/// Spans sent at once, about.
+const BATCH: usize = 512;
+/// Spans are gathered for as long.
+const GATHER: Duration = Duration::from_secs(1);
+/// A batch is sent within this, or lost.
+const SEND: Duration = Duration::from_secs(3);
+/// After the run, what is still in the queue is sent within this, or lost.
+const LAST: Duration = Duration::from_secs(5);
+/// Where collectors take spans.
+const PATH: &str = "/v1/traces";
+
+/// What became of the spans.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Sent {
+    sent: u64,
+    lost: u64,
+}
+
+/// Sends a run's spans.
+pub(super) struct Export {
+    endpoint: String,
+    queue: SyncSender<Vec<SpanData>>,
+    thread: JoinHandle<Sent>,
+    /// The first thing that went wrong, until it is told.
+    trouble: Arc<Mutex<Option<String>>>,
+    run: Option<(Spans, Instant)>,
+    /// Spans that found no room in the queue.
+    dropped: u64,
+}
+
+/// The address to post to: as given where it says so itself, else with the path that
+/// collectors listen at.
+fn traces(endpoint: &str) -> Result<String, Trouble> {
+    let plain = endpoint.trim_end_matches('/');
+    let host = ["http://", "https://"]
+        .into_iter()
+        .find_map(|s| plain.strip_prefix(s));
+    let good = host.is_some_and(|h| !h.is_empty() && !h.starts_with('/'))
+        && plain.parse::<hyper::Uri>().is_ok();
+    if !good {
+        let message = format!("`{endpoint}` is no address of a collector");
+        let hint = "name the collector's OTLP port for HTTP: --otlp-endpoint http://127.0.0.1:4318";
+        return Err(Trouble::new(Exit::Usage, message, hint));
+    }
+    Ok(match plain.ends_with(PATH) {
+        true => plain.to_owned(),
+        false => format!("{plain}{PATH}"),
+    })
+}
+
+fn resource(shown: &Shown<'_>) -> Resource {
+    Resource::builder()
+        .with_service_name("loadgen")
+        .with_attributes([
+            KeyValue::new("service.version", env!("CARGO_PKG_VERSION")),
+            KeyValue::new("loadgen.scenario", shown.scenario.to_owned()),
+            KeyValue::new("loadgen.target", shown.target.to_owned()),
+        ])
+        .build()
+}
+
+impl Export {
+    /// Prepares it; nothing is sent yet.
+    pub(super) fn open(endpoint: &str, shown: &Shown<'_>) -> Result<Self, Trouble> {
+        let address = traces(endpoint)?;
+        let refused = |e: &dyn std::fmt::Display| {
+            let message = format!("cannot send spans to {address}: {e}");
+            Trouble::new(Exit::Error, message, "check `ulimit -u`, and the address")
+        };
+        crate::target::livekit::install_crypto();
+        let mut exporter = SpanExporter::builder()
+            .with_http()
+            .with_protocol(Protocol::HttpBinary)
+            .with_endpoint(&address)
+            .with_timeout(SEND)
+            .build()
+            .map_err(|e| refused(&e))?;
+        exporter.set_resource(&resource(shown));
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|e| refused(&e))?;
+        let (queue, inbox) = sync_channel(QUEUE);
+        let trouble = Arc::new(Mutex::new(None));
+        let sender = Sender {
+            exporter,
+            runtime,
+            trouble: trouble.clone(),
+            came: Sent::default(),
+        };
+        let thread = std::thread::Builder::new().name("otlp".into());
+        let thread = thread
+            .spawn(move || sender.work(&inbox))
+            .map_err(|e| refused(&e))?;
+        Ok(Self {
+            endpoint: address.clone(),
+            queue,
+            thread,
+            trouble,
+            run: None,
+            dropped: 0,
+        })
+    }
+
+    /// Takes an event.
+    pub(super) fn take(&mut self, event: &RunEvent) {
+        if let RunEvent::Started { at } = event {
+            let origin = SystemTime::now().checked_sub(at.elapsed());
+            let spans = Spans::new(origin.unwrap_or(SystemTime::UNIX_EPOCH), rand::random());
+            self.run = Some((spans, *at));
+        }
+        let Some((spans, start)) = &self.run else {
+            return;
+        };
+        let made = match event {
+            RunEvent::TurnEnded(turn) => spans.turn(turn, Ms::between(*start, Instant::now())),
+            RunEvent::CallEnded(call) => spans.call(call),
+            _ => return,
+        };
+        let number = made.len() as u64;
+        if !made.is_empty() && self.queue.try_send(made).is_err() {
+            self.dropped += number;
+        }
+    }
+
+    /// What went wrong first, once.
+    pub(super) fn warning(&self) -> Option<String> {
+        warning(&self.trouble, &self.endpoint)
+    }
+
+    /// Sends what is left; what there is to say.
+    pub(super) fn finish(self) -> Vec<String> {
+        // The queue's end is the thread's sign.
+        drop(self.queue);
+        let came = self.thread.join().unwrap_or_default();
+        let first = warning(&self.trouble, &self.endpoint);
+        let missing = self.dropped + came.lost;
+        let last = (missing > 0).then(|| {
+            format!(
+                "{missing} of {} spans did not reach {}: {} found no room in the queue, {} were not taken",
+                missing + came.sent,
+                self.endpoint,
+                self.dropped,
+                came.lost
+            )
+        });
+        first.into_iter().chain(last).collect()
+    }
+}
+
+fn warning(trouble: &Mutex<Option<String>>, endpoint: &str) -> Option<String> {
+    let detail = trouble.lock().ok()?.take()?;
+    Some(format!(
+        "spans do not reach {endpoint} ({detail}); the run goes on without them\n  \
+         hint: is a collector listening there for OTLP over HTTP (port 4318 by default)?"
+    ))
+}
+
+/// Works off the queue.
+struct Sender {
+    exporter: SpanExporter,
+    runtime: tokio::runtime::Runtime,
+    trouble: Arc<Mutex<Option<String>>>,
+    came: Sent,
+}
+
+impl Sender {
+    fn work(mut self, inbox: &Receiver<Vec<SpanData>>) -> Sent {
+        let mut over: Option<Instant> = None;
+        loop {
+            let (batch, open) = gather(inbox);
+            if !open && batch.is_empty() {
+                return self.came;
+            }
+            let number = batch.len() as u64;
+            if over.is_some_and(|end| Instant::now() >= end) || !self.send(batch) {
+                self.came.lost += number;
+                // Nor would the next batch get there: the command is not held up.
+                over = over.map(|_| Instant::now());
+            } else {
+                self.came.sent += number;
+            }
+            if !open {
+                over.get_or_insert_with(|| Instant::now() + LAST);
+            }
+        }
+    }
+
+    /// Whether the batch was taken.
+    fn send(&self, batch: Vec<SpanData>) -> bool {
+        if batch.is_empty() {
+            return true;
+        }
+        // The exporter tries again by itself; that has an end here.
+        let sending = async { tokio::time::timeout(SEND, self.exporter.export(batch)).await };
+        let failed = match self.runtime.block_on(sending) {
+            Ok(Ok(())) => return true,
+            Ok(Err(e)) => e.to_string(),
+            Err(_) => format!("no answer within {SEND:?}"),
+        };
+        // Told once: the first trouble, not each.
+        if self.came.lost == 0
+            && let Ok(mut trouble) = self.trouble.lock()
+        {
+            *trouble = Some(failed);
+        }
+        false
+    }
+}
+
+/// Spans of a while, and whether more may come.
+fn gather(inbox: &Receiver<Vec<SpanData>>) -> (Vec<SpanData>, bool) {
+    let mut batch = Vec::new();
+    let end = Instant::now() + GATHER;
+    while batch.len() < BATCH {
+        match inbox.recv_timeout(end.saturating_duration_since(Instant::now())) {
+            Ok(spans) => batch.extend(spans),
+            Err(RecvTimeoutError::Timeout) => break,
+            Err(RecvTimeoutError::Disconnected) => return (batch, false),
+        }
+    }
+    (batch, true)
+}

@@ -1,0 +1,347 @@
+//! A run while it goes on, as Prometheus and OpenMetrics read it.
+//!
+//! In: what happens, record by record. Out: the text of a scrape. Holds: names and units as
+//! `docs/metrics.md` has them; labels are bounded, whatever the scenario says; every series is
+//! there from the beginning, at zero.
+
+use crate::record::{CallRecord, Ms, TurnExpect, TurnOutcome, TurnRecord};
+use prometheus_client::encoding::text;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::{Family, MetricConstructor};
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Registry, Unit};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+mod labels;
+
+pub use labels::CallState;
+use labels::{OfCause, OfDirection, OfOutcome, OfQuantile, OfState, OfVariant, STATES};
+
+/// Upper edges of the buckets of latencies, in seconds: 7 to 25 % apart where replies are.
+pub const BUCKETS: [f64; 32] = [
+    0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.9,
+    1.0, 1.1, 1.2, 1.35, 1.5, 1.75, 2.0, 2.5, 3.0, 3.5, 4.0, 5.0, 6.0, 8.0, 10.0,
+];
+/// Variants with a label of their own; further ones share [`OTHER`].
+const VARIANTS: usize = 50;
+/// Variants, and causes of failure, past what is known.
+const OTHER: &str = "other";
+/// Longest label value, in characters.
+const LONGEST: usize = 100;
+
+#[derive(Debug, Clone)]
+struct Buckets;
+
+impl MetricConstructor<Histogram> for Buckets {
+    fn new_metric(&self) -> Histogram {
+        Histogram::new(BUCKETS)
+    }
+}
+
+type Latencies = Family<OfVariant, Histogram, Buckets>;
+type Count<L> = Family<L, Counter>;
+
+/// What the generator says of itself at one moment; everything since the run began.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Health {
+    /// Planned send → handed to the kernel: median, 99th percentile, largest.
+    pub tick_lateness: [Duration; 3],
+    /// Packets that found no room in our own sockets.
+    pub own_drops: u64,
+    /// Packets that the system would not take.
+    pub send_errors: u64,
+    /// RTP packets sent.
+    pub packets_out: u64,
+    /// RTP packets received.
+    pub packets_in: u64,
+    /// Processor time of the process.
+    pub cpu: Duration,
+    /// Its resident memory.
+    pub resident_bytes: u64,
+}
+
+/// What is served.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    /// With a label of their own.
+    variants: Vec<String>,
+    ttfa: Latencies,
+    ttfa_wire: Latencies,
+    join: Latencies,
+    turns: Count<OfOutcome>,
+    calls: Family<OfState, Gauge>,
+    offered: Count<OfVariant>,
+    started: Count<OfVariant>,
+    dropped: Count<OfVariant>,
+    completed: Count<OfVariant>,
+    failed: Count<OfCause>,
+    target: Gauge,
+    lateness: Family<OfQuantile, Gauge<f64, AtomicU64>>,
+    own_drops: Counter,
+    send_errors: Counter,
+    packets: Count<OfDirection>,
+    cpu: Counter<f64, AtomicU64>,
+    resident: Gauge,
+}
+
+fn latencies() -> Latencies {
+    Family::new_with_constructor(Buckets)
+}
+
+/// A name from outside, of bounded length; the encoding escapes it.
+fn bounded(name: &str) -> String {
+    name.chars().take(LONGEST).collect()
+}
+
+impl Metrics {
+    /// `scenario`: its name; `target`: kind and address, without secrets.
+    pub fn new(scenario: &str, target: &str, version: &str, variants: &[&str]) -> Self {
+        let mut metrics = Self {
+            registry: Registry::default(),
+            variants: variants.iter().take(VARIANTS).map(|v| bounded(v)).collect(),
+            ttfa: latencies(),
+            ttfa_wire: latencies(),
+            join: latencies(),
+            turns: Family::default(),
+            calls: Family::default(),
+            offered: Family::default(),
+            started: Family::default(),
+            dropped: Family::default(),
+            completed: Family::default(),
+            failed: Family::default(),
+            target: Gauge::default(),
+            lateness: Family::default(),
+            own_drops: Counter::default(),
+            send_errors: Counter::default(),
+            packets: Family::default(),
+            cpu: Counter::default(),
+            resident: Gauge::default(),
+        };
+        let labels = [
+            ("scenario", scenario),
+            ("target", target),
+            ("version", version),
+        ];
+        let labels = labels.map(|(name, value)| (name, bounded(value))).to_vec();
+        let help = "The run that is going on";
+        metrics
+            .registry
+            .register("loadgen_run", help, Info::new(labels));
+        metrics.register_turns();
+        metrics.register_calls();
+        metrics.register_generator();
+        metrics.begin(variants.len() > VARIANTS);
+        metrics
+    }
+
+    fn register_turns(&mut self) {
+        let r = &mut self.registry;
+        let (ttfa, wire) = (self.ttfa.clone(), self.ttfa_wire.clone());
+        let help = "Time to first audio, mouth to ear, of replied turns";
+        r.register_with_unit("loadgen_ttfa", help, Unit::Seconds, ttfa);
+        let help = "End of speech to the onset's arrival, of replied turns";
+        r.register_with_unit("loadgen_ttfa_wire", help, Unit::Seconds, wire);
+        let help = "Measured turns that ended, by outcome";
+        r.register("loadgen_turns", help, self.turns.clone());
+    }
+
+    fn register_calls(&mut self) {
+        let r = &mut self.registry;
+        let help = "Planned start of a call to media flowing";
+        r.register_with_unit("loadgen_join", help, Unit::Seconds, self.join.clone());
+        let help = "Calls under way by state, warm-up calls too";
+        r.register("loadgen_calls", help, self.calls.clone());
+        let help = "Calls at once that the load asks for now, or allows where calls arrive";
+        r.register("loadgen_target_calls", help, self.target.clone());
+        for (name, help, family) in [
+            ("offered", "whose planned start has come", &self.offered),
+            ("started", "that began", &self.started),
+            ("dropped", "that could not begin", &self.dropped),
+            ("completed", "that ended well", &self.completed),
+        ] {
+            let (name, help) = (
+                format!("loadgen_calls_{name}"),
+                format!("Measured calls {help}"),
+            );
+            r.register(name, help, family.clone());
+        }
+        let help = "Measured calls that failed, by cause";
+        r.register("loadgen_calls_failed", help, self.failed.clone());
+    }
+
+    fn register_generator(&mut self) {
+        let r = &mut self.registry;
+        let help = "Planned send to handed to the kernel, since the run began";
+        let lateness = self.lateness.clone();
+        r.register_with_unit("loadgen_tick_lateness", help, Unit::Seconds, lateness);
+        let help = "Packets that found no room in the generator's own sockets";
+        r.register("loadgen_own_drops", help, self.own_drops.clone());
+        let help = "Packets that the system would not take";
+        r.register("loadgen_send_errors", help, self.send_errors.clone());
+        r.register(
+            "loadgen_packets",
+            "RTP packets by direction",
+            self.packets.clone(),
+        );
+        let help = "Processor time of the generator";
+        r.register_with_unit("process_cpu", help, Unit::Seconds, self.cpu.clone());
+        let (help, resident) = ("Resident memory of the generator", self.resident.clone());
+        r.register_with_unit("process_resident_memory", help, Unit::Bytes, resident);
+    }
+
+    /// Brings every series into being.
+    fn begin(&self, more: bool) {
+        let other = more.then_some(OTHER);
+        for variant in self.variants.iter().map(String::as_str).chain(other) {
+            let of = self.of(variant);
+            for family in [&self.ttfa, &self.ttfa_wire, &self.join] {
+                drop(family.get_or_create(&of));
+            }
+            for family in [&self.offered, &self.started, &self.dropped, &self.completed] {
+                drop(family.get_or_create(&of));
+            }
+            for outcome in OUTCOMES {
+                drop(self.turns.get_or_create(&self.of_outcome(variant, outcome)));
+            }
+            for state in STATES {
+                drop(self.calls.get_or_create(&self.of_state(variant, state)));
+            }
+        }
+        self.health(&Health::default());
+    }
+
+    fn label(&self, variant: &str) -> String {
+        let name = bounded(variant);
+        match self.variants.contains(&name) {
+            true => name,
+            false => OTHER.to_owned(),
+        }
+    }
+
+    fn of(&self, variant: &str) -> OfVariant {
+        let variant = self.label(variant);
+        OfVariant { variant }
+    }
+
+    fn of_outcome(&self, variant: &str, outcome: TurnOutcome) -> OfOutcome {
+        OfOutcome {
+            variant: self.label(variant),
+            outcome: outcome.name(),
+        }
+    }
+
+    fn of_state(&self, variant: &str, state: CallState) -> OfState {
+        OfState {
+            variant: self.label(variant),
+            state: state.name(),
+        }
+    }
+
+    /// A call of `variant` goes `from` one state `to` another; `None`: it is not under way.
+    pub fn call_moves(&self, variant: &str, from: Option<CallState>, to: Option<CallState>) {
+        if let Some(from) = from {
+            self.calls
+                .get_or_create(&self.of_state(variant, from))
+                .dec();
+        }
+        if let Some(to) = to {
+            self.calls.get_or_create(&self.of_state(variant, to)).inc();
+        }
+    }
+
+    /// A measured call's planned start has come; whether it began.
+    pub fn call_offered(&self, variant: &str, began: bool) {
+        let of = self.of(variant);
+        self.offered.get_or_create(&of).inc();
+        let what = if began { &self.started } else { &self.dropped };
+        what.get_or_create(&of).inc();
+    }
+
+    /// A call that began is over.
+    pub fn call_ended(&self, call: &CallRecord) {
+        if call.warmup {
+            return;
+        }
+        let of = self.of(&call.variant);
+        observe(&self.join, &of, call.join_ms);
+        match &call.failure {
+            None => {
+                self.completed.get_or_create(&of).inc();
+            }
+            // Causes are a closed set of this program's.
+            Some(failure) => {
+                let cause = bounded(&failure.cause);
+                let variant = of.variant;
+                self.failed.get_or_create(&OfCause { variant, cause }).inc();
+            }
+        }
+    }
+
+    /// A turn is over.
+    pub fn turn_ended(&self, turn: &TurnRecord) {
+        if !turn.is_measured() {
+            return;
+        }
+        let of = self.of_outcome(&turn.variant, turn.outcome);
+        self.turns.get_or_create(&of).inc();
+        if turn.outcome == TurnOutcome::Replied && turn.expect == TurnExpect::Respond {
+            let of = self.of(&turn.variant);
+            observe(&self.ttfa, &of, turn.ttfa_ms);
+            observe(&self.ttfa_wire, &of, turn.ttfa_wire_ms);
+        }
+    }
+
+    /// Calls at once that the load asks for.
+    pub fn target(&self, calls: u64) {
+        self.target.set(i64::try_from(calls).unwrap_or(i64::MAX));
+    }
+
+    /// How the generator is.
+    pub fn health(&self, health: &Health) {
+        for (quantile, lateness) in ["0.5", "0.99", "1"].into_iter().zip(health.tick_lateness) {
+            let of = OfQuantile { quantile };
+            self.lateness.get_or_create(&of).set(lateness.as_secs_f64());
+        }
+        self.own_drops.inner().store(health.own_drops, Relaxed);
+        self.send_errors.inner().store(health.send_errors, Relaxed);
+        for (direction, packets) in [("out", health.packets_out), ("in", health.packets_in)] {
+            let family = self.packets.get_or_create(&OfDirection { direction });
+            family.inner().store(packets, Relaxed);
+        }
+        let cpu = health.cpu.as_secs_f64().to_bits();
+        self.cpu.inner().store(cpu, Relaxed);
+        let bytes = i64::try_from(health.resident_bytes).unwrap_or(i64::MAX);
+        self.resident.set(bytes);
+    }
+
+    /// The answer to a scrape, in the OpenMetrics text format.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        // A string takes everything.
+        let _ = text::encode(&mut text, &self.registry);
+        text
+    }
+}
+
+/// What [`Metrics::text`] is.
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+const OUTCOMES: [TurnOutcome; 4] = [
+    TurnOutcome::Replied,
+    TurnOutcome::Missed,
+    TurnOutcome::Early,
+    TurnOutcome::Failed,
+];
+
+fn observe(family: &Latencies, of: &OfVariant, latency: Option<Ms>) {
+    if let Some(latency) = latency.and_then(Ms::duration) {
+        family.get_or_create(of).observe(latency.as_secs_f64());
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,261 @@
+//! Calls and turns as spans, as OpenTelemetry has them.
+//!
+//! In: records as they come to be, and the wall clock at the run's start. Out: spans. Holds: a
+//! turn's span is the child of its call's, and the parts of the turn are its own; a part that
+//! was not measured has no span.
+
+use crate::record::{CallRecord, Ms, TurnExpect, TurnOutcome, TurnRecord};
+use opentelemetry::trace::{
+    SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId, TraceState,
+};
+use opentelemetry::{Array, InstrumentationScope, KeyValue, StringValue, Value};
+use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
+use std::time::{Duration, SystemTime};
+
+/// Longest name from outside, in characters.
+const LONGEST: usize = 200;
+
+/// Makes the spans of one run.
+#[derive(Debug, Clone)]
+pub struct Spans {
+    /// The wall clock at the instant that records count from.
+    origin: SystemTime,
+    /// Random: no two runs share an id.
+    run: u128,
+    scope: InstrumentationScope,
+}
+
+/// What a span is of; its id follows from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Call,
+    Join,
+    Turn(usize),
+    Speech(usize),
+    Wait(usize),
+    Playout(usize),
+    Reply(usize),
+}
+
+impl Part {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Call => "call",
+            Self::Join => "join",
+            Self::Turn(_) => "turn",
+            Self::Speech(_) => "speech",
+            Self::Wait(_) => "wait to onset",
+            Self::Playout(_) => "playout",
+            Self::Reply(_) => "reply",
+        }
+    }
+
+    fn number(self) -> u64 {
+        let (turn, part) = match self {
+            Self::Call => (0, 0),
+            Self::Join => (0, 1),
+            Self::Turn(turn) => (turn, 2),
+            Self::Speech(turn) => (turn, 3),
+            Self::Wait(turn) => (turn, 4),
+            Self::Playout(turn) => (turn, 5),
+            Self::Reply(turn) => (turn, 6),
+        };
+        (turn as u64) << 3 | part
+    }
+
+    fn parent(self) -> Option<Self> {
+        match self {
+            Self::Call => None,
+            Self::Join | Self::Turn(_) => Some(Self::Call),
+            Self::Speech(turn) | Self::Wait(turn) | Self::Playout(turn) | Self::Reply(turn) => {
+                Some(Self::Turn(turn))
+            }
+        }
+    }
+}
+
+/// A bijection of 64 bits that looks like chance (the finaliser of SplitMix64).
+fn mix(n: u64) -> u64 {
+    let n = (n ^ (n >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let n = (n ^ (n >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    n ^ (n >> 31)
+}
+
+fn bounded(name: &str) -> Value {
+    let name: String = name.chars().take(LONGEST).collect();
+    name.into()
+}
+
+fn ms(name: &'static str, ms: Option<Ms>) -> Option<KeyValue> {
+    Some(KeyValue::new(name, ms?.as_f64()))
+}
+
+impl Spans {
+    /// `origin`: the wall clock at the instant that records count from; `run`: chance.
+    pub fn new(origin: SystemTime, run: u128) -> Self {
+        let scope = InstrumentationScope::builder("loadgen")
+            .with_version(env!("CARGO_PKG_VERSION"))
+            .build();
+        Self { origin, run, scope }
+    }
+
+    fn trace(&self, call: usize) -> TraceId {
+        let low = mix(self.run as u64 ^ call as u64);
+        let id = self.run >> 64 << 64 | u128::from(low);
+        TraceId::from(id.max(1))
+    }
+
+    /// Ids of a trace need only differ inside it.
+    fn id(&self, call: usize, part: Part) -> SpanId {
+        let of_call = mix((self.run >> 64) as u64 ^ call as u64);
+        SpanId::from(mix(of_call ^ part.number()).max(1))
+    }
+
+    fn at(&self, at: Ms) -> SystemTime {
+        let micros = at.micros();
+        let by = Duration::from_micros(micros.unsigned_abs());
+        match micros < 0 {
+            true => self.origin.checked_sub(by),
+            false => self.origin.checked_add(by),
+        }
+        .unwrap_or(self.origin)
+    }
+
+    fn span(&self, call: usize, part: Part, (start, end): (Ms, Ms)) -> SpanData {
+        let parent = part.parent().map(|p| self.id(call, p));
+        SpanData {
+            span_context: SpanContext::new(
+                self.trace(call),
+                self.id(call, part),
+                TraceFlags::SAMPLED,
+                false,
+                TraceState::NONE,
+            ),
+            parent_span_id: parent.unwrap_or(SpanId::INVALID),
+            parent_span_is_remote: false,
+            span_kind: SpanKind::Internal,
+            name: part.name().into(),
+            start_time: self.at(start),
+            end_time: self.at(end.max(start)),
+            attributes: Vec::new(),
+            dropped_attributes_count: 0,
+            events: SpanEvents::default(),
+            links: SpanLinks::default(),
+            status: Status::Unset,
+            instrumentation_scope: self.scope.clone(),
+        }
+    }
+
+    /// The spans of a call that is over: its own, and its join. None for one that never began.
+    pub fn call(&self, call: &CallRecord) -> Vec<SpanData> {
+        let Some((started, ended)) = call.started_ms.zip(call.ended_ms) else {
+            return Vec::new();
+        };
+        let mut own = self.span(call.call, Part::Call, (call.planned_start_ms, ended));
+        own.attributes = vec![
+            KeyValue::new("loadgen.call", call.call as i64),
+            KeyValue::new("loadgen.room", bounded(&call.room)),
+            KeyValue::new("loadgen.variant", bounded(&call.variant)),
+            KeyValue::new("loadgen.warmup", call.warmup),
+        ];
+        let lateness = started.micros() - call.planned_start_ms.micros();
+        own.attributes
+            .push(KeyValue::new("loadgen.lateness_ms", lateness as f64 / 1e3));
+        own.attributes.extend(ms("loadgen.join_ms", call.join_ms));
+        own.attributes
+            .extend(ms("loadgen.agent_join_ms", call.agent_join_ms));
+        own.attributes
+            .extend(ms("loadgen.greeting_ms", call.greeting_ms));
+        if let Some(failure) = &call.failure {
+            own.attributes
+                .push(KeyValue::new("loadgen.failure", failure.cause.clone()));
+            own.status = Status::error(failure.message.clone());
+        }
+        let join = call.join_ms.map(|join| {
+            let span = (call.planned_start_ms, call.planned_start_ms + join);
+            self.span(call.call, Part::Join, span)
+        });
+        std::iter::once(own).chain(join).collect()
+    }
+
+    /// The spans of a turn that was over at `now`, counted as records do: its own, and its
+    /// parts. None for one that never began.
+    pub fn turn(&self, turn: &TurnRecord, now: Ms) -> Vec<SpanData> {
+        let Some(start) = turn.started_ms.or(turn.planned_ms) else {
+            return Vec::new();
+        };
+        let parts = parts(turn, now);
+        let end = parts.iter().map(|(_, (_, end))| *end).max();
+        // A turn that nothing answered is over when it is given up.
+        let end = end.filter(|_| turn.outcome == TurnOutcome::Replied);
+        let mut own = self.span(
+            turn.call,
+            Part::Turn(turn.turn),
+            (start, end.unwrap_or(now)),
+        );
+        own.attributes = attributes(turn);
+        if turn.outcome != TurnOutcome::Replied {
+            let outcome = turn.outcome.name();
+            own.status = Status::error(turn.failure.clone().unwrap_or(outcome.to_owned()));
+        }
+        let parts = parts
+            .into_iter()
+            .map(|(part, span)| self.span(turn.call, part, span));
+        std::iter::once(own).chain(parts).collect()
+    }
+}
+
+/// The parts of a turn, from and to when.
+fn parts(turn: &TurnRecord, now: Ms) -> Vec<(Part, (Ms, Ms))> {
+    let mut parts = Vec::new();
+    let n = turn.turn;
+    let Some((started, end)) = turn.started_ms.zip(turn.speech_end_ms) else {
+        return parts;
+    };
+    parts.push((Part::Speech(n), (started, end)));
+    let replied = turn.outcome == TurnOutcome::Replied;
+    if let Some((wire, playout)) = turn.ttfa_wire_ms.zip(turn.playout_ms).filter(|_| replied) {
+        let onset = end + wire;
+        let heard = onset + playout;
+        parts.push((Part::Wait(n), (end, onset)));
+        parts.push((Part::Playout(n), (onset, heard)));
+        // What is held back at its beginning ends as much later.
+        let over = turn.reply_end_ms.map_or(now, |at| at + playout);
+        parts.push((Part::Reply(n), (heard, over)));
+    } else if turn.outcome == TurnOutcome::Missed && turn.expect == TurnExpect::Respond {
+        parts.push((Part::Wait(n), (end, now)));
+    }
+    parts
+}
+
+fn attributes(turn: &TurnRecord) -> Vec<KeyValue> {
+    let mut all = vec![
+        KeyValue::new("loadgen.call", turn.call as i64),
+        KeyValue::new("loadgen.turn", turn.turn as i64),
+        KeyValue::new("loadgen.room", bounded(&turn.room)),
+        KeyValue::new("loadgen.variant", bounded(&turn.variant)),
+        KeyValue::new("loadgen.utterance", bounded(&turn.utterance)),
+        KeyValue::new("loadgen.expect", turn.expect.name()),
+        KeyValue::new("loadgen.outcome", turn.outcome.name()),
+        KeyValue::new("loadgen.warmup", turn.warmup),
+    ];
+    let flags: Vec<StringValue> = turn.flags.iter().map(|f| f.name().into()).collect();
+    if !flags.is_empty() {
+        let flags = Value::Array(Array::String(flags));
+        all.push(KeyValue::new("loadgen.flags", flags));
+    }
+    all.extend(ms("loadgen.ttfa_ms", turn.ttfa_ms));
+    all.extend(ms("loadgen.ttfa_wire_ms", turn.ttfa_wire_ms));
+    all.extend(ms("loadgen.playout_ms", turn.playout_ms));
+    all.extend(ms("loadgen.stop_ms", turn.stop_ms));
+    all.extend(ms("loadgen.early_by_ms", turn.early_by_ms));
+    all.extend(ms("loadgen.send_lateness_ms", turn.send_lateness_ms));
+    if let Some(cause) = &turn.failure {
+        all.push(KeyValue::new("loadgen.failure", cause.clone()));
+    }
+    all
+}
+
+#[cfg(test)]
+#[path = "spans_tests.rs"]
+mod tests;

@@ -1,0 +1,132 @@
+//! Spans of made-up calls and turns.
+
+use super::*;
+use crate::record::TurnContext;
+use crate::record::fixtures::{self, Failure, Outcome, base};
+use std::collections::HashSet;
+
+fn origin() -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000)
+}
+
+fn spans() -> Spans {
+    Spans::new(origin(), 0x0123_4567_89ab_cdef_0011_2233_4455_6677)
+}
+
+fn turn(call: usize, result: &fixtures::TurnResult, failure: Option<&Failure>) -> TurnRecord {
+    let context = TurnContext {
+        call,
+        room: "r",
+        utterance: "u",
+        variant: "v",
+        block: None,
+        warmup: false,
+        playout_model: fixtures::MODEL,
+        failure,
+    };
+    TurnRecord::new(&context, result, base())
+}
+
+/// Name, milliseconds from the origin to its start and to its end.
+fn times(spans: &[SpanData]) -> Vec<(&str, f64, f64)> {
+    let since = |at: SystemTime| at.duration_since(origin()).unwrap().as_secs_f64() * 1e3;
+    let of = |s: &SpanData| (since(s.start_time), since(s.end_time));
+    let rounded = |ms: f64| (ms * 1e3).round() / 1e3;
+    spans
+        .iter()
+        .map(|s| (s.name.as_ref(), rounded(of(s).0), rounded(of(s).1)))
+        .collect()
+}
+
+fn millis(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+#[test]
+fn parts_follow_each_other_without_a_gap() {
+    let result = fixtures::replied(base(), 0, millis(420), millis(40));
+    let all = spans().turn(&turn(7, &result, None), Ms::from(millis(9_000)));
+    assert_eq!(
+        times(&all),
+        [
+            ("turn", 2_000.04, 6_960.04),
+            ("speech", 2_000.04, 5_000.04),
+            ("wait to onset", 5_000.04, 5_420.04),
+            ("playout", 5_420.04, 5_460.04),
+            ("reply", 5_460.04, 6_960.04),
+        ]
+    );
+    let own = &all[0];
+    assert_eq!(own.status, Status::Unset);
+    for part in &all[1..] {
+        assert_eq!(part.parent_span_id, own.span_context.span_id());
+        assert_eq!(part.span_context.trace_id(), own.span_context.trace_id());
+    }
+    let has = |name: &str, value: Value| {
+        let found = own.attributes.iter().find(|a| a.key.as_str() == name);
+        assert_eq!(found.map(|a| &a.value), Some(&value), "{name}");
+    };
+    has("loadgen.ttfa_ms", 460.0.into());
+    has("loadgen.outcome", "replied".into());
+    has("loadgen.variant", "v".into());
+}
+
+#[test]
+fn what_was_not_measured_has_no_span() {
+    let now = Ms::from(millis(15_500));
+    let missed = fixtures::turn(base(), 0, Outcome::Missed);
+    let all = spans().turn(&turn(0, &missed, None), now);
+    let expected = [
+        ("turn", 2_000.04, 15_500.0),
+        ("speech", 2_000.04, 5_000.04),
+        ("wait to onset", 5_000.04, 15_500.0),
+    ];
+    assert_eq!(times(&all), expected);
+    assert_eq!(all[0].status, Status::error("missed"));
+
+    let never = fixtures::turn(base(), 0, Outcome::Failed);
+    let never = turn(0, &never, Some(&Failure::AgentLeft));
+    assert!(spans().turn(&never, now).is_empty());
+}
+
+#[test]
+fn a_call_is_the_parent_of_its_turns() {
+    let mut run = fixtures::Run::default();
+    run.good(1).bad(Outcome::Failed, Some(Failure::AgentLeft));
+    let spans = spans();
+    let call = spans.call(&run.calls[0]);
+    assert_eq!(call[0].parent_span_id, SpanId::INVALID);
+    assert_eq!(call[0].name, "call");
+    let turn = &spans.turn(&run.turns[0], Ms::default())[0];
+    assert_eq!(turn.parent_span_id, call[0].span_context.span_id());
+    assert_eq!(
+        turn.span_context.trace_id(),
+        call[0].span_context.trace_id()
+    );
+    let failed = spans.call(&run.calls[1]);
+    assert_eq!(failed[0].status, Status::error("the agent left the call"));
+    let dropped = CallRecord {
+        started_ms: None,
+        ended_ms: None,
+        ..run.calls[0].clone()
+    };
+    assert!(spans.call(&dropped).is_empty());
+}
+
+#[test]
+fn no_two_spans_share_an_id() {
+    let spans = spans();
+    let mut ids = HashSet::new();
+    let mut traces = HashSet::new();
+    for call in 0..300 {
+        traces.insert(spans.trace(call));
+        ids.extend([Part::Call, Part::Join].map(|p| spans.id(call, p)));
+        for turn in 0..20 {
+            let parts = [Part::Turn(turn), Part::Speech(turn), Part::Wait(turn)];
+            ids.extend(parts.map(|p| spans.id(call, p)));
+            ids.extend([Part::Playout(turn), Part::Reply(turn)].map(|p| spans.id(call, p)));
+        }
+    }
+    assert_eq!((traces.len(), ids.len()), (300, 300 * 102));
+    assert!(!ids.contains(&SpanId::INVALID));
+}
