@@ -8,6 +8,7 @@ use super::summary::{
     AllTurns, CallCounts, FailureGroup, Intervals, Latency, Metrics, Quantiles, RunFacts, RunInfo,
     SecondOpinions, Span, Summary,
 };
+use super::variants;
 use super::{
     CallRecord, Ending, Ms, SUMMARY_VERSION, Samples, Threshold, TurnFlag, TurnOutcome, TurnRecord,
     Verdict,
@@ -45,11 +46,8 @@ impl Summary {
             run: RunInfo::of(facts),
             network: facts.network,
             metrics: Metrics::of(&samples),
-            intervals: Intervals {
-                level: LEVEL,
-                ttfa: Quantiles::of(&samples.ttfa),
-                all_turns: Quantiles::of(&samples.all_turns),
-            },
+            intervals: Intervals::of(&samples),
+            variants: variants::ranked(facts.seed, calls, turns),
             outcomes: samples.outcomes,
             calls: counts,
             second_opinion: SecondOpinions::of(turns),
@@ -102,8 +100,18 @@ impl RunInfo {
     }
 }
 
+impl Intervals {
+    pub(super) fn of(samples: &Samples) -> Self {
+        Self {
+            level: LEVEL,
+            ttfa: Quantiles::of(&samples.ttfa),
+            all_turns: Quantiles::of(&samples.all_turns),
+        }
+    }
+}
+
 impl CallCounts {
-    fn of(planned: usize, calls: &[CallRecord]) -> Self {
+    pub(super) fn of(planned: usize, calls: &[CallRecord]) -> Self {
         let started = || calls.iter().filter(|c| !c.warmup && c.started_ms.is_some());
         let failed = started().filter(|c| c.failure.is_some()).count();
         Self {

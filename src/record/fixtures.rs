@@ -76,6 +76,8 @@ pub(crate) struct Run {
     pub(crate) calls: Vec<CallRecord>,
     pub(crate) turns: Vec<TurnRecord>,
     pub(crate) warmup: bool,
+    /// Variant and block of the calls that come; `baseline` in no block where absent.
+    pub(crate) variant: Option<(&'static str, u64)>,
 }
 
 impl Run {
@@ -85,12 +87,14 @@ impl Run {
         let call = self.calls.len();
         let start = run_start + ms(100 * call as u64);
         let result = make(start);
+        let variant = self.variant.map_or("baseline", |(name, _)| name);
+        let block = self.variant.map(|(_, block)| block);
         let room = format!("loadgen-1f2e-{call}");
         let context = CallContext {
             call,
             room: &room,
-            variant: "baseline",
-            block: None,
+            variant,
+            block,
             warmup: self.warmup,
             planned_start: start,
             started: Some(start + Duration::from_micros(300)),
@@ -102,8 +106,8 @@ impl Run {
             call,
             room: &room,
             utterance: "order",
-            variant: "baseline",
-            block: None,
+            variant,
+            block,
             warmup: self.warmup,
             playout_model: MODEL,
             failure: result.failure.as_ref(),
@@ -114,6 +118,35 @@ impl Run {
                 .iter()
                 .map(|t| TurnRecord::new(&context, t, run_start)),
         );
+        self
+    }
+
+    /// Adds ten blocks of a call to each of three variants: `quick`, `slow` 300 ms later, `deaf`,
+    /// which misses every other call.
+    pub(crate) fn compared(&mut self) -> &mut Self {
+        for block in 0..10 {
+            for (name, later) in [("slow", 300), ("quick", 0), ("deaf", 0)] {
+                self.variant = Some((name, block));
+                if name == "deaf" && block % 2 == 0 {
+                    self.bad(Outcome::Missed, None);
+                    continue;
+                }
+                self.call(|base| CallResult {
+                    join: Some(ms(120)),
+                    agent_join: Some(ms(300)),
+                    greeting: None,
+                    failure: None,
+                    echoes: 0,
+                    turns: (0..3)
+                        .map(|i| {
+                            let wire = 400 + later + (block * 37 + i as u64 * 29) % 60;
+                            replied(base, i, ms(wire), ms(40))
+                        })
+                        .collect(),
+                });
+            }
+        }
+        self.variant = None;
         self
     }
 

@@ -21,6 +21,7 @@ mod sentinels;
 mod start;
 mod summary;
 mod turns;
+mod variants;
 mod verdict;
 
 pub use calibration::{CALIBRATION_VERSION, Calibration, CalibrationLevel, ErrorStats};
@@ -42,6 +43,7 @@ pub use summary::{
     RunFacts, RunInfo, SecondOpinions, Span, Summary, TickLateness,
 };
 pub use turns::{Trust, TurnContext, TurnCounts, TurnExpect, TurnFlag, TurnOutcome, TurnRecord};
+pub use variants::{Behind, Lag, LagVerdict, VariantSummary};
 pub use verdict::{Ending, GateResult, GateVerdict, Status, Threshold, Verdict};
 
 /// Version of a journal line and a row of `turns.csv`. Fields may be added within a version;
@@ -60,3 +62,5 @@ pub(crate) mod fixtures;
 mod summary_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod variants_tests;

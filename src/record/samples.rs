@@ -102,7 +102,7 @@ fn finite(ms: Option<Ms>) -> Option<Sample> {
     ms.and_then(Ms::duration).map(Sample::Finite)
 }
 
-fn of_turn(turn: &TurnRecord, latency: Option<Ms>) -> Option<Sample> {
+pub(super) fn of_turn(turn: &TurnRecord, latency: Option<Ms>) -> Option<Sample> {
     match turn.outcome {
         TurnOutcome::Replied => finite(latency),
         TurnOutcome::Missed => Some(Sample::Infinite),

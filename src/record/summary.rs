@@ -4,7 +4,7 @@
 //! Holds: warm-up calls are in no figure; planned calls = started + dropped, started =
 //! completed + failed.
 
-use super::{Ending, Ms, Sentinels, TurnCounts, Verdict};
+use super::{Ending, Ms, Sentinels, TurnCounts, VariantSummary, Verdict};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -76,6 +76,9 @@ pub struct Summary {
     /// What the sentinels showed; null where there were none.
     #[serde(default)]
     pub sentinels: Option<Sentinels>,
+    /// Its variants, the one that answers soonest first; absent where there are not several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub variants: Vec<VariantSummary>,
 }
 
 /// Which run it was.

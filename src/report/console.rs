@@ -5,7 +5,7 @@
 
 use super::figures::{QUANTILES, cells, figure, hundredths, interval, possibly_infinite};
 use super::text::{clean, grouped, plural, wrap};
-use super::{DEFINITIONS, Style};
+use super::{DEFINITIONS, Style, variants};
 use crate::record::{GateVerdict, Generator, SecondOpinions, Status, Summary, TurnFlag};
 
 /// Longest line, in characters.
@@ -26,6 +26,7 @@ pub fn render(summary: &Summary, style: Style) -> String {
     page.gates(summary);
     page.ttfa(summary);
     page.latencies(summary);
+    page.variants(summary);
     page.counts(summary);
     page.failures(summary);
     // A run that was cut off left no word on its own health.
@@ -153,6 +154,13 @@ impl Page {
             let count = grouped(latency.count as u64);
             let cells: String = cells(latency).iter().map(|c| format!("{c:>10}")).collect();
             self.lines.push(format!("  {name:<12}{count:>8}{cells}"));
+        }
+    }
+
+    fn variants(&mut self, summary: &Summary) {
+        for block in variants::blocks(&summary.variants) {
+            self.section(&block.title);
+            self.lines.extend(block.rows);
         }
     }
 

@@ -15,6 +15,7 @@ pub mod prometheus;
 pub mod spans;
 mod style;
 mod text;
+mod variants;
 
 pub use definitions::{DEFINITIONS, Definition};
 pub use formats::{File, Format};

@@ -151,6 +151,23 @@ fn console_of_a_run_that_passed() {
 }
 
 #[test]
+fn console_of_variants() {
+    let mut run = Run::default();
+    run.compared();
+    let summary = Summary::build(&facts(30, Ending::Finished), &run.calls, &run.turns, &[]);
+    let page = console::render(&summary, Style::Plain);
+    let variants = page
+        .lines()
+        .skip_while(|line| !line.starts_with("variants"));
+    let variants: Vec<&str> = variants.take_while(|l| !l.starts_with("turns ")).collect();
+    assert!(
+        page.lines()
+            .all(|line| line.chars().count() <= console::WIDTH)
+    );
+    insta::assert_snapshot!("console_variants", variants.join("\n"));
+}
+
+#[test]
 fn console_of_a_failed_gate() {
     insta::assert_snapshot!(console::render(&failed(), Style::Plain));
 }
