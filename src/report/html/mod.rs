@@ -18,6 +18,7 @@ mod spread;
 mod table;
 mod time;
 mod top;
+mod variants;
 mod view;
 
 use crate::record::RunRecord;

@@ -4,7 +4,7 @@
 //! data leaves nothing behind, neither a box nor an entry in the contents.
 
 use super::view::{View, name};
-use super::{anatomy, behaviour, health, load, slowest, spread, table, time};
+use super::{anatomy, behaviour, health, load, slowest, spread, table, time, variants};
 use crate::report::DEFINITIONS;
 use maud::{Markup, html};
 
@@ -25,6 +25,7 @@ impl Section {
 type Part = fn(&View<'_>) -> Option<Section>;
 
 const PARTS: &[Part] = &[
+    variants::section,
     spread::section,
     time::section,
     load::section,

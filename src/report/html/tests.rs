@@ -242,3 +242,22 @@ fn turns_that_differ_in_nothing_are_drawn() {
         assert!(!page.contains("NaN"), "{calls}");
     }
 }
+
+#[test]
+fn variants_are_side_by_side_where_there_are_several() {
+    let page = render(&record(good(5)));
+    assert!(!parts(&page).contains(&"variants"));
+    let mut run = Run::default();
+    run.compared();
+    for turn in run.turns.iter_mut().filter(|t| t.variant == "slow") {
+        turn.variant = HOSTILE.into();
+    }
+    for call in run.calls.iter_mut().filter(|c| c.variant == "slow") {
+        call.variant = HOSTILE.into();
+    }
+    let page = render(&record(run));
+    assert_eq!(parts(&page).first(), Some(&"variants"));
+    assert!(page.contains("Later than quick") && page.contains("[+295.9, +304.1]"));
+    assert!(!page.contains("<script>alert"), "a variant's name is text");
+    assert_eq!(page.matches(">slower<").count(), 1);
+}
