@@ -1,0 +1,226 @@
+//! A run while it goes on: a real Prometheus scrapes it and answers what the dashboard asks, a
+//! collector takes its spans, and neither matters to the run.
+
+pub mod support;
+
+#[path = "live/collector.rs"]
+mod collector;
+#[path = "live/prometheus.rs"]
+mod prometheus;
+
+use collector::{Collector, Span};
+use prometheus::{Prometheus, get};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::TcpListener;
+use std::time::Duration;
+use support::process::Stream;
+use support::reports::journal;
+use support::{Loadgen, Running, in_repo};
+
+/// Short calls, one after the other, by two variants, until somebody stops them.
+const ENDLESS: &str = "\
+version: 1
+name: endless
+target: {kind: embedded, agent: {delay: 200ms, reply_length: 300ms}}
+utterances:
+  yes: {file: FIXTURES/yes.wav}
+call:
+  greeting: none
+  turns:
+    - {say: yes, start: {after: call_start, delay: 100ms}, timeout: 4s}
+    - {say: yes, start: {after: agent_speech_end, delay: 100ms}, timeout: 4s}
+variants: [{name: plain}, {name: other-voice}]
+sentinels: off
+";
+const MANY: &str = "load: {duration: 2m, concurrency: 4, ramp: 1s}\n";
+const ONE: &str = "load: {calls: 1}\n";
+
+fn prepared(load: &str, more: &[&str]) -> Loadgen {
+    let run = Loadgen::new(["run", "live.yaml", "--out", "run"].iter().chain(more));
+    let fixtures = in_repo("fixtures").display().to_string();
+    let text = ENDLESS.replace("FIXTURES", &fixtures) + load;
+    std::fs::write(run.dir().join("live.yaml"), text).expect("writable");
+    run
+}
+
+/// Where a run says that its metrics are.
+fn address(run: &mut Running) -> String {
+    let patience = Duration::from_secs(20);
+    let process = run.process();
+    process.wait_for_line(Stream::Err, "metrics on http://", patience);
+    let said = process.output(Stream::Err);
+    let after = said.split("metrics on http://").nth(1).expect("said");
+    after.split('/').next().expect("a path").to_owned()
+}
+
+#[test]
+fn a_run_is_scraped_and_traced_while_it_goes_on() {
+    let collector = Collector::start();
+    let endpoint = collector.url();
+    let flags = [
+        "--metrics-listen",
+        "127.0.0.1:0",
+        "--otlp-endpoint",
+        &endpoint,
+    ];
+    let mut run = prepared(MANY, &flags).spawn();
+    let address = address(&mut run);
+    let prometheus = Prometheus::scraping(&address);
+
+    let (status, text) = get(&address, "/metrics");
+    assert_eq!(status, 200);
+    assert!(text.ends_with("# EOF\n"), "{text}");
+    assert_eq!(get(&address, "/other").0, 404);
+
+    let replied = "min(sum by (variant) (rate(loadgen_turns_total{outcome=\"replied\"}[1m])))";
+    prometheus.wait_until(replied, |rate| rate > 0.0);
+    prometheus.wait_until("loadgen_target_calls", |calls| calls == 4.0);
+    prometheus.wait_until("sum(rate(loadgen_join_seconds_count[1m]))", |rate| {
+        rate > 0.0
+    });
+    the_dashboard_is_answered(&prometheus);
+
+    run.send_signal(libc::SIGINT);
+    let run = run.finish();
+    run.assert_code(105);
+    assert!(
+        std::net::TcpStream::connect(&address).is_err(),
+        "it ends with the run"
+    );
+    let said = &run.finished.stderr;
+    assert!(!said.contains("spans"), "every span arrived: {said}");
+    the_spans_are_those_of_the_journal(&collector.spans(), &journal(&run.dir().join("run")));
+}
+
+/// Every question parses; all but those that a good run has no answer to are answered.
+fn the_dashboard_is_answered(prometheus: &Prometheus) {
+    let text = std::fs::read_to_string(in_repo("deploy/grafana/loadgen.json")).expect("there");
+    let dashboard: Value = serde_json::from_str(&text).expect("JSON");
+    let panels = dashboard["panels"].as_array().expect("panels");
+    let mut asked = 0;
+    for target in panels
+        .iter()
+        .filter_map(|p| p["targets"].as_array())
+        .flatten()
+    {
+        assert_eq!(target["datasource"]["uid"], "${datasource}");
+        let expression = target["expr"].as_str().expect("an expression");
+        let plain = expression
+            .replace("$__rate_interval", "1m")
+            .replace("$variant", ".*")
+            .replace("$job", ".*");
+        assert!(!plain.contains('$'), "an unknown variable: {expression}");
+        let answers = prometheus.query(&plain);
+        asked += 1;
+        let rare = plain.contains("by (cause)");
+        assert!(rare || !answers.is_empty(), "no answer: {plain}");
+        let latency = plain.starts_with("histogram_quantile") && plain.contains("ttfa");
+        for value in answers.iter().filter(|_| latency) {
+            assert!((0.1..10.0).contains(value), "{value} s: {plain}");
+        }
+    }
+    assert!(asked >= 20, "{asked} expressions");
+    let named = |name: &str| {
+        dashboard["templating"]["list"]
+            .as_array()
+            .is_some_and(|list| list.iter().any(|v| v["name"] == name))
+    };
+    assert!(["datasource", "job", "variant"].into_iter().all(named));
+}
+
+fn ms(turn: &Value, field: &str) -> f64 {
+    turn[field]
+        .as_f64()
+        .unwrap_or_else(|| panic!("{field}: {turn}"))
+}
+
+fn the_spans_are_those_of_the_journal(spans: &[Span], turns: &[Value]) {
+    let by_id: BTreeMap<_, _> = spans.iter().map(|s| (s.id.clone(), s)).collect();
+    assert_eq!(by_id.len(), spans.len(), "no id twice");
+    let named = |name: &'static str| spans.iter().filter(move |s| s.name == name);
+    let replied: Vec<&Value> = turns.iter().filter(|t| t["outcome"] == "replied").collect();
+    assert!(replied.len() >= 4, "{} replies", replied.len());
+    for turn in &replied {
+        let of = |s: &&Span| {
+            s.attribute("loadgen.room") == turn["room"]
+                && s.attribute("loadgen.turn") == turn["turn"]
+        };
+        let own = named("turn")
+            .find(of)
+            .unwrap_or_else(|| panic!("no span: {turn}"));
+        assert_eq!(own.attribute("loadgen.variant"), turn["variant"]);
+        assert_eq!(own.attribute("loadgen.outcome"), "replied");
+        let call = by_id[&own.parent];
+        assert_eq!((call.name.as_str(), call.parent.len()), ("call", 0));
+        let part = |name: &'static str| {
+            let mut found = named(name).filter(|s| s.parent == own.id);
+            let part = found.next().unwrap_or_else(|| panic!("no {name}: {turn}"));
+            assert!(found.next().is_none() && part.trace == call.trace);
+            part
+        };
+        let (speech, wait) = (part("speech"), part("wait to onset"));
+        let (playout, reply) = (part("playout"), part("reply"));
+        for (part, figure) in [(wait, "ttfa_wire_ms"), (playout, "playout_ms")] {
+            let took = (part.end - part.start) as f64 / 1e6;
+            assert!(
+                (took - ms(turn, figure)).abs() < 1e-3,
+                "{}: {took}: {turn}",
+                part.name
+            );
+        }
+        assert_eq!(own.start, speech.start);
+        let parts = [speech, wait, playout, reply];
+        assert!(parts.windows(2).all(|p| p[0].end == p[1].start), "{turn}");
+        // On the wall clock: the caller speaks as the turn's planned instant comes.
+        let offset = (speech.start - call.start) as f64 / 1e6;
+        assert!(
+            (0.0..60_000.0).contains(&offset),
+            "{offset} ms after its call"
+        );
+    }
+    let calls: BTreeSet<_> = named("call").map(|s| s.trace.clone()).collect();
+    assert_eq!(calls.len(), named("call").count(), "a trace a call");
+}
+
+#[test]
+fn a_collector_that_is_not_there_is_one_warning() {
+    let nobody = support::free_tcp_port();
+    let endpoint = format!("http://127.0.0.1:{nobody}");
+    let run = prepared(ONE, &["--otlp-endpoint", &endpoint]).run();
+    run.assert_code(0);
+    let said = &run.finished.stderr;
+    assert_eq!(said.matches("spans do not reach").count(), 1, "{said}");
+    assert!(
+        said.contains("hint: is a collector listening there"),
+        "{said}"
+    );
+    // Two turns of five spans, the call and its join.
+    assert!(said.contains("12 of 12 spans did not reach"), "{said}");
+    assert_eq!(journal(&run.dir().join("run")).len(), 2);
+}
+
+#[test]
+fn a_port_in_use_and_bad_addresses_end_a_run_before_it_begins() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let taken = listener.local_addr().expect("bound").to_string();
+    for (flags, code, says) in [
+        (["--metrics-listen", taken.as_str()], 1, "name another port"),
+        (["--metrics-listen", "localhost"], 2, "--metrics-listen"),
+        (
+            ["--otlp-endpoint", "127.0.0.1:4318"],
+            2,
+            "http://127.0.0.1:4318",
+        ),
+    ] {
+        let run = prepared(ONE, &flags).run();
+        run.assert_code(code);
+        assert!(
+            run.finished.stderr.contains(says),
+            "{}",
+            run.finished.stderr
+        );
+        let run_folder = run.dir().join("run");
+        assert!(!run_folder.exists(), "nothing is left behind");
+    }
+}
