@@ -60,6 +60,12 @@ fn traces(endpoint: &str) -> Result<String, Trouble> {
         .find_map(|s| plain.strip_prefix(s));
     let good = host.is_some_and(|h| !h.is_empty() && !h.starts_with('/'))
         && plain.parse::<hyper::Uri>().is_ok();
+    if host.is_some_and(|h| h.contains(['@', '?'])) {
+        // It is not repeated: addresses are printed.
+        let message = "the address of the collector holds a name, a password or a query";
+        let hint = "put what it asks for into the variable OTEL_EXPORTER_OTLP_HEADERS";
+        return Err(Trouble::new(Exit::Usage, message, hint));
+    }
     if !good {
         let message = format!("`{endpoint}` is no address of a collector");
         let hint = "name the collector's OTLP port for HTTP: --otlp-endpoint http://127.0.0.1:4318";
@@ -243,4 +249,39 @@ fn gather(inbox: &Receiver<Vec<SpanData>>) -> (Vec<SpanData>, bool) {
         }
     }
     (batch, true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_path_of_spans_is_appended_once() {
+        for (given, posted) in [
+            ("http://127.0.0.1:4318", "http://127.0.0.1:4318/v1/traces"),
+            ("http://c:4318/", "http://c:4318/v1/traces"),
+            ("https://c/otlp", "https://c/otlp/v1/traces"),
+            ("https://c/v1/traces", "https://c/v1/traces"),
+        ] {
+            assert_eq!(traces(given).expect("an address"), posted, "{given}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused_and_secrets_are_not_repeated() {
+        for given in [
+            "",
+            "127.0.0.1:4318",
+            "http://",
+            "http:///x",
+            "grpc://c:4317",
+            "http://a b",
+        ] {
+            assert!(traces(given).is_err(), "{given}");
+        }
+        for secret in ["http://name:hunter2@c:4318", "https://c/?key=hunter2"] {
+            let refused = traces(secret).expect_err("refused");
+            assert!(!format!("{refused:?}").contains("hunter2"), "{refused:?}");
+        }
+    }
 }
