@@ -1,23 +1,38 @@
-//! The committed JSON Schema is the one that the types generate, and the committed scenarios
-//! satisfy it.
+//! The committed JSON Schemas are those that the types generate, and the committed scenarios
+//! satisfy theirs.
 
+use loadgen::report::json::summary_schema;
 use loadgen::scenario::schema_text;
 use std::path::Path;
 
 fn committed(name: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("scenarios")
-        .join(name);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
     std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }
 
 #[test]
 fn the_committed_schema_is_the_generated_one() {
-    let same = committed("schema.json") == schema_text();
+    let same = committed("scenarios/schema.json") == schema_text();
     assert!(
         same,
         "run `cargo run -- schema > scenarios/schema.json` and look at what changes"
     );
+}
+
+#[test]
+fn the_committed_schema_of_summaries_is_the_generated_one() {
+    let generated = summary_schema();
+    let same = committed("docs/summary.schema.json") == generated;
+    assert!(
+        same,
+        "run `cargo run -- schema summary > docs/summary.schema.json` and look at what changes"
+    );
+    let schema: serde_json::Value = serde_json::from_str(&generated).expect("JSON");
+    jsonschema::meta::validate(&schema).expect("valid against its meta-schema");
+    let required = schema["required"].as_array().expect("required fields");
+    for field in ["version", "verdict", "run", "metrics", "outcomes", "calls"] {
+        assert!(required.iter().any(|r| r == field), "{field}");
+    }
 }
 
 #[test]

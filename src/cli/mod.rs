@@ -14,7 +14,9 @@ mod drive;
 pub mod exit;
 mod fixtures;
 mod init;
+mod list;
 pub mod live;
+mod open;
 mod output;
 mod overrides;
 mod plan;
@@ -40,10 +42,13 @@ pub use capacity::CapacityArgs;
 pub use exit::Exit;
 pub use fixtures::{FixturesArgs, FixturesCommand, InspectArgs};
 pub use init::InitArgs;
+pub use list::ListArgs;
+pub use open::OpenArgs;
 pub use overrides::OverrideArgs;
 pub use plan::PlanArgs;
 pub use report::ReportArgs;
 pub use run::RunArgs;
+pub use schema::SchemaArgs;
 pub use server::ServerArgs;
 pub use validate::ValidateArgs;
 
@@ -72,6 +77,10 @@ pub enum Command {
     Run(Box<RunArgs>),
     /// Make the reports of a run again, also of one that was killed
     Report(ReportArgs),
+    /// Open the report of a run in the browser
+    Open(OpenArgs),
+    /// Show past runs, the newest first
+    List(ListArgs),
     /// Check scenarios; every problem at once, with its line
     Validate(ValidateArgs),
     /// Show what a run will do, call by call
@@ -88,8 +97,8 @@ pub enum Command {
     Init(InitArgs),
     /// Look at recordings: level, speech, pauses; write their annotations
     Fixtures(FixturesArgs),
-    /// Print the JSON Schema of scenarios
-    Schema,
+    /// Print the JSON Schema of scenarios, or of summary.json
+    Schema(SchemaArgs),
 }
 
 impl Cli {
@@ -98,6 +107,8 @@ impl Cli {
         match self.command {
             Command::Run(args) => run::execute(*args),
             Command::Report(args) => report::execute(&args),
+            Command::Open(args) => open::execute(&args),
+            Command::List(args) => list::execute(&args),
             Command::Validate(args) => validate::execute(&args),
             Command::Plan(args) => plan::execute(&args),
             Command::Agent(args) => agent::execute(*args),
@@ -106,7 +117,7 @@ impl Cli {
             Command::Capacity(args) => capacity::execute(*args),
             Command::Init(args) => init::execute(&args),
             Command::Fixtures(args) => fixtures::execute(&args),
-            Command::Schema => schema::execute(),
+            Command::Schema(args) => schema::execute(&args),
         }
     }
 }

@@ -10,7 +10,7 @@ use std::io::{self, Write};
 use std::path::{Component, Path, PathBuf};
 
 /// Where runs go without `--out`.
-const DEFAULT_PARENT: &str = "reports";
+pub const DEFAULT_PARENT: &str = "reports";
 /// Longest part of a scenario's name in a folder's name, in bytes.
 const LONGEST_NAME: usize = 64;
 /// Runs of one scenario that may begin in the same second.

@@ -31,7 +31,7 @@ pub use evidence::{
     EVIDENCE_BYTES, EVIDENCE_FOLDER, EVIDENCE_VERSION, Evidence, EvidenceFolder, EvidenceReason,
     EvidenceTurn, wav_bytes,
 };
-pub use folder::RunFolder;
+pub use folder::{DEFAULT_PARENT, RunFolder};
 pub use journal::{Journal, JournalRead};
 pub use ms::Ms;
 pub use run::RunRecord;

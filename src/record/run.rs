@@ -94,6 +94,18 @@ impl RunRecord {
         })
     }
 
+    /// Reads the summary alone where the run is finished; else rebuilds it as [`Self::read`].
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn read_summary(folder: &Path) -> Result<Summary, RecordError> {
+        let summary: Option<Summary> = versioned(&folder.join(SUMMARY), SUMMARY_VERSION)?;
+        match summary.filter(|s| s.run.complete) {
+            Some(summary) => Ok(summary),
+            None => Ok(Self::read(folder)?.summary),
+        }
+    }
+
     /// Whether the run came to its end, and the record with it.
     pub fn is_complete(&self) -> bool {
         self.summary.run.complete

@@ -1,10 +1,11 @@
-//! `turns.csv`: one row a turn, warm-up turns included and marked, sentinels' left out.
+//! `turns.csv` and `calls.csv`: one row a turn or call, warm-up calls included and marked,
+//! sentinels' left out.
 //!
-//! In: turn records. Out: CSV (RFC 4180, but lines end with LF) in UTF-8 with a header. Holds:
+//! In: records. Out: CSV (RFC 4180, but lines end with LF) in UTF-8 with a header. Holds:
 //! columns keep their names and order within a version, new ones come last; a spreadsheet takes
 //! no text from outside for a formula.
 
-use crate::record::{Ms, TurnRecord};
+use crate::record::{CallRecord, Ms, TurnRecord};
 use std::borrow::Cow;
 
 /// The columns of `turns.csv`, in order.
@@ -42,26 +43,92 @@ pub const COLUMNS: [&str; 31] = [
     "block",
 ];
 
+/// The columns of `calls.csv`, in order.
+pub const CALL_COLUMNS: [&str; 21] = [
+    "version",
+    "call",
+    "room",
+    "variant",
+    "warmup",
+    "planned_start_ms",
+    "started_ms",
+    "lateness_ms",
+    "join_ms",
+    "agent_join_ms",
+    "greeting_ms",
+    "ended_ms",
+    "failure",
+    "failure_message",
+    "echoes",
+    "turns_planned",
+    "turns_replied",
+    "turns_missed",
+    "turns_early",
+    "turns_failed",
+    "block",
+];
+
 /// The content of `turns.csv`, rows by call and turn.
 pub fn turns(turns: &[TurnRecord]) -> String {
     let mut sorted: Vec<&TurnRecord> = turns.iter().filter(|t| !t.sentinel).collect();
     sorted.sort_by_key(|t| (t.call, t.turn));
+    written(&COLUMNS, sorted.into_iter().map(turn_row))
+}
+
+/// The content of `calls.csv`, rows by call.
+pub fn calls(calls: &[CallRecord]) -> String {
+    let mut sorted: Vec<&CallRecord> = calls.iter().collect();
+    sorted.sort_by_key(|c| c.call);
+    written(&CALL_COLUMNS, sorted.into_iter().map(call_row))
+}
+
+fn written<'a, const N: usize>(
+    columns: &[&str; N],
+    rows: impl Iterator<Item = [Cow<'a, str>; N]>,
+) -> String {
     let mut writer = ::csv::Writer::from_writer(Vec::new());
-    let mut write = |row: &[Cow<'_, str>; COLUMNS.len()]| {
+    let mut write = |row: &[Cow<'_, str>; N]| {
         writer
             .write_record(row.iter().map(|cell| cell.as_bytes()))
             .expect("rows are of one length and are written to memory");
     };
-    write(&COLUMNS.map(Cow::from));
-    for turn in sorted {
-        write(&row(turn));
-    }
+    write(&columns.map(Cow::from));
+    rows.for_each(|row| write(&row));
     let bytes = writer.into_inner().expect("a flush to memory cannot fail");
     String::from_utf8(bytes).expect("every cell is a string")
 }
 
+fn call_row(call: &CallRecord) -> [Cow<'_, str>; CALL_COLUMNS.len()] {
+    let failure = call.failure.as_ref();
+    let turns = &call.turns;
+    [
+        call.version.to_string().into(),
+        call.call.to_string().into(),
+        text(&call.room),
+        text(&call.variant),
+        call.warmup.to_string().into(),
+        time(Some(call.planned_start_ms)),
+        time(call.started_ms),
+        time(call.lateness_ms),
+        time(call.join_ms),
+        time(call.agent_join_ms),
+        time(call.greeting_ms),
+        time(call.ended_ms),
+        failure.map_or(Cow::default(), |f| text(&f.cause)),
+        failure.map_or(Cow::default(), |f| text(&f.message)),
+        call.echoes.to_string().into(),
+        turns.planned.to_string().into(),
+        turns.replied.to_string().into(),
+        turns.missed.to_string().into(),
+        turns.early.to_string().into(),
+        turns.failed.to_string().into(),
+        call.block
+            .map_or(Cow::default(), |block| block.to_string().into()),
+    ]
+}
+
 /// Numbers and words of our own as they are; names and text from outside through [`text`].
-fn row(turn: &TurnRecord) -> [Cow<'_, str>; COLUMNS.len()] {
+fn turn_row(turn: &TurnRecord) -> [Cow<'_, str>; COLUMNS.len()] {
     let flags: Vec<&str> = turn.flags.iter().map(|f| f.name()).collect();
     [
         turn.version.to_string().into(),

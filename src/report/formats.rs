@@ -3,18 +3,24 @@
 //! In: a [`RunRecord`]. Out: names and bytes. Holds: every format is made of the one record, so
 //! that they agree to the last digit; making them again gives the same bytes.
 
-use super::{csv, html, json};
+use super::{csv, hdr, html, json, junit, markdown};
 use crate::record::RunRecord;
 
 /// A format of reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Format {
-    /// `turns.csv`.
+    /// `turns.csv`, `calls.csv`.
     Csv,
     /// `report.html`.
     Html,
     /// `summary.json`.
     Json,
+    /// `junit.xml`.
+    Junit,
+    /// `summary.md`.
+    Markdown,
+    /// `histogram.hlog`.
+    Hdr,
 }
 
 /// A file of a report.
@@ -28,7 +34,17 @@ pub struct File {
 
 impl Format {
     /// Every format. The summary comes last: its presence says that a run is over.
-    pub const ALL: [Self; 3] = [Self::Csv, Self::Html, Self::Json];
+    pub const ALL: [Self; 6] = [
+        Self::Csv,
+        Self::Html,
+        Self::Junit,
+        Self::Markdown,
+        Self::Hdr,
+        Self::Json,
+    ];
+
+    /// The name of the report for people.
+    pub const HTML_FILE: &str = "report.html";
 
     /// As it is named on the command line.
     pub fn name(self) -> &'static str {
@@ -36,6 +52,9 @@ impl Format {
             Self::Csv => "csv",
             Self::Html => "html",
             Self::Json => "json",
+            Self::Junit => "junit",
+            Self::Markdown => "markdown",
+            Self::Hdr => "hdr",
         }
     }
 
@@ -46,14 +65,19 @@ impl Format {
 
     /// The files of a record in this format.
     pub fn files(self, record: &RunRecord) -> Vec<File> {
-        let file = |name, text: String| File {
-            name,
-            bytes: text.into_bytes(),
-        };
+        let bytes = |name, bytes| vec![File { name, bytes }];
+        let file = |name, text: String| bytes(name, text.into_bytes());
         match self {
-            Self::Csv => vec![file("turns.csv", csv::turns(&record.turns))],
-            Self::Html => vec![file("report.html", html::render(record))],
-            Self::Json => vec![file("summary.json", json::summary(&record.summary))],
+            Self::Html => file(Self::HTML_FILE, html::render(record)),
+            Self::Csv => [
+                file("turns.csv", csv::turns(&record.turns)),
+                file("calls.csv", csv::calls(&record.calls)),
+            ]
+            .concat(),
+            Self::Json => file("summary.json", json::summary(&record.summary)),
+            Self::Junit => file("junit.xml", junit::xml(record)),
+            Self::Markdown => file("summary.md", markdown::summary(record)),
+            Self::Hdr => bytes("histogram.hlog", hdr::log(record)),
         }
     }
 }

@@ -9,8 +9,12 @@ pub mod csv;
 mod definitions;
 mod figures;
 mod formats;
+pub mod hdr;
 pub mod html;
 pub mod json;
+pub mod junit;
+pub mod list;
+pub mod markdown;
 pub mod prometheus;
 pub mod spans;
 mod style;
@@ -21,5 +25,9 @@ pub use definitions::{DEFINITIONS, Definition};
 pub use formats::{File, Format};
 pub use style::Style;
 
+#[cfg(test)]
+mod formats_tests;
+#[cfg(test)]
+mod hostile_tests;
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,6 @@
 //! The files of a run folder, as a reader of docs/formats.md takes them.
 //!
-//! In: the folder. Out: the summary, the turns, the journal.
+//! In: the folder. Out: the summary, held to its schema; the turns, the journal.
 //! Holds: a file that is missing or broken is a panic that names it.
 
 use super::Finished;
@@ -35,10 +35,12 @@ impl Reports {
         };
         let mut csv = csv::Reader::from_path(folder.join("turns.csv")).expect("turns.csv");
         let rows = csv.deserialize::<Row>();
+        let summary = serde_json::from_str(&text("summary.json")).expect("summary.json is JSON");
+        keeps_to_its_schema(&summary);
         let (sentinels, journal) = lines(folder).into_iter().partition(is_sentinel);
         Self {
             folder: folder.to_owned(),
-            summary: serde_json::from_str(&text("summary.json")).expect("summary.json is JSON"),
+            summary,
             turns: rows.map(|row| row.expect("a row of turns.csv")).collect(),
             journal,
             sentinels,
@@ -100,6 +102,20 @@ impl Reports {
             self.summary
         );
     }
+}
+
+/// Panics unless a summary is what docs/summary.schema.json says.
+#[track_caller]
+pub fn keeps_to_its_schema(summary: &Value) {
+    let path = super::in_repo("docs/summary.schema.json");
+    let schema = std::fs::read_to_string(path).expect("the committed schema");
+    let schema = serde_json::from_str(&schema).expect("JSON");
+    let validator = jsonschema::validator_for(&schema).expect("a schema");
+    let errors: Vec<String> = validator
+        .iter_errors(summary)
+        .map(|e| format!("{}: {e}", e.instance_path()))
+        .collect();
+    assert!(errors.is_empty(), "{errors:#?}");
 }
 
 fn is_sentinel(line: &Value) -> bool {

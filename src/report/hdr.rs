@@ -1,0 +1,82 @@
+//! `histogram.hlog`: the latencies as HdrHistograms, in HdrHistogram's own log format (version
+//! 1.3, compressed V2 payloads), to be read, plotted and merged by its tools.
+//!
+//! In: a record. Out: one interval over the whole run for each metric that was measured, tagged
+//! with its name. Holds: values are microseconds with five significant digits; what never
+//! happened (+∞) is in no histogram.
+
+use crate::record::{RunRecord, Samples};
+use crate::stats::{Distribution, Sample};
+use hdrhistogram::Histogram;
+use hdrhistogram::serialization::V2DeflateSerializer;
+use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
+use std::time::Duration;
+
+/// Digits to which a value is kept: of two seconds, eight microseconds.
+pub const DIGITS: u8 = 5;
+/// The maximum in a log line is for people: in milliseconds.
+const US_PER_MS: f64 = 1e3;
+
+/// The content of `histogram.hlog`.
+pub fn log(record: &RunRecord) -> Vec<u8> {
+    let run = &record.summary.run;
+    let samples = Samples::of(0, &record.calls, &record.turns);
+    let mut builder = IntervalLogWriterBuilder::new();
+    builder
+        .add_comment("[Histogram log format version 1.3]")
+        .add_comment(&format!(
+            "Values in microseconds; the maximum of each line in milliseconds. {}.",
+            match run.complete {
+                true => "One line a metric, over the whole run",
+                false => "The run is incomplete",
+            }
+        ))
+        .with_max_value_divisor(US_PER_MS);
+    if let Ok(started) = run.started_at.parse::<jiff::Timestamp>() {
+        builder
+            .with_start_time(started.into())
+            .with_base_time(started.into());
+    }
+    let (mut bytes, mut serializer) = (Vec::new(), V2DeflateSerializer::new());
+    let mut log = builder
+        .begin_log_with(&mut bytes, &mut serializer)
+        .expect("a write to memory cannot fail");
+    let lasted = run.duration_ms.duration().unwrap_or_default();
+    for (name, distribution) in [
+        ("ttfa", &samples.ttfa),
+        ("ttfa_wire", &samples.ttfa_wire),
+        ("join", &samples.join),
+        ("agent_join", &samples.agent_join),
+        ("greeting", &samples.greeting),
+    ] {
+        if let Some(histogram) = histogram(distribution) {
+            let tag = Tag::new(name);
+            log.write_histogram(&histogram, Duration::ZERO, lasted, tag)
+                .expect("to memory, and its bounds are far inside those of the format");
+        }
+    }
+    bytes
+}
+
+/// The finite samples; `None` where there are none.
+fn histogram(distribution: &Distribution) -> Option<Histogram<u64>> {
+    let micros: Vec<u64> = distribution
+        .sorted()
+        .iter()
+        .filter_map(|s| match s {
+            // Zero is no value of a histogram that begins at one.
+            Sample::Finite(d) => Some(u64::try_from(d.as_micros()).unwrap_or(u64::MAX).max(1)),
+            Sample::Infinite => None,
+        })
+        .collect();
+    let longest = micros.iter().copied().max()?.clamp(2, LONGEST_US);
+    let mut histogram = Histogram::new_with_bounds(1, longest, DIGITS)
+        .expect("bounds that hold low ≥ 1, high ≥ 2·low, digits ≤ 5");
+    micros
+        .into_iter()
+        .for_each(|value| histogram.saturating_record(value.min(longest)));
+    Some(histogram)
+}
+
+/// Longest latency told apart: a day. It bounds the memory that a record from outside can take.
+const LONGEST_US: u64 = 86_400_000_000;

@@ -1,0 +1,148 @@
+//! Names and text from outside, in every format: nothing gets out of the place that it was put
+//! in.
+
+use super::formats_tests::{files, of, rows, text};
+use super::list::{self, PastRun};
+use super::text::clean;
+use super::*;
+use crate::record::fixtures::{Failure, Outcome, Run};
+use crate::record::{RunRecord, Summary, TurnOutcome};
+use hdrhistogram::serialization::interval_log::IntervalLogIterator;
+use quick_junit::{Report, TestCaseStatus};
+
+/// What people and attackers call things.
+const HOSTILE: [&str; 8] = [
+    "=HYPERLINK(\"http://evil.example\",\"x\")",
+    "\0\u{1}\u{b}\u{1b}]0;x\u{7}\u{1b}[2J\u{7f}\u{9b}\u{fffe}\u{ffff}",
+    "]]></system-out><script>alert(1)</script>&#0;&evil;",
+    "| a | b |\n|---|---|\n# head\n- item\n> quote\n```\n~~~",
+    "[x](javascript:alert(1)) ![x](http://evil.example/x.png) <img src=x onerror=alert(1)>",
+    "@somebody #1 https://evil.example www.evil.example a@evil.example `code` \\| **b** _i_",
+    "\u{202e}gnp.exe\u{200b}\r\n\tend",
+    "'; DROP TABLE calls; -- $(reboot) %s %n {{7*7}} ${jndi:ldap://x}",
+];
+
+fn hostile(word: &str) -> RunRecord {
+    let mut run = Run::default();
+    let detail = word.to_owned();
+    run.good(1)
+        .bad(Outcome::Failed, Some(Failure::Dropped { detail }));
+    for turn in &mut run.turns {
+        turn.room = word.into();
+        turn.utterance = word.into();
+        turn.variant = word.into();
+        turn.playout_model = Some(word.into());
+        turn.failure = (turn.outcome == TurnOutcome::Failed).then(|| word.into());
+    }
+    for call in &mut run.calls {
+        call.room = word.into();
+        call.variant = word.into();
+        if let Some(failure) = &mut call.failure {
+            failure.cause = word.into();
+            failure.hint = word.into();
+        }
+    }
+    let mut record = of(run);
+    let summary = &mut record.summary;
+    summary.run.name = word.into();
+    summary.run.target = word.into();
+    summary.run.started_at = word.into();
+    summary.run.loadgen_version = word.into();
+    summary.flags.insert(word.into(), 1);
+    summary.verdict.reasons = vec![word.into()];
+    for gate in &mut summary.verdict.gates {
+        gate.metric = word.into();
+        gate.expression = word.into();
+        gate.reason = Some(word.into());
+    }
+    record.scenario = Some(word.into());
+    record
+}
+
+#[test]
+fn hostile_names_stay_where_they_are_put() {
+    for word in HOSTILE {
+        let record = hostile(word);
+        let files = files(&record);
+        for name in ["turns.csv", "calls.csv"] {
+            for row in rows(&text(&files, name)) {
+                for column in ["room", "variant"] {
+                    let cell = row[column].strip_prefix('\'').unwrap_or(&row[column]);
+                    let plain = word.strip_prefix('\'').unwrap_or(word);
+                    assert_eq!(cell, plain, "{name}");
+                    assert!(!row[column].starts_with(['=', '+', '-', '@', '\t', '\r', '\n']));
+                }
+            }
+        }
+        let back: Summary = serde_json::from_slice(&files["summary.json"]).unwrap();
+        assert_eq!(back, record.summary);
+        xml_holds(word, &text(&files, "junit.xml"));
+        markdown_holds(word, &text(&files, "summary.md"));
+        let log = &files["histogram.hlog"];
+        assert!(IntervalLogIterator::new(log).all(|entry| entry.is_ok()));
+        let past = PastRun {
+            folder: word.into(),
+            summary: record.summary.clone(),
+        };
+        let table = list::table(&[past], Style::Plain);
+        assert_eq!(table.lines().count(), 2, "{table}");
+        assert!(!table.chars().any(|c| c != '\n' && c.is_control()));
+    }
+}
+
+fn xml_holds(word: &str, xml: &str) {
+    let forbidden = |c: char| {
+        (c.is_control() && !matches!(c, '\t' | '\n' | '\r')) || matches!(c, '\u{fffe}' | '\u{ffff}')
+    };
+    assert!(!xml.chars().any(forbidden), "{xml:?}");
+    let report = Report::deserialize_from_str(xml).unwrap_or_else(|e| panic!("{e}\n{xml}"));
+    let expected = clean(word, 2_000).replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}");
+    let failure = &report.test_suites[2].test_cases[0];
+    assert_eq!(failure.name.as_str(), expected);
+    let TestCaseStatus::NonSuccess { message, .. } = &failure.status else {
+        panic!("{failure:?}");
+    };
+    assert!(message.as_ref().unwrap().starts_with("1 call: "));
+}
+
+/// Outside the tags and code spans of our own there is no character that could be markup.
+fn markdown_holds(word: &str, markdown: &str) {
+    let ours = [
+        "<code>",
+        "</code>",
+        "<details>",
+        "</details>",
+        "<summary>",
+        "</summary>",
+    ];
+    let mut rest = markdown.to_owned();
+    for tag in ours {
+        rest = rest.replace(tag, "");
+    }
+    let definitions = rest.find("Definitions").unwrap();
+    let rest = &rest[..definitions];
+    for c in ['<', '>', '[', ']', '*', '_', '@', '\\', '$', '{'] {
+        // Intervals have brackets; our own metrics have names in backticks.
+        let own = |line: &str| match c {
+            '[' | ']' => line.starts_with("| p"),
+            '_' => line.starts_with("| `"),
+            _ => false,
+        };
+        let mut lines = rest.lines().filter(|l| l.contains(c) && !own(l));
+        assert_eq!(lines.next(), None, "{c} of {word:?}");
+    }
+    for address in ["://", "www."] {
+        assert!(!rest.contains(address), "{address}\n{rest}");
+    }
+    let heads: Vec<&str> = rest.lines().filter(|l| l.starts_with('#')).collect();
+    assert_eq!(heads.len(), 1, "{rest}");
+    let tables = rest.lines().filter(|l| l.starts_with('|'));
+    for row in tables {
+        let cells = row.matches('|').count() - 1;
+        assert!([3, 4, 5, 9].contains(&cells), "{row}");
+    }
+    let fence = rest
+        .lines()
+        .find(|l| l.starts_with("```") || l.starts_with("~~~"));
+    assert_eq!(fence, None);
+}

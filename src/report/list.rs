@@ -1,0 +1,101 @@
+//! Past runs, a line each.
+//!
+//! In: folders and summaries, in the order in which they are to stand. Out: a table of at most a
+//! line a run, or JSON. Holds: names from outside cannot steer a terminal.
+
+use super::figures::possibly_infinite;
+use super::text::clean;
+use super::{Style, json};
+use crate::record::{Ms, Status, Summary};
+use serde::Serialize;
+
+/// Longest folder and name shown.
+const LONGEST: usize = 60;
+
+/// A past run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PastRun {
+    /// Its folder.
+    pub folder: String,
+    /// What it came to.
+    pub summary: Summary,
+}
+
+/// As JSON has it.
+#[derive(Serialize)]
+struct Entry<'a> {
+    folder: &'a str,
+    name: &'a str,
+    started_at: &'a str,
+    complete: bool,
+    status: Status,
+    /// Of all turns, what gates; null where `ttfa_p95_infinite`, or where there are no turns.
+    ttfa_p95_ms: Option<Ms>,
+    ttfa_p95_infinite: bool,
+    turns: usize,
+    calls: usize,
+    failed_calls: usize,
+}
+
+/// One JSON array, with a final newline.
+pub fn to_json(runs: &[PastRun]) -> String {
+    let entries: Vec<Entry<'_>> = runs.iter().map(entry).collect();
+    json::pretty(&entries)
+}
+
+fn entry(run: &PastRun) -> Entry<'_> {
+    let summary = &run.summary;
+    let all = &summary.metrics.all_turns;
+    Entry {
+        folder: &run.folder,
+        name: &summary.run.name,
+        started_at: &summary.run.started_at,
+        complete: summary.run.complete,
+        status: summary.verdict.status,
+        ttfa_p95_ms: all.p95_ms,
+        ttfa_p95_infinite: all.p95_ms.is_none() && all.count > 0,
+        turns: summary.outcomes.ended(),
+        calls: summary.calls.started,
+        failed_calls: summary.calls.failed,
+    }
+}
+
+/// The table; nothing at all for no runs.
+pub fn table(runs: &[PastRun], style: Style) -> String {
+    if runs.is_empty() {
+        return String::new();
+    }
+    let head = format!(
+        "{:<12}{:<22}{:>11}{:>8}{:>8}  folder",
+        "verdict", "started", "ttfa p95", "calls", "turns"
+    );
+    let lines = runs.iter().map(|run| line(run, style));
+    let lines = [style.head(&head)].into_iter().chain(lines);
+    lines.map(|line| line + "\n").collect()
+}
+
+fn line(run: &PastRun, style: Style) -> String {
+    let summary = &run.summary;
+    let word = match (summary.run.complete, summary.verdict.status) {
+        (false, _) => style.doubtful("incomplete  "),
+        (_, Status::Passed) => style.good("passed      "),
+        (_, Status::Failed) => style.bad("failed      "),
+        (_, Status::Invalid) => style.doubtful("invalid     "),
+        (_, Status::Stopped) => style.doubtful("stopped     "),
+        (_, Status::Error) => style.bad("error       "),
+    };
+    let all = &summary.metrics.all_turns;
+    // Whole seconds are enough to find a run by.
+    let started = clean(&summary.run.started_at, LONGEST);
+    let started = match started.split_once('.') {
+        Some((seconds, rest)) if rest.ends_with('Z') => format!("{seconds}Z"),
+        _ => started,
+    };
+    format!(
+        "{word}{started:<22}{:>11}{:>8}{:>8}  {}",
+        possibly_infinite(all.p95_ms, all),
+        summary.calls.started,
+        summary.outcomes.ended(),
+        clean(&run.folder, LONGEST),
+    )
+}

@@ -1,0 +1,224 @@
+//! `summary.md`: the run on one screen, for a comment on a pull request or a CI job's page.
+//!
+//! In: a record. Out: GitHub-flavoured Markdown of bounded length. Holds: figures are those of
+//! the console; text from outside can form no markup, no link, and notifies nobody.
+
+use super::DEFINITIONS;
+use super::figures::{NOTHING, QUANTILES, cells, figure, interval, possibly_infinite};
+use super::text::{clean, grouped, plural};
+use crate::record::{GateResult, GateVerdict, RunRecord, Status, Summary};
+use std::fmt::Write as _;
+
+/// Longest name or message from outside; longer ones are cut.
+const LONGEST_NAME: usize = 60;
+const LONGEST_MESSAGE: usize = 300;
+/// Rows of a table that grows with the scenario; a comment holds 65,536 characters.
+const ROWS: usize = 20;
+
+/// The content of `summary.md`.
+pub fn summary(record: &RunRecord) -> String {
+    let summary = &record.summary;
+    let parts = [
+        head(summary),
+        gates(summary),
+        ttfa(summary),
+        latencies(summary),
+        counts(summary),
+        failures(summary),
+        definitions(),
+    ];
+    let parts: Vec<String> = parts.into_iter().filter(|p| !p.is_empty()).collect();
+    parts.join("\n")
+}
+
+/// Text from outside, as code: it stands there as it is.
+fn code(text: &str, longest: usize) -> String {
+    format!("<code>{}</code>", escaped(text, longest))
+}
+
+/// Every character that could be markup as its number, so that this holds in tables, too. What
+/// looks like an address is no link: `://` and `www.` are told by their characters.
+fn escaped(text: &str, longest: usize) -> String {
+    let text = clean(text, longest);
+    let mut out = String::new();
+    for (at, c) in text.char_indices() {
+        let address = match c {
+            ':' => text[at..].starts_with(":/"),
+            '.' => text[..at].to_ascii_lowercase().ends_with("www"),
+            _ => false,
+        };
+        match c {
+            // An entity would still notify whoever is called so.
+            '@' => out.push('＠'),
+            c if !c.is_ascii() || c.is_ascii_alphanumeric() => out.push(c),
+            c if HARMLESS.contains(c) && !address => out.push(c),
+            c => {
+                let _ = write!(out, "&#{};", u32::from(c));
+            }
+        }
+    }
+    out
+}
+
+/// Punctuation that is no markup inside a line.
+const HARMLESS: &str = " ,.:;-/%()'\"=+?";
+
+fn table(heads: &[&str], rows: Vec<Vec<String>>) -> String {
+    if rows.is_empty() {
+        return String::new();
+    }
+    let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
+    let heads: Vec<String> = heads.iter().map(|h| (*h).to_owned()).collect();
+    let more = rows.len().saturating_sub(ROWS);
+    let mut out = line(&heads) + &format!("|{}\n", "---|".repeat(heads.len()));
+    out.extend(rows.iter().take(ROWS).map(|row| line(row)));
+    if more > 0 {
+        let _ = write!(out, "\nand {more} more\n");
+    }
+    out
+}
+
+fn head(summary: &Summary) -> String {
+    let run = &summary.run;
+    let word = match summary.verdict.status {
+        Status::Passed => "✅ passed",
+        Status::Failed => "❌ failed",
+        Status::Invalid => "⚠️ invalid",
+        Status::Stopped => "⚠️ stopped",
+        Status::Error => "❌ error",
+    };
+    let mut out = format!(
+        "## loadgen: {word}: {}\n\n{}, seed {}, {}, {:.1} s, loadgen {}\n",
+        code(&run.name, LONGEST_NAME),
+        code(&run.target, LONGEST_MESSAGE),
+        run.seed,
+        code(&run.started_at, LONGEST_NAME),
+        run.duration_ms.as_f64() / 1e3,
+        code(&run.loadgen_version, LONGEST_NAME),
+    );
+    let reasons = summary.verdict.reasons.iter().take(ROWS);
+    for (nth, reason) in reasons.enumerate() {
+        let gap = if nth == 0 { "\n" } else { "" };
+        let _ = writeln!(out, "{gap}- {}", escaped(reason, LONGEST_MESSAGE));
+    }
+    out
+}
+
+fn gates(summary: &Summary) -> String {
+    let row = |gate: &GateResult| {
+        let rule = format!("{} {}", gate.metric, gate.expression);
+        let (word, seen) = match gate.verdict {
+            GateVerdict::Passed => ("✅ passed", gate.figure()),
+            GateVerdict::Failed => ("❌ failed", gate.figure()),
+            GateVerdict::Undecided => {
+                let reason = gate.reason.as_deref().unwrap_or_default();
+                ("⚠️ undecided", escaped(reason, LONGEST_MESSAGE))
+            }
+        };
+        vec![code(&rule, LONGEST_NAME), word.to_owned(), seen]
+    };
+    let rows = summary.verdict.gates.iter().map(row).collect();
+    table(&["gate", "verdict", "seen"], rows)
+}
+
+fn ttfa(summary: &Summary) -> String {
+    let (replied, all) = (&summary.metrics.ttfa, &summary.metrics.all_turns);
+    let intervals = &summary.intervals;
+    let mut all_head = format!("all {}", plural(all.count, "turn"));
+    if all.infinite > 0 {
+        let _ = write!(all_head, ", {} of them ∞", grouped(all.infinite as u64));
+    }
+    let replied_head = format!("{} replied", grouped(replied.count as u64));
+    let rows = QUANTILES.iter().map(|quantile| {
+        let span = |of, count| interval((quantile.span)(of), count, quantile.q, intervals.level);
+        vec![
+            quantile.name.to_owned(),
+            figure((quantile.of)(replied)),
+            or_nothing(span(&intervals.ttfa, replied.count)),
+            possibly_infinite((quantile.of_all)(all), all),
+            or_nothing(span(&intervals.all_turns, all.count)),
+        ]
+    });
+    let level = format!("{:.0} % interval", intervals.level * 100.0);
+    table(
+        &["ttfa, ms", &replied_head, &level, &all_head, &level],
+        rows.collect(),
+    )
+}
+
+fn or_nothing(text: String) -> String {
+    match text.is_empty() {
+        true => NOTHING.to_owned(),
+        false => text,
+    }
+}
+
+fn latencies(summary: &Summary) -> String {
+    let metrics = &summary.metrics;
+    let rows = [
+        ("ttfa", &metrics.ttfa),
+        ("ttfa_wire", &metrics.ttfa_wire),
+        ("join", &metrics.join),
+        ("agent_join", &metrics.agent_join),
+        ("greeting", &metrics.greeting),
+    ]
+    .into_iter()
+    .filter(|(_, latency)| latency.count > 0)
+    .map(|(name, latency)| {
+        let head = [format!("`{name}`"), grouped(latency.count as u64)];
+        head.into_iter().chain(cells(latency)).collect()
+    });
+    let heads = [
+        "latency, ms",
+        "count",
+        "min",
+        "mean",
+        "p50",
+        "p90",
+        "p95",
+        "p99",
+        "max",
+    ];
+    table(&heads, rows.collect())
+}
+
+fn counts(summary: &Summary) -> String {
+    let (turns, calls) = (&summary.outcomes, &summary.calls);
+    let mut out = format!(
+        "- turns: {} planned: {} replied, {} missed, {} early, {} failed\n",
+        turns.planned, turns.replied, turns.missed, turns.early, turns.failed
+    );
+    let _ = writeln!(
+        out,
+        "- calls: {} planned: {} started, {} completed, {} failed, {} dropped",
+        calls.planned, calls.started, calls.completed, calls.failed, calls.dropped
+    );
+    if !summary.flags.is_empty() {
+        let flags = summary.flags.iter().take(ROWS);
+        let flags = flags.map(|(flag, n)| format!("{} {n}", code(flag, LONGEST_NAME)));
+        let flags: Vec<String> = flags.collect();
+        let _ = writeln!(out, "- doubts, flagged turns: {}", flags.join(", "));
+    }
+    out
+}
+
+fn failures(summary: &Summary) -> String {
+    let rows = summary.failures.iter().map(|failure| {
+        vec![
+            grouped(failure.count as u64),
+            code(&failure.cause, LONGEST_NAME),
+            code(&failure.message, LONGEST_MESSAGE),
+            escaped(&failure.hint, LONGEST_MESSAGE),
+        ]
+    });
+    let heads = ["failed calls", "cause", "the first of them", "hint"];
+    table(&heads, rows.collect())
+}
+
+fn definitions() -> String {
+    let mut out = String::from("<details><summary>Definitions</summary>\n\n");
+    for definition in DEFINITIONS {
+        let _ = writeln!(out, "- **{}**: {}", definition.name, definition.text);
+    }
+    out + "\n</details>\n"
+}
