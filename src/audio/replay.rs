@@ -166,7 +166,7 @@ fn ahead(before: &Played, rtp_time: u32) -> i64 {
 fn place(before: &Played, rtp_time: u32, due: i64, anchored: bool) -> i64 {
     let follows = before.end + ahead(before, rtp_time);
     let off = due - follows;
-    match anchored || before.pause || off > LATE || off < -EARLY {
+    match anchored || before.pause || !(-EARLY..=LATE).contains(&off) {
         true => due,
         false => follows,
     }
