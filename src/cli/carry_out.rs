@@ -242,7 +242,8 @@ impl Ready {
         let record = RunRecord {
             evidence: finished.evidence,
             ..RunRecord::new(summary, finished.turns, finished.calls, Some(scenario))
-        };
+        }
+        .with_waves(folder.path());
         let written = journal
             .sync()
             .and_then(|()| reports::write(folder, &record, &Format::ALL));

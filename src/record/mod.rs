@@ -23,6 +23,7 @@ mod summary;
 mod turns;
 mod variants;
 mod verdict;
+mod waves;
 
 pub use calibration::{CALIBRATION_VERSION, Calibration, CalibrationLevel, ErrorStats};
 pub use calls::{CallContext, CallFailure, CallRecord};
@@ -45,6 +46,7 @@ pub use summary::{
 pub use turns::{Trust, TurnContext, TurnCounts, TurnExpect, TurnFlag, TurnOutcome, TurnRecord};
 pub use variants::{Behind, Lag, LagVerdict, VariantSummary};
 pub use verdict::{Ending, GateResult, GateVerdict, Status, Threshold, Verdict};
+pub use waves::Wave;
 
 /// Version of a journal line and a row of `turns.csv`. Fields may be added within a version;
 /// it rises when one is renamed, removed or changes its meaning.

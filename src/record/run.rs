@@ -10,7 +10,7 @@ use super::summary::{Generator, RunFacts};
 use super::verdict::{Ending, GateResult, GateVerdict};
 use super::{
     CallFailure, CallRecord, Evidence, Journal, Ms, RecordError, RunStart, START_VERSION,
-    SUMMARY_VERSION, Summary, TurnCounts, TurnRecord,
+    SUMMARY_VERSION, Summary, TurnCounts, TurnRecord, Wave,
 };
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
@@ -36,6 +36,8 @@ pub struct RunRecord {
     pub scenario: Option<String>,
     /// What audio was kept, where any was asked for.
     pub evidence: Option<Evidence>,
+    /// What of it a page draws.
+    pub waves: Vec<Wave>,
 }
 
 impl RunRecord {
@@ -55,6 +57,7 @@ impl RunRecord {
             calls,
             scenario,
             evidence: None,
+            waves: Vec::new(),
         }
     }
 
@@ -91,7 +94,8 @@ impl RunRecord {
         Ok(Self {
             evidence: Evidence::read(folder)?,
             ..Self::new(summary, turns, calls, scenario)
-        })
+        }
+        .with_waves(folder))
     }
 
     /// Reads the summary alone where the run is finished; else rebuilds it as [`Self::read`].

@@ -7,6 +7,7 @@
 //! its value is dropped, also by a panic, and by the kernel when the test process dies.
 
 pub mod agent;
+pub mod browser;
 pub mod fakes;
 pub mod front;
 pub mod process;
@@ -18,6 +19,7 @@ pub mod shared;
 pub mod tls;
 
 pub use agent::PipelineAgent;
+pub use browser::Browser;
 pub use fakes::{HttpServer404, SilentPort};
 pub use front::OldServer;
 pub use process::{Finished, Process, children, is_running};

@@ -67,14 +67,25 @@ impl Chart {
 
 /// The drawing, with a surface over each value that the pointer can find.
 fn svg(drawn: &Drawn) -> Markup {
+    let hits = html! {
+        g.hits { @for [left, top, width, height] in &drawn.hits {
+            rect x=(left) y=(top) width=(width) height=(height) {}
+        } }
+    };
+    element(drawn, &hits)
+}
+
+/// The drawing alone.
+pub(super) fn drawing(drawn: &Drawn) -> Markup {
+    element(drawn, &html! {})
+}
+
+fn element(drawn: &Drawn, over: &Markup) -> Markup {
     html! {
-        svg viewBox=(format!("0 0 {} {}", drawn.width, drawn.height)) aria-hidden="true"
-            focusable="false" {
+        svg viewBox=(format!("0 0 {} {}", drawn.width, drawn.height)) aria-hidden="true" focusable="false" {
             // Made by plotters, which escapes the text in it.
             (PreEscaped(&drawn.inside))
-            g.hits { @for [left, top, width, height] in &drawn.hits {
-                rect x=(left) y=(top) width=(width) height=(height) {}
-            } }
+            (over)
         }
     }
 }

@@ -167,6 +167,14 @@ fn paint_layer(chart: &mut Chart<'_, '_>, layer: &Layer, x: &Range<f64>, top: f6
         Layer::Boxes(boxes, ink) => {
             chart.draw_series(boxes.iter().map(|b| filled(*b, *ink)))?;
         }
+        Layer::Wave(levels, middle, ink) => {
+            // A level of nothing is still a line.
+            let edge = |(x, level): &(f64, f64), side| (*x, middle + side * level.max(0.02) * 0.44);
+            let upper = levels.iter().map(|l| edge(l, 1.0));
+            let lower = levels.iter().rev().map(|l| edge(l, -1.0));
+            let outline: Vec<_> = upper.chain(lower).collect();
+            chart.draw_series(std::iter::once(Polygon::new(outline, ink.rgb())))?;
+        }
         Layer::Dots(points, ink) => {
             let style = ink.rgb().mix(0.55).filled();
             chart.draw_series(points.iter().map(|&p| Circle::new(p, 5, style)))?;

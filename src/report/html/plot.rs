@@ -64,6 +64,8 @@ pub(super) enum Layer {
     Bars(Vec<(f64, f64, f64)>, Ink),
     /// Surfaces: left, right, lower and upper edge.
     Boxes(Vec<[f64; 4]>, Ink),
+    /// A sound: its level at each point, 0 to 1, about a lane's middle.
+    Wave(Vec<(f64, f64)>, f64, Ink),
     /// Points.
     Dots(Vec<(f64, f64)>, Ink),
     /// Points that are told from dots by their shape.

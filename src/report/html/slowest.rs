@@ -1,46 +1,58 @@
-//! The slowest turns, each with its timeline.
+//! Single turns with their timelines: the slowest, and those without an answer that can be heard.
 //!
-//! In: replied turns. Out: a section. Holds: every timeline is to the same scale, zero at the end
-//! of the caller's speech.
+//! In: the record, what audio was kept. Out: two sections. Holds: zero is the end of the caller's
+//! speech; the slowest are all to one scale; the caller is above the agent.
 
 use super::super::figures::figure;
+use super::chart::drawing;
 use super::draw::draw;
 use super::parts::Section;
-use super::plot::{Drawn, Ink, Layer, Panel, Plot, Rise, WIDE};
+use super::plot::{Ink, Layer, Panel, Plot, Rise, WIDE};
 use super::view::{View, name};
-use crate::record::{Ms, TurnRecord};
-use maud::{Markup, PreEscaped, html};
+use crate::record::{EVIDENCE_FOLDER, EvidenceTurn, Ms, TurnRecord, Wave};
+use maud::{Markup, html};
+use std::ops::Range;
 
-/// Turns that are shown.
-const SHOWN: usize = 10;
 /// What of the caller's words and of the reply is drawn at most, in seconds.
 const BEFORE_S: f64 = 4.0;
 const AFTER_S: f64 = 2.5;
+/// What of a silence is drawn where no reply came, in seconds.
+const SILENCE_S: f64 = 6.0;
 
-pub(super) fn section(view: &View<'_>) -> Option<Section> {
-    let mut turns: Vec<(&TurnRecord, Ms)> = view.replied().collect();
-    turns.sort_by_key(|(turn, ttfa)| (std::cmp::Reverse(*ttfa), turn.call, turn.turn));
-    turns.truncate(SHOWN);
-    let longest = turns.first()?.1.as_f64() / 1e3;
-    let before = turns
-        .iter()
-        .filter_map(|(t, _)| said(t))
-        .fold(0.2, f64::max)
-        .min(BEFORE_S);
-    let after = turns
-        .iter()
-        .map(|(t, ttfa)| end(t, *ttfa).unwrap_or(f64::INFINITY))
-        .fold(longest, f64::max);
-    let scale = -before..after.min(longest + AFTER_S) + 0.1;
+pub(super) fn slowest(view: &View<'_>) -> Option<Section> {
+    let turns = view.record.slowest();
+    let longest = turns.first()?.ttfa_ms?.as_f64() / 1e3;
+    let ends = turns.iter().map(|t| end(t).unwrap_or(f64::INFINITY));
+    let after = ends.fold(longest, f64::max).min(longest + AFTER_S);
+    let scale = -before(&turns)..after + 0.1;
     let body = html! {
         p.note {
             "Zero is the end of the caller's speech; the reply begins where it would leave the caller's loudspeaker."
+            @if view.record.evidence.is_some() { " Caller left, agent right." }
         }
-        ol.slowest { @for (turn, ttfa) in &turns {
-            li { (timeline(turn, *ttfa, scale.clone())) }
-        } }
+        ol.slowest { @for turn in turns { li { (timeline(view, turn, scale.clone())) } } }
     };
     Some(Section::new("slowest", "Slowest turns", body))
+}
+
+/// Turns that nobody answered, where there is something to hear.
+pub(super) fn unanswered(view: &View<'_>) -> Option<Section> {
+    let turns = view.record.unanswered();
+    if turns.is_empty() {
+        return None;
+    }
+    let scale = -before(&turns)..SILENCE_S;
+    let body = html! {
+        p.note { "Missed, early and failed turns, as their callers heard them: caller left, agent right." }
+        ol.slowest { @for turn in turns { li { (timeline(view, turn, scale.clone())) } } }
+    };
+    Some(Section::new("unanswered", "Turns without an answer", body))
+}
+
+/// How much of what callers said is drawn, in seconds.
+fn before(turns: &[&TurnRecord]) -> f64 {
+    let said = turns.iter().filter_map(|t| said(t));
+    said.fold(0.2, f64::max).min(BEFORE_S)
 }
 
 /// How long the caller spoke, in seconds.
@@ -51,16 +63,25 @@ fn said(turn: &TurnRecord) -> Option<f64> {
 
 /// When the reply ended, in seconds from the end of speech. Its packets' arrivals are known; what
 /// the buffer holds back moves all of it.
-fn end(turn: &TurnRecord, ttfa: Ms) -> Option<f64> {
+fn end(turn: &TurnRecord) -> Option<f64> {
     let (end, zero) = (turn.reply_end_ms?, turn.speech_end_ms?);
-    let held = ttfa.as_f64() - turn.ttfa_wire_ms?.as_f64();
-    Some((end.as_f64() - zero.as_f64() + held) / 1e3)
+    Some((end.as_f64() - zero.as_f64() + turn.playout_ms?.as_f64()) / 1e3)
 }
 
-fn timeline(turn: &TurnRecord, ttfa: Ms, x: std::ops::Range<f64>) -> Markup {
-    let onset = ttfa.as_f64() / 1e3;
-    let speech = said(turn).unwrap_or(0.0).min(-x.start);
-    let reply_end = end(turn, ttfa).unwrap_or(x.end).clamp(onset, x.end);
+fn timeline(view: &View<'_>, turn: &TurnRecord, x: Range<f64>) -> Markup {
+    let kept = view.record.evidence_of(turn);
+    let wave = view
+        .record
+        .waves
+        .iter()
+        .find(|w| (w.call, w.turn) == (turn.call, turn.turn));
+    let lanes = match (kept, wave) {
+        (Some(kept), Some(wave)) => heard(kept, wave, &x),
+        _ => stamped(turn, &x),
+    };
+    let mut marks = vec![(0.0, "end of speech".to_owned())];
+    marks.extend(onset(turn).map(|(at, ttfa)| (at, format!("onset {ttfa:.1} ms"))));
+    let between = onset(turn).map(|(at, _)| Layer::Boxes(vec![[0.0, at, 0.98, 1.02]], Ink::Alarm));
     let drawn = draw(&Plot {
         width: WIDE,
         x,
@@ -68,41 +89,74 @@ fn timeline(turn: &TurnRecord, ttfa: Ms, x: std::ops::Range<f64>) -> Markup {
         panels: vec![Panel {
             title: String::new(),
             rise: Rise::Lanes(vec!["agent".into(), "caller".into()]),
-            height: 130,
-            layers: vec![
-                Layer::Boxes(vec![[-speech, 0.0, 1.2, 1.8]], Ink::Main),
-                Layer::Boxes(vec![[onset, reply_end, 0.2, 0.8]], Ink::Third),
-                Layer::Boxes(vec![[0.0, onset, 0.47, 0.53]], Ink::Alarm),
-                Layer::Marks(
-                    vec![
-                        (0.0, "end of speech".into()),
-                        (onset, format!("onset {ttfa:.1} ms")),
-                    ],
-                    Ink::Alarm,
-                ),
-            ],
+            height: 150,
+            layers: lanes
+                .into_iter()
+                .chain(between)
+                .chain([Layer::Marks(marks, Ink::Alarm)])
+                .collect(),
         }],
         spans: vec![],
     });
     html! {
         figure.timeline {
             figcaption {
-                b.number { (figure(Some(ttfa))) " ms" }
+                @match turn.ttfa_ms {
+                    Some(ttfa) => { b.number { (figure(Some(ttfa))) " ms" } }
+                    None => { b { (turn.outcome.name()) } }
+                }
                 " call " (turn.call) ", turn " (turn.turn) ", “" (name(&turn.utterance)) "”"
-                @if turn.variant != "default" { ", " (name(&turn.variant)) }
+                @if view.variants { ", " (name(&turn.variant)) }
                 " " code { (name(&turn.room)) }
                 @for flag in &turn.flags { " " span.flag { (flag.name()) } }
             }
-            (svg(&drawn))
+            (drawing(&drawn))
+            @if let Some(kept) = kept {
+                audio controls preload="none" src=(format!("{EVIDENCE_FOLDER}/{}", kept.file))
+                    aria-label=(format!("Call {}, turn {}", turn.call, turn.turn)) {}
+            }
         }
     }
 }
 
-fn svg(drawn: &Drawn) -> Markup {
-    html! {
-        svg viewBox=(format!("0 0 {} {}", drawn.width, drawn.height)) aria-hidden="true" focusable="false" {
-            // Made by plotters, which escapes the text in it.
-            (PreEscaped(&drawn.inside))
-        }
-    }
+/// Where the reply began, in seconds, and its `ttfa`.
+fn onset(turn: &TurnRecord) -> Option<(f64, Ms)> {
+    turn.ttfa_ms.map(|ttfa| (ttfa.as_f64() / 1e3, ttfa))
+}
+
+/// Both sides by their stamps: when somebody spoke.
+fn stamped(turn: &TurnRecord, x: &Range<f64>) -> Vec<Layer> {
+    let speech = said(turn).unwrap_or(0.0).min(-x.start);
+    let mut lanes = vec![Layer::Boxes(vec![[-speech, 0.0, 1.2, 1.8]], Ink::Main)];
+    lanes.extend(onset(turn).map(|(from, _)| {
+        let to = end(turn).unwrap_or(x.end).clamp(from, x.end.max(from));
+        Layer::Boxes(vec![[from, to, 0.2, 0.8]], Ink::Third)
+    }));
+    lanes
+}
+
+/// Both sides by what there was to hear.
+fn heard(kept: &EvidenceTurn, wave: &Wave, x: &Range<f64>) -> Vec<Layer> {
+    let (length, zero) = (
+        kept.length_ms.as_f64() / 1e3,
+        kept.speech_end_ms.as_f64() / 1e3,
+    );
+    let lane = |levels: &[u8], middle: f64, ink: Ink| {
+        // Each side to its own height: a quiet agent is to be seen, too.
+        let loudest = f64::from(levels.iter().copied().max().unwrap_or(0).max(8));
+        let columns = levels.len().max(1) as f64;
+        let points = levels.iter().enumerate().map(|(nth, level)| {
+            let at = (nth as f64 + 0.5) / columns * length - zero;
+            (at, f64::from(*level) / loudest)
+        });
+        Layer::Wave(
+            points.filter(|(at, _)| x.contains(at)).collect(),
+            middle,
+            ink,
+        )
+    };
+    vec![
+        lane(&wave.caller, 1.5, Ink::Main),
+        lane(&wave.agent, 0.5, Ink::Third),
+    ]
 }

@@ -3,7 +3,8 @@
 use super::render;
 use crate::record::fixtures::{CallResult, Failure, Outcome, Run, facts, ms, replied};
 use crate::record::{
-    Ending, Ms, RunFacts, RunRecord, Sentinels, Summary, Threshold, TurnExpect, TurnFlag,
+    Ending, Evidence, EvidenceFolder, EvidenceReason, EvidenceTurn, Ms, RunFacts, RunRecord,
+    Sentinels, Summary, Threshold, TurnExpect, TurnFlag, TurnOutcome, TurnRecord, Wave,
 };
 use crate::report::{DEFINITIONS, Style, console};
 use crate::stats::{Aggregate, Comparison, Gate};
@@ -193,6 +194,51 @@ fn figures_are_those_of_the_console() {
     for definition in DEFINITIONS {
         assert!(page.contains(definition.text), "{}", definition.name);
     }
+}
+
+fn kept(turn: &TurnRecord) -> EvidenceTurn {
+    EvidenceTurn {
+        file: EvidenceFolder::name(turn.call, turn.turn),
+        call: turn.call,
+        turn: turn.turn,
+        why: EvidenceReason::All,
+        sample_rate: 48_000,
+        start_ms: Ms::default(),
+        length_ms: Ms::from_micros(8_000_000),
+        speech_end_ms: Ms::from_micros(3_000_000),
+        onset_ms: None,
+        onset_wire_ms: None,
+        cut: false,
+    }
+}
+
+#[test]
+fn what_can_be_heard_is_drawn_and_played() {
+    let mut record = record(full());
+    let slowest = record.slowest()[0].clone();
+    let missed = record
+        .turns
+        .iter()
+        .find(|t| t.outcome == TurnOutcome::Missed);
+    let turns = vec![kept(&slowest), kept(missed.unwrap())];
+    let drawn = |page: &str| page.matches("<polygon").count();
+    let silent = drawn(&render(&record));
+    record.evidence = Some(Evidence {
+        version: 1,
+        turns,
+        left_out: 0,
+    });
+    record.waves = vec![Wave {
+        call: slowest.call,
+        turn: slowest.turn,
+        caller: vec![200; 100],
+        agent: vec![0; 100],
+    }];
+    let page = render(&record);
+    assert_eq!(drawn(&page), silent + 2, "a wave a side");
+    let sound = "<audio controls preload=\"none\" src=\"evidence/turn-0";
+    assert_eq!(page.matches(sound).count(), 2);
+    assert!(parts(&page).contains(&"unanswered"));
 }
 
 #[test]

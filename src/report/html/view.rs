@@ -14,11 +14,14 @@ const LONGEST_MESSAGE: usize = 600;
 
 /// A run as the page sees it.
 pub(super) struct View<'a> {
+    pub(super) record: &'a RunRecord,
     pub(super) summary: &'a Summary,
     /// Every turn, by call and turn; warm-up too.
     pub(super) turns: &'a [TurnRecord],
     pub(super) scenario: Option<&'a str>,
     pub(super) complete: bool,
+    /// Turns differ in their variant.
+    pub(super) variants: bool,
     /// Calls under way: from each instant on so many.
     steps: Vec<(Ms, usize)>,
 }
@@ -26,10 +29,15 @@ pub(super) struct View<'a> {
 impl<'a> View<'a> {
     pub(super) fn new(record: &'a RunRecord) -> Self {
         Self {
+            record,
             summary: &record.summary,
             turns: &record.turns,
             scenario: record.scenario.as_deref(),
             complete: record.is_complete(),
+            variants: record
+                .turns
+                .windows(2)
+                .any(|t| t[0].variant != t[1].variant),
             steps: steps(&record.calls),
         }
     }
