@@ -3,6 +3,9 @@
 //! In: a request. Out: files in a run folder, a table on stdout, an exit code.
 //! Holds: nothing is written before the scenario, the settings and the consent are in order.
 
+use super::after_run::AfterRun;
+use super::compare::HowArgs;
+use super::conditions;
 use super::doors;
 use super::drive::Drive;
 use super::exit::Exit;
@@ -16,7 +19,8 @@ use super::sources::Source;
 use super::start;
 use crate::plan::Plan;
 use crate::record::{
-    self, EVIDENCE_FOLDER, Ending, Journal, RunFacts, RunFolder, RunRecord, Status, Summary,
+    self, Conditions, EVIDENCE_FOLDER, Ending, Journal, RunFacts, RunFolder, RunRecord, Status,
+    Summary,
 };
 use crate::report::Format;
 use crate::run::{Door, Doors, Finished, RunEvent};
@@ -36,6 +40,12 @@ pub struct Request {
     pub overrides: Overrides,
     /// Server and keys of the command line.
     pub server: ServerFlags,
+    /// Keep the run as this baseline.
+    pub save_baseline: Option<String>,
+    /// Compare the run with this one.
+    pub baseline: Option<String>,
+    /// How.
+    pub how: HowArgs,
     /// Joins under way at once, if not the default.
     pub join_concurrency: Option<usize>,
     /// A large run is meant.
@@ -58,6 +68,8 @@ pub fn carry_out(request: &Request) -> Exit {
 
 /// A run about to begin.
 struct Ready {
+    conditions: Conditions,
+    after: AfterRun,
     source: Source,
     scenario: Scenario,
     plan: Plan,
@@ -126,10 +138,14 @@ fn prepare(request: &Request) -> Result<Ready, Trouble> {
         scenario,
         doors,
     } = open(request)?;
+    let conditions = conditions::of(&scenario)?;
+    let after = AfterRun::prepare(request, &conditions)?;
     let plan = Plan::new(&scenario);
     ask_consent(&plan, &doors, request.yes)?;
     warn_of_calibration(&plan);
     Ok(Ready {
+        conditions,
+        after,
         source,
         scenario,
         plan,
@@ -254,7 +270,8 @@ impl Ready {
             let _ = writeln!(std::io::stderr(), "reports in {}", folder.path().display());
         }
         let lost = written.is_err() || finished.journal_error.is_some();
-        exit_of(record.summary.verdict.status, lost)
+        let exit = exit_of(record.summary.verdict.status, lost);
+        exit.or(self.after.run(request, folder, &record))
     }
 
     fn summarise(
@@ -284,7 +301,11 @@ impl Ready {
             sentinels: sentinels::summarise(finished, folder),
         };
         let thresholds: Vec<_> = self.scenario.thresholds.iter().map(gate).collect();
-        Summary::build(&facts, &finished.calls, &finished.turns, &thresholds)
+        let built = Summary::build(&facts, &finished.calls, &finished.turns, &thresholds);
+        Summary {
+            conditions: Some(self.conditions.clone()),
+            ..built
+        }
     }
 }
 

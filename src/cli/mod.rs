@@ -3,12 +3,16 @@
 //! In: the command line, the environment, `.env`. Out: data on stdout, everything else on
 //! stderr, an [`Exit`]. One file a command; commands that only read leave nothing behind.
 
+mod after_run;
 mod agent;
+mod baselines;
 mod bench;
 mod builtin;
 mod calibrate;
 mod capacity;
 pub mod carry_out;
+mod compare;
+mod conditions;
 mod doors;
 mod drive;
 pub mod exit;
@@ -39,6 +43,7 @@ pub use agent::AgentArgs;
 pub use bench::{BenchArgs, BenchCommand, CallersArgs, LevelArgs};
 pub use calibrate::CalibrateArgs;
 pub use capacity::CapacityArgs;
+pub use compare::{CompareArgs, HowArgs};
 pub use exit::Exit;
 pub use fixtures::{FixturesArgs, FixturesCommand, InspectArgs};
 pub use init::InitArgs;
@@ -81,6 +86,8 @@ pub enum Command {
     Open(OpenArgs),
     /// Show past runs, the newest first
     List(ListArgs),
+    /// Compare runs with a baseline: differences, intervals, a verdict in one word
+    Compare(CompareArgs),
     /// Check scenarios; every problem at once, with its line
     Validate(ValidateArgs),
     /// Show what a run will do, call by call
@@ -109,6 +116,7 @@ impl Cli {
             Command::Report(args) => report::execute(&args),
             Command::Open(args) => open::execute(&args),
             Command::List(args) => list::execute(&args),
+            Command::Compare(args) => compare::execute(&args),
             Command::Validate(args) => validate::execute(&args),
             Command::Plan(args) => plan::execute(&args),
             Command::Agent(args) => agent::execute(*args),

@@ -1,6 +1,7 @@
 //! `loadgen run`: carries a scenario out.
 
 use super::carry_out::{Request, carry_out};
+use super::compare::HowArgs;
 use super::exit::Exit;
 use super::live::LiveFlags;
 use super::overrides::OverrideArgs;
@@ -38,6 +39,15 @@ pub struct RunArgs {
     /// over HTTP
     #[arg(long, value_name = "URL")]
     pub otlp_endpoint: Option<String>,
+    /// Keep the run as a baseline: a name, or a file such as ./main.json
+    #[arg(long, value_name = "NAME|FILE")]
+    pub save_baseline: Option<String>,
+    /// Compare the run with a baseline: its name, its file, or a run folder
+    #[arg(long, value_name = "NAME|FILE")]
+    pub baseline: Option<String>,
+    /// How it is compared.
+    #[command(flatten)]
+    pub how: HowArgs,
     /// Print the summary as JSON instead of the table
     #[arg(long)]
     pub json: bool,
@@ -63,6 +73,9 @@ pub(super) fn execute(args: RunArgs) -> Exit {
         out: args.out,
         server: args.server.into(),
         yes: args.yes,
+        save_baseline: args.save_baseline,
+        baseline: args.baseline,
+        how: args.how,
         join_concurrency: args.join_concurrency.map(|n| n as usize),
         live: LiveFlags {
             metrics_listen: args.metrics_listen,

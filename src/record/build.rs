@@ -56,6 +56,7 @@ impl Summary {
             failures: group_failures(calls),
             generator: facts.generator,
             sentinels: facts.sentinels,
+            conditions: None,
         }
     }
 }

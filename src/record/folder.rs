@@ -119,7 +119,7 @@ impl RunFolder {
 }
 
 /// `open` is an argument so that a test can put a full disk behind the temporary file.
-fn replace(
+pub(super) fn replace(
     temporary: &Path,
     path: &Path,
     bytes: &[u8],

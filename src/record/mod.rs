@@ -6,9 +6,11 @@
 //! a file is either whole or, for the journal, whole up to a torn last line.
 //! The formats are documented in `docs/formats.md`.
 
+mod baseline;
 mod build;
 mod calibration;
 mod calls;
+mod conditions;
 mod error;
 mod evidence;
 mod folder;
@@ -18,6 +20,7 @@ mod ms;
 mod run;
 mod samples;
 mod sentinels;
+mod series;
 mod start;
 mod summary;
 mod turns;
@@ -25,8 +28,10 @@ mod variants;
 mod verdict;
 mod waves;
 
+pub use baseline::{BASELINE_VERSION, Baseline};
 pub use calibration::{CALIBRATION_VERSION, Calibration, CalibrationLevel, ErrorStats};
 pub use calls::{CallContext, CallFailure, CallRecord};
+pub use conditions::{Conditions, DEFINITIONS_VERSION};
 pub use error::RecordError;
 pub use evidence::{
     EVIDENCE_BYTES, EVIDENCE_FOLDER, EVIDENCE_VERSION, Evidence, EvidenceFolder, EvidenceReason,
@@ -38,6 +43,7 @@ pub use ms::Ms;
 pub use run::RunRecord;
 pub use samples::{METRICS, Samples};
 pub use sentinels::Sentinels;
+pub use series::COMPARED;
 pub use start::{PlannedGate, RunStart};
 pub use summary::{
     AllTurns, CallCounts, FailureGroup, Generator, Intervals, Latency, Metrics, Network, Quantiles,

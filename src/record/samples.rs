@@ -113,7 +113,7 @@ pub(super) fn of_turn(turn: &TurnRecord, latency: Option<Ms>) -> Option<Sample> 
     }
 }
 
-fn of_call(call: &CallRecord, latency: Option<Ms>) -> Option<Sample> {
+pub(super) fn of_call(call: &CallRecord, latency: Option<Ms>) -> Option<Sample> {
     finite(latency).or_else(|| {
         let failure = call.failure.as_ref()?;
         (failure.cause != stopped()).then_some(Sample::Infinite)

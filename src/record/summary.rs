@@ -4,7 +4,7 @@
 //! Holds: warm-up calls are in no figure; planned calls = started + dropped, started =
 //! completed + failed.
 
-use super::{Ending, Ms, Sentinels, TurnCounts, VariantSummary, Verdict};
+use super::{Conditions, Ending, Ms, Sentinels, TurnCounts, VariantSummary, Verdict};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -79,6 +79,9 @@ pub struct Summary {
     /// Its variants, the one that answers soonest first; absent where there are not several.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub variants: Vec<VariantSummary>,
+    /// What was said, asked and loaded; absent in runs of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conditions: Option<Conditions>,
 }
 
 /// Which run it was.

@@ -135,6 +135,25 @@ impl Verdict {
     }
 }
 
+impl Verdict {
+    /// Why the run's figures cannot be trusted, whatever its gates say; `None` where they can.
+    pub fn against_the_run(&self) -> Option<&str> {
+        let first = self
+            .reasons
+            .first()
+            .map_or("no reason is given", String::as_str);
+        match self.status {
+            Status::Passed | Status::Failed => None,
+            Status::Stopped | Status::Error => Some(first),
+            // The weightiest comes first: where it is a gate, the run itself is in order.
+            Status::Invalid => (!first.starts_with(OF_A_GATE)).then_some(first),
+        }
+    }
+}
+
+/// What every reason that is a gate's begins with.
+const OF_A_GATE: &str = "gate ";
+
 impl GateResult {
     /// The figure seen, with its unit.
     pub fn figure(&self) -> String {

@@ -4,6 +4,7 @@
 //! file or looks at a terminal. Holds: every format is made of the same records, so that they
 //! agree; names from outside cannot steer a terminal or a spreadsheet.
 
+pub mod comparison;
 pub mod console;
 pub mod csv;
 mod definitions;

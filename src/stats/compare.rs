@@ -186,21 +186,34 @@ pub fn compare(
     candidates: &[Vec<Series>],
     settings: &Settings,
 ) -> Vec<Vec<Comparison>> {
-    let mut all: Vec<Vec<Comparison>> = candidates
+    let pairs: Vec<_> = candidates
         .iter()
-        .enumerate()
-        .map(|(nth, candidate)| one(baseline, candidate, nth, settings))
+        .map(|c| (baseline, c.as_slice()))
+        .collect();
+    compare_pairs(&pairs, settings)
+}
+
+/// As [`compare`], each candidate with a baseline of its own; all pairs are one comparison.
+pub fn compare_pairs(
+    pairs: &[(&[Series], &[Series])],
+    settings: &Settings,
+) -> Vec<Vec<Comparison>> {
+    let numbered = pairs.iter().enumerate();
+    let mut all: Vec<Vec<Comparison>> = numbered
+        .map(|(nth, (baseline, candidate))| one(baseline, candidate, nth, settings))
         .collect();
     correct(&mut all);
-    for comparison in all.iter_mut().flatten() {
-        let worse = baseline
-            .iter()
-            .find(|s| s.metric == comparison.metric)
-            .map_or(1.0, |s| if s.more_is_better { -1.0 } else { 1.0 });
-        for difference in &mut comparison.differences {
-            difference.change = judge(difference, worse, settings);
+    for ((baseline, _), comparisons) in pairs.iter().zip(&mut all) {
+        for comparison in comparisons {
+            let worse = baseline
+                .iter()
+                .find(|s| s.metric == comparison.metric)
+                .map_or(1.0, |s| if s.more_is_better { -1.0 } else { 1.0 });
+            for difference in &mut comparison.differences {
+                difference.change = judge(difference, worse, settings);
+            }
+            comparison.change = Change::of_all(comparison.differences.iter().map(|d| d.change));
         }
-        comparison.change = Change::of_all(comparison.differences.iter().map(|d| d.change));
     }
     all
 }

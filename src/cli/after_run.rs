@@ -1,0 +1,81 @@
+//! What a run is for, beside its reports: to be compared with a baseline, or to become one.
+//!
+//! In: a request before the run, its record afterwards. Out: a comparison, a baseline, an exit
+//! code. Holds: what cannot be done is said before the first call; a run that cannot be trusted
+//! replaces no baseline.
+
+use super::carry_out::Request;
+use super::exit::Exit;
+use super::say::Trouble;
+use super::{baselines, compare};
+use crate::record::{Conditions, RunFolder, RunRecord};
+use crate::report::comparison;
+use std::io::Write as _;
+use std::path::PathBuf;
+
+/// What is to be done when a run is over.
+pub(super) struct AfterRun {
+    save: Option<PathBuf>,
+    baseline: Option<(String, RunRecord)>,
+}
+
+impl AfterRun {
+    /// Reads the baseline and checks that the run can be compared with it.
+    pub(super) fn prepare(request: &Request, conditions: &Conditions) -> Result<Self, Trouble> {
+        let save = request
+            .save_baseline
+            .as_deref()
+            .map(baselines::file)
+            .transpose()?;
+        let read = |name: &String| Ok((name.clone(), baselines::read(name)?));
+        let baseline: Option<(String, RunRecord)> =
+            request.baseline.as_ref().map(read).transpose()?;
+        if let Some((name, record)) = &baseline {
+            compare::check_before((name, record), conditions, &request.how)?;
+        }
+        Ok(Self { save, baseline })
+    }
+
+    /// Compares, and then saves.
+    pub(super) fn run(&self, request: &Request, folder: &RunFolder, record: &RunRecord) -> Exit {
+        let compared = match &self.baseline {
+            Some((name, baseline)) => {
+                against((name, baseline), request, folder, record).unwrap_or_else(|t| t.tell())
+            }
+            None => Exit::Success,
+        };
+        let saved = match self
+            .save
+            .as_deref()
+            .map(|path| (path, baselines::save(record, path)))
+        {
+            Some((path, Ok(()))) => {
+                if !request.quiet {
+                    let _ = writeln!(std::io::stderr(), "baseline in {}", path.display());
+                }
+                Exit::Success
+            }
+            Some((_, Err(trouble))) => trouble.tell(),
+            None => Exit::Success,
+        };
+        compared.or(saved)
+    }
+}
+
+fn against(
+    baseline: (&str, &RunRecord),
+    request: &Request,
+    folder: &RunFolder,
+    record: &RunRecord,
+) -> Result<Exit, Trouble> {
+    let name = folder.path().display().to_string();
+    let candidates = [(name, record.clone())];
+    let compared = compare::of_records(baseline, &candidates, &request.how)?;
+    if !request.json && !request.quiet {
+        compare::show(&compared);
+    }
+    folder
+        .write("comparison.json", comparison::json(&compared).as_bytes())
+        .map_err(|e| Trouble::record(&e))?;
+    Ok(compare::exit_of(&compared, &request.how))
+}

@@ -1,0 +1,91 @@
+//! Where baselines are: files, run folders, or names in the state folder.
+//!
+//! In: what was typed. Out: a record, or a place to write one to. Holds: a name is never taken
+//! for a path out of the state folder.
+
+use super::exit::Exit;
+use super::say::Trouble;
+use crate::record::{Baseline, RunRecord};
+use crate::run::state_folder;
+use std::path::{Path, PathBuf};
+
+/// Ending of a baseline's file.
+const JSON: &str = "json";
+
+/// Whether `text` names a file rather than a baseline of the state folder.
+fn is_path(text: &str) -> bool {
+    text.contains('/') || Path::new(text).extension().is_some_and(|e| e == JSON)
+}
+
+fn folder() -> Result<PathBuf, Trouble> {
+    state_folder().map(|f| f.join("baselines")).ok_or_else(|| {
+        let message =
+            "there is no place for named baselines: neither XDG_STATE_HOME nor HOME is set";
+        Trouble::new(
+            Exit::Usage,
+            message,
+            "set one of them, or give a file such as ./main.json",
+        )
+    })
+}
+
+/// The file that is written for `text`: a path as it is, or a name in the state folder.
+pub(super) fn file(text: &str) -> Result<PathBuf, Trouble> {
+    if is_path(text) {
+        return Ok(PathBuf::from(text));
+    }
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    if text.is_empty() || text.starts_with('.') || !text.chars().all(plain) {
+        let message = format!("`{text}` is no name of a baseline");
+        let hint = "use letters, digits, `.`, `_`, `-`; or a path such as ./main.json";
+        return Err(Trouble::new(Exit::Usage, message, hint));
+    }
+    Ok(folder()?.join(format!("{text}.{JSON}")))
+}
+
+/// The record that `text` names: the folder of a run, the file of a baseline, or its name.
+pub(super) fn read(text: &str) -> Result<RunRecord, Trouble> {
+    let path = Path::new(text);
+    if path.is_dir() {
+        return RunRecord::read(path).map_err(|e| Trouble::record(&e));
+    }
+    let path = match path.is_file() {
+        true => path.to_owned(),
+        false => file(text)?,
+    };
+    if !path.exists() {
+        let message = format!("there is no run folder, baseline file or baseline named `{text}`");
+        return Err(Trouble::new(Exit::Usage, message, known()));
+    }
+    Baseline::read(&path)
+        .map(Baseline::into_record)
+        .map_err(|e| Trouble::record(&e))
+}
+
+/// A hint that lists the names there are.
+fn known() -> String {
+    let entries = folder().ok().and_then(|f| std::fs::read_dir(f).ok());
+    let name = |entry: std::io::Result<std::fs::DirEntry>| {
+        let path = entry.ok()?.path();
+        let named = path.extension().is_some_and(|e| e == JSON);
+        named.then(|| path.file_stem().map(|s| s.to_string_lossy().into_owned()))?
+    };
+    let mut names: Vec<String> = entries.into_iter().flatten().filter_map(name).collect();
+    names.sort();
+    match names.is_empty() {
+        true => "save one with `loadgen run … --save-baseline NAME`".to_owned(),
+        false => format!("baselines there are: {}", names.join(", ")),
+    }
+}
+
+/// Saves a run as a baseline, unless its figures cannot be trusted.
+pub(super) fn save(record: &RunRecord, path: &Path) -> Result<(), Trouble> {
+    if let Some(reason) = record.summary.verdict.against_the_run() {
+        let message = format!("not saved as a baseline: {reason}");
+        let hint = "what was saved before is untouched; a baseline must be a valid run";
+        return Err(Trouble::new(Exit::InvalidRun, message, hint));
+    }
+    Baseline::of(record)
+        .write(path)
+        .map_err(|e| Trouble::record(&e))
+}

@@ -1,0 +1,173 @@
+//! A baseline: a run in one file, to compare later runs with.
+//!
+//! In: a [`RunRecord`]. Out: a file, and the record again. Holds: the file is there whole or not
+//! at all; it has every turn, since tests exchange calls and do not live on averages.
+
+use super::folder::replace;
+use super::lines::{Unreadable, io_error, newer, parse};
+use super::{CallRecord, RecordError, RunRecord, Summary, TurnRecord};
+use serde::{Deserialize, Serialize};
+use std::fs::{self, File};
+use std::io::{self, Read as _};
+use std::path::Path;
+
+/// Version of a baseline file. Fields may be added within a version.
+pub const BASELINE_VERSION: u32 = 1;
+/// Largest file read: a hundred thousand turns are a tenth of it.
+const LARGEST: u64 = 1 << 30;
+
+/// A run in one file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Baseline {
+    /// [`BASELINE_VERSION`].
+    pub version: u32,
+    /// The run in figures.
+    pub summary: Summary,
+    /// The scenario as it was run, without secrets.
+    pub scenario: Option<String>,
+    /// Every measured call.
+    pub calls: Vec<CallRecord>,
+    /// Every measured turn.
+    pub turns: Vec<TurnRecord>,
+}
+
+impl Baseline {
+    /// What a baseline keeps of a run: warm-up calls are of no use to it.
+    pub fn of(record: &RunRecord) -> Self {
+        let calls = record.calls.iter().filter(|c| !c.warmup);
+        let turns = record.turns.iter().filter(|t| t.is_measured());
+        Self {
+            version: BASELINE_VERSION,
+            summary: record.summary.clone(),
+            scenario: record.scenario.clone(),
+            calls: calls.cloned().collect(),
+            turns: turns.cloned().collect(),
+        }
+    }
+
+    /// The run again.
+    pub fn into_record(self) -> RunRecord {
+        RunRecord::new(self.summary, self.turns, self.calls, self.scenario)
+    }
+
+    /// Writes it as a whole, over one of that name; makes the folder it lies in.
+    ///
+    /// # Errors
+    /// [`RecordError::Io`]; what was there before is then still there.
+    pub fn write(&self, path: &Path) -> Result<(), RecordError> {
+        let mut text = String::new();
+        // A line for each call and turn, so that a committed one can be looked at.
+        text.push_str(&self.to_lines());
+        if let Some(folder) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
+            fs::create_dir_all(folder).map_err(|e| io_error("create", folder, e))?;
+        }
+        let mut temporary = path.as_os_str().to_owned();
+        temporary.push(format!(".{}.tmp", std::process::id()));
+        replace(Path::new(&temporary), path, text.as_bytes(), |p| {
+            File::create(p)
+        })
+        .map_err(|e| io_error("write", path, e))
+    }
+
+    fn to_lines(&self) -> String {
+        let json = |value: serde_json::Result<String>| {
+            value.expect("string keys only, and it is written to memory")
+        };
+        let list = |rows: Vec<String>| match rows.is_empty() {
+            true => "[]".to_owned(),
+            false => format!("[\n{}\n]", rows.join(",\n")),
+        };
+        let calls = self.calls.iter().map(|c| json(serde_json::to_string(c)));
+        let turns = self.turns.iter().map(|t| json(serde_json::to_string(t)));
+        format!(
+            "{{\n\"version\":{},\n\"summary\":{},\n\"scenario\":{},\n\"calls\":{},\n\"turns\":{}\n}}\n",
+            self.version,
+            json(serde_json::to_string(&self.summary)),
+            json(serde_json::to_string(&self.scenario)),
+            list(calls.collect()),
+            list(turns.collect()),
+        )
+    }
+
+    /// Reads one.
+    ///
+    /// # Errors
+    /// [`RecordError::Io`], [`RecordError::Corrupt`], [`RecordError::Newer`].
+    pub fn read(path: &Path) -> Result<Self, RecordError> {
+        let mut bytes = Vec::new();
+        let file = File::open(path).map_err(|e| io_error("open", path, e))?;
+        let read = file.take(LARGEST + 1).read_to_end(&mut bytes);
+        read.map_err(|e| io_error("read", path, e))?;
+        if bytes.len() as u64 > LARGEST {
+            let larger = io::Error::new(io::ErrorKind::InvalidData, "larger than 1 GiB");
+            return Err(io_error("read", path, larger));
+        }
+        parse(&bytes, BASELINE_VERSION).map_err(|e| match e {
+            Unreadable::Newer(found) => newer(path, 1, found, BASELINE_VERSION),
+            Unreadable::Corrupt(detail) => RecordError::Corrupt {
+                path: path.to_owned(),
+                line: 1,
+                detail,
+            },
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixtures::{Run, facts};
+    use super::super::{Ending, RunRecord};
+    use super::*;
+
+    fn record() -> RunRecord {
+        let mut run = Run {
+            warmup: true,
+            ..Run::default()
+        };
+        run.good(1).warmup = false;
+        run.good(2);
+        let summary = Summary::build(&facts(2, Ending::Finished), &run.calls, &run.turns, &[]);
+        RunRecord::new(summary, run.turns, run.calls, Some("version: 1\n".into()))
+    }
+
+    #[test]
+    fn comes_back_as_it_was_without_warm_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("deep/main.json");
+        let baseline = Baseline::of(&record());
+        assert_eq!((baseline.calls.len(), baseline.turns.len()), (2, 6));
+        baseline.write(&path).unwrap();
+        baseline.write(&path).unwrap();
+        assert_eq!(Baseline::read(&path).unwrap(), baseline);
+        let files = fs::read_dir(path.parent().unwrap()).unwrap().count();
+        assert_eq!(files, 1, "no temporary file is left");
+        let kept = baseline.into_record();
+        assert_eq!(kept.summary, record().summary);
+        assert!(kept.calls.iter().all(|c| !c.warmup));
+    }
+
+    #[test]
+    fn what_is_no_baseline_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("b.json");
+        assert!(matches!(Baseline::read(&path), Err(RecordError::Io { .. })));
+        let whole = Baseline::of(&record()).to_lines();
+        for (name, text) in [
+            ("empty", String::new()),
+            ("cut off", whole[..whole.len() / 2].to_owned()),
+            ("another file", "{\"version\":1}".to_owned()),
+        ] {
+            fs::write(&path, text).unwrap();
+            let found = Baseline::read(&path);
+            assert!(
+                matches!(found, Err(RecordError::Corrupt { .. })),
+                "{name}: {found:?}"
+            );
+        }
+        fs::write(&path, whole.replacen("\"version\":1", "\"version\":2", 1)).unwrap();
+        assert!(matches!(
+            Baseline::read(&path),
+            Err(RecordError::Newer { .. })
+        ));
+    }
+}
