@@ -157,6 +157,9 @@ fn a_run_becomes_a_baseline_and_later_ones_are_held_to_it() {
     );
     assert!(!dir.join("three").exists());
 
+    let aimless = loadgen(dir, &["run", "small.yaml", "--fail-on-regression"]);
+    aimless.assert_code(2);
+
     compares(dir);
 }
 

@@ -22,6 +22,11 @@ pub(super) struct AfterRun {
 impl AfterRun {
     /// Reads the baseline and checks that the run can be compared with it.
     pub(super) fn prepare(request: &Request, conditions: &Conditions) -> Result<Self, Trouble> {
+        if request.baseline.is_none() && request.how.is_given() {
+            let message = "there is no baseline to compare the run with";
+            let hint = "add `--baseline NAME`; `--save-baseline NAME` makes one";
+            return Err(Trouble::new(Exit::Usage, message, hint));
+        }
         let save = request
             .save_baseline
             .as_deref()

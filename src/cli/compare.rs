@@ -49,6 +49,19 @@ pub struct HowArgs {
     pub force: bool,
 }
 
+impl HowArgs {
+    /// Whether any of it was asked for.
+    pub(super) fn is_given(&self) -> bool {
+        let Self {
+            metric,
+            noise_threshold,
+            fail_on_regression,
+            force,
+        } = self;
+        !metric.is_empty() || noise_threshold.is_some() || *fail_on_regression || *force
+    }
+}
+
 fn metrics() -> PossibleValuesParser {
     PossibleValuesParser::new(METRICS)
 }
@@ -303,4 +316,29 @@ fn facts(baseline: &RunRecord, candidate: &RunRecord) -> Vec<String> {
     differ
         .map(|(what, a, b)| format!("{what}: {a} → {b}"))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn noise_by_table() {
+        let default = Settings::default().noise;
+        for (text, share, ms) in [
+            ("5%,20ms", 0.05, 20.0),
+            ("10%", 0.1, default.ms),
+            ("1s", default.share, 1_000.0),
+            ("0ms, 2.5 %", 0.025, 0.0),
+        ] {
+            let found = noise(text).unwrap();
+            assert!(
+                (found.share - share).abs() < 1e-12 && found.ms == ms,
+                "{text}: {found:?}"
+            );
+        }
+        for text in ["", "5", "x%", "-1%", "NaN%", "20 apples"] {
+            assert!(noise(text).is_err(), "{text}");
+        }
+    }
 }
