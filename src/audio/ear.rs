@@ -15,7 +15,8 @@ mod reorder;
 mod spurt;
 mod track;
 
-use super::opus::{Decoder, MAX_PACKET};
+use super::opus::MAX_PACKET;
+use super::sparing::Sparing;
 use super::{AudioError, FRAME, Heard, Onset, RATE, Segment, samples_in, time_of};
 use losses::Losses;
 use reorder::{Order, Reorder};
@@ -57,7 +58,7 @@ const SILENCE_STEP: u64 = FRAME as u64;
 /// The ear of one caller.
 #[derive(Debug)]
 pub struct Ear {
-    decoder: Decoder,
+    decoder: Sparing,
     reorder: Reorder,
     track: Track,
     spurts: Spurts,
@@ -83,7 +84,7 @@ impl Ear {
     /// [`AudioError::Codec`] when libopus refuses.
     pub fn new() -> Result<Self, AudioError> {
         Ok(Self {
-            decoder: Decoder::new()?,
+            decoder: Sparing::new()?,
             reorder: Reorder::new(),
             track: Track::new(),
             spurts: Spurts::new(),
@@ -96,6 +97,12 @@ impl Ear {
     /// Hears a packet. Packets may come twice, late or in the wrong order; after a gap of up to
     /// three packets the missing ones count as lost.
     pub fn packet(&mut self, packet: &Packet<'_>) {
+        self.packet_of_level(packet, None);
+    }
+
+    /// The same for a packet that says how loud it is, in -dBov (RFC 6464): long silence is not
+    /// decoded.
+    pub fn packet_of_level(&mut self, packet: &Packet<'_>, level: Option<u8>) {
         let Packet {
             arrival,
             rtp_time,
@@ -103,10 +110,10 @@ impl Ear {
             payload,
         } = *packet;
         match self.reorder.offer(sequence, rtp_time, arrival, payload) {
-            Order::Now { lost } => self.play(rtp_time, arrival, payload, lost),
+            Order::Now { lost } => self.play((rtp_time, arrival), payload, level, lost),
             Order::NewStream => {
                 self.new_timeline(arrival);
-                self.play(rtp_time, arrival, payload, 0);
+                self.play((rtp_time, arrival), payload, level, 0);
             }
             Order::Kept => {}
             Order::Drop => return,
@@ -185,13 +192,19 @@ impl Ear {
 
     fn play_kept(&mut self, now: Instant) {
         while let Some((slot, lost)) = self.reorder.take(now) {
-            self.play(slot.rtp_time, slot.arrival, &slot.payload, lost);
+            self.play((slot.rtp_time, slot.arrival), &slot.payload, None, lost);
             self.reorder.give_back(slot);
         }
     }
 
     /// Puts a packet on the timeline, `lost` packets after the one before it.
-    fn play(&mut self, rtp_time: u32, arrival: Instant, payload: &[u8], lost: u64) {
+    fn play(
+        &mut self,
+        (rtp_time, arrival): (u32, Instant),
+        payload: &[u8],
+        level: Option<u8>,
+        lost: u64,
+    ) {
         if payload.is_empty() {
             self.lost += lost;
             return;
@@ -200,7 +213,7 @@ impl Ear {
         self.place(rtp_time, arrival, lost);
         self.losses.packet(self.track.end(), payload.len());
         self.track.segment.packet(arrival, payload.len());
-        let decoded = self.decoder.decode(payload);
+        let decoded = self.decoder.decode(payload, level);
         let samples = match decoded {
             Ok(pcm) => {
                 self.track.push(pcm, Some(arrival));

@@ -19,6 +19,7 @@ pub mod packets;
 mod pauses;
 pub mod replay;
 mod resample;
+mod sparing;
 #[cfg(test)]
 mod test_signals;
 mod tone;
@@ -31,6 +32,7 @@ pub use error::AudioError;
 pub use heard::{Confidence, Heard, HeardAt, Onset, SPURT_GAP, Segment};
 pub use level::{SpeechSpan, speech_span};
 pub use pauses::pauses;
+pub use sparing::DIGITAL_SILENCE;
 pub use tone::{TONE_DBFS, TONE_HZ, tone};
 pub use utterance::{Annotation, Utterance};
 

@@ -158,6 +158,14 @@ impl Decoder {
         Ok(&self.samples[..count])
     }
 
+    /// How many samples a packet holds.
+    ///
+    /// # Errors
+    /// [`AudioError::Codec`] when the packet is no Opus.
+    pub fn length(&self, payload: &[u8]) -> Result<usize, AudioError> {
+        Ok(self.inner.get_nb_samples(payload)?.min(MAX_PACKET))
+    }
+
     fn make_room(&mut self, samples: usize) {
         let samples = samples.min(MAX_PACKET);
         if self.samples.len() < samples {

@@ -296,7 +296,7 @@ impl Ready {
                 false => Ending::Finished,
             },
             invalid: finished.invalid.clone(),
-            generator: finished.generator,
+            generator: finished.generator.clone(),
             network: start::network(&self.scenario),
             sentinels: sentinels::summarise(finished, folder),
         };

@@ -14,6 +14,8 @@ pub struct AudioPacket<'a> {
     pub rtp_time: u32,
     /// Extended RTP sequence number.
     pub sequence: u64,
+    /// How loud the sender says it is, in -dBov, 0 to 127 (RFC 6464); `None`: it does not say.
+    pub level: Option<u8>,
     /// Opus payload; empty for padding.
     pub payload: &'a [u8],
 }

@@ -157,6 +157,33 @@ struct Seat<E> {
     peer: Box<Peer<E>>,
     /// Earliest entry in the heap; later ones for this peer are stale.
     scheduled: Option<Instant>,
+    /// Its sockets are read in its send slots: the poller need not tell of them.
+    slotted: bool,
+}
+
+impl<E: Endpoint> Seat<E> {
+    /// Has its new sockets watched, and is told of them unless they are read in send slots.
+    fn watch(&mut self, poller: &Poller, key: Key, slotted: bool) -> std::io::Result<()> {
+        let key = |index: usize| u64::from(key) << 1 | index as u64;
+        for index in 0..2 {
+            if let Some(fd) = self.peer.take_fresh(index) {
+                poller.watch(fd, key(index))?;
+                if self.slotted {
+                    poller.tell(fd, key(index), false)?;
+                }
+            }
+        }
+        if self.slotted == slotted {
+            return Ok(());
+        }
+        self.slotted = slotted;
+        for index in 0..2 {
+            if let Some(fd) = self.peer.descriptor(index) {
+                poller.tell(fd, key(index), !slotted)?;
+            }
+        }
+        Ok(())
+    }
 }
 
 type Seats<E> = HashMap<Key, Seat<E>, KeyHash>;
@@ -290,6 +317,7 @@ impl<E: Endpoint> Loop<E> {
                     let seat = Seat {
                         peer,
                         scheduled: None,
+                        slotted: false,
                     };
                     self.seats.insert(key, seat);
                 }
@@ -330,15 +358,12 @@ impl<E: Endpoint> Loop<E> {
             // Its sockets close: nobody reads them any more.
             seat.peer.close_all();
         }
-        for index in 0..2 {
-            if let Some(fd) = seat.peer.take_fresh(index)
-                && let Err(e) = self.poller.watch(fd, u64::from(key) << 1 | index as u64)
-            {
-                let why = PeerEvent::Broken(e.to_string());
-                seat.peer.fail(why, &self.health);
-            }
+        let now = Instant::now();
+        if let Err(e) = seat.watch(&self.poller, key, paced && seat.peer.reads_in_slots(now)) {
+            let why = PeerEvent::Broken(e.to_string());
+            seat.peer.fail(why, &self.health);
         }
-        let next = seat.peer.next_wake(Instant::now());
+        let next = seat.peer.next_wake(now);
         if seat.scheduled.is_none_or(|at| next < at) {
             seat.scheduled = Some(next);
             self.heap.push(Reverse((next, key)));

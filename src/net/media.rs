@@ -29,6 +29,8 @@ pub(super) struct Heard {
     pub(super) mid: Mid,
     pub(super) rtp_time: u32,
     pub(super) sequence: u64,
+    /// In -dBov, where it says so.
+    pub(super) level: Option<u8>,
     pub(super) length: usize,
 }
 
@@ -58,6 +60,8 @@ struct Out {
 struct In {
     ssrc: u32,
     mid: Mid,
+    /// The header extension with its level, where one was agreed on.
+    level: Option<u8>,
     highest: u64,
     /// Bit k: packet `highest - k` has come.
     came: u64,
@@ -111,7 +115,8 @@ impl Media {
     }
 
     /// Goes on hearing a stream of section `mid` after its packet `sequence`.
-    pub(super) fn hear(&mut self, ssrc: u32, mid: Mid, sequence: u64) {
+    /// `level`: the id of the header extension with its audio level.
+    pub(super) fn hear(&mut self, ssrc: u32, mid: Mid, level: Option<u8>, sequence: u64) {
         if self.heard.iter().any(|s| s.ssrc == ssrc) {
             return;
         }
@@ -121,6 +126,7 @@ impl Media {
         self.heard.push(In {
             ssrc,
             mid,
+            level,
             highest: sequence,
             came: 1,
             reception: Reception::new(ssrc, sequence + 1),
@@ -224,6 +230,9 @@ impl Media {
             mid: stream.mid,
             rtp_time,
             sequence,
+            level: stream
+                .level
+                .and_then(|id| level(&bytes[HEADER..header], id)),
             length,
         })
     }
@@ -274,6 +283,22 @@ fn header_length(bytes: &[u8]) -> Option<usize> {
         }
     };
     (bytes.len() >= length).then_some(length)
+}
+
+/// The audio level in the extensions of a header (RFC 8285's one-byte form), by their id.
+fn level(rest: &[u8], id: u8) -> Option<u8> {
+    let mut elements = rest.strip_prefix(&[0xbe, 0xde])?.get(2..)?;
+    while let [head, after @ ..] = elements {
+        let (of, length) = (head >> 4, usize::from(head & 0x0f) + 1);
+        match of {
+            // A byte of padding.
+            0 => elements = after,
+            15 => return None,
+            _ if of == id => return after.first().map(|byte| byte & 0x7f),
+            _ => elements = after.get(length..)?,
+        }
+    }
+    None
 }
 
 /// The payload's length without its padding, whose last byte says how long it is.

@@ -46,7 +46,8 @@ pub struct Peer<E> {
     /// Who listens and speaks.
     pub endpoint: E,
     remote: IpAddr,
-    transports: [Option<Transport>; 2],
+    /// In boxes: most peers have one.
+    transports: [Option<Box<Transport>>; 2],
     publisher: usize,
     publication: Option<Publication>,
     listen: Option<(usize, Mid)>,
@@ -104,10 +105,10 @@ impl<E: Endpoint> Peer<E> {
         }
         let slot = &mut self.transports[index];
         if slot.is_none() {
-            *slot = Some(Transport::new(self.remote, now)?);
+            *slot = Some(Box::new(Transport::new(self.remote, now)?));
             self.fresh[index] = true;
         }
-        slot.as_mut().ok_or(NetError::Gone)
+        slot.as_deref_mut().ok_or(NetError::Gone)
     }
 
     /// Closes a transport, to open it anew.
@@ -138,6 +139,11 @@ impl<E: Endpoint> Peer<E> {
     /// The first send slot of this peer at or after `now`. Slots are 20 ms apart.
     pub fn slot_from(&self, now: Instant) -> Instant {
         self.grid.slot_from(now)
+    }
+
+    /// The descriptor of transport `index`.
+    pub(super) fn descriptor(&self, index: usize) -> Option<std::os::fd::RawFd> {
+        Some(self.transports[index].as_ref()?.port.raw_fd())
     }
 
     /// The descriptor of transport `index` if it was opened since this was last asked.
@@ -260,6 +266,7 @@ impl<E: Endpoint> Peer<E> {
                         kernel_stamp: stamp.kernel,
                         rtp_time: heard.rtp_time,
                         sequence: heard.sequence,
+                        level: heard.level,
                         payload: &tools.room[..heard.length],
                     };
                     self.endpoint.audio(now, packet);
@@ -346,6 +353,7 @@ fn packet(p: &RtpPacket, stamp: Stamp) -> AudioPacket<'_> {
         kernel_stamp: stamp.kernel,
         rtp_time: p.header.timestamp,
         sequence: *p.seq_no,
+        level: p.header.ext_vals.audio_level.map(i8::unsigned_abs),
         payload: &p.payload,
     }
 }

@@ -91,6 +91,21 @@ impl Poller {
         )?)
     }
 
+    /// Whether to be told when something comes on a socket that is watched. What came meanwhile
+    /// is told at once.
+    ///
+    /// # Errors
+    /// The system's.
+    pub(super) fn tell(&self, fd: RawFd, key: u64, whether: bool) -> io::Result<()> {
+        // SAFETY: as in `watch`.
+        let fd = unsafe { BorrowedFd::borrow_raw(fd) };
+        let flags = match whether {
+            true => EpollFlags::EPOLLIN | EpollFlags::EPOLLET,
+            false => EpollFlags::empty(),
+        };
+        Ok(self.epoll.modify(fd, &mut EpollEvent::new(flags, key))?)
+    }
+
     /// Waits until something is readable, the waker is used, or `limit` has passed.
     pub(super) fn wait(&mut self, limit: Duration) {
         self.ready = self.wait_ns(limit);

@@ -286,8 +286,10 @@ impl Transport {
     /// A packet of a stream came through str0m: from here on it is heard without, once the
     /// connection is steady.
     pub(super) fn hears(&mut self, packet: &RtpPacket, mid: Mid) {
+        let section = self.rtc.media(mid);
+        let level = section.and_then(|m| m.remote_extmap().id_of(Extension::AudioLevel));
         if let Some(media) = self.media.as_mut().filter(|_| self.port.is_connected()) {
-            media.hear(*packet.header.ssrc, mid, *packet.seq_no);
+            media.hear(*packet.header.ssrc, mid, level, *packet.seq_no);
         }
     }
 
@@ -354,19 +356,20 @@ impl Transport {
         }
         let is_audio = pt.is_some_and(|pt| t.contents.get(1).is_some_and(|b| b & 0x7f == *pt));
         let before = is_audio.then(Instant::now);
-        // Checks towards candidates that cannot be reached are refused as a matter of course:
-        // only lost audio tells against us.
+        // Checks towards candidates that cannot be reached are refused: only audio counts.
         self.meets(t.destination);
-        if self.port.send(&t.contents, t.destination).is_err() && is_audio {
-            health.send_error();
-        }
+        let sent = self.port.send(&t.contents, t.destination);
+        let left = before.map(since_held_up);
         if is_audio {
+            if sent.is_err() {
+                health.send_error();
+            }
             self.sent += 1;
             if let Some(media) = self.media.as_mut().filter(|_| self.port.is_connected()) {
                 media.take_over(&t.contents, t.destination, self.sent);
             }
         }
-        before.map(since_held_up)
+        left
     }
 
     fn translate(&mut self, event: Event) -> Option<Happened> {

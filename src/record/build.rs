@@ -54,7 +54,7 @@ impl Summary {
             echoes: calls.iter().filter(|c| !c.warmup).map(|c| c.echoes).sum(),
             flags: count_flags(turns),
             failures: group_failures(calls),
-            generator: facts.generator,
+            generator: facts.generator.clone(),
             sentinels: facts.sentinels,
             conditions: None,
         }

@@ -230,6 +230,7 @@ pub(crate) fn facts<'a>(planned_calls: usize, ending: Ending) -> RunFacts<'a> {
             own_drops: 0,
             media_threads: 1,
             media_thread_cores: 0.31,
+            media_threads_cores: vec![0.31],
             run_queue_wait: Some(0.004),
             steal: None,
         },

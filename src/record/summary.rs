@@ -239,7 +239,7 @@ pub struct FailureGroup {
 }
 
 /// The generator's own health.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Generator {
     /// How late its ticks were.
     pub tick_lateness_ms: TickLateness,
@@ -263,6 +263,9 @@ pub struct Generator {
     /// Share of a core that the busiest of them used.
     #[serde(default)]
     pub media_thread_cores: f64,
+    /// Share of a core that each of them used, in the order of their start.
+    #[serde(default)]
+    pub media_threads_cores: Vec<f64>,
     /// Share of the time that one of them was ready to run and waited for a core; null where
     /// the kernel does not tell.
     #[serde(default)]

@@ -9,8 +9,10 @@ use super::sounds::Said;
 use crate::audio::{AudioError, Ear, FRAME, FRAME_TIME, Heard, Onset, Packet, echo};
 use crate::call::{Call, CallEvent, CallResult, CallScript, Failure, Input, PacketArrival, Say};
 use crate::net::{AudioPacket, Endpoint, Outgoing};
+use crate::scenario::Decode;
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Instant;
 use tokio::sync::mpsc;
 
@@ -44,6 +46,9 @@ pub(super) struct CallerEnd {
     was_speaking: bool,
     /// What is kept as evidence, where that was asked for.
     evidence: Option<Box<Capture>>,
+    decode: Decode,
+    /// Packets of any caller said how loud they are.
+    levels: Arc<AtomicBool>,
     events: mpsc::Sender<EndEvent>,
 }
 
@@ -68,6 +73,8 @@ impl CallerEnd {
             rtp_time: 0,
             was_speaking: false,
             evidence: None,
+            decode: Decode::default(),
+            levels: Arc::default(),
             events,
         };
         Ok((end, inbox))
@@ -76,6 +83,18 @@ impl CallerEnd {
     /// Keeps what is said and heard from now on.
     pub(super) fn keep(&mut self, evidence: Option<Capture>) {
         self.evidence = evidence.map(Box::new);
+    }
+
+    /// What of the agent's audio is decoded; `levels` becomes true where its packets say how
+    /// loud they are.
+    pub(super) fn decoding(mut self, decode: Decode, levels: Arc<AtomicBool>) -> Self {
+        (self.decode, self.levels) = (decode, levels);
+        self
+    }
+
+    /// Whether anything is to come of what the agent says.
+    fn listens(&self) -> bool {
+        self.decode == Decode::Always || self.call.as_ref().is_some_and(|c| !c.is_done())
     }
 
     fn input(&mut self, now: Instant, input: Input) {
@@ -188,7 +207,14 @@ impl Endpoint for CallerEnd {
             let hold = self.call.as_ref().and_then(Call::hold);
             evidence.heard(heard, hold.unwrap_or_default());
         }
-        self.ear.packet(&heard);
+        if !self.listens() {
+            return;
+        }
+        let level = packet.level.filter(|_| self.decode == Decode::Level);
+        if level.is_some() {
+            self.levels.store(true, Relaxed);
+        }
+        self.ear.packet_of_level(&heard, level);
         self.listen(now);
     }
 

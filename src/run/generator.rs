@@ -3,7 +3,7 @@
 //! In: nothing. Out: processor time of the process and of each media thread, memory, how long
 //! threads that could run were not let. Holds: what the kernel does not tell is `None`.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fs::read_to_string;
 use std::time::{Duration, Instant};
 
@@ -24,7 +24,8 @@ fn page_bytes() -> u64 {
 pub(super) struct Meter {
     at: Instant,
     used: Duration,
-    threads: HashMap<u32, Thread>,
+    /// By their ids, which grow.
+    threads: BTreeMap<u32, Thread>,
     machine: Option<Machine>,
 }
 
@@ -44,11 +45,10 @@ struct Machine {
 }
 
 /// What became of the media threads and of the machine since a [`Meter`] was started.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Strain {
-    pub media_threads: usize,
-    /// Share of a core that the busiest used.
-    pub busiest: f64,
+    /// Share of a core that each media thread used, in the order of their start.
+    pub each: Vec<f64>,
     /// Share of the time that the one that waited most waited for a core.
     pub run_queue_wait: Option<f64>,
     /// Share of the machine's time that its host gave to others.
@@ -71,7 +71,7 @@ pub(super) fn own_cpu_time() -> Duration {
 }
 
 /// The media threads of this process, by their ids.
-fn media_threads() -> HashMap<u32, Thread> {
+fn media_threads() -> BTreeMap<u32, Thread> {
     let tasks = std::fs::read_dir("/proc/self/task").into_iter().flatten();
     let media = tasks.flatten().filter_map(|task| {
         let file = |name| read_to_string(task.path().join(name)).ok();
@@ -138,15 +138,13 @@ impl Meter {
             (t.used.saturating_sub(before.used), waited)
         };
         let spent: Vec<_> = now.iter().map(|(id, t)| since(id, t)).collect();
-        let busiest = spent.iter().map(|(used, _)| *used).max();
         let waited = spent.iter().filter_map(|(_, waited)| *waited).max();
         let stolen = self.machine.zip(machine_now()).map(|(before, after)| {
             let all = after.all.saturating_sub(before.all).max(1);
             after.stolen.saturating_sub(before.stolen) as f64 / all as f64
         });
         Strain {
-            media_threads: spent.len(),
-            busiest: self.share(busiest.unwrap_or_default()),
+            each: spent.iter().map(|(used, _)| self.share(*used)).collect(),
             run_queue_wait: waited.map(|w| self.share(w)),
             steal: stolen,
         }
@@ -200,7 +198,7 @@ mod tests {
             media.join().expect("works")
         });
         assert!(cores > 0.0);
-        assert!(strain.media_threads >= 1);
+        assert!(strain.each.iter().any(|cores| *cores > 0.0), "{strain:?}");
         assert!(strain.steal.is_none_or(|s| (0.0..=1.0).contains(&s)));
         assert!(resident_bytes() > 1 << 20);
     }

@@ -37,7 +37,7 @@ use crate::plan::Plan;
 use crate::record::{
     CallRecord, Evidence, Generator, Journal, Ms, RecordError, TickLateness, TurnRecord,
 };
-use crate::scenario::Scenario;
+use crate::scenario::{Decode, Scenario};
 use crate::target::OwnAgent;
 use collect::Collector;
 use doors::OpenDoors;
@@ -50,6 +50,7 @@ use sentinel::OwnDoor;
 use sounds::Sounds;
 use std::collections::HashSet;
 use std::path::PathBuf;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, mpsc};
@@ -141,10 +142,16 @@ pub async fn run(
         doors,
         sentinels: OnceLock::new(),
         joins: Arc::new(Semaphore::new(settings.join_concurrency.max(1))),
+        levels: Arc::default(),
         reports,
         stop: settings.stop.clone(),
     });
     let result = with_own_agents(&shared, plan, settings, inbox, journal, tell).await;
+    if scenario.call.decode == Decode::Level && result.is_ok() && !shared.levels.load(Relaxed) {
+        tell(RunEvent::Notice(
+            "`call.decode: level`: the agent's packets carry no audio level, so everything was decoded".into(),
+        ));
+    }
     let refused = matches!(&result, Err(RunError::Canary(f)) if never_met(f));
     shared
         .doors
@@ -317,8 +324,9 @@ fn generator_of(health: &HealthSnapshot, meter: &Meter, rss_bytes: u64) -> Gener
         tick_lateness_ms: figures(health.tick_lateness),
         receive_wait_ms: figures(health.receive_wait),
         own_drops: health.own_drops,
-        media_threads: strain.media_threads,
-        media_thread_cores: strain.busiest,
+        media_threads: strain.each.len(),
+        media_thread_cores: strain.each.iter().copied().fold(0.0, f64::max),
+        media_threads_cores: strain.each,
         run_queue_wait: strain.run_queue_wait,
         steal: strain.steal,
         cpu_cores: meter.cores(),

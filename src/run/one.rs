@@ -20,6 +20,7 @@ use crate::plan::PlannedCall;
 use crate::scenario::{self, Scenario};
 use crate::target::livekit::{AgentTrack, Dispatch};
 use crate::target::{Connection, DoorEvent};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 use tokio::sync::{Semaphore, mpsc, oneshot};
@@ -40,6 +41,8 @@ pub(super) struct Shared {
     pub stop: CancellationToken,
     /// Joins that may still begin.
     pub joins: Arc<Semaphore>,
+    /// Agents' packets say how loud they are.
+    pub levels: Arc<AtomicBool>,
 }
 
 impl Shared {
@@ -155,7 +158,10 @@ pub(super) async fn make(shared: Arc<Shared>, call: PlannedCall, planned_start: 
         shared.sounds.silence.clone(),
     );
     let (result, connection) = match end {
-        Ok((end, events)) => talk(&shared, &call, &room, end, events).await,
+        Ok((end, events)) => {
+            let end = end.decoding(shared.scenario.call.decode, shared.levels.clone());
+            talk(&shared, &call, &room, end, events).await
+        }
         Err(e) => {
             let detail = e.to_string();
             let failure = Failure::Generator { detail };

@@ -4,12 +4,12 @@
 
 use super::checker::{Checker, Zero};
 use super::file::{
-    AnchorText, CallFile, DelayFile, ExpectText, GreetingText, SayFile, StartFile, TurnFile,
-    UtteranceFile,
+    AnchorText, CallFile, DecodeText, DelayFile, ExpectText, GreetingText, SayFile, StartFile,
+    TurnFile, UtteranceFile,
 };
 use super::places::join;
 use super::problem::{Code, did_you_mean};
-use super::types::{Anchor, Call, Delay, Expect, GreetingPolicy, Turn, Utterance};
+use super::types::{Anchor, Call, Decode, Delay, Expect, GreetingPolicy, Turn, Utterance};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -92,6 +92,11 @@ impl Checker<'_> {
             agent_timeout,
             agent_track: file.agent_track.clone(),
             reply_tone: file.reply_tone,
+            decode: match file.decode {
+                Some(DecodeText::Always) => Decode::Always,
+                Some(DecodeText::Listening) | None => Decode::Listening,
+                Some(DecodeText::Level) => Decode::Level,
+            },
             turns,
         })
     }

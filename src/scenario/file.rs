@@ -155,6 +155,18 @@ pub(super) struct UtteranceFile {
     pub(super) speech_end: Option<DurationText>,
 }
 
+/// What of the agent's audio is decoded.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum DecodeText {
+    /// All of it.
+    Always,
+    /// What something listens to.
+    Listening,
+    /// The same, but for what the agent's packets say is silence.
+    Level,
+}
+
 /// How the caller deals with an agent that speaks first.
 #[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -184,6 +196,9 @@ pub(super) struct CallFile {
     /// opinion listens for. Default: the embedded agent's own tone, else a voice.
     #[schemars(range(min = 100, max = 8000))]
     pub(super) reply_tone: Option<u32>,
+    /// What of the agent's audio is decoded: `always` all; `listening` what something listens
+    /// to; `level` the same without what its packets call silence (RFC 6464). Default: listening.
+    pub(super) decode: Option<DecodeText>,
     /// What the caller says, in order.
     #[schemars(required, length(min = 1, max = 1000))]
     pub(super) turns: Option<Vec<Option<TurnFile>>>,

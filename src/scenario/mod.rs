@@ -45,9 +45,9 @@ pub use problem::{Code, Place, Problem};
 pub use schema::schema_text;
 pub use threshold::{Aggregate, Bound, Metric, Op, Threshold, ThresholdError, parse_threshold};
 pub use types::{
-    AgentSettings, Anchor, Call, Delay, Expect, Extent, GreetingPolicy, Health, Livekit, Network,
-    Scenario, Secret, SentinelPolicy, Server, Sound, Target, Turn, UnsetVariable, Utterance,
-    Variant,
+    AgentSettings, Anchor, Call, Decode, Delay, Expect, Extent, GreetingPolicy, Health, Livekit,
+    Network, Scenario, Secret, SentinelPolicy, Server, Sound, Target, Turn, UnsetVariable,
+    Utterance, Variant,
 };
 pub use url::{UrlError, host_of};
 pub use variables::Environment;

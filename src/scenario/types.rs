@@ -209,6 +209,18 @@ pub enum GreetingPolicy {
     None,
 }
 
+/// What of the agent's audio is decoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Decode {
+    /// All of it.
+    Always,
+    /// What something listens to: until the call's last turn has ended.
+    #[default]
+    Listening,
+    /// The same, but for digital silence by the packets' own level (RFC 6464).
+    Level,
+}
+
 /// One call, as every caller makes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Call {
@@ -220,6 +232,8 @@ pub struct Call {
     pub agent_track: Option<String>,
     /// Frequency of the tone that the agent answers with, in Hz, where it is no voice.
     pub reply_tone: Option<u32>,
+    /// What of the agent's audio is decoded.
+    pub decode: Decode,
     /// The turns, at least one.
     pub turns: Vec<Turn>,
 }

@@ -10,8 +10,10 @@ use std::time::Instant;
 
 /// Samples kept: a second. A noise is looked at over 750 ms, an onset with 720 ms around it.
 pub(super) const KEPT: usize = RATE as usize;
-/// Packets kept: [`KEPT`] in packets of 5 ms.
+/// Packets kept at most: [`KEPT`] in packets of 5 ms.
 const PACKETS: usize = 280;
+/// Packets kept at least: more than [`KEPT`] in packets of 20 ms, and the ones before a pause.
+const PACKETS_AT_LEAST: usize = 64;
 
 #[derive(Debug, Clone, Copy)]
 struct Piece {
@@ -37,7 +39,7 @@ impl Track {
         Self {
             samples: vec![0; KEPT].into_boxed_slice(),
             end: 0,
-            pieces: VecDeque::with_capacity(PACKETS),
+            pieces: VecDeque::with_capacity(PACKETS_AT_LEAST),
             segment: Segment::default(),
         }
     }
@@ -85,7 +87,8 @@ impl Track {
     pub(super) fn push(&mut self, pcm: &[i16], arrival: Option<Instant>) {
         let start = self.end;
         self.append(pcm);
-        if self.pieces.len() == PACKETS {
+        let old = self.pieces.front().is_some_and(|p| p.end <= self.start());
+        if self.pieces.len() == PACKETS || old && self.pieces.len() >= PACKETS_AT_LEAST {
             self.pieces.pop_front();
         }
         self.pieces.push_back(Piece {

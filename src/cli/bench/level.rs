@@ -216,7 +216,7 @@ fn came(finished: &Finished) -> Came {
         join_p50_ms: joins.get(joins.len() / 2).copied().unwrap_or_default(),
         join_max_ms: joins.last().copied().unwrap_or_default(),
         all_joined_ms: all_joined.max(0.0),
-        generator: finished.generator,
+        generator: finished.generator.clone(),
         invalid: finished.invalid.clone(),
     }
 }

@@ -190,11 +190,11 @@ async fn packets_arrive_in_order_with_sane_stamps_both_ways() {
         }
         for (packet, (due, actual)) in seen.packets.iter().zip(&from.sent) {
             assert!(actual >= due, "sent before it was due");
-            // The kernel's stamp is mapped to within microseconds; a millisecond is ample.
-            assert!(
-                packet.3 + Duration::from_millis(1) >= *actual,
-                "arrived before sent"
-            );
+            // The kernel's stamp is mapped to within microseconds; a millisecond is ample. A
+            // sender that was held up just then may have sent before it says so.
+            let ample = Duration::from_millis(1);
+            let sent = if *actual > *due + ample { due } else { actual };
+            assert!(packet.3 + ample >= *sent, "arrived before sent");
             assert!(packet.4 >= packet.3, "handed over before it arrived");
         }
     }

@@ -177,7 +177,7 @@ fn a_stream_of_str0ms_is_heard_once_and_whole() {
     let t = met.now;
     assert_eq!(media.receive(&first, t, &mut room), Taken::No, "not known");
     let ssrc = word(&first, 8);
-    media.hear(ssrc, met.mid, 65_530);
+    media.hear(ssrc, met.mid, None, 65_530);
     assert_eq!(media.receive(&first, t, &mut room), Taken::Silent, "again");
     let all: Vec<(u64, Vec<u8>)> = (65_531..65_700).map(|n| (n, met.by_str0m(n))).collect();
     let mut order: Vec<usize> = (0..100).collect();
@@ -190,6 +190,7 @@ fn a_stream_of_str0ms_is_heard_once_and_whole() {
             mid: met.mid,
             rtp_time: (sequence * 960) as u32,
             sequence: *sequence,
+            level: None,
             length: payload(*sequence).len(),
         };
         let mut forged = datagram.clone();
@@ -228,5 +229,24 @@ fn padding_is_taken_off() {
         (0xa0, &[], None),
     ] {
         assert_eq!(unpadded(&[first], payload), length, "{first} {payload:?}");
+    }
+}
+
+#[test]
+fn the_level_is_found_among_the_extensions() {
+    for (what, rest, found) in [
+        ("none", &[][..], None),
+        ("alone", &[0xbe, 0xde, 0, 1, 0x10, 0xff, 0, 0], Some(127)),
+        (
+            "after another",
+            &[0xbe, 0xde, 0, 2, 0x41, b'0', b'1', 0, 0x10, 30, 0, 0],
+            Some(30),
+        ),
+        ("another's", &[0xbe, 0xde, 0, 1, 0x20, 0xff, 0, 0], None),
+        ("cut", &[0xbe, 0xde, 0, 1, 0x4f, 0, 0, 0], None),
+        ("reserved", &[0xbe, 0xde, 0, 1, 0xf0, 1, 0x10, 1], None),
+        ("two-byte form", &[0x10, 0, 0, 1, 1, 1, 30, 0], None),
+    ] {
+        assert_eq!(level(rest, 1), found, "{what}");
     }
 }

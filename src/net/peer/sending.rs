@@ -63,15 +63,16 @@ impl<E: Endpoint> Peer<E> {
         out: &Outgoing,
         tools: &mut Tools<'_>,
     ) -> Option<Instant> {
-        let Transport { media, port, .. } = self.transports[index].as_mut()?;
+        let Transport { media, port, .. } = self.transports[index].as_deref_mut()?;
         let (media, room) = (media.as_mut()?, &mut *tools.room);
-        let before = Instant::now();
         let made = media.packet(self.sequence, out.rtp_time, out.marker, &out.payload, room);
         let (length, to) = made?;
-        if port.send(&room[..length], to).is_err() {
+        let before = Instant::now();
+        let sent = port.send(&room[..length], to);
+        let left = since_held_up(before);
+        if sent.is_err() {
             tools.health.send_error();
         }
-        let left = since_held_up(before);
         if let Some((length, to)) = media.report(left, out.rtp_time, room) {
             // A report that is lost is followed by another.
             let _ = port.send(&room[..length], to);

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::audio::echo::Spoken;
-use crate::audio::{RATE, Utterance, opus, samples_in, time_of, tone};
+use crate::audio::{DIGITAL_SILENCE, RATE, Utterance, opus, samples_in, time_of, tone};
 use crate::call::{Anchor, Expect, GreetingPolicy, Outcome, TurnScript};
 use std::time::Duration;
 
@@ -58,6 +58,19 @@ fn play_kept(
     start: Instant,
     evidence: Option<Capture>,
 ) -> (CallResult, usize) {
+    let (result, asked, _) = play_as(echo_db, reply_after, start, evidence, Decode::Always);
+    (result, asked)
+}
+
+/// The same with so much of the audio decoded; also gives how many packets were said to be
+/// digital silence, and whether levels were noticed.
+fn play_as(
+    echo_db: Option<f64>,
+    reply_after: Duration,
+    start: Instant,
+    evidence: Option<Capture>,
+    decode: Decode,
+) -> (CallResult, usize, (usize, bool)) {
     let utterance = Utterance::new("order-status", FIXTURE, Some("wav"), None).expect("speech");
     let said = Said {
         frames: utterance.frames.iter().map(|f| Arc::from(&**f)).collect(),
@@ -70,6 +83,8 @@ fn play_kept(
         CallerEnd::new(script(&said, 1), start, vec![said.clone()], silence).expect("libopus");
     assert!(end.evidence.is_none(), "kept only where it is asked for");
     end.keep(evidence);
+    let (levels, mut silent) = (Arc::new(AtomicBool::new(false)), 0);
+    end = end.decoding(decode, levels.clone());
     end.joined(start, start + FRAME_TIME);
     end.agent_subscribed(start);
     // The first frame is the one whose capture begins 500 ms after both were connected.
@@ -80,7 +95,12 @@ fn play_kept(
         let now = start + FRAME_TIME * (k as u32 + 1);
         end.send(now);
         end.sent(now, now);
+        let input = heard.get(k * FRAME..).unwrap_or_default();
+        let loud = input.iter().take(FRAME).any(|x| *x != 0);
+        let level = if loud { 30 } else { DIGITAL_SILENCE };
+        silent += usize::from(!loud);
         let packet = AudioPacket {
+            level: Some(level),
             // As if captured without a delay: the packet's first sample has the codec's
             // look-ahead in it.
             arrival: now.checked_sub(FRAME_TIME).expect("later"),
@@ -97,7 +117,35 @@ fn play_kept(
         asked += usize::from(matches!(event, EndEvent::Onset(..)));
     }
     let now = start + time_of(heard.len() as u64);
-    (end.finish(now).expect("a result"), asked)
+    let result = end.finish(now).expect("a result");
+    (result, asked, (silent, levels.load(Relaxed)))
+}
+
+#[test]
+fn what_is_not_decoded_moves_no_onset() {
+    for (echo_db, reply_after) in [(None, 300), (None, 1_200), (Some(-20.0), 900)] {
+        let play = |decode| play_as(echo_db, ms(reply_after), Instant::now(), None, decode);
+        let (always, _, _) = play(Decode::Always);
+        let turn = &always.turns[0];
+        assert_eq!(turn.outcome, Outcome::Replied, "{reply_after} ms");
+        let (default, _, (_, noticed)) = play(Decode::default());
+        assert!(!noticed);
+        let figures = |r: &CallResult| {
+            let turn = &r.turns[0];
+            let offset = turn.onset.map(|onset| onset.at.offset);
+            (turn.outcome.clone(), turn.ttfa_wire, turn.ttfa, offset, r.echoes)
+        };
+        assert_eq!(figures(&default), figures(&always), "{reply_after} ms");
+        let (level, _, (silent, noticed)) = play(Decode::Level);
+        assert!(silent > 50 && noticed, "{silent} packets of silence");
+        let wire = |r: &CallResult| r.turns[0].ttfa_wire.expect("a latency");
+        let off = wire(&level).abs_diff(wire(&always));
+        assert!(
+            off <= Duration::from_micros(100),
+            "{reply_after} ms: {off:?}"
+        );
+        assert_eq!(level.turns[0].outcome, turn.outcome);
+    }
 }
 
 #[test]

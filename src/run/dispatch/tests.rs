@@ -55,6 +55,7 @@ async fn dispatched_with(load: &str, port: u16, stop: Option<Duration>, joins: u
         reports,
         stop: token.clone(),
         joins: Arc::new(Semaphore::new(joins)),
+        levels: Arc::default(),
     });
     if let Some(after) = stop {
         tokio::spawn(async move {

@@ -92,6 +92,7 @@ impl Table {
             } else if arrival == Some(now) {
                 let (arrival, sequence, payload) = caller.pop_front().expect("a packet");
                 let packet = AudioPacket {
+                    level: None,
                     arrival,
                     kernel_stamp: true,
                     rtp_time: (sequence as u32).wrapping_mul(FRAME as u32),
@@ -273,6 +274,7 @@ fn packets_from_a_stranger_do_no_harm() {
         sequence %= u64::MAX / 4;
         now += ms(3);
         let packet = AudioPacket {
+            level: None,
             arrival: now,
             kernel_stamp: true,
             rtp_time,

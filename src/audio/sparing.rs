@@ -1,0 +1,138 @@
+//! A decoder that is spared what its sender says is silence.
+//!
+//! In: Opus packets, with their level in the RTP header (RFC 6464) where there is one. Out: their
+//! audio. Holds: only digital silence is skipped, and only once what came before it has faded;
+//! the last packets skipped are decoded before the next that is not, so that it finds the decoder
+//! as it would have been.
+
+use super::AudioError;
+use super::opus::{Decoder, MAX_PACKET};
+use std::collections::VecDeque;
+
+/// The level of digital silence: -127 dBov or less.
+pub const DIGITAL_SILENCE: u8 = 127;
+/// Packets of silence decoded all the same: the codec's look-ahead and its memory fade in them.
+const SETTLED: usize = 5;
+/// Skipped packets kept, to lead the decoder back.
+const KEPT: usize = 4;
+
+/// The decoder.
+#[derive(Debug)]
+pub(super) struct Sparing {
+    decoder: Decoder,
+    /// Packets of digital silence in a row.
+    silent: usize,
+    kept: VecDeque<Vec<u8>>,
+    /// For those to come.
+    spare: Vec<Vec<u8>>,
+}
+
+static SILENCE: [i16; MAX_PACKET] = [0; MAX_PACKET];
+
+impl Sparing {
+    pub(super) fn new() -> Result<Self, AudioError> {
+        Ok(Self {
+            decoder: Decoder::new()?,
+            silent: 0,
+            kept: VecDeque::new(),
+            spare: Vec::new(),
+        })
+    }
+
+    /// A packet's samples. `level`: how far below the loudest it is, where that may be relied on.
+    ///
+    /// # Errors
+    /// As [`Decoder::decode`].
+    pub(super) fn decode(
+        &mut self,
+        packet: &[u8],
+        level: Option<u8>,
+    ) -> Result<&[i16], AudioError> {
+        if level.is_none_or(|level| level < DIGITAL_SILENCE) {
+            self.silent = 0;
+            self.lead_back();
+            return self.decoder.decode(packet);
+        }
+        self.silent += 1;
+        if self.silent <= SETTLED {
+            return self.decoder.decode(packet);
+        }
+        let samples = self.decoder.length(packet)?;
+        let mut room = match self.kept.len() {
+            KEPT => self.kept.pop_front().unwrap_or_default(),
+            _ => self.spare.pop().unwrap_or_default(),
+        };
+        room.clear();
+        room.extend_from_slice(packet);
+        self.kept.push_back(room);
+        Ok(&SILENCE[..samples])
+    }
+
+    /// As [`Decoder::conceal`].
+    pub(super) fn conceal(&mut self, samples: usize) -> Result<&[i16], AudioError> {
+        self.lead_back();
+        self.decoder.conceal(samples)
+    }
+
+    /// As [`Decoder::reset`].
+    pub(super) fn reset(&mut self) -> Result<(), AudioError> {
+        self.silent = 0;
+        self.spare.extend(self.kept.drain(..));
+        self.decoder.reset()
+    }
+
+    fn lead_back(&mut self) {
+        while let Some(packet) = self.kept.pop_front() {
+            // What could not be decoded leaves the decoder as it was.
+            let _ = self.decoder.decode(&packet);
+            self.spare.push(packet);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audio::test_signals::FIXTURES;
+    use crate::audio::{FRAME, opus};
+
+    /// Speech, two seconds of digital silence, speech; each packet with its input's level.
+    fn stream(before: &[i16], after: &[i16]) -> Vec<(Box<[u8]>, u8)> {
+        let mut pcm = before.to_vec();
+        pcm.resize(pcm.len() + 96_000, 0);
+        pcm.extend(after);
+        let frames = opus::encode(&pcm).expect("libopus");
+        let level = |k: usize| {
+            let input = pcm.get(k * FRAME..).unwrap_or_default();
+            let loud = input.iter().take(FRAME).any(|x| *x != 0);
+            if loud { 30 } else { DIGITAL_SILENCE }
+        };
+        let levels = (0..).map(level);
+        frames.into_iter().zip(levels).collect()
+    }
+
+    #[test]
+    fn what_follows_a_skipped_silence_sounds_as_it_would_have() {
+        for pair in FIXTURES.windows(2) {
+            let (mut always, mut sparing) = (
+                Sparing::new().expect("libopus"),
+                Sparing::new().expect("libopus"),
+            );
+            let mut skipped = 0;
+            for (packet, level) in stream(&pair[0].pcm(), &pair[1].pcm()) {
+                let expected = always.decode(&packet, None).expect("own packet").to_vec();
+                let got = sparing.decode(&packet, Some(level)).expect("own packet");
+                assert_eq!(got.len(), expected.len());
+                let off = got.iter().zip(&expected).map(|(a, b)| a.abs_diff(*b)).max();
+                assert!(
+                    off <= Some(2),
+                    "{} then {}: {off:?}",
+                    pair[0].name,
+                    pair[1].name
+                );
+                skipped += usize::from(sparing.kept.len() == KEPT);
+            }
+            assert!(skipped > 80, "{skipped} of 100 packets were skipped");
+        }
+    }
+}
