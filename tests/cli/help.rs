@@ -51,7 +51,8 @@ fn bad_usage_is_2_and_says_what_to_write() {
         (
             &["validate", "nope.yaml"],
             "there is no file `nope.yaml`\n  hint: give a path, or a \
-          scenario that comes with loadgen: quickstart, 100-calls, capacity, pipeline",
+          scenario that comes with loadgen: quickstart, 100-calls, capacity, \
+          ci-gate, compare-providers, pipeline, soak, spike",
         ),
     ];
     for (args, message) in cases {

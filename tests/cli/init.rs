@@ -26,7 +26,16 @@ fn writes_scenarios_that_are_valid_where_they_are() {
     let output = loadgen(dir.path(), &["init", "new/folder"]);
     snapshot("init", &shown(&output));
     let folder = dir.path().join("new/folder");
-    for name in ["quickstart", "100-calls", "capacity", "pipeline"] {
+    for name in [
+        "quickstart",
+        "100-calls",
+        "capacity",
+        "ci-gate",
+        "compare-providers",
+        "pipeline",
+        "soak",
+        "spike",
+    ] {
         let output = loadgen(&folder, &["validate", &format!("scenarios/{name}.yaml")]);
         assert_eq!(output.status.code(), Some(0), "{}", shown(&output));
     }

@@ -1,0 +1,111 @@
+//! Every example scenario, at a small size: through a real LiveKit server, or embedded as it is.
+//!
+//! All at once, and of them outcomes alone: how long an answer takes says nothing here.
+
+pub mod support;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+use support::{LivekitServer, Loadgen, Reports, in_repo};
+
+/// An example, what makes it small (variables, flags), and the least turns that it must have.
+const EXAMPLES: &[(&str, &[(&str, &str)], &[&str], u64)] = &[
+    ("100-calls", &[], &["--rooms", "2"], 6),
+    ("capacity", &[], &["--rooms", "2"], 8),
+    ("ci-gate", &[], &["--rooms", "2"], 8),
+    (
+        "compare-providers",
+        &[("WARMUP", "0")],
+        &["--rooms", "4", "--concurrency", "4"],
+        12,
+    ),
+    ("pipeline", &[], &["--rooms", "1"], 3),
+    ("quickstart", &[], &["--rooms", "2"], 6),
+    (
+        "soak",
+        &[("RAMP", "0s")],
+        &["--duration", "4s", "--concurrency", "2"],
+        6,
+    ),
+    (
+        "spike",
+        &[
+            ("BASE", "1"),
+            ("PEAK", "3"),
+            ("BEFORE", "2s"),
+            ("HOLD", "2s"),
+            ("AFTER", "2s"),
+        ],
+        &[],
+        9,
+    ),
+];
+
+#[test]
+fn every_example_is_run_here() {
+    let files = std::fs::read_dir(in_repo("scenarios")).expect("scenarios");
+    let names = files.map(|f| f.expect("an entry").path());
+    let yaml = names.filter(|path| path.extension().is_some_and(|e| e == "yaml"));
+    let there: BTreeSet<String> = yaml
+        .map(|path| {
+            path.file_stem()
+                .expect("a name")
+                .to_string_lossy()
+                .into_owned()
+        })
+        .collect();
+    let here: BTreeSet<String> = EXAMPLES.iter().map(|e| e.0.to_owned()).collect();
+    assert_eq!(there, here);
+}
+
+#[test]
+fn every_example_says_when_to_use_it_and_is_valid() {
+    for (name, ..) in EXAMPLES {
+        let path = in_repo(&format!("scenarios/{name}.yaml"));
+        let text = std::fs::read_to_string(&path).expect("readable");
+        assert!(
+            text.starts_with("# yaml-language-server: $schema=schema.json\n#\n# "),
+            "{name}"
+        );
+        for command in ["validate", "plan"] {
+            let run = Loadgen::new([command]).arg(&path).run();
+            run.assert_code(0);
+        }
+    }
+}
+
+#[test]
+fn every_example_runs() {
+    let server = LivekitServer::start();
+    let delay = ["--delay", "300ms", "--reply-length", "300ms"];
+    let _anybodys = Loadgen::agent(&server, &delay);
+    let named = [&delay[..], &["--agent-name", "pipeline"]].concat();
+    let _named = Loadgen::agent(&server, &named);
+    let start = |(name, variables, flags, _): &(&str, &[(&str, &str)], &[&str], u64)| {
+        let path = in_repo(&format!("scenarios/{name}.yaml"));
+        let mut run = Loadgen::new(["run", "--quiet", "--out", "run"]).arg(path);
+        for flag in *flags {
+            run = run.arg(flag);
+        }
+        for (name, value) in *variables {
+            run = run.env(name, value);
+        }
+        run.on(&server).deadline(Duration::from_secs(120)).spawn()
+    };
+    let running: Vec<_> = EXAMPLES.iter().map(start).collect();
+    for (run, (name, .., least)) in running.into_iter().zip(EXAMPLES) {
+        let run = run.finish();
+        let reports = Reports::read(&run.dir().join("run"));
+        let summary = &reports.summary;
+        assert!(
+            reports.count("/outcomes/replied") >= *least,
+            "{name}: {summary:#}"
+        );
+        assert_eq!(reports.count("/outcomes/failed"), 0, "{name}: {summary:#}");
+        assert_eq!(reports.count("/calls/failed"), 0, "{name}: {summary:#}");
+        // So small a run has too few turns for some gates, and this machine may be busy.
+        let code = run.finished.code;
+        assert!(matches!(code, Some(0 | 99 | 110)), "{name}: {code:?}");
+    }
+    assert!(server.rooms().is_empty());
+}
