@@ -6,6 +6,7 @@
 use super::DEFINITIONS;
 use super::figures::{NOTHING, QUANTILES, cells, figure, interval, possibly_infinite};
 use super::text::{clean, grouped, plural};
+use super::variants::{signed, span};
 use crate::record::{GateResult, GateVerdict, RunRecord, Status, Summary};
 use std::fmt::Write as _;
 
@@ -23,6 +24,7 @@ pub fn summary(record: &RunRecord) -> String {
         gates(summary),
         ttfa(summary),
         latencies(summary),
+        variants(summary),
         counts(summary),
         failures(summary),
         definitions(),
@@ -142,6 +144,51 @@ fn ttfa(summary: &Summary) -> String {
     let level = format!("{:.0} % interval", intervals.level * 100.0);
     table(
         &["ttfa, ms", &replied_head, &level, &all_head, &level],
+        rows.collect(),
+    )
+}
+
+fn variants(summary: &Summary) -> String {
+    let Some(first) = summary.variants.first() else {
+        return String::new();
+    };
+    let rows = summary.variants.iter().enumerate();
+    let rows = rows.map(|(nth, variant)| {
+        let (all, spans) = (&variant.all_turns, &variant.intervals);
+        let cell = |q, of| or_nothing(interval(of, all.count, q, spans.level));
+        let lag = variant
+            .behind
+            .as_ref()
+            .and_then(|behind| behind.p50.as_ref());
+        let lag = lag.map(|l| {
+            let (by, within, word) = (signed(l), span(l.interval), l.verdict.name());
+            format!("{by} {within} {word}")
+        });
+        vec![
+            (nth + 1).to_string(),
+            code(&variant.name, LONGEST_NAME),
+            grouped(all.count as u64),
+            grouped(all.infinite as u64),
+            possibly_infinite(all.p50_ms, all),
+            cell(0.5, spans.all_turns.p50),
+            possibly_infinite(all.p95_ms, all),
+            cell(0.95, spans.all_turns.p95),
+            or_nothing(lag.unwrap_or_default()),
+        ]
+    });
+    let level = format!("{:.0} % interval", first.intervals.level * 100.0);
+    table(
+        &[
+            "rank",
+            "variant",
+            "turns",
+            "∞",
+            "ttfa p50, ms",
+            &level,
+            "p95, ms",
+            &level,
+            "p50 later than the first",
+        ],
         rows.collect(),
     )
 }
