@@ -98,6 +98,7 @@ fn facts(start: &RunStart, planned: usize) -> RunFacts<'_> {
         ending: Ending::Finished,
         invalid: Vec::new(),
         generator: Generator::default(),
+        steady: Vec::new(),
         network: None,
         sentinels: None,
     }

@@ -253,7 +253,7 @@ fn part<'a>(schema: &'a Value, pointer: &str) -> &'a Value {
 fn docs_scenario_has_every_key_of_the_schema_and_no_other() {
     let page = read("docs/scenario.md");
     let schema: Value = serde_json::from_str(&read("scenarios/schema.json")).expect("JSON");
-    let sections: [(&str, &[&str]); 11] = [
+    let sections: [(&str, &[&str]); 12] = [
         ("Top level", &[""]),
         ("`target`", &["properties/target"]),
         ("`target.agent`", &["properties/target/properties/agent"]),
@@ -273,6 +273,10 @@ fn docs_scenario_has_every_key_of_the_schema_and_no_other() {
         ("`warmup`", &["properties/warmup"]),
         ("`network`", &["properties/network"]),
         ("`thresholds`", &["properties/thresholds"]),
+        (
+            "`thresholds`, an expression in full",
+            &["$defs/ThresholdFile"],
+        ),
         ("`variants`", &["properties/variants/items"]),
     ];
     for (heading, pointers) in sections {

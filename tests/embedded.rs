@@ -210,6 +210,81 @@ fn a_gate_that_does_not_hold_is_99_and_no_run_is_overwritten() {
 }
 
 #[test]
+fn a_gate_that_the_turns_refute_ends_the_run() {
+    let run = Loadgen::new(["run", "short.yaml", "--out", "run"]);
+    let more = "load: {duration: 2m, concurrency: 5}\nthresholds:\n  ttfa:\n    \
+                - {expr: p(95)<100ms, abort_on_fail: true, delay: 1s}\n";
+    short(&run, more);
+    let run = run.run();
+    let reports = Reports::read(&run.dir().join("run"));
+    let verdict = &reports.summary["verdict"];
+    let reasons = verdict["reasons"].to_string();
+    let slow = reasons.contains("the generator was too slow");
+    run.assert_code(if slow { 110 } else { 99 });
+    assert!(
+        run.finished.took < Duration::from_secs(60),
+        "it would take two minutes"
+    );
+    assert!(
+        reasons.contains("ended early: ttfa p(95)<100ms was refuted"),
+        "{verdict:#}"
+    );
+    assert_eq!(verdict["gates"][0]["answer"], "fail", "{verdict:#}");
+    // What the end cut off is in no gate.
+    assert_eq!(
+        verdict["gates"][0]["n"],
+        reports.count("/outcomes/replied"),
+        "{verdict:#}"
+    );
+    let said = &run.finished.stderr;
+    assert!(
+        said.contains("ttfa p(95)<100ms is refuted: the run ends here"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_threshold_on_the_command_line_takes_the_place_of_the_scenarios() {
+    let gates = [
+        "--threshold",
+        "ttfa: max<9s",
+        "--threshold",
+        "missed: rate<=0",
+    ];
+    let run = Loadgen::new(
+        ["run", "short.yaml", "--out", "run"]
+            .into_iter()
+            .chain(gates),
+    );
+    short(&run, "thresholds: {ttfa: [\"max<100ms\"]}\n");
+    let run = run.run();
+    let reports = Reports::read(&run.dir().join("run"));
+    reports.assert_good(&run.finished);
+    let gates = reports.summary["verdict"]["gates"]
+        .as_array()
+        .expect("a list");
+    let told: Vec<_> = gates
+        .iter()
+        .map(|g| (&g["expression"], &g["answer"]))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            (&"max<9s".into(), &"pass".into()),
+            (&"rate<=0".into(), &"pass".into())
+        ]
+    );
+
+    let nonsense = Loadgen::new(["run", "quickstart", "--threshold", "ttfa: p95<1s"]).run();
+    nonsense.assert_code(2);
+    let said = &nonsense.finished.stderr;
+    assert!(
+        said.contains("| ttfa: p95<1s\n   |       ^\n  hint: write `p(95)`"),
+        "{said}"
+    );
+}
+
+#[test]
 fn a_killed_run_leaves_its_turns_and_no_agent() {
     let run = Loadgen::new(["run", "short.yaml", "--out", "run", "--duration", "1m"]);
     short(&run, "");

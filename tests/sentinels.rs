@@ -19,7 +19,7 @@ fn embedded(more: &str) -> Run {
          target: {{kind: embedded, agent: {{delay: 300ms, reply_length: 200ms}}}}\n\
          utterances: {{yes: {{file: {}}}}}\n\
          call: {{greeting: none, turns: [{{say: yes, start: {{after: call_start, delay: 100ms}}, timeout: 4s}}]}}\n\
-         thresholds: {{failed: [rate<0.01], missed: [rate<0.01]}}\n{more}",
+         thresholds: {{failed: [rate<=0], missed: [rate<=0]}}\n{more}",
         in_repo("fixtures/yes.wav").display(),
     );
     std::fs::write(run.dir().join("short.yaml"), text).expect("writable");

@@ -219,6 +219,7 @@ fn level(
         own,
         sentinel: None,
         evidence: None,
+        abort: Vec::new(),
         join_concurrency: None,
     };
     let finished = drive.quietly(folder.path(), "calibration")?;

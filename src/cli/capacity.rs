@@ -56,7 +56,7 @@ pub struct CapacityArgs {
 }
 
 /// A quantile that must stay below a bound.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Slo {
     threshold: Threshold,
     promise: Promise,
@@ -64,7 +64,7 @@ pub struct Slo {
 
 fn parse_slo(text: &str) -> Result<Slo, String> {
     let threshold =
-        parse_threshold(Metric::Ttfa, text).map_err(|e| format!("{e}; {}", e.hint()))?;
+        parse_threshold(Metric::TTFA, text).map_err(|e| format!("{e}; {}", e.hint()))?;
     let quantile = match threshold.aggregate {
         Aggregate::Percentile(p) if p < 100.0 => p / 100.0,
         Aggregate::Med => 0.5,

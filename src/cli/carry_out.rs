@@ -9,6 +9,7 @@ use super::conditions;
 use super::doors;
 use super::drive::Drive;
 use super::exit::Exit;
+use super::gates;
 use super::live::{Live, LiveFlags, Shown};
 use super::reports;
 use super::say::Trouble;
@@ -19,13 +20,12 @@ use super::sources::Source;
 use super::start;
 use crate::plan::Plan;
 use crate::record::{
-    self, Conditions, EVIDENCE_FOLDER, Ending, Journal, RunFacts, RunFolder, RunRecord, Status,
-    Summary,
+    Conditions, EVIDENCE_FOLDER, Ending, Journal, RunFacts, RunFolder, RunRecord, Status, Summary,
 };
 use crate::report::Format;
 use crate::run::{Door, Doors, Finished, RunEvent};
 use crate::scenario::{self, Overrides, Scenario, Target, Unset};
-use crate::stats;
+use crate::stats::Decider;
 use std::io::Write as _;
 use std::path::PathBuf;
 
@@ -56,6 +56,8 @@ pub struct Request {
     pub quiet: bool,
     /// The summary as JSON on stdout instead of the table.
     pub json: bool,
+    /// What decides a gate whose bound lies within the interval.
+    pub gate_on: Decider,
 }
 
 /// Carries a request out.
@@ -204,6 +206,7 @@ impl Ready {
             own: None,
             sentinel,
             evidence: Some(folder.file(EVIDENCE_FOLDER)),
+            abort: gates::that_abort(&self.scenario.thresholds),
             join_concurrency: request.join_concurrency,
         };
         let result = drive.drive(&mut journal, &mut tell);
@@ -253,7 +256,7 @@ impl Ready {
         finished: Finished,
         journal: &mut Journal,
     ) -> Exit {
-        let summary = self.summarise(started, &finished, folder);
+        let summary = self.summarise(request, started, &finished, folder);
         let scenario = String::from_utf8_lossy(&self.scenario_text()).into_owned();
         let record = RunRecord {
             evidence: finished.evidence,
@@ -276,6 +279,7 @@ impl Ready {
 
     fn summarise(
         &self,
+        request: &Request,
         started: jiff::Timestamp,
         finished: &Finished,
         folder: &RunFolder,
@@ -291,16 +295,18 @@ impl Ready {
             loadgen_version: env!("CARGO_PKG_VERSION"),
             planned_calls: calls,
             planned_turns: calls * self.scenario.call.turns.len(),
-            ending: match finished.stopped {
-                true => Ending::Stopped,
-                false => Ending::Finished,
+            ending: match &finished.aborted {
+                Some(gate) => Ending::Aborted(gate.clone()),
+                None if finished.stopped => Ending::Stopped,
+                None => Ending::Finished,
             },
             invalid: finished.invalid.clone(),
             generator: finished.generator.clone(),
+            steady: finished.steady.clone(),
             network: start::network(&self.scenario),
             sentinels: sentinels::summarise(finished, folder),
         };
-        let thresholds: Vec<_> = self.scenario.thresholds.iter().map(gate).collect();
+        let thresholds = gates::of(&self.scenario.thresholds, request.gate_on);
         let built = Summary::build(&facts, &finished.calls, &finished.turns, &thresholds);
         Summary {
             conditions: Some(self.conditions.clone()),
@@ -323,38 +329,5 @@ fn exit_of(status: Status, lost: bool) -> Exit {
         Status::Invalid => Exit::InvalidRun,
         Status::Failed => Exit::GateFailed,
         Status::Passed => Exit::Success,
-    }
-}
-
-/// A threshold of the scenario as the record judges it.
-pub(super) fn gate(threshold: &scenario::Threshold) -> record::Threshold {
-    use scenario::{Aggregate as From, Bound, Op};
-    use stats::{Aggregate as To, Comparison};
-    let aggregate = match threshold.aggregate {
-        From::Percentile(p) => To::Quantile(p / 100.0),
-        From::Avg => To::Mean,
-        From::Min => To::Min,
-        From::Max => To::Max,
-        From::Med => To::Quantile(0.5),
-        From::Rate => To::Rate,
-    };
-    let comparison = match threshold.op {
-        Op::Less => Comparison::Lt,
-        Op::LessOrEqual => Comparison::Le,
-        Op::Greater => Comparison::Gt,
-        Op::GreaterOrEqual => Comparison::Ge,
-    };
-    let bound = match threshold.bound {
-        Bound::Time(t) => t.as_secs_f64() * 1e3,
-        Bound::Share(s) => s,
-    };
-    record::Threshold {
-        metric: threshold.metric.name().to_owned(),
-        expression: threshold.to_string(),
-        gate: stats::Gate {
-            aggregate,
-            comparison,
-            bound,
-        },
     }
 }

@@ -63,7 +63,7 @@ impl HowArgs {
 }
 
 fn metrics() -> PossibleValuesParser {
-    PossibleValuesParser::new(METRICS)
+    PossibleValuesParser::new(METRICS.iter().map(|m| m.name))
 }
 
 /// `5%`, `20ms`, or both with a comma.

@@ -8,7 +8,9 @@ use super::say::{self, Trouble};
 use super::settings;
 use crate::plan::Plan;
 use crate::record::Journal;
-use crate::run::{self, Doors, Finished, JOIN_CONCURRENCY, RunError, RunEvent, Settings};
+use crate::run::{
+    self, AbortGate, Doors, Finished, JOIN_CONCURRENCY, RunError, RunEvent, Settings,
+};
 use crate::scenario::Scenario;
 use crate::target::OwnAgent;
 use std::path::{Path, PathBuf};
@@ -25,6 +27,8 @@ pub(super) struct Drive<'a> {
     pub(super) sentinel: Option<OwnAgent>,
     /// Folder for evidence.
     pub(super) evidence: Option<PathBuf>,
+    /// Gates that end the run once its turns refute them.
+    pub(super) abort: Vec<AbortGate>,
     /// Joins under way at once, where somebody says so.
     pub(super) join_concurrency: Option<usize>,
 }
@@ -43,6 +47,7 @@ impl Drive<'_> {
             own: self.own,
             sentinel: self.sentinel,
             evidence: self.evidence,
+            abort: self.abort,
             join_concurrency: self.join_concurrency.unwrap_or(JOIN_CONCURRENCY),
             stop: stop.clone(),
         };

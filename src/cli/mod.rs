@@ -17,6 +17,7 @@ mod doors;
 mod drive;
 pub mod exit;
 mod fixtures;
+mod gates;
 mod init;
 mod list;
 pub mod live;

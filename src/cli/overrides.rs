@@ -40,6 +40,7 @@ impl OverrideArgs {
             timeout: self.timeout,
             attributes: self.attribute.iter().cloned().collect(),
             evidence: None,
+            thresholds: Vec::new(),
         }
     }
 }

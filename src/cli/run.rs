@@ -6,8 +6,10 @@ use super::exit::Exit;
 use super::live::LiveFlags;
 use super::overrides::OverrideArgs;
 use super::server::ServerArgs;
-use crate::scenario::{EvidenceChoice, Overrides};
+use crate::scenario::{EvidenceChoice, Overrides, Threshold, parse_threshold_line};
+use crate::stats::Decider;
 use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -48,6 +50,15 @@ pub struct RunArgs {
     /// How it is compared.
     #[command(flatten)]
     pub how: HowArgs,
+    /// What must hold beside the scenario's thresholds, as 'ttfa: p(95)<1500ms' or
+    /// 'ttfa{variant:fast}: med<1s'; on the same figure it replaces theirs; may be repeated
+    #[arg(long, value_name = "THRESHOLD", value_parser = parse_gate)]
+    pub threshold: Vec<Threshold>,
+    /// What decides a gate whose bound lies within the interval of its figure: `estimate`, the
+    /// figure itself, or `upper`, the worse end, so that nothing passes weakly
+    #[arg(long, value_name = "WHAT", default_value = "estimate", hide_possible_values = true,
+          value_parser = PossibleValuesParser::new(["estimate", "upper"]).map(decider))]
+    pub gate_on: Decider,
     /// Print the summary as JSON instead of the table
     #[arg(long)]
     pub json: bool,
@@ -67,6 +78,7 @@ pub(super) fn execute(args: RunArgs) -> Exit {
     carry_out(&Request {
         overrides: Overrides {
             evidence: args.evidence,
+            thresholds: args.threshold,
             ..args.overrides.overrides(args.server.url.clone())
         },
         scenario: args.scenario,
@@ -83,6 +95,7 @@ pub(super) fn execute(args: RunArgs) -> Exit {
         },
         quiet: args.quiet,
         json: args.json,
+        gate_on: args.gate_on,
     })
 }
 
@@ -92,5 +105,20 @@ fn parse_evidence(text: &str) -> Result<EvidenceChoice, String> {
         "all" => Ok(EvidenceChoice::All),
         "off" => Ok(EvidenceChoice::Off),
         _ => Err("write `some`, `all` or `off`".to_owned()),
+    }
+}
+
+fn parse_gate(text: &str) -> Result<Threshold, String> {
+    parse_threshold_line(text).map_err(|error| {
+        let [text, caret] = error.excerpt();
+        let hint = error.hint();
+        format!("{error}\n   | {text}\n   | {caret}\n  hint: {hint}")
+    })
+}
+
+fn decider(word: String) -> Decider {
+    match word.as_str() {
+        "upper" => Decider::Upper,
+        _ => Decider::Estimate,
     }
 }

@@ -2,12 +2,13 @@
 //!
 //! In: scenario, plan, doors, the time. Out: the content of `run.json`.
 
-use super::carry_out::gate;
+use super::gates;
 use crate::call::MODEL;
 use crate::plan::Plan;
 use crate::record::{Network, PlannedGate, RunStart, START_VERSION};
 use crate::run::Doors;
 use crate::scenario::Scenario;
+use crate::stats::Decider;
 
 /// What is known of it.
 pub(super) fn of(
@@ -16,7 +17,7 @@ pub(super) fn of(
     doors: &Doors,
     started: jiff::Timestamp,
 ) -> RunStart {
-    let gates = scenario.thresholds.iter().map(gate);
+    let gates = gates::of(&scenario.thresholds, Decider::default());
     RunStart {
         version: START_VERSION,
         name: scenario.name.clone(),
@@ -28,7 +29,7 @@ pub(super) fn of(
         planned_calls: plan.measured().map(|n| n as usize),
         turns_per_call: scenario.call.turns.len(),
         network: network(scenario),
-        gates: gates.map(|g| PlannedGate::from(&g)).collect(),
+        gates: gates.iter().map(PlannedGate::from).collect(),
     }
 }
 

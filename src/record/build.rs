@@ -4,11 +4,13 @@
 //! every figure comes from the records as they are on disk, so that a report made again later
 //! says the same.
 
+use super::steady::SteadyRecords;
 use super::summary::{
     AllTurns, CallCounts, FailureGroup, Intervals, Latency, Metrics, Quantiles, RunFacts, RunInfo,
     SecondOpinions, Span, Summary,
 };
 use super::variants;
+use super::verdict::{Doubts, Evidence};
 use super::{
     CallRecord, Ending, Ms, SUMMARY_VERSION, Samples, Threshold, TurnFlag, TurnOutcome, TurnRecord,
     Verdict,
@@ -36,16 +38,26 @@ impl Summary {
             }
             ending => ending.clone(),
         };
-        let mut invalid = facts.invalid.clone();
-        if ending == Ending::Finished {
-            invalid.extend(missing_load(&counts, &samples));
-        }
+        let doubts = Doubts {
+            invalid: facts.invalid.clone(),
+            missing: match ending {
+                Ending::Finished => missing_load(&counts, &samples),
+                _ => Vec::new(),
+            },
+        };
+        let steady = SteadyRecords::of(&facts.steady, calls, turns);
+        let evidence = Evidence {
+            calls,
+            turns,
+            steady: (!facts.steady.is_empty()).then_some(&steady),
+        };
         Self {
             version: SUMMARY_VERSION,
-            verdict: Verdict::of(&ending, invalid, thresholds, &samples),
+            verdict: Verdict::of(&ending, doubts, thresholds, &evidence),
             run: RunInfo::of(facts),
             network: facts.network,
             metrics: Metrics::of(&samples),
+            steady: steady.figures(&facts.steady),
             intervals: Intervals::of(&samples),
             variants: variants::ranked(facts.seed, calls, turns),
             outcomes: samples.outcomes,
@@ -126,7 +138,7 @@ impl CallCounts {
 }
 
 impl Metrics {
-    fn of(samples: &Samples) -> Self {
+    pub(super) fn of(samples: &Samples) -> Self {
         Self {
             ttfa: Latency::of(&samples.ttfa),
             ttfa_wire: Latency::of(&samples.ttfa_wire),

@@ -234,6 +234,7 @@ pub(crate) fn facts<'a>(planned_calls: usize, ending: Ending) -> RunFacts<'a> {
             run_queue_wait: Some(0.004),
             steal: None,
         },
+        steady: vec![],
         network: None,
         sentinels: None,
     }

@@ -14,19 +14,23 @@ mod conditions;
 mod error;
 mod evidence;
 mod folder;
+mod gate;
 mod journal;
 mod lines;
+mod metrics;
 mod ms;
 mod run;
 mod samples;
 mod sentinels;
 mod series;
 mod start;
+mod steady;
 mod summary;
 mod turns;
 mod variants;
 mod verdict;
 mod waves;
+mod words;
 
 pub use baseline::{BASELINE_VERSION, Baseline};
 pub use calibration::{CALIBRATION_VERSION, Calibration, CalibrationLevel, ErrorStats};
@@ -38,20 +42,23 @@ pub use evidence::{
     EvidenceTurn, wav_bytes,
 };
 pub use folder::{DEFAULT_PARENT, RunFolder};
+pub use gate::{GateAnswer, GateInterval, GateOn, GateResult, GateVerdict, Threshold};
 pub use journal::{Journal, JournalRead};
+pub use metrics::{METRICS, Metric, Values};
 pub use ms::Ms;
 pub use run::RunRecord;
-pub use samples::{METRICS, Samples};
+pub use samples::Samples;
 pub use sentinels::Sentinels;
 pub use series::COMPARED;
 pub use start::{PlannedGate, RunStart};
+pub use steady::{Steady, SteadySpan};
 pub use summary::{
     AllTurns, CallCounts, FailureGroup, Generator, Intervals, Latency, Metrics, Network, Quantiles,
     RunFacts, RunInfo, SecondOpinions, Span, Summary, TickLateness,
 };
 pub use turns::{Trust, TurnContext, TurnCounts, TurnExpect, TurnFlag, TurnOutcome, TurnRecord};
 pub use variants::{Behind, Lag, LagVerdict, VariantSummary};
-pub use verdict::{Ending, GateResult, GateVerdict, Status, Threshold, Verdict};
+pub use verdict::{Ending, Status, Verdict};
 pub use waves::Wave;
 
 /// Version of a journal line and a row of `turns.csv`. Fields may be added within a version;

@@ -7,7 +7,7 @@
 use super::folder::{SUMMARY, TURNS};
 use super::lines::{Unreadable, io_error, newer, parse};
 use super::summary::{Generator, RunFacts};
-use super::verdict::{Ending, GateResult, GateVerdict};
+use super::verdict::Ending;
 use super::{
     CallFailure, CallRecord, Evidence, Journal, Ms, RecordError, RunStart, START_VERSION,
     SUMMARY_VERSION, Summary, TurnCounts, TurnRecord, Wave,
@@ -175,18 +175,15 @@ fn rebuild(start: &RunStart, calls: &[CallRecord], turns: &[TurnRecord]) -> Summ
         ending: Ending::Cut,
         invalid: Vec::new(),
         generator: Generator::default(),
+        steady: Vec::new(),
         network: start.network,
         sentinels: None,
     };
     let mut summary = Summary::build(&facts, calls, turns, &[]);
-    let undecided = start.gates.iter().map(|gate| GateResult {
-        metric: gate.metric.clone(),
-        expression: gate.expression.clone(),
-        observed: None,
-        observed_infinite: false,
-        verdict: GateVerdict::Undecided,
-        reason: Some("the run is incomplete".to_owned()),
-    });
+    let undecided = start
+        .gates
+        .iter()
+        .map(|g| g.undecided("the run is incomplete"));
     summary.verdict.gates = undecided.collect();
     summary
 }

@@ -21,6 +21,8 @@ fn start() -> RunStart {
         network: None,
         gates: vec![super::super::PlannedGate {
             metric: "ttfa".into(),
+            variant: None,
+            on: crate::record::GateOn::All,
             expression: "p(95)<1500ms".into(),
         }],
     }
@@ -82,7 +84,10 @@ fn a_run_that_was_cut_off_is_rebuilt_and_never_passes() {
     let summary = &record.summary;
     assert_eq!(summary.verdict.status, Status::Invalid);
     assert!(summary.verdict.reasons[0].starts_with("the run is incomplete"));
-    assert_eq!(summary.verdict.gates[0].verdict, GateVerdict::Undecided);
+    assert_eq!(
+        summary.verdict.gates[0].verdict,
+        crate::record::GateVerdict::Undecided
+    );
     let calls = summary.calls;
     assert_eq!((calls.planned, calls.started, calls.dropped), (9, 5, 4));
     assert_eq!((calls.completed, calls.failed), (3, 2));

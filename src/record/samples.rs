@@ -1,24 +1,11 @@
 //! The samples behind every metric: which turns and calls enter it, said once.
 //!
-//! In: records. Out: a [`Distribution`] or [`Rate`] for each metric. Holds: warm-up calls and
+//! In: records. Out: a [`Distribution`] for each latency, counts of outcomes. Holds: warm-up calls and
 //! sentinels enter nothing; where the awaited thing never happened, the gating samples have +∞.
 
 use super::{CallRecord, Ms, TurnCounts, TurnExpect, TurnOutcome, TurnRecord};
 use crate::call::Failure;
-use crate::stats::{Distribution, Population, Rate, Sample};
-
-/// The metrics that a threshold can name. Latencies in ms, the last four as rates of turns.
-pub const METRICS: &[&str] = &[
-    "ttfa",
-    "ttfa_wire",
-    "join",
-    "agent_join",
-    "greeting",
-    "replied",
-    "missed",
-    "early",
-    "failed",
-];
+use crate::stats::{Distribution, Sample};
 
 /// The samples of one run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -67,26 +54,6 @@ impl Samples {
             greeting: calls().filter_map(|c| finite(c.greeting_ms)).collect(),
             outcomes: TurnCounts::of(planned_turns, turns().map(|t| t.outcome)),
         }
-    }
-
-    /// What a threshold on `metric` looks at; `None` for a name not in [`METRICS`].
-    pub fn population(&self, metric: &str) -> Option<Population<'_>> {
-        let rate = |hits| {
-            let total = self.outcomes.ended();
-            Population::Rate(Rate { hits, total })
-        };
-        Some(match metric {
-            "ttfa" => Population::Latencies(&self.all_turns),
-            "ttfa_wire" => Population::Latencies(&self.all_turns_wire),
-            "join" => Population::Latencies(&self.all_join),
-            "agent_join" => Population::Latencies(&self.all_agent_join),
-            "greeting" => Population::Latencies(&self.greeting),
-            "replied" => rate(self.outcomes.replied),
-            "missed" => rate(self.outcomes.missed),
-            "early" => rate(self.outcomes.early),
-            "failed" => rate(self.outcomes.failed),
-            _ => return None,
-        })
     }
 }
 

@@ -3,9 +3,8 @@
 //! In: a record, the variant, names of metrics. Out: series. Holds: the same values enter as in
 //! the samples that gate: missed and failed turns as +∞, warm-up calls not at all.
 
-use super::samples::{METRICS, of_call, of_turn};
-use super::{CallRecord, RunRecord, TurnExpect, TurnOutcome, TurnRecord};
-use crate::stats::Sample;
+use super::metrics::{self, Metric, counts};
+use super::{CallRecord, RunRecord, TurnRecord};
 use crate::stats::compare::{Place, Series, Values};
 
 /// What is compared where nobody says what: each thing once, so that no test is spent twice.
@@ -24,11 +23,11 @@ impl RunRecord {
     /// The values of `metrics` (names that it does not know are left out) of the calls of
     /// `variant`; of all calls for `None`.
     pub fn series(&self, variant: Option<&str>, metrics: &[String]) -> Vec<Series> {
-        let known = metrics.iter().filter(|m| METRICS.contains(&m.as_str()));
+        let known = metrics.iter().filter_map(|m| Metric::named(m));
         let series = known.map(|metric| Series {
-            metric: metric.clone(),
+            metric: metric.name.to_owned(),
             values: self.values(variant, metric),
-            more_is_better: metric == "replied",
+            more_is_better: metric.name == "replied",
         });
         series.collect()
     }
@@ -42,47 +41,28 @@ impl RunRecord {
         names
     }
 
-    fn values(&self, variant: Option<&str>, metric: &str) -> Values {
+    fn values(&self, variant: Option<&str>, metric: Metric) -> Values {
         let wanted = |name: &str| variant.is_none_or(|v| v == name);
-        let calls = || {
-            let measured = |c: &&CallRecord| !c.warmup && c.started_ms.is_some();
-            self.calls
-                .iter()
-                .filter(measured)
-                .filter(|c| wanted(&c.variant))
-        };
         let turns = || {
-            let measured = |t: &&TurnRecord| t.is_measured() && wanted(&t.variant);
+            let measured = |t: &&TurnRecord| counts(t) && wanted(&t.variant);
             self.turns.iter().filter(measured)
         };
-        let of_calls = |of: fn(&CallRecord) -> Option<Sample>| {
-            let value = |c: &CallRecord| Some((place(c.call, c.block), of(c)?));
-            Values::Latencies(calls().filter_map(value).collect())
-        };
-        let of_turns = |of: fn(&TurnRecord) -> Option<Sample>| {
-            let asked = turns().filter(|t| t.expect == TurnExpect::Respond);
-            let value = |t: &TurnRecord| Some((place(t.call, t.block), of(t)?));
-            Values::Latencies(asked.filter_map(value).collect())
-        };
-        let ended_as = |outcome: TurnOutcome| {
-            let hit = |t: &TurnRecord| (place(t.call, t.block), t.outcome == outcome);
-            Values::Hits(turns().map(hit).collect())
-        };
-        match metric {
-            "ttfa" => of_turns(|t| of_turn(t, t.ttfa_ms)),
-            "ttfa_wire" => of_turns(|t| of_turn(t, t.ttfa_wire_ms)),
-            "join" => of_calls(|c| of_call(c, c.join_ms)),
-            "agent_join" => of_calls(|c| of_call(c, c.agent_join_ms)),
-            "greeting" => of_calls(|c| {
-                c.greeting_ms
-                    .and_then(super::Ms::duration)
-                    .map(Sample::Finite)
-            }),
-            "missed" => ended_as(TurnOutcome::Missed),
-            "early" => ended_as(TurnOutcome::Early),
-            "failed" => ended_as(TurnOutcome::Failed),
-            "replied" => ended_as(TurnOutcome::Replied),
-            _ => Values::Latencies(Vec::new()),
+        match metric.values {
+            metrics::Values::Turns(of) => {
+                let value = |t: &TurnRecord| Some((place(t.call, t.block), of(t)?));
+                Values::Latencies(turns().filter_map(value).collect())
+            }
+            metrics::Values::Share(of) => {
+                let hit = |t: &TurnRecord| (place(t.call, t.block), of(t));
+                Values::Hits(turns().map(hit).collect())
+            }
+            metrics::Values::Calls(of) => {
+                let measured =
+                    |c: &&CallRecord| !c.warmup && c.started_ms.is_some() && wanted(&c.variant);
+                let value = |c: &CallRecord| Some((place(c.call, c.block), of(c)?));
+                let calls = self.calls.iter().filter(measured);
+                Values::Latencies(calls.filter_map(value).collect())
+            }
         }
     }
 }
@@ -94,7 +74,7 @@ fn place(call: usize, block: Option<u64>) -> Place {
 #[cfg(test)]
 mod tests {
     use super::super::fixtures::{Run, facts};
-    use super::super::{Ending, Samples, Summary};
+    use super::super::{Ending, METRICS, Summary};
     use super::*;
     use crate::call::{Failure, Outcome};
     use crate::stats::{Population, Sample};
@@ -110,26 +90,27 @@ mod tests {
             .bad(Outcome::Missed, None)
             .bad(Outcome::Early, None);
         run.bad(Outcome::Failed, Some(Failure::AgentLeft));
-        let samples = Samples::of(24, &run.calls, &run.turns);
+        let (calls, turns) = (run.calls.clone(), run.turns.clone());
         let summary = Summary::build(&facts(8, Ending::Finished), &run.calls, &run.turns, &[]);
         let record = RunRecord::new(summary, run.turns, run.calls, None);
         assert_eq!(record.variants(), ["baseline"]);
-        let all: Vec<String> = METRICS.iter().map(|m| (*m).to_owned()).collect();
+        let all: Vec<String> = METRICS.iter().map(|m| m.name.to_owned()).collect();
         for variant in [None, Some("baseline")] {
             let series = record.series(variant, &all);
             assert_eq!(series.len(), METRICS.len());
             for one in series {
-                match (&one.values, samples.population(&one.metric).unwrap()) {
+                let metric = Metric::named(&one.metric).unwrap();
+                match (&one.values, metric.population(&calls, &turns, None)) {
                     (Values::Latencies(found), Population::Latencies(expected)) => {
                         let mut found: Vec<Sample> = found.iter().map(|(_, s)| *s).collect();
                         found.sort_unstable();
                         assert_eq!(found, expected.sorted(), "{}", one.metric);
                     }
-                    (Values::Hits(found), Population::Rate(expected)) => {
+                    (Values::Hits(found), Population::Share(expected)) => {
                         let hits = found.iter().filter(|(_, hit)| *hit).count();
                         assert_eq!(
                             (hits, found.len()),
-                            (expected.hits, expected.total),
+                            (expected.hits(), expected.total()),
                             "{}",
                             one.metric
                         );
@@ -142,6 +123,6 @@ mod tests {
             |s| matches!(&s.values, Values::Latencies(v) if v.is_empty())
                 || matches!(&s.values, Values::Hits(v) if v.is_empty())
         ));
-        assert!(COMPARED.iter().all(|m| METRICS.contains(m)));
+        assert!(COMPARED.iter().all(|m| Metric::named(m).is_some()));
     }
 }

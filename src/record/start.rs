@@ -4,6 +4,7 @@
 //! summary needs beside the journal, so that a killed run can still be told about.
 
 use super::summary::Network;
+use super::{GateAnswer, GateOn, GateResult, GateVerdict, Threshold};
 use serde::{Deserialize, Serialize};
 
 /// A run that starts; the content of `run.json`.
@@ -40,15 +41,44 @@ pub struct RunStart {
 pub struct PlannedGate {
     /// The metric.
     pub metric: String,
+    /// The variant that it looks at; absent: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variant: Option<String>,
     /// The expression as written.
     pub expression: String,
+    /// The turns that it looks at.
+    #[serde(default)]
+    pub on: GateOn,
 }
 
-impl From<&super::Threshold> for PlannedGate {
-    fn from(threshold: &super::Threshold) -> Self {
+impl From<&Threshold> for PlannedGate {
+    fn from(threshold: &Threshold) -> Self {
         Self {
             metric: threshold.metric.clone(),
+            variant: threshold.variant.clone(),
             expression: threshold.expression.clone(),
+            on: threshold.on,
+        }
+    }
+}
+
+impl PlannedGate {
+    /// Where it cannot be judged.
+    pub(super) fn undecided(&self, why: &str) -> GateResult {
+        GateResult {
+            metric: self.metric.clone(),
+            variant: self.variant.clone(),
+            expression: self.expression.clone(),
+            on: self.on,
+            observed: None,
+            observed_infinite: false,
+            interval: None,
+            n: 0,
+            effective_n: 0.0,
+            verdict: GateVerdict::Undecided,
+            answer: Some(GateAnswer::Undecided),
+            reason: Some(why.to_owned()),
+            words: why.to_owned(),
         }
     }
 }

@@ -4,7 +4,9 @@
 //! Holds: warm-up calls are in no figure; planned calls = started + dropped, started =
 //! completed + failed.
 
-use super::{Conditions, Ending, Ms, Sentinels, TurnCounts, VariantSummary, Verdict};
+use super::{
+    Conditions, Ending, Ms, Sentinels, Steady, SteadySpan, TurnCounts, VariantSummary, Verdict,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -35,6 +37,8 @@ pub struct RunFacts<'a> {
     pub invalid: Vec<String>,
     /// The generator's own health.
     pub generator: Generator,
+    /// When the load was level; empty: it always was.
+    pub steady: Vec<SteadySpan>,
     /// What was done to the packets.
     pub network: Option<Network>,
     /// What the sentinels showed, where there were any.
@@ -55,6 +59,9 @@ pub struct Summary {
     pub network: Option<Network>,
     /// Latencies.
     pub metrics: Metrics,
+    /// What began while the load was level; absent where it always was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steady: Option<Steady>,
     /// How far the quantiles of `ttfa` can be trusted.
     pub intervals: Intervals,
     /// Measured turns by outcome.

@@ -3,18 +3,15 @@
 use super::fixtures::{Run, base, facts, ms};
 use super::*;
 use crate::call::{Failure, Outcome};
-use crate::stats::{Aggregate, Comparison, Gate};
+use crate::stats::{Aggregate, Comparison, Decider, Gate};
 
 fn threshold(metric: &str, expression: &str, aggregate: Aggregate, bound: f64) -> Threshold {
-    Threshold {
-        metric: metric.into(),
-        expression: expression.into(),
-        gate: Gate {
-            aggregate,
-            comparison: Comparison::Lt,
-            bound,
-        },
-    }
+    let gate = Gate {
+        aggregate,
+        comparison: Comparison::Lt,
+        bound,
+    };
+    Threshold::new(metric, expression, gate)
 }
 
 fn p95(metric: &str, bound: f64) -> Threshold {
@@ -24,6 +21,11 @@ fn p95(metric: &str, bound: f64) -> Threshold {
         Aggregate::Quantile(0.95),
         bound,
     )
+}
+
+fn p99(metric: &str, bound: f64) -> Threshold {
+    let expression = format!("p(99)<{bound}ms");
+    threshold(metric, &expression, Aggregate::Quantile(0.99), bound)
 }
 
 fn rate(metric: &str, bound: f64) -> Threshold {
@@ -98,14 +100,61 @@ fn the_verdict_by_table() {
             Status::Stopped,
         ),
         ("broken", broken(), reason(), vec![no()], Status::Error),
+        (
+            "too few for the bound, and it is not refuted",
+            finished(),
+            vec![],
+            vec![p99("ttfa", 1_500.0)],
+            Status::Invalid,
+        ),
+        (
+            "weakly held",
+            finished(),
+            vec![],
+            vec![threshold("ttfa", "avg<1s", Aggregate::Mean, 1_000.0)],
+            Status::Passed,
+        ),
+        (
+            "calls missing, gate holds",
+            finished(),
+            vec![],
+            vec![ok()],
+            Status::Invalid,
+        ),
+        (
+            "calls missing, gate refuted all the same",
+            finished(),
+            vec![],
+            vec![ok(), no()],
+            Status::Failed,
+        ),
+        (
+            "ended by a gate",
+            Ending::Aborted("ttfa p(95)<100ms".into()),
+            vec![],
+            vec![no()],
+            Status::Failed,
+        ),
+        (
+            "ended by a gate that its last turns made good",
+            Ending::Aborted("ttfa p(95)<1500ms".into()),
+            vec![],
+            vec![ok()],
+            Status::Failed,
+        ),
     ];
     let mut run = Run::default();
-    run.good(3);
+    run.good(60);
     run.calls.iter_mut().for_each(|c| c.greeting_ms = None);
     for (name, ending, invalid, gates, status) in cases {
+        let planned = if name.starts_with("calls missing") {
+            70
+        } else {
+            60
+        };
         let facts = RunFacts {
             invalid,
-            ..facts(3, ending)
+            ..facts(planned, ending)
         };
         let summary = Summary::build(&facts, &run.calls, &run.turns, &gates);
         assert_eq!(summary.verdict.status, status, "{name}");
@@ -233,4 +282,109 @@ fn the_summary_keeps_to_its_schema_and_survives_a_file() {
         assert_eq!(serde_json::from_value::<Summary>(json).unwrap(), summary);
     }
     assert!(!validator.is_valid(&serde_json::json!({"version": 1})));
+}
+
+#[test]
+fn steady_figures_are_of_what_began_behind_the_ramp() {
+    let mut run = Run::default();
+    run.good(60);
+    // The first turns, two to eight seconds into the run, are slow.
+    let slow = |t: &&mut TurnRecord| t.turn == 0;
+    for turn in run.turns.iter_mut().filter(slow) {
+        turn.ttfa_ms = turn.ttfa_ms.map(|ms| ms + Ms::from_micros(5_000_000));
+    }
+    let steady = Threshold {
+        on: GateOn::Steady,
+        ..p95("ttfa", 1_500.0)
+    };
+    let gates = [p95("ttfa", 1_500.0), steady];
+    let spans = vec![SteadySpan {
+        from_ms: Ms::from_micros(10_000_000),
+        until_ms: None,
+    }];
+    for (name, steady, answers, count) in [
+        (
+            "ramp",
+            spans,
+            [GateAnswer::Fail, GateAnswer::Pass],
+            Some(120),
+        ),
+        ("none", vec![], [GateAnswer::Fail, GateAnswer::Fail], None),
+    ] {
+        let facts = RunFacts {
+            steady,
+            ..facts(60, Ending::Finished)
+        };
+        let summary = Summary::build(&facts, &run.calls, &run.turns, &gates);
+        let got: Vec<_> = summary
+            .verdict
+            .gates
+            .iter()
+            .map(GateResult::answer)
+            .collect();
+        assert_eq!(got, answers, "{name}");
+        let found = summary.steady.as_ref().map(|s| s.metrics.all_turns.count);
+        assert_eq!(found, count, "{name}");
+        let json = serde_json::to_value(&summary).unwrap();
+        assert_eq!(json.get("steady").is_some(), count.is_some(), "{name}");
+    }
+}
+
+/// What is said of gates, answer by answer.
+#[test]
+fn a_gate_in_words() {
+    let mut some = Run::default();
+    some.good(5);
+    let mut many = Run::default();
+    many.good(200);
+    let mut mixed = Run::default();
+    mixed.good(60).bad(Outcome::Missed, None);
+    let mut missed = Run::default();
+    missed.bad(Outcome::Missed, None).bad(Outcome::Missed, None);
+    let filtered = Threshold {
+        variant: Some("fast".into()),
+        on: GateOn::Steady,
+        ..p95("ttfa", 700.0)
+    };
+    let max = threshold("ttfa", "max<1s", Aggregate::Max, 1_000.0);
+    let avg = threshold("join", "avg<100ms", Aggregate::Mean, 100.0);
+    let upper = Threshold {
+        decider: Decider::Upper,
+        ..p95("ttfa", 690.0)
+    };
+    let mut said = String::new();
+    for (run, gate) in [
+        (&many, p95("ttfa", 1_500.0)),
+        (&many, p99("ttfa", 1_500.0)),
+        (&many, p95("ttfa", 690.0)),
+        (&many, upper),
+        (&many, p95("ttfa", 680.0)),
+        (&many, p95("ttfa", 500.0)),
+        (&many, p95("agent_join", 1_500.0)),
+        (&some, p95("ttfa", 1_500.0)),
+        (&some, p95("ttfa", 100.0)),
+        (&some, max.clone()),
+        (&some, avg),
+        (&some, rate("missed", 0.01)),
+        (&many, rate("missed", 0.01)),
+        (&mixed, p95("ttfa", 1_500.0)),
+        (&mixed, rate("missed", 0.01)),
+        (&missed, p95("ttfa", 1_500.0)),
+        (&missed, max),
+        (&missed, rate("missed", 0.0)),
+        (&missed, p95("stop", 1_500.0)),
+        (&missed, p95("latency", 1_500.0)),
+        (&many, filtered),
+    ] {
+        let facts = facts(run.calls.len(), Ending::Finished);
+        let summary = Summary::build(&facts, &run.calls, &run.turns, &[gate]);
+        let gate = &summary.verdict.gates[0];
+        said += &format!(
+            "{}: {}\n    {}\n",
+            gate.name(),
+            gate.answer().name(),
+            gate.words
+        );
+    }
+    insta::assert_snapshot!(said);
 }

@@ -1,10 +1,12 @@
 //! What a run came to, in one word and its reasons.
 //!
-//! In: samples, thresholds, how the run ended. Out: a [`Verdict`]. Holds: a run that is invalid,
+//! In: records, thresholds, how the run ended. Out: a [`Verdict`]. Holds: a run that is invalid,
 //! stopped or broken, or has a gate that could not be judged, never passes.
 
-use super::{Ms, Samples};
-use crate::stats::{self, Population, Undecided};
+use super::gate::{GateResult, Threshold, judge};
+use super::steady::SteadyRecords;
+use super::{CallRecord, GateVerdict, TurnRecord};
+use crate::stats::Answer;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +19,8 @@ pub enum Ending {
     Stopped,
     /// It was cut off before its end was recorded.
     Cut,
+    /// A gate with `abort_on_fail` was refuted: this one.
+    Aborted(String),
     /// It could not be carried out, for this reason.
     Error(String),
 }
@@ -25,19 +29,9 @@ pub enum Ending {
 const INCOMPLETE: &str = "the run is incomplete: loadgen was killed, or is still running; \
                           this is what had ended by then";
 
-/// A gate as the scenario has it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Threshold {
-    /// One of [`super::METRICS`].
-    pub metric: String,
-    /// The expression as written: `p(95)<1500ms`.
-    pub expression: String,
-    /// What it means.
-    pub gate: stats::Gate,
-}
-
 /// The run in one word. Where several hold, the first of this order does: error, stopped,
-/// invalid (by the run itself), failed, invalid (a gate undecided), passed.
+/// invalid (by the run itself), failed, invalid (a gate undecided), passed. A gate that the turns
+/// refute goes before calls that never started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
@@ -53,35 +47,6 @@ pub enum Status {
     Error,
 }
 
-/// What became of a gate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum GateVerdict {
-    /// It holds.
-    Passed,
-    /// It does not.
-    Failed,
-    /// It could not be judged; `reason` says why.
-    Undecided,
-}
-
-/// A judged gate.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct GateResult {
-    /// The metric.
-    pub metric: String,
-    /// The expression as written.
-    pub expression: String,
-    /// The figure seen, in ms, or a ratio for rates; null when infinite or undecided.
-    pub observed: Option<f64>,
-    /// The figure lies among the turns that were never answered: +∞.
-    pub observed_infinite: bool,
-    /// What became of it.
-    pub verdict: GateVerdict,
-    /// Why it is undecided.
-    pub reason: Option<String>,
-}
-
 /// What a run came to.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Verdict {
@@ -93,19 +58,37 @@ pub struct Verdict {
     pub gates: Vec<GateResult>,
 }
 
+/// Why a run's figures say less than they were to.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Doubts {
+    /// They cannot be trusted.
+    pub(super) invalid: Vec<String>,
+    /// There was less load than planned: what fails even so fails.
+    pub(super) missing: Vec<String>,
+}
+
+/// What gates are judged by.
+pub(super) struct Evidence<'a> {
+    pub(super) calls: &'a [CallRecord],
+    pub(super) turns: &'a [TurnRecord],
+    /// What began while the load was level; `None` where it always was.
+    pub(super) steady: Option<&'a SteadyRecords>,
+}
+
 impl Verdict {
-    /// Judges the gates and weighs them against how the run went. `invalid`: why the run's
-    /// figures cannot be trusted.
+    /// Judges the gates and weighs them against how the run went.
     pub(super) fn of(
         ending: &Ending,
-        invalid: Vec<String>,
+        doubts: Doubts,
         thresholds: &[Threshold],
-        samples: &Samples,
+        evidence: &Evidence<'_>,
     ) -> Self {
-        let gates: Vec<GateResult> = thresholds.iter().map(|t| judge(t, samples)).collect();
-        let of = |verdict| gates.iter().filter(move |g| g.verdict == verdict);
-        let failed = of(GateVerdict::Failed).map(GateResult::sentence);
-        let undecided = of(GateVerdict::Undecided).map(GateResult::sentence);
+        let gates: Vec<GateResult> = thresholds.iter().map(|t| judge(t, evidence)).collect();
+        let sentences = |wanted: fn(&GateResult) -> bool| -> Vec<String> {
+            let chosen = gates.iter().filter(|g| wanted(g));
+            chosen.map(GateResult::sentence).collect()
+        };
+        let refuted = |g: &GateResult| g.answer() == Answer::Fail.into();
         let (ended, reason) = match ending {
             Ending::Finished => (None, None),
             Ending::Stopped => (
@@ -113,22 +96,46 @@ impl Verdict {
                 Some("stopped by the user".to_owned()),
             ),
             Ending::Cut => (Some(Status::Invalid), Some(INCOMPLETE.to_owned())),
+            Ending::Aborted(gate) => (None, Some(format!("ended early: {gate} was refuted"))),
             Ending::Error(reason) => (Some(Status::Error), Some(reason.clone())),
         };
         let mut status = ended;
         let mut reasons: Vec<String> = reason.into_iter().collect();
-        for (word, why) in [
-            (Status::Invalid, invalid),
-            (Status::Failed, failed.collect()),
-            (Status::Invalid, undecided.collect()),
-        ] {
+        let is_refuted = gates.iter().any(refuted);
+        let weighed = [
+            (Status::Invalid, doubts.invalid),
+            (
+                // What is refuted with less load than planned would have been with all of it.
+                if is_refuted {
+                    Status::Failed
+                } else {
+                    Status::Invalid
+                },
+                doubts.missing,
+            ),
+            (
+                Status::Failed,
+                sentences(|g| g.verdict == GateVerdict::Failed),
+            ),
+            (
+                Status::Invalid,
+                sentences(|g| g.verdict == GateVerdict::Undecided),
+            ),
+        ];
+        for (word, why) in weighed {
             if !why.is_empty() {
                 status = status.or(Some(word));
                 reasons.extend(why);
             }
         }
+        let aborted = matches!(ending, Ending::Aborted(_));
         Self {
-            status: status.unwrap_or(Status::Passed),
+            // A run that a gate ended never passes, whatever its last turns changed.
+            status: status.unwrap_or(if aborted {
+                Status::Failed
+            } else {
+                Status::Passed
+            }),
             reasons,
             gates,
         }
@@ -153,69 +160,3 @@ impl Verdict {
 
 /// What every reason that is a gate's begins with.
 const OF_A_GATE: &str = "gate ";
-
-impl GateResult {
-    /// The figure seen, with its unit.
-    pub fn figure(&self) -> String {
-        match (self.observed, self.observed_infinite) {
-            (_, true) => "never (∞)".to_owned(),
-            (None, _) => "–".to_owned(),
-            (Some(ratio), _) if is_rate(&self.metric) => format!("{ratio:.4}"),
-            (Some(ms), _) => format!("{ms:.1} ms"),
-        }
-    }
-
-    fn sentence(&self) -> String {
-        let Self {
-            metric, expression, ..
-        } = self;
-        match &self.reason {
-            Some(reason) => format!("gate {metric} {expression} cannot be judged: {reason}"),
-            None => format!(
-                "gate {metric} {expression} does not hold: {}",
-                self.figure()
-            ),
-        }
-    }
-}
-
-fn is_rate(metric: &str) -> bool {
-    matches!(
-        Samples::default().population(metric),
-        Some(Population::Rate(_))
-    )
-}
-
-fn judge(threshold: &Threshold, samples: &Samples) -> GateResult {
-    let judged = samples.population(&threshold.metric).map_or(
-        stats::Judgement {
-            verdict: stats::Verdict::Undecided(Undecided::NotApplicable),
-            observed: None,
-        },
-        |population| threshold.gate.judge(population),
-    );
-    let (verdict, reason) = match judged.verdict {
-        stats::Verdict::Pass => (GateVerdict::Passed, None),
-        stats::Verdict::Fail => (GateVerdict::Failed, None),
-        stats::Verdict::Undecided(why) => (GateVerdict::Undecided, Some(why.to_string())),
-    };
-    let finite = judged.observed.filter(|seen| seen.is_finite());
-    GateResult {
-        metric: threshold.metric.clone(),
-        expression: threshold.expression.clone(),
-        observed: finite.map(|seen| {
-            if is_rate(&threshold.metric) {
-                seen
-            } else {
-                to_the_microsecond(seen)
-            }
-        }),
-        observed_infinite: judged.observed == Some(f64::INFINITY),
-        verdict,
-        reason,
-    }
-}
-
-fn to_the_microsecond(ms: f64) -> f64 {
-    Ms::from_micros((ms * 1e3).round() as i64).as_f64()
-}

@@ -5,6 +5,7 @@
 
 use super::figures::{QUANTILES, cells, figure, hundredths, interval, possibly_infinite};
 use super::text::{clean, grouped, plural, wrap};
+use super::words;
 use super::{DEFINITIONS, Style, variants};
 use crate::record::{GateVerdict, Generator, SecondOpinions, Status, Summary, TurnFlag};
 
@@ -12,6 +13,8 @@ use crate::record::{GateVerdict, Generator, SecondOpinions, Status, Summary, Tur
 pub const WIDTH: usize = 100;
 /// Width of the keys on the left.
 const KEY: usize = 12;
+/// Where what is said of a gate begins.
+const GATE_INDENT: usize = 13;
 /// Longest name or message from outside; longer ones are cut.
 const LONGEST_NAME: usize = 60;
 const LONGEST_MESSAGE: usize = 400;
@@ -87,16 +90,17 @@ impl Page {
         }
         self.section("gates");
         for gate in &summary.verdict.gates {
-            let (word, note) = match gate.verdict {
-                GateVerdict::Passed => (self.style.good("pass     "), gate.figure()),
-                GateVerdict::Failed => (self.style.bad("FAIL     "), gate.figure()),
-                GateVerdict::Undecided => {
-                    let reason = gate.reason.clone().unwrap_or_default();
-                    (self.style.doubtful("undecided"), reason)
-                }
+            let word = format!("{:<9}", words::answer(gate.answer()));
+            let word = match gate.verdict {
+                GateVerdict::Passed => self.style.good(&word),
+                GateVerdict::Failed => self.style.bad(&word),
+                GateVerdict::Undecided => self.style.doubtful(&word),
             };
-            let rule = clean(&format!("{} {}", gate.metric, gate.expression), 40);
-            self.lines.push(format!("  {word} {rule:<42}{note}"));
+            let rule = clean(&gate.name(), LONGEST_NAME);
+            self.lines.push(format!("  {word}  {rule}"));
+            for line in wrap(&words::gate(gate), WIDTH - GATE_INDENT) {
+                self.lines.push(format!("{:GATE_INDENT$}{line}", ""));
+            }
         }
     }
 

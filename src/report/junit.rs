@@ -6,6 +6,7 @@
 //! forbids gets through.
 
 use super::text::{clean, plural};
+use super::words;
 use crate::record::{GateResult, GateVerdict, Latency, Ms, RunRecord, Status, Summary};
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
@@ -131,7 +132,7 @@ fn latency(metric: &str, latency: &Latency, infinite: bool) -> Vec<(String, Stri
 fn gates(summary: &Summary) -> TestSuite {
     let mut suite = TestSuite::new("gates");
     for gate in &summary.verdict.gates {
-        let name = format!("{} {}", gate.metric, gate.expression);
+        let name = gate.name();
         suite.add_test_case(case(summary, &name, gate_status(gate)));
     }
     suite
@@ -141,13 +142,10 @@ fn gate_status(gate: &GateResult) -> TestCaseStatus {
     match gate.verdict {
         GateVerdict::Passed => TestCaseStatus::success(),
         GateVerdict::Failed => {
-            let message = format!("{} is {}", gate.metric, gate.figure());
+            let message = format!("{} is {}", gate.metric, words::gate(gate));
             not(NonSuccessKind::Failure, "gate", &message)
         }
-        GateVerdict::Undecided => {
-            let reason = gate.reason.as_deref().unwrap_or_default();
-            not(NonSuccessKind::Error, "undecided", reason)
-        }
+        GateVerdict::Undecided => not(NonSuccessKind::Error, "undecided", &words::gate(gate)),
     }
 }
 

@@ -7,7 +7,8 @@ use super::DEFINITIONS;
 use super::figures::{NOTHING, QUANTILES, cells, figure, interval, possibly_infinite};
 use super::text::{clean, grouped, plural};
 use super::variants::{signed, span};
-use crate::record::{GateResult, GateVerdict, RunRecord, Status, Summary};
+use super::words;
+use crate::record::{GateAnswer, GateResult, RunRecord, Status, Summary};
 use std::fmt::Write as _;
 
 /// Longest name or message from outside; longer ones are cut.
@@ -108,15 +109,15 @@ fn head(summary: &Summary) -> String {
 
 fn gates(summary: &Summary) -> String {
     let row = |gate: &GateResult| {
-        let rule = format!("{} {}", gate.metric, gate.expression);
-        let (word, seen) = match gate.verdict {
-            GateVerdict::Passed => ("✅ passed", gate.figure()),
-            GateVerdict::Failed => ("❌ failed", gate.figure()),
-            GateVerdict::Undecided => {
-                let reason = gate.reason.as_deref().unwrap_or_default();
-                ("⚠️ undecided", escaped(reason, LONGEST_MESSAGE))
-            }
+        let rule = gate.name();
+        let word = match gate.answer() {
+            GateAnswer::Pass => "✅ passed",
+            GateAnswer::WeakPass => "✅ passed weakly",
+            GateAnswer::WeakFail => "❌ failed weakly",
+            GateAnswer::Fail => "❌ failed",
+            GateAnswer::Undecided => "⚠️ undecided",
         };
+        let seen = escaped(&words::gate(gate), LONGEST_MESSAGE);
         vec![code(&rule, LONGEST_NAME), word.to_owned(), seen]
     };
     let rows = summary.verdict.gates.iter().map(row).collect();

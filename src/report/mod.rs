@@ -21,6 +21,7 @@ pub mod spans;
 mod style;
 mod text;
 mod variants;
+pub mod words;
 
 pub use definitions::{DEFINITIONS, Definition};
 pub use formats::{File, Format};

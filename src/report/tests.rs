@@ -11,15 +11,12 @@ const FORMATS: &str = include_str!("../../docs/formats.md");
 const HOSTILE: &str = "=cmd|' /C calc'!A0\u{1b}[2J\n\u{202e}\t\"quoted\", and far too long to stand on one line of anything that people look at";
 
 fn threshold(metric: &str, expression: &str, aggregate: Aggregate, bound: f64) -> Threshold {
-    Threshold {
-        metric: metric.into(),
-        expression: expression.into(),
-        gate: Gate {
-            aggregate,
-            comparison: Comparison::Lt,
-            bound,
-        },
-    }
+    let gate = Gate {
+        aggregate,
+        comparison: Comparison::Lt,
+        bound,
+    };
+    Threshold::new(metric, expression, gate)
 }
 
 pub(super) fn gates() -> Vec<Threshold> {

@@ -31,6 +31,8 @@ pub(super) async fn dispatch(shared: Arc<Shared>, plan: Plan, run_start: Instant
     } else {
         run_start
     };
+    // Set once: a run has one dispatcher.
+    let _ = shared.measured.set(measured);
     if plan.is_open() {
         arrivals(&shared, &plan, warmups, measured).await;
     } else if let Some(stages) = plan.stages() {

@@ -4,6 +4,7 @@
 //! Holds: a run ends within seconds of being told to stop, with a result for every turn
 //! of every call that began; it knows no report.
 
+mod abort;
 mod caller;
 mod canary;
 mod collect;
@@ -22,6 +23,7 @@ mod progress;
 mod sentinel;
 mod sounds;
 
+pub use abort::AbortGate;
 pub use door::Door;
 pub use doors::Doors;
 pub use error::RunError;
@@ -35,10 +37,11 @@ use crate::call::Failure;
 use crate::net::{Engine, HealthSnapshot};
 use crate::plan::Plan;
 use crate::record::{
-    CallRecord, Evidence, Generator, Journal, Ms, RecordError, TickLateness, TurnRecord,
+    CallRecord, Evidence, Generator, Journal, Ms, RecordError, SteadySpan, TickLateness, TurnRecord,
 };
 use crate::scenario::{Decode, Scenario};
 use crate::target::OwnAgent;
+use abort::AbortWatch;
 use collect::Collector;
 use doors::OpenDoors;
 use evidence::Desk;
@@ -74,6 +77,8 @@ pub struct Settings {
     pub sentinel: Option<OwnAgent>,
     /// Folder for the audio of the turns that the scenario wants kept.
     pub evidence: Option<PathBuf>,
+    /// Gates that end the run once its turns refute them.
+    pub abort: Vec<AbortGate>,
     /// Cancelled to stop the run.
     pub stop: CancellationToken,
     /// Joins under way at once; further calls wait for one of these, and the wait counts as
@@ -99,6 +104,10 @@ pub struct Finished {
     pub duration: Duration,
     /// The user stopped it.
     pub stopped: bool,
+    /// This gate ended it.
+    pub aborted: Option<String>,
+    /// When the load was level; empty: it always was.
+    pub steady: Vec<SteadySpan>,
     /// Why the figures cannot be trusted.
     pub invalid: Vec<String>,
     /// The generator's own health.
@@ -140,6 +149,7 @@ pub async fn run(
         opinions,
         evidence: evidence.transpose()?,
         doors,
+        measured: OnceLock::new(),
         sentinels: OnceLock::new(),
         joins: Arc::new(Semaphore::new(settings.join_concurrency.max(1))),
         levels: Arc::default(),
@@ -202,8 +212,7 @@ async fn with_own_agents(
         Some(own) => Some(start_own(shared, own).await.map_err(RunError::Embedded)?),
         None => None,
     };
-    let sentinel = settings.sentinel.as_ref();
-    let result = carry_out(shared, plan, sentinel, inbox, journal, tell).await;
+    let result = carry_out(shared, plan, settings, inbox, journal, tell).await;
     // Their end brings their truth to the disk.
     if let Some(sentinels) = shared.sentinels.get() {
         sentinels.door.stop().await;
@@ -236,13 +245,13 @@ fn never_met(failure: &Failure) -> bool {
 async fn carry_out(
     shared: &Arc<Shared>,
     plan: &Plan,
-    sentinel: Option<&OwnAgent>,
+    settings: &Settings,
     mut inbox: mpsc::Receiver<collect::Report>,
     journal: &mut Journal,
     tell: &mut (dyn FnMut(RunEvent) + Send),
 ) -> Result<Finished, RunError> {
     canary::meet(shared, plan, tell).await?;
-    if let Some(own) = sentinel {
+    if let Some(own) = &settings.sentinel {
         sentinel::prepare(shared, own, tell).await;
     }
     let meter = Meter::start();
@@ -254,9 +263,14 @@ async fn carry_out(
     let mut second = tokio::time::interval(Duration::from_secs(1));
     let mut watch = Watch::new(shared.scenario.health);
     let mut stopping = false;
+    let mut abort = AbortWatch::new(&settings.abort);
+    let mut aborted = None;
     loop {
         tokio::select! {
-            Some(report) = inbox.recv() => collector.take(report, tell),
+            Some(report) = inbox.recv() => collector.take(report, &mut |event| {
+                abort.take(&event);
+                tell(event);
+            }),
             // A panic of its own has been printed; calls it leaves behind are closed below.
             _ = &mut dispatch => break,
             _ = second.tick() => {
@@ -265,6 +279,15 @@ async fn carry_out(
                 rss = rss.max(vitals.resident_bytes);
                 watch.look(&vitals.health, collector.under_way());
                 tell(RunEvent::Vitals(Box::new(vitals)));
+                if let (false, Some(measured)) = (stopping, shared.measured.get()) {
+                    let steady = steady_spans(plan, *measured, run_start);
+                    if let Some(gate) = abort.look(measured.elapsed(), &steady) {
+                        let name = gate.threshold.name();
+                        tell(RunEvent::Notice(format!("{name} is refuted: the run ends here")));
+                        aborted = Some(name);
+                        shared.stop.cancel();
+                    }
+                }
             }
             () = shared.stop.cancelled(), if !stopping => {
                 stopping = true;
@@ -289,7 +312,11 @@ async fn carry_out(
     tell(RunEvent::Vitals(Box::new(vitals.clone())));
     Ok(Finished {
         duration: meter.elapsed(),
-        stopped: shared.stop.is_cancelled(),
+        stopped: shared.stop.is_cancelled() && aborted.is_none(),
+        aborted,
+        steady: shared.measured.get().map_or_else(Vec::new, |measured| {
+            steady_spans(plan, *measured, run_start)
+        }),
         invalid: watch.doubts(health),
         generator,
         evidence: evidence.map(|done| done.evidence),
@@ -302,6 +329,20 @@ async fn carry_out(
         turns: std::mem::take(&mut collector.unwritten.turns),
         calls: std::mem::take(&mut collector.unwritten.calls),
     })
+}
+
+/// When the load is level, from the start of the run; empty where it always is.
+fn steady_spans(plan: &Plan, measured: Instant, run_start: Instant) -> Vec<SteadySpan> {
+    let spans = plan.steady();
+    if spans == [(Duration::ZERO, None)] {
+        return Vec::new();
+    }
+    let since = |offset: Duration| Ms::between(run_start, measured) + Ms::from(offset);
+    let span = |(from, until): (Duration, Option<Duration>)| SteadySpan {
+        from_ms: since(from),
+        until_ms: until.map(since),
+    };
+    spans.into_iter().map(span).collect()
 }
 
 fn vitals(shared: &Shared) -> Vitals {

@@ -35,6 +35,8 @@ pub(super) struct Shared {
     /// Keeps turns to be heard, where that was asked for.
     pub evidence: Option<Desk>,
     pub doors: OpenDoors,
+    /// When the measured calls began: with the run, or behind the warm-up calls.
+    pub measured: OnceLock<Instant>,
     /// Set before the first call, where there are any.
     pub sentinels: OnceLock<Sentinels>,
     pub reports: mpsc::Sender<Report>,

@@ -1,15 +1,14 @@
-//! Checks `target`, `thresholds` and `health`.
+//! Checks `target` and `health`.
 //!
 //! In: what the schema let through. Out: the checked parts, and problems on the desk.
 
 use super::agent_delay::AgentDelay;
 use super::checker::{Checker, Zero};
-use super::file::{AgentFile, Kind, TargetFile, ThresholdsFile};
+use super::file::{AgentFile, Kind, TargetFile};
 use super::file_network::HealthFile;
 use super::places::{Origin, join};
 use super::problem::Code;
-use super::threshold::{self, Metric, Threshold};
-use super::types::{AgentSettings, GreetingPolicy, Health, Livekit, Secret, Sound, Target};
+use super::types::{AgentSettings, Health, Livekit, Secret, Sound, Target};
 use super::url;
 use super::variables::matrix_names;
 use std::time::Duration;
@@ -133,46 +132,6 @@ impl Checker<'_> {
             self.problem(pointer, Code::Audio, error.message, error.hint);
         }
         Some(Sound::File(file))
-    }
-
-    pub(super) fn thresholds(
-        &mut self,
-        file: &ThresholdsFile,
-        greeting: Option<GreetingPolicy>,
-    ) -> Vec<Threshold> {
-        let mut thresholds = Vec::new();
-        for metric in Metric::ALL {
-            let expressions = match metric {
-                Metric::Ttfa => &file.ttfa,
-                Metric::TtfaWire => &file.ttfa_wire,
-                Metric::Join => &file.join,
-                Metric::AgentJoin => &file.agent_join,
-                Metric::Greeting => &file.greeting,
-                Metric::Missed => &file.missed,
-                Metric::Early => &file.early,
-                Metric::Failed => &file.failed,
-            };
-            let at_metric = join("/thresholds", metric.name());
-            let unmeasured = metric == Metric::Greeting
-                && greeting.is_some_and(|policy| policy != GreetingPolicy::Expect);
-            if expressions.is_some() && unmeasured {
-                let message = "greetings are measured with `call.greeting: expect` only";
-                let hint = "set it, or leave this threshold out";
-                self.problem_at_key(&at_metric, Code::Contradiction, message, hint);
-            }
-            for (index, text) in expressions.iter().flatten().enumerate() {
-                // Absent here means refused by the schema, or unset and fine for now.
-                let Some(text) = text else { continue };
-                match threshold::parse(metric, text) {
-                    Ok(threshold) => thresholds.push(threshold),
-                    Err(error) => {
-                        let pointer = join(&at_metric, &index.to_string());
-                        self.problem(&pointer, Code::BadValue, error.to_string(), error.hint());
-                    }
-                }
-            }
-        }
-        thresholds
     }
 
     pub(super) fn health(&mut self, file: &HealthFile) -> Health {

@@ -48,6 +48,7 @@ impl Checker<'_> {
             path: readable(pointer),
             code,
             message: message.into(),
+            excerpt: Vec::new(),
             hint: hint.into(),
         });
     }

@@ -7,6 +7,7 @@
 use super::duration;
 use super::evidence::EvidenceFile;
 use super::file_network::{HealthFile, NetworkFile, WarmupFile};
+use super::file_thresholds::ThresholdsFile;
 use super::file_variants::{MatrixFile, VariantFile};
 use super::sentinels::SentinelsText;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -369,28 +370,4 @@ pub(super) struct ArrivalFile {
     /// A call that arrives while so many are under way is dropped, and counted. Default: 500.
     #[schemars(range(min = 1, max = 100_000))]
     pub(super) max_concurrent: Option<u32>,
-}
-
-type Expressions = Option<Vec<Option<String>>>;
-
-/// What must hold, by metric: latencies as `p(95)<1500ms`, shares as `rate<0.01`.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ThresholdsFile {
-    /// Time to first audio, mouth to ear.
-    pub(super) ttfa: Expressions,
-    /// Time to first audio on the wire, without playout delay.
-    pub(super) ttfa_wire: Expressions,
-    /// Start of the call to media flowing.
-    pub(super) join: Expressions,
-    /// Start of the call to the agent's audio.
-    pub(super) agent_join: Expressions,
-    /// The agent's audio to its first words, with `greeting: expect`.
-    pub(super) greeting: Expressions,
-    /// Share of turns with no reply in time.
-    pub(super) missed: Expressions,
-    /// Share of turns answered before the caller had finished.
-    pub(super) early: Expressions,
-    /// Share of turns whose call failed.
-    pub(super) failed: Expressions,
 }

@@ -13,6 +13,7 @@ mod agent_delay;
 mod check_call;
 mod check_network;
 mod check_rest;
+mod check_thresholds;
 mod check_variants;
 mod checker;
 pub mod duration;
@@ -20,15 +21,18 @@ mod evidence;
 mod explain;
 mod file;
 mod file_network;
+mod file_thresholds;
 mod file_variants;
 mod load;
 mod matrix;
+mod metric;
 mod overrides;
 mod places;
 mod problem;
 mod schema;
 mod sentinels;
 mod threshold;
+mod threshold_parse;
 mod tree;
 mod types;
 mod url;
@@ -40,10 +44,12 @@ pub use agent_delay::{AgentDelay, DelayError};
 pub use checker::{FileProblem, LoadUtterance};
 pub use evidence::{Evidence, EvidenceChoice};
 pub use load::{Arrival, Load, Process, Shape, Stage};
+pub use metric::{Kind, METRICS, Metric};
 pub use overrides::{OverrideError, Overrides};
 pub use problem::{Code, Place, Problem};
 pub use schema::schema_text;
-pub use threshold::{Aggregate, Bound, Metric, Op, Threshold, ThresholdError, parse_threshold};
+pub use threshold::{Aggregate, Bound, On, Op, Threshold};
+pub use threshold_parse::{ThresholdError, parse_threshold, parse_threshold_line};
 pub use types::{
     AgentSettings, Anchor, Call, Decode, Delay, Expect, Extent, GreetingPolicy, Health, Livekit,
     Network, Scenario, Secret, SentinelPolicy, Server, Sound, Target, Turn, UnsetVariable,
@@ -53,8 +59,10 @@ pub use url::{UrlError, host_of};
 pub use variables::Environment;
 
 use crate::audio::TONE_HZ;
+use check_thresholds::Around;
 use checker::Checker;
-use file::{LoadFile, ScenarioFile, TargetFile, ThresholdsFile};
+use file::{LoadFile, ScenarioFile, TargetFile};
+use file_thresholds::ThresholdsFile;
 use problem::quoted;
 use std::path::Path;
 use yaml::Document;
@@ -172,9 +180,6 @@ fn scenario(checker: &mut Checker<'_>, file: &ScenarioFile, path: &Path) -> Opti
     let mut call = call.and_then(|call| checker.call(call, &names));
     let load = checker.load(file.load.as_ref().unwrap_or(&LoadFile::default()));
     let network = file.network.as_ref().and_then(|n| checker.network(n));
-    let thresholds = file.thresholds.as_ref();
-    let policy = call.as_ref().map(|call| call.greeting);
-    let thresholds = checker.thresholds(thresholds.unwrap_or(&ThresholdsFile::default()), policy);
     let variants = checker.variants(
         file.variants.as_ref(),
         &points,
@@ -187,6 +192,16 @@ fn scenario(checker: &mut Checker<'_>, file: &ScenarioFile, path: &Path) -> Opti
             call.reply_tone.get_or_insert(TONE_HZ as u32);
         }
     }
+    let thresholds = checker.thresholds(
+        file.thresholds
+            .as_ref()
+            .unwrap_or(&ThresholdsFile::default()),
+        &Around {
+            greeting: call.as_ref().map(|call| call.greeting),
+            load: &load,
+            variants: &variants,
+        },
+    );
     Some(Scenario {
         name: file.name.clone().unwrap_or_else(|| name_of(path)),
         seed,

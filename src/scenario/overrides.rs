@@ -5,12 +5,14 @@
 
 use super::evidence::EvidenceChoice;
 use super::load::Shape;
-use super::types::{Extent, Scenario, Target};
+use super::problem::quoted;
+use super::threshold::Threshold;
+use super::types::{Extent, GreetingPolicy, Scenario, Target};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Settings that replace those of the file.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Overrides {
     /// `--rooms N`: N calls. Fewer at once where the file had fewer at once, else all N.
     /// Where the load lasts for a duration: N at once.
@@ -29,6 +31,9 @@ pub struct Overrides {
     pub attributes: BTreeMap<String, String>,
     /// `--evidence`: which turns' audio is kept.
     pub evidence: Option<EvidenceChoice>,
+    /// `--threshold 'ttfa: p(95)<1s'`: beside the file's; one on the same figure takes the place
+    /// of the file's.
+    pub thresholds: Vec<Threshold>,
 }
 
 /// An override that does not fit the scenario.
@@ -70,6 +75,19 @@ pub enum OverrideError {
         /// The key.
         shape: &'static str,
     },
+    /// A threshold on a variant that is not there.
+    #[error("`--threshold {subject}`: there is no variant `{name}`; there is {known}")]
+    Variant {
+        /// What the threshold is about.
+        subject: String,
+        /// As given.
+        name: String,
+        /// Those there are.
+        known: String,
+    },
+    /// A threshold on greetings that nobody waits for.
+    #[error("`--threshold greeting`: this scenario does not measure greetings")]
+    Greeting,
     /// The ramp of the file does not fit into the duration.
     #[error("`--duration` is shorter than the scenario's `load.ramp`")]
     Ramp,
@@ -82,6 +100,8 @@ impl OverrideError {
             Self::Embedded { .. } => "leave it out, or choose a scenario with `kind: livekit`",
             Self::OutOfBounds { .. } | Self::Zero { .. } => "leave it out for the scenario's own",
             Self::Shape { .. } => "leave it out, or change the scenario's `load`",
+            Self::Variant { .. } => "name one of them, or leave the filter out for all",
+            Self::Greeting => "set `call.greeting: expect` in the scenario",
             Self::Concurrency { .. } => "raise `--rooms` with it",
             Self::Ramp => "lengthen it: not all of `concurrency` would ever call",
         }
@@ -132,7 +152,38 @@ impl Overrides {
                 .iter_mut()
                 .for_each(|turn| turn.timeout = timeout);
         }
+        self.apply_thresholds(&mut scenario)?;
         Ok(scenario)
+    }
+
+    /// A threshold on the command line replaces those of the file on the same figure, which
+    /// keep saying of which turns it is and whether it ends the run.
+    fn apply_thresholds(&self, scenario: &mut Scenario) -> Result<(), OverrideError> {
+        for given in &self.thresholds {
+            let known = || scenario.variants.iter().map(|v| v.name.as_str());
+            if let Some(name) = &given.variant
+                && !known().any(|known| known == name)
+            {
+                return Err(OverrideError::Variant {
+                    subject: given.subject(),
+                    name: name.clone(),
+                    known: quoted(known()),
+                });
+            }
+            if given.metric.name == "greeting" && scenario.call.greeting != GreetingPolicy::Expect {
+                return Err(OverrideError::Greeting);
+            }
+            let same = |t: &&mut Threshold| t.bounds_the_same(given);
+            let mut replaced = false;
+            for threshold in scenario.thresholds.iter_mut().filter(same) {
+                (threshold.op, threshold.bound) = (given.op, given.bound);
+                replaced = true;
+            }
+            if !replaced {
+                scenario.thresholds.push(given.clone());
+            }
+        }
+        Ok(())
     }
 
     /// Whether every flag has a meaning for this shape.

@@ -79,6 +79,8 @@ pub struct Problem {
     pub code: Code,
     /// What is wrong.
     pub message: String,
+    /// The text that is wrong and what points at the character; most often empty.
+    pub excerpt: Vec<String>,
     /// What to do next.
     pub hint: String,
 }
@@ -91,6 +93,7 @@ impl Problem {
             path: String::new(),
             code,
             message: message.into(),
+            excerpt: Vec::new(),
             hint: hint.into(),
         }
     }
@@ -115,6 +118,7 @@ impl fmt::Display for Shown<'_> {
             place,
             path,
             message,
+            excerpt,
             hint,
             ..
         } = self.problem;
@@ -122,6 +126,9 @@ impl fmt::Display for Shown<'_> {
         write!(f, "  --> {}:{}:{}", self.file, place.line, place.column)?;
         if !path.is_empty() {
             write!(f, "  ({path})")?;
+        }
+        for line in excerpt {
+            write!(f, "\n   | {line}")?;
         }
         if !hint.is_empty() {
             write!(f, "\n  hint: {hint}")?;
@@ -227,6 +234,7 @@ mod tests {
             path: "call.turn".to_owned(),
             code: Code::UnknownKey,
             message: "unknown key `turn` in `call`".to_owned(),
+            excerpt: Vec::new(),
             hint: "did you mean `turns`?".to_owned(),
         };
         assert_eq!(

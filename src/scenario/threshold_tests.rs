@@ -1,126 +1,219 @@
-//! Thresholds: what can be said of which metric, and what is answered to the rest.
+//! Thresholds: what can be said of which metric, printed back, and what is answered to the rest.
 
+use super::super::metric::METRICS;
 use super::*;
 use proptest::prelude::*;
+use std::time::Duration;
+
+/// Read, as printed back.
+const READ: &[(&str, &str)] = &[
+    ("ttfa: p(95)<1500ms", "ttfa: p(95)<1.5s"),
+    ("ttfa:p(99.9)<=2s", "ttfa: p(99.9)<=2s"),
+    (" ttfa :  p ( 95 ) < 1 s ", "ttfa: p(95)<1s"),
+    ("ttfa: p(100)<2s", "ttfa: p(100)<2s"),
+    ("ttfa: p(0.1)>1ms", "ttfa: p(0.1)>1ms"),
+    ("ttfa_wire: avg<400ms", "ttfa_wire: avg<400ms"),
+    ("playout: p(99)<200ms", "playout: p(99)<200ms"),
+    ("lead_in: med<80ms", "lead_in: med<80ms"),
+    ("stop: p(90)<1m30s", "stop: p(90)<1m30s"),
+    ("join: max<10s", "join: max<10s"),
+    ("agent_join: med>=1ms", "agent_join: med>=1ms"),
+    ("greeting: min>0s", "greeting: min>0s"),
+    ("replied: rate>0.99", "replied: rate>0.99"),
+    ("missed: rate<0.010", "missed: rate<0.01"),
+    ("early: rate<=0", "early: rate<=0"),
+    ("failed: rate<1", "failed: rate<1"),
+    ("failed: rate >= 1.", "failed: rate>=1"),
+    ("ttfa{variant:fast}: med<1s", "ttfa{variant:fast}: med<1s"),
+    (
+        "ttfa { variant : a-b.c_1 } : med<1s",
+        "ttfa{variant:a-b.c_1}: med<1s",
+    ),
+    (
+        "missed{variant:x=1}: rate<0.5",
+        "missed{variant:x=1}: rate<0.5",
+    ),
+];
 
 #[test]
-fn reads_and_writes() {
-    let cases = [
-        (Metric::Ttfa, "p(95)<1500ms", "p(95)<1.5s"),
-        (Metric::Ttfa, " p(99.9) <= 2s ", "p(99.9)<=2s"),
-        (Metric::TtfaWire, "avg<400ms", "avg<400ms"),
-        (Metric::Join, "max<10s", "max<10s"),
-        (Metric::AgentJoin, "med>=1ms", "med>=1ms"),
-        (Metric::Greeting, "min>0s", "min>0s"),
-        (Metric::Missed, "rate<0.01", "rate<0.01"),
-        (Metric::Early, "rate<=0", "rate<=0"),
-        (Metric::Failed, "rate<1", "rate<1"),
-    ];
-    for (metric, written, shown) in cases {
-        let threshold = parse(metric, written).expect(written);
-        assert_eq!(threshold.to_string(), shown);
-        assert_eq!(parse(metric, shown), Ok(threshold), "{shown}");
+fn what_is_read_is_printed_and_read_again() {
+    for (written, shown) in READ {
+        let threshold = parse_threshold_line(written).expect(written);
+        let printed = format!("{}: {threshold}", threshold.subject());
+        assert_eq!(printed, *shown, "{written}");
+        assert_eq!(parse_threshold_line(shown), Ok(threshold), "{shown}");
     }
-    let threshold = parse(Metric::Ttfa, "p(95)<1500ms").expect("reads");
+    let named = |m: &&Metric| READ.iter().any(|(written, _)| written.contains(m.name));
+    assert_eq!(
+        METRICS.iter().filter(named).count(),
+        METRICS.len(),
+        "each metric is in the table"
+    );
+    let threshold = parse_threshold(Metric::TTFA, "p(95)<1500ms").expect("reads");
     assert_eq!(threshold.aggregate, Aggregate::Percentile(95.0));
     assert_eq!(threshold.op, Op::Less);
     assert_eq!(threshold.bound, Bound::Time(Duration::from_millis(1500)));
 }
 
-/// Metric, expression, message, hint.
-const REFUSED: &[(Metric, &str, &str, &str)] = &[
-    (
-        Metric::Ttfa,
-        "",
-        "`` compares nothing",
-        "write it like `p(95)<1500ms`",
-    ),
-    (
-        Metric::Ttfa,
-        "p(95)",
-        "`p(95)` compares nothing",
-        "write it like `p(95)<1500ms`",
-    ),
-    (
-        Metric::Ttfa,
-        "p(95)==1s",
-        "`p(95)==1s` asks for equality",
-        "compare with `<`, `<=`, `>` or `>=`",
-    ),
-    (
-        Metric::Ttfa,
-        "p(95)<1500",
-        "bound of `p(95)<1500`: `1500` has no unit",
-        "write `1500s` or `1500ms`",
-    ),
-    (
-        Metric::Ttfa,
-        "p95<1s",
-        "`p95` is nothing that can be taken of `ttfa`",
-        "there is `p(95)`, `avg`, `min`, `max`, `med`; shares have `rate`",
-    ),
-    (
-        Metric::Ttfa,
-        "p(101)<1s",
-        "there is no percentile 101",
-        "percentiles are above 0 and at most 100, as in `p(95)`",
-    ),
-    (
-        Metric::Ttfa,
-        "rate<0.1",
-        "`ttfa` is a latency and has no `rate`",
-        "write it like `p(95)<1500ms`",
-    ),
-    (
-        Metric::Missed,
-        "p(95)<1s",
-        "`missed` is a share of turns and has no `p(95)`",
-        "write it like `rate<0.01`",
-    ),
-    (
-        Metric::Missed,
-        "rate<1%",
-        "`1%`: shares are numbers from 0 to 1",
-        "write `0.01`",
-    ),
-    (
-        Metric::Missed,
-        "rate<1.5",
-        "`1.5` is no share of turns",
-        "shares are numbers from 0 to 1, as in `rate<0.01`",
-    ),
-    (
-        Metric::Missed,
-        "rate<-0.1",
-        "`-0.1` is no share of turns",
-        "shares are numbers from 0 to 1, as in `rate<0.01`",
-    ),
+/// Nonsense, one of each kind; the snapshot has what is said and where the caret points.
+const REFUSED: &[&str] = &[
+    "",
+    "ttfa",
+    "ttfa:",
+    "ttfa p(95)<1s",
+    "latency: p(95)<1s",
+    ": p(95)<1s",
+    "ttfa{: p(95)<1s",
+    "ttfa{}: p(95)<1s",
+    "ttfa{variant}: p(95)<1s",
+    "ttfa{variant:}: p(95)<1s",
+    "ttfa{variant:fast: p(95)<1s",
+    "ttfa{variant:fast, tag:x}: p(95)<1s",
+    "ttfa{variant:fast, variant:slow}: p(95)<1s",
+    "ttfa: <1s",
+    "ttfa: p(95)",
+    "ttfa: p(95)1s",
+    "ttfa: p(95)=1s",
+    "ttfa: p(95)==1s",
+    "ttfa: p(95)<=>1s",
+    "ttfa: p(95)<",
+    "ttfa: p(95)<1500",
+    "ttfa: p(95)<1500 milliseconds",
+    "ttfa: p(95)<-1s",
+    "ttfa: p(95)<fast",
+    "ttfa: p95<1s",
+    "ttfa: p<1s",
+    "ttfa: p()<1s",
+    "ttfa: p(101)<1s",
+    "ttfa: p(0)<1s",
+    "ttfa: p(95<1s",
+    "ttfa: p(1e1)<1s",
+    "ttfa: mean<1s",
+    "ttfa: rate<0.1",
+    "missed: p(95)<1s",
+    "missed: rate<1%",
+    "missed: rate<1.5",
+    "missed: rate<-0.1",
+    "missed: rate<inf",
+    "missed: rate<",
+    "\u{1b}[2Jttfa: p(95)<1s",
+    "ttfa: p(95)<1s, p(99)<2s and so on, and so on, and so on, and so on, and so on, and so on !",
 ];
 
 #[test]
-fn refuses_with_a_hint() {
-    for (metric, text, message, hint) in REFUSED.iter().copied() {
-        let error = parse(metric, text).expect_err(text);
-        assert_eq!(
-            (error.to_string().as_str(), error.hint()),
-            (message, hint),
-            "{text}"
-        );
+fn nonsense_is_pointed_at() {
+    let mut said = String::new();
+    for text in REFUSED {
+        let error = parse_threshold_line(text).expect_err(text);
+        let [shown, caret] = error.excerpt();
+        assert!(!error.hint().is_empty() && shown.chars().count() <= SHOWN + 1);
+        assert!(caret.chars().count() <= shown.chars().count() + 1, "{text}");
+        said += &format!("| {shown}\n| {caret} {error}\n  hint: {}\n\n", error.hint());
     }
+    insta::assert_snapshot!(said);
+}
+
+#[test]
+fn a_key_names_a_variant_that_there_is() {
+    let variants = ["fast", "slow"];
+    let subject = parse_subject("ttfa{variant:fast}", &variants).expect("it is there");
+    assert_eq!(subject.variant.as_deref(), Some("fast"));
+    for (text, message, hint, at) in [
+        (
+            "ttfa{variant:fsat}",
+            "there is no variant `fsat`",
+            "did you mean `fast`?",
+            13,
+        ),
+        (
+            "ttfa{variant:x}",
+            "there is no variant `x`",
+            "variants: `fast`, `slow`",
+            13,
+        ),
+        (
+            "ttfa{variant:fast} x",
+            "nothing can stand behind the metric",
+            "write it like `ttfa` or `ttfa{variant:fast}`",
+            19,
+        ),
+    ] {
+        let error = parse_subject(text, &variants).expect_err(text);
+        let found = (error.to_string(), error.hint().to_owned(), error.at);
+        assert_eq!(found, (message.to_owned(), hint.to_owned(), at), "{text}");
+    }
+}
+
+#[test]
+fn what_is_too_long_is_not_read() {
+    let error = parse_threshold_line(&"ttfä ".repeat(1_000)).expect_err("too long");
+    assert_eq!(error.to_string(), "an expression has at most 512 bytes");
+    assert!(
+        error
+            .excerpt()
+            .iter()
+            .all(|line| line.chars().count() <= SHOWN + 1)
+    );
+}
+
+fn thresholds() -> impl Strategy<Value = Threshold> {
+    let metric = prop::sample::select(METRICS);
+    let variant = prop::option::of("[A-Za-z0-9][A-Za-z0-9._-]{0,20}");
+    let op = prop::sample::select(vec![
+        Op::Less,
+        Op::LessOrEqual,
+        Op::Greater,
+        Op::GreaterOrEqual,
+    ]);
+    let aggregate = prop_oneof![
+        (1u32..=100_000).prop_map(|p| Aggregate::Percentile(f64::from(p) / 1e3)),
+        Just(Aggregate::Avg),
+        Just(Aggregate::Min),
+        Just(Aggregate::Max),
+        Just(Aggregate::Med),
+    ];
+    let (nanos, share) = (0..=duration::MAX.as_nanos() as u64, 0u32..=1_000_000);
+    (metric, variant, aggregate, op, nanos, share).prop_map(
+        |(metric, variant, aggregate, op, nanos, share)| Threshold {
+            metric,
+            variant,
+            aggregate: if metric.is_share() {
+                Aggregate::Rate
+            } else {
+                aggregate
+            },
+            op,
+            bound: match metric.is_share() {
+                true => Bound::Share(f64::from(share) / 1e6),
+                false => Bound::Time(Duration::from_nanos(nanos)),
+            },
+            on: On::All,
+            abort_after: None,
+        },
+    )
 }
 
 proptest! {
     #[test]
-    fn never_panics(text in ".{0,200}") {
-        for metric in Metric::ALL {
-            let _ = parse(metric, &text);
+    fn never_panics(text in ".{0,200}", noise in "[a-z_(){}:,<=>0-9.%\u{1b}é msp]{0,60}") {
+        for text in [&text, &noise, &format!("ttfa: p({noise}"), &format!("ttfa{{{noise}")] {
+            for result in [
+                parse_threshold_line(text).map(|_| ()),
+                parse_subject(text, &["fast"]).map(|_| ()),
+                parse_threshold(Metric::TTFA, text).map(|_| ()),
+            ] {
+                if let Err(error) = result {
+                    let [shown, caret] = error.excerpt();
+                    prop_assert!(caret.chars().count() <= shown.chars().count() + 1);
+                    prop_assert!(!shown.contains(|c: char| c.is_control()));
+                }
+            }
         }
     }
 
     #[test]
-    fn what_is_read_is_written_back(p in 1u32..=1000, ms in 0u64..10_000_000) {
-        let text = format!("p({})<{}ms", f64::from(p) / 10.0, ms);
-        let threshold = parse(Metric::Ttfa, &text).expect("valid by construction");
-        prop_assert_eq!(parse(Metric::Ttfa, &threshold.to_string()), Ok(threshold));
+    fn what_is_printed_is_read_back(threshold in thresholds()) {
+        let printed = format!("{}: {threshold}", threshold.subject());
+        prop_assert_eq!(parse_threshold_line(&printed), Ok(threshold), "{}", printed);
     }
 }

@@ -64,6 +64,7 @@ pub(super) fn validate(document: &mut Document) -> Vec<Problem> {
             path,
             code,
             message,
+            excerpt: Vec::new(),
             hint,
         });
     }

@@ -158,6 +158,7 @@ impl<'a> Builder<'a> {
             path: self.path(),
             code,
             message: message.into(),
+            excerpt: Vec::new(),
             hint: hint.to_owned(),
         });
     }

@@ -1,9 +1,16 @@
 //! A gate: one figure of a run held against a bound.
 //!
-//! In: latencies or a rate, and the gate. Out: pass, fail or undecided, with the figure seen.
-//! Holds: nothing measured is never a pass. The point estimate decides; the interval does not yet.
+//! In: latencies or a share, in groups, and the gate. Out: an answer, and what it rests on.
+//! Holds: nothing measured, and too few samples to place the figure, is never a pass; a refuted
+//! bound fails however few the samples; where the bound lies within the interval the estimate
+//! decides and the answer is weak.
 
 use super::distribution::Distribution;
+use super::interval::samples_needed;
+use super::proportion::Proportion;
+
+/// Level of the two-sided interval, and of each one-sided test.
+pub const GATE_LEVEL: f64 = 0.95;
 
 /// What is taken from the samples.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -16,7 +23,7 @@ pub enum Aggregate {
     Min,
     /// The largest.
     Max,
-    /// A share of turns, of a [`Population::Rate`].
+    /// A share of turns, of a [`Population::Share`].
     Rate,
 }
 
@@ -42,6 +49,10 @@ impl Comparison {
             Self::Ge => figure >= bound,
         }
     }
+
+    fn is_upper(self) -> bool {
+        matches!(self, Self::Lt | Self::Le)
+    }
 }
 
 /// A bound on one figure.
@@ -51,310 +62,333 @@ pub struct Gate {
     pub aggregate: Aggregate,
     /// How it must stand to the bound.
     pub comparison: Comparison,
-    /// In milliseconds, or a ratio for [`Aggregate::Rate`].
+    /// In ms for latencies, a ratio for shares.
     pub bound: f64,
 }
 
-/// So many of so many.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Rate {
-    /// Those that count.
-    pub hits: usize,
-    /// All.
-    pub total: usize,
-}
-
-impl Rate {
-    /// The share, 0..=1; `None` of nothing.
-    pub fn value(self) -> Option<f64> {
-        (self.total > 0).then(|| self.hits as f64 / self.total as f64)
-    }
+/// What decides where the bound lies within the interval.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Decider {
+    /// The estimate; the answer is weak.
+    #[default]
+    Estimate,
+    /// The end of the interval that is worse for the gate: nothing passes weakly.
+    Upper,
 }
 
 /// What a gate looks at.
-#[derive(Debug, Clone, Copy)]
-pub enum Population<'a> {
+#[derive(Debug, Clone, PartialEq)]
+pub enum Population {
     /// Latencies, infinite ones where the awaited thing never happened.
-    Latencies(&'a Distribution),
+    Latencies(Distribution),
     /// A share.
-    Rate(Rate),
+    Share(Proportion),
 }
 
-/// Why a gate could not be judged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Undecided {
-    /// There is no sample.
-    #[error("nothing was measured")]
-    Empty,
-    /// A rate of latencies, or a quantile of a rate.
-    #[error("this figure does not exist for this metric")]
-    NotApplicable,
-    /// The quantile is outside 0..=1 or the bound is not a number.
-    #[error("the quantile or the bound is not a usable number")]
-    Malformed,
+impl Population {
+    /// Samples.
+    pub fn count(&self) -> usize {
+        match self {
+            Self::Latencies(d) => d.count(),
+            Self::Share(p) => p.total(),
+        }
+    }
 }
 
 /// What became of a gate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// The figure keeps the bound.
+pub enum Answer {
+    /// The whole interval keeps the bound.
     Pass,
-    /// It does not.
+    /// The bound lies within the interval; the estimate keeps it.
+    WeakPass,
+    /// The bound lies within the interval; the estimate does not keep it.
+    WeakFail,
+    /// No part of the interval keeps the bound, or the samples refute it.
     Fail,
     /// It could not be judged; never a pass.
-    Undecided(Undecided),
+    Undecided,
+}
+
+/// What an answer rests on.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Basis {
+    /// The interval, and where the bound lies in it the estimate or its worse end.
+    Interval,
+    /// More samples lie beyond the bound than a figure that keeps it lets pass.
+    Refuted,
+    /// The figure is one of the samples themselves: smallest, largest, none or all of them.
+    Samples,
+    /// The estimate alone: a mean has no interval that assumes no shape.
+    Estimate,
+    /// There are too few samples to place the figure; so many independent ones are needed.
+    TooFew(usize),
+    /// There is no sample.
+    Empty,
+    /// A rate of latencies, or a quantile of a rate.
+    NotApplicable,
+    /// The quantile is outside 0..=1 or the bound is not a number.
+    Malformed,
 }
 
 /// A judged gate.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Judgement {
     /// The answer.
-    pub verdict: Verdict,
+    pub answer: Answer,
+    /// Why.
+    pub basis: Basis,
     /// The figure seen, in ms or as a ratio; `f64::INFINITY` for a quantile among the samples
     /// that never came, `None` where there was nothing to see.
     pub observed: Option<f64>,
+    /// Its 95 % interval, in the same unit.
+    pub interval: Option<(f64, f64)>,
+    /// Samples.
+    pub n: usize,
+    /// As many independent ones would say as much.
+    pub n_eff: f64,
+    /// Samples beyond the bound: latencies that do not keep it, or those that count to a share
+    /// bounded from above, or those that do not to one bounded from below.
+    pub beyond: usize,
+}
+
+impl Judgement {
+    /// Of nothing that could be judged.
+    pub fn none(basis: Basis) -> Self {
+        Self {
+            answer: Answer::Undecided,
+            basis,
+            observed: None,
+            interval: None,
+            n: 0,
+            n_eff: 0.0,
+            beyond: 0,
+        }
+    }
 }
 
 impl Gate {
     /// Holds the gate's figure of `population` against its bound.
-    pub fn judge(&self, population: Population<'_>) -> Judgement {
-        let undecided = |why| Judgement {
-            verdict: Verdict::Undecided(why),
-            observed: None,
-        };
+    pub fn judge(&self, population: &Population, decider: Decider) -> Judgement {
         if self.bound.is_nan() {
-            return undecided(Undecided::Malformed);
+            return Judgement::none(Basis::Malformed);
         }
-        match self.figure(population) {
-            Err(why) => undecided(why),
-            Ok(figure) => Judgement {
-                verdict: if self.comparison.holds(figure, self.bound) {
-                    Verdict::Pass
-                } else {
-                    Verdict::Fail
-                },
-                observed: Some(figure),
+        match (population, self.aggregate) {
+            (Population::Latencies(d), Aggregate::Quantile(q)) => match q {
+                _ if q > 0.0 && q < 1.0 => self.quantile(d, q, decider),
+                _ if q == 0.0 || q == 1.0 => self.sample(d, d.quantile(q).map(|s| s.as_ms())),
+                _ => Judgement::none(Basis::Malformed),
+            },
+            (Population::Latencies(d), Aggregate::Min) => {
+                self.sample(d, d.min().map(|s| s.as_ms()))
+            }
+            (Population::Latencies(d), Aggregate::Max) => {
+                self.sample(d, d.max().map(|s| s.as_ms()))
+            }
+            (Population::Latencies(d), Aggregate::Mean) => self.mean(d),
+            (Population::Share(p), Aggregate::Rate) => self.share(p, decider),
+            _ => Judgement::none(Basis::NotApplicable),
+        }
+    }
+
+    /// Whether the samples refute the gate at `level`, whatever comes after them. Never of a
+    /// mean: one long wait could be outweighed.
+    pub fn is_refuted(&self, population: &Population, level: f64) -> bool {
+        match (population, self.aggregate) {
+            (Population::Share(p), Aggregate::Rate) => match self.is_extreme() {
+                true => p.value().is_some_and(|share| !self.holds(share)),
+                false => self.share_is_refuted(p, level),
+            },
+            (Population::Latencies(d), Aggregate::Quantile(q)) if q > 0.0 && q < 1.0 => {
+                self.quantile_is_refuted(d, q, level)
+            }
+            // One sample past the bound stays past it; a smallest above one can still come down.
+            (Population::Latencies(d), Aggregate::Max | Aggregate::Quantile(1.0)) => {
+                self.comparison.is_upper() && d.max().is_some_and(|s| !self.holds(s.as_ms()))
+            }
+            (Population::Latencies(d), Aggregate::Min | Aggregate::Quantile(0.0)) => {
+                !self.comparison.is_upper() && d.min().is_some_and(|s| !self.holds(s.as_ms()))
+            }
+            _ => false,
+        }
+    }
+
+    fn holds(&self, figure: f64) -> bool {
+        self.comparison.holds(figure, self.bound)
+    }
+
+    fn beyond(&self, d: &Distribution) -> Proportion {
+        d.share(|sample| !self.holds(sample.as_ms()))
+    }
+
+    fn quantile_is_refuted(&self, d: &Distribution, q: f64, level: f64) -> bool {
+        // Of samples whose quantile keeps the bound, at most so many lie beyond it.
+        let most = if self.comparison.is_upper() {
+            1.0 - q
+        } else {
+            q
+        };
+        self.beyond(d).refutes_at_most(most, level)
+    }
+
+    fn quantile(&self, d: &Distribution, q: f64, decider: Decider) -> Judgement {
+        let Some(observed) = d.quantile(q).map(|s| s.as_ms()) else {
+            return Judgement::none(Basis::Empty);
+        };
+        let found = d.interval(q, GATE_LEVEL);
+        let interval = found.as_ref().ok();
+        let worth = interval.map_or_else(|| self.beyond(d).worth(0.025), |i| i.worth);
+        let ends = interval.map(|i| (i.lower.as_ms(), i.upper.as_ms()));
+        let (answer, basis) = if self.quantile_is_refuted(d, q, GATE_LEVEL) {
+            (Answer::Fail, Basis::Refuted)
+        } else {
+            match ends {
+                Some(ends) => (self.by_interval(observed, ends, decider), Basis::Interval),
+                None => {
+                    let needed = samples_needed(q, GATE_LEVEL).unwrap_or(usize::MAX);
+                    (Answer::Undecided, Basis::TooFew(needed))
+                }
+            }
+        };
+        Judgement {
+            answer,
+            basis,
+            observed: Some(observed),
+            interval: ends,
+            n: worth.n,
+            n_eff: worth.n_eff,
+            beyond: self.beyond(d).hits(),
+        }
+    }
+
+    fn by_interval(&self, observed: f64, ends: (f64, f64), decider: Decider) -> Answer {
+        let (best, worst) = match self.comparison.is_upper() {
+            true => ends,
+            false => (ends.1, ends.0),
+        };
+        if self.holds(worst) {
+            Answer::Pass
+        } else if !self.holds(best) {
+            Answer::Fail
+        } else if self.holds(observed) && decider == Decider::Estimate {
+            Answer::WeakPass
+        } else {
+            Answer::WeakFail
+        }
+    }
+
+    /// A figure that is one of the samples.
+    fn sample(&self, d: &Distribution, observed: Option<f64>) -> Judgement {
+        let Some(observed) = observed else {
+            return Judgement::none(Basis::Empty);
+        };
+        Judgement {
+            answer: match self.holds(observed) {
+                true => Answer::Pass,
+                false => Answer::Fail,
+            },
+            basis: Basis::Samples,
+            observed: Some(observed),
+            interval: None,
+            n: d.count(),
+            n_eff: d.count() as f64,
+            beyond: self.beyond(d).hits(),
+        }
+    }
+
+    fn mean(&self, d: &Distribution) -> Judgement {
+        let observed = d.mean().map(|s| s.as_ms());
+        let judged = self.sample(d, observed);
+        Judgement {
+            answer: match judged.answer {
+                Answer::Pass => Answer::WeakPass,
+                Answer::Fail if observed == Some(f64::INFINITY) => Answer::Fail,
+                Answer::Fail => Answer::WeakFail,
+                answer => answer,
+            },
+            basis: match judged.basis {
+                Basis::Samples => Basis::Estimate,
+                basis => basis,
+            },
+            ..judged
+        }
+    }
+
+    /// Whether only a share of none, or of all, keeps the bound: that is about these samples,
+    /// since no number of them shows that it never happens.
+    fn is_extreme(&self) -> bool {
+        match self.comparison {
+            Comparison::Le => self.bound <= 0.0,
+            Comparison::Ge => self.bound >= 1.0,
+            Comparison::Lt | Comparison::Gt => false,
+        }
+    }
+
+    fn share_is_refuted(&self, p: &Proportion, level: f64) -> bool {
+        match self.comparison.is_upper() {
+            true => p.refutes_at_most(self.bound, level),
+            false => p.refutes_at_least(self.bound, level),
+        }
+    }
+
+    fn share(&self, p: &Proportion, decider: Decider) -> Judgement {
+        let Some(observed) = p.value() else {
+            return Judgement::none(Basis::Empty);
+        };
+        // Where none or all count one end is certain: the other has the whole of the doubt.
+        let certain = p.hits() == 0 || p.hits() == p.total();
+        let level = if certain {
+            2.0 * GATE_LEVEL - 1.0
+        } else {
+            GATE_LEVEL
+        };
+        let interval = p.interval(level);
+        let ends = interval.map(|i| (i.lower, i.upper));
+        let worth = p.worth((1.0 - level) / 2.0);
+        let needed = self.share_needs();
+        let holds = self.holds(observed);
+        let (answer, basis) = if self.is_extreme() {
+            let answer = if holds { Answer::Pass } else { Answer::Fail };
+            (answer, Basis::Samples)
+        } else if self.share_is_refuted(p, GATE_LEVEL) {
+            (Answer::Fail, Basis::Refuted)
+        } else if worth.n as f64 / worth.deff < needed {
+            (Answer::Undecided, Basis::TooFew(needed as usize))
+        } else {
+            let ends = ends.unwrap_or((0.0, 1.0));
+            (self.by_interval(observed, ends, decider), Basis::Interval)
+        };
+        Judgement {
+            answer,
+            basis,
+            observed: Some(observed),
+            interval: ends,
+            n: worth.n,
+            n_eff: worth.n_eff,
+            beyond: match self.comparison.is_upper() {
+                true => p.hits(),
+                false => p.total() - p.hits(),
             },
         }
     }
 
-    fn figure(&self, population: Population<'_>) -> Result<f64, Undecided> {
-        let sample = match (population, self.aggregate) {
-            (Population::Rate(rate), Aggregate::Rate) => {
-                return rate.value().ok_or(Undecided::Empty);
-            }
-            (Population::Rate(_), _) | (Population::Latencies(_), Aggregate::Rate) => {
-                return Err(Undecided::NotApplicable);
-            }
-            (Population::Latencies(_), Aggregate::Quantile(q)) if !(0.0..=1.0).contains(&q) => {
-                return Err(Undecided::Malformed);
-            }
-            (Population::Latencies(d), Aggregate::Quantile(q)) => d.quantile(q),
-            (Population::Latencies(d), Aggregate::Mean) => d.mean(),
-            (Population::Latencies(d), Aggregate::Min) => d.min(),
-            (Population::Latencies(d), Aggregate::Max) => d.max(),
+    /// The fewest samples of which the best, none or all, would bring the one-sided bound
+    /// within: 299 for `rate<0.01`, as for a p99.
+    fn share_needs(&self) -> f64 {
+        let kept = match self.comparison.is_upper() {
+            true => 1.0 - self.bound,
+            false => self.bound,
         };
-        sample.map(|s| s.as_ms()).ok_or(Undecided::Empty)
+        let needed = ((1.0 - GATE_LEVEL).ln() / kept.ln()).ceil();
+        // A bound that everything keeps needs one; one that nothing keeps has been refuted.
+        if needed.is_finite() {
+            needed.max(1.0)
+        } else {
+            1.0
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::Sample;
-    use super::*;
-    use std::time::Duration;
-
-    fn gate(aggregate: Aggregate, comparison: Comparison, bound: f64) -> Gate {
-        Gate {
-            aggregate,
-            comparison,
-            bound,
-        }
-    }
-
-    #[test]
-    fn latencies_by_table() {
-        use Aggregate::{Max, Mean, Min, Quantile};
-        use Comparison::{Ge, Gt, Le, Lt};
-        use Verdict::{Fail, Pass};
-        // 100, 200, …, 1000 ms, and the same with two replies that never came.
-        let finite: Distribution = (1..=10).map(|v| Duration::from_millis(100 * v)).collect();
-        let missing: Distribution = finite
-            .sorted()
-            .iter()
-            .copied()
-            .chain([Sample::Infinite; 2])
-            .collect();
-        let never = f64::INFINITY;
-        let cases = [
-            (
-                "p95 below",
-                &finite,
-                gate(Quantile(0.95), Lt, 1000.1),
-                Pass,
-                1000.0,
-            ),
-            (
-                "p95 equal, strict",
-                &finite,
-                gate(Quantile(0.95), Lt, 1000.0),
-                Fail,
-                1000.0,
-            ),
-            (
-                "p95 equal, not strict",
-                &finite,
-                gate(Quantile(0.95), Le, 1000.0),
-                Pass,
-                1000.0,
-            ),
-            (
-                "median",
-                &finite,
-                gate(Quantile(0.5), Lt, 500.0),
-                Fail,
-                500.0,
-            ),
-            ("mean", &finite, gate(Mean, Le, 550.0), Pass, 550.0),
-            ("min from below", &finite, gate(Min, Ge, 100.0), Pass, 100.0),
-            ("min too small", &finite, gate(Min, Gt, 100.0), Fail, 100.0),
-            ("max", &finite, gate(Max, Lt, 900.0), Fail, 1000.0),
-            (
-                "p95 of missing replies",
-                &missing,
-                gate(Quantile(0.95), Lt, 1e9),
-                Fail,
-                never,
-            ),
-            (
-                "p50 not touched by them",
-                &missing,
-                gate(Quantile(0.5), Lt, 700.0),
-                Pass,
-                600.0,
-            ),
-            (
-                "mean with one infinite",
-                &missing,
-                gate(Mean, Lt, 1e9),
-                Fail,
-                never,
-            ),
-        ];
-        for (name, distribution, gate, verdict, observed) in cases {
-            let seen = gate.judge(Population::Latencies(distribution));
-            let expected = Judgement {
-                verdict,
-                observed: Some(observed),
-            };
-            assert_eq!(seen, expected, "{name}");
-        }
-    }
-
-    #[test]
-    fn rates_by_table() {
-        use Comparison::{Ge, Lt};
-        let cases = [
-            (
-                "none",
-                Rate {
-                    hits: 0,
-                    total: 300,
-                },
-                Lt,
-                0.01,
-                Verdict::Pass,
-                0.0,
-            ),
-            (
-                "equal, strict",
-                Rate {
-                    hits: 3,
-                    total: 300,
-                },
-                Lt,
-                0.01,
-                Verdict::Fail,
-                0.01,
-            ),
-            (
-                "at least",
-                Rate {
-                    hits: 99,
-                    total: 100,
-                },
-                Ge,
-                0.99,
-                Verdict::Pass,
-                0.99,
-            ),
-        ];
-        for (name, rate, comparison, bound, verdict, observed) in cases {
-            let seen = gate(Aggregate::Rate, comparison, bound).judge(Population::Rate(rate));
-            assert_eq!(seen.verdict, verdict, "{name}");
-            assert_eq!(seen.observed, Some(observed), "{name}");
-        }
-    }
-
-    #[test]
-    fn what_cannot_be_judged_is_undecided() {
-        let (none, one) = (
-            Distribution::default(),
-            [Duration::from_millis(1)]
-                .into_iter()
-                .collect::<Distribution>(),
-        );
-        let rate = Population::Rate(Rate { hits: 1, total: 2 });
-        let p95 = Aggregate::Quantile(0.95);
-        let lt = Comparison::Lt;
-        let cases = [
-            (
-                "no turns",
-                gate(p95, lt, 1.0),
-                Population::Latencies(&none),
-                Undecided::Empty,
-            ),
-            (
-                "no turns, mean",
-                gate(Aggregate::Mean, lt, 1.0),
-                Population::Latencies(&none),
-                Undecided::Empty,
-            ),
-            (
-                "rate of none",
-                gate(Aggregate::Rate, lt, 1.0),
-                Population::Rate(Rate::default()),
-                Undecided::Empty,
-            ),
-            (
-                "rate of latencies",
-                gate(Aggregate::Rate, lt, 1.0),
-                Population::Latencies(&one),
-                Undecided::NotApplicable,
-            ),
-            (
-                "quantile of a rate",
-                gate(p95, lt, 1.0),
-                rate,
-                Undecided::NotApplicable,
-            ),
-            (
-                "p(195)",
-                gate(Aggregate::Quantile(1.95), lt, 1.0),
-                Population::Latencies(&one),
-                Undecided::Malformed,
-            ),
-            (
-                "bound is no number",
-                gate(p95, lt, f64::NAN),
-                Population::Latencies(&one),
-                Undecided::Malformed,
-            ),
-        ];
-        for (name, gate, population, why) in cases {
-            let seen = gate.judge(population);
-            assert_eq!(seen.verdict, Verdict::Undecided(why), "{name}");
-            assert_eq!(seen.observed, None, "{name}");
-        }
-    }
-}
+#[path = "gate_tests.rs"]
+mod tests;

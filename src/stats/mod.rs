@@ -13,7 +13,9 @@ mod live;
 mod proportion;
 
 pub use distribution::{Distribution, Sample};
-pub use gate::{Aggregate, Comparison, Gate, Judgement, Population, Rate, Undecided, Verdict};
+pub use gate::{
+    Aggregate, Answer, Basis, Comparison, Decider, GATE_LEVEL, Gate, Judgement, Population,
+};
 pub use interval::{Bound, Interval, StatsError, samples_needed};
 pub use live::Live;
 pub use proportion::{Proportion, ShareInterval, Worth};

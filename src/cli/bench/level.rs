@@ -157,6 +157,7 @@ fn level(args: &LevelArgs) -> Result<Came, Trouble> {
         own: None,
         sentinel: None,
         evidence: None,
+        abort: Vec::new(),
         join_concurrency: None,
     };
     let finished = drive.drive(&mut journal, &mut tell)?;

@@ -135,6 +135,7 @@ impl Taker {
             own: None,
             sentinel: None,
             evidence: None,
+            abort: Vec::new(),
             join_concurrency: None,
         };
         drive.quietly(folder.path(), "search")

@@ -12,15 +12,12 @@ use crate::stats::{Aggregate, Comparison, Gate};
 const HOSTILE: &str = "</script><script>alert(1)</script><!--<img src=x onerror=alert(2)>\" onmouseover='x' &lt;\u{202e}";
 
 fn record(run: Run) -> RunRecord {
-    let gate = Threshold {
-        metric: "ttfa".into(),
-        expression: "p(95)<600ms".into(),
-        gate: Gate {
-            aggregate: Aggregate::Quantile(0.95),
-            comparison: Comparison::Lt,
-            bound: 600.0,
-        },
+    let gate = Gate {
+        aggregate: Aggregate::Quantile(0.95),
+        comparison: Comparison::Lt,
+        bound: 600.0,
     };
+    let gate = Threshold::new("ttfa", "p(95)<600ms", gate);
     let planned = run.calls.len();
     let facts = RunFacts {
         sentinels: Some(Sentinels::default()),
@@ -123,6 +120,7 @@ fn nothing_from_outside_becomes_markup() {
     summary.verdict.gates[0].metric = HOSTILE.into();
     summary.verdict.gates[0].expression = HOSTILE.into();
     summary.verdict.gates[0].reason = Some(HOSTILE.into());
+    summary.verdict.gates[0].words = HOSTILE.into();
     summary.flags.insert(HOSTILE.into(), 1);
     for failure in &mut summary.failures {
         failure.cause = HOSTILE.into();

@@ -5,9 +5,10 @@
 
 use super::super::figures::{QUANTILES, figure, interval, possibly_infinite};
 use super::super::text::{grouped, plural};
+use super::super::words;
 use super::plot::Ink;
 use super::view::{View, message, name};
-use crate::record::{GateResult, GateVerdict, Status, Summary};
+use crate::record::{GateAnswer, GateResult, GateVerdict, Status, Summary};
 use maud::{Markup, html};
 
 /// What stands before the first section.
@@ -156,18 +157,20 @@ fn gates(summary: &Summary) -> Markup {
 }
 
 fn gate(gate: &GateResult) -> Markup {
-    let (word, mark, class) = match gate.verdict {
-        GateVerdict::Passed => ("holds", "✓", "good"),
-        GateVerdict::Failed => ("fails", "✕", "bad"),
-        GateVerdict::Undecided => ("undecided", "?", "doubtful"),
+    let (word, mark, class) = match gate.answer() {
+        GateAnswer::Pass => ("holds", "✓", "good"),
+        GateAnswer::WeakPass => ("holds weakly", "✓", "good"),
+        GateAnswer::WeakFail => ("fails weakly", "✕", "bad"),
+        GateAnswer::Fail => ("fails", "✕", "bad"),
+        GateAnswer::Undecided => ("undecided", "?", "doubtful"),
     };
     html! {
         li.(class) {
             span.mark aria-hidden="true" { (mark) }
-            code { (name(&gate.metric)) " " (name(&gate.expression)) }
+            code { (name(&gate.name())) }
             span.said { (word) }
             span.seen { (gate.figure()) }
-            @if let Some(reason) = &gate.reason { p.note { (message(reason)) } }
+            p.note { (message(&words::gate(gate))) }
         }
     }
 }

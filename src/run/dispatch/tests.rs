@@ -50,6 +50,7 @@ async fn dispatched_with(load: &str, port: u16, stop: Option<Duration>, joins: u
         opinions: Opinions::start(None).expect("a thread"),
         evidence: None,
         doors: OpenDoors::one(OpenDoor::at_port(port)),
+        measured: std::sync::OnceLock::new(),
         sentinels: std::sync::OnceLock::new(),
         scenario,
         reports,

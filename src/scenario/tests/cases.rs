@@ -113,6 +113,18 @@ const CASES: &[(&str, &str)] = &[
         "thresholds",
         "thresholds: {ttfa: [fast, p(95)<1500], missed: [rate<1%], early: rate<1}",
     ),
+    (
+        "thresholds with filters",
+        "thresholds:\n  ttfa{variant:fsat}: [med<1s]\n  ttfa{tag:x}: [med<1s]\n  latency{variant:fast}: [med<1s]\n  ttfa: [{expr: med<1}]\nvariants: [{name: fast}]",
+    ),
+    (
+        "thresholds with more about them",
+        "thresholds: {ttfa: [{expr: avg<1s, abort_on_fail: true}, {expr: med<1s, delay: 1s}, {on: ramp}, 3, {expr: med<1s, onn: steady}]}",
+    ),
+    (
+        "steady that never is",
+        "load: {stages: [{duration: 10s, target: 5}, {duration: 10s, target: 0}]}\nthresholds: {ttfa: [{expr: med<1s, on: steady}]}",
+    ),
     ("loss that is no share", "network: {loss: 5, burst: 0.5}"),
     ("more than everything lost", "network: {loss: 101%}"),
     ("bursts of nothing", "network: {burst: 2.6}"),

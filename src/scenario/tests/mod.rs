@@ -63,7 +63,8 @@ call:
 load: {calls: "${CALLS}", concurrency: 4, ramp: 10s}
 warmup: {calls: 5}
 thresholds:
-  ttfa: ["p(95)<1500ms", "avg<1s"]
+  ttfa: ["p(95)<1500ms", {expr: "avg<1s", on: steady}]
+  ttfa{variant:fast}: [{expr: med<1s, abort_on_fail: true, delay: 30s}]
   missed: ["rate<0.01"]
 variants:
   - {name: baseline}

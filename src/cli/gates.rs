@@ -1,0 +1,97 @@
+//! Thresholds of a scenario as records judge them.
+//!
+//! In: checked thresholds. Out: gates. Holds: what a scenario can name, records have (a test).
+
+use crate::record::{self, GateOn};
+use crate::run::AbortGate;
+use crate::scenario::{Aggregate, Bound, On, Op, Threshold};
+use crate::stats::{self, Comparison, Decider, Gate};
+
+/// All of them.
+pub(super) fn of(thresholds: &[Threshold], decider: Decider) -> Vec<record::Threshold> {
+    let gate = |t: &Threshold| record::Threshold {
+        metric: t.metric.name.to_owned(),
+        variant: t.variant.clone(),
+        expression: t.to_string(),
+        gate: meaning(t),
+        on: match t.on {
+            On::All => GateOn::All,
+            On::Steady => GateOn::Steady,
+        },
+        decider,
+    };
+    thresholds.iter().map(gate).collect()
+}
+
+/// Those that end a run once its turns refute them.
+pub(super) fn that_abort(thresholds: &[Threshold]) -> Vec<AbortGate> {
+    let gates = of(thresholds, Decider::default());
+    let delays = thresholds.iter().map(|t| t.abort_after);
+    let both = gates.into_iter().zip(delays);
+    both.filter_map(|(threshold, delay)| {
+        Some(AbortGate {
+            threshold,
+            delay: delay?,
+        })
+    })
+    .collect()
+}
+
+fn meaning(threshold: &Threshold) -> Gate {
+    Gate {
+        aggregate: match threshold.aggregate {
+            Aggregate::Percentile(p) => stats::Aggregate::Quantile(p / 100.0),
+            Aggregate::Avg => stats::Aggregate::Mean,
+            Aggregate::Min => stats::Aggregate::Min,
+            Aggregate::Max => stats::Aggregate::Max,
+            Aggregate::Med => stats::Aggregate::Quantile(0.5),
+            Aggregate::Rate => stats::Aggregate::Rate,
+        },
+        comparison: match threshold.op {
+            Op::Less => Comparison::Lt,
+            Op::LessOrEqual => Comparison::Le,
+            Op::Greater => Comparison::Gt,
+            Op::GreaterOrEqual => Comparison::Ge,
+        },
+        bound: match threshold.bound {
+            Bound::Time(t) => t.as_secs_f64() * 1e3,
+            Bound::Share(s) => s,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::{METRICS, parse_threshold_line};
+
+    #[test]
+    fn what_a_scenario_can_name_records_have_and_the_other_way_round() {
+        let named: Vec<_> = METRICS.iter().map(|m| (m.name, m.is_share())).collect();
+        let recorded = record::METRICS.iter().map(|m| (m.name, m.is_share()));
+        assert_eq!(named, recorded.collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn expressions_mean_what_they_say() {
+        use stats::Aggregate::{Max, Mean, Min, Quantile, Rate};
+        for (text, aggregate, comparison, bound) in [
+            ("ttfa: p(95)<1500ms", Quantile(0.95), Comparison::Lt, 1500.0),
+            ("ttfa: p(100)<=2s", Quantile(1.0), Comparison::Le, 2000.0),
+            ("stop: med<0.5s", Quantile(0.5), Comparison::Lt, 500.0),
+            ("join: avg>1ms", Mean, Comparison::Gt, 1.0),
+            ("join: min>=1ms", Min, Comparison::Ge, 1.0),
+            ("join: max<1s", Max, Comparison::Lt, 1000.0),
+            ("missed: rate<=0.25", Rate, Comparison::Le, 0.25),
+        ] {
+            let threshold = parse_threshold_line(text).expect(text);
+            let gate = meaning(&threshold);
+            assert_eq!(gate.aggregate, aggregate, "{text}");
+            assert_eq!((gate.comparison, gate.bound), (comparison, bound), "{text}");
+        }
+        let threshold = parse_threshold_line("ttfa{variant:fast}: med<1s").expect("reads");
+        let gates = of(&[threshold], Decider::Upper);
+        assert_eq!(gates[0].name(), "ttfa{variant:fast} med<1s");
+        assert_eq!(gates[0].decider, Decider::Upper);
+    }
+}

@@ -1,0 +1,182 @@
+//! The metrics that a gate can look at, in one table: a name, and where its values are.
+//!
+//! In: records. Out: the samples of a metric, of all turns or some. Holds: warm-up calls,
+//! sentinels and what the end of the run cut off enter nothing; where the awaited thing never
+//! happened there is +∞; the turns of a call are one group.
+
+use super::samples::{of_call, of_turn};
+use super::{CallRecord, Ms, TurnExpect, TurnOutcome, TurnRecord};
+use crate::call::Failure;
+use crate::stats::{Distribution, Population, Sample};
+
+/// Where the values of a metric are.
+#[derive(Debug, Clone, Copy)]
+pub enum Values {
+    /// A latency of turns; `None` where a turn has none.
+    Turns(fn(&TurnRecord) -> Option<Sample>),
+    /// A latency of calls.
+    Calls(fn(&CallRecord) -> Option<Sample>),
+    /// A share of turns: those that count.
+    Share(fn(&TurnRecord) -> bool),
+}
+
+/// A metric.
+#[derive(Debug, Clone, Copy)]
+pub struct Metric {
+    /// Its name, in scenarios and in files.
+    pub name: &'static str,
+    /// Its values.
+    pub values: Values,
+}
+
+const fn turns(name: &'static str, of: fn(&TurnRecord) -> Option<Sample>) -> Metric {
+    Metric {
+        name,
+        values: Values::Turns(of),
+    }
+}
+
+const fn calls(name: &'static str, of: fn(&CallRecord) -> Option<Sample>) -> Metric {
+    Metric {
+        name,
+        values: Values::Calls(of),
+    }
+}
+
+const fn share(name: &'static str, of: fn(&TurnRecord) -> bool) -> Metric {
+    Metric {
+        name,
+        values: Values::Share(of),
+    }
+}
+
+/// Every metric that a threshold can name.
+pub const METRICS: &[Metric] = &[
+    turns("ttfa", |t| asked(t, TurnExpect::Respond, t.ttfa_ms)),
+    turns("ttfa_wire", |t| {
+        asked(t, TurnExpect::Respond, t.ttfa_wire_ms)
+    }),
+    turns("playout", |t| finite(t.playout_ms)),
+    turns("lead_in", |t| finite(t.lead_in_ms)),
+    turns("stop", |t| asked(t, TurnExpect::Stop, t.stop_ms)),
+    calls("join", |c| of_call(c, c.join_ms)),
+    calls("agent_join", |c| of_call(c, c.agent_join_ms)),
+    calls("greeting", |c| finite(c.greeting_ms)),
+    share("replied", |t| t.outcome == TurnOutcome::Replied),
+    share("missed", |t| t.outcome == TurnOutcome::Missed),
+    share("early", |t| t.outcome == TurnOutcome::Early),
+    share("failed", |t| t.outcome == TurnOutcome::Failed),
+];
+
+impl Metric {
+    /// The metric of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        METRICS.iter().copied().find(|metric| metric.name == name)
+    }
+
+    /// Whether it is a share rather than a latency.
+    pub fn is_share(self) -> bool {
+        matches!(self.values, Values::Share(_))
+    }
+
+    /// Its samples among these calls and turns, of one variant or of all.
+    pub fn population(
+        self,
+        calls: &[CallRecord],
+        turns: &[TurnRecord],
+        variant: Option<&str>,
+    ) -> Population {
+        let wanted = |of: &str| variant.is_none_or(|v| v == of);
+        let turns = || turns.iter().filter(|t| counts(t) && wanted(&t.variant));
+        match self.values {
+            Values::Turns(of) => Population::Latencies(Distribution::in_groups(
+                turns().filter_map(|t| Some((t.call, of(t)?))),
+            )),
+            Values::Share(of) => Population::Share(turns().map(|t| (t.call, of(t))).collect()),
+            Values::Calls(of) => {
+                let started = |c: &&CallRecord| !c.warmup && c.started_ms.is_some();
+                let calls = calls.iter().filter(started);
+                let calls = calls.filter(|c| wanted(&c.variant));
+                Population::Latencies(calls.filter_map(of).collect())
+            }
+        }
+    }
+}
+
+/// Whether a turn is measured and came to an end of its own.
+pub(super) fn counts(turn: &TurnRecord) -> bool {
+    turn.is_measured() && turn.failure.as_deref() != Some(Failure::Stopped.cause())
+}
+
+/// Of turns that expect this.
+fn asked(turn: &TurnRecord, expect: TurnExpect, latency: Option<Ms>) -> Option<Sample> {
+    (turn.expect == expect)
+        .then(|| of_turn(turn, latency))
+        .flatten()
+}
+
+fn finite(ms: Option<Ms>) -> Option<Sample> {
+    ms.and_then(Ms::duration).map(Sample::Finite)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixtures::{Failure, Outcome, Run};
+    use super::*;
+
+    #[test]
+    fn every_metric_is_there_once_and_finds_its_values() {
+        let mut run = Run::default();
+        run.good(3)
+            .bad(Outcome::Missed, None)
+            .bad(Outcome::Early, None)
+            .bad(Outcome::Failed, Some(Failure::AgentLeft))
+            .bad(Outcome::Failed, Some(Failure::Stopped));
+        run.calls[0].variant = "fast".into();
+        run.turns[..3]
+            .iter_mut()
+            .for_each(|t| t.variant = "fast".into());
+        run.turns[0].lead_in_ms = Some(Ms::from_micros(20_000));
+        run.warmup = true;
+        run.good(2).bad(Outcome::Missed, None);
+        // All; of the variant `fast`. 18 turns ended by themselves in 6 calls.
+        for (name, all, fast) in [
+            ("ttfa", 15, 3),
+            ("ttfa_wire", 15, 3),
+            ("playout", 9, 3),
+            ("lead_in", 1, 1),
+            ("stop", 0, 0),
+            ("join", 6, 1),
+            ("agent_join", 6, 1),
+            ("greeting", 3, 1),
+            ("replied", 18, 3),
+            ("missed", 18, 3),
+            ("early", 18, 3),
+            ("failed", 18, 3),
+        ] {
+            let metric = Metric::named(name).expect(name);
+            let of = |variant| metric.population(&run.calls, &run.turns, variant).count();
+            assert_eq!(
+                (of(None), of(Some("fast")), of(Some("x"))),
+                (all, fast, 0),
+                "{name}"
+            );
+        }
+        let named = |m: &Metric| METRICS.iter().filter(|n| n.name == m.name).count();
+        assert!(METRICS.iter().all(|m| named(m) == 1));
+        assert_eq!(METRICS.len(), 12, "a new metric has its line above");
+        assert!(Metric::named("latency").is_none());
+    }
+
+    #[test]
+    fn shares_know_the_calls_that_their_turns_came_in() {
+        let mut run = Run::default();
+        run.good(3).bad(Outcome::Missed, None);
+        let missed = Metric::named("missed").expect("it is there");
+        let Population::Share(share) = missed.population(&run.calls, &run.turns, None) else {
+            panic!("a share");
+        };
+        assert_eq!((share.hits(), share.total(), share.groups()), (3, 12, 4));
+        assert!(missed.is_share());
+    }
+}

@@ -1,0 +1,81 @@
+//! Gates that end a run early, once its turns refute them.
+//!
+//! In: gates with `abort_on_fail`, and the records as they come to be. Out: the gate that ends the
+//! run. Holds: looking often costs little, since each look waits for a fiftieth more records than
+//! the last, and refutes nothing by chance, since each asks for [`LEVEL`]. Records stay in memory
+//! only where there are such gates, without their texts.
+
+use super::event::RunEvent;
+use crate::record::{CallRecord, SteadySpan, Threshold, TurnRecord};
+use std::time::Duration;
+
+/// Of every look. There are at most some hundreds of them: each sees 2 % more records.
+const LEVEL: f64 = 0.999;
+/// The next look waits for so many times the records of the last.
+const MORE: f64 = 1.02;
+
+/// A gate that can end a run.
+#[derive(Debug, Clone)]
+pub struct AbortGate {
+    /// The gate.
+    pub threshold: Threshold,
+    /// From the first measured call on it is not looked at for this long.
+    pub delay: Duration,
+}
+
+/// Looks at them.
+#[derive(Debug)]
+pub(super) struct AbortWatch<'a> {
+    gates: &'a [AbortGate],
+    calls: Vec<CallRecord>,
+    turns: Vec<TurnRecord>,
+    /// Records at which the next look is worth it.
+    next: usize,
+}
+
+impl<'a> AbortWatch<'a> {
+    pub(super) fn new(gates: &'a [AbortGate]) -> Self {
+        Self {
+            gates,
+            calls: Vec::new(),
+            turns: Vec::new(),
+            next: 1,
+        }
+    }
+
+    /// Keeps what gates look at.
+    pub(super) fn take(&mut self, event: &RunEvent) {
+        if self.gates.is_empty() {
+            return;
+        }
+        match event {
+            RunEvent::TurnEnded(turn) => self.turns.push(TurnRecord {
+                room: String::new(),
+                utterance: String::new(),
+                playout_model: None,
+                ..TurnRecord::clone(turn)
+            }),
+            RunEvent::CallEnded(call) => self.calls.push(CallRecord {
+                room: String::new(),
+                ..CallRecord::clone(call)
+            }),
+            _ => {}
+        }
+    }
+
+    /// The gate that the records so far refute, `since` the first measured call. `steady`: when
+    /// the load is level.
+    pub(super) fn look(&mut self, since: Duration, steady: &[SteadySpan]) -> Option<&'a AbortGate> {
+        let records = self.turns.len() + self.calls.len();
+        let due = |gate: &&AbortGate| since >= gate.delay;
+        if records < self.next || !self.gates.iter().any(|gate| due(&gate)) {
+            return None;
+        }
+        self.next = (records as f64 * MORE) as usize + 1;
+        let refuted = |gate: &&AbortGate| {
+            let gate = &gate.threshold;
+            gate.is_refuted(&self.calls, &self.turns, steady, LEVEL)
+        };
+        self.gates.iter().filter(due).find(refuted)
+    }
+}

@@ -1,0 +1,144 @@
+//! Checks `thresholds`.
+//!
+//! In: what the schema let through, the greeting policy, the load, the variants. Out: thresholds
+//! in the order of the metrics, and problems on the desk, each pointing at its character.
+
+use super::checker::{Checker, Zero};
+use super::file_thresholds::{ExpressionFile, OnText, ThresholdFile, ThresholdsFile};
+use super::load::{Load, Shape};
+use super::metric::METRICS;
+use super::places::join;
+use super::problem::Code;
+use super::threshold::{Aggregate, On, Threshold};
+use super::threshold_parse::{Subject, ThresholdError, parse_subject, parse_threshold};
+use super::types::{GreetingPolicy, Variant};
+use std::time::Duration;
+
+/// What a scenario says beside its thresholds that they depend on.
+pub(super) struct Around<'a> {
+    pub(super) greeting: Option<GreetingPolicy>,
+    pub(super) load: &'a Load,
+    pub(super) variants: &'a [Variant],
+}
+
+impl Checker<'_> {
+    pub(super) fn thresholds(
+        &mut self,
+        file: &ThresholdsFile,
+        around: &Around<'_>,
+    ) -> Vec<Threshold> {
+        let variants: Vec<&str> = around.variants.iter().map(|v| v.name.as_str()).collect();
+        let mut thresholds = Vec::new();
+        for (key, expressions) in &file.0 {
+            let pointer = join("/thresholds", key);
+            let subject = match parse_subject(key, &variants) {
+                Ok(subject) => subject,
+                Err(error) => {
+                    self.threshold_problem(&pointer, &error);
+                    if let Some(problem) = self.problems.last_mut() {
+                        problem.place = self.places.key(&pointer);
+                    }
+                    continue;
+                }
+            };
+            let unmeasured = subject.metric.name == "greeting"
+                && around.greeting.is_some_and(|p| p != GreetingPolicy::Expect);
+            if expressions.is_some() && unmeasured {
+                let message = "greetings are measured with `call.greeting: expect` only";
+                let hint = "set it, or leave this threshold out";
+                self.problem_at_key(&pointer, Code::Contradiction, message, hint);
+            }
+            for (index, expression) in expressions.iter().flatten().enumerate() {
+                // Absent here means refused by the schema, or unset and fine for now.
+                let Some(expression) = expression else {
+                    continue;
+                };
+                let pointer = join(&pointer, &index.to_string());
+                thresholds.extend(self.threshold(&subject, expression, &pointer, around.load));
+            }
+        }
+        let nth = |t: &Threshold| METRICS.iter().position(|m| *m == t.metric);
+        // Stable: the thresholds of a metric stay as the file has them.
+        thresholds.sort_by_key(nth);
+        thresholds
+    }
+
+    fn threshold(
+        &mut self,
+        subject: &Subject,
+        file: &ExpressionFile,
+        pointer: &str,
+        load: &Load,
+    ) -> Option<Threshold> {
+        let alone = ThresholdFile::default();
+        let (text, at, more) = match file {
+            ExpressionFile::Plain(text) => (text, pointer.to_owned(), &alone),
+            ExpressionFile::Full(more) => {
+                let at = join(pointer, "expr");
+                (self.need(more.expr.as_ref(), &at)?, at, more)
+            }
+        };
+        let threshold = match parse_threshold(subject.metric, text) {
+            Ok(threshold) => threshold,
+            Err(error) => {
+                self.threshold_problem(&at, &error);
+                return None;
+            }
+        };
+        let on = match more.on {
+            Some(OnText::Steady) => On::Steady,
+            Some(OnText::All) | None => On::All,
+        };
+        if on == On::Steady && !is_ever_level(load) {
+            let message = "the stages of this load are never level: no turn is steady";
+            let hint = "add a stage with the target of the one before, or leave `on` out";
+            self.problem(&join(pointer, "on"), Code::Contradiction, message, hint);
+        }
+        let delay = self.duration(
+            more.delay.as_ref(),
+            &join(pointer, "delay"),
+            Duration::ZERO,
+            Zero::Fine,
+        );
+        let abort = more.abort_on_fail.unwrap_or(false);
+        if more.delay.is_some() && !abort {
+            let message = "`delay` is for `abort_on_fail: true`";
+            let at = join(pointer, "delay");
+            self.problem_at_key(
+                &at,
+                Code::Contradiction,
+                message,
+                "leave it out, or set that",
+            );
+        }
+        if abort && threshold.aggregate == Aggregate::Avg {
+            let message = "a mean cannot be refuted before the run is over";
+            let hint = "leave `abort_on_fail` out, or bound `med` or `p(95)`";
+            let at = join(pointer, "abort_on_fail");
+            self.problem_at_key(&at, Code::Contradiction, message, hint);
+        }
+        Some(Threshold {
+            variant: subject.variant.clone(),
+            on,
+            abort_after: abort.then_some(delay),
+            ..threshold
+        })
+    }
+
+    fn threshold_problem(&mut self, pointer: &str, error: &ThresholdError) {
+        self.problem(pointer, Code::BadValue, error.to_string(), error.hint());
+        if let Some(problem) = self.problems.last_mut() {
+            problem.excerpt = error.excerpt().to_vec();
+        }
+    }
+}
+
+/// Whether calls at once stay the same for a while.
+fn is_ever_level(load: &Load) -> bool {
+    match &load.shape {
+        Shape::Constant | Shape::Arrival(_) => true,
+        Shape::Stages(stages) => stages.windows(2).any(|pair| {
+            pair[0].target == pair[1].target && pair[1].target > 0 && !pair[1].duration.is_zero()
+        }),
+    }
+}

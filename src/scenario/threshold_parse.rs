@@ -1,0 +1,389 @@
+//! Reads thresholds: `p(95)<1500ms` of a metric, and whole lines `ttfa{variant:fast}: med<1s`.
+//!
+//! In: what somebody typed. Out: a [`Threshold`], or what is wrong with which character.
+//! Holds: blanks between the parts do not matter; what is printed is read back as the same.
+
+use super::duration::{self, DurationError};
+use super::metric::{self, Metric};
+use super::problem::did_you_mean;
+use super::threshold::{Aggregate, Bound, On, Op, Threshold};
+
+/// Longest text that is looked at, in bytes.
+const LONGEST: usize = 512;
+/// Characters of the text that are shown, and where in them what is wrong stands at the latest.
+const SHOWN: usize = 72;
+const BEFORE: usize = 48;
+
+/// An expression that says nothing about its metric.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct ThresholdError {
+    message: String,
+    hint: String,
+    /// What was read, and the character at fault, from 0.
+    text: String,
+    at: usize,
+}
+
+impl ThresholdError {
+    /// What to write instead; printed on its own `hint:` line.
+    pub fn hint(&self) -> &str {
+        &self.hint
+    }
+
+    /// The text, and a line that points at the character: both without what would act on a
+    /// terminal.
+    pub fn excerpt(&self) -> [String; 2] {
+        let plain = |c: char| match c {
+            c if c.is_ascii_graphic() || c == ' ' || c.is_alphanumeric() => c,
+            c if c.is_whitespace() => ' ',
+            _ => '?',
+        };
+        let skip = self.at.saturating_sub(BEFORE);
+        let dots = if skip > 0 { "…" } else { "" };
+        let text: String = self
+            .text
+            .chars()
+            .skip(skip)
+            .take(SHOWN)
+            .map(plain)
+            .collect();
+        let before = dots.chars().count() + self.at - skip;
+        [format!("{dots}{text}"), format!("{:before$}^", "")]
+    }
+}
+
+/// What a threshold is about: a metric, of one variant or of all.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Subject {
+    pub(super) metric: Metric,
+    pub(super) variant: Option<String>,
+}
+
+/// Reads `text` as a threshold on `metric`.
+///
+/// # Errors
+/// [`ThresholdError`] with what to write instead.
+pub fn parse_threshold(metric: Metric, text: &str) -> Result<Threshold, ThresholdError> {
+    let subject = Subject {
+        metric,
+        variant: None,
+    };
+    let mut reader = Reader::new(text)?;
+    reader.expression(subject)
+}
+
+/// Reads a whole line, as from the command line: `ttfa{variant:fast}: p(95)<1500ms`.
+///
+/// # Errors
+/// [`ThresholdError`] with what to write instead.
+pub fn parse_threshold_line(text: &str) -> Result<Threshold, ThresholdError> {
+    let mut reader = Reader::new(text)?;
+    let subject = reader.subject(None)?;
+    if !reader.takes(':') {
+        let example = subject.metric.example().trim_matches('`');
+        let hint = format!("write it like `{}: {example}`", subject.metric.name);
+        return Err(reader.wrong("a `:` and an expression are missing", hint));
+    }
+    reader.expression(subject)
+}
+
+/// Reads a key under `thresholds`: `ttfa`, `ttfa{variant:fast}`. `variants`: those there are.
+///
+/// # Errors
+/// [`ThresholdError`] with what to write instead.
+pub(super) fn parse_subject(text: &str, variants: &[&str]) -> Result<Subject, ThresholdError> {
+    let mut reader = Reader::new(text)?;
+    let subject = reader.subject(Some(variants))?;
+    match reader.rest() {
+        "" => Ok(subject),
+        _ => Err(reader.wrong(
+            "nothing can stand behind the metric",
+            "write it like `ttfa` or `ttfa{variant:fast}`",
+        )),
+    }
+}
+
+/// A text and how far it has been read.
+struct Reader<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl<'a> Reader<'a> {
+    fn new(text: &'a str) -> Result<Self, ThresholdError> {
+        let mut reader = Self { text, at: 0 };
+        if text.len() > LONGEST {
+            // Where a character begins: from there on it is too much.
+            reader.at = (0..=LONGEST)
+                .rev()
+                .find(|at| text.is_char_boundary(*at))
+                .unwrap_or(0);
+            let message = format!("an expression has at most {LONGEST} bytes");
+            return Err(reader.wrong(message, "write it like `p(95)<1500ms`"));
+        }
+        reader.blanks();
+        Ok(reader)
+    }
+
+    fn rest(&self) -> &'a str {
+        &self.text[self.at..]
+    }
+
+    fn blanks(&mut self) {
+        self.at = self.text.len() - self.rest().trim_start().len();
+    }
+
+    /// Takes one character and the blanks behind it, if it comes next.
+    fn takes(&mut self, c: char) -> bool {
+        let found = self.rest().starts_with(c);
+        if found {
+            self.at += c.len_utf8();
+            self.blanks();
+        }
+        found
+    }
+
+    /// The characters up to the first that does not belong, and the blanks behind them.
+    fn word(&mut self, belongs: impl Fn(char) -> bool) -> (usize, &'a str) {
+        let (from, rest) = (self.at, self.rest());
+        let word = &rest[..rest.find(|c| !belongs(c)).unwrap_or(rest.len())];
+        self.at += word.len();
+        self.blanks();
+        (from, word)
+    }
+
+    /// An error at the character that comes next.
+    fn wrong(&self, message: impl Into<String>, hint: impl Into<String>) -> ThresholdError {
+        self.wrong_at(self.at, message, hint)
+    }
+
+    fn wrong_at(
+        &self,
+        at: usize,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) -> ThresholdError {
+        ThresholdError {
+            message: message.into(),
+            hint: hint.into(),
+            text: self.text.to_owned(),
+            at: self.text[..at].chars().count(),
+        }
+    }
+
+    fn subject(&mut self, variants: Option<&[&str]>) -> Result<Subject, ThresholdError> {
+        let (at, name) = self.word(|c| c.is_alphanumeric() || c == '_' || c == '-');
+        let Some(metric) = Metric::named(name) else {
+            let message = match name {
+                "" => "a metric is missing".to_owned(),
+                name => format!("unknown metric `{}`", short(name)),
+            };
+            return Err(self.wrong_at(at, message, metric::known()));
+        };
+        let mut subject = Subject {
+            metric,
+            variant: None,
+        };
+        if !self.takes('{') {
+            return Ok(subject);
+        }
+        loop {
+            self.filter(&mut subject, variants)?;
+            if self.takes('}') {
+                return Ok(subject);
+            }
+            if !self.takes(',') {
+                return Err(self.wrong("`{` is not closed", "end the filter with `}`"));
+            }
+        }
+    }
+
+    fn filter(
+        &mut self,
+        subject: &mut Subject,
+        variants: Option<&[&str]>,
+    ) -> Result<(), ThresholdError> {
+        let like = "write it like `{variant:fast}`";
+        let (at, key) = self.word(|c| !":=,{}".contains(c) && !c.is_whitespace());
+        if key != "variant" {
+            let message = match key {
+                "" => "a filter is missing".to_owned(),
+                key => format!("there is no filter `{}`", short(key)),
+            };
+            return Err(self.wrong_at(at, message, like));
+        }
+        if subject.variant.is_some() {
+            return Err(self.wrong_at(at, "a call has one variant only", "leave one of them out"));
+        }
+        if !self.takes(':') {
+            return Err(self.wrong("a `:` is missing behind `variant`", like));
+        }
+        let (at, value) = self.word(|c| !",{}".contains(c) && !c.is_whitespace());
+        if value.is_empty() {
+            return Err(self.wrong_at(at, "the name of a variant is missing", like));
+        }
+        if let Some(known) = variants.filter(|known| !known.contains(&value)) {
+            let message = format!("there is no variant `{}`", short(value));
+            let hint = did_you_mean(value, known.iter().copied(), "variants");
+            return Err(self.wrong_at(at, message, hint));
+        }
+        subject.variant = Some(value.to_owned());
+        Ok(())
+    }
+
+    fn expression(&mut self, subject: Subject) -> Result<Threshold, ThresholdError> {
+        let Subject { metric, variant } = subject;
+        let aggregate = self.aggregate(metric)?;
+        let op = self.op(metric)?;
+        let bound = match metric.is_share() {
+            true => self.share()?,
+            false => self.time()?,
+        };
+        Ok(Threshold {
+            metric,
+            variant,
+            aggregate,
+            op,
+            bound,
+            on: On::All,
+            abort_after: None,
+        })
+    }
+
+    fn aggregate(&mut self, metric: Metric) -> Result<Aggregate, ThresholdError> {
+        let (name, like) = (metric.name, format!("write it like {}", metric.example()));
+        let (at, word) = self.word(|c| c.is_alphanumeric() || c == '_' || c == '.');
+        let aggregate = match word {
+            "avg" => Aggregate::Avg,
+            "min" => Aggregate::Min,
+            "max" => Aggregate::Max,
+            "med" => Aggregate::Med,
+            "rate" => Aggregate::Rate,
+            "p" => self.percentile()?,
+            "" => {
+                return Err(self.wrong(format!("what is to be taken of `{name}`?"), like));
+            }
+            _ => {
+                let number = word.strip_prefix('p').filter(|n| plain_number(n).is_some());
+                let hint = match number {
+                    Some(number) => format!("write `p({number})`"),
+                    None => "there is `p(95)`, `avg`, `min`, `max`, `med`; shares have `rate`"
+                        .to_owned(),
+                };
+                let word = short(word);
+                let message = format!("`{word}` is nothing that can be taken of `{name}`");
+                return Err(self.wrong_at(at, message, hint));
+            }
+        };
+        match (metric.is_share(), aggregate == Aggregate::Rate) {
+            (true, false) => {
+                let message = format!("`{name}` is a share of turns and has `rate` only");
+                Err(self.wrong_at(at, message, like))
+            }
+            (false, true) => {
+                let message = format!("`{name}` is a latency and has no `rate`");
+                Err(self.wrong_at(at, message, like))
+            }
+            _ => Ok(aggregate),
+        }
+    }
+
+    /// What stands behind `p`.
+    fn percentile(&mut self) -> Result<Aggregate, ThresholdError> {
+        let hint = "percentiles are above 0 and at most 100, as in `p(95)`";
+        if !self.takes('(') {
+            return Err(self.wrong("a `(` is missing behind `p`", hint));
+        }
+        let (at, text) = self.word(|c| !"()<>=".contains(c) && !c.is_whitespace());
+        let number = match plain_number(text) {
+            Some(number) if number > 0.0 && number <= 100.0 => number,
+            _ => {
+                let message = match text {
+                    "" => "a number is missing".to_owned(),
+                    text => format!("there is no percentile `{}`", short(text)),
+                };
+                return Err(self.wrong_at(at, message, hint));
+            }
+        };
+        match self.takes(')') {
+            true => Ok(Aggregate::Percentile(number)),
+            false => Err(self.wrong("a `)` is missing", hint)),
+        }
+    }
+
+    fn op(&mut self, metric: Metric) -> Result<Op, ThresholdError> {
+        let hint = "compare with `<`, `<=`, `>` or `>=`";
+        let at = self.at;
+        let less = match self.rest().chars().next() {
+            Some('<') => true,
+            Some('>') => false,
+            Some('=') => return Err(self.wrong("equality cannot be asked for", hint)),
+            Some(_) => return Err(self.wrong("a comparison must stand here", hint)),
+            None => {
+                let like = format!("write it like {}", metric.example());
+                return Err(self.wrong("it compares nothing", like));
+            }
+        };
+        self.at = at + 1;
+        let equal = self.rest().starts_with('=');
+        self.at += usize::from(equal);
+        self.blanks();
+        Ok(match (less, equal) {
+            (true, false) => Op::Less,
+            (true, true) => Op::LessOrEqual,
+            (false, false) => Op::Greater,
+            (false, true) => Op::GreaterOrEqual,
+        })
+    }
+
+    fn time(&mut self) -> Result<Bound, ThresholdError> {
+        let text = self.rest().trim_end();
+        let compact: String = text.chars().filter(|c| !c.is_whitespace()).collect();
+        duration::parse(&compact).map(Bound::Time).map_err(|error| {
+            let within = match &error {
+                DurationError::NoUnit { .. } => text.len(),
+                DurationError::UnknownUnit { unit } => text.find(unit.as_str()).unwrap_or(0),
+                _ => 0,
+            };
+            self.wrong_at(self.at + within, error.to_string(), error.hint())
+        })
+    }
+
+    fn share(&mut self) -> Result<Bound, ThresholdError> {
+        let text = self.rest().trim_end();
+        if let Some(percent) = text.strip_suffix('%').and_then(plain_number) {
+            let at = self.at + text.len() - 1;
+            let hint = format!("write `{}`", percent / 100.0);
+            return Err(self.wrong_at(at, "shares are numbers from 0 to 1", hint));
+        }
+        match plain_number(text) {
+            Some(share) if share <= 1.0 => Ok(Bound::Share(share)),
+            _ => {
+                let message = match text {
+                    "" => "a share is missing".to_owned(),
+                    text => format!("`{}` is no share of turns", short(text)),
+                };
+                let hint = "shares are numbers from 0 to 1, as in `rate<0.01`";
+                Err(self.wrong(message, hint))
+            }
+        }
+    }
+}
+
+fn short(text: &str) -> String {
+    text.chars().take(64).collect()
+}
+
+/// Digits with at most one point: no sign, no exponent, no `inf`.
+fn plain_number(text: &str) -> Option<f64> {
+    let plain = !text.is_empty()
+        && text.len() <= 32
+        && text.starts_with(|c: char| c.is_ascii_digit())
+        && text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    text.parse().ok().filter(|_| plain)
+}
+
+#[cfg(test)]
+#[path = "threshold_tests.rs"]
+mod tests;
