@@ -2,9 +2,7 @@
 
 use super::*;
 use crate::record::fixtures::{Failure, Flag, Outcome, Run, facts, ms};
-use crate::record::{
-    Ending, Ms, RunFacts, RunRecord, Sentinels, Summary, Threshold, TurnFlag, TurnRecord,
-};
+use crate::record::{Ending, Ms, RunFacts, Sentinels, Summary, Threshold, TurnFlag, TurnRecord};
 use crate::stats::{Aggregate, Comparison, Gate};
 
 const FORMATS: &str = include_str!("../../docs/formats.md");
@@ -147,38 +145,6 @@ fn every_summary() -> [Summary; 7] {
 #[test]
 fn console_of_a_run_that_passed() {
     insta::assert_snapshot!(console::render(&passed(), Style::Plain));
-}
-
-#[test]
-fn console_of_variants() {
-    let mut run = Run::default();
-    run.compared();
-    let summary = Summary::build(&facts(30, Ending::Finished), &run.calls, &run.turns, &[]);
-    let page = console::render(&summary, Style::Plain);
-    let variants = page
-        .lines()
-        .skip_while(|line| !line.starts_with("variants"));
-    let variants: Vec<&str> = variants.take_while(|l| !l.starts_with("turns ")).collect();
-    assert!(
-        page.lines()
-            .all(|line| line.chars().count() <= console::WIDTH)
-    );
-    insta::assert_snapshot!("console_variants", variants.join("\n"));
-    let record = RunRecord::new(summary, run.turns, run.calls, None);
-    let page = markdown::summary(&record);
-    let table = page
-        .lines()
-        .filter(|l| l.contains("quick") || l.contains("slow"));
-    let table: Vec<&str> = table.collect();
-    assert_eq!(table.len(), 2, "{page}");
-    assert!(
-        table[0].starts_with("| 1 | <code>quick</code> | 30 | 0 | 469.0 |"),
-        "{page}"
-    );
-    assert!(
-        table[1].contains("+300.0 [+295.9, +304.1] slower"),
-        "{page}"
-    );
 }
 
 #[test]
