@@ -297,8 +297,16 @@ fn a_summary_that_does_not_fit() {
     let mut left: Vec<_> = left.flatten().map(|f| f.file_name()).collect();
     left.sort();
     // Whole files, and none that says that the run is finished.
-    let whole = ["run.json", "scenario.yaml", "turns.csv", "turns.jsonl"];
-    assert_eq!(left, [&["calls.jsonl"], &whole[..]].concat());
+    let whole = [
+        "calls.csv",
+        "calls.jsonl",
+        "histogram.hlog",
+        "run.json",
+        "scenario.yaml",
+        "turns.csv",
+        "turns.jsonl",
+    ];
+    assert_eq!(left, whole);
     assert_eq!(support::reports::journal(&dir.path().join("run")).len(), 4);
 }
 

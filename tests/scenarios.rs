@@ -9,7 +9,14 @@ use std::time::Duration;
 use support::{LivekitServer, Loadgen, Reports, in_repo};
 
 /// An example, what makes it small (variables, flags), and the least turns that it must have.
-const EXAMPLES: &[(&str, &[(&str, &str)], &[&str], u64)] = &[
+type Example = (
+    &'static str,
+    &'static [(&'static str, &'static str)],
+    &'static [&'static str],
+    u64,
+);
+
+const EXAMPLES: &[Example] = &[
     ("100-calls", &[], &["--rooms", "2"], 6),
     ("capacity", &[], &["--rooms", "2"], 8),
     ("ci-gate", &[], &["--rooms", "2"], 8),

@@ -5,8 +5,10 @@ use super::*;
 
 #[test]
 fn variants_are_ranked_by_the_median_of_all_turns() {
-    let mut run = Run::default();
-    run.warmup = true;
+    let mut run = Run {
+        warmup: true,
+        ..Run::default()
+    };
     run.good(3).warmup = false;
     run.compared();
     let summary = Summary::build(&facts(30, Ending::Finished), &run.calls, &run.turns, &[]);
