@@ -61,7 +61,13 @@ fn the_committed_scenario_measures_the_agents_truth() {
     let run = run.on(&server).run();
 
     let reports = Reports::read(&run.dir().join("run"));
-    reports.assert_good(&run.finished);
+    // Its gates want the turns of a hundred calls: of fifteen they do not judge.
+    run.finished.assert_code(110);
+    let gates = reports.summary["verdict"]["gates"].as_array();
+    for gate in gates.expect("gates") {
+        assert_eq!(gate["verdict"], "undecided", "{gate}");
+    }
+    assert_eq!(reports.count("/outcomes/replied"), 15);
     assert_eq!(reports.turns.len(), 15);
     assert_eq!(reports.journal.len(), 15);
     assert_eq!(reports.rooms().len(), 5);

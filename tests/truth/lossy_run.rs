@@ -6,11 +6,8 @@ use super::support::{LivekitServer, Loadgen, Reports, in_repo};
 use super::truth;
 use std::time::Duration;
 
-/// Turns of a call.
-const TURNS: usize = 30;
-
-/// A scenario of short turns with a network of its own.
-fn scenario(callers: usize, network: &str) -> String {
+/// A scenario of short turns, so many a call, with a network of its own.
+fn scenario(callers: usize, turns: usize, network: &str) -> String {
     let fixture = in_repo("fixtures/yes.wav");
     let pause = "delay: {min: 50ms, max: 250ms}";
     let first = format!("    - {{say: yes, start: {{after: call_start, {pause}}}, timeout: 5s}}\n");
@@ -21,7 +18,7 @@ fn scenario(callers: usize, network: &str) -> String {
          utterances: {{yes: {{file: {}}}}}\ncall:\n  greeting: none\n  turns:\n{first}{}\
          load: {{calls: {callers}, ramp: {}ms}}\nnetwork: {network}\n",
         fixture.display(),
-        turn.repeat(TURNS - 1),
+        turn.repeat(turns - 1),
         20 * callers,
     )
 }
@@ -29,6 +26,7 @@ fn scenario(callers: usize, network: &str) -> String {
 #[test]
 fn what_a_caller_loses_touches_onsets_and_is_said() {
     let server = LivekitServer::start();
+    let turns_each = size(15, 30);
     for (callers, network, burst) in [
         (1, "{loss: 5%, burst: 2.6}", true),
         (size(10, 50), "{loss: 5%}", false),
@@ -39,7 +37,7 @@ fn what_a_caller_loses_touches_onsets_and_is_said() {
         let truth_flag = format!("--truth={}", file.display());
         let mut agent = Loadgen::agent(&server, &["--reply-length=300ms", &truth_flag]);
         let run = Loadgen::new(["run", "lossy.yaml", "--out", "run"]).on(&server);
-        let text = scenario(callers, network);
+        let text = scenario(callers, turns_each, network);
         std::fs::write(run.dir().join("lossy.yaml"), text).expect("writable");
         let run = run.deadline(Duration::from_secs(300)).run();
         // Its end brings the truth to the disk.
@@ -55,7 +53,7 @@ fn what_a_caller_loses_touches_onsets_and_is_said() {
 
         let truth = truth::read(&file);
         let turns = truth::errors(&reports.turns, &truth, "touched_by_loss");
-        let planned = callers * TURNS;
+        let planned = callers * turns_each;
         let missed = reports.count("/outcomes/missed");
         println!(
             "{callers} callers, {network}: {missed} of {planned} missed, tick p99 {} ms",
