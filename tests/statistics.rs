@@ -10,6 +10,8 @@
 mod coverage;
 #[path = "statistics/pairs.rs"]
 mod pairs;
+#[path = "statistics/stall.rs"]
+mod stall;
 #[path = "statistics/worlds.rs"]
 mod worlds;
 
