@@ -63,6 +63,6 @@ pub const DEFINITIONS: &[Definition] = &[
     },
     Definition {
         name: "quantile",
-        text: "the smallest sample with at least that share of all samples at or below it; [a, b] is its distribution-free 95 % interval, turns taken as independent",
+        text: "the smallest sample with at least that share of all samples at or below it; [a, b] is its distribution-free 95 % interval, by what the turns of a call are worth",
     },
 ];
