@@ -123,12 +123,22 @@ fn a_run_becomes_a_baseline_and_later_ones_are_held_to_it() {
         &out,
         "--baseline",
         "main",
+        "--save-baseline",
+        "main",
         "--fail-on-regression",
         "--metric",
         "ttfa",
     ];
+    let kept = dir.join("state/loadgen/baselines/main.json");
+    let before = fs::read(&kept).expect("saved");
     let found = loadgen(dir, &args);
     found.assert_code(99);
+    let said = &found.finished.stderr;
+    assert!(
+        said.contains("not saved as a baseline: a metric regressed"),
+        "{said}"
+    );
+    assert!(fs::read(&kept).expect("there") == before, "untouched");
     assert!(
         found.finished.stdout.contains("regressed"),
         "{}",

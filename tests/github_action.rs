@@ -114,8 +114,28 @@ fn a_job_ends_as_loadgen_does() {
         assert_eq!(verdict.status.code(), Some(code), "{name}");
         assert_eq!(said(&verdict).contains("::error::"), code != 0);
     }
+    tells_of_an_endless_complaint();
     let nothing = Job::new().script("verdict", &[("EXIT_CODE", "")]);
     assert_eq!(nothing.status.code(), Some(1));
+}
+
+/// A program that says more than a page takes: here only what the script makes of it counts.
+fn tells_of_an_endless_complaint() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let job = Job::new();
+    let bin = job.path("bin");
+    std::fs::create_dir(&bin).expect("a folder");
+    let program = bin.join("loadgen");
+    let text = "#!/bin/sh\nseq 1 200000 >&2\nexit 104\n";
+    std::fs::write(&program, text).expect("written");
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).expect("set");
+    let path = std::env::var("PATH").unwrap_or_default();
+    let path = format!("{}:{path}", bin.display());
+    let run = job.script("run", &[("INPUT_SCENARIO", "x.yaml"), ("PATH", &path)]);
+    assert_eq!(run.status.code(), Some(0), "{:?}", run.status);
+    assert_eq!(job.output("exit-code").as_deref(), Some("104"));
+    let summary = job.text("summary");
+    assert!(summary.ends_with("    200\n"), "{summary}");
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! What a run is for, beside its reports: to be compared with a baseline, or to become one.
 //!
 //! In: a request before the run, its record afterwards. Out: a comparison, a baseline, an exit
-//! code. Holds: what cannot be done is said before the first call; a run that cannot be trusted
-//! replaces no baseline.
+//! code. Holds: what cannot be done is said before the first call; a run that cannot be trusted,
+//! or that failed, replaces no baseline.
 
 use super::carry_out::Request;
 use super::exit::Exit;
@@ -41,29 +41,51 @@ impl AfterRun {
         Ok(Self { save, baseline })
     }
 
-    /// Compares, and then saves.
-    pub(super) fn run(&self, request: &Request, folder: &RunFolder, record: &RunRecord) -> Exit {
+    /// Compares, and then saves. `exit`: what the run itself came to; the code for all of it.
+    pub(super) fn run(
+        &self,
+        exit: Exit,
+        request: &Request,
+        folder: &RunFolder,
+        record: &RunRecord,
+    ) -> Exit {
         let compared = match &self.baseline {
             Some((name, baseline)) => {
                 against((name, baseline), request, folder, record).unwrap_or_else(|t| t.tell())
             }
             None => Exit::Success,
         };
-        let saved = match self
-            .save
-            .as_deref()
-            .map(|path| (path, baselines::save(record, path)))
-        {
-            Some((path, Ok(()))) => {
+        exit.or(compared)
+            .or(self.save(exit, compared, request, record))
+    }
+
+    /// Saves a run that failed at nothing.
+    fn save(&self, exit: Exit, compared: Exit, request: &Request, record: &RunRecord) -> Exit {
+        let Some(path) = self.save.as_deref() else {
+            return Exit::Success;
+        };
+        let against = match (exit, compared) {
+            (Exit::GateFailed, _) => Some("the run failed"),
+            (_, Exit::GateFailed) => Some("a metric regressed"),
+            (_, Exit::Success) => None,
+            _ => Some("it could not be compared"),
+        };
+        if let Some(reason) = against {
+            let _ = writeln!(
+                std::io::stderr(),
+                "not saved as a baseline: {reason}; what was saved before is untouched"
+            );
+            return Exit::Success;
+        }
+        match baselines::save(record, path) {
+            Ok(()) => {
                 if !request.quiet {
                     let _ = writeln!(std::io::stderr(), "baseline in {}", path.display());
                 }
                 Exit::Success
             }
-            Some((_, Err(trouble))) => trouble.tell(),
-            None => Exit::Success,
-        };
-        compared.or(saved)
+            Err(trouble) => trouble.tell(),
+        }
     }
 }
 

@@ -274,7 +274,7 @@ impl Ready {
         }
         let lost = written.is_err() || finished.journal_error.is_some();
         let exit = exit_of(record.summary.verdict.status, lost);
-        exit.or(self.after.run(request, folder, &record))
+        self.after.run(exit, request, folder, &record)
     }
 
     fn summarise(

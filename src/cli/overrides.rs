@@ -17,10 +17,11 @@ pub struct OverrideArgs {
     /// Keep starting calls until this has passed, such as 1m30s, however many that are
     #[arg(long, value_name = "DURATION", value_parser = super::parse_duration)]
     pub duration: Option<Duration>,
-    /// Agent to dispatch to every room
+    /// Agent to dispatch to every room; not where variants differ in it
     #[arg(long, value_name = "NAME")]
     pub agent_name: Option<String>,
-    /// Attribute of every caller, beside the scenario's; may be repeated
+    /// Attribute of every caller, beside the scenario's, none that variants differ in; may be
+    /// repeated
     #[arg(long, value_name = "KEY=VALUE", value_parser = parse_attribute)]
     pub attribute: Vec<(String, String)>,
     /// Timeout of every turn, from the end of speech

@@ -15,8 +15,13 @@ use super::{
     CallRecord, Ending, Ms, SUMMARY_VERSION, Samples, Threshold, TurnFlag, TurnOutcome, TurnRecord,
     Verdict,
 };
+use crate::call::Failure;
 use crate::stats::{Distribution, Sample};
 use std::collections::BTreeMap;
+
+/// Said of the calls that the end of the run cut off, where a gate ended it and not the user.
+const ENDED_BY_A_GATE: &str = "a gate ended the run before the call did";
+const LOOK_AT_THE_GATE: &str = "look at the gate; without `abort_on_fail` the run goes on";
 
 /// Level of every interval in a summary.
 const LEVEL: f64 = 0.95;
@@ -33,7 +38,7 @@ impl Summary {
         let samples = Samples::of(facts.planned_turns, calls, turns);
         let counts = CallCounts::of(facts.planned_calls, calls);
         let ending = match &facts.ending {
-            Ending::Finished if met_no_agent(calls, turns) => {
+            Ending::Finished | Ending::Aborted(_) if met_no_agent(calls, turns) => {
                 Ending::Error("no call reached an agent".to_owned())
             }
             ending => ending.clone(),
@@ -65,7 +70,7 @@ impl Summary {
             second_opinion: SecondOpinions::of(turns),
             echoes: calls.iter().filter(|c| !c.warmup).map(|c| c.echoes).sum(),
             flags: count_flags(turns),
-            failures: group_failures(calls),
+            failures: group_failures(calls, &ending),
             generator: facts.generator.clone(),
             sentinels: facts.sentinels,
             conditions: None,
@@ -225,7 +230,7 @@ fn count_flags(turns: &[TurnRecord]) -> BTreeMap<String, usize> {
     counts
 }
 
-fn group_failures(calls: &[CallRecord]) -> Vec<FailureGroup> {
+fn group_failures(calls: &[CallRecord], ending: &Ending) -> Vec<FailureGroup> {
     let mut groups: BTreeMap<&str, (usize, &CallRecord)> = BTreeMap::new();
     for call in calls.iter().filter(|c| !c.warmup) {
         if let Some(failure) = &call.failure {
@@ -240,15 +245,69 @@ fn group_failures(calls: &[CallRecord]) -> Vec<FailureGroup> {
         .into_values()
         .filter_map(|(count, first)| {
             let failure = first.failure.clone()?;
+            let of_a_gate =
+                failure.cause == Failure::Stopped.cause() && matches!(ending, Ending::Aborted(_));
+            let (message, hint) = match of_a_gate {
+                true => (ENDED_BY_A_GATE.to_owned(), LOOK_AT_THE_GATE.to_owned()),
+                false => (failure.message, failure.hint),
+            };
             Some(FailureGroup {
                 cause: failure.cause,
                 count,
-                message: failure.message,
-                hint: failure.hint,
+                message,
+                hint,
             })
         })
         .collect();
     // Stable: causes of equal count stay in alphabetical order.
     groups.sort_by_key(|g| std::cmp::Reverse(g.count));
     groups
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixtures::{Outcome, Run, facts};
+    use super::super::{Status, Summary};
+    use super::*;
+
+    #[test]
+    fn what_a_gate_cut_off_is_not_blamed_on_the_user() {
+        let mut run = Run::default();
+        run.good(2)
+            .bad(Outcome::Failed, Some(Failure::Stopped))
+            .bad(Outcome::Failed, Some(Failure::AgentLeft));
+        for (ending, by_gate) in [
+            (Ending::Aborted("ttfa med<1s".into()), true),
+            (Ending::Stopped, false),
+        ] {
+            let summary = Summary::build(&facts(4, ending.clone()), &run.calls, &run.turns, &[]);
+            assert_eq!(summary.verdict.ended_by.is_some(), by_gate, "{ending:?}");
+            let of = |cause: &str| {
+                let found = summary.failures.iter().find(|f| f.cause == cause);
+                let found = found.expect(cause);
+                (found.message.clone(), found.hint.clone())
+            };
+            let left = Failure::AgentLeft;
+            let expected = (left.to_string(), left.hint().to_owned());
+            assert_eq!(of("agent_left"), expected, "{ending:?}");
+            let (message, hint) = of("stopped");
+            assert_eq!(message == ENDED_BY_A_GATE, by_gate, "{message}");
+            assert_eq!(hint == LOOK_AT_THE_GATE, by_gate, "{hint}");
+        }
+    }
+
+    #[test]
+    fn a_run_without_an_agent_is_an_error_even_where_a_gate_ended_it() {
+        let absent = || {
+            let waited = std::time::Duration::from_secs(30);
+            Some(Failure::AgentAbsent { waited })
+        };
+        let mut run = Run::default();
+        run.bad(Outcome::Failed, absent())
+            .bad(Outcome::Failed, absent());
+        let ending = Ending::Aborted("failed rate<0.1".into());
+        let summary = Summary::build(&facts(9, ending), &run.calls, &run.turns, &[]);
+        assert_eq!(summary.verdict.status, Status::Error);
+        assert_eq!(summary.verdict.reasons, ["no call reached an agent"]);
+    }
 }

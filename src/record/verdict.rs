@@ -54,6 +54,14 @@ pub struct Verdict {
     pub status: Status,
     /// Why it is not `passed`, the weightiest first.
     pub reasons: Vec<String>,
+    /// Why the run's figures are not those of the run that was planned, whatever its gates say:
+    /// it was cut off, stopped, ended by a gate, too late, or made less load. Null where they
+    /// are.
+    #[serde(default)]
+    pub doubt: Option<String>,
+    /// The gate with `abort_on_fail` that ended the run; null: none did.
+    #[serde(default)]
+    pub ended_by: Option<String>,
     /// Every gate, as the scenario orders them.
     pub gates: Vec<GateResult>,
 }
@@ -101,6 +109,8 @@ impl Verdict {
         };
         let mut status = ended;
         let mut reasons: Vec<String> = reason.into_iter().collect();
+        let of_the_run = reasons.iter().chain(&doubts.invalid).chain(&doubts.missing);
+        let doubt = of_the_run.cloned().next();
         let is_refuted = gates.iter().any(refuted);
         let weighed = [
             (Status::Invalid, doubts.invalid),
@@ -128,15 +138,19 @@ impl Verdict {
                 reasons.extend(why);
             }
         }
-        let aborted = matches!(ending, Ending::Aborted(_));
+        let ended_by = match ending {
+            Ending::Aborted(gate) => Some(gate.clone()),
+            _ => None,
+        };
         Self {
             // A run that a gate ended never passes, whatever its last turns changed.
-            status: status.unwrap_or(if aborted {
-                Status::Failed
-            } else {
-                Status::Passed
+            status: status.unwrap_or(match ended_by {
+                Some(_) => Status::Failed,
+                None => Status::Passed,
             }),
             reasons,
+            doubt,
+            ended_by,
             gates,
         }
     }
@@ -145,18 +159,18 @@ impl Verdict {
 impl Verdict {
     /// Why the run's figures cannot be trusted, whatever its gates say; `None` where they can.
     pub fn against_the_run(&self) -> Option<&str> {
-        let first = self
-            .reasons
-            .first()
-            .map_or("no reason is given", String::as_str);
+        if self.doubt.is_some() {
+            return self.doubt.as_deref();
+        }
+        // Files of earlier releases do not tell: there a gate alone made it invalid, or the run.
+        let undecided = |g: &GateResult| g.verdict == GateVerdict::Undecided;
         match self.status {
             Status::Passed | Status::Failed => None,
-            Status::Stopped | Status::Error => Some(first),
-            // The weightiest comes first: where it is a gate, the run itself is in order.
-            Status::Invalid => (!first.starts_with(OF_A_GATE)).then_some(first),
+            Status::Invalid if self.gates.iter().any(undecided) => None,
+            Status::Invalid | Status::Stopped | Status::Error => {
+                let first = self.reasons.first();
+                Some(first.map_or("no reason is given", String::as_str))
+            }
         }
     }
 }
-
-/// What every reason that is a gate's begins with.
-const OF_A_GATE: &str = "gate ";

@@ -214,6 +214,7 @@ mod tests {
             candidate,
             by,
             interval: by.is_finite().then_some((by - reach, by + reach)),
+            tested: by,
             p: 0.0002,
             p_adjusted: if change == Change::Regressed {
                 0.0006

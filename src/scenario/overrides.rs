@@ -7,7 +7,7 @@ use super::evidence::EvidenceChoice;
 use super::load::Shape;
 use super::problem::quoted;
 use super::threshold::Threshold;
-use super::types::{Extent, GreetingPolicy, Scenario, Target};
+use super::types::{Extent, GreetingPolicy, Scenario, Target, Variant};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -23,11 +23,12 @@ pub struct Overrides {
     pub duration: Option<Duration>,
     /// `--url`: the server.
     pub url: Option<String>,
-    /// `--agent-name`: the agent to dispatch, in every variant.
+    /// `--agent-name`: the agent to dispatch; not where variants differ in it.
     pub agent_name: Option<String>,
     /// `--timeout`: every turn's timeout.
     pub timeout: Option<Duration>,
-    /// `--attribute k=v`: attributes of every caller, beside the file's.
+    /// `--attribute k=v`: attributes of every caller, beside the file's; none that variants
+    /// differ in.
     pub attributes: BTreeMap<String, String>,
     /// `--evidence`: which turns' audio is kept.
     pub evidence: Option<EvidenceChoice>,
@@ -44,6 +45,12 @@ pub enum OverrideError {
     Embedded {
         /// The flag.
         flag: &'static str,
+    },
+    /// What the variants differ in, made the same for all.
+    #[error("`{flag}` would make variants the same that differ in it")]
+    Variants {
+        /// The flag; of an attribute with its name.
+        flag: String,
     },
     /// A number out of bounds.
     #[error("`{flag}` must be from 1 to 100000, not {value}")]
@@ -99,6 +106,7 @@ impl OverrideError {
         match self {
             Self::Embedded { .. } => "leave it out, or choose a scenario with `kind: livekit`",
             Self::OutOfBounds { .. } | Self::Zero { .. } => "leave it out for the scenario's own",
+            Self::Variants { .. } => "the variants differ in it: change them in the scenario",
             Self::Shape { .. } => "leave it out, or change the scenario's `load`",
             Self::Variant { .. } => "name one of them, or leave the filter out for all",
             Self::Greeting => "set `call.greeting: expect` in the scenario",
@@ -136,6 +144,7 @@ impl Overrides {
                 }
             }
         }
+        self.keeps_variants_apart(&scenario)?;
         for variant in &mut scenario.variants {
             if let Some(name) = &self.agent_name {
                 variant.agent_name = Some(name.clone());
@@ -154,6 +163,27 @@ impl Overrides {
         }
         self.apply_thresholds(&mut scenario)?;
         Ok(scenario)
+    }
+
+    /// What is the same in all variants can be replaced; what they differ in cannot.
+    fn keeps_variants_apart(&self, scenario: &Scenario) -> Result<(), OverrideError> {
+        let differ = |of: &dyn Fn(&Variant) -> Option<String>| {
+            let mut values = scenario.variants.iter().map(of);
+            let first = values.next();
+            values.any(|value| Some(value) != first)
+        };
+        if self.agent_name.is_some() && differ(&|v| v.agent_name.clone()) {
+            let flag = "--agent-name".to_owned();
+            return Err(OverrideError::Variants { flag });
+        }
+        let given = self.attributes.keys();
+        match { given }.find(|key| differ(&|v| v.attributes.get(*key).cloned())) {
+            Some(key) => {
+                let flag = format!("--attribute {key}");
+                Err(OverrideError::Variants { flag })
+            }
+            None => Ok(()),
+        }
     }
 
     /// A threshold on the command line replaces those of the file on the same figure, which

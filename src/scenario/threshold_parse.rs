@@ -291,13 +291,13 @@ impl<'a> Reader<'a> {
 
     /// What stands behind `p`.
     fn percentile(&mut self) -> Result<Aggregate, ThresholdError> {
-        let hint = "percentiles are above 0 and at most 100, as in `p(95)`";
+        let hint = "percentiles are from 0.001 to 99.999, as `p(95)`; and there is `p(100)`";
         if !self.takes('(') {
             return Err(self.wrong("a `(` is missing behind `p`", hint));
         }
         let (at, text) = self.word(|c| !"()<>=".contains(c) && !c.is_whitespace());
         let number = match plain_number(text) {
-            Some(number) if number > 0.0 && number <= 100.0 => number,
+            Some(number) if (0.001..=99.999).contains(&number) || number == 100.0 => number,
             _ => {
                 let message = match text {
                     "" => "a number is missing".to_owned(),

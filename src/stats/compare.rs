@@ -116,6 +116,9 @@ pub struct Difference {
     pub by: f64,
     /// Confidence interval of the difference; `None` with too few samples.
     pub interval: Option<(f64, f64)>,
+    /// By how much the candidate's statistic is larger that the test exchanges: of ranks, of
+    /// those beyond the common p95, of those that count. Its sign can differ from that of `by`.
+    pub tested: f64,
     /// Of the permutation test: how often so large a difference comes of equal things.
     pub p: f64,
     /// The same, corrected for all tests of the comparison (Holm).
@@ -176,6 +179,8 @@ impl Change {
 /// Compares each of `candidates` with `baseline`, metric by metric; metrics that one of the two
 /// has not, or of which it has no value, are left out. The answer has the candidates' order, and
 /// within each the baseline's order of metrics.
+///
+/// A figure is changed only where the statistic tested lies on the same side as the figure itself.
 ///
 /// The test of a candidate exchanges its calls with the baseline's at random, within blocks where
 /// both have them, and counts how often the difference is as large. What differs is measured by
@@ -274,7 +279,9 @@ fn judge(difference: &Difference, worse: f64, settings: &Settings) -> Change {
         true => absolute.max(settings.noise.share * baseline),
         false => absolute,
     };
-    if by.abs() > noise && difference.p_adjusted <= 1.0 - settings.level {
+    // What is sure is the statistic tested: where it points the other way, nothing is said.
+    let agree = by * difference.tested > 0.0;
+    if by.abs() > noise && agree && difference.p_adjusted <= 1.0 - settings.level {
         return match by * worse > 0.0 {
             true => Change::Regressed,
             false => Change::Improved,

@@ -241,20 +241,32 @@ impl Ranks {
 }
 
 /// The fewest independent samples whose extremes bracket the `q` quantile with probability
-/// `level`: the least n with 1 − qⁿ − (1−q)ⁿ ≥ `level`. 59 for p95 and 299 for p99 at 0.95.
+/// `level`: the least n with 1 − qⁿ − (1−q)ⁿ ≥ `level`. 59 for p95 and 299 for p99 at 0.95;
+/// `usize::MAX` where `q` cannot be told from 0 or 1.
 ///
 /// # Errors
 /// [`StatsError::OutOfRange`] when `q` or `level` is not strictly within 0..1.
 pub fn samples_needed(q: f64, level: f64) -> Result<usize, StatsError> {
     in_range([q, level])?;
     let covered = |n: usize| 1.0 - q.powf(n as f64) - (1.0 - q).powf(n as f64);
-    // The larger of the two powers alone gives a start at or below the answer, and at most a
-    // few steps away: with q = 0.5, where they are equal, they halve with each step.
-    let mut n = ((1.0 - level).ln() / q.max(1.0 - q).ln()).floor().max(1.0) as usize;
-    while covered(n) < level {
-        n += 1;
+    let larger = q.max(1.0 - q);
+    if larger >= 1.0 {
+        return Ok(usize::MAX);
     }
-    Ok(n)
+    // The larger of the two powers alone gives a bound below the answer; where it takes half of
+    // the doubt, both fit.
+    let alone = |doubt: f64| doubt.ln() / larger.ln();
+    let mut low = (alone(1.0 - level).floor() as usize).saturating_sub(1);
+    let mut high = (alone((1.0 - level) / 2.0).ceil() as usize).saturating_add(1);
+    while high - low > 1 {
+        let middle = low + (high - low) / 2;
+        if covered(middle) < level {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    Ok(high)
 }
 
 #[cfg(test)]

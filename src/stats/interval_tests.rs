@@ -61,6 +61,15 @@ fn too_few_and_out_of_range() {
         );
         assert!(up_to(needed as u64).interval(q, 0.95).is_ok(), "{q}");
     }
+    // As near to 0 and 1 as there are numbers: an answer, and at once.
+    for (q, least) in [
+        (1e-17, usize::MAX),
+        (1e-9, 1 << 30),
+        (1.0 - f64::EPSILON, 1 << 50),
+    ] {
+        assert!(samples_needed(q, 0.95).unwrap() >= least, "{q}");
+        assert!(up_to(10).interval(q, 0.95).is_err(), "{q}");
+    }
     for (q, level) in [(0.0, 0.95), (1.0, 0.95), (0.5, 1.0), (f64::NAN, 0.9)] {
         let error = up_to(10).interval(q, level).unwrap_err();
         assert!(

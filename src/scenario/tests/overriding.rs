@@ -109,9 +109,8 @@ fn flags_change_the_load() {
 fn flags_change_the_target_and_the_turns() {
     let overrides = Overrides {
         url: Some("ws://localhost:7880".to_owned()),
-        agent_name: Some("other".to_owned()),
         timeout: Some(Duration::from_secs(3)),
-        attributes: [("locale".to_owned(), "fr".to_owned())].into(),
+        attributes: [("region".to_owned(), "fr".to_owned())].into(),
         ..Overrides::default()
     };
     let scenario = check_text(FULL, Unset::Problem).expect("valid");
@@ -121,8 +120,7 @@ fn flags_change_the_target_and_the_turns() {
     };
     assert_eq!(target.url.as_deref(), Some("ws://localhost:7880"));
     for variant in &scenario.variants {
-        assert_eq!(variant.agent_name.as_deref(), Some("other"));
-        assert_eq!(variant.attributes["locale"], "fr");
+        assert_eq!(variant.attributes["region"], "fr");
     }
     assert!(
         scenario
@@ -189,9 +187,63 @@ fn flags_that_cannot_apply_are_errors() {
             "`--agent-name` is for LiveKit rooms, and the target of this scenario is embedded",
         ),
     ];
-    for (scenario, overrides, message) in cases {
+    let attribute = |key: &str| Overrides {
+        attributes: [(key.to_owned(), "x".to_owned())].into(),
+        ..none()
+    };
+    let agent = || Overrides {
+        agent_name: Some("x".to_owned()),
+        ..none()
+    };
+    let differ = [
+        (
+            "[{name: a, agent_name: one}, {name: b, agent_name: two}]",
+            agent(),
+            "`--agent-name` would make variants the same that differ in it",
+        ),
+        (
+            "[{name: a, agent_name: one}, {name: b}]",
+            agent(),
+            "`--agent-name` would make variants the same that differ in it",
+        ),
+        (
+            "[{name: a, attributes: {llm: x}}, {name: b, attributes: {llm: y}}]",
+            attribute("llm"),
+            "`--attribute llm` would make variants the same that differ in it",
+        ),
+        (
+            "[{name: a}, {name: b, attributes: {llm: x}}]",
+            attribute("llm"),
+            "`--attribute llm` would make variants the same that differ in it",
+        ),
+    ];
+    let differ = differ.map(|(variants, overrides, message)| {
+        let scenario = check_text(&format!("{SMALL}variants: {variants}\n"), Unset::Problem);
+        (scenario.expect(message), overrides, message)
+    });
+    for (scenario, overrides, message) in cases.into_iter().chain(differ) {
         let error = overrides.apply(&scenario).expect_err(message);
         assert_eq!(error.to_string(), message);
         assert!(!error.hint().is_empty());
+    }
+}
+
+#[test]
+fn what_variants_have_in_common_can_be_replaced() {
+    let variants = "variants: [{name: a, agent_name: one, attributes: {llm: x, locale: en}}, \
+                    {name: b, agent_name: one, attributes: {llm: y, locale: en}}]\n";
+    let scenario = check_text(&format!("{SMALL}{variants}"), Unset::Problem).expect("valid");
+    let overrides = Overrides {
+        agent_name: Some("two".to_owned()),
+        attributes: [("locale", "fr"), ("tier", "gold")]
+            .map(|(k, v)| (k.to_owned(), v.to_owned()))
+            .into(),
+        ..Overrides::default()
+    };
+    let found = overrides.apply(&scenario).expect("applies");
+    for (variant, llm) in found.variants.iter().zip(["x", "y"]) {
+        assert_eq!(variant.agent_name.as_deref(), Some("two"));
+        let attributes = variant.attributes.values().map(String::as_str);
+        assert_eq!(attributes.collect::<Vec<_>>(), [llm, "fr", "gold"]);
     }
 }

@@ -3,7 +3,7 @@
 //! In: one metric of two arms. Out: figures, differences, intervals; scores. Holds: +∞ is a
 //! value like any other, larger than every finite one.
 
-use super::permute::{Scores, Side};
+use super::permute::{Scores, Side, Tested};
 use super::{Change, Difference, Figure, Place, Values};
 use crate::stats::{Distribution, Proportion, Sample};
 use std::collections::BTreeMap;
@@ -146,15 +146,15 @@ fn ranks(before: &[(Place, Sample)], after: &[(Place, Sample)]) -> Vec<Ranked> {
     all
 }
 
-/// The differences of a metric's figures; takes the p value of each from `tests`.
+/// The differences of a metric's figures; takes the test of each from `tests`.
 pub(super) fn of(
     before: &Arm<'_>,
     after: &Arm<'_>,
     level: f64,
-    tests: &mut impl Iterator<Item = f64>,
+    tests: &mut impl Iterator<Item = Tested>,
 ) -> Vec<Difference> {
     let figures = before.figures().iter().zip(tests);
-    let difference = |(&figure, p): (&Figure, f64)| {
+    let difference = |(&figure, tested): (&Figure, Tested)| {
         let (a, b) = (
             before.estimate(figure, level),
             after.estimate(figure, level),
@@ -166,7 +166,8 @@ pub(super) fn of(
             candidate: b.at,
             by: if equal { 0.0 } else { b.at - a.at },
             interval: interval(&a, &b, correlation(before, after, figure)),
-            p,
+            tested: tested.by,
+            p: tested.p,
             p_adjusted: 1.0,
             change: Change::Inconclusive,
         }

@@ -22,6 +22,15 @@ pub(super) enum Side {
     Candidate,
 }
 
+/// What a test found.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Tested {
+    /// Mean score of the candidate's less that of the baseline's.
+    pub(super) by: f64,
+    /// How often so large a difference, either way, comes of equal things.
+    pub(super) p: f64,
+}
+
 /// A call of one of the two arms.
 #[derive(Debug, Clone, PartialEq)]
 struct Call {
@@ -57,8 +66,8 @@ impl Scores {
         }
     }
 
-    /// The p value of every test, two-sided, in the order of [`Scores::add`].
-    pub(super) fn permute(self, seed: u64) -> Vec<f64> {
+    /// Every test, two-sided, in the order of [`Scores::add`].
+    pub(super) fn permute(self, seed: u64) -> Vec<Tested> {
         let table = Table::new(self);
         let mut order: Vec<u32> = (0..table.calls as u32).collect();
         let observed = table.differences(&table.candidates(&order));
@@ -85,9 +94,12 @@ impl Scores {
             }
         }
         let last = |count: u32| f64::from(count + 1) / f64::from(MOST + 1);
-        p.into_iter()
-            .zip(as_extreme)
-            .map(|(p, count)| p.unwrap_or(last(count)))
+        let tested = p.into_iter().zip(as_extreme).zip(observed);
+        tested
+            .map(|((p, count), by)| Tested {
+                by,
+                p: p.unwrap_or(last(count)),
+            })
             .collect()
     }
 }

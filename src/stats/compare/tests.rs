@@ -147,6 +147,25 @@ fn rates_by_table() {
     }
 }
 
+/// Stalls of 5 s are gone and a p95 is 100 ms later: what is sure (fewer turns are very late) is
+/// not what the figure says.
+#[test]
+fn a_word_needs_figure_and_test_on_one_side() {
+    let arm =
+        |slow: usize, ms: f64| latencies(1_000, 1, move |c, _| if c < slow { ms } else { 500.0 });
+    let found = only(&arm(49, 5_000.0), arm(55, 600.0));
+    let p95 = found.differences[1];
+    assert!(p95.by > 99.0 && p95.tested < 0.0, "{p95:?}");
+    assert!(
+        p95.p_adjusted < 0.001,
+        "the stalls are surely gone: {p95:?}"
+    );
+    assert_eq!(p95.change, Change::Inconclusive, "{p95:?}");
+    // Both on one side: a word.
+    let found = only(&arm(30, 5_000.0), arm(90, 5_000.0));
+    assert_eq!(found.differences[1].change, Change::Regressed, "{found:?}");
+}
+
 #[test]
 fn only_what_both_have_is_compared() {
     let base = [latencies(5, 2, around), rate("missed", 0, 10, false)].concat();
@@ -180,6 +199,7 @@ fn the_correction_by_table() {
         candidate: 0.0,
         by: 0.0,
         interval: None,
+        tested: 0.0,
         p,
         p_adjusted: 1.0,
         change: Change::Inconclusive,
