@@ -4,11 +4,11 @@
 //! at all; it has every turn, since tests exchange calls and do not live on averages.
 
 use super::folder::replace;
-use super::lines::{Unreadable, io_error, newer, parse};
+use super::lines::{io_error, versioned};
 use super::{CallRecord, RecordError, RunRecord, Summary, TurnRecord};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
-use std::io::{self, Read as _};
+use std::io;
 use std::path::Path;
 
 /// Version of a baseline file. Fields may be added within a version.
@@ -94,22 +94,9 @@ impl Baseline {
     /// # Errors
     /// [`RecordError::Io`], [`RecordError::Corrupt`], [`RecordError::Newer`].
     pub fn read(path: &Path) -> Result<Self, RecordError> {
-        let mut bytes = Vec::new();
-        let file = File::open(path).map_err(|e| io_error("open", path, e))?;
-        let read = file.take(LARGEST + 1).read_to_end(&mut bytes);
-        read.map_err(|e| io_error("read", path, e))?;
-        if bytes.len() as u64 > LARGEST {
-            let larger = io::Error::new(io::ErrorKind::InvalidData, "larger than 1 GiB");
-            return Err(io_error("read", path, larger));
-        }
-        parse(&bytes, BASELINE_VERSION).map_err(|e| match e {
-            Unreadable::Newer(found) => newer(path, 1, found, BASELINE_VERSION),
-            Unreadable::Corrupt(detail) => RecordError::Corrupt {
-                path: path.to_owned(),
-                line: 1,
-                detail,
-            },
-        })
+        let read = versioned(path, BASELINE_VERSION, LARGEST)?;
+        let none = || io_error("open", path, io::ErrorKind::NotFound.into());
+        read.ok_or_else(none)
     }
 }
 

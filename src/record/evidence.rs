@@ -4,11 +4,12 @@
 //! is written last and as a whole; where `onset_ms` and the turn's `ttfa_ms` are both there,
 //! the onset is the end of speech + `ttfa_ms` to the last printed digit.
 
+use super::lines::{io_error, versioned};
 use super::{Ms, RecordError, RunFolder};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
-use std::io::{self, BufWriter, Read as _};
-use std::path::{Path, PathBuf};
+use std::io::{self, BufWriter};
+use std::path::Path;
 
 /// Version of the index; fields may be added within one.
 pub const EVIDENCE_VERSION: u32 = 1;
@@ -100,7 +101,7 @@ impl EvidenceFolder {
     /// Writes a turn's audio: the caller left, the agent right.
     ///
     /// # Errors
-    /// [`RecordError::Io`]; there is no such file then.
+    /// [`RecordError::Io`]; what was written of it is gone then.
     pub fn audio(
         &self,
         name: &str,
@@ -109,15 +110,16 @@ impl EvidenceFolder {
         right: &[i16],
     ) -> Result<(), RecordError> {
         let path = self.0.file(name);
-        let written = File::create_new(&path).and_then(|file| {
-            stereo(BufWriter::new(file), sample_rate, left, right).map_err(|e| match e {
+        // One that is there is another turn's, and stays.
+        let file = File::create_new(&path).map_err(|e| io_error("create", &path, e))?;
+        let written = stereo(BufWriter::new(file), sample_rate, left, right);
+        written.map_err(|e| {
+            let _ = std::fs::remove_file(&path);
+            let source = match e {
                 hound::Error::IoError(e) => e,
                 other => io::Error::other(other),
-            })
-        });
-        written.map_err(|source| {
-            let _ = std::fs::remove_file(&path);
-            io_error("write", path, source)
+            };
+            io_error("write", &path, source)
         })
     }
 
@@ -127,7 +129,7 @@ impl EvidenceFolder {
     /// [`RecordError::Io`].
     pub fn index(&self, evidence: &Evidence) -> Result<(), RecordError> {
         let text = serde_json::to_vec_pretty(evidence)
-            .map_err(|e| io_error("encode", self.0.file(INDEX), e.into()))?;
+            .map_err(|e| io_error("encode", &self.0.file(INDEX), e.into()))?;
         self.0.write(INDEX, &[&text[..], b"\n"].concat()).map(drop)
     }
 }
@@ -164,34 +166,11 @@ impl Evidence {
     /// [`RecordError::Io`], [`RecordError::Corrupt`], [`RecordError::Newer`].
     pub fn read(run: &Path) -> Result<Option<Self>, RecordError> {
         let path = run.join(EVIDENCE_FOLDER).join(INDEX);
-        let mut text = Vec::new();
-        match File::open(&path).and_then(|f| f.take(LARGEST_INDEX).read_to_end(&mut text)) {
-            Ok(_) => {}
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(e) => return Err(io_error("read", path, e)),
+        let mut read: Option<Self> = versioned(&path, EVIDENCE_VERSION, LARGEST_INDEX)?;
+        if let Some(evidence) = &mut read {
+            evidence.turns.retain(|turn| is_plain(&turn.file));
         }
-        // The version first: a later one may have other fields, which is not corruption.
-        #[derive(Deserialize)]
-        struct Versioned {
-            version: u32,
-        }
-        if let Ok(Versioned { version }) = serde_json::from_slice(&text)
-            && version > EVIDENCE_VERSION
-        {
-            return Err(RecordError::Newer {
-                path,
-                line: 1,
-                found: version,
-                known: EVIDENCE_VERSION,
-            });
-        }
-        let mut read: Self = serde_json::from_slice(&text).map_err(|e| RecordError::Corrupt {
-            path,
-            line: e.line(),
-            detail: e.to_string(),
-        })?;
-        read.turns.retain(|turn| is_plain(&turn.file));
-        Ok(Some(read))
+        Ok(read)
     }
 }
 
@@ -201,14 +180,6 @@ fn is_plain(name: &str) -> bool {
         .strip_prefix("turn-")
         .and_then(|n| n.strip_suffix(".wav"));
     middle.is_some_and(|m| m.bytes().all(|b| b.is_ascii_digit() || b == b'-'))
-}
-
-fn io_error(action: &'static str, path: PathBuf, source: io::Error) -> RecordError {
-    RecordError::Io {
-        action,
-        path,
-        source,
-    }
 }
 
 #[cfg(test)]

@@ -45,6 +45,8 @@ fn audio_and_index_are_read_back() {
     assert_eq!(Evidence::read(run.path()).expect("read"), Some(evidence));
     let again = folder.audio(&name, 48_000, &[], &[]);
     assert!(again.is_err(), "nothing is written over");
+    let kept = std::fs::metadata(&path).expect("the first one is still there");
+    assert_eq!(kept.len(), wav_bytes(3));
 }
 
 #[test]
@@ -73,4 +75,11 @@ fn an_index_is_kept_readable() {
     put("{}");
     let broken = Evidence::read(run.path()).expect_err("no index");
     assert!(matches!(broken, RecordError::Corrupt { .. }), "{broken}");
+    let long = text.replacen(' ', &" ".repeat(LARGEST_INDEX as usize), 1);
+    put(&long);
+    let larger = Evidence::read(run.path()).expect_err("past the bound");
+    let RecordError::Io { source, .. } = larger else {
+        panic!("{larger}");
+    };
+    assert_eq!(source.to_string(), "larger than 16 MiB");
 }

@@ -1,8 +1,9 @@
-//! One file of a journal: a JSON object a line, appended and read back.
+//! One file of a journal: a JSON object a line, appended and read back; and how files of a
+//! version are read.
 //!
 //! In: anything serde can write. Out: a file that is whole up to, at worst, a torn last line.
 //! Holds: a line is one write, so that a killed process leaves every line; after a failed write
-//! the file ends where it did before.
+//! the file ends where it did before; what is read is bounded.
 
 use super::RecordError;
 use serde::de::DeserializeOwned;
@@ -119,7 +120,7 @@ pub(super) fn read<T: DeserializeOwned>(
 }
 
 /// Why a text is no versioned object.
-pub(super) enum Unreadable {
+enum Unreadable {
     Corrupt(String),
     Newer(u32),
 }
@@ -130,7 +131,7 @@ struct Versioned {
 }
 
 /// The object in `text`, of a version up to `known`.
-pub(super) fn parse<T: DeserializeOwned>(text: &[u8], known: u32) -> Result<T, Unreadable> {
+fn parse<T: DeserializeOwned>(text: &[u8], known: u32) -> Result<T, Unreadable> {
     // The version first: a later one may have other fields, which is not corruption.
     if let Ok(Versioned { version }) = serde_json::from_slice(text)
         && version > known
@@ -140,7 +141,45 @@ pub(super) fn parse<T: DeserializeOwned>(text: &[u8], known: u32) -> Result<T, U
     serde_json::from_slice(text).map_err(|e| Unreadable::Corrupt(e.to_string()))
 }
 
-pub(super) fn newer(path: &Path, line: usize, found: u32, known: u32) -> RecordError {
+/// A whole file of at most `largest` bytes; `None` where there is none.
+pub(super) fn bounded(path: &Path, largest: u64) -> Result<Option<Vec<u8>>, RecordError> {
+    let file = match File::open(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        opened => opened.map_err(|e| io_error("open", path, e))?,
+    };
+    let mut bytes = Vec::new();
+    let read = file.take(largest.saturating_add(1)).read_to_end(&mut bytes);
+    read.map_err(|e| io_error("read", path, e))?;
+    if bytes.len() as u64 > largest {
+        let larger = format!("larger than {} MiB", largest >> 20);
+        let larger = io::Error::new(io::ErrorKind::InvalidData, larger);
+        return Err(io_error("read", path, larger));
+    }
+    Ok(Some(bytes))
+}
+
+/// The one object in a file of at most `largest` bytes, of a version up to `known`; `None` where
+/// there is no file.
+pub(super) fn versioned<T: DeserializeOwned>(
+    path: &Path,
+    known: u32,
+    largest: u64,
+) -> Result<Option<T>, RecordError> {
+    let Some(bytes) = bounded(path, largest)? else {
+        return Ok(None);
+    };
+    match parse(&bytes, known) {
+        Ok(object) => Ok(Some(object)),
+        Err(Unreadable::Newer(found)) => Err(newer(path, 1, found, known)),
+        Err(Unreadable::Corrupt(detail)) => Err(RecordError::Corrupt {
+            path: path.to_owned(),
+            line: 1,
+            detail,
+        }),
+    }
+}
+
+fn newer(path: &Path, line: usize, found: u32, known: u32) -> RecordError {
     RecordError::Newer {
         path: path.to_owned(),
         line,

@@ -5,17 +5,14 @@
 //! record that its own reports were made of; a run that was cut off never passes.
 
 use super::folder::{SUMMARY, TURNS};
-use super::lines::{Unreadable, io_error, newer, parse};
+use super::lines::{bounded, versioned};
 use super::summary::{Generator, RunFacts};
 use super::verdict::Ending;
 use super::{
     CallFailure, CallRecord, Evidence, Journal, Ms, RecordError, RunStart, START_VERSION,
     SUMMARY_VERSION, Summary, TurnCounts, TurnRecord, Wave,
 };
-use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, Read as _};
 use std::path::Path;
 
 /// Largest file read at once. A summary of hundreds of variants is a tenth of it.
@@ -68,7 +65,7 @@ impl RunRecord {
     /// [`RecordError::NoRun`], [`RecordError::Corrupt`], [`RecordError::Newer`],
     /// [`RecordError::Io`].
     pub fn read(folder: &Path) -> Result<Self, RecordError> {
-        let summary: Option<Summary> = versioned(&folder.join(SUMMARY), SUMMARY_VERSION)?;
+        let summary: Option<Summary> = versioned(&folder.join(SUMMARY), SUMMARY_VERSION, LARGEST)?;
         let journal = folder.join(TURNS);
         if summary.is_none() && !journal.is_file() {
             let path = folder.to_owned();
@@ -80,12 +77,13 @@ impl RunRecord {
             Vec::new()
         };
         let mut calls = Journal::read_calls(&journal)?;
-        let scenario = text(&folder.join("scenario.yaml"))?
+        let scenario = bounded(&folder.join("scenario.yaml"), LARGEST)?
             .map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
         let summary = match summary.filter(|s| s.run.complete) {
             Some(summary) => summary,
             None => {
-                let start: Option<RunStart> = versioned(&folder.join("run.json"), START_VERSION)?;
+                let start: Option<RunStart> =
+                    versioned(&folder.join("run.json"), START_VERSION, LARGEST)?;
                 let start = start.unwrap_or_else(|| unknown_start(folder));
                 cut_off(&mut calls, &turns);
                 rebuild(&start, &calls, &turns)
@@ -103,7 +101,7 @@ impl RunRecord {
     /// # Errors
     /// As [`Self::read`].
     pub fn read_summary(folder: &Path) -> Result<Summary, RecordError> {
-        let summary: Option<Summary> = versioned(&folder.join(SUMMARY), SUMMARY_VERSION)?;
+        let summary: Option<Summary> = versioned(&folder.join(SUMMARY), SUMMARY_VERSION, LARGEST)?;
         match summary.filter(|s| s.run.complete) {
             Some(summary) => Ok(summary),
             None => Ok(Self::read(folder)?.summary),
@@ -202,40 +200,6 @@ fn last_sign(calls: &[CallRecord], turns: &[TurnRecord]) -> Ms {
     });
     let of_calls = calls.iter().filter_map(|c| c.ended_ms.or(c.started_ms));
     of_turns.chain(of_calls).max().unwrap_or_default()
-}
-
-/// A file of bounded size; `None` where there is none.
-fn text(path: &Path) -> Result<Option<Vec<u8>>, RecordError> {
-    let file = match File::open(path) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-        opened => opened.map_err(|e| io_error("open", path, e))?,
-    };
-    let mut bytes = Vec::new();
-    let read = file.take(LARGEST + 1).read_to_end(&mut bytes);
-    read.map_err(|e| io_error("read", path, e))?;
-    match bytes.len() as u64 > LARGEST {
-        true => {
-            let larger = io::Error::new(io::ErrorKind::InvalidData, "larger than 16 MiB");
-            Err(io_error("read", path, larger))
-        }
-        false => Ok(Some(bytes)),
-    }
-}
-
-/// The one object in a file; `None` where there is no file.
-fn versioned<T: DeserializeOwned>(path: &Path, known: u32) -> Result<Option<T>, RecordError> {
-    let Some(bytes) = text(path)? else {
-        return Ok(None);
-    };
-    match parse(&bytes, known) {
-        Ok(object) => Ok(Some(object)),
-        Err(Unreadable::Newer(found)) => Err(newer(path, 1, found, known)),
-        Err(Unreadable::Corrupt(detail)) => Err(RecordError::Corrupt {
-            path: path.to_owned(),
-            line: 1,
-            detail,
-        }),
-    }
 }
 
 #[cfg(test)]

@@ -144,7 +144,7 @@ fn what_is_no_run_or_is_damaged_says_so() {
     let error = RunRecord::read(empty.path()).unwrap_err();
     assert!(matches!(error, RecordError::NoRun { .. }), "{error}");
     let dir = cut(&made(), None);
-    let large = File::create(dir.path().join("scenario.yaml")).unwrap();
+    let large = fs::File::create(dir.path().join("scenario.yaml")).unwrap();
     large.set_len(LARGEST + 1).unwrap();
     let error = RunRecord::read(dir.path()).unwrap_err();
     assert!(error.to_string().contains("larger than 16 MiB"), "{error}");
