@@ -201,6 +201,19 @@ fn a_collector_that_is_not_there_is_one_warning() {
 }
 
 #[test]
+fn a_collector_that_never_answers_comes_after_the_reports() {
+    let mute = support::SilentPort::start();
+    let endpoint = mute.url().replace("ws://", "http://");
+    let run = prepared(ONE, &["--otlp-endpoint", &endpoint]).run();
+    run.assert_code(0);
+    let said = &run.finished.stderr;
+    let reports = said.find("reports in run").expect("said");
+    let lost = said.find("12 of 12 spans did not reach").expect("said");
+    assert!(reports < lost, "{said}");
+    assert!(run.dir().join("run/report.html").is_file());
+}
+
+#[test]
 fn a_port_in_use_and_bad_addresses_end_a_run_before_it_begins() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let taken = listener.local_addr().expect("bound").to_string();

@@ -210,11 +210,13 @@ impl Ready {
             join_concurrency: request.join_concurrency,
         };
         let result = drive.drive(&mut journal, &mut tell);
-        live.finish();
-        match result {
+        let rest = live.over();
+        let exit = match result {
             Ok(finished) => self.report(request, &folder, started, finished, &mut journal),
             Err(trouble) => ended_before_it_began(&folder, &trouble),
-        }
+        };
+        rest.finish();
+        exit
     }
 
     /// What shows the run while it goes on.

@@ -1,7 +1,8 @@
 //! From events to metrics.
 //!
 //! In: the run's events. Out: the metrics moved on. Holds: a call is counted in one state at a
-//! time, and in none once it is over.
+//! time, and in none once it is over; from a stop on nothing is asked for, and what the stop
+//! leaves out was never offered.
 
 use super::Shown;
 use crate::call::Phase;
@@ -21,6 +22,8 @@ pub(super) struct Feed {
     calls: HashMap<usize, (usize, CallState)>,
     /// When the measured calls began.
     measured_since: Option<Instant>,
+    /// No call starts any more.
+    stopping: bool,
 }
 
 fn state(phase: Phase) -> Option<CallState> {
@@ -58,6 +61,7 @@ impl Feed {
             variants: shown.variants.iter().map(|v| (*v).to_owned()).collect(),
             calls: HashMap::new(),
             measured_since: None,
+            stopping: false,
         }
     }
 
@@ -102,21 +106,94 @@ impl Feed {
                 }
                 self.metrics.call_ended(call);
             }
-            RunEvent::CallDropped(call) if !call.warmup => {
+            RunEvent::CallDropped(call) if !call.warmup && !self.stopping => {
                 self.metrics.call_offered(&call.variant, false);
             }
             RunEvent::Vitals(vitals) => {
                 self.metrics.health(&health(vitals));
-                if let Some(since) = self.measured_since {
+                if let (Some(since), false) = (self.measured_since, self.stopping) {
                     self.metrics.target(self.plan.target_at(since.elapsed()));
                 }
             }
-            RunEvent::Stopping => self.metrics.target(0),
+            RunEvent::Stopping => {
+                self.stopping = true;
+                self.metrics.target(0);
+            }
             RunEvent::Started { .. }
             | RunEvent::CallDropped(_)
             | RunEvent::Notice(_)
             | RunEvent::CanaryStarted
             | RunEvent::CanaryPassed => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::plan;
+    use super::*;
+    use crate::net::{HealthSnapshot, Quantiles};
+    use crate::record::CallRecord;
+    use crate::record::fixtures;
+    use std::time::Duration;
+
+    fn vitals() -> RunEvent {
+        RunEvent::Vitals(Box::new(Vitals {
+            health: HealthSnapshot {
+                tick_lateness: Quantiles::default(),
+                receive_wait: Quantiles::default(),
+                packets_out: 0,
+                packets_in: 0,
+                send_errors: 0,
+                user_stamps: 0,
+                events_lost: 0,
+                own_drops: 0,
+            },
+            cpu: Duration::ZERO,
+            resident_bytes: 0,
+        }))
+    }
+
+    #[test]
+    fn a_stop_ends_what_is_asked_for_and_what_it_leaves_out_was_never_offered() {
+        let plan = plan("{calls: 9, concurrency: 3}");
+        let mut feed = Feed::new(&Shown {
+            scenario: "s",
+            target: "t",
+            variants: &["v"],
+            plan: &plan,
+        });
+        let shown = |feed: &Feed| {
+            let text = feed.metrics().text();
+            [
+                "loadgen_target_calls ",
+                "loadgen_calls_offered_total{variant=\"v\"} ",
+                "loadgen_calls_dropped_total{variant=\"v\"} ",
+            ]
+            .map(|series| {
+                let value = text.lines().find_map(|l| l.strip_prefix(series));
+                value.and_then(|v| v.parse::<f64>().ok()).expect(series)
+            })
+        };
+        let mut run = fixtures::Run::default();
+        run.good(1);
+        let dropped = CallRecord {
+            variant: "v".into(),
+            ..run.calls[0].clone()
+        };
+        let dropped = RunEvent::CallDropped(Box::new(dropped));
+        feed.take(&RunEvent::CallStarted {
+            call: 0,
+            variant: 0,
+            warmup: false,
+        });
+        feed.take(&dropped);
+        feed.take(&vitals());
+        assert_eq!(shown(&feed), [3.0, 2.0, 1.0]);
+        feed.take(&RunEvent::Stopping);
+        assert_eq!(shown(&feed), [0.0, 2.0, 1.0]);
+        feed.take(&dropped);
+        feed.take(&vitals());
+        assert_eq!(shown(&feed), [0.0, 2.0, 1.0]);
     }
 }

@@ -1,7 +1,8 @@
 //! Answers scrapes.
 //!
 //! In: an address, the metrics. Out: `GET /metrics`. Holds: it listens where it was told and
-//! nowhere else, on a thread of its own, to a bounded number of connections of bounded length.
+//! nowhere else, on a thread of its own, to a bounded number of connections, each for one request
+//! and a few seconds: whoever is slow holds others up for that long at most.
 
 use super::super::exit::Exit;
 use super::super::say::Trouble;
@@ -25,9 +26,10 @@ use tokio_util::sync::CancellationToken;
 /// Connections at once; further ones wait in the kernel.
 const CONNECTIONS: usize = 16;
 /// A request's head is there within this.
-const HEAD: Duration = Duration::from_secs(5);
-/// A connection may stay as long: scrapers keep theirs between scrapes.
-const LONGEST: Duration = Duration::from_secs(300);
+const HEAD: Duration = Duration::from_secs(2);
+/// So long a connection may take, the answer read included: half of the time that a scraper
+/// usually waits, which is 10 s.
+const LONGEST: Duration = Duration::from_secs(5);
 /// What a full table of file descriptors is given to get better.
 const BREATH: Duration = Duration::from_millis(100);
 /// What `/` says.
@@ -122,6 +124,8 @@ async fn accept(listener: tokio::net::TcpListener, metrics: Arc<Metrics>) {
             let connection = http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(HEAD)
+                // A kept one would be a place taken between scrapes.
+                .keep_alive(false)
                 .serve_connection(TokioIo::new(stream), answer);
             // A scraper that goes away is no trouble of the run's.
             let _ = tokio::time::timeout(LONGEST, connection).await;
@@ -148,4 +152,43 @@ fn respond(request: &Request<Incoming>, metrics: &Metrics) -> Response<Full<Byte
         headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpStream;
+    use std::time::Instant;
+
+    /// All that comes until the server closes.
+    fn asked(address: SocketAddr) -> (TcpStream, String) {
+        let mut stream = TcpStream::connect(address).expect("it listens");
+        let patience = Some(LONGEST * 10);
+        stream.set_read_timeout(patience).expect("not zero");
+        let head = b"GET /metrics HTTP/1.1\r\nhost: here\r\n\r\n";
+        stream.write_all(head).expect("taken");
+        let mut text = String::new();
+        stream.read_to_string(&mut text).expect("closed in time");
+        (stream, text)
+    }
+
+    #[test]
+    fn slow_clients_hold_a_scrape_up_for_seconds() {
+        let metrics = Arc::new(Metrics::new("s", "t", "0", &["v"]));
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let server = Server::open(any, metrics).expect("a port");
+        let address = server.address();
+        // These have their answer and stay, which takes no place.
+        let answered: Vec<_> = (0..2 * CONNECTIONS).map(|_| asked(address)).collect();
+        assert!(answered.iter().all(|(_, text)| text.ends_with("# EOF\n")));
+        // These never ask.
+        let connect = |_| TcpStream::connect(address).expect("it listens");
+        let mute: Vec<_> = (0..CONNECTIONS).map(connect).collect();
+        let begun = Instant::now();
+        let (_, text) = asked(address);
+        assert!(text.starts_with("HTTP/1.1 200"), "{text}");
+        assert!(begun.elapsed() < 4 * LONGEST, "{:?}", begun.elapsed());
+        drop((answered, mute));
+    }
 }

@@ -83,13 +83,40 @@ impl Live {
         self.progress.take(event);
     }
 
-    /// The run is over.
-    pub(super) fn finish(self) {
+    /// The run is over: the display ends, nothing is served any more, and what spans are left
+    /// are sent.
+    #[must_use = "spans are still on their way"]
+    pub(super) fn over(self) -> Rest {
         self.progress.finish();
-        if let Some(export) = self.export {
-            for warning in export.finish() {
-                eprintln!("warning: {warning}");
-            }
+        Rest(self.export.map(Export::over))
+    }
+}
+
+/// What goes on for some seconds more.
+pub(super) struct Rest(Option<otlp::Rest>);
+
+impl Rest {
+    /// Waits for it. Everything else is done by now: nobody waits for a collector to see reports.
+    pub(super) fn finish(self) {
+        for warning in self.0.into_iter().flat_map(otlp::Rest::finish) {
+            eprintln!("warning: {warning}");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sources::Source;
+    use super::*;
+    use crate::scenario::Unset;
+
+    /// The plan of the built-in quickstart under another load.
+    pub(super) fn plan(load: &str) -> Plan {
+        let known = Source::open("quickstart").expect("it is built in");
+        let text = String::from_utf8_lossy(known.text()).into_owned();
+        let (before, _) = text.split_once("\nload:").expect("it has a load");
+        let other = Source::made("other", format!("{before}\nload: {load}\n"), &[]);
+        let scenario = other.and_then(|s| s.check(&|_| None, Unset::Problem));
+        Plan::new(&scenario.expect("a scenario"))
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! In: the run's events. Out: batches of spans. Holds: the run never waits for a collector: its
 //! spans go through a queue of bounded length, and what finds no room in it is counted; sending
-//! has a thread of its own and ends seconds after the run.
+//! has a thread of its own and ends seconds after the run, whatever the collector does.
 
 use super::super::exit::Exit;
 use super::super::say::Trouble;
@@ -15,7 +15,7 @@ use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig as _};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{SpanData, SpanExporter as _};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -46,6 +46,8 @@ pub(super) struct Export {
     thread: JoinHandle<Sent>,
     /// The first thing that went wrong, until it is told.
     trouble: Arc<Mutex<Option<String>>>,
+    /// Until when there is time to send, once the run is over.
+    end: Arc<OnceLock<Instant>>,
     run: Option<(Spans, Instant)>,
     /// Spans that found no room in the queue.
     dropped: u64,
@@ -110,11 +112,12 @@ impl Export {
             .build()
             .map_err(|e| refused(&e))?;
         let (queue, inbox) = sync_channel(QUEUE);
-        let trouble = Arc::new(Mutex::new(None));
+        let (trouble, end) = (Arc::new(Mutex::new(None)), Arc::new(OnceLock::new()));
         let sender = Sender {
             exporter,
             runtime,
             trouble: trouble.clone(),
+            end: end.clone(),
             came: Sent::default(),
         };
         let thread = std::thread::Builder::new().name("otlp".into());
@@ -126,6 +129,7 @@ impl Export {
             queue,
             thread,
             trouble,
+            end,
             run: None,
             dropped: 0,
         })
@@ -157,10 +161,31 @@ impl Export {
         warning(&self.trouble, &self.endpoint)
     }
 
-    /// Sends what is left; what there is to say.
-    pub(super) fn finish(self) -> Vec<String> {
+    /// The run is over: what is left is sent while its reports are written.
+    pub(super) fn over(self) -> Rest {
+        let _ = self.end.set(Instant::now() + LAST);
         // The queue's end is the thread's sign.
         drop(self.queue);
+        Rest {
+            endpoint: self.endpoint,
+            thread: self.thread,
+            trouble: self.trouble,
+            dropped: self.dropped,
+        }
+    }
+}
+
+/// What is still to be sent of a run that is over.
+pub(super) struct Rest {
+    endpoint: String,
+    thread: JoinHandle<Sent>,
+    trouble: Arc<Mutex<Option<String>>>,
+    dropped: u64,
+}
+
+impl Rest {
+    /// Waits for it, seconds at most; what there is to say.
+    pub(super) fn finish(self) -> Vec<String> {
         let came = self.thread.join().unwrap_or_default();
         let first = warning(&self.trouble, &self.endpoint);
         let missing = self.dropped + came.lost;
@@ -190,29 +215,37 @@ struct Sender {
     exporter: SpanExporter,
     runtime: tokio::runtime::Runtime,
     trouble: Arc<Mutex<Option<String>>>,
+    /// Set by the run's end.
+    end: Arc<OnceLock<Instant>>,
     came: Sent,
 }
 
 impl Sender {
     fn work(mut self, inbox: &Receiver<Vec<SpanData>>) -> Sent {
-        let mut over: Option<Instant> = None;
+        let mut given_up = false;
         loop {
             let (batch, open) = gather(inbox);
             if !open && batch.is_empty() {
                 return self.came;
             }
             let number = batch.len() as u64;
-            if over.is_some_and(|end| Instant::now() >= end) || !self.send(batch) {
+            if !given_up && self.send(batch) {
+                self.came.sent += number;
+            } else {
                 self.came.lost += number;
                 // Nor would the next batch get there: the command is not held up.
-                over = over.map(|_| Instant::now());
-            } else {
-                self.came.sent += number;
-            }
-            if !open {
-                over.get_or_insert_with(|| Instant::now() + LAST);
+                given_up = self.end.get().is_some();
             }
         }
+    }
+
+    /// How long a batch may take now.
+    fn patience(&self) -> Duration {
+        let left = self
+            .end
+            .get()
+            .map(|end| end.saturating_duration_since(Instant::now()));
+        left.map_or(SEND, |left| left.min(SEND))
     }
 
     /// Whether the batch was taken.
@@ -220,12 +253,13 @@ impl Sender {
         if batch.is_empty() {
             return true;
         }
-        // The exporter tries again by itself; that has an end here.
-        let sending = async { tokio::time::timeout(SEND, self.exporter.export(batch)).await };
+        // The exporter has a timeout of its own; what is left of the command's time is shorter.
+        let patience = self.patience();
+        let sending = async { tokio::time::timeout(patience, self.exporter.export(batch)).await };
         let failed = match self.runtime.block_on(sending) {
             Ok(Ok(())) => return true,
             Ok(Err(e)) => e.to_string(),
-            Err(_) => format!("no answer within {SEND:?}"),
+            Err(_) => format!("no answer within {patience:.1?}"),
         };
         // Told once: the first trouble, not each.
         if self.came.lost == 0
@@ -253,7 +287,50 @@ fn gather(inbox: &Receiver<Vec<SpanData>>) -> (Vec<SpanData>, bool) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::plan;
     use super::*;
+    use crate::record::TurnContext;
+    use crate::record::fixtures::{self, base};
+    use std::net::TcpListener;
+
+    /// Its backlog takes connections, and nobody answers.
+    #[test]
+    fn a_collector_that_never_answers_holds_the_command_up_for_seconds() {
+        let mute = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let endpoint = format!("http://{}", mute.local_addr().expect("bound"));
+        let shown = Shown {
+            scenario: "s",
+            target: "t",
+            variants: &["v"],
+            plan: &plan("{calls: 1}"),
+        };
+        let mut export = Export::open(&endpoint, &shown).expect("an exporter");
+        export.take(&RunEvent::Started { at: base() });
+        let context = TurnContext {
+            call: 0,
+            room: "r",
+            utterance: "u",
+            variant: "v",
+            block: None,
+            warmup: false,
+            playout_model: fixtures::MODEL,
+            failure: None,
+        };
+        let second = Duration::from_secs(1);
+        let result = fixtures::replied(base(), 0, second, second);
+        let turn = crate::record::TurnRecord::new(&context, &result, base());
+        // Nearly forty batches, of three seconds each.
+        for _ in 0..QUEUE - 100 {
+            export.take(&RunEvent::TurnEnded(Box::new(turn.clone())));
+        }
+        let begun = Instant::now();
+        let said = export.over().finish();
+        assert!(begun.elapsed() < LAST + SEND, "{:?}", begun.elapsed());
+        assert_eq!(said.len(), 2, "{said:?}");
+        let missing = 5 * (QUEUE - 100);
+        let all = format!("{missing} of {missing} spans did not reach");
+        assert!(said[1].starts_with(&all), "{said:?}");
+    }
 
     #[test]
     fn the_path_of_spans_is_appended_once() {
