@@ -243,3 +243,19 @@ fn the_report_is_opened_in_what_the_desktop_has_for_it() {
     assert!(err.contains("hint: open the file above yourself"), "{err}");
     assert!(alone.finished.stdout.contains("report.html"));
 }
+
+#[test]
+fn a_report_of_a_run_that_was_not_over_is_made_again_before_it_is_shown() {
+    for (name, stays) in [("v1", true), ("v1-killed", false)] {
+        let open = Loadgen::new(["open", "run"]);
+        let folder = open.dir().join("run");
+        copy(name, &folder);
+        std::fs::write(folder.join("report.html"), "old").expect("writable");
+        // Nothing to open it with.
+        let path = open.dir().join("none");
+        let run = open.env("PATH", &path).run();
+        run.assert_code(1);
+        let shown = std::fs::read(folder.join("report.html")).expect("there");
+        assert_eq!(shown == b"old", stays, "{name}");
+    }
+}

@@ -1,7 +1,7 @@
 //! `loadgen open`: shows the report of a run in the browser.
 //!
 //! In: a run folder. Out: the browser; the report's path on stdout. Holds: a report that is not
-//! there is made first.
+//! there, or is of a run that was not over, is made first.
 
 use super::exit::Exit;
 use super::reports;
@@ -40,11 +40,13 @@ pub(super) fn execute(args: &OpenArgs) -> Exit {
     }
 }
 
-/// The full path of the report, made where there is none.
+/// The full path of the report; made where there is none, and where there may be more to tell
+/// since it was.
 fn report(args: &OpenArgs) -> Result<PathBuf, RecordError> {
     let folder = RunFolder::open(&args.folder)?;
     let path = folder.file(Format::HTML_FILE);
-    if !path.is_file() {
+    let whole = |folder| RunRecord::read_summary(folder).is_ok_and(|s| s.run.complete);
+    if !path.is_file() || !whole(folder.path()) {
         let record = RunRecord::read(folder.path())?;
         reports::write(&folder, &record, &[Format::Html])?;
     }

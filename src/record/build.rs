@@ -210,7 +210,11 @@ impl Quantiles {
 
 impl SecondOpinions {
     fn of(turns: &[TurnRecord]) -> Self {
-        let heard = || turns.iter().filter(|t| !t.warmup && t.confidence.is_some());
+        let heard = || {
+            turns
+                .iter()
+                .filter(|t| t.is_measured() && t.confidence.is_some())
+        };
         let flagged = |flag| heard().filter(|t| t.flags.contains(&flag)).count();
         Self {
             onsets: heard().count(),

@@ -120,9 +120,10 @@ fn flags(summary: &Summary) -> Vec<(String, usize, &'static str)> {
         .collect()
 }
 
-/// The generator's own health and what its sentinels say.
+/// The generator's own health and what its sentinels say. A run that was cut off left no word
+/// on either.
 pub(super) fn generator(view: &View<'_>) -> Option<Section> {
-    let summary = view.summary;
+    let summary = view.complete.then_some(view.summary)?;
     let body = html! {
         p.note { "Where loadgen itself is too late, a run is invalid, not slow." }
         (list(&generator_rows(&summary.generator)))

@@ -1,6 +1,7 @@
 //! The page as a whole: what is there, what is not, and what cannot get in.
 
 use super::render;
+use super::view::View;
 use crate::record::fixtures::{CallResult, Failure, Outcome, Run, facts, ms, replied};
 use crate::record::{
     Ending, Evidence, EvidenceFolder, EvidenceReason, EvidenceTurn, Ms, RunFacts, RunRecord,
@@ -245,6 +246,19 @@ fn a_run_that_was_cut_off_says_so() {
     assert!(!render(&record).contains("Incomplete."));
     record.summary.run.complete = false;
     assert!(render(&record).contains("Incomplete."));
+}
+
+/// Five calls were under way, and sentinels among them.
+#[test]
+fn a_killed_run_shows_what_is_known_of_it_and_no_more() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let record = RunRecord::read(&root.join("tests/records/v1-killed")).expect("a run");
+    let page = render(&record);
+    assert!(!parts(&page).contains(&"generator"), "nobody measured it");
+    assert!(page.contains("10 of 10 onsets judged"), "{page}");
+    let view = View::new(&record);
+    let at = |ms: i64| view.calls_at(Ms::from_micros(1_000 * ms));
+    assert_eq!((at(50), at(250), at(4_000)), (Some(1), Some(3), Some(5)));
 }
 
 #[test]

@@ -74,8 +74,10 @@ impl<'a> View<'a> {
 fn steps(calls: &[CallRecord]) -> Vec<(Ms, usize)> {
     let mut changes: Vec<(Ms, i64)> = calls
         .iter()
-        .filter_map(|c| Some((c.started_ms?, c.ended_ms?)))
-        .flat_map(|(from, to)| [(from, 1), (to, -1)])
+        .filter_map(|c| Some((c.started_ms?, c.ended_ms)))
+        // One that was under way when the run was cut off has no end.
+        .flat_map(|(from, to)| [Some((from, 1)), to.map(|to| (to, -1))])
+        .flatten()
         .collect();
     changes.sort_unstable();
     let mut steps: Vec<(Ms, usize)> = Vec::new();
