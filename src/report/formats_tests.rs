@@ -252,22 +252,31 @@ fn agrees_with_histograms(summary: &Summary, log: &[u8]) {
 
 #[test]
 fn a_comment_stays_within_its_bounds() {
-    let mut record = record();
-    let word = "@".repeat(10_000);
-    let failure = record.summary.failures[0].clone();
-    record.summary.failures = (0..500)
-        .map(|_| crate::record::FailureGroup {
-            message: word.clone(),
-            hint: word.clone(),
-            ..failure.clone()
-        })
-        .collect();
-    let gate = record.summary.verdict.gates[0].clone();
-    record.summary.verdict.gates = vec![gate; 500];
-    record.summary.verdict.reasons = vec![word; 500];
-    let markdown = markdown::summary(&record);
-    assert!(markdown.chars().count() < 65_536, "a comment's limit");
-    assert!(markdown.contains("and 480 more"));
+    let mut run = Run::default();
+    run.compared();
+    let variant = of(run).summary.variants[1].clone();
+    for letter in ["a", "@", "*", "\u{202e}", "🦊"] {
+        let mut record = record();
+        let word = letter.repeat(10_000);
+        let summary = &mut record.summary;
+        let mut failure = summary.failures[0].clone();
+        failure.cause = word.clone();
+        (failure.message, failure.hint) = (word.clone(), word.clone());
+        summary.failures = vec![failure; 500];
+        let gate = &mut summary.verdict.gates[0];
+        (gate.metric, gate.words) = (word.clone(), word.clone());
+        summary.verdict.gates = vec![gate.clone(); 500];
+        summary.verdict.reasons = vec![word.clone(); 500];
+        (summary.run.name, summary.run.target) = (word.clone(), word.clone());
+        let mut variant = variant.clone();
+        variant.name = word.clone();
+        summary.variants = vec![variant; 500];
+        summary.flags = (0..500).map(|n| (format!("{n}{word}"), 1)).collect();
+        let markdown = markdown::summary(&record);
+        let length = markdown.encode_utf16().count();
+        assert!(length < 65_536, "a comment's limit: {length} of {letter}");
+        assert_eq!(markdown.matches("and 480 more").count(), 3);
+    }
 }
 
 #[test]

@@ -14,6 +14,8 @@ use std::fmt::Write as _;
 /// Longest name or message from outside; longer ones are cut.
 const LONGEST_NAME: usize = 60;
 const LONGEST_MESSAGE: usize = 300;
+/// So much longer escapes may make it.
+const ESCAPES: usize = 100;
 /// Rows of a table that grows with the scenario; a comment holds 65,536 characters.
 const ROWS: usize = 20;
 
@@ -40,25 +42,34 @@ fn code(text: &str, longest: usize) -> String {
 }
 
 /// Every character that could be markup as its number, so that this holds in tables, too. What
-/// looks like an address is no link: `://` and `www.` are told by their characters.
+/// looks like an address is no link: `://` and `www.` are told by their characters. At most
+/// `longest` + [`ESCAPES`] characters, cut with an ellipsis.
 fn escaped(text: &str, longest: usize) -> String {
     let text = clean(text, longest);
     let mut out = String::new();
+    let mut left = longest + ESCAPES;
     for (at, c) in text.char_indices() {
         let address = match c {
             ':' => text[at..].starts_with(":/"),
             '.' => text[..at].to_ascii_lowercase().ends_with("www"),
             _ => false,
         };
-        match c {
+        let piece = match c {
             // An entity would still notify whoever is called so.
-            '@' => out.push('＠'),
-            c if !c.is_ascii() || c.is_ascii_alphanumeric() => out.push(c),
-            c if HARMLESS.contains(c) && !address => out.push(c),
-            c => {
-                let _ = write!(out, "&#{};", u32::from(c));
-            }
+            '@' => '＠'.to_string(),
+            c if !c.is_ascii() || c.is_ascii_alphanumeric() => c.to_string(),
+            c if HARMLESS.contains(c) && !address => c.to_string(),
+            c => format!("&#{};", u32::from(c)),
+        };
+        // A character may count as two, where UTF-16 is counted.
+        let length = piece.encode_utf16().count();
+        // One is left for the ellipsis.
+        if length >= left {
+            out.push('…');
+            break;
         }
+        left -= length;
+        out.push_str(&piece);
     }
     out
 }
