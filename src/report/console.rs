@@ -7,7 +7,9 @@ use super::figures::{QUANTILES, cells, figure, hundredths, interval, possibly_in
 use super::text::{clean, grouped, plural, wrap};
 use super::words;
 use super::{DEFINITIONS, Style, variants};
-use crate::record::{GateVerdict, Generator, SecondOpinions, Status, Summary, TurnFlag};
+use crate::record::{
+    GateVerdict, Generator, Metrics, Ms, SecondOpinions, Status, SteadySpan, Summary, TurnFlag,
+};
 
 /// Longest line, in characters.
 pub const WIDTH: usize = 100;
@@ -18,6 +20,8 @@ const GATE_INDENT: usize = 13;
 /// Longest name or message from outside; longer ones are cut.
 const LONGEST_NAME: usize = 60;
 const LONGEST_MESSAGE: usize = 400;
+/// Spans of level load that are told.
+const SPANS: usize = 6;
 
 /// The report as one string, with a final newline.
 pub fn render(summary: &Summary, style: Style) -> String {
@@ -28,7 +32,8 @@ pub fn render(summary: &Summary, style: Style) -> String {
     page.verdict(summary);
     page.gates(summary);
     page.ttfa(summary);
-    page.latencies(summary);
+    page.latencies("latency, ms", &summary.metrics);
+    page.steady(summary);
     page.variants(summary);
     page.counts(summary);
     page.failures(summary);
@@ -141,9 +146,8 @@ impl Page {
         }
     }
 
-    fn latencies(&mut self, summary: &Summary) {
-        let metrics = &summary.metrics;
-        self.section("latency, ms");
+    fn latencies(&mut self, title: &str, metrics: &Metrics) {
+        self.section(title);
         let heads = ["min", "mean", "p50", "p90", "p95", "p99", "max"];
         let heads: String = heads.iter().map(|h| format!("{h:>10}")).collect();
         self.lines
@@ -159,6 +163,41 @@ impl Page {
             let cells: String = cells(latency).iter().map(|c| format!("{c:>10}")).collect();
             self.lines.push(format!("  {name:<12}{count:>8}{cells}"));
         }
+    }
+
+    /// What `on: steady` gates look at.
+    fn steady(&mut self, summary: &Summary) {
+        let Some(steady) = &summary.steady else {
+            return;
+        };
+        let metrics = &steady.metrics;
+        self.latencies("while the load was level: latency, ms", metrics);
+        let all = &metrics.all_turns;
+        let cells: String = [
+            all.min_ms,
+            all.mean_ms,
+            all.p50_ms,
+            all.p90_ms,
+            all.p95_ms,
+            all.p99_ms,
+            all.max_ms,
+        ]
+        .map(|ms| format!("{:>10}", possibly_infinite(ms, all)))
+        .concat();
+        let count = grouped(all.count as u64);
+        self.lines
+            .push(format!("  {:<12}{count:>8}{cells}", "ttfa of all"));
+        let seconds = |ms: Ms| format!("{:.1} s", ms.as_f64() / 1e3);
+        let span = |span: &SteadySpan| {
+            let until = span.until_ms.map_or_else(|| "the end".to_owned(), seconds);
+            format!("{} to {until}", seconds(span.from_ms))
+        };
+        let mut spans: Vec<String> = steady.spans.iter().take(SPANS).map(span).collect();
+        let more = steady.spans.len().saturating_sub(SPANS);
+        if more > 0 {
+            spans.push(format!("and {more} more"));
+        }
+        self.entry("", &format!("begun in: {}", spans.join(", ")));
     }
 
     fn variants(&mut self, summary: &Summary) {
@@ -320,5 +359,37 @@ impl Page {
             let key = self.style.head(&format!("{key:<KEY$}"));
             self.lines.push(format!("{key}{:indent$}{line}", ""));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::fixtures::{Outcome, Run, facts};
+    use crate::record::{Ending, RunFacts};
+
+    #[test]
+    fn a_load_that_was_not_always_level_has_figures_of_its_own() {
+        let mut run = Run::default();
+        run.good(20).bad(Outcome::Missed, None);
+        let at = |ms: i64| Ms::from_micros(1_000 * ms);
+        let span = |from, until: Option<i64>| SteadySpan {
+            from_ms: at(from),
+            until_ms: until.map(at),
+        };
+        let of = |steady| {
+            let facts = RunFacts {
+                steady,
+                ..facts(21, Ending::Finished)
+            };
+            let summary = Summary::build(&facts, &run.calls, &run.turns, &[]);
+            render(&summary, Style::Plain)
+        };
+        let text = of(vec![span(3_000, Some(3_500)), span(12_500, None)]);
+        let own = text.split("\n\n").find(|part| part.starts_with("while"));
+        insta::assert_snapshot!(own.expect("it has a part"));
+        let many = of((0..9).map(|n| span(n, Some(n + 1))).collect());
+        assert!(many.contains("and 3 more"), "{many}");
+        assert!(!of(vec![]).contains("while the load was level"));
     }
 }

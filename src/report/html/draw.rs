@@ -4,7 +4,7 @@
 //! coordinates, where the pointer finds each value. Holds: colours are those of [`super::plot::Ink`], which the
 //! style sheet exchanges in the dark; text is escaped; empty and endless ranges draw something.
 
-use super::plot::{Drawn, HALF, Ink, Layer, Panel, Plot, Rise};
+use super::plot::{Drawn, HALF, Ink, Layer, Panel, Plot, Rise, Stand};
 use plotters::coord::Shift;
 use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
@@ -183,34 +183,41 @@ fn paint_layer(chart: &mut Chart<'_, '_>, layer: &Layer, x: &Range<f64>, top: f6
             let style = ink.rgb().stroke_width(3);
             chart.draw_series(points.iter().map(|&p| Cross::new(p, 7, style)))?;
         }
-        Layer::Marks(marks, ink) => paint_marks(chart, marks, *ink, x, top)?,
+        Layer::Marks(marks, ink, stand) => {
+            for (nth, mark) in marks.iter().enumerate() {
+                paint_mark(chart, nth, mark, (*ink, *stand), x, top)?;
+            }
+        }
     }
     Ok(())
 }
 
-/// Upright lines; their words take turns in height, and stand on the side with room.
-fn paint_marks(
+/// An upright line; words take turns in height, and stand on the side with room.
+fn paint_mark(
     chart: &mut Chart<'_, '_>,
-    marks: &[(f64, String)],
-    ink: Ink,
+    nth: usize,
+    (at, word): &(f64, String),
+    (ink, stand): (Ink, Stand),
     x: &Range<f64>,
     top: f64,
 ) -> Painted<()> {
-    for (nth, (at, word)) in marks.iter().enumerate() {
-        let line = PathElement::new([(*at, 0.0), (*at, top)], ink.rgb().stroke_width(2));
-        chart.draw_series(std::iter::once(line))?;
-        let right = (at - x.start) / (x.end - x.start) > 0.72;
-        let (side, shift) = if right {
-            (HPos::Right, -8)
-        } else {
-            (HPos::Left, 8)
-        };
-        let style = font(Ink::Text).pos(Pos::new(side, VPos::Top));
-        let below = 4 + (nth as i32 % 3) * (TEXT + 4);
-        chart.draw_series(std::iter::once(
-            EmptyElement::at((*at, top)) + Text::new(word.clone(), (shift, below), style),
-        ))?;
-    }
+    let line = PathElement::new([(*at, 0.0), (*at, top)], ink.rgb().stroke_width(2));
+    chart.draw_series(std::iter::once(line))?;
+    let right = (at - x.start) / (x.end - x.start) > 0.72;
+    let (side, shift) = if right {
+        (HPos::Right, -8)
+    } else {
+        (HPos::Left, 8)
+    };
+    let inward = 4 + (nth as i32 % 3) * (TEXT + 4);
+    let (height, edge, inward) = match stand {
+        Stand::Top => (top, VPos::Top, inward),
+        Stand::Foot => (0.0, VPos::Bottom, -inward),
+    };
+    let style = font(Ink::Text).pos(Pos::new(side, edge));
+    chart.draw_series(std::iter::once(
+        EmptyElement::at((*at, height)) + Text::new(word.clone(), (shift, inward), style),
+    ))?;
     Ok(())
 }
 
@@ -271,7 +278,11 @@ mod tests {
         ] {
             let layers = vec![
                 Layer::Dots(vec![(1.0, 0.5)], Ink::Main),
-                Layer::Marks(vec![(1.0, "</svg><script>".into())], Ink::Alarm),
+                Layer::Marks(
+                    vec![(1.0, "</svg><script>".into())],
+                    Ink::Alarm,
+                    Stand::Foot,
+                ),
             ];
             let drawn = draw(&plot(x, layers));
             assert!(drawn.inside.contains("<circle"), "{name}");

@@ -71,7 +71,14 @@ pub(super) enum Layer {
     /// Points that are told from dots by their shape.
     Crosses(Vec<(f64, f64)>, Ink),
     /// Upright lines with a word beside each.
-    Marks(Vec<(f64, String)>, Ink),
+    Marks(Vec<(f64, String)>, Ink, Stand),
+}
+
+/// Where the words of marks stand: where the rest of the panel leaves room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stand {
+    Top,
+    Foot,
 }
 
 /// What the upright axis of a panel counts.

@@ -7,7 +7,7 @@ use super::super::figures::figure;
 use super::chart::drawing;
 use super::draw::draw;
 use super::parts::Section;
-use super::plot::{Ink, Layer, Panel, Plot, Rise, WIDE};
+use super::plot::{Ink, Layer, Panel, Plot, Rise, Stand, WIDE};
 use super::view::{View, name};
 use crate::record::{EVIDENCE_FOLDER, EvidenceTurn, Ms, TurnRecord, Wave};
 use maud::{Markup, html};
@@ -93,7 +93,7 @@ fn timeline(view: &View<'_>, turn: &TurnRecord, x: Range<f64>) -> Markup {
             layers: lanes
                 .into_iter()
                 .chain(between)
-                .chain([Layer::Marks(marks, Ink::Alarm)])
+                .chain([Layer::Marks(marks, Ink::Alarm, Stand::Top)])
                 .collect(),
         }],
         spans: vec![],

@@ -7,7 +7,7 @@ use super::super::figures::cells;
 use super::super::text::grouped;
 use super::chart::Chart;
 use super::parts::Section;
-use super::plot::{HALF, Ink, Layer, Panel, Plot, Rise, step};
+use super::plot::{HALF, Ink, Layer, Panel, Plot, Rise, Stand, step};
 use super::view::{View, distribution, percentile};
 use crate::record::Ms;
 use crate::stats::Distribution;
@@ -52,12 +52,12 @@ fn reach(ttfa: &Distribution) -> (f64, f64, bool) {
     }
 }
 
-fn marks(ttfa: &Distribution, up_to: f64) -> Layer {
+fn marks(ttfa: &Distribution, up_to: f64, stand: Stand) -> Layer {
     let marks = [50.0, 95.0, 99.0].iter().filter_map(|p| {
         let at = percentile(ttfa, *p)?;
         (at.as_f64() <= up_to).then(|| (at.as_f64(), format!("p{p} {at:.1}")))
     });
-    Layer::Marks(marks.collect(), Ink::Alarm)
+    Layer::Marks(marks.collect(), Ink::Alarm, stand)
 }
 
 fn histogram(ttfa: &Distribution) -> Chart {
@@ -126,7 +126,7 @@ fn histogram(ttfa: &Distribution) -> Chart {
                 layers: vec![
                     Layer::Bars(usual.to_vec(), Ink::Main),
                     Layer::Bars(tail.to_vec(), Ink::Quiet),
-                    marks(ttfa, edge(bars)),
+                    marks(ttfa, edge(bars), Stand::Top),
                 ],
             }],
             spans,
@@ -188,7 +188,11 @@ fn shares(ttfa: &Distribution, asked: usize) -> Chart {
                 title: "% of turns".into(),
                 rise: Rise::To(100.0),
                 height: 400,
-                layers: vec![Layer::Line(points, Ink::Main, 4), marks(ttfa, most)],
+                layers: vec![
+                    Layer::Line(points, Ink::Main, 4),
+                    // A line that rises passes the top, and leaves the foot behind.
+                    marks(ttfa, most, Stand::Foot),
+                ],
             }],
             spans: nears,
         },
