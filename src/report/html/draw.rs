@@ -184,25 +184,27 @@ fn paint_layer(chart: &mut Chart<'_, '_>, layer: &Layer, x: &Range<f64>, top: f6
             chart.draw_series(points.iter().map(|&p| Cross::new(p, 7, style)))?;
         }
         Layer::Marks(marks, ink, stand) => {
+            let line = |at| [(at, 0.0), (at, top)];
+            let style = ink.rgb().stroke_width(2);
+            chart.draw_series(marks.iter().map(|m| PathElement::new(line(m.0), style)))?;
+            // Over every line: a word may be wider than the next mark is away.
             for (nth, mark) in marks.iter().enumerate() {
-                paint_mark(chart, nth, mark, (*ink, *stand), x, top)?;
+                paint_word(chart, nth, mark, *stand, x, top)?;
             }
         }
     }
     Ok(())
 }
 
-/// An upright line; words take turns in height, and stand on the side with room.
-fn paint_mark(
+/// The word of an upright line; words take turns in height, and stand on the side with room.
+fn paint_word(
     chart: &mut Chart<'_, '_>,
     nth: usize,
     (at, word): &(f64, String),
-    (ink, stand): (Ink, Stand),
+    stand: Stand,
     x: &Range<f64>,
     top: f64,
 ) -> Painted<()> {
-    let line = PathElement::new([(*at, 0.0), (*at, top)], ink.rgb().stroke_width(2));
-    chart.draw_series(std::iter::once(line))?;
     let right = (at - x.start) / (x.end - x.start) > 0.72;
     let (side, shift) = if right {
         (HPos::Right, -8)
