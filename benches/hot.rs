@@ -7,7 +7,9 @@ mod pair;
 
 use divan::{Bencher, black_box};
 use loadgen::audio::{Ear, Packet, opus};
-use loadgen::net::{AudioPacket, Endpoint, Engine, Outgoing, PeerEvent, Shape, tracks_by_mid};
+use loadgen::net::{
+    AudioPacket, Endpoint, Engine, Outgoing, PeerEvent, Shape, srtp_bench_pair, tracks_by_mid,
+};
 use pair::Pair;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -79,14 +81,38 @@ fn onset_20ms_silence(bencher: Bencher<'_, '_>) {
     hear(bencher, &[opus::silence_frame().expect("libopus")]);
 }
 
+/// A packet in the steady state: beside str0m.
 #[divan::bench]
 fn srtp_protect(bencher: Bencher<'_, '_>) {
+    let (mut seals, _) = srtp_bench_pair().expect("keys");
+    let (mut out, mut index) = ([0x80; 128], 0);
+    bencher.bench_local(|| {
+        index += 1;
+        seals.seal_rtp(7, index, 12, black_box(&[0x78; 60]), &mut out)
+    });
+}
+
+#[divan::bench]
+fn srtp_unprotect(bencher: Bencher<'_, '_>) {
+    let (mut seals, mut opens) = srtp_bench_pair().expect("keys");
+    let (mut datagram, mut out) = ([0x80; 128], [0; 128]);
+    let length = seals.seal_rtp(7, 1, 12, &[0x78; 60], &mut datagram);
+    let datagram = &datagram[..length.expect("room")];
+    bencher.bench_local(|| {
+        let opened = opens.open_rtp(7, 1, 12, black_box(datagram), &mut out);
+        assert_eq!(opened, Some(60));
+    });
+}
+
+/// A packet in a connection's first second: str0m's whole path.
+#[divan::bench]
+fn str0m_protect(bencher: Bencher<'_, '_>) {
     let mut pair = Pair::connected(&[0x78; 60]);
     bencher.bench_local(|| pair.protect());
 }
 
 #[divan::bench]
-fn srtp_protect_and_unprotect(bencher: Bencher<'_, '_>) {
+fn str0m_protect_and_unprotect(bencher: Bencher<'_, '_>) {
     let mut pair = Pair::connected(&[0x78; 60]);
     bencher.bench_local(|| {
         let datagram = pair.protect();

@@ -63,6 +63,8 @@ impl Opinion {
 pub struct SecondEar {
     detector: Box<earshot::Detector>,
     filter: [f32; 2 * REACH + 1],
+    /// The audio to be judged, in −1..1.
+    samples: Vec<f32>,
 }
 
 impl std::fmt::Debug for SecondEar {
@@ -83,6 +85,7 @@ impl SecondEar {
         Self {
             detector: Box::default(),
             filter: low_pass(),
+            samples: Vec::new(),
         }
     }
 
@@ -92,11 +95,11 @@ impl SecondEar {
         self.detector.reset();
         let step = FRAME * DECIMATION;
         let until = pcm.len().min(before + OPINION_AFTER);
+        self.take(pcm);
         let (mut begins, mut voiced, mut count) = (None, 0, 0);
         let mut levels = [f32::NEG_INFINITY; FRAMES];
         for start in (0..until.saturating_sub(step - 1)).step_by(step) {
-            let frame: [f32; FRAME] =
-                std::array::from_fn(|n| self.slow(pcm, start + n * DECIMATION));
+            let frame: [f32; FRAME] = std::array::from_fn(|n| self.slow(start + n * DECIMATION));
             let is_voice = self.detector.predict_f32(&frame) >= VOICE;
             if is_voice && begins.is_none() {
                 begins = Some(time_of(start as u64));
@@ -116,19 +119,25 @@ impl SecondEar {
         }
     }
 
+    fn take(&mut self, pcm: &[i16]) {
+        let samples = pcm.iter().map(|&x| f32::from(x) / 32768.0);
+        self.samples.clear();
+        self.samples.extend(samples);
+    }
+
     /// The low-passed sample at a position, in −1..1; outside of the audio there is silence.
-    fn slow(&self, pcm: &[i16], at: usize) -> f32 {
+    fn slow(&self, at: usize) -> f32 {
         let from = at.saturating_sub(REACH);
         let taps = &self.filter[from + REACH - at..];
-        let (pcm, taps) = (pcm[from..].chunks(LANES), taps.chunks(LANES));
+        let (samples, taps) = (self.samples[from..].chunks(LANES), taps.chunks(LANES));
         // Several sums side by side: one would wait for each addition.
         let mut sums = [0f32; LANES];
-        for (samples, taps) in pcm.zip(taps) {
+        for (samples, taps) in samples.zip(taps) {
             for ((sum, &x), tap) in sums.iter_mut().zip(samples).zip(taps) {
-                *sum += f32::from(x) * tap;
+                *sum += x * tap;
             }
         }
-        (sums.iter().sum::<f32>() / 32768.0).clamp(-1.0, 1.0)
+        sums.iter().sum::<f32>().clamp(-1.0, 1.0)
     }
 }
 
@@ -225,7 +234,7 @@ mod tests {
 
     #[test]
     fn aliases_are_filtered_out() {
-        let ear = SecondEar::new();
+        let mut ear = SecondEar::new();
         for (hz, wanted) in [
             (1000.0, 0.0..0.5),
             (5000.0, 0.0..1.0),
@@ -233,8 +242,9 @@ mod tests {
             (14_000.0, 40.0..200.0),
         ] {
             let pcm = sine(hz, -10.0, 4800);
+            ear.take(&pcm);
             let power: f32 = (500..1000)
-                .map(|n| ear.slow(&pcm, n * DECIMATION).powi(2))
+                .map(|n| ear.slow(n * DECIMATION).powi(2))
                 .sum::<f32>()
                 / 500.0;
             let loss = -10.0 - 10.0 * power.max(1e-12).log10();

@@ -9,7 +9,7 @@ use super::playout::PlayoutModel;
 use super::spurts::Spurts;
 use super::turn::{Turn, unstarted};
 use super::types::{CallResult, CallScript, Failure, Flag, Outcome, TurnResult};
-use super::{CallEvent, GreetingPolicy, Input, Phase, Say, later};
+use super::{Anchor, CallEvent, GreetingPolicy, Input, Phase, Say, later};
 use crate::audio::{FRAME_TIME, Heard, Onset};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -130,6 +130,12 @@ impl Call {
         };
         let waits = turns.chain([self.agent_bound(), anchor]);
         waits.flatten().min()
+    }
+
+    /// The next turn begins with the agent's next words: they should be told of at once.
+    pub fn awaits_speech_start(&self) -> bool {
+        let next = self.script.turns.get(self.begun);
+        !self.is_done() && next.is_some_and(|turn| turn.anchor == Anchor::AgentSpeechStart)
     }
 
     /// The next event, oldest first.

@@ -31,8 +31,13 @@ const FORGET: f64 = 0.983;
 const START_WEIGHT: f64 = 2.0;
 /// So many packets in a row from before the newest are a re-phased stream, not reordering.
 const RESTART_RUN: u32 = 5;
-/// Packets remembered: 2.5 s of 10 ms packets, 5 s of 20 ms packets.
+/// Packets of so long are remembered …
+const REMEMBERED_TIME: Duration = Duration::from_millis(2_500);
+/// … and at most so many: packets of 10 ms.
 const REMEMBERED: usize = 256;
+/// Room to begin with: packets of 20 ms, and a few of the quickest.
+const ROOM: usize = 128;
+const QUICKEST: usize = 32;
 
 /// What the model remembers of one packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,7 +86,7 @@ impl PlayoutModel {
             resample: None,
             histogram: Histogram::new(),
             target: START,
-            recent: VecDeque::with_capacity(REMEMBERED),
+            recent: VecDeque::with_capacity(ROOM),
         }
     }
 
@@ -98,7 +103,8 @@ impl PlayoutModel {
             self.learn(packet.arrival, seen.delay);
         }
         let hold = self.target.saturating_sub(seen.delay);
-        if self.recent.len() == REMEMBERED {
+        let old = |r: &Recent| r.arrival + REMEMBERED_TIME < packet.arrival;
+        while self.recent.len() == REMEMBERED || self.recent.front().is_some_and(old) {
             self.recent.pop_front();
         }
         self.recent.push_back(Recent {
@@ -179,7 +185,7 @@ impl Reference {
             origin: None,
             newest: i64::MIN,
             older_run: 0,
-            quickest: VecDeque::with_capacity(REMEMBERED),
+            quickest: VecDeque::with_capacity(QUICKEST),
         }
     }
 

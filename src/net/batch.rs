@@ -8,8 +8,9 @@ use std::mem::{MaybeUninit, size_of};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::os::fd::RawFd;
 
-/// Datagrams read at once. A caller hears one packet every 20 ms: more is a backlog.
-pub(super) const BATCH: usize = 4;
+/// Datagrams read at once. A caller hears one packet every 20 ms and is read every 100 ms: more
+/// is a backlog.
+pub(super) const BATCH: usize = 8;
 /// Largest datagram that is of use (the MTU of Ethernet and some).
 pub(super) const DATAGRAM: usize = 2_048;
 /// Room for the kernel's stamp and its count of drops, each with a header.
@@ -175,7 +176,7 @@ mod tests {
             let mut batch = Batch::new();
             assert_eq!(batch.fill(to.as_raw_fd()).expect("empty"), 0);
             let at = to.local_addr().expect("address");
-            for k in 0..6u8 {
+            for k in 0..BATCH as u8 + 2 {
                 from.send_to(&vec![k; 1 + usize::from(k)], at)
                     .expect("send");
             }

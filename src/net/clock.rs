@@ -2,7 +2,7 @@
 //!
 //! In: the kernel's receive stamps (wall clock). Out: arrivals as `Instant`.
 //! Holds: an arrival is never later than the moment it was read, and a step of the wall
-//! clock never moves one: a batch that a step may have touched falls back to user-space time.
+//! clock never moves one: what may have waited through a step falls back to user-space time.
 
 use nix::time::{ClockId, clock_gettime};
 use std::sync::OnceLock;
@@ -43,6 +43,9 @@ pub struct Stamp {
 /// Change of (wall − monotonic) between two batches beyond which the wall clock has
 /// stepped. Slewing moves it by at most 0.5 ms a second (adjtimex's 500 ppm).
 const STEP: i64 = 2_000_000;
+/// What is read so long after a step may have been stamped before it: longer than packets are
+/// left in a socket.
+const SUSPECT: Duration = Duration::from_millis(200);
 /// The longest a packet may have waited in a socket before its stamp is disbelieved.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
@@ -51,7 +54,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(10);
 pub struct Stamper {
     offset: i64,
     now: Instant,
-    stepped: bool,
+    /// When the wall clock stepped last.
+    stepped: Option<Instant>,
 }
 
 impl Default for Stamper {
@@ -67,7 +71,7 @@ impl Stamper {
         Self {
             offset,
             now,
-            stepped: false,
+            stepped: None,
         }
     }
 
@@ -99,7 +103,9 @@ impl Stamper {
 
     fn advance(&mut self, now: Instant, offset: i64) {
         let slew = (now.saturating_duration_since(self.now).as_nanos() / 2_000) as i64;
-        self.stepped = (offset - self.offset).abs() > STEP + slew;
+        if (offset - self.offset).abs() > STEP + slew {
+            self.stepped = Some(now);
+        }
         self.offset = offset;
         self.now = now;
     }
@@ -112,7 +118,7 @@ impl Stamper {
             kernel: false,
         };
         let Some(wall_ns) = wall_ns else { return user };
-        if self.stepped {
+        if self.stepped.is_some_and(|at| read < at + SUSPECT) {
             return user;
         }
         let waited = monotonic_ns(read) as i64 + self.offset - wall_ns as i64;
@@ -156,7 +162,7 @@ mod tests {
         let mut s = Stamper {
             offset: 5_000_000_000,
             now: t,
-            stepped: false,
+            stepped: None,
         };
         let read = t + Duration::from_millis(30);
         let wall = |at: Instant, offset: i64| Some((monotonic_ns(at) as i64 + offset) as u64);
@@ -164,13 +170,17 @@ mod tests {
         assert!(got.kernel);
         assert_eq!(got.at, t + Duration::from_millis(10));
 
-        // The wall clock jumps an hour between two batches: user-space time for that batch.
+        // The wall clock jumps an hour between two batches: user-space time for that batch, and
+        // for all that may have waited since before.
         s.advance(read, 5_000_000_000 + 3_600_000_000_000);
         assert!(!s.arrival(wall(t, 5_000_000_000), read).kernel);
-        // The next batch trusts the kernel again.
         s.advance(read, 5_000_000_000 + 3_600_000_000_000);
-        let got = s.arrival(wall(t, 5_000_000_000 + 3_600_000_000_000), read);
-        assert_eq!((got.kernel, got.at), (true, t));
+        assert!(!s.arrival(wall(t, 5_000_000_000), read).kernel);
+        // Later on the kernel is trusted again.
+        let later = read + SUSPECT;
+        s.advance(later, 5_000_000_000 + 3_600_000_000_000);
+        let got = s.arrival(wall(read, 5_000_000_000 + 3_600_000_000_000), later);
+        assert_eq!((got.kernel, got.at), (true, read));
     }
 
     #[test]
@@ -179,7 +189,7 @@ mod tests {
         let s = Stamper {
             offset: 0,
             now: t,
-            stepped: false,
+            stepped: None,
         };
         let ns = monotonic_ns(t);
         for wall in [ns + 5_000_000, ns.saturating_sub(11_000_000_000)] {

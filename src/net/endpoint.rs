@@ -1,7 +1,8 @@
 //! What the engine asks of those who listen and speak.
 
+use super::grid::PERIOD;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// One received packet of the track that is listened to.
 #[derive(Debug, Clone, Copy)]
@@ -44,6 +45,12 @@ pub trait Endpoint: Send + 'static {
     fn poll_send(&self) -> Option<Instant>;
     /// The packet that is due at `due`; moves `poll_send` on. `None` skips the slot.
     fn send(&mut self, due: Instant) -> Option<Outgoing>;
+    /// How long what arrives may wait in the socket, where many peers share a thread. The arrival
+    /// is the kernel's stamp, so that it says nothing about the packet, only when something can
+    /// come of it.
+    fn patience(&self, _now: Instant) -> Duration {
+        PERIOD
+    }
     /// The packet due at `due` went to the kernel at `actual`.
     fn sent(&mut self, due: Instant, actual: Instant);
 }

@@ -128,7 +128,8 @@ impl Media {
             mid,
             level,
             highest: sequence,
-            came: 1,
+            // Those before it went through str0m, or are late: they are not heard twice.
+            came: u64::MAX,
             reception: Reception::new(ssrc, sequence + 1),
         });
     }

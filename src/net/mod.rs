@@ -30,4 +30,6 @@ pub use health::{Health, HealthSnapshot, Quantiles};
 pub use impair::{Impairment, Loss};
 pub use peer::{Peer, PeerEvent};
 pub use sdp::tracks_by_mid;
+#[doc(hidden)]
+pub use srtp::{Context as SrtpContext, bench_pair as srtp_bench_pair};
 pub use transport::{Shape, Transport};

@@ -15,7 +15,7 @@ use super::impair::Impairment;
 use super::media::Taken;
 use super::transport::{Happened, IDLE, Publication, Transport};
 use std::net::IpAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use str0m::media::Mid;
 use str0m::rtp::RtpPacket;
 use tokio::sync::mpsc;
@@ -56,6 +56,10 @@ pub struct Peer<E> {
     grid: Grid,
     /// Transports opened since the poller was last told.
     fresh: [bool; 2],
+    /// The send slot in which its sockets are read next, where it is read in slots.
+    read_next: Option<Instant>,
+    /// The last packet came with the kernel's stamp: it does not matter when it was read.
+    stamped: bool,
     /// Loses what is received, where that was asked for.
     impairment: Option<Impairment>,
     dead: bool,
@@ -90,6 +94,8 @@ impl<E: Endpoint> Peer<E> {
             events,
             grid,
             fresh: [false; 2],
+            read_next: None,
+            stamped: false,
             impairment: None,
             dead: false,
         }
@@ -169,8 +175,13 @@ impl<E: Endpoint> Peer<E> {
             return;
         }
         while let Some(due) = self.endpoint.poll_send().filter(|due| *due <= now) {
-            if tools.paced {
+            if tools.paced && self.read_next.is_none_or(|at| at <= due) {
                 self.catch_up(tools);
+                let patience = match self.stamped {
+                    true => self.endpoint.patience(due),
+                    false => Duration::ZERO,
+                };
+                self.read_next = Some(due + patience);
             }
             self.send(due, tools);
         }
@@ -201,9 +212,8 @@ impl<E: Endpoint> Peer<E> {
 
     /// Whether its sockets can wait for its next send slot.
     pub(super) fn reads_in_slots(&self, now: Instant) -> bool {
-        self.endpoint
-            .poll_send()
-            .is_some_and(|due| due <= now + PERIOD)
+        let sends = self.endpoint.poll_send();
+        self.stamped && sends.is_some_and(|due| due <= now + PERIOD)
     }
 
     /// Reads all that has arrived.
@@ -245,6 +255,7 @@ impl<E: Endpoint> Peer<E> {
         let Some(d) = tools.batch.get(k) else { return };
         let now = Instant::now();
         let stamp = tools.stamper.arrival(d.wall_ns, now);
+        self.stamped = stamp.kernel;
         tools.health.dropped(t.drops(d.dropped));
         let lossy = self.impairment.as_mut();
         if lossy.is_some_and(|i| i.drops(d.bytes)) {

@@ -60,7 +60,7 @@ impl Gcm {
 
 /// What seals, or opens, the packets of one direction.
 #[derive(Debug)]
-pub(super) struct Context {
+pub struct Context {
     rtp: Gcm,
     rtp_salt: [u8; SALT],
     rtcp: Gcm,
@@ -84,6 +84,18 @@ pub(super) fn contexts(keys: &Keys) -> Option<(Context, Context)> {
         true => Some((of_client(true)?, of_server(false)?)),
         false => Some((of_server(true)?, of_client(false)?)),
     }
+}
+
+/// What seals and what opens the packets of one direction, of keys that are no secret: for
+/// `cargo bench`.
+#[doc(hidden)]
+pub fn bench_pair() -> Option<(Context, Context)> {
+    let keys = |client| Keys {
+        profile: SrtpProfile::AEAD_AES_256_GCM,
+        material: (0..2 * 32 + 2 * SALT as u8).collect(),
+        client,
+    };
+    Some((contexts(&keys(true))?.0, contexts(&keys(false))?.1))
 }
 
 /// A session key from its master (RFC 3711, 4.3.1; RFC 7714, 11).
@@ -125,7 +137,7 @@ impl Context {
 
     /// The datagram of a packet whose header is in `out` already, `header` bytes long: its
     /// length; `None` where `out` has no room.
-    pub(super) fn seal_rtp(
+    pub fn seal_rtp(
         &mut self,
         ssrc: u32,
         index: u64,
@@ -140,7 +152,7 @@ impl Context {
     }
 
     /// Opens a datagram into `out`: the payload's length, padding included.
-    pub(super) fn open_rtp(
+    pub fn open_rtp(
         &mut self,
         ssrc: u32,
         index: u64,

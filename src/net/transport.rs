@@ -288,7 +288,9 @@ impl Transport {
     pub(super) fn hears(&mut self, packet: &RtpPacket, mid: Mid) {
         let section = self.rtc.media(mid);
         let level = section.and_then(|m| m.remote_extmap().id_of(Extension::AudioLevel));
-        if let Some(media) = self.media.as_mut().filter(|_| self.port.is_connected()) {
+        // Where nothing is sent, str0m goes on reporting, and has to see what it reports on.
+        let taken = self.media.as_mut().filter(|m| m.sends());
+        if let Some(media) = taken.filter(|_| self.port.is_connected()) {
             media.hear(*packet.header.ssrc, mid, level, *packet.seq_no);
         }
     }

@@ -13,7 +13,7 @@ use crate::scenario::Decode;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 /// Opus frames of an utterance, shared by all callers that say it.
@@ -29,6 +29,9 @@ pub(super) enum EndEvent {
 
 /// Utterances of which the echo may still come back.
 const SAID: usize = 3;
+/// How long the agent's packets wait in the socket when nothing depends on it: the decoder, the
+/// ear and the script are fetched from memory once for five of them.
+const UNHURRIED: Duration = Duration::from_millis(100);
 /// Events a call can make for each of its turns, with room to spare: phases and the end.
 const EVENTS_PER_TURN: usize = 16;
 
@@ -260,6 +263,15 @@ impl Endpoint for CallerEnd {
             rtp_time,
             marker,
         })
+    }
+
+    /// What is heard takes effect in 700 ms at the soonest, when a spurt has ended, unless the
+    /// script waits for its beginning.
+    fn patience(&self, now: Instant) -> Duration {
+        let soon = |at: Instant| at < now + 2 * UNHURRIED;
+        let hurried = self.call.as_ref().is_some_and(Call::awaits_speech_start)
+            || self.poll_timeout().is_some_and(soon);
+        if hurried { FRAME_TIME } else { UNHURRIED }
     }
 
     fn sent(&mut self, due: Instant, actual: Instant) {

@@ -87,6 +87,8 @@ pub(super) struct Collector<'a> {
     recorded: HashSet<(usize, usize)>,
     /// Calls under way.
     begun: BTreeMap<usize, Begun>,
+    /// How many calls have begun.
+    started: usize,
 }
 
 impl<'a> Collector<'a> {
@@ -104,6 +106,7 @@ impl<'a> Collector<'a> {
             sentinels: SentinelTurns::default(),
             recorded: HashSet::new(),
             begun: BTreeMap::new(),
+            started: 0,
         }
     }
 
@@ -111,6 +114,7 @@ impl<'a> Collector<'a> {
     pub(super) fn take(&mut self, report: Report, tell: &mut dyn FnMut(RunEvent)) {
         match report {
             Report::Started(begun) => {
+                self.started += 1;
                 let call = begun.plan.index as usize;
                 self.note_begun(&begun, tell);
                 let (variant, warmup) = (begun.plan.variant, begun.plan.warmup);
@@ -282,6 +286,11 @@ impl<'a> Collector<'a> {
         let call = CallRecord::new(&context, &done.result, self.run_start);
         self.append_call(&call, tell);
         tell(RunEvent::CallEnded(Box::new(call)));
+    }
+
+    /// Calls that have begun so far.
+    pub(super) fn started(&self) -> usize {
+        self.started
     }
 
     /// Calls that began and are not over.

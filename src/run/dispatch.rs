@@ -134,7 +134,8 @@ impl Running {
 
     fn start(&mut self, shared: &Arc<Shared>, call: PlannedCall, planned: Instant) {
         let watched = self.watch.begins(shared, call.index - self.first);
-        let made = one::make(shared.clone(), call, planned);
+        // Boxed: a future that awaits another by value has room for it twice.
+        let made = Box::pin(one::make(shared.clone(), call, planned));
         self.calls.spawn(async move {
             made.await;
             drop(watched);

@@ -178,9 +178,49 @@ pub(super) fn give_back() {
     }
 }
 
+/// Gives back what joins needed, once they have ceased: a join takes more memory than the call
+/// that follows, and the allocator would keep it for the next.
+#[derive(Debug, Default)]
+pub(super) struct Tidy {
+    /// Looks in a row without a new call.
+    calm: u32,
+    /// Calls that had begun.
+    begun: usize,
+}
+
+impl Tidy {
+    /// Looks without a new call before memory is given back; they come every second.
+    const CALM: u32 = 3;
+
+    /// To be called every second, with the calls that have begun so far; whether memory was given
+    /// back.
+    pub(super) fn look(&mut self, begun: usize) -> bool {
+        self.calm = if begun == self.begun {
+            self.calm + 1
+        } else {
+            0
+        };
+        self.begun = begun;
+        let due = begun > 0 && self.calm == Self::CALM;
+        if due {
+            give_back();
+        }
+        due
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn memory_is_given_back_once_joins_have_ceased_and_not_again() {
+        let mut tidy = Tidy::default();
+        let begun = [0, 0, 0, 0, 1, 1, 1, 2, 2];
+        assert!(begun.iter().all(|&begun| !tidy.look(begun)));
+        let after: Vec<bool> = (0..6).map(|_| tidy.look(2)).collect();
+        assert_eq!(after, [false, true, false, false, false, false]);
+    }
 
     #[test]
     fn work_shows_up_as_processor_time_and_memory_is_there() {

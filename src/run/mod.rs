@@ -45,7 +45,7 @@ use abort::AbortWatch;
 use collect::Collector;
 use doors::OpenDoors;
 use evidence::Desk;
-use generator::Meter;
+use generator::{Meter, Tidy};
 use health::Watch;
 use one::Shared;
 use opinions::Opinions;
@@ -262,6 +262,7 @@ async fn carry_out(
     let mut rss = generator::resident_bytes();
     let mut second = tokio::time::interval(Duration::from_secs(1));
     let mut watch = Watch::new(shared.scenario.health);
+    let mut tidy = Tidy::default();
     let mut stopping = false;
     let mut abort = AbortWatch::new(&settings.abort);
     let mut aborted = None;
@@ -275,6 +276,7 @@ async fn carry_out(
             _ = &mut dispatch => break,
             _ = second.tick() => {
                 collector.sync();
+                tidy.look(collector.started());
                 let vitals = vitals(shared);
                 rss = rss.max(vitals.resident_bytes);
                 watch.look(&vitals.health, collector.under_way());

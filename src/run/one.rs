@@ -11,11 +11,12 @@ use super::evidence::Desk;
 use super::opinions::Opinions;
 use super::sentinel::Sentinels;
 use super::sounds::Sounds;
+use crate::audio::AudioError;
 use crate::call::{
     CallEvent, CallResult, CallScript, Failure, GreetingPolicy, Phase, SecondOpinion, TurnResult,
     TurnScript,
 };
-use crate::net::{Engine, Impairment, Loss, PeerHandle};
+use crate::net::{Engine, Impairment, Loss, PeerEvents, PeerHandle};
 use crate::plan::PlannedCall;
 use crate::scenario::{self, Scenario};
 use crate::target::livekit::{AgentTrack, Dispatch};
@@ -149,21 +150,8 @@ pub(super) async fn make(shared: Arc<Shared>, call: PlannedCall, planned_start: 
     };
     let _ = shared.reports.send(Report::Started(Box::new(begun))).await;
     let script = shared.script(&call);
-    let says = call
-        .turns
-        .iter()
-        .map(|t| shared.sounds.said[t.utterance].clone());
-    let end = CallerEnd::new(
-        script.clone(),
-        planned_start,
-        says.collect(),
-        shared.sounds.silence.clone(),
-    );
-    let (result, connection) = match end {
-        Ok((end, events)) => {
-            let end = end.decoding(shared.scenario.call.decode, shared.levels.clone());
-            talk(&shared, &call, &room, end, events).await
-        }
+    let (result, connection) = match seated(&shared, &call, script.clone(), planned_start) {
+        Ok(seat) => talk(&shared, &call, &room, seat).await,
         Err(e) => {
             let detail = e.to_string();
             let failure = Failure::Generator { detail };
@@ -193,18 +181,49 @@ pub(super) async fn make(shared: Arc<Shared>, call: PlannedCall, planned_start: 
     shared.door(&call).forget(room);
 }
 
+/// A caller's end on its media thread, and what it tells.
+struct Seat {
+    peer: Arc<PeerHandle<CallerEnd>>,
+    media: PeerEvents,
+    events: mpsc::Receiver<EndEvent>,
+}
+
+/// Puts a call's end on a media thread.
+fn seated(
+    shared: &Shared,
+    call: &PlannedCall,
+    script: CallScript,
+    start: Instant,
+) -> Result<Seat, AudioError> {
+    let says = call
+        .turns
+        .iter()
+        .map(|t| shared.sounds.said[t.utterance].clone());
+    let silence = shared.sounds.silence.clone();
+    let (end, events) = CallerEnd::new(script, start, says.collect(), silence)?;
+    let mut end = end.decoding(shared.scenario.call.decode, shared.levels.clone());
+    let desk = shared.evidence.as_ref().filter(|_| !call.warmup);
+    end.keep(desk.map(|desk| desk.capture(call.index as usize)));
+    let (peer, media) = shared.engine.add(end, shared.door(call).remote());
+    Ok(Seat {
+        peer: Arc::new(peer),
+        media,
+        events,
+    })
+}
+
 /// Connects and follows the call until its script has ended.
 async fn talk(
     shared: &Shared,
     call: &PlannedCall,
     room: &str,
-    mut end: CallerEnd,
-    mut events: mpsc::Receiver<EndEvent>,
+    seat: Seat,
 ) -> (Option<CallResult>, Option<Connection>) {
-    let desk = shared.evidence.as_ref().filter(|_| !call.warmup);
-    end.keep(desk.map(|desk| desk.capture(call.index as usize)));
-    let (peer, media) = shared.engine.add(end, shared.door(call).remote());
-    let peer = Arc::new(peer);
+    let Seat {
+        peer,
+        media,
+        mut events,
+    } = seat;
     if let Some(network) = shared.scenario.network {
         let loss = Loss {
             share: network.loss,

@@ -16,6 +16,9 @@ use tokio_tungstenite::tungstenite::{Message, WebSocket, connect};
 
 /// How long a page may take for anything it is asked.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// A browser that has not been read from the disk yet, on a machine that compiles beside it, takes
+/// its time to start.
+const START: Duration = Duration::from_secs(90);
 
 /// A browser with one page.
 pub struct Browser {
@@ -51,7 +54,7 @@ impl Browser {
         ]);
         command.arg(format!("--user-data-dir={}", profile.path().display()));
         let mut process = Process::spawn("chromium", command, false);
-        let line = process.wait_for_line(Stream::Err, "DevTools listening on", PATIENCE);
+        let line = process.wait_for_line(Stream::Err, "DevTools listening on", START);
         let address = line.split_whitespace().last().expect("an address");
         let (socket, _) = connect(address).expect("its own address");
         if let MaybeTlsStream::Plain(stream) = socket.get_ref() {

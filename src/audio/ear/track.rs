@@ -8,8 +8,9 @@ use crate::audio::{HeardAt, RATE, Segment, time_of};
 use std::collections::VecDeque;
 use std::time::Instant;
 
-/// Samples kept: a second. A noise is looked at over 750 ms, an onset with 720 ms around it.
-pub(super) const KEPT: usize = RATE as usize;
+/// Samples kept: 950 ms. A noise is looked at over 750 ms, an onset with 820 ms around it, and a
+/// packet has up to 120 ms.
+pub(super) const KEPT: usize = RATE as usize * 95 / 100;
 /// Packets kept at most: [`KEPT`] in packets of 5 ms.
 const PACKETS: usize = 280;
 /// Packets kept at least: more than [`KEPT`] in packets of 20 ms, and the ones before a pause.

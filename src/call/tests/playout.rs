@@ -217,8 +217,8 @@ fn holds_are_remembered_by_arrival() {
         assert_eq!(stream.model.at(arrival), expected, "{name}");
     }
     stream.steady(5000);
-    assert_eq!(stream.model.recent.len(), REMEMBERED);
-    assert_eq!(stream.model.recent.capacity(), REMEMBERED);
+    assert_eq!(stream.model.recent.len(), 126, "2.5 s of 20 ms packets");
+    assert_eq!(stream.model.recent.capacity(), ROOM);
 }
 
 #[test]

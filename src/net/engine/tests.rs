@@ -29,6 +29,8 @@ struct Party {
     left: u32,
     sent: u32,
     patience: Option<Duration>,
+    /// How long packets may wait in the socket.
+    unhurried: Duration,
     timer: Option<Instant>,
     breaks: bool,
 }
@@ -42,6 +44,7 @@ impl Party {
             left: 0,
             sent: 0,
             patience: None,
+            unhurried: FRAME,
             timer: None,
             breaks: false,
         };
@@ -72,6 +75,10 @@ impl Endpoint for Party {
 
     fn poll_timeout(&self) -> Option<Instant> {
         self.timer
+    }
+
+    fn patience(&self, _: Instant) -> Duration {
+        self.unhurried
     }
 
     fn poll_send(&self) -> Option<Instant> {
@@ -305,4 +312,40 @@ async fn a_late_thread_gives_what_has_arrived_before_it_tells_of_silence() {
             .find(|p| p.3 + Duration::from_millis(1) < *fired);
         assert!(missed.is_none(), "silence was told of before {missed:?}");
     }
+}
+
+#[tokio::test]
+async fn a_patient_peer_is_given_its_packets_in_batches_with_their_own_arrivals() {
+    let (one, other) = (
+        Engine::start(1).expect("engine"),
+        Engine::start(1).expect("engine"),
+    );
+    let ((a, _), (mut b, seen)) = (Party::new(), Party::new());
+    b.unhurried = Duration::from_millis(100);
+    let (a, mut from_a) = one.add(a, HERE);
+    let (b, mut from_b) = other.add(b, HERE);
+    // Slots are for threads with many peers.
+    let _idle: Vec<_> = (0..BUSY).map(|_| other.add(Party::new().0, HERE)).collect();
+    meet((&a, &mut from_a), (&b, &mut from_b)).await;
+    speak(&b, 200).await;
+    speak(&a, 100).await;
+    until("100 packets", || {
+        seen.lock().expect("seen").packets.len() >= 100
+    })
+    .await;
+    let seen = seen.lock().expect("seen");
+    let numbers: Vec<u8> = seen.packets.iter().map(|p| p.2).collect();
+    assert_eq!(numbers, (1..=100).collect::<Vec<u8>>());
+    // The first have no kernel's stamp, perhaps, and are read one by one.
+    let later = &seen.packets[20..];
+    let gaps = |of: fn(&(u64, u32, u8, Instant, Instant)) -> Instant| {
+        let wide = Duration::from_millis(10);
+        let pairs = later.windows(2);
+        pairs.filter(|p| of(&p[1]) > of(&p[0]) + wide).count()
+    };
+    let (arrived, given) = (gaps(|p| p.3), gaps(|p| p.4));
+    assert!(
+        arrived > 2 * given,
+        "{arrived} arrivals apart, {given} readings"
+    );
 }

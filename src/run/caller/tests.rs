@@ -58,18 +58,20 @@ fn play_kept(
     start: Instant,
     evidence: Option<Capture>,
 ) -> (CallResult, usize) {
-    let (result, asked, _) = play_as(echo_db, reply_after, start, evidence, Decode::Always);
+    let (result, asked, _) = play_as(echo_db, reply_after, start, evidence, Decode::Always, false);
     (result, asked)
 }
 
 /// The same with so much of the audio decoded; also gives how many packets were said to be
-/// digital silence, and whether levels were noticed.
+/// digital silence, and whether levels were noticed. `waits`: packets wait in the socket for as
+/// long as the caller is patient, and are read before its timers fire.
 fn play_as(
     echo_db: Option<f64>,
     reply_after: Duration,
     start: Instant,
     evidence: Option<Capture>,
     decode: Decode,
+    waits: bool,
 ) -> (CallResult, usize, (usize, bool)) {
     let utterance = Utterance::new("order-status", FIXTURE, Some("wav"), None).expect("speech");
     let said = Said {
@@ -91,7 +93,9 @@ fn play_as(
     let said_at = ms(500);
     let reply_at = said_at + said.speech_end + reply_after;
     let heard = track(&utterance.pcm, said_at, echo_db, reply_at);
-    for (k, payload) in opus::encode(&heard).expect("libopus").iter().enumerate() {
+    let (mut waiting, mut read_next) = (vec![], start);
+    let packets = opus::encode(&heard).expect("libopus");
+    for (k, payload) in packets.iter().enumerate() {
         let now = start + FRAME_TIME * (k as u32 + 1);
         end.send(now);
         end.sent(now, now);
@@ -109,9 +113,18 @@ fn play_as(
             payload,
             kernel_stamp: true,
         };
-        end.audio(now, packet);
-        end.timeout(now);
+        waiting.push(packet);
+        let due = end.poll_timeout().is_some_and(|at| at <= now);
+        if !waits || read_next <= now || due {
+            waiting.drain(..).for_each(|packet| end.audio(now, packet));
+            read_next = now + end.patience(now);
+        }
+        if !waits || end.poll_timeout().is_some_and(|at| at <= now) {
+            end.timeout(now);
+        }
     }
+    let now = start + FRAME_TIME * heard.len().div_ceil(FRAME) as u32;
+    waiting.drain(..).for_each(|packet| end.audio(now, packet));
     let mut asked = 0;
     while let Ok(event) = events.try_recv() {
         asked += usize::from(matches!(event, EndEvent::Onset(..)));
@@ -124,7 +137,16 @@ fn play_as(
 #[test]
 fn what_is_not_decoded_moves_no_onset() {
     for (echo_db, reply_after) in [(None, 300), (None, 1_200), (Some(-20.0), 900)] {
-        let play = |decode| play_as(echo_db, ms(reply_after), Instant::now(), None, decode);
+        let play = |decode| {
+            play_as(
+                echo_db,
+                ms(reply_after),
+                Instant::now(),
+                None,
+                decode,
+                false,
+            )
+        };
         let (always, _, _) = play(Decode::Always);
         let turn = &always.turns[0];
         assert_eq!(turn.outcome, Outcome::Replied, "{reply_after} ms");
@@ -151,6 +173,51 @@ fn what_is_not_decoded_moves_no_onset() {
             "{reply_after} ms: {off:?}"
         );
         assert_eq!(level.turns[0].outcome, turn.outcome);
+    }
+}
+
+#[test]
+fn what_waits_in_the_socket_is_heard_as_if_it_had_not() {
+    let start = Instant::now();
+    for (echo_db, reply_after) in [(None, 300), (None, 1_203), (Some(-20.0), 900)] {
+        let play = |waits| {
+            let reply_after = ms(reply_after);
+            let (result, asked, _) =
+                play_as(echo_db, reply_after, start, None, Decode::Always, waits);
+            (format!("{result:?}"), asked)
+        };
+        assert_eq!(play(true), play(false), "{reply_after} ms");
+    }
+}
+
+#[test]
+fn who_waits_for_a_beginning_or_an_end_is_not_patient() {
+    let utterance = Utterance::new("order-status", FIXTURE, Some("wav"), None).expect("speech");
+    let said = Said {
+        frames: utterance.frames.iter().map(|f| Arc::from(&**f)).collect(),
+        spoken: Spoken::new(&utterance.pcm),
+        speech_start: utterance.speech_start,
+        speech_end: utterance.speech_end,
+    };
+    let now = Instant::now();
+    for (anchor, patience) in [
+        (Anchor::AgentSpeechStart, FRAME_TIME),
+        (Anchor::AgentSpeechEnd, UNHURRIED),
+    ] {
+        let mut script = script(&said, 1);
+        script.turns[0].anchor = anchor;
+        let silence = Arc::from(opus::silence_frame().expect("libopus"));
+        let (mut end, _events) =
+            CallerEnd::new(script, now, vec![said.clone()], silence).expect("libopus");
+        end.joined(now, now);
+        end.agent_subscribed(now);
+        assert_eq!(end.patience(now), patience, "{anchor:?}");
+        let soon = end.poll_timeout().expect("the anchor's bound") - ms(150);
+        assert_eq!(
+            end.patience(soon),
+            FRAME_TIME,
+            "{anchor:?}, its bound is near"
+        );
     }
 }
 

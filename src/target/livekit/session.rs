@@ -86,7 +86,8 @@ pub enum SessionCommand {
 
 /// A running session.
 pub struct Session {
-    events: mpsc::Receiver<SessionEvent>,
+    // In boxes: the channel has room for 32 at once.
+    events: mpsc::Receiver<Box<SessionEvent>>,
     commands: mpsc::Sender<SessionCommand>,
     task: tokio::task::JoinHandle<()>,
 }
@@ -101,7 +102,7 @@ impl Session {
                 Ok(()) => return,
                 Err(f) => f,
             };
-            let _ = tx.send(SessionEvent::Closed(failure)).await;
+            let _ = tx.send(Box::new(SessionEvent::Closed(failure))).await;
         });
         Self {
             events,
@@ -112,7 +113,7 @@ impl Session {
 
     /// The next event; `None` after the session has ended. Cancel safe.
     pub async fn event(&mut self) -> Option<SessionEvent> {
-        self.events.recv().await
+        self.events.recv().await.map(|event| *event)
     }
 
     /// Where to send commands.
@@ -143,7 +144,7 @@ impl Session {
 pub(super) struct Live<'a, E: Endpoint> {
     pub(super) socket: Socket,
     pub(super) peer: &'a Arc<PeerHandle<E>>,
-    events: &'a mpsc::Sender<SessionEvent>,
+    events: &'a mpsc::Sender<Box<SessionEvent>>,
     pub(super) roster: Roster,
     pub(super) single: bool,
     pub(super) offers: u32,
@@ -162,7 +163,7 @@ async fn run<E: Endpoint>(
     peer: &Arc<PeerHandle<E>>,
     mut media: PeerEvents,
     mut commands: mpsc::Receiver<SessionCommand>,
-    events: &mpsc::Sender<SessionEvent>,
+    events: &mpsc::Sender<Box<SessionEvent>>,
 ) -> Result<(), Failure> {
     // Not broken off when the owner lets go: a server would go on with the join, and the room
     // would be there again after it was deleted. The owner does not wait for long.
@@ -200,13 +201,14 @@ async fn run<E: Endpoint>(
             reply = live.socket.recv::<proto::SignalResponse>() => {
                 live.heard = Instant::now();
                 if let Some(m) = reply?.message {
-                    live.reply(m).await?;
+                    // Boxed, as what is rare: a session's memory is held for as long as its call.
+                    Box::pin(live.reply(m)).await?;
                 }
             }
             event = media.recv() => live.media(event).await?,
             command = commands.recv() => match command {
                 Some(SessionCommand::SetAttributes(a)) => live.set_attributes(a).await?,
-                Some(SessionCommand::Leave) | None => return live.leave().await,
+                Some(SessionCommand::Leave) | None => return Box::pin(live.leave()).await,
             },
             _ = live.ping.tick() => live.send_ping().await?,
             () = tokio::time::sleep_until(deadline) => return Err(live.too_late(join)),
@@ -326,7 +328,8 @@ impl<E: Endpoint> Live<'_, E> {
 
     async fn send_event(&mut self, event: SessionEvent) -> Result<(), Failure> {
         // An owner that is gone has no use for a reason.
-        self.events.send(event).await.map_err(|_| Failure::Stopped)
+        let told = self.events.send(Box::new(event)).await;
+        told.map_err(|_| Failure::Stopped)
     }
 
     async fn set_attributes(&mut self, attributes: HashMap<String, String>) -> Result<(), Failure> {

@@ -24,7 +24,7 @@ pub(in crate::target) type Reply = proto::signal_response::Message;
 /// Largest message taken from a server.
 const MAX_MESSAGE: usize = 4 << 20;
 /// Read from a socket at once; held by every caller for as long as its call.
-const READ_BUFFER: usize = 8 << 10;
+const READ_BUFFER: usize = 4 << 10;
 /// What is kept of a server's words in a failure.
 const MAX_DETAIL: usize = 200;
 /// Protocol version of the single peer connection.
