@@ -83,7 +83,15 @@ pub(super) fn of_turn(turn: &TurnRecord, latency: Option<Ms>) -> Option<Sample> 
 pub(super) fn of_call(call: &CallRecord, latency: Option<Ms>) -> Option<Sample> {
     finite(latency).or_else(|| {
         let failure = call.failure.as_ref()?;
-        (failure.cause != stopped()).then_some(Sample::Infinite)
+        // It did join, or no turn of it could have ended: a defect took the figure with it.
+        let TurnCounts {
+            replied,
+            missed,
+            early,
+            ..
+        } = call.turns;
+        let joined = replied + missed + early > 0;
+        (failure.cause != stopped() && !joined).then_some(Sample::Infinite)
     })
 }
 

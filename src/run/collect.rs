@@ -2,16 +2,19 @@
 //!
 //! In: reports, in any order of calls. Out: records, in the journal and in events. Holds: a turn
 //! is in the journal as soon as it has ended; every turn of a call that began is there once its
-//! call has ended. Nothing of it stays in memory, however long the run, but what the journal
+//! call has ended, and the call counts what the journal has. Nothing of it stays in memory, however long the run, but what the journal
 //! would not take.
 
 use super::event::RunEvent;
 use super::sentinel::SentinelTurns;
 use crate::call::{CallResult, Failure, MODEL, Outcome, Phase, TurnResult};
 use crate::plan::PlannedCall;
-use crate::record::{CallContext, CallRecord, Journal, RecordError, TurnContext, TurnRecord};
+use crate::record::{
+    CallContext, CallRecord, Journal, RecordError, TurnContext, TurnCounts, TurnOutcome, TurnRecord,
+};
 use crate::scenario::Scenario;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Instant;
 
 /// What a call reports.
@@ -83,8 +86,8 @@ pub(super) struct Collector<'a> {
     pub journal_error: Option<RecordError>,
     pub unwritten: Unwritten,
     pub sentinels: SentinelTurns,
-    /// Turns of calls under way that are recorded already.
-    recorded: HashSet<(usize, usize)>,
+    /// Turns of calls under way that are recorded already, and as what.
+    recorded: HashMap<(usize, usize), TurnOutcome>,
     /// Calls under way.
     begun: BTreeMap<usize, Begun>,
     /// How many calls have begun.
@@ -104,7 +107,7 @@ impl<'a> Collector<'a> {
             journal_error: None,
             unwritten: Unwritten::default(),
             sentinels: SentinelTurns::default(),
-            recorded: HashSet::new(),
+            recorded: HashMap::new(),
             begun: BTreeMap::new(),
             started: 0,
         }
@@ -177,9 +180,11 @@ impl<'a> Collector<'a> {
         failure: Option<&Failure>,
         tell: &mut dyn FnMut(RunEvent),
     ) {
-        if !self.recorded.insert((call, turn.turn)) {
+        // What is in the journal holds, whatever is made of the turn later.
+        let Entry::Vacant(place) = self.recorded.entry((call, turn.turn)) else {
             return;
-        }
+        };
+        place.insert(TurnOutcome::from(&turn.outcome));
         let said = plan.turns.get(turn.turn).map(|t| t.utterance);
         let utterance = said.and_then(|u| self.scenario.utterances.get(u));
         let context = TurnContext {
@@ -268,10 +273,11 @@ impl<'a> Collector<'a> {
 
     fn ended(&mut self, done: CallDone, tell: &mut dyn FnMut(RunEvent)) {
         self.begun.remove(&done.index);
+        let mut outcomes = Vec::new();
         for turn in &done.result.turns {
             let failure = done.result.failure.as_ref();
             self.turn(done.index, &done.room, turn, &done.plan, failure, tell);
-            self.recorded.remove(&(done.index, turn.turn));
+            outcomes.extend(self.recorded.remove(&(done.index, turn.turn)));
         }
         let context = CallContext {
             call: done.index,
@@ -283,7 +289,10 @@ impl<'a> Collector<'a> {
             started: Some(done.started),
             ended: Some(done.ended),
         };
-        let call = CallRecord::new(&context, &done.result, self.run_start);
+        let call = CallRecord {
+            turns: TurnCounts::of(done.result.turns.len(), outcomes),
+            ..CallRecord::new(&context, &done.result, self.run_start)
+        };
         self.append_call(&call, tell);
         tell(RunEvent::CallEnded(Box::new(call)));
     }

@@ -268,10 +268,13 @@ async fn carry_out(
     let mut aborted = None;
     loop {
         tokio::select! {
-            Some(report) = inbox.recv() => collector.take(report, &mut |event| {
-                abort.take(&event);
-                tell(event);
-            }),
+            // A stop is told of before the calls that it leaves out, which would else look as if
+            // they could not begin.
+            biased;
+            () = shared.stop.cancelled(), if !stopping => {
+                stopping = true;
+                tell(RunEvent::Stopping);
+            }
             // A panic of its own has been printed; calls it leaves behind are closed below.
             _ = &mut dispatch => break,
             _ = second.tick() => {
@@ -291,10 +294,10 @@ async fn carry_out(
                     }
                 }
             }
-            () = shared.stop.cancelled(), if !stopping => {
-                stopping = true;
-                tell(RunEvent::Stopping);
-            }
+            Some(report) = inbox.recv() => collector.take(report, &mut |event| {
+                abort.take(&event);
+                tell(event);
+            }),
         }
     }
     while let Ok(report) = inbox.try_recv() {

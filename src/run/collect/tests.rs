@@ -77,7 +77,16 @@ fn each_turn_is_recorded_once_and_calls_that_never_told_their_end_too() {
     collector.take(ended(&plan, 0, start, of_call), &mut tell);
     let dropped = Failure::Dropped { detail: "x".into() };
     collector.take(ended(&plan, 2, start, result(2, start, dropped)), &mut tell);
-    // Call 1 was cut off.
+    // Call 1 was cut off after a turn.
+    let mut done = result(1, start, Failure::Stopped).turns.remove(0);
+    done.outcome = Outcome::Early;
+    let turn = TurnDone {
+        call: 1,
+        room: "room-1".into(),
+        turn: done,
+        plan: plan.call(1).expect("planned"),
+    };
+    collector.take(Report::Turn(Box::new(turn)), &mut tell);
     collector.close(|_, at| result(2, at, Failure::Stopped), &mut tell);
     collector.close(|_, at| result(2, at, Failure::Stopped), &mut tell);
 
@@ -104,6 +113,9 @@ fn each_turn_is_recorded_once_and_calls_that_never_told_their_end_too() {
             (2, cause("dropped"))
         ]
     );
+    let counts = |c: &CallRecord| [c.turns.missed, c.turns.early, c.turns.failed];
+    let counts: Vec<_> = calls.iter().map(counts).collect();
+    assert_eq!(counts, [[1, 0, 1], [0, 1, 1], [0, 0, 2]]);
     let ended = events.iter().filter_map(|e| match e {
         RunEvent::CallEnded(call) => Some(call.call),
         _ => None,

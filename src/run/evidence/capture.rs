@@ -21,7 +21,7 @@ const SPEECH: Duration = Duration::from_secs(20);
 /// Of a reply so much is kept.
 const REPLY: Duration = Duration::from_secs(5);
 /// No file is longer.
-const LONGEST: Duration = Duration::from_secs(60);
+pub(super) const LONGEST: Duration = Duration::from_secs(60);
 /// Packets older than a file's beginning that are kept: the longest hold, and the decoder's past.
 const BEFORE: Duration = Duration::from_millis(2_500);
 /// Frames said that are kept: more than [`LONGEST`].

@@ -1,21 +1,24 @@
 //! Takes the audio of ended turns in and writes what is kept, on a thread of its own.
 //!
 //! In: takes from media threads, through a bounded queue. Out: files and the index. Holds: who
-//! offers never waits; what finds no room in the queue or on the disk is counted; at most
-//! [`EVIDENCE_BYTES`] are written.
+//! offers never waits; what finds no room in the queue or on the disk is counted, and told when
+//! it first happens; at most [`EVIDENCE_BYTES`] are written, and what the slowest and the failed
+//! turns may need of them is left for these.
 
-use super::capture::Capture;
+use super::capture::{Capture, LONGEST};
 use super::select::Selection;
 use super::take::Take;
+use crate::audio::samples_in;
 use crate::record::{
     EVIDENCE_BYTES, EVIDENCE_VERSION, Evidence, EvidenceFolder, EvidenceReason, EvidenceTurn,
+    wav_bytes,
 };
 use crate::run::RunError;
 use crate::scenario;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 use tokio::sync::oneshot;
 
@@ -60,6 +63,8 @@ impl Sink {
 #[derive(Debug)]
 pub(in crate::run) struct Desk {
     sink: Sink,
+    /// The first thing that is to be said while the run goes on, until it is.
+    notice: Arc<Mutex<Option<String>>>,
 }
 
 impl Desk {
@@ -75,26 +80,34 @@ impl Desk {
             waiting: Arc::default(),
             lost: Arc::default(),
         };
+        let notice = Arc::default();
         let writer = Writer {
             asked,
             folder,
             waiting: sink.waiting.clone(),
             lost: sink.lost.clone(),
             room: EVIDENCE_BYTES,
+            reserved: reserved(asked, EVIDENCE_BYTES),
             written: Vec::new(),
             full: 0,
             trouble: None,
+            notice: Arc::clone(&notice),
         };
         std::thread::Builder::new()
             .name("evidence".into())
             .spawn(move || writer.work(&inbox))
             .map_err(RunError::Thread)?;
-        Ok(Self { sink })
+        Ok(Self { sink, notice })
     }
 
     /// What a call needs to take part.
     pub(in crate::run) fn capture(&self, call: usize) -> Capture {
         Capture::new(call, self.sink.clone())
+    }
+
+    /// What is to be said while the run goes on, once.
+    pub(in crate::run) fn notice(&self) -> Option<String> {
+        self.notice.lock().ok()?.take()
     }
 
     /// Writes what was kept; `None` where the thread is gone. All calls are over by now.
@@ -109,6 +122,14 @@ impl Desk {
     }
 }
 
+/// Of `room` bytes, what the slowest and the failed turns may need: nobody knows how many are to
+/// come, and how long. Where they may need more than half of it, half.
+fn reserved(asked: scenario::Evidence, room: u64) -> u64 {
+    let longest = wav_bytes(samples_in(LONGEST) as usize);
+    let turns = u64::from(asked.slowest) + u64::from(asked.failed);
+    (turns * longest).min(room / 2)
+}
+
 /// The thread.
 struct Writer {
     asked: scenario::Evidence,
@@ -117,11 +138,14 @@ struct Writer {
     lost: Arc<AtomicUsize>,
     /// Bytes that may still be written.
     room: u64,
+    /// Of these, what other turns than the slowest and the failed ones leave.
+    reserved: u64,
     written: Vec<(Take, EvidenceReason)>,
     /// Turns for which there was no room on the disk.
     full: usize,
     /// The first thing that went wrong.
     trouble: Option<String>,
+    notice: Arc<Mutex<Option<String>>>,
 }
 
 impl Writer {
@@ -133,12 +157,12 @@ impl Writer {
                     self.waiting.fetch_sub(take.weight(), Relaxed);
                     let fallen = selection.offer(*take);
                     if let Some(take) = fallen.filter(|_| self.asked.all) {
-                        self.write(take, EvidenceReason::All, selection.bytes());
+                        self.write(take, EvidenceReason::All);
                     }
                 }
                 Message::Finish(run_start, answer) => {
                     for (take, why) in selection.chosen() {
-                        self.write(take, why, 0);
+                        self.write(take, why);
                     }
                     // The run may have been given up meanwhile.
                     let _ = answer.send(self.close(run_start));
@@ -148,12 +172,15 @@ impl Writer {
         }
     }
 
-    /// Writes a turn, where there is room for it besides `reserved` bytes.
-    fn write(&mut self, mut take: Take, why: EvidenceReason, reserved: u64) {
+    /// Writes a turn, where there is room for it.
+    fn write(&mut self, mut take: Take, why: EvidenceReason) {
         let bytes = take.bytes();
+        let reserved = match why {
+            EvidenceReason::All => self.reserved,
+            EvidenceReason::Slowest | EvidenceReason::Failed => 0,
+        };
         if self.room < bytes + reserved {
-            self.full += 1;
-            return;
+            return self.left_out(None);
         }
         let name = EvidenceFolder::name(take.call, take.turn);
         let written = match take.channels() {
@@ -172,10 +199,26 @@ impl Writer {
                 take.said = Vec::new();
                 self.written.push((take, why));
             }
-            Err(e) => {
-                self.full += 1;
-                self.trouble.get_or_insert(e);
-            }
+            Err(e) => self.left_out(Some(e)),
+        }
+    }
+
+    /// A turn finds no room, or could not be written; the first one is told.
+    fn left_out(&mut self, trouble: Option<String>) {
+        let first = self.full == 0;
+        self.full += 1;
+        if let (true, Ok(mut notice)) = (first, self.notice.lock()) {
+            let limit = EVIDENCE_BYTES >> 20;
+            *notice = Some(match &trouble {
+                Some(trouble) => format!("evidence is incomplete: {trouble}"),
+                None => format!(
+                    "a run keeps {limit} MiB of audio at most: from here on only the slowest and \
+                     the failed turns are kept"
+                ),
+            });
+        }
+        if let Some(trouble) = trouble {
+            self.trouble.get_or_insert(trouble);
         }
     }
 

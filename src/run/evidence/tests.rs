@@ -165,9 +165,11 @@ async fn what_does_not_fit_on_the_disk_is_left_out_and_said() {
         waiting: Arc::default(),
         lost: Arc::default(),
         room: 600_000,
+        reserved: 200_000,
         written: Vec::new(),
         full: 0,
         trouble: None,
+        notice: Arc::default(),
     };
     let start = Instant::now();
     let take = |call| Take {
@@ -185,14 +187,34 @@ async fn what_does_not_fit_on_the_disk_is_left_out_and_said() {
         cut: false,
     };
     for call in 0..3 {
-        // A second takes 192,044 bytes; some are reserved for what is held.
-        writer.write(take(call), EvidenceReason::All, 200_000);
+        // A second takes 192,044 bytes; some are reserved for turns to come.
+        assert!(writer.notice.lock().expect("whole").is_none(), "{call}");
+        writer.write(take(call), EvidenceReason::All);
     }
-    writer.write(take(9), EvidenceReason::Slowest, 0);
+    let told = writer.notice.lock().expect("whole").take();
+    assert!(told.is_some_and(|t| t.contains("only the slowest and the failed")));
+    writer.write(take(9), EvidenceReason::Slowest);
     let done = writer.close(start);
     let calls: Vec<usize> = done.evidence.turns.iter().map(|t| t.call).collect();
     assert_eq!((calls, done.evidence.left_out), (vec![0, 1, 9], 1));
     assert!(done.notices[0].contains("evidence of 1 turns was left out"));
+}
+
+#[test]
+fn room_is_left_for_the_slowest_and_the_failed_turns_from_the_start() {
+    let asked = |slowest, failed| scenario::Evidence {
+        slowest,
+        failed,
+        all: true,
+    };
+    // A minute takes 11,520,044 bytes.
+    for (asked, room, left) in [
+        (asked(0, 0), EVIDENCE_BYTES, 0),
+        (asked(10, 10), EVIDENCE_BYTES, 20 * 11_520_044),
+        (asked(100, 100), EVIDENCE_BYTES, EVIDENCE_BYTES / 2),
+    ] {
+        assert_eq!(reserved(asked, room), left, "{asked:?}");
+    }
 }
 
 #[test]
@@ -203,7 +225,10 @@ fn a_full_queue_never_holds_a_caller_up() {
         waiting: Arc::default(),
         lost: Arc::default(),
     };
-    let desk = Desk { sink };
+    let desk = Desk {
+        sink,
+        notice: Arc::default(),
+    };
     let start = Instant::now();
     call(&desk, 0, start, &[replied(500), replied(500), replied(500)]);
     assert_eq!(desk.sink.lost.load(Relaxed), 1);
