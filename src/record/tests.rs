@@ -149,6 +149,21 @@ fn missed_and_failed_turns_gate_as_infinite() {
     assert_eq!(samples.outcomes, expected);
 }
 
+/// As the collector closes a call that a defect ended: nobody told how long it took to join.
+#[test]
+fn a_call_whose_turns_ended_did_join_whoever_lost_the_figure() {
+    for (replied, infinite) in [(0, 1), (1, 0)] {
+        let mut run = Run::default();
+        let detail = "a defect ended the call".into();
+        run.bad(Outcome::Failed, Some(Failure::Generator { detail }));
+        run.calls[0].turns.replied = replied;
+        let samples = Samples::of(3, &run.calls, &run.turns);
+        let joins = [&samples.all_join, &samples.all_agent_join];
+        assert_eq!(joins.map(|d| d.infinite()), [infinite; 2], "{replied}");
+        assert_eq!(joins.map(|d| d.count()), [infinite; 2], "{replied}");
+    }
+}
+
 #[test]
 fn only_turns_that_ask_for_a_reply_have_a_ttfa() {
     let mut run = Run::default();
