@@ -268,8 +268,7 @@ async fn carry_out(
     let mut aborted = None;
     loop {
         tokio::select! {
-            // A stop is told of before the calls that it leaves out, which would else look as if
-            // they could not begin.
+            // A stop is told of before the calls that it leaves out.
             biased;
             () = shared.stop.cancelled(), if !stopping => {
                 stopping = true;
@@ -284,6 +283,8 @@ async fn carry_out(
                 rss = rss.max(vitals.resident_bytes);
                 watch.look(&vitals.health, collector.under_way());
                 tell(RunEvent::Vitals(Box::new(vitals)));
+                let notice = shared.evidence.as_ref().and_then(Desk::notice);
+                notice.into_iter().for_each(|text| tell(RunEvent::Notice(text)));
                 if let (false, Some(measured)) = (stopping, shared.measured.get()) {
                     let steady = steady_spans(plan, *measured, run_start);
                     if let Some(gate) = abort.look(measured.elapsed(), &steady) {
