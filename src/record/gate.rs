@@ -3,7 +3,7 @@
 //! In: a threshold and the records. Out: a [`GateResult`] with its words. Holds: the words are
 //! made here alone, so that every report says the same of a gate.
 
-use super::metrics::Metric;
+use super::metrics::{Metric, OpenCall};
 use super::steady::SteadyRecords;
 use super::verdict::Evidence;
 use super::words::words;
@@ -63,12 +63,13 @@ impl Threshold {
         )
     }
 
-    /// Whether the records so far refute it at `level`, so that no later turn can make it good.
-    /// `steady`: when the load is level; empty: always.
+    /// Whether the records so far refute it at `level`, even if all that the calls under way
+    /// (`open`) owe keeps the bound. `steady`: when the load is level; empty: always.
     pub fn is_refuted(
         &self,
         calls: &[CallRecord],
         turns: &[TurnRecord],
+        open: &[OpenCall],
         steady: &[SteadySpan],
         level: f64,
     ) -> bool {
@@ -82,7 +83,9 @@ impl Threshold {
         } else {
             (calls, turns)
         };
-        let population = metric.population(calls, turns, self.variant.as_deref());
+        let upper = self.gate.comparison.is_upper();
+        let variant = self.variant.as_deref();
+        let population = metric.population_at_best(calls, turns, variant, open, upper);
         self.gate.is_refuted(&population, level)
     }
 }

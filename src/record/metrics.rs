@@ -8,6 +8,7 @@ use super::samples::{of_call, of_turn};
 use super::{CallRecord, Ms, TurnExpect, TurnOutcome, TurnRecord};
 use crate::call::Failure;
 use crate::stats::{Distribution, Population, Sample};
+use std::time::Duration;
 
 /// Where the values of a metric are.
 #[derive(Debug, Clone, Copy)]
@@ -27,12 +28,38 @@ pub struct Metric {
     pub name: &'static str,
     /// Its values.
     pub values: Values,
+    /// What a turn must expect to have one; `None`: anything.
+    expects: Option<TurnExpect>,
+}
+
+/// A call under way, with what it owes yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenCall {
+    /// Its number.
+    pub call: usize,
+    /// Its variant.
+    pub variant: String,
+    /// What its turns expect that have not ended.
+    pub unended: Vec<TurnExpect>,
 }
 
 const fn turns(name: &'static str, of: fn(&TurnRecord) -> Option<Sample>) -> Metric {
     Metric {
         name,
         values: Values::Turns(of),
+        expects: None,
+    }
+}
+
+/// A latency of the turns that expect this.
+const fn expecting(
+    expect: TurnExpect,
+    name: &'static str,
+    of: fn(&TurnRecord) -> Option<Sample>,
+) -> Metric {
+    Metric {
+        expects: Some(expect),
+        ..turns(name, of)
     }
 }
 
@@ -40,6 +67,7 @@ const fn calls(name: &'static str, of: fn(&CallRecord) -> Option<Sample>) -> Met
     Metric {
         name,
         values: Values::Calls(of),
+        expects: None,
     }
 }
 
@@ -47,18 +75,23 @@ const fn share(name: &'static str, of: fn(&TurnRecord) -> bool) -> Metric {
     Metric {
         name,
         values: Values::Share(of),
+        expects: None,
     }
 }
 
 /// Every metric that a threshold can name.
 pub const METRICS: &[Metric] = &[
-    turns("ttfa", |t| asked(t, TurnExpect::Respond, t.ttfa_ms)),
-    turns("ttfa_wire", |t| {
+    expecting(TurnExpect::Respond, "ttfa", |t| {
+        asked(t, TurnExpect::Respond, t.ttfa_ms)
+    }),
+    expecting(TurnExpect::Respond, "ttfa_wire", |t| {
         asked(t, TurnExpect::Respond, t.ttfa_wire_ms)
     }),
     turns("playout", |t| finite(t.playout_ms)),
     turns("lead_in", |t| finite(t.lead_in_ms)),
-    turns("stop", |t| asked(t, TurnExpect::Stop, t.stop_ms)),
+    expecting(TurnExpect::Stop, "stop", |t| {
+        asked(t, TurnExpect::Stop, t.stop_ms)
+    }),
     calls("join", |c| of_call(c, c.join_ms)),
     calls("agent_join", |c| of_call(c, c.agent_join_ms)),
     calls("greeting", |c| finite(c.greeting_ms)),
@@ -86,18 +119,45 @@ impl Metric {
         turns: &[TurnRecord],
         variant: Option<&str>,
     ) -> Population {
+        self.population_at_best(calls, turns, variant, &[], true)
+    }
+
+    /// As [`Self::population`], and what calls under way owe is taken to keep a bound from above
+    /// (`upper`) or from below: a call that fails brings all of its turns at once, one that goes
+    /// well brings them one by one.
+    pub(super) fn population_at_best(
+        self,
+        calls: &[CallRecord],
+        turns: &[TurnRecord],
+        variant: Option<&str>,
+        open: &[OpenCall],
+        upper: bool,
+    ) -> Population {
         let wanted = |of: &str| variant.is_none_or(|v| v == of);
         let turns = || turns.iter().filter(|t| counts(t) && wanted(&t.variant));
+        let open = || open.iter().filter(|c| wanted(&c.variant));
+        let enters = |e: &&TurnExpect| self.expects.is_none_or(|expect| expect == **e);
+        let owed = || open().flat_map(|c| c.unended.iter().filter(enters).map(|_| c.call));
+        let best = match upper {
+            true => Sample::Finite(Duration::ZERO),
+            false => Sample::Infinite,
+        };
         match self.values {
-            Values::Turns(of) => Population::Latencies(Distribution::in_groups(
-                turns().filter_map(|t| Some((t.call, of(t)?))),
-            )),
-            Values::Share(of) => Population::Share(turns().map(|t| (t.call, of(t))).collect()),
+            Values::Turns(of) => {
+                let ended = turns().filter_map(|t| Some((t.call, of(t)?)));
+                let owed = owed().map(|call| (call, best));
+                Population::Latencies(Distribution::in_groups(ended.chain(owed)))
+            }
+            Values::Share(of) => {
+                let ended = turns().map(|t| (t.call, of(t)));
+                Population::Share(ended.chain(owed().map(|call| (call, !upper))).collect())
+            }
             Values::Calls(of) => {
                 let started = |c: &&CallRecord| !c.warmup && c.started_ms.is_some();
                 let calls = calls.iter().filter(started);
                 let calls = calls.filter(|c| wanted(&c.variant));
-                Population::Latencies(calls.filter_map(of).collect())
+                let owed = open().map(|_| best);
+                Population::Latencies(calls.filter_map(of).chain(owed).collect())
             }
         }
     }

@@ -44,7 +44,7 @@ pub use evidence::{
 pub use folder::{DEFAULT_PARENT, RunFolder};
 pub use gate::{GateAnswer, GateInterval, GateOn, GateResult, GateVerdict, Threshold};
 pub use journal::{Journal, JournalRead};
-pub use metrics::{METRICS, Metric, Values};
+pub use metrics::{METRICS, Metric, OpenCall, Values};
 pub use ms::Ms;
 pub use run::RunRecord;
 pub use samples::Samples;

@@ -1,12 +1,13 @@
 //! Gates that end a run early, once its turns refute them.
 //!
-//! In: gates with `abort_on_fail`, and the records as they come to be. Out: the gate that ends the
-//! run. Holds: looking often costs little, since each look waits for a fiftieth more records than
-//! the last, and refutes nothing by chance, since each asks for [`LEVEL`]. Records stay in memory
-//! only where there are such gates, without their texts.
+//! In: gates with `abort_on_fail`, the records as they come to be, the calls under way. Out: the
+//! gate that ends the run. Holds: looking often costs little, since each look waits for a fiftieth
+//! more records than the last, and refutes nothing by chance, since each asks for [`LEVEL`] and
+//! takes what calls under way owe to keep the bound: those that fail end soonest. Records stay in
+//! memory only where there are such gates, without their texts.
 
 use super::event::RunEvent;
-use crate::record::{CallRecord, SteadySpan, Threshold, TurnRecord};
+use crate::record::{CallRecord, OpenCall, SteadySpan, Threshold, TurnRecord};
 use std::time::Duration;
 
 /// Of every look. There are at most some hundreds of them: each sees 2 % more records.
@@ -64,17 +65,23 @@ impl<'a> AbortWatch<'a> {
     }
 
     /// The gate that the records so far refute, `since` the first measured call. `steady`: when
-    /// the load is level.
-    pub(super) fn look(&mut self, since: Duration, steady: &[SteadySpan]) -> Option<&'a AbortGate> {
+    /// the load is level; `open`: the measured calls under way.
+    pub(super) fn look(
+        &mut self,
+        since: Duration,
+        steady: &[SteadySpan],
+        open: impl FnOnce() -> Vec<OpenCall>,
+    ) -> Option<&'a AbortGate> {
         let records = self.turns.len() + self.calls.len();
         let due = |gate: &&AbortGate| since >= gate.delay;
         if records < self.next || !self.gates.iter().any(|gate| due(&gate)) {
             return None;
         }
         self.next = (records as f64 * MORE) as usize + 1;
+        let open = open();
         let refuted = |gate: &&AbortGate| {
             let gate = &gate.threshold;
-            gate.is_refuted(&self.calls, &self.turns, steady, LEVEL)
+            gate.is_refuted(&self.calls, &self.turns, &open, steady, LEVEL)
         };
         self.gates.iter().filter(due).find(refuted)
     }

@@ -10,7 +10,8 @@ use super::sentinel::SentinelTurns;
 use crate::call::{CallResult, Failure, MODEL, Outcome, Phase, TurnResult};
 use crate::plan::PlannedCall;
 use crate::record::{
-    CallContext, CallRecord, Journal, RecordError, TurnContext, TurnCounts, TurnOutcome, TurnRecord,
+    CallContext, CallRecord, Journal, OpenCall, RecordError, TurnContext, TurnCounts, TurnOutcome,
+    TurnRecord,
 };
 use crate::scenario::Scenario;
 use std::collections::hash_map::Entry;
@@ -305,6 +306,24 @@ impl<'a> Collector<'a> {
     /// Calls that began and are not over.
     pub(super) fn under_way(&self) -> usize {
         self.begun.len()
+    }
+
+    /// The measured ones among them, with the turns that have not ended.
+    pub(super) fn open(&self) -> Vec<OpenCall> {
+        let open = |begun: &Begun| {
+            let call = begun.plan.index as usize;
+            let turns = begun.plan.turns.iter().enumerate();
+            let unended = turns.filter(|(turn, _)| !self.recorded.contains_key(&(call, *turn)));
+            OpenCall {
+                call,
+                variant: self.scenario.variants[begun.plan.variant].name.clone(),
+                unended: unended
+                    .map(|(_, t)| super::one::expect(t.expect).into())
+                    .collect(),
+            }
+        };
+        let measured = self.begun.values().filter(|b| !b.plan.warmup);
+        measured.map(open).collect()
     }
 
     /// Brings the journal to the disk now and then.

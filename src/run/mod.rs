@@ -287,7 +287,7 @@ async fn carry_out(
                 notice.into_iter().for_each(|text| tell(RunEvent::Notice(text)));
                 if let (false, Some(measured)) = (stopping, shared.measured.get()) {
                     let steady = steady_spans(plan, *measured, run_start);
-                    if let Some(gate) = abort.look(measured.elapsed(), &steady) {
+                    if let Some(gate) = abort.look(measured.elapsed(), &steady, || collector.open()) {
                         let name = gate.threshold.name();
                         tell(RunEvent::Notice(format!("{name} is refuted: the run ends here")));
                         aborted = Some(name);

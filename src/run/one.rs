@@ -101,7 +101,7 @@ fn anchor(a: scenario::Anchor) -> crate::call::Anchor {
     }
 }
 
-fn expect(e: scenario::Expect) -> crate::call::Expect {
+pub(super) fn expect(e: scenario::Expect) -> crate::call::Expect {
     use crate::call::Expect as To;
     match e {
         scenario::Expect::Respond => To::Respond,

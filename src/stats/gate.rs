@@ -50,7 +50,8 @@ impl Comparison {
         }
     }
 
-    fn is_upper(self) -> bool {
+    /// Whether the bound is one from above.
+    pub fn is_upper(self) -> bool {
         matches!(self, Self::Lt | Self::Le)
     }
 }

@@ -144,3 +144,85 @@ fn a_full_disk_loses_no_record() {
     let notices = |e: &&RunEvent| matches!(e, RunEvent::Notice(_));
     assert_eq!(events.iter().filter(notices).count(), 1, "said once");
 }
+
+/// A hundred calls at once, of which some are refused in the first second: their turns are all
+/// that has ended.
+#[test]
+fn calls_that_fail_at_once_end_no_run_by_chance() {
+    use crate::record::Threshold;
+    use crate::run::abort::{AbortGate, AbortWatch};
+    use crate::stats::{Aggregate, Comparison, Gate};
+    let scenario = test_scenario("{calls: 100}");
+    let plan = Plan::new(&scenario);
+    let start = Instant::now();
+    let gate = |metric: &str, aggregate, comparison, bound| AbortGate {
+        threshold: Threshold::new(
+            metric,
+            "",
+            Gate {
+                aggregate,
+                comparison,
+                bound,
+            },
+        ),
+        delay: Duration::ZERO,
+    };
+    for (metric, aggregate, comparison, bound) in [
+        ("failed", Aggregate::Rate, Comparison::Lt, 0.05),
+        ("replied", Aggregate::Rate, Comparison::Gt, 0.9),
+        ("ttfa", Aggregate::Quantile(0.9), Comparison::Lt, 1_000.0),
+        ("join", Aggregate::Quantile(0.9), Comparison::Lt, 1_000.0),
+    ] {
+        for (refused, ends) in [(3, false), (60, true)] {
+            let gates = [gate(metric, aggregate, comparison, bound)];
+            let mut watch = AbortWatch::new(&gates);
+            let dir = tempfile::tempdir().expect("dir");
+            let mut journal = Journal::create(&dir.path().join("t")).expect("journal");
+            let mut collector = Collector::new(&scenario, start, &mut journal);
+            let mut tell = |event| watch.take(&event);
+            for index in 0..100 {
+                collector.take(begun(&plan, index, start), &mut tell);
+            }
+            for index in 0..refused {
+                let quota = || Failure::Quota { detail: "x".into() };
+                collector.take(
+                    ended(&plan, index, start, result(2, start, quota())),
+                    &mut tell,
+                );
+            }
+            let open = || collector.open();
+            let found = watch.look(Duration::from_secs(1), &[], open);
+            assert_eq!(found.is_some(), ends, "{metric}: {refused} of 100");
+        }
+    }
+}
+
+#[test]
+fn calls_under_way_owe_what_has_not_ended() {
+    let scenario = test_scenario("{calls: 3}");
+    let plan = Plan::new(&scenario);
+    let start = Instant::now();
+    let dir = tempfile::tempdir().expect("dir");
+    let mut journal = Journal::create(&dir.path().join("t")).expect("journal");
+    let mut collector = Collector::new(&scenario, start, &mut journal);
+    let mut tell = |_| {};
+    collector.take(begun(&plan, 0, start), &mut tell);
+    collector.take(begun(&plan, 1, start), &mut tell);
+    let mut turn = result(2, start, Failure::AgentLeft).turns.remove(0);
+    turn.outcome = Outcome::Missed;
+    let turn = TurnDone {
+        call: 0,
+        room: "room-0".into(),
+        turn,
+        plan: plan.call(0).expect("planned"),
+    };
+    collector.take(Report::Turn(Box::new(turn)), &mut tell);
+    let owed = |c: &Collector<'_>| -> Vec<_> {
+        let open = c.open().into_iter();
+        open.map(|c| (c.call, c.unended.len())).collect()
+    };
+    assert_eq!(owed(&collector), [(0, 1), (1, 2)]);
+    let left = result(2, start, Failure::AgentLeft);
+    collector.take(ended(&plan, 0, start, left), &mut tell);
+    assert_eq!(owed(&collector), [(1, 2)]);
+}
