@@ -1,7 +1,8 @@
-//! A run's values as a comparison wants them: by metric, each with its call and block.
+//! A run's values as a comparison with another run wants them: by metric, each with its call.
 //!
 //! In: a record, the variant, names of metrics. Out: series. Holds: the same values enter as in
-//! the samples that gate: missed and failed turns as +∞, warm-up calls not at all.
+//! the samples that gate: missed and failed turns as +∞, warm-up calls not at all; no blocks,
+//! since those of two runs have nothing in common but their numbers.
 
 use super::metrics::{self, Metric, counts};
 use super::{CallRecord, RunRecord, TurnRecord};
@@ -49,17 +50,17 @@ impl RunRecord {
         };
         match metric.values {
             metrics::Values::Turns(of) => {
-                let value = |t: &TurnRecord| Some((place(t.call, t.block), of(t)?));
+                let value = |t: &TurnRecord| Some((place(t.call), of(t)?));
                 Values::Latencies(turns().filter_map(value).collect())
             }
             metrics::Values::Share(of) => {
-                let hit = |t: &TurnRecord| (place(t.call, t.block), of(t));
+                let hit = |t: &TurnRecord| (place(t.call), of(t));
                 Values::Hits(turns().map(hit).collect())
             }
             metrics::Values::Calls(of) => {
                 let measured =
                     |c: &&CallRecord| !c.warmup && c.started_ms.is_some() && wanted(&c.variant);
-                let value = |c: &CallRecord| Some((place(c.call, c.block), of(c)?));
+                let value = |c: &CallRecord| Some((place(c.call), of(c)?));
                 let calls = self.calls.iter().filter(measured);
                 Values::Latencies(calls.filter_map(value).collect())
             }
@@ -67,8 +68,8 @@ impl RunRecord {
     }
 }
 
-fn place(call: usize, block: Option<u64>) -> Place {
-    Place { call, block }
+fn place(call: usize) -> Place {
+    Place { call, block: None }
 }
 
 #[cfg(test)]
@@ -92,7 +93,9 @@ mod tests {
         run.bad(Outcome::Failed, Some(Failure::AgentLeft));
         let (calls, turns) = (run.calls.clone(), run.turns.clone());
         let summary = Summary::build(&facts(8, Ending::Finished), &run.calls, &run.turns, &[]);
-        let record = RunRecord::new(summary, run.turns, run.calls, None);
+        let mut record = RunRecord::new(summary, run.turns, run.calls, None);
+        record.calls.iter_mut().for_each(|c| c.block = Some(3));
+        record.turns.iter_mut().for_each(|t| t.block = Some(3));
         assert_eq!(record.variants(), ["baseline"]);
         let all: Vec<String> = METRICS.iter().map(|m| m.name.to_owned()).collect();
         for variant in [None, Some("baseline")] {
@@ -102,6 +105,7 @@ mod tests {
                 let metric = Metric::named(&one.metric).unwrap();
                 match (&one.values, metric.population(&calls, &turns, None)) {
                     (Values::Latencies(found), Population::Latencies(expected)) => {
+                        assert!(found.iter().all(|(at, _)| at.block.is_none()));
                         let mut found: Vec<Sample> = found.iter().map(|(_, s)| *s).collect();
                         found.sort_unstable();
                         assert_eq!(found, expected.sorted(), "{}", one.metric);

@@ -2,13 +2,16 @@
 //!
 //! In: call and turn records. Out: a [`VariantSummary`] for each variant of several; none where
 //! there is one. Holds: warm-up calls and sentinels are in no figure; differences are of calls
-//! made in the same blocks, and all of them together are one comparison (Holm).
+//! made in the same blocks, and all of them together are one comparison (Holm), corrected for the
+//! choice of the first, too.
 
 use super::samples::of_turn;
 use super::summary::{AllTurns, CallCounts, Intervals, Latency, Span};
 use super::{CallRecord, Ms, Samples, TurnCounts, TurnExpect, TurnRecord};
 use crate::stats::Sample;
-use crate::stats::compare::{Change, Difference, Figure, Place, Series, Settings, Values, compare};
+use crate::stats::compare::{
+    Change, Difference, Figure, Place, Series, Settings, Values, compare_chosen,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -49,7 +52,7 @@ pub struct Lag {
     /// Between these it lies, at the level of `intervals`; null with too few turns, and a null
     /// end is infinite.
     pub interval: Option<Span>,
-    /// How often so large a difference comes of equal variants, corrected for all of them.
+    /// How often so large a difference comes of equal variants, corrected for every pair of them.
     pub p: f64,
     /// In one word.
     pub verdict: LagVerdict,
@@ -103,7 +106,7 @@ pub(super) fn ranked(seed: u64, calls: &[CallRecord], turns: &[TurnRecord]) -> V
     };
     let series: Vec<Vec<Series>> = variants.iter().map(|(.., s)| vec![s.clone()]).collect();
     let (first, others) = series.split_at(1);
-    let lags = compare(&first[0], others, &settings);
+    let lags = compare_chosen(&first[0], others, &settings);
     let mut ranked: Vec<VariantSummary> = variants.into_iter().map(|(_, v, _)| v).collect();
     for (variant, compared) in ranked.iter_mut().skip(1).zip(lags) {
         let of = |figure| {

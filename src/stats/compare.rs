@@ -138,6 +138,16 @@ pub struct Comparison {
     pub change: Change,
 }
 
+impl Series {
+    /// How many figures are compared.
+    fn figures(&self) -> usize {
+        match self.values {
+            Values::Latencies(_) => 2,
+            Values::Hits(_) => 1,
+        }
+    }
+}
+
 impl Figure {
     /// As it stands in files.
     pub fn name(self) -> &'static str {
@@ -198,16 +208,40 @@ pub fn compare(
     compare_pairs(&pairs, settings)
 }
 
+/// As [`compare`], where `best` was chosen as the best of all by these same values: it is then
+/// corrected for every pair that there could have been, since one of equals always looks best.
+pub fn compare_chosen(
+    best: &[Series],
+    others: &[Vec<Series>],
+    settings: &Settings,
+) -> Vec<Vec<Comparison>> {
+    let pairs: Vec<_> = others.iter().map(|c| (best, c.as_slice())).collect();
+    // Of k, k − 1 pairs are looked at and k · (k − 1) / 2 could have been.
+    compare_among(&pairs, (others.len() + 1) as f64 / 2.0, settings)
+}
+
 /// As [`compare`], each candidate with a baseline of its own; all pairs are one comparison.
 pub fn compare_pairs(
     pairs: &[(&[Series], &[Series])],
     settings: &Settings,
 ) -> Vec<Vec<Comparison>> {
+    compare_among(pairs, 1.0, settings)
+}
+
+/// `times`: so many times the tests that are made could have been chosen to be made.
+fn compare_among(
+    pairs: &[(&[Series], &[Series])],
+    times: f64,
+    settings: &Settings,
+) -> Vec<Vec<Comparison>> {
+    let figures = |series: &[Series]| series.iter().map(Series::figures).sum::<usize>();
+    let tests: usize = pairs.iter().map(|(baseline, _)| figures(baseline)).sum();
+    let most = permute::permutations((tests as f64 * times).ceil() as usize, settings.level);
     let numbered = pairs.iter().enumerate();
     let mut all: Vec<Vec<Comparison>> = numbered
-        .map(|(nth, (baseline, candidate))| one(baseline, candidate, nth, settings))
+        .map(|(nth, (baseline, candidate))| one(baseline, candidate, nth, most, settings))
         .collect();
-    correct(&mut all);
+    correct(&mut all, times);
     for ((baseline, _), comparisons) in pairs.iter().zip(&mut all) {
         for comparison in comparisons {
             let worse = baseline
@@ -228,6 +262,7 @@ fn one(
     baseline: &[Series],
     candidate: &[Series],
     nth: usize,
+    most: u32,
     settings: &Settings,
 ) -> Vec<Comparison> {
     let pairs = baseline.iter().filter_map(|before| {
@@ -242,7 +277,7 @@ fn one(
     }
     // Candidates have permutations of their own, so that adding one changes no other.
     let mut tests = scores
-        .permute(settings.seed.wrapping_add(nth as u64))
+        .permute(settings.seed.wrapping_add(nth as u64), most)
         .into_iter();
     let compared = pairs.iter().map(|(series, (before, after))| Comparison {
         metric: series.metric.clone(),
@@ -252,15 +287,16 @@ fn one(
     compared.collect()
 }
 
-/// Holm's correction (*Scand. J. Statist.* 6, 1979) over every test of the comparison.
-fn correct(all: &mut [Vec<Comparison>]) {
+/// Holm's correction (*Scand. J. Statist.* 6, 1979) over every test of the comparison, and over
+/// those that could have been made, `times` as many in all.
+fn correct(all: &mut [Vec<Comparison>], times: f64) {
     let figures = all.iter_mut().flatten().flat_map(|c| &mut c.differences);
     let mut figures: Vec<&mut Difference> = figures.collect();
     figures.sort_by(|a, b| a.p.total_cmp(&b.p));
-    let count = figures.len();
+    let count = figures.len() as f64 * times;
     let mut largest: f64 = 0.0;
     for (rank, figure) in figures.into_iter().enumerate() {
-        largest = largest.max(figure.p * (count - rank) as f64).min(1.0);
+        largest = largest.max(figure.p * (count - rank as f64)).min(1.0);
         figure.p_adjusted = largest;
     }
 }

@@ -9,8 +9,10 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use std::collections::BTreeMap;
 
-/// Most permutations of a comparison.
-const MOST: u32 = 20_000;
+/// Permutations of a comparison of some tests; of very many as [`permutations`] says.
+const USUAL: u32 = 20_000;
+/// Most permutations, for so many tests that none of them takes enough.
+const MOST: u32 = 1_000_000;
 /// A test is over when so many permutations were as extreme: its p is then known to a tenth
 /// (Besag & Clifford, *Biometrika* 78, 1991).
 const ENOUGH: u32 = 100;
@@ -20,6 +22,13 @@ const ENOUGH: u32 = 100;
 pub(super) enum Side {
     Baseline,
     Candidate,
+}
+
+/// How many permutations it takes: the smallest p that they can show, 1 in so many, must be
+/// small enough after Holm's correction for `tests`.
+pub(super) fn permutations(tests: usize, level: f64) -> u32 {
+    let wanted = 2.0 * tests as f64 / (1.0 - level);
+    (wanted.round().min(f64::from(MOST)) as u32).max(USUAL)
 }
 
 /// What a test found.
@@ -66,8 +75,8 @@ impl Scores {
         }
     }
 
-    /// Every test, two-sided, in the order of [`Scores::add`].
-    pub(super) fn permute(self, seed: u64) -> Vec<Tested> {
+    /// Every test, two-sided, in the order of [`Scores::add`]; at most `most` permutations.
+    pub(super) fn permute(self, seed: u64, most: u32) -> Vec<Tested> {
         let table = Table::new(self);
         let mut order: Vec<u32> = (0..table.calls as u32).collect();
         let observed = table.differences(&table.candidates(&order));
@@ -75,7 +84,7 @@ impl Scores {
         let mut p: Vec<Option<f64>> = vec![None; table.tests];
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let mut chosen = Vec::new();
-        for nth in 1..=MOST {
+        for nth in 1..=most {
             table.shuffle(&mut order, &mut rng);
             table.candidates_into(&order, &mut chosen);
             let found = table.differences(&chosen);
@@ -93,7 +102,7 @@ impl Scores {
                 break;
             }
         }
-        let last = |count: u32| f64::from(count + 1) / f64::from(MOST + 1);
+        let last = |count: u32| f64::from(count + 1) / f64::from(most + 1);
         let tested = p.into_iter().zip(as_extreme).zip(observed);
         tested
             .map(|((p, count), by)| Tested {

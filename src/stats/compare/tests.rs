@@ -210,7 +210,7 @@ fn the_correction_by_table() {
         change: Change::Inconclusive,
     };
     let mut all = vec![vec![comparison(&[0.04, 0.01])], vec![comparison(&[0.03])]];
-    correct(&mut all);
+    correct(&mut all, 1.0);
     let found: Vec<f64> = all
         .iter()
         .flatten()
@@ -220,6 +220,50 @@ fn the_correction_by_table() {
     for (found, expected) in found.iter().zip([0.06, 0.03, 0.06]) {
         assert!((found - expected).abs() < 1e-12, "{found}");
     }
+}
+
+/// A hundred equal variants, of which one is 300 ms slower: more than a thousand tests, and still
+/// it can be said.
+#[test]
+fn many_tests_take_more_permutations() {
+    assert_eq!(permute::permutations(3, 0.95), 20_000);
+    assert_eq!(permute::permutations(10_000, 0.95), 400_000);
+    assert_eq!(permute::permutations(usize::MAX, 0.95), 1_000_000);
+    let base = latencies(20, 1, around);
+    let mut others = vec![base.clone(); 60];
+    others[7] = latencies(20, 1, |c, t| around(c, t) + 300.0);
+    let found = compare_chosen(&base, &others, &Settings::default());
+    for (nth, comparisons) in found.iter().enumerate() {
+        let p50 = comparisons[0].differences[0];
+        let expected = nth == 7;
+        assert_eq!(p50.change == Change::Regressed, expected, "{nth}: {p50:?}");
+    }
+}
+
+/// Two of two are one pair; of five there could have been ten for the four that are looked at.
+#[test]
+fn what_was_chosen_as_the_best_is_corrected_for_every_pair() {
+    let base = latencies(40, 2, around);
+    let later = |ms: f64| latencies(40, 2, move |c, t| around(c + 13, t) + ms);
+    let p = |found: &[Vec<Comparison>], nth: usize| {
+        let difference = found[nth][0].differences[0];
+        (difference.p, difference.p_adjusted)
+    };
+    let settings = Settings::default();
+    let two = [later(60.0)];
+    assert_eq!(
+        compare_chosen(&base, &two, &settings),
+        compare(&base, &two, &settings)
+    );
+    let five = [later(60.0), later(0.0), later(5.0), later(10.0)];
+    let found = compare_chosen(&base, &five, &settings);
+    let (raw, adjusted) = p(&found, 0);
+    // The smallest of 4 · 2 figures, of 10 · 2 that could have been.
+    assert!(
+        (adjusted / raw - 20.0).abs() < 1e-9 || adjusted == 1.0,
+        "{raw} {adjusted}"
+    );
+    assert!(raw < 0.01, "{raw}");
 }
 
 /// Calls of block b take 400 + 40·b ms in both arms, the candidate's 25 ms more.
