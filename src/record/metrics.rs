@@ -7,7 +7,7 @@
 use super::samples::{of_call, of_turn};
 use super::{CallRecord, Ms, TurnExpect, TurnOutcome, TurnRecord};
 use crate::call::Failure;
-use crate::stats::{Distribution, Population, Sample};
+use crate::stats::{Distribution, Population, Proportion, Sample};
 use std::time::Duration;
 
 /// Where the values of a metric are.
@@ -19,6 +19,8 @@ pub enum Values {
     Calls(fn(&CallRecord) -> Option<Sample>),
     /// A share of turns: those that count.
     Share(fn(&TurnRecord) -> bool),
+    /// The same, where it is the call that makes its turns count: they say no more than one.
+    ShareOfCalls(fn(&TurnRecord) -> bool),
 }
 
 /// A metric.
@@ -98,7 +100,10 @@ pub const METRICS: &[Metric] = &[
     share("replied", |t| t.outcome == TurnOutcome::Replied),
     share("missed", |t| t.outcome == TurnOutcome::Missed),
     share("early", |t| t.outcome == TurnOutcome::Early),
-    share("failed", |t| t.outcome == TurnOutcome::Failed),
+    Metric {
+        values: Values::ShareOfCalls(|t| t.outcome == TurnOutcome::Failed),
+        ..share("failed", |_| false)
+    },
 ];
 
 impl Metric {
@@ -109,7 +114,7 @@ impl Metric {
 
     /// Whether it is a share rather than a latency.
     pub fn is_share(self) -> bool {
-        matches!(self.values, Values::Share(_))
+        matches!(self.values, Values::Share(_) | Values::ShareOfCalls(_))
     }
 
     /// Its samples among these calls and turns, of one variant or of all.
@@ -148,9 +153,13 @@ impl Metric {
                 let owed = owed().map(|call| (call, best));
                 Population::Latencies(Distribution::in_groups(ended.chain(owed)))
             }
-            Values::Share(of) => {
+            Values::Share(of) | Values::ShareOfCalls(of) => {
                 let ended = turns().map(|t| (t.call, of(t)));
-                Population::Share(ended.chain(owed().map(|call| (call, !upper))).collect())
+                let share: Proportion = ended.chain(owed().map(|call| (call, !upper))).collect();
+                Population::Share(match self.values {
+                    Values::ShareOfCalls(_) => share.of_whole_groups(),
+                    _ => share,
+                })
             }
             Values::Calls(of) => {
                 let started = |c: &&CallRecord| !c.warmup && c.started_ms.is_some();

@@ -53,7 +53,7 @@ impl RunRecord {
                 let value = |t: &TurnRecord| Some((place(t.call), of(t)?));
                 Values::Latencies(turns().filter_map(value).collect())
             }
-            metrics::Values::Share(of) => {
+            metrics::Values::Share(of) | metrics::Values::ShareOfCalls(of) => {
                 let hit = |t: &TurnRecord| (place(t.call), of(t));
                 Values::Hits(turns().map(hit).collect())
             }

@@ -74,7 +74,7 @@ impl Told<'_> {
     fn samples(&self) -> &'static str {
         match self.metric.values {
             Values::Calls(_) => "calls",
-            Values::Turns(_) | Values::Share(_) => "turns",
+            Values::Turns(_) | Values::Share(_) | Values::ShareOfCalls(_) => "turns",
         }
     }
 
@@ -129,7 +129,11 @@ impl Told<'_> {
             n => format!("{n} beyond the bound, which refutes nothing"),
         };
         let seen = self.seen();
-        format!("{seen}: too few for {what}, which takes {needed}; {beyond}")
+        let of = match self.metric.values {
+            Values::ShareOfCalls(_) => " calls",
+            _ => "",
+        };
+        format!("{seen}: too few for {what}, which takes {needed}{of}; {beyond}")
     }
 
     fn refuted(&self) -> String {

@@ -17,6 +17,8 @@ pub struct Proportion {
     squares: f64,
     /// Sum over groups of hits² / size.
     between: f64,
+    /// Samples of a group are taken to be alike, whatever they show.
+    alike: bool,
 }
 
 /// Samples and what they are worth.
@@ -68,6 +70,15 @@ impl Proportion {
         all
     }
 
+    /// The same, where it is the group that counts or not, and its samples with it: they say no
+    /// more than one of them.
+    pub fn of_whole_groups(self) -> Self {
+        Self {
+            alike: true,
+            ..self
+        }
+    }
+
     /// Those that count.
     pub fn hits(&self) -> usize {
         self.hits
@@ -97,14 +108,18 @@ impl Proportion {
     /// of variance (Donner, *Int. Stat. Rev.* 54, 1986); a negative estimate counts as 0.
     ///
     /// 1 where one group of several samples is all there is: it cannot show how groups differ.
-    /// 0 where every sample or none counts, as is usual for shares (Korn & Graubard).
+    /// 0 where every sample of several groups or none counts, as is usual for shares (Korn &
+    /// Graubard); 1 of whole groups.
     pub fn icc(&self) -> f64 {
         let (n, k) = (self.total as f64, self.groups as f64);
-        if !self.varies() || self.groups == self.total {
+        if self.groups == self.total {
             return 0.0;
         }
-        if self.groups == 1 {
+        if self.groups == 1 || self.alike {
             return 1.0;
+        }
+        if !self.varies() {
+            return 0.0;
         }
         let hits = self.hits as f64;
         let between = (self.between - hits * hits / n) / (k - 1.0);
@@ -134,7 +149,8 @@ impl Proportion {
         let deff = self.deff();
         let n = self.total as f64;
         let known = match self.groups {
-            groups if groups > 1 && groups < self.total => {
+            // Of whole groups there is nothing to find out.
+            groups if groups > 1 && groups < self.total && !self.alike => {
                 let t = |freedom: f64| student_t(tail, freedom);
                 (t(n - 1.0) / t(groups as f64 - 1.0)).powi(2)
             }

@@ -22,6 +22,30 @@ fn design_effects_by_table() {
             6.0,
         ),
         (
+            "one group of which none counts says as little",
+            Proportion::of_groups([(0, 299)]),
+            1.0,
+            299.0,
+        ),
+        (
+            "whole groups, of which none counts",
+            alike(30, 4, 0).of_whole_groups(),
+            1.0,
+            4.0,
+        ),
+        (
+            "whole groups, one of which counts late",
+            Proportion::of_groups((0..30).map(|g| (usize::from(g == 0), 4))).of_whole_groups(),
+            1.0,
+            4.0,
+        ),
+        (
+            "whole groups of one",
+            alike(30, 1, 3).of_whole_groups(),
+            0.0,
+            1.0,
+        ),
+        (
             "one group of one",
             Proportion::of_groups([(1, 1)]),
             0.0,
@@ -98,6 +122,27 @@ fn intervals_of_shares_by_table() {
         grouped.interval(0.95).unwrap(),
     );
     assert!(grouped.lower < alone.lower && grouped.upper > alone.upper);
+}
+
+/// None of thirty calls failed: at 95 % at most one in ten does, however many turns they had.
+#[test]
+fn whole_groups_are_what_is_counted() {
+    for turns in [1, 4, 100] {
+        let none = alike(30, turns, 0).of_whole_groups();
+        let found = none.interval(0.9).unwrap();
+        assert!((found.upper - 0.0950).abs() < 5e-5, "{turns}: {found:?}");
+        assert!((found.worth.n_eff - 30.0).abs() < 1e-9);
+        assert!(
+            alike(30, turns, 4)
+                .of_whole_groups()
+                .refutes_at_most(0.03, 0.95)
+        );
+        assert!(
+            !alike(30, turns, 2)
+                .of_whole_groups()
+                .refutes_at_most(0.03, 0.95)
+        );
+    }
 }
 
 #[test]
