@@ -253,12 +253,10 @@ impl Transport {
     pub(super) fn publication(&mut self) -> Option<Publication> {
         let mid = self.publish?;
         let pt = self.rtc.media(mid)?.remote_pts().first().copied();
+        let pt = pt.unwrap_or_else(|| OPUS_PT.into());
         let mut api = self.rtc.direct_api();
         let ssrc = api.stream_tx_by_mid(mid, None)?.ssrc();
-        Some(Publication {
-            ssrc,
-            pt: pt.unwrap_or_else(|| OPUS_PT.into()),
-        })
+        Some(Publication { ssrc, pt })
     }
 
     /// The media section that a received packet belongs to.
@@ -288,9 +286,9 @@ impl Transport {
     pub(super) fn hears(&mut self, packet: &RtpPacket, mid: Mid) {
         let section = self.rtc.media(mid);
         let level = section.and_then(|m| m.remote_extmap().id_of(Extension::AudioLevel));
-        // Where nothing is sent, str0m goes on reporting, and has to see what it reports on.
-        let taken = self.media.as_mut().filter(|m| m.sends());
-        if let Some(media) = taken.filter(|_| self.port.is_connected()) {
+        let steady = self.port.is_connected();
+        // Where nothing is sent str0m goes on reporting, of what it sees.
+        if let Some(media) = self.media.as_mut().filter(|m| steady && m.sends()) {
             media.hear(*packet.header.ssrc, mid, level, *packet.seq_no);
         }
     }
