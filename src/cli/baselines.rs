@@ -43,15 +43,22 @@ pub(super) fn file(text: &str) -> Result<PathBuf, Trouble> {
     Ok(folder()?.join(format!("{text}.{JSON}")))
 }
 
-/// The record that `text` names: the folder of a run, the file of a baseline, or its name.
+/// The record that `text` names: a baseline by its name, else the folder of a run or the file of
+/// a baseline.
 pub(super) fn read(text: &str) -> Result<RunRecord, Trouble> {
     let path = Path::new(text);
-    if path.is_dir() {
+    // Where `--save-baseline` would have written it comes first, whatever lies in this folder.
+    let named = match is_path(text) {
+        true => None,
+        false => file(text).ok().filter(|named| named.is_file()),
+    };
+    if named.is_none() && path.is_dir() {
         return RunRecord::read(path).map_err(|e| Trouble::record(&e));
     }
-    let path = match path.is_file() {
-        true => path.to_owned(),
-        false => file(text)?,
+    let path = match (named, path.is_file()) {
+        (Some(named), _) => named,
+        (None, true) => path.to_owned(),
+        (None, false) => file(text)?,
     };
     if !path.exists() {
         let message = format!("there is no run folder, baseline file or baseline named `{text}`");

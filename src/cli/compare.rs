@@ -6,7 +6,7 @@
 use super::baselines;
 use super::exit::Exit;
 use super::say::{self, Trouble};
-use crate::record::{COMPARED, Conditions, METRICS, RunRecord};
+use crate::record::{COMPARED, Conditions, GateResult, METRICS, RunRecord};
 use crate::report::Style;
 use crate::report::comparison::{self, Compared, Pair};
 use crate::stats::compare::{Change, Noise, Series, Settings, compare_pairs};
@@ -289,9 +289,7 @@ fn obstacles(baseline: (&str, &RunRecord), candidate: (&str, &RunRecord)) -> Vec
 fn facts(baseline: &RunRecord, candidate: &RunRecord) -> Vec<String> {
     let gates = |r: &RunRecord| {
         let gates = r.summary.verdict.gates.iter();
-        let gates: Vec<String> = gates
-            .map(|g| format!("{} {}", g.metric, g.expression))
-            .collect();
+        let gates: Vec<String> = gates.map(GateResult::name).collect();
         if gates.is_empty() {
             "none".to_owned()
         } else {

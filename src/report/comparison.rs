@@ -57,15 +57,20 @@ pub fn render(compared: &Compared, style: Style) -> String {
     let Settings { noise, level, .. } = compared.settings;
     let _ = write!(
         out,
-        "\nnoise: under {:.0} % or {:.0} ms; of rates, under {:.0} % or {:.0} points\n\
+        "\nnoise: under {} % or {} ms; of rates, under {} % or {} points\n\
          chance of any false alarm: {:.0} % (permutation of calls, Holm)\n",
-        noise.share * 100.0,
-        noise.ms,
-        noise.share * 100.0,
-        noise.rate * 100.0,
+        plain(noise.share * 100.0),
+        plain(noise.ms),
+        plain(noise.share * 100.0),
+        plain(noise.rate * 100.0),
         (1.0 - level) * 100.0
     );
     out
+}
+
+/// With the digits that it has: 2.5, 20.
+fn plain(value: f64) -> f64 {
+    (value * 1e3).round() / 1e3
 }
 
 fn one(out: &mut String, pair: &Pair, style: Style) {
@@ -200,6 +205,7 @@ fn difference_json(d: &Difference) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stats::compare::Noise;
 
     fn difference(figure: Figure, baseline: f64, candidate: f64, change: Change) -> Difference {
         let by = if baseline == candidate {
@@ -276,6 +282,14 @@ mod tests {
     #[test]
     fn for_people() {
         insta::assert_snapshot!("comparison", render(&compared(), Style::Plain));
+        let mut fine = compared();
+        fine.settings.noise = Noise {
+            share: 0.025,
+            ms: 0.5,
+            ..fine.settings.noise
+        };
+        let told = render(&fine, Style::Plain);
+        assert!(told.contains("under 2.5 % or 0.5 ms;"), "{told}");
         let dressed = render(&compared(), Style::Colour);
         assert!(dressed.contains("\u{1b}[31mregressed"), "{dressed}");
     }

@@ -66,6 +66,7 @@ impl Door {
 pub(super) struct Asked {
     pub dispatch: Option<Dispatch>,
     pub attributes: BTreeMap<String, String>,
+    pub room_metadata: String,
     pub track: AgentTrack,
 }
 
@@ -197,6 +198,7 @@ impl OpenDoor {
                     identity: number.map_or("canary".into(), |n| format!("caller-{n}")),
                     attributes: asked.attributes.clone(),
                     metadata: String::new(),
+                    room_metadata: asked.room_metadata.clone(),
                     dispatch: asked.dispatch.clone(),
                     valid_for: TOKEN_LIFE,
                 };

@@ -63,6 +63,7 @@ impl Shared {
                 metadata: variant.metadata.clone().unwrap_or_default(),
             }),
             attributes: variant.attributes.clone(),
+            room_metadata: variant.room_metadata.clone().unwrap_or_default(),
             track: AgentTrack {
                 name: self.scenario.call.agent_track.clone(),
             },

@@ -61,6 +61,7 @@ impl Checker<'_> {
                     ("agent_name", file.agent_name.is_some()),
                     ("room_prefix", file.room_prefix.is_some()),
                     ("metadata", file.metadata.is_some()),
+                    ("room_metadata", file.room_metadata.is_some()),
                     ("attributes", file.attributes.is_some()),
                 ];
                 for (key, _) in given.into_iter().filter(|(_, given)| *given) {

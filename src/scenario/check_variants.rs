@@ -74,6 +74,7 @@ impl Checker<'_> {
             name: name.to_owned(),
             agent_name: file.agent_name.clone(),
             metadata: file.metadata.clone(),
+            room_metadata: file.room_metadata.clone(),
             attributes: self.attributes(&file.attributes, "/target/attributes"),
             server: None,
             agent,
@@ -100,6 +101,7 @@ impl Checker<'_> {
             name: String::new(),
             agent_name: file.agent_name.clone().or(common.agent_name.clone()),
             metadata: file.metadata.clone().or(common.metadata.clone()),
+            room_metadata: file.room_metadata.clone().or(common.room_metadata.clone()),
             attributes,
             server: self.server(file, at),
             agent,
@@ -145,6 +147,7 @@ impl Checker<'_> {
                 vec![
                     ("agent_name", file.agent_name.is_some()),
                     ("metadata", file.metadata.is_some()),
+                    ("room_metadata", file.room_metadata.is_some()),
                     ("attributes", file.attributes.is_some()),
                     ("url", file.url.is_some()),
                     ("api_key", file.api_key.is_some()),

@@ -115,6 +115,9 @@ pub(super) struct TargetFile {
     /// Metadata of the dispatch, as the agent receives it.
     #[schemars(length(max = 65536))]
     pub(super) metadata: Option<String>,
+    /// Metadata of the room, as everybody in it sees it.
+    #[schemars(length(max = 65536))]
+    pub(super) room_metadata: Option<String>,
     /// Attributes of the caller, as the agent sees them.
     pub(super) attributes: Option<BTreeMap<String, Option<String>>>,
     /// Settings of the embedded agent.

@@ -20,6 +20,9 @@ pub(super) struct VariantFile {
     /// Metadata of the dispatch. Default: the target's.
     #[schemars(length(max = 65536))]
     pub(super) metadata: Option<String>,
+    /// Metadata of the room, as everybody in it sees it. Default: the target's.
+    #[schemars(length(max = 65536))]
+    pub(super) room_metadata: Option<String>,
     /// Attributes of the caller, beside the target's.
     pub(super) attributes: Option<BTreeMap<String, Option<String>>>,
     /// Address of another LiveKit server. Default: the target's.

@@ -137,7 +137,7 @@ impl Checker<'_> {
         for (pointer, text) in places.all_matrix() {
             if !is_template(pointer) {
                 let message = "`${matrix.…}` is not understood here";
-                let hint = "it can be in `target`: in `agent_name`, `metadata`, `attributes` and \
+                let hint = "it can be in `target`: in `agent_name`, `metadata`, `room_metadata`, `attributes` and \
                             `agent.delay`";
                 self.problem(pointer, Code::BadValue, message, hint);
                 continue;
@@ -192,6 +192,7 @@ impl Checker<'_> {
             target: TargetFile {
                 agent_name: fill("/target/agent_name", &target.agent_name),
                 metadata: fill("/target/metadata", &target.metadata),
+                room_metadata: fill("/target/room_metadata", &target.room_metadata),
                 attributes,
                 agent,
                 ..target.clone()
@@ -224,6 +225,7 @@ fn is_template(pointer: &str) -> bool {
     let fields = [
         "/target/agent_name",
         "/target/metadata",
+        "/target/room_metadata",
         "/target/agent/delay",
     ];
     let attribute = pointer.strip_prefix("/target/attributes/");

@@ -22,6 +22,10 @@ const READ: &[(&str, &str)] = &[
     ("replied: rate>0.99", "replied: rate>0.99"),
     ("missed: rate<0.010", "missed: rate<0.01"),
     ("early: rate<=0", "early: rate<=0"),
+    (
+        "ttfa{variant:llm-100/vad-300}: p(95)<1s",
+        "ttfa{variant:llm-100/vad-300}: p(95)<1s",
+    ),
     ("failed: rate<1", "failed: rate<1"),
     ("failed: rate >= 1.", "failed: rate>=1"),
     ("ttfa{variant:fast}: med<1s", "ttfa{variant:fast}: med<1s"),

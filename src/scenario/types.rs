@@ -311,6 +311,8 @@ pub struct Variant {
     pub agent_name: Option<String>,
     /// Metadata of the dispatch.
     pub metadata: Option<String>,
+    /// Metadata of the room.
+    pub room_metadata: Option<String>,
     /// Attributes of the caller.
     pub attributes: BTreeMap<String, String>,
     /// Its own server; `None` for the target's.

@@ -154,7 +154,7 @@ const CASES: &[(&str, &str)] = &[
     (
         "variants of an embedded target",
         "target: {kind: embedded, agent: {reply: a.wav}}\n\
-         variants: [{name: a, metadata: x, url: 'ws://x'}, {name: b, agent: {delay: soon, reply_length: 1s}}]",
+         variants: [{name: a, metadata: x, room_metadata: x, url: 'ws://x'}, {name: b, agent: {delay: soon, reply_length: 1s}}]",
     ),
     (
         "variants of a livekit target",

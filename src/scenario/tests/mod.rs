@@ -89,6 +89,17 @@ fn a_matrix_is_all_combinations_in_the_order_of_the_file() {
     insta::assert_snapshot!("matrix", variants.join("\n"));
     let text = SMALL.replace(
         "target: {kind: livekit}",
+        "target: {kind: livekit, room_metadata: '${matrix.llm} ${matrix.vad}'}\n\
+         matrix: {llm: [llm-100], vad: [vad-300, vad-500]}\n\
+         thresholds: {'ttfa{variant:llm-100/vad-300}': [med<1s]}",
+    );
+    let scenario = check_text(&text, Unset::Problem).expect("valid");
+    let rooms = scenario.variants.iter().map(|v| v.room_metadata.as_deref());
+    assert!(rooms.eq([Some("llm-100 vad-300"), Some("llm-100 vad-500")]));
+    let gate = &scenario.thresholds[0];
+    assert_eq!(gate.variant.as_deref(), Some("llm-100/vad-300"));
+    let text = SMALL.replace(
+        "target: {kind: livekit}",
         "target: {kind: embedded, agent: {delay: '${matrix.delay}', reply_length: 1s}}\n\
          matrix: {delay: [300ms, 'normal(700ms,9ms)']}",
     );

@@ -69,6 +69,8 @@ pub struct RoomTicket {
     pub attributes: BTreeMap<String, String>,
     /// Participant metadata.
     pub metadata: String,
+    /// Metadata that the server gives the room when it makes it for this participant.
+    pub room_metadata: String,
     /// Explicit dispatch; `None` leaves it to the server's automatic dispatch.
     pub dispatch: Option<Dispatch>,
     /// How long the token may be used to join.
@@ -105,6 +107,7 @@ impl Credentials {
                 empty_timeout: EMPTY_ROOM_SECONDS,
                 departure_timeout: EMPTY_ROOM_SECONDS,
                 agents: agents.collect(),
+                metadata: ticket.room_metadata.clone(),
                 ..Default::default()
             })
             .to_jwt()
@@ -143,6 +146,7 @@ mod tests {
             identity: "caller-1".into(),
             attributes: [("locale".to_owned(), "en".to_owned())].into(),
             metadata: String::new(),
+            room_metadata: r#"{"llm":"fast"}"#.into(),
             dispatch: Some(Dispatch {
                 agent_name: "support".into(),
                 metadata: "{}".into(),
@@ -165,6 +169,7 @@ mod tests {
         assert_eq!(claims.attributes["locale"], "en");
         let room = claims.room_config.expect("room configuration");
         assert_eq!(room.agents[0].agent_name, "support");
+        assert_eq!(room.metadata, r#"{"llm":"fast"}"#);
         assert_eq!(room.departure_timeout, EMPTY_ROOM_SECONDS);
     }
 
