@@ -8,7 +8,7 @@ use super::checker::Checker;
 use super::file::{AgentFile, TargetFile};
 use super::file_variants::{AxisFile, MatrixFile, ValueFile};
 use super::places::{Origin, join};
-use super::problem::{Code, quoted};
+use super::problem::{Code, clip, quoted};
 use super::variables::{Substituted, matrix_names, substitute_at};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -238,8 +238,4 @@ fn is_fit(name: &str) -> bool {
     name.len() <= 64
         && name.starts_with(|c: char| c.is_ascii_alphanumeric())
         && name.chars().all(fits)
-}
-
-fn clip(text: &str) -> String {
-    text.chars().take(64).collect()
 }

@@ -180,6 +180,11 @@ fn distance(a: &str, b: &str) -> usize {
     rows[a.len()][b.len()]
 }
 
+/// What is shown of a text from outside.
+pub(super) fn clip(text: &str) -> String {
+    text.chars().take(64).collect()
+}
+
 /// `a`, `b` and `c` as "`a`, `b`, `c`".
 pub(super) fn quoted<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     names

@@ -5,7 +5,7 @@
 
 use super::duration::{self, DurationError};
 use super::metric::{self, Metric};
-use super::problem::did_you_mean;
+use super::problem::{clip, did_you_mean};
 use super::threshold::{Aggregate, Bound, On, Op, Threshold};
 
 /// Longest text that is looked at, in bytes.
@@ -177,7 +177,7 @@ impl<'a> Reader<'a> {
         let Some(metric) = Metric::named(name) else {
             let message = match name {
                 "" => "a metric is missing".to_owned(),
-                name => format!("unknown metric `{}`", short(name)),
+                name => format!("unknown metric `{}`", clip(name)),
             };
             return Err(self.wrong_at(at, message, metric::known()));
         };
@@ -209,7 +209,7 @@ impl<'a> Reader<'a> {
         if key != "variant" {
             let message = match key {
                 "" => "a filter is missing".to_owned(),
-                key => format!("there is no filter `{}`", short(key)),
+                key => format!("there is no filter `{}`", clip(key)),
             };
             return Err(self.wrong_at(at, message, like));
         }
@@ -224,7 +224,7 @@ impl<'a> Reader<'a> {
             return Err(self.wrong_at(at, "the name of a variant is missing", like));
         }
         if let Some(known) = variants.filter(|known| !known.contains(&value)) {
-            let message = format!("there is no variant `{}`", short(value));
+            let message = format!("there is no variant `{}`", clip(value));
             let hint = did_you_mean(value, known.iter().copied(), "variants");
             return Err(self.wrong_at(at, message, hint));
         }
@@ -271,7 +271,7 @@ impl<'a> Reader<'a> {
                     None => "there is `p(95)`, `avg`, `min`, `max`, `med`; shares have `rate`"
                         .to_owned(),
                 };
-                let word = short(word);
+                let word = clip(word);
                 let message = format!("`{word}` is nothing that can be taken of `{name}`");
                 return Err(self.wrong_at(at, message, hint));
             }
@@ -301,7 +301,7 @@ impl<'a> Reader<'a> {
             _ => {
                 let message = match text {
                     "" => "a number is missing".to_owned(),
-                    text => format!("there is no percentile `{}`", short(text)),
+                    text => format!("there is no percentile `{}`", clip(text)),
                 };
                 return Err(self.wrong_at(at, message, hint));
             }
@@ -362,17 +362,13 @@ impl<'a> Reader<'a> {
             _ => {
                 let message = match text {
                     "" => "a share is missing".to_owned(),
-                    text => format!("`{}` is no share of turns", short(text)),
+                    text => format!("`{}` is no share of turns", clip(text)),
                 };
                 let hint = "shares are numbers from 0 to 1, as in `rate<0.01`";
                 Err(self.wrong(message, hint))
             }
         }
     }
-}
-
-fn short(text: &str) -> String {
-    text.chars().take(64).collect()
 }
 
 /// Digits with at most one point: no sign, no exponent, no `inf`.

@@ -34,16 +34,6 @@ pub enum StatsError {
     },
 }
 
-impl StatsError {
-    /// What to try next; printed on its own `hint:` line.
-    pub fn hint(&self) -> &'static str {
-        match self {
-            Self::TooFewSamples { .. } => "make more calls, or look at a lower quantile",
-            Self::OutOfRange { .. } => "give a fraction such as 0.95",
-        }
-    }
-}
-
 /// A confidence interval between two samples.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Interval {
@@ -53,15 +43,6 @@ pub struct Interval {
     pub upper: Sample,
     /// The coverage these two ends really have: at least the level asked for.
     pub coverage: f64,
-    /// What it rests on.
-    pub worth: Worth,
-}
-
-/// A one-sided confidence bound: one sample.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Bound {
-    /// The true quantile is not beyond it, at the level asked for.
-    pub at: Sample,
     /// What it rests on.
     pub worth: Worth,
 }
@@ -104,42 +85,6 @@ impl Distribution {
         }
     }
 
-    /// One-sided: the true `q` quantile is at most this, at `level`. As [`Self::interval`].
-    ///
-    /// # Errors
-    /// [`StatsError::TooFewSamples`] when not even the largest sample is enough (p95 takes 59,
-    /// p99 299, at 0.95); [`StatsError::OutOfRange`].
-    pub fn upper_bound(&self, q: f64, level: f64) -> Result<Bound, StatsError> {
-        self.bound(q, level, q, |ranks, tail| ranks.upper(tail))
-    }
-
-    /// One-sided: the true `q` quantile is at least this, at `level`. As [`Self::upper_bound`].
-    ///
-    /// # Errors
-    /// [`StatsError::TooFewSamples`]; [`StatsError::OutOfRange`].
-    pub fn lower_bound(&self, q: f64, level: f64) -> Result<Bound, StatsError> {
-        self.bound(q, level, 1.0 - q, |ranks, tail| ranks.lower(tail))
-    }
-
-    fn bound(
-        &self,
-        q: f64,
-        level: f64,
-        missed_by_one: f64,
-        rank: fn(&Ranks, f64) -> Option<usize>,
-    ) -> Result<Bound, StatsError> {
-        in_range([q, level])?;
-        let worth = self.worth(q, 1.0 - level);
-        let rank = rank(&Ranks { q, worth }, 1.0 - level);
-        match rank.and_then(|r| self.sorted().get(r.checked_sub(1)?)) {
-            Some(&at) => Ok(Bound { at, worth }),
-            None => {
-                let needed = ((1.0 - level).ln() / missed_by_one.ln()).ceil() as usize;
-                Err(too_few(q, worth, needed))
-            }
-        }
-    }
-
     /// What the samples are worth for an interval of the `q` quantile with `tail` on a side.
     fn worth(&self, q: f64, tail: f64) -> Worth {
         let at = self.quantile(q).unwrap_or(Sample::Infinite);
@@ -156,15 +101,6 @@ impl Distribution {
     pub fn share(&self, counts: impl Fn(Sample) -> bool) -> Proportion {
         let hit = |(group, sample): (u32, Sample)| (group, counts(sample));
         self.grouped().map(hit).collect()
-    }
-
-    /// Whether the samples refute, at `level`, that the true `q` quantile is below `bound_ms`
-    /// (`or_at`: at most): more of them lie beyond than such a quantile lets pass. However few
-    /// there are: six of six late calls refute a p95.
-    pub fn refutes(&self, q: f64, bound_ms: f64, or_at: bool, level: f64) -> bool {
-        let beyond = |ms: f64| if or_at { ms > bound_ms } else { ms >= bound_ms };
-        self.share(|s| beyond(s.as_ms()))
-            .refutes_at_most(1.0 - q, level)
     }
 }
 

@@ -16,6 +16,6 @@ pub use distribution::{Distribution, Sample};
 pub use gate::{
     Aggregate, Answer, Basis, Comparison, Decider, GATE_LEVEL, Gate, Judgement, Population,
 };
-pub use interval::{Bound, Interval, StatsError, samples_needed};
+pub use interval::{Interval, StatsError, samples_needed};
 pub use live::Live;
 pub use proportion::{Proportion, ShareInterval, Worth};
