@@ -109,8 +109,8 @@ impl Verdict {
         };
         let mut status = ended;
         let mut reasons: Vec<String> = reason.into_iter().collect();
-        let of_the_run = reasons.iter().chain(&doubts.invalid).chain(&doubts.missing);
-        let doubt = of_the_run.cloned().next();
+        let mut of_the_run = reasons.iter().chain(&doubts.invalid).chain(&doubts.missing);
+        let doubt = of_the_run.next().cloned();
         let is_refuted = gates.iter().any(refuted);
         let weighed = [
             (Status::Invalid, doubts.invalid),
