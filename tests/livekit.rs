@@ -6,11 +6,14 @@ pub mod support;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 use support::reports::{Row, median};
-use support::{LivekitServer, Loadgen, OldServer, Reports, Shared, Small, TlsProxy, in_repo};
+use support::{LivekitServer, Loadgen, OldServer, Reports, Shared, Small, TlsProxy, in_repo, poll};
 
 /// `loadgen agent --delay`, in ms.
 const DELAY: f64 = 400.0;
+/// A run that has not begun its first call by then never will.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// How far the middle turn may be off on a busy machine; 5 on one with time to spare.
 const BOUND: f64 = 30.0;
 
@@ -95,7 +98,7 @@ fn the_committed_scenario_measures_the_agents_truth() {
 }
 
 #[test]
-fn a_named_agent_is_dispatched_and_its_greeting_measured() {
+fn a_named_agent_is_dispatched_into_a_room_with_its_metadata_and_its_greeting_measured() {
     let server = SERVER.get(LivekitServer::start);
     let named = |name| {
         [
@@ -124,7 +127,23 @@ fn a_named_agent_is_dispatched_and_its_greeting_measured() {
         ..Small::default()
     };
     small.write(run.dir());
-    let run = run.on(&server).run();
+    let scenario = run.dir().join("small.yaml");
+    let text = std::fs::read_to_string(&scenario).expect("just written");
+    let with_metadata = text.replace(
+        "target: {kind: livekit}",
+        "target: {kind: livekit, room_metadata: '{\"llm\":\"fast\"}'}",
+    );
+    std::fs::write(&scenario, with_metadata).expect("writable");
+    let run = run.on(&server).spawn();
+    let told = poll(PATIENCE, || {
+        let rooms = server.rooms();
+        let told = rooms
+            .into_iter()
+            .find(|room| room.metadata == r#"{"llm":"fast"}"#);
+        told.map(|room| room.name)
+    });
+    assert!(told.is_some(), "no room has the scenario's metadata");
+    let run = run.finish();
 
     let reports = Reports::read(&run.dir().join("run"));
     reports.assert_good(&run.finished);

@@ -121,6 +121,7 @@ fn replies() -> Vec<(&'static str, Vec<Box<[u8]>>)> {
 
 #[test]
 fn onsets_under_loss_are_as_far_off_as_stated() {
+    let mut too_far = vec![];
     for (name, reply) in replies() {
         for (how, burst) in [("random", None), ("bursts of 2.6", Some(2.6))] {
             let loss = Loss { share: 0.05, burst };
@@ -135,11 +136,15 @@ fn onsets_under_loss_are_as_far_off_as_stated() {
             assert_eq!(score.spare, 0, "{name}, {how}: onsets of nothing");
             // At small size 1 % is ten replies: the bar is held at full size.
             let bar = size(50.0, 40.0);
-            assert!(all.within(0.99) <= bar, "{name}, {how}: {all}");
+            if all.within(0.99) > bar {
+                too_far.push(format!("{name}, {how}: {all}"));
+            }
             println!(
                 "    {} of {} missed, {} too many, {} of {} touched without a flag",
                 score.missed, score.replies, score.spare, score.unflagged, score.touched
             );
         }
     }
+    // Told last: at full size bursts are known to be past their bar, and the rest is shown too.
+    assert!(too_far.is_empty(), "{too_far:#?}");
 }
