@@ -12,6 +12,18 @@ fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
 
+/// An utterance, and how it is said.
+fn said() -> (Utterance, Said) {
+    let utterance = Utterance::new("order-status", FIXTURE, Some("wav"), None).expect("speech");
+    let said = Said {
+        frames: utterance.frames.iter().map(|f| Arc::from(&**f)).collect(),
+        spoken: Spoken::new(&utterance.pcm),
+        speech_start: utterance.speech_start,
+        speech_end: utterance.speech_end,
+    };
+    (utterance, said)
+}
+
 fn script(said: &Said, turns: usize) -> CallScript {
     let turn = TurnScript {
         anchor: Anchor::CallStart,
@@ -73,13 +85,7 @@ fn play_as(
     decode: Decode,
     waits: bool,
 ) -> (CallResult, usize, (usize, bool)) {
-    let utterance = Utterance::new("order-status", FIXTURE, Some("wav"), None).expect("speech");
-    let said = Said {
-        frames: utterance.frames.iter().map(|f| Arc::from(&**f)).collect(),
-        spoken: Spoken::new(&utterance.pcm),
-        speech_start: utterance.speech_start,
-        speech_end: utterance.speech_end,
-    };
+    let (utterance, said) = said();
     let silence = Arc::from(opus::silence_frame().expect("libopus"));
     let (mut end, mut events) =
         CallerEnd::new(script(&said, 1), start, vec![said.clone()], silence).expect("libopus");
@@ -192,13 +198,7 @@ fn what_waits_in_the_socket_is_heard_as_if_it_had_not() {
 
 #[test]
 fn who_waits_for_a_beginning_or_an_end_is_not_patient() {
-    let utterance = Utterance::new("order-status", FIXTURE, Some("wav"), None).expect("speech");
-    let said = Said {
-        frames: utterance.frames.iter().map(|f| Arc::from(&**f)).collect(),
-        spoken: Spoken::new(&utterance.pcm),
-        speech_start: utterance.speech_start,
-        speech_end: utterance.speech_end,
-    };
+    let (_, said) = said();
     let now = Instant::now();
     for (anchor, patience) in [
         (Anchor::AgentSpeechStart, FRAME_TIME),
