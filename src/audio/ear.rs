@@ -164,7 +164,7 @@ impl Ear {
 
     /// The audio around the onset told last: up to `before` samples ahead of it and what has been
     /// heard since, oldest first, into `audio`. Returns how many samples come before the onset;
-    /// `None` where there is none, or it is older than what is kept (a second). Ask when it is told:
+    /// `None` where there is none, or it is older than what is kept. Ask when it is told:
     /// then half a second follows it, or as much as there was.
     pub fn around_onset(&self, before: usize, audio: &mut Vec<i16>) -> Option<usize> {
         let onset = self.spurts.onset()?;

@@ -41,6 +41,21 @@ pub(crate) fn turn(base: Instant, index: usize, outcome: Outcome) -> TurnResult 
     }
 }
 
+/// The record of a turn of call `call`.
+pub(crate) fn recorded(call: usize, result: &TurnResult, failure: Option<&Failure>) -> TurnRecord {
+    let context = TurnContext {
+        call,
+        room: "r",
+        utterance: "u",
+        variant: "v",
+        block: None,
+        warmup: false,
+        playout_model: MODEL,
+        failure,
+    };
+    TurnRecord::new(&context, result, base())
+}
+
 /// The same, answered after `wire` on the wire and held back for `playout`.
 pub(crate) fn replied(
     base: Instant,

@@ -1,8 +1,7 @@
 //! Spans of made-up calls and turns.
 
 use super::*;
-use crate::record::TurnContext;
-use crate::record::fixtures::{self, Failure, Outcome, base};
+use crate::record::fixtures::{self, Failure, Outcome, base, recorded as turn};
 use std::collections::HashSet;
 
 fn origin() -> SystemTime {
@@ -11,20 +10,6 @@ fn origin() -> SystemTime {
 
 fn spans() -> Spans {
     Spans::new(origin(), 0x0123_4567_89ab_cdef_0011_2233_4455_6677)
-}
-
-fn turn(call: usize, result: &fixtures::TurnResult, failure: Option<&Failure>) -> TurnRecord {
-    let context = TurnContext {
-        call,
-        room: "r",
-        utterance: "u",
-        variant: "v",
-        block: None,
-        warmup: false,
-        playout_model: fixtures::MODEL,
-        failure,
-    };
-    TurnRecord::new(&context, result, base())
 }
 
 /// Name, milliseconds from the origin to its start and to its end.

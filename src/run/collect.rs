@@ -2,8 +2,8 @@
 //!
 //! In: reports, in any order of calls. Out: records, in the journal and in events. Holds: a turn
 //! is in the journal as soon as it has ended; every turn of a call that began is there once its
-//! call has ended, and the call counts what the journal has. Nothing of it stays in memory, however long the run, but what the journal
-//! would not take.
+//! call has ended, and the call counts what the journal has. Nothing of it stays in memory,
+//! however long the run, but what the journal would not take.
 
 use super::event::RunEvent;
 use super::sentinel::SentinelTurns;

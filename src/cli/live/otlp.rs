@@ -289,7 +289,6 @@ fn gather(inbox: &Receiver<Vec<SpanData>>) -> (Vec<SpanData>, bool) {
 mod tests {
     use super::super::tests::plan;
     use super::*;
-    use crate::record::TurnContext;
     use crate::record::fixtures::{self, base};
     use std::net::TcpListener;
 
@@ -306,19 +305,9 @@ mod tests {
         };
         let mut export = Export::open(&endpoint, &shown).expect("an exporter");
         export.take(&RunEvent::Started { at: base() });
-        let context = TurnContext {
-            call: 0,
-            room: "r",
-            utterance: "u",
-            variant: "v",
-            block: None,
-            warmup: false,
-            playout_model: fixtures::MODEL,
-            failure: None,
-        };
         let second = Duration::from_secs(1);
         let result = fixtures::replied(base(), 0, second, second);
-        let turn = crate::record::TurnRecord::new(&context, &result, base());
+        let turn = fixtures::recorded(0, &result, None);
         // Nearly forty batches, of three seconds each.
         for _ in 0..QUEUE - 100 {
             export.take(&RunEvent::TurnEnded(Box::new(turn.clone())));
