@@ -78,7 +78,7 @@ fn an_ear_allocates_nothing_once_it_hears() {
     turn();
     let mut heard = 0;
     let made = allocations(|| heard = (0..5).map(|_| turn()).sum());
-    assert_eq!(heard, 15, "trigger, onset and end of five spurts");
+    assert_eq!(heard, 20, "trigger, onset, pause and end of five spurts");
     assert_eq!(made, 0, "allocations");
 }
 

@@ -13,6 +13,7 @@ mod losses;
 mod refine;
 mod reorder;
 mod spurt;
+mod talk;
 mod track;
 
 use super::opus::MAX_PACKET;

@@ -86,28 +86,55 @@ pub struct Onset {
     pub snr_db: f32,
     /// What was sent up to it: from there to `at` the reply was silent (its lead-in).
     pub segment: Segment,
+    /// The pause that it follows, where the spurt goes on after one; `None` for a spurt's first.
+    pub after: Option<Pause>,
+}
+
+/// A pause inside a talk spurt: a silence of [`PAUSE`] to [`SPURT_GAP`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pause {
+    /// The last audible sample before it.
+    pub last_audible: HeardAt,
+    /// The talk before it was cut off in mid-word, and what follows begins as new speech does:
+    /// the agent stopped and said something else.
+    pub cut: bool,
 }
 
 /// Something the ear noticed, in the order in which it became sure.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Heard {
-    /// A talk spurt is under way; its exact onset follows (within 500 ms of audio).
+    /// A talk spurt begins, or goes on after a pause; its exact onset follows (within 500 ms of
+    /// audio).
     Triggered {
         /// Coarse instant of the trigger.
         at: HeardAt,
+        /// The spurt goes on after a pause.
+        resumed: bool,
     },
-    /// The refined onset of the spurt announced by the last `Triggered`.
+    /// The refined onset of what the last `Triggered` announced.
     Onset(Onset),
-    /// The spurt announced by the last `Triggered` is not the agent's (it is the caller's own
-    /// echo). Nothing more comes of it.
+    /// No audible sample for [`PAUSE`]. Told again, with a later sample, where a short sound
+    /// followed that is no speech of its own, such as the release of a last consonant.
+    Paused {
+        /// The last audible sample so far.
+        last_audible: HeardAt,
+        /// The talk ended at full level, as where it is cut off in mid-word.
+        hard: bool,
+    },
+    /// What the last `Triggered` announced is not the agent's (it is the caller's own echo). The
+    /// spurt is over; nothing more comes of it.
     Dismissed,
-    /// No audible sample for [`SPURT_GAP`] after `last_audible`. Comes after the spurt's `Onset`.
+    /// No audible sample for [`SPURT_GAP`] after `last_audible`. Comes after the spurt's `Onset`
+    /// and `Paused`.
     Ended {
         /// The last audible sample of the spurt.
         last_audible: HeardAt,
     },
 }
 
-/// Silence that ends a talk spurt (DESIGN section 8: the agent's last audible sample
-/// followed by 700 ms of silence).
+/// Silence that ends a talk spurt, whoever speaks.
 pub const SPURT_GAP: Duration = Duration::from_millis(700);
+
+/// Silence that is told of as a pause. The gaps inside words (the closures of stop consonants)
+/// are shorter.
+pub const PAUSE: Duration = Duration::from_millis(130);

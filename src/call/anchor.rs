@@ -1,16 +1,18 @@
 //! When the next turn may begin.
 //!
 //! In: what the call has seen. Out: the anchor's instant, or until when to wait for it.
-//! Holds: every anchor that can stay away has a bound. A bound is for a silent agent: one
-//! that is speaking when it passes is waited for, up to a minute from its onset.
+//! Invariant: every anchor that can stay away has a bound. A bound is for a silent agent: one
+//! that is speaking when it passes is waited for, up to a minute from its onset; one that says it
+//! is thinking, up to a minute from then on.
 
-use super::spurts::Spurts;
+use super::states::States;
+use super::talk::{SEPARATES, Talk};
 use super::turn::SPURT_BOUND;
-use super::{Anchor, GreetingPolicy, later};
+use super::{AgentState, Anchor, GreetingPolicy, TurnScript, later};
 use crate::audio::SPURT_GAP;
 use std::time::{Duration, Instant};
 
-/// `greeting: ignore` waits so long for an agent that says nothing (DESIGN section 8).
+/// `greeting: ignore` waits so long for an agent that says nothing.
 const IGNORED_GREETING: Duration = Duration::from_secs(5);
 
 /// The turn before, as far as the next one's anchor depends on it.
@@ -26,13 +28,13 @@ pub(super) struct Before {
 /// What the call knows of when its next turn may begin.
 pub(super) struct Known<'a> {
     pub(super) greeting: GreetingPolicy,
-    /// Both ends connected.
+    /// Media flow, and an agent is there.
     pub(super) call_start: Instant,
-    pub(super) subscribed: Instant,
     /// Timeout of the call's first turn.
     pub(super) first_timeout: Duration,
     pub(super) before: Option<Before>,
-    pub(super) spurts: &'a Spurts,
+    pub(super) talk: &'a Talk,
+    pub(super) states: &'a States,
 }
 
 /// Where an anchor stands.
@@ -45,8 +47,9 @@ pub(super) enum Standing {
 }
 
 impl Known<'_> {
-    pub(super) fn standing(&self, anchor: Anchor) -> Standing {
-        if anchor == Anchor::AgentSpeechStart {
+    /// Where the anchor of the turn `next` stands.
+    pub(super) fn standing(&self, next: &TurnScript) -> Standing {
+        if next.anchor == Anchor::AgentSpeechStart {
             return self.speech_start();
         }
         let over = match self.before {
@@ -54,18 +57,12 @@ impl Known<'_> {
             Some(Before { over: Some(at), .. }) => at,
             Some(_) => return Standing::never_yet(),
         };
-        match (anchor, self.before) {
-            (Anchor::CallStart, _) => Standing::Came(self.call_start),
-            (Anchor::Greeting, _) => self.greeting_end(),
-            (Anchor::AgentSpeechEnd, None) => {
-                let bound = later(self.call_start, self.first_timeout);
-                self.silence(self.spurts.first_end, over, bound, true)
-            }
-            (Anchor::AgentSpeechEnd, Some(before)) => {
-                let end = self.spurts.last_end.filter(|e| *e >= before.media_start);
-                self.silence(end, over, before.deadline.max(over), true)
-            }
-            (Anchor::PreviousTurn | Anchor::AgentSpeechStart, _) => Standing::Came(over),
+        match next.anchor {
+            Anchor::CallStart => Standing::Came(self.call_start),
+            Anchor::Greeting => self.greeting_end(),
+            Anchor::AgentSpeechEnd => self.speech_end(over, next.silence),
+            Anchor::AgentTurnEnd => self.turn_end(over, next.silence),
+            Anchor::PreviousTurn | Anchor::AgentSpeechStart => Standing::Came(over),
         }
     }
 
@@ -73,50 +70,106 @@ impl Known<'_> {
         let (bound, doubt) = match self.greeting {
             GreetingPolicy::None => return Standing::Came(self.call_start),
             GreetingPolicy::Ignore => (later(self.call_start, IGNORED_GREETING), false),
-            GreetingPolicy::Expect => {
-                let bound = later(self.subscribed, self.first_timeout);
-                (bound.max(self.call_start), true)
-            }
+            GreetingPolicy::Expect => (later(self.call_start, self.first_timeout), true),
         };
-        self.silence(self.spurts.first_end, self.call_start, bound, doubt)
+        let end = self.talk.first_end;
+        self.silence(end, SPURT_GAP, self.call_start, (bound, doubt))
     }
 
-    /// The agent's silence after `end`, but not before `earliest`.
+    /// The agent's silence since the turn before began, or since the call did.
+    fn speech_end(&self, over: Instant, silence: Duration) -> Standing {
+        let (end, bound) = match self.before {
+            None => (
+                self.talk.first_end,
+                later(self.call_start, self.first_timeout),
+            ),
+            Some(before) => {
+                let last = self.talk.silent_since();
+                let end = last.filter(|last| *last >= before.media_start);
+                (end, before.deadline.max(over))
+            }
+        };
+        self.silence(end, silence, over, (bound, true))
+    }
+
+    /// Silent, and back at `listening`; an agent without states is only waited for until it is
+    /// silent.
+    fn turn_end(&self, over: Instant, silence: Duration) -> Standing {
+        let Some((since, state)) = self.states.current() else {
+            return self.speech_end(over, silence);
+        };
+        match state {
+            AgentState::Listening | AgentState::Idle => {
+                let told = self.speech_end(over, SEPARATES);
+                match (told, self.before) {
+                    (Standing::Came(at), _) => Standing::Came(at.max(since)),
+                    // It said nothing in this turn and does not mean to.
+                    (Standing::Waits { doubt: true, .. }, Some(before))
+                        if self.talk.current().is_none() && since >= before.speech_end =>
+                    {
+                        Standing::Came(over.max(since))
+                    }
+                    (waits, _) => waits,
+                }
+            }
+            AgentState::Initializing | AgentState::Thinking | AgentState::Speaking => {
+                let bound = self.before.map_or(self.call_start, |b| b.deadline);
+                Standing::Waits {
+                    until: Some(later(since, SPURT_BOUND).max(bound).max(over)),
+                    doubt: true,
+                }
+            }
+        }
+    }
+
+    /// The agent's silence for `silence` after `end`, but not before `earliest`; the bound, and
+    /// whether it is one that leaves a doubt.
     fn silence(
         &self,
         end: Option<Instant>,
+        silence: Duration,
         earliest: Instant,
-        bound: Instant,
-        doubt: bool,
+        (bound, doubt): (Instant, bool),
     ) -> Standing {
-        match (self.spurts.current, end) {
-            (Some(spurt), _) => Standing::Waits {
-                until: Some(later(spurt.began(), SPURT_BOUND).max(earliest)),
+        if let Some(speaking) = self.talk.current() {
+            return Standing::Waits {
+                until: Some(later(speaking.began(), SPURT_BOUND).max(earliest)),
                 doubt: true,
-            },
-            (None, Some(end)) => Standing::Came(later(end, SPURT_GAP).max(earliest)),
-            (None, None) => Standing::Waits {
+            };
+        }
+        let Some(end) = end else {
+            if self.talk.may_go_on() {
+                return Standing::never_yet();
+            }
+            return Standing::Waits {
                 until: Some(bound),
                 doubt,
+            };
+        };
+        let at = later(end, silence).max(earliest);
+        // The ear itself tells of the usual silence; others are waited for.
+        match self.talk.fell_silent() {
+            Some(_) if silence <= SPURT_GAP => Standing::Came(at),
+            None if silence == SPURT_GAP => Standing::never_yet(),
+            _ => Standing::Waits {
+                until: Some(at),
+                doubt: false,
             },
         }
     }
 
     /// The next spurt after the turn before was said; the first one of the call before that.
     fn speech_start(&self) -> Standing {
-        let began = self.spurts.last_began;
         let Some(before) = self.before else {
-            return match began {
-                Some(at) if self.spurts.current.is_some() => {
-                    Standing::Came(at.max(self.call_start))
-                }
-                _ => Standing::Waits {
+            return match self.talk.current() {
+                Some(spurt) => Standing::Came(spurt.began().max(self.call_start)),
+                None => Standing::Waits {
                     until: Some(later(self.call_start, self.first_timeout)),
                     doubt: true,
                 },
             };
         };
-        match began.filter(|b| *b >= before.speech_end) {
+        match self.talk.began_after(before.speech_end) {
             Some(at) => Standing::Came(at),
             None => Standing::Waits {
                 until: before.over.map(|over| over.max(before.deadline)),

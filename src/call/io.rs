@@ -1,6 +1,6 @@
 //! What goes into a call's state machine and what comes out of it.
 
-use super::types::{Failure, TurnResult};
+use super::types::{AgentState, Failure, StreamId, TurnResult};
 use crate::audio::Heard;
 use std::time::Instant;
 
@@ -20,14 +20,18 @@ pub struct PacketArrival {
 pub enum Input {
     /// Signalling joined and media flowing.
     Joined,
-    /// The agent's audio track is subscribed.
-    AgentSubscribed,
-    /// The agent left the room or took its track away for good.
+    /// An agent is in the room.
+    AgentPresent,
+    /// An audio track of the agent's is subscribed.
+    AgentAudible,
+    /// What the agent says it is doing.
+    AgentState(AgentState),
+    /// The last agent left the room.
     AgentLeft,
-    /// A packet of the agent's audio; given before what the ear makes of it.
-    Packet(PacketArrival),
-    /// The ear noticed something.
-    Heard(Heard),
+    /// A packet of the agent's audio; given before what the stream's ear makes of it.
+    Packet(StreamId, PacketArrival),
+    /// A stream's ear noticed something.
+    Heard(StreamId, Heard),
     /// The call cannot go on.
     Failed(Failure),
     /// The instant of [`Call::poll_timeout`](super::Call::poll_timeout) is here, and what had arrived by then was given.
@@ -50,16 +54,14 @@ pub enum Say {
 
 /// Something worth telling of the call.
 #[derive(Debug, Clone, PartialEq)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "a few turns a call; a box would only move the allocation"
-)]
 pub enum CallEvent {
     /// The call came into another phase (it begins in [`Phase::Joining`]).
     Phase(Phase),
     /// A turn ended. Exactly once for each turn, failed ones included; only turns that
     /// [`Call::finish`](super::Call::finish) itself cuts short are in its result alone.
     TurnEnded(TurnResult),
+    /// More became known of a turn that had ended: it came with [`CallEvent::TurnEnded`] before.
+    TurnAmended(TurnResult),
 }
 
 /// Where a call stands.

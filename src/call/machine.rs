@@ -2,15 +2,17 @@
 //!
 //! In: [`Input`]s and send slots, each with its instant. Out: what to say, [`CallEvent`]s,
 //! the next instant at which to wake it, a [`CallResult`].
-//! Holds: every planned turn ends exactly once; nothing fires before its instant.
+//! Invariants: every planned turn ends exactly once; nothing fires before its instant.
 
 use super::anchor::{Before, Known, Standing};
-use super::playout::PlayoutModel;
-use super::spurts::Spurts;
+use super::late::Owed;
+use super::playout::{Held, Playouts};
+use super::states::States;
+use super::talk::{News, Stretch, Talk};
 use super::turn::{Turn, unstarted};
-use super::types::{CallResult, CallScript, Failure, Flag, Outcome, TurnResult};
-use super::{Anchor, CallEvent, GreetingPolicy, Input, Phase, Say, later};
-use crate::audio::{FRAME_TIME, Heard, Onset};
+use super::types::{CallResult, CallScript, Failure, Flag, OnAgentLeft, Outcome, TurnResult};
+use super::{AgentState, Anchor, CallEvent, GreetingPolicy, Input, Phase, Say, StreamId, later};
+use crate::audio::{FRAME_TIME, Heard, HeardAt, Onset};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -22,21 +24,33 @@ struct Planned {
     doubt: bool,
 }
 
+/// An agent that comes back needs a moment before it hears the caller.
+const SETTLES: Duration = Duration::from_millis(500);
+
 /// A call's state machine. Sans-IO: instants come in, nothing is waited for inside.
-///
-/// The agent's ear ends a spurt after 700 ms of silence, so a reply that follows the end of
-/// what it interrupts sooner than that is heard as part of it, and the turn as missed.
 #[derive(Debug, Clone)]
 pub struct Call {
     script: CallScript,
     start: Instant,
     joined: Option<Instant>,
-    subscribed: Option<Instant>,
+    /// When an agent was in the room for the first time.
+    present: Option<Instant>,
+    /// When a track of its was subscribed for the first time.
+    audible: Option<Instant>,
+    /// Since when no agent is in the room, after there was one.
+    absent: Option<Instant>,
+    /// No turn begins before: an agent has just come back.
+    settles: Option<Instant>,
     greeting: Option<Duration>,
     failure: Option<Failure>,
     echoes: usize,
-    playout: PlayoutModel,
-    spurts: Spurts,
+    playouts: Playouts,
+    talk: Talk,
+    states: States,
+    /// The stream on which the agent was heard last.
+    heard_on: Option<StreamId>,
+    /// The reply that the last turn missed.
+    owed: Option<Owed>,
     /// Turns under way: the last one speaks or listens, earlier ones await a judgement.
     turns: VecDeque<Turn>,
     /// Turns begun; the index of the next one.
@@ -57,12 +71,18 @@ impl Call {
             script,
             start,
             joined: None,
-            subscribed: None,
+            present: None,
+            audible: None,
+            absent: None,
+            settles: None,
             greeting: None,
             failure: None,
             echoes: 0,
-            playout: PlayoutModel::new(),
-            spurts: Spurts::default(),
+            playouts: Playouts::default(),
+            talk: Talk::default(),
+            states: States::default(),
+            heard_on: None,
+            owed: None,
             turns: VecDeque::new(),
             begun: 0,
             planned: None,
@@ -83,10 +103,15 @@ impl Call {
         let mut bounds_until = None;
         match input {
             Input::Joined => _ = self.joined.get_or_insert(now),
-            Input::AgentSubscribed => _ = self.subscribed.get_or_insert(now),
+            Input::AgentPresent => self.agent_present(now),
+            Input::AgentAudible => {
+                self.agent_present(now);
+                self.audible.get_or_insert(now);
+            }
+            Input::AgentState(state) => self.states.take(now, state),
             Input::AgentLeft => self.agent_left(now),
-            Input::Packet(packet) => _ = self.playout.packet(packet),
-            Input::Heard(heard) => self.heard(now, &heard),
+            Input::Packet(stream, packet) => _ = self.playouts.packet(stream, packet),
+            Input::Heard(stream, heard) => self.heard(now, stream, &heard),
             Input::Failed(failure) => self.fail(failure),
             Input::Timeout => {
                 self.timeout(now);
@@ -123,7 +148,7 @@ impl Call {
         if self.is_done() {
             return None;
         }
-        let turns = self.turns.iter().map(|t| t.poll_timeout(&self.spurts));
+        let turns = self.turns.iter().map(|t| t.poll_timeout(&self.talk));
         let anchor = match self.standing() {
             Some(Standing::Waits { until, .. }) => until,
             _ => None,
@@ -143,9 +168,14 @@ impl Call {
         self.events.pop_front()
     }
 
-    /// How long a jitter buffer would have held the last packet back.
-    pub fn hold(&self) -> Option<Duration> {
-        self.playout.newest()
+    /// How long a jitter buffer would have held the last packet of a stream back.
+    pub fn hold(&self, stream: StreamId) -> Option<Duration> {
+        self.playouts.newest(stream)
+    }
+
+    /// Whether `onset` is what a turn under way was judged by.
+    pub fn was_judged_by(&self, onset: &Onset) -> bool {
+        self.turns.iter().any(|turn| turn.was_judged_by(onset))
     }
 
     /// Where the call stands.
@@ -168,7 +198,8 @@ impl Call {
         let since_start = |at: Instant| at.saturating_duration_since(self.start);
         CallResult {
             join: self.joined.map(since_start),
-            agent_join: self.subscribed.map(since_start),
+            agent_present: self.present.map(since_start),
+            agent_audible: self.audible.map(since_start),
             greeting: self.greeting,
             failure: self.failure,
             echoes: self.echoes,
@@ -179,71 +210,154 @@ impl Call {
 
     /// When the agent's absence fails the call.
     fn agent_bound(&self) -> Option<Instant> {
-        let waiting = self.joined.filter(|_| self.subscribed.is_none());
-        waiting.map(|joined| later(joined, self.script.agent_timeout))
+        let waiting = self.joined.filter(|_| self.present.is_none());
+        let since = waiting.or(self.absent)?;
+        Some(later(since, self.script.agent_timeout))
     }
 
     fn timeout(&mut self, now: Instant) {
         if self.agent_bound().is_some_and(|bound| now >= bound) {
             let waited = self.script.agent_timeout;
-            self.fail(Failure::AgentAbsent { waited });
+            return self.fail(match self.absent {
+                Some(_) => Failure::AgentLeft,
+                None => Failure::AgentAbsent { waited },
+            });
+        }
+        let owed_by_nobody = |turn: &Turn| turn.is_open() && now >= turn.deadline;
+        if self.absent.is_some() && self.turns.iter().any(owed_by_nobody) {
+            return self.fail(Failure::AgentLeft);
         }
         for turn in &mut self.turns {
-            turn.timeout(now, &self.spurts);
+            turn.timeout(now, &self.talk);
         }
     }
 
-    fn heard(&mut self, now: Instant, heard: &Heard) {
-        let spurt = self.spurts.heard(now, heard);
-        match *heard {
-            Heard::Triggered { .. } => {}
-            Heard::Dismissed => self.echoes += 1,
-            Heard::Onset(onset) => {
-                self.greet(&onset);
-                let held = self.playout.at(onset.at.arrival);
+    fn heard(&mut self, now: Instant, stream: StreamId, heard: &Heard) {
+        self.echoes += usize::from(*heard == Heard::Dismissed);
+        match self.talk.heard(now, stream, heard, &self.states) {
+            None => {}
+            Some(News::Onset(stretch)) => self.onset(&stretch),
+            Some(News::Ended(stretch)) => {
+                let held = stretch.end.and_then(|end| self.held(&stretch, end));
+                let broke_off = stretch.hard && self.says_it_speaks();
                 for turn in &mut self.turns {
-                    if turn.onset(onset, held) {
-                        break;
-                    }
-                }
-            }
-            Heard::Ended { last_audible } => {
-                let Some(spurt) = spurt else { return };
-                let held = self.playout.at(last_audible.arrival);
-                for turn in &mut self.turns {
-                    turn.ended(&spurt, last_audible.wire(), held);
+                    turn.ended(&stretch, &self.talk, held, broke_off);
                 }
             }
         }
+    }
+
+    fn held(&self, stretch: &Stretch, at: HeardAt) -> Option<Held> {
+        self.playouts.at(stretch.stream, at.arrival)
+    }
+
+    /// An agent that tells its states says that it speaks; others are not known not to.
+    fn says_it_speaks(&self) -> bool {
+        let state = self.states.current();
+        self.absent.is_some() || state.is_none_or(|(_, state)| state == AgentState::Speaking)
+    }
+
+    /// The agent begins to speak, or goes on after a pause.
+    fn onset(&mut self, stretch: &Stretch) {
+        let Some(onset) = stretch.onset else { return };
+        self.greet(&onset);
+        let at = onset.at.wire();
+        let changed = self.heard_on.replace(stretch.stream);
+        if changed.is_some_and(|before| before != stretch.stream)
+            && let Some(turn) = self.turns.back_mut()
+        {
+            turn.track_changed(at);
+        }
+        if self.came_late(stretch, at) {
+            return;
+        }
+        let held = self.held(stretch, onset.at);
+        let mut taken = false;
+        for turn in &mut self.turns {
+            taken = turn.onset(stretch, &self.talk, held);
+            if taken {
+                break;
+            }
+        }
+        if taken {
+            self.owed = None;
+        }
+    }
+
+    /// Whether it is the reply that an earlier turn missed; that turn is told again.
+    fn came_late(&mut self, stretch: &Stretch, at: Instant) -> bool {
+        if !stretch.is_new() {
+            return false;
+        }
+        let next = self.turns.back().map(|turn| turn.media_start);
+        let late = self.owed.as_ref();
+        let Some(turn) = late.and_then(|owed| owed.comes(at, next, &self.states)) else {
+            return false;
+        };
+        self.owed = None;
+        let index = turn.turn;
+        self.events.push_back(CallEvent::TurnAmended(turn.clone()));
+        self.results[index] = Some(turn);
+        true
     }
 
     /// The agent's first words are a greeting while nobody has spoken to it.
     fn greet(&mut self, onset: &Onset) {
         let at = onset.at.wire();
-        let first = self.greeting.is_none() && self.spurts.first_end.is_none();
+        let first = self.greeting.is_none() && self.talk.first_end.is_none();
         let spoken_to = self.before.is_some_and(|b| b.media_start <= at);
         if self.script.greeting == GreetingPolicy::Expect && first && !spoken_to {
-            let since = self.subscribed.and_then(|s| at.checked_duration_since(s));
-            self.greeting = since;
+            let since = self.call_start().or(self.present);
+            self.greeting = since.map(|since| at.saturating_duration_since(since));
+        }
+    }
+
+    /// Media flow, and an agent is in the room.
+    fn call_start(&self) -> Option<Instant> {
+        let (joined, present) = self.joined.zip(self.present)?;
+        Some(joined.max(present))
+    }
+
+    fn agent_present(&mut self, now: Instant) {
+        self.present.get_or_insert(now);
+        if self.absent.take().is_some() {
+            self.settles = Some(later(now, SETTLES));
+            for turn in &mut self.turns {
+                turn.flag(Flag::AfterAgentLeft);
+            }
         }
     }
 
     /// An agent that leaves during its last reply has ended it.
     fn agent_left(&mut self, now: Instant) {
-        for turn in &mut self.turns {
-            turn.leave_reply(now);
+        let fails = self.script.on_agent_left == OnAgentLeft::Fail;
+        if fails || self.begun == self.script.turns.len() {
+            let broke_off = self.talk.current().is_some();
+            for turn in self.turns.iter_mut().filter(|turn| turn.is_listening()) {
+                if broke_off {
+                    turn.flag(Flag::ReplyCutOff);
+                }
+                turn.leave_reply(now);
+            }
         }
         self.collect();
-        if !self.is_done() {
-            self.fail(Failure::AgentLeft);
+        self.states = States::default();
+        if self.is_done() {
+            return;
+        }
+        match self.script.on_agent_left {
+            OnAgentLeft::Fail => self.fail(Failure::AgentLeft),
+            OnAgentLeft::Follow if self.present.is_some() => _ = self.absent.get_or_insert(now),
+            OnAgentLeft::Follow => {}
         }
     }
 
     fn fail(&mut self, failure: Failure) {
         self.failure = Some(failure);
         let under_way = self.begun - self.turns.len();
+        let passages = self.talk.passages();
         for (turn, index) in std::mem::take(&mut self.turns).into_iter().zip(under_way..) {
-            self.record(index, turn.finish());
+            self.record(index, turn.finish(&passages));
         }
         for index in self.begun..self.script.turns.len() {
             let mut result = unstarted(index, self.script.turns[index].expect);
@@ -270,13 +384,24 @@ impl Call {
             if let Some(before) = self.before.as_mut().filter(|_| self.turns.is_empty()) {
                 before.over = Some(over);
             }
-            self.record(index, turn.finish());
+            let (deadline, passages) = (turn.deadline, self.talk.passages());
+            let result = turn.finish(&passages);
+            let missed = result.outcome == Outcome::Missed && result.expect.asks_for_answer();
+            self.owed = missed.then(|| Owed {
+                turn: result.clone(),
+                deadline,
+            });
+            self.record(index, result);
+            if missed && self.audible.is_none() && !self.is_done() {
+                return self.fail(Failure::AgentSilent);
+            }
         }
     }
 
     fn record(&mut self, index: usize, mut result: TurnResult) {
         let before = index.checked_sub(1).and_then(|i| self.results[i].as_ref());
-        if before.is_some_and(|b| b.outcome == Outcome::Missed) && result.media_start.is_some() {
+        let owes = |b: &TurnResult| b.outcome == Outcome::Missed && b.late_reply.is_none();
+        if before.is_some_and(owes) && result.media_start.is_some() {
             result.flags.push(Flag::AfterMissed);
             result.flags.sort_unstable();
         }
@@ -290,16 +415,15 @@ impl Call {
         if self.planned.is_some() || self.is_done() {
             return None;
         }
-        let (joined, subscribed) = self.joined.zip(self.subscribed)?;
         let known = Known {
             greeting: self.script.greeting,
-            call_start: joined.max(subscribed),
-            subscribed,
+            call_start: self.call_start()?,
             first_timeout: self.script.turns[0].timeout,
             before: self.before,
-            spurts: &self.spurts,
+            talk: &self.talk,
+            states: &self.states,
         };
-        Some(known.standing(next.anchor))
+        Some(known.standing(next))
     }
 
     fn plan(&mut self, bounds_until: Option<Instant>) {
@@ -317,7 +441,14 @@ impl Call {
 
     /// Begins the next turn if its first frame belongs into the slot due at `due`.
     fn start_if_due(&mut self, due: Instant) {
-        let due_now = |p: &Planned| due.checked_sub(FRAME_TIME).is_some_and(|t0| t0 >= p.at);
+        if self.absent.is_some() {
+            return; // Nobody would hear it.
+        }
+        let settles = self.settles;
+        let due_now = |p: &Planned| {
+            let t0 = due.checked_sub(FRAME_TIME);
+            t0.is_some_and(|t0| t0 >= p.at && settles.is_none_or(|at| t0 >= at))
+        };
         let Some(planned) = self.planned.take_if(|p| due_now(p)) else {
             return;
         };
@@ -355,7 +486,7 @@ impl Call {
         if self.is_done() {
             return Phase::Done;
         }
-        match (self.joined, self.subscribed, self.turns.back()) {
+        match (self.joined, self.present, self.turns.back()) {
             (None, ..) => Phase::Joining,
             (_, None, _) => Phase::WaitingForAgent,
             (.., None) => Phase::Waiting,

@@ -1,15 +1,19 @@
 //! Sans-IO state machines of a call: when to speak, what was heard, what came of it.
 //!
 //! Pure: no clock, no socket; instants come in as arguments. A [`Call`] eats [`Input`]s,
-//! says what goes into each send slot, and tells when it wants to be woken. Between them:
-//! `spurts` knows what the agent is saying, `anchor` when a turn may begin, `turn` what
-//! came of it, `playout` what a jitter buffer would have added.
+//! says what goes into each send slot, and tells when it wants to be woken. `talk` knows what
+//! the agent is saying, `states` what it says it is doing, `anchor` when a turn may begin, `turn`
+//! what came of it, `stopping` when the agent yielded, `late` which missed reply came after all,
+//! `playout` what a jitter buffer would have added.
 
 mod anchor;
 mod io;
+mod late;
 mod machine;
 mod playout;
-mod spurts;
+mod states;
+mod stopping;
+mod talk;
 mod turn;
 mod types;
 
@@ -17,8 +21,8 @@ pub use io::{CallEvent, Input, PacketArrival, Phase, Say};
 pub use machine::Call;
 pub use playout::{Held, MODEL, PlayoutModel};
 pub use types::{
-    Anchor, CallResult, CallScript, Expect, Failure, Flag, GreetingPolicy, Outcome, SecondOpinion,
-    TurnResult, TurnScript,
+    AgentState, Anchor, CallResult, CallScript, Expect, Failure, Flag, GreetingPolicy, OnAgentLeft,
+    Outcome, Readings, SecondOpinion, StreamId, TurnResult, TurnScript,
 };
 
 /// Part of a [`TurnResult`]: who reads results needs no other room for it.

@@ -8,7 +8,7 @@
 //! arrivals alone. Left out: its reordering optimizer, the time stretching that moves the
 //! buffer towards its target, and minimum or maximum delays that an application may set.
 
-use super::PacketArrival;
+use super::{PacketArrival, StreamId};
 use crate::audio::RATE;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -46,6 +46,43 @@ pub struct Held {
     pub hold: Duration,
     /// Whether the kernel stamped its arrival.
     pub kernel_stamp: bool,
+}
+
+/// The jitter buffers of the streams that a caller hears: one each, which begins afresh.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Playouts(Vec<(StreamId, PlayoutModel)>);
+
+/// Streams whose buffers are kept: those that are heard now, and the ones before.
+const STREAMS: usize = 4;
+
+impl Playouts {
+    /// Takes one packet of a stream in; as [`PlayoutModel::packet`].
+    pub(super) fn packet(&mut self, stream: StreamId, packet: PacketArrival) -> Duration {
+        let known = self.0.iter().position(|(id, _)| *id == stream);
+        let at = known.unwrap_or_else(|| {
+            if self.0.len() == STREAMS {
+                self.0.remove(0);
+            }
+            self.0.push((stream, PlayoutModel::new()));
+            self.0.len() - 1
+        });
+        self.0[at].1.packet(packet)
+    }
+
+    fn of(&self, stream: StreamId) -> Option<&PlayoutModel> {
+        let mut models = self.0.iter();
+        models.find(|(id, _)| *id == stream).map(|(_, model)| model)
+    }
+
+    /// How long the packet of a stream that was taken in last would have been held back.
+    pub(super) fn newest(&self, stream: StreamId) -> Option<Duration> {
+        self.of(stream)?.newest()
+    }
+
+    /// As [`PlayoutModel::at`].
+    pub(super) fn at(&self, stream: StreamId, arrival: Instant) -> Option<Held> {
+        self.of(stream)?.at(arrival)
+    }
 }
 
 /// A jitter buffer's delay, modelled from one stream's arrivals.

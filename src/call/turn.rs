@@ -1,16 +1,18 @@
 //! One turn from its first packet to its outcome.
 //!
 //! In: send slots, send stamps, what was heard. Out: frames to send and a [`TurnResult`].
-//! Holds: one outcome; an onset before the end of speech is never a latency; onsets and
-//! stops are judged by their own instants, not by when we came to know of them.
+//! Invariants: one outcome; an onset before the end of speech is never a latency; onsets and
+//! stops are judged by their own instants, not by when we came to know of them; a figure that
+//! audio and state leave open is flagged and has both its readings.
 
 use super::playout::Held;
-use super::spurts::{Spurt, Spurts};
-use super::{Expect, Flag, Outcome, TurnResult, TurnScript, later};
+use super::stopping::{Interruption, Stop, Stopping};
+use super::talk::{Link, Passage, SEPARATES, Stretch, Talk};
+use super::{Expect, Flag, Outcome, Readings, TurnResult, TurnScript, later};
 use crate::audio::{Confidence, FRAME_TIME, Onset, SPURT_GAP};
 use std::time::{Duration, Instant};
 
-/// A last speech packet later than this is flagged (DESIGN section 2).
+/// A last speech packet later than this is flagged.
 const LATE_SEND: Duration = Duration::from_millis(2);
 /// The codec's look-ahead, and what it smears a hard end: so much later the last speech sample
 /// comes out of a decoder, and the packet that carries it decides when it is heard.
@@ -23,12 +25,15 @@ const ONSET_WAIT: Duration = Duration::from_millis(1500);
 /// A reply is listened to for so long.
 pub(super) const SPURT_BOUND: Duration = Duration::from_secs(60);
 
-#[derive(Debug, Clone, Copy)]
-enum State {
-    /// Nothing to judge by yet. `grace` runs from when we were told that the deadline is past.
-    Open { grace: Option<Instant> },
-    /// Judged by its onset; the reply is still being listened to.
-    Reply { until: Instant },
+/// What a turn asks of the agent, or what came of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// The turn does not ask for it.
+    NotAsked,
+    /// Nothing to judge by yet.
+    Open,
+    /// Judged by an onset; what began there is still being listened to, until this bound.
+    Listening { until: Instant },
     /// Judged, and over since `at`.
     Over { at: Instant },
 }
@@ -42,9 +47,16 @@ pub(super) struct Turn {
     pub(super) deadline: Instant,
     /// Frames whose slots have passed.
     said: usize,
-    state: State,
+    /// The reply that it asks for.
+    answer: Part,
+    /// What it asks of an agent that is speaking: to stop, or to carry on.
+    floor: Part,
+    /// Runs from when we were told that the deadline is past.
+    grace: Option<Instant>,
     /// The next turn has begun to speak over this one's reply.
     superseded: bool,
+    /// The reply's onset follows a pause that may have been one inside earlier speech.
+    doubted: bool,
     /// Failed until judged otherwise.
     result: TurnResult,
 }
@@ -54,13 +66,20 @@ impl Turn {
     pub(super) fn start(index: usize, script: TurnScript, planned: Instant, due: Instant) -> Self {
         let media_start = due.checked_sub(FRAME_TIME).unwrap_or(due);
         let speech_end = later(media_start, script.speech_end);
+        let part = |asked: bool| match asked {
+            true => Part::Open,
+            false => Part::NotAsked,
+        };
         Self {
             media_start,
             speech_end,
             deadline: later(speech_end, script.timeout),
             said: 0,
-            state: State::Open { grace: None },
+            answer: part(script.expect.asks_for_answer()),
+            floor: part(script.expect != Expect::Respond),
+            grace: None,
             superseded: false,
+            doubted: false,
             result: TurnResult {
                 planned: Some(planned),
                 media_start: Some(media_start),
@@ -120,18 +139,31 @@ impl Turn {
 
     /// The reply is under way and its onset known.
     pub(super) fn is_listening(&self) -> bool {
-        matches!(self.state, State::Reply { .. })
+        let listens = |part| matches!(part, Part::Listening { .. });
+        listens(self.answer) || listens(self.floor)
+    }
+
+    /// Nothing of it is judged yet.
+    pub(super) fn is_open(&self) -> bool {
+        self.answer == Part::Open || self.floor == Part::Open
+    }
+
+    /// Whether `onset` is the one that it was judged by.
+    pub(super) fn was_judged_by(&self, onset: &Onset) -> bool {
+        self.result.onset.as_ref().is_some_and(|o| o.at == onset.at)
     }
 
     /// When the turn was over: judged, and its utterance said.
     pub(super) fn over(&self) -> Option<Instant> {
+        let over = |part| match part {
+            Part::NotAsked => Some(self.media_start),
+            Part::Over { at } => Some(at),
+            Part::Open | Part::Listening { .. } => None,
+        };
+        let judged = over(self.answer)?.max(over(self.floor)?);
         let frames = u32::try_from(self.script.frames).unwrap_or(u32::MAX);
-        match self.state {
-            State::Over { at } if self.is_said() => {
-                Some(at.max(later(self.media_start, FRAME_TIME * frames)))
-            }
-            _ => None,
-        }
+        let said = later(self.media_start, FRAME_TIME * frames);
+        self.is_said().then(|| judged.max(said))
     }
 
     /// The next turn speaks: this one no longer waits for its reply's end, only for a judgement.
@@ -144,38 +176,94 @@ impl Turn {
     pub(super) fn leave_reply(&mut self, at: Instant) {
         if self.is_listening() {
             self.flag(Flag::ReplyUnfinished);
-            self.state = State::Over { at };
+            self.listened(at);
         }
     }
 
-    /// Takes an onset in; returns whether it belongs to this turn.
-    pub(super) fn onset(&mut self, onset: Onset, held: Option<Held>) -> bool {
+    /// What was listened to is over.
+    fn listened(&mut self, at: Instant) {
+        for part in [&mut self.answer, &mut self.floor] {
+            if matches!(part, Part::Listening { .. }) {
+                *part = Part::Over { at };
+            }
+        }
+    }
+
+    /// Takes the onset of a stretch of the agent's speech in; returns whether it is what this
+    /// turn asked for.
+    pub(super) fn onset(&mut self, stretch: &Stretch, talk: &Talk, held: Option<Held>) -> bool {
+        let (Some(onset), link) = (stretch.onset.as_ref(), stretch.link) else {
+            return false;
+        };
         let at = onset.at.wire();
         // Of a spurt that was under way when this utterance began.
-        if !matches!(self.state, State::Open { .. }) || at < self.media_start {
+        if at < self.media_start {
             return false;
         }
-        let early = at < self.speech_end;
-        let in_time = at <= self.deadline;
-        match self.script.expect {
-            Expect::Respond | Expect::Stop if early => self.reply(Outcome::Early, onset, held),
-            Expect::Respond if in_time => self.reply(Outcome::Replied, onset, held),
-            Expect::Ignore if in_time => {
-                self.take(&onset, held);
-                self.close(Outcome::Missed, at);
+        let taken = self.answer == Part::Open && self.answered_by(onset, link, held);
+        if self.floor == Part::Open {
+            self.judge_floor(talk, held, at);
+            if self.floor == Part::Open && link == Link::New {
+                self.speaks_anew(onset, talk, held);
             }
-            Expect::Respond => self.miss(),
-            Expect::Ignore => self.close(Outcome::Replied, self.deadline),
-            Expect::Stop => return false,
         }
-        in_time
+        if self.was_judged_by(onset) {
+            self.result.stream = Some(stretch.stream);
+        }
+        taken
+    }
+
+    /// The agent is heard on another track than before, from `at` on.
+    pub(super) fn track_changed(&mut self, at: Instant) {
+        self.result.track_changed.get_or_insert(at);
+        self.flag(Flag::TrackChanged);
+    }
+
+    /// Whether the reply begins with this onset.
+    fn answered_by(&mut self, onset: &Onset, link: Link, held: Option<Held>) -> bool {
+        let at = onset.at.wire();
+        let doubted = match link {
+            Link::New => false,
+            Link::Unclear(pause) if pause >= SEPARATES && at >= self.speech_end => true,
+            Link::Unclear(_) | Link::Continues | Link::Open => return false,
+        };
+        if at > self.deadline {
+            self.miss();
+            return false;
+        }
+        self.doubted = doubted && self.result.outcome != Outcome::Early;
+        let early = at < self.speech_end;
+        let outcome = if early {
+            Outcome::Early
+        } else {
+            Outcome::Replied
+        };
+        self.reply(outcome, onset, held);
+        true
+    }
+
+    /// An agent that was silent, or had stopped, begins to speak although it was asked for
+    /// nothing but its silence, or for nothing at all.
+    fn speaks_anew(&mut self, onset: &Onset, talk: &Talk, held: Option<Held>) {
+        let at = onset.at.wire();
+        match self.script.expect {
+            Expect::Ignore if at <= self.deadline => {
+                self.take(onset, held);
+                self.close_floor(Outcome::Missed, at);
+            }
+            Expect::Ignore => self.close_floor(Outcome::Replied, self.deadline),
+            Expect::Stop if at < self.speech_end && self.stopping(talk) == Stopping::Nothing => {
+                self.reply(Outcome::Early, onset, held);
+            }
+            _ => {}
+        }
     }
 
     /// The reply begins. An early turn that goes on listening stays early.
-    fn reply(&mut self, outcome: Outcome, onset: Onset, held: Option<Held>) {
+    fn reply(&mut self, outcome: Outcome, onset: &Onset, held: Option<Held>) {
         let at = onset.at.wire();
         if self.result.outcome != Outcome::Early {
-            self.take(&onset, held);
+            self.take(onset, held);
             if outcome == Outcome::Early {
                 self.result.early_by = Some(self.speech_end.saturating_duration_since(at));
             } else {
@@ -187,8 +275,13 @@ impl Turn {
             }
             self.result.outcome = outcome;
         }
-        let until = later(at, SPURT_BOUND);
-        self.state = State::Reply { until };
+        let part = match self.answer {
+            Part::NotAsked => &mut self.floor,
+            _ => &mut self.answer,
+        };
+        *part = Part::Listening {
+            until: later(at, SPURT_BOUND),
+        };
         if self.superseded {
             self.leave_reply(at);
         }
@@ -211,103 +304,212 @@ impl Turn {
         }
     }
 
-    /// Takes the end of `spurt` in.
-    pub(super) fn ended(&mut self, spurt: &Spurt, last: Instant, held: Option<Held>) {
-        match self.state {
-            State::Reply { .. } => self.reply_ended(last),
-            State::Open { .. } => self.stopped(spurt, last, held),
-            State::Over { .. } => {}
-        }
-    }
-
-    fn reply_ended(&mut self, last: Instant) {
-        self.result.reply_end.get_or_insert(last);
-        let answers = self.script.expect == Expect::Respond;
-        let early = self.result.outcome == Outcome::Early;
-        self.state = if answers && early && last < self.speech_end {
-            // Said while the caller spoke: the answer itself is still to come.
-            State::Open { grace: None }
-        } else {
-            let at = later(last, SPURT_GAP);
-            State::Over { at }
-        };
-    }
-
-    /// The agent fell silent with no reply of this turn under way.
-    fn stopped(&mut self, spurt: &Spurt, last: Instant, held: Option<Held>) {
-        let interrupted = later(self.media_start, self.script.speech_start);
-        if self.script.expect == Expect::Respond
-            || last < interrupted
-            || spurt.began() > interrupted
-        {
-            return;
-        }
-        let in_time = last <= self.deadline;
-        match (self.script.expect, in_time) {
-            (Expect::Stop, true) => {
-                self.result.stop = Some(last.saturating_duration_since(interrupted));
-                self.stamp(held);
-                self.close(Outcome::Replied, later(last, SPURT_GAP));
+    /// Takes the end of a stretch in, or that it was followed by silence for good. `broke_off`:
+    /// it ended in mid-word, and the agent does not say that it stopped.
+    pub(super) fn ended(
+        &mut self,
+        stretch: &Stretch,
+        talk: &Talk,
+        held: Option<Held>,
+        broke_off: bool,
+    ) {
+        let silent = talk.fell_silent().filter(|last| *last >= self.onset_at());
+        if let Some(last) = silent.filter(|_| self.is_listening()) {
+            if broke_off && !self.superseded {
+                self.flag(Flag::ReplyCutOff);
             }
-            (Expect::Ignore, true) => self.close(Outcome::Missed, later(last, SPURT_GAP)),
-            (Expect::Ignore, false) => self.close(Outcome::Replied, self.deadline),
-            _ => self.miss(),
+            self.reply_ended(last, SPURT_GAP);
+        }
+        if self.floor == Part::Open {
+            let at = stretch.end.map_or(self.media_start, |end| end.wire());
+            self.judge_floor(talk, held, later(at, SPURT_GAP));
+            self.nothing_to_stop(talk);
+        }
+    }
+
+    /// The reply is over, and there was no speech to be interrupted.
+    fn nothing_to_stop(&mut self, talk: &Talk) {
+        if let Part::Over { at } = self.answer
+            && self.floor == Part::Open
+            && self.stopping(talk) == Stopping::Nothing
+        {
+            self.flag(Flag::NothingToStop);
+            self.close_floor(Outcome::Replied, at);
+        }
+    }
+
+    fn onset_at(&self) -> Instant {
+        self.result.onset.map_or(self.media_start, |o| o.at.wire())
+    }
+
+    fn reply_ended(&mut self, last: Instant, gap: Duration) {
+        self.result.reply_end.get_or_insert(last);
+        let early = self.result.outcome == Outcome::Early;
+        if self.answer != Part::NotAsked && early && last < self.speech_end {
+            // Said while the caller spoke: the answer itself is still to come.
+            self.answer = Part::Open;
+            self.grace = None;
+        } else {
+            self.listened(later(last, gap));
+        }
+    }
+
+    fn interruption(&self) -> Interruption {
+        Interruption {
+            began: later(self.media_start, self.script.speech_start),
+            speech_end: self.speech_end,
+        }
+    }
+
+    fn stopping(&self, talk: &Talk) -> Stopping {
+        self.interruption().judge(&talk.passages())
+    }
+
+    /// Judges whether the agent has stopped, by what it has been saying.
+    fn judge_floor(&mut self, talk: &Talk, held: Option<Held>, at: Instant) {
+        let Stopping::Stopped(stop) = self.stopping(talk) else {
+            return;
+        };
+        let in_time = stop.at.wire() <= self.deadline;
+        match (self.script.expect, in_time) {
+            (Expect::Ignore, true) => {
+                self.result.stop_readings = stop.readings;
+                self.close_floor(Outcome::Missed, at);
+            }
+            (Expect::Ignore, false) => self.close_floor(Outcome::Replied, self.deadline),
+            (_, true) => self.stopped(&stop, held, at),
+            (_, false) => self.close_floor(Outcome::Missed, self.deadline),
+        }
+    }
+
+    fn stopped(&mut self, stop: &Stop, held: Option<Held>, at: Instant) {
+        let interrupted = self.interruption().began;
+        self.result.stop = Some(stop.at.wire().saturating_duration_since(interrupted));
+        self.result.stop_readings = stop.readings;
+        self.stamp(held);
+        self.close_floor(Outcome::Replied, at);
+    }
+
+    /// Decides at the deadline what has not been decided, by what there is.
+    fn decide_floor(&mut self, talk: &Talk) {
+        let answered = self.answer != Part::NotAsked;
+        match (self.stopping(talk), self.script.expect) {
+            (Stopping::Open(stop), Expect::Ignore) => {
+                self.result.stop_readings = stop.and_then(|s| s.readings);
+                self.close_floor(Outcome::Replied, self.deadline);
+            }
+            (_, Expect::Ignore) => self.close_floor(Outcome::Replied, self.deadline),
+            (Stopping::Nothing, _) => {
+                self.flag(Flag::NothingToStop);
+                let outcome = if answered {
+                    Outcome::Replied
+                } else {
+                    Outcome::Missed
+                };
+                self.close_floor(outcome, self.deadline);
+            }
+            (Stopping::Open(Some(stop)) | Stopping::Stopped(stop), _)
+                if stop.likely && stop.at.wire() <= self.deadline =>
+            {
+                self.stopped(&stop, None, self.deadline);
+            }
+            (Stopping::Open(stop), _) => {
+                self.result.stop_readings = stop.and_then(|s| s.readings);
+                self.close_floor(Outcome::Missed, self.deadline);
+            }
+            (Stopping::Stopped(_), _) => self.close_floor(Outcome::Missed, self.deadline),
         }
     }
 
     fn miss(&mut self) {
-        self.close(Outcome::Missed, self.deadline);
+        if self.result.outcome != Outcome::Early {
+            self.result.outcome = Outcome::Missed;
+        }
+        self.answer = Part::Over { at: self.deadline };
     }
 
-    fn close(&mut self, outcome: Outcome, at: Instant) {
-        if self.result.outcome != Outcome::Early {
+    /// The floor is judged. A turn that asks for an answer too is replied to only with both.
+    fn close_floor(&mut self, outcome: Outcome, at: Instant) {
+        let both = self.script.expect == Expect::StopAndRespond;
+        let keeps = self.result.outcome == Outcome::Early || both && outcome == Outcome::Replied;
+        if !keeps {
             self.result.outcome = outcome;
         }
-        self.state = State::Over { at };
+        self.floor = Part::Over { at };
     }
 
     /// When [`Turn::timeout`] is wanted.
-    pub(super) fn poll_timeout(&self, spurts: &Spurts) -> Option<Instant> {
-        match self.state {
-            State::Open { grace: None } => Some(self.deadline),
-            State::Open { grace: Some(grace) } => {
-                let onset = spurts.pending_since().map(|since| later(since, ONSET_WAIT));
-                Some(onset.map_or(grace, |o| o.max(grace)))
+    pub(super) fn poll_timeout(&self, talk: &Talk) -> Option<Instant> {
+        let listening = [self.answer, self.floor]
+            .into_iter()
+            .filter_map(|part| match part {
+                Part::Listening { until } => Some(until),
+                _ => None,
+            });
+        let quiet = self.quiet_until(talk).filter(|_| self.is_listening());
+        let open = self.is_open().then(|| match self.grace {
+            None => self.deadline,
+            Some(grace) => {
+                let onset = talk.pending_since().map(|since| later(since, ONSET_WAIT));
+                onset.map_or(grace, |o| o.max(grace))
             }
-            State::Reply { until } => Some(until),
-            State::Over { .. } => None,
-        }
+        });
+        listening.chain(quiet).chain(open).min()
+    }
+
+    /// When a shorter silence than [`SPURT_GAP`] ends the reply, if it lasts.
+    fn quiet_until(&self, talk: &Talk) -> Option<Instant> {
+        let gap = Some(self.script.reply_gap).filter(|gap| *gap < SPURT_GAP)?;
+        let last = talk
+            .silent_since()
+            .filter(|last| *last >= self.onset_at())?;
+        Some(later(last, gap))
     }
 
     /// Judges what no longer can be waited for.
-    pub(super) fn timeout(&mut self, now: Instant, spurts: &Spurts) {
-        if self.poll_timeout(spurts).is_none_or(|at| now < at) {
+    pub(super) fn timeout(&mut self, now: Instant, talk: &Talk) {
+        if self.is_listening() {
+            let quiet = self.quiet_until(talk).filter(|at| now >= *at);
+            if let Some(last) = quiet.and_then(|_| talk.silent_since()) {
+                self.reply_ended(last, self.script.reply_gap);
+                self.nothing_to_stop(talk);
+            }
+        }
+        for part in [self.answer, self.floor] {
+            if let Part::Listening { until } = part
+                && now >= until
+            {
+                self.leave_reply(until);
+            }
+        }
+        if !self.is_open() || self.poll_timeout(talk).is_none_or(|at| now < at) {
             return;
         }
-        match self.state {
-            State::Open { grace: None } => {
-                // An end is known only once its gap has passed.
-                let hears_ends = self.script.expect != Expect::Respond;
-                let gap = if hears_ends && spurts.current.is_some() {
-                    SPURT_GAP
-                } else {
-                    Duration::ZERO
-                };
-                let grace = Some(later(now, gap + GRACE));
-                self.state = State::Open { grace };
-            }
-            State::Open { grace: Some(_) } if self.script.expect == Expect::Ignore => {
-                self.close(Outcome::Replied, self.deadline);
-            }
-            State::Open { grace: Some(_) } => self.miss(),
-            State::Reply { until } => self.leave_reply(until),
-            State::Over { .. } => {}
+        if self.grace.is_none() {
+            // An end is known only once its gap has passed.
+            let hears_ends = self.floor == Part::Open && talk.may_go_on();
+            let gap = if hears_ends {
+                SPURT_GAP
+            } else {
+                Duration::ZERO
+            };
+            self.grace = Some(later(now, gap + GRACE));
+            return;
+        }
+        if self.floor == Part::Open {
+            self.decide_floor(talk);
+        }
+        if self.answer == Part::Open {
+            self.miss();
         }
     }
 
     /// What came of the turn; as failed when the call failed before it was over.
-    pub(super) fn finish(self) -> TurnResult {
+    pub(super) fn finish(mut self, passages: &[Passage]) -> TurnResult {
         let over = self.over().is_some();
+        if over {
+            self.result.ttfa_readings = self.answer_readings(passages);
+        }
         let mut result = self.result;
         if !over {
             result = TurnResult {
@@ -316,13 +518,55 @@ impl Turn {
                 playout_delay: None,
                 ttfa: None,
                 stop: None,
+                stop_readings: None,
                 early_by: None,
                 ..result
             };
         }
+        if result.ttfa_readings.is_some() || result.stop_readings.is_some() {
+            result.flags.push(Flag::SpurtAmbiguous);
+        }
         result.flags.sort_unstable();
         result.flags.dedup();
         result
+    }
+
+    /// Both readings of when the reply began, where a pause before it may have been where it
+    /// did, or where the one that was taken may be a pause.
+    fn answer_readings(&self, passages: &[Passage]) -> Option<Readings> {
+        if self.answer == Part::NotAsked || self.result.outcome == Outcome::Early {
+            return None;
+        }
+        let wire = self.result.ttfa_wire;
+        let until = wire.map_or(self.deadline, |wire| later(self.speech_end, wire));
+        let of_turn = |p: &Passage| (self.media_start..=until).contains(&p.began);
+        let unclear = passages.iter().enumerate().find(|(at, p)| match p.link {
+            Link::Unclear(_) if p.began >= self.speech_end => of_turn(p),
+            // Speech that breaks off again while the caller speaks is no reply.
+            Link::Unclear(pause) => {
+                of_turn(p) && pause >= SEPARATES && !self.breaks_off(&passages[*at..])
+            }
+            _ => false,
+        });
+        let (_, passage) = unclear?;
+        Some(Readings {
+            low: passage.began.checked_duration_since(self.speech_end),
+            high: wire.filter(|_| !self.doubted),
+        })
+    }
+
+    /// Whether the agent, after the first of these passages, stopped before the end of speech.
+    fn breaks_off(&self, passages: &[Passage]) -> bool {
+        let ends = passages
+            .iter()
+            .zip(passages.iter().skip(1).map(Some).chain([None]));
+        ends.into_iter().any(|(p, next)| {
+            let stopped = match next {
+                Some(next) => next.link == Link::New,
+                None => p.over,
+            };
+            stopped && p.end.is_some_and(|end| end.wire() < self.speech_end)
+        })
     }
 }
 
@@ -343,6 +587,12 @@ pub(super) fn unstarted(turn: usize, expect: Expect) -> TurnResult {
         stop: None,
         early_by: None,
         reply_end: None,
+        late_reply: None,
+        ttfa_readings: None,
+        stop_readings: None,
+        stream: None,
+        track: None,
+        track_changed: None,
         second: None,
         flags: Vec::new(),
     }

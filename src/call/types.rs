@@ -2,19 +2,23 @@
 
 use crate::audio::Onset;
 use crate::audio::opinion::DISAGREEMENT;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// What a turn waits for before its delay runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Anchor {
-    /// Both ends connected and the agent's audio subscribed.
+    /// Media flow, and an agent is in the room.
     CallStart,
     /// The agent's greeting has ended (as the call's greeting policy says).
     Greeting,
     /// The agent began to speak (a barge-in starts from here).
     AgentSpeechStart,
-    /// The agent's last audible sample, followed by 700 ms of silence.
+    /// The agent's last audible sample, followed by the turn's [`TurnScript::silence`].
     AgentSpeechEnd,
+    /// The agent is silent and says that it listens again; of an agent that tells no state, its
+    /// silence.
+    AgentTurnEnd,
     /// The previous turn's reply has ended or timed out.
     PreviousTurn,
 }
@@ -26,9 +30,47 @@ pub enum Expect {
     Respond,
     /// That the agent, speaking now, stops.
     Stop,
+    /// That the agent, speaking now, stops, and answers.
+    StopAndRespond,
     /// That the agent carries on as if nothing had been said.
     Ignore,
 }
+
+impl Expect {
+    /// Whether a reply is asked for.
+    pub fn asks_for_answer(self) -> bool {
+        matches!(self, Self::Respond | Self::StopAndRespond)
+    }
+}
+
+/// What an agent says it is doing (LiveKit: the attribute `lk.agent.state`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum AgentState {
+    /// It is being started.
+    Initializing,
+    /// It waits for nothing in particular.
+    Idle,
+    /// It waits for the caller.
+    Listening,
+    /// It works on an answer, or a tool does.
+    Thinking,
+    /// It speaks.
+    Speaking,
+}
+
+/// What happens to a call whose agent leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum OnAgentLeft {
+    /// The call goes on: the agent may come back, or another one join, within `agent_timeout`.
+    #[default]
+    Follow,
+    /// The call fails.
+    Fail,
+}
+
+/// A stream of audio that the caller hears, by a number of its own. One track can be several
+/// streams, one after the other.
+pub type StreamId = u32;
 
 /// How the caller deals with an agent that speaks first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -46,6 +88,8 @@ pub enum GreetingPolicy {
 pub struct TurnScript {
     /// What to wait for.
     pub anchor: Anchor,
+    /// The silence that [`Anchor::AgentSpeechEnd`] waits for.
+    pub silence: Duration,
     /// Pause after the anchor.
     pub delay: Duration,
     /// What should follow.
@@ -58,6 +102,9 @@ pub struct TurnScript {
     pub speech_start: Duration,
     /// End of speech, from the start of the utterance.
     pub speech_end: Duration,
+    /// Silence after which its reply is over: the usual one, or a shorter one that the next turn
+    /// waits for.
+    pub reply_gap: Duration,
 }
 
 /// A call as its state machine needs it.
@@ -65,8 +112,10 @@ pub struct TurnScript {
 pub struct CallScript {
     /// Greeting policy.
     pub greeting: GreetingPolicy,
-    /// How long to wait for the agent's audio track.
+    /// How long to wait for the agent, also for one that has left.
     pub agent_timeout: Duration,
+    /// What happens when it leaves.
+    pub on_agent_left: OnAgentLeft,
     /// The turns, in order; at least one.
     pub turns: Vec<TurnScript>,
 }
@@ -105,6 +154,26 @@ pub enum Flag {
     NotSpeech,
     /// The second opinion hears the reply begin more than 60 ms earlier or later.
     OnsetDisputed,
+    /// Neither audio nor the agent's state tell whether the agent stopped and answered, or
+    /// talked on after a pause.
+    SpurtAmbiguous,
+    /// The agent was silent when the interruption began.
+    NothingToStop,
+    /// The reply broke off in mid-word, and the agent fell silent without saying that it stopped.
+    ReplyCutOff,
+    /// The agent was heard on another track than before.
+    TrackChanged,
+    /// The agent left the room during the turn, and came back.
+    AfterAgentLeft,
+}
+
+/// Both readings of a figure that audio and state leave open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Readings {
+    /// The shorter one; `None`: the agent was early.
+    pub low: Option<Duration>,
+    /// The longer one; `None`: it did not come within the turn.
+    pub high: Option<Duration>,
 }
 
 /// Everything measured in one turn.
@@ -138,6 +207,18 @@ pub struct TurnResult {
     pub early_by: Option<Duration>,
     /// The reply's last audible sample, where it ended in time.
     pub reply_end: Option<Instant>,
+    /// A missed reply that came all the same: end of speech → its onset.
+    pub late_reply: Option<Duration>,
+    /// Both readings of `ttfa_wire`, where it is open which one is right.
+    pub ttfa_readings: Option<Readings>,
+    /// Both readings of `stop`, likewise.
+    pub stop_readings: Option<Readings>,
+    /// The stream that the reply was heard on.
+    pub stream: Option<StreamId>,
+    /// The track of that stream, as `identity/name`.
+    pub track: Option<Arc<str>>,
+    /// When another track of the agent's was first heard during the turn.
+    pub track_changed: Option<Instant>,
     /// What a second, independent detector says of the onset; `None` where it was not asked.
     pub second: Option<SecondOpinion>,
     /// Doubts, sorted, each once.
@@ -186,9 +267,11 @@ impl TurnResult {
 pub struct CallResult {
     /// Start of the call → signalling joined and media flowing.
     pub join: Option<Duration>,
-    /// Start of the call → the agent's audio track subscribed.
-    pub agent_join: Option<Duration>,
-    /// Agent's track subscribed → onset of its first words, with [`GreetingPolicy::Expect`].
+    /// Start of the call → an agent is in the room.
+    pub agent_present: Option<Duration>,
+    /// Start of the call → an audio track of the agent is subscribed.
+    pub agent_audible: Option<Duration>,
+    /// Both ends connected → onset of the agent's first words, with [`GreetingPolicy::Expect`].
     pub greeting: Option<Duration>,
     /// Why the call failed, if it did.
     pub failure: Option<Failure>,
@@ -243,12 +326,15 @@ pub enum Failure {
         /// How long we waited.
         waited: Duration,
     },
-    /// The agent never published audio.
-    #[error("no agent with an audio track joined the room within {waited:?}")]
+    /// No agent joined the room.
+    #[error("no agent joined the room within {waited:?}")]
     AgentAbsent {
         /// How long we waited.
         waited: Duration,
     },
+    /// An agent is in the room, but has published no audio track.
+    #[error("an agent is in the room, but published no audio track by the end of the first turn")]
+    AgentSilent,
     /// The agent left before the call was over.
     #[error("the agent left the call")]
     AgentLeft,
@@ -281,6 +367,7 @@ impl Failure {
             Self::JoinTimeout { .. } => "join_timeout",
             Self::MediaNotConnected { .. } => "media_not_connected",
             Self::AgentAbsent { .. } => "agent_absent",
+            Self::AgentSilent => "agent_silent",
             Self::AgentLeft => "agent_left",
             Self::Dropped { .. } => "dropped",
             Self::Stopped => "stopped",
@@ -314,6 +401,9 @@ impl Failure {
             }
             Self::AgentAbsent { .. } => {
                 "is an agent worker running on this server, and does `agent_name` match its name?"
+            }
+            Self::AgentSilent => {
+                "look at the agent's log: it joined, but its voice was never published"
             }
             Self::AgentLeft => "look at the agent's log: it closed its session or crashed",
             Self::Dropped { .. } => "look at the server's log for this room",

@@ -97,7 +97,7 @@ impl CallRecord {
         let outcomes = result.turns.iter().map(|t| TurnOutcome::from(&t.outcome));
         Self {
             join_ms: result.join.map(Ms::from),
-            agent_join_ms: result.agent_join.map(Ms::from),
+            agent_join_ms: result.agent_audible.map(Ms::from),
             greeting_ms: result.greeting.map(Ms::from),
             failure: result.failure.as_ref().map(CallFailure::from),
             echoes: result.echoes,

@@ -36,6 +36,12 @@ pub(crate) fn turn(base: Instant, index: usize, outcome: Outcome) -> TurnResult 
         stop: None,
         early_by: None,
         reply_end: None,
+        late_reply: None,
+        ttfa_readings: None,
+        stop_readings: None,
+        stream: None,
+        track: None,
+        track_changed: None,
         second: None,
         flags: vec![],
     }
@@ -74,6 +80,7 @@ pub(crate) fn replied(
             confidence: Confidence::High,
             earlier_by_loss: None,
             later_by_loss: None,
+            after: None,
             snr_db: 41.26,
             segment: Segment::default(),
         }),
@@ -148,7 +155,8 @@ impl Run {
                 }
                 self.call(|base| CallResult {
                     join: Some(ms(120)),
-                    agent_join: Some(ms(300)),
+                    agent_present: Some(ms(300)),
+                    agent_audible: Some(ms(300)),
                     greeting: None,
                     failure: None,
                     echoes: 0,
@@ -171,7 +179,8 @@ impl Run {
             let k = self.calls.len() as u64;
             self.call(|base| CallResult {
                 join: Some(ms(120 + k % 7)),
-                agent_join: Some(ms(300 + 3 * (k % 11))),
+                agent_present: Some(ms(300 + 3 * (k % 11))),
+                agent_audible: Some(ms(300 + 3 * (k % 11))),
                 greeting: Some(ms(500 + k % 13)),
                 failure: None,
                 echoes: 0,
@@ -188,7 +197,8 @@ impl Run {
         let met = outcome != Outcome::Failed;
         self.call(|base| CallResult {
             join: met.then_some(ms(130)),
-            agent_join: met.then_some(ms(310)),
+            agent_present: met.then_some(ms(310)),
+            agent_audible: met.then_some(ms(310)),
             greeting: None,
             failure,
             echoes: 0,

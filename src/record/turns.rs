@@ -17,6 +17,8 @@ pub enum TurnExpect {
     Respond,
     /// That the agent, speaking, stops.
     Stop,
+    /// That the agent, speaking, stops, and answers.
+    StopAndRespond,
     /// That the agent carries on.
     Ignore,
 }
@@ -67,6 +69,16 @@ pub enum TurnFlag {
     NotSpeech,
     /// The second opinion hears the reply begin more than 60 ms earlier or later.
     OnsetDisputed,
+    /// Nothing tells whether the agent stopped and answered, or talked on after a pause.
+    SpurtAmbiguous,
+    /// The agent was silent when the interruption began.
+    NothingToStop,
+    /// The reply broke off in mid-word, and the agent fell silent.
+    ReplyCutOff,
+    /// The agent was heard on another track than before.
+    TrackChanged,
+    /// The agent left the room during the turn, and came back.
+    AfterAgentLeft,
 }
 
 impl TurnExpect {
@@ -75,6 +87,7 @@ impl TurnExpect {
         match self {
             Self::Respond => "respond",
             Self::Stop => "stop",
+            Self::StopAndRespond => "stop_and_respond",
             Self::Ignore => "ignore",
         }
     }
@@ -115,6 +128,11 @@ impl TurnFlag {
             Self::UserSpaceStamp => "user_space_stamp",
             Self::NotSpeech => "not_speech",
             Self::OnsetDisputed => "onset_disputed",
+            Self::SpurtAmbiguous => "spurt_ambiguous",
+            Self::NothingToStop => "nothing_to_stop",
+            Self::ReplyCutOff => "reply_cut_off",
+            Self::TrackChanged => "track_changed",
+            Self::AfterAgentLeft => "after_agent_left",
         }
     }
 }
@@ -124,6 +142,7 @@ impl From<Expect> for TurnExpect {
         match expect {
             Expect::Respond => Self::Respond,
             Expect::Stop => Self::Stop,
+            Expect::StopAndRespond => Self::StopAndRespond,
             Expect::Ignore => Self::Ignore,
         }
     }
@@ -161,6 +180,11 @@ impl From<Flag> for TurnFlag {
             Flag::UserSpaceStamp => Self::UserSpaceStamp,
             Flag::NotSpeech => Self::NotSpeech,
             Flag::OnsetDisputed => Self::OnsetDisputed,
+            Flag::SpurtAmbiguous => Self::SpurtAmbiguous,
+            Flag::NothingToStop => Self::NothingToStop,
+            Flag::ReplyCutOff => Self::ReplyCutOff,
+            Flag::TrackChanged => Self::TrackChanged,
+            Flag::AfterAgentLeft => Self::AfterAgentLeft,
         }
     }
 }

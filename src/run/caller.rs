@@ -7,7 +7,9 @@ use super::evidence::Capture;
 use super::opinions::Excerpt;
 use super::sounds::Said;
 use crate::audio::{AudioError, Ear, FRAME, FRAME_TIME, Heard, Onset, Packet, echo};
-use crate::call::{Call, CallEvent, CallResult, CallScript, Failure, Input, PacketArrival, Say};
+use crate::call::{
+    Call, CallEvent, CallResult, CallScript, Failure, Input, PacketArrival, Say, StreamId,
+};
 use crate::net::{AudioPacket, Endpoint, Outgoing};
 use crate::scenario::Decode;
 use std::collections::VecDeque;
@@ -27,6 +29,8 @@ pub(super) enum EndEvent {
     Onset(Instant, Excerpt),
 }
 
+/// The agent's track, which is all that the caller hears.
+const STREAM: StreamId = 0;
 /// Utterances of which the echo may still come back.
 const SAID: usize = 3;
 /// How long the agent's packets wait in the socket when nothing depends on it: the decoder, the
@@ -121,28 +125,42 @@ impl CallerEnd {
     fn listen(&mut self, now: Instant) {
         while let Some(heard) = self.ear.poll_heard() {
             let heard = match heard {
-                Heard::Onset(onset) => self.question(onset),
+                Heard::Onset(onset) => {
+                    self.onset(now, onset);
+                    continue;
+                }
                 heard => heard,
             };
-            self.input(now, Input::Heard(heard));
+            self.input(now, Input::Heard(STREAM, heard));
         }
     }
 
-    /// Is it a reply, or the caller's own voice? A reply's audio goes to the second opinion.
-    fn question(&mut self, onset: Onset) -> Heard {
+    /// Is it the agent, or the caller's own voice? The audio of what a turn is judged by goes to
+    /// the second opinion.
+    fn onset(&mut self, now: Instant, onset: Onset) {
         let mut audio = Vec::new();
-        if let Some(before) = self.ear.around_onset(Excerpt::BEFORE, &mut audio) {
-            let at = onset.at.wire();
+        let before = self.ear.around_onset(Excerpt::BEFORE, &mut audio);
+        let at = onset.at.wire();
+        if let Some(before) = before {
             let said = self.said.iter();
             let said = said.map(|&(start, turn)| (start, &self.says[turn].spoken));
             if echo::compare(said, at, &audio[before..]).is_echo() {
                 self.ear.dismiss();
-                return Heard::Dismissed;
+                return self.input(now, Input::Heard(STREAM, Heard::Dismissed));
             }
+        }
+        let Some(call) = self.call.as_mut() else {
+            return;
+        };
+        call.handle(now, Input::Heard(STREAM, Heard::Onset(onset)));
+        if let Some(before) = before
+            && (onset.after.is_none() || call.was_judged_by(&onset))
+        {
+            // Before the turn's end is told, which waits for the answer.
             let excerpt = Excerpt { audio, before };
             let _ = self.events.try_send(EndEvent::Onset(at, excerpt));
         }
-        Heard::Onset(onset)
+        self.tell(now);
     }
 
     /// Remembers when an utterance began.
@@ -166,7 +184,7 @@ impl CallerEnd {
 
     /// The agent's audio reaches us.
     pub(super) fn agent_subscribed(&mut self, now: Instant) {
-        self.input(now, Input::AgentSubscribed);
+        self.input(now, Input::AgentAudible);
     }
 
     /// The agent left.
@@ -194,11 +212,14 @@ impl Endpoint for CallerEnd {
     fn audio(&mut self, now: Instant, packet: AudioPacket<'_>) {
         self.input(
             now,
-            Input::Packet(PacketArrival {
-                arrival: packet.arrival,
-                rtp_time: packet.rtp_time,
-                kernel_stamp: packet.kernel_stamp,
-            }),
+            Input::Packet(
+                STREAM,
+                PacketArrival {
+                    arrival: packet.arrival,
+                    rtp_time: packet.rtp_time,
+                    kernel_stamp: packet.kernel_stamp,
+                },
+            ),
         );
         let heard = Packet {
             arrival: packet.arrival,
@@ -207,7 +228,7 @@ impl Endpoint for CallerEnd {
             payload: packet.payload,
         };
         if let Some(evidence) = &mut self.evidence {
-            let hold = self.call.as_ref().and_then(Call::hold);
+            let hold = self.call.as_ref().and_then(|call| call.hold(STREAM));
             evidence.heard(heard, hold.unwrap_or_default());
         }
         if !self.listens() {

@@ -11,10 +11,10 @@ use super::evidence::Desk;
 use super::opinions::Opinions;
 use super::sentinel::Sentinels;
 use super::sounds::Sounds;
-use crate::audio::AudioError;
+use crate::audio::{AudioError, SPURT_GAP};
 use crate::call::{
-    CallEvent, CallResult, CallScript, Failure, GreetingPolicy, Phase, SecondOpinion, TurnResult,
-    TurnScript,
+    CallEvent, CallResult, CallScript, Failure, GreetingPolicy, OnAgentLeft, Phase, SecondOpinion,
+    TurnResult, TurnScript,
 };
 use crate::net::{Engine, Impairment, Loss, PeerEvents, PeerHandle};
 use crate::plan::PlannedCall;
@@ -75,6 +75,8 @@ impl Shared {
             let said = &self.sounds.said[t.utterance];
             TurnScript {
                 anchor: anchor(t.anchor),
+                silence: SPURT_GAP,
+                reply_gap: SPURT_GAP,
                 delay: t.delay,
                 expect: expect(t.expect),
                 timeout: t.timeout,
@@ -86,6 +88,7 @@ impl Shared {
         CallScript {
             greeting: greeting(self.scenario.call.greeting),
             agent_timeout: self.scenario.call.agent_timeout,
+            on_agent_left: OnAgentLeft::Fail,
             turns: turns.collect(),
         }
     }
@@ -305,6 +308,8 @@ async fn tell(
             let _ = shared.reports.send(Report::Phase(index, phase)).await;
             matches!(phase, Phase::Done | Phase::Failed)
         }
+        // The record of a turn is written once, when it ends.
+        CallEvent::TurnAmended(_) => false,
         CallEvent::TurnEnded(mut turn) => {
             judge(&mut turn, asked).await;
             let done = TurnDone {

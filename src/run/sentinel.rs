@@ -11,8 +11,11 @@ use super::door::{Asked, MEDIA_TIMEOUT};
 use super::event::RunEvent;
 use super::one::{self, Shared};
 use super::sounds::Said;
-use crate::call::{Anchor, CallEvent, CallScript, Expect, Failure, GreetingPolicy, Phase};
-use crate::call::{TurnResult, TurnScript};
+use crate::audio::SPURT_GAP;
+use crate::call::{
+    Anchor, CallEvent, CallScript, Expect, Failure, GreetingPolicy, OnAgentLeft, Phase, TurnResult,
+    TurnScript,
+};
 use crate::net::{PeerEvents, PeerHandle};
 use crate::record::TurnRecord;
 use crate::target::embedded::Embedded;
@@ -179,6 +182,8 @@ fn script(chirp: &Said) -> CallScript {
             // At all phases of the agent's packets.
             n => PAUSE + PAUSE_STEP * (n % PAUSE_STEPS) as u32,
         },
+        silence: SPURT_GAP,
+        reply_gap: SPURT_GAP,
         expect: Expect::Respond,
         timeout: TIMEOUT,
         frames: chirp.frames.len(),
@@ -188,6 +193,7 @@ fn script(chirp: &Said) -> CallScript {
     CallScript {
         greeting: GreetingPolicy::None,
         agent_timeout: TIMEOUT,
+        on_agent_left: OnAgentLeft::Fail,
         turns: (0..TURNS).map(turn).collect(),
     }
 }
@@ -279,7 +285,7 @@ async fn talk(
                 Some(EndEvent::Call(event)) => match *event {
                     CallEvent::Phase(Phase::Failed) => return true,
                     CallEvent::Phase(Phase::Done) => return false,
-                    CallEvent::Phase(_) => {}
+                    CallEvent::Phase(_) | CallEvent::TurnAmended(_) => {}
                     CallEvent::TurnEnded(turn) => {
                         turns += 1;
                         tell(shared, room, turn).await;

@@ -58,6 +58,9 @@ pub fn hear(packets: &[Sent], ask: Option<usize>) -> Vec<Found> {
     let mut drain = |ear: &mut Ear| {
         while let Some(heard) = ear.poll_heard() {
             let Heard::Onset(onset) = heard else { continue };
+            if onset.after.is_some() {
+                continue; // The spurt goes on after a pause.
+            }
             let samples = |time: Duration| time.as_secs_f64() * 48_000.0;
             let wire = samples(onset.at.wire() - start);
             let first = onset.segment.first_packet;

@@ -82,7 +82,7 @@ fn the_checker_can_fail() {
             "too long",
             "benches/x.rs",
             &long,
-            &["401: longer than 400 lines"],
+            &["601: longer than 600 lines"],
         ),
         (
             "stub",

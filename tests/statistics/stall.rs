@@ -8,7 +8,8 @@ use super::percent;
 use super::worlds::{World, many};
 use loadgen::audio::{Confidence, FRAME_TIME, Heard, HeardAt, Onset, SPURT_GAP, Segment};
 use loadgen::call::{
-    Anchor, Call, CallScript, Expect, GreetingPolicy, Input, PacketArrival, Say, TurnScript,
+    Anchor, Call, CallScript, Expect, GreetingPolicy, Input, OnAgentLeft, PacketArrival, Say,
+    TurnScript,
 };
 use loadgen::plan::{Plan, Start};
 use loadgen::record::{Samples, TurnContext, TurnRecord};
@@ -65,6 +66,8 @@ fn script() -> CallScript {
         } else {
             Anchor::PreviousTurn
         },
+        silence: SPURT_GAP,
+        reply_gap: SPURT_GAP,
         delay: ms(1_000),
         expect: Expect::Respond,
         timeout: ms(15_000),
@@ -75,6 +78,7 @@ fn script() -> CallScript {
     CallScript {
         greeting: GreetingPolicy::None,
         agent_timeout: ms(30_000),
+        on_agent_left: OnAgentLeft::Fail,
         turns: (0..TURNS).map(turn).collect(),
     }
 }
@@ -120,17 +124,24 @@ impl Agent {
             confidence: Confidence::High,
             earlier_by_loss: None,
             later_by_loss: None,
+            after: None,
             snr_db: 40.0,
             segment: Segment::default(),
         };
         self.at(
             from + ms(60),
-            Input::Heard(Heard::Triggered { at: heard(from) }),
+            Input::Heard(
+                0,
+                Heard::Triggered {
+                    at: heard(from),
+                    resumed: false,
+                },
+            ),
         );
-        self.at(from + ms(530), Input::Heard(Heard::Onset(onset)));
+        self.at(from + ms(530), Input::Heard(0, Heard::Onset(onset)));
         let last_audible = heard(from + REPLY);
         let told = from + REPLY + SPURT_GAP + ms(5);
-        self.at(told, Input::Heard(Heard::Ended { last_audible }));
+        self.at(told, Input::Heard(0, Heard::Ended { last_audible }));
     }
 }
 
@@ -146,7 +157,7 @@ fn play(number: usize, start: Duration, origin: Instant) -> (Vec<TurnRecord>, Ve
     };
     let joined = begin + ms(150);
     agent.at(joined, Input::Joined);
-    agent.at(joined + ms(100), Input::AgentSubscribed);
+    agent.at(joined + ms(100), Input::AgentAudible);
     let mut call = Call::new(script(), begin);
     let (mut now, mut due, mut sent) = (begin, joined + ms(7), 0_u32);
     while !call.is_done() {
@@ -165,7 +176,7 @@ fn play(number: usize, start: Duration, origin: Instant) -> (Vec<TurnRecord>, Ve
                 kernel_stamp: true,
             };
             sent += 1;
-            call.handle(now, Input::Packet(packet));
+            call.handle(now, Input::Packet(0, packet));
             if let Say::Utterance { frame: 0, .. } = call.tick(due) {
                 agent.hears(due - FRAME_TIME + ms(1_910));
             }

@@ -43,6 +43,16 @@ impl Audible {
         self.last
     }
 
+    /// The last sample of a sustained sound: of speech rather than of a click.
+    pub(super) fn sustained(&self) -> u64 {
+        self.sustained
+    }
+
+    /// What is audible: a mean square.
+    pub(super) fn power(&self) -> f64 {
+        self.power
+    }
+
     /// Looks at the window of so much `energy` that ends at `end`.
     pub(super) fn window(&mut self, track: &Track, end: u64, energy: i64) {
         let energy = energy as f64;

@@ -3,6 +3,7 @@
 //! In: the track, where the trigger fired, the floor. Out: a position. Holds: it is a sample of
 //! at least the threshold's magnitude, and what follows it stays over the threshold.
 
+use super::floor::LOWEST;
 use super::track::Track;
 use crate::audio::level::{ActiveLevel, BELOW_ACTIVE_DB, WINDOW, power_at};
 
@@ -48,8 +49,45 @@ impl Under {
     }
 }
 
+/// The refinement looks at half a second, and 22 ms more for the windows that start in it.
+const REFINE_AFTER: u64 = HALF_SECOND + 1056;
+/// Trigger windows come every 5 ms; a candidate was sure 25 ms after the start of its first one.
+const SURE_AFTER: u64 = 5 * 240;
+
+/// The beginning of a talk, judged by its own level.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Refined {
+    /// The first audible sample.
+    pub(super) position: u64,
+    /// What is audible: a mean square.
+    pub(super) power: f64,
+    /// Level of the first half second over the noise floor, in dB.
+    pub(super) snr_db: f32,
+}
+
+impl Refined {
+    /// Where there is enough of a talk that was noticed at `from`.
+    pub(super) fn ready(from: u64) -> u64 {
+        from + REFINE_AFTER
+    }
+
+    /// Refines a beginning that was noticed at `from`; it is not before `earliest`.
+    pub(super) fn of(track: &Track, from: u64, earliest: u64, under: Under) -> Self {
+        let level = reply_level(track, from).unwrap_or(f64::from(LOWEST));
+        let power = audible_power(under, level);
+        let search = (from + SURE_AFTER).saturating_sub(BACK).max(earliest);
+        let found = first_audible(track, search, power, under.clicks());
+        let position = found.unwrap_or(from).max(earliest);
+        Self {
+            position: track.after_loss(position).unwrap_or(position),
+            power,
+            snr_db: level as f32 - under.level,
+        }
+    }
+}
+
 /// Active level (P.56) of the half second from `from`, in dBFS.
-pub(super) fn reply_level(track: &Track, from: u64) -> Option<f64> {
+fn reply_level(track: &Track, from: u64) -> Option<f64> {
     let mut meter = ActiveLevel::default();
     for position in from..(from + HALF_SECOND).min(track.end()) {
         meter.push(&[track.at(position)]);
@@ -60,7 +98,7 @@ pub(super) fn reply_level(track: &Track, from: u64) -> Option<f64> {
 }
 
 /// What is audible, as a mean square of samples: `max(floor + 4 dB, floor + 2.5 σ, level − 20 dB)`.
-pub(super) fn audible_power(under: Under, reply_dbfs: f64) -> f64 {
+fn audible_power(under: Under, reply_dbfs: f64) -> f64 {
     power_at(
         f64::from(under.exceeded(OVER_FLOOR_DB))
             .max(reply_dbfs - BELOW_ACTIVE_DB)
@@ -68,13 +106,13 @@ pub(super) fn audible_power(under: Under, reply_dbfs: f64) -> f64 {
     )
 }
 
-/// The first audible sample from 120 ms before `trigger` on: the first whose 2 ms envelope
-/// reaches `power` and does so again for 70 % of the next 20 ms (50 ms among clicks).
-pub(super) fn first_audible(track: &Track, trigger: u64, power: f64, clicks: bool) -> Option<u64> {
+/// The first audible sample from `from` on: the first whose 2 ms envelope reaches `power` and
+/// does so again for 70 % of the next 20 ms (50 ms among clicks).
+fn first_audible(track: &Track, from: u64, power: f64, clicks: bool) -> Option<u64> {
     let window = WINDOW as u64;
     let hold = if clicks { HOLD_CLICKS } else { HOLD };
     let held = hold * 7 / 10;
-    let from = trigger.saturating_sub(BACK).max(track.start());
+    let from = from.max(track.start());
     let needed = (power * window as f64).ceil() as i64;
     let slide = |sum: i64, at: u64| sum - track.square(at) + track.square(at + window);
 

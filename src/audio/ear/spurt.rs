@@ -5,16 +5,14 @@
 //! floor is frozen while a spurt lasts, for ten minutes at most; nothing is allocated.
 
 use super::background::{LOUDEST_DBFS, is_background};
-use super::burst::{Audible, SUSTAINED};
+use super::burst::SUSTAINED;
 use super::floor::{Floor, LOWEST};
 use super::levels::Levels;
-use super::refine::{
-    HALF_SECOND, QUIETEST_DBFS, SPREAD_AT_MOST_DB, Under, audible_power, first_audible,
-    last_audible, reply_level,
-};
+use super::refine::{QUIETEST_DBFS, Refined, SPREAD_AT_MOST_DB, Under};
+use super::talk::{AfterPause, Step, Talk};
 use super::track::Track;
 use crate::audio::level::dbfs_of;
-use crate::audio::{Confidence, Heard, Onset, RATE, SPURT_GAP, samples_in, time_of};
+use crate::audio::{Confidence, Heard, Onset, Pause, RATE, time_of};
 use std::collections::VecDeque;
 
 /// Trigger windows: 10 ms at a hop of 5 ms.
@@ -30,8 +28,6 @@ const SPURT_WINDOWS: u32 = 12;
 const SPURT_WINDOWS_CLICKS: u32 = 18;
 /// A spurt may begin with a shorter one and a pause of up to 150 ms.
 const SYLLABLE_NEAR: u64 = 7200;
-/// The refinement looks at half a second, and 22 ms more for the windows that start in it.
-const REFINE_AFTER: u64 = HALF_SECOND + 1056;
 /// A sound that may be a background is looked at for 300 ms before it is announced.
 const DECIDE_AFTER: u64 = 14_400;
 /// Every 50 ms it is looked at again; a spurt that goes on, every 250 ms.
@@ -57,7 +53,7 @@ struct Spurt {
     under: Under,
     announced: bool,
     /// Set with the onset: what is audible, and when it was so last.
-    heard: Option<Audible>,
+    heard: Option<Talk>,
     /// When to ask again whether it is a noise.
     look_at: u64,
 }
@@ -159,19 +155,23 @@ impl Spurts {
             return None;
         };
         Some(match spurt.heard {
-            None => spurt.from + REFINE_AFTER,
-            Some(heard) => heard.last() + samples_in(SPURT_GAP),
+            None => Refined::ready(spurt.from),
+            Some(talk) => talk.deadline(),
         })
     }
 
     /// Nothing was received after the track's end and before `now`.
     pub(super) fn silent_until(&mut self, track: &Track, now: u64) {
         while let State::Spurt(spurt) = self.state
-            && self.deadline().is_some_and(|at| at <= now)
+            && let Some(at) = self.deadline().filter(|at| *at <= now)
         {
             match spurt.heard {
-                None => self.decide(track, spurt),
-                Some(heard) => self.end(track, heard.last()),
+                None => self.decide(track, spurt, track.end()),
+                Some(talk) if talk.is_over(at) => self.end(track, talk.last()),
+                Some(mut talk) => {
+                    let step = talk.step(track, at);
+                    self.follow(track, spurt, talk, step, track.end());
+                }
             }
         }
     }
@@ -191,7 +191,7 @@ impl Spurts {
                 peaks: self.floor.peaks(),
             },
             State::Rising { under, .. } => under,
-            State::Spurt(spurt) => return self.during(track, end, energy, spurt),
+            State::Spurt(spurt) => return self.during(track, end, spurt),
         };
         let is_loud = level >= under.exceeded(OVER_FLOOR_DB).max(QUIETEST_DBFS);
         self.loud = (self.loud << 1 | u32::from(is_loud)) & OF_WINDOWS;
@@ -235,7 +235,7 @@ impl Spurts {
                         heard: None,
                         look_at: end,
                     };
-                    self.during(track, end, energy, spurt);
+                    self.during(track, end, spurt);
                 }
             }
             _ => {}
@@ -243,11 +243,11 @@ impl Spurts {
     }
 
     /// A window of a spurt under way.
-    fn during(&mut self, track: &Track, end: u64, energy: i64, mut spurt: Spurt) {
+    fn during(&mut self, track: &Track, end: u64, mut spurt: Spurt) {
         self.state = State::Spurt(spurt);
-        let Some(mut heard) = spurt.heard else {
-            if end >= spurt.from + REFINE_AFTER {
-                self.decide(track, spurt);
+        let Some(mut talk) = spurt.heard else {
+            if end >= Refined::ready(spurt.from) {
+                self.decide(track, spurt, end);
             } else if !spurt.announced && end >= spurt.look_at {
                 spurt.look_at = end + DECIDE_EVERY;
                 self.state = State::Spurt(spurt);
@@ -261,14 +261,12 @@ impl Spurts {
             }
             return;
         };
-        heard.window(track, end, energy);
-        let last = heard.last();
-        spurt.heard = Some(heard);
-        self.state = State::Spurt(spurt);
-        if end >= last + samples_in(SPURT_GAP) || end >= spurt.from + LONGEST {
-            self.end(track, last);
+        talk = self.follow(track, spurt, talk, None, end);
+        if talk.is_over(end) || end >= spurt.from + LONGEST {
+            self.end(track, talk.last());
         } else if end >= spurt.look_at {
             spurt.look_at = end + BACKGROUND_EVERY;
+            spurt.heard = Some(talk);
             self.state = State::Spurt(spurt);
             self.end_in_noise(track, end);
         }
@@ -293,13 +291,14 @@ impl Spurts {
         if let Some(at) = track.heard_at(spurt.from) {
             spurt.announced = true;
             self.state = State::Spurt(spurt);
-            self.events.push_back(Heard::Triggered { at });
+            let resumed = false;
+            self.events.push_back(Heard::Triggered { at, resumed });
         }
     }
 
     /// Half a second is there: noise, or the onset.
-    fn decide(&mut self, track: &Track, mut spurt: Spurt) {
-        let end = track.end().min(spurt.from + REFINE_AFTER);
+    fn decide(&mut self, track: &Track, mut spurt: Spurt, until: u64) {
+        let end = until.min(Refined::ready(spurt.from));
         if !spurt.announced {
             let windows = ((end - spurt.from) / HOP) as usize;
             if self.is_noise(track, spurt.from, end) {
@@ -311,41 +310,81 @@ impl Spurts {
             self.announce(track, spurt);
             spurt.announced = true;
         }
-        let level = reply_level(track, spurt.from).unwrap_or(f64::from(LOWEST));
-        let power = audible_power(spurt.under, level);
-        // The candidate was sure 25 ms after the start of its first window.
-        let onset = first_audible(track, spurt.from + 5 * HOP, power, spurt.under.clicks())
-            .unwrap_or(spurt.from);
-        let onset = onset.max(self.not_before);
-        let onset = track.after_loss(onset).unwrap_or(onset);
-        let lost = track.lost_before(onset, LOSS_NEAR);
-        let snr_db = level as f32 - spurt.under.level;
-        let confidence = if snr_db >= CERTAIN_DB {
-            Confidence::High
-        } else {
-            Confidence::Low
-        };
-        if let Some(at) = track.heard_at(onset) {
-            self.onset = Some(onset);
-            let earlier_by_loss = lost.map(|from| time_of(onset - from));
-            self.events.push_back(Heard::Onset(Onset {
-                at,
-                confidence,
-                earlier_by_loss,
-                later_by_loss: None,
-                snr_db,
-                segment: track.segment_at(onset),
-            }));
-        }
-        let last = last_audible(track, onset, track.end(), power).unwrap_or(onset);
-        spurt.heard = Some(Audible::new(power, last));
+        let refined = Refined::of(track, spurt.from, self.not_before, spurt.under);
+        self.tell_onset(track, &refined, None);
         spurt.look_at = track.end() + BACKGROUND_EVERY;
+        let talk = Talk::new(&refined, spurt.under);
+        self.follow(track, spurt, talk, None, until);
+    }
+
+    /// Tells what a talk shows up to `until`, beginning with `step`.
+    fn follow(
+        &mut self,
+        track: &Track,
+        mut spurt: Spurt,
+        mut talk: Talk,
+        step: Option<Step>,
+        until: u64,
+    ) -> Talk {
+        let mut next = step.or_else(|| talk.catch_up(track, until));
+        while let Some(step) = next {
+            match step {
+                Step::Paused { last, hard } => {
+                    if let Some(last_audible) = track.heard_by(last) {
+                        self.events.push_back(Heard::Paused { last_audible, hard });
+                    }
+                }
+                Step::Resumed { from } => {
+                    if let Some(at) = track.heard_at(from) {
+                        self.events
+                            .push_back(Heard::Triggered { at, resumed: true });
+                    }
+                }
+                Step::Onset(refined, after) => {
+                    self.tell_onset(track, &refined, Some(after));
+                }
+            }
+            next = talk.catch_up(track, until);
+        }
+        spurt.heard = Some(talk);
         self.state = State::Spurt(spurt);
+        talk
+    }
+
+    fn tell_onset(&mut self, track: &Track, refined: &Refined, after: Option<AfterPause>) {
+        let Refined {
+            position, snr_db, ..
+        } = *refined;
+        let Some(at) = track.heard_at(position) else {
+            return;
+        };
+        let confidence = match snr_db >= CERTAIN_DB {
+            true => Confidence::High,
+            false => Confidence::Low,
+        };
+        let lost = track.lost_before(position, LOSS_NEAR);
+        let pause = after.and_then(|after| {
+            Some(Pause {
+                last_audible: track.heard_by(after.last)?,
+                cut: after.cut,
+            })
+        });
+        self.onset = Some(position);
+        self.events.push_back(Heard::Onset(Onset {
+            at,
+            confidence,
+            earlier_by_loss: lost.map(|from| time_of(position - from)),
+            later_by_loss: None,
+            snr_db,
+            segment: track.segment_at(position),
+            after: pause,
+        }));
     }
 
     /// Forgets the spurt told last.
     pub(super) fn dismiss(&mut self) {
-        if matches!(self.events.front(), Some(Heard::Ended { .. })) {
+        let of_it = |heard: &Heard| matches!(heard, Heard::Paused { .. } | Heard::Ended { .. });
+        while self.events.front().is_some_and(of_it) {
             self.events.pop_front();
         }
         let State::Spurt(spurt) = self.state else {
@@ -360,6 +399,14 @@ impl Spurts {
     /// The spurt is over; `last` is its last audible sample.
     fn end(&mut self, track: &Track, last: u64) {
         if let Some(last_audible) = track.heard_by(last) {
+            if let State::Spurt(Spurt {
+                heard: Some(talk), ..
+            }) = self.state
+                && !talk.is_paused()
+            {
+                let hard = false;
+                self.events.push_back(Heard::Paused { last_audible, hard });
+            }
             self.events.push_back(Heard::Ended { last_audible });
         }
         self.not_before = last + 1;

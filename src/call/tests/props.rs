@@ -1,10 +1,10 @@
 //! What holds of a call whatever comes in, in whatever order.
 
 use super::sim::{TURN, ms};
-use crate::audio::{Confidence, FRAME_TIME, Heard, HeardAt, Onset, Segment};
+use crate::audio::{Confidence, FRAME_TIME, Heard, HeardAt, Onset, SPURT_GAP, Segment};
 use crate::call::{
     Anchor, Call, CallEvent, CallResult, CallScript, Expect, Failure, GreetingPolicy, Input,
-    Outcome, PacketArrival, TurnResult, TurnScript,
+    OnAgentLeft, Outcome, PacketArrival, TurnResult, TurnScript,
 };
 use proptest::prelude::*;
 use std::time::{Duration, Instant};
@@ -58,16 +58,20 @@ fn turn() -> impl Strategy<Value = TurnScript> {
         Just(Anchor::Greeting),
         Just(Anchor::AgentSpeechStart),
         Just(Anchor::AgentSpeechEnd),
+        Just(Anchor::AgentTurnEnd),
         Just(Anchor::PreviousTurn),
     ];
     let expect = prop_oneof![
         3 => Just(Expect::Respond),
         1 => Just(Expect::Stop),
+        1 => Just(Expect::StopAndRespond),
         1 => Just(Expect::Ignore)
     ];
     (anchor, expect, 0..900_u64, 0..60_usize, 0..2500_u64).prop_map(
         |(anchor, expect, delay, frames, timeout)| TurnScript {
             anchor,
+            silence: SPURT_GAP,
+            reply_gap: SPURT_GAP,
             delay: ms(delay),
             expect,
             timeout: ms(timeout),
@@ -87,6 +91,7 @@ fn call_script() -> impl Strategy<Value = CallScript> {
     (greeting, prop::collection::vec(turn(), 1..5)).prop_map(|(greeting, turns)| CallScript {
         greeting,
         agent_timeout: ms(2000),
+        on_agent_left: OnAgentLeft::Fail,
         turns,
     })
 }
@@ -119,8 +124,13 @@ impl Driver {
     fn handle(&mut self, input: Input) {
         self.call.handle(self.now, input);
         while let Some(event) = self.call.poll_event() {
-            if let CallEvent::TurnEnded(result) = event {
-                self.ended.push(result);
+            match event {
+                CallEvent::TurnEnded(result) => self.ended.push(result),
+                CallEvent::TurnAmended(result) => {
+                    let index = result.turn;
+                    self.ended[index] = result;
+                }
+                CallEvent::Phase(_) => {}
             }
         }
     }
@@ -128,32 +138,46 @@ impl Driver {
     fn step(&mut self, step: &Step) {
         let input = match *step {
             Step::Joined => Input::Joined,
-            Step::Subscribed => Input::AgentSubscribed,
+            Step::Subscribed => Input::AgentAudible,
             Step::Left => Input::AgentLeft,
             Step::Failed => Input::Failed(Failure::Stopped),
             Step::Packet {
                 rtp_time,
                 age,
                 kernel,
-            } => Input::Packet(PacketArrival {
-                arrival: self.now - ms(age),
-                rtp_time,
-                kernel_stamp: kernel,
-            }),
-            Step::Triggered { age } => Input::Heard(Heard::Triggered {
-                at: self.heard_at(age),
-            }),
-            Step::Onset { age } => Input::Heard(Heard::Onset(Onset {
-                at: self.heard_at(age),
-                confidence: Confidence::High,
-                earlier_by_loss: None,
-                later_by_loss: None,
-                snr_db: 30.0,
-                segment: Segment::default(),
-            })),
-            Step::Ended { age } => Input::Heard(Heard::Ended {
-                last_audible: self.heard_at(age),
-            }),
+            } => Input::Packet(
+                0,
+                PacketArrival {
+                    arrival: self.now - ms(age),
+                    rtp_time,
+                    kernel_stamp: kernel,
+                },
+            ),
+            Step::Triggered { age } => Input::Heard(
+                0,
+                Heard::Triggered {
+                    at: self.heard_at(age),
+                    resumed: false,
+                },
+            ),
+            Step::Onset { age } => Input::Heard(
+                0,
+                Heard::Onset(Onset {
+                    at: self.heard_at(age),
+                    confidence: Confidence::High,
+                    earlier_by_loss: None,
+                    later_by_loss: None,
+                    snr_db: 30.0,
+                    segment: Segment::default(),
+                    after: None,
+                }),
+            ),
+            Step::Ended { age } => Input::Heard(
+                0,
+                Heard::Ended {
+                    last_audible: self.heard_at(age),
+                },
+            ),
             Step::Slots(n) => return self.slots(n),
             Step::Wait(wait) => return self.wait(ms(wait)),
         };
@@ -195,13 +219,23 @@ fn check_turn(script: &TurnScript, turn: &TurnResult) {
         assert_eq!(turn.ttfa_wire, None, "an early onset became a latency");
         assert_eq!(turn.ttfa, None);
     }
-    let answered = turn.outcome == Outcome::Replied && script.expect == Expect::Respond;
-    assert_eq!(turn.ttfa_wire.is_some(), answered);
+    let replied = turn.outcome == Outcome::Replied;
+    let answered = replied && script.expect == Expect::Respond;
+    match script.expect {
+        // Each figure stands for itself; the turn asks for both.
+        Expect::StopAndRespond => assert!(!replied || turn.ttfa_wire.is_some()),
+        _ => assert_eq!(turn.ttfa_wire.is_some(), answered),
+    }
     assert!(turn.ttfa_wire.is_none_or(|w| w <= script.timeout));
     let sum = turn.ttfa_wire.zip(turn.playout_delay).map(|(w, p)| w + p);
     assert_eq!(turn.ttfa, sum);
-    let stopped = turn.outcome == Outcome::Replied && script.expect == Expect::Stop;
-    assert_eq!(turn.stop.is_some(), stopped);
+    match script.expect {
+        Expect::StopAndRespond => {}
+        _ => assert_eq!(
+            turn.stop.is_some(),
+            replied && script.expect == Expect::Stop
+        ),
+    }
     assert_eq!(turn.early_by.is_some(), turn.outcome == Outcome::Early);
     assert!(turn.flags.is_sorted_by(|a, b| a < b), "{:?}", turn.flags);
 }
@@ -265,6 +299,7 @@ fn the_longest_waits_do_not_overflow() {
     let script = CallScript {
         greeting: GreetingPolicy::Expect,
         agent_timeout: Duration::MAX,
+        on_agent_left: OnAgentLeft::Fail,
         turns: vec![TurnScript {
             anchor: Anchor::CallStart,
             delay: Duration::ZERO,

@@ -3,10 +3,10 @@
 //! Holds: virtual time only; the agent's audio is a packet every 20 ms from its
 //! subscription on, and the ear tells of a spurt with the delays of the real one.
 
-use crate::audio::{Confidence, FRAME_TIME, Heard, HeardAt, Onset, SPURT_GAP, Segment};
+use crate::audio::{Confidence, FRAME_TIME, Heard, HeardAt, Onset, PAUSE, SPURT_GAP, Segment};
 use crate::call::{
     Anchor, Call, CallEvent, CallResult, CallScript, Expect, Failure, Flag, GreetingPolicy, Input,
-    Outcome, PacketArrival, Phase, Say, TurnResult, TurnScript,
+    OnAgentLeft, Outcome, PacketArrival, Phase, Say, TurnResult, TurnScript,
 };
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -18,6 +18,8 @@ pub(super) const fn ms(ms: u64) -> Duration {
 /// Speech from 100 ms to 1,910 ms of a 2 s utterance; timeout 2 s.
 pub(super) const TURN: TurnScript = TurnScript {
     anchor: Anchor::AgentSpeechEnd,
+    silence: SPURT_GAP,
+    reply_gap: SPURT_GAP,
     delay: ms(300),
     expect: Expect::Respond,
     timeout: ms(2000),
@@ -36,6 +38,7 @@ pub(super) fn script(turns: &[TurnScript]) -> CallScript {
     CallScript {
         greeting: GreetingPolicy::None,
         agent_timeout: ms(30_000),
+        on_agent_left: OnAgentLeft::Fail,
         turns: turns.to_vec(),
     }
 }
@@ -144,6 +147,7 @@ impl Sim {
         let lag = self.world.ear_lag;
         let trigger = Heard::Triggered {
             at: self.place(from + ms(30)),
+            resumed: false,
         };
         let onset = Onset {
             at: self.place(from),
@@ -152,17 +156,24 @@ impl Sim {
             later_by_loss: None,
             snr_db: 40.0,
             segment: Segment::default(),
+            after: None,
         };
-        self.at(from + ms(60) + lag, Input::Heard(trigger));
+        self.at(from + ms(60) + lag, Input::Heard(0, trigger));
         let sure = ms(530).min(length + ms(600));
-        self.at(from + sure + lag, Input::Heard(Heard::Onset(onset)));
+        self.at(from + sure + lag, Input::Heard(0, Heard::Onset(onset)));
         self.end(from + length);
     }
 
     fn end(&mut self, last: Instant) {
         let last_audible = self.place(last);
-        let told = last + SPURT_GAP + ms(5) + self.world.ear_lag;
-        self.at(told, Input::Heard(Heard::Ended { last_audible }));
+        let lag = ms(5) + self.world.ear_lag;
+        let paused = Heard::Paused {
+            last_audible,
+            hard: false,
+        };
+        self.at(last + PAUSE + lag, Input::Heard(0, paused));
+        let ended = Heard::Ended { last_audible };
+        self.at(last + SPURT_GAP + lag, Input::Heard(0, ended));
     }
 
     /// What the agent does once it hears turn `turn` begin.
@@ -177,7 +188,12 @@ impl Sim {
                     self.speak(from, ms(length));
                 }
                 Act::Stop(after) => {
-                    let is_end = |i: &Input| matches!(i, Input::Heard(Heard::Ended { .. }));
+                    let is_end = |i: &Input| {
+                        matches!(
+                            i,
+                            Input::Heard(_, Heard::Paused { .. } | Heard::Ended { .. })
+                        )
+                    };
                     self.queue.retain(|_, input| !is_end(input));
                     self.end(media_start + script.speech_start + ms(after));
                 }
@@ -198,7 +214,7 @@ pub(super) fn play(script: CallScript, world: World) -> Played {
     };
     let world = sim.world.clone();
     sim.at(start + world.joined, Input::Joined);
-    sim.at(start + world.subscribed, Input::AgentSubscribed);
+    sim.at(start + world.subscribed, Input::AgentAudible);
     for (at, input) in world.inputs {
         sim.at(start + at, input);
     }
@@ -213,7 +229,7 @@ pub(super) fn play(script: CallScript, world: World) -> Played {
             rtp_time: (u32::MAX - 5000).wrapping_add(960 * n),
             kernel_stamp: world.kernel_stamp,
         };
-        sim.at(arrival, Input::Packet(packet));
+        sim.at(arrival, Input::Packet(0, packet));
     }
     run(sim, Call::new(script, start), start)
 }
@@ -251,6 +267,10 @@ fn run(mut sim: Sim, mut call: Call, start: Instant) -> Played {
             match event {
                 CallEvent::Phase(phase) => phases.push(phase),
                 CallEvent::TurnEnded(result) => ended.push(result),
+                CallEvent::TurnAmended(result) => {
+                    let index = result.turn;
+                    ended[index] = result;
+                }
             }
         }
     }

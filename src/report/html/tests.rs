@@ -285,7 +285,8 @@ fn turns_that_differ_in_nothing_are_drawn() {
         for _ in 0..calls {
             run.call(|base| CallResult {
                 join: None,
-                agent_join: None,
+                agent_present: None,
+                agent_audible: None,
                 greeting: None,
                 failure: None,
                 echoes: 0,

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::audio::echo::Spoken;
-use crate::audio::{DIGITAL_SILENCE, RATE, Utterance, opus, samples_in, time_of, tone};
-use crate::call::{Anchor, Expect, GreetingPolicy, Outcome, TurnScript};
+use crate::audio::{DIGITAL_SILENCE, RATE, SPURT_GAP, Utterance, opus, samples_in, time_of, tone};
+use crate::call::{Anchor, Expect, GreetingPolicy, OnAgentLeft, Outcome, TurnScript};
 use std::time::Duration;
 
 const FIXTURE: &[u8] = include_bytes!("../../../fixtures/order-status.wav");
@@ -27,6 +27,8 @@ fn said() -> (Utterance, Said) {
 fn script(said: &Said, turns: usize) -> CallScript {
     let turn = TurnScript {
         anchor: Anchor::CallStart,
+        silence: SPURT_GAP,
+        reply_gap: SPURT_GAP,
         delay: ms(500),
         expect: Expect::Respond,
         timeout: ms(5000),
@@ -37,6 +39,7 @@ fn script(said: &Said, turns: usize) -> CallScript {
     CallScript {
         greeting: GreetingPolicy::None,
         agent_timeout: ms(1000),
+        on_agent_left: OnAgentLeft::Fail,
         turns: vec![turn; turns],
     }
 }

@@ -1,7 +1,8 @@
 //! What the collector makes of reports, in whatever order calls end or fail to.
 
 use super::*;
-use crate::call::{Call, CallScript, Expect, Failure, GreetingPolicy, Input};
+use crate::audio::SPURT_GAP;
+use crate::call::{Call, CallScript, Expect, Failure, GreetingPolicy, Input, OnAgentLeft};
 use crate::plan::Plan;
 use crate::run::test_scenario;
 use std::time::Duration;
@@ -9,6 +10,8 @@ use std::time::Duration;
 fn result(turns: usize, start: Instant, failure: Failure) -> CallResult {
     let turn = crate::call::TurnScript {
         anchor: crate::call::Anchor::CallStart,
+        silence: SPURT_GAP,
+        reply_gap: SPURT_GAP,
         delay: Duration::ZERO,
         expect: Expect::Respond,
         timeout: Duration::from_secs(5),
@@ -19,6 +22,7 @@ fn result(turns: usize, start: Instant, failure: Failure) -> CallResult {
     let script = CallScript {
         greeting: GreetingPolicy::None,
         agent_timeout: Duration::from_secs(30),
+        on_agent_left: OnAgentLeft::Fail,
         turns: vec![turn; turns],
     };
     let mut call = Call::new(script, start);

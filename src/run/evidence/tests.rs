@@ -26,6 +26,12 @@ fn result(turn: usize, start: Instant, outcome: Outcome, ttfa: Option<u64>) -> T
         stop: None,
         early_by: None,
         reply_end: None,
+        late_reply: None,
+        ttfa_readings: None,
+        stop_readings: None,
+        stream: None,
+        track: None,
+        track_changed: None,
         second: None,
         flags: Vec::<Flag>::new(),
     }

@@ -286,6 +286,12 @@ fn pauses_shorter_than_the_gap_belong_to_the_spurt() {
     };
     let joined = hear(&stream(&[say(gap - 600), say(1500)].concat()));
     assert_eq!(onsets(&joined).len(), 1, "{joined:?}");
+    check_order("joined", &joined);
+    // 300 ms of tone, so many of pause and of silence before the next.
+    let resumed = resumptions(&joined);
+    let expected = (500 + 300 + gap - 600 + 500) as f64;
+    assert_eq!(resumed.len(), 1, "{joined:?}");
+    assert!((resumed[0] - expected).abs() <= 2.5, "{resumed:?}");
     let apart = hear(&stream(&[say(gap), say(1500)].concat()));
     check_order("apart", &apart);
     assert_eq!(onsets(&apart).len(), 2, "{apart:?}");
@@ -316,7 +322,7 @@ fn a_timeout_is_told_when_packets_stop() {
     while let Some(at) = ear.poll_timeout() {
         ear.advance(at);
         told.extend(std::iter::from_fn(|| ear.poll_heard()));
-        assert!(told.len() <= 3, "it comes to an end");
+        assert!(told.len() <= 4, "it comes to an end");
     }
     assert!(
         matches!(
@@ -324,6 +330,7 @@ fn a_timeout_is_told_when_packets_stop() {
             [
                 Heard::Triggered { .. },
                 Heard::Onset(_),
+                Heard::Paused { .. },
                 Heard::Ended { .. }
             ]
         ),
@@ -352,7 +359,10 @@ proptest! {
         let told = hear(&sent);
         check_order("any", &told);
         for (when, told) in told {
-            let (Told::Triggered(wire) | Told::Onset(_, wire) | Told::Ended(wire)) = told;
+            let (Told::Triggered(wire)
+            | Told::Onset(_, wire)
+            | Told::Paused(wire, _)
+            | Told::Ended(wire)) = told;
             // Decoded audio of a packet lasts 120 ms at most.
             prop_assert!(wire <= when + Duration::from_millis(120), "{told:?} at {when:?}");
         }

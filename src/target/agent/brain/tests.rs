@@ -107,7 +107,7 @@ impl Table {
                 match h {
                     Heard::Onset(o) => heard.onsets.push(o.at.wire()),
                     Heard::Ended { last_audible } => heard.ends.push(last_audible.wire()),
-                    Heard::Triggered { .. } | Heard::Dismissed => {}
+                    Heard::Triggered { .. } | Heard::Paused { .. } | Heard::Dismissed => {}
                 }
             }
         }

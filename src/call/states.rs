@@ -1,0 +1,184 @@
+//! What the agent says it is doing, and what that says of a pause in its speech.
+//!
+//! In: states with the instants at which the caller learnt of them. Out: what happened around a
+//! pause. Invariant: an agent that tells no state decides nothing.
+
+use super::AgentState;
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+/// Changes remembered: far more than one turn has.
+const KEPT: usize = 64;
+/// An agent that is interrupted says so at once; its audio is under way for a little longer.
+const LEFT_BEFORE: Duration = Duration::from_millis(400);
+/// The state and the audio travel on two paths: either may come first.
+const EITHER_FIRST: Duration = Duration::from_millis(80);
+/// `speaking` is told before the first sample is sent, and may arrive after it.
+const SPEAKS_AFTER: Duration = Duration::from_millis(300);
+
+/// What the agent's states say of a pause in its speech.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Told {
+    /// It stopped speaking, and began to speak again.
+    Stopped,
+    /// It was speaking all the time.
+    SpokeOn,
+    /// Nothing that fits.
+    Nothing,
+}
+
+#[derive(Debug, Clone, Default)]
+pub(super) struct States {
+    changes: VecDeque<(Instant, AgentState)>,
+}
+
+impl States {
+    /// Takes in what the agent says at `now`.
+    pub(super) fn take(&mut self, now: Instant, state: AgentState) {
+        if self.current().is_some_and(|(_, before)| before == state) {
+            return;
+        }
+        if self.changes.len() == KEPT {
+            self.changes.pop_front();
+        }
+        self.changes.push_back((now, state));
+    }
+
+    /// The state, and since when; `None` for an agent that has told none.
+    pub(super) fn current(&self) -> Option<(Instant, AgentState)> {
+        self.changes.back().copied()
+    }
+
+    /// The last change up to `at`.
+    fn at(&self, at: Instant) -> Option<(Instant, AgentState)> {
+        let before = |change: &&(Instant, AgentState)| change.0 <= at;
+        self.changes.iter().rev().find(before).copied()
+    }
+
+    /// Since when the agent was thinking of what it began to say at `onset`.
+    pub(super) fn thinking_before(&self, onset: Instant) -> Option<Instant> {
+        let until = onset + SPEAKS_AFTER;
+        let mut changes = self.changes.iter().rev().filter(|(at, _)| *at <= until);
+        let thinking = changes.find(|(_, state)| *state != AgentState::Speaking)?;
+        (thinking.1 == AgentState::Thinking).then_some(thinking.0)
+    }
+
+    /// What the agent said of its silence from `last` (its last audible sample) to `onset`.
+    pub(super) fn of_pause(&self, last: Instant, onset: Instant) -> Told {
+        let from = last.checked_sub(LEFT_BEFORE).unwrap_or(last);
+        let mut speaking = self.at(from).map(|(_, s)| s == AgentState::Speaking);
+        let mut left = speaking == Some(false);
+        for &(at, state) in self.changes.iter().filter(|(at, _)| *at > from) {
+            if state == AgentState::Speaking {
+                if left && at >= last && at <= onset + SPEAKS_AFTER {
+                    return Told::Stopped;
+                }
+                speaking = Some(true);
+                left = false;
+            } else if at <= onset + EITHER_FIRST {
+                left |= speaking.is_none() || speaking == Some(true);
+                speaking = Some(false);
+            }
+        }
+        // It fell silent and has not said that it speaks again, or was never said to speak.
+        match (speaking, left) {
+            (Some(true), false) => Told::SpokeOn,
+            _ => Told::Nothing,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::AgentState::{Listening, Speaking, Thinking};
+    use super::*;
+
+    #[test]
+    fn a_pause_is_what_the_agent_says_it_is() {
+        // The pause lasts from 1000 to 1400 ms; speech had begun at 100.
+        type Case = (&'static str, &'static [(u64, AgentState)], Told);
+        let cases: [Case; 9] = [
+            ("no state", &[], Told::Nothing),
+            ("speaks on", &[(50, Speaking)], Told::SpokeOn),
+            (
+                "interrupted, thinks, answers",
+                &[
+                    (50, Speaking),
+                    (1005, Listening),
+                    (1200, Thinking),
+                    (1350, Speaking),
+                ],
+                Told::Stopped,
+            ),
+            (
+                "the state comes before the silence",
+                &[
+                    (50, Speaking),
+                    (900, Listening),
+                    (1200, Thinking),
+                    (1350, Speaking),
+                ],
+                Told::Stopped,
+            ),
+            (
+                "speaking arrives after its audio",
+                &[(50, Speaking), (1005, Listening), (1550, Speaking)],
+                Told::Stopped,
+            ),
+            (
+                "a filler outside of its states, then an answer",
+                &[(50, Thinking), (1350, Speaking)],
+                Told::Stopped,
+            ),
+            (
+                "it stopped long before",
+                &[(50, Speaking), (300, Listening), (500, Speaking)],
+                Told::SpokeOn,
+            ),
+            (
+                "audible, but never speaking",
+                &[(50, Listening)],
+                Told::Nothing,
+            ),
+            (
+                "stops after the pause",
+                &[(50, Speaking), (1900, Listening)],
+                Told::SpokeOn,
+            ),
+        ];
+        for (name, changes, expected) in cases {
+            let start = Instant::now();
+            let ms = |ms| start + Duration::from_millis(ms);
+            let mut states = States::default();
+            changes
+                .iter()
+                .for_each(|(at, state)| states.take(ms(*at), *state));
+            assert_eq!(states.of_pause(ms(1000), ms(1400)), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn thinking_is_what_came_before_the_words() {
+        let start = Instant::now();
+        let ms = |ms| start + Duration::from_millis(ms);
+        let mut states = States::default();
+        states.take(ms(10), Listening);
+        assert_eq!(states.thinking_before(ms(1000)), None);
+        states.take(ms(400), Thinking);
+        states.take(ms(400), Thinking);
+        assert_eq!(states.thinking_before(ms(1000)), Some(ms(400)));
+        states.take(ms(1100), Speaking);
+        assert_eq!(states.thinking_before(ms(1000)), Some(ms(400)));
+        assert_eq!(states.current(), Some((ms(1100), Speaking)));
+    }
+
+    #[test]
+    fn memory_is_bounded() {
+        let now = Instant::now();
+        let mut states = States::default();
+        for n in 0..10_000 {
+            states.take(now, if n % 2 == 0 { Speaking } else { Thinking });
+        }
+        assert_eq!(states.changes.len(), KEPT);
+    }
+}

@@ -1,0 +1,277 @@
+//! When the agent stopped speaking for an interruption.
+//!
+//! In: what the agent has been saying, when the caller began to interrupt and when the caller had
+//! finished. Out: a [`Stopping`]. Pure: the same talk gives the same judgement.
+
+use super::Readings;
+use super::talk::{Link, Passage, SEPARATES};
+use crate::audio::HeardAt;
+use std::time::{Duration, Instant};
+
+/// What has come of an interruption so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stopping {
+    /// The agent was silent when the interruption began.
+    Nothing,
+    /// It speaks, or has not been silent for long enough to tell.
+    Open(Option<Stop>),
+    /// It stopped.
+    Stopped(Stop),
+}
+
+/// Where the agent stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Stop {
+    /// Its last audible sample.
+    pub(super) at: HeardAt,
+    /// Where audio and state allow two readings: both, from the interruption on.
+    pub(super) readings: Option<Readings>,
+    /// The agent says that it stopped there, or was silent long enough; false where the other
+    /// reading is that it talks on.
+    pub(super) likely: bool,
+}
+
+/// A pause at which the agent may have stopped, as well as not.
+#[derive(Debug, Clone, Copy)]
+struct Candidate {
+    at: HeardAt,
+    pause: Duration,
+    /// When it was heard again.
+    resumed: Instant,
+}
+
+/// An interruption.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Interruption {
+    /// The caller's first speech sample.
+    pub(super) began: Instant,
+    /// The caller's end of speech.
+    pub(super) speech_end: Instant,
+}
+
+impl Interruption {
+    /// Judges it by the agent's `passages`, oldest first.
+    pub(super) fn judge(self, passages: &[Passage]) -> Stopping {
+        let Some(first) = passages.iter().rposition(|p| p.began <= self.began) else {
+            return Stopping::Nothing;
+        };
+        let mut candidates = Vec::new();
+        let mut from = &passages[first];
+        for next in passages[first + 1..].iter().map(Some).chain([None]) {
+            let Some(at) = from.end else {
+                return Stopping::Open(self.undecided(&candidates));
+            };
+            let silent_before = at.wire() < self.began;
+            let stopped = match next {
+                None if !from.over => return Stopping::Open(self.undecided(&candidates)),
+                None => true,
+                Some(next) => match next.link {
+                    Link::Open => return Stopping::Open(self.undecided(&candidates)),
+                    Link::New => true,
+                    Link::Continues => false,
+                    Link::Unclear(pause) => {
+                        let resumed = next.began;
+                        candidates.push(Candidate { at, pause, resumed });
+                        false
+                    }
+                },
+            };
+            if stopped && silent_before {
+                return Stopping::Nothing;
+            }
+            if stopped {
+                return Stopping::Stopped(self.stopped(at, &candidates));
+            }
+            from = next.unwrap_or(from);
+        }
+        Stopping::Open(self.undecided(&candidates))
+    }
+
+    /// The stop at `last`, which is certain, after pauses at which it may have been before.
+    fn stopped(self, last: HeardAt, candidates: &[Candidate]) -> Stop {
+        // Something that broke off again while the caller spoke was no answer: short pauses
+        // before it were pauses.
+        let broke_off = last.wire() < self.speech_end;
+        let counts = |c: &&Candidate| !broke_off || c.pause >= SEPARATES;
+        let mut likely = candidates.iter().filter(counts);
+        let Some(earliest) = likely.clone().next() else {
+            return Stop {
+                at: last,
+                readings: None,
+                likely: true,
+            };
+        };
+        let separated = likely.find(|c| self.separates(c));
+        Stop {
+            at: separated.map_or(last, |c| c.at),
+            readings: Some(self.readings(earliest, Some(last))),
+            likely: true,
+        }
+    }
+
+    /// Where the agent may have stopped while it is not known whether it has.
+    fn undecided(self, candidates: &[Candidate]) -> Option<Stop> {
+        let earliest = candidates.first()?;
+        let separated = candidates.iter().find(|c| self.separates(c));
+        Some(Stop {
+            at: separated.unwrap_or(earliest).at,
+            readings: Some(self.readings(earliest, None)),
+            likely: separated.is_some(),
+        })
+    }
+
+    /// Whether a pause that is long enough contains or follows the caller's end of speech.
+    fn separates(self, candidate: &Candidate) -> bool {
+        candidate.pause >= SEPARATES && candidate.resumed >= self.speech_end
+    }
+
+    fn readings(self, earliest: &Candidate, latest: Option<HeardAt>) -> Readings {
+        let since = |at: HeardAt| at.wire().saturating_duration_since(self.began);
+        Readings {
+            low: Some(since(earliest.at)),
+            high: latest.map(since),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// From, to (`None`: audible), how it follows.
+    type Said = (u64, Option<u64>, Link);
+
+    fn judge(said: &[Said], over: bool) -> (Instant, Stopping) {
+        let start = Instant::now();
+        let ms = |ms| start + Duration::from_millis(ms);
+        let passages: Vec<Passage> = said
+            .iter()
+            .enumerate()
+            .map(|(n, &(began, end, link))| Passage {
+                began: ms(began),
+                end: end.map(|end| HeardAt {
+                    arrival: ms(end),
+                    offset: Duration::ZERO,
+                }),
+                link,
+                over: over && n + 1 == said.len(),
+            })
+            .collect();
+        let interruption = Interruption {
+            began: ms(1000),
+            speech_end: ms(2500),
+        };
+        (start, interruption.judge(&passages))
+    }
+
+    /// The stop and both its readings in ms after the interruption began, whether it is likely,
+    /// whether it is decided.
+    type Judged = Option<(u64, Option<(u64, Option<u64>)>, bool, bool)>;
+
+    fn shown((start, judged): (Instant, Stopping)) -> Judged {
+        let ms = |d: Duration| d.as_millis() as u64;
+        let (stop, decided) = match judged {
+            Stopping::Nothing | Stopping::Open(None) => return None,
+            Stopping::Open(Some(stop)) => (stop, false),
+            Stopping::Stopped(stop) => (stop, true),
+        };
+        let at = ms(stop.at.wire() - start) - 1000;
+        let both = stop
+            .readings
+            .map(|r| (r.low.map(ms).expect("a stop"), r.high.map(ms)));
+        Some((at, both, stop.likely, decided))
+    }
+
+    #[test]
+    fn stops() {
+        use Link::{Continues, New, Unclear};
+        let unclear = |ms| Unclear(Duration::from_millis(ms));
+        let cases: [(&str, &[Said], bool, Judged); 12] = [
+            (
+                "falls silent",
+                &[(0, Some(1450), New)],
+                true,
+                Some((450, None, true, true)),
+            ),
+            (
+                "silent, but not for long",
+                &[(0, Some(1450), New)],
+                false,
+                None,
+            ),
+            ("talks", &[(0, None, New)], false, None),
+            (
+                "answers 310 ms later, as its state says",
+                &[(0, Some(1450), New), (1760, None, New)],
+                false,
+                Some((450, None, true, true)),
+            ),
+            (
+                "a pause, as its state says",
+                &[(0, Some(1200), New), (1500, Some(1700), Continues)],
+                true,
+                Some((700, None, true, true)),
+            ),
+            (
+                "stops or not, over the end of speech",
+                &[(0, Some(2400), New), (2700, None, unclear(300))],
+                false,
+                Some((1400, Some((1400, None)), true, false)),
+            ),
+            (
+                "the same, once that has ended",
+                &[(0, Some(2400), New), (2700, Some(4000), unclear(300))],
+                true,
+                Some((1400, Some((1400, Some(3000))), true, true)),
+            ),
+            (
+                "a pause within the caller's words, and then it stops",
+                &[(0, Some(1200), New), (1500, Some(1900), unclear(300))],
+                true,
+                Some((900, Some((200, Some(900))), true, true)),
+            ),
+            (
+                "a short one",
+                &[(0, Some(1200), New), (1350, Some(1900), unclear(150))],
+                true,
+                Some((900, None, true, true)),
+            ),
+            (
+                "a short one, and a long answer",
+                &[(0, Some(1450), New), (1600, Some(5000), unclear(150))],
+                true,
+                Some((4000, Some((450, Some(4000))), true, true)),
+            ),
+            (
+                "a short one, and it goes on",
+                &[(0, Some(1450), New), (1600, None, unclear(150))],
+                false,
+                Some((450, Some((450, None)), false, false)),
+            ),
+            (
+                "interrupted in a pause",
+                &[(0, Some(900), New), (1300, Some(1700), unclear(400))],
+                true,
+                Some((700, Some((0, Some(700))), true, true)),
+            ),
+        ];
+        for (name, said, over, expected) in cases {
+            assert_eq!(shown(judge(said, over)), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn nothing_to_stop() {
+        for (name, said) in [
+            ("never spoke", &[][..]),
+            ("was silent", &[(0, Some(900), Link::New)]),
+            ("begins later", &[(1200, None, Link::New)]),
+            (
+                "was silent and begins anew",
+                &[(0, Some(900), Link::New), (1200, None, Link::New)],
+            ),
+        ] {
+            assert_eq!(judge(said, true).1, Stopping::Nothing, "{name}");
+        }
+    }
+}
