@@ -1,8 +1,8 @@
 //! A talk spurt after its onset: until when it is audible, its pauses, and how it goes on.
 //!
 //! In: the windows of a spurt. Out: [`Step`]s. Invariants: a pause is told once [`PAUSE`] of
-//! silence has passed; the onset after it is judged by the level of what follows, exactly as the
-//! onset of a new spurt is, and is never before the pause has begun.
+//! silence has been received, lost audio not counted; the onset after it is judged by the level
+//! of what follows, exactly as the onset of a new spurt is, and is never before the pause began.
 
 use super::burst::Audible;
 use super::refine::{Refined, Under};
@@ -85,13 +85,19 @@ impl Talk {
         self.audible.last()
     }
 
-    /// Where, if nothing more is heard, the next step is due; the last one is the spurt's end.
+    /// Where, if nothing more arrives, the next step is due. That is no pause: whether the packets
+    /// are lost or were never sent is known with the next one.
     pub(super) fn deadline(&self) -> u64 {
         match self.stage {
-            Stage::Paused { last, .. } if last == self.last() => last + samples_in(SPURT_GAP),
-            Stage::Speaking | Stage::Paused { .. } => self.last() + samples_in(PAUSE),
+            Stage::Speaking | Stage::Paused { .. } => self.last() + samples_in(SPURT_GAP),
             Stage::Resuming { from, .. } => Refined::ready(from),
         }
+    }
+
+    /// Whether enough silence has been received since `last` for a pause.
+    fn was_silent(track: &Track, last: u64, end: u64) -> bool {
+        let needed = samples_in(PAUSE);
+        end >= last + needed && end - last - track.lost_within(last, end) >= needed
     }
 
     /// Whether a pause was told, and nothing since.
@@ -125,7 +131,7 @@ impl Talk {
     pub(super) fn step(&mut self, track: &Track, end: u64) -> Option<Step> {
         let last = self.last();
         match self.stage {
-            Stage::Speaking if end >= last + samples_in(PAUSE) => {
+            Stage::Speaking if Self::was_silent(track, last, end) => {
                 let hard = self.is_hard(track, last);
                 self.stage = Stage::Paused { last, hard };
                 Some(Step::Paused { last, hard })
@@ -141,7 +147,7 @@ impl Talk {
             }
             // A short sound behind the pause, and nothing after it: the talk ends with it.
             Stage::Paused { last: before, .. }
-                if last > before && end >= last + samples_in(PAUSE) =>
+                if last > before && Self::was_silent(track, last, end) =>
             {
                 self.stage = Stage::Paused { last, hard: false };
                 Some(Step::Paused { last, hard: false })
@@ -180,7 +186,8 @@ impl Talk {
     /// Whether the talk that ends at `last` was cut off: at full level, and a voice.
     fn is_hard(&self, track: &Track, last: u64) -> bool {
         let from = last.saturating_sub(NEAR_END).max(self.began);
-        if last < from + 2 * NEAR_END / 5 {
+        let too_short = last < from + 2 * NEAR_END / 5;
+        if too_short || track.lost_within(last, last + EDGE) > 0 {
             return false;
         }
         let levels = (from..last - HOP)

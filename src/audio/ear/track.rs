@@ -173,6 +173,16 @@ impl Track {
             .map_or(self.segment, |piece| piece.segment)
     }
 
+    /// How many samples of `from..to` were lost.
+    pub(super) fn lost_within(&self, from: u64, to: u64) -> u64 {
+        let at = self.pieces.partition_point(|piece| piece.end <= from);
+        let inside = self.pieces.iter().skip(at).take_while(|p| p.start < to);
+        inside
+            .filter(|piece| piece.arrival.is_none())
+            .map(|piece| piece.end.min(to) - piece.start.max(from))
+            .sum()
+    }
+
     /// If `position` lies in lost audio: where the packet after it starts.
     pub(super) fn after_loss(&self, position: u64) -> Option<u64> {
         let at = self.pieces.partition_point(|piece| piece.end <= position);
@@ -256,6 +266,9 @@ mod tests {
         );
         assert_eq!(track.heard_by(1000), Some(last));
         assert_eq!(track.after_loss(1500), Some(2400));
+        for (from, to, lost) in [(0, 1440, 0), (1000, 1540, 100), (1500, 2880, 900)] {
+            assert_eq!(track.lost_within(from, to), lost, "{from}..{to}");
+        }
         assert_eq!(track.after_loss(2400), None);
         assert_eq!(track.lost_before(2400, 0), Some(1440));
         assert_eq!(track.lost_before(2800, 400), Some(1440));

@@ -274,6 +274,37 @@ fn a_tone_of_minutes_is_one_spurt() {
 }
 
 #[test]
+fn lost_packets_are_no_pause_of_the_agent() {
+    let said = [
+        silence(500),
+        tone(Duration::from_millis(1500)),
+        silence(1500),
+    ]
+    .concat();
+    // 60 to 400 ms of the tone; the sound begins in packet 25.
+    for lost in [3, 7, 10, 20] {
+        let mut packets = stream(&said);
+        packets.drain(40..40 + lost);
+        let told = hear(&packets);
+        check_order("lost", &told);
+        assert!(resumptions(&told).is_empty(), "{lost} lost: {told:?}");
+        let paused = |t: &&(Duration, Told)| matches!(t.1, Told::Paused(..));
+        assert_eq!(
+            told.iter().filter(paused).count(),
+            1,
+            "{lost} lost: {told:?}"
+        );
+    }
+    // The same packets, never sent: their sequence has no gap.
+    let mut packets = stream(&said);
+    packets.drain(40..50);
+    packets[40..]
+        .iter_mut()
+        .for_each(|sent| sent.sequence -= 10);
+    assert_eq!(resumptions(&hear(&packets)).len(), 1, "a pause in sending");
+}
+
+#[test]
 fn pauses_shorter_than_the_gap_belong_to_the_spurt() {
     let gap = SPURT_GAP.as_millis() as usize;
     let say = |pause| {
