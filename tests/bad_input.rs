@@ -232,7 +232,10 @@ fn no_agent_in_the_room() {
     refused(
         &run,
         1,
-        &["no agent joined the room within 2s", "agent_name"],
+        &[
+            "no agent with an audio track joined the room within 2s",
+            "agent_name",
+        ],
     );
     assert_eq!(errors_in(&run.finished.stderr), 1);
     let rooms = server.rooms().into_iter().map(|r| r.name);

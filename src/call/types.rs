@@ -326,8 +326,8 @@ pub enum Failure {
         /// How long we waited.
         waited: Duration,
     },
-    /// No agent joined the room.
-    #[error("no agent joined the room within {waited:?}")]
+    /// The agent never published audio.
+    #[error("no agent with an audio track joined the room within {waited:?}")]
     AgentAbsent {
         /// How long we waited.
         waited: Duration,
