@@ -108,8 +108,6 @@ pub enum Heard {
     Triggered {
         /// Coarse instant of the trigger.
         at: HeardAt,
-        /// The spurt goes on after a pause.
-        resumed: bool,
     },
     /// The refined onset of what the last `Triggered` announced.
     Onset(Onset),

@@ -9,7 +9,7 @@ use super::late::Owed;
 use super::playout::{Held, Playouts};
 use super::states::States;
 use super::talk::{News, Stretch, Talk};
-use super::turn::{Turn, unstarted};
+use super::turn::Turn;
 use super::types::{CallResult, CallScript, Failure, Flag, OnAgentLeft, Outcome, TurnResult};
 use super::{AgentState, Anchor, CallEvent, GreetingPolicy, Input, Phase, Say, StreamId, later};
 use crate::audio::{FRAME_TIME, Heard, HeardAt, Onset};
@@ -360,7 +360,7 @@ impl Call {
             self.record(index, turn.finish(&passages));
         }
         for index in self.begun..self.script.turns.len() {
-            let mut result = unstarted(index, self.script.turns[index].expect);
+            let mut result = TurnResult::unstarted(index, self.script.turns[index].expect);
             // Only the next turn can have been planned.
             result.planned = self.planned.take().map(|p| p.at);
             self.record(index, result);
@@ -455,6 +455,10 @@ impl Call {
         let index = self.begun;
         let script = self.script.turns[index].clone();
         let mut turn = Turn::start(index, script, planned.at, due);
+        let next = self.script.turns.get(index + 1);
+        if let Some(next) = next.filter(|next| next.anchor == Anchor::AgentSpeechEnd) {
+            turn.awaited_after(next.silence);
+        }
         if planned.doubt {
             turn.flag(Flag::AnchorTimeout);
         }

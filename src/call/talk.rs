@@ -101,7 +101,7 @@ impl Talk {
         states: &States,
     ) -> Option<News> {
         match *heard {
-            Heard::Triggered { at, .. } => {
+            Heard::Triggered { at } => {
                 self.begin(now, stream, at.wire());
                 None
             }
@@ -244,7 +244,7 @@ impl Talk {
             if at >= after && pause.is_none_or(|p| p >= SEPARATES) {
                 began = Some(at);
             }
-            last = last.max(stretch.end.map(|end| end.wire())).or(last);
+            last = last.max(stretch.end.map(|end| end.wire()));
         }
         began
     }

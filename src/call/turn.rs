@@ -45,6 +45,9 @@ pub(super) struct Turn {
     pub(super) speech_end: Instant,
     /// End of speech + timeout.
     pub(super) deadline: Instant,
+    /// Silence after which the reply is over: [`SPURT_GAP`], or a shorter one that the next turn
+    /// waits for.
+    reply_gap: Duration,
     /// Frames whose slots have passed.
     said: usize,
     /// The reply that it asks for.
@@ -74,6 +77,7 @@ impl Turn {
             media_start,
             speech_end,
             deadline: later(speech_end, script.timeout),
+            reply_gap: SPURT_GAP,
             said: 0,
             answer: part(script.expect.asks_for_answer()),
             floor: part(script.expect != Expect::Respond),
@@ -84,10 +88,15 @@ impl Turn {
                 planned: Some(planned),
                 media_start: Some(media_start),
                 speech_end: Some(speech_end),
-                ..unstarted(index, script.expect)
+                ..TurnResult::unstarted(index, script.expect)
             },
             script,
         }
+    }
+
+    /// The next turn begins after so much silence of the agent.
+    pub(super) fn awaited_after(&mut self, silence: Duration) {
+        self.reply_gap = silence.min(SPURT_GAP);
     }
 
     pub(super) fn flag(&mut self, flag: Flag) {
@@ -459,7 +468,7 @@ impl Turn {
 
     /// When a shorter silence than [`SPURT_GAP`] ends the reply, if it lasts.
     fn quiet_until(&self, talk: &Talk) -> Option<Instant> {
-        let gap = Some(self.script.reply_gap).filter(|gap| *gap < SPURT_GAP)?;
+        let gap = Some(self.reply_gap).filter(|gap| *gap < SPURT_GAP)?;
         let last = talk
             .silent_since()
             .filter(|last| *last >= self.onset_at())?;
@@ -471,7 +480,7 @@ impl Turn {
         if self.is_listening() {
             let quiet = self.quiet_until(talk).filter(|at| now >= *at);
             if let Some(last) = quiet.and_then(|_| talk.silent_since()) {
-                self.reply_ended(last, self.script.reply_gap);
+                self.reply_ended(last, self.reply_gap);
                 self.nothing_to_stop(talk);
             }
         }
@@ -567,33 +576,5 @@ impl Turn {
             };
             stopped && p.end.is_some_and(|end| end.wire() < self.speech_end)
         })
-    }
-}
-
-/// The result of a turn that never began.
-pub(super) fn unstarted(turn: usize, expect: Expect) -> TurnResult {
-    TurnResult {
-        turn,
-        expect,
-        outcome: Outcome::Failed,
-        planned: None,
-        media_start: None,
-        speech_end: None,
-        send_lateness: None,
-        onset: None,
-        ttfa_wire: None,
-        playout_delay: None,
-        ttfa: None,
-        stop: None,
-        early_by: None,
-        reply_end: None,
-        late_reply: None,
-        ttfa_readings: None,
-        stop_readings: None,
-        stream: None,
-        track: None,
-        track_changed: None,
-        second: None,
-        flags: Vec::new(),
     }
 }

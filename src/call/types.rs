@@ -102,9 +102,6 @@ pub struct TurnScript {
     pub speech_start: Duration,
     /// End of speech, from the start of the utterance.
     pub speech_end: Duration,
-    /// Silence after which its reply is over: the usual one, or a shorter one that the next turn
-    /// waits for.
-    pub reply_gap: Duration,
 }
 
 /// A call as its state machine needs it.
@@ -235,6 +232,34 @@ pub struct SecondOpinion {
 }
 
 impl TurnResult {
+    /// The result of a turn that never began.
+    pub(crate) fn unstarted(turn: usize, expect: Expect) -> Self {
+        Self {
+            turn,
+            expect,
+            outcome: Outcome::Failed,
+            planned: None,
+            media_start: None,
+            speech_end: None,
+            send_lateness: None,
+            onset: None,
+            ttfa_wire: None,
+            playout_delay: None,
+            ttfa: None,
+            stop: None,
+            early_by: None,
+            reply_end: None,
+            late_reply: None,
+            ttfa_readings: None,
+            stop_readings: None,
+            stream: None,
+            track: None,
+            track_changed: None,
+            second: None,
+            flags: Vec::new(),
+        }
+    }
+
     /// End of speech → the first packet of the sending that led to the onset, where that began
     /// after the end of speech.
     pub fn first_packet(&self) -> Option<Duration> {

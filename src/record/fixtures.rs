@@ -22,28 +22,12 @@ pub(crate) fn turn(base: Instant, index: usize, outcome: Outcome) -> TurnResult 
     let start = base + ms(2_000 + 10_000 * index as u64);
     let spoken = outcome != Outcome::Failed;
     TurnResult {
-        turn: index,
-        expect: Expect::Respond,
         outcome,
         planned: spoken.then_some(start),
         media_start: spoken.then_some(start + Duration::from_micros(40)),
         speech_end: spoken.then_some(start + ms(3_000) + Duration::from_micros(40)),
         send_lateness: spoken.then_some(Duration::from_micros(120)),
-        onset: None,
-        ttfa_wire: None,
-        playout_delay: None,
-        ttfa: None,
-        stop: None,
-        early_by: None,
-        reply_end: None,
-        late_reply: None,
-        ttfa_readings: None,
-        stop_readings: None,
-        stream: None,
-        track: None,
-        track_changed: None,
-        second: None,
-        flags: vec![],
+        ..TurnResult::unstarted(index, Expect::Respond)
     }
 }
 

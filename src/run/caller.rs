@@ -124,19 +124,15 @@ impl CallerEnd {
     /// Everything the ear has noticed goes to the script.
     fn listen(&mut self, now: Instant) {
         while let Some(heard) = self.ear.poll_heard() {
-            let heard = match heard {
-                Heard::Onset(onset) => {
-                    self.onset(now, onset);
-                    continue;
-                }
-                heard => heard,
-            };
-            self.input(now, Input::Heard(STREAM, heard));
+            match heard {
+                Heard::Onset(onset) => self.onset(now, onset),
+                heard => self.input(now, Input::Heard(STREAM, heard)),
+            }
         }
     }
 
-    /// Is it the agent, or the caller's own voice? The audio of what a turn is judged by goes to
-    /// the second opinion.
+    /// Is it the agent, or the caller's own voice? The second opinion gets the audio of where a
+    /// spurt begins, and of where one goes on if a turn is judged by that.
     fn onset(&mut self, now: Instant, onset: Onset) {
         let mut audio = Vec::new();
         let before = self.ear.around_onset(Excerpt::BEFORE, &mut audio);

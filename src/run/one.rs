@@ -76,7 +76,6 @@ impl Shared {
             TurnScript {
                 anchor: anchor(t.anchor),
                 silence: SPURT_GAP,
-                reply_gap: SPURT_GAP,
                 delay: t.delay,
                 expect: expect(t.expect),
                 timeout: t.timeout,
@@ -308,7 +307,7 @@ async fn tell(
             let _ = shared.reports.send(Report::Phase(index, phase)).await;
             matches!(phase, Phase::Done | Phase::Failed)
         }
-        // The record of a turn is written once, when it ends.
+        // The record does not have late replies yet.
         CallEvent::TurnAmended(_) => false,
         CallEvent::TurnEnded(mut turn) => {
             judge(&mut turn, asked).await;

@@ -183,7 +183,6 @@ fn script(chirp: &Said) -> CallScript {
             n => PAUSE + PAUSE_STEP * (n % PAUSE_STEPS) as u32,
         },
         silence: SPURT_GAP,
-        reply_gap: SPURT_GAP,
         expect: Expect::Respond,
         timeout: TIMEOUT,
         frames: chirp.frames.len(),

@@ -67,7 +67,6 @@ fn script() -> CallScript {
             Anchor::PreviousTurn
         },
         silence: SPURT_GAP,
-        reply_gap: SPURT_GAP,
         delay: ms(1_000),
         expect: Expect::Respond,
         timeout: ms(15_000),
@@ -130,13 +129,7 @@ impl Agent {
         };
         self.at(
             from + ms(60),
-            Input::Heard(
-                0,
-                Heard::Triggered {
-                    at: heard(from),
-                    resumed: false,
-                },
-            ),
+            Input::Heard(0, Heard::Triggered { at: heard(from) }),
         );
         self.at(from + ms(530), Input::Heard(0, Heard::Onset(onset)));
         let last_audible = heard(from + REPLY);

@@ -9,7 +9,7 @@ use super::track::Track;
 use crate::audio::level::WINDOW;
 
 /// Windows: 10 ms at a hop of 5 ms, in samples.
-const HOP: u64 = 240;
+pub(super) const HOP: u64 = 240;
 /// So many loud windows one after the other are no click: 40 ms.
 pub(super) const SUSTAINED: u32 = 7;
 /// A shorter sound this soon after a sustained one belongs to it: 250 ms.

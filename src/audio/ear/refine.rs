@@ -3,6 +3,7 @@
 //! In: the track, where the trigger fired, the floor. Out: a position. Holds: it is a sample of
 //! at least the threshold's magnitude, and what follows it stays over the threshold.
 
+use super::burst::HOP;
 use super::floor::LOWEST;
 use super::track::Track;
 use crate::audio::level::{ActiveLevel, BELOW_ACTIVE_DB, WINDOW, power_at};
@@ -51,8 +52,8 @@ impl Under {
 
 /// The refinement looks at half a second, and 22 ms more for the windows that start in it.
 const REFINE_AFTER: u64 = HALF_SECOND + 1056;
-/// Trigger windows come every 5 ms; a candidate was sure 25 ms after the start of its first one.
-const SURE_AFTER: u64 = 5 * 240;
+/// A candidate was sure 25 ms after the start of its first window.
+const SURE_AFTER: u64 = 5 * HOP;
 
 /// The beginning of a talk, judged by its own level.
 #[derive(Debug, Clone, Copy)]

@@ -1,11 +1,11 @@
 //! Finds talk spurts on the track: the causal trigger, the refined onset, the end.
 //!
 //! In: the track as it grows, and how long it has been silent. Out: `Triggered`, `Onset`,
-//! `Ended`, in this order for each spurt. Holds: a steady noise becomes floor, not a spurt; the
+//! `Paused`, once or, where the spurt goes on after a pause, several times, and `Ended`. Holds: a steady noise becomes floor, not a spurt; the
 //! floor is frozen while a spurt lasts, for ten minutes at most; nothing is allocated.
 
 use super::background::{LOUDEST_DBFS, is_background};
-use super::burst::SUSTAINED;
+use super::burst::{HOP, SUSTAINED};
 use super::floor::{Floor, LOWEST};
 use super::levels::Levels;
 use super::refine::{QUIETEST_DBFS, Refined, SPREAD_AT_MOST_DB, Under};
@@ -15,8 +15,6 @@ use crate::audio::level::dbfs_of;
 use crate::audio::{Confidence, Heard, Onset, Pause, RATE, time_of};
 use std::collections::VecDeque;
 
-/// Trigger windows: 10 ms at a hop of 5 ms.
-const HOP: u64 = 240;
 /// A window is loud this far over the floor, in dB, or outside of its spread.
 const OVER_FLOOR_DB: f32 = 6.0;
 /// Four loud windows of five are a candidate.
@@ -291,8 +289,7 @@ impl Spurts {
         if let Some(at) = track.heard_at(spurt.from) {
             spurt.announced = true;
             self.state = State::Spurt(spurt);
-            let resumed = false;
-            self.events.push_back(Heard::Triggered { at, resumed });
+            self.events.push_back(Heard::Triggered { at });
         }
     }
 
@@ -336,8 +333,7 @@ impl Spurts {
                 }
                 Step::Resumed { from } => {
                     if let Some(at) = track.heard_at(from) {
-                        self.events
-                            .push_back(Heard::Triggered { at, resumed: true });
+                        self.events.push_back(Heard::Triggered { at });
                     }
                 }
                 Step::Onset(refined, after) => {

@@ -4,14 +4,12 @@
 //! silence has been received, lost audio not counted; the onset after it is judged by the level
 //! of what follows, exactly as the onset of a new spurt is, and is never before the pause began.
 
-use super::burst::Audible;
+use super::burst::{Audible, HOP};
 use super::refine::{Refined, Under};
 use super::track::Track;
 use crate::audio::level::dbfs_of;
 use crate::audio::{PAUSE, SPURT_GAP, samples_in};
 
-/// Windows: 10 ms at a hop of 5 ms, in samples.
-const HOP: u64 = 240;
 /// The end of a talk whose level tells a hard cut, and the beginning that tells a soft start:
 /// 15 ms.
 const EDGE: u64 = 720;
@@ -194,7 +192,8 @@ impl Talk {
             .step_by(HOP as usize)
             .map(|at| level(track, at, at + 2 * HOP));
         let loudest = levels.clone().fold(f64::NEG_INFINITY, f64::max);
-        level(track, last - EDGE, last) >= loudest - HARD_DB && spread(levels) >= VOICE_SPREAD_DB
+        level(track, last - EDGE, last) >= loudest - HARD_DB
+            && standard_deviation(levels) >= VOICE_SPREAD_DB
     }
 }
 
@@ -203,8 +202,7 @@ fn level(track: &Track, from: u64, to: u64) -> f64 {
     dbfs_of((track.energy(from, to) as f64).max(1.0) / length as f64)
 }
 
-/// Standard deviation.
-fn spread(values: impl Iterator<Item = f64> + Clone) -> f64 {
+fn standard_deviation(values: impl Iterator<Item = f64> + Clone) -> f64 {
     let count = values.clone().count().max(1) as f64;
     let mean = values.clone().sum::<f64>() / count;
     let squares: f64 = values.map(|v| (v - mean) * (v - mean)).sum();

@@ -54,7 +54,7 @@ fn hear(packets: &[Sent]) -> Vec<(Duration, Told)> {
             told.push((
                 now,
                 match heard {
-                    Heard::Triggered { at, .. } => Told::Triggered(at.wire() - start),
+                    Heard::Triggered { at } => Told::Triggered(at.wire() - start),
                     Heard::Onset(onset) => Told::Onset(onset, onset.at.wire() - start),
                     Heard::Paused { last_audible, hard } => {
                         Told::Paused(last_audible.wire() - start, hard)

@@ -71,7 +71,6 @@ fn turn() -> impl Strategy<Value = TurnScript> {
         |(anchor, expect, delay, frames, timeout)| TurnScript {
             anchor,
             silence: SPURT_GAP,
-            reply_gap: SPURT_GAP,
             delay: ms(delay),
             expect,
             timeout: ms(timeout),
@@ -157,7 +156,6 @@ impl Driver {
                 0,
                 Heard::Triggered {
                     at: self.heard_at(age),
-                    resumed: false,
                 },
             ),
             Step::Onset { age } => Input::Heard(

@@ -19,7 +19,6 @@ pub(super) const fn ms(ms: u64) -> Duration {
 pub(super) const TURN: TurnScript = TurnScript {
     anchor: Anchor::AgentSpeechEnd,
     silence: SPURT_GAP,
-    reply_gap: SPURT_GAP,
     delay: ms(300),
     expect: Expect::Respond,
     timeout: ms(2000),
@@ -147,7 +146,6 @@ impl Sim {
         let lag = self.world.ear_lag;
         let trigger = Heard::Triggered {
             at: self.place(from + ms(30)),
-            resumed: false,
         };
         let onset = Onset {
             at: self.place(from),

@@ -28,7 +28,6 @@ fn script(said: &Said, turns: usize) -> CallScript {
     let turn = TurnScript {
         anchor: Anchor::CallStart,
         silence: SPURT_GAP,
-        reply_gap: SPURT_GAP,
         delay: ms(500),
         expect: Expect::Respond,
         timeout: ms(5000),

@@ -11,7 +11,6 @@ fn result(turns: usize, start: Instant, failure: Failure) -> CallResult {
     let turn = crate::call::TurnScript {
         anchor: crate::call::Anchor::CallStart,
         silence: SPURT_GAP,
-        reply_gap: SPURT_GAP,
         delay: Duration::ZERO,
         expect: Expect::Respond,
         timeout: Duration::from_secs(5),

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::audio::{FRAME, FRAME_TIME, Packet, opus, tone};
-use crate::call::{Expect, Flag, Outcome, TurnResult};
+use crate::call::{Expect, Outcome, TurnResult};
 use std::time::Duration;
 
 fn ms(ms: u64) -> Duration {
@@ -12,28 +12,14 @@ fn ms(ms: u64) -> Duration {
 /// A turn that ended with `outcome`; its utterance begins at `start`.
 fn result(turn: usize, start: Instant, outcome: Outcome, ttfa: Option<u64>) -> TurnResult {
     TurnResult {
-        turn,
-        expect: Expect::Respond,
         outcome,
         planned: Some(start),
         media_start: Some(start),
         speech_end: Some(start + ms(400)),
-        send_lateness: None,
-        onset: None,
         ttfa_wire: ttfa.map(|t| ms(t - 20)),
         playout_delay: ttfa.map(|_| ms(20)),
         ttfa: ttfa.map(ms),
-        stop: None,
-        early_by: None,
-        reply_end: None,
-        late_reply: None,
-        ttfa_readings: None,
-        stop_readings: None,
-        stream: None,
-        track: None,
-        track_changed: None,
-        second: None,
-        flags: Vec::<Flag>::new(),
+        ..TurnResult::unstarted(turn, Expect::Respond)
     }
 }
 
