@@ -6,8 +6,8 @@
 
 use jiff::Timestamp;
 use loadgen::record::{
-    CallRecord, Ending, Generator, Journal, Ms, PlannedGate, RunFacts, RunFolder, RunRecord,
-    RunStart, START_VERSION, Summary, TurnRecord,
+    CALL_VERSION, CallRecord, Ending, Generator, Journal, MEASUREMENT_VERSION, Ms, PlannedGate,
+    RunFacts, RunFolder, RunRecord, RunStart, START_VERSION, Summary, TURN_VERSION, TurnRecord,
 };
 use loadgen::report::Format;
 use rand::{RngExt as _, SeedableRng as _};
@@ -21,6 +21,7 @@ use std::time::Duration;
 /// Turns of each call.
 const TURNS: usize = 5;
 const STARTED: &str = "2026-01-31T12:00:00.000Z";
+const ZERO: &str = "2026-01-31T12:00:02.350014Z";
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -76,6 +77,8 @@ fn start(seed: u64, planned: usize) -> RunStart {
         seed,
         target: "embedded".into(),
         started_at: STARTED.into(),
+        zero_at: Some(ZERO.into()),
+        measurement_version: MEASUREMENT_VERSION,
         loadgen_version: env!("CARGO_PKG_VERSION").into(),
         playout_model: "neteq-dm-1".into(),
         planned_calls: Some(planned),
@@ -91,6 +94,8 @@ fn facts(start: &RunStart, planned: usize) -> RunFacts<'_> {
         seed: start.seed,
         target: &start.target,
         started_at: &start.started_at,
+        zero_at: start.zero_at.as_deref(),
+        measurement_version: start.measurement_version,
         duration: Duration::from_millis(500 * planned as u64 + 60_000),
         loadgen_version: &start.loadgen_version,
         planned_calls: planned,
@@ -121,13 +126,15 @@ fn call_of(call: usize, random: &mut ChaCha8Rng) -> Result<CallRecord, Box<dyn E
     });
     let replied = if failed { 0 } else { TURNS };
     Ok(serde_json::from_value(json!({
-        "version": 1, "call": call, "room": format!("loadgen-made-up-c{call:05}"),
+        "version": CALL_VERSION, "call": call, "room": format!("loadgen-made-up-c{call:05}"),
         "variant": variant, "warmup": false,
         "planned_start_ms": ms(start), "started_ms": ms(start + 0.3), "lateness_ms": ms(0.3),
         "join_ms": ms(random.random_range(80.0..300.0)),
-        "agent_join_ms": ms(random.random_range(300.0..900.0)),
+        "agent_present_ms": ms(random.random_range(200.0..300.0)),
+        "agent_audible_ms": ms(random.random_range(300.0..900.0)),
         "greeting_ms": ms(random.random_range(200.0..700.0)),
         "ended_ms": ms(start + 60_000.0),
+        "outcome": if failed { "failed" } else { "completed" },
         "failure": failed.then_some(failure), "echoes": 0,
         "turns": {"planned": TURNS, "replied": replied, "missed": 0, "early": 0,
                   "failed": TURNS - replied},
@@ -156,7 +163,7 @@ fn turn_of(
     let said = ["order", "thanks", "cancel"][turn % 3];
     let some = |value: f64| if replied { ms(value) } else { Value::Null };
     Ok(serde_json::from_value(json!({
-        "version": 1, "call": call.call, "room": call.room, "turn": turn,
+        "version": TURN_VERSION, "call": call.call, "room": call.room, "turn": turn,
         "utterance": said, "variant": call.variant,
         "warmup": false, "expect": "respond", "outcome": outcome,
         "planned_ms": ms(planned), "started_ms": ms(planned + 0.2), "speech_end_ms": ms(end),

@@ -167,6 +167,29 @@ fn a_run_becomes_a_baseline_and_later_ones_are_held_to_it() {
     );
     assert!(!dir.join("three").exists());
 
+    // Nor against a baseline that was measured by other definitions.
+    scenario(dir, "900ms");
+    let old = dir.join("old.json");
+    let text = fs::read_to_string(&kept).expect("text");
+    let other = text.replacen("\"measurement_version\":2", "\"measurement_version\":1", 1);
+    assert_ne!(text, other);
+    fs::write(&old, other).expect("writable");
+    let old = old.display().to_string();
+    let args = [
+        "run",
+        "small.yaml",
+        "--out",
+        &out,
+        "--baseline",
+        &old,
+        "--force",
+    ];
+    let refused = loadgen(dir, &args);
+    refused.assert_code(2);
+    let said = &refused.finished.stderr;
+    assert!(said.contains("`this run` by version 2"), "{said}");
+    assert!(!dir.join("three").exists());
+
     let aimless = loadgen(dir, &["run", "small.yaml", "--fail-on-regression"]);
     aimless.assert_code(2);
 
@@ -196,7 +219,7 @@ fn compares(dir: &Path) {
 
     type Change = fn(&mut Value);
     type Case<'a> = (&'a str, Change, Change, &'a [&'a str], i32, &'a str);
-    let cases: [Case<'_>; 6] = [
+    let cases: [Case<'_>; 8] = [
         (
             "slower",
             slower,
@@ -236,6 +259,29 @@ fn compares(dir: &Path) {
             &["--force"],
             0,
             "not the same",
+        ),
+        (
+            "other definitions",
+            |_| (),
+            |s| s["run"]["measurement_version"] = 1.into(),
+            &[],
+            2,
+            "what changed:\n  - version 2: a silence of 200 ms",
+        ),
+        (
+            "a file from before definitions had a version, which no flag compares",
+            |_| (),
+            |s| {
+                drop(
+                    s["run"]
+                        .as_object_mut()
+                        .expect("an object")
+                        .remove("measurement_version"),
+                )
+            },
+            &["--force"],
+            2,
+            "hint: make both runs again with one release",
         ),
         (
             "invalid",

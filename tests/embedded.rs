@@ -104,7 +104,14 @@ fn has_all_fields(summary: &Value) {
         .map(|f| format!("/run/{f}"))
         .to_vec();
     pointers.push("/run/loadgen_version".to_owned());
-    for metric in ["ttfa", "ttfa_wire", "join", "agent_join", "greeting"] {
+    for metric in [
+        "ttfa",
+        "ttfa_wire",
+        "join",
+        "agent_present",
+        "agent_audible",
+        "greeting",
+    ] {
         for figure in [
             "count", "min_ms", "mean_ms", "p50_ms", "p90_ms", "p95_ms", "p99_ms", "max_ms",
         ] {
@@ -138,7 +145,7 @@ fn has_all_fields(summary: &Value) {
             "{health}"
         );
     }
-    assert_eq!(summary["version"], 1);
+    assert_eq!(summary["version"], 2);
     assert_eq!(summary["run"]["name"], "quickstart");
 }
 

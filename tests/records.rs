@@ -113,7 +113,7 @@ fn a_killed_run_shows_every_turn_that_had_ended() {
         .map(|n| n.parse::<usize>().expect("a count"))
         .sum();
     assert_eq!(of_calls, turns.len());
-    let cut_off = calls.iter().filter(|c| c["failure"] == "cut_off").count();
+    let cut_off = calls.iter().filter(|c| c["outcome"] == "cut_off").count();
     assert!((1..=2).contains(&cut_off), "{calls:?}");
 
     let summary = summary(&folder);
@@ -123,6 +123,20 @@ fn a_killed_run_shows_every_turn_that_had_ended() {
     assert_eq!(summary["verdict"]["gates"][0]["verdict"], "undecided");
     assert_eq!(summary["calls"]["planned"], 40);
     assert_eq!(summary["calls"]["started"], calls.len());
+    assert_eq!(summary["calls"]["cut_off"], cut_off);
+    assert_eq!(summary["calls"]["failed"], 0);
+    assert_eq!(summary["calls"]["not_run"], 40 - calls.len());
+    let outcomes = &summary["outcomes"];
+    assert_eq!(outcomes["failed"], 0, "{outcomes}");
+    let count = |name: &str| outcomes[name].as_u64().expect("a count") as usize;
+    assert_eq!(count("cut_off") + count("not_run") + turns.len(), 3 * 40);
+    let text = std::fs::read_to_string(folder.join("run.json")).expect("run.json");
+    let start: Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(start["zero_at"], summary["run"]["zero_at"]);
+    let instant = |name: &str| -> jiff::Timestamp {
+        start[name].as_str().expect(name).parse().expect("RFC 3339")
+    };
+    assert!(instant("zero_at") >= instant("started_at"), "{text}");
     for file in FILES {
         assert!(folder.join(file).is_file(), "{file}");
     }

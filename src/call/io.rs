@@ -60,7 +60,8 @@ pub enum CallEvent {
     /// A turn ended. Exactly once for each turn, failed ones included; only turns that
     /// [`Call::finish`](super::Call::finish) itself cuts short are in its result alone.
     TurnEnded(TurnResult),
-    /// More became known of a turn that had ended: it came with [`CallEvent::TurnEnded`] before.
+    /// More became known of a turn that had ended, such as its late reply: replaces what was
+    /// told of it.
     TurnAmended(TurnResult),
 }
 

@@ -112,13 +112,13 @@ impl Call {
             Input::AgentLeft => self.agent_left(now),
             Input::Packet(stream, packet) => _ = self.playouts.packet(stream, packet),
             Input::Heard(stream, heard) => self.heard(now, stream, &heard),
-            Input::Failed(failure) => self.fail(failure),
+            Input::Failed(failure) => self.fail(now, failure),
             Input::Timeout => {
                 self.timeout(now);
                 bounds_until = Some(now);
             }
         }
-        self.settle(bounds_until);
+        self.settle(now, bounds_until);
     }
 
     /// Says what goes into the send slot due at `due`. Called once for every slot from
@@ -132,7 +132,7 @@ impl Call {
         }
         let turn = self.begun.saturating_sub(1);
         let frame = self.turns.back_mut().and_then(|t| t.frame(due));
-        self.settle(None);
+        self.settle(due, None);
         frame.map_or(Say::Silence, |frame| Say::Utterance { turn, frame })
     }
 
@@ -188,12 +188,12 @@ impl Call {
         self.failure.is_some() || self.results.iter().all(Option::is_some)
     }
 
-    /// What came of the call, with what is due by `now` settled first. Turns that have not
-    /// ended are failed, as by [`Failure::Stopped`].
+    /// The call's result, with what is due by `now` settled first. A call that is not done ends
+    /// as by [`Failure::Stopped`].
     pub fn finish(mut self, now: Instant) -> CallResult {
         self.handle(now, Input::Timeout);
         if !self.is_done() {
-            self.fail(Failure::Stopped);
+            self.fail(now, Failure::Stopped);
         }
         let since_start = |at: Instant| at.saturating_duration_since(self.start);
         CallResult {
@@ -218,14 +218,15 @@ impl Call {
     fn timeout(&mut self, now: Instant) {
         if self.agent_bound().is_some_and(|bound| now >= bound) {
             let waited = self.script.agent_timeout;
-            return self.fail(match self.absent {
+            let failure = match self.absent {
                 Some(_) => Failure::AgentLeft,
                 None => Failure::AgentAbsent { waited },
-            });
+            };
+            return self.fail(now, failure);
         }
         let owed_by_nobody = |turn: &Turn| turn.is_open() && now >= turn.deadline;
         if self.absent.is_some() && self.turns.iter().any(owed_by_nobody) {
-            return self.fail(Failure::AgentLeft);
+            return self.fail(now, Failure::AgentLeft);
         }
         for turn in &mut self.turns {
             turn.timeout(now, &self.talk);
@@ -340,27 +341,44 @@ impl Call {
                 turn.leave_reply(now);
             }
         }
-        self.collect();
+        self.collect(now);
         self.states = States::default();
         if self.is_done() {
             return;
         }
         match self.script.on_agent_left {
-            OnAgentLeft::Fail => self.fail(Failure::AgentLeft),
+            OnAgentLeft::Fail => self.fail(now, Failure::AgentLeft),
             OnAgentLeft::Follow if self.present.is_some() => _ = self.absent.get_or_insert(now),
             OnAgentLeft::Follow => {}
         }
     }
 
-    fn fail(&mut self, failure: Failure) {
+    /// Ends the call. A stop of the run is nobody's failure: the turn under way is cut off, one
+    /// whose reply had begun keeps its figures, and the turns after it are not run.
+    fn fail(&mut self, now: Instant, failure: Failure) {
+        let stopped = (failure == Failure::Stopped).then_some(now);
+        if stopped.is_some() {
+            for turn in &mut self.turns {
+                turn.leave_reply(now);
+            }
+            self.collect(now);
+            if self.is_done() {
+                return;
+            }
+        }
         self.failure = Some(failure);
         let under_way = self.begun - self.turns.len();
         let passages = self.talk.passages();
         for (turn, index) in std::mem::take(&mut self.turns).into_iter().zip(under_way..) {
-            self.record(index, turn.finish(&passages));
+            self.record(index, turn.finish(&passages, stopped));
         }
+        let outcome = match stopped {
+            Some(_) => Outcome::NotRun,
+            None => Outcome::Failed,
+        };
         for index in self.begun..self.script.turns.len() {
-            let mut result = TurnResult::unstarted(index, self.script.turns[index].expect);
+            let expect = self.script.turns[index].expect;
+            let mut result = TurnResult::unstarted(index, expect, outcome.clone());
             // Only the next turn can have been planned.
             result.planned = self.planned.take().map(|p| p.at);
             self.record(index, result);
@@ -368,13 +386,13 @@ impl Call {
     }
 
     /// Ends what is over and plans what can be planned; bounds fire up to `bounds_until`.
-    fn settle(&mut self, bounds_until: Option<Instant>) {
-        self.collect();
+    fn settle(&mut self, now: Instant, bounds_until: Option<Instant>) {
+        self.collect(now);
         self.plan(bounds_until);
         self.note_phase();
     }
 
-    fn collect(&mut self) {
+    fn collect(&mut self, now: Instant) {
         // In order: a turn ends after the ones before it.
         while let Some(over) = self.turns.front().and_then(Turn::over) {
             let Some(turn) = self.turns.pop_front() else {
@@ -385,7 +403,7 @@ impl Call {
                 before.over = Some(over);
             }
             let (deadline, passages) = (turn.deadline, self.talk.passages());
-            let result = turn.finish(&passages);
+            let result = turn.finish(&passages, None);
             let missed = result.outcome == Outcome::Missed && result.expect.asks_for_answer();
             self.owed = missed.then(|| Owed {
                 turn: result.clone(),
@@ -393,7 +411,7 @@ impl Call {
             });
             self.record(index, result);
             if missed && self.audible.is_none() && !self.is_done() {
-                return self.fail(Failure::AgentSilent);
+                return self.fail(now, Failure::AgentSilent);
             }
         }
     }

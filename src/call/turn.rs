@@ -88,7 +88,7 @@ impl Turn {
                 planned: Some(planned),
                 media_start: Some(media_start),
                 speech_end: Some(speech_end),
-                ..TurnResult::unstarted(index, script.expect)
+                ..TurnResult::unstarted(index, script.expect, Outcome::Failed)
             },
             script,
         }
@@ -513,16 +513,22 @@ impl Turn {
         }
     }
 
-    /// What came of the turn; as failed when the call failed before it was over.
-    pub(super) fn finish(mut self, passages: &[Passage]) -> TurnResult {
+    /// What came of the turn. One that is not over has failed with its call, or was cut off when
+    /// the run was stopped at `stopped`.
+    pub(super) fn finish(mut self, passages: &[Passage], stopped: Option<Instant>) -> TurnResult {
         let over = self.over().is_some();
         if over {
             self.result.ttfa_readings = self.answer_readings(passages);
         }
         let mut result = self.result;
         if !over {
+            let since = |at: Instant| at.checked_duration_since(self.speech_end);
             result = TurnResult {
-                outcome: Outcome::Failed,
+                outcome: match stopped {
+                    Some(_) => Outcome::CutOff,
+                    None => Outcome::Failed,
+                },
+                waited: stopped.and_then(since),
                 ttfa_wire: None,
                 playout_delay: None,
                 ttfa: None,

@@ -41,6 +41,11 @@ impl Expect {
     pub fn asks_for_answer(self) -> bool {
         matches!(self, Self::Respond | Self::StopAndRespond)
     }
+
+    /// Whether the turn interrupts the agent and measures when it stops.
+    pub fn asks_for_stop(self) -> bool {
+        matches!(self, Self::Stop | Self::StopAndRespond)
+    }
 }
 
 /// What an agent says it is doing (LiveKit: the attribute `lk.agent.state`).
@@ -128,6 +133,10 @@ pub enum Outcome {
     Early,
     /// The call failed before the turn could end.
     Failed,
+    /// The turn was under way when the run was stopped.
+    CutOff,
+    /// The run was stopped before the turn began.
+    NotRun,
 }
 
 /// Doubts about a turn's figures; they never change its outcome.
@@ -198,7 +207,7 @@ pub struct TurnResult {
     pub playout_delay: Option<Duration>,
     /// `ttfa_wire` + `playout_delay`, exactly.
     pub ttfa: Option<Duration>,
-    /// Caller's speech onset → agent's last audible sample, for [`Expect::Stop`].
+    /// Caller's speech onset → agent's last audible sample, for turns that ask for a stop.
     pub stop: Option<Duration>,
     /// Early reply: how long before the end of speech the agent became audible.
     pub early_by: Option<Duration>,
@@ -218,6 +227,9 @@ pub struct TurnResult {
     pub track_changed: Option<Instant>,
     /// What a second, independent detector says of the onset; `None` where it was not asked.
     pub second: Option<SecondOpinion>,
+    /// Cut off: how long the caller had waited since its end of speech, without a reply.
+    /// `None` when it was still speaking.
+    pub waited: Option<Duration>,
     /// Doubts, sorted, each once.
     pub flags: Vec<Flag>,
 }
@@ -232,12 +244,12 @@ pub struct SecondOpinion {
 }
 
 impl TurnResult {
-    /// The result of a turn that never began.
-    pub(crate) fn unstarted(turn: usize, expect: Expect) -> Self {
+    /// The result of a turn that never began: failed with its call, or not run.
+    pub(crate) fn unstarted(turn: usize, expect: Expect, outcome: Outcome) -> Self {
         Self {
             turn,
             expect,
-            outcome: Outcome::Failed,
+            outcome,
             planned: None,
             media_start: None,
             speech_end: None,
@@ -256,6 +268,7 @@ impl TurnResult {
             track: None,
             track_changed: None,
             second: None,
+            waited: None,
             flags: Vec::new(),
         }
     }
@@ -298,7 +311,7 @@ pub struct CallResult {
     pub agent_audible: Option<Duration>,
     /// Both ends connected → onset of the agent's first words, with [`GreetingPolicy::Expect`].
     pub greeting: Option<Duration>,
-    /// Why the call failed, if it did.
+    /// Why the call failed, if it did; [`Failure::Stopped`] when the run was stopped.
     pub failure: Option<Failure>,
     /// Times the caller's own voice came back on the agent's track.
     pub echoes: usize,

@@ -16,7 +16,7 @@ use super::truth::{REPLY, Truth, own_agent, truth_arguments};
 use crate::audio::chirp::{CHIRP, chirp};
 use crate::audio::{RATE, time_of};
 use crate::plan::Plan;
-use crate::record::{CALIBRATION_VERSION, Calibration, CalibrationLevel};
+use crate::record::{CALIBRATION_VERSION, Calibration, CalibrationLevel, MEASUREMENT_VERSION};
 use crate::run::{Door, state_folder};
 use crate::scenario::{Unset, duration};
 use crate::target::livekit::{Address, Credentials};
@@ -116,6 +116,7 @@ fn calibrate(args: &CalibrateArgs) -> Result<Calibration, Trouble> {
         measured_at: started.to_string(),
         target,
         loadgen_version: env!("CARGO_PKG_VERSION").into(),
+        measurement_version: MEASUREMENT_VERSION,
         cores: std::thread::available_parallelism().map_or(1, usize::from),
         trusted_callers: Calibration::trusted(&measured),
         levels: measured,

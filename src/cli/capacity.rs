@@ -13,6 +13,7 @@ use super::overrides::OverrideArgs;
 use super::say::{self, Trouble};
 use super::server::ServerArgs;
 use crate::plan::Plan;
+use crate::record::MEASUREMENT_VERSION;
 use crate::scenario::{Aggregate, Bound, Metric, Op, Threshold, parse_threshold};
 use crate::stats::Sample;
 use crate::stats::capacity::{Promise, Search, Step as Next};
@@ -85,6 +86,8 @@ fn parse_slo(text: &str) -> Result<Slo, String> {
 /// What came of it.
 #[derive(Debug, Serialize)]
 struct Answer {
+    /// Version of what is measured.
+    measurement_version: u32,
     target: String,
     slo: String,
     /// Largest number of calls at once that keeps the promise; null: not even one call does.
@@ -137,6 +140,7 @@ fn search(args: &CapacityArgs) -> Result<Answer, Trouble> {
     carry_out::ask_consent(&largest, &taker.doors, args.yes)?;
     let mut search = Search::new(args.start.unwrap_or(args.max.div_ceil(10)), args.max);
     let mut answer = Answer {
+        measurement_version: MEASUREMENT_VERSION,
         target: taker.doors.describe(),
         slo: args.slo.threshold.to_string(),
         capacity: None,

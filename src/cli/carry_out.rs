@@ -20,7 +20,8 @@ use super::sources::Source;
 use super::start;
 use crate::plan::Plan;
 use crate::record::{
-    Conditions, EVIDENCE_FOLDER, Ending, Journal, RunFacts, RunFolder, RunRecord, Status, Summary,
+    Conditions, EVIDENCE_FOLDER, Ending, Journal, MEASUREMENT_VERSION, RunFacts, RunFolder,
+    RunRecord, Status, Summary,
 };
 use crate::report::Format;
 use crate::run::{Door, Doors, Finished, RunEvent};
@@ -183,7 +184,7 @@ impl Ready {
             Ok(folder) => folder,
             Err(e) => return Trouble::record(&e).tell(),
         };
-        let start = start::of(&self.scenario, &self.plan, &self.doors, started);
+        let mut start = start::of(&self.scenario, &self.plan, &self.doors, started);
         let opened = Journal::create(&folder.file("turns.jsonl")).and_then(|journal| {
             folder.write("scenario.yaml", &self.scenario_text())?;
             folder.write("run.json", start.to_json().as_bytes())?;
@@ -198,7 +199,18 @@ impl Ready {
             Ok(sentinel) => sentinel,
             Err(trouble) => return ended_before_it_began(&folder, &trouble),
         };
-        let mut tell = |event: RunEvent| live.take(event);
+        let mut tell = |event: RunEvent| {
+            if let RunEvent::Started { zero_at, .. } = event {
+                start.zero_at = Some(start::zero(zero_at));
+                // Known from here on, so that a killed run has it, too.
+                if let Err(e) = folder.write("run.json", start.to_json().as_bytes()) {
+                    live.take(RunEvent::Notice(format!(
+                        "run.json is without `zero_at`: {e}"
+                    )));
+                }
+            }
+            live.take(event);
+        };
         let drive = Drive {
             scenario: &self.scenario,
             plan: &self.plan,
@@ -293,6 +305,8 @@ impl Ready {
             seed: self.scenario.seed,
             target: &self.doors.describe(),
             started_at: &format!("{started:.3}"),
+            zero_at: Some(&start::zero(finished.zero_at)),
+            measurement_version: MEASUREMENT_VERSION,
             duration: finished.duration,
             loadgen_version: env!("CARGO_PKG_VERSION"),
             planned_calls: calls,
@@ -330,6 +344,6 @@ fn exit_of(status: Status, lost: bool) -> Exit {
         Status::Stopped => Exit::Stopped,
         Status::Invalid => Exit::InvalidRun,
         Status::Failed => Exit::GateFailed,
-        Status::Passed => Exit::Success,
+        Status::Passed | Status::Unasked => Exit::Success,
     }
 }

@@ -6,7 +6,9 @@
 use super::baselines;
 use super::exit::Exit;
 use super::say::{self, Trouble};
-use crate::record::{COMPARED, Conditions, GateResult, METRICS, RunRecord};
+use crate::record::{
+    COMPARED, Conditions, GateResult, MEASUREMENT_VERSION, METRICS, RunRecord, changes_between,
+};
 use crate::report::Style;
 use crate::report::comparison::{self, Compared, Pair};
 use crate::stats::compare::{Change, Noise, Series, Settings, compare_pairs};
@@ -34,7 +36,7 @@ pub struct CompareArgs {
 /// How runs are compared.
 #[derive(Debug, Clone, Default, Args)]
 pub struct HowArgs {
-    /// Compare these metrics alone [default: ttfa,join,agent_join,greeting,missed,early,failed]
+    /// Compare these metrics alone [default: ttfa,join,agent_audible,greeting,missed,early,failed]
     #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = metrics())]
     pub metric: Vec<String>,
     /// Differences that do not matter: a share, a time, or both; smaller than either is noise
@@ -217,6 +219,10 @@ fn check(
     candidate: (&str, &RunRecord),
     force: bool,
 ) -> Result<(), Trouble> {
+    same_measurement(
+        (baseline.0, baseline.1.summary.run.measurement_version),
+        (candidate.0, candidate.1.summary.run.measurement_version),
+    )?;
     if force {
         return Ok(());
     }
@@ -228,6 +234,24 @@ fn check(
         }
     }
     comparable(obstacles(baseline, candidate), candidate.0, baseline.0)
+}
+
+/// An error where two runs were measured by different definitions: their difference would be that
+/// of the definitions, so that no flag compares them all the same.
+fn same_measurement(baseline: (&str, u32), candidate: (&str, u32)) -> Result<(), Trouble> {
+    let Some(changes) = changes_between(baseline.1, candidate.1) else {
+        return Ok(());
+    };
+    let message = format!(
+        "`{}` was measured by version {} of the definitions and `{}` by version {}; what changed:\n  - {}",
+        baseline.0,
+        baseline.1,
+        candidate.0,
+        candidate.1,
+        changes.join("\n  - ")
+    );
+    let hint = "make both runs again with one release of loadgen";
+    Err(Trouble::new(Exit::Usage, message, hint))
 }
 
 /// An error where there is an obstacle.
@@ -250,6 +274,8 @@ pub(super) fn check_before(
     conditions: &Conditions,
     how: &HowArgs,
 ) -> Result<(), Trouble> {
+    let before = baseline.1.summary.run.measurement_version;
+    same_measurement((baseline.0, before), ("this run", MEASUREMENT_VERSION))?;
     if how.force {
         return Ok(());
     }

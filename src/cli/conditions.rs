@@ -6,7 +6,7 @@
 use super::exit::Exit;
 use super::say::Trouble;
 use crate::call::MODEL;
-use crate::record::{Conditions, DEFINITIONS_VERSION};
+use crate::record::{Conditions, MEASUREMENT_VERSION};
 use crate::run::load_utterance;
 use crate::scenario::duration::format as time;
 use crate::scenario::{Call, Extent, GreetingPolicy, Load, Scenario, Shape, Utterance};
@@ -17,7 +17,7 @@ pub(super) fn of(scenario: &Scenario) -> Result<Conditions, Trouble> {
     let utterances = scenario.utterances.iter();
     let utterances = utterances.map(|u| Ok((u.name.clone(), sound(u)?)));
     Ok(Conditions {
-        definitions: DEFINITIONS_VERSION,
+        definitions: MEASUREMENT_VERSION,
         playout_model: MODEL.to_owned(),
         utterances: utterances.collect::<Result<_, Trouble>>()?,
         call: script(&scenario.call, &scenario.utterances),

@@ -6,9 +6,10 @@ use std::process::ExitCode;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Exit {
-    /// 0: done; of a run, that every gate holds.
+    /// 0: done; of a run, that every gate holds, or that there is none and a call completed.
     Success = 0,
-    /// 1: could not be carried out; also when no call reached an agent.
+    /// 1: could not be carried out; also when no call reached an agent, or none completed and there
+    /// is no gate.
     Error = 1,
     /// 2: bad usage: flags, or a file that is not there. clap exits with 2 as well.
     Usage = 2,

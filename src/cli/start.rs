@@ -5,7 +5,7 @@
 use super::gates;
 use crate::call::MODEL;
 use crate::plan::Plan;
-use crate::record::{Network, PlannedGate, RunStart, START_VERSION};
+use crate::record::{MEASUREMENT_VERSION, Network, PlannedGate, RunStart, START_VERSION};
 use crate::run::Doors;
 use crate::scenario::Scenario;
 use crate::stats::Decider;
@@ -24,13 +24,20 @@ pub(super) fn of(
         seed: scenario.seed,
         target: doors.describe(),
         started_at: format!("{started:.3}"),
+        zero_at: None,
         loadgen_version: env!("CARGO_PKG_VERSION").to_owned(),
+        measurement_version: MEASUREMENT_VERSION,
         playout_model: MODEL.to_owned(),
         planned_calls: plan.measured().map(|n| n as usize),
         turns_per_call: scenario.call.turns.len(),
         network: network(scenario),
         gates: gates.iter().map(PlannedGate::from).collect(),
     }
+}
+
+/// The zero of a run's instants as it stands in files: to the microsecond.
+pub(super) fn zero(at: jiff::Timestamp) -> String {
+    format!("{at:.6}")
 }
 
 /// What is done to the packets on the way.

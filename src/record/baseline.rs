@@ -12,7 +12,7 @@ use std::io;
 use std::path::Path;
 
 /// Version of a baseline file. Fields may be added within a version.
-pub const BASELINE_VERSION: u32 = 1;
+pub const BASELINE_VERSION: u32 = 2;
 /// Largest file read: a hundred thousand turns are a tenth of it.
 const LARGEST: u64 = 1 << 30;
 
@@ -142,7 +142,7 @@ mod tests {
         for (name, text) in [
             ("empty", String::new()),
             ("cut off", whole[..whole.len() / 2].to_owned()),
-            ("another file", "{\"version\":1}".to_owned()),
+            ("another file", "{\"version\":2}".to_owned()),
         ] {
             fs::write(&path, text).unwrap();
             let found = Baseline::read(&path);
@@ -151,7 +151,7 @@ mod tests {
                 "{name}: {found:?}"
             );
         }
-        fs::write(&path, whole.replacen("\"version\":1", "\"version\":2", 1)).unwrap();
+        fs::write(&path, whole.replacen("\"version\":2", "\"version\":3", 1)).unwrap();
         assert!(matches!(
             Baseline::read(&path),
             Err(RecordError::Newer { .. })

@@ -12,16 +12,11 @@ use super::summary::{
 use super::variants;
 use super::verdict::{Doubts, Evidence};
 use super::{
-    CallRecord, Ending, Ms, SUMMARY_VERSION, Samples, Threshold, TurnFlag, TurnOutcome, TurnRecord,
-    Verdict,
+    CallFailure, CallOutcome, CallRecord, Ending, Ms, SUMMARY_VERSION, Samples, Threshold,
+    TurnCounts, TurnFlag, TurnOutcome, TurnRecord, Verdict,
 };
-use crate::call::Failure;
 use crate::stats::{Distribution, Sample};
 use std::collections::BTreeMap;
-
-/// Said of the calls that the end of the run cut off, where a gate ended it and not the user.
-const ENDED_BY_A_GATE: &str = "a gate ended the run before the call did";
-const LOOK_AT_THE_GATE: &str = "look at the gate; without `abort_on_fail` the run goes on";
 
 /// Level of every interval in a summary.
 const LEVEL: f64 = 0.95;
@@ -36,10 +31,15 @@ impl Summary {
         thresholds: &[Threshold],
     ) -> Self {
         let samples = Samples::of(facts.planned_turns, calls, turns);
-        let counts = CallCounts::of(facts.planned_calls, calls);
+        let counts = CallCounts::of(facts.planned_calls, calls, facts.ending.leaves_out());
         let ending = match &facts.ending {
             Ending::Finished | Ending::Aborted(_) if met_no_agent(calls, turns) => {
                 Ending::Error("no call reached an agent".to_owned())
+            }
+            Ending::Finished
+                if thresholds.is_empty() && counts.completed == 0 && counts.failed > 0 =>
+            {
+                Ending::Error(format!("no call completed: {} failed", counts.failed))
             }
             ending => ending.clone(),
         };
@@ -49,6 +49,7 @@ impl Summary {
                 Ending::Finished => missing_load(&counts, &samples),
                 _ => Vec::new(),
             },
+            ungated: went_wrong(&counts, &samples.outcomes),
         };
         let steady = SteadyRecords::of(&facts.steady, calls, turns);
         let evidence = Evidence {
@@ -65,12 +66,16 @@ impl Summary {
             steady: steady.figures(&facts.steady),
             intervals: Intervals::of(&samples),
             variants: variants::ranked(facts.seed, calls, turns),
-            outcomes: samples.outcomes,
+            outcomes: turn_counts(samples.outcomes, calls, &facts.ending),
             calls: counts,
             second_opinion: SecondOpinions::of(turns),
             echoes: calls.iter().filter(|c| !c.warmup).map(|c| c.echoes).sum(),
+            longest_wait_ms: measured(turns).filter_map(|t| t.waited_ms).max(),
+            late_replies: measured(turns)
+                .filter(|t| t.late_reply_ms.is_some())
+                .count(),
             flags: count_flags(turns),
-            failures: group_failures(calls, &ending),
+            failures: group_failures(calls),
             generator: facts.generator.clone(),
             sentinels: facts.sentinels,
             conditions: None,
@@ -81,10 +86,37 @@ impl Summary {
 /// Calls began, and not one of them met an agent.
 fn met_no_agent(calls: &[CallRecord], turns: &[TurnRecord]) -> bool {
     calls.iter().any(|c| c.started_ms.is_some())
-        && calls.iter().all(|c| c.agent_join_ms.is_none())
-        && turns
+        && calls
             .iter()
-            .all(|t| t.sentinel || t.outcome == TurnOutcome::Failed)
+            .all(|c| c.agent_present_ms.is_none() && c.agent_audible_ms.is_none())
+        && turns.iter().all(|t| {
+            let heard = matches!(
+                t.outcome,
+                TurnOutcome::Replied | TurnOutcome::Missed | TurnOutcome::Early
+            );
+            t.sentinel || !heard
+        })
+}
+
+fn measured(turns: &[TurnRecord]) -> impl Iterator<Item = &TurnRecord> {
+    turns.iter().filter(|t| t.is_measured())
+}
+
+/// Turns by outcome; where the end of the run left something out, planned turns without an outcome
+/// are not run, except those of dropped calls.
+fn turn_counts(counts: TurnCounts, calls: &[CallRecord], ending: &Ending) -> TurnCounts {
+    if !ending.leaves_out() {
+        return counts;
+    }
+    let dropped = calls
+        .iter()
+        .filter(|c| !c.warmup && c.ended_as() == Some(CallOutcome::Dropped));
+    let dropped: usize = dropped.map(|c| c.turns.planned).sum();
+    let not_run = counts.without_outcome().saturating_sub(dropped);
+    TurnCounts {
+        not_run: counts.not_run + not_run,
+        ..counts
+    }
 }
 
 /// A run that did not make the load it offered, or heard nothing, cannot be judged.
@@ -104,6 +136,17 @@ fn missing_load(counts: &CallCounts, samples: &Samples) -> Vec<String> {
     reasons
 }
 
+/// Calls and turns that did not go as they should, in sentences; empty where all did.
+fn went_wrong(calls: &CallCounts, turns: &TurnCounts) -> Vec<String> {
+    let of = |n: usize, all: usize, what: &str| (n > 0).then(|| format!("{n} of {all} {what}"));
+    let told = [
+        of(calls.failed, calls.started, "calls failed"),
+        of(turns.missed, turns.ended(), "turns were missed"),
+        of(turns.early, turns.ended(), "turns were answered early"),
+    ];
+    told.into_iter().flatten().collect()
+}
+
 impl RunInfo {
     fn of(facts: &RunFacts<'_>) -> Self {
         Self {
@@ -111,8 +154,10 @@ impl RunInfo {
             seed: facts.seed,
             target: facts.target.to_owned(),
             started_at: facts.started_at.to_owned(),
+            zero_at: facts.zero_at.map(str::to_owned),
             duration_ms: facts.duration.into(),
             loadgen_version: facts.loadgen_version.to_owned(),
+            measurement_version: facts.measurement_version,
             complete: facts.ending != Ending::Cut,
         }
     }
@@ -129,15 +174,28 @@ impl Intervals {
 }
 
 impl CallCounts {
-    pub(super) fn of(planned: usize, calls: &[CallRecord]) -> Self {
-        let started = || calls.iter().filter(|c| !c.warmup && c.started_ms.is_some());
-        let failed = started().filter(|c| c.failure.is_some()).count();
+    /// Counts `calls` of `planned` ones. `left_out`: the end of the run left out planned calls that
+    /// have no record.
+    pub(super) fn of(planned: usize, calls: &[CallRecord], left_out: bool) -> Self {
+        let measured = || calls.iter().filter(|c| !c.warmup);
+        let ended_as = |outcome| {
+            let ended = measured().filter(|c| c.ended_as() == Some(outcome));
+            ended.count()
+        };
+        let started = measured().filter(|c| c.started_ms.is_some()).count();
+        let (dropped, not_run) = (
+            ended_as(CallOutcome::Dropped),
+            ended_as(CallOutcome::NotRun),
+        );
+        let without_record = planned.saturating_sub(started + dropped + not_run);
         Self {
             planned,
-            started: started().count(),
-            completed: started().count() - failed,
-            failed,
-            dropped: planned.saturating_sub(started().count()),
+            started,
+            completed: ended_as(CallOutcome::Completed),
+            failed: ended_as(CallOutcome::Failed),
+            cut_off: ended_as(CallOutcome::CutOff),
+            dropped: dropped + if left_out { 0 } else { without_record },
+            not_run: not_run + if left_out { without_record } else { 0 },
         }
     }
 }
@@ -148,7 +206,8 @@ impl Metrics {
             ttfa: Latency::of(&samples.ttfa),
             ttfa_wire: Latency::of(&samples.ttfa_wire),
             join: Latency::of(&samples.join),
-            agent_join: Latency::of(&samples.agent_join),
+            agent_present: Latency::of(&samples.agent_present),
+            agent_audible: Latency::of(&samples.agent_audible),
             greeting: Latency::of(&samples.greeting),
             all_turns: AllTurns::of(&samples.all_turns),
         }
@@ -227,16 +286,16 @@ impl SecondOpinions {
 
 fn count_flags(turns: &[TurnRecord]) -> BTreeMap<String, usize> {
     let mut counts = BTreeMap::new();
-    let measured = turns.iter().filter(|t| t.is_measured());
-    for flag in measured.flat_map(|t| &t.flags) {
+    for flag in measured(turns).flat_map(|t| &t.flags) {
         *counts.entry(flag.name().to_owned()).or_default() += 1;
     }
     counts
 }
 
-fn group_failures(calls: &[CallRecord], ending: &Ending) -> Vec<FailureGroup> {
+fn group_failures(calls: &[CallRecord]) -> Vec<FailureGroup> {
     let mut groups: BTreeMap<&str, (usize, &CallRecord)> = BTreeMap::new();
-    for call in calls.iter().filter(|c| !c.warmup) {
+    let failed = |c: &&CallRecord| !c.warmup && c.ended_as() == Some(CallOutcome::Failed);
+    for call in calls.iter().filter(failed) {
         if let Some(failure) = &call.failure {
             let (count, first) = groups.entry(&failure.cause).or_insert((0, call));
             *count += 1;
@@ -248,15 +307,13 @@ fn group_failures(calls: &[CallRecord], ending: &Ending) -> Vec<FailureGroup> {
     let mut groups: Vec<FailureGroup> = groups
         .into_values()
         .filter_map(|(count, first)| {
-            let failure = first.failure.clone()?;
-            let of_a_gate =
-                failure.cause == Failure::Stopped.cause() && matches!(ending, Ending::Aborted(_));
-            let (message, hint) = match of_a_gate {
-                true => (ENDED_BY_A_GATE.to_owned(), LOOK_AT_THE_GATE.to_owned()),
-                false => (failure.message, failure.hint),
-            };
+            let CallFailure {
+                cause,
+                message,
+                hint,
+            } = first.failure.clone()?;
             Some(FailureGroup {
-                cause: failure.cause,
+                cause,
                 count,
                 message,
                 hint,
@@ -270,34 +327,51 @@ fn group_failures(calls: &[CallRecord], ending: &Ending) -> Vec<FailureGroup> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixtures::{Outcome, Run, facts};
+    use super::super::fixtures::{Failure, Outcome, Run, facts};
     use super::super::{Status, Summary};
     use super::*;
 
+    /// Two calls went well, one was cut off in its second turn, one failed, two of seven planned
+    /// ones never began.
     #[test]
-    fn what_a_gate_cut_off_is_not_blamed_on_the_user() {
+    fn what_the_end_of_the_run_cut_off_has_not_failed() {
         let mut run = Run::default();
         run.good(2)
-            .bad(Outcome::Failed, Some(Failure::Stopped))
+            .stopped()
             .bad(Outcome::Failed, Some(Failure::AgentLeft));
-        for (ending, by_gate) in [
-            (Ending::Aborted("ttfa med<1s".into()), true),
-            (Ending::Stopped, false),
+        for ending in [
+            Ending::Aborted("ttfa med<1s".into()),
+            Ending::Stopped,
+            Ending::Cut,
         ] {
-            let summary = Summary::build(&facts(4, ending.clone()), &run.calls, &run.turns, &[]);
-            assert_eq!(summary.verdict.ended_by.is_some(), by_gate, "{ending:?}");
-            let of = |cause: &str| {
-                let found = summary.failures.iter().find(|f| f.cause == cause);
-                let found = found.expect(cause);
-                (found.message.clone(), found.hint.clone())
+            let summary = Summary::build(&facts(7, ending.clone()), &run.calls, &run.turns, &[]);
+            let causes = summary.failures.iter().map(|f| f.cause.as_str());
+            assert_eq!(causes.collect::<Vec<_>>(), ["agent_left"], "{ending:?}");
+            let calls = CallCounts {
+                planned: 7,
+                started: 4,
+                completed: 2,
+                failed: 1,
+                cut_off: 1,
+                dropped: 0,
+                not_run: 3,
             };
-            let left = Failure::AgentLeft;
-            let expected = (left.to_string(), left.hint().to_owned());
-            assert_eq!(of("agent_left"), expected, "{ending:?}");
-            let (message, hint) = of("stopped");
-            assert_eq!(message == ENDED_BY_A_GATE, by_gate, "{message}");
-            assert_eq!(hint == LOOK_AT_THE_GATE, by_gate, "{hint}");
+            assert_eq!(summary.calls, calls, "{ending:?}");
+            let turns = TurnCounts {
+                planned: 21,
+                replied: 7,
+                failed: 3,
+                cut_off: 1,
+                not_run: 10,
+                ..TurnCounts::default()
+            };
+            assert_eq!(summary.outcomes, turns, "{ending:?}");
+            assert_eq!(summary.longest_wait_ms, Some(Ms::from_micros(1_200_000)));
         }
+        // Of a run that came to its end, planned calls without a record were dropped.
+        let summary = Summary::build(&facts(7, Ending::Finished), &run.calls, &run.turns, &[]);
+        assert_eq!((summary.calls.dropped, summary.calls.not_run), (3, 0));
+        assert_eq!(summary.outcomes.not_run, 1);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! Holds: an error is measured − true, so a positive bias means that figures come out long;
 //! a p99 with fewer than 500 turns behind it is null.
 
+use super::measurement::first;
 use super::{Generator, Ms, TurnOutcome, TurnRecord};
 use crate::stats::{Distribution, Sample};
 use schemars::JsonSchema;
@@ -132,6 +133,9 @@ pub struct Calibration {
     pub target: String,
     /// The program that measured.
     pub loadgen_version: String,
+    /// Version of what is measured, of the figures whose error this is.
+    #[serde(default = "first")]
+    pub measurement_version: u32,
     /// Processor cores of the machine.
     pub cores: usize,
     /// Errors by number of callers, ascending.

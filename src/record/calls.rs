@@ -1,13 +1,19 @@
 //! The record of one call.
 //!
 //! In: a [`CallResult`] and where it belongs, or a planned call that never started. Out: a
-//! [`CallRecord`]. Holds: `lateness_ms` counts from the plan, never from when somebody woke up.
+//! [`CallRecord`]. Invariants: `lateness_ms` counts from the plan, never from when somebody woke
+//! up; a call that the end of the run cut off has not failed.
 
 use super::{CALL_VERSION, Ms, TurnCounts, TurnOutcome};
 use crate::call::{CallResult, Failure};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
+
+/// Cause of the failure of calls and turns that a stop cut off, in files of version 1.
+pub(super) const STOPPED: &str = "stopped";
+/// Cause of the failure of calls that a kill of loadgen cut off, in files of version 1.
+const KILLED: &str = "cut_off";
 
 /// Where a call belongs; what [`CallResult`] does not know.
 #[derive(Debug, Clone, Copy)]
@@ -28,6 +34,44 @@ pub struct CallContext<'a> {
     pub started: Option<Instant>,
     /// When it was over.
     pub ended: Option<Instant>,
+}
+
+/// How a planned call ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CallOutcome {
+    /// It ended as it should.
+    Completed,
+    /// It failed.
+    Failed,
+    /// It was under way when the run was stopped.
+    CutOff,
+    /// It was to begin and could not.
+    Dropped,
+    /// The run was stopped before it began.
+    NotRun,
+}
+
+impl CallOutcome {
+    /// Every one.
+    pub const ALL: [Self; 5] = [
+        Self::Completed,
+        Self::Failed,
+        Self::CutOff,
+        Self::Dropped,
+        Self::NotRun,
+    ];
+
+    /// As it stands in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::CutOff => "cut_off",
+            Self::Dropped => "dropped",
+            Self::NotRun => "not_run",
+        }
+    }
 }
 
 /// Why a call failed, for people and for machines.
@@ -76,12 +120,19 @@ pub struct CallRecord {
     pub lateness_ms: Option<Ms>,
     /// Start → signalling joined and media flowing.
     pub join_ms: Option<Ms>,
-    /// Start → the agent's audio track subscribed.
-    pub agent_join_ms: Option<Ms>,
+    /// Start → an agent participant is in the room.
+    #[serde(default)]
+    pub agent_present_ms: Option<Ms>,
+    /// Start → the agent's audio track subscribed; `agent_join_ms` in files of version 1.
+    #[serde(alias = "agent_join_ms")]
+    pub agent_audible_ms: Option<Ms>,
     /// The agent's track subscribed → onset of its first words.
     pub greeting_ms: Option<Ms>,
     /// When it was over.
     pub ended_ms: Option<Ms>,
+    /// How it ended; absent while it is under way, and in files of version 1.
+    #[serde(default)]
+    pub outcome: Option<CallOutcome>,
     /// Why it failed, if it did.
     pub failure: Option<CallFailure>,
     /// Times the caller's own voice came back on the agent's track, and was not taken for it.
@@ -95,20 +146,47 @@ impl CallRecord {
     /// The record of `result`; instants become relative to `run_start`.
     pub fn new(context: &CallContext<'_>, result: &CallResult, run_start: Instant) -> Self {
         let outcomes = result.turns.iter().map(|t| TurnOutcome::from(&t.outcome));
+        let outcome = match result.failure {
+            None => CallOutcome::Completed,
+            Some(Failure::Stopped) => CallOutcome::CutOff,
+            Some(_) => CallOutcome::Failed,
+        };
+        let failure = result.failure.as_ref();
         Self {
             join_ms: result.join.map(Ms::from),
-            agent_join_ms: result.agent_audible.map(Ms::from),
+            agent_present_ms: result.agent_present.map(Ms::from),
+            agent_audible_ms: result.agent_audible.map(Ms::from),
             greeting_ms: result.greeting.map(Ms::from),
-            failure: result.failure.as_ref().map(CallFailure::from),
+            outcome: Some(outcome),
+            failure: failure
+                .filter(|_| outcome == CallOutcome::Failed)
+                .map(CallFailure::from),
             echoes: result.echoes,
             turns: TurnCounts::of(result.turns.len(), outcomes),
-            ..Self::dropped(context, result.turns.len(), run_start)
+            ..Self::begun(context, result.turns.len(), run_start)
         }
     }
 
-    /// The record of a call of `turns` turns that could not start. It counts as dropped when
-    /// `context.started` is `None`.
+    /// The record of a planned call of `turns` turns that was to begin and could not.
     pub fn dropped(context: &CallContext<'_>, turns: usize, run_start: Instant) -> Self {
+        Self {
+            outcome: Some(CallOutcome::Dropped),
+            ..Self::begun(context, turns, run_start)
+        }
+    }
+
+    /// The record of a planned call of `turns` turns that the end of the run left out.
+    pub fn not_run(context: &CallContext<'_>, turns: usize, run_start: Instant) -> Self {
+        let outcomes = std::iter::repeat_n(TurnOutcome::NotRun, turns);
+        Self {
+            outcome: Some(CallOutcome::NotRun),
+            turns: TurnCounts::of(turns, outcomes),
+            ..Self::begun(context, turns, run_start)
+        }
+    }
+
+    /// The record of a call of `turns` turns that has begun, and of which nothing else is known.
+    pub fn begun(context: &CallContext<'_>, turns: usize, run_start: Instant) -> Self {
         Self {
             version: CALL_VERSION,
             call: context.call,
@@ -122,12 +200,29 @@ impl CallRecord {
                 .started
                 .map(|i| Ms::between(context.planned_start, i)),
             join_ms: None,
-            agent_join_ms: None,
+            agent_present_ms: None,
+            agent_audible_ms: None,
             greeting_ms: None,
             ended_ms: context.ended.map(|i| Ms::between(run_start, i)),
+            outcome: None,
             failure: None,
             echoes: 0,
             turns: TurnCounts::of(turns, []),
         }
+    }
+
+    /// How the call ended; `None` while it is under way. Files of version 1 do not say: there a
+    /// stop of the run was a failure, and whatever did not start was dropped.
+    pub fn ended_as(&self) -> Option<CallOutcome> {
+        let of_version_1 = || match (&self.failure, self.started_ms, self.ended_ms) {
+            (Some(failure), ..) if failure.cause == STOPPED || failure.cause == KILLED => {
+                Some(CallOutcome::CutOff)
+            }
+            (Some(_), ..) => Some(CallOutcome::Failed),
+            (None, None, _) => Some(CallOutcome::Dropped),
+            (None, Some(_), Some(_)) => Some(CallOutcome::Completed),
+            (None, Some(_), None) => None,
+        };
+        self.outcome.or_else(of_version_1)
     }
 }

@@ -1,21 +1,18 @@
 //! What a run was made under: the things that must be equal for its figures to be compared.
 //!
 //! In: texts about the scenario as it was run, with what flags changed. Out: [`Conditions`], and
-//! where two of them differ. Holds: what may differ in a comparison (target, variant, thresholds,
-//! seed) is not part of them.
+//! where two of them differ. Invariant: what may differ in a comparison (target, variant,
+//! thresholds, seed) is not part of them, nor is the version of what is measured, which is checked
+//! before.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Version of what the figures mean; it rises when a definition changes, so that figures from
-/// before are not compared with figures from after.
-pub const DEFINITIONS_VERSION: u32 = 1;
-
 /// What was said, asked and loaded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Conditions {
-    /// Version of the definitions of the figures.
+    /// The run's `measurement_version` under the name that it had first.
     pub definitions: u32,
     /// Name and version of the jitter-buffer model.
     pub playout_model: String,
@@ -38,12 +35,6 @@ impl Conditions {
                 found.push(format!("{what}: {a} → {b}"));
             }
         };
-        let version = |c: &Self| format!("version {}", c.definitions);
-        differ(
-            "definitions of the figures",
-            &version(self),
-            &version(other),
-        );
         differ("playout model", &self.playout_model, &other.playout_model);
         let none = "none".to_owned();
         let names = self.utterances.keys().chain(other.utterances.keys());
@@ -68,7 +59,7 @@ mod tests {
 
     fn conditions() -> Conditions {
         Conditions {
-            definitions: DEFINITIONS_VERSION,
+            definitions: super::super::MEASUREMENT_VERSION,
             playout_model: "neteq-dm-1".into(),
             utterances: [("order".to_owned(), "0f, 2.9s".to_owned())].into(),
             call: vec![
@@ -85,11 +76,6 @@ mod tests {
         type Change = fn(&mut Conditions);
         let cases: &[(&str, Change, &[&str])] = &[
             ("nothing", |_| (), &[]),
-            (
-                "definitions",
-                |c| c.definitions += 1,
-                &["definitions of the figures: version 1 → version 2"],
-            ),
             (
                 "model",
                 |c| c.playout_model = "x".into(),

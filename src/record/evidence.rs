@@ -5,6 +5,7 @@
 //! the onset is the end of speech + `ttfa_ms` to the last printed digit.
 
 use super::lines::{io_error, versioned};
+use super::measurement::first;
 use super::{Ms, RecordError, RunFolder};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
@@ -68,6 +69,9 @@ pub struct EvidenceTurn {
 pub struct Evidence {
     /// Version of this file.
     pub version: u32,
+    /// Version of what is measured, of the instants in it.
+    #[serde(default = "first")]
+    pub measurement_version: u32,
     /// The turns, by call and turn.
     pub turns: Vec<EvidenceTurn>,
     /// Turns that were to be kept and were not: no room, or no time to take them in.

@@ -38,6 +38,7 @@ fn audio_and_index_are_read_back() {
 
     let evidence = Evidence {
         version: EVIDENCE_VERSION,
+        measurement_version: crate::record::MEASUREMENT_VERSION,
         turns: vec![turn(&name)],
         left_out: 2,
     };

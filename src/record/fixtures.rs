@@ -20,14 +20,13 @@ pub(crate) fn ms(ms: u64) -> Duration {
 /// A turn that started two seconds after `base`, spoke for three, and had no answer.
 pub(crate) fn turn(base: Instant, index: usize, outcome: Outcome) -> TurnResult {
     let start = base + ms(2_000 + 10_000 * index as u64);
-    let spoken = outcome != Outcome::Failed;
+    let spoken = !matches!(outcome, Outcome::Failed | Outcome::NotRun);
     TurnResult {
-        outcome,
         planned: spoken.then_some(start),
         media_start: spoken.then_some(start + Duration::from_micros(40)),
         speech_end: spoken.then_some(start + ms(3_000) + Duration::from_micros(40)),
         send_lateness: spoken.then_some(Duration::from_micros(120)),
-        ..TurnResult::unstarted(index, Expect::Respond)
+        ..TurnResult::unstarted(index, Expect::Respond, outcome)
     }
 }
 
@@ -199,6 +198,27 @@ impl Run {
                 .collect(),
         })
     }
+
+    /// Adds a call that a stop of the run cut off in the second of its three turns, 1.2 s after the
+    /// caller's end of speech.
+    pub(crate) fn stopped(&mut self) -> &mut Self {
+        self.call(|base| CallResult {
+            join: Some(ms(130)),
+            agent_present: Some(ms(290)),
+            agent_audible: Some(ms(310)),
+            greeting: None,
+            failure: Some(Failure::Stopped),
+            echoes: 0,
+            turns: vec![
+                replied(base, 0, ms(430), ms(40)),
+                TurnResult {
+                    waited: Some(ms(1_200)),
+                    ..turn(base, 1, Outcome::CutOff)
+                },
+                turn(base, 2, Outcome::NotRun),
+            ],
+        })
+    }
 }
 
 /// Some instant; every record is relative to it.
@@ -215,6 +235,8 @@ pub(crate) fn facts<'a>(planned_calls: usize, ending: Ending) -> RunFacts<'a> {
         seed: 7,
         target: "livekit ws://127.0.0.1:7880",
         started_at: "2026-01-31T12:00:00Z",
+        zero_at: Some("2026-01-31T12:00:02.350014Z"),
+        measurement_version: super::MEASUREMENT_VERSION,
         duration: Duration::from_micros(28_412_345),
         loadgen_version: "0.1.0",
         planned_calls,

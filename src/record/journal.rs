@@ -2,11 +2,12 @@
 //! line when a call begins and one when it is over.
 //!
 //! In: records as they come to be. Out: two files that are whole up to, at worst, a torn last
-//! line. Holds: a line is one write, so that a killed process leaves every ended turn.
+//! line. Invariants: a line is one write, so that a killed process leaves every ended turn; a turn
+//! of which more became known has a further line, and the last one counts.
 
 use super::lines::{self, Lines};
 use super::{CALL_VERSION, CallRecord, RecordError, TURN_VERSION, TurnRecord};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -25,7 +26,7 @@ pub struct Journal {
 /// What [`Journal::read`] found.
 #[derive(Debug, Clone, PartialEq)]
 pub struct JournalRead {
-    /// The turns, in the order in which they ended.
+    /// The turns, in the order in which they ended, each as its last line has it.
     pub turns: Vec<TurnRecord>,
     /// The last line was torn and is left out: the run was killed while it wrote.
     pub torn: bool,
@@ -34,6 +35,25 @@ pub struct JournalRead {
 /// The file of calls that belongs to a file of turns.
 fn calls_beside(turns: &Path) -> PathBuf {
     turns.with_file_name("calls.jsonl")
+}
+
+/// Each turn once, as its last record has it, in the place of its first. Sentinels' turns are
+/// never amended and stay as they are.
+pub fn last_of_each(turns: Vec<TurnRecord>) -> Vec<TurnRecord> {
+    let mut places = HashMap::new();
+    let mut kept: Vec<TurnRecord> = Vec::with_capacity(turns.len());
+    for turn in turns {
+        if turn.sentinel {
+            kept.push(turn);
+            continue;
+        }
+        let place = *places.entry((turn.call, turn.turn)).or_insert(kept.len());
+        match kept.get_mut(place) {
+            Some(earlier) => *earlier = turn,
+            None => kept.push(turn),
+        }
+    }
+    kept
 }
 
 impl Journal {
@@ -119,7 +139,7 @@ impl Journal {
     pub fn read(turns: &Path) -> Result<JournalRead, RecordError> {
         let read = lines::read(turns, TURN_VERSION)?;
         Ok(JournalRead {
-            turns: read.items,
+            turns: last_of_each(read.items),
             torn: read.torn,
         })
     }

@@ -82,9 +82,11 @@ fn every_torn_end_is_left_out() {
 fn damage_by_table() {
     let turns = turns();
     let line = serde_json::to_string(&turns[0]).unwrap();
-    let later = line.replacen("\"version\":1", "\"version\":2,\"new\":true", 1);
+    let version = format!("\"version\":{TURN_VERSION}");
+    let newer = format!("\"version\":{},\"new\":true", TURN_VERSION + 1);
+    let later = line.replacen(&version, &newer, 1);
     let renamed = later.replacen("\"outcome\"", "\"result\"", 1);
-    let added = line.replacen("\"version\":1", "\"version\":1,\"new\":true", 1);
+    let added = line.replacen(&version, &format!("{version},\"new\":true"), 1);
     let cases: &[(&str, String, &str)] = &[
         (
             "torn in the middle",
@@ -96,12 +98,12 @@ fn damage_by_table() {
         (
             "a later version",
             format!("{line}\n{later}\n"),
-            "line 2: version 2",
+            "line 2: version 3",
         ),
         (
             "a later version with other fields",
             format!("{renamed}\n"),
-            "line 1: version 2",
+            "line 1: version 3",
         ),
         (
             "a negative time is a time",
@@ -231,4 +233,28 @@ fn a_call_is_read_as_its_last_line_has_it() {
     fs::write(calls_beside(&path), &whole[..whole.len() - 9]).unwrap();
     let torn = Journal::read_calls(&path).unwrap();
     assert_eq!(torn[1], begun(&run.calls[1]));
+}
+
+/// A turn that was told of twice is as its last line has it; sentinels' turns share numbers.
+#[test]
+fn an_amended_turn_is_read_as_its_last_line_has_it() {
+    let mut all = turns();
+    let count = all.len();
+    let mut amended = all[0].clone();
+    amended.late_reply_ms = Some(crate::record::Ms::from_micros(10_600_000));
+    let sentinel = TurnRecord {
+        sentinel: true,
+        ..all[0].clone()
+    };
+    all.extend([sentinel.clone(), amended.clone(), sentinel.clone()]);
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("turns.jsonl");
+    let mut journal = Journal::create(&path).unwrap();
+    for turn in &all {
+        journal.append(turn).unwrap();
+    }
+    let read = Journal::read(&path).unwrap().turns;
+    assert_eq!(read.len(), count + 2);
+    assert_eq!(read[0], amended, "in the place of its first line");
+    assert_eq!(read[count..], [sentinel.clone(), sentinel]);
 }

@@ -1,12 +1,11 @@
 //! The metrics that a gate can look at, in one table: a name, and where its values are.
 //!
-//! In: records. Out: the samples of a metric, of all turns or some. Holds: warm-up calls,
+//! In: records. Out: the samples of a metric, of all turns or some. Invariants: warm-up calls,
 //! sentinels and what the end of the run cut off enter nothing; where the awaited thing never
 //! happened there is +∞; the turns of a call are one group.
 
 use super::samples::{of_call, of_turn};
 use super::{CallRecord, Ms, TurnExpect, TurnOutcome, TurnRecord};
-use crate::call::Failure;
 use crate::stats::{Distribution, Population, Proportion, Sample};
 use std::time::Duration;
 
@@ -30,8 +29,8 @@ pub struct Metric {
     pub name: &'static str,
     /// Its values.
     pub values: Values,
-    /// What a turn must expect to have one; `None`: anything.
-    expects: Option<TurnExpect>,
+    /// Whether a turn that expects this has one.
+    expects: fn(TurnExpect) -> bool,
 }
 
 /// A call under way, with what it owes yet.
@@ -49,18 +48,22 @@ const fn turns(name: &'static str, of: fn(&TurnRecord) -> Option<Sample>) -> Met
     Metric {
         name,
         values: Values::Turns(of),
-        expects: None,
+        expects: any,
     }
 }
 
-/// A latency of the turns that expect this.
+fn any(_: TurnExpect) -> bool {
+    true
+}
+
+/// A latency of the turns that `expects` holds for.
 const fn expecting(
-    expect: TurnExpect,
+    expects: fn(TurnExpect) -> bool,
     name: &'static str,
     of: fn(&TurnRecord) -> Option<Sample>,
 ) -> Metric {
     Metric {
-        expects: Some(expect),
+        expects,
         ..turns(name, of)
     }
 }
@@ -69,7 +72,7 @@ const fn calls(name: &'static str, of: fn(&CallRecord) -> Option<Sample>) -> Met
     Metric {
         name,
         values: Values::Calls(of),
-        expects: None,
+        expects: any,
     }
 }
 
@@ -77,25 +80,26 @@ const fn share(name: &'static str, of: fn(&TurnRecord) -> bool) -> Metric {
     Metric {
         name,
         values: Values::Share(of),
-        expects: None,
+        expects: any,
     }
 }
 
 /// Every metric that a threshold can name.
 pub const METRICS: &[Metric] = &[
-    expecting(TurnExpect::Respond, "ttfa", |t| {
-        asked(t, TurnExpect::Respond, t.ttfa_ms)
+    expecting(TurnExpect::asks_for_reply, "ttfa", |t| {
+        asked(t, TurnExpect::asks_for_reply, t.ttfa_ms)
     }),
-    expecting(TurnExpect::Respond, "ttfa_wire", |t| {
-        asked(t, TurnExpect::Respond, t.ttfa_wire_ms)
+    expecting(TurnExpect::asks_for_reply, "ttfa_wire", |t| {
+        asked(t, TurnExpect::asks_for_reply, t.ttfa_wire_ms)
     }),
     turns("playout", |t| finite(t.playout_ms)),
     turns("lead_in", |t| finite(t.lead_in_ms)),
-    expecting(TurnExpect::Stop, "stop", |t| {
-        asked(t, TurnExpect::Stop, t.stop_ms)
+    expecting(TurnExpect::asks_for_stop, "stop", |t| {
+        asked(t, TurnExpect::asks_for_stop, t.stop_ms)
     }),
     calls("join", |c| of_call(c, c.join_ms)),
-    calls("agent_join", |c| of_call(c, c.agent_join_ms)),
+    calls("agent_present", |c| of_call(c, c.agent_present_ms)),
+    calls("agent_audible", |c| of_call(c, c.agent_audible_ms)),
     calls("greeting", |c| finite(c.greeting_ms)),
     share("replied", |t| t.outcome == TurnOutcome::Replied),
     share("missed", |t| t.outcome == TurnOutcome::Missed),
@@ -139,9 +143,9 @@ impl Metric {
         upper: bool,
     ) -> Population {
         let wanted = |of: &str| variant.is_none_or(|v| v == of);
-        let turns = || turns.iter().filter(|t| counts(t) && wanted(&t.variant));
+        let turns = || turns.iter().filter(|t| t.counts() && wanted(&t.variant));
         let open = || open.iter().filter(|c| wanted(&c.variant));
-        let enters = |e: &&TurnExpect| self.expects.is_none_or(|expect| expect == **e);
+        let enters = |e: &&TurnExpect| (self.expects)(**e);
         let owed = || open().flat_map(|c| c.unended.iter().filter(enters).map(|_| c.call));
         let best = match upper {
             true => Sample::Finite(Duration::ZERO),
@@ -172,14 +176,13 @@ impl Metric {
     }
 }
 
-/// Whether a turn is measured and came to an end of its own.
-pub(super) fn counts(turn: &TurnRecord) -> bool {
-    turn.is_measured() && turn.failure.as_deref() != Some(Failure::Stopped.cause())
-}
-
-/// Of turns that expect this.
-fn asked(turn: &TurnRecord, expect: TurnExpect, latency: Option<Ms>) -> Option<Sample> {
-    (turn.expect == expect)
+/// A latency of turns that `expects` holds for.
+fn asked(
+    turn: &TurnRecord,
+    expects: fn(TurnExpect) -> bool,
+    latency: Option<Ms>,
+) -> Option<Sample> {
+    expects(turn.expect)
         .then(|| of_turn(turn, latency))
         .flatten()
 }
@@ -200,7 +203,7 @@ mod tests {
             .bad(Outcome::Missed, None)
             .bad(Outcome::Early, None)
             .bad(Outcome::Failed, Some(Failure::AgentLeft))
-            .bad(Outcome::Failed, Some(Failure::Stopped));
+            .stopped();
         run.calls[0].variant = "fast".into();
         run.turns[..3]
             .iter_mut()
@@ -208,20 +211,21 @@ mod tests {
         run.turns[0].lead_in_ms = Some(Ms::from_micros(20_000));
         run.warmup = true;
         run.good(2).bad(Outcome::Missed, None);
-        // All; of the variant `fast`. 18 turns ended by themselves in 6 calls.
+        // All; of the variant `fast`. 19 turns came to an end of their own, in 7 calls.
         for (name, all, fast) in [
-            ("ttfa", 15, 3),
-            ("ttfa_wire", 15, 3),
-            ("playout", 9, 3),
+            ("ttfa", 16, 3),
+            ("ttfa_wire", 16, 3),
+            ("playout", 10, 3),
             ("lead_in", 1, 1),
             ("stop", 0, 0),
-            ("join", 6, 1),
-            ("agent_join", 6, 1),
+            ("join", 7, 1),
+            ("agent_present", 7, 1),
+            ("agent_audible", 7, 1),
             ("greeting", 3, 1),
-            ("replied", 18, 3),
-            ("missed", 18, 3),
-            ("early", 18, 3),
-            ("failed", 18, 3),
+            ("replied", 19, 3),
+            ("missed", 19, 3),
+            ("early", 19, 3),
+            ("failed", 19, 3),
         ] {
             let metric = Metric::named(name).expect(name);
             let of = |variant| metric.population(&run.calls, &run.turns, variant).count();
@@ -233,7 +237,7 @@ mod tests {
         }
         let named = |m: &Metric| METRICS.iter().filter(|n| n.name == m.name).count();
         assert!(METRICS.iter().all(|m| named(m) == 1));
-        assert_eq!(METRICS.len(), 12, "a new metric has its line above");
+        assert_eq!(METRICS.len(), 13, "a new metric has its line above");
         assert!(Metric::named("latency").is_none());
     }
 

@@ -17,6 +17,8 @@ mod folder;
 mod gate;
 mod journal;
 mod lines;
+mod marks;
+mod measurement;
 mod metrics;
 mod ms;
 mod run;
@@ -34,8 +36,8 @@ mod words;
 
 pub use baseline::{BASELINE_VERSION, Baseline};
 pub use calibration::{CALIBRATION_VERSION, Calibration, CalibrationLevel, ErrorStats};
-pub use calls::{CallContext, CallFailure, CallRecord};
-pub use conditions::{Conditions, DEFINITIONS_VERSION};
+pub use calls::{CallContext, CallFailure, CallOutcome, CallRecord};
+pub use conditions::Conditions;
 pub use error::RecordError;
 pub use evidence::{
     EVIDENCE_BYTES, EVIDENCE_FOLDER, EVIDENCE_VERSION, Evidence, EvidenceFolder, EvidenceReason,
@@ -43,7 +45,9 @@ pub use evidence::{
 };
 pub use folder::{DEFAULT_PARENT, RunFolder};
 pub use gate::{GateAnswer, GateInterval, GateOn, GateResult, GateVerdict, Threshold};
-pub use journal::{Journal, JournalRead};
+pub use journal::{Journal, JournalRead, last_of_each};
+pub use marks::{Trust, TurnExpect, TurnFlag, TurnOutcome};
+pub use measurement::{MEASUREMENT_VERSION, MEASUREMENTS, Measurement, changes_between};
 pub use metrics::{METRICS, Metric, OpenCall, Values};
 pub use ms::Ms;
 pub use run::RunRecord;
@@ -56,20 +60,20 @@ pub use summary::{
     AllTurns, CallCounts, FailureGroup, Generator, Intervals, Latency, Metrics, Network, Quantiles,
     RunFacts, RunInfo, SecondOpinions, Span, Summary, TickLateness,
 };
-pub use turns::{Trust, TurnContext, TurnCounts, TurnExpect, TurnFlag, TurnOutcome, TurnRecord};
-pub use variants::{Behind, Lag, LagVerdict, VariantSummary};
+pub use turns::{TurnContext, TurnCounts, TurnRecord};
+pub use variants::{Behind, Lag, LagNeeded, LagVerdict, VariantSummary};
 pub use verdict::{Ending, Status, Verdict};
 pub use waves::Wave;
 
 /// Version of a journal line and a row of `turns.csv`. Fields may be added within a version;
 /// it rises when one is renamed, removed or changes its meaning.
-pub const TURN_VERSION: u32 = 1;
+pub const TURN_VERSION: u32 = 2;
 /// Version of a [`CallRecord`], by the same rule.
-pub const CALL_VERSION: u32 = 1;
+pub const CALL_VERSION: u32 = 2;
 /// Version of `run.json`, by the same rule.
 pub const START_VERSION: u32 = 1;
 /// Version of `summary.json`, by the same rule.
-pub const SUMMARY_VERSION: u32 = 1;
+pub const SUMMARY_VERSION: u32 = 2;
 
 #[cfg(test)]
 pub(crate) mod fixtures;

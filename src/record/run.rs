@@ -6,19 +6,18 @@
 
 use super::folder::{SUMMARY, TURNS};
 use super::lines::{bounded, versioned};
+use super::measurement::first;
 use super::summary::{Generator, RunFacts};
 use super::verdict::Ending;
 use super::{
-    CallFailure, CallRecord, Evidence, Journal, Ms, RecordError, RunStart, START_VERSION,
-    SUMMARY_VERSION, Summary, TurnCounts, TurnRecord, Wave,
+    CallOutcome, CallRecord, Evidence, Journal, Ms, RecordError, RunStart, START_VERSION,
+    SUMMARY_VERSION, Summary, TurnCounts, TurnOutcome, TurnRecord, Wave,
 };
 use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Largest file read at once. A summary of hundreds of variants is a tenth of it.
 const LARGEST: u64 = 16 << 20;
-/// Cause of the failure of calls that were under way when the run was cut off.
-const CUT_OFF: &str = "cut_off";
 
 /// The record of one run.
 #[derive(Debug, Clone, PartialEq)]
@@ -123,7 +122,9 @@ fn unknown_start(folder: &Path) -> RunStart {
         seed: 0,
         target: "unknown".to_owned(),
         started_at: "unknown".to_owned(),
+        zero_at: None,
         loadgen_version: "unknown".to_owned(),
+        measurement_version: first(),
         playout_model: "unknown".to_owned(),
         planned_calls: None,
         turns_per_call: 0,
@@ -132,7 +133,9 @@ fn unknown_start(folder: &Path) -> RunStart {
     }
 }
 
-/// Calls that were under way fail, and have the turns that had ended.
+/// Calls that were under way are cut off, and have the turns that had ended. The journal does not
+/// say whether the next turn had begun: it counts as cut off, without a wait, and those after it as
+/// not run.
 fn cut_off(calls: &mut [CallRecord], turns: &[TurnRecord]) {
     let mut ended: BTreeMap<usize, Vec<_>> = BTreeMap::new();
     for turn in turns.iter().filter(|t| !t.sentinel) {
@@ -141,14 +144,13 @@ fn cut_off(calls: &mut [CallRecord], turns: &[TurnRecord]) {
     let under_way = |c: &&mut CallRecord| c.started_ms.is_some() && c.ended_ms.is_none();
     for call in calls.iter_mut().filter(under_way) {
         let outcomes = ended.remove(&call.call).unwrap_or_default();
-        call.turns = TurnCounts::of(call.turns.planned, outcomes);
-        call.failure = Some(CallFailure {
-            cause: CUT_OFF.to_owned(),
-            message: "the run was cut off while this call was under way".to_owned(),
-            hint: "find out what ended loadgen: too little memory, a CI job's time limit, \
-                   a closed terminal"
-                .to_owned(),
-        });
+        let left = call.turns.planned.saturating_sub(outcomes.len());
+        let next = std::iter::once(TurnOutcome::CutOff);
+        let unended = next
+            .chain(std::iter::repeat(TurnOutcome::NotRun))
+            .take(left);
+        call.turns = TurnCounts::of(call.turns.planned, outcomes.into_iter().chain(unended));
+        call.outcome = Some(CallOutcome::CutOff);
     }
 }
 
@@ -166,6 +168,8 @@ fn rebuild(start: &RunStart, calls: &[CallRecord], turns: &[TurnRecord]) -> Summ
         seed: start.seed,
         target: &start.target,
         started_at: &start.started_at,
+        zero_at: start.zero_at.as_deref(),
+        measurement_version: start.measurement_version,
         duration: last_sign(calls, turns).duration().unwrap_or_default(),
         loadgen_version: &start.loadgen_version,
         planned_calls,

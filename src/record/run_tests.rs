@@ -14,6 +14,8 @@ fn start() -> RunStart {
         seed: 7,
         target: "embedded".into(),
         started_at: "2026-01-31T12:00:00Z".into(),
+        zero_at: Some("2026-01-31T12:00:02.350014Z".into()),
+        measurement_version: super::super::MEASUREMENT_VERSION,
         loadgen_version: "0.1.0".into(),
         playout_model: "neteq-dm-1".into(),
         planned_calls: Some(9),
@@ -69,7 +71,7 @@ fn a_finished_run_is_read_as_it_was_written() {
 fn a_run_that_was_cut_off_is_rebuilt_and_never_passes() {
     let mut run = made();
     let last = run.calls.last_mut().unwrap();
-    (last.ended_ms, last.failure) = (None, None);
+    (last.ended_ms, last.outcome) = (None, None);
     run.turns.pop();
     run.turns[1].sentinel = true;
     let dir = cut(&run, Some(&start()));
@@ -79,8 +81,17 @@ fn a_run_that_was_cut_off_is_rebuilt_and_never_passes() {
     let keys: Vec<_> = record.turns.iter().map(|t| (t.call, t.turn)).collect();
     assert!(keys.is_sorted(), "{keys:?}");
     let cut_off = &record.calls[4];
-    assert_eq!(cut_off.failure.as_ref().unwrap().cause, CUT_OFF);
-    assert_eq!((cut_off.turns.planned, cut_off.turns.missed), (3, 2));
+    assert_eq!(
+        (cut_off.outcome, &cut_off.failure),
+        (Some(CallOutcome::CutOff), &None)
+    );
+    let counts = TurnCounts {
+        planned: 3,
+        missed: 2,
+        cut_off: 1,
+        ..TurnCounts::default()
+    };
+    assert_eq!(cut_off.turns, counts);
     let summary = &record.summary;
     assert_eq!(summary.verdict.status, Status::Invalid);
     assert!(summary.verdict.reasons[0].starts_with("the run is incomplete"));
@@ -89,12 +100,12 @@ fn a_run_that_was_cut_off_is_rebuilt_and_never_passes() {
         crate::record::GateVerdict::Undecided
     );
     let calls = summary.calls;
-    assert_eq!((calls.planned, calls.started, calls.dropped), (9, 5, 4));
-    assert_eq!((calls.completed, calls.failed), (3, 2));
-    assert_eq!(
-        (summary.outcomes.planned, summary.outcomes.ended()),
-        (27, 13)
-    );
+    assert_eq!((calls.planned, calls.started, calls.not_run), (9, 5, 4));
+    assert_eq!((calls.completed, calls.failed, calls.cut_off), (3, 1, 1));
+    let turns = summary.outcomes;
+    assert_eq!((turns.planned, turns.ended()), (27, 13));
+    // One turn had no record, as the sentinel's took its place here.
+    assert_eq!((turns.cut_off, turns.not_run), (1, 13));
     assert!(summary.run.duration_ms > Ms::default());
     // A summary that says so of itself is not believed a second time.
     let json = serde_json::to_vec(summary).unwrap();
@@ -107,7 +118,7 @@ fn a_run_that_was_cut_off_before_any_agent_came_is_incomplete_too() {
     let mut run = Run::default();
     run.bad(Outcome::Failed, None);
     run.turns.clear();
-    run.calls[0].ended_ms = None;
+    (run.calls[0].ended_ms, run.calls[0].outcome) = (None, None);
     let dir = cut(&run, Some(&start()));
     let verdict = RunRecord::read(dir.path()).unwrap().summary.verdict;
     assert_eq!(verdict.status, Status::Invalid, "{verdict:?}");
@@ -130,7 +141,7 @@ fn what_is_no_run_or_is_damaged_says_so() {
     assert!(RunFolder::open(empty.path()).is_err());
     let cases = [
         ("summary.json", "{", "line 1"),
-        ("summary.json", "{\"version\": 2}", "version 2"),
+        ("summary.json", "{\"version\": 3}", "version 3"),
         ("run.json", "[]", "line 1"),
         ("calls.jsonl", "{}\n", "line 1"),
         ("turns.jsonl", "x\n", "line 1"),

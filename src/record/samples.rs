@@ -1,10 +1,10 @@
 //! The samples behind every metric: which turns and calls enter it, said once.
 //!
-//! In: records. Out: a [`Distribution`] for each latency, counts of outcomes. Holds: warm-up calls and
-//! sentinels enter nothing; where the awaited thing never happened, the gating samples have +∞.
+//! In: records. Out: a [`Distribution`] for each latency, counts of outcomes. Invariants: warm-up
+//! calls and sentinels enter nothing, turns that the end of the run cut off only the counts; where the awaited thing never happened, the gating samples have +∞.
 
-use super::{CallRecord, Ms, TurnCounts, TurnExpect, TurnOutcome, TurnRecord};
-use crate::call::Failure;
+use super::calls::STOPPED;
+use super::{CallRecord, Ms, TurnCounts, TurnOutcome, TurnRecord};
 use crate::stats::{Distribution, Sample};
 
 /// The samples of one run.
@@ -13,7 +13,7 @@ pub struct Samples {
     /// `ttfa` of the turns that were replied to.
     pub ttfa: Distribution,
     /// `ttfa` of all turns that asked for a reply: missed and failed ones as +∞, early replies
-    /// not at all (they have no latency), nor turns cut off by the user's stop.
+    /// not at all (they have no latency), nor turns that the end of the run cut off.
     pub all_turns: Distribution,
     /// `ttfa_wire` of the turns that were replied to.
     pub ttfa_wire: Distribution,
@@ -23,10 +23,12 @@ pub struct Samples {
     pub join: Distribution,
     /// As `join`, with +∞ for calls that failed before.
     pub all_join: Distribution,
-    /// `agent_join` of the calls that met an agent.
-    pub agent_join: Distribution,
-    /// As `agent_join`, with +∞ for calls that failed before.
-    pub all_agent_join: Distribution,
+    /// `agent_present` of the calls that an agent joined.
+    pub agent_present: Distribution,
+    /// `agent_audible` of the calls that heard an agent's track.
+    pub agent_audible: Distribution,
+    /// As `agent_audible`, with +∞ for calls that failed before.
+    pub all_agent_audible: Distribution,
     /// Greetings that were expected and heard.
     pub greeting: Distribution,
     /// All measured turns by outcome.
@@ -35,25 +37,40 @@ pub struct Samples {
 
 impl Samples {
     /// Collects them. `planned_turns`: turns of the plan, warm-up calls left out.
-    pub fn of(planned_turns: usize, calls: &[CallRecord], turns: &[TurnRecord]) -> Self {
-        let calls = || calls.iter().filter(|c| !c.warmup && c.started_ms.is_some());
+    pub fn of(planned_turns: usize, all: &[CallRecord], turns: &[TurnRecord]) -> Self {
+        let calls = || all.iter().filter(|c| !c.warmup && c.started_ms.is_some());
         let turns = || turns.iter().filter(|t| t.is_measured());
-        let asked = || turns().filter(|t| t.expect == TurnExpect::Respond);
-        let replied = || asked().filter(|t| t.outcome == TurnOutcome::Replied);
+        let asked = || turns().filter(|t| t.counts() && t.expect.asks_for_reply());
+        let outcomes = TurnCounts::of(planned_turns, turns().map(|t| t.outcome));
         Self {
-            ttfa: by_call(replied(), |t| finite(t.ttfa_ms)),
+            ttfa: by_call(asked(), |t| finite(t.ttfa_ms)),
             all_turns: by_call(asked(), |t| of_turn(t, t.ttfa_ms)),
-            ttfa_wire: by_call(replied(), |t| finite(t.ttfa_wire_ms)),
+            ttfa_wire: by_call(asked(), |t| finite(t.ttfa_wire_ms)),
             all_turns_wire: by_call(asked(), |t| of_turn(t, t.ttfa_wire_ms)),
             join: calls().filter_map(|c| finite(c.join_ms)).collect(),
             all_join: calls().filter_map(|c| of_call(c, c.join_ms)).collect(),
-            agent_join: calls().filter_map(|c| finite(c.agent_join_ms)).collect(),
-            all_agent_join: calls()
-                .filter_map(|c| of_call(c, c.agent_join_ms))
+            agent_present: calls().filter_map(|c| finite(c.agent_present_ms)).collect(),
+            agent_audible: calls().filter_map(|c| finite(c.agent_audible_ms)).collect(),
+            all_agent_audible: calls()
+                .filter_map(|c| of_call(c, c.agent_audible_ms))
                 .collect(),
             greeting: calls().filter_map(|c| finite(c.greeting_ms)).collect(),
-            outcomes: TurnCounts::of(planned_turns, turns().map(|t| t.outcome)),
+            outcomes: of_calls_too(outcomes, all.iter().filter(|c| !c.warmup)),
         }
+    }
+}
+
+/// The counts, with turns that have no record of their own: those of calls that were never begun,
+/// and after a kill those that had not ended.
+fn of_calls_too<'a>(
+    counts: TurnCounts,
+    calls: impl Iterator<Item = &'a CallRecord> + Clone,
+) -> TurnCounts {
+    let sum = |of: fn(&TurnCounts) -> usize| calls.clone().map(|c| of(&c.turns)).sum::<usize>();
+    TurnCounts {
+        cut_off: counts.cut_off.max(sum(|t| t.cut_off)),
+        not_run: counts.not_run.max(sum(|t| t.not_run)),
+        ..counts
     }
 }
 
@@ -69,14 +86,13 @@ fn finite(ms: Option<Ms>) -> Option<Sample> {
     ms.and_then(Ms::duration).map(Sample::Finite)
 }
 
+/// A latency of a turn that counts. A turn with two results can be missed by one and have the
+/// other.
 pub(super) fn of_turn(turn: &TurnRecord, latency: Option<Ms>) -> Option<Sample> {
     match turn.outcome {
-        TurnOutcome::Replied => finite(latency),
-        TurnOutcome::Missed => Some(Sample::Infinite),
-        // The agent was given no time to answer; nothing can be said of its latency.
-        TurnOutcome::Failed if turn.failure.as_deref() == Some(stopped()) => None,
-        TurnOutcome::Failed => Some(Sample::Infinite),
-        TurnOutcome::Early => None,
+        TurnOutcome::Replied | TurnOutcome::Early => finite(latency),
+        TurnOutcome::Missed | TurnOutcome::Failed => finite(latency).or(Some(Sample::Infinite)),
+        TurnOutcome::CutOff | TurnOutcome::NotRun => None,
     }
 }
 
@@ -91,10 +107,6 @@ pub(super) fn of_call(call: &CallRecord, latency: Option<Ms>) -> Option<Sample> 
             ..
         } = call.turns;
         let joined = replied + missed + early > 0;
-        (failure.cause != stopped() && !joined).then_some(Sample::Infinite)
+        (failure.cause != STOPPED && !joined).then_some(Sample::Infinite)
     })
-}
-
-fn stopped() -> &'static str {
-    Failure::Stopped.cause()
 }

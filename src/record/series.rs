@@ -4,7 +4,7 @@
 //! the samples that gate: missed and failed turns as +∞, warm-up calls not at all; no blocks,
 //! since those of two runs have nothing in common but their numbers.
 
-use super::metrics::{self, Metric, counts};
+use super::metrics::{self, Metric};
 use super::{CallRecord, RunRecord, TurnRecord};
 use crate::stats::compare::{Place, Series, Values};
 
@@ -13,7 +13,7 @@ use crate::stats::compare::{Place, Series, Values};
 pub const COMPARED: &[&str] = &[
     "ttfa",
     "join",
-    "agent_join",
+    "agent_audible",
     "greeting",
     "missed",
     "early",
@@ -45,7 +45,7 @@ impl RunRecord {
     fn values(&self, variant: Option<&str>, metric: Metric) -> Values {
         let wanted = |name: &str| variant.is_none_or(|v| v == name);
         let turns = || {
-            let measured = |t: &&TurnRecord| counts(t) && wanted(&t.variant);
+            let measured = |t: &&TurnRecord| t.counts() && wanted(&t.variant);
             self.turns.iter().filter(measured)
         };
         match metric.values {

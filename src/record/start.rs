@@ -1,8 +1,10 @@
 //! `run.json`: what is known of a run when it starts.
 //!
-//! In: the plan's figures. Out: a file written before the first call. Holds: it has what a
-//! summary needs beside the journal, so that a killed run can still be told about.
+//! In: the plan's figures. Out: a file written before the first call, and once more when the zero
+//! of the instants is known. Invariant: it has what a summary needs beside the journal, so that a
+//! killed run can still be told about.
 
+use super::measurement::first;
 use super::summary::Network;
 use super::{GateAnswer, GateOn, GateResult, GateVerdict, Threshold};
 use serde::{Deserialize, Serialize};
@@ -18,10 +20,17 @@ pub struct RunStart {
     pub seed: u64,
     /// Kind and address of the target, without secrets.
     pub target: String,
-    /// RFC 3339, UTC.
+    /// When the program began with the run, RFC 3339, UTC: before the preflight call.
     pub started_at: String,
+    /// Wall-clock time of the instant that every other instant is relative to, RFC 3339, UTC;
+    /// absent until the preflight call is over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zero_at: Option<String>,
     /// The program that makes it.
     pub loadgen_version: String,
+    /// Version of what is measured: one of [`super::MEASUREMENTS`].
+    #[serde(default = "first")]
+    pub measurement_version: u32,
     /// Name and version of the model behind every `playout_ms`.
     pub playout_model: String,
     /// Calls of the plan, warm-up calls left out; absent where they go on for a duration.

@@ -1,9 +1,10 @@
 //! The types of `summary.json`: a run in figures.
 //!
 //! In: nothing; [`Summary::build`] fills them. Out: what serde and the JSON Schema make of them.
-//! Holds: warm-up calls are in no figure; planned calls = started + dropped, started =
-//! completed + failed.
+//! Invariants: warm-up calls are in no figure; planned calls = started + dropped + not run,
+//! started = completed + failed + cut off.
 
+use super::measurement::first;
 use super::{
     Conditions, Ending, Ms, Sentinels, Steady, SteadySpan, TurnCounts, VariantSummary, Verdict,
 };
@@ -23,6 +24,10 @@ pub struct RunFacts<'a> {
     pub target: &'a str,
     /// RFC 3339, UTC.
     pub started_at: &'a str,
+    /// Wall-clock time of the zero of the instants, RFC 3339, UTC.
+    pub zero_at: Option<&'a str>,
+    /// Version of what is measured.
+    pub measurement_version: u32,
     /// From the first planned instant to the last call's end.
     pub duration: Duration,
     /// This program's version.
@@ -74,6 +79,13 @@ pub struct Summary {
     /// Times a caller's own voice came back on the agent's track, and was not taken for a reply.
     #[serde(default)]
     pub echoes: usize,
+    /// The longest that a caller had waited for a reply, since its end of speech, in the turns that
+    /// the end of the run cut off; absent where there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub longest_wait_ms: Option<Ms>,
+    /// Missed replies that came later than the turn's timeout.
+    #[serde(default)]
+    pub late_replies: usize,
     /// Measured turns by doubt; doubts nobody had are absent.
     pub flags: BTreeMap<String, usize>,
     /// Failed calls by cause, the most frequent first.
@@ -100,12 +112,19 @@ pub struct RunInfo {
     pub seed: u64,
     /// Kind and address of the target.
     pub target: String,
-    /// RFC 3339, UTC.
+    /// When the program began with the run, RFC 3339, UTC: before the preflight call.
     pub started_at: String,
+    /// Wall-clock time of the instant that every other instant is relative to, RFC 3339, UTC, to
+    /// the microsecond; absent in files of version 1 and where no call was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zero_at: Option<String>,
     /// How long it took.
     pub duration_ms: Ms,
     /// The program that made it.
     pub loadgen_version: String,
+    /// Version of what is measured; runs of different versions are not compared.
+    #[serde(default = "first")]
+    pub measurement_version: u32,
     /// False for a run that was cut off, or is still going on: its figures are those of what had
     /// ended by then.
     #[serde(default = "yes")]
@@ -134,8 +153,12 @@ pub struct Metrics {
     pub ttfa_wire: Latency,
     /// Start of the call → joined and media flowing.
     pub join: Latency,
-    /// Start of the call → the agent's audio subscribed.
-    pub agent_join: Latency,
+    /// Start of the call → an agent participant is in the room.
+    #[serde(default)]
+    pub agent_present: Latency,
+    /// Start of the call → the agent's audio subscribed; `agent_join` in files of version 1.
+    #[serde(alias = "agent_join")]
+    pub agent_audible: Latency,
     /// The agent's audio subscribed → onset of its first words.
     pub greeting: Latency,
     /// `ttfa` of all turns that asked for a reply, missed and failed ones as +∞: what gates.
@@ -214,8 +237,14 @@ pub struct CallCounts {
     pub completed: usize,
     /// Of these, calls that failed.
     pub failed: usize,
-    /// Planned calls that never began.
+    /// Of these, calls that were under way when the run was stopped.
+    #[serde(default)]
+    pub cut_off: usize,
+    /// Planned calls that were to begin and could not.
     pub dropped: usize,
+    /// Planned calls that never began because the run was stopped.
+    #[serde(default)]
+    pub not_run: usize,
 }
 
 /// A voice detector's (or, where the scenario declares a tone, a tone detector's) word on the

@@ -76,30 +76,18 @@ fn what_was_not_measured_is_absent() {
 
 #[test]
 fn words_in_code_and_in_files_agree() {
-    use TurnFlag::*;
-    let flags = [
-        LateSend,
-        LowConfidence,
-        TouchedByLoss,
-        AfterMissed,
-        ReplyUnfinished,
-        AnchorTimeout,
-        UserSpaceStamp,
-    ];
     let mut pairs: Vec<(String, &str)> = Vec::new();
     let json = |v: serde_json::Value| v.as_str().unwrap().to_owned();
-    for f in flags {
+    for f in TurnFlag::ALL {
         pairs.push((json(serde_json::to_value(f).unwrap()), f.name()));
     }
-    for o in [
-        TurnOutcome::Replied,
-        TurnOutcome::Missed,
-        TurnOutcome::Early,
-        TurnOutcome::Failed,
-    ] {
+    for o in CallOutcome::ALL {
         pairs.push((json(serde_json::to_value(o).unwrap()), o.name()));
     }
-    for e in [TurnExpect::Respond, TurnExpect::Stop, TurnExpect::Ignore] {
+    for o in TurnOutcome::ALL {
+        pairs.push((json(serde_json::to_value(o).unwrap()), o.name()));
+    }
+    for e in TurnExpect::ALL {
         pairs.push((json(serde_json::to_value(e).unwrap()), e.name()));
     }
     for t in [Trust::High, Trust::Low] {
@@ -128,23 +116,25 @@ fn missed_and_failed_turns_gate_as_infinite() {
         .bad(Outcome::Missed, None)
         .bad(Outcome::Early, None)
         .bad(Outcome::Failed, Some(left))
-        .bad(Outcome::Failed, Some(Failure::Stopped));
+        .stopped();
     run.warmup = true;
     run.good(2).bad(Outcome::Missed, None);
     let samples = Samples::of(21, &run.calls, &run.turns);
-    // 9 replied, 3 missed, 3 failed; early ones, the stopped call and the warm-up are not in.
-    assert_eq!((samples.ttfa.count(), samples.ttfa.infinite()), (9, 0));
+    // 10 replied, 3 missed, 3 failed; early ones, what the stop cut off and the warm-up are not in.
+    assert_eq!((samples.ttfa.count(), samples.ttfa.infinite()), (10, 0));
     assert_eq!(
         (samples.all_turns.count(), samples.all_turns.infinite()),
-        (15, 6)
+        (16, 6)
     );
-    assert_eq!((samples.join.count(), samples.all_join.infinite()), (5, 1));
+    assert_eq!((samples.join.count(), samples.all_join.infinite()), (6, 1));
     let expected = TurnCounts {
         planned: 21,
-        replied: 9,
+        replied: 10,
         missed: 3,
         early: 3,
-        failed: 6,
+        failed: 3,
+        cut_off: 1,
+        not_run: 1,
     };
     assert_eq!(samples.outcomes, expected);
 }
@@ -158,7 +148,7 @@ fn a_call_whose_turns_ended_did_join_whoever_lost_the_figure() {
         run.bad(Outcome::Failed, Some(Failure::Generator { detail }));
         run.calls[0].turns.replied = replied;
         let samples = Samples::of(3, &run.calls, &run.turns);
-        let joins = [&samples.all_join, &samples.all_agent_join];
+        let joins = [&samples.all_join, &samples.all_agent_audible];
         assert_eq!(joins.map(|d| d.infinite()), [infinite; 2], "{replied}");
         assert_eq!(joins.map(|d| d.count()), [infinite; 2], "{replied}");
     }

@@ -3,191 +3,12 @@
 //! In: a [`TurnResult`] and where it belongs. Out: a [`TurnRecord`]. Holds: `ttfa_ms` is
 //! `ttfa_wire_ms` + `playout_ms` to the last printed digit; times are relative to the run's start.
 
-use super::{Ms, TURN_VERSION};
-use crate::call::{Confidence, Expect, Failure, Flag, Outcome, TurnResult};
+use super::calls::STOPPED;
+use super::{Ms, TURN_VERSION, Trust, TurnExpect, TurnFlag, TurnOutcome};
+use crate::call::{Failure, TurnResult};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
-
-/// What the caller expected of the agent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum TurnExpect {
-    /// A reply.
-    Respond,
-    /// That the agent, speaking, stops.
-    Stop,
-    /// That the agent, speaking, stops, and answers.
-    StopAndRespond,
-    /// That the agent carries on.
-    Ignore,
-}
-
-/// How a turn ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum TurnOutcome {
-    /// The agent did what the turn expects.
-    Replied,
-    /// Nothing before the timeout.
-    Missed,
-    /// The agent was audible before the end of speech.
-    Early,
-    /// The call failed before the turn could end.
-    Failed,
-}
-
-/// How far the onset can be trusted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Trust {
-    /// At least 20 dB over the noise floor.
-    High,
-    /// Less.
-    Low,
-}
-
-/// A doubt about a turn's figures.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum TurnFlag {
-    /// The last speech packet left more than 2 ms late.
-    LateSend,
-    /// The onset is less than 20 dB over the noise floor.
-    LowConfidence,
-    /// Lost audio touches the onset.
-    TouchedByLoss,
-    /// The turn before was missed: this may be its late answer.
-    AfterMissed,
-    /// The reply had not ended when the caller stopped listening.
-    ReplyUnfinished,
-    /// The anchor never came.
-    AnchorTimeout,
-    /// Arrival was stamped in user space, not by the kernel.
-    UserSpaceStamp,
-    /// The second opinion hears no voice (or not the tone that the scenario declares).
-    NotSpeech,
-    /// The second opinion hears the reply begin more than 60 ms earlier or later.
-    OnsetDisputed,
-    /// Nothing tells whether the agent stopped and answered, or talked on after a pause.
-    SpurtAmbiguous,
-    /// The agent was silent when the interruption began.
-    NothingToStop,
-    /// The reply broke off in mid-word, and the agent fell silent.
-    ReplyCutOff,
-    /// The agent was heard on another track than before.
-    TrackChanged,
-    /// The agent left the room during the turn, and came back.
-    AfterAgentLeft,
-}
-
-impl TurnExpect {
-    /// As it stands in files.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Respond => "respond",
-            Self::Stop => "stop",
-            Self::StopAndRespond => "stop_and_respond",
-            Self::Ignore => "ignore",
-        }
-    }
-}
-
-impl TurnOutcome {
-    /// As it stands in files.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Replied => "replied",
-            Self::Missed => "missed",
-            Self::Early => "early",
-            Self::Failed => "failed",
-        }
-    }
-}
-
-impl Trust {
-    /// As it stands in files.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::High => "high",
-            Self::Low => "low",
-        }
-    }
-}
-
-impl TurnFlag {
-    /// As it stands in files.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::LateSend => "late_send",
-            Self::LowConfidence => "low_confidence",
-            Self::TouchedByLoss => "touched_by_loss",
-            Self::AfterMissed => "after_missed",
-            Self::ReplyUnfinished => "reply_unfinished",
-            Self::AnchorTimeout => "anchor_timeout",
-            Self::UserSpaceStamp => "user_space_stamp",
-            Self::NotSpeech => "not_speech",
-            Self::OnsetDisputed => "onset_disputed",
-            Self::SpurtAmbiguous => "spurt_ambiguous",
-            Self::NothingToStop => "nothing_to_stop",
-            Self::ReplyCutOff => "reply_cut_off",
-            Self::TrackChanged => "track_changed",
-            Self::AfterAgentLeft => "after_agent_left",
-        }
-    }
-}
-
-impl From<Expect> for TurnExpect {
-    fn from(expect: Expect) -> Self {
-        match expect {
-            Expect::Respond => Self::Respond,
-            Expect::Stop => Self::Stop,
-            Expect::StopAndRespond => Self::StopAndRespond,
-            Expect::Ignore => Self::Ignore,
-        }
-    }
-}
-
-impl From<&Outcome> for TurnOutcome {
-    fn from(outcome: &Outcome) -> Self {
-        match outcome {
-            Outcome::Replied => Self::Replied,
-            Outcome::Missed => Self::Missed,
-            Outcome::Early => Self::Early,
-            Outcome::Failed => Self::Failed,
-        }
-    }
-}
-
-impl From<Confidence> for Trust {
-    fn from(confidence: Confidence) -> Self {
-        match confidence {
-            Confidence::High => Self::High,
-            Confidence::Low => Self::Low,
-        }
-    }
-}
-
-impl From<Flag> for TurnFlag {
-    fn from(flag: Flag) -> Self {
-        match flag {
-            Flag::LateSend => Self::LateSend,
-            Flag::LowConfidence => Self::LowConfidence,
-            Flag::TouchedByLoss => Self::TouchedByLoss,
-            Flag::AfterMissed => Self::AfterMissed,
-            Flag::ReplyUnfinished => Self::ReplyUnfinished,
-            Flag::AnchorTimeout => Self::AnchorTimeout,
-            Flag::UserSpaceStamp => Self::UserSpaceStamp,
-            Flag::NotSpeech => Self::NotSpeech,
-            Flag::OnsetDisputed => Self::OnsetDisputed,
-            Flag::SpurtAmbiguous => Self::SpurtAmbiguous,
-            Flag::NothingToStop => Self::NothingToStop,
-            Flag::ReplyCutOff => Self::ReplyCutOff,
-            Flag::TrackChanged => Self::TrackChanged,
-            Flag::AfterAgentLeft => Self::AfterAgentLeft,
-        }
-    }
-}
 
 /// Where a turn belongs; what [`TurnResult`] does not know.
 #[derive(Debug, Clone, Copy)]
@@ -284,6 +105,31 @@ pub struct TurnRecord {
     /// A loss touches the onset, which may have been later by up to this much.
     #[serde(default)]
     pub loss_later_ms: Option<Ms>,
+    /// A missed reply that came later: end of speech → its onset on the wire.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub late_reply_ms: Option<Ms>,
+    /// The lower reading of `ttfa_wire_ms`, where audio and state do not decide; absent when the
+    /// agent was early by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttfa_wire_low_ms: Option<Ms>,
+    /// The higher reading; absent when no reply came within the turn by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttfa_wire_high_ms: Option<Ms>,
+    /// The lower reading of `stop_ms`, as above.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop_low_ms: Option<Ms>,
+    /// The higher reading of `stop_ms`, as above.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop_high_ms: Option<Ms>,
+    /// The agent's track that the reply was heard on: `identity/name`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent_track: Option<String>,
+    /// When another track of the agent's was heard for the first time during the turn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub track_changed_ms: Option<Ms>,
+    /// Cut off: how long the caller had waited since its end of speech, without a reply.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waited_ms: Option<Ms>,
     /// Doubts, sorted, each once.
     #[serde(default)]
     pub flags: Vec<TurnFlag>,
@@ -303,6 +149,13 @@ impl TurnRecord {
     /// Whether it enters metrics, outcomes and gates.
     pub fn is_measured(&self) -> bool {
         !self.warmup && !self.sentinel
+    }
+
+    /// Whether it is measured and came to an end of its own. In files of version 1 what a stop cut
+    /// off is `failed`, with this cause.
+    pub fn counts(&self) -> bool {
+        let stopped = self.failure.as_deref() == Some(STOPPED);
+        self.is_measured() && self.outcome.has_ended() && !stopped
     }
 
     /// The record of `result`; instants become relative to `run_start`.
@@ -346,6 +199,14 @@ impl TurnRecord {
             second_opinion: result.second.map(|s| s.as_declared),
             second_apart_ms: result.second.and_then(|s| s.apart).map(Ms::from),
             loss_later_ms: result.onset.and_then(|o| o.later_by_loss).map(Ms::from),
+            late_reply_ms: result.late_reply.map(Ms::from),
+            ttfa_wire_low_ms: result.ttfa_readings.and_then(|r| r.low).map(Ms::from),
+            ttfa_wire_high_ms: result.ttfa_readings.and_then(|r| r.high).map(Ms::from),
+            stop_low_ms: result.stop_readings.and_then(|r| r.low).map(Ms::from),
+            stop_high_ms: result.stop_readings.and_then(|r| r.high).map(Ms::from),
+            agent_track: result.track.as_deref().map(str::to_owned),
+            track_changed_ms: since(result.track_changed),
+            waited_ms: result.waited.map(Ms::from),
             flags,
             failure: (outcome == TurnOutcome::Failed)
                 .then(|| context.failure.map(|f| f.cause().to_owned()))
@@ -363,7 +224,7 @@ fn tenth_db(db: f32) -> Option<f64> {
 /// Turns by outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct TurnCounts {
-    /// Turns the plan holds; what the outcomes lack of it belongs to calls that never started.
+    /// Turns the plan holds; what the outcomes lack of it belongs to calls that were dropped.
     pub planned: usize,
     /// The agent did what the turn expects.
     pub replied: usize,
@@ -373,6 +234,12 @@ pub struct TurnCounts {
     pub early: usize,
     /// The call failed first.
     pub failed: usize,
+    /// Under way when the run was stopped.
+    #[serde(default)]
+    pub cut_off: usize,
+    /// Never begun, because the run was stopped.
+    #[serde(default)]
+    pub not_run: usize,
 }
 
 impl TurnCounts {
@@ -388,13 +255,21 @@ impl TurnCounts {
                 TurnOutcome::Missed => &mut counts.missed,
                 TurnOutcome::Early => &mut counts.early,
                 TurnOutcome::Failed => &mut counts.failed,
+                TurnOutcome::CutOff => &mut counts.cut_off,
+                TurnOutcome::NotRun => &mut counts.not_run,
             } += 1;
         }
         counts
     }
 
-    /// Turns that ended, in whatever way.
+    /// Turns that came to an end of their own.
     pub fn ended(&self) -> usize {
         self.replied + self.missed + self.early + self.failed
+    }
+
+    /// Planned turns that have no outcome.
+    pub(super) fn without_outcome(&self) -> usize {
+        let counted = self.ended() + self.cut_off + self.not_run;
+        self.planned.saturating_sub(counted)
     }
 }

@@ -7,10 +7,10 @@
 
 use super::samples::of_turn;
 use super::summary::{AllTurns, CallCounts, Intervals, Latency, Span};
-use super::{CallRecord, Ms, Samples, TurnCounts, TurnExpect, TurnRecord};
+use super::{CallRecord, Ms, Samples, TurnCounts, TurnRecord};
 use crate::stats::Sample;
 use crate::stats::compare::{
-    Change, Difference, Figure, Place, Series, Settings, Values, compare_chosen,
+    Change, Difference, Figure, Needed, Place, Series, Settings, Values, compare_chosen,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -56,6 +56,36 @@ pub struct Lag {
     pub p: f64,
     /// In one word.
     pub verdict: LagVerdict,
+    /// What is missing where so few calls could not be decided, however far apart; absent else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub needed: Option<LagNeeded>,
+}
+
+/// How many calls it takes before a difference can be decided.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct LagNeeded {
+    /// The smallest corrected p that so few calls can reach.
+    pub best_p: f64,
+    /// Calls there are: of the first variant, of this one.
+    pub have_calls: [usize; 2],
+    /// Calls that can decide.
+    pub calls: [usize; 2],
+    /// Blocks there are; null where calls are not compared within blocks.
+    pub have_blocks: Option<usize>,
+    /// Blocks that can decide.
+    pub blocks: Option<usize>,
+}
+
+impl From<Needed> for LagNeeded {
+    fn from(needed: Needed) -> Self {
+        Self {
+            best_p: needed.best_p,
+            have_calls: needed.have,
+            calls: needed.calls,
+            have_blocks: needed.blocks.map(|[have, _]| have),
+            blocks: needed.blocks.map(|[_, wanted]| wanted),
+        }
+    }
 }
 
 /// A difference in one word.
@@ -145,7 +175,9 @@ fn variant(
         let (call, block) = (t.call, t.block);
         Some((Place { call, block }, of_turn(t, t.ttfa_ms)?))
     };
-    let asked = turns.iter().filter(|t| t.expect == TurnExpect::Respond);
+    let asked = turns
+        .iter()
+        .filter(|t| t.counts() && t.expect.asks_for_reply());
     let series = Series {
         metric: "ttfa".to_owned(),
         values: Values::Latencies(asked.filter_map(value).collect()),
@@ -153,7 +185,7 @@ fn variant(
     };
     let summary = VariantSummary {
         name: name.to_owned(),
-        calls: CallCounts::of(calls.len(), &calls),
+        calls: CallCounts::of(calls.len(), &calls, false),
         outcomes: samples.outcomes,
         ttfa: Latency::of(&samples.ttfa),
         all_turns: AllTurns::of(&samples.all_turns),
@@ -182,6 +214,7 @@ impl Lag {
                 Change::Unchanged => LagVerdict::Alike,
                 Change::Inconclusive => LagVerdict::Unclear,
             },
+            needed: difference.needed.map(LagNeeded::from),
         }
     }
 }

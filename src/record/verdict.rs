@@ -1,7 +1,7 @@
 //! What a run came to, in one word and its reasons.
 //!
 //! In: records, thresholds, how the run ended. Out: a [`Verdict`]. Holds: a run that is invalid,
-//! stopped or broken, or has a gate that could not be judged, never passes.
+//! stopped or broken, has a gate that could not be judged, or has no gate at all, never passes.
 
 use super::gate::{GateResult, Threshold, judge};
 use super::steady::SteadyRecords;
@@ -25,18 +25,31 @@ pub enum Ending {
     Error(String),
 }
 
+impl Ending {
+    /// Whether the end of the run left out calls and turns that it was to make.
+    pub(super) fn leaves_out(&self) -> bool {
+        matches!(self, Self::Stopped | Self::Cut | Self::Aborted(_))
+    }
+}
+
 /// Said of a run whose end is not in its record.
 const INCOMPLETE: &str = "the run is incomplete: loadgen was killed, or is still running; \
-                          this is what had ended by then";
+                          this is what had ended by then. What ended it may be \
+                          too little memory, a CI job's time limit, a closed terminal";
+
+/// Said of a run without gates.
+const NOTHING_ASKED: &str = "nothing was asked of this run: the scenario has no thresholds";
 
 /// The run in one word. Where several hold, the first of this order does: error, stopped,
-/// invalid (by the run itself), failed, invalid (a gate undecided), passed. A gate that the turns
+/// invalid (by the run itself), failed, invalid (a gate undecided), passed or unasked. A gate that the turns
 /// refute goes before calls that never started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
     /// The run is valid and every gate holds.
     Passed,
+    /// The run is valid, and there was no gate that it could have failed.
+    Unasked,
     /// A gate does not hold.
     Failed,
     /// The generator's own lateness, dropped calls or too few turns forbid a judgement.
@@ -73,6 +86,8 @@ pub(super) struct Doubts {
     pub(super) invalid: Vec<String>,
     /// There was less load than planned: what fails even so fails.
     pub(super) missing: Vec<String>,
+    /// What went wrong with calls and turns, to be said where no gate judges it.
+    pub(super) ungated: Vec<String>,
 }
 
 /// What gates are judged by.
@@ -142,12 +157,18 @@ impl Verdict {
             Ending::Aborted(gate) => Some(gate.clone()),
             _ => None,
         };
+        // A run that a gate ended never passes, whatever its last turns changed.
+        let status = status.unwrap_or(match ended_by {
+            Some(_) => Status::Failed,
+            None if gates.is_empty() => Status::Unasked,
+            None => Status::Passed,
+        });
+        if status == Status::Unasked {
+            reasons.push(NOTHING_ASKED.to_owned());
+            reasons.extend(doubts.ungated);
+        }
         Self {
-            // A run that a gate ended never passes, whatever its last turns changed.
-            status: status.unwrap_or(match ended_by {
-                Some(_) => Status::Failed,
-                None => Status::Passed,
-            }),
+            status,
             reasons,
             doubt,
             ended_by,
@@ -165,12 +186,67 @@ impl Verdict {
         // Files of earlier releases do not tell: there a gate alone made it invalid, or the run.
         let undecided = |g: &GateResult| g.verdict == GateVerdict::Undecided;
         match self.status {
-            Status::Passed | Status::Failed => None,
+            Status::Passed | Status::Unasked | Status::Failed => None,
             Status::Invalid if self.gates.iter().any(undecided) => None,
             Status::Invalid | Status::Stopped | Status::Error => {
                 let first = self.reasons.first();
                 Some(first.map_or("no reason is given", String::as_str))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixtures::{Failure, Outcome, Run, facts};
+    use super::super::{Summary, Threshold};
+    use super::*;
+    use crate::stats::{Aggregate, Comparison, Gate};
+
+    /// Without thresholds a run says what it saw; it is an error where no call completed.
+    #[test]
+    fn a_run_of_which_nothing_was_asked_says_so() {
+        let of = |run: &Run| {
+            let facts = facts(run.calls.len(), Ending::Finished);
+            Summary::build(&facts, &run.calls, &run.turns, &[]).verdict
+        };
+        let nothing = "nothing was asked of this run: the scenario has no thresholds";
+        let mut good = Run::default();
+        good.good(3);
+        let verdict = of(&good);
+        assert_eq!(
+            (verdict.status, &verdict.reasons[..]),
+            (Status::Unasked, &[nothing.to_owned()][..])
+        );
+        let mut mixed = Run::default();
+        mixed
+            .good(2)
+            .bad(Outcome::Missed, None)
+            .bad(Outcome::Failed, Some(Failure::AgentLeft));
+        let verdict = of(&mixed);
+        assert_eq!(verdict.status, Status::Unasked);
+        assert_eq!(
+            verdict.reasons,
+            [nothing, "1 of 4 calls failed", "3 of 12 turns were missed"]
+        );
+        assert_eq!(verdict.against_the_run(), None);
+        // They met an agent, and each of them failed.
+        let mut bad = Run::default();
+        for _ in 0..2 {
+            bad.bad(Outcome::Missed, Some(Failure::AgentLeft));
+        }
+        let verdict = of(&bad);
+        assert_eq!(verdict.status, Status::Error);
+        assert_eq!(verdict.reasons, ["no call completed: 2 failed"]);
+        // A gate judges it.
+        let gate = Gate {
+            aggregate: Aggregate::Rate,
+            comparison: Comparison::Lt,
+            bound: 0.5,
+        };
+        let gate = Threshold::new("failed", "rate<0.5", gate);
+        let facts = facts(2, Ending::Finished);
+        let judged = Summary::build(&facts, &bad.calls, &bad.turns, &[gate]);
+        assert_eq!(judged.verdict.status, Status::Invalid);
     }
 }

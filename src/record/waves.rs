@@ -4,7 +4,7 @@
 //! Holds: at most [`COLUMNS`] levels a side and 2 · [`SHOWN`] turns, however much audio there is;
 //! a file that cannot be read has no wave.
 
-use super::{EVIDENCE_FOLDER, EvidenceTurn, RunRecord, TurnExpect, TurnOutcome, TurnRecord};
+use super::{EVIDENCE_FOLDER, EvidenceTurn, RunRecord, TurnOutcome, TurnRecord};
 use std::path::Path;
 
 /// Turns of a kind that a page shows: the slowest, and those without an answer.
@@ -63,7 +63,7 @@ impl RunRecord {
     }
 
     fn asked(&self, which: impl Fn(&TurnRecord) -> bool) -> Vec<&TurnRecord> {
-        let asked = |t: &&TurnRecord| t.is_measured() && t.expect == TurnExpect::Respond;
+        let asked = |t: &&TurnRecord| t.counts() && t.expect.asks_for_reply();
         self.turns
             .iter()
             .filter(asked)
@@ -128,6 +128,7 @@ mod tests {
         let summary = Summary::build(&facts(6, Ending::Finished), &run.calls, &run.turns, &[]);
         let evidence = Evidence {
             version: EVIDENCE_VERSION,
+            measurement_version: super::super::MEASUREMENT_VERSION,
             turns: kept,
             left_out: 0,
         };

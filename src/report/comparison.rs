@@ -4,7 +4,9 @@
 //! Holds: the verdict of every figure stands beside its interval and its p value.
 
 use super::Style;
+use super::needed;
 use super::text::clean;
+use crate::record::LagNeeded;
 use crate::stats::compare::{Change, Comparison, Difference, Figure, Settings};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -94,6 +96,13 @@ fn one(out: &mut String, pair: &Pair, style: Style) {
             let _ = writeln!(out, "{}", line(&name, difference, style));
             name.clear();
         }
+    }
+    let figures = pair.comparisons.iter().flat_map(|c| &c.differences);
+    let needed = figures.filter_map(|d| d.needed.map(LagNeeded::from));
+    let needed = needed::once(needed.map(|n| needed::sentence(&n)));
+    for (nth, text) in needed.iter().enumerate() {
+        let gap = if nth == 0 { "\n" } else { "" };
+        let _ = writeln!(out, "{gap}inconclusive: {text}");
     }
     let _ = writeln!(out, "\n{}", word(pair.change(), style));
 }
@@ -198,6 +207,7 @@ fn difference_json(d: &Difference) -> Value {
         "interval": d.interval.map(|(l, u)| json!({"lower": finite(l), "upper": finite(u)})),
         "p": d.p,
         "p_adjusted": d.p_adjusted,
+        "needed": d.needed.map(LagNeeded::from),
         "change": d.change.name(),
     })
 }
@@ -205,7 +215,7 @@ fn difference_json(d: &Difference) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stats::compare::Noise;
+    use crate::stats::compare::{Needed, Noise};
 
     fn difference(figure: Figure, baseline: f64, candidate: f64, change: Change) -> Difference {
         let by = if baseline == candidate {
@@ -228,6 +238,12 @@ mod tests {
                 0.25
             },
             change,
+            needed: (change == Change::Inconclusive).then_some(Needed {
+                best_p: 0.4,
+                have: [3, 3],
+                calls: [7, 7],
+                blocks: None,
+            }),
         }
     }
 

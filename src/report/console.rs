@@ -6,7 +6,7 @@
 use super::figures::{QUANTILES, cells, figure, hundredths, interval, possibly_infinite};
 use super::text::{clean, grouped, plural, wrap};
 use super::words;
-use super::{DEFINITIONS, Style, variants};
+use super::{DEFINITIONS, Style, counts, flags, variants};
 use crate::record::{
     GateVerdict, Generator, Metrics, Ms, SecondOpinions, Status, SteadySpan, Summary, TurnFlag,
 };
@@ -58,13 +58,18 @@ impl Page {
     fn verdict(&mut self, summary: &Summary) {
         let word = match summary.verdict.status {
             Status::Passed => self.style.good("PASSED "),
+            Status::Unasked => self.style.head("NO GATES"),
             Status::Failed => self.style.bad("FAILED "),
             Status::Invalid => self.style.doubtful("INVALID"),
             Status::Stopped => self.style.doubtful("STOPPED"),
             Status::Error => self.style.bad("ERROR  "),
         };
         let run = &summary.run;
-        let pad = " ".repeat(KEY - "PASSED ".len());
+        let width = match summary.verdict.status {
+            Status::Unasked => "NO GATES".len(),
+            _ => "PASSED ".len(),
+        };
+        let pad = " ".repeat(KEY - width);
         let name = self.style.head(&clean(&run.name, LONGEST_NAME));
         self.lines.push(format!("{word}{pad}{name}"));
         let facts = format!(
@@ -156,12 +161,13 @@ impl Page {
             ("ttfa", &metrics.ttfa),
             ("ttfa_wire", &metrics.ttfa_wire),
             ("join", &metrics.join),
-            ("agent_join", &metrics.agent_join),
+            ("agent_present", &metrics.agent_present),
+            ("agent_audible", &metrics.agent_audible),
             ("greeting", &metrics.greeting),
         ] {
             let count = grouped(latency.count as u64);
             let cells: String = cells(latency).iter().map(|c| format!("{c:>10}")).collect();
-            self.lines.push(format!("  {name:<12}{count:>8}{cells}"));
+            self.lines.push(format!("  {name:<13}{count:>7}{cells}"));
         }
     }
 
@@ -208,22 +214,12 @@ impl Page {
     }
 
     fn counts(&mut self, summary: &Summary) {
-        let (turns, calls) = (&summary.outcomes, &summary.calls);
         self.lines.push(String::new());
-        self.entry(
-            "turns",
-            &format!(
-                "{} planned: {} replied, {} missed, {} early, {} failed",
-                turns.planned, turns.replied, turns.missed, turns.early, turns.failed
-            ),
-        );
-        self.entry(
-            "calls",
-            &format!(
-                "{} planned: {} started, {} completed, {} failed, {} dropped",
-                calls.planned, calls.started, calls.completed, calls.failed, calls.dropped
-            ),
-        );
+        self.entry("turns", &counts::turns(&summary.outcomes));
+        for remark in counts::remarks(summary) {
+            self.entry("", &remark);
+        }
+        self.entry("calls", &counts::calls(&summary.calls));
         self.second_opinion(summary);
         if !summary.flags.is_empty() {
             let flags: Vec<String> = summary
@@ -232,6 +228,14 @@ impl Page {
                 .map(|(flag, count)| format!("{} {count}", clean(flag, LONGEST_NAME)))
                 .collect();
             self.entry("doubts", &format!("flagged turns: {}", flags.join(", ")));
+            for flag in summary.flags.keys() {
+                let Some((meaning, hint)) = flags::named(flag).and_then(|m| Some((m, m.hint?)))
+                else {
+                    continue;
+                };
+                self.entry("", &format!("{}: {}", meaning.flag.name(), meaning.text));
+                self.entry("", &format!("  hint: {hint}"));
+            }
         }
     }
 

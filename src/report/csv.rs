@@ -5,11 +5,11 @@
 //! columns keep their names and order within a version, new ones come last; a spreadsheet takes
 //! no text from outside for a formula.
 
-use crate::record::{CallRecord, Ms, TurnRecord};
+use crate::record::{CALL_VERSION, CallOutcome, CallRecord, Ms, TURN_VERSION, TurnRecord};
 use std::borrow::Cow;
 
 /// The columns of `turns.csv`, in order.
-pub const COLUMNS: [&str; 31] = [
+pub const COLUMNS: [&str; 39] = [
     "version",
     "call",
     "room",
@@ -41,10 +41,18 @@ pub const COLUMNS: [&str; 31] = [
     "second_apart_ms",
     "loss_later_ms",
     "block",
+    "late_reply_ms",
+    "ttfa_wire_low_ms",
+    "ttfa_wire_high_ms",
+    "stop_low_ms",
+    "stop_high_ms",
+    "agent_track",
+    "track_changed_ms",
+    "waited_ms",
 ];
 
 /// The columns of `calls.csv`, in order.
-pub const CALL_COLUMNS: [&str; 21] = [
+pub const CALL_COLUMNS: [&str; 25] = [
     "version",
     "call",
     "room",
@@ -54,7 +62,8 @@ pub const CALL_COLUMNS: [&str; 21] = [
     "started_ms",
     "lateness_ms",
     "join_ms",
-    "agent_join_ms",
+    "agent_present_ms",
+    "agent_audible_ms",
     "greeting_ms",
     "ended_ms",
     "failure",
@@ -66,6 +75,9 @@ pub const CALL_COLUMNS: [&str; 21] = [
     "turns_early",
     "turns_failed",
     "block",
+    "outcome",
+    "turns_cut_off",
+    "turns_not_run",
 ];
 
 /// The content of `turns.csv`, rows by call and turn.
@@ -102,7 +114,7 @@ fn call_row(call: &CallRecord) -> [Cow<'_, str>; CALL_COLUMNS.len()] {
     let failure = call.failure.as_ref();
     let turns = &call.turns;
     [
-        call.version.to_string().into(),
+        CALL_VERSION.to_string().into(),
         call.call.to_string().into(),
         text(&call.room),
         text(&call.variant),
@@ -111,7 +123,8 @@ fn call_row(call: &CallRecord) -> [Cow<'_, str>; CALL_COLUMNS.len()] {
         time(call.started_ms),
         time(call.lateness_ms),
         time(call.join_ms),
-        time(call.agent_join_ms),
+        time(call.agent_present_ms),
+        time(call.agent_audible_ms),
         time(call.greeting_ms),
         time(call.ended_ms),
         failure.map_or(Cow::default(), |f| text(&f.cause)),
@@ -124,6 +137,9 @@ fn call_row(call: &CallRecord) -> [Cow<'_, str>; CALL_COLUMNS.len()] {
         turns.failed.to_string().into(),
         call.block
             .map_or(Cow::default(), |block| block.to_string().into()),
+        call.ended_as().map_or("", CallOutcome::name).into(),
+        turns.cut_off.to_string().into(),
+        turns.not_run.to_string().into(),
     ]
 }
 
@@ -131,7 +147,7 @@ fn call_row(call: &CallRecord) -> [Cow<'_, str>; CALL_COLUMNS.len()] {
 fn turn_row(turn: &TurnRecord) -> [Cow<'_, str>; COLUMNS.len()] {
     let flags: Vec<&str> = turn.flags.iter().map(|f| f.name()).collect();
     [
-        turn.version.to_string().into(),
+        TURN_VERSION.to_string().into(),
         turn.call.to_string().into(),
         text(&turn.room),
         turn.turn.to_string().into(),
@@ -164,6 +180,14 @@ fn turn_row(turn: &TurnRecord) -> [Cow<'_, str>; COLUMNS.len()] {
         time(turn.second_apart_ms),
         time(turn.loss_later_ms),
         turn.block.map_or(Cow::default(), |n| n.to_string().into()),
+        time(turn.late_reply_ms),
+        time(turn.ttfa_wire_low_ms),
+        time(turn.ttfa_wire_high_ms),
+        time(turn.stop_low_ms),
+        time(turn.stop_high_ms),
+        turn.agent_track.as_deref().map_or(Cow::default(), text),
+        time(turn.track_changed_ms),
+        time(turn.waited_ms),
     ]
 }
 

@@ -38,7 +38,11 @@ pub const DEFINITIONS: &[Definition] = &[
         text: "from the start of the call until signalling has joined and media flows",
     },
     Definition {
-        name: "agent_join",
+        name: "agent_present",
+        text: "from the start of the call until an agent participant is in the room",
+    },
+    Definition {
+        name: "agent_audible",
         text: "from the start of the call until the agent's audio track is subscribed",
     },
     Definition {
@@ -60,6 +64,14 @@ pub const DEFINITIONS: &[Definition] = &[
     Definition {
         name: "failed",
         text: "the call failed before the turn could end",
+    },
+    Definition {
+        name: "cut off",
+        text: "under way when the run was stopped, ended by a gate, or killed: neither failed nor in any rate or quantile",
+    },
+    Definition {
+        name: "not run",
+        text: "never begun, because the run was stopped, ended by a gate, or killed: in no rate and no quantile either",
     },
     Definition {
         name: "quantile",

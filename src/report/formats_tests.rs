@@ -98,9 +98,14 @@ fn every_format_says_the_same_to_the_last_digit() {
         ),
         ("join", of_column(&calls, "join_ms", |_| true), metrics.join),
         (
-            "agent_join",
-            of_column(&calls, "agent_join_ms", |_| true),
-            metrics.agent_join,
+            "agent_present",
+            of_column(&calls, "agent_present_ms", |_| true),
+            metrics.agent_present,
+        ),
+        (
+            "agent_audible",
+            of_column(&calls, "agent_audible_ms", |_| true),
+            metrics.agent_audible,
         ),
         (
             "greeting",
@@ -175,7 +180,8 @@ fn agrees_with_people(summary: &Summary, markdown: &str) {
         ("ttfa", metrics.ttfa),
         ("ttfa_wire", metrics.ttfa_wire),
         ("join", metrics.join),
-        ("agent_join", metrics.agent_join),
+        ("agent_present", metrics.agent_present),
+        ("agent_audible", metrics.agent_audible),
         ("greeting", metrics.greeting),
     ] {
         let cells = cells(&latency);
@@ -246,7 +252,14 @@ fn agrees_with_histograms(summary: &Summary, log: &[u8]) {
         assert!((line.max() * 1e3 - figure("max_ms") as f64).abs() <= 16.0);
         seen.push(name);
     }
-    let all = ["ttfa", "ttfa_wire", "join", "agent_join", "greeting"];
+    let all = [
+        "ttfa",
+        "ttfa_wire",
+        "join",
+        "agent_present",
+        "agent_audible",
+        "greeting",
+    ];
     assert_eq!(seen, all);
 }
 

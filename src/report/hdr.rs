@@ -31,6 +31,10 @@ pub fn log(record: &RunRecord) -> Vec<u8> {
                 false => "The run is incomplete",
             }
         ))
+        .add_comment(&format!(
+            "measurement_version {}: add histograms of the same version only.",
+            run.measurement_version
+        ))
         .with_max_value_divisor(US_PER_MS);
     if let Ok(started) = run.started_at.parse::<jiff::Timestamp>() {
         builder
@@ -46,7 +50,8 @@ pub fn log(record: &RunRecord) -> Vec<u8> {
         ("ttfa", &samples.ttfa),
         ("ttfa_wire", &samples.ttfa_wire),
         ("join", &samples.join),
-        ("agent_join", &samples.agent_join),
+        ("agent_present", &samples.agent_present),
+        ("agent_audible", &samples.agent_audible),
         ("greeting", &samples.greeting),
     ] {
         if let Some(histogram) = histogram(distribution) {

@@ -2,7 +2,7 @@
 //!
 //! In: a record. Out: JUnit XML: a suite `run` with the verdict and the figures as properties, a
 //! suite `gates` with a case per gate, a suite `failures` with a case per cause of failed calls.
-//! Holds: all cases pass or are skipped exactly when the run passed; no character that XML
+//! Invariants: all cases pass or are skipped exactly when the run passed, or nothing was asked of it; no character that XML
 //! forbids gets through.
 
 use super::text::{clean, plural};
@@ -46,12 +46,20 @@ fn not(kind: NonSuccessKind, kind_name: &str, message: &str) -> TestCaseStatus {
     status
 }
 
+fn skipped(message: &str) -> TestCaseStatus {
+    let mut status = TestCaseStatus::skipped();
+    status.set_message(safe(message));
+    status
+}
+
 /// The verdict, and the figures.
 fn run(summary: &Summary) -> TestSuite {
     let verdict = &summary.verdict;
     let reasons = verdict.reasons.join("; ");
     let status = match verdict.status {
         Status::Passed => TestCaseStatus::success(),
+        // Nothing was tested.
+        Status::Unasked => skipped(&reasons),
         Status::Failed => not(NonSuccessKind::Failure, "failed", &reasons),
         Status::Invalid => not(NonSuccessKind::Error, "invalid", &reasons),
         Status::Stopped => not(NonSuccessKind::Error, "stopped", &reasons),
@@ -80,12 +88,16 @@ fn figures(summary: &Summary) -> Vec<(String, String)> {
         ("calls.started", calls.started),
         ("calls.completed", calls.completed),
         ("calls.failed", calls.failed),
+        ("calls.cut_off", calls.cut_off),
         ("calls.dropped", calls.dropped),
+        ("calls.not_run", calls.not_run),
         ("outcomes.planned", turns.planned),
         ("outcomes.replied", turns.replied),
         ("outcomes.missed", turns.missed),
         ("outcomes.early", turns.early),
         ("outcomes.failed", turns.failed),
+        ("outcomes.cut_off", turns.cut_off),
+        ("outcomes.not_run", turns.not_run),
     ] {
         figures.push((name.to_owned(), count.to_string()));
     }
@@ -104,7 +116,8 @@ fn figures(summary: &Summary) -> Vec<(String, String)> {
     figures.extend(latency("ttfa", &metrics.ttfa, false));
     figures.extend(latency("ttfa_wire", &metrics.ttfa_wire, false));
     figures.extend(latency("join", &metrics.join, false));
-    figures.extend(latency("agent_join", &metrics.agent_join, false));
+    figures.extend(latency("agent_present", &metrics.agent_present, false));
+    figures.extend(latency("agent_audible", &metrics.agent_audible, false));
     figures.extend(latency("greeting", &metrics.greeting, false));
     figures.extend(latency("all_turns", &all_turns, all.infinite > 0));
     figures
@@ -155,11 +168,7 @@ fn failures(summary: &Summary) -> TestSuite {
     for failure in &summary.failures {
         let message = format!("{}: {}", plural(failure.count, "call"), failure.message);
         let mut status = match summary.verdict.status {
-            Status::Passed => {
-                let mut skipped = TestCaseStatus::skipped();
-                skipped.set_message(safe(&message));
-                skipped
-            }
+            Status::Passed | Status::Unasked => skipped(&message),
             _ => not(NonSuccessKind::Failure, &safe(&failure.cause), &message),
         };
         status.set_description(safe(&format!("hint: {}", failure.hint)));

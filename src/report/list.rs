@@ -79,6 +79,7 @@ fn line(run: &PastRun, style: Style) -> String {
     let word = match (summary.run.complete, summary.verdict.status) {
         (false, _) => style.doubtful("incomplete  "),
         (_, Status::Passed) => style.good("passed      "),
+        (_, Status::Unasked) => style.head("no gates    "),
         (_, Status::Failed) => style.bad("failed      "),
         (_, Status::Invalid) => style.doubtful("invalid     "),
         (_, Status::Stopped) => style.doubtful("stopped     "),

@@ -3,11 +3,10 @@
 //! In: a record. Out: GitHub-flavoured Markdown of bounded length. Holds: figures are those of
 //! the console; text from outside can form no markup, no link, and notifies nobody.
 
-use super::DEFINITIONS;
 use super::figures::{NOTHING, QUANTILES, cells, figure, interval, possibly_infinite};
 use super::text::{clean, grouped, plural};
 use super::variants::{signed, span};
-use super::words;
+use super::{DEFINITIONS, counts, flags, needed, words};
 use crate::record::{GateAnswer, GateResult, RunRecord, Status, Summary};
 use std::fmt::Write as _;
 
@@ -28,7 +27,7 @@ pub fn summary(record: &RunRecord) -> String {
         ttfa(summary),
         latencies(summary),
         variants(summary),
-        counts(summary),
+        numbers(summary),
         failures(summary),
         definitions(),
     ];
@@ -96,6 +95,7 @@ fn head(summary: &Summary) -> String {
     let run = &summary.run;
     let word = match summary.verdict.status {
         Status::Passed => "✅ passed",
+        Status::Unasked => "ℹ️ no gates",
         Status::Failed => "❌ failed",
         Status::Invalid => "⚠️ invalid",
         Status::Stopped => "⚠️ stopped",
@@ -189,7 +189,7 @@ fn variants(summary: &Summary) -> String {
         ]
     });
     let level = format!("{:.0} % interval", first.intervals.level * 100.0);
-    table(
+    let mut out = table(
         &[
             "rank",
             "variant",
@@ -202,7 +202,11 @@ fn variants(summary: &Summary) -> String {
             "p50 later than the first",
         ],
         rows.collect(),
-    )
+    );
+    for text in needed::of_variants(&summary.variants) {
+        let _ = write!(out, "\n{text}\n");
+    }
+    out
 }
 
 fn or_nothing(text: String) -> String {
@@ -218,7 +222,8 @@ fn latencies(summary: &Summary) -> String {
         ("ttfa", &metrics.ttfa),
         ("ttfa_wire", &metrics.ttfa_wire),
         ("join", &metrics.join),
-        ("agent_join", &metrics.agent_join),
+        ("agent_present", &metrics.agent_present),
+        ("agent_audible", &metrics.agent_audible),
         ("greeting", &metrics.greeting),
     ]
     .into_iter()
@@ -241,22 +246,23 @@ fn latencies(summary: &Summary) -> String {
     table(&heads, rows.collect())
 }
 
-fn counts(summary: &Summary) -> String {
-    let (turns, calls) = (&summary.outcomes, &summary.calls);
-    let mut out = format!(
-        "- turns: {} planned: {} replied, {} missed, {} early, {} failed\n",
-        turns.planned, turns.replied, turns.missed, turns.early, turns.failed
-    );
-    let _ = writeln!(
-        out,
-        "- calls: {} planned: {} started, {} completed, {} failed, {} dropped",
-        calls.planned, calls.started, calls.completed, calls.failed, calls.dropped
-    );
+fn numbers(summary: &Summary) -> String {
+    let mut out = format!("- turns: {}\n", counts::turns(&summary.outcomes));
+    for remark in counts::remarks(summary) {
+        let _ = writeln!(out, "- {remark}");
+    }
+    let _ = writeln!(out, "- calls: {}", counts::calls(&summary.calls));
     if !summary.flags.is_empty() {
         let flags = summary.flags.iter().take(ROWS);
         let flags = flags.map(|(flag, n)| format!("{} {n}", code(flag, LONGEST_NAME)));
         let flags: Vec<String> = flags.collect();
         let _ = writeln!(out, "- doubts, flagged turns: {}", flags.join(", "));
+        for flag in summary.flags.keys() {
+            if let Some((meaning, hint)) = flags::named(flag).and_then(|m| Some((m, m.hint?))) {
+                let name = meaning.flag.name();
+                let _ = writeln!(out, "  - `{name}`: {}; {hint}", meaning.text);
+            }
+        }
     }
     out
 }

@@ -6,9 +6,11 @@
 
 pub mod comparison;
 pub mod console;
+mod counts;
 pub mod csv;
 mod definitions;
 mod figures;
+mod flags;
 mod formats;
 pub mod hdr;
 pub mod html;
@@ -16,6 +18,7 @@ pub mod json;
 pub mod junit;
 pub mod list;
 pub mod markdown;
+mod needed;
 pub mod prometheus;
 pub mod spans;
 mod style;

@@ -4,7 +4,7 @@
 //! `docs/metrics.md` has them; labels are bounded, whatever the scenario says; every series is
 //! there from the beginning, at zero.
 
-use crate::record::{CallRecord, Ms, TurnExpect, TurnOutcome, TurnRecord};
+use crate::record::{CallOutcome, CallRecord, Ms, TurnOutcome, TurnRecord};
 use prometheus_client::encoding::text;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::{Family, MetricConstructor};
@@ -78,6 +78,7 @@ pub struct Metrics {
     started: Count<OfVariant>,
     dropped: Count<OfVariant>,
     completed: Count<OfVariant>,
+    cut_off: Count<OfVariant>,
     failed: Count<OfCause>,
     target: Gauge,
     lateness: Family<OfQuantile, Gauge<f64, AtomicU64>>,
@@ -112,6 +113,7 @@ impl Metrics {
             started: Family::default(),
             dropped: Family::default(),
             completed: Family::default(),
+            cut_off: Family::default(),
             failed: Family::default(),
             target: Gauge::default(),
             lateness: Family::default(),
@@ -145,7 +147,7 @@ impl Metrics {
         r.register_with_unit("loadgen_ttfa", help, Unit::Seconds, ttfa);
         let help = "End of speech to the onset's arrival, of replied turns";
         r.register_with_unit("loadgen_ttfa_wire", help, Unit::Seconds, wire);
-        let help = "Measured turns that ended, by outcome";
+        let help = "Measured turns by outcome; cut_off and not_run by the end of the run";
         r.register("loadgen_turns", help, self.turns.clone());
     }
 
@@ -162,6 +164,7 @@ impl Metrics {
             ("started", "that began", &self.started),
             ("dropped", "that could not begin", &self.dropped),
             ("completed", "that ended well", &self.completed),
+            ("cut_off", "that the end of the run cut off", &self.cut_off),
         ] {
             let (name, help) = (
                 format!("loadgen_calls_{name}"),
@@ -201,10 +204,17 @@ impl Metrics {
             for family in [&self.ttfa, &self.ttfa_wire, &self.join] {
                 drop(family.get_or_create(&of));
             }
-            for family in [&self.offered, &self.started, &self.dropped, &self.completed] {
+            let counts = [
+                &self.offered,
+                &self.started,
+                &self.dropped,
+                &self.completed,
+                &self.cut_off,
+            ];
+            for family in counts {
                 drop(family.get_or_create(&of));
             }
-            for outcome in OUTCOMES {
+            for outcome in TurnOutcome::ALL {
                 drop(self.turns.get_or_create(&self.of_outcome(variant, outcome)));
             }
             for state in STATES {
@@ -268,16 +278,21 @@ impl Metrics {
         }
         let of = self.of(&call.variant);
         observe(&self.join, &of, call.join_ms);
-        match &call.failure {
-            None => {
+        match (call.ended_as(), &call.failure) {
+            (Some(CallOutcome::Completed), _) => {
                 self.completed.get_or_create(&of).inc();
             }
+            (Some(CallOutcome::CutOff), _) => {
+                self.cut_off.get_or_create(&of).inc();
+            }
             // Causes are a closed set of this program's.
-            Some(failure) => {
+            (_, Some(failure)) => {
                 let cause = bounded(&failure.cause);
                 let variant = of.variant;
                 self.failed.get_or_create(&OfCause { variant, cause }).inc();
             }
+            // A call that never began does not end.
+            (_, None) => {}
         }
     }
 
@@ -288,7 +303,7 @@ impl Metrics {
         }
         let of = self.of_outcome(&turn.variant, turn.outcome);
         self.turns.get_or_create(&of).inc();
-        if turn.outcome == TurnOutcome::Replied && turn.expect == TurnExpect::Respond {
+        if turn.outcome.has_ended() && turn.expect.asks_for_reply() {
             let of = self.of(&turn.variant);
             observe(&self.ttfa, &of, turn.ttfa_ms);
             observe(&self.ttfa_wire, &of, turn.ttfa_wire_ms);
@@ -329,13 +344,6 @@ impl Metrics {
 
 /// What [`Metrics::text`] is.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-
-const OUTCOMES: [TurnOutcome; 4] = [
-    TurnOutcome::Replied,
-    TurnOutcome::Missed,
-    TurnOutcome::Early,
-    TurnOutcome::Failed,
-];
 
 fn observe(family: &Latencies, of: &OfVariant, latency: Option<Ms>) {
     if let Some(latency) = latency.and_then(Ms::duration) {

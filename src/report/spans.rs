@@ -4,7 +4,7 @@
 //! turn's span is the child of its call's, and the parts of the turn are its own; a part that
 //! was not measured has no span.
 
-use crate::record::{CallRecord, Ms, TurnExpect, TurnOutcome, TurnRecord};
+use crate::record::{CallRecord, Ms, TurnOutcome, TurnRecord};
 use opentelemetry::trace::{
     SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId, TraceState,
 };
@@ -163,7 +163,9 @@ impl Spans {
             .push(KeyValue::new("loadgen.lateness_ms", lateness as f64 / 1e3));
         own.attributes.extend(ms("loadgen.join_ms", call.join_ms));
         own.attributes
-            .extend(ms("loadgen.agent_join_ms", call.agent_join_ms));
+            .extend(ms("loadgen.agent_present_ms", call.agent_present_ms));
+        own.attributes
+            .extend(ms("loadgen.agent_audible_ms", call.agent_audible_ms));
         own.attributes
             .extend(ms("loadgen.greeting_ms", call.greeting_ms));
         if let Some(failure) = &call.failure {
@@ -181,7 +183,8 @@ impl Spans {
     /// The spans of a turn that was over at `now`, counted as records do: its own, and its
     /// parts. None for one that never began.
     pub fn turn(&self, turn: &TurnRecord, now: Ms) -> Vec<SpanData> {
-        let Some(start) = turn.started_ms.or(turn.planned_ms) else {
+        let start = turn.started_ms.or(turn.planned_ms);
+        let Some(start) = start.filter(|_| turn.outcome != TurnOutcome::NotRun) else {
             return Vec::new();
         };
         let parts = parts(turn, now);
@@ -194,7 +197,7 @@ impl Spans {
             (start, end.unwrap_or(now)),
         );
         own.attributes = attributes(turn);
-        if turn.outcome != TurnOutcome::Replied {
+        if turn.outcome != TurnOutcome::Replied && turn.outcome.has_ended() {
             let outcome = turn.outcome.name();
             own.status = Status::error(turn.failure.clone().unwrap_or(outcome.to_owned()));
         }
@@ -222,7 +225,7 @@ fn parts(turn: &TurnRecord, now: Ms) -> Vec<(Part, (Ms, Ms))> {
         // What is held back at its beginning ends as much later.
         let over = turn.reply_end_ms.map_or(now, |at| at + playout);
         parts.push((Part::Reply(n), (heard, over)));
-    } else if turn.outcome == TurnOutcome::Missed && turn.expect == TurnExpect::Respond {
+    } else if turn.outcome == TurnOutcome::Missed && turn.expect.asks_for_reply() {
         parts.push((Part::Wait(n), (end, now)));
     }
     parts

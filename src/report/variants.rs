@@ -4,6 +4,7 @@
 //! answered is in every figure, as ∞; a row is at most as wide as the console's page.
 
 use super::figures::{interval, possibly_infinite};
+use super::needed;
 use super::text::clean;
 use crate::record::{Lag, LagVerdict, Ms, Span, VariantSummary};
 
@@ -39,6 +40,11 @@ pub(super) fn blocks(variants: &[VariantSummary]) -> Vec<Block> {
     for (nth, variant) in others.iter().enumerate() {
         behind.extend(later(nth + 2, variant, width));
     }
+    behind.extend(
+        needed::of_variants(variants)
+            .into_iter()
+            .map(|text| format!("      {text}")),
+    );
     vec![
         Block {
             title: "variants by the median ttfa of all turns, ms".to_owned(),

@@ -24,6 +24,16 @@ pub struct AbortGate {
     pub delay: Duration,
 }
 
+fn without_texts(turn: &TurnRecord) -> TurnRecord {
+    TurnRecord {
+        room: String::new(),
+        utterance: String::new(),
+        playout_model: None,
+        agent_track: None,
+        ..turn.clone()
+    }
+}
+
 /// Looks at them.
 #[derive(Debug)]
 pub(super) struct AbortWatch<'a> {
@@ -50,12 +60,14 @@ impl<'a> AbortWatch<'a> {
             return;
         }
         match event {
-            RunEvent::TurnEnded(turn) => self.turns.push(TurnRecord {
-                room: String::new(),
-                utterance: String::new(),
-                playout_model: None,
-                ..TurnRecord::clone(turn)
-            }),
+            RunEvent::TurnEnded(turn) => self.turns.push(without_texts(turn)),
+            RunEvent::TurnAmended(turn) => {
+                let same = |t: &&mut TurnRecord| (t.call, t.turn) == (turn.call, turn.turn);
+                // A turn is amended soon after it ended.
+                if let Some(known) = self.turns.iter_mut().rev().find(same) {
+                    *known = without_texts(turn);
+                }
+            }
             RunEvent::CallEnded(call) => self.calls.push(CallRecord {
                 room: String::new(),
                 ..CallRecord::clone(call)

@@ -24,9 +24,11 @@ pub(super) enum Report {
     Started(Box<Begun>),
     Phase(usize, Phase),
     Turn(Box<TurnDone>),
+    /// More became known of a turn that was reported before.
+    Amended(Box<TurnDone>),
     Ended(Box<CallDone>),
     /// A call that does not begin.
-    Dropped(Box<Dropped>),
+    LeftOut(Box<LeftOut>),
     /// A turn of a sentinel: its room, what came of it.
     Sentinel(Box<(String, TurnResult)>),
     /// A sentinel's call is over, and why it failed, if it did.
@@ -63,12 +65,14 @@ pub(super) struct CallDone {
     pub plan: PlannedCall,
 }
 
-/// A call that was to begin and does not.
+/// A planned call that does not begin.
 #[derive(Debug)]
-pub(super) struct Dropped {
+pub(super) struct LeftOut {
     pub room: String,
     pub planned_start: Instant,
     pub plan: PlannedCall,
+    /// The run was stopped before; else it could not begin.
+    pub stopped: bool,
 }
 
 /// Records that the journal would not take: a full disk loses nothing.
@@ -135,8 +139,9 @@ impl<'a> Collector<'a> {
             Report::Turn(done) => {
                 self.turn(done.call, &done.room, &done.turn, &done.plan, None, tell)
             }
+            Report::Amended(done) => self.amended(&done, tell),
             Report::Ended(done) => self.ended(*done, tell),
-            Report::Dropped(dropped) => self.dropped(&dropped, tell),
+            Report::LeftOut(call) => self.left_out(&call, tell),
             Report::Sentinel(turn) => self.sentinel(&turn.0, &turn.1, tell),
             Report::SentinelEnded(failure) => self.sentinel_ended(failure, tell),
         }
@@ -186,6 +191,37 @@ impl<'a> Collector<'a> {
             return;
         };
         place.insert(TurnOutcome::from(&turn.outcome));
+        let record = self.record(call, room, turn, plan, failure);
+        self.append(&record, tell);
+        tell(RunEvent::TurnEnded(Box::new(record)));
+    }
+
+    /// A second line for a turn of a call under way; readers take the last.
+    fn amended(&mut self, done: &TurnDone, tell: &mut dyn FnMut(RunEvent)) {
+        let TurnDone {
+            call,
+            room,
+            turn,
+            plan,
+        } = done;
+        match self.recorded.entry((*call, turn.turn)) {
+            // Its call is over, or the turn has not ended: then it comes with either.
+            Entry::Vacant(_) => return,
+            Entry::Occupied(mut known) => known.insert(TurnOutcome::from(&turn.outcome)),
+        };
+        let record = self.record(*call, room, turn, plan, None);
+        self.append(&record, tell);
+        tell(RunEvent::TurnAmended(Box::new(record)));
+    }
+
+    fn record(
+        &self,
+        call: usize,
+        room: &str,
+        turn: &TurnResult,
+        plan: &PlannedCall,
+        failure: Option<&Failure>,
+    ) -> TurnRecord {
         let said = plan.turns.get(turn.turn).map(|t| t.utterance);
         let utterance = said.and_then(|u| self.scenario.utterances.get(u));
         let context = TurnContext {
@@ -198,9 +234,7 @@ impl<'a> Collector<'a> {
             playout_model: MODEL,
             failure,
         };
-        let record = TurnRecord::new(&context, turn, self.run_start);
-        self.append(&record, tell);
-        tell(RunEvent::TurnEnded(Box::new(record)));
+        TurnRecord::new(&context, turn, self.run_start)
     }
 
     /// Calls that began and never told of their end get what `result` makes of them.
@@ -235,7 +269,7 @@ impl<'a> Collector<'a> {
             started: Some(begun.started),
             ended: None,
         };
-        let call = CallRecord::dropped(&context, begun.plan.turns.len(), self.run_start);
+        let call = CallRecord::begun(&context, begun.plan.turns.len(), self.run_start);
         if let Err(e) = self.journal.append_call(&call) {
             self.lost(e, tell);
         }
@@ -256,20 +290,28 @@ impl<'a> Collector<'a> {
         }
     }
 
-    fn dropped(&mut self, dropped: &Dropped, tell: &mut dyn FnMut(RunEvent)) {
+    fn left_out(&mut self, left_out: &LeftOut, tell: &mut dyn FnMut(RunEvent)) {
+        let plan = &left_out.plan;
         let context = CallContext {
-            call: dropped.plan.index as usize,
-            room: &dropped.room,
-            variant: &self.scenario.variants[dropped.plan.variant].name,
-            block: dropped.plan.block,
-            warmup: dropped.plan.warmup,
-            planned_start: dropped.planned_start,
+            call: plan.index as usize,
+            room: &left_out.room,
+            variant: &self.scenario.variants[plan.variant].name,
+            block: plan.block,
+            warmup: plan.warmup,
+            planned_start: left_out.planned_start,
             started: None,
             ended: None,
         };
-        let call = CallRecord::dropped(&context, dropped.plan.turns.len(), self.run_start);
-        self.append_call(&call, tell);
-        tell(RunEvent::CallDropped(Box::new(call)));
+        let turns = plan.turns.len();
+        if left_out.stopped {
+            let call = CallRecord::not_run(&context, turns, self.run_start);
+            self.append_call(&call, tell);
+            tell(RunEvent::CallNotRun(Box::new(call)));
+        } else {
+            let call = CallRecord::dropped(&context, turns, self.run_start);
+            self.append_call(&call, tell);
+            tell(RunEvent::CallDropped(Box::new(call)));
+        }
     }
 
     fn ended(&mut self, done: CallDone, tell: &mut dyn FnMut(RunEvent)) {

@@ -1,10 +1,10 @@
 //! Starts calls at their planned instants, so many at a time.
 //!
-//! In: a plan. Out: a task for each call; a report of each call that could not begin.
+//! In: a plan. Out: a task for each call; a report of each call that does not begin.
 //! Holds: a call's planned start is its instant on the plan, or the moment its slot came
 //! free; how late it really began is never hidden in it.
 
-use super::collect::{Dropped, Report};
+use super::collect::{LeftOut, Report};
 use super::one::{self, Shared};
 use super::sentinel::Watch;
 use crate::plan::{Plan, PlannedCall, Stages, Start};
@@ -42,17 +42,18 @@ pub(super) async fn dispatch(shared: Arc<Shared>, plan: Plan, run_start: Instant
     }
 }
 
-/// Reports a call that does not begin.
-async fn drop_call(shared: &Shared, call: PlannedCall, planned_start: Instant) {
-    let dropped = Dropped {
+/// Reports a call that does not begin: it could not, or the run was stopped before.
+async fn leave_out(shared: &Shared, call: PlannedCall, planned_start: Instant, stopped: bool) {
+    let left_out = LeftOut {
         room: shared.door(&call).room(&call.room),
         planned_start,
         plan: call,
+        stopped,
     };
     // The collector outlives every call.
     let _ = shared
         .reports
-        .send(Report::Dropped(Box::new(dropped)))
+        .send(Report::LeftOut(Box::new(left_out)))
         .await;
 }
 
@@ -96,7 +97,7 @@ async fn phase(shared: &Arc<Shared>, plan: &Plan, range: Range<u64>, zero: Insta
                 Start::At(offset) => zero + offset,
                 Start::AfterSlot => zero,
             };
-            drop_call(shared, call, planned).await;
+            leave_out(shared, call, planned, true).await;
         }
     }
 }
@@ -172,8 +173,9 @@ async fn arrivals(shared: &Arc<Shared>, plan: &Plan, first: u64, zero: Instant) 
             () = tokio::time::sleep_until(planned.into()) => {}
         }
         running.reap();
-        if shared.stop.is_cancelled() || running.count() as u64 >= plan.concurrency() {
-            drop_call(shared, call, planned).await;
+        let stopped = shared.stop.is_cancelled();
+        if stopped || running.count() as u64 >= plan.concurrency() {
+            leave_out(shared, call, planned, stopped).await;
         } else {
             running.start(shared, call, planned);
         }

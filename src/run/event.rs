@@ -12,12 +12,14 @@ pub enum RunEvent {
     Notice(String),
     /// One call shows whether the server and an agent are there at all.
     CanaryStarted,
-    /// They are.
+    /// The preflight calls reached an agent.
     CanaryPassed,
     /// The plan begins; records count from here.
     Started {
-        /// Now.
+        /// The zero of every instant in the records.
         at: Instant,
+        /// The same moment by the wall clock.
+        zero_at: jiff::Timestamp,
     },
     /// A call of the plan began.
     CallStarted {
@@ -35,12 +37,16 @@ pub enum RunEvent {
         /// Which.
         phase: Phase,
     },
-    /// A turn ended.
+    /// A turn ended, or was cut off or left out by the end of the run.
     TurnEnded(Box<TurnRecord>),
+    /// More became known of a turn that was told of before: this replaces it.
+    TurnAmended(Box<TurnRecord>),
     /// A call that began is over.
     CallEnded(Box<CallRecord>),
     /// A call was to begin and could not.
     CallDropped(Box<CallRecord>),
+    /// The run was stopped before this call began.
+    CallNotRun(Box<CallRecord>),
     /// How the generator is; once a second, and at the end.
     Vitals(Box<Vitals>),
     /// No more calls will start; those under way finish.

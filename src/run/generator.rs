@@ -3,6 +3,9 @@
 //! In: nothing. Out: processor time of the process and of each media thread, memory, how long
 //! threads that could run were not let. Holds: what the kernel does not tell is `None`.
 
+use super::event::Vitals;
+use crate::net::{HealthSnapshot, Quantiles};
+use crate::record::{Generator, Ms, TickLateness};
 use std::collections::BTreeMap;
 use std::fs::read_to_string;
 use std::time::{Duration, Instant};
@@ -206,6 +209,40 @@ impl Tidy {
             give_back();
         }
         due
+    }
+}
+
+/// How the generator is now, with its media threads' `health`.
+pub(super) fn vitals(health: HealthSnapshot) -> Vitals {
+    Vitals {
+        health,
+        cpu: own_cpu_time(),
+        resident_bytes: resident_bytes(),
+    }
+}
+
+/// The generator's figures over a run.
+pub(super) fn figures(health: &HealthSnapshot, meter: &Meter, rss_bytes: u64) -> Generator {
+    let seconds = meter.elapsed().as_secs_f64().max(1e-3);
+    let figures = |q: Quantiles| TickLateness {
+        p50: Ms::from(q.p50),
+        p99: Ms::from(q.p99),
+        max: Ms::from(q.max),
+    };
+    let strain = meter.strain();
+    Generator {
+        tick_lateness_ms: figures(health.tick_lateness),
+        receive_wait_ms: figures(health.receive_wait),
+        own_drops: health.own_drops,
+        media_threads: strain.each.len(),
+        media_thread_cores: strain.each.iter().copied().fold(0.0, f64::max),
+        media_threads_cores: strain.each,
+        run_queue_wait: strain.run_queue_wait,
+        steal: strain.steal,
+        cpu_cores: meter.cores(),
+        rss_bytes,
+        packets_out_per_s: health.packets_out as f64 / seconds,
+        packets_in_per_s: health.packets_in as f64 / seconds,
     }
 }
 

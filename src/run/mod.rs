@@ -22,6 +22,7 @@ mod opinions;
 mod progress;
 mod sentinel;
 mod sounds;
+mod zero;
 
 pub use abort::AbortGate;
 pub use door::Door;
@@ -34,10 +35,10 @@ pub use sentinel::SentinelTurns;
 pub use sounds::load_utterance;
 
 use crate::call::Failure;
-use crate::net::{Engine, HealthSnapshot};
+use crate::net::Engine;
 use crate::plan::Plan;
 use crate::record::{
-    CallRecord, Evidence, Generator, Journal, Ms, RecordError, SteadySpan, TickLateness, TurnRecord,
+    CallRecord, Evidence, Generator, Journal, Ms, RecordError, SteadySpan, TurnRecord, last_of_each,
 };
 use crate::scenario::{Decode, Scenario};
 use crate::target::OwnAgent;
@@ -58,6 +59,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
+use zero::Zero;
 
 /// Reports that may wait for the collector.
 const REPORTS: usize = 4_096;
@@ -98,6 +100,8 @@ pub struct Finished {
     pub sentinels: Option<SentinelTurns>,
     /// What every instant in the records is relative to.
     pub run_start: Instant,
+    /// The same moment by the wall clock.
+    pub zero_at: jiff::Timestamp,
     /// Every call that began, and those that were to begin and did not.
     pub calls: Vec<CallRecord>,
     /// From the first planned instant to the last call's end.
@@ -188,7 +192,7 @@ impl Finished {
             }
         };
         turns.append(&mut self.turns);
-        (self.turns, turns) = turns.into_iter().partition(|t| !t.sentinel);
+        (self.turns, turns) = last_of_each(turns).into_iter().partition(|t| !t.sentinel);
         if let Some(sentinels) = &mut self.sentinels {
             sentinels.turns = turns;
         }
@@ -255,8 +259,14 @@ async fn carry_out(
         sentinel::prepare(shared, own, tell).await;
     }
     let meter = Meter::start();
-    let run_start = Instant::now();
-    tell(RunEvent::Started { at: run_start });
+    let Zero {
+        at: run_start,
+        wall: zero_at,
+    } = Zero::now();
+    tell(RunEvent::Started {
+        at: run_start,
+        zero_at,
+    });
     let mut collector = Collector::new(&shared.scenario, run_start, journal);
     let mut dispatch = tokio::spawn(dispatch::dispatch(shared.clone(), plan.clone(), run_start));
     let mut rss = generator::resident_bytes();
@@ -279,7 +289,7 @@ async fn carry_out(
             _ = second.tick() => {
                 collector.sync();
                 tidy.look(collector.started());
-                let vitals = vitals(shared);
+                let vitals = generator::vitals(shared.engine.health());
                 rss = rss.max(vitals.resident_bytes);
                 watch.look(&vitals.health, collector.under_way());
                 tell(RunEvent::Vitals(Box::new(vitals)));
@@ -312,9 +322,9 @@ async fn carry_out(
     for text in evidence.iter().flat_map(|done| &done.notices) {
         tell(RunEvent::Notice(text.clone()));
     }
-    let vitals = vitals(shared);
+    let vitals = generator::vitals(shared.engine.health());
     let health = &vitals.health;
-    let generator = generator_of(health, &meter, rss.max(vitals.resident_bytes));
+    let generator = generator::figures(health, &meter, rss.max(vitals.resident_bytes));
     tell(RunEvent::Vitals(Box::new(vitals.clone())));
     Ok(Finished {
         duration: meter.elapsed(),
@@ -332,6 +342,7 @@ async fn carry_out(
             .get()
             .map(|_| std::mem::take(&mut collector.sentinels)),
         run_start,
+        zero_at,
         turns: std::mem::take(&mut collector.unwritten.turns),
         calls: std::mem::take(&mut collector.unwritten.calls),
     })
@@ -349,38 +360,6 @@ fn steady_spans(plan: &Plan, measured: Instant, run_start: Instant) -> Vec<Stead
         until_ms: until.map(since),
     };
     spans.into_iter().map(span).collect()
-}
-
-fn vitals(shared: &Shared) -> Vitals {
-    Vitals {
-        health: shared.engine.health(),
-        cpu: generator::own_cpu_time(),
-        resident_bytes: generator::resident_bytes(),
-    }
-}
-
-fn generator_of(health: &HealthSnapshot, meter: &Meter, rss_bytes: u64) -> Generator {
-    let seconds = meter.elapsed().as_secs_f64().max(1e-3);
-    let figures = |q: crate::net::Quantiles| TickLateness {
-        p50: Ms::from(q.p50),
-        p99: Ms::from(q.p99),
-        max: Ms::from(q.max),
-    };
-    let strain = meter.strain();
-    Generator {
-        tick_lateness_ms: figures(health.tick_lateness),
-        receive_wait_ms: figures(health.receive_wait),
-        own_drops: health.own_drops,
-        media_threads: strain.each.len(),
-        media_thread_cores: strain.each.iter().copied().fold(0.0, f64::max),
-        media_threads_cores: strain.each,
-        run_queue_wait: strain.run_queue_wait,
-        steal: strain.steal,
-        cpu_cores: meter.cores(),
-        rss_bytes,
-        packets_out_per_s: health.packets_out as f64 / seconds,
-        packets_in_per_s: health.packets_in as f64 / seconds,
-    }
 }
 
 /// A scenario of two turns whose agent nobody needs to reach.

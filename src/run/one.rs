@@ -109,6 +109,7 @@ pub(super) fn expect(e: scenario::Expect) -> crate::call::Expect {
     match e {
         scenario::Expect::Respond => To::Respond,
         scenario::Expect::Stop => To::Stop,
+        scenario::Expect::StopAndRespond => To::StopAndRespond,
         scenario::Expect::Ignore => To::Ignore,
     }
 }
@@ -260,16 +261,16 @@ async fn talk(
             (None, None)
         }
     };
-    let mut asked = None;
+    let mut opinions = OpinionsOf::default();
     loop {
         tokio::select! {
             biased;
             event = events.recv() => match event {
                 Some(EndEvent::Onset(at, excerpt)) => {
-                    asked = Some((at, shared.opinions.ask(excerpt)));
+                    opinions.asked = Some((at, shared.opinions.ask(excerpt)));
                 }
                 Some(EndEvent::Call(event)) => {
-                    if tell(shared, call, room, *event, &mut asked).await {
+                    if tell(shared, call, room, *event, &mut opinions).await {
                         break;
                     }
                 }
@@ -299,41 +300,55 @@ async fn tell(
     call: &PlannedCall,
     room: &str,
     event: CallEvent,
-    asked: &mut Option<Pending>,
+    opinions: &mut OpinionsOf,
 ) -> bool {
     let index = call.index as usize;
+    let amended = matches!(event, CallEvent::TurnAmended(_));
     match event {
         CallEvent::Phase(phase) => {
             let _ = shared.reports.send(Report::Phase(index, phase)).await;
             matches!(phase, Phase::Done | Phase::Failed)
         }
-        // The record does not have late replies yet.
-        CallEvent::TurnAmended(_) => false,
-        CallEvent::TurnEnded(mut turn) => {
-            judge(&mut turn, asked).await;
-            let done = TurnDone {
+        CallEvent::TurnEnded(turn) | CallEvent::TurnAmended(turn) => {
+            let turn = opinions.judge(turn).await;
+            let done = Box::new(TurnDone {
                 call: index,
                 room: room.to_owned(),
                 turn,
                 plan: call.clone(),
+            });
+            let report = match amended {
+                true => Report::Amended(done),
+                false => Report::Turn(done),
             };
-            let _ = shared.reports.send(Report::Turn(Box::new(done))).await;
+            let _ = shared.reports.send(report).await;
             false
         }
     }
 }
 
-/// An onset that the second opinion was asked about.
-type Pending = (Instant, oneshot::Receiver<SecondOpinion>);
+/// The second opinion's words on the onsets of a call.
+#[derive(Default)]
+struct OpinionsOf {
+    /// An onset that it was asked about.
+    asked: Option<(Instant, oneshot::Receiver<SecondOpinion>)>,
+    /// The last that it judged: a turn that is amended keeps what was said of its onset.
+    judged: Option<(Instant, SecondOpinion)>,
+}
 
-/// Waits for the second opinion on a turn's onset, where it was asked.
-async fn judge(turn: &mut TurnResult, asked: &mut Option<Pending>) {
-    let Some(onset) = turn.onset else { return };
-    let Some((_, answer)) = asked.take_if(|(at, _)| *at == onset.at.wire()) else {
-        return;
-    };
-    if let Ok(second) = answer.await {
-        turn.second_opinion(second);
+impl OpinionsOf {
+    /// Waits for the second opinion on a turn's onset, where it was asked.
+    async fn judge(&mut self, mut turn: TurnResult) -> TurnResult {
+        let Some(onset) = turn.onset.map(|onset| onset.at.wire()) else {
+            return turn;
+        };
+        if let Some((_, answer)) = self.asked.take_if(|(at, _)| *at == onset) {
+            self.judged = answer.await.ok().map(|second| (onset, second));
+        }
+        if let Some((_, second)) = self.judged.filter(|(at, _)| *at == onset) {
+            turn.second_opinion(second);
+        }
+        turn
     }
 }
 

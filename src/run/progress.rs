@@ -5,7 +5,7 @@
 
 use super::event::RunEvent;
 use crate::call::Phase;
-use crate::record::Ms;
+use crate::record::{CallOutcome, Ms};
 use crate::stats::Live;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::collections::HashMap;
@@ -82,18 +82,22 @@ impl Progress {
                 self.phases.insert(call, phase);
             }
             RunEvent::TurnEnded(turn) => {
-                self.turns += 1;
+                self.turns += u64::from(turn.outcome.has_ended());
                 if let Some(ttfa) = turn.ttfa_ms.and_then(Ms::duration) {
                     self.ttfa.record(ttfa);
                 }
             }
             RunEvent::CallEnded(call) => {
                 self.phases.remove(&call.call);
-                let failed = call.failure.is_some();
-                self.done += u64::from(!failed);
-                self.failed += u64::from(failed);
+                let ended_as = |outcome| u64::from(call.ended_as() == Some(outcome));
+                self.done += ended_as(CallOutcome::Completed);
+                self.failed += ended_as(CallOutcome::Failed);
             }
-            RunEvent::Started { .. } | RunEvent::CallDropped(_) | RunEvent::Vitals(_) => {}
+            RunEvent::Started { .. }
+            | RunEvent::TurnAmended(_)
+            | RunEvent::CallDropped(_)
+            | RunEvent::CallNotRun(_)
+            | RunEvent::Vitals(_) => {}
         }
         self.show();
     }
@@ -156,7 +160,7 @@ impl Progress {
             return bar.finish_and_clear();
         }
         // Of a run that never began the error says all.
-        if self.done + self.failed == 0 {
+        if self.done + self.failed == 0 && self.turns == 0 {
             return;
         }
         if let Out::Plain { last } = &mut self.out {

@@ -284,6 +284,7 @@ async fn talk(
                 Some(EndEvent::Call(event)) => match *event {
                     CallEvent::Phase(Phase::Failed) => return true,
                     CallEvent::Phase(Phase::Done) => return false,
+                    // A sentinel's figures are compared with its agent's own as they stood at once.
                     CallEvent::Phase(_) | CallEvent::TurnAmended(_) => {}
                     CallEvent::TurnEnded(turn) => {
                         turns += 1;

@@ -118,15 +118,17 @@ impl Checker<'_> {
         let expect = match file.expect {
             Some(ExpectText::Respond) | None => Expect::Respond,
             Some(ExpectText::Stop) => Expect::Stop,
+            Some(ExpectText::StopAndRespond) => Expect::StopAndRespond,
             Some(ExpectText::Ignore) => Expect::Ignore,
         };
         let silent = matches!(
             anchor,
             Anchor::Greeting | Anchor::AgentSpeechEnd | Anchor::PreviousTurn
         );
-        if expect == Expect::Stop && silent {
+        if expect.asks_for_stop() && silent {
             let message = format!(
-                "`expect: stop` wants an agent that speaks, and after `{}` it is silent",
+                "`expect: {}` wants an agent that speaks, and after `{}` it is silent",
+                expect.name(),
                 anchor.name()
             );
             let hint = "begin while it speaks: `start: {after: agent_speech_start, delay: 1s}`";

@@ -5,6 +5,7 @@
 
 use super::duration;
 use super::file::NAME_PATTERN;
+use super::metric;
 use super::places::{join, last, readable};
 use super::problem::{Code, did_you_mean, quoted};
 use super::schema::{part, resolve};
@@ -95,9 +96,10 @@ fn unknown_key(error: &ValidationError<'_>, key: &str) -> Explained {
     let hint = match later {
         Some((_, _, hint)) => (*hint).to_owned(),
         None if key == "<<" => "YAML merge keys are not supported; write the keys out".to_owned(),
-        None if parent == "/thresholds" => {
-            format!("the metrics are {}", quoted(known.iter().copied()))
-        }
+        None if parent == "/thresholds" => metric::former(key).map_or_else(
+            || format!("the metrics are {}", quoted(known)),
+            str::to_owned,
+        ),
         None => did_you_mean(key, known, "keys"),
     };
     Explained {

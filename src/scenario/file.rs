@@ -228,6 +228,8 @@ pub(super) enum ExpectText {
     Respond,
     /// That the agent, speaking now, stops.
     Stop,
+    /// That the agent, speaking now, stops and then answers.
+    StopAndRespond,
     /// That the agent carries on as if nothing had been said.
     Ignore,
 }
@@ -242,7 +244,8 @@ pub(super) struct TurnFile {
     /// When to say it. Default: the first turn after the greeting (at `call_start` with
     /// `greeting: none`), the others after the previous turn.
     pub(super) start: Option<StartFile>,
-    /// What should follow: `respond`, `stop` or `ignore`. Default: respond.
+    /// What should follow: `respond`, `stop`, `stop_and_respond` (the agent stops, then answers:
+    /// one turn with two results) or `ignore`. Default: respond.
     pub(super) expect: Option<ExpectText>,
     /// How long the reply may take, from the end of speech. Default: 10s.
     pub(super) timeout: Option<DurationText>,

@@ -66,10 +66,14 @@ pub const METRICS: &[Metric] = &[
     ),
     latency(
         "stop",
-        "The caller's interruption to the agent's last audible sample, with `expect: stop`.",
+        "The caller's interruption to the agent's last audible sample, with `expect: stop` or `stop_and_respond`.",
     ),
     latency("join", "Start of the call to media flowing."),
-    latency("agent_join", "Start of the call to the agent's audio."),
+    latency(
+        "agent_present",
+        "Start of the call to an agent participant in the room.",
+    ),
+    latency("agent_audible", "Start of the call to the agent's audio."),
     latency(
         "greeting",
         "The agent's audio to its first words, with `greeting: expect`.",
@@ -106,10 +110,26 @@ impl Metric {
     }
 }
 
+/// Names of earlier releases, and what became of them.
+const FORMER: [(&str, &str); 1] = [(
+    "agent_join",
+    "it was split: `agent_audible` is what it was (the agent's audio is there), \
+     `agent_present` comes before (the agent is in the room)",
+)];
+
 /// The hint for a name that is none.
-pub(super) fn known() -> String {
+pub(super) fn known(name: &str) -> String {
+    if let Some(became) = former(name) {
+        return became.to_owned();
+    }
     let names = METRICS.iter().map(|metric| metric.name);
     format!("the metrics are {}", quoted(names))
+}
+
+/// What became of a metric of an earlier release.
+pub(super) fn former(name: &str) -> Option<&'static str> {
+    let found = FORMER.iter().find(|(former, _)| *former == name);
+    found.map(|(_, became)| *became)
 }
 
 #[cfg(test)]
@@ -122,8 +142,10 @@ mod tests {
             assert_eq!(Metric::named(metric.name), Some(*metric));
             assert!(METRICS[..index].iter().all(|m| m.name != metric.name));
             assert!(metric.about.ends_with('.'), "{metric:?}");
-            assert!(known().contains(metric.name));
+            assert!(known("latency").contains(metric.name));
         }
         assert_eq!(Metric::named("latency"), None);
+        assert_eq!(Metric::named("agent_join"), None);
+        assert!(known("agent_join").starts_with("it was split: `agent_audible`"));
     }
 }

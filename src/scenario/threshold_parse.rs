@@ -179,7 +179,7 @@ impl<'a> Reader<'a> {
                 "" => "a metric is missing".to_owned(),
                 name => format!("unknown metric `{}`", clip(name)),
             };
-            return Err(self.wrong_at(at, message, metric::known()));
+            return Err(self.wrong_at(at, message, metric::known(name)));
         };
         let mut subject = Subject {
             metric,

@@ -183,16 +183,24 @@ pub enum Expect {
     Respond,
     /// That the agent, speaking now, stops.
     Stop,
+    /// That the agent, speaking now, stops and then answers.
+    StopAndRespond,
     /// That the agent carries on as if nothing had been said.
     Ignore,
 }
 
 impl Expect {
+    /// Whether the turn interrupts the agent.
+    pub fn asks_for_stop(self) -> bool {
+        matches!(self, Self::Stop | Self::StopAndRespond)
+    }
+
     /// As written in a scenario.
     pub fn name(self) -> &'static str {
         match self {
             Self::Respond => "respond",
             Self::Stop => "stop",
+            Self::StopAndRespond => "stop_and_respond",
             Self::Ignore => "ignore",
         }
     }

@@ -6,10 +6,12 @@
 //! "changed" of equal things with at most 1 − `level` (Holm); the same seed gives the same.
 
 mod difference;
+mod needed;
 mod permute;
 
 use super::distribution::Sample;
 use difference::Arm;
+pub use needed::Needed;
 use permute::Scores;
 
 /// Where a value comes from.
@@ -125,6 +127,9 @@ pub struct Difference {
     pub p_adjusted: f64,
     /// The verdict.
     pub change: Change,
+    /// What is missing where it is inconclusive and so few calls could not be conclusive, however
+    /// far apart they lie. Not of the 95th percentile.
+    pub needed: Option<Needed>,
 }
 
 /// One metric, compared.
@@ -234,12 +239,15 @@ fn compare_among(
     times: f64,
     settings: &Settings,
 ) -> Vec<Vec<Comparison>> {
-    let figures = |series: &[Series]| series.iter().map(Series::figures).sum::<usize>();
-    let tests: usize = pairs.iter().map(|(baseline, _)| figures(baseline)).sum();
-    let most = permute::permutations((tests as f64 * times).ceil() as usize, settings.level);
+    let tests: usize = pairs.iter().map(|(a, b)| figures_of_both(a, b)).sum();
+    let corrected_for = tests as f64 * times;
+    let plan = Plan {
+        most: permute::permutations(corrected_for.ceil() as usize, settings.level),
+        corrected_for,
+    };
     let numbered = pairs.iter().enumerate();
     let mut all: Vec<Vec<Comparison>> = numbered
-        .map(|(nth, (baseline, candidate))| one(baseline, candidate, nth, most, settings))
+        .map(|(nth, (baseline, candidate))| one(baseline, candidate, nth, plan, settings))
         .collect();
     correct(&mut all, times);
     for ((baseline, _), comparisons) in pairs.iter().zip(&mut all) {
@@ -250,6 +258,8 @@ fn compare_among(
                 .map_or(1.0, |s| if s.more_is_better { -1.0 } else { 1.0 });
             for difference in &mut comparison.differences {
                 difference.change = judge(difference, worse, settings);
+                let open = difference.change == Change::Inconclusive;
+                difference.needed = difference.needed.filter(|_| open);
             }
             comparison.change = Change::of_all(comparison.differences.iter().map(|d| d.change));
         }
@@ -257,12 +267,34 @@ fn compare_among(
     all
 }
 
+/// Figures of the metrics that both have values of.
+fn figures_of_both(baseline: &[Series], candidate: &[Series]) -> usize {
+    let compared = baseline.iter().filter(|before| {
+        let after = candidate.iter().find(|s| s.metric == before.metric);
+        after.is_some_and(|after| match (&before.values, &after.values) {
+            (Values::Latencies(a), Values::Latencies(b)) => !a.is_empty() && !b.is_empty(),
+            (Values::Hits(a), Values::Hits(b)) => !a.is_empty() && !b.is_empty(),
+            _ => false,
+        })
+    });
+    compared.map(Series::figures).sum()
+}
+
+/// What the tests of a comparison have in common.
+#[derive(Debug, Clone, Copy)]
+struct Plan {
+    /// Most permutations of a test.
+    most: u32,
+    /// Tests that are made or could have been made.
+    corrected_for: f64,
+}
+
 /// One candidate, its tests not yet corrected for the others.
 fn one(
     baseline: &[Series],
     candidate: &[Series],
     nth: usize,
-    most: u32,
+    plan: Plan,
     settings: &Settings,
 ) -> Vec<Comparison> {
     let pairs = baseline.iter().filter_map(|before| {
@@ -277,11 +309,17 @@ fn one(
     }
     // Candidates have permutations of their own, so that adding one changes no other.
     let mut tests = scores
-        .permute(settings.seed.wrapping_add(nth as u64), most)
+        .permute(settings.seed.wrapping_add(nth as u64), plan.most)
         .into_iter();
     let compared = pairs.iter().map(|(series, (before, after))| Comparison {
         metric: series.metric.clone(),
-        differences: difference::of(before, after, settings.level, &mut tests),
+        differences: difference::of(
+            before,
+            after,
+            settings.level,
+            plan.corrected_for,
+            &mut tests,
+        ),
         change: Change::Inconclusive,
     });
     compared.collect()

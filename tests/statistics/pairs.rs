@@ -70,7 +70,7 @@ fn series(calls: &[Call]) -> Vec<Series> {
     vec![
         latencies("ttfa", &|c| c.turns.clone()),
         latencies("join", &|c| vec![c.once[0]]),
-        latencies("agent_join", &|c| vec![c.once[1]]),
+        latencies("agent_audible", &|c| vec![c.once[1]]),
         latencies("greeting", &|c| vec![c.once[2]]),
         Series {
             metric: "missed".to_owned(),

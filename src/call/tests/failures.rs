@@ -2,7 +2,7 @@
 
 use super::sim::{Act, FIRST, Played, TURN, World, dropped, ms, play, script};
 use crate::call::{CallScript, Failure, Flag, Input, Outcome, Phase};
-use Outcome::{Failed, Replied};
+use Outcome::{CutOff, Failed, NotRun, Replied};
 
 /// The first turn is said from 700 ms on, answered at 3.0 s, and over at 4.7 s.
 fn world() -> World {
@@ -114,16 +114,22 @@ fn leaving_after_the_last_turn_is_fine() {
 }
 
 #[test]
-fn finish_in_the_middle_fails_what_is_left() {
+fn finish_in_the_middle_cuts_off_one_turn_and_leaves_out_the_rest() {
     let world = World {
         until: ms(6000),
         ..world()
     };
     let played = play(script(&[FIRST, TURN, TURN]), world);
     assert_eq!(played.result.failure, Some(Failure::Stopped));
-    assert_eq!(played.outcomes(), [Replied, Failed, Failed]);
+    assert_eq!(played.outcomes(), [Replied, CutOff, NotRun]);
     assert_eq!(played.ended.len(), 1);
     assert!(played.turn(1).media_start.is_some());
+    let waited = played.turn(1).speech_end.map(|end| {
+        let stopped = played.start + ms(6000);
+        stopped.checked_duration_since(end)
+    });
+    assert_eq!(Some(played.turn(1).waited), waited);
+    assert_eq!(played.turn(2).waited, None);
     assert!(played.turn(1).ttfa.is_none());
     assert!(played.turn(2).planned.is_none());
 }

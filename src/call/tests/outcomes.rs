@@ -113,6 +113,7 @@ fn figures_of_a_reply_add_up() {
     assert_eq!(turn.send_lateness, Some(ms(0)));
     assert!(turn.flags.is_empty(), "{:?}", turn.flags);
     assert_eq!(played.result.join, Some(ms(150)));
+    assert_eq!(played.result.agent_present, Some(ms(400)));
     assert_eq!(played.result.agent_audible, Some(ms(400)));
 }
 

@@ -115,6 +115,7 @@ mod tests {
 
     fn answer(capacity: Option<u32>, limit: Option<&str>) -> Answer {
         Answer {
+            measurement_version: crate::record::MEASUREMENT_VERSION,
             target: "embedded agent".into(),
             slo: "p(95)<600ms".into(),
             capacity,

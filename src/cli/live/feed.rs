@@ -1,8 +1,8 @@
 //! From events to metrics.
 //!
-//! In: the run's events. Out: the metrics moved on. Holds: a call is counted in one state at a
-//! time, and in none once it is over; from a stop on nothing is asked for, and what the stop
-//! leaves out was never offered.
+//! In: the run's events. Out: the metrics moved on. Invariants: a call is counted in one state at
+//! a time, and in none once it is over; a turn is counted once, however often it is amended; from a
+//! stop on nothing is asked for, and what the stop leaves out was never offered.
 
 use super::Shown;
 use crate::call::Phase;
@@ -106,7 +106,7 @@ impl Feed {
                 }
                 self.metrics.call_ended(call);
             }
-            RunEvent::CallDropped(call) if !call.warmup && !self.stopping => {
+            RunEvent::CallDropped(call) if !call.warmup => {
                 self.metrics.call_offered(&call.variant, false);
             }
             RunEvent::Vitals(vitals) => {
@@ -120,7 +120,9 @@ impl Feed {
                 self.metrics.target(0);
             }
             RunEvent::Started { .. }
+            | RunEvent::TurnAmended(_)
             | RunEvent::CallDropped(_)
+            | RunEvent::CallNotRun(_)
             | RunEvent::Notice(_)
             | RunEvent::CanaryStarted
             | RunEvent::CanaryPassed => {}
@@ -181,6 +183,7 @@ mod tests {
             variant: "v".into(),
             ..run.calls[0].clone()
         };
+        let not_run = RunEvent::CallNotRun(Box::new(dropped.clone()));
         let dropped = RunEvent::CallDropped(Box::new(dropped));
         feed.take(&RunEvent::CallStarted {
             call: 0,
@@ -192,8 +195,28 @@ mod tests {
         assert_eq!(shown(&feed), [3.0, 2.0, 1.0]);
         feed.take(&RunEvent::Stopping);
         assert_eq!(shown(&feed), [0.0, 2.0, 1.0]);
-        feed.take(&dropped);
+        feed.take(&not_run);
         feed.take(&vitals());
         assert_eq!(shown(&feed), [0.0, 2.0, 1.0]);
+    }
+
+    #[test]
+    fn an_amended_turn_is_counted_once() {
+        let plan = plan("{calls: 1}");
+        let mut feed = Feed::new(&Shown {
+            scenario: "s",
+            target: "t",
+            variants: &["baseline"],
+            plan: &plan,
+        });
+        let mut run = fixtures::Run::default();
+        run.bad(fixtures::Outcome::Missed, None);
+        let turn = Box::new(run.turns[0].clone());
+        feed.take(&RunEvent::TurnEnded(turn.clone()));
+        feed.take(&RunEvent::TurnAmended(turn));
+        let text = feed.metrics().text();
+        let series = "loadgen_turns_total{variant=\"baseline\",outcome=\"missed\"} ";
+        let missed = text.lines().find_map(|l| l.strip_prefix(series));
+        assert_eq!(missed, Some("1"), "{text}");
     }
 }

@@ -17,7 +17,7 @@ use opentelemetry_sdk::trace::{SpanData, SpanExporter as _};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 /// Calls and turns that may wait: some seconds of a thousand calls.
 const QUEUE: usize = 4_096;
@@ -137,9 +137,8 @@ impl Export {
 
     /// Takes an event.
     pub(super) fn take(&mut self, event: &RunEvent) {
-        if let RunEvent::Started { at } = event {
-            let origin = SystemTime::now().checked_sub(at.elapsed());
-            let spans = Spans::new(origin.unwrap_or(SystemTime::UNIX_EPOCH), rand::random());
+        if let RunEvent::Started { at, zero_at } = event {
+            let spans = Spans::new((*zero_at).into(), rand::random());
             self.run = Some((spans, *at));
         }
         let Some((spans, start)) = &self.run else {
@@ -304,7 +303,10 @@ mod tests {
             plan: &plan("{calls: 1}"),
         };
         let mut export = Export::open(&endpoint, &shown).expect("an exporter");
-        export.take(&RunEvent::Started { at: base() });
+        export.take(&RunEvent::Started {
+            at: base(),
+            zero_at: jiff::Timestamp::now(),
+        });
         let second = Duration::from_secs(1);
         let result = fixtures::replied(base(), 0, second, second);
         let turn = fixtures::recorded(0, &result, None);

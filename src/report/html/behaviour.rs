@@ -14,9 +14,12 @@ const LISTED: usize = 5;
 
 /// Turns that expect the agent to stop, or to carry on.
 pub(super) fn interruptions(view: &View<'_>) -> Option<Section> {
-    let of =
-        |expect| -> Vec<&TurnRecord> { view.measured().filter(|t| t.expect == expect).collect() };
-    let (stop, ignore) = (of(TurnExpect::Stop), of(TurnExpect::Ignore));
+    let of = |wanted: fn(TurnExpect) -> bool| -> Vec<&TurnRecord> {
+        let counts = view.measured().filter(|t| t.counts());
+        counts.filter(|t| wanted(t.expect)).collect()
+    };
+    let stop = of(TurnExpect::asks_for_stop);
+    let ignore = of(|expect| expect == TurnExpect::Ignore);
     if stop.is_empty() && ignore.is_empty() {
         return None;
     }
@@ -26,11 +29,12 @@ pub(super) fn interruptions(view: &View<'_>) -> Option<Section> {
             .filter(|t| t.outcome == TurnOutcome::Replied)
             .count()
     };
+    let stopped = stop.iter().filter(|t| t.stop_ms.is_some()).count();
     let body = html! {
         @if !stop.is_empty() {
             p {
                 "Callers spoke into the agent's words " b { (plural(stop.len(), "time")) } ": it fell silent "
-                b { (plural(replied(&stop), "time")) } "."
+                b { (plural(stopped, "time")) } "."
             }
             (times("From the caller's first word to the agent's last, in ms", "stop", stop.iter().filter_map(|t| t.stop_ms)))
         }

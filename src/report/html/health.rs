@@ -4,48 +4,12 @@
 //! In: the summary. Out: two sections. Holds: figures are the console's.
 
 use super::super::figures::hundredths;
+use super::super::flags::FLAGS;
 use super::super::text::{grouped, plural};
 use super::parts::Section;
 use super::view::{View, name};
-use crate::record::{Generator, Sentinels, Summary, TickLateness, TurnFlag};
+use crate::record::{Generator, Sentinels, Summary, TickLateness};
 use maud::{Markup, html};
-
-/// What a flag means, in the order of their weight.
-const FLAGS: &[(TurnFlag, &str)] = &[
-    (
-        TurnFlag::NotSpeech,
-        "the second opinion hears no voice, or not the declared tone",
-    ),
-    (
-        TurnFlag::OnsetDisputed,
-        "the second opinion hears the reply begin more than 60 ms earlier or later",
-    ),
-    (TurnFlag::TouchedByLoss, "lost audio touches the onset"),
-    (
-        TurnFlag::LowConfidence,
-        "the onset is less than 20 dB over the noise floor",
-    ),
-    (
-        TurnFlag::LateSend,
-        "the last speech packet left more than 2 ms late",
-    ),
-    (
-        TurnFlag::AfterMissed,
-        "the turn before was missed: this may be its late answer",
-    ),
-    (
-        TurnFlag::AnchorTimeout,
-        "what the turn waited for never came",
-    ),
-    (
-        TurnFlag::ReplyUnfinished,
-        "the reply had not ended when the caller stopped listening",
-    ),
-    (
-        TurnFlag::UserSpaceStamp,
-        "the arrival was stamped by loadgen, not by the kernel: what kept it busy is in the figure",
-    ),
-];
 
 /// What was lost, heard otherwise, or came back.
 pub(super) fn network(view: &View<'_>) -> Option<Section> {
@@ -107,8 +71,12 @@ fn network_rows(summary: &Summary) -> Vec<(&'static str, String)> {
     rows
 }
 
-fn flags(summary: &Summary) -> Vec<(String, usize, &'static str)> {
-    let known = |flag: &str| FLAGS.iter().position(|(f, _)| f.name() == flag);
+fn flags(summary: &Summary) -> Vec<(String, usize, String)> {
+    let known = |flag: &str| FLAGS.iter().position(|m| m.flag.name() == flag);
+    let meaning = |place: usize| match FLAGS[place].hint {
+        Some(hint) => format!("{}. Try: {hint}", FLAGS[place].text),
+        None => FLAGS[place].text.to_owned(),
+    };
     let mut rows: Vec<_> = summary
         .flags
         .iter()
@@ -116,7 +84,7 @@ fn flags(summary: &Summary) -> Vec<(String, usize, &'static str)> {
         .collect();
     rows.sort_by_key(|(place, ..)| place.unwrap_or(FLAGS.len()));
     rows.into_iter()
-        .map(|(place, flag, n)| (name(flag), n, place.map_or("", |p| FLAGS[p].1)))
+        .map(|(place, flag, n)| (name(flag), n, place.map(meaning).unwrap_or_default()))
         .collect()
 }
 

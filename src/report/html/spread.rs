@@ -24,7 +24,15 @@ const SHARES: [f64; 13] = [
 
 pub(super) fn section(view: &View<'_>) -> Option<Section> {
     let m = &view.summary.metrics;
-    let counts = [&m.ttfa, &m.ttfa_wire, &m.join, &m.agent_join, &m.greeting].map(|l| l.count);
+    let latencies = [
+        &m.ttfa,
+        &m.ttfa_wire,
+        &m.join,
+        &m.agent_present,
+        &m.agent_audible,
+        &m.greeting,
+    ];
+    let counts = latencies.map(|l| l.count);
     if counts.iter().all(|n| *n == 0) {
         return None;
     }
@@ -213,7 +221,8 @@ fn table(view: &View<'_>) -> Markup {
         ("ttfa", &m.ttfa),
         ("ttfa_wire", &m.ttfa_wire),
         ("join", &m.join),
-        ("agent_join", &m.agent_join),
+        ("agent_present", &m.agent_present),
+        ("agent_audible", &m.agent_audible),
         ("greeting", &m.greeting),
     ];
     html! {

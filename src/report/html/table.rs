@@ -4,30 +4,12 @@
 //! Holds: times are whole microseconds; nothing in the JSON can end the element it stands in;
 //! a turn takes some forty bytes.
 
+use super::super::flags::FLAGS;
 use super::parts::Section;
 use super::view::{View, name};
-use crate::record::{Ms, TurnExpect, TurnFlag, TurnOutcome, TurnRecord};
+use crate::record::{Ms, TurnExpect, TurnOutcome, TurnRecord};
 use maud::{Markup, PreEscaped, html};
 use serde::Serialize;
-
-const OUTCOMES: [TurnOutcome; 4] = [
-    TurnOutcome::Replied,
-    TurnOutcome::Missed,
-    TurnOutcome::Early,
-    TurnOutcome::Failed,
-];
-const EXPECTS: [TurnExpect; 3] = [TurnExpect::Respond, TurnExpect::Stop, TurnExpect::Ignore];
-const FLAGS: [TurnFlag; 9] = [
-    TurnFlag::LateSend,
-    TurnFlag::LowConfidence,
-    TurnFlag::TouchedByLoss,
-    TurnFlag::AfterMissed,
-    TurnFlag::ReplyUnfinished,
-    TurnFlag::AnchorTimeout,
-    TurnFlag::UserSpaceStamp,
-    TurnFlag::NotSpeech,
-    TurnFlag::OnsetDisputed,
-];
 
 /// What the script reads. A row: call, turn, room, utterance, variant, expect, outcome, wire,
 /// playout, instant, stop or early by, flags as bits, failure, warm-up; -1 for what is not there.
@@ -69,9 +51,9 @@ pub(super) fn section(view: &View<'_>) -> Option<Section> {
         return None;
     }
     let mut data = Data {
-        outcomes: OUTCOMES.map(TurnOutcome::name).to_vec(),
-        expects: EXPECTS.map(TurnExpect::name).to_vec(),
-        flags: FLAGS.map(TurnFlag::name).to_vec(),
+        outcomes: TurnOutcome::ALL.map(TurnOutcome::name).to_vec(),
+        expects: TurnExpect::ALL.map(TurnExpect::name).to_vec(),
+        flags: FLAGS.iter().map(|m| m.flag.name()).collect(),
         ..Data::default()
     };
     for turn in view.turns {
@@ -87,15 +69,15 @@ fn row(turn: &TurnRecord, data: &mut Data) -> [i64; 14] {
     let flags = FLAGS
         .iter()
         .enumerate()
-        .filter(|(_, f)| turn.flags.contains(f));
+        .filter(|(_, m)| turn.flags.contains(&m.flag));
     [
         turn.call as i64,
         turn.turn as i64,
         data.rooms.of(&turn.room),
         data.utterances.of(&turn.utterance),
         data.variants.of(&turn.variant),
-        place(EXPECTS.iter().position(|e| *e == turn.expect)),
-        place(OUTCOMES.iter().position(|o| *o == turn.outcome)),
+        place(TurnExpect::ALL.iter().position(|e| *e == turn.expect)),
+        place(TurnOutcome::ALL.iter().position(|o| *o == turn.outcome)),
         micros(turn.ttfa_wire_ms),
         micros(turn.playout_ms),
         // A tenth of a second is enough to find it again, and two digits less.

@@ -181,7 +181,8 @@ fn figures_are_those_of_the_console() {
         m.ttfa.p95_ms,
         m.ttfa.max_ms,
         m.join.mean_ms,
-        m.agent_join.p99_ms,
+        m.agent_present.p99_ms,
+        m.agent_audible.p99_ms,
     ] {
         let figure = format!("{:.1}", figure.unwrap());
         assert!(
@@ -224,6 +225,7 @@ fn what_can_be_heard_is_drawn_and_played() {
     let silent = drawn(&render(&record));
     record.evidence = Some(Evidence {
         version: 1,
+        measurement_version: crate::record::MEASUREMENT_VERSION,
         turns,
         left_out: 0,
     });

@@ -75,7 +75,7 @@ fn slices(view: &View<'_>) -> Vec<Slice> {
 
 /// Asked, and never answered.
 fn lost(turn: &TurnRecord) -> bool {
-    matches!(turn.outcome, TurnOutcome::Missed | TurnOutcome::Failed)
+    turn.ttfa_ms.is_none() && matches!(turn.outcome, TurnOutcome::Missed | TurnOutcome::Failed)
 }
 
 fn chart(view: &View<'_>, slices: &[&Slice]) -> Chart {

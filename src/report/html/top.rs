@@ -3,6 +3,7 @@
 //! In: the summary. Out: what a reader needs in ten seconds. Holds: nothing is said by colour
 //! alone; figures are the console's.
 
+use super::super::counts;
 use super::super::figures::{QUANTILES, figure, interval, possibly_infinite};
 use super::super::text::{grouped, plural};
 use super::super::words;
@@ -28,6 +29,7 @@ pub(super) fn head(view: &View<'_>) -> Markup {
 pub(super) fn word(status: Status) -> (&'static str, &'static str, &'static str) {
     match status {
         Status::Passed => ("Passed", "✓", "good"),
+        Status::Unasked => ("No gates", "?", "doubtful"),
         Status::Failed => ("Failed", "✕", "bad"),
         Status::Invalid => ("Invalid", "!", "doubtful"),
         Status::Stopped => ("Stopped", "■", "doubtful"),
@@ -72,11 +74,7 @@ fn sentence(summary: &Summary) -> String {
     let undecided = count(gates, GateVerdict::Undecided);
     let believed = "the generator kept its time";
     match summary.verdict.status {
-        Status::Passed if gates.is_empty() => {
-            format!(
-                "Nothing was asked of it: the scenario has no thresholds. The run is valid: {believed}."
-            )
-        }
+        Status::Unasked => format!("Nothing could have failed. The run is valid: {believed}."),
         Status::Passed => {
             let hold = if gates.len() == 1 {
                 "The gate holds"
@@ -187,17 +185,15 @@ fn gate(gate: &GateResult) -> Markup {
 fn outcomes(summary: &Summary) -> Markup {
     let turns = &summary.outcomes;
     let calls = &summary.calls;
+    let with_outcome = turns.ended() + turns.cut_off;
+    let never_begun = turns.planned.saturating_sub(with_outcome);
     let kinds = [
         ("replied", turns.replied, Ink::Main, ""),
         ("missed", turns.missed, Ink::Alarm, "#def-missed"),
         ("early", turns.early, Ink::Second, "#def-early"),
         ("failed", turns.failed, Ink::Text, "#def-failed"),
-        (
-            "never begun",
-            turns.planned.saturating_sub(turns.ended()),
-            Ink::Quiet,
-            "",
-        ),
+        ("cut off", turns.cut_off, Ink::Third, "#def-cut-off"),
+        ("never begun", never_begun, Ink::Quiet, "#def-not-run"),
     ];
     html! {
         section aria-labelledby="outcomes" {
@@ -218,10 +214,23 @@ fn outcomes(summary: &Summary) -> Markup {
                 (plural(turns.planned, "turn")) " planned. "
                 (plural(calls.planned, "call")) " planned: " (grouped(calls.started as u64)) " started, "
                 (grouped(calls.completed as u64)) " completed, " (grouped(calls.failed as u64)) " failed, "
-                (grouped(calls.dropped as u64)) " dropped."
+                (grouped(calls.dropped as u64)) " dropped"
+                @if calls.cut_off + calls.not_run > 0 {
+                    ", " (grouped(calls.cut_off as u64)) " cut off by the end of the run, "
+                    (grouped(calls.not_run as u64)) " not run"
+                }
+                "."
+                @for remark in counts::remarks(summary) { " " (upper_first(&remark)) "." }
             }
         }
     }
+}
+
+/// A remark as a sentence.
+fn upper_first(text: &str) -> String {
+    let mut chars = text.chars();
+    let first = chars.next().map(|c| c.to_uppercase().collect::<String>());
+    first.unwrap_or_default() + chars.as_str()
 }
 
 /// A bar of shares.

@@ -4,6 +4,7 @@
 //! answered is in every figure; an interval that ends in infinity is drawn to the chart's edge.
 
 use super::super::figures::{interval, possibly_infinite};
+use super::super::needed;
 use super::super::text::grouped;
 use super::super::variants::{signed, span};
 use super::chart::Chart;
@@ -192,5 +193,6 @@ fn behind(first: &VariantSummary, others: &[VariantSummary]) -> Markup {
                 } } }
             }
         }
+        @for text in needed::of_variants(others) { p.note { (text) "." } }
     }
 }

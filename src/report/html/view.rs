@@ -4,7 +4,7 @@
 //! measured has no warm-up in it.
 
 use super::super::text::clean;
-use crate::record::{CallRecord, Ms, RunRecord, Summary, TurnExpect, TurnOutcome, TurnRecord};
+use crate::record::{CallRecord, Ms, RunRecord, Summary, TurnRecord};
 use crate::stats::{Distribution, Sample};
 
 /// Longest name from outside; longer ones are cut.
@@ -49,14 +49,13 @@ impl<'a> View<'a> {
 
     /// Turns that count and ask for a reply.
     pub(super) fn asked(&self) -> impl Iterator<Item = &'a TurnRecord> {
-        self.measured().filter(|t| t.expect == TurnExpect::Respond)
+        self.measured()
+            .filter(|t| t.counts() && t.expect.asks_for_reply())
     }
 
     /// Of these, turns that got one, with their `ttfa`.
     pub(super) fn replied(&self) -> impl Iterator<Item = (&'a TurnRecord, Ms)> {
-        self.asked()
-            .filter(|t| t.outcome == TurnOutcome::Replied)
-            .filter_map(|t| Some((t, t.ttfa_ms?)))
+        self.asked().filter_map(|t| Some((t, t.ttfa_ms?)))
     }
 
     /// Calls under way, warm-up calls too: from each instant on so many. Empty where nobody knows.

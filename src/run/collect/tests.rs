@@ -4,6 +4,7 @@ use super::*;
 use crate::audio::SPURT_GAP;
 use crate::call::{Call, CallScript, Expect, Failure, GreetingPolicy, Input, OnAgentLeft};
 use crate::plan::Plan;
+use crate::record::CallOutcome;
 use crate::run::test_scenario;
 use std::time::Duration;
 
@@ -110,15 +111,30 @@ fn each_turn_is_recorded_once_and_calls_that_never_told_their_end_too() {
     let cause = |c: &str| Some(c.to_owned());
     assert_eq!(
         causes,
+        [(0, cause("agent_left")), (1, None), (2, cause("dropped"))]
+    );
+    let counts = |c: &CallRecord| {
         [
-            (0, cause("agent_left")),
-            (1, cause("stopped")),
-            (2, cause("dropped"))
+            c.turns.missed,
+            c.turns.early,
+            c.turns.failed,
+            c.turns.not_run,
+        ]
+    };
+    let counts: Vec<_> = calls.iter().map(counts).collect();
+    assert_eq!(counts, [[1, 0, 1, 0], [0, 1, 0, 1], [0, 0, 2, 0]]);
+    let outcomes: Vec<_> = calls
+        .iter()
+        .map(|c| c.ended_as().expect("an end"))
+        .collect();
+    assert_eq!(
+        outcomes,
+        [
+            CallOutcome::Failed,
+            CallOutcome::CutOff,
+            CallOutcome::Failed
         ]
     );
-    let counts = |c: &CallRecord| [c.turns.missed, c.turns.early, c.turns.failed];
-    let counts: Vec<_> = calls.iter().map(counts).collect();
-    assert_eq!(counts, [[1, 0, 1], [0, 1, 1], [0, 0, 2]]);
     let ended = events.iter().filter_map(|e| match e {
         RunEvent::CallEnded(call) => Some(call.call),
         _ => None,
@@ -228,4 +244,54 @@ fn calls_under_way_owe_what_has_not_ended() {
     let left = result(2, start, Failure::AgentLeft);
     collector.take(ended(&plan, 0, start, left), &mut tell);
     assert_eq!(owed(&collector), [(1, 2)]);
+}
+
+/// A late reply of a missed turn comes while its call goes on, and once more when nothing is under
+/// way any more.
+#[test]
+fn a_turn_that_is_amended_is_recorded_again_and_counted_once() {
+    let scenario = test_scenario("{calls: 1}");
+    let plan = Plan::new(&scenario);
+    let start = Instant::now();
+    let dir = tempfile::tempdir().expect("dir");
+    let mut journal = Journal::create(&dir.path().join("t")).expect("journal");
+    let mut events = Vec::new();
+    let mut tell = |e| events.push(e);
+    let mut collector = Collector::new(&scenario, start, &mut journal);
+    collector.take(begun(&plan, 0, start), &mut tell);
+    let mut missed = result(2, start, Failure::AgentLeft).turns.remove(0);
+    missed.outcome = Outcome::Missed;
+    let told = |late: Option<u64>| {
+        Box::new(TurnDone {
+            call: 0,
+            room: "room-0".into(),
+            turn: TurnResult {
+                late_reply: late.map(Duration::from_millis),
+                ..missed.clone()
+            },
+            plan: plan.call(0).expect("planned"),
+        })
+    };
+    // Of a turn that has not ended there is nothing to amend.
+    collector.take(Report::Amended(told(Some(1))), &mut tell);
+    collector.take(Report::Turn(told(None)), &mut tell);
+    collector.take(Report::Amended(told(Some(10_600))), &mut tell);
+    let left = result(2, start, Failure::AgentLeft);
+    collector.take(ended(&plan, 0, start, left), &mut tell);
+    collector.take(Report::Amended(told(Some(20_000))), &mut tell);
+
+    let (turns, calls) = journal.read_back().expect("journal");
+    let of = |t: &TurnRecord| (t.turn, t.outcome, t.late_reply_ms.map(|ms| ms.as_f64()));
+    let turns: Vec<_> = turns.iter().map(of).collect();
+    assert_eq!(
+        turns,
+        [
+            (0, TurnOutcome::Missed, Some(10_600.0)),
+            (1, TurnOutcome::Failed, None)
+        ]
+    );
+    assert_eq!((calls[0].turns.missed, calls[0].turns.failed), (1, 1));
+    let count = |wanted: fn(&RunEvent) -> bool| events.iter().filter(|e| wanted(e)).count();
+    assert_eq!(count(|e| matches!(e, RunEvent::TurnEnded(_))), 2);
+    assert_eq!(count(|e| matches!(e, RunEvent::TurnAmended(_))), 1);
 }

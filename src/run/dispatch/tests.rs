@@ -84,8 +84,11 @@ async fn dispatched_with(load: &str, port: u16, stop: Option<Duration>, joins: u
                 out.ended
                     .push((done.plan.index, cause, done.result.turns.len()));
             }
-            Report::Dropped(dropped) => out.never.push(dropped.plan.index),
-            Report::Phase(..) | Report::Turn(_) => {}
+            Report::LeftOut(call) => {
+                assert!(!call.stopped || stop.is_some(), "nobody stopped the run");
+                out.never.push(call.plan.index);
+            }
+            Report::Phase(..) | Report::Turn(_) | Report::Amended(_) => {}
             Report::Sentinel(_) | Report::SentinelEnded(_) => panic!("there is no agent for them"),
         }
         out.at_once = out.at_once.max(out.started.len() - out.ended.len());

@@ -11,7 +11,7 @@ use super::take::Take;
 use crate::audio::samples_in;
 use crate::record::{
     EVIDENCE_BYTES, EVIDENCE_VERSION, Evidence, EvidenceFolder, EvidenceReason, EvidenceTurn,
-    wav_bytes,
+    MEASUREMENT_VERSION, wav_bytes,
 };
 use crate::run::RunError;
 use crate::scenario;
@@ -230,6 +230,7 @@ impl Writer {
         turns.sort_by_key(|turn| (turn.call, turn.turn));
         let evidence = Evidence {
             version: EVIDENCE_VERSION,
+            measurement_version: MEASUREMENT_VERSION,
             turns,
             left_out: self.full + lost,
         };

@@ -12,14 +12,13 @@ fn ms(ms: u64) -> Duration {
 /// A turn that ended with `outcome`; its utterance begins at `start`.
 fn result(turn: usize, start: Instant, outcome: Outcome, ttfa: Option<u64>) -> TurnResult {
     TurnResult {
-        outcome,
         planned: Some(start),
         media_start: Some(start),
         speech_end: Some(start + ms(400)),
         ttfa_wire: ttfa.map(|t| ms(t - 20)),
         playout_delay: ttfa.map(|_| ms(20)),
         ttfa: ttfa.map(ms),
-        ..TurnResult::unstarted(turn, Expect::Respond)
+        ..TurnResult::unstarted(turn, Expect::Respond, outcome)
     }
 }
 

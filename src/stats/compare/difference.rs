@@ -146,11 +146,13 @@ fn ranks(before: &[(Place, Sample)], after: &[(Place, Sample)]) -> Vec<Ranked> {
     all
 }
 
-/// The differences of a metric's figures; takes the test of each from `tests`.
+/// The differences of a metric's figures; takes the test of each from `tests`, of which the
+/// comparison makes `corrected_for`.
 pub(super) fn of(
     before: &Arm<'_>,
     after: &Arm<'_>,
     level: f64,
+    corrected_for: f64,
     tests: &mut impl Iterator<Item = Tested>,
 ) -> Vec<Difference> {
     let figures = before.figures().iter().zip(tests);
@@ -160,6 +162,8 @@ pub(super) fn of(
             after.estimate(figure, level),
         );
         let equal = a.at == b.at;
+        // What lies beyond a common p95 is too little for the number of calls to say anything.
+        let design = (figure != Figure::P95).then_some(&tested.design);
         Difference {
             figure,
             baseline: a.at,
@@ -170,6 +174,7 @@ pub(super) fn of(
             p: tested.p,
             p_adjusted: 1.0,
             change: Change::Inconclusive,
+            needed: design.and_then(|d| d.needed(corrected_for, 1.0 - level)),
         }
     };
     figures.map(difference).collect()

@@ -5,6 +5,7 @@
 //! within blocks where there are any; every test sees the same permutations.
 
 use super::Place;
+use super::needed::{Design, Exchanged};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use std::collections::BTreeMap;
@@ -15,7 +16,7 @@ const USUAL: u32 = 20_000;
 const MOST: u32 = 1_000_000;
 /// A test is over when so many permutations were as extreme: its p is then known to a tenth
 /// (Besag & Clifford, *Biometrika* 78, 1991).
-const ENOUGH: u32 = 100;
+pub(super) const ENOUGH: u32 = 100;
 
 /// Which arm a call belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,12 +33,14 @@ pub(super) fn permutations(tests: usize, level: f64) -> u32 {
 }
 
 /// What a test found.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Tested {
     /// Mean score of the candidate's less that of the baseline's.
     pub(super) by: f64,
     /// How often so large a difference, either way, comes of equal things.
     pub(super) p: f64,
+    /// The calls that it exchanged.
+    pub(super) design: Design,
 }
 
 /// A call of one of the two arms.
@@ -105,9 +108,11 @@ impl Scores {
         let last = |count: u32| f64::from(count + 1) / f64::from(most + 1);
         let tested = p.into_iter().zip(as_extreme).zip(observed);
         tested
-            .map(|((p, count), by)| Tested {
+            .enumerate()
+            .map(|(test, ((p, count), by))| Tested {
                 by,
                 p: p.unwrap_or(last(count)),
+                design: table.design(test),
             })
             .collect()
     }
@@ -126,6 +131,8 @@ struct Block {
 struct Table {
     tests: usize,
     calls: usize,
+    /// Arms are exchanged within blocks.
+    paired: bool,
     /// By call, then test: sum and number.
     scores: Vec<(f64, f64)>,
     /// Over all calls.
@@ -169,6 +176,7 @@ impl Table {
         };
         Self {
             tests,
+            paired,
             calls: calls.len(),
             total: (0..tests).map(of_test).collect(),
             scores: calls
@@ -176,6 +184,20 @@ impl Table {
                 .flat_map(|c| c.scores.iter().copied())
                 .collect(),
             blocks,
+        }
+    }
+
+    /// The calls that have values in a test, as they are exchanged.
+    fn design(&self, test: usize) -> Design {
+        let has_values = |call: &usize| self.scores[call * self.tests + test].1 > 0.0;
+        let count = |calls: std::ops::Range<usize>| calls.filter(has_values).count();
+        let blocks = self.blocks.iter().map(|block| {
+            let middle = block.begin + block.candidates;
+            Exchanged([count(middle..block.end), count(block.begin..middle)])
+        });
+        Design {
+            paired: self.paired,
+            blocks: blocks.collect(),
         }
     }
 

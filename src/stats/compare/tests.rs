@@ -203,6 +203,7 @@ fn the_correction_by_table() {
         p,
         p_adjusted: 1.0,
         change: Change::Inconclusive,
+        needed: None,
     };
     let comparison = |ps: &[f64]| Comparison {
         metric: String::new(),
@@ -314,4 +315,62 @@ fn the_seed_fixes_the_test() {
         with(2)[0][0].differences[0].p,
     );
     assert!(one != two && (one / two).ln().abs() < 0.5, "{one} {two}");
+}
+
+/// Arms that lie wholly apart are undecided in fewer calls than are named, and decided in as many,
+/// whatever the seed.
+#[test]
+fn the_number_of_calls_that_is_named_decides() {
+    let arm = |blocks: usize, paired: bool, more: f64| {
+        let place = |call: usize| Place {
+            call,
+            block: paired.then_some(call as u64),
+        };
+        let ms = |c: usize, t: usize| 400.0 + ((c * 37 + t * 11) % 50) as f64 + more;
+        let values = (0..blocks).flat_map(|c| (0..3).map(move |t| (c, t)));
+        let sample = |ms: f64| Sample::Finite(Duration::from_secs_f64(ms / 1e3));
+        vec![Series {
+            metric: "ttfa".into(),
+            values: Values::Latencies(values.map(|(c, t)| (place(c), sample(ms(c, t)))).collect()),
+            more_is_better: false,
+        }]
+    };
+    for (variants, paired, few) in [(2, true, 6), (4, true, 6), (2, false, 3), (4, false, 4)] {
+        let p50 = |calls: usize, seed: u64| {
+            let settings = Settings {
+                seed,
+                ..Settings::default()
+            };
+            let others: Vec<_> = (1..variants)
+                .map(|v| arm(calls, paired, 300.0 * v as f64))
+                .collect();
+            let found = compare_chosen(&arm(calls, paired, 0.0), &others, &settings);
+            found
+                .iter()
+                .map(|c| c[0].differences[0])
+                .collect::<Vec<_>>()
+        };
+        let name = format!("{variants} variants, paired: {paired}");
+        for difference in p50(few, 0) {
+            assert_eq!(difference.change, Change::Inconclusive, "{name}");
+            let needed = difference.needed.expect("too few calls");
+            assert_eq!(needed.have, [few, few], "{name}");
+            assert_eq!(needed.blocks.is_some(), paired, "{name}");
+            // No more permutations than the estimate of p is off by.
+            assert!(
+                difference.p_adjusted >= 0.7 * needed.best_p,
+                "{name}: {difference:?}"
+            );
+            for seed in 0..20 {
+                for decided in p50(needed.calls[0], seed) {
+                    assert_eq!(
+                        decided.change,
+                        Change::Regressed,
+                        "{name}, seed {seed}: {decided:?}"
+                    );
+                    assert_eq!(decided.needed, None, "{name}");
+                }
+            }
+        }
+    }
 }

@@ -1,0 +1,55 @@
+//! Turns and calls by how they ended, in the words of every report for people.
+//!
+//! In: a summary. Out: sentences without a full stop. Invariant: what the end of the run cut off is
+//! told only where there is any.
+
+use super::figures::figure;
+use super::text::grouped;
+use crate::record::{CallCounts, Summary, TurnCounts};
+
+/// `9 planned: 7 replied, 1 missed, 0 early, 1 failed`.
+pub(super) fn turns(turns: &TurnCounts) -> String {
+    let mut text = format!(
+        "{} planned: {} replied, {} missed, {} early, {} failed",
+        turns.planned, turns.replied, turns.missed, turns.early, turns.failed
+    );
+    text += &cut_off(turns.cut_off, turns.not_run);
+    text
+}
+
+/// `3 planned: 3 started, 2 completed, 1 failed, 0 dropped`.
+pub(super) fn calls(calls: &CallCounts) -> String {
+    let mut text = format!(
+        "{} planned: {} started, {} completed, {} failed, {} dropped",
+        calls.planned, calls.started, calls.completed, calls.failed, calls.dropped
+    );
+    text += &cut_off(calls.cut_off, calls.not_run);
+    text
+}
+
+fn cut_off(cut_off: usize, not_run: usize) -> String {
+    match (cut_off, not_run) {
+        (0, 0) => String::new(),
+        _ => format!(", {cut_off} cut off, {not_run} not run"),
+    }
+}
+
+/// What there is to say of turns that were cut off, and of missed replies that came later.
+pub(super) fn remarks(summary: &Summary) -> Vec<String> {
+    let mut remarks = Vec::new();
+    if let Some(wait) = summary.longest_wait_ms {
+        remarks.push(format!(
+            "cut off: the longest wait for a reply so far was {} ms",
+            figure(Some(wait))
+        ));
+    }
+    match summary.late_replies {
+        0 => {}
+        1 => remarks.push("1 missed reply came after the turn's timeout".to_owned()),
+        n => remarks.push(format!(
+            "{} missed replies came after the turn's timeout",
+            grouped(n as u64)
+        )),
+    }
+    remarks
+}

@@ -1,0 +1,115 @@
+//! What a flag means, and what to do about it, in one place for every report.
+//!
+//! Out: a table in the order of the flags' weight. Invariant: every flag is in it once (a test).
+
+use crate::record::TurnFlag;
+
+/// A flag in words.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Meaning {
+    pub(super) flag: TurnFlag,
+    /// What it means.
+    pub(super) text: &'static str,
+    /// What to try next; `None` where there is nothing to do.
+    pub(super) hint: Option<&'static str>,
+}
+
+const fn means(flag: TurnFlag, text: &'static str) -> Meaning {
+    Meaning {
+        flag,
+        text,
+        hint: None,
+    }
+}
+
+/// Every flag, the weightiest first.
+pub(super) const FLAGS: &[Meaning] = &[
+    Meaning {
+        hint: Some(
+            "the agent likely crashed, or its voice stream broke: look at its log at that time",
+        ),
+        ..means(
+            TurnFlag::ReplyCutOff,
+            "the reply broke off in mid-word and the agent fell silent",
+        )
+    },
+    Meaning {
+        hint: Some(
+            "turns.csv has both readings; an agent that tells its state decides between them",
+        ),
+        ..means(
+            TurnFlag::SpurtAmbiguous,
+            "neither audio nor state tell whether the agent stopped and answered, or talked on",
+        )
+    },
+    means(
+        TurnFlag::NotSpeech,
+        "the second opinion hears no voice, or not the declared tone",
+    ),
+    means(
+        TurnFlag::OnsetDisputed,
+        "the second opinion hears the reply begin more than 60 ms earlier or later",
+    ),
+    means(TurnFlag::TouchedByLoss, "lost audio touches the onset"),
+    means(
+        TurnFlag::LowConfidence,
+        "the onset is less than 20 dB over the noise floor",
+    ),
+    means(
+        TurnFlag::LateSend,
+        "the last speech packet left more than 2 ms late",
+    ),
+    means(
+        TurnFlag::AfterMissed,
+        "the turn before was missed: this may be its late answer",
+    ),
+    Meaning {
+        hint: Some(
+            "the interruption came too late: start it sooner, or have the agent speak longer",
+        ),
+        ..means(
+            TurnFlag::NothingToStop,
+            "the agent was silent when the caller's interruption began",
+        )
+    },
+    means(
+        TurnFlag::AnchorTimeout,
+        "what the turn waited for never came",
+    ),
+    means(
+        TurnFlag::AfterAgentLeft,
+        "the agent left and came back during the turn",
+    ),
+    means(
+        TurnFlag::TrackChanged,
+        "another track of the agent's was heard for the first time during the turn",
+    ),
+    means(
+        TurnFlag::ReplyUnfinished,
+        "the reply had not ended when the caller stopped listening",
+    ),
+    means(
+        TurnFlag::UserSpaceStamp,
+        "the arrival was stamped by loadgen, not by the kernel: what kept it busy is in the figure",
+    ),
+];
+
+/// The flag of this name in words.
+pub(super) fn named(name: &str) -> Option<&'static Meaning> {
+    FLAGS.iter().find(|m| m.flag.name() == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_flag_is_explained_once() {
+        for flag in TurnFlag::ALL {
+            let explained = FLAGS.iter().filter(|m| m.flag == flag).count();
+            assert_eq!(explained, 1, "{flag:?}");
+        }
+        assert!(named("reply_cut_off").is_some_and(|m| m.hint.is_some()));
+        assert!(named("nonsense").is_none());
+    }
+}

@@ -1,0 +1,157 @@
+//! How many calls it takes before a comparison can be decided at all.
+//!
+//! In: how many calls each arm has in each block, the number of tests. Out: the smallest corrected
+//! p that any values of so many calls can reach, and how many calls could reach the level.
+//! Invariant: a permutation test cannot be surer than one in the number of its arrangements, so
+//! that two arms wholly apart are undecided below the number named here, and decided at it.
+
+use super::permute::ENOUGH;
+
+/// What a comparison lacks that has too few calls to be decided, whatever their values.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Needed {
+    /// The smallest p that so few calls can reach, corrected for all tests of the comparison.
+    pub best_p: f64,
+    /// Calls there are: of the baseline, of the candidate.
+    pub have: [usize; 2],
+    /// Calls that can decide, of both.
+    pub calls: [usize; 2],
+    /// Blocks there are and blocks that can decide, where calls are exchanged within blocks.
+    pub blocks: Option<[usize; 2]>,
+}
+
+/// Calls of the two arms that are exchanged with each other: of the baseline, of the candidate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Exchanged(pub(super) [usize; 2]);
+
+/// The calls that a test exchanges.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Design {
+    /// Calls are exchanged within blocks; else there is one block of all.
+    pub(super) paired: bool,
+    pub(super) blocks: Vec<Exchanged>,
+}
+
+/// Most calls or blocks that are looked for.
+const MOST: usize = 1_000_000;
+
+impl Exchanged {
+    /// Logarithm of the number of ways to deal the calls to the arms.
+    fn ln_ways(self) -> f64 {
+        let [a, b] = self.0;
+        let few = a.min(b);
+        let steps = (1..=few).map(|k| ((a + b - few + k) as f64 / k as f64).ln());
+        steps.sum()
+    }
+}
+
+impl Design {
+    /// What is missing for a level of 1 − `alpha` after a correction for `tests` tests; `None`
+    /// where there are enough calls, and where no number of calls like these would do.
+    pub(super) fn needed(&self, tests: f64, alpha: f64) -> Option<Needed> {
+        let ln_best = |ln_ways: f64| std::f64::consts::LN_2 + tests.max(1.0).ln() - ln_ways;
+        let ln_ways: f64 = self.blocks.iter().map(|b| b.ln_ways()).sum();
+        let best_p = ln_best(ln_ways).exp().min(1.0);
+        if best_p <= alpha || ln_ways <= 0.0 {
+            return None;
+        }
+        // A p of the test is an estimate that is off by a tenth: three times that must not matter.
+        let margin = (1.0 + 3.0 / f64::from(ENOUGH).sqrt()).ln();
+        let enough = |ln_ways: f64| ln_best(ln_ways) + margin <= alpha.ln();
+        let sum = |arm: usize| self.blocks.iter().map(|b| b.0[arm]).sum::<usize>();
+        let have = [sum(0), sum(1)];
+        let scaled = |n: usize, by: f64| (n as f64 * by).ceil() as usize;
+        if self.paired {
+            // Blocks in which both arms have calls; those to come are like them.
+            let full = self.blocks.iter().filter(|b| b.ln_ways() > 0.0).count();
+            let each = ln_ways / full as f64;
+            let wanted = (full..MOST).find(|n| enough(each * *n as f64))?;
+            let by = wanted as f64 / full as f64;
+            return Some(Needed {
+                best_p,
+                have,
+                calls: have.map(|n| scaled(n, by)),
+                blocks: Some([full, wanted]),
+            });
+        }
+        // More calls in the same proportion.
+        let (total, [a, b]) = (have[0] + have[1], have);
+        let grown = (total..MOST).map(|n| n as f64 / total as f64);
+        let mut grown = grown.map(|by| [scaled(a, by), scaled(b, by)]);
+        let calls = grown.find(|arms| enough(Exchanged(*arms).ln_ways()))?;
+        Some(Needed {
+            best_p,
+            have,
+            calls,
+            blocks: None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn blocks(n: usize, arms: [usize; 2]) -> Design {
+        Design {
+            paired: true,
+            blocks: vec![Exchanged(arms); n],
+        }
+    }
+
+    fn alone(arms: [usize; 2]) -> Design {
+        Design {
+            paired: false,
+            blocks: vec![Exchanged(arms)],
+        }
+    }
+
+    #[test]
+    fn the_number_of_calls_by_table() {
+        // Of b blocks with a call of each arm, the best p is 2 in 2^b.
+        for (name, design, tests, best_p, blocks, calls) in [
+            (
+                "six blocks, two tests",
+                blocks(6, [1, 1]),
+                2.0,
+                0.0625,
+                Some([6, 7]),
+                [7, 7],
+            ),
+            (
+                "six blocks, four variants",
+                blocks(6, [1, 1]),
+                12.0,
+                0.375,
+                Some([6, 10]),
+                [10, 10],
+            ),
+            (
+                "two calls a block and arm",
+                blocks(2, [2, 2]),
+                2.0,
+                4.0 / 36.0,
+                Some([2, 3]),
+                [6, 6],
+            ),
+            ("three calls an arm", alone([3, 3]), 1.0, 0.1, None, [4, 4]),
+            ("one call and many", alone([1, 9]), 1.0, 0.2, None, [2, 10]),
+        ] {
+            let found = design.needed(tests, 0.05).expect(name);
+            assert!((found.best_p - best_p).abs() < 1e-9, "{name}: {found:?}");
+            assert_eq!((found.blocks, found.calls), (blocks, calls), "{name}");
+        }
+        assert_eq!(blocks(7, [1, 1]).needed(2.0, 0.05), None, "enough");
+        assert_eq!(alone([4, 4]).needed(1.0, 0.05), None, "2 of 70");
+        assert_eq!(alone([0, 5]).needed(1.0, 0.05), None, "nothing to exchange");
+        assert_eq!(Design::default().needed(1.0, 0.05), None);
+    }
+
+    #[test]
+    fn ways_by_table() {
+        for (arms, ways) in [([1, 1], 2.0), ([2, 2], 6.0), ([3, 5], 56.0), ([0, 4], 1.0)] {
+            let found = Exchanged(arms).ln_ways().exp();
+            assert!((found - ways).abs() < 1e-9, "{arms:?}: {found}");
+        }
+    }
+}
