@@ -53,8 +53,8 @@ pub fn decode(bytes: &[u8], extension: Option<&str>) -> Result<Pcm, AudioError> 
     }
     let mono = match wav_kind(bytes)? {
         WavKind::Pcm16(bytes) => by_hound(&bytes)?,
-        WavKind::Other(bytes) => by_symphonia(&bytes, Some("wav"))?,
-        WavKind::NotWav => by_symphonia(bytes, extension)?,
+        WavKind::Other(bytes) => without_panic(|| by_symphonia(&bytes, Some("wav")))?,
+        WavKind::NotWav => without_panic(|| by_symphonia(bytes, extension))?,
     };
     if mono.samples.is_empty() {
         return Err(AudioError::Empty);
@@ -157,6 +157,17 @@ fn by_hound(bytes: &[u8]) -> Result<Mono, AudioError> {
         }
     }
     Ok(mono)
+}
+
+/// Turns a panic of the decoder into an error. Damaged headers can make symphonia panic: version
+/// 0.6.1 shifts a channel mask out of its range where arithmetic is checked.
+fn without_panic(decode: impl FnOnce() -> Result<Mono, AudioError>) -> Result<Mono, AudioError> {
+    // Nothing outlives the closure, so nothing half done can be seen afterwards.
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(decode)).unwrap_or_else(|_| {
+        Err(AudioError::Damaged {
+            detail: "the decoder gave up on its contents".to_owned(),
+        })
+    })
 }
 
 fn by_symphonia(bytes: &[u8], extension: Option<&str>) -> Result<Mono, AudioError> {
