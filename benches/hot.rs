@@ -192,7 +192,7 @@ fn packet_through_the_loop(bencher: Bencher<'_, '_>) {
         let mid = tracks_by_mid(&offer).into_keys().next().expect("a section");
         let answer = b.with(move |p, now| {
             let answer = p.transport(0, now)?.accept(&offer)?;
-            p.listen_to(0, &mid);
+            p.listen_to(0, &mid, 0);
             Ok::<_, loadgen::net::NetError>(answer)
         });
         let answer = answer.await.expect("engine").expect("answer");

@@ -9,7 +9,9 @@ use crate::call::MODEL;
 use crate::record::{Conditions, MEASUREMENT_VERSION};
 use crate::run::load_utterance;
 use crate::scenario::duration::format as time;
-use crate::scenario::{Call, Extent, GreetingPolicy, Load, Scenario, Shape, Utterance};
+use crate::scenario::{
+    Call, Extent, GreetingPolicy, Load, OnAgentLeft, Scenario, Shape, Utterance,
+};
 use std::hash::Hasher;
 
 /// Those of a scenario.
@@ -87,6 +89,12 @@ fn script(call: &Call, utterances: &[Utterance]) -> Vec<String> {
     );
     if let Some(track) = &call.agent_track {
         head += &format!(", track {track}");
+    }
+    if let Some(identity) = &call.agent_identity {
+        head += &format!(", identity {identity}");
+    }
+    if call.on_agent_left == OnAgentLeft::Fail {
+        head += ", which may not leave";
     }
     if let Some(tone) = call.reply_tone {
         head += &format!(", replies with a tone of {tone} Hz");

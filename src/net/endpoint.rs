@@ -4,9 +4,14 @@ use super::grid::PERIOD;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// One received packet of the track that is listened to.
+/// One received packet of a track that is listened to.
 #[derive(Debug, Clone, Copy)]
 pub struct AudioPacket<'a> {
+    /// The number that was given to the track when listening to it began.
+    pub track: u32,
+    /// The RTP stream. Another one in the same track means that the track was published anew:
+    /// sequence numbers and times of the two have nothing to do with each other.
+    pub ssrc: u32,
     /// Arrival on the monotonic clock.
     pub arrival: Instant,
     /// The arrival is the kernel's stamp, not the time of reading.
@@ -32,7 +37,7 @@ pub struct Outgoing {
     pub marker: bool,
 }
 
-/// A party that listens to one track and speaks on another. Eats events and says when it
+/// A party that listens to tracks and speaks on one of its own. Eats events and says when it
 /// next wants to be called; it never sleeps, and never blocks.
 pub trait Endpoint: Send + 'static {
     /// A packet arrived.

@@ -145,6 +145,13 @@ impl<E: Endpoint> PeerHandle<E> {
         self.inbox.push(Command::With(self.key, job));
         rx.await.map_err(|_| NetError::Gone)
     }
+
+    /// Runs `f` on the peer, on its own thread, without waiting for it. Callers bound how often
+    /// they do this.
+    pub fn tell(&self, f: impl FnOnce(&mut Peer<E>) + Send + 'static) {
+        let job: Job<E> = Box::new(move |peer, _| f(peer));
+        self.inbox.push(Command::With(self.key, job));
+    }
 }
 
 impl<E: Endpoint> Drop for PeerHandle<E> {

@@ -4,6 +4,7 @@
 //! Holds: lateness is planned send → handed to the kernel; one lock-free counter set a
 //! thread, its histogram merged only when asked.
 
+use super::peer::Fate;
 use hdrhistogram::Histogram;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -24,6 +25,9 @@ pub struct Health {
     user_stamps: AtomicU64,
     events_lost: AtomicU64,
     dropped: AtomicU64,
+    heard: AtomicU64,
+    ignored: AtomicU64,
+    unheard: AtomicU64,
 }
 
 fn histogram() -> Histogram<u64> {
@@ -42,6 +46,9 @@ impl Default for Health {
             user_stamps: AtomicU64::new(0),
             events_lost: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
+            heard: AtomicU64::new(0),
+            ignored: AtomicU64::new(0),
+            unheard: AtomicU64::new(0),
         }
     }
 }
@@ -64,6 +71,21 @@ impl Health {
         if !kernel_stamp {
             self.user_stamps.fetch_add(1, Relaxed);
         }
+    }
+
+    /// Packets received so far.
+    pub(super) fn packets_in(&self) -> u64 {
+        self.packets_in.load(Relaxed)
+    }
+
+    /// What became of a received audio packet.
+    pub(super) fn fate(&self, fate: Fate) {
+        let counter = match fate {
+            Fate::Heard(_) => &self.heard,
+            Fate::Ignored => &self.ignored,
+            Fate::Unheard => &self.unheard,
+        };
+        counter.fetch_add(1, Relaxed);
     }
 
     pub(super) fn send_error(&self) {
@@ -100,6 +122,13 @@ pub struct HealthSnapshot {
     pub events_lost: u64,
     /// Datagrams that the kernel dropped for want of room in our sockets.
     pub own_drops: u64,
+    /// Audio packets that somebody listened to.
+    pub heard: u64,
+    /// Audio packets that were dropped for a reason: of a track that nobody wants, from before
+    /// the section's track was known, or from after the call.
+    pub ignored: u64,
+    /// Audio packets that nobody listened to, without such a reason.
+    pub unheard: u64,
 }
 
 /// A few quantiles of a duration.
@@ -147,6 +176,9 @@ impl HealthSnapshot {
             user_stamps: sum(|t| &t.user_stamps),
             events_lost: sum(|t| &t.events_lost),
             own_drops: sum(|t| &t.dropped),
+            heard: sum(|t| &t.heard),
+            ignored: sum(|t| &t.ignored),
+            unheard: sum(|t| &t.unheard),
         }
     }
 }
@@ -164,11 +196,16 @@ mod tests {
         b.sent(Duration::from_millis(7));
         b.sent(Duration::from_secs(3_600));
         b.received(Duration::from_micros(40), false);
+        for fate in [Fate::Heard(1), Fate::Heard(2), Fate::Ignored] {
+            a.fate(fate);
+        }
+        b.fate(Fate::Unheard);
         let all = HealthSnapshot::of([&a, &b].into_iter());
         assert_eq!(
             (all.packets_out, all.packets_in, all.user_stamps),
             (100, 1, 1)
         );
+        assert_eq!((all.heard, all.ignored, all.unheard), (2, 1, 1));
         assert_eq!(all.tick_lateness.p50, Duration::from_micros(100));
         assert!(all.tick_lateness.p99 >= Duration::from_millis(7));
         assert!(all.tick_lateness.max >= Duration::from_secs(59));

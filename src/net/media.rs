@@ -18,8 +18,9 @@ const HEADER: usize = 12;
 const REPORT_EVERY: Duration = Duration::from_secs(5);
 /// The index of our first report: str0m, which has sent a few, counted from 0.
 const FIRST_REPORT: u32 = 1 << 20;
-/// Streams kept; a caller hears one, and another after its agent has published anew.
-const STREAMS: usize = 4;
+/// Streams kept; a caller hears one, and another after its agent has published anew, has
+/// added a track or has handed over to another agent.
+const STREAMS: usize = 8;
 /// Packets that may come out of order and are still told from repeated ones.
 const WINDOW: u64 = 64;
 
@@ -27,6 +28,7 @@ const WINDOW: u64 = 64;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Heard {
     pub(super) mid: Mid,
+    pub(super) ssrc: u32,
     pub(super) rtp_time: u32,
     pub(super) sequence: u64,
     /// In -dBov, where it says so.
@@ -62,6 +64,8 @@ struct In {
     mid: Mid,
     /// The header extension with its level, where one was agreed on.
     level: Option<u8>,
+    /// When its last packet came.
+    last: Instant,
     highest: u64,
     /// Bit k: packet `highest - k` has come.
     came: u64,
@@ -114,16 +118,29 @@ impl Media {
         });
     }
 
-    /// Goes on hearing a stream of section `mid` after its packet `sequence`.
+    /// Goes on hearing a stream of section `mid` after its packet `sequence`, which came at
+    /// `arrival`.
     /// `level`: the id of the header extension with its audio level.
-    pub(super) fn hear(&mut self, ssrc: u32, mid: Mid, level: Option<u8>, sequence: u64) {
+    pub(super) fn hear(
+        &mut self,
+        ssrc: u32,
+        mid: Mid,
+        level: Option<u8>,
+        sequence: u64,
+        arrival: Instant,
+    ) {
         if self.heard.iter().any(|s| s.ssrc == ssrc) {
             return;
         }
         if self.heard.len() == STREAMS {
-            self.heard.remove(0);
+            // The one that has been silent for longest.
+            let oldest = self.heard.iter().enumerate().min_by_key(|(_, s)| s.last);
+            if let Some((oldest, _)) = oldest {
+                self.heard.remove(oldest);
+            }
         }
         self.heard.push(In {
+            last: arrival,
             ssrc,
             mid,
             level,
@@ -226,9 +243,11 @@ impl Media {
         };
         let rtp_time = word(bytes, 4);
         stream.came(sequence);
+        stream.last = arrival;
         stream.reception.packet(sequence, rtp_time, arrival);
         Taken::Packet(Heard {
             mid: stream.mid,
+            ssrc,
             rtp_time,
             sequence,
             level: stream

@@ -3,6 +3,7 @@
 //! In: time, datagrams, what the session asks. Out: packets on time, events to the session.
 //! Holds: after each entry every output has been drained and the next wake-up is known.
 
+mod claims;
 mod sending;
 
 use super::batch::{BATCH, Batch};
@@ -13,10 +14,12 @@ use super::grid::{Grid, PERIOD};
 use super::health::Health;
 use super::impair::Impairment;
 use super::media::Taken;
+use super::socket::is_rtp;
 use super::transport::{Happened, IDLE, Publication, Transport};
+use claims::Claims;
+pub(super) use claims::Fate;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
-use str0m::media::Mid;
 use str0m::rtp::RtpPacket;
 use tokio::sync::mpsc;
 
@@ -50,7 +53,7 @@ pub struct Peer<E> {
     transports: [Option<Box<Transport>>; 2],
     publisher: usize,
     publication: Option<Publication>,
-    listen: Option<(usize, Mid)>,
+    claims: Claims,
     sequence: u64,
     events: mpsc::Sender<PeerEvent>,
     grid: Grid,
@@ -89,7 +92,7 @@ impl<E: Endpoint> Peer<E> {
             transports: [None, None],
             publisher: 0,
             publication: None,
-            listen: None,
+            claims: Claims::default(),
             sequence: 1,
             events,
             grid,
@@ -135,11 +138,6 @@ impl<E: Endpoint> Peer<E> {
     /// Loses received audio from now on.
     pub fn impair(&mut self, impairment: Impairment) {
         self.impairment = Some(impairment);
-    }
-
-    /// Which section to listen to; packets of others are dropped unread.
-    pub fn listen_to(&mut self, transport: usize, mid: &str) {
-        self.listen = Some((transport, mid.into()));
     }
 
     /// The first send slot of this peer at or after `now`. Slots are 20 ms apart.
@@ -264,15 +262,24 @@ impl<E: Endpoint> Peer<E> {
         let media = t.media.as_mut();
         match media.map_or(Taken::No, |m| m.receive(d.bytes, stamp.at, tools.room)) {
             Taken::No => {
+                let (is_audio, before) = (is_rtp(d.bytes), tools.health.packets_in());
                 t.receive(now, d.from, d.bytes);
                 self.drain(index, now, Some(stamp), tools.health);
+                if is_audio && tools.health.packets_in() == before {
+                    // No section that was agreed on: str0m drops it.
+                    tools.health.fate(self.claims.fate(index, None, stamp.at));
+                }
             }
             Taken::Silent => {}
             Taken::Packet(heard) => {
                 let waited = now.saturating_duration_since(stamp.at);
                 tools.health.received(waited, stamp.kernel);
-                if self.listen == Some((index, heard.mid)) {
+                let fate = self.claims.fate(index, Some(heard.mid), stamp.at);
+                tools.health.fate(fate);
+                if let Fate::Heard(track) = fate {
                     let packet = AudioPacket {
+                        track,
+                        ssrc: heard.ssrc,
                         arrival: stamp.at,
                         kernel_stamp: stamp.kernel,
                         rtp_time: heard.rtp_time,
@@ -295,7 +302,7 @@ impl<E: Endpoint> Peer<E> {
         health: &Health,
     ) -> Option<Instant> {
         let pt = self.publication.map(|p| p.pt);
-        let (events, endpoint, listen) = (&self.events, &mut self.endpoint, self.listen);
+        let (events, endpoint, claims) = (&self.events, &mut self.endpoint, &mut self.claims);
         let transport = self.transports[index].as_mut()?;
         let mut lost = 0;
         let drained = transport.drain(health, pt, &mut |t, happened| {
@@ -307,10 +314,12 @@ impl<E: Endpoint> Peer<E> {
                     });
                     let waited = now.saturating_duration_since(stamp.at);
                     health.received(waited, stamp.kernel);
-                    let mid = t.mid_of(&p).map(|mid| (index, mid));
-                    if let Some((_, mid)) = mid.filter(|_| listen == mid) {
-                        t.hears(&p, mid);
-                        endpoint.audio(now, packet(&p, stamp));
+                    let mid = t.mid_of(&p);
+                    let fate = claims.fate(index, mid, stamp.at);
+                    health.fate(fate);
+                    if let (Fate::Heard(track), Some(mid)) = (fate, mid) {
+                        t.hears(&p, mid, stamp.at);
+                        endpoint.audio(now, packet(&p, track, stamp));
                     }
                     return;
                 }
@@ -358,8 +367,10 @@ impl<E: Endpoint> Peer<E> {
     }
 }
 
-fn packet(p: &RtpPacket, stamp: Stamp) -> AudioPacket<'_> {
+fn packet(p: &RtpPacket, track: u32, stamp: Stamp) -> AudioPacket<'_> {
     AudioPacket {
+        track,
+        ssrc: *p.header.ssrc,
         arrival: stamp.at,
         kernel_stamp: stamp.kernel,
         rtp_time: p.header.timestamp,

@@ -3,6 +3,8 @@
 //! In: datagrams, session descriptions, candidates, time. Out: datagrams sent, events.
 //! Holds: after every change the outputs are drained until str0m names its next timeout.
 
+mod describe;
+
 use super::NetError;
 use super::clock::since_held_up;
 use super::health::Health;
@@ -11,9 +13,8 @@ use super::media::Media;
 use super::socket::{UdpPort, is_rtp, is_rtp_or_rtcp};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
-use str0m::change::{SdpAnswer, SdpOffer, SdpPendingOffer};
-use str0m::channel::{ChannelConfig, Reliability};
-use str0m::media::{Direction, MediaKind, Mid, Pt};
+use str0m::change::SdpPendingOffer;
+use str0m::media::{Mid, Pt};
 use str0m::net::{Protocol, Receive, Transmit};
 use str0m::rtp::{Extension, RtpPacket, Ssrc};
 use str0m::{Candidate, Event, IceConnectionState, Input, Output, Rtc};
@@ -68,7 +69,8 @@ pub struct Transport {
     pub(super) timeout: Instant,
     pub(super) connected: bool,
     publish: Option<Mid>,
-    spare: Option<Mid>,
+    /// Sections that we only receive on.
+    receiving: Vec<Mid>,
     /// Its media, once its handshake is over: what str0m has begun goes on there.
     pub(super) media: Option<Media>,
     /// Audio packets that str0m has sent.
@@ -122,131 +124,12 @@ impl Transport {
             timeout: now,
             connected: false,
             publish: None,
-            spare: None,
+            receiving: Vec::new(),
             media: None,
             sent: 0,
             steady: None,
             drops: 0,
         })
-    }
-
-    /// First offer, with our microphone named `track`.
-    ///
-    /// # Errors
-    /// str0m refuses (it does not, for a new transport).
-    pub fn offer(&mut self, track: &str, shape: Shape) -> Result<String, NetError> {
-        let mut api = self.rtc.sdp_api();
-        let direction = match shape {
-            Shape::Direct => Direction::SendRecv,
-            Shape::Single | Shape::Publisher => Direction::SendOnly,
-        };
-        let mid = api.add_media(
-            MediaKind::Audio,
-            direction,
-            Some("mic".into()),
-            Some(track.into()),
-            None,
-        );
-        self.publish = Some(mid);
-        if shape == Shape::Single {
-            self.spare =
-                Some(api.add_media(MediaKind::Audio, Direction::RecvOnly, None, None, None));
-        }
-        if shape != Shape::Direct {
-            api.add_channel_with_config(ChannelConfig {
-                label: "_reliable".into(),
-                ordered: true,
-                reliability: Reliability::Reliable,
-                ..Default::default()
-            });
-            api.add_channel_with_config(ChannelConfig {
-                label: "_lossy".into(),
-                ordered: false,
-                reliability: Reliability::MaxRetransmits { retransmits: 0 },
-                ..Default::default()
-            });
-        }
-        let (offer, pending) = api
-            .apply()
-            .ok_or_else(|| NetError::Transport("nothing to offer".into()))?;
-        self.pending = Some(pending);
-        Ok(offer.to_sdp_string())
-    }
-
-    /// Offers again with `sections` more audio sections to receive on. The server wants an
-    /// offer even when nothing is to change, so the spare section is set off and on again.
-    ///
-    /// `None` while an answer is outstanding: ask again after it.
-    ///
-    /// # Errors
-    /// str0m refuses.
-    pub fn reoffer(&mut self, sections: u32) -> Result<Option<String>, NetError> {
-        if self.pending.is_some() {
-            return Ok(None);
-        }
-        let mut api = self.rtc.sdp_api();
-        for _ in 0..sections {
-            api.add_media(MediaKind::Audio, Direction::RecvOnly, None, None, None);
-        }
-        if sections == 0
-            && let Some(mid) = self.spare
-        {
-            api.set_direction(mid, Direction::Inactive);
-            api.set_direction(mid, Direction::RecvOnly);
-        }
-        let (offer, pending) = api
-            .apply()
-            .ok_or_else(|| NetError::Transport("nothing to offer".into()))?;
-        self.pending = Some(pending);
-        Ok(Some(offer.to_sdp_string()))
-    }
-
-    /// Takes the answer to the last offer.
-    ///
-    /// # Errors
-    /// No offer is outstanding, or the answer does not fit it.
-    pub fn answer(&mut self, sdp: &str) -> Result<(), NetError> {
-        let answer = SdpAnswer::from_sdp_string(sdp).map_err(description)?;
-        let pending = self.pending.take().ok_or(NetError::UnexpectedAnswer)?;
-        self.rtc
-            .sdp_api()
-            .accept_answer(pending, answer)
-            .map_err(description)
-    }
-
-    /// Takes the other side's offer; returns our answer. Audio that it offers to receive
-    /// becomes our microphone.
-    ///
-    /// # Errors
-    /// The offer cannot be used.
-    pub fn accept(&mut self, sdp: &str) -> Result<String, NetError> {
-        let offer = SdpOffer::from_sdp_string(sdp).map_err(description)?;
-        let answer = self
-            .rtc
-            .sdp_api()
-            .accept_offer(offer)
-            .map_err(description)?;
-        Ok(answer.to_sdp_string())
-    }
-
-    /// Takes a trickled candidate (`candidate:…`). Those we cannot use (TCP, names) are
-    /// skipped: `false`.
-    pub fn candidate(&mut self, line: &str) -> bool {
-        if !line.to_ascii_lowercase().contains(" udp ") {
-            return false;
-        }
-        match Candidate::from_sdp_string(line) {
-            Ok(c) if c.addr().is_ipv4() == self.port.local().is_ipv4() => {
-                self.rtc.add_remote_candidate(c);
-                true
-            }
-            _ => false,
-        }
-    }
-
-    /// Says that our microphone goes out in the section `mid` (for an accepted offer).
-    pub fn publish_on(&mut self, mid: Mid) {
-        self.publish = Some(mid);
     }
 
     /// Our outgoing stream, once it is negotiated.
@@ -283,13 +166,13 @@ impl Transport {
 
     /// A packet of a stream came through str0m: from here on it is heard without, once the
     /// connection is steady.
-    pub(super) fn hears(&mut self, packet: &RtpPacket, mid: Mid) {
+    pub(super) fn hears(&mut self, packet: &RtpPacket, mid: Mid, arrival: Instant) {
         let section = self.rtc.media(mid);
         let level = section.and_then(|m| m.remote_extmap().id_of(Extension::AudioLevel));
         let steady = self.port.is_connected();
         // Where nothing is sent str0m goes on reporting, of what it sees.
         if let Some(media) = self.media.as_mut().filter(|m| steady && m.sends()) {
-            media.hear(*packet.header.ssrc, mid, level, *packet.seq_no);
+            media.hear(*packet.header.ssrc, mid, level, *packet.seq_no, arrival);
         }
     }
 

@@ -8,7 +8,8 @@ use super::opinions::Excerpt;
 use super::sounds::Said;
 use crate::audio::{AudioError, Ear, FRAME, FRAME_TIME, Heard, Onset, Packet, echo};
 use crate::call::{
-    Call, CallEvent, CallResult, CallScript, Failure, Input, PacketArrival, Say, StreamId,
+    AgentState, Call, CallEvent, CallResult, CallScript, Failure, Input, PacketArrival, Say,
+    StreamId,
 };
 use crate::net::{AudioPacket, Endpoint, Outgoing};
 use crate::scenario::Decode;
@@ -178,12 +179,22 @@ impl CallerEnd {
         self.input(now, Input::Joined);
     }
 
-    /// The agent's audio reaches us.
+    /// An agent is in the room.
+    pub(super) fn agent_present(&mut self, now: Instant) {
+        self.input(now, Input::AgentPresent);
+    }
+
+    /// An audio track of the agent's reaches us.
     pub(super) fn agent_subscribed(&mut self, now: Instant) {
         self.input(now, Input::AgentAudible);
     }
 
-    /// The agent left.
+    /// The agent says what it is doing.
+    pub(super) fn agent_state(&mut self, now: Instant, state: AgentState) {
+        self.input(now, Input::AgentState(state));
+    }
+
+    /// The last agent left.
     pub(super) fn agent_left(&mut self, now: Instant) {
         self.input(now, Input::AgentLeft);
     }

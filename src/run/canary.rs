@@ -91,7 +91,7 @@ async fn canary(shared: &Shared, first: &PlannedCall, number: usize) -> Result<(
     met
 }
 
-/// Waits until the agent's track is there.
+/// Waits until an agent is in the room. It may publish its track with its first words only.
 async fn meet_agent(
     connection: &mut Connection,
     agent_timeout: Duration,
@@ -110,9 +110,10 @@ async fn meet_agent(
                 Some(DoorEvent::Joined) => {
                     deadline = Some(tokio::time::Instant::now() + agent_timeout);
                 }
-                Some(DoorEvent::AgentTrack { .. }) => return Ok(()),
-                Some(DoorEvent::AgentLeft) => return Err(Failure::AgentLeft),
+                Some(DoorEvent::AgentPresent { .. }) => return Ok(()),
                 Some(DoorEvent::Closed(f)) => return Err(f),
+                // Nobody was there to leave, to have a track or a state.
+                Some(_) => {}
                 None => return Err(Failure::Dropped { detail: "the session ended".into() }),
             },
             () = absent => return Err(Failure::AgentAbsent { waited: agent_timeout }),

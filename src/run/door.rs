@@ -10,7 +10,9 @@ use super::sentinel::OwnDoor;
 use crate::call::Failure;
 use crate::net::{PeerEvents, PeerHandle};
 use crate::target::embedded::Embedded;
-use crate::target::livekit::{Address, AgentTrack, Credentials, Dispatch, Join, RoomTicket, Rooms};
+use crate::target::livekit::{
+    Address, AgentChoice, Credentials, Dispatch, Join, RoomTicket, Rooms,
+};
 use crate::target::{Connection, OwnAgent, OwnWorker};
 use std::collections::{BTreeMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr};
@@ -67,7 +69,7 @@ pub(super) struct Asked {
     pub dispatch: Option<Dispatch>,
     pub attributes: BTreeMap<String, String>,
     pub room_metadata: String,
-    pub track: AgentTrack,
+    pub choice: AgentChoice,
 }
 
 impl Asked {
@@ -211,7 +213,7 @@ impl OpenDoor {
                 };
                 Ok(Connection::livekit(
                     join,
-                    asked.track.clone(),
+                    asked.choice.clone(),
                     peer.clone(),
                     media,
                 ))

@@ -19,7 +19,7 @@ use crate::call::{
 use crate::net::{Engine, Impairment, Loss, PeerEvents, PeerHandle};
 use crate::plan::PlannedCall;
 use crate::scenario::{self, Scenario};
-use crate::target::livekit::{AgentTrack, Dispatch};
+use crate::target::livekit::{AgentChoice, Dispatch};
 use crate::target::{Connection, DoorEvent};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
@@ -64,8 +64,9 @@ impl Shared {
             }),
             attributes: variant.attributes.clone(),
             room_metadata: variant.room_metadata.clone().unwrap_or_default(),
-            track: AgentTrack {
-                name: self.scenario.call.agent_track.clone(),
+            choice: AgentChoice {
+                track: self.scenario.call.agent_track.clone(),
+                identity: self.scenario.call.agent_identity.clone(),
             },
         }
     }
@@ -87,7 +88,7 @@ impl Shared {
         CallScript {
             greeting: greeting(self.scenario.call.greeting),
             agent_timeout: self.scenario.call.agent_timeout,
-            on_agent_left: OnAgentLeft::Fail,
+            on_agent_left: on_agent_left(self.scenario.call.on_agent_left),
             turns: turns.collect(),
         }
     }
@@ -119,6 +120,13 @@ fn greeting(g: scenario::GreetingPolicy) -> GreetingPolicy {
         scenario::GreetingPolicy::Expect => GreetingPolicy::Expect,
         scenario::GreetingPolicy::Ignore => GreetingPolicy::Ignore,
         scenario::GreetingPolicy::None => GreetingPolicy::None,
+    }
+}
+
+fn on_agent_left(o: scenario::OnAgentLeft) -> OnAgentLeft {
+    match o {
+        scenario::OnAgentLeft::Follow => OnAgentLeft::Follow,
+        scenario::OnAgentLeft::Fail => OnAgentLeft::Fail,
     }
 }
 
@@ -290,8 +298,11 @@ async fn talk(
         }
     }
     drop(joining);
-    let result = peer.with(|p, now| p.endpoint.finish(now)).await;
-    (result.ok().flatten(), connection)
+    let result = peer.with(|p, now| {
+        p.ignore_all();
+        p.endpoint.finish(now)
+    });
+    (result.await.ok().flatten(), connection)
 }
 
 /// Reports what the call's state machine says; whether that was its end.
@@ -376,16 +387,35 @@ pub(super) async fn follow(peer: &PeerHandle<CallerEnd>, event: Option<DoorEvent
             })
             .await
         }
-        DoorEvent::AgentTrack { transport, mid } => {
+        DoorEvent::AgentTrack {
+            track,
+            transport,
+            mid,
+        } => {
             peer.with(move |p, now| {
-                p.listen_to(transport, &mid);
+                p.listen_to(transport, &mid, number(&track.sid));
                 p.endpoint.agent_subscribed(now);
             })
             .await
+        }
+        DoorEvent::AgentTrackGone { sid } => {
+            peer.with(move |p, _| p.stop_listening(number(&sid))).await
+        }
+        DoorEvent::AgentPresent { .. } => peer.with(|p, now| p.endpoint.agent_present(now)).await,
+        DoorEvent::AgentState { state, .. } => {
+            peer.with(move |p, now| p.endpoint.agent_state(now, state))
+                .await
         }
         DoorEvent::AgentLeft => peer.with(|p, now| p.endpoint.agent_left(now)).await,
         DoorEvent::Closed(f) => return fail(peer, f).await,
     };
     // As in `fail`.
     let _ = told;
+}
+
+/// A number for a track; the two of one call differ but for a chance of 1 in 4 billion.
+fn number(sid: &str) -> u32 {
+    // FNV-1a.
+    let step = |hash: u32, byte: u8| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
+    sid.bytes().fold(0x811c_9dc5, step)
 }

@@ -226,7 +226,11 @@ async fn call(
         Err(f) => return Some(f),
     };
     let failed = talk(shared, room, over, &peer, &mut connection, events).await;
-    let result = peer.with(|p, now| p.endpoint.finish(now)).await;
+    let result = peer.with(|p, now| {
+        p.ignore_all();
+        p.endpoint.finish(now)
+    });
+    let result = result.await;
     if let Some(connection) = connection {
         connection.hang_up().await;
     }

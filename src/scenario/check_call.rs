@@ -4,12 +4,14 @@
 
 use super::checker::{Checker, Zero};
 use super::file::{
-    AnchorText, CallFile, DecodeText, DelayFile, ExpectText, GreetingText, SayFile, StartFile,
-    TurnFile, UtteranceFile,
+    AnchorText, CallFile, DecodeText, DelayFile, ExpectText, GreetingText, OnAgentLeftText,
+    SayFile, StartFile, TurnFile, UtteranceFile,
 };
 use super::places::join;
 use super::problem::{Code, did_you_mean};
-use super::types::{Anchor, Call, Decode, Delay, Expect, GreetingPolicy, Turn, Utterance};
+use super::types::{
+    Anchor, Call, Decode, Delay, Expect, GreetingPolicy, OnAgentLeft, Turn, Utterance,
+};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -91,6 +93,11 @@ impl Checker<'_> {
             greeting,
             agent_timeout,
             agent_track: file.agent_track.clone(),
+            agent_identity: file.agent_identity.clone(),
+            on_agent_left: match file.on_agent_left {
+                Some(OnAgentLeftText::Follow) | None => OnAgentLeft::Follow,
+                Some(OnAgentLeftText::Fail) => OnAgentLeft::Fail,
+            },
             reply_tone: file.reply_tone,
             decode: match file.decode {
                 Some(DecodeText::Always) => Decode::Always,

@@ -183,6 +183,16 @@ pub(super) enum GreetingText {
     None,
 }
 
+/// What an agent's leaving means for the call.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum OnAgentLeftText {
+    /// Wait for it to come back, or for another agent.
+    Follow,
+    /// The call has failed.
+    Fail,
+}
+
 /// One call, as every caller makes it.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -193,9 +203,17 @@ pub(super) struct CallFile {
     pub(super) greeting: Option<GreetingText>,
     /// How long to wait for the agent's audio. Default: 30s.
     pub(super) agent_timeout: Option<DurationText>,
-    /// Name of the agent's audio track. Default: its microphone track.
-    #[schemars(length(min = 1))]
+    /// Name (or server-given id) of the agent's audio track. Default: its microphone tracks;
+    /// where it has none, those of unknown source; never `background_audio`.
+    #[schemars(length(min = 1, max = 256))]
     pub(super) agent_track: Option<String>,
+    /// Identity of the agent's participant. Default: participants of kind AGENT; where there are
+    /// none, those of kind STANDARD.
+    #[schemars(length(min = 1, max = 256))]
+    pub(super) agent_identity: Option<String>,
+    /// What an agent's leaving means: `follow`: wait for it, or for another one, for as long as
+    /// `agent_timeout`; `fail`: the call has failed. Default: follow.
+    pub(super) on_agent_left: Option<OnAgentLeftText>,
     /// The agent answers with a tone of this frequency in Hz, not with a voice: what the second
     /// opinion listens for. Default: the embedded agent's own tone, else a voice.
     #[schemars(range(min = 100, max = 8000))]

@@ -52,8 +52,8 @@ pub use threshold::{Aggregate, Bound, On, Op, Threshold};
 pub use threshold_parse::{ThresholdError, parse_threshold, parse_threshold_line};
 pub use types::{
     AgentSettings, Anchor, Call, Decode, Delay, Expect, Extent, GreetingPolicy, Health, Livekit,
-    Network, Scenario, Secret, SentinelPolicy, Server, Sound, Target, Turn, UnsetVariable,
-    Utterance, Variant,
+    Network, OnAgentLeft, Scenario, Secret, SentinelPolicy, Server, Sound, Target, Turn,
+    UnsetVariable, Utterance, Variant,
 };
 pub use url::{UrlError, host_of};
 pub use variables::Environment;

@@ -229,6 +229,16 @@ pub enum Decode {
     Level,
 }
 
+/// What an agent's leaving means for the call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum OnAgentLeft {
+    /// The call waits for it, or for another agent, within `agent_timeout`.
+    #[default]
+    Follow,
+    /// The call has failed.
+    Fail,
+}
+
 /// One call, as every caller makes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Call {
@@ -236,8 +246,12 @@ pub struct Call {
     pub greeting: GreetingPolicy,
     /// How long to wait for the agent's audio.
     pub agent_timeout: Duration,
-    /// Name of the agent's audio track, where it is not the microphone's.
+    /// Name or server-given id of the agent's audio track; `None`: by its source.
     pub agent_track: Option<String>,
+    /// Identity of the agent's participant; `None`: by its kind.
+    pub agent_identity: Option<String>,
+    /// What an agent's leaving means.
+    pub on_agent_left: OnAgentLeft,
     /// Frequency of the tone that the agent answers with, in Hz, where it is no voice.
     pub reply_tone: Option<u32>,
     /// What of the agent's audio is decoded.

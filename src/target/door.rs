@@ -1,46 +1,103 @@
 //! One way to call an agent, whatever stands between.
 //!
-//! In: a peer of the media engine. Out: joined, the agent's track, its departure, the end.
-//! Holds: a connection tells of the agent's track once, and ends in at most one `Closed`.
+//! In: a peer of the media engine. Out: joined, agents and their tracks, the end.
+//! Invariants: a connection ends in at most one `Closed`; the section of a track that is not
+//! the agent's voice is ignored without anybody asking for it.
 
 use super::embedded::Embedded;
-use super::livekit::{AgentTrack, Join, Session, SessionEvent};
-use crate::call::Failure;
+use super::livekit::{AgentChoice, Join, Seen, Session, SessionEvent, Voices};
+use crate::call::{AgentState, Failure};
 use crate::net::{Endpoint, NetError, PeerEvent, PeerEvents, PeerHandle, Shape};
+use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// Identity and track of the embedded agent, which has no server to give it others.
+const EMBEDDED: &str = "embedded";
 
 /// What a call's connection tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DoorEvent {
     /// Joined and media flowing.
     Joined,
-    /// The agent's audio reaches us in this section.
+    /// An agent participant is in the room, perhaps since before us. Once for each arrival of
+    /// each agent participant.
+    AgentPresent {
+        /// Its identity.
+        identity: String,
+    },
+    /// A track that may be the agent's voice reaches us in this section. Told for every
+    /// matching track, also for those that are published anew or later.
     AgentTrack {
+        /// Which.
+        track: AgentStream,
         /// Transport index.
         transport: usize,
         /// Media section.
         mid: String,
     },
-    /// The agent left.
+    /// A track that was told is gone: it was unpublished, moved to another section, its
+    /// participant left, or a better candidate replaced it.
+    AgentTrackGone {
+        /// Server-given id of the track.
+        sid: String,
+    },
+    /// What an agent says that it is doing: at its arrival, and on every change.
+    AgentState {
+        /// Its identity.
+        identity: String,
+        /// What it says.
+        state: AgentState,
+    },
+    /// The last agent participant left; `AgentPresent` may follow.
     AgentLeft,
     /// The connection is over.
     Closed(Failure),
 }
 
+/// An audio track that may be the agent's voice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgentStream {
+    /// Server-given id.
+    pub sid: String,
+    /// Name, as its publisher says.
+    pub name: String,
+    /// Identity of its publisher.
+    pub identity: String,
+    /// The publisher's kind, in LiveKit's words.
+    pub kind: &'static str,
+    /// The track's source, in LiveKit's words.
+    pub source: &'static str,
+    /// It was muted when it was told.
+    pub muted: bool,
+}
+
+impl AgentStream {
+    /// The track in words; what its publisher says is as it came.
+    pub fn label(&self) -> String {
+        format!(
+            "`{}` of `{}` (kind {}, source {})",
+            self.name, self.identity, self.kind, self.source
+        )
+    }
+}
+
 /// A call's connection to its agent.
 pub enum Connection {
     /// Through a LiveKit room.
-    Livekit {
-        /// The room's session.
-        session: Session,
-        /// Which track is the agent's voice.
-        wanted: AgentTrack,
-        /// The agent's server-given id, once found.
-        agent: Option<String>,
-    },
+    Livekit(Box<RoomCall>),
     /// Straight to the embedded agent.
     Embedded(EmbeddedCall),
+}
+
+/// A call through a LiveKit room.
+pub struct RoomCall {
+    session: Session,
+    voices: Voices,
+    /// Events that wait to be told.
+    events: VecDeque<DoorEvent>,
+    /// Tells the peer which sections to ignore.
+    ignore: Box<dyn Fn(usize, String) + Send + Sync>,
 }
 
 /// A call to the embedded agent.
@@ -52,7 +109,8 @@ pub struct EmbeddedCall {
     deadline: tokio::time::Instant,
     mid: String,
     connected: bool,
-    told_track: bool,
+    /// Events that follow one that was told.
+    to_tell: VecDeque<DoorEvent>,
     /// `Closed` has been told.
     over: bool,
 }
@@ -61,15 +119,19 @@ impl Connection {
     /// Begins to join a LiveKit room.
     pub fn livekit<E: Endpoint>(
         join: Join,
-        wanted: AgentTrack,
+        choice: AgentChoice,
         peer: Arc<PeerHandle<E>>,
         media: PeerEvents,
     ) -> Self {
-        Self::Livekit {
+        let ignoring = peer.clone();
+        Self::Livekit(Box::new(RoomCall {
             session: Session::begin(join, peer, media),
-            wanted,
-            agent: None,
-        }
+            voices: Voices::new(choice),
+            events: VecDeque::new(),
+            ignore: Box::new(move |transport, mid| {
+                ignoring.tell(move |p| p.ignore(transport, &mid));
+            }),
+        }))
     }
 
     /// Calls the embedded agent.
@@ -109,7 +171,7 @@ impl Connection {
             deadline: tokio::time::Instant::now() + media_timeout,
             mid,
             connected: false,
-            told_track: false,
+            to_tell: VecDeque::new(),
             over: false,
         }))
     }
@@ -117,48 +179,63 @@ impl Connection {
     /// The next event; `None` when there will be none. Cancel safe.
     pub async fn event(&mut self) -> Option<DoorEvent> {
         match self {
-            Self::Livekit {
-                session,
-                wanted,
-                agent,
-            } => loop {
-                match session.event().await? {
-                    SessionEvent::Joined => return Some(DoorEvent::Joined),
-                    SessionEvent::Track {
-                        participant,
-                        track,
-                        transport,
-                        mid,
-                    } if agent.is_none() && wanted.matches(&participant, &track) => {
-                        *agent = Some(participant.sid);
-                        return Some(DoorEvent::AgentTrack { transport, mid });
-                    }
-                    SessionEvent::Left(p) if agent.as_ref() == Some(&p.sid) => {
-                        return Some(DoorEvent::AgentLeft);
-                    }
-                    SessionEvent::Closed(f) => return Some(DoorEvent::Closed(f)),
-                    SessionEvent::Track { .. } | SessionEvent::Left(_) => {}
-                }
-            },
+            Self::Livekit(call) => call.event().await,
             Self::Embedded(call) => call.event().await,
+        }
+    }
+
+    /// A notice about several tracks that may be the agent's voice; once.
+    pub fn take_notice(&mut self) -> Option<String> {
+        match self {
+            Self::Livekit(call) => call.voices.take_notice(),
+            Self::Embedded(_) => None,
+        }
+    }
+
+    /// What the room looks like now; `None` where there is no room.
+    pub fn seen(&self) -> Option<Seen> {
+        match self {
+            Self::Livekit(call) => Some(call.voices.seen()),
+            Self::Embedded(_) => None,
         }
     }
 
     /// Ends the connection.
     pub async fn hang_up(self) {
         match self {
-            Self::Livekit { session, .. } => session.leave().await,
+            Self::Livekit(call) => call.session.leave().await,
             Self::Embedded(call) => call.agent.bye(call.call).await,
+        }
+    }
+}
+
+impl RoomCall {
+    /// Cancel safe: what one event of the session leads to is kept until it is told.
+    async fn event(&mut self) -> Option<DoorEvent> {
+        loop {
+            if let Some(event) = self.events.pop_front() {
+                return Some(event);
+            }
+            let told = match self.session.event().await? {
+                SessionEvent::Joined => vec![DoorEvent::Joined],
+                SessionEvent::Participants(all) => self.voices.participants(all, Instant::now()),
+                SessionEvent::Sections { transport, tracks } => {
+                    self.voices.sections(transport, tracks, Instant::now())
+                }
+                SessionEvent::Closed(f) => vec![DoorEvent::Closed(f)],
+            };
+            for section in self.voices.newly_ignored() {
+                (self.ignore)(section.transport, section.mid);
+            }
+            self.events.extend(told);
         }
     }
 }
 
 impl EmbeddedCall {
     async fn event(&mut self) -> Option<DoorEvent> {
-        if self.connected && !self.told_track {
-            self.told_track = true;
-            let mid = self.mid.clone();
-            return Some(DoorEvent::AgentTrack { transport: 0, mid });
+        if let Some(event) = self.to_tell.pop_front() {
+            return Some(event);
         }
         loop {
             let event = tokio::select! {
@@ -172,13 +249,13 @@ impl EmbeddedCall {
                 () = tokio::time::sleep_until(self.deadline), if !self.connected => {
                     let waited = self.media_timeout;
                     self.connected = true; // told once
-                    self.told_track = true;
                     return Some(DoorEvent::Closed(Failure::MediaNotConnected { waited }));
                 }
             };
             match event {
                 PeerEvent::Connected(_) => {
                     self.connected = true;
+                    self.to_tell.extend(self.agent_events());
                     return Some(DoorEvent::Joined);
                 }
                 PeerEvent::Disconnected(_) => {
@@ -194,5 +271,27 @@ impl EmbeddedCall {
                 PeerEvent::ChannelOpen(_) => {}
             }
         }
+    }
+
+    /// The agent is the other end: it is there with its track as soon as media flow.
+    fn agent_events(&self) -> [DoorEvent; 2] {
+        let identity = EMBEDDED.to_owned();
+        let track = AgentStream {
+            sid: EMBEDDED.to_owned(),
+            name: EMBEDDED.to_owned(),
+            identity: identity.clone(),
+            kind: "AGENT",
+            source: "MICROPHONE",
+            muted: false,
+        };
+        let (transport, mid) = (0, self.mid.clone());
+        [
+            DoorEvent::AgentPresent { identity },
+            DoorEvent::AgentTrack {
+                track,
+                transport,
+                mid,
+            },
+        ]
     }
 }

@@ -9,5 +9,5 @@ pub mod embedded;
 pub mod livekit;
 mod own;
 
-pub use door::{Connection, DoorEvent};
+pub use door::{AgentStream, Connection, DoorEvent};
 pub use own::{OwnAgent, OwnWorker};

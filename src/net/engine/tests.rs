@@ -132,14 +132,14 @@ async fn meet((a, from_a): (&Handle, &mut PeerEvents), (b, from_b): (&Handle, &m
             let t = p.transport(0, now)?;
             let answer = t.accept(&offer)?;
             t.publish_on(mid_b.as_str().into());
-            p.listen_to(0, &mid_b);
+            p.listen_to(0, &mid_b, 0);
             Ok::<_, NetError>(answer)
         })
         .await
         .expect("b")
         .expect("answer");
     a.with(move |p, now| {
-        p.listen_to(0, &mid);
+        p.listen_to(0, &mid, 0);
         p.transport(0, now)?.answer(&answer)
     })
     .await

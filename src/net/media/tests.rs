@@ -178,7 +178,7 @@ fn a_stream_of_str0ms_is_heard_once_and_whole() {
     let t = met.now;
     assert_eq!(media.receive(&first, t, &mut room), Taken::No, "not known");
     let ssrc = word(&first, 8);
-    media.hear(ssrc, met.mid, None, 65_530);
+    media.hear(ssrc, met.mid, None, 65_530, t);
     for (what, datagram) in [("again", &first), ("by str0m", &before)] {
         let taken = media.receive(datagram, t, &mut room);
         assert_eq!(taken, Taken::Silent, "{what}");
@@ -192,6 +192,7 @@ fn a_stream_of_str0ms_is_heard_once_and_whole() {
         let (sequence, datagram) = &all[k];
         let heard = Heard {
             mid: met.mid,
+            ssrc,
             rtp_time: (sequence * 960) as u32,
             sequence: *sequence,
             level: None,

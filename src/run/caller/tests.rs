@@ -112,6 +112,8 @@ fn play_as(
         let level = if loud { 30 } else { DIGITAL_SILENCE };
         silent += usize::from(!loud);
         let packet = AudioPacket {
+            track: 0,
+            ssrc: 1,
             level: Some(level),
             // As if captured without a delay: the packet's first sample has the codec's
             // look-ahead in it.

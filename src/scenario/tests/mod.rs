@@ -52,6 +52,8 @@ call:
   greeting: expect
   agent_timeout: 20s
   agent_track: voice
+  agent_identity: helper-1
+  on_agent_left: fail
   turns:
     - say: order
       start: {after: greeting, delay: 500ms}

@@ -10,6 +10,7 @@ use super::delay::DelayStream;
 use super::inbound::{Caller, Hearing, Inbound};
 use super::truth::{TruthLine, TruthSender};
 use crate::audio::{FRAME_TIME, RATE};
+use crate::call::AgentState;
 use crate::net::{AudioPacket, Endpoint, Outgoing, monotonic_ns};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,28 +18,6 @@ use tokio::sync::mpsc;
 
 /// Pause between the caller's arrival and the greeting.
 const GREETING_PAUSE: Duration = Duration::from_millis(300);
-
-/// What the agent is doing, in LiveKit's words (`lk.agent.state`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AgentState {
-    /// Waiting for the caller.
-    Listening,
-    /// The caller has stopped; the reply is on its way.
-    Thinking,
-    /// Speaking.
-    Speaking,
-}
-
-impl AgentState {
-    /// Value of the attribute `lk.agent.state`.
-    pub fn attribute(self) -> &'static str {
-        match self {
-            Self::Listening => "listening",
-            Self::Thinking => "thinking",
-            Self::Speaking => "speaking",
-        }
-    }
-}
 
 /// Why something is said.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -156,7 +156,7 @@ async fn answer(
             let transport = p.transport(0, now)?;
             let answer = transport.accept(&offer)?;
             transport.publish_on(mid.as_str().into());
-            p.listen_to(0, &mid);
+            p.listen_to(0, &mid, 0);
             Ok::<_, NetError>(answer)
         })
         .await??;

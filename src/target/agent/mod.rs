@@ -15,7 +15,7 @@ mod inbound;
 mod truth;
 mod worker;
 
-pub use brain::{AgentEnd, AgentState};
+pub use brain::AgentEnd;
 pub use clip::{Clip, ClipError, Voice};
 pub use delay::{Delay, DelayStream};
 pub use door::serve_pipe;

@@ -4,12 +4,13 @@
 //! Holds: one job's failure is its own; a lost registration is taken up again.
 
 use super::Agent;
-use super::brain::{AgentEnd, AgentState};
-use crate::call::Failure;
+use super::brain::AgentEnd;
+use crate::call::{AgentState, Failure};
 use crate::net::{PeerHandle, monotonic_ns};
 use crate::target::livekit::signal::{self, Refusal, Socket};
 use crate::target::livekit::{
-    Address, Credentials, Join, ParticipantKind, Session, SessionCommand, SessionEvent,
+    Address, Credentials, Join, ParticipantKind, Roster, Session, SessionCommand, SessionEvent,
+    state,
 };
 use livekit_protocol as proto;
 use proto::{server_message, worker_message};
@@ -28,8 +29,8 @@ const STATUS_INTERVAL: Duration = Duration::from_millis(2_500);
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 /// Messages to the server that may wait.
 const QUEUE: usize = 1_024;
-/// The attribute that tells an agent's state.
-const STATE: &str = "lk.agent.state";
+/// The number of the only track that is listened to.
+const CALLER: u32 = 0;
 
 /// How to serve.
 #[derive(Debug, Clone)]
@@ -222,7 +223,11 @@ fn handle(
                 participant_name: "loadgen reference agent".into(),
                 job_id: job.id,
                 available: true,
-                participant_attributes: [(STATE.to_owned(), "initializing".to_owned())].into(),
+                participant_attributes: [(
+                    state::ATTRIBUTE.to_owned(),
+                    state::value(AgentState::Initializing).to_owned(),
+                )]
+                .into(),
                 ..Default::default()
             };
             Some(worker_message::Message::Availability(answer))
@@ -313,27 +318,34 @@ async fn attend(
     let mut session = Session::begin(join, peer.clone(), media);
     let (states, mut changes) = mpsc::channel(16);
     let commands = session.commands();
-    let mut caller: Option<String> = None;
+    let (mut room, mut caller) = (Roster::default(), None);
     let result = loop {
         tokio::select! {
             event = session.event() => match event {
                 Some(SessionEvent::Joined) => joined(&peer, states.clone()).await,
-                Some(SessionEvent::Track { participant, transport, mid, .. })
-                    if caller.is_none() && participant.kind == ParticipantKind::Other =>
-                {
-                    caller = Some(participant.sid);
-                    listen(&peer, transport, mid).await;
+                Some(SessionEvent::Participants(all)) => {
+                    let left = all.into_iter().filter_map(|p| room.update(p));
+                    let left: Vec<String> = left.map(|p| p.sid).collect();
+                    if caller.as_ref().is_some_and(|caller| left.contains(caller)) {
+                        break Ok(());
+                    }
+                    meet(&room, &mut caller, &peer).await;
                 }
-                Some(SessionEvent::Left(p)) if caller.as_ref() == Some(&p.sid) => break Ok(()),
+                Some(SessionEvent::Sections { transport, tracks }) => {
+                    room.place(transport, tracks);
+                    meet(&room, &mut caller, &peer).await;
+                }
                 Some(SessionEvent::Closed(Failure::Dropped { .. })) if caller.is_some() => {
                     break Ok(()); // the room was deleted under us: the call is over
                 }
                 Some(SessionEvent::Closed(f)) => break Err(f),
-                Some(_) => {}
                 None => break Ok(()),
             },
-            Some(state) = changes.recv() => {
-                let attributes = HashMap::from([(STATE.to_owned(), AgentState::attribute(state).to_owned())]);
+            Some(told) = changes.recv() => {
+                let attributes = HashMap::from([(
+                    state::ATTRIBUTE.to_owned(),
+                    state::value(told).to_owned(),
+                )]);
                 let _ = commands.try_send(SessionCommand::SetAttributes(attributes));
             }
             () = end.cancelled() => break Ok(()),
@@ -354,10 +366,22 @@ async fn joined(peer: &PeerHandle<AgentEnd>, states: mpsc::Sender<AgentState>) {
     let _ = started.await;
 }
 
-async fn listen(peer: &PeerHandle<AgentEnd>, transport: usize, mid: String) {
+/// Listens to the first participant whose track reaches us and that is no agent: the caller.
+async fn meet(room: &Roster, caller: &mut Option<String>, peer: &PeerHandle<AgentEnd>) {
+    if caller.is_some() {
+        return;
+    }
+    let mut placed = room.placed();
+    let found = placed.find(|(p, ..)| p.kind != ParticipantKind::Agent);
+    let Some((participant, _, section)) = found else {
+        return;
+    };
+    *caller = Some(participant.sid.clone());
+    let section = section.clone();
     let listening = peer.with(move |p, now| {
-        p.listen_to(transport, &mid);
+        p.listen_to(section.transport, &section.mid, CALLER);
         p.endpoint.caller_here(now);
     });
+    // An engine that is gone ends the session too.
     let _ = listening.await;
 }

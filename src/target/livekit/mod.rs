@@ -9,13 +9,17 @@ mod rooms;
 mod roster;
 mod session;
 pub(in crate::target) mod signal;
+pub(in crate::target) mod state;
 mod token;
+mod voices;
 
 pub use address::{Address, AddressError};
 pub use rooms::{Rooms, RoomsError};
-pub use roster::{AgentTrack, Participant, ParticipantKind, Track};
+pub use roster::{Participant, ParticipantKind, Presence, Roster, Section, Source, Track};
 pub use session::{Join, Session, SessionCommand, SessionEvent};
 pub use token::{Credentials, Dispatch, RoomTicket};
+pub(in crate::target) use voices::Voices;
+pub use voices::{AgentChoice, Departed, Seen};
 
 /// Chooses the TLS implementation for the process; to be called before the first connection.
 pub fn install_crypto() {

@@ -8,6 +8,7 @@ use super::signal::{self, Request};
 use crate::call::Failure;
 use crate::net::{Endpoint, NetError, Shape, tracks_by_mid};
 use livekit_protocol as proto;
+use std::collections::HashMap;
 
 /// Most sections that are offered at a server's wish; one for each track in a room.
 const MAX_SECTIONS: u32 = 64;
@@ -21,6 +22,15 @@ pub(super) fn media_failure(e: NetError) -> Failure {
         other => Failure::Generator {
             detail: other.to_string(),
         },
+    }
+}
+
+/// The tracks that a description's sections hold. Servers say so beside the description; older
+/// ones in it alone.
+fn tracks_of(description: &proto::SessionDescription) -> HashMap<String, String> {
+    match &description.mid_to_track_id {
+        none if none.is_empty() => tracks_by_mid(&description.sdp),
+        told => told.clone(),
     }
 }
 
@@ -45,8 +55,7 @@ impl<E: Endpoint> Live<'_, E> {
         &mut self,
         answer: proto::SessionDescription,
     ) -> Result<(), Failure> {
-        let mut tracks = tracks_by_mid(&answer.sdp);
-        tracks.extend(answer.mid_to_track_id);
+        let tracks = tracks_of(&answer);
         let sdp = answer.sdp;
         self.peer
             .with(move |p, now| p.transport(PUBLISHER, now)?.answer(&sdp))
@@ -54,8 +63,7 @@ impl<E: Endpoint> Live<'_, E> {
             .and_then(|r| r)
             .map_err(media_failure)?;
         if self.single {
-            let changes = self.roster.place(PUBLISHER, tracks);
-            self.tell(changes).await?;
+            self.sections(PUBLISHER, tracks).await?;
         }
         match self.sections_wanted.take() {
             Some(n) => self.reoffer(n).await,
@@ -68,8 +76,7 @@ impl<E: Endpoint> Live<'_, E> {
         &mut self,
         offer: proto::SessionDescription,
     ) -> Result<(), Failure> {
-        let mut tracks = tracks_by_mid(&offer.sdp);
-        tracks.extend(offer.mid_to_track_id);
+        let tracks = tracks_of(&offer);
         let sdp = offer.sdp;
         let answer = self
             .peer
@@ -79,8 +86,7 @@ impl<E: Endpoint> Live<'_, E> {
             .map_err(media_failure)?;
         let answer = signal::description("answer", answer, offer.id);
         self.socket.request(Request::Answer(answer)).await?;
-        let changes = self.roster.place(SUBSCRIBER, tracks);
-        self.tell(changes).await
+        self.sections(SUBSCRIBER, tracks).await
     }
 
     pub(super) async fn on_trickle(&mut self, t: &proto::TrickleRequest) -> Result<(), Failure> {

@@ -1,23 +1,68 @@
-//! Who is in the room with us, and which of their tracks is the agent's voice.
+//! Who is in the room with us, and where their audio tracks reach us.
 //!
-//! In: the server's participant snapshots and updates. Out: arrivals, departures, tracks.
-//! Holds: a participant already there when we join counts like one that comes later.
+//! In: the server's participants, and the sections that it gave to their tracks. Out: both, in
+//! order of arrival. Invariants: a participant that was there before us counts like one that
+//! comes later; what a server may make us keep is bounded.
 
+use super::state;
+use crate::call::AgentState;
 use livekit_protocol as proto;
-use std::collections::{HashMap, HashSet};
+use proto::participant_info::{Kind, State};
+use std::collections::HashMap;
 
-/// Track name of LiveKit's ambience and thinking sounds.
-const BACKGROUND_AUDIO: &str = "background_audio";
 /// Attribute of a participant that publishes for another (an avatar worker).
 const ON_BEHALF: &str = "lk.publish_on_behalf";
+/// Most participants kept.
+const PARTICIPANTS: usize = 1_000;
+/// Most audio tracks kept of a participant.
+const TRACKS: usize = 64;
+/// Most sections kept of a transport.
+const SECTIONS: usize = 256;
+/// Longest name or identity kept, in characters; LiveKit allows identities of 256.
+const NAME: usize = 256;
 
-/// What a participant is, as far as it matters here.
+/// What a participant is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ParticipantKind {
-    /// An agent.
+    /// An agent, by the token that the server gave to its worker.
     Agent,
-    /// Anyone else.
-    Other,
+    /// One that joined with a plain token: people, and bots of other frameworks.
+    Standard,
+    /// A recorder, a telephone line, or another of the server's own kinds, by its name.
+    Other(&'static str),
+}
+
+impl ParticipantKind {
+    /// Its name in LiveKit's protocol.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Agent => Kind::Agent.as_str_name(),
+            Self::Standard => Kind::Standard.as_str_name(),
+            Self::Other(name) => name,
+        }
+    }
+}
+
+/// Where the sound of an audio track comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// A microphone: voices.
+    Microphone,
+    /// The publisher does not say.
+    Unknown,
+    /// The sound of a shared screen, or another of LiveKit's sources, by its name.
+    Other(&'static str),
+}
+
+impl Source {
+    /// Its name in LiveKit's protocol.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Microphone => proto::TrackSource::Microphone.as_str_name(),
+            Self::Unknown => proto::TrackSource::Unknown.as_str_name(),
+            Self::Other(name) => name,
+        }
+    }
 }
 
 /// A participant other than ourselves.
@@ -29,8 +74,10 @@ pub struct Participant {
     pub identity: String,
     /// Kind.
     pub kind: ParticipantKind,
-    /// Identity of the participant it publishes for.
-    pub on_behalf_of: Option<String>,
+    /// It publishes for another participant.
+    pub on_behalf: bool,
+    /// What it says that it is doing.
+    pub state: Option<AgentState>,
     /// Audio tracks.
     pub tracks: Vec<Track>,
 }
@@ -42,135 +89,144 @@ pub struct Track {
     pub sid: String,
     /// Name.
     pub name: String,
-    /// Source is the microphone.
-    pub microphone: bool,
+    /// Source.
+    pub source: Source,
+    /// The publisher has muted it.
+    pub muted: bool,
 }
 
-impl Participant {
-    fn from_proto(p: &proto::ParticipantInfo) -> Self {
-        let kind = if p.kind == proto::participant_info::Kind::Agent as i32 {
-            ParticipantKind::Agent
-        } else {
-            ParticipantKind::Other
-        };
-        let audio = p
-            .tracks
-            .iter()
-            .filter(|t| t.r#type == proto::TrackType::Audio as i32);
-        Self {
-            sid: p.sid.clone(),
-            identity: p.identity.clone(),
-            kind,
-            on_behalf_of: p.attributes.get(ON_BEHALF).cloned(),
-            tracks: audio
-                .map(|t| Track {
-                    sid: t.sid.clone(),
-                    name: t.name.clone(),
-                    microphone: t.source == proto::TrackSource::Microphone as i32,
-                })
-                .collect(),
-        }
-    }
-}
-
-/// Which track is the agent's voice.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct AgentTrack {
-    /// Track name that is asked for; `None` goes by kind and source.
-    pub name: Option<String>,
-}
-
-impl AgentTrack {
-    /// Whether `track` of `participant` is the agent's voice: the microphone of an agent, or
-    /// of one that publishes on another's behalf, and not its background audio.
-    pub fn matches(&self, participant: &Participant, track: &Track) -> bool {
-        if let Some(name) = &self.name {
-            return track.name == *name;
-        }
-        let speaks =
-            participant.kind == ParticipantKind::Agent || participant.on_behalf_of.is_some();
-        speaks && track.microphone && track.name != BACKGROUND_AUDIO
-    }
-}
-
-/// A change in the room.
+/// What the server says of a participant.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Change {
-    /// A participant left.
-    Left(Participant),
-    /// A track's media reaches us in this section.
-    Track(Participant, Track, Section),
+pub enum Presence {
+    /// It is here, like this.
+    Here(Participant),
+    /// It left.
+    Left {
+        /// Server-given id.
+        sid: String,
+        /// LiveKit's name of the reason.
+        reason: &'static str,
+    },
+}
+
+fn clipped(text: &str) -> String {
+    text.chars().take(NAME).collect()
+}
+
+fn kind(p: &proto::ParticipantInfo) -> ParticipantKind {
+    #[expect(
+        deprecated,
+        reason = "recorders of older servers are known by this alone"
+    )]
+    let recorder = p.permission.as_ref().is_some_and(|p| p.recorder);
+    match Kind::try_from(p.kind) {
+        Ok(Kind::Agent) => ParticipantKind::Agent,
+        Ok(Kind::Standard) if recorder => ParticipantKind::Other("recorder"),
+        Ok(Kind::Standard) => ParticipantKind::Standard,
+        Ok(other) => ParticipantKind::Other(other.as_str_name()),
+        Err(_) => ParticipantKind::Other("unknown"),
+    }
+}
+
+fn track(t: &proto::TrackInfo) -> Track {
+    Track {
+        sid: clipped(&t.sid),
+        name: clipped(&t.name),
+        source: match proto::TrackSource::try_from(t.source) {
+            Ok(proto::TrackSource::Microphone) => Source::Microphone,
+            Ok(proto::TrackSource::Unknown) | Err(_) => Source::Unknown,
+            Ok(other) => Source::Other(other.as_str_name()),
+        },
+        muted: t.muted,
+    }
+}
+
+impl Presence {
+    /// What the server says, without what nobody needs.
+    pub(super) fn of(p: &proto::ParticipantInfo) -> Self {
+        if p.state == State::Disconnected as i32 {
+            let reason = proto::DisconnectReason::try_from(p.disconnect_reason);
+            return Self::Left {
+                sid: clipped(&p.sid),
+                reason: reason.unwrap_or_default().as_str_name(),
+            };
+        }
+        let is_audio = |t: &&proto::TrackInfo| t.r#type == proto::TrackType::Audio as i32;
+        let tracks = p.tracks.iter().filter(is_audio).take(TRACKS);
+        let said = p.attributes.get(state::ATTRIBUTE);
+        Self::Here(Participant {
+            sid: clipped(&p.sid),
+            identity: clipped(&p.identity),
+            kind: kind(p),
+            on_behalf: p.attributes.get(ON_BEHALF).is_some_and(|of| !of.is_empty()),
+            state: said.and_then(|value| state::parse(value)),
+            tracks: tracks.map(track).collect(),
+        })
+    }
 }
 
 /// Where a track's media arrives.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Section {
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Section {
+    /// Index of the transport.
     pub transport: usize,
+    /// Media section.
     pub mid: String,
 }
 
 /// The room's other participants, and where their tracks arrive.
 #[derive(Debug, Default)]
-pub(super) struct Roster {
-    own_sid: String,
-    present: HashMap<String, Participant>,
+pub struct Roster {
+    present: Vec<Participant>,
+    /// By the track's id.
     sections: HashMap<String, Section>,
-    reported: HashSet<String>,
 }
 
 impl Roster {
-    /// The snapshot that comes with joining.
-    pub(super) fn joined(&mut self, join: &proto::JoinResponse) -> Vec<Change> {
-        self.own_sid = join
-            .participant
-            .as_ref()
-            .map(|p| p.sid.clone())
-            .unwrap_or_default();
-        self.update(&join.other_participants)
-    }
-
-    /// An update of some participants.
-    pub(super) fn update(&mut self, all: &[proto::ParticipantInfo]) -> Vec<Change> {
-        let mut changes = Vec::new();
-        for p in all.iter().filter(|p| p.sid != self.own_sid) {
-            if p.state == proto::participant_info::State::Disconnected as i32 {
-                if let Some(gone) = self.present.remove(&p.sid) {
-                    changes.push(Change::Left(gone));
+    /// Takes what the server says of a participant; returns the one that left, if one did.
+    pub fn update(&mut self, presence: Presence) -> Option<Participant> {
+        match presence {
+            Presence::Here(new) => {
+                let has_room = self.present.len() < PARTICIPANTS;
+                match self.present.iter_mut().find(|p| p.sid == new.sid) {
+                    Some(known) => *known = new,
+                    None if has_room => self.present.push(new),
+                    None => {}
                 }
-            } else {
-                self.present
-                    .insert(p.sid.clone(), Participant::from_proto(p));
+                None
+            }
+            Presence::Left { sid, .. } => {
+                let at = self.present.iter().position(|p| p.sid == sid)?;
+                Some(self.present.remove(at))
             }
         }
-        changes.extend(self.ready());
-        changes
     }
 
-    /// Tracks were given sections on a transport.
-    pub(super) fn place(
-        &mut self,
-        transport: usize,
-        tracks: impl IntoIterator<Item = (String, String)>,
-    ) -> Vec<Change> {
-        for (mid, track) in tracks {
-            self.sections.insert(track, Section { transport, mid });
-        }
-        self.ready()
+    /// Takes all sections of a transport with the tracks that they hold now. A section that is
+    /// missing holds nothing any more.
+    pub fn place(&mut self, transport: usize, tracks: HashMap<String, String>) {
+        self.sections.retain(|_, s| s.transport != transport);
+        let placed = tracks.into_iter().take(SECTIONS);
+        self.sections
+            .extend(placed.map(|(mid, track)| (track, Section { transport, mid })));
     }
 
-    /// Tracks known by both name and place that were not reported yet.
-    fn ready(&mut self) -> Vec<Change> {
-        let mut changes = Vec::new();
-        for p in self.present.values() {
-            for t in &p.tracks {
-                if let Some(section) = self.sections.get(&t.sid)
-                    && self.reported.insert(t.sid.clone())
-                {
-                    changes.push(Change::Track(p.clone(), t.clone(), section.clone()));
-                }
-            }
-        }
-        changes
+    /// The others in the room, in order of arrival.
+    pub fn present(&self) -> &[Participant] {
+        &self.present
+    }
+
+    /// Where a track arrives.
+    pub fn section(&self, track: &str) -> Option<&Section> {
+        self.sections.get(track)
+    }
+
+    /// The tracks that reach us, with their publishers, in order of arrival.
+    pub fn placed(&self) -> impl Iterator<Item = (&Participant, &Track, &Section)> {
+        self.present.iter().flat_map(move |p| {
+            let tracks = p.tracks.iter();
+            tracks.filter_map(move |t| Some((p, t, self.section(&t.sid)?)))
+        })
     }
 }
 
@@ -178,100 +234,115 @@ impl Roster {
 mod tests {
     use super::*;
 
-    fn info(sid: &str, agent: bool, tracks: &[(&str, &str, bool)]) -> proto::ParticipantInfo {
+    fn info(sid: &str, kind: Kind) -> proto::ParticipantInfo {
         proto::ParticipantInfo {
             sid: sid.into(),
             identity: format!("id-{sid}"),
-            kind: if agent { 4 } else { 0 },
-            state: proto::participant_info::State::Active as i32,
-            tracks: tracks
-                .iter()
-                .map(|(sid, name, mic)| proto::TrackInfo {
-                    sid: (*sid).into(),
-                    name: (*name).into(),
+            kind: kind as i32,
+            state: State::Active as i32,
+            tracks: vec![
+                proto::TrackInfo {
+                    sid: format!("TR_{sid}"),
                     r#type: proto::TrackType::Audio as i32,
-                    source: if *mic {
-                        proto::TrackSource::Microphone as i32
-                    } else {
-                        0
-                    },
+                    source: proto::TrackSource::Microphone as i32,
                     ..Default::default()
-                })
-                .collect(),
+                },
+                proto::TrackInfo {
+                    sid: format!("TR_video_{sid}"),
+                    r#type: proto::TrackType::Video as i32,
+                    ..Default::default()
+                },
+            ],
             ..Default::default()
         }
     }
 
+    fn here(info: &proto::ParticipantInfo) -> Participant {
+        match Presence::of(info) {
+            Presence::Here(p) => p,
+            left @ Presence::Left { .. } => panic!("{left:?}"),
+        }
+    }
+
     #[test]
-    fn an_agent_in_the_snapshot_and_one_that_comes_later_are_found_alike() {
-        let agent = info("PA_a", true, &[("TR_1", "agent", true)]);
-        let place = || [("1".to_owned(), "TR_1".to_owned())];
+    fn what_the_server_says_is_read() {
+        let mut agent = info("a", Kind::Agent);
+        agent
+            .attributes
+            .insert(state::ATTRIBUTE.into(), "thinking".into());
+        agent.attributes.insert(ON_BEHALF.into(), "agent-1".into());
+        let read = here(&agent);
+        assert_eq!(read.kind, ParticipantKind::Agent);
+        assert_eq!(read.state, Some(AgentState::Thinking));
+        assert!(read.on_behalf);
+        assert_eq!(read.tracks.len(), 1, "video is left out");
+        for (kind, label) in [
+            (Kind::Standard, "STANDARD"),
+            (Kind::Sip, "SIP"),
+            (Kind::Egress, "EGRESS"),
+        ] {
+            assert_eq!(here(&info("a", kind)).kind.label(), label);
+        }
+        let mut recorder = info("r", Kind::Standard);
+        #[expect(deprecated, reason = "what older servers say")]
+        let permission = proto::ParticipantPermission {
+            recorder: true,
+            ..Default::default()
+        };
+        recorder.permission = Some(permission);
+        assert_eq!(here(&recorder).kind, ParticipantKind::Other("recorder"));
+    }
+
+    #[test]
+    fn a_departure_is_told_once_with_its_reason() {
+        let mut roster = Roster::default();
+        let mut a = info("a", Kind::Agent);
+        assert_eq!(roster.update(Presence::of(&a)), None);
+        a.state = State::Disconnected as i32;
+        a.disconnect_reason = proto::DisconnectReason::ClientInitiated as i32;
+        let left = Presence::of(&a);
+        assert!(
+            matches!(&left, Presence::Left { reason, .. } if *reason == "CLIENT_INITIATED"),
+            "{left:?}"
+        );
+        let gone = roster.update(left.clone()).expect("it was here");
+        assert_eq!(gone.identity, "id-a");
+        assert_eq!(roster.update(left), None);
+    }
+
+    #[test]
+    fn a_section_may_come_before_or_after_its_track_and_hold_another_later() {
+        let mut roster = Roster::default();
+        let place = |track: &str| HashMap::from([("1".to_owned(), track.to_owned())]);
+        roster.place(0, place("TR_a"));
+        assert_eq!(roster.placed().count(), 0, "nobody has published it yet");
+        roster.update(Presence::of(&info("a", Kind::Agent)));
+        let placed: Vec<_> = roster.placed().map(|(_, t, s)| (&t.sid, s)).collect();
         let section = Section {
             transport: 0,
             mid: "1".into(),
         };
-
-        let mut early = Roster::default();
-        let join = proto::JoinResponse {
-            participant: Some(info("PA_me", false, &[])),
-            other_participants: vec![agent.clone()],
-            ..Default::default()
-        };
-        assert!(early.joined(&join).is_empty(), "no section yet");
-        let found = early.place(0, place());
-        assert!(matches!(&found[..], [Change::Track(_, t, s)] if t.sid == "TR_1" && *s == section));
-        assert!(early.place(0, place()).is_empty(), "reported once");
-
-        let mut late = Roster::default();
-        assert!(late.place(0, place()).is_empty());
-        assert_eq!(late.update(&[agent]).len(), 1);
+        assert_eq!(placed, [(&"TR_a".to_owned(), &section)]);
+        // The section is used again: what it held before is in no section.
+        roster.place(0, place("TR_b"));
+        assert_eq!(roster.section("TR_a"), None);
+        assert_eq!(roster.section("TR_b"), Some(&section));
+        // Another transport's sections are its own.
+        roster.place(1, place("TR_c"));
+        assert_eq!(roster.section("TR_b"), Some(&section));
     }
 
     #[test]
-    fn ourselves_do_not_count_and_departures_are_told_once() {
-        let mut r = Roster::default();
-        let me = info("PA_me", false, &[("TR_me", "mic", true)]);
-        r.joined(&proto::JoinResponse {
-            participant: Some(me.clone()),
-            ..Default::default()
-        });
-        r.place(0, [("0".to_owned(), "TR_me".to_owned())]);
-        assert!(r.update(&[me]).is_empty());
-        r.update(&[info("PA_a", true, &[])]);
-        let mut gone = info("PA_a", true, &[]);
-        gone.state = proto::participant_info::State::Disconnected as i32;
-        assert!(
-            matches!(&r.update(&[gone.clone()])[..], [Change::Left(p)] if p.identity == "id-PA_a")
-        );
-        assert!(r.update(&[gone]).is_empty());
-    }
-
-    #[test]
-    fn the_agents_voice_is_its_microphone() {
-        let table = [
-            (true, "agent", true, true),
-            (true, BACKGROUND_AUDIO, true, false),
-            (true, "screen", false, false),
-            (false, "agent", true, false),
-        ];
-        for (agent, name, mic, want) in table {
-            let p = Participant::from_proto(&info("PA", agent, &[("TR", name, mic)]));
-            let got = AgentTrack::default().matches(&p, &p.tracks[0]);
-            assert_eq!(got, want, "agent {agent}, track {name}, microphone {mic}");
+    fn what_a_server_may_make_us_keep_is_bounded() {
+        let mut roster = Roster::default();
+        for n in 0..2 * PARTICIPANTS {
+            let mut p = info(&n.to_string(), Kind::Standard);
+            p.identity = "x".repeat(10_000);
+            p.tracks = vec![p.tracks[0].clone(); 2 * TRACKS];
+            roster.update(Presence::of(&p));
         }
-        let mut avatar = info("PA", false, &[("TR", "voice", true)]);
-        avatar.attributes.insert(ON_BEHALF.into(), "agent-1".into());
-        let p = Participant::from_proto(&avatar);
-        assert!(AgentTrack::default().matches(&p, &p.tracks[0]));
-        let named = AgentTrack {
-            name: Some("voice".into()),
-        };
-        assert!(named.matches(&p, &p.tracks[0]));
-        assert!(
-            !AgentTrack {
-                name: Some("x".into())
-            }
-            .matches(&p, &p.tracks[0])
-        );
+        assert_eq!(roster.present().len(), PARTICIPANTS);
+        let first = &roster.present()[0];
+        assert_eq!((first.identity.len(), first.tracks.len()), (NAME, TRACKS));
     }
 }

@@ -5,7 +5,7 @@
 
 use super::address::Address;
 use super::negotiation::media_failure;
-use super::roster::{Change, Participant, Roster, Track};
+use super::roster::Presence;
 use super::signal::{self, Refusal, Reply, Request, Socket};
 use crate::call::Failure;
 use crate::net::{Endpoint, NetError, PeerEvent, PeerEvents, PeerHandle, Shape};
@@ -58,19 +58,15 @@ impl fmt::Debug for Join {
 pub enum SessionEvent {
     /// Signalling joined and media flowing.
     Joined,
-    /// A track's media reaches us, in this section of this transport.
-    Track {
-        /// Whose.
-        participant: Participant,
-        /// Which.
-        track: Track,
+    /// Others in the room arrived, changed or left; those who were there before us too.
+    Participants(Vec<Presence>),
+    /// The sections of a transport that hold a track of somebody else, by section.
+    Sections {
         /// Transport index.
         transport: usize,
-        /// Media section.
-        mid: String,
+        /// Track ids by media section: all of the transport's.
+        tracks: HashMap<String, String>,
     },
-    /// A participant left.
-    Left(Participant),
     /// The session is over.
     Closed(Failure),
 }
@@ -145,7 +141,8 @@ pub(super) struct Live<'a, E: Endpoint> {
     pub(super) socket: Socket,
     pub(super) peer: &'a Arc<PeerHandle<E>>,
     events: &'a mpsc::Sender<Box<SessionEvent>>,
-    pub(super) roster: Roster,
+    /// Our own participant, which is nobody else.
+    own_sid: String,
     pub(super) single: bool,
     pub(super) offers: u32,
     /// A request for sections that came while an answer was outstanding.
@@ -175,7 +172,7 @@ async fn run<E: Endpoint>(
         socket,
         peer,
         events,
-        roster: Roster::default(),
+        own_sid: String::new(),
         single,
         offers: 1,
         sections_wanted: None,
@@ -254,10 +251,7 @@ impl<E: Endpoint> Live<'_, E> {
     async fn reply(&mut self, message: Reply) -> Result<(), Failure> {
         match message {
             Reply::Join(join) => self.on_join(&join).await,
-            Reply::Update(u) => {
-                let changes = self.roster.update(&u.participants);
-                self.tell(changes).await
-            }
+            Reply::Update(u) => self.participants(&u.participants).await,
             Reply::Answer(a) => self.on_answer(a).await,
             Reply::Offer(o) => self.on_offer(o).await,
             Reply::Trickle(t) => self.on_trickle(&t).await,
@@ -281,8 +275,9 @@ impl<E: Endpoint> Live<'_, E> {
             // A server that is busy is not a server that is gone: twice its own patience.
             self.pong_limit = Duration::from_secs(join.ping_timeout as u64 * 2);
         }
-        let changes = self.roster.joined(join);
-        self.tell(changes).await?;
+        let own = join.participant.as_ref();
+        self.own_sid = own.map(|p| p.sid.clone()).unwrap_or_default();
+        self.participants(&join.other_participants).await?;
         self.tell_joined().await
     }
 
@@ -310,20 +305,22 @@ impl<E: Endpoint> Live<'_, E> {
         Ok(())
     }
 
-    pub(super) async fn tell(&mut self, changes: Vec<Change>) -> Result<(), Failure> {
-        for change in changes {
-            let event = match change {
-                Change::Left(p) => SessionEvent::Left(p),
-                Change::Track(participant, track, section) => SessionEvent::Track {
-                    participant,
-                    track,
-                    transport: section.transport,
-                    mid: section.mid,
-                },
-            };
-            self.send_event(event).await?;
+    async fn participants(&mut self, all: &[proto::ParticipantInfo]) -> Result<(), Failure> {
+        let others = all.iter().filter(|p| p.sid != self.own_sid);
+        let others: Vec<Presence> = others.map(Presence::of).collect();
+        if others.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        self.send_event(SessionEvent::Participants(others)).await
+    }
+
+    pub(super) async fn sections(
+        &mut self,
+        transport: usize,
+        tracks: HashMap<String, String>,
+    ) -> Result<(), Failure> {
+        self.send_event(SessionEvent::Sections { transport, tracks })
+            .await
     }
 
     async fn send_event(&mut self, event: SessionEvent) -> Result<(), Failure> {

@@ -92,6 +92,8 @@ impl Table {
             } else if arrival == Some(now) {
                 let (arrival, sequence, payload) = caller.pop_front().expect("a packet");
                 let packet = AudioPacket {
+                    track: 0,
+                    ssrc: 1,
                     level: None,
                     arrival,
                     kernel_stamp: true,
@@ -274,6 +276,8 @@ fn packets_from_a_stranger_do_no_harm() {
         sequence %= u64::MAX / 4;
         now += ms(3);
         let packet = AudioPacket {
+            track: 0,
+            ssrc: 1,
             level: None,
             arrival: now,
             kernel_stamp: true,

@@ -1,0 +1,179 @@
+//! What becomes of the packets of each media section: heard, ignored, or heard by nobody.
+//!
+//! In: what the session says of sections, packets with their section. Out: each packet's fate.
+//! Invariant: a packet counts as unheard only where nobody said what its section holds within
+//! [`GRACE`] of the first such packet: descriptions may come after the media that they describe.
+
+use super::Peer;
+use std::time::{Duration, Instant};
+use str0m::media::Mid;
+
+/// How long a section's packets may come before the session says what the section holds.
+const GRACE: Duration = Duration::from_secs(1);
+/// Most sections remembered; a session negotiates fewer.
+const MOST: usize = 256;
+
+/// What the session said of a section.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Claim {
+    /// It holds this track of the caller's numbering.
+    Heard(u32),
+    /// It holds something that nobody wants to hear.
+    Ignored,
+    /// Nothing yet; its first packet came at this instant.
+    Unknown(Instant),
+}
+
+/// What becomes of a received audio packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::net) enum Fate {
+    /// It goes to the endpoint, as a packet of this track.
+    Heard(u32),
+    /// It is dropped for a reason.
+    Ignored,
+    /// It is dropped, and nobody said why.
+    Unheard,
+}
+
+/// A section of one of the peer's transports; `None` where a packet names no section.
+type Section = (usize, Option<Mid>);
+
+/// The claims on a peer's sections.
+#[derive(Debug, Default)]
+pub(in crate::net) struct Claims {
+    sections: Vec<(Section, Claim)>,
+    /// The call is over: whatever comes has nobody left to hear it.
+    over: bool,
+}
+
+impl Claims {
+    /// The section holds `track`; an older claim on it ends.
+    pub(in crate::net) fn hear(&mut self, transport: usize, mid: Mid, track: u32) {
+        self.set((transport, Some(mid)), Claim::Heard(track));
+    }
+
+    /// The section holds something that nobody wants.
+    pub(in crate::net) fn ignore(&mut self, transport: usize, mid: Mid) {
+        self.set((transport, Some(mid)), Claim::Ignored);
+    }
+
+    /// Ends every claim for `track`.
+    pub(in crate::net) fn release(&mut self, track: u32) {
+        self.sections
+            .retain(|(_, claim)| *claim != Claim::Heard(track));
+    }
+
+    /// From now on nobody listens.
+    pub(in crate::net) fn end(&mut self) {
+        self.over = true;
+    }
+
+    /// The fate of a packet that arrived at `arrival` in a section of transport `transport`.
+    pub(in crate::net) fn fate(
+        &mut self,
+        transport: usize,
+        mid: Option<Mid>,
+        arrival: Instant,
+    ) -> Fate {
+        if self.over {
+            return Fate::Ignored;
+        }
+        let section = (transport, mid);
+        let known = self.sections.iter().find(|(of, _)| *of == section);
+        match known.map(|(_, claim)| *claim) {
+            Some(Claim::Heard(track)) => Fate::Heard(track),
+            Some(Claim::Ignored) => Fate::Ignored,
+            Some(Claim::Unknown(first)) => match arrival.saturating_duration_since(first) < GRACE {
+                true => Fate::Ignored,
+                false => Fate::Unheard,
+            },
+            None => {
+                self.set(section, Claim::Unknown(arrival));
+                Fate::Ignored
+            }
+        }
+    }
+
+    fn set(&mut self, section: Section, claim: Claim) {
+        match self.sections.iter_mut().find(|(of, _)| *of == section) {
+            Some((_, before)) => *before = claim,
+            None => {
+                if self.sections.len() == MOST {
+                    self.sections.remove(0);
+                }
+                self.sections.push((section, claim));
+            }
+        }
+    }
+}
+
+impl<E> Peer<E> {
+    /// Listens to a section: its packets go to the endpoint as those of `track`, a number
+    /// that the caller chooses. A section holds one track at a time, so that an older one in
+    /// the same section is no longer listened to.
+    pub fn listen_to(&mut self, transport: usize, mid: &str, track: u32) {
+        self.claims.hear(transport, mid.into(), track);
+    }
+
+    /// Listens to `track` no longer, in whatever section it is.
+    pub fn stop_listening(&mut self, track: u32) {
+        self.claims.release(track);
+    }
+
+    /// The section holds something that nobody wants to hear: its packets are dropped, and
+    /// count as dropped for a reason.
+    pub fn ignore(&mut self, transport: usize, mid: &str) {
+        self.claims.ignore(transport, mid.into());
+    }
+
+    /// The call is over: every packet from now on is dropped, and counts as dropped for a
+    /// reason.
+    pub fn ignore_all(&mut self) {
+        self.claims.end();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_section_is_heard_ignored_or_after_a_second_unheard() {
+        let mut claims = Claims::default();
+        let (one, two): (Mid, Mid) = ("1".into(), "2".into());
+        let start = Instant::now();
+        let at = |ms| start + Duration::from_millis(ms);
+        claims.hear(0, one, 7);
+        assert_eq!(claims.fate(0, Some(one), at(0)), Fate::Heard(7));
+        // The same name on another transport is another section.
+        assert_eq!(claims.fate(1, Some(one), at(0)), Fate::Ignored, "grace");
+        assert_eq!(claims.fate(1, Some(one), at(999)), Fate::Ignored, "grace");
+        assert_eq!(claims.fate(1, Some(one), at(1_000)), Fate::Unheard);
+        claims.ignore(1, one);
+        assert_eq!(claims.fate(1, Some(one), at(1_020)), Fate::Ignored);
+        // A packet that names no section has its grace too.
+        assert_eq!(claims.fate(0, None, at(0)), Fate::Ignored);
+        assert_eq!(claims.fate(0, None, at(5_000)), Fate::Unheard);
+        // A section is used again for another track.
+        claims.hear(0, one, 8);
+        claims.hear(0, two, 7);
+        assert_eq!(claims.fate(0, Some(one), at(2_000)), Fate::Heard(8));
+        claims.release(8);
+        assert_eq!(claims.fate(0, Some(one), at(2_020)), Fate::Ignored, "grace");
+        assert_eq!(claims.fate(0, Some(one), at(3_020)), Fate::Unheard);
+        assert_eq!(claims.fate(0, Some(two), at(3_020)), Fate::Heard(7));
+        claims.end();
+        for mid in [Some(one), Some(two), None] {
+            assert_eq!(claims.fate(0, mid, at(9_000)), Fate::Ignored);
+        }
+    }
+
+    #[test]
+    fn sections_remembered_are_bounded() {
+        let mut claims = Claims::default();
+        for n in 0..10_000 {
+            claims.ignore(0, n.to_string().as_str().into());
+        }
+        assert_eq!(claims.sections.len(), MOST);
+    }
+}

@@ -1,0 +1,69 @@
+//! Sections whose tracks come and go.
+
+use super::*;
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Instant;
+
+/// Direction by section of a description.
+fn directions(sdp: &str) -> Vec<(String, String)> {
+    let sections = sdp.split("\r\nm=audio").skip(1);
+    let line = |section: &str, wanted: &[&str]| {
+        let mut lines = section.lines().filter_map(|l| l.strip_prefix("a="));
+        let found = lines.find(|l| wanted.iter().any(|w| l.starts_with(w)));
+        found.unwrap_or_default().to_owned()
+    };
+    let of = |s| {
+        let direction = line(s, &["sendrecv", "sendonly", "recvonly", "inactive"]);
+        (line(s, &["mid:"]), direction)
+    };
+    sections.map(of).collect()
+}
+
+/// The answer, with every section that it would send on set off.
+fn answered_as_inactive(answer: &str) -> String {
+    answer.replace("a=sendonly", "a=inactive")
+}
+
+#[test]
+fn sections_answered_as_inactive_are_offered_anew() {
+    let here = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    let now = Instant::now();
+    let mut ours = Transport::new(here, now).expect("a socket");
+    let mut server = Transport::new(here, now).expect("a socket");
+    let offer = ours.offer("mic", Shape::Single).expect("an offer");
+    let answer = server.accept(&offer).expect("an answer");
+    ours.answer(&answer).expect("taken");
+    for (round, sections, expected) in [(0, 1, 2), (1, 0, 2), (2, 2, 4)] {
+        let offer = ours.reoffer(sections).expect("an offer").expect("no wait");
+        let receiving = directions(&offer).split_off(1);
+        assert_eq!(receiving.len(), expected, "round {round}");
+        for (mid, direction) in receiving {
+            assert_eq!(direction, "recvonly", "round {round}, {mid}");
+        }
+        let early = ours.reoffer(0).expect("no error");
+        assert_eq!(early, None, "an answer is outstanding");
+        let answer = answered_as_inactive(&server.accept(&offer).expect("an answer"));
+        let inactive = directions(&answer)
+            .into_iter()
+            .filter(|d| d.1 == "inactive");
+        assert_eq!(inactive.count(), expected, "round {round}");
+        ours.answer(&answer).expect("taken");
+    }
+}
+
+#[test]
+fn a_server_that_wants_ever_more_sections_gets_a_bounded_number() {
+    let here = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    let now = Instant::now();
+    let mut ours = Transport::new(here, now).expect("a socket");
+    let mut server = Transport::new(here, now).expect("a socket");
+    let offer = ours.offer("mic", Shape::Single).expect("an offer");
+    ours.answer(&server.accept(&offer).expect("an answer"))
+        .expect("taken");
+    for _ in 0..4 {
+        let offer = ours.reoffer(50).expect("an offer").expect("no wait");
+        let answer = server.accept(&offer).expect("an answer");
+        ours.answer(&answer).expect("taken");
+    }
+    assert_eq!(ours.receiving.len() as u32, MOST_SECTIONS);
+}

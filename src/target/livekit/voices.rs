@@ -1,0 +1,339 @@
+//! Which participants are the agent, and which of their tracks may be its voice.
+//!
+//! In: what happens in the room, what the scenario asks for. Out: events for the call.
+//! Invariants: an agent that was there before us is told like one that comes later; a track is
+//! told once for each section that it arrives in, and its end once; no track of ours is told.
+
+use super::roster::{Participant, ParticipantKind, Presence, Roster, Section, Source, Track};
+use super::signal::printable;
+use crate::call::AgentState;
+use crate::target::door::{AgentStream, DoorEvent};
+use std::collections::{HashMap, HashSet};
+use std::time::{Duration, Instant};
+
+/// Track name of LiveKit's ambience and thinking sounds.
+const BACKGROUND_AUDIO: &str = "background_audio";
+/// Tracks that a notice names.
+const NAMED: usize = 8;
+
+/// What the scenario says of the agent; without it kinds and sources decide.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AgentChoice {
+    /// Name (or server-given id) of its track.
+    pub track: Option<String>,
+    /// Its participant identity.
+    pub identity: Option<String>,
+}
+
+/// An agent that left.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Departed {
+    /// Its identity.
+    pub identity: String,
+    /// How long it was in the room, as far as we saw.
+    pub stayed: Duration,
+    /// LiveKit's name of the reason.
+    pub reason: &'static str,
+}
+
+/// What the room looked like, for the question why there is no agent to be heard.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// Agents in the room, by identity.
+    pub agents: Vec<String>,
+    /// Their audio tracks, also those that cannot be their voice; with a chosen track the
+    /// tracks of everybody.
+    pub tracks: Vec<AgentStream>,
+    /// Tracks that may be the agent's voice, and that the server has given no section.
+    pub unplaced: Vec<AgentStream>,
+    /// Participants that are no agents, with their kinds.
+    pub others: Vec<(String, &'static str)>,
+    /// The agent that left last.
+    pub departed: Option<Departed>,
+}
+
+/// An agent that was told.
+#[derive(Debug)]
+struct Agent {
+    sid: String,
+    state: Option<AgentState>,
+    since: Instant,
+}
+
+/// Follows a room and tells what concerns the agent.
+#[derive(Debug)]
+pub(in crate::target) struct Voices {
+    choice: AgentChoice,
+    roster: Roster,
+    /// Participants of kind STANDARD that were there beside an agent: they do not become one
+    /// when it leaves.
+    bystanders: HashSet<String>,
+    agents: Vec<Agent>,
+    streams: Vec<(AgentStream, Section)>,
+    /// Sections that hold something else.
+    ignored: HashSet<Section>,
+    departed: Option<Departed>,
+    notice: Option<String>,
+    noticed: bool,
+}
+
+impl Voices {
+    pub(in crate::target) fn new(choice: AgentChoice) -> Self {
+        Self {
+            choice,
+            roster: Roster::default(),
+            bystanders: HashSet::new(),
+            agents: Vec::new(),
+            streams: Vec::new(),
+            ignored: HashSet::new(),
+            departed: None,
+            notice: None,
+            noticed: false,
+        }
+    }
+
+    /// Participants arrived, changed or left.
+    pub(in crate::target) fn participants(
+        &mut self,
+        all: Vec<Presence>,
+        now: Instant,
+    ) -> Vec<DoorEvent> {
+        for presence in all {
+            let reason = match &presence {
+                Presence::Left { reason, .. } => *reason,
+                Presence::Here(_) => "",
+            };
+            let Some(gone) = self.roster.update(presence) else {
+                continue;
+            };
+            self.bystanders.remove(&gone.sid);
+            if let Some(agent) = self.agents.iter().find(|a| a.sid == gone.sid) {
+                self.departed = Some(Departed {
+                    stayed: now.saturating_duration_since(agent.since),
+                    identity: gone.identity,
+                    reason,
+                });
+            }
+        }
+        self.look(now)
+    }
+
+    /// The sections of a transport hold these tracks now, by section.
+    pub(in crate::target) fn sections(
+        &mut self,
+        transport: usize,
+        tracks: HashMap<String, String>,
+        now: Instant,
+    ) -> Vec<DoorEvent> {
+        self.roster.place(transport, tracks);
+        self.look(now)
+    }
+
+    /// Sections that are newly known to hold something that is not the agent's voice.
+    pub(in crate::target) fn newly_ignored(&mut self) -> Vec<Section> {
+        let wanted = |s: &Section| self.streams.iter().any(|(_, section)| section == s);
+        let placed = self.roster.placed().map(|(.., section)| section);
+        let ignored: HashSet<Section> = placed.filter(|s| !wanted(s)).cloned().collect();
+        let new = ignored.difference(&self.ignored).cloned().collect();
+        self.ignored = ignored;
+        new
+    }
+
+    /// A notice about several tracks that may be the agent's voice; once.
+    pub(in crate::target) fn take_notice(&mut self) -> Option<String> {
+        self.notice.take()
+    }
+
+    /// What the room looks like now.
+    pub(in crate::target) fn seen(&self) -> Seen {
+        let agents = self.agents();
+        let is_agent = |p: &Participant| agents.iter().any(|a| a.sid == p.sid);
+        let present = self.roster.present();
+        let everybody = self.choice.track.is_some() && self.choice.identity.is_none();
+        let shown = present.iter().filter(|p| everybody || is_agent(p));
+        let voices = self.voices().into_iter();
+        let unplaced = voices.filter(|(_, t)| self.roster.section(&t.sid).is_none());
+        Seen {
+            agents: agents.iter().map(|a| a.identity.clone()).collect(),
+            tracks: shown
+                .flat_map(|p| p.tracks.iter().map(move |t| stream(p, t)))
+                .collect(),
+            unplaced: unplaced.map(|(p, t)| stream(p, t)).collect(),
+            others: present
+                .iter()
+                .filter(|p| !is_agent(p))
+                .map(|p| (p.identity.clone(), p.kind.label()))
+                .collect(),
+            departed: self.departed.clone(),
+        }
+    }
+
+    /// The participants that are agents now, in order of arrival.
+    fn agents(&self) -> Vec<&Participant> {
+        let present = self.roster.present().iter();
+        if let Some(identity) = &self.choice.identity {
+            return present.filter(|p| p.identity == *identity).collect();
+        }
+        let certain = self.roster.present().iter().any(is_agent_by_kind);
+        let may_be = |p: &Participant| {
+            p.kind == ParticipantKind::Standard && !self.bystanders.contains(&p.sid)
+        };
+        let is_agent = |p: &&Participant| {
+            let by_kind = if certain {
+                is_agent_by_kind(p)
+            } else {
+                may_be(p)
+            };
+            by_kind || p.tracks.iter().any(|t| self.is_chosen(t))
+        };
+        present.filter(is_agent).collect()
+    }
+
+    /// Whether the scenario names this track.
+    fn is_chosen(&self, track: &Track) -> bool {
+        let chosen = self.choice.track.as_ref();
+        chosen.is_some_and(|name| track.name == *name || track.sid == *name)
+    }
+
+    /// The tracks that may be the agent's voice, with their publishers.
+    fn voices(&self) -> Vec<(&Participant, &Track)> {
+        let agents = self.agents().into_iter();
+        let of = |p| {
+            let tracks = match self.choice.track {
+                Some(_) => self.chosen(p),
+                None => spoken(p),
+            };
+            tracks.into_iter().map(move |t| (p, t))
+        };
+        agents.flat_map(of).collect()
+    }
+
+    fn chosen<'a>(&self, p: &'a Participant) -> Vec<&'a Track> {
+        p.tracks.iter().filter(|t| self.is_chosen(t)).collect()
+    }
+
+    /// Tells what has changed since this was last asked.
+    fn look(&mut self, now: Instant) -> Vec<DoorEvent> {
+        let mut events = Vec::new();
+        self.look_at_tracks(&mut events);
+        self.look_at_agents(now, &mut events);
+        self.note_bystanders();
+        // An agent's presence is told before its tracks, the end of its tracks before its own.
+        events.sort_by_key(|event| match event {
+            DoorEvent::AgentTrackGone { .. } => 0,
+            DoorEvent::AgentTrack { .. } => 2,
+            _ => 1,
+        });
+        events
+    }
+
+    fn look_at_tracks(&mut self, events: &mut Vec<DoorEvent>) {
+        let voices = self.voices().into_iter();
+        let wanted: Vec<(AgentStream, Section)> = voices
+            .filter_map(|(p, t)| Some((stream(p, t), self.roster.section(&t.sid)?.clone())))
+            .collect();
+        let is_same = |a: &(AgentStream, Section), b: &(AgentStream, Section)| {
+            a.0.sid == b.0.sid && a.1 == b.1
+        };
+        for told in &self.streams {
+            if !wanted.iter().any(|w| is_same(w, told)) {
+                let sid = told.0.sid.clone();
+                events.push(DoorEvent::AgentTrackGone { sid });
+            }
+        }
+        for new in &wanted {
+            if !self.streams.iter().any(|told| is_same(told, new)) {
+                let (track, Section { transport, mid }) = new.clone();
+                events.push(DoorEvent::AgentTrack {
+                    track,
+                    transport,
+                    mid,
+                });
+            }
+        }
+        if wanted.len() > 1 && !self.noticed {
+            self.noticed = true;
+            self.notice = Some(several(wanted.iter().map(|(stream, _)| stream)));
+        }
+        self.streams = wanted;
+    }
+
+    fn look_at_agents(&mut self, now: Instant, events: &mut Vec<DoorEvent>) {
+        let found: Vec<(String, String, Option<AgentState>)> = self
+            .agents()
+            .into_iter()
+            .map(|p| (p.sid.clone(), p.identity.clone(), p.state))
+            .collect();
+        let before = std::mem::take(&mut self.agents);
+        if !before.is_empty() && found.is_empty() {
+            events.push(DoorEvent::AgentLeft);
+        }
+        for (sid, identity, state) in found {
+            let known = before.iter().find(|a| a.sid == sid);
+            if known.is_none() {
+                let identity = identity.clone();
+                events.push(DoorEvent::AgentPresent { identity });
+            }
+            // A state that is no longer told is the last one.
+            let last = known.and_then(|a| a.state);
+            if let Some(state) = state.filter(|state| Some(*state) != last) {
+                events.push(DoorEvent::AgentState { identity, state });
+            }
+            self.agents.push(Agent {
+                sid,
+                state: state.or(last),
+                since: known.map_or(now, |a| a.since),
+            });
+        }
+    }
+
+    fn note_bystanders(&mut self) {
+        let present = self.roster.present().iter();
+        if self.agents().iter().any(|p| is_agent_by_kind(p)) {
+            let standard = present.filter(|p| p.kind == ParticipantKind::Standard && !p.on_behalf);
+            let sids: Vec<String> = standard.map(|p| p.sid.clone()).collect();
+            self.bystanders.extend(sids);
+        }
+    }
+}
+
+fn is_agent_by_kind(p: &Participant) -> bool {
+    p.kind == ParticipantKind::Agent || p.on_behalf
+}
+
+/// The tracks of an agent that may be its voice: its microphones; where it has none, what comes
+/// from an unknown source.
+fn spoken(p: &Participant) -> Vec<&Track> {
+    let of = |source: Source| -> Vec<&Track> {
+        let voices = p.tracks.iter().filter(|t| t.name != BACKGROUND_AUDIO);
+        voices.filter(|t| t.source == source).collect()
+    };
+    match of(Source::Microphone) {
+        none if none.is_empty() => of(Source::Unknown),
+        microphones => microphones,
+    }
+}
+
+fn stream(p: &Participant, t: &Track) -> AgentStream {
+    AgentStream {
+        sid: t.sid.clone(),
+        name: t.name.clone(),
+        identity: p.identity.clone(),
+        kind: p.kind.label(),
+        source: t.source.label(),
+        muted: t.muted,
+    }
+}
+
+/// Says that there are several tracks, and how to choose one.
+fn several<'a>(streams: impl ExactSizeIterator<Item = &'a AgentStream>) -> String {
+    let count = streams.len();
+    let named: Vec<String> = streams.take(NAMED).map(|s| printable(&s.label())).collect();
+    format!(
+        "{count} audio tracks may be the agent's voice: {}; `call.agent_track` or `call.agent_identity` chooses one",
+        named.join(", ")
+    )
+}
+
+#[cfg(test)]
+mod tests;
