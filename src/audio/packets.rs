@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 struct Head {
     arrival: Instant,
     hold: Duration,
+    stream: u32,
     sequence: u64,
     rtp_time: u32,
     length: u32,
@@ -25,6 +26,8 @@ pub struct HeldPacket<'a> {
     pub packet: Packet<'a>,
     /// From its arrival until the loudspeaker plays it.
     pub hold: Duration,
+    /// The stream that it belongs to: sequence numbers and times count within one.
+    pub stream: u32,
 }
 
 /// The packets of one caller, the oldest first.
@@ -48,7 +51,11 @@ impl PacketRing {
 
     /// Keeps a packet, if there is room.
     pub fn push(&mut self, held: &HeldPacket<'_>) {
-        let HeldPacket { packet, hold } = *held;
+        let HeldPacket {
+            packet,
+            hold,
+            stream,
+        } = *held;
         let fits = self.payloads.len() + packet.payload.len() <= Self::BYTES;
         let Some(length) = u32::try_from(packet.payload.len()).ok().filter(|_| fits) else {
             self.refused += 1;
@@ -61,6 +68,7 @@ impl PacketRing {
         self.heads.push_back(Head {
             arrival: packet.arrival,
             hold,
+            stream,
             sequence: packet.sequence,
             rtp_time: packet.rtp_time,
             length,
@@ -123,6 +131,7 @@ impl Packets {
                     payload,
                 },
                 hold: head.hold,
+                stream: head.stream,
             }
         })
     }
@@ -141,6 +150,7 @@ mod tests {
                 payload,
             },
             hold: Duration::from_millis(n),
+            stream: n as u32 % 3,
         }
     }
 
@@ -162,6 +172,7 @@ mod tests {
             let n = held.packet.sequence;
             assert_eq!(held.packet.payload, vec![n as u8; n as usize % 7]);
             assert_eq!(held.hold, Duration::from_millis(n));
+            assert_eq!(u64::from(held.stream), n % 3);
         }
         assert_eq!(ring.refused(), 0);
     }

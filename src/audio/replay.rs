@@ -104,9 +104,9 @@ struct Played {
     pause: bool,
 }
 
-/// What the agent said, at the caller's loudspeaker. Packets that follow each other in speech
-/// stay together, as a jitter buffer keeps them; in a pause each is where its hold puts it, and
-/// so is in any case the packet that arrived at `onset`.
+/// What the agent said, at the caller's loudspeaker: all its streams together. Packets that
+/// follow each other in speech stay together, as a jitter buffer keeps them; in a pause each is
+/// where its hold puts it, and so is in any case the packet that arrived at `onset`.
 ///
 /// # Errors
 /// [`AudioError::Codec`] when libopus refuses to begin.
@@ -115,13 +115,32 @@ pub fn loudspeaker(
     window: Window,
     onset: Option<Instant>,
 ) -> Result<Pcm, AudioError> {
+    let mut ordered: Vec<HeldPacket<'_>> = packets.iter().collect();
+    ordered.sort_by_key(|held| (held.stream, held.packet.sequence));
+    ordered.dedup_by_key(|held| (held.stream, held.packet.sequence));
+    let mut streams = ordered.chunk_by(|a, b| a.stream == b.stream);
+    let mut out = match streams.next() {
+        None => window.silence(),
+        Some(first) => stream(first, window, onset)?,
+    };
+    for other in streams {
+        for (sum, sample) in out.iter_mut().zip(stream(other, window, onset)?) {
+            *sum = sum.saturating_add(sample);
+        }
+    }
+    Ok(out)
+}
+
+/// One stream's part of it.
+fn stream(
+    ordered: &[HeldPacket<'_>],
+    window: Window,
+    onset: Option<Instant>,
+) -> Result<Pcm, AudioError> {
     let mut out = window.silence();
     let mut decoder = Decoder::new()?;
-    let mut ordered: Vec<HeldPacket<'_>> = packets.iter().collect();
-    ordered.sort_by_key(|held| held.packet.sequence);
-    ordered.dedup_by_key(|held| held.packet.sequence);
     let mut played: Option<Played> = None;
-    for held in &ordered {
+    for held in ordered {
         let packet = &held.packet;
         if packet.payload.is_empty() {
             // Padding holds its place in the sequence.

@@ -47,6 +47,7 @@ fn played(
                 payload: &payload,
             },
             hold: hold(k),
+            stream: 0,
         });
     }
     let anchor = anchor.map(|k| start + arrives(k));

@@ -32,6 +32,8 @@ pub enum Input {
     Packet(StreamId, PacketArrival),
     /// A stream's ear noticed something.
     Heard(StreamId, Heard),
+    /// What was heard of a stream is not the agent's voice.
+    Forget(StreamId),
     /// The call cannot go on.
     Failed(Failure),
     /// The instant of [`Call::poll_timeout`](super::Call::poll_timeout) is here, and what had arrived by then was given.

@@ -112,6 +112,7 @@ impl Call {
             Input::AgentLeft => self.agent_left(now),
             Input::Packet(stream, packet) => _ = self.playouts.packet(stream, packet),
             Input::Heard(stream, heard) => self.heard(now, stream, &heard),
+            Input::Forget(stream) => self.forget(now, stream),
             Input::Failed(failure) => self.fail(now, failure),
             Input::Timeout => {
                 self.timeout(now);
@@ -244,6 +245,18 @@ impl Call {
                 for turn in &mut self.turns {
                     turn.ended(&stretch, &self.talk, held, broke_off);
                 }
+            }
+        }
+    }
+
+    /// What was heard of a stream is not the agent's voice. A reply that was taken from it is no
+    /// longer listened to.
+    fn forget(&mut self, now: Instant, stream: StreamId) {
+        let audible = self.talk.current().is_some();
+        self.talk.forget(stream);
+        if audible && self.talk.current().is_none() {
+            for turn in self.turns.iter_mut().filter(|turn| turn.is_listening()) {
+                turn.leave_reply(now);
             }
         }
     }

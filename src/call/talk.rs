@@ -144,6 +144,11 @@ impl Talk {
         }
     }
 
+    /// As if nothing had been heard of a stream.
+    pub(super) fn forget(&mut self, stream: StreamId) {
+        self.stretches.retain(|s| s.stream != stream);
+    }
+
     fn position(&self, stream: StreamId) -> Option<usize> {
         self.stretches.iter().rposition(|s| s.stream == stream)
     }

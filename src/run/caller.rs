@@ -4,9 +4,10 @@
 //! Holds: the script decides, the ear hears, neither knows the network.
 
 use super::evidence::Capture;
+use super::hearing::{Hearing, Report};
 use super::opinions::Excerpt;
 use super::sounds::Said;
-use crate::audio::{AudioError, Ear, FRAME, FRAME_TIME, Heard, Onset, Packet, echo};
+use crate::audio::{AudioError, FRAME, FRAME_TIME, Heard, Onset, Packet, echo};
 use crate::call::{
     AgentState, Call, CallEvent, CallResult, CallScript, Failure, Input, PacketArrival, Say,
     StreamId,
@@ -28,10 +29,11 @@ pub(super) enum EndEvent {
     Call(Box<CallEvent>),
     /// A reply began here, to be judged by the second opinion.
     Onset(Instant, Excerpt),
+    /// There are several tracks: is the sound of this stream a voice? [`CallerEnd::judged`]
+    /// takes the answer.
+    Sound(StreamId, Excerpt),
 }
 
-/// The agent's track, which is all that the caller hears.
-const STREAM: StreamId = 0;
 /// Utterances of which the echo may still come back.
 const SAID: usize = 3;
 /// How long the agent's packets wait in the socket when nothing depends on it: the decoder, the
@@ -43,7 +45,7 @@ const EVENTS_PER_TURN: usize = 16;
 /// The caller's end.
 pub(super) struct CallerEnd {
     call: Option<Call>,
-    ear: Ear,
+    hearing: Hearing,
     /// What each turn says.
     says: Vec<Said>,
     /// Turns that spoke last, with the capture time of their first sample.
@@ -73,7 +75,7 @@ impl CallerEnd {
         let (events, inbox) = mpsc::channel((says.len() + 2) * EVENTS_PER_TURN);
         let end = Self {
             call: Some(Call::new(script, start)),
-            ear: Ear::new()?,
+            hearing: Hearing::new()?,
             says,
             said: VecDeque::with_capacity(SAID),
             silence,
@@ -113,7 +115,10 @@ impl CallerEnd {
     }
 
     fn tell(&mut self, now: Instant) {
-        while let Some(event) = self.call.as_mut().and_then(Call::poll_event) {
+        while let Some(mut event) = self.call.as_mut().and_then(Call::poll_event) {
+            if let CallEvent::TurnEnded(turn) | CallEvent::TurnAmended(turn) = &mut event {
+                turn.track = turn.stream.and_then(|stream| self.hearing.name(stream));
+            }
             if let (Some(evidence), CallEvent::TurnEnded(turn)) = (&mut self.evidence, &event) {
                 evidence.ended(turn, now);
             }
@@ -122,42 +127,59 @@ impl CallerEnd {
         }
     }
 
-    /// Everything the ear has noticed goes to the script.
+    /// Everything the ears have noticed goes to the script.
     fn listen(&mut self, now: Instant) {
-        while let Some(heard) = self.ear.poll_heard() {
-            match heard {
-                Heard::Onset(onset) => self.onset(now, onset),
-                heard => self.input(now, Input::Heard(STREAM, heard)),
+        while let Some(report) = self.hearing.poll() {
+            match report.heard {
+                Heard::Onset(onset) => self.onset(now, &report, onset),
+                _ if report.held_back => {}
+                heard => self.input(now, Input::Heard(report.stream, heard)),
             }
         }
     }
 
     /// Is it the agent, or the caller's own voice? The second opinion gets the audio of where a
     /// spurt begins, and of where one goes on if a turn is judged by that.
-    fn onset(&mut self, now: Instant, onset: Onset) {
-        let mut audio = Vec::new();
-        let before = self.ear.around_onset(Excerpt::BEFORE, &mut audio);
+    fn onset(&mut self, now: Instant, report: &Report, onset: Onset) {
+        let Report {
+            stream,
+            fresh,
+            held_back,
+            ..
+        } = *report;
         let at = onset.at.wire();
-        if let Some(before) = before {
+        let fresh = fresh.then_some(stream);
+        let excerpt = fresh.and_then(|stream| self.hearing.around_onset(stream));
+        if let Some(excerpt) = excerpt.as_ref().filter(|_| !held_back) {
             let said = self.said.iter();
             let said = said.map(|&(start, turn)| (start, &self.says[turn].spoken));
-            if echo::compare(said, at, &audio[before..]).is_echo() {
-                self.ear.dismiss();
-                return self.input(now, Input::Heard(STREAM, Heard::Dismissed));
+            if echo::compare(said, at, &excerpt.audio[excerpt.before..]).is_echo() {
+                self.hearing.dismiss(stream);
+                return self.input(now, Input::Heard(stream, Heard::Dismissed));
             }
         }
-        let Some(call) = self.call.as_mut() else {
+        if let Some(excerpt) = excerpt.clone().filter(|_| self.hearing.asks(stream)) {
+            let _ = self.events.try_send(EndEvent::Sound(stream, excerpt));
+        }
+        let Some(call) = self.call.as_mut().filter(|_| !held_back) else {
             return;
         };
-        call.handle(now, Input::Heard(STREAM, Heard::Onset(onset)));
-        if let Some(before) = before
+        call.handle(now, Input::Heard(stream, Heard::Onset(onset)));
+        if let Some(excerpt) = excerpt
             && (onset.after.is_none() || call.was_judged_by(&onset))
         {
             // Before the turn's end is told, which waits for the answer.
-            let excerpt = Excerpt { audio, before };
             let _ = self.events.try_send(EndEvent::Onset(at, excerpt));
         }
         self.tell(now);
+    }
+
+    /// The sound of a stream was judged; `None`: there was no time for it.
+    pub(super) fn judged(&mut self, now: Instant, stream: StreamId, is_voice: Option<bool>) {
+        if self.hearing.judged(stream, is_voice) {
+            self.input(now, Input::Forget(stream));
+        }
+        self.listen(now);
     }
 
     /// Remembers when an utterance began.
@@ -184,9 +206,17 @@ impl CallerEnd {
         self.input(now, Input::AgentPresent);
     }
 
-    /// An audio track of the agent's reaches us.
-    pub(super) fn agent_subscribed(&mut self, now: Instant) {
+    /// An audio track that may be the agent's voice reaches us; gives the number that its
+    /// packets are to bear. `name`: whose it is and what it is called.
+    pub(super) fn agent_track(&mut self, now: Instant, sid: &str, name: Arc<str>) -> u32 {
+        let number = self.hearing.track(sid, name);
         self.input(now, Input::AgentAudible);
+        number
+    }
+
+    /// A track has ended; gives its number.
+    pub(super) fn agent_track_gone(&mut self, sid: &str) -> Option<u32> {
+        self.hearing.track_gone(sid)
     }
 
     /// The agent says what it is doing.
@@ -211,23 +241,34 @@ impl CallerEnd {
     /// The call's result; the first call takes it.
     pub(super) fn finish(&mut self, now: Instant) -> Option<CallResult> {
         self.next = None;
-        self.call.take().map(|c| c.finish(now))
+        let mut result = self.call.take()?.finish(now);
+        for turn in &mut result.turns {
+            turn.track = turn.stream.and_then(|stream| self.hearing.name(stream));
+        }
+        Some(result)
     }
 }
 
 impl Endpoint for CallerEnd {
     fn audio(&mut self, now: Instant, packet: AudioPacket<'_>) {
-        self.input(
-            now,
-            Input::Packet(
-                STREAM,
-                PacketArrival {
-                    arrival: packet.arrival,
-                    rtp_time: packet.rtp_time,
-                    kernel_stamp: packet.kernel_stamp,
-                },
-            ),
-        );
+        let stream = match self.hearing.stream(&packet) {
+            Ok((stream, forgotten)) => {
+                if let Some(forgotten) = forgotten {
+                    self.input(now, Input::Forget(forgotten));
+                }
+                stream
+            }
+            Err(e) => {
+                let detail = e.to_string();
+                return self.failed(now, Failure::Generator { detail });
+            }
+        };
+        let arrival = PacketArrival {
+            arrival: packet.arrival,
+            rtp_time: packet.rtp_time,
+            kernel_stamp: packet.kernel_stamp,
+        };
+        self.input(now, Input::Packet(stream, arrival));
         let heard = Packet {
             arrival: packet.arrival,
             rtp_time: packet.rtp_time,
@@ -235,8 +276,8 @@ impl Endpoint for CallerEnd {
             payload: packet.payload,
         };
         if let Some(evidence) = &mut self.evidence {
-            let hold = self.call.as_ref().and_then(|call| call.hold(STREAM));
-            evidence.heard(heard, hold.unwrap_or_default());
+            let hold = self.call.as_ref().and_then(|call| call.hold(stream));
+            evidence.heard(stream, heard, hold.unwrap_or_default());
         }
         if !self.listens() {
             return;
@@ -245,20 +286,20 @@ impl Endpoint for CallerEnd {
         if level.is_some() {
             self.levels.store(true, Relaxed);
         }
-        self.ear.packet_of_level(&heard, level);
+        self.hearing.packet(stream, &heard, level);
         self.listen(now);
     }
 
     fn timeout(&mut self, now: Instant) {
         // Silence by the clock: an agent with DTX sends nothing when it has nothing to say.
-        self.ear.advance(now);
+        self.hearing.advance(now);
         self.listen(now);
         self.input(now, Input::Timeout);
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
         let call = self.call.as_ref()?.poll_timeout();
-        [call, self.ear.poll_timeout()].into_iter().flatten().min()
+        [call, self.hearing.poll_timeout()].into_iter().flatten().min()
     }
 
     fn poll_send(&self) -> Option<Instant> {

@@ -16,6 +16,7 @@ mod event;
 mod evidence;
 mod generator;
 mod health;
+mod hearing;
 mod ledger;
 mod one;
 mod opinions;

@@ -20,12 +20,16 @@ use crate::net::{Engine, Impairment, Loss, PeerEvents, PeerHandle};
 use crate::plan::PlannedCall;
 use crate::scenario::{self, Scenario};
 use crate::target::livekit::{AgentChoice, Dispatch};
-use crate::target::{Connection, DoorEvent};
+use crate::target::{AgentStream, Connection, DoorEvent};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+
+/// Longest name of a track in the record.
+const NAME: usize = 200;
 
 /// What all calls of a run share.
 pub(super) struct Shared {
@@ -226,7 +230,7 @@ fn seated(
 
 /// Connects and follows the call until its script has ended.
 async fn talk(
-    shared: &Shared,
+    shared: &Arc<Shared>,
     call: &PlannedCall,
     room: &str,
     seat: Seat,
@@ -270,12 +274,23 @@ async fn talk(
         }
     };
     let mut opinions = OpinionsOf::default();
+    // Ends with the call.
+    let mut sounds = JoinSet::new();
     loop {
         tokio::select! {
             biased;
             event = events.recv() => match event {
                 Some(EndEvent::Onset(at, excerpt)) => {
                     opinions.asked = Some((at, shared.opinions.ask(excerpt)));
+                }
+                Some(EndEvent::Sound(stream, excerpt)) => {
+                    let (shared, peer) = (shared.clone(), peer.clone());
+                    sounds.spawn(async move {
+                        let is_voice = shared.opinions.insist(excerpt).await;
+                        let told = peer.with(move |p, now| p.endpoint.judged(now, stream, is_voice));
+                        // As in `fail`.
+                        let _ = told.await;
+                    });
                 }
                 Some(EndEvent::Call(event)) => {
                     if tell(shared, call, room, *event, &mut opinions).await {
@@ -393,13 +408,18 @@ pub(super) async fn follow(peer: &PeerHandle<CallerEnd>, event: Option<DoorEvent
             mid,
         } => {
             peer.with(move |p, now| {
-                p.listen_to(transport, &mid, number(&track.sid));
-                p.endpoint.agent_subscribed(now);
+                let number = p.endpoint.agent_track(now, &track.sid, name(&track));
+                p.listen_to(transport, &mid, number);
             })
             .await
         }
         DoorEvent::AgentTrackGone { sid } => {
-            peer.with(move |p, _| p.stop_listening(number(&sid))).await
+            peer.with(move |p, _| {
+                if let Some(number) = p.endpoint.agent_track_gone(&sid) {
+                    p.stop_listening(number);
+                }
+            })
+            .await
         }
         DoorEvent::AgentPresent { .. } => peer.with(|p, now| p.endpoint.agent_present(now)).await,
         DoorEvent::AgentState { state, .. } => {
@@ -413,9 +433,8 @@ pub(super) async fn follow(peer: &PeerHandle<CallerEnd>, event: Option<DoorEvent
     let _ = told;
 }
 
-/// A number for a track; the two of one call differ but for a chance of 1 in 4 billion.
-fn number(sid: &str) -> u32 {
-    // FNV-1a.
-    let step = |hash: u32, byte: u8| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
-    sid.bytes().fold(0x811c_9dc5, step)
+/// Whose track it is, and its name, as the record has it.
+fn name(track: &AgentStream) -> Arc<str> {
+    let name = format!("{}/{}", track.identity, track.name);
+    name.chars().take(NAME).collect::<String>().into()
 }

@@ -16,10 +16,14 @@ use tokio::sync::oneshot;
 const QUEUE: usize = 16;
 /// After each answer the thread rests for so many times as long as it took.
 const REST: u32 = 19;
+/// How long a question that must be answered is asked again, and how often.
+const PERSISTS: Duration = Duration::from_secs(10);
+const AGAIN: Duration = Duration::from_millis(500);
 /// Parts of a question that are looked at; a tone is one where it sounds through the first.
 const TONE_LENGTH: usize = 9_600;
 
 /// The audio around an onset.
+#[derive(Debug, Clone)]
 pub(super) struct Excerpt {
     /// [`OPINION_BEFORE`] samples or less, the onset, and what follows it.
     pub audio: Vec<i16>,
@@ -61,6 +65,21 @@ impl Opinions {
         // Dropped when the queue is full: the receiver is told so.
         let _ = self.questions.try_send(Question { excerpt, answer });
         opinion
+    }
+
+    /// Whether this is what the agent is declared to answer with: asked for until there is time
+    /// for it, or [`PERSISTS`] is over.
+    pub(super) async fn insist(&self, excerpt: Excerpt) -> Option<bool> {
+        let until = tokio::time::Instant::now() + PERSISTS;
+        loop {
+            if let Ok(opinion) = self.ask(excerpt.clone()).await {
+                return Some(opinion.as_declared);
+            }
+            if tokio::time::Instant::now() >= until {
+                return None;
+            }
+            tokio::time::sleep(AGAIN).await;
+        }
     }
 }
 

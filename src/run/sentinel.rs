@@ -284,7 +284,7 @@ async fn talk(
             biased;
             event = events.recv() => match event {
                 // What its agent answers with is known.
-                Some(EndEvent::Onset(..)) => {}
+                Some(EndEvent::Onset(..) | EndEvent::Sound(..)) => {}
                 Some(EndEvent::Call(event)) => match *event {
                     CallEvent::Phase(Phase::Failed) => return true,
                     CallEvent::Phase(Phase::Done) => return false,

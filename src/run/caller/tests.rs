@@ -96,7 +96,7 @@ fn play_as(
     let (levels, mut silent) = (Arc::new(AtomicBool::new(false)), 0);
     end = end.decoding(decode, levels.clone());
     end.joined(start, start + FRAME_TIME);
-    end.agent_subscribed(start);
+    end.agent_track(start, "TR_1", "agent/voice".into());
     // The first frame is the one whose capture begins 500 ms after both were connected.
     let said_at = ms(500);
     let reply_at = said_at + said.speech_end + reply_after;
@@ -214,7 +214,7 @@ fn who_waits_for_a_beginning_or_an_end_is_not_patient() {
         let (mut end, _events) =
             CallerEnd::new(script, now, vec![said.clone()], silence).expect("libopus");
         end.joined(now, now);
-        end.agent_subscribed(now);
+        end.agent_track(now, "TR_1", "agent/voice".into());
         assert_eq!(end.patience(now), patience, "{anchor:?}");
         let soon = end.poll_timeout().expect("the anchor's bound") - ms(150);
         assert_eq!(

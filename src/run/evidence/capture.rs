@@ -9,7 +9,7 @@ use super::take::{Class, OnsetAt, Said, Take};
 use crate::audio::packets::{HeldPacket, PacketRing, Packets};
 use crate::audio::replay::Window;
 use crate::audio::{FRAME_TIME, Onset, Packet, samples_in};
-use crate::call::TurnResult;
+use crate::call::{StreamId, TurnResult};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -59,12 +59,16 @@ impl Capture {
         }
     }
 
-    /// A packet of the agent, with its playout delay.
-    pub(in crate::run) fn heard(&mut self, packet: Packet<'_>, hold: Duration) {
+    /// A packet of one of the agent's streams, with its playout delay.
+    pub(in crate::run) fn heard(&mut self, stream: StreamId, packet: Packet<'_>, hold: Duration) {
         let oldest = self.open.iter().map(|open| open.from).min();
         let wanted = oldest.unwrap_or_else(|| sooner(packet.arrival, LEAD));
         self.ring.forget_before(sooner(wanted, BEFORE));
-        self.ring.push(&HeldPacket { packet, hold });
+        self.ring.push(&HeldPacket {
+            packet,
+            hold,
+            stream,
+        });
     }
 
     /// A frame of the caller's, captured from `captured` on; `first` and `speech_end` from the

@@ -38,7 +38,7 @@ fn call(desk: &Desk, index: usize, start: Instant, ends: &[(Outcome, Option<u64>
                 sequence: (turn * 1_000 + k) as u64,
                 payload,
             };
-            capture.heard(packet, ms(20));
+            capture.heard(0, packet, ms(20));
         }
         let result = result(turn, start, outcome.clone(), *ttfa);
         capture.ended(&result, start + ms(2_000));
@@ -125,14 +125,14 @@ async fn memory_is_bounded_whatever_comes() {
     };
     // An hour in which nobody speaks: three seconds are kept.
     for k in 0..180_000 {
-        capture.heard(packet(k), ms(20));
+        capture.heard(0, packet(k), ms(20));
     }
     assert!(capture.size().1 <= 151, "{:?}", capture.size());
     // A turn that goes on for an hour, both speaking.
     for k in 180_000..360_000 {
         let captured = start + FRAME_TIME * k as u32;
         capture.said((0, (k - 180_000) as usize), captured, ms(3_000), &payload);
-        capture.heard(packet(k), ms(20));
+        capture.heard(0, packet(k), ms(20));
     }
     let (bytes, packets, said) = capture.size();
     assert!(bytes <= 256 << 10 && packets <= 4_096 && said <= 3_200);
