@@ -98,7 +98,11 @@ fn a_ring_of_packets_allocates_nothing_once_it_has_its_room() {
                 payload: &payload,
             };
             let hold = Duration::from_millis(20);
-            ring.push(&HeldPacket { packet, hold, stream: 0 });
+            ring.push(&HeldPacket {
+                packet,
+                hold,
+                stream: 0,
+            });
             n += 1;
         }
     };

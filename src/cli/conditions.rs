@@ -10,7 +10,7 @@ use crate::record::{Conditions, MEASUREMENT_VERSION};
 use crate::run::load_utterance;
 use crate::scenario::duration::format as time;
 use crate::scenario::{
-    Call, Extent, GreetingPolicy, Load, OnAgentLeft, Scenario, Shape, Utterance,
+    Call, Extent, GreetingPolicy, Load, OnAgentLeft, Scenario, Shape, Turn, Utterance,
 };
 use std::hash::Hasher;
 
@@ -106,7 +106,11 @@ fn script(call: &Call, utterances: &[Utterance]) -> Vec<String> {
             true => time(turn.delay.min),
             false => format!("{} to {}", time(turn.delay.min), time(turn.delay.max)),
         };
-        let (anchor, expect) = (turn.anchor.name(), turn.expect.name());
+        let expect = turn.expect.name();
+        let anchor = match turn.silence == Turn::SILENCE {
+            true => turn.anchor.name().to_owned(),
+            false => format!("{} of {}", turn.anchor.name(), time(turn.silence)),
+        };
         let says = names.join(" or ");
         format!(
             "{says}: {delay} after {anchor}, {expect} within {}",

@@ -174,12 +174,20 @@ impl CallerEnd {
         self.tell(now);
     }
 
-    /// The sound of a stream was judged; `None`: there was no time for it.
-    pub(super) fn judged(&mut self, now: Instant, stream: StreamId, is_voice: Option<bool>) {
-        if self.hearing.judged(stream, is_voice) {
+    /// The sound of a stream was judged; `None`: there was no time for it. Gives the name of
+    /// its track where what was heard of it is forgotten.
+    pub(super) fn judged(
+        &mut self,
+        now: Instant,
+        stream: StreamId,
+        is_voice: Option<bool>,
+    ) -> Option<Arc<str>> {
+        let forgets = self.hearing.judged(stream, is_voice);
+        if forgets {
             self.input(now, Input::Forget(stream));
         }
         self.listen(now);
+        self.hearing.name(stream).filter(|_| forgets)
     }
 
     /// Remembers when an utterance began.
@@ -299,7 +307,10 @@ impl Endpoint for CallerEnd {
 
     fn poll_timeout(&self) -> Option<Instant> {
         let call = self.call.as_ref()?.poll_timeout();
-        [call, self.hearing.poll_timeout()].into_iter().flatten().min()
+        [call, self.hearing.poll_timeout()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     fn poll_send(&self) -> Option<Instant> {

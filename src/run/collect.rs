@@ -27,6 +27,8 @@ pub(super) enum Report {
     /// More became known of a turn that was reported before.
     Amended(Box<TurnDone>),
     Ended(Box<CallDone>),
+    /// Something that the user should know of, once.
+    Notice(String),
     /// A call that does not begin.
     LeftOut(Box<LeftOut>),
     /// A turn of a sentinel: its room, what came of it.
@@ -141,6 +143,7 @@ impl<'a> Collector<'a> {
             }
             Report::Amended(done) => self.amended(&done, tell),
             Report::Ended(done) => self.ended(*done, tell),
+            Report::Notice(text) => tell(RunEvent::Notice(text)),
             Report::LeftOut(call) => self.left_out(&call, tell),
             Report::Sentinel(turn) => self.sentinel(&turn.0, &turn.1, tell),
             Report::SentinelEnded(failure) => self.sentinel_ended(failure, tell),

@@ -55,7 +55,7 @@ use sentinel::OwnDoor;
 use sounds::Sounds;
 use std::collections::HashSet;
 use std::path::PathBuf;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, mpsc};
@@ -158,6 +158,8 @@ pub async fn run(
         sentinels: OnceLock::new(),
         joins: Arc::new(Semaphore::new(settings.join_concurrency.max(1))),
         levels: Arc::default(),
+        several: AtomicBool::new(false),
+        no_voice: AtomicBool::new(false),
         reports,
         stop: settings.stop.clone(),
     });

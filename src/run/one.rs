@@ -11,7 +11,7 @@ use super::evidence::Desk;
 use super::opinions::Opinions;
 use super::sentinel::Sentinels;
 use super::sounds::Sounds;
-use crate::audio::{AudioError, SPURT_GAP};
+use crate::audio::AudioError;
 use crate::call::{
     CallEvent, CallResult, CallScript, Failure, GreetingPolicy, OnAgentLeft, Phase, SecondOpinion,
     TurnResult, TurnScript,
@@ -21,7 +21,7 @@ use crate::plan::PlannedCall;
 use crate::scenario::{self, Scenario};
 use crate::target::livekit::{AgentChoice, Dispatch};
 use crate::target::{AgentStream, Connection, DoorEvent};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 use tokio::sync::{Semaphore, mpsc, oneshot};
@@ -50,6 +50,10 @@ pub(super) struct Shared {
     pub joins: Arc<Semaphore>,
     /// Agents' packets say how loud they are.
     pub levels: Arc<AtomicBool>,
+    /// The user knows that several tracks may be the agent's voice.
+    pub several: AtomicBool,
+    /// The user knows that a track is no voice.
+    pub no_voice: AtomicBool,
 }
 
 impl Shared {
@@ -76,11 +80,12 @@ impl Shared {
     }
 
     pub(super) fn script(&self, call: &PlannedCall) -> CallScript {
-        let turns = call.turns.iter().map(|t| {
+        let written = &self.scenario.call.turns;
+        let turns = call.turns.iter().zip(written).map(|(t, written)| {
             let said = &self.sounds.said[t.utterance];
             TurnScript {
                 anchor: anchor(t.anchor),
-                silence: SPURT_GAP,
+                silence: written.silence,
                 delay: t.delay,
                 expect: expect(t.expect),
                 timeout: t.timeout,
@@ -105,6 +110,7 @@ fn anchor(a: scenario::Anchor) -> crate::call::Anchor {
         scenario::Anchor::Greeting => To::Greeting,
         scenario::Anchor::AgentSpeechStart => To::AgentSpeechStart,
         scenario::Anchor::AgentSpeechEnd => To::AgentSpeechEnd,
+        scenario::Anchor::AgentTurnEnd => To::AgentTurnEnd,
         scenario::Anchor::PreviousTurn => To::PreviousTurn,
     }
 }
@@ -289,7 +295,14 @@ async fn talk(
                         let is_voice = shared.opinions.insist(excerpt).await;
                         let told = peer.with(move |p, now| p.endpoint.judged(now, stream, is_voice));
                         // As in `fail`.
-                        let _ = told.await;
+                        let Ok(Some(track)) = told.await else { return };
+                        if !shared.no_voice.swap(true, Relaxed) {
+                            let text = format!(
+                                "what comes on the agent's track `{}` is no voice: it is not waited for",
+                                track.escape_debug()
+                            );
+                            let _ = shared.reports.send(Report::Notice(text)).await;
+                        }
                     });
                 }
                 Some(EndEvent::Call(event)) => {
@@ -305,6 +318,10 @@ async fn talk(
                     joining = None;
                 }
                 follow(&peer, event).await;
+                let notice = connection.as_mut().and_then(Connection::take_notice);
+                if let Some(text) = notice.filter(|_| !shared.several.swap(true, Relaxed)) {
+                    let _ = shared.reports.send(Report::Notice(text)).await;
+                }
             }
             () = shared.stop.cancelled() => {
                 fail(&peer, Failure::Stopped).await;
@@ -422,7 +439,7 @@ pub(super) async fn follow(peer: &PeerHandle<CallerEnd>, event: Option<DoorEvent
             .await
         }
         DoorEvent::AgentPresent { .. } => peer.with(|p, now| p.endpoint.agent_present(now)).await,
-        DoorEvent::AgentState { state, .. } => {
+        DoorEvent::AgentState(state) => {
             peer.with(move |p, now| p.endpoint.agent_state(now, state))
                 .await
         }

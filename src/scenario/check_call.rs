@@ -3,6 +3,7 @@
 //! In: what the schema let through. Out: the checked parts, and problems on the desk.
 
 use super::checker::{Checker, Zero};
+use super::duration;
 use super::file::{
     AnchorText, CallFile, DecodeText, DelayFile, ExpectText, GreetingText, OnAgentLeftText,
     SayFile, StartFile, TurnFile, UtteranceFile,
@@ -13,10 +14,13 @@ use super::types::{
     Anchor, Call, Decode, Delay, Expect, GreetingPolicy, OnAgentLeft, Turn, Utterance,
 };
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 const AGENT_TIMEOUT: Duration = Duration::from_secs(30);
 const TURN_TIMEOUT: Duration = Duration::from_secs(10);
+/// Shorter silences are pauses in speech, longer ones a mistake.
+const SILENCES: RangeInclusive<Duration> = Duration::from_millis(200)..=Duration::from_secs(60);
 
 impl Checker<'_> {
     /// The utterances that can be read, and every name that was given to one.
@@ -118,6 +122,7 @@ impl Checker<'_> {
     ) -> Option<Turn> {
         let start = file.start.as_ref();
         let anchor = self.anchor(start, pointer, index, greeting);
+        let silence = self.silence(start, pointer, anchor);
         let delay = self.delay(
             start.and_then(|s| s.delay.as_ref()),
             &format!("{pointer}/start/delay"),
@@ -130,7 +135,7 @@ impl Checker<'_> {
         };
         let silent = matches!(
             anchor,
-            Anchor::Greeting | Anchor::AgentSpeechEnd | Anchor::PreviousTurn
+            Anchor::Greeting | Anchor::AgentSpeechEnd | Anchor::AgentTurnEnd | Anchor::PreviousTurn
         );
         if expect.asks_for_stop() && silent {
             let message = format!(
@@ -164,6 +169,7 @@ impl Checker<'_> {
         Some(Turn {
             say,
             anchor,
+            silence,
             delay,
             expect,
             timeout,
@@ -194,6 +200,7 @@ impl Checker<'_> {
             }
             Some(AnchorText::AgentSpeechStart) => Anchor::AgentSpeechStart,
             Some(AnchorText::AgentSpeechEnd) => Anchor::AgentSpeechEnd,
+            Some(AnchorText::AgentTurnEnd) => Anchor::AgentTurnEnd,
             Some(AnchorText::PreviousTurn) => {
                 if index == 0 {
                     let message = "the first turn has no previous turn to start after";
@@ -203,6 +210,30 @@ impl Checker<'_> {
                 Anchor::PreviousTurn
             }
         }
+    }
+
+    fn silence(&mut self, start: Option<&StartFile>, pointer: &str, anchor: Anchor) -> Duration {
+        let Some(text) = start.and_then(|start| start.silence.as_ref()) else {
+            return Turn::SILENCE;
+        };
+        let at = format!("{pointer}/start/silence");
+        if !matches!(anchor, Anchor::AgentSpeechEnd | Anchor::AgentTurnEnd) {
+            let message = format!("`silence` has no meaning after `{}`", anchor.name());
+            let hint = "leave it out, or start `after: agent_speech_end`";
+            self.problem(&at, Code::Contradiction, message, hint);
+        }
+        let silence = self.duration(Some(text), &at, Turn::SILENCE, Zero::Fine);
+        if SILENCES.contains(&silence) {
+            return silence;
+        }
+        let message = format!(
+            "`silence` must be between {} and {}",
+            duration::format(*SILENCES.start()),
+            duration::format(*SILENCES.end())
+        );
+        let hint = "shorter pauses are part of speech; 700ms, the default, is longer than most";
+        self.problem(&at, Code::BadValue, message, hint);
+        Turn::SILENCE
     }
 
     fn delay(&mut self, delay: Option<&DelayFile>, pointer: &str) -> Delay {

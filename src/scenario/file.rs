@@ -279,8 +279,11 @@ pub(super) enum AnchorText {
     Greeting,
     /// The agent began to speak.
     AgentSpeechStart,
-    /// The agent's last audible sample, followed by 700 ms of silence.
+    /// The agent's last audible sample, followed by `silence`.
     AgentSpeechEnd,
+    /// The agent is silent and its state is `listening` again: also behind a tool call. An agent
+    /// that tells no state is waited for as by `agent_speech_end`.
+    AgentTurnEnd,
     /// The previous turn's reply has ended or timed out.
     PreviousTurn,
 }
@@ -291,6 +294,9 @@ pub(super) enum AnchorText {
 pub(super) struct StartFile {
     /// What to wait for.
     pub(super) after: Option<AnchorText>,
+    /// With `after: agent_speech_end` or `agent_turn_end`: how long the agent must be silent
+    /// before its speech has ended; 200ms to 60s. Default: 700ms.
+    pub(super) silence: Option<DurationText>,
     /// Pause after that: a duration, or `{min, max}` of which the seed picks one. Default: 0s.
     pub(super) delay: Option<DelayFile>,
 }

@@ -157,8 +157,11 @@ pub enum Anchor {
     Greeting,
     /// The agent began to speak.
     AgentSpeechStart,
-    /// The agent's last audible sample, followed by 700 ms of silence.
+    /// The agent's last audible sample, followed by the turn's silence.
     AgentSpeechEnd,
+    /// The agent is silent, and says that it is listening again; one that tells no state is
+    /// waited for as by [`Anchor::AgentSpeechEnd`].
+    AgentTurnEnd,
     /// The previous turn's reply has ended or timed out.
     PreviousTurn,
 }
@@ -171,6 +174,7 @@ impl Anchor {
             Self::Greeting => "greeting",
             Self::AgentSpeechStart => "agent_speech_start",
             Self::AgentSpeechEnd => "agent_speech_end",
+            Self::AgentTurnEnd => "agent_turn_end",
             Self::PreviousTurn => "previous_turn",
         }
     }
@@ -267,12 +271,19 @@ pub struct Turn {
     pub say: Vec<usize>,
     /// What to wait for.
     pub anchor: Anchor,
+    /// How long the agent must be silent before its speech has ended.
+    pub silence: Duration,
     /// Pause after it.
     pub delay: Delay,
     /// What should follow.
     pub expect: Expect,
     /// How long that may take, from the end of speech.
     pub timeout: Duration,
+}
+
+impl Turn {
+    /// The silence after which the agent's speech has ended, where a turn does not say.
+    pub const SILENCE: Duration = Duration::from_millis(700);
 }
 
 /// A pause between `min` and `max`, evenly drawn; fixed where they are equal.

@@ -42,13 +42,9 @@ pub enum DoorEvent {
         /// Server-given id of the track.
         sid: String,
     },
-    /// What an agent says that it is doing: at its arrival, and on every change.
-    AgentState {
-        /// Its identity.
-        identity: String,
-        /// What it says.
-        state: AgentState,
-    },
+    /// What the agent says that it is doing: at its arrival, and on every change. Of several
+    /// agents it is what the busiest one says.
+    AgentState(AgentState),
     /// The last agent participant left; `AgentPresent` may follow.
     AgentLeft,
     /// The connection is over.

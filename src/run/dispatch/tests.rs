@@ -57,6 +57,8 @@ async fn dispatched_with(load: &str, port: u16, stop: Option<Duration>, joins: u
         stop: token.clone(),
         joins: Arc::new(Semaphore::new(joins)),
         levels: Arc::default(),
+        several: false.into(),
+        no_voice: false.into(),
     });
     if let Some(after) = stop {
         tokio::spawn(async move {
@@ -88,7 +90,7 @@ async fn dispatched_with(load: &str, port: u16, stop: Option<Duration>, joins: u
                 assert!(!call.stopped || stop.is_some(), "nobody stopped the run");
                 out.never.push(call.plan.index);
             }
-            Report::Phase(..) | Report::Turn(_) | Report::Amended(_) => {}
+            Report::Phase(..) | Report::Turn(_) | Report::Amended(_) | Report::Notice(_) => {}
             Report::Sentinel(_) | Report::SentinelEnded(_) => panic!("there is no agent for them"),
         }
         out.at_once = out.at_once.max(out.started.len() - out.ended.len());

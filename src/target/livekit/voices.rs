@@ -69,6 +69,8 @@ pub(in crate::target) struct Voices {
     /// when it leaves.
     bystanders: HashSet<String>,
     agents: Vec<Agent>,
+    /// What all agents together say that they are doing, as it was told last.
+    state: Option<AgentState>,
     streams: Vec<(AgentStream, Section)>,
     /// Sections that hold something else.
     ignored: HashSet<Section>,
@@ -84,6 +86,7 @@ impl Voices {
             roster: Roster::default(),
             bystanders: HashSet::new(),
             agents: Vec::new(),
+            state: None,
             streams: Vec::new(),
             ignored: HashSet::new(),
             departed: None,
@@ -271,20 +274,21 @@ impl Voices {
         for (sid, identity, state) in found {
             let known = before.iter().find(|a| a.sid == sid);
             if known.is_none() {
-                let identity = identity.clone();
                 events.push(DoorEvent::AgentPresent { identity });
             }
             // A state that is no longer told is the last one.
             let last = known.and_then(|a| a.state);
-            if let Some(state) = state.filter(|state| Some(*state) != last) {
-                events.push(DoorEvent::AgentState { identity, state });
-            }
             self.agents.push(Agent {
                 sid,
                 state: state.or(last),
                 since: known.map_or(now, |a| a.since),
             });
         }
+        let state = busiest(self.agents.iter().filter_map(|a| a.state));
+        if let Some(state) = state.filter(|state| Some(*state) != self.state) {
+            events.push(DoorEvent::AgentState(state));
+        }
+        self.state = state;
     }
 
     fn note_bystanders(&mut self) {
@@ -295,6 +299,18 @@ impl Voices {
             self.bystanders.extend(sids);
         }
     }
+}
+
+/// What several agents are doing, to one who hears them all: one that speaks counts for more than
+/// one that thinks, and that for more than one that listens.
+fn busiest(states: impl Iterator<Item = AgentState>) -> Option<AgentState> {
+    states.max_by_key(|state| match state {
+        AgentState::Initializing => 0,
+        AgentState::Idle => 1,
+        AgentState::Listening => 2,
+        AgentState::Thinking => 3,
+        AgentState::Speaking => 4,
+    })
 }
 
 fn is_agent_by_kind(p: &Participant) -> bool {

@@ -49,7 +49,7 @@ const MIC: Source = Source::Microphone;
 const UNKNOWN: Source = Source::Unknown;
 const SCREEN: Source = Source::Other("SCREEN_SHARE_AUDIO");
 
-/// The events in short: `+a` an agent, `T1@0` a track and its section, `-T1` its end, `a=…` a
+/// The events in short: `+a` an agent, `T1@0` a track and its section, `-T1` its end, `=…` a
 /// state, `left`.
 fn short(events: &[DoorEvent]) -> String {
     let words = events.iter().map(|event| match event {
@@ -57,9 +57,7 @@ fn short(events: &[DoorEvent]) -> String {
         DoorEvent::AgentPresent { identity } => format!("+{}", identity.replace("id-", "")),
         DoorEvent::AgentTrack { track, mid, .. } => format!("{}@{mid}", track.sid),
         DoorEvent::AgentTrackGone { sid } => format!("-{sid}"),
-        DoorEvent::AgentState { identity, state } => {
-            format!("{}={state:?}", identity.replace("id-", ""))
-        }
+        DoorEvent::AgentState(state) => format!("={state:?}"),
         DoorEvent::AgentLeft => "left".to_owned(),
         DoorEvent::Closed(f) => format!("closed: {f}"),
     });
@@ -294,12 +292,26 @@ fn what_changes_in_a_room_is_told() {
         (
             "states",
             vec![
-                (Here(vec![says(AgentState::Listening)]), "+a a=Listening"),
+                (Here(vec![says(AgentState::Listening)]), "+a =Listening"),
                 (Here(vec![says(AgentState::Listening)]), ""),
-                (Here(vec![says(AgentState::Thinking)]), "a=Thinking"),
+                (Here(vec![says(AgentState::Thinking)]), "=Thinking"),
                 (Here(vec![agent(&[])]), ""),
                 (Here(vec![says(AgentState::Thinking)]), ""),
-                (Here(vec![says(AgentState::Speaking)]), "a=Speaking"),
+                (Here(vec![says(AgentState::Speaking)]), "=Speaking"),
+            ],
+        ),
+        (
+            "the busiest of two agents counts, and what one that left said does not",
+            vec![
+                (Here(vec![says(AgentState::Speaking)]), "+a =Speaking"),
+                (
+                    Here(vec![here("b", AGENT, &[], Some(AgentState::Listening))]),
+                    "+b",
+                ),
+                (Here(vec![says(AgentState::Listening)]), "=Listening"),
+                (Here(vec![says(AgentState::Thinking)]), "=Thinking"),
+                (Here(vec![left("a")]), "=Listening"),
+                (Here(vec![left("b")]), "left"),
             ],
         ),
     ];
