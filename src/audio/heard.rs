@@ -127,6 +127,9 @@ pub enum Heard {
     Ended {
         /// The last audible sample of the spurt.
         last_audible: HeardAt,
+        /// No packet came after that sample, and it was in mid-word: whoever sent them most
+        /// likely broke down.
+        broke_off: bool,
     },
 }
 

@@ -32,6 +32,8 @@ pub enum Input {
     Packet(StreamId, PacketArrival),
     /// A stream's ear noticed something.
     Heard(StreamId, Heard),
+    /// The track of a stream was unpublished, or its participant left.
+    TakenAway(StreamId),
     /// What was heard of a stream is not the agent's voice.
     Forget(StreamId),
     /// The call cannot go on.

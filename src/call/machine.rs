@@ -11,7 +11,7 @@ use super::states::States;
 use super::talk::{News, Stretch, Talk};
 use super::turn::Turn;
 use super::types::{CallResult, CallScript, Failure, Flag, OnAgentLeft, Outcome, TurnResult};
-use super::{AgentState, Anchor, CallEvent, GreetingPolicy, Input, Phase, Say, StreamId, later};
+use super::{Anchor, CallEvent, GreetingPolicy, Input, Phase, Say, StreamId, later};
 use crate::audio::{FRAME_TIME, Heard, HeardAt, Onset};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -112,6 +112,7 @@ impl Call {
             Input::AgentLeft => self.agent_left(now),
             Input::Packet(stream, packet) => _ = self.playouts.packet(stream, packet),
             Input::Heard(stream, heard) => self.heard(now, stream, &heard),
+            Input::TakenAway(stream) => self.talk.taken_away(stream),
             Input::Forget(stream) => self.forget(now, stream),
             Input::Failed(failure) => self.fail(now, failure),
             Input::Timeout => {
@@ -241,9 +242,8 @@ impl Call {
             Some(News::Onset(stretch)) => self.onset(&stretch),
             Some(News::Ended(stretch)) => {
                 let held = stretch.end.and_then(|end| self.held(&stretch, end));
-                let broke_off = stretch.hard && self.says_it_speaks();
                 for turn in &mut self.turns {
-                    turn.ended(&stretch, &self.talk, held, broke_off);
+                    turn.ended(&stretch, &self.talk, held);
                 }
             }
         }
@@ -263,12 +263,6 @@ impl Call {
 
     fn held(&self, stretch: &Stretch, at: HeardAt) -> Option<Held> {
         self.playouts.at(stretch.stream, at.arrival)
-    }
-
-    /// An agent that tells its states says that it speaks; others are not known not to.
-    fn says_it_speaks(&self) -> bool {
-        let state = self.states.current();
-        self.absent.is_some() || state.is_none_or(|(_, state)| state == AgentState::Speaking)
     }
 
     /// The agent begins to speak, or goes on after a pause.
@@ -345,12 +339,13 @@ impl Call {
     /// An agent that leaves during its last reply has ended it.
     fn agent_left(&mut self, now: Instant) {
         let fails = self.script.on_agent_left == OnAgentLeft::Fail;
-        if fails || self.begun == self.script.turns.len() {
-            let broke_off = self.talk.current().is_some();
-            for turn in self.turns.iter_mut().filter(|turn| turn.is_listening()) {
-                if broke_off {
-                    turn.flag(Flag::ReplyCutOff);
-                }
+        let last = fails || self.begun == self.script.turns.len();
+        let broke_off = self.talk.current().is_some();
+        for turn in self.turns.iter_mut().filter(|turn| turn.is_listening()) {
+            if broke_off {
+                turn.flag(Flag::ReplyCutOff);
+            }
+            if last {
                 turn.leave_reply(now);
             }
         }

@@ -42,8 +42,10 @@ pub(super) struct Stretch {
     pub(super) link: Link,
     /// Its last audible sample, once a pause follows.
     pub(super) end: Option<HeardAt>,
-    /// It ended at full level.
-    pub(super) hard: bool,
+    /// Its packets stopped in mid-word.
+    pub(super) broke_off: bool,
+    /// Its track was taken away.
+    taken_away: bool,
     /// Nothing has followed it within [`SPURT_GAP`].
     over: bool,
 }
@@ -115,9 +117,9 @@ impl Talk {
                 (stretch.onset, stretch.link) = (Some(onset), link);
                 Some(News::Onset(*stretch))
             }
-            Heard::Paused { last_audible, hard } => {
+            Heard::Paused { last_audible, .. } => {
                 let stretch = self.latest(stream)?;
-                (stretch.end, stretch.hard) = (Some(last_audible), hard);
+                stretch.end = Some(last_audible);
                 if stretch.link == Link::Open {
                     // Only a noise was left of it.
                     stretch.link = Link::Continues;
@@ -134,13 +136,24 @@ impl Talk {
                 before.over = true;
                 Some(News::Ended(*before))
             }
-            Heard::Ended { last_audible } => {
+            Heard::Ended {
+                last_audible,
+                broke_off,
+            } => {
                 let stretch = self.latest(stream)?;
                 (stretch.end, stretch.over) = (Some(last_audible), true);
+                stretch.broke_off = broke_off && !stretch.taken_away;
                 let ended = *stretch;
                 self.first_end.get_or_insert(last_audible.wire());
                 Some(News::Ended(ended))
             }
+        }
+    }
+
+    /// The track of a stream was taken away: that its packets stop says nothing.
+    pub(super) fn taken_away(&mut self, stream: StreamId) {
+        if let Some(stretch) = self.latest(stream) {
+            stretch.taken_away = true;
         }
     }
 
@@ -175,7 +188,8 @@ impl Talk {
             onset: None,
             link: Link::Open,
             end: None,
-            hard: false,
+            broke_off: false,
+            taken_away: false,
             over: false,
         });
     }

@@ -313,18 +313,11 @@ impl Turn {
         }
     }
 
-    /// Takes the end of a stretch in, or that it was followed by silence for good. `broke_off`:
-    /// it ended in mid-word, and the agent does not say that it stopped.
-    pub(super) fn ended(
-        &mut self,
-        stretch: &Stretch,
-        talk: &Talk,
-        held: Option<Held>,
-        broke_off: bool,
-    ) {
+    /// Takes the end of a stretch in, or that it was followed by silence for good.
+    pub(super) fn ended(&mut self, stretch: &Stretch, talk: &Talk, held: Option<Held>) {
         let silent = talk.fell_silent().filter(|last| *last >= self.onset_at());
         if let Some(last) = silent.filter(|_| self.is_listening()) {
-            if broke_off && !self.superseded {
+            if stretch.broke_off && !self.superseded {
                 self.flag(Flag::ReplyCutOff);
             }
             self.reply_ended(last, SPURT_GAP);

@@ -223,8 +223,12 @@ impl CallerEnd {
     }
 
     /// A track has ended; gives its number.
-    pub(super) fn agent_track_gone(&mut self, sid: &str) -> Option<u32> {
-        self.hearing.track_gone(sid)
+    pub(super) fn agent_track_gone(&mut self, now: Instant, sid: &str) -> Option<u32> {
+        let number = self.hearing.track_gone(sid)?;
+        for stream in self.hearing.streams_of(number) {
+            self.input(now, Input::TakenAway(stream));
+        }
+        Some(number)
     }
 
     /// The agent says what it is doing.

@@ -106,6 +106,12 @@ impl Hearing {
         Some(self.tracks.remove(at).number)
     }
 
+    /// The streams that came in track `number`.
+    pub(super) fn streams_of(&self, number: u32) -> Vec<StreamId> {
+        let voices = self.voices.iter().filter(|v| v.track == number);
+        voices.map(|v| v.stream).collect()
+    }
+
     /// The stream that a packet belongs to, and one that is forgotten for it.
     pub(super) fn stream(
         &mut self,

@@ -431,8 +431,8 @@ pub(super) async fn follow(peer: &PeerHandle<CallerEnd>, event: Option<DoorEvent
             .await
         }
         DoorEvent::AgentTrackGone { sid } => {
-            peer.with(move |p, _| {
-                if let Some(number) = p.endpoint.agent_track_gone(&sid) {
+            peer.with(move |p, now| {
+                if let Some(number) = p.endpoint.agent_track_gone(now, &sid) {
                     p.stop_listening(number);
                 }
             })

@@ -134,7 +134,16 @@ impl Agent {
         self.at(from + ms(530), Input::Heard(0, Heard::Onset(onset)));
         let last_audible = heard(from + REPLY);
         let told = from + REPLY + SPURT_GAP + ms(5);
-        self.at(told, Input::Heard(0, Heard::Ended { last_audible }));
+        self.at(
+            told,
+            Input::Heard(
+                0,
+                Heard::Ended {
+                    last_audible,
+                    broke_off: false,
+                },
+            ),
+        );
     }
 }
 

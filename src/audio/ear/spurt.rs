@@ -395,15 +395,20 @@ impl Spurts {
     /// The spurt is over; `last` is its last audible sample.
     fn end(&mut self, track: &Track, last: u64) {
         if let Some(last_audible) = track.heard_by(last) {
+            let mut broke_off = false;
             if let State::Spurt(Spurt {
                 heard: Some(talk), ..
-            }) = self.state
+            }) = &self.state
                 && !talk.is_paused()
             {
+                broke_off = talk.breaks_off(track);
                 let hard = false;
                 self.events.push_back(Heard::Paused { last_audible, hard });
             }
-            self.events.push_back(Heard::Ended { last_audible });
+            self.events.push_back(Heard::Ended {
+                last_audible,
+                broke_off,
+            });
         }
         self.not_before = last + 1;
         let quiet = (self.next.saturating_sub(last) / HOP) as usize;

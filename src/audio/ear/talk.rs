@@ -9,10 +9,15 @@ use super::refine::{Refined, Under};
 use super::track::Track;
 use crate::audio::level::dbfs_of;
 use crate::audio::{PAUSE, SPURT_GAP, samples_in};
+use std::time::Duration;
 
 /// The end of a talk whose level tells a hard cut, and the beginning that tells a soft start:
 /// 15 ms.
 const EDGE: u64 = 720;
+/// So little silence behind the last audible sample is none: the codec smears a hard end.
+const STOPS: Duration = Duration::from_millis(10);
+/// A talk whose last audio is so much under its loudest had come to an end.
+const FADED_DB: f64 = 20.0;
 /// The loudest windows of the last 250 ms are what a hard cut is compared with.
 const NEAR_END: u64 = 12_000;
 /// A talk that is cut off in mid-word ends within this of its loudest sound, in dB. By its own
@@ -101,6 +106,21 @@ impl Talk {
     /// Whether a pause was told, and nothing since.
     pub(super) fn is_paused(&self) -> bool {
         matches!(self.stage, Stage::Paused { .. })
+    }
+
+    /// Whether the audio ends in mid-word, with nothing received behind it: what stops speaking
+    /// as it should sends silence first.
+    pub(super) fn breaks_off(&self, track: &Track) -> bool {
+        let (last, end) = (self.last(), track.end());
+        if !matches!(self.stage, Stage::Speaking) || end > last + samples_in(STOPS) {
+            return false;
+        }
+        let from = end.saturating_sub(NEAR_END).max(self.began);
+        let levels = (from..end.saturating_sub(HOP))
+            .step_by(HOP as usize)
+            .map(|at| level(track, at, at + 2 * HOP));
+        let loudest = levels.fold(f64::NEG_INFINITY, f64::max);
+        level(track, end.saturating_sub(EDGE), end) >= loudest - FADED_DB
     }
 
     /// Whether the silence since the last audible sample ends the spurt at `end`.

@@ -40,6 +40,7 @@ enum Told {
     Onset(Onset, Duration),
     Paused(Duration, bool),
     Ended(Duration),
+    BrokeOff(Duration),
 }
 
 /// Plays packets in their order, a tick every 10 ms between them and three seconds of nothing
@@ -60,7 +61,13 @@ fn hear(packets: &[Sent]) -> Vec<(Duration, Told)> {
                         Told::Paused(last_audible.wire() - start, hard)
                     }
                     Heard::Dismissed => unreachable!("nobody dismisses"),
-                    Heard::Ended { last_audible } => Told::Ended(last_audible.wire() - start),
+                    Heard::Ended {
+                        last_audible,
+                        broke_off: false,
+                    } => Told::Ended(last_audible.wire() - start),
+                    Heard::Ended { last_audible, .. } => {
+                        Told::BrokeOff(last_audible.wire() - start)
+                    }
                 },
             ));
         }
@@ -114,7 +121,7 @@ fn onsets_where(told: &[(Duration, Told)], wanted: impl Fn(&Onset) -> bool) -> V
 
 fn ends(told: &[(Duration, Told)]) -> Vec<f64> {
     let at = |told: &(Duration, Told)| match told.1 {
-        Told::Ended(wire) => Some(input_ms(wire)),
+        Told::Ended(wire) | Told::BrokeOff(wire) => Some(input_ms(wire)),
         _ => None,
     };
     told.iter().filter_map(at).collect()
@@ -134,7 +141,7 @@ fn check_order(name: &str, told: &[(Duration, Told)]) {
             Told::Onset(..) => ('o', "t"),
             // Again, where a short sound followed.
             Told::Paused(..) => ('p', "op"),
-            Told::Ended(_) => ('e', "p"),
+            Told::Ended(_) | Told::BrokeOff(_) => ('e', "p"),
         };
         assert!(after.contains(before), "{name}: {told:?} out of order");
         before = step;

@@ -174,6 +174,7 @@ impl Driver {
                 0,
                 Heard::Ended {
                     last_audible: self.heard_at(age),
+                    broke_off: false,
                 },
             ),
             Step::Slots(n) => return self.slots(n),

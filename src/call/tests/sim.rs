@@ -170,7 +170,10 @@ impl Sim {
             hard: false,
         };
         self.at(last + PAUSE + lag, Input::Heard(0, paused));
-        let ended = Heard::Ended { last_audible };
+        let ended = Heard::Ended {
+            last_audible,
+            broke_off: false,
+        };
         self.at(last + SPURT_GAP + lag, Input::Heard(0, ended));
     }
 

@@ -1,7 +1,9 @@
 //! What comes over a network: gaps, DTX, losses, reordering, duplicates, resets, noise.
 
 use super::*;
-use crate::audio::tone;
+use crate::audio::decode::decode;
+use crate::audio::test_signals::FIXTURES;
+use crate::audio::{speech_span, tone};
 use proptest::prelude::*;
 
 /// Silence, a tone from 1000 ms (the start of a frame) to 1600 ms, silence.
@@ -305,6 +307,33 @@ fn lost_packets_are_no_pause_of_the_agent() {
 }
 
 #[test]
+fn packets_that_stop_in_mid_word_are_told_from_the_end_of_speech() {
+    let broke_off = |packets: &[Sent]| {
+        let told = hear(packets);
+        told.iter().any(|t| matches!(t.1, Told::BrokeOff(_)))
+    };
+    let (mut cut, mut tried) = (0, 0);
+    for fixture in FIXTURES.iter() {
+        let pcm = decode(fixture.wav, None).expect(fixture.name);
+        let span = speech_span(&pcm).expect(fixture.name);
+        let packets = stream(&[pcm, silence(1_000)].concat());
+        assert!(
+            !broke_off(&packets),
+            "{}: it spoke to its end",
+            fixture.name
+        );
+        // Every 140 ms of the speech; some of these places lie between two words.
+        let (first, last) = (span.start / FRAME + 20, span.end / FRAME - 5);
+        for at in (first..last).step_by(7) {
+            tried += 1;
+            cut += usize::from(broke_off(&packets[..at]));
+        }
+    }
+    // That many of the places lie inside a word; none is mistaken for an end.
+    assert!(tried >= 40 && cut * 10 >= tried * 6, "{cut} of {tried}");
+}
+
+#[test]
 fn pauses_shorter_than_the_gap_belong_to_the_spurt() {
     let gap = SPURT_GAP.as_millis() as usize;
     let say = |pause| {
@@ -393,7 +422,8 @@ proptest! {
             let (Told::Triggered(wire)
             | Told::Onset(_, wire)
             | Told::Paused(wire, _)
-            | Told::Ended(wire)) = told;
+            | Told::Ended(wire)
+            | Told::BrokeOff(wire)) = told;
             // Decoded audio of a packet lasts 120 ms at most.
             prop_assert!(wire <= when + Duration::from_millis(120), "{told:?} at {when:?}");
         }

@@ -108,7 +108,7 @@ impl Table {
             while let Some(h) = ear.poll_heard() {
                 match h {
                     Heard::Onset(o) => heard.onsets.push(o.at.wire()),
-                    Heard::Ended { last_audible } => heard.ends.push(last_audible.wire()),
+                    Heard::Ended { last_audible, .. } => heard.ends.push(last_audible.wire()),
                     Heard::Triggered { .. } | Heard::Paused { .. } | Heard::Dismissed => {}
                 }
             }
