@@ -15,16 +15,24 @@ import os
 import subprocess
 import sys
 
-from livekit.agents import Agent, AgentServer, AgentSession, JobContext, JobProcess, JobRequest
+from habits import Habits
+from livekit.agents import (
+    AgentServer,
+    AgentSession,
+    JobContext,
+    JobProcess,
+    JobRequest,
+    tokenize,
+)
 from livekit.agents.voice.turn import TurnHandlingOptions
 from livekit.plugins import silero
+from output import log_output
 from settings import Settings, SettingsError, from_env, with_metadata
 from speech import EspeakTTS, ScriptedLLM, make_stt
 from turnlog import TurnLog
 
 logger = logging.getLogger("pipeline")
 
-INSTRUCTIONS = "You are a helpful voice agent. Your answers are scripted."
 MAX_IDLE_PROCESSES = 64
 
 
@@ -36,12 +44,21 @@ def check_voice(voice: str) -> None:
         raise SettingsError([f"voice: espeak-ng has none named {voice}; see espeak-ng --voices"])
 
 
+def check_handover(settings: Settings) -> None:
+    """Raises `SettingsError` when a hand-over is asked for that cannot happen."""
+    if settings.handover_after_turns and not os.environ.get("LIVEKIT_AGENT_NAME"):
+        raise SettingsError(
+            ["handover_after_turns: needs LIVEKIT_AGENT_NAME; the successor is dispatched by it"]
+        )
+
+
 def worker_settings() -> tuple[Settings, int]:
     """Settings of this worker and how many processes it keeps warm; exits 2 on bad ones."""
     problems: list[str] = []
     settings = Settings()
     try:
         settings = from_env(os.environ)
+        check_handover(settings)
         check_voice(settings.voice)
     except SettingsError as error:
         problems = error.problems
@@ -64,14 +81,21 @@ SETTINGS, IDLE_PROCESSES = worker_settings()
 
 
 def prewarm(process: JobProcess) -> None:
-    """Loads the VAD model (it comes with the plugin) before a call needs it."""
+    """Loads the VAD model (it comes with the plugin) before a call needs it.
+
+    Also the table by which the transcript keeps step with the speech: made on first use, it
+    blocks the event loop for 50 ms and more just behind the first frame of the first reply,
+    and the caller hears a hole there.
+    """
     process.userdata["vad"] = silero.VAD.load()
+    tokenize.basic.hyphenate_word("hello")
 
 
 async def accept(request: JobRequest) -> None:
     """Accepts a dispatch if its metadata can be used."""
     try:
         settings = with_metadata(SETTINGS, request.job.metadata)
+        check_handover(settings)
         if settings.voice != SETTINGS.voice:
             await asyncio.to_thread(check_voice, settings.voice)
     except SettingsError as error:
@@ -125,10 +149,14 @@ async def entrypoint(ctx: JobContext) -> None:
             interruption={"mode": "vad"},
             preemptive_generation={"enabled": settings.preemptive},
         ),
+        aec_warmup_duration=settings.aec_warmup_ms / 1000,
     )
     TurnLog(ctx.room.name, os.environ.get("PIPELINE_METRICS_FILE")).attach(session)
     # The process is free for the next call as soon as the caller has left.
     session.on("close", lambda event: ctx.shutdown(reason=str(event.reason)))
-    await session.start(agent=Agent(instructions=INSTRUCTIONS), room=ctx.room, record=False)
+    output = log_output(ctx.job.room.name, ctx.local_participant_identity, settings.publish_late)
+    habits = Habits(ctx, settings, output)
+    habits.attach(session)
+    await session.start(agent=habits.agent(), room=ctx.room, record=False)
     if settings.greeting:
         session.say(settings.greeting)

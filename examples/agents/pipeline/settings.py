@@ -22,9 +22,10 @@ MAX_REPLIES = 50
 # A language tag of espeak-ng with an optional variant: en-us, de, en-gb-x-rp, en+f3.
 _VOICE = re.compile(r"[a-z]{2,3}(-[a-z0-9]{1,8}){0,4}(\+[a-zA-Z0-9_]{1,32})?")
 
+# Each begins at once: a soft first sound, as in "thanks", has no certain onset.
 DEFAULT_REPLIES = (
     "Sure, let me help you with that. Your order left our warehouse this morning.",
-    "Thanks for waiting. It should arrive tomorrow before noon.",
+    "Good news. It should arrive tomorrow before noon.",
     "You are welcome. Is there anything else I can do for you?",
 )
 
@@ -52,7 +53,18 @@ class Settings:
     voice: str = "en-us"
     words_per_minute: int = 175
     preemptive: bool = False
+    aec_warmup_ms: int = 3_000
     greeting: str | None = None
+    tool_call_ms: int = 0
+    filler: str | None = None
+    filler_pause_ms: int = 650
+    handover_after_turns: int = 0
+    first_turn: int = 0
+    crash_after_ms: int = 0
+    crash_turn: int = 1
+    republish_after_turns: int = 0
+    republish_before_reply: bool = False
+    publish_late: bool = False
 
 
 _RANGES = {
@@ -62,7 +74,17 @@ _RANGES = {
     "llm_ttft_ms": (0, 60_000),
     "llm_tokens_per_s": (1, 10_000),
     "words_per_minute": (80, 450),
+    "aec_warmup_ms": (0, 60_000),
+    "tool_call_ms": (0, 60_000),
+    "filler_pause_ms": (0, 10_000),
+    "handover_after_turns": (0, 1_000),
+    "first_turn": (0, 1_000_000),
+    "crash_after_ms": (0, 60_000),
+    "crash_turn": (0, 1_000),
+    "republish_after_turns": (0, 1_000),
 }
+_FLAGS = ("preemptive", "republish_before_reply", "publish_late")
+_OPTIONAL_TEXTS = ("greeting", "filler")
 _NAMES = tuple(field.name for field in dataclasses.fields(Settings))
 
 
@@ -109,7 +131,7 @@ def _from_text(name: str, text: str) -> Any:
             return int(text)
         except ValueError:
             raise ValueError(f"must be a whole number, not {text!r}") from None
-    if name == "preemptive":
+    if name in _FLAGS:
         words = {"true": True, "1": True, "false": False, "0": False}
         if text.lower() not in words:
             raise ValueError(f"must be true or false, not {text!r}")
@@ -141,7 +163,7 @@ def _check(name: str, value: Any) -> Any:
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
             raise ValueError(f"must be a whole number from {low} to {high}, not {value!r:.60}")
         return value
-    if name == "preemptive":
+    if name in _FLAGS:
         if not isinstance(value, bool):
             raise ValueError(f"must be true or false, not {value!r:.60}")
         return value
@@ -157,7 +179,7 @@ def _check(name: str, value: Any) -> Any:
         if not isinstance(value, list) or not 1 <= len(value) <= MAX_REPLIES:
             raise ValueError(f"must be a list of 1 to {MAX_REPLIES} texts")
         return tuple(_check_text(text) for text in value)
-    if name == "greeting" and value is None:
+    if name in _OPTIONAL_TEXTS and value is None:
         return None
     return _check_text(value)
 

@@ -23,6 +23,8 @@ WAV_HEADER = 44
 SPHINX_RATE = 16_000
 # A stock session ignores an empty transcript, and the caller would wait for nothing.
 UNCLEAR = "(unclear)"
+PREAMBLE = "Sure, let me look that up."
+TOOL = "look_up"
 
 
 def make_stt(settings: Settings) -> stt.STT:
@@ -113,7 +115,10 @@ def _final(text: str) -> stt.SpeechEvent:
 
 
 class ScriptedLLM(llm.LLM):
-    """Streams the scripted replies, one a turn, in turn."""
+    """Streams the scripted replies, one a turn, in turn.
+
+    With a tool it says a preamble first and calls the tool; the reply follows the result.
+    """
 
     def __init__(self, settings: Settings) -> None:
         super().__init__()
@@ -142,20 +147,39 @@ class _ScriptedStream(llm.LLMStream):
     async def _run(self) -> None:
         assert isinstance(self._llm, ScriptedLLM)
         settings = self._llm.settings
-        # By the user's turns, so that a generation thrown away does not shift the script.
-        asked = sum(1 for message in self._chat_ctx.messages() if message.role == "user")
-        reply = settings.replies[max(asked - 1, 0) % len(settings.replies)]
+        calls_tool = settings.tool_call_ms > 0 and not self._has_tool_result()
+        text = PREAMBLE if calls_tool else self._reply()
         # Due times count from the start: late wake-ups must not add up.
         started = time.perf_counter()
         request_id = utils.shortuuid()
-        for index, word in enumerate(reply.split()):
+        for index, word in enumerate(text.split()):
             due = settings.llm_ttft_ms / 1000 + index / settings.llm_tokens_per_s
             await asyncio.sleep(max(0.0, started + due - time.perf_counter()))
             delta = llm.ChoiceDelta(role="assistant", content=word if index == 0 else f" {word}")
             self._event_ch.send_nowait(llm.ChatChunk(id=request_id, delta=delta))
-        words = len(reply.split())
+        if calls_tool:
+            call = llm.FunctionToolCall(name=TOOL, arguments="{}", call_id=utils.shortuuid("call_"))
+            delta = llm.ChoiceDelta(role="assistant", tool_calls=[call])
+            self._event_ch.send_nowait(llm.ChatChunk(id=request_id, delta=delta))
+        words = len(text.split())
         usage = llm.CompletionUsage(completion_tokens=words, prompt_tokens=0, total_tokens=words)
         self._event_ch.send_nowait(llm.ChatChunk(id=request_id, usage=usage))
+
+    def _reply(self) -> str:
+        assert isinstance(self._llm, ScriptedLLM)
+        settings = self._llm.settings
+        # By the user's turns, so that a generation thrown away does not shift the script.
+        asked = sum(1 for message in self._chat_ctx.messages() if message.role == "user")
+        return settings.replies[(settings.first_turn + max(asked - 1, 0)) % len(settings.replies)]
+
+    def _has_tool_result(self) -> bool:
+        """Whether the tool has been called since the user spoke last."""
+        for item in reversed(self._chat_ctx.items):
+            if item.type == "function_call_output":
+                return True
+            if item.type == "message" and item.role == "user":
+                return False
+        return False
 
 
 class EspeakTTS(tts.TTS):

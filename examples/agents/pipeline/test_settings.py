@@ -16,6 +16,9 @@ class FromEnv(unittest.TestCase):
             ("a flag", {"PIPELINE_PREEMPTIVE": "True"}, Settings(preemptive=True)),
             ("lines", {"PIPELINE_REPLIES": "One.\n\nTwo."}, Settings(replies=("One.", "Two."))),
             ("a greeting", {"PIPELINE_GREETING": "Hello"}, Settings(greeting="Hello")),
+            ("a tool", {"PIPELINE_TOOL_CALL_MS": "3000"}, Settings(tool_call_ms=3000)),
+            ("a filler", {"PIPELINE_FILLER": "Hm, yes"}, Settings(filler="Hm, yes")),
+            ("a habit", {"PIPELINE_PUBLISH_LATE": "1"}, Settings(publish_late=True)),
         ]
         for name, env, expected in cases:
             with self.subTest(name):
@@ -40,6 +43,23 @@ class WithMetadata(unittest.TestCase):
             ("one key", '{"llm_ttft_ms": 900}', Settings(voice="de", llm_ttft_ms=900)),
             ("no greeting", '{"greeting": null}', base),
             ("a variant", '{"voice": "en-gb-x-rp"}', Settings(voice="en-gb-x-rp")),
+            ("no warm-up", '{"aec_warmup_ms": 0}', Settings(voice="de", aec_warmup_ms=0)),
+            ("no filler", '{"filler": null}', base),
+            (
+                "a hand-over",
+                '{"handover_after_turns": 2, "first_turn": 4}',
+                Settings(voice="de", handover_after_turns=2, first_turn=4),
+            ),
+            (
+                "a crash",
+                '{"crash_turn": 0, "crash_after_ms": 700}',
+                Settings(voice="de", crash_turn=0, crash_after_ms=700),
+            ),
+            (
+                "a track published anew",
+                '{"republish_after_turns": 1, "republish_before_reply": true}',
+                Settings(voice="de", republish_after_turns=1, republish_before_reply=True),
+            ),
         ]
         for name, metadata, expected in cases:
             with self.subTest(name):
@@ -57,6 +77,10 @@ class WithMetadata(unittest.TestCase):
             ("a flag for a number", '{"stt_delay_ms": true}', "whole number"),
             ("a number as text", '{"stt_delay_ms": "1"}', "whole number"),
             ("a text for a flag", '{"preemptive": "no"}', "true or false"),
+            ("a long tool call", '{"tool_call_ms": 60001}', "from 0 to 60000"),
+            ("a flag for a turn", '{"crash_turn": true}', "from 0 to 1000"),
+            ("a number for a flag", '{"publish_late": 1}', "true or false"),
+            ("a filler nobody hears", '{"filler": "..."}', "with a word"),
             ("an option for a voice", '{"voice": "--stdin"}', "must be a voice"),
             ("a voice with a newline", '{"voice": "en\\n"}', "must be a voice"),
             ("no replies", '{"replies": []}', "1 to 50"),

@@ -1,0 +1,247 @@
+"""A log of what an agent's audio really did, as JSON lines with Unix stamps.
+
+In: the PCM that an agent hands to its audio source, and when that audio is due to leave.
+Out: one JSON object a line, each with `event`, `room`, `identity` and `at` (Unix seconds).
+Invariants: a line is one `write` to a file opened for appending, so that several processes
+can share a log; audio that was discarded before it was due is never reported as heard.
+"""
+
+from __future__ import annotations
+
+import bisect
+import json
+import os
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Samples = npt.NDArray[np.int16]
+
+# A sample louder than this is sound: -50 dBFS.
+SOUND = int(32_768 * 10 ** (-50 / 20))
+# Of the sound, what is audible beside the rest of the segment: within 20 dB of its active
+# level. loadgen judges a reply by the same rule.
+AUDIBLE_SHARE = 10 ** (-20 / 10)
+# Sound is noted to this precision.
+WINDOW_S = 0.001
+# A silence this long separates two talk spurts.
+SPURT_GAP_S = 0.2
+# A segment holds at most this many windows with sound (ten minutes); later ones replace the
+# last, so that its end stays right.
+MAX_WINDOWS = 600_000
+MAX_LINE = 16 * 1024
+# A source that got its next frame this much too late has left a hole in the speech.
+HOLE_S = 0.002
+MAX_HOLES = 50
+
+
+class FrameLog:
+    """Writes events to standard error and, where a path is given, to a file."""
+
+    def __init__(self, path: str | None, echo: bool = True) -> None:
+        self._path = path
+        self._echo = echo
+
+    def write(self, event: str, **fields: Any) -> None:
+        """Writes one line. `at` is now, unless a field says otherwise."""
+        record = {"event": event, "at": time.time(), **fields}
+        line = json.dumps({name: _rounded(value) for name, value in record.items()})
+        self._emit(line[:MAX_LINE] + "\n")
+
+    def _emit(self, line: str) -> None:
+        if self._echo:
+            sys.stderr.write(line)
+            sys.stderr.flush()
+        if not self._path:
+            return
+        try:
+            file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+            try:
+                os.write(file, line.encode())
+            finally:
+                os.close(file)
+        except OSError as error:
+            # The call goes on: a full disk must not change what is measured.
+            print(f"error: cannot write to {self._path}: {error}", file=sys.stderr)
+
+
+def _rounded(value: Any) -> Any:
+    """Rounds stamps to a microsecond, also inside lists of lists."""
+    if isinstance(value, float):
+        return round(value, 6)
+    if isinstance(value, list):
+        return [_rounded(item) for item in value]
+    return value
+
+
+class Playhead:
+    """When each frame leaves a source that plays its queue in real time.
+
+    A frame that is pushed into an empty queue leaves at once, else when the frames before
+    it have left.
+    """
+
+    def __init__(self) -> None:
+        self.next_due = 0.0
+
+    def push(self, now: float, duration: float) -> float:
+        """Queues a frame. Returns the instant at which its first sample leaves."""
+        due = max(now, self.next_due)
+        self.next_due = due + duration
+        return due
+
+    def clear(self, now: float) -> None:
+        """The queue has been emptied: what was not due yet never leaves."""
+        self.next_due = min(self.next_due, now)
+
+
+class Segment:
+    """The sound of one stretch of speech, such as a reply."""
+
+    def __init__(self) -> None:
+        self._starts: list[float] = []
+        self._powers: list[float] = []
+
+    def push(self, due: float, pcm: Samples, rate: int) -> None:
+        """Adds mono audio whose first sample leaves at `due`."""
+        size = max(1, round(rate * WINDOW_S))
+        for index, power in sounding_windows(pcm, size):
+            if len(self._starts) >= MAX_WINDOWS:
+                self._starts.pop()
+                self._powers.pop()
+            self._starts.append(due + index * size / rate)
+            self._powers.append(power)
+
+    def clear(self, now: float) -> None:
+        """Forgets the audio that was not due by `now`."""
+        kept = bisect.bisect_left(self._starts, now - WINDOW_S / 2)
+        del self._starts[kept:], self._powers[kept:]
+
+    def first_sound(self) -> float | None:
+        """The first sample above -50 dBFS, if there was one."""
+        return self._starts[0] if self._starts else None
+
+    def spurts(self) -> list[list[float]]:
+        """Begin and end of every talk spurt: audible stretches with pauses under 200 ms."""
+        found: list[list[float]] = []
+        if not self._starts:
+            return found
+        threshold = AUDIBLE_SHARE * sum(self._powers) / len(self._powers)
+        for start, power in zip(self._starts, self._powers, strict=True):
+            if power < threshold:
+                continue
+            if found and start - found[-1][1] < SPURT_GAP_S:
+                found[-1][1] = start + WINDOW_S
+            else:
+                found.append([start, start + WINDOW_S])
+        return found
+
+
+def sounding_windows(pcm: Samples, size: int) -> list[tuple[int, float]]:
+    """Index and mean square of the windows of `size` samples that have sound in them.
+
+    A last window that is shorter counts too.
+    """
+    samples = pcm.astype(np.float64)
+    indices = np.unique(np.flatnonzero(np.abs(samples) > SOUND) // size)
+    windows = [(int(index), samples[index * size : (index + 1) * size]) for index in indices]
+    return [(index, float(np.mean(np.square(window)))) for index, window in windows]
+
+
+class SpeechLog:
+    """Follows one agent's voice and logs every segment of it.
+
+    Writes `speech_begins` as soon as the first sound has been pushed, so that it is there
+    even if the process is killed, and `speech` when the segment has ended.
+    """
+
+    def __init__(self, log: FrameLog, **labels: Any) -> None:
+        self.log = log
+        self.labels = labels
+        self._playhead = Playhead()
+        self._segment: Segment | None = None
+        self._fields: dict[str, Any] = {}
+        self._announced = False
+        self._holes: list[list[float]] = []
+        # The last audible sample of the segment that ended last.
+        self.last_audible_at: float | None = None
+        # numpy takes some 10 ms for its first calls; the first frame must not wait for them.
+        sounding_windows(np.full(480, SOUND + 1, np.int16), 48)
+
+    @property
+    def next_due(self) -> float:
+        """When a frame that is pushed now would leave, if that is not at once."""
+        return self._playhead.next_due
+
+    def begin(self, **fields: Any) -> None:
+        """A new segment begins; `fields` go into its lines. One under way is ended."""
+        self.end()
+        self._segment = Segment()
+        self._fields = fields
+        self._announced = False
+        self._holes = []
+
+    @property
+    def open(self) -> bool:
+        """Whether a segment is under way."""
+        return self._segment is not None
+
+    def push(self, pcm: Samples, rate: int, now: float | None = None) -> None:
+        """Mono audio has been handed to the source."""
+        stamp = time.time() if now is None else now
+        dry_from = self._playhead.next_due
+        due = self._playhead.push(stamp, len(pcm) / rate)
+        if self._segment is None:
+            return
+        if self._announced and due - dry_from > HOLE_S and len(self._holes) < MAX_HOLES:
+            self._holes.append([dry_from, due])
+        self._segment.push(due, pcm, rate)
+        if not self._announced and (first := self._segment.first_sound()) is not None:
+            self._announced = True
+            self._write("speech_begins", first_sound_at=first)
+
+    def clear(self, now: float | None = None) -> None:
+        """The source's queue has been emptied."""
+        stamp = time.time() if now is None else now
+        self._playhead.clear(stamp)
+        if self._segment is not None:
+            self._segment.clear(stamp)
+
+    def audible_until(self) -> float | None:
+        """The last audible sample that has been handed over in the segment under way."""
+        spurts = self._segment.spurts() if self._segment else []
+        return spurts[-1][1] if spurts else None
+
+    def end(self, **fields: Any) -> None:
+        """The segment is over. Nothing is written for one that was silent."""
+        if self._segment is None:
+            return
+        spurts, first_sound = self._segment.spurts(), self._segment.first_sound()
+        self._segment = None
+        if spurts:
+            self.last_audible_at = spurts[-1][1]
+            self._write(
+                "speech",
+                first_sound_at=first_sound,
+                first_audible_at=spurts[0][0],
+                last_audible_at=spurts[-1][1],
+                spurts=spurts,
+                holes=self._holes,
+                **fields,
+            )
+
+    def _write(self, event: str, **fields: Any) -> None:
+        self.log.write(event, **self.labels, **self._fields, **fields)
+
+
+def mono(data: bytes | memoryview | Sequence[int], channels: int) -> Samples:
+    """The loudest channel's samples of interleaved 16-bit PCM."""
+    samples = np.frombuffer(bytes(data), dtype=np.int16)
+    if channels == 1:
+        return samples
+    frames = samples[: len(samples) // channels * channels].reshape(-1, channels)
+    return frames[:, int(np.argmax(np.abs(frames.astype(np.int32)).sum(axis=0)))]

@@ -1,0 +1,161 @@
+/**
+ * A log of what the agent's audio really did, as JSON lines with Unix stamps.
+ *
+ * In: the PCM that the session hands to its audio source, and when. Out: one JSON object a
+ * line, each with `event`, `at` (Unix seconds), `room` and `identity`, as the agents in Python
+ * write it (`common/framelog.py`).
+ * Invariants: a line is one write to a file opened for appending; audio that was discarded
+ * before it was due is never reported as heard.
+ */
+
+import { appendFileSync } from 'node:fs';
+
+/** A sample louder than this is sound: -50 dBFS. */
+const SOUND = 32_768 * 10 ** (-50 / 20);
+/** Audible is sound within 20 dB of the segment's active level, as loadgen judges it. */
+const AUDIBLE_SHARE = 10 ** (-20 / 10);
+/** Sound is noted to this precision. */
+const WINDOW_S = 0.001;
+/** A silence this long separates two talk spurts. */
+const SPURT_GAP_S = 0.2;
+/** A source that got its next frame this much too late has left a hole in the speech. */
+const HOLE_S = 0.002;
+/** Ten minutes of sound; later windows replace the last, so that the end stays right. */
+const MAX_WINDOWS = 600_000;
+const MAX_HOLES = 50;
+
+/** Unix seconds, finer than `Date.now()`. */
+export const unixNow = () => (performance.timeOrigin + performance.now()) / 1000;
+
+/** Rounds to a microsecond, also inside lists. */
+function rounded(value) {
+  if (Array.isArray(value)) return value.map(rounded);
+  return typeof value === 'number' ? Math.round(value * 1e6) / 1e6 : value;
+}
+
+/** Writes events to a file; to nowhere without one. */
+export class FrameLog {
+  /** @param {string | undefined} path @param {Record<string, unknown>} labels */
+  constructor(path, labels) {
+    this.path = path;
+    this.labels = labels;
+  }
+
+  /** Writes one line. `at` is now, unless a field says otherwise. */
+  write(event, fields = {}) {
+    if (!this.path) return;
+    const record = { event, at: unixNow(), ...this.labels, ...fields };
+    const entries = Object.entries(record).map(([name, value]) => [name, rounded(value)]);
+    try {
+      appendFileSync(this.path, `${JSON.stringify(Object.fromEntries(entries))}\n`);
+    } catch (error) {
+      // The call goes on: a full disk must not change what is measured.
+      console.error(`error: cannot write to ${this.path}: ${error.message}`);
+    }
+  }
+}
+
+/** Follows the agent's voice and logs every segment of it. */
+export class SpeechLog {
+  /** @param {FrameLog} log */
+  constructor(log) {
+    this.log = log;
+    this.nextDue = 0;
+    this.segment = undefined;
+  }
+
+  get open() {
+    return this.segment !== undefined;
+  }
+
+  /** A new segment begins; `fields` go into its lines. One under way is ended. */
+  begin(fields) {
+    this.end();
+    this.segment = { fields, starts: [], powers: [], holes: [], announced: false };
+  }
+
+  /** Mono audio has been handed to the source. */
+  push(pcm, rate, now = unixNow()) {
+    const dryFrom = this.nextDue;
+    const due = Math.max(now, dryFrom);
+    this.nextDue = due + pcm.length / rate;
+    const segment = this.segment;
+    if (!segment) return;
+    if (segment.announced && due - dryFrom > HOLE_S && segment.holes.length < MAX_HOLES) {
+      segment.holes.push([dryFrom, due]);
+    }
+    addWindows(segment, due, pcm, rate);
+    if (!segment.announced && segment.starts.length > 0) {
+      segment.announced = true;
+      this.log.write('speech_begins', { ...segment.fields, first_sound_at: segment.starts[0] });
+    }
+  }
+
+  /** The source's queue has been emptied: what was not due yet never leaves. */
+  clear(now = unixNow()) {
+    this.nextDue = Math.min(this.nextDue, now);
+    if (!this.segment) return;
+    const { starts, powers } = this.segment;
+    while (starts.length > 0 && starts[starts.length - 1] >= now - WINDOW_S / 2) {
+      starts.pop();
+      powers.pop();
+    }
+  }
+
+  /** The last audible sample handed over in the segment under way. */
+  audibleUntil() {
+    return this.segment ? spurts(this.segment).at(-1)?.[1] : undefined;
+  }
+
+  /** The segment is over. Nothing is written for one that was silent. */
+  end(fields = {}) {
+    const segment = this.segment;
+    this.segment = undefined;
+    if (!segment) return;
+    const found = spurts(segment);
+    if (found.length === 0) return;
+    this.log.write('speech', {
+      ...segment.fields,
+      first_sound_at: segment.starts[0],
+      first_audible_at: found[0][0],
+      last_audible_at: found[found.length - 1][1],
+      spurts: found,
+      holes: segment.holes,
+      ...fields,
+    });
+  }
+}
+
+/** Adds the windows of `pcm` that have sound in them. */
+function addWindows(segment, due, pcm, rate) {
+  const size = Math.max(1, Math.round(rate * WINDOW_S));
+  for (let start = 0; start < pcm.length; start += size) {
+    const window = pcm.subarray(start, start + size);
+    let loud = false;
+    let power = 0;
+    for (const sample of window) {
+      loud ||= Math.abs(sample) > SOUND;
+      power += sample * sample;
+    }
+    if (!loud) continue;
+    if (segment.starts.length >= MAX_WINDOWS) {
+      segment.starts.pop();
+      segment.powers.pop();
+    }
+    segment.starts.push(due + start / rate);
+    segment.powers.push(power / window.length);
+  }
+}
+
+/** Begin and end of every audible stretch without a pause of 200 ms. */
+function spurts({ starts, powers }) {
+  const found = [];
+  const threshold = (AUDIBLE_SHARE * powers.reduce((sum, power) => sum + power, 0)) / powers.length;
+  starts.forEach((start, index) => {
+    if (powers[index] < threshold) return;
+    const last = found.at(-1);
+    if (last && start - last[1] < SPURT_GAP_S) last[1] = start + WINDOW_S;
+    else found.push([start, start + WINDOW_S]);
+  });
+  return found;
+}
