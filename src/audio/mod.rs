@@ -20,6 +20,7 @@ mod pauses;
 pub mod replay;
 mod resample;
 mod sparing;
+mod stereo;
 #[cfg(test)]
 mod test_signals;
 mod tone;

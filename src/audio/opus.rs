@@ -1,8 +1,9 @@
 //! PCM ↔ Opus.
 //!
-//! In: mono PCM at 48 kHz. Out: 20 ms packets, and back. Holds: decoded audio lags its input by
+//! In: mono PCM at 48 kHz. Out: 20 ms packets, and back; also from stereo. Holds: decoded audio lags its input by
 //! [`OPUS_LOOKAHEAD`] samples; an utterance's packets end in silence.
 
+use super::stereo::{Stereo, is_stereo};
 use super::{AudioError, FRAME, OPUS_LOOKAHEAD, RATE};
 use opus::{Application, Bitrate, Channels};
 
@@ -62,6 +63,8 @@ pub fn silence_frame() -> Result<Box<[u8]>, AudioError> {
 #[derive(Debug)]
 pub struct Decoder {
     inner: opus::Decoder,
+    /// Decodes in its stead from the first stereo packet on.
+    stereo: Option<Box<Stereo>>,
     /// Room for the longest packet so far; nearly all have 20 ms.
     samples: Vec<i16>,
     /// What `samples` holds the audio of, and how often in a row it came.
@@ -126,13 +129,14 @@ impl Decoder {
         let inner = opus::Decoder::new(RATE, Channels::Mono)?;
         Ok(Self {
             inner,
+            stereo: None,
             samples: vec![0; FRAME],
             last: Repeated::NOTHING,
         })
     }
 
     /// Decodes a packet: its samples, at most [`MAX_PACKET`]. Nothing is allocated,
-    /// but for the first packet that is longer than any before. The packet
+    /// but for the first packet that is longer than any before, and the first in stereo. The packet
     /// of silence that an encoder repeats is decoded a few times and then known.
     ///
     /// # Errors
@@ -147,15 +151,27 @@ impl Decoder {
         }
         let length = self.inner.get_nb_samples(payload).unwrap_or(FRAME);
         self.make_room(length);
-        let count = match self.inner.decode(payload, &mut self.samples, false) {
+        if self.stereo.is_none() && is_stereo(payload) {
+            self.stereo = Some(Box::new(Stereo::new()?));
+        }
+        let count = match self.decode_into(payload, self.samples.len()) {
             Ok(count) => count,
             Err(e) => {
                 self.last = Repeated::NOTHING;
-                return Err(e.into());
+                return Err(e);
             }
         };
         self.last.note(payload, &self.samples[..count]);
         Ok(&self.samples[..count])
+    }
+
+    /// Decodes into the first `room` of the samples; how many there are.
+    fn decode_into(&mut self, payload: &[u8], room: usize) -> Result<usize, AudioError> {
+        let samples = &mut self.samples[..room];
+        match &mut self.stereo {
+            Some(stereo) => stereo.decode(payload, samples),
+            None => Ok(self.inner.decode(payload, samples, false)?),
+        }
     }
 
     /// How many samples a packet holds.
@@ -185,7 +201,7 @@ impl Decoder {
         }
         self.make_room(wanted);
         self.last = Repeated::NOTHING;
-        let count = self.inner.decode(&[], &mut self.samples[..wanted], false)?;
+        let count = self.decode_into(&[], wanted)?;
         Ok(&self.samples[..count])
     }
 
@@ -195,6 +211,7 @@ impl Decoder {
     /// [`AudioError::Codec`] when libopus refuses.
     pub fn reset(&mut self) -> Result<(), AudioError> {
         self.last = Repeated::NOTHING;
+        self.stereo = None;
         Ok(self.inner.reset_state()?)
     }
 }

@@ -418,7 +418,8 @@ impl Call {
                 deadline,
             });
             self.record(index, result);
-            if missed && self.audible.is_none() && !self.is_done() {
+            // Also when it was the last turn: nobody could have answered it.
+            if missed && self.audible.is_none() && self.failure.is_none() {
                 return self.fail(now, Failure::AgentSilent);
             }
         }

@@ -4,8 +4,9 @@
 //! says what goes into each send slot, and tells when it wants to be woken. `talk` knows what
 //! the agent is saying, `states` what it says it is doing, `anchor` when a turn may begin, `turn`
 //! what came of it, `stopping` when the agent yielded, `late` which missed reply came after all,
-//! `playout` what a jitter buffer would have added.
+//! `playout` what a jitter buffer would have added, `absence` why there was no agent.
 
+mod absence;
 mod anchor;
 mod io;
 mod late;
@@ -17,6 +18,7 @@ mod talk;
 mod turn;
 mod types;
 
+pub use absence::Absence;
 pub use io::{CallEvent, Input, PacketArrival, Phase, Say};
 pub use machine::Call;
 pub use playout::{Held, MODEL, PlayoutModel};

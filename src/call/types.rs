@@ -1,5 +1,6 @@
 //! The words of a call: what is asked of it and what came of it.
 
+use super::Absence;
 use crate::audio::Onset;
 use crate::audio::opinion::DISAGREEMENT;
 use std::sync::Arc;
@@ -373,6 +374,9 @@ pub enum Failure {
     /// An agent is in the room, but has published no audio track.
     #[error("an agent is in the room, but published no audio track by the end of the first turn")]
     AgentSilent,
+    /// There is no agent to be heard, and more is known of why.
+    #[error("{0}")]
+    Absent(Absence),
     /// The agent left before the call was over.
     #[error("the agent left the call")]
     AgentLeft,
@@ -406,6 +410,7 @@ impl Failure {
             Self::MediaNotConnected { .. } => "media_not_connected",
             Self::AgentAbsent { .. } => "agent_absent",
             Self::AgentSilent => "agent_silent",
+            Self::Absent(why) => why.cause(),
             Self::AgentLeft => "agent_left",
             Self::Dropped { .. } => "dropped",
             Self::Stopped => "stopped",
@@ -443,6 +448,7 @@ impl Failure {
             Self::AgentSilent => {
                 "look at the agent's log: it joined, but its voice was never published"
             }
+            Self::Absent(why) => why.hint(),
             Self::AgentLeft => "look at the agent's log: it closed its session or crashed",
             Self::Dropped { .. } => "look at the server's log for this room",
             Self::Stopped => "run it again without stopping it",

@@ -293,6 +293,16 @@ pub struct Generator {
     /// Datagrams that the kernel dropped for want of room in our sockets.
     #[serde(default)]
     pub own_drops: u64,
+    /// Audio packets that a caller listened to.
+    #[serde(default)]
+    pub packets_heard: u64,
+    /// Audio packets dropped for a reason: of a track that is not the agent's voice, from before
+    /// the track's section was known, or from after the call.
+    #[serde(default)]
+    pub packets_ignored: u64,
+    /// Audio packets that nobody listened to, without such a reason.
+    #[serde(default)]
+    pub packets_unheard: u64,
     /// Media threads.
     #[serde(default)]
     pub media_threads: usize,

@@ -3,6 +3,7 @@
 //! In: the plan's first call. Out: nothing, or why it cannot be made. Holds: each server is
 //! tried once for everybody that is dispatched there by name; no canary is in any figure.
 
+use super::absent;
 use super::caller::CallerEnd;
 use super::door::OpenDoor;
 use super::error::RunError;
@@ -86,6 +87,15 @@ async fn canary(shared: &Shared, first: &PlannedCall, number: usize) -> Result<(
         &shared.stop,
     )
     .await;
+    let met = match met {
+        Err(failure) => {
+            let asking = (door, room.as_str(), &asked);
+            let timeout = shared.scenario.call.agent_timeout;
+            let why = absent::explain(failure, false, asking, timeout, Some(&connection));
+            Err(why.await)
+        }
+        met => met,
+    };
     connection.hang_up().await;
     door.forget(room);
     met

@@ -143,9 +143,9 @@ impl<'a> Collector<'a> {
             }
             Report::Amended(done) => self.amended(&done, tell),
             Report::Ended(done) => self.ended(*done, tell),
-            Report::Notice(text) => tell(RunEvent::Notice(text)),
             Report::LeftOut(call) => self.left_out(&call, tell),
             Report::Sentinel(turn) => self.sentinel(&turn.0, &turn.1, tell),
+            Report::Notice(text) => tell(RunEvent::Notice(text)),
             Report::SentinelEnded(failure) => self.sentinel_ended(failure, tell),
         }
         self.sync();

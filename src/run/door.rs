@@ -11,7 +11,7 @@ use crate::call::Failure;
 use crate::net::{PeerEvents, PeerHandle};
 use crate::target::embedded::Embedded;
 use crate::target::livekit::{
-    Address, AgentChoice, Credentials, Dispatch, Join, RoomTicket, Rooms,
+    Address, AgentChoice, Credentials, Dispatch, Dispatched, Dispatches, Join, RoomTicket, Rooms,
 };
 use crate::target::{Connection, OwnAgent, OwnWorker};
 use std::collections::{BTreeMap, HashSet};
@@ -81,7 +81,7 @@ impl Asked {
 
 /// An open door.
 pub(super) enum OpenDoor {
-    Livekit(LivekitDoor),
+    Livekit(Box<LivekitDoor>),
     Embedded(Arc<Embedded>),
 }
 
@@ -91,6 +91,7 @@ pub(super) struct LivekitDoor {
     credentials: Credentials,
     remote: IpAddr,
     rooms: Arc<Rooms>,
+    dispatches: Dispatches,
     /// `prefix-runid-`: what this run's room names begin with.
     prefix: String,
     ledger: Option<Ledger>,
@@ -125,12 +126,13 @@ impl OpenDoor {
                     credentials: credentials.clone(),
                     remote,
                     rooms: Arc::new(Rooms::new(address, credentials)),
+                    dispatches: Dispatches::new(address, credentials),
                     prefix: format!("{room_prefix}-{run_id}-"),
                     ledger: Ledger::of_user(),
                     deleting: TaskTracker::new(),
                 };
                 opened.note_run(notice);
-                Ok(Self::Livekit(opened))
+                Ok(Self::Livekit(Box::new(opened)))
             }
         }
     }
@@ -140,15 +142,16 @@ impl OpenDoor {
     pub(super) fn at_port(port: u16) -> Self {
         let address = Address::parse(&format!("ws://127.0.0.1:{port}")).expect("an address");
         let credentials = Credentials::new("key", "s".repeat(32));
-        Self::Livekit(LivekitDoor {
+        Self::Livekit(Box::new(LivekitDoor {
             remote: IpAddr::V4(Ipv4Addr::LOCALHOST),
             rooms: Arc::new(Rooms::new(&address, &credentials)),
+            dispatches: Dispatches::new(&address, &credentials),
             prefix: "loadgen-0123abcd-".into(),
             ledger: None,
             address,
             credentials,
             deleting: TaskTracker::new(),
-        })
+        }))
     }
 
     /// Starts an agent of our own, to be called behind this door beside the other.
@@ -218,6 +221,14 @@ impl OpenDoor {
                     media,
                 ))
             }
+        }
+    }
+
+    /// What the server says of a room's dispatches, where there is a server and it does.
+    pub(super) async fn dispatches(&self, room: &str) -> Option<Vec<Dispatched>> {
+        match self {
+            Self::Livekit(door) => door.dispatches.of(room).await,
+            Self::Embedded(_) => None,
         }
     }
 

@@ -7,6 +7,9 @@
 use crate::net::HealthSnapshot;
 use crate::scenario::Health;
 
+/// Share of the received audio packets that may go unheard without a reason.
+const MOST_UNHEARD: f64 = 0.01;
+
 /// Looks at the generator while it runs.
 #[derive(Debug)]
 pub(super) struct Watch {
@@ -77,6 +80,13 @@ impl Watch {
                 at(self.refused),
             ));
         }
+        let received = health.heard + health.ignored + health.unheard;
+        if health.unheard as f64 > received as f64 * MOST_UNHEARD {
+            doubts.push(format!(
+                "nobody listened to {} of {received} received audio packets, and no track is known that they belong to: replies may have gone unheard",
+                health.unheard,
+            ));
+        }
         doubts
     }
 }
@@ -115,5 +125,24 @@ mod tests {
             own_drops: 5,
         };
         assert!(Watch::new(lax).doubts(&health(60, 5)).is_empty());
+    }
+
+    #[test]
+    fn more_than_one_unheard_packet_in_a_hundred_is_a_doubt() {
+        let watch = Watch::new(Health::default());
+        let doubts = |heard, ignored, unheard| {
+            let mut health = health(0, 0);
+            (health.heard, health.ignored, health.unheard) = (heard, ignored, unheard);
+            watch.doubts(&health)
+        };
+        assert!(doubts(0, 0, 0).is_empty());
+        assert!(doubts(89, 10, 1).is_empty());
+        assert!(doubts(0, 500, 0).is_empty(), "tracks that nobody wants");
+        let told = doubts(880, 100, 20);
+        assert_eq!(told.len(), 1);
+        assert!(
+            told[0].contains("20 of 1000 received audio packets"),
+            "{told:?}"
+        );
     }
 }

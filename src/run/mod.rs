@@ -5,6 +5,7 @@
 //! of every call that began; it knows no report.
 
 mod abort;
+mod absent;
 mod caller;
 mod canary;
 mod collect;

@@ -3,6 +3,7 @@
 //! In: a planned call. Out: reports on the way, its result at the end.
 //! Holds: whatever happens, exactly one `Ended` comes, with one result for every turn.
 
+use super::absent;
 use super::caller::{CallerEnd, EndEvent};
 use super::collect::{Begun, CallDone, Report, TurnDone};
 use super::door::{Asked, OpenDoor};
@@ -187,13 +188,22 @@ pub(super) async fn make(shared: Arc<Shared>, call: PlannedCall, planned_start: 
         let detail = "the media engine stopped".into();
         never_began(script, planned_start, Failure::Generator { detail })
     };
+    let ended = Instant::now();
+    let mut result = result.unwrap_or_else(gone);
+    result.failure = match result.failure.take() {
+        Some(failure) => {
+            let heard = result.agent_audible.is_some();
+            Some(explained(&shared, &call, &room, (failure, heard), connection.as_ref()).await)
+        }
+        none => none,
+    };
     let done = CallDone {
         index,
         room: room.clone(),
         planned_start,
         started,
-        ended: Instant::now(),
-        result: result.unwrap_or_else(gone),
+        ended,
+        result,
         plan: call.clone(),
     };
     let _ = shared.reports.send(Report::Ended(Box::new(done))).await;
@@ -201,6 +211,24 @@ pub(super) async fn make(shared: Arc<Shared>, call: PlannedCall, planned_start: 
         connection.hang_up().await;
     }
     shared.door(&call).forget(room);
+}
+
+/// A call's failure with what the server knows of it; as it is where the run is stopped.
+async fn explained(
+    shared: &Shared,
+    call: &PlannedCall,
+    room: &str,
+    (failure, heard): (Failure, bool),
+    connection: Option<&Connection>,
+) -> Failure {
+    let asked = shared.asked(call.variant);
+    let asking = (shared.door(call), room, &asked);
+    let timeout = shared.scenario.call.agent_timeout;
+    let why = absent::explain(failure.clone(), heard, asking, timeout, connection);
+    tokio::select! {
+        why = why => why,
+        () = shared.stop.cancelled() => failure,
+    }
 }
 
 /// A caller's end on its media thread, and what it tells.

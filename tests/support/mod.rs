@@ -16,6 +16,7 @@ pub mod reports;
 pub mod scenario;
 pub mod server;
 pub mod shared;
+pub mod silent;
 pub mod tls;
 
 pub use agent::PipelineAgent;
@@ -28,6 +29,7 @@ pub use reports::Reports;
 pub use scenario::Small;
 pub use server::LivekitServer;
 pub use shared::Shared;
+pub use silent::SilentAgents;
 pub use tls::TlsProxy;
 
 use std::net::{Ipv4Addr, TcpListener, UdpSocket};

@@ -92,6 +92,24 @@ fn failures_end_every_turn() {
 }
 
 #[test]
+fn an_agent_without_a_track_fails_the_call_after_the_first_turn() {
+    for (turns, outcomes) in [
+        (vec![FIRST], vec![Outcome::Missed]),
+        (vec![FIRST, TURN], vec![Outcome::Missed, Failed]),
+    ] {
+        let present = World {
+            inputs: vec![(ms(450), Input::AgentPresent)],
+            subscribed: ms(90_000),
+            ..World::default()
+        };
+        let played = play(script(&turns), present);
+        assert_eq!(played.result.failure, Some(Failure::AgentSilent));
+        assert_eq!(played.outcomes(), outcomes);
+        assert_eq!(played.phases.last(), Some(&Phase::Failed));
+    }
+}
+
+#[test]
 fn an_agent_that_hangs_up_in_its_last_reply_has_replied() {
     let leaves = World {
         inputs: vec![(ms(3600), Input::AgentLeft)],

@@ -137,6 +137,9 @@ fn generator_rows(g: &Generator) -> Vec<(&'static str, String)> {
     if g.own_drops > 0 {
         rows.push(("Packets without room in its sockets", grouped(g.own_drops)));
     }
+    if g.packets_unheard > 0 {
+        rows.push(("Audio packets heard by nobody", grouped(g.packets_unheard)));
+    }
     if let Some(wait) = g.run_queue_wait {
         rows.push((
             "Waited for a core",

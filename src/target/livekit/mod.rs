@@ -4,6 +4,8 @@
 //! Holds: one participant's failure is its own; secrets appear in no message.
 
 mod address;
+mod diagnosis;
+mod dispatches;
 mod negotiation;
 mod rooms;
 mod roster;
@@ -14,6 +16,8 @@ mod token;
 mod voices;
 
 pub use address::{Address, AddressError};
+pub use diagnosis::{Wanted, diagnose};
+pub use dispatches::{Dispatched, Dispatches, Job};
 pub use rooms::{Rooms, RoomsError};
 pub use roster::{Participant, ParticipantKind, Presence, Roster, Section, Source, Track};
 pub use session::{Join, Session, SessionCommand, SessionEvent};

@@ -1,0 +1,147 @@
+//! Stereo Opus as one channel that is never silent where a listener would hear something.
+//!
+//! In: Opus packets of a stream that has stereo ones. Out: mono PCM at 48 kHz. Invariant: two
+//! channels of which one is the other inverted do not cancel each other out.
+
+use super::opus::MAX_PACKET;
+use super::{AudioError, RATE};
+use opus::Channels;
+
+/// Bit of a packet's first byte that says that it is stereo (RFC 6716, 3.1).
+const STEREO_BIT: u8 = 0x04;
+/// Channels cancel each other out where their mean has less than this share of their mean
+/// energy. Equal channels keep all of it, independent ones half, and so does one alone.
+const CANCELLED: f64 = 0.25;
+
+/// Whether a packet holds two channels.
+pub(super) fn is_stereo(payload: &[u8]) -> bool {
+    payload.first().is_some_and(|toc| toc & STEREO_BIT != 0)
+}
+
+/// A decoder of both channels.
+#[derive(Debug)]
+pub(super) struct Stereo {
+    inner: opus::Decoder,
+    /// Left, right, left, …
+    interleaved: Vec<i16>,
+}
+
+impl Stereo {
+    pub(super) fn new() -> Result<Self, AudioError> {
+        Ok(Self {
+            inner: opus::Decoder::new(RATE, Channels::Stereo)?,
+            interleaved: vec![0; 2 * MAX_PACKET],
+        })
+    }
+
+    /// Decodes `payload` (empty: makes up for a lost one) into `mono`; how many samples.
+    ///
+    /// # Errors
+    /// [`AudioError::Codec`] when the packet is no Opus or has no room.
+    pub(super) fn decode(&mut self, payload: &[u8], mono: &mut [i16]) -> Result<usize, AudioError> {
+        let room = self.interleaved.len().min(2 * mono.len());
+        let interleaved = &mut self.interleaved[..room];
+        let count = self.inner.decode(payload, interleaved, false)?;
+        mix(&interleaved[..2 * count], mono);
+        Ok(count)
+    }
+}
+
+/// The mean of both channels; where they cancel each other out, the louder of the two.
+fn mix(interleaved: &[i16], mono: &mut [i16]) {
+    let (mut left, mut right, mut mean) = (0.0, 0.0, 0.0);
+    for (both, mono) in interleaved.chunks_exact(2).zip(&mut *mono) {
+        let (l, r) = (f64::from(both[0]), f64::from(both[1]));
+        left += l * l;
+        right += r * r;
+        mean += (l + r) * (l + r) / 4.0;
+        // The mean of two samples is one.
+        *mono = ((i32::from(both[0]) + i32::from(both[1])) / 2) as i16;
+    }
+    if mean >= (left + right) / 2.0 * CANCELLED {
+        return;
+    }
+    let louder = usize::from(right > left);
+    for (both, mono) in interleaved.chunks_exact(2).zip(mono) {
+        *mono = both[louder];
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::opus::Decoder;
+    use super::super::test_signals::{FIXTURES, noise};
+    use super::super::{FRAME, OPUS_LOOKAHEAD};
+    use super::*;
+
+    /// Packets of `pcm`, with each channel made by `channels`.
+    fn encoded(pcm: &[i16], channels: fn(i16) -> [i16; 2]) -> Vec<Vec<u8>> {
+        let mut encoder =
+            opus::Encoder::new(RATE, Channels::Stereo, opus::Application::Voip).expect("libopus");
+        encoder
+            .set_bitrate(opus::Bitrate::Bits(64_000))
+            .expect("libopus");
+        let frames = pcm.chunks_exact(FRAME);
+        let frame = |frame: &[i16]| {
+            let both: Vec<i16> = frame.iter().flat_map(|&x| channels(x)).collect();
+            encoder.encode_vec(&both, 4_000).expect("libopus")
+        };
+        frames.map(frame).collect()
+    }
+
+    fn energy(pcm: &[i16]) -> f64 {
+        pcm.iter().map(|&x| f64::from(x).powi(2)).sum()
+    }
+
+    /// The loudness of what is heard of a fixture, against the fixture's own, in dB.
+    fn heard(channels: fn(i16) -> [i16; 2]) -> f64 {
+        let pcm = FIXTURES[0].pcm();
+        let packets = encoded(&pcm, channels);
+        assert!(packets.iter().any(|p| is_stereo(p)));
+        let mut decoder = Decoder::new().expect("libopus");
+        let mut heard = Vec::new();
+        for packet in &packets {
+            heard.extend_from_slice(decoder.decode(packet).expect("own packet"));
+        }
+        let audible = &pcm[..heard.len() - OPUS_LOOKAHEAD];
+        10.0 * (energy(&heard) / energy(audible)).log10()
+    }
+
+    #[test]
+    fn whatever_the_channels_hold_is_heard() {
+        type Case = (&'static str, fn(i16) -> [i16; 2], f64);
+        let cases: [Case; 5] = [
+            ("both alike", |x| [x, x], 0.0),
+            ("the right one inverted", |x| [x, x.saturating_neg()], 0.0),
+            ("the right one inverted and quieter", |x| [x, -(x / 2)], 0.0),
+            ("the left one alone", |x| [x, 0], -6.0),
+            ("the right one alone", |x| [0, x], -6.0),
+        ];
+        for (name, channels, expected) in cases {
+            let level = heard(channels);
+            assert!((level - expected).abs() < 1.5, "{name}: {level:.1} dB");
+        }
+    }
+
+    #[test]
+    fn a_stream_that_goes_over_to_mono_stays_audible_and_mono_ones_are_as_before() {
+        let pcm = noise(-20.0, 48_000, 5);
+        let stereo = encoded(&pcm, |x| [x, x.saturating_neg()]);
+        let mono = super::super::opus::encode(&pcm).expect("libopus");
+        let mut decoder = Decoder::new().expect("libopus");
+        let mut plain = opus::Decoder::new(RATE, Channels::Mono).expect("libopus");
+        let mut expected = vec![0; MAX_PACKET];
+        for packet in &mono {
+            let count = plain.decode(packet, &mut expected, false).expect("libopus");
+            assert_eq!(decoder.decode(packet).expect("own"), &expected[..count]);
+        }
+        let mut loud = 0;
+        let mono = mono.into_iter().map(Vec::from).collect::<Vec<_>>();
+        for packet in stereo.iter().chain(&mono) {
+            let heard = decoder.decode(packet).expect("own packet");
+            loud += usize::from(energy(heard) > energy(&pcm[..FRAME]) / 8.0);
+        }
+        assert!(loud + 8 >= stereo.len() + mono.len(), "{loud}");
+        assert!(!decoder.conceal(FRAME).expect("libopus").is_empty());
+    }
+}
