@@ -32,7 +32,7 @@ call:
   agent_timeout: 9s
   {call}
   turns:
-    - {{say: yes, start: {{after: call_start}}, timeout: 2s}}
+    - {{say: yes, start: {{after: call_start}}, timeout: 8s}}
 health: {{tick_lateness: 10s, own_drops: 100000}}
 sentinels: off
 {more}

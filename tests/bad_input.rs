@@ -229,14 +229,7 @@ fn no_agent_in_the_room() {
     let yaml = small.yaml().replace("target: {kind: livekit}", named);
     std::fs::write(run.dir().join("small.yaml"), yaml).expect("writable");
     let run = run.run();
-    refused(
-        &run,
-        1,
-        &[
-            "no agent with an audio track joined the room within 2s",
-            "agent_name",
-        ],
-    );
+    refused(&run, 1, &["no worker took the job within 2s", "agent_name"]);
     assert_eq!(errors_in(&run.finished.stderr), 1);
     let rooms = server.rooms().into_iter().map(|r| r.name);
     let left: Vec<String> = rooms.filter(|r| r.starts_with("nobody-")).collect();

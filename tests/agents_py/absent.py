@@ -56,7 +56,8 @@ async def entry(ctx: JobContext) -> None:
         return await as_somebody(ctx, "egress")
     await ctx.connect()
     if mode == "leaves":
-        await asyncio.sleep(1)
+        # Others are told of a participant once its media have connected.
+        await asyncio.sleep(4)
         ctx.shutdown(reason="had enough")
         await ctx.room.disconnect()
     elif mode == "other-source":
