@@ -163,6 +163,21 @@ impl Ear {
         self.spurts.dismiss();
     }
 
+    /// The last `length` samples heard, oldest first, into `audio`; `false` where there are not as
+    /// many.
+    pub fn latest(&self, length: usize, audio: &mut Vec<i16>) -> bool {
+        let end = self.track.end();
+        let Some(from) = end.checked_sub(length as u64) else {
+            return false;
+        };
+        if from < self.track.start() {
+            return false;
+        }
+        audio.clear();
+        audio.extend((from..end).map(|at| self.track.at(at)));
+        true
+    }
+
     /// The audio around the onset told last: up to `before` samples ahead of it and what has been
     /// heard since, oldest first, into `audio`. Returns how many samples come before the onset;
     /// `None` where there is none, or it is older than what is kept. Ask when it is told:

@@ -380,8 +380,24 @@ impl Turn {
             }
             (Expect::Ignore, false) => self.close_floor(Outcome::Replied, self.deadline),
             (_, true) => self.stopped(&stop, held, at),
-            (_, false) => self.close_floor(Outcome::Missed, self.deadline),
+            (_, false) => self.stopped_late(&stop),
         }
+    }
+
+    /// It stopped past the deadline, unless it had already stopped in an earlier pause.
+    fn stopped_late(&mut self, stop: &Stop) {
+        let in_time = self
+            .deadline
+            .saturating_duration_since(self.interruption().began);
+        let low = stop
+            .readings
+            .and_then(|r| r.low)
+            .filter(|low| *low <= in_time);
+        self.result.stop_readings = low.map(|low| Readings {
+            low: Some(low),
+            high: None,
+        });
+        self.close_floor(Outcome::Missed, self.deadline);
     }
 
     fn stopped(&mut self, stop: &Stop, held: Option<Held>, at: Instant) {
@@ -419,7 +435,7 @@ impl Turn {
                 self.result.stop_readings = stop.and_then(|s| s.readings);
                 self.close_floor(Outcome::Missed, self.deadline);
             }
-            (Stopping::Stopped(_), _) => self.close_floor(Outcome::Missed, self.deadline),
+            (Stopping::Stopped(stop), _) => self.stopped_late(&stop),
         }
     }
 
@@ -551,9 +567,7 @@ impl Turn {
         let unclear = passages.iter().enumerate().find(|(at, p)| match p.link {
             Link::Unclear(_) if p.began >= self.speech_end => of_turn(p),
             // Speech that breaks off again while the caller speaks is no reply.
-            Link::Unclear(pause) => {
-                of_turn(p) && pause >= SEPARATES && !self.breaks_off(&passages[*at..])
-            }
+            Link::Unclear(_) => of_turn(p) && !self.breaks_off(&passages[*at..]),
             _ => false,
         });
         let (_, passage) = unclear?;

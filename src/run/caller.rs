@@ -300,6 +300,9 @@ impl Endpoint for CallerEnd {
         }
         self.hearing.packet(stream, &heard, level);
         self.listen(now);
+        if let Some(excerpt) = self.hearing.asks_late(stream) {
+            let _ = self.events.try_send(EndEvent::Sound(stream, excerpt));
+        }
     }
 
     fn timeout(&mut self, now: Instant) {

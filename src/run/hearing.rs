@@ -42,6 +42,8 @@ struct Voice {
     sound: Sound,
     /// A question about its sound is open.
     asked: bool,
+    /// It began to sound while there was one track, when nobody asked what it is.
+    unasked: bool,
     held: VecDeque<Heard>,
 }
 
@@ -137,6 +139,7 @@ impl Hearing {
             ear,
             sound: Sound::Unknown,
             asked: false,
+            unasked: false,
             held: VecDeque::new(),
         });
         if let Some(track) = self.tracks.iter().find(|t| t.number == packet.track) {
@@ -193,6 +196,11 @@ impl Hearing {
                 });
             }
             if let Some(heard) = voice.ear.poll_heard() {
+                match heard {
+                    Heard::Onset(_) => voice.unasked = !several,
+                    Heard::Ended { .. } | Heard::Dismissed => voice.unasked = false,
+                    Heard::Triggered { .. } | Heard::Paused { .. } => {}
+                }
                 if held_back {
                     if voice.held.len() == HELD {
                         voice.held.pop_front();
@@ -234,6 +242,21 @@ impl Hearing {
             voice.asked |= asks;
             asks
         })
+    }
+
+    /// A part of what sounds in `stream` now, where somebody must say what it is although it is
+    /// no beginning: another track came after it had begun. As [`Hearing::asks`] otherwise.
+    pub(super) fn asks_late(&mut self, stream: StreamId) -> Option<Excerpt> {
+        let several = self.tracks.len() > 1;
+        let voice = self.of(stream).filter(|v| several && v.unasked)?;
+        let asks = !voice.asked && voice.sound == Sound::Unknown;
+        let mut audio = Vec::new();
+        if !asks || !voice.ear.latest(Excerpt::LENGTH, &mut audio) {
+            return None;
+        }
+        (voice.asked, voice.unasked) = (true, false);
+        let before = Excerpt::BEFORE;
+        Some(Excerpt { audio, before })
     }
 
     /// The sound of `stream` was judged; `None`: nobody had time for it. Gives whether what was

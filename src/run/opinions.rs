@@ -34,6 +34,8 @@ pub(super) struct Excerpt {
 impl Excerpt {
     /// How much comes before the onset, where there was as much.
     pub(super) const BEFORE: usize = OPINION_BEFORE;
+    /// All that is looked at.
+    pub(super) const LENGTH: usize = OPINION_BEFORE + OPINION_AFTER;
 }
 
 struct Question {

@@ -41,6 +41,7 @@ impl PipelineAgent {
         command
             .envs(server.env())
             .env("PIPELINE_METRICS_FILE", dir.path().join("turns.jsonl"))
+            .env("PIPELINE_FRAMES_FILE", dir.path().join("frames.jsonl"))
             .envs(env.iter().copied());
         let mut process = Process::spawn("the pipeline agent", command, false);
         process.wait_for_line(Stream::Out, "\"registered worker\"", PATIENCE);
@@ -55,6 +56,11 @@ impl PipelineAgent {
     /// The file with one JSON line a turn; not there before the first.
     pub fn metrics_path(&self) -> PathBuf {
         self.dir.path().join("turns.jsonl")
+    }
+
+    /// The log of what its audio really did.
+    pub fn frames_path(&self) -> PathBuf {
+        self.dir.path().join("frames.jsonl")
     }
 
     /// The agent's own figures, one object a user turn, in the order of their ends.
