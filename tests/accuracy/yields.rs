@@ -219,7 +219,7 @@ const EXPECTS: [Expect; 3] = [Expect::Stop, Expect::StopAndRespond, Expect::Resp
 
 #[test]
 fn agents_that_stop_and_answer_are_right_or_flagged() {
-    let (voices, count, mut all_wrong) = (voices(), size(60, 500), 0);
+    let (voices, count) = (voices(), size(60, 500));
     for tells_states in [true, false] {
         let work: Vec<u64> = (0..count).collect();
         let results = in_parallel(&work, |&n| {
@@ -299,4 +299,9 @@ fn agents_that_talk_on_are_not_judged_without_a_flag() {
             "{flagged} flagged"
         );
     }
+    // Two weak sentences can make a pause of 600 ms longer than it was made: one in a thousand.
+    assert!(
+        all_wrong * 1_000 <= 2 * count as usize,
+        "{all_wrong} judged without a flag"
+    );
 }

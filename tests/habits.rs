@@ -1,0 +1,106 @@
+//! Agents with the habits of real ones, against their own logs.
+//!
+//! In: the pipeline agent, one worker for all habits. Out: the outcomes and flags of each, and
+//! how far loadgen's instants are from the agent's. Holds: the bound is generous in CI;
+//! `LOADGEN_FULL=1` sets the one that is promised.
+
+pub mod support;
+
+use std::process::Command;
+use std::time::Duration;
+use support::reports::Row;
+use support::{LivekitServer, Loadgen, PipelineAgent, Reports, in_repo};
+
+/// What two instants may be apart, in ms, on a machine with time to spare.
+const PROMISED_MS: u32 = 60;
+/// The same on a machine that may be busy.
+const GENEROUS_MS: u32 = 600;
+
+/// Runs a scenario; gives its turns once the agent's log agrees with them.
+fn run(server: &LivekitServer, agent: &PipelineAgent, name: &str) -> Vec<Row> {
+    let run = Loadgen::new(["run", "--out", "run"])
+        .arg(in_repo(&format!("tests/habits/{name}.yaml")))
+        .deadline(Duration::from_secs(240));
+    let run = run.on(server).run();
+    let dir = run.dir().join("run");
+    let reports = Reports::read(&dir);
+    let within = match std::env::var_os("LOADGEN_FULL").is_some_and(|v| v == "1") {
+        true => PROMISED_MS,
+        false => GENEROUS_MS,
+    };
+    let compared = Command::new("python3")
+        .arg(in_repo("examples/agents/compare_log.py"))
+        .arg(&dir)
+        .arg(agent.frames_path())
+        .args(["--within", &within.to_string()])
+        .output()
+        .expect("python3 runs");
+    let told = String::from_utf8_lossy(&compared.stdout);
+    println!("{name}:\n{told}");
+    let complaint = String::from_utf8_lossy(&compared.stderr);
+    assert!(compared.status.success(), "{name}: {told}{complaint}");
+    reports.turns
+}
+
+/// A call's turns as `outcome flag flag`, without the flags that a busy machine gives.
+fn short(turns: &[Row], variant: &str) -> Vec<String> {
+    let of_it = turns.iter().filter(|row| row["variant"] == variant);
+    let words = of_it.map(|row| {
+        let flags = row["flags"].split([' ', ';', '|', ',']);
+        let kept = flags.filter(|flag| {
+            [
+                "track_changed",
+                "reply_cut_off",
+                "spurt_ambiguous",
+                "anchor_timeout",
+            ]
+            .contains(flag)
+        });
+        let words: Vec<&str> = std::iter::once(row["outcome"].as_str())
+            .chain(kept)
+            .collect();
+        words.join(" ")
+    });
+    words.collect()
+}
+
+#[test]
+#[ignore = "takes four minutes and wants an idle machine; see docs/testing.md"]
+fn agents_with_habits_are_heard_as_their_logs_say() {
+    let server = LivekitServer::start();
+    let agent = PipelineAgent::start_with(
+        &server,
+        &[
+            ("LIVEKIT_AGENT_NAME", "habits"),
+            ("PIPELINE_IDLE_PROCESSES", "2"),
+        ],
+    );
+    let turns = run(&server, &agent, "turns");
+    assert_eq!(short(&turns, "tool-call"), ["replied"; 3]);
+    assert_eq!(
+        short(&turns, "handover"),
+        ["replied", "replied track_changed", "replied"]
+    );
+    let republished = ["replied", "replied track_changed", "replied track_changed"];
+    assert_eq!(short(&turns, "republish"), republished);
+    assert_eq!(short(&turns, "late"), ["replied"; 3]);
+    let crashed = short(&turns, "crash");
+    // Flagged `reply_cut_off` where the crash fell inside a word.
+    assert_eq!(crashed[0], "replied", "{crashed:?}");
+    assert!(crashed[1].starts_with("replied"), "{crashed:?}");
+    assert!(!crashed[2].starts_with("replied"), "{crashed:?}");
+
+    let turns = run(&server, &agent, "filler");
+    assert_eq!(short(&turns, "filler"), ["replied"; 2]);
+
+    let turns = run(&server, &agent, "barge-in");
+    let outcomes: Vec<&str> = turns.iter().map(|row| row["outcome"].as_str()).collect();
+    assert_eq!(outcomes, ["replied"; 3]);
+    let interrupted = &turns[1];
+    let figure = |name: &str| interrupted[name].parse::<f64>().ok();
+    assert!(
+        figure("stop_ms").is_some_and(|stop| stop < 2_000.0),
+        "{interrupted:?}"
+    );
+    assert!(figure("ttfa_ms").is_some(), "{interrupted:?}");
+}
