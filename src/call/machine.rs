@@ -252,9 +252,8 @@ impl Call {
     /// What was heard of a stream is not the agent's voice. A reply that was taken from it is no
     /// longer listened to.
     fn forget(&mut self, now: Instant, stream: StreamId) {
-        let audible = self.talk.current().is_some();
         self.talk.forget(stream);
-        if audible && self.talk.current().is_none() {
+        if self.talk.current().is_none() {
             for turn in self.turns.iter_mut().filter(|turn| turn.is_listening()) {
                 turn.leave_reply(now);
             }

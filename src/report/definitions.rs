@@ -47,7 +47,7 @@ pub const DEFINITIONS: &[Definition] = &[
     },
     Definition {
         name: "greeting",
-        text: "from the agent's track being subscribed until the onset of its first words, before anybody has spoken to it",
+        text: "from media flowing and an agent being present until the onset of its first words, before anybody has spoken to it",
     },
     Definition {
         name: "stop",

@@ -300,8 +300,11 @@ impl Endpoint for CallerEnd {
         }
         self.hearing.packet(stream, &heard, level);
         self.listen(now);
-        if let Some(excerpt) = self.hearing.asks_late(stream) {
+        if let Some(excerpt) = self.hearing.asks_late(stream, packet.arrival) {
             let _ = self.events.try_send(EndEvent::Sound(stream, excerpt));
+        }
+        if self.hearing.never_breathes(stream, packet.arrival) {
+            self.judged(now, stream, Some(false));
         }
     }
 

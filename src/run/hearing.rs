@@ -10,12 +10,16 @@ use crate::call::StreamId;
 use crate::net::AudioPacket;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Streams heard at once, and just before.
 const EARS: usize = 4;
 /// Reports of one stream that are held back; the oldest is forgotten first.
 const HELD: usize = 64;
+/// A voice that has spoken for so long is asked about, where nobody asked when it began.
+const SPOKEN: Duration = Duration::from_millis(600);
+/// What sounds for so long without a pause is no voice: people and their imitations breathe.
+const BREATH: Duration = Duration::from_secs(8);
 /// Streams whose track's name is remembered.
 const NAMES: usize = 16;
 
@@ -42,8 +46,8 @@ struct Voice {
     sound: Sound,
     /// A question about its sound is open.
     asked: bool,
-    /// It began to sound while there was one track, when nobody asked what it is.
-    unasked: bool,
+    /// It has been sounding since then without a pause.
+    since: Option<Instant>,
     held: VecDeque<Heard>,
 }
 
@@ -139,7 +143,7 @@ impl Hearing {
             ear,
             sound: Sound::Unknown,
             asked: false,
-            unasked: false,
+            since: None,
             held: VecDeque::new(),
         });
         if let Some(track) = self.tracks.iter().find(|t| t.number == packet.track) {
@@ -197,9 +201,11 @@ impl Hearing {
             }
             if let Some(heard) = voice.ear.poll_heard() {
                 match heard {
-                    Heard::Onset(_) => voice.unasked = !several,
-                    Heard::Ended { .. } | Heard::Dismissed => voice.unasked = false,
-                    Heard::Triggered { .. } | Heard::Paused { .. } => {}
+                    Heard::Onset(onset) => voice.since = Some(onset.at.wire()),
+                    Heard::Ended { .. } | Heard::Dismissed | Heard::Paused { .. } => {
+                        voice.since = None;
+                    }
+                    Heard::Triggered { .. } => {}
                 }
                 if held_back {
                     if voice.held.len() == HELD {
@@ -246,17 +252,27 @@ impl Hearing {
 
     /// A part of what sounds in `stream` now, where somebody must say what it is although it is
     /// no beginning: another track came after it had begun. As [`Hearing::asks`] otherwise.
-    pub(super) fn asks_late(&mut self, stream: StreamId) -> Option<Excerpt> {
+    pub(super) fn asks_late(&mut self, stream: StreamId, now: Instant) -> Option<Excerpt> {
         let several = self.tracks.len() > 1;
-        let voice = self.of(stream).filter(|v| several && v.unasked)?;
-        let asks = !voice.asked && voice.sound == Sound::Unknown;
+        let voice = self.of(stream).filter(|_| several)?;
+        let since = voice.since.filter(|since| now >= *since + SPOKEN);
+        let asks = since.is_some() && !voice.asked && voice.sound == Sound::Unknown;
         let mut audio = Vec::new();
         if !asks || !voice.ear.latest(Excerpt::LENGTH, &mut audio) {
             return None;
         }
-        (voice.asked, voice.unasked) = (true, false);
+        voice.asked = true;
         let before = Excerpt::BEFORE;
         Some(Excerpt { audio, before })
+    }
+
+    /// Whether `stream` has sounded for longer than a voice can, and there is another track.
+    pub(super) fn never_breathes(&mut self, stream: StreamId, now: Instant) -> bool {
+        let several = self.tracks.len() > 1;
+        self.of(stream).is_some_and(|voice| {
+            let long = voice.since.is_some_and(|since| now >= since + BREATH);
+            several && long && voice.sound != Sound::Other
+        })
     }
 
     /// The sound of `stream` was judged; `None`: nobody had time for it. Gives whether what was
@@ -273,7 +289,7 @@ impl Hearing {
                 false
             }
             Some(false) => {
-                let forgets = several && voice.sound == Sound::Unknown;
+                let forgets = several && voice.sound != Sound::Other;
                 if forgets {
                     voice.sound = Sound::Other;
                 }

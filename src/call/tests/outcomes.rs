@@ -2,7 +2,7 @@
 
 use super::sim::{Act, FIRST, Played, TURN, World, ms, play, script};
 use crate::audio::{Confidence, FRAME_TIME};
-use crate::call::{Anchor, Expect, Flag, Outcome, Phase, TurnScript};
+use crate::call::{Anchor, Expect, Flag, Input, Outcome, Phase, TurnScript};
 use Outcome::{Early, Missed, Replied};
 use std::time::Duration;
 
@@ -212,4 +212,22 @@ fn a_missed_turns_late_reply_is_no_latency_of_the_next() {
         [Flag::AfterMissed, Flag::AnchorTimeout],
         "the agent's silence was never heard to begin"
     );
+}
+
+#[test]
+fn a_reply_that_is_forgotten_does_not_hold_up_the_next_turn() {
+    // The reply sounds from 3.11 to 4.61 s; its stream is forgotten in the silence after it.
+    let world = World {
+        acts: vec![vec![Act::Say(500, 1_500)], vec![Act::Say(500, 1_000)]],
+        inputs: vec![(ms(4_900), Input::Forget(0))],
+        ..World::default()
+    };
+    let played = play(script(&[FIRST, TURN]), world);
+    let [first, second] = &played.result.turns[..] else {
+        panic!("two turns: {:?}", played.result.turns);
+    };
+    assert_eq!(first.outcome, Replied);
+    let end = first.speech_end.expect("it was said");
+    let next = second.media_start.expect("it began");
+    assert!(next - end < ms(6_000), "{:?} later", next - end);
 }
