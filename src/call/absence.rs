@@ -5,6 +5,12 @@
 
 use std::time::Duration;
 
+/// What to try where the agent published no track.
+pub(super) const UNPUBLISHED: &str =
+    "look at the agent's log: it joined, but its voice was never published";
+/// What to try where the agent left.
+pub(super) const LEFT: &str = "look at the agent's log: it closed its session or crashed";
+
 /// Why a call has no agent that it could hear.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Absence {
@@ -19,13 +25,13 @@ pub enum Absence {
     /// The worker refused the job.
     #[error("a worker rejected the job{}", of_agent(agent_name))]
     JobRejected {
-        /// As above.
+        /// The name that was asked for.
         agent_name: String,
     },
     /// The job ended in an error.
     #[error("the job{} failed ({error})", of_agent(agent_name))]
     JobFailed {
-        /// As above.
+        /// The name that was asked for.
         agent_name: String,
         /// What the worker said.
         error: String,
@@ -36,7 +42,7 @@ pub enum Absence {
         of_agent(agent_name)
     )]
     JobEnded {
-        /// As above.
+        /// The name that was asked for.
         agent_name: String,
     },
     /// A worker has the job, but its agent is not in the room. Servers do not tell an agent that
@@ -46,7 +52,7 @@ pub enum Absence {
         of_agent(agent_name)
     )]
     NotJoined {
-        /// As above.
+        /// The name that was asked for.
         agent_name: String,
         /// How long we waited.
         waited: Duration,
@@ -96,13 +102,13 @@ pub enum Absence {
     OtherName {
         /// The name.
         wanted: String,
-        /// As above.
+        /// Each with its publisher, kind and source.
         tracks: String,
     },
     /// The server has not given us the track's media.
     #[error("the server has not subscribed us to the agent's track: {tracks}")]
     NoMedia {
-        /// As above.
+        /// Each with its publisher, kind and source.
         tracks: String,
     },
 }
@@ -151,10 +157,8 @@ impl Absence {
             Self::NotJoined { .. } => {
                 "look at the worker's log for this room: did the entry point raise or return? If it is only slow to start, raise `call.agent_timeout`"
             }
-            Self::NoTrack { .. } => {
-                "look at the agent's log: it joined, but its voice was never published"
-            }
-            Self::LeftEarly { .. } => "look at the agent's log: it closed its session or crashed",
+            Self::NoTrack { .. } => UNPUBLISHED,
+            Self::LeftEarly { .. } => LEFT,
             Self::OtherKind { .. } => {
                 "recorders and telephone lines are not measured; where one of them is the agent, name it in `call.agent_identity`"
             }

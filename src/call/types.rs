@@ -1,6 +1,6 @@
 //! The words of a call: what is asked of it and what came of it.
 
-use super::Absence;
+use super::absence::{Absence, LEFT, UNPUBLISHED};
 use crate::audio::Onset;
 use crate::audio::opinion::DISAGREEMENT;
 use std::sync::Arc;
@@ -445,11 +445,9 @@ impl Failure {
             Self::AgentAbsent { .. } => {
                 "is an agent worker running on this server, and does `agent_name` match its name?"
             }
-            Self::AgentSilent => {
-                "look at the agent's log: it joined, but its voice was never published"
-            }
+            Self::AgentSilent => UNPUBLISHED,
             Self::Absent(why) => why.hint(),
-            Self::AgentLeft => "look at the agent's log: it closed its session or crashed",
+            Self::AgentLeft => LEFT,
             Self::Dropped { .. } => "look at the server's log for this room",
             Self::Stopped => "run it again without stopping it",
             Self::Generator { .. } => {

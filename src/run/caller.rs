@@ -117,7 +117,7 @@ impl CallerEnd {
     fn tell(&mut self, now: Instant) {
         while let Some(mut event) = self.call.as_mut().and_then(Call::poll_event) {
             if let CallEvent::TurnEnded(turn) | CallEvent::TurnAmended(turn) = &mut event {
-                turn.track = turn.stream.and_then(|stream| self.hearing.name(stream));
+                self.hearing.name_track(turn);
             }
             if let (Some(evidence), CallEvent::TurnEnded(turn)) = (&mut self.evidence, &event) {
                 evidence.ended(turn, now);
@@ -148,8 +148,10 @@ impl CallerEnd {
             ..
         } = *report;
         let at = onset.at.wire();
-        let fresh = fresh.then_some(stream);
-        let excerpt = fresh.and_then(|stream| self.hearing.around_onset(stream));
+        let excerpt = match fresh {
+            true => self.hearing.around_onset(stream),
+            false => None,
+        };
         if let Some(excerpt) = excerpt.as_ref().filter(|_| !held_back) {
             let said = self.said.iter();
             let said = said.map(|&(start, turn)| (start, &self.says[turn].spoken));
@@ -158,8 +160,9 @@ impl CallerEnd {
                 return self.input(now, Input::Heard(stream, Heard::Dismissed));
             }
         }
-        if let Some(excerpt) = excerpt.clone().filter(|_| self.hearing.asks(stream)) {
-            let _ = self.events.try_send(EndEvent::Sound(stream, excerpt));
+        if let Some(excerpt) = excerpt.as_ref().filter(|_| self.hearing.asks(stream)) {
+            let sound = EndEvent::Sound(stream, excerpt.clone());
+            let _ = self.events.try_send(sound);
         }
         let Some(call) = self.call.as_mut().filter(|_| !held_back) else {
             return;
@@ -255,7 +258,7 @@ impl CallerEnd {
         self.next = None;
         let mut result = self.call.take()?.finish(now);
         for turn in &mut result.turns {
-            turn.track = turn.stream.and_then(|stream| self.hearing.name(stream));
+            self.hearing.name_track(turn);
         }
         Some(result)
     }

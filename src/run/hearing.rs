@@ -6,7 +6,7 @@
 
 use super::opinions::Excerpt;
 use crate::audio::{AudioError, Ear, Heard, Packet};
-use crate::call::StreamId;
+use crate::call::{StreamId, TurnResult};
 use crate::net::AudioPacket;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -59,7 +59,7 @@ struct Track {
     name: Arc<str>,
 }
 
-/// Something heard.
+/// What an ear has noticed, and whether it counts.
 #[derive(Debug)]
 pub(super) struct Report {
     pub stream: StreamId,
@@ -269,10 +269,11 @@ impl Hearing {
     /// Whether `stream` has sounded for longer than a voice can, and there is another track.
     pub(super) fn never_breathes(&mut self, stream: StreamId, now: Instant) -> bool {
         let several = self.tracks.len() > 1;
-        self.of(stream).is_some_and(|voice| {
-            let long = voice.since.is_some_and(|since| now >= since + BREATH);
-            several && long && voice.sound != Sound::Other
-        })
+        several
+            && self.of(stream).is_some_and(|voice| {
+                let long = voice.since.is_some_and(|since| now >= since + BREATH);
+                long && voice.sound != Sound::Other
+            })
     }
 
     /// The sound of `stream` was judged; `None`: nobody had time for it. Gives whether what was
@@ -306,6 +307,11 @@ impl Hearing {
         let mut names = self.names.iter();
         let found = names.find(|(of, _)| *of == stream);
         found.map(|(_, name)| name.clone())
+    }
+
+    /// Names the track that a turn's reply was heard on.
+    pub(super) fn name_track(&self, turn: &mut TurnResult) {
+        turn.track = turn.stream.and_then(|stream| self.name(stream));
     }
 
     fn of(&mut self, stream: StreamId) -> Option<&mut Voice> {
