@@ -127,8 +127,8 @@ pub enum Heard {
     Ended {
         /// The last audible sample of the spurt.
         last_audible: HeardAt,
-        /// No packet came after that sample, and it was in mid-word: whoever sent them most
-        /// likely broke down.
+        /// The packets stopped in mid-word, or where a stream that otherwise sends its silence
+        /// too should have sent some: whoever sent them most likely broke down.
         broke_off: bool,
     },
 }

@@ -35,6 +35,11 @@ const BACKGROUND_EVERY: u64 = 12_000;
 const BACKGROUND: usize = 150;
 /// Above the mean of a steady noise, in dB: something else.
 const OVER_BACKGROUND_DB: f32 = 5.0;
+/// Silence that is received for longer than the pause before the first word of a recording:
+/// who sends it would also send the silence after speech. 500 ms.
+const SENDS_SILENCE: u64 = 24_000;
+/// An encoder sends at least so much silence after speech before it pauses (DTX): 150 ms.
+const STOPS_AT_ONCE: u64 = 7200;
 /// No spurt is longer.
 const LONGEST: u64 = 600 * RATE as u64;
 /// A loss this close before the onset touches it: 40 ms. Gains are coded as differences, so that
@@ -85,6 +90,10 @@ pub(super) struct Spurts {
     muted: bool,
     /// A sound too short for a spurt and too long for a click: where it began, and ended.
     syllable: Option<(u64, u64)>,
+    /// Where the silence began that is being received since the last spurt.
+    silent_from: Option<u64>,
+    /// Who sends this keeps sending while it is silent.
+    sends_silence: bool,
     events: VecDeque<Heard>,
 }
 
@@ -102,6 +111,8 @@ impl Spurts {
             onset: None,
             muted: false,
             syllable: None,
+            silent_from: None,
+            sends_silence: false,
             events: VecDeque::with_capacity(16),
         }
     }
@@ -209,7 +220,11 @@ impl Spurts {
                     under,
                 };
             }
-            State::Quiet if !is_loud && received => self.floor.push(level),
+            State::Quiet if !is_loud && received => {
+                self.floor.push(level);
+                let from = *self.silent_from.get_or_insert(end);
+                self.sends_silence |= end >= from + SENDS_SILENCE;
+            }
             State::Rising { from, loud, .. } if loud_of_five <= 1 => {
                 if loud >= SUSTAINED {
                     self.syllable = Some((from, end));
@@ -401,7 +416,8 @@ impl Spurts {
             }) = &self.state
                 && !talk.is_paused()
             {
-                broke_off = talk.breaks_off(track);
+                let at_once = track.end() < last + STOPS_AT_ONCE;
+                broke_off = talk.breaks_off(track) || self.sends_silence && at_once;
                 let hard = false;
                 self.events.push_back(Heard::Paused { last_audible, hard });
             }
@@ -411,6 +427,7 @@ impl Spurts {
             });
         }
         self.not_before = last + 1;
+        self.silent_from = None;
         let quiet = (self.next.saturating_sub(last) / HOP) as usize;
         self.settle(quiet.saturating_sub(2), false);
     }

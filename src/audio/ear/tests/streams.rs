@@ -334,6 +334,30 @@ fn packets_that_stop_in_mid_word_are_told_from_the_end_of_speech() {
 }
 
 #[test]
+fn a_stream_that_sends_its_silence_breaks_off_wherever_its_packets_stop() {
+    let broke_off = |packets: &[Sent]| {
+        let told = hear(packets);
+        told.iter().any(|t| matches!(t.1, Told::BrokeOff(_)))
+    };
+    let (mut cut, mut tried) = (0, 0);
+    for fixture in FIXTURES.iter() {
+        let pcm = decode(fixture.wav, None).expect(fixture.name);
+        let span = speech_span(&pcm).expect(fixture.name);
+        // Trimmed hard behind its last sample, and the silence that an encoder sends at least.
+        let said = [&silence(1_000)[..], &pcm[..span.end]].concat();
+        let ends = stream(&[&said[..], &silence(200)[..]].concat());
+        assert!(!broke_off(&ends), "{}: it spoke to its end", fixture.name);
+        let packets = stream(&said);
+        for at in ((span.start + 48_000) / FRAME + 20..packets.len()).step_by(7) {
+            tried += 1;
+            cut += usize::from(broke_off(&packets[..at]));
+        }
+    }
+    // All but those in a pause of more than 150 ms.
+    assert!(tried >= 40 && cut * 10 >= tried * 9, "{cut} of {tried}");
+}
+
+#[test]
 fn pauses_shorter_than_the_gap_belong_to_the_spurt() {
     let gap = SPURT_GAP.as_millis() as usize;
     let say = |pause| {
