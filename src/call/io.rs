@@ -34,8 +34,10 @@ pub enum Input {
     Heard(StreamId, Heard),
     /// The track of a stream was unpublished, or its participant left.
     TakenAway(StreamId),
+    /// A stream is no longer listened to.
+    Abandoned(StreamId),
     /// What was heard of a stream is not the agent's voice.
-    Forget(StreamId),
+    NotAgent(StreamId),
     /// The call cannot go on.
     Failed(Failure),
     /// The instant of [`Call::poll_timeout`](super::Call::poll_timeout) is here, and what had arrived by then was given.

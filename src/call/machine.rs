@@ -113,7 +113,8 @@ impl Call {
             Input::Packet(stream, packet) => _ = self.playouts.packet(stream, packet),
             Input::Heard(stream, heard) => self.heard(now, stream, &heard),
             Input::TakenAway(stream) => self.talk.taken_away(stream),
-            Input::Forget(stream) => self.forget(now, stream),
+            Input::Abandoned(stream) => self.talk.abandon(stream),
+            Input::NotAgent(stream) => self.disown(now, stream),
             Input::Failed(failure) => self.fail(now, failure),
             Input::Timeout => {
                 self.timeout(now);
@@ -239,24 +240,32 @@ impl Call {
         self.echoes += usize::from(*heard == Heard::Dismissed);
         match self.talk.heard(now, stream, heard, &self.states) {
             None => {}
-            Some(News::Onset(stretch)) => self.onset(&stretch),
-            Some(News::Ended(stretch)) => {
-                let held = stretch.end.and_then(|end| self.held(&stretch, end));
-                for turn in &mut self.turns {
-                    turn.ended(&stretch, &self.talk, held);
-                }
+            Some(News::Onset(stretch)) => self.onset(now, &stretch),
+            Some(News::Ended(stretch)) => self.ended(&stretch),
+        }
+    }
+
+    /// What was heard of a stream is not the agent's voice. Turns under way that were judged by
+    /// it are judged again, by what was heard of other streams.
+    fn disown(&mut self, now: Instant, stream: StreamId) {
+        let anew = self.talk.disown(stream, &self.states);
+        self.heard_on = self.heard_on.filter(|on| *on != stream);
+        for turn in &mut self.turns {
+            turn.disown(now, stream);
+        }
+        for stretch in &anew {
+            self.onset(now, stretch);
+            if stretch.end.is_some() {
+                self.ended(stretch);
             }
         }
     }
 
-    /// What was heard of a stream is not the agent's voice. A reply that was taken from it is no
-    /// longer listened to.
-    fn forget(&mut self, now: Instant, stream: StreamId) {
-        self.talk.forget(stream);
-        if self.talk.current().is_none() {
-            for turn in self.turns.iter_mut().filter(|turn| turn.is_listening()) {
-                turn.leave_reply(now);
-            }
+    /// Speech of the agent's has ended, in a pause or for good.
+    fn ended(&mut self, stretch: &Stretch) {
+        let held = stretch.end.and_then(|end| self.held(stretch, end));
+        for turn in &mut self.turns {
+            turn.ended(stretch, &self.talk, held);
         }
     }
 
@@ -265,7 +274,7 @@ impl Call {
     }
 
     /// The agent begins to speak, or goes on after a pause.
-    fn onset(&mut self, stretch: &Stretch) {
+    fn onset(&mut self, now: Instant, stretch: &Stretch) {
         let Some(onset) = stretch.onset else { return };
         self.greet(&onset);
         let at = onset.at.wire();
@@ -288,6 +297,10 @@ impl Call {
         }
         if taken {
             self.owed = None;
+        } else {
+            // It may be what made a turn a missed one.
+            self.collect(now);
+            self.came_late(stretch, at);
         }
     }
 

@@ -112,8 +112,9 @@ impl Talk {
                 if pending.is_none_or(|s| s.onset.is_some() || s.end.is_some()) {
                     self.begin(now, stream, onset.at.wire());
                 }
-                let link = self.link(stream, &onset, states);
-                let stretch = self.latest(stream)?;
+                let own = self.position(stream)?;
+                let link = self.link(own, &onset, states);
+                let stretch = &mut self.stretches[own];
                 (stretch.onset, stretch.link) = (Some(onset), link);
                 Some(News::Onset(*stretch))
             }
@@ -157,9 +158,30 @@ impl Talk {
         }
     }
 
-    /// As if nothing had been heard of a stream.
-    pub(super) fn forget(&mut self, stream: StreamId) {
+    /// Nothing more will be told of a stream: speech of its that has not ended never will.
+    pub(super) fn abandon(&mut self, stream: StreamId) {
+        self.stretches
+            .retain(|s| s.stream != stream || s.end.is_some());
+    }
+
+    /// As if nothing had been heard of a stream. Gives the speech in other streams that is
+    /// something new now, oldest first: it seemed to go on with what sounded in this one.
+    pub(super) fn disown(&mut self, stream: StreamId, states: &States) -> Vec<Stretch> {
         self.stretches.retain(|s| s.stream != stream);
+        let mut anew = Vec::new();
+        for at in 0..self.stretches.len() {
+            let stretch = self.stretches[at];
+            let Some(onset) = stretch.onset.filter(|_| !stretch.is_new()) else {
+                continue;
+            };
+            let link = self.link(at, &onset, states);
+            self.stretches[at].link = link;
+            if self.stretches[at].is_new() {
+                anew.push(self.stretches[at]);
+            }
+        }
+        anew.sort_by_key(Stretch::began);
+        anew
     }
 
     fn position(&self, stream: StreamId) -> Option<usize> {
@@ -194,11 +216,10 @@ impl Talk {
         });
     }
 
-    /// What links a stretch that begins with `onset` to the speech before it.
-    fn link(&self, stream: StreamId, onset: &Onset, states: &States) -> Link {
-        let own = self.position(stream);
+    /// What links stretch `own`, which begins with `onset`, to the speech before it.
+    fn link(&self, own: usize, onset: &Onset, states: &States) -> Link {
         let others = self.stretches.iter().enumerate();
-        let others = others.filter(|(at, s)| Some(*at) != own && s.link != Link::Open);
+        let others = others.filter(|(at, s)| *at != own && s.link != Link::Open);
         let at = onset.at.wire();
         let mut last: Option<Instant> = None;
         for (_, other) in others.filter(|(_, s)| s.began() <= at) {

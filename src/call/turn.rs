@@ -8,7 +8,9 @@
 use super::playout::Held;
 use super::stopping::{Interruption, Stop, Stopping};
 use super::talk::{Link, Passage, SEPARATES, Stretch, Talk};
-use super::{Expect, Flag, Outcome, Readings, TurnResult, TurnScript, later};
+use super::{
+    Expect, Flag, Outcome, Readings, SecondOpinion, StreamId, TurnResult, TurnScript, later,
+};
 use crate::audio::{Confidence, FRAME_TIME, Onset, SPURT_GAP};
 use std::time::{Duration, Instant};
 
@@ -60,6 +62,9 @@ pub(super) struct Turn {
     superseded: bool,
     /// The reply's onset follows a pause that may have been one inside earlier speech.
     doubted: bool,
+    /// What came of the turn by a sound that turned out to be no voice: it stands, flagged, where
+    /// no voice follows.
+    set_aside: Option<Box<TurnResult>>,
     /// Failed until judged otherwise.
     result: TurnResult,
 }
@@ -84,6 +89,7 @@ impl Turn {
             grace: None,
             superseded: false,
             doubted: false,
+            set_aside: None,
             result: TurnResult {
                 planned: Some(planned),
                 media_start: Some(media_start),
@@ -222,6 +228,43 @@ impl Turn {
         taken
     }
 
+    /// What was heard of a stream is not the agent's voice: if the turn was judged by it, it waits
+    /// for a voice again.
+    pub(super) fn disown(&mut self, now: Instant, stream: StreamId) {
+        self.result.track_changed = None;
+        self.result.flags.retain(|flag| *flag != Flag::TrackChanged);
+        if self.result.onset.is_none() || self.result.stream != Some(stream) {
+            return;
+        }
+        let unjudged = TurnResult {
+            stop: self.result.stop,
+            stop_readings: self.result.stop_readings,
+            planned: self.result.planned,
+            media_start: self.result.media_start,
+            speech_end: self.result.speech_end,
+            send_lateness: self.result.send_lateness,
+            flags: self.result.flags.clone(),
+            ..TurnResult::unstarted(self.result.turn, self.script.expect, Outcome::Failed)
+        };
+        self.leave_reply(now);
+        let judged = std::mem::replace(&mut self.result, unjudged);
+        let of_onset = |flag: &Flag| {
+            matches!(
+                flag,
+                Flag::LowConfidence | Flag::TouchedByLoss | Flag::UserSpaceStamp
+            )
+        };
+        self.result.flags.retain(|flag| !of_onset(flag));
+        self.set_aside = Some(Box::new(judged));
+        (self.grace, self.doubted) = (None, false);
+        if self.answer != Part::NotAsked {
+            self.answer = Part::Open;
+        }
+        if self.floor != Part::NotAsked && self.result.stop.is_none() {
+            self.floor = Part::Open;
+        }
+    }
+
     /// The agent is heard on another track than before, from `at` on.
     pub(super) fn track_changed(&mut self, at: Instant) {
         self.result.track_changed.get_or_insert(at);
@@ -271,6 +314,7 @@ impl Turn {
     /// The reply begins. An early turn that goes on listening stays early.
     fn reply(&mut self, outcome: Outcome, onset: &Onset, held: Option<Held>) {
         let at = onset.at.wire();
+        self.set_aside = None;
         if self.result.outcome != Outcome::Early {
             self.take(onset, held);
             if outcome == Outcome::Early {
@@ -439,8 +483,15 @@ impl Turn {
         }
     }
 
+    /// No voice has answered. What came of the turn by another sound stands, with a doubt.
     fn miss(&mut self) {
-        if self.result.outcome != Outcome::Early {
+        if let Some(kept) = self.set_aside.take() {
+            self.result = *kept;
+            self.result.second_opinion(SecondOpinion {
+                as_declared: false,
+                apart: None,
+            });
+        } else if self.result.outcome != Outcome::Early {
             self.result.outcome = Outcome::Missed;
         }
         self.answer = Part::Over { at: self.deadline };

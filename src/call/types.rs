@@ -298,6 +298,7 @@ impl TurnResult {
             self.flags.push(Flag::OnsetDisputed);
         }
         self.flags.sort_unstable();
+        self.flags.dedup();
     }
 }
 

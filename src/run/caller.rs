@@ -187,7 +187,7 @@ impl CallerEnd {
     ) -> Option<Arc<str>> {
         let forgets = self.hearing.judged(stream, is_voice);
         if forgets {
-            self.input(now, Input::Forget(stream));
+            self.input(now, Input::NotAgent(stream));
         }
         self.listen(now);
         self.hearing.name(stream).filter(|_| forgets)
@@ -228,10 +228,21 @@ impl CallerEnd {
     /// A track has ended; gives its number.
     pub(super) fn agent_track_gone(&mut self, now: Instant, sid: &str) -> Option<u32> {
         let number = self.hearing.track_gone(sid)?;
-        for stream in self.hearing.streams_of(number) {
+        self.taken_away(now, number);
+        Some(number)
+    }
+
+    /// A track was muted.
+    pub(super) fn agent_track_muted(&mut self, now: Instant, sid: &str) {
+        if let Some(number) = self.hearing.number_of(sid) {
+            self.taken_away(now, number);
+        }
+    }
+
+    fn taken_away(&mut self, now: Instant, track: u32) {
+        for stream in self.hearing.streams_of(track) {
             self.input(now, Input::TakenAway(stream));
         }
-        Some(number)
     }
 
     /// The agent says what it is doing.
@@ -269,7 +280,7 @@ impl Endpoint for CallerEnd {
         let stream = match self.hearing.stream(&packet) {
             Ok((stream, forgotten)) => {
                 if let Some(forgotten) = forgotten {
-                    self.input(now, Input::Forget(forgotten));
+                    self.input(now, Input::Abandoned(forgotten));
                 }
                 stream
             }

@@ -112,6 +112,12 @@ impl Hearing {
         Some(self.tracks.remove(at).number)
     }
 
+    /// The number of a track.
+    pub(super) fn number_of(&self, sid: &str) -> Option<u32> {
+        let track = self.tracks.iter().find(|t| t.sid == sid)?;
+        Some(track.number)
+    }
+
     /// The streams that came in track `number`.
     pub(super) fn streams_of(&self, number: u32) -> Vec<StreamId> {
         let voices = self.voices.iter().filter(|v| v.track == number);

@@ -15,7 +15,7 @@ use super::sounds::Sounds;
 use crate::audio::AudioError;
 use crate::call::{
     CallEvent, CallResult, CallScript, Failure, GreetingPolicy, OnAgentLeft, Phase, SecondOpinion,
-    TurnResult, TurnScript,
+    StreamId, TurnResult, TurnScript,
 };
 use crate::net::{Engine, Impairment, Loss, PeerEvents, PeerHandle};
 use crate::plan::PlannedCall;
@@ -337,6 +337,10 @@ async fn talk(
                     if tell(shared, call, room, *event, &mut opinions).await {
                         break;
                     }
+                    if let Some(stream) = opinions.voice.take() {
+                        let told = peer.with(move |p, now| p.endpoint.judged(now, stream, Some(true)));
+                        let _ = told.await; // As in `fail`.
+                    }
                 }
                 None => break,
             },
@@ -403,6 +407,10 @@ async fn tell(
 struct OpinionsOf {
     /// An onset that it was asked about.
     asked: Option<(Instant, oneshot::Receiver<SecondOpinion>)>,
+    /// A stream that was found to be a voice, to be told to the ears.
+    voice: Option<StreamId>,
+    /// The last stream that was.
+    known: Option<StreamId>,
     /// The last that it judged: a turn that is amended keeps what was said of its onset.
     judged: Option<(Instant, SecondOpinion)>,
 }
@@ -418,6 +426,9 @@ impl OpinionsOf {
         }
         if let Some((_, second)) = self.judged.filter(|(at, _)| *at == onset) {
             turn.second_opinion(second);
+            if second.as_declared && turn.stream != self.known {
+                (self.voice, self.known) = (turn.stream, turn.stream);
+            }
         }
         turn
     }
@@ -465,6 +476,10 @@ pub(super) async fn follow(peer: &PeerHandle<CallerEnd>, event: Option<DoorEvent
                 }
             })
             .await
+        }
+        DoorEvent::AgentTrackMuted { sid } => {
+            peer.with(move |p, now| p.endpoint.agent_track_muted(now, &sid))
+                .await
         }
         DoorEvent::AgentPresent { .. } => peer.with(|p, now| p.endpoint.agent_present(now)).await,
         DoorEvent::AgentState(state) => {

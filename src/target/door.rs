@@ -42,6 +42,11 @@ pub enum DoorEvent {
         /// Server-given id of the track.
         sid: String,
     },
+    /// The publisher muted a track that was told: that its packets stop says nothing.
+    AgentTrackMuted {
+        /// Server-given id of the track.
+        sid: String,
+    },
     /// What the agent says that it is doing: at its arrival, and on every change. Of several
     /// agents it is what the busiest one says.
     AgentState(AgentState),

@@ -5,3 +5,4 @@ mod failures;
 mod outcomes;
 mod props;
 mod sim;
+mod streams;

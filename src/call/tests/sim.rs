@@ -205,7 +205,13 @@ impl Sim {
 
 /// Plays a call to its end (or to the world's).
 pub(super) fn play(script: CallScript, world: World) -> Played {
+    play_from(script, |_| world)
+}
+
+/// As [`play`], in a world that knows when the call starts.
+pub(super) fn play_from(script: CallScript, world: impl FnOnce(Instant) -> World) -> Played {
     let start = Instant::now();
+    let world = world(start);
     let mut sim = Sim {
         subscribed: start + world.subscribed,
         script: script.clone(),

@@ -223,7 +223,7 @@ impl Voices {
         self.note_bystanders();
         // An agent's presence is told before its tracks, the end of its tracks before its own.
         events.sort_by_key(|event| match event {
-            DoorEvent::AgentTrackGone { .. } => 0,
+            DoorEvent::AgentTrackGone { .. } | DoorEvent::AgentTrackMuted { .. } => 0,
             DoorEvent::AgentTrack { .. } => 2,
             _ => 1,
         });
@@ -239,9 +239,13 @@ impl Voices {
             a.0.sid == b.0.sid && a.1 == b.1
         };
         for told in &self.streams {
-            if !wanted.iter().any(|w| is_same(w, told)) {
-                let sid = told.0.sid.clone();
-                events.push(DoorEvent::AgentTrackGone { sid });
+            let sid = told.0.sid.clone();
+            match wanted.iter().find(|w| is_same(w, told)) {
+                None => events.push(DoorEvent::AgentTrackGone { sid }),
+                Some((now, _)) if now.muted && !told.0.muted => {
+                    events.push(DoorEvent::AgentTrackMuted { sid });
+                }
+                Some(_) => {}
             }
         }
         for new in &wanted {
@@ -254,7 +258,9 @@ impl Voices {
                 });
             }
         }
-        if wanted.len() > 1 && !self.noticed {
+        // A track that is published anew has the name of the one that is about to go.
+        let labels: HashSet<_> = wanted.iter().map(|(s, _)| (&s.identity, &s.name)).collect();
+        if labels.len() > 1 && !self.noticed {
             self.noticed = true;
             self.notice = Some(several(wanted.iter().map(|(stream, _)| stream)));
         }

@@ -57,6 +57,7 @@ fn short(events: &[DoorEvent]) -> String {
         DoorEvent::AgentPresent { identity } => format!("+{}", identity.replace("id-", "")),
         DoorEvent::AgentTrack { track, mid, .. } => format!("{}@{mid}", track.sid),
         DoorEvent::AgentTrackGone { sid } => format!("-{sid}"),
+        DoorEvent::AgentTrackMuted { sid } => format!("muted {sid}"),
         DoorEvent::AgentState(state) => format!("={state:?}"),
         DoorEvent::AgentLeft => "left".to_owned(),
         DoorEvent::Closed(f) => format!("closed: {f}"),
@@ -368,6 +369,9 @@ fn several_voices_are_named_once_and_escaped() {
     let tracks = [("T1", "agent", MIC), ("T2", "mu\u{1b}[31msic", MIC)];
     voices.participants(vec![here("a", AGENT, &tracks[..1], None)], now);
     assert_eq!(voices.take_notice(), None, "one track is no question");
+    let anew = [tracks[0], ("T2", "agent", MIC)];
+    voices.participants(vec![here("a", AGENT, &anew, None)], now);
+    assert_eq!(voices.take_notice(), None, "a track that is published anew");
     voices.participants(vec![here("a", AGENT, &tracks, None)], now);
     let notice = voices.take_notice().expect("two tracks");
     for part in [
@@ -407,4 +411,23 @@ fn what_was_seen_is_kept_for_the_question_why_there_is_no_agent() {
         ("id-a", "CLIENT_INITIATED")
     );
     assert!(seen.agents.is_empty());
+}
+
+#[test]
+fn a_track_that_is_muted_is_told_once() {
+    let mut voices = Voices::new(AgentChoice::default());
+    let now = Instant::now();
+    voices.sections(0, sections(&["T1"]), now);
+    let agent = |muted| match here("a", AGENT, &[("T1", "agent", MIC)], None) {
+        Presence::Here(mut p) => {
+            p.tracks[0].muted = muted;
+            vec![Presence::Here(p)]
+        }
+        left @ Presence::Left { .. } => vec![left],
+    };
+    let told = [false, true, true, false, true].map(|muted| {
+        let events = voices.participants(agent(muted), now);
+        short(&events)
+    });
+    assert_eq!(told, ["+a T1@0", "muted T1", "", "", "muted T1"]);
 }

@@ -1,0 +1,104 @@
+//! Streams that turn out not to be the agent's voice.
+
+use super::sim::{Act, FIRST, TURN, World, ms, play_from, script};
+use crate::audio::{Confidence, Heard, HeardAt, Onset, Segment};
+use crate::call::{Flag, Input, Outcome, TurnScript};
+use Outcome::{Missed, Replied};
+use std::time::{Duration, Instant};
+
+/// A turn with time for a sound to be recognised as music: its end of speech is at 2.61 s.
+const PATIENT: TurnScript = TurnScript {
+    timeout: ms(10_000),
+    ..FIRST
+};
+const MUSIC: u32 = 1;
+
+/// Music that begins in a stream of its own, `after` the start of the call, and does not stop.
+fn music(start: Instant, after: Duration) -> [(Duration, Input); 2] {
+    let at = HeardAt {
+        arrival: start + after,
+        offset: Duration::ZERO,
+    };
+    let onset = Onset {
+        at,
+        confidence: Confidence::High,
+        earlier_by_loss: None,
+        later_by_loss: None,
+        snr_db: 40.0,
+        segment: Segment::default(),
+        after: None,
+    };
+    [
+        (after + ms(60), Input::Heard(MUSIC, Heard::Triggered { at })),
+        (after + ms(530), Input::Heard(MUSIC, Heard::Onset(onset))),
+    ]
+}
+
+#[test]
+fn a_reply_over_music_is_heard_once_the_music_is_known_for_what_it_is() {
+    // Before the caller spoke, while it spoke, between its end of speech and the reply.
+    for begins in [450, 1_500, 2_800] {
+        let world = |start| World {
+            acts: vec![vec![Act::Say(500, 1_500)], vec![Act::Say(600, 1_000)]],
+            inputs: music(start, ms(begins))
+                .into_iter()
+                .chain([(ms(8_500), Input::NotAgent(MUSIC))])
+                .collect(),
+            ..World::default()
+        };
+        let played = play_from(script(&[PATIENT, TURN]), world);
+        assert_eq!(played.outcomes(), [Replied, Replied], "{begins}");
+        for (turn, ttfa) in [(0, 500), (1, 600)] {
+            assert_eq!(played.turn(turn).ttfa_wire, Some(ms(ttfa)), "{begins}");
+            assert_eq!(played.turn(turn).stream, Some(0), "{begins}");
+            assert_eq!(played.flags(turn), [], "{begins}");
+        }
+        assert!(
+            played.media_start(1) > ms(8_450),
+            "{begins}: over the music"
+        );
+    }
+}
+
+#[test]
+fn a_sound_that_no_voice_follows_stands_with_a_doubt() {
+    // The reply sounds from 3.11 to 4.61 s; then its stream is said to be none of the agent's.
+    let world = |_| World {
+        acts: vec![vec![Act::Say(500, 1_500)], vec![Act::Say(500, 1_000)]],
+        inputs: vec![(ms(4_900), Input::NotAgent(0))],
+        ..World::default()
+    };
+    let played = play_from(script(&[FIRST, TURN]), world);
+    assert_eq!(played.outcomes(), [Replied, Replied]);
+    assert_eq!(played.turn(0).ttfa_wire, Some(ms(500)));
+    let doubts = [Flag::ReplyUnfinished, Flag::NotSpeech];
+    assert!(doubts.iter().all(|flag| played.flags(0).contains(flag)));
+    let end = played.turn(0).speech_end.expect("it was said");
+    let next = played.turn(1).media_start.expect("it began");
+    assert!(next - end < ms(6_000), "{:?} later", next - end);
+}
+
+#[test]
+fn music_alone_is_no_reply() {
+    let world = |start| World {
+        inputs: music(start, ms(450))
+            .into_iter()
+            .chain([(ms(8_500), Input::NotAgent(MUSIC))])
+            .collect(),
+        ..World::default()
+    };
+    let played = play_from(script(&[PATIENT]), world);
+    assert_eq!(played.outcomes(), [Missed]);
+}
+
+#[test]
+fn a_stream_that_is_no_longer_heard_keeps_what_it_said() {
+    let world = |_| World {
+        acts: vec![vec![Act::Say(500, 1_500)], vec![Act::Say(500, 1_000)]],
+        inputs: vec![(ms(5_500), Input::Abandoned(0))],
+        ..World::default()
+    };
+    let played = play_from(script(&[FIRST, TURN]), world);
+    assert_eq!(played.outcomes(), [Replied, Replied]);
+    assert_eq!(played.flags(0), []);
+}
