@@ -3,6 +3,7 @@
 //! The map of the crate; `docs/ARCHITECTURE.md` says who may use whom and why.
 //!
 //! ```text
+//! vocab     words that several modules share, each defined once           (pure)
 //! scenario  the file as written → a checked Scenario                     (pure)
 //! plan      Scenario + seed → every call with its instants               (pure)
 //! audio     PCM, levels, onsets, resampling, Opus                        (pure)
@@ -27,3 +28,4 @@ pub mod run;
 pub mod scenario;
 pub mod stats;
 pub mod target;
+pub mod vocab;

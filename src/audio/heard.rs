@@ -5,6 +5,7 @@
 //! packet that holds the sample plus the sample's offset inside that packet.
 
 use super::FRAME_TIME;
+use crate::vocab::Confidence;
 use std::time::{Duration, Instant};
 
 /// A sample of received audio, placed on the caller's clock.
@@ -33,15 +34,6 @@ impl HeardAt {
             offset: (self.offset + sooner).saturating_sub(back),
         }
     }
-}
-
-/// How far an onset can be trusted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Confidence {
-    /// At least 20 dB between the reply and the noise floor.
-    High,
-    /// Less than that: the first audible sample is a matter of opinion.
-    Low,
 }
 
 /// The packets, sent one after the other, that led to an onset.
@@ -75,7 +67,7 @@ impl Segment {
 pub struct Onset {
     /// Where it was heard.
     pub at: HeardAt,
-    /// Trust in it.
+    /// Confidence in it.
     pub confidence: Confidence,
     /// Lost audio touches the onset: it may have been earlier by up to this much.
     pub earlier_by_loss: Option<Duration>,

@@ -26,11 +26,12 @@ mod test_signals;
 mod tone;
 mod utterance;
 
+pub use crate::vocab::Confidence;
 pub use decode::decode;
 pub use ear::{Ear, Packet};
 pub use end_of_speech::{EndOfSpeech, SpeechEvent};
 pub use error::AudioError;
-pub use heard::{Confidence, Heard, HeardAt, Onset, PAUSE, Pause, SPURT_GAP, Segment};
+pub use heard::{Heard, HeardAt, Onset, PAUSE, Pause, SPURT_GAP, Segment};
 pub use level::{SpeechSpan, speech_span};
 pub use pauses::pauses;
 pub use sparing::DIGITAL_SILENCE;

@@ -1,6 +1,7 @@
 //! What goes into a call's state machine and what comes out of it.
 
-use super::types::{AgentState, Failure, StreamId, TurnResult};
+use super::AgentState;
+use super::types::{Failure, StreamId, TurnResult};
 use crate::audio::Heard;
 use std::time::Instant;
 

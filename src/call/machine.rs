@@ -10,9 +10,10 @@ use super::playout::{Held, Playouts};
 use super::states::States;
 use super::talk::{News, Stretch, Talk};
 use super::turn::Turn;
-use super::types::{CallResult, CallScript, Failure, Flag, OnAgentLeft, Outcome, TurnResult};
-use super::{Anchor, CallEvent, GreetingPolicy, Input, Phase, Say, StreamId, later};
+use super::types::{CallResult, CallScript, Failure, TurnResult};
+use super::{CallEvent, Input, Phase, Say, StreamId, later};
 use crate::audio::{FRAME_TIME, Heard, HeardAt, Onset};
+use crate::vocab::{Anchor, Flag, GreetingPolicy, OnAgentLeft, Outcome};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -424,7 +425,7 @@ impl Call {
             }
             let (deadline, passages) = (turn.deadline, self.talk.passages());
             let result = turn.finish(&passages, None);
-            let missed = result.outcome == Outcome::Missed && result.expect.asks_for_answer();
+            let missed = result.outcome == Outcome::Missed && result.expect.asks_for_reply();
             self.owed = missed.then(|| Owed {
                 turn: result.clone(),
                 deadline,

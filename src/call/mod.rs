@@ -23,12 +23,14 @@ pub use io::{CallEvent, Input, PacketArrival, Phase, Say};
 pub use machine::Call;
 pub use playout::{Held, MODEL, PlayoutModel};
 pub use types::{
-    AgentState, Anchor, CallResult, CallScript, Expect, Failure, Flag, GreetingPolicy, OnAgentLeft,
-    Outcome, Readings, SecondOpinion, StreamId, TurnResult, TurnScript,
+    CallResult, CallScript, Failure, Readings, SecondOpinion, StreamId, TurnResult, TurnScript,
 };
 
 /// Part of a [`TurnResult`]: who reads results needs no other room for it.
-pub use crate::audio::{Confidence, HeardAt, Onset, Segment};
+pub use crate::audio::{HeardAt, Onset, Segment};
+pub use crate::vocab::{
+    AgentState, Anchor, Confidence, Expect, Flag, GreetingPolicy, OnAgentLeft, Outcome,
+};
 
 use std::time::{Duration, Instant};
 

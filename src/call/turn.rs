@@ -84,7 +84,7 @@ impl Turn {
             deadline: later(speech_end, script.timeout),
             reply_gap: SPURT_GAP,
             said: 0,
-            answer: part(script.expect.asks_for_answer()),
+            answer: part(script.expect.asks_for_reply()),
             floor: part(script.expect != Expect::Respond),
             grace: None,
             superseded: false,

@@ -3,91 +3,13 @@
 use super::absence::{Absence, LEFT, UNPUBLISHED};
 use crate::audio::Onset;
 use crate::audio::opinion::DISAGREEMENT;
+use crate::vocab::{Anchor, Expect, Flag, GreetingPolicy, OnAgentLeft, Outcome};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-/// What a turn waits for before its delay runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Anchor {
-    /// Media flow, and an agent is in the room.
-    CallStart,
-    /// The agent's greeting has ended (as the call's greeting policy says).
-    Greeting,
-    /// The agent began to speak (a barge-in starts from here).
-    AgentSpeechStart,
-    /// The agent's last audible sample, followed by the turn's [`TurnScript::silence`].
-    AgentSpeechEnd,
-    /// The agent is silent and says that it listens again; of an agent that tells no state, its
-    /// silence.
-    AgentTurnEnd,
-    /// The previous turn's reply has ended or timed out.
-    PreviousTurn,
-}
-
-/// What the caller expects of the agent after an utterance.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Expect {
-    /// A reply.
-    Respond,
-    /// That the agent, speaking now, stops.
-    Stop,
-    /// That the agent, speaking now, stops, and answers.
-    StopAndRespond,
-    /// That the agent carries on as if nothing had been said.
-    Ignore,
-}
-
-impl Expect {
-    /// Whether a reply is asked for.
-    pub fn asks_for_answer(self) -> bool {
-        matches!(self, Self::Respond | Self::StopAndRespond)
-    }
-
-    /// Whether the turn interrupts the agent and measures when it stops.
-    pub fn asks_for_stop(self) -> bool {
-        matches!(self, Self::Stop | Self::StopAndRespond)
-    }
-}
-
-/// What an agent says it is doing (LiveKit: the attribute `lk.agent.state`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum AgentState {
-    /// It is being started.
-    Initializing,
-    /// It waits for nothing in particular.
-    Idle,
-    /// It waits for the caller.
-    Listening,
-    /// It works on an answer, or a tool does.
-    Thinking,
-    /// It speaks.
-    Speaking,
-}
-
-/// What happens to a call whose agent leaves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum OnAgentLeft {
-    /// The call goes on: the agent may come back, or another one join, within `agent_timeout`.
-    #[default]
-    Follow,
-    /// The call fails.
-    Fail,
-}
 
 /// A stream of audio that the caller hears, by a number of its own. One track can be several
 /// streams, one after the other.
 pub type StreamId = u32;
-
-/// How the caller deals with an agent that speaks first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum GreetingPolicy {
-    /// Wait for it and measure it.
-    Expect,
-    /// Wait until the agent is silent; at most 5 s for one that says nothing.
-    Ignore,
-    /// Do not wait.
-    None,
-}
 
 /// One turn as the call's state machine needs it.
 #[derive(Debug, Clone, PartialEq)]
@@ -121,57 +43,6 @@ pub struct CallScript {
     pub on_agent_left: OnAgentLeft,
     /// The turns, in order; at least one.
     pub turns: Vec<TurnScript>,
-}
-
-/// How a turn ended. Exactly one for every planned turn.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Outcome {
-    /// The agent did what the turn expects. For [`Expect::Respond`], with these figures.
-    Replied,
-    /// Nothing audible (or no stop) before the timeout.
-    Missed,
-    /// The agent became audible before the end of speech.
-    Early,
-    /// The call failed before the turn could end.
-    Failed,
-    /// The turn was under way when the run was stopped.
-    CutOff,
-    /// The run was stopped before the turn began.
-    NotRun,
-}
-
-/// Doubts about a turn's figures; they never change its outcome.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Flag {
-    /// The last speech packet left more than 2 ms after it was due.
-    LateSend,
-    /// The onset is less than 20 dB above the noise floor.
-    LowConfidence,
-    /// Lost audio touches the onset.
-    TouchedByLoss,
-    /// The previous turn was missed: this reply may be its late answer.
-    AfterMissed,
-    /// The reply had not ended when the caller stopped listening.
-    ReplyUnfinished,
-    /// The anchor never came; the turn started at its bound.
-    AnchorTimeout,
-    /// Arrival came from user space, not from the kernel.
-    UserSpaceStamp,
-    /// The second opinion hears no voice (or not the tone that the scenario declares).
-    NotSpeech,
-    /// The second opinion hears the reply begin more than 60 ms earlier or later.
-    OnsetDisputed,
-    /// Neither audio nor the agent's state tell whether the agent stopped and answered, or
-    /// talked on after a pause.
-    SpurtAmbiguous,
-    /// The agent was silent when the interruption began.
-    NothingToStop,
-    /// The reply broke off in mid-word, and the agent fell silent without saying that it stopped.
-    ReplyCutOff,
-    /// The agent was heard on another track than before.
-    TrackChanged,
-    /// The agent left the room during the turn, and came back.
-    AfterAgentLeft,
 }
 
 /// Both readings of a figure that audio and state leave open.

@@ -3,8 +3,9 @@
 use super::exit::Exit;
 use super::serve::{Service, serve};
 use super::server::ServerArgs;
-use crate::scenario::{AgentDelay, AgentSettings, Sound, duration};
+use crate::scenario::{AgentSettings, Sound};
 use crate::target::agent::Hearing;
+use crate::vocab::{AgentDelay, duration};
 use clap::Args;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -71,7 +72,7 @@ impl From<Hear> for Hearing {
 
 fn parse_delay(text: &str) -> Result<AgentDelay, String> {
     text.parse()
-        .map_err(|e: crate::scenario::DelayError| format!("{e}; {}", e.hint()))
+        .map_err(|e: crate::vocab::DelayError| format!("{e}; {}", e.hint()))
 }
 
 fn parse_sound(text: &str) -> Result<Sound, String> {

@@ -8,10 +8,9 @@ use super::say::Trouble;
 use crate::call::MODEL;
 use crate::record::{Conditions, MEASUREMENT_VERSION};
 use crate::run::load_utterance;
-use crate::scenario::duration::format as time;
-use crate::scenario::{
-    Call, Extent, GreetingPolicy, Load, OnAgentLeft, Scenario, Shape, Turn, Utterance,
-};
+use crate::scenario::{Call, Extent, Load, Scenario, Shape, Turn, Utterance};
+use crate::vocab::OnAgentLeft;
+use crate::vocab::duration::format as time;
 use std::hash::Hasher;
 
 /// Those of a scenario.
@@ -28,7 +27,7 @@ pub(super) fn of(scenario: &Scenario) -> Result<Conditions, Trouble> {
             None => "untouched".to_owned(),
             Some(n) => {
                 let burst = n.burst.map_or_else(String::new, |b| format!(", burst {b}"));
-                format!("loss {}{burst}", n.loss)
+                format!("loss {}{burst}", n.share)
             }
         },
     })
@@ -78,11 +77,7 @@ impl Hasher for Fnv {
 
 /// Greeting and turns, a line each.
 fn script(call: &Call, utterances: &[Utterance]) -> Vec<String> {
-    let greeting = match call.greeting {
-        GreetingPolicy::Expect => "expect",
-        GreetingPolicy::Ignore => "ignore",
-        GreetingPolicy::None => "none",
-    };
+    let greeting = call.greeting.name();
     let mut head = format!(
         "greeting {greeting}, agent within {}",
         time(call.agent_timeout)

@@ -133,5 +133,5 @@ impl Cli {
 
 /// A duration on the command line.
 fn parse_duration(text: &str) -> Result<std::time::Duration, String> {
-    crate::scenario::duration::parse(text).map_err(|error| format!("{error}; {}", error.hint()))
+    crate::vocab::duration::parse(text).map_err(|error| format!("{error}; {}", error.hint()))
 }

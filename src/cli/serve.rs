@@ -5,10 +5,11 @@
 use super::exit::Exit;
 use super::say::{self, Trouble};
 use super::settings::{self, Environment, ServerFlags};
-use crate::scenario::{AgentDelay, AgentSettings, Sound, duration};
+use crate::scenario::{AgentSettings, Sound};
 use crate::target::agent::{
-    self, Agent, Clip, ClipError, Delay, Hearing, TruthWriter, Voice, WorkerOptions,
+    self, Agent, Clip, ClipError, Hearing, TruthWriter, Voice, WorkerOptions,
 };
+use crate::vocab::{AgentDelay, duration};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -91,22 +92,13 @@ fn prepare(service: &Service) -> Result<Agent, Trouble> {
                 "choose another --truth FILE",
             )
         })?;
-    let (delay, seed) = (delay(settings.delay), settings.seed);
+    let (delay, seed) = (settings.delay, settings.seed);
     let agent = Agent::new(THREADS, voice, delay, seed, service.hearing, truth)
         .map_err(|e| Trouble::new(Exit::Error, e.to_string(), "check `ulimit -n`"))?;
     Ok(match settings.capacity {
         Some(calls) => agent.with_capacity(calls),
         None => agent,
     })
-}
-
-fn delay(delay: AgentDelay) -> Delay {
-    match delay {
-        AgentDelay::Fixed(d) => Delay::Fixed(d),
-        AgentDelay::Uniform { min, max } => Delay::Uniform(min, max),
-        AgentDelay::Normal { mean, deviation } => Delay::Normal(mean, deviation),
-        AgentDelay::Lognormal { median, sigma } => Delay::LogNormal(median, sigma),
-    }
 }
 
 fn recording(path: &Path) -> Result<Clip, Trouble> {

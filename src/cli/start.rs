@@ -43,7 +43,7 @@ pub(super) fn zero(at: jiff::Timestamp) -> String {
 /// What is done to the packets on the way.
 pub(super) fn network(scenario: &Scenario) -> Option<Network> {
     scenario.network.map(|n| Network {
-        loss: n.loss,
+        loss: n.share,
         burst: n.burst,
     })
 }

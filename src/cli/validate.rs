@@ -5,7 +5,8 @@ use super::output;
 use super::say::Trouble;
 use super::settings::Environment;
 use super::sources::Source;
-use crate::scenario::{Extent, Scenario, Unset, duration};
+use crate::scenario::{Extent, Scenario, Unset};
+use crate::vocab::duration;
 use clap::Args;
 
 /// What to check.

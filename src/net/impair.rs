@@ -5,17 +5,9 @@
 //! a caller's losses depend on its seed and number and on the count of its packets alone.
 
 use super::socket::is_rtp;
+use crate::vocab::Loss;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
-
-/// How much is lost.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Loss {
-    /// Share of the packets, 0 to 1.
-    pub share: f64,
-    /// Mean number of packets lost in a row, at least 1; `None`: each packet for itself.
-    pub burst: Option<f64>,
-}
 
 /// The losses of one caller.
 ///

@@ -27,7 +27,7 @@ pub use endpoint::{AudioPacket, Endpoint, Outgoing};
 pub use engine::{Engine, PeerEvents, PeerHandle};
 pub use error::NetError;
 pub use health::{Health, HealthSnapshot, Quantiles};
-pub use impair::{Impairment, Loss};
+pub use impair::Impairment;
 pub use peer::{Peer, PeerEvent};
 pub use sdp::tracks_by_mid;
 #[doc(hidden)]

@@ -3,7 +3,7 @@
 //! In: a plan and the host it goes to. Out: the reason to ask, if there is one.
 
 use super::Plan;
-use crate::scenario::duration;
+use crate::vocab::duration;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::fmt;
 use std::time::Duration;

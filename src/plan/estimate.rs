@@ -4,7 +4,8 @@
 //! here. Nothing is decided by it but whether to ask before a large run.
 
 use super::shape;
-use crate::scenario::{Anchor, Call, Expect, Extent, GreetingPolicy, Scenario, Shape};
+use crate::scenario::{Call, Extent, Scenario, Shape};
+use crate::vocab::{Anchor, Expect, GreetingPolicy};
 use std::time::Duration;
 
 /// Joining a room and finding the agent there.

@@ -14,7 +14,8 @@ pub use consent::{CALLS_WITHOUT_CONSENT, CONCURRENCY_WITHOUT_CONSENT, Consent, i
 pub use estimate::Estimate;
 pub use show::{json_line, summary};
 
-use crate::scenario::{Anchor, Expect, Extent, Load, Scenario, Shape, Stage, Turn};
+use crate::scenario::{Extent, Load, Scenario, Shape, Stage, Turn};
+use crate::vocab::{Anchor, Expect};
 use draw::{Domain, Draw};
 use std::sync::Arc;
 use std::time::Duration;

@@ -3,7 +3,8 @@
 //! In: a plan. Out: text; one JSON object a line for each call. Nothing is printed here.
 
 use super::{Plan, PlannedCall, Start};
-use crate::scenario::{Load, Process, Scenario, Shape, Stage, Target, duration};
+use crate::scenario::{Load, Process, Scenario, Shape, Stage, Target};
+use crate::vocab::duration;
 use serde::Serialize;
 use std::fmt::Write;
 use std::time::Duration;

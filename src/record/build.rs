@@ -12,8 +12,8 @@ use super::summary::{
 use super::variants;
 use super::verdict::{Doubts, Evidence};
 use super::{
-    CallFailure, CallOutcome, CallRecord, Ending, Ms, SUMMARY_VERSION, Samples, Threshold,
-    TurnCounts, TurnFlag, TurnOutcome, TurnRecord, Verdict,
+    CallFailure, CallOutcome, CallRecord, Ending, Flag, Ms, Outcome, SUMMARY_VERSION, Samples,
+    Threshold, TurnCounts, TurnRecord, Verdict,
 };
 use crate::stats::{Distribution, Sample};
 use std::collections::BTreeMap;
@@ -92,7 +92,7 @@ fn met_no_agent(calls: &[CallRecord], turns: &[TurnRecord]) -> bool {
         && turns.iter().all(|t| {
             let heard = matches!(
                 t.outcome,
-                TurnOutcome::Replied | TurnOutcome::Missed | TurnOutcome::Early
+                Outcome::Replied | Outcome::Missed | Outcome::Early
             );
             t.sentinel || !heard
         })
@@ -278,8 +278,8 @@ impl SecondOpinions {
         Self {
             onsets: heard().count(),
             asked: heard().filter(|t| t.second_opinion.is_some()).count(),
-            not_speech: flagged(TurnFlag::NotSpeech),
-            disputed: flagged(TurnFlag::OnsetDisputed),
+            not_speech: flagged(Flag::NotSpeech),
+            disputed: flagged(Flag::OnsetDisputed),
         }
     }
 }

@@ -6,7 +6,7 @@
 //! a p99 with fewer than 500 turns behind it is null.
 
 use super::measurement::first;
-use super::{Generator, Ms, TurnOutcome, TurnRecord};
+use super::{Generator, Ms, Outcome, TurnRecord};
 use crate::stats::{Distribution, Sample};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -94,7 +94,7 @@ impl CalibrationLevel {
     ) -> Self {
         let mut wire = Vec::new();
         let mut mouth = Vec::new();
-        for t in turns.iter().filter(|t| t.outcome == TurnOutcome::Replied) {
+        for t in turns.iter().filter(|t| t.outcome == Outcome::Replied) {
             if let (Some(known), Some(w), Some(all), Some(playout)) =
                 (truth(t), t.ttfa_wire_ms, t.ttfa_ms, t.playout_ms)
             {

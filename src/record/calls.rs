@@ -4,7 +4,7 @@
 //! [`CallRecord`]. Invariants: `lateness_ms` counts from the plan, never from when somebody woke
 //! up; a call that the end of the run cut off has not failed.
 
-use super::{CALL_VERSION, Ms, TurnCounts, TurnOutcome};
+use super::{CALL_VERSION, Ms, Outcome, TurnCounts};
 use crate::call::{CallResult, Failure};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -145,7 +145,7 @@ pub struct CallRecord {
 impl CallRecord {
     /// The record of `result`; instants become relative to `run_start`.
     pub fn new(context: &CallContext<'_>, result: &CallResult, run_start: Instant) -> Self {
-        let outcomes = result.turns.iter().map(|t| TurnOutcome::from(&t.outcome));
+        let outcomes = result.turns.iter().map(|t| t.outcome);
         let outcome = match result.failure {
             None => CallOutcome::Completed,
             Some(Failure::Stopped) => CallOutcome::CutOff,
@@ -177,7 +177,7 @@ impl CallRecord {
 
     /// The record of a planned call of `turns` turns that the end of the run left out.
     pub fn not_run(context: &CallContext<'_>, turns: usize, run_start: Instant) -> Self {
-        let outcomes = std::iter::repeat_n(TurnOutcome::NotRun, turns);
+        let outcomes = std::iter::repeat_n(Outcome::NotRun, turns);
         Self {
             outcome: Some(CallOutcome::NotRun),
             turns: TurnCounts::of(turns, outcomes),

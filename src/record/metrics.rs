@@ -5,7 +5,7 @@
 //! happened there is +∞; the turns of a call are one group.
 
 use super::samples::{of_call, of_turn};
-use super::{CallRecord, Ms, TurnExpect, TurnOutcome, TurnRecord};
+use super::{CallRecord, Expect, Ms, Outcome, TurnRecord};
 use crate::stats::{Distribution, Population, Proportion, Sample};
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ pub struct Metric {
     /// Its values.
     pub values: Values,
     /// Whether a turn that expects this has one.
-    expects: fn(TurnExpect) -> bool,
+    expects: fn(Expect) -> bool,
 }
 
 /// A call under way, with what it owes yet.
@@ -41,7 +41,7 @@ pub struct OpenCall {
     /// Its variant.
     pub variant: String,
     /// What its turns expect that have not ended.
-    pub unended: Vec<TurnExpect>,
+    pub unended: Vec<Expect>,
 }
 
 const fn turns(name: &'static str, of: fn(&TurnRecord) -> Option<Sample>) -> Metric {
@@ -52,13 +52,13 @@ const fn turns(name: &'static str, of: fn(&TurnRecord) -> Option<Sample>) -> Met
     }
 }
 
-fn any(_: TurnExpect) -> bool {
+fn any(_: Expect) -> bool {
     true
 }
 
 /// A latency of the turns that `expects` holds for.
 const fn expecting(
-    expects: fn(TurnExpect) -> bool,
+    expects: fn(Expect) -> bool,
     name: &'static str,
     of: fn(&TurnRecord) -> Option<Sample>,
 ) -> Metric {
@@ -86,26 +86,26 @@ const fn share(name: &'static str, of: fn(&TurnRecord) -> bool) -> Metric {
 
 /// Every metric that a threshold can name.
 pub const METRICS: &[Metric] = &[
-    expecting(TurnExpect::asks_for_reply, "ttfa", |t| {
-        asked(t, TurnExpect::asks_for_reply, t.ttfa_ms)
+    expecting(Expect::asks_for_reply, "ttfa", |t| {
+        asked(t, Expect::asks_for_reply, t.ttfa_ms)
     }),
-    expecting(TurnExpect::asks_for_reply, "ttfa_wire", |t| {
-        asked(t, TurnExpect::asks_for_reply, t.ttfa_wire_ms)
+    expecting(Expect::asks_for_reply, "ttfa_wire", |t| {
+        asked(t, Expect::asks_for_reply, t.ttfa_wire_ms)
     }),
     turns("playout", |t| finite(t.playout_ms)),
     turns("lead_in", |t| finite(t.lead_in_ms)),
-    expecting(TurnExpect::asks_for_stop, "stop", |t| {
-        asked(t, TurnExpect::asks_for_stop, t.stop_ms)
+    expecting(Expect::asks_for_stop, "stop", |t| {
+        asked(t, Expect::asks_for_stop, t.stop_ms)
     }),
     calls("join", |c| of_call(c, c.join_ms)),
     calls("agent_present", |c| of_call(c, c.agent_present_ms)),
     calls("agent_audible", |c| of_call(c, c.agent_audible_ms)),
     calls("greeting", |c| finite(c.greeting_ms)),
-    share("replied", |t| t.outcome == TurnOutcome::Replied),
-    share("missed", |t| t.outcome == TurnOutcome::Missed),
-    share("early", |t| t.outcome == TurnOutcome::Early),
+    share("replied", |t| t.outcome == Outcome::Replied),
+    share("missed", |t| t.outcome == Outcome::Missed),
+    share("early", |t| t.outcome == Outcome::Early),
     Metric {
-        values: Values::ShareOfCalls(|t| t.outcome == TurnOutcome::Failed),
+        values: Values::ShareOfCalls(|t| t.outcome == Outcome::Failed),
         ..share("failed", |_| false)
     },
 ];
@@ -145,7 +145,7 @@ impl Metric {
         let wanted = |of: &str| variant.is_none_or(|v| v == of);
         let turns = || turns.iter().filter(|t| t.counts() && wanted(&t.variant));
         let open = || open.iter().filter(|c| wanted(&c.variant));
-        let enters = |e: &&TurnExpect| (self.expects)(**e);
+        let enters = |e: &&Expect| (self.expects)(**e);
         let owed = || open().flat_map(|c| c.unended.iter().filter(enters).map(|_| c.call));
         let best = match upper {
             true => Sample::Finite(Duration::ZERO),
@@ -177,11 +177,7 @@ impl Metric {
 }
 
 /// A latency of turns that `expects` holds for.
-fn asked(
-    turn: &TurnRecord,
-    expects: fn(TurnExpect) -> bool,
-    latency: Option<Ms>,
-) -> Option<Sample> {
+fn asked(turn: &TurnRecord, expects: fn(Expect) -> bool, latency: Option<Ms>) -> Option<Sample> {
     expects(turn.expect)
         .then(|| of_turn(turn, latency))
         .flatten()

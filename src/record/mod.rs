@@ -17,7 +17,6 @@ mod folder;
 mod gate;
 mod journal;
 mod lines;
-mod marks;
 mod measurement;
 mod metrics;
 mod ms;
@@ -34,6 +33,7 @@ mod verdict;
 mod waves;
 mod words;
 
+pub use crate::vocab::{Confidence, Expect, Flag, Outcome};
 pub use baseline::{BASELINE_VERSION, Baseline};
 pub use calibration::{CALIBRATION_VERSION, Calibration, CalibrationLevel, ErrorStats};
 pub use calls::{CallContext, CallFailure, CallOutcome, CallRecord};
@@ -46,7 +46,6 @@ pub use evidence::{
 pub use folder::{DEFAULT_PARENT, RunFolder};
 pub use gate::{GateAnswer, GateInterval, GateOn, GateResult, GateVerdict, Threshold};
 pub use journal::{Journal, JournalRead, last_of_each};
-pub use marks::{Trust, TurnExpect, TurnFlag, TurnOutcome};
 pub use measurement::{MEASUREMENT_VERSION, MEASUREMENTS, Measurement, changes_between};
 pub use metrics::{METRICS, Metric, OpenCall, Values};
 pub use ms::Ms;

@@ -10,8 +10,8 @@ use super::measurement::first;
 use super::summary::{Generator, RunFacts};
 use super::verdict::Ending;
 use super::{
-    CallOutcome, CallRecord, Evidence, Journal, Ms, RecordError, RunStart, START_VERSION,
-    SUMMARY_VERSION, Summary, TurnCounts, TurnOutcome, TurnRecord, Wave,
+    CallOutcome, CallRecord, Evidence, Journal, Ms, Outcome, RecordError, RunStart, START_VERSION,
+    SUMMARY_VERSION, Summary, TurnCounts, TurnRecord, Wave,
 };
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -145,10 +145,8 @@ fn cut_off(calls: &mut [CallRecord], turns: &[TurnRecord]) {
     for call in calls.iter_mut().filter(under_way) {
         let outcomes = ended.remove(&call.call).unwrap_or_default();
         let left = call.turns.planned.saturating_sub(outcomes.len());
-        let next = std::iter::once(TurnOutcome::CutOff);
-        let unended = next
-            .chain(std::iter::repeat(TurnOutcome::NotRun))
-            .take(left);
+        let next = std::iter::once(Outcome::CutOff);
+        let unended = next.chain(std::iter::repeat(Outcome::NotRun)).take(left);
         call.turns = TurnCounts::of(call.turns.planned, outcomes.into_iter().chain(unended));
         call.outcome = Some(CallOutcome::CutOff);
     }

@@ -4,7 +4,7 @@
 //! calls and sentinels enter nothing, turns that the end of the run cut off only the counts; where the awaited thing never happened, the gating samples have +∞.
 
 use super::calls::STOPPED;
-use super::{CallRecord, Ms, TurnCounts, TurnOutcome, TurnRecord};
+use super::{CallRecord, Ms, Outcome, TurnCounts, TurnRecord};
 use crate::stats::{Distribution, Sample};
 
 /// The samples of one run.
@@ -90,9 +90,9 @@ fn finite(ms: Option<Ms>) -> Option<Sample> {
 /// other.
 pub(super) fn of_turn(turn: &TurnRecord, latency: Option<Ms>) -> Option<Sample> {
     match turn.outcome {
-        TurnOutcome::Replied | TurnOutcome::Early => finite(latency),
-        TurnOutcome::Missed | TurnOutcome::Failed => finite(latency).or(Some(Sample::Infinite)),
-        TurnOutcome::CutOff | TurnOutcome::NotRun => None,
+        Outcome::Replied | Outcome::Early => finite(latency),
+        Outcome::Missed | Outcome::Failed => finite(latency).or(Some(Sample::Infinite)),
+        Outcome::CutOff | Outcome::NotRun => None,
     }
 }
 

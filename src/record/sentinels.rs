@@ -4,7 +4,7 @@
 //! it moved. Pure.
 //! Holds: an error is measured − true; sentinels enter nothing else.
 
-use super::{ErrorStats, Ms, TurnOutcome, TurnRecord};
+use super::{ErrorStats, Ms, Outcome, TurnRecord};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -52,7 +52,7 @@ impl Sentinels {
     ) -> Self {
         let mut timed: Vec<(Option<Ms>, i64)> = turns
             .iter()
-            .filter(|t| t.outcome == TurnOutcome::Replied)
+            .filter(|t| t.outcome == Outcome::Replied)
             .filter_map(|t| {
                 let true_us = (truth(t)? * 1e3).round() as i64;
                 Some((t.speech_end_ms, t.ttfa_wire_ms?.micros() - true_us))
@@ -165,7 +165,7 @@ mod tests {
     #[test]
     fn turns_without_a_reply_or_a_truth_are_counted() {
         let missed = TurnRecord {
-            outcome: TurnOutcome::Missed,
+            outcome: Outcome::Missed,
             ..record(0, 0)
         };
         assert_eq!(turn(base(), 0, Outcome::Missed).ttfa, None);

@@ -78,19 +78,19 @@ fn what_was_not_measured_is_absent() {
 fn words_in_code_and_in_files_agree() {
     let mut pairs: Vec<(String, &str)> = Vec::new();
     let json = |v: serde_json::Value| v.as_str().unwrap().to_owned();
-    for f in TurnFlag::ALL {
+    for &f in Flag::ALL {
         pairs.push((json(serde_json::to_value(f).unwrap()), f.name()));
     }
     for o in CallOutcome::ALL {
         pairs.push((json(serde_json::to_value(o).unwrap()), o.name()));
     }
-    for o in TurnOutcome::ALL {
+    for &o in Outcome::ALL {
         pairs.push((json(serde_json::to_value(o).unwrap()), o.name()));
     }
-    for e in TurnExpect::ALL {
+    for &e in Expect::ALL {
         pairs.push((json(serde_json::to_value(e).unwrap()), e.name()));
     }
-    for t in [Trust::High, Trust::Low] {
+    for t in [Confidence::High, Confidence::Low] {
         pairs.push((json(serde_json::to_value(t).unwrap()), t.name()));
     }
     for (written, name) in pairs {

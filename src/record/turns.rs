@@ -4,7 +4,7 @@
 //! `ttfa_wire_ms` + `playout_ms` to the last printed digit; times are relative to the run's start.
 
 use super::calls::STOPPED;
-use super::{Ms, TURN_VERSION, Trust, TurnExpect, TurnFlag, TurnOutcome};
+use super::{Confidence, Expect, Flag, Ms, Outcome, TURN_VERSION};
 use crate::call::{Failure, TurnResult};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -56,9 +56,9 @@ pub struct TurnRecord {
     #[serde(default, skip_serializing_if = "is_false")]
     pub sentinel: bool,
     /// What was expected.
-    pub expect: TurnExpect,
+    pub expect: Expect,
     /// How it ended.
-    pub outcome: TurnOutcome,
+    pub outcome: Outcome,
     /// When the utterance was to start.
     pub planned_ms: Option<Ms>,
     /// Media start: when its first sample was captured.
@@ -83,8 +83,8 @@ pub struct TurnRecord {
     pub send_lateness_ms: Option<Ms>,
     /// Level of the reply over the noise floor, dB, to a tenth.
     pub snr_db: Option<f64>,
-    /// Trust in the onset.
-    pub confidence: Option<Trust>,
+    /// Confidence in the onset.
+    pub confidence: Option<Confidence>,
     /// The onset may have been earlier by up to this much: audio around it was lost.
     pub loss_earlier_ms: Option<Ms>,
     /// End of speech → the first packet of the sending that led to the onset. Absent where the
@@ -132,7 +132,7 @@ pub struct TurnRecord {
     pub waited_ms: Option<Ms>,
     /// Doubts, sorted, each once.
     #[serde(default)]
-    pub flags: Vec<TurnFlag>,
+    pub flags: Vec<Flag>,
     /// Cause of the call's failure, for a failed turn.
     pub failure: Option<String>,
 }
@@ -161,11 +161,11 @@ impl TurnRecord {
     /// The record of `result`; instants become relative to `run_start`.
     pub fn new(context: &TurnContext<'_>, result: &TurnResult, run_start: Instant) -> Self {
         let since = |instant: Option<Instant>| instant.map(|i| Ms::between(run_start, i));
-        let outcome = TurnOutcome::from(&result.outcome);
+        let outcome = result.outcome;
         // Each part is rounded first and the sum taken of what is printed.
         let wire = result.ttfa_wire.map(Ms::from);
         let playout = result.playout_delay.map(Ms::from);
-        let mut flags: Vec<TurnFlag> = result.flags.iter().map(|&f| f.into()).collect();
+        let mut flags = result.flags.clone();
         flags.sort_unstable();
         flags.dedup();
         Self {
@@ -178,7 +178,7 @@ impl TurnRecord {
             block: context.block,
             warmup: context.warmup,
             sentinel: false,
-            expect: result.expect.into(),
+            expect: result.expect,
             outcome,
             planned_ms: since(result.planned),
             started_ms: since(result.media_start),
@@ -192,7 +192,7 @@ impl TurnRecord {
             reply_end_ms: since(result.reply_end),
             send_lateness_ms: result.send_lateness.map(Ms::from),
             snr_db: result.onset.and_then(|o| tenth_db(o.snr_db)),
-            confidence: result.onset.map(|o| o.confidence.into()),
+            confidence: result.onset.map(|o| o.confidence),
             loss_earlier_ms: result.onset.and_then(|o| o.earlier_by_loss).map(Ms::from),
             first_packet_ms: result.first_packet().map(Ms::from),
             lead_in_ms: result.lead_in().map(Ms::from),
@@ -208,7 +208,7 @@ impl TurnRecord {
             track_changed_ms: since(result.track_changed),
             waited_ms: result.waited.map(Ms::from),
             flags,
-            failure: (outcome == TurnOutcome::Failed)
+            failure: (outcome == Outcome::Failed)
                 .then(|| context.failure.map(|f| f.cause().to_owned()))
                 .flatten(),
         }
@@ -244,19 +244,19 @@ pub struct TurnCounts {
 
 impl TurnCounts {
     /// Counts `outcomes` of `planned` turns.
-    pub fn of(planned: usize, outcomes: impl IntoIterator<Item = TurnOutcome>) -> Self {
+    pub fn of(planned: usize, outcomes: impl IntoIterator<Item = Outcome>) -> Self {
         let mut counts = Self {
             planned,
             ..Self::default()
         };
         for outcome in outcomes {
             *match outcome {
-                TurnOutcome::Replied => &mut counts.replied,
-                TurnOutcome::Missed => &mut counts.missed,
-                TurnOutcome::Early => &mut counts.early,
-                TurnOutcome::Failed => &mut counts.failed,
-                TurnOutcome::CutOff => &mut counts.cut_off,
-                TurnOutcome::NotRun => &mut counts.not_run,
+                Outcome::Replied => &mut counts.replied,
+                Outcome::Missed => &mut counts.missed,
+                Outcome::Early => &mut counts.early,
+                Outcome::Failed => &mut counts.failed,
+                Outcome::CutOff => &mut counts.cut_off,
+                Outcome::NotRun => &mut counts.not_run,
             } += 1;
         }
         counts

@@ -112,17 +112,7 @@ impl Verdict {
             chosen.map(GateResult::sentence).collect()
         };
         let refuted = |g: &GateResult| g.answer() == Answer::Fail.into();
-        let (ended, reason) = match ending {
-            Ending::Finished => (None, None),
-            Ending::Stopped => (
-                Some(Status::Stopped),
-                Some("stopped by the user".to_owned()),
-            ),
-            Ending::Cut => (Some(Status::Invalid), Some(INCOMPLETE.to_owned())),
-            Ending::Aborted(gate) => (None, Some(format!("ended early: {gate} was refuted"))),
-            Ending::Error(reason) => (Some(Status::Error), Some(reason.clone())),
-        };
-        let mut status = ended;
+        let (mut status, reason) = ending.says();
         let mut reasons: Vec<String> = reason.into_iter().collect();
         let mut of_the_run = reasons.iter().chain(&doubts.invalid).chain(&doubts.missing);
         let doubt = of_the_run.next().cloned();
@@ -173,6 +163,22 @@ impl Verdict {
             doubt,
             ended_by,
             gates,
+        }
+    }
+}
+
+impl Ending {
+    /// The status and the reason that the ending alone gives.
+    fn says(&self) -> (Option<Status>, Option<String>) {
+        match self {
+            Self::Finished => (None, None),
+            Self::Stopped => (
+                Some(Status::Stopped),
+                Some("stopped by the user".to_owned()),
+            ),
+            Self::Cut => (Some(Status::Invalid), Some(INCOMPLETE.to_owned())),
+            Self::Aborted(gate) => (None, Some(format!("ended early: {gate} was refuted"))),
+            Self::Error(reason) => (Some(Status::Error), Some(reason.clone())),
         }
     }
 }

@@ -4,7 +4,7 @@
 //! Holds: at most [`COLUMNS`] levels a side and 2 · [`SHOWN`] turns, however much audio there is;
 //! a file that cannot be read has no wave.
 
-use super::{EVIDENCE_FOLDER, EvidenceTurn, RunRecord, TurnOutcome, TurnRecord};
+use super::{EVIDENCE_FOLDER, EvidenceTurn, Outcome, RunRecord, TurnRecord};
 use std::path::Path;
 
 /// Turns of a kind that a page shows: the slowest, and those without an answer.
@@ -40,7 +40,7 @@ impl RunRecord {
     /// The measured turns with the longest `ttfa`, the longest first.
     pub fn slowest(&self) -> Vec<&TurnRecord> {
         let mut turns: Vec<_> =
-            self.asked(|t| t.outcome == TurnOutcome::Replied && t.ttfa_ms.is_some());
+            self.asked(|t| t.outcome == Outcome::Replied && t.ttfa_ms.is_some());
         turns.sort_by_key(|t| (std::cmp::Reverse(t.ttfa_ms), t.call, t.turn));
         turns.truncate(SHOWN);
         turns
@@ -50,7 +50,7 @@ impl RunRecord {
     /// kept.
     pub fn unanswered(&self) -> Vec<&TurnRecord> {
         let mut turns =
-            self.asked(|t| t.outcome != TurnOutcome::Replied && self.evidence_of(t).is_some());
+            self.asked(|t| t.outcome != Outcome::Replied && self.evidence_of(t).is_some());
         turns.truncate(SHOWN);
         turns
     }

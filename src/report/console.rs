@@ -8,7 +8,7 @@ use super::text::{clean, grouped, plural, wrap};
 use super::words;
 use super::{DEFINITIONS, Style, counts, flags, variants};
 use crate::record::{
-    GateVerdict, Generator, Metrics, Ms, SecondOpinions, Status, SteadySpan, Summary, TurnFlag,
+    Flag, GateVerdict, Generator, Metrics, Ms, SecondOpinions, Status, SteadySpan, Summary,
 };
 
 /// Longest line, in characters.
@@ -299,7 +299,7 @@ impl Page {
 
     /// Whose clock the arrivals were stamped by, where it was not the kernel's.
     fn stamps(&mut self, summary: &Summary) {
-        let flag = TurnFlag::UserSpaceStamp.name();
+        let flag = Flag::UserSpaceStamp.name();
         if let Some(&count) = summary.flags.get(flag) {
             let turns = plural(count, "turn");
             self.entry(

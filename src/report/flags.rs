@@ -2,19 +2,19 @@
 //!
 //! Out: a table in the order of the flags' weight. Invariant: every flag is in it once (a test).
 
-use crate::record::TurnFlag;
+use crate::record::Flag;
 
 /// A flag in words.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Meaning {
-    pub(super) flag: TurnFlag,
+    pub(super) flag: Flag,
     /// What it means.
     pub(super) text: &'static str,
     /// What to try next; `None` where there is nothing to do.
     pub(super) hint: Option<&'static str>,
 }
 
-const fn means(flag: TurnFlag, text: &'static str) -> Meaning {
+const fn means(flag: Flag, text: &'static str) -> Meaning {
     Meaning {
         flag,
         text,
@@ -29,8 +29,8 @@ pub(super) const FLAGS: &[Meaning] = &[
             "the agent likely crashed, or its voice stream broke: look at its log at that time",
         ),
         ..means(
-            TurnFlag::ReplyCutOff,
-            "the reply broke off in mid-word and the agent fell silent",
+            Flag::ReplyCutOff,
+            "the agent's packets stopped in the middle of the reply",
         )
     },
     Meaning {
@@ -38,29 +38,29 @@ pub(super) const FLAGS: &[Meaning] = &[
             "turns.csv has both readings; an agent that tells its state decides between them",
         ),
         ..means(
-            TurnFlag::SpurtAmbiguous,
+            Flag::SpurtAmbiguous,
             "neither audio nor state tell whether the agent stopped and answered, or talked on",
         )
     },
     means(
-        TurnFlag::NotSpeech,
+        Flag::NotSpeech,
         "the second opinion hears no voice, or not the declared tone",
     ),
     means(
-        TurnFlag::OnsetDisputed,
+        Flag::OnsetDisputed,
         "the second opinion hears the reply begin more than 60 ms earlier or later",
     ),
-    means(TurnFlag::TouchedByLoss, "lost audio touches the onset"),
+    means(Flag::TouchedByLoss, "lost audio touches the onset"),
     means(
-        TurnFlag::LowConfidence,
+        Flag::LowConfidence,
         "the onset is less than 20 dB over the noise floor",
     ),
     means(
-        TurnFlag::LateSend,
+        Flag::LateSend,
         "the last speech packet left more than 2 ms late",
     ),
     means(
-        TurnFlag::AfterMissed,
+        Flag::AfterMissed,
         "the turn before was missed: this may be its late answer",
     ),
     Meaning {
@@ -68,28 +68,25 @@ pub(super) const FLAGS: &[Meaning] = &[
             "the interruption came too late: start it sooner, or have the agent speak longer",
         ),
         ..means(
-            TurnFlag::NothingToStop,
+            Flag::NothingToStop,
             "the agent was silent when the caller's interruption began",
         )
     },
+    means(Flag::AnchorTimeout, "what the turn waited for never came"),
     means(
-        TurnFlag::AnchorTimeout,
-        "what the turn waited for never came",
-    ),
-    means(
-        TurnFlag::AfterAgentLeft,
+        Flag::AfterAgentLeft,
         "the agent left and came back during the turn",
     ),
     means(
-        TurnFlag::TrackChanged,
+        Flag::TrackChanged,
         "another track of the agent's was heard for the first time during the turn",
     ),
     means(
-        TurnFlag::ReplyUnfinished,
+        Flag::ReplyUnfinished,
         "the reply had not ended when the caller stopped listening",
     ),
     means(
-        TurnFlag::UserSpaceStamp,
+        Flag::UserSpaceStamp,
         "the arrival was stamped by loadgen, not by the kernel: what kept it busy is in the figure",
     ),
 ];
@@ -105,7 +102,7 @@ mod tests {
 
     #[test]
     fn every_flag_is_explained_once() {
-        for flag in TurnFlag::ALL {
+        for &flag in Flag::ALL {
             let explained = FLAGS.iter().filter(|m| m.flag == flag).count();
             assert_eq!(explained, 1, "{flag:?}");
         }

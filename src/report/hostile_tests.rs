@@ -6,7 +6,7 @@ use super::list::{self, PastRun};
 use super::text::clean;
 use super::*;
 use crate::record::fixtures::{Failure, Outcome, Run};
-use crate::record::{RunRecord, Summary, TurnOutcome};
+use crate::record::{RunRecord, Summary};
 use hdrhistogram::serialization::interval_log::IntervalLogIterator;
 use quick_junit::{Report, TestCaseStatus};
 
@@ -32,7 +32,7 @@ fn hostile(word: &str) -> RunRecord {
         turn.utterance = word.into();
         turn.variant = word.into();
         turn.playout_model = Some(word.into());
-        turn.failure = (turn.outcome == TurnOutcome::Failed).then(|| word.into());
+        turn.failure = (turn.outcome == Outcome::Failed).then(|| word.into());
     }
     for call in &mut run.calls {
         call.room = word.into();

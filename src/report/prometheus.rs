@@ -4,7 +4,7 @@
 //! `docs/metrics.md` has them; labels are bounded, whatever the scenario says; every series is
 //! there from the beginning, at zero.
 
-use crate::record::{CallOutcome, CallRecord, Ms, TurnOutcome, TurnRecord};
+use crate::record::{CallOutcome, CallRecord, Ms, Outcome, TurnRecord};
 use prometheus_client::encoding::text;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::{Family, MetricConstructor};
@@ -214,7 +214,7 @@ impl Metrics {
             for family in counts {
                 drop(family.get_or_create(&of));
             }
-            for outcome in TurnOutcome::ALL {
+            for &outcome in Outcome::ALL {
                 drop(self.turns.get_or_create(&self.of_outcome(variant, outcome)));
             }
             for state in STATES {
@@ -237,7 +237,7 @@ impl Metrics {
         OfVariant { variant }
     }
 
-    fn of_outcome(&self, variant: &str, outcome: TurnOutcome) -> OfOutcome {
+    fn of_outcome(&self, variant: &str, outcome: Outcome) -> OfOutcome {
         OfOutcome {
             variant: self.label(variant),
             outcome: outcome.name(),

@@ -4,7 +4,7 @@
 //! turn's span is the child of its call's, and the parts of the turn are its own; a part that
 //! was not measured has no span.
 
-use crate::record::{CallRecord, Ms, TurnOutcome, TurnRecord};
+use crate::record::{CallRecord, Ms, Outcome, TurnRecord};
 use opentelemetry::trace::{
     SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId, TraceState,
 };
@@ -184,20 +184,20 @@ impl Spans {
     /// parts. None for one that never began.
     pub fn turn(&self, turn: &TurnRecord, now: Ms) -> Vec<SpanData> {
         let start = turn.started_ms.or(turn.planned_ms);
-        let Some(start) = start.filter(|_| turn.outcome != TurnOutcome::NotRun) else {
+        let Some(start) = start.filter(|_| turn.outcome != Outcome::NotRun) else {
             return Vec::new();
         };
         let parts = parts(turn, now);
         let end = parts.iter().map(|(_, (_, end))| *end).max();
         // A turn that nothing answered is over when it is given up.
-        let end = end.filter(|_| turn.outcome == TurnOutcome::Replied);
+        let end = end.filter(|_| turn.outcome == Outcome::Replied);
         let mut own = self.span(
             turn.call,
             Part::Turn(turn.turn),
             (start, end.unwrap_or(now)),
         );
         own.attributes = attributes(turn);
-        if turn.outcome != TurnOutcome::Replied && turn.outcome.has_ended() {
+        if turn.outcome != Outcome::Replied && turn.outcome.has_ended() {
             let outcome = turn.outcome.name();
             own.status = Status::error(turn.failure.clone().unwrap_or(outcome.to_owned()));
         }
@@ -216,7 +216,7 @@ fn parts(turn: &TurnRecord, now: Ms) -> Vec<(Part, (Ms, Ms))> {
         return parts;
     };
     parts.push((Part::Speech(n), (started, end)));
-    let replied = turn.outcome == TurnOutcome::Replied;
+    let replied = turn.outcome == Outcome::Replied;
     if let Some((wire, playout)) = turn.ttfa_wire_ms.zip(turn.playout_ms).filter(|_| replied) {
         let onset = end + wire;
         let heard = onset + playout;
@@ -225,7 +225,7 @@ fn parts(turn: &TurnRecord, now: Ms) -> Vec<(Part, (Ms, Ms))> {
         // What is held back at its beginning ends as much later.
         let over = turn.reply_end_ms.map_or(now, |at| at + playout);
         parts.push((Part::Reply(n), (heard, over)));
-    } else if turn.outcome == TurnOutcome::Missed && turn.expect.asks_for_reply() {
+    } else if turn.outcome == Outcome::Missed && turn.expect.asks_for_reply() {
         parts.push((Part::Wait(n), (end, now)));
     }
     parts

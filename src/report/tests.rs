@@ -3,7 +3,7 @@
 use super::*;
 use crate::record::fixtures::{Failure, Outcome, Run, facts, ms};
 use crate::record::{
-    Ending, MEASUREMENTS, Ms, RunFacts, Sentinels, Summary, Threshold, TurnFlag, TurnRecord,
+    Ending, Flag, MEASUREMENTS, Ms, RunFacts, Sentinels, Summary, Threshold, TurnRecord,
 };
 use crate::stats::{Aggregate, Comparison, Gate};
 
@@ -34,8 +34,8 @@ fn summary(run: &Run, planned: usize, ending: Ending) -> Summary {
 fn passed() -> Summary {
     let mut run = Run::default();
     run.good(110);
-    run.turns[3].flags = vec![TurnFlag::LateSend, TurnFlag::UserSpaceStamp];
-    run.turns[4].flags = vec![TurnFlag::LateSend];
+    run.turns[3].flags = vec![Flag::LateSend, Flag::UserSpaceStamp];
+    run.turns[4].flags = vec![Flag::LateSend];
     let facts = RunFacts {
         sentinels: Some(sentinels(300, 0.2)),
         ..facts(110, Ending::Finished)
@@ -367,7 +367,7 @@ fn every_field_is_documented() {
         let row = format!("| {} | {} |", measurement.version, measurement.change);
         assert!(FORMATS.contains(&row), "{row}");
     }
-    for flag in TurnFlag::ALL {
+    for &flag in Flag::ALL {
         assert!(
             FORMATS.contains(&format!("`{}`", flag.name())),
             "flag {}",

@@ -13,7 +13,7 @@ use crate::call::{
     StreamId,
 };
 use crate::net::{AudioPacket, Endpoint, Outgoing};
-use crate::scenario::Decode;
+use crate::vocab::Decode;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};

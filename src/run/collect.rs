@@ -10,8 +10,7 @@ use super::sentinel::SentinelTurns;
 use crate::call::{CallResult, Failure, MODEL, Outcome, Phase, TurnResult};
 use crate::plan::PlannedCall;
 use crate::record::{
-    CallContext, CallRecord, Journal, OpenCall, RecordError, TurnContext, TurnCounts, TurnOutcome,
-    TurnRecord,
+    CallContext, CallRecord, Journal, OpenCall, RecordError, TurnContext, TurnCounts, TurnRecord,
 };
 use crate::scenario::Scenario;
 use std::collections::hash_map::Entry;
@@ -94,7 +93,7 @@ pub(super) struct Collector<'a> {
     pub unwritten: Unwritten,
     pub sentinels: SentinelTurns,
     /// Turns of calls under way that are recorded already, and as what.
-    recorded: HashMap<(usize, usize), TurnOutcome>,
+    recorded: HashMap<(usize, usize), Outcome>,
     /// Calls under way.
     begun: BTreeMap<usize, Begun>,
     /// How many calls have begun.
@@ -193,7 +192,7 @@ impl<'a> Collector<'a> {
         let Entry::Vacant(place) = self.recorded.entry((call, turn.turn)) else {
             return;
         };
-        place.insert(TurnOutcome::from(&turn.outcome));
+        place.insert(turn.outcome);
         let record = self.record(call, room, turn, plan, failure);
         self.append(&record, tell);
         tell(RunEvent::TurnEnded(Box::new(record)));
@@ -210,7 +209,7 @@ impl<'a> Collector<'a> {
         match self.recorded.entry((*call, turn.turn)) {
             // Its call is over, or the turn has not ended: then it comes with either.
             Entry::Vacant(_) => return,
-            Entry::Occupied(mut known) => known.insert(TurnOutcome::from(&turn.outcome)),
+            Entry::Occupied(mut known) => known.insert(turn.outcome),
         };
         let record = self.record(*call, room, turn, plan, None);
         self.append(&record, tell);
@@ -362,9 +361,7 @@ impl<'a> Collector<'a> {
             OpenCall {
                 call,
                 variant: self.scenario.variants[begun.plan.variant].name.clone(),
-                unended: unended
-                    .map(|(_, t)| super::one::expect(t.expect).into())
-                    .collect(),
+                unended: unended.map(|(_, t)| t.expect).collect(),
             }
         };
         let measured = self.begun.values().filter(|b| !b.plan.warmup);

@@ -42,8 +42,9 @@ use crate::plan::Plan;
 use crate::record::{
     CallRecord, Evidence, Generator, Journal, Ms, RecordError, SteadySpan, TurnRecord, last_of_each,
 };
-use crate::scenario::{Decode, Scenario};
+use crate::scenario::Scenario;
 use crate::target::OwnAgent;
+use crate::vocab::Decode;
 use abort::AbortWatch;
 use collect::Collector;
 use doors::OpenDoors;
@@ -272,6 +273,66 @@ async fn carry_out(
         zero_at,
     });
     let mut collector = Collector::new(&shared.scenario, run_start, journal);
+    let followed = follow(
+        (shared, plan, settings),
+        run_start,
+        &mut inbox,
+        &mut collector,
+        tell,
+    );
+    let Followed {
+        rss,
+        watch,
+        aborted,
+    } = followed.await;
+    while let Ok(report) = inbox.try_recv() {
+        collector.take(report, tell);
+    }
+    collector.close(|call, start| one::cut_off(shared, call, start), tell);
+    let evidence = gather_evidence(shared, run_start, tell).await;
+    let vitals = generator::vitals(shared.engine.health());
+    let health = &vitals.health;
+    let generator = generator::figures(health, &meter, rss.max(vitals.resident_bytes));
+    tell(RunEvent::Vitals(Box::new(vitals.clone())));
+    Ok(Finished {
+        duration: meter.elapsed(),
+        stopped: shared.stop.is_cancelled() && aborted.is_none(),
+        aborted,
+        steady: shared.measured.get().map_or_else(Vec::new, |measured| {
+            steady_spans(plan, *measured, run_start)
+        }),
+        invalid: watch.doubts(health),
+        generator,
+        evidence: evidence.map(|done| done.evidence),
+        journal_error: collector.journal_error.take(),
+        sentinels: shared
+            .sentinels
+            .get()
+            .map(|_| std::mem::take(&mut collector.sentinels)),
+        run_start,
+        zero_at,
+        turns: std::mem::take(&mut collector.unwritten.turns),
+        calls: std::mem::take(&mut collector.unwritten.calls),
+    })
+}
+
+/// What was seen of a run while its calls were under way.
+struct Followed {
+    /// The most memory that the process held, in bytes.
+    rss: u64,
+    watch: Watch,
+    /// The gate that ended the run.
+    aborted: Option<String>,
+}
+
+/// Starts the calls and follows them until the last has ended.
+async fn follow(
+    (shared, plan, settings): (&Arc<Shared>, &Plan, &Settings),
+    run_start: Instant,
+    inbox: &mut mpsc::Receiver<collect::Report>,
+    collector: &mut Collector<'_>,
+    tell: &mut (dyn FnMut(RunEvent) + Send),
+) -> Followed {
     let mut dispatch = tokio::spawn(dispatch::dispatch(shared.clone(), plan.clone(), run_start));
     let mut rss = generator::resident_bytes();
     let mut second = tokio::time::interval(Duration::from_secs(1));
@@ -301,8 +362,8 @@ async fn carry_out(
                 notice.into_iter().for_each(|text| tell(RunEvent::Notice(text)));
                 if let (false, Some(measured)) = (stopping, shared.measured.get()) {
                     let steady = steady_spans(plan, *measured, run_start);
-                    if let Some(gate) = abort.look(measured.elapsed(), &steady, || collector.open()) {
-                        let name = gate.threshold.name();
+                    let refuted = abort.look(measured.elapsed(), &steady, || collector.open());
+                    if let Some(name) = refuted.map(|gate| gate.threshold.name()) {
                         tell(RunEvent::Notice(format!("{name} is refuted: the run ends here")));
                         aborted = Some(name);
                         shared.stop.cancel();
@@ -315,41 +376,27 @@ async fn carry_out(
             }),
         }
     }
-    while let Ok(report) = inbox.try_recv() {
-        collector.take(report, tell);
+    Followed {
+        rss,
+        watch,
+        aborted,
     }
-    collector.close(|call, start| one::cut_off(shared, call, start), tell);
-    let evidence = match &shared.evidence {
+}
+
+/// Waits for the evidence to be written, and tells what its desk has to say.
+async fn gather_evidence(
+    shared: &Shared,
+    run_start: Instant,
+    tell: &mut (dyn FnMut(RunEvent) + Send),
+) -> Option<evidence::Done> {
+    let done = match &shared.evidence {
         Some(desk) => desk.finish(run_start).await,
         None => None,
     };
-    for text in evidence.iter().flat_map(|done| &done.notices) {
+    for text in done.iter().flat_map(|done| &done.notices) {
         tell(RunEvent::Notice(text.clone()));
     }
-    let vitals = generator::vitals(shared.engine.health());
-    let health = &vitals.health;
-    let generator = generator::figures(health, &meter, rss.max(vitals.resident_bytes));
-    tell(RunEvent::Vitals(Box::new(vitals.clone())));
-    Ok(Finished {
-        duration: meter.elapsed(),
-        stopped: shared.stop.is_cancelled() && aborted.is_none(),
-        aborted,
-        steady: shared.measured.get().map_or_else(Vec::new, |measured| {
-            steady_spans(plan, *measured, run_start)
-        }),
-        invalid: watch.doubts(health),
-        generator,
-        evidence: evidence.map(|done| done.evidence),
-        journal_error: collector.journal_error.take(),
-        sentinels: shared
-            .sentinels
-            .get()
-            .map(|_| std::mem::take(&mut collector.sentinels)),
-        run_start,
-        zero_at,
-        turns: std::mem::take(&mut collector.unwritten.turns),
-        calls: std::mem::take(&mut collector.unwritten.calls),
-    })
+    done
 }
 
 /// When the load is level, from the start of the run; empty where it always is.

@@ -9,17 +9,17 @@ use super::collect::{Begun, CallDone, Report, TurnDone};
 use super::door::{Asked, OpenDoor};
 use super::doors::OpenDoors;
 use super::evidence::Desk;
-use super::opinions::Opinions;
+use super::opinions::{Excerpt, Opinions};
 use super::sentinel::Sentinels;
 use super::sounds::Sounds;
 use crate::audio::AudioError;
 use crate::call::{
-    CallEvent, CallResult, CallScript, Failure, GreetingPolicy, OnAgentLeft, Phase, SecondOpinion,
-    StreamId, TurnResult, TurnScript,
+    CallEvent, CallResult, CallScript, Failure, Phase, SecondOpinion, StreamId, TurnResult,
+    TurnScript,
 };
-use crate::net::{Engine, Impairment, Loss, PeerEvents, PeerHandle};
+use crate::net::{Engine, Impairment, PeerEvents, PeerHandle};
 use crate::plan::PlannedCall;
-use crate::scenario::{self, Scenario};
+use crate::scenario::Scenario;
 use crate::target::livekit::{AgentChoice, Dispatch};
 use crate::target::{AgentStream, Connection, DoorEvent};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -85,10 +85,10 @@ impl Shared {
         let turns = call.turns.iter().zip(written).map(|(t, written)| {
             let said = &self.sounds.said[t.utterance];
             TurnScript {
-                anchor: anchor(t.anchor),
+                anchor: t.anchor,
                 silence: written.silence,
                 delay: t.delay,
-                expect: expect(t.expect),
+                expect: t.expect,
                 timeout: t.timeout,
                 frames: said.frames.len(),
                 speech_start: said.speech_start,
@@ -96,48 +96,11 @@ impl Shared {
             }
         });
         CallScript {
-            greeting: greeting(self.scenario.call.greeting),
+            greeting: self.scenario.call.greeting,
             agent_timeout: self.scenario.call.agent_timeout,
-            on_agent_left: on_agent_left(self.scenario.call.on_agent_left),
+            on_agent_left: self.scenario.call.on_agent_left,
             turns: turns.collect(),
         }
-    }
-}
-
-fn anchor(a: scenario::Anchor) -> crate::call::Anchor {
-    use crate::call::Anchor as To;
-    match a {
-        scenario::Anchor::CallStart => To::CallStart,
-        scenario::Anchor::Greeting => To::Greeting,
-        scenario::Anchor::AgentSpeechStart => To::AgentSpeechStart,
-        scenario::Anchor::AgentSpeechEnd => To::AgentSpeechEnd,
-        scenario::Anchor::AgentTurnEnd => To::AgentTurnEnd,
-        scenario::Anchor::PreviousTurn => To::PreviousTurn,
-    }
-}
-
-pub(super) fn expect(e: scenario::Expect) -> crate::call::Expect {
-    use crate::call::Expect as To;
-    match e {
-        scenario::Expect::Respond => To::Respond,
-        scenario::Expect::Stop => To::Stop,
-        scenario::Expect::StopAndRespond => To::StopAndRespond,
-        scenario::Expect::Ignore => To::Ignore,
-    }
-}
-
-fn greeting(g: scenario::GreetingPolicy) -> GreetingPolicy {
-    match g {
-        scenario::GreetingPolicy::Expect => GreetingPolicy::Expect,
-        scenario::GreetingPolicy::Ignore => GreetingPolicy::Ignore,
-        scenario::GreetingPolicy::None => GreetingPolicy::None,
-    }
-}
-
-fn on_agent_left(o: scenario::OnAgentLeft) -> OnAgentLeft {
-    match o {
-        scenario::OnAgentLeft::Follow => OnAgentLeft::Follow,
-        scenario::OnAgentLeft::Fail => OnAgentLeft::Fail,
     }
 }
 
@@ -274,11 +237,7 @@ async fn talk(
         media,
         mut events,
     } = seat;
-    if let Some(network) = shared.scenario.network {
-        let loss = Loss {
-            share: network.loss,
-            burst: network.burst,
-        };
+    if let Some(loss) = shared.scenario.network {
         let impairment = Impairment::new(loss, shared.scenario.seed, call.index);
         // As in `fail`.
         let _ = peer.with(move |p, _| p.impair(impairment)).await;
@@ -319,19 +278,7 @@ async fn talk(
                 }
                 Some(EndEvent::Sound(stream, excerpt)) => {
                     let (shared, peer) = (shared.clone(), peer.clone());
-                    sounds.spawn(async move {
-                        let is_voice = shared.opinions.insist(excerpt).await;
-                        let told = peer.with(move |p, now| p.endpoint.judged(now, stream, is_voice));
-                        // As in `fail`.
-                        let Ok(Some(track)) = told.await else { return };
-                        if !shared.no_voice.swap(true, Relaxed) {
-                            let text = format!(
-                                "what comes on the agent's track `{}` is no voice: it is not waited for",
-                                track.escape_debug()
-                            );
-                            let _ = shared.reports.send(Report::Notice(text)).await;
-                        }
-                    });
+                    sounds.spawn(async move { judge_sound(&shared, &peer, stream, excerpt).await });
                 }
                 Some(EndEvent::Call(event)) => {
                     if tell(shared, call, room, *event, &mut opinions).await {
@@ -367,6 +314,27 @@ async fn talk(
         p.endpoint.finish(now)
     });
     (result.await.ok().flatten(), connection)
+}
+
+/// Asks whether the sound of a stream is a voice, and tells the call. The first track of a run
+/// that is none is named.
+async fn judge_sound(
+    shared: &Shared,
+    peer: &PeerHandle<CallerEnd>,
+    stream: StreamId,
+    excerpt: Excerpt,
+) {
+    let is_voice = shared.opinions.insist(excerpt).await;
+    let told = peer.with(move |p, now| p.endpoint.judged(now, stream, is_voice));
+    // As in `fail`.
+    let Ok(Some(track)) = told.await else { return };
+    if !shared.no_voice.swap(true, Relaxed) {
+        let text = format!(
+            "what comes on the agent's track `{}` is no voice: it is not waited for",
+            track.escape_debug()
+        );
+        let _ = shared.reports.send(Report::Notice(text)).await;
+    }
 }
 
 /// Reports what the call's state machine says; whether that was its end.

@@ -3,16 +3,11 @@
 //! In: what the schema let through. Out: the checked parts, and problems on the desk.
 
 use super::checker::{Checker, Zero};
-use super::duration;
-use super::file::{
-    AnchorText, CallFile, DecodeText, DelayFile, ExpectText, GreetingText, OnAgentLeftText,
-    SayFile, StartFile, TurnFile, UtteranceFile,
-};
+use super::file::{CallFile, DelayFile, SayFile, StartFile, TurnFile, UtteranceFile};
 use super::places::join;
 use super::problem::{Code, did_you_mean};
-use super::types::{
-    Anchor, Call, Decode, Delay, Expect, GreetingPolicy, OnAgentLeft, Turn, Utterance,
-};
+use super::types::{Call, Delay, Turn, Utterance};
+use crate::vocab::{Anchor, Expect, GreetingPolicy, duration};
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -75,11 +70,7 @@ impl Checker<'_> {
     }
 
     pub(super) fn call(&mut self, file: &CallFile, utterances: &[&str]) -> Option<Call> {
-        let greeting = match file.greeting {
-            Some(GreetingText::Expect) => GreetingPolicy::Expect,
-            Some(GreetingText::Ignore) | None => GreetingPolicy::Ignore,
-            Some(GreetingText::None) => GreetingPolicy::None,
-        };
+        let greeting = file.greeting.unwrap_or(GreetingPolicy::Ignore);
         let agent_timeout = self.duration(
             file.agent_timeout.as_ref(),
             "/call/agent_timeout",
@@ -98,16 +89,9 @@ impl Checker<'_> {
             agent_timeout,
             agent_track: file.agent_track.clone(),
             agent_identity: file.agent_identity.clone(),
-            on_agent_left: match file.on_agent_left {
-                Some(OnAgentLeftText::Follow) | None => OnAgentLeft::Follow,
-                Some(OnAgentLeftText::Fail) => OnAgentLeft::Fail,
-            },
+            on_agent_left: file.on_agent_left.unwrap_or_default(),
             reply_tone: file.reply_tone,
-            decode: match file.decode {
-                Some(DecodeText::Always) => Decode::Always,
-                Some(DecodeText::Listening) | None => Decode::Listening,
-                Some(DecodeText::Level) => Decode::Level,
-            },
+            decode: file.decode.unwrap_or_default(),
             turns,
         })
     }
@@ -127,12 +111,7 @@ impl Checker<'_> {
             start.and_then(|s| s.delay.as_ref()),
             &format!("{pointer}/start/delay"),
         );
-        let expect = match file.expect {
-            Some(ExpectText::Respond) | None => Expect::Respond,
-            Some(ExpectText::Stop) => Expect::Stop,
-            Some(ExpectText::StopAndRespond) => Expect::StopAndRespond,
-            Some(ExpectText::Ignore) => Expect::Ignore,
-        };
+        let expect = file.expect.unwrap_or(Expect::Respond);
         let silent = matches!(
             anchor,
             Anchor::Greeting | Anchor::AgentSpeechEnd | Anchor::AgentTurnEnd | Anchor::PreviousTurn
@@ -184,32 +163,27 @@ impl Checker<'_> {
         greeting: GreetingPolicy,
     ) -> Anchor {
         let at_after = format!("{pointer}/start/after");
-        match start.and_then(|start| start.after) {
-            None if index > 0 => Anchor::PreviousTurn,
-            None if greeting == GreetingPolicy::None => Anchor::CallStart,
-            None => Anchor::Greeting,
-            Some(AnchorText::CallStart) => Anchor::CallStart,
-            Some(AnchorText::Greeting) => {
-                if greeting == GreetingPolicy::None {
-                    let message = "`after: greeting`, but `call.greeting` is `none`";
-                    let hint =
-                        "set `call.greeting` to `expect` or `ignore`, or start after `call_start`";
-                    self.problem(&at_after, Code::Contradiction, message, hint);
-                }
-                Anchor::Greeting
-            }
-            Some(AnchorText::AgentSpeechStart) => Anchor::AgentSpeechStart,
-            Some(AnchorText::AgentSpeechEnd) => Anchor::AgentSpeechEnd,
-            Some(AnchorText::AgentTurnEnd) => Anchor::AgentTurnEnd,
-            Some(AnchorText::PreviousTurn) => {
-                if index == 0 {
-                    let message = "the first turn has no previous turn to start after";
-                    let hint = "start it after `call_start` or `greeting`, or leave `start` out";
-                    self.problem(&at_after, Code::Contradiction, message, hint);
-                }
-                Anchor::PreviousTurn
-            }
+        let default = match index {
+            0 if greeting == GreetingPolicy::None => Anchor::CallStart,
+            0 => Anchor::Greeting,
+            _ => Anchor::PreviousTurn,
+        };
+        let anchor = start.and_then(|start| start.after).unwrap_or(default);
+        let contradiction = match anchor {
+            Anchor::Greeting if greeting == GreetingPolicy::None => Some((
+                "`after: greeting`, but `call.greeting` is `none`",
+                "set `call.greeting` to `expect` or `ignore`, or start after `call_start`",
+            )),
+            Anchor::PreviousTurn if index == 0 => Some((
+                "the first turn has no previous turn to start after",
+                "start it after `call_start` or `greeting`, or leave `start` out",
+            )),
+            _ => None,
+        };
+        if let Some((message, hint)) = contradiction {
+            self.problem(&at_after, Code::Contradiction, message, hint);
         }
+        anchor
     }
 
     fn silence(&mut self, start: Option<&StartFile>, pointer: &str, anchor: Anchor) -> Duration {

@@ -5,11 +5,11 @@
 use super::checker::Checker;
 use super::file_network::NetworkFile;
 use super::problem::Code;
-use super::types::Network;
+use crate::vocab::Loss;
 
 impl Checker<'_> {
     /// `None` where nothing is lost, or what is written makes no sense.
-    pub(super) fn network(&mut self, file: &NetworkFile) -> Option<Network> {
+    pub(super) fn network(&mut self, file: &NetworkFile) -> Option<Loss> {
         let text = file.loss.as_ref().map(|l| l.0.as_str());
         // The schema has let through digits and a percent sign only.
         let percent = text.and_then(|t| t.trim_end_matches('%').parse::<f64>().ok());
@@ -39,8 +39,8 @@ impl Checker<'_> {
                 return None;
             }
         }
-        (loss > 0.0).then_some(Network {
-            loss,
+        (loss > 0.0).then_some(Loss {
+            share: loss,
             burst: file.burst,
         })
     }

@@ -2,7 +2,6 @@
 //!
 //! In: what the schema let through. Out: the checked parts, and problems on the desk.
 
-use super::agent_delay::AgentDelay;
 use super::checker::{Checker, Zero};
 use super::file::{AgentFile, Kind, TargetFile};
 use super::file_network::HealthFile;
@@ -11,6 +10,7 @@ use super::problem::Code;
 use super::types::{AgentSettings, Health, Livekit, Secret, Sound, Target};
 use super::url;
 use super::variables::matrix_names;
+use crate::vocab::{AgentDelay, DelayError};
 use std::time::Duration;
 
 const AGENT_DELAY: AgentDelay = AgentDelay::Fixed(Duration::from_millis(400));
@@ -93,7 +93,7 @@ impl Checker<'_> {
         let whole = |text: &&str| !open || matrix_names(text).next().is_none();
         let delay = file.delay.as_deref().filter(whole);
         let delay = delay.map_or(base.delay, |text| {
-            text.parse().unwrap_or_else(|error: super::DelayError| {
+            text.parse().unwrap_or_else(|error: DelayError| {
                 let message = format!("`delay`: {error}");
                 self.problem(&at_delay, Code::BadValue, message, error.hint());
                 base.delay

@@ -11,7 +11,8 @@ use super::places::join;
 use super::problem::Code;
 use super::threshold::{Aggregate, On, Threshold};
 use super::threshold_parse::{Subject, ThresholdError, parse_subject, parse_threshold};
-use super::types::{GreetingPolicy, Variant};
+use super::types::Variant;
+use crate::vocab::GreetingPolicy;
 use std::time::Duration;
 
 /// What a scenario says beside its thresholds that they depend on.

@@ -3,11 +3,11 @@
 //! Holds: a value that the schema refused is not reported a second time; one whose variable
 //! is unset is, where the scenario cannot stand without it.
 
-use super::duration;
 use super::file::DurationText;
 use super::places::{Places, readable};
 use super::problem::{Code, Problem, quoted};
 use super::variables::Environment;
+use crate::vocab::duration;
 use std::path::Path;
 use std::time::Duration;
 

@@ -3,13 +3,13 @@
 //! In: one validation error. Out: what to say about it, and which value to leave out.
 //! Holds: every message names the key and every hint says what would be right.
 
-use super::duration;
 use super::file::NAME_PATTERN;
 use super::metric;
 use super::places::{join, last, readable};
 use super::problem::{Code, did_you_mean, quoted};
 use super::schema::{part, resolve};
 use super::validate::below;
+use crate::vocab::duration;
 use jsonschema::error::{TypeKind, ValidationErrorKind};
 use jsonschema::{JsonType, ValidationError};
 use serde_json::Value;

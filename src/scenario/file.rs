@@ -4,12 +4,12 @@
 //! Out: these types; they also generate the JSON Schema (`loadgen schema`). Holds: unknown
 //! keys are refused. What is required is an `Option`: one mistake does not hide the next one.
 
-use super::duration;
 use super::evidence::EvidenceFile;
 use super::file_network::{HealthFile, NetworkFile, WarmupFile};
 use super::file_thresholds::ThresholdsFile;
 use super::file_variants::{MatrixFile, VariantFile};
 use super::sentinels::SentinelsText;
+use crate::vocab::{Anchor, Decode, Expect, GreetingPolicy, OnAgentLeft, duration};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use std::borrow::Cow;
@@ -159,40 +159,6 @@ pub(super) struct UtteranceFile {
     pub(super) speech_end: Option<DurationText>,
 }
 
-/// What of the agent's audio is decoded.
-#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum DecodeText {
-    /// All of it.
-    Always,
-    /// What something listens to.
-    Listening,
-    /// The same, but for what the agent's packets say is silence.
-    Level,
-}
-
-/// How the caller deals with an agent that speaks first.
-#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum GreetingText {
-    /// Wait for it and measure it.
-    Expect,
-    /// Wait until the agent is silent, at most 5 s for one that says nothing.
-    Ignore,
-    /// Do not wait.
-    None,
-}
-
-/// What an agent's leaving means for the call.
-#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum OnAgentLeftText {
-    /// Wait for it to come back, or for another agent.
-    Follow,
-    /// The call has failed.
-    Fail,
-}
-
 /// One call, as every caller makes it.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -200,7 +166,7 @@ pub(super) struct CallFile {
     /// `expect`: wait for the agent's first words and measure them; `ignore`: wait until the
     /// agent is silent (at most 5 s for one that says nothing); `none`: do not wait.
     /// Default: ignore.
-    pub(super) greeting: Option<GreetingText>,
+    pub(super) greeting: Option<GreetingPolicy>,
     /// How long to wait for the agent's audio. Default: 30s.
     pub(super) agent_timeout: Option<DurationText>,
     /// Name (or server-given id) of the agent's audio track. Default: its microphone tracks;
@@ -213,14 +179,14 @@ pub(super) struct CallFile {
     pub(super) agent_identity: Option<String>,
     /// What an agent's leaving means: `follow`: wait for it, or for another one, for as long as
     /// `agent_timeout`; `fail`: the call has failed. Default: follow.
-    pub(super) on_agent_left: Option<OnAgentLeftText>,
+    pub(super) on_agent_left: Option<OnAgentLeft>,
     /// The agent answers with a tone of this frequency in Hz, not with a voice: what the second
     /// opinion listens for. Default: the embedded agent's own tone, else a voice.
     #[schemars(range(min = 100, max = 8000))]
     pub(super) reply_tone: Option<u32>,
     /// What of the agent's audio is decoded: `always` all; `listening` what something listens
     /// to; `level` the same without what its packets call silence (RFC 6464). Default: listening.
-    pub(super) decode: Option<DecodeText>,
+    pub(super) decode: Option<Decode>,
     /// What the caller says, in order.
     #[schemars(required, length(min = 1, max = 1000))]
     pub(super) turns: Option<Vec<Option<TurnFile>>>,
@@ -238,20 +204,6 @@ pub(super) enum SayFile {
     Many(#[schemars(length(min = 1, max = 1000))] Vec<Option<String>>),
 }
 
-/// What should follow an utterance.
-#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum ExpectText {
-    /// A reply.
-    Respond,
-    /// That the agent, speaking now, stops.
-    Stop,
-    /// That the agent, speaking now, stops and then answers.
-    StopAndRespond,
-    /// That the agent carries on as if nothing had been said.
-    Ignore,
-}
-
 /// One utterance of the caller and what should follow.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -264,28 +216,9 @@ pub(super) struct TurnFile {
     pub(super) start: Option<StartFile>,
     /// What should follow: `respond`, `stop`, `stop_and_respond` (the agent stops, then answers:
     /// one turn with two results) or `ignore`. Default: respond.
-    pub(super) expect: Option<ExpectText>,
+    pub(super) expect: Option<Expect>,
     /// How long the reply may take, from the end of speech. Default: 10s.
     pub(super) timeout: Option<DurationText>,
-}
-
-/// What a turn waits for.
-#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum AnchorText {
-    /// Both ends connected and the agent's audio subscribed.
-    CallStart,
-    /// The agent's first words have ended.
-    Greeting,
-    /// The agent began to speak.
-    AgentSpeechStart,
-    /// The agent's last audible sample, followed by `silence`.
-    AgentSpeechEnd,
-    /// The agent is silent and its state is `listening` again: also behind a tool call. An agent
-    /// that tells no state is waited for as by `agent_speech_end`.
-    AgentTurnEnd,
-    /// The previous turn's reply has ended or timed out.
-    PreviousTurn,
 }
 
 /// When a turn starts.
@@ -293,7 +226,7 @@ pub(super) enum AnchorText {
 #[serde(deny_unknown_fields)]
 pub(super) struct StartFile {
     /// What to wait for.
-    pub(super) after: Option<AnchorText>,
+    pub(super) after: Option<Anchor>,
     /// With `after: agent_speech_end` or `agent_turn_end`: how long the agent must be silent
     /// before its speech has ended; 200ms to 60s. Default: 700ms.
     pub(super) silence: Option<DurationText>,

@@ -9,14 +9,12 @@
 //!      → check_* (names, anchors, bounds, files) → types
 //! ```
 
-mod agent_delay;
 mod check_call;
 mod check_network;
 mod check_rest;
 mod check_thresholds;
 mod check_variants;
 mod checker;
-pub mod duration;
 mod evidence;
 mod explain;
 mod file;
@@ -40,7 +38,6 @@ mod validate;
 mod variables;
 mod yaml;
 
-pub use agent_delay::{AgentDelay, DelayError};
 pub use checker::{FileProblem, LoadUtterance};
 pub use evidence::{Evidence, EvidenceChoice};
 pub use load::{Arrival, Load, Process, Shape, Stage};
@@ -51,9 +48,8 @@ pub use schema::schema_text;
 pub use threshold::{Aggregate, Bound, On, Op, Threshold};
 pub use threshold_parse::{ThresholdError, parse_threshold, parse_threshold_line};
 pub use types::{
-    AgentSettings, Anchor, Call, Decode, Delay, Expect, Extent, GreetingPolicy, Health, Livekit,
-    Network, OnAgentLeft, Scenario, Secret, SentinelPolicy, Server, Sound, Target, Turn,
-    UnsetVariable, Utterance, Variant,
+    AgentSettings, Call, Delay, Extent, Health, Livekit, Scenario, Secret, SentinelPolicy, Server,
+    Sound, Target, Turn, UnsetVariable, Utterance, Variant,
 };
 pub use url::{UrlError, host_of};
 pub use variables::Environment;

@@ -7,7 +7,8 @@ use super::evidence::EvidenceChoice;
 use super::load::Shape;
 use super::problem::quoted;
 use super::threshold::Threshold;
-use super::types::{Extent, GreetingPolicy, Scenario, Target, Variant};
+use super::types::{Extent, Scenario, Target, Variant};
+use crate::vocab::GreetingPolicy;
 use std::collections::BTreeMap;
 use std::time::Duration;
 

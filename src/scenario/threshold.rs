@@ -3,8 +3,8 @@
 //! Out: a typed [`Threshold`]; `threshold_parse` reads it. Holds: latencies are compared with
 //! durations, shares with numbers from 0 to 1; nothing else can be said.
 
-use super::duration;
 use super::metric::Metric;
+use crate::vocab::duration;
 use std::fmt;
 use std::time::Duration;
 

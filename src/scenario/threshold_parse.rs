@@ -3,10 +3,10 @@
 //! In: what somebody typed. Out: a [`Threshold`], or what is wrong with which character.
 //! Holds: blanks between the parts do not matter; what is printed is read back as the same.
 
-use super::duration::{self, DurationError};
 use super::metric::{self, Metric};
 use super::problem::{clip, did_you_mean};
 use super::threshold::{Aggregate, Bound, On, Op, Threshold};
+use crate::vocab::duration::{self, DurationError};
 
 /// Longest text that is looked at, in bytes.
 const LONGEST: usize = 512;

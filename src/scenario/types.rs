@@ -3,11 +3,11 @@
 //! Holds: every utterance that a turn says exists; at least one turn and one variant;
 //! `concurrency` is at least 1 and, with [`Extent::Calls`], at most the number of calls.
 
-use super::agent_delay::AgentDelay;
 use super::evidence::Evidence;
 use super::load::Load;
 use super::problem::Place;
 use super::threshold::Threshold;
+use crate::vocab::{AgentDelay, Anchor, Decode, Expect, GreetingPolicy, Loss, OnAgentLeft};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
@@ -31,7 +31,7 @@ pub struct Scenario {
     /// Calls before the measured ones.
     pub warmup: u32,
     /// What happens to packets on the way, where something does.
-    pub network: Option<Network>,
+    pub network: Option<Loss>,
     /// Calls to an agent of loadgen's own, to watch its error.
     pub sentinels: SentinelPolicy,
     /// Which turns' audio is kept, where any is.
@@ -148,101 +148,6 @@ pub struct Utterance {
     pub length: Option<Duration>,
 }
 
-/// What a turn waits for before its delay runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Anchor {
-    /// Both ends connected and the agent's audio subscribed.
-    CallStart,
-    /// The agent's first words have ended.
-    Greeting,
-    /// The agent began to speak.
-    AgentSpeechStart,
-    /// The agent's last audible sample, followed by the turn's silence.
-    AgentSpeechEnd,
-    /// The agent is silent, and says that it is listening again; one that tells no state is
-    /// waited for as by [`Anchor::AgentSpeechEnd`].
-    AgentTurnEnd,
-    /// The previous turn's reply has ended or timed out.
-    PreviousTurn,
-}
-
-impl Anchor {
-    /// As written in a scenario.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::CallStart => "call_start",
-            Self::Greeting => "greeting",
-            Self::AgentSpeechStart => "agent_speech_start",
-            Self::AgentSpeechEnd => "agent_speech_end",
-            Self::AgentTurnEnd => "agent_turn_end",
-            Self::PreviousTurn => "previous_turn",
-        }
-    }
-}
-
-/// What should follow an utterance.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Expect {
-    /// A reply.
-    Respond,
-    /// That the agent, speaking now, stops.
-    Stop,
-    /// That the agent, speaking now, stops and then answers.
-    StopAndRespond,
-    /// That the agent carries on as if nothing had been said.
-    Ignore,
-}
-
-impl Expect {
-    /// Whether the turn interrupts the agent.
-    pub fn asks_for_stop(self) -> bool {
-        matches!(self, Self::Stop | Self::StopAndRespond)
-    }
-
-    /// As written in a scenario.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Respond => "respond",
-            Self::Stop => "stop",
-            Self::StopAndRespond => "stop_and_respond",
-            Self::Ignore => "ignore",
-        }
-    }
-}
-
-/// How the caller deals with an agent that speaks first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum GreetingPolicy {
-    /// Wait for it and measure it.
-    Expect,
-    /// Wait until the agent is silent; at most 5 s for one that says nothing.
-    Ignore,
-    /// Do not wait.
-    None,
-}
-
-/// What of the agent's audio is decoded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum Decode {
-    /// All of it.
-    Always,
-    /// What something listens to: until the call's last turn has ended.
-    #[default]
-    Listening,
-    /// The same, but for digital silence by the packets' own level (RFC 6464).
-    Level,
-}
-
-/// What an agent's leaving means for the call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum OnAgentLeft {
-    /// The call waits for it, or for another agent, within `agent_timeout`.
-    #[default]
-    Follow,
-    /// The call has failed.
-    Fail,
-}
-
 /// One call, as every caller makes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Call {
@@ -312,15 +217,6 @@ pub enum Extent {
     Calls(u32),
     /// When this time has passed, from the start of the first measured call.
     Duration(Duration),
-}
-
-/// What happens to packets on the way from the agent to the callers.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Network {
-    /// Share of the packets that are lost, above 0 and up to 1.
-    pub loss: f64,
-    /// Mean number of packets lost in a row, at least 1; `None`: each for itself.
-    pub burst: Option<f64>,
 }
 
 /// Whether a run carries sentinels.

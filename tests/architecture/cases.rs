@@ -1,12 +1,15 @@
 //! That the checker can fail: made files, each with its breaches.
 
-use super::{LONGEST, check};
+use super::{LONGEST_FUNCTION, check};
 
 /// Each breach is found where it is, and nothing else is.
 #[test]
 #[rustfmt::skip]
 fn the_checker_can_fail() {
-    let long = "//! h\n".to_owned() + &"// x\n".repeat(LONGEST);
+    let body = "    x();\n".repeat(LONGEST_FUNCTION - 2);
+    let long = format!("//! h\nfn fits(a: [u8; 2]) {{\n{body}}}");
+    let longer = format!("//! h\nfn g();\n\nfn f(a: [u8; 2]) {{\n    x();\n{body}}}\n{}", "// x\n".repeat(600));
+    let tests = format!("//! h\n#[cfg(test)]\nmod tests {{\nfn f() {{\n    x();\n{body}}}\n}}");
     let cases: &[(&str, &str, &str, &[&str])] = &[
         (
             "nothing wrong",
@@ -78,12 +81,9 @@ fn the_checker_can_fail() {
             "use std::fs;",
             &["1: no `//!` header"],
         ),
-        (
-            "too long",
-            "benches/x.rs",
-            &long,
-            &["601: longer than 600 lines"],
-        ),
+        ("as long as may be", "benches/x.rs", &long, &[]),
+        ("too long", "benches/x.rs", &longer, &["4: `f` has 71 lines, more than 70"]),
+        ("tests may be long", "src/cli/x.rs", &tests, &[]),
         (
             "stub",
             "src/cli/x.rs",

@@ -7,7 +7,8 @@ use super::errors::{Error, Errors};
 use super::size;
 use super::support::in_repo;
 use loadgen::audio::{Ear, FRAME, Heard, Packet, decode, opus, tone};
-use loadgen::net::{Impairment, Loss};
+use loadgen::net::Impairment;
+use loadgen::vocab::Loss;
 use std::time::{Duration, Instant};
 
 /// Silence around a reply, in frames: longer than what ends a spurt.

@@ -12,7 +12,7 @@ use crate::cli::say::{self, Trouble};
 use crate::cli::settings::{self, Environment, ServerFlags};
 use crate::cli::sources::Source;
 use crate::plan::Plan;
-use crate::record::{Generator, Journal, TurnOutcome};
+use crate::record::{Generator, Journal, Outcome};
 use crate::run::{Door, Finished, RunEvent};
 use crate::scenario::{Scenario, Unset};
 use clap::Args;
@@ -187,7 +187,7 @@ fn door(args: &LevelArgs, scenario: &Scenario) -> Result<Door, Trouble> {
 
 fn came(finished: &Finished) -> Came {
     let of = |outcome| move |t: &&crate::record::TurnRecord| t.outcome == outcome;
-    let replied = finished.turns.iter().filter(of(TurnOutcome::Replied));
+    let replied = finished.turns.iter().filter(of(Outcome::Replied));
     let calls = &finished.calls;
     let mut joins: Vec<f64> = calls
         .iter()
@@ -209,11 +209,7 @@ fn came(finished: &Finished) -> Came {
         heard: replied
             .filter(|t| t.ttfa_wire_ms.is_some() && t.reply_end_ms.is_some())
             .count(),
-        missed: finished
-            .turns
-            .iter()
-            .filter(of(TurnOutcome::Missed))
-            .count(),
+        missed: finished.turns.iter().filter(of(Outcome::Missed)).count(),
         join_p50_ms: joins.get(joins.len() / 2).copied().unwrap_or_default(),
         join_max_ms: joins.last().copied().unwrap_or_default(),
         all_joined_ms: all_joined.max(0.0),

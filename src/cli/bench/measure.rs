@@ -18,6 +18,7 @@ use crate::target::livekit::{Address, Credentials};
 use crate::target::{OwnAgent, OwnWorker};
 use serde::Serialize;
 use std::io::{BufRead as _, BufReader};
+use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -196,6 +197,53 @@ impl Drop for Generator {
     }
 }
 
+/// What processes used of the machine within a window.
+struct Used {
+    /// Cores, by process; `None` for one that is not there.
+    cores: [Option<f64>; 3],
+    /// Memory of the first at the end, in bytes.
+    rss_bytes: u64,
+}
+
+impl Used {
+    fn during(window: Duration, pids: [Option<u32>; 3]) -> Self {
+        let begin = Instant::now();
+        let before = pids.map(|pid| pid.and_then(Usage::of));
+        std::thread::sleep(window);
+        let after = pids.map(|pid| pid.and_then(Usage::of));
+        let seconds = begin.elapsed().as_secs_f64();
+        let cores = |i: usize| {
+            let used = after[i]?.cpu.saturating_sub(before[i]?.cpu);
+            Some(used.as_secs_f64() / seconds)
+        };
+        Self {
+            cores: [0, 1, 2].map(cores),
+            rss_bytes: after[0].map_or(0, |u| u.rss_bytes),
+        }
+    }
+}
+
+fn server_pid(args: &CallersArgs, server: Option<&(Address, Credentials)>) -> Option<u32> {
+    let (address, _) = server?;
+    args.server_pid
+        .or_else(|| usage::listener(port(&address.to_string())?))
+}
+
+/// The reference agent, with its reply in `folder`.
+fn own_agent(folder: &Path, name: String) -> Result<OwnAgent, Trouble> {
+    let reply = folder.join("reply.wav");
+    let sound = crate::cli::builtin::content(REPLY).unwrap_or_default();
+    std::fs::write(&reply, sound).map_err(|e| system("cannot write a sound", e))?;
+    Ok(OwnAgent {
+        program: this_program()?,
+        arguments: vec![
+            "--delay=400ms".to_owned(),
+            format!("--reply={}", reply.display()),
+        ],
+        name,
+    })
+}
+
 fn one(
     args: &CallersArgs,
     calls: u32,
@@ -211,15 +259,7 @@ fn one(
     let agent = match server {
         None => None,
         Some((address, credentials)) => {
-            let reply = folder.path().join("reply.wav");
-            let sound = crate::cli::builtin::content(REPLY).unwrap_or_default();
-            std::fs::write(&reply, sound).map_err(|e| system("cannot write a sound", e))?;
-            let reply = format!("--reply={}", reply.display());
-            let own = OwnAgent {
-                program: this_program()?,
-                arguments: vec!["--delay=400ms".to_owned(), reply],
-                name: name.clone(),
-            };
+            let own = own_agent(folder.path(), name.clone())?;
             let worker = runtime.block_on(OwnWorker::start(&own, address, credentials));
             Some(worker.map_err(|f| Trouble::new(Exit::Error, f.to_string(), f.hint()))?)
         }
@@ -242,20 +282,9 @@ fn one(
     let agent_pid = agent
         .as_ref()
         .map_or_else(|| usage::child(pid), |a| runtime.block_on(a.pid()));
-    let server_pid = server.and_then(|(address, _)| {
-        args.server_pid
-            .or_else(|| usage::listener(port(&address.to_string())?))
-    });
-    let pids = [Some(pid), agent_pid, server_pid];
-    let begin = Instant::now();
-    let before = pids.map(|pid| pid.and_then(Usage::of));
-    std::thread::sleep(args.window);
-    let after = pids.map(|pid| pid.and_then(Usage::of));
-    let seconds = begin.elapsed().as_secs_f64();
-    let percent = |i: usize| {
-        let used = after[i]?.cpu.saturating_sub(before[i]?.cpu);
-        Some(used.as_secs_f64() / seconds / f64::from(calls) * 100.0)
-    };
+    let pids = [Some(pid), agent_pid, server_pid(args, server)];
+    let used = Used::during(args.window, pids);
+    let percent = |i: usize| Some(used.cores[i]? / f64::from(calls) * 100.0);
     let Word::Over(came) = generator.hear()? else {
         return Err(system("the generator", "said something else than its end"));
     };
@@ -270,9 +299,7 @@ fn one(
             waited.as_secs_f64(),
         ));
     }
-    let grown = after[0]
-        .map_or(0, |u| u.rss_bytes)
-        .saturating_sub(rss_bytes);
+    let grown = used.rss_bytes.saturating_sub(rss_bytes);
     Ok(Level {
         calls,
         generator_cpu_percent: percent(0).unwrap_or_default(),

@@ -6,7 +6,7 @@ use super::super::figures::figure;
 use super::super::text::{grouped, plural};
 use super::parts::Section;
 use super::view::{View, distribution, message, name, percentile};
-use crate::record::{Ms, TurnExpect, TurnOutcome, TurnRecord};
+use crate::record::{Expect, Ms, Outcome, TurnRecord};
 use maud::{Markup, html};
 
 /// Single turns that are listed.
@@ -14,19 +14,19 @@ const LISTED: usize = 5;
 
 /// Turns that expect the agent to stop, or to carry on.
 pub(super) fn interruptions(view: &View<'_>) -> Option<Section> {
-    let of = |wanted: fn(TurnExpect) -> bool| -> Vec<&TurnRecord> {
+    let of = |wanted: fn(Expect) -> bool| -> Vec<&TurnRecord> {
         let counts = view.measured().filter(|t| t.counts());
         counts.filter(|t| wanted(t.expect)).collect()
     };
-    let stop = of(TurnExpect::asks_for_stop);
-    let ignore = of(|expect| expect == TurnExpect::Ignore);
+    let stop = of(Expect::asks_for_stop);
+    let ignore = of(|expect| expect == Expect::Ignore);
     if stop.is_empty() && ignore.is_empty() {
         return None;
     }
     let replied = |turns: &[&TurnRecord]| {
         turns
             .iter()
-            .filter(|t| t.outcome == TurnOutcome::Replied)
+            .filter(|t| t.outcome == Outcome::Replied)
             .count()
     };
     let stopped = stop.iter().filter(|t| t.stop_ms.is_some()).count();
@@ -52,7 +52,7 @@ pub(super) fn interruptions(view: &View<'_>) -> Option<Section> {
 pub(super) fn early(view: &View<'_>) -> Option<Section> {
     let mut early: Vec<&TurnRecord> = view
         .measured()
-        .filter(|t| t.outcome == TurnOutcome::Early)
+        .filter(|t| t.outcome == Outcome::Early)
         .collect();
     if early.is_empty() {
         return None;

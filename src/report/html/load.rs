@@ -41,22 +41,34 @@ pub(super) fn section(view: &View<'_>) -> Option<Section> {
     ))
 }
 
-fn chart(turns: &[(usize, Ms)], groups: &BTreeMap<usize, Vec<Ms>>, width: usize) -> Chart {
-    let edge = |group: usize| (group * width) as f64 - 0.5;
-    let mut rows = Vec::new();
-    let (mut p50, mut p95) = (Vec::new(), Vec::new());
+/// The lower edge of a group of calls at once.
+fn edge(group: usize, width: usize) -> f64 {
+    (group * width) as f64 - 0.5
+}
+
+/// The quantiles of each group: two curves and the rows of the table.
+#[derive(Default)]
+struct Curves {
+    p50: Vec<(f64, f64)>,
+    p95: Vec<(f64, f64)>,
+    rows: Vec<Vec<String>>,
+}
+
+fn curves(groups: &BTreeMap<usize, Vec<Ms>>, width: usize) -> Curves {
+    let mut curves = Curves::default();
     for (&group, ttfa) in groups {
-        let middle = edge(group) + width as f64 / 2.0;
+        let middle = edge(group, width) + width as f64 / 2.0;
         let spread = distribution(ttfa.iter().copied());
         let at = |p| percentile(&spread, p);
         let p95_here = at(95.0).filter(|_| spread.count() >= LEAST);
-        p50.extend(at(50.0).map(|ms| (middle, ms.as_f64())));
-        p95.extend(p95_here.map(|ms| (middle, ms.as_f64())));
+        let point = |ms: Ms| (middle, ms.as_f64());
+        curves.p50.extend(at(50.0).map(point));
+        curves.p95.extend(p95_here.map(point));
         let calls = match width {
             1 => group.to_string(),
             _ => format!("{} to {}", group * width, (group + 1) * width - 1),
         };
-        rows.push(vec![
+        curves.rows.push(vec![
             calls,
             grouped(ttfa.len() as u64),
             figure(at(50.0)),
@@ -64,6 +76,12 @@ fn chart(turns: &[(usize, Ms)], groups: &BTreeMap<usize, Vec<Ms>>, width: usize)
             figure(at(100.0)),
         ]);
     }
+    curves
+}
+
+fn chart(turns: &[(usize, Ms)], groups: &BTreeMap<usize, Vec<Ms>>, width: usize) -> Chart {
+    let edge = |group: usize| edge(group, width);
+    let Curves { p50, p95, rows } = curves(groups, width);
     let dots: Vec<(f64, f64)> = if turns.len() <= SINGLE {
         turns
             .iter()

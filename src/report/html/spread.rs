@@ -68,11 +68,8 @@ fn marks(ttfa: &Distribution, up_to: f64, stand: Stand) -> Layer {
     Layer::Marks(marks.collect(), Ink::Alarm, stand)
 }
 
-fn histogram(ttfa: &Distribution) -> Chart {
-    let (least, most, cut) = reach(ttfa);
-    let width = step((most - least).max(1.0), BARS);
-    let first = (least / width).floor();
-    let bars = ((most / width).floor() - first) as usize + 1;
+/// How many samples fall into each of `bars` bars of this width, and how many lie beyond.
+fn counted(ttfa: &Distribution, width: f64, first: f64, bars: usize) -> (Vec<usize>, usize) {
     let mut counts = vec![0_usize; bars];
     let mut beyond = 0;
     for sample in ttfa.sorted() {
@@ -82,6 +79,15 @@ fn histogram(ttfa: &Distribution) -> Chart {
             None => beyond += 1,
         }
     }
+    (counts, beyond)
+}
+
+fn histogram(ttfa: &Distribution) -> Chart {
+    let (least, most, cut) = reach(ttfa);
+    let width = step((most - least).max(1.0), BARS);
+    let first = (least / width).floor();
+    let bars = ((most / width).floor() - first) as usize + 1;
+    let (mut counts, beyond) = counted(ttfa, width, first, bars);
     let edge = |bar: usize| (first + bar as f64) * width;
     let mut spans: Vec<(f64, f64)> = (0..bars).map(|b| (edge(b), edge(b + 1))).collect();
     let mut rows: Vec<Vec<String>> = (0..bars)

@@ -7,7 +7,7 @@
 use super::super::flags::FLAGS;
 use super::parts::Section;
 use super::view::{View, name};
-use crate::record::{Ms, TurnExpect, TurnOutcome, TurnRecord};
+use crate::record::{Expect, Ms, Outcome, TurnRecord};
 use maud::{Markup, PreEscaped, html};
 use serde::Serialize;
 
@@ -51,8 +51,8 @@ pub(super) fn section(view: &View<'_>) -> Option<Section> {
         return None;
     }
     let mut data = Data {
-        outcomes: TurnOutcome::ALL.map(TurnOutcome::name).to_vec(),
-        expects: TurnExpect::ALL.map(TurnExpect::name).to_vec(),
+        outcomes: Outcome::ALL.iter().map(|o| o.name()).collect(),
+        expects: Expect::ALL.iter().map(|e| e.name()).collect(),
         flags: FLAGS.iter().map(|m| m.flag.name()).collect(),
         ..Data::default()
     };
@@ -76,8 +76,8 @@ fn row(turn: &TurnRecord, data: &mut Data) -> [i64; 14] {
         data.rooms.of(&turn.room),
         data.utterances.of(&turn.utterance),
         data.variants.of(&turn.variant),
-        place(TurnExpect::ALL.iter().position(|e| *e == turn.expect)),
-        place(TurnOutcome::ALL.iter().position(|o| *o == turn.outcome)),
+        place(Expect::ALL.iter().position(|e| *e == turn.expect)),
+        place(Outcome::ALL.iter().position(|o| *o == turn.outcome)),
         micros(turn.ttfa_wire_ms),
         micros(turn.playout_ms),
         // A tenth of a second is enough to find it again, and two digits less.

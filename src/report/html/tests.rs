@@ -4,8 +4,8 @@ use super::render;
 use super::view::View;
 use crate::record::fixtures::{CallResult, Failure, Outcome, Run, facts, ms, replied};
 use crate::record::{
-    Ending, Evidence, EvidenceFolder, EvidenceReason, EvidenceTurn, Ms, RunFacts, RunRecord,
-    Sentinels, Summary, Threshold, TurnExpect, TurnFlag, TurnOutcome, TurnRecord, Wave,
+    Ending, Evidence, EvidenceFolder, EvidenceReason, EvidenceTurn, Expect, Flag, Ms, RunFacts,
+    RunRecord, Sentinels, Summary, Threshold, TurnRecord, Wave,
 };
 use crate::report::{DEFINITIONS, Style, console};
 use crate::stats::{Aggregate, Comparison, Gate};
@@ -44,9 +44,9 @@ fn full() -> Run {
     for (nth, call) in run.calls.iter_mut().enumerate() {
         call.ended_ms = Some(Ms::from_micros(nth as i64 * 1_100_000));
     }
-    run.turns[0].expect = TurnExpect::Stop;
+    run.turns[0].expect = Expect::Stop;
     run.turns[0].stop_ms = Some(Ms::from_micros(310_250));
-    run.turns[1].flags = vec![TurnFlag::LateSend];
+    run.turns[1].flags = vec![Flag::LateSend];
     run
 }
 
@@ -216,10 +216,7 @@ fn kept(turn: &TurnRecord) -> EvidenceTurn {
 fn what_can_be_heard_is_drawn_and_played() {
     let mut record = record(full());
     let slowest = record.slowest()[0].clone();
-    let missed = record
-        .turns
-        .iter()
-        .find(|t| t.outcome == TurnOutcome::Missed);
+    let missed = record.turns.iter().find(|t| t.outcome == Outcome::Missed);
     let turns = vec![kept(&slowest), kept(missed.unwrap())];
     let drawn = |page: &str| page.matches("<polygon").count();
     let silent = drawn(&render(&record));

@@ -9,7 +9,7 @@ use super::chart::Chart;
 use super::parts::Section;
 use super::plot::{Ink, Layer, Panel, Plot, Rise, WIDE, step};
 use super::view::{View, distribution, instant, percentile, seconds};
-use crate::record::{Ms, TurnOutcome, TurnRecord};
+use crate::record::{Ms, Outcome, TurnRecord};
 use crate::stats::Distribution;
 
 /// Slices of time at most.
@@ -75,22 +75,20 @@ fn slices(view: &View<'_>) -> Vec<Slice> {
 
 /// Asked, and never answered.
 fn lost(turn: &TurnRecord) -> bool {
-    turn.ttfa_ms.is_none() && matches!(turn.outcome, TurnOutcome::Missed | TurnOutcome::Failed)
+    turn.ttfa_ms.is_none() && matches!(turn.outcome, Outcome::Missed | Outcome::Failed)
+}
+
+/// A percentile of each slice, at its middle.
+fn line(slices: &[&Slice], p: f64) -> Vec<(f64, f64)> {
+    let point = |s: &&Slice| {
+        let middle = f64::midpoint(s.span.0, s.span.1);
+        Some((middle, percentile(&s.replied, p)?.as_f64()))
+    };
+    slices.iter().filter_map(point).collect()
 }
 
 fn chart(view: &View<'_>, slices: &[&Slice]) -> Chart {
-    let line = |p: f64| -> Vec<(f64, f64)> {
-        slices
-            .iter()
-            .filter_map(|s| {
-                Some((
-                    f64::midpoint(s.span.0, s.span.1),
-                    percentile(&s.replied, p)?.as_f64(),
-                ))
-            })
-            .collect()
-    };
-    let (p50, p95) = (line(50.0), line(95.0));
+    let (p50, p95) = (line(slices, 50.0), line(slices, 95.0));
     let single = view.replied().count() <= SINGLE;
     let dots: Vec<(f64, f64)> = if single {
         view.replied()

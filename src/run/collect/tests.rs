@@ -286,8 +286,8 @@ fn a_turn_that_is_amended_is_recorded_again_and_counted_once() {
     assert_eq!(
         turns,
         [
-            (0, TurnOutcome::Missed, Some(10_600.0)),
-            (1, TurnOutcome::Failed, None)
+            (0, Outcome::Missed, Some(10_600.0)),
+            (1, Outcome::Failed, None)
         ]
     );
     assert_eq!((calls[0].turns.missed, calls[0].turns.failed), (1, 1));

@@ -10,4 +10,4 @@ mod select;
 mod take;
 
 pub(super) use capture::Capture;
-pub(super) use desk::Desk;
+pub(super) use desk::{Desk, Done};

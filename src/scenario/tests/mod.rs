@@ -4,6 +4,7 @@ mod cases;
 mod overriding;
 
 use super::*;
+use crate::vocab::Anchor;
 use std::time::Duration;
 
 /// Has `HOST` and `CALLS`; finds every sound file but `missing.wav`, each 2 s long.

@@ -2,6 +2,7 @@
 //!
 //! In: a distribution, a seed, a call's number. Out: delays. Holds: the same seed and call give the same delays.
 
+use crate::vocab::AgentDelay;
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution as _, LogNormal, Normal, Uniform};
@@ -10,48 +11,38 @@ use std::time::Duration;
 /// Longest delay.
 const MAX: Duration = Duration::from_secs(60);
 
-/// A delay, fixed or random.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Delay {
-    /// Always this.
-    Fixed(Duration),
-    /// Evenly between the two.
-    Uniform(Duration, Duration),
-    /// Mean and standard deviation; never below zero.
-    Normal(Duration, Duration),
-    /// Median, and standard deviation of the logarithm.
-    LogNormal(Duration, f64),
-}
-
-impl Delay {
-    /// The delays of one call.
-    pub fn stream(&self, seed: u64, call: u64) -> DelayStream {
-        let mut random = ChaCha8Rng::seed_from_u64(seed);
-        random.set_stream(call);
-        DelayStream {
-            delay: *self,
-            random,
-        }
-    }
-}
-
 /// An endless sequence of delays.
 #[derive(Debug, Clone)]
 pub struct DelayStream {
-    delay: Delay,
+    delay: AgentDelay,
     random: ChaCha8Rng,
 }
 
 impl DelayStream {
+    /// The delays of one call.
+    pub fn new(delay: AgentDelay, seed: u64, call: u64) -> Self {
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        random.set_stream(call);
+        Self { delay, random }
+    }
+
     /// The next delay.
     pub fn draw(&mut self) -> Duration {
         let seconds = match self.delay {
-            Delay::Fixed(d) => return d,
-            Delay::Uniform(a, b) => Uniform::new_inclusive(a.as_secs_f64(), b.as_secs_f64())
-                .map_or(a.as_secs_f64(), |d| d.sample(&mut self.random)),
-            Delay::Normal(m, s) => Normal::new(m.as_secs_f64(), s.as_secs_f64())
+            AgentDelay::Fixed(d) => return d,
+            AgentDelay::Uniform { min: a, max: b } => {
+                Uniform::new_inclusive(a.as_secs_f64(), b.as_secs_f64())
+                    .map_or(a.as_secs_f64(), |d| d.sample(&mut self.random))
+            }
+            AgentDelay::Normal {
+                mean: m,
+                deviation: s,
+            } => Normal::new(m.as_secs_f64(), s.as_secs_f64())
                 .map_or(m.as_secs_f64(), |d| d.sample(&mut self.random)),
-            Delay::LogNormal(m, s) => LogNormal::new(m.as_secs_f64().ln(), s)
+            AgentDelay::Lognormal {
+                median: m,
+                sigma: s,
+            } => LogNormal::new(m.as_secs_f64().ln(), s)
                 .map_or(m.as_secs_f64(), |d| d.sample(&mut self.random)),
         };
         Duration::from_secs_f64(seconds.clamp(0.0, MAX.as_secs_f64()))
@@ -64,16 +55,22 @@ mod tests {
 
     #[test]
     fn no_delay_is_negative_or_endless() {
-        let wild = Delay::Normal(Duration::ZERO, Duration::from_secs(600));
-        let mut s = wild.stream(1, 0);
+        let wild = AgentDelay::Normal {
+            mean: Duration::ZERO,
+            deviation: Duration::from_secs(600),
+        };
+        let mut s = DelayStream::new(wild, 1, 0);
         assert!((0..1_000).map(|_| s.draw()).all(|d| d <= MAX));
     }
 
     #[test]
     fn a_call_draws_its_own_delays_and_always_the_same() {
-        let d = Delay::LogNormal(Duration::from_millis(400), 0.3);
+        let d = AgentDelay::Lognormal {
+            median: Duration::from_millis(400),
+            sigma: 0.3,
+        };
         let draw = |call| {
-            let mut s = d.stream(7, call);
+            let mut s = DelayStream::new(d, 7, call);
             (0..200).map(|_| s.draw()).collect::<Vec<_>>()
         };
         assert_eq!(draw(0), draw(0));

@@ -17,7 +17,7 @@ mod worker;
 
 pub use brain::AgentEnd;
 pub use clip::{Clip, ClipError, Voice};
-pub use delay::{Delay, DelayStream};
+pub use delay::DelayStream;
 pub use door::serve_pipe;
 pub(in crate::target) use door::{PipeReply, PipeRequest};
 pub use inbound::Hearing;
@@ -25,6 +25,7 @@ pub use truth::{TruthLine, TruthWriter};
 pub use worker::{WorkerError, WorkerOptions, serve_livekit};
 
 use crate::net::Engine;
+use crate::vocab::AgentDelay;
 use crowd::Crowd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -33,7 +34,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 pub struct Agent {
     engine: Engine<AgentEnd>,
     voice: Arc<Voice>,
-    delay: Delay,
+    delay: AgentDelay,
     seed: u64,
     hearing: Hearing,
     calls: AtomicU64,
@@ -49,7 +50,7 @@ impl Agent {
     pub fn new(
         threads: usize,
         voice: Voice,
-        delay: Delay,
+        delay: AgentDelay,
         seed: u64,
         hearing: Hearing,
         truth: Option<TruthWriter>,
@@ -78,7 +79,10 @@ impl Agent {
         AgentEnd::new(
             room,
             self.voice.clone(),
-            (self.delay.stream(self.seed, call), self.crowd.sit()),
+            (
+                DelayStream::new(self.delay, self.seed, call),
+                self.crowd.sit(),
+            ),
             self.hearing,
             self.truth.as_ref().map(TruthWriter::sender),
         )

@@ -1,9 +1,9 @@
 //! The agent's end of a call in virtual time: what a caller hears of it, and when.
 
 use super::super::crowd::Crowd;
-use super::super::delay::Delay;
 use super::*;
 use crate::audio::{Ear, FRAME, Heard, Packet, opus, tone};
+use crate::vocab::AgentDelay;
 use std::collections::VecDeque;
 
 const D: Duration = Duration::from_millis(400);
@@ -53,7 +53,7 @@ impl Table {
         let greeting = greeting.then(|| clip(500));
         let voice = Arc::new(Voice::new(clip(reply), greeting).expect("voice"));
         let zero = Instant::now();
-        let delays = Delay::Fixed(delay).stream(0, 0);
+        let delays = DelayStream::new(AgentDelay::Fixed(delay), 0, 0);
         let mut agent = AgentEnd::new(
             "room",
             voice,

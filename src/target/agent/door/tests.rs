@@ -1,8 +1,9 @@
 //! The pipe's protocol, with lines that nobody should send.
 
-use super::super::{Clip, Delay, Hearing, Voice};
+use super::super::{Clip, Hearing, Voice};
 use super::*;
 use crate::net::{AudioPacket, Endpoint, Engine, Outgoing, Shape};
+use crate::vocab::AgentDelay;
 use std::time::{Duration, Instant};
 use tokio::io::{DuplexStream, Lines, ReadHalf, WriteHalf};
 
@@ -11,7 +12,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 fn agent() -> Agent {
     let tone = Clip::tone(Duration::from_millis(200)).expect("tone");
     let voice = Voice::new(tone, None).expect("voice");
-    let delay = Delay::Fixed(Duration::from_millis(300));
+    let delay = AgentDelay::Fixed(Duration::from_millis(300));
     Agent::new(1, voice, delay, 0, Hearing::Level, None).expect("agent")
 }
 

@@ -7,7 +7,7 @@ use super::duration;
 use std::fmt;
 use std::time::Duration;
 
-/// The delay of the reference agent (DESIGN section 2).
+/// The delay of the reference agent.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum AgentDelay {
     /// Always this long.

@@ -1,0 +1,66 @@
+//! The words of a call: how it deals with its agent.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
+
+/// How the caller deals with an agent that speaks first.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, IntoStaticStr, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum GreetingPolicy {
+    /// Wait for it and measure it.
+    Expect,
+    /// Wait until the agent is silent, at most 5 s for one that says nothing.
+    Ignore,
+    /// Do not wait.
+    None,
+}
+
+impl GreetingPolicy {
+    /// Its name in files.
+    pub fn name(self) -> &'static str {
+        self.into()
+    }
+}
+
+/// What happens to a call whose agent leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnAgentLeft {
+    /// The call goes on: the agent may come back, or another one join, within `agent_timeout`.
+    #[default]
+    Follow,
+    /// The call fails.
+    Fail,
+}
+
+/// What of the agent's audio is decoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Decode {
+    /// All of it.
+    Always,
+    /// All until the call's last turn has ended.
+    #[default]
+    Listening,
+    /// As `listening`, without packets whose own level says digital silence (RFC 6464).
+    Level,
+}
+
+/// What an agent says it is doing (LiveKit: the attribute `lk.agent.state`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum AgentState {
+    /// It is being started.
+    Initializing,
+    /// It waits for nothing in particular.
+    Idle,
+    /// It waits for the caller.
+    Listening,
+    /// It works on an answer, or a tool does.
+    Thinking,
+    /// It speaks.
+    Speaking,
+}

@@ -1,0 +1,15 @@
+//! Words that several modules share: each is defined here, once, with its name in files.
+//!
+//! In: nothing. Out: types whose names in scenarios, records and reports are derived from the
+//! code. Invariants: pure; depends on no other module of the crate.
+
+mod call;
+mod delay;
+pub mod duration;
+mod loss;
+mod turn;
+
+pub use call::{AgentState, Decode, GreetingPolicy, OnAgentLeft};
+pub use delay::{AgentDelay, DelayError};
+pub use loss::Loss;
+pub use turn::{Anchor, Confidence, Expect, Flag, Outcome};

@@ -1,0 +1,228 @@
+//! The words of a turn: when it begins, what it expects, how it ended, doubts about its figures.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use strum::{IntoStaticStr, VariantArray};
+
+/// What a turn waits for before its delay runs.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    IntoStaticStr,
+    VariantArray,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum Anchor {
+    /// Media flow, and an agent is in the room.
+    CallStart,
+    /// The agent's first words have ended.
+    Greeting,
+    /// The agent began to speak.
+    AgentSpeechStart,
+    /// The agent's last audible sample, followed by `silence`.
+    AgentSpeechEnd,
+    /// The agent is silent and its state is `listening` again: also behind a tool call. An agent
+    /// that tells no state is waited for as by `agent_speech_end`.
+    AgentTurnEnd,
+    /// The previous turn's reply has ended or timed out.
+    PreviousTurn,
+}
+
+/// What should follow an utterance.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    IntoStaticStr,
+    VariantArray,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum Expect {
+    /// A reply.
+    Respond,
+    /// That the agent, speaking now, stops.
+    Stop,
+    /// That the agent, speaking now, stops and then answers.
+    StopAndRespond,
+    /// That the agent carries on as if nothing had been said.
+    Ignore,
+}
+
+/// How a turn ended. Every planned turn has exactly one outcome.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    IntoStaticStr,
+    VariantArray,
+    Serialize,
+    Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum Outcome {
+    /// The agent did what the turn expects.
+    Replied,
+    /// Nothing audible (or no stop) before the timeout.
+    Missed,
+    /// The agent was audible before the end of speech.
+    Early,
+    /// The call failed before the turn could end.
+    Failed,
+    /// The turn was under way when the run was stopped.
+    CutOff,
+    /// The run was stopped before the turn began.
+    NotRun,
+}
+
+/// How reliable an onset is.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    IntoStaticStr,
+    VariantArray,
+    Serialize,
+    Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum Confidence {
+    /// At least 20 dB between the reply and the noise floor.
+    High,
+    /// Less: the first audible sample is a matter of opinion.
+    Low,
+}
+
+/// A doubt about a turn's figures; it never changes the outcome.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    IntoStaticStr,
+    VariantArray,
+    Serialize,
+    Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum Flag {
+    /// The last speech packet left more than 2 ms after it was due.
+    LateSend,
+    /// The onset is less than 20 dB above the noise floor.
+    LowConfidence,
+    /// Lost audio touches the onset.
+    TouchedByLoss,
+    /// The previous turn was missed: this reply may be its late answer.
+    AfterMissed,
+    /// The reply had not ended when the caller stopped listening.
+    ReplyUnfinished,
+    /// The anchor never came; the turn started at its bound.
+    AnchorTimeout,
+    /// The arrival was stamped in user space, not by the kernel.
+    UserSpaceStamp,
+    /// The second opinion hears no voice (or not the tone that the scenario declares).
+    NotSpeech,
+    /// The second opinion hears the reply begin more than 60 ms earlier or later.
+    OnsetDisputed,
+    /// Neither audio nor the agent's state tell whether the agent stopped and answered, or
+    /// talked on after a pause.
+    SpurtAmbiguous,
+    /// The agent was silent when the caller's interruption began.
+    NothingToStop,
+    /// The agent's packets stopped in the middle of the reply.
+    ReplyCutOff,
+    /// The agent was heard on another track than before.
+    TrackChanged,
+    /// The agent left during the turn, and came back.
+    AfterAgentLeft,
+}
+
+impl Expect {
+    /// Whether the turn asks for a reply and so has a `ttfa`.
+    pub fn asks_for_reply(self) -> bool {
+        matches!(self, Self::Respond | Self::StopAndRespond)
+    }
+
+    /// Whether the turn interrupts the agent and so has a `stop`.
+    pub fn asks_for_stop(self) -> bool {
+        matches!(self, Self::Stop | Self::StopAndRespond)
+    }
+}
+
+impl Outcome {
+    /// Whether the turn ended by itself, not because somebody stopped the run.
+    pub fn has_ended(self) -> bool {
+        !matches!(self, Self::CutOff | Self::NotRun)
+    }
+}
+
+/// `ALL` and `name()` of words that are listed and shown.
+macro_rules! named {
+    ($($word:ty),*) => {$(
+        impl $word {
+            /// Every one, in the order of their definition.
+            pub const ALL: &[Self] = Self::VARIANTS;
+
+            /// Its name in files.
+            pub fn name(self) -> &'static str {
+                self.into()
+            }
+        }
+    )*};
+}
+named!(Anchor, Expect, Outcome, Confidence, Flag);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn serde_and_name_agree() {
+        fn check<T: Copy + Serialize>(all: &[T], name: impl Fn(T) -> &'static str) {
+            for word in all {
+                let written = serde_json::to_value(word).expect("a word");
+                assert_eq!(written, name(*word));
+            }
+        }
+        check(Anchor::ALL, Anchor::name);
+        check(Expect::ALL, Expect::name);
+        check(Outcome::ALL, Outcome::name);
+        check(Confidence::ALL, Confidence::name);
+        check(Flag::ALL, Flag::name);
+    }
+}
