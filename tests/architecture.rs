@@ -31,7 +31,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "vocab", "target", "net", "call", "plan", "scenario", "audio", "record", "stats",
         ],
     ),
-    ("report", &["record", "stats"]),
+    ("report", &["vocab", "record", "stats"]),
     (
         "cli",
         &[

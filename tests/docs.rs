@@ -235,6 +235,32 @@ fn rows<'a>(page: &'a str, heading: &str) -> Vec<(&'a str, &'a str)> {
     section.filter_map(row).collect()
 }
 
+#[test]
+fn docs_have_every_metric_with_its_definition() {
+    use loadgen::vocab::Metric;
+    let (page, live) = (read("docs/scenario.md"), read("docs/metrics.md"));
+    let described: Vec<(&str, &str)> = rows(&page, "`thresholds`")
+        .into_iter()
+        .filter(|(key, _)| Metric::named(key).is_some())
+        .collect();
+    let expected = Metric::ALL.iter().map(|metric| {
+        let kind = if metric.is_share() {
+            "share"
+        } else {
+            "latency"
+        };
+        let (name, definition) = (metric.name(), metric.row().definition);
+        (name, format!("| `{name}` | {kind} | {definition} |"))
+    });
+    let expected: Vec<_> = expected.collect();
+    let borrowed: Vec<(&str, &str)> = expected.iter().map(|(n, row)| (*n, &row[..])).collect();
+    assert_eq!(described, borrowed);
+    for metric in Metric::summarized() {
+        let series = format!("| `loadgen_{}_seconds` |", metric.name());
+        assert!(live.contains(&series), "docs/metrics.md: {series}");
+    }
+}
+
 /// A part of the schema, its `$ref` followed.
 fn part<'a>(schema: &'a Value, pointer: &str) -> &'a Value {
     let mut at = schema;
@@ -296,7 +322,7 @@ fn docs_scenario_has_every_key_of_the_schema_and_no_other() {
             }
         }
         if heading == "`call.turns`" {
-            let anchors = part(&schema, "$defs/AnchorText")["oneOf"].as_array();
+            let anchors = part(&schema, "$defs/Anchor")["oneOf"].as_array();
             let anchors = anchors.expect("anchors").iter();
             expected.extend(anchors.filter_map(|anchor| anchor["const"].as_str()));
         }

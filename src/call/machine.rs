@@ -399,7 +399,7 @@ impl Call {
         };
         for index in self.begun..self.script.turns.len() {
             let expect = self.script.turns[index].expect;
-            let mut result = TurnResult::unstarted(index, expect, outcome.clone());
+            let mut result = TurnResult::unstarted(index, expect, outcome);
             // Only the next turn can have been planned.
             result.planned = self.planned.take().map(|p| p.at);
             self.record(index, result);

@@ -14,9 +14,10 @@ use super::say::{self, Trouble};
 use super::server::ServerArgs;
 use crate::plan::Plan;
 use crate::record::MEASUREMENT_VERSION;
-use crate::scenario::{Aggregate, Bound, Metric, Op, Threshold, parse_threshold};
+use crate::scenario::{Aggregate, Bound, Op, Threshold, parse_threshold};
 use crate::stats::Sample;
 use crate::stats::capacity::{Promise, Search, Step as Next};
+use crate::vocab::Metric;
 use clap::Args;
 use serde::Serialize;
 use std::cell::Cell;
@@ -65,7 +66,7 @@ pub struct Slo {
 
 fn parse_slo(text: &str) -> Result<Slo, String> {
     let threshold =
-        parse_threshold(Metric::TTFA, text).map_err(|e| format!("{e}; {}", e.hint()))?;
+        parse_threshold(Metric::Ttfa, text).map_err(|e| format!("{e}; {}", e.hint()))?;
     let quantile = match threshold.aggregate {
         Aggregate::Percentile(p) if p < 100.0 => p / 100.0,
         Aggregate::Med => 0.5,

@@ -7,7 +7,7 @@ use super::baselines;
 use super::exit::Exit;
 use super::say::{self, Trouble};
 use crate::record::{
-    COMPARED, Conditions, GateResult, MEASUREMENT_VERSION, METRICS, RunRecord, changes_between,
+    Conditions, GateResult, MEASUREMENT_VERSION, Metric, RunRecord, changes_between,
 };
 use crate::report::Style;
 use crate::report::comparison::{self, Compared, Pair};
@@ -65,7 +65,7 @@ impl HowArgs {
 }
 
 fn metrics() -> PossibleValuesParser {
-    PossibleValuesParser::new(METRICS.iter().map(|m| m.name))
+    PossibleValuesParser::new(Metric::ALL.iter().map(|m| m.name()))
 }
 
 /// `5%`, `20ms`, or both with a comma.
@@ -144,7 +144,7 @@ pub(super) fn of_records(
         check(baseline, (name, candidate), how.force)?;
     }
     let metrics: Vec<String> = match how.metric.is_empty() {
-        true => COMPARED.iter().map(|m| (*m).to_owned()).collect(),
+        true => Metric::compared().map(|m| m.name().to_owned()).collect(),
         false => how.metric.clone(),
     };
     let mut sides: Vec<(Pair, Vec<Series>, Vec<Series>)> = Vec::new();

@@ -4,9 +4,10 @@
 //! every figure comes from the records as they are on disk, so that a report made again later
 //! says the same.
 
+use super::Metrics;
 use super::steady::SteadyRecords;
 use super::summary::{
-    AllTurns, CallCounts, FailureGroup, Intervals, Latency, Metrics, Quantiles, RunFacts, RunInfo,
+    AllTurns, CallCounts, FailureGroup, Intervals, Latency, Quantiles, RunFacts, RunInfo,
     SecondOpinions, Span, Summary,
 };
 use super::variants;
@@ -16,6 +17,7 @@ use super::{
     Threshold, TurnCounts, TurnRecord, Verdict,
 };
 use crate::stats::{Distribution, Sample};
+use crate::vocab::Metric;
 use std::collections::BTreeMap;
 
 /// Level of every interval in a summary.
@@ -167,8 +169,8 @@ impl Intervals {
     pub(super) fn of(samples: &Samples) -> Self {
         Self {
             level: LEVEL,
-            ttfa: Quantiles::of(&samples.ttfa),
-            all_turns: Quantiles::of(&samples.all_turns),
+            ttfa: Quantiles::of(samples.measured(Metric::Ttfa)),
+            all_turns: Quantiles::of(samples.all(Metric::Ttfa)),
         }
     }
 }
@@ -196,20 +198,6 @@ impl CallCounts {
             cut_off: ended_as(CallOutcome::CutOff),
             dropped: dropped + if left_out { 0 } else { without_record },
             not_run: not_run + if left_out { without_record } else { 0 },
-        }
-    }
-}
-
-impl Metrics {
-    pub(super) fn of(samples: &Samples) -> Self {
-        Self {
-            ttfa: Latency::of(&samples.ttfa),
-            ttfa_wire: Latency::of(&samples.ttfa_wire),
-            join: Latency::of(&samples.join),
-            agent_present: Latency::of(&samples.agent_present),
-            agent_audible: Latency::of(&samples.agent_audible),
-            greeting: Latency::of(&samples.greeting),
-            all_turns: AllTurns::of(&samples.all_turns),
         }
     }
 }

@@ -193,7 +193,7 @@ impl Run {
                     } else {
                         vec![]
                     },
-                    ..turn(base, i, outcome.clone())
+                    ..turn(base, i, outcome)
                 })
                 .collect(),
         })

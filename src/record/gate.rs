@@ -3,11 +3,11 @@
 //! In: a threshold and the records. Out: a [`GateResult`] with its words. Holds: the words are
 //! made here alone, so that every report says the same of a gate.
 
-use super::metrics::{Metric, OpenCall};
+use super::metrics::OpenCall;
 use super::steady::SteadyRecords;
 use super::verdict::Evidence;
 use super::words::words;
-use super::{CallRecord, Ms, SteadySpan, TurnRecord};
+use super::{CallRecord, Metric, Ms, SteadySpan, TurnRecord};
 use crate::stats::{self, Answer, Basis, Decider, Judgement};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -26,7 +26,7 @@ pub enum GateOn {
 /// A gate as the scenario has it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Threshold {
-    /// One of [`super::METRICS`].
+    /// The name of a [`Metric`].
     pub metric: String,
     /// Of this variant alone.
     pub variant: Option<String>,

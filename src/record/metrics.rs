@@ -1,36 +1,84 @@
-//! The metrics that a gate can look at, in one table: a name, and where its values are.
+//! Where the samples of every metric come from.
 //!
 //! In: records. Out: the samples of a metric, of all turns or some. Invariants: warm-up calls,
 //! sentinels and what the end of the run cut off enter nothing; where the awaited thing never
 //! happened there is +∞; the turns of a call are one group.
 
-use super::samples::{of_call, of_turn};
-use super::{CallRecord, Expect, Ms, Outcome, TurnRecord};
+use super::samples::{finite, of_call, of_turn};
+use super::{CallRecord, Expect, Metric, Ms, Outcome, TurnRecord};
 use crate::stats::{Distribution, Population, Proportion, Sample};
 use std::time::Duration;
 
 /// Where the values of a metric are.
 #[derive(Debug, Clone, Copy)]
-pub enum Values {
-    /// A latency of turns; `None` where a turn has none.
-    Turns(fn(&TurnRecord) -> Option<Sample>),
+pub(super) enum Values {
+    /// A latency of the turns that `asked` holds for.
+    Turns {
+        asked: fn(Expect) -> bool,
+        of: fn(&TurnRecord) -> Option<Ms>,
+        /// A turn that lacks it has waited in vain: +∞.
+        awaited: bool,
+    },
     /// A latency of calls.
-    Calls(fn(&CallRecord) -> Option<Sample>),
+    Calls {
+        of: fn(&CallRecord) -> Option<Ms>,
+        awaited: bool,
+    },
     /// A share of turns: those that count.
     Share(fn(&TurnRecord) -> bool),
     /// The same, where it is the call that makes its turns count: they say no more than one.
     ShareOfCalls(fn(&TurnRecord) -> bool),
 }
 
-/// A metric.
-#[derive(Debug, Clone, Copy)]
-pub struct Metric {
-    /// Its name, in scenarios and in files.
-    pub name: &'static str,
-    /// Its values.
-    pub values: Values,
-    /// Whether a turn that expects this has one.
-    expects: fn(Expect) -> bool,
+/// A latency that missed and failed turns have waited for in vain.
+const fn awaited(asked: fn(Expect) -> bool, of: fn(&TurnRecord) -> Option<Ms>) -> Values {
+    Values::Turns {
+        asked,
+        of,
+        awaited: true,
+    }
+}
+
+/// A latency of turns that have one.
+const fn found(of: fn(&TurnRecord) -> Option<Ms>) -> Values {
+    Values::Turns {
+        asked: |_| true,
+        of,
+        awaited: false,
+    }
+}
+
+const fn calls(awaited: bool, of: fn(&CallRecord) -> Option<Ms>) -> Values {
+    Values::Calls { of, awaited }
+}
+
+impl Values {
+    /// The sample that a turn adds, if any.
+    pub(super) fn of_turn(self, turn: &TurnRecord) -> Option<Sample> {
+        match self {
+            Self::Turns { asked, .. } if !asked(turn.expect) => None,
+            Self::Turns { of, awaited, .. } if awaited => of_turn(turn, of(turn)),
+            Self::Turns { of, .. } => finite(of(turn)),
+            _ => None,
+        }
+    }
+
+    /// The sample that a call adds, if any.
+    pub(super) fn of_call(self, call: &CallRecord) -> Option<Sample> {
+        match self {
+            Self::Calls { of, awaited } if awaited => of_call(call, of(call)),
+            Self::Calls { of, .. } => finite(of(call)),
+            _ => None,
+        }
+    }
+
+    /// Whether a turn that expects this has a value.
+    fn enters(self, expect: Expect) -> bool {
+        match self {
+            Self::Turns { asked, .. } => asked(expect),
+            _ => true,
+        }
+    }
 }
 
 /// A call under way, with what it owes yet.
@@ -44,81 +92,50 @@ pub struct OpenCall {
     pub unended: Vec<Expect>,
 }
 
-const fn turns(name: &'static str, of: fn(&TurnRecord) -> Option<Sample>) -> Metric {
-    Metric {
-        name,
-        values: Values::Turns(of),
-        expects: any,
-    }
-}
-
-fn any(_: Expect) -> bool {
-    true
-}
-
-/// A latency of the turns that `expects` holds for.
-const fn expecting(
-    expects: fn(Expect) -> bool,
-    name: &'static str,
-    of: fn(&TurnRecord) -> Option<Sample>,
-) -> Metric {
-    Metric {
-        expects,
-        ..turns(name, of)
-    }
-}
-
-const fn calls(name: &'static str, of: fn(&CallRecord) -> Option<Sample>) -> Metric {
-    Metric {
-        name,
-        values: Values::Calls(of),
-        expects: any,
-    }
-}
-
-const fn share(name: &'static str, of: fn(&TurnRecord) -> bool) -> Metric {
-    Metric {
-        name,
-        values: Values::Share(of),
-        expects: any,
-    }
-}
-
-/// Every metric that a threshold can name.
-pub const METRICS: &[Metric] = &[
-    expecting(Expect::asks_for_reply, "ttfa", |t| {
-        asked(t, Expect::asks_for_reply, t.ttfa_ms)
-    }),
-    expecting(Expect::asks_for_reply, "ttfa_wire", |t| {
-        asked(t, Expect::asks_for_reply, t.ttfa_wire_ms)
-    }),
-    turns("playout", |t| finite(t.playout_ms)),
-    turns("lead_in", |t| finite(t.lead_in_ms)),
-    expecting(Expect::asks_for_stop, "stop", |t| {
-        asked(t, Expect::asks_for_stop, t.stop_ms)
-    }),
-    calls("join", |c| of_call(c, c.join_ms)),
-    calls("agent_present", |c| of_call(c, c.agent_present_ms)),
-    calls("agent_audible", |c| of_call(c, c.agent_audible_ms)),
-    calls("greeting", |c| finite(c.greeting_ms)),
-    share("replied", |t| t.outcome == Outcome::Replied),
-    share("missed", |t| t.outcome == Outcome::Missed),
-    share("early", |t| t.outcome == Outcome::Early),
-    Metric {
-        values: Values::ShareOfCalls(|t| t.outcome == Outcome::Failed),
-        ..share("failed", |_| false)
-    },
-];
-
 impl Metric {
-    /// The metric of this name.
-    pub fn named(name: &str) -> Option<Self> {
-        METRICS.iter().copied().find(|metric| metric.name == name)
+    /// Where its values are.
+    pub(super) fn values(self) -> Values {
+        match self {
+            Self::Ttfa => awaited(Expect::asks_for_reply, |t| t.ttfa_ms),
+            Self::TtfaWire => awaited(Expect::asks_for_reply, |t| t.ttfa_wire_ms),
+            Self::Playout => found(|t| t.playout_ms),
+            Self::LeadIn => found(|t| t.lead_in_ms),
+            Self::Stop => awaited(Expect::asks_for_stop, |t| t.stop_ms),
+            Self::Join => calls(true, |c| c.join_ms),
+            Self::AgentPresent => calls(true, |c| c.agent_present_ms),
+            Self::AgentAudible => calls(true, |c| c.agent_audible_ms),
+            Self::Greeting => calls(false, |c| c.greeting_ms),
+            Self::Replied => Values::Share(|t| t.outcome == Outcome::Replied),
+            Self::Missed => Values::Share(|t| t.outcome == Outcome::Missed),
+            Self::Early => Values::Share(|t| t.outcome == Outcome::Early),
+            Self::Failed => Values::ShareOfCalls(|t| t.outcome == Outcome::Failed),
+        }
     }
 
-    /// Whether it is a share rather than a latency.
-    pub fn is_share(self) -> bool {
-        matches!(self.values, Values::Share(_) | Values::ShareOfCalls(_))
+    /// The figure that a turn has, whatever it asked for.
+    pub fn ms_of_turn(self, turn: &TurnRecord) -> Option<Ms> {
+        match self.values() {
+            Values::Turns { of, .. } => of(turn),
+            _ => None,
+        }
+    }
+
+    /// The figure that a call has.
+    pub fn ms_of_call(self, call: &CallRecord) -> Option<Ms> {
+        match self.values() {
+            Values::Calls { of, .. } => of(call),
+            _ => None,
+        }
+    }
+
+    /// The latency that a turn which has ended adds to a running count.
+    pub fn of_turn(self, turn: &TurnRecord) -> Option<Duration> {
+        self.values().of_turn(turn).and_then(Sample::finite)
+    }
+
+    /// The latency that a call which has ended adds to a running count.
+    pub fn of_call(self, call: &CallRecord) -> Option<Duration> {
+        self.values().of_call(call).and_then(Sample::finite)
     }
 
     /// Its samples among these calls and turns, of one variant or of all.
@@ -145,46 +162,37 @@ impl Metric {
         let wanted = |of: &str| variant.is_none_or(|v| v == of);
         let turns = || turns.iter().filter(|t| t.counts() && wanted(&t.variant));
         let open = || open.iter().filter(|c| wanted(&c.variant));
-        let enters = |e: &&Expect| (self.expects)(**e);
+        let values = self.values();
+        let enters = |e: &&Expect| values.enters(**e);
         let owed = || open().flat_map(|c| c.unended.iter().filter(enters).map(|_| c.call));
         let best = match upper {
             true => Sample::Finite(Duration::ZERO),
             false => Sample::Infinite,
         };
-        match self.values {
-            Values::Turns(of) => {
-                let ended = turns().filter_map(|t| Some((t.call, of(t)?)));
+        match values {
+            Values::Turns { .. } => {
+                let ended = turns().filter_map(|t| Some((t.call, values.of_turn(t)?)));
                 let owed = owed().map(|call| (call, best));
                 Population::Latencies(Distribution::in_groups(ended.chain(owed)))
             }
             Values::Share(of) | Values::ShareOfCalls(of) => {
                 let ended = turns().map(|t| (t.call, of(t)));
                 let share: Proportion = ended.chain(owed().map(|call| (call, !upper))).collect();
-                Population::Share(match self.values {
+                Population::Share(match values {
                     Values::ShareOfCalls(_) => share.of_whole_groups(),
                     _ => share,
                 })
             }
-            Values::Calls(of) => {
+            Values::Calls { .. } => {
                 let started = |c: &&CallRecord| !c.warmup && c.started_ms.is_some();
                 let calls = calls.iter().filter(started);
                 let calls = calls.filter(|c| wanted(&c.variant));
                 let owed = open().map(|_| best);
-                Population::Latencies(calls.filter_map(of).chain(owed).collect())
+                let ended = calls.filter_map(|c| values.of_call(c));
+                Population::Latencies(ended.chain(owed).collect())
             }
         }
     }
-}
-
-/// A latency of turns that `expects` holds for.
-fn asked(turn: &TurnRecord, expects: fn(Expect) -> bool, latency: Option<Ms>) -> Option<Sample> {
-    expects(turn.expect)
-        .then(|| of_turn(turn, latency))
-        .flatten()
-}
-
-fn finite(ms: Option<Ms>) -> Option<Sample> {
-    ms.and_then(Ms::duration).map(Sample::Finite)
 }
 
 #[cfg(test)]
@@ -208,7 +216,7 @@ mod tests {
         run.warmup = true;
         run.good(2).bad(Outcome::Missed, None);
         // All; of the variant `fast`. 19 turns came to an end of their own, in 7 calls.
-        for (name, all, fast) in [
+        let expected = [
             ("ttfa", 16, 3),
             ("ttfa_wire", 16, 3),
             ("playout", 10, 3),
@@ -222,7 +230,10 @@ mod tests {
             ("missed", 19, 3),
             ("early", 19, 3),
             ("failed", 19, 3),
-        ] {
+        ];
+        let names: Vec<&str> = Metric::ALL.iter().map(|m| m.name()).collect();
+        assert_eq!(names, expected.map(|(name, ..)| name));
+        for (name, all, fast) in expected {
             let metric = Metric::named(name).expect(name);
             let of = |variant| metric.population(&run.calls, &run.turns, variant).count();
             assert_eq!(
@@ -231,10 +242,6 @@ mod tests {
                 "{name}"
             );
         }
-        let named = |m: &Metric| METRICS.iter().filter(|n| n.name == m.name).count();
-        assert!(METRICS.iter().all(|m| named(m) == 1));
-        assert_eq!(METRICS.len(), 13, "a new metric has its line above");
-        assert!(Metric::named("latency").is_none());
     }
 
     #[test]

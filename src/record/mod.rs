@@ -16,6 +16,7 @@ mod evidence;
 mod folder;
 mod gate;
 mod journal;
+mod latencies;
 mod lines;
 mod measurement;
 mod metrics;
@@ -33,7 +34,7 @@ mod verdict;
 mod waves;
 mod words;
 
-pub use crate::vocab::{Confidence, Expect, Flag, Outcome};
+pub use crate::vocab::{Confidence, Expect, Flag, Metric, Outcome};
 pub use baseline::{BASELINE_VERSION, Baseline};
 pub use calibration::{CALIBRATION_VERSION, Calibration, CalibrationLevel, ErrorStats};
 pub use calls::{CallContext, CallFailure, CallOutcome, CallRecord};
@@ -46,17 +47,17 @@ pub use evidence::{
 pub use folder::{DEFAULT_PARENT, RunFolder};
 pub use gate::{GateAnswer, GateInterval, GateOn, GateResult, GateVerdict, Threshold};
 pub use journal::{Journal, JournalRead, last_of_each};
+pub use latencies::Metrics;
 pub use measurement::{MEASUREMENT_VERSION, MEASUREMENTS, Measurement, changes_between};
-pub use metrics::{METRICS, Metric, OpenCall, Values};
+pub use metrics::OpenCall;
 pub use ms::Ms;
 pub use run::RunRecord;
 pub use samples::Samples;
 pub use sentinels::Sentinels;
-pub use series::COMPARED;
 pub use start::{PlannedGate, RunStart};
 pub use steady::{Steady, SteadySpan};
 pub use summary::{
-    AllTurns, CallCounts, FailureGroup, Generator, Intervals, Latency, Metrics, Network, Quantiles,
+    AllTurns, CallCounts, FailureGroup, Generator, Intervals, Latency, Network, Quantiles,
     RunFacts, RunInfo, SecondOpinions, Span, Summary, TickLateness,
 };
 pub use turns::{TurnContext, TurnCounts, TurnRecord};

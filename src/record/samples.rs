@@ -6,56 +6,73 @@
 use super::calls::STOPPED;
 use super::{CallRecord, Ms, Outcome, TurnCounts, TurnRecord};
 use crate::stats::{Distribution, Sample};
+use crate::vocab::About;
+use crate::vocab::Metric;
+use std::collections::BTreeMap;
 
 /// The samples of one run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Samples {
-    /// `ttfa` of the turns that were replied to.
-    pub ttfa: Distribution,
-    /// `ttfa` of all turns that asked for a reply: missed and failed ones as +∞, early replies
-    /// not at all (they have no latency), nor turns that the end of the run cut off.
-    pub all_turns: Distribution,
-    /// `ttfa_wire` of the turns that were replied to.
-    pub ttfa_wire: Distribution,
-    /// As `all_turns`, on the wire.
-    pub all_turns_wire: Distribution,
-    /// `join` of the calls that joined.
-    pub join: Distribution,
-    /// As `join`, with +∞ for calls that failed before.
-    pub all_join: Distribution,
-    /// `agent_present` of the calls that an agent joined.
-    pub agent_present: Distribution,
-    /// `agent_audible` of the calls that heard an agent's track.
-    pub agent_audible: Distribution,
-    /// As `agent_audible`, with +∞ for calls that failed before.
-    pub all_agent_audible: Distribution,
-    /// Greetings that were expected and heard.
-    pub greeting: Distribution,
+    latencies: BTreeMap<Metric, Latencies>,
     /// All measured turns by outcome.
     pub outcomes: TurnCounts,
 }
 
+/// The samples of one latency.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Latencies {
+    measured: Distribution,
+    all: Distribution,
+}
+
 impl Samples {
     /// Collects them. `planned_turns`: turns of the plan, warm-up calls left out.
-    pub fn of(planned_turns: usize, all: &[CallRecord], turns: &[TurnRecord]) -> Self {
-        let calls = || all.iter().filter(|c| !c.warmup && c.started_ms.is_some());
-        let turns = || turns.iter().filter(|t| t.is_measured());
-        let asked = || turns().filter(|t| t.counts() && t.expect.asks_for_reply());
-        let outcomes = TurnCounts::of(planned_turns, turns().map(|t| t.outcome));
+    pub fn of(planned_turns: usize, calls: &[CallRecord], turns: &[TurnRecord]) -> Self {
+        let measured = turns.iter().filter(|t| t.is_measured());
+        let outcomes = TurnCounts::of(planned_turns, measured.map(|t| t.outcome));
+        let collected = Metric::summarized().map(|m| (m, Latencies::of(m, calls, turns)));
         Self {
-            ttfa: by_call(asked(), |t| finite(t.ttfa_ms)),
-            all_turns: by_call(asked(), |t| of_turn(t, t.ttfa_ms)),
-            ttfa_wire: by_call(asked(), |t| finite(t.ttfa_wire_ms)),
-            all_turns_wire: by_call(asked(), |t| of_turn(t, t.ttfa_wire_ms)),
-            join: calls().filter_map(|c| finite(c.join_ms)).collect(),
-            all_join: calls().filter_map(|c| of_call(c, c.join_ms)).collect(),
-            agent_present: calls().filter_map(|c| finite(c.agent_present_ms)).collect(),
-            agent_audible: calls().filter_map(|c| finite(c.agent_audible_ms)).collect(),
-            all_agent_audible: calls()
-                .filter_map(|c| of_call(c, c.agent_audible_ms))
-                .collect(),
-            greeting: calls().filter_map(|c| finite(c.greeting_ms)).collect(),
-            outcomes: of_calls_too(outcomes, all.iter().filter(|c| !c.warmup)),
+            latencies: collected.collect(),
+            outcomes: of_calls_too(outcomes, calls.iter().filter(|c| !c.warmup)),
+        }
+    }
+
+    /// What was measured of a latency: turns or calls that have it.
+    pub fn measured(&self, metric: Metric) -> &Distribution {
+        let found = self.latencies.get(&metric);
+        found.map_or(Distribution::EMPTY, |l| &l.measured)
+    }
+
+    /// The same, with +∞ for missed and failed turns that asked for it, or for calls that failed
+    /// before. Early replies have no latency and are not in it, nor is what the end of the run
+    /// cut off.
+    pub fn all(&self, metric: Metric) -> &Distribution {
+        let found = self.latencies.get(&metric);
+        found.map_or(Distribution::EMPTY, |l| &l.all)
+    }
+}
+
+impl Latencies {
+    fn of(metric: Metric, calls: &[CallRecord], turns: &[TurnRecord]) -> Self {
+        let is_finite = |sample: &Sample| *sample != Sample::Infinite;
+        let values = metric.values();
+        match metric.row().about {
+            About::Turn => {
+                let counting = turns.iter().filter(|t| t.counts());
+                let samples = counting.filter_map(|t| Some((t.call, values.of_turn(t)?)));
+                Self {
+                    all: Distribution::in_groups(samples.clone()),
+                    measured: Distribution::in_groups(samples.filter(|(_, s)| is_finite(s))),
+                }
+            }
+            About::Call => {
+                let started = calls.iter().filter(|c| !c.warmup && c.started_ms.is_some());
+                let samples = started.filter_map(|c| values.of_call(c));
+                Self {
+                    all: samples.clone().collect(),
+                    measured: samples.filter(is_finite).collect(),
+                }
+            }
         }
     }
 }
@@ -74,15 +91,7 @@ fn of_calls_too<'a>(
     }
 }
 
-/// What `latency` gives of `turns`, grouped by call.
-fn by_call<'a>(
-    turns: impl Iterator<Item = &'a TurnRecord>,
-    latency: impl Fn(&TurnRecord) -> Option<Sample>,
-) -> Distribution {
-    Distribution::in_groups(turns.filter_map(|t| Some((t.call, latency(t)?))))
-}
-
-fn finite(ms: Option<Ms>) -> Option<Sample> {
+pub(super) fn finite(ms: Option<Ms>) -> Option<Sample> {
     ms.and_then(Ms::duration).map(Sample::Finite)
 }
 

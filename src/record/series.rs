@@ -4,21 +4,9 @@
 //! the samples that gate: missed and failed turns as +∞, warm-up calls not at all; no blocks,
 //! since those of two runs have nothing in common but their numbers.
 
-use super::metrics::{self, Metric};
-use super::{CallRecord, RunRecord, TurnRecord};
+use super::metrics;
+use super::{CallRecord, Metric, RunRecord, TurnRecord};
 use crate::stats::compare::{Place, Series, Values};
-
-/// What is compared where nobody says what: each thing once, so that no test is spent twice.
-/// (`ttfa` holds `ttfa_wire`, `missed` and `failed` what `replied` lacks.)
-pub const COMPARED: &[&str] = &[
-    "ttfa",
-    "join",
-    "agent_audible",
-    "greeting",
-    "missed",
-    "early",
-    "failed",
-];
 
 impl RunRecord {
     /// The values of `metrics` (names that it does not know are left out) of the calls of
@@ -26,9 +14,9 @@ impl RunRecord {
     pub fn series(&self, variant: Option<&str>, metrics: &[String]) -> Vec<Series> {
         let known = metrics.iter().filter_map(|m| Metric::named(m));
         let series = known.map(|metric| Series {
-            metric: metric.name.to_owned(),
+            metric: metric.name().to_owned(),
             values: self.values(variant, metric),
-            more_is_better: metric.name == "replied",
+            more_is_better: metric == Metric::Replied,
         });
         series.collect()
     }
@@ -48,19 +36,20 @@ impl RunRecord {
             let measured = |t: &&TurnRecord| t.counts() && wanted(&t.variant);
             self.turns.iter().filter(measured)
         };
-        match metric.values {
-            metrics::Values::Turns(of) => {
-                let value = |t: &TurnRecord| Some((place(t.call), of(t)?));
+        let values = metric.values();
+        match values {
+            metrics::Values::Turns { .. } => {
+                let value = |t: &TurnRecord| Some((place(t.call), values.of_turn(t)?));
                 Values::Latencies(turns().filter_map(value).collect())
             }
             metrics::Values::Share(of) | metrics::Values::ShareOfCalls(of) => {
                 let hit = |t: &TurnRecord| (place(t.call), of(t));
                 Values::Hits(turns().map(hit).collect())
             }
-            metrics::Values::Calls(of) => {
+            metrics::Values::Calls { .. } => {
                 let measured =
                     |c: &&CallRecord| !c.warmup && c.started_ms.is_some() && wanted(&c.variant);
-                let value = |c: &CallRecord| Some((place(c.call), of(c)?));
+                let value = |c: &CallRecord| Some((place(c.call), values.of_call(c)?));
                 let calls = self.calls.iter().filter(measured);
                 Values::Latencies(calls.filter_map(value).collect())
             }
@@ -75,7 +64,7 @@ fn place(call: usize) -> Place {
 #[cfg(test)]
 mod tests {
     use super::super::fixtures::{Run, facts};
-    use super::super::{Ending, METRICS, Summary};
+    use super::super::{Ending, Summary};
     use super::*;
     use crate::call::{Failure, Outcome};
     use crate::stats::{Population, Sample};
@@ -97,10 +86,10 @@ mod tests {
         record.calls.iter_mut().for_each(|c| c.block = Some(3));
         record.turns.iter_mut().for_each(|t| t.block = Some(3));
         assert_eq!(record.variants(), ["baseline"]);
-        let all: Vec<String> = METRICS.iter().map(|m| m.name.to_owned()).collect();
+        let all: Vec<String> = Metric::ALL.iter().map(|m| m.name().to_owned()).collect();
         for variant in [None, Some("baseline")] {
             let series = record.series(variant, &all);
-            assert_eq!(series.len(), METRICS.len());
+            assert_eq!(series.len(), Metric::ALL.len());
             for one in series {
                 let metric = Metric::named(&one.metric).unwrap();
                 match (&one.values, metric.population(&calls, &turns, None)) {
@@ -127,6 +116,5 @@ mod tests {
             |s| matches!(&s.values, Values::Latencies(v) if v.is_empty())
                 || matches!(&s.values, Values::Hits(v) if v.is_empty())
         ));
-        assert!(COMPARED.iter().all(|m| Metric::named(m).is_some()));
     }
 }

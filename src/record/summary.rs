@@ -4,6 +4,7 @@
 //! Invariants: warm-up calls are in no figure; planned calls = started + dropped + not run,
 //! started = completed + failed + cut off.
 
+use super::Metrics;
 use super::measurement::first;
 use super::{
     Conditions, Ending, Ms, Sentinels, Steady, SteadySpan, TurnCounts, VariantSummary, Verdict,
@@ -142,27 +143,6 @@ pub struct Network {
     pub loss: f64,
     /// Mean number dropped in a row; null: each packet for itself.
     pub burst: Option<f64>,
-}
-
-/// The latencies of a run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Metrics {
-    /// Mouth to ear, of the turns that were replied to.
-    pub ttfa: Latency,
-    /// The same on the wire.
-    pub ttfa_wire: Latency,
-    /// Start of the call → joined and media flowing.
-    pub join: Latency,
-    /// Start of the call → an agent participant is in the room.
-    #[serde(default)]
-    pub agent_present: Latency,
-    /// Start of the call → the agent's audio subscribed; `agent_join` in files of version 1.
-    #[serde(alias = "agent_join")]
-    pub agent_audible: Latency,
-    /// The agent's audio subscribed → onset of its first words.
-    pub greeting: Latency,
-    /// `ttfa` of all turns that asked for a reply, missed and failed ones as +∞: what gates.
-    pub all_turns: AllTurns,
 }
 
 /// Exact order statistics of one metric; null where nothing was measured.

@@ -121,12 +121,27 @@ fn missed_and_failed_turns_gate_as_infinite() {
     run.good(2).bad(Outcome::Missed, None);
     let samples = Samples::of(21, &run.calls, &run.turns);
     // 10 replied, 3 missed, 3 failed; early ones, what the stop cut off and the warm-up are not in.
-    assert_eq!((samples.ttfa.count(), samples.ttfa.infinite()), (10, 0));
     assert_eq!(
-        (samples.all_turns.count(), samples.all_turns.infinite()),
+        (
+            samples.measured(Metric::Ttfa).count(),
+            samples.measured(Metric::Ttfa).infinite()
+        ),
+        (10, 0)
+    );
+    assert_eq!(
+        (
+            samples.all(Metric::Ttfa).count(),
+            samples.all(Metric::Ttfa).infinite()
+        ),
         (16, 6)
     );
-    assert_eq!((samples.join.count(), samples.all_join.infinite()), (6, 1));
+    assert_eq!(
+        (
+            samples.measured(Metric::Join).count(),
+            samples.all(Metric::Join).infinite()
+        ),
+        (6, 1)
+    );
     let expected = TurnCounts {
         planned: 21,
         replied: 10,
@@ -148,7 +163,7 @@ fn a_call_whose_turns_ended_did_join_whoever_lost_the_figure() {
         run.bad(Outcome::Failed, Some(Failure::Generator { detail }));
         run.calls[0].turns.replied = replied;
         let samples = Samples::of(3, &run.calls, &run.turns);
-        let joins = [&samples.all_join, &samples.all_agent_audible];
+        let joins = [samples.all(Metric::Join), samples.all(Metric::AgentAudible)];
         assert_eq!(joins.map(|d| d.infinite()), [infinite; 2], "{replied}");
         assert_eq!(joins.map(|d| d.count()), [infinite; 2], "{replied}");
     }
@@ -168,7 +183,10 @@ fn only_turns_that_ask_for_a_reply_have_a_ttfa() {
     }
     let samples = Samples::of(5, &run.calls, &run.turns);
     assert_eq!(
-        (samples.all_turns.count(), samples.all_turns.infinite()),
+        (
+            samples.all(Metric::Ttfa).count(),
+            samples.all(Metric::Ttfa).infinite()
+        ),
         (3, 0)
     );
     assert_eq!(samples.outcomes.missed, 2);

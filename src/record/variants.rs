@@ -12,6 +12,7 @@ use crate::stats::Sample;
 use crate::stats::compare::{
     Change, Difference, Figure, Needed, Place, Series, Settings, Values, compare_chosen,
 };
+use crate::vocab::Metric;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -169,7 +170,12 @@ fn variant(
     let turns: Vec<TurnRecord> = turns.iter().filter(own).cloned().collect();
     let planned = calls.iter().map(|c| c.turns.planned).sum();
     let samples = Samples::of(planned, &calls, &turns);
-    let quantile = |q| samples.all_turns.quantile(q).or(Some(Sample::Infinite));
+    let quantile = |q| {
+        samples
+            .all(Metric::Ttfa)
+            .quantile(q)
+            .or(Some(Sample::Infinite))
+    };
     let order = (quantile(0.5), quantile(0.95));
     let value = |t: &TurnRecord| {
         let (call, block) = (t.call, t.block);
@@ -179,7 +185,7 @@ fn variant(
         .iter()
         .filter(|t| t.counts() && t.expect.asks_for_reply());
     let series = Series {
-        metric: "ttfa".to_owned(),
+        metric: Metric::Ttfa.name().to_owned(),
         values: Values::Latencies(asked.filter_map(value).collect()),
         more_is_better: false,
     };
@@ -187,8 +193,8 @@ fn variant(
         name: name.to_owned(),
         calls: CallCounts::of(calls.len(), &calls, false),
         outcomes: samples.outcomes,
-        ttfa: Latency::of(&samples.ttfa),
-        all_turns: AllTurns::of(&samples.all_turns),
+        ttfa: Latency::of(samples.measured(Metric::Ttfa)),
+        all_turns: AllTurns::of(samples.all(Metric::Ttfa)),
         intervals: Intervals::of(&samples),
         behind: None,
     };

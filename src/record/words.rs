@@ -3,9 +3,11 @@
 //! In: a threshold and its judgement. Out: one sentence without the gate's name. Holds: every
 //! report takes these words; figures are rounded as on the screen.
 
+use super::Metric;
 use super::gate::Threshold;
-use super::metrics::{Metric, Values};
+use super::metrics::Values;
 use crate::stats::{Aggregate, Answer, Basis, Decider, Judgement};
+use crate::vocab::About;
 
 /// Turns from which the interval of a quantile is about ±11 % wide on a typical spread: latencies
 /// that are lognormal with σ = 0.53, as replies of voice agents are. Half the interval is
@@ -72,9 +74,9 @@ impl Told<'_> {
     }
 
     fn samples(&self) -> &'static str {
-        match self.metric.values {
-            Values::Calls(_) => "calls",
-            Values::Turns(_) | Values::Share(_) | Values::ShareOfCalls(_) => "turns",
+        match self.metric.row().about {
+            About::Call => "calls",
+            About::Turn => "turns",
         }
     }
 
@@ -129,7 +131,7 @@ impl Told<'_> {
             n => format!("{n} beyond the bound, which refutes nothing"),
         };
         let seen = self.seen();
-        let of = match self.metric.values {
+        let of = match self.metric.values() {
             Values::ShareOfCalls(_) => " calls",
             _ => "",
         };

@@ -3,13 +3,16 @@
 //! In: a summary and whether colour may be used. Out: lines of at most [`WIDTH`] characters.
 //! Holds: the verdict comes first; the same words stand there without colour.
 
-use super::figures::{QUANTILES, cells, figure, hundredths, interval, possibly_infinite};
+use super::figures::{
+    QUANTILES, cells, figure, hundredths, in_tables, interval, possibly_infinite,
+};
 use super::text::{clean, grouped, plural, wrap};
 use super::words;
-use super::{DEFINITIONS, Style, counts, flags, variants};
+use super::{Style, counts, definitions, flags, variants};
 use crate::record::{
     Flag, GateVerdict, Generator, Metrics, Ms, SecondOpinions, Status, SteadySpan, Summary,
 };
+use crate::vocab::Metric;
 
 /// Longest line, in characters.
 pub const WIDTH: usize = 100;
@@ -115,7 +118,10 @@ impl Page {
     }
 
     fn ttfa(&mut self, summary: &Summary) {
-        let (replied, all) = (&summary.metrics.ttfa, &summary.metrics.all_turns);
+        let (replied, all) = (
+            &summary.metrics.get(Metric::Ttfa),
+            &summary.metrics.all_turns,
+        );
         let mut all_head = plural(all.count, "turn");
         if all.infinite > 0 {
             let never = grouped(all.infinite as u64);
@@ -157,16 +163,10 @@ impl Page {
         let heads: String = heads.iter().map(|h| format!("{h:>10}")).collect();
         self.lines
             .push(format!("  {:<12}{:>8}{heads}", "", "count"));
-        for (name, latency) in [
-            ("ttfa", &metrics.ttfa),
-            ("ttfa_wire", &metrics.ttfa_wire),
-            ("join", &metrics.join),
-            ("agent_present", &metrics.agent_present),
-            ("agent_audible", &metrics.agent_audible),
-            ("greeting", &metrics.greeting),
-        ] {
+        for (metric, latency) in in_tables(metrics) {
+            let name = metric.name();
             let count = grouped(latency.count as u64);
-            let cells: String = cells(latency).iter().map(|c| format!("{c:>10}")).collect();
+            let cells: String = cells(&latency).iter().map(|c| format!("{c:>10}")).collect();
             self.lines.push(format!("  {name:<13}{count:>7}{cells}"));
         }
     }
@@ -340,7 +340,7 @@ impl Page {
 
     fn definitions(&mut self) {
         self.section("definitions");
-        for definition in DEFINITIONS {
+        for definition in definitions() {
             let lines = wrap(definition.text, WIDTH - 18);
             for (nth, line) in lines.iter().enumerate() {
                 let name = if nth == 0 { definition.name } else { "" };

@@ -1,6 +1,9 @@
 //! What the figures mean, in one place; every report prints them.
 //!
-//! In: nothing. Out: names and sentences. Holds: each says from which instant to which.
+//! In: the table of metrics. Out: names and sentences. Holds: each says from which instant to
+//! which.
+
+use crate::vocab::{Metric, Shown};
 
 /// One term.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,16 +14,8 @@ pub struct Definition {
     pub text: &'static str,
 }
 
-/// The terms, in the order in which a reader meets them.
-pub const DEFINITIONS: &[Definition] = &[
-    Definition {
-        name: "ttfa",
-        text: "time to first audio, mouth to ear: from the end of the caller's speech until the first audible sample of the agent's reply leaves the caller's loudspeaker; ttfa_wire + playout delay, exactly",
-    },
-    Definition {
-        name: "ttfa_wire",
-        text: "from the end of the caller's speech until the arrival of the packet that holds the onset, plus the onset's offset in its decoded audio",
-    },
+/// Terms that the definitions of metrics use.
+const TERMS: &[Definition] = &[
     Definition {
         name: "end of speech",
         text: "when the last speech sample of the utterance was captured, as by a microphone: not the end of the file, not the moment a packet was queued",
@@ -32,26 +27,6 @@ pub const DEFINITIONS: &[Definition] = &[
     Definition {
         name: "playout delay",
         text: "what the adaptive jitter buffer of a WebRTC receiver would have held the onset packet back, by a model of NetEQ's delay manager; its version is in the record",
-    },
-    Definition {
-        name: "join",
-        text: "from the start of the call until signalling has joined and media flows",
-    },
-    Definition {
-        name: "agent_present",
-        text: "from the start of the call until an agent participant is in the room",
-    },
-    Definition {
-        name: "agent_audible",
-        text: "from the start of the call until the agent's audio track is subscribed",
-    },
-    Definition {
-        name: "greeting",
-        text: "from media flowing and an agent being present until the onset of its first words, before anybody has spoken to it",
-    },
-    Definition {
-        name: "stop",
-        text: "from the onset of the caller's interruption until the agent's last audible sample",
     },
     Definition {
         name: "missed",
@@ -78,3 +53,14 @@ pub const DEFINITIONS: &[Definition] = &[
         text: "the smallest sample with at least that share of all samples at or below it; [a, b] is its distribution-free 95 % interval, by what the turns of a call are worth",
     },
 ];
+
+/// The metrics that reports show, then the terms.
+pub fn definitions() -> impl Iterator<Item = Definition> {
+    let metrics = Metric::ALL.iter().filter(|m| !m.is_share());
+    let shown = metrics.filter(|m| m.row().shown != Shown::Asked);
+    let defined = shown.map(|m| Definition {
+        name: m.name(),
+        text: m.row().definition,
+    });
+    defined.chain(TERMS.iter().copied())
+}

@@ -3,8 +3,9 @@
 //! In: figures of a summary. Out: short strings. Holds: what is shown on the screen and in every
 //! other report for people is the same to the last digit.
 
-use crate::record::{AllTurns, Latency, Ms, Quantiles, Span};
+use crate::record::{AllTurns, Latency, Metrics, Ms, Quantiles, Span};
 use crate::stats::samples_needed;
+use crate::vocab::{Metric, Shown};
 
 /// For what was not measured.
 pub(super) const NOTHING: &str = "–";
@@ -42,6 +43,14 @@ pub(super) const QUANTILES: [Quantile; 3] = [
         span: |q| q.p99,
     },
 ];
+
+/// The latencies that tables for people have a row of.
+pub(super) fn in_tables(metrics: &Metrics) -> impl Iterator<Item = (Metric, Latency)> {
+    let has_row = |(metric, latency): &(Metric, Latency)| {
+        metric.row().shown == Shown::Always || latency.count > 0
+    };
+    metrics.latencies().filter(has_row)
+}
 
 pub(super) fn cells(latency: &Latency) -> [String; 7] {
     [

@@ -7,6 +7,7 @@
 
 use crate::record::{RunRecord, Samples};
 use crate::stats::{Distribution, Sample};
+use crate::vocab::Metric;
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::V2DeflateSerializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
@@ -46,16 +47,9 @@ pub fn log(record: &RunRecord) -> Vec<u8> {
         .begin_log_with(&mut bytes, &mut serializer)
         .expect("a write to memory cannot fail");
     let lasted = run.duration_ms.duration().unwrap_or_default();
-    for (name, distribution) in [
-        ("ttfa", &samples.ttfa),
-        ("ttfa_wire", &samples.ttfa_wire),
-        ("join", &samples.join),
-        ("agent_present", &samples.agent_present),
-        ("agent_audible", &samples.agent_audible),
-        ("greeting", &samples.greeting),
-    ] {
-        if let Some(histogram) = histogram(distribution) {
-            let tag = Tag::new(name);
+    for metric in Metric::summarized() {
+        if let Some(histogram) = histogram(samples.measured(metric)) {
+            let tag = Tag::new(metric.name());
             log.write_histogram(&histogram, Duration::ZERO, lasted, tag)
                 .expect("to memory, and its bounds are far inside those of the format");
         }

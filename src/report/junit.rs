@@ -113,12 +113,9 @@ fn figures(summary: &Summary) -> Vec<(String, String)> {
         p99_ms: all.p99_ms,
         max_ms: all.max_ms,
     };
-    figures.extend(latency("ttfa", &metrics.ttfa, false));
-    figures.extend(latency("ttfa_wire", &metrics.ttfa_wire, false));
-    figures.extend(latency("join", &metrics.join, false));
-    figures.extend(latency("agent_present", &metrics.agent_present, false));
-    figures.extend(latency("agent_audible", &metrics.agent_audible, false));
-    figures.extend(latency("greeting", &metrics.greeting, false));
+    for (metric, figured) in metrics.latencies() {
+        figures.extend(latency(metric.name(), &figured, false));
+    }
     figures.extend(latency("all_turns", &all_turns, all.infinite > 0));
     figures
 }

@@ -6,8 +6,9 @@
 use super::figures::{NOTHING, QUANTILES, cells, figure, interval, possibly_infinite};
 use super::text::{clean, grouped, plural};
 use super::variants::{signed, span};
-use super::{DEFINITIONS, counts, flags, needed, words};
+use super::{counts, flags, needed, words};
 use crate::record::{GateAnswer, GateResult, RunRecord, Status, Summary};
+use crate::vocab::Metric;
 use std::fmt::Write as _;
 
 /// Longest name or message from outside; longer ones are cut.
@@ -136,7 +137,10 @@ fn gates(summary: &Summary) -> String {
 }
 
 fn ttfa(summary: &Summary) -> String {
-    let (replied, all) = (&summary.metrics.ttfa, &summary.metrics.all_turns);
+    let (replied, all) = (
+        &summary.metrics.get(Metric::Ttfa),
+        &summary.metrics.all_turns,
+    );
     let intervals = &summary.intervals;
     let mut all_head = format!("all {}", plural(all.count, "turn"));
     if all.infinite > 0 {
@@ -217,21 +221,16 @@ fn or_nothing(text: String) -> String {
 }
 
 fn latencies(summary: &Summary) -> String {
-    let metrics = &summary.metrics;
-    let rows = [
-        ("ttfa", &metrics.ttfa),
-        ("ttfa_wire", &metrics.ttfa_wire),
-        ("join", &metrics.join),
-        ("agent_present", &metrics.agent_present),
-        ("agent_audible", &metrics.agent_audible),
-        ("greeting", &metrics.greeting),
-    ]
-    .into_iter()
-    .filter(|(_, latency)| latency.count > 0)
-    .map(|(name, latency)| {
-        let head = [format!("`{name}`"), grouped(latency.count as u64)];
-        head.into_iter().chain(cells(latency)).collect()
-    });
+    let latencies = summary.metrics.latencies();
+    let rows = latencies
+        .filter(|(_, latency)| latency.count > 0)
+        .map(|(metric, latency)| {
+            let head = [
+                format!("`{}`", metric.name()),
+                grouped(latency.count as u64),
+            ];
+            head.into_iter().chain(cells(&latency)).collect()
+        });
     let heads = [
         "latency, ms",
         "count",
@@ -282,7 +281,7 @@ fn failures(summary: &Summary) -> String {
 
 fn definitions() -> String {
     let mut out = String::from("<details><summary>Definitions</summary>\n\n");
-    for definition in DEFINITIONS {
+    for definition in super::definitions() {
         let _ = writeln!(out, "- **{}**: {}", definition.name, definition.text);
     }
     out + "\n</details>\n"

@@ -26,7 +26,7 @@ mod text;
 mod variants;
 pub mod words;
 
-pub use definitions::{DEFINITIONS, Definition};
+pub use definitions::{Definition, definitions};
 pub use formats::{File, Format};
 pub use style::Style;
 

@@ -4,7 +4,8 @@
 //! `docs/metrics.md` has them; labels are bounded, whatever the scenario says; every series is
 //! there from the beginning, at zero.
 
-use crate::record::{CallOutcome, CallRecord, Ms, Outcome, TurnRecord};
+use crate::record::{CallOutcome, CallRecord, Outcome, TurnRecord};
+use crate::vocab::Metric;
 use prometheus_client::encoding::text;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::{Family, MetricConstructor};
@@ -69,9 +70,7 @@ pub struct Metrics {
     registry: Registry,
     /// With a label of their own.
     variants: Vec<String>,
-    ttfa: Latencies,
-    ttfa_wire: Latencies,
-    join: Latencies,
+    latencies: Vec<(Metric, Latencies)>,
     turns: Count<OfOutcome>,
     calls: Family<OfState, Gauge>,
     offered: Count<OfVariant>,
@@ -89,10 +88,6 @@ pub struct Metrics {
     resident: Gauge,
 }
 
-fn latencies() -> Latencies {
-    Family::new_with_constructor(Buckets)
-}
-
 /// A name from outside, of bounded length; the encoding escapes it.
 fn bounded(name: &str) -> String {
     name.chars().take(LONGEST).collect()
@@ -104,9 +99,9 @@ impl Metrics {
         let mut metrics = Self {
             registry: Registry::default(),
             variants: variants.iter().take(VARIANTS).map(|v| bounded(v)).collect(),
-            ttfa: latencies(),
-            ttfa_wire: latencies(),
-            join: latencies(),
+            latencies: Metric::summarized()
+                .map(|metric| (metric, Family::new_with_constructor(Buckets)))
+                .collect(),
             turns: Family::default(),
             calls: Family::default(),
             offered: Family::default(),
@@ -142,19 +137,17 @@ impl Metrics {
 
     fn register_turns(&mut self) {
         let r = &mut self.registry;
-        let (ttfa, wire) = (self.ttfa.clone(), self.ttfa_wire.clone());
-        let help = "Time to first audio, mouth to ear, of replied turns";
-        r.register_with_unit("loadgen_ttfa", help, Unit::Seconds, ttfa);
-        let help = "End of speech to the onset's arrival, of replied turns";
-        r.register_with_unit("loadgen_ttfa_wire", help, Unit::Seconds, wire);
+        for (metric, family) in &self.latencies {
+            let name = format!("loadgen_{}", metric.name());
+            let help = metric.row().definition;
+            r.register_with_unit(name, help, Unit::Seconds, family.clone());
+        }
         let help = "Measured turns by outcome; cut_off and not_run by the end of the run";
         r.register("loadgen_turns", help, self.turns.clone());
     }
 
     fn register_calls(&mut self) {
         let r = &mut self.registry;
-        let help = "Planned start of a call to media flowing";
-        r.register_with_unit("loadgen_join", help, Unit::Seconds, self.join.clone());
         let help = "Calls under way by state, warm-up calls too";
         r.register("loadgen_calls", help, self.calls.clone());
         let help = "Calls at once that the load asks for now, or allows where calls arrive";
@@ -201,7 +194,7 @@ impl Metrics {
         let other = more.then_some(OTHER);
         for variant in self.variants.iter().map(String::as_str).chain(other) {
             let of = self.of(variant);
-            for family in [&self.ttfa, &self.ttfa_wire, &self.join] {
+            for (_, family) in &self.latencies {
                 drop(family.get_or_create(&of));
             }
             let counts = [
@@ -277,7 +270,7 @@ impl Metrics {
             return;
         }
         let of = self.of(&call.variant);
-        observe(&self.join, &of, call.join_ms);
+        self.observe(&of, |metric| metric.of_call(call));
         match (call.ended_as(), &call.failure) {
             (Some(CallOutcome::Completed), _) => {
                 self.completed.get_or_create(&of).inc();
@@ -303,10 +296,16 @@ impl Metrics {
         }
         let of = self.of_outcome(&turn.variant, turn.outcome);
         self.turns.get_or_create(&of).inc();
-        if turn.outcome.has_ended() && turn.expect.asks_for_reply() {
-            let of = self.of(&turn.variant);
-            observe(&self.ttfa, &of, turn.ttfa_ms);
-            observe(&self.ttfa_wire, &of, turn.ttfa_wire_ms);
+        let of = self.of(&turn.variant);
+        self.observe(&of, |metric| metric.of_turn(turn));
+    }
+
+    /// Takes in the latencies that a call or a turn has.
+    fn observe(&self, of: &OfVariant, latency: impl Fn(Metric) -> Option<Duration>) {
+        for (metric, family) in &self.latencies {
+            if let Some(latency) = latency(*metric) {
+                family.get_or_create(of).observe(latency.as_secs_f64());
+            }
         }
     }
 
@@ -344,12 +343,6 @@ impl Metrics {
 
 /// What [`Metrics::text`] is.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-
-fn observe(family: &Latencies, of: &OfVariant, latency: Option<Ms>) {
-    if let Some(latency) = latency.and_then(Ms::duration) {
-        family.get_or_create(of).observe(latency.as_secs_f64());
-    }
-}
 
 #[cfg(test)]
 mod tests;

@@ -5,10 +5,11 @@
 //! was not measured has no span.
 
 use crate::record::{CallRecord, Ms, Outcome, TurnRecord};
+use crate::vocab::Metric;
 use opentelemetry::trace::{
     SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId, TraceState,
 };
-use opentelemetry::{Array, InstrumentationScope, KeyValue, StringValue, Value};
+use opentelemetry::{Array, InstrumentationScope, Key, KeyValue, StringValue, Value};
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
 use std::time::{Duration, SystemTime};
 
@@ -86,7 +87,13 @@ fn bounded(name: &str) -> Value {
     name.into()
 }
 
-fn ms(name: &'static str, ms: Option<Ms>) -> Option<KeyValue> {
+/// An attribute for each latency that there is.
+fn latencies(of: impl Fn(Metric) -> Option<Ms>) -> impl Iterator<Item = KeyValue> {
+    let found = Metric::ALL.iter().map(move |m| (m, of(*m)));
+    found.filter_map(|(m, figure)| ms(format!("loadgen.{}_ms", m.name()), figure))
+}
+
+fn ms(name: impl Into<Key>, ms: Option<Ms>) -> Option<KeyValue> {
     Some(KeyValue::new(name, ms?.as_f64()))
 }
 
@@ -161,13 +168,8 @@ impl Spans {
         let lateness = started.micros() - call.planned_start_ms.micros();
         own.attributes
             .push(KeyValue::new("loadgen.lateness_ms", lateness as f64 / 1e3));
-        own.attributes.extend(ms("loadgen.join_ms", call.join_ms));
         own.attributes
-            .extend(ms("loadgen.agent_present_ms", call.agent_present_ms));
-        own.attributes
-            .extend(ms("loadgen.agent_audible_ms", call.agent_audible_ms));
-        own.attributes
-            .extend(ms("loadgen.greeting_ms", call.greeting_ms));
+            .extend(latencies(|metric| metric.ms_of_call(call)));
         if let Some(failure) = &call.failure {
             own.attributes
                 .push(KeyValue::new("loadgen.failure", failure.cause.clone()));
@@ -247,10 +249,7 @@ fn attributes(turn: &TurnRecord) -> Vec<KeyValue> {
         let flags = Value::Array(Array::String(flags));
         all.push(KeyValue::new("loadgen.flags", flags));
     }
-    all.extend(ms("loadgen.ttfa_ms", turn.ttfa_ms));
-    all.extend(ms("loadgen.ttfa_wire_ms", turn.ttfa_wire_ms));
-    all.extend(ms("loadgen.playout_ms", turn.playout_ms));
-    all.extend(ms("loadgen.stop_ms", turn.stop_ms));
+    all.extend(latencies(|metric| metric.ms_of_turn(turn)));
     all.extend(ms("loadgen.early_by_ms", turn.early_by_ms));
     all.extend(ms("loadgen.send_lateness_ms", turn.send_lateness_ms));
     if let Some(cause) = &turn.failure {

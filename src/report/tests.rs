@@ -1,11 +1,13 @@
 //! Reports as people and machines get them; snapshots hold what they see.
 
 use super::*;
+use crate::record::Latency;
 use crate::record::fixtures::{Failure, Outcome, Run, facts, ms};
 use crate::record::{
     Ending, Flag, MEASUREMENTS, Ms, RunFacts, Sentinels, Summary, Threshold, TurnRecord,
 };
 use crate::stats::{Aggregate, Comparison, Gate};
+use crate::vocab::Metric;
 
 const FORMATS: &str = include_str!("../../docs/formats.md");
 const HOSTILE: &str = "=cmd|' /C calc'!A0\u{1b}[2J\n\u{202e}\t\"quoted\", and far too long to stand on one line of anything that people look at";
@@ -122,9 +124,13 @@ fn hostile() -> (Summary, Vec<TurnRecord>) {
 fn huge() -> Summary {
     let mut summary = failed();
     let longest = Some(Ms::from_micros(600_000_000));
-    summary.metrics.ttfa.max_ms = longest;
-    summary.metrics.ttfa.mean_ms = longest;
-    summary.metrics.ttfa.count = 1_000_000;
+    let huge = Latency {
+        max_ms: longest,
+        mean_ms: longest,
+        count: 1_000_000,
+        ..summary.metrics.get(Metric::Ttfa)
+    };
+    summary.metrics.set(Metric::Ttfa, huge);
     summary.metrics.all_turns.count = 1_000_000;
     summary.metrics.all_turns.infinite = 1_000_000;
     summary.outcomes.planned = 1_000_000;

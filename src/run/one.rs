@@ -25,7 +25,7 @@ use crate::target::{AgentStream, Connection, DoorEvent};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -225,6 +225,37 @@ fn seated(
     })
 }
 
+/// Connects, and holds the place among those that join until the call has joined. A failure has
+/// been told to the call.
+async fn connect(
+    shared: &Shared,
+    call: &PlannedCall,
+    room: &str,
+    peer: &Arc<PeerHandle<CallerEnd>>,
+    media: PeerEvents,
+) -> (Option<Connection>, Option<OwnedSemaphorePermit>) {
+    let asked = shared.asked(call.variant);
+    let connecting = async {
+        // Never closed. Until there is a place the call is late, and says so by its join.
+        let place = shared.joins.clone().acquire_owned().await.ok();
+        let door = shared.door(call);
+        let connected = door
+            .connect(Some(call.index), room, &asked, peer, media)
+            .await;
+        connected.map(|connection| (connection, place))
+    };
+    let failure = tokio::select! {
+        connected = Box::pin(connecting) => match connected {
+            // Its room is given back once it has joined: a call lasts longer than its join.
+            Ok((connection, place)) => return (Some(connection), place),
+            Err(failure) => failure,
+        },
+        () = shared.stop.cancelled() => Failure::Stopped,
+    };
+    fail(peer, failure).await;
+    (None, None)
+}
+
 /// Connects and follows the call until its script has ended.
 async fn talk(
     shared: &Arc<Shared>,
@@ -242,30 +273,7 @@ async fn talk(
         // As in `fail`.
         let _ = peer.with(move |p, _| p.impair(impairment)).await;
     }
-    let asked = shared.asked(call.variant);
-    let connecting = async {
-        // Never closed. Until there is a place the call is late, and says so by its join.
-        let place = shared.joins.clone().acquire_owned().await.ok();
-        let door = shared.door(call);
-        let connected = door
-            .connect(Some(call.index), room, &asked, &peer, media)
-            .await;
-        connected.map(|connection| (connection, place))
-    };
-    let (mut connection, mut joining) = tokio::select! {
-        // Its room is given back once it has joined: a call lasts longer than its join.
-        connected = Box::pin(connecting) => match connected {
-            Ok((connection, place)) => (Some(connection), place),
-            Err(f) => {
-                fail(&peer, f).await;
-                (None, None)
-            }
-        },
-        () = shared.stop.cancelled() => {
-            fail(&peer, Failure::Stopped).await;
-            (None, None)
-        }
-    };
+    let (mut connection, mut joining) = connect(shared, call, room, &peer, media).await;
     let mut opinions = OpinionsOf::default();
     // Ends with the call.
     let mut sounds = JoinSet::new();

@@ -6,7 +6,6 @@
 use super::checker::{Checker, Zero};
 use super::file_thresholds::{ExpressionFile, OnText, ThresholdFile, ThresholdsFile};
 use super::load::{Load, Shape};
-use super::metric::METRICS;
 use super::places::join;
 use super::problem::Code;
 use super::threshold::{Aggregate, On, Threshold};
@@ -42,7 +41,7 @@ impl Checker<'_> {
                     continue;
                 }
             };
-            let unmeasured = subject.metric.name == "greeting"
+            let unmeasured = subject.metric.name() == "greeting"
                 && around.greeting.is_some_and(|p| p != GreetingPolicy::Expect);
             if expressions.is_some() && unmeasured {
                 let message = "greetings are measured with `call.greeting: expect` only";
@@ -58,9 +57,8 @@ impl Checker<'_> {
                 thresholds.extend(self.threshold(&subject, expression, &pointer, around.load));
             }
         }
-        let nth = |t: &Threshold| METRICS.iter().position(|m| *m == t.metric);
         // Stable: the thresholds of a metric stay as the file has them.
-        thresholds.sort_by_key(nth);
+        thresholds.sort_by_key(|t: &Threshold| t.metric);
         thresholds
     }
 

@@ -4,7 +4,7 @@
 //! metric of the table; a key with a filter is read by the grammar of thresholds.
 
 use super::file::DurationText;
-use super::metric::METRICS;
+use crate::vocab::Metric;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -32,7 +32,8 @@ impl JsonSchema for ThresholdsFile {
             list.insert("description".to_owned(), text.into());
             list.to_value()
         };
-        let metrics = METRICS.iter().map(|m| (m.name.to_owned(), about(m.about)));
+        let metrics = Metric::ALL.iter();
+        let metrics = metrics.map(|m| (m.name().to_owned(), about(m.row().definition)));
         let metrics: Map<String, Value> = metrics.collect();
         json_schema!({
             "type": "object",

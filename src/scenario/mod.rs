@@ -41,7 +41,6 @@ mod yaml;
 pub use checker::{FileProblem, LoadUtterance};
 pub use evidence::{Evidence, EvidenceChoice};
 pub use load::{Arrival, Load, Process, Shape, Stage};
-pub use metric::{Kind, METRICS, Metric};
 pub use overrides::{OverrideError, Overrides};
 pub use problem::{Code, Place, Problem};
 pub use schema::schema_text;

@@ -8,7 +8,7 @@ use super::load::Shape;
 use super::problem::quoted;
 use super::threshold::Threshold;
 use super::types::{Extent, Scenario, Target, Variant};
-use crate::vocab::GreetingPolicy;
+use crate::vocab::{GreetingPolicy, Metric};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -201,7 +201,8 @@ impl Overrides {
                     known: quoted(known()),
                 });
             }
-            if given.metric.name == "greeting" && scenario.call.greeting != GreetingPolicy::Expect {
+            if given.metric == Metric::Greeting && scenario.call.greeting != GreetingPolicy::Expect
+            {
                 return Err(OverrideError::Greeting);
             }
             let same = |t: &&mut Threshold| t.bounds_the_same(given);

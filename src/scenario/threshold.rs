@@ -3,7 +3,7 @@
 //! Out: a typed [`Threshold`]; `threshold_parse` reads it. Holds: latencies are compared with
 //! durations, shares with numbers from 0 to 1; nothing else can be said.
 
-use super::metric::Metric;
+use crate::vocab::Metric;
 use crate::vocab::duration;
 use std::fmt;
 use std::time::Duration;
@@ -88,8 +88,8 @@ impl Threshold {
     /// What it is about, as it can be written in a scenario: `ttfa{variant:fast}`.
     pub fn subject(&self) -> String {
         match &self.variant {
-            Some(variant) => format!("{}{{variant:{variant}}}", self.metric.name),
-            None => self.metric.name.to_owned(),
+            Some(variant) => format!("{}{{variant:{variant}}}", self.metric.name()),
+            None => self.metric.name().to_owned(),
         }
     }
 

@@ -3,9 +3,10 @@
 //! In: what somebody typed. Out: a [`Threshold`], or what is wrong with which character.
 //! Holds: blanks between the parts do not matter; what is printed is read back as the same.
 
-use super::metric::{self, Metric};
+use super::metric;
 use super::problem::{clip, did_you_mean};
 use super::threshold::{Aggregate, Bound, On, Op, Threshold};
+use crate::vocab::Metric;
 use crate::vocab::duration::{self, DurationError};
 
 /// Longest text that is looked at, in bytes.
@@ -81,8 +82,8 @@ pub fn parse_threshold_line(text: &str) -> Result<Threshold, ThresholdError> {
     let mut reader = Reader::new(text)?;
     let subject = reader.subject(None)?;
     if !reader.takes(':') {
-        let example = subject.metric.example().trim_matches('`');
-        let hint = format!("write it like `{}: {example}`", subject.metric.name);
+        let example = metric::example(subject.metric).trim_matches('`');
+        let hint = format!("write it like `{}: {example}`", subject.metric.name());
         return Err(reader.wrong("a `:` and an expression are missing", hint));
     }
     reader.expression(subject)
@@ -252,7 +253,10 @@ impl<'a> Reader<'a> {
     }
 
     fn aggregate(&mut self, metric: Metric) -> Result<Aggregate, ThresholdError> {
-        let (name, like) = (metric.name, format!("write it like {}", metric.example()));
+        let (name, like) = (
+            metric.name(),
+            format!("write it like {}", metric::example(metric)),
+        );
         let (at, word) = self.word(|c| c.is_alphanumeric() || c == '_' || c == '.');
         let aggregate = match word {
             "avg" => Aggregate::Avg,
@@ -321,7 +325,7 @@ impl<'a> Reader<'a> {
             Some('=') => return Err(self.wrong("equality cannot be asked for", hint)),
             Some(_) => return Err(self.wrong("a comparison must stand here", hint)),
             None => {
-                let like = format!("write it like {}", metric.example());
+                let like = format!("write it like {}", metric::example(metric));
                 return Err(self.wrong("it compares nothing", like));
             }
         };

@@ -1,7 +1,7 @@
 //! Thresholds: what can be said of which metric, printed back, and what is answered to the rest.
 
-use super::super::metric::METRICS;
 use super::*;
+use crate::vocab::Metric;
 use proptest::prelude::*;
 use std::time::Duration;
 
@@ -48,13 +48,13 @@ fn what_is_read_is_printed_and_read_again() {
         assert_eq!(printed, *shown, "{written}");
         assert_eq!(parse_threshold_line(shown), Ok(threshold), "{shown}");
     }
-    let named = |m: &&Metric| READ.iter().any(|(written, _)| written.contains(m.name));
+    let named = |m: &&Metric| READ.iter().any(|(written, _)| written.contains(m.name()));
     assert_eq!(
-        METRICS.iter().filter(named).count(),
-        METRICS.len(),
+        Metric::ALL.iter().filter(named).count(),
+        Metric::ALL.len(),
         "each metric is in the table"
     );
-    let threshold = parse_threshold(Metric::TTFA, "p(95)<1500ms").expect("reads");
+    let threshold = parse_threshold(Metric::Ttfa, "p(95)<1500ms").expect("reads");
     assert_eq!(threshold.aggregate, Aggregate::Percentile(95.0));
     assert_eq!(threshold.op, Op::Less);
     assert_eq!(threshold.bound, Bound::Time(Duration::from_millis(1500)));
@@ -164,7 +164,7 @@ fn what_is_too_long_is_not_read() {
 }
 
 fn thresholds() -> impl Strategy<Value = Threshold> {
-    let metric = prop::sample::select(METRICS);
+    let metric = prop::sample::select(Metric::ALL);
     let variant = prop::option::of("[A-Za-z0-9][A-Za-z0-9._-]{0,20}");
     let op = prop::sample::select(vec![
         Op::Less,
@@ -207,7 +207,7 @@ proptest! {
             for result in [
                 parse_threshold_line(text).map(|_| ()),
                 parse_subject(text, &["fast"]).map(|_| ()),
-                parse_threshold(Metric::TTFA, text).map(|_| ()),
+                parse_threshold(Metric::Ttfa, text).map(|_| ()),
             ] {
                 if let Err(error) = result {
                     let [shown, caret] = error.excerpt();

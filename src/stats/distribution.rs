@@ -47,6 +47,14 @@ pub struct Distribution {
     groups: Vec<u32>,
 }
 
+impl Distribution {
+    /// No samples.
+    pub const EMPTY: &Self = &Self {
+        sorted: Vec::new(),
+        groups: Vec::new(),
+    };
+}
+
 impl<S: Into<Sample>> FromIterator<S> for Distribution {
     fn from_iter<I: IntoIterator<Item = S>>(samples: I) -> Self {
         let mut sorted: Vec<Sample> = samples.into_iter().map(Into::into).collect();

@@ -7,9 +7,11 @@ mod call;
 mod delay;
 pub mod duration;
 mod loss;
+mod metric;
 mod turn;
 
 pub use call::{AgentState, Decode, GreetingPolicy, OnAgentLeft};
 pub use delay::{AgentDelay, DelayError};
 pub use loss::Loss;
+pub use metric::{About, Kind, Metric, Row, Shown};
 pub use turn::{Anchor, Confidence, Expect, Flag, Outcome};

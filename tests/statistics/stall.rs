@@ -15,6 +15,7 @@ use loadgen::plan::{Plan, Start};
 use loadgen::record::{Samples, TurnContext, TurnRecord};
 use loadgen::scenario::{Unset, check};
 use loadgen::stats::Sample;
+use loadgen::vocab::Metric;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -237,8 +238,8 @@ fn a_stall_is_told_as_long_as_it_was() {
         )
     };
     let true_share = percent(truth.iter().filter(|t| **t > SLOW).count(), truth.len());
-    let told = slow(samples.all_turns.sorted());
-    let replied_only = slow(samples.ttfa.sorted());
+    let told = slow(samples.all(Metric::Ttfa).sorted());
+    let replied_only = slow(samples.measured(Metric::Ttfa).sorted());
     println!(
         "{planned} turns of {} calls, {:?}: over 10 s {told:.2} %, in truth {true_share:.2} %, of the replied ones alone {replied_only:.2} %",
         starts.len(),

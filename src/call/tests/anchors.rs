@@ -139,7 +139,7 @@ fn a_turn_may_interrupt_the_reply_to_the_one_before() {
         };
         let played = play(script(&[FIRST, stop(delay)]), world);
         let replied = Outcome::Replied;
-        assert_eq!(played.outcomes(), [replied.clone(), replied], "{delay}");
+        assert_eq!(played.outcomes(), [replied, replied], "{delay}");
         assert_eq!(played.turn(0).ttfa_wire, Some(ms(400)), "{delay}");
         assert_eq!(played.flags(0), [Flag::ReplyUnfinished], "{delay}");
         assert_eq!(played.turn(1).stop, Some(ms(250)), "{delay}");

@@ -110,7 +110,7 @@ impl Played {
 
     pub(super) fn outcomes(&self) -> Vec<Outcome> {
         let turns = self.result.turns.iter();
-        turns.map(|t| t.outcome.clone()).collect()
+        turns.map(|t| t.outcome).collect()
     }
 
     pub(super) fn flags(&self, index: usize) -> &[Flag] {

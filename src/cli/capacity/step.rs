@@ -12,6 +12,7 @@ use crate::run::{Doors, Finished};
 use crate::scenario::{Extent, Load, Scenario};
 use crate::stats::Sample;
 use crate::stats::capacity::{Promise, Standing};
+use crate::vocab::Metric;
 use serde::Serialize;
 use std::cell::Cell;
 use std::time::Duration;
@@ -148,9 +149,10 @@ impl Taker {
         turns: &[TurnRecord],
         generator_limit: Option<String>,
     ) -> Measured {
-        let all = Samples::of(turns.len(), &[], turns).all_turns;
+        let samples = Samples::of(turns.len(), &[], turns);
+        let all = samples.all(Metric::Ttfa);
         let failed = all.infinite();
-        let standing = self.promise.judge(&all, failed);
+        let standing = self.promise.judge(all, failed);
         let ms = |s: Option<Sample>| s.and_then(Ms::from_sample);
         let interval = all.interval(self.promise.quantile, 0.95).ok();
         Measured {
@@ -164,7 +166,7 @@ impl Taker {
             keeps: match standing {
                 Standing::Keeps => true,
                 Standing::Breaks => false,
-                Standing::Unclear => self.promise.lean(&all),
+                Standing::Unclear => self.promise.lean(all),
             },
             weak: standing == Standing::Unclear,
             generator_limit,

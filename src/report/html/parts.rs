@@ -5,7 +5,7 @@
 
 use super::view::{View, name};
 use super::{anatomy, behaviour, health, load, slowest, spread, table, time, variants};
-use crate::report::DEFINITIONS;
+use crate::report;
 use maud::{Markup, html};
 
 /// A section of the page.
@@ -64,7 +64,7 @@ fn scenario(view: &View<'_>) -> Option<Section> {
 
 fn definitions(_: &View<'_>) -> Option<Section> {
     let body = html! {
-        dl.definitions { @for definition in DEFINITIONS {
+        dl.definitions { @for definition in report::definitions() {
             div id=(format!("def-{}", definition.name.replace(' ', "-"))) {
                 dt { (definition.name) }
                 dd { (definition.text) }

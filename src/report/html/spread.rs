@@ -24,16 +24,7 @@ const SHARES: [f64; 13] = [
 
 pub(super) fn section(view: &View<'_>) -> Option<Section> {
     let m = &view.summary.metrics;
-    let latencies = [
-        &m.ttfa,
-        &m.ttfa_wire,
-        &m.join,
-        &m.agent_present,
-        &m.agent_audible,
-        &m.greeting,
-    ];
-    let counts = latencies.map(|l| l.count);
-    if counts.iter().all(|n| *n == 0) {
+    if m.latencies().all(|(_, latency)| latency.count == 0) {
         return None;
     }
     let ttfa = distribution(view.replied().map(|(_, ttfa)| ttfa));
@@ -223,14 +214,6 @@ fn shares(ttfa: &Distribution, asked: usize) -> Chart {
 
 fn table(view: &View<'_>) -> Markup {
     let m = &view.summary.metrics;
-    let rows = [
-        ("ttfa", &m.ttfa),
-        ("ttfa_wire", &m.ttfa_wire),
-        ("join", &m.join),
-        ("agent_present", &m.agent_present),
-        ("agent_audible", &m.agent_audible),
-        ("greeting", &m.greeting),
-    ];
     html! {
         div.scroll tabindex="0" role="group" aria-label="Latencies" {
             table.figures {
@@ -239,11 +222,12 @@ fn table(view: &View<'_>) -> Markup {
                     th scope="col" { "metric" }
                     @for head in ["count", "min", "mean", "p50", "p90", "p95", "p99", "max"] { th scope="col" { (head) } }
                 } }
-                tbody { @for (name, latency) in rows { @if latency.count > 0 {
+                tbody { @for (metric, latency) in m.latencies() { @if latency.count > 0 {
+                    @let name = metric.name();
                     tr {
                         th scope="row" { a.term href=(format!("#def-{name}")) { (name) } }
                         td { (grouped(latency.count as u64)) }
-                        @for cell in cells(latency) { td { (cell) } }
+                        @for cell in cells(&latency) { td { (cell) } }
                     }
                 } } }
             }

@@ -10,6 +10,7 @@ use super::super::words;
 use super::plot::Ink;
 use super::view::{View, message, name};
 use crate::record::{GateAnswer, GateResult, GateVerdict, Status, Summary};
+use crate::vocab::Metric;
 use maud::{Markup, html};
 
 /// What stands before the first section.
@@ -114,7 +115,10 @@ fn count(gates: &[GateResult], verdict: GateVerdict) -> usize {
 }
 
 fn ttfa(summary: &Summary) -> Markup {
-    let (replied, all) = (&summary.metrics.ttfa, &summary.metrics.all_turns);
+    let (replied, all) = (
+        &summary.metrics.get(Metric::Ttfa),
+        &summary.metrics.all_turns,
+    );
     let spans = &summary.intervals;
     let level = spans.level;
     html! {

@@ -166,7 +166,7 @@ fn what_is_not_decoded_moves_no_onset() {
             let turn = &r.turns[0];
             let offset = turn.onset.map(|onset| onset.at.offset);
             (
-                turn.outcome.clone(),
+                turn.outcome,
                 turn.ttfa_wire,
                 turn.ttfa,
                 offset,

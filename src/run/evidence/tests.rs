@@ -40,7 +40,7 @@ fn call(desk: &Desk, index: usize, start: Instant, ends: &[(Outcome, Option<u64>
             };
             capture.heard(0, packet, ms(20));
         }
-        let result = result(turn, start, outcome.clone(), *ttfa);
+        let result = result(turn, start, *outcome, *ttfa);
         capture.ended(&result, start + ms(2_000));
     }
 }

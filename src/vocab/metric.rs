@@ -1,0 +1,221 @@
+//! Every metric, in one table: its name, kind, what it is about, its definition, where it is shown.
+//!
+//! Out: [`Metric`], which scenarios, records, reports and the live endpoints all iterate over. A
+//! new metric is a variant with its row here, and its samples in `record/metrics.rs`.
+
+use strum::{EnumString, IntoStaticStr, VariantArray};
+
+/// A figure of a run.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    EnumString,
+    IntoStaticStr,
+    VariantArray,
+)]
+#[strum(serialize_all = "snake_case")]
+#[expect(missing_docs, reason = "each is defined in its row")]
+pub enum Metric {
+    Ttfa,
+    TtfaWire,
+    Playout,
+    LeadIn,
+    Stop,
+    Join,
+    AgentPresent,
+    AgentAudible,
+    Greeting,
+    Replied,
+    Missed,
+    Early,
+    Failed,
+}
+
+/// What a metric's values are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// Times, one a turn or a call: `p(95)<1500ms`.
+    Latency,
+    /// A share of turns: `rate<0.01`.
+    Share,
+}
+
+/// What has one value of a metric.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum About {
+    /// A turn.
+    Turn,
+    /// A call.
+    Call,
+}
+
+/// Where a latency is shown without being asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Shown {
+    /// In every summary and report.
+    Always,
+    /// In every summary; in tables for people only where it was measured.
+    Measured,
+    /// Only where a threshold or a comparison names it.
+    Asked,
+}
+
+/// What there is to know of a metric besides its name.
+#[derive(Debug, Clone, Copy)]
+pub struct Row {
+    /// What its values are.
+    pub kind: Kind,
+    /// What has one value of it.
+    pub about: About,
+    /// From which instant to which, or of what it is the share.
+    pub definition: &'static str,
+    /// Where it is shown.
+    pub shown: Shown,
+    /// `loadgen compare` looks at it where nobody says at what.
+    pub compared: bool,
+}
+
+const fn latency(about: About, shown: Shown, definition: &'static str) -> Row {
+    Row {
+        kind: Kind::Latency,
+        about,
+        definition,
+        shown,
+        compared: false,
+    }
+}
+
+const fn share(definition: &'static str) -> Row {
+    Row {
+        kind: Kind::Share,
+        about: About::Turn,
+        definition,
+        shown: Shown::Always,
+        compared: true,
+    }
+}
+
+const fn compared(row: Row) -> Row {
+    Row {
+        compared: true,
+        ..row
+    }
+}
+
+impl Metric {
+    /// Every metric, in the order of reports.
+    pub const ALL: &[Self] = Self::VARIANTS;
+
+    /// Its row of the table. What is compared holds each thing once, so that no test is spent
+    /// twice: `ttfa` holds `ttfa_wire`; `missed` and `failed` are what `replied` lacks.
+    pub const fn row(self) -> Row {
+        use About::{Call, Turn};
+        use Shown::{Always, Asked, Measured};
+        match self {
+            Self::Ttfa => compared(latency(
+                Turn,
+                Always,
+                "time to first audio, mouth to ear: from the end of the caller's speech until the first audible sample of the agent's reply leaves the caller's loudspeaker; ttfa_wire + playout delay, exactly",
+            )),
+            Self::TtfaWire => latency(
+                Turn,
+                Always,
+                "from the end of the caller's speech until the arrival of the packet that holds the onset, plus the onset's offset in its decoded audio",
+            ),
+            Self::Playout => latency(
+                Turn,
+                Asked,
+                "how long the adaptive jitter buffer of a WebRTC receiver would have held the onset packet back",
+            ),
+            Self::LeadIn => latency(
+                Turn,
+                Asked,
+                "silence at the head of the reply: from its first packet with audio until its onset",
+            ),
+            Self::Stop => compared(latency(
+                Turn,
+                Measured,
+                "from the onset of the caller's interruption until the agent's last audible sample, of turns that ask the agent to stop",
+            )),
+            Self::Join => compared(latency(
+                Call,
+                Always,
+                "from the start of the call until signalling has joined and media flows",
+            )),
+            Self::AgentPresent => latency(
+                Call,
+                Always,
+                "from the start of the call until an agent participant is in the room",
+            ),
+            Self::AgentAudible => compared(latency(
+                Call,
+                Always,
+                "from the start of the call until the agent's audio track is subscribed",
+            )),
+            Self::Greeting => compared(latency(
+                Call,
+                Always,
+                "from media flowing and an agent being present until the onset of its first words, before anybody has spoken to it",
+            )),
+            Self::Replied => Row {
+                compared: false,
+                ..share("share of turns in which the agent did what the turn expects")
+            },
+            Self::Missed => share("share of turns with nothing audible before their timeout"),
+            Self::Early => {
+                share("share of turns in which the agent was audible before the end of speech")
+            }
+            Self::Failed => share("share of turns whose call failed before they could end"),
+        }
+    }
+
+    /// Its name, in scenarios and in files.
+    pub fn name(self) -> &'static str {
+        self.into()
+    }
+
+    /// The metric of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        name.parse().ok()
+    }
+
+    /// Whether it is a share rather than a latency.
+    pub const fn is_share(self) -> bool {
+        matches!(self.row().kind, Kind::Share)
+    }
+
+    /// The latencies that every summary has, in the order of reports.
+    pub fn summarized() -> impl Iterator<Item = Self> {
+        let shown = |m: &Self| !m.is_share() && m.row().shown != Shown::Asked;
+        Self::ALL.iter().copied().filter(shown)
+    }
+
+    /// What is compared where nobody says what.
+    pub fn compared() -> impl Iterator<Item = Self> {
+        Self::ALL.iter().copied().filter(|m| m.row().compared)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_definitions_are_fit_to_be_shown() {
+        for &metric in Metric::ALL {
+            assert_eq!(Metric::named(metric.name()), Some(metric));
+            let text = metric.row().definition;
+            let begins = text.chars().next().is_some_and(char::is_lowercase);
+            assert!(begins && !text.ends_with('.'), "{metric:?}: {text}");
+        }
+        assert_eq!(Metric::named("latency"), None);
+        assert!(Metric::summarized().any(|m| m == Metric::Stop));
+        assert!(Metric::compared().all(|m| m != Metric::TtfaWire));
+    }
+}
