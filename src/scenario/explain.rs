@@ -27,20 +27,6 @@ pub(super) struct Explained {
     pub(super) hint: String,
 }
 
-/// Keys that the format will have, with what stands in for them now.
-const LATER: [(&str, &str, &str); 2] = [
-    (
-        "/load",
-        "stages",
-        "stages are not part of this version; use `concurrency` with `ramp`",
-    ),
-    (
-        "/load",
-        "arrival",
-        "arrival is not part of this version; use `concurrency` with `ramp`",
-    ),
-];
-
 /// Puts an error into words; an error about several keys becomes several.
 pub(super) fn explain(error: &ValidationError<'_>) -> Vec<Explained> {
     let pointer = error.instance_path().as_str().to_owned();
@@ -90,17 +76,13 @@ fn unknown_key(error: &ValidationError<'_>, key: &str) -> Explained {
     } else {
         "unknown key"
     };
-    let later = LATER
-        .iter()
-        .find(|(at, name, _)| *at == parent && *name == key);
-    let hint = match later {
-        Some((_, _, hint)) => (*hint).to_owned(),
-        None if key == "<<" => "YAML merge keys are not supported; write the keys out".to_owned(),
-        None if parent == "/thresholds" => metric::former(key).map_or_else(
+    let hint = match key {
+        "<<" => "YAML merge keys are not supported; write the keys out".to_owned(),
+        _ if parent == "/thresholds" => metric::former(key).map_or_else(
             || format!("the metrics are {}", quoted(known)),
             str::to_owned,
         ),
-        None => did_you_mean(key, known, "keys"),
+        _ => did_you_mean(key, known, "keys"),
     };
     Explained {
         pointer: join(parent, key),

@@ -1,8 +1,8 @@
 //! What integration tests stand on: the real LiveKit server, real agents, the built
 //! binary, and servers that misbehave.
 //!
-//! In: `pub mod support;` in a test file (`pub`, so that what one test does not use is
-//! not dead code there). Out: values that own what they started.
+//! In: `pub mod support;` in a test binary (`pub`, so that what one does not use is not dead
+//! code there). Out: values that own what they started.
 //! Holds: loopback only, ports picked at run time, and everything started is ended when
 //! its value is dropped, also by a panic, and by the kernel when the test process dies.
 

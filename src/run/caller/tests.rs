@@ -165,13 +165,7 @@ fn what_is_not_decoded_moves_no_onset() {
         let figures = |r: &CallResult| {
             let turn = &r.turns[0];
             let offset = turn.onset.map(|onset| onset.at.offset);
-            (
-                turn.outcome,
-                turn.ttfa_wire,
-                turn.ttfa,
-                offset,
-                r.echoes,
-            )
+            (turn.outcome, turn.ttfa_wire, turn.ttfa, offset, r.echoes)
         };
         assert_eq!(figures(&default), figures(&always), "{reply_after} ms");
         let (level, _, (silent, noticed)) = play(Decode::Level);

@@ -2,11 +2,9 @@
 //!
 //! All at once, and of them outcomes alone: how long an answer takes says nothing here.
 
-pub mod support;
-
+use crate::support::{LivekitServer, Loadgen, Reports, in_repo};
 use std::collections::BTreeSet;
 use std::time::Duration;
-use support::{LivekitServer, Loadgen, Reports, in_repo};
 
 /// An example, what makes it small (variables, flags), and the least turns that it must have.
 type Example = (

@@ -5,9 +5,7 @@
 //! Holds: comments and literals are no code; test code keeps the same edges.
 //! Not seen: ways out through `super::`, and names that a macro puts together.
 
-#[path = "architecture/cases.rs"]
 mod cases;
-#[path = "architecture/scan.rs"]
 mod scan;
 
 use scan::{Named, Token, named, tokens};

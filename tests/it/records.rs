@@ -1,13 +1,11 @@
 //! Run folders after the run: of a killed one, of earlier versions, of many.
 
-pub mod support;
-
+use crate::support::reports::{Row, journal, keeps_to_its_schema};
+use crate::support::{Loadgen, in_repo, poll};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use support::reports::{Row, journal, keeps_to_its_schema};
-use support::{Loadgen, in_repo, poll};
 
 /// What every run folder has once its reports are made.
 const FILES: [&str; 8] = [

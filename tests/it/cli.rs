@@ -2,11 +2,8 @@
 //!
 //! Holds: stdout is data and stderr everything else; nothing is half-written.
 
-#[path = "cli/help.rs"]
 mod help;
-#[path = "cli/init.rs"]
 mod init;
-#[path = "cli/scenarios.rs"]
 mod scenarios;
 
 use std::path::Path;
@@ -23,12 +20,12 @@ const CLEARED: [&str; 5] = [
 ];
 
 /// An empty folder.
-pub fn folder() -> TempDir {
+pub(crate) fn folder() -> TempDir {
     TempDir::with_prefix("loadgen-test-").expect("a temporary folder")
 }
 
 /// `loadgen ARGS…` in a folder, not started yet.
-pub fn command(dir: &Path, args: &[&str]) -> Command {
+pub(crate) fn command(dir: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_loadgen"));
     command.args(args).current_dir(dir).env("COLUMNS", "100");
     for name in CLEARED {
@@ -38,12 +35,12 @@ pub fn command(dir: &Path, args: &[&str]) -> Command {
 }
 
 /// Runs `loadgen ARGS…` in a folder to its end.
-pub fn loadgen(dir: &Path, args: &[&str]) -> Output {
+pub(crate) fn loadgen(dir: &Path, args: &[&str]) -> Output {
     command(dir, args).output().expect("the binary starts")
 }
 
 /// Exit code, stdout and stderr, as one text.
-pub fn shown(output: &Output) -> String {
+pub(crate) fn shown(output: &Output) -> String {
     format!(
         "exit {}\n---- stdout\n{}---- stderr\n{}",
         output.status.code().expect("no signal"),
@@ -53,7 +50,7 @@ pub fn shown(output: &Output) -> String {
 }
 
 /// Snapshots lie beside the tests they belong to.
-pub fn snapshot(name: &str, text: &str) {
+pub(crate) fn snapshot(name: &str, text: &str) {
     let mut settings = insta::Settings::clone_current();
     settings.set_snapshot_path("cli/snapshots");
     settings.set_prepend_module_to_snapshot(false);
@@ -61,7 +58,7 @@ pub fn snapshot(name: &str, text: &str) {
 }
 
 /// A fixture of the repository.
-pub fn fixture(name: &str) -> Vec<u8> {
+pub(crate) fn fixture(name: &str) -> Vec<u8> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("fixtures")
         .join(name);

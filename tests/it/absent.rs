@@ -3,11 +3,9 @@
 //!
 //! Needs Python with venv, as the pipeline agent does.
 
-pub mod support;
-
+use crate::support::{LivekitServer, Loadgen, Reports, Run, Shared, SilentAgents, in_repo};
 use std::collections::BTreeMap;
 use std::time::Duration;
-use support::{LivekitServer, Loadgen, Reports, Run, Shared, SilentAgents, in_repo};
 
 /// The server and the worker of all tests here.
 static AGENTS: Shared<(SilentAgents, LivekitServer)> = Shared::new();

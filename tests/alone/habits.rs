@@ -4,12 +4,10 @@
 //! how far loadgen's instants are from the agent's. Holds: the bound is generous in CI;
 //! `LOADGEN_FULL=1` sets the one that is promised.
 
-pub mod support;
-
+use crate::support::reports::Row;
+use crate::support::{LivekitServer, Loadgen, PipelineAgent, Reports, in_repo};
 use std::process::Command;
 use std::time::Duration;
-use support::reports::Row;
-use support::{LivekitServer, Loadgen, PipelineAgent, Reports, in_repo};
 
 /// What two instants may be apart, in ms, on a machine with time to spare.
 const PROMISED_MS: u32 = 60;

@@ -2,11 +2,9 @@
 //!
 //! Needs Python with venv and espeak-ng; without them the test fails and says so.
 
-pub mod support;
-
+use crate::support::reports::{Row, median};
+use crate::support::{LivekitServer, Loadgen, PipelineAgent, Reports, in_repo};
 use std::time::Duration;
-use support::reports::{Row, median};
-use support::{LivekitServer, Loadgen, PipelineAgent, Reports, in_repo};
 
 const TURNS: usize = 9;
 /// How much later than the agent says its caller hears it, in the middle; 600 on a machine

@@ -1,10 +1,8 @@
 //! Sentinels: a run's calls to an agent of loadgen's own are reported apart, or not made.
 
-pub mod support;
-
+use crate::support::{LivekitServer, Loadgen, OldServer, Reports, Run, Shared, Small, in_repo};
 use serde_json::Value;
 use std::path::Path;
-use support::{LivekitServer, Loadgen, OldServer, Reports, Run, Shared, Small, in_repo};
 
 /// How far the middle sentinel may be off on a busy machine, in ms; 1 on one with time to spare.
 const BOUND: f64 = 30.0;

@@ -3,13 +3,11 @@
 //!
 //! Holds: it agrees on any machine, however busy: files and record come from the same stamps.
 
-pub mod support;
-
+use crate::support::{Loadgen, Reports, in_repo};
 use loadgen::audio::speech_span;
 use loadgen::record::{EvidenceReason, EvidenceTurn, RunRecord};
 use serde_json::Value;
 use std::path::Path;
-use support::{Loadgen, Reports, in_repo};
 
 /// The agent answers after 400 ms; of the last turn that is too late.
 const SCENARIO: &str = "\

@@ -3,12 +3,10 @@
 //! Holds: what was not made under the same conditions is not compared unasked; the exit code is
 //! what a CI job needs.
 
-pub mod support;
-
+use crate::support::{Loadgen, Run, in_repo};
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
-use support::{Loadgen, Run, in_repo};
 
 /// Ten calls of one turn, at once.
 const SCENARIO: &str = "\

@@ -1,14 +1,14 @@
 //! Runs through the real server: figures against the agent's truth, dispatch, greeting, the
 //! older protocol, TLS.
 
-pub mod support;
-
+use crate::support::reports::{Row, median};
+use crate::support::{
+    LivekitServer, Loadgen, OldServer, Reports, Shared, Small, TlsProxy, in_repo, poll,
+};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
-use support::reports::{Row, median};
-use support::{LivekitServer, Loadgen, OldServer, Reports, Shared, Small, TlsProxy, in_repo, poll};
 
 /// `loadgen agent --delay`, in ms.
 const DELAY: f64 = 400.0;

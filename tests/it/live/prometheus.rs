@@ -3,7 +3,7 @@
 //! In: the address, PromQL. Out: values. Holds: it listens on loopback, keeps its data in a
 //! temporary folder, and is gone with its value.
 
-use super::support::{Process, free_tcp_port, in_repo, poll};
+use crate::support::{Process, free_tcp_port, in_repo, poll};
 use serde_json::Value;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;

@@ -1,10 +1,8 @@
 //! Configurations of the agent under one load: dealt in blocks, each called as it is configured.
 
-pub mod support;
-
+use crate::support::reports::median;
+use crate::support::{Loadgen, Reports, in_repo};
 use std::collections::{BTreeMap, BTreeSet};
-use support::reports::median;
-use support::{Loadgen, Reports, in_repo};
 
 /// Three agents, 400 ms apart; five calls, so that the last block is not whole.
 const THREE: &str = "\

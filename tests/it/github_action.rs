@@ -3,11 +3,9 @@
 //! In: the real scripts and the real binary; what GitHub gives is a folder. Out: what they leave
 //! in GITHUB_OUTPUT, GITHUB_STEP_SUMMARY and GITHUB_PATH, and how the job ends.
 
-pub mod support;
-
+use crate::support::in_repo;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use support::in_repo;
 use tempfile::TempDir;
 
 /// A job's folder.

@@ -1,22 +1,18 @@
 //! A run while it goes on: a real Prometheus scrapes it and answers what the dashboard asks, a
 //! collector takes its spans, and neither matters to the run.
 
-pub mod support;
-
-#[path = "live/collector.rs"]
 mod collector;
-#[path = "live/prometheus.rs"]
 mod prometheus;
 
+use crate::support::process::Stream;
+use crate::support::reports::journal;
+use crate::support::{Loadgen, Running, in_repo};
 use collector::{Collector, Span};
 use prometheus::{Prometheus, get};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::TcpListener;
 use std::time::Duration;
-use support::process::Stream;
-use support::reports::journal;
-use support::{Loadgen, Running, in_repo};
 
 /// Short calls, one after the other, by two variants, until somebody stops them.
 const ENDLESS: &str = "\
@@ -185,7 +181,7 @@ fn the_spans_are_those_of_the_journal(spans: &[Span], turns: &[Value]) {
 
 #[test]
 fn a_collector_that_is_not_there_is_one_warning() {
-    let nobody = support::free_tcp_port();
+    let nobody = crate::support::free_tcp_port();
     let endpoint = format!("http://127.0.0.1:{nobody}");
     let run = prepared(ONE, &["--otlp-endpoint", &endpoint]).run();
     run.assert_code(0);
@@ -202,7 +198,7 @@ fn a_collector_that_is_not_there_is_one_warning() {
 
 #[test]
 fn a_collector_that_never_answers_comes_after_the_reports() {
-    let mute = support::SilentPort::start();
+    let mute = crate::support::SilentPort::start();
     let endpoint = mute.url().replace("ws://", "http://");
     let run = prepared(ONE, &["--otlp-endpoint", &endpoint]).run();
     run.assert_code(0);

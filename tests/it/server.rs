@@ -1,17 +1,15 @@
 //! The test harness itself: what it starts works, and what it drops is gone.
 
-pub mod support;
-
+use crate::support::process::Stream;
+use crate::support::server::http_status;
+use crate::support::{HttpServer404, LivekitServer, PipelineAgent, Process, SilentPort, TlsProxy};
+use crate::support::{is_running, poll};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use support::process::Stream;
-use support::server::http_status;
-use support::{HttpServer404, LivekitServer, PipelineAgent, Process, SilentPort, TlsProxy};
-use support::{is_running, poll};
 
 const SOON: Duration = Duration::from_secs(5);
 

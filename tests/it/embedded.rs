@@ -1,13 +1,11 @@
 //! Runs against the embedded agent: what a new user sees first, and what stays behind.
 
-pub mod support;
-
+use crate::support::reports::{journal, median, only_run};
+use crate::support::{Loadgen, Reports, children, in_repo, is_running, poll};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
-use support::reports::{journal, median, only_run};
-use support::{Loadgen, Reports, children, in_repo, is_running, poll};
 
 /// What the scenario asks of the embedded agent, in ms.
 const DELAY: f64 = 400.0;

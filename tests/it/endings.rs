@@ -1,12 +1,10 @@
 //! Runs that end otherwise than planned: signals, a crash, an agent that dies.
 
-pub mod support;
-
+use crate::support::reports::{journal, prefix};
+use crate::support::{LivekitServer, Loadgen, Reports, Running, Shared, Small, poll};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use support::reports::{journal, prefix};
-use support::{LivekitServer, Loadgen, Reports, Running, Shared, Small, poll};
 
 const CALLS: usize = 20;
 /// What a run that is told to stop may take.

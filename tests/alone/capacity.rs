@@ -1,10 +1,8 @@
 //! `loadgen capacity` against an agent whose limit is known.
 
-pub mod support;
-
+use crate::support::{Loadgen, in_repo};
 use serde_json::Value;
 use std::time::Duration;
-use support::{Loadgen, in_repo};
 
 /// A scenario for an agent that carries eight calls at once; past that its delay of 300 ms doubles.
 fn knee() -> String {
@@ -20,8 +18,22 @@ fn knee() -> String {
     )
 }
 
+/// On a machine that is busy the generator can be the limit, which says nothing of the agent.
+const ATTEMPTS: usize = 3;
+
 #[test]
 fn the_knee_of_an_agent_is_found() {
+    for attempt in 1..=ATTEMPTS {
+        match find() {
+            Ok(()) => return,
+            Err(limit) => eprintln!("attempt {attempt}: the generator was the limit: {limit}"),
+        }
+    }
+    panic!("the generator was the limit {ATTEMPTS} times: this machine is too busy to tell");
+}
+
+/// `Err`: what of the generator was the limit.
+fn find() -> Result<(), String> {
     let args = [
         "--slo",
         "p(95)<560ms",
@@ -40,10 +52,8 @@ fn the_knee_of_an_agent_is_found() {
     let steps = answer["steps"].as_array().expect("steps");
     assert!(!steps.is_empty());
     if let Some(limit) = answer["generator_limit"].as_str() {
-        // A busy machine; then that is what it says, and nothing of the agent.
-        eprintln!("the generator was the limit: {limit}");
         assert_eq!(run.finished.code, Some(110));
-        return;
+        return Err(limit.to_owned());
     }
     assert_eq!(run.finished.code, Some(0), "{answer}");
     let found = answer["capacity"].as_u64().expect("an answer");
@@ -58,4 +68,5 @@ fn the_knee_of_an_agent_is_found() {
         assert_eq!(step["keeps"], keeps, "{step}");
         assert!(step["turns"].as_u64() >= Some(80), "{step}");
     }
+    Ok(())
 }

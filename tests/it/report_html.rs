@@ -1,10 +1,8 @@
 //! `report.html` of a real run in a real browser.
 
-pub mod support;
-
+use crate::support::{Browser, Loadgen, Reports, in_repo};
 use serde_json::{Value, json};
 use std::path::Path;
-use support::{Browser, Loadgen, Reports, in_repo};
 
 /// Eight calls of two turns; the second turn is not waited for.
 const SCENARIO: &str = "\

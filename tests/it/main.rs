@@ -1,0 +1,26 @@
+//! Integration tests that can run side by side, in one binary: the built program against real
+//! servers and agents.
+//!
+//! What must have the machine to itself is a binary of its own, beside this folder.
+
+#[path = "../support/mod.rs"]
+pub mod support;
+
+mod absent;
+mod architecture;
+mod bad_input;
+mod cli;
+mod compare;
+mod docs;
+mod embedded;
+mod endings;
+mod evidence;
+mod github_action;
+mod live;
+mod livekit;
+mod records;
+mod report_html;
+mod schema;
+mod sentinels;
+mod server;
+mod variants;
