@@ -8,187 +8,117 @@
 use crate::record::{CALL_VERSION, CallOutcome, CallRecord, Ms, TURN_VERSION, TurnRecord};
 use std::borrow::Cow;
 
+/// A column of a file: its name, and what a record has there.
+pub struct Column<R> {
+    /// As it stands in the header.
+    pub name: &'static str,
+    /// Numbers and words of our own as they are; names and text from outside through [`text`].
+    cell: for<'a> fn(&'a R) -> Cow<'a, str>,
+}
+
 /// The columns of `turns.csv`, in order.
-pub const COLUMNS: [&str; 39] = [
-    "version",
-    "call",
-    "room",
-    "turn",
-    "utterance",
-    "variant",
-    "warmup",
-    "expect",
-    "outcome",
-    "planned_ms",
-    "started_ms",
-    "speech_end_ms",
-    "ttfa_ms",
-    "ttfa_wire_ms",
-    "playout_ms",
-    "playout_model",
-    "stop_ms",
-    "early_by_ms",
-    "reply_end_ms",
-    "send_lateness_ms",
-    "snr_db",
-    "confidence",
-    "loss_earlier_ms",
-    "flags",
-    "failure",
-    "first_packet_ms",
-    "lead_in_ms",
-    "second_opinion",
-    "second_apart_ms",
-    "loss_later_ms",
-    "block",
-    "late_reply_ms",
-    "ttfa_wire_low_ms",
-    "ttfa_wire_high_ms",
-    "stop_low_ms",
-    "stop_high_ms",
-    "agent_track",
-    "track_changed_ms",
-    "waited_ms",
+#[rustfmt::skip]
+pub const COLUMNS: &[Column<TurnRecord>] = &[
+    Column { name: "version", cell: |_| TURN_VERSION.to_string().into() },
+    Column { name: "call", cell: |t| t.call.to_string().into() },
+    Column { name: "room", cell: |t| text(&t.room) },
+    Column { name: "turn", cell: |t| t.turn.to_string().into() },
+    Column { name: "utterance", cell: |t| text(&t.utterance) },
+    Column { name: "variant", cell: |t| text(&t.variant) },
+    Column { name: "warmup", cell: |t| t.warmup.to_string().into() },
+    Column { name: "expect", cell: |t| t.expect.name().into() },
+    Column { name: "outcome", cell: |t| t.outcome.name().into() },
+    Column { name: "planned_ms", cell: |t| time(t.planned_ms) },
+    Column { name: "started_ms", cell: |t| time(t.started_ms) },
+    Column { name: "speech_end_ms", cell: |t| time(t.speech_end_ms) },
+    Column { name: "ttfa_ms", cell: |t| time(t.ttfa_ms) },
+    Column { name: "ttfa_wire_ms", cell: |t| time(t.ttfa_wire_ms) },
+    Column { name: "playout_ms", cell: |t| time(t.playout_ms) },
+    Column { name: "playout_model", cell: |t| t.playout_model.as_deref().map_or(Cow::default(), text) },
+    Column { name: "stop_ms", cell: |t| time(t.stop_ms) },
+    Column { name: "early_by_ms", cell: |t| time(t.early_by_ms) },
+    Column { name: "reply_end_ms", cell: |t| time(t.reply_end_ms) },
+    Column { name: "send_lateness_ms", cell: |t| time(t.send_lateness_ms) },
+    Column { name: "snr_db", cell: |t| t.snr_db.map_or(Cow::default(), |db| db.to_string().into()) },
+    Column { name: "confidence", cell: |t| t.confidence.map_or("", |c| c.name()).into() },
+    Column { name: "loss_earlier_ms", cell: |t| time(t.loss_earlier_ms) },
+    Column { name: "flags", cell: |t| t.flags.iter().map(|f| f.name()).collect::<Vec<_>>().join(" ").into() },
+    Column { name: "failure", cell: |t| t.failure.as_deref().map_or(Cow::default(), text) },
+    Column { name: "first_packet_ms", cell: |t| time(t.first_packet_ms) },
+    Column { name: "lead_in_ms", cell: |t| time(t.lead_in_ms) },
+    Column { name: "second_opinion", cell: |t| t.second_opinion.map_or(Cow::default(), |agreed| agreed.to_string().into()) },
+    Column { name: "second_apart_ms", cell: |t| time(t.second_apart_ms) },
+    Column { name: "loss_later_ms", cell: |t| time(t.loss_later_ms) },
+    Column { name: "block", cell: |t| t.block.map_or(Cow::default(), |n| n.to_string().into()) },
+    Column { name: "late_reply_ms", cell: |t| time(t.late_reply_ms) },
+    Column { name: "ttfa_wire_low_ms", cell: |t| time(t.ttfa_wire_low_ms) },
+    Column { name: "ttfa_wire_high_ms", cell: |t| time(t.ttfa_wire_high_ms) },
+    Column { name: "stop_low_ms", cell: |t| time(t.stop_low_ms) },
+    Column { name: "stop_high_ms", cell: |t| time(t.stop_high_ms) },
+    Column { name: "agent_track", cell: |t| t.agent_track.as_deref().map_or(Cow::default(), text) },
+    Column { name: "track_changed_ms", cell: |t| time(t.track_changed_ms) },
+    Column { name: "waited_ms", cell: |t| time(t.waited_ms) },
 ];
 
 /// The columns of `calls.csv`, in order.
-pub const CALL_COLUMNS: [&str; 25] = [
-    "version",
-    "call",
-    "room",
-    "variant",
-    "warmup",
-    "planned_start_ms",
-    "started_ms",
-    "lateness_ms",
-    "join_ms",
-    "agent_present_ms",
-    "agent_audible_ms",
-    "greeting_ms",
-    "ended_ms",
-    "failure",
-    "failure_message",
-    "echoes",
-    "turns_planned",
-    "turns_replied",
-    "turns_missed",
-    "turns_early",
-    "turns_failed",
-    "block",
-    "outcome",
-    "turns_cut_off",
-    "turns_not_run",
+#[rustfmt::skip]
+pub const CALL_COLUMNS: &[Column<CallRecord>] = &[
+    Column { name: "version", cell: |_| CALL_VERSION.to_string().into() },
+    Column { name: "call", cell: |c| c.call.to_string().into() },
+    Column { name: "room", cell: |c| text(&c.room) },
+    Column { name: "variant", cell: |c| text(&c.variant) },
+    Column { name: "warmup", cell: |c| c.warmup.to_string().into() },
+    Column { name: "planned_start_ms", cell: |c| time(Some(c.planned_start_ms)) },
+    Column { name: "started_ms", cell: |c| time(c.started_ms) },
+    Column { name: "lateness_ms", cell: |c| time(c.lateness_ms) },
+    Column { name: "join_ms", cell: |c| time(c.join_ms) },
+    Column { name: "agent_present_ms", cell: |c| time(c.agent_present_ms) },
+    Column { name: "agent_audible_ms", cell: |c| time(c.agent_audible_ms) },
+    Column { name: "greeting_ms", cell: |c| time(c.greeting_ms) },
+    Column { name: "ended_ms", cell: |c| time(c.ended_ms) },
+    Column { name: "failure", cell: |c| c.failure.as_ref().map_or(Cow::default(), |f| text(&f.cause)) },
+    Column { name: "failure_message", cell: |c| c.failure.as_ref().map_or(Cow::default(), |f| text(&f.message)) },
+    Column { name: "echoes", cell: |c| c.echoes.to_string().into() },
+    Column { name: "turns_planned", cell: |c| c.turns.planned.to_string().into() },
+    Column { name: "turns_replied", cell: |c| c.turns.replied.to_string().into() },
+    Column { name: "turns_missed", cell: |c| c.turns.missed.to_string().into() },
+    Column { name: "turns_early", cell: |c| c.turns.early.to_string().into() },
+    Column { name: "turns_failed", cell: |c| c.turns.failed.to_string().into() },
+    Column { name: "block", cell: |c| c.block.map_or(Cow::default(), |block| block.to_string().into()) },
+    Column { name: "outcome", cell: |c| c.ended_as().map_or("", CallOutcome::name).into() },
+    Column { name: "turns_cut_off", cell: |c| c.turns.cut_off.to_string().into() },
+    Column { name: "turns_not_run", cell: |c| c.turns.not_run.to_string().into() },
 ];
 
 /// The content of `turns.csv`, rows by call and turn.
 pub fn turns(turns: &[TurnRecord]) -> String {
     let mut sorted: Vec<&TurnRecord> = turns.iter().filter(|t| !t.sentinel).collect();
     sorted.sort_by_key(|t| (t.call, t.turn));
-    written(&COLUMNS, sorted.into_iter().map(turn_row))
+    written(COLUMNS, &sorted)
 }
 
 /// The content of `calls.csv`, rows by call.
 pub fn calls(calls: &[CallRecord]) -> String {
     let mut sorted: Vec<&CallRecord> = calls.iter().collect();
     sorted.sort_by_key(|c| c.call);
-    written(&CALL_COLUMNS, sorted.into_iter().map(call_row))
+    written(CALL_COLUMNS, &sorted)
 }
 
-fn written<'a, const N: usize>(
-    columns: &[&str; N],
-    rows: impl Iterator<Item = [Cow<'a, str>; N]>,
-) -> String {
+fn written<R>(columns: &[Column<R>], records: &[&R]) -> String {
     let mut writer = ::csv::Writer::from_writer(Vec::new());
-    let mut write = |row: &[Cow<'_, str>; N]| {
+    let same = "rows are of one length and are written to memory";
+    writer
+        .write_record(columns.iter().map(|column| column.name))
+        .expect(same);
+    for record in records {
+        let cells = columns.iter().map(|column| (column.cell)(record));
+        let row: Vec<Cow<'_, str>> = cells.collect();
         writer
             .write_record(row.iter().map(|cell| cell.as_bytes()))
-            .expect("rows are of one length and are written to memory");
-    };
-    write(&columns.map(Cow::from));
-    rows.for_each(|row| write(&row));
+            .expect(same);
+    }
     let bytes = writer.into_inner().expect("a flush to memory cannot fail");
     String::from_utf8(bytes).expect("every cell is a string")
-}
-
-fn call_row(call: &CallRecord) -> [Cow<'_, str>; CALL_COLUMNS.len()] {
-    let failure = call.failure.as_ref();
-    let turns = &call.turns;
-    [
-        CALL_VERSION.to_string().into(),
-        call.call.to_string().into(),
-        text(&call.room),
-        text(&call.variant),
-        call.warmup.to_string().into(),
-        time(Some(call.planned_start_ms)),
-        time(call.started_ms),
-        time(call.lateness_ms),
-        time(call.join_ms),
-        time(call.agent_present_ms),
-        time(call.agent_audible_ms),
-        time(call.greeting_ms),
-        time(call.ended_ms),
-        failure.map_or(Cow::default(), |f| text(&f.cause)),
-        failure.map_or(Cow::default(), |f| text(&f.message)),
-        call.echoes.to_string().into(),
-        turns.planned.to_string().into(),
-        turns.replied.to_string().into(),
-        turns.missed.to_string().into(),
-        turns.early.to_string().into(),
-        turns.failed.to_string().into(),
-        call.block
-            .map_or(Cow::default(), |block| block.to_string().into()),
-        call.ended_as().map_or("", CallOutcome::name).into(),
-        turns.cut_off.to_string().into(),
-        turns.not_run.to_string().into(),
-    ]
-}
-
-/// Numbers and words of our own as they are; names and text from outside through [`text`].
-fn turn_row(turn: &TurnRecord) -> [Cow<'_, str>; COLUMNS.len()] {
-    let flags: Vec<&str> = turn.flags.iter().map(|f| f.name()).collect();
-    [
-        TURN_VERSION.to_string().into(),
-        turn.call.to_string().into(),
-        text(&turn.room),
-        turn.turn.to_string().into(),
-        text(&turn.utterance),
-        text(&turn.variant),
-        turn.warmup.to_string().into(),
-        turn.expect.name().into(),
-        turn.outcome.name().into(),
-        time(turn.planned_ms),
-        time(turn.started_ms),
-        time(turn.speech_end_ms),
-        time(turn.ttfa_ms),
-        time(turn.ttfa_wire_ms),
-        time(turn.playout_ms),
-        turn.playout_model.as_deref().map_or(Cow::default(), text),
-        time(turn.stop_ms),
-        time(turn.early_by_ms),
-        time(turn.reply_end_ms),
-        time(turn.send_lateness_ms),
-        turn.snr_db
-            .map_or(Cow::default(), |db| db.to_string().into()),
-        turn.confidence.map_or("", |c| c.name()).into(),
-        time(turn.loss_earlier_ms),
-        flags.join(" ").into(),
-        turn.failure.as_deref().map_or(Cow::default(), text),
-        time(turn.first_packet_ms),
-        time(turn.lead_in_ms),
-        turn.second_opinion
-            .map_or(Cow::default(), |agreed| agreed.to_string().into()),
-        time(turn.second_apart_ms),
-        time(turn.loss_later_ms),
-        turn.block.map_or(Cow::default(), |n| n.to_string().into()),
-        time(turn.late_reply_ms),
-        time(turn.ttfa_wire_low_ms),
-        time(turn.ttfa_wire_high_ms),
-        time(turn.stop_low_ms),
-        time(turn.stop_high_ms),
-        turn.agent_track.as_deref().map_or(Cow::default(), text),
-        time(turn.track_changed_ms),
-        time(turn.waited_ms),
-    ]
 }
 
 fn time(ms: Option<Ms>) -> Cow<'static, str> {

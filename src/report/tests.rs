@@ -286,7 +286,14 @@ fn csv_of_a_few_turns() {
         .bad(Outcome::Failed, Some(Failure::AgentLeft));
     run.turns.reverse();
     insta::assert_snapshot!(csv::turns(&run.turns));
-    assert_eq!(csv::turns(&[]).trim_end(), csv::COLUMNS.join(","));
+    assert_eq!(
+        csv::turns(&[]).trim_end(),
+        csv::COLUMNS
+            .iter()
+            .map(|c| c.name)
+            .collect::<Vec<_>>()
+            .join(",")
+    );
 }
 
 #[test]
@@ -345,10 +352,10 @@ fn no_cell_from_outside_is_a_formula() {
 
 #[test]
 fn every_field_is_documented() {
-    for column in csv::COLUMNS {
+    for column in csv::COLUMNS.iter().map(|c| c.name) {
         assert!(FORMATS.contains(&format!("| `{column}` |")), "{column}");
     }
-    for column in csv::CALL_COLUMNS {
+    for column in csv::CALL_COLUMNS.iter().map(|c| c.name) {
         assert!(FORMATS.contains(&format!("`{column}`")), "{column}");
     }
     fn walk(value: &serde_json::Value, found: &mut Vec<String>) {

@@ -69,8 +69,11 @@
   // The turns.
   if (!$("turn-data")) return;
   const data = JSON.parse($("turn-data").textContent);
-  const [CALL, TURN, ROOM, UTTERANCE, VARIANT, EXPECT, OUTCOME, WIRE, PLAYOUT, AT, OTHER, FLAGS, FAILURE, WARMUP] =
-    [...Array(14).keys()];
+  // Where a row has what: by name, as the page's data say.
+  const {
+    call: CALL, turn: TURN, room: ROOM, utterance: UTTERANCE, variant: VARIANT, expect: EXPECT, outcome: OUTCOME,
+    wire: WIRE, playout: PLAYOUT, at: AT, other: OTHER, flags: FLAGS, failure: FAILURE, warmup: WARMUP,
+  } = Object.fromEntries(data.columns.map((name, i) => [name, i]));
   const PAGE = 50;
   // As the rest of the report rounds: to the nearest tenth, a tie to the even one. What is
   // exactly between two in binary is .25, which toFixed rounds up, and .75, where both agree.

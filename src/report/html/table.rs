@@ -11,8 +11,7 @@ use crate::record::{Expect, Ms, Outcome, TurnRecord};
 use maud::{Markup, PreEscaped, html};
 use serde::Serialize;
 
-/// What the script reads. A row: call, turn, room, utterance, variant, expect, outcome, wire,
-/// playout, instant, stop or early by, flags as bits, failure, warm-up; -1 for what is not there.
+/// What the script reads. Rows are numbers, to be small; `columns` names them.
 #[derive(Serialize, Default)]
 struct Data {
     rooms: Names,
@@ -22,7 +21,49 @@ struct Data {
     outcomes: Vec<&'static str>,
     expects: Vec<&'static str>,
     flags: Vec<&'static str>,
-    turns: Vec<[i64; 14]>,
+    columns: Vec<&'static str>,
+    turns: Vec<Vec<i64>>,
+}
+
+/// A column of the rows: its name in the script, and the number that a turn has there.
+type Column = (&'static str, fn(&TurnRecord, &mut Data) -> i64);
+
+/// Stands for what is not there.
+const NONE: i64 = -1;
+
+#[rustfmt::skip]
+const COLUMNS: &[Column] = &[
+    ("call", |t, _| t.call as i64),
+    ("turn", |t, _| t.turn as i64),
+    ("room", |t, data| data.rooms.of(&t.room)),
+    ("utterance", |t, data| data.utterances.of(&t.utterance)),
+    ("variant", |t, data| data.variants.of(&t.variant)),
+    ("expect", |t, _| place(Expect::ALL, t.expect)),
+    ("outcome", |t, _| place(Outcome::ALL, t.outcome)),
+    ("wire", |t, _| micros(t.ttfa_wire_ms)),
+    ("playout", |t, _| micros(t.playout_ms)),
+    // A millisecond is enough to find it again, and three digits less.
+    ("at", |t, _| super::view::instant(t).map_or(NONE, |ms| ms.micros() / 1_000)),
+    ("other", |t, _| micros(t.stop_ms.or(t.early_by_ms))),
+    ("flags", |t, _| flags(t)),
+    ("failure", |t, data| t.failure.as_ref().map_or(NONE, |f| data.failures.of(f))),
+    ("warmup", |t, _| i64::from(t.warmup)),
+];
+
+fn place<T: PartialEq>(all: &[T], one: T) -> i64 {
+    let at = all.iter().position(|other| *other == one);
+    at.map_or(NONE, |i| i as i64)
+}
+
+fn micros(ms: Option<Ms>) -> i64 {
+    ms.map_or(NONE, Ms::micros)
+}
+
+/// A bit for each flag, in the order of their table.
+fn flags(turn: &TurnRecord) -> i64 {
+    let flags = FLAGS.iter().enumerate();
+    let of_turn = flags.filter(|(_, m)| turn.flags.contains(&m.flag));
+    of_turn.map(|(bit, _)| 1 << bit).sum()
 }
 
 /// Each name once.
@@ -54,39 +95,15 @@ pub(super) fn section(view: &View<'_>) -> Option<Section> {
         outcomes: Outcome::ALL.iter().map(|o| o.name()).collect(),
         expects: Expect::ALL.iter().map(|e| e.name()).collect(),
         flags: FLAGS.iter().map(|m| m.flag.name()).collect(),
+        columns: COLUMNS.iter().map(|(name, _)| *name).collect(),
         ..Data::default()
     };
     for turn in view.turns {
-        let row = row(turn, &mut data);
+        let cells = COLUMNS.iter().map(|(_, cell)| cell(turn, &mut data));
+        let row = cells.collect();
         data.turns.push(row);
     }
     Some(Section::new("turns", "Every turn", body(&data)))
-}
-
-fn row(turn: &TurnRecord, data: &mut Data) -> [i64; 14] {
-    let place = |at: Option<usize>| at.map_or(-1, |i| i as i64);
-    let micros = |ms: Option<Ms>| ms.map_or(-1, Ms::micros);
-    let flags = FLAGS
-        .iter()
-        .enumerate()
-        .filter(|(_, m)| turn.flags.contains(&m.flag));
-    [
-        turn.call as i64,
-        turn.turn as i64,
-        data.rooms.of(&turn.room),
-        data.utterances.of(&turn.utterance),
-        data.variants.of(&turn.variant),
-        place(Expect::ALL.iter().position(|e| *e == turn.expect)),
-        place(Outcome::ALL.iter().position(|o| *o == turn.outcome)),
-        micros(turn.ttfa_wire_ms),
-        micros(turn.playout_ms),
-        // A tenth of a second is enough to find it again, and two digits less.
-        super::view::instant(turn).map_or(-1, |ms| ms.micros() / 1_000),
-        micros(turn.stop_ms.or(turn.early_by_ms)),
-        flags.map(|(bit, _)| 1 << bit).sum(),
-        turn.failure.as_ref().map_or(-1, |f| data.failures.of(f)),
-        i64::from(turn.warmup),
-    ]
 }
 
 /// JSON that is safe inside a script element: no character in it has a meaning in HTML.
