@@ -13,7 +13,7 @@ use super::turn::Turn;
 use super::types::{CallResult, CallScript, Failure, TurnResult};
 use super::{CallEvent, Input, Phase, Say, StreamId, later};
 use crate::audio::{FRAME_TIME, Heard, HeardAt, Onset};
-use crate::vocab::{Anchor, Flag, GreetingPolicy, OnAgentLeft, Outcome};
+use crate::vocab::{AgentState, Anchor, Flag, GreetingPolicy, OnAgentLeft, Outcome};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -109,7 +109,7 @@ impl Call {
                 self.agent_present(now);
                 self.audible.get_or_insert(now);
             }
-            Input::AgentState(state) => self.states.take(now, state),
+            Input::AgentState(state) => self.agent_state(now, state),
             Input::AgentLeft => self.agent_left(now),
             Input::Packet(stream, packet) => _ = self.playouts.packet(stream, packet),
             Input::Heard(stream, heard) => self.heard(now, stream, &heard),
@@ -243,6 +243,15 @@ impl Call {
             None => {}
             Some(News::Onset(stretch)) => self.onset(now, &stretch),
             Some(News::Ended(stretch)) => self.ended(&stretch),
+        }
+    }
+
+    fn agent_state(&mut self, now: Instant, state: AgentState) {
+        self.states.take(now, state);
+        if state != AgentState::Speaking
+            && let Some(stretch) = self.talk.no_longer_speaks()
+        {
+            self.ended(&stretch);
         }
     }
 

@@ -55,6 +55,12 @@ impl States {
         self.changes.iter().rev().find(before).copied()
     }
 
+    /// Whether the agent, since before `instant`, says that it is speaking.
+    pub(super) fn speaks_since(&self, instant: Instant) -> bool {
+        let current = self.current();
+        current.is_some_and(|(at, state)| state == AgentState::Speaking && at <= instant)
+    }
+
     /// Since when the agent was thinking of what it began to say at `onset`.
     pub(super) fn thinking_before(&self, onset: Instant) -> Option<Instant> {
         let until = onset + SPEAKS_AFTER;

@@ -5,7 +5,7 @@
 
 use super::Readings;
 use super::talk::{Link, Passage, SEPARATES};
-use crate::audio::HeardAt;
+use crate::audio::{HeardAt, SPURT_GAP};
 use std::time::{Duration, Instant};
 
 /// What has come of an interruption so far.
@@ -36,8 +36,8 @@ pub(super) struct Stop {
 struct Candidate {
     at: HeardAt,
     pause: Duration,
-    /// When it was heard again.
-    resumed: Instant,
+    /// When it was heard again, if it was.
+    resumed: Option<Instant>,
 }
 
 /// An interruption.
@@ -63,6 +63,14 @@ impl Interruption {
             };
             let silent_before = at.wire() < self.began;
             let stopped = match next {
+                None if from.over && from.speaks_on && !silent_before => {
+                    candidates.push(Candidate {
+                        at,
+                        pause: SPURT_GAP,
+                        resumed: None,
+                    });
+                    return Stopping::Open(self.undecided(&candidates));
+                }
                 None if !from.over => return Stopping::Open(self.undecided(&candidates)),
                 None => true,
                 Some(next) => match next.link {
@@ -70,7 +78,7 @@ impl Interruption {
                     Link::New => true,
                     Link::Continues => false,
                     Link::Unclear(pause) => {
-                        let resumed = next.began;
+                        let resumed = Some(next.began);
                         candidates.push(Candidate { at, pause, resumed });
                         false
                     }
@@ -122,7 +130,8 @@ impl Interruption {
 
     /// Whether a pause that is long enough contains or follows the caller's end of speech.
     fn separates(self, candidate: &Candidate) -> bool {
-        candidate.pause >= SEPARATES && candidate.resumed >= self.speech_end
+        let later = candidate.resumed.is_none_or(|at| at >= self.speech_end);
+        candidate.pause >= SEPARATES && later
     }
 
     fn readings(self, earliest: &Candidate, latest: Option<HeardAt>) -> Readings {
@@ -142,6 +151,11 @@ mod tests {
     type Said = (u64, Option<u64>, Link);
 
     fn judge(said: &[Said], over: bool) -> (Instant, Stopping) {
+        judge_of(said, over, false)
+    }
+
+    /// `speaks_on`: the agent says at the end that it is still speaking.
+    fn judge_of(said: &[Said], over: bool, speaks_on: bool) -> (Instant, Stopping) {
         let start = Instant::now();
         let ms = |ms| start + Duration::from_millis(ms);
         let passages: Vec<Passage> = said
@@ -155,6 +169,7 @@ mod tests {
                 }),
                 link,
                 over: over && n + 1 == said.len(),
+                speaks_on: speaks_on && n + 1 == said.len(),
             })
             .collect();
         let interruption = Interruption {
@@ -258,6 +273,20 @@ mod tests {
         for (name, said, over, expected) in cases {
             assert_eq!(shown(judge(said, over)), expected, "{name}");
         }
+    }
+
+    #[test]
+    fn an_agent_that_says_it_speaks_has_not_stopped_for_certain() {
+        let fell_silent = [(0, Some(1450), Link::New)];
+        let open = Some((450, Some((450, None)), true, false));
+        assert_eq!(shown(judge_of(&fell_silent, true, true)), open);
+        // It does go on, 800 ms later: the pause may all the same have been an answer's.
+        let pause = Link::Unclear(Duration::from_millis(800));
+        let goes_on = [(0, Some(1450), Link::New), (2250, Some(4000), pause)];
+        let told = shown(judge_of(&goes_on, true, false));
+        assert_eq!(told, Some((3000, Some((450, Some(3000))), true, true)));
+        let before = [(0, Some(900), Link::New)];
+        assert_eq!(judge_of(&before, true, true).1, Stopping::Nothing);
     }
 
     #[test]

@@ -48,6 +48,8 @@ pub(super) struct Stretch {
     taken_away: bool,
     /// Nothing has followed it within [`SPURT_GAP`].
     over: bool,
+    /// The agent says all the same that it is still speaking.
+    speaks_on: bool,
 }
 
 impl Stretch {
@@ -75,6 +77,8 @@ pub(super) struct Passage {
     pub(super) link: Link,
     /// It was followed by a silence of [`SPURT_GAP`].
     pub(super) over: bool,
+    /// The agent says all the same that it is still speaking.
+    pub(super) speaks_on: bool,
 }
 
 /// What came of a report.
@@ -143,12 +147,23 @@ impl Talk {
             } => {
                 let stretch = self.latest(stream)?;
                 (stretch.end, stretch.over) = (Some(last_audible), true);
+                stretch.speaks_on = states.speaks_since(last_audible.wire());
                 stretch.broke_off = broke_off && !stretch.taken_away;
                 let ended = *stretch;
                 self.first_end.get_or_insert(last_audible.wire());
                 Some(News::Ended(ended))
             }
         }
+    }
+
+    /// The agent no longer says that it speaks. Gives the speech whose end is certain with that.
+    pub(super) fn no_longer_speaks(&mut self) -> Option<Stretch> {
+        let mut last = None;
+        for stretch in self.stretches.iter_mut().filter(|s| s.speaks_on) {
+            stretch.speaks_on = false;
+            last = Some(*stretch);
+        }
+        last
     }
 
     /// The track of a stream was taken away: that its packets stop says nothing.
@@ -213,6 +228,7 @@ impl Talk {
             broke_off: false,
             taken_away: false,
             over: false,
+            speaks_on: false,
         });
     }
 
@@ -309,6 +325,7 @@ impl Talk {
                     end: stretch.end,
                     link: stretch.link,
                     over: stretch.over,
+                    speaks_on: stretch.speaks_on,
                 }),
             }
         }
@@ -320,11 +337,12 @@ impl Passage {
     /// Takes in speech that overlaps it.
     fn join(&mut self, stretch: &Stretch) {
         let Some((end, other)) = self.end.zip(stretch.end) else {
-            (self.end, self.over) = (None, false);
+            (self.end, self.over, self.speaks_on) = (None, false, false);
             return;
         };
         if other.wire() >= end.wire() {
             (self.end, self.over) = (Some(other), stretch.over);
+            self.speaks_on = stretch.speaks_on;
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::sim::{Act, FIRST, Played, TURN, World, ms, play, script};
 use crate::audio::{Confidence, FRAME_TIME};
-use crate::call::{Anchor, Expect, Flag, Outcome, Phase, TurnScript};
+use crate::call::{AgentState, Anchor, Expect, Flag, Input, Outcome, Phase, TurnScript};
 use Outcome::{Early, Missed, Replied};
 use std::time::Duration;
 
@@ -225,5 +225,26 @@ fn a_reply_between_the_deadline_and_its_judgement_is_a_late_one() {
         assert_eq!(played.outcomes(), [Missed, Replied], "{after}");
         let late = played.turn(0).late_reply.expect("it came");
         assert_eq!(late, ms(after.unsigned_abs()), "{after}");
+    }
+}
+
+#[test]
+fn a_silence_of_an_agent_that_says_it_speaks_is_a_stop_once_it_says_otherwise() {
+    let speaking = (ms(450), Input::AgentState(AgentState::Speaking));
+    let listening = (ms(3_500), Input::AgentState(AgentState::Listening));
+    for (inputs, flags) in [
+        (vec![speaking.clone(), listening], vec![]),
+        (vec![speaking], vec![Flag::SpurtAmbiguous]),
+    ] {
+        let world = World {
+            unprompted: vec![(100, 9_000)],
+            acts: vec![vec![Act::Stop(340)]],
+            inputs,
+            ..World::default()
+        };
+        let played = play(script(&[STOP]), world);
+        assert_eq!(played.outcomes(), [Replied], "{flags:?}");
+        assert_eq!(played.turn(0).stop, Some(ms(340)), "{flags:?}");
+        assert_eq!(played.flags(0), flags);
     }
 }
