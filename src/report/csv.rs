@@ -1,9 +1,9 @@
-//! `turns.csv` and `calls.csv`: one row a turn or call, warm-up calls included and marked,
-//! sentinels' left out.
+//! `turns.csv` and `calls.csv`: one row per turn or call. Warm-up calls are included and marked;
+//! sentinel calls are left out.
 //!
-//! In: records. Out: CSV (RFC 4180, but lines end with LF) in UTF-8 with a header. Holds:
-//! columns keep their names and order within a version, new ones come last; a spreadsheet takes
-//! no text from outside for a formula.
+//! In: records. Out: CSV (RFC 4180, but lines end with LF) in UTF-8 with a header. Invariants:
+//! within a version columns keep their names and order, and new ones are added last; a
+//! spreadsheet never takes text from outside for a formula.
 
 use crate::record::{CALL_VERSION, CallOutcome, CallRecord, Ms, TURN_VERSION, TurnRecord};
 use std::borrow::Cow;
@@ -80,14 +80,14 @@ pub const CALL_COLUMNS: [&str; 25] = [
     "turns_not_run",
 ];
 
-/// The content of `turns.csv`, rows by call and turn.
+/// Renders `turns.csv`, with rows sorted by call and turn.
 pub fn turns(turns: &[TurnRecord]) -> String {
     let mut sorted: Vec<&TurnRecord> = turns.iter().filter(|t| !t.sentinel).collect();
     sorted.sort_by_key(|t| (t.call, t.turn));
     written(&COLUMNS, sorted.into_iter().map(turn_row))
 }
 
-/// The content of `calls.csv`, rows by call.
+/// Renders `calls.csv`, with rows sorted by call.
 pub fn calls(calls: &[CallRecord]) -> String {
     let mut sorted: Vec<&CallRecord> = calls.iter().collect();
     sorted.sort_by_key(|c| c.call);
@@ -143,7 +143,7 @@ fn call_row(call: &CallRecord) -> [Cow<'_, str>; CALL_COLUMNS.len()] {
     ]
 }
 
-/// Numbers and words of our own as they are; names and text from outside through [`text`].
+/// Our own numbers and words are written as they are; text from outside goes through [`text`].
 fn turn_row(turn: &TurnRecord) -> [Cow<'_, str>; COLUMNS.len()] {
     let flags: Vec<&str> = turn.flags.iter().map(|f| f.name()).collect();
     [
@@ -195,8 +195,8 @@ fn time(ms: Option<Ms>) -> Cow<'static, str> {
     ms.map_or(Cow::default(), |ms| ms.to_string().into())
 }
 
-/// A cell that a spreadsheet reads as text: an apostrophe before what it would take for a formula
-/// (OWASP, *CSV Injection*).
+/// Makes a spreadsheet read the cell as text: prefixes an apostrophe if it would be taken for a
+/// formula (OWASP, *CSV Injection*).
 fn text(cell: &str) -> Cow<'_, str> {
     if cell.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) {
         Cow::from(format!("'{cell}"))

@@ -1,8 +1,8 @@
-//! Every turn, in a table that sorts and filters.
+//! Every turn, in a table that can be sorted and filtered.
 //!
-//! In: turns. Out: a section with the turns as JSON, which the page's script draws in pieces.
-//! Holds: times are whole microseconds; nothing in the JSON can end the element it stands in;
-//! a turn takes some forty bytes.
+//! In: turns. Out: a section with the turns as JSON, which the page's script draws page by page.
+//! Invariants: latencies are whole microseconds, instants whole milliseconds; nothing in the JSON
+//! can close the element that contains it; a turn takes about forty bytes.
 
 use super::super::flags::FLAGS;
 use super::parts::Section;
@@ -12,7 +12,7 @@ use maud::{Markup, PreEscaped, html};
 use serde::Serialize;
 
 /// What the script reads. A row: call, turn, room, utterance, variant, expect, outcome, wire,
-/// playout, instant, stop or early by, flags as bits, failure, warm-up; -1 for what is not there.
+/// playout, instant, stop or early by, flags as bits, failure, warm-up; -1 if absent.
 #[derive(Serialize, Default)]
 struct Data {
     rooms: Names,
@@ -25,7 +25,7 @@ struct Data {
     turns: Vec<[i64; 14]>,
 }
 
-/// Each name once.
+/// Distinct names; rows refer to them by index.
 #[derive(Serialize, Default)]
 #[serde(transparent)]
 struct Names {
@@ -80,7 +80,7 @@ fn row(turn: &TurnRecord, data: &mut Data) -> [i64; 14] {
         place(Outcome::ALL.iter().position(|o| *o == turn.outcome)),
         micros(turn.ttfa_wire_ms),
         micros(turn.playout_ms),
-        // A tenth of a second is enough to find it again, and two digits less.
+        // In milliseconds, to save digits: the table shows tenths of a second.
         super::view::instant(turn).map_or(-1, |ms| ms.micros() / 1_000),
         micros(turn.stop_ms.or(turn.early_by_ms)),
         flags.map(|(bit, _)| 1 << bit).sum(),
