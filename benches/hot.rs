@@ -1,7 +1,7 @@
-//! The hot paths, one by one: `cargo bench`.
+//! Benchmarks of the hot paths, one by one: `cargo bench`.
 //!
-//! In: nothing. Out: divan's table, in time a packet. Holds: what is timed is what the media
-//! threads do for each packet; set-up is outside.
+//! In: nothing. Out: divan's table, in time per packet. Invariant: only the work that the media
+//! threads do for each packet is timed; set-up is not.
 
 mod pair;
 
@@ -55,7 +55,7 @@ fn opus_decode_repeated_silence(bencher: Bencher<'_, '_>) {
     bencher.bench_local(|| decoder.decode(black_box(&silence)).map(<[i16]>::len));
 }
 
-/// An ear in virtual time; everything that it does for a packet, decoding included.
+/// Times everything that an ear does for a packet, decoding included, in virtual time.
 fn hear(bencher: Bencher<'_, '_>, frames: &[Box<[u8]>]) {
     let mut ear = Ear::new().expect("libopus");
     let (zero, mut n) = (Instant::now(), 0u64);
@@ -81,7 +81,7 @@ fn onset_20ms_silence(bencher: Bencher<'_, '_>) {
     hear(bencher, &[opus::silence_frame().expect("libopus")]);
 }
 
-/// A packet in the steady state: beside str0m.
+/// A packet in the steady state, which bypasses str0m.
 #[divan::bench]
 fn srtp_protect(bencher: Bencher<'_, '_>) {
     let (mut seals, _) = srtp_bench_pair().expect("keys");
@@ -104,7 +104,7 @@ fn srtp_unprotect(bencher: Bencher<'_, '_>) {
     });
 }
 
-/// A packet in a connection's first second: str0m's whole path.
+/// A packet in a connection's first second, which takes str0m's whole path.
 #[divan::bench]
 fn str0m_protect(bencher: Bencher<'_, '_>) {
     let mut pair = Pair::connected(&[0x78; 60]);
@@ -120,7 +120,7 @@ fn str0m_protect_and_unprotect(bencher: Bencher<'_, '_>) {
     });
 }
 
-/// The loop's timers with 400 peers: the earliest is taken and comes again 20 ms later.
+/// The loop's timers with 400 peers: the earliest is popped and pushed again 20 ms later.
 #[divan::bench]
 fn timer_heap_400(bencher: Bencher<'_, '_>) {
     let zero = Instant::now();
@@ -134,7 +134,7 @@ fn timer_heap_400(bencher: Bencher<'_, '_>) {
     });
 }
 
-/// Sends as fast as it is asked to, and counts what it hears.
+/// Sends as fast as it is asked to, and counts the packets that it receives.
 struct Echo {
     due: Option<Instant>,
     left: u32,
@@ -166,7 +166,7 @@ impl Endpoint for Echo {
     fn sent(&mut self, _: Instant, _: Instant) {}
 }
 
-/// One packet through the whole loop: endpoint, str0m, kernel, and back up on the other side.
+/// A packet through the whole loop: endpoint, str0m, kernel, and back up on the other side.
 #[divan::bench(sample_count = 20)]
 fn packet_through_the_loop(bencher: Bencher<'_, '_>) {
     const PACKETS: u32 = 100;

@@ -1,20 +1,20 @@
-//! loadgen: the load tester that tells the truth about voice agents.
+//! loadgen: a load tester for voice agents.
 //!
-//! The map of the crate; `docs/ARCHITECTURE.md` says who may use whom and why.
+//! The modules of the crate; `docs/ARCHITECTURE.md` states which may use which, and why.
 //!
 //! ```text
-//! vocab     words that several modules share, each defined once           (pure)
+//! vocab     types that several modules share, each defined once          (pure)
 //! scenario  the file as written → a checked Scenario                     (pure)
 //! plan      Scenario + seed → every call with its instants               (pure)
 //! audio     PCM, levels, onsets, resampling, Opus                        (pure)
 //! call      sans-IO state machines: a call, its turns, their outcomes    (pure)
-//! stats     exact quantiles and what is computed from them               (pure)
-//! record    what a run leaves behind: versioned types, journal
+//! stats     exact quantiles and the statistics derived from them         (pure)
+//! record    the record of a run: versioned types, journal
 //! net       the media engine: sockets, timers, ICE/DTLS/SRTP
-//! target    the doors to agents: livekit, the embedded reference agent
+//! target    connections to agents: livekit, the embedded reference agent
 //! run       threads, dispatcher, clock, shutdown, progress
 //! report    record → console, JSON, CSV
-//! cli       arguments → settings; one file a command
+//! cli       arguments → settings; one file per command
 //! ```
 
 pub mod audio;

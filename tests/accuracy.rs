@@ -1,8 +1,8 @@
-//! How far the ear is off, measured against signals whose truth is known by construction
+//! The error of the ear, measured on signals whose truth is known by construction
 //! (docs/accuracy.md: checks 1, 4, 5, 6 and 8).
 //!
 //! In: nothing; `LOADGEN_FULL=1` measures at full size. Out: tables on stderr (`--nocapture`),
-//! a failure where a figure is worse than its bar. Holds: no label is a detector's opinion; no
+//! a failure if a figure exceeds its limit. Invariants: no label is a detector's opinion; no
 //! clock is read, so nothing depends on the machine's load.
 
 #[path = "accuracy/chirps.rs"]
@@ -31,12 +31,12 @@ pub fn full() -> bool {
     std::env::var_os("LOADGEN_FULL").is_some_and(|v| v == "1")
 }
 
-/// One of two sizes.
+/// Selects the size for a small or a full run.
 pub fn size<T>(small: T, at_full: T) -> T {
     if full() { at_full } else { small }
 }
 
-/// Does independent work on two threads (four at full size); results in the order of the work.
+/// Runs independent work on two threads (four at full size); results keep the order of the work.
 pub fn in_parallel<T: Sync, R: Send>(work: &[T], each: impl Fn(&T) -> R + Sync) -> Vec<R> {
     let threads = size(2, 4);
     let results = Mutex::new(Vec::with_capacity(work.len()));
@@ -56,7 +56,7 @@ pub fn in_parallel<T: Sync, R: Send>(work: &[T], each: impl Fn(&T) -> R + Sync) 
     results.into_iter().map(|(_, result)| result).collect()
 }
 
-/// The value under which a share of the values lies (nearest rank).
+/// The quantile of the values at `share` (nearest rank).
 pub fn quantile(values: &[f64], share: f64) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -64,7 +64,7 @@ pub fn quantile(values: &[f64], share: f64) -> f64 {
     sorted.get(rank.max(1) - 1).copied().unwrap_or(f64::NAN)
 }
 
-/// The share of values that are at most a bound, in absolute value; 1 of none.
+/// The share of values whose magnitude is at most `bound`; 0 if there are no values.
 pub fn within(values: &[f64], bound: f64) -> f64 {
     let count = values.iter().filter(|v| v.abs() <= bound).count();
     count as f64 / values.len().max(1) as f64

@@ -1,7 +1,7 @@
-//! What is allocated for each packet in the steady state: by str0m, and by nobody else.
+//! Allocations per packet in the steady state: by str0m only, and by nothing else.
 //!
-//! Holds: the counter is this process's allocator; a test of its own, so that nothing else
-//! allocates meanwhile. It prints what str0m's own share is.
+//! Invariant: the counter is this process's allocator, in a test binary of its own, so that
+//! nothing else allocates meanwhile. The test prints str0m's own share.
 
 #[path = "../benches/pair/mod.rs"]
 mod pair;
@@ -20,15 +20,15 @@ thread_local! {
 }
 
 fn count() {
-    // A thread that is ending has nothing left to count.
+    // A thread that is ending has no counter any more.
     let _ = COUNT.try_with(|c| c.set(c.get() + 1));
 }
 
-// SAFETY: everything is passed on to the system's allocator; the counter allocates nothing.
+// SAFETY: every call is passed on to the system's allocator; the counter allocates nothing.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count();
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller upholds the contract of `GlobalAlloc`, which is passed on unchanged.
         unsafe { System.alloc(layout) }
     }
 
@@ -133,7 +133,7 @@ fn str0m_allocates_a_known_few_times_a_packet() {
             assert_eq!(pair.unprotect(datagram), 1);
         }
     });
-    // One of the sender's is this test's own copy of the datagram.
+    // One allocation per packet sent is this test's own copy of the datagram.
     let (sent, received) = (
         sent as f64 / PACKETS as f64 - 1.0,
         received as f64 / PACKETS as f64,

@@ -1,9 +1,9 @@
-//! What the statistics claim, held against worlds whose truth is known.
+//! Checks the claims of the statistics in simulations whose truth is known.
 //!
-//! In: seeds. Out: how often intervals hold the truth, how often equal things are called
-//! different, how often a true difference is found. Holds: the same seeds give the same counts.
+//! In: seeds. Out: how often intervals contain the truth, how often equal things are called
+//! different, how often a true difference is found. Invariant: the same seeds give the same counts.
 //!
-//! Small here; the figures in docs/comparing.md are of the full size:
+//! This is the small size; the figures in docs/comparing.md are of the full size:
 //! `LOADGEN_FULL=1 cargo test --release --test statistics -- --nocapture`
 
 #[path = "statistics/coverage.rs"]
@@ -15,7 +15,7 @@ mod stall;
 #[path = "statistics/worlds.rs"]
 mod worlds;
 
-/// `small` in CI, `full` where `LOADGEN_FULL` is set.
+/// `small` in CI, `full` if `LOADGEN_FULL` is set.
 fn size(small: u64, full: u64) -> u64 {
     if std::env::var_os("LOADGEN_FULL").is_some() {
         full

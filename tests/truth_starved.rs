@@ -1,8 +1,8 @@
-//! How far figures are off while the generator does not get the processor (docs/accuracy.md,
+//! The error of figures while the generator is starved of CPU (docs/accuracy.md,
 //! "With a starved generator": check 7).
 //!
-//! In: nothing; `LOADGEN_FULL=1` measures at full size, holds the bars, and wants the machine
-//! to itself. Out: tables (`--nocapture`). Holds: only the generator is starved, never the
+//! In: nothing; `LOADGEN_FULL=1` measures at full size, applies the limits, and needs the machine
+//! to itself. Out: tables (`--nocapture`). Invariants: only the generator is starved, never the
 //! agent or the server; the truth is the agent's own.
 
 #[path = "truth/errors.rs"]
@@ -22,19 +22,19 @@ fn full() -> bool {
     std::env::var_os("LOADGEN_FULL").is_some_and(|v| v == "1")
 }
 
-/// Nothing is starved while calls are set up.
+/// How long the generator runs undisturbed while calls are set up.
 const SETTLE: Duration = Duration::from_secs(2);
-/// Busy threads beside the generator's, on its only core.
+/// Number of busy threads that share the generator's only core.
 const BUSY: usize = 2;
 
-/// How the generator is kept from the processor.
+/// How the generator is starved of CPU.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Starved {
-    /// Not at all: what the others are compared with.
+    /// Not at all: the reference for the others.
     No,
-    /// All of its threads on one core, with busy loops on the same.
+    /// All of its threads pinned to one core, which busy loops share.
     Pinned,
-    /// Stopped for 50 ms now and then.
+    /// Stopped for 50 ms at intervals.
     Stopped,
 }
 
@@ -48,7 +48,7 @@ fn pin(thread: libc::pid_t, core: usize) {
     }
 }
 
-/// Binds all threads that a process has now to one core; those they start inherit it.
+/// Binds all current threads of a process to one core; threads that they start inherit it.
 fn pin_all(pid: u32, core: usize) {
     let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter();
     for task in tasks.flatten().flatten() {
@@ -63,7 +63,7 @@ fn signal(pid: u32, signal: libc::c_int) {
     unsafe { libc::kill(pid as libc::pid_t, signal) };
 }
 
-/// Starves a process until `over`.
+/// Starves a process until `over` is set.
 fn starve(pid: u32, how: Starved, over: &Arc<AtomicBool>) {
     std::thread::sleep(SETTLE);
     match how {
@@ -86,7 +86,7 @@ fn starve(pid: u32, how: Starved, over: &Arc<AtomicBool>) {
             }
         }
         Starved::Stopped => {
-            // Between stops 0.2 to 1.2 s, by a sequence of its own.
+            // Wait 0.2 to 1.2 s between stops, from a pseudorandom sequence.
             let mut state = 12_345u64;
             while !over.load(Relaxed) && is_running(pid) {
                 state = state
@@ -117,7 +117,7 @@ fn scenario(callers: usize, turns: usize) -> String {
     )
 }
 
-/// A run of so many callers; its turns' errors, and how many turns it planned.
+/// Makes a run; returns the errors of its turns, and how many turns it planned.
 fn measure(server: &LivekitServer, how: Starved, callers: usize, turns: usize) -> (Errors, usize) {
     let dir = tempfile::tempdir().expect("a folder");
     let file = dir.path().join("truth.jsonl");

@@ -1,7 +1,7 @@
 //! Two connected str0m instances in one process, and packets between them.
 //!
-//! In: nothing. Out: a sender and a receiver with keys, in virtual time.
-//! Holds: no socket: what is timed or counted is str0m alone, as the media engine sets it up.
+//! In: nothing. Out: a sender and a receiver with keys, in virtual time. Invariant: there is no
+//! socket; only str0m is timed or counted, configured as the media engine configures it.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use str0m::net::{Protocol, Receive};
 use str0m::rtp::{Extension, RtpWrite, Ssrc};
 use str0m::{Candidate, Event, Input, Output, Rtc};
 
-/// A sender, a receiver, and where the stream stands.
+/// A sender, a receiver and the state of the stream between them.
 pub(crate) struct Pair {
     a: Rtc,
     b: Rtc,
@@ -43,7 +43,8 @@ fn rtc(port: u16, now: Instant) -> Rtc {
     rtc
 }
 
-/// Hands everything that `from` has to send to `to`; counts the packets of media `to` gets.
+/// Delivers everything that `from` has to send to `to`. Returns the number of RTP packets that
+/// `from` has received, and whether `from` has connected.
 fn carry(from: &mut Rtc, port: u16, to: &mut Rtc, now: Instant) -> (usize, bool) {
     let (mut packets, mut connected) = (0, false);
     loop {
@@ -63,7 +64,7 @@ fn carry(from: &mut Rtc, port: u16, to: &mut Rtc, now: Instant) -> (usize, bool)
 }
 
 impl Pair {
-    /// Two instances that have met. `payload`: what every packet carries.
+    /// Two connected instances; every packet carries `payload`.
     pub(crate) fn connected(payload: &[u8]) -> Self {
         let mut now = Instant::now();
         let (mut a, mut b) = (rtc(1_001, now), rtc(1_002, now));
@@ -102,7 +103,7 @@ impl Pair {
         }
     }
 
-    /// Protects one packet: the datagram.
+    /// Protects one packet and returns the datagram.
     pub(crate) fn protect(&mut self) -> Vec<u8> {
         self.now += Duration::from_millis(20);
         let time = (self.sequence * 960) as u32;
@@ -131,7 +132,7 @@ impl Pair {
         }
     }
 
-    /// Unprotects one datagram: how many packets came of it.
+    /// Unprotects one datagram and returns the number of RTP packets in it.
     pub(crate) fn unprotect(&mut self, datagram: &[u8]) -> usize {
         let r = Receive::new(Protocol::Udp, address(1_001), address(1_002), datagram);
         let input = Input::Receive(self.now, r.expect("a datagram"));

@@ -1,6 +1,6 @@
-//! A chirp for calibration, and where it is in a recording.
+//! Generates a chirp for calibration and locates it in a recording.
 //!
-//! In: PCM at 48 kHz. Out: a position between samples. Holds: the position is the peak of the
+//! In: PCM at 48 kHz. Out: a position between samples. Invariants: the position is the peak of the
 //! plain normalised cross-correlation, interpolated by a parabola; levels do not matter.
 
 use super::level::power_at;
@@ -8,27 +8,27 @@ use super::{Pcm, RATE};
 use std::f64::consts::PI;
 use std::ops::Range;
 
-/// Frequencies of the sweep, in Hz: what every telephone carries.
+/// First and last frequency of the sweep, in Hz: the band that every telephone carries.
 pub const CHIRP_HZ: (f64, f64) = (300.0, 3400.0);
-/// Samples of the chirp: 100 ms.
+/// Length of the chirp in samples: 100 ms.
 pub const CHIRP: usize = 4800;
-/// RMS level of its middle, in dBFS.
+/// RMS level between its edges, in dBFS.
 const DBFS: f64 = -20.0;
-/// Raised-cosine edges: 5 ms.
+/// Length of the raised-cosine edges: 5 ms.
 const EDGE: usize = 240;
-/// Below this correlation there is no chirp.
+/// Lowest correlation that counts as a match.
 const LEAST: f64 = 0.5;
 
 /// Where a chirp was found.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Located {
-    /// Its first sample, interpolated.
+    /// Position of its first sample, interpolated.
     pub position: f64,
-    /// Normalised correlation there, at most 1.
+    /// Normalised correlation at that position, at most 1.
     pub correlation: f64,
 }
 
-/// A linear sweep over [`CHIRP_HZ`], with soft edges.
+/// Generates a linear sweep over [`CHIRP_HZ`], with soft edges.
 pub fn chirp() -> Pcm {
     let peak = (2.0 * power_at(DBFS)).sqrt();
     let (from, to) = CHIRP_HZ;
@@ -42,8 +42,8 @@ pub fn chirp() -> Pcm {
     (0..CHIRP).map(sample).collect()
 }
 
-/// Finds a `reference` (such as [`chirp`]) that begins inside `near`; `None` where nothing
-/// there correlates by more than 0.5. Every position in `near` costs the reference's length.
+/// Finds a `reference` (such as [`chirp`]) that begins inside `near`; `None` if the correlation is
+/// below 0.5 everywhere. The cost is the length of `near` times that of the reference.
 pub fn locate(pcm: &[i16], reference: &[i16], near: Range<usize>) -> Option<Located> {
     let from = near.start;
     let to = near
@@ -77,7 +77,7 @@ pub fn locate(pcm: &[i16], reference: &[i16], near: Range<usize>) -> Option<Loca
     })
 }
 
-/// The place of the maximum of a parabola through three points at −1, 0 and 1.
+/// Position of the maximum of the parabola through three points at −1, 0 and 1.
 fn vertex(before: f64, at: f64, after: f64) -> f64 {
     let bend = before - 2.0 * at + after;
     if bend < 0.0 {

@@ -1,8 +1,8 @@
-//! Files of any kind → PCM as the program uses it.
+//! Decodes audio files of any supported format to PCM.
 //!
 //! In: the bytes of a file and the extension of its name. Out: mono `i16` at 48 kHz.
-//! Holds: what was at time t in the file is at sample t · 48 kHz; hostile bytes give an error,
-//! within bounds of size and length, never a panic.
+//! Invariants: what is at time t in the file is at sample t · 48 kHz; size and length are bounded;
+//! hostile bytes give an error, never a panic.
 
 use super::resample::to_rate;
 use super::{AudioError, Pcm};
@@ -16,17 +16,18 @@ use symphonia::core::formats::{FormatOptions, FormatReader, TrackType};
 use symphonia::core::io::MediaSourceStream;
 use symphonia::core::meta::MetadataOptions;
 
-/// Longest utterance.
+/// Longest audio accepted.
 pub const MAX_LENGTH: Duration = Duration::from_secs(600);
-/// Largest file.
+/// Largest file accepted, in bytes.
 pub const MAX_BYTES: usize = 64 << 20;
 /// Accepted sample rates, in Hz.
 const RATES: std::ops::RangeInclusive<u32> = 4_000..=192_000;
-/// Most channels of a file.
+/// Largest number of channels accepted.
 const MAX_CHANNELS: usize = 32;
-/// Writers to a pipe cannot know the length; sox, espeak-ng and ffmpeg write at least this.
+/// A data length of at least this means "unknown": sox, espeak-ng and ffmpeg write it when they
+/// write to a pipe and cannot know the length.
 const UNKNOWN_LENGTH: u32 = 0x7FFF_F000;
-/// A container's count of samples may be off by a codec's delay and padding.
+/// A container's sample count may be off by this much: the codec's delay and padding.
 const COUNT_SLACK: u64 = 4096;
 
 /// Mono samples in −1..1 at the file's rate.
@@ -35,12 +36,12 @@ struct Mono {
     samples: Vec<f32>,
 }
 
-/// Decodes a file: 16-bit WAV by hound, all else (other WAV, FLAC, MP3, Ogg Vorbis, AAC, …) by
-/// symphonia, which finds the format in the bytes; `extension` (without dot) only helps it.
-/// Channels are averaged, the rate becomes [`RATE`](super::RATE).
+/// Decodes a file: 16-bit WAV with hound, everything else (other WAV, FLAC, MP3, Ogg Vorbis,
+/// AAC, …) with symphonia, which detects the format from the bytes; `extension` (without the dot)
+/// is only a hint. Channels are averaged and the audio is resampled to [`RATE`](super::RATE).
 ///
 /// # Errors
-/// [`AudioError`]: empty, truncated, unsupported, damaged, or past [`MAX_BYTES`] / [`MAX_LENGTH`].
+/// [`AudioError`]: empty, truncated, unsupported, damaged, or over [`MAX_BYTES`] / [`MAX_LENGTH`].
 pub fn decode(bytes: &[u8], extension: Option<&str>) -> Result<Pcm, AudioError> {
     if bytes.is_empty() {
         return Err(AudioError::Empty);
@@ -68,8 +69,8 @@ enum WavKind<'a> {
     NotWav,
 }
 
-/// Looks for the chunks `fmt ` and `data` of a RIFF file: what kind it is, and whether all of
-/// the promised data is there. A length that its writer could not know is filled in.
+/// Reads the `fmt ` and `data` chunks of a RIFF file to find its kind and to check that all of
+/// the promised data is present. A length that the writer could not know is filled in.
 fn wav_kind(bytes: &[u8]) -> Result<WavKind<'_>, AudioError> {
     let damaged = |detail: &str| AudioError::Damaged {
         detail: detail.to_owned(),
@@ -109,7 +110,8 @@ fn chunk_header(bytes: &[u8], at: usize) -> Option<(&[u8], u32)> {
     Some((&header[..4], length))
 }
 
-/// The file with the true length of its data in the header.
+/// Checks the length of the data; where the header says "unknown", returns a copy of the file
+/// with the true length.
 fn checked_data(bytes: &[u8], body: usize, promised: u32) -> Result<Cow<'_, [u8]>, AudioError> {
     let present = bytes.len() - body;
     if promised == 0 || present == 0 {
@@ -160,9 +162,9 @@ fn by_hound(bytes: &[u8]) -> Result<Mono, AudioError> {
 }
 
 /// Turns a panic of the decoder into an error. Damaged headers can make symphonia panic: version
-/// 0.6.1 shifts a channel mask out of its range where arithmetic is checked.
+/// 0.6.1 shifts a channel mask out of range, which panics where arithmetic is checked.
 fn without_panic(decode: impl FnOnce() -> Result<Mono, AudioError>) -> Result<Mono, AudioError> {
-    // Nothing outlives the closure, so nothing half done can be seen afterwards.
+    // Nothing outlives the closure, so no inconsistent state can be observed afterwards.
     std::panic::catch_unwind(std::panic::AssertUnwindSafe(decode)).unwrap_or_else(|_| {
         Err(AudioError::Damaged {
             detail: "the decoder gave up on its contents".to_owned(),
@@ -212,7 +214,7 @@ fn by_symphonia(bytes: &[u8], extension: Option<&str>) -> Result<Mono, AudioErro
     }
 }
 
-/// Decodes every packet of a track.
+/// Decodes all packets of a track.
 fn read_track(
     format: &mut (dyn FormatReader + '_),
     decoder: &mut dyn AudioDecoder,
@@ -223,7 +225,7 @@ fn read_track(
         let packet = match format.next_packet() {
             Ok(Some(packet)) => packet,
             Ok(None) => break,
-            // Several readers say the end of a truncated file like this; the count tells.
+            // Several readers end a truncated file like this; the sample count is checked later.
             Err(SymphoniaError::IoError(e)) if e.kind() == ErrorKind::UnexpectedEof => break,
             Err(error) => return Err(damaged(error)),
         };

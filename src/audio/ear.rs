@@ -1,9 +1,9 @@
-//! Hears the agent's track: from RTP packets to onsets and ends of talk spurts.
+//! Finds the onsets and ends of talk spurts in the RTP packets of the agent's track.
 //!
-//! In: packets with their arrival, and the time when none come. Out: [`Heard`], in order.
-//! Holds: the timeline is RTP time (never a count of packets); each instant told is the arrival
-//! of the packet that really holds the sample, plus the sample's offset in it; memory is bounded
-//! and, after the first packets, nothing is allocated.
+//! In: packets with their arrival, and the current time when none arrive. Out: [`Heard`], in
+//! order. Invariants: the timeline is RTP time (never a count of packets); each reported instant
+//! is the arrival of the packet that really holds the sample, plus the sample's offset in it;
+//! memory is bounded and, after the first packets, nothing is allocated.
 
 mod background;
 mod burst;
@@ -38,25 +38,26 @@ pub struct Packet<'a> {
     pub payload: &'a [u8],
 }
 
-/// Packets this late are jitter, not an end of the stream.
+/// A packet that is late by up to this much is jitter, not the end of the stream.
 const LATENESS: Duration = Duration::from_millis(40);
-/// Timestamps that run ahead of the arrivals by more are a new timeline: 2 s.
+/// Timestamps that run ahead of the arrivals by more than this start a new timeline: 2 s.
 const AHEAD: u64 = 2 * RATE as u64;
-/// Timestamps that step back by more are a new timeline, less is a sender's rounding.
+/// Timestamps that step back by more than this start a new timeline; a smaller step is the
+/// sender's rounding.
 const BACK: u64 = MAX_PACKET as u64;
-/// The codec makes up at most this much of a loss: 100 ms.
+/// The codec conceals at most this much of a loss: 100 ms.
 const CONCEALED: u64 = 5 * FRAME as u64;
-/// What is longer is not remembered as one loss.
+/// At most this much of a gap counts as lost audio; the rest of it is silence.
 const LONGEST_LOSS: u64 = KEPT as u64 / 2;
-/// Timestamps that leave out more than this tell of a pause in sending: 60 ms.
+/// A gap in the timestamps longer than this is a pause in sending: 60 ms.
 const PAUSE: u64 = 3 * FRAME as u64;
-/// So does a pause in the arrivals, where the sender's timestamps stop with its audio. A shorter
-/// one may be the network's.
+/// A gap in the arrivals longer than this is also a pause in sending, by a sender whose timestamps
+/// stop with its audio: 500 ms. A shorter gap may be the network's.
 const STALL: u64 = RATE as u64 / 2;
-/// Silence is looked at in pieces of this size.
+/// Silence is processed in steps of this size.
 const SILENCE_STEP: u64 = FRAME as u64;
 
-/// The ear of one caller.
+/// The onset detector of one caller, for the agent's track.
 #[derive(Debug)]
 pub struct Ear {
     decoder: Sparing,
@@ -65,7 +66,7 @@ pub struct Ear {
     spurts: Spurts,
     last: Option<Last>,
     losses: Losses,
-    /// Losses before packets that held no audio.
+    /// Packets lost before padding; they count towards the next packet with audio.
     lost: u64,
 }
 
@@ -74,12 +75,12 @@ pub struct Ear {
 struct Last {
     arrival: Instant,
     samples: u64,
-    /// The timestamp that follows it.
+    /// RTP timestamp at which the next packet is expected.
     next_rtp: u32,
 }
 
 impl Ear {
-    /// An ear that has heard nothing.
+    /// Creates a detector that has received nothing yet.
     ///
     /// # Errors
     /// [`AudioError::Codec`] when libopus refuses.
@@ -95,14 +96,14 @@ impl Ear {
         })
     }
 
-    /// Hears a packet. Packets may come twice, late or in the wrong order; after a gap of up to
-    /// three packets the missing ones count as lost.
+    /// Takes a packet. Packets may arrive twice, late or in the wrong order; a missing packet
+    /// counts as lost once three later ones have arrived, or 60 ms after the first of them.
     pub fn packet(&mut self, packet: &Packet<'_>) {
         self.packet_of_level(packet, None);
     }
 
-    /// The same for a packet that says how loud it is, in -dBov (RFC 6464): long silence is not
-    /// decoded.
+    /// Like [`Ear::packet`], for a packet whose RTP header gives its level in -dBov (RFC 6464).
+    /// Long silence is then not decoded.
     pub fn packet_of_level(&mut self, packet: &Packet<'_>, level: Option<u8>) {
         let Packet {
             arrival,
@@ -122,8 +123,8 @@ impl Ear {
         self.play_kept(arrival);
     }
 
-    /// Nothing else arrived until `now`: gives up missing packets, and ends a spurt whose packets
-    /// have stopped (DTX).
+    /// Advances to `now` when nothing else has arrived: gives up on missing packets, and ends a
+    /// spurt whose packets have stopped (DTX).
     pub fn advance(&mut self, now: Instant) {
         self.play_kept(now);
         let Some(last) = self.last.filter(|_| self.spurts.deadline().is_some()) else {
@@ -135,7 +136,8 @@ impl Ear {
             .silent_until(&self.track, self.track.end() + silent);
     }
 
-    /// When [`Ear::advance`] will have something to do if no packet comes; `None`: not before one.
+    /// When [`Ear::advance`] will have something to do if no packet arrives; `None` if it has
+    /// nothing to do before the next packet.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let spurt = self.spurts.deadline().zip(self.last).map(|(at, last)| {
             let silent = time_of(at.saturating_sub(self.track.end()) + 1);
@@ -144,7 +146,7 @@ impl Ear {
         [spurt, self.reorder.deadline()].into_iter().flatten().min()
     }
 
-    /// The oldest thing heard and not yet told.
+    /// Returns the oldest event not yet reported.
     pub fn poll_heard(&mut self) -> Option<Heard> {
         match self.spurts.poll()? {
             Heard::Onset(onset) => Some(Heard::Onset(self.weighed(onset))),
@@ -157,14 +159,15 @@ impl Ear {
         self.spurts.is_audible()
     }
 
-    /// The spurt whose onset was told last is not the agent's: it is over, and what begins after
-    /// its next pause is a new one. Call it before anything else is heard or told.
+    /// Discards the spurt whose onset was reported last, because it is not the agent's speech. The
+    /// spurt is over, and a new one can begin only after the sound pauses. Call this before taking
+    /// another packet or polling another event.
     pub fn dismiss(&mut self) {
         self.spurts.dismiss();
     }
 
-    /// The last `length` samples heard, oldest first, into `audio`; `false` where there are not as
-    /// many.
+    /// Copies the last `length` samples, oldest first, into `audio`; returns `false` if fewer are
+    /// kept.
     pub fn latest(&self, length: usize, audio: &mut Vec<i16>) -> bool {
         let end = self.track.end();
         let Some(from) = end.checked_sub(length as u64) else {
@@ -178,10 +181,12 @@ impl Ear {
         true
     }
 
-    /// The audio around the onset told last: up to `before` samples ahead of it and what has been
-    /// heard since, oldest first, into `audio`. Returns how many samples come before the onset;
-    /// `None` where there is none, or it is older than what is kept. Ask when it is told:
-    /// then half a second follows it, or as much as there was.
+    /// Copies the audio around the onset reported last into `audio`, oldest first: up to `before`
+    /// samples before it, and everything received since.
+    ///
+    /// Returns how many samples precede the onset; `None` if there is no onset, or if it is older
+    /// than the audio kept. Call this when the onset is reported: half a second of audio then
+    /// follows it, or less if the packets stopped.
     pub fn around_onset(&self, before: usize, audio: &mut Vec<i16>) -> Option<usize> {
         let onset = self.spurts.onset()?;
         let from = onset.saturating_sub(before as u64);
@@ -193,7 +198,7 @@ impl Ear {
         Some((onset - from) as usize)
     }
 
-    /// An onset that a loss touches is moved to where it most likely was.
+    /// Moves an onset next to a loss to where it most likely was.
     fn weighed(&self, mut onset: Onset) -> Onset {
         let (Some(earlier), Some(heard)) = (onset.earlier_by_loss, self.spurts.onset()) else {
             return onset;
@@ -213,7 +218,7 @@ impl Ear {
         }
     }
 
-    /// Puts a packet on the timeline, `lost` packets after the one before it.
+    /// Puts a packet on the timeline; `lost` packets are missing before it.
     fn play(
         &mut self,
         (rtp_time, arrival): (u32, Instant),
@@ -236,7 +241,7 @@ impl Ear {
                 pcm.len() as u64
             }
             Err(_) => {
-                // Not Opus: as if it had been lost.
+                // Not Opus: treat the packet as lost.
                 let samples = self.last.map_or(FRAME as u64, |last| last.samples);
                 self.conceal(samples);
                 samples
@@ -251,7 +256,7 @@ impl Ear {
         self.spurts.run(&self.track);
     }
 
-    /// Fills what lies between the last packet and this one: silence, or losses.
+    /// Fills the gap between the last packet and this one with silence or concealed losses.
     fn place(&mut self, rtp_time: u32, arrival: Instant, lost: u64) {
         let Some(last) = self.last else { return };
         let ahead = rtp_time.wrapping_sub(last.next_rtp).cast_signed();
@@ -273,18 +278,20 @@ impl Ear {
         }
     }
 
-    /// Timestamps or sequence numbers start anew: only arrivals tell how long it took.
+    /// Starts a new timeline after timestamps or sequence numbers have jumped. Only the arrivals
+    /// then show how much time has passed.
     fn new_timeline(&mut self, arrival: Instant) {
         self.lost = 0;
         self.track.segment = Segment::default();
         let silent = self.since_last(arrival);
         self.silence(silent);
         self.last = None;
-        // An old state would only colour the first samples; libopus refuses no reset.
+        // Ignoring the result is safe: libopus refuses no reset, and a stale state would only
+        // colour the first samples.
         let _ = self.decoder.reset();
     }
 
-    /// Samples between the end of the last packet and an arrival.
+    /// Time between the end of the last packet and an arrival, in samples.
     fn since_last(&self, arrival: Instant) -> u64 {
         self.last.map_or(0, |last| {
             samples_in(arrival.saturating_duration_since(last.arrival + time_of(last.samples)))
@@ -307,7 +314,7 @@ impl Ear {
         }
     }
 
-    /// Lost audio: what the codec makes of it, then silence.
+    /// Fills lost audio with the codec's concealment, then with silence.
     fn conceal(&mut self, samples: u64) {
         self.spurts.hole_until(self.track.end() + samples);
         let mut left = samples;

@@ -1,8 +1,9 @@
-//! Tells the caller's own voice, coming back, from a reply.
+//! Tells an echo of the caller's own voice from a reply.
 //!
-//! In: what the caller has said, with its instants; an onset with its first audio. Out: how much
-//! they are alike, and at which delay. Holds: nothing is computed while the caller speaks, and an
-//! utterance's samples are shared by all who say it; only the question costs (0.2 ms).
+//! In: what the caller has said, with its instants; an onset with the audio that follows it. Out:
+//! how strongly they correlate, and at which delay. Invariants: nothing is computed while the
+//! caller speaks, only when an onset is compared (0.2 ms); all callers share an utterance's
+//! samples.
 
 use super::RATE;
 use realfft::{ComplexToReal, RealFftPlanner, RealToComplex};
@@ -10,77 +11,80 @@ use std::f32::consts::TAU;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
-/// An onset that is more like the caller's own audio than this is echo.
+/// An onset that correlates with the caller's own audio by more than this is an echo.
 pub const ECHO_CORRELATION: f32 = 0.5;
-/// The longest way back that is looked at.
+/// Longest echo delay that is searched.
 pub const ECHO_RANGE: Duration = Duration::from_secs(1);
-/// Audio of an onset that is compared: 450 ms at [`RATE`]. Two voices are alike by chance for a
-/// syllable, hardly ever for two.
+/// Samples of an onset that are compared: 450 ms at [`RATE`]. Two voices correlate by chance over
+/// one syllable, but hardly ever over two.
 pub const ECHO_AUDIO: usize = 21_600;
-/// 48 → 4 kHz: the band in which codecs keep the wave itself.
+/// Decimation from 48 to 4 kHz: codecs preserve the waveform only in the band that is left.
 const DECIMATION: usize = 12;
 const SLOW_RATE: u64 = RATE as u64 / DECIMATION as u64;
-/// Samples of an onset at the slow rate.
+/// Samples of an onset that are compared, at the slow rate.
 const WINDOW: usize = ECHO_AUDIO / DECIMATION;
-/// Delays compared, one a slow sample.
+/// Number of delay steps, one per sample at the slow rate.
 const DELAYS: usize = SLOW_RATE as usize;
-/// Room for the window at every delay, without the end meeting the beginning.
+/// Large enough for the window at every delay without circular wrap-around.
 const FFT: usize = 8192;
 const _: () = assert!(FFT > WINDOW + DELAYS);
-/// Less of an onset than this is no question: 50 ms.
+/// An onset with fewer samples than this is not compared: 50 ms.
 const LEAST: usize = WINDOW / 9;
-/// Sent audio below this mean square (a few steps of 16 bit) makes no echo.
+/// Sent audio below this mean square (a few steps of 16 bits) causes no echo.
 const SILENCE: f32 = 4.0;
-/// How much of the sample before is taken off, so that two voices are not alike by their hum.
+/// Pre-emphasis: this share of the previous sample is subtracted, so that two voices do not
+/// correlate by their low frequencies alone.
 const EMPHASIS: f32 = 0.8;
-/// A Hann window over three slow samples, with a gain of 1. What it lets through of the band
-/// above 2 kHz, where codecs keep the level but not the wave, would make an echo less like.
+/// A Hann window over three slow samples, with a gain of 1. It must suppress the band above
+/// 2 kHz, where codecs preserve the level but not the waveform: what it lets through lowers the
+/// correlation of an echo.
 static LOW_PASS: LazyLock<[f32; 3 * DECIMATION]> = LazyLock::new(|| {
     let length = (3 * DECIMATION) as f32;
     std::array::from_fn(|n| (1.0 - (TAU * (n as f32 + 0.5) / length).cos()) / length)
 });
 
-/// What an onset has in common with the caller's own audio.
+/// How strongly an onset correlates with the caller's own audio.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Likeness {
-    /// The highest normalised correlation, of either sign, 0 to 1.
+    /// Magnitude of the highest normalised correlation of either sign, 0 to 1.
     pub correlation: f32,
-    /// The delay at which it was found.
+    /// The delay at which that correlation was found.
     pub delay: Duration,
 }
 
 impl Likeness {
-    /// Nothing in common.
+    /// No correlation.
     const NONE: Self = Self {
         correlation: 0.0,
         delay: Duration::ZERO,
     };
 
-    /// Whether the onset is the caller's own voice.
+    /// Whether the onset is an echo of the caller's own voice.
     pub fn is_echo(&self) -> bool {
         self.correlation > ECHO_CORRELATION
     }
 }
 
-/// An utterance as echo is compared.
+/// An utterance, prepared for the comparison.
 #[derive(Debug, Clone)]
 pub struct Spoken(Arc<[f32]>);
 
 impl Spoken {
-    /// From the utterance's samples at [`RATE`].
+    /// Prepares an utterance from its samples at [`RATE`].
     pub fn new(pcm: &[i16]) -> Self {
         Self(slow(pcm).into())
     }
 
-    /// Its length.
     fn length(&self) -> Duration {
         Duration::from_nanos(self.0.len() as u64 * 1_000_000_000 / SLOW_RATE)
     }
 }
 
-/// Compares an onset, whose first sample was heard at `onset`, with what the caller said in the
-/// second before it: utterances, each with the capture time of its first sample. `pcm` begins
-/// with the onset; of it [`ECHO_AUDIO`] is looked at.
+/// Compares an onset, whose first sample was received at `onset`, with what the caller said up to
+/// [`ECHO_RANGE`] earlier.
+///
+/// `said` holds utterances, each with the capture time of its first sample. `pcm` begins with the
+/// onset; at most [`ECHO_AUDIO`] samples of it are used.
 pub fn compare<'a>(
     said: impl IntoIterator<Item = (Instant, &'a Spoken)>,
     onset: Instant,
@@ -117,15 +121,15 @@ pub fn compare<'a>(
     best
 }
 
-/// Lays an utterance into what was sent, whose first sample is a range before the onset; says
-/// whether any of it falls there.
+/// Adds an utterance to the sent audio, whose first sample is [`ECHO_RANGE`] before the onset.
+/// Returns whether any of the utterance falls inside.
 fn lay(sent: &mut [f32], start: Instant, utterance: &Spoken, onset: Instant) -> bool {
     if start + utterance.length() + ECHO_RANGE < onset {
         return false;
     }
     let before = onset.checked_duration_since(start).map(slow_samples);
     let after = start.checked_duration_since(onset).map(slow_samples);
-    // Where the utterance begins, counted from the first sample.
+    // Where the utterance begins, relative to the first sample of `sent`.
     let at = DELAYS as i64 - before.unwrap_or(0) + after.unwrap_or(0);
     let mut any = false;
     for (k, x) in utterance.0.iter().enumerate() {
@@ -147,9 +151,9 @@ fn slow_samples(time: Duration) -> i64 {
         / 1_000_000) as i64
 }
 
-/// Energy of the window at each delay.
+/// Energy of the sent audio under the window, at each delay.
 fn energies(sent: &[f32], window: usize) -> Vec<f32> {
-    // In f64, so that a silence after a loud word is silence.
+    // In f64, so that rounding leaves no energy in the silence after a loud word.
     let square = |k: usize| f64::from(sent[k]).powi(2);
     let mut sum: f64 = (0..window).map(square).sum();
     let mut all = Vec::with_capacity(DELAYS + 1);
@@ -169,8 +173,8 @@ static PLANS: LazyLock<Plans> = LazyLock::new(|| {
     (planner.plan_fft_forward(FFT), planner.plan_fft_inverse(FFT))
 });
 
-/// The scalar product of `heard` with `sent` from each delay on. `None` never comes: the plans
-/// refuse only buffers of another length.
+/// Scalar product of `heard` with `sent` at each delay. It never returns `None`: the plans refuse
+/// only buffers of the wrong length.
 fn correlate(mut sent: Vec<f32>, heard: &[f32]) -> Option<Vec<f32>> {
     let (forward, inverse) = &*PLANS;
     let mut padded = forward.make_input_vec();
@@ -181,7 +185,7 @@ fn correlate(mut sent: Vec<f32>, heard: &[f32]) -> Option<Vec<f32>> {
     for (a, b) in a.iter_mut().zip(&b) {
         *a *= b.conj();
     }
-    // The product of two real signals' spectra has real ends, to the last bit but for rounding.
+    // The spectra of real signals are real at both ends, and so is their product but for rounding.
     for end in [0, FFT / 2] {
         a[end].im = 0.0;
     }
@@ -190,7 +194,7 @@ fn correlate(mut sent: Vec<f32>, heard: &[f32]) -> Option<Vec<f32>> {
     Some(sent[..=DELAYS].iter().map(|x| x * scale).collect())
 }
 
-/// Samples at 4 kHz, low-passed and with the weight of the low notes taken off.
+/// Converts to 4 kHz, low-passed and pre-emphasised.
 fn slow(pcm: &[i16]) -> Vec<f32> {
     let at = |n: usize| f32::from(pcm[n.saturating_sub(DECIMATION).min(pcm.len() - 1)]);
     let mut before = None;
@@ -218,7 +222,7 @@ mod tests {
         frames.iter().flat_map(|f| decode(f)).collect()
     }
 
-    /// What an onset has in common with one utterance.
+    /// Compares an onset with a single utterance.
     fn alike(said: &[i16], start: Instant, onset: Instant, heard: &[i16]) -> Likeness {
         compare([(start, &Spoken::new(said))], onset, heard)
     }
@@ -236,7 +240,7 @@ mod tests {
                     .map(|x| (f64::from(*x) * gain).round() as i16)
                     .collect();
                 let back = coded(&back);
-                // Twice the look-ahead later.
+                // The audio passed through the codec twice: two look-aheads of delay.
                 let from = span.start + 624;
                 let at = start + Duration::from_millis(delay) + super::super::time_of(from as u64);
                 let likeness = alike(&said, start, at, &back[from..]);
@@ -246,7 +250,7 @@ mod tests {
                     fixture.name
                 );
                 let known = Duration::from_millis(delay + 13);
-                // Speech repeats itself after a pitch period: the delay is a coarse one.
+                // Speech repeats itself after a pitch period, so the delay is only coarse.
                 assert!(
                     likeness.delay.abs_diff(known) < Duration::from_millis(30),
                     "{}: {likeness:?}",
@@ -293,7 +297,7 @@ mod tests {
         let reply = tone(Duration::from_millis(400));
         let likeness = alike(&voice, start, start + Duration::from_secs(1), &reply);
         assert!(!likeness.is_echo(), "a tone: {likeness:?}");
-        // Of two utterances it is the one that was said.
+        // With two utterances, the later one is found.
         let said = [
             (start, &Spoken::new(&voice)),
             (later, &Spoken::new(&voice[9600..9600 + 15 * FRAME])),

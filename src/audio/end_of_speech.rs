@@ -1,41 +1,43 @@
-//! Finds, while it listens, where the caller's speech ended.
+//! Detects the end of the caller's speech on a live stream.
 //!
-//! In: decoded samples with their place on the stream's timeline. Out: speech started, ended,
-//! went on. Holds: the end is what [`speech_span`](super::speech_span) gives for the utterance
-//! heard so far; memory is bounded by the hangover; gaps are silence.
+//! In: decoded samples with their position on the stream's timeline. Out: speech started, ended,
+//! resumed. Invariants: the end is what [`speech_span`](super::speech_span) gives for the
+//! utterance so far; memory is bounded by the hangover; gaps are silence.
 
 use super::level::{ActiveLevel, BELOW_ACTIVE_DB, NO_SPEECH_DBFS, WINDOW, loud_span, power_at};
 use super::{FRAME, RATE, samples_in};
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// What was found.
+/// A change between speech and silence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SpeechEvent {
-    /// An utterance began. Coarse: its level is not known yet.
+    /// An utterance began. The position is coarse, because the level is not known yet.
     Started {
-        /// First speech sample so far, on the stream's timeline.
+        /// First speech sample, on the stream's timeline.
         position: u64,
     },
-    /// Nothing was said for the hangover.
+    /// There was no speech for the length of the hangover.
     Ended {
         /// The sample after the last speech sample, on the stream's timeline.
         position: u64,
     },
-    /// Speech went on within a second of `Ended`: it was a pause longer than the hangover.
+    /// Speech resumed within a second of the position in `Ended`: the silence was a pause longer
+    /// than the hangover.
     Resumed {
-        /// First speech sample after the pause.
+        /// First speech sample after the pause, on the stream's timeline.
         position: u64,
     },
 }
 
-/// Shortest hangover: the longest Opus packet, so that no utterance begins and ends in one.
+/// Shortest hangover: the length of the longest Opus packet, so that no utterance begins and ends
+/// within one packet.
 pub const MIN_HANGOVER: Duration = Duration::from_millis(120);
-/// Speech this soon after an end belongs to the same utterance.
+/// Speech within this time of an end belongs to the same utterance: 1 s.
 const RESUME: u64 = RATE as u64;
-/// A timeline that steps back by more than this starts anew (an RTP reset).
+/// A step back in time by more than this starts a new timeline (an RTP reset): 5 s.
 const STEP_BACK: u64 = 5 * RATE as u64;
-/// While speech goes on the level is looked at this often.
+/// During speech the level is updated this often: 100 ms.
 const LEVEL_EVERY: u64 = RATE as u64 / 10;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,29 +47,30 @@ enum Phase {
     Ended(u64),
 }
 
-/// A listener to one stream.
+/// The detector for one stream.
 #[derive(Debug)]
 pub struct EndOfSpeech {
     hangover: u64,
     keep: usize,
     /// The last samples; at most twice `keep`.
     pcm: Vec<i16>,
-    /// Place of the sample after the last one in `pcm`; `None` before the first.
+    /// Position of the sample after the last one in `pcm`; `None` before the first sample.
     next: Option<u64>,
     meter: ActiveLevel,
     phase: Phase,
-    /// Where the utterance's level began to be measured.
+    /// Where the measurement of the utterance's level began.
     from: u64,
-    /// Mean square of a speech window, by the level when it was last looked at.
+    /// Speech threshold as a mean square, by the level when it was last updated.
     power: f64,
     level_at: u64,
-    /// The sample after the last one that was loud by `power`.
+    /// Position after the last sample that was loud by `power`.
     loud_until: u64,
     events: VecDeque<SpeechEvent>,
 }
 
 impl EndOfSpeech {
-    /// A listener that reports the end after `hangover` of silence (at least [`MIN_HANGOVER`]).
+    /// Creates a detector that reports the end after `hangover` of silence, clamped to
+    /// [`MIN_HANGOVER`] to 10 s.
     pub fn new(hangover: Duration) -> Self {
         let hangover = samples_in(hangover.max(MIN_HANGOVER).min(Duration::from_secs(10)));
         let keep = hangover as usize + RATE as usize;
@@ -86,8 +89,8 @@ impl EndOfSpeech {
         }
     }
 
-    /// Hears samples whose first is at `position`. What is missing before it was silence (DTX);
-    /// what was heard already is skipped. Returns the oldest event not yet told.
+    /// Takes samples, the first of which is at `position`. A gap before them counts as silence
+    /// (DTX); samples already taken are skipped. Returns the oldest event not yet reported.
     pub fn push(&mut self, position: u64, pcm: &[i16]) -> Option<SpeechEvent> {
         let next = *self.next.get_or_insert(position);
         if position.saturating_add(STEP_BACK) < next {
@@ -104,18 +107,19 @@ impl EndOfSpeech {
         self.events.pop_front()
     }
 
-    /// Nothing came up to `position` (DTX). Returns the oldest event not yet told.
+    /// Takes silence up to `position`, where nothing arrived (DTX). Returns the oldest event not
+    /// yet reported.
     pub fn advance(&mut self, position: u64) -> Option<SpeechEvent> {
         self.silence_until(position);
         self.events.pop_front()
     }
 
-    /// The oldest event not yet told: `push` over a gap can find two.
+    /// Returns the oldest event not yet reported: a single `push` over a gap can produce two.
     pub fn poll(&mut self) -> Option<SpeechEvent> {
         self.events.pop_front()
     }
 
-    /// The turn is over: what is said from now on is a new utterance, not the last one resumed.
+    /// Ends the turn: speech from now on is a new utterance, not a resumption of the last one.
     pub fn next_utterance(&mut self) {
         self.forget(self.next.unwrap_or(0));
     }
@@ -130,7 +134,7 @@ impl EndOfSpeech {
             self.hear(&[0; FRAME][..part]);
             left -= part;
         }
-        // By now the utterance is over and nothing but silence is remembered.
+        // By now the utterance is over and only silence is kept.
         if missing > heard {
             self.next = Some(position);
             self.forget(position);
@@ -145,7 +149,7 @@ impl EndOfSpeech {
         self.level_at = 0;
     }
 
-    /// Takes at most a frame, which follows what was heard.
+    /// Takes at most one frame, contiguous with the samples before it.
     fn hear(&mut self, part: &[i16]) {
         if self.pcm.len() + part.len() > 2 * self.keep {
             self.pcm.drain(..self.pcm.len() - self.keep);
@@ -185,7 +189,7 @@ impl EndOfSpeech {
         }
     }
 
-    /// Takes the level of the utterance so far; false while there is none.
+    /// Updates the threshold from the level of the utterance so far; `false` while it has none.
     fn level(&mut self) -> bool {
         let Some(level) = self.meter.level().filter(|&level| level >= NO_SPEECH_DBFS) else {
             return false;
@@ -204,10 +208,11 @@ impl EndOfSpeech {
         }
     }
 
-    /// The hangover seems to be over: looks again with the level of the whole utterance.
+    /// Called when the hangover seems to be over: checks again with the level of the whole
+    /// utterance.
     fn end(&mut self, now: u64) {
         self.level();
-        // Nothing loud in all that is kept: the end is at least as old as that.
+        // If nothing that is kept is loud, the end is older than all of it.
         let end = self
             .span(self.from, now, 0)
             .map_or(self.loud_until, |(_, end)| end);
@@ -218,7 +223,7 @@ impl EndOfSpeech {
         }
     }
 
-    /// Loud samples in `from..to`, seen with `before` samples of context.
+    /// Span of the loud samples in `from..to`, with `before` samples of context ahead of it.
     fn span(&self, from: u64, to: u64, before: u64) -> Option<(u64, u64)> {
         let oldest = to - self.pcm.len() as u64;
         let from = from.saturating_sub(before).max(self.from).max(oldest);

@@ -1,61 +1,61 @@
-//! What can be wrong with audio from outside, said so that it can be mended.
+//! Errors of audio files and codecs.
 //!
-//! Holds: the message names what is wrong; the next step stands apart, in `hint()`.
+//! Invariant: the message names what is wrong; the next step is separate, in `hint()`.
 
 use std::time::Duration;
 
-/// Why a file is no utterance.
+/// Why audio cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AudioError {
-    /// No bytes, or no samples in them.
+    /// The file has no bytes, or no samples.
     #[error("the audio is empty")]
     Empty,
-    /// The header promises more than the file holds.
+    /// The header promises more data than the file holds.
     #[error("the audio is truncated: its header promises {promised} {unit}, it holds {present}")]
     Truncated {
-        /// What the header says.
+        /// Amount that the header promises.
         promised: u64,
-        /// What is there.
+        /// Amount that is present.
         present: u64,
-        /// `bytes` or `samples`.
+        /// Unit of both amounts: `bytes` or `samples`.
         unit: &'static str,
     },
-    /// Not a format that is decoded here.
+    /// The format is not supported.
     #[error("the audio cannot be decoded ({detail})")]
     Unsupported {
-        /// What the decoder said.
+        /// The decoder's message.
         detail: String,
     },
-    /// A known format, but broken.
+    /// The format is known, but the data is damaged.
     #[error("the audio is damaged ({detail})")]
     Damaged {
-        /// What was found.
+        /// What is damaged.
         detail: String,
     },
-    /// More bytes than are read.
+    /// The file has more bytes than the limit.
     #[error("the file has {bytes} bytes, more than the {limit} that are read")]
     TooLarge {
-        /// Its size.
+        /// Size of the file.
         bytes: usize,
         /// The limit.
         limit: usize,
     },
-    /// More audio than an utterance may have.
+    /// The audio is longer than the limit.
     #[error("the audio is longer than {limit:?}")]
     TooLong {
         /// The limit.
         limit: Duration,
     },
-    /// Decoded well, but silent.
+    /// The audio was decoded but contains no speech.
     #[error("there is no speech in the audio")]
     NoSpeech,
-    /// An annotation that cannot be read.
+    /// The annotation cannot be read.
     #[error("the annotation is wrong ({detail})")]
     Annotation {
         /// What is wrong with it.
         detail: String,
     },
-    /// An annotation that points outside the audio, or ends before it starts.
+    /// The annotated speech lies outside the audio, or ends before it starts.
     #[error(
         "the annotated speech ({start:?} to {end:?}) does not lie inside the audio ({length:?})"
     )]
@@ -67,10 +67,10 @@ pub enum AudioError {
         /// Length of the audio.
         length: Duration,
     },
-    /// libopus or the resampler refused.
+    /// libopus or the resampler reported an error.
     #[error("the codec failed ({detail})")]
     Codec {
-        /// What it said.
+        /// Its message.
         detail: String,
     },
 }

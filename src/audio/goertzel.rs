@@ -1,24 +1,24 @@
-//! The level of one frequency, and where a tone begins.
+//! Measures the level of a single frequency and finds the onset of a tone.
 //!
-//! In: PCM at 48 kHz. Out: powers, a position between samples. Holds: the onset is where the
-//! level passes half of its plateau, so that a hard start is found at its sample and a linear
+//! In: PCM at 48 kHz. Out: powers, a position between samples. Invariant: the onset is where the
+//! amplitude passes half of its plateau, so that a hard start is found at its sample and a linear
 //! ramp at its middle, whatever the level.
 
 use super::RATE;
 use super::level::dbfs_of;
 use std::f64::consts::PI;
 
-/// Window: 10 ms.
+/// Window length: 10 ms.
 pub(super) const WINDOW: usize = 480;
 /// Hop: 1 ms.
 pub(super) const HOP: usize = 48;
-/// The tone must hold for this many windows: 10 ms past the first that is full of it.
+/// The tone must last for this many windows: 10 ms beyond the first window that it fills.
 const HELD: usize = 2 * WINDOW / HOP;
-/// The plateau is the median of so many windows behind that.
+/// The plateau is the median of at most this many windows, from the first full one on.
 const PLATEAU: usize = 30;
-/// Quieter is no tone, in dBFS.
+/// A tone must reach this level, in dBFS.
 const QUIETEST_DBFS: f64 = -60.0;
-/// The tone's least share of the power in its window.
+/// Smallest share of the power in its window that a tone must have.
 const PURITY: f64 = 0.5;
 
 /// Goertzel's filter (1958) for one frequency.
@@ -28,7 +28,7 @@ pub struct Goertzel {
 }
 
 impl Goertzel {
-    /// A filter for a frequency in Hz, below half of [`RATE`].
+    /// Creates a filter for a frequency in Hz, below half of [`RATE`].
     pub fn new(hz: f64) -> Self {
         let step = 2.0 * PI * hz / f64::from(RATE);
         Self {
@@ -36,7 +36,7 @@ impl Goertzel {
         }
     }
 
-    /// Mean square of the tone at this frequency: of a pure tone, its power.
+    /// Mean square of the component at this frequency; for a pure tone, its power.
     pub fn power(&self, window: &[i16]) -> f64 {
         let (mut last, mut before) = (0.0, 0.0);
         for &x in window {
@@ -52,14 +52,14 @@ impl Goertzel {
 /// Where a tone or a marker begins.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ToneOnset {
-    /// The sample at which it begins, interpolated.
+    /// Position at which it begins, in samples, interpolated.
     pub position: f64,
-    /// Level of its plateau, in dBFS.
+    /// Level of the plateau, in dBFS.
     pub dbfs: f64,
 }
 
-/// Finds the first onset of a tone of `hz` in a recording; silence is taken to come before it.
-/// `None`: no tone of that frequency lasts for 30 ms.
+/// Finds the first onset of a tone of `hz` in a recording, which is assumed to follow silence.
+/// Returns `None` if no tone of that frequency lasts for 30 ms.
 pub fn tone_onset(pcm: &[i16], hz: f64) -> Option<ToneOnset> {
     let padded = padded(pcm);
     let filter = Goertzel::new(hz);
@@ -79,31 +79,31 @@ pub fn tone_onset(pcm: &[i16], hz: f64) -> Option<ToneOnset> {
     Some(ToneOnset { position, dbfs })
 }
 
-/// A recording with one window of silence before it.
+/// Prepends one window of silence to a recording.
 pub(super) fn padded(pcm: &[i16]) -> Vec<i16> {
     [&[0; WINDOW], pcm].concat()
 }
 
-/// The windows of a padded recording, one a hop.
+/// The windows of a padded recording, one per hop.
 pub(super) fn windows(padded: &[i16]) -> impl Iterator<Item = &[i16]> {
     padded.windows(WINDOW).step_by(HOP)
 }
 
-/// Mean square of samples.
+/// Mean square of the samples.
 pub(super) fn power(window: &[i16]) -> f64 {
     let squares = window.iter().map(|&x| i64::from(x) * i64::from(x));
     squares.sum::<i64>() as f64 / window.len() as f64
 }
 
-/// The middle of some amplitudes.
 pub(super) fn median(amplitudes: &[f64]) -> Option<f64> {
     let mut sorted = amplitudes.to_vec();
     sorted.sort_by(f64::total_cmp);
     sorted.get(sorted.len() / 2).copied()
 }
 
-/// The sample at which amplitudes (one a hop, of a padded recording) last rise through half of
-/// `plateau` before the window `sure`. Half filled, a window has its middle on a hard start.
+/// The sample at which the amplitudes (one per hop, of a padded recording) last rise through half
+/// of `plateau` before the window `sure`. A window half filled by a hard start has its middle on
+/// that start.
 pub(super) fn half_rise(amplitudes: &[f64], sure: usize, plateau: f64) -> f64 {
     let half = plateau / 2.0;
     let mut above = sure;
@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn onsets_are_found_at_their_sample() {
-        // hz, level, lead in samples, ramp in samples, noise; within so many samples
+        // Frequency in Hz, level, lead and ramp in samples, noise level, tolerance in samples.
         let cases = [
             (1000.0, -20.0, 4800, 0, None, 8.0),
             (1000.0, -20.0, 0, 0, None, 8.0),

@@ -1,7 +1,7 @@
-//! What an ear reports of the agent's audio.
+//! The events that an [`Ear`](super::Ear) reports about the agent's audio.
 //!
-//! In: nothing; these are the words between the ear and the call's state machine.
-//! Holds: every instant is on the caller's monotonic clock and is the arrival of the
+//! In: nothing; these types connect the ear to the call's state machine.
+//! Invariant: every instant is on the caller's monotonic clock and is the arrival of the
 //! packet that holds the sample plus the sample's offset inside that packet.
 
 use super::FRAME_TIME;
@@ -23,8 +23,8 @@ impl HeardAt {
         self.arrival + self.offset
     }
 
-    /// So much earlier: inside the same packet, or in one that did not arrive and would have,
-    /// 20 ms sooner for each packet between.
+    /// Moves the position earlier by `back`: inside the same packet, or into a packet that did not
+    /// arrive and is assumed due 20 ms sooner for each packet between.
     pub(crate) fn before(self, back: Duration) -> Self {
         let beyond = back.saturating_sub(self.offset).as_nanos();
         let packets = beyond.div_ceil(FRAME_TIME.as_nanos());
@@ -36,25 +36,25 @@ impl HeardAt {
     }
 }
 
-/// The packets, sent one after the other, that led to an onset.
+/// The uninterrupted run of packets that led to an onset.
 ///
-/// A sender without DTX sends all the time: its segment began with the stream, and says nothing
+/// A sender without DTX never stops sending: its segment began with the stream and says nothing
 /// about the reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Segment {
-    /// Arrival of the first one: the stream's first, or the first after nothing was sent for
+    /// Arrival of the first packet: the stream's first, or the first after a pause in sending of
     /// more than 60 ms.
     pub first_packet: Option<Instant>,
-    /// Arrival of the first one with audio (more than two bytes) since then, and since the last
-    /// without (DTX).
+    /// Arrival of the first packet with audio (more than two bytes) since then, and since the last
+    /// packet without audio (DTX).
     pub first_non_dtx: Option<Instant>,
 }
 
 impl Segment {
-    /// The longest Opus packet without audio (DTX), in bytes.
+    /// Largest Opus packet without audio (DTX), in bytes.
     const DTX_BYTES: usize = 2;
 
-    /// The next packet of the segment.
+    /// Adds the next packet of the segment.
     pub(crate) fn packet(&mut self, arrival: Instant, bytes: usize) {
         self.first_packet.get_or_insert(arrival);
         let audio = bytes > Self::DTX_BYTES;
@@ -65,69 +65,70 @@ impl Segment {
 /// The first audible sample of a talk spurt.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Onset {
-    /// Where it was heard.
+    /// Where the sample was received.
     pub at: HeardAt,
-    /// Confidence in it.
+    /// Confidence in the onset.
     pub confidence: Confidence,
-    /// Lost audio touches the onset: it may have been earlier by up to this much.
+    /// If audio was lost next to the onset: it may have been earlier by up to this much.
     pub earlier_by_loss: Option<Duration>,
-    /// … and later by up to this much: it was first heard then, and moved to the middle of
-    /// what the loss leaves open.
+    /// If audio was lost next to the onset: it may have been later by up to this much, which is how
+    /// far the detected onset was moved back into the interval that the loss leaves open.
     pub later_by_loss: Option<Duration>,
     /// Level of the spurt's first half second over the noise floor, in dB.
     pub snr_db: f32,
-    /// What was sent up to it: from there to `at` the reply was silent (its lead-in).
+    /// The packets that led to the onset. From the segment's first packet to `at` the reply was
+    /// silent (its lead-in).
     pub segment: Segment,
-    /// The pause that it follows, where the spurt goes on after one; `None` for a spurt's first.
+    /// The pause before this onset; `None` for the first onset of a spurt.
     pub after: Option<Pause>,
 }
 
 /// A pause inside a talk spurt: a silence of [`PAUSE`] to [`SPURT_GAP`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pause {
-    /// The last audible sample before it.
+    /// The last audible sample before the pause.
     pub last_audible: HeardAt,
-    /// The talk before it was cut off in mid-word, and what follows begins as new speech does:
-    /// the agent stopped and said something else.
+    /// The speech before the pause was cut off in mid-word, and what follows begins as new speech
+    /// does: the agent stopped and said something else.
     pub cut: bool,
 }
 
-/// Something the ear noticed, in the order in which it became sure.
+/// An event reported by the ear. Events come in the order in which the ear became sure of them.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Heard {
-    /// A talk spurt begins, or goes on after a pause; its exact onset follows (within 500 ms of
-    /// audio).
+    /// A talk spurt begins, or goes on after a pause; its exact onset follows once about 500 ms of
+    /// audio are there.
     Triggered {
-        /// Coarse instant of the trigger.
+        /// Coarse instant at which the sound began.
         at: HeardAt,
     },
-    /// The refined onset of what the last `Triggered` announced.
+    /// The refined onset for the last `Triggered`.
     Onset(Onset),
-    /// No audible sample for [`PAUSE`]. Told again, with a later sample, where a short sound
-    /// followed that is no speech of its own, such as the release of a last consonant.
+    /// No audible sample for [`PAUSE`]. Reported again, with a later sample, if a short sound
+    /// followed that is not speech by itself, such as the release of a last consonant.
     Paused {
         /// The last audible sample so far.
         last_audible: HeardAt,
-        /// The talk ended at full level, as where it is cut off in mid-word.
+        /// The speech ended at full level, as it does when it is cut off in mid-word.
         hard: bool,
     },
-    /// What the last `Triggered` announced is not the agent's (it is the caller's own echo). The
-    /// spurt is over; nothing more comes of it.
+    /// The spurt of the last `Triggered` is not the agent's speech but an echo of the caller. The
+    /// spurt is over, and no more events about it follow.
     Dismissed,
-    /// No audible sample for [`SPURT_GAP`] after `last_audible`. Comes after the spurt's `Onset`
-    /// and `Paused`.
+    /// No audible sample for [`SPURT_GAP`] after `last_audible`. Follows the spurt's `Onset` and
+    /// `Paused`.
     Ended {
         /// The last audible sample of the spurt.
         last_audible: HeardAt,
-        /// The packets stopped in mid-word, or where a stream that otherwise sends its silence
-        /// too should have sent some: whoever sent them most likely broke down.
+        /// The packets stopped in mid-word, or without the silence that this stream otherwise
+        /// sends: the sender most likely failed.
         broke_off: bool,
     },
 }
 
-/// Silence that ends a talk spurt, whoever speaks.
+/// Silence that ends a talk spurt, of the agent or of the caller.
 pub const SPURT_GAP: Duration = Duration::from_millis(700);
 
-/// Silence that is told of as a pause. The gaps inside words (the closures of stop consonants)
+/// Silence that is reported as a pause. The gaps inside words (the closures of stop consonants)
 /// are shorter.
 pub const PAUSE: Duration = Duration::from_millis(130);

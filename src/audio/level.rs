@@ -1,10 +1,10 @@
-//! The active speech level, and from it the one rule for where speech starts and ends.
+//! The active speech level, and the rule based on it for where speech starts and ends.
 //!
 //! In: PCM at 48 kHz. Out: a level in dBFS (0 dB = the RMS of a full-scale square wave), a span
-//! in samples. Holds: silence before or after changes neither the level nor the span's place in
-//! the audio, and samples may come in pieces of any size.
+//! in samples. Invariants: silence before or after changes neither the level nor the span's place
+//! in the audio; samples may come in pieces of any size.
 
-/// Speech in a recording.
+/// Where the speech in a recording lies, and its level.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SpeechSpan {
     /// First speech sample.
@@ -15,14 +15,14 @@ pub struct SpeechSpan {
     pub active_level_dbfs: f32,
 }
 
-/// Window of the rule for start and end: 2 ms.
+/// Window that decides on the start and end of speech: 2 ms.
 pub(crate) const WINDOW: usize = 96;
-/// Speech is what is at most this far under the active level, in dB.
+/// A window is speech if it is at most this far under the active level, in dB.
 pub(crate) const BELOW_ACTIVE_DB: f64 = 20.0;
 /// Below this active level there is no speech, in dBFS.
 pub(crate) const NO_SPEECH_DBFS: f64 = -60.0;
 
-/// P.56: the two smoothing stages' decay for each sample, exp(−1 / (48 kHz · 30 ms)).
+/// P.56: decay per sample of the two smoothing stages, exp(−1 / (48 kHz · 30 ms)).
 const DECAY: f64 = 0.9993057966262922;
 /// P.56: margin between the active level and the threshold that gives it, in dB.
 const MARGIN_DB: f64 = 15.9;
@@ -33,7 +33,7 @@ const HANGOVER: u16 = 200;
 /// P.56 thresholds: 2^-15 of full scale (one bit) and its doublings.
 const THRESHOLDS: usize = 16;
 
-/// Full scale power of `i16` samples.
+/// Full-scale power of `i16` samples.
 const FULL_SCALE: f64 = 32768.0 * 32768.0;
 
 /// Mean square of samples at a level in dBFS.
@@ -46,7 +46,7 @@ pub(crate) fn dbfs_of(power: f64) -> f64 {
     10.0 * (power / FULL_SCALE).log10()
 }
 
-/// Active speech level of a stream, by ITU-T P.56 (12/2011), method B.
+/// Meter of a stream's active speech level, by ITU-T P.56 (12/2011), method B.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ActiveLevel {
     energy: f64,
@@ -59,7 +59,7 @@ pub(crate) struct ActiveLevel {
 }
 
 impl ActiveLevel {
-    /// Takes the next samples.
+    /// Adds the next samples.
     pub(crate) fn push(&mut self, pcm: &[i16]) {
         for &x in pcm {
             self.sample(f64::from(x));
@@ -91,7 +91,7 @@ impl ActiveLevel {
         }
     }
 
-    /// The level with its hangovers run out, as if silence followed; `None` for near-silence.
+    /// The level after the hangovers have run out, as if silence followed; `None` for near-silence.
     pub(crate) fn level(&self) -> Option<f64> {
         let mut ended = self.clone();
         while ended.second >= 1.0 || ended.hang.iter().any(|&h| h > 0) {
@@ -100,7 +100,7 @@ impl ActiveLevel {
         ended.so_far()
     }
 
-    /// The level while speech goes on: hangovers still to come are not counted.
+    /// The level while speech goes on: hangover still to come is not counted.
     pub(crate) fn so_far(&self) -> Option<f64> {
         let mut below: Option<(f64, f64)> = None;
         for (j, &active) in self.active.iter().enumerate().take_while(|(_, a)| **a > 0) {
@@ -117,7 +117,7 @@ impl ActiveLevel {
     }
 }
 
-/// Where speech starts and ends: the one function that callers and the reference agent share.
+/// Finds where speech starts and ends. Callers and the reference agent share this function.
 ///
 /// Speech is what lies between the first and the last 2 ms window (at any offset) whose RMS is
 /// at least the active speech level (ITU-T P.56, method B) − 20 dB, resolved inside the outer
@@ -135,8 +135,8 @@ pub fn speech_span(pcm: &[i16]) -> Option<SpeechSpan> {
     })
 }
 
-/// First loud sample and the one after the last: samples of at least `power` inside a 2 ms
-/// window of at least `power` (mean square). Outside `pcm` there is silence.
+/// Returns the first loud sample and the one after the last. A sample is loud if its square is at
+/// least `power` inside a 2 ms window whose mean square is too. Outside `pcm` there is silence.
 pub(crate) fn loud_span(pcm: &[i16], power: f64) -> Option<(usize, usize)> {
     let loud = |&x: &i16| square(x) as f64 >= power;
     let to = first_window(pcm.len(), |i| pcm[i], power)? + 1;
@@ -150,7 +150,7 @@ pub(crate) fn loud_span(pcm: &[i16], power: f64) -> Option<(usize, usize)> {
     Some((start, end))
 }
 
-/// The last sample of the first window with a mean square of `power`.
+/// The last sample of the first window with a mean square of at least `power`.
 fn first_window(length: usize, sample: impl Fn(usize) -> i16, power: f64) -> Option<usize> {
     let needed = (power * WINDOW as f64).ceil() as i64;
     let mut sum = 0;

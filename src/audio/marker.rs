@@ -1,8 +1,9 @@
-//! Dual-tone markers: sounds that no speech and no music makes.
+//! Dual-tone markers: sounds that occur neither in speech nor in music.
 //!
-//! In: PCM at 48 kHz. Out: a marker, or where the first one begins. Holds: both tones are there,
-//! about equally loud, with nothing beside them, for 50 ms; their frequencies lie between the
-//! semitones of equal temperament (A = 440 Hz), so that no chord of pure tones is one.
+//! In: PCM at 48 kHz. Out: a marker's sound, or where the first marker begins. Invariants: in a
+//! marker both tones are present, about equally loud and with little else, for 50 ms; their
+//! frequencies lie between the semitones of equal temperament (A = 440 Hz), so that no chord of
+//! pure tones is a marker.
 
 use super::goertzel::{
     Goertzel, HOP, ToneOnset, WINDOW, half_rise, median, padded, power, windows,
@@ -11,38 +12,39 @@ use super::level::{dbfs_of, power_at};
 use super::{Pcm, RATE};
 use std::f64::consts::PI;
 
-/// Two frequencies in Hz, multiples of 20 that are 40 Hz or more from any semitone.
+/// A pair of frequencies in Hz, multiples of 20 that are 40 Hz or more from any semitone.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Marker {
-    /// The lower one.
+    /// The lower frequency.
     pub low: f64,
-    /// The higher one.
+    /// The higher frequency.
     pub high: f64,
 }
 
-/// The marker: between E6 and F6, and between B6 and C7. Their ratio is that of no two small
-/// integers.
+/// The marker in use: between E6 and F6, and between B6 and C7. The ratio of its frequencies is
+/// not one of small integers.
 pub const MARKER: Marker = Marker {
     low: 1360.0,
     high: 2020.0,
 };
 
-/// Level of a marker, both tones together, in dBFS.
+/// RMS level of a marker, both tones together, in dBFS.
 pub const MARKER_DBFS: f64 = -20.0;
-/// Quieter is not looked at, in dBFS.
+/// A window below this level is not examined, in dBFS.
 const QUIETEST_DBFS: f64 = -55.0;
 /// One tone may be this much louder than the other, in dB.
 const TWIST_DB: f64 = 6.0;
-/// The tones' least share of the power, in windows of 10 ms and in the 50 ms together. A note
-/// 40 Hz away has at most a twentieth of its power in a bin of 20 Hz.
+/// Smallest share of the power that the two tones must have, in each 10 ms window and over the
+/// whole 50 ms. A note 40 Hz away has at most a twentieth of its power in a bin of 20 Hz.
 const PURITY: f64 = 0.7;
 const LONG_PURITY: f64 = 0.8;
-/// Windows that must pass one after the other: 50 ms from the first's start to the last's end.
+/// Number of consecutive windows that must pass: 50 ms from the start of the first to the end of
+/// the last.
 const HELD: usize = 41;
 const LONG: usize = (HELD - 1) * HOP + WINDOW;
 
 impl Marker {
-    /// The marker's sound, `samples` long: each tone at its crest where it begins.
+    /// Generates the marker's sound, `samples` long. Both tones start at their crest.
     pub fn sound(&self, samples: usize) -> Pcm {
         // Two tones of amplitude a have the power a².
         let amplitude = power_at(MARKER_DBFS).sqrt();
@@ -52,7 +54,8 @@ impl Marker {
             .collect()
     }
 
-    /// Finds the first marker in a recording, to where its level passes half of its plateau.
+    /// Finds the first marker in a recording. Its onset is where the amplitude passes half of its
+    /// plateau.
     pub fn find(&self, pcm: &[i16]) -> Option<ToneOnset> {
         let padded = padded(pcm);
         let pair = Pair {
@@ -70,7 +73,8 @@ impl Marker {
             if run < HELD || !pair.passes(&padded[first * HOP..][..LONG], LONG_PURITY) {
                 continue;
             }
-            // The first window that passes may be half full: the plateau lies behind it.
+            // The first window that passes may be only half full, so the plateau starts one window
+            // later.
             let from = first.saturating_sub(2 * WINDOW / HOP);
             let amplitudes: Vec<f64> = windows(&padded[from * HOP..])
                 .take(k + 1 - from)
@@ -97,7 +101,7 @@ impl Pair {
         self.low.power(window) + self.high.power(window)
     }
 
-    /// Whether both tones are in the window, and little else.
+    /// Whether the window contains both tones and little else.
     fn passes(&self, window: &[i16], purity: f64) -> bool {
         let all = power(window);
         if all < power_at(QUIETEST_DBFS) {

@@ -1,7 +1,7 @@
-//! Audio: PCM in and out of files and Opus, levels, onsets. Pure: bytes and samples only,
-//! no file, no clock; instants come in as arguments.
+//! Audio: decoding files and Opus to PCM and encoding it, measuring levels, finding onsets.
 //!
-//! One rate inside: [`RATE`] mono `i16`, in frames of [`FRAME`] samples.
+//! Pure code: it works on bytes and samples, reads no file and no clock, and takes instants as
+//! arguments. All PCM inside is mono `i16` at [`RATE`], in frames of [`FRAME`] samples.
 
 pub mod chirp;
 pub mod decode;
@@ -44,7 +44,7 @@ use std::time::Duration;
 pub const RATE: u32 = 48_000;
 /// Samples of one 20 ms frame at [`RATE`].
 pub const FRAME: usize = 960;
-/// One frame's duration.
+/// Duration of one frame.
 pub const FRAME_TIME: Duration = Duration::from_millis(20);
 /// The Opus encoder's look-ahead at 48 kHz, in samples: decoded audio lags its input by this much.
 pub const OPUS_LOOKAHEAD: usize = 312;
@@ -52,14 +52,15 @@ pub const OPUS_LOOKAHEAD: usize = 312;
 /// Mono samples at [`RATE`].
 pub type Pcm = Vec<i16>;
 
-/// Duration of a number of samples at [`RATE`], to the nanosecond below.
+/// Duration of a number of samples at [`RATE`], rounded down to a nanosecond.
 pub fn time_of(samples: u64) -> Duration {
     let rate = u64::from(RATE);
     let nanos = (samples % rate) * 1_000_000_000 / rate;
     Duration::new(samples / rate, nanos as u32)
 }
 
-/// Samples at [`RATE`] in a duration, to the nearest: the inverse of [`time_of`].
+/// Number of samples at [`RATE`] in a duration, rounded to the nearest: the inverse of
+/// [`time_of`].
 pub fn samples_in(time: Duration) -> u64 {
     let rate = u64::from(RATE);
     let part = u64::from(time.subsec_nanos()) * rate;

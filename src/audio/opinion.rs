@@ -1,69 +1,71 @@
-//! A second, independent opinion of a reply's beginning: is it a voice, and since when?
+//! Checks a reply's onset independently: is it a voice, and where does it begin?
 //!
-//! In: the audio around an onset. Out: whether its first half second is speech, and where a small
-//! neural voice detector (earshot) says that it begins. Holds: one buffer, taken once; the same
-//! audio gives the same opinion, whatever was heard before.
+//! In: the audio around an onset. Out: whether its first half second is speech, and where it
+//! begins according to a small neural voice activity detector (earshot). Invariants: one buffer
+//! is reused; the same audio gives the same opinion, whatever was judged before.
 
 use super::{RATE, time_of};
 use std::f32::consts::PI;
 use std::time::Duration;
 
-/// Two opinions that are further apart disagree.
+/// Two onsets that are further apart than this disagree.
 pub const DISAGREEMENT: Duration = Duration::from_millis(60);
-/// Audio before the onset that an opinion should have, at [`RATE`]: 200 ms.
+/// Samples of audio to supply before the onset, at [`RATE`]: 200 ms.
 pub const OPINION_BEFORE: usize = 9600;
-/// Audio from the onset on that is looked at: half a second.
+/// Samples examined from the onset on, at [`RATE`]: half a second.
 pub const OPINION_AFTER: usize = 24_000;
-/// earshot's frame: 16 ms at 16 kHz.
+/// Frame of earshot: 16 ms at 16 kHz.
 const FRAME: usize = 256;
-/// 48 → 16 kHz.
+/// Decimation from 48 to 16 kHz.
 const DECIMATION: usize = 3;
-/// Half-length of the anti-aliasing filter, in samples at 48 kHz, and where it cuts off.
+/// Half-length of the anti-aliasing filter, in samples at 48 kHz.
 const REACH: usize = 24;
-/// Sums that run side by side.
+/// Number of partial sums accumulated in parallel.
 const LANES: usize = 8;
+/// Cut-off frequency of the anti-aliasing filter.
 const CUT_OFF_HZ: f32 = 7000.0;
-/// A frame is voice from this score on (as earshot advises).
+/// A frame with at least this score is voiced (as earshot advises).
 const VOICE: f32 = 0.5;
 /// Speech has at least this share of voiced frames.
 const SPEECH_SHARE: f32 = 0.3;
 
-/// Levels of a voice's frames spread by more than this within half a second, in dB: earshot
-/// takes a low steady tone for a voice.
+/// Levels of a voice's frames have at least this standard deviation within half a second, in dB.
+/// The check is needed because earshot takes a low steady tone for a voice.
 const STEADY_DB: f32 = 1.5;
 /// Frames this far under the loudest are not part of the sound, in dB.
 const BELOW_LOUDEST_DB: f32 = 20.0;
-/// Frames of half a second, and one cut by the onset.
+/// Number of frames in half a second, including one cut by the onset.
 const FRAMES: usize = OPINION_AFTER / (FRAME * DECIMATION) + 2;
 
-/// What the voice detector says.
+/// The verdict of the voice activity detector.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Opinion {
-    /// The first half second is a voice.
+    /// Whether the first half second is speech.
     pub speech: bool,
-    /// Share of its frames that are.
+    /// Share of the frames of that half second that are voiced.
     pub voiced: f32,
-    /// Where the first voiced frame begins, from the start of the audio given.
+    /// Where the first voiced frame begins, from the start of the audio; `None` if none is voiced.
     pub begins: Option<Duration>,
 }
 
 impl Opinion {
-    /// How far its beginning is from an onset `before` samples into the audio.
+    /// Distance between the first voiced frame and an onset `before` samples into the audio.
     pub fn apart(&self, before: usize) -> Option<Duration> {
         self.begins.map(|at| at.abs_diff(time_of(before as u64)))
     }
 
-    /// Whether it hears a voice, but begins it elsewhere.
+    /// Whether the audio is speech, but begins more than [`DISAGREEMENT`] away from an onset
+    /// `before` samples into it.
     pub fn disagrees(&self, before: usize) -> bool {
         self.speech && self.apart(before).is_some_and(|by| by > DISAGREEMENT)
     }
 }
 
-/// The detector.
+/// The voice activity detector, with its resampler to 16 kHz.
 pub struct SecondEar {
     detector: Box<earshot::Detector>,
     filter: [f32; 2 * REACH + 1],
-    /// The audio to be judged, in −1..1.
+    /// The audio to judge, in −1..1.
     samples: Vec<f32>,
 }
 
@@ -80,7 +82,7 @@ impl Default for SecondEar {
 }
 
 impl SecondEar {
-    /// A detector that has heard nothing.
+    /// Creates a detector.
     pub fn new() -> Self {
         Self {
             detector: Box::default(),
@@ -89,8 +91,9 @@ impl SecondEar {
         }
     }
 
-    /// Judges audio whose onset, by the first opinion, is `before` samples into it. It should
-    /// begin [`OPINION_BEFORE`] samples before that and go on for [`OPINION_AFTER`].
+    /// Judges audio whose onset, as found by the [`Ear`](super::Ear), is `before` samples into it.
+    /// The audio should begin [`OPINION_BEFORE`] samples before the onset and go on for
+    /// [`OPINION_AFTER`] samples after it.
     pub fn judge(&mut self, pcm: &[i16], before: usize) -> Opinion {
         self.detector.reset();
         let step = FRAME * DECIMATION;
@@ -125,12 +128,12 @@ impl SecondEar {
         self.samples.extend(samples);
     }
 
-    /// The low-passed sample at a position, in −1..1; outside of the audio there is silence.
+    /// The low-passed sample at a position, in −1..1; outside the audio there is silence.
     fn slow(&self, at: usize) -> f32 {
         let from = at.saturating_sub(REACH);
         let taps = &self.filter[from + REACH - at..];
         let (samples, taps) = (self.samples[from..].chunks(LANES), taps.chunks(LANES));
-        // Several sums side by side: one would wait for each addition.
+        // Partial sums in parallel: a single sum would have to wait for each addition.
         let mut sums = [0f32; LANES];
         for (samples, taps) in samples.zip(taps) {
             for ((sum, &x), tap) in sums.iter_mut().zip(samples).zip(taps) {
@@ -141,7 +144,7 @@ impl SecondEar {
     }
 }
 
-/// Whether the loud frames, but for the first, which the onset cuts, are all as loud.
+/// Whether the loud frames are all about equally loud, except the first, which the onset cuts.
 fn is_steady(levels: &[f32]) -> bool {
     let loudest = levels.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let loud = levels.iter().filter(|&&l| l > loudest - BELOW_LOUDEST_DB);
@@ -152,7 +155,7 @@ fn is_steady(levels: &[f32]) -> bool {
     variance.sqrt() < STEADY_DB
 }
 
-/// A windowed sinc (Hann), with a gain of 1.
+/// Taps of a windowed sinc (Hann), with a gain of 1.
 fn low_pass() -> [f32; 2 * REACH + 1] {
     let taps: [f32; 2 * REACH + 1] = std::array::from_fn(|n| {
         let t = n as f32 - REACH as f32;
@@ -170,7 +173,7 @@ mod tests {
     use crate::audio::test_signals::{FIXTURES, noise, sine};
     use crate::audio::{samples_in, speech_span, tone};
 
-    /// Audio with its onset behind 200 ms of silence.
+    /// Prepends 200 ms of silence to audio that begins with its onset.
     fn after_silence(pcm: &[i16]) -> Vec<i16> {
         [&vec![0; OPINION_BEFORE], pcm].concat()
     }

@@ -1,22 +1,23 @@
-//! PCM ↔ Opus.
+//! Encodes PCM to Opus and decodes Opus to PCM.
 //!
-//! In: mono PCM at 48 kHz. Out: 20 ms packets, and back; also from stereo. Holds: decoded audio lags its input by
-//! [`OPUS_LOOKAHEAD`] samples; an utterance's packets end in silence.
+//! In: mono PCM at 48 kHz, or Opus packets in mono or stereo. Out: packets of 20 ms, or mono PCM
+//! at 48 kHz. Invariants: decoded audio lags its input by [`OPUS_LOOKAHEAD`] samples; an
+//! utterance's packets end in silence.
 
 use super::stereo::{Stereo, is_stereo};
 use super::{AudioError, FRAME, OPUS_LOOKAHEAD, RATE};
 use opus::{Application, Bitrate, Channels};
 
-/// Bit rate of the caller's voice, as WebRTC's speech default.
+/// Bit rate of the caller's voice in bit/s: WebRTC's default for speech.
 pub const BITRATE: i32 = 24_000;
-/// Silent frames at the end of an utterance: the codec's memory of it fades before the caller
-/// goes over to [`silence_frame`].
+/// Silent frames at the end of an utterance, in which the codec's memory of it fades before the
+/// caller switches to [`silence_frame`].
 pub const SETTLE_FRAMES: usize = 5;
-/// Longest packet: 120 ms.
+/// Longest packet, in samples: 120 ms.
 pub const MAX_PACKET: usize = 6 * FRAME;
 /// Room for any packet of 20 ms (RFC 6716, 3.2.1: 1275 bytes and the TOC).
 const MAX_BYTES: usize = 1276;
-/// The unit of every Opus duration: 2.5 ms.
+/// The unit of every Opus duration, in samples: 2.5 ms.
 const UNIT: usize = 120;
 
 fn encoder() -> Result<opus::Encoder, AudioError> {
@@ -28,8 +29,8 @@ fn encoder() -> Result<opus::Encoder, AudioError> {
 
 /// Encodes an utterance: 20 ms packets, 24 kbit/s, mono, VoIP, no DTX.
 ///
-/// There are enough packets for the last sample to come out of the decoder (the look-ahead
-/// included) and [`SETTLE_FRAMES`] of silence after it.
+/// There are enough packets for the last sample to come out of the decoder despite the
+/// look-ahead, followed by [`SETTLE_FRAMES`] of silence.
 ///
 /// # Errors
 /// [`AudioError::Codec`] when libopus refuses.
@@ -48,44 +49,44 @@ pub fn encode(pcm: &[i16]) -> Result<Vec<Box<[u8]>>, AudioError> {
         .collect()
 }
 
-/// One packet of digital silence, for a caller that says nothing. It follows any utterance's
-/// last packet, and itself.
+/// Returns one packet of digital silence, for a caller that says nothing. It can follow the last
+/// packet of any utterance, and itself.
 ///
 /// # Errors
 /// [`AudioError::Codec`] when libopus refuses.
 pub fn silence_frame() -> Result<Box<[u8]>, AudioError> {
-    // Once its start-up is over the encoder gives the same bytes for each silent frame.
+    // After its start-up the encoder produces the same bytes for each silent frame.
     let mut frames = encode(&[0; 10 * FRAME])?;
     frames.pop().ok_or(AudioError::Empty)
 }
 
-/// A decoder of one stream: 48 kHz, mono whatever was sent.
+/// A decoder of one stream. Its output is mono at 48 kHz, whatever was sent.
 #[derive(Debug)]
 pub struct Decoder {
     inner: opus::Decoder,
-    /// Decodes in its stead from the first stereo packet on.
+    /// Replaces `inner` from the first stereo packet on.
     stereo: Option<Box<Stereo>>,
-    /// Room for the longest packet so far; nearly all have 20 ms.
+    /// Output buffer, as long as the longest packet so far; nearly all packets hold 20 ms.
     samples: Vec<i16>,
-    /// What `samples` holds the audio of, and how often in a row it came.
+    /// The packet whose audio `samples` holds, and how often in a row it has been decoded.
     last: Repeated,
 }
 
-/// A packet that comes again and again: an encoder's silence.
+/// The packet decoded last, to recognise the silence that an encoder repeats.
 #[derive(Debug)]
 struct Repeated {
     payload: [u8; REPEATED_BYTES],
     length: usize,
     count: usize,
     times: u32,
-    /// Every decoding of it so far was next to nothing.
+    /// Every decoding of it so far was silent.
     quiet: bool,
 }
 
-/// Packets of silence are no longer: 25 bytes at 24 kbit/s.
+/// Packets of silence are not larger than this: they have 25 bytes at 24 kbit/s.
 const REPEATED_BYTES: usize = 64;
-/// Decoded so often, the same silent packet no longer changes what follows it: the output is
-/// that of decoding it each time, to the bit, already after one (a test compares).
+/// Once the same silent packet has been decoded this often, further repeats need no decoding: the
+/// output is bit-exact with decoding it each time, already after one repeat (a test compares).
 const SETTLED: u32 = 4;
 /// Silence decodes to samples of at most this magnitude: the last bit of 16.
 const SILENT: u16 = 1;
@@ -103,7 +104,7 @@ impl Repeated {
         self.length == payload.len() && self.payload[..self.length] == *payload
     }
 
-    /// Notes that `payload` was decoded to `pcm`.
+    /// Records that `payload` was decoded to `pcm`.
     fn note(&mut self, payload: &[u8], pcm: &[i16]) {
         let again = self.length > 0 && self.is(payload);
         if payload.len() > REPEATED_BYTES {
@@ -121,7 +122,7 @@ impl Repeated {
 }
 
 impl Decoder {
-    /// A decoder with no past.
+    /// Creates a decoder with a fresh state.
     ///
     /// # Errors
     /// [`AudioError::Codec`] when libopus refuses.
@@ -135,12 +136,14 @@ impl Decoder {
         })
     }
 
-    /// Decodes a packet: its samples, at most [`MAX_PACKET`]. Nothing is allocated,
-    /// but for the first packet that is longer than any before, and the first in stereo. The packet
-    /// of silence that an encoder repeats is decoded a few times and then known.
+    /// Decodes a packet and returns its samples, at most [`MAX_PACKET`].
+    ///
+    /// Allocates only for a packet longer than any before, and for the first in stereo. A packet of
+    /// silence that an encoder repeats is decoded a few times; after that the result is reused.
     ///
     /// # Errors
-    /// [`AudioError::Codec`] when the packet is empty or no Opus; the decoder stays usable.
+    /// [`AudioError::Empty`] when the packet is empty, [`AudioError::Codec`] when it is not Opus;
+    /// the decoder stays usable.
     pub fn decode(&mut self, payload: &[u8]) -> Result<&[i16], AudioError> {
         if payload.is_empty() {
             return Err(AudioError::Empty);
@@ -165,7 +168,7 @@ impl Decoder {
         Ok(&self.samples[..count])
     }
 
-    /// Decodes into the first `room` of the samples; how many there are.
+    /// Decodes into the first `room` samples of the buffer; returns how many were written.
     fn decode_into(&mut self, payload: &[u8], room: usize) -> Result<usize, AudioError> {
         let samples = &mut self.samples[..room];
         match &mut self.stereo {
@@ -174,10 +177,10 @@ impl Decoder {
         }
     }
 
-    /// How many samples a packet holds.
+    /// Number of samples that a packet holds.
     ///
     /// # Errors
-    /// [`AudioError::Codec`] when the packet is no Opus.
+    /// [`AudioError::Codec`] when the packet is not Opus.
     pub fn length(&self, payload: &[u8]) -> Result<usize, AudioError> {
         Ok(self.inner.get_nb_samples(payload)?.min(MAX_PACKET))
     }
@@ -189,8 +192,8 @@ impl Decoder {
         }
     }
 
-    /// What the decoder makes up for lost audio: at most `samples`, at most [`MAX_PACKET`],
-    /// in whole units of 2.5 ms.
+    /// Conceals lost audio: returns at most `samples`, and at most [`MAX_PACKET`], in whole units
+    /// of 2.5 ms.
     ///
     /// # Errors
     /// [`AudioError::Codec`] when libopus refuses.
@@ -205,7 +208,7 @@ impl Decoder {
         Ok(&self.samples[..count])
     }
 
-    /// Forgets the past, for a stream that starts anew.
+    /// Resets the decoder for a new stream.
     ///
     /// # Errors
     /// [`AudioError::Codec`] when libopus refuses.
@@ -229,7 +232,7 @@ mod tests {
             .collect()
     }
 
-    /// The lag, in samples, at which `b` is most like `a`.
+    /// The lag, in samples, at which `b` correlates best with `a`.
     fn lag(a: &[i16], b: &[i16]) -> usize {
         let at = |lag: usize| -> f64 {
             a.iter()
@@ -244,8 +247,8 @@ mod tests {
 
     #[test]
     fn decoded_audio_lags_by_the_look_ahead() {
-        // Exact where the whole band is used; what SILK carries of speech comes 2 or 3 samples
-        // (0.06 ms) sooner, as its resamplers' delay is no whole number of samples.
+        // The lag is exact where the whole band is used. What SILK carries of speech comes 2 or 3
+        // samples (0.06 ms) sooner, because the delay of its resamplers is not a whole number.
         for fixture in FIXTURES.iter().take(3) {
             let pcm = fixture.pcm();
             let lag = lag(&pcm, &decoded(&encode(&pcm).expect("libopus")));

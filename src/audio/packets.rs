@@ -1,14 +1,15 @@
-//! Packets of the agent's audio as they arrived, kept for a while.
+//! Keeps packets of the agent's audio as they arrived, until they are discarded.
 //!
-//! In: packets, each with how long a jitter buffer would have held it. Out: a copy of those that
-//! are kept. Holds: at most [`PacketRing::PACKETS`] and [`PacketRing::BYTES`], about 400 KiB;
-//! what finds no room is left out and counted; nothing is allocated once it has its room.
+//! In: packets, each with how long a jitter buffer would have held it. Out: a copy of the packets
+//! kept. Invariants: at most [`PacketRing::PACKETS`] and [`PacketRing::BYTES`] are kept, about
+//! 480 KiB; a packet that does not fit is dropped and counted; nothing is allocated once the ring
+//! has grown to its size.
 
 use super::Packet;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// One packet's head; its payload is apart.
+/// A packet without its payload, which is stored separately.
 #[derive(Debug, Clone, Copy)]
 struct Head {
     arrival: Instant,
@@ -24,13 +25,13 @@ struct Head {
 pub struct HeldPacket<'a> {
     /// The packet.
     pub packet: Packet<'a>,
-    /// From its arrival until the loudspeaker plays it.
+    /// Time from the packet's arrival until the loudspeaker plays it.
     pub hold: Duration,
-    /// The stream that it belongs to: sequence numbers and times count within one.
+    /// The stream of the packet; sequence numbers and timestamps are comparable only within one.
     pub stream: u32,
 }
 
-/// The packets of one caller, the oldest first.
+/// Bounded queue of one caller's packets, oldest first.
 #[derive(Debug, Default)]
 pub struct PacketRing {
     heads: VecDeque<Head>,
@@ -39,17 +40,17 @@ pub struct PacketRing {
 }
 
 impl PacketRing {
-    /// Most packets at once: 80 s of 20 ms.
+    /// Largest number of packets: 80 s in packets of 20 ms.
     pub const PACKETS: usize = 4_096;
-    /// Most bytes of payload at once: 87 s at 24 kbit/s, 32 s at 64 kbit/s.
+    /// Largest number of payload bytes: 87 s at 24 kbit/s, 32 s at 64 kbit/s.
     pub const BYTES: usize = 256 << 10;
 
-    /// An empty ring; it has no room of its own yet.
+    /// Creates an empty ring, without allocating.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Keeps a packet, if there is room.
+    /// Adds a packet if there is room; otherwise counts it as refused.
     pub fn push(&mut self, held: &HeldPacket<'_>) {
         let HeldPacket {
             packet,
@@ -76,7 +77,7 @@ impl PacketRing {
         self.payloads.extend(packet.payload);
     }
 
-    /// Forgets the oldest packets that arrived before an instant.
+    /// Removes the oldest packets up to the first that did not arrive before `instant`.
     pub fn forget_before(&mut self, instant: Instant) {
         while let Some(head) = self.heads.front().filter(|h| h.arrival < instant) {
             self.payloads.drain(..head.length as usize);
@@ -84,17 +85,17 @@ impl PacketRing {
         }
     }
 
-    /// How many packets found no room so far.
+    /// Number of packets refused so far for lack of room.
     pub fn refused(&self) -> u64 {
         self.refused
     }
 
-    /// Bytes and packets kept now.
+    /// Number of payload bytes and of packets kept now.
     pub fn size(&self) -> (usize, usize) {
         (self.payloads.len(), self.heads.len())
     }
 
-    /// A copy of all that is kept.
+    /// Copies everything that is kept.
     pub fn copied(&self) -> Packets {
         let (front, back) = self.payloads.as_slices();
         Packets {
@@ -104,7 +105,7 @@ impl PacketRing {
     }
 }
 
-/// Packets in the order in which they arrived.
+/// A copy of packets in the order of their arrival.
 #[derive(Debug, Clone, Default)]
 pub struct Packets {
     heads: Vec<Head>,
@@ -112,12 +113,12 @@ pub struct Packets {
 }
 
 impl Packets {
-    /// Bytes of memory, about.
+    /// Approximate memory use in bytes.
     pub fn weight(&self) -> usize {
         self.payloads.len() + self.heads.len() * size_of::<Head>()
     }
 
-    /// The packets.
+    /// Iterates over the packets, oldest first.
     pub fn iter(&self) -> impl Iterator<Item = HeldPacket<'_>> {
         let mut rest = self.payloads.as_slice();
         self.heads.iter().map(move |head| {

@@ -1,18 +1,18 @@
-//! Pauses inside a recording's speech.
+//! Finds the pauses inside a recording's speech.
 //!
-//! In: PCM and the span of its speech. Out: silent stretches. Holds: silence is what the rule for
-//! start and end of speech calls silence, so a pause is bounded by speech samples on both sides.
+//! In: PCM and the span of its speech. Out: silent stretches. Invariant: silence is defined by the
+//! same rule as the start and end of speech, so speech samples bound a pause on both sides.
 
 use super::level::{BELOW_ACTIVE_DB, SpeechSpan, WINDOW, power_at};
 use std::ops::Range;
 
-/// Stretches of at least `shortest` samples without speech, inside `span`.
+/// Finds the stretches of at least `shortest` samples without speech inside `span`.
 pub fn pauses(pcm: &[i16], span: &SpeechSpan, shortest: usize) -> Vec<Range<usize>> {
     let power = power_at(f64::from(span.active_level_dbfs) - BELOW_ACTIVE_DB);
     let needed = (power * WINDOW as f64).ceil() as i64;
     let square = |at: usize| i64::from(pcm[at]) * i64::from(pcm[at]);
     let mut found = Vec::new();
-    // The sample after the last one of speech, and the first not yet looked at.
+    // The sample after the last speech sample, and the first sample not yet examined.
     let (mut spoken, mut seen) = (span.start, span.start);
     let mut sum = 0;
     for at in span.start..span.end.min(pcm.len()) {
@@ -58,7 +58,7 @@ mod tests {
             let found = pauses(&pcm, &span, 4800);
             assert_eq!(found.len(), 1, "{name}: {found:?}");
             let from = span.start + 24_000;
-            // A tone's last samples may lie at its zero crossing.
+            // The last samples of a tone may lie near a zero crossing.
             assert!(
                 found[0].start.abs_diff(from) <= 24 && found[0].end.abs_diff(from + 9600) <= 24,
                 "{name}: {found:?}"

@@ -1,47 +1,49 @@
-//! What the caller's microphone took in and what the caller's loudspeaker played, as samples on
-//! the caller's clock.
+//! Reconstructs what the caller's microphone captured and the caller's loudspeaker played, on the
+//! caller's clock.
 //!
 //! In: Opus packets with their instants, a window of time. Out: PCM of exactly that window.
-//! Holds: a sample stands where its own packet's arrival and hold put it; lost packets are what
-//! the codec makes of them, then silence; where two packets overlap the later one is heard.
+//! Invariants: the onset's packet, and any packet after a pause, is placed by its own arrival and
+//! hold; lost packets are concealed by the codec, then silent; where two packets of a stream
+//! overlap, the later one is kept.
 
 use super::opus::Decoder;
 use super::packets::{HeldPacket, Packets};
 use super::{AudioError, FRAME, OPUS_LOOKAHEAD, Pcm, RATE};
 use std::time::Instant;
 
-/// A stretch of the caller's time.
+/// A stretch of time on the caller's clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Window {
-    /// Its first sample.
+    /// Instant of its first sample.
     pub start: Instant,
     /// Its length in samples.
     pub length: usize,
 }
 
-/// A frame that the caller said.
+/// A frame that the caller sent.
 #[derive(Debug, Clone, Copy)]
 pub struct SaidFrame<'a> {
-    /// Which utterance of the call.
+    /// Index of the utterance within the call.
     pub turn: usize,
     /// When its first sample was captured.
     pub captured: Instant,
-    /// As it was sent.
+    /// The Opus packet as it was sent.
     pub payload: &'a [u8],
 }
 
-/// Decoded audio of at most this magnitude (−60 dBFS) is a pause, in which a jitter buffer
-/// moves to where it wants to be.
+/// Decoded audio of at most this magnitude (−60 dBFS) is a pause, in which a jitter buffer can
+/// adjust its playout delay.
 const PAUSE: u16 = 33;
-/// A packet that would play so much later than it follows came too late for the buffer.
+/// A packet due more than this after the position at which it would follow its predecessor came
+/// too late for the buffer: 30 ms.
 const LATE: i64 = 30 * RATE as i64 / 1_000;
-/// One so much earlier belongs to another timeline.
+/// A packet due more than this before that position belongs to another timeline: 100 ms.
 const EARLY: i64 = 100 * RATE as i64 / 1_000;
-/// The codec makes up at most this much of a loss, as in the ear.
+/// The codec conceals at most this much of a loss, as in the [`Ear`](super::Ear): 100 ms.
 const CONCEALED: i64 = 5 * FRAME as i64;
 
 impl Window {
-    /// Where an instant lies, in samples from the start.
+    /// Position of an instant, in samples from the start.
     fn position(&self, at: Instant) -> i64 {
         let samples = |nanos: u128| {
             let nanos = i64::try_from(nanos).unwrap_or(i64::MAX / i64::from(RATE));
@@ -58,7 +60,7 @@ impl Window {
     }
 }
 
-/// Writes the part of `pcm` that lies inside.
+/// Copies the part of `pcm` that lies inside `out` when `pcm` is placed at `at`.
 fn put(out: &mut [i16], at: i64, pcm: &[i16]) {
     let skipped = usize::try_from(-at).unwrap_or(0).min(pcm.len());
     let Ok(from) = usize::try_from(at.max(0)) else {
@@ -72,7 +74,7 @@ fn put(out: &mut [i16], at: i64, pcm: &[i16]) {
     room[..count].copy_from_slice(&pcm[..count]);
 }
 
-/// What the caller said, at the microphone: the codec's delay is taken out.
+/// Reconstructs what the caller said at the microphone, without the codec's delay.
 ///
 /// # Errors
 /// [`AudioError::Codec`] when libopus refuses.
@@ -93,23 +95,25 @@ pub fn microphone<'a>(
     Ok(out)
 }
 
-/// The stream so far, as it is played.
+/// The playout of a stream so far.
 struct Played {
     sequence: u64,
-    /// The timestamp and the position that follow it.
+    /// The timestamp and the position that follow the last packet.
     next_rtp: u32,
     end: i64,
-    /// Length of its last packet.
+    /// Length of the last packet in samples.
     samples: i64,
     pause: bool,
 }
 
-/// What the agent said, at the caller's loudspeaker: all its streams together. Packets that
-/// follow each other in speech stay together, as a jitter buffer keeps them; in a pause each is
-/// where its hold puts it, and so is in any case the packet that arrived at `onset`.
+/// Reconstructs what the agent said at the caller's loudspeaker, with all its streams mixed.
+///
+/// Consecutive packets of speech are played without gaps, as by a jitter buffer. After a pause
+/// each packet is placed by its own arrival and hold; the packet that arrived at `onset` always
+/// is.
 ///
 /// # Errors
-/// [`AudioError::Codec`] when libopus refuses to begin.
+/// [`AudioError::Codec`] when libopus cannot create a decoder.
 pub fn loudspeaker(
     packets: &Packets,
     window: Window,
@@ -131,7 +135,7 @@ pub fn loudspeaker(
     Ok(out)
 }
 
-/// One stream's part of it.
+/// Reconstructs the playout of one stream.
 fn stream(
     ordered: &[HeldPacket<'_>],
     window: Window,
@@ -143,7 +147,7 @@ fn stream(
     for held in ordered {
         let packet = &held.packet;
         if packet.payload.is_empty() {
-            // Padding holds its place in the sequence.
+            // Padding has a sequence number but no audio.
             if let Some(played) = &mut played {
                 played.sequence = packet.sequence;
             }
@@ -161,7 +165,7 @@ fn stream(
         };
         let pcm = match decoder.decode(packet.payload) {
             Ok(pcm) => pcm,
-            // Not Opus: silence of the usual length.
+            // Not Opus: play silence of the usual length.
             Err(_) => &[0; FRAME],
         };
         put(&mut out, start, pcm);
@@ -176,12 +180,13 @@ fn stream(
     Ok(out)
 }
 
-/// By how much a timestamp is ahead of the one that was expected.
+/// How far a timestamp is ahead of the expected one.
 fn ahead(before: &Played, rtp_time: u32) -> i64 {
     i64::from(rtp_time.wrapping_sub(before.next_rtp).cast_signed())
 }
 
-/// Where a packet is played: behind the one before it, or where its own hold puts it.
+/// Where a packet is played: where its timestamp puts it after its predecessor, or where its own
+/// hold puts it.
 fn place(before: &Played, rtp_time: u32, due: i64, anchored: bool) -> i64 {
     let follows = before.end + ahead(before, rtp_time);
     let off = due - follows;
@@ -191,7 +196,7 @@ fn place(before: &Played, rtp_time: u32, due: i64, anchored: bool) -> i64 {
     }
 }
 
-/// What the codec makes of the packets lost before one that is played at `start`.
+/// Writes the concealment of the packets lost before `packet`, which is played at `start`.
 fn conceal(
     out: &mut [i16],
     decoder: &mut Decoder,

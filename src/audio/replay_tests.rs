@@ -1,4 +1,4 @@
-//! Sounds whose places are known, sent as packets, must come out at those places.
+//! Sounds at known positions, sent as packets, must come out at those positions.
 
 use super::*;
 use crate::audio::packets::PacketRing;
@@ -22,8 +22,8 @@ fn onset(pcm: &[i16]) -> f64 {
     at.expect("a sound") as f64 / 48.0
 }
 
-/// A track with a tone at `from`; packet k arrives at `arrives(k)` after the start and is held
-/// for `hold(k)`; `lost` ones do not come.
+/// Plays a track with a tone at `from`: packet k arrives at `arrives(k)` after the start and is
+/// held for `hold(k)`; the `lost` packets do not arrive.
 fn played(
     from: Duration,
     arrives: impl Fn(u32) -> Duration,
@@ -76,7 +76,7 @@ fn a_sound_is_where_arrival_and_hold_put_it() {
         onset(&played(at, steady, |_| ms(40), &[], None)),
         650.0,
     );
-    // In the pause before it the buffer's target rose.
+    // The buffer's target rose in the pause before the sound.
     let learned = |k| ms(if k < 20 { 20 } else { 60 });
     near(
         "target rose",
@@ -89,7 +89,7 @@ fn a_sound_is_where_arrival_and_hold_put_it() {
         onset(&played(at, steady, sank, &[], None)),
         630.0,
     );
-    // Jitter that the hold makes up for is not heard.
+    // Jitter that the hold compensates is inaudible.
     let jitter = |k: u32| FRAME_TIME * k + ms(u64::from(k % 3) * 5);
     let evened = |k: u32| ms(40 - u64::from(k % 3) * 5);
     let even = played(at, jitter, evened, &[], None);
@@ -106,7 +106,7 @@ fn a_sound_is_where_arrival_and_hold_put_it() {
 
 #[test]
 fn speech_stays_together_and_the_onset_packet_has_its_place() {
-    // While the tone sounds the target changes: nothing is torn.
+    // The target changes during the tone: the audio is not torn apart.
     let steady = |k: u32| FRAME_TIME * k;
     let changes = |k: u32| ms(if k < 40 { 40 } else { 20 });
     let torn = played(ms(610), steady, changes, &[], None);
@@ -127,7 +127,7 @@ fn a_loss_is_what_the_codec_makes_of_it() {
         energy(&lost[gap.clone()]) > 0.1 * energy(&whole[gap]),
         "made up"
     );
-    // A long loss is silence after a tenth of a second.
+    // A long loss turns silent after a tenth of a second.
     let many: Vec<u32> = (40..52).collect();
     let lost = played(ms(610), steady, |_| ms(20), &many, None);
     assert_eq!(energy(&lost[49 * FRAME..50 * FRAME]), 0.0);

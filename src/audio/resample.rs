@@ -1,14 +1,15 @@
-//! Any rate → 48 kHz.
+//! Resamples from any rate to 48 kHz.
 //!
-//! In: mono samples in −1..1. Out: mono `i16` at 48 kHz. Holds: linear phase with its delay
-//! taken out, so that an edge stays where it was; aliases and images are below −60 dB.
+//! In: mono samples in −1..1. Out: mono `i16` at 48 kHz. Invariants: the filter has linear phase
+//! and its delay is removed, so that an edge stays where it was; aliases and images are below
+//! −60 dB.
 
 use super::{AudioError, Pcm, RATE};
 use rubato::audioadapter_buffers::direct::InterleavedSlice;
 use rubato::{Fft, FixedSync, Resampler, WindowFunction};
 
-/// Length of the anti-aliasing filter in samples of the lower rate, before rubato rounds it up
-/// to a whole ratio. Long enough for a passband up to 0.97 of Nyquist.
+/// Length of the anti-aliasing filter in samples of the lower rate, before rubato rounds it up to
+/// a whole ratio. It is long enough for a passband up to 0.97 of the Nyquist frequency.
 const FILTER: usize = 512;
 
 /// Resamples a whole recording from `rate` (not 0) to [`RATE`].
@@ -53,7 +54,7 @@ mod tests {
             .collect()
     }
 
-    /// RMS over the middle, in dB re the RMS of `tone`.
+    /// RMS of the middle half, in dB relative to the RMS of `tone`.
     fn gain_db(pcm: &[i16]) -> f64 {
         let middle = &pcm[pcm.len() / 4..pcm.len() * 3 / 4];
         let power = middle
@@ -65,7 +66,7 @@ mod tests {
 
     #[test]
     fn passband_is_flat_and_aliases_are_gone() {
-        // rate, tone, gain wanted: within 0.1 dB, or below -60 dB.
+        // Rate, tone, expected gain: within 0.1 dB of the value, or below -60 dB for `None`.
         let cases = [
             (8_000, 300.0, Some(0.0)),
             (8_000, 3_700.0, Some(0.0)),
@@ -90,7 +91,7 @@ mod tests {
 
     #[test]
     fn images_of_a_low_rate_are_below_60_db() {
-        // What is left after subtracting the tone that belongs there is image and noise.
+        // What remains after subtracting the ideal tone is images and noise.
         for (rate, hz) in [
             (8_000u32, 3_000.0),
             (16_000, 7_000.0),
@@ -129,7 +130,7 @@ mod tests {
             let edge: Vec<f32> = (0..count).map(|n| if n < at { 0.0 } else { 0.5 }).collect();
             let made = to_rate(&edge, rate).expect("known rate");
             let half = made.iter().position(|&x| x >= 8192).expect("an edge");
-            // The half-way point of a band-limited step lies half an input sample before it.
+            // A band-limited step reaches half its height half an input sample before the edge.
             let expected = expected - 0.5 * f64::from(RATE) / f64::from(rate);
             assert!(
                 (half as f64 - expected).abs() <= 1.0,

@@ -1,29 +1,29 @@
-//! A decoder that is spared what its sender says is silence.
+//! A decoder that skips packets which the sender marks as silence.
 //!
-//! In: Opus packets, with their level in the RTP header (RFC 6464) where there is one. Out: their
-//! audio. Holds: only digital silence is skipped, and only once what came before it has faded;
-//! the last packets skipped are decoded before the next that is not, so that it finds the decoder
-//! as it would have been.
+//! In: Opus packets, with their level from the RTP header (RFC 6464) if there is one. Out: their
+//! audio. Invariants: only digital silence is skipped, and only once the sound before it has
+//! faded; the last packets skipped are decoded before the next packet that is not skipped, so
+//! that the decoder is in the state that it would have had.
 
 use super::AudioError;
 use super::opus::{Decoder, MAX_PACKET};
 use std::collections::VecDeque;
 
-/// The level of digital silence: -127 dBov or less.
+/// Level that marks digital silence (RFC 6464): -127 dBov or less.
 pub const DIGITAL_SILENCE: u8 = 127;
-/// Packets of silence decoded all the same: the codec's look-ahead and its memory fade in them.
+/// Number of packets still decoded at the start of a silence, while the codec's look-ahead and
+/// memory fade.
 const SETTLED: usize = 5;
-/// Skipped packets kept, to lead the decoder back.
+/// Number of skipped packets kept, to restore the decoder's state.
 const KEPT: usize = 4;
 
-/// The decoder.
 #[derive(Debug)]
 pub(super) struct Sparing {
     decoder: Decoder,
-    /// Packets of digital silence in a row.
+    /// Number of consecutive packets of digital silence.
     silent: usize,
     kept: VecDeque<Vec<u8>>,
-    /// For those to come.
+    /// Buffers for reuse in `kept`.
     spare: Vec<Vec<u8>>,
 }
 
@@ -39,10 +39,11 @@ impl Sparing {
         })
     }
 
-    /// A packet's samples. `level`: how far below the loudest it is, where that may be relied on.
+    /// Decodes a packet. `level` is the packet's level in -dBov; `None` if it is unknown or cannot
+    /// be relied on.
     ///
     /// # Errors
-    /// As [`Decoder::decode`].
+    /// The same as [`Decoder::decode`].
     pub(super) fn decode(
         &mut self,
         packet: &[u8],
@@ -68,13 +69,13 @@ impl Sparing {
         Ok(&SILENCE[..samples])
     }
 
-    /// As [`Decoder::conceal`].
+    /// Like [`Decoder::conceal`].
     pub(super) fn conceal(&mut self, samples: usize) -> Result<&[i16], AudioError> {
         self.lead_back();
         self.decoder.conceal(samples)
     }
 
-    /// As [`Decoder::reset`].
+    /// Like [`Decoder::reset`].
     pub(super) fn reset(&mut self) -> Result<(), AudioError> {
         self.silent = 0;
         self.spare.extend(self.kept.drain(..));
@@ -83,7 +84,7 @@ impl Sparing {
 
     fn lead_back(&mut self) {
         while let Some(packet) = self.kept.pop_front() {
-            // What could not be decoded leaves the decoder as it was.
+            // A packet that cannot be decoded leaves the decoder's state unchanged.
             let _ = self.decoder.decode(&packet);
             self.spare.push(packet);
         }
@@ -96,7 +97,7 @@ mod tests {
     use crate::audio::test_signals::FIXTURES;
     use crate::audio::{FRAME, opus};
 
-    /// Speech, two seconds of digital silence, speech; each packet with its input's level.
+    /// Packets of speech, two seconds of digital silence, and speech; each with its input's level.
     fn stream(before: &[i16], after: &[i16]) -> Vec<(Box<[u8]>, u8)> {
         let mut pcm = before.to_vec();
         pcm.resize(pcm.len() + 96_000, 0);

@@ -1,16 +1,16 @@
-//! Stereo Opus as one channel that is never silent where a listener would hear something.
+//! Mixes stereo Opus down to mono without letting the channels cancel each other out.
 //!
-//! In: Opus packets of a stream that has stereo ones. Out: mono PCM at 48 kHz. Invariant: two
-//! channels of which one is the other inverted do not cancel each other out.
+//! In: Opus packets of a stream that contains stereo packets. Out: mono PCM at 48 kHz. Invariant:
+//! the output is not silent if one channel is the inverse of the other.
 
 use super::opus::MAX_PACKET;
 use super::{AudioError, RATE};
 use opus::Channels;
 
-/// Bit of a packet's first byte that says that it is stereo (RFC 6716, 3.1).
+/// Bit of a packet's first byte that marks it as stereo (RFC 6716, 3.1).
 const STEREO_BIT: u8 = 0x04;
-/// Channels cancel each other out where their mean has less than this share of their mean
-/// energy. Equal channels keep all of it, independent ones half, and so does one alone.
+/// Channels cancel each other out if the energy of their mean is less than this share of their
+/// mean energy. Equal channels keep all of it; independent channels, or a single one, keep half.
 const CANCELLED: f64 = 0.25;
 
 /// Whether a packet holds two channels.
@@ -18,11 +18,11 @@ pub(super) fn is_stereo(payload: &[u8]) -> bool {
     payload.first().is_some_and(|toc| toc & STEREO_BIT != 0)
 }
 
-/// A decoder of both channels.
+/// A decoder of both channels into one.
 #[derive(Debug)]
 pub(super) struct Stereo {
     inner: opus::Decoder,
-    /// Left, right, left, …
+    /// Output buffer: left, right, left, …
     interleaved: Vec<i16>,
 }
 
@@ -34,10 +34,11 @@ impl Stereo {
         })
     }
 
-    /// Decodes `payload` (empty: makes up for a lost one) into `mono`; how many samples.
+    /// Decodes `payload` into `mono` and returns the number of samples; an empty `payload` conceals
+    /// a loss.
     ///
     /// # Errors
-    /// [`AudioError::Codec`] when the packet is no Opus or has no room.
+    /// [`AudioError::Codec`] when the packet is not Opus or does not fit.
     pub(super) fn decode(&mut self, payload: &[u8], mono: &mut [i16]) -> Result<usize, AudioError> {
         let room = self.interleaved.len().min(2 * mono.len());
         let interleaved = &mut self.interleaved[..room];
@@ -47,7 +48,7 @@ impl Stereo {
     }
 }
 
-/// The mean of both channels; where they cancel each other out, the louder of the two.
+/// Writes the mean of both channels, or the louder channel if they cancel each other out.
 fn mix(interleaved: &[i16], mono: &mut [i16]) {
     let (mut left, mut right, mut mean) = (0.0, 0.0, 0.0);
     for (both, mono) in interleaved.chunks_exact(2).zip(&mut *mono) {
@@ -55,7 +56,7 @@ fn mix(interleaved: &[i16], mono: &mut [i16]) {
         left += l * l;
         right += r * r;
         mean += (l + r) * (l + r) / 4.0;
-        // The mean of two samples is one.
+        // The mean of two `i16` fits into an `i16`.
         *mono = ((i32::from(both[0]) + i32::from(both[1])) / 2) as i16;
     }
     if mean >= (left + right) / 2.0 * CANCELLED {
@@ -74,7 +75,7 @@ mod tests {
     use super::super::{FRAME, OPUS_LOOKAHEAD};
     use super::*;
 
-    /// Packets of `pcm`, with each channel made by `channels`.
+    /// Encodes `pcm` in stereo; `channels` maps a sample to its left and right samples.
     fn encoded(pcm: &[i16], channels: fn(i16) -> [i16; 2]) -> Vec<Vec<u8>> {
         let mut encoder =
             opus::Encoder::new(RATE, Channels::Stereo, opus::Application::Voip).expect("libopus");
@@ -93,7 +94,7 @@ mod tests {
         pcm.iter().map(|&x| f64::from(x).powi(2)).sum()
     }
 
-    /// The loudness of what is heard of a fixture, against the fixture's own, in dB.
+    /// Level of a decoded fixture relative to the original, in dB.
     fn heard(channels: fn(i16) -> [i16; 2]) -> f64 {
         let pcm = FIXTURES[0].pcm();
         let packets = encoded(&pcm, channels);

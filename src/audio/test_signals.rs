@@ -1,4 +1,4 @@
-//! Signals for the tests of this room: tones, noise, fixtures. Made, so known to the sample.
+//! Signals for the tests of this module: tones, noise and spoken fixtures, known to the sample.
 
 use super::decode::decode;
 use super::utterance::Annotation;
@@ -7,7 +7,7 @@ use std::f64::consts::{PI, SQRT_2};
 /// A spoken fixture.
 pub(crate) struct Fixture {
     pub(crate) name: &'static str,
-    /// The active level that its maker gave it.
+    /// The active level at which it was generated.
     pub(crate) dbfs: f64,
     pub(crate) wav: &'static [u8],
     sidecar: &'static [u8],

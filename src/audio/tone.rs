@@ -1,7 +1,7 @@
-//! A tone with a hard start: the reply whose onset is known to the sample.
+//! A tone with a hard start: a reply whose onset is known to the sample.
 //!
-//! In: a length. Out: PCM. Holds: the first sample is audible already, every call gives the
-//! same samples.
+//! In: a length. Out: PCM. Invariants: the first sample is already audible; every call returns
+//! the same samples.
 
 use super::{Pcm, RATE, samples_in};
 use std::f64::consts::{PI, SQRT_2};
@@ -9,12 +9,13 @@ use std::time::Duration;
 
 /// Frequency of the reference agent's tone, in Hz.
 pub const TONE_HZ: f64 = 1000.0;
-/// RMS level of the tone, in dB re full scale.
+/// RMS level of the tone, in dBFS.
 pub const TONE_DBFS: f64 = -20.0;
 
-/// A 1 kHz sine at −20 dBFS (RMS), starting at its crest so that sample 0 is the onset.
+/// Generates a 1 kHz sine at −20 dBFS (RMS) that starts at its crest, so that sample 0 is the
+/// onset.
 ///
-/// `length` is rounded to the sample.
+/// `length` is rounded to a whole sample.
 pub fn tone(length: Duration) -> Pcm {
     let peak = 32768.0 * SQRT_2 * 10f64.powf(TONE_DBFS / 20.0);
     let step = 2.0 * PI * TONE_HZ / f64::from(RATE);

@@ -1,7 +1,7 @@
 //! What a caller says: audio, its Opus frames, and where the speech in it starts and ends.
 //!
 //! In: the bytes of a file and of its sidecar. Out: one immutable utterance that all callers
-//! share. Holds: `speech_start < speech_end ≤` the audio's length; encoded once.
+//! share. Invariants: `speech_start < speech_end ≤` the audio's length; it is encoded once.
 
 use super::{AudioError, decode, opus, speech_span, time_of};
 use serde::Deserialize;
@@ -11,21 +11,21 @@ use std::time::Duration;
 /// A prepared utterance.
 #[derive(Debug, Clone)]
 pub struct Utterance {
-    /// Its name in the scenario.
+    /// Name in the scenario.
     pub name: String,
     /// Mono samples at [`RATE`](super::RATE).
     pub pcm: Arc<[i16]>,
-    /// Its Opus packets, 20 ms each, the flush of the encoder included (see [`opus::encode`]).
+    /// Opus packets of 20 ms each, including the encoder's flush (see [`opus::encode`]).
     pub frames: Arc<[Box<[u8]>]>,
-    /// First speech sample, from the start.
+    /// Position of the first speech sample, from the start of the audio.
     pub speech_start: Duration,
-    /// End of the last speech sample, from the start.
+    /// End of the last speech sample, from the start of the audio.
     pub speech_end: Duration,
     /// Active speech level (ITU-T P.56) in dBFS.
     pub active_level_dbfs: f32,
 }
 
-/// The sidecar `NAME.json` of an audio file: where its speech is, known and not detected.
+/// The sidecar `NAME.json` of an audio file: where its speech is, as annotated, not detected.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Annotation {
@@ -38,11 +38,12 @@ pub struct Annotation {
 }
 
 impl Annotation {
-    /// Reads `{"version": 1, "speech_start_ms"?: 60.0, "speech_end_ms": 2416.041667, "text"?: "…"}`.
+    /// Parses a sidecar. `speech_start_ms` and `text` may be left out:
+    /// `{"version": 1, "speech_start_ms": 60.0, "speech_end_ms": 2416.041667, "text": "…"}`.
     ///
     /// # Errors
-    /// [`AudioError::Annotation`] when it is no such object, of another version, or its times are
-    /// negative or out of order.
+    /// [`AudioError::Annotation`] when the JSON is not such an object or has another version, or
+    /// when its times are negative or out of order.
     pub fn parse(json: &[u8]) -> Result<Self, AudioError> {
         let wrong = |detail: String| AudioError::Annotation { detail };
         let made: Self = serde_json::from_slice(json).map_err(|e| wrong(e.to_string()))?;
@@ -50,7 +51,7 @@ impl Annotation {
             return Err(wrong(format!("version {} is not known here", made.version)));
         }
         let start = made.speech_start_ms.unwrap_or(0.0);
-        // A day is past every limit and safe to turn into a `Duration`.
+        // A day is beyond every limit and safe to convert to a `Duration`.
         if !(start >= 0.0 && start < made.speech_end_ms && made.speech_end_ms < 86_400_000.0) {
             return Err(wrong(format!(
                 "speech from {start} to {} ms",
@@ -60,7 +61,7 @@ impl Annotation {
         Ok(made)
     }
 
-    /// First speech sample, where it is annotated.
+    /// Position of the first speech sample, if annotated.
     pub fn speech_start(&self) -> Option<Duration> {
         self.speech_start_ms
             .map(|ms| Duration::from_secs_f64(ms / 1000.0))
@@ -71,19 +72,19 @@ impl Annotation {
         Duration::from_secs_f64(self.speech_end_ms / 1000.0)
     }
 
-    /// What is said, where it is written down.
+    /// The words spoken, if annotated.
     pub fn text(&self) -> Option<&str> {
         self.text.as_deref()
     }
 }
 
 impl Utterance {
-    /// Decodes and encodes an utterance. The end of speech is the annotated one, else found by
+    /// Decodes and encodes an utterance. The end of speech is the annotated one, or else found by
     /// level ([`speech_span`]).
     ///
     /// # Errors
-    /// [`AudioError`]: whatever [`decode()`] says, [`AudioError::NoSpeech`], or an
-    /// annotation outside the audio.
+    /// [`AudioError`]: any error of [`decode()`], [`AudioError::NoSpeech`], an annotation outside
+    /// the audio, or an error of the encoder.
     pub fn new(
         name: &str,
         bytes: &[u8],
@@ -93,10 +94,10 @@ impl Utterance {
         Self::annotated(name, bytes, extension, None, annotated_speech_end)
     }
 
-    /// As [`Utterance::new`], with the start of speech annotated too.
+    /// Like [`Utterance::new`], with an annotated start of speech as well.
     ///
     /// # Errors
-    /// As [`Utterance::new`].
+    /// The same as [`Utterance::new`].
     pub fn annotated(
         name: &str,
         bytes: &[u8],
@@ -122,7 +123,7 @@ impl Utterance {
         })
     }
 
-    /// Length of the audio (the frames are longer by the encoder's flush).
+    /// Length of the audio. The frames are longer by the encoder's flush.
     pub fn length(&self) -> Duration {
         time_of(self.pcm.len() as u64)
     }

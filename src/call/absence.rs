@@ -1,23 +1,23 @@
-//! Why there is no agent to be heard, where more is known than that.
+//! Explains why a call has no audible agent.
 //!
-//! In: what the server and the room say, already bounded and printable. Out: a cause with its
-//! machine name, its words and a hint.
+//! In: what the server and the room report, already bounded in length and printable. Out: a cause
+//! with its machine name, its message and a hint.
 
 use std::time::Duration;
 
-/// What to try where the agent published no track.
+/// Hint for an agent that joined but published no track.
 pub(super) const UNPUBLISHED: &str =
     "look at the agent's log: it joined, but its voice was never published";
-/// What to try where the agent left.
+/// Hint for an agent that left.
 pub(super) const LEFT: &str = "look at the agent's log: it closed its session or crashed";
 
-/// Why a call has no agent that it could hear.
+/// Why the caller could not hear an agent.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Absence {
-    /// The dispatch has no job.
+    /// No worker has taken the dispatched job.
     #[error("no worker took the job{} within {waited:?}", of_agent(agent_name))]
     NoWorker {
-        /// The name that was asked for; empty: automatic dispatch.
+        /// The requested agent name; empty for automatic dispatch.
         agent_name: String,
         /// How long we waited.
         waited: Duration,
@@ -25,90 +25,90 @@ pub enum Absence {
     /// The worker refused the job.
     #[error("a worker rejected the job{}", of_agent(agent_name))]
     JobRejected {
-        /// The name that was asked for.
+        /// The requested agent name.
         agent_name: String,
     },
     /// The job ended in an error.
     #[error("the job{} failed ({error})", of_agent(agent_name))]
     JobFailed {
-        /// The name that was asked for.
+        /// The requested agent name.
         agent_name: String,
-        /// What the worker said.
+        /// The error that the worker reported.
         error: String,
     },
-    /// The job ended without an error, and nobody came.
+    /// The job ended without an error before its agent joined.
     #[error(
         "the job{} ended before its agent joined the room",
         of_agent(agent_name)
     )]
     JobEnded {
-        /// The name that was asked for.
+        /// The requested agent name.
         agent_name: String,
     },
-    /// A worker has the job, but its agent is not in the room. Servers do not tell an agent that
-    /// is still starting from one whose entry point has raised.
+    /// A worker has the job, but its agent is not in the room. The server does not distinguish an
+    /// agent that is still starting from one whose entry point has raised.
     #[error(
         "a worker took the job{}, but its agent did not join the room within {waited:?}",
         of_agent(agent_name)
     )]
     NotJoined {
-        /// The name that was asked for.
+        /// The requested agent name.
         agent_name: String,
         /// How long we waited.
         waited: Duration,
     },
-    /// In the room, without an audio track.
+    /// The agent is in the room but has published no audio track.
     #[error("{agents} is in the room, but has published no audio track")]
     NoTrack {
         /// The agents' identities.
         agents: String,
     },
-    /// It joined and left, unheard.
+    /// The agent joined and left again without having been heard.
     #[error("{agent} joined the room and left again after {:.1} s, unheard ({reason})", stayed.as_secs_f64())]
     LeftEarly {
-        /// Its identity.
+        /// The agent's identity.
         agent: String,
-        /// How long it stayed.
+        /// How long it stayed in the room.
         stayed: Duration,
-        /// The server's name of the reason.
+        /// The server's name for the disconnect reason.
         reason: &'static str,
     },
-    /// Others are in the room, of kinds that are no agents.
+    /// The room has participants, but none whose kind is agent.
     #[error("only participants that are not agents are in the room: {participants}")]
     OtherKind {
-        /// Each with its kind.
+        /// Each participant with its kind.
         participants: String,
     },
-    /// Nobody in the room has the identity that the scenario names.
+    /// No participant has the identity that the scenario names.
     #[error(
         "no participant with `call.agent_identity` `{wanted}` is in the room, only {participants}"
     )]
     OtherIdentity {
-        /// The identity.
+        /// The identity that the scenario names.
         wanted: String,
-        /// Each with its kind.
+        /// Each participant with its kind.
         participants: String,
     },
-    /// The agent's tracks are none that could be its voice.
+    /// None of the audio tracks can be the agent's voice.
     #[error("none of the audio tracks in the room may be the agent's voice: {tracks}")]
     OtherTrack {
-        /// Each with its publisher, kind and source.
+        /// Each track with its publisher, kind and source.
         tracks: String,
     },
-    /// Nobody has published a track with the name that the scenario gives.
+    /// No published audio track has the name that the scenario gives.
     #[error(
         "no audio track in the room is named `{wanted}` as in `call.agent_track`, only {tracks}"
     )]
     OtherName {
-        /// The name.
+        /// The track name that the scenario gives.
         wanted: String,
-        /// Each with its publisher, kind and source.
+        /// Each track with its publisher, kind and source.
         tracks: String,
     },
-    /// The server has not given us the track's media.
+    /// The server has not subscribed the caller to the agent's track.
     #[error("the server has not subscribed us to the agent's track: {tracks}")]
     NoMedia {
-        /// Each with its publisher, kind and source.
+        /// Each track with its publisher, kind and source.
         tracks: String,
     },
 }

@@ -1,9 +1,10 @@
-//! When the next turn may begin.
+//! Decides when the next turn may start.
 //!
-//! In: what the call has seen. Out: the anchor's instant, or until when to wait for it.
-//! Invariant: every anchor that can stay away has a bound. A bound is for a silent agent: one
-//! that is speaking when it passes is waited for, up to a minute from its onset; one that says it
-//! is thinking, up to a minute from then on.
+//! In: what the call has observed. Out: the instant at which the anchor fired, or how long to wait
+//! for it.
+//! Invariant: every anchor that might never fire has a bound. The bound is for a silent agent: if
+//! the agent is speaking when the bound passes, the wait extends up to a minute from its onset; if
+//! its state says that it is busy, up to a minute from that state change.
 
 use super::states::States;
 use super::talk::{SEPARATES, Talk};
@@ -12,42 +13,41 @@ use super::{AgentState, Anchor, GreetingPolicy, TurnScript, later};
 use crate::audio::SPURT_GAP;
 use std::time::{Duration, Instant};
 
-/// `greeting: ignore` waits so long for an agent that says nothing.
+/// How long `greeting: ignore` waits for an agent that says nothing.
 const IGNORED_GREETING: Duration = Duration::from_secs(5);
 
-/// The turn before, as far as the next one's anchor depends on it.
+/// What the next turn's anchor needs to know of the previous turn.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Before {
     pub(super) media_start: Instant,
     pub(super) speech_end: Instant,
     pub(super) deadline: Instant,
-    /// `None` while it runs.
+    /// `None` while the turn is still running.
     pub(super) over: Option<Instant>,
 }
 
-/// What the call knows of when its next turn may begin.
+/// Everything that decides when the next turn may start.
 pub(super) struct Known<'a> {
     pub(super) greeting: GreetingPolicy,
-    /// Media flow, and an agent is there.
+    /// When media was flowing and an agent was in the room.
     pub(super) call_start: Instant,
-    /// Timeout of the call's first turn.
     pub(super) first_timeout: Duration,
     pub(super) before: Option<Before>,
     pub(super) talk: &'a Talk,
     pub(super) states: &'a States,
 }
 
-/// Where an anchor stands.
+/// The state of an anchor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Standing {
-    /// It came.
+    /// The anchor fired at this instant.
     Came(Instant),
-    /// Not yet; at `until` it fires all the same. `doubt`: that is its bound, not its rule.
+    /// The anchor has not fired; at `until` the turn starts anyway. `doubt`: `until` is the
+    /// anchor's bound, not its regular condition.
     Waits { until: Option<Instant>, doubt: bool },
 }
 
 impl Known<'_> {
-    /// Where the anchor of the turn `next` stands.
     pub(super) fn standing(&self, next: &TurnScript) -> Standing {
         if next.anchor == Anchor::AgentSpeechStart {
             return self.speech_start();
@@ -76,7 +76,8 @@ impl Known<'_> {
         self.silence(end, SPURT_GAP, self.call_start, (bound, doubt))
     }
 
-    /// The agent's silence since the turn before began, or since the call did.
+    /// Fires once the agent has been silent for `silence` after speech that ended since the
+    /// previous turn's media start, or since the start of the call.
     fn speech_end(&self, over: Instant, silence: Duration) -> Standing {
         let (end, bound) = match self.before {
             None => (
@@ -92,8 +93,8 @@ impl Known<'_> {
         self.silence(end, silence, over, (bound, true))
     }
 
-    /// Silent, and back at `listening`; an agent without states is only waited for until it is
-    /// silent.
+    /// Fires once the agent is silent and its state is `listening` or `idle` again. If the agent
+    /// reports no state, silence is enough.
     fn turn_end(&self, over: Instant, silence: Duration) -> Standing {
         let Some((since, state)) = self.states.current() else {
             return self.speech_end(over, silence);
@@ -103,7 +104,7 @@ impl Known<'_> {
                 let told = self.speech_end(over, SEPARATES);
                 match (told, self.before) {
                     (Standing::Came(at), _) => Standing::Came(at.max(since)),
-                    // It said nothing in this turn and does not mean to.
+                    // The agent went back to listening without having said anything in this turn.
                     (Standing::Waits { doubt: true, .. }, Some(before))
                         if self.talk.current().is_none() && since >= before.speech_end =>
                     {
@@ -122,8 +123,8 @@ impl Known<'_> {
         }
     }
 
-    /// The agent's silence for `silence` after `end`, but not before `earliest`; the bound, and
-    /// whether it is one that leaves a doubt.
+    /// Fires when the agent has been silent for `silence` after `end`, but not before `earliest`.
+    /// The last argument is the bound, and whether a start at the bound is doubtful.
     fn silence(
         &self,
         end: Option<Instant>,
@@ -147,7 +148,7 @@ impl Known<'_> {
             };
         };
         let at = later(end, silence).max(earliest);
-        // The ear itself tells of the usual silence; others are waited for.
+        // The ear reports a silence of SPURT_GAP by itself; any other length needs a timeout.
         match self.talk.fell_silent() {
             Some(_) if silence <= SPURT_GAP => Standing::Came(at),
             None if silence == SPURT_GAP => Standing::never_yet(),
@@ -158,7 +159,8 @@ impl Known<'_> {
         }
     }
 
-    /// The next spurt after the turn before was said; the first one of the call before that.
+    /// Fires on a talk spurt that begins after the previous turn's end of speech; for the first
+    /// turn, on any talk spurt.
     fn speech_start(&self) -> Standing {
         let Some(before) = self.before else {
             return match self.talk.current() {

@@ -1,51 +1,52 @@
-//! What goes into a call's state machine and what comes out of it.
+//! The inputs and outputs of a call's state machine.
 
 use super::AgentState;
 use super::types::{Failure, StreamId, TurnResult};
 use crate::audio::Heard;
 use std::time::Instant;
 
-/// A packet of the agent's audio.
+/// One packet of the agent's audio.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PacketArrival {
     /// When it arrived, on the caller's clock.
     pub arrival: Instant,
     /// Its RTP timestamp (48 kHz).
     pub rtp_time: u32,
-    /// Whether `arrival` is the kernel's stamp.
+    /// Whether the kernel stamped `arrival`; otherwise it was stamped in user space.
     pub kernel_stamp: bool,
 }
 
-/// Something that happened to the call.
+/// An event that the call reacts to.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Input {
-    /// Signalling joined and media flowing.
+    /// Signalling has joined and media is flowing.
     Joined,
     /// An agent is in the room.
     AgentPresent,
-    /// An audio track of the agent's is subscribed.
+    /// An audio track of the agent is subscribed.
     AgentAudible,
-    /// What the agent says it is doing.
+    /// The agent reported its state.
     AgentState(AgentState),
     /// The last agent left the room.
     AgentLeft,
-    /// A packet of the agent's audio; given before what the stream's ear makes of it.
+    /// A packet of the agent's audio; comes before anything the stream's ear reports about it.
     Packet(StreamId, PacketArrival),
-    /// A stream's ear noticed something.
+    /// A stream's ear reported something.
     Heard(StreamId, Heard),
     /// The track of a stream was unpublished, or its participant left.
     TakenAway(StreamId),
     /// A stream is no longer listened to.
     Abandoned(StreamId),
-    /// What was heard of a stream is not the agent's voice.
+    /// The audio of a stream turned out not to be the agent's voice.
     NotAgent(StreamId),
-    /// The call cannot go on.
+    /// The call cannot continue.
     Failed(Failure),
-    /// The instant of [`Call::poll_timeout`](super::Call::poll_timeout) is here, and what had arrived by then was given.
+    /// The instant of [`Call::poll_timeout`](super::Call::poll_timeout) has come, and everything
+    /// that had arrived by then has been passed in.
     Timeout,
 }
 
-/// What goes into a send slot.
+/// What to send in one slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Say {
     /// A frame of silence.
@@ -59,35 +60,35 @@ pub enum Say {
     },
 }
 
-/// Something worth telling of the call.
+/// A change in the call that observers are told about.
 #[derive(Debug, Clone, PartialEq)]
 pub enum CallEvent {
-    /// The call came into another phase (it begins in [`Phase::Joining`]).
+    /// The call entered another phase; it starts in [`Phase::Joining`].
     Phase(Phase),
-    /// A turn ended. Exactly once for each turn, failed ones included; only turns that
-    /// [`Call::finish`](super::Call::finish) itself cuts short are in its result alone.
+    /// A turn ended. Reported exactly once per turn, failed turns included, except for turns that
+    /// [`Call::finish`](super::Call::finish) itself cuts short: those are only in its result.
     TurnEnded(TurnResult),
-    /// More became known of a turn that had ended, such as its late reply: replaces what was
-    /// told of it.
+    /// More became known about a turn that had already ended, such as its late reply. Replaces
+    /// the result reported before.
     TurnAmended(TurnResult),
 }
 
-/// Where a call stands.
+/// The phase that a call is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Phase {
     /// Not yet joined.
     Joining,
-    /// Joined; the agent's track is not there yet.
+    /// Joined; no agent is in the room yet.
     WaitingForAgent,
     /// Waiting for the next turn's anchor or its delay.
     Waiting,
-    /// An utterance is being said.
+    /// The caller is sending an utterance.
     Speaking,
-    /// Said; its outcome is open.
+    /// The utterance has been sent; the turn is not judged yet.
     AwaitingReply,
-    /// The reply is being listened to.
+    /// The caller is listening to the reply.
     Listening,
-    /// All turns ended.
+    /// All turns have ended.
     Done,
     /// The call failed.
     Failed,

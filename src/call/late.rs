@@ -1,14 +1,14 @@
-//! A missed reply that comes all the same.
+//! Recognises a reply that arrives after its turn was judged as missed.
 //!
-//! In: the turn that missed it, later onsets. Out: the turn with how late its reply came.
-//! Invariant: an onset is a late reply only before the next turn began to speak, or where the
-//! agent says that it was thinking of it before then.
+//! In: the turn that missed its reply, later onsets. Out: the turn with the delay of its reply.
+//! Invariant: an onset counts as a late reply only if it comes before the next turn starts to
+//! speak, or if the agent's state shows that it was already thinking before then.
 
 use super::TurnResult;
 use super::states::States;
 use std::time::Instant;
 
-/// A reply that is owed: the last turn missed it.
+/// The reply that the last turn missed and that may still arrive.
 #[derive(Debug, Clone)]
 pub(super) struct Owed {
     pub(super) turn: TurnResult,
@@ -16,8 +16,8 @@ pub(super) struct Owed {
 }
 
 impl Owed {
-    /// The turn with its late reply, if that is what begins at `onset`. `next`: when the next
-    /// turn began to speak, if it has.
+    /// The turn with its late reply, if `onset` is the onset of that reply. `next`: media start of
+    /// the next turn, if it has started.
     pub(super) fn comes(
         &self,
         onset: Instant,

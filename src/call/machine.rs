@@ -1,7 +1,7 @@
-//! A call: joins, waits for its agent, takes its turns, and is over.
+//! The state machine of one call: join, wait for the agent, take every turn, end.
 //!
-//! In: [`Input`]s and send slots, each with its instant. Out: what to say, [`CallEvent`]s,
-//! the next instant at which to wake it, a [`CallResult`].
+//! In: [`Input`]s and send slots, each with its instant. Out: what to send in each slot,
+//! [`CallEvent`]s, the next instant at which to wake it, a [`CallResult`].
 //! Invariants: every planned turn ends exactly once; nothing fires before its instant.
 
 use super::anchor::{Before, Known, Standing};
@@ -17,30 +17,30 @@ use crate::vocab::{AgentState, Anchor, Flag, GreetingPolicy, OnAgentLeft, Outcom
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// The next turn's start, once its anchor has come.
+/// The next turn's start, once its anchor has fired.
 #[derive(Debug, Clone, Copy)]
 struct Planned {
     at: Instant,
-    /// The anchor's bound fired, not the anchor.
+    /// The anchor's bound passed without the anchor having fired.
     doubt: bool,
 }
 
-/// An agent that comes back needs a moment before it hears the caller.
+/// How long an agent that comes back needs before it hears the caller.
 const SETTLES: Duration = Duration::from_millis(500);
 
-/// A call's state machine. Sans-IO: instants come in, nothing is waited for inside.
+/// A call's state machine. Sans-IO: every instant is an argument, and nothing blocks inside.
 #[derive(Debug, Clone)]
 pub struct Call {
     script: CallScript,
     start: Instant,
     joined: Option<Instant>,
-    /// When an agent was in the room for the first time.
+    /// When an agent was first in the room.
     present: Option<Instant>,
-    /// When a track of its was subscribed for the first time.
+    /// When an audio track of the agent was first subscribed.
     audible: Option<Instant>,
-    /// Since when no agent is in the room, after there was one.
+    /// Since when the room has had no agent, after there was one.
     absent: Option<Instant>,
-    /// No turn begins before: an agent has just come back.
+    /// No turn starts before this instant, because an agent has just come back.
     settles: Option<Instant>,
     greeting: Option<Duration>,
     failure: Option<Failure>,
@@ -48,16 +48,16 @@ pub struct Call {
     playouts: Playouts,
     talk: Talk,
     states: States,
-    /// The stream on which the agent was heard last.
+    /// The stream on which the agent was last heard.
     heard_on: Option<StreamId>,
     /// The reply that the last turn missed.
     owed: Option<Owed>,
-    /// Turns under way: the last one speaks or listens, earlier ones await a judgement.
+    /// Turns in progress: the last one speaks or listens, earlier ones wait to be judged.
     turns: VecDeque<Turn>,
-    /// Turns begun; the index of the next one.
+    /// Number of turns started, which is the index of the next one.
     begun: usize,
     planned: Option<Planned>,
-    /// The last turn that ended or began.
+    /// The turn that started last.
     before: Option<Before>,
     results: Vec<Option<TurnResult>>,
     phase: Phase,
@@ -65,7 +65,7 @@ pub struct Call {
 }
 
 impl Call {
-    /// A call that was planned to start at `start`; join times count from there.
+    /// A call that was planned to start at `start`; join times are measured from there.
     pub fn new(script: CallScript, start: Instant) -> Self {
         let mut call = Self {
             results: vec![None; script.turns.len()],
@@ -95,8 +95,8 @@ impl Call {
         call
     }
 
-    /// Takes in what happened. `now` never goes back from one input to the next.
-    /// Once [`Call::is_done`], inputs change nothing.
+    /// Processes an input. `now` must never go back from one input to the next.
+    /// Once [`Call::is_done`], inputs have no effect.
     pub fn handle(&mut self, now: Instant, input: Input) {
         if self.is_done() {
             return;
@@ -125,7 +125,7 @@ impl Call {
         self.settle(now, bounds_until);
     }
 
-    /// Says what goes into the send slot due at `due`. Called once for every slot from
+    /// Returns what to send in the slot due at `due`. Called once for every slot from
     /// [`Input::Joined`] on; slots are 20 ms apart.
     pub fn tick(&mut self, due: Instant) -> Say {
         if self.is_done() || self.joined.is_none() {
@@ -140,14 +140,14 @@ impl Call {
         frame.map_or(Say::Silence, |frame| Say::Utterance { turn, frame })
     }
 
-    /// Takes in when the packet of the slot due at `due` really went out.
+    /// Records when the packet of the slot due at `due` was actually sent.
     pub fn sent(&mut self, due: Instant, actual: Instant) {
         for turn in &mut self.turns {
             turn.sent(due, actual);
         }
     }
 
-    /// The next instant at which [`Input::Timeout`] is wanted; given again after every input.
+    /// The next instant at which [`Input::Timeout`] is due; ask again after every input.
     pub fn poll_timeout(&self) -> Option<Instant> {
         if self.is_done() {
             return None;
@@ -161,7 +161,8 @@ impl Call {
         waits.flatten().min()
     }
 
-    /// The next turn begins with the agent's next words: they should be told of at once.
+    /// Whether the next turn starts when the agent starts to speak, so that a talk spurt should be
+    /// reported without delay.
     pub fn awaits_speech_start(&self) -> bool {
         let next = self.script.turns.get(self.begun);
         !self.is_done() && next.is_some_and(|turn| turn.anchor == Anchor::AgentSpeechStart)
@@ -172,28 +173,28 @@ impl Call {
         self.events.pop_front()
     }
 
-    /// How long a jitter buffer would have held the last packet of a stream back.
+    /// How long a jitter buffer would have held back the latest packet of a stream.
     pub fn hold(&self, stream: StreamId) -> Option<Duration> {
         self.playouts.newest(stream)
     }
 
-    /// Whether `onset` is what a turn under way was judged by.
+    /// Whether a turn in progress was judged by `onset`.
     pub fn was_judged_by(&self, onset: &Onset) -> bool {
         self.turns.iter().any(|turn| turn.was_judged_by(onset))
     }
 
-    /// Where the call stands.
+    /// The phase that the call is in.
     pub fn phase(&self) -> Phase {
         self.phase
     }
 
-    /// All turns have ended, or the call failed: time to hang up.
+    /// Whether all turns have ended or the call has failed, so that the caller can hang up.
     pub fn is_done(&self) -> bool {
         self.failure.is_some() || self.results.iter().all(Option::is_some)
     }
 
-    /// The call's result, with what is due by `now` settled first. A call that is not done ends
-    /// as by [`Failure::Stopped`].
+    /// Serves the timeouts due by `now` and returns the call's result. A call that is not done by
+    /// then ends with [`Failure::Stopped`].
     pub fn finish(mut self, now: Instant) -> CallResult {
         self.handle(now, Input::Timeout);
         if !self.is_done() {
@@ -207,12 +208,12 @@ impl Call {
             greeting: self.greeting,
             failure: self.failure,
             echoes: self.echoes,
-            // All are there: `fail` leaves none out, and so does a call that is done.
+            // Every turn has a result: the call is done, or `fail` has filled in the rest.
             turns: self.results.into_iter().flatten().collect(),
         }
     }
 
-    /// When the agent's absence fails the call.
+    /// When the call fails because no agent is in the room.
     fn agent_bound(&self) -> Option<Instant> {
         let waiting = self.joined.filter(|_| self.present.is_none());
         let since = waiting.or(self.absent)?;
@@ -255,8 +256,8 @@ impl Call {
         }
     }
 
-    /// What was heard of a stream is not the agent's voice. Turns under way that were judged by
-    /// it are judged again, by what was heard of other streams.
+    /// A stream turned out not to be the agent's voice. Turns in progress that were judged by it
+    /// are judged again by what the other streams carried.
     fn disown(&mut self, now: Instant, stream: StreamId) {
         let anew = self.talk.disown(stream, &self.states);
         self.heard_on = self.heard_on.filter(|on| *on != stream);
@@ -271,7 +272,7 @@ impl Call {
         }
     }
 
-    /// Speech of the agent's has ended, in a pause or for good.
+    /// A stretch of the agent's speech has ended, in a pause or for good.
     fn ended(&mut self, stretch: &Stretch) {
         let held = stretch.end.and_then(|end| self.held(stretch, end));
         for turn in &mut self.turns {
@@ -283,7 +284,7 @@ impl Call {
         self.playouts.at(stretch.stream, at.arrival)
     }
 
-    /// The agent begins to speak, or goes on after a pause.
+    /// The agent starts to speak, or resumes after a pause.
     fn onset(&mut self, now: Instant, stretch: &Stretch) {
         let Some(onset) = stretch.onset else { return };
         self.greet(&onset);
@@ -308,13 +309,13 @@ impl Call {
         if taken {
             self.owed = None;
         } else {
-            // It may be what made a turn a missed one.
+            // This onset may have shown that a turn missed its reply, and be its late reply.
             self.collect(now);
             self.came_late(stretch, at);
         }
     }
 
-    /// Whether it is the reply that an earlier turn missed; that turn is told again.
+    /// If the stretch is the reply that the last turn missed, amends that turn and returns true.
     fn came_late(&mut self, stretch: &Stretch, at: Instant) -> bool {
         if !stretch.is_new() {
             return false;
@@ -331,7 +332,7 @@ impl Call {
         true
     }
 
-    /// The agent's first words are a greeting while nobody has spoken to it.
+    /// The agent's first words are a greeting if the caller has not spoken yet.
     fn greet(&mut self, onset: &Onset) {
         let at = onset.at.wire();
         let first = self.greeting.is_none() && self.talk.first_end.is_none();
@@ -342,7 +343,7 @@ impl Call {
         }
     }
 
-    /// Media flow, and an agent is in the room.
+    /// When media was flowing and an agent was in the room.
     fn call_start(&self) -> Option<Instant> {
         let (joined, present) = self.joined.zip(self.present)?;
         Some(joined.max(present))
@@ -358,7 +359,7 @@ impl Call {
         }
     }
 
-    /// An agent that leaves during its last reply has ended it.
+    /// If the agent leaves during its reply to the call's last turn, the reply has ended.
     fn agent_left(&mut self, now: Instant) {
         let fails = self.script.on_agent_left == OnAgentLeft::Fail;
         let last = fails || self.begun == self.script.turns.len();
@@ -383,8 +384,8 @@ impl Call {
         }
     }
 
-    /// Ends the call. A stop of the run is nobody's failure: the turn under way is cut off, one
-    /// whose reply had begun keeps its figures, and the turns after it are not run.
+    /// Ends the call. Stopping the run counts as no failure: the turn in progress is cut off, a
+    /// turn whose reply had begun keeps its figures, and the remaining turns are not run.
     fn fail(&mut self, now: Instant, failure: Failure) {
         let stopped = (failure == Failure::Stopped).then_some(now);
         if stopped.is_some() {
@@ -415,7 +416,8 @@ impl Call {
         }
     }
 
-    /// Ends what is over and plans what can be planned; bounds fire up to `bounds_until`.
+    /// Records the turns that are over and plans the next one; an anchor's bound fires if it is not
+    /// after `bounds_until`.
     fn settle(&mut self, now: Instant, bounds_until: Option<Instant>) {
         self.collect(now);
         self.plan(bounds_until);
@@ -440,7 +442,7 @@ impl Call {
                 deadline,
             });
             self.record(index, result);
-            // Also when it was the last turn: nobody could have answered it.
+            // Applies to the last turn too: without a track, no agent could have answered.
             if missed && self.audible.is_none() && self.failure.is_none() {
                 return self.fail(now, Failure::AgentSilent);
             }
@@ -458,7 +460,7 @@ impl Call {
         self.results[index] = Some(result);
     }
 
-    /// Where the next turn's anchor stands; `None` when there is none to wait for.
+    /// State of the next turn's anchor; `None` if there is nothing to wait for.
     fn standing(&self) -> Option<Standing> {
         let next = self.script.turns.get(self.begun)?;
         if self.planned.is_some() || self.is_done() {
@@ -488,10 +490,10 @@ impl Call {
         self.planned = Some(Planned { at, doubt });
     }
 
-    /// Begins the next turn if its first frame belongs into the slot due at `due`.
+    /// Starts the next turn if its first frame belongs in the slot due at `due`.
     fn start_if_due(&mut self, due: Instant) {
         if self.absent.is_some() {
-            return; // Nobody would hear it.
+            return; // No agent would hear it.
         }
         let settles = self.settles;
         let due_now = |p: &Planned| {

@@ -1,10 +1,10 @@
-//! Sans-IO state machines of a call: when to speak, what was heard, what came of it.
+//! Sans-IO state machines of a call: when to speak, what was heard, how each turn ended.
 //!
-//! Pure: no clock, no socket; instants come in as arguments. A [`Call`] eats [`Input`]s,
-//! says what goes into each send slot, and tells when it wants to be woken. `talk` knows what
-//! the agent is saying, `states` what it says it is doing, `anchor` when a turn may begin, `turn`
-//! what came of it, `stopping` when the agent yielded, `late` which missed reply came after all,
-//! `playout` what a jitter buffer would have added, `absence` why there was no agent.
+//! Pure: no clock, no socket; instants are arguments. A [`Call`] takes [`Input`]s, decides what
+//! goes into each send slot and says when it needs to be woken. `talk` tracks the agent's speech,
+//! `states` the state that the agent reports; `anchor` decides when a turn may start, `turn` how
+//! it ended, `stopping` when the agent yielded; `late` recognises late replies, `playout` models
+//! the delay of a jitter buffer, `absence` explains why there was no agent.
 
 mod absence;
 mod anchor;
@@ -26,7 +26,7 @@ pub use types::{
     CallResult, CallScript, Failure, Readings, SecondOpinion, StreamId, TurnResult, TurnScript,
 };
 
-/// Part of a [`TurnResult`]: who reads results needs no other room for it.
+/// Parts of a [`TurnResult`], re-exported so that its readers need no other module.
 pub use crate::audio::{HeardAt, Onset, Segment};
 pub use crate::vocab::{
     AgentState, Anchor, Confidence, Expect, Flag, GreetingPolicy, OnAgentLeft, Outcome,
@@ -34,7 +34,7 @@ pub use crate::vocab::{
 
 use std::time::{Duration, Instant};
 
-/// No wait is longer than a day, so that no sum of instants overflows.
+/// Upper limit of every wait, so that no sum of instants overflows.
 const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);
 
 /// `instant` + `wait`, at most a day later.

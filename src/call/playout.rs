@@ -1,41 +1,43 @@
-//! What a WebRTC receiver's adaptive jitter buffer would add to each packet.
+//! Models the delay that a WebRTC receiver's adaptive jitter buffer adds to each packet.
 //!
 //! In: arrival stamps and RTP times. Out: how long each packet would have been held back.
-//! Holds: the state is of a fixed size; no packet raises its own hold above the target.
+//! Invariants: the state has a fixed size; no packet raises its own hold above the target.
 //!
-//! The rule is that of NetEQ's delay manager (libwebrtc, `modules/audio_coding/neteq`:
-//! packet arrival history, underrun optimizer, histogram, with their defaults), from
-//! arrivals alone. Left out: its reordering optimizer, the time stretching that moves the
-//! buffer towards its target, and minimum or maximum delays that an application may set.
+//! Follows NetEQ's delay manager (libwebrtc, `modules/audio_coding/neteq`: packet arrival
+//! history, underrun optimizer and histogram, with their defaults), computed from arrivals
+//! alone. Not modelled: its reordering optimizer, the time stretching that moves the buffer
+//! towards its target, and minimum or maximum delays that an application may set.
 
 use super::{PacketArrival, StreamId};
 use crate::audio::RATE;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// Name and version of this model; figures of different models are never compared.
+/// Name and version of this model; figures from different models are never compared.
 pub const MODEL: &str = "neteq-dm-1";
 
-/// Width of a bucket of delays.
+/// Width of a histogram bucket.
 const BUCKET: Duration = Duration::from_millis(20);
 const BUCKETS: usize = 100;
-/// What the buffer holds before the first bucket is filled.
+/// Target delay until the first sample enters the histogram.
 const START: Duration = Duration::from_millis(80);
-/// The largest delay of each such span enters the histogram.
+/// Only the largest delay of each span of this length enters the histogram.
 const RESAMPLE: Duration = Duration::from_millis(500);
-/// RTP time over which the quickest packet is the reference, in samples (2 s).
+/// RTP time over which the fastest packet is the reference, in samples (2 s).
 const WINDOW: i64 = 2 * RATE as i64;
 const QUANTILE: f64 = 0.95;
 const FORGET: f64 = 0.983;
-/// While fewer samples than this weight explains are in, forgetting is faster.
+/// While the histogram has few samples, it forgets faster: after n samples the factor is
+/// 1 − `START_WEIGHT` / (n + 1), up to `FORGET`.
 const START_WEIGHT: f64 = 2.0;
-/// So many packets in a row from before the newest are a re-phased stream, not reordering.
+/// This many packets in a row older than the newest mean that the stream's RTP time jumped back;
+/// fewer are reordering.
 const RESTART_RUN: u32 = 5;
-/// Packets of so long are remembered …
+/// How long packets are remembered …
 const REMEMBERED_TIME: Duration = Duration::from_millis(2_500);
-/// … and at most so many: packets of 10 ms.
+/// … and how many at most: enough for packets of 10 ms.
 const REMEMBERED: usize = 256;
-/// Room to begin with: packets of 20 ms, and a few of the quickest.
+/// Initial capacities: for packets of 20 ms, and for a few of the fastest.
 const ROOM: usize = 128;
 const QUICKEST: usize = 32;
 
@@ -48,15 +50,15 @@ pub struct Held {
     pub kernel_stamp: bool,
 }
 
-/// The jitter buffers of the streams that a caller hears: one each, which begins afresh.
+/// The jitter buffer models of the streams that a caller hears; each stream has its own.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Playouts(Vec<(StreamId, PlayoutModel)>);
 
-/// Streams whose buffers are kept: those that are heard now, and the ones before.
+/// Number of streams whose models are kept: the current ones and a few earlier ones.
 const STREAMS: usize = 4;
 
 impl Playouts {
-    /// Takes one packet of a stream in; as [`PlayoutModel::packet`].
+    /// As [`PlayoutModel::packet`], for one stream.
     pub(super) fn packet(&mut self, stream: StreamId, packet: PacketArrival) -> Duration {
         let known = self.0.iter().position(|(id, _)| *id == stream);
         let at = known.unwrap_or_else(|| {
@@ -74,12 +76,12 @@ impl Playouts {
         models.find(|(id, _)| *id == stream).map(|(_, model)| model)
     }
 
-    /// How long the packet of a stream that was taken in last would have been held back.
+    /// As [`PlayoutModel::newest`], for one stream.
     pub(super) fn newest(&self, stream: StreamId) -> Option<Duration> {
         self.of(stream)?.newest()
     }
 
-    /// As [`PlayoutModel::at`].
+    /// As [`PlayoutModel::at`], for one stream.
     pub(super) fn at(&self, stream: StreamId, arrival: Instant) -> Option<Held> {
         self.of(stream)?.at(arrival)
     }
@@ -98,7 +100,7 @@ pub struct PlayoutModel {
 #[derive(Debug, Clone, Copy)]
 struct Recent {
     arrival: Instant,
-    /// At most 100 buckets of 20 ms: fits.
+    /// At most 100 buckets of 20 ms, which fits.
     hold_ns: u32,
     kernel_stamp: bool,
 }
@@ -116,7 +118,7 @@ impl Default for PlayoutModel {
 }
 
 impl PlayoutModel {
-    /// A model that has seen nothing.
+    /// A model that has seen no packets.
     pub fn new() -> Self {
         Self {
             reference: Reference::new(),
@@ -127,13 +129,13 @@ impl PlayoutModel {
         }
     }
 
-    /// What the buffer aims to hold now.
+    /// The buffer's current target delay.
     pub fn target(&self) -> Duration {
         self.target
     }
 
-    /// Takes one packet in and returns how long it would have been held back:
-    /// the target less what the packet is already late, never less than nothing.
+    /// Takes one packet and returns how long it would have been held back: the target minus the
+    /// packet's own delay, at least zero.
     pub fn packet(&mut self, packet: PacketArrival) -> Duration {
         let seen = self.reference.packet(packet.arrival, packet.rtp_time);
         if !seen.reordered {
@@ -152,14 +154,14 @@ impl PlayoutModel {
         hold
     }
 
-    /// How long the packet taken in last would have been held back.
+    /// How long the latest packet would have been held back.
     pub fn newest(&self) -> Option<Duration> {
         let held = self.recent.back()?;
         Some(Duration::from_nanos(u64::from(held.hold_ns)))
     }
 
-    /// What is known of the packet that arrived at `arrival` (of several, the first):
-    /// else of the last remembered one before it, else of the first after it.
+    /// The hold of the packet that arrived at `arrival` (the first, if there are several). If none
+    /// is remembered, that of the last one before it, or else of the first one after it.
     /// `None` before the first packet.
     pub fn at(&self, arrival: Instant) -> Option<Held> {
         let exact = self.recent.iter().find(|r| r.arrival == arrival);
@@ -175,7 +177,7 @@ impl PlayoutModel {
         })
     }
 
-    /// The largest delay of each half second goes into the histogram; its quantile is the target.
+    /// Adds the largest delay of each half second to the histogram, whose quantile is the target.
     fn learn(&mut self, arrival: Instant, delay: Duration) {
         let Some(resample) = &mut self.resample else {
             self.resample = Some(Resample {
@@ -199,15 +201,15 @@ fn bucket(delay: Duration) -> usize {
     usize::try_from(delay.as_nanos() / BUCKET.as_nanos()).unwrap_or(usize::MAX)
 }
 
-/// How late a packet is against the quickest of the last two seconds.
+/// How much later a packet arrived than the fastest packet of the last two seconds.
 #[derive(Debug, Clone)]
 struct Reference {
-    /// First arrival and the last RTP time, unwrapped.
+    /// First arrival, last RTP time, and the last RTP time unwrapped.
     origin: Option<(Instant, u32, i64)>,
     newest: i64,
-    /// Packets in a row that came from before the newest.
+    /// Number of packets in a row that are older than the newest.
     older_run: u32,
-    /// (RTP time, transit in ns), transits ascending: the front is the window's quickest.
+    /// (RTP time, transit in ns) with ascending transits: the front is the window's fastest.
     quickest: VecDeque<(i64, i64)>,
 }
 
@@ -228,7 +230,7 @@ impl Reference {
 
     fn packet(&mut self, arrival: Instant, rtp_time: u32) -> Seen {
         let (first, last, last_unwrapped) = *self.origin.get_or_insert((arrival, rtp_time, 0));
-        // The shorter way round the 32-bit circle.
+        // Signed difference modulo 2^32, so that a wrap-around counts as a small step.
         let step = i64::from(rtp_time.wrapping_sub(last).cast_signed());
         let mut rtp = last_unwrapped + step;
         let mut transit = nanos_between(first, arrival) - samples_to_nanos(rtp);
@@ -253,8 +255,8 @@ impl Reference {
         }
     }
 
-    /// A step of the stream's time that no bucket can hold: another stream, or a sender that
-    /// paused without moving its RTP time.
+    /// Whether the transit jumped by more than the histogram covers: the stream was replaced, or
+    /// its sender paused without advancing the RTP time.
     fn is_out_of_reach(&self, transit: i64) -> bool {
         let quickest = self.quickest.front().map_or(transit, |q| q.1);
         bucket(Duration::from_nanos(transit.abs_diff(quickest))) >= BUCKETS
@@ -278,7 +280,7 @@ impl Reference {
     }
 }
 
-/// Exact: a sample of 48 kHz is 62,500 / 3 ns.
+/// One sample at 48 kHz is exactly 62,500 / 3 ns.
 fn samples_to_nanos(samples: i64) -> i64 {
     samples * 62_500 / 3
 }
@@ -291,7 +293,7 @@ fn nanos_between(from: Instant, to: Instant) -> i64 {
     }
 }
 
-/// Shares of delays by bucket, older ones forgotten exponentially.
+/// Share of the delays in each bucket; older delays are forgotten exponentially.
 #[derive(Debug, Clone)]
 struct Histogram {
     share: [f64; BUCKETS],
@@ -329,7 +331,7 @@ impl Histogram {
         self.forget = young.clamp(0.0, FORGET);
     }
 
-    /// The first bucket that leaves no more than 5 % above it.
+    /// The first bucket with at most 5 % of the delays above it.
     fn quantile(&self) -> u32 {
         let mut above = 1.0;
         for (index, share) in (0_u32..).zip(&self.share) {

@@ -1,29 +1,30 @@
-//! What the agent says it is doing, and what that says of a pause in its speech.
+//! The states that the agent reports, and what they say about a pause in its speech.
 //!
-//! In: states with the instants at which the caller learnt of them. Out: what happened around a
-//! pause. Invariant: an agent that tells no state decides nothing.
+//! In: states with the instants at which the caller learnt of them. Out: whether the agent stopped
+//! or spoke on in a pause. Invariant: if the agent reports no state, nothing is concluded.
 
 use super::AgentState;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// Changes remembered: far more than one turn has.
+/// State changes remembered: far more than one turn has.
 const KEPT: usize = 64;
-/// An agent that is interrupted says so at once; its audio is under way for a little longer.
+/// An interrupted agent reports its new state at once; audio already sent arrives up to this much
+/// later.
 const LEFT_BEFORE: Duration = Duration::from_millis(400);
-/// The state and the audio travel on two paths: either may come first.
+/// State and audio take different paths, so either may arrive first, by up to this much.
 const EITHER_FIRST: Duration = Duration::from_millis(80);
-/// `speaking` is told before the first sample is sent, and may arrive after it.
+/// `speaking` is reported before the first sample is sent, but may arrive this much after it.
 const SPEAKS_AFTER: Duration = Duration::from_millis(300);
 
-/// What the agent's states say of a pause in its speech.
+/// What the agent's states say about a pause in its speech.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Told {
-    /// It stopped speaking, and began to speak again.
+    /// It stopped speaking and then started again.
     Stopped,
-    /// It was speaking all the time.
+    /// It was in state `speaking` throughout.
     SpokeOn,
-    /// Nothing that fits.
+    /// The states do not tell.
     Nothing,
 }
 
@@ -33,7 +34,7 @@ pub(super) struct States {
 }
 
 impl States {
-    /// Takes in what the agent says at `now`.
+    /// Records the state that the agent reports at `now`.
     pub(super) fn take(&mut self, now: Instant, state: AgentState) {
         if self.current().is_some_and(|(_, before)| before == state) {
             return;
@@ -44,7 +45,7 @@ impl States {
         self.changes.push_back((now, state));
     }
 
-    /// The state, and since when; `None` for an agent that has told none.
+    /// The current state and since when; `None` if the agent has reported none.
     pub(super) fn current(&self) -> Option<(Instant, AgentState)> {
         self.changes.back().copied()
     }
@@ -55,13 +56,13 @@ impl States {
         self.changes.iter().rev().find(before).copied()
     }
 
-    /// Whether the agent, since before `instant`, says that it is speaking.
+    /// Whether the state is `speaking` and has been since before `instant`.
     pub(super) fn speaks_since(&self, instant: Instant) -> bool {
         let current = self.current();
         current.is_some_and(|(at, state)| state == AgentState::Speaking && at <= instant)
     }
 
-    /// Since when the agent was thinking of what it began to say at `onset`.
+    /// Since when the agent was in state `thinking` before it started to speak at `onset`.
     pub(super) fn thinking_before(&self, onset: Instant) -> Option<Instant> {
         let until = onset + SPEAKS_AFTER;
         let mut changes = self.changes.iter().rev().filter(|(at, _)| *at <= until);
@@ -69,7 +70,7 @@ impl States {
         (thinking.1 == AgentState::Thinking).then_some(thinking.0)
     }
 
-    /// What the agent said of its silence from `last` (its last audible sample) to `onset`.
+    /// What the states say about the silence from `last` (the last audible sample) to `onset`.
     pub(super) fn of_pause(&self, last: Instant, onset: Instant) -> Told {
         let from = last.checked_sub(LEFT_BEFORE).unwrap_or(last);
         let mut speaking = self.at(from).map(|(_, s)| s == AgentState::Speaking);
@@ -86,7 +87,7 @@ impl States {
                 speaking = Some(false);
             }
         }
-        // It fell silent and has not said that it speaks again, or was never said to speak.
+        // Otherwise the agent left `speaking` and has not reported it again, or never reported it.
         match (speaking, left) {
             (Some(true), false) => Told::SpokeOn,
             _ => Told::Nothing,

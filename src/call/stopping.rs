@@ -1,46 +1,44 @@
-//! When the agent stopped speaking for an interruption.
+//! Finds when the agent stopped speaking after an interruption.
 //!
-//! In: what the agent has been saying, when the caller began to interrupt and when the caller had
-//! finished. Out: a [`Stopping`]. Pure: the same talk gives the same judgement.
+//! In: the passages of the agent's speech, and the start and end of the caller's interruption.
+//! Out: a [`Stopping`]. Pure: the same passages always give the same judgement.
 
 use super::Readings;
 use super::talk::{Link, Passage, SEPARATES};
 use crate::audio::{HeardAt, SPURT_GAP};
 use std::time::{Duration, Instant};
 
-/// What has come of an interruption so far.
+/// How the agent has reacted to an interruption so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stopping {
     /// The agent was silent when the interruption began.
     Nothing,
-    /// It speaks, or has not been silent for long enough to tell.
+    /// It is still speaking, or has not been silent for long enough to tell.
     Open(Option<Stop>),
-    /// It stopped.
     Stopped(Stop),
 }
 
 /// Where the agent stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Stop {
-    /// Its last audible sample.
+    /// The agent's last audible sample.
     pub(super) at: HeardAt,
-    /// Where audio and state allow two readings: both, from the interruption on.
+    /// Both readings, measured from the interruption, if audio and state allow two.
     pub(super) readings: Option<Readings>,
-    /// The agent says that it stopped there, or was silent long enough; false where the other
-    /// reading is that it talks on.
+    /// The agent's state or a long enough silence says that it stopped there. False if it is as
+    /// likely that the agent is still speaking.
     pub(super) likely: bool,
 }
 
-/// A pause at which the agent may have stopped, as well as not.
+/// A pause at which the agent may or may not have stopped.
 #[derive(Debug, Clone, Copy)]
 struct Candidate {
     at: HeardAt,
     pause: Duration,
-    /// When it was heard again, if it was.
+    /// When the agent was heard again; `None` if it has not been yet.
     resumed: Option<Instant>,
 }
 
-/// An interruption.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Interruption {
     /// The caller's first speech sample.
@@ -50,7 +48,7 @@ pub(super) struct Interruption {
 }
 
 impl Interruption {
-    /// Judges it by the agent's `passages`, oldest first.
+    /// Judges the interruption by the agent's `passages`, oldest first.
     pub(super) fn judge(self, passages: &[Passage]) -> Stopping {
         let Some(first) = passages.iter().rposition(|p| p.began <= self.began) else {
             return Stopping::Nothing;
@@ -95,10 +93,11 @@ impl Interruption {
         Stopping::Open(self.undecided(&candidates))
     }
 
-    /// The stop at `last`, which is certain, after pauses at which it may have been before.
+    /// The stop. The agent had stopped at `last` for certain, but may have stopped before, at one
+    /// of the `candidates`.
     fn stopped(self, last: HeardAt, candidates: &[Candidate]) -> Stop {
-        // Something that broke off again while the caller spoke was no answer: short pauses
-        // before it were pauses.
+        // Speech that ended again while the caller was speaking cannot be the answer, so short
+        // pauses before it were only pauses.
         let broke_off = last.wire() < self.speech_end;
         let counts = |c: &&Candidate| !broke_off || c.pause >= SEPARATES;
         let mut likely = candidates.iter().filter(counts);
@@ -117,7 +116,7 @@ impl Interruption {
         }
     }
 
-    /// Where the agent may have stopped while it is not known whether it has.
+    /// Where the agent may have stopped, while it is not known whether it has.
     fn undecided(self, candidates: &[Candidate]) -> Option<Stop> {
         let earliest = candidates.first()?;
         let separated = candidates.iter().find(|c| self.separates(c));
@@ -128,7 +127,7 @@ impl Interruption {
         })
     }
 
-    /// Whether a pause that is long enough contains or follows the caller's end of speech.
+    /// Whether the pause is long enough and ends after the caller's end of speech.
     fn separates(self, candidate: &Candidate) -> bool {
         let later = candidate.resumed.is_none_or(|at| at >= self.speech_end);
         candidate.pause >= SEPARATES && later
@@ -147,7 +146,7 @@ impl Interruption {
 mod tests {
     use super::*;
 
-    /// From, to (`None`: audible), how it follows.
+    /// Start, end (`None`: still audible), and link to the speech before.
     type Said = (u64, Option<u64>, Link);
 
     fn judge(said: &[Said], over: bool) -> (Instant, Stopping) {
@@ -179,8 +178,8 @@ mod tests {
         (start, interruption.judge(&passages))
     }
 
-    /// The stop and both its readings in ms after the interruption began, whether it is likely,
-    /// whether it is decided.
+    /// The stop and both its readings in ms after the start of the interruption, whether it is
+    /// likely, and whether it is decided.
     type Judged = Option<(u64, Option<(u64, Option<u64>)>, bool, bool)>;
 
     fn shown((start, judged): (Instant, Stopping)) -> Judged {

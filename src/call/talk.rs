@@ -1,8 +1,8 @@
-//! What the agent has been saying, as far as the ears have told.
+//! Tracks the agent's speech, as reported by the ears of its streams.
 //!
-//! In: [`Heard`] of each stream, in its ear's order, and the agent's states. Out: stretches of
-//! speech without a pause, each with what links it to what was said before. Invariant: a stretch
-//! that an ear forgot to end is ended by that stream's next one; memory is bounded.
+//! In: each stream's [`Heard`] reports in order, and the agent's states. Out: stretches of speech
+//! without a pause, each with its link to the speech before. Invariants: a stretch that was never
+//! reported as ended is dropped when that stream's next stretch begins; memory is bounded.
 
 use super::StreamId;
 use super::states::{States, Told};
@@ -10,22 +10,22 @@ use crate::audio::{Heard, HeardAt, Onset, SPURT_GAP};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// Stretches remembered: minutes of talk.
+/// Stretches remembered: minutes of speech.
 const KEPT: usize = 64;
-/// A silence that, where it contains or follows the caller's end of speech, separates a reply
-/// from what the agent was saying before.
+/// A silence this long that contains or follows the caller's end of speech separates a reply from
+/// what the agent was saying before.
 pub(super) const SEPARATES: Duration = Duration::from_millis(200);
 
-/// How a stretch belongs to what the agent said before.
+/// How a stretch relates to what the agent said before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Link {
-    /// Its onset is not known yet.
+    /// Not known yet: the onset has not been reported.
     Open,
-    /// Something new: the agent had stopped.
+    /// New speech: the agent had stopped before.
     New,
     /// The same speech goes on after a pause.
     Continues,
-    /// Neither audio nor state tell which of the two; the pause was so long.
+    /// Neither audio nor state tells which of the two; the length of the pause.
     Unclear(Duration),
 }
 
@@ -35,30 +35,30 @@ pub(super) struct Stretch {
     pub(super) stream: StreamId,
     /// Coarse instant of its trigger.
     trigger: Instant,
-    /// When we were told of the trigger.
+    /// When the trigger was reported.
     pub(super) noticed: Instant,
     /// The refined onset, once known.
     pub(super) onset: Option<Onset>,
     pub(super) link: Link,
     /// Its last audible sample, once a pause follows.
     pub(super) end: Option<HeardAt>,
-    /// Its packets stopped in mid-word.
+    /// Its packets stopped mid-word.
     pub(super) broke_off: bool,
     /// Its track was taken away.
     taken_away: bool,
     /// Nothing has followed it within [`SPURT_GAP`].
     over: bool,
-    /// The agent says all the same that it is still speaking.
+    /// The agent's state was still `speaking` when the stretch ended.
     speaks_on: bool,
 }
 
 impl Stretch {
-    /// Its first audible sample, as well as it is known.
+    /// The first audible sample, as far as it is known.
     pub(super) fn began(&self) -> Instant {
         self.onset.map_or(self.trigger, |o| o.at.wire())
     }
 
-    /// It is something new, or may be.
+    /// Whether this is, or may be, new speech.
     pub(super) fn is_new(&self) -> bool {
         match self.link {
             Link::New => true,
@@ -68,20 +68,20 @@ impl Stretch {
     }
 }
 
-/// All streams as one: speech that overlaps is one passage.
+/// Speech of all streams combined: overlapping stretches form one passage.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Passage {
     pub(super) began: Instant,
-    /// `None` while it is audible.
+    /// `None` while the passage is audible.
     pub(super) end: Option<HeardAt>,
     pub(super) link: Link,
-    /// It was followed by a silence of [`SPURT_GAP`].
+    /// A silence of [`SPURT_GAP`] has followed.
     pub(super) over: bool,
-    /// The agent says all the same that it is still speaking.
+    /// The agent's state was still `speaking` when the stretch ended.
     pub(super) speaks_on: bool,
 }
 
-/// What came of a report.
+/// What a report changed.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum News {
     /// The onset of a stretch is known.
@@ -98,7 +98,7 @@ pub(super) struct Talk {
 }
 
 impl Talk {
-    /// Takes a report in.
+    /// Processes a report of a stream's ear.
     pub(super) fn heard(
         &mut self,
         now: Instant,
@@ -126,7 +126,7 @@ impl Talk {
                 let stretch = self.latest(stream)?;
                 stretch.end = Some(last_audible);
                 if stretch.link == Link::Open {
-                    // Only a noise was left of it.
+                    // It paused before an onset was reported: it was only a noise.
                     stretch.link = Link::Continues;
                 }
                 Some(News::Ended(*stretch))
@@ -136,7 +136,7 @@ impl Talk {
                     .position(stream)
                     .filter(|&at| self.stretches[at].end.is_none())?;
                 self.stretches.remove(at);
-                // Of speech that the echo seemed to continue, that was the end.
+                // The dismissed echo seemed to continue earlier speech, which had ended before it.
                 let before = self.latest(stream).filter(|before| !before.over)?;
                 before.over = true;
                 Some(News::Ended(*before))
@@ -156,7 +156,7 @@ impl Talk {
         }
     }
 
-    /// The agent no longer says that it speaks. Gives the speech whose end is certain with that.
+    /// The state is no longer `speaking`. Returns the last stretch whose end this confirms.
     pub(super) fn no_longer_speaks(&mut self) -> Option<Stretch> {
         let mut last = None;
         for stretch in self.stretches.iter_mut().filter(|s| s.speaks_on) {
@@ -166,21 +166,21 @@ impl Talk {
         last
     }
 
-    /// The track of a stream was taken away: that its packets stop says nothing.
+    /// The track of a stream was taken away, so its packets stopping is not a broken-off reply.
     pub(super) fn taken_away(&mut self, stream: StreamId) {
         if let Some(stretch) = self.latest(stream) {
             stretch.taken_away = true;
         }
     }
 
-    /// Nothing more will be told of a stream: speech of its that has not ended never will.
+    /// No more reports will come from a stream: drops its speech that has not ended.
     pub(super) fn abandon(&mut self, stream: StreamId) {
         self.stretches
             .retain(|s| s.stream != stream || s.end.is_some());
     }
 
-    /// As if nothing had been heard of a stream. Gives the speech in other streams that is
-    /// something new now, oldest first: it seemed to go on with what sounded in this one.
+    /// Forgets everything heard on a stream. Returns the stretches of other streams that now count
+    /// as new, oldest first: before, they seemed to continue what this stream carried.
     pub(super) fn disown(&mut self, stream: StreamId, states: &States) -> Vec<Stretch> {
         self.stretches.retain(|s| s.stream != stream);
         let mut anew = Vec::new();
@@ -210,7 +210,7 @@ impl Talk {
 
     fn begin(&mut self, now: Instant, stream: StreamId, trigger: Instant) {
         if self.latest(stream).is_some_and(|s| s.end.is_none()) {
-            // Its ear forgot to end it: as if it had never been.
+            // The ear never reported its end: drop it.
             if let Some(at) = self.position(stream) {
                 self.stretches.remove(at);
             }
@@ -232,7 +232,7 @@ impl Talk {
         });
     }
 
-    /// What links stretch `own`, which begins with `onset`, to the speech before it.
+    /// How stretch `own`, which begins with `onset`, relates to the speech before it.
     fn link(&self, own: usize, onset: &Onset, states: &States) -> Link {
         let others = self.stretches.iter().enumerate();
         let others = others.filter(|(at, s)| *at != own && s.link != Link::Open);
@@ -258,12 +258,12 @@ impl Talk {
         }
     }
 
-    /// The stretch that is audible now; of several the first.
+    /// The stretch that is audible now; the first, if there are several.
     pub(super) fn current(&self) -> Option<&Stretch> {
         self.stretches.iter().find(|s| s.end.is_none())
     }
 
-    /// Since when the agent has been silent; `None` while it is audible, or was never heard.
+    /// Since when the agent has been silent; `None` while it is audible or if it was never heard.
     pub(super) fn silent_since(&self) -> Option<Instant> {
         if self.current().is_some() {
             return None;
@@ -271,26 +271,26 @@ impl Talk {
         self.last_end()
     }
 
-    /// The last audible sample of all that has ended.
+    /// The last audible sample of all ended stretches.
     fn last_end(&self) -> Option<Instant> {
         let ends = self.stretches.iter().filter_map(|s| s.end);
         ends.map(|end| end.wire()).max()
     }
 
-    /// The agent has been silent for [`SPURT_GAP`], since this instant.
+    /// Since when the agent has been silent, once that is [`SPURT_GAP`] or longer.
     pub(super) fn fell_silent(&self) -> Option<Instant> {
         let last = self.silent_since()?;
         let over = |s: &&Stretch| s.over && s.end.is_some_and(|e| e.wire() == last);
         self.stretches.iter().find(over).map(|_| last)
     }
 
-    /// The agent is audible, or has not been silent for long enough to be done.
+    /// Whether the agent is audible, or has not been silent for long enough to have finished.
     pub(super) fn may_go_on(&self) -> bool {
         !self.stretches.is_empty() && self.fell_silent().is_none()
     }
 
-    /// Beginning of the latest spurt, under way or over, that is no continuation of speech from
-    /// before `after`.
+    /// Start of the latest talk spurt, in progress or over, that begins at or after `after` and
+    /// does not continue earlier speech.
     pub(super) fn began_after(&self, after: Instant) -> Option<Instant> {
         let mut last: Option<Instant> = None;
         let mut began = None;
@@ -305,13 +305,13 @@ impl Talk {
         began
     }
 
-    /// Whether an onset is still to come, and since when.
+    /// Since when an announced onset has been pending.
     pub(super) fn pending_since(&self) -> Option<Instant> {
         let pending = |s: &&Stretch| s.onset.is_none() && s.end.is_none();
         self.stretches.iter().find(pending).map(|s| s.noticed)
     }
 
-    /// All streams as one, oldest first.
+    /// Passages of all streams combined, oldest first.
     pub(super) fn passages(&self) -> Vec<Passage> {
         let mut stretches: Vec<&Stretch> = self.stretches.iter().collect();
         stretches.sort_by_key(|s| s.began());
@@ -334,7 +334,7 @@ impl Talk {
 }
 
 impl Passage {
-    /// Takes in speech that overlaps it.
+    /// Merges a stretch that overlaps this passage.
     fn join(&mut self, stretch: &Stretch) {
         let Some((end, other)) = self.end.zip(stretch.end) else {
             (self.end, self.over, self.speaks_on) = (None, false, false);

@@ -1,9 +1,9 @@
 //! One turn from its first packet to its outcome.
 //!
-//! In: send slots, send stamps, what was heard. Out: frames to send and a [`TurnResult`].
+//! In: send slots, send stamps, the agent's speech. Out: frames to send and a [`TurnResult`].
 //! Invariants: one outcome; an onset before the end of speech is never a latency; onsets and
-//! stops are judged by their own instants, not by when we came to know of them; a figure that
-//! audio and state leave open is flagged and has both its readings.
+//! stops are judged by when they happened, not by when they were reported; a figure that audio
+//! and state leave ambiguous is flagged and has both its readings.
 
 use super::playout::Held;
 use super::stopping::{Interruption, Stop, Stopping};
@@ -14,27 +14,29 @@ use super::{
 use crate::audio::{Confidence, FRAME_TIME, Onset, SPURT_GAP};
 use std::time::{Duration, Instant};
 
-/// A last speech packet later than this is flagged.
+/// A last speech packet sent later than this is flagged.
 const LATE_SEND: Duration = Duration::from_millis(2);
-/// The codec's look-ahead, and what it smears a hard end: so much later the last speech sample
-/// comes out of a decoder, and the packet that carries it decides when it is heard.
+/// How much later the last speech sample leaves a decoder: the codec's look-ahead (6.5 ms) and its
+/// smearing of a hard end (2 ms). The packet that carries it then decides when it is heard.
 const CODEC_TAIL: Duration = Duration::from_micros(6_500 + 2_000);
-/// Packets that arrived by the deadline may still be in the socket, and the ear needs some
-/// 60 ms of audio to notice a spurt.
+/// Wait after the deadline: packets that arrived by then may still be in the socket, and the ear
+/// needs about 60 ms of audio to detect a talk spurt.
 const GRACE: Duration = Duration::from_millis(250);
-/// An announced onset follows within 500 ms of audio; three times that is not coming.
+/// How long to wait for an announced onset, which follows within 500 ms of audio: three times
+/// that.
 const ONSET_WAIT: Duration = Duration::from_millis(1500);
-/// A reply is listened to for so long.
+/// The longest that a reply is listened to.
 pub(super) const SPURT_BOUND: Duration = Duration::from_secs(60);
 
-/// What a turn asks of the agent, or what came of it.
+/// Progress of one of the things that a turn asks of the agent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Part {
     /// The turn does not ask for it.
     NotAsked,
-    /// Nothing to judge by yet.
+    /// Not judged yet.
     Open,
-    /// Judged by an onset; what began there is still being listened to, until this bound.
+    /// Judged by an onset; the caller still listens to the speech that began there, at most
+    /// until `until`.
     Listening { until: Instant },
     /// Judged, and over since `at`.
     Over { at: Instant },
@@ -47,25 +49,25 @@ pub(super) struct Turn {
     pub(super) speech_end: Instant,
     /// End of speech + timeout.
     pub(super) deadline: Instant,
-    /// Silence after which the reply is over: [`SPURT_GAP`], or a shorter one that the next turn
-    /// waits for.
+    /// Silence after which the reply is over: [`SPURT_GAP`], or the shorter silence that the next
+    /// turn waits for.
     reply_gap: Duration,
     /// Frames whose slots have passed.
     said: usize,
-    /// The reply that it asks for.
+    /// The reply, if the turn asks for one.
     answer: Part,
-    /// What it asks of an agent that is speaking: to stop, or to carry on.
+    /// What the turn asks of an agent that is speaking: to stop, or to carry on.
     floor: Part,
-    /// Runs from when we were told that the deadline is past.
+    /// End of the grace period, set at the first timeout after the deadline.
     grace: Option<Instant>,
-    /// The next turn has begun to speak over this one's reply.
+    /// The next turn has started to speak, so this one no longer listens to its reply.
     superseded: bool,
-    /// The reply's onset follows a pause that may have been one inside earlier speech.
+    /// The pause before the reply's onset may have been a pause within earlier speech.
     doubted: bool,
-    /// What came of the turn by a sound that turned out to be no voice: it stands, flagged, where
-    /// no voice follows.
+    /// Result of a turn that was judged by a sound that turned out not to be the agent's voice. It
+    /// stands, flagged, if no voice follows.
     set_aside: Option<Box<TurnResult>>,
-    /// Failed until judged otherwise.
+    /// The outcome is `Failed` until the turn is judged.
     result: TurnResult,
 }
 
@@ -100,7 +102,7 @@ impl Turn {
         }
     }
 
-    /// The next turn begins after so much silence of the agent.
+    /// The next turn starts after this much silence of the agent.
     pub(super) fn awaited_after(&mut self, silence: Duration) {
         self.reply_gap = silence.min(SPURT_GAP);
     }
@@ -109,8 +111,8 @@ impl Turn {
         self.result.flags.push(flag);
     }
 
-    /// The frame for the slot due at `due`, while there is one. A skipped slot skips its
-    /// frame, so that frame k always leaves at media start + (k+1)·20 ms.
+    /// The frame for the slot due at `due`; `None` once the utterance is over. A skipped slot skips
+    /// its frame, so that frame k always leaves at media start + (k+1)·20 ms.
     pub(super) fn frame(&mut self, due: Instant) -> Option<usize> {
         let half = FRAME_TIME / 2;
         let since = (due + half).saturating_duration_since(self.media_start);
@@ -120,7 +122,7 @@ impl Turn {
         (frame < self.script.frames).then_some(frame)
     }
 
-    /// Takes the send stamp of the slot due at `due`.
+    /// Records when the packet of the slot due at `due` was actually sent.
     pub(super) fn sent(&mut self, due: Instant, actual: Instant) {
         let [first, last] = [Duration::ZERO, CODEC_TAIL].map(|tail| {
             later(
@@ -140,7 +142,7 @@ impl Turn {
         }
     }
 
-    /// From media start to the slot of the packet that holds what was captured by then.
+    /// Time from media start to the slot of the packet that holds the audio captured at `captured`.
     fn slot_of(&self, captured: Duration) -> Duration {
         let speech = captured.as_nanos();
         let slots = usize::try_from(speech.div_ceil(FRAME_TIME.as_nanos())).unwrap_or(usize::MAX);
@@ -152,23 +154,23 @@ impl Turn {
         self.said >= self.script.frames
     }
 
-    /// The reply is under way and its onset known.
+    /// Whether the caller is listening to speech whose onset is known.
     pub(super) fn is_listening(&self) -> bool {
         let listens = |part| matches!(part, Part::Listening { .. });
         listens(self.answer) || listens(self.floor)
     }
 
-    /// Nothing of it is judged yet.
+    /// Whether the answer or the floor has not been judged yet.
     pub(super) fn is_open(&self) -> bool {
         self.answer == Part::Open || self.floor == Part::Open
     }
 
-    /// Whether `onset` is the one that it was judged by.
+    /// Whether the turn was judged by `onset`.
     pub(super) fn was_judged_by(&self, onset: &Onset) -> bool {
         self.result.onset.as_ref().is_some_and(|o| o.at == onset.at)
     }
 
-    /// When the turn was over: judged, and its utterance said.
+    /// When the turn was over: judged, and its utterance sent.
     pub(super) fn over(&self) -> Option<Instant> {
         let over = |part| match part {
             Part::NotAsked => Some(self.media_start),
@@ -181,7 +183,7 @@ impl Turn {
         self.is_said().then(|| judged.max(said))
     }
 
-    /// The next turn speaks: this one no longer waits for its reply's end, only for a judgement.
+    /// The next turn speaks: this one no longer waits for the end of its reply, only to be judged.
     pub(super) fn supersede(&mut self, at: Instant) {
         self.superseded = true;
         self.leave_reply(at);
@@ -195,7 +197,7 @@ impl Turn {
         }
     }
 
-    /// What was listened to is over.
+    /// The speech that the caller was listening to is over.
     fn listened(&mut self, at: Instant) {
         for part in [&mut self.answer, &mut self.floor] {
             if matches!(part, Part::Listening { .. }) {
@@ -204,14 +206,14 @@ impl Turn {
         }
     }
 
-    /// Takes the onset of a stretch of the agent's speech in; returns whether it is what this
-    /// turn asked for.
+    /// Processes the onset of a stretch of the agent's speech; returns whether it is the reply that
+    /// this turn asks for.
     pub(super) fn onset(&mut self, stretch: &Stretch, talk: &Talk, held: Option<Held>) -> bool {
         let (Some(onset), link) = (stretch.onset.as_ref(), stretch.link) else {
             return false;
         };
         let at = onset.at.wire();
-        // Of a spurt that was under way when this utterance began.
+        // Belongs to a talk spurt that began before this utterance.
         if at < self.media_start {
             return false;
         }
@@ -228,8 +230,8 @@ impl Turn {
         taken
     }
 
-    /// What was heard of a stream is not the agent's voice: if the turn was judged by it, it waits
-    /// for a voice again.
+    /// A stream turned out not to be the agent's voice: if the turn was judged by it, it waits for
+    /// a voice again.
     pub(super) fn disown(&mut self, now: Instant, stream: StreamId) {
         self.result.track_changed = None;
         self.result.flags.retain(|flag| *flag != Flag::TrackChanged);
@@ -265,13 +267,13 @@ impl Turn {
         }
     }
 
-    /// The agent is heard on another track than before, from `at` on.
+    /// The agent is heard on a different track from `at` on.
     pub(super) fn track_changed(&mut self, at: Instant) {
         self.result.track_changed.get_or_insert(at);
         self.flag(Flag::TrackChanged);
     }
 
-    /// Whether the reply begins with this onset.
+    /// Judges the turn by this onset if its reply begins with it; returns whether it does.
     fn answered_by(&mut self, onset: &Onset, link: Link, held: Option<Held>) -> bool {
         let at = onset.at.wire();
         let doubted = match link {
@@ -294,8 +296,8 @@ impl Turn {
         true
     }
 
-    /// An agent that was silent, or had stopped, begins to speak although it was asked for
-    /// nothing but its silence, or for nothing at all.
+    /// An agent that was silent, or had stopped, starts to speak although the turn asks it to stop
+    /// or to ignore the caller.
     fn speaks_anew(&mut self, onset: &Onset, talk: &Talk, held: Option<Held>) {
         let at = onset.at.wire();
         match self.script.expect {
@@ -311,7 +313,7 @@ impl Turn {
         }
     }
 
-    /// The reply begins. An early turn that goes on listening stays early.
+    /// The reply begins. A turn that was early and listens on stays early.
     fn reply(&mut self, outcome: Outcome, onset: &Onset, held: Option<Held>) {
         let at = onset.at.wire();
         self.set_aside = None;
@@ -357,7 +359,7 @@ impl Turn {
         }
     }
 
-    /// Takes the end of a stretch in, or that it was followed by silence for good.
+    /// Processes the end of a stretch, be it a pause or a silence for good.
     pub(super) fn ended(&mut self, stretch: &Stretch, talk: &Talk, held: Option<Held>) {
         let silent = talk.fell_silent().filter(|last| *last >= self.onset_at());
         if let Some(last) = silent.filter(|_| self.is_listening()) {
@@ -373,7 +375,7 @@ impl Turn {
         }
     }
 
-    /// The reply is over, and there was no speech to be interrupted.
+    /// Closes the floor of a turn whose reply is over if the agent had no speech to interrupt.
     fn nothing_to_stop(&mut self, talk: &Talk) {
         if let Part::Over { at } = self.answer
             && self.floor == Part::Open
@@ -392,7 +394,7 @@ impl Turn {
         self.result.reply_end.get_or_insert(last);
         let early = self.result.outcome == Outcome::Early;
         if self.answer != Part::NotAsked && early && last < self.speech_end {
-            // Said while the caller spoke: the answer itself is still to come.
+            // This speech ended while the caller was speaking: the reply itself is still to come.
             self.answer = Part::Open;
             self.grace = None;
         } else {
@@ -411,7 +413,7 @@ impl Turn {
         self.interruption().judge(&talk.passages())
     }
 
-    /// Judges whether the agent has stopped, by what it has been saying.
+    /// Judges from the agent's speech whether it has stopped.
     fn judge_floor(&mut self, talk: &Talk, held: Option<Held>, at: Instant) {
         let Stopping::Stopped(stop) = self.stopping(talk) else {
             return;
@@ -428,7 +430,8 @@ impl Turn {
         }
     }
 
-    /// It stopped past the deadline, unless it had already stopped in an earlier pause.
+    /// The agent stopped after the deadline; if it may have stopped in time, in an earlier pause,
+    /// that stays as the low reading.
     fn stopped_late(&mut self, stop: &Stop) {
         let in_time = self
             .deadline
@@ -452,7 +455,7 @@ impl Turn {
         self.close_floor(Outcome::Replied, at);
     }
 
-    /// Decides at the deadline what has not been decided, by what there is.
+    /// Judges at the deadline, from what is known by then, whether the agent has stopped.
     fn decide_floor(&mut self, talk: &Talk) {
         let answered = self.answer != Part::NotAsked;
         match (self.stopping(talk), self.script.expect) {
@@ -483,7 +486,8 @@ impl Turn {
         }
     }
 
-    /// No voice has answered. What came of the turn by another sound stands, with a doubt.
+    /// No voice has answered. If the turn was judged by another sound before, that result stands,
+    /// flagged.
     fn miss(&mut self) {
         if let Some(kept) = self.set_aside.take() {
             self.result = *kept;
@@ -497,7 +501,8 @@ impl Turn {
         self.answer = Part::Over { at: self.deadline };
     }
 
-    /// The floor is judged. A turn that asks for an answer too is replied to only with both.
+    /// Closes the floor with its outcome. A turn that asks for a stop and a reply counts as replied
+    /// only if it got both.
     fn close_floor(&mut self, outcome: Outcome, at: Instant) {
         let both = self.script.expect == Expect::StopAndRespond;
         let keeps = self.result.outcome == Outcome::Early || both && outcome == Outcome::Replied;
@@ -507,7 +512,7 @@ impl Turn {
         self.floor = Part::Over { at };
     }
 
-    /// When [`Turn::timeout`] is wanted.
+    /// When [`Turn::timeout`] is due.
     pub(super) fn poll_timeout(&self, talk: &Talk) -> Option<Instant> {
         let listening = [self.answer, self.floor]
             .into_iter()
@@ -526,7 +531,7 @@ impl Turn {
         listening.chain(quiet).chain(open).min()
     }
 
-    /// When a shorter silence than [`SPURT_GAP`] ends the reply, if it lasts.
+    /// When a silence shorter than [`SPURT_GAP`] ends the reply, if it lasts until then.
     fn quiet_until(&self, talk: &Talk) -> Option<Instant> {
         let gap = Some(self.reply_gap).filter(|gap| *gap < SPURT_GAP)?;
         let last = talk
@@ -535,7 +540,7 @@ impl Turn {
         Some(later(last, gap))
     }
 
-    /// Judges what no longer can be waited for.
+    /// Ends the waits whose time is up and judges what they were for.
     pub(super) fn timeout(&mut self, now: Instant, talk: &Talk) {
         if self.is_listening() {
             let quiet = self.quiet_until(talk).filter(|at| now >= *at);
@@ -555,7 +560,7 @@ impl Turn {
             return;
         }
         if self.grace.is_none() {
-            // An end is known only once its gap has passed.
+            // The end of speech is reported only after its gap.
             let hears_ends = self.floor == Part::Open && talk.may_go_on();
             let gap = if hears_ends {
                 SPURT_GAP
@@ -573,8 +578,8 @@ impl Turn {
         }
     }
 
-    /// What came of the turn. One that is not over has failed with its call, or was cut off when
-    /// the run was stopped at `stopped`.
+    /// The turn's result. A turn that is not over failed with its call, or was cut off when the run
+    /// was stopped at `stopped`.
     pub(super) fn finish(mut self, passages: &[Passage], stopped: Option<Instant>) -> TurnResult {
         let over = self.over().is_some();
         if over {
@@ -606,8 +611,8 @@ impl Turn {
         result
     }
 
-    /// Both readings of when the reply began, where a pause before it may have been where it
-    /// did, or where the one that was taken may be a pause.
+    /// Both readings of when the reply began: it may have begun after a pause before the onset that
+    /// was taken, or that onset may only resume earlier speech.
     fn answer_readings(&self, passages: &[Passage]) -> Option<Readings> {
         if self.answer == Part::NotAsked || self.result.outcome == Outcome::Early {
             return None;
@@ -617,7 +622,7 @@ impl Turn {
         let of_turn = |p: &Passage| (self.media_start..=until).contains(&p.began);
         let unclear = passages.iter().enumerate().find(|(at, p)| match p.link {
             Link::Unclear(_) if p.began >= self.speech_end => of_turn(p),
-            // Speech that breaks off again while the caller speaks is no reply.
+            // Speech that ends again while the caller is speaking is not a reply.
             Link::Unclear(_) => of_turn(p) && !self.breaks_off(&passages[*at..]),
             _ => false,
         });
@@ -628,7 +633,7 @@ impl Turn {
         })
     }
 
-    /// Whether the agent, after the first of these passages, stopped before the end of speech.
+    /// Whether the agent stopped before the end of speech, in one of these passages.
     fn breaks_off(&self, passages: &[Passage]) -> bool {
         let ends = passages
             .iter()

@@ -1,4 +1,4 @@
-//! The words of a call: what is asked of it and what came of it.
+//! The script of a call, its results and its failures.
 
 use super::absence::{Absence, LEFT, UNPUBLISHED};
 use crate::audio::Onset;
@@ -7,20 +7,20 @@ use crate::vocab::{Anchor, Expect, Flag, GreetingPolicy, OnAgentLeft, Outcome};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// A stream of audio that the caller hears, by a number of its own. One track can be several
-/// streams, one after the other.
+/// Number of an audio stream that the caller hears. One track can produce several streams, one
+/// after another.
 pub type StreamId = u32;
 
 /// One turn as the call's state machine needs it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TurnScript {
-    /// What to wait for.
+    /// What to wait for before the turn starts.
     pub anchor: Anchor,
     /// The silence that [`Anchor::AgentSpeechEnd`] waits for.
     pub silence: Duration,
     /// Pause after the anchor.
     pub delay: Duration,
-    /// What should follow.
+    /// What the agent should do.
     pub expect: Expect,
     /// How long the reply may take, from the end of speech.
     pub timeout: Duration,
@@ -37,20 +37,20 @@ pub struct TurnScript {
 pub struct CallScript {
     /// Greeting policy.
     pub greeting: GreetingPolicy,
-    /// How long to wait for the agent, also for one that has left.
+    /// How long to wait for the agent, at first and after it has left.
     pub agent_timeout: Duration,
-    /// What happens when it leaves.
+    /// What happens when the agent leaves.
     pub on_agent_left: OnAgentLeft,
     /// The turns, in order; at least one.
     pub turns: Vec<TurnScript>,
 }
 
-/// Both readings of a figure that audio and state leave open.
+/// Both readings of a figure that audio and agent state leave ambiguous.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Readings {
-    /// The shorter one; `None`: the agent was early.
+    /// The shorter reading; `None`: the agent was early.
     pub low: Option<Duration>,
-    /// The longer one; `None`: it did not come within the turn.
+    /// The longer reading; `None`: it did not happen within the turn.
     pub high: Option<Duration>,
 }
 
@@ -59,23 +59,24 @@ pub struct Readings {
 pub struct TurnResult {
     /// Index in the call, from 0.
     pub turn: usize,
-    /// What was expected.
+    /// What the turn expected.
     pub expect: Expect,
-    /// How it ended.
+    /// How the turn ended.
     pub outcome: Outcome,
-    /// When the utterance was to start, by anchor + delay; `None` when the call failed before.
+    /// Planned start of the utterance (anchor + delay); `None` if it was never planned.
     pub planned: Option<Instant>,
     /// Media start T0: sample s of the utterance is captured at T0 + s / rate.
     pub media_start: Option<Instant>,
     /// Capture time of the last speech sample.
     pub speech_end: Option<Instant>,
-    /// How much later than due the last speech packet left.
+    /// Largest send lateness of the packets that carry the end of speech.
     pub send_lateness: Option<Duration>,
-    /// The reply's onset (kept for early replies too).
+    /// The onset that the turn was judged by, early replies included.
     pub onset: Option<Onset>,
-    /// End of speech → onset on the wire. `None` unless replied with `Respond`.
+    /// End of speech → onset on the wire. `None` unless the turn asks for a reply and got one that
+    /// was not early.
     pub ttfa_wire: Option<Duration>,
-    /// What an adaptive jitter buffer would have held the onset packet back.
+    /// How long an adaptive jitter buffer would have held back the onset packet.
     pub playout_delay: Option<Duration>,
     /// `ttfa_wire` + `playout_delay`, exactly.
     pub ttfa: Option<Duration>,
@@ -83,35 +84,35 @@ pub struct TurnResult {
     pub stop: Option<Duration>,
     /// Early reply: how long before the end of speech the agent became audible.
     pub early_by: Option<Duration>,
-    /// The reply's last audible sample, where it ended in time.
+    /// The reply's last audible sample, if it ended while the caller was listening.
     pub reply_end: Option<Instant>,
-    /// A missed reply that came all the same: end of speech → its onset.
+    /// End of speech → onset of a reply that came after the turn was judged as missed.
     pub late_reply: Option<Duration>,
-    /// Both readings of `ttfa_wire`, where it is open which one is right.
+    /// Both readings of `ttfa_wire`, if it is ambiguous.
     pub ttfa_readings: Option<Readings>,
-    /// Both readings of `stop`, likewise.
+    /// Both readings of `stop`, if it is ambiguous.
     pub stop_readings: Option<Readings>,
-    /// The stream that the reply was heard on.
+    /// The stream on which the reply was heard.
     pub stream: Option<StreamId>,
     /// The track of that stream, as `identity/name`.
     pub track: Option<Arc<str>>,
-    /// When another track of the agent's was first heard during the turn.
+    /// When the agent was first heard on a different track during the turn.
     pub track_changed: Option<Instant>,
-    /// What a second, independent detector says of the onset; `None` where it was not asked.
+    /// A second, independent detector's opinion of the onset; `None` if it was not asked.
     pub second: Option<SecondOpinion>,
-    /// Cut off: how long the caller had waited since its end of speech, without a reply.
-    /// `None` when it was still speaking.
+    /// For a turn that was cut off: how long the caller had waited since its end of speech.
+    /// `None` if it was still speaking.
     pub waited: Option<Duration>,
-    /// Doubts, sorted, each once.
+    /// Doubts about the figures, sorted, without duplicates.
     pub flags: Vec<Flag>,
 }
 
-/// What another detector makes of a reply's beginning.
+/// What a second detector finds at the beginning of a reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SecondOpinion {
-    /// It is what the scenario says the agent answers with: a voice, or a tone.
+    /// Whether it is what the scenario says the agent answers with: a voice, or a tone.
     pub as_declared: bool,
-    /// How far from the onset it hears that begin.
+    /// How far from the onset this detector hears it begin.
     pub apart: Option<Duration>,
 }
 
@@ -145,14 +146,14 @@ impl TurnResult {
         }
     }
 
-    /// End of speech → the first packet of the sending that led to the onset, where that began
-    /// after the end of speech.
+    /// End of speech → first packet of the onset's segment; `None` if that packet came before the
+    /// end of speech.
     pub fn first_packet(&self) -> Option<Duration> {
         let first = self.onset?.segment.first_packet?;
         first.checked_duration_since(self.speech_end?)
     }
 
-    /// First packet with audio → onset, where that packet came after the end of speech.
+    /// First packet with audio → onset; `None` if that packet came before the end of speech.
     pub fn lead_in(&self) -> Option<Duration> {
         let onset = self.onset?;
         let first = onset.segment.first_non_dtx?;
@@ -160,7 +161,7 @@ impl TurnResult {
         after.then(|| onset.at.wire().checked_duration_since(first))?
     }
 
-    /// Takes a second opinion in, with the doubts that follow from it.
+    /// Records a second opinion and the flags that follow from it.
     pub fn second_opinion(&mut self, second: SecondOpinion) {
         self.second = Some(second);
         if !second.as_declared {
@@ -182,7 +183,8 @@ pub struct CallResult {
     pub agent_present: Option<Duration>,
     /// Start of the call → an audio track of the agent is subscribed.
     pub agent_audible: Option<Duration>,
-    /// Both ends connected → onset of the agent's first words, with [`GreetingPolicy::Expect`].
+    /// Media flowing and an agent present → onset of the agent's first words, with
+    /// [`GreetingPolicy::Expect`].
     pub greeting: Option<Duration>,
     /// Why the call failed, if it did; [`Failure::Stopped`] when the run was stopped.
     pub failure: Option<Failure>,
@@ -201,7 +203,7 @@ pub enum Failure {
         /// What the server said.
         detail: String,
     },
-    /// Too many requests or a quota used up.
+    /// Too many requests, or a quota is used up.
     #[error("the server refuses more calls: quota or rate limit ({detail})")]
     Quota {
         /// What the server said.
@@ -210,19 +212,19 @@ pub enum Failure {
     /// The address answers, but not as a LiveKit server does.
     #[error("the address does not answer as a LiveKit server ({detail})")]
     NotLiveKit {
-        /// What came instead.
+        /// What answered instead.
         detail: String,
     },
     /// Nothing answers at the address.
     #[error("cannot reach the server ({detail})")]
     Unreachable {
-        /// What the system said.
+        /// The operating system's error.
         detail: String,
     },
-    /// The server is there, but TLS with it fails: most often its certificate.
+    /// The server is reachable but TLS fails, most often because of its certificate.
     #[error("TLS with the server failed ({detail})")]
     Tls {
-        /// What TLS said.
+        /// The TLS error.
         detail: String,
     },
     /// Signalling did not finish in time.
@@ -246,7 +248,7 @@ pub enum Failure {
     /// An agent is in the room, but has published no audio track.
     #[error("an agent is in the room, but published no audio track by the end of the first turn")]
     AgentSilent,
-    /// There is no agent to be heard, and more is known of why.
+    /// The agent could not be heard, and the cause is known.
     #[error("{0}")]
     Absent(Absence),
     /// The agent left before the call was over.
@@ -255,7 +257,7 @@ pub enum Failure {
     /// The server or the network ended the connection.
     #[error("the connection was lost ({detail})")]
     Dropped {
-        /// What was seen.
+        /// What the caller observed.
         detail: String,
     },
     /// The run was stopped by the user.

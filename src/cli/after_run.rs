@@ -1,8 +1,8 @@
-//! What a run is for, beside its reports: to be compared with a baseline, or to become one.
+//! Compares a finished run with a baseline, and saves it as one.
 //!
-//! In: a request before the run, its record afterwards. Out: a comparison, a baseline, an exit
-//! code. Holds: what cannot be done is said before the first call; a run that cannot be trusted,
-//! or that failed, replaces no baseline.
+//! In: the request before the run, the record after it. Out: a comparison, a baseline file, an
+//! exit code. Invariants: a request that cannot be met is rejected before the first call; a run
+//! that is invalid, failed or regressed never replaces a baseline.
 
 use super::carry_out::Request;
 use super::exit::Exit;
@@ -13,7 +13,7 @@ use crate::report::comparison;
 use std::io::Write as _;
 use std::path::PathBuf;
 
-/// What is to be done when a run is over.
+/// What to do once the run is over.
 pub(super) struct AfterRun {
     save: Option<PathBuf>,
     baseline: Option<(String, RunRecord)>,
@@ -41,7 +41,7 @@ impl AfterRun {
         Ok(Self { save, baseline })
     }
 
-    /// Compares, and then saves. `exit`: what the run itself came to; the code for all of it.
+    /// Compares, then saves. `exit` is the run's own exit code; returns the combined one.
     pub(super) fn run(
         &self,
         exit: Exit,
@@ -59,7 +59,8 @@ impl AfterRun {
             .or(self.save(exit, compared, request, record))
     }
 
-    /// Saves a run that failed at nothing.
+    /// Saves the run as a baseline, unless a gate failed, a metric regressed or the comparison
+    /// failed.
     fn save(&self, exit: Exit, compared: Exit, request: &Request, record: &RunRecord) -> Exit {
         let Some(path) = self.save.as_deref() else {
             return Exit::Success;

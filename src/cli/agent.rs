@@ -90,7 +90,7 @@ fn parse_length(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// Serves until it is told to stop.
+/// Serves until it is stopped.
 pub(super) fn execute(args: AgentArgs) -> Exit {
     serve(&Service {
         settings: AgentSettings {
@@ -110,7 +110,7 @@ pub(super) fn execute(args: AgentArgs) -> Exit {
     })
 }
 
-/// The arguments that make an agent of these settings.
+/// Command-line arguments that start an agent with these settings.
 pub(super) fn arguments(settings: &AgentSettings) -> Vec<String> {
     let sound = |sound: &Sound| match sound {
         Sound::Tone => "tone".to_owned(),

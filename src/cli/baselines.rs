@@ -1,7 +1,7 @@
-//! Where baselines are: files, run folders, or names in the state folder.
+//! Resolves baselines: files, run folders, or names in the state folder.
 //!
-//! In: what was typed. Out: a record, or a place to write one to. Holds: a name is never taken
-//! for a path out of the state folder.
+//! In: the argument as typed. Out: a record, or the path to write one to. Invariant: a name never
+//! resolves to a path outside the state folder.
 
 use super::exit::Exit;
 use super::say::Trouble;
@@ -9,10 +9,10 @@ use crate::record::{Baseline, RunRecord};
 use crate::run::state_folder;
 use std::path::{Path, PathBuf};
 
-/// Ending of a baseline's file.
+/// File extension of baselines.
 const JSON: &str = "json";
 
-/// Whether `text` names a file rather than a baseline of the state folder.
+/// Whether `text` is a path rather than the name of a baseline in the state folder.
 fn is_path(text: &str) -> bool {
     text.contains('/') || Path::new(text).extension().is_some_and(|e| e == JSON)
 }
@@ -29,7 +29,7 @@ fn folder() -> Result<PathBuf, Trouble> {
     })
 }
 
-/// The file that is written for `text`: a path as it is, or a name in the state folder.
+/// The file to save `text` to: the path itself, or a file of that name in the state folder.
 pub(super) fn file(text: &str) -> Result<PathBuf, Trouble> {
     if is_path(text) {
         return Ok(PathBuf::from(text));
@@ -43,11 +43,11 @@ pub(super) fn file(text: &str) -> Result<PathBuf, Trouble> {
     Ok(folder()?.join(format!("{text}.{JSON}")))
 }
 
-/// The record that `text` names: a baseline by its name, else the folder of a run or the file of
-/// a baseline.
+/// Reads the record that `text` names: a named baseline if there is one, else a run folder or a
+/// baseline file.
 pub(super) fn read(text: &str) -> Result<RunRecord, Trouble> {
     let path = Path::new(text);
-    // Where `--save-baseline` would have written it comes first, whatever lies in this folder.
+    // A saved baseline takes precedence over a local file or folder of the same name.
     let named = match is_path(text) {
         true => None,
         false => file(text).ok().filter(|named| named.is_file()),
@@ -69,7 +69,7 @@ pub(super) fn read(text: &str) -> Result<RunRecord, Trouble> {
         .map_err(|e| Trouble::record(&e))
 }
 
-/// A hint that lists the names there are.
+/// Hint that lists the saved baselines.
 fn known() -> String {
     let entries = folder().ok().and_then(|f| std::fs::read_dir(f).ok());
     let name = |entry: std::io::Result<std::fs::DirEntry>| {
@@ -85,7 +85,7 @@ fn known() -> String {
     }
 }
 
-/// Saves a run as a baseline, unless its figures cannot be trusted.
+/// Saves a run as a baseline, unless the run is invalid.
 pub(super) fn save(record: &RunRecord, path: &Path) -> Result<(), Trouble> {
     if let Some(reason) = record.summary.verdict.against_the_run() {
         let message = format!("not saved as a baseline: {reason}");

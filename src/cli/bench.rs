@@ -1,8 +1,8 @@
-//! `loadgen bench callers`: what a caller costs, in processor time, memory and lateness.
+//! `loadgen bench callers`: CPU time, memory and send lateness per caller.
 //!
 //! In: numbers of callers, optionally a server. Out: a table or JSON.
-//! Holds: generator, agent and server are processes of their own, and are looked at from
-//! outside, by the kernel's figures, while all calls are under way.
+//! Invariants: generator, agent and server run as separate processes; the CPU time and memory of
+//! each are read from the kernel while all calls are under way.
 
 mod level;
 mod measure;

@@ -1,7 +1,7 @@
 //! The example scenarios and their sounds, compiled into the binary.
 //!
-//! Holds: paths are those of the repository, so that what `init` writes and what
-//! `run quickstart` uses are the same files.
+//! Invariant: paths are the same as in the repository, so that `init` writes the same files as
+//! `run quickstart` uses.
 
 macro_rules! files {
     ($($path:literal),* $(,)?) => {
@@ -9,7 +9,7 @@ macro_rules! files {
     };
 }
 
-/// Path in the repository and content of every file that comes with the program.
+/// Path in the repository and content of every built-in file.
 pub(super) const BUILTINS: &[(&str, &[u8])] = files![
     "scenarios/quickstart.yaml",
     "scenarios/100-calls.yaml",
@@ -38,13 +38,13 @@ pub(super) const BUILTINS: &[(&str, &[u8])] = files![
     "fixtures/yes.wav",
 ];
 
-/// Names of the scenarios that come with the program.
+/// Names of the built-in scenarios.
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
     let name = |path: &'static str| path.strip_prefix("scenarios/")?.strip_suffix(".yaml");
     BUILTINS.iter().filter_map(move |(path, _)| name(path))
 }
 
-/// The content of a file that comes with the program.
+/// Content of a built-in file.
 pub(super) fn content(path: &str) -> Option<&'static [u8]> {
     let found = BUILTINS.iter().find(|(name, _)| *name == path);
     found.map(|(_, content)| *content)

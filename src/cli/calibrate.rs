@@ -1,8 +1,8 @@
-//! `loadgen calibrate`: the error of the latency figures on this machine.
+//! `loadgen calibrate`: measures the error of the latency figures on this machine.
 //!
-//! In: levels of callers, optionally a server. Out: a table or JSON, and `calibration.json`.
-//! Holds: the truth is the reference agent's own stamps, taken on the same monotonic clock;
-//! a machine that is too slow is said to be, not measured around.
+//! In: numbers of callers, optionally a server. Out: a table or JSON, and `calibration.json`.
+//! Invariants: the ground truth is the reference agent's own timestamps, on the same monotonic
+//! clock; a level for which the machine is too slow is reported as invalid, not hidden.
 
 use super::doors::of_embedded;
 use super::drive::Drive;
@@ -50,17 +50,17 @@ pub struct CalibrateArgs {
     pub server: ServerArgs,
 }
 
-/// Turns of each call in a quick run: about 35 s of calls, with 1.7 s a turn.
+/// Turns per call in a quick run: calls of about 35 s, at 1.7 s per turn.
 const QUICK_TURNS: u64 = 20;
-/// Turns of a level in a full run.
+/// Minimum number of turns per level in a full run.
 const FULL_TURNS: u64 = 500;
 /// How long a reply may take beyond the agent's delay.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// What rooms' and agents' names begin with.
+/// Prefix of room and agent names.
 const ROOMS: &str = "loadgen-calibrate";
-/// The utterance, beside the sounds that come with the program.
+/// File name of the utterance, next to the built-in sounds.
 const CHIRP_WAV: &str = "chirp.wav";
-/// The file in the state folder.
+/// File name in the state folder.
 const FILE: &str = "calibration.json";
 
 fn parse_delay(text: &str) -> Result<Duration, String> {
@@ -124,7 +124,7 @@ fn calibrate(args: &CalibrateArgs) -> Result<Calibration, Trouble> {
     })
 }
 
-/// The scenario of a level: short turns, a short tone, everybody at once.
+/// Scenario of a level: short turns, a short tone as the reply, all callers at once.
 fn scenario_text(args: &CalibrateArgs, callers: u32, agent: Option<&str>) -> String {
     let turns = match args.full {
         true => FULL_TURNS.div_ceil(u64::from(callers)).max(QUICK_TURNS),
@@ -158,7 +158,7 @@ fn scenario_text(args: &CalibrateArgs, callers: u32, agent: Option<&str>) -> Str
     )
 }
 
-/// The calibration chirp as a sound file.
+/// The calibration chirp as a WAV file.
 fn chirp_wav() -> Result<Vec<u8>, hound::Error> {
     let spec = hound::WavSpec {
         channels: 1,
@@ -282,7 +282,7 @@ fn table(done: &Calibration) -> String {
     }
 }
 
-/// Where the calibration of this machine is.
+/// Path of this machine's calibration.
 pub(super) fn path() -> Option<PathBuf> {
     Some(state_folder()?.join(FILE))
 }
@@ -307,7 +307,7 @@ fn save(done: &Calibration) -> Result<(), Trouble> {
         })
 }
 
-/// What was measured on this machine, if anything was.
+/// The saved calibration of this machine, if its version is the current one.
 pub(super) fn known() -> Option<Calibration> {
     let text = std::fs::read(path()?).ok()?;
     let known: Calibration = serde_json::from_slice(&text).ok()?;

@@ -1,8 +1,9 @@
-//! `loadgen capacity`: how many calls at once the deployment carries.
+//! `loadgen capacity`: finds how many concurrent calls the deployment sustains.
 //!
-//! In: a scenario, a promise such as `p(95)<1200ms`. Out: a table of steps, a chart, the answer.
-//! Holds: a step is judged by the interval of its quantile, with more turns where that is not
-//! clear; the answer is measured twice; a generator at its limit is no answer about the agent.
+//! In: a scenario, an SLO such as `p(95)<1200ms`. Out: a chart of the steps and the capacity.
+//! Invariants: a step is judged by the confidence interval of its quantile, and gets more turns if
+//! that is inconclusive; the capacity is measured twice; a step that the generator cannot sustain
+//! says nothing about the agent.
 
 mod show;
 mod step;
@@ -84,18 +85,18 @@ fn parse_slo(text: &str) -> Result<Slo, String> {
     }
 }
 
-/// What came of it.
+/// Result of the search.
 #[derive(Debug, Serialize)]
 struct Answer {
-    /// Version of what is measured.
+    /// Version of the metric definitions.
     measurement_version: u32,
     target: String,
     slo: String,
-    /// Largest number of calls at once that keeps the promise; null: not even one call does.
+    /// Largest concurrency found to meet the SLO; null if none was.
     capacity: Option<u32>,
-    /// The search ended at `--max`: there may be more.
+    /// The search reached `--max`: the real capacity may be higher.
     at_max: bool,
-    /// Why the search ended early: the generator's own limit.
+    /// Why the search ended early: the generator reached its own limit.
     generator_limit: Option<String>,
     /// Every measurement, in order.
     steps: Vec<Measured>,

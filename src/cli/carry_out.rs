@@ -1,7 +1,7 @@
-//! `loadgen run`, after its arguments: scenario → plan → run → record → reports → exit code.
+//! Carries out `loadgen run`: scenario → plan → run → record → reports → exit code.
 //!
 //! In: a request. Out: files in a run folder, a table on stdout, an exit code.
-//! Holds: nothing is written before the scenario, the settings and the consent are in order.
+//! Invariant: nothing is written before scenario, settings and consent have been checked.
 
 use super::after_run::AfterRun;
 use super::compare::HowArgs;
@@ -30,34 +30,34 @@ use crate::stats::Decider;
 use std::io::Write as _;
 use std::path::PathBuf;
 
-/// What is to be run, and how.
+/// What to run, and how.
 #[derive(Debug, Clone, Default)]
 pub struct Request {
     /// A file, or the name of a built-in scenario.
     pub scenario: String,
     /// The run folder; `None`: a new one under `reports/`.
     pub out: Option<PathBuf>,
-    /// What replaces settings of the file.
+    /// Settings that replace those of the file.
     pub overrides: Overrides,
-    /// Server and keys of the command line.
+    /// Server and credentials from the command line.
     pub server: ServerFlags,
-    /// Keep the run as this baseline.
+    /// Save the run as this baseline.
     pub save_baseline: Option<String>,
-    /// Compare the run with this one.
+    /// Compare the run with this baseline.
     pub baseline: Option<String>,
-    /// How.
+    /// How to compare it.
     pub how: HowArgs,
-    /// Joins under way at once, if not the default.
+    /// Maximum number of concurrent joins, if not the default.
     pub join_concurrency: Option<usize>,
-    /// A large run is meant.
+    /// The user confirms a large run.
     pub yes: bool,
-    /// Who looks on.
+    /// Live metrics and span export.
     pub live: LiveFlags,
     /// No progress, no table.
     pub quiet: bool,
     /// The summary as JSON on stdout instead of the table.
     pub json: bool,
-    /// What decides a gate whose bound lies within the interval.
+    /// What decides a gate whose bound lies within the confidence interval.
     pub gate_on: Decider,
 }
 
@@ -86,11 +86,11 @@ pub(super) struct Opened {
     pub(super) doors: Doors,
 }
 
-/// Opens a request's scenario, with what flags and environment make of it.
+/// Opens and checks a request's scenario, with the flags and the environment applied.
 pub(super) fn open(request: &Request) -> Result<Opened, Trouble> {
     let env = Environment::load()?;
     let source = Source::open(&request.scenario)?;
-    // What a flag replaces need not be set for the file.
+    // A variable that a flag replaces need not be set.
     let from_flags = |name: &str| match name {
         "LIVEKIT_URL" => request.server.url.clone(),
         "LIVEKIT_API_KEY" => request.server.api_key.clone(),
@@ -120,7 +120,7 @@ pub(super) fn open(request: &Request) -> Result<Opened, Trouble> {
     })
 }
 
-/// A large load on somebody else's host must be meant.
+/// Refuses a load that needs the user's consent, unless `yes` is set.
 pub(super) fn ask_consent(plan: &Plan, doors: &Doors, yes: bool) -> Result<(), Trouble> {
     let host = |door: &Door| match door {
         Door::Livekit { address, .. } => plan.needs_consent(Some(address.host())),
@@ -156,7 +156,7 @@ fn prepare(request: &Request) -> Result<Ready, Trouble> {
     })
 }
 
-/// Says so when the plan is beyond what this machine was measured to be good for.
+/// Warns if the plan exceeds the concurrency that this machine was calibrated for.
 fn warn_of_calibration(plan: &Plan) {
     let Some(known) = super::calibrate::known() else {
         return;
@@ -202,7 +202,7 @@ impl Ready {
         let mut tell = |event: RunEvent| {
             if let RunEvent::Started { zero_at, .. } = event {
                 start.zero_at = Some(start::zero(zero_at));
-                // Known from here on, so that a killed run has it, too.
+                // Written as soon as it is known, so that a killed run has it too.
                 if let Err(e) = folder.write("run.json", start.to_json().as_bytes()) {
                     live.take(RunEvent::Notice(format!(
                         "run.json is without `zero_at`: {e}"
@@ -231,7 +231,7 @@ impl Ready {
         exit
     }
 
-    /// What shows the run while it goes on.
+    /// Opens the progress display, the metrics server and the span export.
     fn live(&self, request: &Request) -> Result<Live, Trouble> {
         let names = self.scenario.variants.iter().map(|v| v.name.as_str());
         let shown = Shown {
@@ -243,7 +243,7 @@ impl Ready {
         Live::open(&request.live, shown, request.quiet)
     }
 
-    /// The scenario as it was written, fit for a report: without the secrets that it may hold.
+    /// The scenario as written, with any API secrets removed so that it can be published.
     fn scenario_text(&self) -> Vec<u8> {
         let target = match &self.scenario.target {
             Target::Livekit(livekit) => livekit.api_secret.as_ref(),
@@ -252,7 +252,7 @@ impl Ready {
         let own = |v: &'_ scenario::Variant| v.server.as_ref()?.api_secret.clone();
         let variants = self.scenario.variants.iter().filter_map(own);
         let mut secrets: Vec<_> = target.cloned().into_iter().chain(variants).collect();
-        // The longest first: one may begin as another does.
+        // Longest first: one secret may be a prefix of another.
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.0.len()));
         let mut text = self.source.text().to_vec();
         for secret in &secrets {
@@ -261,7 +261,7 @@ impl Ready {
         text
     }
 
-    /// Writes every report; the console's comes last and in any case.
+    /// Writes every report, then shows the summary even if writing failed.
     fn report(
         &self,
         request: &Request,
@@ -331,7 +331,7 @@ impl Ready {
     }
 }
 
-/// A folder without a single call says nothing: it goes.
+/// Reports an error from before the first call, and removes the run folder, which has no results.
 fn ended_before_it_began(folder: &RunFolder, trouble: &Trouble) -> Exit {
     let _ = std::fs::remove_dir_all(folder.path());
     trouble.tell()

@@ -1,7 +1,7 @@
 //! `loadgen compare`: whether runs differ from a baseline, and by how much.
 //!
-//! In: run folders, baseline files or names. Out: a table or JSON, an exit code. Holds: what was
-//! not made under the same conditions is not compared unasked.
+//! In: run folders, baseline files or names. Out: a table or JSON, an exit code. Invariant: runs
+//! made under different conditions are compared only with `--force`.
 
 use super::baselines;
 use super::exit::Exit;
@@ -52,7 +52,7 @@ pub struct HowArgs {
 }
 
 impl HowArgs {
-    /// Whether any of it was asked for.
+    /// Whether any of these flags was given.
     pub(super) fn is_given(&self) -> bool {
         let Self {
             metric,
@@ -68,7 +68,7 @@ fn metrics() -> PossibleValuesParser {
     PossibleValuesParser::new(Metric::ALL.iter().map(|m| m.name()))
 }
 
-/// `5%`, `20ms`, or both with a comma.
+/// Parses `5%`, `20ms`, or both separated by a comma.
 fn noise(text: &str) -> Result<Noise, String> {
     let mut noise = Settings::default().noise;
     for part in text.split(',') {
@@ -89,7 +89,6 @@ fn noise(text: &str) -> Result<Noise, String> {
     Ok(noise)
 }
 
-/// Compares.
 pub(super) fn execute(args: &CompareArgs) -> Exit {
     match compare(args) {
         Ok(exit) => exit,
@@ -116,12 +115,12 @@ fn style() -> Style {
     Style::choose(std::io::stdout().is_terminal(), no_color.as_deref())
 }
 
-/// Shows a comparison as people read it.
+/// Prints a comparison as a table.
 pub(super) fn show(compared: &Compared) {
     say::out(&format!("\n{}", comparison::render(compared, style())));
 }
 
-/// 99 where something regressed and that was asked for.
+/// 99 if a metric regressed and `--fail-on-regression` was given.
 pub(super) fn exit_of(compared: &Compared, how: &HowArgs) -> Exit {
     let all = compared.pairs.iter().flat_map(|p| &p.comparisons);
     match how.fail_on_regression && all.into_iter().any(|c| c.change == Change::Regressed) {
@@ -133,8 +132,8 @@ pub(super) fn exit_of(compared: &Compared, how: &HowArgs) -> Exit {
 /// Compares records, variant by variant.
 ///
 /// # Errors
-/// They were made under other conditions or are invalid, and `--force` is not given; nothing
-/// can be compared.
+/// The metric definitions changed between the records; the records are invalid or were made under
+/// different conditions, and `--force` is not given; no variant has values on both sides.
 pub(super) fn of_records(
     baseline: (&str, &RunRecord),
     candidates: &[(String, RunRecord)],
@@ -200,7 +199,8 @@ pub(super) fn of_records(
     Ok(Compared { settings, pairs })
 }
 
-/// Which variants are compared: those of the same name; a baseline of one variant with all.
+/// Pairs of variants to compare: those of the same name, or, if the baseline has only one variant,
+/// that one with every variant of the candidate.
 fn variants<'a>(baseline: &'a RunRecord, candidate: &'a RunRecord) -> Vec<(&'a str, &'a str)> {
     let (before, after) = (baseline.variants(), candidate.variants());
     match (before.as_slice(), after.as_slice()) {
@@ -236,8 +236,8 @@ fn check(
     comparable(obstacles(baseline, candidate), candidate.0, baseline.0)
 }
 
-/// An error where two runs were measured by different definitions: their difference would be that
-/// of the definitions, so that no flag compares them all the same.
+/// An error if the metric definitions changed between the two runs. The difference would be that
+/// of the definitions, so `--force` does not override this.
 fn same_measurement(baseline: (&str, u32), candidate: (&str, u32)) -> Result<(), Trouble> {
     let Some(changes) = changes_between(baseline.1, candidate.1) else {
         return Ok(());
@@ -254,7 +254,7 @@ fn same_measurement(baseline: (&str, u32), candidate: (&str, u32)) -> Result<(),
     Err(Trouble::new(Exit::Usage, message, hint))
 }
 
-/// An error where there is an obstacle.
+/// An error that lists the obstacles, if there are any.
 fn comparable(obstacles: Vec<String>, candidate: &str, baseline: &str) -> Result<(), Trouble> {
     match obstacles.is_empty() {
         true => Ok(()),
@@ -268,7 +268,7 @@ fn comparable(obstacles: Vec<String>, candidate: &str, baseline: &str) -> Result
     }
 }
 
-/// Before a run: whether it will be made under the baseline's conditions.
+/// Checks before a run that its conditions match those of the baseline.
 pub(super) fn check_before(
     baseline: (&str, &RunRecord),
     conditions: &Conditions,
@@ -295,7 +295,7 @@ fn unknown(name: &str) -> String {
     format!("what `{name}` was made under is not known: an earlier version made it")
 }
 
-/// Why figures of the two say nothing about each other.
+/// Reasons why the two records are not comparable.
 fn obstacles(baseline: (&str, &RunRecord), candidate: (&str, &RunRecord)) -> Vec<String> {
     let of = |record: &'_ RunRecord| record.summary.conditions.clone();
     let mut found = match (of(baseline.1), of(candidate.1)) {
@@ -311,7 +311,7 @@ fn obstacles(baseline: (&str, &RunRecord), candidate: (&str, &RunRecord)) -> Vec
     found
 }
 
-/// What may differ, and does.
+/// Differences that do not prevent a comparison.
 fn facts(baseline: &RunRecord, candidate: &RunRecord) -> Vec<String> {
     let gates = |r: &RunRecord| {
         let gates = r.summary.verdict.gates.iter();

@@ -1,7 +1,7 @@
-//! What a run is made under, in words that can be compared.
+//! Describes the conditions of a run as text that can be compared.
 //!
-//! In: a checked scenario, with what flags changed. Out: [`Conditions`]. Holds: two scenarios
-//! that make callers say the same at the same moments give the same words.
+//! In: a checked scenario, with the overrides applied. Out: [`Conditions`]. Invariant: scenarios
+//! whose callers say the same things at the same moments yield the same text.
 
 use super::exit::Exit;
 use super::say::Trouble;
@@ -13,7 +13,6 @@ use crate::vocab::OnAgentLeft;
 use crate::vocab::duration::format as time;
 use std::hash::Hasher;
 
-/// Those of a scenario.
 pub(super) fn of(scenario: &Scenario) -> Result<Conditions, Trouble> {
     let utterances = scenario.utterances.iter();
     let utterances = utterances.map(|u| Ok((u.name.clone(), sound(u)?)));
@@ -33,7 +32,7 @@ pub(super) fn of(scenario: &Scenario) -> Result<Conditions, Trouble> {
     })
 }
 
-/// A sound by its content: the same words in another recording are another utterance.
+/// Identifies a sound by its content: another recording of the same words is another utterance.
 fn sound(utterance: &Utterance) -> Result<String, Trouble> {
     let unreadable = |message: String| {
         let hint = "the scenario's sound files must stay where they are while it runs";
@@ -54,7 +53,7 @@ fn sound(utterance: &Utterance) -> Result<String, Trouble> {
 }
 
 /// FNV-1a (Fowler, Noll, Vo), 64 bits: the same on every machine and in every release. It tells
-/// files apart; it keeps nobody from making two alike.
+/// files apart, but does not resist deliberate collisions.
 struct Fnv(u64);
 
 impl Default for Fnv {
@@ -75,7 +74,7 @@ impl Hasher for Fnv {
     }
 }
 
-/// Greeting and turns, a line each.
+/// Greeting and turns, one line each.
 fn script(call: &Call, utterances: &[Utterance]) -> Vec<String> {
     let greeting = call.greeting.name();
     let mut head = format!(

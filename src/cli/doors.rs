@@ -1,7 +1,7 @@
-//! Where the calls of a scenario go: flags, environment and file → a door for each variant.
+//! Resolves where the calls of each variant go, from flags, environment and file.
 //!
-//! In: a scenario, flags, the environment. Out: doors. Holds: what a variant says of its server
-//! stands above flags and environment, which speak of the target's.
+//! In: a scenario, flags, the environment. Out: [`Doors`]. Invariant: a variant's own server
+//! settings take precedence over flags and environment, which apply to the scenario's target.
 
 use super::exit::Exit;
 use super::say::Trouble;
@@ -10,7 +10,7 @@ use super::truth::this_program;
 use crate::run::{Door, Doors};
 use crate::scenario::{AgentSettings, Livekit, Scenario, Target, Variant};
 
-/// The doors of every variant.
+/// The door of every variant.
 pub(super) fn of(
     scenario: &Scenario,
     flags: &ServerFlags,
@@ -21,12 +21,12 @@ pub(super) fn of(
         Target::Livekit(livekit) => server(livekit, variant, flags, env),
     };
     let mut doors = scenario.variants.iter().map(door);
-    // A checked scenario has a variant.
+    // A checked scenario has at least one variant.
     let first = doors.next().unwrap_or_else(|| Err(not_embedded()))?;
     Ok(Doors::of(first, doors.collect::<Result<Vec<_>, _>>()?))
 }
 
-/// The door of an embedded target, its agent given `more` arguments.
+/// The door of an embedded target, with `more` arguments for its agent.
 pub(super) fn of_embedded(scenario: &Scenario, more: Vec<String>) -> Result<Door, Trouble> {
     match &scenario.target {
         Target::Embedded(agent) => embedded(agent, more),

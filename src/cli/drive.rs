@@ -1,7 +1,7 @@
-//! A run inside a command: the runtime, the run's id, signals.
+//! Executes a plan inside a command: the runtime, the run's id, signals.
 //!
-//! In: a checked scenario, its plan, where its calls go. Out: what the run came to.
-//! Holds: every command that makes calls makes them here, in one way.
+//! In: a checked scenario, its plan, where its calls go. Out: the finished run.
+//! Invariant: every command that makes calls makes them through this module.
 
 use super::exit::Exit;
 use super::say::{self, Trouble};
@@ -16,25 +16,25 @@ use crate::target::OwnAgent;
 use std::path::{Path, PathBuf};
 use tokio_util::sync::CancellationToken;
 
-/// What is to be driven.
+/// What to execute.
 pub(super) struct Drive<'a> {
     pub(super) scenario: &'a Scenario,
     pub(super) plan: &'a Plan,
     pub(super) doors: Doors,
-    /// An agent of our own to be called at the first door's server.
+    /// Our own agent, to be called at the first door's server.
     pub(super) own: Option<OwnAgent>,
-    /// The agent of the sentinels.
+    /// The agent for sentinel calls.
     pub(super) sentinel: Option<OwnAgent>,
     /// Folder for evidence.
     pub(super) evidence: Option<PathBuf>,
-    /// Gates that end the run once its turns refute them.
+    /// Gates that end the run as soon as its turns refute them.
     pub(super) abort: Vec<AbortGate>,
-    /// Joins under way at once, where somebody says so.
+    /// Maximum number of concurrent joins, if not the default.
     pub(super) join_concurrency: Option<usize>,
 }
 
 impl Drive<'_> {
-    /// Carries the plan out, until its end or a signal.
+    /// Executes the plan until its end or a signal.
     pub(super) fn drive(
         self,
         journal: &mut Journal,
@@ -59,8 +59,8 @@ impl Drive<'_> {
 }
 
 impl Drive<'_> {
-    /// Drives without progress, for a command that asks more than one run; what goes wrong is
-    /// said all the same. The journal goes to `folder`.
+    /// Executes the plan without progress output, for commands that need several runs; warnings are
+    /// still printed. The journal goes to `folder`; `what` names the work if it is stopped.
     pub(super) fn quietly(self, folder: &Path, what: &str) -> Result<Finished, Trouble> {
         let mut journal =
             Journal::create(&folder.join("turns.jsonl")).map_err(|e| Trouble::record(&e))?;

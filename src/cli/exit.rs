@@ -1,4 +1,4 @@
-//! Exit codes: what a script may rely on.
+//! Exit codes, a stable interface for scripts.
 
 use std::process::ExitCode;
 
@@ -6,12 +6,12 @@ use std::process::ExitCode;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Exit {
-    /// 0: done; of a run, that every gate holds, or that there is none and a call completed.
+    /// 0: success. For a run: every gate passed, or there is no gate and a call completed.
     Success = 0,
-    /// 1: could not be carried out; also when no call reached an agent, or none completed and there
-    /// is no gate.
+    /// 1: the command could not be carried out. Also if no call reached an agent, or if none
+    /// completed and there is no gate.
     Error = 1,
-    /// 2: bad usage: flags, or a file that is not there. clap exits with 2 as well.
+    /// 2: usage error: invalid flags, or a missing file. clap exits with 2 as well.
     Usage = 2,
     /// 99: a gate failed (as in k6).
     GateFailed = 99,
@@ -24,12 +24,12 @@ pub enum Exit {
 }
 
 impl Exit {
-    /// The number.
+    /// The numeric exit code.
     pub fn code(self) -> u8 {
         self as u8
     }
 
-    /// Of two that both hold, the one to exit with: 2, 104, 1, 105, 110, 99, 0, in this order.
+    /// The more severe of two exit codes, in the order 2, 104, 1, 105, 110, 99, 0.
     pub fn or(self, other: Self) -> Self {
         let rank = |exit: Self| match exit {
             Self::Usage => 0,

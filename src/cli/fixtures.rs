@@ -1,7 +1,7 @@
-//! `loadgen fixtures inspect`: what loadgen hears in recordings, and their annotation.
+//! `loadgen fixtures inspect`: measures recordings and writes their annotations.
 //!
 //! In: sound files. Out: levels and times on stdout; with `--write`, the sidecar that a run
-//! reads. Holds: a sidecar is written whole or not at all, and none is replaced unasked.
+//! reads. Invariants: a sidecar is written atomically, and replaced only with `--force`.
 
 use super::exit::Exit;
 use super::output;
@@ -15,9 +15,9 @@ use std::io::{Error, ErrorKind, Read, Write as _};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-/// Shorter stretches between words are not listed: 100 ms.
+/// Shortest pause that is listed: 100 ms.
 const PAUSE: usize = RATE as usize / 10;
-/// A sidecar is a line or two.
+/// Size limit of a sidecar, which normally has a line or two.
 const MAX_SIDECAR: usize = 64 << 10;
 
 /// Recordings as callers say them.
@@ -52,7 +52,7 @@ pub struct InspectArgs {
     pub json: bool,
 }
 
-/// A file's figures; times in ms from its start.
+/// Measurements of a file; times in ms from its start.
 #[derive(Debug, Serialize)]
 struct Inspected {
     file: String,
@@ -62,7 +62,7 @@ struct Inspected {
     speech_end_ms: f64,
     trailing_silence_ms: f64,
     pauses: Vec<Pause>,
-    /// The end of speech by the sidecar that was there.
+    /// End of speech according to the existing sidecar.
     annotated_speech_end_ms: Option<f64>,
 }
 
@@ -82,7 +82,7 @@ struct Sidecar<'a> {
     text: Option<&'a str>,
 }
 
-/// Carries the command out; the weightiest finding gives the exit code.
+/// Inspects every file; returns the most severe exit code.
 pub(super) fn execute(args: &FixturesArgs) -> Exit {
     let FixturesCommand::Inspect(args) = &args.command;
     let inspect = |file: &PathBuf| inspect(file, args).unwrap_or_else(|trouble| trouble.tell());
@@ -148,13 +148,13 @@ fn figures(
     }
 }
 
-/// Milliseconds of samples, to the nanosecond: enough to find the sample again.
+/// Converts samples to ms, rounded to the nanosecond, which still identifies the sample.
 fn ms(samples: usize) -> f64 {
     (samples as f64 * 1e9 / f64::from(RATE)).round() / 1e6
 }
 
 fn json_line(found: &impl Serialize) -> String {
-    // Numbers and strings only: nothing that JSON could refuse.
+    // Numbers and strings always have a JSON form.
     serde_json::to_string(found).unwrap_or_default() + "\n"
 }
 
@@ -196,7 +196,7 @@ fn text(found: &Inspected) -> String {
     text
 }
 
-/// Writes the sidecar beside its file, whole or not at all.
+/// Writes the sidecar next to its file, atomically.
 fn write(path: &Path, found: &Inspected, text: Option<&str>, force: bool) -> Result<(), Trouble> {
     let sidecar = Sidecar {
         version: 1,
@@ -228,13 +228,13 @@ fn write(path: &Path, found: &Inspected, text: Option<&str>, force: bool) -> Res
     })
 }
 
-/// A temporary file is its maker's alone; a sidecar is as readable as the sound beside it.
+/// Temporary files are private to their owner; a sidecar must be readable by everybody.
 fn readable_by_all(file: &File) -> std::io::Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
     file.set_permissions(std::fs::Permissions::from_mode(0o644))
 }
 
-/// One byte more than allowed, so that the decoder sees that it is too large.
+/// Reads at most one byte more than `limit`, so that the decoder sees that the file is too large.
 fn read(path: &Path, limit: usize) -> std::io::Result<Vec<u8>> {
     let file = File::open(path)?;
     if file.metadata()?.is_dir() {

@@ -1,13 +1,13 @@
-//! Thresholds of a scenario as records judge them.
+//! Converts the thresholds of a scenario into the gates that records judge.
 //!
-//! In: checked thresholds. Out: gates. Holds: what a scenario can name, records have (a test).
+//! In: checked thresholds. Out: gates. Invariant: every metric that a scenario can name exists in
+//! records (tested).
 
 use crate::record::{self, GateOn};
 use crate::run::AbortGate;
 use crate::scenario::{Aggregate, Bound, On, Op, Threshold};
 use crate::stats::{self, Comparison, Decider, Gate};
 
-/// All of them.
 pub(super) fn of(thresholds: &[Threshold], decider: Decider) -> Vec<record::Threshold> {
     let gate = |t: &Threshold| record::Threshold {
         metric: t.metric.name().to_owned(),
@@ -23,7 +23,7 @@ pub(super) fn of(thresholds: &[Threshold], decider: Decider) -> Vec<record::Thre
     thresholds.iter().map(gate).collect()
 }
 
-/// Those that end a run once its turns refute them.
+/// The thresholds with `abort_on_fail`, which end a run as soon as its turns refute them.
 pub(super) fn that_abort(thresholds: &[Threshold]) -> Vec<AbortGate> {
     let gates = of(thresholds, Decider::default());
     let delays = thresholds.iter().map(|t| t.abort_after);

@@ -1,6 +1,6 @@
 //! `loadgen init`: writes the example scenarios and their sounds.
 //!
-//! Holds: nothing is overwritten; where one file cannot be written, none stays.
+//! Invariants: nothing is overwritten; if one file cannot be written, the others are removed.
 
 use super::builtin::BUILTINS;
 use super::exit::Exit;
@@ -19,7 +19,7 @@ pub struct InitArgs {
     pub dir: PathBuf,
 }
 
-/// Writes every file, and says on stdout which.
+/// Writes every file and lists the files on stdout.
 pub(super) fn execute(args: &InitArgs) -> Exit {
     let mut made = Made::default();
     match write_all(&args.dir, &mut made) {
@@ -43,7 +43,7 @@ pub(super) fn execute(args: &InitArgs) -> Exit {
     }
 }
 
-/// What has been made so far, to be taken back.
+/// Files and folders created so far, so that they can be removed again.
 #[derive(Default)]
 struct Made {
     files: Vec<PathBuf>,
@@ -52,8 +52,7 @@ struct Made {
 
 impl Made {
     fn undo(&self) {
-        // What cannot be taken back has been made by us and is named in no report; the error
-        // that led here is the one to show.
+        // Failures to remove are ignored: the error that led here is the one to show.
         for file in &self.files {
             let _ = fs::remove_file(file);
         }
@@ -104,7 +103,7 @@ fn make_folders(folder: &Path, made: &mut Made) -> std::io::Result<()> {
 }
 
 fn write(path: &Path, content: &[u8], made: &mut Made) -> std::io::Result<()> {
-    // `create_new`: another process may have come since we looked.
+    // `create_new`: another process may have created the file since the check.
     let mut file = File::create_new(path)?;
     made.files.push(path.to_owned());
     file.write_all(content)?;

@@ -1,7 +1,7 @@
 //! `loadgen list`: past runs, the newest first.
 //!
-//! In: a folder of run folders. Out: a table or JSON on stdout. Holds: a run that cannot be read
-//! is named on stderr and hides no other.
+//! In: a folder of run folders. Out: a table or JSON on stdout. Invariant: a run that cannot be
+//! read is reported on stderr and does not hide the others.
 
 use super::exit::Exit;
 use super::output;
@@ -25,7 +25,6 @@ pub struct ListArgs {
     pub json: bool,
 }
 
-/// Shows them.
 pub(super) fn execute(args: &ListArgs) -> Exit {
     let folders = match folders(&args.dir) {
         Ok(folders) => folders,
@@ -37,7 +36,7 @@ pub(super) fn execute(args: &ListArgs) -> Exit {
     };
     let mut runs: Vec<PastRun> = folders.iter().filter_map(|f| past_run(f)).collect();
     let at = |run: &PastRun| run.summary.run.started_at.parse::<jiff::Timestamp>().ok();
-    // Runs that do not say when they were come last.
+    // Runs without a valid start time come last.
     runs.sort_by_cached_key(|run| (Reverse(at(run)), run.folder.clone()));
     if args.json {
         return output::data([list::to_json(&runs)]);
@@ -50,7 +49,7 @@ pub(super) fn execute(args: &ListArgs) -> Exit {
     output::data([list::table(&runs, style)])
 }
 
-/// The run folders in a folder; the folder itself, where it is one.
+/// The run folders in `dir`, or `dir` itself if it is one.
 fn folders(dir: &Path) -> std::io::Result<Vec<PathBuf>> {
     if RunFolder::open(dir).is_ok() {
         return Ok(vec![dir.to_owned()]);

@@ -1,7 +1,7 @@
-//! Arguments → settings → one command → exit code.
+//! The command line: arguments → settings → one command → exit code.
 //!
 //! In: the command line, the environment, `.env`. Out: data on stdout, everything else on
-//! stderr, an [`Exit`]. One file a command; commands that only read leave nothing behind.
+//! stderr, an [`Exit`]. One file per command; commands that only read write no files.
 
 mod after_run;
 mod agent;
@@ -110,7 +110,7 @@ pub enum Command {
 }
 
 impl Cli {
-    /// Carries the command out.
+    /// Executes the command.
     pub fn execute(self) -> Exit {
         match self.command {
             Command::Run(args) => run::execute(*args),
@@ -131,7 +131,7 @@ impl Cli {
     }
 }
 
-/// A duration on the command line.
+/// Parses a duration on the command line.
 fn parse_duration(text: &str) -> Result<std::time::Duration, String> {
     crate::vocab::duration::parse(text).map_err(|error| format!("{error}; {}", error.hint()))
 }

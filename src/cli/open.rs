@@ -1,7 +1,7 @@
 //! `loadgen open`: shows the report of a run in the browser.
 //!
-//! In: a run folder. Out: the browser; the report's path on stdout. Holds: a report that is not
-//! there, or is of a run that was not over, is made first.
+//! In: a run folder. Out: the browser; the report's path on stdout. Invariant: a report that is
+//! missing, or whose run is incomplete, is generated first.
 
 use super::exit::Exit;
 use super::reports;
@@ -12,7 +12,7 @@ use clap::Args;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// A launcher that fails does so within this time.
+/// A launcher that fails is expected to do so within this time.
 const LAUNCH: Duration = Duration::from_secs(2);
 
 /// Which run.
@@ -23,7 +23,6 @@ pub struct OpenArgs {
     pub folder: PathBuf,
 }
 
-/// Opens it.
 pub(super) fn execute(args: &OpenArgs) -> Exit {
     let report = match report(args) {
         Ok(report) => report,
@@ -40,8 +39,8 @@ pub(super) fn execute(args: &OpenArgs) -> Exit {
     }
 }
 
-/// The full path of the report; made where there is none, and where there may be more to tell
-/// since it was.
+/// The full path of the report, which is generated first if it is missing, or if the run is
+/// incomplete and may have more turns by now.
 fn report(args: &OpenArgs) -> Result<PathBuf, RecordError> {
     let folder = RunFolder::open(&args.folder)?;
     let path = folder.file(Format::HTML_FILE);
@@ -50,6 +49,6 @@ fn report(args: &OpenArgs) -> Result<PathBuf, RecordError> {
         let record = RunRecord::read(folder.path())?;
         reports::write(&folder, &record, &[Format::Html])?;
     }
-    // A launcher has a working directory of its own.
+    // The launcher may have a different working directory.
     Ok(path.canonicalize().unwrap_or(path))
 }

@@ -1,6 +1,6 @@
 //! Data on stdout, notes on stderr.
 //!
-//! Holds: a reader of stdout that goes away early is no error; a full disk is.
+//! Invariant: a reader that closes stdout early is not an error; a full disk is.
 
 use super::exit::Exit;
 use super::say::Trouble;
@@ -8,13 +8,13 @@ use crate::scenario::Scenario;
 use std::collections::BTreeSet;
 use std::io::{BufWriter, ErrorKind, Write};
 
-/// Something worth knowing that changes nothing.
+/// Prints a note to stderr.
 pub(super) fn note(message: &str) {
-    // Nobody is left to hear of a closed stderr.
+    // If stderr is closed, there is nowhere to report that.
     let _ = writeln!(std::io::stderr(), "note: {message}");
 }
 
-/// The variables that a scenario wants and that are unset, once each.
+/// Notes every unset variable that the scenario needs, once each.
 pub(super) fn note_unset(scenario: &Scenario, file: &str) {
     let mut seen = BTreeSet::new();
     for variable in scenario
@@ -29,7 +29,7 @@ pub(super) fn note_unset(scenario: &Scenario, file: &str) {
     }
 }
 
-/// Writes data to stdout, piece by piece: there may be 100,000 of them.
+/// Writes data to stdout piece by piece, since there may be 100,000 pieces.
 pub(super) fn data<T: AsRef<str>>(pieces: impl IntoIterator<Item = T>) -> Exit {
     let mut out = BufWriter::new(std::io::stdout().lock());
     let mut pieces = pieces.into_iter();

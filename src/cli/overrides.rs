@@ -30,7 +30,7 @@ pub struct OverrideArgs {
 }
 
 impl OverrideArgs {
-    /// What they change; `url` is `--url`, which plans do not have.
+    /// The overrides that these flags ask for; `url` is `--url`, which `loadgen plan` lacks.
     pub fn overrides(&self, url: Option<String>) -> Overrides {
         Overrides {
             rooms: self.rooms,

@@ -1,7 +1,7 @@
-//! `loadgen report`: makes the reports of a run again, from what it left behind.
+//! `loadgen report`: generates the reports of a run again, from its run folder.
 //!
-//! In: a run folder, finished or not. Out: its reports, the table. Holds: a finished run's
-//! summary is what is read, and is left as it is.
+//! In: a run folder, of a finished run or not. Out: its reports, the table. Invariant: the summary
+//! of a finished run is read and never rewritten.
 
 use super::exit::Exit;
 use super::reports;
@@ -35,7 +35,6 @@ fn formats() -> impl clap::builder::TypedValueParser<Value = Format> {
         .try_map(|name| Format::named(&name).ok_or("no such format"))
 }
 
-/// Makes them.
 pub(super) fn execute(args: &ReportArgs) -> Exit {
     let read = RunFolder::open(&args.folder)
         .and_then(|folder| Ok((RunRecord::read(folder.path())?, folder)));
@@ -47,7 +46,7 @@ pub(super) fn execute(args: &ReportArgs) -> Exit {
         true => Format::ALL.to_vec(),
         false => args.format.clone(),
     };
-    // It is the record itself, and may have fields of a later release.
+    // The JSON of a finished run is the record itself, and may have fields of a later release.
     formats.retain(|f| *f != Format::Json || !record.is_complete());
     let written = reports::write(&folder, &record, &formats);
     reports::show(&record, args.json, args.quiet);

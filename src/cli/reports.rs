@@ -1,4 +1,4 @@
-//! A record's reports, written and shown; `run` and `report` do it in one way.
+//! Writes and shows the reports of a record; shared by `run`, `report` and `open`.
 //!
 //! In: a record, the formats wanted. Out: files in the run folder, a table or JSON on stdout.
 
@@ -7,8 +7,8 @@ use crate::record::{RecordError, RunFolder, RunRecord};
 use crate::report::{self, Format, Style};
 use std::io::IsTerminal as _;
 
-/// Writes the files of `formats`, in that order, each whole or not at all. One that cannot be
-/// written keeps no other from being; the last error is told, since the record itself comes last.
+/// Writes the files of `formats`, in that order, each atomically. A file that cannot be written
+/// does not stop the others; returns the last error, since the record itself comes last.
 pub(super) fn write(
     folder: &RunFolder,
     record: &RunRecord,
@@ -23,7 +23,7 @@ pub(super) fn write(
     written
 }
 
-/// Shows the summary: as JSON, or as the table.
+/// Prints the summary, as JSON or as the table.
 pub(super) fn show(record: &RunRecord, json: bool, quiet: bool) {
     if json {
         say::out(&report::json::summary(&record.summary));

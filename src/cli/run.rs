@@ -1,4 +1,4 @@
-//! `loadgen run`: carries a scenario out.
+//! `loadgen run`: runs a scenario.
 
 use super::carry_out::{Request, carry_out};
 use super::compare::HowArgs;
@@ -73,7 +73,6 @@ pub struct RunArgs {
     pub server: ServerArgs,
 }
 
-/// Carries the run out.
 pub(super) fn execute(args: RunArgs) -> Exit {
     carry_out(&Request {
         overrides: Overrides {

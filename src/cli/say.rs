@@ -1,7 +1,7 @@
-//! Trouble as people read it, and the runtime around a command.
+//! Error messages of commands, and the runtime around a command.
 //!
-//! In: a message and a hint. Out: stderr, an exit code. Holds: stdout is data only; a pipe
-//! that was closed is no error.
+//! In: a message and a hint. Out: stderr, an exit code. Invariants: stdout carries only data; a
+//! closed pipe is not an error.
 
 use super::exit::Exit;
 use crate::record::RecordError;
@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// Why a command ends here.
+/// An error that ends a command, with its exit code.
 #[derive(Debug)]
 pub struct Trouble {
     exit: Exit,
@@ -20,7 +20,7 @@ pub struct Trouble {
 }
 
 impl Trouble {
-    /// One message with its hint.
+    /// A message with its hint.
     pub fn new(exit: Exit, message: impl AsRef<str>, hint: impl AsRef<str>) -> Self {
         let text = format!("error: {}\n  hint: {}", message.as_ref(), hint.as_ref());
         Self { exit, text }
@@ -43,20 +43,20 @@ impl Trouble {
         Self::new(Exit::Error, e.to_string(), e.hint())
     }
 
-    /// Says it; the exit code that goes with it.
+    /// Prints the message to stderr; returns the exit code.
     pub fn tell(&self) -> Exit {
-        // Nobody is left to hear of a closed stderr.
+        // If stderr is closed, there is nowhere to report that.
         let _ = writeln!(std::io::stderr(), "{}", self.text);
         self.exit
     }
 }
 
-/// Prints data. A reader that has gone away (`| head`) ends the printing, not the command.
+/// Prints data. A reader that closes the pipe (`| head`) ends the printing, not the command.
 pub fn out(text: &str) {
     let _ = std::io::stdout().lock().write_all(text.as_bytes());
 }
 
-/// What still runs when a command is over may take this long.
+/// How long background tasks may go on after a command is over.
 const LEFTOVERS: Duration = Duration::from_millis(200);
 
 /// Runs a command's future; the first SIGINT or SIGTERM cancels `stop`, the second ends the
@@ -100,7 +100,7 @@ pub fn with_runtime<T>(
         });
         Ok(work.await)
     });
-    // A name that the resolver still looks up would be waited for.
+    // Without a limit, this would wait for a DNS lookup that is still running.
     runtime.shutdown_timeout(LEFTOVERS);
     done
 }

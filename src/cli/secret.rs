@@ -1,14 +1,14 @@
-//! The API secret, taken out of a scenario's text before the text is kept.
+//! Removes the API secret from a scenario's text before the text is stored.
 //!
-//! In: the text as written, the secret as understood. Out: the text with a variable in the
-//! secret's place, so that it still runs. Holds: nothing but the value of `api_secret` changes.
+//! In: the text as written, the secret as parsed. Out: the text with a variable in place of the
+//! secret, so that it still runs. Invariant: only the value of `api_secret` changes.
 
 use std::borrow::Cow;
 
 const KEY: &[u8] = b"api_secret";
 const VARIABLE: &[u8] = b"${LIVEKIT_API_SECRET}";
 
-/// `text` without the literal `secret`; as it was where the secret comes from a variable.
+/// `text` without the literal `secret`; unchanged if the secret comes from a variable.
 pub(super) fn without_secret<'a>(text: &'a [u8], secret: Option<&str>) -> Cow<'a, [u8]> {
     let Some(secret) = secret.map(str::as_bytes).filter(|s| !s.is_empty()) else {
         return Cow::Borrowed(text);
@@ -30,7 +30,7 @@ pub(super) fn without_secret<'a>(text: &'a [u8], secret: Option<&str>) -> Cow<'a
     Cow::Owned(kept)
 }
 
-/// Where the value begins that belongs to the next `api_secret`.
+/// Offset of the value of the next `api_secret`.
 fn value_of_key(text: &[u8]) -> Option<usize> {
     let key = text.windows(KEY.len()).position(|w| w == KEY)? + KEY.len();
     let filler = |b: &&u8| b.is_ascii_whitespace() || matches!(**b, b':' | b'"' | b'\'');

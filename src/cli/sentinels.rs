@@ -1,7 +1,7 @@
-//! The sentinels of `loadgen run`: whether there are any, and what they showed.
+//! The sentinel calls of `loadgen run`: whether to make them, and what they measured.
 //!
-//! In: the scenario's word, the door, the run folder. Out: the agent to start; the figures.
-//! Holds: by itself loadgen registers a worker at no server that is not private.
+//! In: the scenario's policy, the door, the run folder. Out: the agent to start; the figures.
+//! Invariant: unless asked to, loadgen registers a worker only at private servers.
 
 use super::say::Trouble;
 use super::truth::{Truth, own_agent};
@@ -12,12 +12,12 @@ use crate::scenario::SentinelPolicy;
 use crate::target::OwnAgent;
 use std::time::Duration;
 
-/// The agent's truth, in the run folder.
+/// File of the agent's ground truth, in the run folder.
 const TRUTH: &str = "sentinel-truth.jsonl";
 /// Delay of the agent.
 const DELAY: Duration = Duration::from_millis(400);
 
-/// The sentinels' agent, where there are to be sentinels.
+/// The agent for sentinel calls, if the run makes any.
 pub(super) fn agent(
     policy: SentinelPolicy,
     door: &Door,
@@ -38,10 +38,10 @@ fn wanted(policy: SentinelPolicy, door: &Door) -> bool {
     }
 }
 
-/// What they showed; `None` where there were none.
+/// What the sentinel calls measured; `None` if there were none.
 pub(super) fn summarise(finished: &Finished, folder: &RunFolder) -> Option<Sentinels> {
     let sentinels = finished.sentinels.as_ref()?;
-    // Without its truth, which an agent that was killed may not have left, nothing matches.
+    // An agent that was killed may not have left its truth file; then no turn is matched.
     let truth = Truth::read(&folder.file(TRUTH)).unwrap_or_default();
     Some(Sentinels::of(
         sentinels.calls,

@@ -1,6 +1,6 @@
-//! `loadgen agent`, after its arguments: the reference agent, behind its door.
+//! Carries out `loadgen agent`: the reference agent, at a LiveKit server or over a pipe.
 //!
-//! In: its settings. Out: replies, until a signal comes or the pipe closes.
+//! In: the agent's settings. Out: replies, until a signal arrives or the pipe closes.
 
 use super::exit::Exit;
 use super::say::{self, Trouble};
@@ -16,32 +16,32 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// What is to be served.
+/// Which agent to serve, and how.
 #[derive(Debug, Clone)]
 pub(super) struct Service {
-    /// The agent.
+    /// Settings of the agent.
     pub(super) settings: AgentSettings,
-    /// Server and keys of the command line.
+    /// Server and credentials from the command line.
     pub(super) server: ServerFlags,
     /// Name for explicit dispatch; empty for automatic dispatch.
     pub(super) agent_name: String,
-    /// How it tells the end of what its caller says.
+    /// How the agent detects the caller's end of speech.
     pub(super) hearing: Hearing,
-    /// Where the truth goes.
+    /// File for the ground truth.
     pub(super) truth: Option<PathBuf>,
-    /// Through stdin and stdout instead of a server.
+    /// Serve over stdin and stdout instead of at a server.
     pub(super) pipe: bool,
-    /// Ends when standard input closes: with the process that holds its other end.
+    /// Stop when standard input closes, that is, when the process at its other end ends.
     pub(super) until_eof: bool,
 }
 
-/// Media threads of the agent: one carries hundreds of calls.
+/// Media threads of the agent; one handles hundreds of calls.
 const THREADS: usize = 1;
 
-/// Shorter delays are not kept: it takes so long to know that the caller has stopped.
+/// Shortest delay that is kept: before this, the agent may not know that the caller has stopped.
 pub(super) const SHORTEST_KEPT: Duration = Duration::from_millis(180);
 
-/// What to say of a delay that is not always kept.
+/// The warning about a delay that is not always kept.
 fn doubt(delay: &AgentDelay) -> Option<String> {
     (delay.shortest() < SHORTEST_KEPT).then(|| {
         format!(
@@ -52,7 +52,7 @@ fn doubt(delay: &AgentDelay) -> Option<String> {
     })
 }
 
-/// Serves until told to stop.
+/// Serves until it is stopped.
 pub(super) fn serve(service: &Service) -> Exit {
     if let Some(doubt) = doubt(&service.settings.delay) {
         let _ = writeln!(std::io::stderr(), "{doubt}");
@@ -144,7 +144,7 @@ fn livekit(agent: Agent, service: &Service) -> Result<(), Trouble> {
     let served = say::with_runtime(stop, async {
         if let Some(stop) = at_eof {
             tokio::spawn(async move {
-                // Closed or broken: nobody is there any more.
+                // EOF or an error: the process at the other end is gone.
                 let _ = tokio::io::copy(&mut tokio::io::stdin(), &mut tokio::io::sink()).await;
                 stop.cancel();
             });

@@ -1,6 +1,6 @@
-//! The LiveKit server on the command line, shared by `run` and `agent`.
+//! The LiveKit server on the command line, shared by the commands that use one.
 //!
-//! Holds: the secret is never shown.
+//! Invariant: the secret is never shown.
 
 use super::settings::ServerFlags;
 use clap::Args;

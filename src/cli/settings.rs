@@ -1,6 +1,7 @@
-//! Where settings come from: flag, then environment, then `.env`, then scenario.
+//! Resolves settings: flag, then environment, then `.env`, then scenario.
 //!
-//! In: a flag's value, a name. Out: the value that holds. Holds: secrets are never shown.
+//! In: a flag's value, the name of a variable. Out: the effective value. Invariant: secrets are
+//! never shown.
 
 use super::exit::Exit;
 use super::say::Trouble;
@@ -8,7 +9,7 @@ use crate::target::livekit::{Address, AddressError, Credentials};
 use std::collections::HashMap;
 use std::path::Path;
 
-/// The environment, with `.env` of the working directory behind it.
+/// The environment, with the `.env` file of the working directory as a fallback.
 pub struct Environment {
     file: HashMap<String, String>,
 }
@@ -17,7 +18,7 @@ impl Environment {
     /// Reads `.env`, if there is one; the process's environment is not changed.
     ///
     /// # Errors
-    /// The file is there and is none, with its line.
+    /// The `.env` file exists but cannot be read or parsed.
     pub fn load() -> Result<Self, Trouble> {
         Self::read().map_err(|e| Trouble::new(Exit::Usage, e, "mend it or remove it"))
     }
@@ -26,7 +27,7 @@ impl Environment {
         let file = match dotenvy::from_path_iter(Path::new(".env")) {
             Ok(lines) => lines
                 .collect::<Result<HashMap<_, _>, _>>()
-                // A parse error repeats the line, which may hold a secret.
+                // A parse error repeats the line, which may contain a secret.
                 .map_err(|_| "`.env` has a line that is not NAME=value".to_owned())?,
             Err(dotenvy::Error::Io(e)) if e.kind() == std::io::ErrorKind::NotFound => {
                 HashMap::new()
@@ -43,12 +44,12 @@ impl Environment {
     }
 }
 
-/// Ten hexadecimal digits that no other run of this user has: part of room and agent names.
+/// Ten random hexadecimal digits that make room and agent names unique.
 pub(super) fn random_id() -> String {
     format!("{:010x}", rand::random::<u64>() >> 24)
 }
 
-/// A server and the keys to it, from wherever they were given.
+/// A server's URL and credentials, from the command line or from a scenario.
 #[derive(Clone, Default)]
 pub struct ServerFlags {
     /// `--url`.
@@ -68,18 +69,18 @@ impl std::fmt::Debug for ServerFlags {
     }
 }
 
-/// What is missing or wrong of them.
+/// Why the settings of a server cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
-    /// Not given at all.
+    /// A setting was given nowhere.
     #[error("no {what} was given")]
     Missing {
-        /// In words.
+        /// Description of the setting.
         what: &'static str,
         /// How to give it.
         hint: &'static str,
     },
-    /// The URL is none.
+    /// The URL is not valid.
     #[error(transparent)]
     Address(#[from] AddressError),
 }
@@ -94,10 +95,10 @@ impl ServerError {
     }
 }
 
-/// The server that holds: flag, else environment, else `.env`, else what the scenario says.
+/// Resolves the server: flag, else environment, else `.env`, else scenario.
 ///
 /// # Errors
-/// Something is given nowhere, or the URL is none.
+/// A setting is given nowhere, or the URL is not valid.
 pub fn server(
     flags: &ServerFlags,
     env: &Environment,

@@ -1,8 +1,8 @@
-//! A scenario's file, from the disk or from the program itself.
+//! Opens a scenario: a file on disk, or one built into the program.
 //!
-//! In: a path, or the name of a scenario that comes with the program. Out: its text, and the
-//! checked scenario. Holds: the size is bounded before anything is read; what comes with the
-//! program lies, with its sounds, in a private temporary folder as long as this is used.
+//! In: a path, or the name of a built-in scenario. Out: its text, and the checked scenario.
+//! Invariants: the number of bytes read is bounded; a built-in scenario and its sounds are unpacked
+//! to a private temporary folder, which lives as long as the [`Source`].
 
 use super::builtin::{BUILTINS, names};
 use super::exit::Exit;
@@ -15,21 +15,21 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tempfile::TempDir;
 
-/// A scenario's file.
+/// An opened scenario.
 #[derive(Debug)]
 pub struct Source {
     name: String,
     path: PathBuf,
     text: Vec<u8>,
-    /// Where the files of a built-in scenario are, until this is dropped.
+    /// The folder of unpacked files, which is removed on drop.
     _unpacked: Option<TempDir>,
 }
 
 impl Source {
-    /// Opens a file; where there is none, the built-in scenario of that name.
+    /// Opens a file or, if there is none, the built-in scenario of that name.
     ///
     /// # Errors
-    /// Usage, when there is neither or the file cannot be read; an error of the system, when
+    /// With [`Exit::Usage`] if there is neither or the file cannot be read; with [`Exit::Error`] if
     /// a built-in scenario cannot be unpacked.
     pub fn open(name: &str) -> Result<Self, Trouble> {
         let opened = |path: PathBuf, text, unpacked| Self {
@@ -50,8 +50,8 @@ impl Source {
         }
     }
 
-    /// A scenario made by the program itself, beside the sounds that come with it and
-    /// those of `sounds`, by file name.
+    /// A scenario that the program itself generates. It can use the built-in sounds and those of
+    /// `sounds`, pairs of file name and content.
     ///
     /// # Errors
     /// The sounds cannot be unpacked.
@@ -69,7 +69,7 @@ impl Source {
         })
     }
 
-    /// Its content, as a run folder keeps it.
+    /// The text of the scenario, as written.
     pub fn text(&self) -> &[u8] {
         &self.text
     }
@@ -110,7 +110,7 @@ fn file_problem(error: &RunError) -> FileProblem {
     }
 }
 
-/// One byte more than allowed, so that the checker sees that it is too large.
+/// Reads at most one byte more than allowed, so that the checker sees that the file is too large.
 fn read(path: &Path) -> std::io::Result<Vec<u8>> {
     let file = File::open(path)?;
     if file.metadata()?.is_dir() {
@@ -146,7 +146,7 @@ fn unreadable(name: &str, error: &Error) -> Trouble {
     Trouble::new(Exit::Usage, message, hint)
 }
 
-/// Writes everything that comes with the program into a folder of its own.
+/// Writes every built-in file to a new temporary folder.
 fn unpack() -> std::io::Result<TempDir> {
     let dir = TempDir::with_prefix("loadgen-")?;
     for (path, content) in BUILTINS {

@@ -1,4 +1,4 @@
-//! What is known of a run before its first call.
+//! Describes a run before its first call.
 //!
 //! In: scenario, plan, doors, the time. Out: the content of `run.json`.
 
@@ -10,7 +10,6 @@ use crate::run::Doors;
 use crate::scenario::Scenario;
 use crate::stats::Decider;
 
-/// What is known of it.
 pub(super) fn of(
     scenario: &Scenario,
     plan: &Plan,
@@ -35,12 +34,12 @@ pub(super) fn of(
     }
 }
 
-/// The zero of a run's instants as it stands in files: to the microsecond.
+/// Formats the zero of a run's instants for files, to the microsecond.
 pub(super) fn zero(at: jiff::Timestamp) -> String {
     format!("{at:.6}")
 }
 
-/// What is done to the packets on the way.
+/// The packet loss that the scenario asks for.
 pub(super) fn network(scenario: &Scenario) -> Option<Network> {
     scenario.network.map(|n| Network {
         loss: n.share,

@@ -1,8 +1,8 @@
-//! The reference agent of a command's own, and what it says of its turns.
+//! Reference agents that commands start themselves, and the ground truth of their turns.
 //!
-//! In: how it is to answer, a file. Out: how to start it; its truth.
-//! Holds: a turn is found in the truth by its room and its end of speech, on one monotonic
-//! clock: a turn that the agent did not answer moves no other.
+//! In: the agent's delay, a file. Out: how to start the agent; its ground truth.
+//! Invariant: a turn is matched to the truth by room and end of speech, on one monotonic clock, so
+//! that a turn that the agent did not answer does not shift the others.
 
 use super::exit::Exit;
 use super::say::Trouble;
@@ -16,13 +16,13 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// A caller's and the agent's instants of one end of speech are no further apart than this;
-/// those of two turns are.
+/// Maximum distance between the caller's and the agent's instants of the same end of speech;
+/// different turns are further apart.
 const NEAR: Duration = Duration::from_millis(500);
-/// Length of its reply: a short tone.
+/// Length of the agent's reply, a short tone.
 pub(super) const REPLY: Duration = Duration::from_millis(300);
 
-/// This very program, to be started again.
+/// Path of this program, to start it again.
 pub(super) fn this_program() -> Result<PathBuf, Trouble> {
     std::env::current_exe().map_err(|e| {
         let message = format!("cannot find this program: {e}");
@@ -30,8 +30,8 @@ pub(super) fn this_program() -> Result<PathBuf, Trouble> {
     })
 }
 
-/// An agent of our own that answers calibration chirps after `delay` and writes its truth to
-/// `file`; its name begins with `prefix` and is nobody else's.
+/// An agent of our own that answers calibration chirps after `delay` and writes its ground truth
+/// to `file`; its name is `prefix` followed by a random id.
 pub(super) fn own_agent(prefix: &str, delay: Duration, file: &Path) -> Result<OwnAgent, Trouble> {
     let mut arguments = vec![
         format!("--delay={}", duration::format(delay)),
@@ -45,7 +45,7 @@ pub(super) fn own_agent(prefix: &str, delay: Duration, file: &Path) -> Result<Ow
     })
 }
 
-/// What makes an agent listen for chirps and write its truth.
+/// Arguments that make an agent listen for chirps and write its ground truth.
 pub(super) fn truth_arguments(file: &Path) -> Vec<String> {
     vec![
         "--hear=chirp".to_owned(),
@@ -53,7 +53,7 @@ pub(super) fn truth_arguments(file: &Path) -> Vec<String> {
     ]
 }
 
-/// What is needed of a line of the truth file.
+/// The fields used of a line of the truth file.
 #[derive(Debug, Deserialize)]
 struct Line {
     room: String,
@@ -62,12 +62,12 @@ struct Line {
     onset_offset_ms: f64,
 }
 
-/// What the agent says of its turns.
+/// The agent's ground truth, by room.
 #[derive(Debug, Default)]
 pub(super) struct Truth(HashMap<String, Vec<Line>>);
 
 impl Truth {
-    /// Reads a truth file; a torn line is no line.
+    /// Reads a truth file; incomplete lines are skipped.
     pub(super) fn read(path: &Path) -> Result<Self, Trouble> {
         let text = std::fs::read_to_string(path).map_err(|e| {
             let message = format!("the reference agent's truth cannot be read: {e}");

@@ -17,7 +17,7 @@ pub struct ValidateArgs {
     pub scenarios: Vec<String>,
 }
 
-/// Checks every file; the weightiest finding gives the exit code.
+/// Checks every file; returns the most severe exit code.
 pub(super) fn execute(args: &ValidateArgs) -> Exit {
     let env = match Environment::load() {
         Ok(env) => env,

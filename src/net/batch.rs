@@ -1,30 +1,30 @@
-//! Room for several datagrams of one socket, read with one system call.
+//! Receives several datagrams of one socket with one system call (recvmmsg).
 //!
-//! In: a socket. Out: datagrams with their sender, the kernel's stamp and its count of drops.
-//! Holds: allocated once a thread, shared by all its sockets; never blocks.
+//! In: a socket. Out: datagrams with their sender, the kernel's receive timestamp and drop count.
+//! Invariants: buffers are allocated once per thread and shared by all of its sockets; a read
+//! never blocks.
 
 use std::io;
 use std::mem::{MaybeUninit, size_of};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::os::fd::RawFd;
 
-/// Datagrams read at once. A caller hears one packet every 20 ms and is read every 100 ms: more
-/// is a backlog.
+/// Maximum datagrams per read. A caller receives one packet every 20 ms and its socket is read
+/// every 100 ms; more than that is a backlog.
 pub(super) const BATCH: usize = 8;
-/// Largest datagram that is of use (the MTU of Ethernet and some).
+/// Largest datagram accepted: the Ethernet MTU plus headroom.
 pub(super) const DATAGRAM: usize = 2_048;
-/// Room for the kernel's stamp and its count of drops, each with a header.
+/// Space for the control messages: the kernel's timestamp and its drop count, each with a header.
 const CONTROL: usize = 128;
 
 /// A datagram as read.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Datagram<'a> {
     pub(super) bytes: &'a [u8],
-    /// Who sent it.
     pub(super) from: SocketAddr,
-    /// When the kernel received it: wall clock, nanoseconds.
+    /// Kernel receive timestamp: wall clock, in nanoseconds.
     pub(super) wall_ns: Option<u64>,
-    /// Datagrams that the kernel has dropped for want of room in this socket, so far.
+    /// Running count of datagrams that the kernel dropped because this socket's buffer was full.
     pub(super) dropped: u32,
 }
 
@@ -35,7 +35,7 @@ struct Slot {
     name: libc::sockaddr_storage,
 }
 
-/// The room.
+/// Receive buffers for one recvmmsg call.
 pub(super) struct Batch {
     slots: Box<[Slot]>,
     headers: [libc::mmsghdr; BATCH],
@@ -56,10 +56,10 @@ impl Batch {
         }
     }
 
-    /// Reads what waits in a socket, at most [`BATCH`] datagrams; fewer mean that it is empty.
+    /// Reads up to [`BATCH`] waiting datagrams; fewer than that mean that the socket is now empty.
     ///
     /// # Errors
-    /// The system's; an empty socket is none.
+    /// The operating system's error; an empty socket is not an error.
     pub(super) fn fill(&mut self, fd: RawFd) -> io::Result<usize> {
         let mut iov = [libc::iovec {
             iov_base: std::ptr::null_mut(),
@@ -95,7 +95,7 @@ impl Batch {
         }
     }
 
-    /// Datagram `index` of the last [`Batch::fill`]; `None` where it has no usable sender.
+    /// Datagram `index` of the last [`Batch::fill`]; `None` if it has no usable sender address.
     pub(super) fn get(&self, index: usize) -> Option<Datagram<'_>> {
         let (slot, header) = (self.slots.get(index)?, self.headers.get(index)?);
         let length = (header.msg_len as usize).min(DATAGRAM);
@@ -109,11 +109,11 @@ impl Batch {
     }
 }
 
-/// What the kernel says beside a datagram: its stamp, and how many it has dropped.
+/// Reads a datagram's control messages: the kernel's receive timestamp and its drop count.
 fn told(header: &libc::msghdr) -> (Option<u64>, u32) {
     let (mut stamp, mut dropped) = (None, 0);
-    // SAFETY: the header is one that the kernel filled, its control buffer is alive and of the
-    // length it names; the CMSG macros stay inside of it.
+    // SAFETY: the kernel filled the header; its control buffer is alive and has the length that
+    // the header states; the CMSG macros stay inside that buffer.
     unsafe {
         let mut message = libc::CMSG_FIRSTHDR(header);
         while let Some(m) = message.as_ref() {
@@ -150,8 +150,9 @@ fn address(name: &libc::sockaddr_storage) -> Option<SocketAddr> {
     }
 }
 
-// SAFETY: the pointers in the headers are set anew by each `fill` and read by none after it,
-// but for the control buffers, which move with the box that owns them.
+// SAFETY: each `fill` resets all pointers in the headers. Afterwards only the pointers to the
+// control buffers are read; they point into the heap allocation of `slots`, which stays in place
+// when the batch moves.
 unsafe impl Send for Batch {}
 
 impl std::fmt::Debug for Batch {
@@ -206,7 +207,7 @@ mod tests {
         }
         let mut batch = Batch::new();
         while batch.fill(to.as_raw_fd()).expect("read") == BATCH {}
-        // The count comes with the next datagram that finds room.
+        // The kernel reports its drop count with the next datagram that it can queue.
         from.send_to(&[1], at).expect("send");
         assert_eq!(batch.fill(to.as_raw_fd()).expect("read"), 1);
         assert!(batch.get(0).expect("a datagram").dropped > 100);

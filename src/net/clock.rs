@@ -1,8 +1,8 @@
-//! One clock for everything: kernel stamps and `Instant`s on CLOCK_MONOTONIC.
+//! Maps the kernel's receive timestamps to `Instant`s on CLOCK_MONOTONIC.
 //!
-//! In: the kernel's receive stamps (wall clock). Out: arrivals as `Instant`.
-//! Holds: an arrival is never later than the moment it was read, and a step of the wall
-//! clock never moves one: what may have waited through a step falls back to user-space time.
+//! In: the kernel's receive timestamps (wall clock). Out: arrivals as `Instant`.
+//! Invariants: an arrival is never later than the moment it was read; a step of the wall clock
+//! never shifts an arrival: packets that may have waited through a step get the user-space time.
 
 use nix::time::{ClockId, clock_gettime};
 use std::sync::OnceLock;
@@ -31,30 +31,30 @@ pub fn monotonic_ns(at: Instant) -> u64 {
     }
 }
 
-/// When a packet arrived, and who says so.
+/// A packet's arrival time and where that time comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stamp {
-    /// The arrival.
+    /// Arrival time.
     pub at: Instant,
-    /// Stamped by the kernel on receive; otherwise when we read it.
+    /// Timestamped by the kernel on receive; otherwise `at` is when we read the packet.
     pub kernel: bool,
 }
 
 /// Change of (wall − monotonic) between two batches beyond which the wall clock has
 /// stepped. Slewing moves it by at most 0.5 ms a second (adjtimex's 500 ppm).
 const STEP: i64 = 2_000_000;
-/// What is read so long after a step may have been stamped before it: longer than packets are
-/// left in a socket.
+/// For this long after a step, kernel timestamps are not used: what is read may have been
+/// timestamped before the step. Longer than packets are left in a socket.
 const SUSPECT: Duration = Duration::from_millis(200);
-/// The longest a packet may have waited in a socket before its stamp is disbelieved.
+/// Longest credible wait of a packet in a socket; an older timestamp is not believed.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
-/// Maps the kernel's wall-clock stamps to `Instant`, batch by batch.
+/// Maps the kernel's wall-clock timestamps to `Instant`, batch by batch.
 #[derive(Debug)]
 pub struct Stamper {
     offset: i64,
     now: Instant,
-    /// When the wall clock stepped last.
+    /// When the wall clock last stepped.
     stepped: Option<Instant>,
 }
 
@@ -65,7 +65,7 @@ impl Default for Stamper {
 }
 
 impl Stamper {
-    /// A mapping as of now.
+    /// Creates a mapping from the two clocks as they are now.
     pub fn new() -> Self {
         let (now, offset) = Self::sample();
         Self {
@@ -75,8 +75,8 @@ impl Stamper {
         }
     }
 
-    /// Reads both clocks; the pair is off by less than the time between the two reads
-    /// around it (tens of nanoseconds, unless the thread is preempted just there).
+    /// Reads both clocks. The error of the pair is less than the time between the two monotonic
+    /// reads around the wall-clock read: tens of nanoseconds, unless the thread is preempted there.
     fn sample() -> (Instant, i64) {
         let mut best: Option<(Duration, Instant, i64)> = None;
         for _ in 0..3 {
@@ -95,7 +95,7 @@ impl Stamper {
         best.map_or_else(|| (Instant::now(), 0), |(_, at, offset)| (at, offset))
     }
 
-    /// To be called before each batch of reads.
+    /// Updates the mapping; call it before each batch of reads.
     pub fn begin_batch(&mut self) {
         let (now, offset) = Self::sample();
         self.advance(now, offset);
@@ -110,7 +110,7 @@ impl Stamper {
         self.now = now;
     }
 
-    /// Arrival of a packet that was read at `read`, with the kernel's wall-clock stamp
+    /// Arrival of a packet that was read at `read`. `wall_ns`: the kernel's wall-clock timestamp
     /// in nanoseconds, if it gave one.
     pub fn arrival(&self, wall_ns: Option<u64>, read: Instant) -> Stamp {
         let user = Stamp {
@@ -122,7 +122,7 @@ impl Stamper {
             return user;
         }
         let waited = monotonic_ns(read) as i64 + self.offset - wall_ns as i64;
-        // The mapping is good to microseconds: a stamp just ahead of us is now.
+        // The mapping is accurate to microseconds, so a timestamp up to 1 ms ahead counts as now.
         if !(-1_000_000..=LONGEST_WAIT.as_nanos() as i64).contains(&waited) {
             return user;
         }
@@ -133,14 +133,15 @@ impl Stamper {
     }
 }
 
-/// When a packet left: before the system call, unless the thread was stopped between the two.
+/// When a packet left: the time before the system call, or the time after it if the thread was
+/// held up in between.
 pub(super) fn since_held_up(before: Instant) -> Instant {
     Some(Instant::now())
         .filter(|after| *after - before > HELD_UP)
         .unwrap_or(before)
 }
 
-/// No system call that sends a datagram takes so long.
+/// Longer than any system call that sends a datagram takes.
 const HELD_UP: Duration = Duration::from_millis(1);
 
 #[cfg(test)]
@@ -171,12 +172,12 @@ mod tests {
         assert_eq!(got.at, t + Duration::from_millis(10));
 
         // The wall clock jumps an hour between two batches: user-space time for that batch, and
-        // for all that may have waited since before.
+        // for everything that may have been waiting since before the jump.
         s.advance(read, 5_000_000_000 + 3_600_000_000_000);
         assert!(!s.arrival(wall(t, 5_000_000_000), read).kernel);
         s.advance(read, 5_000_000_000 + 3_600_000_000_000);
         assert!(!s.arrival(wall(t, 5_000_000_000), read).kernel);
-        // Later on the kernel is trusted again.
+        // Later, kernel timestamps are trusted again.
         let later = read + SUSPECT;
         s.advance(later, 5_000_000_000 + 3_600_000_000_000);
         let got = s.arrival(wall(read, 5_000_000_000 + 3_600_000_000_000), later);
@@ -202,7 +203,7 @@ mod tests {
             );
         }
         assert!(!s.arrival(None, t).kernel);
-        // Ahead by less than the mapping's error: now, and still the kernel's word.
+        // Ahead by less than the mapping's error: counts as now, and still as a kernel timestamp.
         assert_eq!(
             s.arrival(Some(ns + 500_000), t),
             Stamp {

@@ -1,26 +1,26 @@
-//! What the engine asks of those who listen and speak.
+//! What the media engine requires of an endpoint: a party that listens and speaks.
 
 use super::grid::PERIOD;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// One received packet of a track that is listened to.
+/// One received packet of a track that the endpoint listens to.
 #[derive(Debug, Clone, Copy)]
 pub struct AudioPacket<'a> {
-    /// The number that was given to the track when listening to it began.
+    /// The number given to the track when the endpoint began to listen to it.
     pub track: u32,
-    /// The RTP stream. Another one in the same track means that the track was published anew:
-    /// sequence numbers and times of the two have nothing to do with each other.
+    /// The RTP stream. A different SSRC on the same track means that the track was republished:
+    /// the sequence numbers and RTP times of the two streams are unrelated.
     pub ssrc: u32,
     /// Arrival on the monotonic clock.
     pub arrival: Instant,
-    /// The arrival is the kernel's stamp, not the time of reading.
+    /// Whether `arrival` is the kernel's timestamp rather than the time of reading.
     pub kernel_stamp: bool,
     /// RTP timestamp, 48 kHz.
     pub rtp_time: u32,
     /// Extended RTP sequence number.
     pub sequence: u64,
-    /// How loud the sender says it is, in -dBov, 0 to 127 (RFC 6464); `None`: it does not say.
+    /// Audio level reported by the sender, in -dBov, 0 to 127 (RFC 6464); `None` if there is none.
     pub level: Option<u8>,
     /// Opus payload; empty for padding.
     pub payload: &'a [u8],
@@ -37,25 +37,24 @@ pub struct Outgoing {
     pub marker: bool,
 }
 
-/// A party that listens to tracks and speaks on one of its own. Eats events and says when it
-/// next wants to be called; it never sleeps, and never blocks.
+/// A party that listens to tracks and publishes one of its own. It handles events and says when
+/// it next wants to be called; it never sleeps and never blocks.
 pub trait Endpoint: Send + 'static {
     /// A packet arrived.
     fn audio(&mut self, now: Instant, packet: AudioPacket<'_>);
-    /// The instant of [`Endpoint::poll_timeout`] has come.
+    /// The instant returned by [`Endpoint::poll_timeout`] has come.
     fn timeout(&mut self, now: Instant);
-    /// When [`Endpoint::timeout`] is next wanted.
+    /// When [`Endpoint::timeout`] should next be called, if at all.
     fn poll_timeout(&self) -> Option<Instant>;
     /// When the next packet is due; `None` while there is nothing to send.
     fn poll_send(&self) -> Option<Instant>;
-    /// The packet that is due at `due`; moves `poll_send` on. `None` skips the slot.
+    /// Returns the packet due at `due` and advances `poll_send`. `None` skips the slot.
     fn send(&mut self, due: Instant) -> Option<Outgoing>;
-    /// How long what arrives may wait in the socket, where many peers share a thread. The arrival
-    /// is the kernel's stamp, so that it says nothing about the packet, only when something can
-    /// come of it.
+    /// How long received packets may wait in the socket when many peers share a thread. Arrivals
+    /// are kernel timestamps, so waiting does not change them; it only delays the reaction.
     fn patience(&self, _now: Instant) -> Duration {
         PERIOD
     }
-    /// The packet due at `due` went to the kernel at `actual`.
+    /// The packet due at `due` was handed to the kernel at `actual`.
     fn sent(&mut self, due: Instant, actual: Instant);
 }

@@ -1,7 +1,7 @@
-//! A few media threads, each an event loop over its peers.
+//! Runs a few media threads, each an event loop over its peers.
 //!
-//! In: peers, and closures to run on a peer's own thread. Out: their results.
-//! Holds: a peer never moves between threads; threads share no lock. A thread's inbox is
+//! In: peers, and closures to run on a peer's own thread. Out: the closures' results.
+//! Invariants: a peer never moves between threads; threads share no lock. A thread's inbox is
 //! bounded by its users: a session waits for one answer before it asks again.
 
 mod inbox;
@@ -25,18 +25,19 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 
-/// Events kept for a session that is busy; a peer makes a handful in its life.
+/// Events queued for a session that is busy; a peer emits a handful in its lifetime.
 const EVENTS: usize = 64;
 /// Longest wait of an idle loop.
 const NAP: Duration = Duration::from_millis(250);
-/// How often a busy loop looks at its sockets. The kernel stamps what arrives: nothing is
-/// gained by waking for each packet, and the wake-ups are what costs. A peer that speaks is
-/// read in its own send slots instead, just before the packet that leaves: what it decides
-/// takes effect in a slot anyway, and its state is fetched from memory once, not twice.
+/// How often a busy loop checks its sockets. The kernel timestamps arrivals, so waking for each
+/// packet gains nothing, and the wake-ups are what is expensive. A peer that sends is read in
+/// its own send slots instead, just before its packet leaves: its decisions take effect in a
+/// slot anyway, and its state is fetched from memory once instead of twice.
 const TICK: Duration = Duration::from_millis(1);
-/// From so many peers on: with fewer, packets come less often than ticks.
+/// Number of peers from which a thread counts as busy; with fewer, packets come less often than
+/// ticks.
 const BUSY: usize = 10;
-/// Send slots within the 20 ms period: peers are dealt over them in turn.
+/// Send phases within the 20 ms period, assigned to peers in turn.
 const SLOTS: u32 = 20;
 
 struct Worker<E> {
@@ -45,7 +46,7 @@ struct Worker<E> {
     thread: Option<JoinHandle<()>>,
 }
 
-/// The media threads. Dropping it ends them.
+/// The media threads. Dropping the engine stops them and waits for them to end.
 pub struct Engine<E: Endpoint> {
     workers: Vec<Worker<E>>,
     next: AtomicU32,
@@ -56,7 +57,7 @@ impl<E: Endpoint> Engine<E> {
     /// Starts `threads` media threads (at least one).
     ///
     /// # Errors
-    /// The system's: no more threads or descriptors.
+    /// The operating system refuses a thread or a file descriptor.
     pub fn start(threads: usize) -> Result<Self, NetError> {
         let workers = (0..threads.max(1))
             .map(|i| {
@@ -81,7 +82,7 @@ impl<E: Endpoint> Engine<E> {
         })
     }
 
-    /// Adds a peer that will talk to `remote`; its send phase is dealt out in turn.
+    /// Adds a peer that will talk to `remote`. Send phases are assigned to peers in turn.
     pub fn add(&self, endpoint: E, remote: IpAddr) -> (PeerHandle<E>, PeerEvents) {
         let key = self.next.fetch_add(1, Relaxed);
         let worker = &self.workers[key as usize % self.workers.len()];
@@ -99,7 +100,7 @@ impl<E: Endpoint> Engine<E> {
         (handle, inbox)
     }
 
-    /// How the threads keep up, since the start.
+    /// How well the threads have kept up since the start.
     pub fn health(&self) -> HealthSnapshot {
         HealthSnapshot::of(self.workers.iter().map(|w| &*w.health))
     }
@@ -119,17 +120,17 @@ impl<E: Endpoint> Drop for Engine<E> {
     }
 }
 
-/// A peer as its session sees it. Dropping it removes the peer.
+/// A session's handle to its peer. Dropping it removes the peer.
 pub struct PeerHandle<E: Endpoint> {
     key: Key,
     inbox: Arc<Inbox<E>>,
 }
 
-/// What a peer's media tells its session; ends when the peer is removed.
+/// Events from a peer's media to its session; the channel closes when the peer is removed.
 pub type PeerEvents = mpsc::Receiver<PeerEvent>;
 
 impl<E: Endpoint> PeerHandle<E> {
-    /// Runs `f` on the peer, on its own thread, and returns what it returns.
+    /// Runs `f` on the peer, on the peer's own thread, and returns the result.
     ///
     /// # Errors
     /// [`NetError::Gone`] when the engine has stopped.
@@ -139,15 +140,15 @@ impl<E: Endpoint> PeerHandle<E> {
     ) -> Result<R, NetError> {
         let (tx, rx) = oneshot::channel();
         let job: Job<E> = Box::new(move |peer, now| {
-            // The asker may have given up waiting.
+            // The requester may have stopped waiting.
             let _ = tx.send(f(peer, now));
         });
         self.inbox.push(Command::With(self.key, job));
         rx.await.map_err(|_| NetError::Gone)
     }
 
-    /// Runs `f` on the peer, on its own thread, without waiting for it. Callers bound how often
-    /// they do this.
+    /// Runs `f` on the peer, on the peer's own thread, without waiting for it. Whoever uses this
+    /// must bound how often.
     pub fn tell(&self, f: impl FnOnce(&mut Peer<E>) + Send + 'static) {
         let job: Job<E> = Box::new(move |peer, _| f(peer));
         self.inbox.push(Command::With(self.key, job));
@@ -162,14 +163,15 @@ impl<E: Endpoint> Drop for PeerHandle<E> {
 
 struct Seat<E> {
     peer: Box<Peer<E>>,
-    /// Earliest entry in the heap; later ones for this peer are stale.
+    /// The peer's earliest entry in the heap; its later entries are stale.
     scheduled: Option<Instant>,
-    /// Its sockets are read in its send slots: the poller need not tell of them.
+    /// Its sockets are read in its send slots, so the poller need not report them.
     slotted: bool,
 }
 
 impl<E: Endpoint> Seat<E> {
-    /// Has its new sockets watched, and is told of them unless they are read in send slots.
+    /// Registers new sockets with the poller, and turns their notifications off while they are read
+    /// in send slots.
     fn watch(&mut self, poller: &Poller, key: Key, slotted: bool) -> std::io::Result<()> {
         let key = |index: usize| u64::from(key) << 1 | index as u64;
         for index in 0..2 {
@@ -204,7 +206,7 @@ struct Loop<E: Endpoint> {
     stamper: Stamper,
     batch: Batch,
     room: Box<[u8]>,
-    /// Sockets to read, with those that had more than a turn's worth.
+    /// Sockets to read, including those with more data than was read in their last turn.
     readable: Vec<u64>,
     looked: Instant,
 }
@@ -226,7 +228,7 @@ impl<E: Endpoint> Loop<E> {
     }
 
     fn run(mut self) {
-        // However the thread ends, nobody waits for it any longer.
+        // However the thread ends, release everyone who waits for an answer.
         let inbox = self.inbox.clone();
         let _closed = Closing(&inbox);
         Poller::sharpen();
@@ -242,8 +244,8 @@ impl<E: Endpoint> Loop<E> {
         self.seats.len() >= BUSY
     }
 
-    /// Until something is due. With many peers that is a timer or the next tick; with few,
-    /// whatever comes first, a packet included.
+    /// Waits until something is due. With many peers that is a timer or the next tick; with few,
+    /// whatever comes first, including a packet.
     fn wait(&mut self) {
         let now = Instant::now();
         let due = self.heap.peek().map_or(now + NAP, |Reverse((at, _))| *at);
@@ -264,7 +266,7 @@ impl<E: Endpoint> Loop<E> {
         self.looked = Instant::now();
     }
 
-    /// Due peers, earliest first: a send must not wait for a batch of reads.
+    /// Serves due peers, earliest first: a send must not wait for a batch of reads.
     fn timers(&mut self) {
         loop {
             let now = Instant::now();
@@ -295,7 +297,7 @@ impl<E: Endpoint> Loop<E> {
         }
         self.stamper.begin_batch();
         let (now, paced) = (Instant::now(), self.is_busy());
-        // What is left after a peer's turn comes again, after the others'.
+        // A socket with datagrams left after its turn is read again, after the others.
         let mut left = 0;
         for i in 0..self.readable.len() {
             let key = self.readable[i];
@@ -335,7 +337,7 @@ impl<E: Endpoint> Loop<E> {
                         peer.settle(now, tools);
                     });
                 }
-                // Closing the sockets takes them out of the poller.
+                // Closing the sockets removes them from the poller.
                 Command::Remove(key) => drop(self.seats.remove(&key)),
             }
         }
@@ -354,15 +356,15 @@ impl<E: Endpoint> Loop<E> {
             room: &mut self.room,
             paced,
         };
-        // A defect that one peer's datagrams or descriptions set off ends that peer, not the
-        // hundreds beside it; the peer is not touched again.
+        // A panic caused by one peer's datagrams or descriptions ends that peer, not the hundreds
+        // on the same thread; its media is not served again.
         let served = catch_unwind(AssertUnwindSafe(|| f(&mut seat.peer, &mut tools)));
         if served.is_err() {
             let why = PeerEvent::Broken("a defect in the media engine".into());
             seat.peer.fail(why, &self.health);
         }
         if seat.peer.is_dead() {
-            // Its sockets close: nobody reads them any more.
+            // Nobody reads its sockets any more.
             seat.peer.close_all();
         }
         let now = Instant::now();

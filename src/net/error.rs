@@ -1,9 +1,9 @@
 //! What can go wrong in the media engine.
 
-/// A failure of one peer's media; never of the engine.
+/// A failure of one peer's media, or of starting the media threads.
 #[derive(Debug, thiserror::Error)]
 pub enum NetError {
-    /// The system refused a socket, a thread or a descriptor.
+    /// The operating system refused a socket, a thread or a descriptor.
     #[error("the system refused a socket: {0}")]
     Io(#[from] std::io::Error),
     /// The other side's session description cannot be used.
@@ -12,7 +12,7 @@ pub enum NetError {
     /// ICE, DTLS or SRTP failed.
     #[error("media transport failed: {0}")]
     Transport(String),
-    /// An answer came that nobody asked for.
+    /// An answer arrived although no offer was outstanding.
     #[error("an answer without an offer")]
     UnexpectedAnswer,
     /// The engine or the peer is gone.

@@ -1,13 +1,14 @@
-//! When packets leave: every 20 ms, each peer at a phase of its own.
+//! When packets leave: every 20 ms, each peer at its own phase.
 //!
-//! In: an instant. Out: the next send slot. Holds: slots are on the grid, whatever was missed.
+//! In: an instant. Out: the next send slot.
+//! Invariant: slots stay on the grid; a missed slot does not shift the later ones.
 
 use std::time::{Duration, Instant};
 
 /// The send period; phases lie within it.
 pub(super) const PERIOD: Duration = Duration::from_millis(20);
 
-/// Where a peer's send slots lie: 20 ms apart, at a phase of its own.
+/// Where a peer's send slots lie: 20 ms apart, at the peer's own phase.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Grid {
     pub epoch: Instant,

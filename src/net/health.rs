@@ -1,8 +1,8 @@
 //! How well the generator itself keeps up.
 //!
-//! In: lateness of sends, waits in sockets, packets. Out: quantiles and counts.
-//! Holds: lateness is planned send → handed to the kernel; one lock-free counter set a
-//! thread, its histogram merged only when asked.
+//! In: send lateness, waits in sockets, packets. Out: quantiles and counts.
+//! Invariants: send lateness runs from the planned send to the handover to the kernel; each
+//! thread has its own counters and histograms, and they are merged only on request.
 
 use super::peer::Fate;
 use hdrhistogram::Histogram;
@@ -10,13 +10,13 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-/// Histograms hold microseconds up to a minute at three digits.
+/// Histograms record microseconds up to one minute, to three significant digits.
 const CEILING_US: u64 = 60_000_000;
 
-/// What one media thread counts.
+/// Counters and histograms of one media thread.
 #[derive(Debug)]
 pub struct Health {
-    /// Written by its thread, read by the snapshot: uncontended but for that moment.
+    /// Written by its thread and read only by snapshots, so it is almost never contended.
     lateness_us: Mutex<Histogram<u64>>,
     wait_us: Mutex<Histogram<u64>>,
     packets_out: AtomicU64,
@@ -78,7 +78,7 @@ impl Health {
         self.packets_in.load(Relaxed)
     }
 
-    /// What became of a received audio packet.
+    /// Counts what happened to a received audio packet.
     pub(super) fn fate(&self, fate: Fate) {
         let counter = match fate {
             Fate::Heard(_) => &self.heard,
@@ -106,7 +106,7 @@ impl Health {
 /// Health of all media threads together.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HealthSnapshot {
-    /// Planned send → handed to the kernel.
+    /// Send lateness: planned send → handed to the kernel.
     pub tick_lateness: Quantiles,
     /// Kernel receive → read.
     pub receive_wait: Quantiles,
@@ -114,20 +114,20 @@ pub struct HealthSnapshot {
     pub packets_out: u64,
     /// RTP packets received.
     pub packets_in: u64,
-    /// Audio packets the kernel would not take.
+    /// Audio packets that the kernel refused to send.
     pub send_errors: u64,
-    /// RTP packets without a kernel stamp.
+    /// RTP packets without a kernel timestamp.
     pub user_stamps: u64,
     /// Events to a session that were dropped because its queue was full.
     pub events_lost: u64,
-    /// Datagrams that the kernel dropped for want of room in our sockets.
+    /// Datagrams that the kernel dropped because our socket buffers were full.
     pub own_drops: u64,
-    /// Audio packets that somebody listened to.
+    /// Audio packets that were passed to an endpoint.
     pub heard: u64,
-    /// Audio packets that were dropped for a reason: of a track that nobody wants, from before
-    /// the section's track was known, or from after the call.
+    /// Audio packets that were dropped for a known reason: they belong to a track that nobody
+    /// wants, or came before the section's track was known, or after the call.
     pub ignored: u64,
-    /// Audio packets that nobody listened to, without such a reason.
+    /// Audio packets that nobody listened to, without a known reason.
     pub unheard: u64,
 }
 
@@ -138,7 +138,7 @@ pub struct Quantiles {
     pub p50: Duration,
     /// 99th percentile.
     pub p99: Duration,
-    /// Largest.
+    /// Maximum.
     pub max: Duration,
 }
 
@@ -152,7 +152,7 @@ fn quantiles(h: &Histogram<u64>) -> Quantiles {
 }
 
 impl HealthSnapshot {
-    /// Merges the threads' counters as they stand.
+    /// Merges the current counters of all threads.
     pub fn of<'a>(threads: impl Iterator<Item = &'a Health> + Clone) -> Self {
         let merged = |pick: fn(&Health) -> &Mutex<Histogram<u64>>| {
             let mut all = histogram();

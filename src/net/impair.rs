@@ -1,29 +1,30 @@
-//! Loses received packets on purpose, as a bad network between agent and caller would.
+//! Drops received packets on purpose, as a bad network between agent and caller would.
 //!
-//! In: a share of lost packets, their bursts, a seed; then datagrams as they were read.
-//! Out: whether one counts as lost. Holds: only RTP is lost (neither RTCP nor ICE nor DTLS);
-//! a caller's losses depend on its seed and number and on the count of its packets alone.
+//! In: a share of lost packets, their mean burst length, a seed; then datagrams as they were
+//! read. Out: whether each one counts as lost.
+//! Invariants: only RTP is dropped (never RTCP, ICE or DTLS); a caller's losses depend only on
+//! the seed, the caller's number and the count of its packets.
 
 use super::socket::is_rtp;
 use crate::vocab::Loss;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
 
-/// The losses of one caller.
+/// The packet losses of one caller.
 ///
-/// Bursts are those of Gilbert's two states: in the bad one every packet is lost, in the good
-/// one none (E. N. Gilbert, *Capacity of a burst-noise channel*, 1960).
+/// Bursts follow Gilbert's two-state model: in the bad state every packet is lost, in the good
+/// state none (E. N. Gilbert, *Capacity of a burst-noise channel*, 1960).
 #[derive(Debug, Clone)]
 pub struct Impairment {
     random: ChaCha8Rng,
-    /// Probability of a loss after a packet that came through, and after a lost one.
+    /// Probability of a loss after a received packet, and (`after_bad`) after a lost one.
     after_good: f64,
     after_bad: f64,
     bad: bool,
 }
 
 impl Impairment {
-    /// The losses of caller `caller` of a run with this seed.
+    /// The losses of caller `caller` in a run with this seed.
     pub fn new(loss: Loss, seed: u64, caller: u64) -> Self {
         let share = loss.share.clamp(0.0, 1.0);
         let (after_good, after_bad) = match loss.burst {
@@ -41,12 +42,12 @@ impl Impairment {
             after_bad,
             bad: false,
         };
-        // As a channel that has been in use for long.
+        // Start from the stationary distribution, as a channel that has long been in use.
         new.bad = new.draw() < share;
         new
     }
 
-    /// Evenly from 0 to below 1.
+    /// Uniform in [0, 1).
     fn draw(&mut self) -> f64 {
         (self.random.next_u64() >> 11) as f64 / (1u64 << 53) as f64
     }

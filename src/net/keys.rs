@@ -1,8 +1,8 @@
-//! The keys of a connection's media, as its DTLS handshake agreed on them.
+//! Obtains the SRTP keys of a connection from its DTLS handshake.
 //!
-//! In: str0m's DTLS, looked at as it is polled. Out: the keying material of a handshake, once.
-//! Holds: material stays on the thread that polls the connection until it is taken there, right
-//! after; it is never shown.
+//! In: str0m's DTLS, observed while it is polled. Out: the keying material of a handshake, once.
+//! Invariants: keying material stays on the thread that polls the connection until it is taken
+//! there, right after the poll; it is never printed.
 
 use std::cell::RefCell;
 use std::sync::{Arc, OnceLock};
@@ -13,12 +13,12 @@ use str0m::crypto::dtls::{
 };
 use str0m::crypto::{CryptoError, CryptoProvider, from_feature_flags};
 
-/// What a handshake exported for SRTP (RFC 5764, 4.2).
+/// Keying material exported by a handshake for SRTP (RFC 5764, 4.2).
 pub(super) struct Keys {
     pub(super) profile: SrtpProfile,
     /// Client's key, server's key, client's salt, server's salt.
     pub(super) material: Vec<u8>,
-    /// We were the client.
+    /// Whether we were the DTLS client.
     pub(super) client: bool,
 }
 
@@ -32,12 +32,12 @@ thread_local! {
     static LAST: RefCell<Option<Keys>> = const { RefCell::new(None) };
 }
 
-/// The keys of the handshake that ended on this thread since it was last asked.
+/// Takes the keys of the handshake that finished on this thread since the last call, if any.
 pub(super) fn take() -> Option<Keys> {
     LAST.take()
 }
 
-/// The cryptography of every connection: str0m's own, whose handshakes leave their keys here.
+/// The crypto provider of every connection: str0m's own, whose handshakes leave their keys here.
 pub(super) fn provider() -> Arc<CryptoProvider> {
     static PROVIDER: OnceLock<Arc<CryptoProvider>> = OnceLock::new();
     let made = || {

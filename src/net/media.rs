@@ -1,9 +1,10 @@
-//! The media of a connection that is up: RTP in and out, without a walk through str0m.
+//! Sends and receives the RTP of an established connection without going through str0m.
 //!
-//! In: the keys of its handshake, streams that str0m has begun. Out: datagrams, packets, reports.
-//! Holds: a stream begins in str0m, which knows the session's descriptions, and is taken over
-//! from the packet it has come to; nothing is allocated for a packet; what comes twice, or does
-//! not authenticate, is dropped.
+//! In: the keys of its handshake, streams that str0m has started. Out: datagrams, packets,
+//! reports.
+//! Invariants: every stream starts in str0m, which knows the session descriptions, and is taken
+//! over at its current packet; handling a packet allocates nothing; duplicates and packets that
+//! fail authentication are dropped.
 
 use super::keys::Keys;
 use super::rtcp::{self, Reception};
@@ -12,44 +13,44 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime};
 use str0m::media::Mid;
 
-/// A fixed RTP header.
+/// Length of the fixed RTP header.
 const HEADER: usize = 12;
-/// Between two reports.
+/// Interval between two reports.
 const REPORT_EVERY: Duration = Duration::from_secs(5);
-/// The index of our first report: str0m, which has sent a few, counted from 0.
+/// SRTCP index of our first report: str0m has already sent a few, counting from 0.
 const FIRST_REPORT: u32 = 1 << 20;
-/// Streams kept; a caller hears one, and another after its agent has published anew, has
-/// added a track or has handed over to another agent.
+/// Streams kept. A caller receives one, and another after its agent has republished, added a
+/// track or handed over to another agent.
 const STREAMS: usize = 8;
-/// Packets that may come out of order and are still told from repeated ones.
+/// Replay window: a packet that is up to this late can still be told from a duplicate.
 const WINDOW: u64 = 64;
 
-/// One packet that was heard; its payload is at the front of the room given.
+/// One received packet; its payload is at the start of the buffer given to [`Media::receive`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Heard {
     pub(super) mid: Mid,
     pub(super) ssrc: u32,
     pub(super) rtp_time: u32,
     pub(super) sequence: u64,
-    /// In -dBov, where it says so.
+    /// In -dBov, if the packet carries it.
     pub(super) level: Option<u8>,
     pub(super) length: usize,
 }
 
-/// What became of a datagram.
+/// What [`Media::receive`] did with a datagram.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Taken {
-    /// None of ours: str0m's.
+    /// Nothing: str0m has to handle it.
     No,
-    /// Ours, and nothing to be heard: a report, a repetition, a forgery.
+    /// Handled, but there is nothing to hear: a report, a duplicate, a forgery.
     Silent,
     Packet(Heard),
 }
 
-/// Our stream.
+/// Our outgoing stream.
 #[derive(Debug)]
 struct Out {
-    /// Of every packet, but for marker, sequence number and time.
+    /// Header of every packet, except for marker, sequence number and RTP time.
     header: Vec<u8>,
     ssrc: u32,
     to: SocketAddr,
@@ -57,17 +58,17 @@ struct Out {
     octets: u32,
 }
 
-/// A stream that we hear.
+/// A stream that we receive.
 #[derive(Debug)]
 struct In {
     ssrc: u32,
     mid: Mid,
-    /// The header extension with its level, where one was agreed on.
+    /// Id of the header extension with the audio level, if one was negotiated.
     level: Option<u8>,
-    /// When its last packet came.
+    /// Arrival of its last packet.
     last: Instant,
     highest: u64,
-    /// Bit k: packet `highest - k` has come.
+    /// Bit k: packet `highest - k` has arrived.
     came: u64,
     reception: Reception,
 }
@@ -84,7 +85,7 @@ pub(super) struct Media {
 }
 
 impl Media {
-    /// `None` where str0m has to do it all: another SRTP profile.
+    /// `None` if the SRTP profile is not supported here; str0m then handles all media.
     pub(super) fn new(keys: &Keys) -> Option<Self> {
         let (seals, opens) = srtp::contexts(keys)?;
         Some(Self {
@@ -97,12 +98,12 @@ impl Media {
         })
     }
 
-    /// Whether our stream is taken over.
+    /// Whether our stream has been taken over from str0m.
     pub(super) fn sends(&self) -> bool {
         self.out.is_some()
     }
 
-    /// Goes on with our stream from a datagram of it that str0m made: the `packets`th.
+    /// Takes over our stream. `datagram` is the packet of it that str0m made last, the `packets`th.
     pub(super) fn take_over(&mut self, datagram: &[u8], to: SocketAddr, packets: u32) {
         let Some(header) = header_length(datagram).filter(|n| datagram.len() >= n + TAG) else {
             return;
@@ -113,14 +114,13 @@ impl Media {
             ssrc: word(datagram, 8),
             to,
             packets,
-            // About: every packet so far had this one's size.
+            // An estimate: assumes that every packet so far had this one's size.
             octets: packets.wrapping_mul(payload),
         });
     }
 
-    /// Goes on hearing a stream of section `mid` after its packet `sequence`, which came at
-    /// `arrival`.
-    /// `level`: the id of the header extension with its audio level.
+    /// Takes over a received stream of section `mid` after its packet `sequence`, which arrived at
+    /// `arrival`. `level`: id of the header extension with the audio level.
     pub(super) fn hear(
         &mut self,
         ssrc: u32,
@@ -133,7 +133,7 @@ impl Media {
             return;
         }
         if self.heard.len() == STREAMS {
-            // The one that has been silent for longest.
+            // Drop the stream that has been silent for longest.
             let oldest = self.heard.iter().enumerate().min_by_key(|(_, s)| s.last);
             if let Some((oldest, _)) = oldest {
                 self.heard.remove(oldest);
@@ -145,13 +145,13 @@ impl Media {
             mid,
             level,
             highest: sequence,
-            // Those before it went through str0m, or are late: they are not heard twice.
+            // Earlier packets went through str0m or are late: count them as received.
             came: u64::MAX,
             reception: Reception::new(ssrc, sequence + 1),
         });
     }
 
-    /// The next packet of our stream, in `room`: its length, and where to.
+    /// Writes the next packet of our stream into `room`; returns its length and destination.
     pub(super) fn packet(
         &mut self,
         sequence: u64,
@@ -175,8 +175,8 @@ impl Media {
         Some((sealed, out.to))
     }
 
-    /// A report, where one is due: its length in `room`, and where to. `rtp_time`: our
-    /// stream's time now.
+    /// Writes a report into `room` if one is due; returns its length and destination. `rtp_time`:
+    /// the current RTP time of our stream.
     pub(super) fn report(
         &mut self,
         now: Instant,
@@ -203,7 +203,7 @@ impl Media {
         Some((sealed, out.to))
     }
 
-    /// Takes an RTP or RTCP datagram that arrived at `arrival`; a payload goes into `room`.
+    /// Handles an RTP or RTCP datagram that arrived at `arrival`; writes its payload into `room`.
     pub(super) fn receive(&mut self, bytes: &[u8], arrival: Instant, room: &mut [u8]) -> Taken {
         match bytes {
             [128..=191, 192..=223, ..] => self.receive_report(bytes, arrival, room),
@@ -212,7 +212,7 @@ impl Media {
         }
     }
 
-    /// Reports are ours from when on we send them: str0m would answer them with its own.
+    /// Reports are handled here as soon as we send our own: str0m would answer them with its own.
     fn receive_report(&mut self, bytes: &[u8], arrival: Instant, room: &mut [u8]) -> Taken {
         if !self.sends() {
             return Taken::No;
@@ -259,8 +259,8 @@ impl Media {
 }
 
 impl In {
-    /// The whole number of a packet, from its lower half; `None` where it has come already, or
-    /// is too old for that to be known.
+    /// Extends a 16-bit sequence number; `None` if that packet has already arrived, or is too old
+    /// to tell.
     fn sequence(&self, low: u16) -> Option<u64> {
         let ahead = low.wrapping_sub(self.highest as u16).cast_signed();
         let sequence = self.highest.checked_add_signed(ahead.into())?;
@@ -291,7 +291,7 @@ fn word(bytes: &[u8], at: usize) -> u32 {
     u32::from_be_bytes(word)
 }
 
-/// The length of an RTP header: the fixed part, the sources, the extension.
+/// Length of an RTP header: the fixed part, the CSRC list, the extension.
 fn header_length(bytes: &[u8]) -> Option<usize> {
     let first = *bytes.first()?;
     let fixed = HEADER + 4 * usize::from(first & 0x0f);
@@ -305,13 +305,13 @@ fn header_length(bytes: &[u8]) -> Option<usize> {
     (bytes.len() >= length).then_some(length)
 }
 
-/// The audio level in the extensions of a header (RFC 8285's one-byte form), by their id.
+/// The audio level among a header's extensions (RFC 8285, one-byte form), by its extension id.
 fn level(rest: &[u8], id: u8) -> Option<u8> {
     let mut elements = rest.strip_prefix(&[0xbe, 0xde])?.get(2..)?;
     while let [head, after @ ..] = elements {
         let (of, length) = (head >> 4, usize::from(head & 0x0f) + 1);
         match of {
-            // A byte of padding.
+            // Padding.
             0 => elements = after,
             15 => return None,
             _ if of == id => return after.first().map(|byte| byte & 0x7f),
@@ -321,7 +321,7 @@ fn level(rest: &[u8], id: u8) -> Option<u8> {
     None
 }
 
-/// The payload's length without its padding, whose last byte says how long it is.
+/// Length of the payload without its padding, whose last byte gives the padding's length.
 fn unpadded(bytes: &[u8], payload: &[u8]) -> Option<usize> {
     match (bytes[0] & 0x20, payload.last()) {
         (0, _) => Some(payload.len()),

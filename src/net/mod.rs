@@ -1,8 +1,8 @@
 //! The media engine: sockets, timers, kernel timestamps, ICE and DTLS (str0m), SRTP.
 //!
-//! In: endpoints (something that listens and speaks) and their session descriptions.
-//! Out: packets on time, arrivals with their stamps.
-//! Holds: a peer lives on one thread; nothing here knows LiveKit, turns or files.
+//! In: endpoints (parties that listen and speak) and their session descriptions.
+//! Out: packets on time, arrivals with their timestamps.
+//! Invariants: a peer lives on one thread; nothing here knows LiveKit, turns or files.
 
 mod batch;
 mod clock;

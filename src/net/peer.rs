@@ -1,7 +1,8 @@
 //! One party on a media thread: its endpoint, its transports, its outgoing stream.
 //!
-//! In: time, datagrams, what the session asks. Out: packets on time, events to the session.
-//! Holds: after each entry every output has been drained and the next wake-up is known.
+//! In: time, datagrams, requests of the session. Out: packets on time, events to the session.
+//! Invariant: after every entry point, all outputs have been drained and the next wake-up is
+//! known.
 
 mod claims;
 mod sending;
@@ -23,12 +24,12 @@ use std::time::{Duration, Instant};
 use str0m::rtp::RtpPacket;
 use tokio::sync::mpsc;
 
-/// Batches of datagrams read from one socket before timers get a look.
+/// Batches of datagrams read from one socket before timers are checked.
 const READS_PER_TURN: usize = 4;
-/// Such turns before an endpoint's timer fires all the same: 5 s of audio.
+/// Such turns before an endpoint's timer fires all the same: 10 s of audio.
 const LONGEST_BACKLOG: usize = 16;
 
-/// What a peer's media tells its session.
+/// Events from a peer's media to its session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PeerEvent {
     /// ICE and DTLS are up on this transport.
@@ -37,19 +38,19 @@ pub enum PeerEvent {
     Disconnected(usize),
     /// A data channel opened.
     ChannelOpen(String),
-    /// The media transport is dead.
+    /// The media transport failed.
     Dead(String),
-    /// We ourselves cannot go on with it: a limit of this machine, or a defect.
+    /// The generator itself cannot go on with this peer: a limit of this machine, or a defect.
     Broken(String),
 }
 
-/// A party on a media thread. Reached through [`super::PeerHandle::with`].
+/// A party on a media thread. Accessed through [`super::PeerHandle::with`].
 #[derive(Debug)]
 pub struct Peer<E> {
-    /// Who listens and speaks.
+    /// The party that listens and speaks.
     pub endpoint: E,
     remote: IpAddr,
-    /// In boxes: most peers have one.
+    /// Boxed, because most peers have only one.
     transports: [Option<Box<Transport>>; 2],
     publisher: usize,
     publication: Option<Publication>,
@@ -57,23 +58,23 @@ pub struct Peer<E> {
     sequence: u64,
     events: mpsc::Sender<PeerEvent>,
     grid: Grid,
-    /// Transports opened since the poller was last told.
+    /// Transports opened since [`Peer::take_fresh`] was last called.
     fresh: [bool; 2],
-    /// The send slot in which its sockets are read next, where it is read in slots.
+    /// The send slot in which its sockets are read next, if they are read in slots.
     read_next: Option<Instant>,
-    /// The last packet came with the kernel's stamp: it does not matter when it was read.
+    /// The last datagram had a kernel timestamp, so it does not matter when the next is read.
     stamped: bool,
-    /// Loses what is received, where that was asked for.
+    /// Simulated loss of received packets, if requested.
     impairment: Option<Impairment>,
     dead: bool,
 }
 
-/// What all peers of a thread use while they are served.
+/// What all peers of a thread share while they are served.
 pub(super) struct Tools<'a> {
     pub stamper: &'a mut Stamper,
     pub health: &'a Health,
     pub batch: &'a mut Batch,
-    /// Room for one datagram.
+    /// Buffer for one datagram.
     pub room: &'a mut [u8],
     /// Sockets are read in send slots.
     pub paced: bool,
@@ -104,10 +105,10 @@ impl<E: Endpoint> Peer<E> {
         }
     }
 
-    /// The transport `index` (0 or 1), opened on first use.
+    /// Returns transport `index` (0 or 1), opened on first use.
     ///
     /// # Errors
-    /// No socket, or the peer is dead.
+    /// No socket can be opened, or the peer is dead.
     pub fn transport(&mut self, index: usize, now: Instant) -> Result<&mut Transport, NetError> {
         if self.dead {
             return Err(NetError::Gone);
@@ -120,7 +121,7 @@ impl<E: Endpoint> Peer<E> {
         slot.as_deref_mut().ok_or(NetError::Gone)
     }
 
-    /// Closes a transport, to open it anew.
+    /// Closes a transport so that it can be opened anew.
     pub fn close(&mut self, index: usize) {
         self.transports[index] = None;
         self.publication = None;
@@ -135,7 +136,7 @@ impl<E: Endpoint> Peer<E> {
         self.transports = [None, None];
     }
 
-    /// Loses received audio from now on.
+    /// Starts to drop received audio, as `impairment` decides.
     pub fn impair(&mut self, impairment: Impairment) {
         self.impairment = Some(impairment);
     }
@@ -145,19 +146,19 @@ impl<E: Endpoint> Peer<E> {
         self.grid.slot_from(now)
     }
 
-    /// The descriptor of transport `index`.
+    /// File descriptor of transport `index`.
     pub(super) fn descriptor(&self, index: usize) -> Option<std::os::fd::RawFd> {
         Some(self.transports[index].as_ref()?.port.raw_fd())
     }
 
-    /// The descriptor of transport `index` if it was opened since this was last asked.
+    /// File descriptor of transport `index` if it was opened since the last call.
     pub(super) fn take_fresh(&mut self, index: usize) -> Option<std::os::fd::RawFd> {
         let fresh = std::mem::take(&mut self.fresh[index]);
         let transport = self.transports[index].as_ref().filter(|_| fresh)?;
         Some(transport.port.raw_fd())
     }
 
-    /// Ends this peer's media; its session is told why.
+    /// Ends this peer's media and tells its session why.
     pub(super) fn fail(&mut self, why: PeerEvent, health: &Health) {
         if std::mem::replace(&mut self.dead, true) {
             return;
@@ -167,7 +168,7 @@ impl<E: Endpoint> Peer<E> {
         }
     }
 
-    /// Everything due by now: sends first, then timers.
+    /// Handles everything due by `now`: sends first, then timers.
     pub(super) fn serve(&mut self, now: Instant, tools: &mut Tools<'_>) {
         if self.dead {
             return;
@@ -194,8 +195,8 @@ impl<E: Endpoint> Peer<E> {
         self.timeout(now, tools);
     }
 
-    /// The endpoint's timer, after what had arrived before it was given: a thread that is
-    /// late must not take packets in its sockets for silence.
+    /// Fires the endpoint's timer, after reading what had arrived before: a thread that runs late
+    /// must not mistake unread packets for silence.
     fn timeout(&mut self, now: Instant, tools: &mut Tools<'_>) {
         let due = |peer: &Self| peer.endpoint.poll_timeout().is_some_and(|t| t <= now);
         if !due(self) {
@@ -214,7 +215,7 @@ impl<E: Endpoint> Peer<E> {
         self.stamped && sends.is_some_and(|due| due <= now + PERIOD)
     }
 
-    /// Reads all that has arrived.
+    /// Reads everything that has arrived, up to [`LONGEST_BACKLOG`] turns per socket.
     fn catch_up(&mut self, tools: &mut Tools<'_>) {
         for index in 0..2 {
             for _ in 0..LONGEST_BACKLOG {
@@ -225,7 +226,7 @@ impl<E: Endpoint> Peer<E> {
         }
     }
 
-    /// Reads what waits in a socket; whether more may wait.
+    /// Reads the datagrams that wait in a socket; returns whether more may wait.
     pub(super) fn readable(&mut self, index: usize, tools: &mut Tools<'_>) -> bool {
         for _ in 0..READS_PER_TURN {
             let Some(t) = self.transports[index].as_ref().filter(|_| !self.dead) else {
@@ -244,9 +245,9 @@ impl<E: Endpoint> Peer<E> {
         true
     }
 
-    /// Takes datagram `k` of the batch.
+    /// Handles datagram `k` of the batch.
     fn datagram(&mut self, index: usize, k: usize, tools: &mut Tools<'_>) {
-        // A packet that came before it may have closed the transport.
+        // An earlier packet may have closed the transport.
         let Some(t) = self.transports[index].as_mut().filter(|_| !self.dead) else {
             return;
         };
@@ -266,7 +267,7 @@ impl<E: Endpoint> Peer<E> {
                 t.receive(now, d.from, d.bytes);
                 self.drain(index, now, Some(stamp), tools.health);
                 if is_audio && tools.health.packets_in() == before {
-                    // No section that was agreed on: str0m drops it.
+                    // It belongs to no negotiated section, so str0m dropped it.
                     tools.health.fate(self.claims.fate(index, None, stamp.at));
                 }
             }
@@ -293,7 +294,8 @@ impl<E: Endpoint> Peer<E> {
         }
     }
 
-    /// Drains one transport and acts on what it says.
+    /// Drains one transport and handles its events; returns when an audio packet was handed to the
+    /// kernel, if one was.
     fn drain(
         &mut self,
         index: usize,
@@ -323,7 +325,7 @@ impl<E: Endpoint> Peer<E> {
                     }
                     return;
                 }
-                Happened::Data => return, // nobody listens to data yet
+                Happened::Data => return, // data messages are not used
                 Happened::Connected => PeerEvent::Connected(index),
                 Happened::Disconnected => PeerEvent::Disconnected(index),
                 Happened::ChannelOpen(label) => PeerEvent::ChannelOpen(label),
@@ -342,7 +344,7 @@ impl<E: Endpoint> Peer<E> {
         }
     }
 
-    /// Drains everything after the session changed something.
+    /// Drains everything after the session has changed something.
     pub(super) fn settle(&mut self, now: Instant, tools: &mut Tools<'_>) {
         for index in 0..2 {
             if let Some(t) = self.transports[index].as_mut() {
@@ -353,7 +355,7 @@ impl<E: Endpoint> Peer<E> {
         self.serve(now, tools);
     }
 
-    /// When this peer next wants the thread.
+    /// When this peer next needs the thread.
     pub(super) fn next_wake(&self, now: Instant) -> Instant {
         if self.dead {
             return now + IDLE;

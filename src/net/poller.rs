@@ -1,7 +1,8 @@
-//! Waits for sockets, commands and time at once (epoll).
+//! Waits for sockets, commands and timers at once (epoll).
 //!
 //! In: file descriptors with keys, a deadline. Out: the keys that are readable.
-//! Holds: wakes within the kernel's timer slack of the deadline, not on the next millisecond.
+//! Invariant: wakes within the kernel's timer slack of the deadline instead of on the next
+//! millisecond, if the kernel has `epoll_pwait2`.
 
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 use nix::sys::eventfd::{EfdFlags, EventFd};
@@ -10,9 +11,9 @@ use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Key of the waker among the sockets' keys.
+/// Key of the waker; no socket has it.
 const WAKER: u64 = u64::MAX;
-/// Readable descriptors taken per wait.
+/// Maximum readable descriptors reported per wait.
 const BATCH: usize = 256;
 
 /// Timer slack of a media thread.
@@ -25,7 +26,7 @@ pub(super) struct Waker(Arc<EventFd>);
 impl Waker {
     /// Makes the next (or current) wait return at once.
     pub(super) fn wake(&self) {
-        // Only fails when the counter is full, and then the poller is awake anyway.
+        // Fails only when the counter is full, and then the poller is awake anyway.
         let _ = self.0.write(1);
     }
 }
@@ -37,7 +38,7 @@ pub(super) struct Poller {
     wake: Arc<EventFd>,
     events: Vec<EpollEvent>,
     ready: usize,
-    /// Kernels before 5.11 lack `epoll_pwait2`.
+    /// Whether `epoll_pwait2` works; kernels before 5.11 lack it.
     nanoseconds: bool,
 }
 
@@ -45,7 +46,7 @@ impl Poller {
     /// A poller that watches nothing yet.
     ///
     /// # Errors
-    /// The system's, such as no more file descriptors.
+    /// The operating system's error, for example when file descriptors run out.
     pub(super) fn new() -> io::Result<Self> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         let wake = Arc::new(EventFd::from_value_and_flags(
@@ -62,8 +63,8 @@ impl Poller {
         })
     }
 
-    /// Makes this thread's own sleeps end within microseconds of their time, where the
-    /// kernel would otherwise round them by 50.
+    /// Sets the timer slack of this thread to [`SLACK_NS`], so that its sleeps end within
+    /// microseconds of their deadline; the kernel's default is 50 µs.
     pub(super) fn sharpen() {
         // SAFETY: no pointers; an error leaves the default.
         unsafe {
@@ -76,11 +77,11 @@ impl Poller {
         Waker(self.wake.clone())
     }
 
-    /// Watches a socket until it is closed: it is told when something comes, once, not for as
-    /// long as it waits there. `fd` must be open; `key` below `u64::MAX`.
+    /// Watches a socket until it is closed, edge-triggered: an arrival is reported once, not for as
+    /// long as the data waits. `fd` must be open, `key` below `u64::MAX`.
     ///
     /// # Errors
-    /// The system's.
+    /// The operating system's error.
     pub(super) fn watch(&self, fd: RawFd, key: u64) -> io::Result<()> {
         debug_assert_ne!(key, WAKER);
         // SAFETY: the descriptor belongs to a socket that outlives this call.
@@ -91,11 +92,11 @@ impl Poller {
         )?)
     }
 
-    /// Whether to be told when something comes on a socket that is watched. What came meanwhile
-    /// is told at once.
+    /// Turns notifications of a watched socket on or off. Turning them on reports at once what came
+    /// in the meantime.
     ///
     /// # Errors
-    /// The system's.
+    /// The operating system's error.
     pub(super) fn tell(&self, fd: RawFd, key: u64, whether: bool) -> io::Result<()> {
         // SAFETY: as in `watch`.
         let fd = unsafe { BorrowedFd::borrow_raw(fd) };
@@ -116,13 +117,13 @@ impl Poller {
         }
     }
 
-    /// Sleeps, whatever becomes readable.
+    /// Sleeps, even if a socket becomes readable.
     pub(super) fn sleep(&self, time: Duration) {
         let ts = libc::timespec {
             tv_sec: time.as_secs() as libc::time_t,
             tv_nsec: libc::c_long::from(time.subsec_nanos()),
         };
-        // SAFETY: `ts` lives through the call; what is left after a signal is of no interest.
+        // SAFETY: `ts` lives through the call; the time left after a signal is not needed.
         unsafe {
             libc::clock_nanosleep(
                 libc::CLOCK_MONOTONIC,

@@ -1,27 +1,27 @@
-//! Reports about our stream and the ones we hear (RFC 3550, 6.4).
+//! Writes RTCP reports about our stream and the streams that we receive (RFC 3550, 6.4).
 //!
 //! In: counts, sequence numbers, arrivals. Out: a sender report with its report blocks and the
-//! sender's name; from a received one, its NTP time. Holds: bytes only.
+//! sender's name; from a received report, its NTP time. Invariant: works on bytes only.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// Between 1900 and 1970, in seconds.
+/// Seconds from 1900 to 1970.
 const NTP_EPOCH: u64 = 2_208_988_800;
 const SENDER_REPORT: u8 = 200;
 const SOURCE_DESCRIPTION: u8 = 202;
 const VERSION: u8 = 0x80;
-/// A sender report without blocks, and a block.
+/// Size of a sender report without blocks, and of one block.
 const SENDER_BYTES: usize = 28;
 const BLOCK_BYTES: usize = 24;
 
-/// Seconds since 1900 in the upper half, their fraction in the lower.
+/// NTP timestamp: seconds since 1900 in the upper half, their fraction in the lower.
 pub(super) fn ntp(at: SystemTime) -> u64 {
     let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
     let fraction = (u64::from(since.subsec_nanos()) << 32) / 1_000_000_000;
     (since.as_secs() + NTP_EPOCH) << 32 | fraction
 }
 
-/// Our stream, as of now.
+/// The current state of our stream.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sender {
     pub(super) ssrc: u32,
@@ -31,24 +31,24 @@ pub(super) struct Sender {
     pub(super) octets: u32,
 }
 
-/// How one stream arrives: what its reports are made of.
+/// Reception statistics of one stream, from which its report blocks are made.
 #[derive(Debug, Clone)]
 pub(super) struct Reception {
     ssrc: u32,
     first: u64,
     highest: u64,
     received: u64,
-    /// As of the last report: expected, received.
+    /// Packets expected and received as of the last report.
     before: (u64, u64),
-    /// Interarrival jitter in timestamp units, and the last packet's.
+    /// Interarrival jitter in timestamp units, and the arrival and RTP time of the last packet.
     jitter: f64,
     last: Option<(Instant, u32)>,
-    /// The middle of the last sender report's NTP time, and when it came.
+    /// Middle 32 bits of the last sender report's NTP time, and when that report came.
     reported: Option<(u32, Instant)>,
 }
 
 impl Reception {
-    /// A stream whose first packet is `first`.
+    /// Statistics of a stream whose first packet is `first`.
     pub(super) fn new(ssrc: u32, first: u64) -> Self {
         Self {
             ssrc,
@@ -62,7 +62,7 @@ impl Reception {
         }
     }
 
-    /// A packet arrived.
+    /// Records the arrival of a packet.
     pub(super) fn packet(&mut self, sequence: u64, rtp_time: u32, arrival: Instant) {
         self.highest = self.highest.max(sequence);
         self.received += 1;
@@ -74,12 +74,12 @@ impl Reception {
         self.last = Some((arrival, rtp_time));
     }
 
-    /// Its sender's report came.
+    /// Records a sender report about this stream.
     pub(super) fn reported(&mut self, ntp_middle: u32, at: Instant) {
         self.reported = Some((ntp_middle, at));
     }
 
-    /// The block about it; the next one counts from here.
+    /// Builds the stream's report block; the next block counts from here.
     fn block(&mut self, now: Instant) -> [u8; BLOCK_BYTES] {
         let expected = self.highest - self.first + 1;
         let lost = expected.cast_signed() - self.received.cast_signed();
@@ -116,8 +116,8 @@ fn signed_seconds(a: Instant, b: Instant) -> f64 {
         .map_or_else(|| -apart(b.duration_since(a)), apart)
 }
 
-/// A report of ours about the streams that we hear, into `out`: its length. `None` where there
-/// is no room.
+/// Writes a sender report about our stream and the ones that we receive into `out`; returns its
+/// length, or `None` if `out` is too small.
 pub(super) fn report<'a>(
     sender: &Sender,
     heard: impl Iterator<Item = &'a mut Reception>,
@@ -142,7 +142,7 @@ pub(super) fn report<'a>(
     for (bytes, word) in out[4..SENDER_BYTES].chunks_mut(4).zip(words) {
         bytes.copy_from_slice(&word.to_be_bytes());
     }
-    // Its canonical name: eight digits, then the end of the list, filled up to whole words.
+    // The canonical name: eight digits, then the end of the list, padded to whole words.
     let description = out.get_mut(end..end + 20)?;
     description.fill(0);
     head(VERSION | 1, SOURCE_DESCRIPTION, 20, description);
@@ -155,12 +155,12 @@ pub(super) fn report<'a>(
 fn head(first: u8, kind: u8, bytes: usize, out: &mut [u8]) {
     out[0] = first;
     out[1] = kind;
-    // Whole words, less one.
+    // Length in 32-bit words, minus one.
     out[2..4].copy_from_slice(&((bytes / 4 - 1) as u16).to_be_bytes());
 }
 
-/// The sender's report at the front of a compound packet: who sent it, and the middle of its
-/// NTP time.
+/// Reads the sender report at the front of a compound packet: the sender's SSRC, and the middle
+/// 32 bits of the NTP time.
 pub(super) fn sender_report(packet: &[u8]) -> Option<(u32, u32)> {
     let report = packet.get(..SENDER_BYTES)?;
     let word = |at: usize| {
@@ -190,7 +190,7 @@ mod tests {
     fn a_report_is_what_it_says() {
         let t = Instant::now();
         let mut r = Reception::new(77, 65_530);
-        // Ten expected, two of them lost; each comes 1 ms later than the one before should.
+        // Ten expected, two of them lost; each arrives 1 ms further behind its nominal time.
         for k in (0..10u32).filter(|k| ![3, 7].contains(k)) {
             r.packet(65_530 + u64::from(k), k * 960, t + k * 21 * MS);
         }
@@ -211,7 +211,7 @@ mod tests {
         assert_eq!(out[52..56], [0x81, 202, 0, 4]);
         assert_eq!(&out[62..72], b"01020304\0\0");
         assert_eq!(sender_report(&out), Some((0x0102_0304, 0x7e80_8000)));
-        // Nothing since: nothing lost since.
+        // No packets since the last report: none expected, none lost.
         report(&sender(), [&mut r].into_iter(), t, &mut out);
         assert_eq!(out[32..36], [0, 0, 0, 2]);
     }

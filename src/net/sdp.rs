@@ -1,4 +1,4 @@
-//! The little of SDP that str0m does not tell: which track a media section carries.
+//! Reads the one thing from SDP that str0m does not expose: which track a media section carries.
 
 use std::collections::HashMap;
 

@@ -1,7 +1,7 @@
-//! One UDP socket a peer, with the kernel's receive stamps.
+//! The UDP socket of a transport, with the kernel's receive timestamps.
 //!
-//! In: datagrams to send. Out: datagrams with the wall-clock instant at which the kernel
-//! received them. Holds: never blocks; a full send buffer is an error the caller counts.
+//! In: datagrams to send. Out: datagrams with the wall-clock time at which the kernel received
+//! them. Invariants: never blocks; a full send buffer is an error, which is counted elsewhere.
 
 use super::batch::Batch;
 use nix::sys::socket::setsockopt;
@@ -10,21 +10,21 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::{AsRawFd, RawFd};
 
-/// A non-blocking UDP socket bound to a port of the system's choice.
+/// A non-blocking UDP socket bound to a port that the operating system chose.
 #[derive(Debug)]
 pub(super) struct UdpPort {
     socket: UdpSocket,
     local: SocketAddr,
-    /// The one address that it is connected to, once media flow.
+    /// The one address that the socket is connected to, once media flow.
     connected: Option<SocketAddr>,
 }
 
 impl UdpPort {
-    /// Binds towards `remote`: to loopback where the remote is, else to every address,
-    /// announcing the one that the system's routes choose for it.
+    /// Binds a socket for talking to `remote`: on loopback if `remote` is there, else on every
+    /// address, announcing the one that the system's routing table picks for `remote`.
     ///
     /// # Errors
-    /// The system's, such as no more file descriptors.
+    /// The operating system's error, for example when file descriptors run out.
     pub(super) fn towards(remote: IpAddr) -> io::Result<Self> {
         let any: IpAddr = match remote {
             ip if ip.is_loopback() => ip,
@@ -33,16 +33,16 @@ impl UdpPort {
         };
         let socket = UdpSocket::bind((any, 0))?;
         socket.set_nonblocking(true)?;
-        // Without the option the user-space time is used, and the record says so.
+        // Without this option user-space times are used, and the record says so.
         let _ = setsockopt(&socket, ReceiveTimestampns, &true);
-        // Without this one our own drops cannot be told from the network's.
+        // Without this option our own drops cannot be told from the network's.
         let _ = setsockopt(&socket, RxqOvfl, &1);
         let port = socket.local_addr()?.port();
         let ip = if remote.is_loopback() {
             remote
         } else {
             let probe = UdpSocket::bind((any, 0))?;
-            probe.connect((remote, 9))?; // discard: nothing is sent
+            probe.connect((remote, 9))?; // the discard port; nothing is sent
             probe.local_addr()?.ip()
         };
         Ok(Self {
@@ -52,7 +52,7 @@ impl UdpPort {
         })
     }
 
-    /// The address to announce.
+    /// The address to announce to the other side.
     pub(super) fn local(&self) -> SocketAddr {
         self.local
     }
@@ -62,14 +62,14 @@ impl UdpPort {
         self.socket.as_raw_fd()
     }
 
-    /// Keeps to one address: the kernel looks its route up once, not for every packet. What
-    /// others send is not received any more. To be called when media flow.
+    /// Connects the socket to one address, so that the kernel looks the route up once instead of
+    /// for every packet. Datagrams from other addresses are no longer received. Call it once media
+    /// flow.
     pub(super) fn connect(&mut self, to: SocketAddr) {
-        // Where the kernel refuses, it goes on as before.
+        // If the kernel refuses, the socket goes on unconnected.
         self.connected = self.socket.connect(to).is_ok().then_some(to);
     }
 
-    /// Whether it keeps to one address.
     pub(super) fn is_connected(&self) -> bool {
         self.connected.is_some()
     }
@@ -77,8 +77,8 @@ impl UdpPort {
     /// Sends one datagram.
     ///
     /// # Errors
-    /// The system's; `WouldBlock` when the send buffer is full. That nobody listens there is
-    /// none of ours: ICE notices.
+    /// The operating system's error; `WouldBlock` when the send buffer is full. A refused
+    /// connection is not an error here: ICE notices that nobody listens.
     pub(super) fn send(&self, bytes: &[u8], to: SocketAddr) -> io::Result<usize> {
         let sent = match self.connected {
             Some(known) if known == to => self.socket.send(bytes),
@@ -90,14 +90,14 @@ impl UdpPort {
         }
     }
 
-    /// Reads what waits, into `batch`: how many datagrams. Fewer than it has room for mean
-    /// that nothing is left.
+    /// Reads waiting datagrams into `batch` and returns how many. Fewer than the batch can hold
+    /// mean that nothing is left.
     ///
     /// # Errors
-    /// The system's.
+    /// The operating system's error.
     pub(super) fn recv(&self, batch: &mut Batch) -> io::Result<usize> {
         match batch.fill(self.socket.as_raw_fd()) {
-            // The answer to something we sent, not the end of what waits.
+            // The answer to something that we sent; datagrams may still be waiting.
             Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => {
                 batch.fill(self.socket.as_raw_fd())
             }
@@ -106,12 +106,11 @@ impl UdpPort {
     }
 }
 
-/// RTP among what may come (RFC 7983, and RFC 5761 for RTCP).
+/// Whether a datagram is RTP (RFC 7983, and RFC 5761 for telling it from RTCP).
 pub(super) fn is_rtp(bytes: &[u8]) -> bool {
     matches!(bytes, [128..=191, kind, ..] if !(192..=223).contains(kind))
 }
 
-/// Either of them.
 pub(super) fn is_rtp_or_rtcp(bytes: &[u8]) -> bool {
     matches!(bytes, [128..=191, _, ..])
 }
@@ -129,7 +128,7 @@ mod tests {
         let mut batch = Batch::new();
         assert_eq!(b.recv(&mut batch).expect("empty"), 0);
 
-        // The first socket that wants stamps switches them on a moment later, kernel-wide.
+        // The first socket that asks for timestamps enables them kernel-wide, a moment later.
         std::thread::sleep(Duration::from_millis(100));
         let mut stamper = Stamper::new();
         let before = Instant::now();

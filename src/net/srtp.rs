@@ -1,23 +1,23 @@
-//! SRTP and SRTCP with AES-GCM (RFC 7714), one direction of one connection.
+//! SRTP and SRTCP with AES-GCM (RFC 7714), for one direction of one connection.
 //!
-//! In: the keys of the handshake; packets. Out: datagrams, and back.
-//! Holds: nothing is allocated for an RTP packet; what does not authenticate gives nothing. A packet
-//! index is the caller's, and must not come twice.
+//! In: the keys of the handshake; packets to seal, datagrams to open. Out: datagrams, packets.
+//! Invariants: an RTP packet allocates nothing; a datagram that fails authentication yields
+//! nothing. The packet index comes from outside, and must never repeat.
 
 use super::keys::Keys;
 use str0m::crypto::dtls::SrtpProfile;
 use str0m::crypto::{AeadAes128Gcm, AeadAes128GcmCipher, AeadAes256GcmCipher, from_feature_flags};
 
-/// What GCM appends.
+/// Length of the authentication tag that GCM appends.
 pub(super) const TAG: usize = AeadAes128Gcm::TAG_LEN;
-/// Salts of both profiles.
+/// Length of the salt, in both profiles.
 const SALT: usize = AeadAes128Gcm::SALT_LEN;
-/// Index and E flag at the end of SRTCP.
+/// Length of the index and E flag at the end of an SRTCP packet.
 const INDEX: usize = 4;
 const ENCRYPTED: u32 = 1 << 31;
-/// The header of RTCP, which stays readable.
+/// Length of the RTCP header, which is not encrypted.
 const RTCP_HEADER: usize = 8;
-/// Labels of the derived keys (RFC 3711, 4.3.1).
+/// Key derivation labels (RFC 3711, 4.3.1).
 const RTP_KEY: u8 = 0;
 const RTP_SALT: u8 = 2;
 const RTCP_KEY: u8 = 3;
@@ -30,7 +30,7 @@ enum Gcm {
 }
 
 impl Gcm {
-    /// `None` for a key of another length.
+    /// `None` unless the key is 16 or 32 bytes long.
     fn new(key: &[u8], seals: bool) -> Option<Self> {
         let provider = from_feature_flags().srtp_provider;
         if let Ok(key) = key.try_into() {
@@ -58,7 +58,7 @@ impl Gcm {
     }
 }
 
-/// What seals, or opens, the packets of one direction.
+/// Seals or opens the packets of one direction.
 #[derive(Debug)]
 pub struct Context {
     rtp: Gcm,
@@ -67,8 +67,8 @@ pub struct Context {
     rtcp_salt: [u8; SALT],
 }
 
-/// Both directions: what we send, what we receive. `None` where the connection uses another
-/// profile: str0m serves it alone.
+/// The contexts of both directions: what we send, what we receive. `None` for another profile
+/// or too little keying material; str0m then handles all media.
 pub(super) fn contexts(keys: &Keys) -> Option<(Context, Context)> {
     let length = match keys.profile {
         SrtpProfile::AEAD_AES_128_GCM => 16,
@@ -86,7 +86,7 @@ pub(super) fn contexts(keys: &Keys) -> Option<(Context, Context)> {
     }
 }
 
-/// What seals and what opens the packets of one direction, of keys that are no secret: for
+/// A sealing and an opening context of one direction, with keys that are not secret: for
 /// `cargo bench`.
 #[doc(hidden)]
 pub fn bench_pair() -> Option<(Context, Context)> {
@@ -98,7 +98,7 @@ pub fn bench_pair() -> Option<(Context, Context)> {
     Some((contexts(&keys(true))?.0, contexts(&keys(false))?.1))
 }
 
-/// A session key from its master (RFC 3711, 4.3.1; RFC 7714, 11).
+/// Derives a session key from its master key (RFC 3711, 4.3.1; RFC 7714, 11).
 fn derived<const N: usize>(master: &[u8], salt: &[u8], label: u8) -> [u8; N] {
     let provider = from_feature_flags().srtp_provider;
     let mut out = [0; N];
@@ -107,7 +107,7 @@ fn derived<const N: usize>(master: &[u8], salt: &[u8], label: u8) -> [u8; N] {
         input[..SALT].copy_from_slice(&salt[..SALT]);
         input[7] ^= label;
         input[15] = round as u8;
-        // The cipher wants room for one more block.
+        // The cipher needs room for one more block.
         let mut block = [0; 32];
         match master.len() {
             16 => provider.srtp_aes_128_ecb_round(master, &input, &mut block),
@@ -135,8 +135,8 @@ impl Context {
         })
     }
 
-    /// The datagram of a packet whose header is in `out` already, `header` bytes long: its
-    /// length; `None` where `out` has no room.
+    /// Seals a packet whose header, `header` bytes long, is already in `out`; returns the
+    /// datagram's length, or `None` if `out` is too small.
     pub fn seal_rtp(
         &mut self,
         ssrc: u32,
@@ -151,7 +151,7 @@ impl Context {
         self.rtp.seal(&iv, clear, payload, sealed).then_some(end)
     }
 
-    /// Opens a datagram into `out`: the payload's length, padding included.
+    /// Opens a datagram into `out`; returns the payload's length, padding included.
     pub fn open_rtp(
         &mut self,
         ssrc: u32,
@@ -167,7 +167,7 @@ impl Context {
         opened.then_some(length)
     }
 
-    /// The datagram of an RTCP packet that is the first `length` bytes of `out`: its length.
+    /// Seals the RTCP packet in the first `length` bytes of `out`; returns the datagram's length.
     pub(super) fn seal_rtcp(&mut self, index: u32, length: usize, out: &mut [u8]) -> Option<usize> {
         let end = length + TAG;
         let tail = (ENCRYPTED | index).to_be_bytes();
@@ -183,8 +183,8 @@ impl Context {
         sealed.then_some(end + INDEX)
     }
 
-    /// Opens an RTCP datagram into `out`: its length. Reports that are only authenticated, not
-    /// encrypted, are not read.
+    /// Opens an RTCP datagram into `out`; returns its length. Reports that are authenticated but
+    /// not encrypted are ignored.
     pub(super) fn open_rtcp(&mut self, datagram: &[u8], out: &mut [u8]) -> Option<usize> {
         let (packet, tail) = datagram.split_at_checked(datagram.len().checked_sub(INDEX)?)?;
         let (head, sealed) = packet.split_at_checked(RTCP_HEADER)?;
@@ -203,7 +203,7 @@ impl Context {
     }
 }
 
-/// Who sends an RTCP packet.
+/// SSRC of an RTCP packet's sender.
 fn sender(header: &[u8; RTCP_HEADER + INDEX]) -> u32 {
     u32::from_be_bytes([header[4], header[5], header[6], header[7]])
 }

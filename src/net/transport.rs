@@ -1,7 +1,7 @@
 //! One peer connection: a str0m instance and its socket.
 //!
 //! In: datagrams, session descriptions, candidates, time. Out: datagrams sent, events.
-//! Holds: after every change the outputs are drained until str0m names its next timeout.
+//! Invariant: after every change the outputs are drained until str0m names its next timeout.
 
 mod describe;
 
@@ -19,16 +19,16 @@ use str0m::net::{Protocol, Receive, Transmit};
 use str0m::rtp::{Extension, RtpPacket, Ssrc};
 use str0m::{Candidate, Event, IceConnectionState, Input, Output, Rtc};
 
-/// Opus payload type where the other side's is not known yet.
+/// Opus payload type used while the other side's is not known.
 const OPUS_PT: u8 = 111;
 
-/// Packets that str0m keeps after they were sent; it wants to keep some.
+/// Packets that str0m keeps after sending them; it needs to keep some.
 const SEND_BUFFER: usize = 2;
 /// Ids of the header extensions that we offer.
 const AUDIO_LEVEL: u8 = 1;
 const MID: u8 = 4;
 
-/// Something a transport tells its peer while it is drained.
+/// What a transport reports to its peer while it is drained.
 #[derive(Debug)]
 #[expect(
     clippy::large_enum_variant,
@@ -42,26 +42,26 @@ pub(super) enum Happened {
     Data,
 }
 
-/// What a first offer holds besides our microphone.
+/// What a first offer contains besides our microphone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shape {
-    /// One connection for both directions with an SFU: a spare section to receive on, and
+    /// One connection with an SFU for both directions: a spare section to receive on, and
     /// LiveKit's two data channels.
     Single,
-    /// One of two connections with an SFU, the one that sends: LiveKit's two data channels.
+    /// The sending one of two connections with an SFU: LiveKit's two data channels.
     Publisher,
-    /// The other party itself: one section, both ways.
+    /// A direct connection to the other party: one section, both ways.
     Direct,
 }
 
-/// Where our own audio goes.
+/// SSRC and payload type of our outgoing stream.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Publication {
     pub ssrc: Ssrc,
     pub pt: Pt,
 }
 
-/// A peer connection on a socket of its own.
+/// A peer connection with its own socket.
 pub struct Transport {
     pub(super) rtc: Rtc,
     pub(super) port: UdpPort,
@@ -71,17 +71,17 @@ pub struct Transport {
     publish: Option<Mid>,
     /// Sections that we only receive on.
     receiving: Vec<Mid>,
-    /// Its media, once its handshake is over: what str0m has begun goes on there.
+    /// Handles the media after the handshake; takes over the streams that str0m has started.
     pub(super) media: Option<Media>,
     /// Audio packets that str0m has sent.
     sent: u32,
-    /// The address that everything has come from and gone to, and for how many datagrams.
+    /// The address of the latest datagrams from and to us, and how many in a row had it.
     steady: Option<(SocketAddr, u32)>,
-    /// Drops that the kernel has told of.
+    /// The kernel's drop count when it was last read.
     drops: u32,
 }
 
-/// Datagrams from and to one address, and no other, before the socket keeps to it: a second.
+/// Datagrams in a row from and to one address before the socket is connected to it: a second.
 const STEADY: u32 = 100;
 
 impl std::fmt::Debug for Transport {
@@ -95,10 +95,10 @@ fn description(e: impl std::fmt::Display) -> NetError {
 }
 
 impl Transport {
-    /// A transport towards a host that answers at `remote`.
+    /// A transport to a host that answers at `remote`.
     ///
     /// # Errors
-    /// No socket.
+    /// No socket can be opened.
     pub(super) fn new(remote: IpAddr, now: Instant) -> Result<Self, NetError> {
         let port = UdpPort::towards(remote)?;
         let mut rtc = Rtc::builder()
@@ -106,13 +106,13 @@ impl Transport {
             .clear_codecs()
             .enable_opus(true, false)
             .set_rtp_mode(true)
-            // No transport-wide sequence numbers: their feedback, twenty times a second each
-            // way, steers the bandwidth of video, and its history grows by 85 KiB a caller.
+            // No transport-wide sequence numbers: their feedback, twenty times a second each way,
+            // controls the bandwidth of video, and its history grows by 85 KiB per caller.
             .clear_extension_map()
             .set_extension(AUDIO_LEVEL, Extension::AudioLevel)
             .set_extension(MID, Extension::RtpMid)
             .set_stats_interval(None)
-            // Nothing is ever sent again: audio has no retransmission stream.
+            // Audio has no retransmission stream, so nothing is ever resent.
             .set_send_buffer_audio(SEND_BUFFER)
             .build(now);
         let host = Candidate::host(port.local(), "udp").map_err(description)?;
@@ -152,31 +152,31 @@ impl Transport {
         })
     }
 
-    /// Feeds a datagram. Datagrams that are none of ICE, DTLS, SRTP are ignored.
+    /// Feeds a datagram to str0m; anything other than ICE, DTLS and SRTP is ignored.
     pub(super) fn receive(&mut self, at: Instant, from: SocketAddr, bytes: &[u8]) {
         if is_rtp(bytes) {
             self.meets(from);
         }
         let to = self.port.local();
         if let Ok(r) = Receive::new(Protocol::Udp, from, to, bytes) {
-            // An error here is a bad datagram, possibly a stranger's: not ours to fail on.
+            // An error here means a bad datagram, possibly from a stranger: no reason to fail.
             let _ = self.rtc.handle_input(Input::Receive(at, r));
         }
     }
 
-    /// A packet of a stream came through str0m: from here on it is heard without, once the
-    /// connection is steady.
+    /// Handles a packet that came through str0m. Once the connection is steady, the rest of its
+    /// stream is received without str0m.
     pub(super) fn hears(&mut self, packet: &RtpPacket, mid: Mid, arrival: Instant) {
         let section = self.rtc.media(mid);
         let level = section.and_then(|m| m.remote_extmap().id_of(Extension::AudioLevel));
         let steady = self.port.is_connected();
-        // Where nothing is sent str0m goes on reporting, of what it sees.
+        // While nothing is sent, str0m goes on reporting, but only about the packets it sees.
         if let Some(media) = self.media.as_mut().filter(|m| steady && m.sends()) {
             media.hear(*packet.header.ssrc, mid, level, *packet.seq_no, arrival);
         }
     }
 
-    /// Once media have gone to and come from one address alone, the socket keeps to it.
+    /// Connects the socket once media have gone to and come from one address alone.
     fn meets(&mut self, address: SocketAddr) {
         if self.port.is_connected() {
             return;
@@ -191,15 +191,15 @@ impl Transport {
         };
     }
 
-    /// New drops in our socket, from the kernel's running count.
+    /// Drops in our socket since the last call, from the kernel's running count.
     pub(super) fn drops(&mut self, count: u32) -> u32 {
         let new = count.wrapping_sub(self.drops);
         self.drops = count;
         new
     }
 
-    /// Sends what str0m has to send; hands every event to `tell`. Returns when the last
-    /// RTP packet (payload type `pt`) went to the kernel, if one did.
+    /// Sends what str0m has to send and passes every event to `tell`. Returns when the last RTP
+    /// packet (payload type `pt`) was handed to the kernel, if one was.
     ///
     /// # Errors
     /// The transport is dead.
@@ -231,15 +231,15 @@ impl Transport {
         }
     }
 
-    /// Sends a datagram of str0m's; when, if it is audio.
+    /// Sends a datagram from str0m; returns when it left, if it is audio.
     fn transmit(&mut self, t: &Transmit, pt: Option<Pt>, health: &Health) -> Option<Instant> {
-        // Its reports know nothing of what is sent without it.
+        // str0m's reports do not count what is sent without it, so they are suppressed.
         if is_rtp_or_rtcp(&t.contents) && self.media.as_ref().is_some_and(Media::sends) {
             return None;
         }
         let is_audio = pt.is_some_and(|pt| t.contents.get(1).is_some_and(|b| b & 0x7f == *pt));
         let before = is_audio.then(Instant::now);
-        // Checks towards candidates that cannot be reached are refused: only audio counts.
+        // Checks to unreachable candidates may be refused, so only errors of audio count.
         self.meets(t.destination);
         let sent = self.port.send(&t.contents, t.destination);
         let left = before.map(since_held_up);
@@ -261,7 +261,7 @@ impl Transport {
                 self.connected = true;
                 Some(Happened::Connected)
             }
-            // Before the first connection it only means: no candidate that works, so far.
+            // Before the first connection this only means that no candidate works so far.
             Event::IceConnectionStateChange(IceConnectionState::Disconnected) if self.connected => {
                 Some(Happened::Disconnected)
             }
@@ -272,12 +272,12 @@ impl Transport {
         }
     }
 
-    /// Moves str0m's clock; due timers fire.
+    /// Advances str0m's clock; due timers fire.
     pub(super) fn tick(&mut self, now: Instant) {
         // Fails only for a dead instance, which the next drain reports.
         let _ = self.rtc.handle_input(Input::Timeout(now));
     }
 }
 
-/// The longest that str0m may be left alone.
+/// Longest time for which str0m may be left unattended.
 pub(super) const IDLE: Duration = Duration::from_secs(1);

@@ -1,6 +1,6 @@
-//! Whether a run is so large that it must be asked for twice.
+//! Decides whether a run is so large that the user must confirm it.
 //!
-//! In: a plan and the host it goes to. Out: the reason to ask, if there is one.
+//! In: a plan and the host it targets. Out: the reason to ask, if there is one.
 
 use super::Plan;
 use crate::vocab::duration;
@@ -8,9 +8,9 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::fmt;
 use std::time::Duration;
 
-/// Most calls that need no `--yes`.
+/// The most calls that a run may make without `--yes`.
 pub const CALLS_WITHOUT_CONSENT: u64 = 1_000;
-/// Most calls at once that need no `--yes` on a host that is not private.
+/// The highest concurrency that needs no `--yes` on a host that is not private.
 pub const CONCURRENCY_WITHOUT_CONSENT: u64 = 100;
 
 /// Why a run must be confirmed.
@@ -18,16 +18,16 @@ pub const CONCURRENCY_WITHOUT_CONSENT: u64 = 100;
 pub enum Consent {
     /// More than [`CALLS_WITHOUT_CONSENT`] calls.
     Calls {
-        /// How many, warm-up included; estimated for a load that lasts for a duration.
+        /// Number of calls, warm-up included; estimated if the load is bounded by a duration.
         calls: u64,
-        /// Minutes of all calls added up, estimated.
+        /// Estimated total length of all calls, in minutes.
         call_minutes: f64,
-        /// The load's duration, where that is what ends it.
+        /// The load's duration, if it is bounded by one.
         duration: Option<Duration>,
     },
-    /// More than [`CONCURRENCY_WITHOUT_CONSENT`] calls at once on somebody else's host.
+    /// More than [`CONCURRENCY_WITHOUT_CONSENT`] calls at once on a host that is not private.
     Concurrency {
-        /// How many at once.
+        /// Number of calls at once.
         concurrency: u64,
         /// The host.
         host: String,
@@ -77,7 +77,7 @@ impl fmt::Display for Consent {
 
 impl Plan {
     /// Why this plan must be confirmed before it runs against `host` (`None`: the embedded
-    /// target). `None` when it need not.
+    /// target). `None` if it need not be.
     pub fn needs_consent(&self, host: Option<&str>) -> Option<Consent> {
         let calls = self.estimate().calls;
         if calls > CALLS_WITHOUT_CONSENT {
@@ -99,9 +99,9 @@ impl Plan {
     }
 }
 
-/// Whether a host is on this machine or its local network, by its name alone: `localhost`,
-/// `*.localhost`, `*.local`, and loopback, private (RFC 1918), link-local and unique local
-/// (RFC 4193) addresses.
+/// Whether a host is on this machine or its local network, judged by its name alone: `localhost`,
+/// `*.localhost`, `*.local`, and loopback, unspecified, private (RFC 1918), link-local and unique
+/// local (RFC 4193) addresses.
 pub fn is_private(host: &str) -> bool {
     let host = host
         .trim_start_matches('[')

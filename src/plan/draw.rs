@@ -1,12 +1,12 @@
-//! Seeded draws that mean the same on every machine and with every version of `rand`.
+//! Seeded random draws that are the same on every machine and with every version of `rand`.
 //!
-//! In: seed, domain and number. Out: numbers from ChaCha8, a stream for every number of
-//! every domain. Holds: what one call draws does not depend on any other call.
+//! In: seed, domain and number. Out: numbers from ChaCha8, with a separate stream for each number
+//! of each domain. Invariant: what one call draws does not depend on any other call.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
-/// What is drawn for; domains share no stream.
+/// The purpose of a draw; domains share no stream.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Domain {
     Call,
@@ -43,15 +43,15 @@ impl Draw {
         Self(rng)
     }
 
-    /// Evenly from 0 to `bound` − 1; 0 for a bound of 0 or 1. One word is taken whatever the
-    /// bound. By multiplication (Lemire 2019, without rejection: the bias is below 2⁻³² for
-    /// every bound that plans have).
+    /// Uniform from 0 to `bound` − 1; 0 for a bound of 0 or 1. Always consumes one word, whatever
+    /// the bound. Uses multiplication (Lemire 2019) without rejection: the bias is below 2⁻³² for
+    /// every bound that plans have.
     pub(super) fn below(&mut self, bound: u64) -> u64 {
         let word = self.0.next_u64();
         ((u128::from(word) * u128::from(bound)) >> 64) as u64
     }
 
-    /// Fisher–Yates.
+    /// Fisher–Yates shuffle.
     pub(super) fn shuffle(&mut self, items: &mut [usize]) {
         for last in (1..items.len()).rev() {
             items.swap(last, self.below(last as u64 + 1) as usize);

@@ -1,35 +1,35 @@
-//! What a run will come to: how long a call is, how many there are, minutes in all.
+//! Estimates the size of a run: length of a call, number of calls, total call-minutes.
 //!
-//! In: a scenario. Out: an estimate for agents of usual speed; the assumptions are named
-//! here. Nothing is decided by it but whether to ask before a large run.
+//! In: a scenario. Out: an estimate for agents of typical speed; the assumptions are the constants
+//! below. It only decides whether to ask before a large run.
 
 use super::shape;
 use crate::scenario::{Call, Extent, Scenario, Shape};
 use crate::vocab::{Anchor, Expect, GreetingPolicy};
 use std::time::Duration;
 
-/// Joining a room and finding the agent there.
+/// Time to join a room and find the agent there.
 const JOIN: Duration = Duration::from_secs(1);
-/// An agent's first words, or the wait for them.
+/// Length of an agent's greeting, or of the wait for it.
 const GREETING: Duration = Duration::from_secs(4);
-/// An utterance whose file has not been read.
+/// Length of an utterance whose file has not been read.
 const UTTERANCE: Duration = Duration::from_secs(3);
-/// The agent's reply: 1 s until it begins, 3 s of speech, 0.7 s until it counts as ended.
+/// Length of a reply: 1 s until it begins, 3 s of speech, 0.7 s until it counts as ended.
 const REPLY: Duration = Duration::from_millis(4_700);
 
-/// What a run will come to.
+/// The estimated size of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Estimate {
     /// Length of one call.
     pub call: Duration,
-    /// Number of calls, those of the warm-up among them.
+    /// Number of calls, warm-up calls included.
     pub calls: u64,
     /// From the start to the end of the last call.
     pub run: Duration,
 }
 
 impl Estimate {
-    /// Minutes of all calls added up.
+    /// Total length of all calls, in minutes.
     pub fn call_minutes(&self) -> f64 {
         self.call.as_secs_f64() * self.calls as f64 / 60.0
     }
@@ -56,7 +56,7 @@ pub(super) fn estimate(scenario: &Scenario) -> Estimate {
         }
         (_, Extent::Calls(calls)) => (u64::from(calls), rounds(calls.into()) + ramp),
         (_, Extent::Duration(duration)) => {
-            // Every slot is refilled until the end; slots come up during the ramp.
+            // Every slot is refilled until the end; slots are added during the ramp.
             let busy = duration.saturating_sub(ramp / 2);
             let each = busy.as_nanos().div_ceil(call.as_nanos().max(1)).max(1);
             let each = u64::try_from(each).unwrap_or(u64::MAX);
@@ -87,7 +87,7 @@ fn call_length(call: &Call, scenario: &Scenario) -> Duration {
             .iter()
             .map(|i| scenario.utterances[*i].length.unwrap_or(UTTERANCE));
         let said = lengths.sum::<Duration>() / turn.say.len().max(1) as u32;
-        // A turn that starts inside the agent's speech does not wait for its end.
+        // A turn that starts during the agent's speech does not wait for that speech to end.
         let reply = match (turn.anchor, turn.expect) {
             (_, Expect::Stop) => Duration::ZERO,
             (Anchor::AgentSpeechStart, _) => REPLY / 2,

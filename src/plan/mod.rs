@@ -1,8 +1,8 @@
-//! Scenario + seed → every call with its instants.
+//! Turns a scenario and its seed into every call, with its instants.
 //!
 //! In: a checked scenario. Out: a [`Plan`], which gives each call by its index. Pure.
-//! Holds: the same scenario and seed give the same calls, byte for byte, in whatever order
-//! they are asked for; a call does not change with the number of calls or of warm-up calls.
+//! Invariants: the same scenario and seed give the same calls, byte for byte, in whatever order
+//! they are requested; a call does not change with the number of calls or of warm-up calls.
 
 mod consent;
 mod draw;
@@ -23,8 +23,8 @@ use std::time::Duration;
 /// When a call starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Start {
-    /// This long after its phase began: the warm-up calls' with the run, the measured calls'
-    /// when the warm-up calls have ended.
+    /// This long after its phase began: the warm-up phase begins with the run, the measured phase
+    /// once the warm-up calls have ended.
     At(Duration),
     /// As soon as another call of its phase has ended.
     AfterSlot,
@@ -37,13 +37,13 @@ pub struct PlannedTurn {
     pub utterance: usize,
     /// That utterance's name.
     pub say: String,
-    /// What to wait for.
+    /// What to wait for before the turn starts.
     pub anchor: Anchor,
-    /// Pause after it, as drawn.
+    /// Pause after the anchor, as drawn.
     pub delay: Duration,
-    /// What should follow.
+    /// What the agent should do.
     pub expect: Expect,
-    /// How long that may take, from the end of speech.
+    /// How long the agent may take, from the end of speech.
     pub timeout: Duration,
 }
 
@@ -52,32 +52,32 @@ pub struct PlannedTurn {
 pub struct PlannedCall {
     /// Position in the plan, from 0; warm-up calls come first.
     pub index: u64,
-    /// Whether it only warms up and is not counted.
+    /// Whether it is a warm-up call, which is not counted.
     pub warmup: bool,
     /// When it starts.
     pub start: Start,
     /// Index into [`Scenario::variants`].
     pub variant: usize,
-    /// Number of its block, from 0, where measured calls are dealt to several variants: a block
-    /// holds each variant once (the last may hold fewer).
+    /// Number of its block, from 0, if it is a measured call and there are several variants. A
+    /// block contains each variant once (the last block may contain fewer).
     pub block: Option<u64>,
-    /// End of its room's name, unique in the plan: `c00042`, `w00003`.
+    /// Suffix of its room's name, unique in the plan: `c00042`, `w00003`.
     pub room: String,
     /// The turns, in order.
     pub turns: Vec<PlannedTurn>,
 }
 
-/// A number of calls at once that changes with time.
+/// A target concurrency that changes over time.
 #[derive(Debug, Clone, Copy)]
 pub struct Stages<'a>(&'a [Stage]);
 
 impl Stages<'_> {
-    /// Calls at once after `since`; `None` when the stages are over.
+    /// Target concurrency after `since`; `None` once the stages are over.
     pub fn target_at(self, since: Duration) -> Option<u32> {
         shape::target_at(self.0, since)
     }
 
-    /// The first instant from `since` on at which there are to be `level` calls at once.
+    /// The first instant from `since` on at which the target reaches `level` calls at once.
     pub fn next_rise(self, level: u32, since: Duration) -> Option<Duration> {
         shape::next_rise(self.0, level, since)
     }
@@ -88,7 +88,7 @@ impl Stages<'_> {
 pub struct Plan {
     seed: u64,
     load: Load,
-    /// Of an open load.
+    /// Arrival instants of an open load; empty for a closed one.
     arrivals: Arc<[Duration]>,
     warmup: u64,
     variants: Vec<String>,
@@ -98,7 +98,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// The plan of a scenario.
+    /// Plans a scenario.
     pub fn new(scenario: &Scenario) -> Self {
         Self {
             seed: scenario.seed,
@@ -112,8 +112,8 @@ impl Plan {
         }
     }
 
-    /// The call at `index`, from 0; warm-up calls come first. `None` behind the last one;
-    /// a load that lasts for a duration has no last one.
+    /// The call at `index`, from 0; warm-up calls come first. `None` after the last call; a load
+    /// that is bounded by a duration has no last call.
     pub fn call(&self, index: u64) -> Option<PlannedCall> {
         let warmup = index < self.warmup;
         let number = if warmup { index } else { index - self.warmup };
@@ -136,12 +136,12 @@ impl Plan {
         })
     }
 
-    /// Every call in order; endless where the load lasts for a duration.
+    /// Every call in order; endless if [`Plan::measured`] is `None`.
     pub fn calls(&self) -> impl Iterator<Item = PlannedCall> + '_ {
         (0..).map_while(|index| self.call(index))
     }
 
-    /// Number of measured calls; `None` where the load lasts for a duration.
+    /// Number of measured calls; `None` for a closed load that is bounded by a duration.
     pub fn measured(&self) -> Option<u64> {
         match (&self.load.shape, self.load.extent) {
             (Shape::Arrival(_), _) => Some(self.arrivals.len() as u64),
@@ -150,13 +150,13 @@ impl Plan {
         }
     }
 
-    /// Whether calls arrive by themselves: one that finds [`Plan::concurrency`] calls under way
-    /// is dropped.
+    /// Whether the load is open: calls arrive at their own rate, and one that arrives while
+    /// [`Plan::concurrency`] calls are in progress is dropped.
     pub fn is_open(&self) -> bool {
         matches!(self.load.shape, Shape::Arrival(_))
     }
 
-    /// The stages of the load, where it has some.
+    /// The stages of the load, if it has any.
     pub fn stages(&self) -> Option<Stages<'_>> {
         match &self.load.shape {
             Shape::Stages(stages) => Some(Stages(stages)),
@@ -164,8 +164,8 @@ impl Plan {
         }
     }
 
-    /// Calls at once that the load asks for, so long after its measured calls began; where they
-    /// arrive by themselves, the most that it allows.
+    /// Target concurrency this long after the measured calls began; for an open load, the maximum
+    /// that it allows.
     pub fn target_at(&self, since: Duration) -> u64 {
         if let Some(stages) = self.stages() {
             return stages.target_at(since).map_or(0, u64::from);
@@ -177,12 +177,12 @@ impl Plan {
         if self.is_open() || since.as_nanos() >= ramp {
             return slots;
         }
-        // As in `start`; less than `slots`, which is an u32.
+        // As in `start`; at most `slots`, which fits a u32.
         (since.as_nanos() * u128::from(slots) / ramp) as u64 + 1
     }
 
-    /// When the load is steady: spans from the start of the measured calls on, the last one
-    /// perhaps without an end.
+    /// Spans in which the load is steady, relative to the start of the measured calls; the last
+    /// span may have no end.
     pub fn steady(&self) -> Vec<(Duration, Option<Duration>)> {
         shape::steady(&self.load)
     }
@@ -192,7 +192,7 @@ impl Plan {
         self.warmup
     }
 
-    /// How long measured calls keep being started; `None` where their number is fixed.
+    /// How long measured calls keep being started; `None` if their number is fixed.
     pub fn duration(&self) -> Option<Duration> {
         match self.load.extent {
             Extent::Calls(_) => None,
@@ -200,22 +200,22 @@ impl Plan {
         }
     }
 
-    /// Most calls at once.
+    /// The maximum number of calls at once.
     pub fn concurrency(&self) -> u64 {
         u64::from(self.load.concurrency)
     }
 
-    /// What the run will come to, with agents of usual speed.
+    /// The estimated size of the run, for agents of typical speed.
     pub fn estimate(&self) -> Estimate {
         self.estimate
     }
 
-    /// Minutes of all calls added up, estimated.
+    /// Estimated total length of all calls, in minutes.
     pub fn call_minutes(&self) -> f64 {
         self.estimate.call_minutes()
     }
 
-    /// The first calls of a phase start evenly over the ramp, as many as fit at once.
+    /// When a call of a phase starts: as many calls as there are slots start evenly over the ramp.
     fn start(&self, warmup: bool, number: u64) -> Start {
         if let (false, Some(at)) = (warmup, self.arrivals.get(number as usize)) {
             return Start::At(*at);
@@ -237,8 +237,8 @@ impl Plan {
         Start::At(Duration::from_nanos(nanos as u64))
     }
 
-    /// Variants come in blocks that hold each of them once, in an order of the block's own,
-    /// so that at any moment all have had about the same number of calls.
+    /// Variants come in blocks that contain each of them once, shuffled per block, so that at any
+    /// moment all variants have had about the same number of calls.
     fn variant(&self, warmup: bool, number: u64) -> usize {
         let count = self.variants.len() as u64;
         let mut order: Vec<usize> = (0..self.variants.len()).collect();
@@ -252,7 +252,8 @@ impl Plan {
     }
 
     fn turn(&self, turn: &Turn, draw: &mut Draw) -> PlannedTurn {
-        // Two draws for every turn, wanted or not: a change to one turn leaves the others.
+        // Always two draws per turn, even if unused, so that changing one turn does not affect the
+        // others.
         let utterance = turn.say[draw.below(turn.say.len() as u64) as usize];
         let spread = turn.delay.max.saturating_sub(turn.delay.min);
         let extra = draw.below(spread.as_micros() as u64 + 1);

@@ -1,7 +1,7 @@
-//! The shape of a load over time: arrivals, calls at once, and when it is steady.
+//! The shape of a load over time: arrivals, concurrency, and when it is steady.
 //!
-//! In: a load and its seed. Out: instants after the start of the measured calls. Pure. Holds: the
-//! same seed gives the same arrivals, to the microsecond.
+//! In: a load and its seed. Out: instants after the start of the measured calls. Pure.
+//! Invariant: the same seed gives the same arrivals, to the microsecond.
 
 use super::draw::{Domain, Draw};
 use crate::scenario::{Arrival, Extent, Load, Process, Shape, Stage};
@@ -19,7 +19,7 @@ pub(super) fn arrivals(load: &Load, seed: u64) -> Vec<Duration> {
     }
 }
 
-/// Arrivals without an end.
+/// An endless sequence of arrivals.
 struct Gaps {
     arrival: Arrival,
     draw: Draw,
@@ -46,20 +46,20 @@ impl Iterator for Gaps {
         self.seconds = match self.arrival.process {
             Process::Constant => self.count as f64 / rate,
             Process::Poisson => {
-                // 2^53 steps, none of them 0: the logarithm is finite.
+                // One of 2^53 steps, never 0, so the logarithm is finite.
                 let unit = (self.draw.below(1 << 53) + 1) as f64 / (1u64 << 53) as f64;
                 self.seconds - unit.ln() / rate
             }
         };
         self.count += 1;
-        // To the microsecond, so that a last bit of the logarithm makes no difference. Where a
-        // tiny rate leads past every scenario, it ends there.
+        // Rounded to the microsecond, so that the last bit of the logarithm makes no difference.
+        // The sequence ends if a tiny rate takes it beyond what a u64 of microseconds can hold.
         let micros = (self.seconds * 1e6).round();
         (micros < u64::MAX as f64).then(|| Duration::from_micros(micros as u64))
     }
 }
 
-/// Calls at once that stages ask for after `since`; `None` when they are over.
+/// Target concurrency of the stages after `since`; `None` once they are over.
 pub(super) fn target_at(stages: &[Stage], since: Duration) -> Option<u32> {
     let mut from = (Duration::ZERO, 0);
     for stage in stages {
@@ -75,11 +75,11 @@ pub(super) fn target_at(stages: &[Stage], since: Duration) -> Option<u32> {
 fn between(from: (Duration, u32), stage: Stage, since: Duration) -> u32 {
     let part = (since - from.0).as_secs_f64() / stage.duration.as_secs_f64();
     let (a, b) = (f64::from(from.1), f64::from(stage.target));
-    // The last of n calls starts at the end of the rise, the first at its beginning's next step.
+    // On a rise to n calls, the k-th call starts once the line reaches k: the last one at its end.
     (a + (b - a) * part + 1e-9).floor() as u32
 }
 
-/// The first instant from `since` on at which stages ask for `level` calls at once.
+/// The first instant from `since` on at which the target of the stages reaches `level`.
 pub(super) fn next_rise(stages: &[Stage], level: u32, since: Duration) -> Option<Duration> {
     let mut from = (Duration::ZERO, 0u32);
     for stage in stages {
@@ -97,7 +97,7 @@ pub(super) fn next_rise(stages: &[Stage], level: u32, since: Duration) -> Option
             }
         }
         from = (end, stage.target);
-        // At the end of this stage, for the stages after it.
+        // The target equals `stage.target` at `end`; this also covers stages of zero length.
         if since <= end && stage.target >= level {
             return Some(end.max(since));
         }
@@ -105,8 +105,8 @@ pub(super) fn next_rise(stages: &[Stage], level: u32, since: Duration) -> Option
     None
 }
 
-/// When the load is steady, as spans after the start of the measured calls: behind the ramp; on
-/// the level stages; all the time, for arrivals.
+/// Spans in which the load is steady, relative to the start of the measured calls: after the ramp
+/// of a constant load, during level stages, and always for an open load.
 pub(super) fn steady(load: &Load) -> Vec<(Duration, Option<Duration>)> {
     match &load.shape {
         Shape::Constant => vec![(load.ramp, None)],
@@ -114,7 +114,7 @@ pub(super) fn steady(load: &Load) -> Vec<(Duration, Option<Duration>)> {
         Shape::Stages(stages) => {
             let mut spans: Vec<(Duration, Option<Duration>)> = Vec::new();
             let mut from = (Duration::ZERO, 0);
-            // Of the last span.
+            // Target of the last span.
             let mut level = 0;
             for stage in stages {
                 let end = from.0 + stage.duration;
@@ -134,7 +134,7 @@ pub(super) fn steady(load: &Load) -> Vec<(Duration, Option<Duration>)> {
     }
 }
 
-/// Call-seconds that stages ask for.
+/// Call-seconds of the stages: the area under their target.
 pub(super) fn area(stages: &[Stage]) -> f64 {
     let mut before = 0;
     let mut area = 0.0;

@@ -1,6 +1,6 @@
-//! A plan as people and programs read it.
+//! Formats a plan for people and for programs.
 //!
-//! In: a plan. Out: text; one JSON object a line for each call. Nothing is printed here.
+//! In: a plan. Out: a summary as text, or one line of JSON per call. Prints nothing itself.
 
 use super::{Plan, PlannedCall, Start};
 use crate::scenario::{Load, Process, Scenario, Shape, Stage, Target};
@@ -9,20 +9,20 @@ use serde::Serialize;
 use std::fmt::Write;
 use std::time::Duration;
 
-/// Rows of the table of calls before it is cut.
+/// Most rows shown in the table of calls.
 const ROWS: usize = 20;
-/// Names of variants before they are cut.
+/// Most variant names shown.
 const NAMES: usize = 8;
 
 #[derive(Serialize)]
 struct CallLine<'a> {
     call: u64,
     warmup: bool,
-    /// From the start of the phase; null: when another call has ended.
+    /// From the start of the phase; null: as soon as another call has ended.
     start_ms: Option<f64>,
     room: String,
     variant: &'a str,
-    /// Absent with one variant, and for warm-up calls.
+    /// Absent if there is only one variant, and for warm-up calls.
     #[serde(skip_serializing_if = "Option::is_none")]
     block: Option<u64>,
     turns: Vec<TurnLine<'a>>,
@@ -61,12 +61,12 @@ pub fn json_line(scenario: &Scenario, call: &PlannedCall) -> String {
     serde_json::to_string(&line).expect("keys are text and numbers are finite")
 }
 
-/// Milliseconds to the microsecond.
+/// Milliseconds, with microsecond resolution.
 fn millis(duration: Duration) -> f64 {
     duration.as_micros() as f64 / 1_000.0
 }
 
-/// What will happen, with a table of the first calls; ends with a newline.
+/// Summary of the plan with a table of its first calls; ends with a newline.
 pub fn summary(scenario: &Scenario, plan: &Plan) -> String {
     let mut text = String::new();
     for (label, value) in head(scenario, plan) {
@@ -167,7 +167,7 @@ fn head(scenario: &Scenario, plan: &Plan) -> Vec<(&'static str, String)> {
     head
 }
 
-/// How measured calls are dealt to `variants` of them.
+/// How measured calls are assigned to `variants` variants.
 fn blocks(plan: &Plan, variants: u64) -> String {
     let each = format!("of {variants} calls, each variant once, in an order by the seed");
     let Some(calls) = plan.measured() else {

@@ -1,4 +1,4 @@
-//! Plans: the same bytes for the same seed, and what they promise of starts and variants.
+//! Plans: the same seed gives the same bytes; starts, variants and estimates.
 
 use super::*;
 use crate::scenario::{Unset, check};
@@ -41,7 +41,7 @@ fn the_same_seed_gives_the_same_bytes() {
     let first = lines(&scenario(7, load, VARIANTS));
     assert_eq!(first, lines(&scenario(7, load, VARIANTS)));
     assert_ne!(first, lines(&scenario(8, load, VARIANTS)));
-    // Held to the byte: a plan must not change with a version of a library either.
+    // Compared byte for byte: a plan must not change with the version of a library either.
     insta::assert_snapshot!("plan_json", first);
 }
 

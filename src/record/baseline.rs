@@ -1,7 +1,8 @@
-//! A baseline: a run in one file, to compare later runs with.
+//! A baseline: a run in one file, which later runs are compared with.
 //!
-//! In: a [`RunRecord`]. Out: a file, and the record again. Holds: the file is there whole or not
-//! at all; it has every turn, since tests exchange calls and do not live on averages.
+//! In: a [`RunRecord`]. Out: a file, and the record again. Invariants: the file is either whole or
+//! absent; it contains every turn, since permutation tests exchange calls and need more than
+//! averages.
 
 use super::folder::replace;
 use super::lines::{io_error, versioned};
@@ -13,7 +14,7 @@ use std::path::Path;
 
 /// Version of a baseline file. Fields may be added within a version.
 pub const BASELINE_VERSION: u32 = 2;
-/// Largest file read: a hundred thousand turns are a tenth of it.
+/// Largest file that is read, in bytes: a hundred thousand turns are a tenth of it.
 const LARGEST: u64 = 1 << 30;
 
 /// A run in one file.
@@ -32,7 +33,7 @@ pub struct Baseline {
 }
 
 impl Baseline {
-    /// What a baseline keeps of a run: warm-up calls are of no use to it.
+    /// The baseline of a run, which leaves out warm-up calls.
     pub fn of(record: &RunRecord) -> Self {
         let calls = record.calls.iter().filter(|c| !c.warmup);
         let turns = record.turns.iter().filter(|t| t.is_measured());
@@ -45,18 +46,18 @@ impl Baseline {
         }
     }
 
-    /// The run again.
+    /// Converts the baseline back into a run record.
     pub fn into_record(self) -> RunRecord {
         RunRecord::new(self.summary, self.turns, self.calls, self.scenario)
     }
 
-    /// Writes it as a whole, over one of that name; makes the folder it lies in.
+    /// Writes the file atomically, replacing one of that name; creates its folder.
     ///
     /// # Errors
-    /// [`RecordError::Io`]; what was there before is then still there.
+    /// [`RecordError::Io`]; an existing file is then unchanged.
     pub fn write(&self, path: &Path) -> Result<(), RecordError> {
         let mut text = String::new();
-        // A line for each call and turn, so that a committed one can be looked at.
+        // One line per call and per turn, so that a committed baseline is readable.
         text.push_str(&self.to_lines());
         if let Some(folder) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
             fs::create_dir_all(folder).map_err(|e| io_error("create", folder, e))?;
@@ -89,7 +90,7 @@ impl Baseline {
         )
     }
 
-    /// Reads one.
+    /// Reads a baseline file.
     ///
     /// # Errors
     /// [`RecordError::Io`], [`RecordError::Corrupt`], [`RecordError::Newer`].

@@ -1,6 +1,6 @@
-//! From records to the summary.
+//! Builds the summary from records.
 //!
-//! In: call and turn records, thresholds, facts of the run. Out: a [`Summary`]. Pure. Holds:
+//! In: call and turn records, thresholds, facts of the run. Out: a [`Summary`]. Pure. Invariant:
 //! every figure comes from the records as they are on disk, so that a report made again later
 //! says the same.
 
@@ -20,7 +20,7 @@ use crate::stats::{Distribution, Sample};
 use crate::vocab::Metric;
 use std::collections::BTreeMap;
 
-/// Level of every interval in a summary.
+/// Confidence level of every interval in a summary.
 const LEVEL: f64 = 0.95;
 
 impl Summary {
@@ -85,7 +85,7 @@ impl Summary {
     }
 }
 
-/// Calls began, and not one of them met an agent.
+/// Whether calls started but none of them met an agent.
 fn met_no_agent(calls: &[CallRecord], turns: &[TurnRecord]) -> bool {
     calls.iter().any(|c| c.started_ms.is_some())
         && calls
@@ -104,8 +104,8 @@ fn measured(turns: &[TurnRecord]) -> impl Iterator<Item = &TurnRecord> {
     turns.iter().filter(|t| t.is_measured())
 }
 
-/// Turns by outcome; where the end of the run left something out, planned turns without an outcome
-/// are not run, except those of dropped calls.
+/// Turns by outcome. If the run ended early, planned turns without an outcome count as not run,
+/// except those of dropped calls.
 fn turn_counts(counts: TurnCounts, calls: &[CallRecord], ending: &Ending) -> TurnCounts {
     if !ending.leaves_out() {
         return counts;
@@ -121,7 +121,7 @@ fn turn_counts(counts: TurnCounts, calls: &[CallRecord], ending: &Ending) -> Tur
     }
 }
 
-/// A run that did not make the load it offered, or heard nothing, cannot be judged.
+/// Reasons why the run cannot be judged: it made less load than planned, or measured no turn.
 fn missing_load(counts: &CallCounts, samples: &Samples) -> Vec<String> {
     let mut reasons = Vec::new();
     if counts.dropped > 0 {
@@ -138,7 +138,8 @@ fn missing_load(counts: &CallCounts, samples: &Samples) -> Vec<String> {
     reasons
 }
 
-/// Calls and turns that did not go as they should, in sentences; empty where all did.
+/// Sentences about calls that failed and turns that were missed or answered early; empty if there
+/// are none.
 fn went_wrong(calls: &CallCounts, turns: &TurnCounts) -> Vec<String> {
     let of = |n: usize, all: usize, what: &str| (n > 0).then(|| format!("{n} of {all} {what}"));
     let told = [
@@ -176,8 +177,8 @@ impl Intervals {
 }
 
 impl CallCounts {
-    /// Counts `calls` of `planned` ones. `left_out`: the end of the run left out planned calls that
-    /// have no record.
+    /// Counts `calls` out of `planned`. `left_out`: planned calls without a record were left out by
+    /// the end of the run, not dropped.
     pub(super) fn of(planned: usize, calls: &[CallRecord], left_out: bool) -> Self {
         let measured = || calls.iter().filter(|c| !c.warmup);
         let ended_as = |outcome| {
@@ -319,8 +320,8 @@ mod tests {
     use super::super::{Status, Summary};
     use super::*;
 
-    /// Two calls went well, one was cut off in its second turn, one failed, two of seven planned
-    /// ones never began.
+    /// Two calls completed, one was cut off in its second turn, one failed, and three of the seven
+    /// planned calls never started.
     #[test]
     fn what_the_end_of_the_run_cut_off_has_not_failed() {
         let mut run = Run::default();
@@ -356,7 +357,7 @@ mod tests {
             assert_eq!(summary.outcomes, turns, "{ending:?}");
             assert_eq!(summary.longest_wait_ms, Some(Ms::from_micros(1_200_000)));
         }
-        // Of a run that came to its end, planned calls without a record were dropped.
+        // In a run that finished, planned calls without a record were dropped.
         let summary = Summary::build(&facts(7, Ending::Finished), &run.calls, &run.turns, &[]);
         assert_eq!((summary.calls.dropped, summary.calls.not_run), (3, 0));
         assert_eq!(summary.outcomes.not_run, 1);

@@ -1,8 +1,8 @@
-//! The error of the latency figures, measured on a machine against a known truth.
+//! The error of the latency figures on a machine, measured against a known truth.
 //!
-//! In: turns as they were recorded, and what the reference agent says of them. Out: the error
-//! at each number of callers, and up to how many the machine can be trusted. Pure.
-//! Holds: an error is measured − true, so a positive bias means that figures come out long;
+//! In: turns as recorded, and the reference agent's truth about them. Out: the error at each
+//! number of callers, and up to how many callers the machine is reliable. Pure.
+//! Invariants: an error is measured − true, so a positive bias means that figures are too long;
 //! a p99 with fewer than 500 turns behind it is null.
 
 use super::measurement::first;
@@ -15,7 +15,7 @@ use std::time::Duration;
 /// Version of `calibration.json`; it rises when a field is renamed, removed or changes its
 /// meaning.
 pub const CALIBRATION_VERSION: u32 = 1;
-/// Fewer turns give no 99th percentile worth the name.
+/// Minimum number of turns for a 99th percentile.
 const TURNS_FOR_P99: usize = 500;
 /// Largest bias of a level that is trusted, in ms.
 const MAX_BIAS_MS: f64 = 2.0;
@@ -34,7 +34,7 @@ pub struct ErrorStats {
 }
 
 impl ErrorStats {
-    /// Of errors in µs, signed.
+    /// From signed errors in µs.
     pub(super) fn of(errors_us: &[i64]) -> Self {
         if errors_us.is_empty() {
             return Self::default();
@@ -145,7 +145,7 @@ pub struct Calibration {
 }
 
 impl Calibration {
-    /// Callers up to which every level keeps the bounds.
+    /// Number of callers up to which every level keeps the bounds; 0 if none does.
     pub fn trusted(levels: &[CalibrationLevel]) -> u64 {
         let good = levels.iter().take_while(|l| l.is_trusted());
         good.last().map_or(0, |l| l.callers)
@@ -158,7 +158,7 @@ mod tests {
     use crate::record::TurnContext;
     use crate::record::fixtures::{base, ms, replied};
 
-    /// A turn that was answered after 400 ms, in a room of its own.
+    /// A turn that was answered after 400 ms, in its own room.
     fn recorded(room: &str) -> TurnRecord {
         let context = TurnContext {
             call: 0,

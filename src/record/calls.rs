@@ -1,8 +1,8 @@
 //! The record of one call.
 //!
-//! In: a [`CallResult`] and where it belongs, or a planned call that never started. Out: a
-//! [`CallRecord`]. Invariants: `lateness_ms` counts from the plan, never from when somebody woke
-//! up; a call that the end of the run cut off has not failed.
+//! In: a [`CallResult`] and its context, or a planned call that never started. Out: a
+//! [`CallRecord`]. Invariants: `lateness_ms` counts from the planned start, never from when the
+//! dispatcher woke up; a call that the end of the run cut off has not failed.
 
 use super::{CALL_VERSION, Ms, Outcome, TurnCounts};
 use crate::call::{CallResult, Failure};
@@ -10,29 +10,29 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
 
-/// Cause of the failure of calls and turns that a stop cut off, in files of version 1.
+/// Failure cause, in files of version 1, of calls and turns that a stop of the run cut off.
 pub(super) const STOPPED: &str = "stopped";
-/// Cause of the failure of calls that a kill of loadgen cut off, in files of version 1.
+/// Failure cause, in files of version 1, of calls that were cut off because loadgen was killed.
 const KILLED: &str = "cut_off";
 
-/// Where a call belongs; what [`CallResult`] does not know.
+/// Context of a call that [`CallResult`] does not contain.
 #[derive(Debug, Clone, Copy)]
 pub struct CallContext<'a> {
     /// Index in the plan.
     pub call: usize,
-    /// Its room.
+    /// Name of its room.
     pub room: &'a str,
     /// Name of the agent's configuration.
     pub variant: &'a str,
-    /// Block of the plan, where calls are dealt to several variants.
+    /// Block of the plan, if calls are distributed over several variants.
     pub block: Option<u64>,
-    /// It only warms the agent up.
+    /// It is a warm-up call.
     pub warmup: bool,
-    /// When it was to start.
+    /// Planned start.
     pub planned_start: Instant,
-    /// When it did; `None` for a call that never started.
+    /// Actual start; `None` if the call never started.
     pub started: Option<Instant>,
-    /// When it was over.
+    /// End of the call; `None` if it has not ended or never started.
     pub ended: Option<Instant>,
 }
 
@@ -40,20 +40,20 @@ pub struct CallContext<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CallOutcome {
-    /// It ended as it should.
+    /// It ended without a failure.
     Completed,
     /// It failed.
     Failed,
-    /// It was under way when the run was stopped.
+    /// It was in progress when the run was stopped.
     CutOff,
-    /// It was to begin and could not.
+    /// It could not start.
     Dropped,
-    /// The run was stopped before it began.
+    /// The run was stopped before it started.
     NotRun,
 }
 
 impl CallOutcome {
-    /// Every one.
+    /// Every outcome.
     pub const ALL: [Self; 5] = [
         Self::Completed,
         Self::Failed,
@@ -62,7 +62,7 @@ impl CallOutcome {
         Self::NotRun,
     ];
 
-    /// As it stands in files.
+    /// The name used in files.
     pub fn name(self) -> &'static str {
         match self {
             Self::Completed => "completed",
@@ -102,21 +102,21 @@ pub struct CallRecord {
     pub version: u32,
     /// Index in the plan.
     pub call: usize,
-    /// Its room.
+    /// Name of its room.
     pub room: String,
     /// Name of the agent's configuration.
     pub variant: String,
-    /// Number of the block that the call belongs to, from 0, where measured calls are dealt to
-    /// several variants: within a block they are compared.
+    /// Number of the block that the call belongs to, from 0, if measured calls are distributed over
+    /// several variants, which are compared within a block.
     #[serde(default)]
     pub block: Option<u64>,
-    /// It only warmed the agent up.
+    /// It was a warm-up call.
     pub warmup: bool,
-    /// When it was to start.
+    /// Planned start.
     pub planned_start_ms: Ms,
-    /// When it did; absent for a dropped call.
+    /// Actual start; absent for a call that never started.
     pub started_ms: Option<Ms>,
-    /// How much later than planned.
+    /// Actual start minus planned start.
     pub lateness_ms: Option<Ms>,
     /// Start → signalling joined and media flowing.
     pub join_ms: Option<Ms>,
@@ -128,14 +128,14 @@ pub struct CallRecord {
     pub agent_audible_ms: Option<Ms>,
     /// The agent's track subscribed → onset of its first words.
     pub greeting_ms: Option<Ms>,
-    /// When it was over.
+    /// End of the call.
     pub ended_ms: Option<Ms>,
-    /// How it ended; absent while it is under way, and in files of version 1.
+    /// How it ended; absent while it is in progress, and in files of version 1.
     #[serde(default)]
     pub outcome: Option<CallOutcome>,
     /// Why it failed, if it did.
     pub failure: Option<CallFailure>,
-    /// Times the caller's own voice came back on the agent's track, and was not taken for it.
+    /// How often the caller's own echo came back on the agent's track and was recognized as echo.
     #[serde(default)]
     pub echoes: usize,
     /// Its turns by outcome.
@@ -167,7 +167,7 @@ impl CallRecord {
         }
     }
 
-    /// The record of a planned call of `turns` turns that was to begin and could not.
+    /// The record of a planned call of `turns` turns that could not start.
     pub fn dropped(context: &CallContext<'_>, turns: usize, run_start: Instant) -> Self {
         Self {
             outcome: Some(CallOutcome::Dropped),
@@ -185,7 +185,7 @@ impl CallRecord {
         }
     }
 
-    /// The record of a call of `turns` turns that has begun, and of which nothing else is known.
+    /// The record of a call of `turns` turns that has started; nothing else is known about it yet.
     pub fn begun(context: &CallContext<'_>, turns: usize, run_start: Instant) -> Self {
         Self {
             version: CALL_VERSION,
@@ -211,8 +211,9 @@ impl CallRecord {
         }
     }
 
-    /// How the call ended; `None` while it is under way. Files of version 1 do not say: there a
-    /// stop of the run was a failure, and whatever did not start was dropped.
+    /// How the call ended; `None` while it is in progress. Files of version 1 have no outcome:
+    /// there, a stop of the run was recorded as a failure, and every call that did not start was
+    /// dropped.
     pub fn ended_as(&self) -> Option<CallOutcome> {
         let of_version_1 = || match (&self.failure, self.started_ms, self.ended_ms) {
             (Some(failure), ..) if failure.cause == STOPPED || failure.cause == KILLED => {

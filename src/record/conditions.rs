@@ -1,9 +1,9 @@
-//! What a run was made under: the things that must be equal for its figures to be compared.
+//! The conditions of a run that must be equal for its figures to be compared.
 //!
-//! In: texts about the scenario as it was run, with what flags changed. Out: [`Conditions`], and
-//! where two of them differ. Invariant: what may differ in a comparison (target, variant,
-//! thresholds, seed) is not part of them, nor is the version of what is measured, which is checked
-//! before.
+//! In: texts about the scenario as it was run, including changes by flags. Out: [`Conditions`],
+//! and the differences between two of them. Invariant: what may differ in a comparison (target,
+//! variant, thresholds, seed) is not part of them, nor is the version of the measurement
+//! definitions, which is checked before.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -27,7 +27,7 @@ pub struct Conditions {
 }
 
 impl Conditions {
-    /// Where `other` differs, a sentence each; empty where figures may be compared.
+    /// One sentence for each difference from `other`; empty if the figures may be compared.
     pub fn differences(&self, other: &Self) -> Vec<String> {
         let mut found = Vec::new();
         let mut differ = |what: &str, a: &str, b: &str| {

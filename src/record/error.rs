@@ -1,6 +1,7 @@
 //! What can go wrong with the files of a run.
 //!
-//! In: what the system or a file said. Out: a message that names the file and a hint apart.
+//! In: errors of the system or of a parser. Out: a message that names the file, and a separate
+//! hint.
 
 use std::io;
 use std::path::PathBuf;
@@ -8,15 +9,15 @@ use std::path::PathBuf;
 /// A file of a run could not be written or read.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
-    /// The folder asked for already holds something.
+    /// The requested folder is not empty.
     #[error("`{}` already holds {}", path.display(), if *finished { "a finished run" } else { "files" })]
     Occupied {
         /// The folder.
         path: PathBuf,
-        /// There is a summary in it.
+        /// It contains a summary.
         finished: bool,
     },
-    /// The system refused.
+    /// The system reported an error.
     #[error("cannot {action} `{}`: {source}", path.display())]
     Io {
         /// What was tried: a verb such as `write`.
@@ -26,13 +27,13 @@ pub enum RecordError {
         /// What the system said.
         source: io::Error,
     },
-    /// The folder is not that of a run.
+    /// The folder is not a run folder.
     #[error("`{}` is not the folder of a run", path.display())]
     NoRun {
         /// The folder.
         path: PathBuf,
     },
-    /// A line of the journal, or another file of a run, is not what it was written as.
+    /// A line of the journal, or another file of a run, cannot be parsed.
     #[error("`{}`, line {line}: not what a run writes ({detail})", path.display())]
     Corrupt {
         /// The file.
@@ -51,7 +52,7 @@ pub enum RecordError {
         line: usize,
         /// Its version.
         found: u32,
-        /// The latest this program knows.
+        /// The latest version that this program knows.
         known: u32,
     },
 }

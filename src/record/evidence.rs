@@ -1,7 +1,7 @@
-//! The folder `evidence/` of a run: the audio of some turns, and what is where in it.
+//! The folder `evidence/` of a run: the audio of some turns, and its index.
 //!
-//! In: both sides' samples of a turn. Out: stereo WAV files and `index.json`. Holds: the index
-//! is written last and as a whole; where `onset_ms` and the turn's `ttfa_ms` are both there,
+//! In: both sides' samples of a turn. Out: stereo WAV files and `index.json`. Invariants: the
+//! index is written last and as a whole; if both `onset_ms` and the turn's `ttfa_ms` are present,
 //! the onset is the end of speech + `ttfa_ms` to the last printed digit.
 
 use super::lines::{io_error, versioned};
@@ -14,12 +14,12 @@ use std::path::Path;
 
 /// Version of the index; fields may be added within one.
 pub const EVIDENCE_VERSION: u32 = 1;
-/// Name of the folder in a run's folder.
+/// Name of the evidence folder in a run folder.
 pub const EVIDENCE_FOLDER: &str = "evidence";
-/// Most bytes of audio that a run keeps.
+/// Maximum bytes of audio that a run keeps.
 pub const EVIDENCE_BYTES: u64 = 1 << 30;
 const INDEX: &str = "index.json";
-/// Largest index read: a run's audio is of a few hundred turns.
+/// Largest index that is read, in bytes: a run keeps the audio of a few hundred turns.
 const LARGEST_INDEX: u64 = 16 << 20;
 /// Bytes before the first sample of a file.
 const WAV_HEADER: u64 = 44;
@@ -41,7 +41,7 @@ pub enum EvidenceReason {
 pub struct EvidenceTurn {
     /// Name of the file, beside the index.
     pub file: String,
-    /// The turn's call in the plan.
+    /// Index of its call in the plan.
     pub call: usize,
     /// Index of the turn in its call.
     pub turn: usize,
@@ -57,9 +57,9 @@ pub struct EvidenceTurn {
     pub speech_end_ms: Ms,
     /// The reply's onset at the loudspeaker, in the right channel, where there was one.
     pub onset_ms: Option<Ms>,
-    /// Where that onset was on the wire: sooner by the playout delay.
+    /// The same onset on the wire: earlier by the playout delay.
     pub onset_wire_ms: Option<Ms>,
-    /// Packets of the turn found no room in memory: the right channel ends early.
+    /// Some packets of the turn found no room in memory: the right channel ends early.
     #[serde(default)]
     pub cut: bool,
 }
@@ -69,27 +69,27 @@ pub struct EvidenceTurn {
 pub struct Evidence {
     /// Version of this file.
     pub version: u32,
-    /// Version of what is measured, of the instants in it.
+    /// Version of the measurement definitions behind the instants in it.
     #[serde(default = "first")]
     pub measurement_version: u32,
     /// The turns, by call and turn.
     pub turns: Vec<EvidenceTurn>,
-    /// Turns that were to be kept and were not: no room, or no time to take them in.
+    /// Turns that should have been kept and were not, for lack of room or of time.
     #[serde(default)]
     pub left_out: usize,
 }
 
-/// Bytes of a file with so many samples in each channel.
+/// Size in bytes of a file with `samples` samples in each channel.
 pub fn wav_bytes(samples: usize) -> u64 {
     WAV_HEADER + 4 * samples as u64
 }
 
-/// The folder while it is written.
+/// The evidence folder while it is being written.
 #[derive(Debug)]
 pub struct EvidenceFolder(RunFolder);
 
 impl EvidenceFolder {
-    /// Makes the folder, which must be new or empty.
+    /// Creates the folder, which must be new or empty.
     ///
     /// # Errors
     /// As [`RunFolder::create`].
@@ -97,7 +97,7 @@ impl EvidenceFolder {
         RunFolder::create(Some(path), jiff::Timestamp::UNIX_EPOCH, "").map(Self)
     }
 
-    /// The name of a turn's file.
+    /// The file name of a turn's audio.
     pub fn name(call: usize, turn: usize) -> String {
         format!("turn-{call:05}-{turn}.wav")
     }
@@ -105,7 +105,7 @@ impl EvidenceFolder {
     /// Writes a turn's audio: the caller left, the agent right.
     ///
     /// # Errors
-    /// [`RecordError::Io`]; what was written of it is gone then.
+    /// [`RecordError::Io`]; a partly written file is removed.
     pub fn audio(
         &self,
         name: &str,
@@ -114,7 +114,7 @@ impl EvidenceFolder {
         right: &[i16],
     ) -> Result<(), RecordError> {
         let path = self.0.file(name);
-        // One that is there is another turn's, and stays.
+        // An existing file belongs to another turn and is kept.
         let file = File::create_new(&path).map_err(|e| io_error("create", &path, e))?;
         let written = stereo(BufWriter::new(file), sample_rate, left, right);
         written.map_err(|e| {
@@ -163,8 +163,8 @@ fn stereo(
 }
 
 impl Evidence {
-    /// Reads the index of a run's folder; `None` where the run kept no audio. Names that lead
-    /// out of the folder are left out: a report links them.
+    /// Reads the index from a run folder; `None` if the run kept no audio. Turns whose file name
+    /// this program does not give are left out, so that reports never link out of the folder.
     ///
     /// # Errors
     /// [`RecordError::Io`], [`RecordError::Corrupt`], [`RecordError::Newer`].
@@ -178,7 +178,7 @@ impl Evidence {
     }
 }
 
-/// Whether a name is one that this program gives.
+/// Whether a file name has the form that this program gives.
 fn is_plain(name: &str) -> bool {
     let middle = name
         .strip_prefix("turn-")

@@ -1,4 +1,4 @@
-//! What is written is read back; what others made of it does no harm.
+//! Written evidence is read back; files changed by others do no harm.
 
 use super::*;
 

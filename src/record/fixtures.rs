@@ -1,12 +1,13 @@
 //! Made-up runs for the tests of records and reports.
 //!
 //! In: how many calls of which kind. Out: call results as the state machine would give them, and
-//! records of them. Holds: no clock but one base instant; the same input gives the same records.
+//! records of them. Invariants: the only clock is one base instant; the same input gives the same
+//! records.
 
 use super::{
     CallContext, CallRecord, Ending, Generator, Ms, RunFacts, TickLateness, TurnContext, TurnRecord,
 };
-/// What the tests of reports name, too.
+/// Also used by the tests of reports.
 pub(crate) use crate::call::{CallResult, Failure, Flag, Outcome, TurnResult};
 use crate::call::{Confidence, Expect, HeardAt, Onset, Segment};
 use std::time::{Duration, Instant};
@@ -17,7 +18,8 @@ pub(crate) fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
 
-/// A turn that started two seconds after `base`, spoke for three, and had no answer.
+/// A turn that spoke for three seconds and had no answer; the first one starts two seconds after
+/// `base`.
 pub(crate) fn turn(base: Instant, index: usize, outcome: Outcome) -> TurnResult {
     let start = base + ms(2_000 + 10_000 * index as u64);
     let spoken = !matches!(outcome, Outcome::Failed | Outcome::NotRun);
@@ -45,7 +47,7 @@ pub(crate) fn recorded(call: usize, result: &TurnResult, failure: Option<&Failur
     TurnRecord::new(&context, result, base())
 }
 
-/// The same, answered after `wire` on the wire and held back for `playout`.
+/// The same, answered after `wire` on the wire, with a playout delay of `playout`.
 pub(crate) fn replied(
     base: Instant,
     index: usize,
@@ -75,13 +77,13 @@ pub(crate) fn replied(
     }
 }
 
-/// A made run: its calls of three turns each.
+/// A made-up run whose calls have three turns each.
 #[derive(Default)]
 pub(crate) struct Run {
     pub(crate) calls: Vec<CallRecord>,
     pub(crate) turns: Vec<TurnRecord>,
     pub(crate) warmup: bool,
-    /// Variant and block of the calls that come; `baseline` in no block where absent.
+    /// Variant and block of the next calls; if absent, variant `baseline` without a block.
     pub(crate) variant: Option<(&'static str, u64)>,
 }
 
@@ -221,14 +223,14 @@ impl Run {
     }
 }
 
-/// Some instant; every record is relative to it.
+/// The instant that every record is relative to.
 pub(crate) fn base() -> Instant {
     use std::sync::OnceLock;
     static BASE: OnceLock<Instant> = OnceLock::new();
     *BASE.get_or_init(Instant::now)
 }
 
-/// Facts of a run that finished.
+/// Facts of a run that ended with `ending`.
 pub(crate) fn facts<'a>(planned_calls: usize, ending: Ending) -> RunFacts<'a> {
     RunFacts {
         name: "quickstart",

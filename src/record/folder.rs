@@ -1,7 +1,7 @@
-//! The folder of a run: made once, never over another run's.
+//! The folder of a run: created once, never over another run's.
 //!
-//! In: a path or a name and a time. Out: a folder and files in it. Holds: a file in it is there
-//! whole or not at all; a folder that holds anything is not used.
+//! In: a path, or a name and a time. Out: a folder, and files in it. Invariants: a file in it is
+//! either whole or absent; a folder that contains anything is not used.
 
 use super::RecordError;
 use jiff::Timestamp;
@@ -9,11 +9,11 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Component, Path, PathBuf};
 
-/// Where runs go without `--out`.
+/// Parent of run folders without `--out`.
 pub const DEFAULT_PARENT: &str = "reports";
 /// Longest part of a scenario's name in a folder's name, in bytes.
 const LONGEST_NAME: usize = 64;
-/// Runs of one scenario that may begin in the same second.
+/// Upper bound on runs of one scenario that start in the same second.
 const SAME_SECOND: usize = 100;
 /// The file whose presence says that a run is finished.
 pub(super) const SUMMARY: &str = "summary.json";
@@ -27,10 +27,10 @@ pub struct RunFolder {
 }
 
 impl RunFolder {
-    /// Makes the folder: `out`, or `reports/<UTC time>-<name>/` in the working directory.
+    /// Creates the folder: `out`, or `reports/<UTC time>-<name>/` in the working directory.
     ///
     /// # Errors
-    /// [`RecordError::Occupied`] when `out` holds anything; [`RecordError::Io`].
+    /// [`RecordError::Occupied`] when `out` contains anything; [`RecordError::Io`].
     pub fn create(
         out: Option<&Path>,
         started_at: Timestamp,
@@ -42,10 +42,10 @@ impl RunFolder {
         }
     }
 
-    /// A folder that a run made.
+    /// Opens the folder of an earlier run.
     ///
     /// # Errors
-    /// [`RecordError::NoRun`] when there is nothing of a run in it.
+    /// [`RecordError::NoRun`] when it contains no file of a run.
     pub fn open(path: &Path) -> Result<Self, RecordError> {
         let path = path.to_owned();
         match [SUMMARY, TURNS].iter().any(|f| path.join(f).is_file()) {
@@ -86,7 +86,7 @@ impl RunFolder {
         Err(error("create", &path, io::ErrorKind::AlreadyExists.into()))
     }
 
-    /// The folder.
+    /// Path of the folder.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -96,12 +96,12 @@ impl RunFolder {
         self.path.join(name)
     }
 
-    /// Writes a file as a whole: into a temporary one, to the disk, then under its name.
-    /// Replaces one of the same name.
+    /// Writes a file atomically: to a temporary file, synced to disk, then renamed. Replaces a file
+    /// of the same name.
     ///
     /// # Errors
-    /// [`RecordError::Io`]; the file of that name is then as before. Also when `name` is not a
-    /// plain file name.
+    /// [`RecordError::Io`]; an existing file of that name is then unchanged. Also when `name` is
+    /// not a plain file name.
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<PathBuf, RecordError> {
         let path = self.file(name);
         let mut parts = Path::new(name).components();
@@ -141,7 +141,8 @@ pub(super) fn replace(
     Ok(())
 }
 
-/// `name` as part of a file name: letters, digits, `_`, `-` and `.`, runs of others as one `-`.
+/// `name` as part of a file name: keeps letters, digits, `_`, `-` and `.`, and turns each run of
+/// other characters into one `-`.
 fn safe(name: &str) -> String {
     let mut out = String::new();
     for c in name.chars() {

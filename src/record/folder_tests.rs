@@ -55,7 +55,7 @@ fn a_folder_in_use_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("a/b");
     let folder = RunFolder::create(Some(&out), noon(), "x").unwrap();
-    // Empty still: the same folder may be named again.
+    // Still empty: the same folder may be named again.
     RunFolder::create(Some(&out), noon(), "x").unwrap();
     folder.write("notes.txt", b"mine").unwrap();
     let error = RunFolder::create(Some(&out), noon(), "x").unwrap_err();
@@ -112,7 +112,7 @@ fn a_full_disk_leaves_the_file_as_it_was() {
     let dir = tempfile::tempdir().unwrap();
     let (temporary, path) = (dir.path().join(".a.tmp"), dir.path().join("a"));
     fs::write(&path, "as it was").unwrap();
-    // The temporary file exists, and what is written to it finds the disk full.
+    // The temporary file exists, but writing to it fails because the disk is full.
     let open = |temporary: &Path| -> io::Result<File> {
         File::create(temporary)?;
         File::options().write(true).open("/dev/full")

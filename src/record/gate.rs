@@ -1,7 +1,7 @@
-//! A judged gate, as files keep it and as people read it.
+//! A judged gate, as it is stored in files and shown to people.
 //!
-//! In: a threshold and the records. Out: a [`GateResult`] with its words. Holds: the words are
-//! made here alone, so that every report says the same of a gate.
+//! In: a threshold and the records. Out: a [`GateResult`] with its wording. Invariant: the wording
+//! is produced here alone, so that every report says the same of a gate.
 
 use super::metrics::OpenCall;
 use super::steady::SteadyRecords;
@@ -23,25 +23,25 @@ pub enum GateOn {
     Steady,
 }
 
-/// A gate as the scenario has it.
+/// A threshold as the scenario asks for it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Threshold {
     /// The name of a [`Metric`].
     pub metric: String,
-    /// Of this variant alone.
+    /// Only calls of this variant; `None` for all.
     pub variant: Option<String>,
     /// The expression as written: `p(95)<1500ms`.
     pub expression: String,
-    /// What it means.
+    /// The parsed expression.
     pub gate: stats::Gate,
-    /// Of which turns.
+    /// Which turns it looks at.
     pub on: GateOn,
-    /// What decides where the bound lies within the interval.
+    /// What decides if the bound lies within the interval.
     pub decider: Decider,
 }
 
 impl Threshold {
-    /// A gate on all turns, decided by the estimate.
+    /// A threshold on all turns, decided by the estimate.
     pub fn new(metric: &str, expression: &str, gate: stats::Gate) -> Self {
         Self {
             metric: metric.to_owned(),
@@ -53,7 +53,7 @@ impl Threshold {
         }
     }
 
-    /// What it is about, and the expression: `ttfa{variant:fast} p(95)<1500ms`.
+    /// The metric, its filter and the expression: `ttfa{variant:fast} p(95)<1500ms`.
     pub fn name(&self) -> String {
         name(
             &self.metric,
@@ -63,8 +63,9 @@ impl Threshold {
         )
     }
 
-    /// Whether the records so far refute it at `level`, even if all that the calls under way
-    /// (`open`) owe keeps the bound. `steady`: when the load is level; empty: always.
+    /// Whether the records so far refute it at `level`, even if everything that the calls in
+    /// progress (`open`) still owe keeps the bound. `steady`: periods of level load; empty if the
+    /// load is always level.
     pub fn is_refuted(
         &self,
         calls: &[CallRecord],
@@ -131,7 +132,7 @@ impl From<Answer> for GateAnswer {
 }
 
 impl GateAnswer {
-    /// As it stands in files.
+    /// The name used in files.
     pub fn name(self) -> &'static str {
         match self {
             Self::Pass => "pass",
@@ -199,7 +200,7 @@ pub struct GateResult {
 }
 
 impl GateResult {
-    /// What became of it.
+    /// The answer; derived from the verdict in files that do not contain it.
     pub fn answer(&self) -> GateAnswer {
         self.answer.unwrap_or(match self.verdict {
             GateVerdict::Passed => GateAnswer::Pass,
@@ -208,7 +209,7 @@ impl GateResult {
         })
     }
 
-    /// What it is about, and the expression: `ttfa{variant:fast} p(95)<1500ms`.
+    /// The metric, its filter and the expression: `ttfa{variant:fast} p(95)<1500ms`.
     pub fn name(&self) -> String {
         name(
             &self.metric,
@@ -218,7 +219,7 @@ impl GateResult {
         )
     }
 
-    /// The figure seen, with its unit.
+    /// The observed figure, with its unit.
     pub fn figure(&self) -> String {
         match (self.observed, self.observed_infinite) {
             (_, true) => "never (∞)".to_owned(),
@@ -228,7 +229,7 @@ impl GateResult {
         }
     }
 
-    /// Why the run does not pass by it.
+    /// Why this gate keeps the run from passing.
     pub(super) fn sentence(&self) -> String {
         let (name, words) = (self.name(), &self.words);
         match self.answer() {
@@ -251,7 +252,7 @@ fn is_share(metric: &str) -> bool {
     Metric::named(metric).is_some_and(Metric::is_share)
 }
 
-/// Judges a threshold by the records.
+/// Judges a threshold on the records.
 pub(super) fn judge(threshold: &Threshold, evidence: &Evidence<'_>) -> GateResult {
     let (calls, turns) = match (threshold.on, evidence.steady) {
         (GateOn::Steady, Some(steady)) => (steady.calls.as_slice(), steady.turns.as_slice()),

@@ -1,9 +1,9 @@
-//! The journal of a run: `turns.jsonl`, one ended turn a line, and `calls.jsonl` beside it, a
-//! line when a call begins and one when it is over.
+//! The journal of a run: `turns.jsonl`, one line per ended turn, and beside it `calls.jsonl`, one
+//! line when a call starts and one when it is over.
 //!
-//! In: records as they come to be. Out: two files that are whole up to, at worst, a torn last
+//! In: records as they are made. Out: two files that are whole up to, at worst, a torn last
 //! line. Invariants: a line is one write, so that a killed process leaves every ended turn; a turn
-//! of which more became known has a further line, and the last one counts.
+//! about which more became known has another line, and the last one counts.
 
 use super::lines::{self, Lines};
 use super::{CALL_VERSION, CallRecord, RecordError, TURN_VERSION, TurnRecord};
@@ -12,7 +12,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// Turns that a power cut may cost: those of one such interval.
+/// Interval between syncs to disk: a power cut loses at most the turns of one interval.
 const SYNC_INTERVAL: Duration = Duration::from_secs(1);
 
 /// An open journal.
@@ -26,7 +26,7 @@ pub struct Journal {
 /// What [`Journal::read`] found.
 #[derive(Debug, Clone, PartialEq)]
 pub struct JournalRead {
-    /// The turns, in the order in which they ended, each as its last line has it.
+    /// The turns, in the order in which they ended, each from its last line.
     pub turns: Vec<TurnRecord>,
     /// The last line was torn and is left out: the run was killed while it wrote.
     pub torn: bool,
@@ -37,8 +37,8 @@ fn calls_beside(turns: &Path) -> PathBuf {
     turns.with_file_name("calls.jsonl")
 }
 
-/// Each turn once, as its last record has it, in the place of its first. Sentinels' turns are
-/// never amended and stay as they are.
+/// Keeps the last record of each turn, in the place of its first. Turns of sentinel calls are
+/// never amended, and all of them are kept.
 pub fn last_of_each(turns: Vec<TurnRecord>) -> Vec<TurnRecord> {
     let mut places = HashMap::new();
     let mut kept: Vec<TurnRecord> = Vec::with_capacity(turns.len());
@@ -57,10 +57,10 @@ pub fn last_of_each(turns: Vec<TurnRecord>) -> Vec<TurnRecord> {
 }
 
 impl Journal {
-    /// Creates the file of turns, and that of calls beside it.
+    /// Creates the file of turns, and the file of calls beside it.
     ///
     /// # Errors
-    /// [`RecordError::Io`], also when there is such a file already.
+    /// [`RecordError::Io`], also when one of the files already exists.
     pub fn create(turns: &Path) -> Result<Self, RecordError> {
         Ok(Self {
             turns: Lines::create(turns)?,
@@ -82,15 +82,15 @@ impl Journal {
         }
     }
 
-    /// Appends one turn: one write, handed to the system when this returns.
+    /// Appends one turn in a single write, which the system has received when this returns.
     ///
     /// # Errors
-    /// [`RecordError::Io`]; the journal then ends with the turn before and can be used further.
+    /// [`RecordError::Io`]; the journal then ends with the previous turn and can still be used.
     pub fn append(&mut self, turn: &TurnRecord) -> Result<(), RecordError> {
         self.turns.append(turn)
     }
 
-    /// Appends a call as it stands: when it begins, without an end, and again when it is over.
+    /// Appends the current state of a call: when it starts, without an end, and when it is over.
     ///
     /// # Errors
     /// As [`Self::append`].
@@ -98,7 +98,7 @@ impl Journal {
         self.calls.append(call)
     }
 
-    /// To be called now and then: brings what was appended to the disk, at most once a second.
+    /// Syncs appended lines to disk, at most once a second; to be called at short intervals.
     ///
     /// # Errors
     /// [`RecordError::Io`].
@@ -113,7 +113,7 @@ impl Journal {
         Ok(())
     }
 
-    /// Brings what was appended to the disk, now.
+    /// Syncs appended lines to disk now.
     ///
     /// # Errors
     /// [`RecordError::Io`].
@@ -131,7 +131,7 @@ impl Journal {
         Ok((Self::read(turns)?.turns, Self::read_calls(turns)?))
     }
 
-    /// Reads the turns back. A last line without its newline that is not a turn is left out.
+    /// Reads the turns. A torn last line (no newline, and not a turn) is left out.
     ///
     /// # Errors
     /// [`RecordError::Corrupt`] for any other line that is not a turn,
@@ -144,8 +144,8 @@ impl Journal {
         })
     }
 
-    /// Reads the calls beside a file of turns back, each once and as its last line has it, by
-    /// index; none where there is no such file.
+    /// Reads the calls beside a file of turns, each once and from its last line, by index; empty if
+    /// there is no such file.
     ///
     /// # Errors
     /// As [`Self::read`].

@@ -70,7 +70,7 @@ fn every_torn_end_is_left_out() {
     for end in last..=whole.len() {
         fs::write(&path, &whole[..end]).unwrap();
         let read = Journal::read(&path).unwrap();
-        // Without its newline alone the line is still a whole turn.
+        // A line that lacks only its newline is still a whole turn.
         let complete = end >= whole.len() - 1;
         let expected = turns.len() - usize::from(!complete);
         assert_eq!(read.turns, turns[..expected], "cut at {end}");
@@ -235,7 +235,7 @@ fn a_call_is_read_as_its_last_line_has_it() {
     assert_eq!(torn[1], begun(&run.calls[1]));
 }
 
-/// A turn that was told of twice is as its last line has it; sentinels' turns share numbers.
+/// A turn with two lines is read from the last one; turns of sentinel calls may share numbers.
 #[test]
 fn an_amended_turn_is_read_as_its_last_line_has_it() {
     let mut all = turns();

@@ -1,7 +1,7 @@
 //! The latencies of a run, by metric.
 //!
 //! In: [`Samples`]. Out: order statistics of every metric that summaries have; as JSON an object
-//! with a key for each, and `all_turns`. Invariant: a metric is added by its row alone.
+//! with a key for each, and `all_turns`. Invariant: adding a metric takes its row alone.
 
 use super::{AllTurns, Latency, Metric, Samples};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-/// The key of what gates.
+/// Key of the samples that gates are judged on.
 const ALL_TURNS: &str = "all_turns";
 const ALL_TURNS_TEXT: &str =
     "`ttfa` of all turns that asked for a reply, missed and failed ones as +∞: what gates";
@@ -23,7 +23,8 @@ const FORMER_AGENT_AUDIBLE: &str = "agent_join";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Metrics {
     latencies: BTreeMap<Metric, Latency>,
-    /// `ttfa` of all turns that asked for a reply, missed and failed ones as +∞: what gates.
+    /// `ttfa` of all turns that asked for a reply, with missed and failed turns as +∞; gates are
+    /// judged on it.
     pub all_turns: AllTurns,
 }
 
@@ -36,7 +37,7 @@ impl Metrics {
         }
     }
 
-    /// The figures of a latency that summaries have; without samples for any other.
+    /// The figures of a latency that summaries have; empty for any other metric.
     pub fn get(&self, metric: Metric) -> Latency {
         self.latencies.get(&metric).copied().unwrap_or_default()
     }
@@ -74,7 +75,7 @@ impl<'de> Deserialize<'de> for Metrics {
         }
         let mut latencies = BTreeMap::new();
         for metric in Metric::summarized() {
-            // Absent in files from before there was the metric.
+            // Absent in files that are older than the metric.
             if let Some(latency) = map.remove(metric.name()) {
                 let latency = Latency::deserialize(latency).map_err(D::Error::custom)?;
                 latencies.insert(metric, latency);

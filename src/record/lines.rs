@@ -1,9 +1,9 @@
-//! One file of a journal: a JSON object a line, appended and read back; and how files of a
-//! version are read.
+//! One file of a journal: one JSON object per line, appended and read back; also reads other
+//! versioned files.
 //!
 //! In: anything serde can write. Out: a file that is whole up to, at worst, a torn last line.
-//! Holds: a line is one write, so that a killed process leaves every line; after a failed write
-//! the file ends where it did before; what is read is bounded.
+//! Invariants: a line is one write, so that a killed process leaves every line; after a failed
+//! write the file ends where it did before; reads are bounded.
 
 use super::RecordError;
 use serde::de::DeserializeOwned;
@@ -21,7 +21,7 @@ pub(super) struct Lines {
     file: File,
     path: PathBuf,
     len: u64,
-    /// Something was appended and not yet brought to the disk.
+    /// Something was appended and not yet synced to disk.
     pub(super) unsynced: bool,
 }
 
@@ -34,7 +34,7 @@ pub(super) struct LinesRead<T> {
 }
 
 impl Lines {
-    /// Creates the file; one that is there is an error.
+    /// Creates the file, which must not exist yet.
     pub(super) fn create(path: &Path) -> Result<Self, RecordError> {
         let file = File::create_new(path).map_err(|e| io_error("create", path, e))?;
         Ok(Self::over(file, path))
@@ -49,17 +49,16 @@ impl Lines {
         }
     }
 
-    /// Where it is.
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Appends one line by one write.
+    /// Appends one line in a single write.
     pub(super) fn append(&mut self, item: &impl Serialize) -> Result<(), RecordError> {
         let mut line = serde_json::to_vec(item).map_err(|e| self.error("encode", e.into()))?;
         line.push(b'\n');
         if let Err(error) = self.file.write_all(&line) {
-            // A device has no length; there the write's own error is the one to tell.
+            // A device has no length; the error to report is that of the write in any case.
             let _ = self.file.set_len(self.len);
             let _ = io::Seek::seek(&mut self.file, io::SeekFrom::Start(self.len));
             return Err(self.error("append to", error));
@@ -69,7 +68,7 @@ impl Lines {
         Ok(())
     }
 
-    /// Brings what was appended to the disk.
+    /// Syncs appended lines to disk.
     pub(super) fn sync(&mut self) -> Result<(), RecordError> {
         self.file.sync_data().map_err(|e| self.error("sync", e))?;
         self.unsynced = false;
@@ -81,8 +80,8 @@ impl Lines {
     }
 }
 
-/// Reads lines of versions up to `known` back. A last line without its newline that is not whole
-/// is left out; any other that is not whole is [`RecordError::Corrupt`].
+/// Reads lines of versions up to `known`. A last line without its newline that does not parse is
+/// left out; any other line that does not parse is [`RecordError::Corrupt`].
 pub(super) fn read<T: DeserializeOwned>(
     path: &Path,
     known: u32,
@@ -119,7 +118,7 @@ pub(super) fn read<T: DeserializeOwned>(
     Ok(LinesRead { items, torn })
 }
 
-/// Why a text is no versioned object.
+/// Why a text is not a versioned object.
 enum Unreadable {
     Corrupt(String),
     Newer(u32),
@@ -132,7 +131,7 @@ struct Versioned {
 
 /// The object in `text`, of a version up to `known`.
 fn parse<T: DeserializeOwned>(text: &[u8], known: u32) -> Result<T, Unreadable> {
-    // The version first: a later one may have other fields, which is not corruption.
+    // Check the version first: a later one may have other fields, which is not corruption.
     if let Ok(Versioned { version }) = serde_json::from_slice(text)
         && version > known
     {
@@ -141,7 +140,7 @@ fn parse<T: DeserializeOwned>(text: &[u8], known: u32) -> Result<T, Unreadable> 
     serde_json::from_slice(text).map_err(|e| Unreadable::Corrupt(e.to_string()))
 }
 
-/// A whole file of at most `largest` bytes; `None` where there is none.
+/// Reads a whole file of at most `largest` bytes; `None` if there is none.
 pub(super) fn bounded(path: &Path, largest: u64) -> Result<Option<Vec<u8>>, RecordError> {
     let file = match File::open(path) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -158,8 +157,8 @@ pub(super) fn bounded(path: &Path, largest: u64) -> Result<Option<Vec<u8>>, Reco
     Ok(Some(bytes))
 }
 
-/// The one object in a file of at most `largest` bytes, of a version up to `known`; `None` where
-/// there is no file.
+/// Reads the single object in a file of at most `largest` bytes, of a version up to `known`;
+/// `None` if there is no file.
 pub(super) fn versioned<T: DeserializeOwned>(
     path: &Path,
     known: u32,

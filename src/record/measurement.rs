@@ -1,7 +1,7 @@
-//! Versions of what is measured, and what changed from one to the next.
+//! Versions of the measurement definitions, and what changed from one to the next.
 //!
 //! Out: the version of this release, and the changes between any two. Invariant: figures of two
-//! versions are never compared, since a difference would be that of the definitions. A change of a
+//! versions are never compared, since a difference could come from the definitions. A change of a
 //! definition adds a line to [`MEASUREMENTS`], which raises the version.
 
 /// A version of the definitions.
@@ -28,13 +28,13 @@ pub const MEASUREMENTS: &[Measurement] = &[
 /// The version that this release measures by.
 pub const MEASUREMENT_VERSION: u32 = MEASUREMENTS[MEASUREMENTS.len() - 1].version;
 
-/// The version of files that name none.
+/// The version of files that do not name one.
 pub(super) fn first() -> u32 {
     1
 }
 
-/// What separates two versions, oldest change first; `None` where they are the same. A version
-/// that this release does not know is said to be one.
+/// The changes between two versions, oldest first; `None` if the versions are equal. A version
+/// that this release does not know is reported as such.
 pub fn changes_between(one: u32, other: u32) -> Option<Vec<String>> {
     let (older, newer) = (one.min(other), one.max(other));
     if older == newer {

@@ -1,22 +1,22 @@
 //! Where the samples of every metric come from.
 //!
-//! In: records. Out: the samples of a metric, of all turns or some. Invariants: warm-up calls,
-//! sentinels and what the end of the run cut off enter nothing; where the awaited thing never
-//! happened there is +∞; the turns of a call are one group.
+//! In: records. Out: the samples of a metric, of all turns or of some. Invariants: warm-up calls,
+//! sentinel calls and turns that the end of the run cut off are in no sample; an awaited event
+//! that never happened is +∞; the turns of a call are one group.
 
 use super::samples::{finite, of_call, of_turn};
 use super::{CallRecord, Expect, Metric, Ms, Outcome, TurnRecord};
 use crate::stats::{Distribution, Population, Proportion, Sample};
 use std::time::Duration;
 
-/// Where the values of a metric are.
+/// Where the values of a metric come from.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Values {
-    /// A latency of the turns that `asked` holds for.
+    /// A latency of the turns whose expectation satisfies `asked`.
     Turns {
         asked: fn(Expect) -> bool,
         of: fn(&TurnRecord) -> Option<Ms>,
-        /// A turn that lacks it has waited in vain: +∞.
+        /// Missed and failed turns without the latency count as +∞.
         awaited: bool,
     },
     /// A latency of calls.
@@ -24,13 +24,13 @@ pub(super) enum Values {
         of: fn(&CallRecord) -> Option<Ms>,
         awaited: bool,
     },
-    /// A share of turns: those that count.
+    /// A share of turns: those for which the function is true.
     Share(fn(&TurnRecord) -> bool),
-    /// The same, where it is the call that makes its turns count: they say no more than one.
+    /// The same, if the call decides for all of its turns: together they count as one sample.
     ShareOfCalls(fn(&TurnRecord) -> bool),
 }
 
-/// A latency that missed and failed turns have waited for in vain.
+/// A latency that is +∞ for missed and failed turns.
 const fn awaited(asked: fn(Expect) -> bool, of: fn(&TurnRecord) -> Option<Ms>) -> Values {
     Values::Turns {
         asked,
@@ -39,7 +39,7 @@ const fn awaited(asked: fn(Expect) -> bool, of: fn(&TurnRecord) -> Option<Ms>) -
     }
 }
 
-/// A latency of turns that have one.
+/// A latency of only the turns that have it.
 const fn found(of: fn(&TurnRecord) -> Option<Ms>) -> Values {
     Values::Turns {
         asked: |_| true,
@@ -72,7 +72,7 @@ impl Values {
         }
     }
 
-    /// Whether a turn that expects this has a value.
+    /// Whether turns with this expectation enter the metric.
     fn enters(self, expect: Expect) -> bool {
         match self {
             Self::Turns { asked, .. } => asked(expect),
@@ -81,19 +81,19 @@ impl Values {
     }
 }
 
-/// A call under way, with what it owes yet.
+/// A call in progress, with the turns that it still owes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenCall {
-    /// Its number.
+    /// Index in the plan.
     pub call: usize,
-    /// Its variant.
+    /// Name of its variant.
     pub variant: String,
-    /// What its turns expect that have not ended.
+    /// Expectations of its turns that have not ended.
     pub unended: Vec<Expect>,
 }
 
 impl Metric {
-    /// Where its values are.
+    /// Where the metric's values come from.
     pub(super) fn values(self) -> Values {
         match self {
             Self::Ttfa => awaited(Expect::asks_for_reply, |t| t.ttfa_ms),
@@ -112,7 +112,7 @@ impl Metric {
         }
     }
 
-    /// The figure that a turn has, whatever it asked for.
+    /// The metric's value for a turn, whatever the turn expects.
     pub fn ms_of_turn(self, turn: &TurnRecord) -> Option<Ms> {
         match self.values() {
             Values::Turns { of, .. } => of(turn),
@@ -120,7 +120,7 @@ impl Metric {
         }
     }
 
-    /// The figure that a call has.
+    /// The metric's value for a call.
     pub fn ms_of_call(self, call: &CallRecord) -> Option<Ms> {
         match self.values() {
             Values::Calls { of, .. } => of(call),
@@ -138,7 +138,7 @@ impl Metric {
         self.values().of_call(call).and_then(Sample::finite)
     }
 
-    /// Its samples among these calls and turns, of one variant or of all.
+    /// The metric's samples among these calls and turns, of one variant or of all.
     pub fn population(
         self,
         calls: &[CallRecord],
@@ -148,9 +148,9 @@ impl Metric {
         self.population_at_best(calls, turns, variant, &[], true)
     }
 
-    /// As [`Self::population`], and what calls under way owe is taken to keep a bound from above
-    /// (`upper`) or from below: a call that fails brings all of its turns at once, one that goes
-    /// well brings them one by one.
+    /// As [`Self::population`], but assumes that what the calls in progress (`open`) still owe
+    /// keeps an upper bound (`upper`) or a lower one. The ended turns alone would overstate
+    /// failures: a failing call ends all of its turns at once, a successful one, one by one.
     pub(super) fn population_at_best(
         self,
         calls: &[CallRecord],
@@ -215,7 +215,7 @@ mod tests {
         run.turns[0].lead_in_ms = Some(Ms::from_micros(20_000));
         run.warmup = true;
         run.good(2).bad(Outcome::Missed, None);
-        // All; of the variant `fast`. 19 turns came to an end of their own, in 7 calls.
+        // Counts for all variants, and for `fast`. 19 turns of 7 calls were not cut off.
         let expected = [
             ("ttfa", 16, 3),
             ("ttfa_wire", 16, 3),

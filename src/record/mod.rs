@@ -1,7 +1,7 @@
 //! What a run leaves behind: versioned records, the journal, the run folder.
 //!
-//! In: what calls and turns came to ([`crate::call`]) and where the run stands. Out: records,
-//! the [`Summary`] built from them alone, and files of them. Holds: every time in a record is a
+//! In: the results of calls and turns ([`crate::call`]), and their context. Out: records, the
+//! [`Summary`] built from them alone, and their files. Invariants: every time in a record is a
 //! whole number of microseconds ([`Ms`]), so that formats made from it agree to the last digit;
 //! a file is either whole or, for the journal, whole up to a torn last line.
 //! The formats are documented in `docs/formats.md`.

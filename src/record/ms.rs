@@ -1,7 +1,7 @@
-//! A time as files hold it: milliseconds with exactly three decimals.
+//! A time as written to files: milliseconds with exactly three decimals.
 //!
-//! In: durations and instants. Out: whole microseconds, signed. Holds: what is printed, written
-//! and read back is the same number; sums of parts are exact.
+//! In: durations and instants. Out: whole microseconds, signed. Invariants: what is printed,
+//! written and read back is the same number; sums of parts are exact.
 
 use crate::stats::Sample;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -12,8 +12,8 @@ use std::iter::Sum;
 use std::ops::Add;
 use std::time::{Duration, Instant};
 
-/// Whole microseconds, written as milliseconds. Negative where something came before the
-/// instant it is relative to.
+/// Whole microseconds, written as milliseconds. Negative for something before the instant that
+/// it is relative to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Ms(i64);
 
@@ -37,7 +37,7 @@ impl Ms {
         self.0 as f64 / 1e3
     }
 
-    /// `later` − `earlier`, negative when they are the other way round.
+    /// `later` − `earlier`; negative if `later` comes first.
     pub fn between(earlier: Instant, later: Instant) -> Self {
         match later.checked_duration_since(earlier) {
             Some(after) => after.into(),
@@ -82,7 +82,7 @@ impl fmt::Display for Ms {
     /// With all three decimals: `400.120`, or rounded to fewer: `{:.1}` gives `400.1`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let decimals = f.precision().unwrap_or(3);
-        // `pad` would take the precision for a length.
+        // `pad` would treat the precision as a maximum length.
         f.pad_integral(true, "", &format!("{:.decimals$}", self.as_f64()))
     }
 }

@@ -1,8 +1,8 @@
-//! A run as its folder has it: what every report is made of.
+//! The record of a run, which every report is made from.
 //!
-//! In: a run folder, finished or cut off, of this or an earlier version; or what a run that
-//! ended just now came to. Out: a [`RunRecord`]. Holds: reading back what a run wrote gives the
-//! record that its own reports were made of; a run that was cut off never passes.
+//! In: a run folder, finished or cut off, of this or an earlier version; or the results of a run
+//! that has just ended. Out: a [`RunRecord`]. Invariants: reading back what a run wrote gives the
+//! record that its own reports were made from; a run that was cut off never passes.
 
 use super::folder::{SUMMARY, TURNS};
 use super::lines::{bounded, versioned};
@@ -16,7 +16,7 @@ use super::{
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// Largest file read at once. A summary of hundreds of variants is a tenth of it.
+/// Largest file that is read at once, in bytes. A summary of hundreds of variants is a tenth of it.
 const LARGEST: u64 = 16 << 20;
 
 /// The record of one run.
@@ -24,20 +24,21 @@ const LARGEST: u64 = 16 << 20;
 pub struct RunRecord {
     /// The run in figures.
     pub summary: Summary,
-    /// Every ended turn, by call and turn; warm-up calls' are marked, sentinels' not here.
+    /// Every ended turn, by call and turn. Turns of warm-up calls are marked; turns of sentinel
+    /// calls are not included.
     pub turns: Vec<TurnRecord>,
-    /// Every call, by index. Empty for folders from before calls were kept.
+    /// Every call, by index. Empty for folders of releases that did not keep calls.
     pub calls: Vec<CallRecord>,
     /// The scenario as it was run, without secrets.
     pub scenario: Option<String>,
-    /// What audio was kept, where any was asked for.
+    /// Index of the audio that was kept, if evidence was asked for.
     pub evidence: Option<Evidence>,
-    /// What of it a page draws.
+    /// Waveforms of that audio, for the turns that a page shows.
     pub waves: Vec<Wave>,
 }
 
 impl RunRecord {
-    /// Puts a record together; turns and calls come in any order.
+    /// Assembles a record; turns and calls may come in any order.
     pub fn new(
         summary: Summary,
         mut turns: Vec<TurnRecord>,
@@ -57,8 +58,8 @@ impl RunRecord {
         }
     }
 
-    /// Reads the folder of a run. One without a summary of a finished run is rebuilt from the
-    /// journal, and says that it is incomplete.
+    /// Reads the folder of a run. If it has no summary of a finished run, the summary is rebuilt
+    /// from the journal and says that the run is incomplete.
     ///
     /// # Errors
     /// [`RecordError::NoRun`], [`RecordError::Corrupt`], [`RecordError::Newer`],
@@ -95,7 +96,7 @@ impl RunRecord {
         .with_waves(folder))
     }
 
-    /// Reads the summary alone where the run is finished; else rebuilds it as [`Self::read`].
+    /// Reads only the summary if the run is finished; otherwise rebuilds it as [`Self::read`] does.
     ///
     /// # Errors
     /// As [`Self::read`].
@@ -107,13 +108,13 @@ impl RunRecord {
         }
     }
 
-    /// Whether the run came to its end, and the record with it.
+    /// Whether the run reached its end, so that its record is complete.
     pub fn is_complete(&self) -> bool {
         self.summary.run.complete
     }
 }
 
-/// What is known of a run that wrote nothing at its start, as earlier versions did.
+/// What is known of a run that wrote no `run.json` at its start, as in earlier versions.
 fn unknown_start(folder: &Path) -> RunStart {
     let name = folder.file_name().unwrap_or_default();
     RunStart {
@@ -133,9 +134,9 @@ fn unknown_start(folder: &Path) -> RunStart {
     }
 }
 
-/// Calls that were under way are cut off, and have the turns that had ended. The journal does not
-/// say whether the next turn had begun: it counts as cut off, without a wait, and those after it as
-/// not run.
+/// Marks calls that were in progress as cut off and counts their turns that had ended. The journal
+/// does not say whether the next turn had started: it counts as cut off, without a wait, and those
+/// after it as not run.
 fn cut_off(calls: &mut [CallRecord], turns: &[TurnRecord]) {
     let mut ended: BTreeMap<usize, Vec<_>> = BTreeMap::new();
     for turn in turns.iter().filter(|t| !t.sentinel) {
@@ -152,8 +153,8 @@ fn cut_off(calls: &mut [CallRecord], turns: &[TurnRecord]) {
     }
 }
 
-/// The summary of a run that was cut off. Its gates are not judged: turns that had not ended
-/// are missing, and who knows which.
+/// The summary of a run that was cut off. Its gates are not judged: the turns that had not ended
+/// are missing, and it is not known which ones.
 fn rebuild(start: &RunStart, calls: &[CallRecord], turns: &[TurnRecord]) -> Summary {
     let of_run = || turns.iter().filter(|t| !t.sentinel && !t.warmup);
     let begun = calls.iter().filter(|c| !c.warmup).count();
@@ -188,7 +189,7 @@ fn rebuild(start: &RunStart, calls: &[CallRecord], turns: &[TurnRecord]) -> Summ
     summary
 }
 
-/// The last instant that the journal knows of.
+/// The last instant recorded in the journal.
 fn last_sign(calls: &[CallRecord], turns: &[TurnRecord]) -> Ms {
     let of_turns = turns.iter().filter_map(|t| {
         let reply = t

@@ -38,7 +38,7 @@ fn made() -> Run {
     run
 }
 
-/// A folder in which a run got as far as its journal.
+/// The folder of a run that wrote its journal but no summary.
 fn cut(run: &Run, start: Option<&RunStart>) -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     let mut journal = Journal::create(&dir.path().join(TURNS)).unwrap();
@@ -107,7 +107,7 @@ fn a_run_that_was_cut_off_is_rebuilt_and_never_passes() {
     // One turn had no record, as the sentinel's took its place here.
     assert_eq!((turns.cut_off, turns.not_run), (1, 13));
     assert!(summary.run.duration_ms > Ms::default());
-    // A summary that says so of itself is not believed a second time.
+    // A summary that is marked as incomplete is rebuilt again.
     let json = serde_json::to_vec(summary).unwrap();
     fs::write(dir.path().join(SUMMARY), json).unwrap();
     assert_eq!(RunRecord::read(dir.path()).unwrap(), record);

@@ -1,7 +1,8 @@
-//! The samples behind every metric: which turns and calls enter it, said once.
+//! The samples behind every metric: the one place that decides which turns and calls enter it.
 //!
 //! In: records. Out: a [`Distribution`] for each latency, counts of outcomes. Invariants: warm-up
-//! calls and sentinels enter nothing, turns that the end of the run cut off only the counts; where the awaited thing never happened, the gating samples have +∞.
+//! calls and sentinel calls enter nothing; turns that the end of the run cut off enter only the
+//! counts; in the samples of gates, an awaited event that never happened is +∞.
 
 use super::calls::STOPPED;
 use super::{CallRecord, Ms, Outcome, TurnCounts, TurnRecord};
@@ -26,7 +27,7 @@ struct Latencies {
 }
 
 impl Samples {
-    /// Collects them. `planned_turns`: turns of the plan, warm-up calls left out.
+    /// Collects the samples. `planned_turns`: turns of the plan, without warm-up calls.
     pub fn of(planned_turns: usize, calls: &[CallRecord], turns: &[TurnRecord]) -> Self {
         let measured = turns.iter().filter(|t| t.is_measured());
         let outcomes = TurnCounts::of(planned_turns, measured.map(|t| t.outcome));
@@ -37,15 +38,15 @@ impl Samples {
         }
     }
 
-    /// What was measured of a latency: turns or calls that have it.
+    /// Samples of the turns or calls that have the latency.
     pub fn measured(&self, metric: Metric) -> &Distribution {
         let found = self.latencies.get(&metric);
         found.map_or(Distribution::EMPTY, |l| &l.measured)
     }
 
     /// The same, with +∞ for missed and failed turns that asked for it, or for calls that failed
-    /// before. Early replies have no latency and are not in it, nor is what the end of the run
-    /// cut off.
+    /// first. Early replies, which have no latency, and whatever the end of the run cut off are not
+    /// included.
     pub fn all(&self, metric: Metric) -> &Distribution {
         let found = self.latencies.get(&metric);
         found.map_or(Distribution::EMPTY, |l| &l.all)
@@ -77,8 +78,8 @@ impl Latencies {
     }
 }
 
-/// The counts, with turns that have no record of their own: those of calls that were never begun,
-/// and after a kill those that had not ended.
+/// Adds to the counts the turns that have no record: those of calls that never started and, after
+/// a kill, those that had not ended.
 fn of_calls_too<'a>(
     counts: TurnCounts,
     calls: impl Iterator<Item = &'a CallRecord> + Clone,
@@ -95,8 +96,8 @@ pub(super) fn finite(ms: Option<Ms>) -> Option<Sample> {
     ms.and_then(Ms::duration).map(Sample::Finite)
 }
 
-/// A latency of a turn that counts. A turn with two results can be missed by one and have the
-/// other.
+/// The sample for a latency of a turn that counts. A turn with two latencies can be missed by one
+/// and have the other.
 pub(super) fn of_turn(turn: &TurnRecord, latency: Option<Ms>) -> Option<Sample> {
     match turn.outcome {
         Outcome::Replied | Outcome::Early => finite(latency),
@@ -108,7 +109,7 @@ pub(super) fn of_turn(turn: &TurnRecord, latency: Option<Ms>) -> Option<Sample> 
 pub(super) fn of_call(call: &CallRecord, latency: Option<Ms>) -> Option<Sample> {
     finite(latency).or_else(|| {
         let failure = call.failure.as_ref()?;
-        // It did join, or no turn of it could have ended: a defect took the figure with it.
+        // A call with ended turns did join; only a defect can have lost its figure.
         let TurnCounts {
             replied,
             missed,

@@ -1,16 +1,16 @@
-//! What the sentinels of a run showed: how far its figures were off while it went on.
+//! Results of a run's sentinel calls: how far the run's figures were off.
 //!
-//! In: the sentinels' turns, and what their agent says of them. Out: the error, and whether
-//! it moved. Pure.
-//! Holds: an error is measured − true; sentinels enter nothing else.
+//! In: the sentinels' turns, and their agent's truth about them. Out: the error, and whether it
+//! moved. Pure.
+//! Invariants: an error is measured − true; sentinel turns enter no other figure.
 
 use super::{ErrorStats, Ms, Outcome, TurnRecord};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// An error that moves by more than this, in ms, is the generator's or the path's.
+/// An error or shift above this, in ms, is due to the generator or the path.
 const MOVED_MS: f64 = 5.0;
-/// Turns that each half of a run needs to be compared with the other.
+/// Minimum number of turns in each half of a run for comparing the halves.
 const TURNS_A_HALF: usize = 4;
 
 /// The sentinels of a run: calls to a reference agent of loadgen's own.
@@ -82,7 +82,7 @@ impl Sentinels {
     }
 }
 
-/// The lower of the two in the middle.
+/// The lower median.
 fn median(errors: &[i64]) -> Option<i64> {
     let mut sorted = errors.to_vec();
     sorted.sort_unstable();
@@ -116,7 +116,7 @@ mod tests {
 
     fn sentinels(errors_us: &[i64]) -> Sentinels {
         let mut turns: Vec<TurnRecord> = (0..).zip(errors_us).map(|(i, e)| record(i, *e)).collect();
-        // In whatever order the calls told of them.
+        // The order of the reports must not matter.
         turns.reverse();
         Sentinels::of(1, 0, &turns, &|_| Some(400.0))
     }

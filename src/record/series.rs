@@ -1,16 +1,16 @@
-//! A run's values as a comparison with another run wants them: by metric, each with its call.
+//! The values of a run for a comparison with another run: by metric, each with its call.
 //!
-//! In: a record, the variant, names of metrics. Out: series. Holds: the same values enter as in
-//! the samples that gate: missed and failed turns as +∞, warm-up calls not at all; no blocks,
-//! since those of two runs have nothing in common but their numbers.
+//! In: a record, the variant, names of metrics. Out: series. Invariants: the same values enter as
+//! in the samples of gates: missed and failed turns as +∞, no warm-up calls. There are no blocks,
+//! since blocks of two runs have nothing in common but their numbers.
 
 use super::metrics;
 use super::{CallRecord, Metric, RunRecord, TurnRecord};
 use crate::stats::compare::{Place, Series, Values};
 
 impl RunRecord {
-    /// The values of `metrics` (names that it does not know are left out) of the calls of
-    /// `variant`; of all calls for `None`.
+    /// The values of `metrics` (unknown names are left out) for the calls of `variant`, or for all
+    /// calls if it is `None`.
     pub fn series(&self, variant: Option<&str>, metrics: &[String]) -> Vec<Series> {
         let known = metrics.iter().filter_map(|m| Metric::named(m));
         let series = known.map(|metric| Series {
@@ -21,7 +21,7 @@ impl RunRecord {
         series.collect()
     }
 
-    /// Names of the variants in it, in ascending order.
+    /// Names of the variants in the record, in ascending order.
     pub fn variants(&self) -> Vec<&str> {
         let mut names: Vec<&str> = self.turns.iter().map(|t| t.variant.as_str()).collect();
         names.extend(self.calls.iter().map(|c| c.variant.as_str()));

@@ -1,15 +1,15 @@
-//! `run.json`: what is known of a run when it starts.
+//! `run.json`: what is known about a run when it starts.
 //!
-//! In: the plan's figures. Out: a file written before the first call, and once more when the zero
-//! of the instants is known. Invariant: it has what a summary needs beside the journal, so that a
-//! killed run can still be told about.
+//! In: the plan's figures. Out: a file written before the first call, and again once the zero of
+//! the instants is known. Invariant: it contains what a summary needs beside the journal, so that
+//! a killed run can still be reported.
 
 use super::measurement::first;
 use super::summary::Network;
 use super::{GateAnswer, GateOn, GateResult, GateVerdict, Threshold};
 use serde::{Deserialize, Serialize};
 
-/// A run that starts; the content of `run.json`.
+/// A run at its start; the content of `run.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunStart {
     /// [`super::START_VERSION`].
@@ -20,27 +20,27 @@ pub struct RunStart {
     pub seed: u64,
     /// Kind and address of the target, without secrets.
     pub target: String,
-    /// When the program began with the run, RFC 3339, UTC: before the preflight call.
+    /// When the program started the run, before the preflight call; RFC 3339, UTC.
     pub started_at: String,
     /// Wall-clock time of the instant that every other instant is relative to, RFC 3339, UTC;
     /// absent until the preflight call is over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub zero_at: Option<String>,
-    /// The program that makes it.
+    /// Version of the program that makes the run.
     pub loadgen_version: String,
-    /// Version of what is measured: one of [`super::MEASUREMENTS`].
+    /// Version of the measurement definitions: one of [`super::MEASUREMENTS`].
     #[serde(default = "first")]
     pub measurement_version: u32,
     /// Name and version of the model behind every `playout_ms`.
     pub playout_model: String,
-    /// Calls of the plan, warm-up calls left out; absent where they go on for a duration.
+    /// Planned calls, without warm-up calls; absent if the load lasts for a duration instead.
     pub planned_calls: Option<usize>,
-    /// Turns of each.
+    /// Turns of each call.
     pub turns_per_call: usize,
-    /// What is done to the packets on the way; absent: nothing.
+    /// What is done to the packets on the way; absent if nothing is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<Network>,
-    /// The gates that the run will be held to.
+    /// The gates that the run will be judged by.
     #[serde(default)]
     pub gates: Vec<PlannedGate>,
 }
@@ -50,7 +50,7 @@ pub struct RunStart {
 pub struct PlannedGate {
     /// The metric.
     pub metric: String,
-    /// The variant that it looks at; absent: all.
+    /// The variant that it looks at; absent for all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub variant: Option<String>,
     /// The expression as written.
@@ -72,7 +72,7 @@ impl From<&Threshold> for PlannedGate {
 }
 
 impl PlannedGate {
-    /// Where it cannot be judged.
+    /// The result of this gate if it cannot be judged, for the reason `why`.
     pub(super) fn undecided(&self, why: &str) -> GateResult {
         GateResult {
             metric: self.metric.clone(),

@@ -1,7 +1,7 @@
-//! The part of a run behind its ramp, while the load was level.
+//! The part of a run after its ramp, while the load was level.
 //!
-//! In: records, and when the load was level. Out: the calls and turns that began then. Holds: a
-//! turn that never began counts by when it was to begin, or its call was.
+//! In: records, and the periods of level load. Out: the calls and turns that started then.
+//! Invariant: a turn that never started counts by its own planned start, or else by its call's.
 
 use super::{CallRecord, Metrics, Ms, Samples, TurnRecord};
 use schemars::JsonSchema;
@@ -32,7 +32,7 @@ pub struct Steady {
     pub metrics: Metrics,
 }
 
-/// The records of what began while the load was level.
+/// The records of what started while the load was level.
 #[derive(Debug, Clone, Default)]
 pub(super) struct SteadyRecords {
     pub(super) calls: Vec<CallRecord>,
@@ -40,7 +40,7 @@ pub(super) struct SteadyRecords {
 }
 
 impl SteadyRecords {
-    /// Picks them; nothing where `spans` is empty.
+    /// Selects the records within `spans`; none if `spans` is empty.
     pub(super) fn of(spans: &[SteadySpan], calls: &[CallRecord], turns: &[TurnRecord]) -> Self {
         if spans.is_empty() {
             return Self::default();
@@ -66,7 +66,7 @@ impl SteadyRecords {
         }
     }
 
-    /// Their figures; `None` where `spans` is empty.
+    /// The figures of the records; `None` if `spans` is empty.
     pub(super) fn figures(&self, spans: &[SteadySpan]) -> Option<Steady> {
         let samples = || Samples::of(self.turns.len(), &self.calls, &self.turns);
         (!spans.is_empty()).then(|| Steady {
@@ -84,7 +84,7 @@ mod tests {
     #[test]
     fn what_began_inside_is_picked_by_table() {
         // Calls at 0, 100, 200 ms; their turns 2, 12 and 22 s later; the third call failed, and
-        // its turns never began.
+        // its turns never started.
         let mut run = Run::default();
         run.good(2).bad(Outcome::Failed, Some(Failure::AgentLeft));
         let span = |from: i64, until: Option<i64>| SteadySpan {

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// What the records do not say of a run.
+/// Facts about a run that its records do not contain.
 #[derive(Debug, Clone)]
 pub struct RunFacts<'a> {
     /// The scenario's name.
@@ -23,31 +23,31 @@ pub struct RunFacts<'a> {
     pub seed: u64,
     /// Kind and address of the target, without secrets.
     pub target: &'a str,
-    /// RFC 3339, UTC.
+    /// When the program started the run, RFC 3339, UTC.
     pub started_at: &'a str,
-    /// Wall-clock time of the zero of the instants, RFC 3339, UTC.
+    /// Wall-clock time of the instant that all instants are relative to, RFC 3339, UTC.
     pub zero_at: Option<&'a str>,
-    /// Version of what is measured.
+    /// Version of the measurement definitions.
     pub measurement_version: u32,
     /// From the first planned instant to the last call's end.
     pub duration: Duration,
     /// This program's version.
     pub loadgen_version: &'a str,
-    /// Calls of the plan, warm-up calls left out.
+    /// Planned calls, without warm-up calls.
     pub planned_calls: usize,
-    /// Their turns.
+    /// Turns of those calls.
     pub planned_turns: usize,
-    /// How it ended.
+    /// How the run ended.
     pub ending: Ending,
-    /// Why its figures cannot be trusted (the generator's lateness past its bound, …).
+    /// Reasons why its figures are not reliable (send lateness over its bound, …).
     pub invalid: Vec<String>,
     /// The generator's own health.
     pub generator: Generator,
-    /// When the load was level; empty: it always was.
+    /// Periods of level load; empty if the load was always level.
     pub steady: Vec<SteadySpan>,
-    /// What was done to the packets.
+    /// What was done to the packets on the way, if anything.
     pub network: Option<Network>,
-    /// What the sentinels showed, where there were any.
+    /// Results of the sentinel calls, if there were any.
     pub sentinels: Option<Sentinels>,
 }
 

@@ -164,7 +164,7 @@ fn the_verdict_by_table() {
             "{name}"
         );
         assert_eq!(summary.verdict.gates.len(), gates.len(), "{name}");
-        // What a baseline may not be, whatever its gates say.
+        // Such a run may not become a baseline, whatever its gates say.
         let doubted = name.starts_with("calls missing")
             || name.starts_with("ended by a gate")
             || summary
@@ -340,7 +340,7 @@ fn steady_figures_are_of_what_began_behind_the_ramp() {
     }
 }
 
-/// What is said of gates, answer by answer.
+/// The wording of gates, answer by answer.
 #[test]
 fn a_gate_in_words() {
     let mut some = Run::default();

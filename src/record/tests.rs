@@ -120,7 +120,7 @@ fn missed_and_failed_turns_gate_as_infinite() {
     run.warmup = true;
     run.good(2).bad(Outcome::Missed, None);
     let samples = Samples::of(21, &run.calls, &run.turns);
-    // 10 replied, 3 missed, 3 failed; early ones, what the stop cut off and the warm-up are not in.
+    // 10 replied, 3 missed, 3 failed; early, cut-off and warm-up turns are not included.
     assert_eq!(
         (
             samples.measured(Metric::Ttfa).count(),
@@ -154,7 +154,7 @@ fn missed_and_failed_turns_gate_as_infinite() {
     assert_eq!(samples.outcomes, expected);
 }
 
-/// As the collector closes a call that a defect ended: nobody told how long it took to join.
+/// As the collector closes a call that a defect ended: its join time is unknown.
 #[test]
 fn a_call_whose_turns_ended_did_join_whoever_lost_the_figure() {
     for (replied, infinite) in [(0, 1), (1, 0)] {

@@ -1,6 +1,6 @@
 //! The record of one turn: a line of the journal and a row of `turns.csv`.
 //!
-//! In: a [`TurnResult`] and where it belongs. Out: a [`TurnRecord`]. Holds: `ttfa_ms` is
+//! In: a [`TurnResult`] and its context. Out: a [`TurnRecord`]. Invariants: `ttfa_ms` is
 //! `ttfa_wire_ms` + `playout_ms` to the last printed digit; times are relative to the run's start.
 
 use super::calls::STOPPED;
@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
 
-/// Where a turn belongs; what [`TurnResult`] does not know.
+/// Context of a turn that [`TurnResult`] does not contain.
 #[derive(Debug, Clone, Copy)]
 pub struct TurnContext<'a> {
     /// Index of the call in the plan.
@@ -21,13 +21,13 @@ pub struct TurnContext<'a> {
     pub utterance: &'a str,
     /// Name of the agent's configuration.
     pub variant: &'a str,
-    /// Block of the plan, where calls are dealt to several variants.
+    /// Block of the plan, if calls are distributed over several variants.
     pub block: Option<u64>,
-    /// The call only warms the agent up.
+    /// The turn belongs to a warm-up call.
     pub warmup: bool,
     /// Name and version of the jitter-buffer model behind `playout_delay`.
     pub playout_model: &'a str,
-    /// Why the call failed, if it did; kept with the turns that failed by it.
+    /// The call's failure, if any; recorded with the turns that failed because of it.
     pub failure: Option<&'a Failure>,
 }
 
@@ -46,20 +46,22 @@ pub struct TurnRecord {
     pub utterance: String,
     /// Name of the agent's configuration.
     pub variant: String,
-    /// Number of the block that the call belongs to, from 0, where measured calls are dealt to
-    /// several variants: within a block they are compared.
+    /// Number of the block that the call belongs to, from 0, if measured calls are distributed over
+    /// several variants, which are compared within a block.
     #[serde(default)]
     pub block: Option<u64>,
-    /// In the journal and the CSV only: not in metrics, outcomes and gates.
+    /// The turn belongs to a warm-up call: it is in the journal and the CSV, but not in metrics,
+    /// outcomes and gates.
     pub warmup: bool,
-    /// Said to loadgen's own agent to measure the generator: in the journal only.
+    /// The turn belongs to a sentinel call to loadgen's own agent, which measures the generator: it
+    /// is in the journal only.
     #[serde(default, skip_serializing_if = "is_false")]
     pub sentinel: bool,
     /// What was expected.
     pub expect: Expect,
     /// How it ended.
     pub outcome: Outcome,
-    /// When the utterance was to start.
+    /// Planned start of the utterance.
     pub planned_ms: Option<Ms>,
     /// Media start: when its first sample was captured.
     pub started_ms: Option<Ms>,
@@ -69,68 +71,68 @@ pub struct TurnRecord {
     pub ttfa_ms: Option<Ms>,
     /// End of speech → onset on the wire.
     pub ttfa_wire_ms: Option<Ms>,
-    /// What an adaptive jitter buffer would have held the onset packet back.
+    /// Playout delay that an adaptive jitter buffer would have added to the onset packet.
     pub playout_ms: Option<Ms>,
-    /// Name and version of that buffer's model, where `playout_ms` is.
+    /// Name and version of the model of that jitter buffer; present with `playout_ms`.
     pub playout_model: Option<String>,
     /// Caller's onset → agent's last audible sample.
     pub stop_ms: Option<Ms>,
-    /// Early reply: how long before the end of speech.
+    /// Early reply: how long before the end of speech it began.
     pub early_by_ms: Option<Ms>,
     /// When the reply's last audible sample was heard.
     pub reply_end_ms: Option<Ms>,
-    /// How late the last speech packet left.
+    /// Send lateness of the last speech packet.
     pub send_lateness_ms: Option<Ms>,
-    /// Level of the reply over the noise floor, dB, to a tenth.
+    /// Level of the reply above the noise floor, in dB, to a tenth.
     pub snr_db: Option<f64>,
     /// Confidence in the onset.
     pub confidence: Option<Confidence>,
     /// The onset may have been earlier by up to this much: audio around it was lost.
     pub loss_earlier_ms: Option<Ms>,
-    /// End of speech → the first packet of the sending that led to the onset. Absent where the
-    /// agent was sending before the caller had finished.
+    /// End of speech → first packet of the transmission that led to the onset. Absent if the agent
+    /// was already sending before the caller had finished.
     #[serde(default)]
     pub first_packet_ms: Option<Ms>,
-    /// First packet with audio (no DTX) → onset: the reply's silent lead-in. Absent where the
-    /// agent sent audio before the caller had finished.
+    /// First packet with audio (no DTX) → onset: the reply's silent lead-in. Absent if the agent
+    /// sent audio before the caller had finished.
     #[serde(default)]
     pub lead_in_ms: Option<Ms>,
     /// Whether a second, independent detector hears what was declared: a voice, or the tone.
-    /// Absent where it was not asked.
+    /// Absent if it was not asked.
     #[serde(default)]
     pub second_opinion: Option<bool>,
-    /// How far from the onset it hears that begin.
+    /// Distance between the onset and the start that the second detector hears.
     #[serde(default)]
     pub second_apart_ms: Option<Ms>,
-    /// A loss touches the onset, which may have been later by up to this much.
+    /// The onset may have been later by up to this much: a loss touches it.
     #[serde(default)]
     pub loss_later_ms: Option<Ms>,
-    /// A missed reply that came later: end of speech → its onset on the wire.
+    /// A missed reply that came after the timeout: end of speech → its onset on the wire.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub late_reply_ms: Option<Ms>,
-    /// The lower reading of `ttfa_wire_ms`, where audio and state do not decide; absent when the
-    /// agent was early by it.
+    /// Lower reading of `ttfa_wire_ms`, if audio and agent state leave it ambiguous; absent if the
+    /// agent was early by this reading.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttfa_wire_low_ms: Option<Ms>,
-    /// The higher reading; absent when no reply came within the turn by it.
+    /// Higher reading of `ttfa_wire_ms`; absent if no reply came within the turn by this reading.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttfa_wire_high_ms: Option<Ms>,
-    /// The lower reading of `stop_ms`, as above.
+    /// Lower reading of `stop_ms`, as above.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop_low_ms: Option<Ms>,
-    /// The higher reading of `stop_ms`, as above.
+    /// Higher reading of `stop_ms`, as above.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop_high_ms: Option<Ms>,
     /// The agent's track that the reply was heard on: `identity/name`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent_track: Option<String>,
-    /// When another track of the agent's was heard for the first time during the turn.
+    /// When another of the agent's tracks was heard for the first time during the turn.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub track_changed_ms: Option<Ms>,
     /// Cut off: how long the caller had waited since its end of speech, without a reply.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waited_ms: Option<Ms>,
-    /// Doubts, sorted, each once.
+    /// Doubts about the turn, sorted, each once.
     #[serde(default)]
     pub flags: Vec<Flag>,
     /// Cause of the call's failure, for a failed turn.
@@ -146,13 +148,13 @@ fn is_false(flag: &bool) -> bool {
 }
 
 impl TurnRecord {
-    /// Whether it enters metrics, outcomes and gates.
+    /// Whether the turn enters metrics, outcomes and gates.
     pub fn is_measured(&self) -> bool {
         !self.warmup && !self.sentinel
     }
 
-    /// Whether it is measured and came to an end of its own. In files of version 1 what a stop cut
-    /// off is `failed`, with this cause.
+    /// Whether the turn is measured and was not cut off or left out by the end of the run. In files
+    /// of version 1, a turn that a stop cut off is `failed` with the cause `stopped`.
     pub fn counts(&self) -> bool {
         let stopped = self.failure.as_deref() == Some(STOPPED);
         self.is_measured() && self.outcome.has_ended() && !stopped
@@ -162,7 +164,7 @@ impl TurnRecord {
     pub fn new(context: &TurnContext<'_>, result: &TurnResult, run_start: Instant) -> Self {
         let since = |instant: Option<Instant>| instant.map(|i| Ms::between(run_start, i));
         let outcome = result.outcome;
-        // Each part is rounded first and the sum taken of what is printed.
+        // Round each part first, so that the sum is that of the printed values.
         let wire = result.ttfa_wire.map(Ms::from);
         let playout = result.playout_delay.map(Ms::from);
         let mut flags = result.flags.clone();
@@ -215,7 +217,7 @@ impl TurnRecord {
     }
 }
 
-/// A level to a tenth of a dB; digital silence has none.
+/// Rounds a level to a tenth of a dB; `None` for digital silence.
 fn tenth_db(db: f32) -> Option<f64> {
     db.is_finite()
         .then(|| (f64::from(db) * 10.0).round() / 10.0)
@@ -262,7 +264,7 @@ impl TurnCounts {
         counts
     }
 
-    /// Turns that came to an end of their own.
+    /// Turns that were not cut off or left out by the end of the run.
     pub fn ended(&self) -> usize {
         self.replied + self.missed + self.early + self.failed
     }

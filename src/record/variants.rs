@@ -1,9 +1,9 @@
-//! The variants of a run, ranked, each beside the one that answers soonest.
+//! Ranks the variants of a run and compares each with the one that answers soonest.
 //!
-//! In: call and turn records. Out: a [`VariantSummary`] for each variant of several; none where
-//! there is one. Holds: warm-up calls and sentinels are in no figure; differences are of calls
-//! made in the same blocks, and all of them together are one comparison (Holm), corrected for the
-//! choice of the first, too.
+//! In: call and turn records. Out: a [`VariantSummary`] for each of several variants; none if
+//! there is only one. Invariants: warm-up calls and sentinels are in no figure; differences are
+//! between calls of the same blocks, and all of them together are one family of comparisons
+//! (Holm), also corrected for the choice of the first variant.
 
 use super::samples::of_turn;
 use super::summary::{AllTurns, CallCounts, Intervals, Latency, Span};
@@ -104,7 +104,7 @@ pub enum LagVerdict {
 }
 
 impl LagVerdict {
-    /// The word.
+    /// The verdict as one word.
     pub fn name(self) -> &'static str {
         match self {
             Self::Slower => "slower",
@@ -115,7 +115,7 @@ impl LagVerdict {
     }
 }
 
-/// The variants of a run by rank; empty where there are not several.
+/// The variants of a run by rank; empty if there are fewer than two.
 pub(super) fn ranked(seed: u64, calls: &[CallRecord], turns: &[TurnRecord]) -> Vec<VariantSummary> {
     let names: BTreeSet<&str> = calls
         .iter()
@@ -129,7 +129,7 @@ pub(super) fn ranked(seed: u64, calls: &[CallRecord], turns: &[TurnRecord]) -> V
         .iter()
         .map(|name| variant(name, calls, turns))
         .collect();
-    // Stable: equal ones stay in alphabetical order.
+    // The sort is stable: equal variants stay in alphabetical order.
     variants.sort_by_key(|(order, ..)| *order);
     let settings = Settings {
         seed,
@@ -153,7 +153,7 @@ pub(super) fn ranked(seed: u64, calls: &[CallRecord], turns: &[TurnRecord]) -> V
     ranked
 }
 
-/// By the median of all turns, then their p95; without a figure last.
+/// Ranked by the median of all turns, then by their p95; variants without a figure come last.
 type Order = (Option<Sample>, Option<Sample>);
 
 fn variant(

@@ -1,4 +1,4 @@
-//! How variants are ranked, and what is said of their differences.
+//! How variants are ranked, and how their differences are reported.
 
 use super::fixtures::{Run, facts};
 use super::*;
@@ -42,7 +42,7 @@ fn variants_are_ranked_by_the_median_of_all_turns() {
         .clone()
         .and_then(|b| b.p95)
         .expect("a difference");
-    // In five blocks of ten: that comes of equal variants, too.
+    // It differs in five of ten blocks, which equal variants can produce as well.
     assert_eq!((p95.by_ms, p95.verdict), (None, LagVerdict::Unclear));
 }
 

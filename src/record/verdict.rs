@@ -1,7 +1,8 @@
-//! What a run came to, in one word and its reasons.
+//! The verdict on a run: one word, and the reasons for it.
 //!
-//! In: records, thresholds, how the run ended. Out: a [`Verdict`]. Holds: a run that is invalid,
-//! stopped or broken, has a gate that could not be judged, or has no gate at all, never passes.
+//! In: records, thresholds, how the run ended. Out: a [`Verdict`]. Invariant: a run that is
+//! invalid, stopped or broken, has a gate that could not be judged, or has no gate at all, never
+//! passes.
 
 use super::gate::{GateResult, Threshold, judge};
 use super::steady::SteadyRecords;
@@ -10,34 +11,34 @@ use crate::stats::Answer;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// How the run came to its end.
+/// How the run ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ending {
-    /// All calls of the plan were over.
+    /// All planned calls were over.
     Finished,
-    /// The user stopped it.
+    /// The user stopped the run.
     Stopped,
-    /// It was cut off before its end was recorded.
+    /// The run was cut off before its end was recorded.
     Cut,
-    /// A gate with `abort_on_fail` was refuted: this one.
+    /// This gate with `abort_on_fail` was refuted.
     Aborted(String),
-    /// It could not be carried out, for this reason.
+    /// The run could not be carried out, for this reason.
     Error(String),
 }
 
 impl Ending {
-    /// Whether the end of the run left out calls and turns that it was to make.
+    /// Whether the run ended before all planned calls and turns were made.
     pub(super) fn leaves_out(&self) -> bool {
         matches!(self, Self::Stopped | Self::Cut | Self::Aborted(_))
     }
 }
 
-/// Said of a run whose end is not in its record.
+/// Reason given for a run whose end is not in its record.
 const INCOMPLETE: &str = "the run is incomplete: loadgen was killed, or is still running; \
                           this is what had ended by then. What ended it may be \
                           too little memory, a CI job's time limit, a closed terminal";
 
-/// Said of a run without gates.
+/// Reason given for a run without gates.
 const NOTHING_ASKED: &str = "nothing was asked of this run: the scenario has no thresholds";
 
 /// The run in one word. Where several hold, the first of this order does: error, stopped,
@@ -79,22 +80,22 @@ pub struct Verdict {
     pub gates: Vec<GateResult>,
 }
 
-/// Why a run's figures say less than they were to.
+/// Reasons why a run's figures say less than planned.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Doubts {
-    /// They cannot be trusted.
+    /// Reasons why the figures are not reliable.
     pub(super) invalid: Vec<String>,
-    /// There was less load than planned: what fails even so fails.
+    /// Ways in which there was less load than planned; a gate that is refuted even so still fails.
     pub(super) missing: Vec<String>,
-    /// What went wrong with calls and turns, to be said where no gate judges it.
+    /// What went wrong with calls and turns; reported if there is no gate to judge it.
     pub(super) ungated: Vec<String>,
 }
 
-/// What gates are judged by.
+/// The records that gates are judged on.
 pub(super) struct Evidence<'a> {
     pub(super) calls: &'a [CallRecord],
     pub(super) turns: &'a [TurnRecord],
-    /// What began while the load was level; `None` where it always was.
+    /// What started while the load was level; `None` if it always was.
     pub(super) steady: Option<&'a SteadyRecords>,
 }
 
@@ -120,7 +121,7 @@ impl Verdict {
         let weighed = [
             (Status::Invalid, doubts.invalid),
             (
-                // What is refuted with less load than planned would have been with all of it.
+                // A gate refuted under less load would also be refuted under the planned load.
                 if is_refuted {
                     Status::Failed
                 } else {
@@ -147,7 +148,7 @@ impl Verdict {
             Ending::Aborted(gate) => Some(gate.clone()),
             _ => None,
         };
-        // A run that a gate ended never passes, whatever its last turns changed.
+        // A run that a gate ended never passes, even if its last turns changed the gate's answer.
         let status = status.unwrap_or(match ended_by {
             Some(_) => Status::Failed,
             None if gates.is_empty() => Status::Unasked,
@@ -168,7 +169,7 @@ impl Verdict {
 }
 
 impl Ending {
-    /// The status and the reason that the ending alone gives.
+    /// The status and the reason that follow from the ending alone.
     fn says(&self) -> (Option<Status>, Option<String>) {
         match self {
             Self::Finished => (None, None),
@@ -184,12 +185,13 @@ impl Ending {
 }
 
 impl Verdict {
-    /// Why the run's figures cannot be trusted, whatever its gates say; `None` where they can.
+    /// Why the run's figures are not reliable, whatever its gates say; `None` if they are.
     pub fn against_the_run(&self) -> Option<&str> {
         if self.doubt.is_some() {
             return self.doubt.as_deref();
         }
-        // Files of earlier releases do not tell: there a gate alone made it invalid, or the run.
+        // Files of earlier releases have no `doubt`: there, an undecided gate is taken to be the
+        // only reason for an invalid run.
         let undecided = |g: &GateResult| g.verdict == GateVerdict::Undecided;
         match self.status {
             Status::Passed | Status::Unasked | Status::Failed => None,
@@ -209,7 +211,7 @@ mod tests {
     use super::*;
     use crate::stats::{Aggregate, Comparison, Gate};
 
-    /// Without thresholds a run says what it saw; it is an error where no call completed.
+    /// Without thresholds, a run reports what went wrong; it is an error if no call completed.
     #[test]
     fn a_run_of_which_nothing_was_asked_says_so() {
         let of = |run: &Run| {
@@ -236,7 +238,7 @@ mod tests {
             [nothing, "1 of 4 calls failed", "3 of 12 turns were missed"]
         );
         assert_eq!(verdict.against_the_run(), None);
-        // They met an agent, and each of them failed.
+        // Every call reached an agent and failed.
         let mut bad = Run::default();
         for _ in 0..2 {
             bad.bad(Outcome::Missed, Some(Failure::AgentLeft));
@@ -244,7 +246,7 @@ mod tests {
         let verdict = of(&bad);
         assert_eq!(verdict.status, Status::Error);
         assert_eq!(verdict.reasons, ["no call completed: 2 failed"]);
-        // A gate judges it.
+        // With a gate, the gate judges the run.
         let gate = Gate {
             aggregate: Aggregate::Rate,
             comparison: Comparison::Lt,

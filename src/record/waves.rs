@@ -1,17 +1,17 @@
-//! The shape of kept audio, for a page that draws it.
+//! Waveforms of the kept audio, for a page that draws them.
 //!
-//! In: a run's folder and its record. Out: a [`Wave`] of each turn that a page shows.
-//! Holds: at most [`COLUMNS`] levels a side and 2 · [`SHOWN`] turns, however much audio there is;
-//! a file that cannot be read has no wave.
+//! In: a run's folder and its record. Out: a [`Wave`] for each turn that a page shows.
+//! Invariants: at most [`COLUMNS`] levels per side and 2 · [`SHOWN`] turns, however much audio
+//! there is; a file that cannot be read has no waveform.
 
 use super::{EVIDENCE_FOLDER, EvidenceTurn, Outcome, RunRecord, TurnRecord};
 use std::path::Path;
 
-/// Turns of a kind that a page shows: the slowest, and those without an answer.
+/// Turns of each kind that a page shows: the slowest, and the unanswered.
 const SHOWN: usize = 10;
-/// Levels of each side.
+/// Levels per side.
 const COLUMNS: usize = 240;
-/// Longest file looked into, in samples of both sides: ten minutes at 48 kHz.
+/// Longest file that is read, in samples of both sides: ten minutes at 48 kHz.
 const LONGEST: u32 = 2 * 600 * 48_000;
 
 /// The loudest sample of each piece of a turn's audio, 0 to 255.
@@ -23,12 +23,12 @@ pub struct Wave {
     pub turn: usize,
     /// What the caller said.
     pub caller: Vec<u8>,
-    /// What it heard.
+    /// What the caller heard.
     pub agent: Vec<u8>,
 }
 
 impl RunRecord {
-    /// Reads the waves of the turns that a page shows.
+    /// Reads the waveforms of the turns that a page shows.
     pub fn with_waves(mut self, folder: &Path) -> Self {
         let shown = self.slowest().into_iter().chain(self.unanswered());
         let kept = shown.filter_map(|t| self.evidence_of(t));
@@ -55,7 +55,7 @@ impl RunRecord {
         turns
     }
 
-    /// What audio of a turn was kept.
+    /// The kept audio of a turn, if there is any.
     pub fn evidence_of(&self, turn: &TurnRecord) -> Option<&EvidenceTurn> {
         let kept = &self.evidence.as_ref()?.turns;
         kept.iter()
@@ -82,7 +82,7 @@ impl Wave {
         let frames = (wav.duration() as usize).max(1);
         let mut sides = [vec![0_u8; COLUMNS], vec![0_u8; COLUMNS]];
         for (nth, sample) in wav.samples::<i16>().enumerate() {
-            // The top eight bits of the sample's size.
+            // The top eight bits of the sample's magnitude.
             let level = (sample.ok()?.unsigned_abs() >> 7).min(255) as u8;
             let column = (nth / 2 * COLUMNS / frames).min(COLUMNS - 1);
             let place = &mut sides[nth % 2][column];
@@ -173,7 +173,7 @@ mod tests {
             .join(EvidenceFolder::name(5, 1));
         std::fs::write(broken, b"RIFF?").unwrap();
         let record = record(vec![kept(5, 0), kept(5, 1), kept(5, 2)]).with_waves(run.path());
-        // The second is no sound, the third is not there.
+        // The second file is not audio, the third does not exist.
         assert_eq!(record.waves.len(), 1);
         let wave = &record.waves[0];
         assert_eq!((wave.call, wave.turn), (5, 0));

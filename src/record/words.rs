@@ -1,7 +1,7 @@
-//! What became of a gate, in plain words.
+//! The result of a gate in plain words.
 //!
-//! In: a threshold and its judgement. Out: one sentence without the gate's name. Holds: every
-//! report takes these words; figures are rounded as on the screen.
+//! In: a threshold and its judgement. Out: one sentence without the gate's name. Invariants: every
+//! report uses these words; figures are rounded as on the screen.
 
 use super::Metric;
 use super::gate::Threshold;
@@ -14,7 +14,6 @@ use crate::vocab::About;
 /// 1.96 · √(q(1−q)/n) · σ / φ(z_q), φ the density of the normal distribution.
 const WANTED: [(f64, usize); 4] = [(0.5, 140), (0.9, 260), (0.95, 400), (0.99, 1_240)];
 
-/// The sentence.
 pub(super) fn words(threshold: &Threshold, metric: Option<Metric>, judged: &Judgement) -> String {
     let Some(metric) = metric else {
         return "there is no such metric".to_owned();
@@ -80,7 +79,7 @@ impl Told<'_> {
         }
     }
 
-    /// The figure, its interval, and what they rest on.
+    /// The figure, its interval, and the number of samples behind them.
     fn seen(&self) -> String {
         let figure = match self.judged.observed {
             Some(f64::INFINITY) => "never (∞)".to_owned(),
@@ -111,7 +110,7 @@ impl Told<'_> {
         } else {
             things
         };
-        // Told where it makes a difference.
+        // Shown only if it makes a difference.
         let matters = interval.is_some() || matches!(basis, Basis::TooFew(_));
         if matters && n_eff.round() < 0.95 * n as f64 {
             format!("{n} {things} worth {:.0}", n_eff.max(1.0))
@@ -143,7 +142,7 @@ impl Told<'_> {
         format!("refuted, {beyond} of {n} beyond the bound")
     }
 
-    /// How many turns would make the interval narrow, where there are fewer.
+    /// How many samples would make the interval narrow, if there are fewer.
     fn advice(&self) -> Option<String> {
         let Aggregate::Quantile(q) = self.threshold.gate.aggregate else {
             return None;
@@ -155,7 +154,7 @@ impl Told<'_> {
     }
 }
 
-/// Percentiles without the dust of binary fractions.
+/// Rounds a percentile to three decimals, which hides the error of binary fractions.
 fn to_thousandths(p: f64) -> f64 {
     (p * 1e3).round() / 1e3
 }

@@ -1,7 +1,7 @@
-//! A comparison, as people and as machines read it.
+//! Renders a comparison of runs as text for people and as JSON for machines.
 //!
-//! In: the baseline, the candidates and what `stats::compare` says of them. Out: text, JSON.
-//! Holds: the verdict of every figure stands beside its interval and its p value.
+//! In: the baseline, the candidates and the results of `stats::compare`. Out: text, JSON.
+//! Invariant: every verdict is shown together with its interval and its p value.
 
 use super::Style;
 use super::needed;
@@ -11,43 +11,43 @@ use crate::stats::compare::{Change, Comparison, Difference, Figure, Settings};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 
-/// Version of the JSON.
+/// Version of the JSON format.
 const VERSION: u32 = 1;
-/// Longest name shown.
+/// Maximum length of a displayed name, in characters.
 const LONGEST: usize = 60;
 
-/// A comparison.
+/// The result of comparing runs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Compared {
-    /// How it was made.
+    /// Settings of the comparison: noise margins, level and seed.
     pub settings: Settings,
-    /// Every candidate with what it was compared with.
+    /// Each candidate with its baseline.
     pub pairs: Vec<Pair>,
 }
 
-/// A candidate, compared.
+/// A candidate and the baseline it was compared with.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Pair {
-    /// What it was compared with.
+    /// Name of the baseline.
     pub baseline: String,
-    /// What was compared.
+    /// Name of the candidate.
     pub candidate: String,
-    /// What speaks against comparing them at all.
+    /// Differences that make the two not comparable, such as another load.
     pub differs: Vec<String>,
-    /// What may differ, and does.
+    /// Differences that do not prevent a comparison, such as another seed.
     pub listed: Vec<String>,
-    /// By metric.
+    /// Results, one per metric.
     pub comparisons: Vec<Comparison>,
 }
 
 impl Pair {
-    /// Of all metrics.
+    /// The overall change across all metrics.
     pub fn change(&self) -> Change {
         Change::of_all(self.comparisons.iter().map(|c| c.change))
     }
 }
 
-/// For people.
+/// Renders the comparison as text for people.
 pub fn render(compared: &Compared, style: Style) -> String {
     let mut out = String::new();
     for (nth, pair) in compared.pairs.iter().enumerate() {
@@ -70,7 +70,7 @@ pub fn render(compared: &Compared, style: Style) -> String {
     out
 }
 
-/// With the digits that it has: 2.5, 20.
+/// Rounds to three decimals, so that no trailing zeros are printed: 2.5, 20.
 fn plain(value: f64) -> f64 {
     (value * 1e3).round() / 1e3
 }
@@ -154,7 +154,7 @@ fn word(change: Change, style: Style) -> String {
     }
 }
 
-/// For machines; `null` for what is infinite.
+/// Renders the comparison as JSON; an infinite value becomes `null`.
 pub fn json(compared: &Compared) -> String {
     let Settings { noise, level, seed } = compared.settings;
     let value = json!({
@@ -164,7 +164,7 @@ pub fn json(compared: &Compared) -> String {
         "noise": {"share": noise.share, "ms": noise.ms, "rate": noise.rate},
         "pairs": compared.pairs.iter().map(pair_json).collect::<Vec<_>>(),
     });
-    // Names are strings and numbers are finite or null: nothing here can fail to be written.
+    // Serialization cannot fail: names are strings, and numbers are finite or null.
     format!("{value:#}\n")
 }
 
@@ -188,7 +188,7 @@ fn pair_json(pair: &Pair) -> Value {
 }
 
 fn difference_json(d: &Difference) -> Value {
-    // To the microsecond, as every time in a file; rates to a millionth.
+    // Round times to the microsecond, as in every other file, and rates to a millionth.
     let digits = match d.figure {
         Figure::Rate => 1e6,
         Figure::P50 | Figure::P95 => 1e3,

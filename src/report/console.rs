@@ -1,7 +1,7 @@
-//! The report that people read where they started the run.
+//! The report printed on the terminal after a run.
 //!
 //! In: a summary and whether colour may be used. Out: lines of at most [`WIDTH`] characters.
-//! Holds: the verdict comes first; the same words stand there without colour.
+//! Invariants: the verdict comes first; the text is the same with and without colour.
 
 use super::figures::{
     QUANTILES, cells, figure, hundredths, in_tables, interval, possibly_infinite,
@@ -14,16 +14,16 @@ use crate::record::{
 };
 use crate::vocab::Metric;
 
-/// Longest line, in characters.
+/// Maximum line length, in characters.
 pub const WIDTH: usize = 100;
-/// Width of the keys on the left.
+/// Width of the key column on the left.
 const KEY: usize = 12;
-/// Where what is said of a gate begins.
+/// Indent of the lines that explain a gate.
 const GATE_INDENT: usize = 13;
-/// Longest name or message from outside; longer ones are cut.
+/// Maximum length of a name or message from outside; longer ones are truncated.
 const LONGEST_NAME: usize = 60;
 const LONGEST_MESSAGE: usize = 400;
-/// Spans of level load that are told.
+/// Maximum number of steady spans listed.
 const SPANS: usize = 6;
 
 /// The report as one string, with a final newline.
@@ -40,7 +40,7 @@ pub fn render(summary: &Summary, style: Style) -> String {
     page.variants(summary);
     page.counts(summary);
     page.failures(summary);
-    // A run that was cut off left no word on its own health.
+    // A run that was cut off recorded no generator health.
     if summary.run.complete {
         page.generator(&summary.generator);
     }
@@ -125,7 +125,7 @@ impl Page {
         let mut all_head = plural(all.count, "turn");
         if all.infinite > 0 {
             let never = grouped(all.infinite as u64);
-            // What makes a turn infinite stands in the definitions below.
+            // The definitions below explain what makes a turn infinite.
             all_head.push_str(&format!(", {never} of them ∞"));
         }
         let replied_head = format!("{} replied, 95 % interval", grouped(replied.count as u64));
@@ -171,7 +171,7 @@ impl Page {
         }
     }
 
-    /// What `on: steady` gates look at.
+    /// The figures that `on: steady` gates are judged by.
     fn steady(&mut self, summary: &Summary) {
         let Some(steady) = &summary.steady else {
             return;
@@ -297,7 +297,7 @@ impl Page {
         );
     }
 
-    /// Whose clock the arrivals were stamped by, where it was not the kernel's.
+    /// How many turns have an arrival stamped by loadgen instead of the kernel.
     fn stamps(&mut self, summary: &Summary) {
         let flag = Flag::UserSpaceStamp.name();
         if let Some(&count) = summary.flags.get(flag) {
@@ -312,7 +312,7 @@ impl Page {
         }
     }
 
-    /// How far the figures were off, by calls whose truth is known.
+    /// The measurement error, from sentinel calls whose true latency is known.
     fn sentinels(&mut self, summary: &Summary) {
         let Some(s) = &summary.sentinels else { return };
         let mut text = format!("{}, {}", plural(s.calls, "call"), plural(s.turns, "turn"));
@@ -354,12 +354,12 @@ impl Page {
         self.lines.push(self.style.head(title));
     }
 
-    /// A key and its text, wrapped beside it. Leading spaces indent the text.
+    /// Adds a key with its text wrapped beside it. Leading spaces indent the text.
     fn entry(&mut self, key: &str, text: &str) {
         let indent = text.len() - text.trim_start().len();
         for (nth, line) in wrap(text, WIDTH - KEY - indent).iter().enumerate() {
             let key = if nth == 0 { key } else { "" };
-            // Padded before it is dressed: escape sequences have no width on the screen.
+            // Pad before styling: escape sequences have no width on the screen.
             let key = self.style.head(&format!("{key:<KEY$}"));
             self.lines.push(format!("{key}{:indent$}{line}", ""));
         }

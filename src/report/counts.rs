@@ -1,7 +1,7 @@
-//! Turns and calls by how they ended, in the words of every report for people.
+//! Counts of turns and calls by outcome, worded alike in every report for people.
 //!
-//! In: a summary. Out: sentences without a full stop. Invariant: what the end of the run cut off is
-//! told only where there is any.
+//! In: a summary. Out: sentences without a full stop. Invariant: `cut off` and `not run` are
+//! shown only if at least one of the two counts is above zero.
 
 use super::figures::figure;
 use super::text::grouped;
@@ -34,7 +34,7 @@ fn cut_off(cut_off: usize, not_run: usize) -> String {
     }
 }
 
-/// What there is to say of turns that were cut off, and of missed replies that came later.
+/// Remarks on turns that were cut off and on replies that came after the timeout.
 pub(super) fn remarks(summary: &Summary) -> Vec<String> {
     let mut remarks = Vec::new();
     if let Some(wait) = summary.longest_wait_ms {

@@ -1,9 +1,9 @@
-//! `turns.csv` and `calls.csv`: one row a turn or call, warm-up calls included and marked,
-//! sentinels' left out.
+//! `turns.csv` and `calls.csv`: one row per turn or call. Warm-up calls are included and marked;
+//! sentinel calls are left out.
 //!
-//! In: records. Out: CSV (RFC 4180, but lines end with LF) in UTF-8 with a header. Holds:
-//! columns keep their names and order within a version, new ones come last; a spreadsheet takes
-//! no text from outside for a formula.
+//! In: records. Out: CSV (RFC 4180, but lines end with LF) in UTF-8 with a header. Invariants:
+//! within a version columns keep their names and order, and new ones are added last; a
+//! spreadsheet never takes text from outside for a formula.
 
 use crate::record::{CALL_VERSION, CallOutcome, CallRecord, Ms, TURN_VERSION, TurnRecord};
 use std::borrow::Cow;
@@ -90,14 +90,14 @@ pub const CALL_COLUMNS: &[Column<CallRecord>] = &[
     Column { name: "turns_not_run", cell: |c| c.turns.not_run.to_string().into() },
 ];
 
-/// The content of `turns.csv`, rows by call and turn.
+/// Renders `turns.csv`, with rows sorted by call and turn.
 pub fn turns(turns: &[TurnRecord]) -> String {
     let mut sorted: Vec<&TurnRecord> = turns.iter().filter(|t| !t.sentinel).collect();
     sorted.sort_by_key(|t| (t.call, t.turn));
     written(COLUMNS, &sorted)
 }
 
-/// The content of `calls.csv`, rows by call.
+/// Renders `calls.csv`, with rows sorted by call.
 pub fn calls(calls: &[CallRecord]) -> String {
     let mut sorted: Vec<&CallRecord> = calls.iter().collect();
     sorted.sort_by_key(|c| c.call);
@@ -125,8 +125,8 @@ fn time(ms: Option<Ms>) -> Cow<'static, str> {
     ms.map_or(Cow::default(), |ms| ms.to_string().into())
 }
 
-/// A cell that a spreadsheet reads as text: an apostrophe before what it would take for a formula
-/// (OWASP, *CSV Injection*).
+/// Makes a spreadsheet read the cell as text: prefixes an apostrophe if it would be taken for a
+/// formula (OWASP, *CSV Injection*).
 fn text(cell: &str) -> Cow<'_, str> {
     if cell.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) {
         Cow::from(format!("'{cell}"))

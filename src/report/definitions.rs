@@ -1,14 +1,14 @@
-//! What the figures mean, in one place; every report prints them.
+//! Definitions of the metrics and terms, shared by every report.
 //!
-//! In: the table of metrics. Out: names and sentences. Holds: each says from which instant to
-//! which.
+//! In: the table of metrics. Out: names and sentences. Invariant: the definition of a latency
+//! says at which instant it begins and at which it ends.
 
 use crate::vocab::{Metric, Shown};
 
-/// One term.
+/// A term and its meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Definition {
-    /// As it stands in files and on the screen.
+    /// The term as it appears in files and on the screen.
     pub name: &'static str,
     /// What it means.
     pub text: &'static str,
@@ -54,7 +54,7 @@ const TERMS: &[Definition] = &[
     },
 ];
 
-/// The metrics that reports show, then the terms.
+/// Definitions of the metrics that reports show, followed by the other terms.
 pub fn definitions() -> impl Iterator<Item = Definition> {
     let metrics = Metric::ALL.iter().filter(|m| !m.is_share());
     let shown = metrics.filter(|m| m.row().shown != Shown::Asked);

@@ -1,16 +1,16 @@
-//! How figures are written: the one place that rounds them for people.
+//! Formats figures for people; no other file rounds them.
 //!
-//! In: figures of a summary. Out: short strings. Holds: what is shown on the screen and in every
-//! other report for people is the same to the last digit.
+//! In: figures of a summary. Out: short strings. Invariant: the console and every other report
+//! for people show the same digits.
 
 use crate::record::{AllTurns, Latency, Metrics, Ms, Quantiles, Span};
 use crate::stats::samples_needed;
 use crate::vocab::{Metric, Shown};
 
-/// For what was not measured.
+/// Shown in place of a figure that was not measured.
 pub(super) const NOTHING: &str = "–";
 
-/// A quantile that reports show, and where the summary has it.
+/// A quantile that reports show, with accessors for its values in the summary.
 pub(super) struct Quantile {
     pub(super) name: &'static str,
     pub(super) q: f64,
@@ -19,7 +19,7 @@ pub(super) struct Quantile {
     pub(super) span: fn(&Quantiles) -> Option<Span>,
 }
 
-/// Those with an interval.
+/// The quantiles that have a confidence interval.
 pub(super) const QUANTILES: [Quantile; 3] = [
     Quantile {
         name: "p50",
@@ -44,7 +44,7 @@ pub(super) const QUANTILES: [Quantile; 3] = [
     },
 ];
 
-/// The latencies that tables for people have a row of.
+/// The latencies that get a row in the tables for people.
 pub(super) fn in_tables(metrics: &Metrics) -> impl Iterator<Item = (Metric, Latency)> {
     let has_row = |(metric, latency): &(Metric, Latency)| {
         metric.row().shown == Shown::Always || latency.count > 0
@@ -73,7 +73,7 @@ pub(super) fn hundredths(ms: Option<Ms>) -> String {
     ms.map_or_else(|| NOTHING.to_owned(), |ms| format!("{ms:.2}"))
 }
 
-/// Null stands for +∞ where there are samples at all.
+/// Formats a figure of all turns: if there are samples, `None` stands for +∞.
 pub(super) fn possibly_infinite(ms: Option<Ms>, all: &AllTurns) -> String {
     if ms.is_none() && all.count > 0 {
         "∞".to_owned()
@@ -87,7 +87,7 @@ pub(super) fn interval(span: Option<Span>, count: usize, q: f64, level: f64) -> 
     match (span, samples_needed(q, level)) {
         (Some(span), _) => format!("[{}, {}]", end(span.lower_ms), end(span.upper_ms)),
         (None, Ok(needed)) if count > 0 && count < needed => format!("(needs {needed} turns)"),
-        // Enough turns, but the turns of a call are alike.
+        // There are enough turns, but the turns of one call are correlated.
         (None, _) if count > 0 => "(needs more calls)".to_owned(),
         _ => String::new(),
     }

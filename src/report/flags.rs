@@ -1,14 +1,13 @@
-//! What a flag means, and what to do about it, in one place for every report.
+//! What each flag means and what to do about it, shared by every report.
 //!
-//! Out: a table in the order of the flags' weight. Invariant: every flag is in it once (a test).
+//! Out: a table, most serious flag first. Invariant: every flag is listed exactly once (a test).
 
 use crate::record::Flag;
 
-/// A flag in words.
+/// The explanation of a flag.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Meaning {
     pub(super) flag: Flag,
-    /// What it means.
     pub(super) text: &'static str,
     /// What to try next; `None` where there is nothing to do.
     pub(super) hint: Option<&'static str>,
@@ -22,7 +21,7 @@ const fn means(flag: Flag, text: &'static str) -> Meaning {
     }
 }
 
-/// Every flag, the weightiest first.
+/// Every flag, most serious first.
 pub(super) const FLAGS: &[Meaning] = &[
     Meaning {
         hint: Some(
@@ -91,7 +90,7 @@ pub(super) const FLAGS: &[Meaning] = &[
     ),
 ];
 
-/// The flag of this name in words.
+/// Looks up the explanation of a flag by the flag's name.
 pub(super) fn named(name: &str) -> Option<&'static Meaning> {
     FLAGS.iter().find(|m| m.flag.name() == name)
 }

@@ -1,12 +1,12 @@
-//! The formats that a record is written in, and the files of each.
+//! The report formats and the files of each.
 //!
-//! In: a [`RunRecord`]. Out: names and bytes. Holds: every format is made of the one record, so
-//! that they agree to the last digit; making them again gives the same bytes.
+//! In: a [`RunRecord`]. Out: file names and bytes. Invariants: every format is made from the same
+//! record, so the figures agree to the last digit; rendering again gives the same bytes.
 
 use super::{csv, hdr, html, json, junit, markdown};
 use crate::record::RunRecord;
 
-/// A format of reports.
+/// A report format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Format {
     /// `turns.csv`, `calls.csv`.
@@ -26,14 +26,14 @@ pub enum Format {
 /// A file of a report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct File {
-    /// Its name in the run folder.
+    /// File name in the run folder.
     pub name: &'static str,
-    /// Its content.
+    /// File content.
     pub bytes: Vec<u8>,
 }
 
 impl Format {
-    /// Every format. The summary comes last: its presence says that a run is over.
+    /// Every format. JSON comes last: the presence of `summary.json` means that the run is over.
     pub const ALL: [Self; 6] = [
         Self::Csv,
         Self::Html,
@@ -43,10 +43,10 @@ impl Format {
         Self::Json,
     ];
 
-    /// The name of the report for people.
+    /// File name of the HTML report.
     pub const HTML_FILE: &str = "report.html";
 
-    /// As it is named on the command line.
+    /// Name of the format on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Self::Csv => "csv",
@@ -58,12 +58,12 @@ impl Format {
         }
     }
 
-    /// The format of that name.
+    /// Looks up a format by its command-line name.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|f| f.name() == name)
     }
 
-    /// The files of a record in this format.
+    /// Renders a record into the files of this format.
     pub fn files(self, record: &RunRecord) -> Vec<File> {
         let bytes = |name, bytes| vec![File { name, bytes }];
         let file = |name, text: String| bytes(name, text.into_bytes());

@@ -1,4 +1,4 @@
-//! All formats of one record, read back: the figures agree to the last digit.
+//! Reads all formats of one record back: the figures agree to the last digit.
 
 use super::figures::{cells, figure};
 use super::list::{self, PastRun};
@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 
 pub(super) type Row = BTreeMap<String, String>;
 
-/// 114 calls, most of whose 342 turns are replied to, after times with all their digits.
+/// 114 calls with 342 turns; most turns got a reply, with latencies down to the microsecond.
 fn record() -> RunRecord {
     let mut run = Run::default();
     run.good(110)
@@ -57,7 +57,7 @@ pub(super) fn rows(csv: &str) -> Vec<Row> {
     reader.deserialize().map(|row| row.unwrap()).collect()
 }
 
-/// The order statistics of a column, in microseconds, by a rule written anew.
+/// The order statistics of a column, in microseconds, by an independent implementation.
 fn of_column(rows: &[Row], column: &str, wanted: impl Fn(&Row) -> bool) -> Latency {
     let wanted = rows.iter().filter(|r| wanted(r) && !r[column].is_empty());
     let micros = wanted.map(|r| (r[column].parse::<f64>().unwrap() * 1e3).round() as i64);
@@ -146,7 +146,7 @@ fn named(summary: &Summary) -> BTreeMap<String, f64> {
     let mut named = BTreeMap::new();
     for (metric, figures) in value["metrics"].as_object().unwrap() {
         for (name, figure) in figures.as_object().unwrap() {
-            // Null is +∞ where some turns were never answered.
+            // Null is +∞ if some turns were never answered.
             let null = (metric == "all_turns").then_some(f64::INFINITY);
             let figure = figure.as_f64().or(null);
             if let Some(figure) = figure.filter(|_| name != "infinite") {
@@ -261,7 +261,7 @@ fn agrees_with_histograms(summary: &Summary, log: &[u8]) {
         }
         assert!(histogram.equivalent(histogram.max(), figure("max_ms")));
         assert!(histogram.equivalent(histogram.min(), figure("min_ms")));
-        // The column of the line itself, in ms.
+        // The line's own maximum column, in ms.
         assert!((line.max() * 1e3 - figure("max_ms") as f64).abs() <= 16.0);
         seen.push(name);
     }

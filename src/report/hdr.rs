@@ -1,9 +1,9 @@
-//! `histogram.hlog`: the latencies as HdrHistograms, in HdrHistogram's own log format (version
-//! 1.3, compressed V2 payloads), to be read, plotted and merged by its tools.
+//! `histogram.hlog`: the latencies as HdrHistograms in HdrHistogram's own log format (version
+//! 1.3, compressed V2 payloads), so that its tools can read, plot and merge them.
 //!
-//! In: a record. Out: one interval over the whole run for each metric that was measured, tagged
-//! with its name. Holds: values are microseconds with five significant digits; what never
-//! happened (+∞) is in no histogram.
+//! In: a record. Out: for each measured metric, one interval over the whole run, tagged with the
+//! metric's name. Invariants: values are microseconds with five significant digits; infinite
+//! samples are left out.
 
 use crate::record::{RunRecord, Samples};
 use crate::stats::{Distribution, Sample};
@@ -13,12 +13,12 @@ use hdrhistogram::serialization::V2DeflateSerializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
 use std::time::Duration;
 
-/// Digits to which a value is kept: of two seconds, eight microseconds.
+/// Significant digits of a value: at two seconds, a resolution of eight microseconds.
 pub const DIGITS: u8 = 5;
-/// The maximum in a log line is for people: in milliseconds.
+/// The maximum in a log line is meant for people, so it is in milliseconds.
 const US_PER_MS: f64 = 1e3;
 
-/// The content of `histogram.hlog`.
+/// Renders `histogram.hlog`.
 pub fn log(record: &RunRecord) -> Vec<u8> {
     let run = &record.summary.run;
     let samples = Samples::of(0, &record.calls, &record.turns);
@@ -57,13 +57,13 @@ pub fn log(record: &RunRecord) -> Vec<u8> {
     bytes
 }
 
-/// The finite samples; `None` where there are none.
+/// A histogram of the finite samples; `None` if there are none.
 fn histogram(distribution: &Distribution) -> Option<Histogram<u64>> {
     let micros: Vec<u64> = distribution
         .sorted()
         .iter()
         .filter_map(|s| match s {
-            // Zero is no value of a histogram that begins at one.
+            // The histogram's lowest value is 1, so zero is recorded as 1.
             Sample::Finite(d) => Some(u64::try_from(d.as_micros()).unwrap_or(u64::MAX).max(1)),
             Sample::Infinite => None,
         })
@@ -77,5 +77,6 @@ fn histogram(distribution: &Distribution) -> Option<Histogram<u64>> {
     Some(histogram)
 }
 
-/// Longest latency told apart: a day. It bounds the memory that a record from outside can take.
+/// Longer latencies are recorded as one day, which bounds the memory that an untrusted record
+/// can make us allocate.
 const LONGEST_US: u64 = 86_400_000_000;

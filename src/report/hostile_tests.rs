@@ -1,5 +1,4 @@
-//! Names and text from outside, in every format: nothing gets out of the place that it was put
-//! in.
+//! Hostile names and text in every format: none of it breaks out of its place.
 
 use super::formats_tests::{files, of, rows, text};
 use super::list::{self, PastRun};
@@ -10,7 +9,7 @@ use crate::record::{RunRecord, Summary};
 use hdrhistogram::serialization::interval_log::IntervalLogIterator;
 use quick_junit::{Report, TestCaseStatus};
 
-/// What people and attackers call things.
+/// Names as users and attackers may choose them.
 const HOSTILE: [&str; 8] = [
     "=HYPERLINK(\"http://evil.example\",\"x\")",
     "\0\u{1}\u{b}\u{1b}]0;x\u{7}\u{1b}[2J\u{7f}\u{9b}\u{fffe}\u{ffff}",
@@ -105,7 +104,7 @@ fn xml_holds(word: &str, xml: &str) {
     assert!(message.as_ref().unwrap().starts_with("1 call: "));
 }
 
-/// Outside the tags and code spans of our own there is no character that could be markup.
+/// Apart from our own tags and code spans, no character can act as markup.
 fn markdown_holds(word: &str, markdown: &str) {
     let ours = [
         "<code>",

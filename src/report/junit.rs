@@ -1,19 +1,19 @@
-//! `junit.xml`: the verdict as test results, for CI systems that show those.
+//! `junit.xml`: the verdict as test results, for CI systems that show them.
 //!
 //! In: a record. Out: JUnit XML: a suite `run` with the verdict and the figures as properties, a
 //! suite `gates` with a case per gate, a suite `failures` with a case per cause of failed calls.
-//! Invariants: all cases pass or are skipped exactly when the run passed, or nothing was asked of it; no character that XML
-//! forbids gets through.
+//! Invariants: all cases pass or are skipped exactly when the run passed or had no gates; no
+//! character that XML forbids gets through.
 
 use super::text::{clean, plural};
 use super::words;
 use crate::record::{GateResult, GateVerdict, Latency, Ms, RunRecord, Status, Summary};
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
-/// Longest text from outside.
+/// Maximum length of text from outside, in characters.
 const LONGEST: usize = 2_000;
 
-/// The content of `junit.xml`.
+/// Renders `junit.xml`.
 pub fn xml(record: &RunRecord) -> String {
     let summary = &record.summary;
     let mut report = Report::new("loadgen");
@@ -29,7 +29,8 @@ pub fn xml(record: &RunRecord) -> String {
         .expect("it is written to memory, and holds no character that XML forbids")
 }
 
-/// Text from outside; what XML 1.0 cannot hold even when escaped is written `\u{…}`.
+/// Makes text from outside safe for XML 1.0: control characters are written as escapes such as
+/// `\u{…}`; U+FFFE and U+FFFF, forbidden even when escaped, become U+FFFD.
 fn safe(text: &str) -> String {
     clean(text, LONGEST).replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}")
 }
@@ -52,13 +53,13 @@ fn skipped(message: &str) -> TestCaseStatus {
     status
 }
 
-/// The verdict, and the figures.
+/// The suite with the verdict as its only case and the figures as properties.
 fn run(summary: &Summary) -> TestSuite {
     let verdict = &summary.verdict;
     let reasons = verdict.reasons.join("; ");
     let status = match verdict.status {
         Status::Passed => TestCaseStatus::success(),
-        // Nothing was tested.
+        // Without gates nothing was tested.
         Status::Unasked => skipped(&reasons),
         Status::Failed => not(NonSuccessKind::Failure, "failed", &reasons),
         Status::Invalid => not(NonSuccessKind::Error, "invalid", &reasons),
@@ -74,7 +75,7 @@ fn run(summary: &Summary) -> TestSuite {
     suite
 }
 
-/// Names as in `summary.json`, times with all their digits.
+/// Figures under their names in `summary.json`, with times at full precision.
 fn figures(summary: &Summary) -> Vec<(String, String)> {
     let (run, calls, turns) = (&summary.run, &summary.calls, &summary.outcomes);
     let mut figures = vec![
@@ -120,7 +121,7 @@ fn figures(summary: &Summary) -> Vec<(String, String)> {
     figures
 }
 
-/// One metric's; `infinite`: what is absent is +∞ where there are samples.
+/// The figures of one metric. With `infinite`, an absent figure is +∞ and is written `inf`.
 fn latency(metric: &str, latency: &Latency, infinite: bool) -> Vec<(String, String)> {
     let mut figures = vec![(format!("{metric}.count"), latency.count.to_string())];
     for (name, figure) in [
@@ -159,7 +160,7 @@ fn gate_status(gate: &GateResult) -> TestCaseStatus {
     }
 }
 
-/// Failed calls that the gates allow are no failure of the run: their cases are skipped.
+/// Failed calls that the gates tolerate do not fail the run, so their cases are skipped.
 fn failures(summary: &Summary) -> TestSuite {
     let mut suite = TestSuite::new("failures");
     for failure in &summary.failures {

@@ -1,7 +1,7 @@
-//! Past runs, a line each.
+//! Lists past runs, one per line.
 //!
-//! In: folders and summaries, in the order in which they are to stand. Out: a table of at most a
-//! line a run, or JSON. Holds: names from outside cannot steer a terminal.
+//! In: folders and summaries in display order. Out: a table with one line per run, or JSON.
+//! Invariant: names from outside cannot control the terminal.
 
 use super::figures::possibly_infinite;
 use super::text::clean;
@@ -9,19 +9,19 @@ use super::{Style, json};
 use crate::record::{Ms, Status, Summary};
 use serde::Serialize;
 
-/// Longest folder and name shown.
+/// Maximum length of a displayed folder or start time, in characters.
 const LONGEST: usize = 60;
 
 /// A past run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PastRun {
-    /// Its folder.
+    /// The run folder.
     pub folder: String,
-    /// What it came to.
+    /// The summary of the run.
     pub summary: Summary,
 }
 
-/// As JSON has it.
+/// A run as it appears in the JSON.
 #[derive(Serialize)]
 struct Entry<'a> {
     folder: &'a str,
@@ -29,7 +29,7 @@ struct Entry<'a> {
     started_at: &'a str,
     complete: bool,
     status: Status,
-    /// Of all turns, what gates; null where `ttfa_p95_infinite`, or where there are no turns.
+    /// p95 of all turns, as gates use it; null if `ttfa_p95_infinite` or if there are no turns.
     ttfa_p95_ms: Option<Ms>,
     ttfa_p95_infinite: bool,
     turns: usize,
@@ -37,7 +37,7 @@ struct Entry<'a> {
     failed_calls: usize,
 }
 
-/// One JSON array, with a final newline.
+/// Renders the runs as one JSON array with a final newline.
 pub fn to_json(runs: &[PastRun]) -> String {
     let entries: Vec<Entry<'_>> = runs.iter().map(entry).collect();
     json::pretty(&entries)
@@ -60,7 +60,7 @@ fn entry(run: &PastRun) -> Entry<'_> {
     }
 }
 
-/// The table; nothing at all for no runs.
+/// Renders the table; empty if there are no runs.
 pub fn table(runs: &[PastRun], style: Style) -> String {
     if runs.is_empty() {
         return String::new();
@@ -86,7 +86,7 @@ fn line(run: &PastRun, style: Style) -> String {
         (_, Status::Error) => style.bad("error       "),
     };
     let all = &summary.metrics.all_turns;
-    // Whole seconds are enough to find a run by.
+    // Whole seconds are precise enough to identify a run.
     let started = clean(&summary.run.started_at, LONGEST);
     let started = match started.split_once('.') {
         Some((seconds, rest)) if rest.ends_with('Z') => format!("{seconds}Z"),

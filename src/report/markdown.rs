@@ -1,7 +1,7 @@
-//! `summary.md`: the run on one screen, for a comment on a pull request or a CI job's page.
+//! `summary.md`: the run on one screen, for a pull request comment or a CI job's page.
 //!
-//! In: a record. Out: GitHub-flavoured Markdown of bounded length. Holds: figures are those of
-//! the console; text from outside can form no markup, no link, and notifies nobody.
+//! In: a record. Out: GitHub-flavoured Markdown of bounded length. Invariants: the figures are
+//! those of the console; text from outside cannot form markup or links and notifies nobody.
 
 use super::figures::{NOTHING, QUANTILES, cells, figure, interval, possibly_infinite};
 use super::text::{clean, grouped, plural};
@@ -11,15 +11,15 @@ use crate::record::{GateAnswer, GateResult, RunRecord, Status, Summary};
 use crate::vocab::Metric;
 use std::fmt::Write as _;
 
-/// Longest name or message from outside; longer ones are cut.
+/// Maximum length of a name or message from outside; longer ones are truncated.
 const LONGEST_NAME: usize = 60;
 const LONGEST_MESSAGE: usize = 300;
-/// So much longer escapes may make it.
+/// How much longer escaping may make a text.
 const ESCAPES: usize = 100;
-/// Rows of a table that grows with the scenario; a comment holds 65,536 characters.
+/// Maximum rows of a table that grows with the scenario; a comment holds 65,536 characters.
 const ROWS: usize = 20;
 
-/// The content of `summary.md`.
+/// Renders `summary.md`.
 pub fn summary(record: &RunRecord) -> String {
     let summary = &record.summary;
     let parts = [
@@ -36,14 +36,14 @@ pub fn summary(record: &RunRecord) -> String {
     parts.join("\n")
 }
 
-/// Text from outside, as code: it stands there as it is.
+/// Renders text from outside verbatim, as inline code.
 fn code(text: &str, longest: usize) -> String {
     format!("<code>{}</code>", escaped(text, longest))
 }
 
-/// Every character that could be markup as its number, so that this holds in tables, too. What
-/// looks like an address is no link: `://` and `www.` are told by their characters. At most
-/// `longest` + [`ESCAPES`] characters, cut with an ellipsis.
+/// Escapes every character that could be markup as a numeric entity, which also works inside
+/// tables. Escapes `://` and `www.` too, so that addresses do not become links. The result has
+/// at most `longest` + [`ESCAPES`] characters and is cut with an ellipsis.
 fn escaped(text: &str, longest: usize) -> String {
     let text = clean(text, longest);
     let mut out = String::new();
@@ -55,15 +55,15 @@ fn escaped(text: &str, longest: usize) -> String {
             _ => false,
         };
         let piece = match c {
-            // An entity would still notify whoever is called so.
+            // An entity would still notify the user of that name.
             '@' => '＠'.to_string(),
             c if !c.is_ascii() || c.is_ascii_alphanumeric() => c.to_string(),
             c if HARMLESS.contains(c) && !address => c.to_string(),
             c => format!("&#{};", u32::from(c)),
         };
-        // A character may count as two, where UTF-16 is counted.
+        // Length is counted in UTF-16 units; a character may take two.
         let length = piece.encode_utf16().count();
-        // One is left for the ellipsis.
+        // Reserve one unit for the ellipsis.
         if length >= left {
             out.push('…');
             break;
@@ -74,7 +74,7 @@ fn escaped(text: &str, longest: usize) -> String {
     out
 }
 
-/// Punctuation that is no markup inside a line.
+/// Punctuation that is not markup inside a line.
 const HARMLESS: &str = " ,.:;-/%()'\"=+?";
 
 fn table(heads: &[&str], rows: Vec<Vec<String>>) -> String {

@@ -1,10 +1,11 @@
-//! How many calls a comparison lacks, in the words of every report.
+//! How many calls a comparison needs to be conclusive, worded alike in every report.
 //!
-//! In: what is needed, of variants or of two runs. Out: sentences without a full stop, each once.
+//! In: what is needed, for variants or for two runs. Out: sentences without a full stop and
+//! without duplicates.
 
 use crate::record::{LagNeeded, VariantSummary};
 
-/// `with 6 blocks p is 0.063 at best; 7 blocks (7 calls of each) can decide`.
+/// `with 6 blocks p is 0.062 at best; 7 blocks (7 calls of each) can decide`.
 pub(super) fn sentence(needed: &LagNeeded) -> String {
     let p = format!("p is {:.3} at best", needed.best_p);
     let calls = match needed.calls {
@@ -23,7 +24,7 @@ pub(super) fn sentence(needed: &LagNeeded) -> String {
     }
 }
 
-/// What the medians of unclear variants lack.
+/// What it takes to decide the comparisons of medians that are unclear.
 pub(super) fn of_variants(variants: &[VariantSummary]) -> Vec<String> {
     let needed = variants.iter().filter_map(|v| {
         let lag = v.behind.as_ref()?.p50.as_ref()?;
@@ -32,7 +33,7 @@ pub(super) fn of_variants(variants: &[VariantSummary]) -> Vec<String> {
     once(needed.map(|n| format!("unclear: {}", sentence(n))))
 }
 
-/// Each sentence once, in the order of the first.
+/// Removes duplicate sentences, keeping the order of first occurrence.
 pub(super) fn once(sentences: impl Iterator<Item = String>) -> Vec<String> {
     let mut said: Vec<String> = Vec::new();
     for sentence in sentences {

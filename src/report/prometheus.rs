@@ -1,8 +1,9 @@
-//! A run while it goes on, as Prometheus and OpenMetrics read it.
+//! Live metrics of a run, for Prometheus and OpenMetrics.
 //!
-//! In: what happens, record by record. Out: the text of a scrape. Holds: names and units as
-//! `docs/metrics.md` has them; labels are bounded, whatever the scenario says; every series is
-//! there from the beginning, at zero.
+//! In: what happens during the run, record by record. Out: the text of a scrape. Invariants:
+//! names and units are those of `docs/metrics.md`; the number of label values is bounded,
+//! whatever the scenario says; every series exists from the start, at zero, except that failed
+//! calls get a series per cause when the first call fails for that cause.
 
 use crate::record::{CallOutcome, CallRecord, Outcome, TurnRecord};
 use crate::vocab::Metric;
@@ -21,16 +22,16 @@ mod labels;
 pub use labels::CallState;
 use labels::{OfCause, OfDirection, OfOutcome, OfQuantile, OfState, OfVariant, STATES};
 
-/// Upper edges of the buckets of latencies, in seconds: 7 to 25 % apart where replies are.
+/// Upper bounds of the latency buckets, in seconds: 7 to 25 % apart where replies are.
 pub const BUCKETS: [f64; 32] = [
     0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.9,
     1.0, 1.1, 1.2, 1.35, 1.5, 1.75, 2.0, 2.5, 3.0, 3.5, 4.0, 5.0, 6.0, 8.0, 10.0,
 ];
-/// Variants with a label of their own; further ones share [`OTHER`].
+/// Maximum number of variants with a label of their own; further ones share [`OTHER`].
 const VARIANTS: usize = 50;
-/// Variants, and causes of failure, past what is known.
+/// Label of all variants without a label of their own.
 const OTHER: &str = "other";
-/// Longest label value, in characters.
+/// Maximum length of a label value, in characters.
 const LONGEST: usize = 100;
 
 #[derive(Debug, Clone)]
@@ -45,30 +46,30 @@ impl MetricConstructor<Histogram> for Buckets {
 type Latencies = Family<OfVariant, Histogram, Buckets>;
 type Count<L> = Family<L, Counter>;
 
-/// What the generator says of itself at one moment; everything since the run began.
+/// Generator health at one moment; counts and lateness are since the start of the run.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Health {
-    /// Planned send → handed to the kernel: median, 99th percentile, largest.
+    /// Send lateness (planned send to handed to the kernel): median, 99th percentile, maximum.
     pub tick_lateness: [Duration; 3],
-    /// Packets that found no room in our own sockets.
+    /// Packets dropped because our own sockets had no room for them.
     pub own_drops: u64,
-    /// Packets that the system would not take.
+    /// Packets that the operating system refused to send.
     pub send_errors: u64,
     /// RTP packets sent.
     pub packets_out: u64,
     /// RTP packets received.
     pub packets_in: u64,
-    /// Processor time of the process.
+    /// CPU time of the process.
     pub cpu: Duration,
-    /// Its resident memory.
+    /// Resident memory of the process.
     pub resident_bytes: u64,
 }
 
-/// What is served.
+/// The metrics of one run, ready to be scraped.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    /// With a label of their own.
+    /// The variants with a label of their own.
     variants: Vec<String>,
     latencies: Vec<(Metric, Latencies)>,
     turns: Count<OfOutcome>,
@@ -88,13 +89,14 @@ pub struct Metrics {
     resident: Gauge,
 }
 
-/// A name from outside, of bounded length; the encoding escapes it.
+/// Truncates a name from outside; the encoder escapes it.
 fn bounded(name: &str) -> String {
     name.chars().take(LONGEST).collect()
 }
 
 impl Metrics {
-    /// `scenario`: its name; `target`: kind and address, without secrets.
+    /// Creates the metrics of a run. `scenario` is the scenario's name; `target` is the target's
+    /// kind and address, without secrets.
     pub fn new(scenario: &str, target: &str, version: &str, variants: &[&str]) -> Self {
         let mut metrics = Self {
             registry: Registry::default(),
@@ -189,7 +191,7 @@ impl Metrics {
         r.register_with_unit("process_resident_memory", help, Unit::Bytes, resident);
     }
 
-    /// Brings every series into being.
+    /// Creates every series whose labels are known from the start.
     fn begin(&self, more: bool) {
         let other = more.then_some(OTHER);
         for variant in self.variants.iter().map(String::as_str).chain(other) {
@@ -244,7 +246,7 @@ impl Metrics {
         }
     }
 
-    /// A call of `variant` goes `from` one state `to` another; `None`: it is not under way.
+    /// Moves a call of `variant` from one state to another; `None` means not under way.
     pub fn call_moves(&self, variant: &str, from: Option<CallState>, to: Option<CallState>) {
         if let Some(from) = from {
             self.calls
@@ -256,7 +258,7 @@ impl Metrics {
         }
     }
 
-    /// A measured call's planned start has come; whether it began.
+    /// Counts a measured call whose planned start has come, and whether it began or was dropped.
     pub fn call_offered(&self, variant: &str, began: bool) {
         let of = self.of(variant);
         self.offered.get_or_create(&of).inc();
@@ -264,7 +266,7 @@ impl Metrics {
         what.get_or_create(&of).inc();
     }
 
-    /// A call that began is over.
+    /// Counts a call that began and is over.
     pub fn call_ended(&self, call: &CallRecord) {
         if call.warmup {
             return;
@@ -278,7 +280,7 @@ impl Metrics {
             (Some(CallOutcome::CutOff), _) => {
                 self.cut_off.get_or_create(&of).inc();
             }
-            // Causes are a closed set of this program's.
+            // Causes are a closed set that this program defines.
             (_, Some(failure)) => {
                 let cause = bounded(&failure.cause);
                 let variant = of.variant;
@@ -289,7 +291,7 @@ impl Metrics {
         }
     }
 
-    /// A turn is over.
+    /// Counts a turn that is over.
     pub fn turn_ended(&self, turn: &TurnRecord) {
         if !turn.is_measured() {
             return;
@@ -300,7 +302,7 @@ impl Metrics {
         self.observe(&of, |metric| metric.of_turn(turn));
     }
 
-    /// Takes in the latencies that a call or a turn has.
+    /// Records every latency that a call or a turn has.
     fn observe(&self, of: &OfVariant, latency: impl Fn(Metric) -> Option<Duration>) {
         for (metric, family) in &self.latencies {
             if let Some(latency) = latency(*metric) {
@@ -309,12 +311,12 @@ impl Metrics {
         }
     }
 
-    /// Calls at once that the load asks for.
+    /// Sets the concurrency that the load asks for.
     pub fn target(&self, calls: u64) {
         self.target.set(i64::try_from(calls).unwrap_or(i64::MAX));
     }
 
-    /// How the generator is.
+    /// Updates the generator health.
     pub fn health(&self, health: &Health) {
         for (quantile, lateness) in ["0.5", "0.99", "1"].into_iter().zip(health.tick_lateness) {
             let of = OfQuantile { quantile };
@@ -332,16 +334,16 @@ impl Metrics {
         self.resident.set(bytes);
     }
 
-    /// The answer to a scrape, in the OpenMetrics text format.
+    /// Renders the answer to a scrape in the OpenMetrics text format.
     pub fn text(&self) -> String {
         let mut text = String::new();
-        // A string takes everything.
+        // Writing to a string cannot fail.
         let _ = text::encode(&mut text, &self.registry);
         text
     }
 }
 
-/// What [`Metrics::text`] is.
+/// Content type of [`Metrics::text`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 #[cfg(test)]

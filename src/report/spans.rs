@@ -1,8 +1,8 @@
-//! Calls and turns as spans, as OpenTelemetry has them.
+//! Calls and turns as OpenTelemetry spans.
 //!
-//! In: records as they come to be, and the wall clock at the run's start. Out: spans. Holds: a
-//! turn's span is the child of its call's, and the parts of the turn are its own; a part that
-//! was not measured has no span.
+//! In: records as they are completed, and the wall-clock time of the run's start. Out: spans.
+//! Invariants: a turn's span is a child of its call's span, and the parts of a turn are children
+//! of the turn's span; a part that was not measured has no span.
 
 use crate::record::{CallRecord, Ms, Outcome, TurnRecord};
 use crate::vocab::Metric;
@@ -13,20 +13,20 @@ use opentelemetry::{Array, InstrumentationScope, Key, KeyValue, StringValue, Val
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
 use std::time::{Duration, SystemTime};
 
-/// Longest name from outside, in characters.
+/// Maximum length of a name from outside, in characters.
 const LONGEST: usize = 200;
 
-/// Makes the spans of one run.
+/// Builds the spans of one run.
 #[derive(Debug, Clone)]
 pub struct Spans {
-    /// The wall clock at the instant that records count from.
+    /// Wall-clock time at the instant that records count from.
     origin: SystemTime,
-    /// Random: no two runs share an id.
+    /// Random, so that no two runs share an id.
     run: u128,
     scope: InstrumentationScope,
 }
 
-/// What a span is of; its id follows from it.
+/// What a span covers; the span's id is derived from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Part {
     Call,
@@ -75,7 +75,7 @@ impl Part {
     }
 }
 
-/// A bijection of 64 bits that looks like chance (the finaliser of SplitMix64).
+/// A bijective 64-bit mixing function (the finaliser of SplitMix64).
 fn mix(n: u64) -> u64 {
     let n = (n ^ (n >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let n = (n ^ (n >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -87,7 +87,7 @@ fn bounded(name: &str) -> Value {
     name.into()
 }
 
-/// An attribute for each latency that there is.
+/// One attribute per latency that was measured.
 fn latencies(of: impl Fn(Metric) -> Option<Ms>) -> impl Iterator<Item = KeyValue> {
     let found = Metric::ALL.iter().map(move |m| (m, of(*m)));
     found.filter_map(|(m, figure)| ms(format!("loadgen.{}_ms", m.name()), figure))
@@ -98,7 +98,7 @@ fn ms(name: impl Into<Key>, ms: Option<Ms>) -> Option<KeyValue> {
 }
 
 impl Spans {
-    /// `origin`: the wall clock at the instant that records count from; `run`: chance.
+    /// `origin` is the wall-clock time at the instant that records count from; `run` is random.
     pub fn new(origin: SystemTime, run: u128) -> Self {
         let scope = InstrumentationScope::builder("loadgen")
             .with_version(env!("CARGO_PKG_VERSION"))
@@ -112,7 +112,7 @@ impl Spans {
         TraceId::from(id.max(1))
     }
 
-    /// Ids of a trace need only differ inside it.
+    /// Span ids only have to be unique within their trace.
     fn id(&self, call: usize, part: Part) -> SpanId {
         let of_call = mix((self.run >> 64) as u64 ^ call as u64);
         SpanId::from(mix(of_call ^ part.number()).max(1))
@@ -153,7 +153,7 @@ impl Spans {
         }
     }
 
-    /// The spans of a call that is over: its own, and its join. None for one that never began.
+    /// The spans of a finished call: its own and the join's. Empty if the call never began.
     pub fn call(&self, call: &CallRecord) -> Vec<SpanData> {
         let Some((started, ended)) = call.started_ms.zip(call.ended_ms) else {
             return Vec::new();
@@ -182,8 +182,8 @@ impl Spans {
         std::iter::once(own).chain(join).collect()
     }
 
-    /// The spans of a turn that was over at `now`, counted as records do: its own, and its
-    /// parts. None for one that never began.
+    /// The spans of a turn that was over at `now` (on the clock of the records): its own and its
+    /// parts'. Empty if the turn never began.
     pub fn turn(&self, turn: &TurnRecord, now: Ms) -> Vec<SpanData> {
         let start = turn.started_ms.or(turn.planned_ms);
         let Some(start) = start.filter(|_| turn.outcome != Outcome::NotRun) else {
@@ -191,7 +191,7 @@ impl Spans {
         };
         let parts = parts(turn, now);
         let end = parts.iter().map(|(_, (_, end))| *end).max();
-        // A turn that nothing answered is over when it is given up.
+        // A turn without a reply ends when it is given up.
         let end = end.filter(|_| turn.outcome == Outcome::Replied);
         let mut own = self.span(
             turn.call,
@@ -210,7 +210,7 @@ impl Spans {
     }
 }
 
-/// The parts of a turn, from and to when.
+/// The parts of a turn with their start and end.
 fn parts(turn: &TurnRecord, now: Ms) -> Vec<(Part, (Ms, Ms))> {
     let mut parts = Vec::new();
     let n = turn.turn;
@@ -224,7 +224,7 @@ fn parts(turn: &TurnRecord, now: Ms) -> Vec<(Part, (Ms, Ms))> {
         let heard = onset + playout;
         parts.push((Part::Wait(n), (end, onset)));
         parts.push((Part::Playout(n), (onset, heard)));
-        // What is held back at its beginning ends as much later.
+        // The playout delay moves the end of the reply as much as its beginning.
         let over = turn.reply_end_ms.map_or(now, |at| at + playout);
         parts.push((Part::Reply(n), (heard, over)));
     } else if turn.outcome == Outcome::Missed && turn.expect.asks_for_reply() {

@@ -1,4 +1,4 @@
-//! Spans of made-up calls and turns.
+//! Spans of synthetic calls and turns.
 
 use super::*;
 use crate::record::fixtures::{self, Failure, Outcome, base, recorded as turn};
@@ -12,7 +12,7 @@ fn spans() -> Spans {
     Spans::new(origin(), 0x0123_4567_89ab_cdef_0011_2233_4455_6677)
 }
 
-/// Name, milliseconds from the origin to its start and to its end.
+/// Name, start and end of each span, in milliseconds from the origin.
 fn times(spans: &[SpanData]) -> Vec<(&str, f64, f64)> {
     let since = |at: SystemTime| at.duration_since(origin()).unwrap().as_secs_f64() * 1e3;
     let of = |s: &SpanData| (since(s.start_time), since(s.end_time));

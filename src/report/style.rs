@@ -1,14 +1,14 @@
-//! Whether a report may use colour.
+//! Styles the text of a report, with or without colour.
 //!
-//! In: what the caller knows of the terminal. Out: text, dressed or not. Holds: without colour
-//! the same words stand there, so that nothing is said by colour alone.
+//! In: what the caller knows of the terminal. Out: text, styled or not. Invariant: the words are
+//! the same without colour, so that nothing is conveyed by colour alone.
 
 use anstyle::{AnsiColor, Effects};
 
-/// How a report for people is dressed.
+/// How a report for people is styled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Style {
-    /// Characters only.
+    /// Plain text.
     #[default]
     Plain,
     /// With ANSI colours.
@@ -16,7 +16,7 @@ pub enum Style {
 }
 
 impl Style {
-    /// Colour on a terminal, unless `NO_COLOR` is set to anything but nothing
+    /// Uses colour on a terminal, unless `NO_COLOR` is set and not empty
     /// (<https://no-color.org>).
     pub fn choose(is_terminal: bool, no_color: Option<&str>) -> Self {
         if is_terminal && no_color.is_none_or(str::is_empty) {

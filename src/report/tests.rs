@@ -1,4 +1,4 @@
-//! Reports as people and machines get them; snapshots hold what they see.
+//! Reports as people and machines get them, checked by snapshots.
 
 use super::*;
 use crate::record::Latency;
@@ -45,7 +45,7 @@ fn passed() -> Summary {
     Summary::build(&facts, &run.calls, &run.turns, &gates())
 }
 
-/// Two sentinel calls that were off by `micros`, and by how much more in the later half.
+/// Two sentinel calls with an error of `micros` that shifted by `shift_ms` in the later half.
 fn sentinels(micros: i64, shift_ms: f64) -> Sentinels {
     Sentinels {
         calls: 2,
@@ -309,7 +309,7 @@ fn csv_and_journal_hold_the_same() {
             assert!(heads.iter().any(|head| head == field), "{field}");
         }
         for (head, cell) in heads.iter().zip(&row) {
-            // What only few turns have is absent from the journal where a turn lacks it.
+            // The journal omits a rare field if the turn does not have it.
             match fields.get(head).unwrap_or(&serde_json::Value::Null) {
                 serde_json::Value::Null => assert_eq!(cell, "", "{head}"),
                 serde_json::Value::Number(n) => {

@@ -1,10 +1,10 @@
-//! Text from outside, made fit for a terminal; lines of bounded width.
+//! Makes text from outside safe for a terminal, and wraps lines to a bounded width.
 //!
-//! In: any string. Out: strings without control characters, wrapped. Holds: nothing that moves
-//! the cursor, reorders or hides text gets through.
+//! In: any string. Out: strings without control characters, wrapped. Invariant: no character
+//! gets through that moves the cursor, or that reorders or hides text.
 
-/// `text` with every character that a terminal would act upon, or that hides or reorders others,
-/// written as `\u{…}`; at most `longest` characters, cut with an ellipsis.
+/// Escapes, as in a Rust literal (`\u{…}`, `\n`), every character that a terminal acts on or that
+/// hides or reorders others. At most `longest` characters, cut with an ellipsis.
 pub(super) fn clean(text: &str, longest: usize) -> String {
     let mut out = String::new();
     let mut len = 0;
@@ -40,8 +40,8 @@ fn acts(c: char) -> bool {
         )
 }
 
-/// Words of `text` in lines of at most `width` characters; a longer word is broken. At least one
-/// line.
+/// Wraps `text` into lines of at most `width` characters, breaking longer words. Returns at
+/// least one line.
 pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     let mut len = 0;
@@ -66,7 +66,7 @@ pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
-/// `n` with commas: 1,234,567.
+/// `n` with thousands separators: 1,234,567.
 pub(super) fn grouped(n: u64) -> String {
     let digits = n.to_string();
     let mut out = String::new();
@@ -79,7 +79,7 @@ pub(super) fn grouped(n: u64) -> String {
     out
 }
 
-/// `n` things: `1 turn`, `2 turns`.
+/// `n` with its noun: `1 turn`, `2 turns`.
 pub(super) fn plural(n: usize, thing: &str) -> String {
     let n64 = n as u64;
     format!("{} {thing}{}", grouped(n64), if n == 1 { "" } else { "s" })

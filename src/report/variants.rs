@@ -1,14 +1,14 @@
-//! The variants of a run side by side, as lines of a fixed width.
+//! The variants of a run side by side, as fixed-width lines.
 //!
-//! In: ranked variants. Out: rows; nothing for a run without several. Holds: what was never
-//! answered is in every figure, as ∞; a row is at most as wide as the console's page.
+//! In: ranked variants. Out: rows; none unless the run has several variants. Invariants: turns
+//! without a reply count as ∞ in every figure; a row is no wider than the console's page.
 
 use super::figures::{interval, possibly_infinite};
 use super::needed;
 use super::text::clean;
 use crate::record::{Lag, LagVerdict, Ms, Span, VariantSummary};
 
-/// Longest name; longer ones are cut.
+/// Maximum length of a name, in characters; longer ones are truncated.
 const NAME: usize = 30;
 
 /// A heading and the rows below it.
@@ -17,7 +17,7 @@ pub(super) struct Block {
     pub(super) rows: Vec<String>,
 }
 
-/// The ranking, and how far the others are behind the first.
+/// The ranking, and how much later than the first the others reply.
 pub(super) fn blocks(variants: &[VariantSummary]) -> Vec<Block> {
     let Some((first, others)) = variants.split_first() else {
         return Vec::new();
@@ -93,7 +93,7 @@ fn later(nth: usize, variant: &VariantSummary, width: usize) -> Option<String> {
     Some(row.trim_end().to_owned())
 }
 
-/// A difference with its sign; null: infinite.
+/// Formats a difference with its sign; `None` means infinite.
 pub(super) fn signed(lag: &Lag) -> String {
     match (lag.by_ms, lag.verdict) {
         (Some(ms), _) => format!("{:+.1}", ms.as_f64()),
@@ -103,7 +103,7 @@ pub(super) fn signed(lag: &Lag) -> String {
     }
 }
 
-/// An interval of differences; a null end is infinite.
+/// Formats an interval of differences; an end that is `None` is infinite.
 pub(super) fn span(span: Option<Span>) -> String {
     let end = |ms: Option<Ms>, infinite: &str| {
         ms.map_or_else(|| infinite.to_owned(), |ms| format!("{:+.1}", ms.as_f64()))

@@ -1,15 +1,15 @@
-//! What became of a gate, in the words of every report for people.
+//! The result of a gate in words, shared by every report for people.
 //!
-//! In: a judged gate. Out: an answer in two words at most, and a sentence. Holds: what comes from
-//! the record is cleaned; a record of an earlier release has words too.
+//! In: a judged gate. Out: an answer of at most two words, and a sentence. Invariants: text from
+//! the record is cleaned; records of earlier releases get words too.
 
 use super::text::clean;
 use crate::record::{GateAnswer, GateResult};
 
-/// Longest sentence; longer ones are cut.
+/// Maximum length of a sentence, in characters; longer ones are truncated.
 const LONGEST: usize = 400;
 
-/// The answer: those that end a run other than well stand out without colour.
+/// The answer of a gate. Failures are in capitals, to stand out without colour.
 pub fn answer(answer: GateAnswer) -> &'static str {
     match answer {
         GateAnswer::Pass => "pass",
@@ -20,8 +20,8 @@ pub fn answer(answer: GateAnswer) -> &'static str {
     }
 }
 
-/// The figure, its interval, and what follows: `470.9 ms [462.9, 481.9], 300 turns: clear of the
-/// bound`.
+/// The figure, its interval and the conclusion: `470.9 ms [462.9, 481.9], 300 turns: clear of
+/// the bound`.
 pub fn gate(gate: &GateResult) -> String {
     match (gate.words.as_str(), &gate.reason) {
         ("", Some(reason)) => clean(reason, LONGEST),

@@ -1,18 +1,19 @@
-//! Gates that end a run early, once its turns refute them.
+//! Gates that end a run early, once its records refute them.
 //!
-//! In: gates with `abort_on_fail`, the records as they come to be, the calls under way. Out: the
-//! gate that ends the run. Holds: looking often costs little, since each look waits for a fiftieth
-//! more records than the last, and refutes nothing by chance, since each asks for [`LEVEL`] and
-//! takes what calls under way owe to keep the bound: those that fail end soonest. Records stay in
-//! memory only where there are such gates, without their texts.
+//! In: gates with `abort_on_fail`, the records as they are made, the calls in progress. Out: the
+//! gate that ends the run. Invariants: evaluation is cheap, since each one waits for 2 % more
+//! records than the last; it does not refute a gate by chance, since each requires [`LEVEL`] and
+//! assumes that what calls in progress still owe keeps the bound, because failing calls end first.
+//! Records stay in memory only if there are such gates, and without their texts.
 
 use super::event::RunEvent;
 use crate::record::{CallRecord, OpenCall, SteadySpan, Threshold, TurnRecord};
 use std::time::Duration;
 
-/// Of every look. There are at most some hundreds of them: each sees 2 % more records.
+/// Confidence level of each evaluation. A run has some hundreds at most: each sees 2 % more
+/// records than the last.
 const LEVEL: f64 = 0.999;
-/// The next look waits for so many times the records of the last.
+/// Factor by which the number of records must grow before the next evaluation.
 const MORE: f64 = 1.02;
 
 /// A gate that can end a run.
@@ -20,7 +21,7 @@ const MORE: f64 = 1.02;
 pub struct AbortGate {
     /// The gate.
     pub threshold: Threshold,
-    /// From the first measured call on it is not looked at for this long.
+    /// Time after the first measured call during which the gate is not evaluated.
     pub delay: Duration,
 }
 
@@ -34,13 +35,13 @@ fn without_texts(turn: &TurnRecord) -> TurnRecord {
     }
 }
 
-/// Looks at them.
+/// Evaluates the abort gates during a run.
 #[derive(Debug)]
 pub(super) struct AbortWatch<'a> {
     gates: &'a [AbortGate],
     calls: Vec<CallRecord>,
     turns: Vec<TurnRecord>,
-    /// Records at which the next look is worth it.
+    /// Number of records at which the next evaluation is due.
     next: usize,
 }
 
@@ -54,7 +55,7 @@ impl<'a> AbortWatch<'a> {
         }
     }
 
-    /// Keeps what gates look at.
+    /// Keeps the records that gates are evaluated on.
     pub(super) fn take(&mut self, event: &RunEvent) {
         if self.gates.is_empty() {
             return;
@@ -63,7 +64,7 @@ impl<'a> AbortWatch<'a> {
             RunEvent::TurnEnded(turn) => self.turns.push(without_texts(turn)),
             RunEvent::TurnAmended(turn) => {
                 let same = |t: &&mut TurnRecord| (t.call, t.turn) == (turn.call, turn.turn);
-                // A turn is amended soon after it ended.
+                // Searched from the end: a turn is amended soon after it ended.
                 if let Some(known) = self.turns.iter_mut().rev().find(same) {
                     *known = without_texts(turn);
                 }
@@ -76,8 +77,8 @@ impl<'a> AbortWatch<'a> {
         }
     }
 
-    /// The gate that the records so far refute, `since` the first measured call. `steady`: when
-    /// the load is level; `open`: the measured calls under way.
+    /// The gate that the records so far refute, if one does. `since`: time since the first measured
+    /// call; `steady`: periods of level load; `open`: the measured calls in progress.
     pub(super) fn look(
         &mut self,
         since: Duration,

@@ -1,8 +1,8 @@
-//! Why a call has no agent that it could hear.
+//! Explains why a call has no agent that it could hear.
 //!
-//! In: the failure as the call's state machine sees it, what the room looks like. Out: the same
-//! failure, or the cause that the server's dispatches and the room tell. Invariant: only a
-//! failure for want of an agent is explained, and asking the server is bounded.
+//! In: the failure as the call's state machine sees it, the state of the room. Out: the same
+//! failure, or the cause shown by the server's dispatches and the room. Invariants: only failures
+//! for lack of an agent are explained, and the query to the server is bounded.
 
 use super::door::{Asked, OpenDoor};
 use crate::call::Failure;
@@ -10,8 +10,8 @@ use crate::target::Connection;
 use crate::target::livekit::{Wanted, diagnose};
 use std::time::Duration;
 
-/// How long the agent was waited for, where `failure` is for want of one: it never came, or
-/// (unless the call heard it, `heard`) it left or published nothing.
+/// How long the call waited for an agent, if `failure` is for lack of one: the agent never came,
+/// or (unless the call heard it, `heard`) it left or published nothing.
 fn waited(failure: &Failure, agent_timeout: Duration, heard: bool) -> Option<Duration> {
     match failure {
         Failure::AgentAbsent { waited } => Some(*waited),

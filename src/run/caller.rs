@@ -1,7 +1,7 @@
-//! A caller's end of a call: what the media engine drives.
+//! A caller's endpoint, which the media engine drives.
 //!
 //! In: the agent's packets, send slots. Out: Opus frames on time, the call's events.
-//! Holds: the script decides, the ear hears, neither knows the network.
+//! Invariant: the call script decides and the ears detect; neither knows the network.
 
 use super::evidence::Capture;
 use super::hearing::{Hearing, Report};
@@ -23,48 +23,48 @@ use tokio::sync::mpsc;
 /// Opus frames of an utterance, shared by all callers that say it.
 pub(super) type Frames = Arc<[Arc<[u8]>]>;
 
-/// What comes of a caller's end.
+/// Events of a caller's endpoint.
 pub(super) enum EndEvent {
     /// From the call's state machine.
     Call(Box<CallEvent>),
-    /// A reply began here, to be judged by the second opinion.
+    /// A reply's onset at this instant, for the second opinion.
     Onset(Instant, Excerpt),
-    /// There are several tracks: is the sound of this stream a voice? [`CallerEnd::judged`]
-    /// takes the answer.
+    /// There are several tracks: does this stream carry a voice? The answer goes to
+    /// [`CallerEnd::judged`].
     Sound(StreamId, Excerpt),
 }
 
-/// Utterances of which the echo may still come back.
+/// Number of recent utterances whose echo may still come back.
 const SAID: usize = 3;
-/// How long the agent's packets wait in the socket when nothing depends on it: the decoder, the
-/// ear and the script are fetched from memory once for five of them.
+/// How long the agent's packets may wait in the socket when no decision depends on them: five
+/// packets then share one load of the decoder, the ear and the script from memory.
 const UNHURRIED: Duration = Duration::from_millis(100);
-/// Events a call can make for each of its turns, with room to spare: phases and the end.
+/// Events that a call can emit per turn (phases and the end), with room to spare.
 const EVENTS_PER_TURN: usize = 16;
 
-/// The caller's end.
+/// A caller's endpoint: its call script, its ears and the audio it sends.
 pub(super) struct CallerEnd {
     call: Option<Call>,
     hearing: Hearing,
-    /// What each turn says.
+    /// The utterance of each turn.
     says: Vec<Said>,
-    /// Turns that spoke last, with the capture time of their first sample.
+    /// The turns that spoke last, with the capture time of their first sample.
     said: VecDeque<(Instant, usize)>,
     silence: Arc<[u8]>,
     next: Option<Instant>,
     rtp_time: u32,
     was_speaking: bool,
-    /// What is kept as evidence, where that was asked for.
+    /// Captures this call's evidence, if it was asked for.
     evidence: Option<Box<Capture>>,
     decode: Decode,
-    /// Packets of any caller said how loud they are.
+    /// Set once any caller receives a packet with an audio level (only with `decode: level`).
     levels: Arc<AtomicBool>,
     events: mpsc::Sender<EndEvent>,
 }
 
 impl CallerEnd {
-    /// A caller with its script, and the frames of each turn's utterance. The receiver
-    /// holds every event the call can make, so that none is lost.
+    /// Creates a caller from its script and the utterance of each turn. The receiver has room for
+    /// every event that the call can emit, so that none is lost.
     pub(super) fn new(
         script: CallScript,
         start: Instant,
@@ -90,19 +90,19 @@ impl CallerEnd {
         Ok((end, inbox))
     }
 
-    /// Keeps what is said and heard from now on.
+    /// Captures what is said and heard from now on, if `evidence` is given.
     pub(super) fn keep(&mut self, evidence: Option<Capture>) {
         self.evidence = evidence.map(Box::new);
     }
 
-    /// What of the agent's audio is decoded; `levels` becomes true where its packets say how
-    /// loud they are.
+    /// Sets how much of the agent's audio is decoded. `levels` is set once a packet carries an
+    /// audio level.
     pub(super) fn decoding(mut self, decode: Decode, levels: Arc<AtomicBool>) -> Self {
         (self.decode, self.levels) = (decode, levels);
         self
     }
 
-    /// Whether anything is to come of what the agent says.
+    /// Whether the agent's audio still has to be listened to.
     fn listens(&self) -> bool {
         self.decode == Decode::Always || self.call.as_ref().is_some_and(|c| !c.is_done())
     }
@@ -122,12 +122,12 @@ impl CallerEnd {
             if let (Some(evidence), CallEvent::TurnEnded(turn)) = (&mut self.evidence, &event) {
                 evidence.ended(turn, now);
             }
-            // The inbox has room for all; it is closed when the runner has hung up.
+            // The channel has room for all events; it is closed once the call's task is done.
             let _ = self.events.try_send(EndEvent::Call(Box::new(event)));
         }
     }
 
-    /// Everything the ears have noticed goes to the script.
+    /// Passes everything that the ears have detected to the call script.
     fn listen(&mut self, now: Instant) {
         while let Some(report) = self.hearing.poll() {
             match report.heard {
@@ -138,8 +138,9 @@ impl CallerEnd {
         }
     }
 
-    /// Is it the agent, or the caller's own voice? The second opinion gets the audio of where a
-    /// spurt begins, and of where one goes on if a turn is judged by that.
+    /// Dismisses an onset that is the caller's own echo and passes any other to the call. The
+    /// second opinion gets the audio of an onset that starts a talk spurt, and of one within a
+    /// spurt if a turn is judged by it.
     fn onset(&mut self, now: Instant, report: &Report, onset: Onset) {
         let Report {
             stream,
@@ -171,14 +172,14 @@ impl CallerEnd {
         if let Some(excerpt) = excerpt
             && (onset.after.is_none() || call.was_judged_by(&onset))
         {
-            // Before the turn's end is told, which waits for the answer.
+            // Sent before the turn's end, which waits for the answer.
             let _ = self.events.try_send(EndEvent::Onset(at, excerpt));
         }
         self.tell(now);
     }
 
-    /// The sound of a stream was judged; `None`: there was no time for it. Gives the name of
-    /// its track where what was heard of it is forgotten.
+    /// Takes the answer whether `stream` carries a voice; `None` if there was no time to judge it.
+    /// Returns the name of its track if what was heard on the stream is discarded.
     pub(super) fn judged(
         &mut self,
         now: Instant,
@@ -206,7 +207,7 @@ impl CallerEnd {
         self.said.push_back((start, turn));
     }
 
-    /// Joined, media flowing; packets go out from `slot` on.
+    /// The call has joined and media flows; packets are sent from `slot` on.
     pub(super) fn joined(&mut self, now: Instant, slot: Instant) {
         self.next = Some(slot);
         self.input(now, Input::Joined);
@@ -217,15 +218,15 @@ impl CallerEnd {
         self.input(now, Input::AgentPresent);
     }
 
-    /// An audio track that may be the agent's voice reaches us; gives the number that its
-    /// packets are to bear. `name`: whose it is and what it is called.
+    /// An audio track that may be the agent's voice is subscribed. Returns the number that its
+    /// packets will carry. `name`: `identity/name` of the track.
     pub(super) fn agent_track(&mut self, now: Instant, sid: &str, name: Arc<str>) -> u32 {
         let number = self.hearing.track(sid, name);
         self.input(now, Input::AgentAudible);
         number
     }
 
-    /// A track has ended; gives its number.
+    /// A track has ended; returns its number.
     pub(super) fn agent_track_gone(&mut self, now: Instant, sid: &str) -> Option<u32> {
         let number = self.hearing.track_gone(sid)?;
         self.taken_away(now, number);
@@ -245,7 +246,7 @@ impl CallerEnd {
         }
     }
 
-    /// The agent says what it is doing.
+    /// The agent reported its state.
     pub(super) fn agent_state(&mut self, now: Instant, state: AgentState) {
         self.input(now, Input::AgentState(state));
     }
@@ -258,13 +259,13 @@ impl CallerEnd {
     /// The call failed.
     pub(super) fn failed(&mut self, now: Instant, failure: Failure) {
         if failure == Failure::Stopped {
-            // Nothing that the agent did.
+            // A stop is not the agent's doing: its turns are no evidence.
             self.evidence = None;
         }
         self.input(now, Input::Failed(failure));
     }
 
-    /// The call's result; the first call takes it.
+    /// Takes the call's result; `None` if it was taken before.
     pub(super) fn finish(&mut self, now: Instant) -> Option<CallResult> {
         self.next = None;
         let mut result = self.call.take()?.finish(now);
@@ -323,7 +324,7 @@ impl Endpoint for CallerEnd {
     }
 
     fn timeout(&mut self, now: Instant) {
-        // Silence by the clock: an agent with DTX sends nothing when it has nothing to say.
+        // Silence is detected by the clock: a silent agent with DTX sends no packets.
         self.hearing.advance(now);
         self.listen(now);
         self.input(now, Input::Timeout);
@@ -369,8 +370,8 @@ impl Endpoint for CallerEnd {
         })
     }
 
-    /// What is heard takes effect in 700 ms at the soonest, when a spurt has ended, unless the
-    /// script waits for its beginning.
+    /// Received audio takes effect after 700 ms at the earliest, when a talk spurt has ended, so
+    /// packets may wait unless the script is waiting for the start of speech.
     fn patience(&self, now: Instant) -> Duration {
         let soon = |at: Instant| at < now + 2 * UNHURRIED;
         let hurried = self.call.as_ref().is_some_and(Call::awaits_speech_start)

@@ -1,7 +1,7 @@
-//! Calls before the first one: whether servers and agents are there at all.
+//! Preflight calls: check that servers and agents can be reached before the first call.
 //!
-//! In: the plan's first call. Out: nothing, or why it cannot be made. Holds: each server is
-//! tried once for everybody that is dispatched there by name; no canary is in any figure.
+//! In: the plan's first call. Out: nothing, or why it cannot be made. Invariants: each server is
+//! tried once for each set of agents dispatched there; no preflight call enters any figure.
 
 use super::absent;
 use super::caller::CallerEnd;
@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
-/// Tries every server and everybody that the variants dispatch, before the first call.
+/// Tries every server, and every agent that the variants dispatch, before the first call.
 pub(super) async fn meet(
     shared: &Arc<Shared>,
     plan: &Plan,
@@ -33,7 +33,7 @@ pub(super) async fn meet(
         if !tried.insert((number, shared.asked(variant).agents())) {
             continue;
         }
-        // A plan without a call has nobody to meet.
+        // A plan without calls needs no preflight call.
         let Some(first) = plan.call(0) else { break };
         let call = PlannedCall { variant, ..first };
         let met = canary(shared, &call, variant).await;
@@ -54,8 +54,8 @@ pub(super) async fn meet(
     Ok(())
 }
 
-/// One call that only shows whether the server of variant `number` and its agent are there at
-/// all.
+/// One call that only checks whether the server of variant `number` and its agent can be
+/// reached.
 async fn canary(shared: &Shared, first: &PlannedCall, number: usize) -> Result<(), Failure> {
     let broken = |e: &dyn std::fmt::Display| Failure::Generator {
         detail: e.to_string(),
@@ -101,7 +101,8 @@ async fn canary(shared: &Shared, first: &PlannedCall, number: usize) -> Result<(
     met
 }
 
-/// Waits until an agent is in the room. It may publish its track with its first words only.
+/// Waits until an agent is in the room, not for its track: an agent may publish that only with
+/// its first words.
 async fn meet_agent(
     connection: &mut Connection,
     agent_timeout: Duration,
@@ -122,7 +123,7 @@ async fn meet_agent(
                 }
                 Some(DoorEvent::AgentPresent { .. }) => return Ok(()),
                 Some(DoorEvent::Closed(f)) => return Err(f),
-                // Nobody was there to leave, to have a track or a state.
+                // Tracks, states and leaving concern an agent that is already present.
                 Some(_) => {}
                 None => return Err(Failure::Dropped { detail: "the session ended".into() }),
             },

@@ -1,9 +1,9 @@
-//! Reports of calls → records, the journal, events for the display.
+//! Turns the reports of calls into records, journal lines and events for the display.
 //!
-//! In: reports, in any order of calls. Out: records, in the journal and in events. Holds: a turn
-//! is in the journal as soon as it has ended; every turn of a call that began is there once its
-//! call has ended, and the call counts what the journal has. Nothing of it stays in memory,
-//! however long the run, but what the journal would not take.
+//! In: reports, with calls in any order. Out: records, in the journal and in events. Invariants:
+//! a turn is in the journal as soon as it has ended; every turn of a call that started is there
+//! once the call has ended, and the call's counts match the journal. Memory does not grow with
+//! the length of the run, except for records that could not be written to the journal.
 
 use super::event::RunEvent;
 use super::sentinel::SentinelTurns;
@@ -23,20 +23,20 @@ pub(super) enum Report {
     Started(Box<Begun>),
     Phase(usize, Phase),
     Turn(Box<TurnDone>),
-    /// More became known of a turn that was reported before.
+    /// More became known about a turn that was already reported.
     Amended(Box<TurnDone>),
     Ended(Box<CallDone>),
-    /// Something that the user should know of, once.
+    /// A message for the user, shown once.
     Notice(String),
-    /// A call that does not begin.
+    /// A planned call that does not start.
     LeftOut(Box<LeftOut>),
-    /// A turn of a sentinel: its room, what came of it.
+    /// A turn of a sentinel call: the room and the result.
     Sentinel(Box<(String, TurnResult)>),
-    /// A sentinel's call is over, and why it failed, if it did.
+    /// A sentinel call has ended, with its failure if it failed.
     SentinelEnded(Option<Failure>),
 }
 
-/// A call that began.
+/// A call that has started.
 #[derive(Debug)]
 pub(super) struct Begun {
     pub room: String,
@@ -45,7 +45,7 @@ pub(super) struct Begun {
     pub plan: PlannedCall,
 }
 
-/// A turn that is over.
+/// A turn that has ended.
 #[derive(Debug)]
 pub(super) struct TurnDone {
     pub call: usize,
@@ -54,7 +54,7 @@ pub(super) struct TurnDone {
     pub plan: PlannedCall,
 }
 
-/// A call that is over.
+/// A call that has ended.
 #[derive(Debug)]
 pub(super) struct CallDone {
     pub index: usize,
@@ -66,17 +66,17 @@ pub(super) struct CallDone {
     pub plan: PlannedCall,
 }
 
-/// A planned call that does not begin.
+/// A planned call that does not start.
 #[derive(Debug)]
 pub(super) struct LeftOut {
     pub room: String,
     pub planned_start: Instant,
     pub plan: PlannedCall,
-    /// The run was stopped before; else it could not begin.
+    /// True if the run was stopped first, false if the call could not start.
     pub stopped: bool,
 }
 
-/// Records that the journal would not take: a full disk loses nothing.
+/// Records that could not be written to the journal, so that a full disk loses none.
 #[derive(Debug, Default)]
 pub(super) struct Unwritten {
     pub turns: Vec<TurnRecord>,
@@ -92,11 +92,11 @@ pub(super) struct Collector<'a> {
     pub journal_error: Option<RecordError>,
     pub unwritten: Unwritten,
     pub sentinels: SentinelTurns,
-    /// Turns of calls under way that are recorded already, and as what.
+    /// Turns of calls in progress that are already recorded, with their outcome.
     recorded: HashMap<(usize, usize), Outcome>,
-    /// Calls under way.
+    /// Calls in progress, by index.
     begun: BTreeMap<usize, Begun>,
-    /// How many calls have begun.
+    /// Number of calls that have started.
     started: usize,
 }
 
@@ -119,7 +119,7 @@ impl<'a> Collector<'a> {
         }
     }
 
-    /// Takes a report; tells the display.
+    /// Records a report and emits its event.
     pub(super) fn take(&mut self, report: Report, tell: &mut dyn FnMut(RunEvent)) {
         match report {
             Report::Started(begun) => {
@@ -135,7 +135,7 @@ impl<'a> Collector<'a> {
                 });
             }
             Report::Phase(call, phase) => tell(RunEvent::Phase { call, phase }),
-            // The cause of a failed turn comes with its call's end.
+            // A failed turn is recorded with the end of its call, which has the cause.
             Report::Turn(done) if done.turn.outcome == Outcome::Failed => {}
             Report::Turn(done) => {
                 self.turn(done.call, &done.room, &done.turn, &done.plan, None, tell)
@@ -150,7 +150,7 @@ impl<'a> Collector<'a> {
         self.sync();
     }
 
-    /// Into the journal, marked; nothing else knows of it.
+    /// Writes a sentinel call's turn to the journal, marked as such, and emits no event.
     fn sentinel(&mut self, room: &str, turn: &TurnResult, tell: &mut dyn FnMut(RunEvent)) {
         let context = TurnContext {
             call: self.sentinels.calls,
@@ -188,7 +188,7 @@ impl<'a> Collector<'a> {
         failure: Option<&Failure>,
         tell: &mut dyn FnMut(RunEvent),
     ) {
-        // What is in the journal holds, whatever is made of the turn later.
+        // The turn is already in the journal; its record stands when the call's end repeats it.
         let Entry::Vacant(place) = self.recorded.entry((call, turn.turn)) else {
             return;
         };
@@ -198,7 +198,7 @@ impl<'a> Collector<'a> {
         tell(RunEvent::TurnEnded(Box::new(record)));
     }
 
-    /// A second line for a turn of a call under way; readers take the last.
+    /// Writes another line for a turn of a call in progress; readers use the last one.
     fn amended(&mut self, done: &TurnDone, tell: &mut dyn FnMut(RunEvent)) {
         let TurnDone {
             call,
@@ -207,7 +207,7 @@ impl<'a> Collector<'a> {
             plan,
         } = done;
         match self.recorded.entry((*call, turn.turn)) {
-            // Its call is over, or the turn has not ended: then it comes with either.
+            // The call is over, or the turn has not ended yet and will be recorded when it has.
             Entry::Vacant(_) => return,
             Entry::Occupied(mut known) => known.insert(turn.outcome),
         };
@@ -239,7 +239,7 @@ impl<'a> Collector<'a> {
         TurnRecord::new(&context, turn, self.run_start)
     }
 
-    /// Calls that began and never told of their end get what `result` makes of them.
+    /// Closes calls that started but never reported their end, with the result from `result`.
     pub(super) fn close(
         &mut self,
         result: impl Fn(&PlannedCall, Instant) -> CallResult,
@@ -259,7 +259,7 @@ impl<'a> Collector<'a> {
         }
     }
 
-    /// A call that begins is in the journal at once: should the run be killed, it is known.
+    /// Writes a call to the journal as soon as it starts, so that it is known if the run is killed.
     fn note_begun(&mut self, begun: &Begun, tell: &mut dyn FnMut(RunEvent)) {
         let context = CallContext {
             call: begun.plan.index as usize,
@@ -284,7 +284,7 @@ impl<'a> Collector<'a> {
         }
     }
 
-    /// A call that is over, or never began.
+    /// Writes a call that is over, or that never started.
     fn append_call(&mut self, call: &CallRecord, tell: &mut dyn FnMut(RunEvent)) {
         if let Err(e) = self.journal.append_call(call) {
             self.lost(e, tell);
@@ -342,17 +342,17 @@ impl<'a> Collector<'a> {
         tell(RunEvent::CallEnded(Box::new(call)));
     }
 
-    /// Calls that have begun so far.
+    /// Number of calls that have started so far.
     pub(super) fn started(&self) -> usize {
         self.started
     }
 
-    /// Calls that began and are not over.
+    /// Number of calls in progress.
     pub(super) fn under_way(&self) -> usize {
         self.begun.len()
     }
 
-    /// The measured ones among them, with the turns that have not ended.
+    /// The measured calls in progress, with their turns that have not ended.
     pub(super) fn open(&self) -> Vec<OpenCall> {
         let open = |begun: &Begun| {
             let call = begun.plan.index as usize;
@@ -368,7 +368,7 @@ impl<'a> Collector<'a> {
         measured.map(open).collect()
     }
 
-    /// Brings the journal to the disk now and then.
+    /// Syncs the journal to disk when due; see [`Journal::tick`].
     pub(super) fn sync(&mut self) {
         if let Err(e) = self.journal.tick(Instant::now()) {
             self.journal_error.get_or_insert(e);

@@ -1,8 +1,8 @@
-//! Starts calls at their planned instants, so many at a time.
+//! Starts calls at their planned instants, within the plan's concurrency.
 //!
-//! In: a plan. Out: a task for each call; a report of each call that does not begin.
-//! Holds: a call's planned start is its instant on the plan, or the moment its slot came
-//! free; how late it really began is never hidden in it.
+//! In: a plan. Out: a task for each call; a report of each call that does not start.
+//! Invariant: a call's planned start is its instant in the plan, or the moment its slot came
+//! free; it never absorbs how late the call really started.
 
 use super::collect::{LeftOut, Report};
 use super::one::{self, Shared};
@@ -13,14 +13,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
-/// Calls that were told to stop have this long to hang up: half a second more than a session
-/// takes at most. With the door's own bound a stop takes less than five seconds.
+/// How long stopped calls have to hang up: half a second more than a session takes at most.
+/// Together with the time limit for deleting rooms, a stop takes less than five seconds.
 const HANG_UP: Duration = Duration::from_millis(1_500);
-/// The end of stages is noticed after this at the latest.
+/// The end of the stages is noticed within this time.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Starts every call of the plan, warm-up calls first; returns when all are over, and all are
-/// reported that were never started.
+/// Starts every call of the plan, warm-up calls first; returns when all calls are over and every
+/// call that never started has been reported.
 pub(super) async fn dispatch(shared: Arc<Shared>, plan: Plan, run_start: Instant) {
     let warmups = plan.warmup();
     if warmups > 0 {
@@ -42,7 +42,7 @@ pub(super) async fn dispatch(shared: Arc<Shared>, plan: Plan, run_start: Instant
     }
 }
 
-/// Reports a call that does not begin: it could not, or the run was stopped before.
+/// Reports a call that does not start: it could not, or the run was stopped first.
 async fn leave_out(shared: &Shared, call: PlannedCall, planned_start: Instant, stopped: bool) {
     let left_out = LeftOut {
         room: shared.door(&call).room(&call.room),
@@ -57,7 +57,7 @@ async fn leave_out(shared: &Shared, call: PlannedCall, planned_start: Instant, s
         .await;
 }
 
-/// Calls `range` of the plan, from `zero` on.
+/// Runs calls `range` of the plan; `zero` is the start of this phase.
 async fn phase(shared: &Arc<Shared>, plan: &Plan, range: Range<u64>, zero: Instant) {
     let measured = range.start >= plan.warmup();
     let mut running = Running::new(range.start, measured);
@@ -89,7 +89,7 @@ async fn phase(shared: &Arc<Shared>, plan: &Plan, range: Range<u64>, zero: Insta
         }
     }
     running.all_over(shared).await;
-    // A load that lasts for a duration has no last call that could be missing.
+    // A load with a duration has no fixed number of calls, so none is missing.
     let bounded = !measured || plan.measured().is_some();
     if bounded && shared.stop.is_cancelled() {
         for call in calls {
@@ -102,7 +102,7 @@ async fn phase(shared: &Arc<Shared>, plan: &Plan, range: Range<u64>, zero: Insta
     }
 }
 
-/// The calls of a phase that are under way, and their sentinels.
+/// The calls of a phase that are in progress, and their sentinels.
 struct Running {
     calls: JoinSet<()>,
     watch: Watch,
@@ -123,19 +123,19 @@ impl Running {
         self.calls.len()
     }
 
-    /// Forgets the calls that are over.
+    /// Removes the calls that are over.
     fn reap(&mut self) {
         while self.calls.try_join_next().is_some() {}
     }
 
-    /// Waits for an end; `None` where nothing is under way.
+    /// Waits until a call ends; `None` if none is in progress.
     async fn one_ends(&mut self) -> Option<()> {
         self.calls.join_next().await.map(|_| ())
     }
 
     fn start(&mut self, shared: &Arc<Shared>, call: PlannedCall, planned: Instant) {
         let watched = self.watch.begins(shared, call.index - self.first);
-        // Boxed: a future that awaits another by value has room for it twice.
+        // Boxed: a future that awaits another by value reserves space for it twice.
         let made = Box::pin(one::make(shared.clone(), call, planned));
         self.calls.spawn(async move {
             made.await;
@@ -143,7 +143,7 @@ impl Running {
         });
     }
 
-    /// Waits for the calls under way; a stop gives them time to hang up.
+    /// Waits for the calls in progress; after a stop, for at most [`HANG_UP`].
     async fn all_over(mut self, shared: &Shared) {
         let all = async {
             while self.calls.join_next().await.is_some() {}
@@ -159,7 +159,7 @@ impl Running {
     }
 }
 
-/// An open load: each call at its instant. One that finds too many under way is dropped.
+/// An open load: each call starts at its instant. It is dropped if too many are in progress.
 async fn arrivals(shared: &Arc<Shared>, plan: &Plan, first: u64, zero: Instant) {
     let mut running = Running::new(first, true);
     for call in (first..).map_while(|i| plan.call(i)) {
@@ -183,14 +183,14 @@ async fn arrivals(shared: &Arc<Shared>, plan: &Plan, first: u64, zero: Instant) 
     running.all_over(shared).await;
 }
 
-/// A closed load whose number of calls at once changes. Calls are never cut off: where it falls,
-/// those that end are not followed by others.
+/// A closed load whose concurrency changes by stages. Calls are never cut off: when the target
+/// falls, calls that end are not replaced.
 async fn staged(shared: &Arc<Shared>, plan: &Plan, first: u64, stages: Stages<'_>, zero: Instant) {
     let mut running = Running::new(first, true);
     let mut calls = (first..).map_while(|i| plan.call(i));
-    // When the slot of the next call came to be: by an end, or by a rise.
+    // When the slot of the next call came free: when a call ended, or when the target rose.
     let mut free = zero;
-    // A rise has come: its call starts even where the target falls again at once.
+    // The target has risen: its call starts even if the target falls again at once.
     let mut risen = false;
     while !shared.stop.is_cancelled() {
         let now = zero.elapsed();
@@ -204,7 +204,7 @@ async fn staged(shared: &Arc<Shared>, plan: &Plan, first: u64, stages: Stages<'_
         }
         let level = u32::try_from(running.count() + 1).unwrap_or(u32::MAX);
         let rise = stages.next_rise(level, now).map(|at| zero + at);
-        // Past the last rise the end of the stages is looked for, a second at a time.
+        // After the last rise, check every `LOOK` whether the stages are over.
         let look = rise.unwrap_or(Instant::now() + LOOK);
         tokio::select! {
             () = tokio::time::sleep_until(look.into()) => {

@@ -1,7 +1,7 @@
-//! The run's door: where its calls go, and what must be cleaned up behind them.
+//! A target of the run: connects its calls and cleans up their rooms.
 //!
-//! In: settings. Out: connections. Holds: every room made is deleted in the end, also
-//! those of a run that crashed, by the next one; only rooms with our own run's id.
+//! In: settings. Out: connections. Invariants: every room that a run creates is deleted in the
+//! end, those of a crashed run by the next run; rooms are only deleted by a run's own prefix.
 
 use super::caller::CallerEnd;
 use super::error::RunError;
@@ -21,34 +21,34 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio_util::task::TaskTracker;
 
-/// Bound on signalling.
+/// Timeout for signalling.
 const JOIN_TIMEOUT: Duration = Duration::from_secs(10);
-/// Bound on ICE and DTLS.
+/// Timeout for ICE and DTLS.
 pub(super) const MEDIA_TIMEOUT: Duration = Duration::from_secs(10);
-/// A token is used at once; a queue before the server may take a while.
+/// Validity of a token. It is used at once, but a queue in front of the server may take a while.
 const TOKEN_LIFE: Duration = Duration::from_secs(600);
-/// Rooms are deleted within this, or said to be left.
+/// Time limit for deleting rooms; past it the user is told that some may be left.
 const CLEANUP: Duration = Duration::from_secs(3);
-/// No room comes back after this long without one.
+/// Once the list of rooms has been empty for this long, no deleted room comes back.
 const SETTLED: Duration = Duration::from_millis(400);
 
-/// Where calls go.
+/// A target that calls connect to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Door {
-    /// Rooms of a LiveKit server.
+    /// Rooms on a LiveKit server.
     Livekit {
-        /// The server.
+        /// Address of the server.
         address: Address,
-        /// Its key and secret.
+        /// API key and secret of the server.
         credentials: Credentials,
-        /// What room names begin with.
+        /// Prefix of every room name.
         room_prefix: String,
     },
     /// The reference agent as a child process.
     Embedded {
-        /// This very program.
+        /// Path of this program.
         program: PathBuf,
-        /// The agent's settings.
+        /// Arguments with the agent's settings.
         arguments: Vec<String>,
     },
 }
@@ -63,7 +63,7 @@ impl Door {
     }
 }
 
-/// Whom a call asks for.
+/// What a call asks for: agent dispatch, participant attributes, room metadata, agent track.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Asked {
     pub dispatch: Option<Dispatch>,
@@ -73,13 +73,13 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    /// Whom it asks for by name.
+    /// Names of the agents that are dispatched explicitly.
     pub(super) fn agents(&self) -> Vec<String> {
         self.dispatch.iter().map(|d| d.agent_name.clone()).collect()
     }
 }
 
-/// An open door.
+/// A target that is ready for calls.
 pub(super) enum OpenDoor {
     Livekit(Box<LivekitDoor>),
     Embedded(Arc<Embedded>),
@@ -92,15 +92,15 @@ pub(super) struct LivekitDoor {
     remote: IpAddr,
     rooms: Arc<Rooms>,
     dispatches: Dispatches,
-    /// `prefix-runid-`: what this run's room names begin with.
+    /// `prefix-runid-`: prefix of this run's room names.
     prefix: String,
     ledger: Option<Ledger>,
-    /// Rooms being deleted. A server that is asked twice at once makes the room anew.
+    /// Deletions in progress. A server that gets two at once for a room creates the room again.
     deleting: TaskTracker,
 }
 
 impl OpenDoor {
-    /// Opens it. Notices go to `notice`.
+    /// Opens the target. Notices go to `notice`.
     pub(super) async fn open(
         door: &Door,
         run_id: &str,
@@ -137,7 +137,7 @@ impl OpenDoor {
         }
     }
 
-    /// A server at a port of this machine, of which no ledger is kept.
+    /// A server at a local port, without a ledger.
     #[cfg(test)]
     pub(super) fn at_port(port: u16) -> Self {
         let address = Address::parse(&format!("ws://127.0.0.1:{port}")).expect("an address");
@@ -154,7 +154,7 @@ impl OpenDoor {
         }))
     }
 
-    /// Starts an agent of our own, to be called behind this door beside the other.
+    /// Starts one of our own reference agents on this target, beside the agent under test.
     pub(super) async fn own_agent(&self, own: &OwnAgent) -> Result<OwnDoor, Failure> {
         match self {
             Self::Embedded(_) => Embedded::start(&own.program, &own.arguments)
@@ -174,7 +174,7 @@ impl OpenDoor {
         }
     }
 
-    /// The room of a call.
+    /// Full name of a call's room.
     pub(super) fn room(&self, call: &str) -> String {
         match self {
             Self::Livekit(door) => format!("{}{call}", door.prefix),
@@ -182,7 +182,7 @@ impl OpenDoor {
         }
     }
 
-    /// Connects call `number` of the plan, or the canary.
+    /// Connects call `number` of the plan, or a preflight call if it is `None`.
     pub(super) async fn connect(
         &self,
         number: Option<u64>,
@@ -193,7 +193,7 @@ impl OpenDoor {
     ) -> Result<Connection, Failure> {
         match self {
             Self::Embedded(agent) => {
-                // Numbers of calls only have to differ on the pipe.
+                // Call numbers only have to be distinct on the pipe.
                 let call = (number.unwrap_or(u64::MAX), room);
                 Connection::embedded(agent.clone(), call, peer, media, MEDIA_TIMEOUT).await
             }
@@ -224,7 +224,7 @@ impl OpenDoor {
         }
     }
 
-    /// What the server says of a room's dispatches, where there is a server and it does.
+    /// The server's dispatches for a room; `None` without a server or without its answer.
     pub(super) async fn dispatches(&self, room: &str) -> Option<Vec<Dispatched>> {
         match self {
             Self::Livekit(door) => door.dispatches.of(room).await,
@@ -232,18 +232,18 @@ impl OpenDoor {
         }
     }
 
-    /// Deletes a call's room, without making anybody wait.
+    /// Starts deleting a call's room in the background.
     pub(super) fn forget(&self, room: String) {
         if let Self::Livekit(door) = self {
             let rooms = door.rooms.clone();
-            // What fails here is found by `close`.
+            // `close` finds the rooms whose deletion fails here.
             door.deleting
                 .spawn(async move { rooms.delete_one(&room).await });
         }
     }
 
-    /// Leaves nothing behind: rooms of this run and of crashed ones, the child process.
-    /// `refused`: the server let nobody in.
+    /// Stops the child process, or deletes the rooms of this run.
+    /// `refused`: the server refused every connection, so it has none of our rooms.
     pub(super) async fn close(&self, refused: bool, notice: &mut dyn FnMut(String)) {
         match self {
             Self::Embedded(agent) => agent.stop().await,
@@ -282,16 +282,16 @@ impl LivekitDoor {
                     notice(format!(
                         "rooms of a run that crashed are left ({prefix}*): {e}"
                     ));
-                    // Nor would the server do better with those of another.
+                    // The rooms of another crashed run would fail the same way.
                     return;
                 }
             }
         }
     }
 
-    /// Deletes all rooms of a prefix; how many there were. A server may write a room down
-    /// again that it has just deleted (an agent that leaves changes it), so the list must
-    /// stay empty for a while.
+    /// Deletes all rooms with `prefix`; returns how many there were. A server may store a room
+    /// again that it has just deleted (an agent that leaves updates it), so the list must stay
+    /// empty for [`SETTLED`].
     async fn delete_all(&self, prefix: &str, limit: Duration) -> Result<usize, String> {
         let mut deleted = HashSet::new();
         let work = async {
@@ -317,7 +317,7 @@ impl LivekitDoor {
         done.unwrap_or_else(|_| Err("the server is too slow".into()))
     }
 
-    /// No room of this run is left.
+    /// Removes this run from the ledger: it has no rooms left.
     fn forget_run(&self) {
         if let Some(ledger) = &self.ledger {
             ledger.close(&self.prefix);
@@ -327,7 +327,7 @@ impl LivekitDoor {
     async fn close(&self, notice: &mut dyn FnMut(String)) {
         let begin = Instant::now();
         self.deleting.close();
-        // Those that take longer are found again below.
+        // `delete_all` finds the rooms whose deletion takes longer.
         let _ = tokio::time::timeout(CLEANUP / 2, self.deleting.wait()).await;
         let left = CLEANUP.saturating_sub(begin.elapsed());
         match self.delete_all(&self.prefix, left).await {

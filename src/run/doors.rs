@@ -1,18 +1,18 @@
-//! The doors of a run: one for all variants, or one for those that differ in where they are.
+//! The targets of a run: one for all variants, or one for each distinct target among them.
 //!
-//! In: a door for each variant. Out: each distinct door, opened once. Holds: a call goes
-//! through its variant's door from beginning to end; every door that was opened is closed.
+//! In: a target for each variant. Out: each distinct target, opened once. Invariants: a call
+//! uses its variant's target from start to end; every target that was opened is closed.
 
 use super::door::{Door, OpenDoor};
 use super::error::RunError;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Where the calls of each variant go.
+/// The targets of the variants' calls.
 #[derive(Debug, Clone)]
 pub struct Doors {
     /// Distinct, in the order of the variants; at least one.
     doors: Vec<Door>,
-    /// Index into `doors` for each variant; the first door for variants that it lacks.
+    /// Index into `doors` for each variant; variants beyond its end use the first target.
     of_variant: Vec<usize>,
 }
 
@@ -26,8 +26,8 @@ impl From<Door> for Doors {
 }
 
 impl Doors {
-    /// Of the variants' doors, in their order; equal ones become one. `first` is that of the
-    /// first variant.
+    /// From the variants' targets, in their order; equal targets are opened once. `first` is the
+    /// target of the first variant.
     pub fn of(first: Door, others: impl IntoIterator<Item = Door>) -> Self {
         let mut all = Self {
             doors: vec![first],
@@ -44,13 +44,13 @@ impl Doors {
         all
     }
 
-    /// That of the first variant; sentinels go through it.
+    /// The first variant's target, which sentinel calls use as well.
     pub fn first(&self) -> &Door {
-        // At least one, by construction.
+        // Never empty, by construction.
         &self.doors[0]
     }
 
-    /// Every distinct one.
+    /// Every distinct target.
     pub fn all(&self) -> &[Door] {
         &self.doors
     }
@@ -63,16 +63,16 @@ impl Doors {
     }
 }
 
-/// The doors of a run, open.
+/// The open targets of a run.
 pub(super) struct OpenDoors {
     doors: Vec<OpenDoor>,
     of_variant: Vec<usize>,
-    /// So many of them have let somebody in.
+    /// Number of targets that have accepted at least one call.
     met: AtomicUsize,
 }
 
 impl OpenDoors {
-    /// Opens them all. Notices go to `notice`.
+    /// Opens all targets. Notices go to `notice`.
     pub(super) async fn open(
         doors: &Doors,
         run_id: &str,
@@ -95,7 +95,7 @@ impl OpenDoors {
         Ok(open)
     }
 
-    /// One open door for all variants.
+    /// One open target for all variants.
     #[cfg(test)]
     pub(super) fn one(door: OpenDoor) -> Self {
         Self {
@@ -105,33 +105,31 @@ impl OpenDoors {
         }
     }
 
-    /// A variant's door.
     pub(super) fn of(&self, variant: usize) -> &OpenDoor {
         &self.doors[self.number(variant)]
     }
 
-    /// The number of a variant's door.
+    /// Index of a variant's target.
     pub(super) fn number(&self, variant: usize) -> usize {
         self.of_variant.get(variant).copied().unwrap_or(0)
     }
 
-    /// That of the first variant.
+    /// The first variant's target.
     pub(super) fn first(&self) -> &OpenDoor {
         &self.doors[0]
     }
 
-    /// All of them.
     pub(super) fn all(&self) -> &[OpenDoor] {
         &self.doors
     }
 
-    /// Door `number` has let somebody in, and so have those before it.
+    /// Target `number` has accepted a call, and so have those before it.
     pub(super) fn met(&self, number: usize) {
         self.met.fetch_max(number + 1, Ordering::Relaxed);
     }
 
-    /// Leaves nothing behind at any of them. `refused`: those that have let nobody in yet never
-    /// did.
+    /// Cleans up all targets. `refused`: targets that have accepted no call so far refuse every
+    /// connection.
     pub(super) async fn close(&self, refused: bool, notice: &mut dyn FnMut(String)) {
         let met = self.met.load(Ordering::Relaxed);
         for (number, door) in self.doors.iter().enumerate() {

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 /// A failure of the run itself, not of one of its calls.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// The first call showed that no other can succeed.
+    /// A preflight call failed, so no other call can succeed.
     #[error("the first call failed, so the run ends here: {0}")]
     Canary(Failure),
     /// The embedded agent does not start.
@@ -18,29 +18,29 @@ pub enum RunError {
     /// The media engine does not start.
     #[error("the media engine does not start: {0}")]
     Engine(#[from] NetError),
-    /// The system gives no more threads.
+    /// The system cannot start another thread.
     #[error("no thread could be started: {0}")]
     Thread(std::io::Error),
-    /// There is no place for evidence.
+    /// The evidence folder cannot be created.
     #[error("{0}")]
     Evidence(RecordError),
-    /// The codec does not work.
+    /// The audio codec failed.
     #[error("the audio codec failed: {0}")]
     Codec(AudioError),
     /// A sound file cannot be read.
     #[error("cannot read {}: {source}", path.display())]
     Unreadable {
-        /// Which.
+        /// The file.
         path: PathBuf,
-        /// The system's word.
+        /// The system's error.
         source: std::io::Error,
     },
     /// A sound file cannot be used.
     #[error("cannot use {}: {source}", path.display())]
     Unusable {
-        /// Which.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// Why it cannot be used.
         source: AudioError,
     },
 }

@@ -1,65 +1,65 @@
-//! What a run tells while it goes on.
+//! Events of a run while it is in progress.
 
 use crate::call::Phase;
 use crate::net::HealthSnapshot;
 use crate::record::{CallRecord, TurnRecord};
 use std::time::{Duration, Instant};
 
-/// Something to show. The set is closed: a display handles every one of them.
+/// An event to show. The set is closed: a display handles every variant.
 #[derive(Debug, Clone, PartialEq)]
 pub enum RunEvent {
     /// Something went wrong that does not end the run.
     Notice(String),
-    /// One call shows whether the server and an agent are there at all.
+    /// The preflight calls start: they check whether each server and an agent can be reached.
     CanaryStarted,
     /// The preflight calls reached an agent.
     CanaryPassed,
-    /// The plan begins; records count from here.
+    /// The plan starts; the instants in the records count from here.
     Started {
-        /// The zero of every instant in the records.
+        /// The instant that all instants in the records are relative to.
         at: Instant,
-        /// The same moment by the wall clock.
+        /// The same instant on the wall clock.
         zero_at: jiff::Timestamp,
     },
-    /// A call of the plan began.
+    /// A planned call started.
     CallStarted {
         /// Index in the plan.
         call: usize,
         /// Index of its variant in the scenario.
         variant: usize,
-        /// It only warms the agent up.
+        /// It is a warm-up call.
         warmup: bool,
     },
-    /// A call came into another phase.
+    /// A call entered another phase.
     Phase {
         /// Index in the plan.
         call: usize,
-        /// Which.
+        /// The new phase.
         phase: Phase,
     },
     /// A turn ended, or was cut off or left out by the end of the run.
     TurnEnded(Box<TurnRecord>),
-    /// More became known of a turn that was told of before: this replaces it.
+    /// More became known about a turn that was already reported; this record replaces it.
     TurnAmended(Box<TurnRecord>),
-    /// A call that began is over.
+    /// A call that had started ended.
     CallEnded(Box<CallRecord>),
-    /// A call was to begin and could not.
+    /// A planned call could not start.
     CallDropped(Box<CallRecord>),
-    /// The run was stopped before this call began.
+    /// The run was stopped before this call started.
     CallNotRun(Box<CallRecord>),
-    /// How the generator is; once a second, and at the end.
+    /// Health of the generator: once a second, and at the end.
     Vitals(Box<Vitals>),
-    /// No more calls will start; those under way finish.
+    /// No more calls will start; those in progress finish.
     Stopping,
 }
 
-/// What the generator is like at one moment; everything since the plan began.
+/// Health of the generator at one instant; `health` counts since the media engine started.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Vitals {
-    /// Its media threads.
+    /// Health of its media threads.
     pub health: HealthSnapshot,
-    /// Processor time of the process, since it began.
+    /// Processor time of the process since it started.
     pub cpu: Duration,
-    /// Its resident memory.
+    /// Resident memory of the process.
     pub resident_bytes: u64,
 }

@@ -1,7 +1,7 @@
-//! What the generator itself takes, and what it is kept from: Linux' /proc.
+//! The generator's own resource use, and how long it was kept from running, from Linux' /proc.
 //!
-//! In: nothing. Out: processor time of the process and of each media thread, memory, how long
-//! threads that could run were not let. Holds: what the kernel does not tell is `None`.
+//! In: /proc. Out: processor time of the process and of each media thread, memory, how long
+//! runnable threads waited for a core. Invariant: waits that the kernel does not report are `None`.
 
 use super::event::Vitals;
 use crate::net::{HealthSnapshot, Quantiles};
@@ -10,56 +10,56 @@ use std::collections::BTreeMap;
 use std::fs::read_to_string;
 use std::time::{Duration, Instant};
 
-/// Kernel ticks a second in /proc (USER_HZ, fixed at 100 on Linux).
+/// Kernel ticks per second in /proc (USER_HZ, fixed at 100 on Linux).
 const USER_HZ: f64 = 100.0;
-/// What media threads' names begin with.
+/// Name prefix of the media threads.
 const MEDIA: &str = "media-";
 
-/// Bytes of a page in /proc/self/statm on the machines this runs on.
+/// Size of a page in /proc/self/statm, in bytes.
 fn page_bytes() -> u64 {
     // SAFETY: sysconf has no preconditions.
     let n = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
     u64::try_from(n).unwrap_or(4_096)
 }
 
-/// Processor time since a moment.
+/// Measures resource use from its start.
 #[derive(Debug, Clone)]
 pub(super) struct Meter {
     at: Instant,
     used: Duration,
-    /// By their ids, which grow.
+    /// By thread id; ids increase in the order of start.
     threads: BTreeMap<u32, Thread>,
     machine: Option<Machine>,
 }
 
-/// A media thread's time, so far.
+/// Accumulated times of a media thread.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Thread {
     used: Duration,
-    /// It was ready to run, and no core was free.
+    /// Time that it was runnable but waited for a core.
     waited: Option<Duration>,
 }
 
-/// The machine's ticks, so far.
+/// Accumulated processor ticks of the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Machine {
     all: u64,
     stolen: u64,
 }
 
-/// What became of the media threads and of the machine since a [`Meter`] was started.
+/// Load on the media threads and on the machine since a [`Meter`] was started.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Strain {
     /// Share of a core that each media thread used, in the order of their start.
     pub each: Vec<f64>,
-    /// Share of the time that the one that waited most waited for a core.
+    /// Share of the time that the media thread that waited longest waited for a core.
     pub run_queue_wait: Option<f64>,
-    /// Share of the machine's time that its host gave to others.
+    /// Share of the machine's processor time that its host gave to others (steal).
     pub steal: Option<f64>,
 }
 
 fn cpu_time(stat: &str) -> Option<Duration> {
-    // The command name may hold spaces: fields are counted from its closing bracket.
+    // The command name may contain spaces: fields are counted from its closing parenthesis.
     let (_, fields) = stat.rsplit_once(')')?;
     let mut ticks = fields.split_whitespace().skip(11);
     let user: f64 = ticks.next()?.parse().ok()?;
@@ -73,7 +73,7 @@ pub(super) fn own_cpu_time() -> Duration {
     cpu_time(&stat).unwrap_or_default()
 }
 
-/// The media threads of this process, by their ids.
+/// The media threads of this process, by thread id.
 fn media_threads() -> BTreeMap<u32, Thread> {
     let tasks = std::fs::read_dir("/proc/self/task").into_iter().flatten();
     let media = tasks.flatten().filter_map(|task| {
@@ -115,7 +115,6 @@ fn machine_now() -> Option<Machine> {
 }
 
 impl Meter {
-    /// Starts now.
     pub(super) fn start() -> Self {
         Self {
             at: Instant::now(),
@@ -130,7 +129,7 @@ impl Meter {
         self.share(own_cpu_time().saturating_sub(self.used))
     }
 
-    /// What the media threads used and were kept from since the start.
+    /// What the media threads used and how long they waited since the start.
     pub(super) fn strain(&self) -> Strain {
         let now = media_threads();
         let since = |id: &u32, t: &Thread| {
@@ -163,7 +162,7 @@ impl Meter {
     }
 }
 
-/// Resident memory in bytes, 0 where the kernel does not tell.
+/// Resident memory in bytes; 0 if the kernel does not report it.
 pub(super) fn resident_bytes() -> u64 {
     read_to_string("/proc/self/statm")
         .ok()
@@ -171,8 +170,8 @@ pub(super) fn resident_bytes() -> u64 {
         .map_or(0, |pages| pages * page_bytes())
 }
 
-/// Gives memory that is free back to the system, that of threads that are gone too: by itself
-/// the allocator keeps it for them.
+/// Returns free heap memory to the system, including that of ended threads, which the allocator
+/// would otherwise keep.
 pub(super) fn give_back() {
     // SAFETY: malloc_trim has no preconditions.
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
@@ -181,22 +180,22 @@ pub(super) fn give_back() {
     }
 }
 
-/// Gives back what joins needed, once they have ceased: a join takes more memory than the call
-/// that follows, and the allocator would keep it for the next.
+/// Returns the memory of joins to the system once no call has started for a while: a join takes
+/// more memory than the call that follows, and the allocator would keep it for the next join.
 #[derive(Debug, Default)]
 pub(super) struct Tidy {
-    /// Looks in a row without a new call.
+    /// Consecutive looks without a new call.
     calm: u32,
-    /// Calls that had begun.
+    /// Calls that had started at the last look.
     begun: usize,
 }
 
 impl Tidy {
-    /// Looks without a new call before memory is given back; they come every second.
+    /// Consecutive looks without a new call, one per second, after which memory is returned.
     const CALM: u32 = 3;
 
-    /// To be called every second, with the calls that have begun so far; whether memory was given
-    /// back.
+    /// To be called every second with the number of calls that have started so far. Returns whether
+    /// memory was returned to the system.
     pub(super) fn look(&mut self, begun: usize) -> bool {
         self.calm = if begun == self.begun {
             self.calm + 1
@@ -212,7 +211,7 @@ impl Tidy {
     }
 }
 
-/// How the generator is now, with its media threads' `health`.
+/// Current health of the generator, with the `health` of its media threads.
 pub(super) fn vitals(health: HealthSnapshot) -> Vitals {
     Vitals {
         health,

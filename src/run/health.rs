@@ -1,8 +1,8 @@
-//! Whether the generator kept up well enough for its figures to be trusted.
+//! Whether the generator kept up well enough for its figures to be reliable.
 //!
-//! In: the media threads' health now and then, with how many calls are under way; bounds.
-//! Out: which bound was broken, at how many calls. Holds: what counts is the whole run; the
-//! number of calls is that of the first look that found the bound broken.
+//! In: the media threads' health at intervals, with the number of calls in progress; bounds.
+//! Out: which bound was exceeded, at how many calls. Invariants: the whole run decides; the
+//! number of calls is that of the first check that found the bound exceeded.
 
 use crate::net::HealthSnapshot;
 use crate::scenario::Health;
@@ -10,11 +10,11 @@ use crate::scenario::Health;
 /// Share of the received audio packets that may go unheard without a reason.
 const MOST_UNHEARD: f64 = 0.01;
 
-/// Looks at the generator while it runs.
+/// Checks the generator while it runs.
 #[derive(Debug)]
 pub(super) struct Watch {
     bounds: Health,
-    /// Calls under way when each bound was first found broken.
+    /// Calls in progress when each bound was first found exceeded.
     late: Option<usize>,
     drops: Option<usize>,
     refused: Option<usize>,
@@ -32,7 +32,7 @@ impl Watch {
         }
     }
 
-    /// A look, with `calls` under way.
+    /// Checks the bounds, with `calls` in progress.
     pub(super) fn look(&mut self, health: &HealthSnapshot, calls: usize) {
         self.most = self.most.max(calls);
         let note = |first: &mut Option<usize>, broken: bool| {
@@ -50,7 +50,7 @@ impl Watch {
         health.tick_lateness.p99 > self.bounds.tick_lateness
     }
 
-    /// Why the run's figures cannot be trusted, if they cannot.
+    /// Reasons why the run's figures are not reliable; empty if they are.
     pub(super) fn doubts(&self, health: &HealthSnapshot) -> Vec<String> {
         let mut doubts = Vec::new();
         let at = |first: Option<usize>| match first.unwrap_or(self.most) {

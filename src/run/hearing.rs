@@ -1,8 +1,8 @@
-//! A caller's ears: one for each stream of audio that may be the agent's voice.
+//! A caller's ears: one for each audio stream that may carry the agent's voice.
 //!
-//! In: which tracks there are, packets with their track and SSRC. Out: what is heard, by stream.
-//! Invariants: a track that is published anew is a new stream with an ear of its own; what is no
-//! voice is held back only while there is another track; at most [`EARS`] are kept.
+//! In: the subscribed tracks, packets with their track and SSRC. Out: detections, by stream.
+//! Invariants: a track that is published again is a new stream with its own ear; a stream that
+//! carries no voice is held back only while there is another track; at most [`EARS`] are kept.
 
 use super::opinions::Excerpt;
 use crate::audio::{AudioError, Ear, Heard, Packet};
@@ -12,25 +12,25 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Streams heard at once, and just before.
+/// Maximum number of streams that have an ear, including recently ended ones.
 const EARS: usize = 4;
-/// Reports of one stream that are held back; the oldest is forgotten first.
+/// Maximum number of reports held back for one stream; the oldest is dropped first.
 const HELD: usize = 64;
-/// A voice that has spoken for so long is asked about, where nobody asked when it began.
+/// A stream that was not judged at its onset is judged after sounding for this long.
 const SPOKEN: Duration = Duration::from_millis(600);
-/// What sounds for so long without a pause is no voice: people and their imitations breathe.
+/// Audio that lasts this long without a pause is not a voice: people, and voices that imitate
+/// them, breathe.
 const BREATH: Duration = Duration::from_secs(8);
-/// Streams whose track's name is remembered.
+/// Number of streams whose track name is remembered.
 const NAMES: usize = 16;
 
-/// What is known of the sound of a stream.
+/// What a stream is known to carry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Sound {
-    /// Not judged: heard as the agent's.
+    /// Not judged yet; treated as the agent's voice.
     Unknown,
-    /// A voice.
     Voice,
-    /// Music, noise: held back.
+    /// Music or noise; held back while there is another track.
     Other,
 }
 
@@ -44,9 +44,9 @@ struct Voice {
     last: Instant,
     ear: Ear,
     sound: Sound,
-    /// A question about its sound is open.
+    /// An answer whether it carries a voice is pending.
     asked: bool,
-    /// It has been sounding since then without a pause.
+    /// Since when it has sounded without a pause.
     since: Option<Instant>,
     held: VecDeque<Heard>,
 }
@@ -59,21 +59,21 @@ struct Track {
     name: Arc<str>,
 }
 
-/// What an ear has noticed, and whether it counts.
+/// A detection of one ear, and whether it counts.
 #[derive(Debug)]
 pub(super) struct Report {
     pub stream: StreamId,
     pub heard: Heard,
-    /// The ear has only just said so: the audio around an onset can be had.
+    /// The detection is new, so the audio around an onset is still available.
     pub fresh: bool,
-    /// The stream is held back: only a voice would change that.
+    /// The stream is held back, because it was judged to carry no voice.
     pub held_back: bool,
 }
 
-/// The ears of a caller.
+/// All ears of a caller.
 #[derive(Debug)]
 pub(super) struct Hearing {
-    /// The ear for the first stream, which must not wait for memory.
+    /// An ear allocated in advance, so that the first stream does not wait for memory.
     spare: Option<Ear>,
     voices: Vec<Voice>,
     tracks: Vec<Track>,
@@ -83,7 +83,6 @@ pub(super) struct Hearing {
 }
 
 impl Hearing {
-    /// Hears nothing yet.
     pub(super) fn new() -> Result<Self, AudioError> {
         Ok(Self {
             spare: Some(Ear::new()?),
@@ -95,8 +94,8 @@ impl Hearing {
         })
     }
 
-    /// A track begins to reach us; gives the number that its packets are to bear. `name`: whose
-    /// it is and what it is called.
+    /// Adds a subscribed track; returns the number that its packets will carry. `name`:
+    /// `identity/name` of the track.
     pub(super) fn track(&mut self, sid: &str, name: Arc<str>) -> u32 {
         self.track_gone(sid);
         let number = self.tracks_so_far;
@@ -106,25 +105,25 @@ impl Hearing {
         number
     }
 
-    /// A track has ended; gives its number. What was heard of it last is still told.
+    /// Removes a track that has ended; returns its number. Pending reports of its streams are still
+    /// delivered.
     pub(super) fn track_gone(&mut self, sid: &str) -> Option<u32> {
         let at = self.tracks.iter().position(|t| t.sid == sid)?;
         Some(self.tracks.remove(at).number)
     }
 
-    /// The number of a track.
     pub(super) fn number_of(&self, sid: &str) -> Option<u32> {
         let track = self.tracks.iter().find(|t| t.sid == sid)?;
         Some(track.number)
     }
 
-    /// The streams that came in track `number`.
+    /// The streams received on track `number`.
     pub(super) fn streams_of(&self, number: u32) -> Vec<StreamId> {
         let voices = self.voices.iter().filter(|v| v.track == number);
         voices.map(|v| v.stream).collect()
     }
 
-    /// The stream that a packet belongs to, and one that is forgotten for it.
+    /// Returns the stream that a packet belongs to, and a stream that was dropped to make room.
     pub(super) fn stream(
         &mut self,
         packet: &AudioPacket<'_>,
@@ -161,7 +160,7 @@ impl Hearing {
         Ok((stream, forgotten))
     }
 
-    /// Forgets the stream that has been silent for longest, where there are too many.
+    /// Drops the stream whose last packet is oldest, if there are [`EARS`] streams.
     fn make_room(&mut self) -> Option<StreamId> {
         if self.voices.len() < EARS {
             return None;
@@ -171,14 +170,14 @@ impl Hearing {
         Some(self.voices.remove(oldest).stream)
     }
 
-    /// Hears a packet of `stream`.
+    /// Passes a packet of `stream` to its ear.
     pub(super) fn packet(&mut self, stream: StreamId, packet: &Packet<'_>, level: Option<u8>) {
         if let Some(voice) = self.of(stream) {
             voice.ear.packet_of_level(packet, level);
         }
     }
 
-    /// Nothing else arrived until `now`.
+    /// Tells the ears that nothing else arrived until `now`.
     pub(super) fn advance(&mut self, now: Instant) {
         for voice in &mut self.voices {
             voice.ear.advance(now);
@@ -191,7 +190,7 @@ impl Hearing {
         ears.filter_map(|voice| voice.ear.poll_timeout()).min()
     }
 
-    /// The oldest report of a stream that was not told.
+    /// Takes the next report; those of one stream come oldest first.
     pub(super) fn poll(&mut self) -> Option<Report> {
         let several = self.tracks.len() > 1;
         for voice in &mut self.voices {
@@ -230,7 +229,7 @@ impl Hearing {
         None
     }
 
-    /// The audio around the onset told last of `stream`, where there is enough of it.
+    /// The audio around the last reported onset of `stream`, if there is enough of it.
     pub(super) fn around_onset(&self, stream: StreamId) -> Option<Excerpt> {
         let voice = self.voices.iter().find(|v| v.stream == stream)?;
         let mut audio = Vec::new();
@@ -238,15 +237,15 @@ impl Hearing {
         Some(Excerpt { audio, before })
     }
 
-    /// The onset told last of `stream` is not the agent's.
+    /// The last reported onset of `stream` is not the agent's.
     pub(super) fn dismiss(&mut self, stream: StreamId) {
         if let Some(voice) = self.of(stream) {
             voice.ear.dismiss();
         }
     }
 
-    /// Whether somebody must say what the sound of `stream` is: there are several tracks, and it
-    /// is not known to be a voice. The answer goes to [`Hearing::judged`].
+    /// Whether `stream` must be judged: there are several tracks, it is not known to carry a voice,
+    /// and no answer is pending. The answer goes to [`Hearing::judged`].
     pub(super) fn asks(&mut self, stream: StreamId) -> bool {
         let several = self.tracks.len() > 1;
         self.of(stream).is_some_and(|voice| {
@@ -256,8 +255,8 @@ impl Hearing {
         })
     }
 
-    /// A part of what sounds in `stream` now, where somebody must say what it is although it is
-    /// no beginning: another track came after it had begun. As [`Hearing::asks`] otherwise.
+    /// The latest audio of `stream` if it must be judged without a new onset, because another track
+    /// came after it had started to sound. Otherwise as [`Hearing::asks`].
     pub(super) fn asks_late(&mut self, stream: StreamId, now: Instant) -> Option<Excerpt> {
         let several = self.tracks.len() > 1;
         let voice = self.of(stream).filter(|_| several)?;
@@ -272,7 +271,8 @@ impl Hearing {
         Some(Excerpt { audio, before })
     }
 
-    /// Whether `stream` has sounded for longer than a voice can, and there is another track.
+    /// Whether `stream` has sounded for longer than a voice can while there is another track, and
+    /// is not held back yet.
     pub(super) fn never_breathes(&mut self, stream: StreamId, now: Instant) -> bool {
         let several = self.tracks.len() > 1;
         several
@@ -282,8 +282,8 @@ impl Hearing {
             })
     }
 
-    /// The sound of `stream` was judged; `None`: nobody had time for it. Gives whether what was
-    /// told of the stream is to be forgotten.
+    /// Takes the answer whether `stream` carries a voice; `None` if there was no time to judge it.
+    /// Returns whether what was reported for the stream must be discarded.
     pub(super) fn judged(&mut self, stream: StreamId, is_voice: Option<bool>) -> bool {
         let several = self.tracks.len() > 1;
         let Some(voice) = self.of(stream) else {
@@ -300,7 +300,7 @@ impl Hearing {
                 if forgets {
                     voice.sound = Sound::Other;
                 }
-                // What was held back before this onset stays unsaid.
+                // Reports held back before this onset are never delivered.
                 voice.held.clear();
                 forgets
             }
@@ -308,14 +308,14 @@ impl Hearing {
         }
     }
 
-    /// Whose track `stream` is, and its name.
+    /// `identity/name` of the track that `stream` belongs to.
     pub(super) fn name(&self, stream: StreamId) -> Option<Arc<str>> {
         let mut names = self.names.iter();
         let found = names.find(|(of, _)| *of == stream);
         found.map(|(_, name)| name.clone())
     }
 
-    /// Names the track that a turn's reply was heard on.
+    /// Sets the name of the track that a turn's reply was heard on.
     pub(super) fn name_track(&self, turn: &mut TurnResult) {
         turn.track = turn.stream.and_then(|stream| self.name(stream));
     }

@@ -1,7 +1,7 @@
 //! Which runs have rooms open, so that those of a crashed run can be deleted later.
 //!
 //! In: a run's server and room prefix. Out: a small file until the run has cleaned up.
-//! Holds: no secret is written; only files of processes that are gone count as crashed.
+//! Invariants: no secret is written; a run counts as crashed only if its process is gone.
 
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -9,13 +9,13 @@ use std::path::{Path, PathBuf};
 /// One run's entry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Entry {
-    /// The server's address.
+    /// Address of the server.
     pub server: String,
-    /// What all of the run's room names begin with.
+    /// Prefix of all of the run's room names.
     pub prefix: String,
-    /// Process id, and its start time in kernel ticks (ids are used again).
+    /// Process id of the run.
     pub pid: u32,
-    /// Start of that process.
+    /// Start time of that process in kernel ticks, because process ids are reused.
     pub started: u64,
 }
 
@@ -33,8 +33,8 @@ fn process_start(pid: u32) -> Option<u64> {
         .ok()
 }
 
-/// Where loadgen keeps what outlives a run: `$XDG_STATE_HOME/loadgen`, by default
-/// `~/.local/state/loadgen`; `None` without a home.
+/// Folder for state that outlives a run: `$XDG_STATE_HOME/loadgen`, by default
+/// `~/.local/state/loadgen`; `None` without a home directory.
 pub fn state_folder() -> Option<PathBuf> {
     let set = |name| {
         std::env::var_os(name)
@@ -46,7 +46,7 @@ pub fn state_folder() -> Option<PathBuf> {
 }
 
 impl Ledger {
-    /// The user's ledger; `None` without a home.
+    /// The user's ledger; `None` without a home directory.
     pub(super) fn of_user() -> Option<Self> {
         Some(Self(state_folder()?.join("runs")))
     }
@@ -60,10 +60,10 @@ impl Ledger {
         self.0.join(format!("{prefix}.json"))
     }
 
-    /// Notes this process's run.
+    /// Adds this process's run.
     ///
     /// # Errors
-    /// The system's.
+    /// The entry cannot be written.
     pub(super) fn open(&self, server: &str, prefix: &str) -> std::io::Result<()> {
         let pid = std::process::id();
         let entry = Entry {
@@ -76,9 +76,9 @@ impl Ledger {
         std::fs::write(self.file(prefix), serde_json::to_vec(&entry)?)
     }
 
-    /// The run has cleaned up.
+    /// Removes a run that has cleaned up.
     pub(super) fn close(&self, prefix: &str) {
-        // What cannot be removed is looked at again by the next run.
+        // The next run looks again at an entry that cannot be removed.
         let _ = std::fs::remove_file(self.file(prefix));
     }
 
@@ -96,7 +96,7 @@ impl Ledger {
     }
 }
 
-/// Longest file taken for an entry.
+/// Largest file that is read as an entry, in bytes.
 const MAX_ENTRY: u64 = 4_096;
 
 fn read(path: &Path) -> Option<Entry> {
@@ -106,8 +106,8 @@ fn read(path: &Path) -> Option<Entry> {
     serde_json::from_slice(&std::fs::read(path).ok()?).ok()
 }
 
-/// A prefix as `run` makes it: something, a dash, the run's id, a dash. An entry that was
-/// tampered with must not delete every room there is.
+/// Whether `prefix` has the form that `run` creates: some text, a dash, the run's id, a dash. A
+/// tampered entry must not delete every room on the server.
 fn is_prefix(prefix: &str) -> bool {
     let mut parts = prefix.rsplit('-');
     parts.next() == Some("")
@@ -133,7 +133,7 @@ mod tests {
             server: "ws://a".into(),
             prefix: "loadgen-deadbeef-".into(),
             pid: std::process::id(),
-            started: 1, // the id was used again since
+            started: 1, // the id has been reused since
         };
         std::fs::write(ledger.file("x"), serde_json::to_vec(&dead).expect("json")).expect("write");
         std::fs::write(ledger.file("y"), b"not json").expect("write");

@@ -1,8 +1,8 @@
-//! Carries out a plan: threads, dispatcher, clock, shutdown, the generator's own health.
+//! Executes a plan: media threads, dispatcher, run clock, shutdown and generator health.
 //!
-//! In: a scenario, its plan, a door, a journal. Out: records, and events on the way.
-//! Holds: a run ends within seconds of being told to stop, with a result for every turn
-//! of every call that began; it knows no report.
+//! In: a scenario, its plan, the targets, a journal. Out: records, and events while it runs.
+//! Invariants: a run ends within seconds of a stop, with a result for every turn of every call
+//! that started; nothing here depends on reports.
 
 mod abort;
 mod absent;
@@ -64,71 +64,71 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use zero::Zero;
 
-/// Reports that may wait for the collector.
+/// Capacity of the channel from the calls to the collector.
 const REPORTS: usize = 4_096;
-/// Calls that one media thread carries before another is started.
+/// Calls that one media thread is meant to carry; determines the number of media threads.
 const CALLS_PER_THREAD: usize = 400;
 
-/// How to carry out a run.
+/// Settings of a run.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Where calls go.
+    /// The targets that calls connect to.
     pub doors: Doors,
-    /// Letters and digits, at least eight: part of every room's name.
+    /// At least eight letters and digits; part of every room name.
     pub run_id: String,
-    /// A reference agent to be started at a LiveKit server and called there (calibration).
+    /// A reference agent to start on a LiveKit server and to call there (calibration).
     pub own: Option<OwnAgent>,
-    /// The reference agent of the sentinels; `None`: there are none.
+    /// The reference agent of the sentinel calls; `None` for no sentinel calls.
     pub sentinel: Option<OwnAgent>,
-    /// Folder for the audio of the turns that the scenario wants kept.
+    /// Folder for the evidence: the audio of the turns that the scenario asks to keep.
     pub evidence: Option<PathBuf>,
-    /// Gates that end the run once its turns refute them.
+    /// Gates that end the run as soon as its records refute them.
     pub abort: Vec<AbortGate>,
-    /// Cancelled to stop the run.
+    /// Cancelling this token stops the run.
     pub stop: CancellationToken,
-    /// Joins under way at once; further calls wait for one of these, and the wait counts as
-    /// theirs. It never holds up another call's planned start.
+    /// Maximum number of joins in progress. Further calls wait for a place, and the wait counts
+    /// towards their own join time; it never delays another call's planned start.
     pub join_concurrency: usize,
 }
 
-/// Joins under way at once, where nobody says otherwise.
+/// Default of [`Settings::join_concurrency`].
 pub const JOIN_CONCURRENCY: usize = 100;
 
-/// What a run came to.
+/// Result of a run.
 #[derive(Debug)]
 pub struct Finished {
     /// Every turn that ended, read back from the journal.
     pub turns: Vec<TurnRecord>,
-    /// The sentinels' turns, where there were sentinels.
+    /// Results of the sentinel calls; `None` if the run had none.
     pub sentinels: Option<SentinelTurns>,
-    /// What every instant in the records is relative to.
+    /// The instant that all instants in the records are relative to.
     pub run_start: Instant,
-    /// The same moment by the wall clock.
+    /// The same instant on the wall clock.
     pub zero_at: jiff::Timestamp,
-    /// Every call that began, and those that were to begin and did not.
+    /// Every call that started, and every planned call that did not.
     pub calls: Vec<CallRecord>,
     /// From the first planned instant to the last call's end.
     pub duration: Duration,
-    /// The user stopped it.
+    /// The user stopped the run.
     pub stopped: bool,
-    /// This gate ended it.
+    /// Name of the gate that ended the run, if one did.
     pub aborted: Option<String>,
-    /// When the load was level; empty: it always was.
+    /// Periods of level load; empty if the load was always level.
     pub steady: Vec<SteadySpan>,
-    /// Why the figures cannot be trusted.
+    /// Reasons why the figures are not reliable.
     pub invalid: Vec<String>,
     /// The generator's own health.
     pub generator: Generator,
-    /// What audio was kept, where any was asked for.
+    /// Index of the audio that was kept, if evidence was asked for.
     pub evidence: Option<Evidence>,
     /// Why the journal is incomplete, if it is.
     pub journal_error: Option<RecordError>,
 }
 
-/// Carries out a plan.
+/// Executes a plan.
 ///
 /// # Errors
-/// [`RunError`] when no call of the plan could be made; a failed call is no error.
+/// [`RunError`] when no call of the plan could be made. A failed call is not an error.
 pub async fn run(
     scenario: &Scenario,
     plan: &Plan,
@@ -176,7 +176,7 @@ pub async fn run(
         .doors
         .close(refused, &mut |text| tell(RunEvent::Notice(text)))
         .await;
-    // What the calls took goes before their records come.
+    // Free the memory of the calls before the records are read back.
     drop(shared);
     generator::give_back();
     result.map(|mut finished| {
@@ -186,7 +186,7 @@ pub async fn run(
 }
 
 impl Finished {
-    /// Adds what the journal has to what it would not take.
+    /// Merges the records of the journal with those that could not be written to it.
     fn read_back(&mut self, journal: &Journal, tell: &mut (dyn FnMut(RunEvent) + Send)) {
         let (mut turns, mut calls) = match journal.read_back() {
             Ok(read) => read,
@@ -201,14 +201,14 @@ impl Finished {
         if let Some(sentinels) = &mut self.sentinels {
             sentinels.turns = turns;
         }
-        // A call's begin may be there, and its end not.
+        // The journal may contain a call's start without its end.
         let unwritten: HashSet<usize> = self.calls.iter().map(|c| c.call).collect();
         calls.retain(|c| !unwritten.contains(&c.call));
         self.calls.append(&mut calls);
     }
 }
 
-/// Carries the plan out between the start and the end of the agents that are ours.
+/// Executes the plan; starts our own reference agents before it and stops them afterwards.
 async fn with_own_agents(
     shared: &Arc<Shared>,
     plan: &Plan,
@@ -222,7 +222,7 @@ async fn with_own_agents(
         None => None,
     };
     let result = carry_out(shared, plan, settings, inbox, journal, tell).await;
-    // Their end brings their truth to the disk.
+    // Stopping the agents flushes their ground truth to disk.
     if let Some(sentinels) = shared.sentinels.get() {
         sentinels.door.stop().await;
     }
@@ -232,7 +232,7 @@ async fn with_own_agents(
     result
 }
 
-/// Starts an agent of ours, unless the run is stopped meanwhile.
+/// Starts one of our reference agents, unless the run is stopped meanwhile.
 async fn start_own(shared: &Shared, own: &OwnAgent) -> Result<OwnDoor, Failure> {
     tokio::select! {
         started = shared.doors.first().own_agent(own) => started,
@@ -240,7 +240,7 @@ async fn start_own(shared: &Shared, own: &OwnAgent) -> Result<OwnDoor, Failure> 
     }
 }
 
-/// Whether the server let nobody in, so that no room can be there.
+/// Whether the server refused every connection, so that none of our rooms can exist.
 fn never_met(failure: &Failure) -> bool {
     matches!(
         failure,
@@ -316,9 +316,9 @@ async fn carry_out(
     })
 }
 
-/// What was seen of a run while its calls were under way.
+/// Observations of a run while its calls were in progress.
 struct Followed {
-    /// The most memory that the process held, in bytes.
+    /// Peak resident memory of the process, in bytes.
     rss: u64,
     watch: Watch,
     /// The gate that ended the run.
@@ -343,13 +343,13 @@ async fn follow(
     let mut aborted = None;
     loop {
         tokio::select! {
-            // A stop is told of before the calls that it leaves out.
+            // Report the stop before the calls that it leaves out.
             biased;
             () = shared.stop.cancelled(), if !stopping => {
                 stopping = true;
                 tell(RunEvent::Stopping);
             }
-            // A panic of its own has been printed; calls it leaves behind are closed below.
+            // A panic of the dispatcher has been printed; calls it leaves open are closed later.
             _ = &mut dispatch => break,
             _ = second.tick() => {
                 collector.sync();
@@ -383,7 +383,7 @@ async fn follow(
     }
 }
 
-/// Waits for the evidence to be written, and tells what its desk has to say.
+/// Waits until the evidence is written and forwards the notices about it.
 async fn gather_evidence(
     shared: &Shared,
     run_start: Instant,
@@ -399,7 +399,7 @@ async fn gather_evidence(
     done
 }
 
-/// When the load is level, from the start of the run; empty where it always is.
+/// Periods of level load, relative to the start of the run; empty if the load is always level.
 fn steady_spans(plan: &Plan, measured: Instant, run_start: Instant) -> Vec<SteadySpan> {
     let spans = plan.steady();
     if spans == [(Duration::ZERO, None)] {
@@ -413,7 +413,7 @@ fn steady_spans(plan: &Plan, measured: Instant, run_start: Instant) -> Vec<Stead
     spans.into_iter().map(span).collect()
 }
 
-/// A scenario of two turns whose agent nobody needs to reach.
+/// A scenario with two turns, for tests that need no agent.
 #[cfg(test)]
 fn test_scenario(load: &str) -> Scenario {
     let text = format!(

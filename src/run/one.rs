@@ -1,7 +1,7 @@
-//! One call from its planned start to its room's end.
+//! One call, from its planned start to the deletion of its room.
 //!
-//! In: a planned call. Out: reports on the way, its result at the end.
-//! Holds: whatever happens, exactly one `Ended` comes, with one result for every turn.
+//! In: a planned call. Out: reports while it is in progress, its result at the end.
+//! Invariant: whatever happens, exactly one `Ended` is reported, with one result for every turn.
 
 use super::absent;
 use super::caller::{CallerEnd, EndEvent};
@@ -29,41 +29,41 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-/// Longest name of a track in the record.
+/// Maximum length of a track name in the record, in characters.
 const NAME: usize = 200;
 
-/// What all calls of a run share.
+/// State that all calls of a run share.
 pub(super) struct Shared {
     pub engine: Engine<CallerEnd>,
     pub scenario: Scenario,
     pub sounds: Sounds,
     pub opinions: Opinions,
-    /// Keeps turns to be heard, where that was asked for.
+    /// Keeps the audio of turns, if evidence was asked for.
     pub evidence: Option<Desk>,
     pub doors: OpenDoors,
-    /// When the measured calls began: with the run, or behind the warm-up calls.
+    /// Start of the measured calls: the start of the run, or the end of the warm-up calls.
     pub measured: OnceLock<Instant>,
-    /// Set before the first call, where there are any.
+    /// Set before the first call, if the run has sentinel calls.
     pub sentinels: OnceLock<Sentinels>,
     pub reports: mpsc::Sender<Report>,
     pub stop: CancellationToken,
-    /// Joins that may still begin.
+    /// Limits the number of joins in progress.
     pub joins: Arc<Semaphore>,
-    /// Agents' packets say how loud they are.
+    /// Set once an agent's packet with an audio level arrives (only with `decode: level`).
     pub levels: Arc<AtomicBool>,
-    /// The user knows that several tracks may be the agent's voice.
+    /// The user has been told that several tracks may be the agent's voice.
     pub several: AtomicBool,
-    /// The user knows that a track is no voice.
+    /// The user has been told that a track carries no voice.
     pub no_voice: AtomicBool,
 }
 
 impl Shared {
-    /// Where a call goes.
+    /// The target that a call connects to.
     pub(super) fn door(&self, call: &PlannedCall) -> &OpenDoor {
         self.doors.of(call.variant)
     }
 
-    /// Whom a variant asks for.
+    /// The agent and the room settings that a variant asks for.
     pub(super) fn asked(&self, variant: usize) -> Asked {
         let variant = &self.scenario.variants[variant];
         Asked {
@@ -104,14 +104,14 @@ impl Shared {
     }
 }
 
-/// A result for a call whose own is lost, or that never got as far as one.
+/// Result for a call that lost its own, or never got as far as having one.
 fn never_began(script: CallScript, start: Instant, failure: Failure) -> CallResult {
     let mut call = crate::call::Call::new(script, start);
     call.handle(start, crate::call::Input::Failed(failure));
     call.finish(start)
 }
 
-/// What came of a call that was cut off before it told its result: by the stop, or by a defect.
+/// Result for a call that was cut off, by the stop or by a defect, before it reported its own.
 pub(super) fn cut_off(shared: &Shared, call: &PlannedCall, start: Instant) -> CallResult {
     let failure = if shared.stop.is_cancelled() {
         Failure::Stopped
@@ -122,7 +122,7 @@ pub(super) fn cut_off(shared: &Shared, call: &PlannedCall, start: Instant) -> Ca
     never_began(shared.script(call), start, failure)
 }
 
-/// Makes the call; ends when its connection is closed.
+/// Makes the call; returns once its connection is closed.
 pub(super) async fn make(shared: Arc<Shared>, call: PlannedCall, planned_start: Instant) {
     let index = call.index as usize;
     let started = Instant::now();
@@ -176,7 +176,7 @@ pub(super) async fn make(shared: Arc<Shared>, call: PlannedCall, planned_start: 
     shared.door(&call).forget(room);
 }
 
-/// A call's failure with what the server knows of it; as it is where the run is stopped.
+/// Refines a call's failure with what the server knows; unchanged if the run is stopped meanwhile.
 async fn explained(
     shared: &Shared,
     call: &PlannedCall,
@@ -194,14 +194,14 @@ async fn explained(
     }
 }
 
-/// A caller's end on its media thread, and what it tells.
+/// A caller's endpoint on its media thread, with the endpoint's event channels.
 struct Seat {
     peer: Arc<PeerHandle<CallerEnd>>,
     media: PeerEvents,
     events: mpsc::Receiver<EndEvent>,
 }
 
-/// Puts a call's end on a media thread.
+/// Adds a call's endpoint to a media thread.
 fn seated(
     shared: &Shared,
     call: &PlannedCall,
@@ -225,8 +225,8 @@ fn seated(
     })
 }
 
-/// Connects, and holds the place among those that join until the call has joined. A failure has
-/// been told to the call.
+/// Connects the call. Returns the join permit as well, to be held until the call has joined. On
+/// failure, both are `None` and the call has already been told.
 async fn connect(
     shared: &Shared,
     call: &PlannedCall,
@@ -236,7 +236,7 @@ async fn connect(
 ) -> (Option<Connection>, Option<OwnedSemaphorePermit>) {
     let asked = shared.asked(call.variant);
     let connecting = async {
-        // Never closed. Until there is a place the call is late, and says so by its join.
+        // The semaphore is never closed. The wait for a permit counts towards the join time.
         let place = shared.joins.clone().acquire_owned().await.ok();
         let door = shared.door(call);
         let connected = door
@@ -246,7 +246,7 @@ async fn connect(
     };
     let failure = tokio::select! {
         connected = Box::pin(connecting) => match connected {
-            // Its room is given back once it has joined: a call lasts longer than its join.
+            // `talk` releases the permit after the join: a call lasts longer than its join.
             Ok((connection, place)) => return (Some(connection), place),
             Err(failure) => failure,
         },
@@ -275,7 +275,7 @@ async fn talk(
     }
     let (mut connection, mut joining) = connect(shared, call, room, &peer, media).await;
     let mut opinions = OpinionsOf::default();
-    // Ends with the call.
+    // Dropped with the call, which aborts its tasks.
     let mut sounds = JoinSet::new();
     loop {
         tokio::select! {
@@ -300,7 +300,7 @@ async fn talk(
                 None => break,
             },
             event = next(&mut connection) => {
-                // Joined, or over: the next one may begin.
+                // Joined or closed: another join may start.
                 if matches!(event, Some(DoorEvent::Joined | DoorEvent::Closed(_)) | None) {
                     joining = None;
                 }
@@ -324,8 +324,8 @@ async fn talk(
     (result.await.ok().flatten(), connection)
 }
 
-/// Asks whether the sound of a stream is a voice, and tells the call. The first track of a run
-/// that is none is named.
+/// Asks whether a stream carries a voice and passes the answer to the call. The user is told of
+/// the first track of a run that carries none.
 async fn judge_sound(
     shared: &Shared,
     peer: &PeerHandle<CallerEnd>,
@@ -345,7 +345,7 @@ async fn judge_sound(
     }
 }
 
-/// Reports what the call's state machine says; whether that was its end.
+/// Reports an event of the call's state machine; returns whether it was the end of the call.
 async fn tell(
     shared: &Shared,
     call: &PlannedCall,
@@ -378,21 +378,21 @@ async fn tell(
     }
 }
 
-/// The second opinion's words on the onsets of a call.
+/// Second opinions on the onsets of a call.
 #[derive(Default)]
 struct OpinionsOf {
-    /// An onset that it was asked about.
+    /// An onset whose second opinion is pending.
     asked: Option<(Instant, oneshot::Receiver<SecondOpinion>)>,
-    /// A stream that was found to be a voice, to be told to the ears.
+    /// A stream newly confirmed as a voice, still to be passed to the endpoint.
     voice: Option<StreamId>,
-    /// The last stream that was.
+    /// The stream last confirmed as a voice.
     known: Option<StreamId>,
-    /// The last that it judged: a turn that is amended keeps what was said of its onset.
+    /// The last onset judged: an amended turn keeps the opinion on its onset.
     judged: Option<(Instant, SecondOpinion)>,
 }
 
 impl OpinionsOf {
-    /// Waits for the second opinion on a turn's onset, where it was asked.
+    /// Adds the second opinion on a turn's onset, waiting for it if one was asked for.
     async fn judge(&mut self, mut turn: TurnResult) -> TurnResult {
         let Some(onset) = turn.onset.map(|onset| onset.at.wire()) else {
             return turn;
@@ -418,7 +418,7 @@ pub(super) async fn next(connection: &mut Option<Connection>) -> Option<DoorEven
 }
 
 pub(super) async fn fail(peer: &PeerHandle<CallerEnd>, failure: Failure) {
-    // An engine that is gone has no call left to fail.
+    // If the engine is gone, there is no call left to fail.
     let _ = peer.with(|p, now| p.endpoint.failed(now, failure)).await;
 }
 
@@ -469,7 +469,7 @@ pub(super) async fn follow(peer: &PeerHandle<CallerEnd>, event: Option<DoorEvent
     let _ = told;
 }
 
-/// Whose track it is, and its name, as the record has it.
+/// The track's name in the record: `identity/name`, at most [`NAME`] characters.
 fn name(track: &AgentStream) -> Arc<str> {
     let name = format!("{}/{}", track.identity, track.name);
     name.chars().take(NAME).collect::<String>().into()

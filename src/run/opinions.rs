@@ -1,8 +1,8 @@
-//! The second opinion: another detector's word on every reply's beginning.
+//! The second opinion: an independent detector's judgement of reply onsets.
 //!
-//! In: the audio around onsets, from the media threads. Out: what a voice detector (or, where the
-//! scenario declares a tone, a tone detector) says of it. Holds: media threads never wait; one
-//! thread of its own takes a twentieth of a core at most, and what it has no time for is not asked.
+//! In: the audio around onsets, from the media threads. Out: the judgement of a voice detector,
+//! or of a tone detector if the scenario declares a tone. Invariants: media threads never wait;
+//! one separate thread uses at most 5 % of a core and skips the onsets that it has no time for.
 
 use crate::audio::goertzel::tone_onset;
 use crate::audio::opinion::{OPINION_AFTER, OPINION_BEFORE, SecondEar};
@@ -12,29 +12,29 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
-/// Questions that may wait: 70 kB each. More would only wait longer.
+/// Capacity of the question queue, at 70 kB each. More questions would only wait longer.
 const QUEUE: usize = 16;
-/// After each answer the thread rests for so many times as long as it took.
+/// The thread sleeps 19 times as long as it worked, so it uses at most 5 % of a core.
 const REST: u32 = 19;
-/// How long a question that must be answered is asked again, and how often.
+/// How long a question that must be answered is repeated, and at what interval.
 const PERSISTS: Duration = Duration::from_secs(10);
 const AGAIN: Duration = Duration::from_millis(500);
-/// Parts of a question that are looked at; a tone is one where it sounds through the first.
+/// Samples from the onset on in which a declared tone is looked for.
 const TONE_LENGTH: usize = 9_600;
 
 /// The audio around an onset.
 #[derive(Debug, Clone)]
 pub(super) struct Excerpt {
-    /// [`OPINION_BEFORE`] samples or less, the onset, and what follows it.
+    /// At most [`OPINION_BEFORE`] samples before the onset, the onset, and what follows it.
     pub audio: Vec<i16>,
-    /// How many samples come before the onset.
+    /// Number of samples before the onset.
     pub before: usize,
 }
 
 impl Excerpt {
-    /// How much comes before the onset, where there was as much.
+    /// Samples before the onset, if that many are available.
     pub(super) const BEFORE: usize = OPINION_BEFORE;
-    /// All that is looked at.
+    /// Length of a full excerpt, in samples.
     pub(super) const LENGTH: usize = OPINION_BEFORE + OPINION_AFTER;
 }
 
@@ -43,16 +43,16 @@ struct Question {
     answer: oneshot::Sender<SecondOpinion>,
 }
 
-/// Where to ask. The thread ends when it is dropped.
+/// Handle of the second-opinion thread, which ends when the handle is dropped.
 pub(super) struct Opinions {
     questions: SyncSender<Question>,
 }
 
 impl Opinions {
-    /// Starts the thread. `tone`: what the agent is declared to answer with, in Hz.
+    /// Starts the thread. `tone`: frequency that the agent is declared to answer with, in Hz.
     ///
     /// # Errors
-    /// The system gives no thread.
+    /// The system cannot start a thread.
     pub(super) fn start(tone: Option<u32>) -> std::io::Result<Self> {
         let (questions, inbox) = sync_channel(QUEUE);
         std::thread::Builder::new()
@@ -61,16 +61,16 @@ impl Opinions {
         Ok(Self { questions })
     }
 
-    /// Asks; the answer never comes where there is no time for it.
+    /// Asks for an opinion; the receiver fails if there is no time for one.
     pub(super) fn ask(&self, excerpt: Excerpt) -> oneshot::Receiver<SecondOpinion> {
         let (answer, opinion) = oneshot::channel();
-        // Dropped when the queue is full: the receiver is told so.
+        // A full queue drops the question, which closes the receiver.
         let _ = self.questions.try_send(Question { excerpt, answer });
         opinion
     }
 
-    /// Whether this is what the agent is declared to answer with: asked for until there is time
-    /// for it, or [`PERSISTS`] is over.
+    /// Whether the excerpt is what the agent is declared to answer with. Repeats the question until
+    /// it is answered; `None` after [`PERSISTS`].
     pub(super) async fn insist(&self, excerpt: Excerpt) -> Option<bool> {
         let until = tokio::time::Instant::now() + PERSISTS;
         loop {

@@ -1,7 +1,7 @@
-//! How the run goes, on stderr while it goes.
+//! Shows the progress of a run on stderr.
 //!
-//! In: run events. Out: one line that changes, or plain lines where stderr is no terminal.
-//! Holds: the line says only what has happened; quantiles in it are of replied turns.
+//! In: run events. Out: one line that is redrawn, or plain lines if stderr is not a terminal.
+//! Invariants: the line shows only what has happened; its quantiles are of replied turns.
 
 use super::event::RunEvent;
 use crate::call::Phase;
@@ -12,19 +12,19 @@ use std::collections::HashMap;
 use std::io::Write as _;
 use std::time::{Duration, Instant};
 
-/// Redraws a second on a terminal.
+/// Redraws per second on a terminal.
 const REDRAWS: u8 = 10;
 /// Time between plain lines.
 const PLAIN: Duration = Duration::from_secs(5);
 
-/// Where the line goes.
+/// Where the progress line is written.
 enum Out {
     Bar(ProgressBar),
     Plain { last: Instant },
     Quiet,
 }
 
-/// Shows how a run goes.
+/// Progress display of a run.
 pub struct Progress {
     out: Out,
     total: Option<u64>,
@@ -36,7 +36,8 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// `total` calls, where their number is known; `terminal`: stderr is one.
+    /// `total`: number of calls, if known; `terminal`: stderr is a terminal; `quiet`: print only
+    /// warnings.
     pub fn new(total: Option<u64>, terminal: bool, quiet: bool) -> Self {
         let out = if quiet {
             Out::Quiet
@@ -66,7 +67,7 @@ impl Progress {
         }
     }
 
-    /// Takes an event.
+    /// Updates the display from an event.
     pub fn take(&mut self, event: RunEvent) {
         match event {
             RunEvent::Notice(text) => return self.print(&format!("warning: {text}")),
@@ -148,18 +149,18 @@ impl Progress {
         match &self.out {
             Out::Bar(bar) => bar.suspend(|| say(text)),
             Out::Plain { .. } => say(text),
-            // What goes wrong is said all the same.
+            // Warnings are printed even when quiet.
             Out::Quiet if text.starts_with("warning") => say(text),
             Out::Quiet => {}
         }
     }
 
-    /// The run is over: the line goes, or is said once more.
+    /// Ends the display: clears the terminal line, or prints the plain line once more.
     pub fn finish(mut self) {
         if let Out::Bar(bar) = &self.out {
             return bar.finish_and_clear();
         }
-        // Of a run that never began the error says all.
+        // If the run never started, the error message is enough.
         if self.done + self.failed == 0 && self.turns == 0 {
             return;
         }
@@ -170,7 +171,7 @@ impl Progress {
     }
 }
 
-/// A stderr that nobody reads any more must not end the run.
+/// Ignores errors: a closed stderr must not end the run.
 fn say(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }

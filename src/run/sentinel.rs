@@ -1,9 +1,9 @@
-//! Sentinels: calls of a run to a reference agent of its own, whose truth is known.
+//! Sentinel calls: calls of a run to its own reference agent, whose true latency is known.
 //!
-//! In: the calls that begin. Out: one sentinel for each hundred of them, which says the
-//! calibration chirp again and again until its hundred is over; its turns, reported apart.
-//! Holds: a sentinel that fails, or an agent that does not start, is a notice and never the
-//! run's failure; sentinels share the media threads with the calls that they stand for.
+//! In: the calls that start. Out: one sentinel for each hundred of them, which repeats the
+//! calibration chirp until its hundred is over; its turns, reported separately.
+//! Invariants: a sentinel call that fails, or an agent that does not start, causes a notice and
+//! never fails the run; sentinels share the media threads with the calls that they stand for.
 
 use super::caller::{CallerEnd, EndEvent};
 use super::collect::Report;
@@ -27,22 +27,22 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-/// Calls that one sentinel stands for.
+/// Number of calls that one sentinel stands for.
 const CALLS: u64 = 100;
-/// Turns of a sentinel's call, about a quarter of an hour; then it calls again.
+/// Turns of one sentinel call, about a quarter of an hour; then the sentinel calls again.
 const TURNS: u64 = 400;
-/// Pause before the first: the ear gets to know the floor.
+/// Pause before the first turn, in which the ear learns the noise floor.
 const FIRST_PAUSE: Duration = Duration::from_millis(800);
-/// Pause between a reply's end and the next turn, and by how much it varies.
+/// Pause between a reply's end and the next turn, and the steps by which it varies.
 const PAUSE: Duration = Duration::from_millis(400);
 const PAUSE_STEP: Duration = Duration::from_millis(37);
 const PAUSE_STEPS: u64 = 7;
-/// How long a reply may take, and the agent.
+/// Timeout for a reply, and for the agent to appear.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// A sentinel without a turn when its hundred is over gets this long to have one.
+/// A sentinel that has no turn yet when its hundred is over gets this long to complete one.
 const LAST_TURN: Duration = Duration::from_secs(3);
 
-/// What the sentinels of a run came to.
+/// Results of the sentinel calls of a run.
 #[derive(Debug, Clone, Default)]
 pub struct SentinelTurns {
     /// Sentinel calls that are over.
@@ -53,16 +53,16 @@ pub struct SentinelTurns {
     pub turns: Vec<TurnRecord>,
 }
 
-/// Where an agent of our own is called.
+/// How one of our own reference agents is called.
 pub(super) enum OwnDoor {
-    /// On a pipe.
+    /// Over a pipe.
     Embedded(Arc<Embedded>),
-    /// At the run's server, by this name.
+    /// On the run's server, dispatched by this name.
     Worker(Box<OwnWorker>, String),
 }
 
 impl OwnDoor {
-    /// Ends the agent; what it knows is on the disk then.
+    /// Stops the agent; its ground truth is on disk afterwards.
     pub(super) async fn stop(&self) {
         match self {
             Self::Embedded(agent) => agent.stop().await,
@@ -71,13 +71,13 @@ impl OwnDoor {
     }
 }
 
-/// What the sentinels of a run share.
+/// State that the sentinels of a run share.
 pub(super) struct Sentinels {
     pub door: OwnDoor,
     chirp: Said,
 }
 
-/// Starts the sentinels' agent; where it does not start there are none.
+/// Starts the sentinels' agent; if it does not start, the run has no sentinels.
 pub(super) async fn prepare(
     shared: &Shared,
     own: &OwnAgent,
@@ -102,7 +102,7 @@ pub(super) async fn prepare(
     }
 }
 
-/// Cancels when the last call of its hundred is over.
+/// Cancels its token when the last call of its hundred is over.
 pub(super) struct Hundred(CancellationToken);
 
 impl Drop for Hundred {
@@ -111,7 +111,7 @@ impl Drop for Hundred {
     }
 }
 
-/// The sentinels of a phase of the plan.
+/// The sentinels of one phase of the plan.
 pub(super) struct Watch {
     wanted: bool,
     running: JoinSet<()>,
@@ -128,7 +128,7 @@ impl Watch {
         }
     }
 
-    /// Call `number` of the phase begins; what is returned is dropped when it is over.
+    /// Call `number` of the phase starts; drop the returned guard when that call is over.
     pub(super) fn begins(&mut self, shared: &Arc<Shared>, number: u64) -> Option<Arc<Hundred>> {
         if !self.wanted || shared.sentinels.get().is_none() {
             return None;
@@ -142,14 +142,14 @@ impl Watch {
         self.hundred.clone()
     }
 
-    /// All calls are over: waits for the sentinels.
+    /// Waits for the sentinels once all calls are over.
     pub(super) async fn finish(mut self) {
         self.hundred = None;
         while self.running.join_next().await.is_some() {}
     }
 }
 
-/// Sentinel `number`, until its hundred is over: one call, or more where that takes long.
+/// Runs sentinel `number` until its hundred is over: one call, or several if that takes long.
 async fn watch(shared: Arc<Shared>, number: u64, over: CancellationToken) {
     let Some(sentinels) = shared.sentinels.get() else {
         return;
@@ -179,7 +179,7 @@ fn script(chirp: &Said) -> CallScript {
         },
         delay: match n {
             0 => FIRST_PAUSE,
-            // At all phases of the agent's packets.
+            // Varies, so that turns fall on all phases of the agent's packets.
             n => PAUSE + PAUSE_STEP * (n % PAUSE_STEPS) as u32,
         },
         silence: SPURT_GAP,
@@ -197,7 +197,7 @@ fn script(chirp: &Said) -> CallScript {
     }
 }
 
-/// One call of a sentinel; why it failed, if it did.
+/// Makes one call of a sentinel; returns its failure, if it failed.
 async fn call(
     shared: &Shared,
     sentinels: &Sentinels,
@@ -264,7 +264,7 @@ async fn connect(
     }
 }
 
-/// Follows the call until its hundred is over; whether it failed.
+/// Follows the call until its hundred is over; returns whether it failed.
 async fn talk(
     shared: &Shared,
     room: &str,
@@ -283,12 +283,12 @@ async fn talk(
         tokio::select! {
             biased;
             event = events.recv() => match event {
-                // What its agent answers with is known.
+                // No opinion is needed: the agent's answer is known.
                 Some(EndEvent::Onset(..) | EndEvent::Sound(..)) => {}
                 Some(EndEvent::Call(event)) => match *event {
                     CallEvent::Phase(Phase::Failed) => return true,
                     CallEvent::Phase(Phase::Done) => return false,
-                    // A sentinel's figures are compared with its agent's own as they stood at once.
+                    // The first figures of a turn are the ones compared with the agent's own.
                     CallEvent::Phase(_) | CallEvent::TurnAmended(_) => {}
                     CallEvent::TurnEnded(turn) => {
                         turns += 1;

@@ -1,7 +1,7 @@
-//! Sound files → utterances ready to be said, each encoded once.
+//! Loads sound files as utterances, each encoded once.
 //!
 //! In: paths, with annotations. Out: utterances, and their frames as callers share them.
-//! Holds: a file's size is bounded before it is read.
+//! Invariant: a file's size is bounded before it is read.
 
 use super::caller::Frames;
 use super::error::RunError;
@@ -15,9 +15,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Largest sound file, as `audio::decode` takes it, and one byte to see that it is more.
+/// Read limit: the largest sound file that `audio::decode` accepts, plus one byte that shows that
+/// a file is larger.
 const MAX_BYTES: u64 = (64 << 20) + 1;
-/// Largest sidecar.
+/// Read limit of a sidecar, in bytes.
 const MAX_SIDECAR: u64 = 64 << 10;
 
 fn read(path: &Path, limit: u64) -> std::io::Result<Vec<u8>> {
@@ -26,8 +27,8 @@ fn read(path: &Path, limit: u64) -> std::io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Reads a sound file. Where its speech ends: as annotated by the scenario, else by its
-/// sidecar (`NAME.json`), else by level.
+/// Reads a sound file. Its end of speech is taken from `speech_end` (the scenario), else from its
+/// sidecar (`NAME.json`), else from the level.
 ///
 /// # Errors
 /// The file or its sidecar cannot be read or used.
@@ -61,11 +62,11 @@ pub fn load_utterance(
     Utterance::annotated(name, &bytes, extension, start, end).map_err(|e| unusable(path, e))
 }
 
-/// An utterance as callers say it.
+/// An utterance as callers send it.
 #[derive(Debug, Clone)]
 pub(super) struct Said {
     pub frames: Frames,
-    /// For echo.
+    /// For recognizing the caller's own echo.
     pub spoken: Spoken,
     pub speech_start: Duration,
     pub speech_end: Duration,
@@ -93,7 +94,7 @@ pub(super) struct Sounds {
 }
 
 impl Sounds {
-    /// Reads and encodes them.
+    /// Reads and encodes all utterances.
     pub(super) fn load(utterances: &[scenario::Utterance]) -> Result<Self, RunError> {
         let said = utterances.iter().map(|u| {
             let loaded = load_utterance(&u.name, &u.file, u.speech_end)?;

@@ -1,26 +1,25 @@
 //! The zero of a run's instants, on the monotonic clock and on the wall clock.
 //!
 //! In: both clocks. Out: one moment on each. Invariant: the two readings lie as close together as
-//! this machine's scheduling lets them, so that a run can be lined up with somebody else's log.
+//! this machine's scheduling allows, so that a run can be aligned with other logs.
 
 use jiff::Timestamp;
 use std::time::Instant;
 
-/// Readings of which the closest counts: a thread that loses its core between the two clocks is
-/// not believed.
+/// Number of reading pairs, of which the closest is used: a thread may lose its core between the
+/// two clocks.
 const READINGS: usize = 5;
 
 /// One moment on both clocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Zero {
-    /// What every instant in the records is relative to.
+    /// The instant that all instants in the records are relative to.
     pub at: Instant,
-    /// The same by the wall clock.
+    /// The same instant on the wall clock.
     pub wall: Timestamp,
 }
 
 impl Zero {
-    /// This moment.
     pub(super) fn now() -> Self {
         let reading = || {
             let before = Instant::now();

@@ -1,6 +1,6 @@
 //! Checks `utterances` and `call`: files, names, anchors, pauses.
 //!
-//! In: what the schema let through. Out: the checked parts, and problems on the desk.
+//! In: values that passed the schema. Out: the checked parts, and problems in the [`Checker`].
 
 use super::checker::{Checker, Zero};
 use super::file::{CallFile, DelayFile, SayFile, StartFile, TurnFile, UtteranceFile};
@@ -14,11 +14,11 @@ use std::time::Duration;
 
 const AGENT_TIMEOUT: Duration = Duration::from_secs(30);
 const TURN_TIMEOUT: Duration = Duration::from_secs(10);
-/// Shorter silences are pauses in speech, longer ones a mistake.
+/// Valid silences: shorter ones are pauses in speech, longer ones a mistake.
 const SILENCES: RangeInclusive<Duration> = Duration::from_millis(200)..=Duration::from_secs(60);
 
 impl Checker<'_> {
-    /// The utterances that can be read, and every name that was given to one.
+    /// Checks every utterance; one that cannot be read is replaced by a placeholder with its name.
     pub(super) fn utterances(
         &mut self,
         file: &BTreeMap<String, Option<UtteranceFile>>,
@@ -29,7 +29,7 @@ impl Checker<'_> {
             let utterance = entry
                 .as_ref()
                 .and_then(|entry| self.utterance(name, entry, &pointer));
-            // Turns refer by index, so one that cannot be read keeps its place.
+            // Turns refer to utterances by index, so one that cannot be read keeps its place.
             utterances.push(utterance.unwrap_or_else(|| Utterance {
                 name: name.clone(),
                 file: self.folder.to_path_buf(),

@@ -1,6 +1,6 @@
 //! Checks `network`.
 //!
-//! In: what the schema let through. Out: the checked part, and problems on the desk.
+//! In: values that passed the schema. Out: the checked part, and problems in the [`Checker`].
 
 use super::checker::Checker;
 use super::file_network::NetworkFile;
@@ -8,10 +8,10 @@ use super::problem::Code;
 use crate::vocab::Loss;
 
 impl Checker<'_> {
-    /// `None` where nothing is lost, or what is written makes no sense.
+    /// `None` if no packets are lost, or if the settings are invalid.
     pub(super) fn network(&mut self, file: &NetworkFile) -> Option<Loss> {
         let text = file.loss.as_ref().map(|l| l.0.as_str());
-        // The schema has let through digits and a percent sign only.
+        // The schema accepts only digits, a decimal point and a percent sign.
         let percent = text.and_then(|t| t.trim_end_matches('%').parse::<f64>().ok());
         let loss = percent.unwrap_or(0.0) / 100.0;
         if loss > 1.0 {

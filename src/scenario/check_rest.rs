@@ -1,6 +1,6 @@
 //! Checks `target` and `health`.
 //!
-//! In: what the schema let through. Out: the checked parts, and problems on the desk.
+//! In: values that passed the schema. Out: the checked parts, and problems in the [`Checker`].
 
 use super::checker::{Checker, Zero};
 use super::file::{AgentFile, Kind, TargetFile};
@@ -80,14 +80,14 @@ impl Checker<'_> {
         }
     }
 
-    /// Settings of an agent whose file lies at `at`; `base` where it says nothing.
+    /// Settings of the agent at pointer `at`, with those of `base` as defaults.
     pub(super) fn agent(
         &mut self,
         file: &AgentFile,
         at: &str,
         base: &AgentSettings,
     ) -> AgentSettings {
-        // A matrix that cannot be used has been reported.
+        // References are left only if the matrix is invalid, which has already been reported.
         let at_delay = join(at, "delay");
         let open = matches!(self.places.origin(&at_delay), Some(Origin::Matrix(_)));
         let whole = |text: &&str| !open || matrix_names(text).next().is_none();

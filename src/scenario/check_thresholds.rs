@@ -1,7 +1,7 @@
 //! Checks `thresholds`.
 //!
-//! In: what the schema let through, the greeting policy, the load, the variants. Out: thresholds
-//! in the order of the metrics, and problems on the desk, each pointing at its character.
+//! In: values that passed the schema, the greeting policy, the load, the variants. Out: thresholds
+//! in the order of the metrics, and problems in the [`Checker`], pointing at a character.
 
 use super::checker::{Checker, Zero};
 use super::file_thresholds::{ExpressionFile, OnText, ThresholdFile, ThresholdsFile};
@@ -14,7 +14,7 @@ use super::types::Variant;
 use crate::vocab::GreetingPolicy;
 use std::time::Duration;
 
-/// What a scenario says beside its thresholds that they depend on.
+/// Other parts of the scenario that thresholds depend on.
 pub(super) struct Around<'a> {
     pub(super) greeting: Option<GreetingPolicy>,
     pub(super) load: &'a Load,
@@ -49,7 +49,7 @@ impl Checker<'_> {
                 self.problem_at_key(&pointer, Code::Contradiction, message, hint);
             }
             for (index, expression) in expressions.iter().flatten().enumerate() {
-                // Absent here means refused by the schema, or unset and fine for now.
+                // Absent here: rejected by the schema, or an unset variable that is fine for now.
                 let Some(expression) = expression else {
                     continue;
                 };
@@ -57,7 +57,7 @@ impl Checker<'_> {
                 thresholds.extend(self.threshold(&subject, expression, &pointer, around.load));
             }
         }
-        // Stable: the thresholds of a metric stay as the file has them.
+        // The sort is stable: the thresholds of one metric keep their order.
         thresholds.sort_by_key(|t: &Threshold| t.metric);
         thresholds
     }
@@ -132,7 +132,7 @@ impl Checker<'_> {
     }
 }
 
-/// Whether calls at once stay the same for a while.
+/// Whether the target concurrency is ever constant for some time.
 fn is_ever_level(load: &Load) -> bool {
     match &load.shape {
         Shape::Constant | Shape::Arrival(_) => true,

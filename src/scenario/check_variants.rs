@@ -1,7 +1,7 @@
-//! Checks `variants`, or takes them from `matrix`: every configuration of the agent, with the target's settings behind it.
+//! Checks `variants`, or derives them from `matrix`; the target's settings are their defaults.
 //!
-//! In: what the schema let through. Out: at least one variant, each with a name of its own;
-//! problems on the desk.
+//! In: values that passed the schema. Out: at least one variant, each with a unique name;
+//! problems in the [`Checker`].
 
 use super::checker::Checker;
 use super::file::{Kind, TargetFile};
@@ -13,7 +13,7 @@ use super::types::{Secret, Server, Target, Variant};
 use super::url;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Name of the only variant where the file gives none.
+/// Name of the only variant if the file has none.
 const ONLY_VARIANT: &str = "default";
 
 pub(super) type Attributes = Option<BTreeMap<String, Option<String>>>;
@@ -62,7 +62,7 @@ impl Checker<'_> {
         variants
     }
 
-    /// A variant that is what a target says; with an agent of its own where that is embedded.
+    /// A variant with the settings of a target, and with its own agent if `target` is embedded.
     fn of_target(&mut self, name: &str, file: &TargetFile, target: Option<&Target>) -> Variant {
         let agent = match (&file.agent, target) {
             (Some(agent), Some(Target::Embedded(base))) => {
@@ -81,7 +81,7 @@ impl Checker<'_> {
         }
     }
 
-    /// A variant, but for its name.
+    /// A variant, still without its name.
     fn variant(
         &mut self,
         file: &VariantFile,
@@ -114,7 +114,7 @@ impl Checker<'_> {
                 ("api_key", file.api_key.is_some()),
                 ("api_secret", file.api_secret.is_some()),
             ];
-            // Where the variable in `url` is unset, the rest may stand.
+            // If `url` is only absent because its variable is unset, the keys are valid.
             let unset = self.is_unset(&join(at, "url"));
             for (key, _) in keys.iter().filter(|(_, given)| *given && !unset) {
                 let message = format!("`{key}` of a variant goes with its own `url`");
@@ -134,7 +134,7 @@ impl Checker<'_> {
         })
     }
 
-    /// Settings of rooms are for rooms, those of the embedded agent for it.
+    /// Reports the settings that do not apply to this kind of target.
     fn fits_target(&mut self, file: &VariantFile, at: &str, kind: Option<Kind>) {
         let (given, message, hint): (Vec<(&str, bool)>, _, _) = match kind {
             None => return,

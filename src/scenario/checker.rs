@@ -1,7 +1,7 @@
-//! The checker's desk: reads optional values, collects problems with their places.
+//! State shared by the checks: reads optional values, collects problems with their places.
 //!
-//! Holds: a value that the schema refused is not reported a second time; one whose variable
-//! is unset is, where the scenario cannot stand without it.
+//! Invariants: a value that the schema rejected is not reported a second time; a required value
+//! whose variable is unset is reported.
 
 use super::file::DurationText;
 use super::places::{Places, readable};
@@ -21,8 +21,8 @@ pub struct FileProblem {
     pub hint: String,
 }
 
-/// Reads a sound file at its path, with the annotated end of speech, and gives its length
-/// (`None` where the file exists but has not been looked into).
+/// Reads the sound file at a path, with its annotated end of speech, and returns its length
+/// (`None` if the file exists but has not been read).
 pub type LoadUtterance<'a> =
     &'a dyn Fn(&Path, Option<Duration>) -> Result<Option<Duration>, FileProblem>;
 
@@ -53,7 +53,7 @@ impl Checker<'_> {
         });
     }
 
-    /// As [`Self::problem`], shown at the key.
+    /// Like [`Self::problem`], but placed at the key.
     pub(super) fn problem_at_key(
         &mut self,
         pointer: &str,
@@ -67,7 +67,7 @@ impl Checker<'_> {
         }
     }
 
-    /// A value that must be there. `None` has been reported by the schema, or is now.
+    /// A required value. If it is missing, either the schema has reported that or this does.
     pub(super) fn need<T>(&mut self, value: Option<T>, pointer: &str) -> Option<T> {
         if value.is_none() && self.is_unset(pointer) {
             let names = self.places.unset(pointer).iter().map(String::as_str);
@@ -88,7 +88,7 @@ impl Checker<'_> {
         !self.places.unset(pointer).is_empty()
     }
 
-    /// A duration, or its default; one of zero is refused where it makes no sense.
+    /// A duration, or its default; zero is reported if `zero` says so.
     pub(super) fn duration(
         &mut self,
         text: Option<&DurationText>,

@@ -1,12 +1,12 @@
-//! `evidence` as written, and what it means.
+//! `evidence` as written and as checked.
 //!
-//! In: the mapping of a file, or what the command line says instead. Out: which turns' audio is
-//! kept. Holds: where nothing would be kept there is no evidence at all.
+//! In: the mapping in a file, and the choice on the command line. Out: which turns' audio is
+//! kept. Invariant: a file that asks for no turns yields no [`Evidence`].
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// Turns of a kind, where the file does not say how many.
+/// Default number of turns of each kind.
 const USUAL: u32 = 10;
 
 /// Which turns' audio is kept, to be heard.
@@ -26,9 +26,9 @@ pub(super) struct EvidenceFile {
 /// Which turns' audio is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Evidence {
-    /// Replied turns with the longest time to first audio.
+    /// Number of replied turns, those with the longest time to first audio.
     pub slowest: u32,
-    /// Missed, early and failed turns.
+    /// Number of missed, early and failed turns.
     pub failed: u32,
     /// Every other turn too.
     pub all: bool,
@@ -44,10 +44,10 @@ impl Default for Evidence {
     }
 }
 
-/// What the command line says of it.
+/// What `--evidence` asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum EvidenceChoice {
-    /// As the file says, else the usual turns.
+    /// As the file says, else the default numbers of turns.
     Some,
     /// Every turn.
     All,
@@ -56,7 +56,7 @@ pub enum EvidenceChoice {
 }
 
 impl EvidenceChoice {
-    /// What is kept, where the file says `file`.
+    /// What to keep, given what the file asks for.
     pub fn apply(self, file: Option<Evidence>) -> Option<Evidence> {
         let file = file.unwrap_or_default();
         match self {
@@ -67,7 +67,6 @@ impl EvidenceChoice {
     }
 }
 
-/// What a file asks for.
 pub(super) fn evidence(file: Option<&EvidenceFile>) -> Option<Evidence> {
     let file = file?;
     let asked = Evidence {

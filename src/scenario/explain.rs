@@ -1,7 +1,7 @@
-//! Errors of the JSON Schema validator in the words of the format.
+//! Explains errors of the JSON Schema validator in terms of the scenario format.
 //!
-//! In: one validation error. Out: what to say about it, and which value to leave out.
-//! Holds: every message names the key and every hint says what would be right.
+//! In: one validation error. Out: messages and hints, and which value to leave out.
+//! Invariants: every message names the key; hints say what would be valid.
 
 use super::file::NAME_PATTERN;
 use super::metric;
@@ -14,20 +14,20 @@ use jsonschema::error::{TypeKind, ValidationErrorKind};
 use jsonschema::{JsonType, ValidationError};
 use serde_json::Value;
 
-/// A validation error in words.
+/// A validation error, explained.
 pub(super) struct Explained {
-    /// The value it is about.
+    /// Pointer to the value it is about.
     pub(super) pointer: String,
-    /// Whether the key is to be shown rather than the value.
+    /// Whether to point at the key rather than at the value.
     pub(super) at_key: bool,
-    /// Whether the value must be left out for the rest to be read.
+    /// Whether the value must be left out so that the rest can be read.
     pub(super) refused: bool,
     pub(super) code: Code,
     pub(super) message: String,
     pub(super) hint: String,
 }
 
-/// Puts an error into words; an error about several keys becomes several.
+/// Explains an error; an error about several keys becomes several explanations.
 pub(super) fn explain(error: &ValidationError<'_>) -> Vec<Explained> {
     let pointer = error.instance_path().as_str().to_owned();
     match error.kind() {
@@ -131,7 +131,7 @@ fn value_problem(error: &ValidationError<'_>, name: &str) -> (Code, String, Stri
         ValidationErrorKind::MaxItems { limit } => {
             bad(format!("`{name}` must not hold more than {limit}"))
         }
-        // No other keyword is in the schema; should one come, its own words must do.
+        // The schema uses no other keyword; if one is added, the validator's own message must do.
         _ => bad(format!("`{name}`: {}", error.masked())),
     }
 }
@@ -161,7 +161,7 @@ fn wrong_type(error: &ValidationError<'_>, name: &str, kind: &TypeKind) -> (Code
     (Code::WrongType, message, hint)
 }
 
-/// A value that fits none of several forms: an enumeration, or forms of different types.
+/// Explains a value that matches none of the alternatives of an enumeration or of several types.
 fn choice(
     error: &ValidationError<'_>,
     name: &str,
@@ -241,7 +241,7 @@ fn clip(text: &str) -> String {
     }
 }
 
-/// The schema that holds the keyword which failed.
+/// The subschema that contains the keyword that failed.
 fn holder(error: &ValidationError<'_>) -> Option<&'static Value> {
     let (parent, _) = error.schema_path().as_str().rsplit_once('/')?;
     part(parent)
@@ -255,13 +255,13 @@ fn is_duration(schema: &'static Value) -> bool {
     resolve(schema).get("pattern").and_then(Value::as_str) == Some(duration::PATTERN)
 }
 
-/// What the schema says of a value, on one line.
+/// The description of a value in the schema, on one line.
 fn describe(schema: &Option<Value>) -> Option<String> {
     let text = schema.as_ref()?.get("description")?.as_str()?;
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let line = line.trim_end_matches('.');
     let mut chars = line.chars();
-    // Hints begin small, but for "API key".
+    // Hints begin in lower case, except with an acronym, as in "API key".
     match (chars.next(), chars.next()) {
         (Some(first), Some(second)) if !second.is_uppercase() => Some(format!(
             "{}{}",
@@ -272,7 +272,7 @@ fn describe(schema: &Option<Value>) -> Option<String> {
     }
 }
 
-/// The last key of a pointer with the indices behind it: `say[1]`.
+/// The last key of a pointer with the indices after it: `say[1]`.
 fn short(pointer: &str) -> String {
     let path = readable(pointer);
     match path.is_empty() {

@@ -1,8 +1,8 @@
-//! A scenario as written: untrusted, every key optional, texts not yet understood.
+//! A scenario as written: untrusted, every key optional, texts not yet parsed.
 //!
-//! In: JSON made from YAML, after everything that the schema refuses has been taken out.
-//! Out: these types; they also generate the JSON Schema (`loadgen schema`). Holds: unknown
-//! keys are refused. What is required is an `Option`: one mistake does not hide the next one.
+//! In: JSON converted from YAML, without the values that the schema rejects.
+//! Out: these types; they also generate the JSON Schema (`loadgen schema`). Invariants: unknown
+//! keys are rejected; required values are `Option`s too, so that one mistake does not hide others.
 
 use super::evidence::EvidenceFile;
 use super::file_network::{HealthFile, NetworkFile, WarmupFile};
@@ -15,7 +15,7 @@ use serde::Deserialize;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-/// What the JSON Schema says of names that become part of room and file names.
+/// Pattern of names that become part of room and file names.
 pub(super) const NAME_PATTERN: &str = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$";
 
 /// A duration as text; see [`duration::parse`].

@@ -1,6 +1,6 @@
 //! `network`, `health` and `warmup` as written; see `file.rs`.
 //!
-//! In: JSON that the schema has let through. Out: these types. Holds: unknown keys are refused.
+//! In: JSON that passed the schema. Out: these types. Invariant: unknown keys are rejected.
 
 use super::file::DurationText;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};

@@ -1,7 +1,7 @@
 //! `thresholds` as written; see `file.rs`.
 //!
-//! In: JSON that the schema has let through. Out: these types. Holds: the schema names every
-//! metric of the table; a key with a filter is read by the grammar of thresholds.
+//! In: JSON that passed the schema. Out: these types. Invariants: the schema lists every metric;
+//! a key with a filter is left to `threshold_parse`.
 
 use super::file::DurationText;
 use crate::vocab::Metric;
@@ -18,7 +18,7 @@ pub(super) struct ThresholdsFile(pub(super) BTreeMap<String, Option<Expressions>
 
 type Expressions = Vec<Option<ExpressionFile>>;
 
-/// Keys with a filter: `ttfa{variant:fast}`.
+/// Pattern of keys with a filter: `ttfa{variant:fast}`.
 const FILTERED: &str = "^[^{]*\\{";
 
 impl JsonSchema for ThresholdsFile {
@@ -46,7 +46,7 @@ impl JsonSchema for ThresholdsFile {
 }
 
 /// An expression such as `p(95)<1500ms`, or a mapping with `expr` and how it is to be judged.
-// `untagged` is harmless here: what fits neither form has been reported and removed before.
+// `untagged` is safe here: values that match neither form have been reported and removed.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub(super) enum ExpressionFile {

@@ -1,6 +1,6 @@
 //! `variants` and `matrix` as written.
 //!
-//! In: JSON that the schema let through. Out: these types, as in `file.rs`.
+//! In: JSON that passed the schema. Out: these types, as in `file.rs`.
 
 use super::file::{AgentFile, NAME_PATTERN};
 use schemars::JsonSchema;
@@ -35,7 +35,7 @@ pub(super) struct VariantFile {
     pub(super) agent: Option<AgentFile>,
 }
 
-/// Lists of values, by a name of their own.
+/// Lists of values, by name.
 pub(super) type MatrixFile = BTreeMap<String, Option<AxisFile>>;
 
 /// The values of one list.
@@ -63,7 +63,7 @@ pub(super) enum ValueFile {
 }
 
 impl ValueFile {
-    /// As it stands in the place of a reference.
+    /// The text that replaces a reference.
     pub(super) fn text(&self) -> String {
         match self {
             Self::Text(text) => text.clone(),

@@ -1,7 +1,7 @@
 //! `load`: how many calls, and when they start.
 //!
-//! In: what the schema let through. Out: a [`Load`], and problems on the desk. Holds: one shape,
-//! not two; every bound that a dispatcher needs is there and finite.
+//! In: values that passed the schema. Out: a [`Load`], and problems in the [`Checker`].
+//! Invariants: a load has exactly one shape; every bound that a dispatcher needs is finite.
 
 use super::checker::{Checker, Zero};
 use super::file::{ArrivalFile, LoadFile, ProcessText, SpikeFile, StageFile};
@@ -9,9 +9,9 @@ use super::problem::Code;
 use super::types::Extent;
 use std::time::Duration;
 
-/// Most calls that a load can hold.
+/// Maximum number of calls in a load.
 const MOST_CALLS: f64 = 100_000.0;
-/// Calls at once in an open load that says nothing of it.
+/// Default limit of concurrent calls in an open load.
 const MAX_CONCURRENT: u32 = 500;
 
 /// How many calls, and when they start.
@@ -19,7 +19,7 @@ const MAX_CONCURRENT: u32 = 500;
 pub struct Load {
     /// How many in all, or for how long.
     pub extent: Extent,
-    /// How many at once; at most, where the shape says how many.
+    /// How many at once; the maximum if the shape determines the number.
     pub concurrency: u32,
     /// The first `concurrency` calls of a constant shape start evenly over this time.
     pub ramp: Duration,
@@ -30,43 +30,43 @@ pub struct Load {
 /// What makes calls start.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Shape {
-    /// The end of others: `concurrency` at once (closed model).
+    /// A call starts when another one ends: `concurrency` at once (closed model).
     Constant,
-    /// The same, with a number at once that changes: from 0 to the first target, and so on.
+    /// The closed model with a changing concurrency: from 0 to the first target, and so on.
     Stages(Vec<Stage>),
-    /// Their own time, whether or not earlier calls have ended (open model).
+    /// Calls arrive at a given rate, whether or not earlier calls have ended (open model).
     Arrival(Arrival),
 }
 
-/// From the target before to this one, evenly.
+/// A linear change of the concurrency, from the previous target to this one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stage {
-    /// How long that takes; 0: at once.
+    /// How long the change takes; 0 is immediate.
     pub duration: Duration,
-    /// Calls at once at its end.
+    /// Concurrency at the end of the stage.
     pub target: u32,
 }
 
-/// Calls that arrive by themselves.
+/// Arrivals in an open load.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Arrival {
-    /// Calls a second, on average.
+    /// Calls per second, on average.
     pub rate: f64,
-    /// Spacing.
+    /// Spacing of arrivals.
     pub process: Process,
 }
 
 /// Spacing of arrivals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Process {
-    /// Evenly.
+    /// Evenly spaced.
     Constant,
-    /// Independent of each other: exponential gaps.
+    /// Independent of each other, with exponential gaps.
     Poisson,
 }
 
 impl Load {
-    /// So many calls, so many at once.
+    /// A constant load of `calls` calls, `concurrency` of them at once.
     pub fn calls(calls: u32, concurrency: u32) -> Self {
         Self {
             extent: Extent::Calls(calls),

@@ -1,8 +1,8 @@
-//! `matrix`: lists of values → a target for each of their combinations.
+//! Expands `matrix`: lists of values → a target for each combination.
 //!
-//! In: `matrix` and `target` as written. Out: the targets, named as `deepgram/gpt-4o/cartesia`,
-//! in the order of the file, the last list changing fastest. Holds: at most [`MAX_VARIANTS`];
-//! every list is referred to, so that no two targets are the same by oversight.
+//! In: `matrix` and `target` as written. Out: the targets, named like `deepgram/gpt-4o/cartesia`,
+//! in the order of the file, the last list changing fastest. Invariants: at most [`MAX_VARIANTS`]
+//! targets; every list is referred to, so that no two targets are the same by mistake.
 
 use super::checker::Checker;
 use super::file::{AgentFile, TargetFile};
@@ -12,23 +12,23 @@ use super::problem::{Code, clip, quoted};
 use super::variables::{Substituted, matrix_names, substitute_at};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Most variants of a scenario.
+/// Maximum number of variants in a scenario.
 pub(super) const MAX_VARIANTS: usize = 100;
 
-/// A list: its name, and its values by theirs.
+/// A list: its name, and pairs of a value's name and the value.
 struct Axis {
     name: String,
     values: Vec<(String, String)>,
 }
 
-/// A combination: its name, and the target that it makes.
+/// A combination of values: its name, and the resulting target.
 pub(super) struct Point {
     pub(super) name: String,
     pub(super) target: TargetFile,
 }
 
 impl Checker<'_> {
-    /// The targets of all combinations; none where there is no matrix, or none that can be used.
+    /// The targets of all combinations; empty if there is no matrix, or if it is invalid.
     pub(super) fn matrix(&mut self, file: Option<&MatrixFile>, target: &TargetFile) -> Vec<Point> {
         let axes = file.map(|file| self.axes(file)).unwrap_or_default();
         let before = self.problems.len();
@@ -88,7 +88,7 @@ impl Checker<'_> {
         axes.into_iter().map(|(_, axis)| axis).collect()
     }
 
-    /// A list's values by name, in the order of the file.
+    /// The values of a list with their names, in the order of the file.
     fn values(&mut self, file: &AxisFile, at: &str) -> Vec<(String, String)> {
         let entries: Vec<(String, Option<&ValueFile>)> = match file {
             AxisFile::List(values) => {
@@ -129,7 +129,8 @@ impl Checker<'_> {
         values
     }
 
-    /// Every reference names a list and stands where it is understood; every list has one.
+    /// Checks that every reference names a list and is in a supported place, and that every list is
+    /// referred to.
     fn references(&mut self, axes: &[Axis], any: bool) {
         let mut unused: BTreeSet<&str> = axes.iter().map(|a| a.name.as_str()).collect();
         let known = quoted(axes.iter().map(|a| a.name.as_str()));
@@ -155,7 +156,7 @@ impl Checker<'_> {
                 }
             }
         }
-        // Where variables are unset, what refers to a list may be gone.
+        // A value with an unset variable is absent, and its reference to a list with it.
         let gone = |pointer: &str| pointer.starts_with("/target/");
         if self.places.all_unset().any(|(pointer, _, _)| gone(pointer)) {
             return;
@@ -200,7 +201,7 @@ impl Checker<'_> {
         }
     }
 
-    /// A text of the target with a combination's values in it.
+    /// A text of the target, with the values of a combination in place of its references.
     fn fill(
         &self,
         pointer: &str,
@@ -220,7 +221,7 @@ impl Checker<'_> {
     }
 }
 
-/// Where a combination's values can stand.
+/// Whether references to the matrix are supported at `pointer`.
 fn is_template(pointer: &str) -> bool {
     let fields = [
         "/target/agent_name",
@@ -232,7 +233,7 @@ fn is_template(pointer: &str) -> bool {
     fields.contains(&pointer) || attribute.is_some_and(|name| !name.contains('/'))
 }
 
-/// As `NAME_PATTERN` says.
+/// Whether `name` matches `NAME_PATTERN`.
 fn is_fit(name: &str) -> bool {
     let fits = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
     name.len() <= 64

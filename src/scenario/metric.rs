@@ -1,16 +1,16 @@
-//! What thresholds say of metrics: examples, and names of earlier releases.
+//! Hints about metrics in thresholds: examples, and names of earlier releases.
 
 use super::problem::quoted;
 use crate::vocab::Metric;
 
-/// Names of earlier releases, and what became of them.
+/// Metric names of earlier releases, each with a hint at what replaces it.
 const FORMER: [(&str, &str); 1] = [(
     "agent_join",
     "it was split: `agent_audible` is what it was (the agent's audio is there), \
      `agent_present` comes before (the agent is in the room)",
 )];
 
-/// An expression that a metric can have.
+/// An example of an expression for a metric.
 pub(super) fn example(metric: Metric) -> &'static str {
     match metric.is_share() {
         true => "`rate<0.01`",
@@ -18,7 +18,7 @@ pub(super) fn example(metric: Metric) -> &'static str {
     }
 }
 
-/// The hint for a name that is none.
+/// The hint for an unknown metric.
 pub(super) fn known(name: &str) -> String {
     if let Some(became) = former(name) {
         return became.to_owned();
@@ -27,7 +27,7 @@ pub(super) fn known(name: &str) -> String {
     format!("the metrics are {}", quoted(names))
 }
 
-/// What became of a metric of an earlier release.
+/// The hint at what replaces a metric of an earlier release.
 pub(super) fn former(name: &str) -> Option<&'static str> {
     let found = FORMER.iter().find(|(former, _)| *former == name);
     found.map(|(_, became)| *became)

@@ -1,8 +1,9 @@
-//! The scenario file as written → a checked [`Scenario`]; every problem at once, with its line.
+//! Checks a scenario file: text → [`Scenario`], or every problem at once, each with its line.
 //!
-//! In: bytes of a file, a way to look up variables and one to read sound files. Out: a
+//! In: the bytes of a file, functions that look up variables and read sound files. Out: a
 //! scenario with every default filled in, or all [`Problem`]s in the order of the file.
-//! Pure: no file, no clock, no environment of its own. Nothing is accepted and ignored.
+//! Invariants: this module itself uses no files, clock or environment; no setting is accepted and
+//! then ignored.
 //!
 //! ```text
 //! text → yaml (tree, places, variables) → validate (JSON Schema) → file (types)
@@ -76,9 +77,9 @@ pub enum Unset {
 
 /// Checks a scenario.
 ///
-/// `text` is the file's content and `path` its path: sound files are looked for from its
-/// folder, and its stem is the default name. `load` is called once for every sound file, and
-/// not for one whose path needs an unset variable.
+/// `text` is the file's content and `path` its path: paths of sound files are relative to its
+/// folder, and its stem is the default name. `load` is called once for every sound file, except
+/// one whose path needs an unset variable.
 ///
 /// # Errors
 /// Every problem, sorted by place; never an empty list.
@@ -105,7 +106,7 @@ pub fn check(
         problems,
     };
     let scenario = match value {
-        // What was no mapping has been reported and taken out.
+        // A document that is not a mapping has been reported and removed.
         serde_json::Value::Null => None,
         value => match serde_json::from_value::<ScenarioFile>(value) {
             Ok(file) => scenario(&mut checker, &file, path),
@@ -160,7 +161,7 @@ fn scenario(checker: &mut Checker<'_>, file: &ScenarioFile, path: &Path) -> Opti
         .need(file.target.as_ref(), "/target")
         .unwrap_or(&none);
     let points = checker.matrix(file.matrix.as_ref(), target_file);
-    // What differs between variants is theirs; the target is that of the first.
+    // The target is that of the first variant; settings that differ are kept in the variants.
     let target_file = points.first().map_or(target_file, |point| &point.target);
     let target = match file.target.is_some() {
         true => checker.target(target_file, seed),
@@ -223,7 +224,7 @@ fn scenario(checker: &mut Checker<'_>, file: &ScenarioFile, path: &Path) -> Opti
     })
 }
 
-/// The file's stem as a name that rooms and folders can carry.
+/// The file's stem, converted to a name that is valid for rooms and folders.
 fn name_of(path: &Path) -> String {
     let stem = path
         .file_stem()
@@ -260,7 +261,7 @@ fn unset_variables(checker: &Checker<'_>) -> Vec<UnsetVariable> {
         .collect()
 }
 
-/// Replaces what has been said of required values by one problem for each unset value.
+/// Replaces the problems about required values with one problem for each unset value.
 fn report_unset(checker: &mut Checker<'_>) {
     checker
         .problems

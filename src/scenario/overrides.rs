@@ -1,7 +1,7 @@
-//! What the command line changes in a checked scenario.
+//! Applies the flags of the command line to a checked scenario.
 //!
-//! In: a scenario and [`Overrides`]. Out: the scenario as it will run. Holds: the result
-//! keeps every promise of [`Scenario`]; an override that cannot apply is an error.
+//! In: a scenario and [`Overrides`]. Out: the scenario as it will run. Invariants: the result
+//! keeps every invariant of [`Scenario`]; an override that cannot be applied is an error.
 
 use super::evidence::EvidenceChoice;
 use super::load::Shape;
@@ -15,8 +15,9 @@ use std::time::Duration;
 /// Settings that replace those of the file.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Overrides {
-    /// `--rooms N`: N calls. Fewer at once where the file had fewer at once, else all N.
-    /// Where the load lasts for a duration: N at once.
+    /// `--rooms N`: N calls, all at once if the file makes all its calls at once, else at most the
+    /// file's concurrency. A load that lasts for a duration gets N concurrent calls instead; an
+    /// open load always gets N calls.
     pub rooms: Option<u32>,
     /// `--concurrency N`: at most N at once.
     pub concurrency: Option<u32>,
@@ -24,17 +25,17 @@ pub struct Overrides {
     pub duration: Option<Duration>,
     /// `--url`: the server.
     pub url: Option<String>,
-    /// `--agent-name`: the agent to dispatch; not where variants differ in it.
+    /// `--agent-name`: the agent to dispatch; an error if variants differ in it.
     pub agent_name: Option<String>,
     /// `--timeout`: every turn's timeout.
     pub timeout: Option<Duration>,
-    /// `--attribute k=v`: attributes of every caller, beside the file's; none that variants
-    /// differ in.
+    /// `--attribute k=v`: attributes of every caller, in addition to the file's; an error if
+    /// variants differ in one.
     pub attributes: BTreeMap<String, String>,
     /// `--evidence`: which turns' audio is kept.
     pub evidence: Option<EvidenceChoice>,
-    /// `--threshold 'ttfa: p(95)<1s'`: beside the file's; one on the same figure takes the place
-    /// of the file's.
+    /// `--threshold 'ttfa: p(95)<1s'`: in addition to the file's thresholds; one on the same figure
+    /// replaces the file's.
     pub thresholds: Vec<Threshold>,
 }
 
@@ -47,10 +48,10 @@ pub enum OverrideError {
         /// The flag.
         flag: &'static str,
     },
-    /// What the variants differ in, made the same for all.
+    /// The flag would set one value for all variants, which differ in it.
     #[error("`{flag}` would make variants the same that differ in it")]
     Variants {
-        /// The flag; of an attribute with its name.
+        /// The flag; for an attribute, with its name.
         flag: String,
     },
     /// A number out of bounds.
@@ -61,39 +62,39 @@ pub enum OverrideError {
         /// As given.
         value: u32,
     },
-    /// A duration of nothing.
+    /// A duration of zero.
     #[error("`{flag}` must be longer than nothing")]
     Zero {
         /// The flag.
         flag: &'static str,
     },
-    /// More at once than in all.
+    /// More concurrent calls than calls in all.
     #[error("`--concurrency {concurrency}` is more than the {calls} calls in all")]
     Concurrency {
         /// As given.
         concurrency: u32,
-        /// As it would run.
+        /// Number of calls that would run.
         calls: u32,
     },
-    /// The load's own shape says it.
+    /// The shape of the load already determines this.
     #[error("`{flag}` does not fit `load.{shape}` of this scenario")]
     Shape {
         /// The flag.
         flag: &'static str,
-        /// The key.
+        /// The shape's key in the file.
         shape: &'static str,
     },
-    /// A threshold on a variant that is not there.
+    /// A threshold on an unknown variant.
     #[error("`--threshold {subject}`: there is no variant `{name}`; there is {known}")]
     Variant {
         /// What the threshold is about.
         subject: String,
         /// As given.
         name: String,
-        /// Those there are.
+        /// The known variants.
         known: String,
     },
-    /// A threshold on greetings that nobody waits for.
+    /// A threshold on greetings, which the scenario does not measure.
     #[error("`--threshold greeting`: this scenario does not measure greetings")]
     Greeting,
     /// The ramp of the file does not fit into the duration.
@@ -118,10 +119,10 @@ impl OverrideError {
 }
 
 impl Overrides {
-    /// Applies them.
+    /// Applies the overrides to a copy of `scenario`.
     ///
     /// # Errors
-    /// The first [`OverrideError`], in the order of the flags; the scenario is then unchanged.
+    /// The first override that cannot be applied.
     pub fn apply(&self, scenario: &Scenario) -> Result<Scenario, OverrideError> {
         let mut scenario = scenario.clone();
         self.apply_load(&mut scenario)?;
@@ -166,7 +167,7 @@ impl Overrides {
         Ok(scenario)
     }
 
-    /// What is the same in all variants can be replaced; what they differ in cannot.
+    /// Rejects overrides of settings in which the variants differ.
     fn keeps_variants_apart(&self, scenario: &Scenario) -> Result<(), OverrideError> {
         let differ = |of: &dyn Fn(&Variant) -> Option<String>| {
             let mut values = scenario.variants.iter().map(of);
@@ -187,8 +188,8 @@ impl Overrides {
         }
     }
 
-    /// A threshold on the command line replaces those of the file on the same figure, which
-    /// keep saying of which turns it is and whether it ends the run.
+    /// A threshold on the command line replaces operator and bound of the file's thresholds on the
+    /// same figure; these keep their `on` and `abort_on_fail`.
     fn apply_thresholds(&self, scenario: &mut Scenario) -> Result<(), OverrideError> {
         for given in &self.thresholds {
             let known = || scenario.variants.iter().map(|v| v.name.as_str());
@@ -218,7 +219,7 @@ impl Overrides {
         Ok(())
     }
 
-    /// Whether every flag has a meaning for this shape.
+    /// Checks that the flags about the load apply to its shape.
     fn fits(&self, shape: &Shape) -> Result<(), OverrideError> {
         let given = [
             ("--rooms", self.rooms.is_some()),

@@ -1,4 +1,4 @@
-//! Where in the file each value stands, and where it came from.
+//! The place of each value in the file, and its origin.
 //!
 //! In: JSON pointers (`/call/turns/1/say`). Out: line and column of the value or its key.
 
@@ -10,13 +10,13 @@ use std::collections::BTreeMap;
 pub(super) enum Origin {
     /// From the file itself.
     Written,
-    /// From at least one variable; a scalar's text until its type is known.
+    /// From at least one variable; a text until its type is known.
     Variable,
     /// A text with references to the matrix, as written.
     Matrix(String),
-    /// From variables that are not set; these.
+    /// From these variables, which are not set.
     Unset(Vec<String>),
-    /// From a reference or tag that could not be read; reported, and left out.
+    /// From a reference or tag that could not be read; it has been reported and is left out.
     Unreadable,
 }
 
@@ -36,13 +36,13 @@ impl Places {
         self.0.insert(pointer.to_owned(), spot);
     }
 
-    /// The value at `pointer`, or the nearest value that holds it.
+    /// Place of the value at `pointer`, or of the nearest value that encloses it.
     pub(super) fn value(&self, pointer: &str) -> Place {
         self.nearest(pointer)
             .map_or(Place::START, |spot| spot.value)
     }
 
-    /// The key of the value at `pointer`; the value itself where it has none.
+    /// Place of the key of the value at `pointer`, or of the value itself if it has no key.
     pub(super) fn key(&self, pointer: &str) -> Place {
         self.nearest(pointer)
             .map_or(Place::START, |spot| spot.key.unwrap_or(spot.value))
@@ -52,7 +52,7 @@ impl Places {
         self.0.get(pointer).map(|spot| &spot.origin)
     }
 
-    /// The unset variables of the value at `pointer`; none where they are set.
+    /// The unset variables of the value at `pointer`; empty if all are set.
     pub(super) fn unset(&self, pointer: &str) -> &[String] {
         match self.origin(pointer) {
             Some(Origin::Unset(names)) => names,
@@ -113,7 +113,7 @@ pub(super) fn last(pointer: &str) -> String {
     unescape(pointer.rsplit('/').next().unwrap_or_default())
 }
 
-/// A pointer as people read it: `call.turns[1].say`.
+/// A pointer in readable form: `call.turns[1].say`.
 pub(super) fn readable(pointer: &str) -> String {
     let mut path = String::new();
     for segment in pointer.split('/').skip(1) {

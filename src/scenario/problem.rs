@@ -1,11 +1,11 @@
-//! What is wrong with a scenario, and where.
+//! Problems of a scenario, with their places.
 //!
 //! In: findings of the reader and the checker. Out: [`Problem`]s, ordered by place, and the
-//! text that is shown for them. Holds: every problem has a line, a path and a next step.
+//! text that is shown for them. Invariant: every problem has a line, a path and a hint.
 
 use std::fmt;
 
-/// What kind of problem; the names are stable.
+/// Kind of problem; the names are stable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Code {
     /// The file is too large, too deep or has too many nodes.
@@ -14,19 +14,19 @@ pub enum Code {
     NotUtf8,
     /// Not YAML, or YAML that this format does not use.
     Syntax,
-    /// A key stands twice in one mapping.
+    /// A key appears twice in one mapping.
     DuplicateKey,
     /// A key that the format does not have.
     UnknownKey,
-    /// A key that must be there is not.
+    /// A required key is missing.
     MissingKey,
     /// A value of the wrong type.
     WrongType,
-    /// A value of the right type that cannot be.
+    /// A value of the right type that is not valid.
     BadValue,
     /// A `${NAME}` that has no value.
     UnsetVariable,
-    /// A name that points nowhere.
+    /// A reference to a name that does not exist.
     UnknownName,
     /// A sound file that cannot be used.
     Audio,
@@ -73,13 +73,13 @@ impl Place {
 pub struct Problem {
     /// Where in the file.
     pub place: Place,
-    /// Which value, as `call.turns[1].say`; empty for the file as a whole.
+    /// Which value, such as `call.turns[1].say`; empty for the file as a whole.
     pub path: String,
-    /// What kind.
+    /// Kind of problem.
     pub code: Code,
     /// What is wrong.
     pub message: String,
-    /// The text that is wrong and what points at the character; most often empty.
+    /// The wrong text, and a line that points at the character; usually empty.
     pub excerpt: Vec<String>,
     /// What to do next.
     pub hint: String,
@@ -98,7 +98,7 @@ impl Problem {
         }
     }
 
-    /// The problem as people read it, with the name of its file, without colour.
+    /// The problem formatted for users, with the name of its file, without colour.
     pub fn display<'a>(&'a self, file: &'a str) -> impl fmt::Display + 'a {
         Shown {
             problem: self,
@@ -137,7 +137,7 @@ impl fmt::Display for Shown<'_> {
     }
 }
 
-/// The known name that is nearest to `wrong`, if one is near enough to be meant.
+/// The known name nearest to `wrong`, if it is near enough to have been meant.
 ///
 /// Optimal string alignment distance (one transposition counts 1), at most a third of the
 /// longer name, rounded up.
@@ -180,7 +180,7 @@ fn distance(a: &str, b: &str) -> usize {
     rows[a.len()][b.len()]
 }
 
-/// What is shown of a text from outside.
+/// Shortens an untrusted text for display.
 pub(super) fn clip(text: &str) -> String {
     text.chars().take(64).collect()
 }
@@ -194,7 +194,7 @@ pub(super) fn quoted<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
         .join(", ")
 }
 
-/// The hint for a name that does not exist: the nearest one, else all of them.
+/// The hint for an unknown name: the nearest known one, else all of them.
 pub(super) fn did_you_mean<'a>(
     wrong: &str,
     known: impl IntoIterator<Item = &'a str> + Clone,

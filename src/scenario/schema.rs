@@ -1,7 +1,7 @@
 //! The JSON Schema of scenarios, generated from the types in `file.rs`.
 //!
-//! Out: JSON Schema 2020-12, the same bytes on every machine. Holds: `null` is valid nowhere
-//! (the types are `Option`s for the checker's sake only).
+//! Out: JSON Schema 2020-12, the same bytes on every machine. Invariant: `null` is never valid
+//! (the types are `Option`s only for the checker).
 
 use super::file::ScenarioFile;
 use schemars::generate::SchemaSettings;
@@ -16,7 +16,7 @@ pub(super) static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
     schema
 });
 
-/// The schema as `loadgen schema` prints it and `scenarios/schema.json` holds it: indented,
+/// The schema as printed by `loadgen schema` and stored in `scenarios/schema.json`: indented,
 /// with a newline at its end.
 pub fn schema_text() -> String {
     format!("{:#}\n", *SCHEMA)
@@ -36,7 +36,7 @@ pub(super) fn resolve(part: &'static Value) -> &'static Value {
         .unwrap_or(part)
 }
 
-/// Takes the nulls and the widths of integers out, which mean nothing to people.
+/// Removes nulls and integer widths, which mean nothing to users.
 fn tidy(value: &mut Value) {
     match value {
         Value::Array(items) => items.iter_mut().for_each(tidy),

@@ -1,4 +1,4 @@
-//! `sentinels` as written, and what it means.
+//! `sentinels` as written and as checked.
 //!
 //! In: one of three words, or nothing. Out: the policy.
 

@@ -1,14 +1,14 @@
-//! What must hold for a run to pass: `ttfa{variant:fast}: p(95)<1500ms`, `missed: rate<0.01`.
+//! Thresholds that a run must meet: `ttfa{variant:fast}: p(95)<1500ms`, `missed: rate<0.01`.
 //!
-//! Out: a typed [`Threshold`]; `threshold_parse` reads it. Holds: latencies are compared with
-//! durations, shares with numbers from 0 to 1; nothing else can be said.
+//! Out: a typed [`Threshold`]; `threshold_parse` parses it. Invariants: latencies are compared
+//! only with durations, shares only with numbers from 0 to 1.
 
 use crate::vocab::Metric;
 use crate::vocab::duration;
 use std::fmt;
 use std::time::Duration;
 
-/// What is taken of a metric's values.
+/// How a metric's values are aggregated.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Aggregate {
     /// This percentile, above 0 and up to 100.
@@ -21,11 +21,11 @@ pub enum Aggregate {
     Max,
     /// The median.
     Med,
-    /// The share, of a metric that is one.
+    /// The share, for a metric that is a share.
     Rate,
 }
 
-/// How the aggregate must stand to the bound.
+/// How the aggregate is compared with the bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Op {
     /// `<`
@@ -39,53 +39,53 @@ pub enum Op {
 }
 
 impl Op {
-    /// Whether it bounds from above.
+    /// Whether the bound is an upper one.
     fn is_upper(self) -> bool {
         matches!(self, Self::Less | Self::LessOrEqual)
     }
 }
 
-/// The right-hand side.
+/// The bound, at the right-hand side.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Bound {
-    /// Of a latency.
+    /// Bound of a latency.
     Time(Duration),
-    /// Of a share, 0 to 1.
+    /// Bound of a share, 0 to 1.
     Share(f64),
 }
 
-/// Which turns a threshold looks at.
+/// Which turns a threshold applies to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum On {
-    /// All that are measured.
+    /// All measured turns.
     #[default]
     All,
-    /// Those that began while the load was level.
+    /// Turns that started while the load was level.
     Steady,
 }
 
-/// One thing that must hold.
+/// One threshold.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Threshold {
-    /// Of what.
+    /// The metric that it bounds.
     pub metric: Metric,
-    /// Of this variant's calls only.
+    /// If given, only this variant's calls count.
     pub variant: Option<String>,
-    /// Which of its values.
+    /// How the metric's values are aggregated.
     pub aggregate: Aggregate,
-    /// How it compares.
+    /// How the aggregate is compared with the bound.
     pub op: Op,
-    /// With what.
+    /// The bound.
     pub bound: Bound,
-    /// Of which turns.
+    /// Which turns it applies to.
     pub on: On,
-    /// The run ends early when it is refuted, not looked at before this long after the first
-    /// measured call.
+    /// If given, the run ends as soon as its turns refute the threshold, but not earlier than this
+    /// long after the first measured call.
     pub abort_after: Option<Duration>,
 }
 
 impl Threshold {
-    /// What it is about, as it can be written in a scenario: `ttfa{variant:fast}`.
+    /// The metric and its filter, as written in a scenario: `ttfa{variant:fast}`.
     pub fn subject(&self) -> String {
         match &self.variant {
             Some(variant) => format!("{}{{variant:{variant}}}", self.metric.name()),

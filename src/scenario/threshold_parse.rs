@@ -1,7 +1,7 @@
-//! Reads thresholds: `p(95)<1500ms` of a metric, and whole lines `ttfa{variant:fast}: med<1s`.
+//! Parses thresholds: `p(95)<1500ms` of a metric, and whole lines `ttfa{variant:fast}: med<1s`.
 //!
-//! In: what somebody typed. Out: a [`Threshold`], or what is wrong with which character.
-//! Holds: blanks between the parts do not matter; what is printed is read back as the same.
+//! In: untrusted text. Out: a [`Threshold`], or an error that points at a character.
+//! Invariants: whitespace between the parts is ignored; a printed threshold parses to itself.
 
 use super::metric;
 use super::problem::{clip, did_you_mean};
@@ -9,19 +9,20 @@ use super::threshold::{Aggregate, Bound, On, Op, Threshold};
 use crate::vocab::Metric;
 use crate::vocab::duration::{self, DurationError};
 
-/// Longest text that is looked at, in bytes.
+/// Maximum length of the text, in bytes.
 const LONGEST: usize = 512;
-/// Characters of the text that are shown, and where in them what is wrong stands at the latest.
+/// Number of characters of the text that an error shows.
 const SHOWN: usize = 72;
+/// Maximum number of them before the character at fault.
 const BEFORE: usize = 48;
 
-/// An expression that says nothing about its metric.
+/// A threshold that cannot be parsed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct ThresholdError {
     message: String,
     hint: String,
-    /// What was read, and the character at fault, from 0.
+    /// The text, and the index of the character at fault, from 0.
     text: String,
     at: usize,
 }
@@ -32,8 +33,8 @@ impl ThresholdError {
         &self.hint
     }
 
-    /// The text, and a line that points at the character: both without what would act on a
-    /// terminal.
+    /// The text, and a line that points at the character. Neither contains characters that would
+    /// control a terminal.
     pub fn excerpt(&self) -> [String; 2] {
         let plain = |c: char| match c {
             c if c.is_ascii_graphic() || c == ' ' || c.is_alphanumeric() => c,
@@ -54,14 +55,14 @@ impl ThresholdError {
     }
 }
 
-/// What a threshold is about: a metric, of one variant or of all.
+/// The left-hand side of a threshold: a metric, of one variant or of all.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Subject {
     pub(super) metric: Metric,
     pub(super) variant: Option<String>,
 }
 
-/// Reads `text` as a threshold on `metric`.
+/// Parses `text` as a threshold on `metric`.
 ///
 /// # Errors
 /// [`ThresholdError`] with what to write instead.
@@ -74,7 +75,7 @@ pub fn parse_threshold(metric: Metric, text: &str) -> Result<Threshold, Threshol
     reader.expression(subject)
 }
 
-/// Reads a whole line, as from the command line: `ttfa{variant:fast}: p(95)<1500ms`.
+/// Parses a whole line, as from the command line: `ttfa{variant:fast}: p(95)<1500ms`.
 ///
 /// # Errors
 /// [`ThresholdError`] with what to write instead.
@@ -89,7 +90,7 @@ pub fn parse_threshold_line(text: &str) -> Result<Threshold, ThresholdError> {
     reader.expression(subject)
 }
 
-/// Reads a key under `thresholds`: `ttfa`, `ttfa{variant:fast}`. `variants`: those there are.
+/// Parses a key under `thresholds`, such as `ttfa{variant:fast}`; `variants` are the known ones.
 ///
 /// # Errors
 /// [`ThresholdError`] with what to write instead.
@@ -115,7 +116,7 @@ impl<'a> Reader<'a> {
     fn new(text: &'a str) -> Result<Self, ThresholdError> {
         let mut reader = Self { text, at: 0 };
         if text.len() > LONGEST {
-            // Where a character begins: from there on it is too much.
+            // The character that exceeds the limit.
             reader.at = (0..=LONGEST)
                 .rev()
                 .find(|at| text.is_char_boundary(*at))
@@ -135,7 +136,7 @@ impl<'a> Reader<'a> {
         self.at = self.text.len() - self.rest().trim_start().len();
     }
 
-    /// Takes one character and the blanks behind it, if it comes next.
+    /// Consumes `c` and the whitespace after it, if `c` comes next.
     fn takes(&mut self, c: char) -> bool {
         let found = self.rest().starts_with(c);
         if found {
@@ -145,7 +146,8 @@ impl<'a> Reader<'a> {
         found
     }
 
-    /// The characters up to the first that does not belong, and the blanks behind them.
+    /// Consumes the characters up to the first that does not belong, and the whitespace after them;
+    /// returns where they start, and the characters.
     fn word(&mut self, belongs: impl Fn(char) -> bool) -> (usize, &'a str) {
         let (from, rest) = (self.at, self.rest());
         let word = &rest[..rest.find(|c| !belongs(c)).unwrap_or(rest.len())];
@@ -154,7 +156,7 @@ impl<'a> Reader<'a> {
         (from, word)
     }
 
-    /// An error at the character that comes next.
+    /// An error at the next character.
     fn wrong(&self, message: impl Into<String>, hint: impl Into<String>) -> ThresholdError {
         self.wrong_at(self.at, message, hint)
     }
@@ -293,7 +295,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// What stands behind `p`.
+    /// Parses what follows `p`.
     fn percentile(&mut self) -> Result<Aggregate, ThresholdError> {
         let hint = "percentiles are from 0.001 to 99.999, as `p(95)`; and there is `p(100)`";
         if !self.takes('(') {

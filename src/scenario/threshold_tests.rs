@@ -1,11 +1,11 @@
-//! Thresholds: what can be said of which metric, printed back, and what is answered to the rest.
+//! Tests of the threshold parser: valid lines and how they are printed, errors for the others.
 
 use super::*;
 use crate::vocab::Metric;
 use proptest::prelude::*;
 use std::time::Duration;
 
-/// Read, as printed back.
+/// Valid lines, and how they are printed.
 const READ: &[(&str, &str)] = &[
     ("ttfa: p(95)<1500ms", "ttfa: p(95)<1.5s"),
     ("ttfa:p(99.9)<=2s", "ttfa: p(99.9)<=2s"),
@@ -60,7 +60,7 @@ fn what_is_read_is_printed_and_read_again() {
     assert_eq!(threshold.bound, Bound::Time(Duration::from_millis(1500)));
 }
 
-/// Nonsense, one of each kind; the snapshot has what is said and where the caret points.
+/// Invalid lines, one of each kind; the snapshot has the messages and where the carets point.
 const REFUSED: &[&str] = &[
     "",
     "ttfa",

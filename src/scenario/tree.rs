@@ -1,7 +1,7 @@
-//! The tree of a YAML document, and what it becomes: JSON and a map of places.
+//! The tree of a YAML document, and its conversion to JSON and a map of places.
 //!
-//! Holds: subtrees are shared where the document has aliases; how deep and how large the
-//! tree is has been bounded by the reader, so recursion over it is.
+//! Invariants: aliases share their subtree; the reader has bounded the depth and the size of the
+//! tree, so recursion over it is bounded too.
 
 use super::places::{Origin, Places, Spot, join};
 use super::problem::Place;
@@ -31,7 +31,7 @@ pub(super) struct Key {
     pub(super) at: Place,
 }
 
-/// A scalar by YAML's core schema, with all of `u64` (saphyr's integers end at `i64`).
+/// A scalar by YAML's core schema, extended to all of `u64` (saphyr's integers are `i64`).
 pub(super) fn scalar_value(
     text: Cow<'_, str>,
     style: ScalarStyle,
@@ -49,7 +49,7 @@ pub(super) fn scalar_value(
             Scalar::Null => Value::Null,
             Scalar::Boolean(value) => value.into(),
             Scalar::Integer(value) => value.into(),
-            // Infinity and NaN are no JSON numbers; as text they fail where a number must be.
+            // Infinity and NaN are not JSON numbers; as text they fail where a number is required.
             Scalar::FloatingPoint(value) => serde_json::Number::from_f64(value.into_inner())
                 .map_or_else(|| Value::String(text.into_owned()), Value::Number),
             Scalar::String(value) => Value::String(value.into_owned()),
@@ -57,7 +57,7 @@ pub(super) fn scalar_value(
     )
 }
 
-/// The value of a node, and the places of everything in it.
+/// The value of a node; inserts the places of everything in it into `places`.
 pub(super) fn to_json(
     node: &Node,
     pointer: &str,

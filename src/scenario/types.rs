@@ -1,7 +1,8 @@
 //! A checked scenario: what the file means, with every default filled in.
 //!
-//! Holds: every utterance that a turn says exists; at least one turn and one variant;
-//! `concurrency` is at least 1 and, with [`Extent::Calls`], at most the number of calls.
+//! Invariants: every utterance that a turn says exists; there is at least one turn and one
+//! variant; `concurrency` is at least 1 and, for a closed load with [`Extent::Calls`], at most the
+//! number of calls.
 
 use super::evidence::Evidence;
 use super::load::Load;
@@ -30,28 +31,28 @@ pub struct Scenario {
     pub load: Load,
     /// Calls before the measured ones.
     pub warmup: u32,
-    /// What happens to packets on the way, where something does.
+    /// Packet loss between the agent and the callers, if any.
     pub network: Option<Loss>,
-    /// Calls to an agent of loadgen's own, to watch its error.
+    /// Whether to make sentinel calls, which measure loadgen's own error.
     pub sentinels: SentinelPolicy,
-    /// Which turns' audio is kept, where any is.
+    /// Which turns' audio is kept, if any.
     pub evidence: Option<Evidence>,
-    /// What must hold.
+    /// What must hold for the run to pass.
     pub thresholds: Vec<Threshold>,
     /// How well the generator itself must keep up.
     pub health: Health,
-    /// Configurations under test; one, named `default`, where the file has none.
+    /// Configurations under test; if the file has none, one named `default`.
     pub variants: Vec<Variant>,
-    /// Variables of the file that are unset: empty where they were required.
+    /// Variables of the file that are unset; empty if the check requires them to be set.
     pub unset: Vec<UnsetVariable>,
 }
 
 /// Bounds of the generator's own health; past them a run is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Health {
-    /// 99th percentile of planned send → handed to the kernel.
+    /// Bound on the 99th percentile of send lateness: planned send → handed to the kernel.
     pub tick_lateness: Duration,
-    /// Datagrams that the kernel dropped for want of room in our sockets.
+    /// Bound on the datagrams that the kernel drops because our sockets' buffers are full.
     pub own_drops: u64,
 }
 
@@ -69,13 +70,13 @@ impl Default for Health {
 pub struct UnsetVariable {
     /// Its name.
     pub name: String,
-    /// Path of the value that wants it, as `target.url`.
+    /// Path of the value that needs it, such as `target.url`.
     pub path: String,
-    /// Where that value stands.
+    /// Place of that value.
     pub place: Place,
 }
 
-/// The door to the agent.
+/// Where the agent is called.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Target {
     /// Rooms of a LiveKit server.
@@ -93,7 +94,7 @@ pub struct Livekit {
     pub api_key: Option<String>,
     /// API secret, if the file gives one.
     pub api_secret: Option<Secret>,
-    /// Beginning of room names.
+    /// Prefix of room names.
     pub room_prefix: String,
 }
 
@@ -129,7 +130,7 @@ pub struct AgentSettings {
     pub reply_length: Duration,
     /// What it says first, if anything.
     pub greeting: Option<Sound>,
-    /// Calls at once that it carries; past that every delay doubles.
+    /// Concurrent calls that it sustains; beyond that every delay doubles.
     pub capacity: Option<u32>,
 }
 
@@ -138,13 +139,13 @@ pub struct AgentSettings {
 pub struct Utterance {
     /// Its name.
     pub name: String,
-    /// Its sound file, with the scenario's folder in front.
+    /// Path of its sound file, including the scenario's folder.
     pub file: PathBuf,
     /// The words.
     pub text: Option<String>,
     /// Annotated end of speech.
     pub speech_end: Option<Duration>,
-    /// Length of the sound, where the file has been read.
+    /// Length of the sound, if the file has been read.
     pub length: Option<Duration>,
 }
 
@@ -155,15 +156,15 @@ pub struct Call {
     pub greeting: GreetingPolicy,
     /// How long to wait for the agent's audio.
     pub agent_timeout: Duration,
-    /// Name or server-given id of the agent's audio track; `None`: by its source.
+    /// Name or server-given id of the agent's audio track; `None` selects it by its source.
     pub agent_track: Option<String>,
-    /// Identity of the agent's participant; `None`: by its kind.
+    /// Identity of the agent's participant; `None` selects it by its kind.
     pub agent_identity: Option<String>,
-    /// What an agent's leaving means.
+    /// What it means if the agent leaves.
     pub on_agent_left: OnAgentLeft,
-    /// Frequency of the tone that the agent answers with, in Hz, where it is no voice.
+    /// Frequency of the tone that the agent answers with, in Hz; `None` for a voice.
     pub reply_tone: Option<u32>,
-    /// What of the agent's audio is decoded.
+    /// How much of the agent's audio is decoded.
     pub decode: Decode,
     /// The turns, at least one.
     pub turns: Vec<Turn>,
@@ -178,20 +179,20 @@ pub struct Turn {
     pub anchor: Anchor,
     /// How long the agent must be silent before its speech has ended.
     pub silence: Duration,
-    /// Pause after it.
+    /// Pause after the anchor.
     pub delay: Delay,
     /// What should follow.
     pub expect: Expect,
-    /// How long that may take, from the end of speech.
+    /// How long the agent may take, from the end of speech.
     pub timeout: Duration,
 }
 
 impl Turn {
-    /// The silence after which the agent's speech has ended, where a turn does not say.
+    /// Default for `silence`.
     pub const SILENCE: Duration = Duration::from_millis(700);
 }
 
-/// A pause between `min` and `max`, evenly drawn; fixed where they are equal.
+/// A pause drawn uniformly between `min` and `max`; fixed if they are equal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Delay {
     /// The shortest.
@@ -210,28 +211,28 @@ impl Delay {
     }
 }
 
-/// When calls end to be started.
+/// When the run stops starting new calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Extent {
-    /// After this many.
+    /// After this many calls.
     Calls(u32),
-    /// When this time has passed, from the start of the first measured call.
+    /// This long after the start of the first measured call.
     Duration(Duration),
 }
 
-/// Whether a run carries sentinels.
+/// Whether a run makes sentinel calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum SentinelPolicy {
-    /// Where the target is embedded or its host private.
+    /// Only if the target is embedded or its host is private.
     #[default]
     Auto,
-    /// Everywhere.
+    /// Always.
     On,
-    /// Nowhere.
+    /// Never.
     Off,
 }
 
-/// One configuration of the agent under test, with the target's settings where it has none.
+/// One configuration of the agent under test; the target's settings are its defaults.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Variant {
     /// Name in reports.

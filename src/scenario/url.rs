@@ -1,17 +1,17 @@
-//! The host in a server's address.
+//! Extracts the host from a server's address.
 //!
-//! In: `wss://host:port/path`. Out: the host, without brackets. Holds: nothing is resolved.
+//! In: `wss://host:port/path`. Out: the host, without brackets. Invariant: no name is resolved.
 
-/// An address that names no server.
+/// An address that is not valid for a server.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UrlError {
     /// No scheme, or not one of LiveKit's.
     #[error("`{0}` is not an address of a LiveKit server")]
     Scheme(String),
-    /// Nothing where the host should be.
+    /// The host is missing or invalid.
     #[error("`{0}` names no host")]
     Host(String),
-    /// The part behind the host is not a port.
+    /// The part after the host is not a port.
     #[error("`{0}` has no valid port")]
     Port(String),
 }
@@ -26,8 +26,7 @@ impl UrlError {
 /// The host of a `ws`, `wss`, `http` or `https` address.
 ///
 /// # Errors
-/// [`UrlError`] when there is no such host; the address is shown without what stands
-/// before an `@`.
+/// [`UrlError`] if the address is not valid; its message omits everything before an `@`.
 pub fn host_of(url: &str) -> Result<&str, UrlError> {
     let shown = || match url.rsplit_once('@') {
         Some((_, host)) => format!("…@{}", host.chars().take(64).collect::<String>()),

@@ -1,8 +1,8 @@
-//! Holds a document against the JSON Schema and says in words what is wrong.
+//! Validates a document against the JSON Schema and explains what is wrong.
 //!
 //! In: a document. Out: every problem, and the document without the values they concern, so
-//! that it always fits `file.rs` and the checks that follow see all the rest.
-//! Holds: texts that came from variables become numbers where the schema wants numbers.
+//! that it always fits the types of `file.rs` and the checks that follow see all the rest.
+//! Invariant: texts from variables become numbers or booleans where the schema requires these.
 
 use super::explain::{Explained, explain};
 use super::places::{self, Origin, Places, join};
@@ -51,7 +51,7 @@ pub(super) fn validate(document: &mut Document) -> Vec<Problem> {
             places.origin(&pointer),
             Some(Origin::Unset(_) | Origin::Unreadable)
         ) {
-            continue; // reported, or absent as its variable: the checker knows if it may be
+            continue; // reported, or absent for now: the checker knows whether it is required
         }
         let place = if at_key {
             places.key(&pointer)
@@ -71,8 +71,8 @@ pub(super) fn validate(document: &mut Document) -> Vec<Problem> {
     problems
 }
 
-/// Values whose variables are unset count as absent. A sound file's path stays: it is not
-/// looked at where variables may be unset.
+/// Pointers of values that count as absent because a variable is unset. The path of an
+/// utterance's sound file stays: the checker does not read such a file.
 fn unset_pointers(places: &Places) -> Vec<String> {
     let absent = |pointer: &str| {
         let mut segments = pointer.split('/').skip(1);
@@ -88,7 +88,7 @@ fn unset_pointers(places: &Places) -> Vec<String> {
         .collect()
 }
 
-/// Gives texts from variables the type that the schema asks for.
+/// Converts texts from variables to the type that the schema requires.
 fn coerce(value: &mut Value, places: &Places) {
     let mut typed = Vec::new();
     for error in VALIDATOR.iter_errors(value) {
@@ -126,7 +126,7 @@ fn coerce(value: &mut Value, places: &Places) {
     }
 }
 
-/// Of a choice between forms, the errors of the form that was meant.
+/// For a choice between forms, finds the errors of the form that was meant.
 fn flatten<'e>(error: &'e ValidationError<'_>, found: &mut dyn FnMut(&'e ValidationError<'_>)) {
     let (ValidationErrorKind::AnyOf { context } | ValidationErrorKind::OneOfNotValid { context }) =
         error.kind()
@@ -148,8 +148,8 @@ fn flatten<'e>(error: &'e ValidationError<'_>, found: &mut dyn FnMut(&'e Validat
     }
 }
 
-/// Takes a value out: a key with its value, or an element, which leaves `null` behind so that
-/// those after it keep their places.
+/// Removes a value: a key with its value, or a list element, which becomes `null` so that the
+/// elements after it keep their indices.
 fn remove(value: &mut Value, pointer: &str) {
     let Some((parent, _)) = pointer.rsplit_once('/') else {
         *value = Value::Null;

@@ -1,21 +1,21 @@
-//! `${NAME}`, `${NAME:-default}` and `${matrix.NAME}` inside scalars.
+//! Substitutes `${NAME}`, `${NAME:-default}` and `${matrix.NAME}` in scalars.
 //!
-//! In: a scalar's text and a way to look variables up. Out: the text with their values, or
-//! the names that have none. Holds: what a variable contains is never substituted again.
+//! In: a scalar's text and a function that looks up variables. Out: the text with their values,
+//! or the names of those unset. Invariant: the value of a variable is never substituted again.
 
-/// Looks a variable up; the caller decides what the environment is.
+/// Looks up a variable; the caller decides what the environment is.
 pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-/// What became of a scalar.
+/// Result of a substitution.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Substituted {
-    /// No variable in it.
+    /// The text contains no reference.
     AsWritten,
     /// Every variable had a value or a default; `$${` became `${`.
     Text(String),
-    /// These variables have neither.
+    /// These variables have neither a value nor a default.
     Unset(Vec<String>),
-    /// It has references to the matrix; it stays as written until each of its points is known.
+    /// The text refers to the matrix; it stays as written until the combinations are known.
     Matrix,
 }
 
@@ -34,7 +34,7 @@ impl VariableError {
     }
 }
 
-/// Replaces every reference in `text`. As in a shell, `:-` also serves for an empty value.
+/// Replaces every reference in `text`. As in a shell, `:-` also applies to an empty value.
 pub(super) fn substitute(text: &str, env: Environment<'_>) -> Result<Substituted, VariableError> {
     if !text.contains("${") {
         return Ok(Substituted::AsWritten);
@@ -42,7 +42,7 @@ pub(super) fn substitute(text: &str, env: Environment<'_>) -> Result<Substituted
     if !text.contains("${matrix.") {
         return replace(text, env, is_name);
     }
-    // Variables beside it must be there all the same.
+    // The other variables in the text must still be set.
     let env = |name: &str| match name.strip_prefix(MATRIX) {
         Some(_) => Some(String::new()),
         None => env(name),
@@ -53,7 +53,7 @@ pub(super) fn substitute(text: &str, env: Environment<'_>) -> Result<Substituted
     })
 }
 
-/// As [`substitute`], at a point of the matrix: `env` also knows `matrix.NAME`.
+/// Like [`substitute`], for one combination of the matrix: `env` also knows `matrix.NAME`.
 pub(super) fn substitute_at(
     text: &str,
     env: Environment<'_>,
@@ -63,10 +63,10 @@ pub(super) fn substitute_at(
     })
 }
 
-/// What references to the matrix begin with.
+/// Prefix of references to the matrix.
 const MATRIX: &str = "matrix.";
 
-/// Names of the axes that a text refers to.
+/// Names of the matrix lists that a text refers to.
 pub(super) fn matrix_names(text: &str) -> impl Iterator<Item = &str> {
     text.match_indices("${").filter_map(|(at, _)| {
         let (inner, _) = text[at + 2..].split_once('}')?;

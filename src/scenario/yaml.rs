@@ -1,8 +1,8 @@
-//! YAML text → JSON value with the place of every value.
+//! Parses YAML text into a JSON value, with the place of every value in it.
 //!
-//! In: untrusted text. Out: one document, or what is wrong with it. Holds: work and memory
-//! are bounded whatever the text says: depth by [`MAX_DEPTH`], nodes with aliases expanded
-//! by [`MAX_NODES`]; nothing here recurses deeper than that.
+//! In: untrusted text. Out: one document, or its problems. Invariants: work and memory are
+//! bounded for any text: depth by [`MAX_DEPTH`], nodes with aliases expanded by [`MAX_NODES`];
+//! nothing here recurses deeper than that.
 
 use super::places::{Origin, Places, join};
 use super::problem::{Code, Place, Problem, quoted};
@@ -15,9 +15,9 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-/// Deepest nesting of a scenario.
+/// Maximum nesting depth of a scenario.
 pub(super) const MAX_DEPTH: usize = 32;
-/// Most values of a scenario, aliases expanded.
+/// Maximum number of values in a scenario, with aliases expanded.
 pub(super) const MAX_NODES: usize = 100_000;
 
 /// One YAML document.
@@ -26,7 +26,7 @@ pub(super) struct Document {
     pub(super) places: Places,
 }
 
-/// A collection whose end has not come yet.
+/// A collection whose end has not been read yet.
 struct Open {
     at: Place,
     anchor: usize,
@@ -51,11 +51,11 @@ struct Builder<'a> {
     problems: Vec<Problem>,
 }
 
-/// Reading cannot go on; the problem has been noted.
+/// Reading cannot continue; the problem has been recorded.
 struct Stop;
 
-/// Reads `text` as one YAML document and substitutes variables. Where there are problems the
-/// document may still come, without what they concern, so that the rest can be checked.
+/// Reads `text` as one YAML document and substitutes variables. If there are problems, it may
+/// still return a document without the values they concern, so that the rest can be checked.
 pub(super) fn read(text: &str, env: Environment<'_>) -> (Option<Document>, Vec<Problem>) {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut builder = Builder {
@@ -254,7 +254,7 @@ impl<'a> Builder<'a> {
         self.add(node)
     }
 
-    /// Puts a complete value where it belongs.
+    /// Adds a complete value to the collection that is open, or makes it the root.
     fn add(&mut self, node: Rc<Node>) -> Result<(), Stop> {
         let at = node.at;
         self.no_complex_key(at)?;
@@ -265,12 +265,12 @@ impl<'a> Builder<'a> {
             None => self.root = Some(node),
             Some(OpenKind::List(items)) => items.push(node),
             Some(OpenKind::Map { pairs, keys, key }) => {
-                // `no_complex_key` has seen to it that there is one.
+                // `no_complex_key` has made sure that there is a key.
                 let Some(key) = key.take() else {
                     return Err(Stop);
                 };
                 if keys.contains_key(&key.name) {
-                    return Ok(()); // reported when the key came; the first value stays
+                    return Ok(()); // reported when the key was read; the first value stays
                 }
                 keys.insert(key.name.clone(), key.at);
                 pairs.push((key, node));
@@ -323,7 +323,7 @@ impl<'a> Builder<'a> {
         self.add(node)
     }
 
-    /// The value of a scalar. One with variables stays text: the checker knows its type.
+    /// The value of a scalar. One with variables stays text: validation converts it to its type.
     fn resolve(
         &mut self,
         text: Cow<'a, str>,

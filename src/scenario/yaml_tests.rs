@@ -1,4 +1,4 @@
-//! The YAML reader: places, limits, and texts made to break it.
+//! Tests of the YAML reader: places, limits, and hostile texts.
 
 use super::*;
 use proptest::prelude::*;

@@ -1,11 +1,11 @@
-//! Tails of the binomial and of Student's t, both from the incomplete beta function.
+//! Tails of the binomial and of Student's t distribution, from the incomplete beta function.
 //!
-//! In: counts that need not be whole, probabilities. Out: probabilities and quantiles. Holds:
-//! exact to about 1e-10 up to a million samples; every result lies in its range.
+//! In: counts that need not be whole, probabilities. Out: probabilities and quantiles.
+//! Invariants: accurate to about 1e-10 up to a million samples; every result is in its range.
 
 /// ln Γ(x) for x > 0: Stirling's series (Abramowitz & Stegun, 6.1.41) after a shift upwards.
 fn ln_gamma(x: f64) -> f64 {
-    /// From here on the series' first five terms are exact to the last bits.
+    /// From here on, the first five terms of the series are exact to the last bits.
     const LARGE: f64 = 12.0;
     let mut shift = 1.0;
     let mut x = x;
@@ -31,7 +31,7 @@ pub(super) fn incomplete_beta(x: f64, a: f64, b: f64) -> f64 {
         return 1.0;
     }
     let front = (ln_gamma(a + b) - ln_gamma(a) - ln_gamma(b) + a * x.ln() + b * (-x).ln_1p()).exp();
-    // The fraction converges quickly on this side of the mean, the other is its complement.
+    // The fraction converges quickly on this side of the mean; the other side is the complement.
     let value = if x < (a + 1.0) / (a + b + 2.0) {
         front * continued_fraction(x, a, b) / a
     } else {
@@ -40,7 +40,8 @@ pub(super) fn incomplete_beta(x: f64, a: f64, b: f64) -> f64 {
     value.clamp(0.0, 1.0)
 }
 
-/// Abramowitz & Stegun, 26.5.8, from the front (modified Lentz). Takes of order √(a + b) steps.
+/// Continued fraction 26.5.8 of Abramowitz & Stegun, evaluated forwards (modified Lentz). Takes
+/// O(√(a + b)) steps.
 fn continued_fraction(x: f64, a: f64, b: f64) -> f64 {
     const STEPS: usize = 100_000;
     const TINY: f64 = 1e-300;
@@ -68,7 +69,7 @@ fn continued_fraction(x: f64, a: f64, b: f64) -> f64 {
 
 /// The x with I_x(a, b) = `p`, by bisection.
 pub(super) fn inverse_beta(p: f64, a: f64, b: f64) -> f64 {
-    /// Halvings until the two ends are neighbours for all that is asked here.
+    /// Enough halvings for the two ends to become neighbouring floats in every use here.
     const HALVINGS: usize = 60;
     let (mut low, mut high) = (0.0, 1.0);
     for _ in 0..HALVINGS {
@@ -82,7 +83,7 @@ pub(super) fn inverse_beta(p: f64, a: f64, b: f64) -> f64 {
     0.5 * (low + high)
 }
 
-/// P(X ≤ `k`) of a binomial (`n`, `p`), continued between whole numbers of `n` and `k`.
+/// P(X ≤ `k`) of a binomial (`n`, `p`), extended continuously to fractional `n` and `k`.
 pub(super) fn at_most(k: f64, n: f64, p: f64) -> f64 {
     if k < 0.0 {
         0.0
@@ -93,7 +94,7 @@ pub(super) fn at_most(k: f64, n: f64, p: f64) -> f64 {
     }
 }
 
-/// P(X ≥ `k`), as above.
+/// P(X ≥ `k`) of a binomial, extended like [`at_most`].
 pub(super) fn at_least(k: f64, n: f64, p: f64) -> f64 {
     if k <= 0.0 {
         1.0
@@ -104,7 +105,7 @@ pub(super) fn at_least(k: f64, n: f64, p: f64) -> f64 {
     }
 }
 
-/// The t with P(T > t) = `tail` (below ½) for Student's t with `freedom` degrees.
+/// The t with P(T > t) = `tail` (below ½) for Student's t with `freedom` degrees of freedom.
 pub(super) fn student_t(tail: f64, freedom: f64) -> f64 {
     let x = inverse_beta(2.0 * tail, freedom / 2.0, 0.5);
     (freedom * (1.0 - x) / x).sqrt()
@@ -161,7 +162,7 @@ mod tests {
 
     #[test]
     fn a_million_samples() {
-        // Half of a symmetric binomial, and the middle term as the difference of two tails.
+        // Half of a symmetric binomial; its middle term as the difference of two tails.
         let n = 1e6;
         let half =
             at_most(499_999.0, n, 0.5) + 0.5 * (at_most(5e5, n, 0.5) - at_most(499_999.0, n, 0.5));
@@ -173,7 +174,7 @@ mod tests {
 
     #[test]
     fn quantiles_of_student() {
-        // Any printed table of t.
+        // As in any printed table of t.
         for (tail, freedom, t) in [
             (0.025, 1.0, 12.706),
             (0.025, 9.0, 2.262),

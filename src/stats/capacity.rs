@@ -1,40 +1,39 @@
-//! The largest number of calls at once that keeps a promise, found step by step.
+//! Searches for the highest concurrency that keeps a promise.
 //!
-//! In: what was measured at each level. Out: the level to measure next, and at the end the
-//! answer. Holds: a level that is not clear is measured again before it is judged; the answer is
-//! re-checked by a measurement of its own.
+//! In: the verdict on each level measured. Out: the level to measure next, and finally the answer.
+//! Invariant: the answer is always confirmed by a separate measurement.
 
 use super::{Distribution, Sample};
 
-/// Level of the interval that must be clear of the bound.
+/// Confidence level of the interval that must not contain the bound.
 const LEVEL: f64 = 0.95;
-/// Most turns that may have failed, as a share.
+/// The largest share of turns that may have failed.
 pub const MAX_FAILED: f64 = 0.01;
-/// The answer is within this share of the true one (and never finer than one call).
+/// Relative resolution of the answer (never finer than one call).
 const RESOLUTION: f64 = 0.025;
 
-/// What is promised: a quantile of the latency below a bound.
+/// A promise: a quantile of the latency stays below a bound.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Promise {
-    /// Above 0 and below 1.
+    /// The quantile, strictly between 0 and 1.
     pub quantile: f64,
-    /// The quantile must be smaller.
+    /// The bound that the quantile must stay below.
     pub below: Sample,
 }
 
-/// How turns stand to a promise.
+/// Whether turns keep a promise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
-    /// The quantile's whole interval is below the bound.
+    /// The whole interval of the quantile is below the bound.
     Keeps,
-    /// Its whole interval is not, or too many failed.
+    /// No part of the interval is below the bound, or too many turns failed.
     Breaks,
-    /// The bound lies within the interval: it takes more turns.
+    /// The bound lies within the interval, or there is no interval yet: more turns are needed.
     Unclear,
 }
 
 impl Promise {
-    /// Judges turns, failed and missed ones as [`Sample::Infinite`]; `failed` of them.
+    /// Judges turns; failed and missed ones are [`Sample::Infinite`], and `failed` of them failed.
     pub fn judge(&self, turns: &Distribution, failed: usize) -> Standing {
         let Ok(interval) = turns.interval(self.quantile, LEVEL) else {
             return Standing::Unclear;
@@ -49,7 +48,7 @@ impl Promise {
         }
     }
 
-    /// Judges what stayed unclear, by the point estimate.
+    /// Judges turns that remain unclear by the point estimate: whether they keep the promise.
     pub fn lean(&self, turns: &Distribution) -> bool {
         turns
             .quantile(self.quantile)
@@ -60,15 +59,15 @@ impl Promise {
 /// What to do next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
-    /// Measure so many calls at once.
+    /// Measure this many calls at once.
     Measure(u32),
     /// Measure the answer once more.
     Recheck(u32),
-    /// `Some`: the largest level that keeps the promise; `None`: not even one call does.
+    /// `Some`: the largest level that keeps the promise; `None`: not even one call keeps it.
     Done(Option<u32>),
 }
 
-/// A search between one call and `max`.
+/// A search for a level between one call and `max`.
 #[derive(Debug, Clone)]
 pub struct Search {
     max: u32,
@@ -114,7 +113,7 @@ impl Search {
         self.kept.last().copied()
     }
 
-    /// Takes in what [`Search::step`] asked for.
+    /// Records whether the level that [`Search::step`] asked for keeps the promise.
     pub fn measured(&mut self, level: u32, keeps: bool) {
         let again = matches!(self.step(), Step::Recheck(_));
         if keeps {
@@ -122,7 +121,7 @@ impl Search {
             self.kept.sort_unstable();
             self.rechecked = again;
         } else {
-            // A re-check that fails takes its level back, and with it all that lies above.
+            // A failed re-check withdraws its level and all levels above it.
             self.breaks = Some(self.breaks.map_or(level, |b| b.min(level)));
             self.kept.retain(|k| *k < level);
             self.rechecked = false;
@@ -141,7 +140,7 @@ mod tests {
     use super::*;
     use std::time::Duration;
 
-    /// Searches a system that carries `capacity`; the answer and the steps it took.
+    /// Searches a system with capacity `capacity`; returns the answer and the number of steps.
     fn search(capacity: u32, start: u32, max: u32) -> (Option<u32>, usize) {
         let mut search = Search::new(start, max);
         for steps in 0..100 {

@@ -1,9 +1,9 @@
-//! Whether a candidate differs from a baseline: differences with intervals, tests, one word.
+//! Compares candidates with a baseline: differences with intervals, tests and verdicts.
 //!
 //! In: the values of every metric of a baseline and of candidates, each with the call that it
-//! comes from. Out: for each candidate and metric the differences and a verdict. Holds: calls
-//! are what is exchanged in a test, never turns; all tests of one comparison together say
-//! "changed" of equal things with at most 1 − `level` (Holm); the same seed gives the same.
+//! comes from. Out: for each candidate and metric, the differences and a verdict. Invariants: a
+//! test permutes calls, never turns; the probability that any test of one comparison reports a
+//! change where there is none is at most 1 − `level` (Holm); the same seed gives the same result.
 
 mod difference;
 mod needed;
@@ -19,15 +19,15 @@ use permute::Scores;
 pub struct Place {
     /// The call.
     pub call: usize,
-    /// The block of an interleaved run in which calls of all variants were made side by side:
-    /// they are compared within it. `None` where there are no blocks.
+    /// The block of an interleaved run, in which calls of all variants were made side by side and
+    /// are compared with each other. `None` if there are no blocks.
     pub block: Option<u64>,
 }
 
 /// The values of one metric.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Values {
-    /// Compared by median and p95; infinite where the awaited thing never happened.
+    /// Compared by median and p95; infinite if the awaited event never happened.
     Latencies(Vec<(Place, Sample)>),
     /// Compared by their share.
     Hits(Vec<(Place, bool)>),
@@ -36,31 +36,31 @@ pub enum Values {
 /// One metric of a baseline or of a candidate.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Series {
-    /// Series of the same name are compared.
+    /// Name of the metric; series with the same name are compared.
     pub metric: String,
-    /// What was measured.
+    /// The measured values.
     pub values: Values,
-    /// More is better; of latencies and most rates it is worse.
+    /// Whether a larger value is better; for latencies and most rates it is worse.
     pub more_is_better: bool,
 }
 
-/// Differences that do not matter, however sure they are: those within any one of the bounds.
+/// Differences too small to matter, however certain: those within any one of these bounds.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Noise {
-    /// Of the baseline's figure.
+    /// As a share of the baseline's figure.
     pub share: f64,
-    /// Of latencies.
+    /// For latencies, in ms.
     pub ms: f64,
-    /// Of rates, between 0 and 1.
+    /// For rates, between 0 and 1.
     pub rate: f64,
 }
 
 /// How to compare.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Settings {
-    /// What does not matter.
+    /// Differences that do not matter.
     pub noise: Noise,
-    /// Of the intervals, and 1 − the chance of any false alarm: 0.95.
+    /// Confidence level of the intervals, and 1 − the probability of any false alarm: 0.95.
     pub level: f64,
     /// Fixes every permutation.
     pub seed: u64,
@@ -92,59 +92,58 @@ pub enum Figure {
     Rate,
 }
 
-/// A verdict in one word.
+/// A verdict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Change {
-    /// Surely better, by more than noise.
+    /// Significantly better, by more than the noise.
     Improved,
-    /// Surely worse, by more than noise.
+    /// Significantly worse, by more than the noise.
     Regressed,
-    /// The difference is surely within the noise.
+    /// The whole confidence interval of the difference is within the noise.
     Unchanged,
-    /// Neither can be said.
+    /// The data supports none of the other verdicts.
     Inconclusive,
 }
 
 /// One figure, compared.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Difference {
-    /// Which.
+    /// The figure.
     pub figure: Figure,
-    /// Of the baseline; may be infinite.
+    /// Value of the baseline; may be infinite.
     pub baseline: f64,
-    /// Of the candidate; may be infinite.
+    /// Value of the candidate; may be infinite.
     pub candidate: f64,
-    /// Candidate − baseline; 0 where both are infinite.
+    /// Candidate − baseline; 0 if both are infinite.
     pub by: f64,
     /// Confidence interval of the difference; `None` with too few samples.
     pub interval: Option<(f64, f64)>,
-    /// By how much the candidate's statistic is larger that the test exchanges: of ranks, of
-    /// those beyond the common p95, of those that count. Its sign can differ from that of `by`.
+    /// Candidate − baseline of the statistic that the test permutes: the mean rank, the share
+    /// beyond the common p95, or the share of hits. Its sign can differ from that of `by`.
     pub tested: f64,
-    /// Of the permutation test: how often so large a difference comes of equal things.
+    /// p-value of the permutation test: how often so large a difference arises by chance.
     pub p: f64,
-    /// The same, corrected for all tests of the comparison (Holm).
+    /// The p-value corrected for all tests of the comparison (Holm).
     pub p_adjusted: f64,
     /// The verdict.
     pub change: Change,
-    /// What is missing where it is inconclusive and so few calls could not be conclusive, however
-    /// far apart they lie. Not of the 95th percentile.
+    /// What is missing if the verdict is inconclusive and this few calls could not have been
+    /// conclusive, whatever their values. Never set for the 95th percentile.
     pub needed: Option<Needed>,
 }
 
 /// One metric, compared.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Comparison {
-    /// Its name.
+    /// Name of the metric.
     pub metric: String,
-    /// Its figures.
+    /// One difference per figure.
     pub differences: Vec<Difference>,
-    /// Of all figures: regressed if one is, else improved if one is, unchanged if all are.
+    /// The verdict on all figures together, by [`Change::of_all`].
     pub change: Change,
 }
 
 impl Series {
-    /// How many figures are compared.
     fn figures(&self) -> usize {
         match self.values {
             Values::Latencies(_) => 2,
@@ -154,7 +153,7 @@ impl Series {
 }
 
 impl Figure {
-    /// As it stands in files.
+    /// The figure's name in files.
     pub fn name(self) -> &'static str {
         match self {
             Self::P50 => "p50",
@@ -165,7 +164,7 @@ impl Figure {
 }
 
 impl Change {
-    /// The word.
+    /// The verdict's name in files.
     pub fn name(self) -> &'static str {
         match self {
             Self::Improved => "improved",
@@ -175,7 +174,8 @@ impl Change {
         }
     }
 
-    /// The word for several figures together.
+    /// The verdict on several figures together: regressed if any is, else improved if any is, else
+    /// inconclusive if any is or there are none, else unchanged.
     pub fn of_all(all: impl IntoIterator<Item = Self>) -> Self {
         let all: Vec<Self> = all.into_iter().collect();
         let any = |change| all.contains(&change);
@@ -191,16 +191,17 @@ impl Change {
     }
 }
 
-/// Compares each of `candidates` with `baseline`, metric by metric; metrics that one of the two
-/// has not, or of which it has no value, are left out. The answer has the candidates' order, and
-/// within each the baseline's order of metrics.
+/// Compares each of `candidates` with `baseline`, metric by metric. Metrics that either of the two
+/// lacks, or has no values for, are left out. The result is in the order of the candidates, and
+/// within each in the baseline's order of metrics.
 ///
-/// A figure is changed only where the statistic tested lies on the same side as the figure itself.
+/// A figure counts as changed only if the tested statistic differs in the same direction as the
+/// figure itself.
 ///
-/// The test of a candidate exchanges its calls with the baseline's at random, within blocks where
-/// both have them, and counts how often the difference is as large. What differs is measured by
-/// ranks for the median, by the share of turns beyond the common p95 for the p95, and by the
-/// share for rates.
+/// The test of a candidate exchanges its calls with the baseline's at random, within blocks if
+/// both have them, and counts how often the difference is as large. The tested statistic is the
+/// mean rank for the median, the share of turns beyond the common p95 for the p95, and the share
+/// itself for rates.
 pub fn compare(
     baseline: &[Series],
     candidates: &[Vec<Series>],
@@ -213,19 +214,20 @@ pub fn compare(
     compare_pairs(&pairs, settings)
 }
 
-/// As [`compare`], where `best` was chosen as the best of all by these same values: it is then
-/// corrected for every pair that there could have been, since one of equals always looks best.
+/// As [`compare`], if `best` was chosen as the best of all by these same values. The tests are then
+/// corrected for every pair that could have been compared, since among equals one always looks
+/// best.
 pub fn compare_chosen(
     best: &[Series],
     others: &[Vec<Series>],
     settings: &Settings,
 ) -> Vec<Vec<Comparison>> {
     let pairs: Vec<_> = others.iter().map(|c| (best, c.as_slice())).collect();
-    // Of k, k − 1 pairs are looked at and k · (k − 1) / 2 could have been.
+    // With k series, k − 1 pairs are compared out of k · (k − 1) / 2 possible ones.
     compare_among(&pairs, (others.len() + 1) as f64 / 2.0, settings)
 }
 
-/// As [`compare`], each candidate with a baseline of its own; all pairs are one comparison.
+/// As [`compare`], with a separate baseline for each candidate; all pairs form one comparison.
 pub fn compare_pairs(
     pairs: &[(&[Series], &[Series])],
     settings: &Settings,
@@ -233,7 +235,7 @@ pub fn compare_pairs(
     compare_among(pairs, 1.0, settings)
 }
 
-/// `times`: so many times the tests that are made could have been chosen to be made.
+/// `times`: the number of tests that could have been made, divided by the number that are made.
 fn compare_among(
     pairs: &[(&[Series], &[Series])],
     times: f64,
@@ -267,7 +269,7 @@ fn compare_among(
     all
 }
 
-/// Figures of the metrics that both have values of.
+/// Number of figures of the metrics for which both have values.
 fn figures_of_both(baseline: &[Series], candidate: &[Series]) -> usize {
     let compared = baseline.iter().filter(|before| {
         let after = candidate.iter().find(|s| s.metric == before.metric);
@@ -280,16 +282,16 @@ fn figures_of_both(baseline: &[Series], candidate: &[Series]) -> usize {
     compared.map(Series::figures).sum()
 }
 
-/// What the tests of a comparison have in common.
+/// Settings that all tests of a comparison share.
 #[derive(Debug, Clone, Copy)]
 struct Plan {
-    /// Most permutations of a test.
+    /// The most permutations of a test.
     most: u32,
-    /// Tests that are made or could have been made.
+    /// Number of tests that are or could have been made.
     corrected_for: f64,
 }
 
-/// One candidate, its tests not yet corrected for the others.
+/// Compares one candidate; its p-values are not yet corrected for the other tests.
 fn one(
     baseline: &[Series],
     candidate: &[Series],
@@ -307,7 +309,7 @@ fn one(
     for (_, (before, after)) in &pairs {
         difference::score(before, after, &mut scores);
     }
-    // Candidates have permutations of their own, so that adding one changes no other.
+    // Each candidate has its own permutations, so that adding one does not affect the others.
     let mut tests = scores
         .permute(settings.seed.wrapping_add(nth as u64), plan.most)
         .into_iter();
@@ -325,8 +327,8 @@ fn one(
     compared.collect()
 }
 
-/// Holm's correction (*Scand. J. Statist.* 6, 1979) over every test of the comparison, and over
-/// those that could have been made, `times` as many in all.
+/// Applies Holm's correction (*Scand. J. Statist.* 6, 1979) for every test that could have been
+/// made: `times` as many as the comparison makes.
 fn correct(all: &mut [Vec<Comparison>], times: f64) {
     let figures = all.iter_mut().flatten().flat_map(|c| &mut c.differences);
     let mut figures: Vec<&mut Difference> = figures.collect();
@@ -339,7 +341,7 @@ fn correct(all: &mut [Vec<Comparison>], times: f64) {
     }
 }
 
-/// `worse` is 1 where more is worse, else −1.
+/// `worse` is 1 if a larger value is worse, else −1.
 fn judge(difference: &Difference, worse: f64, settings: &Settings) -> Change {
     let Difference { by, baseline, .. } = *difference;
     if by == 0.0 && baseline.is_infinite() {
@@ -353,7 +355,8 @@ fn judge(difference: &Difference, worse: f64, settings: &Settings) -> Change {
         true => absolute.max(settings.noise.share * baseline),
         false => absolute,
     };
-    // What is sure is the statistic tested: where it points the other way, nothing is said.
+    // Only the tested statistic is known to differ: if it points the other way, there is no
+    // verdict.
     let agree = by * difference.tested > 0.0;
     if by.abs() > noise && agree && difference.p_adjusted <= 1.0 - settings.level {
         return match by * worse > 0.0 {

@@ -1,17 +1,17 @@
 //! A sorted set of latencies and its exact order statistics.
 //!
 //! In: samples in any order, in groups or not. Out: count, extremes, mean, quantiles.
-//! Holds: a quantile is one of the samples, never an interpolation between two.
+//! Invariant: a quantile is one of the samples, never an interpolation between two.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// One latency; `Infinite` where the awaited thing never happened. Orders as the numbers do.
+/// One latency; `Infinite` if the awaited event never happened. Ordered by value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Sample {
-    /// It happened after this long.
+    /// The event happened after this long.
     Finite(Duration),
-    /// It never happened: +∞.
+    /// The event never happened: +∞.
     Infinite,
 }
 
@@ -24,10 +24,10 @@ impl Sample {
         }
     }
 
-    /// In milliseconds; `f64::INFINITY` where infinite.
+    /// In milliseconds; `f64::INFINITY` if infinite.
     pub fn as_ms(self) -> f64 {
         const NANOS_PER_MS: f64 = 1e6;
-        // One division of whole nanoseconds: 400 ms is 400.0, not 400.00000000000006.
+        // Divides whole nanoseconds once, so that 400 ms is 400.0 and not 400.00000000000006.
         self.finite()
             .map_or(f64::INFINITY, |d| d.as_nanos() as f64 / NANOS_PER_MS)
     }
@@ -39,11 +39,11 @@ impl From<Duration> for Sample {
     }
 }
 
-/// Samples in ascending order and what is computed from them.
+/// Samples in ascending order, with their order statistics.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Distribution {
     sorted: Vec<Sample>,
-    /// The group of each; empty where every sample stands for itself.
+    /// The group of each sample; empty if every sample is its own group.
     groups: Vec<u32>,
 }
 
@@ -67,8 +67,8 @@ impl<S: Into<Sample>> FromIterator<S> for Distribution {
 }
 
 impl Distribution {
-    /// Samples that came in groups, such as the turns of calls: those of one group are not
-    /// independent, and intervals know it.
+    /// A distribution of samples that came in groups, such as the turns of calls. Samples of one
+    /// group are not independent; intervals take that into account.
     pub fn in_groups<S: Into<Sample>>(samples: impl IntoIterator<Item = (usize, S)>) -> Self {
         let mut numbers = BTreeMap::new();
         let mut pairs: Vec<(Sample, u32)> = Vec::new();
@@ -103,18 +103,18 @@ impl Distribution {
         &self.sorted
     }
 
-    /// The smallest sample; `None` when there is none.
+    /// The smallest sample; `None` if there are none.
     pub fn min(&self) -> Option<Sample> {
         self.sorted.first().copied()
     }
 
-    /// The largest sample; `None` when there is none.
+    /// The largest sample; `None` if there are none.
     pub fn max(&self) -> Option<Sample> {
         self.sorted.last().copied()
     }
 
-    /// The arithmetic mean, to the nanosecond below; infinite as soon as one sample is.
-    /// `None` when there is none.
+    /// The arithmetic mean, rounded down to the nanosecond; infinite if any sample is.
+    /// `None` if there are no samples.
     pub fn mean(&self) -> Option<Sample> {
         if self.sorted.is_empty() {
             return None;
@@ -133,7 +133,7 @@ impl Distribution {
     /// The `q` quantile: the smallest sample with at least `q` of all samples at or below it
     /// (the inverse of the empirical distribution function; type 1 of Hyndman & Fan, 1996).
     ///
-    /// `q` in 0..=1. `None` when there is no sample or `q` is outside.
+    /// `q` in 0..=1. `None` if there are no samples or `q` is out of range.
     pub fn quantile(&self, q: f64) -> Option<Sample> {
         if !(0.0..=1.0).contains(&q) {
             return None;
@@ -143,7 +143,7 @@ impl Distribution {
             .copied()
     }
 
-    /// The median, p90, p95, p99 and others as a percentage: `percentile(95.0)`.
+    /// The `p`-th percentile, `p` in 0..=100: `percentile(95.0)` is the p95.
     pub fn percentile(&self, p: f64) -> Option<Sample> {
         self.quantile(p / 100.0)
     }
@@ -233,7 +233,7 @@ mod tests {
                 .collect();
             let d: Distribution = samples.iter().copied().collect();
             let found = d.quantile(f64::from(percent) / 100.0).unwrap();
-            // In whole numbers, so that the check has no rounding of its own.
+            // In integers, so that the check itself does not round.
             let enough = |s: Sample| {
                 100 * samples.iter().filter(|&&x| x <= s).count() >= percent as usize * samples.len()
             };

@@ -1,33 +1,33 @@
-//! A gate: one figure of a run held against a bound.
+//! Judges a gate: compares one figure of a run with a bound.
 //!
-//! In: latencies or a share, in groups, and the gate. Out: an answer, and what it rests on.
-//! Holds: nothing measured, and too few samples to place the figure, is never a pass; a refuted
-//! bound fails however few the samples; where the bound lies within the interval the estimate
-//! decides and the answer is weak.
+//! In: latencies or a share, in groups, and the gate. Out: an answer and its basis.
+//! Invariants: no samples, or too few to place the figure, is never a pass; a refuted bound fails
+//! however few the samples; if the bound lies within the interval, the answer is weak and the
+//! estimate decides ([`Decider`]).
 
 use super::distribution::Distribution;
 use super::interval::samples_needed;
 use super::proportion::Proportion;
 
-/// Level of the two-sided interval, and of each one-sided test.
+/// Confidence level of the two-sided interval, and of each one-sided test.
 pub const GATE_LEVEL: f64 = 0.95;
 
-/// What is taken from the samples.
+/// The figure that is computed from the samples.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Aggregate {
     /// A quantile, 0..=1: `p(95)` is 0.95, `med` 0.5.
     Quantile(f64),
     /// The arithmetic mean (`avg`).
     Mean,
-    /// The smallest.
+    /// The smallest sample.
     Min,
-    /// The largest.
+    /// The largest sample.
     Max,
-    /// A share of turns, of a [`Population::Share`].
+    /// A share of turns; only for a [`Population::Share`].
     Rate,
 }
 
-/// How the figure must stand to the bound.
+/// How the figure must compare with the bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Comparison {
     /// `<`
@@ -50,7 +50,7 @@ impl Comparison {
         }
     }
 
-    /// Whether the bound is one from above.
+    /// Whether the bound is an upper bound.
     pub fn is_upper(self) -> bool {
         matches!(self, Self::Lt | Self::Le)
     }
@@ -61,33 +61,33 @@ impl Comparison {
 pub struct Gate {
     /// The figure.
     pub aggregate: Aggregate,
-    /// How it must stand to the bound.
+    /// How the figure must compare with the bound.
     pub comparison: Comparison,
-    /// In ms for latencies, a ratio for shares.
+    /// The bound, in ms for latencies and as a ratio for shares.
     pub bound: f64,
 }
 
-/// What decides where the bound lies within the interval.
+/// What decides if the bound lies within the interval.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Decider {
     /// The estimate; the answer is weak.
     #[default]
     Estimate,
-    /// The end of the interval that is worse for the gate: nothing passes weakly.
+    /// The end of the interval that is worse for the gate, so that no gate passes weakly.
     Upper,
 }
 
-/// What a gate looks at.
+/// The samples that a gate is judged by.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Population {
-    /// Latencies, infinite ones where the awaited thing never happened.
+    /// Latencies; infinite if the awaited event never happened.
     Latencies(Distribution),
     /// A share.
     Share(Proportion),
 }
 
 impl Population {
-    /// Samples.
+    /// Number of samples.
     pub fn count(&self) -> usize {
         match self {
             Self::Latencies(d) => d.count(),
@@ -96,7 +96,7 @@ impl Population {
     }
 }
 
-/// What became of a gate.
+/// The outcome of a gate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
     /// The whole interval keeps the bound.
@@ -107,26 +107,26 @@ pub enum Answer {
     WeakFail,
     /// No part of the interval keeps the bound, or the samples refute it.
     Fail,
-    /// It could not be judged; never a pass.
+    /// The gate could not be judged; never a pass.
     Undecided,
 }
 
-/// What an answer rests on.
+/// The basis of an answer.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Basis {
-    /// The interval, and where the bound lies in it the estimate or its worse end.
+    /// The interval and, if the bound lies within it, the [`Decider`].
     Interval,
-    /// More samples lie beyond the bound than a figure that keeps it lets pass.
+    /// More samples lie beyond the bound than is plausible for a figure that keeps it.
     Refuted,
-    /// The figure is one of the samples themselves: smallest, largest, none or all of them.
+    /// The samples alone: the figure is their smallest or largest, or whether none or all count.
     Samples,
-    /// The estimate alone: a mean has no interval that assumes no shape.
+    /// The estimate alone: a mean has no distribution-free interval.
     Estimate,
-    /// There are too few samples to place the figure; so many independent ones are needed.
+    /// There are too few samples to place the figure; this many independent ones are needed.
     TooFew(usize),
-    /// There is no sample.
+    /// There are no samples.
     Empty,
-    /// A rate of latencies, or a quantile of a rate.
+    /// The aggregate does not apply: a rate of latencies, or any other aggregate of a share.
     NotApplicable,
     /// The quantile is outside 0..=1 or the bound is not a number.
     Malformed,
@@ -137,24 +137,24 @@ pub enum Basis {
 pub struct Judgement {
     /// The answer.
     pub answer: Answer,
-    /// Why.
+    /// The basis of the answer.
     pub basis: Basis,
-    /// The figure seen, in ms or as a ratio; `f64::INFINITY` for a quantile among the samples
-    /// that never came, `None` where there was nothing to see.
+    /// The observed figure, in ms or as a ratio; `f64::INFINITY` if it falls on an infinite
+    /// sample, `None` if it could not be computed.
     pub observed: Option<f64>,
-    /// Its 95 % interval, in the same unit.
+    /// Confidence interval of the figure ([`GATE_LEVEL`]), in the same unit.
     pub interval: Option<(f64, f64)>,
-    /// Samples.
+    /// Number of samples.
     pub n: usize,
-    /// As many independent ones would say as much.
+    /// Effective sample size.
     pub n_eff: f64,
-    /// Samples beyond the bound: latencies that do not keep it, or those that count to a share
-    /// bounded from above, or those that do not to one bounded from below.
+    /// Number of samples beyond the bound: latencies that do not keep it; for a share, the hits if
+    /// the bound is an upper one, else the misses.
     pub beyond: usize,
 }
 
 impl Judgement {
-    /// Of nothing that could be judged.
+    /// The judgement of a gate that could not be judged.
     pub fn none(basis: Basis) -> Self {
         Self {
             answer: Answer::Undecided,
@@ -169,7 +169,7 @@ impl Judgement {
 }
 
 impl Gate {
-    /// Holds the gate's figure of `population` against its bound.
+    /// Compares the gate's figure of `population` with its bound.
     pub fn judge(&self, population: &Population, decider: Decider) -> Judgement {
         if self.bound.is_nan() {
             return Judgement::none(Basis::Malformed);
@@ -192,8 +192,8 @@ impl Gate {
         }
     }
 
-    /// Whether the samples refute the gate at `level`, whatever comes after them. Never of a
-    /// mean: one long wait could be outweighed.
+    /// Whether the samples refute the gate at `level`, so that a run can stop early. Never true for
+    /// a mean, since later samples could outweigh a long one.
     pub fn is_refuted(&self, population: &Population, level: f64) -> bool {
         match (population, self.aggregate) {
             (Population::Share(p), Aggregate::Rate) => match self.is_extreme() {
@@ -203,7 +203,8 @@ impl Gate {
             (Population::Latencies(d), Aggregate::Quantile(q)) if q > 0.0 && q < 1.0 => {
                 self.quantile_is_refuted(d, q, level)
             }
-            // One sample past the bound stays past it; a smallest above one can still come down.
+            // One sample past an upper bound refutes a maximum for good; a minimum that is too
+            // large can still decrease.
             (Population::Latencies(d), Aggregate::Max | Aggregate::Quantile(1.0)) => {
                 self.comparison.is_upper() && d.max().is_some_and(|s| !self.holds(s.as_ms()))
             }
@@ -223,7 +224,7 @@ impl Gate {
     }
 
     fn quantile_is_refuted(&self, d: &Distribution, q: f64, level: f64) -> bool {
-        // Of samples whose quantile keeps the bound, at most so many lie beyond it.
+        // If the quantile keeps the bound, at most this share of the samples lies beyond it.
         let most = if self.comparison.is_upper() {
             1.0 - q
         } else {
@@ -278,7 +279,7 @@ impl Gate {
         }
     }
 
-    /// A figure that is one of the samples.
+    /// Judges a figure by its value alone, as for the smallest or largest sample.
     fn sample(&self, d: &Distribution, observed: Option<f64>) -> Judgement {
         let Some(observed) = observed else {
             return Judgement::none(Basis::Empty);
@@ -315,8 +316,8 @@ impl Gate {
         }
     }
 
-    /// Whether only a share of none, or of all, keeps the bound: that is about these samples,
-    /// since no number of them shows that it never happens.
+    /// Whether only a share of exactly 0 or 1 keeps the bound. Such a gate is about these samples,
+    /// since no number of samples can prove that something never happens.
     fn is_extreme(&self) -> bool {
         match self.comparison {
             Comparison::Le => self.bound <= 0.0,
@@ -336,7 +337,8 @@ impl Gate {
         let Some(observed) = p.value() else {
             return Judgement::none(Basis::Empty);
         };
-        // Where none or all count one end is certain: the other has the whole of the doubt.
+        // If none or all samples are hits, one end is certain, so the other end gets the whole
+        // error probability.
         let certain = p.hits() == 0 || p.hits() == p.total();
         let level = if certain {
             2.0 * GATE_LEVEL - 1.0
@@ -373,15 +375,16 @@ impl Gate {
         }
     }
 
-    /// The fewest samples of which the best, none or all, would bring the one-sided bound
-    /// within: 299 for `rate<0.01`, as for a p99.
+    /// The fewest samples with which the best result (none or all hits) brings the one-sided
+    /// confidence bound within the gate: 299 for `rate<0.01`, as for a p99.
     fn share_needs(&self) -> f64 {
         let kept = match self.comparison.is_upper() {
             true => 1.0 - self.bound,
             false => self.bound,
         };
         let needed = ((1.0 - GATE_LEVEL).ln() / kept.ln()).ceil();
-        // A bound that everything keeps needs one; one that nothing keeps has been refuted.
+        // A bound that every share keeps needs one sample; one that no share keeps was already
+        // refuted.
         if needed.is_finite() {
             needed.max(1.0)
         } else {

@@ -1,4 +1,4 @@
-//! Gates by table: every answer, and what it rests on.
+//! Gates by table: every answer and its basis.
 
 use super::super::Sample;
 use super::Aggregate::{Max, Mean, Min, Quantile, Rate};
@@ -15,7 +15,7 @@ fn gate(aggregate: Aggregate, comparison: Comparison, bound: f64) -> Gate {
     }
 }
 
-/// `n` latencies of 1, 2, …, n ms, each in a call of its own.
+/// `n` latencies of 1, 2, …, n ms, each from a different call.
 fn up_to(n: u64) -> Distribution {
     (1..=n).map(Duration::from_millis).collect()
 }
@@ -83,15 +83,15 @@ fn quantiles_by_table() {
 
 #[test]
 fn turns_of_one_call_count_for_less() {
-    // Three of sixty calls late in all of their ten turns: 30 of 600 turns beyond the bound, and
-    // worth sixty turns.
+    // Three of sixty calls late in all of their ten turns: 30 of 600 turns beyond the bound, with
+    // an effective sample size of 60.
     let gate = gate(Quantile(0.95), Lt, 500.0);
     let alike = gate.judge(&Population::Latencies(calls(60, 10, 3)), Decider::Estimate);
     let apart = gate.judge(&Population::Latencies(calls(600, 1, 30)), Decider::Estimate);
     assert_eq!((alike.n, apart.n), (600, 600));
     assert!(alike.n_eff < 65.0, "{alike:?}");
     assert!((apart.n_eff - 600.0).abs() < 1e-6, "{apart:?}");
-    // Six of sixty calls late: of independent turns that would refute it twice over.
+    // Six of sixty calls late: the same share of independent turns refutes the gate outright.
     let alike = gate.judge(&Population::Latencies(calls(60, 10, 6)), Decider::Estimate);
     let apart = gate.judge(&Population::Latencies(calls(600, 1, 60)), Decider::Estimate);
     assert_eq!(apart.answer, Fail);

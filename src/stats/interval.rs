@@ -1,14 +1,15 @@
-//! How far a quantile can be trusted: an interval that assumes no shape of the distribution.
+//! Distribution-free confidence intervals of quantiles.
 //!
 //! In: a [`Distribution`], its samples in groups or not, a quantile, a level. Out: two of its
-//! samples, or how many it lacks. Holds: for independent samples the interval covers the true
-//! quantile with at least `level`; samples of one group are worth less.
+//! samples, or how many samples are needed. Invariant: for independent samples, the interval
+//! covers the true quantile with probability `level` or more; for grouped samples, it is computed
+//! from the effective sample size.
 
 use super::beta::{at_least, at_most};
 use super::distribution::{Distribution, Sample};
 use super::proportion::{Proportion, Worth};
 
-/// What keeps an interval from being given.
+/// Why there is no interval.
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
 pub enum StatsError {
     /// No pair of order statistics reaches the level.
@@ -19,17 +20,17 @@ pub enum StatsError {
     TooFewSamples {
         /// The quantile.
         q: f64,
-        /// Samples there are.
+        /// Number of samples.
         count: usize,
-        /// As many independent samples would say as much; rounded down.
+        /// Effective sample size, rounded down.
         effective: usize,
-        /// Independent samples it takes.
+        /// Number of independent samples needed.
         needed: usize,
     },
     /// The quantile or the level is not strictly between 0 and 1.
     #[error("{value} is not strictly between 0 and 1")]
     OutOfRange {
-        /// What was given.
+        /// The value given.
         value: f64,
     },
 }
@@ -39,27 +40,27 @@ pub enum StatsError {
 pub struct Interval {
     /// Lower end.
     pub lower: Sample,
-    /// Upper end; infinite where that order statistic is.
+    /// Upper end; infinite if that order statistic is.
     pub upper: Sample,
-    /// The coverage these two ends really have: at least the level asked for.
+    /// The actual coverage of these two ends: at least the requested level.
     pub coverage: f64,
-    /// What it rests on.
+    /// The sample size that the interval is computed from.
     pub worth: Worth,
 }
 
 impl Distribution {
     /// Distribution-free confidence interval of the `q` quantile, from order statistics
     /// (Hahn & Meeker, *Statistical Intervals*, 5.2): the number of samples below the true
-    /// quantile is binomial (n, q), whatever the distribution. Where the samples came in groups,
-    /// n is what they are worth ([`Proportion::worth`] of those above the quantile).
+    /// quantile is binomial (n, q), whatever the distribution. For grouped samples, n is the
+    /// effective sample size ([`Proportion::worth`] of the samples above the quantile).
     ///
-    /// Equal-tailed, so that each end is also a one-sided bound of (1 + `level`)/2; where the
-    /// samples end before one tail does, the extreme sample takes its place as long as the pair
-    /// still reaches `level`. `q` and `level` strictly within 0..1.
+    /// Equal-tailed, so that each end is also a one-sided bound of (1 + `level`)/2. If there are
+    /// too few samples for one of the tails, the extreme sample serves as that end as long as the
+    /// pair still reaches `level`. `q` and `level` strictly between 0 and 1.
     ///
     /// # Errors
     /// [`StatsError::TooFewSamples`] when no pair of order statistics reaches `level`;
-    /// [`StatsError::OutOfRange`] for a `q` or `level` outside.
+    /// [`StatsError::OutOfRange`] when `q` or `level` is out of range.
     pub fn interval(&self, q: f64, level: f64) -> Result<Interval, StatsError> {
         let needed = samples_needed(q, level)?;
         let tail = (1.0 - level) / 2.0;
@@ -85,11 +86,11 @@ impl Distribution {
         }
     }
 
-    /// What the samples are worth for an interval of the `q` quantile with `tail` on a side.
+    /// Effective sample size for an interval of the `q` quantile with `tail` on each side.
     fn worth(&self, q: f64, tail: f64) -> Worth {
         let at = self.quantile(q).unwrap_or(Sample::Infinite);
         let above = self.share(|s| s > at);
-        // Nothing above it, where many are equal or infinite: those that reach it.
+        // If no sample is above the quantile (many are equal or infinite), use those that reach it.
         let share = match above.hits() {
             0 => self.share(|s| s >= at),
             _ => above,
@@ -97,7 +98,7 @@ impl Distribution {
         share.worth(tail)
     }
 
-    /// The share of samples that `counts`, with their groups.
+    /// The share of samples for which `counts` is true, with their groups.
     pub fn share(&self, counts: impl Fn(Sample) -> bool) -> Proportion {
         let hit = |(group, sample): (u32, Sample)| (group, counts(sample));
         self.grouped().map(hit).collect()
@@ -120,7 +121,7 @@ fn in_range<const N: usize>(values: [f64; N]) -> Result<(), StatsError> {
     }
 }
 
-/// Ranks (from 1) among samples of this worth.
+/// Ranks (from 1) among samples with this effective size.
 struct Ranks {
     q: f64,
     worth: Worth,
@@ -131,15 +132,15 @@ impl Ranks {
         self.worth.n_eff / self.worth.n as f64
     }
 
-    /// Probability that fewer than `rank` samples lie below the true quantile: the sample of
-    /// that rank is then above it.
+    /// Probability that fewer than `rank` samples lie below the true quantile, so that the sample
+    /// of that rank is above it.
     fn below(&self, rank: usize) -> f64 {
         at_most((rank as f64 - 1.0) * self.scale(), self.worth.n_eff, self.q)
     }
 
-    /// Probability that `rank` samples or more lie below the true quantile.
+    /// Probability that at least `rank` samples lie below the true quantile.
     fn above(&self, rank: usize) -> f64 {
-        // All of them, whatever the rounding of n · n_eff / n.
+        // The highest rank means all samples, whatever the rounding of n · n_eff / n.
         let count = match rank {
             r if r >= self.worth.n => self.worth.n_eff,
             r => r as f64 * self.scale(),
@@ -147,7 +148,7 @@ impl Ranks {
         at_least(count, self.worth.n_eff, self.q)
     }
 
-    /// The largest rank that is above the quantile with at most `tail`.
+    /// The largest rank whose sample is above the quantile with probability `tail` or less.
     fn lower(&self, tail: f64) -> Option<usize> {
         let (mut low, mut high) = (0, self.worth.n + 1);
         while high - low > 1 {
@@ -161,7 +162,7 @@ impl Ranks {
         (low > 0).then_some(low)
     }
 
-    /// The smallest rank that is below the quantile with at most `tail`.
+    /// The smallest rank whose sample is below the quantile with probability `tail` or less.
     fn upper(&self, tail: f64) -> Option<usize> {
         let (mut low, mut high) = (0, self.worth.n + 1);
         while high - low > 1 {
@@ -178,7 +179,7 @@ impl Ranks {
 
 /// The fewest independent samples whose extremes bracket the `q` quantile with probability
 /// `level`: the least n with 1 − qⁿ − (1−q)ⁿ ≥ `level`. 59 for p95 and 299 for p99 at 0.95;
-/// `usize::MAX` where `q` cannot be told from 0 or 1.
+/// `usize::MAX` if `q` is too close to 0 or 1 for floating point to tell.
 ///
 /// # Errors
 /// [`StatsError::OutOfRange`] when `q` or `level` is not strictly within 0..1.
@@ -189,8 +190,8 @@ pub fn samples_needed(q: f64, level: f64) -> Result<usize, StatsError> {
     if larger >= 1.0 {
         return Ok(usize::MAX);
     }
-    // The larger of the two powers alone gives a bound below the answer; where it takes half of
-    // the doubt, both fit.
+    // The larger of the two powers alone gives a lower limit for n. Where that power is at most
+    // half of 1 − level, both together fit: that gives an upper limit.
     let alone = |doubt: f64| doubt.ln() / larger.ln();
     let mut low = (alone(1.0 - level).floor() as usize).saturating_sub(1);
     let mut high = (alone((1.0 - level) / 2.0).ceil() as usize).saturating_add(1);

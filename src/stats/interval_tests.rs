@@ -61,7 +61,7 @@ fn too_few_and_out_of_range() {
         );
         assert!(up_to(needed as u64).interval(q, 0.95).is_ok(), "{q}");
     }
-    // As near to 0 and 1 as there are numbers: an answer, and at once.
+    // Even for the floats closest to 0 and 1 there is an answer, and without delay.
     for (q, least) in [
         (1e-17, usize::MAX),
         (1e-9, 1 << 30),
@@ -163,7 +163,7 @@ fn groups_that_are_alike_count_as_groups() {
     );
     assert_eq!((rank(one.lower), rank(one.upper)), (40, 61));
     assert_eq!((one.worth.n, one.worth.deff), (100, 1.0));
-    // 500 samples say no more than their 100 groups.
+    // 500 samples carry no more information than their 100 groups.
     assert!((98.0..=100.0).contains(&many.worth.n_eff), "{many:?}");
     assert_eq!((many.worth.n, many.worth.deff), (500, 5.0));
     assert!(rank(many.lower).abs_diff(40) <= 1 && rank(many.upper).abs_diff(61) <= 1);
@@ -185,7 +185,7 @@ fn groups_that_are_alike_count_as_groups() {
 fn one_group_shows_nothing_of_groups() {
     let one = Distribution::in_groups((1..=300).map(|v| (7, Duration::from_millis(v))));
     assert!(one.interval(0.5, 0.95).is_err());
-    // Equal samples: there is nothing that could differ.
+    // Equal samples: nothing can vary between groups.
     let equal = Distribution::in_groups((0..300).map(|i| (i % 30, Sample::Infinite)));
     let found = equal.interval(0.95, 0.95).unwrap();
     assert_eq!(

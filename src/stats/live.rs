@@ -1,4 +1,4 @@
-//! Quantiles while the run goes on, in constant memory.
+//! Running quantiles in constant memory.
 //!
 //! In: latencies as they are measured. Out: quantiles to three significant digits, for the
 //! progress line only; reports use the exact [`super::Distribution`].
@@ -6,7 +6,7 @@
 use hdrhistogram::Histogram;
 use std::time::Duration;
 
-/// Longest latency told apart, in microseconds: ten minutes; longer ones count as this.
+/// Longest latency recorded, in microseconds: ten minutes; longer ones count as this.
 const LONGEST_US: u64 = 600_000_000;
 
 /// A running histogram of latencies.
@@ -22,7 +22,7 @@ impl Default for Live {
 }
 
 impl Live {
-    /// An empty one; 1 µs to 10 min, three significant digits.
+    /// An empty histogram from 1 µs to 10 min with three significant digits.
     pub fn new() -> Self {
         let histogram = Histogram::new_with_bounds(1, LONGEST_US, 3)
             .expect("constant bounds that hold low ≥ 1, high ≥ 2·low, digits ≤ 5");
@@ -35,7 +35,7 @@ impl Live {
         self.histogram.saturating_record(us.min(LONGEST_US));
     }
 
-    /// Latencies so far.
+    /// Number of latencies so far.
     pub fn count(&self) -> u64 {
         self.histogram.len()
     }

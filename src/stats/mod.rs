@@ -1,7 +1,8 @@
-//! Statistics of latencies. Pure: samples in, figures out; uses nothing else of the crate.
+//! Statistics of latencies and shares. Pure: samples in, figures out; uses no other module of the
+//! crate.
 //!
-//! Holds: a reply that never came is a sample like any other, larger than every finite one
-//! ([`Sample::Infinite`]), so that leaving it out is a decision somebody has to write down.
+//! Invariant: a reply that never came is a sample like any other, larger than every finite one
+//! ([`Sample::Infinite`]), so that code which leaves it out has to do so explicitly.
 
 mod beta;
 pub mod capacity;

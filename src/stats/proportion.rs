@@ -1,8 +1,8 @@
-//! So many of so many, where they came in groups: the turns of a call are alike.
+//! Proportions of clustered samples: the turns of one call are correlated.
 //!
-//! In: which group each sample belongs to and whether it counts. Out: the share, what the
-//! samples are worth as independent ones, intervals and tests. Holds: one sample a group is
-//! worth itself; samples are never worth more than there are.
+//! In: the group of each sample and whether it is a hit. Out: the share, the effective sample
+//! size, intervals and tests. Invariants: with one sample per group, the effective sample size is
+//! the number of samples; it is never larger than that.
 
 use super::beta::{at_least, inverse_beta, student_t};
 use std::collections::BTreeMap;
@@ -13,20 +13,20 @@ pub struct Proportion {
     hits: usize,
     total: usize,
     groups: usize,
-    /// Of the sizes of the groups.
+    /// Sum over groups of size².
     squares: f64,
     /// Sum over groups of hits² / size.
     between: f64,
-    /// Samples of a group are taken to be alike, whatever they show.
+    /// All samples of a group count as perfectly correlated, whatever their values.
     alike: bool,
 }
 
-/// Samples and what they are worth.
+/// Number of samples, and their effective number.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Worth {
-    /// Samples.
+    /// Number of samples.
     pub n: usize,
-    /// As many independent samples would say as much.
+    /// Effective sample size.
     pub n_eff: f64,
     /// Design effect: by how much grouping multiplies the variance; at least 1.
     pub deff: f64,
@@ -39,12 +39,12 @@ pub struct ShareInterval {
     pub lower: f64,
     /// Upper end, 0..=1.
     pub upper: f64,
-    /// What it rests on.
+    /// The sample size that the interval is computed from.
     pub worth: Worth,
 }
 
 impl<G: Ord> FromIterator<(G, bool)> for Proportion {
-    /// From the group of each sample and whether it counts.
+    /// From the group of each sample and whether it is a hit.
     fn from_iter<I: IntoIterator<Item = (G, bool)>>(samples: I) -> Self {
         let mut groups: BTreeMap<G, (usize, usize)> = BTreeMap::new();
         for (group, hit) in samples {
@@ -57,7 +57,7 @@ impl<G: Ord> FromIterator<(G, bool)> for Proportion {
 }
 
 impl Proportion {
-    /// From the hits and the size of each group; empty groups are left out.
+    /// From the number of hits and the size of each group; empty groups are left out.
     pub fn of_groups(groups: impl IntoIterator<Item = (usize, usize)>) -> Self {
         let mut all = Self::default();
         for (hits, size) in groups.into_iter().filter(|(_, size)| *size > 0) {
@@ -70,8 +70,8 @@ impl Proportion {
         all
     }
 
-    /// The same, where it is the group that counts or not, and its samples with it: they say no
-    /// more than one of them.
+    /// The same samples, but hit or miss is a property of the whole group: the samples of a group
+    /// carry no more information than one of them.
     pub fn of_whole_groups(self) -> Self {
         Self {
             alike: true,
@@ -79,37 +79,37 @@ impl Proportion {
         }
     }
 
-    /// Those that count.
+    /// Number of hits.
     pub fn hits(&self) -> usize {
         self.hits
     }
 
-    /// All.
+    /// Number of samples.
     pub fn total(&self) -> usize {
         self.total
     }
 
-    /// Groups they came in.
+    /// Number of groups.
     pub fn groups(&self) -> usize {
         self.groups
     }
 
-    /// The share; `None` of nothing.
+    /// The share of hits; `None` without samples.
     pub fn value(&self) -> Option<f64> {
         (self.total > 0).then(|| self.hits as f64 / self.total as f64)
     }
 
-    /// Whether some count and some do not.
+    /// Whether there are both hits and misses.
     fn varies(&self) -> bool {
         self.hits > 0 && self.hits < self.total
     }
 
-    /// Intraclass correlation: how alike samples of one group are, 0..=1. By one-way analysis
-    /// of variance (Donner, *Int. Stat. Rev.* 54, 1986); a negative estimate counts as 0.
+    /// Intraclass correlation of the samples, 0..=1, by one-way analysis of variance (Donner,
+    /// *Int. Stat. Rev.* 54, 1986); a negative estimate counts as 0.
     ///
-    /// 1 where one group of several samples is all there is: it cannot show how groups differ.
-    /// 0 where every sample of several groups or none counts, as is usual for shares (Korn &
-    /// Graubard); 1 of whole groups.
+    /// 0 if no group has more than one sample. Else 1 if there is only one group, which cannot show
+    /// how groups differ, and for [whole groups](Self::of_whole_groups). Else 0 if all or none of
+    /// the samples are hits, as is usual for shares (Korn & Graubard).
     pub fn icc(&self) -> f64 {
         let (n, k) = (self.total as f64, self.groups as f64);
         if self.groups == self.total {
@@ -133,7 +133,7 @@ impl Proportion {
         }
     }
 
-    /// Design effect 1 + (m − 1)·ICC, with m = Σmᵢ²/Σmᵢ, the size of the group of a sample
+    /// Design effect 1 + (m − 1)·ICC, where m = Σmᵢ²/Σmᵢ is the mean group size as seen by a sample
     /// (Kish, *Survey Sampling*, 5.4 and 8.2, for groups of unequal size).
     pub fn deff(&self) -> f64 {
         if self.total == 0 {
@@ -142,14 +142,14 @@ impl Proportion {
         1.0 + (self.squares / self.total as f64 - 1.0).max(0.0) * self.icc()
     }
 
-    /// What the samples are worth where `tail` is to be left on a side: n / deff, and less
-    /// where few groups tell the design effect, by the ratio of Student's quantiles
+    /// Effective sample size for an interval with `tail` on each side: n / deff, reduced if the
+    /// design effect is estimated from few groups, by the squared ratio of Student's quantiles
     /// (Korn & Graubard, *Survey Methodology* 24, 1998).
     pub fn worth(&self, tail: f64) -> Worth {
         let deff = self.deff();
         let n = self.total as f64;
         let known = match self.groups {
-            // Of whole groups there is nothing to find out.
+            // For whole groups the design effect is known, not estimated.
             groups if groups > 1 && groups < self.total && !self.alike => {
                 let t = |freedom: f64| student_t(tail, freedom);
                 (t(n - 1.0) / t(groups as f64 - 1.0)).powi(2)
@@ -163,9 +163,9 @@ impl Proportion {
         }
     }
 
-    /// Confidence interval of the share, exact for independent samples (Clopper & Pearson),
-    /// with the samples' worth for their number. `level` in 0..1; each end is also a one-sided
-    /// bound of (1 + `level`)/2. `None` of nothing.
+    /// Confidence interval of the share, exact for independent samples (Clopper & Pearson), with
+    /// the effective sample size in place of n. `level` in 0..1; each end is also a one-sided bound
+    /// of (1 + `level`)/2. `None` without samples.
     pub fn interval(&self, level: f64) -> Option<ShareInterval> {
         let share = self.value()?;
         let tail = (1.0 - level) / 2.0;
@@ -187,13 +187,13 @@ impl Proportion {
         })
     }
 
-    /// Whether so many hits refute, at `level`, that the true share is at most `most`: they
-    /// would be as many with a probability of at most 1 − `level`. Exact binomial.
+    /// Whether the hits refute, at `level`, that the true share is at most `most`: that many hits
+    /// would have a probability of at most 1 − `level`. Exact binomial test.
     ///
-    /// Where every sample counts, groups are counted instead of samples: that holds however
-    /// alike the samples of a group are.
+    /// If all samples are hits (or none is), it counts groups instead of samples, which is valid
+    /// however strongly the samples of a group are correlated.
     pub fn refutes_at_most(&self, most: f64, level: f64) -> bool {
-        /// 0.05 is 0.05 whatever the way it was computed.
+        /// Tolerates rounding in how 1 − `level` was computed.
         const ROUNDING: f64 = 1e-9;
         let Some(share) = self.value() else {
             return false;
@@ -206,7 +206,7 @@ impl Proportion {
         at_least(share * n, n, most) <= 1.0 - level + ROUNDING
     }
 
-    /// Whether they refute, at `level`, that the true share is at least `least`.
+    /// Whether the misses refute, at `level`, that the true share is at least `least`.
     pub fn refutes_at_least(&self, least: f64, level: f64) -> bool {
         let misses = Self {
             hits: self.total - self.hits,

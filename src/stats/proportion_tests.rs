@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// `groups` groups of `size`, all of whose samples count or none, `hits` of the groups.
+/// `groups` groups of `size`; in `hits` of them all samples are hits, in the others none.
 fn alike(groups: usize, size: usize, hits: usize) -> Proportion {
     Proportion::of_groups((0..groups).map(|g| (if g < hits { size } else { 0 }, size)))
 }
@@ -124,7 +124,7 @@ fn intervals_of_shares_by_table() {
     assert!(grouped.lower < alone.lower && grouped.upper > alone.upper);
 }
 
-/// None of thirty calls failed: at 95 % at most one in ten does, however many turns they had.
+/// If none of thirty calls failed, at most one in ten fails (at 95 %), however many turns they had.
 #[test]
 fn whole_groups_are_what_is_counted() {
     for turns in [1, 4, 100] {
@@ -147,7 +147,7 @@ fn whole_groups_are_what_is_counted() {
 
 #[test]
 fn refutations_by_table() {
-    // At most 5 % may count, at 95 %.
+    // At most 5 % hits are allowed, tested at 95 %.
     let cases = [
         ("six calls of six", alike(6, 1, 6), true),
         ("one of one: its probability is 0.05", alike(1, 1, 1), true),

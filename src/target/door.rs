@@ -1,8 +1,8 @@
-//! One way to call an agent, whatever stands between.
+//! A call's connection to its agent, the same for every target.
 //!
 //! In: a peer of the media engine. Out: joined, agents and their tracks, the end.
 //! Invariants: a connection ends in at most one `Closed`; the section of a track that is not
-//! the agent's voice is ignored without anybody asking for it.
+//! the agent's voice is ignored without a request to do so.
 
 use super::embedded::Embedded;
 use super::livekit::{AgentChoice, Join, Seen, Session, SessionEvent, Voices};
@@ -12,43 +12,43 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Identity and track of the embedded agent, which has no server to give it others.
+/// Identity and track name of the embedded agent, which has no server to assign them.
 const EMBEDDED: &str = "embedded";
 
-/// What a call's connection tells.
+/// An event of a call's connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DoorEvent {
-    /// Joined and media flowing.
+    /// Joined, and media are flowing.
     Joined,
-    /// An agent participant is in the room, perhaps since before us. Once for each arrival of
-    /// each agent participant.
+    /// An agent participant is in the room, perhaps since before we joined. Reported once for each
+    /// arrival of each agent participant.
     AgentPresent {
         /// Its identity.
         identity: String,
     },
-    /// A track that may be the agent's voice reaches us in this section. Told for every
-    /// matching track, also for those that are published anew or later.
+    /// A track that may be the agent's voice reaches us in this section. Reported for every
+    /// matching track, including those that are republished or published later.
     AgentTrack {
-        /// Which.
+        /// The track.
         track: AgentStream,
         /// Transport index.
         transport: usize,
         /// Media section.
         mid: String,
     },
-    /// A track that was told is gone: it was unpublished, moved to another section, its
-    /// participant left, or a better candidate replaced it.
+    /// A reported track is gone: it was unpublished, moved to another section, its participant
+    /// left, or a better candidate replaced it.
     AgentTrackGone {
-        /// Server-given id of the track.
+        /// Server-assigned id of the track.
         sid: String,
     },
-    /// The publisher muted a track that was told: that its packets stop says nothing.
+    /// The publisher muted a reported track, so the absence of packets means nothing.
     AgentTrackMuted {
-        /// Server-given id of the track.
+        /// Server-assigned id of the track.
         sid: String,
     },
-    /// What the agent says that it is doing: at its arrival, and on every change. Of several
-    /// agents it is what the busiest one says.
+    /// The state that the agent reports: at its arrival, and on every change. With several agents,
+    /// the state of the busiest one.
     AgentState(AgentState),
     /// The last agent participant left; `AgentPresent` may follow.
     AgentLeft,
@@ -59,22 +59,22 @@ pub enum DoorEvent {
 /// An audio track that may be the agent's voice.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AgentStream {
-    /// Server-given id.
+    /// Server-assigned id.
     pub sid: String,
-    /// Name, as its publisher says.
+    /// Name given by its publisher.
     pub name: String,
     /// Identity of its publisher.
     pub identity: String,
-    /// The publisher's kind, in LiveKit's words.
+    /// The publisher's kind, by its name in LiveKit's protocol.
     pub kind: &'static str,
-    /// The track's source, in LiveKit's words.
+    /// The track's source, by its name in LiveKit's protocol.
     pub source: &'static str,
-    /// It was muted when it was told.
+    /// Whether it was muted when it was reported.
     pub muted: bool,
 }
 
 impl AgentStream {
-    /// The track in words; what its publisher says is as it came.
+    /// A description of the track. The publisher's text is not sanitized.
     pub fn label(&self) -> String {
         format!(
             "`{}` of `{}` (kind {}, source {})",
@@ -87,7 +87,7 @@ impl AgentStream {
 pub enum Connection {
     /// Through a LiveKit room.
     Livekit(Box<RoomCall>),
-    /// Straight to the embedded agent.
+    /// Directly to the embedded agent.
     Embedded(EmbeddedCall),
 }
 
@@ -95,9 +95,9 @@ pub enum Connection {
 pub struct RoomCall {
     session: Session,
     voices: Voices,
-    /// Events that wait to be told.
+    /// Events not yet reported.
     events: VecDeque<DoorEvent>,
-    /// Tells the peer which sections to ignore.
+    /// Tells the peer to ignore a section.
     ignore: Box<dyn Fn(usize, String) + Send + Sync>,
 }
 
@@ -110,14 +110,14 @@ pub struct EmbeddedCall {
     deadline: tokio::time::Instant,
     mid: String,
     connected: bool,
-    /// Events that follow one that was told.
+    /// Events that follow one already reported.
     to_tell: VecDeque<DoorEvent>,
-    /// `Closed` has been told.
+    /// The end of the agent has been reported.
     over: bool,
 }
 
 impl Connection {
-    /// Begins to join a LiveKit room.
+    /// Starts to join a LiveKit room.
     pub fn livekit<E: Endpoint>(
         join: Join,
         choice: AgentChoice,
@@ -138,7 +138,7 @@ impl Connection {
     /// Calls the embedded agent.
     ///
     /// # Errors
-    /// It is gone or refuses.
+    /// The agent is gone or refuses the call.
     pub async fn embedded<E: Endpoint>(
         agent: Arc<Embedded>,
         (call, room): (u64, &str),
@@ -177,7 +177,7 @@ impl Connection {
         }))
     }
 
-    /// The next event; `None` when there will be none. Cancel safe.
+    /// The next event; `None` when there will be no more. Cancel safe.
     pub async fn event(&mut self) -> Option<DoorEvent> {
         match self {
             Self::Livekit(call) => call.event().await,
@@ -185,7 +185,7 @@ impl Connection {
         }
     }
 
-    /// A notice about several tracks that may be the agent's voice; once.
+    /// Takes the notice that several tracks may be the agent's voice; there is at most one.
     pub fn take_notice(&mut self) -> Option<String> {
         match self {
             Self::Livekit(call) => call.voices.take_notice(),
@@ -193,7 +193,7 @@ impl Connection {
         }
     }
 
-    /// What the room looks like now; `None` where there is no room.
+    /// What the room looks like now; `None` if the connection has no room.
     pub fn seen(&self) -> Option<Seen> {
         match self {
             Self::Livekit(call) => Some(call.voices.seen()),
@@ -211,7 +211,7 @@ impl Connection {
 }
 
 impl RoomCall {
-    /// Cancel safe: what one event of the session leads to is kept until it is told.
+    /// Cancel safe: the events that follow from one session event are kept until they are reported.
     async fn event(&mut self) -> Option<DoorEvent> {
         loop {
             if let Some(event) = self.events.pop_front() {
@@ -241,7 +241,7 @@ impl EmbeddedCall {
         loop {
             let event = tokio::select! {
                 event = self.media.recv() => event?,
-                // Without a server in between, nothing else tells so soon.
+                // With no server in between, nothing else reports this so soon.
                 () = self.agent.gone(), if !self.over => {
                     self.over = true;
                     let detail = "the embedded agent ended".to_owned();
@@ -249,7 +249,7 @@ impl EmbeddedCall {
                 }
                 () = tokio::time::sleep_until(self.deadline), if !self.connected => {
                     let waited = self.media_timeout;
-                    self.connected = true; // told once
+                    self.connected = true; // report it once
                     return Some(DoorEvent::Closed(Failure::MediaNotConnected { waited }));
                 }
             };
@@ -274,7 +274,7 @@ impl EmbeddedCall {
         }
     }
 
-    /// The agent is the other end: it is there with its track as soon as media flow.
+    /// The agent is the other end, so it is present with its track as soon as media flow.
     fn agent_events(&self) -> [DoorEvent; 2] {
         let identity = EMBEDDED.to_owned();
         let track = AgentStream {

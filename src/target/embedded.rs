@@ -1,7 +1,7 @@
 //! The embedded target: the reference agent as a child process of the same binary.
 //!
-//! In: offers. Out: answers, over the child's pipe; media flows over loopback UDP.
-//! Holds: the child ends when its standard input closes, so also when we are killed.
+//! In: offers. Out: answers, over the child's pipe; media flow over loopback UDP.
+//! Invariant: the child ends when its standard input closes, so also when we are killed.
 
 use super::agent::{PipeReply, PipeRequest};
 use crate::call::Failure;
@@ -15,7 +15,7 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::{Mutex as AsyncMutex, oneshot};
 use tokio_util::sync::CancellationToken;
 
-/// How long the child may take to start, and to answer an offer.
+/// Time limit for the child to start, and to answer an offer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 type Waiting = Arc<Mutex<HashMap<u64, oneshot::Sender<Result<String, Failure>>>>>;
@@ -25,7 +25,7 @@ pub struct Embedded {
     child: AsyncMutex<Child>,
     input: AsyncMutex<Option<ChildStdin>>,
     waiting: Waiting,
-    /// Cancelled when the child's output has ended: it is gone.
+    /// Cancelled when the child's output ends, which means that the child is gone.
     gone: CancellationToken,
     pid: Option<u32>,
 }
@@ -36,7 +36,7 @@ fn generator(detail: impl std::fmt::Display) -> Failure {
     }
 }
 
-/// The child ended, though nobody asked it to.
+/// The failure for a child that ended without being told to.
 fn ended() -> Failure {
     generator("it ended; see its message above")
 }
@@ -45,7 +45,7 @@ impl Embedded {
     /// Starts `program agent --stdio` with `arguments`, and waits until it is ready.
     ///
     /// # Errors
-    /// It does not start, or not in time.
+    /// The child does not start, or not in time.
     pub async fn start(program: &Path, arguments: &[String]) -> Result<Self, Failure> {
         let mut child = Command::new(program)
             .arg("agent")
@@ -53,7 +53,7 @@ impl Embedded {
             .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            // A terminal's Ctrl-C is for us: the agent must outlive the last call.
+            // Keeps a terminal's Ctrl-C from the agent, which must outlive the last call.
             .process_group(0)
             .kill_on_drop(true)
             .spawn()
@@ -85,7 +85,7 @@ impl Embedded {
         self.pid
     }
 
-    /// Offers a call, named `room` in the agent's truth; returns the agent's answer.
+    /// Offers a call, named `room` in the agent's truth file; returns the agent's answer.
     ///
     /// # Errors
     /// The child is gone, refuses, or does not answer in time.
@@ -123,11 +123,11 @@ impl Embedded {
             offer: None,
             bye: true,
         };
-        // A child that is gone needs no goodbye.
+        // A child that is gone has no call left to end.
         let _ = self.write(&request).await;
     }
 
-    /// Closes the child's input and waits for its end, at most two seconds.
+    /// Closes the child's input and waits at most two seconds for its end, then kills it.
     pub async fn stop(&self) {
         self.input.lock().await.take();
         let mut child = self.child.lock().await;
@@ -159,7 +159,7 @@ fn parse(line: &str) -> Option<PipeReply> {
     serde_json::from_str(line).ok()
 }
 
-/// Hands answers to those who wait; ends with the pipe, and everyone's wait with it.
+/// Passes answers to the requests that wait for them. When the pipe ends, so does every wait.
 async fn read(mut lines: Lines<BufReader<ChildStdout>>, waiting: Waiting, gone: CancellationToken) {
     while let Ok(Some(line)) = lines.next_line().await {
         let Some(reply) = parse(&line) else { continue };

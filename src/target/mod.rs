@@ -1,7 +1,7 @@
-//! The doors to agents, and the reference agent behind one of them.
+//! The targets through which agents are called, and our own reference agent.
 //!
 //! In: where the agent is, who calls. Out: a connected peer and what happens in its room.
-//! Holds: nothing here knows turns, plans or reports.
+//! Invariant: nothing here knows turns, plans or reports.
 
 pub mod agent;
 mod door;

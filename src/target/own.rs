@@ -1,7 +1,7 @@
-//! A reference agent of our own at a LiveKit server, as a child process.
+//! Runs our own reference agent at a LiveKit server, as a child process.
 //!
 //! In: a server, an agent name. Out: a registered worker.
-//! Holds: the child ends when this end of its pipe is closed, so also when we are killed;
+//! Invariants: the child ends when our end of its pipe closes, so also when we are killed;
 //! secrets go through its environment, never its arguments.
 
 use super::livekit::{Address, Credentials};
@@ -13,23 +13,23 @@ use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, Command};
 use tokio::sync::Mutex;
 
-/// How long it may take to register.
+/// Time limit for the registration.
 const PATIENCE: Duration = Duration::from_secs(15);
-/// How long it may take to end: it hangs up, and brings its truth to the disk.
+/// Time limit for the agent to hang up, write its truth file and exit.
 const FAREWELL: Duration = Duration::from_secs(5);
 
-/// How to start one.
+/// How to start the reference agent.
 #[derive(Debug, Clone)]
 pub struct OwnAgent {
-    /// This very program.
+    /// Path of the loadgen binary itself.
     pub program: PathBuf,
-    /// Its settings, as arguments of `agent`.
+    /// The agent's settings, as arguments of the `agent` command.
     pub arguments: Vec<String>,
-    /// The name that it is dispatched by.
+    /// The name by which the agent is dispatched.
     pub name: String,
 }
 
-/// One that is registered.
+/// A registered reference agent.
 pub struct OwnWorker(Mutex<Child>);
 
 fn no_agent(detail: impl std::fmt::Display) -> Failure {
@@ -39,10 +39,10 @@ fn no_agent(detail: impl std::fmt::Display) -> Failure {
 }
 
 impl OwnWorker {
-    /// Starts it and waits until the server has taken it.
+    /// Starts the agent and waits until the server has accepted its registration.
     ///
     /// # Errors
-    /// It does not start, or is not registered in time.
+    /// The agent does not start, or is not registered in time.
     pub async fn start(
         own: &OwnAgent,
         address: &Address,
@@ -57,7 +57,7 @@ impl OwnWorker {
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
-            // A terminal's Ctrl-C is for us: the agent must outlive the last call.
+            // Keeps a terminal's Ctrl-C from the agent, which must outlive the last call.
             .process_group(0)
             .kill_on_drop(true);
         credentials.to_environment(command.as_std_mut());
@@ -67,18 +67,19 @@ impl OwnWorker {
         let registered = tokio::time::timeout(PATIENCE, registration(&mut lines)).await;
         registered.unwrap_or_else(|_| Err(no_agent("the server does not take it")))?;
         tokio::spawn(async move {
-            // Read on, so that the child is not held up; what ails its calls shows in them.
+            // Keep reading, so that the child does not block; problems of its calls show in the
+            // calls themselves.
             while let Ok(Some(_)) = lines.next_line().await {}
         });
         Ok(Self(Mutex::new(child)))
     }
 
-    /// Its process id, while it runs.
+    /// The agent's process id, while it runs.
     pub async fn pid(&self) -> Option<u32> {
         self.0.lock().await.id()
     }
 
-    /// Tells it to end and waits until it has.
+    /// Tells the agent to end and waits until it has; kills it if it takes too long.
     pub async fn stop(&self) {
         let mut child = self.0.lock().await;
         drop(child.stdin.take());
@@ -95,7 +96,7 @@ async fn registration(lines: &mut Lines<BufReader<ChildStderr>>) -> Result<(), F
         if line.contains("registered") {
             return Ok(());
         }
-        // The message, not its hint nor a warning before it.
+        // Keep the error message, not its hint or an earlier warning.
         if let Some(error) = line.strip_prefix("error: ") {
             said.get_or_insert_with(|| error.to_owned());
         }

@@ -1,4 +1,4 @@
-//! The words of a call: how it deals with its agent.
+//! Terms of a call: how it handles its agent.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -20,7 +20,7 @@ pub enum GreetingPolicy {
 }
 
 impl GreetingPolicy {
-    /// Its name in files.
+    /// The policy's name in files.
     pub fn name(self) -> &'static str {
         self.into()
     }
@@ -50,17 +50,17 @@ pub enum Decode {
     Level,
 }
 
-/// What an agent says it is doing (LiveKit: the attribute `lk.agent.state`).
+/// The state that an agent reports (LiveKit: the attribute `lk.agent.state`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum AgentState {
-    /// It is being started.
+    /// It is starting.
     Initializing,
-    /// It waits for nothing in particular.
+    /// It is idle.
     Idle,
-    /// It waits for the caller.
+    /// It is listening to the caller.
     Listening,
-    /// It works on an answer, or a tool does.
+    /// It is preparing an answer or waiting for a tool.
     Thinking,
-    /// It speaks.
+    /// It is speaking.
     Speaking,
 }

@@ -1,32 +1,32 @@
-//! How long the reference agent takes: fixed, or drawn from a distribution.
+//! The reference agent's reply delay: fixed, or drawn from a distribution.
 //!
 //! In: `400ms`, `uniform(300ms,500ms)`, `normal(400ms,50ms)` or `lognormal(400ms,0.3)`, from a
-//! scenario or the command line. Out: an [`AgentDelay`]. Nothing is drawn here.
+//! scenario or the command line. Out: an [`AgentDelay`]. This module only parses; it draws nothing.
 
 use super::duration;
 use std::fmt;
 use std::time::Duration;
 
-/// The delay of the reference agent.
+/// The reference agent's reply delay.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum AgentDelay {
     /// Always this long.
     Fixed(Duration),
-    /// Evenly between the two, `min <= max`.
+    /// Uniformly distributed from `min` to `max`; `min <= max`.
     Uniform {
         /// The shortest.
         min: Duration,
         /// The longest.
         max: Duration,
     },
-    /// Normally distributed; below zero counts as zero.
+    /// Normally distributed; a negative draw counts as zero.
     Normal {
         /// Mean.
         mean: Duration,
         /// Standard deviation.
         deviation: Duration,
     },
-    /// Its logarithm is normally distributed.
+    /// Log-normally distributed.
     Lognormal {
         /// Median.
         median: Duration,
@@ -35,7 +35,7 @@ pub enum AgentDelay {
     },
 }
 
-/// A text that is no delay.
+/// The text is not a valid delay.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct DelayError {
@@ -44,7 +44,8 @@ pub struct DelayError {
 }
 
 impl AgentDelay {
-    /// The shortest delay to reckon with: of the two without a bound, what 98 in 100 exceed.
+    /// The shortest delay to expect. For the normal and log-normal distributions, whose minimum is
+    /// not meaningful, the value two standard deviations below the centre: about 98 % exceed it.
     pub fn shortest(&self) -> Duration {
         match *self {
             Self::Fixed(delay) => delay,
@@ -121,7 +122,7 @@ impl std::str::FromStr for AgentDelay {
     }
 }
 
-/// The delay as it can be typed.
+/// Writes the delay in the syntax that [`FromStr`](std::str::FromStr) reads.
 impl fmt::Display for AgentDelay {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let show = duration::format;

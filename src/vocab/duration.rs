@@ -1,14 +1,14 @@
-//! The one grammar of durations: `250ms`, `1m30s`, `2.914s`, `1h`.
+//! The grammar of durations: `250ms`, `1m30s`, `2.914s`, `1h`.
 //!
-//! In: what somebody typed. Out: a [`Duration`], exact to the nanosecond, or a message with
-//! a hint. Holds: `parse(&format(d)) == Ok(d)` for every `d` up to [`MAX`].
+//! In: text that a user typed. Out: a [`Duration`], exact to the nanosecond, or an error with a
+//! hint. Invariant: `parse(&format(d)) == Ok(d)` for every `d` up to [`MAX`].
 
 use std::time::Duration;
 
-/// The longest duration that is understood: 365 days.
+/// The longest accepted duration: 365 days.
 pub const MAX: Duration = Duration::from_secs(365 * 24 * 3600);
 
-/// What the JSON Schema says of a duration; [`parse`] is stricter (order of units, size).
+/// The pattern of a duration in the JSON Schema; [`parse`] is stricter (order of units, size).
 pub const PATTERN: &str = r"^([0-9]+(\.[0-9]+)?(h|ms|m|s|us))+$";
 
 /// Units with their length in nanoseconds, longest first.
@@ -20,43 +20,43 @@ const UNITS: [(&str, u128); 5] = [
     ("us", 1_000),
 ];
 
-/// A text that is not a duration.
+/// The text is not a valid duration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DurationError {
-    /// Nothing there.
+    /// The text is empty.
     #[error("a duration is missing")]
     Empty,
-    /// A number without its unit.
+    /// A number has no unit.
     #[error("`{text}` has no unit")]
     NoUnit {
         /// As typed.
         text: String,
     },
-    /// A unit that does not exist.
+    /// The unit does not exist.
     #[error("`{unit}` is no unit of time")]
     UnknownUnit {
         /// As typed.
         unit: String,
     },
-    /// Not of the grammar at all.
+    /// The text does not follow the grammar.
     #[error("`{text}` is not a duration")]
     Malformed {
         /// As typed.
         text: String,
     },
-    /// Units repeat or go from short to long.
+    /// A unit is repeated, or the units are not in descending order.
     #[error("the units of `{text}` must go from long to short, each once")]
     Order {
         /// As typed.
         text: String,
     },
-    /// Finer than a nanosecond.
+    /// The duration is not a whole number of nanoseconds.
     #[error("`{text}` is finer than a nanosecond")]
     TooFine {
         /// As typed.
         text: String,
     },
-    /// Longer than [`MAX`].
+    /// The duration is longer than [`MAX`].
     #[error("`{text}` is longer than 365 days")]
     TooLong {
         /// As typed.
@@ -77,13 +77,13 @@ impl DurationError {
     }
 }
 
-/// Reads a duration.
+/// Parses a duration.
 ///
 /// One or more `<number><unit>` from the longest unit to the shortest; the units are
-/// `h m s ms us`; numbers may have a fraction. No sign and no blanks.
+/// `h m s ms us`; numbers may have a fraction. No sign and no spaces.
 ///
 /// # Errors
-/// [`DurationError`], with what was typed in it.
+/// [`DurationError`], which quotes the offending text.
 pub fn parse(text: &str) -> Result<Duration, DurationError> {
     if text.is_empty() {
         return Err(DurationError::Empty);
@@ -143,7 +143,7 @@ fn split(text: &str, belongs: impl Fn(char) -> bool) -> (&str, &str) {
     text.split_at(text.find(|c| !belongs(c)).unwrap_or(text.len()))
 }
 
-/// `number` of units of `unit` nanoseconds, without going through floating point.
+/// `number` times `unit` nanoseconds, computed without floating point.
 fn nanos(text: &str, number: &str, unit: u128) -> Result<u128, DurationError> {
     let (whole, fraction) = match number.split_once('.') {
         Some((whole, fraction)) if !fraction.is_empty() => (whole, fraction),
@@ -153,7 +153,7 @@ fn nanos(text: &str, number: &str, unit: u128) -> Result<u128, DurationError> {
     if whole.is_empty() || fraction.contains('.') {
         return Err(malformed(text));
     }
-    // Beyond 15 digits every unit is longer than MAX; below, nothing overflows u128.
+    // With more than 15 digits, every unit exceeds MAX; with fewer, nothing overflows u128.
     let whole = whole.trim_start_matches('0');
     let fraction = fraction.trim_end_matches('0');
     if whole.len() > 15 {
@@ -181,9 +181,10 @@ fn nanos(text: &str, number: &str, unit: u128) -> Result<u128, DurationError> {
     Ok(digits(whole) * unit + part / scale)
 }
 
-/// Writes a duration in the same grammar, as short as it is exact: `250ms`, `1m30s`, `0s`.
+/// Formats a duration in the same grammar, exactly and as briefly as possible: `250ms`, `1m30s`,
+/// `0s`.
 ///
-/// A remainder of nanoseconds becomes a fraction, so nothing is lost.
+/// A remainder of nanoseconds becomes a fraction, so no precision is lost.
 pub fn format(duration: Duration) -> String {
     let nanos = duration.as_nanos();
     if nanos == 0 {

@@ -1,4 +1,4 @@
-//! How many packets are dropped on purpose.
+//! Simulated packet loss.
 
 /// Packet loss, independent or in bursts.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -1,11 +1,11 @@
-//! Every metric, in one table: its name, kind, what it is about, its definition, where it is shown.
+//! The table of all metrics: name, kind, unit of observation, definition, where each is shown.
 //!
 //! Out: [`Metric`], which scenarios, records, reports and the live endpoints all iterate over. A
-//! new metric is a variant with its row here, and its samples in `record/metrics.rs`.
+//! new metric needs a variant and a row here, and its samples in `record/metrics.rs`.
 
 use strum::{EnumString, IntoStaticStr, VariantArray};
 
-/// A figure of a run.
+/// A metric of a run.
 #[derive(
     Debug,
     Clone,
@@ -40,13 +40,13 @@ pub enum Metric {
 /// What a metric's values are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
-    /// Times, one a turn or a call: `p(95)<1500ms`.
+    /// Durations, one per turn or call: `p(95)<1500ms`.
     Latency,
     /// A share of turns: `rate<0.01`.
     Share,
 }
 
-/// What has one value of a metric.
+/// The unit that has one value of a metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum About {
     /// A turn.
@@ -55,29 +55,29 @@ pub enum About {
     Call,
 }
 
-/// Where a latency is shown without being asked for.
+/// Where a latency is shown by default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Shown {
     /// In every summary and report.
     Always,
-    /// In every summary; in tables for people only where it was measured.
+    /// In every summary; in tables for people only if it was measured.
     Measured,
-    /// Only where a threshold or a comparison names it.
+    /// Only if a threshold or a comparison names it.
     Asked,
 }
 
-/// What there is to know of a metric besides its name.
+/// The properties of a metric.
 #[derive(Debug, Clone, Copy)]
 pub struct Row {
     /// What its values are.
     pub kind: Kind,
-    /// What has one value of it.
+    /// The unit that has one value of it.
     pub about: About,
-    /// From which instant to which, or of what it is the share.
+    /// The interval that it measures, or what it is the share of.
     pub definition: &'static str,
     /// Where it is shown.
     pub shown: Shown,
-    /// `loadgen compare` looks at it where nobody says at what.
+    /// Whether `loadgen compare` compares it by default.
     pub compared: bool,
 }
 
@@ -112,8 +112,9 @@ impl Metric {
     /// Every metric, in the order of reports.
     pub const ALL: &[Self] = Self::VARIANTS;
 
-    /// Its row of the table. What is compared holds each thing once, so that no test is spent
-    /// twice: `ttfa` holds `ttfa_wire`; `missed` and `failed` are what `replied` lacks.
+    /// The metric's row of the table. Metrics compared by default do not overlap, so that no test
+    /// is spent twice: `ttfa` contains `ttfa_wire`, and `replied` is what `missed`, `early` and
+    /// `failed` leave.
     pub const fn row(self) -> Row {
         use About::{Call, Turn};
         use Shown::{Always, Asked, Measured};
@@ -175,28 +176,28 @@ impl Metric {
         }
     }
 
-    /// Its name, in scenarios and in files.
+    /// The metric's name in scenarios and files.
     pub fn name(self) -> &'static str {
         self.into()
     }
 
-    /// The metric of this name.
+    /// The metric with this name.
     pub fn named(name: &str) -> Option<Self> {
         name.parse().ok()
     }
 
-    /// Whether it is a share rather than a latency.
+    /// Whether the metric is a share rather than a latency.
     pub const fn is_share(self) -> bool {
         matches!(self.row().kind, Kind::Share)
     }
 
-    /// The latencies that every summary has, in the order of reports.
+    /// The latencies that every summary shows, in the order of reports.
     pub fn summarized() -> impl Iterator<Item = Self> {
         let shown = |m: &Self| !m.is_share() && m.row().shown != Shown::Asked;
         Self::ALL.iter().copied().filter(shown)
     }
 
-    /// What is compared where nobody says what.
+    /// The metrics that are compared by default.
     pub fn compared() -> impl Iterator<Item = Self> {
         Self::ALL.iter().copied().filter(|m| m.row().compared)
     }

@@ -1,4 +1,4 @@
-//! Words that several modules share: each is defined here, once, with its name in files.
+//! Terms that several modules share, each defined once, with its name in files.
 //!
 //! In: nothing. Out: types whose names in scenarios, records and reports are derived from the
 //! code. Invariants: pure; depends on no other module of the crate.

@@ -1,4 +1,4 @@
-//! The words of a turn: when it begins, what it expects, how it ended, doubts about its figures.
+//! Terms of a turn: when it starts, what it expects, how it ended, doubts about its figures.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -119,7 +119,7 @@ pub enum Outcome {
 pub enum Confidence {
     /// At least 20 dB between the reply and the noise floor.
     High,
-    /// Less: the first audible sample is a matter of opinion.
+    /// Less than 20 dB: which sample is the first audible one is ambiguous.
     Low,
 }
 
@@ -145,13 +145,13 @@ pub enum Flag {
     LateSend,
     /// The onset is less than 20 dB above the noise floor.
     LowConfidence,
-    /// Lost audio touches the onset.
+    /// Packet loss may have affected the onset.
     TouchedByLoss,
-    /// The previous turn was missed: this reply may be its late answer.
+    /// The previous turn missed its reply: this reply may be the late answer to it.
     AfterMissed,
     /// The reply had not ended when the caller stopped listening.
     ReplyUnfinished,
-    /// The anchor never came; the turn started at its bound.
+    /// The anchor never fired; the turn started at its bound.
     AnchorTimeout,
     /// The arrival was stamped in user space, not by the kernel.
     UserSpaceStamp,
@@ -159,14 +159,14 @@ pub enum Flag {
     NotSpeech,
     /// The second opinion hears the reply begin more than 60 ms earlier or later.
     OnsetDisputed,
-    /// Neither audio nor the agent's state tell whether the agent stopped and answered, or
-    /// talked on after a pause.
+    /// Neither audio nor the agent's state tells whether the agent stopped and answered, or went
+    /// on after a pause.
     SpurtAmbiguous,
     /// The agent was silent when the caller's interruption began.
     NothingToStop,
     /// The agent's packets stopped in the middle of the reply.
     ReplyCutOff,
-    /// The agent was heard on another track than before.
+    /// The agent was heard on a different track than before.
     TrackChanged,
     /// The agent left during the turn, and came back.
     AfterAgentLeft,
@@ -185,20 +185,20 @@ impl Expect {
 }
 
 impl Outcome {
-    /// Whether the turn ended by itself, not because somebody stopped the run.
+    /// Whether the turn ended by itself rather than because the run was stopped.
     pub fn has_ended(self) -> bool {
         !matches!(self, Self::CutOff | Self::NotRun)
     }
 }
 
-/// `ALL` and `name()` of words that are listed and shown.
+/// Defines `ALL` and `name()` for enums that are listed and shown.
 macro_rules! named {
     ($($word:ty),*) => {$(
         impl $word {
-            /// Every one, in the order of their definition.
+            /// All variants, in the order of their definition.
             pub const ALL: &[Self] = Self::VARIANTS;
 
-            /// Its name in files.
+            /// The variant's name in files.
             pub fn name(self) -> &'static str {
                 self.into()
             }

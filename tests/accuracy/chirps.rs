@@ -1,16 +1,16 @@
-//! Check 1: a chirp through Opus at 24 kbit/s, after the codec's own delay.
+//! Check 1: a chirp through Opus at 24 kbit/s, after subtracting the codec's own delay.
 //!
-//! The codec's own delay is its look-ahead and what its encoder's high-pass does to the phase.
-//! What is left at 24 kbit/s comes from the resamplers of the speech layer, which libopus aligns
-//! to whole samples at 16 kHz; the same chirp at 128 kbit/s, which goes round that layer, shows
-//! how far `locate` itself is off.
+//! The codec's own delay is its look-ahead plus the phase shift of its encoder's high-pass. The
+//! residual at 24 kbit/s comes from the resamplers of the speech layer, which libopus aligns to
+//! whole samples at 16 kHz; the same chirp at 128 kbit/s, which bypasses that layer, shows the
+//! error of `locate` itself.
 
 use crate::signals::ms;
 use crate::{in_parallel, size};
 use loadgen::audio::chirp::{chirp, locate};
 use loadgen::audio::{FRAME, OPUS_LOOKAHEAD, opus};
 
-/// Residuals of chirps, in ms.
+/// Statistics of the chirps' residuals, in ms.
 struct Residuals {
     mean: f64,
     sd: f64,
@@ -26,13 +26,13 @@ fn decoded<'a>(frames: impl Iterator<Item = &'a [u8]>) -> Vec<i16> {
     heard
 }
 
-/// As callers send it.
+/// Coded and decoded as callers send it.
 fn at_24_kbit(pcm: &[i16]) -> Vec<i16> {
     let frames = opus::encode(pcm).expect("libopus");
     decoded(frames.iter().map(AsRef::as_ref))
 }
 
-/// Without the speech layer and its high-pass.
+/// Coded and decoded without the speech layer and its high-pass.
 fn at_128_kbit(pcm: &[i16]) -> Vec<i16> {
     use ::opus::{Application, Bitrate, Channels, Encoder};
     let mut encoder = Encoder::new(48_000, Channels::Mono, Application::Audio).expect("libopus");
@@ -60,14 +60,14 @@ fn high_passed(pcm: &[i16]) -> Vec<i16> {
     pcm.iter().map(|&x| filter(f64::from(x))).collect()
 }
 
-/// By how many samples the high-pass moves the chirp.
+/// How many samples the high-pass shifts the chirp.
 fn moved_by_high_pass() -> f64 {
     let pcm = [vec![0; 500], chirp(), vec![0; 1000]].concat();
     let found = locate(&high_passed(&pcm), &chirp(), 400..600).expect("a chirp");
     found.position - 500.0
 }
 
-/// Residual of one chirp that begins at a sample, in ms.
+/// Residual of one chirp that begins at sample `lead`, in ms.
 fn residual(lead: usize, coded: impl Fn(&[i16]) -> Vec<i16>, own_delay: f64) -> f64 {
     let reference = chirp();
     let pcm = [vec![0; lead], reference.clone(), vec![0; ms(60)]].concat();
@@ -77,7 +77,7 @@ fn residual(lead: usize, coded: impl Fn(&[i16]) -> Vec<i16>, own_delay: f64) -> 
 }
 
 fn residuals(coded: impl Fn(&[i16]) -> Vec<i16> + Copy + Sync, own_delay: f64) -> Residuals {
-    // All phases of the frame, in steps that share no factor with it.
+    // Cover all phases of the frame in steps that share no factor with its length.
     let count = size(32, 240);
     let leads: Vec<usize> = (0..count).map(|k| ms(200) + k * 977 % 960).collect();
     let all = in_parallel(&leads, |&lead| residual(lead, coded, own_delay));

@@ -1,27 +1,27 @@
-//! An ear in virtual time: PCM → Opus → packets → what was heard.
+//! An ear in virtual time: PCM → Opus → packets → onsets.
 //!
-//! In: PCM. Out: onsets in samples of the input. Holds: the codec is the caller's own, 24 kbit/s;
-//! the codec's look-ahead is taken out, nothing else.
+//! In: PCM. Out: onsets in samples of the input. Invariants: the codec is the caller's own, at
+//! 24 kbit/s; only the codec's look-ahead is subtracted.
 
 use loadgen::audio::{Confidence, Ear, FRAME, Heard, OPUS_LOOKAHEAD, Packet, opus};
 use std::time::{Duration, Instant};
 
-/// A packet of a stream that begins with the input: number, bytes.
+/// A packet of a stream that begins with the input: frame number, bytes.
 pub type Sent = (u64, Vec<u8>);
 
-/// An onset that was heard.
+/// An onset that the ear detected.
 #[derive(Debug, Clone)]
 pub struct Found {
-    /// Its place in the input, in samples.
+    /// Position in the input, in samples.
     pub at: f64,
     /// From the arrival of the first packet after a pause to the onset, in samples, without the
     /// look-ahead.
     pub lead_in: Option<f64>,
-    /// Whether the ear has doubts.
+    /// Whether the ear's confidence is low.
     pub low: bool,
-    /// The audio around it, when the ear was asked for it.
+    /// The audio around the onset, if the ear was asked for it.
     pub audio: Vec<i16>,
-    /// How much of `audio` comes before it, in samples.
+    /// How much of `audio` precedes the onset, in samples.
     pub before: usize,
 }
 
@@ -48,8 +48,8 @@ pub fn coded_with_dtx(pcm: &[i16]) -> Vec<Sent> {
         .collect()
 }
 
-/// What an ear hears of a stream; packet k, of the input's frame k, arrives at (k + 1) · 20 ms.
-/// `ask`: so many samples before each onset are asked for, with what follows.
+/// The onsets that an ear detects in a stream; packet k (frame k of the input) arrives at
+/// (k + 1) · 20 ms. `ask`: how many samples to request before each onset, plus what follows.
 pub fn hear(packets: &[Sent], ask: Option<usize>) -> Vec<Found> {
     let start = Instant::now();
     let step = Duration::from_millis(20);
@@ -77,9 +77,9 @@ pub fn hear(packets: &[Sent], ask: Option<usize>) -> Vec<Found> {
         }
     };
     let last = packets.last().map_or(0, |(k, _)| *k);
-    // What is not sent takes no sequence number.
+    // A packet that is not sent takes no sequence number.
     let mut next = (0..).zip(packets).peekable();
-    // 1.5 s of nothing after the last packet.
+    // Continue for 1.5 s after the last packet without packets.
     for k in 0..last + 75 {
         let arrival = start + step * (k as u32 + 1);
         match next.next_if(|(_, (number, _))| *number == k) {

@@ -1,7 +1,7 @@
-//! Markers in speech and music, where there are none.
+//! False positives of the marker detector in speech and music.
 //!
-//! At full size: two hours of speech by every voice of espeak-ng at several speeds, and two of
-//! made music; small: the fixtures and two minutes of music.
+//! At full size: two hours of speech by every voice of espeak-ng at several speeds, and two hours
+//! of synthetic music; small: the fixtures and two minutes of music.
 
 use crate::noises::music;
 use crate::signals::{ms, voices};
@@ -10,7 +10,7 @@ use loadgen::audio::decode;
 use loadgen::audio::marker::MARKER;
 use std::process::Command;
 
-/// Words in many sounds, for voices of any language.
+/// Words with a variety of sounds, for voices of any language.
 const TEXT: &str = "my account number is four one nine zero two, where is my order, it should \
     have arrived on monday, please cancel my subscription now and thank you very much";
 
@@ -51,7 +51,7 @@ fn no_speech_is_a_marker() {
             .args(["-v", voice, "-s", &speed, "--stdout", TEXT])
             .output()
             .expect("espeak-ng");
-        // A voice whose data is not installed says nothing.
+        // A voice whose data is not installed produces no audio.
         let Ok(pcm) = decode(&output.stdout, Some("wav")) else {
             return (0, false);
         };

@@ -1,14 +1,14 @@
-//! Noises, and sounds that are no reply.
+//! Noises, and sounds that are not a reply.
 //!
-//! In: levels, lengths, seeds. Out: PCM at 48 kHz. Holds: the same samples on every machine.
+//! In: levels, lengths, seeds. Out: PCM at 48 kHz. Invariant: the same samples on every machine.
 
 use crate::signals::{Voice, ms, rms, rms_at, scaled};
 
-/// Numbers from a seed (xorshift64*, Vigna 2016).
+/// Pseudorandom numbers from a seed (xorshift64*, Vigna 2016).
 pub struct Seed(u64);
 
 impl Seed {
-    /// A source that always gives the same from the same seed.
+    /// A generator that yields the same sequence for the same seed.
     pub fn new(seed: u64) -> Self {
         let mut made = Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
         (0..8).for_each(|_| _ = made.unit());
@@ -43,7 +43,7 @@ pub fn white(dbfs: f64, samples: usize, seed: u64) -> Vec<i16> {
         .collect()
 }
 
-/// Eight voices at once, others than `but`, each over and over from a place of its own.
+/// Eight voices at once, never `but`, each looped from its own random position.
 pub fn babble(voices: &[Voice], but: &str, dbfs: f64, samples: usize, seed: u64) -> Vec<i16> {
     let mut seed = Seed::new(seed);
     let mut sum = vec![0f64; samples];
@@ -59,8 +59,8 @@ pub fn babble(voices: &[Voice], but: &str, dbfs: f64, samples: usize, seed: u64)
     scaled(&mixed, gain)
 }
 
-/// Keys struck on a keyboard: bursts of noise that decay in 2 to 6 ms, each with a softer one
-/// as the key comes up, 5 to 11 keys a second with pauses, `peak` the loudest's peak.
+/// Typing on a keyboard: bursts of noise that decay in 2 to 6 ms, each with a softer one as the
+/// key comes up, 5 to 11 keys a second with pauses; `peak_dbfs` is the level of the loudest.
 pub fn typing(peak_dbfs: f64, samples: usize, seed: u64) -> Vec<i16> {
     let mut seed = Seed::new(seed);
     let mut pcm = vec![0f64; samples];
@@ -84,8 +84,8 @@ pub fn typing(peak_dbfs: f64, samples: usize, seed: u64) -> Vec<i16> {
     pcm.iter().map(|x| x.round() as i16).collect()
 }
 
-/// A room: dull noise (6 dB an octave above 100 Hz) whose level wanders by 3 dB over seconds,
-/// with the hum of the mains 10 dB under it.
+/// Room noise: low-pass noise (falling 6 dB per octave above 100 Hz) whose level wanders by 3 dB
+/// over seconds, with mains hum 10 dB below it.
 pub fn ambience(dbfs: f64, samples: usize, seed: u64) -> Vec<i16> {
     let mut seed = Seed::new(seed);
     let (mut dull, mut wander, mut target) = (0.0, 0.0, 0.0);

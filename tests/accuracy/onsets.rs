@@ -7,7 +7,7 @@ use crate::{in_parallel, quantile, size};
 
 /// Fades, in ms: sharp and soft.
 const RAMPS: [usize; 4] = [0, 5, 20, 50];
-/// Onsets further from their label are not that reply's: it was missed.
+/// An onset further from its label does not belong to that reply, which then counts as missed.
 const OWN_MS: f64 = 150.0;
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -17,7 +17,7 @@ enum Noise {
     Babble,
 }
 
-/// One reply to be heard.
+/// One reply to be detected.
 struct Case {
     voice: usize,
     cut: usize,
@@ -25,10 +25,10 @@ struct Case {
     seed: u64,
 }
 
-/// What came of a condition.
+/// Results of one condition.
 #[derive(Default)]
 struct Score {
-    /// In ms, and whether the ear has doubts.
+    /// Errors in ms, and whether the ear's confidence was low.
     own: Vec<(f64, bool)>,
     missed: usize,
     false_onsets: usize,
@@ -90,7 +90,7 @@ fn measure(voices: &[Voice], cases: &[Case], noise: Noise, snr: f64) -> Score {
 }
 
 impl Score {
-    /// The share of all cases: a missed one is within nothing.
+    /// The share of all cases within `bound` ms; a missed one is not within it.
     fn within(&self, bound: f64) -> f64 {
         self.share(self.own.iter().filter(|own| own.0.abs() <= bound).count())
     }
@@ -104,7 +104,7 @@ impl Score {
         count as f64 / self.cases as f64
     }
 
-    /// The quantile of the sizes of the errors.
+    /// The quantile of the absolute errors.
     fn error(&self, share: f64) -> f64 {
         let sizes: Vec<f64> = self.own.iter().map(|own| own.0.abs()).collect();
         quantile(&sizes, share)
@@ -127,8 +127,8 @@ impl Score {
         );
     }
 
-    /// The bars of the condition. A share that allows less than one case at small size allows
-    /// one there: other builds of libopus give other last bits.
+    /// Checks the limits of the condition. A limit that allows less than one case at small size
+    /// allows one there: other builds of libopus differ in the last bits.
     fn check(&self, name: &str, snr: f64) {
         let at_most = |count: usize, share: f64| {
             let allowed = (share * self.cases as f64) as usize;

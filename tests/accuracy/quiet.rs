@@ -1,4 +1,4 @@
-//! Check 5: sounds that are no reply, and replies among them.
+//! Check 5: sounds that are not a reply, and replies among them.
 
 use crate::listen::{Found, Sent, coded, coded_with_dtx, hear};
 use crate::noises::{Seed, ambience, typing, white};
@@ -7,9 +7,8 @@ use crate::{in_parallel, size};
 use loadgen::audio::echo::{Spoken, compare};
 use std::time::{Duration, Instant};
 
-/// One stream's length.
 const STREAM_MS: usize = 60_000;
-/// An onset this close to a reply's start is its own.
+/// An onset this close to a reply's start belongs to that reply.
 const OWN_MS: f64 = 60.0;
 
 #[derive(Debug, Clone, Copy)]
@@ -36,12 +35,12 @@ fn packets(sound: Sound, pcm: &[i16]) -> Vec<Sent> {
     }
 }
 
-/// What came of one stream without replies and one with.
+/// Results of one stream without replies and one with them.
 struct Score {
     alone: usize,
     replies: usize,
     lost: usize,
-    /// Onsets that are no reply's.
+    /// Onsets that belong to no reply.
     others: usize,
 }
 
@@ -53,7 +52,7 @@ fn stream(voices: &[Voice], sound: Sound, seed: u64) -> Score {
     let mut truths = Vec::new();
     let mut at = ms(2000);
     while at + ms(2000) < mixed.len() {
-        // Cut where it is loud: its first sample is the onset.
+        // Cut where the voice is loud: its first sample is the onset.
         let voice = &voices[seeded.below(voices.len())];
         let cuts = cuts(voice);
         let (spoken, _) = body(voice, cuts[seeded.below(cuts.len())], 0);
@@ -96,14 +95,14 @@ fn what_is_no_reply_is_no_onset() {
         );
         assert!(alone <= size(0, 1), "{name}: {alone} onsets");
         assert!(replies >= size(20, 200), "{name}: {replies} replies");
-        // One at small size: other builds of libopus give other last bits.
+        // Allow one at small size: other builds of libopus differ in the last bits.
         assert!(lost <= size(1, replies / 100), "{name}: {lost} lost");
-        // A reply that is lost may be found in the wrong place.
+        // A lost reply may be detected in the wrong place.
         assert!(others <= lost + 1, "{name}: {others} false");
     }
 }
 
-/// What the agent's track brings back of a caller: `db` quieter, later by the delay.
+/// The echo of a caller on the agent's track: at a gain of `db`, delayed by `delay` samples.
 fn echo_stream(voice: &Voice, db: f64, delay: usize) -> Vec<i16> {
     // Through the caller's codec, the echo path, and the agent's codec.
     let mut decoder = loadgen::audio::opus::Decoder::new().expect("libopus");
@@ -156,7 +155,7 @@ fn the_own_echo_is_told_from_a_reply() {
         );
         assert!(unknown * 100 <= onsets, "{unknown} of {onsets} at {db} dB");
     }
-    // A reply while the caller's own words are still in memory is no echo.
+    // A reply while the caller's own words are still in memory is not an echo.
     let pairs: Vec<(usize, usize, usize)> = (0..voices.len())
         .flat_map(|a| (0..voices.len()).map(move |b| (a, b)))
         .filter(|(a, b)| a != b)

@@ -1,16 +1,16 @@
-//! Signals of known truth: spoken fixtures cut at known samples, ramps of known length.
+//! Signals with a known truth: spoken fixtures cut at known samples, ramps of known length.
 //!
-//! In: the fixtures, seeds. Out: PCM at 48 kHz. Holds: the same samples on every machine.
+//! In: the fixtures, seeds. Out: PCM at 48 kHz. Invariant: the same samples on every machine.
 
 use loadgen::audio::{decode, speech_span};
 use std::path::Path;
 
-/// Samples in so many milliseconds.
+/// Number of samples in this many milliseconds.
 pub fn ms(ms: usize) -> usize {
     ms * 48
 }
 
-/// The level that every voice is brought to, in dBFS (active).
+/// The active level that every voice is scaled to, in dBFS.
 pub const VOICE_DBFS: f64 = -23.0;
 
 /// A spoken fixture at [`VOICE_DBFS`].
@@ -53,7 +53,7 @@ pub fn voices() -> Vec<Voice> {
     files.into_iter().map(voice).collect()
 }
 
-/// A signal, louder by so many dB.
+/// Amplifies a signal by `db`.
 pub fn scaled(pcm: &[i16], db: f64) -> Vec<i16> {
     let gain = 10f64.powf(db / 20.0);
     pcm.iter()
@@ -72,7 +72,7 @@ pub fn rms_at(dbfs: f64) -> f64 {
     32768.0 * 10f64.powf(dbfs / 20.0)
 }
 
-/// Adds `b` to `a`, beginning at a sample of it.
+/// Adds `b` to `a`, beginning at sample `at` of `a`.
 pub fn add(a: &mut [i16], at: usize, b: &[i16]) {
     for (x, y) in a.iter_mut().skip(at).zip(b) {
         *x = x.saturating_add(*y);
@@ -80,7 +80,7 @@ pub fn add(a: &mut [i16], at: usize, b: &[i16]) {
 }
 
 /// Where a voice can be cut so that its first sample is audible by construction: at least half
-/// its active level, and the next 20 ms as loud as the whole; 60 ms apart.
+/// its active level, and the next 20 ms at least at that level; cuts are 60 ms apart.
 pub fn cuts(voice: &Voice) -> Vec<usize> {
     let level = rms_at(VOICE_DBFS);
     let mut found: Vec<usize> = Vec::new();
@@ -98,10 +98,9 @@ pub fn cuts(voice: &Voice) -> Vec<usize> {
     found
 }
 
-/// A voice from a cut on, for a second at most, at [`VOICE_DBFS`] again (active level), faded in
-/// over `ramp` samples; and how many
-/// samples later it is audible by construction: where the ramp is 20 dB under the level, the
-/// voice being as loud there as it is over the ramp.
+/// A voice from a cut on, for at most a second, rescaled to [`VOICE_DBFS`] (active level) and
+/// faded in over `ramp` samples. Also returns after how many samples it is audible by
+/// construction: where the ramp is 20 dB below the level, given how loud the voice is there.
 pub fn body(voice: &Voice, cut: usize, ramp: usize) -> (Vec<i16>, f64) {
     let pcm = &voice.pcm[cut..voice.end.min(cut + ms(1000))];
     let active = speech_span(pcm).expect("speech").active_level_dbfs;

@@ -6,7 +6,7 @@ use crate::signals::{body, cuts, ms, voices};
 use crate::{in_parallel, quantile, size};
 use loadgen::audio::{FRAME, speech_span};
 
-/// The packet in which a lead-in begins.
+/// The packet in which the lead-in begins.
 const FIRST: u64 = 10;
 
 #[test]
@@ -38,7 +38,7 @@ fn a_silent_lead_in_is_recovered() {
     let errors = in_parallel(&work, |&(voice, cut, lead_in, k)| {
         let lead_in = ms(lead_in) + Seed::new((lead_in + k) as u64).below(480);
         let (pcm, _) = body(&voices[voice], cut, 0);
-        // Some silence, three seconds in which nothing is sent, then the lead-in and the reply.
+        // Some silence, three seconds without packets, then the lead-in and the reply.
         let before = FIRST as usize * FRAME;
         let stream = [vec![0; before + lead_in], pcm, vec![0; ms(900)]].concat();
         let mut packets = coded(&stream);

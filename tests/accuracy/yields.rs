@@ -1,8 +1,8 @@
-//! Check 8: agents that stop and answer, and agents that talk on, told apart.
+//! Check 8: telling agents that stop and answer from agents that talk on.
 //!
-//! In: made speech whose pauses, cuts and beginnings are known; the caller's ear and state
-//! machine in virtual time. Out: how far `stop` and `ttfa_wire` are off, and what is flagged.
-//! Holds: figures count as told only without the flag `spurt_ambiguous`.
+//! In: synthetic speech whose pauses, cuts and onsets are known; the caller's ear and state
+//! machine in virtual time. Out: the errors of `stop` and `ttfa_wire`, and which turns are flagged.
+//! Invariant: figures are judged only without the flag `spurt_ambiguous`.
 
 use crate::listen::coded;
 use crate::noises::Seed;
@@ -15,29 +15,29 @@ use loadgen::call::{
 };
 use std::time::{Duration, Instant};
 
-/// When the interruption's first sample is captured, at the earliest, after the call's start.
+/// Earliest capture of the interruption's first sample, in ms after the start of the call.
 const INTERRUPTS: usize = 2_500;
-/// The interruption: its speech begins and ends so long after its first sample.
+/// When the interruption's speech begins and ends, in ms after its first sample.
 const SPEECH: (usize, usize) = (60, 1_260);
-/// What a figure may be off, in ms.
+/// Maximum error of a figure, in ms.
 const BOUND: f64 = 30.0;
 
-/// What an agent says, and what it tells of its state.
+/// What an agent says, and the states that it reports.
 struct Said {
     pcm: Vec<i16>,
-    /// Sample after the last one before it stopped, first one of the answer; where it did.
+    /// If the agent stopped: the sample after its last one, and the first sample of the answer.
     stopped: Option<(usize, usize)>,
-    /// At which sample it told which state.
+    /// The states that the agent reports, each with its sample.
     states: Vec<(usize, AgentState)>,
 }
 
-/// A sentence: what a voice says from its first to its last audible sample.
+/// A sentence: a voice from its first to its last audible sample.
 fn sentence<'a>(voices: &'a [Voice], seed: &mut Seed) -> &'a [i16] {
     let voice = &voices[seed.below(voices.len())];
     &voice.pcm[voice.start..voice.end]
 }
 
-/// Speaks for nine seconds or more, with pauses between sentences as `pause` says.
+/// Speech for nine seconds or more, with pauses between sentences of the length that `pause` gives.
 fn talk(voices: &[Voice], seed: &mut Seed, pause: impl Fn(&mut Seed) -> usize) -> Vec<i16> {
     let mut pcm = vec![0; ms(500)];
     while pcm.len() < ms(9_500) {
@@ -65,7 +65,7 @@ fn stops(voices: &[Voice], seed: &mut Seed, pause: usize) -> Said {
     let (answer, audible) = body(voice, places[seed.below(places.len())], ramp);
     let answers = pcm.len() + audible as usize;
     pcm.extend(answer);
-    // It goes on for two seconds or more, so that it outlasts the caller's words.
+    // The answer lasts two seconds or more, so that it outlasts the caller's words.
     while pcm.len() < answers + ms(2_000) {
         pcm.extend(vec![0; ms(60)]);
         pcm.extend(sentence(voices, seed));
@@ -84,7 +84,7 @@ fn stops(voices: &[Voice], seed: &mut Seed, pause: usize) -> Said {
     }
 }
 
-/// The longest silence in samples: under a tenth of the active level, 20 ms by 20 ms.
+/// The longest silence in samples: 20 ms frames below a tenth of the active level.
 fn longest_silence(pcm: &[i16]) -> usize {
     let silent = |frame: &[i16]| rms(frame) < 0.1 * rms_at(VOICE_DBFS);
     let frames = pcm.chunks_exact(FRAME).map(silent);
@@ -95,10 +95,10 @@ fn longest_silence(pcm: &[i16]) -> usize {
     runs.max().unwrap_or(0)
 }
 
-/// An agent that does not let itself be interrupted, and pauses between its sentences.
+/// An agent that cannot be interrupted, and pauses between its sentences.
 fn talks_on(voices: &[Voice], seed: &mut Seed) -> Said {
     let mut pcm = talk(voices, seed, |seed| ms(200) + seed.below(ms(400)));
-    // Weak ends and beginnings can make a pause longer than it was made.
+    // Weak ends and beginnings can make a pause longer than intended.
     while longest_silence(&pcm[ms(500)..]) > ms(650) {
         pcm = talk(voices, seed, |seed| ms(200) + seed.below(ms(400)));
     }
@@ -115,7 +115,7 @@ fn talks_on(voices: &[Voice], seed: &mut Seed) -> Said {
     }
 }
 
-/// The caller's one turn against what the agent says.
+/// Plays the caller's only turn against what the agent says.
 fn turn(said: &Said, expect: Expect, tells_states: bool, start: Instant) -> TurnResult {
     let script = CallScript {
         greeting: GreetingPolicy::None,
@@ -168,7 +168,7 @@ fn turn(said: &Said, expect: Expect, tells_states: bool, start: Instant) -> Turn
     call.finish(end).turns.remove(0)
 }
 
-/// How far a turn's figures are off, in ms; infinite where one that is due is not there.
+/// The error of a turn's figures, in ms; infinite if a figure that is due is absent.
 fn off(turn: &TurnResult, (at, answers): (usize, usize), start: Instant) -> f64 {
     let wire = |sample: usize| {
         let samples = (sample + FRAME + OPUS_LOOKAHEAD) as f64;
@@ -199,7 +199,7 @@ fn off(turn: &TurnResult, (at, answers): (usize, usize), start: Instant) -> f64 
     worst
 }
 
-/// What came of a turn, for the log.
+/// Summarizes a turn for the log.
 fn in_short(turn: &TurnResult, start: Instant) -> String {
     let at = |instant: Option<Instant>| instant.map(|i| i.duration_since(start).as_millis());
     format!(
@@ -257,7 +257,7 @@ fn agents_that_stop_and_answer_are_right_or_flagged() {
             wrong, 0,
             "told without a flag, and off by more than {BOUND} ms"
         );
-        // An agent that says what it does leaves little in doubt.
+        // An agent that reports its states leaves few turns ambiguous.
         assert!(
             !tells_states || flagged * 20 <= results.len(),
             "{flagged} flagged"
@@ -276,7 +276,7 @@ fn agents_that_talk_on_are_not_judged_without_a_flag() {
             let start = Instant::now();
             let turn = turn(&said, EXPECTS[n as usize % 3], tells_states, start);
             let flagged = turn.flags.contains(&Flag::SpurtAmbiguous);
-            // Told to have stopped, or to have said something new.
+            // Judged to have stopped, or to have said something new.
             let judged = turn.outcome != Outcome::Missed || turn.stop.is_some();
             if judged && !flagged {
                 eprintln!("agent {n}: {}", in_short(&turn, start));

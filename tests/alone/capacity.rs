@@ -4,7 +4,7 @@ use crate::support::{Loadgen, in_repo};
 use serde_json::Value;
 use std::time::Duration;
 
-/// A scenario for an agent that carries eight calls at once; past that its delay of 300 ms doubles.
+/// A scenario for an agent that carries eight calls at once; beyond that its 300 ms delay doubles.
 fn knee() -> String {
     let turn = "    - {say: yes, start: {after: previous_turn, delay: 50ms}, timeout: 4s}\n";
     format!(
@@ -18,7 +18,7 @@ fn knee() -> String {
     )
 }
 
-/// On a machine that is busy the generator can be the limit, which says nothing of the agent.
+/// On a busy machine the generator can be the limit, which says nothing about the agent.
 const ATTEMPTS: usize = 3;
 
 #[test]
@@ -32,7 +32,7 @@ fn the_knee_of_an_agent_is_found() {
     panic!("the generator was the limit {ATTEMPTS} times: this machine is too busy to tell");
 }
 
-/// `Err`: what of the generator was the limit.
+/// `Err` says what in the generator was the limit.
 fn find() -> Result<(), String> {
     let args = [
         "--slo",

@@ -1,25 +1,25 @@
-//! Agents with the habits of real ones, against their own logs.
+//! Agents that behave like real ones, checked against their own logs.
 //!
-//! In: the pipeline agent, one worker for all habits. Out: the outcomes and flags of each, and
-//! how far loadgen's instants are from the agent's. Holds: the bound is generous in CI;
-//! `LOADGEN_FULL=1` sets the one that is promised.
+//! In: the pipeline agent, one worker for all behaviours. Out: the outcomes and flags of each,
+//! and the difference between loadgen's instants and the agent's. Invariant: the bound is
+//! generous in CI; `LOADGEN_FULL=1` applies the promised one.
 
 use crate::support::reports::Row;
 use crate::support::{LivekitServer, Loadgen, PipelineAgent, Reports, in_repo};
 use std::process::Command;
 use std::time::Duration;
 
-/// What two instants may be apart, in ms, on a machine with time to spare.
+/// Maximum difference of two instants, in ms, on a machine with time to spare.
 const PROMISED_MS: u32 = 60;
-/// The same on a machine that may be busy.
+/// Maximum difference on a machine that may be busy, in ms.
 const GENEROUS_MS: u32 = 600;
 
-/// Whether the promised figures are asked for: one run at a time, on an idle machine.
+/// Whether to check the promised figures: one run at a time, on an idle machine.
 fn full() -> bool {
     std::env::var_os("LOADGEN_FULL").is_some_and(|v| v == "1")
 }
 
-/// Runs a scenario; gives its turns once the agent's log agrees with them.
+/// Runs a scenario; returns its turns once the agent's log agrees with them.
 fn run(server: &LivekitServer, agent: &PipelineAgent, name: &str) -> Vec<Row> {
     let run = Loadgen::new(["run", "--out", "run"])
         .arg(in_repo(&format!("tests/habits/{name}.yaml")))
@@ -42,7 +42,7 @@ fn run(server: &LivekitServer, agent: &PipelineAgent, name: &str) -> Vec<Row> {
     reports.turns
 }
 
-/// A call's turns as `outcome flag flag`, without the flags that a busy machine gives.
+/// A call's turns as `outcome flag flag`, without the flags that a busy machine causes.
 fn short(turns: &[Row], variant: &str) -> Vec<String> {
     let of_it = turns.iter().filter(|row| row["variant"] == variant);
     let words = of_it.map(|row| {
@@ -108,7 +108,7 @@ fn agents_with_habits_are_heard_as_their_logs_say() {
     let names = ["turns", "filler", "barge-in"];
     let [turns, filler, barge_in] = match full() {
         true => names.map(played),
-        // The calls are mostly silence: all at once they ask little of the machine.
+        // The calls are mostly silence, so that running them all at once costs little CPU.
         false => std::thread::scope(|scope| {
             let runs = names.map(|name| scope.spawn(move || played(name)));
             runs.map(|run| run.join().expect("its log agrees"))

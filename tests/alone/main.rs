@@ -1,6 +1,6 @@
-//! Integration tests that need the processor, and so run one after the other.
+//! Integration tests that need the CPU to themselves, and so run one after the other.
 //!
-//! In: `--test-threads 1`, as `scripts/test` gives it.
+//! In: `--test-threads 1`, as `scripts/test` passes it.
 
 #[path = "../support/mod.rs"]
 pub mod support;

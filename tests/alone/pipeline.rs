@@ -1,4 +1,4 @@
-//! The main job against a whole pipeline of VAD, recognition, language model and speech.
+//! The main use case against a full pipeline of VAD, speech recognition, LLM and speech synthesis.
 //!
 //! Needs Python with venv and espeak-ng; without them the test fails and says so.
 
@@ -7,8 +7,8 @@ use crate::support::{LivekitServer, Loadgen, PipelineAgent, Reports, in_repo};
 use std::time::Duration;
 
 const TURNS: usize = 9;
-/// How much later than the agent says its caller hears it, in the middle; 600 on a machine
-/// with time to spare.
+/// Maximum median delay, in ms, between when the agent says it replied and when the caller hears
+/// it; 600 would do on a machine with time to spare.
 const BOUND_MS: f64 = 1_500.0;
 
 #[test]

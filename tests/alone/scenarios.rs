@@ -1,12 +1,12 @@
-//! Every example scenario, at a small size: through a real LiveKit server, or embedded as it is.
+//! Every example scenario at a small size: through a real LiveKit server, or embedded.
 //!
-//! All at once, and of them outcomes alone: how long an answer takes says nothing here.
+//! All run at once, so only outcomes are checked: latencies are meaningless here.
 
 use crate::support::{LivekitServer, Loadgen, Reports, in_repo};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// An example, what makes it small (variables, flags), and the least turns that it must have.
+/// An example, what makes it small (variables, flags), and the minimum number of its turns.
 type Example = (
     &'static str,
     &'static [(&'static str, &'static str)],
@@ -108,7 +108,7 @@ fn every_example_runs() {
         );
         assert_eq!(reports.count("/outcomes/failed"), 0, "{name}: {summary:#}");
         assert_eq!(reports.count("/calls/failed"), 0, "{name}: {summary:#}");
-        // So small a run has too few turns for some gates, and this machine may be busy.
+        // A run this small has too few turns for some gates, and this machine may be busy.
         let code = run.finished.code;
         assert!(matches!(code, Some(0 | 99 | 110)), "{name}: {code:?}");
     }

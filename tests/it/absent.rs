@@ -1,4 +1,4 @@
-//! Why there is no agent: real workers whose agents cannot be heard, each in its own way, on
+//! Diagnoses of absent agents: real workers whose agents are inaudible for different reasons, on
 //! one real server, all at once.
 //!
 //! Needs Python with venv, as the pipeline agent does.
@@ -7,7 +7,7 @@ use crate::support::{LivekitServer, Loadgen, Reports, Run, Shared, SilentAgents,
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// The server and the worker of all tests here.
+/// The server and the worker that all tests here share.
 static AGENTS: Shared<(SilentAgents, LivekitServer)> = Shared::new();
 
 fn agents() -> std::sync::Arc<(SilentAgents, LivekitServer)> {
@@ -17,7 +17,7 @@ fn agents() -> std::sync::Arc<(SilentAgents, LivekitServer)> {
     })
 }
 
-/// A scenario of one short turn, with `target` and `call` keys, and what follows them.
+/// A scenario of one short turn, with `target` and `call` keys, and `more` at its end.
 fn scenario(target: &str, call: &str, more: &str) -> String {
     let fixtures = in_repo("fixtures").display().to_string();
     format!(

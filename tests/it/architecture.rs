@@ -1,9 +1,9 @@
-//! The rooms of the house, held (docs/ARCHITECTURE.md): who uses whom, what pure rooms never
-//! say, headers, lengths.
+//! Enforces the module boundaries of docs/ARCHITECTURE.md ("rooms"): which room uses which, what
+//! pure rooms never name, file headers, lengths.
 //!
-//! In: path and text of every source file. Out: every breach, with file and line.
-//! Holds: comments and literals are no code; test code keeps the same edges.
-//! Not seen: ways out through `super::`, and names that a macro puts together.
+//! In: path and text of every source file. Out: every violation, with file and line.
+//! Invariants: comments and literals do not count as code; test code obeys the same boundaries.
+//! Not detected: references through `super::`, and names that a macro assembles.
 
 mod cases;
 mod scan;
@@ -12,7 +12,7 @@ use scan::{Named, Token, named, tokens};
 use std::fmt::Write as _;
 use std::path::Path;
 
-/// Who may use whom; nothing else may. Every room is listed.
+/// Which room may use which others. Every room is listed, and nothing else is allowed.
 const ROOMS: &[(&str, &[&str])] = &[
     ("vocab", &[]),
     ("audio", &["vocab"]),
@@ -39,10 +39,10 @@ const ROOMS: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// Rooms without clock, socket, file, thread, global randomness or output.
+/// Rooms without a clock, socket, file, thread, global randomness or output.
 const PURE: &[&str] = &["vocab", "scenario", "plan", "audio", "call", "stats"];
 
-/// Paths, or parts of them, that no pure room says.
+/// Paths, or parts of them, that a pure room must not name.
 const IMPURE: &[&str] = &[
     "std::fs",
     "std::io::stdin",
@@ -66,18 +66,18 @@ const IMPURE: &[&str] = &[
     "libc",
     "tokio",
 ];
-/// The clock: a pure room's tests may take one instant from it to count from.
+/// The clock. Tests of a pure room may use it to get an instant to count from.
 const CLOCK: &[&str] = &["Instant::now", "elapsed"];
 /// Macros that print.
 const PRINTS: &[&str] = &["println", "eprintln", "print", "eprint", "dbg"];
-/// Macros that stand in for code.
+/// Macros that stand in for missing code.
 const STUBS: &[&str] = &["todo", "unimplemented"];
-/// From so many lines on a file is asked whether it still holds one thing.
+/// From this many lines on, the test asks whether a file still holds one thing.
 const LONG_FILE: usize = 600;
-/// A function fits a screen. Tests are tables of cases, as long as they need to be.
+/// A function fits a screen. Tests are exempt: they are tables of cases.
 const LONGEST_FUNCTION: usize = 70;
 
-/// Whether `path` has the segments of `part`, one after the other.
+/// Whether `path` contains the segments of `part` in sequence.
 fn says(path: &str, part: &str) -> bool {
     format!("::{path}::").contains(&format!("::{part}::"))
 }
@@ -89,7 +89,7 @@ fn in_test_module(tokens: &[Token], token: usize) -> bool {
     (0..token)
         .filter(|i| texts(*i).take(8).eq(marks))
         .any(|begin| {
-            // Behind the marks and the name: the body, up to the brace that closes it.
+            // After the marks and the name: the body, up to its closing brace.
             let mut depth = 0;
             let body = texts(begin).enumerate().skip(9).take_while(|(_, text)| {
                 depth += i32::from(*text == "{") - i32::from(*text == "}");
@@ -139,7 +139,7 @@ fn functions(tokens: &[Token]) -> Vec<(String, usize, usize)> {
     found
 }
 
-/// Every breach in one file.
+/// Every violation in one file.
 fn check(path: &str, text: &str) -> Vec<String> {
     let mut breaches = Vec::new();
     if !text.starts_with("//!") {
@@ -232,7 +232,7 @@ fn the_house_is_in_order() {
 
 #[test]
 fn no_room_uses_itself_through_others() {
-    // Rooms come after all they use, so there is no circle.
+    // A room comes after all rooms that it uses, so there is no cycle.
     let order = [
         "vocab", "audio", "stats", "scenario", "plan", "call", "record", "net", "target", "run",
     ];

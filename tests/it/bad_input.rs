@@ -1,5 +1,5 @@
-//! Bad input, bad servers, a full disk: each a clear message, a hint, the documented exit
-//! code, and nothing half-written.
+//! Bad input, bad servers and a full disk: each gives a clear message, a hint and the documented
+//! exit code, and leaves nothing half-written.
 
 use crate::support::reports::runs;
 use crate::support::{
@@ -13,7 +13,7 @@ static SERVER: Shared<LivekitServer> = Shared::new();
 const KEYS: [&str; 4] = ["--api-key", "key", "--api-secret", SECRET];
 const SECRET: &str = "0f0f-this-is-nobodys-business-0f0f0f";
 
-/// What every refusal has in common; `parts` are what its own message must say.
+/// Checks what every refusal has in common; `parts` are what its own message must contain.
 #[track_caller]
 fn refused(run: &Run, code: i32, parts: &[&str]) {
     run.assert_code(code);
@@ -38,12 +38,12 @@ fn refused(run: &Run, code: i32, parts: &[&str]) {
     nothing_tells(run);
 }
 
-/// How many errors were told.
+/// Number of errors reported.
 fn errors_in(stderr: &str) -> usize {
     stderr.lines().filter(|l| l.starts_with("error: ")).count()
 }
 
-/// Neither output nor any file holds the secret.
+/// Neither the output nor any file contains the secret.
 fn nothing_tells(run: &Run) {
     let told = format!("{}{}", run.finished.stdout, run.finished.stderr);
     assert!(!told.contains(SECRET), "{told}");
@@ -63,7 +63,7 @@ fn files_with_secret(dir: &Path) -> Vec<String> {
     found
 }
 
-/// A run of a small scenario, with keys that are nobody's.
+/// A run of a small scenario, with API keys that no server accepts.
 fn small(args: &[&str]) -> Loadgen {
     let args = ["run", "small.yaml"].iter().chain(args).chain(&KEYS);
     let run = Loadgen::new(args).deadline(Duration::from_secs(60));
@@ -116,7 +116,7 @@ fn sounds_that_are_none() {
     let mut silent = good.clone();
     silent[44..].fill(0);
     let half = &good[..good.len() / 2];
-    // A header that promises no samples.
+    // A header that announces no samples.
     let mut header = good[..44].to_vec();
     header[4..8].copy_from_slice(&36u32.to_le_bytes());
     header[40..44].copy_from_slice(&0u32.to_le_bytes());
@@ -164,7 +164,7 @@ fn servers_that_are_none() {
     let run = small(&["--url", &other.url()]).run();
     refused(&run, 1, &["does not answer as a LiveKit server", "404"]);
 
-    // TLS towards a port that has none.
+    // TLS to a port that does not speak it.
     let run = small(&["--url", &other.url().replace("ws:", "wss:")]).run();
     refused(&run, 1, &["tls"]);
 }
@@ -222,7 +222,7 @@ fn no_agent_in_the_room() {
         agent_timeout: "2s",
         ..Small::default()
     };
-    // Other tests have rooms on this server.
+    // A prefix of its own: other tests have rooms on this server.
     let named = "target: {kind: livekit, room_prefix: nobody}";
     let yaml = small.yaml().replace("target: {kind: livekit}", named);
     std::fs::write(run.dir().join("small.yaml"), yaml).expect("writable");
@@ -241,7 +241,7 @@ fn settings_that_are_missing() {
     refused(&run.run(), 2, &["no server URL was given", "LIVEKIT_URL"]);
 }
 
-/// The embedded agent's scenario with so many calls that its reports need some kilobytes.
+/// Writes a scenario for the embedded agent whose reports need a few kilobytes.
 fn embedded(dir: &Path) {
     let small = Small {
         calls: 4,
@@ -287,7 +287,7 @@ fn a_summary_that_does_not_fit() {
     let left = std::fs::read_dir(dir.path().join("run")).expect("a run folder");
     let mut left: Vec<_> = left.flatten().map(|f| f.file_name()).collect();
     left.sort();
-    // Whole files, and none that says that the run is finished.
+    // Only complete files, and none that marks the run as finished.
     let whole = "calls.csv calls.jsonl histogram.hlog run.json scenario.yaml turns.csv turns.jsonl";
     let whole: Vec<&str> = whole.split(' ').collect();
     assert_eq!(left, whole);
@@ -297,7 +297,7 @@ fn a_summary_that_does_not_fit() {
     );
 }
 
-/// No file may be written at all: the run does not even begin.
+/// No file may be written at all: the run does not start.
 #[test]
 fn a_disk_that_is_full_from_the_start() {
     let dir = tempfile::tempdir().expect("a folder");
@@ -318,8 +318,8 @@ fn a_disk_that_is_full_from_the_start() {
     assert!(!dir.path().join("run").exists(), "no folder without a run");
 }
 
-/// A real file system of 16 KiB, in a mount namespace of its own. `scripts/test` runs it where the
-/// system lets us, and says so where it does not.
+/// A real file system of 16 KiB, in its own mount namespace. `scripts/test` runs it where the
+/// system allows, and says so where it does not.
 #[test]
 #[ignore = "needs root and mounts"]
 fn a_small_file_system() {

@@ -1,6 +1,6 @@
-//! The command line as people meet it: help, messages, exit codes, of the real binary.
+//! The command line of the real binary: help, messages, exit codes.
 //!
-//! Holds: stdout is data and stderr everything else; nothing is half-written.
+//! Invariants: stdout is data and stderr everything else; nothing is half-written.
 
 mod help;
 mod init;
@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 use tempfile::TempDir;
 
-/// Variables that would change what is said.
+/// Environment variables that would change the output.
 const CLEARED: [&str; 5] = [
     "LIVEKIT_URL",
     "LIVEKIT_API_KEY",
@@ -19,12 +19,12 @@ const CLEARED: [&str; 5] = [
     "CLICOLOR_FORCE",
 ];
 
-/// An empty folder.
+/// A new empty folder.
 pub(crate) fn folder() -> TempDir {
     TempDir::with_prefix("loadgen-test-").expect("a temporary folder")
 }
 
-/// `loadgen ARGS…` in a folder, not started yet.
+/// Prepares `loadgen ARGS…` in a folder without starting it.
 pub(crate) fn command(dir: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_loadgen"));
     command.args(args).current_dir(dir).env("COLUMNS", "100");
@@ -34,7 +34,7 @@ pub(crate) fn command(dir: &Path, args: &[&str]) -> Command {
     command
 }
 
-/// Runs `loadgen ARGS…` in a folder to its end.
+/// Runs `loadgen ARGS…` in a folder to completion.
 pub(crate) fn loadgen(dir: &Path, args: &[&str]) -> Output {
     command(dir, args).output().expect("the binary starts")
 }
@@ -49,7 +49,7 @@ pub(crate) fn shown(output: &Output) -> String {
     )
 }
 
-/// Snapshots lie beside the tests they belong to.
+/// Asserts a snapshot; snapshots are stored beside the tests they belong to.
 pub(crate) fn snapshot(name: &str, text: &str) {
     let mut settings = insta::Settings::clone_current();
     settings.set_snapshot_path("cli/snapshots");
@@ -57,7 +57,7 @@ pub(crate) fn snapshot(name: &str, text: &str) {
     settings.bind(|| insta::assert_snapshot!(name, text));
 }
 
-/// A fixture of the repository.
+/// The content of a fixture of the repository.
 pub(crate) fn fixture(name: &str) -> Vec<u8> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("fixtures")

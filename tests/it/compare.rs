@@ -1,14 +1,14 @@
-//! Baselines and comparing, with the built binary: a real run, and copies of it changed on purpose.
+//! Baselines and comparisons with the built binary: a real run, and modified copies of it.
 //!
-//! Holds: what was not made under the same conditions is not compared unasked; the exit code is
-//! what a CI job needs.
+//! Invariants: runs made under different conditions are compared only on request; the exit code
+//! is what a CI job needs.
 
 use crate::support::{Loadgen, Run, in_repo};
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
 
-/// Ten calls of one turn, at once.
+/// Ten concurrent calls of one turn.
 const SCENARIO: &str = "\
 version: 1
 name: small
@@ -22,7 +22,7 @@ load: {calls: 10, concurrency: 10}
 health: {tick_lateness: 500ms, own_drops: 100000}
 ";
 
-/// Writes the scenario, its agent's delay replaced.
+/// Writes the scenario with another agent delay.
 fn scenario(dir: &Path, delay: &str) {
     let fixtures = in_repo("fixtures").display().to_string();
     let text = SCENARIO
@@ -45,7 +45,7 @@ fn loadgen(dir: &Path, args: &[&str]) -> Run {
     run.run()
 }
 
-/// A copy of a run folder, its turns and its summary changed.
+/// Copies a run folder and modifies its turns and its summary.
 fn copy(from: &Path, to: &Path, turn: impl Fn(&mut Value), summary: impl Fn(&mut Value)) {
     fs::create_dir(to).expect("new");
     for entry in fs::read_dir(from).expect("a folder") {
@@ -80,7 +80,7 @@ fn slower(turn: &mut Value) {
     }
 }
 
-/// The word for `metric` in the first pair.
+/// The verdict for `metric` in the first pair.
 fn change(json: &str, metric: &str) -> String {
     let value: Value = serde_json::from_str(json).expect("JSON");
     let metrics = value["pairs"][0]["metrics"].as_array().expect("metrics");
@@ -110,7 +110,7 @@ fn a_run_becomes_a_baseline_and_later_ones_are_held_to_it() {
     saved.assert_code(0);
     assert!(dir.join("state/loadgen/baselines/main.json").is_file());
 
-    // The same agent, slower: other settings of the target may differ, and it is found.
+    // The same agent, slower: the target's other settings may differ, and the regression is found.
     scenario(dir, "900ms");
     let two = dir.join("two");
     let out = two.display().to_string();
@@ -145,7 +145,7 @@ fn a_run_becomes_a_baseline_and_later_ones_are_held_to_it() {
     let json = fs::read_to_string(two.join("comparison.json")).expect("written");
     assert_eq!(change(&json, "ttfa"), "regressed");
 
-    // Against one call script another is not compared, and no call is made to find out.
+    // A different call script is not comparable, which is found without making a call.
     let text = fs::read_to_string(dir.join("small.yaml")).expect("text");
     fs::write(
         dir.join("small.yaml"),
@@ -165,7 +165,7 @@ fn a_run_becomes_a_baseline_and_later_ones_are_held_to_it() {
     );
     assert!(!dir.join("three").exists());
 
-    // Nor against a baseline that was measured by other definitions.
+    // Neither is a baseline of another measurement version.
     scenario(dir, "900ms");
     let old = dir.join("old.json");
     let text = fs::read_to_string(&kept).expect("text");
@@ -194,7 +194,7 @@ fn a_run_becomes_a_baseline_and_later_ones_are_held_to_it() {
     compares(dir);
 }
 
-/// What `loadgen compare` says of two folders and copies of them.
+/// Checks what `loadgen compare` says of two folders and copies of them.
 fn compares(dir: &Path) {
     let same = loadgen(
         dir,

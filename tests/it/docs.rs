@@ -1,7 +1,7 @@
-//! Holds the pages to the program: examples validate, commands parse, keys, flags, exit codes
-//! and links are those that there are.
+//! Checks the documentation against the program: examples validate, commands parse, and every
+//! key, flag, exit code and link exists.
 //!
-//! In: README.md, CHANGELOG.md and docs/*.md. Holds: nothing is run but `loadgen validate`.
+//! In: README.md, CHANGELOG.md and docs/*.md. Invariant: only `loadgen validate` is run.
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser as _};
@@ -11,13 +11,13 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// A page and where it is.
+/// A page and its path.
 struct Page {
     path: PathBuf,
     text: String,
 }
 
-/// A fenced block: what stands behind the fence, the line of the fence, the lines inside.
+/// A fenced block: its info string, the line of the fence, the lines inside.
 struct Fence<'a> {
     info: &'a str,
     line: usize,
@@ -46,7 +46,7 @@ fn pages() -> Vec<Page> {
     paths.into_iter().map(page).collect()
 }
 
-/// The fenced blocks of a page, and the lines outside them with their numbers.
+/// The fenced blocks of a page, and the lines outside them with their line numbers.
 fn split(text: &str) -> (Vec<Fence<'_>>, Vec<(usize, &str)>) {
     let (mut fences, mut prose) = (Vec::new(), Vec::new());
     let mut open: Option<Fence<'_>> = None;
@@ -74,7 +74,7 @@ fn spans(line: &str) -> impl Iterator<Item = &str> {
     line.split('`').skip(1).step_by(2)
 }
 
-/// Words as a shell splits them; quotes group, a comment ends the line.
+/// Splits a line into words as a shell does; quotes group, a comment ends the line.
 fn words(line: &str) -> Vec<String> {
     let (mut words, mut word, mut quote) = (Vec::new(), String::new(), None);
     for c in line.chars() {
@@ -102,7 +102,7 @@ fn commands(line: &str) -> Vec<Vec<String>> {
         .collect()
 }
 
-/// Why a command line is none, if it is none. A command's name alone speaks of it.
+/// Why a command line does not parse, if it does not. A command's bare name is only a mention.
 fn refused(command: &[String]) -> Option<String> {
     if let [_, name] = command
         && Cli::command().find_subcommand(name).is_some()
@@ -261,7 +261,7 @@ fn docs_have_every_metric_with_its_definition() {
     }
 }
 
-/// A part of the schema, its `$ref` followed.
+/// A part of the schema, following its `$ref`.
 fn part<'a>(schema: &'a Value, pointer: &str) -> &'a Value {
     let mut at = schema;
     for step in pointer.split('/').filter(|step| !step.is_empty()) {
@@ -353,7 +353,7 @@ fn exit_codes_are_those_of_the_program() {
     }
 }
 
-/// A heading's anchor, as GitHub makes it.
+/// A heading's anchor, as GitHub generates it.
 fn anchor(heading: &str) -> String {
     let kept = heading.trim_start_matches('#').trim().chars();
     let kept = kept.filter(|c| c.is_alphanumeric() || [' ', '-', '_'].contains(c));

@@ -1,4 +1,4 @@
-//! Runs against the embedded agent: what a new user sees first, and what stays behind.
+//! Runs against the embedded agent: what a new user sees first, and what a run leaves behind.
 
 use crate::support::reports::{journal, median, only_run};
 use crate::support::{Loadgen, Reports, children, in_repo, is_running, poll};
@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-/// What the scenario asks of the embedded agent, in ms.
+/// The delay that the scenario asks of the embedded agent, in ms.
 const DELAY: f64 = 400.0;
-/// How far the middle reply may be off on a busy machine; 25 on one with time to spare.
+/// Maximum error of the median reply on a busy machine, in ms; 25 with time to spare.
 const BOUND: f64 = 60.0;
 const CALLS: u64 = 5;
 const TURNS: u64 = 15;
@@ -26,7 +26,7 @@ call:
   turns: [{say: yes, start: {after: call_start, delay: 100ms}, timeout: 4s}]
 ";
 
-/// Writes [`SHORT`] and what else the test wants into the run's folder.
+/// Writes [`SHORT`] followed by `more` into the run's folder.
 fn short(run: &Loadgen, more: &str) {
     let fixtures = in_repo("fixtures");
     let text = SHORT.replace("FIXTURES", &fixtures.display().to_string());
@@ -96,7 +96,7 @@ fn the_quickstart_measures_what_its_agent_does() {
     }
 }
 
-/// The fields that readers may count on.
+/// Checks the fields that readers may rely on.
 fn has_all_fields(summary: &Value) {
     let mut pointers: Vec<String> = ["name", "seed", "target", "started_at", "duration_ms"]
         .map(|f| format!("/run/{f}"))
@@ -235,7 +235,7 @@ fn a_gate_that_the_turns_refute_ends_the_run() {
         "{verdict:#}"
     );
     assert_eq!(verdict["gates"][0]["answer"], "fail", "{verdict:#}");
-    // What the end cut off is in no gate.
+    // Turns that the end of the run cut off enter no gate.
     assert_eq!(
         verdict["gates"][0]["n"],
         reports.count("/outcomes/replied"),

@@ -1,4 +1,4 @@
-//! Runs that end otherwise than planned: signals, a crash, an agent that dies.
+//! Runs that do not end as planned: signals, a crash, an agent that dies.
 
 use crate::support::reports::{journal, prefix};
 use crate::support::{LivekitServer, Loadgen, Reports, Running, Shared, Small, poll};
@@ -7,17 +7,17 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 const CALLS: usize = 20;
-/// What a run that is told to stop may take.
+/// How long a run may take to stop when it is told to.
 const STOPPING: Duration = Duration::from_secs(5);
 
-/// A server with an agent of its own.
+/// A server with its own agent.
 struct Stage {
     _agent: Running,
     server: LivekitServer,
 }
 
 static STAGE: Shared<Stage> = Shared::new();
-/// Twenty calls at a time are enough for two cores.
+/// Twenty concurrent calls are enough for two cores, so these tests run one at a time.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 fn stage() -> (std::sync::Arc<Stage>, MutexGuard<'static, ()>) {
@@ -79,7 +79,7 @@ fn stopped_by(signal: libc::c_int) {
     );
     assert_eq!(reports.journal.len(), CALLS * 20);
     assert!(reports.count("/outcomes/replied") >= 1);
-    // Nothing failed: turns under way were cut off, at most one a call, and the rest never began.
+    // Nothing failed: turns under way were cut off, at most one per call, and the rest did not run.
     let (cut_off, not_run) = (
         reports.count("/outcomes/cut_off"),
         reports.count("/outcomes/not_run"),
@@ -128,7 +128,7 @@ fn the_next_run_deletes_the_rooms_of_a_crashed_one() {
     let turns = journal(&folder);
     assert!(!folder.join("summary.json").exists());
     let crashed = prefix(turns[0]["room"].as_str().expect("a room")).to_owned();
-    // One more is the sentinel's.
+    // The additional room is the sentinel call's.
     assert_eq!(
         rooms(&stage.server, &crashed).len(),
         CALLS + 1,
@@ -184,7 +184,7 @@ fn an_agent_that_dies_fails_its_calls_and_not_the_run() {
         "{lost} of 24 turns lost, failures {}",
         reports.summary["failures"]
     );
-    // No threshold in this scenario: a call that completed makes it 0, none 1.
+    // The scenario has no thresholds: the code is 0 if a call completed, else 1.
     let code = match reports.count("/calls/completed") {
         0 => 1,
         _ => 0,

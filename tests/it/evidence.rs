@@ -1,7 +1,6 @@
-//! The audio that a run keeps, heard by somebody else: what the WAV files hold must agree with
-//! what the record says.
+//! The audio that a run keeps, analysed independently: the WAV files must agree with the record.
 //!
-//! Holds: it agrees on any machine, however busy: files and record come from the same stamps.
+//! Invariant: they agree on any machine, however busy, because both come from the same timestamps.
 
 use crate::support::{Loadgen, Reports, in_repo};
 use loadgen::audio::speech_span;
@@ -9,7 +8,7 @@ use loadgen::record::{EvidenceReason, EvidenceTurn, RunRecord};
 use serde_json::Value;
 use std::path::Path;
 
-/// The agent answers after 400 ms; of the last turn that is too late.
+/// The agent answers after 400 ms, which is too late for the last turn.
 const SCENARIO: &str = "\
 version: 1
 name: heard
@@ -27,8 +26,8 @@ sentinels: off
 evidence: {slowest: 3, failed: 1}
 ";
 
-/// How far a plain look at the samples may be from the record, in ms: the codec smears a hard
-/// beginning and end by a millisecond or two.
+/// Maximum difference between a plain look at the samples and the record, in ms: the codec smears
+/// a hard onset and end by a millisecond or two.
 const BOUND: f64 = 5.0;
 
 /// Both channels of a file.
@@ -41,7 +40,7 @@ fn channels(run: &Path, turn: &EvidenceTurn) -> (Vec<i16>, Vec<i16>) {
     (side(0), side(1))
 }
 
-/// End of speech and onset as the samples have them, in ms.
+/// End of speech and onset found in the samples, in ms.
 fn looked_at(left: &[i16], right: &[i16]) -> (f64, Option<f64>) {
     let ms = |sample: usize| sample as f64 / 48.0;
     let loud = right.iter().position(|x| x.unsigned_abs() > 500);
@@ -67,7 +66,7 @@ fn the_recording_says_what_the_record_says() {
     let evidence = record.evidence.expect("evidence");
     assert_eq!((evidence.turns.len(), evidence.left_out), (6, 0));
     let why = |reason| evidence.turns.iter().filter(|t| t.why == reason).count();
-    // Of four replies the slowest three, of two missed turns one.
+    // The slowest three of four replies, and one of two missed turns.
     assert_eq!(why(EvidenceReason::Slowest), 3, "{evidence:#?}");
     assert_eq!(why(EvidenceReason::Failed), 1, "{evidence:#?}");
     for turn in &evidence.turns {

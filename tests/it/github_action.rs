@@ -1,14 +1,13 @@
-//! The shell parts of the GitHub Action, run as a runner would run them.
+//! The shell scripts of the GitHub Action, run as a runner would run them.
 //!
-//! In: the real scripts and the real binary; what GitHub gives is a folder. Out: what they leave
-//! in GITHUB_OUTPUT, GITHUB_STEP_SUMMARY and GITHUB_PATH, and how the job ends.
+//! In: the real scripts and the real binary; a folder takes GitHub's place. Out: what they write
+//! to GITHUB_OUTPUT, GITHUB_STEP_SUMMARY and GITHUB_PATH, and how the job ends.
 
 use crate::support::in_repo;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use tempfile::TempDir;
 
-/// A job's folder.
 struct Job {
     dir: TempDir,
 }
@@ -44,7 +43,7 @@ impl Job {
             .expect("the script starts")
     }
 
-    /// An embedded scenario of one short call, with these lines at its end.
+    /// Writes an embedded scenario of one short call, with `more` at its end.
     fn scenario(&self, name: &str, more: &str) {
         let text = format!(
             "version: 1\nname: in-a-job\ntarget: {{kind: embedded, agent: {{delay: 200ms, reply_length: 300ms}}}}\n\
@@ -56,7 +55,7 @@ impl Job {
         std::fs::write(self.path(name), text).expect("writable");
     }
 
-    /// What `name` is in GITHUB_OUTPUT.
+    /// The value of `name` in GITHUB_OUTPUT.
     fn output(&self, name: &str) -> Option<String> {
         let text = self.text("output");
         let mut lines = text.lines();
@@ -79,7 +78,7 @@ fn a_job_ends_as_loadgen_does() {
     ];
     for (name, more, code, reported) in cases {
         let job = Job::new();
-        // A name that a shell would take for more than a name.
+        // A name that a shell would expand if it were not quoted.
         let file = format!("{name} $(touch hacked); x.yaml");
         job.scenario(&file, more);
         let run = job.script(
@@ -117,7 +116,7 @@ fn a_job_ends_as_loadgen_does() {
     assert_eq!(nothing.status.code(), Some(1));
 }
 
-/// A program that says more than a page takes: here only what the script makes of it counts.
+/// A program that prints more than a page holds; only how the script handles it matters here.
 fn tells_of_an_endless_complaint() {
     use std::os::unix::fs::PermissionsExt as _;
     let job = Job::new();
@@ -145,7 +144,7 @@ fn a_release_is_installed_if_its_checksum_is_right() {
     );
     let release = job.path("releases/download/v9.9.9");
     std::fs::create_dir_all(&release).expect("a folder");
-    // A small stand-in: only how it gets onto the path is of interest.
+    // A small stand-in: only how it gets onto the path matters.
     std::fs::write(release.join("loadgen"), "#!/bin/sh\necho loadgen 9.9.9\n").expect("written");
     let make = format!(
         "chmod +x loadgen && tar -czf {archive} loadgen && sha256sum {archive} > {archive}.sha256"

@@ -1,5 +1,5 @@
-//! A run while it goes on: a real Prometheus scrapes it and answers what the dashboard asks, a
-//! collector takes its spans, and neither matters to the run.
+//! Live monitoring of a run: a real Prometheus scrapes it and answers the dashboard's queries, and
+//! a collector takes its spans; neither affects the run.
 
 mod collector;
 mod prometheus;
@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::TcpListener;
 use std::time::Duration;
 
-/// Short calls, one after the other, by two variants, until somebody stops them.
+/// Short calls, one after the other, by two variants, until the run is stopped.
 const ENDLESS: &str = "\
 version: 1
 name: endless
@@ -40,7 +40,7 @@ fn prepared(load: &str, more: &[&str]) -> Loadgen {
     run
 }
 
-/// Where a run says that its metrics are.
+/// The address at which a run says that its metrics are.
 fn address(run: &mut Running) -> String {
     let patience = Duration::from_secs(20);
     let process = run.process();
@@ -89,7 +89,7 @@ fn a_run_is_scraped_and_traced_while_it_goes_on() {
     the_spans_are_those_of_the_journal(&collector.spans(), &journal(&run.dir().join("run")));
 }
 
-/// Every question parses; all but those that a good run has no answer to are answered.
+/// Every query parses, and all but those that are empty for a good run return values.
 fn the_dashboard_is_answered(prometheus: &Prometheus) {
     let text = std::fs::read_to_string(in_repo("deploy/grafana/loadgen.json")).expect("there");
     let dashboard: Value = serde_json::from_str(&text).expect("JSON");
@@ -168,7 +168,7 @@ fn the_spans_are_those_of_the_journal(spans: &[Span], turns: &[Value]) {
         assert_eq!(own.start, speech.start);
         let parts = [speech, wait, playout, reply];
         assert!(parts.windows(2).all(|p| p[0].end == p[1].start), "{turn}");
-        // On the wall clock: the caller speaks as the turn's planned instant comes.
+        // On the wall clock, speech starts when the turn's planned instant comes.
         let offset = (speech.start - call.start) as f64 / 1e6;
         assert!(
             (0.0..60_000.0).contains(&offset),

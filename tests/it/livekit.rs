@@ -12,12 +12,12 @@ use std::time::Duration;
 
 /// `loadgen agent --delay`, in ms.
 const DELAY: f64 = 400.0;
-/// A run that has not begun its first call by then never will.
+/// A run that has not started its first call by then never will.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How far the middle turn may be off on a busy machine; 5 on one with time to spare.
+/// Maximum error of the median turn on a busy machine, in ms; 5 with time to spare.
 const BOUND: f64 = 30.0;
 
-/// A server without an agent of its own: every test brings one with a name.
+/// A server without an agent of its own: every test starts one under a name.
 static SERVER: Shared<LivekitServer> = Shared::new();
 
 fn figure(row: &Row, column: &str) -> f64 {
@@ -54,7 +54,7 @@ fn assert_no_room_left(server: &LivekitServer, reports: &Reports) {
     assert!(left.is_empty(), "{left:?}");
 }
 
-/// A server of its own: the scenario has no agent's name, so every agent there would come.
+/// Uses its own server: the scenario names no agent, so every agent there would join.
 #[test]
 fn the_committed_scenario_measures_the_agents_truth() {
     let server = LivekitServer::start();
@@ -64,7 +64,7 @@ fn the_committed_scenario_measures_the_agents_truth() {
     let run = run.on(&server).run();
 
     let reports = Reports::read(&run.dir().join("run"));
-    // Its gates want the turns of a hundred calls: of fifteen they do not judge.
+    // Its gates need the turns of a hundred calls; with fifteen turns they are undecided.
     run.finished.assert_code(110);
     let gates = reports.summary["verdict"]["gates"].as_array();
     for gate in gates.expect("gates") {
@@ -149,7 +149,7 @@ fn a_named_agent_is_dispatched_into_a_room_with_its_metadata_and_its_greeting_me
     reports.assert_good(&run.finished);
     assert_eq!(reports.count("/metrics/greeting/count"), 2);
     let greeting = reports.number("/metrics/greeting/p50_ms");
-    // The agent pauses 300 ms before it greets; it may see its caller before the caller it.
+    // The agent pauses 300 ms before it greets; it may see its caller before its caller sees it.
     assert!((0.0..2_000.0).contains(&greeting), "{greeting}");
     assert_eq!(truth(&greeter.dir().join("t")).len(), 2);
     assert_eq!(
@@ -182,7 +182,7 @@ fn an_older_server_is_spoken_to_with_two_connections() {
     assert_no_room_left(&server, &reports);
     let paths = old.paths();
     let asked = |path: &str| paths.iter().filter(|p| *p == path).count();
-    // The canary and the call, each with caller and agent.
+    // The preflight call and the call, each with caller and agent.
     assert_eq!((asked("/rtc/v1"), asked("/rtc")), (4, 4), "{paths:?}");
 }
 

@@ -1,7 +1,7 @@
-//! Integration tests that can run side by side, in one binary: the built program against real
+//! Integration tests that can run in parallel, in one binary: the built program against real
 //! servers and agents.
 //!
-//! What must have the machine to itself is a binary of its own, beside this folder.
+//! Tests that need the machine to themselves are in a binary of their own, beside this folder.
 
 #[path = "../support/mod.rs"]
 pub mod support;

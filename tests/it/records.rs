@@ -1,4 +1,4 @@
-//! Run folders after the run: of a killed one, of earlier versions, of many.
+//! Run folders after the run: of killed runs, of earlier versions, and several at once.
 
 use crate::support::reports::{Row, journal, keeps_to_its_schema};
 use crate::support::{Loadgen, in_repo, poll};
@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// What every run folder has once its reports are made.
+/// The files that every run folder has once its reports are made.
 const FILES: [&str; 8] = [
     "calls.csv",
     "histogram.hlog",
@@ -19,7 +19,7 @@ const FILES: [&str; 8] = [
     "turns.jsonl",
 ];
 
-/// Calls that go on for longer than the test lets them.
+/// Calls that last longer than the test lets them.
 const LONG: &str = "\
 version: 1
 name: long
@@ -55,7 +55,7 @@ fn contents(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
         .collect()
 }
 
-/// A copy of a committed folder, to make reports in.
+/// Copies a committed folder, to make reports in.
 fn copy(name: &str, to: &Path) {
     std::fs::create_dir(to).expect("a folder");
     for (path, content) in contents(&in_repo("tests/records").join(name)) {
@@ -142,7 +142,7 @@ fn a_killed_run_shows_every_turn_that_had_ended() {
 
 #[test]
 fn folders_of_the_first_version_still_make_every_report() {
-    // Those of before calls were kept, too.
+    // This includes folders from before calls were recorded.
     for (name, complete) in [
         ("v1", true),
         ("v1-killed", false),
@@ -160,7 +160,7 @@ fn folders_of_the_first_version_still_make_every_report() {
         }
         let after = contents(&folder);
         for (path, content) in before {
-            // The rows may have got further columns since.
+            // CSV rows may have gained columns since then.
             if path
                 .extension()
                 .is_none_or(|e| e == "jsonl" || e == "json" || e == "yaml")
@@ -263,7 +263,7 @@ fn a_report_of_a_run_that_was_not_over_is_made_again_before_it_is_shown() {
         let folder = open.dir().join("run");
         copy(name, &folder);
         std::fs::write(folder.join("report.html"), "old").expect("writable");
-        // Nothing to open it with.
+        // There is no program to open the report with.
         let path = open.dir().join("none");
         let run = open.env("PATH", &path).run();
         run.assert_code(1);

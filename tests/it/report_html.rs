@@ -4,7 +4,7 @@ use crate::support::{Browser, Loadgen, Reports, in_repo};
 use serde_json::{Value, json};
 use std::path::Path;
 
-/// Eight calls of two turns; the second turn is not waited for.
+/// Eight calls of two turns; the second turn times out before its reply.
 const SCENARIO: &str = "\
 version: 1
 # </script><img src=x onerror=alert(1)>
@@ -24,7 +24,7 @@ thresholds:
   missed: [\"rate<0.9\"]
 ";
 
-/// Text of the column under a head, over the rows that are shown.
+/// The text of the column with this head, in the rows that are shown.
 fn column(page: &mut Browser, head: &str) -> Vec<String> {
     let cells = page.evaluate(&format!(
         "(() => {{ const nth = [...document.querySelectorAll('#turn-heads th')].findIndex(h => h.innerText.trim() === {head:?});
@@ -39,7 +39,7 @@ fn click(page: &mut Browser, head: &str) {
     ));
 }
 
-/// Sets a control as its user would.
+/// Sets a control as a user would.
 fn choose(page: &mut Browser, control: &str, value: &str) {
     page.evaluate(&format!(
         "(() => {{ const c = document.getElementById({control:?}); c.value = {value:?};
@@ -99,7 +99,7 @@ fn charts_are_seen(page: &mut Browser) {
     }
 }
 
-/// Under the pointer and under the arrow keys; both are rows of the table of values.
+/// The pointer and the arrow keys show values, which are rows of the table of values.
 fn values_are_shown(page: &mut Browser) {
     assert_eq!(
         page.evaluate("document.getElementById('tip').hidden"),
@@ -136,7 +136,7 @@ fn turns_are_those_of_the_csv(page: &mut Browser, reports: &Reports) {
     assert!(csv.len() >= 8, "{csv:?}");
     let table = column(page, "ttfa");
     assert_eq!(table.len(), reports.turns.len());
-    // The slowest first, those without an answer last.
+    // The slowest come first, those without a reply last.
     assert_eq!(table[..csv.len()], csv);
     assert!(table[csv.len()..].iter().all(|cell| cell == "–"));
 }
@@ -186,7 +186,7 @@ fn turns_filter(page: &mut Browser) {
     assert_eq!(column(page, "outcome").len(), all);
 }
 
-/// The slowest and the missed turns, from the folder beside the page.
+/// The audio of the slowest and the missed turns plays from the folder beside the page.
 fn sounds_play(page: &mut Browser) {
     let sounds = page.evaluate("document.querySelectorAll('audio').length");
     assert!(sounds.as_u64() >= Some(9), "{sounds}");
@@ -198,7 +198,7 @@ fn sounds_play(page: &mut Browser) {
     assert_eq!(waves, json!(2), "the caller's and the agent's");
 }
 
-/// At the width of a telephone and on paper nothing sticks out of the page.
+/// Nothing overflows the page, at the width of a phone or on paper.
 fn it_fits(page: &mut Browser) {
     let sticks_out = "document.documentElement.scrollWidth > innerWidth";
     for (width, media) in [
@@ -227,7 +227,7 @@ fn dark_is_dark(page: &mut Browser) {
     assert_ne!(light[1], dark[1]);
 }
 
-/// Without its folder the page still works, and says where its sounds are.
+/// Without its folder the page still works, and says where the audio is.
 fn sent_alone_it_says_so(page: &mut Browser, folder: &Path) {
     let alone = tempfile::tempdir().expect("a folder");
     let copy = alone.path().join("report.html");

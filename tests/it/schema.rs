@@ -1,4 +1,4 @@
-//! The committed JSON Schemas are those that the types generate, and the committed scenarios
+//! The committed JSON Schemas match those that the types generate, and the committed scenarios
 //! satisfy theirs.
 
 use loadgen::report::json::summary_schema;

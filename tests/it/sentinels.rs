@@ -1,10 +1,10 @@
-//! Sentinels: a run's calls to an agent of loadgen's own are reported apart, or not made.
+//! Sentinel calls, to an agent of loadgen's own, are reported separately, or not made at all.
 
 use crate::support::{LivekitServer, Loadgen, OldServer, Reports, Run, Shared, Small, in_repo};
 use serde_json::Value;
 use std::path::Path;
 
-/// How far the middle sentinel may be off on a busy machine, in ms; 1 on one with time to spare.
+/// Maximum error of the median sentinel turn on a busy machine, in ms; 1 with time to spare.
 const BOUND: f64 = 30.0;
 
 static SERVER: Shared<LivekitServer> = Shared::new();
@@ -24,7 +24,7 @@ fn embedded(more: &str) -> Run {
     run.run()
 }
 
-/// Calls of two turns through `url`, to an agent of this name.
+/// Calls of two turns through `url` to the agent `name`.
 fn livekit(server: &LivekitServer, url: &str, name: &str, more: &'static str) -> Run {
     let small = Small {
         calls: 3,
@@ -37,7 +37,7 @@ fn livekit(server: &LivekitServer, url: &str, name: &str, more: &'static str) ->
     run.on(server).env("LIVEKIT_URL", url).run()
 }
 
-/// The run's own counts, as if there were no sentinels.
+/// Checks the run's own counts, which exclude sentinel calls.
 #[track_caller]
 fn only_its_own(reports: &Reports, run: &Run, calls: u64, turns: u64) {
     reports.assert_good(&run.finished);
@@ -62,7 +62,7 @@ fn only_its_own(reports: &Reports, run: &Run, calls: u64, turns: u64) {
     assert!(said.contains(&done), "{done} is not in:\n{said}");
 }
 
-/// So many sentinels, near the truth.
+/// Checks that there were `calls` sentinel calls, and that they are close to the truth.
 #[track_caller]
 fn watched(reports: &Reports, calls: u64) {
     let sentinels = &reports.summary["sentinels"];

@@ -1,4 +1,4 @@
-//! The test harness itself: what it starts works, and what it drops is gone.
+//! Tests of the test harness itself: what it starts works, and what it drops is gone.
 
 use crate::support::process::Stream;
 use crate::support::server::http_status;
@@ -75,7 +75,7 @@ fn fakes_misbehave_as_they_say() {
     assert_eq!(http_status(server.port()), Some(404));
     let port = server.port();
     drop(server);
-    // Its port may be another test's by now; what answers there is not this one.
+    // Another test may use the port by now; what answers there is not this server.
     assert_ne!(http_status(port), Some(404));
 
     let silent = SilentPort::start();
@@ -120,7 +120,7 @@ fn processes_are_waited_for_signalled_and_killed() {
     trap.send_signal(libc::SIGTERM);
     assert_eq!(trap.finish(SOON).code, Some(3));
 
-    // A grandchild goes with its group.
+    // A grandchild is killed with its group.
     let mut family = sh("sleep 60 & echo $!; wait");
     let grandchild = family
         .wait_for_line(Stream::Out, "", SOON)
@@ -150,7 +150,7 @@ fn pipeline_agent_registers_and_ends_with_its_processes() {
     });
 }
 
-/// `GET /` through TLS; the whole answer, or why not.
+/// `GET /` over TLS: the whole answer, or the error.
 fn tls_get(port: u16, name: &str, root: Option<CertificateDer<'static>>) -> Result<String, String> {
     let mut roots = rustls::RootCertStore::empty();
     roots.add_parsable_certificates(root);
@@ -172,13 +172,13 @@ fn tls_get(port: u16, name: &str, root: Option<CertificateDer<'static>>) -> Resu
     .map_err(|error| error.to_string())?;
     let mut answer = Vec::new();
     match stream.read_to_end(&mut answer) {
-        // The proxy passes the end of the stream on without TLS's own farewell.
+        // The proxy ends the stream without a TLS close_notify.
         Err(error) if error.kind() != std::io::ErrorKind::UnexpectedEof => Err(error.to_string()),
         _ => Ok(String::from_utf8_lossy(&answer).into_owned()),
     }
 }
 
-/// Process ids, zombies aside, whose process group is `group`.
+/// Ids of the processes, except zombies, whose process group is `group`.
 fn members_of_group(group: u32) -> Vec<u32> {
     let entries = std::fs::read_dir("/proc").expect("Linux");
     let pids = entries
@@ -186,7 +186,7 @@ fn members_of_group(group: u32) -> Vec<u32> {
         .filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
     pids.filter(|pid| {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        // "pid (name) state ppid pgrp …", where the name may hold anything.
+        // "pid (name) state ppid pgrp …", where the name may contain anything.
         let Some((_, rest)) = stat.rsplit_once(')') else {
             return false;
         };

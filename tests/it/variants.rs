@@ -1,10 +1,10 @@
-//! Configurations of the agent under one load: dealt in blocks, each called as it is configured.
+//! Configurations of the agent under one load: dealt in blocks, each called with its own settings.
 
 use crate::support::reports::median;
 use crate::support::{Loadgen, Reports, in_repo};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Three agents, 400 ms apart; five calls, so that the last block is not whole.
+/// Three agents, 400 ms apart; five calls, so that the last block is incomplete.
 const THREE: &str = "\
 version: 1
 name: three

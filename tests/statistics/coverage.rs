@@ -1,8 +1,8 @@
-//! Intervals of quantiles: how often they hold the true one.
+//! Coverage of the quantile intervals: how often they contain the true quantile.
 //!
-//! In: forty calls of ten turns, alike to a known degree. Out: the share of runs whose interval
-//! holds the truth. Holds: the same turns taken as independent fall short, and by how much is
-//! printed beside it.
+//! In: forty calls of ten turns with a known intraclass correlation. Out: the share of runs whose
+//! interval contains the truth. Invariant: the coverage when the same turns are taken as
+//! independent, which falls short, is printed beside it.
 
 use super::worlds::{SHAPES, Shape, Table, World, many, normal_quantile};
 use super::{percent, size};
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 const QUANTILES: [f64; 2] = [0.5, 0.95];
 
-/// What one run's intervals came to: by quantile, with calls and with turns as independent.
+/// Whether one run's intervals contain the truth: per quantile, by call and by independent turns.
 type Held = [(Option<bool>, Option<bool>); 2];
 
 fn run(table: &Table, seed: u64, calls: usize, turns: usize, icc: f64) -> Held {
@@ -33,10 +33,10 @@ fn run(table: &Table, seed: u64, calls: usize, turns: usize, icc: f64) -> Held {
     })
 }
 
-/// Shares of runs, in percent: held by call, held by turn, no interval given by call.
+/// Shares of runs, in percent: covered by call, covered by turn, no interval by call.
 fn coverage(shape: Shape, calls: usize, icc: f64, runs: u64) -> [[f64; 3]; 2] {
     let table = Table::new(shape);
-    // Shapes see worlds of their own: the same ranks would give the same answer four times.
+    // Each shape gets its own seeds: the same ranks would give the same answer four times.
     let stream = SHAPES.iter().position(|s| *s == shape).unwrap_or(0) as u64;
     let first = (stream * 10 + (icc * 10.0) as u64) << 32;
     let held = many(runs, |seed| {
@@ -91,8 +91,8 @@ fn intervals_hold_the_true_quantile() {
     }
 }
 
-/// Beyond what is promised: printed, and held loosely. With twenty calls, each of whose turns
-/// are much alike, p95 rests on the one or two calls that are slow.
+/// Beyond what is promised, so it is printed and checked loosely. With twenty calls whose turns
+/// are strongly correlated, p95 rests on the one or two calls that are slow.
 #[test]
 fn few_calls() {
     let runs = size(100, 2_000);

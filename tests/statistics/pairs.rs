@@ -1,7 +1,8 @@
-//! Comparing: how often equal things are called different, how often a difference is found.
+//! Error rates of comparisons: how often equal things are called different, and how often a
+//! difference is found.
 //!
-//! In: a baseline and candidates of one world, equal or shifted, on a steady or a drifting
-//! machine. Out: shares of verdicts. Holds: all metrics and all candidates count together.
+//! In: a baseline and candidates of one simulation, equal or shifted, on a steady or a drifting
+//! machine. Out: shares of verdicts. Invariant: all metrics and all candidates count together.
 
 use super::worlds::{World, many};
 use super::{percent, size};
@@ -11,20 +12,20 @@ use loadgen::stats::compare::{
 };
 use std::time::Duration;
 
-/// Of the latencies of the simulations: their median, σ of the logarithm, how alike turns are.
+/// Parameters of the simulated latencies: median, σ of the logarithm, intraclass correlation.
 const MEDIAN_MS: f64 = 600.0;
 const SIGMA: f64 = 0.2;
 const ICC: f64 = 0.2;
 const TURNS: usize = 10;
 
-/// One call: its place, its turns' latencies in ms, how long its joins took.
+/// One call: its place, its turns' latencies, and its three per-call latencies, all in ms.
 struct Call {
     place: Place,
     turns: Vec<f64>,
     once: [f64; 3],
 }
 
-/// A call whose latencies are `factor` times as long and `shift` ms longer; one turn in a
+/// A call whose latencies are multiplied by `factor` and then `shift` ms longer; one turn in a
 /// hundred is never answered.
 fn call(world: &mut World, place: Place, factor: f64, shift: f64) -> Call {
     let latency = |z: f64| MEDIAN_MS * (SIGMA * z).exp() * factor + shift;
@@ -49,7 +50,7 @@ fn sample(ms: f64) -> Sample {
     }
 }
 
-/// Everything that a run measures of these calls.
+/// All metrics of these calls, as a run measures them.
 fn series(calls: &[Call]) -> Vec<Series> {
     let latencies = |metric: &str, of: &dyn Fn(&Call) -> Vec<f64>| Series {
         metric: metric.to_owned(),
@@ -119,7 +120,7 @@ fn equal_runs_are_seldom_called_different() {
     });
     let share = percent(alarms.iter().filter(|a| **a).count(), alarms.len());
     println!("{runs} baselines and five equal candidates, all metrics: {share:.1} % false alarms");
-    // 5 % of 40 are exceeded by six with a probability of 1.4 %.
+    // At a true rate of 5 %, six or more alarms in 40 runs have a probability of 1.4 %.
     assert!(share <= if runs < 1_000 { 13.0 } else { 7.0 }, "{share} %");
 }
 
@@ -148,8 +149,9 @@ fn a_shift_of_50_ms_is_found() {
     assert!(held >= 92.0, "{held} %");
 }
 
-/// A run of 100 slots on a machine that becomes 20 % slower; `first` says, by slot, whether the
-/// baseline's call comes there, and in which block.
+/// A run of 100 slots on a machine that becomes 20 % slower. `slot` takes the slot's number and a
+/// coin flip shared by each pair of slots; it says whether the call is the candidate's, and in
+/// which block it is.
 fn drifting(
     seed: u64,
     shift: f64,
@@ -173,7 +175,7 @@ fn drifting(
     compare(&before, &[after], &settings(seed)).remove(0)
 }
 
-/// Slots 2b and 2b + 1 are block b, in an order by chance.
+/// Slots 2b and 2b + 1 are block b, in random order.
 fn interleaved(nth: usize, first: bool) -> (bool, Option<u64>) {
     (first == nth.is_multiple_of(2), Some(nth as u64 / 2))
 }
@@ -238,7 +240,7 @@ fn blocks(seed: u64, shift: f64) -> Vec<Comparison> {
     compare(&before, &[after], &settings(seed)).remove(0)
 }
 
-/// Equal variants, made in blocks, each beside the one that looks best.
+/// Equal variants, run in blocks, each compared with the one that looks best.
 #[test]
 fn equal_variants_are_seldom_ranked_apart() {
     let runs = size(60, 1_000);
@@ -263,7 +265,7 @@ fn equal_variants_are_seldom_ranked_apart() {
         });
         let share = percent(alarms.iter().filter(|a| **a).count(), alarms.len());
         println!("{variants} equal variants, ranked, {runs} runs: {share:.1} % with any `slower`");
-        // 5 % of 60 are exceeded by eight with a probability of 1.1 %.
+        // At a true rate of 5 %, eight or more alarms in 60 runs have a probability of 1.1 %.
         assert!(share <= if runs < 1_000 { 12.0 } else { 5.0 }, "{share} %");
     }
 }

@@ -1,8 +1,8 @@
-//! An agent that stands still for half a minute: the share of slow turns is told as it was.
+//! An agent that freezes for half a minute: the reported share of slow turns is the true one.
 //!
 //! In: a plan of ten minutes with a hundred callers, their state machines in virtual time, an
 //! agent that is frozen for 30 s. Out: the share of turns over 10 s, as recorded and as the agent
-//! knows it. Holds: turns that were never answered in time count; nothing is dropped.
+//! knows it. Invariants: turns without a reply in time count; nothing is dropped.
 
 use super::percent;
 use super::worlds::{World, many};
@@ -26,7 +26,7 @@ const fn ms(ms: u64) -> Duration {
 
 const STALL: (Duration, Duration) = (Duration::from_secs(300), Duration::from_secs(330));
 const SLOW: Duration = Duration::from_secs(10);
-/// A reply; between two of them the agent takes a breath.
+/// Length of a reply, and the agent's pause between two replies.
 const REPLY: Duration = ms(2_000);
 const BREATH: Duration = ms(1_000);
 const TURNS: usize = 3;
@@ -42,7 +42,7 @@ call: {greeting: none, turns: [{say: words, start: {after: call_start}, timeout:
 load: {arrival: {rate: 5, process: poisson}, duration: 10m}
 ";
 
-/// When calls start, by the plan.
+/// When calls start, according to the plan.
 fn starts() -> Vec<Duration> {
     let sound = |_: &Path, _: Option<Duration>| Ok(Some(ms(2_000)));
     let env = |_: &str| None;
@@ -83,13 +83,13 @@ fn script() -> CallScript {
     }
 }
 
-/// The agent of one call, its audio, and what the caller's ear makes of it.
+/// The agent of one call, its audio, and what the caller's ear makes of the audio.
 struct Agent {
     origin: Instant,
     world: World,
     inputs: BTreeMap<(Instant, u32), Input>,
     silent_from: Instant,
-    /// Of every turn it was asked in: end of speech to reply.
+    /// For every turn that the agent heard: the time from end of speech to reply.
     truth: Vec<Duration>,
 }
 
@@ -99,7 +99,7 @@ impl Agent {
         self.inputs.insert((at, nth), input);
     }
 
-    /// When what takes `work` is done that begins at `from`: nothing goes on in the stall.
+    /// When work that begins at `from` and takes `work` is done: there is no progress in the stall.
     fn done(&self, from: Instant, work: Duration) -> Instant {
         let (begin, end) = (self.origin + STALL.0, self.origin + STALL.1);
         let before = begin.saturating_duration_since(from).min(work);
@@ -148,7 +148,7 @@ impl Agent {
     }
 }
 
-/// Plays a call that starts so long after the run; its records, and the agent's truth.
+/// Plays a call that starts `start` after the run; returns its records and the agent's truth.
 fn play(number: usize, start: Duration, origin: Instant) -> (Vec<TurnRecord>, Vec<Duration>) {
     let begin = origin + start;
     let mut agent = Agent {

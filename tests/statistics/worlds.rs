@@ -1,24 +1,24 @@
-//! Worlds whose truth is known: latencies of calls whose turns are alike.
+//! Simulations whose truth is known: latencies of calls whose turns are correlated.
 //!
-//! In: a shape of the distribution, how alike the turns of a call are, a seed. Out: calls of
-//! turns, and the true quantiles. Holds: the alikeness is that of a normal variable behind each
-//! latency (Gaussian copula), so the shape is exact whatever it is.
+//! In: a shape of the distribution, the intraclass correlation, a seed. Out: calls of turns, and
+//! the true quantiles. Invariant: the correlation is that of the latent normal behind each latency
+//! (Gaussian copula), so the shape of the distribution is exact whatever it is.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use rand_distr::{Distribution, StandardNormal};
 use std::time::Duration;
 
-/// Latencies in seconds, by the inverse of their distribution function.
+/// Latency distributions in seconds, by their inverse distribution functions.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Shape {
-    /// Median 1 s, σ of the logarithm.
+    /// Median 1 s; the parameter is σ of the logarithm.
     Lognormal(f64),
     /// Seven in ten around 0.7 s, the others around 1.9 s.
     Bimodal,
-    /// From 0.5 s, index 2.5.
+    /// Minimum 0.5 s, index 2.5.
     Pareto,
-    /// As the lognormal of σ = 0.5, in steps of 20 ms.
+    /// The lognormal of σ = 0.5, in steps of 20 ms.
     Discrete,
 }
 
@@ -44,7 +44,7 @@ impl Shape {
     pub(crate) fn quantile(self, u: f64) -> f64 {
         match self {
             Self::Lognormal(sigma) => (sigma * normal_quantile(u)).exp(),
-            // Two lognormals that do not overlap to speak of: below 0.7 the fast one.
+            // Two lognormals with negligible overlap: below u = 0.7 the fast one.
             Self::Bimodal if u < 0.7 => 0.7 * (0.15 * normal_quantile(u / 0.7)).exp(),
             Self::Bimodal => 1.9 * (0.15 * normal_quantile((u - 0.7) / 0.3)).exp(),
             Self::Pareto => 0.5 * (1.0 - u).powf(-1.0 / 2.5),
@@ -108,7 +108,7 @@ impl World {
     }
 }
 
-/// Runs `one` for every seed below `runs`, on all cores; the answers in the seeds' order.
+/// Runs `one` for every seed below `runs` on all cores; results are in the order of the seeds.
 pub(crate) fn many<T: Send>(runs: u64, one: impl Fn(u64) -> T + Sync) -> Vec<T> {
     let threads = std::thread::available_parallelism().map_or(1, |n| n.get() as u64);
     let of_thread = |first: u64| (first..runs).step_by(threads as usize).map(&one).collect();
@@ -123,7 +123,7 @@ pub(crate) fn many<T: Send>(runs: u64, one: impl Fn(u64) -> T + Sync) -> Vec<T> 
     (0..runs).filter_map(turn).collect()
 }
 
-/// A table of Φ → latency, so that a million draws take no million bisections.
+/// A table from latent normals to latencies, so that a million draws need no bisections.
 pub(crate) struct Table {
     seconds: Vec<f64>,
 }
@@ -140,7 +140,7 @@ impl Table {
         Self { seconds }
     }
 
-    /// The latency of the latent normal `z`: the entry at or below.
+    /// The latency for the latent normal `z`: the table entry at or below it.
     pub(crate) fn latency(&self, z: f64) -> Duration {
         let i = ((z / REACH + 1.0) * 0.5 * STEPS as f64) as usize;
         Duration::from_secs_f64(self.seconds[i.min(STEPS)])

@@ -1,7 +1,7 @@
-//! The pipeline agent of `examples/agents/pipeline`, as people start it.
+//! The pipeline agent of `examples/agents/pipeline`, started as users start it.
 //!
 //! In: a server and settings. Out: a registered worker and the agent's own figures.
-//! Holds: the worker and its job processes end with the value.
+//! Invariant: the worker and its job processes end when the value is dropped.
 
 use super::process::Stream;
 use super::{LivekitServer, Process, in_repo, poll};
@@ -11,13 +11,13 @@ use std::process::Command;
 use std::time::Duration;
 use tempfile::TempDir;
 
-/// The first start installs its packages.
+/// Long enough for the first start, which installs the agent's packages.
 const PATIENCE: Duration = Duration::from_secs(300);
 
 /// A running pipeline worker. Ended by Drop.
 #[derive(Debug)]
 pub struct PipelineAgent {
-    // First, so that it is ended before its directory goes.
+    // Declared first, so that the process ends before its directory is deleted.
     process: Process,
     dir: TempDir,
 }
@@ -28,7 +28,7 @@ impl PipelineAgent {
         Self::start_with(server, &[])
     }
 
-    /// As [`Self::start`], with variables such as `("PIPELINE_LLM_TTFT_MS", "900")`.
+    /// Like [`Self::start`], with variables such as `("PIPELINE_LLM_TTFT_MS", "900")`.
     pub fn start_with(server: &LivekitServer, env: &[(&str, &str)]) -> Self {
         let dir = TempDir::with_prefix("pipeline-agent-").expect("a temporary directory");
         let mut command = Command::new(in_repo("examples/agents/pipeline/run"));
@@ -48,22 +48,22 @@ impl PipelineAgent {
         Self { process, dir }
     }
 
-    /// The worker's process id, which is also that of its process group.
+    /// The worker's process id, which is also its process group id.
     pub fn pid(&self) -> u32 {
         self.process.pid()
     }
 
-    /// The file with one JSON line a turn; not there before the first.
+    /// The file with one JSON line per turn; it does not exist before the first turn.
     pub fn metrics_path(&self) -> PathBuf {
         self.dir.path().join("turns.jsonl")
     }
 
-    /// The log of what its audio really did.
+    /// The frame log: timestamped events of what the agent's audio really did.
     pub fn frames_path(&self) -> PathBuf {
         self.dir.path().join("frames.jsonl")
     }
 
-    /// The agent's own figures, one object a user turn, in the order of their ends.
+    /// The agent's own figures, one object per user turn, in the order in which turns ended.
     pub fn turns(&self) -> Vec<Value> {
         let text = std::fs::read_to_string(self.metrics_path()).unwrap_or_default();
         let lines = text

@@ -1,7 +1,7 @@
 //! A headless Chromium, driven over its DevTools protocol.
 //!
-//! In: the address of a page. Out: what scripts in it say, what it complained of. Holds: a
-//! profile of its own, no network but loopback; ended when the value is dropped.
+//! In: the address of a page. Out: the results of scripts in it, and its errors and warnings.
+//! Invariants: it has its own profile and no network but loopback; it ends when dropped.
 
 use super::process::Stream;
 use super::{Process, poll};
@@ -14,15 +14,15 @@ use tempfile::TempDir;
 use tokio_tungstenite::tungstenite::stream::MaybeTlsStream;
 use tokio_tungstenite::tungstenite::{Message, WebSocket, connect};
 
-/// How long a page may take for anything it is asked.
+/// How long a page may take to answer.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// A browser that has not been read from the disk yet, on a machine that compiles beside it, takes
-/// its time to start.
+/// How long the browser may take to start: it may have to be read from disk, on a machine that is
+/// compiling at the same time.
 const START: Duration = Duration::from_secs(90);
 
 /// A browser with one page.
 pub struct Browser {
-    // First, so that it is ended before its profile goes.
+    // Declared first, so that the process ends before its profile is deleted.
     _process: Process,
     _profile: TempDir,
     socket: WebSocket<MaybeTlsStream<TcpStream>>,
@@ -32,13 +32,13 @@ pub struct Browser {
 }
 
 impl Browser {
-    /// Starts it; `scripts/setup` installs it.
+    /// Starts the browser, which `scripts/setup` installs.
     pub fn start() -> Self {
         let profile = TempDir::with_prefix("chromium-").expect("a temporary directory");
         let mut command = Command::new("chromium");
         command.args([
             "--headless",
-            // In a container there is no other way to run it as root.
+            // Chromium does not run as root in a container otherwise.
             "--no-sandbox",
             "--disable-gpu",
             "--disable-quic",
@@ -80,7 +80,7 @@ impl Browser {
         browser
     }
 
-    /// Calls a method of the protocol.
+    /// Calls a method of the DevTools protocol.
     #[track_caller]
     pub fn call(&mut self, method: &str, params: Value) -> Value {
         self.asked += 1;
@@ -108,7 +108,7 @@ impl Browser {
         }
     }
 
-    /// Keeps what the page complains of.
+    /// Records errors and warnings of the page.
     fn note(&mut self, event: &Value) {
         let params = &event["params"];
         let bad = match event["method"].as_str() {
@@ -129,14 +129,14 @@ impl Browser {
         }
     }
 
-    /// Opens a file and waits until all of it is there.
+    /// Opens a file and waits until it has loaded completely.
     pub fn open(&mut self, file: &Path) {
         let url = format!("file://{}", file.display());
         self.call("Page.navigate", json!({"url": url}));
         self.wait_for("location.protocol === 'file:' && document.readyState === 'complete'");
     }
 
-    /// What an expression comes to in the page.
+    /// The value of an expression evaluated in the page.
     #[track_caller]
     pub fn evaluate(&mut self, expression: &str) -> Value {
         let params = json!({"expression": expression, "returnByValue": true, "awaitPromise": true});
@@ -155,7 +155,7 @@ impl Browser {
         assert!(truth.is_some(), "never true: {expression}");
     }
 
-    /// Moves the pointer to the middle of what a selector names, which is scrolled to first.
+    /// Scrolls to the element that a selector matches and moves the pointer to its middle.
     #[track_caller]
     pub fn point_at(&mut self, selector: &str) {
         let at = self.evaluate(&format!(
@@ -168,7 +168,7 @@ impl Browser {
         self.call("Input.dispatchMouseEvent", params);
     }
 
-    /// Presses a key where the focus is.
+    /// Presses a key on the focused element.
     pub fn press(&mut self, key: &str) {
         for kind in ["keyDown", "keyUp"] {
             self.call(
@@ -178,7 +178,7 @@ impl Browser {
         }
     }
 
-    /// Shows the page as on paper or on a screen, in the light or in the dark.
+    /// Emulates a medium (paper or screen) and a colour scheme (light or dark).
     pub fn show_as(&mut self, media: &str, scheme: &str) {
         let features = json!([{"name": "prefers-color-scheme", "value": scheme}]);
         self.call(
@@ -194,9 +194,9 @@ impl Browser {
         self.call("Emulation.setDeviceMetricsOverride", params);
     }
 
-    /// Errors and warnings so far: exceptions, the console, breaches of the page's policy.
+    /// Errors and warnings so far: exceptions, console output, violations of the page's policy.
     pub fn complaints(&mut self) -> &[String] {
-        // Whatever was said before this is answered has arrived by then.
+        // Everything reported before this call is answered has arrived by then.
         self.evaluate("0");
         &self.complaints
     }

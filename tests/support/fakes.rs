@@ -1,7 +1,7 @@
-//! Servers that are not what a caller hopes for.
+//! Servers that misbehave.
 //!
 //! In: nothing. Out: a loopback port that misbehaves in one way.
-//! Holds: nothing listens any more once the value is dropped.
+//! Invariant: nothing listens any more once the value is dropped.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -29,7 +29,7 @@ impl SilentPort {
     }
 }
 
-/// An HTTP server that knows no page at all.
+/// An HTTP server that answers 404 to every request.
 #[derive(Debug)]
 pub struct HttpServer404 {
     address: SocketAddr,
@@ -89,7 +89,7 @@ fn address(listener: &TcpListener) -> SocketAddr {
     listener.local_addr().expect("a bound socket")
 }
 
-/// Reads one request's head and answers it; errors are the client's business.
+/// Reads the head of one request and answers it; errors are left to the client.
 fn answer_404(mut stream: TcpStream) {
     let _ = stream.set_read_timeout(Some(Duration::from_secs(5)));
     let mut head = Vec::new();

@@ -1,8 +1,8 @@
-//! A front that makes a LiveKit server look older than it is, or poorer.
+//! A proxy that makes a LiveKit server look older or less capable than it is.
 //!
 //! In: the upstream's address. Out: a `ws://` URL that answers 404 to one path, by default
-//! `/rtc/v1`, and passes everything else on; the paths that were asked for.
-//! Holds: loopback only; nothing listens any more once the value is dropped.
+//! `/rtc/v1`, and passes everything else on; the paths that were requested.
+//! Invariants: loopback only; nothing listens any more once the value is dropped.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -15,7 +15,7 @@ const NEWER_PATH: &str = "/rtc/v1";
 const NOT_FOUND: &[u8] =
     b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 
-/// A server that knows no single peer connection. Ended by Drop.
+/// A server without support for a single peer connection. Ended by Drop.
 #[derive(Debug)]
 pub struct OldServer {
     address: SocketAddr,
@@ -25,12 +25,12 @@ pub struct OldServer {
 }
 
 impl OldServer {
-    /// Starts a front for `upstream`, such as `127.0.0.1:7880`.
+    /// Starts a proxy for `upstream`, such as `127.0.0.1:7880`.
     pub fn start(upstream: &str) -> Self {
         Self::without(upstream, NEWER_PATH)
     }
 
-    /// As [`Self::start`], but without `missing`.
+    /// Like [`Self::start`], but answering 404 to `missing`.
     pub fn without(upstream: &str, missing: &'static str) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has ports");
         let address = listener.local_addr().expect("a bound socket");
@@ -43,7 +43,7 @@ impl OldServer {
                     break;
                 }
                 let (asked, upstream) = (Arc::clone(&asked), upstream.clone());
-                // Ends with the connection: either side's close ends both.
+                // The thread ends with the connection: either side's close ends both.
                 std::thread::spawn(move || serve(client, &upstream, missing, &asked));
             }
         });
@@ -78,7 +78,7 @@ impl Drop for OldServer {
     }
 }
 
-/// One connection; errors are the client's business.
+/// Serves one connection; errors are left to the client.
 fn serve(mut client: TcpStream, upstream: &str, missing: &str, asked: &Mutex<Vec<String>>) {
     let _ = client.set_read_timeout(Some(Duration::from_secs(5)));
     let Some(head) = head(&mut client) else {
@@ -115,7 +115,7 @@ fn serve(mut client: TcpStream, upstream: &str, missing: &str, asked: &Mutex<Vec
     let _ = answers.join();
 }
 
-/// A request up to its empty line.
+/// Reads a request up to its empty line.
 fn head(client: &mut TcpStream) -> Option<Vec<u8>> {
     let mut head = Vec::new();
     let mut byte = [0];

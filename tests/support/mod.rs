@@ -1,10 +1,10 @@
-//! What integration tests stand on: the real LiveKit server, real agents, the built
-//! binary, and servers that misbehave.
+//! Support for integration tests: the real LiveKit server, real agents, the built binary, and
+//! servers that misbehave.
 //!
-//! In: `pub mod support;` in a test binary (`pub`, so that what one does not use is not dead
-//! code there). Out: values that own what they started.
-//! Holds: loopback only, ports picked at run time, and everything started is ended when
-//! its value is dropped, also by a panic, and by the kernel when the test process dies.
+//! In: `pub mod support;` in a test binary (`pub`, so that items that one binary does not use are
+//! not dead code there). Out: values that own what they started.
+//! Invariants: loopback only, ports picked at run time; everything started is ended when its value
+//! is dropped, also by a panic, and by the kernel when the test process dies.
 
 pub mod agent;
 pub mod browser;
@@ -46,7 +46,7 @@ pub fn in_repo(path: &str) -> PathBuf {
     root().join(path)
 }
 
-/// Asks `probe` every 20 ms until it gives a value; `None` after `patience`.
+/// Calls `probe` every 20 ms until it returns a value; `None` after `patience`.
 pub fn poll<T>(patience: Duration, mut probe: impl FnMut() -> Option<T>) -> Option<T> {
     let deadline = Instant::now() + patience;
     loop {

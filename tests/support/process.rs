@@ -1,8 +1,8 @@
-//! A child process with its output at hand.
+//! A child process whose output is captured.
 //!
-//! In: a `Command`. Out: a [`Process`] to wait on, look into and signal; a [`Finished`].
-//! Holds: the child leads a process group of its own; the whole group is killed when the
-//! value is dropped, and the kernel kills the child when the test process dies.
+//! In: a `Command`. Out: a [`Process`] to wait for, inspect and signal; a [`Finished`].
+//! Invariants: the child leads its own process group; the whole group is killed when the value is
+//! dropped, and the kernel kills the child when the test process dies.
 
 use super::poll;
 use std::io::{self, BufRead, BufReader, Read};
@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// Which of a child's outputs.
+/// One of a child's output streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stream {
     /// Standard output.
@@ -26,7 +26,7 @@ pub enum Stream {
 pub struct Process {
     name: String,
     child: Child,
-    /// Set once it has been reaped: from then on its number may be somebody else's.
+    /// Set once the child has been reaped: from then on its id may belong to another process.
     status: Option<ExitStatus>,
     started: Instant,
     out: Arc<Mutex<String>>,
@@ -34,16 +34,16 @@ pub struct Process {
     readers: Vec<JoinHandle<()>>,
 }
 
-/// What became of a child.
+/// How a child ended, and its output.
 #[derive(Debug, Clone)]
 pub struct Finished {
-    /// Exit code; `None` when a signal ended it.
+    /// Exit code; `None` if a signal ended the child.
     pub code: Option<i32>,
-    /// The signal that ended it.
+    /// The signal that ended the child.
     pub signal: Option<i32>,
-    /// It was killed because its deadline had passed.
+    /// Whether the child was killed because its deadline had passed.
     pub timed_out: bool,
-    /// From its start to its end.
+    /// Time from the child's start to its end.
     pub took: Duration,
     /// All of its standard output.
     pub stdout: String,
@@ -52,8 +52,8 @@ pub struct Finished {
 }
 
 impl Process {
-    /// Starts `command` in a process group of its own, its input closed unless
-    /// `keep_stdin`; panics, naming it, if it cannot be started.
+    /// Starts `command` in its own process group, with its input closed unless `keep_stdin`; panics
+    /// with `name` if it cannot be started.
     pub fn spawn(name: &str, mut command: Command, keep_stdin: bool) -> Self {
         command
             .stdin(if keep_stdin {
@@ -84,12 +84,12 @@ impl Process {
         }
     }
 
-    /// The child's process id, which is also its group's.
+    /// The child's process id, which is also its process group id.
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// What it has written to `stream` so far.
+    /// What the child has written to `stream` so far.
     pub fn output(&self, stream: Stream) -> String {
         let text = match stream {
             Stream::Out => &self.out,
@@ -98,7 +98,7 @@ impl Process {
         text.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Its end, if it has ended; what is left of its group goes with it.
+    /// The child's exit status, if it has ended; the rest of its group is then killed.
     pub fn try_wait(&mut self) -> Option<ExitStatus> {
         if self.status.is_none() && self.is_zombie() {
             self.kill_group_and_reap();
@@ -110,7 +110,7 @@ impl Process {
     /// if the child ends without it or `patience` runs out.
     pub fn wait_for_line(&mut self, stream: Stream, text: &str, patience: Duration) -> String {
         let found = poll(patience, || {
-            // Before the look at the output: what a dead child wrote is all there is.
+            // Check this before reading the output: a dead child writes no more.
             let ended = self.try_wait().is_some();
             if ended {
                 self.join_readers(Duration::from_secs(1));
@@ -134,8 +134,8 @@ impl Process {
         })
     }
 
-    /// Sends a signal, such as `libc::SIGINT`, to the child (not to its group); nothing
-    /// happens if it has ended.
+    /// Sends a signal, such as `libc::SIGINT`, to the child (not to its group); does nothing if the
+    /// child has ended.
     pub fn send_signal(&self, signal: libc::c_int) {
         if self.status.is_none() {
             // SAFETY: `kill` takes plain numbers; our child has not been reaped, so the
@@ -151,12 +151,12 @@ impl Process {
         }
     }
 
-    /// Closes its standard input.
+    /// Closes the child's standard input.
     pub fn close_stdin(&mut self) {
         drop(self.child.stdin.take());
     }
 
-    /// Waits for its end; after `patience` its group is killed.
+    /// Waits until the child ends; kills its group after `patience`.
     pub fn finish(mut self, patience: Duration) -> Finished {
         let timed_out = poll(patience, || self.try_wait()).is_none();
         let took = self.started.elapsed();
@@ -180,7 +180,7 @@ impl Process {
         )
     }
 
-    /// Whether it has ended and waits to be reaped; leaves it so.
+    /// Whether the child has ended but has not been reaped; does not reap it.
     fn is_zombie(&self) -> bool {
         // SAFETY: `siginfo_t` is plain data for which all zeroes is a valid value.
         let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
@@ -198,8 +198,8 @@ impl Process {
         unsafe { info.si_pid() != 0 }
     }
 
-    /// Kills what lives of its group, then reaps it: in this order, because only an unreaped
-    /// leader keeps the group's number from being given to others.
+    /// Kills what is left of the group, then reaps the child. The order matters: only an unreaped
+    /// leader keeps the group's id from being reused.
     fn kill_group_and_reap(&mut self) -> ExitStatus {
         if let Some(status) = self.status {
             return status;
@@ -211,7 +211,7 @@ impl Process {
     }
 
     fn join_readers(&mut self, patience: Duration) {
-        // A grandchild may hold the pipe open: never wait for ever.
+        // A grandchild may keep the pipe open, so do not wait for ever.
         poll(patience, || {
             self.readers
                 .iter()
@@ -261,7 +261,7 @@ pub fn children(parent: u32) -> Vec<u32> {
         .filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
     pids.filter(|pid| {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        // "pid (name) state ppid …", where the name may hold anything.
+        // "pid (name) state ppid …", where the name may contain anything.
         let rest = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
         let fields: Vec<&str> = rest.split_whitespace().collect();
         fields.first() != Some(&"Z") && fields.get(1) == Some(&parent.to_string().as_str())
@@ -294,8 +294,8 @@ fn die_with_the_test(command: &mut Command) {
     unsafe { command.pre_exec(die) };
 }
 
-/// "Parent death" is the death of the *thread* that forked, and each test has a thread of
-/// its own: children that outlive a test function must come from a thread that lasts.
+/// "Parent death" is the death of the *thread* that forked, and each test has its own thread:
+/// children that outlive a test function must come from a thread that lasts.
 fn spawn_from_a_lasting_thread(command: Command) -> io::Result<Child> {
     type Order = (Command, mpsc::Sender<io::Result<Child>>);
     static SPAWNER: OnceLock<Mutex<mpsc::Sender<Order>>> = OnceLock::new();

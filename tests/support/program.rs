@@ -1,8 +1,8 @@
 //! The built `loadgen` binary, run as a user runs it.
 //!
 //! In: arguments and environment. Out: exit code, output, and the files it left.
-//! Holds: it runs in an empty directory of its own, with a state folder of its own, without
-//! the LiveKit variables of whoever runs the tests, and never past its deadline.
+//! Invariants: it runs in an empty directory with its own state folder, without the LiveKit
+//! variables of whoever runs the tests, and never past its deadline.
 
 use super::process::Stream;
 use super::{Finished, LivekitServer, Process};
@@ -12,7 +12,7 @@ use std::process::Command;
 use std::time::Duration;
 use tempfile::TempDir;
 
-/// Variables that would change what a run does.
+/// Environment variables that would change what a run does.
 const CLEARED: [&str; 6] = [
     "LIVEKIT_URL",
     "LIVEKIT_API_KEY",
@@ -22,7 +22,7 @@ const CLEARED: [&str; 6] = [
     "NO_COLOR",
 ];
 
-/// One run of the binary, being prepared.
+/// A run of the binary that is being prepared.
 #[derive(Debug)]
 pub struct Loadgen {
     command: Command,
@@ -31,10 +31,10 @@ pub struct Loadgen {
     deadline: Duration,
 }
 
-/// A run that is over, with the directory it ran in.
+/// A finished run, with the directory it ran in.
 #[derive(Debug)]
 pub struct Run {
-    /// How it ended and what it wrote.
+    /// How the run ended and what it wrote.
     pub finished: Finished,
     dir: TempDir,
 }
@@ -42,10 +42,10 @@ pub struct Run {
 /// A run under way.
 #[derive(Debug)]
 pub struct Running {
-    // First, so that it is ended before its directory goes.
+    // Declared first, so that the process ends before its directory is deleted.
     process: Process,
     dir: TempDir,
-    // What runs note of themselves; gone with the run unless a test names another folder.
+    // The state folder; deleted with the run unless a test names another folder.
     _state: TempDir,
     deadline: Duration,
 }
@@ -69,7 +69,7 @@ impl Loadgen {
         }
     }
 
-    /// The directory it will run in; files may be put there first.
+    /// The directory that the run will use; files may be put there first.
     pub fn dir(&self) -> &Path {
         self.dir.path()
     }
@@ -80,30 +80,30 @@ impl Loadgen {
         self
     }
 
-    /// Sets a variable of its environment.
+    /// Sets an environment variable.
     pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
         self.command.env(name, value);
         self
     }
 
-    /// Sets URL, key and secret of `server` in its environment.
+    /// Sets URL, key and secret of `server` in the environment.
     pub fn on(mut self, server: &LivekitServer) -> Self {
         self.command.envs(server.env());
         self
     }
 
-    /// Kills it after this long.
+    /// Sets the time after which the run is killed.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
         self
     }
 
-    /// Runs it to its end or its deadline.
+    /// Runs the binary to its end or its deadline.
     pub fn run(self) -> Run {
         self.spawn().finish()
     }
 
-    /// Starts it and returns at once; its standard input stays open.
+    /// Starts the binary and returns at once; its standard input stays open.
     pub fn spawn(self) -> Running {
         let process = Process::spawn("loadgen", self.command, true);
         Running {
@@ -125,7 +125,7 @@ impl Loadgen {
 }
 
 impl Run {
-    /// The directory it ran in, until this value is dropped.
+    /// The directory of the run, which exists until this value is dropped.
     pub fn dir(&self) -> &Path {
         self.dir.path()
     }
@@ -139,17 +139,17 @@ impl Run {
 }
 
 impl Running {
-    /// Its process id.
+    /// The process id.
     pub fn pid(&self) -> u32 {
         self.process.pid()
     }
 
-    /// The process itself: its output, its lines, signals.
+    /// The process, for its output and for signals.
     pub fn process(&mut self) -> &mut Process {
         &mut self.process
     }
 
-    /// The directory it runs in.
+    /// The directory of the run.
     pub fn dir(&self) -> &Path {
         self.dir.path()
     }
@@ -159,7 +159,7 @@ impl Running {
         self.process.send_signal(signal);
     }
 
-    /// Waits for its end; past the deadline (counted from here) it is killed.
+    /// Waits until the run ends; kills it at the deadline, counted from this call.
     pub fn finish(self) -> Run {
         Run {
             finished: self.process.finish(self.deadline),

@@ -1,7 +1,7 @@
-//! The files of a run folder, as a reader of docs/formats.md takes them.
+//! The files of a run folder, as a reader of docs/formats.md would read them.
 //!
-//! In: the folder. Out: the summary, held to its schema; the turns, the journal.
-//! Holds: a file that is missing or broken is a panic that names it.
+//! In: the folder. Out: the summary, checked against its schema; the turns, the journal.
+//! Invariant: a missing or broken file causes a panic that names it.
 
 use super::Finished;
 use serde_json::Value;
@@ -19,9 +19,9 @@ pub struct Reports {
     pub summary: Value,
     /// `turns.csv`.
     pub turns: Vec<Row>,
-    /// `turns.jsonl`, without the sentinels' turns.
+    /// `turns.jsonl`, without the turns of sentinel calls.
     pub journal: Vec<Value>,
-    /// The sentinels' turns in `turns.jsonl`.
+    /// The turns of sentinel calls in `turns.jsonl`.
     pub sentinels: Vec<Value>,
 }
 
@@ -47,7 +47,7 @@ impl Reports {
         }
     }
 
-    /// The folder.
+    /// The run folder.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
@@ -66,20 +66,20 @@ impl Reports {
         value.unwrap_or_else(|| panic!("no count at {pointer} in {:#}", self.summary))
     }
 
-    /// All rooms that calls were made in.
+    /// All rooms in which calls were made.
     pub fn rooms(&self) -> BTreeSet<String> {
         self.turns.iter().map(|row| row["room"].clone()).collect()
     }
 
-    /// What the names of this run's rooms begin with: everything up to the call.
+    /// The common prefix of this run's room names: everything up to the call.
     #[track_caller]
     pub fn room_prefix(&self) -> String {
         let rooms = self.rooms();
         prefix(rooms.first().expect("a run has rooms")).to_owned()
     }
 
-    /// Panics unless the run went well: every planned turn replied, and exit code 0. On a
-    /// machine so busy that the generator was late, 110 is the truth and is taken too; so is
+    /// Panics unless the run went well: every planned turn replied, and exit code 0. Also accepts
+    /// exit code 110, which is correct on a machine so busy that the generator was late; accepts
     /// nothing else.
     #[track_caller]
     pub fn assert_good(&self, finished: &Finished) {
@@ -104,7 +104,7 @@ impl Reports {
     }
 }
 
-/// Panics unless a summary is what docs/summary.schema.json says.
+/// Panics unless a summary satisfies docs/summary.schema.json.
 #[track_caller]
 pub fn keeps_to_its_schema(summary: &Value) {
     let path = super::in_repo("docs/summary.schema.json");
@@ -122,7 +122,7 @@ fn is_sentinel(line: &Value) -> bool {
     line["sentinel"] == true
 }
 
-/// The whole lines of a run's journal but those of sentinels; none while it is not there.
+/// The complete lines of a run's journal without those of sentinel calls; empty if there is none.
 pub fn journal(folder: &Path) -> Vec<Value> {
     let lines = lines(folder).into_iter();
     lines.filter(|line| !is_sentinel(line)).collect()
@@ -142,7 +142,7 @@ pub fn prefix(room: &str) -> &str {
     &room[..=end]
 }
 
-/// The middle one; the higher of the two in the middle.
+/// The median; the higher of the two middle values if their number is even.
 #[track_caller]
 pub fn median(mut values: Vec<f64>) -> f64 {
     assert!(!values.is_empty(), "nothing was measured");

@@ -1,6 +1,7 @@
-//! Small scenarios for runs that are about something else than the conversation.
+//! Small scenarios for tests that are not about the conversation itself.
 //!
-//! In: what differs. Out: YAML whose sounds are the repository's fixtures, by full path.
+//! In: the settings that differ from the default. Out: YAML with the repository's fixtures as
+//! sounds, by full path.
 
 use super::in_repo;
 use std::path::Path;
@@ -8,17 +9,17 @@ use std::path::Path;
 /// A LiveKit scenario of `yes` turns.
 #[derive(Debug, Clone)]
 pub struct Small {
-    /// Turns of a call.
+    /// Number of turns per call.
     pub turns: usize,
-    /// Calls, all at once.
+    /// Number of calls, all concurrent.
     pub calls: usize,
     /// `expect`, `ignore` or `none`.
     pub greeting: &'static str,
     /// How long a call waits for an agent.
     pub agent_timeout: &'static str,
-    /// The sound that is said.
+    /// The sound that the caller plays.
     pub sound: String,
-    /// More lines at the end.
+    /// More YAML at the end.
     pub more: &'static str,
 }
 

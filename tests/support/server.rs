@@ -1,7 +1,7 @@
-//! The real LiveKit server, one for each value.
+//! The real LiveKit server, one per value.
 //!
 //! In: nothing, or more lines of its configuration. Out: a server on loopback that answers.
-//! Holds: it listens on 127.0.0.1 only, with a key of its own.
+//! Invariants: it listens on 127.0.0.1 only, with a secret of its own.
 
 use super::{Process, free_tcp_port, free_udp_port, in_repo, poll};
 use livekit_api::services::room::RoomClient;
@@ -18,7 +18,7 @@ const KEY: &str = "testkey";
 const PATIENCE: Duration = Duration::from_secs(30);
 const ATTEMPTS: usize = 5;
 
-/// A livekit-server of one's own. Ended by Drop.
+/// A livekit-server for one test. Ended by Drop.
 #[derive(Debug)]
 pub struct LivekitServer {
     process: Process,
@@ -28,12 +28,12 @@ pub struct LivekitServer {
 }
 
 impl LivekitServer {
-    /// Starts a server and waits until it answers; builds it first if it is not there.
+    /// Starts a server and waits until it answers; builds the binary first if it does not exist.
     pub fn start() -> Self {
         Self::start_with("")
     }
 
-    /// As [`Self::start`], with `more` appended to the YAML of its configuration.
+    /// Like [`Self::start`], with `more` appended to the YAML configuration.
     pub fn start_with(more: &str) -> Self {
         let binary = built();
         for _ in 0..ATTEMPTS {
@@ -44,7 +44,7 @@ impl LivekitServer {
         panic!("livekit-server did not start in {ATTEMPTS} attempts; its log is above");
     }
 
-    /// `None` when it ended by itself: most likely a picked port was taken meanwhile.
+    /// `None` if the server ended by itself: most likely another process took one of its ports.
     fn attempt(binary: &PathBuf, more: &str) -> Option<Self> {
         let dir = TempDir::with_prefix("livekit-server-").expect("a temporary directory");
         let (port, secret) = (free_tcp_port(), random_hex());
@@ -63,7 +63,7 @@ impl LivekitServer {
 
         let answers = poll(PATIENCE, || match server.process.try_wait() {
             Some(_) => Some(false),
-            // A port taken by another server would answer too, but not to our secret.
+            // Another server on a taken port would answer too, but not to our secret.
             None => (http_status(port) == Some(200) && server.try_rooms().is_ok()).then_some(true),
         });
         match answers {
@@ -99,7 +99,7 @@ impl LivekitServer {
         &self.secret
     }
 
-    /// The three variables that programs for LiveKit read.
+    /// The three environment variables that LiveKit programs read.
     pub fn env(&self) -> [(&'static str, String); 3] {
         [
             ("LIVEKIT_URL", self.url()),
@@ -108,23 +108,23 @@ impl LivekitServer {
         ]
     }
 
-    /// Its process id.
+    /// The process id.
     pub fn pid(&self) -> u32 {
         self.process.pid()
     }
 
-    /// What it has logged: warnings and worse.
+    /// The server's log: warnings and worse.
     pub fn log(&self) -> String {
         use super::process::Stream;
         self.process.output(Stream::Out) + &self.process.output(Stream::Err)
     }
 
-    /// The directory of its configuration.
+    /// The directory of the configuration.
     pub fn dir(&self) -> &std::path::Path {
         self.dir.path()
     }
 
-    /// The rooms that exist now. May be called from inside an async runtime.
+    /// The rooms that exist now. May be called inside an async runtime.
     pub fn rooms(&self) -> Vec<Room> {
         self.try_rooms()
             .unwrap_or_else(|error| panic!("cannot list rooms: {error}\n{}", self.log()))
@@ -133,7 +133,7 @@ impl LivekitServer {
     fn try_rooms(&self) -> Result<Vec<Room>, String> {
         let client =
             || RoomClient::with_api_key(&format!("http://{}", self.address()), KEY, &self.secret);
-        // A thread of its own: a runtime must not be started inside another one.
+        // Use another thread: a runtime must not be started inside another one.
         let listed = std::thread::scope(|scope| {
             scope
                 .spawn(|| runtime().block_on(client().list_rooms(Vec::new())))
@@ -172,7 +172,7 @@ pub fn http_status(port: u16) -> Option<u16> {
         .ok()
 }
 
-/// The server's binary, built once a test process where need be.
+/// The server's binary, built at most once per test process if needed.
 fn built() -> PathBuf {
     static BUILT: OnceLock<()> = OnceLock::new();
     BUILT.get_or_init(|| {
@@ -190,8 +190,8 @@ fn built() -> PathBuf {
 }
 
 fn configuration(port: u16, udp_port: u16, secret: &str, more: &str) -> String {
-    // Without `interfaces` and `ips` it binds the UDP port on every address of the machine,
-    // and ICE over TCP always does: so there is none.
+    // Without `interfaces` and `ips` the server binds the UDP port on every address of the machine.
+    // ICE over TCP always does, so it is disabled.
     format!(
         "port: {port}\n\
          bind_addresses: [127.0.0.1]\n\

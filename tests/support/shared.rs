@@ -1,7 +1,7 @@
 //! A value that the tests of one file share.
 //!
 //! In: how to make it. Out: the value, made by the first test that asks.
-//! Holds: it is dropped with the last test that uses it, so that nothing stays behind; a
+//! Invariant: it is dropped with the last test that uses it, so that nothing is left behind; a
 //! later test makes a new one.
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -16,7 +16,7 @@ impl<T> Shared<T> {
         Self(Mutex::new(Weak::new()))
     }
 
-    /// The value, made now if nobody holds one.
+    /// The value, made now if no test holds one.
     pub fn get(&self, make: impl FnOnce() -> T) -> Arc<T> {
         let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         slot.upgrade().unwrap_or_else(|| {

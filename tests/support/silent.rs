@@ -1,14 +1,14 @@
-//! A worker of `livekit-agents` whose agents cannot be heard, each in its own way.
+//! A `livekit-agents` worker whose agents are inaudible, each for a different reason.
 //!
-//! In: a server. Out: a registered worker; a job's metadata says what its agent does.
-//! Holds: the worker ends with the value.
+//! In: a server. Out: a registered worker; a job's metadata selects how its agent behaves.
+//! Invariant: the worker ends when the value is dropped.
 
 use super::process::Stream;
 use super::{LivekitServer, Process, in_repo};
 use std::process::Command;
 use std::time::Duration;
 
-/// The first start installs the packages that it shares with the pipeline agent.
+/// Long enough for the first start, which installs packages shared with the pipeline agent.
 const PATIENCE: Duration = Duration::from_secs(300);
 
 /// A running worker. Ended by Drop.

@@ -1,7 +1,7 @@
-//! A TLS front for a server that has none, with a certificate authority made on the spot.
+//! A TLS proxy for a server that has none, with a certificate authority generated on the spot.
 //!
 //! In: the upstream's address. Out: a `wss://` URL and the root certificate to trust.
-//! Holds: loopback only; each proxy has a root of its own that no machine trusts.
+//! Invariants: loopback only; each proxy has its own root, which no machine trusts.
 
 use super::server::runtime;
 use rcgen::{
@@ -19,7 +19,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio_rustls::TlsAcceptor;
 
-/// A proxy that ends TLS and passes bytes on to `upstream`. Ended by Drop.
+/// A proxy that terminates TLS and passes bytes on to `upstream`. Ended by Drop.
 #[derive(Debug)]
 pub struct TlsProxy {
     port: u16,
@@ -97,8 +97,8 @@ async fn serve(listener: &TcpListener, acceptor: &TlsAcceptor, upstream: &str) {
         };
         let (acceptor, upstream) = (acceptor.clone(), upstream.to_owned());
         tokio::spawn(async move {
-            // A client that does not trust us, or an upstream that is gone, ends this
-            // connection only; the test sees it at its own end.
+            // A client that does not trust us, or an upstream that is gone, ends only this
+            // connection; the test notices at its own end.
             let Ok(mut client) = acceptor.accept(client).await else {
                 return;
             };
@@ -110,7 +110,7 @@ async fn serve(listener: &TcpListener, acceptor: &TlsAcceptor, upstream: &str) {
     }
 }
 
-/// The server's side of TLS for localhost and 127.0.0.1, and its root as PEM.
+/// The server's TLS configuration for localhost and 127.0.0.1, and its root as PEM.
 fn certificates() -> (Arc<ServerConfig>, String) {
     let mut root = CertificateParams::default();
     root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -136,7 +136,7 @@ fn certificates() -> (Arc<ServerConfig>, String) {
         .signed_by(&leaf_key, &issuer)
         .expect("the root may sign");
 
-    // Named, because several providers are linked in and rustls would not choose.
+    // The provider is explicit: several are linked in, and rustls would not choose one.
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let key = PrivateKeyDer::Pkcs8(leaf_key.serialize_der().into());
     let config = ServerConfig::builder_with_provider(provider)

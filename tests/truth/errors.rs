@@ -1,42 +1,42 @@
-//! Errors of measured turns and what is said of them.
+//! Statistics of measurement errors.
 //!
-//! In: measured less true, in ms, with or without a flag. Out: bias and quantiles.
-//! Holds: quantiles are order statistics (nearest rank); of no values there is none.
+//! In: measured minus true, in ms, with or without a flag. Out: bias and quantiles.
+//! Invariants: quantiles are order statistics (nearest rank); without values they are NaN.
 
 use std::fmt;
 
 /// One turn's error.
 #[derive(Debug, Clone, Copy)]
 pub struct Error {
-    /// Measured less true, in ms.
+    /// Measured minus true, in ms.
     pub ms: f64,
-    /// The turn carries the flag in question.
+    /// Whether the turn carries the flag in question.
     pub flagged: bool,
 }
 
-/// Errors of a measurement.
+/// The errors of a measurement.
 #[derive(Debug, Clone, Default)]
 pub struct Errors(pub Vec<Error>);
 
 impl Errors {
-    /// Only those without a flag.
+    /// Only the errors without a flag.
     pub fn unflagged(&self) -> Self {
         Self(self.0.iter().filter(|e| !e.flagged).copied().collect())
     }
 
-    /// The mean.
+    /// The mean error.
     pub fn bias(&self) -> f64 {
         self.0.iter().map(|e| e.ms).sum::<f64>() / self.0.len() as f64
     }
 
-    /// The middle error, with its sign.
+    /// The median error, with its sign.
     pub fn median(&self) -> f64 {
         let mut all: Vec<f64> = self.0.iter().map(|e| e.ms).collect();
         all.sort_by(f64::total_cmp);
         all.get(all.len() / 2).copied().unwrap_or(f64::NAN)
     }
 
-    /// The size under which a share of the errors lies.
+    /// The quantile of the absolute errors at `share`.
     pub fn within(&self, share: f64) -> f64 {
         let mut all: Vec<f64> = self.0.iter().map(|e| e.ms.abs()).collect();
         all.sort_by(f64::total_cmp);
@@ -44,7 +44,7 @@ impl Errors {
         all.get(rank.max(1) - 1).copied().unwrap_or(f64::NAN)
     }
 
-    /// The same, less a bias that is not the measurement's.
+    /// The errors minus a bias that is not the measurement's.
     pub fn less(&self, bias: f64) -> Self {
         let shifted = self.0.iter().map(|e| Error {
             ms: e.ms - bias,

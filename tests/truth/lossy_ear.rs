@@ -1,7 +1,7 @@
 //! An ear that loses packets, in virtual time: thousands of replies in seconds.
 //!
-//! In: a reply's sound, a loss. Out: the errors of its onsets. Holds: the truth is what the
-//! same ear hears of the same stream without losses; nothing reads a clock.
+//! In: a reply's sound, a loss. Out: the errors of its onsets. Invariants: the truth is what the
+//! same ear hears in the same stream without loss; nothing reads a clock.
 
 use super::errors::{Error, Errors};
 use super::size;
@@ -11,14 +11,14 @@ use loadgen::net::Impairment;
 use loadgen::vocab::Loss;
 use std::time::{Duration, Instant};
 
-/// Silence around a reply, in frames: longer than what ends a spurt.
+/// Silence around a reply, in frames: longer than the gap that ends a talk spurt.
 const PAUSE: usize = 60;
-/// Further apart, an onset is not the reply's.
+/// An onset further away than this does not belong to the reply.
 const NEAR_MS: f64 = 700.0;
-/// Replies of one ear.
+/// Number of replies per ear.
 const REPLIES: usize = 100;
 
-/// What came of the replies of some ears.
+/// Results of the replies of several ears.
 #[derive(Debug, Default)]
 struct Score {
     errors: Errors,
@@ -26,7 +26,7 @@ struct Score {
     missed: usize,
     /// Onsets that belong to no reply.
     spare: usize,
-    /// Replies whose onset packet was lost, and those of them without a flag.
+    /// Replies whose onset packet was lost, and how many of them have no flag.
     touched: usize,
     unflagged: usize,
 }
@@ -36,7 +36,7 @@ fn stream(reply: &[Box<[u8]>], seed: u64) -> (Vec<Box<[u8]>>, Vec<usize>) {
     let silence = opus::silence_frame().expect("libopus");
     let (mut frames, mut starts) = (Vec::new(), Vec::new());
     for k in 0..REPLIES {
-        // Pauses of many lengths, so that losses fall everywhere.
+        // Vary the pauses, so that losses fall everywhere.
         let pause = PAUSE + (k as u64 * 7 + seed * 3) as usize % 23;
         frames.extend(std::iter::repeat_n(silence.clone(), pause));
         starts.push(frames.len());
@@ -84,7 +84,7 @@ fn measure(reply: &[Box<[u8]>], loss: Loss, ears: u64) -> Score {
         let (mut heard, lost) = hear(&frames, Some(&mut impairment));
         for ((true_ms, _), start) in truth.iter().zip(&starts) {
             score.replies += 1;
-            // Arrivals count from 20 ms.
+            // The first packet arrives at 20 ms.
             let packet = (true_ms / 20.0) as usize - 1;
             let touched = lost.binary_search(&packet).is_ok();
             let near = |(ms, _): &(f64, bool)| {
@@ -135,7 +135,7 @@ fn onsets_under_loss_are_as_far_off_as_stated() {
             assert!(score.missed * 1_000 <= score.replies, "{name}, {how}");
             assert_eq!(score.unflagged, 0, "{name}, {how}: touched without a flag");
             assert_eq!(score.spare, 0, "{name}, {how}: onsets of nothing");
-            // At small size 1 % is ten replies: the bar is held at full size.
+            // At small size 1 % is ten replies, so the limit is looser there than at full size.
             let bar = size(50.0, 40.0);
             if all.within(0.99) > bar {
                 too_far.push(format!("{name}, {how}: {all}"));
@@ -146,6 +146,6 @@ fn onsets_under_loss_are_as_far_off_as_stated() {
             );
         }
     }
-    // Told last: at full size bursts are known to be past their bar, and the rest is shown too.
+    // Checked last: at full size bursts are known to exceed their limit, and the rest is shown too.
     assert!(too_far.is_empty(), "{too_far:#?}");
 }

@@ -1,4 +1,4 @@
-//! Runs whose callers lose packets: the scenario's `network` does what it says, and says so.
+//! Runs whose callers lose packets: the scenario's `network` takes effect and is reported.
 
 use super::errors::{Error, Errors};
 use super::size;
@@ -6,7 +6,7 @@ use super::support::{LivekitServer, Loadgen, Reports, in_repo};
 use super::truth;
 use std::time::Duration;
 
-/// A scenario of short turns, so many a call, with a network of its own.
+/// A scenario of short turns, `turns` per call, with its own `network`.
 fn scenario(callers: usize, turns: usize, network: &str) -> String {
     let fixture = in_repo("fixtures/yes.wav");
     let pause = "delay: {min: 50ms, max: 250ms}";
@@ -40,7 +40,7 @@ fn what_a_caller_loses_touches_onsets_and_is_said() {
         let text = scenario(callers, turns_each, network);
         std::fs::write(run.dir().join("lossy.yaml"), text).expect("writable");
         let run = run.deadline(Duration::from_secs(300)).run();
-        // Its end brings the truth to the disk.
+        // Ending the agent flushes its truth file to disk.
         agent.process().send_signal(libc::SIGTERM);
         agent.finish().assert_code(0);
         let reports = Reports::read(&run.dir().join("run"));
@@ -62,7 +62,7 @@ fn what_a_caller_loses_touches_onsets_and_is_said() {
         println!("    all: {turns}");
         println!("    unflagged: {}", turns.unflagged());
         let flagged = turns.0.iter().filter(|e| e.flagged).count();
-        // 5 % of onset packets, and as much again where the packet before one is lost.
+        // 5 % of onset packets, and as many again where the packet before the onset is lost.
         assert!(flagged <= planned / 2, "{flagged} of {planned} flagged");
         assert!(callers == 1 || flagged > 0, "loss touches no onset");
         assert!(

@@ -1,7 +1,7 @@
-//! The reference agent's truth file beside a run's turns.
+//! Compares the reference agent's truth file with a run's turns.
 //!
-//! In: both. Out: errors of `ttfa_wire` in ms. Holds: a turn without a figure has no error;
-//! nor have those of a room in which the agent did not answer every turn, since it counts answers.
+//! In: both. Out: errors of `ttfa_wire` in ms. Invariants: a turn without a figure has no error;
+//! rooms in which the agent did not answer every turn are skipped, since it counts answers.
 
 use super::errors::{Error, Errors};
 use super::support::reports::Row;
@@ -30,7 +30,7 @@ pub fn read(path: &Path) -> Truth {
     text.lines().map(line).collect()
 }
 
-/// The errors of the turns that have a figure; `flag` is the doubt in question.
+/// The errors of the turns that have a figure; `flag` is the flag to look for.
 pub fn errors(turns: &[Row], truth: &Truth, flag: &str) -> Errors {
     let whole = |room: &str| {
         let asked = turns.iter().filter(|row| row["room"] == room).count();

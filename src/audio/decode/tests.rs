@@ -5,7 +5,7 @@ use crate::audio::RATE;
 use crate::audio::test_signals::FIXTURES;
 use proptest::prelude::*;
 
-/// A WAV file of the kind asked for; `tag` 1 is PCM, 3 is float.
+/// A WAV file with the given header fields; `tag` 1 is PCM, 3 is float.
 fn wav(tag: u16, channels: u16, rate: u32, bits: u16, data: &[u8], promised: u32) -> Vec<u8> {
     let block = channels * (bits / 8);
     let mut out = b"RIFF".to_vec();
@@ -57,7 +57,7 @@ fn every_format_gives_the_same_tone() {
     for (name, bytes) in FORMATS {
         let extension = name.rsplit('.').next();
         let pcm = decode(bytes, extension).unwrap_or_else(|e| panic!("{name}: {e}"));
-        // 200 ms of 1 kHz at a peak of 0.25; lossy codecs may round a frame up.
+        // 200 ms of 1 kHz at a peak of 0.25; lossy codecs may round up to a whole frame.
         assert!(
             (9_590..11_500).contains(&pcm.len()),
             "{name}: {} samples",
@@ -78,7 +78,7 @@ fn every_format_gives_the_same_tone() {
             (99..=101).contains(&rising),
             "{name}: {rising} periods in 100 ms"
         );
-        // The name is only a help.
+        // The extension is only a hint.
         assert!(decode(bytes, None).is_ok(), "{name} without an extension");
     }
 }

@@ -1,29 +1,29 @@
-//! Tells a noise, or the voices of many, from a reply.
+//! Tells background noise, or the babble of many voices, from a reply.
 //!
-//! In: the track's last half second and the levels of its windows. Out: a verdict. Holds: a
-//! tone, however long and steady, is no background; nor is anything that varies like speech.
+//! In: a stretch of the track and the levels of its windows. Out: a verdict. Invariants: a tone,
+//! however long and steady, is not background; nor is anything whose level varies like speech.
 
 use super::track::Track;
 use crate::audio::level::{dbfs_of, power_at};
 
-/// Louder than this is no background but a sound, in dBFS.
+/// A sound at or above this level is never background, in dBFS.
 pub(super) const LOUDEST_DBFS: f32 = -30.0;
-/// Levels of 10 ms windows of a noise spread less than this over half a second, in dB: those of
-/// four voices and more by 2 to 5. One voice spreads by 4 to 20.
+/// The levels of a noise's 10 ms windows have a smaller standard deviation than this over half a
+/// second, in dB. That of four or more voices is 2 to 5, that of one voice 4 to 20.
 const STEADY_SIGMA_DB: f32 = 5.0;
-/// Normalised autocorrelation of a periodic frame (a voice, a tone).
+/// A frame is periodic (a voice, a tone) above this normalised autocorrelation.
 const PERIODIC: f32 = 0.6;
-/// The most frames in ten that may be periodic in a noise.
+/// At most this many tenths of a noise's frames are periodic.
 const PERIODIC_TENTHS: usize = 3;
-/// Frames looked at: 40 ms each, in samples at 8 kHz.
+/// Frame length: 40 ms, in samples at 8 kHz.
 const FRAME: usize = 320;
-/// One in six samples: 48 → 8 kHz.
+/// Decimation from 48 to 8 kHz.
 const DECIMATION: u64 = 6;
-/// Lags of 60 to 400 Hz at 8 kHz; a higher tone fits in several times.
+/// Lags of 60 to 400 Hz at 8 kHz. A higher tone is found at a multiple of its period.
 const LAGS: std::ops::RangeInclusive<usize> = 20..=133;
 
-/// Whether the `levels` (dBFS of consecutive windows) and the samples in `from..to` are those
-/// of a steady noise.
+/// Whether the `levels` (dBFS of consecutive windows) and the samples in `from..to` are steady
+/// noise.
 pub(super) fn is_background(
     track: &Track,
     levels: impl Iterator<Item = f32> + Clone,
@@ -61,7 +61,7 @@ fn is_periodic(track: &Track, start: u64) -> bool {
     for (k, out) in frame.iter_mut().enumerate() {
         let at = start + k as u64 * DECIMATION;
         let sum: i32 = (at..at + DECIMATION).map(|p| i32::from(track.at(p))).sum();
-        // The difference flattens a noise that is louder at low frequencies.
+        // Differencing flattens the spectrum of a noise that is louder at low frequencies.
         *out = sum as f32 - before;
         before = sum as f32;
     }
@@ -94,7 +94,7 @@ mod tests {
         is_background(&track, levels, 0, pcm.len() as u64)
     }
 
-    /// Half a second of all fixtures at once, at about -40 dBFS.
+    /// Half a second of all fixtures mixed together, at about -40 dBFS.
     fn many_voices() -> Vec<i16> {
         let mut sum = vec![0f64; 24_000];
         for (k, fixture) in FIXTURES.iter().enumerate() {
@@ -114,7 +114,7 @@ mod tests {
             .iter()
             .map(|x| x / 8)
             .collect();
-        // A first-order low-pass makes it dull, as most rooms are.
+        // A first-order low-pass makes the noise dull, like that of most rooms.
         let mut memory = 0.0;
         let dull: Vec<i16> = noise(-20.0, 24_000, 4)
             .iter()

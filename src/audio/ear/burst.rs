@@ -1,34 +1,34 @@
-//! Until when a talk spurt is audible: clicks do not hold it open.
+//! Tracks the last audible sample of a talk spurt, without letting clicks extend the spurt.
 //!
-//! In: the windows of a spurt after its onset. Out: its last audible sample. Holds: it only
-//! moves forward; a short sound counts while the spurt's last sustained sound is near (the
-//! release of a last consonant), or when it lasts.
+//! In: the windows of a spurt after its onset. Out: its last audible sample. Invariants: that
+//! sample only moves forward; a short sound counts only soon after a sustained one (such as the
+//! release of a last consonant), a sustained sound always does.
 
 use super::refine::last_audible;
 use super::track::Track;
 use crate::audio::level::WINDOW;
 
-/// Windows: 10 ms at a hop of 5 ms, in samples.
+/// Hop of the 10 ms windows: 5 ms, in samples.
 pub(super) const HOP: u64 = 240;
-/// So many loud windows one after the other are no click: 40 ms.
+/// This many consecutive loud windows are a sustained sound, not a click: 40 ms.
 pub(super) const SUSTAINED: u32 = 7;
-/// A shorter sound this soon after a sustained one belongs to it: 250 ms.
+/// A shorter sound within this time of a sustained one belongs to it: 250 ms.
 const NEAR: u64 = 12_000;
 
 /// The audible part of a spurt, so far.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Audible {
-    /// What is audible: a mean square.
+    /// Audibility threshold, as a mean square.
     power: f64,
     last: u64,
     /// The last sample of a sustained sound.
     sustained: u64,
-    /// Loud windows up to now.
+    /// Consecutive loud windows up to now.
     run: u32,
 }
 
 impl Audible {
-    /// Audible up to `last` with at least `power`.
+    /// Starts with `last` as the last sample that is audible by the threshold `power`.
     pub(super) fn new(power: f64, last: u64) -> Self {
         Self {
             power,
@@ -38,7 +38,6 @@ impl Audible {
         }
     }
 
-    /// The last audible sample.
     pub(super) fn last(&self) -> u64 {
         self.last
     }
@@ -48,17 +47,17 @@ impl Audible {
         self.sustained
     }
 
-    /// What is audible: a mean square.
+    /// Audibility threshold, as a mean square.
     pub(super) fn power(&self) -> f64 {
         self.power
     }
 
-    /// Looks at the window of so much `energy` that ends at `end`.
+    /// Takes the window that ends at `end`; `energy` is its sum of squares.
     pub(super) fn window(&mut self, track: &Track, end: u64, energy: i64) {
         let energy = energy as f64;
         let is_loud = energy >= self.power * (2 * HOP) as f64;
         self.run = if is_loud { self.run + 1 } else { 0 };
-        // The 2 ms windows that end in this hop lie inside the 10 ms.
+        // Every 2 ms window that ends in this hop lies inside the 10 ms, so none can be loud.
         if energy < self.power * WINDOW as f64 {
             return;
         }
@@ -82,8 +81,8 @@ mod tests {
     use crate::audio::test_signals::sine;
     use std::time::Instant;
 
-    /// The last audible sample of sounds, each with its start and length in ms; the first one is
-    /// the spurt's. In ms.
+    /// The last audible sample, in ms, of sounds given by their start and length in ms; the first
+    /// sound is the spurt.
     fn last_of(sounds: &[(usize, usize)]) -> f64 {
         let mut pcm = vec![0; 48 * 1500];
         for &(at, length) in sounds {

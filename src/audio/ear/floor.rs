@@ -1,13 +1,13 @@
-//! The noise floor: what the agent's track sounds like when nobody speaks.
+//! The noise floor: the level of the agent's track while nobody speaks.
 //!
 //! In: levels of 10 ms windows. Out: the median of the trailing second and its spread.
-//! Holds: constant cost for each window, no allocation.
+//! Invariants: the memory is fixed, and a window costs at most one pass over the bins.
 
 /// Windows of the trailing second, at a hop of 5 ms.
 const SECOND: usize = 200;
 /// Bins of half a decibel from [`LOWEST`] up to 0 dBFS.
 const BINS: usize = 201;
-/// The quietest level told apart: below one bit of 16.
+/// The lowest level that is distinguished, in dBFS: below one bit of 16.
 pub(super) const LOWEST: f32 = -100.0;
 
 /// A sliding median by histogram.
@@ -18,7 +18,7 @@ pub(super) struct Floor {
     next: usize,
     count: usize,
     median: usize,
-    /// How many windows are in bins under `median`.
+    /// Number of windows in the bins below `median`.
     under: usize,
 }
 
@@ -34,7 +34,7 @@ impl Floor {
         }
     }
 
-    /// Takes a window's level in dBFS.
+    /// Adds a window's level in dBFS.
     pub(super) fn push(&mut self, dbfs: f32) {
         let bin = (((dbfs - LOWEST) * 2.0).round().max(0.0) as usize).min(BINS - 1);
         if self.count == SECOND {
@@ -59,12 +59,12 @@ impl Floor {
         }
     }
 
-    /// Forgets the past: what comes next is another floor.
+    /// Discards the history; the next windows define a new floor.
     pub(super) fn clear(&mut self) {
         *self = Self::new();
     }
 
-    /// Median level in dBFS; [`LOWEST`] while nothing was heard.
+    /// Median level in dBFS; [`LOWEST`] before the first window.
     pub(super) fn level(&self) -> f32 {
         if self.count == 0 {
             LOWEST
@@ -78,7 +78,8 @@ impl Floor {
         self.above(84)
     }
 
-    /// How far the loud windows are over the median, in dB: up to the 95th percentile.
+    /// Distance of the loud windows from the median, in dB: from the median up to the 95th
+    /// percentile.
     pub(super) fn peaks(&self) -> f32 {
         self.above(95)
     }

@@ -1,17 +1,18 @@
-//! The levels of the last two seconds' windows.
+//! The levels of the windows of the last two seconds.
 //!
-//! In: levels of 10 ms windows at a hop of 5 ms, and which of them say nothing. Out: those of the
-//! last windows, the loudest 100 ms. Holds: memory is taken once.
+//! In: levels of 10 ms windows at a hop of 5 ms, or that a window was not received. Out: the
+//! levels of the last windows, and whether any 100 ms of them reach a level. Invariant: memory is
+//! allocated once.
 
 use crate::audio::level::power_at;
 use std::collections::VecDeque;
 
-/// Levels remembered: two seconds.
+/// Number of levels kept: two seconds.
 const KEPT: usize = 400;
 /// Windows in 100 ms.
 const LOUDEST: usize = 20;
 
-/// The last windows' levels in dBFS, NaN where nothing was received.
+/// Levels in dBFS; NaN where nothing was received.
 #[derive(Debug)]
 pub(super) struct Levels(VecDeque<f32>);
 
@@ -20,7 +21,7 @@ impl Levels {
         Self(VecDeque::with_capacity(KEPT))
     }
 
-    /// Takes a window's level; `None` where nothing was received.
+    /// Adds a window's level; `None` if the window was not received.
     pub(super) fn push(&mut self, dbfs: Option<f32>) {
         if self.0.len() == KEPT {
             self.0.pop_front();
@@ -28,12 +29,12 @@ impl Levels {
         self.0.push_back(dbfs.unwrap_or(f32::NAN));
     }
 
-    /// Level of the last window.
+    /// Level of the last window, if it was received.
     pub(super) fn last(&self) -> Option<f32> {
         self.0.back().copied().filter(|level| !level.is_nan())
     }
 
-    /// Levels received in so many of the last windows, oldest first.
+    /// Levels of those of the last `windows` windows that were received, oldest first.
     pub(super) fn of_last(&self, windows: usize) -> impl Iterator<Item = f32> + Clone {
         self.0
             .range(self.0.len() - windows.min(self.0.len())..)
@@ -41,12 +42,12 @@ impl Levels {
             .filter(|level| !level.is_nan())
     }
 
-    /// How many of the last windows are quieter than `dbfs`.
+    /// Number of consecutive windows, counted back from the last, that are quieter than `dbfs`.
     pub(super) fn below(&self, dbfs: f32) -> usize {
         self.0.iter().rev().take_while(|&&l| l < dbfs).count()
     }
 
-    /// Whether any 100 ms of so many of the last windows had a mean level of `dbfs`.
+    /// Whether any 100 ms within the last `windows` windows had a mean level of at least `dbfs`.
     pub(super) fn reach(&self, windows: usize, dbfs: f32) -> bool {
         let needed = power_at(f64::from(dbfs)) * LOUDEST as f64;
         let power = |at: usize| {

@@ -1,23 +1,23 @@
-//! Where an onset that lost audio touches most likely was.
+//! Estimates where an onset next to lost audio most likely was.
 //!
-//! In: the packets that were played, with their sizes; an onset as it was heard behind a loss.
-//! Out: a place for it, inside the interval that the loss leaves open. Holds: it is never after
-//! the onset that was heard and never before the loss; memory is allocated once.
+//! In: the packets played, with their sizes; an onset detected after a loss. Out: a position for
+//! it, inside the interval that the loss leaves open. Invariants: the position is never after the
+//! detected onset and never before the loss; memory is allocated once.
 
 use crate::audio::{FRAME, OPUS_LOOKAHEAD};
 use std::collections::VecDeque;
 
-/// Packets remembered: more than the second between an onset and its decision.
+/// Number of packets kept: more than the second between an onset and the decision about it.
 const KEPT: usize = 96;
-/// Packets on either side of a loss that say what quiet and speech cost in bytes.
+/// Packets examined on either side of a loss, to learn how many bytes quiet and speech take.
 const SIDE: usize = 10;
-/// With fewer a side says nothing.
+/// A side with fewer packets than this is not used.
 const FEWEST: usize = 3;
 
-/// The packets that were played last.
+/// The packets played last.
 #[derive(Debug)]
 pub(super) struct Losses {
-    /// Position of the first sample, and bytes.
+    /// Position of each packet's first sample, and its size in bytes.
     played: VecDeque<(u64, usize)>,
 }
 
@@ -28,7 +28,7 @@ impl Losses {
         }
     }
 
-    /// A packet whose audio begins at `start`.
+    /// Adds a packet whose audio begins at `start`.
     pub(super) fn packet(&mut self, start: u64, bytes: usize) {
         if self.played.len() == KEPT {
             self.played.pop_front();
@@ -36,12 +36,12 @@ impl Losses {
         self.played.push_back((start, bytes));
     }
 
-    /// The place of an onset heard at `onset`, after a loss that began at `from`.
+    /// Estimates the position of an onset detected at `onset`, after a loss that began at `from`.
     ///
-    /// The first packet after the loss tells by its size whether the reply was under way by
-    /// then: what the decoder makes of it does not, since its state is wrong. If it was, the
-    /// onset lies anywhere from the loss to what that packet itself can have begun, and the
-    /// middle of that is the least wrong.
+    /// The size of the first packet after the loss shows whether the reply was already under way.
+    /// Its decoded audio does not, because the loss leaves the decoder in the wrong state. If the
+    /// reply was under way, the onset lies between the start of the loss and the latest sample at
+    /// which that packet itself can have begun the reply; the midpoint is the best estimate.
     pub(super) fn place(&self, onset: u64, from: u64) -> u64 {
         let next = self.played.partition_point(|(start, _)| *start < from);
         let Some(&(end, bytes)) = self.played.get(next) else {
@@ -63,7 +63,8 @@ impl Losses {
             Some((quiet, reply)) if 5 * quiet <= 4 * reply => {
                 2 * bytes >= quiet + reply && after < 2 * FRAME as u64
             }
-            // A constant bit rate, or a noise that costs as much as speech.
+            // The sizes say nothing: too few packets, a constant bit rate, or a noise that takes as
+            // many bytes as speech.
             _ => after < FRAME as u64,
         }
     }
@@ -85,7 +86,7 @@ fn median(sizes: impl Iterator<Item = usize>) -> Option<usize> {
 mod tests {
     use super::*;
 
-    /// Packets of these sizes; `None` is lost.
+    /// Packets of these sizes, 20 ms each; `None` is a lost packet.
     fn played(sizes: &[Option<usize>]) -> Losses {
         let mut losses = Losses::new();
         for (k, bytes) in sizes.iter().enumerate() {

@@ -1,78 +1,78 @@
-//! From "something is audible" back to the first audible sample.
+//! Refines a coarse trigger to the first audible sample.
 //!
-//! In: the track, where the trigger fired, the floor. Out: a position. Holds: it is a sample of
-//! at least the threshold's magnitude, and what follows it stays over the threshold.
+//! In: the track, the position of the trigger, the noise floor. Out: a position. Invariant: the
+//! sample found reaches the threshold, and the level stays over it for most of what follows.
 
 use super::burst::HOP;
 use super::floor::LOWEST;
 use super::track::Track;
 use crate::audio::level::{ActiveLevel, BELOW_ACTIVE_DB, WINDOW, power_at};
 
-/// How far before the trigger an onset is looked for: 120 ms.
+/// How far before the trigger to search for the onset: 120 ms.
 const BACK: u64 = 5760;
-/// The onset must hold over the next 20 ms, for 70 % of them.
+/// After the onset the sound must stay audible for 70 % of this time: 20 ms.
 const HOLD: u64 = 960;
-/// The reply's first half second gives its level.
+/// A reply's level is measured over its first half second.
 pub(super) const HALF_SECOND: u64 = 24_000;
-/// A sharp start masks what comes up to 10 ms before it.
+/// A sharp start masks what precedes it by up to 10 ms.
 const MASKED: u64 = 480;
-/// Where there are clicks, over the next 50 ms.
+/// Like [`HOLD`], where there are clicks: 50 ms.
 const HOLD_CLICKS: u64 = 2400;
-/// Over the floor, in dB, and in its standard deviations.
+/// An audible sound is this far over the noise floor, in dB and in the floor's standard deviations.
 const OVER_FLOOR_DB: f32 = 4.0;
 const OVER_FLOOR_SIGMAS: f32 = 2.5;
-/// Clicks in silence spread so widely that no reply would pass: in dB, the floor's spread counts
-/// up to here.
+/// Upper bound on what the floor's spread adds to a threshold, in dB. Clicks in silence spread so
+/// widely that otherwise no reply would exceed it.
 pub(super) const SPREAD_AT_MOST_DB: f32 = 12.0;
-/// A window at this level may be a sound of its own, in dBFS.
+/// A window must reach this level to count as a sound, in dBFS.
 pub(super) const QUIETEST_DBFS: f32 = -60.0;
 /// Nothing below this is audible, in dBFS.
 const INAUDIBLE_DBFS: f64 = -75.0;
 
-/// The floor under a talk spurt, frozen at its start.
+/// The noise floor under a talk spurt, frozen at its start.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Under {
     pub(super) level: f32,
     pub(super) sigma: f32,
-    /// From the level to that of its loud windows, in dB.
+    /// Distance of its loud windows above `level`, in dB.
     pub(super) peaks: f32,
 }
 
 impl Under {
-    /// What is at least `db` over the floor and outside of its spread, in dBFS.
+    /// The level that is at least `db` over the floor and outside its spread, in dBFS.
     pub(super) fn exceeded(&self, db: f32) -> f32 {
         self.level + db.max((OVER_FLOOR_SIGMAS * self.sigma).min(SPREAD_AT_MOST_DB))
     }
 
-    /// Whether its loud windows are sounds of their own, such as clicks.
+    /// Whether the loud windows of the floor are separate sounds, such as clicks.
     pub(super) fn clicks(&self) -> bool {
         self.peaks > SPREAD_AT_MOST_DB && self.level + self.peaks > QUIETEST_DBFS
     }
 }
 
-/// The refinement looks at half a second, and 22 ms more for the windows that start in it.
+/// The refinement needs half a second of audio, and 22 ms more for the windows that start in it.
 const REFINE_AFTER: u64 = HALF_SECOND + 1056;
-/// A candidate was sure 25 ms after the start of its first window.
+/// The trigger fires 25 ms after the start of its first loud window.
 const SURE_AFTER: u64 = 5 * HOP;
 
-/// The beginning of a talk, judged by its own level.
+/// The onset of a talk, measured against the talk's own level.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Refined {
     /// The first audible sample.
     pub(super) position: u64,
-    /// What is audible: a mean square.
+    /// Audibility threshold, as a mean square.
     pub(super) power: f64,
     /// Level of the first half second over the noise floor, in dB.
     pub(super) snr_db: f32,
 }
 
 impl Refined {
-    /// Where there is enough of a talk that was noticed at `from`.
+    /// Position at which there is enough audio to refine a talk noticed at `from`.
     pub(super) fn ready(from: u64) -> u64 {
         from + REFINE_AFTER
     }
 
-    /// Refines a beginning that was noticed at `from`; it is not before `earliest`.
+    /// Refines the onset of a talk noticed at `from`. The result is never before `earliest`.
     pub(super) fn of(track: &Track, from: u64, earliest: u64, under: Under) -> Self {
         let level = reply_level(track, from).unwrap_or(f64::from(LOWEST));
         let power = audible_power(under, level);
@@ -93,12 +93,13 @@ fn reply_level(track: &Track, from: u64) -> Option<f64> {
     for position in from..(from + HALF_SECOND).min(track.end()) {
         meter.push(&[track.at(position)]);
     }
-    // Not `level`: the reply goes on, its hangover is not over. A reply that has ended by now
-    // is followed by silence of the track, or is shorter than its hangover.
+    // Not `level`: the reply is still going on, so its hangover has not run out. A reply that has
+    // already ended is followed by silence on the track, or is shorter than its hangover.
     meter.so_far()
 }
 
-/// What is audible, as a mean square of samples: `max(floor + 4 dB, floor + 2.5 σ, level − 20 dB)`.
+/// Audibility threshold, as a mean square: `max(floor + 4 dB, floor + 2.5 σ, level − 20 dB)`, with
+/// 2.5 σ capped at 12 dB, and at least −75 dBFS.
 fn audible_power(under: Under, reply_dbfs: f64) -> f64 {
     power_at(
         f64::from(under.exceeded(OVER_FLOOR_DB))
@@ -117,7 +118,7 @@ fn first_audible(track: &Track, from: u64, power: f64, clicks: bool) -> Option<u
     let needed = (power * window as f64).ceil() as i64;
     let slide = |sum: i64, at: u64| sum - track.square(at) + track.square(at + window);
 
-    // Envelopes at `at` and at `at + hold`, and how many of those between are over the threshold.
+    // Envelopes at `at` and at `at + hold`, and how many between them reach the threshold.
     let mut near = track.energy(from, from + window);
     let (mut far, mut over) = (near, 0);
     for at in from..from + hold {
@@ -137,7 +138,7 @@ fn first_audible(track: &Track, from: u64, power: f64, clicks: bool) -> Option<u
     None
 }
 
-/// Where the codec smeared a sharp start forwards in time, the start itself: what is 20 dB under
+/// Skips the codec's pre-echo, which smears a sharp start to earlier samples: what is 20 dB under
 /// the loudest 2 ms of the next 10 ms is masked by them (backward masking; Fastl & Zwicker,
 /// *Psychoacoustics*, 4.4.1).
 fn after_pre_echo(track: &Track, first: u64) -> u64 {
@@ -159,7 +160,8 @@ fn after_pre_echo(track: &Track, first: u64) -> u64 {
         .unwrap_or(first)
 }
 
-/// The last audible sample in `from..to`: of at least `power`, in a 2 ms window of at least that.
+/// The last audible sample in `from..to`: its square, and the mean square of a 2 ms window around
+/// it, are at least `power`.
 pub(super) fn last_audible(track: &Track, from: u64, to: u64, power: f64) -> Option<u64> {
     let window = WINDOW as u64;
     let from = from.max(track.start());

@@ -1,21 +1,21 @@
-//! Puts packets that overtook each other back in order.
+//! Restores the order of packets that overtook each other.
 //!
-//! In: packets with their extended sequence numbers. Out: the same, ascending, each with the
-//! number of packets lost before it. Holds: each sequence number comes out at most once; at
-//! most [`WINDOW`] packets are held, and nothing is allocated once they have their room.
+//! In: packets with their extended sequence numbers. Out: the same packets in ascending order,
+//! each with the number of packets lost before it. Invariants: each sequence number comes out at
+//! most once; at most [`WINDOW`] packets are held; buffers are reused once allocated.
 
 use std::time::{Duration, Instant};
 
-/// Packets held back for a missing one before it is given up as lost.
+/// Number of packets held back for a missing one before it counts as lost.
 pub(super) const WINDOW: usize = 3;
-/// A missing packet is given up after this long.
+/// A missing packet counts as lost once a later one has been held back for this long.
 pub(super) const PATIENCE: Duration = Duration::from_millis(60);
 /// A jump of the sequence number further than this is a new stream, not a loss.
 const NEW_STREAM: u64 = 1000;
-/// Room for a packet; larger ones are stored all the same.
+/// Initial capacity of a packet buffer; larger packets make it grow.
 const PACKET_ROOM: usize = 512;
 
-/// A packet as it is taken out again.
+/// A packet that is held back.
 #[derive(Debug, Clone)]
 pub(super) struct Slot {
     pub(super) sequence: u64,
@@ -24,20 +24,20 @@ pub(super) struct Slot {
     pub(super) payload: Vec<u8>,
 }
 
-/// What to do with a packet that just came.
+/// What to do with a packet that has just arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Order {
-    /// Its turn, with this many lost before it. Then look at [`Reorder::take`].
+    /// Process it now; this many were lost before it. Then drain [`Reorder::take`].
     Now { lost: u64 },
-    /// The first of a stream, after a jump: forget what was before.
+    /// The first packet of a stream, or the first after a jump: discard earlier state.
     NewStream,
-    /// Came too early: it is kept. Look at [`Reorder::take`].
+    /// It arrived early and was copied. Then drain [`Reorder::take`].
     Kept,
-    /// Came twice or too late.
+    /// It is a duplicate, or arrived too late.
     Drop,
 }
 
-/// The packets that came too early.
+/// The packets that arrived early, and the next sequence number expected.
 #[derive(Debug)]
 pub(super) struct Reorder {
     next: Option<u64>,
@@ -54,7 +54,7 @@ impl Reorder {
         }
     }
 
-    /// Decides about a packet; an early one is copied.
+    /// Decides what to do with a packet; an early one is copied.
     pub(super) fn offer(
         &mut self,
         sequence: u64,
@@ -80,7 +80,7 @@ impl Reorder {
         if sequence < next || self.held.iter().any(|slot| slot.sequence == sequence) {
             return Order::Drop;
         }
-        // Room is taken when it is needed first: most streams are in order.
+        // Buffers are allocated on first use: most streams arrive in order.
         let room = || Vec::with_capacity(PACKET_ROOM);
         let mut copy = self.free.pop().unwrap_or_else(room);
         copy.clear();
@@ -94,7 +94,7 @@ impl Reorder {
         Order::Kept
     }
 
-    /// The next packet that need not wait any longer, and how many were lost before it.
+    /// Takes the next packet that no longer has to wait, with the number of packets lost before it.
     pub(super) fn take(&mut self, now: Instant) -> Option<(Slot, u64)> {
         let next = self.next?;
         let first = (0..self.held.len()).min_by_key(|&i| self.held[i].sequence)?;
@@ -108,12 +108,12 @@ impl Reorder {
         Some((slot, lost))
     }
 
-    /// Gives a taken packet's room back.
+    /// Returns the buffer of a taken packet for reuse.
     pub(super) fn give_back(&mut self, slot: Slot) {
         self.free.push(slot.payload);
     }
 
-    /// When a missing packet is to be given up.
+    /// When the missing packet will count as lost.
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.held
             .iter()
@@ -128,7 +128,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Sequence numbers as they come out, with losses before them.
+    /// Sequence numbers in the order of output, each with the number of losses before it.
     fn order(sequences: &[u64]) -> Vec<(u64, u64)> {
         let start = Instant::now();
         let (mut reorder, mut out, mut most) = (Reorder::new(), Vec::new(), 0);

@@ -1,8 +1,9 @@
 //! Finds talk spurts on the track: the causal trigger, the refined onset, the end.
 //!
-//! In: the track as it grows, and how long it has been silent. Out: `Triggered`, `Onset`,
-//! `Paused`, once or, where the spurt goes on after a pause, several times, and `Ended`. Holds: a steady noise becomes floor, not a spurt; the
-//! floor is frozen while a spurt lasts, for ten minutes at most; nothing is allocated.
+//! In: the track as it grows, and how long it has been silent. Out: `Triggered`, `Onset` and
+//! `Paused`, repeated if the spurt goes on after a pause, then `Ended`. Invariants: a steady noise
+//! becomes floor, not a spurt; the floor is frozen while a spurt lasts, for ten minutes at most;
+//! nothing is allocated.
 
 use super::background::{LOUDEST_DBFS, is_background};
 use super::burst::{HOP, SUSTAINED};
@@ -15,49 +16,49 @@ use crate::audio::level::dbfs_of;
 use crate::audio::{Confidence, Heard, Onset, Pause, RATE, time_of};
 use std::collections::VecDeque;
 
-/// A window is loud this far over the floor, in dB, or outside of its spread.
+/// A window is loud at this distance over the noise floor, in dB, and outside the floor's spread.
 const OVER_FLOOR_DB: f32 = 6.0;
-/// Four loud windows of five are a candidate.
+/// Four loud windows of the last five are a candidate.
 const CANDIDATE: u32 = 4;
 const OF_WINDOWS: u32 = 0b1_1111;
-/// This many loud windows make it a spurt: about 50 ms. Shorter sounds are clicks.
+/// This many loud windows make a candidate a spurt: about 50 ms. Shorter sounds are clicks.
 const SPURT_WINDOWS: u32 = 12;
-/// Where there are clicks, several may run together: about 80 ms.
+/// Like [`SPURT_WINDOWS`], where there are clicks, which may run together: about 80 ms.
 const SPURT_WINDOWS_CLICKS: u32 = 18;
-/// A spurt may begin with a shorter one and a pause of up to 150 ms.
+/// A spurt may begin with a syllable too short to be a spurt and a pause of up to 150 ms.
 const SYLLABLE_NEAR: u64 = 7200;
-/// A sound that may be a background is looked at for 300 ms before it is announced.
+/// A sound that may be background noise is observed for 300 ms before it is reported.
 const DECIDE_AFTER: u64 = 14_400;
-/// Every 50 ms it is looked at again; a spurt that goes on, every 250 ms.
+/// It is then checked again every 50 ms, and a spurt that goes on every 250 ms.
 const DECIDE_EVERY: u64 = 2400;
 const BACKGROUND_EVERY: u64 = 12_000;
-/// A noise this long ends a spurt: 750 ms.
+/// Steady noise of this many windows ends a spurt: 750 ms.
 const BACKGROUND: usize = 150;
-/// Above the mean of a steady noise, in dB: something else.
+/// A window this far above the mean level of a steady noise is not part of it, in dB.
 const OVER_BACKGROUND_DB: f32 = 5.0;
-/// Silence that is received for longer than the pause before the first word of a recording:
-/// who sends it would also send the silence after speech. 500 ms.
+/// A sender whose silence is received for this long also sends the silence after speech: 500 ms,
+/// longer than the pause before the first word of a recording.
 const SENDS_SILENCE: u64 = 24_000;
-/// An encoder sends at least so much silence after speech before it pauses (DTX): 150 ms.
+/// An encoder with DTX sends at least this much silence after speech before it pauses: 150 ms.
 const STOPS_AT_ONCE: u64 = 7200;
-/// No spurt is longer.
+/// A spurt is ended at this length: ten minutes.
 const LONGEST: u64 = 600 * RATE as u64;
-/// A loss this close before the onset touches it: 40 ms. Gains are coded as differences, so that
-/// the codec may give near-silence for a whole packet after one that was lost.
+/// A loss that ends at most this long before an onset affects it: 40 ms. Gains are coded as
+/// differences, so the codec may output near-silence for a whole packet after a lost one.
 const LOSS_NEAR: u64 = 1920;
-/// From this far over the floor on an onset is certain, in dB.
+/// An onset at least this far over the noise floor is certain, in dB.
 const CERTAIN_DB: f32 = 20.0;
 
 #[derive(Debug, Clone, Copy)]
 struct Spurt {
     /// Start of the first loud window.
     from: u64,
-    /// Floor at that time.
+    /// Noise floor at that time.
     under: Under,
     announced: bool,
-    /// Set with the onset: what is audible, and when it was so last.
+    /// The speech since the onset; `None` until the onset is reported.
     heard: Option<Talk>,
-    /// When to ask again whether it is a noise.
+    /// When to check again whether it is background noise.
     look_at: u64,
 }
 
@@ -68,31 +69,31 @@ enum State {
     Spurt(Spurt),
 }
 
-/// The detector.
+/// The talk spurt detector.
 #[derive(Debug)]
 pub(super) struct Spurts {
     /// End of the next window.
     next: u64,
     /// Energy of the last hop.
     half: i64,
-    /// Up to here nothing was received.
+    /// End of the last stretch that was not received.
     hole: u64,
-    /// Loud windows, the last in bit 0.
+    /// Which of the last windows were loud; the most recent is bit 0.
     loud: u32,
     floor: Floor,
     levels: Levels,
     state: State,
-    /// An onset is never before the end of the last spurt.
+    /// No onset is placed before this: the end of the last spurt.
     not_before: u64,
-    /// The onset told last.
+    /// Position of the onset reported last.
     onset: Option<u64>,
-    /// The spurt told last was dismissed and still sounds: nothing begins before it pauses.
+    /// The spurt reported last was dismissed and is still audible: no spurt begins until it pauses.
     muted: bool,
-    /// A sound too short for a spurt and too long for a click: where it began, and ended.
+    /// Start and end of a sound too short for a spurt and too long for a click.
     syllable: Option<(u64, u64)>,
-    /// Where the silence began that is being received since the last spurt.
+    /// Start of the silence received since the last spurt.
     silent_from: Option<u64>,
-    /// Who sends this keeps sending while it is silent.
+    /// The sender keeps sending packets while it is silent.
     sends_silence: bool,
     events: VecDeque<Heard>,
 }
@@ -117,12 +118,12 @@ impl Spurts {
         }
     }
 
-    /// The oldest event not yet told.
+    /// Returns the oldest event not yet reported.
     pub(super) fn poll(&mut self) -> Option<Heard> {
         self.events.pop_front()
     }
 
-    /// Whether a spurt that was announced is under way.
+    /// Whether a spurt that has been reported is under way.
     pub(super) fn is_audible(&self) -> bool {
         matches!(
             self.state,
@@ -133,24 +134,25 @@ impl Spurts {
         )
     }
 
-    /// Position of the onset told last.
+    /// Position of the onset reported last.
     pub(super) fn onset(&self) -> Option<u64> {
         self.onset
     }
 
-    /// Audio up to `position` was not received: it says nothing about the floor.
+    /// Notes that audio up to `position` was not received, so it must not change the floor.
     pub(super) fn hole_until(&mut self, position: u64) {
         self.hole = position;
     }
 
-    /// Goes to the track's end without looking: it has been silent for longer than a spurt's gap.
+    /// Skips to the track's end without examining the windows: the track has been silent for longer
+    /// than the gap that ends a spurt.
     pub(super) fn jump(&mut self, track: &Track) {
         self.next = (track.end() / HOP + 1) * HOP;
         self.half = 0;
         self.loud = 0;
     }
 
-    /// Looks at what was added to the track.
+    /// Examines the windows added to the track.
     pub(super) fn run(&mut self, track: &Track) {
         while self.next <= track.end() {
             self.window(track, self.next);
@@ -158,7 +160,7 @@ impl Spurts {
         }
     }
 
-    /// When, in silence from the track's end on, something will be due.
+    /// Position at which something is due if only silence follows the track's end.
     pub(super) fn deadline(&self) -> Option<u64> {
         let State::Spurt(spurt) = &self.state else {
             return None;
@@ -169,7 +171,7 @@ impl Spurts {
         })
     }
 
-    /// Nothing was received after the track's end and before `now`.
+    /// Handles what is due by `now` when nothing was received after the track's end.
     pub(super) fn silent_until(&mut self, track: &Track, now: u64) {
         while let State::Spurt(spurt) = self.state
             && let Some(at) = self.deadline().filter(|at| *at <= now)
@@ -229,7 +231,7 @@ impl Spurts {
                 if loud >= SUSTAINED {
                     self.syllable = Some((from, end));
                 }
-                // It belongs to the background.
+                // Too short for a spurt: its windows belong to the background.
                 self.settle(((end - from) / HOP) as usize, false);
             }
             State::Rising { from, loud, under } => {
@@ -255,7 +257,7 @@ impl Spurts {
         }
     }
 
-    /// A window of a spurt under way.
+    /// Handles a window of a spurt under way.
     fn during(&mut self, track: &Track, end: u64, mut spurt: Spurt) {
         self.state = State::Spurt(spurt);
         let Some(mut talk) = spurt.heard else {
@@ -285,14 +287,14 @@ impl Spurts {
         }
     }
 
-    /// Whether the windows since a spurt's start, without its edge, are those of a noise.
+    /// Whether the windows since a spurt's start, without its edge, are steady noise.
     fn is_noise(&self, track: &Track, from: u64, end: u64) -> bool {
         let windows = ((end - from) / HOP) as usize;
         let levels = self.levels.of_last(windows.saturating_sub(4));
         is_background(track, levels, from + 2 * HOP, end)
     }
 
-    /// Whether the spurt's loudest 100 ms are louder than the background's own peaks.
+    /// Whether the spurt's loudest 100 ms are clearly louder than the background's own peaks.
     fn stands_out(&self, spurt: Spurt, end: u64) -> bool {
         let under = spurt.under;
         let bound = under.level + (OVER_FLOOR_DB + under.peaks).min(SPREAD_AT_MOST_DB);
@@ -308,7 +310,7 @@ impl Spurts {
         }
     }
 
-    /// Half a second is there: noise, or the onset.
+    /// Decides, after half a second, whether the sound is noise, and if not reports its onset.
     fn decide(&mut self, track: &Track, mut spurt: Spurt, until: u64) {
         let end = until.min(Refined::ready(spurt.from));
         if !spurt.announced {
@@ -329,7 +331,7 @@ impl Spurts {
         self.follow(track, spurt, talk, None, until);
     }
 
-    /// Tells what a talk shows up to `until`, beginning with `step`.
+    /// Reports the steps of a talk up to `until`, beginning with `step`.
     fn follow(
         &mut self,
         track: &Track,
@@ -392,7 +394,7 @@ impl Spurts {
         }));
     }
 
-    /// Forgets the spurt told last.
+    /// Discards the spurt reported last and what is still queued about it.
     pub(super) fn dismiss(&mut self) {
         let of_it = |heard: &Heard| matches!(heard, Heard::Paused { .. } | Heard::Ended { .. });
         while self.events.front().is_some_and(of_it) {
@@ -407,7 +409,7 @@ impl Spurts {
         self.muted = true;
     }
 
-    /// The spurt is over; `last` is its last audible sample.
+    /// Ends the spurt; `last` is its last audible sample.
     fn end(&mut self, track: &Track, last: u64) {
         if let Some(last_audible) = track.heard_by(last) {
             let mut broke_off = false;
@@ -432,7 +434,7 @@ impl Spurts {
         self.settle(quiet.saturating_sub(2), false);
     }
 
-    /// Ends the spurt where only a steady noise is left of it.
+    /// Ends the spurt if only a steady noise is left of it.
     fn end_in_noise(&mut self, track: &Track, end: u64) {
         let Some(from) = end.checked_sub(BACKGROUND as u64 * HOP) else {
             return;
@@ -449,7 +451,7 @@ impl Spurts {
         self.end(track, end.saturating_sub(noise as u64 * HOP).max(from));
     }
 
-    /// Quiet again: the last windows are what the floor is now.
+    /// Returns to quiet and adds the last `windows` to the noise floor, cleared first if `anew`.
     fn settle(&mut self, windows: usize, anew: bool) {
         if anew {
             self.floor.clear();

@@ -1,6 +1,6 @@
-//! A talk spurt after its onset: until when it is audible, its pauses, and how it goes on.
+//! Follows a talk spurt after its onset: its last audible sample, its pauses and resumptions.
 //!
-//! In: the windows of a spurt. Out: [`Step`]s. Invariants: a pause is told once [`PAUSE`] of
+//! In: the windows of a spurt. Out: [`Step`]s. Invariants: a pause is reported once [`PAUSE`] of
 //! silence has been received, lost audio not counted; the onset after it is judged by the level
 //! of what follows, exactly as the onset of a new spurt is, and is never before the pause began.
 
@@ -11,26 +11,27 @@ use crate::audio::level::dbfs_of;
 use crate::audio::{PAUSE, SPURT_GAP, samples_in};
 use std::time::Duration;
 
-/// The end of a talk whose level tells a hard cut, and the beginning that tells a soft start:
-/// 15 ms.
+/// Length of the end of a talk that is checked for a hard cut, and of the beginning that is
+/// checked for a soft start: 15 ms.
 const EDGE: u64 = 720;
-/// So little silence behind the last audible sample is none: the codec smears a hard end.
+/// Silence after the last audible sample that does not count: the codec smears a hard end.
 const STOPS: Duration = Duration::from_millis(10);
-/// A talk whose last audio is so much under its loudest had come to an end.
+/// A talk whose last audio is further than this under its loudest had faded out, in dB.
 const FADED_DB: f64 = 20.0;
-/// The loudest windows of the last 250 ms are what a hard cut is compared with.
+/// The level at the end is compared with the loudest window of the last 250 ms.
 const NEAR_END: u64 = 12_000;
-/// A talk that is cut off in mid-word ends within this of its loudest sound, in dB. Words that
-/// are finished fade by 20 dB, but not always gradually: at 3 dB, 2 of 60 agents that talked on
-/// after a sentence were taken to have been cut off; a cut that is not recognised is only flagged.
+/// A talk that is cut off in mid-word ends within this of its loudest sound, in dB. Finished words
+/// fade by 20 dB, but not always gradually: at 3 dB, 2 of 60 agents that talked on after a
+/// sentence were mistaken for ones that had been cut off. A cut that is missed is only flagged.
 const HARD_DB: f64 = 1.0;
-/// What begins as new speech begins this far under the level at which the talk was cut off, in
-/// dB. A voice that stalls goes on in mid-word, as loud as it broke off.
+/// New speech begins at least this far under the level at which the talk was cut off, in dB. A
+/// voice that only stalled goes on in mid-word, as loud as it broke off.
 const SOFT_START_DB: f64 = 10.0;
-/// Windows of a voice spread by more, in dB; a tone always ends at full level.
+/// The levels of a voice's windows have at least this standard deviation, in dB. A tone is
+/// excluded because it always ends at full level.
 const VOICE_SPREAD_DB: f64 = 1.5;
 
-/// Something that a talk shows.
+/// A change in a talk.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Step {
     Paused { last: u64, hard: bool },
@@ -52,27 +53,26 @@ enum Stage {
         last: u64,
         hard: bool,
     },
-    /// Audible again from about `from` on; refined once half a second of it is there.
+    /// Audible again from about `from` on; refined after half a second.
     Resuming {
         from: u64,
         pause: AfterPause,
     },
 }
 
-/// The talk so far.
+/// The state of a talk.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Talk {
     audible: Audible,
     under: Under,
     began: u64,
     stage: Stage,
-    /// End of the last window looked at.
+    /// End of the last window examined.
     seen: u64,
 }
 
 impl Talk {
-    /// A talk that begins at `refined`; what the track holds of it already is looked at by
-    /// [`Talk::catch_up`].
+    /// Starts a talk at `refined`. [`Talk::catch_up`] examines what the track already holds of it.
     pub(super) fn new(refined: &Refined, under: Under) -> Self {
         let first = refined.position;
         Self {
@@ -84,13 +84,12 @@ impl Talk {
         }
     }
 
-    /// The last audible sample.
     pub(super) fn last(&self) -> u64 {
         self.audible.last()
     }
 
-    /// Where, if nothing more arrives, the next step is due. That is no pause: whether the packets
-    /// are lost or were never sent is known with the next one.
+    /// Position at which the next step is due if nothing more arrives. This is never a pause: only
+    /// the next packet shows whether packets were lost or never sent.
     pub(super) fn deadline(&self) -> u64 {
         match self.stage {
             Stage::Speaking | Stage::Paused { .. } => self.last() + samples_in(SPURT_GAP),
@@ -104,13 +103,13 @@ impl Talk {
         end >= last + needed && end - last - track.lost_within(last, end) >= needed
     }
 
-    /// Whether a pause was told, and nothing since.
+    /// Whether a pause has been reported and the talk has not resumed.
     pub(super) fn is_paused(&self) -> bool {
         matches!(self.stage, Stage::Paused { .. })
     }
 
-    /// Whether the audio ends in mid-word, with nothing received behind it: what stops speaking
-    /// as it should sends silence first.
+    /// Whether the audio ends in mid-word with nothing received after it. An agent that finishes
+    /// normally sends some silence first.
     pub(super) fn breaks_off(&self, track: &Track) -> bool {
         let (last, end) = (self.last(), track.end());
         if !matches!(self.stage, Stage::Speaking) || end > last + samples_in(STOPS) {
@@ -130,8 +129,8 @@ impl Talk {
         !resuming && end >= self.last() + samples_in(SPURT_GAP)
     }
 
-    /// Looks at the windows up to `until` that were not looked at yet. One step at a time: call
-    /// it until there is none.
+    /// Examines the new windows up to `until`. Returns one step at a time: call it until it returns
+    /// `None`.
     pub(super) fn catch_up(&mut self, track: &Track, until: u64) -> Option<Step> {
         while self.seen + HOP <= until {
             let end = self.seen + HOP;
@@ -146,7 +145,7 @@ impl Talk {
         None
     }
 
-    /// What is due at `end` by what has been heard.
+    /// Returns the step that is due at `end`, if any.
     pub(super) fn step(&mut self, track: &Track, end: u64) -> Option<Step> {
         let last = self.last();
         match self.stage {
@@ -164,7 +163,7 @@ impl Talk {
                 self.stage = Stage::Resuming { from, pause };
                 Some(Step::Resumed { from })
             }
-            // A short sound behind the pause, and nothing after it: the talk ends with it.
+            // Only a short sound followed the pause: it becomes the end of the talk.
             Stage::Paused { last: before, .. }
                 if last > before && Self::was_silent(track, last, end) =>
             {
@@ -178,7 +177,7 @@ impl Talk {
         }
     }
 
-    /// About where the talk is audible again behind `before`.
+    /// Approximate position after `before` at which the talk is audible again.
     fn resumption(&self, track: &Track, before: u64, end: u64) -> u64 {
         let from = end.saturating_sub(NEAR_END).max(before + 1);
         let loud =
@@ -202,7 +201,7 @@ impl Talk {
         Step::Onset(refined, pause)
     }
 
-    /// Whether the talk that ends at `last` was cut off: at full level, and a voice.
+    /// Whether the talk that ends at `last` was cut off: it is a voice and ends at full level.
     fn is_hard(&self, track: &Track, last: u64) -> bool {
         let from = last.saturating_sub(NEAR_END).max(self.began);
         let too_short = last < from + 2 * NEAR_END / 5;

@@ -1,4 +1,4 @@
-//! The ear against made signals: tables whose onsets are known by construction, and streams with
+//! The ear on synthetic signals: tables whose onsets are known by construction, and streams with
 //! gaps, losses, reordering and resets.
 
 mod accuracy;
@@ -18,10 +18,10 @@ struct Sent {
     payload: Vec<u8>,
 }
 
-/// Where the streams of these tests begin: close to the wrap of the timestamps.
+/// First timestamp of the streams of these tests: close to the wrap-around.
 const RTP_START: u32 = u32::MAX - 100_000;
 
-/// A stream without DTX, a packet every 20 ms; packet k arrives at (k + 1) · 20 ms.
+/// Encodes a stream without DTX, a packet every 20 ms; packet k arrives at (k + 1) · 20 ms.
 fn stream(pcm: &[i16]) -> Vec<Sent> {
     let frames = opus::encode(pcm).expect("libopus");
     let packet = |(k, payload): (usize, Box<[u8]>)| Sent {
@@ -33,7 +33,7 @@ fn stream(pcm: &[i16]) -> Vec<Sent> {
     frames.into_iter().enumerate().map(packet).collect()
 }
 
-/// What was heard, with instants as durations since the start.
+/// A reported event, with instants as durations since the start.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Told {
     Triggered(Duration),
@@ -43,8 +43,8 @@ enum Told {
     BrokeOff(Duration),
 }
 
-/// Plays packets in their order, a tick every 10 ms between them and three seconds of nothing
-/// after the last; gives what was told, and when.
+/// Plays packets in order, with a tick every 10 ms between them and three seconds without packets
+/// after the last. Returns the reported events, each with the time of its report.
 fn hear(packets: &[Sent]) -> Vec<(Duration, Told)> {
     let start = Instant::now();
     let mut ear = Ear::new().expect("libopus");
@@ -101,12 +101,12 @@ fn hear(packets: &[Sent]) -> Vec<(Duration, Told)> {
     told
 }
 
-/// Onsets of spurts, in milliseconds of the input's time (arrival and look-ahead taken out).
+/// Onsets of spurts, in milliseconds of the input (without arrival delay and look-ahead).
 fn onsets(told: &[(Duration, Told)]) -> Vec<f64> {
     onsets_where(told, |onset| onset.after.is_none())
 }
 
-/// Onsets after pauses inside spurts, likewise.
+/// Onsets after pauses inside spurts, in the same unit.
 fn resumptions(told: &[(Duration, Told)]) -> Vec<f64> {
     onsets_where(told, |onset| onset.after.is_some())
 }
@@ -127,19 +127,19 @@ fn ends(told: &[(Duration, Told)]) -> Vec<f64> {
     told.iter().filter_map(at).collect()
 }
 
-/// The place in the input of a sample heard at `wire`.
+/// Position in the input, in milliseconds, of a sample received at `wire`.
 fn input_ms(wire: Duration) -> f64 {
     wire.as_secs_f64() * 1000.0 - 20.0 - 6.5
 }
 
-/// Each spurt is told in order: triggered, onset, paused, (triggered, onset, paused)…, ended.
+/// Each spurt is reported in order: triggered, onset, paused, (triggered, onset, paused)…, ended.
 fn check_order(name: &str, told: &[(Duration, Told)]) {
     let mut before = 'e';
     for (_, told) in told {
         let (step, after) = match told {
             Told::Triggered(_) => ('t', "ep"),
             Told::Onset(..) => ('o', "t"),
-            // Again, where a short sound followed.
+            // Reported again if a short sound followed.
             Told::Paused(..) => ('p', "op"),
             Told::Ended(_) | Told::BrokeOff(_) => ('e', "p"),
         };

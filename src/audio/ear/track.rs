@@ -1,37 +1,37 @@
-//! The last seconds of the agent's audio, on one timeline, and which packet each sample came in.
+//! The last second of the agent's audio on one timeline, and the packet that each sample came in.
 //!
-//! In: decoded packets, silence, made-up audio for losses, in order. Out: samples and arrivals
-//! by position. Holds: positions only grow; memory is allocated once; outside of what is kept,
-//! samples read as silence.
+//! In: decoded packets, silence and concealed losses, in order. Out: samples and arrivals by
+//! position. Invariants: positions only grow; memory is bounded; samples outside the audio kept
+//! read as silence.
 
 use crate::audio::{HeardAt, RATE, Segment, time_of};
 use std::collections::VecDeque;
 use std::time::Instant;
 
-/// Samples kept: 950 ms. A noise is looked at over 750 ms, an onset with 820 ms around it, and a
-/// packet has up to 120 ms.
+/// Samples kept: 950 ms. Noise is judged over 750 ms and an onset with 820 ms around it, and a
+/// packet holds up to 120 ms.
 pub(super) const KEPT: usize = RATE as usize * 95 / 100;
-/// Packets kept at most: [`KEPT`] in packets of 5 ms.
+/// Packets kept at most: more than [`KEPT`] in packets of 5 ms.
 const PACKETS: usize = 280;
-/// Packets kept at least: more than [`KEPT`] in packets of 20 ms, and the ones before a pause.
+/// Packets kept at least: more than [`KEPT`] in packets of 20 ms, and those before a pause.
 const PACKETS_AT_LEAST: usize = 64;
 
 #[derive(Debug, Clone, Copy)]
 struct Piece {
     start: u64,
     end: u64,
-    /// `None`: lost, the samples are made up.
+    /// `None` for a loss, whose samples are concealment.
     arrival: Option<Instant>,
     segment: Segment,
 }
 
-/// The ring.
+/// Ring buffer of samples, with the packets they came in.
 #[derive(Debug)]
 pub(super) struct Track {
     samples: Box<[i16]>,
     end: u64,
     pieces: VecDeque<Piece>,
-    /// The segment of the packets to come.
+    /// Segment of the packets still to be added.
     pub(super) segment: Segment,
 }
 
@@ -50,12 +50,12 @@ impl Track {
         self.end
     }
 
-    /// First position that is kept.
+    /// First position kept.
     pub(super) fn start(&self) -> u64 {
         self.end.saturating_sub(KEPT as u64)
     }
 
-    /// The sample at a position; silence outside of what is kept.
+    /// The sample at a position; silence outside the audio kept.
     pub(super) fn at(&self, position: u64) -> i16 {
         if position >= self.end || position < self.start() {
             return 0;
@@ -63,7 +63,6 @@ impl Track {
         self.samples[position as usize % KEPT]
     }
 
-    /// Square of the sample at a position.
     pub(super) fn square(&self, position: u64) -> i64 {
         let x = i64::from(self.at(position));
         x * x
@@ -84,7 +83,7 @@ impl Track {
         sum(&self.samples[begin..begin + first]) + sum(&self.samples[..length - first])
     }
 
-    /// Appends a packet's samples, or (`arrival` `None`) what was made up for a loss.
+    /// Appends a packet's samples, or the concealment of a loss (`arrival` is `None`).
     pub(super) fn push(&mut self, pcm: &[i16], arrival: Option<Instant>) {
         let start = self.end;
         self.append(pcm);
@@ -120,8 +119,8 @@ impl Track {
         }
     }
 
-    /// Where a sample was heard. For a position that no packet holds: the start of the next
-    /// packet, else the last sample of the one before. `None` before the first packet.
+    /// Where a sample was received. For a position that no packet holds: the start of the next
+    /// packet, or else the last sample of the previous one. `None` before the first packet.
     pub(super) fn heard_at(&self, position: u64) -> Option<HeardAt> {
         let heard = |piece: &Piece, position: u64| {
             let arrival = piece.arrival?;
@@ -147,8 +146,8 @@ impl Track {
         heard(before, before.end - 1)
     }
 
-    /// Where a sample was heard, for one that must not come later: a position that no packet
-    /// holds becomes the last sample of the packet before it.
+    /// Where a sample was received, without moving it later: for a position that no packet holds,
+    /// the last sample of the packet before it.
     pub(super) fn heard_by(&self, position: u64) -> Option<HeardAt> {
         let at = self.pieces.partition_point(|piece| piece.start <= position);
         let before = self
@@ -165,7 +164,7 @@ impl Track {
         piece.arrival.map(|arrival| HeardAt { arrival, offset })
     }
 
-    /// The segment as it was at the packet that holds a sample, or the next one.
+    /// The segment at the packet that holds a sample, or at the next packet.
     pub(super) fn segment_at(&self, position: u64) -> Segment {
         let at = self.pieces.partition_point(|piece| piece.end <= position);
         let mut next = self.pieces.iter().skip(at);

@@ -1,4 +1,4 @@
-//! The end found while listening, against the annotation and against the whole.
+//! The end found on the live stream, against the annotation and against the whole recording.
 
 use super::*;
 use crate::audio::test_signals::{FIXTURES, noise, sine};
@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 const HANGOVER: Duration = Duration::from_millis(250);
 
-/// Everything told of a stream in pieces of `size`.
+/// All events of a stream that is pushed in pieces of `size`.
 fn listen(ear: &mut EndOfSpeech, at: u64, pcm: &[i16], size: usize) -> Vec<SpeechEvent> {
     let mut told = Vec::new();
     for (k, part) in pcm.chunks(size).enumerate() {
@@ -43,7 +43,7 @@ fn the_end_of_every_fixture_through_opus_is_as_annotated() {
         let known_start = utterance.speech_start.as_secs_f64() * 48_000.0;
         let (start, end) = (ms(start, known_start), ms(end, fixture.end()));
         assert!(end.abs() <= 2.0, "{}: end off by {end} ms", fixture.name);
-        // Coarse, and the codec smears towards the front.
+        // The start is coarse, and the codec smears it towards earlier samples.
         assert!(
             start.abs() <= 25.0,
             "{}: start off by {start} ms",
@@ -109,7 +109,7 @@ fn pauses_turns_and_gaps() {
             "{name}"
         );
     }
-    // The same with nothing sent in the pauses (DTX), told by the next packet or by `advance`.
+    // The same with nothing sent in the pauses (DTX): the next packet or `advance` finds the end.
     let mut ear = EndOfSpeech::new(HANGOVER);
     assert_eq!(listen(&mut ear, 0, &word, FRAME), [Started { position: 0 }]);
     assert_eq!(ear.advance(30_000), None);

@@ -6,14 +6,14 @@ use proptest::prelude::*;
 
 #[test]
 fn active_level_of_known_signals() {
-    // P.56: of a steady signal it is the RMS; pauses beyond the hangover do not lower it.
+    // P.56: the level of a steady signal is its RMS; pauses beyond the hangover do not lower it.
     let steady = sine(1000.0, -20.0, 96_000);
     let mut talking = Vec::new();
     for _ in 0..4 {
         talking.extend(sine(400.0, -26.0, 48_000));
         talking.extend(vec![0i16; 96_000]);
     }
-    // Each second has 200 ms of hangover and the envelope's decay besides.
+    // Each second of sound also counts 200 ms of hangover and the envelope's decay as active.
     let cases = [
         ("steady tone", steady, -20.0, 0.7),
         ("a second in three", talking, -26.0, 1.5),
@@ -31,7 +31,7 @@ fn active_level_of_known_signals() {
 
 #[test]
 fn active_level_of_fixtures_is_what_their_maker_says() {
-    // scripts/make-fixtures has a P.56 meter of its own, at 24 kHz.
+    // scripts/make-fixtures has an independent P.56 meter, at 24 kHz.
     for fixture in FIXTURES {
         let span = speech_span(&fixture.pcm()).expect(fixture.name);
         let error = f64::from(span.active_level_dbfs) - fixture.dbfs;
@@ -95,7 +95,7 @@ proptest! {
         let bare = speech_span(&speech).expect("loud");
         let tail = speech_span(&[speech.clone(), vec![0; after]].concat());
         prop_assert_eq!(tail, Some(bare));
-        // The meter's 1 ms grid counts from the first sample, so a head may move the level a hair.
+        // The meter's 1 ms grid starts at the first sample, so a head may shift the level slightly.
         let head = speech_span(&[vec![0; before], speech].concat()).expect("loud");
         prop_assert!(head.start.abs_diff(bare.start + before) <= 2, "{head:?} {bare:?}");
         prop_assert!(head.end.abs_diff(bare.end + before) <= 2, "{head:?} {bare:?}");

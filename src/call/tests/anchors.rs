@@ -16,7 +16,7 @@ struct Case {
     name: &'static str,
     policy: GreetingPolicy,
     anchor: Anchor,
-    /// Instant after the subscription and length of what the agent says unprompted.
+    /// Unprompted speech of the agent: start after the subscription, and length.
     says: Option<(u64, u64)>,
     /// The anchor's instant, after both ends were connected.
     fires: u64,

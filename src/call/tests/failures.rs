@@ -1,10 +1,10 @@
-//! Calls that fail, and what they leave behind.
+//! Calls that fail, and the results of their turns.
 
 use super::sim::{Act, FIRST, Played, TURN, World, dropped, ms, play, script};
 use crate::call::{CallScript, Failure, Flag, Input, Outcome, Phase};
 use Outcome::{CutOff, Failed, NotRun, Replied};
 
-/// The first turn is said from 700 ms on, answered at 3.0 s, and over at 4.7 s.
+/// The first turn speaks from 700 ms on, is answered at 3.0 s and over at 4.7 s.
 fn world() -> World {
     World {
         acts: vec![vec![Act::Say(400, 1000)], vec![Act::Say(400, 1000)]],
@@ -118,7 +118,7 @@ fn an_agent_that_hangs_up_in_its_last_reply_has_replied() {
     let played = play(script(&[FIRST]), leaves);
     assert_eq!(played.result.failure, None);
     assert_eq!(played.outcomes(), [Replied]);
-    // It broke off: the agent was audible when it left.
+    // The reply was cut off: the agent was audible when it left.
     let flags = [Flag::ReplyUnfinished, Flag::ReplyCutOff];
     assert_eq!(played.flags(0), flags);
     assert_eq!(played.turn(0).reply_end, None);

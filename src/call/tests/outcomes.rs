@@ -1,4 +1,4 @@
-//! What comes of a turn, by what the agent does.
+//! Outcomes of turns, by what the agent does.
 
 use super::sim::{Act, FIRST, Played, TURN, World, ms, play, script};
 use crate::audio::{Confidence, FRAME_TIME};
@@ -10,7 +10,7 @@ const IGNORE: TurnScript = TurnScript {
     expect: Expect::Ignore,
     ..FIRST
 };
-/// Says its turn into the agent's greeting.
+/// A turn that barges in on the agent's greeting.
 const BARGE: TurnScript = TurnScript {
     anchor: Anchor::AgentSpeechStart,
     delay: ms(500),
@@ -82,7 +82,7 @@ fn play_case(case: &Case, ear_lag: Duration) -> Played {
 
 #[test]
 fn outcomes() {
-    // The second time the ear is told late, as by a starved generator.
+    // The second time the ear reports late, as on a starved generator.
     for lag in [ms(0), ms(120)] {
         for case in CASES {
             let played = play_case(case, lag);

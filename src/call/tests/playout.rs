@@ -1,4 +1,4 @@
-//! The playout model on made streams.
+//! The playout model on synthetic streams.
 
 use super::*;
 use rand::{RngExt, SeedableRng};
@@ -107,7 +107,7 @@ fn spikes_raise_the_target_and_are_forgotten() {
         "100 to 120 ms is bucket five"
     );
     let raised = (0..6000).take_while(|_| stream.steady(1) > BUCKET).count();
-    // 0.983 a half second: from some 10 % to under 5 % in some 20 s.
+    // A share decays by 0.983 each half second: from about 10 % to below 5 % in about 20 s.
     assert!((250..2500).contains(&raised), "{raised}");
     assert_eq!(stream.model.target(), BUCKET);
 }
@@ -119,7 +119,7 @@ fn one_spike_among_many_is_an_outlier() {
     stream.next(400 * MS);
     stream.steady(100);
     assert_eq!(stream.model.target(), BUCKET);
-    // Among few, it is not.
+    // With few samples it is not.
     let mut young = Stream::new(0);
     young.steady(100);
     young.next(400 * MS);
@@ -226,7 +226,7 @@ fn a_slower_path_is_the_reference_after_two_seconds() {
     let mut stream = Stream::new(0);
     stream.steady(500);
     stream.clock += 100 * MS;
-    // A packet of the old path is in the window for 100 packets yet.
+    // The old path's packets stay in the window for another 100 packets.
     for (packets, late) in [(98, 100 * MS), (4, Duration::ZERO)] {
         let hold = stream.steady(packets);
         assert_eq!(hold, stream.model.target() - late, "after {packets}");

@@ -1,4 +1,4 @@
-//! What holds of a call whatever comes in, in whatever order.
+//! Properties of a call that hold for any inputs in any order.
 
 use super::sim::{TURN, ms};
 use crate::audio::{Confidence, FRAME_TIME, Heard, HeardAt, Onset, SPURT_GAP, Segment};
@@ -9,7 +9,7 @@ use crate::call::{
 use proptest::prelude::*;
 use std::time::{Duration, Instant};
 
-/// One step of a disorderly world.
+/// One step of a random sequence of inputs.
 #[derive(Debug, Clone)]
 enum Step {
     Joined,
@@ -30,7 +30,7 @@ enum Step {
     Ended {
         age: u64,
     },
-    /// Send slots for so long.
+    /// Send slots for this long.
     Slots(u8),
     /// Only time passes, and timeouts are served.
     Wait(u64),
@@ -193,7 +193,7 @@ impl Driver {
         }
     }
 
-    /// Serves every timeout on the way; none may be wanted twice at one instant.
+    /// Serves every timeout on the way; none may be due twice at one instant.
     fn wait(&mut self, wait: Duration) {
         let until = self.now + wait;
         while let Some(at) = self.call.poll_timeout().filter(|at| *at <= until) {
@@ -221,7 +221,7 @@ fn check_turn(script: &TurnScript, turn: &TurnResult) {
     let replied = turn.outcome == Outcome::Replied;
     let answered = replied && script.expect == Expect::Respond;
     match script.expect {
-        // Each figure stands for itself; the turn asks for both.
+        // The turn asks for both a stop and a reply; each figure stands on its own.
         Expect::StopAndRespond => assert!(!replied || turn.ttfa_wire.is_some()),
         _ => assert_eq!(turn.ttfa_wire.is_some(), answered),
     }
@@ -239,7 +239,7 @@ fn check_turn(script: &TurnScript, turn: &TurnResult) {
     assert!(turn.flags.is_sorted_by(|a, b| a < b), "{:?}", turn.flags);
 }
 
-/// Found cases become tables; no files of seeds beside the code.
+/// Failures that are found become table cases, so no regression files are kept.
 fn config() -> ProptestConfig {
     ProptestConfig {
         cases: 512,
@@ -271,7 +271,7 @@ proptest! {
             prop_assert_eq!(turn.turn, index);
             check_turn(script, turn);
         }
-        // Told once each, in order; only `finish` itself adds to them.
+        // Each turn is reported once, in order; only `finish` itself adds results.
         prop_assert_eq!(&result.turns[..ended.len()], &ended[..]);
         let failed = result.turns.iter().any(|t| t.outcome == Outcome::Failed);
         let stopped = result.turns.iter().any(|t| matches!(t.outcome, Outcome::CutOff | Outcome::NotRun));

@@ -1,7 +1,7 @@
 //! A simulated agent and the clock that drives a call against it.
 //!
-//! Holds: virtual time only; the agent's audio is a packet every 20 ms from its
-//! subscription on, and the ear tells of a spurt with the delays of the real one.
+//! Invariants: virtual time only; the agent's audio is a packet every 20 ms from its
+//! subscription on, and the ear reports a talk spurt with the delays of the real one.
 
 use crate::audio::{Confidence, FRAME_TIME, Heard, HeardAt, Onset, PAUSE, SPURT_GAP, Segment};
 use crate::call::{
@@ -45,18 +45,18 @@ pub(super) fn script(turns: &[TurnScript]) -> CallScript {
 /// What the agent does in a turn.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Act {
-    /// Says something so long after (before) the caller's end of speech, of such a length.
+    /// Starts to speak this long after (before) the caller's end of speech, for this long.
     Say(i64, u64),
-    /// Stops what it says so long after the caller's first speech sample.
+    /// Stops speaking this long after the caller's first speech sample.
     Stop(u64),
 }
 
-/// How the world of the call behaves.
+/// How the agent and the server behave.
 #[derive(Debug, Clone)]
 pub(super) struct World {
     pub(super) joined: Duration,
     pub(super) subscribed: Duration,
-    /// Spurts by instant after the subscription and length.
+    /// Talk spurts: start after the subscription, and length.
     pub(super) unprompted: Vec<(u64, u64)>,
     /// By turn.
     pub(super) acts: Vec<Vec<Act>>,
@@ -64,9 +64,9 @@ pub(super) struct World {
     pub(super) kernel_stamp: bool,
     pub(super) confidence: Confidence,
     pub(super) loss: Option<Duration>,
-    /// What the ear tells comes so much later.
+    /// Extra delay of the ear's reports.
     pub(super) ear_lag: Duration,
-    /// Anything else, by instant after the start.
+    /// Any other inputs, by instant after the start.
     pub(super) inputs: Vec<(Duration, Input)>,
     pub(super) until: Duration,
 }
@@ -89,7 +89,7 @@ impl Default for World {
     }
 }
 
-/// What came of a simulated call.
+/// The outcome of a simulated call.
 pub(super) struct Played {
     pub(super) start: Instant,
     pub(super) result: CallResult,
@@ -208,7 +208,7 @@ pub(super) fn play(script: CallScript, world: World) -> Played {
     play_from(script, |_| world)
 }
 
-/// As [`play`], in a world that knows when the call starts.
+/// As [`play`], with a world that is built from the start of the call.
 pub(super) fn play_from(script: CallScript, world: impl FnOnce(Instant) -> World) -> Played {
     let start = Instant::now();
     let world = world(start);

@@ -13,7 +13,7 @@ const PATIENT: TurnScript = TurnScript {
 };
 const MUSIC: u32 = 1;
 
-/// Music that begins in a stream of its own, `after` the start of the call, and does not stop.
+/// Music on a separate stream that begins `after` the start of the call and does not stop.
 fn music(start: Instant, after: Duration) -> [(Duration, Input); 2] {
     let at = HeardAt {
         arrival: start + after,
@@ -62,7 +62,7 @@ fn a_reply_over_music_is_heard_once_the_music_is_known_for_what_it_is() {
 
 #[test]
 fn a_sound_that_no_voice_follows_stands_with_a_doubt() {
-    // The reply sounds from 3.11 to 4.61 s; then its stream is said to be none of the agent's.
+    // The reply lasts from 3.11 to 4.61 s; then its stream is reported not to be the agent's.
     let world = |_| World {
         acts: vec![vec![Act::Say(500, 1_500)], vec![Act::Say(500, 1_000)]],
         inputs: vec![(ms(4_900), Input::NotAgent(0))],

@@ -1,8 +1,9 @@
-//! The generator of one level, in a process of its own.
+//! Runs the generator of one level, in a separate process.
 //!
-//! In: a number of calls, a time they have to last, a server by the environment. Out: two
-//! lines of JSON on stdout: when all calls are under way, and what came of them.
-//! Holds: it is an ordinary run with default settings; only its ends are those of a bench.
+//! In: the number of calls and their minimum length; a server from the environment. Out: three
+//! lines of JSON on stdout: before the first call, once all calls are under way, and the results.
+//! Invariant: it is an ordinary run with default settings; only its input and output are specific
+//! to the bench.
 
 use crate::call::Phase;
 use crate::cli::doors::of_embedded;
@@ -20,9 +21,9 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 
-/// One turn takes about this long: the utterance, the delay, the reply, the pause after it.
+/// Approximate length of a turn: the utterance, the agent's delay, the reply, the pause after it.
 pub(super) const TURN: Duration = Duration::from_millis(5_200);
-/// What the reference agent replies with: speech, as an agent would.
+/// The reference agent's reply: recorded speech, as a real agent would send.
 pub(super) const REPLY: &str = "fixtures/opening-hours.wav";
 
 /// What the generator of a level needs to know.
@@ -42,38 +43,38 @@ pub struct LevelArgs {
     pub agent_name: Option<String>,
 }
 
-/// What the generator says.
+/// A message from the generator process.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Word {
-    /// Before the first call: its resident memory.
+    /// Sent before the first call, with the resident memory of the process.
     Begins { rss_bytes: u64 },
-    /// Every call has joined and heard of its agent, or has failed.
+    /// Every call has joined and found its agent, or has failed.
     UnderWay,
     /// The run is over.
     Over(Box<Came>),
 }
 
-/// What came of a level.
+/// Results of a level.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Came {
     pub failed_calls: usize,
-    /// Why, each cause once.
+    /// The messages of the failures, without duplicates.
     pub failures: BTreeSet<String>,
     pub turns: usize,
-    /// Turns replied to whose onset and end were both heard.
+    /// Replied turns with both the onset and the end of the reply detected.
     pub heard: usize,
     pub missed: usize,
-    /// Start of a call → joined and media flowing.
+    /// From the start of a call until it has joined and media flows.
     pub join_p50_ms: f64,
     pub join_max_ms: f64,
-    /// First planned start → the last call joined.
+    /// From the first planned start until the last call has joined.
     pub all_joined_ms: f64,
     pub generator: Generator,
     pub invalid: Vec<String>,
 }
 
-/// Carries the level out.
+/// Runs the level.
 pub(super) fn execute(args: &LevelArgs) -> Exit {
     match level(args) {
         Ok(came) => {
@@ -89,7 +90,7 @@ fn word(word: &Word) {
     say::out(&(serde_json::to_string(word).unwrap_or_default() + "\n"));
 }
 
-/// Turns that make a call last at least so long.
+/// Number of turns that make a call last at least `lasting`.
 fn turns(lasting: Duration) -> usize {
     (lasting.as_secs_f64() / TURN.as_secs_f64()).ceil() as usize
 }

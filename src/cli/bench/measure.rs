@@ -1,8 +1,8 @@
-//! Runs each level in processes of its own and looks at them from outside.
+//! Runs each level in separate processes and measures them from outside.
 //!
-//! In: the arguments. Out: what every level took.
-//! Holds: a window begins when every call is under way and ends before the first is over; all
-//! processes are ended, by their own pipes, before the next level.
+//! In: the arguments. Out: the resource usage of every level.
+//! Invariants: the window starts once every call is under way and ends before the first call
+//! does, or else the level is invalid; all processes of a level end before the next one starts.
 
 use super::level::{Came, LevelArgs, REPLY, TURN, Word, scenario_text};
 use super::usage::{self, Usage};
@@ -22,10 +22,10 @@ use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// After the last call has come: greetings, first decodings, pages touched.
+/// Wait after the last call is under way, for greetings, first decodes and first page accesses.
 const SETTLE: Duration = Duration::from_secs(2);
 
-/// All levels.
+/// Results of all levels.
 #[derive(Debug, Serialize)]
 pub(super) struct Done {
     pub target: String,
@@ -35,23 +35,23 @@ pub(super) struct Done {
     pub levels: Vec<Level>,
 }
 
-/// One level: the median of its repetitions.
+/// One level: the repetition with the median CPU usage.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Level {
     pub calls: u32,
-    /// Of one core, in percent, for each caller.
+    /// Percent of one core per caller.
     pub generator_cpu_percent: f64,
     pub agent_cpu_percent: Option<f64>,
     pub server_cpu_percent: Option<f64>,
-    /// Above what the generator took before its first call.
+    /// Growth of the generator's resident memory since before the first call, per caller.
     pub rss_kib: f64,
-    /// The Go SDK's participant with the same packets, nothing decoded.
+    /// The Go SDK's participant with the same packets, but without decoding.
     pub peer: Option<peer::Took>,
-    /// How many times the generator's processor time a Go participant takes.
+    /// CPU usage of a Go participant divided by the generator's per caller.
     pub peer_ratio: Option<f64>,
     #[serde(flatten)]
     pub came: Came,
-    /// The health bounds that the generator broke: this machine was the limit.
+    /// Health bounds that the generator exceeded: this machine was the limit.
     pub invalid: Vec<String>,
 }
 
@@ -102,7 +102,7 @@ pub(super) fn callers(args: &CallersArgs) -> Result<Done, Trouble> {
     })
 }
 
-/// Why the largest level must be confirmed, if it must.
+/// The consent that the largest level needs, if any.
 fn consent(args: &CallersArgs, host: Option<&str>) -> Result<Option<Consent>, Trouble> {
     let calls = args.calls.iter().copied().max().unwrap_or(1);
     let text = scenario_text(&LevelArgs {
@@ -115,7 +115,7 @@ fn consent(args: &CallersArgs, host: Option<&str>) -> Result<Option<Consent>, Tr
     Ok(Plan::new(&scenario).needs_consent(host))
 }
 
-/// The run whose processor time is the median; what any of them broke is told.
+/// The run with the median CPU usage, with the exceeded health bounds of all runs.
 fn median(mut runs: Vec<Level>) -> Option<Level> {
     runs.sort_by(|a, b| a.generator_cpu_percent.total_cmp(&b.generator_cpu_percent));
     let broken: Vec<String> = runs.iter().flat_map(|l| l.invalid.clone()).collect();
@@ -130,7 +130,7 @@ fn ramp(args: &CallersArgs, calls: u32) -> Duration {
     args.ramp.unwrap_or(Duration::from_millis(10) * calls)
 }
 
-/// Calls last this long, so that the window lies inside all of them.
+/// Minimum length of a call, chosen so that the window lies inside every call.
 fn length(args: &CallersArgs, calls: u32) -> Duration {
     ramp(args, calls) + SETTLE + args.window + TURN
 }
@@ -143,7 +143,7 @@ fn system(what: &str, e: impl std::fmt::Display) -> Trouble {
     )
 }
 
-/// The generator's process; ended when dropped.
+/// The generator process; killed on drop if it still runs.
 struct Generator {
     child: Child,
     words: std::io::Lines<BufReader<ChildStdout>>,
@@ -197,11 +197,11 @@ impl Drop for Generator {
     }
 }
 
-/// What processes used of the machine within a window.
+/// Resource usage of the processes within a window.
 struct Used {
-    /// Cores, by process; `None` for one that is not there.
+    /// Cores used, by process; `None` if there is no such process.
     cores: [Option<f64>; 3],
-    /// Memory of the first at the end, in bytes.
+    /// Resident memory of the first process at the end, in bytes.
     rss_bytes: u64,
 }
 
@@ -229,7 +229,7 @@ fn server_pid(args: &CallersArgs, server: Option<&(Address, Credentials)>) -> Op
         .or_else(|| usage::listener(port(&address.to_string())?))
 }
 
-/// The reference agent, with its reply in `folder`.
+/// Describes the reference agent to start and writes its reply to `folder`.
 fn own_agent(folder: &Path, name: String) -> Result<OwnAgent, Trouble> {
     let reply = folder.join("reply.wav");
     let sound = crate::cli::builtin::content(REPLY).unwrap_or_default();
@@ -292,7 +292,7 @@ fn one(
         runtime.block_on(agent.stop());
     }
     let mut invalid = came.invalid.clone();
-    // Calls last as long as was asked for, counted from the first; the window must fit in.
+    // Calls last for `length`, counted from the first one; the window must end before that.
     if waited + SETTLE + args.window > length(args, calls) {
         invalid.push(format!(
             "the last call was under way only after {:.1} s: some were over before the window was",

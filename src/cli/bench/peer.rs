@@ -1,7 +1,7 @@
-//! The Go SDK's participant (pion) with the same packets, measured beside ours.
+//! Measures the Go SDK's participant (pion) with the same packets, for comparison.
 //!
-//! In: the folder of benches/peers/pion-pairs or its binary, a server. Out: what a
-//! participant took. Holds: it is built before anything is measured, and ends with us.
+//! In: the folder benches/peers/pion-pairs or its binary, a server. Out: usage per participant.
+//! Invariants: the program is built before anything is measured; its process is killed on drop.
 
 use super::usage::Usage;
 use crate::cli::exit::Exit;
@@ -14,14 +14,14 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-/// After its last participant has joined.
+/// Wait after the last participant has joined.
 const SETTLE: Duration = Duration::from_secs(3);
 
-/// What a participant of it took.
+/// Usage per participant.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(super) struct Took {
     pub participants: u32,
-    /// Of one core.
+    /// Percent of one core.
     pub cpu_percent: f64,
     pub rss_kib: f64,
 }
@@ -40,7 +40,7 @@ fn trouble(detail: impl std::fmt::Display) -> Trouble {
     )
 }
 
-/// Killed when it is dropped.
+/// A child process that is killed on drop.
 struct Running(Child);
 
 impl Drop for Running {
@@ -51,7 +51,7 @@ impl Drop for Running {
 }
 
 impl Peer {
-    /// Builds the program where `path` is its folder.
+    /// Builds the program if `path` is its folder; otherwise `path` is the binary.
     pub(super) fn prepare(path: &Path) -> Result<Self, Trouble> {
         if !path.is_dir() {
             return Ok(Self {
@@ -80,7 +80,7 @@ impl Peer {
         }
     }
 
-    /// Runs `participants` of it, in rooms of two, and looks at them for `window`.
+    /// Runs `participants`, rounded up to rooms of two, and measures them for `window`.
     pub(super) fn run(
         &self,
         participants: u32,
@@ -102,7 +102,7 @@ impl Peer {
         let mut running = Running(command.spawn().map_err(trouble)?);
         let stdout = running.0.stdout.take().ok_or_else(|| trouble("no pipe"))?;
         let pid = running.0.id();
-        // Read from to the end: it would not survive a closed pipe.
+        // Keep the pipe open until the end: the program does not survive a closed one.
         let mut lines = BufReader::new(stdout).lines().map_while(Result::ok);
         let joined = lines.any(|line| line.starts_with("joined"));
         if !joined {

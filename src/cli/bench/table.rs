@@ -1,8 +1,7 @@
-//! What a bench came to, for people and for machines.
+//! Formats the results of a bench as a table or as JSON.
 
 use super::measure::Done;
 
-/// As JSON.
 pub(super) fn json(done: &Done) -> String {
     // A struct of numbers and text always has a JSON form.
     serde_json::to_string_pretty(done).map_or_else(|e| e.to_string(), |t| t + "\n")
@@ -12,7 +11,6 @@ fn percent(value: Option<f64>) -> String {
     value.map_or_else(|| "–".to_owned(), |v| format!("{v:.3} %"))
 }
 
-/// As a table.
 pub(super) fn text(done: &Done) -> String {
     let mut text = format!(
         "a caller's share of one core and of memory, {} ({} cores, {:.0} s a level)\n\n\

@@ -1,25 +1,23 @@
-//! What processes take, as the kernel tells it (Linux' /proc).
+//! Reads the resource usage of processes from Linux's /proc.
 //!
-//! In: process ids. Out: processor time, resident memory, children, who listens on a port.
-//! Holds: what the kernel does not tell is `None`, never 0.
+//! In: process ids. Out: CPU time, resident memory, child processes, the listener on a port.
+//! Invariant: a figure that cannot be read is `None`, never 0.
 
 use std::fs;
 use std::time::Duration;
 
-/// Kernel ticks a second in /proc (USER_HZ, fixed at 100 on Linux).
+/// Kernel ticks per second in /proc (USER_HZ, fixed at 100 on Linux).
 const USER_HZ: f64 = 100.0;
 
-/// A process at one moment.
+/// Usage of a process so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Usage {
-    /// Processor time so far, in the program and in the kernel.
+    /// User and system CPU time.
     pub cpu: Duration,
-    /// Resident memory.
     pub rss_bytes: u64,
 }
 
 impl Usage {
-    /// Of a process.
     pub(super) fn of(pid: u32) -> Option<Self> {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
@@ -31,7 +29,7 @@ impl Usage {
 }
 
 fn fields(stat: &str) -> impl Iterator<Item = &str> {
-    // The command name may hold spaces: fields are counted from its closing bracket.
+    // The command name may contain spaces: count fields from its closing parenthesis.
     let (_, fields) = stat.rsplit_once(')').unwrap_or_default();
     fields.split_whitespace()
 }
@@ -49,7 +47,7 @@ fn rss(status: &str) -> Option<u64> {
     Some(kib * 1_024)
 }
 
-/// A child of a process; the first, if there are several.
+/// The first child found of a process.
 pub(super) fn child(parent: u32) -> Option<u32> {
     processes().find(|pid| {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
@@ -62,7 +60,7 @@ fn processes() -> impl Iterator<Item = u32> {
     entries.filter_map(|e| e.file_name().to_str()?.parse().ok())
 }
 
-/// Which process of ours listens on a TCP port of this machine.
+/// The process that listens on a local TCP port, if its file descriptors are readable to us.
 pub(super) fn listener(port: u16) -> Option<u32> {
     let inode = ["/proc/net/tcp", "/proc/net/tcp6"]
         .iter()
@@ -82,7 +80,7 @@ pub(super) fn listener(port: u16) -> Option<u32> {
     })
 }
 
-/// The socket of a line of /proc/net/tcp, where it listens (state 0A) on `port`.
+/// Inode of the socket in a line of /proc/net/tcp, if it listens (state 0A) on `port`.
 fn listening_inode(line: &str, port: u16) -> Option<&str> {
     let mut fields = line.split_whitespace();
     let (_, local) = fields.nth(1)?.rsplit_once(':')?;

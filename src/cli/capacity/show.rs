@@ -1,6 +1,6 @@
-//! What the search shows: each step, latency over calls at once, the answer.
+//! Formats the capacity search: each step, a chart of latency by concurrency, the answer.
 //!
-//! In: measurements. Out: text. Holds: what a bar shows stands beside it as a number.
+//! In: measurements. Out: text. Invariant: every bar has its value next to it as a number.
 
 use super::Answer;
 use super::step::Measured;
@@ -10,7 +10,7 @@ use crate::stats::Sample;
 /// Width of the longest bar.
 const WIDTH: usize = 40;
 
-/// One step, as it is told when it is over.
+/// One line about a step, printed when it is over.
 pub(super) fn line(step: &Measured) -> String {
     let again = if step.recheck { " (again)" } else { "" };
     let word = match (step.keeps, step.weak) {
@@ -59,7 +59,7 @@ pub(super) fn render(answer: &Answer, bound: Sample) -> String {
     text
 }
 
-/// The quantile over calls at once; the bound as a mark in each row, the knee as a line.
+/// Bar chart of the quantile by concurrency: a mark in each row is the bound, a rule the knee.
 fn chart(answer: &Answer, bound: Sample) -> String {
     let mut steps: Vec<&Measured> = answer.steps.iter().collect();
     steps.sort_by_key(|s| (s.calls, s.recheck));

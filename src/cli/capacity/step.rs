@@ -1,7 +1,7 @@
-//! One step of the search: so many calls at once, long enough to be judged.
+//! Runs one step of the search: a given concurrency, for long enough to judge it.
 //!
-//! In: a number of calls. Out: the ttfa of the turns that began while all of them were there.
-//! Holds: turns of the ramp and of the last calls' end are in no figure.
+//! In: the concurrency. Out: the ttfa of the turns that started while all calls were active.
+//! Invariant: turns of the ramp, and those after calls stop being started, are excluded.
 
 use super::super::drive::Drive;
 use super::super::exit::Exit;
@@ -17,43 +17,44 @@ use serde::Serialize;
 use std::cell::Cell;
 use std::time::Duration;
 
-/// Calls start so far apart.
+/// Time between the starts of two calls in the ramp.
 const APART: Duration = Duration::from_millis(25);
-/// A step that is not clear gets so many times its turns at most.
+/// An inconclusive step gets at most this many times its turns.
 const ROUNDS: usize = 4;
-/// A step lasts at least for so many lengths of a call, so that calls come and go in it.
+/// Minimum length of a step, in call lengths, so that calls start and end within it.
 const CALLS: f64 = 1.5;
 
-/// What a step came to.
+/// Result of a step.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Measured {
-    /// Calls at once.
+    /// Concurrent calls.
     pub calls: u32,
-    /// The answer, measured again.
+    /// This step measures the answer a second time.
     pub recheck: bool,
     /// Turns behind the figures.
     pub turns: usize,
     /// Of these, turns that were missed or failed.
     pub failed: usize,
-    /// The promised quantile; null where it lies among those.
+    /// The quantile of the SLO; null if it falls on a missed or failed turn.
     pub quantile_ms: Option<Ms>,
-    /// Its 95 % interval; a null end is +∞, both are null where there are too few turns.
+    /// Lower end of its 95 % confidence interval. Null is +∞; both ends are null if there are too
+    /// few turns.
     pub lower_ms: Option<Ms>,
-    /// Upper end.
+    /// Upper end of that interval.
     pub upper_ms: Option<Ms>,
-    /// The promise is kept.
+    /// The SLO is met.
     pub keeps: bool,
-    /// Its interval is not clear of the bound: judged by the point estimate.
+    /// The interval was inconclusive: judged by the point estimate.
     pub weak: bool,
-    /// Why the generator itself could not carry this.
+    /// Why the generator itself could not sustain this load.
     pub generator_limit: Option<String>,
 }
 
-/// Takes steps.
+/// Runs the steps.
 pub(super) struct Taker {
     pub scenario: Scenario,
     pub doors: Doors,
-    /// Turns that a step is to have.
+    /// Minimum number of turns per step.
     pub turns: usize,
     pub promise: Promise,
     /// How long a turn took in the last step.
@@ -61,12 +62,12 @@ pub(super) struct Taker {
 }
 
 impl Taker {
-    /// The scenario with `calls` at once, long enough for so many turns.
+    /// The scenario with `calls` concurrent calls, for long enough to yield `turns` turns.
     pub(super) fn loaded(&self, calls: u32, turns: usize) -> Scenario {
         let a_call = self.scenario.call.turns.len().max(1) as f64;
         let (call, turn) = match self.turn.get() {
             Some(turn) => (turn.mul_f64(a_call), turn),
-            // Nothing is known yet: the first step shows how long a turn takes.
+            // No step has run yet; the first one will show how long a turn takes.
             None => (Plan::new(&self.scenario).estimate().call, Duration::ZERO),
         };
         let needed = turn.mul_f64(turns as f64 / f64::from(calls));
@@ -84,7 +85,7 @@ impl Taker {
         }
     }
 
-    /// Measures `calls` at once, for longer while that leaves it open.
+    /// Measures `calls` concurrent calls, and continues while the result is inconclusive.
     pub(super) fn take(&self, calls: u32, recheck: bool, nth: u64) -> Result<Measured, Trouble> {
         let (mut turns, mut wanted) = (Vec::new(), self.turns);
         let mut attempt = 0;
@@ -114,7 +115,7 @@ impl Taker {
         }
     }
 
-    /// How long a turn of a call takes, by what came of a load.
+    /// Derives the length of a turn from the number of turns that a load produced.
     fn learn(&self, load: &Load, turns: usize) {
         if let (Extent::Duration(until), true) = (load.extent, turns > 0) {
             let window = until.saturating_sub(load.ramp);
@@ -174,8 +175,8 @@ impl Taker {
     }
 }
 
-/// The turns that were to begin while all calls were there: those of calls that failed before
-/// count by their call's planned start.
+/// The turns due while all calls were active. A turn that has no instant of its own, because its
+/// call failed first, counts by the planned start of the call.
 fn within(load: &Load, finished: &Finished) -> Vec<TurnRecord> {
     let Extent::Duration(until) = load.extent else {
         return finished.turns.clone();

@@ -1,8 +1,9 @@
-//! From events to metrics.
+//! Updates the live metrics from the run's events.
 //!
-//! In: the run's events. Out: the metrics moved on. Invariants: a call is counted in one state at
-//! a time, and in none once it is over; a turn is counted once, however often it is amended; from a
-//! stop on nothing is asked for, and what the stop leaves out was never offered.
+//! In: the run's events. Out: updated metrics. Invariants: an active call is counted in exactly
+//! one state, and in none once it is over; a turn is counted once, however often it is amended;
+//! once the run is stopping, the target concurrency is 0, and calls that the stop prevents are not
+//! counted as offered.
 
 use super::Shown;
 use crate::call::Phase;
@@ -13,16 +14,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Moves metrics.
 pub(super) struct Feed {
     metrics: Arc<Metrics>,
     plan: Plan,
     variants: Vec<String>,
-    /// Calls under way: of which variant, in which state.
+    /// Active calls, with the index of their variant and their state.
     calls: HashMap<usize, (usize, CallState)>,
-    /// When the measured calls began.
+    /// When the first measured call started.
     measured_since: Option<Instant>,
-    /// No call starts any more.
+    /// The run starts no more calls.
     stopping: bool,
 }
 
@@ -65,7 +65,6 @@ impl Feed {
         }
     }
 
-    /// What is served.
     pub(super) fn metrics(&self) -> &Arc<Metrics> {
         &self.metrics
     }
@@ -94,7 +93,7 @@ impl Feed {
                 }
             }
             RunEvent::Phase { call, phase } => {
-                // A phase told after the call's end is of no call under way.
+                // A phase reported after the end of its call is ignored.
                 if let (Some((variant, _)), Some(to)) = (self.calls.get(call), state(*phase)) {
                     self.goes(*call, *variant, Some(to));
                 }

@@ -1,8 +1,9 @@
-//! Answers scrapes.
+//! Serves the live metrics to scrapers.
 //!
-//! In: an address, the metrics. Out: `GET /metrics`. Holds: it listens where it was told and
-//! nowhere else, on a thread of its own, to a bounded number of connections, each for one request
-//! and a few seconds: whoever is slow holds others up for that long at most.
+//! In: an address, the metrics. Out: responses to `GET /metrics`. Invariants: the server listens
+//! only on the given address and runs on its own thread; the number of connections is bounded, and
+//! each serves one request within a few seconds, so that a slow client delays others by that long
+//! at most.
 
 use super::super::exit::Exit;
 use super::super::say::Trouble;
@@ -23,16 +24,16 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-/// Connections at once; further ones wait in the kernel.
+/// Maximum number of concurrent connections; further ones wait in the kernel's backlog.
 const CONNECTIONS: usize = 16;
-/// A request's head is there within this.
+/// Timeout for reading the head of a request.
 const HEAD: Duration = Duration::from_secs(2);
-/// So long a connection may take, the answer read included: half of the time that a scraper
-/// usually waits, which is 10 s.
+/// Timeout of a connection, until the client has read the response: half of the usual timeout of a
+/// scraper, which is 10 s.
 const LONGEST: Duration = Duration::from_secs(5);
-/// What a full table of file descriptors is given to get better.
+/// Pause after a failed accept, for instance because file descriptors ran out.
 const BREATH: Duration = Duration::from_millis(100);
-/// What `/` says.
+/// Body of `/` and of responses to unknown paths.
 const INDEX: &str = "loadgen: metrics of the run that is going on are at /metrics\n";
 
 /// Serves metrics until it is dropped.
@@ -43,7 +44,7 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// Listens at `at`; port 0 is any free one.
+    /// Listens on `at`; port 0 selects a free port.
     pub(super) fn open(at: SocketAddr, metrics: Arc<Metrics>) -> Result<Self, Trouble> {
         let refused = |e: std::io::Error| {
             let message = format!("cannot serve metrics at {at}: {e}");
@@ -60,7 +61,7 @@ impl Server {
         let stopped = stop.clone();
         let serve = move || {
             runtime.block_on(async move {
-                // Registering a fresh socket fails where the runtime is gone, which is the end.
+                // Registering a new socket fails if the runtime is gone; nothing is served then.
                 if let Ok(listener) = tokio::net::TcpListener::from_std(listener) {
                     let _ = stopped.run_until_cancelled(accept(listener, metrics)).await;
                 }
@@ -74,7 +75,7 @@ impl Server {
         })
     }
 
-    /// Where it listens.
+    /// The address it listens on, with the actual port.
     pub(super) fn address(&self) -> SocketAddr {
         self.address
     }
@@ -84,7 +85,7 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.stop.cancel();
         if let Some(thread) = self.thread.take() {
-            // A panic of its own has been printed.
+            // A panic of the thread has already been printed.
             let _ = thread.join();
         }
     }
@@ -103,11 +104,11 @@ fn hint(kind: ErrorKind) -> &'static str {
     }
 }
 
-/// Takes connections, for ever. Their tasks end with the runtime.
+/// Accepts connections forever. Their tasks end with the runtime.
 async fn accept(listener: tokio::net::TcpListener, metrics: Arc<Metrics>) {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
-        // Never closed.
+        // The semaphore is never closed.
         let Ok(place) = places.clone().acquire_owned().await else {
             return;
         };
@@ -124,10 +125,10 @@ async fn accept(listener: tokio::net::TcpListener, metrics: Arc<Metrics>) {
             let connection = http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(HEAD)
-                // A kept one would be a place taken between scrapes.
+                // A kept-alive connection would occupy a place between scrapes.
                 .keep_alive(false)
                 .serve_connection(TokioIo::new(stream), answer);
-            // A scraper that goes away is no trouble of the run's.
+            // A scraper that disconnects must not affect the run.
             let _ = tokio::time::timeout(LONGEST, connection).await;
             drop(place);
         });
@@ -161,7 +162,7 @@ mod tests {
     use std::net::TcpStream;
     use std::time::Instant;
 
-    /// All that comes until the server closes.
+    /// Sends a request and reads until the server closes the connection.
     fn asked(address: SocketAddr) -> (TcpStream, String) {
         let mut stream = TcpStream::connect(address).expect("it listens");
         let patience = Some(LONGEST * 10);
@@ -179,10 +180,10 @@ mod tests {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let server = Server::open(any, metrics).expect("a port");
         let address = server.address();
-        // These have their answer and stay, which takes no place.
+        // These clients have their response and stay connected; they must not occupy a place.
         let answered: Vec<_> = (0..2 * CONNECTIONS).map(|_| asked(address)).collect();
         assert!(answered.iter().all(|(_, text)| text.ends_with("# EOF\n")));
-        // These never ask.
+        // These clients never send a request.
         let connect = |_| TcpStream::connect(address).expect("it listens");
         let mute: Vec<_> = (0..CONNECTIONS).map(connect).collect();
         let begun = Instant::now();

@@ -1,7 +1,7 @@
-//! A run while it goes on, for whoever looks: the progress line, a scrape, a collector of spans.
+//! Shows a run in progress: the progress line, Prometheus metrics, OpenTelemetry spans.
 //!
-//! In: the run's events. Out: stderr, answers to scrapes, spans sent. Holds: nothing here makes
-//! the run wait, and nothing here changes a figure of it; what goes wrong is a warning.
+//! In: the run's events. Out: stderr, responses to scrapes, exported spans. Invariants: nothing
+//! here makes the run wait or changes its figures; failures during the run are only warnings.
 
 mod feed;
 mod http;
@@ -17,16 +17,16 @@ use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-/// What the command line asks to be shown.
+/// The live outputs that the command line asks for.
 #[derive(Debug, Clone, Default)]
 pub struct LiveFlags {
-    /// Where to serve metrics.
+    /// Address to serve metrics on.
     pub metrics_listen: Option<SocketAddr>,
-    /// Where to send spans.
+    /// URL of the collector to send spans to.
     pub otlp_endpoint: Option<String>,
 }
 
-/// What the run is, for labels.
+/// Description of the run, for labels.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Shown<'a> {
     /// The scenario's name.
@@ -38,7 +38,7 @@ pub(super) struct Shown<'a> {
     pub(super) plan: &'a Plan,
 }
 
-/// Shows a run.
+/// The live outputs of a run.
 pub(super) struct Live {
     progress: Progress,
     served: Option<(Feed, Server)>,
@@ -46,7 +46,7 @@ pub(super) struct Live {
 }
 
 impl Live {
-    /// Opens what the flags ask for, before there is anything of a run.
+    /// Opens the outputs that the flags ask for, before the run begins.
     pub(super) fn open(flags: &LiveFlags, shown: Shown<'_>, quiet: bool) -> Result<Self, Trouble> {
         let export = flags.otlp_endpoint.as_deref();
         let export = export.map(|e| Export::open(e, &shown)).transpose()?;
@@ -69,7 +69,7 @@ impl Live {
         })
     }
 
-    /// Takes an event.
+    /// Passes an event to every output.
     pub(super) fn take(&mut self, event: RunEvent) {
         if let Some((feed, _)) = &mut self.served {
             feed.take(&event);
@@ -83,8 +83,8 @@ impl Live {
         self.progress.take(event);
     }
 
-    /// The run is over: the display ends, nothing is served any more, and what spans are left
-    /// are sent.
+    /// Ends the progress display and the metrics server; the remaining spans are sent in the
+    /// background.
     #[must_use = "spans are still on their way"]
     pub(super) fn over(self) -> Rest {
         self.progress.finish();
@@ -92,11 +92,11 @@ impl Live {
     }
 }
 
-/// What goes on for some seconds more.
+/// The span export, which may take some seconds more.
 pub(super) struct Rest(Option<otlp::Rest>);
 
 impl Rest {
-    /// Waits for it. Everything else is done by now: nobody waits for a collector to see reports.
+    /// Waits for the span export. Called last, so that a collector never delays the reports.
     pub(super) fn finish(self) {
         for warning in self.0.into_iter().flat_map(otlp::Rest::finish) {
             eprintln!("warning: {warning}");
@@ -110,7 +110,7 @@ mod tests {
     use super::*;
     use crate::scenario::Unset;
 
-    /// The plan of the built-in quickstart under another load.
+    /// The plan of the built-in quickstart with another load.
     pub(super) fn plan(load: &str) -> Plan {
         let known = Source::open("quickstart").expect("it is built in");
         let text = String::from_utf8_lossy(known.text()).into_owned();

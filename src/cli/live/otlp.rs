@@ -1,8 +1,8 @@
 //! Sends spans to an OpenTelemetry collector, by OTLP over HTTP.
 //!
-//! In: the run's events. Out: batches of spans. Holds: the run never waits for a collector: its
-//! spans go through a queue of bounded length, and what finds no room in it is counted; sending
-//! has a thread of its own and ends seconds after the run, whatever the collector does.
+//! In: the run's events. Out: batches of spans. Invariants: the run never waits for a collector:
+//! spans go through a bounded queue, and those dropped because it is full are counted; spans are
+//! sent by a separate thread, which ends seconds after the run, whatever the collector does.
 
 use super::super::exit::Exit;
 use super::super::say::Trouble;
@@ -19,20 +19,20 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// Calls and turns that may wait: some seconds of a thousand calls.
+/// Length of the queue, in calls and turns: some seconds of a run with a thousand calls.
 const QUEUE: usize = 4_096;
-/// Spans sent at once, about.
+/// Approximate number of spans per batch.
 const BATCH: usize = 512;
-/// Spans are gathered for as long.
+/// How long spans are gathered for a batch.
 const GATHER: Duration = Duration::from_secs(1);
-/// A batch is sent within this, or lost.
+/// Timeout for sending a batch; after it, the batch is lost.
 const SEND: Duration = Duration::from_secs(3);
-/// After the run, what is still in the queue is sent within this, or lost.
+/// After the run, spans still in the queue are sent within this time or lost.
 const LAST: Duration = Duration::from_secs(5);
-/// Where collectors take spans.
+/// Path at which collectors accept spans.
 const PATH: &str = "/v1/traces";
 
-/// What became of the spans.
+/// Numbers of spans sent and lost.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Sent {
     sent: u64,
@@ -44,17 +44,16 @@ pub(super) struct Export {
     endpoint: String,
     queue: SyncSender<Vec<SpanData>>,
     thread: JoinHandle<Sent>,
-    /// The first thing that went wrong, until it is told.
+    /// The first error, until it has been reported.
     trouble: Arc<Mutex<Option<String>>>,
-    /// Until when there is time to send, once the run is over.
+    /// Deadline for sending, set when the run is over.
     end: Arc<OnceLock<Instant>>,
     run: Option<(Spans, Instant)>,
-    /// Spans that found no room in the queue.
+    /// Spans dropped because the queue was full.
     dropped: u64,
 }
 
-/// The address to post to: as given where it says so itself, else with the path that
-/// collectors listen at.
+/// The URL to post to: `endpoint`, with the path of collectors appended unless it ends with that.
 fn traces(endpoint: &str) -> Result<String, Trouble> {
     let plain = endpoint.trim_end_matches('/');
     let host = ["http://", "https://"]
@@ -63,7 +62,7 @@ fn traces(endpoint: &str) -> Result<String, Trouble> {
     let good = host.is_some_and(|h| !h.is_empty() && !h.starts_with('/'))
         && plain.parse::<hyper::Uri>().is_ok();
     if host.is_some_and(|h| h.contains(['@', '?'])) {
-        // It is not repeated: addresses are printed.
+        // The message does not repeat the address, which may contain a secret.
         let message = "the address of the collector holds a name, a password or a query";
         let hint = "put what it asks for into the variable OTEL_EXPORTER_OTLP_HEADERS";
         return Err(Trouble::new(Exit::Usage, message, hint));
@@ -91,7 +90,7 @@ fn resource(shown: &Shown<'_>) -> Resource {
 }
 
 impl Export {
-    /// Prepares it; nothing is sent yet.
+    /// Prepares the export; nothing is sent yet.
     pub(super) fn open(endpoint: &str, shown: &Shown<'_>) -> Result<Self, Trouble> {
         let address = traces(endpoint)?;
         let refused = |e: &dyn std::fmt::Display| {
@@ -135,7 +134,7 @@ impl Export {
         })
     }
 
-    /// Takes an event.
+    /// Queues the spans of an event.
     pub(super) fn take(&mut self, event: &RunEvent) {
         if let RunEvent::Started { at, zero_at } = event {
             let spans = Spans::new((*zero_at).into(), rand::random());
@@ -155,15 +154,15 @@ impl Export {
         }
     }
 
-    /// What went wrong first, once.
+    /// The first error, once.
     pub(super) fn warning(&self) -> Option<String> {
         warning(&self.trouble, &self.endpoint)
     }
 
-    /// The run is over: what is left is sent while its reports are written.
+    /// Ends the export after the run: the remaining spans are sent while the reports are written.
     pub(super) fn over(self) -> Rest {
         let _ = self.end.set(Instant::now() + LAST);
-        // The queue's end is the thread's sign.
+        // Closing the queue tells the thread to finish.
         drop(self.queue);
         Rest {
             endpoint: self.endpoint,
@@ -174,7 +173,7 @@ impl Export {
     }
 }
 
-/// What is still to be sent of a run that is over.
+/// The spans of a finished run that are still to be sent.
 pub(super) struct Rest {
     endpoint: String,
     thread: JoinHandle<Sent>,
@@ -183,7 +182,7 @@ pub(super) struct Rest {
 }
 
 impl Rest {
-    /// Waits for it, seconds at most; what there is to say.
+    /// Waits for the spans to be sent, for seconds at most; returns the warnings.
     pub(super) fn finish(self) -> Vec<String> {
         let came = self.thread.join().unwrap_or_default();
         let first = warning(&self.trouble, &self.endpoint);
@@ -209,12 +208,12 @@ fn warning(trouble: &Mutex<Option<String>>, endpoint: &str) -> Option<String> {
     ))
 }
 
-/// Works off the queue.
+/// Sends the spans in the queue.
 struct Sender {
     exporter: SpanExporter,
     runtime: tokio::runtime::Runtime,
     trouble: Arc<Mutex<Option<String>>>,
-    /// Set by the run's end.
+    /// The deadline, set when the run is over.
     end: Arc<OnceLock<Instant>>,
     came: Sent,
 }
@@ -232,13 +231,13 @@ impl Sender {
                 self.came.sent += number;
             } else {
                 self.came.lost += number;
-                // Nor would the next batch get there: the command is not held up.
+                // Once the run is over, one failure ends sending, so that the command can exit.
                 given_up = self.end.get().is_some();
             }
         }
     }
 
-    /// How long a batch may take now.
+    /// Timeout for the next batch.
     fn patience(&self) -> Duration {
         let left = self
             .end
@@ -247,12 +246,12 @@ impl Sender {
         left.map_or(SEND, |left| left.min(SEND))
     }
 
-    /// Whether the batch was taken.
+    /// Sends a batch; returns whether the collector accepted it.
     fn send(&self, batch: Vec<SpanData>) -> bool {
         if batch.is_empty() {
             return true;
         }
-        // The exporter has a timeout of its own; what is left of the command's time is shorter.
+        // The exporter has its own timeout, but the time until the deadline may be shorter.
         let patience = self.patience();
         let sending = async { tokio::time::timeout(patience, self.exporter.export(batch)).await };
         let failed = match self.runtime.block_on(sending) {
@@ -260,7 +259,7 @@ impl Sender {
             Ok(Err(e)) => e.to_string(),
             Err(_) => format!("no answer within {patience:.1?}"),
         };
-        // Told once: the first trouble, not each.
+        // Only the first error is reported.
         if self.came.lost == 0
             && let Ok(mut trouble) = self.trouble.lock()
         {
@@ -270,7 +269,7 @@ impl Sender {
     }
 }
 
-/// Spans of a while, and whether more may come.
+/// Gathers a batch of spans; also returns whether the queue is still open.
 fn gather(inbox: &Receiver<Vec<SpanData>>) -> (Vec<SpanData>, bool) {
     let mut batch = Vec::new();
     let end = Instant::now() + GATHER;
@@ -291,7 +290,7 @@ mod tests {
     use crate::record::fixtures::{self, base};
     use std::net::TcpListener;
 
-    /// Its backlog takes connections, and nobody answers.
+    /// The listener's backlog accepts connections, but nothing answers.
     #[test]
     fn a_collector_that_never_answers_holds_the_command_up_for_seconds() {
         let mute = TcpListener::bind("127.0.0.1:0").expect("a port");
@@ -310,7 +309,7 @@ mod tests {
         let second = Duration::from_secs(1);
         let result = fixtures::replied(base(), 0, second, second);
         let turn = fixtures::recorded(0, &result, None);
-        // Nearly forty batches, of three seconds each.
+        // Nearly forty batches, each of which would time out after three seconds.
         for _ in 0..QUEUE - 100 {
             export.take(&RunEvent::TurnEnded(Box::new(turn.clone())));
         }

@@ -1,9 +1,9 @@
-//! How sessions reach a media thread: its inbox, and the keys of its peers.
+//! A media thread's inbox, through which sessions reach it, and the keys of its peers.
 //!
-//! In: commands from any thread. Out: the same, on the media thread, in order.
-//! Holds: taking them holds the lock only for a swap of pointers; a closed inbox drops what
-//! it is given, and with it the wait of whoever asked. Its length is bounded by its users: a
-//! session waits for one answer before it asks again.
+//! In: commands from any thread. Out: the same commands on the media thread, in order.
+//! Invariants: taking commands holds the lock only for a swap of pointers; a closed inbox drops
+//! what it is given, which ends the wait of whoever sent it. The inbox's length is bounded by its
+//! users: a session waits for one answer before it asks again.
 
 use crate::net::peer::Peer;
 use crate::net::poller::Waker;
@@ -23,7 +23,7 @@ pub(super) enum Command<E> {
 }
 
 pub(super) struct Inbox<E> {
-    /// `None` once the thread has ended: commands are dropped, and with them their askers' wait.
+    /// `None` once the thread has ended: commands are dropped, which ends their senders' wait.
     queue: Mutex<Option<Vec<Command<E>>>>,
     pub waker: Waker,
     pub stop: AtomicBool,
@@ -56,14 +56,14 @@ impl<E> Inbox<E> {
             .unwrap_or_default()
     }
 
-    /// Takes no more commands; those not yet run are dropped.
+    /// Accepts no more commands and drops those not yet run.
     fn close(&self) {
         let left = self.queue().take();
         drop(left);
     }
 }
 
-/// Closes an inbox when its thread ends, by a panic too.
+/// Closes an inbox when its thread ends, including by a panic.
 pub(super) struct Closing<'a, E>(pub &'a Inbox<E>);
 
 impl<E> Drop for Closing<'_, E> {
@@ -72,11 +72,10 @@ impl<E> Drop for Closing<'_, E> {
     }
 }
 
-/// Keys are numbers in turn: they are their own hash.
+/// Hashes keys, which are consecutive numbers, with one multiplication.
 #[derive(Default)]
 pub(super) struct KeyHasher(u64);
 
-/// Builds them.
 pub(super) type KeyHash = BuildHasherDefault<KeyHasher>;
 
 impl Hasher for KeyHasher {
@@ -91,7 +90,7 @@ impl Hasher for KeyHasher {
     }
 
     fn write_u32(&mut self, key: u32) {
-        // The table takes its tag from the upper bits.
+        // The hash table takes its tag from the upper bits.
         self.0 = u64::from(key).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     }
 }

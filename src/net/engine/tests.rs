@@ -1,6 +1,6 @@
-//! Two engines that talk to each other over loopback, and what becomes of peers that go.
+//! Two engines that talk to each other over loopback, and peers that go away.
 //!
-//! Holds: what is asserted are outcomes and order; every bound is generous.
+//! Invariants: only outcomes and order are asserted; every bound is generous.
 
 use super::super::{AudioPacket, Outgoing, Shape, tracks_by_mid};
 use super::*;
@@ -14,15 +14,15 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// What a party saw.
 #[derive(Debug, Default)]
 struct Seen {
-    /// Sequence number, RTP time, first payload byte, arrival, and when it was handed over.
+    /// Sequence number, RTP time, first payload byte, arrival, and when it reached the endpoint.
     packets: Vec<(u64, u32, u8, Instant, Instant)>,
-    /// Due and actual.
+    /// Due and actual send times.
     sent: Vec<(Instant, Instant)>,
-    /// Timers that fired, and how many packets there had been.
+    /// When timers fired, and how many packets had come by then.
     timeouts: Vec<(Instant, usize)>,
 }
 
-/// Sends numbered packets from `next` on; its timer runs `patience` from the last arrival.
+/// Sends numbered packets from `next` on; its timer fires `patience` after the last arrival.
 struct Party {
     seen: Arc<Mutex<Seen>>,
     next: Option<Instant>,
@@ -118,7 +118,7 @@ async fn connected(events: &mut PeerEvents) {
 
 type Handle = PeerHandle<Party>;
 
-/// Connects two peers straight to each other, and makes both listen.
+/// Connects two peers directly and makes both listen.
 async fn meet((a, from_a): (&Handle, &mut PeerEvents), (b, from_b): (&Handle, &mut PeerEvents)) {
     let offer = a
         .with(|p, now| p.transport(0, now)?.offer("mic-a", Shape::Direct))
@@ -189,7 +189,7 @@ async fn packets_arrive_in_order_with_sane_stamps_both_ways() {
         for pair in seen.packets.windows(2) {
             assert_eq!(pair[1].0, pair[0].0 + 1, "sequence numbers");
             assert_eq!(pair[1].1, pair[0].1 + 960, "RTP time");
-            // Should the first have no kernel's stamp, it has the time of its reading.
+            // Without a kernel timestamp, the first packet carries the time of its reading.
             assert!(
                 pair[1].3 >= pair[0].3 || pair[0].3 == pair[0].4,
                 "arrivals go back"
@@ -197,8 +197,8 @@ async fn packets_arrive_in_order_with_sane_stamps_both_ways() {
         }
         for (packet, (due, actual)) in seen.packets.iter().zip(&from.sent) {
             assert!(actual >= due, "sent before it was due");
-            // The kernel's stamp is mapped to within microseconds; a millisecond is ample. A
-            // sender that was held up just then may have sent before it says so.
+            // Kernel timestamps are mapped to within microseconds, so a millisecond is ample. A
+            // sender that was held up at that moment may have sent before it says so.
             let ample = Duration::from_millis(1);
             let sent = if *actual > *due + ample { due } else { actual };
             assert!(packet.3 + ample >= *sent, "arrived before sent");
@@ -295,7 +295,7 @@ async fn a_late_thread_gives_what_has_arrived_before_it_tells_of_silence() {
             before > 0
         })
         .await;
-        // The thread is held up for longer than the timer, while packets come in.
+        // Block the thread for longer than the timer while packets come in.
         b.with(|_, _| std::thread::sleep(Duration::from_millis(200)))
             .await
             .expect("held up");
@@ -324,7 +324,7 @@ async fn a_patient_peer_is_given_its_packets_in_batches_with_their_own_arrivals(
     b.unhurried = Duration::from_millis(100);
     let (a, mut from_a) = one.add(a, HERE);
     let (b, mut from_b) = other.add(b, HERE);
-    // Slots are for threads with many peers.
+    // Only threads with many peers read sockets in send slots.
     let _idle: Vec<_> = (0..BUSY).map(|_| other.add(Party::new().0, HERE)).collect();
     meet((&a, &mut from_a), (&b, &mut from_b)).await;
     speak(&b, 200).await;
@@ -336,7 +336,7 @@ async fn a_patient_peer_is_given_its_packets_in_batches_with_their_own_arrivals(
     let seen = seen.lock().expect("seen");
     let numbers: Vec<u8> = seen.packets.iter().map(|p| p.2).collect();
     assert_eq!(numbers, (1..=100).collect::<Vec<u8>>());
-    // The first have no kernel's stamp, perhaps, and are read one by one.
+    // The first packets may lack a kernel timestamp, and are then read one by one.
     let later = &seen.packets[20..];
     let gaps = |of: fn(&(u64, u32, u8, Instant, Instant)) -> Instant| {
         let wide = Duration::from_millis(10);

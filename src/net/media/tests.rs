@@ -1,6 +1,6 @@
-//! Against str0m: what it sends is heard, and it hears what is sent.
+//! Interoperability with str0m: we receive what it sends, and it receives what we send.
 //!
-//! Holds: two instances in virtual time, no socket; the keys are those of their handshake.
+//! Invariants: two instances in virtual time, no socket; the keys come from their handshake.
 
 use super::super::keys;
 use super::*;
@@ -46,7 +46,7 @@ impl End {
         }
     }
 
-    /// Everything that it has to send.
+    /// All datagrams that it has to send.
     fn drain(&mut self) -> Vec<Vec<u8>> {
         let mut datagrams = Vec::new();
         loop {
@@ -131,7 +131,7 @@ fn str0m_hears_a_stream_that_was_taken_over_and_its_reports() {
     let mut room = [0; 2_048];
     assert!(!media.sends());
     assert_eq!(media.packet(1, 0, false, &[1], &mut room), None);
-    // Its lower 16 bits begin anew on the way.
+    // The 16-bit sequence number wraps on the way.
     let (first, last) = (65_500, 65_600);
     for sequence in first..first + 3 {
         let datagram = met.by_str0m(sequence);
@@ -185,7 +185,7 @@ fn a_stream_of_str0ms_is_heard_once_and_whole() {
     }
     let all: Vec<(u64, Vec<u8>)> = (65_531..65_700).map(|n| (n, met.by_str0m(n))).collect();
     let mut order: Vec<usize> = (0..100).collect();
-    // Out of order, across the turn of the lower 16 bits; then 50 that are lost.
+    // Out of order, across the wrap of the 16-bit sequence number; then 50 that are lost.
     order.swap(4, 8);
     order.extend(150..all.len());
     for k in order {

@@ -1,22 +1,23 @@
-//! What becomes of the packets of each media section: heard, ignored, or heard by nobody.
+//! Decides what happens to the packets of each media section: heard, ignored, or unheard.
 //!
-//! In: what the session says of sections, packets with their section. Out: each packet's fate.
-//! Invariant: a packet counts as unheard only where nobody said what its section holds within
-//! [`GRACE`] of the first such packet: descriptions may come after the media that they describe.
+//! In: what the session says about sections; packets with their section. Out: each packet's fate.
+//! Invariant: a packet counts as unheard only if the session has not said what its section holds
+//! within [`GRACE`] of the section's first packet: descriptions may come after the media that
+//! they describe.
 
 use super::Peer;
 use std::time::{Duration, Instant};
 use str0m::media::Mid;
 
-/// How long a section's packets may come before the session says what the section holds.
+/// How long a section may receive packets before the session says what the section holds.
 const GRACE: Duration = Duration::from_secs(1);
-/// Most sections remembered; a session negotiates fewer.
+/// Maximum sections remembered; a session negotiates fewer.
 const MOST: usize = 256;
 
-/// What the session said of a section.
+/// What the session said about a section.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Claim {
-    /// It holds this track of the caller's numbering.
+    /// It holds this track, as numbered by the session.
     Heard(u32),
     /// It holds something that nobody wants to hear.
     Ignored,
@@ -24,30 +25,30 @@ enum Claim {
     Unknown(Instant),
 }
 
-/// What becomes of a received audio packet.
+/// What happens to a received audio packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::net) enum Fate {
     /// It goes to the endpoint, as a packet of this track.
     Heard(u32),
-    /// It is dropped for a reason.
+    /// It is dropped for a known reason.
     Ignored,
-    /// It is dropped, and nobody said why.
+    /// It is dropped, and the session has not said why.
     Unheard,
 }
 
-/// A section of one of the peer's transports; `None` where a packet names no section.
+/// A section of one of the peer's transports; `None` if a packet names no section.
 type Section = (usize, Option<Mid>);
 
 /// The claims on a peer's sections.
 #[derive(Debug, Default)]
 pub(in crate::net) struct Claims {
     sections: Vec<(Section, Claim)>,
-    /// The call is over: whatever comes has nobody left to hear it.
+    /// The call is over: nobody listens to what still arrives.
     over: bool,
 }
 
 impl Claims {
-    /// The section holds `track`; an older claim on it ends.
+    /// The section holds `track`; this replaces an older claim on the section.
     pub(in crate::net) fn hear(&mut self, transport: usize, mid: Mid, track: u32) {
         self.set((transport, Some(mid)), Claim::Heard(track));
     }
@@ -63,7 +64,7 @@ impl Claims {
             .retain(|(_, claim)| *claim != Claim::Heard(track));
     }
 
-    /// From now on nobody listens.
+    /// Ignores every packet from now on.
     pub(in crate::net) fn end(&mut self) {
         self.over = true;
     }
@@ -108,26 +109,26 @@ impl Claims {
 }
 
 impl<E> Peer<E> {
-    /// Listens to a section: its packets go to the endpoint as those of `track`, a number
-    /// that the caller chooses. A section holds one track at a time, so that an older one in
-    /// the same section is no longer listened to.
+    /// Listens to a section: its packets go to the endpoint as those of `track`, a number that the
+    /// session chooses. A section holds one track at a time, so this replaces an older track in
+    /// the same section.
     pub fn listen_to(&mut self, transport: usize, mid: &str, track: u32) {
         self.claims.hear(transport, mid.into(), track);
     }
 
-    /// Listens to `track` no longer, in whatever section it is.
+    /// Stops listening to `track`, whatever section it is in.
     pub fn stop_listening(&mut self, track: u32) {
         self.claims.release(track);
     }
 
-    /// The section holds something that nobody wants to hear: its packets are dropped, and
-    /// count as dropped for a reason.
+    /// Drops the packets of a section that nobody wants to hear, and counts them as dropped for a
+    /// known reason.
     pub fn ignore(&mut self, transport: usize, mid: &str) {
         self.claims.ignore(transport, mid.into());
     }
 
-    /// The call is over: every packet from now on is dropped, and counts as dropped for a
-    /// reason.
+    /// Drops every packet from now on, because the call is over, and counts them as dropped for a
+    /// known reason.
     pub fn ignore_all(&mut self) {
         self.claims.end();
     }
@@ -151,10 +152,10 @@ mod tests {
         assert_eq!(claims.fate(1, Some(one), at(1_000)), Fate::Unheard);
         claims.ignore(1, one);
         assert_eq!(claims.fate(1, Some(one), at(1_020)), Fate::Ignored);
-        // A packet that names no section has its grace too.
+        // A packet that names no section gets the grace period too.
         assert_eq!(claims.fate(0, None, at(0)), Fate::Ignored);
         assert_eq!(claims.fate(0, None, at(5_000)), Fate::Unheard);
-        // A section is used again for another track.
+        // The section is reused for another track.
         claims.hear(0, one, 8);
         claims.hear(0, two, 7);
         assert_eq!(claims.fate(0, Some(one), at(2_000)), Fate::Heard(8));

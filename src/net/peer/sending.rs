@@ -1,8 +1,8 @@
-//! How a peer's packet leaves.
+//! Sends a peer's packets.
 //!
-//! In: a send slot. Out: at most one packet, handed to the kernel; what the endpoint is told.
-//! Holds: str0m begins the stream, and sends until the connection is steady; from then on a
-//! packet is sealed and sent without it.
+//! In: a send slot. Out: at most one packet, handed to the kernel; the endpoint learns when.
+//! Invariant: str0m starts the stream and sends it until the connection is steady; from then on
+//! packets are sealed and sent without it.
 
 use super::{Peer, Tools};
 use crate::net::clock::since_held_up;
@@ -36,7 +36,7 @@ impl<E: Endpoint> Peer<E> {
         }
     }
 
-    /// The stream's first packets.
+    /// Sends one of the stream's first packets.
     fn send_by_str0m(
         &mut self,
         index: usize,
@@ -51,12 +51,12 @@ impl<E: Endpoint> Peer<E> {
                 RtpWrite::new(p.pt, sequence, out.rtp_time, now, out.payload).marker(out.marker),
             );
         }
-        // str0m sends what was written when its clock moves.
+        // str0m sends what was written when its clock advances.
         t.tick(now);
         self.drain(index, now, None, tools.health)
     }
 
-    /// The others, and our reports.
+    /// Sends one of the later packets, and a report if one is due.
     fn send_media(
         &mut self,
         index: usize,
@@ -74,7 +74,7 @@ impl<E: Endpoint> Peer<E> {
             tools.health.send_error();
         }
         if let Some((length, to)) = media.report(left, out.rtp_time, room) {
-            // A report that is lost is followed by another.
+            // A lost report is followed by the next one.
             let _ = port.send(&room[..length], to);
         }
         Some(left)

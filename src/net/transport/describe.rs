@@ -1,7 +1,7 @@
 //! Session descriptions of a transport.
 //!
-//! In: the other side's descriptions and candidates. Out: ours. Invariants: one offer of ours
-//! is outstanding at a time; the sections that a server can make us offer are bounded.
+//! In: the other side's descriptions and candidates. Out: ours. Invariants: at most one of our
+//! offers is outstanding; the number of sections that a server can make us offer is bounded.
 
 use super::{NetError, Shape, Transport, description};
 use str0m::Candidate;
@@ -9,14 +9,15 @@ use str0m::change::{SdpAnswer, SdpOffer};
 use str0m::channel::{ChannelConfig, Reliability};
 use str0m::media::{Direction, MediaKind, Mid};
 
-/// Most sections to receive on; a server that wants more than a room has tracks gets no more.
+/// Maximum sections to receive on; a server that asks for more than a room has tracks gets no
+/// more.
 const MOST_SECTIONS: u32 = 128;
 
 impl Transport {
-    /// First offer, with our microphone named `track`.
+    /// Makes the first offer, with our microphone named `track`.
     ///
     /// # Errors
-    /// str0m refuses (it does not, for a new transport).
+    /// str0m has nothing to offer, which does not happen with a new transport.
     pub fn offer(&mut self, track: &str, shape: Shape) -> Result<String, NetError> {
         let mut api = self.rtc.sdp_api();
         let direction = match shape {
@@ -61,10 +62,12 @@ impl Transport {
         Ok(offer.to_sdp_string())
     }
 
-    /// Offers again with `sections` more audio sections to receive on. A section whose track
-    /// is gone was answered as inactive: it is offered anew, as the server uses it again, and
-    /// sends nothing where it was offered as inactive. The server wants an offer even when
-    /// nothing is to change, so each one is set off and on again.
+    /// Offers again, with `sections` more audio sections to receive on.
+    ///
+    /// The server answers a section whose track is gone as inactive, and later reuses it. If we
+    /// then offered it as inactive, the server would send nothing on it, so it is offered as
+    /// receiving again. The server expects an offer even when nothing changes, so every section is
+    /// set to inactive and back.
     ///
     /// `None` while an answer is outstanding: ask again after it.
     ///
@@ -95,7 +98,7 @@ impl Transport {
         Ok(Some(offer.to_sdp_string()))
     }
 
-    /// Takes the answer to the last offer.
+    /// Applies the answer to the last offer.
     ///
     /// # Errors
     /// No offer is outstanding, or the answer does not fit it.
@@ -108,8 +111,8 @@ impl Transport {
             .map_err(description)
     }
 
-    /// Takes the other side's offer; returns our answer. Audio that it offers to receive
-    /// becomes our microphone.
+    /// Applies the other side's offer and returns our answer. To send on one of its sections, call
+    /// [`Transport::publish_on`].
     ///
     /// # Errors
     /// The offer cannot be used.
@@ -123,8 +126,8 @@ impl Transport {
         Ok(answer.to_sdp_string())
     }
 
-    /// Takes a trickled candidate (`candidate:…`). Those we cannot use (TCP, names) are
-    /// skipped: `false`.
+    /// Applies a trickled candidate (`candidate:…`). One that we cannot use (TCP, host names, the
+    /// other IP version) is skipped: `false`.
     pub fn candidate(&mut self, line: &str) -> bool {
         if !line.to_ascii_lowercase().contains(" udp ") {
             return false;
@@ -138,7 +141,7 @@ impl Transport {
         }
     }
 
-    /// Says that our microphone goes out in the section `mid` (for an accepted offer).
+    /// Sends our microphone on section `mid` of an accepted offer.
     pub fn publish_on(&mut self, mid: Mid) {
         self.publish = Some(mid);
     }

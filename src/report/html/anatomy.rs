@@ -1,7 +1,7 @@
-//! What a reply's latency is made of, as far as the caller can tell.
+//! Breaks down the latency of a reply, as far as the caller can observe it.
 //!
 //! In: replied turns. Out: a section with the parts of the turns that *are* the quantiles.
-//! Holds: the parts of a turn add up to its `ttfa`; no average of parts is shown as a turn.
+//! Invariants: the parts of a turn add up to its `ttfa`; averages of parts are never shown.
 
 use super::chart::Chart;
 use super::parts::Section;
@@ -9,7 +9,7 @@ use super::plot::{Ink, Layer, Panel, Plot, Rise, WIDE};
 use super::view::View;
 use crate::record::{Ms, TurnRecord};
 
-/// Parts of a `ttfa`, from the end of speech on.
+/// The parts of a `ttfa`, in order from the end of speech.
 const PARTS: [(&str, Ink); 4] = [
     ("until the agent sends", Ink::Main),
     ("silence it sends first", Ink::Second),
@@ -38,7 +38,7 @@ pub(super) fn section(view: &View<'_>) -> Option<Section> {
     ))
 }
 
-/// The four parts; those that nobody could tell apart are in the third.
+/// The four parts; time that cannot be attributed to the first two goes to the third.
 fn parts(turn: &TurnRecord) -> Option<[Ms; 4]> {
     let (wire, playout) = (turn.ttfa_wire_ms?, turn.playout_ms?);
     let first = turn

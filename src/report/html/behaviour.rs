@@ -1,6 +1,6 @@
-//! What agents do besides answering: stopping when interrupted, speaking too early, failing.
+//! What agents do besides replying: stopping when interrupted, speaking too early, failing.
 //!
-//! In: turns, failures of the summary. Out: a section each, where there is anything to say.
+//! In: turns, and the failures of the summary. Out: one section each, if it has any content.
 
 use super::super::figures::figure;
 use super::super::text::{grouped, plural};
@@ -9,7 +9,7 @@ use super::view::{View, distribution, message, name, percentile};
 use crate::record::{Expect, Ms, Outcome, TurnRecord};
 use maud::{Markup, html};
 
-/// Single turns that are listed.
+/// Maximum number of turns listed individually.
 const LISTED: usize = 5;
 
 /// Turns that expect the agent to stop, or to carry on.
@@ -48,7 +48,7 @@ pub(super) fn interruptions(view: &View<'_>) -> Option<Section> {
     Some(Section::new("interruptions", "Interruptions", body))
 }
 
-/// Replies before the caller had finished.
+/// Turns in which the agent was audible before the caller had finished.
 pub(super) fn early(view: &View<'_>) -> Option<Section> {
     let mut early: Vec<&TurnRecord> = view
         .measured()

@@ -1,30 +1,28 @@
-//! A chart as it stands in the page: its title, what it shows, the drawing, its values.
+//! A chart on the page: its title, caption, drawing and values.
 //!
-//! In: a plot and a table whose rows are the plot's spans. Out: a figure. Holds: what the pointer
-//! and the arrow keys show are the rows of the table, which anyone can open and read.
+//! In: a plot, and a table with one row per span of the plot. Out: a figure. Invariant: what the
+//! pointer and the arrow keys show are rows of the table, which anyone can open and read.
 
 use super::draw::draw;
 use super::plot::{Drawn, Ink, Plot};
 use maud::{Markup, PreEscaped, html};
 
-/// A chart.
 pub(super) struct Chart {
-    /// Unique in the page.
+    /// Unique on the page.
     pub(super) id: &'static str,
     pub(super) title: &'static str,
     /// What it shows, in a sentence or two.
     pub(super) caption: String,
-    /// Which ink is what.
+    /// The meaning of each ink.
     pub(super) legend: Vec<(Ink, &'static str)>,
     pub(super) plot: Plot,
-    /// Heads of the table of values.
+    /// Column heads of the table of values.
     pub(super) heads: Vec<&'static str>,
     /// One row for each of the plot's spans.
     pub(super) rows: Vec<Vec<String>>,
 }
 
 impl Chart {
-    /// The figure.
     pub(super) fn figure(&self) -> Markup {
         let drawn = draw(&self.plot);
         let title_id = format!("{}-title", self.id);
@@ -65,7 +63,7 @@ impl Chart {
     }
 }
 
-/// The drawing, with a surface over each value that the pointer can find.
+/// The drawing, with an invisible hit area over each value for the pointer.
 fn svg(drawn: &Drawn) -> Markup {
     let hits = html! {
         g.hits { @for [left, top, width, height] in &drawn.hits {
@@ -75,7 +73,7 @@ fn svg(drawn: &Drawn) -> Markup {
     element(drawn, &hits)
 }
 
-/// The drawing alone.
+/// The drawing without hit areas.
 pub(super) fn drawing(drawn: &Drawn) -> Markup {
     element(drawn, &html! {})
 }
@@ -83,14 +81,14 @@ pub(super) fn drawing(drawn: &Drawn) -> Markup {
 fn element(drawn: &Drawn, over: &Markup) -> Markup {
     html! {
         svg viewBox=(format!("0 0 {} {}", drawn.width, drawn.height)) aria-hidden="true" focusable="false" {
-            // Made by plotters, which escapes the text in it.
+            // Made by plotters, which escapes text.
             (PreEscaped(&drawn.inside))
             (over)
         }
     }
 }
 
-/// A spot of ink for a legend.
+/// A colour swatch for a legend.
 pub(super) fn swatch(ink: Ink) -> Markup {
     html! {
         svg.swatch viewBox="0 0 20 10" aria-hidden="true" { rect class=(ink.class()) width="20" height="10" rx="2" {} }

@@ -1,8 +1,8 @@
-//! Draws a plot as SVG; the only file that knows plotters.
+//! Draws a plot as SVG; the only file that draws with plotters.
 //!
-//! In: panels above each other on one horizontal axis. Out: an SVG element and, in its
-//! coordinates, where the pointer finds each value. Holds: colours are those of [`super::plot::Ink`], which the
-//! style sheet exchanges in the dark; text is escaped; empty and endless ranges draw something.
+//! In: panels stacked on one horizontal axis. Out: an SVG element and, in its coordinates, the
+//! hit area of each value. Invariants: colours are those of [`super::plot::Ink`], which the style
+//! sheet replaces in dark mode; text is escaped; empty and infinite ranges still draw something.
 
 use super::plot::{Drawn, HALF, Ink, Layer, Panel, Plot, Rise, Stand};
 use plotters::coord::Shift;
@@ -12,7 +12,7 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 use std::ops::Range;
 
 const TEXT: i32 = 24;
-/// Room for a panel's title, and where it has none.
+/// Margin above a panel that has a title, and above one that has none.
 const TOP: u32 = 52;
 const NO_TITLE: u32 = 12;
 const LEFT: u32 = 104;
@@ -23,7 +23,6 @@ type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
 type Painted<T> = Result<T, DrawingAreaErrorKind<std::io::Error>>;
 
-/// Draws `plot`.
 pub(super) fn draw(plot: &Plot) -> Drawn {
     let height = plot.panels.iter().map(|p| p.height).sum::<u32>() + UNDER;
     let mut svg = String::new();
@@ -56,7 +55,7 @@ fn paint(plot: &Plot, root: &Area<'_>) -> Painted<Vec<[i32; 4]>> {
         if nth == 0 {
             hits = here;
         } else {
-            // What the first panel began reaches down through all of them.
+            // The hit areas of the first panel reach down through all panels.
             for (hit, here) in hits.iter_mut().zip(here) {
                 hit[3] = here[1] + here[3] - hit[1];
             }
@@ -66,7 +65,7 @@ fn paint(plot: &Plot, root: &Area<'_>) -> Painted<Vec<[i32; 4]>> {
     Ok(hits)
 }
 
-/// Where nothing differs there is still a range.
+/// Makes the ends finite and widens an empty range, so that the axis always has an extent.
 fn wide_enough(range: &Range<f64>) -> Range<f64> {
     let ends = [range.start, range.end].map(|e| if e.is_finite() { e } else { 0.0 });
     if ends[1] - ends[0] > 1e-6 {
@@ -168,7 +167,7 @@ fn paint_layer(chart: &mut Chart<'_, '_>, layer: &Layer, x: &Range<f64>, top: f6
             chart.draw_series(boxes.iter().map(|b| filled(*b, *ink)))?;
         }
         Layer::Wave(levels, middle, ink) => {
-            // A level of nothing is still a line.
+            // Draw silence as a line, too.
             let edge = |(x, level): &(f64, f64), side| (*x, middle + side * level.max(0.02) * 0.44);
             let upper = levels.iter().map(|l| edge(l, 1.0));
             let lower = levels.iter().rev().map(|l| edge(l, -1.0));
@@ -187,7 +186,7 @@ fn paint_layer(chart: &mut Chart<'_, '_>, layer: &Layer, x: &Range<f64>, top: f6
             let line = |at| [(at, 0.0), (at, top)];
             let style = ink.rgb().stroke_width(2);
             chart.draw_series(marks.iter().map(|m| PathElement::new(line(m.0), style)))?;
-            // Over every line: a word may be wider than the next mark is away.
+            // Draw words over the lines: a word may be wider than the gap to the next mark.
             for (nth, mark) in marks.iter().enumerate() {
                 paint_word(chart, nth, mark, *stand, x, top)?;
             }
@@ -196,7 +195,7 @@ fn paint_layer(chart: &mut Chart<'_, '_>, layer: &Layer, x: &Range<f64>, top: f6
     Ok(())
 }
 
-/// The word of an upright line; words take turns in height, and stand on the side with room.
+/// Draws the word of a vertical line, at one of three heights in turn, on the side with room.
 fn paint_word(
     chart: &mut Chart<'_, '_>,
     nth: usize,
@@ -237,7 +236,7 @@ fn filled([left, right, lower, upper]: [f64; 4], ink: Ink) -> Rectangle<(f64, f6
     Rectangle::new([(left, lower), (right, upper)], ink.rgb().filled())
 }
 
-/// A number on an axis: no decimals where it has none, thousands apart.
+/// Formats a number on an axis: no trailing zeros, thousands separators from 10,000 on.
 fn tick(value: f64) -> String {
     let rounded = (value * 1e3).round() / 1e3;
     if rounded.fract() == 0.0 && rounded >= 1e4 {

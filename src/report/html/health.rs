@@ -1,7 +1,7 @@
-//! Whether to believe the figures: the network, the second opinion, doubts, the generator's own
-//! health, the sentinels.
+//! Evidence on whether the figures are reliable: the network, the second opinion, doubts,
+//! generator health, sentinel calls.
 //!
-//! In: the summary. Out: two sections. Holds: figures are the console's.
+//! In: the summary. Out: two sections. Invariant: the figures are those of the console.
 
 use super::super::figures::hundredths;
 use super::super::flags::FLAGS;
@@ -11,7 +11,7 @@ use super::view::{View, name};
 use crate::record::{Generator, Sentinels, Summary, TickLateness};
 use maud::{Markup, html};
 
-/// What was lost, heard otherwise, or came back.
+/// Deliberate packet loss, the second opinion, echoes and doubts.
 pub(super) fn network(view: &View<'_>) -> Option<Section> {
     let summary = view.summary;
     let rows = network_rows(summary);
@@ -88,8 +88,7 @@ fn flags(summary: &Summary) -> Vec<(String, usize, String)> {
         .collect()
 }
 
-/// The generator's own health and what its sentinels say. A run that was cut off left no word
-/// on either.
+/// Generator health and the results of sentinel calls. A run that was cut off recorded neither.
 pub(super) fn generator(view: &View<'_>) -> Option<Section> {
     let summary = view.complete.then_some(view.summary)?;
     let body = html! {

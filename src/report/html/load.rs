@@ -1,7 +1,7 @@
-//! Latency against the number of calls under way.
+//! Latency against concurrency.
 //!
-//! In: replied turns and calls. Out: a section, where the concurrency varied enough to say
-//! anything. Holds: a group of fewer than [`LEAST`] turns shows no p95.
+//! In: replied turns and calls. Out: a section, if the concurrency varied enough to be
+//! informative. Invariant: a group of fewer than [`LEAST`] turns shows no p95.
 
 use super::super::figures::figure;
 use super::super::text::grouped;
@@ -13,11 +13,11 @@ use super::view::{View, distribution, instant, percentile};
 use crate::record::Ms;
 use std::collections::BTreeMap;
 
-/// Groups at most.
+/// Maximum number of groups.
 const GROUPS: usize = 30;
-/// Turns that a p95 takes: with fewer it is the largest.
+/// Minimum number of turns for a p95: with fewer, the p95 is the maximum.
 const LEAST: usize = 20;
-/// Levels of concurrency below which there is nothing to compare.
+/// Minimum number of groups: with fewer there is nothing to compare.
 const LEVELS: usize = 3;
 
 pub(super) fn section(view: &View<'_>) -> Option<Section> {
@@ -41,7 +41,7 @@ pub(super) fn section(view: &View<'_>) -> Option<Section> {
     ))
 }
 
-/// The lower edge of a group of calls at once.
+/// The lower edge of a concurrency group on the horizontal axis.
 fn edge(group: usize, width: usize) -> f64 {
     (group * width) as f64 - 0.5
 }

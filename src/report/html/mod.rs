@@ -1,9 +1,9 @@
 //! `report.html`: a run on one page, for people.
 //!
-//! In: the record of a run. Out: one HTML file that needs nothing else: no network, no folder.
-//! Holds: all text from outside is escaped (maud does it; JSON in the page has no character with
-//! a meaning in HTML); the page may run and load nothing but what is in it (its policy says so);
-//! charts draw groups, so that the size hardly depends on the number of turns.
+//! In: the record of a run. Out: one self-contained HTML file that works offline. Invariants: all
+//! text from outside is escaped (maud does it; JSON in the page has no character with a meaning
+//! in HTML); the page's policy lets it run only its own script and load only sounds beside it;
+//! charts draw groups, so that their size hardly depends on the number of turns.
 
 mod anatomy;
 mod behaviour;
@@ -31,7 +31,7 @@ use view::View;
 const STYLE: &str = include_str!("report.css");
 const SCRIPT: &str = include_str!("report.js");
 
-/// The page of a run.
+/// Renders the page of a run.
 pub fn render(record: &RunRecord) -> String {
     let view = &View::new(record);
     let sections = parts::sections(view);
@@ -81,8 +81,8 @@ fn contents(sections: &[parts::Section]) -> Markup {
     }
 }
 
-/// The page runs its own script and wears its own style, by their hashes, and plays sounds that
-/// lie beside it; nothing else.
+/// The content security policy. It allows the page's own script and style, by their hashes, and
+/// sounds that lie beside the page; nothing else.
 fn policy() -> String {
     let hash = |text: &str| STANDARD.encode(Sha256::digest(text));
     format!(

@@ -1,16 +1,15 @@
-//! The parts of the page in their order. A new one is a function here.
+//! The parts of the page in order. To add a part, add a function here.
 //!
-//! In: a view of the run. Out: the sections that have something to say. Holds: a part without
-//! data leaves nothing behind, neither a box nor an entry in the contents.
+//! In: a view of the run. Out: the sections that have content. Invariant: a part without data
+//! leaves neither an empty box nor an entry in the contents.
 
 use super::view::{View, name};
 use super::{anatomy, behaviour, health, load, slowest, spread, table, time, variants};
 use crate::report;
 use maud::{Markup, html};
 
-/// A section of the page.
 pub(super) struct Section {
-    /// Its anchor.
+    /// The anchor of the section.
     pub(super) id: &'static str,
     pub(super) title: &'static str,
     pub(super) body: Markup,
@@ -42,13 +41,13 @@ const PARTS: &[Part] = &[
     definitions,
 ];
 
-/// Those that have something to say.
+/// The sections that have content.
 pub(super) fn sections(view: &View<'_>) -> Vec<Section> {
     PARTS.iter().filter_map(|part| part(view)).collect()
 }
 
 fn scenario(view: &View<'_>) -> Option<Section> {
-    /// Characters of a line that are shown.
+    /// Maximum number of characters shown of a line.
     const LONGEST_LINE: usize = 400;
     let text = view.scenario.filter(|t| !t.trim().is_empty())?;
     let lines: Vec<String> = text

@@ -1,17 +1,17 @@
-//! What a plot is: panels of layers above each other on one horizontal axis.
+//! The data model of a plot: panels of layers, stacked on one horizontal axis.
 //!
-//! In: figures of a part. Out: the types that [`super::draw`] makes SVG of. Holds: a colour stands
-//! for a meaning.
+//! In: figures of a part. Out: the types that [`super::draw`] turns into SVG. Invariant: each
+//! colour has one meaning.
 
 use plotters::style::RGBColor;
 use std::ops::Range;
 
-/// Units across a chart that takes the page's width; the page scales them.
+/// Width of a full-width chart, in SVG units; the page scales it.
 pub(super) const WIDE: u32 = 1600;
-/// Units across one of two charts side by side.
+/// Width of one of two charts side by side, in SVG units.
 pub(super) const HALF: u32 = 800;
-/// What a colour means. Okabe and Ito's palette: told apart by the colour-blind, and in print by
-/// lightness.
+/// Colours by meaning. Okabe and Ito's palette: distinguishable by colour-blind readers, and in
+/// print by lightness.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ink {
     Main,
@@ -38,7 +38,7 @@ impl Ink {
         }
     }
 
-    /// Its class in the style sheet, for legends.
+    /// The class in the style sheet, for legends.
     pub(super) const fn class(self) -> &'static str {
         match self {
             Self::Main => "ink-main",
@@ -56,73 +56,73 @@ impl Ink {
 /// Something drawn in a panel.
 #[derive(Debug, Clone)]
 pub(super) enum Layer {
-    /// A line through points; of this width.
+    /// A line through points, and its width.
     Line(Vec<(f64, f64)>, Ink, u32),
-    /// The surface under points.
+    /// The filled area under points.
     Area(Vec<(f64, f64)>, Ink),
-    /// Bars from the axis: from, to, height.
+    /// Bars on the horizontal axis: left edge, right edge, height.
     Bars(Vec<(f64, f64, f64)>, Ink),
-    /// Surfaces: left, right, lower and upper edge.
+    /// Filled rectangles: left, right, lower and upper edge.
     Boxes(Vec<[f64; 4]>, Ink),
-    /// A sound: its level at each point, 0 to 1, about a lane's middle.
+    /// A waveform: its level at each point, 0 to 1, and the middle of its lane.
     Wave(Vec<(f64, f64)>, f64, Ink),
-    /// Points.
+    /// Points drawn as dots.
     Dots(Vec<(f64, f64)>, Ink),
-    /// Points that are told from dots by their shape.
+    /// Points drawn as crosses, to distinguish them from dots.
     Crosses(Vec<(f64, f64)>, Ink),
-    /// Upright lines with a word beside each.
+    /// Vertical lines with a word beside each.
     Marks(Vec<(f64, String)>, Ink, Stand),
 }
 
-/// Where the words of marks stand: where the rest of the panel leaves room.
+/// Where the words of marks stand, depending on where the panel has room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stand {
     Top,
     Foot,
 }
 
-/// What the upright axis of a panel counts.
+/// The vertical axis of a panel.
 #[derive(Debug, Clone)]
 pub(super) enum Rise {
-    /// From 0 to this.
+    /// A scale from 0 to this value.
     To(f64),
     /// Named lanes from bottom to top, one unit each.
     Lanes(Vec<String>),
 }
 
-/// A part of a plot with an upright axis of its own.
+/// A part of a plot with its own vertical axis.
 #[derive(Debug, Clone)]
 pub(super) struct Panel {
-    /// What is counted, with its unit.
+    /// What the vertical axis shows, with its unit.
     pub(super) title: String,
     pub(super) rise: Rise,
     pub(super) height: u32,
     pub(super) layers: Vec<Layer>,
 }
 
-/// Panels above each other on one horizontal axis.
+/// Panels stacked on one horizontal axis.
 #[derive(Debug, Clone)]
 pub(super) struct Plot {
     pub(super) width: u32,
     pub(super) x: Range<f64>,
     pub(super) x_title: String,
     pub(super) panels: Vec<Panel>,
-    /// Spans of the horizontal axis that have a value to show, one a row of the chart's table.
-    /// Lanes have their rows from the top down and need none.
+    /// Spans of the horizontal axis that have a value to show, one per row of the chart's table.
+    /// Lanes need none: their rows are the lanes from the top down.
     pub(super) spans: Vec<(f64, f64)>,
 }
 
-/// What came of a plot.
+/// A plot as drawn.
 pub(super) struct Drawn {
-    /// The inside of the SVG element.
+    /// The content of the SVG element.
     pub(super) inside: String,
     pub(super) width: u32,
     pub(super) height: u32,
-    /// Where the pointer finds each row: left, upper edge, width, height.
+    /// The hit area of each row: left, top, width, height.
     pub(super) hits: Vec<[i32; 4]>,
 }
 
-/// The least of 1, 2 and 5 times a power of ten that cuts `length` into at most `most` pieces.
+/// The smallest 1, 2 or 5 times a power of ten that divides `length` into at most `most` pieces.
 pub(super) fn step(length: f64, most: usize) -> f64 {
     let least = (length / most.max(1) as f64).max(1e-3);
     let power = 10_f64.powf(least.log10().floor());

@@ -1,7 +1,7 @@
-//! Single turns with their timelines: the slowest, and those without an answer that can be heard.
+//! Timelines of single turns: the slowest, and those without an answer whose audio was kept.
 //!
-//! In: the record, what audio was kept. Out: two sections. Holds: zero is the end of the caller's
-//! speech; the slowest are all to one scale; the caller is above the agent.
+//! In: the record and the audio that was kept. Out: two sections. Invariants: zero is the end of
+//! the caller's speech; all slowest turns share one scale; the caller is drawn above the agent.
 
 use super::super::figures::figure;
 use super::chart::drawing;
@@ -13,10 +13,10 @@ use crate::record::{EVIDENCE_FOLDER, EvidenceTurn, Ms, TurnRecord, Wave};
 use maud::{Markup, html};
 use std::ops::Range;
 
-/// What of the caller's words and of the reply is drawn at most, in seconds.
+/// Maximum length drawn of the caller's speech and of the reply, in seconds.
 const BEFORE_S: f64 = 4.0;
 const AFTER_S: f64 = 2.5;
-/// What of a silence is drawn where no reply came, in seconds.
+/// Length drawn of the silence after the end of speech if no reply came, in seconds.
 const SILENCE_S: f64 = 6.0;
 
 pub(super) fn slowest(view: &View<'_>) -> Option<Section> {
@@ -35,7 +35,7 @@ pub(super) fn slowest(view: &View<'_>) -> Option<Section> {
     Some(Section::new("slowest", "Slowest turns", body))
 }
 
-/// Turns that nobody answered, where there is something to hear.
+/// Missed, early and failed turns whose audio was kept.
 pub(super) fn unanswered(view: &View<'_>) -> Option<Section> {
     let turns = view.record.unanswered();
     if turns.is_empty() {
@@ -49,7 +49,7 @@ pub(super) fn unanswered(view: &View<'_>) -> Option<Section> {
     Some(Section::new("unanswered", "Turns without an answer", body))
 }
 
-/// How much of what callers said is drawn, in seconds.
+/// How much of the callers' speech is drawn, in seconds.
 fn before(turns: &[&TurnRecord]) -> f64 {
     let said = turns.iter().filter_map(|t| said(t));
     said.fold(0.2, f64::max).min(BEFORE_S)
@@ -61,8 +61,8 @@ fn said(turn: &TurnRecord) -> Option<f64> {
     Some((to.as_f64() - from.as_f64()) / 1e3)
 }
 
-/// When the reply ended, in seconds from the end of speech. Its packets' arrivals are known; what
-/// the buffer holds back moves all of it.
+/// When the reply ended, in seconds from the end of speech. The record has the arrival of its
+/// last packet; the playout delay moves the whole reply.
 fn end(turn: &TurnRecord) -> Option<f64> {
     let (end, zero) = (turn.reply_end_ms?, turn.speech_end_ms?);
     Some((end.as_f64() - zero.as_f64() + turn.playout_ms?.as_f64()) / 1e3)
@@ -119,12 +119,12 @@ fn timeline(view: &View<'_>, turn: &TurnRecord, x: Range<f64>) -> Markup {
     }
 }
 
-/// Where the reply began, in seconds, and its `ttfa`.
+/// When the reply began, in seconds from the end of speech, and its `ttfa`.
 fn onset(turn: &TurnRecord) -> Option<(f64, Ms)> {
     turn.ttfa_ms.map(|ttfa| (ttfa.as_f64() / 1e3, ttfa))
 }
 
-/// Both sides by their stamps: when somebody spoke.
+/// Draws both sides from timestamps: boxes where somebody spoke.
 fn stamped(turn: &TurnRecord, x: &Range<f64>) -> Vec<Layer> {
     let speech = said(turn).unwrap_or(0.0).min(-x.start);
     let mut lanes = vec![Layer::Boxes(vec![[-speech, 0.0, 1.2, 1.8]], Ink::Main)];
@@ -135,14 +135,14 @@ fn stamped(turn: &TurnRecord, x: &Range<f64>) -> Vec<Layer> {
     lanes
 }
 
-/// Both sides by what there was to hear.
+/// Draws both sides from the kept audio, as waveforms.
 fn heard(kept: &EvidenceTurn, wave: &Wave, x: &Range<f64>) -> Vec<Layer> {
     let (length, zero) = (
         kept.length_ms.as_f64() / 1e3,
         kept.speech_end_ms.as_f64() / 1e3,
     );
     let lane = |levels: &[u8], middle: f64, ink: Ink| {
-        // Each side to its own height: a quiet agent is to be seen, too.
+        // Scale each side to its own peak, so that a quiet agent is visible, too.
         let loudest = f64::from(levels.iter().copied().max().unwrap_or(0).max(8));
         let columns = levels.len().max(1) as f64;
         let points = levels.iter().enumerate().map(|(nth, level)| {

@@ -1,7 +1,7 @@
-//! How latencies spread: histogram, share by which time, and every metric's figures.
+//! How latencies are distributed: a histogram, the cumulative share, and every metric's figures.
 //!
-//! In: the replied turns and the summary. Out: a section. Holds: a long tail is gathered in a
-//! last bar rather than flattening all others; the share counts the turns never answered.
+//! In: the replied turns and the summary. Out: a section. Invariants: a long tail is gathered in
+//! one last bar instead of flattening the others; the share also counts turns without a reply.
 
 use super::super::figures::cells;
 use super::super::text::grouped;
@@ -13,11 +13,11 @@ use crate::record::Ms;
 use crate::stats::Distribution;
 use maud::{Markup, html};
 
-/// Bars at most, before the one for the tail.
+/// Maximum number of bars, without the bar for the tail.
 const BARS: usize = 40;
-/// Points of the line of shares at most.
+/// Steps of the line of cumulative shares.
 const POINTS: usize = 120;
-/// Points of its table.
+/// Percentiles in the table of cumulative shares.
 const SHARES: [f64; 13] = [
     1.0, 5.0, 10.0, 20.0, 30.0, 40.0, 50.0, 60.0, 70.0, 80.0, 90.0, 95.0, 99.0,
 ];
@@ -39,7 +39,7 @@ pub(super) fn section(view: &View<'_>) -> Option<Section> {
     ))
 }
 
-/// From where to where both charts go: the whole, or up to where the tail is cut.
+/// The range of both charts, up to the cut if the tail is long, and whether it is cut.
 fn reach(ttfa: &Distribution) -> (f64, f64, bool) {
     let at = |p| percentile(ttfa, p).map_or(0.0, Ms::as_f64);
     let (least, most) = (at(0.0), at(100.0));
@@ -59,7 +59,7 @@ fn marks(ttfa: &Distribution, up_to: f64, stand: Stand) -> Layer {
     Layer::Marks(marks.collect(), Ink::Alarm, stand)
 }
 
-/// How many samples fall into each of `bars` bars of this width, and how many lie beyond.
+/// How many samples fall into each of `bars` bars of this width, and how many lie beyond them.
 fn counted(ttfa: &Distribution, width: f64, first: f64, bars: usize) -> (Vec<usize>, usize) {
     let mut counts = vec![0_usize; bars];
     let mut beyond = 0;
@@ -90,7 +90,7 @@ fn histogram(ttfa: &Distribution) -> Chart {
         })
         .collect();
     if cut {
-        // Apart from the others by a bar's width: its own is not to scale.
+        // Leave a gap of one bar before the tail bar, which is not to scale.
         spans.push((edge(bars + 1), edge(bars + 2)));
         rows.push(vec![
             format!("{} and more", short(edge(bars))),
@@ -153,7 +153,7 @@ fn shares(ttfa: &Distribution, asked: usize) -> Chart {
         if x > most {
             break;
         }
-        // A step at each: nothing lies between two samples.
+        // Draw a step at each point: nothing lies between two samples.
         let before = points.last().map_or(0.0, |q| q.1);
         points.push((x, before));
         points.push((x, of_all(p)));
@@ -195,7 +195,7 @@ fn shares(ttfa: &Distribution, asked: usize) -> Chart {
                 height: 400,
                 layers: vec![
                     Layer::Line(points, Ink::Main, 4),
-                    // A line that rises passes the top, and leaves the foot behind.
+                    // The line rises towards the top, so words fit at the foot.
                     marks(ttfa, most, Stand::Foot),
                 ],
             }],
@@ -235,7 +235,7 @@ fn table(view: &View<'_>) -> Markup {
     }
 }
 
-/// A round number as it is.
+/// Formats a number with at most three decimals and no trailing zeros.
 fn short(ms: f64) -> String {
     format!("{}", (ms * 1e3).round() / 1e3)
 }

@@ -1,8 +1,8 @@
-//! Every turn, in a table that sorts and filters.
+//! Every turn, in a table that can be sorted and filtered.
 //!
-//! In: turns. Out: a section with the turns as JSON, which the page's script draws in pieces.
-//! Holds: times are whole microseconds; nothing in the JSON can end the element it stands in;
-//! a turn takes some forty bytes.
+//! In: turns. Out: a section with the turns as JSON, which the page's script draws page by page.
+//! Invariants: latencies are whole microseconds, instants whole milliseconds; nothing in the JSON
+//! can close the element that contains it; a turn takes about forty bytes.
 
 use super::super::flags::FLAGS;
 use super::parts::Section;
@@ -66,7 +66,7 @@ fn flags(turn: &TurnRecord) -> i64 {
     of_turn.map(|(bit, _)| 1 << bit).sum()
 }
 
-/// Each name once.
+/// Distinct names; rows refer to them by index.
 #[derive(Serialize, Default)]
 #[serde(transparent)]
 struct Names {

@@ -1,4 +1,4 @@
-//! The page as a whole: what is there, what is not, and what cannot get in.
+//! Tests of the whole page: which parts are present, and that no markup can be injected.
 
 use super::render;
 use super::view::View;
@@ -35,13 +35,13 @@ fn good(calls: usize) -> Run {
     run
 }
 
-/// Something of everything.
+/// A run with every outcome, an interruption and a flag.
 fn full() -> Run {
     let mut run = good(30);
     run.bad(Outcome::Missed, None)
         .bad(Outcome::Early, None)
         .bad(Outcome::Failed, Some(Failure::AgentLeft));
-    // One call after the other ends: their number differs from turn to turn.
+    // The calls end one after the other, so that the concurrency differs from turn to turn.
     for (nth, call) in run.calls.iter_mut().enumerate() {
         call.ended_ms = Some(Ms::from_micros(nth as i64 * 1_100_000));
     }
@@ -51,7 +51,7 @@ fn full() -> Run {
     run
 }
 
-/// Parts that are in the page, by their anchors.
+/// Anchors of the parts that the page contains.
 fn parts(page: &str) -> Vec<&str> {
     let heads = page.split("<section class=\"part\" id=\"").skip(1);
     heads.filter_map(|rest| rest.split('"').next()).collect()
@@ -137,7 +137,7 @@ fn nothing_from_outside_becomes_markup() {
         let count = |page: &str| page.matches(markup).count();
         assert_eq!(count(&page), count(&clean), "{markup}");
     }
-    // The attack carries a quote: none got into a tag and ended an attribute there.
+    // The hostile text contains a quote, which must not end an attribute inside a tag.
     for tag in page
         .split('<')
         .skip(1)
@@ -156,7 +156,7 @@ fn the_page_needs_nothing_else() {
     }
     assert!(page.contains("default-src 'none'"));
     assert!(!page.contains("unsafe-"));
-    // Styles and scripts in attributes are what the policy forbids.
+    // The policy forbids styles and scripts in attributes.
     for tag in page
         .split('<')
         .skip(1)
@@ -248,7 +248,7 @@ fn a_run_that_was_cut_off_says_so() {
     assert!(render(&record).contains("Incomplete."));
 }
 
-/// Five calls were under way, and sentinels among them.
+/// In this record five calls were under way; the journal also contains sentinel turns.
 #[test]
 fn a_killed_run_shows_what_is_known_of_it_and_no_more() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));

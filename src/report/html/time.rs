@@ -1,7 +1,7 @@
-//! Latency over the run, and how many calls were under way.
+//! Latency and concurrency over the run.
 //!
-//! In: turns with their instants, calls. Out: a section. Holds: at most [`SLICES`] slices are
-//! drawn, however many turns there are; single turns only where they can be told apart.
+//! In: turns with their instants, calls. Out: a section. Invariants: at most [`SLICES`] slices
+//! are drawn, however many turns there are; single turns only if there are at most [`SINGLE`].
 
 use super::super::figures::figure;
 use super::super::text::grouped;
@@ -12,11 +12,11 @@ use super::view::{View, distribution, instant, percentile, seconds};
 use crate::record::{Ms, Outcome, TurnRecord};
 use crate::stats::Distribution;
 
-/// Slices of time at most.
+/// Maximum number of time slices.
 const SLICES: usize = 60;
-/// Turns that are drawn one by one at most.
+/// Maximum number of turns that are drawn one by one.
 pub(super) const SINGLE: usize = 400;
-/// Steps of the concurrency that are drawn at most.
+/// Maximum number of steps of the concurrency that are drawn.
 const STEPS: usize = 240;
 
 /// The turns of a slice of time.
@@ -73,7 +73,7 @@ fn slices(view: &View<'_>) -> Vec<Slice> {
         .collect()
 }
 
-/// Asked, and never answered.
+/// Whether the turn was missed or failed.
 fn lost(turn: &TurnRecord) -> bool {
     turn.ttfa_ms.is_none() && matches!(turn.outcome, Outcome::Missed | Outcome::Failed)
 }
@@ -174,7 +174,7 @@ fn row(view: &View<'_>, slice: &Slice) -> Vec<String> {
 fn concurrency(view: &View<'_>, x: &std::ops::Range<f64>) -> Option<Panel> {
     let steps = view.steps();
     let most = steps.iter().map(|(_, n)| *n).max().filter(|n| *n > 0)?;
-    // The most in each of the pieces: no peak is lost by drawing less.
+    // Take the maximum of each piece, so that no peak is lost.
     let pieces = STEPS.min(steps.len().max(1) * 2);
     let width = (x.end - x.start) / pieces as f64;
     let mut points = Vec::new();

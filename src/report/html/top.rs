@@ -1,7 +1,7 @@
-//! The head of the page: the verdict in words, its gates, `ttfa`, outcomes, whether to believe it.
+//! The head of the page: verdict, gates, `ttfa`, outcomes, and whether the run is valid.
 //!
-//! In: the summary. Out: what a reader needs in ten seconds. Holds: nothing is said by colour
-//! alone; figures are the console's.
+//! In: the summary. Out: what a reader needs in ten seconds. Invariants: nothing is conveyed by
+//! colour alone; the figures are those of the console.
 
 use super::super::counts;
 use super::super::figures::{QUANTILES, figure, interval, possibly_infinite};
@@ -13,7 +13,7 @@ use crate::record::{GateAnswer, GateResult, GateVerdict, Status, Summary};
 use crate::vocab::Metric;
 use maud::{Markup, html};
 
-/// What stands before the first section.
+/// Everything above the first section.
 pub(super) fn head(view: &View<'_>) -> Markup {
     let summary = view.summary;
     html! {
@@ -26,7 +26,7 @@ pub(super) fn head(view: &View<'_>) -> Markup {
     }
 }
 
-/// The verdict's word, its mark and its class.
+/// The word, mark and CSS class of a verdict.
 pub(super) fn word(status: Status) -> (&'static str, &'static str, &'static str) {
     match status {
         Status::Passed => ("Passed", "✓", "good"),
@@ -68,7 +68,7 @@ fn fact(key: &str, value: &str) -> Markup {
     html! { div { dt { (key) } dd { (value) } } }
 }
 
-/// What the verdict means here.
+/// Explains the verdict in a sentence or two.
 fn sentence(summary: &Summary) -> String {
     let gates = &summary.verdict.gates;
     let failed = count(gates, GateVerdict::Failed);
@@ -230,14 +230,13 @@ fn outcomes(summary: &Summary) -> Markup {
     }
 }
 
-/// A remark as a sentence.
 fn upper_first(text: &str) -> String {
     let mut chars = text.chars();
     let first = chars.next().map(|c| c.to_uppercase().collect::<String>());
     first.unwrap_or_default() + chars.as_str()
 }
 
-/// A bar of shares.
+/// A stacked bar of shares.
 fn shares(parts: &[(usize, Ink)]) -> Markup {
     let total: usize = parts.iter().map(|(n, _)| n).sum();
     let mut from = 0;

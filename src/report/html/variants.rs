@@ -1,7 +1,7 @@
 //! The variants of a run side by side: a dot with its interval for each, and the figures.
 //!
-//! In: ranked variants. Out: a section; none for a run without several. Holds: what was never
-//! answered is in every figure; an interval that ends in infinity is drawn to the chart's edge.
+//! In: ranked variants. Out: a section; none unless the run has several. Invariants: turns without
+//! a reply count in every figure; an interval with an infinite end is drawn to the chart's edge.
 
 use super::super::figures::{interval, possibly_infinite};
 use super::super::needed;
@@ -14,11 +14,11 @@ use super::view::{View, name};
 use crate::record::{Lag, Ms, Span, VariantSummary};
 use maud::{Markup, html};
 
-/// Variants in the chart at most; the table has all.
+/// Maximum number of variants in the chart; the table has all.
 const LANES: usize = 24;
-/// Longest name on an axis.
+/// Maximum length of a name on an axis, in characters.
 const LABEL: usize = 28;
-/// Half the height of an interval.
+/// Half the height of an interval's box, in lanes.
 const HALF_BOX: f64 = 0.09;
 
 pub(super) fn section(view: &View<'_>) -> Option<Section> {

@@ -1,28 +1,28 @@
-//! What the parts of the page look at: a run's records, sorted out once.
+//! A run's records, prepared once for all parts of the page.
 //!
-//! In: the record of a run. Out: measured turns, concurrency, distributions. Holds: what is
-//! measured has no warm-up in it.
+//! In: the record of a run. Out: measured turns, concurrency, distributions. Invariant: measured
+//! turns exclude warm-up calls.
 
 use super::super::text::clean;
 use crate::record::{CallRecord, Ms, RunRecord, Summary, TurnRecord};
 use crate::stats::{Distribution, Sample};
 
-/// Longest name from outside; longer ones are cut.
+/// Maximum length of a name from outside; longer ones are truncated.
 const LONGEST_NAME: usize = 80;
-/// Longest message from outside.
+/// Maximum length of a message from outside.
 const LONGEST_MESSAGE: usize = 600;
 
-/// A run as the page sees it.
+/// A run as the parts of the page see it.
 pub(super) struct View<'a> {
     pub(super) record: &'a RunRecord,
     pub(super) summary: &'a Summary,
-    /// Every turn, by call and turn; warm-up too.
+    /// Every turn, sorted by call and turn, warm-up included.
     pub(super) turns: &'a [TurnRecord],
     pub(super) scenario: Option<&'a str>,
     pub(super) complete: bool,
-    /// Turns differ in their variant.
+    /// Whether the turns have more than one variant.
     pub(super) variants: bool,
-    /// Calls under way: from each instant on so many.
+    /// Concurrency: instants, and the number of calls under way from each of them on.
     steps: Vec<(Ms, usize)>,
 }
 
@@ -42,28 +42,28 @@ impl<'a> View<'a> {
         }
     }
 
-    /// Turns that count.
     pub(super) fn measured(&self) -> impl Iterator<Item = &'a TurnRecord> {
         self.turns.iter().filter(|t| t.is_measured())
     }
 
-    /// Turns that count and ask for a reply.
+    /// Measured turns that ran to their end and ask for a reply.
     pub(super) fn asked(&self) -> impl Iterator<Item = &'a TurnRecord> {
         self.measured()
             .filter(|t| t.counts() && t.expect.asks_for_reply())
     }
 
-    /// Of these, turns that got one, with their `ttfa`.
+    /// Turns that asked for a reply and got one, with their `ttfa`.
     pub(super) fn replied(&self) -> impl Iterator<Item = (&'a TurnRecord, Ms)> {
         self.asked().filter_map(|t| Some((t, t.ttfa_ms?)))
     }
 
-    /// Calls under way, warm-up calls too: from each instant on so many. Empty where nobody knows.
+    /// Instants, and the number of calls under way from each of them on, warm-up calls included.
+    /// Empty if unknown.
     pub(super) fn steps(&self) -> &[(Ms, usize)] {
         &self.steps
     }
 
-    /// Calls under way at `at`.
+    /// Number of calls under way at `at`; `None` before the first call.
     pub(super) fn calls_at(&self, at: Ms) -> Option<usize> {
         let behind = self.steps.partition_point(|(from, _)| *from <= at);
         self.steps.get(behind.checked_sub(1)?).map(|(_, n)| *n)
@@ -74,7 +74,7 @@ fn steps(calls: &[CallRecord]) -> Vec<(Ms, usize)> {
     let mut changes: Vec<(Ms, i64)> = calls
         .iter()
         .filter_map(|c| Some((c.started_ms?, c.ended_ms)))
-        // One that was under way when the run was cut off has no end.
+        // A call that was under way when the run was cut off has no end.
         .flat_map(|(from, to)| [Some((from, 1)), to.map(|to| (to, -1))])
         .flatten()
         .collect();
@@ -92,33 +92,31 @@ fn steps(calls: &[CallRecord]) -> Vec<(Ms, usize)> {
     steps
 }
 
-/// A distribution of times; those that are negative, which no latency is, are left out.
+/// A distribution of latencies; negative times are left out.
 pub(super) fn distribution(times: impl IntoIterator<Item = Ms>) -> Distribution {
     let durations = times.into_iter().filter_map(Ms::duration);
     durations.map(Sample::from).collect()
 }
 
-/// A percentile as reports have it.
 pub(super) fn percentile(of: &Distribution, p: f64) -> Option<Ms> {
     of.percentile(p).and_then(Ms::from_sample)
 }
 
-/// When a turn was: its end of speech, or what is known before that.
+/// The end of speech of a turn, or else its start, or its planned start.
 pub(super) fn instant(turn: &TurnRecord) -> Option<Ms> {
     turn.speech_end_ms.or(turn.started_ms).or(turn.planned_ms)
 }
 
-/// A name from outside.
+/// Cleans a name from outside.
 pub(super) fn name(text: &str) -> String {
     clean(text, LONGEST_NAME)
 }
 
-/// A message from outside.
+/// Cleans a message from outside.
 pub(super) fn message(text: &str) -> String {
     clean(text, LONGEST_MESSAGE)
 }
 
-/// Seconds of the run.
 pub(super) fn seconds(ms: Ms) -> f64 {
     ms.as_f64() / 1e3
 }

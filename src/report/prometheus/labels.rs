@@ -1,21 +1,21 @@
-//! The labels of metrics, each of a bounded set of values.
+//! Metric labels, each with a bounded set of values.
 
 use prometheus_client::encoding::EncodeLabelSet;
 
-/// Where a call stands.
+/// State of a call that is under way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum CallState {
     /// Not yet joined.
     Joining,
-    /// Joined; the agent's track is not there yet.
+    /// Joined, but the agent's track is not there yet.
     WaitingForAgent,
     /// Waiting for a turn's anchor or its delay.
     Waiting,
-    /// An utterance is being said.
+    /// The caller is speaking an utterance.
     Speaking,
-    /// Said; the outcome is open.
+    /// The utterance is over; the outcome of the turn is open.
     AwaitingReply,
-    /// The reply is being listened to.
+    /// The caller is listening to the reply.
     Listening,
 }
 

@@ -1,4 +1,4 @@
-//! What a scrape says of made-up runs.
+//! Scrapes of synthetic runs.
 
 use super::*;
 use crate::record::fixtures::{self, Failure, Outcome, base, ms};
@@ -106,7 +106,7 @@ fn measured_turns_and_calls_are_counted_others_are_not() {
     }
 }
 
-/// A scenario of very many variants, with names that try to leave their quotes.
+/// A scenario with very many variants, whose names try to break out of their quotes.
 #[test]
 fn labels_are_bounded_and_escaped() {
     let hostile = "x\"} 1\nloadgen_own_drops_total 99\\";

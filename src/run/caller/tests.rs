@@ -12,7 +12,7 @@ fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
 
-/// An utterance, and how it is said.
+/// An utterance, and the same as callers send it.
 fn said() -> (Utterance, Said) {
     let utterance = Utterance::new("order-status", FIXTURE, Some("wav"), None).expect("speech");
     let said = Said {
@@ -43,7 +43,7 @@ fn script(said: &Said, turns: usize) -> CallScript {
     }
 }
 
-/// What the agent's track holds: the echo of what is said from `said_at` on, and a tone.
+/// Audio of the agent's track: the echo of what is said from `said_at` on, and a tone.
 fn track(pcm: &[i16], said_at: Duration, echo_db: Option<f64>, reply_at: Duration) -> Vec<i16> {
     let mut track = vec![0i16; samples_in(reply_at) as usize + 2 * RATE as usize];
     if let Some(db) = echo_db {
@@ -60,7 +60,7 @@ fn track(pcm: &[i16], said_at: Duration, echo_db: Option<f64>, reply_at: Duratio
     track
 }
 
-/// Plays the call in virtual time; gives its result and the questions asked.
+/// Plays the call in virtual time; returns its result and the number of questions asked.
 fn play(echo_db: Option<f64>, reply_after: Duration) -> (CallResult, usize) {
     play_kept(echo_db, reply_after, Instant::now(), None)
 }
@@ -76,9 +76,9 @@ fn play_kept(
     (result, asked)
 }
 
-/// The same with so much of the audio decoded; also gives how many packets were said to be
-/// digital silence, and whether levels were noticed. `waits`: packets wait in the socket for as
-/// long as the caller is patient, and are read before its timers fire.
+/// The same with this decode mode; also returns how many packets were marked as digital silence,
+/// and whether levels were noticed. `waits`: packets wait in the socket for as long as the
+/// caller's patience lasts, and are read before its timers fire.
 fn play_as(
     echo_db: Option<f64>,
     reply_after: Duration,
@@ -254,7 +254,7 @@ async fn in_the_recording_the_reply_is_ttfa_after_the_end_of_speech() {
         let (result, _) = play_kept(None, ms(reply_after), start, evidence);
         let turn = &result.turns[0];
         assert_eq!(turn.outcome, Outcome::Replied);
-        // Its loss of nothing: arrivals are even, so the target is one frame in the end.
+        // Nothing is lost and arrivals are even, so the target delay ends at one frame.
         assert!(turn.playout_delay >= Some(ms(20)), "{turn:?}");
     }
     let done = desk.finish(start).await.expect("a thread").evidence;

@@ -1,4 +1,4 @@
-//! What the collector makes of reports, in whatever order calls end or fail to.
+//! The collector, with calls that end in any order or never report their end.
 
 use super::*;
 use crate::audio::SPURT_GAP;
@@ -66,7 +66,7 @@ fn each_turn_is_recorded_once_and_calls_that_never_told_their_end_too() {
     for index in 0..3 {
         collector.take(begun(&plan, index, start), &mut tell);
     }
-    // A turn of call 0 ends, and is told of again with its call.
+    // A turn of call 0 ends, and is reported again with the end of its call.
     let mut of_call = result(2, start, Failure::AgentLeft);
     of_call.turns[0].outcome = Outcome::Missed;
     let turn = TurnDone {
@@ -144,7 +144,7 @@ fn each_turn_is_recorded_once_and_calls_that_never_told_their_end_too() {
     assert_eq!(events.iter().filter(turns).count(), 6);
 }
 
-/// A journal that takes nothing: what it would not take is there all the same.
+/// Records that the journal cannot take are kept in memory.
 #[test]
 fn a_full_disk_loses_no_record() {
     let scenario = test_scenario("{calls: 1}");
@@ -164,8 +164,8 @@ fn a_full_disk_loses_no_record() {
     assert_eq!(events.iter().filter(notices).count(), 1, "said once");
 }
 
-/// A hundred calls at once, of which some are refused in the first second: their turns are all
-/// that has ended.
+/// A hundred concurrent calls, some of which are refused in the first second: only the turns of
+/// those have ended.
 #[test]
 fn calls_that_fail_at_once_end_no_run_by_chance() {
     use crate::record::Threshold;
@@ -246,8 +246,8 @@ fn calls_under_way_owe_what_has_not_ended() {
     assert_eq!(owed(&collector), [(1, 2)]);
 }
 
-/// A late reply of a missed turn comes while its call goes on, and once more when nothing is under
-/// way any more.
+/// A late reply to a missed turn is reported while its call is in progress, and once more when
+/// the call is over.
 #[test]
 fn a_turn_that_is_amended_is_recorded_again_and_counted_once() {
     let scenario = test_scenario("{calls: 1}");
@@ -272,7 +272,7 @@ fn a_turn_that_is_amended_is_recorded_again_and_counted_once() {
             plan: plan.call(0).expect("planned"),
         })
     };
-    // Of a turn that has not ended there is nothing to amend.
+    // A turn that has not ended cannot be amended.
     collector.take(Report::Amended(told(Some(1))), &mut tell);
     collector.take(Report::Turn(told(None)), &mut tell);
     collector.take(Report::Amended(told(Some(10_600))), &mut tell);

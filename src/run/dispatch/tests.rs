@@ -1,4 +1,4 @@
-//! Plans that run to their end or are stopped on the way: no call of them is lost.
+//! Plans that run to their end or are stopped on the way: none of their calls is lost.
 
 use super::super::collect::Report;
 use super::super::door::OpenDoor;
@@ -24,7 +24,7 @@ struct Outcome {
     took: Duration,
 }
 
-/// Dispatches a plan to `port` of this machine, stops it after `stop`.
+/// Dispatches a plan to a local `port` and stops it after `stop`.
 async fn dispatched(load: &str, port: u16, stop: Option<Duration>) -> Outcome {
     dispatched_with(load, port, stop, 100).await
 }
@@ -104,7 +104,7 @@ fn set(indices: impl IntoIterator<Item = u64>) -> BTreeSet<u64> {
 
 #[tokio::test]
 async fn every_planned_call_of_a_stopped_run_has_a_result_or_was_dropped() {
-    // Accepts, by its backlog, and never answers.
+    // The backlog accepts connections, but nobody answers.
     let silent = TcpListener::bind("127.0.0.1:0").expect("bind");
     let port = silent.local_addr().expect("address").port();
     for (load, planned, starts) in [
@@ -156,7 +156,7 @@ async fn no_call_starts_after_the_loads_duration() {
     assert_eq!(out.ended.len(), 2);
 }
 
-/// A port that accepts, by its backlog, and never answers: calls to it last until the stop.
+/// A port whose backlog accepts connections that nobody answers: calls to it last until the stop.
 fn silent() -> (TcpListener, u16) {
     let silent = TcpListener::bind("127.0.0.1:0").expect("bind");
     let port = silent.local_addr().expect("address").port();
@@ -171,7 +171,7 @@ async fn arrivals_that_find_too_many_under_way_are_dropped_at_their_instants() {
     let out = dispatched(load, port, stop).await;
     assert_eq!(out.started, [0, 1, 2]);
     assert_eq!(out.never, (3..8).collect::<Vec<u64>>());
-    // The last one is due after 700 ms; the calls under way end with the stop.
+    // The last one is due after 700 ms; the calls in progress end with the stop.
     assert!(out.took >= Duration::from_millis(700), "{:?}", out.took);
 }
 
@@ -198,7 +198,7 @@ async fn stages_start_calls_as_their_target_rises_and_replace_none_as_it_falls()
 
 #[tokio::test]
 async fn joins_that_wait_hold_up_no_other_calls_start() {
-    // Nobody answers: the one join there is a place for lasts until the stop.
+    // Nobody answers: the one permitted join lasts until the stop.
     let silent = TcpListener::bind("127.0.0.1:0").expect("bind");
     let port = silent.local_addr().expect("address").port();
     let stop = Some(Duration::from_millis(1_500));

@@ -1,8 +1,8 @@
-//! One caller's part of the evidence, on its media thread.
+//! Captures the evidence of one caller, on its media thread.
 //!
 //! In: the agent's packets, the frames said, ended turns. Out: a [`Take`] for each turn that
-//! spoke, handed over without waiting. Holds: what is older than the oldest turn under way is
-//! forgotten; memory is bounded by [`PacketRing`] and [`FRAMES`].
+//! spoke, handed over without waiting. Invariants: what is older than the oldest turn in progress
+//! needs is dropped; memory is bounded by [`PacketRing`] and [`FRAMES`].
 
 use super::desk::Sink;
 use super::take::{Class, OnsetAt, Said, Take};
@@ -14,28 +14,29 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// A file begins so long before the utterance.
+/// How long before the utterance a file starts.
 const LEAD: Duration = Duration::from_millis(500);
-/// Of a long utterance so much is kept before its end of speech.
+/// Maximum length of an utterance that is kept, counted back from its end of speech.
 const SPEECH: Duration = Duration::from_secs(20);
-/// Of a reply so much is kept.
+/// Maximum length of a reply that is kept.
 const REPLY: Duration = Duration::from_secs(5);
-/// No file is longer.
+/// Maximum length of a file.
 pub(super) const LONGEST: Duration = Duration::from_secs(60);
-/// Packets older than a file's beginning that are kept: the longest hold, and the decoder's past.
+/// How far before the start of a file packets are kept: the longest playout delay, plus the
+/// decoder's history.
 const BEFORE: Duration = Duration::from_millis(2_500);
-/// Frames said that are kept: more than [`LONGEST`].
+/// Maximum number of sent frames that are kept; they cover more than [`LONGEST`].
 const FRAMES: usize = 3_200;
 
-/// A turn under way.
+/// A turn in progress.
 #[derive(Debug)]
 struct Open {
     turn: usize,
-    /// Where its file will begin.
+    /// Start of its file.
     from: Instant,
 }
 
-/// What is kept of one call while it goes on.
+/// What is kept of one call while it is in progress.
 #[derive(Debug)]
 pub(in crate::run) struct Capture {
     call: usize,
@@ -47,7 +48,7 @@ pub(in crate::run) struct Capture {
 }
 
 impl Capture {
-    /// Of a call whose takes go to `to`.
+    /// `to` receives the takes of the call.
     pub(super) fn new(call: usize, to: Sink) -> Self {
         Self {
             call,
@@ -71,8 +72,8 @@ impl Capture {
         });
     }
 
-    /// A frame of the caller's, captured from `captured` on; `first` and `speech_end` from the
-    /// start of its utterance.
+    /// Frame number `frame` of the utterance of turn `turn`, captured from `captured` on;
+    /// `speech_end` counts from the start of the utterance.
     pub(in crate::run) fn said(
         &mut self,
         (turn, frame): (usize, usize),
@@ -103,10 +104,10 @@ impl Capture {
         });
     }
 
-    /// A turn is over; what was said and heard of it goes to the desk.
+    /// Hands the audio of an ended turn to the desk.
     pub(in crate::run) fn ended(&mut self, turn: &TurnResult, now: Instant) {
         let Some(at) = self.open.iter().position(|open| open.turn == turn.turn) else {
-            return; // It never spoke.
+            return; // The turn never spoke.
         };
         let Some(open) = self.open.remove(at) else {
             return;
@@ -143,7 +144,7 @@ impl Capture {
         self.said.iter().filter(inside).cloned().collect()
     }
 
-    /// Bytes and packets held, and frames.
+    /// Bytes held, packets held, frames held.
     #[cfg(test)]
     pub(in crate::run) fn size(&self) -> (usize, usize, usize) {
         let (bytes, packets) = self.ring.size();
@@ -155,9 +156,9 @@ fn sooner(at: Instant, by: Duration) -> Instant {
     at.checked_sub(by).unwrap_or(at)
 }
 
-/// In which packet an onset was heard, and how long that one was held back.
+/// The packet in which an onset was heard, and the playout delay of that packet.
 fn located(packets: &Packets, onset: &Onset, turn: &TurnResult) -> OnsetAt {
-    // One that a loss touches was moved; it was heard later, in a packet that did arrive.
+    // An onset next to a loss was moved; it was heard later, in a packet that did arrive.
     let heard = onset.at.wire() + onset.later_by_loss.unwrap_or_default();
     let exact = |held: &HeldPacket<'_>| held.packet.arrival == onset.at.arrival;
     let exact = packets.iter().find(exact);

@@ -1,9 +1,9 @@
-//! Takes the audio of ended turns in and writes what is kept, on a thread of its own.
+//! Receives the audio of ended turns and writes what is kept, on a separate thread.
 //!
-//! In: takes from media threads, through a bounded queue. Out: files and the index. Holds: who
-//! offers never waits; what finds no room in the queue or on the disk is counted, and told when
-//! it first happens; at most [`EVIDENCE_BYTES`] are written, and what the slowest and the failed
-//! turns may need of them is left for these.
+//! In: takes from media threads, through a bounded queue. Out: files and the index. Invariants:
+//! offering a take never waits; takes that find no room in the queue or on disk are counted and
+//! reported; at most [`EVIDENCE_BYTES`] are written, and what the slowest and the failed turns
+//! may need of them is reserved.
 
 use super::capture::{Capture, LONGEST};
 use super::select::Selection;
@@ -22,7 +22,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 use tokio::sync::oneshot;
 
-/// Takes that may wait to be looked at, and their bytes: of some two thousand usual turns.
+/// Capacity of the queue in takes and in bytes: enough for some two thousand typical turns.
 const QUEUE: usize = 4_096;
 const QUEUE_BYTES: usize = 64 << 20;
 
@@ -31,14 +31,14 @@ enum Message {
     Finish(Instant, oneshot::Sender<Done>),
 }
 
-/// What came of it: the index, and what is to be said of it.
+/// Result of a run's evidence: the index, and notices for the user.
 #[derive(Debug)]
 pub(in crate::run) struct Done {
     pub evidence: Evidence,
     pub notices: Vec<String>,
 }
 
-/// Where takes go.
+/// The sending end of the queue.
 #[derive(Debug, Clone)]
 pub(super) struct Sink {
     takes: SyncSender<Message>,
@@ -48,7 +48,7 @@ pub(super) struct Sink {
 }
 
 impl Sink {
-    /// Hands a take over, or counts it as lost.
+    /// Queues a take, or counts it as lost if the queue is full.
     pub(super) fn offer(&self, take: Take) {
         let bytes = take.weight();
         let fits = self.waiting.fetch_add(bytes, Relaxed) + bytes <= QUEUE_BYTES;
@@ -59,19 +59,19 @@ impl Sink {
     }
 }
 
-/// The desk of a run.
+/// Handle of a run's evidence thread.
 #[derive(Debug)]
 pub(in crate::run) struct Desk {
     sink: Sink,
-    /// The first thing that is to be said while the run goes on, until it is.
+    /// A notice to show while the run is in progress, until it is taken.
     notice: Arc<Mutex<Option<String>>>,
 }
 
 impl Desk {
-    /// Makes the folder and starts the thread.
+    /// Creates the folder and starts the thread.
     ///
     /// # Errors
-    /// The folder cannot be made, or the system gives no thread.
+    /// The folder cannot be created, or the system cannot start a thread.
     pub(in crate::run) fn start(path: &Path, asked: scenario::Evidence) -> Result<Self, RunError> {
         let folder = EvidenceFolder::create(path).map_err(RunError::Evidence)?;
         let (takes, inbox) = sync_channel(QUEUE);
@@ -100,21 +100,22 @@ impl Desk {
         Ok(Self { sink, notice })
     }
 
-    /// What a call needs to take part.
+    /// The capture for call number `call`.
     pub(in crate::run) fn capture(&self, call: usize) -> Capture {
         Capture::new(call, self.sink.clone())
     }
 
-    /// What is to be said while the run goes on, once.
+    /// Takes the notice to show while the run is in progress, if there is one.
     pub(in crate::run) fn notice(&self) -> Option<String> {
         self.notice.lock().ok()?.take()
     }
 
-    /// Writes what was kept; `None` where the thread is gone. All calls are over by now.
+    /// Writes the selected turns and the index, once all calls are over. `None` if the thread is
+    /// gone.
     pub(in crate::run) async fn finish(&self, run_start: Instant) -> Option<Done> {
         let (answer, done) = oneshot::channel();
         let takes = self.sink.takes.clone();
-        // The queue may be full.
+        // Sending blocks while the queue is full.
         let asked =
             tokio::task::spawn_blocking(move || takes.send(Message::Finish(run_start, answer)));
         asked.await.ok()?.ok()?;
@@ -122,15 +123,15 @@ impl Desk {
     }
 }
 
-/// Of `room` bytes, what the slowest and the failed turns may need: nobody knows how many are to
-/// come, and how long. Where they may need more than half of it, half.
+/// Bytes of `room` to reserve for the slowest and the failed turns: all that were asked for, at
+/// their maximum length, since their number and length are not known in advance; at most half.
 fn reserved(asked: scenario::Evidence, room: u64) -> u64 {
     let longest = wav_bytes(samples_in(LONGEST) as usize);
     let turns = u64::from(asked.slowest) + u64::from(asked.failed);
     (turns * longest).min(room / 2)
 }
 
-/// The thread.
+/// State of the evidence thread.
 struct Writer {
     asked: scenario::Evidence,
     folder: EvidenceFolder,
@@ -138,12 +139,12 @@ struct Writer {
     lost: Arc<AtomicUsize>,
     /// Bytes that may still be written.
     room: u64,
-    /// Of these, what other turns than the slowest and the failed ones leave.
+    /// Of these, bytes reserved for the slowest and the failed turns.
     reserved: u64,
     written: Vec<(Take, EvidenceReason)>,
-    /// Turns for which there was no room on the disk.
+    /// Turns that found no room on disk or could not be written.
     full: usize,
-    /// The first thing that went wrong.
+    /// The first error.
     trouble: Option<String>,
     notice: Arc<Mutex<Option<String>>>,
 }
@@ -164,7 +165,7 @@ impl Writer {
                     for (take, why) in selection.chosen() {
                         self.write(take, why);
                     }
-                    // The run may have been given up meanwhile.
+                    // The receiver is gone if the run was abandoned meanwhile.
                     let _ = answer.send(self.close(run_start));
                     return;
                 }
@@ -172,7 +173,7 @@ impl Writer {
         }
     }
 
-    /// Writes a turn, where there is room for it.
+    /// Writes a turn, if there is room for it.
     fn write(&mut self, mut take: Take, why: EvidenceReason) {
         let bytes = take.bytes();
         let reserved = match why {
@@ -194,7 +195,7 @@ impl Writer {
         match written {
             Ok(()) => {
                 self.room -= bytes;
-                // Only its facts are needed from here on.
+                // Only the metadata is needed from here on: free the audio.
                 take.packets = Default::default();
                 take.said = Vec::new();
                 self.written.push((take, why));
@@ -203,7 +204,7 @@ impl Writer {
         }
     }
 
-    /// A turn finds no room, or could not be written; the first one is told.
+    /// Counts a turn that found no room or could not be written; the first one causes a notice.
     fn left_out(&mut self, trouble: Option<String>) {
         let first = self.full == 0;
         self.full += 1;
@@ -222,7 +223,7 @@ impl Writer {
         }
     }
 
-    /// Writes the index; says what is not there.
+    /// Writes the index and reports what was left out.
     fn close(mut self, run_start: Instant) -> Done {
         let lost = self.lost.load(Relaxed);
         let entry = |(take, why): &(Take, EvidenceReason)| take.entry(*why, run_start);

@@ -1,8 +1,8 @@
-//! Which turns' audio is kept, while the run goes on.
+//! Selects the turns whose audio is kept, while the run is in progress.
 //!
-//! In: turns in any order. Out: those that are not, or no longer, among the kept ones. Holds: at
-//! most as many as asked for; which ones depends on the turns alone, not on the order in which
-//! they ended: of equal ones the first call's first turn.
+//! In: turns in any order. Out: turns that are not selected, or no longer. Invariants: at most as
+//! many are kept as asked for; the selection depends on the turns alone, not on the order in which
+//! they ended: ties go to the lower call index, then the lower turn index.
 
 use super::take::{Class, Take};
 use crate::record::{EvidenceReason, Ms};
@@ -29,7 +29,7 @@ impl Selection {
         }
     }
 
-    /// Takes a turn in; gives the one back that has no place: this one, or one that it displaced.
+    /// Adds a turn; returns the turn that has no place: this one, or one that it displaced.
     pub(super) fn offer(&mut self, take: Take) -> Option<Take> {
         let key = take.key();
         match take.class {
@@ -47,8 +47,8 @@ impl Selection {
         }
     }
 
-    /// What is kept in the end: slowest and failed ones in turn, so that where there is no room
-    /// for all, there are some of both.
+    /// The selected turns, slowest and failed ones alternating, so that some of both are kept if
+    /// there is not room for all.
     pub(super) fn chosen(self) -> impl Iterator<Item = (Take, EvidenceReason)> {
         let mut slowest = self.slowest.into_values();
         let mut failed = self.failed.into_values();
@@ -87,7 +87,7 @@ mod tests {
         take(call, turn, Class::Replied(Ms::from_micros(1_000 * ms)))
     }
 
-    /// Keys of what is chosen of `takes`, and how many were given back.
+    /// Keys of the turns selected from `takes`, and how many were returned.
     fn chosen(asked: (u32, u32), takes: Vec<Take>) -> (Vec<Key>, usize) {
         let mut selection = Selection::new(Evidence {
             slowest: asked.0,

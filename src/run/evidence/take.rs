@@ -1,8 +1,8 @@
 //! What is kept of one turn until it is written: packets, not samples.
 //!
 //! In: a turn's result, the packets around it, the frames that were said. Out: both channels and
-//! the turn's entry in the index. Holds: the left channel is the caller's microphone, the right
-//! one its loudspeaker, so that their distance is `ttfa`, playout included.
+//! the turn's entry in the index. Invariant: the left channel is the caller's microphone and the
+//! right one its loudspeaker, so that end of speech → onset is `ttfa`, playout included.
 
 use crate::audio::packets::Packets;
 use crate::audio::replay::{SaidFrame, Window, loudspeaker, microphone};
@@ -12,7 +12,7 @@ use crate::record::{EvidenceFolder, EvidenceReason, EvidenceTurn, Ms, wav_bytes}
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// A frame that was said, with the instant at which its first sample was captured.
+/// A frame that the caller sent, with the capture time of its first sample.
 #[derive(Debug, Clone)]
 pub(super) struct Said {
     pub turn: usize,
@@ -20,21 +20,21 @@ pub(super) struct Said {
     pub payload: Arc<[u8]>,
 }
 
-/// What a turn is kept for.
+/// The class by which a turn is selected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Class {
-    /// Replied, after this long.
+    /// Replied, with this `ttfa`.
     Replied(Ms),
     /// Missed, early or failed.
     Failed,
-    /// Nothing that is slow or wrong: an interruption that the agent heeded.
+    /// Neither slow nor wrong: an interruption that the agent heeded.
     Other,
 }
 
 impl Class {
     pub(super) fn of(turn: &TurnResult) -> Self {
         match (&turn.outcome, turn.ttfa_wire, turn.playout_delay) {
-            // As the record has it: each part rounded first.
+            // As in the record: each part is rounded first.
             (Outcome::Replied, Some(wire), Some(playout)) => {
                 Self::Replied(Ms::from(wire) + Ms::from(playout))
             }
@@ -44,7 +44,7 @@ impl Class {
     }
 }
 
-/// The reply's onset.
+/// Where the reply's onset was.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct OnsetAt {
     pub wire: Instant,
@@ -65,22 +65,22 @@ pub(super) struct Take {
     pub onset: Option<OnsetAt>,
     pub packets: Packets,
     pub said: Vec<Said>,
-    /// Packets found no room.
+    /// Some packets found no room in memory.
     pub cut: bool,
 }
 
 impl Take {
-    /// Which turn it is.
+    /// Indices of the call and of the turn.
     pub(super) fn key(&self) -> (usize, usize) {
         (self.call, self.turn)
     }
 
-    /// Bytes of its file.
+    /// Size of its file in bytes.
     pub(super) fn bytes(&self) -> u64 {
         wav_bytes(self.window.length)
     }
 
-    /// Bytes of memory, about; the frames said are everybody's.
+    /// Approximate memory use in bytes; the payloads of the frames said are shared and not counted.
     pub(super) fn weight(&self) -> usize {
         self.packets.weight() + self.said.len() * size_of::<Said>()
     }
@@ -104,7 +104,7 @@ impl Take {
         let speech_end_ms = inside(self.speech_end);
         let onset_wire_ms = self.onset.map(|o| inside(o.wire));
         let onset_ms = match (self.class, self.onset) {
-            // The very digits of the record.
+            // Agrees with the record to the last digit.
             (Class::Replied(ttfa), Some(_)) => Some(speech_end_ms + ttfa),
             (_, onset) => onset.map(|o| inside(o.wire + o.hold)),
         };

@@ -1,4 +1,4 @@
-//! Takes made by hand, through a desk and onto the disk.
+//! Hand-made takes, from the desk to the files on disk.
 
 use super::*;
 use crate::audio::{FRAME, FRAME_TIME, Packet, opus, tone};
@@ -128,7 +128,7 @@ async fn memory_is_bounded_whatever_comes() {
         capture.heard(0, packet(k), ms(20));
     }
     assert!(capture.size().1 <= 151, "{:?}", capture.size());
-    // A turn that goes on for an hour, both speaking.
+    // A turn that lasts an hour, with both sides speaking.
     for k in 180_000..360_000 {
         let captured = start + FRAME_TIME * k as u32;
         capture.said((0, (k - 180_000) as usize), captured, ms(3_000), &payload);
@@ -178,7 +178,7 @@ async fn what_does_not_fit_on_the_disk_is_left_out_and_said() {
         cut: false,
     };
     for call in 0..3 {
-        // A second takes 192,044 bytes; some are reserved for turns to come.
+        // One second of audio takes 192,044 bytes; some are reserved for later turns.
         assert!(writer.notice.lock().expect("whole").is_none(), "{call}");
         writer.write(take(call), EvidenceReason::All);
     }
@@ -198,7 +198,7 @@ fn room_is_left_for_the_slowest_and_the_failed_turns_from_the_start() {
         failed,
         all: true,
     };
-    // A minute takes 11,520,044 bytes.
+    // One minute of audio takes 11,520,044 bytes.
     for (asked, room, left) in [
         (asked(0, 0), EVIDENCE_BYTES, 0),
         (asked(10, 10), EVIDENCE_BYTES, 20 * 11_520_044),

@@ -1,10 +1,10 @@
-//! What is said of bad scenarios, as people read it: one snapshot of all cases.
+//! The messages about invalid scenarios, as users see them: one snapshot of all cases.
 
 use super::*;
 use proptest::prelude::*;
 use std::fmt::Write;
 
-/// Name, and lines that replace or follow those of `SMALL`: `key: …` at the top level.
+/// Name, and top-level lines `key: …` that replace those of `SMALL` or are added to it.
 const CASES: &[(&str, &str)] = &[
     ("not a mapping", "!just text"),
     ("syntax error", "!version: 1\ncall: [\n"),
@@ -196,7 +196,7 @@ const CASES: &[(&str, &str)] = &[
     ),
 ];
 
-/// `SMALL` with the top-level keys of `lines` in place of its own; `!` replaces all of it.
+/// `SMALL` with the top-level keys of `lines` in place of its own; a leading `!` replaces it all.
 fn document(lines: &str) -> String {
     if let Some(whole) = lines.strip_prefix('!') {
         return whole.to_owned();
@@ -252,7 +252,7 @@ fn mangled() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    /// Whatever is wrong, the schema finds all that the types would refuse.
+    /// The schema rejects everything that the types would reject.
     #[test]
     fn the_schema_refuses_what_the_types_refuse(text in mangled()) {
         if let Err(problems) = check_text(&text, Unset::Absent) {

@@ -1,4 +1,4 @@
-//! The checker as a whole: good scenarios mean what they say, bad ones say what is wrong.
+//! Tests of the whole checker, with valid and invalid scenarios.
 
 mod cases;
 mod overriding;
@@ -7,7 +7,7 @@ use super::*;
 use crate::vocab::Anchor;
 use std::time::Duration;
 
-/// Has `HOST` and `CALLS`; finds every sound file but `missing.wav`, each 2 s long.
+/// Checks `text` with `HOST` and `CALLS` set; every sound file but `missing.wav` exists, 2 s long.
 pub(super) fn check_text(text: &str, unset: Unset) -> Result<Scenario, Vec<Problem>> {
     let env = |name: &str| match name {
         "HOST" => Some("example.org".to_owned()),

@@ -1,4 +1,4 @@
-//! Overrides: what flags make of a scenario.
+//! Tests of overrides, the changes that flags make to a scenario.
 
 use super::*;
 

@@ -1,14 +1,14 @@
-//! Differences of figures, their intervals, and the scores that their tests exchange.
+//! Differences of figures, their confidence intervals, and the scores that their tests permute.
 //!
-//! In: one metric of two arms. Out: figures, differences, intervals; scores. Holds: +∞ is a
-//! value like any other, larger than every finite one.
+//! In: one metric of two arms. Out: figures, differences and intervals; scores. Invariant: +∞ is
+//! a value like any other, larger than every finite one.
 
 use super::permute::{Scores, Side, Tested};
 use super::{Change, Difference, Figure, Place, Values};
 use crate::stats::{Distribution, Proportion, Sample};
 use std::collections::BTreeMap;
 
-/// One metric of one arm, ready to be asked.
+/// One metric of one arm: its values and their distribution or proportion.
 pub(super) enum Arm<'a> {
     Latencies(&'a [(Place, Sample)], Distribution),
     Hits(&'a [(Place, bool)], Proportion),
@@ -21,7 +21,7 @@ struct Estimate {
 }
 
 impl<'a> Arm<'a> {
-    /// The two arms of a metric; `None` where one is empty or they are of different kinds.
+    /// The two arms of a metric; `None` if one is empty or they are of different kinds.
     pub(super) fn pair(before: &'a Values, after: &'a Values) -> Option<(Self, Self)> {
         match (before, after) {
             (Values::Latencies(a), Values::Latencies(b)) if !a.is_empty() && !b.is_empty() => {
@@ -55,8 +55,8 @@ impl<'a> Arm<'a> {
         }
     }
 
-    /// By block, by how much more values lie beyond the figure than the arm's share of them;
-    /// `None` where a value belongs to no block.
+    /// For each block, the excess of its values beyond the figure over what the arm's overall share
+    /// predicts; `None` if a value belongs to no block.
     fn pull(&self, figure: Figure) -> Option<BTreeMap<u64, f64>> {
         let beyond: Vec<(Place, bool)> = match self {
             Self::Hits(values, _) => values.to_vec(),
@@ -94,7 +94,7 @@ pub(super) fn score(before: &Arm<'_>, after: &Arm<'_>, scores: &mut Scores) {
         (Arm::Latencies(a, _), Arm::Latencies(b, _)) => {
             let ranked = ranks(a, b);
             scores.add(ranked.iter().map(|r| (r.side, r.place, r.rank)));
-            // Beyond the common p95; where that is the largest value there is, those that reach it.
+            // Beyond the common p95; if that is the largest value of all, those that reach it.
             let n = ranked.len();
             let at = ranked[(n * 95).div_ceil(100).max(1) - 1].rank;
             let any = ranked.last().is_some_and(|r| r.rank > at);
@@ -118,11 +118,11 @@ struct Ranked {
     side: Side,
     place: Place,
     sample: Sample,
-    /// From the middle of all; equal samples share the middle of theirs.
+    /// Rank relative to the middle; equal samples share their mean rank.
     rank: f64,
 }
 
-/// Both arms in one ascending order.
+/// The values of both arms in ascending order, with their ranks.
 fn ranks(before: &[(Place, Sample)], after: &[(Place, Sample)]) -> Vec<Ranked> {
     let of = |side: Side, values: &[(Place, Sample)]| -> Vec<Ranked> {
         let ranked = |&(place, sample): &(Place, Sample)| Ranked {
@@ -146,8 +146,8 @@ fn ranks(before: &[(Place, Sample)], after: &[(Place, Sample)]) -> Vec<Ranked> {
     all
 }
 
-/// The differences of a metric's figures; takes the test of each from `tests`, of which the
-/// comparison makes `corrected_for`.
+/// The differences of a metric's figures; takes the test of each from `tests`. The comparison
+/// is corrected for `corrected_for` tests.
 pub(super) fn of(
     before: &Arm<'_>,
     after: &Arm<'_>,
@@ -162,7 +162,7 @@ pub(super) fn of(
             after.estimate(figure, level),
         );
         let equal = a.at == b.at;
-        // What lies beyond a common p95 is too little for the number of calls to say anything.
+        // Too few values lie beyond a common p95 for the number of calls to be informative.
         let design = (figure != Figure::P95).then_some(&tested.design);
         Difference {
             figure,
@@ -180,8 +180,8 @@ pub(super) fn of(
     figures.map(difference).collect()
 }
 
-/// Interval of the difference of two estimates from their own (Zou & Donner, *Statist. Med.* 27,
-/// 2008), `r` their correlation. Open where an end is infinite.
+/// Interval of the difference of two estimates from their own intervals (Zou & Donner, *Statist.
+/// Med.* 27, 2008), with `r` their correlation. Unbounded where an end is infinite.
 fn interval(a: &Estimate, b: &Estimate, r: f64) -> Option<(f64, f64)> {
     let ((la, ua), (lb, ub)) = (a.interval?, b.interval?);
     if a.at.is_infinite() || b.at.is_infinite() {
@@ -207,9 +207,9 @@ fn interval(a: &Estimate, b: &Estimate, r: f64) -> Option<(f64, f64)> {
     ))
 }
 
-/// How the two arms' estimates move together, by the blocks that both have.
+/// Correlation of the two arms' estimates, from the blocks that both have.
 fn correlation(before: &Arm<'_>, after: &Arm<'_>, figure: Figure) -> f64 {
-    /// Never so sure that nothing of the difference is left.
+    /// Upper limit, so that the interval of the difference never shrinks to nothing.
     const MOST: f64 = 0.95;
     let (Some(a), Some(b)) = (before.pull(figure), after.pull(figure)) else {
         return 0.0;

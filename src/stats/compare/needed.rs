@@ -1,42 +1,44 @@
-//! How many calls it takes before a comparison can be decided at all.
+//! Computes how many calls a comparison needs before it can be conclusive at all.
 //!
-//! In: how many calls each arm has in each block, the number of tests. Out: the smallest corrected
-//! p that any values of so many calls can reach, and how many calls could reach the level.
-//! Invariant: a permutation test cannot be surer than one in the number of its arrangements, so
-//! that two arms wholly apart are undecided below the number named here, and decided at it.
+//! In: the number of calls of each arm in each block, and the number of tests. Out: the smallest
+//! corrected p that this many calls can reach, whatever their values, and how many calls could
+//! reach the level.
+//! Invariant: the p of a permutation test is limited by the number of arrangements, so that two
+//! completely separated arms are inconclusive below the number given here and conclusive at it.
 
 use super::permute::ENOUGH;
 
-/// What a comparison lacks that has too few calls to be decided, whatever their values.
+/// What is missing in a comparison that has too few calls to be conclusive, whatever their values.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Needed {
-    /// The smallest p that so few calls can reach, corrected for all tests of the comparison.
+    /// The smallest p that this few calls can reach, corrected for all tests of the comparison.
     pub best_p: f64,
-    /// Calls there are: of the baseline, of the candidate.
+    /// Number of calls available: of the baseline, of the candidate.
     pub have: [usize; 2],
-    /// Calls that can decide, of both.
+    /// Number of calls that can be conclusive, of each.
     pub calls: [usize; 2],
-    /// Blocks there are and blocks that can decide, where calls are exchanged within blocks.
+    /// Number of blocks available and number that can be conclusive, if calls are exchanged within
+    /// blocks.
     pub blocks: Option<[usize; 2]>,
 }
 
-/// Calls of the two arms that are exchanged with each other: of the baseline, of the candidate.
+/// Number of calls that are exchanged with each other: of the baseline, of the candidate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Exchanged(pub(super) [usize; 2]);
 
 /// The calls that a test exchanges.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Design {
-    /// Calls are exchanged within blocks; else there is one block of all.
+    /// Calls are exchanged within blocks; otherwise there is one block with all calls.
     pub(super) paired: bool,
     pub(super) blocks: Vec<Exchanged>,
 }
 
-/// Most calls or blocks that are looked for.
+/// The search for a number of calls or blocks ends here.
 const MOST: usize = 1_000_000;
 
 impl Exchanged {
-    /// Logarithm of the number of ways to deal the calls to the arms.
+    /// Logarithm of the number of ways to assign the calls to the arms.
     fn ln_ways(self) -> f64 {
         let [a, b] = self.0;
         let few = a.min(b);
@@ -46,8 +48,8 @@ impl Exchanged {
 }
 
 impl Design {
-    /// What is missing for a level of 1 − `alpha` after a correction for `tests` tests; `None`
-    /// where there are enough calls, and where no number of calls like these would do.
+    /// What is missing for a level of 1 − `alpha` after a correction for `tests` tests; `None` if
+    /// there are enough calls, or if no number of calls like these would be enough.
     pub(super) fn needed(&self, tests: f64, alpha: f64) -> Option<Needed> {
         let ln_best = |ln_ways: f64| std::f64::consts::LN_2 + tests.max(1.0).ln() - ln_ways;
         let ln_ways: f64 = self.blocks.iter().map(|b| b.ln_ways()).sum();
@@ -55,14 +57,14 @@ impl Design {
         if best_p <= alpha || ln_ways <= 0.0 {
             return None;
         }
-        // A p of the test is an estimate that is off by a tenth: three times that must not matter.
+        // The test estimates p with a standard error of a tenth: allow for three of them.
         let margin = (1.0 + 3.0 / f64::from(ENOUGH).sqrt()).ln();
         let enough = |ln_ways: f64| ln_best(ln_ways) + margin <= alpha.ln();
         let sum = |arm: usize| self.blocks.iter().map(|b| b.0[arm]).sum::<usize>();
         let have = [sum(0), sum(1)];
         let scaled = |n: usize, by: f64| (n as f64 * by).ceil() as usize;
         if self.paired {
-            // Blocks in which both arms have calls; those to come are like them.
+            // Blocks in which both arms have calls; additional blocks are assumed to be like them.
             let full = self.blocks.iter().filter(|b| b.ln_ways() > 0.0).count();
             let each = ln_ways / full as f64;
             let wanted = (full..MOST).find(|n| enough(each * *n as f64))?;
@@ -108,7 +110,7 @@ mod tests {
 
     #[test]
     fn the_number_of_calls_by_table() {
-        // Of b blocks with a call of each arm, the best p is 2 in 2^b.
+        // With b blocks of one call per arm, the best p is 2 in 2^b.
         for (name, design, tests, best_p, blocks, calls) in [
             (
                 "six blocks, two tests",

@@ -1,8 +1,8 @@
-//! The permutation test: calls exchanged at random between two arms.
+//! The permutation test: exchanges calls at random between two arms.
 //!
-//! In: for each call and test a sum of scores and how many they are. Out: for each test how
-//! often the arms' mean scores lie as far apart by chance. Holds: exact under exchange of calls,
-//! within blocks where there are any; every test sees the same permutations.
+//! In: for each call and test, the sum of its scores and their number. Out: for each test, how
+//! often the arms' mean scores differ as much by chance. Invariants: exact if calls are
+//! exchangeable (within blocks, if there are any); every test sees the same permutations.
 
 use super::Place;
 use super::needed::{Design, Exchanged};
@@ -10,12 +10,12 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use std::collections::BTreeMap;
 
-/// Permutations of a comparison of some tests; of very many as [`permutations`] says.
+/// Permutations of a comparison with few tests; with very many, [`permutations`] asks for more.
 const USUAL: u32 = 20_000;
-/// Most permutations, for so many tests that none of them takes enough.
+/// The most permutations, even if the number of tests would need more.
 const MOST: u32 = 1_000_000;
-/// A test is over when so many permutations were as extreme: its p is then known to a tenth
-/// (Besag & Clifford, *Biometrika* 78, 1991).
+/// A test ends once this many permutations were as extreme: the relative error of its p is then
+/// about a tenth (Besag & Clifford, *Biometrika* 78, 1991).
 pub(super) const ENOUGH: u32 = 100;
 
 /// Which arm a call belongs to.
@@ -25,21 +25,21 @@ pub(super) enum Side {
     Candidate,
 }
 
-/// How many permutations it takes: the smallest p that they can show, 1 in so many, must be
+/// How many permutations are needed for the smallest p that they can show, 1 in that number, to be
 /// small enough after Holm's correction for `tests`.
 pub(super) fn permutations(tests: usize, level: f64) -> u32 {
     let wanted = 2.0 * tests as f64 / (1.0 - level);
     (wanted.round().min(f64::from(MOST)) as u32).max(USUAL)
 }
 
-/// What a test found.
+/// The result of a test.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Tested {
-    /// Mean score of the candidate's less that of the baseline's.
+    /// Mean score of the candidate − mean score of the baseline.
     pub(super) by: f64,
-    /// How often so large a difference, either way, comes of equal things.
+    /// How often so large a difference, in either direction, arises by chance.
     pub(super) p: f64,
-    /// The calls that it exchanged.
+    /// The calls that the test exchanged.
     pub(super) design: Design,
 }
 
@@ -48,7 +48,7 @@ pub(super) struct Tested {
 struct Call {
     side: Side,
     block: Option<u64>,
-    /// By test: the sum of its scores and their number.
+    /// For each test: the sum of the call's scores and their number.
     scores: Vec<(f64, f64)>,
 }
 
@@ -60,7 +60,7 @@ pub(super) struct Scores {
 }
 
 impl Scores {
-    /// Adds a test: the score of every value. Arms are told apart by side, calls by number.
+    /// Adds a test with the score of every value. Side and number identify a call.
     pub(super) fn add(&mut self, scores: impl IntoIterator<Item = (Side, Place, f64)>) {
         let test = self.tests;
         self.tests += 1;
@@ -78,7 +78,8 @@ impl Scores {
         }
     }
 
-    /// Every test, two-sided, in the order of [`Scores::add`]; at most `most` permutations.
+    /// Runs every test, two-sided, in the order of [`Scores::add`], with at most `most`
+    /// permutations.
     pub(super) fn permute(self, seed: u64, most: u32) -> Vec<Tested> {
         let table = Table::new(self);
         let mut order: Vec<u32> = (0..table.calls as u32).collect();
@@ -92,7 +93,7 @@ impl Scores {
             table.candidates_into(&order, &mut chosen);
             let found = table.differences(&chosen);
             for test in 0..table.tests {
-                // Sums of the same numbers in another order.
+                // Sums of the same numbers in a different order differ by rounding.
                 let rounding = 1e-9 * observed[test].abs();
                 if p[test].is_none() && found[test].abs() >= observed[test].abs() - rounding {
                     as_extreme[test] += 1;
@@ -118,8 +119,8 @@ impl Scores {
     }
 }
 
-/// A run of calls among which arms are exchanged; the first `candidates` of them are the
-/// candidate's.
+/// A range of calls that are exchanged with each other; the first `candidates` of them belong to
+/// the candidate.
 #[derive(Debug, Clone, Copy)]
 struct Block {
     begin: usize,
@@ -131,11 +132,11 @@ struct Block {
 struct Table {
     tests: usize,
     calls: usize,
-    /// Arms are exchanged within blocks.
+    /// Calls are exchanged within blocks.
     paired: bool,
-    /// By call, then test: sum and number.
+    /// By call, then by test: sum and number of scores.
     scores: Vec<(f64, f64)>,
-    /// Over all calls.
+    /// By test, over all calls.
     total: Vec<(f64, f64)>,
     blocks: Vec<Block>,
 }
@@ -187,7 +188,7 @@ impl Table {
         }
     }
 
-    /// The calls that have values in a test, as they are exchanged.
+    /// The number of calls that have values in a test, by block and arm.
     fn design(&self, test: usize) -> Design {
         let has_values = |call: &usize| self.scores[call * self.tests + test].1 > 0.0;
         let count = |calls: std::ops::Range<usize>| calls.filter(has_values).count();
@@ -201,12 +202,12 @@ impl Table {
         }
     }
 
-    /// Puts a random choice of each block's calls in front: Fisher & Yates, as far as needed.
+    /// Moves a random choice of each block's calls to its front: a partial Fisher–Yates shuffle.
     fn shuffle(&self, order: &mut [u32], rng: &mut ChaCha8Rng) {
         for block in &self.blocks {
             for i in block.begin..block.begin + block.candidates {
                 let left = (block.end - i) as u64;
-                // The high half of a product: even to one in 2⁵⁰ for any number of calls.
+                // The high half of the product: uniform to one in 2⁵⁰ for any number of calls.
                 let step = ((u128::from(rng.next_u64()) * u128::from(left)) >> 64) as usize;
                 order.swap(i, i + step);
             }
@@ -226,7 +227,7 @@ impl Table {
         }
     }
 
-    /// By test: mean score of the chosen calls less that of the others.
+    /// By test: mean score of the chosen calls − mean score of the others.
     fn differences(&self, chosen: &[u32]) -> Vec<f64> {
         let mut sums = vec![(0.0, 0.0); self.tests];
         for &call in chosen {

@@ -1,4 +1,4 @@
-//! Comparisons by table: what each verdict takes.
+//! Comparisons by table: what it takes to reach each verdict.
 
 use super::*;
 use std::time::Duration;
@@ -21,7 +21,7 @@ fn latencies(calls: usize, turns: usize, ms: impl Fn(usize, usize) -> f64) -> Ve
     }]
 }
 
-/// Of `of` calls with one turn each, the first `hits` count.
+/// `of` calls with one turn each, of which the first `hits` are hits.
 fn rate(metric: &str, hits: usize, of: usize, more_is_better: bool) -> Vec<Series> {
     let hit = |call| (Place { call, block: None }, call < hits);
     vec![Series {
@@ -31,7 +31,7 @@ fn rate(metric: &str, hits: usize, of: usize, more_is_better: bool) -> Vec<Serie
     }]
 }
 
-/// Spread evenly over ±100 ms around 600, in an order that calls have no part in.
+/// Spread evenly over 600 ± 100 ms, in an order that does not depend on the calls.
 fn around(call: usize, turn: usize) -> f64 {
     500.0 + ((call * 37 + turn * 101) % 200) as f64
 }
@@ -47,7 +47,7 @@ fn latencies_by_table() {
     let never = f64::INFINITY;
     let base = latencies(60, 10, around);
     let gone = latencies(60, 10, |c, t| if t % 2 == 0 { never } else { around(c, t) });
-    // Each: p50, p95, both together.
+    // Expected verdicts: p50, p95, both together.
     let cases = [
         (
             "the same",
@@ -147,8 +147,8 @@ fn rates_by_table() {
     }
 }
 
-/// Stalls of 5 s are gone and a p95 is 100 ms later: what is sure (fewer turns are very late) is
-/// not what the figure says.
+/// Stalls of 5 s are gone but the p95 is 100 ms later: the significant change (fewer turns are very
+/// late) contradicts the figure.
 #[test]
 fn a_word_needs_figure_and_test_on_one_side() {
     let arm =
@@ -161,7 +161,7 @@ fn a_word_needs_figure_and_test_on_one_side() {
         "the stalls are surely gone: {p95:?}"
     );
     assert_eq!(p95.change, Change::Inconclusive, "{p95:?}");
-    // Both on one side: a word.
+    // Both in the same direction: a verdict.
     let found = only(&arm(30, 5_000.0), arm(90, 5_000.0));
     assert_eq!(found.differences[1].change, Change::Regressed, "{found:?}");
 }
@@ -223,8 +223,8 @@ fn the_correction_by_table() {
     }
 }
 
-/// A hundred equal variants, of which one is 300 ms slower: more than a thousand tests, and still
-/// it can be said.
+/// Sixty-one variants, all equal but one that is 300 ms slower: it is still detected among more
+/// than a thousand possible tests.
 #[test]
 fn many_tests_take_more_permutations() {
     assert_eq!(permute::permutations(3, 0.95), 20_000);
@@ -241,7 +241,7 @@ fn many_tests_take_more_permutations() {
     }
 }
 
-/// Two of two are one pair; of five there could have been ten for the four that are looked at.
+/// Two variants form one pair; of five, four pairs are compared out of ten possible ones.
 #[test]
 fn what_was_chosen_as_the_best_is_corrected_for_every_pair() {
     let base = latencies(40, 2, around);
@@ -259,7 +259,7 @@ fn what_was_chosen_as_the_best_is_corrected_for_every_pair() {
     let five = [later(60.0), later(0.0), later(5.0), later(10.0)];
     let found = compare_chosen(&base, &five, &settings);
     let (raw, adjusted) = p(&found, 0);
-    // The smallest of 4 · 2 figures, of 10 · 2 that could have been.
+    // The smallest p of 4 · 2 figures, corrected for the 10 · 2 that could have been tested.
     assert!(
         (adjusted / raw - 20.0).abs() < 1e-9 || adjusted == 1.0,
         "{raw} {adjusted}"
@@ -317,8 +317,8 @@ fn the_seed_fixes_the_test() {
     assert!(one != two && (one / two).ln().abs() < 0.5, "{one} {two}");
 }
 
-/// Arms that lie wholly apart are undecided in fewer calls than are named, and decided in as many,
-/// whatever the seed.
+/// Completely separated arms are inconclusive with fewer calls than `needed` says, and conclusive
+/// with that many, whatever the seed.
 #[test]
 fn the_number_of_calls_that_is_named_decides() {
     let arm = |blocks: usize, paired: bool, more: f64| {
@@ -356,7 +356,7 @@ fn the_number_of_calls_that_is_named_decides() {
             let needed = difference.needed.expect("too few calls");
             assert_eq!(needed.have, [few, few], "{name}");
             assert_eq!(needed.blocks.is_some(), paired, "{name}");
-            // No more permutations than the estimate of p is off by.
+            // p may lie below the best possible p only by the error of its estimate.
             assert!(
                 difference.p_adjusted >= 0.7 * needed.best_p,
                 "{name}: {difference:?}"

@@ -1,8 +1,8 @@
-//! One call of the reference agent: listens, waits its delay, replies to the sample.
+//! One call of the reference agent: listens, waits its delay, and replies to the exact sample.
 //!
 //! In: the caller's packets, time. Out: packets on time, states, truth lines.
-//! Holds: silence goes out every 20 ms; the reply's first packet leaves off that grid,
-//! exactly when its first audible sample is due; RTP time follows the clock throughout.
+//! Invariants: silence goes out every 20 ms; a reply's first packet leaves off that grid, so
+//! that its first audible sample is exactly on time; RTP time follows the clock throughout.
 
 use super::clip::{Clip, Voice};
 use super::crowd::Seat;
@@ -31,7 +31,7 @@ enum Why {
     },
 }
 
-/// A clip that waits for its first packet's instant, or plays.
+/// A clip that is playing, or waiting for the time of its first packet.
 #[derive(Debug, Clone, Copy)]
 struct Saying {
     why: Why,
@@ -48,10 +48,10 @@ pub struct AgentEnd {
     inbound: Option<Inbound>,
     saying: Option<Saying>,
     turn: u32,
-    /// Instant and RTP time of the stream's start; the next packet on the silent grid.
+    /// Start of the stream, where RTP time is 0; `next` is when its next packet is due.
     start: Option<Instant>,
     next: Option<Instant>,
-    /// Due instant of the packet that carries a reply's onset.
+    /// Due time of the packet that carries the onset of a reply or greeting.
     onset_due: Option<(Instant, Why)>,
     truth: Option<TruthSender>,
     states: Option<mpsc::Sender<AgentState>>,
@@ -70,7 +70,7 @@ impl AgentEnd {
             voice,
             delays,
             seat,
-            // Only fails without memory for a decoder; such an agent hears nothing.
+            // Fails only without memory for a decoder; such an agent hears nothing.
             inbound: Inbound::new(hearing).ok(),
             saying: None,
             turn: 0,
@@ -82,18 +82,18 @@ impl AgentEnd {
         }
     }
 
-    /// Where to tell states; a full queue loses one.
+    /// Sets the channel for state changes; when it is full, a change is lost.
     pub(super) fn tell_states(&mut self, states: mpsc::Sender<AgentState>) {
         self.states = Some(states);
     }
 
-    /// Media flows: silence goes out from `slot` on.
+    /// Media are flowing: sends silence from `slot` on.
     pub(super) fn connected(&mut self, slot: Instant) {
         self.start = Some(slot);
         self.next = Some(slot);
     }
 
-    /// The caller's audio reaches us: time for the greeting, if there is one.
+    /// The caller's audio reaches us: schedules the greeting, if there is one.
     pub(super) fn caller_here(&mut self, now: Instant) {
         if self.voice.greeting.is_some() {
             self.say(Why::Greeting, now + GREETING_PAUSE);
@@ -106,7 +106,8 @@ impl AgentEnd {
         }
     }
 
-    /// Plans a clip whose first packet leaves at `first`, or after the packet on its way.
+    /// Schedules a clip whose first packet leaves at `first`, or when the next packet is due if
+    /// that is later.
     fn say(&mut self, why: Why, first: Instant) {
         let first = self.next.map_or(first, |next| first.max(next));
         self.saying = Some(Saying {
@@ -125,7 +126,8 @@ impl AgentEnd {
 
     fn caller(&mut self, event: Caller) {
         match event {
-            // Who is spoken to listens: an interrupted agent stops, one about to speak waits.
+            // While the caller speaks the agent listens: it stops what it is saying, and cancels
+            // what it was about to say.
             Caller::Started | Caller::Resumed => {
                 if self.saying.take().is_some() {
                     self.state(AgentState::Listening);
@@ -156,7 +158,7 @@ impl AgentEnd {
         samples as u32
     }
 
-    /// The frame of the clip that is due now, if one is.
+    /// The frame of the clip that is due now, if there is one.
     fn speak(&mut self, due: Instant) -> Option<Outgoing> {
         let mut saying = self.saying.filter(|s| s.frame > 0 || due >= s.first)?;
         let rtp_time = self.rtp_time(due);
@@ -238,7 +240,7 @@ impl Endpoint for AgentEnd {
 
     fn poll_send(&self) -> Option<Instant> {
         let next = self.next?;
-        // A silent frame that would reach into the clip is left out.
+        // Leave out a silent frame that would overlap the start of the clip.
         let waiting = self
             .saying
             .filter(|s| s.frame == 0 && s.first < next + FRAME_TIME);

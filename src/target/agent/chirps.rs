@@ -1,30 +1,30 @@
-//! Where the caller's calibration chirp ended, to the sample.
+//! Finds where the caller's calibration chirp ended, to the sample.
 //!
-//! In: decoded samples with their place, a place near which a chirp has ended by level.
-//! Out: the place of the sample after the chirp's last one.
-//! Holds: only what correlates counts: the codec smears a hard cut by up to 20 ms towards
-//! the back, which moves a level and not a correlation; memory is bounded.
+//! In: decoded samples with their position, a position near which a chirp ended by level.
+//! Out: the position of the sample after the chirp's last one.
+//! Invariants: only correlation counts: the codec smears a hard edge by up to 20 ms towards
+//! the back, which shifts a level but not a correlation; memory is bounded.
 
 use crate::audio::Pcm;
 use crate::audio::chirp::{CHIRP, chirp, locate};
 use crate::audio::{FRAME, RATE};
 
-/// Samples kept: longer than a chirp, the hangover and two packets.
+/// Samples kept: longer than a chirp, the hangover and two packets together.
 const KEPT: usize = RATE as usize / 2;
-/// By level a chirp ends at most so much before its last sample: its edge is soft.
+/// By level, a chirp ends at most this much before its last sample, because its edge is soft …
 const BEFORE: u64 = 10 * RATE as u64 / 1_000;
-/// … and at most so much after it.
+/// … and at most this much after it.
 const AFTER: u64 = 25 * RATE as u64 / 1_000;
-/// A first look takes each fourth sample: 12 kHz, for a chirp that ends at 3.4 kHz.
+/// The coarse search takes every fourth sample: 12 kHz, for a chirp that ends at 3.4 kHz.
 const STEP: usize = 4;
 
-/// Hears chirps in one stream.
+/// Detects chirps in one stream.
 pub(super) struct Chirps {
     reference: Pcm,
     thinned: Pcm,
     /// The last samples, at most twice [`KEPT`].
     pcm: Pcm,
-    /// Place of the sample after the last in `pcm`.
+    /// Position of the sample after the last in `pcm`.
     next: u64,
 }
 
@@ -43,7 +43,7 @@ impl Chirps {
         }
     }
 
-    /// Hears samples whose first is at `position`; what is missing before it was silence.
+    /// Adds samples that start at `position`; samples missing before it count as silence.
     pub(super) fn hear(&mut self, position: u64, pcm: &[i16]) {
         let missing = position.saturating_sub(self.next).min(2 * KEPT as u64);
         self.pcm.extend(std::iter::repeat_n(0, missing as usize));
@@ -54,8 +54,8 @@ impl Chirps {
         }
     }
 
-    /// The place after the last sample of the chirp that ended near `by_level`; `None` where
-    /// there was none, or not all of it is remembered.
+    /// Position after the last sample of the chirp that ended near `by_level`; `None` if there was
+    /// no chirp, or part of it is no longer kept.
     pub(super) fn end_near(&self, by_level: u64) -> Option<u64> {
         let oldest = self.next.checked_sub(self.pcm.len() as u64)?;
         let chirp = CHIRP as u64;
@@ -63,7 +63,7 @@ impl Chirps {
         let to = (by_level + BEFORE).min(self.next) - oldest;
         let slice = self.pcm.get(from..to as usize)?;
         let coarse = locate(&thinned(slice), &self.thinned, 0..slice.len() / STEP)?;
-        // Thinned, the peak is flat: a few samples to either side hold the true one.
+        // The thinned peak is flat: the true one is within a few samples to either side.
         let near = (coarse.position.max(0.0) as usize) * STEP;
         let fine = near.saturating_sub(2 * STEP)..near + 2 * STEP;
         let found = locate(slice, &self.reference, fine)?;
@@ -90,7 +90,7 @@ mod tests {
         for lead in [9_600, 10_007, 10_319, 48_000] {
             let mut chirps = Chirps::new();
             let pcm = heard(lead);
-            // All but what comes more than 150 ms after the chirp.
+            // Everything up to 150 ms after the chirp.
             let until = lead + CHIRP + 7_200;
             for (k, part) in pcm[..until].chunks(FRAME).enumerate() {
                 chirps.hear((k * FRAME) as u64, part);
@@ -98,7 +98,7 @@ mod tests {
             let end = (lead + CHIRP + OPUS_LOOKAHEAD) as u64;
             for by_level in [end - 400, end, end + 960] {
                 let found = chirps.end_near(by_level).expect("a chirp");
-                // A twentieth of a millisecond is the codec's own.
+                // The codec itself accounts for a twentieth of a millisecond.
                 assert!(
                     found.abs_diff(end) <= 4,
                     "{lead}, {by_level}: {found} for {end}"

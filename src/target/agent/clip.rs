@@ -1,27 +1,28 @@
-//! What the reference agent says: Opus frames, with the first audible sample known.
+//! What the reference agent says: Opus frames whose first audible sample is known.
 //!
 //! In: a tone's length, or a recording. Out: frames, shared by all calls.
-//! Holds: the onset is found by the caller's own ear on the decoded frames.
+//! Invariant: the onset is found by the caller's own onset detector, on the decoded frames.
 
 use crate::audio::{self, AudioError, Ear, FRAME_TIME, Heard, Packet, opus};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Frames of silence that an ear hears before the clip, to know the floor.
+/// Frames of silence played before the clip, from which the ear learns the noise floor, and
+/// after it.
 const LEAD_IN: u64 = 75;
 /// Longest tone.
 const MAX_TONE: Duration = Duration::from_secs(60);
 
-/// A clip cannot be made.
+/// Why a clip cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum ClipError {
     /// The recording cannot be used.
     #[error(transparent)]
     Audio(#[from] AudioError),
-    /// Nothing audible in it.
+    /// Nothing in the recording is audible.
     #[error("nothing in the reply is audible")]
     Silent,
-    /// A tone of no length, or of more than a minute.
+    /// The tone is shorter than 100 ms or longer than a minute.
     #[error("a tone must be between 100ms and 60s long, not {0:?}")]
     Length(Duration),
 }
@@ -37,7 +38,7 @@ impl ClipError {
     }
 }
 
-/// Something to say.
+/// An utterance of the agent.
 #[derive(Debug)]
 pub struct Clip {
     /// 20 ms Opus frames.
@@ -51,7 +52,7 @@ impl Clip {
     /// A 1 kHz tone.
     ///
     /// # Errors
-    /// A length out of range.
+    /// The length is out of range.
     pub fn tone(length: Duration) -> Result<Self, ClipError> {
         if length < Duration::from_millis(100) || length > MAX_TONE {
             return Err(ClipError::Length(length));
@@ -62,7 +63,7 @@ impl Clip {
     /// A recording, as decoded by `audio::decode`.
     ///
     /// # Errors
-    /// The bytes are no recording, or a silent one.
+    /// The bytes are not a recording, or the recording is silent.
     pub fn recording(bytes: &[u8], extension: Option<&str>) -> Result<Self, ClipError> {
         Self::from_pcm(&audio::decode(bytes, extension)?)
     }
@@ -77,13 +78,13 @@ impl Clip {
         })
     }
 
-    /// From the first packet's sending to the first audible sample.
+    /// Time from sending the first packet to the first audible sample.
     pub(super) fn onset(&self) -> Duration {
         FRAME_TIME * self.onset_frame as u32 + self.onset_offset
     }
 }
 
-/// Plays the frames to an ear in virtual time; returns the onset's frame and offset.
+/// Plays the frames to an ear in virtual time; returns the frame and offset of the onset.
 fn onset(frames: &[Arc<[u8]>]) -> Result<(usize, Duration), ClipError> {
     let silence = opus::silence_frame()?;
     let mut ear = Ear::new()?;
@@ -109,22 +110,22 @@ fn onset(frames: &[Arc<[u8]>]) -> Result<(usize, Duration), ClipError> {
     Err(ClipError::Silent)
 }
 
-/// All that an agent can say.
+/// Everything that an agent can say.
 #[derive(Debug)]
 pub struct Voice {
     /// The reply to every turn.
     pub(super) reply: Clip,
-    /// Said first, when the caller is there.
+    /// Said first, once the caller is there.
     pub(super) greeting: Option<Clip>,
     /// A frame of silence.
     pub(super) silence: Arc<[u8]>,
 }
 
 impl Voice {
-    /// A voice.
+    /// Makes a voice of its clips.
     ///
     /// # Errors
-    /// The codec refuses (out of memory).
+    /// The codec fails (out of memory).
     pub fn new(reply: Clip, greeting: Option<Clip>) -> Result<Self, ClipError> {
         Ok(Self {
             reply,
@@ -143,7 +144,7 @@ mod tests {
         let clip = Clip::tone(Duration::from_millis(300)).expect("tone");
         let lookahead = 312.0 / 48.0;
         let onset = clip.onset().as_secs_f64() * 1e3;
-        // The codec smears a hard start up to 5 ms ahead, 20 dB below it: at the very limit
+        // The codec smears a hard start up to 5 ms ahead, 20 dB below it, which is the very limit
         // of what counts as audible.
         let range = lookahead - 5.0..lookahead + 1.5;
         assert!(range.contains(&onset), "onset at {onset} ms");

@@ -1,36 +1,36 @@
-//! How many calls an agent has at once, and what it does past its capacity.
+//! Counts an agent's concurrent calls, and slows the agent down past its capacity.
 //!
-//! In: calls that begin and end. Out: by how much every call's delay is longer. Holds: a call
-//! counts from its beginning to its end, whatever ends it.
+//! In: calls that begin and end. Out: the factor by which every call's delay is multiplied.
+//! Invariant: a call counts from its beginning to its end, whatever ends it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
-/// Past its capacity every delay of an agent is so many times as long.
+/// Past its capacity, an agent's delays are multiplied by this factor.
 const CROWDED: u32 = 2;
 
-/// The calls of an agent.
+/// The concurrent calls of an agent.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Crowd {
     here: Arc<AtomicU32>,
-    /// Calls at once that it carries; `None`: any number.
+    /// Maximum concurrent calls without slowing down; `None`: any number.
     pub(super) capacity: Option<u32>,
 }
 
 impl Crowd {
-    /// A call begins.
+    /// Counts a call from now until the seat is dropped.
     pub(super) fn sit(&self) -> Seat {
         self.here.fetch_add(1, Relaxed);
         Seat(self.clone())
     }
 }
 
-/// One call of the crowd; it leaves when this is dropped.
+/// One counted call; dropping it ends the count.
 #[derive(Debug)]
 pub(super) struct Seat(Crowd);
 
 impl Seat {
-    /// How many times as long every delay is now.
+    /// The factor by which every delay is multiplied now.
     pub(super) fn factor(&self) -> u32 {
         let here = self.0.here.load(Relaxed);
         match self.0.capacity {

@@ -1,6 +1,7 @@
 //! How long the reference agent takes to answer: fixed, or drawn from a distribution.
 //!
-//! In: a distribution, a seed, a call's number. Out: delays. Holds: the same seed and call give the same delays.
+//! In: a distribution, a seed, a call's number. Out: delays.
+//! Invariant: the same seed and call give the same delays.
 
 use crate::vocab::AgentDelay;
 use rand::SeedableRng as _;

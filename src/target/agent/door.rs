@@ -1,8 +1,8 @@
-//! The reference agent behind a pipe: offers come in, answers go out, media on loopback.
+//! The reference agent behind a pipe: offers come in, answers go out, media run over loopback.
 //!
 //! In: one JSON object a line: `{"call":1,"room":"r","offer":"<sdp>"}`, `{"call":1,"bye":true}`.
 //! Out: `{"ready":true}`, `{"call":1,"answer":"<sdp>"}` or `{"call":1,"error":"…"}`.
-//! Holds: the agent ends when its standard input closes.
+//! Invariant: the agent ends when its standard input closes.
 
 use super::Agent;
 use super::brain::AgentEnd;
@@ -16,10 +16,10 @@ use tokio::io::{
 };
 use tokio::task::JoinHandle;
 
-/// Longest line taken; an offer of one section is about 1.5 KB.
+/// Longest line accepted; an offer of one section is about 1.5 KB.
 const MAX_LINE: usize = 64 * 1_024;
 
-/// What the pipe's other end asks.
+/// A request from the other end of the pipe.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::target) struct PipeRequest {
     pub call: u64,
@@ -31,7 +31,7 @@ pub(in crate::target) struct PipeRequest {
     pub bye: bool,
 }
 
-/// What the agent says.
+/// The agent's reply to a request, or its first line.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::target) struct PipeReply {
     #[serde(default)]
@@ -44,13 +44,13 @@ pub(in crate::target) struct PipeReply {
     pub error: Option<String>,
 }
 
-/// The tasks of calls under way; each holds its peer.
+/// The tasks of calls in progress; each holds its peer.
 type Calls = HashMap<u64, JoinHandle<()>>;
 
 /// Serves calls until `input` closes.
 ///
 /// # Errors
-/// The pipe's.
+/// The pipe cannot be read or written.
 pub async fn serve_pipe(
     agent: Agent,
     input: impl AsyncRead + Unpin,
@@ -69,7 +69,7 @@ pub async fn serve_pipe(
             return Ok(());
         }
         let Ok(request) = serde_json::from_slice::<PipeRequest>(&line) else {
-            continue; // nothing that we could answer by number
+            continue; // without a call number there is no reply
         };
         if request.bye {
             if let Some(task) = calls.remove(&request.call) {
@@ -108,7 +108,7 @@ pub async fn serve_pipe(
     }
 }
 
-/// Reads a line; false at the end. Of one that is too long nothing is kept.
+/// Reads a line; returns false at the end of the input. A line that is too long is left empty.
 async fn next_line(
     input: &mut (impl AsyncBufRead + Unpin),
     line: &mut Vec<u8>,

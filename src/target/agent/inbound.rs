@@ -1,9 +1,9 @@
-//! What the reference agent hears of its caller: when speech ended, at the sample.
+//! What the reference agent hears of its caller: when speech ended, to the sample.
 //!
-//! In: received packets, time. Out: speech started, ended, went on.
-//! Holds: the end of speech is the arrival of its packet less the time from that sample to
-//! the packet's end, with the codec's look-ahead taken out: the capture time that the
-//! caller's own clock gives, over a network without delay.
+//! In: received packets, time. Out: speech started, ended, resumed.
+//! Invariant: the end of speech is the arrival of its packet, less the time from that sample to
+//! the packet's end, less the codec's look-ahead: the capture time that the caller's own clock
+//! gives, over a network without delay.
 
 use super::chirps::Chirps;
 use crate::audio::opus::Decoder;
@@ -14,37 +14,37 @@ use crate::net::AudioPacket;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// Silence after which speech has ended for now. Shorter than any useful delay; speech
-/// that goes on after it takes the end back.
+/// Silence after which speech counts as ended for now. Shorter than any useful delay; speech
+/// that resumes after it cancels the end.
 const HANGOVER: Duration = Duration::from_millis(120);
-/// Packets whose arrivals are kept: longer ago than any end of speech is found.
+/// Packets whose arrivals are kept: further back than any end of speech is found.
 const KEPT: usize = 64;
-/// A caller that sends nothing for this long is silent (DTX).
+/// A caller that sends nothing for this long counts as silent (DTX).
 const DTX_GAP: Duration = Duration::from_millis(60);
 
-/// How the agent tells the last sample of what its caller says.
+/// How the agent finds the last sample of what its caller says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Hearing {
     /// By level, as for speech.
     #[default]
     Level,
-    /// By correlation with the calibration chirp; nothing else is answered.
+    /// By correlation with the calibration chirp; other sounds are not answered.
     Chirp,
 }
 
-/// What happened on the caller's side.
+/// A change in the caller's speech.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Caller {
-    /// They began to speak.
+    /// The caller began to speak.
     Started,
-    /// They stopped.
+    /// The caller stopped.
     Ended {
         /// Capture time of the last speech sample.
         speech_end: Instant,
         /// Arrival of the packet that held it.
         packet: Instant,
     },
-    /// They had only paused.
+    /// The caller had only paused.
     Resumed,
 }
 
@@ -76,7 +76,7 @@ impl Inbound {
         })
     }
 
-    /// One packet of the caller's track.
+    /// Handles one packet of the caller's track.
     pub(super) fn packet(&mut self, p: &AudioPacket<'_>, tell: &mut dyn FnMut(Caller)) {
         if p.payload.is_empty() {
             return;
@@ -85,18 +85,18 @@ impl Inbound {
             None => 0,
             Some((next, rtp)) => {
                 let ahead = p.rtp_time.wrapping_sub(rtp).cast_signed();
-                // Behind its place where it was so late that it was taken for silence: what
-                // is told are arrivals, so it may as well be heard here.
+                // A packet so late that it was taken for silence is heard here instead of at its
+                // own position: only its arrival is reported, so the position does not matter.
                 next + u64::try_from(ahead).unwrap_or(0)
             }
         };
-        // Twice, or overtaken.
+        // A duplicate, or overtaken by a later packet.
         if self.sequence.is_some_and(|last| p.sequence <= last) {
             return;
         }
         self.sequence = Some(p.sequence);
         let Ok(pcm) = self.decoder.decode(p.payload) else {
-            return; // not Opus: nothing to hear
+            return; // not valid Opus
         };
         let n = pcm.len();
         if let Some(chirps) = &mut self.chirps {
@@ -112,12 +112,12 @@ impl Inbound {
         self.tell(event, tell);
     }
 
-    /// When the caller's silence should be looked at, should no packet come.
+    /// When to check for silence if no packet comes.
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         self.speaking.then_some(self.last_arrival? + DTX_GAP)
     }
 
-    /// The caller has sent nothing since [`Inbound::poll_timeout`]: that was silence.
+    /// The caller has sent nothing until [`Inbound::poll_timeout`], which counts as silence.
     pub(super) fn timeout(&mut self, now: Instant, tell: &mut dyn FnMut(Caller)) {
         if self.poll_timeout().is_none_or(|t| t > now) {
             return;
@@ -131,7 +131,7 @@ impl Inbound {
         }
     }
 
-    /// The agent has taken the turn: what comes now is a new utterance.
+    /// The agent has taken the turn: what the caller says from now on is a new utterance.
     pub(super) fn turn_taken(&mut self) {
         self.end.next_utterance();
     }

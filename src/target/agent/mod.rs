@@ -1,8 +1,8 @@
-//! The reference agent: hears the end of speech, answers after an exact delay.
+//! The reference agent: detects the end of speech and answers after an exact delay.
 //!
-//! In: settings; a door (a LiveKit server's agent endpoint, or a pipe). Out: replies, and
-//! a truth file with every stamp that went into them.
-//! Holds: `delay` is the `ttfa_wire` that a caller sees over a network without delay:
+//! In: settings; a LiveKit server's agent endpoint, or a pipe. Out: replies, and a truth file
+//! with every timestamp that went into them.
+//! Invariant: `delay` is the `ttfa_wire` that a caller sees over a network without delay:
 //! from the caller's last speech sample to the first audible decoded sample of the reply.
 
 mod brain;
@@ -30,7 +30,7 @@ use crowd::Crowd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// Everything that all of an agent's calls share.
+/// Everything that an agent's calls share.
 pub struct Agent {
     engine: Engine<AgentEnd>,
     voice: Arc<Voice>,
@@ -46,7 +46,7 @@ impl Agent {
     /// An agent on `threads` media threads.
     ///
     /// # Errors
-    /// The system refuses threads or descriptors.
+    /// The operating system refuses threads or descriptors.
     pub fn new(
         threads: usize,
         voice: Voice,
@@ -67,13 +67,13 @@ impl Agent {
         })
     }
 
-    /// The same agent, that carries so many calls at once: past that every delay doubles.
+    /// Sets how many concurrent calls the agent carries: past that, every delay doubles.
     pub fn with_capacity(mut self, calls: u32) -> Self {
         self.crowd.capacity = Some(calls);
         self
     }
 
-    /// The end of a new call in `room`; each call draws its delays from a stream of its own.
+    /// The agent's end of a new call in `room`; each call draws its delays from its own stream.
     fn end(&self, room: &str) -> AgentEnd {
         let call = self.calls.fetch_add(1, Relaxed);
         AgentEnd::new(

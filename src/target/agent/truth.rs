@@ -1,8 +1,8 @@
-//! The reference agent's truth: every stamp of every reply, as JSON lines.
+//! Writes the reference agent's truth file: every timestamp of every reply, as JSON lines.
 //!
 //! In: lines from the media threads. Out: a file, one object a line.
-//! Holds: a media thread never waits for the disk; what does not fit the queue is counted
-//! and said at the end.
+//! Invariant: a media thread never waits for the disk; lines that do not fit the queue are
+//! counted, and reported at the end.
 
 use serde::Serialize;
 use std::fs::File;
@@ -14,9 +14,9 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// Lines that may wait for the disk.
+/// Lines that may wait to be written.
 const QUEUE: usize = 4_096;
-/// Lines are on disk after this at the latest.
+/// Once no line has come for this long, buffered lines are flushed to the file.
 const FLUSH: Duration = Duration::from_millis(100);
 
 /// One reply. Instants are nanoseconds on CLOCK_MONOTONIC.
@@ -30,15 +30,15 @@ pub struct TruthLine {
     pub last_speech_packet_ns: u64,
     /// Capture time of the caller's last speech sample.
     pub speech_end_ns: u64,
-    /// When the packet with the reply's first audible sample went to the kernel.
+    /// When the packet with the reply's first audible sample was handed to the kernel.
     pub reply_packet_ns: u64,
     /// Offset of that sample in the packet's decoded audio.
     pub onset_offset_ms: f64,
-    /// The delay that was asked for.
+    /// The delay that the reply was meant to have.
     pub delay_ms: f64,
 }
 
-/// Queue into the truth file.
+/// Queues lines for the truth file.
 #[derive(Debug, Clone)]
 pub(super) struct TruthSender {
     queue: SyncSender<TruthLine>,
@@ -46,7 +46,7 @@ pub(super) struct TruthSender {
 }
 
 impl TruthSender {
-    /// Hands a line over without waiting.
+    /// Queues a line without waiting; a line that does not fit is counted as lost.
     pub(super) fn send(&self, line: TruthLine) {
         if self.queue.try_send(line).is_err() {
             self.lost.fetch_add(1, Relaxed);
@@ -62,10 +62,10 @@ pub struct TruthWriter {
 }
 
 impl TruthWriter {
-    /// Creates (or empties) the file.
+    /// Creates (or truncates) the file.
     ///
     /// # Errors
-    /// The system's.
+    /// The operating system refuses the file or the thread.
     pub fn create(path: &Path) -> std::io::Result<Self> {
         let file = BufWriter::new(File::create(path)?);
         let (queue, lines) = sync_channel(QUEUE);
@@ -82,7 +82,7 @@ impl TruthWriter {
     }
 
     pub(super) fn sender(&self) -> TruthSender {
-        // Taken only by `drop`, which has `self` for itself.
+        // Only `drop` takes the sender, and it has exclusive access.
         self.sender
             .clone()
             .expect("the sender lives as long as the writer")

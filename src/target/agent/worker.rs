@@ -1,7 +1,7 @@
-//! The reference agent as a LiveKit worker: registered, dispatched, an agent participant.
+//! The reference agent as a LiveKit worker: registers, is dispatched, joins rooms as an agent.
 //!
 //! In: a server's address and credentials. Out: one job a room, until told to stop.
-//! Holds: one job's failure is its own; a lost registration is taken up again.
+//! Invariants: a job that fails affects no other; a lost registration is renewed.
 
 use super::Agent;
 use super::brain::AgentEnd;
@@ -21,32 +21,32 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-/// Bound on the worker's connection and on each job's join.
+/// Time limit for the worker's connection and for each job's join.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How often the server hears that we are alive and free.
+/// How often the worker tells the server that it is alive and available.
 const STATUS_INTERVAL: Duration = Duration::from_millis(2_500);
-/// Pause before a lost registration is taken up again.
+/// Pause before a lost registration is renewed.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
-/// Messages to the server that may wait.
+/// Messages to the server that may be queued.
 const QUEUE: usize = 1_024;
-/// The number of the only track that is listened to.
+/// Number of the only track that the agent listens to.
 const CALLER: u32 = 0;
 
-/// How to serve.
+/// Settings of the worker.
 #[derive(Debug, Clone)]
 pub struct WorkerOptions {
-    /// The server.
+    /// The server's address.
     pub address: Address,
-    /// Its key and secret.
+    /// The server's API key and secret.
     pub credentials: Credentials,
     /// Name for explicit dispatch; empty for automatic dispatch.
     pub agent_name: String,
 }
 
-/// The worker cannot serve.
+/// Why the worker cannot serve.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkerError {
-    /// The server did not take the registration.
+    /// The server did not accept the registration.
     #[error("cannot register as an agent worker: {0}")]
     NotRegistered(#[from] Failure),
 }
@@ -62,8 +62,8 @@ impl WorkerError {
 
 type Outbox = mpsc::Sender<worker_message::Message>;
 
-/// Registers and serves jobs until `stop` is cancelled. `registered` is told the worker's id
-/// each time the server has taken the registration.
+/// Registers and serves jobs until `stop` is cancelled. Calls `registered` with the worker's id
+/// each time the server has accepted the registration.
 ///
 /// # Errors
 /// The first registration fails; later losses are retried.
@@ -128,7 +128,7 @@ async fn register(options: &WorkerOptions) -> Result<(Socket, String), Failure> 
         .map_err(|_| Failure::JoinTimeout { waited: PATIENCE })??;
     match answer.message {
         Some(server_message::Message::Register(r)) => Ok((socket, r.worker_id)),
-        // Not what it is: it may hold a token.
+        // Do not quote the message: it may contain a token.
         _ => Err(Failure::NotLiveKit {
             detail: "something else than a registration came back".into(),
         }),
@@ -143,7 +143,7 @@ async fn send(socket: &mut Socket, message: worker_message::Message) -> Result<(
         .await
 }
 
-/// Serves one registration; `None` when told to stop, else why it was lost.
+/// Serves one registration; returns `None` when told to stop, else why it was lost.
 async fn serve(
     agent: &Arc<Agent>,
     options: &WorkerOptions,
@@ -162,7 +162,7 @@ async fn serve(
                         handle(m, agent, options, &outbox, &mut jobs, &mut running)
                     });
                     match answer {
-                        // Not through the outbox: only this loop empties it.
+                        // Not through the outbox: only this loop drains it.
                         Some(answer) => send(&mut socket, answer).await,
                         None => Ok(()),
                     }
@@ -188,7 +188,7 @@ async fn serve(
     }
     let all_left = async { while running.join_next().await.is_some() {} };
     let _ = tokio::time::timeout(Duration::from_secs(2), all_left).await;
-    // The last words of jobs, while somebody may still hear them.
+    // Send the jobs' last status updates while the connection is up.
     while lost.is_none()
         && let Ok(m) = out.try_recv()
         && send(&mut socket, m).await.is_ok()
@@ -206,7 +206,7 @@ fn available(jobs: usize) -> worker_message::Message {
     })
 }
 
-/// Takes a message of the server in; returns what is to be answered.
+/// Handles a message from the server; returns the reply, if there is one.
 fn handle(
     message: server_message::Message,
     agent: &Arc<Agent>,
@@ -249,7 +249,7 @@ fn handle(
     }
 }
 
-/// One job from assignment to the caller's departure; returns its id.
+/// Runs one job from assignment to the caller's departure; returns its id.
 async fn job(
     agent: Arc<Agent>,
     options: WorkerOptions,
@@ -362,11 +362,11 @@ async fn joined(peer: &PeerHandle<AgentEnd>, states: mpsc::Sender<AgentState>) {
         let slot = p.slot_from(now);
         p.endpoint.connected(slot);
     });
-    // An engine that is gone ends the session too.
+    // If the engine is gone, the session ends too.
     let _ = started.await;
 }
 
-/// Listens to the first participant whose track reaches us and that is no agent: the caller.
+/// Listens to the caller: the first participant that is not an agent and whose track reaches us.
 async fn meet(room: &Roster, caller: &mut Option<String>, peer: &PeerHandle<AgentEnd>) {
     if caller.is_some() {
         return;
@@ -382,6 +382,6 @@ async fn meet(room: &Roster, caller: &mut Option<String>, peer: &PeerHandle<Agen
         p.listen_to(section.transport, &section.mid, CALLER);
         p.endpoint.caller_here(now);
     });
-    // An engine that is gone ends the session too.
+    // If the engine is gone, the session ends too.
     let _ = listening.await;
 }

@@ -1,7 +1,7 @@
-//! Where a LiveKit server is.
+//! The address of a LiveKit server.
 //!
 //! In: a URL as people write it. Out: the signalling address, and the host's IP address.
-//! Holds: `http` and `https` are taken for `ws` and `wss`; no user info, no query.
+//! Invariants: `http` and `https` are read as `ws` and `wss`; no user info, no query.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -16,7 +16,7 @@ pub struct Address {
     path: String,
 }
 
-/// Not an address of a LiveKit server.
+/// A URL that is not the address of a LiveKit server.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{url}` is not the URL of a LiveKit server: {why}")]
 pub struct AddressError {
@@ -31,16 +31,16 @@ impl AddressError {
     }
 }
 
-/// Longest URL taken.
+/// Longest URL accepted.
 const MAX_URL: usize = 2_000;
 
 impl Address {
-    /// Reads a URL.
+    /// Parses a URL.
     ///
     /// # Errors
-    /// No host, an unknown scheme, user info or a query in it.
+    /// The URL is too long, has no host, an unknown scheme, user info or a query.
     pub fn parse(url: &str) -> Result<Self, AddressError> {
-        // User info may hold a secret: nothing of such a URL is repeated.
+        // User info may hold a secret, so no part of such a URL is repeated.
         let shown = if url.contains('@') { "…" } else { url };
         let no = |why| AddressError {
             url: shown.chars().take(200).collect(),
@@ -82,12 +82,12 @@ impl Address {
         &self.host
     }
 
-    /// Scheme, host and port for a WebSocket.
+    /// Scheme, host, port and path for a WebSocket.
     pub fn websocket(&self) -> String {
         self.with_scheme(if self.secure { "wss" } else { "ws" })
     }
 
-    /// Scheme, host and port for the server API.
+    /// Scheme, host, port and path for the server API.
     pub fn http(&self) -> String {
         self.with_scheme(if self.secure { "https" } else { "http" })
     }
@@ -103,10 +103,10 @@ impl Address {
         }
     }
 
-    /// The host's address; IPv4 where it has one.
+    /// The host's IP address; IPv4 if it has one.
     ///
     /// # Errors
-    /// The resolver's.
+    /// The host name cannot be resolved.
     pub async fn resolve(&self) -> std::io::Result<IpAddr> {
         let found = tokio::net::lookup_host((self.host.as_str(), self.port)).await?;
         let found: Vec<IpAddr> = found.map(|a| a.ip()).collect();

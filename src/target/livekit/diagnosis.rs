@@ -1,7 +1,7 @@
-//! Why there is no agent to be heard: what was asked for, what the room looks like and what the
-//! server says of the jobs, put together.
+//! Finds out why no agent can be heard, from what the call asked for, what the room looks like
+//! and what the server says about the jobs.
 //!
-//! In: those three. Out: the cause, or nothing where they do not tell. Invariant: what is quoted
+//! In: those three. Out: the cause, or nothing if they do not reveal it. Invariant: quoted text
 //! is bounded and printable.
 
 use super::dispatches::{Dispatched, Job};
@@ -11,21 +11,22 @@ use crate::call::Absence;
 use crate::target::door::AgentStream;
 use std::time::Duration;
 
-/// Participants or tracks that a message names.
+/// Maximum participants or tracks that a message names.
 const NAMED: usize = 8;
 
-/// What a call asked for, and for how long it waited.
+/// What a call asked for, and how long it waited.
 #[derive(Debug, Clone, Copy)]
 pub struct Wanted<'a> {
     /// Name of the agent that was dispatched; `None`: automatic dispatch.
     pub agent_name: Option<&'a str>,
-    /// What the scenario says of the agent.
+    /// What the scenario says about the agent.
     pub choice: &'a AgentChoice,
     /// How long the call waited.
     pub waited: Duration,
 }
 
-/// The cause. `dispatches`: what the server says of the room's, where it says anything.
+/// Finds the cause. `dispatches`: what the server says about the room's dispatches, if it says
+/// anything.
 pub fn diagnose(
     wanted: Wanted<'_>,
     seen: &Seen,
@@ -38,7 +39,7 @@ pub fn diagnose(
         .or_else(|| somebody_else(seen))
 }
 
-/// An agent is there, or a track that the scenario does not mean.
+/// The cause if an agent is in the room, or a track that the scenario does not select.
 fn in_the_room(wanted: Wanted<'_>, seen: &Seen) -> Option<Absence> {
     if !seen.unplaced.is_empty() {
         let tracks = listed(seen.unplaced.iter().map(AgentStream::label));
@@ -75,8 +76,8 @@ fn somebody_else_by_name(wanted: Wanted<'_>, seen: &Seen) -> Option<Absence> {
     })
 }
 
-/// What the jobs tell: of one that nobody took only where an agent was asked for by name, or
-/// where nobody else is there who could explain it.
+/// The cause according to the jobs. A job that no worker took counts only if an agent was
+/// requested by name, or if nobody else is there who could explain it.
 fn of_the_job(
     wanted: Wanted<'_>,
     seen: &Seen,
@@ -115,7 +116,7 @@ fn somebody_else(seen: &Seen) -> Option<Absence> {
     Some(Absence::OtherKind { participants })
 }
 
-/// Those in the room that are no agents.
+/// Those in the room that are not agents.
 fn others(seen: &Seen) -> Option<String> {
     let named = seen.others.iter();
     let named = named.map(|(identity, kind)| format!("`{identity}` (kind {kind})"));

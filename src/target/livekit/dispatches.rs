@@ -1,8 +1,8 @@
-//! What became of a room's dispatches: which agents were asked for, and who took their jobs.
+//! Asks the server about a room's dispatches: which agents were requested, who took their jobs.
 //!
-//! In: a room's name. Out: its dispatches with their jobs, or nothing where the server does not
-//! say. Invariant: at most [`AT_ONCE`] questions are under way, and none takes longer than
-//! [`PATIENCE`], its place in the queue included.
+//! In: a room's name. Out: its dispatches with their jobs, or nothing if the server does not
+//! say. Invariants: at most [`AT_ONCE`] queries are under way, and none takes longer than
+//! [`PATIENCE`], including its wait in the queue.
 
 use super::address::Address;
 use super::signal::printable;
@@ -12,24 +12,24 @@ use livekit_protocol as proto;
 use std::time::Duration;
 use tokio::sync::Semaphore;
 
-/// How long an answer may take.
+/// Time limit for an answer.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// Questions under way at once.
+/// Maximum concurrent queries.
 const AT_ONCE: usize = 4;
-/// Most dispatches kept of a room, and jobs of a dispatch.
+/// Maximum dispatches kept per room, and jobs per dispatch.
 const MOST: usize = 16;
 
-/// Someone that was asked for.
+/// An agent that was requested for a room.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dispatched {
     /// The agent's name; empty: the server's automatic dispatch.
     pub agent_name: String,
-    /// Those who took the job.
+    /// The jobs of this dispatch.
     pub jobs: Vec<Job>,
 }
 
-/// How a job stands. A server that is not LiveKit's cloud says what the worker answered, and
-/// nothing of what came later.
+/// State of a job. A server other than LiveKit Cloud reports what the worker answered, and
+/// nothing that came later.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Job {
     /// A worker has it.
@@ -38,7 +38,7 @@ pub enum Job {
     Rejected,
     /// It ended without an error.
     Ended,
-    /// It ended in an error.
+    /// It ended with an error.
     Failed(String),
 }
 
@@ -50,7 +50,7 @@ impl From<proto::JobState> for Job {
                 none if none.is_empty() => "the worker gave no reason".into(),
                 error => error,
             }),
-            // Whoever takes a job names the participant that will come.
+            // A worker that accepts a job names the participant that will join.
             proto::JobStatus::JsSuccess if state.participant_identity.is_empty() => Self::Rejected,
             proto::JobStatus::JsSuccess => Self::Ended,
         }
@@ -64,7 +64,7 @@ pub struct Dispatches {
 }
 
 impl Dispatches {
-    /// Those of the server at `address`.
+    /// Reads the dispatches of the server at `address`.
     pub fn new(address: &Address, credentials: &Credentials) -> Self {
         let (key, secret) = (credentials.key(), credentials.secret());
         Self {
@@ -75,8 +75,8 @@ impl Dispatches {
         }
     }
 
-    /// Those of a room; `None` where the server does not say: it is older, too slow, or the key
-    /// may not ask.
+    /// The dispatches of a room; `None` if the server does not say: it is too old, too slow, or the
+    /// key may not ask.
     pub async fn of(&self, room: &str) -> Option<Vec<Dispatched>> {
         let ask = async {
             let _place = self.places.acquire().await.ok()?;

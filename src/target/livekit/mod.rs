@@ -1,7 +1,7 @@
 //! A LiveKit participant in pure Rust: tokens, signalling, rooms.
 //!
 //! In: credentials, a room, a peer of the media engine. Out: session events.
-//! Holds: one participant's failure is its own; secrets appear in no message.
+//! Invariants: one participant's failure affects no other; secrets appear in no message.
 
 mod address;
 mod diagnosis;
@@ -25,8 +25,8 @@ pub use token::{Credentials, Dispatch, RoomTicket};
 pub(in crate::target) use voices::Voices;
 pub use voices::{AgentChoice, Departed, Seen};
 
-/// Chooses the TLS implementation for the process; to be called before the first connection.
+/// Chooses the TLS implementation for the process; call it before the first connection.
 pub fn install_crypto() {
-    // Another choice made earlier in this process is as good.
+    // A provider installed earlier in this process is just as good.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
 }

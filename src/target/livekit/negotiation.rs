@@ -1,7 +1,7 @@
-//! Session descriptions and candidates of a session: who offers, who answers, what goes where.
+//! Negotiates a session's media: offers, answers, candidates, and which section has which track.
 //!
-//! In: the server's offers, answers, candidates. Out: ours. Holds: one offer of ours at a
-//! time; what a server asks for is bounded.
+//! In: the server's offers, answers and candidates. Out: ours. Invariants: at most one of our
+//! offers is outstanding; what a server asks for is bounded.
 
 use super::session::{Live, PUBLISHER, SUBSCRIBER};
 use super::signal::{self, Request};
@@ -10,7 +10,7 @@ use crate::net::{Endpoint, NetError, Shape, tracks_by_mid};
 use livekit_protocol as proto;
 use std::collections::HashMap;
 
-/// Most sections that are offered at a server's wish; one for each track in a room.
+/// Maximum sections offered at a server's request; one for each track in a room.
 const MAX_SECTIONS: u32 = 64;
 
 /// What a media error means for the call.
@@ -25,8 +25,8 @@ pub(super) fn media_failure(e: NetError) -> Failure {
     }
 }
 
-/// The tracks that a description's sections hold. Servers say so beside the description; older
-/// ones in it alone.
+/// The tracks that a description's sections hold. Servers list them beside the description;
+/// older ones only in it.
 fn tracks_of(description: &proto::SessionDescription) -> HashMap<String, String> {
     match &description.mid_to_track_id {
         none if none.is_empty() => tracks_by_mid(&description.sdp),
@@ -35,7 +35,7 @@ fn tracks_of(description: &proto::SessionDescription) -> HashMap<String, String>
 }
 
 impl<E: Endpoint> Live<'_, E> {
-    /// Announces our track and offers it, on the older path.
+    /// Announces our track and offers it, on the older signalling path.
     pub(super) async fn begin_v0(&mut self, cid: &str) -> Result<(), Failure> {
         self.socket
             .request(Request::AddTrack(signal::microphone(cid)))
@@ -71,7 +71,7 @@ impl<E: Endpoint> Live<'_, E> {
         }
     }
 
-    /// The server's offer on the subscribing connection.
+    /// Answers the server's offer on the subscribing connection.
     pub(super) async fn on_offer(
         &mut self,
         offer: proto::SessionDescription,

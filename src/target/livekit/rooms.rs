@@ -1,6 +1,6 @@
-//! The server's room API: listing and deleting.
+//! The server's room API: lists and deletes rooms.
 //!
-//! In: room names. Out: what the server says. Holds: only rooms named by us are deleted.
+//! In: room names. Out: what the server says. Invariant: only rooms named by us are deleted.
 
 use super::address::Address;
 use super::signal::printable;
@@ -9,12 +9,12 @@ use livekit_api::services::room::RoomClient;
 use livekit_api::services::{ServerError, ServerErrorCode, ServiceError};
 use std::time::Duration;
 
-/// One API call may take this long.
+/// Time limit of one API call.
 const CALL_TIMEOUT: Duration = Duration::from_secs(4);
-/// Deletions under way at once.
+/// Maximum concurrent deletions.
 const AT_ONCE: usize = 16;
 
-/// The room API could not be used.
+/// The room API cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the room API of {address} refused: {detail}")]
 pub struct RoomsError {
@@ -62,8 +62,8 @@ impl Rooms {
             .collect())
     }
 
-    /// Deletes rooms, some at a time; one that is gone already counts as deleted. Returns
-    /// the names that could not be deleted.
+    /// Deletes rooms, several at a time; a room that is already gone counts as deleted. Returns
+    /// the names of the rooms that could not be deleted.
     pub async fn delete(&self, rooms: &[String]) -> Vec<String> {
         let mut left = Vec::new();
         for batch in rooms.chunks(AT_ONCE) {
@@ -75,7 +75,7 @@ impl Rooms {
         left
     }
 
-    /// Deletes one room; whether it is gone.
+    /// Deletes one room; returns whether it is gone.
     pub async fn delete_one(&self, room: &str) -> bool {
         match self.client.delete_room(room).await {
             Ok(()) => true,

@@ -1,8 +1,8 @@
-//! Who is in the room with us, and where their audio tracks reach us.
+//! Tracks who is in the room with us, and where their audio tracks reach us.
 //!
-//! In: the server's participants, and the sections that it gave to their tracks. Out: both, in
-//! order of arrival. Invariants: a participant that was there before us counts like one that
-//! comes later; what a server may make us keep is bounded.
+//! In: the server's participants, and the sections that it assigned to their tracks. Out: both,
+//! in order of arrival. Invariants: a participant that was there before us counts like one that
+//! comes later; what a server can make us keep is bounded.
 
 use super::state;
 use crate::call::AgentState;
@@ -12,23 +12,23 @@ use std::collections::HashMap;
 
 /// Attribute of a participant that publishes for another (an avatar worker).
 const ON_BEHALF: &str = "lk.publish_on_behalf";
-/// Most participants kept.
+/// Maximum participants kept.
 const PARTICIPANTS: usize = 1_000;
-/// Most audio tracks kept of a participant.
+/// Maximum audio tracks kept per participant.
 const TRACKS: usize = 64;
-/// Most sections kept of a transport.
+/// Maximum sections kept per transport.
 const SECTIONS: usize = 256;
 /// Longest name or identity kept, in characters; LiveKit allows identities of 256.
 const NAME: usize = 256;
 
-/// What a participant is.
+/// The kind of a participant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ParticipantKind {
     /// An agent, by the token that the server gave to its worker.
     Agent,
-    /// One that joined with a plain token: people, and bots of other frameworks.
+    /// A participant that joined with a plain token: people, and bots of other frameworks.
     Standard,
-    /// A recorder, a telephone line, or another of the server's own kinds, by its name.
+    /// A recorder, a phone line, or another of the server's own kinds, by name.
     Other(&'static str),
 }
 
@@ -43,14 +43,14 @@ impl ParticipantKind {
     }
 }
 
-/// Where the sound of an audio track comes from.
+/// The source of an audio track.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
-    /// A microphone: voices.
+    /// A microphone, so a voice.
     Microphone,
     /// The publisher does not say.
     Unknown,
-    /// The sound of a shared screen, or another of LiveKit's sources, by its name.
+    /// The sound of a shared screen, or another of LiveKit's sources, by name.
     Other(&'static str),
 }
 
@@ -68,15 +68,15 @@ impl Source {
 /// A participant other than ourselves.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Participant {
-    /// Server-given id.
+    /// Server-assigned id.
     pub sid: String,
     /// Identity.
     pub identity: String,
     /// Kind.
     pub kind: ParticipantKind,
-    /// It publishes for another participant.
+    /// Whether it publishes for another participant.
     pub on_behalf: bool,
-    /// What it says that it is doing.
+    /// The agent state that it reports.
     pub state: Option<AgentState>,
     /// Audio tracks.
     pub tracks: Vec<Track>,
@@ -85,24 +85,24 @@ pub struct Participant {
 /// An audio track.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Track {
-    /// Server-given id.
+    /// Server-assigned id.
     pub sid: String,
     /// Name.
     pub name: String,
     /// Source.
     pub source: Source,
-    /// The publisher has muted it.
+    /// Whether the publisher has muted it.
     pub muted: bool,
 }
 
-/// What the server says of a participant.
+/// What the server says about a participant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Presence {
-    /// It is here, like this.
+    /// It is in the room, with these properties.
     Here(Participant),
     /// It left.
     Left {
-        /// Server-given id.
+        /// Server-assigned id.
         sid: String,
         /// LiveKit's name of the reason.
         reason: &'static str,
@@ -142,7 +142,7 @@ fn track(t: &proto::TrackInfo) -> Track {
 }
 
 impl Presence {
-    /// What the server says, without what nobody needs.
+    /// Keeps what is needed of a participant's update.
     pub(super) fn of(p: &proto::ParticipantInfo) -> Self {
         if p.state == State::Disconnected as i32 {
             let reason = proto::DisconnectReason::try_from(p.disconnect_reason);
@@ -170,7 +170,7 @@ impl Presence {
 pub struct Section {
     /// Index of the transport.
     pub transport: usize,
-    /// Media section.
+    /// Id of the media section.
     pub mid: String,
 }
 
@@ -178,12 +178,12 @@ pub struct Section {
 #[derive(Debug, Default)]
 pub struct Roster {
     present: Vec<Participant>,
-    /// By the track's id.
+    /// Keyed by track id.
     sections: HashMap<String, Section>,
 }
 
 impl Roster {
-    /// Takes what the server says of a participant; returns the one that left, if one did.
+    /// Applies what the server says about a participant; returns the one that left, if one did.
     pub fn update(&mut self, presence: Presence) -> Option<Participant> {
         match presence {
             Presence::Here(new) => {
@@ -202,8 +202,8 @@ impl Roster {
         }
     }
 
-    /// Takes all sections of a transport with the tracks that they hold now. A section that is
-    /// missing holds nothing any more.
+    /// Applies the list of a transport's sections and the tracks that they hold now. A section
+    /// that is missing from it holds nothing any more.
     pub fn place(&mut self, transport: usize, tracks: HashMap<String, String>) {
         self.sections.retain(|_, s| s.transport != transport);
         let placed = tracks.into_iter().take(SECTIONS);
@@ -323,11 +323,11 @@ mod tests {
             mid: "1".into(),
         };
         assert_eq!(placed, [(&"TR_a".to_owned(), &section)]);
-        // The section is used again: what it held before is in no section.
+        // The section is reused, so the track that it held before is in no section.
         roster.place(0, place("TR_b"));
         assert_eq!(roster.section("TR_a"), None);
         assert_eq!(roster.section("TR_b"), Some(&section));
-        // Another transport's sections are its own.
+        // The sections of another transport are independent.
         roster.place(1, place("TR_c"));
         assert_eq!(roster.section("TR_b"), Some(&section));
     }

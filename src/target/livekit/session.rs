@@ -1,7 +1,7 @@
 //! One participant's session: join, negotiate, follow the room, leave.
 //!
-//! In: a ticket, a peer of the media engine. Out: session events, commands in between.
-//! Holds: a session ends in exactly one `Closed` (or when its owner lets go of it).
+//! In: how to join, a peer of the media engine, commands. Out: session events.
+//! Invariant: a session ends in exactly one `Closed`, unless its owner lets go of it.
 
 use super::address::Address;
 use super::negotiation::media_failure;
@@ -17,30 +17,30 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
-/// Session events kept for an owner that is busy.
+/// Session events queued for an owner that is busy.
 const EVENTS: usize = 64;
-/// Ping where the server names no interval.
+/// Ping interval if the server names none.
 const DEFAULT_PING: Duration = Duration::from_secs(10);
-/// Silence of the server after which the connection counts as lost, if it names none.
+/// How long the server may be silent before the connection counts as lost, if it names no limit.
 const DEFAULT_PONG_LIMIT: Duration = Duration::from_secs(30);
 
-/// The transport that publishes, and that does all with a single connection.
+/// The transport that publishes; with a single connection it also subscribes.
 pub(super) const PUBLISHER: usize = 0;
-/// The transport that subscribes where there are two.
+/// The transport that subscribes if there are two connections.
 pub(super) const SUBSCRIBER: usize = 1;
 
 /// How to join.
 #[derive(Clone)]
 pub struct Join {
-    /// The server.
+    /// The server's address.
     pub address: Address,
-    /// Signed token.
+    /// Signed access token.
     pub token: String,
     /// Client id of our track: unique within the room.
     pub cid: String,
-    /// Bound on signalling.
+    /// Time limit for signalling.
     pub join_timeout: Duration,
-    /// Bound on ICE and DTLS, from the join on.
+    /// Time limit for ICE and DTLS, counted from the end of `join_timeout`.
     pub media_timeout: Duration,
 }
 
@@ -53,18 +53,18 @@ impl fmt::Debug for Join {
     }
 }
 
-/// What happens in a session.
+/// An event of a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SessionEvent {
-    /// Signalling joined and media flowing.
+    /// Signalling has joined and media are flowing.
     Joined,
-    /// Others in the room arrived, changed or left; those who were there before us too.
+    /// Others in the room arrived, changed or left, including those who were there before us.
     Participants(Vec<Presence>),
-    /// The sections of a transport that hold a track of somebody else, by section.
+    /// The sections of a transport that hold a track of somebody else.
     Sections {
         /// Transport index.
         transport: usize,
-        /// Track ids by media section: all of the transport's.
+        /// Track ids by media section, for the whole transport.
         tracks: HashMap<String, String>,
     },
     /// The session is over.
@@ -82,14 +82,14 @@ pub enum SessionCommand {
 
 /// A running session.
 pub struct Session {
-    // In boxes: the channel has room for 32 at once.
+    // Boxed, because the channel allocates room for 32 events at once.
     events: mpsc::Receiver<Box<SessionEvent>>,
     commands: mpsc::Sender<SessionCommand>,
     task: tokio::task::JoinHandle<()>,
 }
 
 impl Session {
-    /// Begins to join; everything else is told by [`Session::event`].
+    /// Starts to join; everything else is reported by [`Session::event`].
     pub fn begin<E: Endpoint>(join: Join, peer: Arc<PeerHandle<E>>, media: PeerEvents) -> Self {
         let (tx, events) = mpsc::channel(EVENTS);
         let (commands, rx) = mpsc::channel(EVENTS);
@@ -112,12 +112,12 @@ impl Session {
         self.events.recv().await.map(|event| *event)
     }
 
-    /// Where to send commands.
+    /// A sender for commands to the session.
     pub fn commands(&self) -> mpsc::Sender<SessionCommand> {
         self.commands.clone()
     }
 
-    /// Leaves the room; returns when the goodbye is on its way, or after a second.
+    /// Leaves the room; returns when the leave request has been sent, or after a second.
     pub async fn leave(self) {
         let Self {
             events,
@@ -125,7 +125,7 @@ impl Session {
             mut task,
         } = self;
         let _ = commands.try_send(SessionCommand::Leave);
-        // A session that waits for its owner to read events must not wait for ever.
+        // A session that is blocked on events that its owner does not read must not wait for ever.
         drop(events);
         if tokio::time::timeout(Duration::from_secs(1), &mut task)
             .await
@@ -136,16 +136,16 @@ impl Session {
     }
 }
 
-/// Everything of a session that its handlers change.
+/// The part of a session that its handlers change.
 pub(super) struct Live<'a, E: Endpoint> {
     pub(super) socket: Socket,
     pub(super) peer: &'a Arc<PeerHandle<E>>,
     events: &'a mpsc::Sender<Box<SessionEvent>>,
-    /// Our own participant, which is nobody else.
+    /// Id of our own participant, which is not reported.
     own_sid: String,
     pub(super) single: bool,
     pub(super) offers: u32,
-    /// A request for sections that came while an answer was outstanding.
+    /// Sections that the server requested while an answer was outstanding.
     pub(super) sections_wanted: Option<u32>,
     joined: bool,
     connected: bool,
@@ -162,9 +162,9 @@ async fn run<E: Endpoint>(
     mut commands: mpsc::Receiver<SessionCommand>,
     events: &mpsc::Sender<Box<SessionEvent>>,
 ) -> Result<(), Failure> {
-    // Not broken off when the owner lets go: a server would go on with the join, and the room
-    // would be there again after it was deleted. The owner does not wait for long.
-    // Boxed: what a handshake needs is given back once it is over.
+    // Not cancelled when the owner lets go: the server would finish the join, and the room would
+    // exist again after it was deleted. The owner does not wait for long.
+    // Boxed, so that the memory of the handshake is released once it is over.
     let (socket, single) = Box::pin(open(join, peer)).await?;
     let mut ping = interval(DEFAULT_PING);
     ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -198,7 +198,7 @@ async fn run<E: Endpoint>(
             reply = live.socket.recv::<proto::SignalResponse>() => {
                 live.heard = Instant::now();
                 if let Some(m) = reply?.message {
-                    // Boxed, as what is rare: a session's memory is held for as long as its call.
+                    // Boxed, like everything rare: a session's memory is held for its whole call.
                     Box::pin(live.reply(m)).await?;
                 }
             }
@@ -213,7 +213,7 @@ async fn run<E: Endpoint>(
     }
 }
 
-/// Opens signalling with a single connection, or with two where the server is older.
+/// Opens signalling with a single connection, or with two if the server is older.
 async fn open<E: Endpoint>(
     join: &Join,
     peer: &Arc<PeerHandle<E>>,
@@ -272,7 +272,7 @@ impl<E: Endpoint> Live<'_, E> {
                 .set_missed_tick_behavior(MissedTickBehavior::Delay);
         }
         if join.ping_timeout > 0 {
-            // A server that is busy is not a server that is gone: twice its own patience.
+            // A busy server is not a dead one: allow twice the timeout that it names.
             self.pong_limit = Duration::from_secs(join.ping_timeout as u64 * 2);
         }
         let own = join.participant.as_ref();
@@ -324,7 +324,7 @@ impl<E: Endpoint> Live<'_, E> {
     }
 
     async fn send_event(&mut self, event: SessionEvent) -> Result<(), Failure> {
-        // An owner that is gone has no use for a reason.
+        // If the owner is gone, nobody needs the reason.
         let told = self.events.send(Box::new(event)).await;
         told.map_err(|_| Failure::Stopped)
     }

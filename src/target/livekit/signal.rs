@@ -1,7 +1,7 @@
 //! The signalling connection: protobuf messages over a WebSocket.
 //!
 //! In: requests. Out: responses, or why there is no connection.
-//! Holds: what a server says is bounded before it is kept; tokens travel in headers only.
+//! Invariants: what a server sends is bounded before it is kept; tokens travel in headers only.
 
 use super::address::Address;
 use crate::call::Failure;
@@ -21,11 +21,11 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_conf
 pub(in crate::target) type Request = proto::signal_request::Message;
 pub(in crate::target) type Reply = proto::signal_response::Message;
 
-/// Largest message taken from a server.
+/// Largest message accepted from a server.
 const MAX_MESSAGE: usize = 4 << 20;
-/// Read from a socket at once; held by every caller for as long as its call.
+/// Size of a socket's read buffer; every caller holds one for its whole call.
 const READ_BUFFER: usize = 4 << 10;
-/// What is kept of a server's words in a failure.
+/// Maximum characters of a server's text that a failure quotes.
 const MAX_DETAIL: usize = 200;
 /// Protocol version of the single peer connection.
 const PROTOCOL_V1: i32 = 17;
@@ -35,7 +35,7 @@ const PROTOCOL_V0: i32 = 16;
 /// Why there is no connection.
 #[derive(Debug)]
 pub(in crate::target) enum Refusal {
-    /// 404: a server that does not know this path.
+    /// 404: the server does not know this path.
     NotFound(String),
     /// Anything else.
     Failed(Failure),
@@ -72,7 +72,7 @@ pub(in crate::target) async fn open(
     }
 }
 
-/// What an HTTP answer instead of a WebSocket means.
+/// Interprets an HTTP response that came instead of a WebSocket.
 fn refused(response: &Response<Option<Vec<u8>>>) -> Refusal {
     let status = response.status();
     let body = response.body().as_deref().unwrap_or_default();
@@ -97,7 +97,7 @@ fn unreachable(e: &WsError) -> Failure {
     }
 }
 
-/// One line of a stranger's text: no control characters, no tokens, bounded.
+/// Untrusted text as one line: no control characters, no tokens, bounded.
 pub(in crate::target) fn printable(text: &str) -> String {
     let text = without_tokens(text);
     let clean = text.chars().map(|c| if c.is_control() { ' ' } else { c });
@@ -105,8 +105,8 @@ pub(in crate::target) fn printable(text: &str) -> String {
     shown.trim().to_owned()
 }
 
-/// `text` without any JWT: a server that refuses a token repeats it. Each begins with the
-/// Base64 of `{"`.
+/// `text` without any JWT, because a server that refuses a token repeats it. Every JWT begins
+/// with the Base64 of `{"`.
 fn without_tokens(text: &str) -> String {
     let in_token = |c: char| c.is_ascii_alphanumeric() || "-_.=".contains(c);
     let mut clean = String::new();
@@ -164,13 +164,13 @@ impl Socket {
         }
     }
 
-    /// Says goodbye; errors do not matter any more.
+    /// Closes the connection; errors no longer matter.
     pub(in crate::target) async fn close(mut self) {
         let _ = tokio::time::timeout(Duration::from_millis(500), self.0.close(None)).await;
     }
 }
 
-/// Our microphone, as it is announced. Without DTX or RED: every packet is plain Opus.
+/// Our microphone, as it is announced. Without DTX or RED, so that every packet is plain Opus.
 #[expect(
     deprecated,
     reason = "servers before 1.9 know DTX by this field only; newer ones read it too"
@@ -216,7 +216,7 @@ pub(super) fn path_v1(offer: String, cid: &str) -> String {
     )
 }
 
-/// Path of a join with a peer connection for each direction, as older servers want it.
+/// Path of a join with a peer connection for each direction, as older servers require it.
 pub(super) fn path_v0() -> String {
     let (version, os) = (env!("CARGO_PKG_VERSION"), std::env::consts::OS);
     format!(
@@ -224,7 +224,7 @@ pub(super) fn path_v0() -> String {
     )
 }
 
-/// A session description with its running number.
+/// A session description with its sequence number.
 pub(super) fn description(kind: &str, sdp: String, id: u32) -> proto::SessionDescription {
     proto::SessionDescription {
         r#type: kind.into(),

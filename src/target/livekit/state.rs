@@ -1,11 +1,11 @@
-//! The attribute in which an agent tells everybody in the room what it is doing.
+//! The attribute in which an agent tells the room what it is doing.
 //!
-//! In: the attribute's value. Out: the state, and back. Invariant: a value that is not known
-//! here tells nothing.
+//! In: the attribute's value. Out: the state, and back. Invariant: an unknown value yields no
+//! state.
 
 use crate::call::AgentState;
 
-/// The participant attribute.
+/// Name of the participant attribute.
 pub(in crate::target) const ATTRIBUTE: &str = "lk.agent.state";
 
 const NAMES: [(AgentState, &str); 5] = [
@@ -22,7 +22,7 @@ pub(in crate::target) fn value(state: AgentState) -> &'static str {
     found.map_or("", |(_, name)| name)
 }
 
-/// The state that a value tells.
+/// The state that a value names.
 pub(super) fn parse(value: &str) -> Option<AgentState> {
     let found = NAMES.iter().find(|(_, name)| *name == value);
     found.map(|(state, _)| *state)

@@ -1,7 +1,7 @@
 //! Access tokens: who may join which room, and which agent is dispatched to it.
 //!
 //! In: key and secret, room, identity. Out: a signed JWT.
-//! Holds: the secret is in no error, no `Debug`, no log.
+//! Invariant: the secret appears in no error, no `Debug` output, no log.
 
 use crate::call::Failure;
 use livekit_api::access_token::{AccessToken, VideoGrants};
@@ -26,7 +26,7 @@ impl Credentials {
         }
     }
 
-    /// Hands them to a child process through its environment.
+    /// Passes them to a child process through its environment.
     pub fn to_environment(&self, command: &mut std::process::Command) {
         command.env("LIVEKIT_API_KEY", &self.key);
         command.env("LIVEKIT_API_SECRET", &self.secret);
@@ -58,7 +58,7 @@ pub struct Dispatch {
     pub metadata: String,
 }
 
-/// A participant's way into a room.
+/// What a participant's token allows and carries.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RoomTicket {
     /// Room name.
@@ -69,19 +69,19 @@ pub struct RoomTicket {
     pub attributes: BTreeMap<String, String>,
     /// Participant metadata.
     pub metadata: String,
-    /// Metadata that the server gives the room when it makes it for this participant.
+    /// Metadata that the server gives the room if it creates it for this participant.
     pub room_metadata: String,
     /// Explicit dispatch; `None` leaves it to the server's automatic dispatch.
     pub dispatch: Option<Dispatch>,
-    /// How long the token may be used to join.
+    /// How long the token can be used to join.
     pub valid_for: Duration,
 }
 
-/// An empty room is closed by the server after this, should we not live to delete it.
+/// How long the server keeps an empty room, in case we do not live to delete it.
 const EMPTY_ROOM_SECONDS: u32 = 30;
 
 impl Credentials {
-    /// Signs the ticket.
+    /// Signs a token for the ticket.
     ///
     /// # Errors
     /// [`Failure::TokenRefused`] when key or secret is empty.
@@ -114,7 +114,7 @@ impl Credentials {
             .map_err(unsigned)
     }
 
-    /// Signs a worker's way to the agent endpoint.
+    /// Signs a worker's token for the agent endpoint.
     ///
     /// # Errors
     /// As [`Credentials::sign`].

@@ -1,8 +1,9 @@
-//! Which participants are the agent, and which of their tracks may be its voice.
+//! Decides which participants are the agent, and which of their tracks may be its voice.
 //!
 //! In: what happens in the room, what the scenario asks for. Out: events for the call.
-//! Invariants: an agent that was there before us is told like one that comes later; a track is
-//! told once for each section that it arrives in, and its end once; no track of ours is told.
+//! Invariants: an agent that was there before us is reported like one that comes later; a track
+//! is reported once for each section that it arrives in, and its end once; our own tracks are
+//! never reported.
 
 use super::roster::{Participant, ParticipantKind, Presence, Roster, Section, Source, Track};
 use super::signal::printable;
@@ -13,15 +14,15 @@ use std::time::{Duration, Instant};
 
 /// Track name of LiveKit's ambience and thinking sounds.
 const BACKGROUND_AUDIO: &str = "background_audio";
-/// Tracks that a notice names.
+/// Maximum tracks that a notice names.
 const NAMED: usize = 8;
 
-/// What the scenario says of the agent; without it kinds and sources decide.
+/// What the scenario says about the agent; if it says nothing, kinds and sources decide.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AgentChoice {
-    /// Name (or server-given id) of its track.
+    /// Name (or server-assigned id) of the agent's track.
     pub track: Option<String>,
-    /// Its participant identity.
+    /// The agent's participant identity.
     pub identity: Option<String>,
 }
 
@@ -36,23 +37,23 @@ pub struct Departed {
     pub reason: &'static str,
 }
 
-/// What the room looked like, for the question why there is no agent to be heard.
+/// What the room looked like, to explain why no agent can be heard.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Seen {
-    /// Agents in the room, by identity.
+    /// Identities of the agents in the room.
     pub agents: Vec<String>,
-    /// Their audio tracks, also those that cannot be their voice; with a chosen track the
-    /// tracks of everybody.
+    /// The agents' audio tracks, including those that cannot be a voice; everybody's audio tracks
+    /// if the scenario names a track and no identity.
     pub tracks: Vec<AgentStream>,
-    /// Tracks that may be the agent's voice, and that the server has given no section.
+    /// Tracks that may be the agent's voice but to which the server has assigned no section.
     pub unplaced: Vec<AgentStream>,
-    /// Participants that are no agents, with their kinds.
+    /// Participants that are not agents, with their kinds.
     pub others: Vec<(String, &'static str)>,
     /// The agent that left last.
     pub departed: Option<Departed>,
 }
 
-/// An agent that was told.
+/// An agent that was reported.
 #[derive(Debug)]
 struct Agent {
     sid: String,
@@ -60,19 +61,19 @@ struct Agent {
     since: Instant,
 }
 
-/// Follows a room and tells what concerns the agent.
+/// Follows a room and reports what concerns the agent.
 #[derive(Debug)]
 pub(in crate::target) struct Voices {
     choice: AgentChoice,
     roster: Roster,
-    /// Participants of kind STANDARD that were there beside an agent: they do not become one
-    /// when it leaves.
+    /// Participants of kind STANDARD that were present beside an agent: they do not become the
+    /// agent when it leaves.
     bystanders: HashSet<String>,
     agents: Vec<Agent>,
-    /// What all agents together say that they are doing, as it was told last.
+    /// The combined state of all agents, as last reported.
     state: Option<AgentState>,
     streams: Vec<(AgentStream, Section)>,
-    /// Sections that hold something else.
+    /// Sections that hold something other than the agent's voice.
     ignored: HashSet<Section>,
     departed: Option<Departed>,
     notice: Option<String>,
@@ -95,7 +96,7 @@ impl Voices {
         }
     }
 
-    /// Participants arrived, changed or left.
+    /// Handles participants that arrived, changed or left.
     pub(in crate::target) fn participants(
         &mut self,
         all: Vec<Presence>,
@@ -121,7 +122,7 @@ impl Voices {
         self.look(now)
     }
 
-    /// The sections of a transport hold these tracks now, by section.
+    /// Handles the tracks that the sections of a transport hold now, by section.
     pub(in crate::target) fn sections(
         &mut self,
         transport: usize,
@@ -132,7 +133,7 @@ impl Voices {
         self.look(now)
     }
 
-    /// Sections that are newly known to hold something that is not the agent's voice.
+    /// Sections newly known to hold something other than the agent's voice.
     pub(in crate::target) fn newly_ignored(&mut self) -> Vec<Section> {
         let wanted = |s: &Section| self.streams.iter().any(|(_, section)| section == s);
         let placed = self.roster.placed().map(|(.., section)| section);
@@ -142,7 +143,7 @@ impl Voices {
         new
     }
 
-    /// A notice about several tracks that may be the agent's voice; once.
+    /// Takes the notice that several tracks may be the agent's voice; there is at most one.
     pub(in crate::target) fn take_notice(&mut self) -> Option<String> {
         self.notice.take()
     }
@@ -171,7 +172,7 @@ impl Voices {
         }
     }
 
-    /// The participants that are agents now, in order of arrival.
+    /// The participants that count as agents now, in order of arrival.
     fn agents(&self) -> Vec<&Participant> {
         let present = self.roster.present().iter();
         if let Some(identity) = &self.choice.identity {
@@ -215,13 +216,13 @@ impl Voices {
         p.tracks.iter().filter(|t| self.is_chosen(t)).collect()
     }
 
-    /// Tells what has changed since this was last asked.
+    /// Reports what has changed since the last call.
     fn look(&mut self, now: Instant) -> Vec<DoorEvent> {
         let mut events = Vec::new();
         self.look_at_tracks(&mut events);
         self.look_at_agents(now, &mut events);
         self.note_bystanders();
-        // An agent's presence is told before its tracks, the end of its tracks before its own.
+        // An agent is reported before its tracks, and the end of its tracks before its departure.
         events.sort_by_key(|event| match event {
             DoorEvent::AgentTrackGone { .. } | DoorEvent::AgentTrackMuted { .. } => 0,
             DoorEvent::AgentTrack { .. } => 2,
@@ -258,7 +259,7 @@ impl Voices {
                 });
             }
         }
-        // A track that is published anew has the name of the one that is about to go.
+        // A republished track has the name of the one that is about to go, so the two count once.
         let labels: HashSet<_> = wanted.iter().map(|(s, _)| (&s.identity, &s.name)).collect();
         if labels.len() > 1 && !self.noticed {
             self.noticed = true;
@@ -282,7 +283,7 @@ impl Voices {
             if known.is_none() {
                 events.push(DoorEvent::AgentPresent { identity });
             }
-            // A state that is no longer told is the last one.
+            // If the state is no longer reported, keep the last one.
             let last = known.and_then(|a| a.state);
             self.agents.push(Agent {
                 sid,
@@ -307,8 +308,8 @@ impl Voices {
     }
 }
 
-/// What several agents are doing, to one who hears them all: one that speaks counts for more than
-/// one that thinks, and that for more than one that listens.
+/// The combined state of several agents, as someone who hears them all perceives it: speaking
+/// outranks thinking, and thinking outranks listening.
 fn busiest(states: impl Iterator<Item = AgentState>) -> Option<AgentState> {
     states.max_by_key(|state| match state {
         AgentState::Initializing => 0,
@@ -323,8 +324,8 @@ fn is_agent_by_kind(p: &Participant) -> bool {
     p.kind == ParticipantKind::Agent || p.on_behalf
 }
 
-/// The tracks of an agent that may be its voice: its microphones; where it has none, what comes
-/// from an unknown source.
+/// The tracks of an agent that may be its voice: its microphones or, if it has none, those from
+/// an unknown source.
 fn spoken(p: &Participant) -> Vec<&Track> {
     let of = |source: Source| -> Vec<&Track> {
         let voices = p.tracks.iter().filter(|t| t.name != BACKGROUND_AUDIO);
@@ -347,7 +348,7 @@ fn stream(p: &Participant, t: &Track) -> AgentStream {
     }
 }
 
-/// Says that there are several tracks, and how to choose one.
+/// The notice that there are several tracks, and how to choose one.
 fn several<'a>(streams: impl ExactSizeIterator<Item = &'a AgentStream>) -> String {
     let count = streams.len();
     let named: Vec<String> = streams.take(NAMED).map(|s| printable(&s.label())).collect();

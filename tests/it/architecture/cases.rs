@@ -1,8 +1,8 @@
-//! That the checker can fail: made files, each with its breaches.
+//! Checks that the checker can fail: synthetic files, each with its violations.
 
 use super::{LONGEST_FUNCTION, check};
 
-/// Each breach is found where it is, and nothing else is.
+/// Each violation is found in its place, and nothing else is reported.
 #[test]
 #[rustfmt::skip]
 fn the_checker_can_fail() {
@@ -163,7 +163,7 @@ fn the_checker_can_fail() {
     }
 }
 
-/// Broken text is the compiler's to report; the checker only has to end.
+/// Invalid syntax is the compiler's to report; the checker only has to terminate.
 #[test]
 fn no_text_makes_it_panic() {
     let whole = "//! h\nuse crate::{a::{b as c, *}, d}; fn f<'a>() { r#\"x\"#; '\\''; \"\\\"\" } /* /* */ */ #[cfg(test)] mod t { }";

@@ -1,15 +1,15 @@
-//! Source text → its words and the paths it names.
+//! Tokenizes source text and extracts the paths that it names.
 //!
-//! Holds: comments and literals are left out; lines are kept; no text makes it panic.
+//! Invariants: comments and literals are left out; lines are kept; no text makes it panic.
 
-/// A word or a mark of code, with its line from 1.
+/// A word or a punctuation mark, with its line number from 1.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Token {
     pub(crate) text: String,
     pub(crate) line: usize,
 }
 
-/// The file's words and marks; comments and literals left out, `::` in one piece.
+/// The tokens of a file, without comments and literals; `::` is one token.
 pub(crate) fn tokens(text: &str) -> Vec<Token> {
     let chars: Vec<char> = text.chars().collect();
     let (mut at, mut line, mut found) = (0, 1, Vec::new());
@@ -31,7 +31,7 @@ pub(crate) fn tokens(text: &str) -> Vec<Token> {
                 at = quoted(&chars, at, '"');
                 false
             }
-            // A lifetime has no closing quote behind its first letter.
+            // A lifetime has no closing quote after its first letter.
             '\'' if next(1) == '\\' || next(2) == '\'' => {
                 at = quoted(&chars, at, '\'');
                 false
@@ -76,7 +76,7 @@ fn quoted(chars: &[char], mut at: usize, quote: char) -> usize {
     (at + 1).min(chars.len())
 }
 
-/// End of the block comment at `at`; they nest.
+/// End of the block comment at `at`; block comments nest.
 fn block_comment(chars: &[char], mut at: usize) -> usize {
     let mut depth = 0;
     while at < chars.len() {
@@ -119,7 +119,7 @@ fn is_word(token: &Token) -> bool {
         .starts_with(|c: char| c.is_alphabetic() || c == '_')
 }
 
-/// A path in full, such as `std::fs::read`; those of a `use` group each in full.
+/// A full path, such as `std::fs::read`; the paths of a `use` group are expanded.
 #[derive(Debug)]
 pub(crate) struct Named {
     pub(crate) path: String,
@@ -127,7 +127,7 @@ pub(crate) struct Named {
     pub(crate) token: usize,
 }
 
-/// Every path and lone word of the code.
+/// Every path and every single word of the code.
 pub(crate) fn named(tokens: &[Token]) -> Vec<Named> {
     let mut found = Vec::new();
     let mut at = 0;
@@ -141,7 +141,7 @@ pub(crate) fn named(tokens: &[Token]) -> Vec<Named> {
     found
 }
 
-/// Reads the path at `at` into `found`, after `prefix`; returns the token behind it.
+/// Reads the path at `at` into `found`, after `prefix`; returns the index of the next token.
 fn path(tokens: &[Token], mut at: usize, prefix: &str, found: &mut Vec<Named>) -> usize {
     let text = |i: usize| tokens.get(i).map_or("", |t| t.text.as_str());
     let (first, mut whole) = (at, prefix.to_owned());

@@ -1,4 +1,4 @@
-//! `--help` of every command, and what is answered to bad usage.
+//! `--help` of every command, and the replies to bad usage.
 
 use super::{folder, loadgen, shown, snapshot};
 

@@ -1,4 +1,4 @@
-//! `loadgen init`: everything or nothing, and what it writes works.
+//! `loadgen init` writes everything or nothing, and what it writes works.
 
 use super::{folder, loadgen, shown, snapshot};
 use std::fs;
@@ -56,7 +56,7 @@ fn overwrites_nothing_and_leaves_nothing_behind() {
 #[test]
 fn takes_back_what_it_has_written_when_it_cannot_go_on() {
     let dir = folder();
-    // Scenarios can be written, and then there is a file where the folder of sounds must be.
+    // Scenarios can be written, but a file is in the place of the folder of sounds.
     fs::write(dir.path().join("fixtures"), "a file").expect("written");
     let output = loadgen(dir.path(), &["init"]);
     assert_eq!(output.status.code(), Some(1), "{}", shown(&output));

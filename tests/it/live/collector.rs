@@ -1,7 +1,7 @@
-//! An OpenTelemetry collector, as far as spans need one: OTLP over HTTP on a real socket.
+//! A minimal OpenTelemetry collector for spans: OTLP over HTTP on a real socket.
 //!
-//! In: posts of protobuf to `/v1/traces`. Out: the spans. Holds: what does not decode as the
-//! protocol's own types is a panic.
+//! In: protobuf posted to `/v1/traces`. Out: the spans. Invariant: it panics if a body does not
+//! decode as the protocol's own types.
 
 use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTraceServiceRequest, ExportTraceServiceResponse,
@@ -13,13 +13,13 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
-/// A span, as it arrived.
+/// A span as received.
 #[derive(Debug, Clone)]
 pub(super) struct Span {
     pub(super) name: String,
     pub(super) trace: Vec<u8>,
     pub(super) id: Vec<u8>,
-    /// Empty for a root.
+    /// Empty for a root span.
     pub(super) parent: Vec<u8>,
     /// Nanoseconds since 1970.
     pub(super) start: u64,
@@ -28,14 +28,14 @@ pub(super) struct Span {
 }
 
 impl Span {
-    /// Null where it is not there.
+    /// The attribute's value; null if it is absent.
     pub(super) fn attribute(&self, name: &str) -> Value {
         let found = self.attributes.iter().find(|(n, _)| n == name);
         found.map_or(Value::Null, |(_, value)| value.clone())
     }
 }
 
-/// Takes spans until the test is over.
+/// Collects spans until the test is over.
 pub(super) struct Collector {
     address: SocketAddr,
     taken: Arc<Mutex<Vec<Span>>>,
@@ -56,18 +56,18 @@ impl Collector {
         Self { address, taken }
     }
 
-    /// Its address, without the path.
+    /// The collector's address, without the path.
     pub(super) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// What it has taken so far.
+    /// The spans received so far.
     pub(super) fn spans(&self) -> Vec<Span> {
         self.taken.lock().expect("no panic").clone()
     }
 }
 
-/// One connection: posts, one after the other.
+/// Serves one connection: posts, one after the other.
 fn serve(stream: &TcpStream, taken: &Mutex<Vec<Span>>) {
     let mut reader = BufReader::new(stream);
     loop {

@@ -1,7 +1,7 @@
-//! A real Prometheus (`scripts/prometheus`) that scrapes one address, twice a second.
+//! A real Prometheus (`scripts/prometheus`) that scrapes one address twice a second.
 //!
-//! In: the address, PromQL. Out: values. Holds: it listens on loopback, keeps its data in a
-//! temporary folder, and is gone with its value.
+//! In: the address, PromQL. Out: values. Invariants: it listens on loopback, keeps its data in a
+//! temporary folder, and ends when the value is dropped.
 
 use crate::support::{Process, free_tcp_port, in_repo, poll};
 use serde_json::Value;
@@ -11,11 +11,11 @@ use std::process::Command;
 use std::time::Duration;
 use tempfile::TempDir;
 
-/// For what needs some scrapes to be there.
+/// How long to wait for values that take several scrapes.
 const PATIENCE: Duration = Duration::from_secs(40);
 
 pub(super) struct Prometheus {
-    // First, so that it is ended before its folder goes.
+    // Declared first, so that the process ends before its folder is deleted.
     _process: Process,
     _dir: TempDir,
     address: String,
@@ -25,7 +25,7 @@ pub(super) struct Prometheus {
 pub(super) fn get(address: &str, path: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(address).expect("somebody listens");
     stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
-    // By 1.0 the answer ends with the connection, and has no chunks.
+    // With HTTP/1.0 the response ends with the connection and is not chunked.
     write!(stream, "GET {path} HTTP/1.0\r\nhost: {address}\r\n\r\n").expect("written");
     let mut answer = String::new();
     stream.read_to_string(&mut answer).expect("an answer");
@@ -78,7 +78,7 @@ impl Prometheus {
         prometheus
     }
 
-    /// The values that an expression has now; panics where it does not parse.
+    /// The current values of an expression; panics if it does not parse.
     pub(super) fn query(&self, expression: &str) -> Vec<f64> {
         let path = format!("/api/v1/query?query={}", encoded(expression));
         let (status, body) = get(&self.address, &path);
@@ -97,7 +97,7 @@ impl Prometheus {
             .collect()
     }
 
-    /// Waits until an expression has one value, and it is `good`.
+    /// Waits until an expression has exactly one value and `good` accepts it.
     pub(super) fn wait_until(&self, expression: &str, good: impl Fn(f64) -> bool) {
         let mut last = Vec::new();
         let met = poll(PATIENCE, || {

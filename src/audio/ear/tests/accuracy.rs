@@ -1,10 +1,10 @@
-//! How far the onset is off, through Opus at 24 kbit/s.
+//! Error of the onset, through Opus at 24 kbit/s.
 
 use super::*;
 use crate::audio::test_signals::FIXTURES;
 use crate::audio::{speech_span, tone};
 
-/// A signal with a ramp of so many milliseconds at its start.
+/// Applies a linear ramp of `ramp_ms` to the start of a signal.
 fn ramped(mut pcm: Vec<i16>, ramp_ms: usize) -> Vec<i16> {
     let ramp = ms(ramp_ms);
     for (n, x) in pcm.iter_mut().enumerate().take(ramp) {
@@ -13,12 +13,12 @@ fn ramped(mut pcm: Vec<i16>, ramp_ms: usize) -> Vec<i16> {
     pcm
 }
 
-/// Where a ramped sine becomes audible by definition: 20 dB under its level.
+/// When a ramped sine becomes audible by definition: at 20 dB under its level.
 fn audible_after_ms(ramp_ms: usize) -> f64 {
     0.1 * ramp_ms as f64
 }
 
-/// Errors in ms of one signal started at several places of the frame.
+/// Errors in ms of one signal that starts at several positions within a frame.
 fn errors(lead_in: &[usize], body: &[i16], floor_dbfs: Option<f64>, expected_ms: f64) -> Vec<f64> {
     let error = |&lead: &usize| {
         let clean = [vec![0; lead], body.to_vec(), silence(900)].concat();
@@ -42,7 +42,7 @@ fn median(errors: &[f64]) -> f64 {
     sorted[sorted.len() / 2]
 }
 
-/// Half a second to one and a half of silence, ending at different places of the frame.
+/// Silence of half a second to one and a half, ending at different positions within a frame.
 const LEADS: [usize; 6] = [24_000, 30_011, 48_333, 52_800, 61_613, 72_959];
 
 #[test]
@@ -50,14 +50,14 @@ fn a_hard_tone_is_placed_within_a_millisecond() {
     let body = tone(Duration::from_millis(700));
     for floor in [None, Some(-60.0)] {
         let errors = errors(&LEADS, &body, floor, 0.0);
-        // In the middle of a frame the codec's pre-echo is audible too, for up to 2.5 ms.
+        // After a start in mid-frame the codec's pre-echo is audible too, for up to 2.5 ms.
         assert!(
             errors.iter().all(|e| e.abs() <= 2.5),
             "{floor:?}: {errors:?}"
         );
         assert!(median(&errors) <= 1.0, "{floor:?}: {errors:?}");
     }
-    // The reference agent starts its tone with a frame.
+    // The reference agent starts its tone at the start of a frame.
     let errors = errors(&[24_000, 48_000, 52_800, 59_520], &body, None, 0.0);
     assert!(errors.iter().all(|e| e.abs() <= 0.2), "{errors:?}");
 }
@@ -91,7 +91,7 @@ fn speech_cut_at_known_samples_is_within_2_ms() {
     for fixture in FIXTURES {
         let pcm = fixture.pcm();
         let span = speech_span(&pcm).expect("loud");
-        // Cut in where the speech is loud, so that the first sample is audible by construction.
+        // Cut at a loud sample, so that the first sample is audible by construction.
         let level = 10f64.powf(f64::from(span.active_level_dbfs) / 20.0) * 32768.0;
         let rms = |at: usize| {
             let sum: f64 = pcm[at..at + 960]
@@ -130,7 +130,7 @@ fn whole_fixtures_start_where_their_level_says() {
         assert_eq!((on.len(), off.len()), (1, 1), "{}: {told:?}", fixture.name);
         let start = on[0] - 500.0 - span.start as f64 / 48.0;
         let end = off[0] - 500.0 - fixture.end() / 48.0;
-        // The codec rings on for a pitch period, audible where the reply began softly.
+        // The codec rings for another pitch period, which is audible if the reply began softly.
         assert!(end.abs() <= 20.0, "{}: end off by {end} ms", fixture.name);
         all.push(start);
     }

@@ -1,4 +1,5 @@
-//! Which packets led to an onset: the first after a pause in sending, the first with audio.
+//! Which packets are found to have led to an onset: the first after a pause in sending, and the
+//! first with audio.
 
 use super::*;
 use crate::audio::tone;
@@ -9,7 +10,7 @@ fn reply() -> Vec<Sent> {
     stream(&[silence(1000), body, silence(1500)].concat())
 }
 
-/// The packets from `k` on come so much later, on the clock and in their timestamps.
+/// Delays the packets from `k` on, by `wait_ms` on the clock and `rtp_ms` in their timestamps.
 fn later(packets: &mut [Sent], k: usize, wait_ms: u64, rtp_ms: u64) {
     for sent in &mut packets[k..] {
         sent.at += Duration::from_millis(wait_ms);
@@ -17,7 +18,7 @@ fn later(packets: &mut [Sent], k: usize, wait_ms: u64, rtp_ms: u64) {
     }
 }
 
-/// The packets without audio, as an encoder with DTX makes them.
+/// Strips the packets of their audio, as an encoder with DTX does.
 fn dtx(packets: &mut [Sent]) {
     packets.iter_mut().for_each(|sent| sent.payload.truncate(1));
 }
@@ -113,7 +114,7 @@ fn a_new_stream_is_a_new_segment() {
         Told::Onset(onset, _) => onset.segment.first_packet.map(|at| onset.at.wire() - at),
         _ => None,
     });
-    // Packet 30 to the onset, 6.5 ms into packet 50.
+    // From packet 30 to the onset, which is 6.5 ms into packet 50.
     let lead_in = lead_in.expect("an onset").as_secs_f64() * 1000.0;
     assert!((lead_in - 406.5).abs() <= 1.0, "{lead_in} ms");
 }

@@ -1,4 +1,4 @@
-//! What comes over a network: gaps, DTX, losses, reordering, duplicates, resets, noise.
+//! Streams as they arrive over a network: gaps, DTX, losses, reordering, duplicates, resets, noise.
 
 use super::*;
 use crate::audio::decode::decode;
@@ -51,13 +51,13 @@ fn the_first_packet_may_be_speech() {
         &[tone(Duration::from_millis(600)), silence(1000)].concat(),
     ));
     let (_, at) = only_onset("at once", &told);
-    // Without silence before it the codec's pre-echo is audible, up to 3 ms.
+    // Without silence before the tone, up to 3 ms of the codec's pre-echo are audible.
     assert!((-3.0..=0.2).contains(&at), "onset at {at}");
 }
 
 #[test]
 fn with_dtx_the_timeline_is_rtp_time() {
-    // 200 ms of silence, then nothing for some seconds, then the reply, then nothing at all.
+    // 200 ms of silence, no packets for a while, then the reply, then no more packets.
     for gap in [20_001u32, 48_000, 960 * 77 + 13, 5_000_003] {
         let mut packets = reply();
         packets.truncate(95);
@@ -66,7 +66,7 @@ fn with_dtx_the_timeline_is_rtp_time() {
             sent.rtp = sent.rtp.wrapping_add(gap);
             sent.at += later;
         }
-        // Comfort noise updates and padding in the gap of the sender.
+        // A comfort noise update and padding before the gap.
         packets[5].payload.truncate(1);
         packets[8].payload.clear();
         let told = hear(&packets);
@@ -105,7 +105,7 @@ fn losses_touch_the_onset_or_not() {
     type Case<'a> = (&'a str, &'a [usize], Option<u64>, f64);
     let cases: [Case<'_>; 5] = [
         ("long before", &[20, 21], None, 1.0),
-        // From outside no different from a loss of the onset itself.
+        // Indistinguishable from a loss of the onset itself.
         ("the packet before", &[49], Some(20), 15.0),
         ("the onset's own", &[50], Some(20), 40.0),
         ("two and the onset's", &[48, 49, 50], Some(60), 40.0),
@@ -142,7 +142,7 @@ fn order_and_duplicates_change_nothing() {
     let plain = only_onset("plain", &hear(&reply())).1;
     let mut packets = reply();
     for k in (1..packets.len() - 2).step_by(7) {
-        // Overtaken: k + 1 and k + 2 arrive at their time, k after them.
+        // Packets k + 1 and k + 2 arrive on time, packet k after them.
         packets[k].at = packets[k + 2].at;
         packets.swap(k, k + 1);
         packets.swap(k + 1, k + 2);
@@ -152,7 +152,7 @@ fn order_and_duplicates_change_nothing() {
     twice.sort_by_key(|sent| sent.at);
     for (name, packets) in [("overtaken", packets), ("and twice", twice)] {
         let (onset, at) = only_onset(name, &hear(&packets));
-        // The packet of the onset may itself have been late: its arrival counts.
+        // The packet of the onset may itself be late, and its arrival counts.
         assert!(
             at >= plain - 0.1 && at <= plain + 40.1,
             "{name}: {at} for {plain}"
@@ -222,14 +222,14 @@ fn a_reply_among_clicks_has_its_onset_and_its_end() {
     let told = hear(&stream(&mix(&clean, &clicks(clean.len()))));
     let (_, at) = only_onset("clicks", &told);
     assert!((at - 2150.0).abs() <= 3.0, "onset at {at}");
-    // A click soon after may be the reply's own.
+    // A click soon after the reply may count as part of it.
     let end = ends(&told)[0];
     assert!((2745.0..=3010.0).contains(&end), "end at {end}");
 }
 
 #[test]
 fn a_reply_may_begin_with_a_short_word() {
-    // 50 ms, a pause of 80 ms, and on: over a noise, which hides what is between.
+    // 50 ms of sound, a pause of 80 ms, then more sound, over a noise that fills the pause.
     let word = [
         sine(440.0, -20.0, ms(50)),
         silence(80),
@@ -253,7 +253,7 @@ fn speech_is_heard_over_a_noise_that_came_first() {
 
 #[test]
 fn noise_left_over_after_a_reply_ends_it() {
-    // A noise gate opens with the reply and stays open.
+    // A noise gate opens with the reply and stays open afterwards.
     let body = [sine(440.0, -30.0, ms(600)), silence(5000)].concat();
     let gated = mix(&body, &noise(-44.0, body.len(), 5));
     let told = hear(&stream(&[silence(1000), gated].concat()));
@@ -283,7 +283,7 @@ fn lost_packets_are_no_pause_of_the_agent() {
         silence(1500),
     ]
     .concat();
-    // 60 to 400 ms of the tone; the sound begins in packet 25.
+    // Losses of 60 to 400 ms inside the tone, which begins in packet 25.
     for lost in [3, 7, 10, 20] {
         let mut packets = stream(&said);
         packets.drain(40..40 + lost);
@@ -297,7 +297,7 @@ fn lost_packets_are_no_pause_of_the_agent() {
             "{lost} lost: {told:?}"
         );
     }
-    // The same packets, never sent: their sequence has no gap.
+    // The same packets are never sent: the sequence numbers have no gap.
     let mut packets = stream(&said);
     packets.drain(40..50);
     packets[40..]
@@ -322,14 +322,14 @@ fn packets_that_stop_in_mid_word_are_told_from_the_end_of_speech() {
             "{}: it spoke to its end",
             fixture.name
         );
-        // Every 140 ms of the speech; some of these places lie between two words.
+        // Cut every 140 ms of the speech; some of these cuts lie between two words.
         let (first, last) = (span.start / FRAME + 20, span.end / FRAME - 5);
         for at in (first..last).step_by(7) {
             tried += 1;
             cut += usize::from(broke_off(&packets[..at]));
         }
     }
-    // That many of the places lie inside a word; none is mistaken for an end.
+    // At least 60 % of the cuts are detected: those inside a word.
     assert!(tried >= 40 && cut * 10 >= tried * 6, "{cut} of {tried}");
 }
 
@@ -343,7 +343,7 @@ fn a_stream_that_sends_its_silence_breaks_off_wherever_its_packets_stop() {
     for fixture in FIXTURES.iter() {
         let pcm = decode(fixture.wav, None).expect(fixture.name);
         let span = speech_span(&pcm).expect(fixture.name);
-        // Trimmed hard behind its last sample, and the silence that an encoder sends at least.
+        // Trimmed right after the last speech sample, then the least silence that an encoder sends.
         let said = [&silence(1_000)[..], &pcm[..span.end]].concat();
         let ends = stream(&[&said[..], &silence(200)[..]].concat());
         assert!(!broke_off(&ends), "{}: it spoke to its end", fixture.name);
@@ -353,7 +353,7 @@ fn a_stream_that_sends_its_silence_breaks_off_wherever_its_packets_stop() {
             cut += usize::from(broke_off(&packets[..at]));
         }
     }
-    // All but those in a pause of more than 150 ms.
+    // All cuts are detected except those in a pause of more than 150 ms.
     assert!(tried >= 40 && cut * 10 >= tried * 9, "{cut} of {tried}");
 }
 
@@ -371,7 +371,7 @@ fn pauses_shorter_than_the_gap_belong_to_the_spurt() {
     let joined = hear(&stream(&[say(gap - 600), say(1500)].concat()));
     assert_eq!(onsets(&joined).len(), 1, "{joined:?}");
     check_order("joined", &joined);
-    // 300 ms of tone, so many of pause and of silence before the next.
+    // 300 ms of tone, then the pause and the silence before the next tone.
     let resumed = resumptions(&joined);
     let expected = (500 + 300 + gap - 600 + 500) as f64;
     assert_eq!(resumed.len(), 1, "{joined:?}");
@@ -448,7 +448,7 @@ proptest! {
             | Told::Paused(wire, _)
             | Told::Ended(wire)
             | Told::BrokeOff(wire)) = told;
-            // Decoded audio of a packet lasts 120 ms at most.
+            // The decoded audio of a packet lasts at most 120 ms.
             prop_assert!(wire <= when + Duration::from_millis(120), "{told:?} at {when:?}");
         }
     }

@@ -4,7 +4,7 @@ use super::*;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Instant;
 
-/// Direction by section of a description.
+/// The mid and direction of each section of a description.
 fn directions(sdp: &str) -> Vec<(String, String)> {
     let sections = sdp.split("\r\nm=audio").skip(1);
     let line = |section: &str, wanted: &[&str]| {
@@ -19,7 +19,7 @@ fn directions(sdp: &str) -> Vec<(String, String)> {
     sections.map(of).collect()
 }
 
-/// The answer, with every section that it would send on set off.
+/// The answer, with every section that it would send on set to inactive.
 fn answered_as_inactive(answer: &str) -> String {
     answer.replace("a=sendonly", "a=inactive")
 }

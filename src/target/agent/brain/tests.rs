@@ -1,4 +1,4 @@
-//! The agent's end of a call in virtual time: what a caller hears of it, and when.
+//! The agent's end of a call in virtual time: what a caller hears, and when.
 
 use super::super::crowd::Crowd;
 use super::*;
@@ -7,18 +7,18 @@ use crate::vocab::AgentDelay;
 use std::collections::VecDeque;
 
 const D: Duration = Duration::from_millis(400);
-/// End of speech is found by windows of 2 ms, before and behind the codec.
+/// The end of speech is found in windows of 2 ms, before and after the codec.
 const WINDOWS: Duration = Duration::from_millis(3);
 
 fn ms(n: u64) -> Duration {
     Duration::from_millis(n)
 }
 
-/// A caller's packet: when it arrives, its number, its audio.
+/// A caller's packet: arrival, sequence number, audio.
 type Sent = (Instant, u64, Arc<[u8]>);
 
-/// What the caller says: tones from and to, in ms; silence around them, for `length` ms.
-/// The media starts at `zero`: frame k arrives at zero + (k+1)·20 ms.
+/// The caller's packets for `length` ms: tones from and to, in ms, with silence around them.
+/// Media start at `zero`: frame k arrives at zero + (k+1)·20 ms.
 fn says(zero: Instant, length: u64, tones: &[(u64, u64)]) -> VecDeque<Sent> {
     let mut pcm = vec![0i16; 48 * length as usize];
     for &(from, to) in tones {
@@ -47,7 +47,7 @@ struct Table {
 }
 
 impl Table {
-    /// An agent whose packets leave `phase` behind the caller's slots.
+    /// An agent whose packets leave `phase` after the caller's slots.
     fn new(phase: Duration, delay: Duration, reply: u64, greeting: bool) -> Self {
         let clip = |length| Clip::tone(ms(length)).expect("tone");
         let greeting = greeting.then(|| clip(500));
@@ -78,7 +78,7 @@ impl Table {
             let Some(now) = all.into_iter().flatten().min().filter(|t| *t < end) else {
                 break;
             };
-            // In the engine's order: sends, then what has arrived, then timers.
+            // In the engine's order: sends, then arrivals, then timers.
             if send == Some(now) {
                 let out = self.agent.send(now).expect("a packet in every slot");
                 ear.packet(&Packet {
@@ -125,7 +125,7 @@ fn assert_near(got: Instant, want: Instant, tolerance: Duration, what: &str) {
 
 #[test]
 fn the_reply_is_audible_exactly_the_delay_after_the_last_speech_sample() {
-    // Lengths that end at several places of a frame, phases of the agent's own grid.
+    // Utterances that end at various places in a frame; various phases of the agent's grid.
     for (delay, end) in [(400, 1_000), (400, 1_007), (250, 1_013), (1_333, 994)] {
         let mut firsts = Vec::new();
         for phase in [0, 1, 7, 13, 19] {
@@ -167,7 +167,7 @@ fn rtp_time_follows_the_clock_off_the_grid_too() {
 
 #[test]
 fn a_pause_in_the_speech_is_no_end_of_it() {
-    // Longer than the hangover, shorter than the delay: the reply is taken back.
+    // The pause is longer than the hangover and shorter than the delay, so the reply is cancelled.
     let mut table = Table::new(ms(3), D, 300, false);
     let caller = says(table.zero, 4_000, &[(400, 900), (1_150, 1_700)]);
     let heard = table.play(caller, ms(4_000));
@@ -179,7 +179,7 @@ fn a_pause_in_the_speech_is_no_end_of_it() {
 #[test]
 fn an_interrupted_agent_falls_silent_and_answers_again() {
     let mut table = Table::new(ms(11), D, 3_000, false);
-    // The reply runs from 1,400 ms; the caller comes back at 2,000, for long enough to keep
+    // The reply starts at 1,400 ms; the caller speaks again at 2,000 ms, for long enough to keep
     // the two replies apart.
     let caller = says(table.zero, 9_000, &[(400, 1_000), (2_000, 4_000)]);
     let heard = table.play(caller, ms(9_000));
@@ -229,7 +229,7 @@ fn a_caller_with_dtx_is_answered_as_exactly() {
     for phase in [0, 9, 17] {
         let mut table = Table::new(ms(phase), D, 300, false);
         let mut caller = says(table.zero, 4_000, &[(400, 1_007)]);
-        // Nothing but speech is sent: not a packet after the one with its last sample's tail.
+        // Only speech is sent: no packet after the one that holds the tail of its last sample.
         caller.retain(|(_, k, _)| (20..=51).contains(k));
         let heard = table.play(caller, ms(4_000));
         assert_eq!(heard.onsets.len(), 1);
@@ -242,15 +242,15 @@ fn a_caller_with_dtx_is_answered_as_exactly() {
 fn speech_that_was_held_up_is_heard_when_it_comes() {
     let mut table = Table::new(ms(0), D, 300, false);
     let mut caller = says(table.zero, 4_000, &[(400, 1_000)]);
-    // The last five frames of speech come 220 ms late, all at once, and what is behind them
-    // with them: by then they had been taken for silence.
+    // The last five frames of speech and all that follows them arrive up to 220 ms late, all at
+    // once; by then they have been taken for silence.
     let burst = table.zero + ms(900 + 20 + 220);
     for packet in caller.iter_mut().filter(|p| p.1 >= 45) {
         packet.0 = packet.0.max(burst);
     }
     let heard = table.play(caller, ms(4_000));
     assert_eq!(heard.onsets.len(), 1);
-    // Arrival is what counts: the last speech packet's is the burst.
+    // Arrival is what counts, and the last speech packet arrives with the burst.
     let want = burst + D;
     assert_near(heard.onsets[0], want, FRAME_TIME + WINDOWS, "the answer");
 }
@@ -288,7 +288,7 @@ fn packets_from_a_stranger_do_no_harm() {
         table.agent.audio(now, packet);
         table.agent.timeout(now);
     }
-    // Noise may be answered, but nothing comes to a halt.
+    // The agent may answer noise, but it must not stall.
     let heard = table.play(VecDeque::new(), now - zero + ms(1_000));
     assert!(heard.packets.len() > 40, "{}", heard.packets.len());
     for pair in heard.packets.windows(2) {

@@ -1,4 +1,4 @@
-//! The pipe's protocol, with lines that nobody should send.
+//! The pipe's protocol, including lines that nobody should send.
 
 use super::super::{Clip, Hearing, Voice};
 use super::*;
@@ -16,7 +16,7 @@ fn agent() -> Agent {
     Agent::new(1, voice, delay, 0, Hearing::Level, None).expect("agent")
 }
 
-/// Nobody: only here to make offers.
+/// An endpoint that does nothing; it is only here to make offers.
 struct Nobody;
 
 impl Endpoint for Nobody {
@@ -98,7 +98,7 @@ async fn hostile_lines_are_passed_over_and_the_next_call_is_answered() {
     let (_peer, sdp) = offer(&engine).await;
     let mut parent = Parent::start().await;
     let long = "x".repeat(3 * MAX_LINE);
-    // The end of a line that is too long is no line of its own.
+    // The end of an overlong line must not be read as a line of its own.
     let smuggled = format!("{}{{\"call\":9,\"offer\":\"v=0\"}}", "x".repeat(MAX_LINE));
     for line in [
         "",

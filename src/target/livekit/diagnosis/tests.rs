@@ -1,4 +1,4 @@
-//! Why there is no agent: one case for each cause, and for each that hides another.
+//! Why no agent can be heard: one case for each cause, and for each that hides another.
 
 use super::super::voices::Departed;
 use super::*;
@@ -45,7 +45,7 @@ struct Case {
 }
 
 impl Case {
-    /// Agent `support` was asked for, and the server says `jobs` of it.
+    /// Agent `support` was requested, and the server reports `jobs` for it.
     fn asked(name: &'static str, seen: Seen, jobs: &[Job], cause: &'static str) -> Self {
         Self {
             name,
@@ -57,7 +57,7 @@ impl Case {
         }
     }
 
-    /// Nobody was asked for by name, and the server says `dispatches`.
+    /// No agent was requested by name, and the server reports `dispatches`.
     fn automatic(
         name: &'static str,
         seen: Seen,

@@ -1,4 +1,4 @@
-//! Who is taken for the agent, and which tracks are told, by table.
+//! Tables of who counts as the agent, and which tracks are reported.
 
 use super::*;
 
@@ -49,8 +49,8 @@ const MIC: Source = Source::Microphone;
 const UNKNOWN: Source = Source::Unknown;
 const SCREEN: Source = Source::Other("SCREEN_SHARE_AUDIO");
 
-/// The events in short: `+a` an agent, `T1@0` a track and its section, `-T1` its end, `=…` a
-/// state, `left`.
+/// The events in short form: `+a` an agent, `T1@0` a track and its section, `-T1` its end, `=…`
+/// a state, `left`.
 fn short(events: &[DoorEvent]) -> String {
     let words = events.iter().map(|event| match event {
         DoorEvent::Joined => "joined".to_owned(),
@@ -73,7 +73,7 @@ fn sections(tracks: &[&str]) -> HashMap<String, String> {
         .collect()
 }
 
-/// What is told of a room whose tracks have sections already.
+/// What is reported for a room whose tracks already have sections.
 fn told(choice: &AgentChoice, all: Vec<Presence>, placed: &[&str]) -> String {
     let mut voices = Voices::new(choice.clone());
     let now = Instant::now();
@@ -199,7 +199,7 @@ fn the_scenario_chooses() {
     }
 }
 
-/// One step of a room's life.
+/// One step in the life of a room.
 enum Step {
     Here(Vec<Presence>),
     Placed(&'static [&'static str]),
@@ -350,7 +350,7 @@ fn sections_that_hold_something_else_are_ignored_once() {
     voices.participants(vec![agent, person], now);
     assert_eq!(mids(&mut voices), ["1", "2"], "T4 is nobody's so far");
     assert!(mids(&mut voices).is_empty(), "told once");
-    // The section of the ambience is used again for the voice, and then for ambience.
+    // The section of the ambience is reused for the voice, and then for ambience again.
     let agent = here("a", AGENT, &[("T5", "agent", MIC)], None);
     voices.participants(vec![agent], now);
     voices.sections(0, sections(&["", "T5", "T3"]), now);
