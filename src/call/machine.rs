@@ -43,6 +43,8 @@ pub struct Call {
     /// No turn starts before this instant, because an agent has just come back.
     settles: Option<Instant>,
     greeting: Option<Duration>,
+    /// The stream on which the greeting was heard.
+    greeted_on: Option<StreamId>,
     failure: Option<Failure>,
     echoes: usize,
     playouts: Playouts,
@@ -77,6 +79,7 @@ impl Call {
             absent: None,
             settles: None,
             greeting: None,
+            greeted_on: None,
             failure: None,
             echoes: 0,
             playouts: Playouts::default(),
@@ -114,7 +117,10 @@ impl Call {
             Input::Packet(stream, packet) => _ = self.playouts.packet(stream, packet),
             Input::Heard(stream, heard) => self.heard(now, stream, &heard),
             Input::TakenAway(stream) => self.talk.taken_away(stream),
-            Input::Abandoned(stream) => self.talk.abandon(stream),
+            Input::Abandoned(stream) => {
+                self.talk.abandon(stream);
+                self.end_what_is_over();
+            }
             Input::NotAgent(stream) => self.disown(now, stream),
             Input::Failed(failure) => self.fail(now, failure),
             Input::Timeout => {
@@ -259,16 +265,36 @@ impl Call {
     /// A stream turned out not to be the agent's voice. Turns in progress that were judged by it
     /// are judged again by what the other streams carried.
     fn disown(&mut self, now: Instant, stream: StreamId) {
-        let anew = self.talk.disown(stream, &self.states);
+        let new = self.talk.disown(stream, &self.states);
         self.heard_on = self.heard_on.filter(|on| *on != stream);
+        if self.greeted_on == Some(stream) {
+            (self.greeted_on, self.greeting) = (None, None);
+        }
         for turn in &mut self.turns {
             turn.disown(now, stream);
         }
-        for stretch in &anew {
-            self.onset(now, stretch);
-            if stretch.end.is_some() {
-                self.ended(stretch);
+        for (stretch, became_new) in &new {
+            if *became_new {
+                self.onset(now, stretch);
+            } else {
+                self.greet(stretch);
+                self.offer_again(stretch);
             }
+        }
+        self.end_what_is_over();
+    }
+
+    /// Offers speech that was new all along to the turns that wait for a voice again.
+    fn offer_again(&mut self, stretch: &Stretch) {
+        let held = stretch.onset.and_then(|o| self.held(stretch, o.at));
+        let mut waiting = self.turns.iter_mut().filter(|turn| turn.is_reopened());
+        waiting.any(|turn| turn.onset(stretch, &self.talk, held));
+    }
+
+    /// Ends replies whose end another stream had hidden.
+    fn end_what_is_over(&mut self) {
+        if let Some(stretch) = self.talk.last_over() {
+            self.ended(&stretch);
         }
     }
 
@@ -287,7 +313,7 @@ impl Call {
     /// The agent starts to speak, or resumes after a pause.
     fn onset(&mut self, now: Instant, stretch: &Stretch) {
         let Some(onset) = stretch.onset else { return };
-        self.greet(&onset);
+        self.greet(stretch);
         let at = onset.at.wire();
         let changed = self.heard_on.replace(stretch.stream);
         if changed.is_some_and(|before| before != stretch.stream)
@@ -333,13 +359,16 @@ impl Call {
     }
 
     /// The agent's first words are a greeting if the caller has not spoken yet.
-    fn greet(&mut self, onset: &Onset) {
-        let at = onset.at.wire();
-        let first = self.greeting.is_none() && self.talk.first_end.is_none();
+    fn greet(&mut self, stretch: &Stretch) {
+        let Some(at) = stretch.onset.map(|onset| onset.at.wire()) else {
+            return;
+        };
+        let first = self.greeting.is_none() && self.talk.first_end.is_none_or(|end| at <= end);
         let spoken_to = self.before.is_some_and(|b| b.media_start <= at);
         if self.script.greeting == GreetingPolicy::Expect && first && !spoken_to {
             let since = self.call_start().or(self.present);
             self.greeting = since.map(|since| at.saturating_duration_since(since));
+            self.greeted_on = Some(stretch.stream);
         }
     }
 
@@ -374,6 +403,9 @@ impl Call {
         }
         self.collect(now);
         self.states = States::default();
+        if let Some(stretch) = self.talk.no_longer_speaks() {
+            self.ended(&stretch);
+        }
         if self.is_done() {
             return;
         }

@@ -139,6 +139,7 @@ impl Talk {
                 // The dismissed echo seemed to continue earlier speech, which had ended before it.
                 let before = self.latest(stream).filter(|before| !before.over)?;
                 before.over = true;
+                before.speaks_on = before.end.is_some_and(|e| states.speaks_since(e.wire()));
                 Some(News::Ended(*before))
             }
             Heard::Ended {
@@ -179,24 +180,32 @@ impl Talk {
             .retain(|s| s.stream != stream || s.end.is_some());
     }
 
-    /// Forgets everything heard on a stream. Returns the stretches of other streams that now count
-    /// as new, oldest first: before, they seemed to continue what this stream carried.
-    pub(super) fn disown(&mut self, stream: StreamId, states: &States) -> Vec<Stretch> {
+    /// Removes everything that was heard on a stream. Returns the speech on other streams that is
+    /// something new, oldest first, each with whether it became so because it had seemed to
+    /// continue what sounded on the removed stream.
+    pub(super) fn disown(&mut self, stream: StreamId, states: &States) -> Vec<(Stretch, bool)> {
         self.stretches.retain(|s| s.stream != stream);
-        let mut anew = Vec::new();
+        let over = self.stretches.iter().filter(|s| s.over);
+        self.first_end = over.filter_map(|s| Some(s.end?.wire())).min();
+        let mut new = Vec::new();
         for at in 0..self.stretches.len() {
             let stretch = self.stretches[at];
-            let Some(onset) = stretch.onset.filter(|_| !stretch.is_new()) else {
-                continue;
-            };
-            let link = self.link(at, &onset, states);
-            self.stretches[at].link = link;
+            let Some(onset) = stretch.onset else { continue };
+            let was_new = stretch.is_new();
+            self.stretches[at].link = self.link(at, &onset, states);
             if self.stretches[at].is_new() {
-                anew.push(self.stretches[at]);
+                new.push((self.stretches[at], !was_new));
             }
         }
-        anew.sort_by_key(Stretch::began);
-        anew
+        new.sort_by_key(|(stretch, _)| stretch.began());
+        new
+    }
+
+    /// The stretch behind which the agent has been silent for [`SPURT_GAP`].
+    pub(super) fn last_over(&self) -> Option<Stretch> {
+        let last = self.fell_silent()?;
+        let over = |s: &&Stretch| s.over && s.end.is_some_and(|e| e.wire() == last);
+        self.stretches.iter().find(over).copied()
     }
 
     fn position(&self, stream: StreamId) -> Option<usize> {

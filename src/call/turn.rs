@@ -235,12 +235,18 @@ impl Turn {
     pub(super) fn disown(&mut self, now: Instant, stream: StreamId) {
         self.result.track_changed = None;
         self.result.flags.retain(|flag| *flag != Flag::TrackChanged);
+        if self.result.stop.take().is_some() {
+            // The sound may have hidden where the agent stopped.
+            self.result.stop_readings = None;
+            self.floor = Part::Open;
+            if self.answer == Part::NotAsked {
+                self.result.outcome = Outcome::Failed;
+            }
+        }
         if self.result.onset.is_none() || self.result.stream != Some(stream) {
             return;
         }
         let unjudged = TurnResult {
-            stop: self.result.stop,
-            stop_readings: self.result.stop_readings,
             planned: self.result.planned,
             media_start: self.result.media_start,
             speech_end: self.result.speech_end,
@@ -262,9 +268,14 @@ impl Turn {
         if self.answer != Part::NotAsked {
             self.answer = Part::Open;
         }
-        if self.floor != Part::NotAsked && self.result.stop.is_none() {
+        if self.floor != Part::NotAsked {
             self.floor = Part::Open;
         }
+    }
+
+    /// Whether it waits for a voice again after another sound had been taken for one.
+    pub(super) fn is_reopened(&self) -> bool {
+        self.set_aside.is_some() && self.answer == Part::Open
     }
 
     /// The agent is heard on a different track from `at` on.
@@ -490,8 +501,16 @@ impl Turn {
     /// flagged.
     fn miss(&mut self) {
         if let Some(kept) = self.set_aside.take() {
-            self.result = *kept;
-            self.result.second_opinion(SecondOpinion {
+            let since = std::mem::replace(&mut self.result, *kept);
+            let result = &mut self.result;
+            (result.stop, result.stop_readings) = (since.stop, since.stop_readings);
+            result.send_lateness = result.send_lateness.max(since.send_lateness);
+            result.track_changed = result.track_changed.or(since.track_changed);
+            result.flags.extend(since.flags);
+            if since.outcome == Outcome::Missed {
+                result.outcome = Outcome::Missed;
+            }
+            result.second_opinion(SecondOpinion {
                 as_declared: false,
                 apart: None,
             });

@@ -36,7 +36,7 @@ pub struct CompareArgs {
 /// How runs are compared.
 #[derive(Debug, Clone, Default, Args)]
 pub struct HowArgs {
-    /// Compare these metrics alone [default: ttfa,join,agent_audible,greeting,missed,early,failed]
+    /// Compare these metrics alone [default: ttfa,stop,join,agent_audible,greeting,missed,early,failed]
     #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = metrics())]
     pub metric: Vec<String>,
     /// Differences that do not matter: a share, a time, or both; smaller than either is noise

@@ -19,6 +19,9 @@ const ALL_TURNS_TEXT: &str =
 /// What `agent_audible` was called in files of version 1.
 const FORMER_AGENT_AUDIBLE: &str = "agent_join";
 
+/// Metrics that older files do not have.
+const YOUNGER: [Metric; 2] = [Metric::AgentPresent, Metric::Stop];
+
 /// The latencies of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Metrics {
@@ -75,11 +78,12 @@ impl<'de> Deserialize<'de> for Metrics {
         }
         let mut latencies = BTreeMap::new();
         for metric in Metric::summarized() {
-            // Absent in files that are older than the metric.
-            if let Some(latency) = map.remove(metric.name()) {
-                let latency = Latency::deserialize(latency).map_err(D::Error::custom)?;
-                latencies.insert(metric, latency);
-            }
+            let latency = match map.remove(metric.name()) {
+                Some(latency) => Latency::deserialize(latency).map_err(D::Error::custom)?,
+                None if YOUNGER.contains(&metric) => Latency::default(),
+                None => return Err(D::Error::missing_field(metric.name())),
+            };
+            latencies.insert(metric, latency);
         }
         Ok(Self {
             latencies,
@@ -104,13 +108,15 @@ impl JsonSchema for Metrics {
             (m.name().to_owned(), schema)
         };
         let mut properties: Map<String, Value> = Metric::summarized().map(of).collect();
+        let names = Metric::summarized().map(Metric::name);
+        let required: Vec<&str> = names.chain([ALL_TURNS]).collect();
         let all = generator.subschema_for::<AllTurns>();
         properties.insert(ALL_TURNS.to_owned(), described(all, ALL_TURNS_TEXT));
         json_schema!({
             "type": "object",
             "description": "The latencies of a run.",
             "properties": properties,
-            "required": [Metric::Ttfa.name(), ALL_TURNS]
+            "required": required
         })
     }
 }

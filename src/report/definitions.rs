@@ -30,7 +30,7 @@ const TERMS: &[Definition] = &[
     },
     Definition {
         name: "missed",
-        text: "nothing audible before the turn's timeout; counts as +∞ in all_turns and in every latency gate, as a failed turn does",
+        text: "what the turn expects did not come before its timeout: nothing was audible, or the agent did not stop; counts as +∞ in all_turns and in every latency gate, as a failed turn does",
     },
     Definition {
         name: "early",

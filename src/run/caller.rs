@@ -223,6 +223,10 @@ impl CallerEnd {
     pub(super) fn agent_track(&mut self, now: Instant, sid: &str, name: Arc<str>) -> u32 {
         let number = self.hearing.track(sid, name);
         self.input(now, Input::AgentAudible);
+        // While it was the only track, its sound counted whatever it was.
+        for stream in self.hearing.held_back() {
+            self.input(now, Input::NotAgent(stream));
+        }
         number
     }
 
@@ -319,7 +323,7 @@ impl Endpoint for CallerEnd {
             let _ = self.events.try_send(EndEvent::Sound(stream, excerpt));
         }
         if self.hearing.never_breathes(stream, packet.arrival) {
-            self.judged(now, stream, Some(false));
+            self.input(now, Input::NotAgent(stream));
         }
     }
 

@@ -82,6 +82,16 @@ pub(super) struct Hearing {
     names: VecDeque<(StreamId, Arc<str>)>,
 }
 
+impl Voice {
+    /// Its sound is not a voice. Reports held back so far are never delivered.
+    fn hold_back(&mut self, several: bool) {
+        if several {
+            self.sound = Sound::Other;
+        }
+        self.held.clear();
+    }
+}
+
 impl Hearing {
     pub(super) fn new() -> Result<Self, AudioError> {
         Ok(Self {
@@ -271,15 +281,26 @@ impl Hearing {
         Some(Excerpt { audio, before })
     }
 
-    /// Whether `stream` has sounded for longer than a voice can while there is another track, and
-    /// is not held back yet.
+    /// Holds `stream` back if it has sounded for longer than a voice can while there is another
+    /// track; returns whether it has just done so.
     pub(super) fn never_breathes(&mut self, stream: StreamId, now: Instant) -> bool {
         let several = self.tracks.len() > 1;
-        several
-            && self.of(stream).is_some_and(|voice| {
-                let long = voice.since.is_some_and(|since| now >= since + BREATH);
-                long && voice.sound != Sound::Other
-            })
+        let voice = self.of(stream).filter(|_| several);
+        let breathless = |voice: &&mut Voice| {
+            let long = voice.since.is_some_and(|since| now >= since + BREATH);
+            long && voice.sound != Sound::Other
+        };
+        let Some(voice) = voice.filter(breathless) else {
+            return false;
+        };
+        voice.hold_back(several);
+        true
+    }
+
+    /// The streams whose sound is known not to be a voice.
+    pub(super) fn held_back(&self) -> Vec<StreamId> {
+        let voices = self.voices.iter().filter(|v| v.sound == Sound::Other);
+        voices.map(|v| v.stream).collect()
     }
 
     /// Takes the answer whether `stream` carries a voice; `None` if there was no time to judge it.
@@ -295,14 +316,11 @@ impl Hearing {
                 voice.sound = Sound::Voice;
                 false
             }
+            // An excerpt that was taken earlier does not outweigh one that was a voice.
+            Some(false) if voice.sound == Sound::Voice => false,
             Some(false) => {
-                let forgets = several && voice.sound != Sound::Other;
-                if forgets {
-                    voice.sound = Sound::Other;
-                }
-                // Reports held back before this onset are never delivered.
-                voice.held.clear();
-                forgets
+                voice.hold_back(several);
+                several
             }
             None => false,
         }

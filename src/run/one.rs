@@ -397,6 +397,9 @@ impl OpinionsOf {
         let Some(onset) = turn.onset.map(|onset| onset.at.wire()) else {
             return turn;
         };
+        if turn.second.is_some_and(|second| !second.as_declared) {
+            return turn; // The call itself found it to be no voice.
+        }
         if let Some((_, answer)) = self.asked.take_if(|(at, _)| *at == onset) {
             self.judged = answer.await.ok().map(|second| (onset, second));
         }

@@ -132,12 +132,12 @@ impl Metric {
             Self::Playout => latency(
                 Turn,
                 Asked,
-                "how long the adaptive jitter buffer of a WebRTC receiver would have held the onset packet back",
+                "how long the adaptive jitter buffer of a WebRTC receiver would have held the onset packet of a reply back",
             ),
             Self::LeadIn => latency(
                 Turn,
                 Asked,
-                "silence at the head of the reply: from its first packet with audio until its onset",
+                "silence at the head of a reply: from its first packet with audio until its onset",
             ),
             Self::Stop => compared(latency(
                 Turn,
@@ -162,13 +162,15 @@ impl Metric {
             Self::Greeting => compared(latency(
                 Call,
                 Always,
-                "from media flowing and an agent being present until the onset of its first words, before anybody has spoken to it",
+                "from media flowing and an agent being present until the onset of its first words, before anybody has spoken to it; only with `greeting: expect`",
             )),
             Self::Replied => Row {
                 compared: false,
                 ..share("share of turns in which the agent did what the turn expects")
             },
-            Self::Missed => share("share of turns with nothing audible before their timeout"),
+            Self::Missed => {
+                share("share of turns in which what they expect did not come before their timeout")
+            }
             Self::Early => {
                 share("share of turns in which the agent was audible before the end of speech")
             }

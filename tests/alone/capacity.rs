@@ -23,6 +23,7 @@ const ATTEMPTS: usize = 3;
 
 #[test]
 fn the_knee_of_an_agent_is_found() {
+    let _machine = crate::alone();
     for attempt in 1..=ATTEMPTS {
         match find() {
             Ok(()) => return,
@@ -42,7 +43,7 @@ fn find() -> Result<(), String> {
         "--start",
         "7",
         "--turns",
-        "80",
+        "60",
         "--json",
     ];
     let run = Loadgen::new(["capacity", "knee.yaml"].into_iter().chain(args));
@@ -66,7 +67,7 @@ fn find() -> Result<(), String> {
     for step in steps {
         let keeps = step["calls"].as_u64() <= Some(8);
         assert_eq!(step["keeps"], keeps, "{step}");
-        assert!(step["turns"].as_u64() >= Some(80), "{step}");
+        assert!(step["turns"].as_u64() >= Some(60), "{step}");
     }
     Ok(())
 }

@@ -96,6 +96,7 @@ fn check_barge_in(turns: &[Row]) {
 
 #[test]
 fn agents_with_habits_are_heard_as_their_logs_say() {
+    let _machine = crate::alone();
     let server = LivekitServer::start();
     let agent = PipelineAgent::start_with(
         &server,

@@ -1,6 +1,7 @@
-//! Integration tests that need the CPU to themselves, and so run one after the other.
-//!
-//! In: `--test-threads 1`, as `scripts/test` passes it.
+//! Integration tests that need the processor, and so run one after the other, however they are
+//! started.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 #[path = "../support/mod.rs"]
 pub mod support;
@@ -9,3 +10,10 @@ mod capacity;
 mod habits;
 mod pipeline;
 mod scenarios;
+
+static MACHINE: Mutex<()> = Mutex::new(());
+
+/// Waits until no other test of this binary has the machine.
+fn alone() -> MutexGuard<'static, ()> {
+    MACHINE.lock().unwrap_or_else(PoisonError::into_inner)
+}

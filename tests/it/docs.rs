@@ -259,6 +259,17 @@ fn docs_have_every_metric_with_its_definition() {
         let series = format!("| `loadgen_{}_seconds` |", metric.name());
         assert!(live.contains(&series), "docs/metrics.md: {series}");
     }
+    for metric in Metric::ALL.iter().filter(|m| !m.is_share()) {
+        let attribute = format!("`loadgen.{}_ms`", metric.name());
+        assert!(live.contains(&attribute), "docs/metrics.md: {attribute}");
+    }
+    let compared: Vec<&str> = Metric::compared().map(|m| m.name()).collect();
+    let cli = Cli::command();
+    let compare = cli.find_subcommand("compare").expect("a command");
+    let metric = compare.get_arguments().find(|a| a.get_id() == "metric");
+    let told = metric.and_then(|a| a.get_help()).expect("help").to_string();
+    let default = format!("[default: {}]", compared.join(","));
+    assert!(told.contains(&default), "{told}");
 }
 
 /// A part of the schema, following its `$ref`.

@@ -15,7 +15,7 @@ const DELAY: f64 = 400.0;
 /// A run that has not started its first call by then never will.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Maximum error of the median turn on a busy machine, in ms; 5 with time to spare.
-const BOUND: f64 = 30.0;
+const BOUND: f64 = 100.0;
 
 /// A server without an agent of its own: every test starts one under a name.
 static SERVER: Shared<LivekitServer> = Shared::new();

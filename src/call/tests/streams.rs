@@ -2,7 +2,7 @@
 
 use super::sim::{Act, FIRST, TURN, World, ms, play_from, script};
 use crate::audio::{Confidence, Heard, HeardAt, Onset, Segment};
-use crate::call::{Flag, Input, Outcome, TurnScript};
+use crate::call::{Anchor, CallScript, Flag, GreetingPolicy, Input, Outcome, TurnScript};
 use Outcome::{Missed, Replied};
 use std::time::{Duration, Instant};
 
@@ -101,4 +101,76 @@ fn a_stream_that_is_no_longer_heard_keeps_what_it_said() {
     let played = play_from(script(&[FIRST, TURN]), world);
     assert_eq!(played.outcomes(), [Replied, Replied]);
     assert_eq!(played.flags(0), []);
+}
+
+#[test]
+fn a_reply_that_ended_under_music_has_ended() {
+    // The reply sounds from 3.11 to 4.61 s; the music begins in it and outlasts it.
+    let world = |start| World {
+        acts: vec![vec![Act::Say(500, 1_500)], vec![Act::Say(600, 1_000)]],
+        inputs: music(start, ms(3_800))
+            .into_iter()
+            .chain([(ms(8_500), Input::NotAgent(MUSIC))])
+            .collect(),
+        ..World::default()
+    };
+    let played = play_from(script(&[PATIENT, TURN]), world);
+    assert_eq!(played.outcomes(), [Replied, Replied]);
+    let first = played.turn(0);
+    let end = first.reply_end.expect("heard") - first.speech_end.expect("said");
+    assert_eq!((first.ttfa_wire, end), (Some(ms(500)), ms(2_000)));
+    assert!(
+        played.media_start(1) < ms(9_000),
+        "the next turn waits for nothing"
+    );
+}
+
+#[test]
+fn a_voice_behind_a_jingle_is_the_reply() {
+    // The jingle sounds from 200 to 990 ms after the end of speech, the voice from 1,400 ms on.
+    let jingle = |start: Instant| {
+        let [trigger, onset] = music(start, ms(2_810));
+        let last_audible = HeardAt {
+            arrival: start + ms(3_600),
+            offset: Duration::ZERO,
+        };
+        let ended = Heard::Ended {
+            last_audible,
+            broke_off: false,
+        };
+        let ended = (ms(4_300), Input::Heard(MUSIC, ended));
+        [trigger, onset, ended, (ms(6_000), Input::NotAgent(MUSIC))]
+    };
+    let world = |start| World {
+        acts: vec![vec![Act::Say(1_400, 1_500)]],
+        inputs: jingle(start).to_vec(),
+        ..World::default()
+    };
+    let played = play_from(script(&[PATIENT]), world);
+    assert_eq!(played.outcomes(), [Replied]);
+    assert_eq!(played.turn(0).ttfa_wire, Some(ms(1_400)));
+    assert_eq!(played.flags(0), []);
+}
+
+#[test]
+fn music_is_no_greeting() {
+    let world = |start| World {
+        unprompted: vec![(1_600, 1_500)],
+        acts: vec![vec![Act::Say(500, 1_500)]],
+        inputs: music(start, ms(450))
+            .into_iter()
+            .chain([(ms(8_500), Input::NotAgent(MUSIC))])
+            .collect(),
+        ..World::default()
+    };
+    let greeted = CallScript {
+        greeting: GreetingPolicy::Expect,
+        ..script(&[TurnScript {
+            anchor: Anchor::Greeting,
+            ..PATIENT
+        }])
+    };
+    let played = play_from(greeted, world);
+    assert_eq!(played.result.greeting, Some(ms(1_600)));
+    assert_eq!(played.outcomes(), [Replied]);
 }
