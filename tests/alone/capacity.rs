@@ -43,7 +43,7 @@ fn find() -> Result<(), String> {
         "--start",
         "7",
         "--turns",
-        "60",
+        "80",
         "--json",
     ];
     let run = Loadgen::new(["capacity", "knee.yaml"].into_iter().chain(args));
@@ -67,7 +67,7 @@ fn find() -> Result<(), String> {
     for step in steps {
         let keeps = step["calls"].as_u64() <= Some(8);
         assert_eq!(step["keeps"], keeps, "{step}");
-        assert!(step["turns"].as_u64() >= Some(60), "{step}");
+        assert!(step["turns"].as_u64() >= Some(80), "{step}");
     }
     Ok(())
 }
