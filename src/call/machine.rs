@@ -278,17 +278,18 @@ impl Call {
                 self.onset(now, stretch);
             } else {
                 self.greet(stretch);
-                self.offer_again(stretch);
+                self.offer(stretch, Turn::is_reopened);
             }
         }
         self.end_what_is_over();
     }
 
-    /// Offers speech that was new all along to the turns that wait for a voice again.
-    fn offer_again(&mut self, stretch: &Stretch) {
+    /// Offers the start of a stretch to the turns that `may_take` it, oldest first; returns
+    /// whether one took it as its reply.
+    fn offer(&mut self, stretch: &Stretch, may_take: fn(&Turn) -> bool) -> bool {
         let held = stretch.onset.and_then(|o| self.held(stretch, o.at));
-        let mut waiting = self.turns.iter_mut().filter(|turn| turn.is_reopened());
-        waiting.any(|turn| turn.onset(stretch, &self.talk, held));
+        let mut turns = self.turns.iter_mut().filter(|turn| may_take(turn));
+        turns.any(|turn| turn.onset(stretch, &self.talk, held))
     }
 
     /// Ends replies whose end another stream had hidden.
@@ -324,15 +325,7 @@ impl Call {
         if self.came_late(stretch, at) {
             return;
         }
-        let held = self.held(stretch, onset.at);
-        let mut taken = false;
-        for turn in &mut self.turns {
-            taken = turn.onset(stretch, &self.talk, held);
-            if taken {
-                break;
-            }
-        }
-        if taken {
+        if self.offer(stretch, |_| true) {
             self.owed = None;
         } else {
             // This onset may have shown that a turn missed its reply, and be its late reply.

@@ -201,13 +201,6 @@ impl Talk {
         new
     }
 
-    /// The stretch behind which the agent has been silent for [`SPURT_GAP`].
-    pub(super) fn last_over(&self) -> Option<Stretch> {
-        let last = self.fell_silent()?;
-        let over = |s: &&Stretch| s.over && s.end.is_some_and(|e| e.wire() == last);
-        self.stretches.iter().find(over).copied()
-    }
-
     fn position(&self, stream: StreamId) -> Option<usize> {
         self.stretches.iter().rposition(|s| s.stream == stream)
     }
@@ -286,11 +279,16 @@ impl Talk {
         ends.map(|end| end.wire()).max()
     }
 
-    /// Since when the agent has been silent, once that is [`SPURT_GAP`] or longer.
-    pub(super) fn fell_silent(&self) -> Option<Instant> {
+    /// The stretch after which the agent has been silent for [`SPURT_GAP`].
+    pub(super) fn last_over(&self) -> Option<Stretch> {
         let last = self.silent_since()?;
         let over = |s: &&Stretch| s.over && s.end.is_some_and(|e| e.wire() == last);
-        self.stretches.iter().find(over).map(|_| last)
+        self.stretches.iter().find(over).copied()
+    }
+
+    /// Since when the agent has been silent, once that is [`SPURT_GAP`] or longer.
+    pub(super) fn fell_silent(&self) -> Option<Instant> {
+        self.last_over()?.end.map(|end| end.wire())
     }
 
     /// Whether the agent is audible, or has not been silent for long enough to have finished.
