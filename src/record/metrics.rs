@@ -4,7 +4,7 @@
 //! sentinel calls and turns that the end of the run cut off are in no sample; an awaited event
 //! that never happened is +∞; the turns of a call are one group.
 
-use super::samples::{finite, of_call, of_turn};
+use super::samples::{counting_calls, counting_turns, finite, of_call, of_turn};
 use super::{CallRecord, Expect, Metric, Ms, Outcome, TurnRecord};
 use crate::stats::{Distribution, Population, Proportion, Sample};
 use std::time::Duration;
@@ -159,9 +159,11 @@ impl Metric {
         open: &[OpenCall],
         upper: bool,
     ) -> Population {
-        let wanted = |of: &str| variant.is_none_or(|v| v == of);
-        let turns = || turns.iter().filter(|t| t.counts() && wanted(&t.variant));
-        let open = || open.iter().filter(|c| wanted(&c.variant));
+        let turns = || counting_turns(turns, variant);
+        let open = || {
+            open.iter()
+                .filter(|c| variant.is_none_or(|v| v == c.variant))
+        };
         let values = self.values();
         let enters = |e: &&Expect| values.enters(**e);
         let owed = || open().flat_map(|c| c.unended.iter().filter(enters).map(|_| c.call));
@@ -184,11 +186,8 @@ impl Metric {
                 })
             }
             Values::Calls { .. } => {
-                let started = |c: &&CallRecord| !c.warmup && c.started_ms.is_some();
-                let calls = calls.iter().filter(started);
-                let calls = calls.filter(|c| wanted(&c.variant));
                 let owed = open().map(|_| best);
-                let ended = calls.filter_map(|c| values.of_call(c));
+                let ended = counting_calls(calls, variant).filter_map(|c| values.of_call(c));
                 Population::Latencies(ended.chain(owed).collect())
             }
         }

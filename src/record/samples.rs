@@ -7,8 +7,7 @@
 use super::calls::STOPPED;
 use super::{CallRecord, Ms, Outcome, TurnCounts, TurnRecord};
 use crate::stats::{Distribution, Sample};
-use crate::vocab::About;
-use crate::vocab::Metric;
+use crate::vocab::{About, Metric};
 use std::collections::BTreeMap;
 
 /// The samples of one run.
@@ -59,7 +58,7 @@ impl Latencies {
         let values = metric.values();
         match metric.row().about {
             About::Turn => {
-                let counting = turns.iter().filter(|t| t.counts());
+                let counting = counting_turns(turns, None);
                 let samples = counting.filter_map(|t| Some((t.call, values.of_turn(t)?)));
                 Self {
                     all: Distribution::in_groups(samples.clone()),
@@ -67,8 +66,8 @@ impl Latencies {
                 }
             }
             About::Call => {
-                let started = calls.iter().filter(|c| !c.warmup && c.started_ms.is_some());
-                let samples = started.filter_map(|c| values.of_call(c));
+                let counting = counting_calls(calls, None);
+                let samples = counting.filter_map(|c| values.of_call(c));
                 Self {
                     all: samples.clone().collect(),
                     measured: samples.filter(is_finite).collect(),
@@ -76,6 +75,25 @@ impl Latencies {
             }
         }
     }
+}
+
+/// The turns that enter metrics, of one variant or of all.
+pub(super) fn counting_turns<'a>(
+    turns: &'a [TurnRecord],
+    variant: Option<&'a str>,
+) -> impl Iterator<Item = &'a TurnRecord> + Clone {
+    let wanted = move |t: &&TurnRecord| variant.is_none_or(|v| v == t.variant);
+    turns.iter().filter(|t| t.counts()).filter(wanted)
+}
+
+/// The calls that enter metrics, of one variant or of all.
+pub(super) fn counting_calls<'a>(
+    calls: &'a [CallRecord],
+    variant: Option<&'a str>,
+) -> impl Iterator<Item = &'a CallRecord> + Clone {
+    let wanted = move |c: &&CallRecord| variant.is_none_or(|v| v == c.variant);
+    let started = calls.iter().filter(|c| !c.warmup && c.started_ms.is_some());
+    started.filter(wanted)
 }
 
 /// Adds to the counts the turns that have no record: those of calls that never started and, after

@@ -5,6 +5,7 @@
 //! since blocks of two runs have nothing in common but their numbers.
 
 use super::metrics;
+use super::samples::{counting_calls, counting_turns};
 use super::{CallRecord, Metric, RunRecord, TurnRecord};
 use crate::stats::compare::{Place, Series, Values};
 
@@ -31,11 +32,7 @@ impl RunRecord {
     }
 
     fn values(&self, variant: Option<&str>, metric: Metric) -> Values {
-        let wanted = |name: &str| variant.is_none_or(|v| v == name);
-        let turns = || {
-            let measured = |t: &&TurnRecord| t.counts() && wanted(&t.variant);
-            self.turns.iter().filter(measured)
-        };
+        let turns = || counting_turns(&self.turns, variant);
         let values = metric.values();
         match values {
             metrics::Values::Turns { .. } => {
@@ -47,10 +44,8 @@ impl RunRecord {
                 Values::Hits(turns().map(hit).collect())
             }
             metrics::Values::Calls { .. } => {
-                let measured =
-                    |c: &&CallRecord| !c.warmup && c.started_ms.is_some() && wanted(&c.variant);
                 let value = |c: &CallRecord| Some((place(c.call), values.of_call(c)?));
-                let calls = self.calls.iter().filter(measured);
+                let calls = counting_calls(&self.calls, variant);
                 Values::Latencies(calls.filter_map(value).collect())
             }
         }
