@@ -2,11 +2,21 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use strum::IntoStaticStr;
+use strum::{IntoStaticStr, VariantArray};
 
 /// How the caller deals with an agent that speaks first.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Hash, IntoStaticStr, Serialize, Deserialize, JsonSchema,
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    IntoStaticStr,
+    VariantArray,
+    Serialize,
+    Deserialize,
+    JsonSchema,
 )]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
@@ -19,12 +29,7 @@ pub enum GreetingPolicy {
     None,
 }
 
-impl GreetingPolicy {
-    /// The policy's name in files.
-    pub fn name(self) -> &'static str {
-        self.into()
-    }
-}
+named!(GreetingPolicy);
 
 /// What happens to a call whose agent leaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]

@@ -108,10 +108,9 @@ const fn compared(row: Row) -> Row {
     }
 }
 
-impl Metric {
-    /// Every metric, in the order of reports.
-    pub const ALL: &[Self] = Self::VARIANTS;
+named!(Metric);
 
+impl Metric {
     /// The metric's row of the table. Metrics compared by default do not overlap, so that no test
     /// is spent twice: `ttfa` contains `ttfa_wire`, and `replied` is what `missed`, `early` and
     /// `failed` leave.
@@ -176,11 +175,6 @@ impl Metric {
             }
             Self::Failed => share("share of turns whose call failed before they could end"),
         }
-    }
-
-    /// The metric's name in scenarios and files.
-    pub fn name(self) -> &'static str {
-        self.into()
     }
 
     /// The metric with this name.

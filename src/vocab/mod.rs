@@ -3,6 +3,21 @@
 //! In: nothing. Out: types whose names in scenarios, records and reports are derived from the
 //! code. Invariants: pure; depends on no other module of the crate.
 
+/// Defines `ALL` and `name()` for enums that are listed and shown.
+macro_rules! named {
+    ($($word:ty),*) => {$(
+        impl $word {
+            /// All variants, in the order of their definition.
+            pub const ALL: &[Self] = Self::VARIANTS;
+
+            /// The variant's name in files.
+            pub fn name(self) -> &'static str {
+                self.into()
+            }
+        }
+    )*};
+}
+
 mod call;
 mod delay;
 pub mod duration;

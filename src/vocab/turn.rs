@@ -191,20 +191,6 @@ impl Outcome {
     }
 }
 
-/// Defines `ALL` and `name()` for enums that are listed and shown.
-macro_rules! named {
-    ($($word:ty),*) => {$(
-        impl $word {
-            /// All variants, in the order of their definition.
-            pub const ALL: &[Self] = Self::VARIANTS;
-
-            /// The variant's name in files.
-            pub fn name(self) -> &'static str {
-                self.into()
-            }
-        }
-    )*};
-}
 named!(Anchor, Expect, Outcome, Confidence, Flag);
 
 #[cfg(test)]

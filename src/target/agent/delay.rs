@@ -29,24 +29,19 @@ impl DelayStream {
 
     /// The next delay.
     pub fn draw(&mut self) -> Duration {
-        let seconds = match self.delay {
-            AgentDelay::Fixed(d) => return d,
-            AgentDelay::Uniform { min: a, max: b } => {
-                Uniform::new_inclusive(a.as_secs_f64(), b.as_secs_f64())
-                    .map_or(a.as_secs_f64(), |d| d.sample(&mut self.random))
+        let seconds = |d: Duration| d.as_secs_f64();
+        let drawn = match self.delay {
+            AgentDelay::Fixed(delay) => return delay,
+            AgentDelay::Uniform { min, max } => Uniform::new_inclusive(seconds(min), seconds(max))
+                .map_or(seconds(min), |d| d.sample(&mut self.random)),
+            AgentDelay::Normal { mean, deviation } => {
+                Normal::new(seconds(mean), seconds(deviation))
+                    .map_or(seconds(mean), |d| d.sample(&mut self.random))
             }
-            AgentDelay::Normal {
-                mean: m,
-                deviation: s,
-            } => Normal::new(m.as_secs_f64(), s.as_secs_f64())
-                .map_or(m.as_secs_f64(), |d| d.sample(&mut self.random)),
-            AgentDelay::Lognormal {
-                median: m,
-                sigma: s,
-            } => LogNormal::new(m.as_secs_f64().ln(), s)
-                .map_or(m.as_secs_f64(), |d| d.sample(&mut self.random)),
+            AgentDelay::Lognormal { median, sigma } => LogNormal::new(seconds(median).ln(), sigma)
+                .map_or(seconds(median), |d| d.sample(&mut self.random)),
         };
-        Duration::from_secs_f64(seconds.clamp(0.0, MAX.as_secs_f64()))
+        Duration::from_secs_f64(drawn.clamp(0.0, MAX.as_secs_f64()))
     }
 }
 
