@@ -5,7 +5,7 @@
 //! within a version columns keep their names and order, and new ones are added last; a
 //! spreadsheet never takes text from outside for a formula.
 
-use crate::record::{CALL_VERSION, CallOutcome, CallRecord, Ms, TURN_VERSION, TurnRecord};
+use crate::record::{CALL_VERSION, CallOutcome, CallRecord, TURN_VERSION, TurnRecord};
 use std::borrow::Cow;
 
 /// A column of a file: its name, and what a record has there.
@@ -28,36 +28,36 @@ pub const COLUMNS: &[Column<TurnRecord>] = &[
     Column { name: "warmup", cell: |t| t.warmup.to_string().into() },
     Column { name: "expect", cell: |t| t.expect.name().into() },
     Column { name: "outcome", cell: |t| t.outcome.name().into() },
-    Column { name: "planned_ms", cell: |t| time(t.planned_ms) },
-    Column { name: "started_ms", cell: |t| time(t.started_ms) },
-    Column { name: "speech_end_ms", cell: |t| time(t.speech_end_ms) },
-    Column { name: "ttfa_ms", cell: |t| time(t.ttfa_ms) },
-    Column { name: "ttfa_wire_ms", cell: |t| time(t.ttfa_wire_ms) },
-    Column { name: "playout_ms", cell: |t| time(t.playout_ms) },
-    Column { name: "playout_model", cell: |t| t.playout_model.as_deref().map_or(Cow::default(), text) },
-    Column { name: "stop_ms", cell: |t| time(t.stop_ms) },
-    Column { name: "early_by_ms", cell: |t| time(t.early_by_ms) },
-    Column { name: "reply_end_ms", cell: |t| time(t.reply_end_ms) },
-    Column { name: "send_lateness_ms", cell: |t| time(t.send_lateness_ms) },
-    Column { name: "snr_db", cell: |t| t.snr_db.map_or(Cow::default(), |db| db.to_string().into()) },
+    Column { name: "planned_ms", cell: |t| plain(t.planned_ms) },
+    Column { name: "started_ms", cell: |t| plain(t.started_ms) },
+    Column { name: "speech_end_ms", cell: |t| plain(t.speech_end_ms) },
+    Column { name: "ttfa_ms", cell: |t| plain(t.ttfa_ms) },
+    Column { name: "ttfa_wire_ms", cell: |t| plain(t.ttfa_wire_ms) },
+    Column { name: "playout_ms", cell: |t| plain(t.playout_ms) },
+    Column { name: "playout_model", cell: |t| text(t.playout_model.as_deref().unwrap_or_default()) },
+    Column { name: "stop_ms", cell: |t| plain(t.stop_ms) },
+    Column { name: "early_by_ms", cell: |t| plain(t.early_by_ms) },
+    Column { name: "reply_end_ms", cell: |t| plain(t.reply_end_ms) },
+    Column { name: "send_lateness_ms", cell: |t| plain(t.send_lateness_ms) },
+    Column { name: "snr_db", cell: |t| plain(t.snr_db) },
     Column { name: "confidence", cell: |t| t.confidence.map_or("", |c| c.name()).into() },
-    Column { name: "loss_earlier_ms", cell: |t| time(t.loss_earlier_ms) },
+    Column { name: "loss_earlier_ms", cell: |t| plain(t.loss_earlier_ms) },
     Column { name: "flags", cell: |t| t.flags.iter().map(|f| f.name()).collect::<Vec<_>>().join(" ").into() },
-    Column { name: "failure", cell: |t| t.failure.as_deref().map_or(Cow::default(), text) },
-    Column { name: "first_packet_ms", cell: |t| time(t.first_packet_ms) },
-    Column { name: "lead_in_ms", cell: |t| time(t.lead_in_ms) },
-    Column { name: "second_opinion", cell: |t| t.second_opinion.map_or(Cow::default(), |agreed| agreed.to_string().into()) },
-    Column { name: "second_apart_ms", cell: |t| time(t.second_apart_ms) },
-    Column { name: "loss_later_ms", cell: |t| time(t.loss_later_ms) },
-    Column { name: "block", cell: |t| t.block.map_or(Cow::default(), |n| n.to_string().into()) },
-    Column { name: "late_reply_ms", cell: |t| time(t.late_reply_ms) },
-    Column { name: "ttfa_wire_low_ms", cell: |t| time(t.ttfa_wire_low_ms) },
-    Column { name: "ttfa_wire_high_ms", cell: |t| time(t.ttfa_wire_high_ms) },
-    Column { name: "stop_low_ms", cell: |t| time(t.stop_low_ms) },
-    Column { name: "stop_high_ms", cell: |t| time(t.stop_high_ms) },
-    Column { name: "agent_track", cell: |t| t.agent_track.as_deref().map_or(Cow::default(), text) },
-    Column { name: "track_changed_ms", cell: |t| time(t.track_changed_ms) },
-    Column { name: "waited_ms", cell: |t| time(t.waited_ms) },
+    Column { name: "failure", cell: |t| text(t.failure.as_deref().unwrap_or_default()) },
+    Column { name: "first_packet_ms", cell: |t| plain(t.first_packet_ms) },
+    Column { name: "lead_in_ms", cell: |t| plain(t.lead_in_ms) },
+    Column { name: "second_opinion", cell: |t| plain(t.second_opinion) },
+    Column { name: "second_apart_ms", cell: |t| plain(t.second_apart_ms) },
+    Column { name: "loss_later_ms", cell: |t| plain(t.loss_later_ms) },
+    Column { name: "block", cell: |t| plain(t.block) },
+    Column { name: "late_reply_ms", cell: |t| plain(t.late_reply_ms) },
+    Column { name: "ttfa_wire_low_ms", cell: |t| plain(t.ttfa_wire_low_ms) },
+    Column { name: "ttfa_wire_high_ms", cell: |t| plain(t.ttfa_wire_high_ms) },
+    Column { name: "stop_low_ms", cell: |t| plain(t.stop_low_ms) },
+    Column { name: "stop_high_ms", cell: |t| plain(t.stop_high_ms) },
+    Column { name: "agent_track", cell: |t| text(t.agent_track.as_deref().unwrap_or_default()) },
+    Column { name: "track_changed_ms", cell: |t| plain(t.track_changed_ms) },
+    Column { name: "waited_ms", cell: |t| plain(t.waited_ms) },
 ];
 
 /// The columns of `calls.csv`, in order.
@@ -68,23 +68,23 @@ pub const CALL_COLUMNS: &[Column<CallRecord>] = &[
     Column { name: "room", cell: |c| text(&c.room) },
     Column { name: "variant", cell: |c| text(&c.variant) },
     Column { name: "warmup", cell: |c| c.warmup.to_string().into() },
-    Column { name: "planned_start_ms", cell: |c| time(Some(c.planned_start_ms)) },
-    Column { name: "started_ms", cell: |c| time(c.started_ms) },
-    Column { name: "lateness_ms", cell: |c| time(c.lateness_ms) },
-    Column { name: "join_ms", cell: |c| time(c.join_ms) },
-    Column { name: "agent_present_ms", cell: |c| time(c.agent_present_ms) },
-    Column { name: "agent_audible_ms", cell: |c| time(c.agent_audible_ms) },
-    Column { name: "greeting_ms", cell: |c| time(c.greeting_ms) },
-    Column { name: "ended_ms", cell: |c| time(c.ended_ms) },
-    Column { name: "failure", cell: |c| c.failure.as_ref().map_or(Cow::default(), |f| text(&f.cause)) },
-    Column { name: "failure_message", cell: |c| c.failure.as_ref().map_or(Cow::default(), |f| text(&f.message)) },
+    Column { name: "planned_start_ms", cell: |c| plain(Some(c.planned_start_ms)) },
+    Column { name: "started_ms", cell: |c| plain(c.started_ms) },
+    Column { name: "lateness_ms", cell: |c| plain(c.lateness_ms) },
+    Column { name: "join_ms", cell: |c| plain(c.join_ms) },
+    Column { name: "agent_present_ms", cell: |c| plain(c.agent_present_ms) },
+    Column { name: "agent_audible_ms", cell: |c| plain(c.agent_audible_ms) },
+    Column { name: "greeting_ms", cell: |c| plain(c.greeting_ms) },
+    Column { name: "ended_ms", cell: |c| plain(c.ended_ms) },
+    Column { name: "failure", cell: |c| text(c.failure.as_ref().map_or("", |f| &f.cause)) },
+    Column { name: "failure_message", cell: |c| text(c.failure.as_ref().map_or("", |f| &f.message)) },
     Column { name: "echoes", cell: |c| c.echoes.to_string().into() },
     Column { name: "turns_planned", cell: |c| c.turns.planned.to_string().into() },
     Column { name: "turns_replied", cell: |c| c.turns.replied.to_string().into() },
     Column { name: "turns_missed", cell: |c| c.turns.missed.to_string().into() },
     Column { name: "turns_early", cell: |c| c.turns.early.to_string().into() },
     Column { name: "turns_failed", cell: |c| c.turns.failed.to_string().into() },
-    Column { name: "block", cell: |c| c.block.map_or(Cow::default(), |block| block.to_string().into()) },
+    Column { name: "block", cell: |c| plain(c.block) },
     Column { name: "outcome", cell: |c| c.ended_as().map_or("", CallOutcome::name).into() },
     Column { name: "turns_cut_off", cell: |c| c.turns.cut_off.to_string().into() },
     Column { name: "turns_not_run", cell: |c| c.turns.not_run.to_string().into() },
@@ -121,8 +121,9 @@ fn written<R>(columns: &[Column<R>], records: &[&R]) -> String {
     String::from_utf8(bytes).expect("every cell is a string")
 }
 
-fn time(ms: Option<Ms>) -> Cow<'static, str> {
-    ms.map_or(Cow::default(), |ms| ms.to_string().into())
+/// What there is, as it is written; else an empty cell.
+fn plain<T: ToString>(value: Option<T>) -> Cow<'static, str> {
+    value.map_or(Cow::default(), |value| value.to_string().into())
 }
 
 /// Makes a spreadsheet read the cell as text: prefixes an apostrophe if it would be taken for a
