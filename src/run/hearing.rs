@@ -84,10 +84,8 @@ pub(super) struct Hearing {
 
 impl Voice {
     /// Its sound is not a voice. Reports held back so far are never delivered.
-    fn hold_back(&mut self, several: bool) {
-        if several {
-            self.sound = Sound::Other;
-        }
+    fn hold_back(&mut self) {
+        self.sound = Sound::Other;
         self.held.clear();
     }
 }
@@ -202,7 +200,7 @@ impl Hearing {
 
     /// Takes the next report; those of one stream come oldest first.
     pub(super) fn poll(&mut self) -> Option<Report> {
-        let several = self.tracks.len() > 1;
+        let several = self.several();
         for voice in &mut self.voices {
             let held_back = voice.sound == Sound::Other && several;
             let stream = voice.stream;
@@ -257,7 +255,7 @@ impl Hearing {
     /// Whether `stream` must be judged: there are several tracks, it is not known to carry a voice,
     /// and no answer is pending. The answer goes to [`Hearing::judged`].
     pub(super) fn asks(&mut self, stream: StreamId) -> bool {
-        let several = self.tracks.len() > 1;
+        let several = self.several();
         self.of(stream).is_some_and(|voice| {
             let asks = several && !voice.asked && voice.sound != Sound::Voice;
             voice.asked |= asks;
@@ -268,7 +266,7 @@ impl Hearing {
     /// The latest audio of `stream` if it must be judged without a new onset, because another track
     /// came after it had started to sound. Otherwise as [`Hearing::asks`].
     pub(super) fn asks_late(&mut self, stream: StreamId, now: Instant) -> Option<Excerpt> {
-        let several = self.tracks.len() > 1;
+        let several = self.several();
         let voice = self.of(stream).filter(|_| several)?;
         let since = voice.since.filter(|since| now >= *since + SPOKEN);
         let asks = since.is_some() && !voice.asked && voice.sound == Sound::Unknown;
@@ -284,7 +282,7 @@ impl Hearing {
     /// Holds `stream` back if it has sounded for longer than a voice can while there is another
     /// track; returns whether it has just done so.
     pub(super) fn never_breathes(&mut self, stream: StreamId, now: Instant) -> bool {
-        let several = self.tracks.len() > 1;
+        let several = self.several();
         let voice = self.of(stream).filter(|_| several);
         let breathless = |voice: &&mut Voice| {
             let long = voice.since.is_some_and(|since| now >= since + BREATH);
@@ -293,7 +291,7 @@ impl Hearing {
         let Some(voice) = voice.filter(breathless) else {
             return false;
         };
-        voice.hold_back(several);
+        voice.hold_back();
         true
     }
 
@@ -306,7 +304,7 @@ impl Hearing {
     /// Takes the answer whether `stream` carries a voice; `None` if there was no time to judge it.
     /// Returns whether what was reported for the stream must be discarded.
     pub(super) fn judged(&mut self, stream: StreamId, is_voice: Option<bool>) -> bool {
-        let several = self.tracks.len() > 1;
+        let several = self.several();
         let Some(voice) = self.of(stream) else {
             return false;
         };
@@ -318,9 +316,13 @@ impl Hearing {
             }
             // An excerpt that was taken earlier does not outweigh one that was a voice.
             Some(false) if voice.sound == Sound::Voice => false,
+            Some(false) if several => {
+                voice.hold_back();
+                true
+            }
             Some(false) => {
-                voice.hold_back(several);
-                several
+                voice.held.clear();
+                false
             }
             None => false,
         }
@@ -336,6 +338,11 @@ impl Hearing {
     /// Sets the name of the track that a turn's reply was heard on.
     pub(super) fn name_track(&self, turn: &mut TurnResult) {
         turn.track = turn.stream.and_then(|stream| self.name(stream));
+    }
+
+    /// Whether it is open which track carries the agent's voice.
+    fn several(&self) -> bool {
+        self.tracks.len() > 1
     }
 
     fn of(&mut self, stream: StreamId) -> Option<&mut Voice> {
