@@ -17,6 +17,5 @@ pub mod truth;
 
 /// Selects the size for a small or a full run.
 pub fn size<T>(small: T, at_full: T) -> T {
-    let full = std::env::var_os("LOADGEN_FULL").is_some_and(|v| v == "1");
-    if full { at_full } else { small }
+    if support::full() { at_full } else { small }
 }

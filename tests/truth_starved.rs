@@ -15,12 +15,7 @@ use errors::{Error, Errors};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
-use support::{LivekitServer, Loadgen, Reports, in_repo, is_running};
-
-/// Whether to measure at full size.
-fn full() -> bool {
-    std::env::var_os("LOADGEN_FULL").is_some_and(|v| v == "1")
-}
+use support::{LivekitServer, Loadgen, Reports, full, in_repo, is_running};
 
 /// How long the generator runs undisturbed while calls are set up.
 const SETTLE: Duration = Duration::from_secs(2);

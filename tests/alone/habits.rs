@@ -5,7 +5,7 @@
 //! generous in CI; `LOADGEN_FULL=1` applies the promised one.
 
 use crate::support::reports::Row;
-use crate::support::{LivekitServer, Loadgen, PipelineAgent, Reports, in_repo};
+use crate::support::{LivekitServer, Loadgen, PipelineAgent, Reports, full, in_repo};
 use std::process::Command;
 use std::time::Duration;
 
@@ -13,11 +13,6 @@ use std::time::Duration;
 const PROMISED_MS: u32 = 60;
 /// Maximum difference on a machine that may be busy, in ms.
 const GENEROUS_MS: u32 = 600;
-
-/// Whether to check the promised figures: one run at a time, on an idle machine.
-fn full() -> bool {
-    std::env::var_os("LOADGEN_FULL").is_some_and(|v| v == "1")
-}
 
 /// Runs a scenario; returns its turns once the agent's log agrees with them.
 fn run(server: &LivekitServer, agent: &PipelineAgent, name: &str) -> Vec<Row> {

@@ -306,12 +306,13 @@ fn lost_packets_are_no_pause_of_the_agent() {
     assert_eq!(resumptions(&hear(&packets)).len(), 1, "a pause in sending");
 }
 
+fn broke_off(packets: &[Sent]) -> bool {
+    let told = hear(packets);
+    told.iter().any(|t| matches!(t.1, Told::BrokeOff(_)))
+}
+
 #[test]
 fn packets_that_stop_in_mid_word_are_told_from_the_end_of_speech() {
-    let broke_off = |packets: &[Sent]| {
-        let told = hear(packets);
-        told.iter().any(|t| matches!(t.1, Told::BrokeOff(_)))
-    };
     let (mut cut, mut tried) = (0, 0);
     for fixture in FIXTURES.iter() {
         let pcm = decode(fixture.wav, None).expect(fixture.name);
@@ -335,10 +336,6 @@ fn packets_that_stop_in_mid_word_are_told_from_the_end_of_speech() {
 
 #[test]
 fn a_stream_that_sends_its_silence_breaks_off_wherever_its_packets_stop() {
-    let broke_off = |packets: &[Sent]| {
-        let told = hear(packets);
-        told.iter().any(|t| matches!(t.1, Told::BrokeOff(_)))
-    };
     let (mut cut, mut tried) = (0, 0);
     for fixture in FIXTURES.iter() {
         let pcm = decode(fixture.wav, None).expect(fixture.name);
