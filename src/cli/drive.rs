@@ -16,7 +16,6 @@ use crate::target::OwnAgent;
 use std::path::{Path, PathBuf};
 use tokio_util::sync::CancellationToken;
 
-/// What to execute.
 pub(super) struct Drive<'a> {
     pub(super) scenario: &'a Scenario,
     pub(super) plan: &'a Plan,

@@ -28,7 +28,7 @@ pub struct CallContext<'a> {
     pub block: Option<u64>,
     /// It is a warm-up call.
     pub warmup: bool,
-    /// Planned start.
+    /// When the plan starts the call.
     pub planned_start: Instant,
     /// Actual start; `None` if the call never started.
     pub started: Option<Instant>,
@@ -112,7 +112,7 @@ pub struct CallRecord {
     pub block: Option<u64>,
     /// It was a warm-up call.
     pub warmup: bool,
-    /// Planned start.
+    /// Planned start, from the start of the run.
     pub planned_start_ms: Ms,
     /// Actual start; absent for a call that never started.
     pub started_ms: Option<Ms>,

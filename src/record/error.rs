@@ -36,7 +36,7 @@ pub enum RecordError {
     /// A line of the journal, or another file of a run, cannot be parsed.
     #[error("`{}`, line {line}: not what a run writes ({detail})", path.display())]
     Corrupt {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
         /// From 1.
         line: usize,
@@ -46,7 +46,7 @@ pub enum RecordError {
     /// The file comes from a later release.
     #[error("`{}`, line {line}: version {found}, this program reads up to {known}", path.display())]
     Newer {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
         /// From 1.
         line: usize,

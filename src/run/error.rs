@@ -30,7 +30,7 @@ pub enum RunError {
     /// A sound file cannot be read.
     #[error("cannot read {}: {source}", path.display())]
     Unreadable {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
         /// The system's error.
         source: std::io::Error,
@@ -38,7 +38,7 @@ pub enum RunError {
     /// A sound file cannot be used.
     #[error("cannot use {}: {source}", path.display())]
     Unusable {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
         /// Why it cannot be used.
         source: AudioError,
