@@ -4,6 +4,7 @@
 //! arguments. All PCM inside is mono `i16` at [`RATE`], in frames of [`FRAME`] samples.
 
 pub mod chirp;
+mod codec;
 pub mod decode;
 mod ear;
 pub mod echo;
@@ -27,6 +28,7 @@ mod tone;
 mod utterance;
 
 pub use crate::vocab::Confidence;
+pub use codec::{Codec, Decoder};
 pub use decode::decode;
 pub use ear::{Ear, Packet};
 pub use end_of_speech::{EndOfSpeech, SpeechEvent};

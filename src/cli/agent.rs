@@ -4,7 +4,7 @@ use super::exit::Exit;
 use super::serve::{Service, serve};
 use super::server::ServerArgs;
 use crate::scenario::{AgentSettings, Sound};
-use crate::target::agent::Hearing;
+use crate::targets::agent::Hearing;
 use crate::vocab::{AgentDelay, duration};
 use clap::Args;
 use std::path::PathBuf;

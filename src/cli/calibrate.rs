@@ -4,7 +4,7 @@
 //! Invariants: the ground truth is the reference agent's own timestamps, on the same monotonic
 //! clock; a level for which the machine is too slow is reported as invalid, not hidden.
 
-use super::doors::of_embedded;
+use super::doors::{asks, of_embedded};
 use super::drive::Drive;
 use super::exit::Exit;
 use super::say::{self, Trouble};
@@ -17,9 +17,10 @@ use crate::audio::chirp::{CHIRP, chirp};
 use crate::audio::{RATE, time_of};
 use crate::plan::Plan;
 use crate::record::{CALIBRATION_VERSION, Calibration, CalibrationLevel, MEASUREMENT_VERSION};
-use crate::run::{Door, state_folder};
+use crate::run::Targets;
 use crate::scenario::Unset;
-use crate::target::livekit::{Address, Credentials};
+use crate::targets::livekit::{Address, Credentials, Livekit};
+use crate::targets::state_folder;
 use crate::vocab::duration;
 use clap::Args;
 use std::io::Cursor;
@@ -206,18 +207,20 @@ fn level(
             consent.hint(),
         ));
     }
-    let door = match server {
-        None => of_embedded(&scenario, truth_arguments(&truth_file))?,
-        Some((address, credentials)) => Door::Livekit {
+    let targets: Targets = match server {
+        None => of_embedded(&scenario, truth_arguments(&truth_file))?.into(),
+        Some((address, credentials)) => Livekit {
             address: address.clone(),
             credentials: credentials.clone(),
             room_prefix: ROOMS.into(),
-        },
+            asks: asks(&scenario),
+        }
+        .into(),
     };
     let drive = Drive {
         scenario: &scenario,
         plan: &plan,
-        doors: door.into(),
+        targets,
         own,
         sentinel: None,
         evidence: None,

@@ -9,18 +9,18 @@ use super::settings;
 use crate::plan::Plan;
 use crate::record::Journal;
 use crate::run::{
-    self, AbortGate, Doors, Finished, JOIN_CONCURRENCY, RunError, RunEvent, Settings,
+    self, AbortGate, Clock, Finished, JOIN_CONCURRENCY, RunError, RunEvent, Settings, Targets,
 };
 use crate::scenario::Scenario;
-use crate::target::OwnAgent;
+use crate::targets::OwnAgent;
 use std::path::{Path, PathBuf};
 use tokio_util::sync::CancellationToken;
 
 pub(super) struct Drive<'a> {
     pub(super) scenario: &'a Scenario,
     pub(super) plan: &'a Plan,
-    pub(super) doors: Doors,
-    /// Our own agent, to be called at the first door's server.
+    pub(super) targets: Targets,
+    /// Our own agent, to be called at the first target's server.
     pub(super) own: Option<OwnAgent>,
     /// The agent for sentinel calls.
     pub(super) sentinel: Option<OwnAgent>,
@@ -41,7 +41,8 @@ impl Drive<'_> {
     ) -> Result<Finished, Trouble> {
         let stop = CancellationToken::new();
         let settings = Settings {
-            doors: self.doors,
+            targets: self.targets,
+            clock: Clock::System,
             run_id: settings::random_id(),
             own: self.own,
             sentinel: self.sentinel,
@@ -83,7 +84,7 @@ impl Drive<'_> {
 fn failed(e: &RunError) -> Trouble {
     let exit = match e {
         RunError::Canary(crate::call::Failure::Stopped)
-        | RunError::Embedded(crate::call::Failure::Stopped) => Exit::Stopped,
+        | RunError::Target(crate::call::Failure::Stopped) => Exit::Stopped,
         RunError::Unreadable { .. } | RunError::Unusable { .. } => Exit::InvalidScenario,
         _ => Exit::Error,
     };

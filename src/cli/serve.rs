@@ -5,8 +5,9 @@
 use super::exit::Exit;
 use super::say::{self, Trouble};
 use super::settings::{self, Environment, ServerFlags};
+use crate::audio::Codec;
 use crate::scenario::{AgentSettings, Sound};
-use crate::target::agent::{
+use crate::targets::agent::{
     self, Agent, Clip, ClipError, Hearing, TruthWriter, Voice, WorkerOptions,
 };
 use crate::vocab::{AgentDelay, duration};
@@ -71,12 +72,14 @@ fn prepare(service: &Service) -> Result<Agent, Trouble> {
     let settings = &service.settings;
     let usage = |e: &ClipError| Trouble::new(Exit::Usage, e.to_string(), e.hint());
     let reply = match &settings.reply {
-        Sound::Tone => Clip::tone(settings.reply_length).map_err(|e| usage(&e))?,
+        Sound::Tone => Clip::tone(settings.reply_length, Codec::Opus).map_err(|e| usage(&e))?,
         Sound::File(path) => recording(path)?,
     };
     let greeting = match &settings.greeting {
         None => None,
-        Some(Sound::Tone) => Some(Clip::tone(settings.reply_length).map_err(|e| usage(&e))?),
+        Some(Sound::Tone) => {
+            Some(Clip::tone(settings.reply_length, Codec::Opus).map_err(|e| usage(&e))?)
+        }
         Some(Sound::File(path)) => Some(recording(path)?),
     };
     let voice = Voice::new(reply, greeting).map_err(|e| usage(&e))?;
@@ -111,7 +114,7 @@ fn recording(path: &Path) -> Result<Clip, Trouble> {
         )
     })?;
     let extension = path.extension().and_then(|e| e.to_str());
-    Clip::recording(&bytes, extension)
+    Clip::recording(&bytes, extension, Codec::Opus)
         .map_err(|e| Trouble::new(Exit::Usage, format!("cannot use {shown}: {e}"), e.hint()))
 }
 

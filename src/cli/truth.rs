@@ -9,7 +9,7 @@ use super::say::Trouble;
 use super::settings;
 use crate::net::monotonic_ns;
 use crate::record::TurnRecord;
-use crate::target::OwnAgent;
+use crate::targets::OwnAgent;
 use crate::vocab::duration;
 use serde::Deserialize;
 use std::collections::HashMap;
