@@ -31,7 +31,7 @@ mod summary;
 mod turns;
 mod variants;
 mod verdict;
-mod waves;
+mod wave;
 mod words;
 
 pub use crate::vocab::{Confidence, Expect, Flag, Metric, Outcome};
@@ -63,7 +63,7 @@ pub use summary::{
 pub use turns::{TurnContext, TurnCounts, TurnRecord};
 pub use variants::{Behind, Lag, LagNeeded, LagVerdict, VariantSummary};
 pub use verdict::{Ending, Status, Verdict};
-pub use waves::Wave;
+pub use wave::Wave;
 
 /// Version of a journal line and a row of `turns.csv`. Fields may be added within a version;
 /// it rises when one is renamed, removed or changes its meaning.
