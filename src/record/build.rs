@@ -4,10 +4,11 @@
 //! every figure comes from the records as they are on disk, so that a report made again later
 //! says the same.
 
+use super::gate::Records;
 use super::steady::SteadyRecords;
 use super::summary::{FailureGroup, RunFacts, RunInfo, SecondOpinions, Summary};
 use super::variants;
-use super::verdict::{Doubts, Evidence};
+use super::verdict::Doubts;
 use super::{
     CallCounts, CallFailure, CallOutcome, CallRecord, Ending, Flag, Intervals, Metrics, Outcome,
     SUMMARY_VERSION, Samples, Threshold, TurnCounts, TurnRecord, Verdict,
@@ -45,14 +46,14 @@ impl Summary {
             ungated: went_wrong(&counts, &samples.outcomes),
         };
         let steady = SteadyRecords::of(&facts.steady, calls, turns);
-        let evidence = Evidence {
+        let records = Records {
             calls,
             turns,
             steady: (!facts.steady.is_empty()).then_some(&steady),
         };
         Self {
             version: SUMMARY_VERSION,
-            verdict: Verdict::of(&ending, doubts, thresholds, &evidence),
+            verdict: Verdict::of(&ending, doubts, thresholds, &records),
             run: RunInfo::of(facts),
             network: facts.network,
             metrics: Metrics::of(&samples),
