@@ -3,8 +3,7 @@
 //! In: values that passed the schema. Out: the checked parts, and problems in the [`Checker`].
 
 use super::checker::{Checker, Zero};
-use super::file::{AgentFile, Kind, TargetFile};
-use super::file_network::HealthFile;
+use super::file::{AgentFile, HealthFile, Kind, TargetFile};
 use super::places::{Origin, join};
 use super::problem::Code;
 use super::types::{AgentSettings, Health, Livekit, Secret, Sound, Target};

@@ -4,7 +4,7 @@
 //! in the order of the metrics, and problems in the [`Checker`], pointing at a character.
 
 use super::checker::{Checker, Zero};
-use super::file_thresholds::{ExpressionFile, OnText, ThresholdFile, ThresholdsFile};
+use super::file::{ExpressionFile, OnText, ThresholdFile, ThresholdsFile};
 use super::load::{Load, Shape};
 use super::places::join;
 use super::problem::Code;
