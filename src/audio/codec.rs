@@ -3,8 +3,7 @@
 //! In: mono PCM at 48 kHz, or frames of a codec. Out: the other one. Invariant: a stream has one
 //! codec from its first frame to its last.
 
-use super::opus::{self, MAX_PACKET};
-use super::{AudioError, FRAME, OPUS_LOOKAHEAD};
+use super::{AudioError, FRAME, MAX_PACKET, OPUS_LOOKAHEAD, opus};
 use std::sync::Arc;
 
 /// How a stream's frames hold its audio.

@@ -17,9 +17,8 @@ mod talk;
 mod track;
 
 use super::codec::Codec;
-use super::opus::MAX_PACKET;
 use super::sparing::Sparing;
-use super::{AudioError, FRAME, Heard, Onset, RATE, Segment, samples_in, time_of};
+use super::{AudioError, FRAME, Heard, MAX_PACKET, Onset, RATE, Segment, samples_in, time_of};
 use losses::Losses;
 use reorder::{Order, Reorder};
 use spurt::Spurts;

@@ -5,9 +5,8 @@
 //! faded; the last packets skipped are decoded before the next packet that is not skipped, so
 //! that the decoder is in the state that it would have had.
 
-use super::AudioError;
 use super::codec::{Codec, Decoder};
-use super::opus::MAX_PACKET;
+use super::{AudioError, MAX_PACKET};
 use std::collections::VecDeque;
 
 /// Level that marks digital silence (RFC 6464): -127 dBov or less.

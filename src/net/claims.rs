@@ -5,7 +5,6 @@
 //! within [`GRACE`] of the section's first packet: descriptions may come after the media that
 //! they describe.
 
-use super::Peer;
 use std::time::{Duration, Instant};
 use str0m::media::Mid;
 
@@ -27,7 +26,7 @@ enum Claim {
 
 /// What happens to a received audio packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::net) enum Fate {
+pub(super) enum Fate {
     /// It goes to the endpoint, as a packet of this track.
     Heard(u32),
     /// It is dropped for a known reason.
@@ -41,7 +40,7 @@ type Section = (usize, Option<Mid>);
 
 /// The claims on a peer's sections.
 #[derive(Debug, Default)]
-pub(in crate::net) struct Claims {
+pub(super) struct Claims {
     sections: Vec<(Section, Claim)>,
     /// The call is over: nobody listens to what still arrives.
     over: bool,
@@ -49,33 +48,28 @@ pub(in crate::net) struct Claims {
 
 impl Claims {
     /// The section holds `track`; this replaces an older claim on the section.
-    pub(in crate::net) fn hear(&mut self, transport: usize, mid: Mid, track: u32) {
+    pub(super) fn hear(&mut self, transport: usize, mid: Mid, track: u32) {
         self.set((transport, Some(mid)), Claim::Heard(track));
     }
 
     /// The section holds something that nobody wants.
-    pub(in crate::net) fn ignore(&mut self, transport: usize, mid: Mid) {
+    pub(super) fn ignore(&mut self, transport: usize, mid: Mid) {
         self.set((transport, Some(mid)), Claim::Ignored);
     }
 
     /// Ends every claim for `track`.
-    pub(in crate::net) fn release(&mut self, track: u32) {
+    pub(super) fn release(&mut self, track: u32) {
         self.sections
             .retain(|(_, claim)| *claim != Claim::Heard(track));
     }
 
     /// Ignores every packet from now on.
-    pub(in crate::net) fn end(&mut self) {
+    pub(super) fn end(&mut self) {
         self.over = true;
     }
 
     /// The fate of a packet that arrived at `arrival` in a section of transport `transport`.
-    pub(in crate::net) fn fate(
-        &mut self,
-        transport: usize,
-        mid: Option<Mid>,
-        arrival: Instant,
-    ) -> Fate {
+    pub(super) fn fate(&mut self, transport: usize, mid: Option<Mid>, arrival: Instant) -> Fate {
         if self.over {
             return Fate::Ignored;
         }
@@ -105,32 +99,6 @@ impl Claims {
                 self.sections.push((section, claim));
             }
         }
-    }
-}
-
-impl<E> Peer<E> {
-    /// Listens to a section: its packets go to the endpoint as those of `track`, a number that the
-    /// session chooses. A section holds one track at a time, so this replaces an older track in
-    /// the same section.
-    pub fn listen_to(&mut self, transport: usize, mid: &str, track: u32) {
-        self.claims.hear(transport, mid.into(), track);
-    }
-
-    /// Stops listening to `track`, whatever section it is in.
-    pub fn stop_listening(&mut self, track: u32) {
-        self.claims.release(track);
-    }
-
-    /// Drops the packets of a section that nobody wants to hear, and counts them as dropped for a
-    /// known reason.
-    pub fn ignore(&mut self, transport: usize, mid: &str) {
-        self.claims.ignore(transport, mid.into());
-    }
-
-    /// Drops every packet from now on, because the call is over, and counts them as dropped for a
-    /// known reason.
-    pub fn ignore_all(&mut self) {
-        self.claims.end();
     }
 }
 

@@ -1,4 +1,4 @@
-//! `load`: how many calls, and when they start.
+//! Checks `load`: how many calls, and when they start.
 //!
 //! In: values that passed the schema. Out: a [`Load`], and problems in the [`Checker`].
 //! Invariants: a load has exactly one shape; every bound that a dispatcher needs is finite.
@@ -6,76 +6,13 @@
 use super::checker::{Checker, Zero};
 use super::file::{ArrivalFile, LoadFile, ProcessText, SpikeFile, StageFile};
 use super::problem::Code;
-use super::types::Extent;
+use super::types::{Arrival, Extent, Load, Process, Shape, Stage};
 use std::time::Duration;
 
 /// Maximum number of calls in a load.
 const MOST_CALLS: f64 = 100_000.0;
 /// Default limit of concurrent calls in an open load.
 const MAX_CONCURRENT: u32 = 500;
-
-/// How many calls, and when they start.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Load {
-    /// How many in all, or for how long.
-    pub extent: Extent,
-    /// How many at once; the maximum if the shape determines the number.
-    pub concurrency: u32,
-    /// The first `concurrency` calls of a constant shape start evenly over this time.
-    pub ramp: Duration,
-    /// What makes calls start.
-    pub shape: Shape,
-}
-
-/// What makes calls start.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Shape {
-    /// A call starts when another one ends: `concurrency` at once (closed model).
-    Constant,
-    /// The closed model with a changing concurrency: from 0 to the first target, and so on.
-    Stages(Vec<Stage>),
-    /// Calls arrive at a given rate, whether or not earlier calls have ended (open model).
-    Arrival(Arrival),
-}
-
-/// A linear change of the concurrency, from the previous target to this one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stage {
-    /// How long the change takes; 0 is immediate.
-    pub duration: Duration,
-    /// Concurrency at the end of the stage.
-    pub target: u32,
-}
-
-/// Arrivals in an open load.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Arrival {
-    /// Calls per second, on average.
-    pub rate: f64,
-    /// Spacing of arrivals.
-    pub process: Process,
-}
-
-/// Spacing of arrivals.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Process {
-    /// Evenly spaced.
-    Constant,
-    /// Independent of each other, with exponential gaps.
-    Poisson,
-}
-
-impl Load {
-    /// A constant load of `calls` calls, `concurrency` of them at once.
-    pub fn calls(calls: u32, concurrency: u32) -> Self {
-        Self {
-            extent: Extent::Calls(calls),
-            concurrency,
-            ramp: Duration::ZERO,
-            shape: Shape::Constant,
-        }
-    }
-}
 
 impl Checker<'_> {
     pub(super) fn load(&mut self, file: &LoadFile) -> Load {

@@ -1,13 +1,12 @@
-//! Checks `target` and `health`.
+//! Checks `target` and the settings of the embedded agent.
 //!
 //! In: values that passed the schema. Out: the checked parts, and problems in the [`Checker`].
 
 use super::checker::{Checker, Zero};
 use super::file::{AgentFile, Kind, TargetFile};
-use super::file_network::HealthFile;
 use super::places::{Origin, join};
 use super::problem::Code;
-use super::types::{AgentSettings, Health, Livekit, Secret, Sound, Target};
+use super::types::{AgentSettings, Livekit, Secret, Sound, Target};
 use super::url;
 use super::variables::matrix_names;
 use crate::vocab::{AgentDelay, DelayError};
@@ -133,18 +132,5 @@ impl Checker<'_> {
             self.problem(pointer, Code::Audio, error.message, error.hint);
         }
         Some(Sound::File(file))
-    }
-
-    pub(super) fn health(&mut self, file: &HealthFile) -> Health {
-        let default = Health::default();
-        Health {
-            tick_lateness: self.duration(
-                file.tick_lateness.as_ref(),
-                "/health/tick_lateness",
-                default.tick_lateness,
-                Zero::Refused,
-            ),
-            own_drops: file.own_drops.unwrap_or(default.own_drops),
-        }
     }
 }
