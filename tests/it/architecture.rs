@@ -24,18 +24,18 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("call", &["vocab", "audio"]),
     ("record", &["vocab", "call", "stats"]),
     ("net", &["vocab", "call"]),
-    ("target", &["vocab", "net", "call", "audio"]),
+    ("targets", &["vocab", "net", "call", "audio"]),
     (
         "run",
         &[
-            "vocab", "target", "net", "call", "plan", "scenario", "audio", "record", "stats",
+            "vocab", "targets", "net", "call", "plan", "scenario", "audio", "record", "stats",
         ],
     ),
     ("report", &["vocab", "record", "stats"]),
     (
         "cli",
         &[
-            "vocab", "audio", "stats", "scenario", "plan", "call", "record", "net", "target",
+            "vocab", "audio", "stats", "scenario", "plan", "call", "record", "net", "targets",
             "run", "report",
         ],
     ),
@@ -236,7 +236,7 @@ fn the_house_is_in_order() {
 fn no_room_uses_itself_through_others() {
     // A room comes after all rooms that it uses, so there is no cycle.
     let order = [
-        "vocab", "audio", "stats", "scenario", "plan", "call", "record", "net", "target", "run",
+        "vocab", "audio", "stats", "scenario", "plan", "call", "record", "net", "targets", "run",
     ];
     let order = [&order[..], &["report", "cli"]].concat();
     assert_eq!(order.len(), ROOMS.len());

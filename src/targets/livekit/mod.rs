@@ -12,6 +12,7 @@ mod connection;
 mod diagnosis;
 mod dispatches;
 mod ledger;
+mod media_failure;
 mod negotiation;
 mod own;
 mod rooms;

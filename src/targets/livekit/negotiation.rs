@@ -3,28 +3,16 @@
 //! In: the server's offers, answers and candidates. Out: ours. Invariants: at most one of our
 //! offers is outstanding; what a server asks for is bounded.
 
-use super::cause::Cause;
+use super::media_failure::media_failure;
 use super::session::{Live, PUBLISHER, SUBSCRIBER};
 use super::signal::{self, Request};
 use crate::call::Failure;
-use crate::net::{Endpoint, NetError, Shape, tracks_by_mid};
+use crate::net::{Endpoint, Shape, tracks_by_mid};
 use livekit_protocol as proto;
 use std::collections::HashMap;
 
 /// Maximum sections offered at a server's request; one for each track in a room.
 const MAX_SECTIONS: u32 = 64;
-
-/// What a media error means for the call.
-pub(super) fn media_failure(e: NetError) -> Failure {
-    match e {
-        NetError::Description(_) | NetError::UnexpectedAnswer => Failure::from(Cause::NotLiveKit {
-            detail: signal::printable(&e.to_string()),
-        }),
-        other => Failure::Generator {
-            detail: other.to_string(),
-        },
-    }
-}
 
 /// The tracks that a description's sections hold. Servers list them beside the description;
 /// older ones only in it.

@@ -5,7 +5,7 @@
 
 use super::address::Address;
 use super::cause::Cause;
-use super::negotiation::media_failure;
+use super::media_failure::media_failure;
 use super::roster::Presence;
 use super::signal::{self, Refusal, Reply, Request, Socket};
 use crate::call::Failure;
