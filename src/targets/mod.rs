@@ -6,6 +6,7 @@
 
 pub mod agent;
 pub mod embedded;
+pub mod in_process;
 pub mod livekit;
 mod media;
 mod seat;
