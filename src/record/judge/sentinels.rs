@@ -4,7 +4,9 @@
 //! moved. Pure.
 //! Invariants: an error is measured − true; sentinel turns enter no other figure.
 
-use super::{ErrorStats, Ms, Outcome, TurnRecord};
+use super::calibration::ErrorStats;
+use crate::record::{Ms, TurnRecord};
+use crate::vocab::Outcome;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

@@ -4,7 +4,7 @@
 //! most [`COLUMNS`] levels per side, however much audio there is; a file that cannot be read has
 //! no waveform.
 
-use super::EvidenceTurn;
+use super::evidence::EvidenceTurn;
 use std::path::Path;
 
 /// Levels per side.
@@ -27,7 +27,7 @@ pub struct Wave {
 
 impl Wave {
     /// Reads the audio of a turn from `folder`; `None` if the file cannot be read.
-    pub(super) fn read(folder: &Path, kept: &EvidenceTurn) -> Option<Self> {
+    pub(in crate::record) fn read(folder: &Path, kept: &EvidenceTurn) -> Option<Self> {
         let mut wav = hound::WavReader::open(folder.join(&kept.file)).ok()?;
         let spec = wav.spec();
         if spec.channels != 2 || spec.bits_per_sample != 16 || wav.len() > LONGEST {
@@ -54,9 +54,9 @@ impl Wave {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixtures::kept;
-    use super::super::{EVIDENCE_FOLDER, EvidenceFolder};
     use super::*;
+    use crate::record::fixtures::kept;
+    use crate::record::{EVIDENCE_FOLDER, EvidenceFolder};
 
     #[test]
     fn a_wave_has_the_loudest_of_each_piece() {

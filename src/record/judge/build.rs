@@ -4,15 +4,20 @@
 //! every figure comes from the records as they are on disk, so that a report made again later
 //! says the same.
 
+use super::figures::Intervals;
 use super::gate::Records;
+use super::latencies::Metrics;
+use super::samples::Samples;
 use super::steady::SteadyRecords;
 use super::summary::{FailureGroup, RunFacts, RunInfo, SecondOpinions, Summary};
+use super::threshold::Threshold;
 use super::variants;
 use super::verdict::Doubts;
-use super::{
-    CallCounts, CallFailure, CallOutcome, CallRecord, Ending, Flag, Intervals, Metrics, Outcome,
-    SUMMARY_VERSION, Samples, Threshold, TurnCounts, TurnRecord, Verdict,
+use super::verdict::{Ending, Verdict};
+use crate::record::{
+    CallCounts, CallFailure, CallOutcome, CallRecord, SUMMARY_VERSION, TurnCounts, TurnRecord,
 };
+use crate::vocab::{Flag, Outcome};
 use std::collections::BTreeMap;
 
 impl Summary {
@@ -218,9 +223,9 @@ fn group_failures(calls: &[CallRecord]) -> Vec<FailureGroup> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixtures::{Failure, Outcome, Run, facts};
-    use super::super::{Ms, Status, Summary};
     use super::*;
+    use crate::record::fixtures::{Failure, Outcome, Run, facts};
+    use crate::record::{Ms, Status, Summary};
 
     /// Two calls completed, one was cut off in its second turn, one failed, and three of the seven
     /// planned calls never started.

@@ -6,8 +6,9 @@
 
 use super::metrics;
 use super::samples::{counting_calls, counting_turns};
-use super::{CallRecord, Metric, RunRecord, TurnRecord};
+use crate::record::{CallRecord, RunRecord, TurnRecord};
 use crate::stats::compare::{Place, Series, Values};
+use crate::vocab::Metric;
 
 impl RunRecord {
     /// The values of `metrics` (unknown names are left out) for the calls of `variant`, or for all
@@ -58,10 +59,10 @@ fn place(call: usize) -> Place {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixtures::{Run, facts};
-    use super::super::{Ending, Summary};
     use super::*;
     use crate::call::{Failure, Outcome};
+    use crate::record::fixtures::{Run, facts};
+    use crate::record::{Ending, Summary};
     use crate::stats::{Population, Sample};
 
     #[test]

@@ -4,9 +4,11 @@
 //! index is written last and as a whole; if both `onset_ms` and the turn's `ttfa_ms` are present,
 //! the onset is the end of speech + `ttfa_ms` to the last printed digit.
 
+use super::error::RecordError;
+use super::folder::RunFolder;
 use super::lines::{io_error, versioned};
 use super::measurement::first;
-use super::{Ms, RecordError, RunFolder};
+use super::ms::Ms;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::{self, BufWriter};

@@ -29,7 +29,7 @@ pub const MEASUREMENTS: &[Measurement] = &[
 pub const MEASUREMENT_VERSION: u32 = MEASUREMENTS[MEASUREMENTS.len() - 1].version;
 
 /// The version of files that do not name one.
-pub(super) fn first() -> u32 {
+pub(in crate::record) fn first() -> u32 {
     1
 }
 

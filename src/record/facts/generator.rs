@@ -3,7 +3,7 @@
 //! In: nothing; the run fills it in. Out: a part of `summary.json`. Invariant: a measure that the
 //! kernel does not provide is null, never zero.
 
-use super::Ms;
+use super::ms::Ms;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

@@ -5,9 +5,11 @@
 //! start, never from when the dispatcher woke up; a call that the end of the run cut off has not
 //! failed; planned calls = started + dropped + not run, started = completed + failed + cut off.
 
+use super::ms::Ms;
 use super::turns::{STOPPED, TurnCounts};
-use super::{CALL_VERSION, Ms, Outcome};
 use crate::call::{CallResult, Failure};
+use crate::record::CALL_VERSION;
+use crate::vocab::Outcome;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
@@ -252,7 +254,7 @@ pub struct CallCounts {
 impl CallCounts {
     /// Counts `calls` out of `planned`. `left_out`: planned calls without a record were left out by
     /// the end of the run, not dropped.
-    pub(super) fn of(planned: usize, calls: &[CallRecord], left_out: bool) -> Self {
+    pub(in crate::record) fn of(planned: usize, calls: &[CallRecord], left_out: bool) -> Self {
         let measured = || calls.iter().filter(|c| !c.warmup);
         let ended_as = |outcome| {
             let ended = measured().filter(|c| c.ended_as() == Some(outcome));

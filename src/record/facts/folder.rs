@@ -3,7 +3,7 @@
 //! In: a path, or a name and a time. Out: a folder, and files in it. Invariants: a file in it is
 //! either whole or absent; a folder that contains anything is not used.
 
-use super::RecordError;
+use super::error::RecordError;
 use jiff::Timestamp;
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -16,9 +16,9 @@ const LONGEST_NAME: usize = 64;
 /// Upper bound on runs of one scenario that start in the same second.
 const SAME_SECOND: usize = 100;
 /// The file whose presence says that a run is finished.
-pub(super) const SUMMARY: &str = "summary.json";
+pub(in crate::record) const SUMMARY: &str = "summary.json";
 /// The journal's file of turns.
-pub(super) const TURNS: &str = "turns.jsonl";
+pub(in crate::record) const TURNS: &str = "turns.jsonl";
 
 /// A run's folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -119,7 +119,7 @@ impl RunFolder {
 }
 
 /// `open` is an argument so that a test can put a full disk behind the temporary file.
-pub(super) fn replace(
+pub(in crate::record) fn replace(
     temporary: &Path,
     path: &Path,
     bytes: &[u8],

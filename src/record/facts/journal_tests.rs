@@ -1,9 +1,9 @@
 //! The journal against files as runs, crashes and people leave them.
 
-use super::super::fixtures::Run;
 use super::super::lines::LONGEST_LINE;
 use super::*;
 use crate::call::Outcome;
+use crate::record::fixtures::Run;
 use std::fs::{self, File};
 
 fn turns() -> Vec<TurnRecord> {

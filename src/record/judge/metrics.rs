@@ -5,13 +5,14 @@
 //! that never happened is +∞; the turns of a call are one group.
 
 use super::samples::{counting_calls, counting_turns, finite, of_call, of_turn};
-use super::{CallRecord, Expect, Metric, Ms, Outcome, TurnRecord};
+use crate::record::{CallRecord, Ms, TurnRecord};
 use crate::stats::{Distribution, Population, Proportion, Sample};
+use crate::vocab::{Expect, Metric, Outcome};
 use std::time::Duration;
 
 /// Where the values of a metric come from.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Values {
+pub(in crate::record) enum Values {
     /// A latency of the turns whose expectation satisfies `asked`.
     Turns {
         asked: fn(Expect) -> bool,
@@ -54,7 +55,7 @@ const fn calls(awaited: bool, of: fn(&CallRecord) -> Option<Ms>) -> Values {
 
 impl Values {
     /// The sample that a turn adds, if any.
-    pub(super) fn of_turn(self, turn: &TurnRecord) -> Option<Sample> {
+    pub(in crate::record) fn of_turn(self, turn: &TurnRecord) -> Option<Sample> {
         match self {
             Self::Turns { asked, .. } if !asked(turn.expect) => None,
             Self::Turns { of, awaited, .. } if awaited => of_turn(turn, of(turn)),
@@ -64,7 +65,7 @@ impl Values {
     }
 
     /// The sample that a call adds, if any.
-    pub(super) fn of_call(self, call: &CallRecord) -> Option<Sample> {
+    pub(in crate::record) fn of_call(self, call: &CallRecord) -> Option<Sample> {
         match self {
             Self::Calls { of, awaited } if awaited => of_call(call, of(call)),
             Self::Calls { of, .. } => finite(of(call)),
@@ -94,7 +95,7 @@ pub struct OpenCall {
 
 impl Metric {
     /// Where the metric's values come from.
-    pub(super) fn values(self) -> Values {
+    pub(in crate::record) fn values(self) -> Values {
         match self {
             Self::Ttfa => awaited(Expect::asks_for_reply, |t| t.ttfa_ms),
             Self::TtfaWire => awaited(Expect::asks_for_reply, |t| t.ttfa_wire_ms),
@@ -151,7 +152,7 @@ impl Metric {
     /// As [`Self::population`], but assumes that what the calls in progress (`open`) still owe
     /// keeps an upper bound (`upper`) or a lower one. The ended turns alone would overstate
     /// failures: a failing call ends all of its turns at once, a successful one, one by one.
-    pub(super) fn population_at_best(
+    pub(in crate::record) fn population_at_best(
         self,
         calls: &[CallRecord],
         turns: &[TurnRecord],
@@ -196,8 +197,8 @@ impl Metric {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixtures::{Failure, Outcome, Run};
     use super::*;
+    use crate::record::fixtures::{Failure, Outcome, Run};
 
     #[test]
     fn every_metric_is_there_once_and_finds_its_values() {

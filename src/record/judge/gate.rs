@@ -6,8 +6,9 @@
 use super::steady::SteadyRecords;
 use super::threshold::{GateOn, Threshold, name};
 use super::words::words;
-use super::{CallRecord, Metric, Ms, TurnRecord};
+use crate::record::{CallRecord, Ms, TurnRecord};
 use crate::stats::{Answer, Basis, Judgement};
+use crate::vocab::Metric;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -150,7 +151,7 @@ impl GateResult {
     }
 
     /// Why this gate keeps the run from passing.
-    pub(super) fn sentence(&self) -> String {
+    pub(in crate::record) fn sentence(&self) -> String {
         let (name, words) = (self.name(), &self.words);
         match self.answer() {
             GateAnswer::Undecided => format!("gate {name} cannot be judged: {words}"),
@@ -164,7 +165,7 @@ fn is_share(metric: &str) -> bool {
 }
 
 /// The records that gates are judged on.
-pub(super) struct Records<'a> {
+pub(in crate::record) struct Records<'a> {
     pub(super) calls: &'a [CallRecord],
     pub(super) turns: &'a [TurnRecord],
     /// What started while the load was level; `None` if it always was.
@@ -172,7 +173,7 @@ pub(super) struct Records<'a> {
 }
 
 /// Judges a threshold on the records.
-pub(super) fn judge(threshold: &Threshold, records: &Records<'_>) -> GateResult {
+pub(in crate::record) fn judge(threshold: &Threshold, records: &Records<'_>) -> GateResult {
     let (calls, turns) = match (threshold.on, records.steady) {
         (GateOn::Steady, Some(steady)) => (steady.calls.as_slice(), steady.turns.as_slice()),
         _ => (records.calls, records.turns),

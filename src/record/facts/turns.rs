@@ -3,14 +3,16 @@
 //! In: a [`TurnResult`] and its context. Out: a [`TurnRecord`]. Invariants: `ttfa_ms` is
 //! `ttfa_wire_ms` + `playout_ms` to the last printed digit; times are relative to the run's start.
 
-use super::{Confidence, Expect, Flag, Ms, Outcome, TURN_VERSION};
+use super::ms::Ms;
 use crate::call::{Failure, TurnResult};
+use crate::record::TURN_VERSION;
+use crate::vocab::{Confidence, Expect, Flag, Outcome};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
 
 /// Failure cause, in files of version 1, of calls and turns that a stop of the run cut off.
-pub(super) const STOPPED: &str = "stopped";
+pub(in crate::record) const STOPPED: &str = "stopped";
 
 /// Context of a turn that [`TurnResult`] does not contain.
 #[derive(Debug, Clone, Copy)]
@@ -272,7 +274,7 @@ impl TurnCounts {
     }
 
     /// Planned turns that have no outcome.
-    pub(super) fn without_outcome(&self) -> usize {
+    pub(in crate::record) fn without_outcome(&self) -> usize {
         let counted = self.ended() + self.cut_off + self.not_run;
         self.planned.saturating_sub(counted)
     }

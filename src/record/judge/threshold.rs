@@ -5,8 +5,10 @@
 
 use super::metrics::OpenCall;
 use super::steady::SteadyRecords;
-use super::{CallRecord, Metric, SteadySpan, TurnRecord};
+use super::steady::SteadySpan;
+use crate::record::{CallRecord, TurnRecord};
 use crate::stats::{self, Decider};
+use crate::vocab::Metric;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -90,7 +92,12 @@ impl Threshold {
 }
 
 /// A threshold in text: `ttfa{variant:fast} p(95)<1500ms (steady)`.
-pub(super) fn name(metric: &str, variant: Option<&str>, expression: &str, on: GateOn) -> String {
+pub(in crate::record) fn name(
+    metric: &str,
+    variant: Option<&str>,
+    expression: &str,
+    on: GateOn,
+) -> String {
     let filter = variant.map_or_else(String::new, |v| format!("{{variant:{v}}}"));
     let on = match on {
         GateOn::All => "",

@@ -27,7 +27,7 @@ pub enum Ending {
 
 impl Ending {
     /// Whether the run ended before all planned calls and turns were made.
-    pub(super) fn leaves_out(&self) -> bool {
+    pub(in crate::record) fn leaves_out(&self) -> bool {
         matches!(self, Self::Stopped | Self::Cut | Self::Aborted(_))
     }
 }
@@ -81,7 +81,7 @@ pub struct Verdict {
 
 /// Reasons why a run's figures say less than planned.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Doubts {
+pub(in crate::record) struct Doubts {
     /// Reasons why the figures are not reliable.
     pub(super) invalid: Vec<String>,
     /// Ways in which there was less load than planned; a gate that is refuted even so still fails.
@@ -92,7 +92,7 @@ pub(super) struct Doubts {
 
 impl Verdict {
     /// Judges the gates and weighs them against how the run went.
-    pub(super) fn of(
+    pub(in crate::record) fn of(
         ending: &Ending,
         doubts: Doubts,
         thresholds: &[Threshold],
@@ -197,9 +197,9 @@ impl Verdict {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixtures::{Failure, Outcome, Run, facts};
-    use super::super::{Summary, Threshold};
     use super::*;
+    use crate::record::fixtures::{Failure, Outcome, Run, facts};
+    use crate::record::{Summary, Threshold};
     use crate::stats::{Aggregate, Comparison, Gate};
 
     /// Without thresholds, a run reports what went wrong; it is an error if no call completed.

@@ -4,9 +4,10 @@
 //! calls and sentinel calls enter nothing; turns that the end of the run cut off enter only the
 //! counts; in the samples of gates, an awaited event that never happened is +∞.
 
-use super::turns::STOPPED;
-use super::{CallRecord, Ms, Outcome, TurnCounts, TurnRecord};
+use crate::record::facts::turns::STOPPED;
+use crate::record::{CallRecord, Ms, TurnCounts, TurnRecord};
 use crate::stats::{Distribution, Sample};
+use crate::vocab::Outcome;
 use crate::vocab::{About, Metric};
 use std::collections::BTreeMap;
 
@@ -78,7 +79,7 @@ impl Latencies {
 }
 
 /// The turns that enter metrics, of one variant or of all.
-pub(super) fn counting_turns<'a>(
+pub(in crate::record) fn counting_turns<'a>(
     turns: &'a [TurnRecord],
     variant: Option<&'a str>,
 ) -> impl Iterator<Item = &'a TurnRecord> + Clone {
@@ -87,7 +88,7 @@ pub(super) fn counting_turns<'a>(
 }
 
 /// The calls that enter metrics, of one variant or of all.
-pub(super) fn counting_calls<'a>(
+pub(in crate::record) fn counting_calls<'a>(
     calls: &'a [CallRecord],
     variant: Option<&'a str>,
 ) -> impl Iterator<Item = &'a CallRecord> + Clone {
@@ -110,13 +111,13 @@ fn of_calls_too<'a>(
     }
 }
 
-pub(super) fn finite(ms: Option<Ms>) -> Option<Sample> {
+pub(in crate::record) fn finite(ms: Option<Ms>) -> Option<Sample> {
     ms.and_then(Ms::duration).map(Sample::Finite)
 }
 
 /// The sample for a latency of a turn that counts. A turn with two latencies can be missed by one
 /// and have the other.
-pub(super) fn of_turn(turn: &TurnRecord, latency: Option<Ms>) -> Option<Sample> {
+pub(in crate::record) fn of_turn(turn: &TurnRecord, latency: Option<Ms>) -> Option<Sample> {
     match turn.outcome {
         Outcome::Replied | Outcome::Early => finite(latency),
         Outcome::Missed | Outcome::Failed => finite(latency).or(Some(Sample::Infinite)),
@@ -124,7 +125,7 @@ pub(super) fn of_turn(turn: &TurnRecord, latency: Option<Ms>) -> Option<Sample> 
     }
 }
 
-pub(super) fn of_call(call: &CallRecord, latency: Option<Ms>) -> Option<Sample> {
+pub(in crate::record) fn of_call(call: &CallRecord, latency: Option<Ms>) -> Option<Sample> {
     finite(latency).or_else(|| {
         let failure = call.failure.as_ref()?;
         // A call with ended turns did join; only a defect can have lost its figure.

@@ -5,8 +5,11 @@
 //! line. Invariants: a line is one write, so that a killed process leaves every ended turn; a turn
 //! about which more became known has another line, and the last one counts.
 
+use super::calls::CallRecord;
+use super::error::RecordError;
 use super::lines::{self, Lines};
-use super::{CALL_VERSION, CallRecord, RecordError, TURN_VERSION, TurnRecord};
+use super::turns::TurnRecord;
+use crate::record::{CALL_VERSION, TURN_VERSION};
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};

@@ -5,9 +5,10 @@
 //! Invariants: an error is measured − true, so a positive bias means that figures are too long;
 //! a p99 with fewer than 500 turns behind it is null.
 
-use super::measurement::first;
-use super::{Generator, Ms, Outcome, TurnRecord};
+use crate::record::facts::measurement::first;
+use crate::record::{Generator, Ms, TurnRecord};
 use crate::stats::{Distribution, Sample};
+use crate::vocab::Outcome;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -35,7 +36,7 @@ pub struct ErrorStats {
 
 impl ErrorStats {
     /// From signed errors in µs.
-    pub(super) fn of(errors_us: &[i64]) -> Self {
+    pub(in crate::record) fn of(errors_us: &[i64]) -> Self {
         if errors_us.is_empty() {
             return Self::default();
         }

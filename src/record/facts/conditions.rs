@@ -59,7 +59,7 @@ mod tests {
 
     fn conditions() -> Conditions {
         Conditions {
-            definitions: super::super::MEASUREMENT_VERSION,
+            definitions: crate::record::MEASUREMENT_VERSION,
             playout_model: "neteq-dm-1".into(),
             utterances: [("order".to_owned(), "0f, 2.9s".to_owned())].into(),
             call: vec![

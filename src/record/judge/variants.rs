@@ -5,10 +5,10 @@
 //! between calls of the same blocks, and all of them together are one family of comparisons
 //! (Holm), also corrected for the choice of the first variant.
 
+use super::figures::{AllTurns, Intervals, Latency, Span};
+use super::samples::Samples;
 use super::samples::of_turn;
-use super::{
-    AllTurns, CallCounts, CallRecord, Intervals, Latency, Ms, Samples, Span, TurnCounts, TurnRecord,
-};
+use crate::record::{CallCounts, CallRecord, Ms, TurnCounts, TurnRecord};
 use crate::stats::Sample;
 use crate::stats::compare::{
     Change, Difference, Figure, Needed, Place, Series, Settings, Values, compare_chosen,
@@ -117,7 +117,11 @@ impl LagVerdict {
 }
 
 /// The variants of a run by rank; empty if there are fewer than two.
-pub(super) fn ranked(seed: u64, calls: &[CallRecord], turns: &[TurnRecord]) -> Vec<VariantSummary> {
+pub(in crate::record) fn ranked(
+    seed: u64,
+    calls: &[CallRecord],
+    turns: &[TurnRecord],
+) -> Vec<VariantSummary> {
     let names: BTreeSet<&str> = calls
         .iter()
         .filter(|c| !c.warmup)

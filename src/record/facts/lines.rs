@@ -5,7 +5,7 @@
 //! Invariants: a line is one write, so that a killed process leaves every line; after a failed
 //! write the file ends where it did before; reads are bounded.
 
-use super::RecordError;
+use super::error::RecordError;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
@@ -13,11 +13,11 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 
 /// Longest line read, newline included. A turn takes about 700 bytes; names are bounded elsewhere.
-pub(super) const LONGEST_LINE: u64 = 1 << 20;
+pub(in crate::record) const LONGEST_LINE: u64 = 1 << 20;
 
 /// An open file of lines.
 #[derive(Debug)]
-pub(super) struct Lines {
+pub(in crate::record) struct Lines {
     file: File,
     path: PathBuf,
     len: u64,
@@ -26,7 +26,7 @@ pub(super) struct Lines {
 }
 
 /// What [`read`] found.
-pub(super) struct LinesRead<T> {
+pub(in crate::record) struct LinesRead<T> {
     /// In the order of the file.
     pub(super) items: Vec<T>,
     /// The last line was torn and is left out.
@@ -35,12 +35,12 @@ pub(super) struct LinesRead<T> {
 
 impl Lines {
     /// Creates the file, which must not exist yet.
-    pub(super) fn create(path: &Path) -> Result<Self, RecordError> {
+    pub(in crate::record) fn create(path: &Path) -> Result<Self, RecordError> {
         let file = File::create_new(path).map_err(|e| io_error("create", path, e))?;
         Ok(Self::over(file, path))
     }
 
-    pub(super) fn over(file: File, path: &Path) -> Self {
+    pub(in crate::record) fn over(file: File, path: &Path) -> Self {
         Self {
             file,
             path: path.to_owned(),
@@ -49,12 +49,12 @@ impl Lines {
         }
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(in crate::record) fn path(&self) -> &Path {
         &self.path
     }
 
     /// Appends one line in a single write.
-    pub(super) fn append(&mut self, item: &impl Serialize) -> Result<(), RecordError> {
+    pub(in crate::record) fn append(&mut self, item: &impl Serialize) -> Result<(), RecordError> {
         let mut line = serde_json::to_vec(item).map_err(|e| self.error("encode", e.into()))?;
         line.push(b'\n');
         if let Err(error) = self.file.write_all(&line) {
@@ -69,7 +69,7 @@ impl Lines {
     }
 
     /// Syncs appended lines to disk.
-    pub(super) fn sync(&mut self) -> Result<(), RecordError> {
+    pub(in crate::record) fn sync(&mut self) -> Result<(), RecordError> {
         self.file.sync_data().map_err(|e| self.error("sync", e))?;
         self.unsynced = false;
         Ok(())
@@ -82,7 +82,7 @@ impl Lines {
 
 /// Reads lines of versions up to `known`. A last line without its newline that does not parse is
 /// left out; any other line that does not parse is [`RecordError::Corrupt`].
-pub(super) fn read<T: DeserializeOwned>(
+pub(in crate::record) fn read<T: DeserializeOwned>(
     path: &Path,
     known: u32,
 ) -> Result<LinesRead<T>, RecordError> {
@@ -141,7 +141,10 @@ fn parse<T: DeserializeOwned>(text: &[u8], known: u32) -> Result<T, Unreadable> 
 }
 
 /// Reads a whole file of at most `largest` bytes; `None` if there is none.
-pub(super) fn bounded(path: &Path, largest: u64) -> Result<Option<Vec<u8>>, RecordError> {
+pub(in crate::record) fn bounded(
+    path: &Path,
+    largest: u64,
+) -> Result<Option<Vec<u8>>, RecordError> {
     let file = match File::open(path) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         opened => opened.map_err(|e| io_error("open", path, e))?,
@@ -159,7 +162,7 @@ pub(super) fn bounded(path: &Path, largest: u64) -> Result<Option<Vec<u8>>, Reco
 
 /// Reads the single object in a file of at most `largest` bytes, of a version up to `known`;
 /// `None` if there is no file.
-pub(super) fn versioned<T: DeserializeOwned>(
+pub(in crate::record) fn versioned<T: DeserializeOwned>(
     path: &Path,
     known: u32,
     largest: u64,
@@ -187,7 +190,11 @@ fn newer(path: &Path, line: usize, found: u32, known: u32) -> RecordError {
     }
 }
 
-pub(super) fn io_error(action: &'static str, path: &Path, source: io::Error) -> RecordError {
+pub(in crate::record) fn io_error(
+    action: &'static str,
+    path: &Path,
+    source: io::Error,
+) -> RecordError {
     RecordError::Io {
         action,
         path: path.to_owned(),

@@ -3,11 +3,14 @@
 //! In: nothing; [`Summary::build`] fills them. Out: what serde and the JSON Schema make of them.
 //! Invariant: warm-up calls are in no figure.
 
-use super::measurement::first;
-use super::{
-    CallCounts, Conditions, Ending, Generator, Intervals, Metrics, Ms, Sentinels, Steady,
-    SteadySpan, TurnCounts, VariantSummary, Verdict,
-};
+use super::figures::Intervals;
+use super::latencies::Metrics;
+use super::sentinels::Sentinels;
+use super::steady::{Steady, SteadySpan};
+use super::variants::VariantSummary;
+use super::verdict::{Ending, Verdict};
+use crate::record::facts::measurement::first;
+use crate::record::{CallCounts, Conditions, Generator, Ms, TurnCounts};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

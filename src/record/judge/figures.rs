@@ -3,7 +3,8 @@
 //! In: samples. Out: exact figures, as `summary.json` has them. Invariants: no figure is estimated
 //! from buckets; a figure that does not exist, or is +∞, is null.
 
-use super::{Ms, Samples};
+use super::samples::Samples;
+use crate::record::Ms;
 use crate::stats::{Distribution, Sample};
 use crate::vocab::Metric;
 use schemars::JsonSchema;
@@ -127,7 +128,7 @@ impl Quantiles {
 }
 
 impl Intervals {
-    pub(super) fn of(samples: &Samples) -> Self {
+    pub(in crate::record) fn of(samples: &Samples) -> Self {
         Self {
             level: LEVEL,
             ttfa: Quantiles::of(samples.measured(Metric::Ttfa)),

@@ -3,7 +3,9 @@
 //! In: [`Samples`]. Out: order statistics of every metric that summaries have; as JSON an object
 //! with a key for each, and `all_turns`. Invariant: adding a metric takes its row alone.
 
-use super::{AllTurns, Latency, Metric, Samples};
+use super::figures::{AllTurns, Latency};
+use super::samples::Samples;
+use crate::vocab::Metric;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::Error as _;
 use serde::ser::SerializeMap as _;
@@ -32,7 +34,7 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    pub(super) fn of(samples: &Samples) -> Self {
+    pub(in crate::record) fn of(samples: &Samples) -> Self {
         let latency = |m| (m, Latency::of(samples.measured(m)));
         Self {
             latencies: Metric::summarized().map(latency).collect(),

@@ -3,18 +3,22 @@
 //! In: a threshold and its judgement. Out: one sentence without the gate's name. Invariants: every
 //! report uses these words; figures are rounded as on the screen.
 
-use super::Metric;
 use super::metrics::Values;
 use super::threshold::Threshold;
 use crate::stats::{Aggregate, Answer, Basis, Decider, Judgement};
 use crate::vocab::About;
+use crate::vocab::Metric;
 
 /// Turns from which the interval of a quantile is about ±11 % wide on a typical spread: latencies
 /// that are lognormal with σ = 0.53, as replies of voice agents are. Half the interval is
 /// 1.96 · √(q(1−q)/n) · σ / φ(z_q), φ the density of the normal distribution.
 const WANTED: [(f64, usize); 4] = [(0.5, 140), (0.9, 260), (0.95, 400), (0.99, 1_240)];
 
-pub(super) fn words(threshold: &Threshold, metric: Option<Metric>, judged: &Judgement) -> String {
+pub(in crate::record) fn words(
+    threshold: &Threshold,
+    metric: Option<Metric>,
+    judged: &Judgement,
+) -> String {
     let Some(metric) = metric else {
         return "there is no such metric".to_owned();
     };

@@ -3,7 +3,9 @@
 //! In: records, and the periods of level load. Out: the calls and turns that started then.
 //! Invariant: a turn that never started counts by its own planned start, or else by its call's.
 
-use super::{CallRecord, Metrics, Ms, Samples, TurnRecord};
+use super::latencies::Metrics;
+use super::samples::Samples;
+use crate::record::{CallRecord, Ms, TurnRecord};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -34,14 +36,18 @@ pub struct Steady {
 
 /// The records of what started while the load was level.
 #[derive(Debug, Clone, Default)]
-pub(super) struct SteadyRecords {
+pub(in crate::record) struct SteadyRecords {
     pub(super) calls: Vec<CallRecord>,
     pub(super) turns: Vec<TurnRecord>,
 }
 
 impl SteadyRecords {
     /// Selects the records within `spans`; none if `spans` is empty.
-    pub(super) fn of(spans: &[SteadySpan], calls: &[CallRecord], turns: &[TurnRecord]) -> Self {
+    pub(in crate::record) fn of(
+        spans: &[SteadySpan],
+        calls: &[CallRecord],
+        turns: &[TurnRecord],
+    ) -> Self {
         if spans.is_empty() {
             return Self::default();
         }
@@ -67,7 +73,7 @@ impl SteadyRecords {
     }
 
     /// The figures of the records; `None` if `spans` is empty.
-    pub(super) fn figures(&self, spans: &[SteadySpan]) -> Option<Steady> {
+    pub(in crate::record) fn figures(&self, spans: &[SteadySpan]) -> Option<Steady> {
         let samples = || Samples::of(self.turns.len(), &self.calls, &self.turns);
         (!spans.is_empty()).then(|| Steady {
             spans: spans.to_vec(),
@@ -78,8 +84,8 @@ impl SteadyRecords {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixtures::{Failure, Outcome, Run};
     use super::*;
+    use crate::record::fixtures::{Failure, Outcome, Run};
 
     #[test]
     fn what_began_inside_is_picked_by_table() {
