@@ -12,9 +12,9 @@
 //! record    the record of a run: versioned types, journal
 //! net       the media engine: sockets, timers, ICE/DTLS/SRTP
 //! target    connections to agents: livekit, the embedded reference agent
-//! run       threads, dispatcher, clock, shutdown, progress
+//! run       threads, dispatcher, clock, shutdown
 //! report    record → console, JSON, CSV
-//! cli       arguments → settings; one file per command
+//! cli       arguments → settings; one file per command; progress, live metrics
 //! ```
 
 pub mod audio;

@@ -21,7 +21,6 @@ mod hearing;
 mod ledger;
 mod one;
 mod opinions;
-mod progress;
 mod sentinel;
 mod sounds;
 mod zero;
@@ -32,7 +31,6 @@ pub use doors::Doors;
 pub use error::RunError;
 pub use event::{RunEvent, Vitals};
 pub use ledger::state_folder;
-pub use progress::Progress;
 pub use sentinel::SentinelTurns;
 pub use sounds::load_utterance;
 

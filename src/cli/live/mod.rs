@@ -6,13 +6,15 @@
 mod feed;
 mod http;
 mod otlp;
+mod progress;
 
 use super::say::Trouble;
 use crate::plan::Plan;
-use crate::run::{Progress, RunEvent};
+use crate::run::RunEvent;
 use feed::Feed;
 use http::Server;
 use otlp::Export;
+use progress::Progress;
 use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -106,8 +108,8 @@ impl Rest {
 
 #[cfg(test)]
 mod tests {
-    use super::super::sources::Source;
     use super::*;
+    use crate::cli::sources::Source;
     use crate::scenario::Unset;
 
     /// The plan of the built-in quickstart with another load.

@@ -4,9 +4,9 @@
 //! spans go through a bounded queue, and those dropped because it is full are counted; spans are
 //! sent by a separate thread, which ends seconds after the run, whatever the collector does.
 
-use super::super::exit::Exit;
-use super::super::say::Trouble;
 use super::Shown;
+use crate::cli::exit::Exit;
+use crate::cli::say::Trouble;
 use crate::record::Ms;
 use crate::report::spans::Spans;
 use crate::run::RunEvent;
