@@ -3,17 +3,16 @@
 //! In: records, the flags that say how. Out: the comparison, an exit code. Invariant: runs made
 //! under different conditions are compared only with `--force`.
 
+use super::console;
 use super::exit::Exit;
-use super::say::{self, Trouble};
+use super::trouble::Trouble;
 use crate::record::{
     Conditions, GateResult, MEASUREMENT_VERSION, Metric, RunRecord, changes_between,
 };
-use crate::report::Style;
 use crate::report::comparison::{self, Compared, Pair};
 use crate::stats::compare::{Change, Noise, Series, Settings, compare_pairs};
 use clap::Args;
 use clap::builder::PossibleValuesParser;
-use std::io::IsTerminal as _;
 
 /// How runs are compared.
 #[derive(Debug, Clone, Default, Args)]
@@ -71,14 +70,12 @@ fn noise(text: &str) -> Result<Noise, String> {
     Ok(noise)
 }
 
-pub(super) fn style() -> Style {
-    let no_color = std::env::var("NO_COLOR").ok();
-    Style::choose(std::io::stdout().is_terminal(), no_color.as_deref())
-}
-
-/// Prints a comparison as a table.
+/// Prints a comparison as a table; the run folder has it too.
 pub(super) fn show(compared: &Compared) {
-    say::out(&format!("\n{}", comparison::render(compared, style())));
+    console::out(&format!(
+        "\n{}",
+        comparison::render(compared, console::style())
+    ));
 }
 
 /// 99 if a metric regressed and `--fail-on-regression` was given.

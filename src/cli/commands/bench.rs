@@ -12,8 +12,8 @@ mod usage;
 
 pub use level::LevelArgs;
 
+use crate::cli::console;
 use crate::cli::exit::Exit;
-use crate::cli::say;
 use crate::cli::server::ServerArgs;
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
@@ -76,14 +76,15 @@ pub(super) fn execute(args: BenchArgs) -> Exit {
         BenchCommand::Level(args) => level::execute(&args),
         BenchCommand::Callers(args) => match measure::callers(&args) {
             Ok(done) => {
-                say::out(&match args.json {
+                let printed = console::data([match args.json {
                     true => table::json(&done),
                     false => table::text(&done),
-                });
-                match done.levels.iter().all(|l| l.invalid.is_empty()) {
+                }]);
+                let exit = match done.levels.iter().all(|l| l.invalid.is_empty()) {
                     true => Exit::Success,
                     false => Exit::InvalidRun,
-                }
+                };
+                exit.or(printed)
             }
             Err(trouble) => trouble.tell(),
         },

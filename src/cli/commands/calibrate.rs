@@ -7,8 +7,8 @@
 use crate::audio::chirp::{CHIRP, chirp};
 use crate::audio::{RATE, time_of};
 use crate::cli::calibration;
+use crate::cli::console;
 use crate::cli::exit::Exit;
-use crate::cli::say::{self, Trouble};
 use crate::cli::server::ServerArgs;
 use crate::cli::session::agent_flags::SHORTEST_KEPT;
 use crate::cli::session::doors::of_embedded;
@@ -16,6 +16,7 @@ use crate::cli::session::drive::Drive;
 use crate::cli::session::truth::{REPLY, Truth, own_agent, truth_arguments};
 use crate::cli::settings::{self, Environment, ServerFlags};
 use crate::cli::sources::Source;
+use crate::cli::trouble::Trouble;
 use crate::plan::Plan;
 use crate::record::{CALIBRATION_VERSION, Calibration, CalibrationLevel, MEASUREMENT_VERSION};
 use crate::run::Door;
@@ -78,7 +79,7 @@ pub(super) fn execute(args: CalibrateArgs) -> Exit {
                 true => json(&done),
                 false => table(&done),
             };
-            say::out(&text);
+            console::out(&text);
             match save(&done) {
                 Ok(()) if done.trusted_callers > 0 => Exit::Success,
                 Ok(()) => Exit::InvalidRun,
@@ -108,7 +109,9 @@ fn calibrate(args: &CalibrateArgs) -> Result<Calibration, Trouble> {
     let started = jiff::Timestamp::now();
     let mut measured = Vec::new();
     for callers in levels {
-        eprintln!("calibrating with {callers} callers against {target}");
+        console::say(&format!(
+            "calibrating with {callers} callers against {target}"
+        ));
         measured.push(level(args, callers, server.as_ref())?);
     }
     Ok(Calibration {
@@ -283,7 +286,7 @@ fn table(done: &Calibration) -> String {
 
 fn save(done: &Calibration) -> Result<(), Trouble> {
     let Some(path) = calibration::path() else {
-        eprintln!("warning: without a home directory the calibration is not kept");
+        console::warn("without a home directory the calibration is not kept");
         return Ok(());
     };
     let folder = path.parent().unwrap_or(Path::new("."));

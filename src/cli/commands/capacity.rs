@@ -8,11 +8,12 @@
 mod show;
 mod step;
 
+use crate::cli::console;
 use crate::cli::exit::Exit;
 use crate::cli::overrides::OverrideArgs;
-use crate::cli::say::{self, Trouble};
 use crate::cli::server::ServerArgs;
 use crate::cli::session::carry_out::{self, Opened, Request};
+use crate::cli::trouble::Trouble;
 use crate::plan::Plan;
 use crate::record::MEASUREMENT_VERSION;
 use crate::scenario::{Aggregate, Bound, Op, Threshold, parse_threshold};
@@ -106,17 +107,18 @@ struct Answer {
 pub(super) fn execute(args: CapacityArgs) -> Exit {
     match search(&args) {
         Ok(answer) => {
-            say::out(&match args.json {
+            let printed = console::data([match args.json {
                 // A struct of numbers and text always has a JSON form.
                 true => serde_json::to_string_pretty(&answer)
                     .map_or_else(|e| e.to_string(), |t| t + "\n"),
                 false => show::render(&answer, args.slo.promise.below),
-            });
-            match (answer.generator_limit, answer.capacity) {
+            }]);
+            let exit = match (answer.generator_limit, answer.capacity) {
                 (Some(_), _) => Exit::InvalidRun,
                 (None, None) => Exit::GateFailed,
                 (None, Some(_)) => Exit::Success,
-            }
+            };
+            exit.or(printed)
         }
         Err(trouble) => trouble.tell(),
     }
@@ -161,7 +163,7 @@ fn search(args: &CapacityArgs) -> Result<Answer, Trouble> {
             }
         };
         let step = taker.take(calls, recheck, answer.steps.len() as u64)?;
-        eprintln!("{}", show::line(&step));
+        console::say(&show::line(&step));
         let (keeps, limit) = (step.keeps, step.generator_limit.clone());
         answer.steps.push(step);
         if let Some(limit) = limit {

@@ -3,9 +3,10 @@
 //! In: run folders, baseline files or names. Out: a table or JSON, an exit code.
 
 use crate::cli::baselines;
-use crate::cli::comparing::{HowArgs, exit_of, of_records, style};
+use crate::cli::comparing::{HowArgs, exit_of, of_records};
+use crate::cli::console;
 use crate::cli::exit::Exit;
-use crate::cli::say::{self, Trouble};
+use crate::cli::trouble::Trouble;
 use crate::record::RunRecord;
 use crate::report::comparison;
 use clap::Args;
@@ -41,9 +42,9 @@ fn compare(args: &CompareArgs) -> Result<Exit, Trouble> {
         .map(|text| Ok((text.clone(), baselines::read(text)?)))
         .collect::<Result<_, Trouble>>()?;
     let compared = of_records((&args.baseline, &baseline), &candidates, &args.how)?;
-    match args.json {
-        true => say::out(&comparison::json(&compared)),
-        false => say::out(&comparison::render(&compared, style())),
-    }
-    Ok(exit_of(&compared, &args.how))
+    let text = match args.json {
+        true => comparison::json(&compared),
+        false => comparison::render(&compared, console::style()),
+    };
+    Ok(exit_of(&compared, &args.how).or(console::data([text])))
 }

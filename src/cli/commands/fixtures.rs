@@ -4,9 +4,9 @@
 //! reads. Invariants: a sidecar is written atomically, and replaced only with `--force`.
 
 use crate::audio::{Annotation, RATE, SpeechSpan, decode, pauses, speech_span};
+use crate::cli::console;
 use crate::cli::exit::Exit;
-use crate::cli::output;
-use crate::cli::say::Trouble;
+use crate::cli::trouble::Trouble;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use std::fmt::Write as _;
@@ -116,11 +116,11 @@ fn inspect(file: &Path, args: &InspectArgs) -> Result<Exit, Trouble> {
     } else {
         text(&found)
     };
-    let exit = output::data([shown]);
+    let exit = console::data([shown]);
     if args.write {
         let text = annotation.as_ref().and_then(Annotation::text);
         write(&sidecar, &found, text, args.force)?;
-        output::note(&format!("wrote `{}`", sidecar.display()));
+        console::note(&format!("wrote `{}`", sidecar.display()));
     }
     Ok(exit)
 }

@@ -3,9 +3,9 @@
 //! Invariants: nothing is overwritten; if one file cannot be written, the others are removed.
 
 use crate::cli::builtin::BUILTINS;
+use crate::cli::console;
 use crate::cli::exit::Exit;
-use crate::cli::output;
-use crate::cli::say::Trouble;
+use crate::cli::trouble::Trouble;
 use clap::Args;
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write};
@@ -28,9 +28,9 @@ pub(super) fn execute(args: &InitArgs) -> Exit {
                 .files
                 .iter()
                 .map(|file| format!("{}\n", file.display()));
-            let exit = output::data(list);
+            let exit = console::data(list);
             let quickstart = args.dir.join("scenarios/quickstart.yaml");
-            output::note(&format!(
+            console::note(&format!(
                 "start with `loadgen run {}`",
                 quickstart.display()
             ));

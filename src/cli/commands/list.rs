@@ -3,15 +3,13 @@
 //! In: a folder of run folders. Out: a table or JSON on stdout. Invariant: a run that cannot be
 //! read is reported on stderr and does not hide the others.
 
+use crate::cli::console;
 use crate::cli::exit::Exit;
-use crate::cli::output;
-use crate::cli::say::Trouble;
+use crate::cli::trouble::Trouble;
 use crate::record::{DEFAULT_PARENT, RunFolder, RunRecord};
-use crate::report::Style;
 use crate::report::list::{self, PastRun};
 use clap::Args;
 use std::cmp::Reverse;
-use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 
 /// Which runs, and how.
@@ -39,14 +37,12 @@ pub(super) fn execute(args: &ListArgs) -> Exit {
     // Runs without a valid start time come last.
     runs.sort_by_cached_key(|run| (Reverse(at(run)), run.folder.clone()));
     if args.json {
-        return output::data([list::to_json(&runs)]);
+        return console::data([list::to_json(&runs)]);
     }
     if runs.is_empty() {
-        output::note(&format!("no runs in `{}`", args.dir.display()));
+        console::note(&format!("no runs in `{}`", args.dir.display()));
     }
-    let no_color = std::env::var("NO_COLOR").ok();
-    let style = Style::choose(std::io::stdout().is_terminal(), no_color.as_deref());
-    output::data([list::table(&runs, style)])
+    console::data([list::table(&runs, console::style())])
 }
 
 /// The run folders in `dir`, or `dir` itself if it is one.

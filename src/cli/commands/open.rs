@@ -3,9 +3,10 @@
 //! In: a run folder. Out: the browser; the report's path on stdout. Invariant: a report that is
 //! missing, or whose run is incomplete, is generated first.
 
+use crate::cli::console;
 use crate::cli::exit::Exit;
 use crate::cli::reports;
-use crate::cli::say::{self, Trouble};
+use crate::cli::trouble::Trouble;
 use crate::record::{RecordError, RunFolder, RunRecord};
 use crate::report::Format;
 use clap::Args;
@@ -28,7 +29,7 @@ pub(super) fn execute(args: &OpenArgs) -> Exit {
         Ok(report) => report,
         Err(e) => return Trouble::record(&e).tell(),
     };
-    say::out(&format!("{}\n", report.display()));
+    console::out(&format!("{}\n", report.display()));
     match open::that_detached_with_timeout(&report, LAUNCH) {
         Ok(()) => Exit::Success,
         Err(e) => {

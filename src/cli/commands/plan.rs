@@ -1,11 +1,11 @@
 //! `loadgen plan`: what a run will do, call by call; needs no environment.
 
+use crate::cli::console;
 use crate::cli::exit::Exit;
-use crate::cli::output;
 use crate::cli::overrides::OverrideArgs;
-use crate::cli::say::Trouble;
 use crate::cli::settings::Environment;
-use crate::cli::sources::Source;
+use crate::cli::sources::{Source, note_unset};
+use crate::cli::trouble::Trouble;
 use crate::plan::{Plan, json_line, summary};
 use crate::scenario::Unset;
 use clap::Args;
@@ -38,17 +38,17 @@ fn show(args: &PlanArgs) -> Result<Exit, Trouble> {
     let scenario = overrides
         .apply(&scenario)
         .map_err(|e| Trouble::new(Exit::Usage, e.to_string(), e.hint()))?;
-    output::note_unset(&scenario, &args.scenario);
+    note_unset(&scenario, &args.scenario);
     let plan = Plan::new(&scenario);
     if !args.json {
-        return Ok(output::data([summary(&scenario, &plan)]));
+        return Ok(console::data([summary(&scenario, &plan)]));
     }
     if plan.duration().is_some() {
-        output::note("the load lasts for a duration; these are as many calls as are expected");
+        console::note("the load lasts for a duration; these are as many calls as are expected");
     }
     let count = usize::try_from(plan.estimate().calls).unwrap_or(usize::MAX);
     let calls = plan.calls().take(count);
-    Ok(output::data(
+    Ok(console::data(
         calls.map(|call| json_line(&scenario, &call) + "\n"),
     ))
 }

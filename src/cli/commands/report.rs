@@ -3,14 +3,14 @@
 //! In: a run folder, of a finished run or not. Out: its reports, the table. Invariant: the summary
 //! of a finished run is read and never rewritten.
 
+use crate::cli::console;
 use crate::cli::exit::Exit;
 use crate::cli::reports;
-use crate::cli::say::Trouble;
+use crate::cli::trouble::Trouble;
 use crate::record::{RunFolder, RunRecord};
 use crate::report::Format;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
-use std::io::Write as _;
 use std::path::PathBuf;
 
 /// Which run, and in which formats.
@@ -54,7 +54,7 @@ pub(super) fn execute(args: &ReportArgs) -> Exit {
         return Trouble::record(e).tell();
     }
     if !args.quiet {
-        let _ = writeln!(std::io::stderr(), "reports in {}", folder.path().display());
+        console::say(&format!("reports in {}", folder.path().display()));
     }
     match record.is_complete() {
         true => Exit::Success,

@@ -1,7 +1,7 @@
 //! `loadgen schema`: the JSON Schema of scenarios or summaries, on stdout.
 
+use crate::cli::console;
 use crate::cli::exit::Exit;
-use crate::cli::output;
 use clap::{Args, ValueEnum};
 
 /// Which schema.
@@ -23,7 +23,7 @@ pub enum Schema {
 
 /// Prints the schema.
 pub(super) fn execute(args: &SchemaArgs) -> Exit {
-    output::data([match args.of {
+    console::data([match args.of {
         Schema::Scenario => crate::scenario::schema_text(),
         Schema::Summary => crate::report::json::summary_schema(),
     }])

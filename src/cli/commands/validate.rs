@@ -1,10 +1,10 @@
 //! `loadgen validate`: checks scenarios with their sounds; needs no environment.
 
+use crate::cli::console;
 use crate::cli::exit::Exit;
-use crate::cli::output;
-use crate::cli::say::Trouble;
 use crate::cli::settings::Environment;
-use crate::cli::sources::Source;
+use crate::cli::sources::{Source, note_unset};
+use crate::cli::trouble::Trouble;
 use crate::scenario::{Extent, Scenario, Unset};
 use crate::vocab::duration;
 use clap::Args;
@@ -33,8 +33,8 @@ pub(super) fn execute(args: &ValidateArgs) -> Exit {
 fn validate(path: &str, env: &Environment) -> Result<Exit, Trouble> {
     let source = Source::open(path)?;
     let scenario = source.check(&|name| env.get(name), Unset::Absent)?;
-    output::note_unset(&scenario, path);
-    Ok(output::data([format!(
+    note_unset(&scenario, path);
+    Ok(console::data([format!(
         "{path}: valid: {}\n",
         describe(&scenario)
     )]))

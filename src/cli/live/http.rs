@@ -6,7 +6,7 @@
 //! at most.
 
 use crate::cli::exit::Exit;
-use crate::cli::say::Trouble;
+use crate::cli::trouble::Trouble;
 use crate::report::prometheus::{CONTENT_TYPE, Metrics};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};

@@ -8,14 +8,14 @@ mod http;
 mod otlp;
 mod progress;
 
-use super::say::Trouble;
+use super::console;
+use super::trouble::Trouble;
 use crate::plan::Plan;
 use crate::run::RunEvent;
 use feed::Feed;
 use http::Server;
 use otlp::Export;
 use progress::Progress;
-use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -57,7 +57,7 @@ impl Live {
                 let feed = Feed::new(&shown);
                 let server = Server::open(at, Arc::clone(feed.metrics()))?;
                 if !quiet {
-                    eprintln!("metrics on http://{}/metrics", server.address());
+                    console::say(&format!("metrics on http://{}/metrics", server.address()));
                 }
                 Some((feed, server))
             }
@@ -65,7 +65,7 @@ impl Live {
         };
         let total = shown.plan.measured().map(|n| n + shown.plan.warmup());
         Ok(Self {
-            progress: Progress::new(total, std::io::stderr().is_terminal(), quiet),
+            progress: Progress::new(total, console::redraws(), quiet),
             served,
             export,
         })
@@ -101,7 +101,7 @@ impl Rest {
     /// Waits for the span export. Called last, so that a collector never delays the reports.
     pub(super) fn finish(self) {
         for warning in self.0.into_iter().flat_map(otlp::Rest::finish) {
-            eprintln!("warning: {warning}");
+            console::warn(&warning);
         }
     }
 }

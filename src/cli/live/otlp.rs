@@ -6,7 +6,7 @@
 
 use super::Shown;
 use crate::cli::exit::Exit;
-use crate::cli::say::Trouble;
+use crate::cli::trouble::Trouble;
 use crate::record::Ms;
 use crate::report::spans::Spans;
 use crate::run::RunEvent;

@@ -4,22 +4,19 @@
 //! Invariants: the line shows only what has happened; its quantiles are of replied turns.
 
 use crate::call::Phase;
+use crate::cli::console::{self, Line};
 use crate::record::{CallOutcome, Ms};
 use crate::run::RunEvent;
 use crate::stats::Live;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::collections::HashMap;
-use std::io::Write as _;
 use std::time::{Duration, Instant};
 
-/// Redraws per second on a terminal.
-const REDRAWS: u8 = 10;
 /// Time between plain lines.
 const PLAIN: Duration = Duration::from_secs(5);
 
 /// Where the progress line is written.
 enum Out {
-    Bar(ProgressBar),
+    Redrawn(Line),
     Plain { last: Instant },
     Quiet,
 }
@@ -42,15 +39,7 @@ impl Progress {
         let out = if quiet {
             Out::Quiet
         } else if terminal {
-            let target = ProgressDrawTarget::stderr_with_hz(REDRAWS);
-            let bar = ProgressBar::with_draw_target(None, target);
-            // A template that does not parse leaves the default.
-            if let Ok(style) =
-                ProgressStyle::with_template("{spinner} {elapsed_precise} {wide_msg}")
-            {
-                bar.set_style(style);
-            }
-            Out::Bar(bar)
+            Out::Redrawn(Line::new())
         } else {
             Out::Plain {
                 last: Instant::now(),
@@ -125,7 +114,7 @@ impl Progress {
     fn show(&mut self) {
         let due = match &self.out {
             Out::Quiet => false,
-            Out::Bar(_) => true,
+            Out::Redrawn(_) => true,
             Out::Plain { last } => last.elapsed() >= PLAIN,
         };
         if !due {
@@ -133,13 +122,10 @@ impl Progress {
         }
         let line = self.line();
         match &mut self.out {
-            Out::Bar(bar) => {
-                bar.set_message(line);
-                bar.tick();
-            }
+            Out::Redrawn(shown) => shown.set(line),
             Out::Plain { last } => {
                 *last = Instant::now();
-                say(&line);
+                console::say(&line);
             }
             Out::Quiet => {}
         }
@@ -147,18 +133,18 @@ impl Progress {
 
     fn print(&self, text: &str) {
         match &self.out {
-            Out::Bar(bar) => bar.suspend(|| say(text)),
-            Out::Plain { .. } => say(text),
+            Out::Redrawn(line) => line.above(text),
+            Out::Plain { .. } => console::say(text),
             // Warnings are printed even when quiet.
-            Out::Quiet if text.starts_with("warning") => say(text),
+            Out::Quiet if text.starts_with("warning") => console::say(text),
             Out::Quiet => {}
         }
     }
 
     /// Ends the display: clears the terminal line, or prints the plain line once more.
     pub(super) fn finish(mut self) {
-        if let Out::Bar(bar) = &self.out {
-            return bar.finish_and_clear();
+        if let Out::Redrawn(line) = &self.out {
+            return line.clear();
         }
         // If the run never started, the error message is enough.
         if self.done + self.failed == 0 && self.turns == 0 {
@@ -169,11 +155,6 @@ impl Progress {
             self.show();
         }
     }
-}
-
-/// Ignores errors: a closed stderr must not end the run.
-fn say(text: &str) {
-    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 #[cfg(test)]

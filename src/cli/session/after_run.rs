@@ -7,11 +7,11 @@
 use super::carry_out::Request;
 use crate::cli::baselines;
 use crate::cli::comparing;
+use crate::cli::console;
 use crate::cli::exit::Exit;
-use crate::cli::say::Trouble;
+use crate::cli::trouble::Trouble;
 use crate::record::{Conditions, RunFolder, RunRecord};
 use crate::report::comparison;
-use std::io::Write as _;
 use std::path::PathBuf;
 
 /// What to do once the run is over.
@@ -73,16 +73,15 @@ impl AfterRun {
             _ => Some("it could not be compared"),
         };
         if let Some(reason) = against {
-            let _ = writeln!(
-                std::io::stderr(),
+            console::say(&format!(
                 "not saved as a baseline: {reason}; what was saved before is untouched"
-            );
+            ));
             return Exit::Success;
         }
         match baselines::save(record, path) {
             Ok(()) => {
                 if !request.quiet {
-                    let _ = writeln!(std::io::stderr(), "baseline in {}", path.display());
+                    console::say(&format!("baseline in {}", path.display()));
                 }
                 Exit::Success
             }

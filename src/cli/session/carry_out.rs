@@ -11,13 +11,14 @@ use super::gates;
 use super::sentinels;
 use super::start;
 use crate::cli::comparing::HowArgs;
+use crate::cli::console;
 use crate::cli::exit::Exit;
 use crate::cli::live::{Live, LiveFlags, Shown};
 use crate::cli::reports;
-use crate::cli::say::Trouble;
 use crate::cli::secret::without_secret;
 use crate::cli::settings::{Environment, ServerFlags};
 use crate::cli::sources::Source;
+use crate::cli::trouble::Trouble;
 use crate::plan::Plan;
 use crate::record::{
     Conditions, EVIDENCE_FOLDER, Ending, Journal, MEASUREMENT_VERSION, RunFacts, RunFolder,
@@ -27,7 +28,6 @@ use crate::report::Format;
 use crate::run::{Door, Doors, Finished, RunEvent};
 use crate::scenario::{self, Overrides, Scenario, Target, Unset};
 use crate::stats::Decider;
-use std::io::Write as _;
 use std::path::PathBuf;
 
 /// What to run, and how.
@@ -163,12 +163,10 @@ fn warn_of_calibration(plan: &Plan) {
     };
     let (wanted, trusted) = (plan.concurrency(), known.trusted_callers);
     if wanted > trusted {
-        eprintln!(
-            "warning: {wanted} callers at once, and this machine was measured to be good for {trusted}"
-        );
-        eprintln!(
-            "  hint: `loadgen calibrate` measures it again; the report says whether the run is valid"
-        );
+        console::warn(&format!(
+            "{wanted} callers at once, and this machine was measured to be good for {trusted}\n  \
+             hint: `loadgen calibrate` measures it again; the report says whether the run is valid"
+        ));
     }
 }
 
@@ -284,7 +282,7 @@ impl Ready {
         if let Err(e) = &written {
             Trouble::record(e).tell();
         } else if !request.quiet {
-            let _ = writeln!(std::io::stderr(), "reports in {}", folder.path().display());
+            console::say(&format!("reports in {}", folder.path().display()));
         }
         let lost = written.is_err() || finished.journal_error.is_some();
         let exit = exit_of(record.summary.verdict.status, lost);

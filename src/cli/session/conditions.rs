@@ -5,7 +5,7 @@
 
 use crate::call::MODEL;
 use crate::cli::exit::Exit;
-use crate::cli::say::Trouble;
+use crate::cli::trouble::Trouble;
 use crate::record::{Conditions, MEASUREMENT_VERSION};
 use crate::run::load_utterance;
 use crate::scenario::{Call, Extent, Load, Scenario, Shape, Turn, Utterance};

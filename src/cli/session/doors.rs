@@ -5,8 +5,8 @@
 
 use super::truth::this_program;
 use crate::cli::exit::Exit;
-use crate::cli::say::Trouble;
 use crate::cli::settings::{self, Environment, ServerFlags};
+use crate::cli::trouble::Trouble;
 use crate::run::{Door, Doors};
 use crate::scenario::{AgentSettings, Livekit, Scenario, Target, Variant};
 

@@ -3,9 +3,11 @@
 //! In: a checked scenario, its plan, where its calls go. Out: the finished run.
 //! Invariant: every command that makes calls makes them through this module.
 
+use crate::cli::console;
 use crate::cli::exit::Exit;
-use crate::cli::say::{self, Trouble};
+use crate::cli::runtime::with_runtime;
 use crate::cli::settings;
+use crate::cli::trouble::Trouble;
 use crate::plan::Plan;
 use crate::record::Journal;
 use crate::run::{
@@ -50,7 +52,7 @@ impl Drive<'_> {
             join_concurrency: self.join_concurrency.unwrap_or(JOIN_CONCURRENCY),
             stop: stop.clone(),
         };
-        say::with_runtime(stop, async {
+        with_runtime(stop, async {
             run::run(self.scenario, self.plan, &settings, journal, tell).await
         })?
         .map_err(|e| failed(&e))
@@ -65,7 +67,7 @@ impl Drive<'_> {
             Journal::create(&folder.join("turns.jsonl")).map_err(|e| Trouble::record(&e))?;
         let mut tell = |event: RunEvent| {
             if let RunEvent::Notice(text) = event {
-                eprintln!("warning: {text}");
+                console::warn(&text);
             }
         };
         let finished = self.drive(&mut journal, &mut tell)?;

@@ -4,7 +4,7 @@
 //! Invariant: unless asked to, loadgen registers a worker only at private servers.
 
 use super::truth::{Truth, own_agent};
-use crate::cli::say::Trouble;
+use crate::cli::trouble::Trouble;
 use crate::plan::is_private;
 use crate::record::{RunFolder, Sentinels};
 use crate::run::{Door, Finished};

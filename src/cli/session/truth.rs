@@ -5,8 +5,8 @@
 //! that a turn that the agent did not answer does not shift the others.
 
 use crate::cli::exit::Exit;
-use crate::cli::say::Trouble;
 use crate::cli::settings;
+use crate::cli::trouble::Trouble;
 use crate::net::monotonic_ns;
 use crate::record::TurnRecord;
 use crate::target::OwnAgent;

@@ -12,6 +12,7 @@ mod crowd;
 mod delay;
 mod door;
 mod inbound;
+mod notice;
 mod truth;
 mod worker;
 
@@ -21,6 +22,7 @@ pub use delay::DelayStream;
 pub use door::serve_pipe;
 pub(in crate::target) use door::{PipeReply, PipeRequest};
 pub use inbound::Hearing;
+pub use notice::{Notice, Tell};
 pub use truth::{TruthLine, TruthWriter};
 pub use worker::{WorkerError, WorkerOptions, serve_livekit};
 

@@ -2,16 +2,17 @@
 //!
 //! In: the agent's settings. Out: replies, until a signal arrives or the pipe closes.
 
+use crate::cli::console;
 use crate::cli::exit::Exit;
-use crate::cli::say::{self, Trouble};
+use crate::cli::runtime::with_runtime;
 use crate::cli::session::agent_flags::SHORTEST_KEPT;
 use crate::cli::settings::{self, Environment, ServerFlags};
+use crate::cli::trouble::Trouble;
 use crate::scenario::{AgentSettings, Sound};
 use crate::target::agent::{
-    self, Agent, Clip, ClipError, Hearing, TruthWriter, Voice, WorkerOptions,
+    self, Agent, Clip, ClipError, Hearing, Notice, TruthWriter, Voice, WorkerOptions,
 };
 use crate::vocab::{AgentDelay, duration};
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
@@ -42,17 +43,27 @@ const THREADS: usize = 1;
 fn doubt(delay: &AgentDelay) -> Option<String> {
     (delay.shortest() < SHORTEST_KEPT).then(|| {
         format!(
-            "warning: a delay under {} is not kept: the agent knows only after 120ms of silence \
+            "a delay under {} is not kept: the agent knows only after 120ms of silence \
              that its caller has stopped\n  hint: ask for 200ms or more; --truth says what was kept",
             duration::format(SHORTEST_KEPT)
         )
     })
 }
 
+/// Shows what went wrong while the agent goes on.
+fn tell(notice: Notice) {
+    match notice {
+        Notice::TruthIncomplete(_) => console::say(&format!("error: {notice}")),
+        Notice::ConnectionLost(_) | Notice::JobFailed { .. } | Notice::TruthLost(_) => {
+            console::warn(&notice.to_string());
+        }
+    }
+}
+
 /// Serves until it is stopped.
 pub(super) fn serve(service: &Service) -> Exit {
     if let Some(doubt) = doubt(&service.settings.delay) {
-        let _ = writeln!(std::io::stderr(), "{doubt}");
+        console::warn(&doubt);
     }
     let served = prepare(service).and_then(|agent| match service.pipe {
         true => pipe(agent),
@@ -80,7 +91,7 @@ fn prepare(service: &Service) -> Result<Agent, Trouble> {
     let truth = service
         .truth
         .as_deref()
-        .map(TruthWriter::create)
+        .map(|path| TruthWriter::create(path, tell))
         .transpose()
         .map_err(|e| {
             Trouble::new(
@@ -113,8 +124,9 @@ fn recording(path: &Path) -> Result<Clip, Trouble> {
 }
 
 fn pipe(agent: Agent) -> Result<(), Trouble> {
-    let served = say::with_runtime(CancellationToken::new(), async {
-        agent::serve_pipe(agent, tokio::io::stdin(), tokio::io::stdout()).await
+    let served = with_runtime(CancellationToken::new(), async {
+        let (input, output) = console::pipe();
+        agent::serve_pipe(agent, input, output).await
     })?;
     served.map_err(|e| {
         Trouble::new(
@@ -134,11 +146,12 @@ fn livekit(agent: Agent, service: &Service) -> Result<(), Trouble> {
         address,
         credentials,
         agent_name: service.agent_name.clone(),
+        tell,
     };
     let stop = CancellationToken::new();
     let told = stop.clone();
     let at_eof = service.until_eof.then(|| stop.clone());
-    let served = say::with_runtime(stop, async {
+    let served = with_runtime(stop, async {
         if let Some(stop) = at_eof {
             tokio::spawn(async move {
                 // EOF or an error: the process at the other end is gone.
@@ -147,7 +160,7 @@ fn livekit(agent: Agent, service: &Service) -> Result<(), Trouble> {
             });
         }
         agent::serve_livekit(Arc::new(agent), options, told, |id| {
-            let _ = writeln!(std::io::stderr(), "registered at {shown} as worker {id}");
+            console::say(&format!("registered at {shown} as worker {id}"));
         })
         .await
     })?;

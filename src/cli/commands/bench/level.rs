@@ -6,12 +6,13 @@
 //! to the bench.
 
 use crate::call::Phase;
+use crate::cli::console;
 use crate::cli::exit::Exit;
-use crate::cli::say::{self, Trouble};
 use crate::cli::session::doors::of_embedded;
 use crate::cli::session::drive::Drive;
 use crate::cli::settings::{self, Environment, ServerFlags};
 use crate::cli::sources::Source;
+use crate::cli::trouble::Trouble;
 use crate::plan::Plan;
 use crate::record::{Generator, Journal, Outcome};
 use crate::run::{Door, Finished, RunEvent};
@@ -87,7 +88,7 @@ pub(super) fn execute(args: &LevelArgs) -> Exit {
 
 fn word(word: &Word) {
     // Numbers and text always have a JSON form.
-    say::out(&(serde_json::to_string(word).unwrap_or_default() + "\n"));
+    console::out(&(serde_json::to_string(word).unwrap_or_default() + "\n"));
 }
 
 /// Number of turns that make a call last at least `lasting`.
@@ -138,7 +139,7 @@ fn level(args: &LevelArgs) -> Result<Came, Trouble> {
                 phase: Phase::Waiting | Phase::Failed,
             } => there.insert(call),
             RunEvent::Notice(text) => {
-                eprintln!("warning: {text}");
+                console::warn(&text);
                 false
             }
             _ => false,

@@ -7,11 +7,12 @@
 use super::level::{Came, LevelArgs, REPLY, TURN, Word, scenario_text};
 use super::usage::{self, Usage};
 use super::{CallersArgs, peer};
+use crate::cli::console;
 use crate::cli::exit::Exit;
-use crate::cli::say::Trouble;
 use crate::cli::session::truth::this_program;
 use crate::cli::settings::{self, Environment, ServerFlags};
 use crate::cli::sources::Source;
+use crate::cli::trouble::Trouble;
 use crate::plan::{Consent, Plan};
 use crate::scenario::Unset;
 use crate::target::livekit::{Address, Credentials};
@@ -79,10 +80,10 @@ pub(super) fn callers(args: &CallersArgs) -> Result<Done, Trouble> {
     for calls in &args.calls {
         let mut runs = Vec::new();
         for _ in 0..args.repeat {
-            eprintln!(
+            console::say(&format!(
                 "{calls} callers: {:.0} s",
                 (length(args, *calls)).as_secs_f64()
-            );
+            ));
             let mut level = one(args, *calls, server.as_ref())?;
             if let (Some(peer), Some((address, credentials))) = (&peer, &server) {
                 let took = peer.run(*calls, args.window, address, credentials)?;

@@ -4,8 +4,9 @@
 //! Invariants: the program is built before anything is measured; its process is killed on drop.
 
 use super::usage::Usage;
+use crate::cli::console;
 use crate::cli::exit::Exit;
-use crate::cli::say::Trouble;
+use crate::cli::trouble::Trouble;
 use crate::target::livekit::{Address, Credentials};
 use serde::Serialize;
 use std::io::{BufRead as _, BufReader};
@@ -61,7 +62,7 @@ impl Peer {
         }
         let folder = tempfile::tempdir().map_err(trouble)?;
         let program = folder.path().join("pion-pairs");
-        eprintln!("building {}", path.display());
+        console::say(&format!("building {}", path.display()));
         let built = Command::new("go")
             .arg("build")
             .arg("-C")

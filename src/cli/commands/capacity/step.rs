@@ -4,8 +4,8 @@
 //! Invariant: turns of the ramp, and those after calls stop being started, are excluded.
 
 use crate::cli::exit::Exit;
-use crate::cli::say::Trouble;
 use crate::cli::session::drive::Drive;
+use crate::cli::trouble::Trouble;
 use crate::plan::Plan;
 use crate::record::{Ms, Samples, TurnRecord};
 use crate::run::{Doors, Finished};

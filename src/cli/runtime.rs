@@ -1,60 +1,14 @@
-//! Error messages of commands, and the runtime around a command.
+//! The runtime around a command that makes calls or serves them.
 //!
-//! In: a message and a hint. Out: stderr, an exit code. Invariants: stdout carries only data; a
-//! closed pipe is not an error.
+//! In: a future, what stops it. Out: what the future returns. Invariant: the first SIGINT or SIGTERM
+//! lets the command end by itself; the second does not wait for it.
 
 use super::exit::Exit;
-use crate::record::RecordError;
-use crate::scenario::Problem;
+use super::trouble::Trouble;
 use std::future::Future;
-use std::io::Write as _;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-
-/// An error that ends a command, with its exit code.
-#[derive(Debug)]
-pub struct Trouble {
-    exit: Exit,
-    text: String,
-}
-
-impl Trouble {
-    /// A message with its hint.
-    pub fn new(exit: Exit, message: impl AsRef<str>, hint: impl AsRef<str>) -> Self {
-        let text = format!("error: {}\n  hint: {}", message.as_ref(), hint.as_ref());
-        Self { exit, text }
-    }
-
-    /// All problems of a scenario.
-    pub fn problems(source: &str, problems: &[Problem]) -> Self {
-        let shown: Vec<String> = problems
-            .iter()
-            .map(|p| p.display(source).to_string())
-            .collect();
-        Self {
-            exit: Exit::InvalidScenario,
-            text: shown.join("\n\n"),
-        }
-    }
-
-    /// A record that cannot be written or read.
-    pub fn record(e: &RecordError) -> Self {
-        Self::new(Exit::Error, e.to_string(), e.hint())
-    }
-
-    /// Prints the message to stderr; returns the exit code.
-    pub fn tell(&self) -> Exit {
-        // If stderr is closed, there is nowhere to report that.
-        let _ = writeln!(std::io::stderr(), "{}", self.text);
-        self.exit
-    }
-}
-
-/// Prints data. A reader that closes the pipe (`| head`) ends the printing, not the command.
-pub fn out(text: &str) {
-    let _ = std::io::stdout().lock().write_all(text.as_bytes());
-}
 
 /// How long background tasks may go on after a command is over.
 const LEFTOVERS: Duration = Duration::from_millis(200);
@@ -64,7 +18,7 @@ const LEFTOVERS: Duration = Duration::from_millis(200);
 ///
 /// # Errors
 /// The system refuses threads or signal handlers.
-pub fn with_runtime<T>(
+pub(super) fn with_runtime<T>(
     stop: CancellationToken,
     work: impl Future<Output = T>,
 ) -> Result<T, Trouble> {
