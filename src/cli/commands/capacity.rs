@@ -12,7 +12,8 @@ use crate::cli::console;
 use crate::cli::exit::Exit;
 use crate::cli::overrides::OverrideArgs;
 use crate::cli::server::ServerArgs;
-use crate::cli::session::carry_out::{self, Opened, Request};
+use crate::cli::session::conduct::{self, Opened};
+use crate::cli::session::request::Request;
 use crate::cli::trouble::Trouble;
 use crate::plan::Plan;
 use crate::record::MEASUREMENT_VERSION;
@@ -127,7 +128,7 @@ pub(super) fn execute(args: CapacityArgs) -> Exit {
 fn search(args: &CapacityArgs) -> Result<Answer, Trouble> {
     let Opened {
         scenario, doors, ..
-    } = carry_out::open(&Request {
+    } = conduct::open(&Request {
         scenario: args.scenario.clone(),
         overrides: args.overrides.overrides(args.server.url.clone()),
         server: args.server.clone().into(),
@@ -141,7 +142,7 @@ fn search(args: &CapacityArgs) -> Result<Answer, Trouble> {
         turn: Cell::new(None),
     };
     let largest = Plan::new(&taker.loaded(args.max, 1));
-    carry_out::ask_consent(&largest, &taker.doors, args.yes)?;
+    conduct::ask_consent(&largest, &taker.doors, args.yes)?;
     let mut search = Search::new(args.start.unwrap_or(args.max.div_ceil(10)), args.max);
     let mut answer = Answer {
         measurement_version: MEASUREMENT_VERSION,

@@ -5,7 +5,8 @@ use crate::cli::exit::Exit;
 use crate::cli::live::LiveFlags;
 use crate::cli::overrides::OverrideArgs;
 use crate::cli::server::ServerArgs;
-use crate::cli::session::carry_out::{Request, carry_out};
+use crate::cli::session::conduct::conduct;
+use crate::cli::session::request::Request;
 use crate::scenario::{EvidenceChoice, Overrides, Threshold, parse_threshold_line};
 use crate::stats::Decider;
 use clap::Args;
@@ -74,7 +75,7 @@ pub struct RunArgs {
 }
 
 pub(super) fn execute(args: RunArgs) -> Exit {
-    carry_out(&Request {
+    conduct(&Request {
         overrides: Overrides {
             evidence: args.evidence,
             thresholds: args.threshold,

@@ -7,10 +7,12 @@ mod feed;
 mod http;
 mod otlp;
 mod progress;
+mod shown;
+
+pub(super) use shown::Shown;
 
 use super::console;
 use super::trouble::Trouble;
-use crate::plan::Plan;
 use crate::run::RunEvent;
 use feed::Feed;
 use http::Server;
@@ -26,18 +28,6 @@ pub struct LiveFlags {
     pub metrics_listen: Option<SocketAddr>,
     /// URL of the collector to send spans to.
     pub otlp_endpoint: Option<String>,
-}
-
-/// Description of the run, for labels.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Shown<'a> {
-    /// The scenario's name.
-    pub(super) scenario: &'a str,
-    /// Kind and address, without secrets.
-    pub(super) target: &'a str,
-    /// Names of the variants.
-    pub(super) variants: &'a [&'a str],
-    pub(super) plan: &'a Plan,
 }
 
 /// The live outputs of a run.
@@ -103,22 +93,5 @@ impl Rest {
         for warning in self.0.into_iter().flat_map(otlp::Rest::finish) {
             console::warn(&warning);
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::cli::sources::Source;
-    use crate::scenario::Unset;
-
-    /// The plan of the built-in quickstart with another load.
-    pub(super) fn plan(load: &str) -> Plan {
-        let known = Source::open("quickstart").expect("it is built in");
-        let text = String::from_utf8_lossy(known.text()).into_owned();
-        let (before, _) = text.split_once("\nload:").expect("it has a load");
-        let other = Source::made("other", format!("{before}\nload: {load}\n"), &[]);
-        let scenario = other.and_then(|s| s.check(&|_| None, Unset::Problem));
-        Plan::new(&scenario.expect("a scenario"))
     }
 }

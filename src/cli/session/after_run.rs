@@ -4,7 +4,7 @@
 //! exit code. Invariants: a request that cannot be met is rejected before the first call; a run
 //! that is invalid, failed or regressed never replaces a baseline.
 
-use super::carry_out::Request;
+use super::request::Request;
 use crate::cli::baselines;
 use crate::cli::comparing;
 use crate::cli::console;
@@ -43,7 +43,7 @@ impl AfterRun {
     }
 
     /// Compares, then saves. `exit` is the run's own exit code; returns the combined one.
-    pub(super) fn run(
+    pub(super) fn conclude(
         &self,
         exit: Exit,
         request: &Request,

@@ -1,4 +1,4 @@
-//! Carries out `loadgen agent`: the reference agent, at a LiveKit server or over a pipe.
+//! Serves as the reference agent of `loadgen agent`, at a LiveKit server or over a pipe.
 //!
 //! In: the agent's settings. Out: replies, until a signal arrives or the pipe closes.
 

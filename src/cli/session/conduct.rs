@@ -1,4 +1,4 @@
-//! Carries out `loadgen run`: scenario → plan → run → record → reports → exit code.
+//! Conducts `loadgen run`: scenario → plan → run → record → reports → exit code.
 //!
 //! In: a request. Out: files in a run folder, a table on stdout, an exit code.
 //! Invariant: nothing is written before scenario, settings and consent have been checked.
@@ -8,15 +8,15 @@ use super::conditions;
 use super::doors;
 use super::drive::Drive;
 use super::gates;
+use super::request::Request;
 use super::sentinels;
 use super::start;
-use crate::cli::comparing::HowArgs;
 use crate::cli::console;
 use crate::cli::exit::Exit;
-use crate::cli::live::{Live, LiveFlags, Shown};
+use crate::cli::live::{Live, Shown};
 use crate::cli::reports;
 use crate::cli::secret::without_secret;
-use crate::cli::settings::{Environment, ServerFlags};
+use crate::cli::settings::Environment;
 use crate::cli::sources::Source;
 use crate::cli::trouble::Trouble;
 use crate::plan::Plan;
@@ -26,45 +26,12 @@ use crate::record::{
 };
 use crate::report::Format;
 use crate::run::{Door, Doors, Finished, RunEvent};
-use crate::scenario::{self, Overrides, Scenario, Target, Unset};
-use crate::stats::Decider;
-use std::path::PathBuf;
+use crate::scenario::{self, Scenario, Target, Unset};
 
-/// What to run, and how.
-#[derive(Debug, Clone, Default)]
-pub struct Request {
-    /// A file, or the name of a built-in scenario.
-    pub scenario: String,
-    /// The run folder; `None`: a new one under `reports/`.
-    pub out: Option<PathBuf>,
-    /// Settings that replace those of the file.
-    pub overrides: Overrides,
-    /// Server and credentials from the command line.
-    pub server: ServerFlags,
-    /// Save the run as this baseline.
-    pub save_baseline: Option<String>,
-    /// Compare the run with this baseline.
-    pub baseline: Option<String>,
-    /// How to compare it.
-    pub how: HowArgs,
-    /// Maximum number of concurrent joins, if not the default.
-    pub join_concurrency: Option<usize>,
-    /// The user confirms a large run.
-    pub yes: bool,
-    /// Live metrics and span export.
-    pub live: LiveFlags,
-    /// No progress, no table.
-    pub quiet: bool,
-    /// The summary as JSON on stdout instead of the table.
-    pub json: bool,
-    /// What decides a gate whose bound lies within the confidence interval.
-    pub gate_on: Decider,
-}
-
-/// Carries a request out.
-pub fn carry_out(request: &Request) -> Exit {
+/// Conducts the session that is asked for.
+pub(crate) fn conduct(request: &Request) -> Exit {
     match prepare(request) {
-        Ok(ready) => ready.run(request),
+        Ok(ready) => ready.conduct(request),
         Err(trouble) => trouble.tell(),
     }
 }
@@ -171,7 +138,7 @@ fn warn_of_calibration(plan: &Plan) {
 }
 
 impl Ready {
-    fn run(self, request: &Request) -> Exit {
+    fn conduct(self, request: &Request) -> Exit {
         let mut live = match self.live(request) {
             Ok(live) => live,
             Err(trouble) => return trouble.tell(),
@@ -286,7 +253,7 @@ impl Ready {
         }
         let lost = written.is_err() || finished.journal_error.is_some();
         let exit = exit_of(record.summary.verdict.status, lost);
-        self.after.run(exit, request, folder, &record)
+        self.after.conclude(exit, request, folder, &record)
     }
 
     fn summarise(
