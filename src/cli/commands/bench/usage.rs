@@ -3,11 +3,9 @@
 //! In: process ids. Out: CPU time, resident memory, child processes, the listener on a port.
 //! Invariant: a figure that cannot be read is `None`, never 0.
 
-use std::fs;
+use procfs::net::TcpState;
+use procfs::process::{FDTarget, Process, Stat, all_processes};
 use std::time::Duration;
-
-/// Kernel ticks per second in /proc (USER_HZ, fixed at 100 on Linux).
-const USER_HZ: f64 = 100.0;
 
 /// Usage of a process so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,74 +17,55 @@ pub(super) struct Usage {
 
 impl Usage {
     pub(super) fn of(pid: u32) -> Option<Self> {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+        let process = process(pid)?;
         Some(Self {
-            cpu: cpu(&stat)?,
-            rss_bytes: rss(&status)?,
+            cpu: cpu(&process.stat().ok()?),
+            rss_bytes: process.status().ok()?.vmrss? * 1_024,
         })
     }
 }
 
-fn fields(stat: &str) -> impl Iterator<Item = &str> {
-    // The command name may contain spaces: count fields from its closing parenthesis.
-    let (_, fields) = stat.rsplit_once(')').unwrap_or_default();
-    fields.split_whitespace()
+fn process(pid: u32) -> Option<Process> {
+    Process::new(i32::try_from(pid).ok()?).ok()
 }
 
-fn cpu(stat: &str) -> Option<Duration> {
-    let mut ticks = fields(stat).skip(11);
-    let user: f64 = ticks.next()?.parse().ok()?;
-    let system: f64 = ticks.next()?.parse().ok()?;
-    Some(Duration::from_secs_f64((user + system) / USER_HZ))
-}
-
-fn rss(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:"))?;
-    let kib: u64 = line.split_whitespace().next()?.parse().ok()?;
-    Some(kib * 1_024)
+fn cpu(stat: &Stat) -> Duration {
+    let ticks = (stat.utime + stat.stime) as f64;
+    Duration::from_secs_f64(ticks / procfs::ticks_per_second() as f64)
 }
 
 /// The first child found of a process.
 pub(super) fn child(parent: u32) -> Option<u32> {
-    processes().find(|pid| {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        fields(&stat).nth(1).and_then(|p| p.parse().ok()) == Some(parent)
-    })
+    let is_child = |process: &Process| {
+        let parent_of = process.stat().map(|stat| stat.ppid);
+        parent_of.is_ok_and(|pid| u32::try_from(pid) == Ok(parent))
+    };
+    processes().find(is_child).and_then(pid)
 }
 
-fn processes() -> impl Iterator<Item = u32> {
-    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    entries.filter_map(|e| e.file_name().to_str()?.parse().ok())
+fn processes() -> impl Iterator<Item = Process> {
+    // A process may end while the list is read.
+    all_processes().into_iter().flatten().flatten()
+}
+
+fn pid(process: Process) -> Option<u32> {
+    u32::try_from(process.pid).ok()
 }
 
 /// The process that listens on a local TCP port, if its file descriptors are readable to us.
 pub(super) fn listener(port: u16) -> Option<u32> {
-    let inode = ["/proc/net/tcp", "/proc/net/tcp6"]
-        .iter()
-        .find_map(|file| {
-            let table = fs::read_to_string(file).ok()?;
-            let inode = table.lines().find_map(|line| listening_inode(line, port));
-            inode.map(str::to_owned)
-        })?;
-    let wanted = format!("socket:[{inode}]");
-    processes().find(|pid| {
-        let open = fs::read_dir(format!("/proc/{pid}/fd"))
-            .into_iter()
-            .flatten();
-        open.flatten()
-            .filter_map(|e| fs::read_link(e.path()).ok())
-            .any(|to| to.as_os_str() == wanted.as_str())
-    })
-}
-
-/// Inode of the socket in a line of /proc/net/tcp, if it listens (state 0A) on `port`.
-fn listening_inode(line: &str, port: u16) -> Option<&str> {
-    let mut fields = line.split_whitespace();
-    let (_, local) = fields.nth(1)?.rsplit_once(':')?;
-    let state = fields.nth(1)?;
-    let matches = u16::from_str_radix(local, 16) == Ok(port) && state == "0A";
-    fields.nth(5).filter(|_| matches)
+    let tables = [procfs::net::tcp(), procfs::net::tcp6()];
+    let socket = tables
+        .into_iter()
+        .flatten()
+        .flatten()
+        .find(|entry| entry.state == TcpState::Listen && entry.local_address.port() == port)?;
+    let holds = |process: &Process| {
+        let open = process.fd().into_iter().flatten().flatten();
+        open.into_iter()
+            .any(|fd| matches!(fd.target, FDTarget::Socket(inode) if inode == socket.inode))
+    };
+    processes().find(holds).and_then(pid)
 }
 
 #[cfg(test)]
@@ -116,13 +95,5 @@ mod tests {
         let _ = sleeper.kill();
         let _ = sleeper.wait();
         assert!(found.is_some());
-    }
-
-    #[test]
-    fn names_with_spaces_do_not_shift_the_fields() {
-        let stat = "7 (a b) c) S 1 7 7 0 -1 4194304 10 0 0 0 250 50 0 0 20 0";
-        assert_eq!(cpu(stat), Some(Duration::from_secs(3)));
-        assert_eq!(cpu("nonsense"), None);
-        assert_eq!(rss("VmPeak: 1 kB\nVmRSS:\t  12 kB\n"), Some(12_288));
     }
 }
