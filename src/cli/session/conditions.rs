@@ -54,6 +54,10 @@ fn sound(utterance: &Utterance) -> Result<String, Trouble> {
 
 /// FNV-1a (Fowler, Noll, Vo), 64 bits: the same on every machine and in every release. It tells
 /// files apart, but does not resist deliberate collisions.
+///
+/// Summaries and baselines on disk have its values, which are compared as they stand: with another
+/// hash, such as SHA-256, every sound would differ from that of an earlier run. A record has no
+/// sounds to hash anew.
 struct Fnv(u64);
 
 impl Default for Fnv {
@@ -138,4 +142,23 @@ fn load(load: &Load, warmup: u32) -> String {
         "{extent}, {} at once, {shape}, {warmup} warm-up calls",
         load.concurrency
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The algorithm's published values: <http://www.isthe.com/chongo/tech/comp/fnv/>.
+    #[test]
+    fn fingerprints_are_those_of_records_on_disk() {
+        for (text, expected) in [
+            ("", 0xcbf2_9ce4_8422_2325),
+            ("a", 0xaf63_dc4c_8601_ec8c),
+            ("foobar", 0x8594_4171_f739_67e8),
+        ] {
+            let mut fingerprint = Fnv::default();
+            fingerprint.write(text.as_bytes());
+            assert_eq!(fingerprint.finish(), expected, "{text}");
+        }
+    }
 }
