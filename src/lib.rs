@@ -16,7 +16,7 @@
 //! target: {kind: embedded}
 //! utterances: {order: {file: order.wav}}
 //! call: {turns: [{say: order, expect: respond, timeout: 5s}]}
-//! load: {calls: 3, ramp: 2s}
+//! load: {calls: 3, ramp: 3s}
 //! ";
 //! let path = Path::new("order.yaml");
 //! // No variables are set, and the lengths of the sounds are not known.
