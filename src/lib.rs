@@ -37,7 +37,7 @@
 //! stats     exact quantiles and the statistics derived from them         (pure)
 //! record    the record of a run: versioned types, journal
 //! net       the media engine: sockets, timers, ICE/DTLS/SRTP
-//! target    connections to agents: livekit, the embedded reference agent
+//! targets   ways to reach an agent: LiveKit, embedded, in this process; the reference agent
 //! run       threads, dispatcher, clock, shutdown
 //! report    record → console, JSON, CSV
 //! cli       arguments → settings; one file per command; progress, live metrics
@@ -53,5 +53,5 @@ pub mod report;
 pub mod run;
 pub mod scenario;
 pub mod stats;
-pub mod target;
+pub mod targets;
 pub mod vocab;

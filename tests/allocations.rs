@@ -7,7 +7,7 @@
 mod pair;
 
 use loadgen::audio::packets::{HeldPacket, PacketRing};
-use loadgen::audio::{Ear, Packet, opus};
+use loadgen::audio::{Codec, Ear, Packet, opus};
 use pair::Pair;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -84,7 +84,7 @@ fn an_ear_allocates_nothing_once_it_hears() {
 
 #[test]
 fn a_ring_of_packets_allocates_nothing_once_it_has_its_room() {
-    let mut ring = PacketRing::new();
+    let mut ring = PacketRing::new(Codec::Opus);
     let (zero, payload) = (Instant::now(), [7u8; 160]);
     let mut n = 0u32;
     let mut seconds = |seconds: u32| {

@@ -16,9 +16,9 @@ mod spurt;
 mod talk;
 mod track;
 
-use super::opus::MAX_PACKET;
+use super::codec::Codec;
 use super::sparing::Sparing;
-use super::{AudioError, FRAME, Heard, Onset, RATE, Segment, samples_in, time_of};
+use super::{AudioError, FRAME, Heard, MAX_PACKET, Onset, RATE, Segment, samples_in, time_of};
 use losses::Losses;
 use reorder::{Order, Reorder};
 use spurt::Spurts;
@@ -34,7 +34,7 @@ pub struct Packet<'a> {
     pub rtp_time: u32,
     /// Extended sequence number: it never wraps around.
     pub sequence: u64,
-    /// The Opus packet; empty for padding.
+    /// The frame, as its codec has it; empty for padding.
     pub payload: &'a [u8],
 }
 
@@ -80,18 +80,26 @@ struct Last {
 }
 
 impl Ear {
-    /// Creates a detector that has received nothing yet.
+    /// Creates a detector for a stream of Opus packets.
     ///
     /// # Errors
     /// [`AudioError::Codec`] when libopus refuses.
     pub fn new() -> Result<Self, AudioError> {
+        Self::of(Codec::Opus)
+    }
+
+    /// Creates a detector for a stream of this codec.
+    ///
+    /// # Errors
+    /// [`AudioError::Codec`] when libopus refuses.
+    pub fn of(codec: Codec) -> Result<Self, AudioError> {
         Ok(Self {
-            decoder: Sparing::new()?,
+            decoder: Sparing::new(codec)?,
             reorder: Reorder::new(),
             track: Track::new(),
             spurts: Spurts::new(),
             last: None,
-            losses: Losses::new(),
+            losses: Losses::new(codec),
             lost: 0,
         })
     }
@@ -241,7 +249,7 @@ impl Ear {
                 pcm.len() as u64
             }
             Err(_) => {
-                // Not Opus: treat the packet as lost.
+                // Not of this codec: treat the packet as lost.
                 let samples = self.last.map_or(FRAME as u64, |last| last.samples);
                 self.conceal(samples);
                 samples

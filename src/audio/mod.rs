@@ -4,6 +4,7 @@
 //! arguments. All PCM inside is mono `i16` at [`RATE`], in frames of [`FRAME`] samples.
 
 pub mod chirp;
+mod codec;
 pub mod decode;
 mod ear;
 pub mod echo;
@@ -27,6 +28,7 @@ mod tone;
 mod utterance;
 
 pub use crate::vocab::Confidence;
+pub use codec::{Codec, Decoder};
 pub use decode::decode;
 pub use ear::{Ear, Packet};
 pub use end_of_speech::{EndOfSpeech, SpeechEvent};
@@ -48,6 +50,8 @@ pub const FRAME: usize = 960;
 pub const FRAME_TIME: Duration = Duration::from_millis(20);
 /// The Opus encoder's look-ahead at 48 kHz, in samples: decoded audio lags its input by this much.
 pub const OPUS_LOOKAHEAD: usize = 312;
+/// Longest Opus packet, in samples: 120 ms.
+pub const MAX_PACKET: usize = 6 * FRAME;
 
 /// Mono samples at [`RATE`].
 pub type Pcm = Vec<i16>;

@@ -5,7 +5,7 @@
 //! utterance's packets end in silence.
 
 use super::stereo::{Stereo, is_stereo};
-use super::{AudioError, FRAME, OPUS_LOOKAHEAD, RATE};
+use super::{AudioError, FRAME, MAX_PACKET, OPUS_LOOKAHEAD, RATE};
 use opus::{Application, Bitrate, Channels};
 
 /// Bit rate of the caller's voice in bit/s: WebRTC's default for speech.
@@ -13,8 +13,6 @@ pub const BITRATE: i32 = 24_000;
 /// Silent frames at the end of an utterance, in which the codec's memory of it fades before the
 /// caller switches to [`silence_frame`].
 pub const SETTLE_FRAMES: usize = 5;
-/// Longest packet, in samples: 120 ms.
-pub const MAX_PACKET: usize = 6 * FRAME;
 /// Room for any packet of 20 ms (RFC 6716, 3.2.1: 1275 bytes and the TOC).
 const MAX_BYTES: usize = 1276;
 /// The unit of every Opus duration, in samples: 2.5 ms.

@@ -2,10 +2,10 @@
 //!
 //! In: packets, each with how long a jitter buffer would have held it. Out: a copy of the packets
 //! kept. Invariants: at most [`PacketRing::PACKETS`] and [`PacketRing::BYTES`] are kept, about
-//! 480 KiB; a packet that does not fit is dropped and counted; nothing is allocated once the ring
+//! 480 KiB (in PCM 80 s, 8 MiB); a packet that does not fit is dropped and counted; nothing is allocated once the ring
 //! has grown to its size.
 
-use super::Packet;
+use super::{Codec, FRAME, Packet};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -32,22 +32,32 @@ pub struct HeldPacket<'a> {
 }
 
 /// Bounded queue of one caller's packets, oldest first.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct PacketRing {
     heads: VecDeque<Head>,
     payloads: VecDeque<u8>,
     refused: u64,
+    /// Largest number of payload bytes.
+    limit: usize,
 }
 
 impl PacketRing {
     /// Largest number of packets: 80 s in packets of 20 ms.
     pub const PACKETS: usize = 4_096;
-    /// Largest number of payload bytes: 87 s at 24 kbit/s, 32 s at 64 kbit/s.
+    /// Largest number of payload bytes in Opus: 87 s at 24 kbit/s, 32 s at 64 kbit/s.
     pub const BYTES: usize = 256 << 10;
 
-    /// Creates an empty ring, without allocating.
-    pub fn new() -> Self {
-        Self::default()
+    /// Creates an empty ring for frames of this codec, without allocating.
+    pub fn new(codec: Codec) -> Self {
+        Self {
+            heads: VecDeque::new(),
+            payloads: VecDeque::new(),
+            refused: 0,
+            limit: match codec {
+                Codec::Opus => Self::BYTES,
+                Codec::Pcm => Self::PACKETS * FRAME * size_of::<i16>(),
+            },
+        }
     }
 
     /// Adds a packet if there is room; otherwise counts it as refused.
@@ -57,7 +67,7 @@ impl PacketRing {
             hold,
             stream,
         } = *held;
-        let fits = self.payloads.len() + packet.payload.len() <= Self::BYTES;
+        let fits = self.payloads.len() + packet.payload.len() <= self.limit;
         let Some(length) = u32::try_from(packet.payload.len()).ok().filter(|_| fits) else {
             self.refused += 1;
             return;
@@ -158,7 +168,7 @@ mod tests {
     #[test]
     fn what_is_kept_comes_out_as_it_went_in() {
         let start = Instant::now();
-        let mut ring = PacketRing::new();
+        let mut ring = PacketRing::new(Codec::Opus);
         for n in 0..1_000u64 {
             let payload = vec![n as u8; n as usize % 7];
             ring.push(&packet(start, n, &payload));
@@ -182,7 +192,7 @@ mod tests {
     fn it_is_bounded_by_bytes_and_by_packets() {
         let start = Instant::now();
         for payload in [&[7u8; 1_200][..], &[7; 3]] {
-            let mut ring = PacketRing::new();
+            let mut ring = PacketRing::new(Codec::Opus);
             for n in 0..10_000 {
                 ring.push(&packet(start, n, payload));
             }

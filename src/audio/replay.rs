@@ -1,14 +1,14 @@
 //! Reconstructs what the caller's microphone captured and the caller's loudspeaker played, on the
 //! caller's clock.
 //!
-//! In: Opus packets with their instants, a window of time. Out: PCM of exactly that window.
+//! In: frames of one codec with their instants, a window of time. Out: PCM of exactly that window.
 //! Invariants: the onset's packet, and any packet after a pause, is placed by its own arrival and
 //! hold; lost packets are concealed by the codec, then silent; where two packets of a stream
 //! overlap, the later one is kept.
 
-use super::opus::Decoder;
+use super::codec::{Codec, Decoder};
 use super::packets::{HeldPacket, Packets};
-use super::{AudioError, FRAME, OPUS_LOOKAHEAD, Pcm, RATE};
+use super::{AudioError, FRAME, Pcm, RATE};
 use std::time::Instant;
 
 /// A stretch of time on the caller's clock.
@@ -27,7 +27,7 @@ pub struct SaidFrame<'a> {
     pub turn: usize,
     /// When its first sample was captured.
     pub captured: Instant,
-    /// The Opus packet as it was sent.
+    /// The frame as it was sent.
     pub payload: &'a [u8],
 }
 
@@ -81,15 +81,16 @@ fn put(out: &mut [i16], at: i64, pcm: &[i16]) {
 pub fn microphone<'a>(
     frames: impl Iterator<Item = SaidFrame<'a>>,
     window: Window,
+    codec: Codec,
 ) -> Result<Pcm, AudioError> {
     let mut out = window.silence();
-    let mut decoder = Decoder::new()?;
+    let mut decoder = Decoder::new(codec)?;
     let mut turn = None;
     for frame in frames {
         if turn.replace(frame.turn) != Some(frame.turn) {
             decoder.reset()?;
         }
-        let at = window.position(frame.captured) - OPUS_LOOKAHEAD as i64;
+        let at = window.position(frame.captured) - codec.lookahead() as i64;
         put(&mut out, at, decoder.decode(frame.payload)?);
     }
     Ok(out)
@@ -117,6 +118,7 @@ struct Played {
 pub fn loudspeaker(
     packets: &Packets,
     window: Window,
+    codec: Codec,
     onset: Option<Instant>,
 ) -> Result<Pcm, AudioError> {
     let mut ordered: Vec<HeldPacket<'_>> = packets.iter().collect();
@@ -125,10 +127,10 @@ pub fn loudspeaker(
     let mut streams = ordered.chunk_by(|a, b| a.stream == b.stream);
     let mut out = match streams.next() {
         None => window.silence(),
-        Some(first) => stream(first, window, onset)?,
+        Some(first) => stream(first, window, codec, onset)?,
     };
     for other in streams {
-        for (sum, sample) in out.iter_mut().zip(stream(other, window, onset)?) {
+        for (sum, sample) in out.iter_mut().zip(stream(other, window, codec, onset)?) {
             *sum = sum.saturating_add(sample);
         }
     }
@@ -139,10 +141,11 @@ pub fn loudspeaker(
 fn stream(
     ordered: &[HeldPacket<'_>],
     window: Window,
+    codec: Codec,
     onset: Option<Instant>,
 ) -> Result<Pcm, AudioError> {
     let mut out = window.silence();
-    let mut decoder = Decoder::new()?;
+    let mut decoder = Decoder::new(codec)?;
     let mut played: Option<Played> = None;
     for held in ordered {
         let packet = &held.packet;
@@ -165,7 +168,7 @@ fn stream(
         };
         let pcm = match decoder.decode(packet.payload) {
             Ok(pcm) => pcm,
-            // Not Opus: play silence of the usual length.
+            // Not of this codec: play silence of the usual length.
             Err(_) => &[0; FRAME],
         };
         put(&mut out, start, pcm);

@@ -34,7 +34,7 @@ fn played(
     let mut track = vec![0i16; samples_in(from) as usize];
     track.extend(tone(ms(500)));
     let start = Instant::now();
-    let mut ring = PacketRing::new();
+    let mut ring = PacketRing::new(Codec::Opus);
     for (k, payload) in (0u32..).zip(opus::encode(&track).expect("libopus")) {
         if lost.contains(&k) {
             continue;
@@ -51,7 +51,13 @@ fn played(
         });
     }
     let anchor = anchor.map(|k| start + arrives(k));
-    loudspeaker(&ring.copied(), window(start, ms(2_000)), anchor).expect("libopus")
+    loudspeaker(
+        &ring.copied(),
+        window(start, ms(2_000)),
+        Codec::Opus,
+        anchor,
+    )
+    .expect("libopus")
 }
 
 /// The codec's delay and half a period of the tone's attack.
@@ -152,7 +158,7 @@ fn what_the_caller_says_is_where_it_was_captured() {
         })
     };
     let both = said(0, first).chain(said(1, start + ms(1_000)));
-    let pcm = microphone(both, window(start, ms(2_000))).expect("libopus");
+    let pcm = microphone(both, window(start, ms(2_000)), Codec::Opus).expect("libopus");
     assert_eq!(pcm.len(), 96_000);
     assert!((onset(&pcm) - 250.0).abs() < 2.0, "{}", onset(&pcm));
     let second = &pcm[samples_in(ms(800)) as usize..];
@@ -177,7 +183,7 @@ fn what_lies_outside_is_left_out() {
             payload: &frame,
         };
         let window = window(start + ms(10_000), ms(25));
-        let pcm = microphone([said].into_iter(), window).expect("libopus");
+        let pcm = microphone([said].into_iter(), window, Codec::Opus).expect("libopus");
         assert_eq!(pcm.len(), 1_200, "{offset}");
     }
 }

@@ -1,12 +1,12 @@
 //! A decoder that skips packets which the sender marks as silence.
 //!
-//! In: Opus packets, with their level from the RTP header (RFC 6464) if there is one. Out: their
+//! In: packets, with their level from the RTP header (RFC 6464) if there is one. Out: their
 //! audio. Invariants: only digital silence is skipped, and only once the sound before it has
 //! faded; the last packets skipped are decoded before the next packet that is not skipped, so
 //! that the decoder is in the state that it would have had.
 
-use super::AudioError;
-use super::opus::{Decoder, MAX_PACKET};
+use super::codec::{Codec, Decoder};
+use super::{AudioError, MAX_PACKET};
 use std::collections::VecDeque;
 
 /// Level that marks digital silence (RFC 6464): -127 dBov or less.
@@ -30,9 +30,9 @@ pub(super) struct Sparing {
 static SILENCE: [i16; MAX_PACKET] = [0; MAX_PACKET];
 
 impl Sparing {
-    pub(super) fn new() -> Result<Self, AudioError> {
+    pub(super) fn new(codec: Codec) -> Result<Self, AudioError> {
         Ok(Self {
-            decoder: Decoder::new()?,
+            decoder: Decoder::new(codec)?,
             silent: 0,
             kept: VecDeque::new(),
             spare: Vec::new(),
@@ -116,8 +116,8 @@ mod tests {
     fn what_follows_a_skipped_silence_sounds_as_it_would_have() {
         for pair in FIXTURES.windows(2) {
             let (mut always, mut sparing) = (
-                Sparing::new().expect("libopus"),
-                Sparing::new().expect("libopus"),
+                Sparing::new(Codec::Opus).expect("libopus"),
+                Sparing::new(Codec::Opus).expect("libopus"),
             );
             let mut skipped = 0;
             for (packet, level) in stream(&pair[0].pcm(), &pair[1].pcm()) {

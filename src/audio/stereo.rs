@@ -3,8 +3,7 @@
 //! In: Opus packets of a stream that contains stereo packets. Out: mono PCM at 48 kHz. Invariant:
 //! the output is not silent if one channel is the inverse of the other.
 
-use super::opus::MAX_PACKET;
-use super::{AudioError, RATE};
+use super::{AudioError, MAX_PACKET, RATE};
 use opus::Channels;
 
 /// Bit of a packet's first byte that marks it as stereo (RFC 6716, 3.1).

@@ -4,9 +4,8 @@
 //! goes into each send slot and says when it needs to be woken. `talk` tracks the agent's speech,
 //! `states` the state that the agent reports; `anchor` decides when a turn may start, `turn` how
 //! it ended, `stopping` when the agent yielded; `late` recognises late replies, `playout` models
-//! the delay of a jitter buffer, `absence` explains why there was no agent.
+//! the delay of a jitter buffer.
 
-mod absence;
 mod anchor;
 mod io;
 mod late;
@@ -18,12 +17,12 @@ mod talk;
 mod turn;
 mod types;
 
-pub use absence::Absence;
 pub use io::{CallEvent, Input, PacketArrival, Phase, Say};
 pub use machine::Call;
 pub use playout::{Held, MODEL, PlayoutModel};
 pub use types::{
-    CallResult, CallScript, Failure, Readings, SecondOpinion, StreamId, TurnResult, TurnScript,
+    CallResult, CallScript, Failure, Readings, SecondOpinion, StreamId, TargetFailure, TurnResult,
+    TurnScript,
 };
 
 /// Parts of a [`TurnResult`], re-exported so that its readers need no other module.

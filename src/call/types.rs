@@ -1,6 +1,5 @@
 //! The script of a call, its results and its failures.
 
-use super::absence::{Absence, LEFT, UNPUBLISHED};
 use crate::audio::Onset;
 use crate::audio::opinion::DISAGREEMENT;
 use crate::vocab::{Anchor, Expect, Flag, GreetingPolicy, OnAgentLeft, Outcome};
@@ -194,51 +193,26 @@ pub struct CallResult {
     pub turns: Vec<TurnResult>,
 }
 
+/// A failure whose cause only its target knows.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct TargetFailure {
+    /// Stable machine name of the cause, as in `failures[].cause`.
+    pub cause: &'static str,
+    /// What happened, bounded in length and printable.
+    pub message: String,
+    /// What to try next.
+    pub hint: &'static str,
+    /// The target was not reached, or refused us altogether, so the call left nothing there.
+    pub unreached: bool,
+}
+
 /// Why a call failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
-    /// The server refused the token.
-    #[error("the server refused the token ({detail})")]
-    TokenRefused {
-        /// What the server said.
-        detail: String,
-    },
-    /// Too many requests, or a quota is used up.
-    #[error("the server refuses more calls: quota or rate limit ({detail})")]
-    Quota {
-        /// What the server said.
-        detail: String,
-    },
-    /// The address answers, but not as a LiveKit server does.
-    #[error("the address does not answer as a LiveKit server ({detail})")]
-    NotLiveKit {
-        /// What answered instead.
-        detail: String,
-    },
-    /// Nothing answers at the address.
-    #[error("cannot reach the server ({detail})")]
-    Unreachable {
-        /// The operating system's error.
-        detail: String,
-    },
-    /// The server is reachable but TLS fails, most often because of its certificate.
-    #[error("TLS with the server failed ({detail})")]
-    Tls {
-        /// The TLS error.
-        detail: String,
-    },
-    /// Signalling did not finish in time.
-    #[error("joining took longer than {waited:?}")]
-    JoinTimeout {
-        /// How long we waited.
-        waited: Duration,
-    },
-    /// ICE or DTLS did not connect.
-    #[error("media did not connect within {waited:?}")]
-    MediaNotConnected {
-        /// How long we waited.
-        waited: Duration,
-    },
+    /// The target knows the cause.
+    #[error("{0}")]
+    Target(TargetFailure),
     /// The agent never published audio.
     #[error("no agent with an audio track joined the room within {waited:?}")]
     AgentAbsent {
@@ -248,9 +222,6 @@ pub enum Failure {
     /// An agent is in the room, but has published no audio track.
     #[error("an agent is in the room, but published no audio track by the end of the first turn")]
     AgentSilent,
-    /// The agent could not be heard, and the cause is known.
-    #[error("{0}")]
-    Absent(Absence),
     /// The agent left before the call was over.
     #[error("the agent left the call")]
     AgentLeft,
@@ -275,16 +246,9 @@ impl Failure {
     /// Stable machine name of the cause, as in `failures[].cause`.
     pub fn cause(&self) -> &'static str {
         match self {
-            Self::TokenRefused { .. } => "token_refused",
-            Self::Quota { .. } => "quota",
-            Self::NotLiveKit { .. } => "not_livekit",
-            Self::Unreachable { .. } => "unreachable",
-            Self::Tls { .. } => "tls",
-            Self::JoinTimeout { .. } => "join_timeout",
-            Self::MediaNotConnected { .. } => "media_not_connected",
+            Self::Target(failure) => failure.cause,
             Self::AgentAbsent { .. } => "agent_absent",
             Self::AgentSilent => "agent_silent",
-            Self::Absent(why) => why.cause(),
             Self::AgentLeft => "agent_left",
             Self::Dropped { .. } => "dropped",
             Self::Stopped => "stopped",
@@ -295,33 +259,14 @@ impl Failure {
     /// What to try next; printed on its own `hint:` line.
     pub fn hint(&self) -> &'static str {
         match self {
-            Self::TokenRefused { .. } => {
-                "check LIVEKIT_API_KEY and LIVEKIT_API_SECRET against the server's keys, and this machine's clock"
-            }
-            Self::Quota { .. } => {
-                "lower `load.concurrency`, lengthen `load.ramp`, or raise the project's limits"
-            }
-            Self::NotLiveKit { .. } => {
-                "check the URL: LiveKit's signalling port is 7880 on a default server"
-            }
-            Self::Unreachable { .. } => {
-                "is the server running, and is the URL's host and port right?"
-            }
-            Self::Tls { .. } => {
-                "does the server speak TLS (wss://), and is its certificate for this host? name a root of your own in SSL_CERT_FILE"
-            }
-            Self::JoinTimeout { .. } => {
-                "the port answers too slowly or not at all: check the server's load and the URL"
-            }
-            Self::MediaNotConnected { .. } => {
-                "signalling works but no media: check the server's UDP ports, `rtc.node_ip` and firewalls"
-            }
+            Self::Target(failure) => failure.hint,
             Self::AgentAbsent { .. } => {
                 "is an agent worker running on this server, and does `agent_name` match its name?"
             }
-            Self::AgentSilent => UNPUBLISHED,
-            Self::Absent(why) => why.hint(),
-            Self::AgentLeft => LEFT,
+            Self::AgentSilent => {
+                "look at the agent's log: it joined, but its voice was never published"
+            }
+            Self::AgentLeft => "look at the agent's log: it closed its session or crashed",
             Self::Dropped { .. } => "look at the server's log for this room",
             Self::Stopped => "run it again without stopping it",
             Self::Generator { .. } => {

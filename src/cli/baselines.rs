@@ -6,7 +6,7 @@
 use super::exit::Exit;
 use super::trouble::Trouble;
 use crate::record::{Baseline, RunRecord};
-use crate::run::state_folder;
+use crate::targets::state_folder;
 use std::path::{Path, PathBuf};
 
 /// File extension of baselines.

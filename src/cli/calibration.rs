@@ -4,7 +4,7 @@
 //! counts as none.
 
 use crate::record::{CALIBRATION_VERSION, Calibration};
-use crate::run::state_folder;
+use crate::targets::state_folder;
 use std::path::PathBuf;
 
 /// File name in the state folder.

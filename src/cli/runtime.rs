@@ -29,7 +29,7 @@ pub(super) fn with_runtime<T>(
             "check `ulimit -u`",
         )
     };
-    crate::target::livekit::install_crypto();
+    crate::targets::livekit::install_crypto();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()

@@ -5,7 +5,7 @@
 
 use super::exit::Exit;
 use super::trouble::Trouble;
-use crate::target::livekit::{Address, AddressError, Credentials};
+use crate::targets::livekit::{Address, AddressError, Credentials};
 use std::collections::HashMap;
 use std::path::Path;
 

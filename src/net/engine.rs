@@ -149,9 +149,8 @@ impl<E: Endpoint> PeerHandle<E> {
 
     /// Runs `f` on the peer, on the peer's own thread, without waiting for it. Whoever uses this
     /// must bound how often.
-    pub fn tell(&self, f: impl FnOnce(&mut Peer<E>) + Send + 'static) {
-        let job: Job<E> = Box::new(move |peer, _| f(peer));
-        self.inbox.push(Command::With(self.key, job));
+    pub fn tell(&self, f: impl FnOnce(&mut Peer<E>, Instant) + Send + 'static) {
+        self.inbox.push(Command::With(self.key, Box::new(f)));
     }
 }
 

@@ -4,7 +4,7 @@
 //! Invariants: send lateness runs from the planned send to the handover to the kernel; each
 //! thread has its own counters and histograms, and they are merged only on request.
 
-use super::peer::Fate;
+use super::claims::Fate;
 use hdrhistogram::Histogram;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};

@@ -52,7 +52,8 @@ impl Impairment {
         (self.random.next_u64() >> 11) as f64 / (1u64 << 53) as f64
     }
 
-    fn next(&mut self) -> bool {
+    /// Whether the next packet is lost.
+    pub fn loses(&mut self) -> bool {
         let bound = match self.bad {
             true => self.after_bad,
             false => self.after_good,
@@ -63,7 +64,7 @@ impl Impairment {
 
     /// Whether this datagram is lost.
     pub fn drops(&mut self, datagram: &[u8]) -> bool {
-        is_rtp(datagram) && self.next()
+        is_rtp(datagram) && self.loses()
     }
 }
 

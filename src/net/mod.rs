@@ -5,6 +5,7 @@
 //! Invariants: a peer lives on one thread; nothing here knows LiveKit, turns or files.
 
 mod batch;
+mod claims;
 mod clock;
 mod endpoint;
 mod engine;

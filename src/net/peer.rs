@@ -4,10 +4,10 @@
 //! Invariant: after every entry point, all outputs have been drained and the next wake-up is
 //! known.
 
-mod claims;
 mod sending;
 
 use super::batch::{BATCH, Batch};
+use super::claims::{Claims, Fate};
 use super::clock::{Stamp, Stamper};
 use super::endpoint::{AudioPacket, Endpoint};
 use super::error::NetError;
@@ -17,8 +17,6 @@ use super::impair::Impairment;
 use super::media::Taken;
 use super::socket::is_rtp;
 use super::transport::{Happened, IDLE, Publication, Transport};
-use claims::Claims;
-pub(super) use claims::Fate;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 use str0m::rtp::RtpPacket;
@@ -366,6 +364,32 @@ impl<E: Endpoint> Peer<E> {
             .chain(self.endpoint.poll_timeout())
             .min()
             .unwrap_or(now + IDLE)
+    }
+}
+
+impl<E> Peer<E> {
+    /// Listens to a section: its packets go to the endpoint as those of `track`, a number that the
+    /// session chooses. A section holds one track at a time, so this replaces an older track in
+    /// the same section.
+    pub fn listen_to(&mut self, transport: usize, mid: &str, track: u32) {
+        self.claims.hear(transport, mid.into(), track);
+    }
+
+    /// Stops listening to `track`, whatever section it is in.
+    pub fn stop_listening(&mut self, track: u32) {
+        self.claims.release(track);
+    }
+
+    /// Drops the packets of a section that nobody wants to hear, and counts them as dropped for a
+    /// known reason.
+    pub fn ignore(&mut self, transport: usize, mid: &str) {
+        self.claims.ignore(transport, mid.into());
+    }
+
+    /// Drops every packet from now on, because the call is over, and counts them as dropped for a
+    /// known reason.
+    pub fn ignore_all(&mut self) {
+        self.claims.end();
     }
 }
 

@@ -4,24 +4,16 @@
 //! every figure comes from the records as they are on disk, so that a report made again later
 //! says the same.
 
-use super::Metrics;
+use super::gate::Records;
 use super::steady::SteadyRecords;
-use super::summary::{
-    AllTurns, CallCounts, FailureGroup, Intervals, Latency, Quantiles, RunFacts, RunInfo,
-    SecondOpinions, Span, Summary,
-};
+use super::summary::{FailureGroup, RunFacts, RunInfo, SecondOpinions, Summary};
 use super::variants;
-use super::verdict::{Doubts, Evidence};
+use super::verdict::Doubts;
 use super::{
-    CallFailure, CallOutcome, CallRecord, Ending, Flag, Ms, Outcome, SUMMARY_VERSION, Samples,
-    Threshold, TurnCounts, TurnRecord, Verdict,
+    CallCounts, CallFailure, CallOutcome, CallRecord, Ending, Flag, Intervals, Metrics, Outcome,
+    SUMMARY_VERSION, Samples, Threshold, TurnCounts, TurnRecord, Verdict,
 };
-use crate::stats::{Distribution, Sample};
-use crate::vocab::Metric;
 use std::collections::BTreeMap;
-
-/// Confidence level of every interval in a summary.
-const LEVEL: f64 = 0.95;
 
 impl Summary {
     /// Builds the summary of a run. `calls` and `turns` may come in any order and include
@@ -54,14 +46,14 @@ impl Summary {
             ungated: went_wrong(&counts, &samples.outcomes),
         };
         let steady = SteadyRecords::of(&facts.steady, calls, turns);
-        let evidence = Evidence {
+        let records = Records {
             calls,
             turns,
             steady: (!facts.steady.is_empty()).then_some(&steady),
         };
         Self {
             version: SUMMARY_VERSION,
-            verdict: Verdict::of(&ending, doubts, thresholds, &evidence),
+            verdict: Verdict::of(&ending, doubts, thresholds, &records),
             run: RunInfo::of(facts),
             network: facts.network,
             metrics: Metrics::of(&samples),
@@ -166,96 +158,6 @@ impl RunInfo {
     }
 }
 
-impl Intervals {
-    pub(super) fn of(samples: &Samples) -> Self {
-        Self {
-            level: LEVEL,
-            ttfa: Quantiles::of(samples.measured(Metric::Ttfa)),
-            all_turns: Quantiles::of(samples.all(Metric::Ttfa)),
-        }
-    }
-}
-
-impl CallCounts {
-    /// Counts `calls` out of `planned`. `left_out`: planned calls without a record were left out by
-    /// the end of the run, not dropped.
-    pub(super) fn of(planned: usize, calls: &[CallRecord], left_out: bool) -> Self {
-        let measured = || calls.iter().filter(|c| !c.warmup);
-        let ended_as = |outcome| {
-            let ended = measured().filter(|c| c.ended_as() == Some(outcome));
-            ended.count()
-        };
-        let started = measured().filter(|c| c.started_ms.is_some()).count();
-        let (dropped, not_run) = (
-            ended_as(CallOutcome::Dropped),
-            ended_as(CallOutcome::NotRun),
-        );
-        let without_record = planned.saturating_sub(started + dropped + not_run);
-        Self {
-            planned,
-            started,
-            completed: ended_as(CallOutcome::Completed),
-            failed: ended_as(CallOutcome::Failed),
-            cut_off: ended_as(CallOutcome::CutOff),
-            dropped: dropped + if left_out { 0 } else { without_record },
-            not_run: not_run + if left_out { without_record } else { 0 },
-        }
-    }
-}
-
-impl Latency {
-    /// The figures of `distribution`.
-    pub fn of(distribution: &Distribution) -> Self {
-        let percentile = |p| distribution.percentile(p).and_then(Ms::from_sample);
-        Self {
-            count: distribution.count(),
-            min_ms: distribution.min().and_then(Ms::from_sample),
-            mean_ms: distribution.mean().and_then(Ms::from_sample),
-            p50_ms: percentile(50.0),
-            p90_ms: percentile(90.0),
-            p95_ms: percentile(95.0),
-            p99_ms: percentile(99.0),
-            max_ms: distribution.max().and_then(Ms::from_sample),
-        }
-    }
-}
-
-impl AllTurns {
-    /// The figures of `distribution`.
-    pub fn of(distribution: &Distribution) -> Self {
-        let figures = Latency::of(distribution);
-        Self {
-            count: figures.count,
-            infinite: distribution.infinite(),
-            min_ms: figures.min_ms,
-            mean_ms: figures.mean_ms,
-            p50_ms: figures.p50_ms,
-            p90_ms: figures.p90_ms,
-            p95_ms: figures.p95_ms,
-            p99_ms: figures.p99_ms,
-            max_ms: figures.max_ms,
-        }
-    }
-}
-
-impl Quantiles {
-    fn of(distribution: &Distribution) -> Self {
-        let span = |q| {
-            let found = distribution.interval(q, LEVEL).ok()?;
-            let end = |sample: Sample| Ms::from_sample(sample);
-            Some(Span {
-                lower_ms: end(found.lower),
-                upper_ms: end(found.upper),
-            })
-        };
-        Self {
-            p50: span(0.5),
-            p95: span(0.95),
-            p99: span(0.99),
-        }
-    }
-}
-
 impl SecondOpinions {
     fn of(turns: &[TurnRecord]) -> Self {
         let heard = || {
@@ -317,7 +219,7 @@ fn group_failures(calls: &[CallRecord]) -> Vec<FailureGroup> {
 #[cfg(test)]
 mod tests {
     use super::super::fixtures::{Failure, Outcome, Run, facts};
-    use super::super::{Status, Summary};
+    use super::super::{Ms, Status, Summary};
     use super::*;
 
     /// Two calls completed, one was cut off in its second turn, one failed, and three of the seven

@@ -1,17 +1,17 @@
-//! The record of one call.
+//! The record of one call, and calls by outcome.
 //!
 //! In: a [`CallResult`] and its context, or a planned call that never started. Out: a
-//! [`CallRecord`]. Invariants: `lateness_ms` counts from the planned start, never from when the
-//! dispatcher woke up; a call that the end of the run cut off has not failed.
+//! [`CallRecord`]; [`CallCounts`] of several. Invariants: `lateness_ms` counts from the planned
+//! start, never from when the dispatcher woke up; a call that the end of the run cut off has not
+//! failed; planned calls = started + dropped + not run, started = completed + failed + cut off.
 
-use super::{CALL_VERSION, Ms, Outcome, TurnCounts};
+use super::turns::{STOPPED, TurnCounts};
+use super::{CALL_VERSION, Ms, Outcome};
 use crate::call::{CallResult, Failure};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
 
-/// Failure cause, in files of version 1, of calls and turns that a stop of the run cut off.
-pub(super) const STOPPED: &str = "stopped";
 /// Failure cause, in files of version 1, of calls that were cut off because loadgen was killed.
 const KILLED: &str = "cut_off";
 
@@ -225,5 +225,53 @@ impl CallRecord {
             (None, Some(_), None) => None,
         };
         self.outcome.or_else(of_version_1)
+    }
+}
+
+/// The calls of a run, warm-up calls left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct CallCounts {
+    /// Calls the plan holds.
+    pub planned: usize,
+    /// Calls that began.
+    pub started: usize,
+    /// Of these, calls that ended as they should.
+    pub completed: usize,
+    /// Of these, calls that failed.
+    pub failed: usize,
+    /// Of these, calls that were under way when the run was stopped.
+    #[serde(default)]
+    pub cut_off: usize,
+    /// Planned calls that were to begin and could not.
+    pub dropped: usize,
+    /// Planned calls that never began because the run was stopped.
+    #[serde(default)]
+    pub not_run: usize,
+}
+
+impl CallCounts {
+    /// Counts `calls` out of `planned`. `left_out`: planned calls without a record were left out by
+    /// the end of the run, not dropped.
+    pub(super) fn of(planned: usize, calls: &[CallRecord], left_out: bool) -> Self {
+        let measured = || calls.iter().filter(|c| !c.warmup);
+        let ended_as = |outcome| {
+            let ended = measured().filter(|c| c.ended_as() == Some(outcome));
+            ended.count()
+        };
+        let started = measured().filter(|c| c.started_ms.is_some()).count();
+        let (dropped, not_run) = (
+            ended_as(CallOutcome::Dropped),
+            ended_as(CallOutcome::NotRun),
+        );
+        let without_record = planned.saturating_sub(started + dropped + not_run);
+        Self {
+            planned,
+            started,
+            completed: ended_as(CallOutcome::Completed),
+            failed: ended_as(CallOutcome::Failed),
+            cut_off: ended_as(CallOutcome::CutOff),
+            dropped: dropped + if left_out { 0 } else { without_record },
+            not_run: not_run + if left_out { without_record } else { 0 },
+        }
     }
 }

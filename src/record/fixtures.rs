@@ -5,7 +5,8 @@
 //! records.
 
 use super::{
-    CallContext, CallRecord, Ending, Generator, Ms, RunFacts, TickLateness, TurnContext, TurnRecord,
+    CallContext, CallRecord, Ending, EvidenceFolder, EvidenceReason, EvidenceTurn, Generator, Ms,
+    RunFacts, TickLateness, TurnContext, TurnRecord,
 };
 /// Also used by the tests of reports.
 pub(crate) use crate::call::{CallResult, Failure, Flag, Outcome, TurnResult};
@@ -29,6 +30,23 @@ pub(crate) fn turn(base: Instant, index: usize, outcome: Outcome) -> TurnResult 
         speech_end: spoken.then_some(start + ms(3_000) + Duration::from_micros(40)),
         send_lateness: spoken.then_some(Duration::from_micros(120)),
         ..TurnResult::unstarted(index, Expect::Respond, outcome)
+    }
+}
+
+/// The index entry of a turn whose audio was kept.
+pub(crate) fn kept(call: usize, turn: usize) -> EvidenceTurn {
+    EvidenceTurn {
+        file: EvidenceFolder::name(call, turn),
+        call,
+        turn,
+        why: EvidenceReason::All,
+        sample_rate: 48_000,
+        start_ms: Ms::default(),
+        length_ms: Ms::from_micros(1_000_000),
+        speech_end_ms: Ms::from_micros(500_000),
+        onset_ms: None,
+        onset_wire_ms: None,
+        cut: false,
     }
 }
 

@@ -13,8 +13,10 @@ mod calls;
 mod conditions;
 mod error;
 mod evidence;
+mod figures;
 mod folder;
 mod gate;
+mod generator;
 mod journal;
 mod latencies;
 mod lines;
@@ -28,24 +30,27 @@ mod series;
 mod start;
 mod steady;
 mod summary;
+mod threshold;
 mod turns;
 mod variants;
 mod verdict;
-mod waves;
+mod wave;
 mod words;
 
 pub use crate::vocab::{Confidence, Expect, Flag, Metric, Outcome};
 pub use baseline::{BASELINE_VERSION, Baseline};
 pub use calibration::{CALIBRATION_VERSION, Calibration, CalibrationLevel, ErrorStats};
-pub use calls::{CallContext, CallFailure, CallOutcome, CallRecord};
+pub use calls::{CallContext, CallCounts, CallFailure, CallOutcome, CallRecord};
 pub use conditions::Conditions;
 pub use error::RecordError;
 pub use evidence::{
     EVIDENCE_BYTES, EVIDENCE_FOLDER, EVIDENCE_VERSION, Evidence, EvidenceFolder, EvidenceReason,
     EvidenceTurn, wav_bytes,
 };
+pub use figures::{AllTurns, Intervals, Latency, Quantiles, Span};
 pub use folder::{DEFAULT_PARENT, RunFolder};
-pub use gate::{GateAnswer, GateInterval, GateOn, GateResult, GateVerdict, Threshold};
+pub use gate::{GateAnswer, GateInterval, GateResult, GateVerdict};
+pub use generator::{Generator, TickLateness};
 pub use journal::{Journal, JournalRead, last_of_each};
 pub use latencies::Metrics;
 pub use measurement::{MEASUREMENT_VERSION, MEASUREMENTS, Measurement, changes_between};
@@ -56,14 +61,12 @@ pub use samples::Samples;
 pub use sentinels::Sentinels;
 pub use start::{PlannedGate, RunStart};
 pub use steady::{Steady, SteadySpan};
-pub use summary::{
-    AllTurns, CallCounts, FailureGroup, Generator, Intervals, Latency, Network, Quantiles,
-    RunFacts, RunInfo, SecondOpinions, Span, Summary, TickLateness,
-};
+pub use summary::{FailureGroup, Network, RunFacts, RunInfo, SecondOpinions, Summary};
+pub use threshold::{GateOn, Threshold};
 pub use turns::{TurnContext, TurnCounts, TurnRecord};
 pub use variants::{Behind, Lag, LagNeeded, LagVerdict, VariantSummary};
 pub use verdict::{Ending, Status, Verdict};
-pub use waves::Wave;
+pub use wave::Wave;
 
 /// Version of a journal line and a row of `turns.csv`. Fields may be added within a version;
 /// it rises when one is renamed, removed or changes its meaning.

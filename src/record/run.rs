@@ -7,17 +7,18 @@
 use super::folder::{SUMMARY, TURNS};
 use super::lines::{bounded, versioned};
 use super::measurement::first;
-use super::summary::{Generator, RunFacts};
-use super::verdict::Ending;
 use super::{
-    CallOutcome, CallRecord, Evidence, Journal, Ms, Outcome, RecordError, RunStart, START_VERSION,
-    SUMMARY_VERSION, Summary, TurnCounts, TurnRecord, Wave,
+    CallOutcome, CallRecord, EVIDENCE_FOLDER, Ending, Evidence, EvidenceTurn, Generator, Journal,
+    Ms, Outcome, RecordError, RunFacts, RunStart, START_VERSION, SUMMARY_VERSION, Summary,
+    TurnCounts, TurnRecord, Wave,
 };
 use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Largest file that is read at once, in bytes. A summary of hundreds of variants is a tenth of it.
 const LARGEST: u64 = 16 << 20;
+/// Turns of each kind that a page shows: the slowest, and the unanswered.
+const SHOWN: usize = 10;
 
 /// The record of one run.
 #[derive(Debug, Clone, PartialEq)]
@@ -111,6 +112,49 @@ impl RunRecord {
     /// Whether the run reached its end, so that its record is complete.
     pub fn is_complete(&self) -> bool {
         self.summary.run.complete
+    }
+
+    /// Reads the waveforms of the turns that a page shows.
+    pub fn with_waves(mut self, folder: &Path) -> Self {
+        let shown = self.slowest().into_iter().chain(self.unanswered());
+        let kept = shown.filter_map(|t| self.evidence_of(t));
+        let folder = folder.join(EVIDENCE_FOLDER);
+        self.waves = kept.filter_map(|e| Wave::read(&folder, e)).collect();
+        self
+    }
+
+    /// The measured turns with the longest `ttfa`, the longest first.
+    pub fn slowest(&self) -> Vec<&TurnRecord> {
+        let mut turns: Vec<_> =
+            self.asked(|t| t.outcome == Outcome::Replied && t.ttfa_ms.is_some());
+        turns.sort_by_key(|t| (std::cmp::Reverse(t.ttfa_ms), t.call, t.turn));
+        turns.truncate(SHOWN);
+        turns
+    }
+
+    /// The first measured turns that were missed, answered early or failed, and whose audio is
+    /// kept.
+    pub fn unanswered(&self) -> Vec<&TurnRecord> {
+        let mut turns =
+            self.asked(|t| t.outcome != Outcome::Replied && self.evidence_of(t).is_some());
+        turns.truncate(SHOWN);
+        turns
+    }
+
+    /// The kept audio of a turn, if there is any.
+    pub fn evidence_of(&self, turn: &TurnRecord) -> Option<&EvidenceTurn> {
+        let kept = &self.evidence.as_ref()?.turns;
+        kept.iter()
+            .find(|e| (e.call, e.turn) == (turn.call, turn.turn))
+    }
+
+    fn asked(&self, which: impl Fn(&TurnRecord) -> bool) -> Vec<&TurnRecord> {
+        let asked = |t: &&TurnRecord| t.counts() && t.expect.asks_for_reply();
+        self.turns
+            .iter()
+            .filter(asked)
+            .filter(|t| which(t))
+            .collect()
     }
 }
 

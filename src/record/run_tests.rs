@@ -1,7 +1,7 @@
 //! Run folders as runs, crashes and earlier versions leave them.
 
-use super::super::fixtures::{Run, facts};
-use super::super::{RunFolder, Status};
+use super::super::fixtures::{Run, facts, kept};
+use super::super::{EVIDENCE_VERSION, EvidenceFolder, RunFolder, Status};
 use super::*;
 use crate::call::{Failure, Outcome};
 use std::fs;
@@ -159,4 +159,51 @@ fn what_is_no_run_or_is_damaged_says_so() {
     large.set_len(LARGEST + 1).unwrap();
     let error = RunRecord::read(dir.path()).unwrap_err();
     assert!(error.to_string().contains("larger than 16 MiB"), "{error}");
+}
+
+/// A run whose last call was never answered; the audio of these turns was kept.
+fn with_audio_of(kept: Vec<EvidenceTurn>) -> RunRecord {
+    let mut run = Run::default();
+    run.good(5).bad(Outcome::Missed, None);
+    let summary = Summary::build(&facts(6, Ending::Finished), &run.calls, &run.turns, &[]);
+    let evidence = Evidence {
+        version: EVIDENCE_VERSION,
+        measurement_version: super::super::MEASUREMENT_VERSION,
+        turns: kept,
+        left_out: 0,
+    };
+    RunRecord {
+        evidence: Some(evidence),
+        ..RunRecord::new(summary, run.turns, run.calls, None)
+    }
+}
+
+#[test]
+fn the_slowest_and_the_unanswered_are_shown() {
+    let record = with_audio_of(vec![kept(5, 1), kept(0, 0)]);
+    let slowest = record.slowest();
+    assert_eq!(slowest.len(), SHOWN);
+    assert!(slowest.is_sorted_by_key(|t| std::cmp::Reverse(t.ttfa_ms)));
+    let unanswered: Vec<_> = record
+        .unanswered()
+        .iter()
+        .map(|t| (t.call, t.turn))
+        .collect();
+    assert_eq!(unanswered, [(5, 1)], "only what can be heard");
+}
+
+#[test]
+fn audio_that_cannot_be_read_has_no_waveform() {
+    let run = tempfile::tempdir().unwrap();
+    let path = run.path().join(EVIDENCE_FOLDER);
+    let folder = EvidenceFolder::create(&path).unwrap();
+    folder
+        .audio(&EvidenceFolder::name(5, 0), 48_000, &[1; 960], &[1; 960])
+        .unwrap();
+    fs::write(path.join(EvidenceFolder::name(5, 1)), b"RIFF?").unwrap();
+    // The second file is not audio, the third does not exist.
+    let kept = vec![kept(5, 0), kept(5, 1), kept(5, 2)];
+    let record = with_audio_of(kept).with_waves(run.path());
+    let waves: Vec<_> = record.waves.iter().map(|w| (w.call, w.turn)).collect();
+    assert_eq!(waves, [(5, 0)]);
 }

@@ -4,7 +4,7 @@
 //! calls and sentinel calls enter nothing; turns that the end of the run cut off enter only the
 //! counts; in the samples of gates, an awaited event that never happened is +∞.
 
-use super::calls::STOPPED;
+use super::turns::STOPPED;
 use super::{CallRecord, Ms, Outcome, TurnCounts, TurnRecord};
 use crate::stats::{Distribution, Sample};
 use crate::vocab::{About, Metric};

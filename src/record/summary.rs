@@ -1,13 +1,12 @@
 //! The types of `summary.json`: a run in figures.
 //!
 //! In: nothing; [`Summary::build`] fills them. Out: what serde and the JSON Schema make of them.
-//! Invariants: warm-up calls are in no figure; planned calls = started + dropped + not run,
-//! started = completed + failed + cut off.
+//! Invariant: warm-up calls are in no figure.
 
-use super::Metrics;
 use super::measurement::first;
 use super::{
-    Conditions, Ending, Ms, Sentinels, Steady, SteadySpan, TurnCounts, VariantSummary, Verdict,
+    CallCounts, Conditions, Ending, Generator, Intervals, Metrics, Ms, Sentinels, Steady,
+    SteadySpan, TurnCounts, VariantSummary, Verdict,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -145,88 +144,6 @@ pub struct Network {
     pub burst: Option<f64>,
 }
 
-/// Exact order statistics of one metric; null where nothing was measured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[expect(missing_docs, reason = "the field names are the statistics' own")]
-pub struct Latency {
-    pub count: usize,
-    pub min_ms: Option<Ms>,
-    pub mean_ms: Option<Ms>,
-    pub p50_ms: Option<Ms>,
-    pub p90_ms: Option<Ms>,
-    pub p95_ms: Option<Ms>,
-    pub p99_ms: Option<Ms>,
-    pub max_ms: Option<Ms>,
-}
-
-/// Exact order statistics with +∞: null stands for +∞ where `count` > 0.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[expect(missing_docs, reason = "the field names are the statistics' own")]
-pub struct AllTurns {
-    pub count: usize,
-    /// So many of `count` are +∞.
-    pub infinite: usize,
-    pub min_ms: Option<Ms>,
-    pub mean_ms: Option<Ms>,
-    pub p50_ms: Option<Ms>,
-    pub p90_ms: Option<Ms>,
-    pub p95_ms: Option<Ms>,
-    pub p99_ms: Option<Ms>,
-    pub max_ms: Option<Ms>,
-}
-
-/// Distribution-free confidence intervals from order statistics; the turns of a call count for
-/// as many as they are worth, which is fewer where they are alike.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Intervals {
-    /// They cover the true quantile with at least this probability.
-    pub level: f64,
-    /// Of `metrics.ttfa`.
-    pub ttfa: Quantiles,
-    /// Of `metrics.all_turns`.
-    pub all_turns: Quantiles,
-}
-
-/// Intervals of the quantiles; null where there are too few turns (p95 needs 59 independent
-/// ones, p99 299).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[expect(missing_docs, reason = "the field names are the statistics' own")]
-pub struct Quantiles {
-    pub p50: Option<Span>,
-    pub p95: Option<Span>,
-    pub p99: Option<Span>,
-}
-
-/// An interval of latencies; a null end is +∞.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Span {
-    /// Lower end.
-    pub lower_ms: Option<Ms>,
-    /// Upper end.
-    pub upper_ms: Option<Ms>,
-}
-
-/// The calls of a run, warm-up calls left out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-pub struct CallCounts {
-    /// Calls the plan holds.
-    pub planned: usize,
-    /// Calls that began.
-    pub started: usize,
-    /// Of these, calls that ended as they should.
-    pub completed: usize,
-    /// Of these, calls that failed.
-    pub failed: usize,
-    /// Of these, calls that were under way when the run was stopped.
-    #[serde(default)]
-    pub cut_off: usize,
-    /// Planned calls that were to begin and could not.
-    pub dropped: usize,
-    /// Planned calls that never began because the run was stopped.
-    #[serde(default)]
-    pub not_run: usize,
-}
-
 /// A voice detector's (or, where the scenario declares a tone, a tone detector's) word on the
 /// onsets of measured turns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
@@ -252,60 +169,4 @@ pub struct FailureGroup {
     pub message: String,
     /// What to try next.
     pub hint: String,
-}
-
-/// The generator's own health.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
-pub struct Generator {
-    /// How late its ticks were.
-    pub tick_lateness_ms: TickLateness,
-    /// Cores it kept busy, on average.
-    pub cpu_cores: f64,
-    /// Its largest resident memory.
-    pub rss_bytes: u64,
-    /// Packets sent, on average.
-    pub packets_out_per_s: f64,
-    /// Packets received, on average.
-    pub packets_in_per_s: f64,
-    /// How long received packets waited in our sockets: kernel's stamp → read.
-    #[serde(default)]
-    pub receive_wait_ms: TickLateness,
-    /// Datagrams that the kernel dropped for want of room in our sockets.
-    #[serde(default)]
-    pub own_drops: u64,
-    /// Audio packets that a caller listened to.
-    #[serde(default)]
-    pub packets_heard: u64,
-    /// Audio packets dropped for a reason: of a track that is not the agent's voice, from before
-    /// the track's section was known, or from after the call.
-    #[serde(default)]
-    pub packets_ignored: u64,
-    /// Audio packets that nobody listened to, without such a reason.
-    #[serde(default)]
-    pub packets_unheard: u64,
-    /// Media threads.
-    #[serde(default)]
-    pub media_threads: usize,
-    /// Share of a core that the busiest of them used.
-    #[serde(default)]
-    pub media_thread_cores: f64,
-    /// Share of a core that each of them used, in the order of their start.
-    #[serde(default)]
-    pub media_threads_cores: Vec<f64>,
-    /// Share of the time that one of them was ready to run and waited for a core; null where
-    /// the kernel does not tell.
-    #[serde(default)]
-    pub run_queue_wait: Option<f64>,
-    /// Share of the machine's time that its host gave to others; null as above.
-    #[serde(default)]
-    pub steal: Option<f64>,
-}
-
-/// How late the media ticks were.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[expect(missing_docs, reason = "the field names are the statistics' own")]
-pub struct TickLateness {
-    pub p50: Ms,
-    pub p99: Ms,
-    pub max: Ms,
 }

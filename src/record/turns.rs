@@ -3,12 +3,14 @@
 //! In: a [`TurnResult`] and its context. Out: a [`TurnRecord`]. Invariants: `ttfa_ms` is
 //! `ttfa_wire_ms` + `playout_ms` to the last printed digit; times are relative to the run's start.
 
-use super::calls::STOPPED;
 use super::{Confidence, Expect, Flag, Ms, Outcome, TURN_VERSION};
 use crate::call::{Failure, TurnResult};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
+
+/// Failure cause, in files of version 1, of calls and turns that a stop of the run cut off.
+pub(super) const STOPPED: &str = "stopped";
 
 /// Context of a turn that [`TurnResult`] does not contain.
 #[derive(Debug, Clone, Copy)]

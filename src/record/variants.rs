@@ -6,8 +6,9 @@
 //! (Holm), also corrected for the choice of the first variant.
 
 use super::samples::of_turn;
-use super::summary::{AllTurns, CallCounts, Intervals, Latency, Span};
-use super::{CallRecord, Ms, Samples, TurnCounts, TurnRecord};
+use super::{
+    AllTurns, CallCounts, CallRecord, Intervals, Latency, Ms, Samples, Span, TurnCounts, TurnRecord,
+};
 use crate::stats::Sample;
 use crate::stats::compare::{
     Change, Difference, Figure, Needed, Place, Series, Settings, Values, compare_chosen,

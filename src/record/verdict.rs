@@ -4,9 +4,8 @@
 //! invalid, stopped or broken, has a gate that could not be judged, or has no gate at all, never
 //! passes.
 
-use super::gate::{GateResult, Threshold, judge};
-use super::steady::SteadyRecords;
-use super::{CallRecord, GateVerdict, TurnRecord};
+use super::gate::{GateResult, GateVerdict, Records, judge};
+use super::threshold::Threshold;
 use crate::stats::Answer;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -91,23 +90,15 @@ pub(super) struct Doubts {
     pub(super) ungated: Vec<String>,
 }
 
-/// The records that gates are judged on.
-pub(super) struct Evidence<'a> {
-    pub(super) calls: &'a [CallRecord],
-    pub(super) turns: &'a [TurnRecord],
-    /// What started while the load was level; `None` if it always was.
-    pub(super) steady: Option<&'a SteadyRecords>,
-}
-
 impl Verdict {
     /// Judges the gates and weighs them against how the run went.
     pub(super) fn of(
         ending: &Ending,
         doubts: Doubts,
         thresholds: &[Threshold],
-        evidence: &Evidence<'_>,
+        records: &Records<'_>,
     ) -> Self {
-        let gates: Vec<GateResult> = thresholds.iter().map(|t| judge(t, evidence)).collect();
+        let gates: Vec<GateResult> = thresholds.iter().map(|t| judge(t, records)).collect();
         let sentences = |wanted: fn(&GateResult) -> bool| -> Vec<String> {
             let chosen = gates.iter().filter(|g| wanted(g));
             chosen.map(GateResult::sentence).collect()

@@ -4,8 +4,8 @@
 //! report uses these words; figures are rounded as on the screen.
 
 use super::Metric;
-use super::gate::Threshold;
 use super::metrics::Values;
+use super::threshold::Threshold;
 use crate::stats::{Aggregate, Answer, Basis, Decider, Judgement};
 use crate::vocab::About;
 

@@ -1,13 +1,13 @@
 //! A caller's endpoint, which the media engine drives.
 //!
-//! In: the agent's packets, send slots. Out: Opus frames on time, the call's events.
+//! In: the agent's packets, send slots. Out: frames on time, the call's events.
 //! Invariant: the call script decides and the ears detect; neither knows the network.
 
 use super::evidence::Capture;
 use super::hearing::{Hearing, Report};
 use super::opinions::Excerpt;
 use super::sounds::Said;
-use crate::audio::{AudioError, FRAME, FRAME_TIME, Heard, Onset, Packet, echo};
+use crate::audio::{AudioError, Codec, FRAME, FRAME_TIME, Heard, Onset, Packet, echo};
 use crate::call::{
     AgentState, Call, CallEvent, CallResult, CallScript, Failure, Input, PacketArrival, Say,
     StreamId,
@@ -19,9 +19,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
-
-/// Opus frames of an utterance, shared by all callers that say it.
-pub(super) type Frames = Arc<[Arc<[u8]>]>;
 
 /// Events of a caller's endpoint.
 pub(super) enum EndEvent {
@@ -43,7 +40,7 @@ const UNHURRIED: Duration = Duration::from_millis(100);
 const EVENTS_PER_TURN: usize = 16;
 
 /// A caller's endpoint: its call script, its ears and the audio it sends.
-pub(super) struct CallerEnd {
+pub struct CallerEnd {
     call: Option<Call>,
     hearing: Hearing,
     /// The utterance of each turn.
@@ -69,13 +66,13 @@ impl CallerEnd {
         script: CallScript,
         start: Instant,
         says: Vec<Said>,
-        silence: Arc<[u8]>,
+        (silence, codec): (Arc<[u8]>, Codec),
     ) -> Result<(Self, mpsc::Receiver<EndEvent>), AudioError> {
         debug_assert_eq!(script.turns.len(), says.len());
         let (events, inbox) = mpsc::channel((says.len() + 2) * EVENTS_PER_TURN);
         let end = Self {
             call: Some(Call::new(script, start)),
-            hearing: Hearing::new()?,
+            hearing: Hearing::new(codec)?,
             says,
             said: VecDeque::with_capacity(SAID),
             silence,
@@ -97,9 +94,8 @@ impl CallerEnd {
 
     /// Sets how much of the agent's audio is decoded. `levels` is set once a packet carries an
     /// audio level.
-    pub(super) fn decoding(mut self, decode: Decode, levels: Arc<AtomicBool>) -> Self {
+    pub(super) fn decodes(&mut self, decode: Decode, levels: Arc<AtomicBool>) {
         (self.decode, self.levels) = (decode, levels);
-        self
     }
 
     /// Whether the agent's audio still has to be listened to.
@@ -218,30 +214,26 @@ impl CallerEnd {
         self.input(now, Input::AgentPresent);
     }
 
-    /// An audio track that may be the agent's voice is subscribed. Returns the number that its
-    /// packets will carry. `name`: `identity/name` of the track.
-    pub(super) fn agent_track(&mut self, now: Instant, sid: &str, name: Arc<str>) -> u32 {
-        let number = self.hearing.track(sid, name);
+    /// A track that may be the agent's voice can be heard; its packets name it by `track`.
+    /// `name`: its name in the records.
+    pub(super) fn agent_track(&mut self, now: Instant, track: u32, name: Arc<str>) {
+        self.hearing.track(track, name);
         self.input(now, Input::AgentAudible);
         // While it was the only track, its sound counted whatever it was.
         for stream in self.hearing.held_back() {
             self.input(now, Input::NotAgent(stream));
         }
-        number
     }
 
-    /// A track has ended; returns its number.
-    pub(super) fn agent_track_gone(&mut self, now: Instant, sid: &str) -> Option<u32> {
-        let number = self.hearing.track_gone(sid)?;
-        self.taken_away(now, number);
-        Some(number)
+    /// A track has ended.
+    pub(super) fn agent_track_gone(&mut self, now: Instant, track: u32) {
+        self.hearing.track_gone(track);
+        self.taken_away(now, track);
     }
 
     /// A track was muted.
-    pub(super) fn agent_track_muted(&mut self, now: Instant, sid: &str) {
-        if let Some(number) = self.hearing.number_of(sid) {
-            self.taken_away(now, number);
-        }
+    pub(super) fn agent_track_muted(&mut self, now: Instant, track: u32) {
+        self.taken_away(now, track);
     }
 
     fn taken_away(&mut self, now: Instant, track: u32) {

@@ -5,9 +5,10 @@
 //! once the call has ended, and the call's counts match the journal. Memory does not grow with
 //! the length of the run, except for records that could not be written to the journal.
 
+use super::call_report::{Begun, CallDone, LeftOut, Report, TurnDone};
 use super::event::RunEvent;
-use super::sentinel::SentinelTurns;
-use crate::call::{CallResult, Failure, MODEL, Outcome, Phase, TurnResult};
+use super::finished::SentinelTurns;
+use crate::call::{CallResult, Failure, MODEL, Outcome, TurnResult};
 use crate::plan::PlannedCall;
 use crate::record::{
     CallContext, CallRecord, Journal, OpenCall, RecordError, TurnContext, TurnCounts, TurnRecord,
@@ -16,65 +17,6 @@ use crate::scenario::Scenario;
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::time::Instant;
-
-/// What a call reports.
-#[derive(Debug)]
-pub(super) enum Report {
-    Started(Box<Begun>),
-    Phase(usize, Phase),
-    Turn(Box<TurnDone>),
-    /// More became known about a turn that was already reported.
-    Amended(Box<TurnDone>),
-    Ended(Box<CallDone>),
-    /// A message for the user, shown once.
-    Notice(String),
-    /// A planned call that does not start.
-    LeftOut(Box<LeftOut>),
-    /// A turn of a sentinel call: the room and the result.
-    Sentinel(Box<(String, TurnResult)>),
-    /// A sentinel call has ended, with its failure if it failed.
-    SentinelEnded(Option<Failure>),
-}
-
-/// A call that has started.
-#[derive(Debug)]
-pub(super) struct Begun {
-    pub room: String,
-    pub planned_start: Instant,
-    pub started: Instant,
-    pub plan: PlannedCall,
-}
-
-/// A turn that has ended.
-#[derive(Debug)]
-pub(super) struct TurnDone {
-    pub call: usize,
-    pub room: String,
-    pub turn: TurnResult,
-    pub plan: PlannedCall,
-}
-
-/// A call that has ended.
-#[derive(Debug)]
-pub(super) struct CallDone {
-    pub index: usize,
-    pub room: String,
-    pub planned_start: Instant,
-    pub started: Instant,
-    pub ended: Instant,
-    pub result: CallResult,
-    pub plan: PlannedCall,
-}
-
-/// A planned call that does not start.
-#[derive(Debug)]
-pub(super) struct LeftOut {
-    pub room: String,
-    pub planned_start: Instant,
-    pub plan: PlannedCall,
-    /// True if the run was stopped first, false if the call could not start.
-    pub stopped: bool,
-}
 
 /// Records that could not be written to the journal, so that a full disk loses none.
 #[derive(Debug, Default)]

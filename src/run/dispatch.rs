@@ -4,9 +4,11 @@
 //! Invariant: a call's planned start is its instant in the plan, or the moment its slot came
 //! free; it never absorbs how late the call really started.
 
-use super::collect::{LeftOut, Report};
-use super::one::{self, Shared};
-use super::sentinel::Watch;
+use super::call;
+use super::call_report::{LeftOut, Report};
+use super::clock::now;
+use super::sentinels::SentinelWatch;
+use super::shared::Shared;
 use crate::plan::{Plan, PlannedCall, Stages, Start};
 use std::ops::Range;
 use std::sync::Arc;
@@ -26,11 +28,7 @@ pub(super) async fn dispatch(shared: Arc<Shared>, plan: Plan, run_start: Instant
     if warmups > 0 {
         phase(&shared, &plan, 0..warmups, run_start).await;
     }
-    let measured = if warmups > 0 {
-        Instant::now()
-    } else {
-        run_start
-    };
+    let measured = if warmups > 0 { now() } else { run_start };
     // Set once: a run has one dispatcher.
     let _ = shared.measured.set(measured);
     if plan.is_open() {
@@ -45,7 +43,7 @@ pub(super) async fn dispatch(shared: Arc<Shared>, plan: Plan, run_start: Instant
 /// Reports a call that does not start: it could not, or the run was stopped first.
 async fn leave_out(shared: &Shared, call: PlannedCall, planned_start: Instant, stopped: bool) {
     let left_out = LeftOut {
-        room: shared.door(&call).room(&call.room),
+        room: shared.target(&call).room(&call.room),
         planned_start,
         plan: call,
         stopped,
@@ -66,7 +64,7 @@ async fn phase(shared: &Arc<Shared>, plan: &Plan, range: Range<u64>, zero: Insta
     while !shared.stop.is_cancelled() {
         running.reap();
         let Some(next) = calls.peek() else { break };
-        if measured && plan.duration().is_some_and(|d| zero.elapsed() >= d) {
+        if measured && plan.duration().is_some_and(|d| now() - zero >= d) {
             break;
         }
         if running.count() >= concurrency {
@@ -78,7 +76,7 @@ async fn phase(shared: &Arc<Shared>, plan: &Plan, range: Range<u64>, zero: Insta
         }
         let planned = match next.start {
             Start::At(offset) => zero + offset,
-            Start::AfterSlot => Instant::now(),
+            Start::AfterSlot => now(),
         };
         tokio::select! {
             () = tokio::time::sleep_until(planned.into()) => {}
@@ -105,7 +103,7 @@ async fn phase(shared: &Arc<Shared>, plan: &Plan, range: Range<u64>, zero: Insta
 /// The calls of a phase that are in progress, and their sentinels.
 struct Running {
     calls: JoinSet<()>,
-    watch: Watch,
+    watch: SentinelWatch,
     /// Index of the phase's first call.
     first: u64,
 }
@@ -114,7 +112,7 @@ impl Running {
     fn new(first: u64, measured: bool) -> Self {
         Self {
             calls: JoinSet::new(),
-            watch: Watch::new(measured),
+            watch: SentinelWatch::new(measured),
             first,
         }
     }
@@ -136,7 +134,7 @@ impl Running {
     fn start(&mut self, shared: &Arc<Shared>, call: PlannedCall, planned: Instant) {
         let watched = self.watch.begins(shared, call.index - self.first);
         // Boxed: a future that awaits another by value reserves space for it twice.
-        let made = Box::pin(one::make(shared.clone(), call, planned));
+        let made = Box::pin(call::make(shared.clone(), call, planned));
         self.calls.spawn(async move {
             made.await;
             drop(watched);
@@ -165,7 +163,7 @@ async fn arrivals(shared: &Arc<Shared>, plan: &Plan, first: u64, zero: Instant) 
     for call in (first..).map_while(|i| plan.call(i)) {
         let planned = match call.start {
             Start::At(offset) => zero + offset,
-            Start::AfterSlot => Instant::now(),
+            Start::AfterSlot => now(),
         };
         tokio::select! {
             biased;
@@ -193,8 +191,8 @@ async fn staged(shared: &Arc<Shared>, plan: &Plan, first: u64, stages: Stages<'_
     // The target has risen: its call starts even if the target falls again at once.
     let mut risen = false;
     while !shared.stop.is_cancelled() {
-        let now = zero.elapsed();
-        let Some(target) = stages.target_at(now) else {
+        let elapsed = now() - zero;
+        let Some(target) = stages.target_at(elapsed) else {
             break;
         };
         if std::mem::take(&mut risen) || (running.count() as u64) < u64::from(target) {
@@ -203,15 +201,15 @@ async fn staged(shared: &Arc<Shared>, plan: &Plan, first: u64, stages: Stages<'_
             continue;
         }
         let level = u32::try_from(running.count() + 1).unwrap_or(u32::MAX);
-        let rise = stages.next_rise(level, now).map(|at| zero + at);
+        let rise = stages.next_rise(level, elapsed).map(|at| zero + at);
         // After the last rise, check every `LOOK` whether the stages are over.
-        let look = rise.unwrap_or(Instant::now() + LOOK);
+        let look = rise.unwrap_or(now() + LOOK);
         tokio::select! {
             () = tokio::time::sleep_until(look.into()) => {
                 risen = rise.is_some();
                 free = rise.unwrap_or(free);
             }
-            Some(()) = running.one_ends() => free = Instant::now(),
+            Some(()) = running.one_ends() => free = now(),
             () = shared.stop.cancelled() => {}
         }
     }
@@ -220,3 +218,5 @@ async fn staged(shared: &Arc<Shared>, plan: &Plan, first: u64, stages: Stages<'_
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(super) use tests::test_scenario;

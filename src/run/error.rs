@@ -2,7 +2,6 @@
 
 use crate::audio::AudioError;
 use crate::call::Failure;
-use crate::net::NetError;
 use crate::record::RecordError;
 use std::path::PathBuf;
 
@@ -12,12 +11,9 @@ pub enum RunError {
     /// A preflight call failed, so no other call can succeed.
     #[error("the first call failed, so the run ends here: {0}")]
     Canary(Failure),
-    /// The embedded agent does not start.
+    /// A target does not open, or one of our own agents does not start there.
     #[error("{0}")]
-    Embedded(Failure),
-    /// The media engine does not start.
-    #[error("the media engine does not start: {0}")]
-    Engine(#[from] NetError),
+    Target(Failure),
     /// The system cannot start another thread.
     #[error("no thread could be started: {0}")]
     Thread(std::io::Error),
@@ -49,8 +45,8 @@ impl RunError {
     /// What to try next.
     pub fn hint(&self) -> String {
         match self {
-            Self::Canary(f) | Self::Embedded(f) => f.hint().into(),
-            Self::Engine(_) | Self::Thread(_) => "check `ulimit -n` and `ulimit -u`".into(),
+            Self::Canary(f) | Self::Target(f) => f.hint().into(),
+            Self::Thread(_) => "check `ulimit -n` and `ulimit -u`".into(),
             Self::Evidence(e) => e.hint().into(),
             Self::Codec(e) => e.hint().to_string(),
             Self::Unreadable { .. } => "paths are relative to the scenario file's folder".into(),

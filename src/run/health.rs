@@ -12,7 +12,7 @@ const MOST_UNHEARD: f64 = 0.01;
 
 /// Checks the generator while it runs.
 #[derive(Debug)]
-pub(super) struct Watch {
+pub(super) struct HealthWatch {
     bounds: Health,
     /// Calls in progress when each bound was first found exceeded.
     late: Option<usize>,
@@ -21,7 +21,7 @@ pub(super) struct Watch {
     most: usize,
 }
 
-impl Watch {
+impl HealthWatch {
     pub(super) fn new(bounds: Health) -> Self {
         Self {
             bounds,
@@ -105,7 +105,7 @@ mod tests {
 
     #[test]
     fn each_bound_is_named_with_the_calls_that_broke_it() {
-        let mut watch = Watch::new(Health::default());
+        let mut watch = HealthWatch::new(Health::default());
         for (calls, late, drops) in [(10, 1, 0), (150, 6, 0), (200, 7, 3)] {
             watch.look(&health(late, drops), calls);
         }
@@ -117,19 +117,19 @@ mod tests {
 
     #[test]
     fn what_the_whole_run_makes_good_is_no_doubt() {
-        let mut watch = Watch::new(Health::default());
+        let mut watch = HealthWatch::new(Health::default());
         watch.look(&health(60, 0), 1);
         assert!(watch.doubts(&health(2, 0)).is_empty());
         let lax = Health {
             tick_lateness: Duration::from_millis(80),
             own_drops: 5,
         };
-        assert!(Watch::new(lax).doubts(&health(60, 5)).is_empty());
+        assert!(HealthWatch::new(lax).doubts(&health(60, 5)).is_empty());
     }
 
     #[test]
     fn more_than_one_unheard_packet_in_a_hundred_is_a_doubt() {
-        let watch = Watch::new(Health::default());
+        let watch = HealthWatch::new(Health::default());
         let doubts = |heard, ignored, unheard| {
             let mut health = health(0, 0);
             (health.heard, health.ignored, health.unheard) = (heard, ignored, unheard);

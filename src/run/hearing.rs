@@ -5,7 +5,7 @@
 //! carries no voice is held back only while there is another track; at most [`EARS`] are kept.
 
 use super::opinions::Excerpt;
-use crate::audio::{AudioError, Ear, Heard, Packet};
+use crate::audio::{AudioError, Codec, Ear, Heard, Packet};
 use crate::call::{StreamId, TurnResult};
 use crate::net::AudioPacket;
 use std::collections::VecDeque;
@@ -55,7 +55,6 @@ struct Voice {
 #[derive(Debug)]
 struct Track {
     number: u32,
-    sid: String,
     name: Arc<str>,
 }
 
@@ -73,11 +72,11 @@ pub(super) struct Report {
 /// All ears of a caller.
 #[derive(Debug)]
 pub(super) struct Hearing {
+    codec: Codec,
     /// An ear allocated in advance, so that the first stream does not wait for memory.
     spare: Option<Ear>,
     voices: Vec<Voice>,
     tracks: Vec<Track>,
-    tracks_so_far: u32,
     streams_so_far: StreamId,
     names: VecDeque<(StreamId, Arc<str>)>,
 }
@@ -91,38 +90,26 @@ impl Voice {
 }
 
 impl Hearing {
-    pub(super) fn new() -> Result<Self, AudioError> {
+    pub(super) fn new(codec: Codec) -> Result<Self, AudioError> {
         Ok(Self {
-            spare: Some(Ear::new()?),
+            codec,
+            spare: Some(Ear::of(codec)?),
             voices: Vec::new(),
             tracks: Vec::new(),
-            tracks_so_far: 0,
             streams_so_far: 0,
             names: VecDeque::new(),
         })
     }
 
-    /// Adds a subscribed track; returns the number that its packets will carry. `name`:
-    /// `identity/name` of the track.
-    pub(super) fn track(&mut self, sid: &str, name: Arc<str>) -> u32 {
-        self.track_gone(sid);
-        let number = self.tracks_so_far;
-        self.tracks_so_far += 1;
-        let sid = sid.to_owned();
-        self.tracks.push(Track { number, sid, name });
-        number
+    /// Adds a track that its packets name by `number`. `name`: its name in the records.
+    pub(super) fn track(&mut self, number: u32, name: Arc<str>) {
+        self.track_gone(number);
+        self.tracks.push(Track { number, name });
     }
 
-    /// Removes a track that has ended; returns its number. Pending reports of its streams are still
-    /// delivered.
-    pub(super) fn track_gone(&mut self, sid: &str) -> Option<u32> {
-        let at = self.tracks.iter().position(|t| t.sid == sid)?;
-        Some(self.tracks.remove(at).number)
-    }
-
-    pub(super) fn number_of(&self, sid: &str) -> Option<u32> {
-        let track = self.tracks.iter().find(|t| t.sid == sid)?;
-        Some(track.number)
+    /// Removes a track that has ended. Pending reports of its streams are still delivered.
+    pub(super) fn track_gone(&mut self, number: u32) {
+        self.tracks.retain(|track| track.number != number);
     }
 
     /// The streams received on track `number`.
@@ -143,7 +130,7 @@ impl Hearing {
         }
         let ear = match self.spare.take() {
             Some(ear) => ear,
-            None => Ear::new()?,
+            None => Ear::of(self.codec)?,
         };
         let forgotten = self.make_room();
         let stream = self.streams_so_far;

@@ -9,6 +9,7 @@ use crate::audio::opinion::{OPINION_AFTER, OPINION_BEFORE, SecondEar};
 use crate::audio::time_of;
 use crate::call::SecondOpinion;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
@@ -38,14 +39,38 @@ impl Excerpt {
     pub(super) const LENGTH: usize = OPINION_BEFORE + OPINION_AFTER;
 }
 
-struct Question {
+pub(super) struct Question {
     excerpt: Excerpt,
     answer: oneshot::Sender<SecondOpinion>,
 }
 
-/// Handle of the second-opinion thread, which ends when the handle is dropped.
-pub(super) struct Opinions {
-    questions: SyncSender<Question>,
+/// Who gives the second opinions.
+pub(super) enum Opinions {
+    /// A thread, which ends when the handle is dropped.
+    Thread(SyncSender<Question>),
+    /// Whoever asks, at once: for runs in virtual time, where nothing may run beside the runtime.
+    AtOnce(Mutex<Judge>),
+}
+
+/// Judges excerpts.
+pub(super) struct Judge {
+    /// Frequency that the agent is declared to answer with, in Hz.
+    tone: Option<u32>,
+    ear: SecondEar,
+}
+
+impl Judge {
+    fn new(tone: Option<u32>) -> Self {
+        let ear = SecondEar::new();
+        Self { tone, ear }
+    }
+
+    fn judge(&mut self, excerpt: &Excerpt) -> SecondOpinion {
+        match self.tone {
+            Some(hz) => of_tone(f64::from(hz), excerpt),
+            None => of_voice(&mut self.ear, excerpt),
+        }
+    }
 }
 
 impl Opinions {
@@ -57,15 +82,27 @@ impl Opinions {
         let (questions, inbox) = sync_channel(QUEUE);
         std::thread::Builder::new()
             .name("opinions".into())
-            .spawn(move || answer(tone, &inbox))?;
-        Ok(Self { questions })
+            .spawn(move || answer(Judge::new(tone), &inbox))?;
+        Ok(Self::Thread(questions))
+    }
+
+    /// Answers every question at once, without a thread.
+    pub(super) fn at_once(tone: Option<u32>) -> Self {
+        Self::AtOnce(Mutex::new(Judge::new(tone)))
     }
 
     /// Asks for an opinion; the receiver fails if there is no time for one.
     pub(super) fn ask(&self, excerpt: Excerpt) -> oneshot::Receiver<SecondOpinion> {
         let (answer, opinion) = oneshot::channel();
-        // A full queue drops the question, which closes the receiver.
-        let _ = self.questions.try_send(Question { excerpt, answer });
+        match self {
+            // A full queue drops the question, which closes the receiver.
+            Self::Thread(questions) => drop(questions.try_send(Question { excerpt, answer })),
+            Self::AtOnce(judge) => {
+                let mut judge = judge.lock().unwrap_or_else(PoisonError::into_inner);
+                // The receiver is below.
+                let _ = answer.send(judge.judge(&excerpt));
+            }
+        }
         opinion
     }
 
@@ -85,17 +122,13 @@ impl Opinions {
     }
 }
 
-fn answer(tone: Option<u32>, inbox: &Receiver<Question>) {
-    let mut ear = SecondEar::new();
+fn answer(mut judge: Judge, inbox: &Receiver<Question>) {
     while let Ok(Question { excerpt, answer }) = inbox.recv() {
         if answer.is_closed() {
             continue;
         }
         let began = Instant::now();
-        let opinion = match tone {
-            Some(hz) => of_tone(f64::from(hz), &excerpt),
-            None => of_voice(&mut ear, &excerpt),
-        };
+        let opinion = judge.judge(&excerpt);
         let took = began.elapsed();
         let _ = answer.send(opinion);
         std::thread::sleep(took * REST);

@@ -3,11 +3,10 @@
 //! In: paths, with annotations. Out: utterances, and their frames as callers share them.
 //! Invariant: a file's size is bounded before it is read.
 
-use super::caller::Frames;
 use super::error::RunError;
 use crate::audio::chirp::chirp;
 use crate::audio::echo::Spoken;
-use crate::audio::{Annotation, Utterance, opus, time_of};
+use crate::audio::{Annotation, Codec, Utterance, time_of};
 use crate::scenario;
 use std::fs::File;
 use std::io::Read as _;
@@ -62,6 +61,9 @@ pub fn load_utterance(
     Utterance::annotated(name, &bytes, extension, start, end).map_err(|e| unusable(path, e))
 }
 
+/// Frames of an utterance, shared by all callers that say it.
+pub(super) type Frames = Arc<[Arc<[u8]>]>;
+
 /// An utterance as callers send it.
 #[derive(Debug, Clone)]
 pub(super) struct Said {
@@ -74,11 +76,10 @@ pub(super) struct Said {
 
 impl Said {
     /// The calibration chirp.
-    pub(super) fn chirp() -> Result<Self, RunError> {
+    pub(super) fn chirp(codec: Codec) -> Result<Self, RunError> {
         let pcm = chirp();
-        let frames = opus::encode(&pcm).map_err(RunError::Codec)?;
         Ok(Self {
-            frames: frames.into_iter().map(Arc::from).collect(),
+            frames: codec.encode(&pcm).map_err(RunError::Codec)?.into(),
             spoken: Spoken::new(&pcm),
             speech_start: Duration::ZERO,
             speech_end: time_of(pcm.len() as u64),
@@ -91,23 +92,30 @@ impl Said {
 pub(super) struct Sounds {
     pub said: Vec<Said>,
     pub silence: Arc<[u8]>,
+    /// How the frames hold them.
+    pub codec: Codec,
 }
 
 impl Sounds {
     /// Reads and encodes all utterances.
-    pub(super) fn load(utterances: &[scenario::Utterance]) -> Result<Self, RunError> {
+    pub(super) fn load(utterances: &[scenario::Utterance], codec: Codec) -> Result<Self, RunError> {
         let said = utterances.iter().map(|u| {
             let loaded = load_utterance(&u.name, &u.file, u.speech_end)?;
+            let frames = match codec {
+                Codec::Opus => loaded.frames.iter().map(|f| Arc::from(&**f)).collect(),
+                other => other.encode(&loaded.pcm).map_err(RunError::Codec)?.into(),
+            };
             Ok(Said {
                 spoken: Spoken::new(&loaded.pcm),
-                frames: loaded.frames.iter().map(|f| Arc::from(&**f)).collect(),
+                frames,
                 speech_start: loaded.speech_start,
                 speech_end: loaded.speech_end,
             })
         });
         Ok(Self {
             said: said.collect::<Result<_, RunError>>()?,
-            silence: Arc::from(opus::silence_frame().map_err(RunError::Codec)?),
+            silence: codec.silence().map_err(RunError::Codec)?,
+            codec,
         })
     }
 }

@@ -3,7 +3,7 @@
 //! In: values that passed the schema. Out: the checked part, and problems in the [`Checker`].
 
 use super::checker::Checker;
-use super::file_network::NetworkFile;
+use super::file::NetworkFile;
 use super::problem::Code;
 use crate::vocab::Loss;
 

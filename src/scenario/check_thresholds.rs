@@ -1,16 +1,16 @@
-//! Checks `thresholds`.
+//! Checks `thresholds` and `health`: the bounds on the agent and on the generator.
 //!
 //! In: values that passed the schema, the greeting policy, the load, the variants. Out: thresholds
-//! in the order of the metrics, and problems in the [`Checker`], pointing at a character.
+//! in the order of the metrics, bounds of the generator's health, and problems in the [`Checker`];
+//! those about an expression point at a character.
 
 use super::checker::{Checker, Zero};
-use super::file_thresholds::{ExpressionFile, OnText, ThresholdFile, ThresholdsFile};
-use super::load::{Load, Shape};
+use super::file::{ExpressionFile, HealthFile, OnText, ThresholdFile, ThresholdsFile};
 use super::places::join;
 use super::problem::Code;
 use super::threshold::{Aggregate, On, Threshold};
 use super::threshold_parse::{Subject, ThresholdError, parse_subject, parse_threshold};
-use super::types::Variant;
+use super::types::{Health, Load, Shape, Variant};
 use crate::vocab::GreetingPolicy;
 use std::time::Duration;
 
@@ -122,6 +122,19 @@ impl Checker<'_> {
             abort_after: abort.then_some(delay),
             ..threshold
         })
+    }
+
+    pub(super) fn health(&mut self, file: &HealthFile) -> Health {
+        let default = Health::default();
+        Health {
+            tick_lateness: self.duration(
+                file.tick_lateness.as_ref(),
+                "/health/tick_lateness",
+                default.tick_lateness,
+                Zero::Refused,
+            ),
+            own_drops: file.own_drops.unwrap_or(default.own_drops),
+        }
     }
 
     fn threshold_problem(&mut self, pointer: &str, error: &ThresholdError) {

@@ -4,8 +4,7 @@
 //! problems in the [`Checker`].
 
 use super::checker::Checker;
-use super::file::{Kind, TargetFile};
-use super::file_variants::VariantFile;
+use super::file::{Kind, TargetFile, VariantFile};
 use super::matrix::Point;
 use super::places::join;
 use super::problem::Code;

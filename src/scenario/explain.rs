@@ -8,7 +8,6 @@ use super::metric;
 use super::places::{join, last, readable};
 use super::problem::{Code, did_you_mean, quoted};
 use super::schema::{part, resolve};
-use super::validate::below;
 use crate::vocab::duration;
 use jsonschema::error::{TypeKind, ValidationErrorKind};
 use jsonschema::{JsonType, ValidationError};
@@ -62,6 +61,11 @@ pub(super) fn explain(error: &ValidationError<'_>) -> Vec<Explained> {
             }]
         }
     }
+}
+
+/// Pointer of a key inside the value that an error is about.
+fn below(error: &ValidationError<'_>, key: &str) -> String {
+    join(error.instance_path().as_str(), key)
 }
 
 fn unknown_key(error: &ValidationError<'_>, key: &str) -> Explained {

@@ -2,16 +2,15 @@
 //!
 //! In: JSON converted from YAML, without the values that the schema rejects.
 //! Out: these types; they also generate the JSON Schema (`loadgen schema`). Invariants: unknown
-//! keys are rejected; required values are `Option`s too, so that one mistake does not hide others.
+//! keys are rejected; required values are `Option`s too, so that one mistake does not hide others;
+//! the schema lists every metric, and leaves a metric with a filter to `threshold_parse`.
 
 use super::evidence::EvidenceFile;
-use super::file_network::{HealthFile, NetworkFile, WarmupFile};
-use super::file_thresholds::ThresholdsFile;
-use super::file_variants::{MatrixFile, VariantFile};
 use super::sentinels::SentinelsText;
-use crate::vocab::{Anchor, Decode, Expect, GreetingPolicy, OnAgentLeft, duration};
+use crate::vocab::{Anchor, Decode, Expect, GreetingPolicy, Metric, OnAgentLeft, duration};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
+use serde_json::{Map, Number, Value};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
@@ -32,6 +31,24 @@ impl JsonSchema for DurationText {
             "type": "string",
             "pattern": duration::PATTERN,
             "description": "A duration such as `250ms`, `2.5s`, `1m30s` or `1h`."
+        })
+    }
+}
+
+/// A share as text.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(transparent)]
+pub(super) struct PercentText(pub(super) String);
+
+impl JsonSchema for PercentText {
+    fn schema_name() -> Cow<'static, str> {
+        "Percent".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "pattern": "^[0-9]{1,3}(\\.[0-9]{1,6})?%$",
+            "description": "A share from `0%` to `100%`, such as `2.5%`."
         })
     }
 }
@@ -333,4 +350,170 @@ pub(super) struct ArrivalFile {
     /// A call that arrives while so many are under way is dropped, and counted. Default: 500.
     #[schemars(range(min = 1, max = 100_000))]
     pub(super) max_concurrent: Option<u32>,
+}
+
+/// What happens to packets on the way from the agent to the callers.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NetworkFile {
+    /// Share of the agent's packets that the callers lose, as `5%`. Default: 0%.
+    pub(super) loss: Option<PercentText>,
+    /// Mean number of packets lost in a row. Default: each packet is lost for itself.
+    #[schemars(range(min = 1.0, max = 1000.0))]
+    pub(super) burst: Option<f64>,
+}
+
+/// Bounds of the generator's own health; past them a run is invalid.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct HealthFile {
+    /// Most that one packet in a hundred may leave after it was due. Default: 5ms.
+    pub(super) tick_lateness: Option<DurationText>,
+    /// Most datagrams that the kernel may drop for want of room in our sockets. Default: 0.
+    pub(super) own_drops: Option<u64>,
+}
+
+/// Calls before the measured ones.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WarmupFile {
+    /// How many. Default: 0.
+    #[schemars(range(max = 10_000))]
+    pub(super) calls: Option<u32>,
+}
+
+/// What must hold, by metric.
+#[derive(Debug, Default, Deserialize)]
+#[serde(transparent)]
+pub(super) struct ThresholdsFile(pub(super) BTreeMap<String, Option<Expressions>>);
+
+type Expressions = Vec<Option<ExpressionFile>>;
+
+/// Pattern of keys with a filter: `ttfa{variant:fast}`.
+const FILTERED: &str = "^[^{]*\\{";
+
+impl JsonSchema for ThresholdsFile {
+    fn schema_name() -> Cow<'static, str> {
+        "ThresholdsFile".into()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let list = generator.subschema_for::<Expressions>();
+        let about = |text: &str| {
+            let mut list = list.clone();
+            list.insert("description".to_owned(), text.into());
+            list.to_value()
+        };
+        let metrics = Metric::ALL.iter();
+        let metrics = metrics.map(|m| (m.name().to_owned(), about(m.row().definition)));
+        let metrics: Map<String, Value> = metrics.collect();
+        json_schema!({
+            "type": "object",
+            "description": "What must hold, by metric: latencies as `p(95)<1500ms`, shares as `rate<0.01`. `ttfa{variant:fast}` looks at one variant.",
+            "properties": metrics,
+            "patternProperties": { FILTERED: about("The same, of one variant.") },
+            "additionalProperties": false
+        })
+    }
+}
+
+/// An expression such as `p(95)<1500ms`, or a mapping with `expr` and how it is to be judged.
+// `untagged` is safe here: values that match neither form have been reported and removed.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub(super) enum ExpressionFile {
+    /// The expression: `p(95)<1500ms`.
+    Plain(String),
+    /// With more about it.
+    Full(ThresholdFile),
+}
+
+/// Which turns a threshold looks at.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum OnText {
+    /// All that are measured.
+    All,
+    /// Those that began while the load was level.
+    Steady,
+}
+
+/// An expression and how it is to be judged.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ThresholdFile {
+    /// The expression: `p(95)<1500ms`.
+    #[schemars(required)]
+    pub(super) expr: Option<String>,
+    /// `all`: every measured turn; `steady`: those that began behind the ramp. Default: all.
+    pub(super) on: Option<OnText>,
+    /// End the run as soon as the turns refute it. Default: false.
+    pub(super) abort_on_fail: Option<bool>,
+    /// How long after the first measured call it is not looked at for that. Default: 0s.
+    pub(super) delay: Option<DurationText>,
+}
+
+/// One configuration of the agent under test.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct VariantFile {
+    /// Name in reports.
+    #[schemars(required, regex(pattern = NAME_PATTERN))]
+    pub(super) name: Option<String>,
+    /// Agent to dispatch. Default: the target's.
+    #[schemars(length(min = 1))]
+    pub(super) agent_name: Option<String>,
+    /// Metadata of the dispatch. Default: the target's.
+    #[schemars(length(max = 65536))]
+    pub(super) metadata: Option<String>,
+    /// Metadata of the room, as everybody in it sees it. Default: the target's.
+    #[schemars(length(max = 65536))]
+    pub(super) room_metadata: Option<String>,
+    /// Attributes of the caller, beside the target's.
+    pub(super) attributes: Option<BTreeMap<String, Option<String>>>,
+    /// Address of another LiveKit server. Default: the target's.
+    pub(super) url: Option<String>,
+    /// API key of that server. Default: the target's.
+    pub(super) api_key: Option<String>,
+    /// API secret of that server. Default: the target's; better left in the environment.
+    pub(super) api_secret: Option<String>,
+    /// Settings of the embedded agent that differ from the target's.
+    pub(super) agent: Option<AgentFile>,
+}
+
+/// Lists of values, by name.
+pub(super) type MatrixFile = BTreeMap<String, Option<AxisFile>>;
+
+/// The values of one list.
+///
+/// `untagged` is harmless, as for what a turn says.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub(super) enum AxisFile {
+    /// Values that are their own names.
+    List(#[schemars(length(min = 1, max = 100))] Vec<Option<ValueFile>>),
+    /// Values by name.
+    Named(#[schemars(length(min = 1, max = 100))] BTreeMap<String, Option<ValueFile>>),
+}
+
+/// What stands in the place of a reference.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub(super) enum ValueFile {
+    /// As it is.
+    Text(String),
+    /// As in JSON.
+    Number(Number),
+    /// `true` or `false`.
+    Flag(bool),
+}
+
+impl ValueFile {
+    /// The text that replaces a reference.
+    pub(super) fn text(&self) -> String {
+        match self {
+            Self::Text(text) => text.clone(),
+            Self::Number(number) => number.to_string(),
+            Self::Flag(flag) => flag.to_string(),
+        }
+    }
 }

@@ -5,8 +5,7 @@
 //! targets; every list is referred to, so that no two targets are the same by mistake.
 
 use super::checker::Checker;
-use super::file::{AgentFile, TargetFile};
-use super::file_variants::{AxisFile, MatrixFile, ValueFile};
+use super::file::{AgentFile, AxisFile, MatrixFile, TargetFile, ValueFile};
 use super::places::{Origin, join};
 use super::problem::{Code, clip, quoted};
 use super::variables::{Substituted, matrix_names, substitute_at};

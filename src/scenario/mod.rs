@@ -11,18 +11,15 @@
 //! ```
 
 mod check_call;
+mod check_load;
 mod check_network;
-mod check_rest;
+mod check_target;
 mod check_thresholds;
 mod check_variants;
 mod checker;
 mod evidence;
 mod explain;
 mod file;
-mod file_network;
-mod file_thresholds;
-mod file_variants;
-mod load;
 mod matrix;
 mod metric;
 mod overrides;
@@ -41,15 +38,14 @@ mod yaml;
 
 pub use checker::{FileProblem, LoadUtterance};
 pub use evidence::{Evidence, EvidenceChoice};
-pub use load::{Arrival, Load, Process, Shape, Stage};
 pub use overrides::{OverrideError, Overrides};
 pub use problem::{Code, Place, Problem};
 pub use schema::schema_text;
 pub use threshold::{Aggregate, Bound, On, Op, Threshold};
 pub use threshold_parse::{ThresholdError, parse_threshold, parse_threshold_line};
 pub use types::{
-    AgentSettings, Call, Delay, Extent, Health, Livekit, Scenario, Secret, SentinelPolicy, Server,
-    Sound, Target, Turn, UnsetVariable, Utterance, Variant,
+    AgentSettings, Arrival, Call, Delay, Extent, Health, Livekit, Load, Process, Scenario, Secret,
+    SentinelPolicy, Server, Shape, Sound, Stage, Target, Turn, UnsetVariable, Utterance, Variant,
 };
 pub use url::{UrlError, host_of};
 pub use variables::Environment;
@@ -57,8 +53,7 @@ pub use variables::Environment;
 use crate::audio::TONE_HZ;
 use check_thresholds::Around;
 use checker::Checker;
-use file::{LoadFile, ScenarioFile, TargetFile};
-use file_thresholds::ThresholdsFile;
+use file::{LoadFile, ScenarioFile, TargetFile, ThresholdsFile};
 use problem::quoted;
 use std::path::Path;
 use yaml::Document;

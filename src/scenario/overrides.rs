@@ -4,9 +4,9 @@
 //! keeps every invariant of [`Scenario`]; an override that cannot be applied is an error.
 
 use super::evidence::EvidenceChoice;
-use super::load::Shape;
 use super::problem::quoted;
 use super::threshold::Threshold;
+use super::types::Shape;
 use super::types::{Extent, Scenario, Target, Variant};
 use crate::vocab::{GreetingPolicy, Metric};
 use std::collections::BTreeMap;

@@ -1,11 +1,10 @@
 //! A checked scenario: what the file means, with every default filled in.
 //!
 //! Invariants: every utterance that a turn says exists; there is at least one turn and one
-//! variant; `concurrency` is at least 1 and, for a closed load with [`Extent::Calls`], at most the
-//! number of calls.
+//! variant; a load has exactly one shape; `concurrency` is at least 1 and, for a closed load with
+//! [`Extent::Calls`], at most the number of calls.
 
 use super::evidence::Evidence;
-use super::load::Load;
 use super::problem::Place;
 use super::threshold::Threshold;
 use crate::vocab::{AgentDelay, Anchor, Decode, Expect, GreetingPolicy, Loss, OnAgentLeft};
@@ -207,6 +206,69 @@ impl Delay {
         Self {
             min: delay,
             max: delay,
+        }
+    }
+}
+
+/// How many calls, and when they start.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Load {
+    /// How many in all, or for how long.
+    pub extent: Extent,
+    /// How many at once; the maximum if the shape determines the number.
+    pub concurrency: u32,
+    /// The first `concurrency` calls of a constant shape start evenly over this time.
+    pub ramp: Duration,
+    /// What makes calls start.
+    pub shape: Shape,
+}
+
+/// What makes calls start.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Shape {
+    /// A call starts when another one ends: `concurrency` at once (closed model).
+    Constant,
+    /// The closed model with a changing concurrency: from 0 to the first target, and so on.
+    Stages(Vec<Stage>),
+    /// Calls arrive at a given rate, whether or not earlier calls have ended (open model).
+    Arrival(Arrival),
+}
+
+/// A linear change of the concurrency, from the previous target to this one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stage {
+    /// How long the change takes; 0 is immediate.
+    pub duration: Duration,
+    /// Concurrency at the end of the stage.
+    pub target: u32,
+}
+
+/// Arrivals in an open load.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Arrival {
+    /// Calls per second, on average.
+    pub rate: f64,
+    /// Spacing of arrivals.
+    pub process: Process,
+}
+
+/// Spacing of arrivals.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Process {
+    /// Evenly spaced.
+    Constant,
+    /// Independent of each other, with exponential gaps.
+    Poisson,
+}
+
+impl Load {
+    /// A constant load of `calls` calls, `concurrency` of them at once.
+    pub fn calls(calls: u32, concurrency: u32) -> Self {
+        Self {
+            extent: Extent::Calls(calls),
+            concurrency,
+            ramp: Duration::ZERO,
+            shape: Shape::Constant,
         }
     }
 }

@@ -5,7 +5,7 @@
 //! Invariant: texts from variables become numbers or booleans where the schema requires these.
 
 use super::explain::{Explained, explain};
-use super::places::{self, Origin, Places, join};
+use super::places::{self, Origin, Places};
 use super::problem::Problem;
 use super::schema::SCHEMA;
 use super::tree::scalar_value;
@@ -167,9 +167,4 @@ fn remove(value: &mut Value, pointer: &str) {
         }
         _ => {}
     }
-}
-
-/// Pointer of a key inside the value that an error is about.
-pub(super) fn below(error: &ValidationError<'_>, key: &str) -> String {
-    join(error.instance_path().as_str(), key)
 }

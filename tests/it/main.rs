@@ -6,11 +6,15 @@
 #[path = "../support/mod.rs"]
 pub mod support;
 
+#[path = "../support/in_process.rs"]
+pub mod in_process;
+
 mod absent;
 mod architecture;
 mod bad_input;
 mod cli;
 mod compare;
+mod conformance;
 mod docs;
 mod embedded;
 mod endings;
@@ -24,3 +28,4 @@ mod schema;
 mod sentinels;
 mod server;
 mod variants;
+mod virtual_time;

@@ -4,7 +4,6 @@
 //! sample only moves forward; a short sound counts only soon after a sustained one (such as the
 //! release of a last consonant), a sustained sound always does.
 
-use super::refine::last_audible;
 use super::track::Track;
 use crate::audio::level::WINDOW;
 
@@ -72,6 +71,28 @@ impl Audible {
             self.last = self.last.max(last);
         }
     }
+}
+
+/// The last audible sample in `from..to`: its square, and the mean square of a 2 ms window around
+/// it, are at least `power`.
+fn last_audible(track: &Track, from: u64, to: u64, power: f64) -> Option<u64> {
+    let window = WINDOW as u64;
+    let from = from.max(track.start());
+    let needed = (power * window as f64).ceil() as i64;
+    let loud = |p: u64| track.square(p) as f64 >= power;
+    let mut end = to;
+    let mut sum = track.energy(end.saturating_sub(window).max(from), end);
+    while end > from {
+        if sum >= needed {
+            return (end.saturating_sub(window)..end).rev().find(|&p| loud(p));
+        }
+        end -= 1;
+        sum -= track.square(end);
+        if end >= from + window {
+            sum += track.square(end - window);
+        }
+    }
+    None
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! it, inside the interval that the loss leaves open. Invariants: the position is never after the
 //! detected onset and never before the loss; memory is allocated once.
 
-use crate::audio::{FRAME, OPUS_LOOKAHEAD};
+use crate::audio::{Codec, FRAME};
 use std::collections::VecDeque;
 
 /// Number of packets kept: more than the second between an onset and the decision about it.
@@ -19,11 +19,14 @@ const FEWEST: usize = 3;
 pub(super) struct Losses {
     /// Position of each packet's first sample, and its size in bytes.
     played: VecDeque<(u64, usize)>,
+    /// By how much the codec's audio lags its input, in samples.
+    lookahead: u64,
 }
 
 impl Losses {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(codec: Codec) -> Self {
         Self {
+            lookahead: codec.lookahead() as u64,
             played: VecDeque::with_capacity(KEPT),
         }
     }
@@ -47,7 +50,7 @@ impl Losses {
         let Some(&(end, bytes)) = self.played.get(next) else {
             return onset;
         };
-        let latest = onset.min(end + OPUS_LOOKAHEAD as u64);
+        let latest = onset.min(end + self.lookahead);
         if onset < end || latest <= from || !self.was_under_way(next, bytes, onset - end) {
             return onset;
         }
@@ -88,7 +91,7 @@ mod tests {
 
     /// Packets of these sizes, 20 ms each; `None` is a lost packet.
     fn played(sizes: &[Option<usize>]) -> Losses {
-        let mut losses = Losses::new();
+        let mut losses = Losses::new(Codec::Opus);
         for (k, bytes) in sizes.iter().enumerate() {
             if let Some(bytes) = bytes {
                 losses.packet((k * FRAME) as u64, *bytes);
@@ -171,6 +174,6 @@ mod tests {
         assert_eq!(losses.place(at, FRAME as u64), (FRAME as u64 + at) / 2);
         let many = played(&[Some(5); 5 * KEPT]);
         assert_eq!(many.played.len(), KEPT);
-        assert_eq!(Losses::new().place(7, 3), 7);
+        assert_eq!(Losses::new(Codec::Opus).place(7, 3), 7);
     }
 }

@@ -159,25 +159,3 @@ fn after_pre_echo(track: &Track, first: u64) -> u64 {
     from.and_then(|(from, _)| (from..from + window).find(loud))
         .unwrap_or(first)
 }
-
-/// The last audible sample in `from..to`: its square, and the mean square of a 2 ms window around
-/// it, are at least `power`.
-pub(super) fn last_audible(track: &Track, from: u64, to: u64, power: f64) -> Option<u64> {
-    let window = WINDOW as u64;
-    let from = from.max(track.start());
-    let needed = (power * window as f64).ceil() as i64;
-    let loud = |p: u64| track.square(p) as f64 >= power;
-    let mut end = to;
-    let mut sum = track.energy(end.saturating_sub(window).max(from), end);
-    while end > from {
-        if sum >= needed {
-            return (end.saturating_sub(window)..end).rev().find(|&p| loud(p));
-        }
-        end -= 1;
-        sum -= track.square(end);
-        if end >= from + window {
-            sum += track.square(end - window);
-        }
-    }
-    None
-}

@@ -5,7 +5,7 @@ mod serve;
 use crate::cli::exit::Exit;
 use crate::cli::server::ServerArgs;
 use crate::scenario::{AgentSettings, Sound};
-use crate::target::agent::Hearing;
+use crate::targets::agent::Hearing;
 use crate::vocab::AgentDelay;
 use clap::Args;
 use serve::{Service, serve};

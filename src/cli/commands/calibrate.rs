@@ -11,7 +11,7 @@ use crate::cli::console;
 use crate::cli::exit::Exit;
 use crate::cli::server::ServerArgs;
 use crate::cli::session::agent_flags::SHORTEST_KEPT;
-use crate::cli::session::doors::of_embedded;
+use crate::cli::session::doors::{asks, of_embedded};
 use crate::cli::session::drive::Drive;
 use crate::cli::session::truth::{REPLY, Truth, own_agent, truth_arguments};
 use crate::cli::settings::{self, Environment, ServerFlags};
@@ -19,9 +19,9 @@ use crate::cli::sources::Source;
 use crate::cli::trouble::Trouble;
 use crate::plan::Plan;
 use crate::record::{CALIBRATION_VERSION, Calibration, CalibrationLevel, MEASUREMENT_VERSION};
-use crate::run::Door;
+use crate::run::Targets;
 use crate::scenario::Unset;
-use crate::target::livekit::{Address, Credentials};
+use crate::targets::livekit::{Address, Credentials, Livekit};
 use crate::vocab::duration;
 use clap::Args;
 use std::io::Cursor;
@@ -208,18 +208,20 @@ fn level(
             consent.hint(),
         ));
     }
-    let door = match server {
-        None => of_embedded(&scenario, truth_arguments(&truth_file))?,
-        Some((address, credentials)) => Door::Livekit {
+    let targets: Targets = match server {
+        None => of_embedded(&scenario, truth_arguments(&truth_file))?.into(),
+        Some((address, credentials)) => Livekit {
             address: address.clone(),
             credentials: credentials.clone(),
             room_prefix: ROOMS.into(),
-        },
+            asks: asks(&scenario),
+        }
+        .into(),
     };
     let drive = Drive {
         scenario: &scenario,
         plan: &plan,
-        doors: door.into(),
+        targets,
         own,
         sentinel: None,
         evidence: None,

@@ -127,7 +127,7 @@ pub(super) fn execute(args: CapacityArgs) -> Exit {
 
 fn search(args: &CapacityArgs) -> Result<Answer, Trouble> {
     let Opened {
-        scenario, doors, ..
+        scenario, targets, ..
     } = conduct::open(&Request {
         scenario: args.scenario.clone(),
         overrides: args.overrides.overrides(args.server.url.clone()),
@@ -136,17 +136,17 @@ fn search(args: &CapacityArgs) -> Result<Answer, Trouble> {
     })?;
     let taker = Taker {
         scenario,
-        doors,
+        targets,
         turns: args.turns as usize,
         promise: args.slo.promise,
         turn: Cell::new(None),
     };
     let largest = Plan::new(&taker.loaded(args.max, 1));
-    conduct::ask_consent(&largest, &taker.doors, args.yes)?;
+    conduct::ask_consent(&largest, &taker.targets, args.yes)?;
     let mut search = Search::new(args.start.unwrap_or(args.max.div_ceil(10)), args.max);
     let mut answer = Answer {
         measurement_version: MEASUREMENT_VERSION,
-        target: taker.doors.describe(),
+        target: taker.targets.describe(),
         slo: args.slo.threshold.to_string(),
         capacity: None,
         at_max: false,

@@ -97,7 +97,7 @@ impl Export {
             let message = format!("cannot send spans to {address}: {e}");
             Trouble::new(Exit::Error, message, "check `ulimit -u`, and the address")
         };
-        crate::target::livekit::install_crypto();
+        crate::targets::livekit::install_crypto();
         let mut exporter = SpanExporter::builder()
             .with_http()
             .with_protocol(Protocol::HttpBinary)

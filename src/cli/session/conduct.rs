@@ -25,7 +25,7 @@ use crate::record::{
     RunRecord, Status, Summary,
 };
 use crate::report::Format;
-use crate::run::{Door, Doors, Finished, RunEvent};
+use crate::run::{Finished, RunEvent, Targets};
 use crate::scenario::{self, Scenario, Target, Unset};
 
 /// Conducts the session that is asked for.
@@ -43,14 +43,14 @@ struct Ready {
     source: Source,
     scenario: Scenario,
     plan: Plan,
-    doors: Doors,
+    targets: Targets,
 }
 
 /// A scenario as it will run, and where its calls go.
 pub(crate) struct Opened {
     pub(crate) source: Source,
     pub(crate) scenario: Scenario,
-    pub(crate) doors: Doors,
+    pub(crate) targets: Targets,
 }
 
 /// Opens and checks a request's scenario, with the flags and the environment applied.
@@ -79,21 +79,20 @@ pub(crate) fn open(request: &Request) -> Result<Opened, Trouble> {
         let hint = "metadata goes with an explicit dispatch: set `agent_name` or say --agent-name";
         return Err(Trouble::new(Exit::InvalidScenario, message, hint));
     }
-    let doors = doors::of(&scenario, &request.server, &env)?;
+    let targets = doors::of(&scenario, &request.server, &env)?;
     Ok(Opened {
         source,
         scenario,
-        doors,
+        targets,
     })
 }
 
 /// Refuses a load that needs the user's consent, unless `yes` is set.
-pub(crate) fn ask_consent(plan: &Plan, doors: &Doors, yes: bool) -> Result<(), Trouble> {
-    let host = |door: &Door| match door {
-        Door::Livekit { address, .. } => plan.needs_consent(Some(address.host())),
-        Door::Embedded { .. } => plan.needs_consent(None),
-    };
-    match doors.all().iter().find_map(host).filter(|_| !yes) {
+pub(crate) fn ask_consent(plan: &Plan, targets: &Targets, yes: bool) -> Result<(), Trouble> {
+    let mut asked = targets
+        .all()
+        .filter_map(|target| plan.needs_consent(target.host()));
+    match asked.next().filter(|_| !yes) {
         Some(consent) => {
             let (message, hint) = (consent.to_string(), consent.hint());
             Err(Trouble::new(Exit::Usage, message, hint))
@@ -106,12 +105,12 @@ fn prepare(request: &Request) -> Result<Ready, Trouble> {
     let Opened {
         source,
         scenario,
-        doors,
+        targets,
     } = open(request)?;
     let conditions = conditions::of(&scenario)?;
     let after = AfterRun::prepare(request, &conditions)?;
     let plan = Plan::new(&scenario);
-    ask_consent(&plan, &doors, request.yes)?;
+    ask_consent(&plan, &targets, request.yes)?;
     warn_of_calibration(&plan);
     Ok(Ready {
         conditions,
@@ -119,7 +118,7 @@ fn prepare(request: &Request) -> Result<Ready, Trouble> {
         source,
         scenario,
         plan,
-        doors,
+        targets,
     })
 }
 
@@ -149,7 +148,7 @@ impl Ready {
             Ok(folder) => folder,
             Err(e) => return Trouble::record(&e).tell(),
         };
-        let mut start = start::of(&self.scenario, &self.plan, &self.doors, started);
+        let mut start = start::of(&self.scenario, &self.plan, &self.targets, started);
         let opened = Journal::create(&folder.file("turns.jsonl")).and_then(|journal| {
             folder.write("scenario.yaml", &self.scenario_text())?;
             folder.write("run.json", start.to_json().as_bytes())?;
@@ -159,8 +158,7 @@ impl Ready {
             Ok(journal) => journal,
             Err(e) => return ended_before_it_began(&folder, &Trouble::record(&e)),
         };
-        let sentinel = match sentinels::agent(self.scenario.sentinels, self.doors.first(), &folder)
-        {
+        let sentinel = match sentinels::agent(self.scenario.sentinels, &self.targets, &folder) {
             Ok(sentinel) => sentinel,
             Err(trouble) => return ended_before_it_began(&folder, &trouble),
         };
@@ -179,7 +177,7 @@ impl Ready {
         let drive = Drive {
             scenario: &self.scenario,
             plan: &self.plan,
-            doors: self.doors.clone(),
+            targets: self.targets.clone(),
             own: None,
             sentinel,
             evidence: Some(folder.file(EVIDENCE_FOLDER)),
@@ -201,7 +199,7 @@ impl Ready {
         let names = self.scenario.variants.iter().map(|v| v.name.as_str());
         let shown = Shown {
             scenario: &self.scenario.name,
-            target: &self.doors.describe(),
+            target: &self.targets.describe(),
             variants: &names.collect::<Vec<_>>(),
             plan: &self.plan,
         };
@@ -268,7 +266,7 @@ impl Ready {
         let facts = RunFacts {
             name: &self.scenario.name,
             seed: self.scenario.seed,
-            target: &self.doors.describe(),
+            target: &self.targets.describe(),
             started_at: &format!("{started:.3}"),
             zero_at: Some(&start::zero(finished.zero_at)),
             measurement_version: MEASUREMENT_VERSION,

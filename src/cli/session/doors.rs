@@ -1,37 +1,64 @@
 //! Resolves where the calls of each variant go, from flags, environment and file.
 //!
-//! In: a scenario, flags, the environment. Out: [`Doors`]. Invariant: a variant's own server
+//! In: a scenario, flags, the environment. Out: [`Targets`]. Invariant: a variant's own server
 //! settings take precedence over flags and environment, which apply to the scenario's target.
 
 use super::truth::this_program;
 use crate::cli::exit::Exit;
 use crate::cli::settings::{self, Environment, ServerFlags};
 use crate::cli::trouble::Trouble;
-use crate::run::{Door, Doors};
-use crate::scenario::{AgentSettings, Livekit, Scenario, Target, Variant};
+use crate::run::Targets;
+use crate::scenario::{self, AgentSettings, Scenario, Target, Variant};
+use crate::targets::embedded::Embedded;
+use crate::targets::livekit::{AgentChoice, Ask, Dispatch, Livekit};
 
-/// The door of every variant.
+/// The target of every variant.
 pub(crate) fn of(
     scenario: &Scenario,
     flags: &ServerFlags,
     env: &Environment,
-) -> Result<Doors, Trouble> {
-    let door = |variant: &Variant| match &scenario.target {
-        Target::Embedded(agent) => embedded(variant.agent.as_ref().unwrap_or(agent), Vec::new()),
-        Target::Livekit(livekit) => server(livekit, variant, flags, env),
-    };
-    let mut doors = scenario.variants.iter().map(door);
+) -> Result<Targets, Trouble> {
     // A checked scenario has at least one variant.
-    let first = doors.next().unwrap_or_else(|| Err(not_embedded()))?;
-    Ok(Doors::of(first, doors.collect::<Result<Vec<_>, _>>()?))
+    let (first, others) = scenario.variants.split_first().ok_or_else(not_embedded)?;
+    match &scenario.target {
+        Target::Embedded(agent) => {
+            let target =
+                |variant: &Variant| embedded(variant.agent.as_ref().unwrap_or(agent), Vec::new());
+            let others: Result<Vec<_>, Trouble> = others.iter().map(target).collect();
+            Ok(Targets::for_variants(target(first)?, others?))
+        }
+        Target::Livekit(livekit) => {
+            let asks = asks(scenario);
+            let target = |variant: &Variant| server(livekit, variant, &asks, flags, env);
+            let others: Result<Vec<_>, Trouble> = others.iter().map(target).collect();
+            Ok(Targets::for_variants(target(first)?, others?))
+        }
+    }
 }
 
-/// The door of an embedded target, with `more` arguments for its agent.
-pub(crate) fn of_embedded(scenario: &Scenario, more: Vec<String>) -> Result<Door, Trouble> {
+/// The embedded target, with `more` arguments for its agent.
+pub(crate) fn of_embedded(scenario: &Scenario, more: Vec<String>) -> Result<Embedded, Trouble> {
     match &scenario.target {
         Target::Embedded(agent) => embedded(agent, more),
         Target::Livekit(_) => Err(not_embedded()),
     }
+}
+
+/// What the calls of each variant ask a LiveKit server for.
+pub(crate) fn asks(scenario: &Scenario) -> Vec<Ask> {
+    let ask = |variant: &Variant| Ask {
+        dispatch: variant.agent_name.as_ref().map(|name| Dispatch {
+            agent_name: name.clone(),
+            metadata: variant.metadata.clone().unwrap_or_default(),
+        }),
+        attributes: variant.attributes.clone(),
+        room_metadata: variant.room_metadata.clone().unwrap_or_default(),
+        choice: AgentChoice {
+            track: scenario.call.agent_track.clone(),
+            identity: scenario.call.agent_identity.clone(),
+        },
+    };
+    scenario.variants.iter().map(ask).collect()
 }
 
 fn not_embedded() -> Trouble {
@@ -43,19 +70,20 @@ fn not_embedded() -> Trouble {
     )
 }
 
-fn embedded(agent: &AgentSettings, more: Vec<String>) -> Result<Door, Trouble> {
+fn embedded(agent: &AgentSettings, more: Vec<String>) -> Result<Embedded, Trouble> {
     let program = this_program()?;
     let mut arguments = super::agent_flags::arguments(agent);
     arguments.extend(more);
-    Ok(Door::Embedded { program, arguments })
+    Ok(Embedded { program, arguments })
 }
 
 fn server(
-    livekit: &Livekit,
+    livekit: &scenario::Livekit,
     variant: &Variant,
+    asks: &[Ask],
     flags: &ServerFlags,
     env: &Environment,
-) -> Result<Door, Trouble> {
+) -> Result<Livekit, Trouble> {
     let own = variant.server.as_ref();
     let pick = |own: Option<&String>, flag: &Option<String>| own.or(flag.as_ref()).cloned();
     let flags = ServerFlags {
@@ -73,10 +101,11 @@ fn server(
     };
     let (address, credentials) = settings::server(&flags, env, &file)
         .map_err(|e| Trouble::new(Exit::Usage, e.to_string(), e.hint()))?;
-    Ok(Door::Livekit {
+    Ok(Livekit {
         address,
         credentials,
         room_prefix: livekit.room_prefix.clone(),
+        asks: asks.to_vec(),
     })
 }
 
@@ -110,8 +139,8 @@ mod tests {
             api_secret: Some("secret".to_owned()),
         };
         let env = Environment::load().unwrap_or_else(|t| panic!("{t:?}"));
-        let doors = of(&scenario, &flags, &env).unwrap_or_else(|t| panic!("{t:?}"));
-        assert_eq!(doors.describe(), "livekit ws://flag:3, livekit ws://b:2");
+        let targets = of(&scenario, &flags, &env).unwrap_or_else(|t| panic!("{t:?}"));
+        assert_eq!(targets.describe(), "livekit ws://flag:3, livekit ws://b:2");
     }
 
     #[test]
@@ -121,13 +150,9 @@ mod tests {
             "[{name: a}, {name: b, agent: {delay: 2s}}]",
         );
         let env = Environment::load().unwrap_or_else(|t| panic!("{t:?}"));
-        let doors =
+        let targets =
             of(&scenario, &ServerFlags::default(), &env).unwrap_or_else(|t| panic!("{t:?}"));
-        let arguments = |door: &Door| match door {
-            Door::Embedded { arguments, .. } => arguments.join(" "),
-            Door::Livekit { .. } => String::new(),
-        };
-        let all: Vec<String> = doors.all().iter().map(arguments).collect();
+        let all: Vec<String> = targets.all().map(|target| format!("{target:?}")).collect();
         assert_eq!(all.len(), 2);
         assert!(all[0].contains("--delay=1s") && all[1].contains("--delay=2s"));
         assert!(all[1].contains("--reply-length=2s"), "{all:?}");

@@ -11,18 +11,18 @@ use crate::cli::trouble::Trouble;
 use crate::plan::Plan;
 use crate::record::Journal;
 use crate::run::{
-    self, AbortGate, Doors, Finished, JOIN_CONCURRENCY, RunError, RunEvent, Settings,
+    self, AbortGate, Clock, Finished, JOIN_CONCURRENCY, RunError, RunEvent, Settings, Targets,
 };
 use crate::scenario::Scenario;
-use crate::target::OwnAgent;
+use crate::targets::OwnAgent;
 use std::path::{Path, PathBuf};
 use tokio_util::sync::CancellationToken;
 
 pub(crate) struct Drive<'a> {
     pub(crate) scenario: &'a Scenario,
     pub(crate) plan: &'a Plan,
-    pub(crate) doors: Doors,
-    /// Our own agent, to be called at the first door's server.
+    pub(crate) targets: Targets,
+    /// Our own agent, to be called at the first target's server.
     pub(crate) own: Option<OwnAgent>,
     /// The agent for sentinel calls.
     pub(crate) sentinel: Option<OwnAgent>,
@@ -43,7 +43,8 @@ impl Drive<'_> {
     ) -> Result<Finished, Trouble> {
         let stop = CancellationToken::new();
         let settings = Settings {
-            doors: self.doors,
+            targets: self.targets,
+            clock: Clock::System,
             run_id: settings::random_id(),
             own: self.own,
             sentinel: self.sentinel,
@@ -85,7 +86,7 @@ impl Drive<'_> {
 fn failed(e: &RunError) -> Trouble {
     let exit = match e {
         RunError::Canary(crate::call::Failure::Stopped)
-        | RunError::Embedded(crate::call::Failure::Stopped) => Exit::Stopped,
+        | RunError::Target(crate::call::Failure::Stopped) => Exit::Stopped,
         RunError::Unreadable { .. } | RunError::Unusable { .. } => Exit::InvalidScenario,
         _ => Exit::Error,
     };

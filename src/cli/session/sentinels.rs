@@ -1,15 +1,15 @@
 //! The sentinel calls of `loadgen run`: whether to make them, and what they measured.
 //!
-//! In: the scenario's policy, the door, the run folder. Out: the agent to start; the figures.
+//! In: the scenario's policy, the targets, the run folder. Out: the agent to start; the figures.
 //! Invariant: unless asked to, loadgen registers a worker only at private servers.
 
 use super::truth::{Truth, own_agent};
 use crate::cli::trouble::Trouble;
 use crate::plan::is_private;
 use crate::record::{RunFolder, Sentinels};
-use crate::run::{Door, Finished};
+use crate::run::{Finished, Targets};
 use crate::scenario::SentinelPolicy;
-use crate::target::OwnAgent;
+use crate::targets::OwnAgent;
 use std::time::Duration;
 
 /// File of the agent's ground truth, in the run folder.
@@ -20,21 +20,21 @@ const DELAY: Duration = Duration::from_millis(400);
 /// The agent for sentinel calls, if the run makes any.
 pub(super) fn agent(
     policy: SentinelPolicy,
-    door: &Door,
+    targets: &Targets,
     folder: &RunFolder,
 ) -> Result<Option<OwnAgent>, Trouble> {
-    match wanted(policy, door) {
+    match wanted(policy, targets.first_host()) {
         true => own_agent("loadgen-sentinel", DELAY, &folder.file(TRUTH)).map(Some),
         false => Ok(None),
     }
 }
 
-fn wanted(policy: SentinelPolicy, door: &Door) -> bool {
-    match (policy, door) {
-        (SentinelPolicy::On, _) => true,
-        (SentinelPolicy::Off, _) => false,
-        (SentinelPolicy::Auto, Door::Embedded { .. }) => true,
-        (SentinelPolicy::Auto, Door::Livekit { address, .. }) => is_private(address.host()),
+/// `host`: where the sentinels would call; `None` for this machine.
+fn wanted(policy: SentinelPolicy, host: Option<&str>) -> bool {
+    match policy {
+        SentinelPolicy::On => true,
+        SentinelPolicy::Off => false,
+        SentinelPolicy::Auto => host.is_none_or(is_private),
     }
 }
 
@@ -54,29 +54,16 @@ pub(super) fn summarise(finished: &Finished, folder: &RunFolder) -> Option<Senti
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::target::livekit::{Address, Credentials};
 
     #[test]
     fn a_worker_is_registered_by_itself_on_private_hosts_only() {
-        let livekit = |url| Door::Livekit {
-            address: Address::parse(url).expect("an address"),
-            credentials: Credentials::new("key", "s".repeat(32)),
-            room_prefix: "loadgen".into(),
-        };
-        let embedded = Door::Embedded {
-            program: "loadgen".into(),
-            arguments: vec![],
-        };
-        let (near, far) = (
-            livekit("ws://127.0.0.1:7880"),
-            livekit("wss://a.livekit.cloud"),
-        );
+        let hosts = [None, Some("127.0.0.1"), Some("a.livekit.cloud")];
         for (policy, expected) in [
             (SentinelPolicy::Auto, [true, true, false]),
             (SentinelPolicy::On, [true; 3]),
             (SentinelPolicy::Off, [false; 3]),
         ] {
-            let got = [&embedded, &near, &far].map(|door| wanted(policy, door));
+            let got = hosts.map(|host| wanted(policy, host));
             assert_eq!(got, expected, "{policy:?}");
         }
     }

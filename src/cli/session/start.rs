@@ -1,19 +1,19 @@
 //! Describes a run before its first call.
 //!
-//! In: scenario, plan, doors, the time. Out: the content of `run.json`.
+//! In: scenario, plan, targets, the time. Out: the content of `run.json`.
 
 use super::gates;
 use crate::call::MODEL;
 use crate::plan::Plan;
 use crate::record::{MEASUREMENT_VERSION, Network, PlannedGate, RunStart, START_VERSION};
-use crate::run::Doors;
+use crate::run::Targets;
 use crate::scenario::Scenario;
 use crate::stats::Decider;
 
 pub(super) fn of(
     scenario: &Scenario,
     plan: &Plan,
-    doors: &Doors,
+    targets: &Targets,
     started: jiff::Timestamp,
 ) -> RunStart {
     let gates = gates::of(&scenario.thresholds, Decider::default());
@@ -21,7 +21,7 @@ pub(super) fn of(
         version: START_VERSION,
         name: scenario.name.clone(),
         seed: scenario.seed,
-        target: doors.describe(),
+        target: targets.describe(),
         started_at: format!("{started:.3}"),
         zero_at: None,
         loadgen_version: env!("CARGO_PKG_VERSION").to_owned(),

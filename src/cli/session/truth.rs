@@ -9,7 +9,7 @@ use crate::cli::settings;
 use crate::cli::trouble::Trouble;
 use crate::net::monotonic_ns;
 use crate::record::TurnRecord;
-use crate::target::OwnAgent;
+use crate::targets::OwnAgent;
 use crate::vocab::duration;
 use serde::Deserialize;
 use std::collections::HashMap;

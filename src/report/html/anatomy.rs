@@ -4,8 +4,8 @@
 //! Invariants: the parts of a turn add up to its `ttfa`; averages of parts are never shown.
 
 use super::chart::Chart;
-use super::parts::Section;
 use super::plot::{Ink, Layer, Panel, Plot, Rise, WIDE};
+use super::section::Section;
 use super::view::View;
 use crate::record::{Ms, TurnRecord};
 

@@ -4,7 +4,7 @@
 
 use super::super::figures::figure;
 use super::super::text::{grouped, plural};
-use super::parts::Section;
+use super::section::Section;
 use super::view::{View, distribution, message, name, percentile};
 use crate::record::{Expect, Ms, Outcome, TurnRecord};
 use maud::{Markup, html};

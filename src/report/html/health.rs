@@ -6,7 +6,7 @@
 use super::super::figures::hundredths;
 use super::super::flags::FLAGS;
 use super::super::text::{grouped, plural};
-use super::parts::Section;
+use super::section::Section;
 use super::view::{View, name};
 use crate::record::{Generator, Sentinels, Summary, TickLateness};
 use maud::{Markup, html};

@@ -13,6 +13,7 @@ mod health;
 mod load;
 mod parts;
 mod plot;
+mod section;
 mod slowest;
 mod spread;
 mod table;
@@ -25,6 +26,7 @@ use crate::record::RunRecord;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
+use section::Section;
 use sha2::{Digest, Sha256};
 use view::View;
 
@@ -70,7 +72,7 @@ pub fn render(record: &RunRecord) -> String {
     page.into_string()
 }
 
-fn contents(sections: &[parts::Section]) -> Markup {
+fn contents(sections: &[Section]) -> Markup {
     html! {
         nav.contents aria-label="Contents" {
             p.maker { "loadgen" }

@@ -3,23 +3,11 @@
 //! In: a view of the run. Out: the sections that have content. Invariant: a part without data
 //! leaves neither an empty box nor an entry in the contents.
 
+use super::section::Section;
 use super::view::{View, name};
 use super::{anatomy, behaviour, health, load, slowest, spread, table, time, variants};
 use crate::report;
-use maud::{Markup, html};
-
-pub(super) struct Section {
-    /// The anchor of the section.
-    pub(super) id: &'static str,
-    pub(super) title: &'static str,
-    pub(super) body: Markup,
-}
-
-impl Section {
-    pub(super) fn new(id: &'static str, title: &'static str, body: Markup) -> Self {
-        Self { id, title, body }
-    }
-}
+use maud::html;
 
 type Part = fn(&View<'_>) -> Option<Section>;
 

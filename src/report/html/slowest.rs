@@ -6,8 +6,8 @@
 use super::super::figures::figure;
 use super::chart::drawing;
 use super::draw::draw;
-use super::parts::Section;
 use super::plot::{Ink, Layer, Panel, Plot, Rise, Stand, WIDE};
+use super::section::Section;
 use super::view::{View, name};
 use crate::record::{EVIDENCE_FOLDER, EvidenceTurn, Ms, TurnRecord, Wave};
 use maud::{Markup, html};

@@ -6,8 +6,8 @@
 use super::super::figures::cells;
 use super::super::text::grouped;
 use super::chart::Chart;
-use super::parts::Section;
 use super::plot::{HALF, Ink, Layer, Panel, Plot, Rise, Stand, step};
+use super::section::Section;
 use super::view::{View, distribution, percentile};
 use crate::record::Ms;
 use crate::stats::Distribution;

@@ -5,7 +5,7 @@
 //! can close the element that contains it; a turn takes about forty bytes.
 
 use super::super::flags::FLAGS;
-use super::parts::Section;
+use super::section::Section;
 use super::view::{View, name};
 use crate::record::{Expect, Ms, Outcome, TurnRecord};
 use maud::{Markup, PreEscaped, html};

@@ -6,8 +6,8 @@
 use super::super::figures::figure;
 use super::super::text::grouped;
 use super::chart::Chart;
-use super::parts::Section;
 use super::plot::{Ink, Layer, Panel, Plot, Rise, WIDE, step};
+use super::section::Section;
 use super::view::{View, distribution, instant, percentile, seconds};
 use crate::record::{Ms, Outcome, TurnRecord};
 use crate::stats::Distribution;

@@ -89,14 +89,19 @@ fn play_as(
 ) -> (CallResult, usize, (usize, bool)) {
     let (utterance, said) = said();
     let silence = Arc::from(opus::silence_frame().expect("libopus"));
-    let (mut end, mut events) =
-        CallerEnd::new(script(&said, 1), start, vec![said.clone()], silence).expect("libopus");
+    let (mut end, mut events) = CallerEnd::new(
+        script(&said, 1),
+        start,
+        vec![said.clone()],
+        (silence, Codec::Opus),
+    )
+    .expect("libopus");
     assert!(end.evidence.is_none(), "kept only where it is asked for");
     end.keep(evidence);
     let (levels, mut silent) = (Arc::new(AtomicBool::new(false)), 0);
-    end = end.decoding(decode, levels.clone());
+    end.decodes(decode, levels.clone());
     end.joined(start, start + FRAME_TIME);
-    end.agent_track(start, "TR_1", "agent/voice".into());
+    end.agent_track(start, 0, "agent/voice".into());
     // The first frame is the one whose capture begins 500 ms after both were connected.
     let said_at = ms(500);
     let reply_at = said_at + said.speech_end + reply_after;
@@ -206,9 +211,10 @@ fn who_waits_for_a_beginning_or_an_end_is_not_patient() {
         script.turns[0].anchor = anchor;
         let silence = Arc::from(opus::silence_frame().expect("libopus"));
         let (mut end, _events) =
-            CallerEnd::new(script, now, vec![said.clone()], silence).expect("libopus");
+            CallerEnd::new(script, now, vec![said.clone()], (silence, Codec::Opus))
+                .expect("libopus");
         end.joined(now, now);
-        end.agent_track(now, "TR_1", "agent/voice".into());
+        end.agent_track(now, 0, "agent/voice".into());
         assert_eq!(end.patience(now), patience, "{anchor:?}");
         let soon = end.poll_timeout().expect("the anchor's bound") - ms(150);
         assert_eq!(
@@ -250,7 +256,7 @@ async fn in_the_recording_the_reply_is_ttfa_after_the_end_of_speech() {
     let desk = Desk::start(&folder, crate::scenario::Evidence::default()).expect("a desk");
     let start = Instant::now();
     for (call, reply_after) in [400, 900, 1_333].into_iter().enumerate() {
-        let evidence = Some(desk.capture(call));
+        let evidence = Some(desk.capture(call, Codec::Opus));
         let (result, _) = play_kept(None, ms(reply_after), start, evidence);
         let turn = &result.turns[0];
         assert_eq!(turn.outcome, Outcome::Replied);

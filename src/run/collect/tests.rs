@@ -5,7 +5,8 @@ use crate::audio::SPURT_GAP;
 use crate::call::{Call, CallScript, Expect, Failure, GreetingPolicy, Input, OnAgentLeft};
 use crate::plan::Plan;
 use crate::record::CallOutcome;
-use crate::run::test_scenario;
+use crate::run::dispatch::test_scenario;
+use crate::targets::livekit::Cause;
 use std::time::Duration;
 
 fn result(turns: usize, start: Instant, failure: Failure) -> CallResult {
@@ -203,7 +204,10 @@ fn calls_that_fail_at_once_end_no_run_by_chance() {
                 collector.take(begun(&plan, index, start), &mut tell);
             }
             for index in 0..refused {
-                let quota = || Failure::Quota { detail: "x".into() };
+                let quota = || {
+                    let detail = "x".into();
+                    Failure::from(Cause::Quota { detail })
+                };
                 collector.take(
                     ended(&plan, index, start, result(2, start, quota())),
                     &mut tell,

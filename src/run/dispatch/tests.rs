@@ -1,14 +1,15 @@
 //! Plans that run to their end or are stopped on the way: none of their calls is lost.
 
-use super::super::collect::Report;
-use super::super::door::OpenDoor;
-use super::super::doors::OpenDoors;
+use super::super::call_report::Report;
 use super::super::opinions::Opinions;
 use super::super::sounds::{Said, Sounds};
-use super::super::test_scenario;
+use super::super::targets::{OpenTargets, Targets};
 use super::*;
+use crate::audio::Codec;
 use crate::audio::echo::Spoken;
-use crate::net::Engine;
+use crate::scenario::Scenario;
+use crate::targets::Media;
+use crate::targets::livekit::{Address, Credentials, Livekit};
 use std::collections::BTreeSet;
 use std::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc};
@@ -24,13 +25,39 @@ struct Outcome {
     took: Duration,
 }
 
+/// A scenario with two turns.
+pub(in crate::run) fn test_scenario(load: &str) -> Scenario {
+    let text = format!(
+        "version: 1\nname: test\ntarget: {{kind: livekit, url: 'ws://localhost:7880'}}\n\
+         utterances: {{a: {{file: a.wav}}}}\ncall:\n  turns:\n    - {{say: a, start: {{after: call_start}}}}\n    \
+         - {{say: a}}\nload: {load}\n"
+    );
+    let length = |_: &std::path::Path, _| Ok(Some(Duration::from_secs(1)));
+    let path = std::path::Path::new("test.yaml");
+    let unset = crate::scenario::Unset::Problem;
+    crate::scenario::check(text.as_bytes(), path, &|_| None, unset, &length).expect("a scenario")
+}
+
+/// A server at a local port.
+async fn at_port(port: u16, media: &Media<super::super::caller::CallerEnd>) -> OpenTargets {
+    let server = Livekit {
+        address: Address::parse(&format!("ws://127.0.0.1:{port}")).expect("an address"),
+        credentials: Credentials::new("key", "s".repeat(32)),
+        room_prefix: "loadgen".into(),
+        asks: Vec::new(),
+    };
+    let (targets, mut quiet) = (Targets::from(server), |_| {});
+    let opened = OpenTargets::open(&targets, "0123abcd", media, &mut quiet);
+    opened.await.unwrap_or_else(|e| panic!("{e}"))
+}
+
 /// Dispatches a plan to a local `port` and stops it after `stop`.
 async fn dispatched(load: &str, port: u16, stop: Option<Duration>) -> Outcome {
     dispatched_with(load, port, stop, 100).await
 }
 
 async fn dispatched_with(load: &str, port: u16, stop: Option<Duration>, joins: usize) -> Outcome {
-    crate::target::livekit::install_crypto();
+    crate::targets::livekit::install_crypto();
     let scenario = test_scenario(load);
     let plan = Plan::new(&scenario);
     let (reports, mut inbox) = mpsc::channel(100_000);
@@ -41,15 +68,17 @@ async fn dispatched_with(load: &str, port: u16, stop: Option<Duration>, joins: u
         speech_end: Duration::from_millis(900),
     };
     let token = CancellationToken::new();
+    let media = Media::new(1);
     let shared = Arc::new(Shared {
-        engine: Engine::start(1).expect("engine"),
         sounds: Sounds {
             said: vec![said; scenario.utterances.len()],
             silence: Arc::from([0xf8, 0xff, 0xfe]),
+            codec: Codec::Opus,
         },
         opinions: Opinions::start(None).expect("a thread"),
         evidence: None,
-        doors: OpenDoors::one(OpenDoor::at_port(port)),
+        targets: at_port(port, &media).await,
+        media,
         measured: std::sync::OnceLock::new(),
         sentinels: std::sync::OnceLock::new(),
         scenario,

@@ -4,11 +4,11 @@
 //! spoke, handed over without waiting. Invariants: what is older than the oldest turn in progress
 //! needs is dropped; memory is bounded by [`PacketRing`] and [`FRAMES`].
 
-use super::desk::Sink;
-use super::take::{Class, OnsetAt, Said, Take};
+use super::queue::Sink;
+use super::take::{Class, LONGEST, OnsetAt, Said, Take};
 use crate::audio::packets::{HeldPacket, PacketRing, Packets};
 use crate::audio::replay::Window;
-use crate::audio::{FRAME_TIME, Onset, Packet, samples_in};
+use crate::audio::{Codec, FRAME_TIME, Onset, Packet, samples_in};
 use crate::call::{StreamId, TurnResult};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -20,8 +20,6 @@ const LEAD: Duration = Duration::from_millis(500);
 const SPEECH: Duration = Duration::from_secs(20);
 /// Maximum length of a reply that is kept.
 const REPLY: Duration = Duration::from_secs(5);
-/// Maximum length of a file.
-pub(super) const LONGEST: Duration = Duration::from_secs(60);
 /// How far before the start of a file packets are kept: the longest playout delay, plus the
 /// decoder's history.
 const BEFORE: Duration = Duration::from_millis(2_500);
@@ -40,6 +38,7 @@ struct Open {
 #[derive(Debug)]
 pub(in crate::run) struct Capture {
     call: usize,
+    codec: Codec,
     ring: PacketRing,
     refused: u64,
     said: VecDeque<Said>,
@@ -49,10 +48,11 @@ pub(in crate::run) struct Capture {
 
 impl Capture {
     /// `to` receives the takes of the call.
-    pub(super) fn new(call: usize, to: Sink) -> Self {
+    pub(super) fn new(call: usize, codec: Codec, to: Sink) -> Self {
         Self {
             call,
-            ring: PacketRing::new(),
+            codec,
+            ring: PacketRing::new(codec),
             refused: 0,
             said: VecDeque::new(),
             open: VecDeque::new(),
@@ -124,6 +124,7 @@ impl Capture {
         let take = Take {
             call: self.call,
             turn: turn.turn,
+            codec: self.codec,
             class: Class::of(turn),
             window: Window {
                 start: open.from,

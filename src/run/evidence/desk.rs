@@ -5,10 +5,11 @@
 //! reported; at most [`EVIDENCE_BYTES`] are written, and what the slowest and the failed turns
 //! may need of them is reserved.
 
-use super::capture::{Capture, LONGEST};
+use super::capture::Capture;
+use super::queue::{Done, Message, QUEUE, Sink};
 use super::select::Selection;
-use super::take::Take;
-use crate::audio::samples_in;
+use super::take::{LONGEST, Take};
+use crate::audio::{Codec, samples_in};
 use crate::record::{
     EVIDENCE_BYTES, EVIDENCE_VERSION, Evidence, EvidenceFolder, EvidenceReason, EvidenceTurn,
     MEASUREMENT_VERSION, wav_bytes,
@@ -17,47 +18,10 @@ use crate::run::RunError;
 use crate::scenario;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 use tokio::sync::oneshot;
-
-/// Capacity of the queue in takes and in bytes: enough for some two thousand typical turns.
-const QUEUE: usize = 4_096;
-const QUEUE_BYTES: usize = 64 << 20;
-
-enum Message {
-    Take(Box<Take>),
-    Finish(Instant, oneshot::Sender<Done>),
-}
-
-/// Result of a run's evidence: the index, and notices for the user.
-#[derive(Debug)]
-pub(in crate::run) struct Done {
-    pub evidence: Evidence,
-    pub notices: Vec<String>,
-}
-
-/// The sending end of the queue.
-#[derive(Debug, Clone)]
-pub(super) struct Sink {
-    takes: SyncSender<Message>,
-    /// Bytes that wait in the queue.
-    waiting: Arc<AtomicUsize>,
-    lost: Arc<AtomicUsize>,
-}
-
-impl Sink {
-    /// Queues a take, or counts it as lost if the queue is full.
-    pub(super) fn offer(&self, take: Take) {
-        let bytes = take.weight();
-        let fits = self.waiting.fetch_add(bytes, Relaxed) + bytes <= QUEUE_BYTES;
-        if !fits || self.takes.try_send(Message::Take(Box::new(take))).is_err() {
-            self.waiting.fetch_sub(bytes, Relaxed);
-            self.lost.fetch_add(1, Relaxed);
-        }
-    }
-}
 
 /// Handle of a run's evidence thread.
 #[derive(Debug)]
@@ -101,8 +65,8 @@ impl Desk {
     }
 
     /// The capture for call number `call`.
-    pub(in crate::run) fn capture(&self, call: usize) -> Capture {
-        Capture::new(call, self.sink.clone())
+    pub(in crate::run) fn capture(&self, call: usize, codec: Codec) -> Capture {
+        Capture::new(call, codec, self.sink.clone())
     }
 
     /// Takes the notice to show while the run is in progress, if there is one.

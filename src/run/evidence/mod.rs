@@ -6,8 +6,10 @@
 
 mod capture;
 mod desk;
+mod queue;
 mod select;
 mod take;
 
 pub(super) use capture::Capture;
-pub(super) use desk::{Desk, Done};
+pub(super) use desk::Desk;
+pub(super) use queue::Done;

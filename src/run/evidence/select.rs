@@ -73,6 +73,7 @@ mod tests {
         Take {
             call,
             turn,
+            codec: crate::audio::Codec::Opus,
             class,
             window: Window { start, length: 10 },
             speech_end: start,

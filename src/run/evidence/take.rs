@@ -6,11 +6,14 @@
 
 use crate::audio::packets::Packets;
 use crate::audio::replay::{SaidFrame, Window, loudspeaker, microphone};
-use crate::audio::{AudioError, Pcm, RATE, time_of};
+use crate::audio::{AudioError, Codec, Pcm, RATE, time_of};
 use crate::call::{Outcome, TurnResult};
 use crate::record::{EvidenceFolder, EvidenceReason, EvidenceTurn, Ms, wav_bytes};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+/// Maximum length of a file.
+pub(super) const LONGEST: Duration = Duration::from_secs(60);
 
 /// A frame that the caller sent, with the capture time of its first sample.
 #[derive(Debug, Clone)]
@@ -59,6 +62,7 @@ pub(super) struct OnsetAt {
 pub(super) struct Take {
     pub call: usize,
     pub turn: usize,
+    pub codec: Codec,
     pub class: Class,
     pub window: Window,
     pub speech_end: Instant,
@@ -92,9 +96,9 @@ impl Take {
             captured: frame.captured,
             payload: &frame.payload,
         });
-        let left = microphone(said, self.window)?;
+        let left = microphone(said, self.window, self.codec)?;
         let onset = self.onset.map(|onset| onset.packet);
-        let right = loudspeaker(&self.packets, self.window, onset)?;
+        let right = loudspeaker(&self.packets, self.window, self.codec, onset)?;
         Ok((left, right))
     }
 

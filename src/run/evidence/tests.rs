@@ -24,7 +24,7 @@ fn result(turn: usize, start: Instant, outcome: Outcome, ttfa: Option<u64>) -> T
 
 /// A call that says a short tone in each turn; turn k ends as `ends[k]` says.
 fn call(desk: &Desk, index: usize, start: Instant, ends: &[(Outcome, Option<u64>)]) {
-    let mut capture = desk.capture(index);
+    let mut capture = desk.capture(index, Codec::Opus);
     let frames = opus::encode(&tone(ms(400))).expect("libopus");
     let frames: Vec<Arc<[u8]>> = frames.into_iter().map(Arc::from).collect();
     for (turn, (outcome, ttfa)) in ends.iter().enumerate() {
@@ -114,7 +114,7 @@ async fn memory_is_bounded_whatever_comes() {
     let run = tempfile::tempdir().expect("a folder");
     let asked = scenario::Evidence::default();
     let desk = Desk::start(&run.path().join("evidence"), asked).expect("a desk");
-    let mut capture = desk.capture(0);
+    let mut capture = desk.capture(0, Codec::Opus);
     let payload: Arc<[u8]> = Arc::from(vec![7u8; 160]);
     let start = Instant::now();
     let packet = |k: u64| Packet {
@@ -166,6 +166,7 @@ async fn what_does_not_fit_on_the_disk_is_left_out_and_said() {
     let take = |call| Take {
         call,
         turn: 0,
+        codec: Codec::Opus,
         class: super::super::take::Class::Other,
         window: crate::audio::replay::Window {
             start,
@@ -224,7 +225,7 @@ fn a_full_queue_never_holds_a_caller_up() {
     call(&desk, 0, start, &[replied(500), replied(500), replied(500)]);
     assert_eq!(desk.sink.lost.load(Relaxed), 1);
     assert_eq!(inbox.try_iter().count(), 2);
-    let heavy = QUEUE_BYTES - desk.sink.waiting.load(Relaxed);
+    let heavy = super::super::queue::QUEUE_BYTES - desk.sink.waiting.load(Relaxed);
     desk.sink.waiting.fetch_add(heavy, Relaxed);
     call(&desk, 0, start, &[replied(500)]);
     assert_eq!(desk.sink.lost.load(Relaxed), 2, "bytes count too");

@@ -3,8 +3,8 @@
 //! In: one metric of two arms. Out: figures, differences and intervals; scores. Invariant: +∞ is
 //! a value like any other, larger than every finite one.
 
+use super::comparison::{Change, Difference, Figure, Place, Values};
 use super::permute::{Scores, Side, Tested};
-use super::{Change, Difference, Figure, Place, Values};
 use crate::stats::{Distribution, Proportion, Sample};
 use std::collections::BTreeMap;
 

@@ -6,33 +6,8 @@
 //! Invariant: the p of a permutation test is limited by the number of arrangements, so that two
 //! completely separated arms are inconclusive below the number given here and conclusive at it.
 
-use super::permute::ENOUGH;
-
-/// What is missing in a comparison that has too few calls to be conclusive, whatever their values.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Needed {
-    /// The smallest p that this few calls can reach, corrected for all tests of the comparison.
-    pub best_p: f64,
-    /// Number of calls available: of the baseline, of the candidate.
-    pub have: [usize; 2],
-    /// Number of calls that can be conclusive, of each.
-    pub calls: [usize; 2],
-    /// Number of blocks available and number that can be conclusive, if calls are exchanged within
-    /// blocks.
-    pub blocks: Option<[usize; 2]>,
-}
-
-/// Number of calls that are exchanged with each other: of the baseline, of the candidate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Exchanged(pub(super) [usize; 2]);
-
-/// The calls that a test exchanges.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Design {
-    /// Calls are exchanged within blocks; otherwise there is one block with all calls.
-    pub(super) paired: bool,
-    pub(super) blocks: Vec<Exchanged>,
-}
+use super::comparison::Needed;
+use super::permute::{Design, ENOUGH, Exchanged};
 
 /// The search for a number of calls or blocks ends here.
 const MOST: usize = 1_000_000;

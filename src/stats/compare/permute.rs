@@ -4,8 +4,7 @@
 //! often the arms' mean scores differ as much by chance. Invariants: exact if calls are
 //! exchangeable (within blocks, if there are any); every test sees the same permutations.
 
-use super::Place;
-use super::needed::{Design, Exchanged};
+use super::comparison::Place;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use std::collections::BTreeMap;
@@ -30,6 +29,18 @@ pub(super) enum Side {
 pub(super) fn permutations(tests: usize, level: f64) -> u32 {
     let wanted = 2.0 * tests as f64 / (1.0 - level);
     (wanted.round().min(f64::from(MOST)) as u32).max(USUAL)
+}
+
+/// Number of calls that are exchanged with each other: of the baseline, of the candidate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Exchanged(pub(super) [usize; 2]);
+
+/// The calls that a test exchanges.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Design {
+    /// Calls are exchanged within blocks; otherwise there is one block with all calls.
+    pub(super) paired: bool,
+    pub(super) blocks: Vec<Exchanged>,
 }
 
 /// The result of a test.

@@ -1,6 +1,7 @@
 //! Comparisons by table: what it takes to reach each verdict.
 
 use super::*;
+use crate::stats::Sample;
 use std::time::Duration;
 
 /// `calls` calls of `turns` turns, latencies in ms by call and turn.

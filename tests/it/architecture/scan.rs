@@ -123,6 +123,8 @@ fn is_word(token: &Token) -> bool {
 #[derive(Debug)]
 pub(crate) struct Named {
     pub(crate) path: String,
+    /// The name after `as`.
+    pub(crate) alias: Option<String>,
     pub(crate) line: usize,
     pub(crate) token: usize,
 }
@@ -165,10 +167,11 @@ fn path(tokens: &[Token], mut at: usize, prefix: &str, found: &mut Vec<Named>) -
         }
         let more = tokens.get(at + 1).is_some_and(is_word) || ["{", "*"].contains(&text(at + 1));
         if text(at) != "::" || !more {
-            let line = tokens[first].line;
+            let alias = (text(at) == "as").then(|| text(at + 1).to_owned());
             found.push(Named {
                 path: whole,
-                line,
+                alias,
+                line: tokens[first].line,
                 token: first,
             });
             return at;

@@ -2,6 +2,7 @@
 //!
 //! In: the agent's settings. Out: replies, until a signal arrives or the pipe closes.
 
+use crate::audio::Codec;
 use crate::cli::console;
 use crate::cli::exit::Exit;
 use crate::cli::runtime::with_runtime;
@@ -9,7 +10,7 @@ use crate::cli::session::agent_flags::SHORTEST_KEPT;
 use crate::cli::settings::{self, Environment, ServerFlags};
 use crate::cli::trouble::Trouble;
 use crate::scenario::{AgentSettings, Sound};
-use crate::target::agent::{
+use crate::targets::agent::{
     self, Agent, Clip, ClipError, Hearing, Notice, TruthWriter, Voice, WorkerOptions,
 };
 use crate::vocab::{AgentDelay, duration};
@@ -79,12 +80,14 @@ fn prepare(service: &Service) -> Result<Agent, Trouble> {
     let settings = &service.settings;
     let usage = |e: &ClipError| Trouble::new(Exit::Usage, e.to_string(), e.hint());
     let reply = match &settings.reply {
-        Sound::Tone => Clip::tone(settings.reply_length).map_err(|e| usage(&e))?,
+        Sound::Tone => Clip::tone(settings.reply_length, Codec::Opus).map_err(|e| usage(&e))?,
         Sound::File(path) => recording(path)?,
     };
     let greeting = match &settings.greeting {
         None => None,
-        Some(Sound::Tone) => Some(Clip::tone(settings.reply_length).map_err(|e| usage(&e))?),
+        Some(Sound::Tone) => {
+            Some(Clip::tone(settings.reply_length, Codec::Opus).map_err(|e| usage(&e))?)
+        }
         Some(Sound::File(path)) => Some(recording(path)?),
     };
     let voice = Voice::new(reply, greeting).map_err(|e| usage(&e))?;
@@ -119,7 +122,7 @@ fn recording(path: &Path) -> Result<Clip, Trouble> {
         )
     })?;
     let extension = path.extension().and_then(|e| e.to_str());
-    Clip::recording(&bytes, extension)
+    Clip::recording(&bytes, extension, Codec::Opus)
         .map_err(|e| Trouble::new(Exit::Usage, format!("cannot use {shown}: {e}"), e.hint()))
 }
 

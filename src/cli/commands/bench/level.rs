@@ -8,15 +8,16 @@
 use crate::call::Phase;
 use crate::cli::console;
 use crate::cli::exit::Exit;
-use crate::cli::session::doors::of_embedded;
+use crate::cli::session::doors::{asks, of_embedded};
 use crate::cli::session::drive::Drive;
 use crate::cli::settings::{self, Environment, ServerFlags};
 use crate::cli::sources::Source;
 use crate::cli::trouble::Trouble;
 use crate::plan::Plan;
 use crate::record::{Generator, Journal, Outcome};
-use crate::run::{Door, Finished, RunEvent};
+use crate::run::{Finished, RunEvent, Targets};
 use crate::scenario::{Scenario, Unset};
+use crate::targets::livekit::Livekit;
 use clap::Args;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, HashSet};
@@ -120,7 +121,7 @@ fn level(args: &LevelArgs) -> Result<Came, Trouble> {
     let source = Source::made("bench-callers", scenario_text(args), &[])?;
     let scenario = source.check(&|_| None, Unset::Absent)?;
     let plan = Plan::new(&scenario);
-    let door = door(args, &scenario)?;
+    let targets = targets(args, &scenario)?;
     let folder = tempfile::tempdir().map_err(|e| {
         let message = format!("cannot make a temporary folder: {e}");
         Trouble::new(
@@ -155,7 +156,7 @@ fn level(args: &LevelArgs) -> Result<Came, Trouble> {
     let drive = Drive {
         scenario: &scenario,
         plan: &plan,
-        doors: door.into(),
+        targets,
         own: None,
         sentinel: None,
         evidence: None,
@@ -173,18 +174,20 @@ fn level(args: &LevelArgs) -> Result<Came, Trouble> {
     }
 }
 
-fn door(args: &LevelArgs, scenario: &Scenario) -> Result<Door, Trouble> {
+fn targets(args: &LevelArgs, scenario: &Scenario) -> Result<Targets, Trouble> {
     if args.agent_name.is_none() {
-        return of_embedded(scenario, Vec::new());
+        return Ok(of_embedded(scenario, Vec::new())?.into());
     }
     let none = ServerFlags::default();
     let (address, credentials) = settings::server(&none, &Environment::load()?, &none)
         .map_err(|e| Trouble::new(Exit::Usage, e.to_string(), e.hint()))?;
-    Ok(Door::Livekit {
+    let server = Livekit {
         address,
         credentials,
         room_prefix: "loadgen-bench".into(),
-    })
+        asks: asks(scenario),
+    };
+    Ok(server.into())
 }
 
 fn came(finished: &Finished) -> Came {

@@ -7,7 +7,7 @@ use super::usage::Usage;
 use crate::cli::console;
 use crate::cli::exit::Exit;
 use crate::cli::trouble::Trouble;
-use crate::target::livekit::{Address, Credentials};
+use crate::targets::livekit::{Address, Credentials};
 use serde::Serialize;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};

@@ -8,7 +8,7 @@ use crate::cli::session::drive::Drive;
 use crate::cli::trouble::Trouble;
 use crate::plan::Plan;
 use crate::record::{Ms, Samples, TurnRecord};
-use crate::run::{Doors, Finished};
+use crate::run::{Finished, Targets};
 use crate::scenario::{Extent, Load, Scenario};
 use crate::stats::Sample;
 use crate::stats::capacity::{Promise, Standing};
@@ -53,7 +53,7 @@ pub(super) struct Measured {
 /// Runs the steps.
 pub(super) struct Taker {
     pub scenario: Scenario,
-    pub doors: Doors,
+    pub targets: Targets,
     /// Minimum number of turns per step.
     pub turns: usize,
     pub promise: Promise,
@@ -133,7 +133,7 @@ impl Taker {
         let drive = Drive {
             scenario,
             plan: &Plan::new(scenario),
-            doors: self.doors.clone(),
+            targets: self.targets.clone(),
             own: None,
             sentinel: None,
             evidence: None,

@@ -1,0 +1,198 @@
+//! The codecs in which a target carries audio.
+//!
+//! In: mono PCM at 48 kHz, or frames of a codec. Out: the other one. Invariant: a stream has one
+//! codec from its first frame to its last.
+
+use super::{AudioError, FRAME, MAX_PACKET, OPUS_LOOKAHEAD, opus};
+use std::sync::Arc;
+
+/// How a stream's frames hold its audio.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Codec {
+    /// Opus packets, mono or stereo.
+    #[default]
+    Opus,
+    /// Mono samples at 48 kHz, 16 bits each, little-endian.
+    Pcm,
+}
+
+impl Codec {
+    /// By how many samples decoded audio lags its input.
+    pub fn lookahead(self) -> usize {
+        match self {
+            Self::Opus => OPUS_LOOKAHEAD,
+            Self::Pcm => 0,
+        }
+    }
+
+    /// Encodes an utterance in frames of 20 ms; silence fills the last one.
+    ///
+    /// # Errors
+    /// [`AudioError::Codec`] when libopus refuses.
+    pub fn encode(self, pcm: &[i16]) -> Result<Vec<Arc<[u8]>>, AudioError> {
+        match self {
+            Self::Opus => Ok(opus::encode(pcm)?.into_iter().map(Arc::from).collect()),
+            Self::Pcm => Ok(pcm.chunks(FRAME).map(bytes).collect()),
+        }
+    }
+
+    /// One frame of silence, which can follow any frame.
+    ///
+    /// # Errors
+    /// [`AudioError::Codec`] when libopus refuses.
+    pub fn silence(self) -> Result<Arc<[u8]>, AudioError> {
+        match self {
+            Self::Opus => Ok(opus::silence_frame()?.into()),
+            Self::Pcm => Ok(bytes(&[])),
+        }
+    }
+}
+
+/// A frame of PCM; silence follows the samples if they are fewer than a frame.
+fn bytes(samples: &[i16]) -> Arc<[u8]> {
+    let silence = std::iter::repeat(&0);
+    let samples = samples.iter().chain(silence).take(FRAME);
+    samples.flat_map(|sample| sample.to_le_bytes()).collect()
+}
+
+/// Decodes the frames of one stream.
+#[derive(Debug)]
+pub enum Decoder {
+    /// Opus packets.
+    Opus(opus::Decoder),
+    /// PCM frames; the buffer holds the frame decoded last.
+    Pcm(Vec<i16>),
+}
+
+impl Decoder {
+    /// Creates a decoder with a fresh state.
+    ///
+    /// # Errors
+    /// [`AudioError::Codec`] when libopus refuses.
+    pub fn new(codec: Codec) -> Result<Self, AudioError> {
+        Ok(match codec {
+            Codec::Opus => Self::Opus(opus::Decoder::new()?),
+            Codec::Pcm => Self::Pcm(Vec::with_capacity(FRAME)),
+        })
+    }
+
+    /// Decodes a frame and returns its samples, at most [`MAX_PACKET`].
+    ///
+    /// # Errors
+    /// [`AudioError::Empty`] when the frame is empty, [`AudioError::Codec`] when it is not of this
+    /// codec; the decoder stays usable.
+    pub fn decode(&mut self, frame: &[u8]) -> Result<&[i16], AudioError> {
+        match self {
+            Self::Opus(decoder) => decoder.decode(frame),
+            Self::Pcm(samples) => {
+                let count = pcm_samples(frame)?;
+                samples.clear();
+                let pairs = frame.chunks_exact(2).take(count);
+                samples.extend(pairs.map(|pair| i16::from_le_bytes([pair[0], pair[1]])));
+                Ok(samples)
+            }
+        }
+    }
+
+    /// Number of samples that a frame holds.
+    ///
+    /// # Errors
+    /// As for [`Decoder::decode`].
+    pub fn length(&self, frame: &[u8]) -> Result<usize, AudioError> {
+        match self {
+            Self::Opus(decoder) => decoder.length(frame),
+            Self::Pcm(_) => pcm_samples(frame),
+        }
+    }
+
+    /// Conceals lost audio: returns at most `samples`. PCM has nothing to conceal it with but
+    /// silence.
+    ///
+    /// # Errors
+    /// [`AudioError::Codec`] when libopus refuses.
+    pub fn conceal(&mut self, lost: usize) -> Result<&[i16], AudioError> {
+        match self {
+            Self::Opus(decoder) => decoder.conceal(lost),
+            Self::Pcm(samples) => {
+                samples.clear();
+                samples.resize(lost.min(MAX_PACKET), 0);
+                Ok(samples)
+            }
+        }
+    }
+
+    /// Forgets what came before: a new stream begins.
+    ///
+    /// # Errors
+    /// [`AudioError::Codec`] when libopus refuses.
+    pub fn reset(&mut self) -> Result<(), AudioError> {
+        match self {
+            Self::Opus(decoder) => decoder.reset(),
+            Self::Pcm(_) => Ok(()),
+        }
+    }
+}
+
+/// Number of samples in a frame of PCM.
+fn pcm_samples(frame: &[u8]) -> Result<usize, AudioError> {
+    match frame.len() / 2 {
+        0 => Err(AudioError::Empty),
+        count => Ok(count.min(MAX_PACKET)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audio::tone;
+    use std::time::Duration;
+
+    #[test]
+    fn pcm_comes_out_as_it_went_in_and_ends_in_silence() {
+        let pcm = tone(Duration::from_millis(70));
+        let frames = Codec::Pcm.encode(&pcm).expect("pcm");
+        let mut decoder = Decoder::new(Codec::Pcm).expect("pcm");
+        let mut out = Vec::new();
+        for frame in &frames {
+            out.extend_from_slice(decoder.decode(frame).expect("a frame"));
+        }
+        assert_eq!(out.len(), 4 * FRAME);
+        assert_eq!(out[..pcm.len()], pcm);
+        assert!(out[pcm.len()..].iter().all(|sample| *sample == 0));
+    }
+
+    #[test]
+    fn frames_that_are_no_pcm_do_no_harm() {
+        let mut decoder = Decoder::new(Codec::Pcm).expect("pcm");
+        assert!(decoder.decode(&[]).is_err() && decoder.decode(&[7]).is_err());
+        let huge = vec![1; 1 << 20];
+        assert_eq!(decoder.decode(&huge).expect("bounded").len(), MAX_PACKET);
+        assert_eq!(decoder.length(&huge).expect("bounded"), MAX_PACKET);
+        assert_eq!(decoder.conceal(1 << 20).expect("bounded").len(), MAX_PACKET);
+        assert_eq!(decoder.decode(&[1, 0, 9]).expect("odd"), [1]);
+    }
+
+    #[test]
+    fn each_codec_says_how_far_its_output_lags() {
+        let pcm = tone(Duration::from_millis(100));
+        for codec in [Codec::Opus, Codec::Pcm] {
+            let mut decoder = Decoder::new(codec).expect("a decoder");
+            let mut out = Vec::new();
+            for frame in codec.encode(&pcm).expect("frames") {
+                out.extend_from_slice(decoder.decode(&frame).expect("own frame"));
+            }
+            // The tone is loud again behind the look-ahead, and long since quiet behind its end.
+            let loud = |samples: &[i16]| samples.iter().any(|x| x.unsigned_abs() > 1_000);
+            let (from, end) = (codec.lookahead(), codec.lookahead() + pcm.len());
+            assert!(
+                loud(&out[from..from + 96]) && loud(&out[end - 96..end]),
+                "{codec:?}"
+            );
+            assert!(!loud(&out[(end + 480).min(out.len())..]), "{codec:?}");
+            assert_eq!(
+                codec.silence().expect("silence"),
+                codec.silence().expect("again")
+            );
+        }
+    }
+}

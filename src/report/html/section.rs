@@ -1,0 +1,18 @@
+//! A section of the page, as every part makes it.
+//!
+//! In: an anchor, a title and content. Out: the same, for the page and its contents.
+
+use maud::Markup;
+
+pub(super) struct Section {
+    /// The anchor of the section.
+    pub(super) id: &'static str,
+    pub(super) title: &'static str,
+    pub(super) body: Markup,
+}
+
+impl Section {
+    pub(super) fn new(id: &'static str, title: &'static str, body: Markup) -> Self {
+        Self { id, title, body }
+    }
+}

@@ -1,0 +1,67 @@
+//! What the calls of a run report.
+//!
+//! In: the calls, and the dispatcher for calls that do not start. Out: reports for the collector.
+//! Invariant: a call that has started reports its end exactly once.
+
+use crate::call::{CallResult, Failure, Phase, TurnResult};
+use crate::plan::PlannedCall;
+use std::time::Instant;
+
+/// What a call reports.
+#[derive(Debug)]
+pub(super) enum Report {
+    Started(Box<Begun>),
+    Phase(usize, Phase),
+    Turn(Box<TurnDone>),
+    /// More became known about a turn that was already reported.
+    Amended(Box<TurnDone>),
+    Ended(Box<CallDone>),
+    /// A message for the user, shown once.
+    Notice(String),
+    /// A planned call that does not start.
+    LeftOut(Box<LeftOut>),
+    /// A turn of a sentinel call: the room and the result.
+    Sentinel(Box<(String, TurnResult)>),
+    /// A sentinel call has ended, with its failure if it failed.
+    SentinelEnded(Option<Failure>),
+}
+
+/// A call that has started.
+#[derive(Debug)]
+pub(super) struct Begun {
+    pub room: String,
+    pub planned_start: Instant,
+    pub started: Instant,
+    pub plan: PlannedCall,
+}
+
+/// A turn that has ended.
+#[derive(Debug)]
+pub(super) struct TurnDone {
+    pub call: usize,
+    pub room: String,
+    pub turn: TurnResult,
+    pub plan: PlannedCall,
+}
+
+/// A call that has ended.
+#[derive(Debug)]
+pub(super) struct CallDone {
+    pub index: usize,
+    pub room: String,
+    pub planned_start: Instant,
+    pub started: Instant,
+    pub ended: Instant,
+    pub result: CallResult,
+    pub plan: PlannedCall,
+}
+
+/// A planned call that does not start.
+#[derive(Debug)]
+pub(super) struct LeftOut {
+    pub room: String,
+    pub planned_start: Instant,
+    pub plan: PlannedCall,
+    /// True if the run was stopped first, false if the call could not start.
+    pub stopped: bool,
+}

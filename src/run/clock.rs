@@ -1,0 +1,79 @@
+//! The clocks of a run.
+//!
+//! In: the runtime's monotonic clock, the wall clock or a substitute. Out: now. Invariant: all
+//! instants of a run come from the runtime's clock, so that a test that pauses it runs the whole
+//! run in virtual time.
+
+use jiff::Timestamp;
+use std::time::Instant;
+
+/// Now on the runtime's clock, which is the system's monotonic clock unless a test has paused it.
+pub(super) fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+/// Where a run's wall clock comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Clock {
+    /// From the system.
+    #[default]
+    System,
+    /// The run starts at this moment, whenever that is: two such runs have the same records. The
+    /// runtime's clock is paused, so nothing may run outside the runtime.
+    Virtual(Timestamp),
+}
+
+/// Number of reading pairs, of which the closest is used: a thread may lose its core between the
+/// two clocks.
+const READINGS: usize = 5;
+
+/// The zero of a run's instants on both clocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Zero {
+    /// The instant that all instants in the records are relative to.
+    pub at: Instant,
+    /// The same instant on the wall clock.
+    pub wall: Timestamp,
+}
+
+impl Clock {
+    /// One moment on both clocks, as close together as this machine's scheduling allows.
+    pub(super) fn zero(self) -> Zero {
+        match self {
+            Self::System => closest(),
+            Self::Virtual(wall) => Zero { at: now(), wall },
+        }
+    }
+}
+
+fn closest() -> Zero {
+    let reading = || {
+        let before = Instant::now();
+        let wall = Timestamp::now();
+        let apart = before.elapsed();
+        (apart, before + apart / 2, wall)
+    };
+    let mut closest = reading();
+    for _ in 1..READINGS {
+        let next = reading();
+        if next.0 < closest.0 {
+            closest = next;
+        }
+    }
+    let (_, at, wall) = closest;
+    Zero { at, wall }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_clocks_are_read_at_one_moment() {
+        let (before, wall_before) = (Instant::now(), Timestamp::now());
+        let zero = Clock::System.zero();
+        let (after, wall_after) = (Instant::now(), Timestamp::now());
+        assert!((before..=after).contains(&zero.at));
+        assert!((wall_before..=wall_after).contains(&zero.wall));
+    }
+}

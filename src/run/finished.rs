@@ -1,0 +1,76 @@
+//! What a run leaves behind.
+//!
+//! In: the journal, and what could not be written to it. Out: the records of every turn and call.
+//! Invariant: each turn and each call is there once, in its last version.
+
+use super::event::RunEvent;
+use crate::record::{
+    CallRecord, Evidence, Generator, Journal, RecordError, SteadySpan, TurnRecord, last_of_each,
+};
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+
+/// Results of the sentinel calls of a run.
+#[derive(Debug, Clone, Default)]
+pub struct SentinelTurns {
+    /// Sentinel calls that are over.
+    pub calls: usize,
+    /// Of these, calls that failed.
+    pub failed: usize,
+    /// Their turns.
+    pub turns: Vec<TurnRecord>,
+}
+
+/// Result of a run.
+#[derive(Debug)]
+pub struct Finished {
+    /// Every turn that ended, read back from the journal.
+    pub turns: Vec<TurnRecord>,
+    /// Results of the sentinel calls; `None` if the run had none.
+    pub sentinels: Option<SentinelTurns>,
+    /// The instant that all instants in the records are relative to.
+    pub run_start: Instant,
+    /// The same instant on the wall clock.
+    pub zero_at: jiff::Timestamp,
+    /// Every call that started, and every planned call that did not.
+    pub calls: Vec<CallRecord>,
+    /// From the first planned instant to the last call's end.
+    pub duration: Duration,
+    /// The user stopped the run.
+    pub stopped: bool,
+    /// Name of the gate that ended the run, if one did.
+    pub aborted: Option<String>,
+    /// Periods of level load; empty if the load was always level.
+    pub steady: Vec<SteadySpan>,
+    /// Reasons why the figures are not reliable.
+    pub invalid: Vec<String>,
+    /// The generator's own health.
+    pub generator: Generator,
+    /// Index of the audio that was kept, if evidence was asked for.
+    pub evidence: Option<Evidence>,
+    /// Why the journal is incomplete, if it is.
+    pub journal_error: Option<RecordError>,
+}
+
+impl Finished {
+    /// Merges the records of the journal with those that could not be written to it.
+    pub(super) fn read_back(&mut self, journal: &Journal, tell: &mut (dyn FnMut(RunEvent) + Send)) {
+        let (mut turns, mut calls) = match journal.read_back() {
+            Ok(read) => read,
+            Err(e) => {
+                tell(RunEvent::Notice(format!("the journal cannot be read: {e}")));
+                self.journal_error.get_or_insert(e);
+                Default::default()
+            }
+        };
+        turns.append(&mut self.turns);
+        (self.turns, turns) = last_of_each(turns).into_iter().partition(|t| !t.sentinel);
+        if let Some(sentinels) = &mut self.sentinels {
+            sentinels.turns = turns;
+        }
+        // The journal may contain a call's start without its end.
+        let unwritten: HashSet<usize> = self.calls.iter().map(|c| c.call).collect();
+        calls.retain(|c| !unwritten.contains(&c.call));
+        self.calls.append(&mut calls);
+    }
+}

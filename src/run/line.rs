@@ -1,0 +1,59 @@
+//! Passes what happens on a call's line on to its caller.
+//!
+//! In: the events of a connection. Out: the caller's inputs, in the same order; messages for the
+//! user. Invariant: the caller knows of a track before its audio comes.
+
+use super::caller::CallerEnd;
+use crate::call::Failure;
+use crate::targets::{Connection, Event, Seat};
+
+/// Passes an event on; returns the message for the user if it is one. `None`: the connection has
+/// ended without a reason.
+pub(super) async fn pass_on(
+    seat: &dyn Seat<CallerEnd>,
+    connection: &mut dyn Connection,
+    event: Option<Event>,
+) -> Option<String> {
+    let closed = Failure::Dropped {
+        detail: "the session ended".into(),
+    };
+    // A caller that is gone needs to know nothing.
+    match event.unwrap_or(Event::Closed(closed)) {
+        Event::Joined => {
+            seat.with(|caller, at| caller.joined(at.now, at.slot)).await;
+        }
+        Event::AgentPresent { .. } => {
+            seat.with(|caller, at| caller.agent_present(at.now)).await;
+        }
+        Event::AgentTrack { track, name } => {
+            seat.post(Box::new(move |caller, at| {
+                caller.agent_track(at.now, track, name);
+            }));
+            connection.listen(track);
+        }
+        Event::AgentTrackGone(track) => {
+            connection.stop_listening(track);
+            seat.with(move |caller, at| caller.agent_track_gone(at.now, track))
+                .await;
+        }
+        Event::AgentTrackMuted(track) => {
+            seat.with(move |caller, at| caller.agent_track_muted(at.now, track))
+                .await;
+        }
+        Event::AgentState(state) => {
+            seat.with(move |caller, at| caller.agent_state(at.now, state))
+                .await;
+        }
+        Event::AgentLeft => {
+            seat.with(|caller, at| caller.agent_left(at.now)).await;
+        }
+        Event::Notice(text) => return Some(text),
+        Event::Closed(failure) => fail(seat, failure).await,
+    }
+    None
+}
+
+/// The call of this caller has failed.
+pub(super) async fn fail(seat: &dyn Seat<CallerEnd>, failure: Failure) {
+    seat.with(|caller, at| caller.failed(at.now, failure)).await;
+}

@@ -1,0 +1,269 @@
+//! Sentinel calls: calls of a run to its own reference agent, whose true latency is known.
+//!
+//! In: the calls that start. Out: one sentinel for each hundred of them, which repeats the
+//! calibration chirp until its hundred is over; its turns, reported separately.
+//! Invariants: a sentinel call that fails, or an agent that does not start, causes a notice and
+//! never fails the run; sentinels share the media threads with the calls that they stand for.
+
+use super::call_report::Report;
+use super::caller::{CallerEnd, EndEvent};
+use super::clock::now;
+use super::event::RunEvent;
+use super::line::pass_on;
+use super::shared::{Sentinels, Shared};
+use super::sounds::Said;
+use crate::audio::SPURT_GAP;
+use crate::call::{
+    Anchor, CallEvent, CallScript, Expect, Failure, GreetingPolicy, OnAgentLeft, Phase, TurnResult,
+    TurnScript,
+};
+use crate::targets::{Dial, Line, OwnAgent};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// Number of calls that one sentinel stands for.
+const CALLS: u64 = 100;
+/// Turns of one sentinel call, about a quarter of an hour; then the sentinel calls again.
+const TURNS: u64 = 400;
+/// Pause before the first turn, in which the ear learns the noise floor.
+const FIRST_PAUSE: Duration = Duration::from_millis(800);
+/// Pause between a reply's end and the next turn, and the steps by which it varies.
+const PAUSE: Duration = Duration::from_millis(400);
+const PAUSE_STEP: Duration = Duration::from_millis(37);
+const PAUSE_STEPS: u64 = 7;
+/// Timeout for a reply, and for the agent to appear.
+const TIMEOUT: Duration = Duration::from_secs(5);
+/// A sentinel that has no turn yet when its hundred is over gets this long to complete one.
+const LAST_TURN: Duration = Duration::from_secs(3);
+
+/// Starts the sentinels' agent; if it does not start, the run has no sentinels.
+pub(super) async fn prepare(
+    shared: &Shared,
+    own: &OwnAgent,
+    tell: &mut (dyn FnMut(RunEvent) + Send),
+) {
+    let no = |detail: &dyn std::fmt::Display| {
+        RunEvent::Notice(format!(
+            "no sentinels, so nothing watches the generator's error: {detail}"
+        ))
+    };
+    let chirp = match Said::chirp(shared.sounds.codec) {
+        Ok(chirp) => chirp,
+        Err(e) => return tell(no(&e)),
+    };
+    match shared.own_agent(own).await {
+        Ok(agent) => {
+            // The only place that sets it.
+            let _ = shared.sentinels.set(Sentinels { agent, chirp });
+        }
+        Err(Failure::Stopped) => {}
+        Err(f) => tell(no(&f)),
+    }
+}
+
+/// Cancels its token when the last call of its hundred is over.
+pub(super) struct Hundred(CancellationToken);
+
+impl Drop for Hundred {
+    fn drop(&mut self) {
+        self.0.cancel();
+    }
+}
+
+/// The sentinels of one phase of the plan.
+pub(super) struct SentinelWatch {
+    wanted: bool,
+    running: JoinSet<()>,
+    hundred: Option<Arc<Hundred>>,
+}
+
+impl SentinelWatch {
+    /// `wanted`: the phase is measured.
+    pub(super) fn new(wanted: bool) -> Self {
+        Self {
+            wanted,
+            running: JoinSet::new(),
+            hundred: None,
+        }
+    }
+
+    /// Call `number` of the phase starts; drop the returned guard when that call is over.
+    pub(super) fn begins(&mut self, shared: &Arc<Shared>, number: u64) -> Option<Arc<Hundred>> {
+        if !self.wanted || shared.sentinels.get().is_none() {
+            return None;
+        }
+        if number.is_multiple_of(CALLS) {
+            let over = CancellationToken::new();
+            let watching = watch(shared.clone(), number / CALLS, over.clone());
+            self.running.spawn(watching);
+            self.hundred = Some(Arc::new(Hundred(over)));
+        }
+        self.hundred.clone()
+    }
+
+    /// Waits for the sentinels once all calls are over.
+    pub(super) async fn finish(mut self) {
+        self.hundred = None;
+        while self.running.join_next().await.is_some() {}
+    }
+}
+
+/// Runs sentinel `number` until its hundred is over: one call, or several if that takes long.
+async fn watch(shared: Arc<Shared>, number: u64, over: CancellationToken) {
+    let Some(sentinels) = shared.sentinels.get() else {
+        return;
+    };
+    for again in 0.. {
+        let room = sentinels.agent.room(&match again {
+            0 => format!("s{number:05}"),
+            n => format!("s{number:05}-{n}"),
+        });
+        let id = number * 1_000 + again;
+        let failure = call(&shared, sentinels, id, &room, &over).await;
+        sentinels.agent.forget(room);
+        let failed = failure.is_some();
+        let report = Report::SentinelEnded(failure);
+        let _ = shared.reports.send(report).await;
+        if failed || over.is_cancelled() || shared.stop.is_cancelled() {
+            return;
+        }
+    }
+}
+
+fn script(chirp: &Said) -> CallScript {
+    let turn = |n: u64| TurnScript {
+        anchor: match n {
+            0 => Anchor::CallStart,
+            _ => Anchor::PreviousTurn,
+        },
+        delay: match n {
+            0 => FIRST_PAUSE,
+            // Varies, so that turns fall on all phases of the agent's packets.
+            n => PAUSE + PAUSE_STEP * (n % PAUSE_STEPS) as u32,
+        },
+        silence: SPURT_GAP,
+        expect: Expect::Respond,
+        timeout: TIMEOUT,
+        frames: chirp.frames.len(),
+        speech_start: chirp.speech_start,
+        speech_end: chirp.speech_end,
+    };
+    CallScript {
+        greeting: GreetingPolicy::None,
+        agent_timeout: TIMEOUT,
+        on_agent_left: OnAgentLeft::Fail,
+        turns: (0..TURNS).map(turn).collect(),
+    }
+}
+
+/// Makes one call of a sentinel; returns its failure, if it failed.
+async fn call(
+    shared: &Shared,
+    sentinels: &Sentinels,
+    id: u64,
+    room: &str,
+    over: &CancellationToken,
+) -> Option<Failure> {
+    let script = script(&sentinels.chirp);
+    let says = vec![sentinels.chirp.clone(); script.turns.len()];
+    let (caller, mut events) = match shared.saying(script, now(), says) {
+        Ok(made) => made,
+        Err(e) => {
+            let detail = e.to_string();
+            return Some(Failure::Generator { detail });
+        }
+    };
+    let dial = Dial {
+        loss: None,
+        ..shared.dial(Some(id), room, 0)
+    };
+    let mut line = sentinels.agent.connect(dial, caller);
+    let failed = talk(shared, room, over, &mut line, &mut events).await;
+    line.connection.ignore_all();
+    let result = line.seat.with(|caller, at| caller.finish(at.now)).await;
+    line.connection.hang_up().await;
+    let failure = result.flatten().and_then(|r| r.failure);
+    failure.filter(|_| failed)
+}
+
+/// Follows the call until its hundred is over; returns whether it failed.
+async fn talk(
+    shared: &Shared,
+    room: &str,
+    over: &CancellationToken,
+    line: &mut Line<CallerEnd>,
+    events: &mut mpsc::Receiver<EndEvent>,
+) -> bool {
+    let enough = async {
+        over.cancelled().await;
+        tokio::time::sleep(LAST_TURN).await;
+    };
+    tokio::pin!(enough);
+    let mut turns = 0;
+    loop {
+        tokio::select! {
+            biased;
+            event = events.recv() => match event {
+                // No opinion is needed: the agent's answer is known.
+                Some(EndEvent::Onset(..) | EndEvent::Sound(..)) => {}
+                Some(EndEvent::Call(event)) => match *event {
+                    CallEvent::Phase(Phase::Failed) => return true,
+                    CallEvent::Phase(Phase::Done) => return false,
+                    // The first figures of a turn are the ones compared with the agent's own.
+                    CallEvent::Phase(_) | CallEvent::TurnAmended(_) => {}
+                    CallEvent::TurnEnded(turn) => {
+                        turns += 1;
+                        tell(shared, room, turn).await;
+                    }
+                },
+                None => return false,
+            },
+            event = line.connection.event() => {
+                // Messages about the tracks of our own agent are of no use to anybody.
+                pass_on(&*line.seat, &mut *line.connection, event).await;
+            }
+            () = over.cancelled(), if turns > 0 => return false,
+            () = &mut enough => return false,
+            () = shared.stop.cancelled() => return false,
+        }
+    }
+}
+
+async fn tell(shared: &Shared, room: &str, turn: TurnResult) {
+    let report = Report::Sentinel(Box::new((room.to_owned(), turn)));
+    // The collector outlives every call.
+    let _ = shared.reports.send(report).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audio::Codec;
+
+    #[test]
+    fn a_hundred_is_over_with_its_last_call() {
+        let over = CancellationToken::new();
+        let of_dispatcher = Arc::new(Hundred(over.clone()));
+        let (first, last) = (of_dispatcher.clone(), of_dispatcher.clone());
+        drop(first);
+        drop(of_dispatcher);
+        assert!(!over.is_cancelled());
+        drop(last);
+        assert!(over.is_cancelled());
+    }
+
+    #[test]
+    fn turns_are_spread_over_a_packets_length() {
+        let script = script(&Said::chirp(Codec::Opus).expect("a chirp"));
+        assert_eq!(script.turns.len() as u64, TURNS);
+        let phases: std::collections::BTreeSet<_> = script
+            .turns
+            .iter()
+            .map(|t| t.delay.as_millis() % 20)
+            .collect();
+        assert!(phases.len() >= 7, "{phases:?}");
+    }
+}

@@ -1,0 +1,124 @@
+//! What all calls of a run share.
+//!
+//! In: the scenario, its sounds, its targets. Out: scripts and endpoints of calls. Invariant:
+//! apart from counters and flags, nothing here changes once the first call has started.
+
+use super::call_report::Report;
+use super::caller::{CallerEnd, EndEvent};
+use super::evidence::Desk;
+use super::opinions::Opinions;
+use super::sounds::{Said, Sounds};
+use super::targets::OpenTargets;
+use crate::audio::AudioError;
+use crate::call::{CallScript, Failure, TurnScript};
+use crate::plan::PlannedCall;
+use crate::scenario::Scenario;
+use crate::targets::{Dial, Media, OpenTarget, Opened, OwnAgent};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+use tokio::sync::{Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
+
+/// What all calls of a run share.
+pub(super) struct Shared {
+    pub scenario: Scenario,
+    pub sounds: Sounds,
+    pub opinions: Opinions,
+    /// Keeps the audio of turns, if evidence was asked for.
+    pub evidence: Option<Desk>,
+    pub targets: OpenTargets,
+    pub media: Media<CallerEnd>,
+    /// Start of the measured calls: the start of the run, or the end of the warm-up calls.
+    pub measured: OnceLock<Instant>,
+    /// Set before the first call, if the run has sentinel calls.
+    pub sentinels: OnceLock<Sentinels>,
+    pub reports: mpsc::Sender<Report>,
+    pub stop: CancellationToken,
+    /// Limits the number of joins in progress.
+    pub joins: Arc<Semaphore>,
+    /// Set once an agent's packet with an audio level arrives (only with `decode: level`).
+    pub levels: Arc<AtomicBool>,
+    /// The user has been told that several tracks may be the agent's voice.
+    pub several: AtomicBool,
+    /// The user has been told that a track carries no voice.
+    pub no_voice: AtomicBool,
+}
+
+/// What the sentinel calls of a run share.
+pub(super) struct Sentinels {
+    /// Our own reference agent.
+    pub agent: Opened<CallerEnd>,
+    pub chirp: Said,
+}
+
+impl Shared {
+    /// The target that a call connects to.
+    pub(super) fn target(&self, call: &PlannedCall) -> &dyn OpenTarget<CallerEnd> {
+        &**self.targets.of_variant(call.variant)
+    }
+
+    /// Starts one of our own reference agents, unless the run is stopped meanwhile.
+    pub(super) async fn own_agent(&self, own: &OwnAgent) -> Result<Opened<CallerEnd>, Failure> {
+        tokio::select! {
+            started = self.targets.first().own_agent(own) => started,
+            () = self.stop.cancelled() => Err(Failure::Stopped),
+        }
+    }
+
+    pub(super) fn script(&self, call: &PlannedCall) -> CallScript {
+        let written = &self.scenario.call.turns;
+        let turns = call.turns.iter().zip(written).map(|(t, written)| {
+            let said = &self.sounds.said[t.utterance];
+            TurnScript {
+                anchor: t.anchor,
+                silence: written.silence,
+                delay: t.delay,
+                expect: t.expect,
+                timeout: t.timeout,
+                frames: said.frames.len(),
+                speech_start: said.speech_start,
+                speech_end: said.speech_end,
+            }
+        });
+        CallScript {
+            greeting: self.scenario.call.greeting,
+            agent_timeout: self.scenario.call.agent_timeout,
+            on_agent_left: self.scenario.call.on_agent_left,
+            turns: turns.collect(),
+        }
+    }
+
+    /// The caller of a planned call, and the events that it will emit.
+    pub(super) fn caller(
+        &self,
+        call: &PlannedCall,
+        start: Instant,
+    ) -> Result<(CallerEnd, mpsc::Receiver<EndEvent>), AudioError> {
+        let says = call.turns.iter();
+        let says = says.map(|turn| self.sounds.said[turn.utterance].clone());
+        self.saying(self.script(call), start, says.collect())
+    }
+
+    /// A caller with this script and the utterance of each turn.
+    pub(super) fn saying(
+        &self,
+        script: CallScript,
+        start: Instant,
+        says: Vec<Said>,
+    ) -> Result<(CallerEnd, mpsc::Receiver<EndEvent>), AudioError> {
+        let silence = self.sounds.silence.clone();
+        CallerEnd::new(script, start, says, (silence, self.sounds.codec))
+    }
+
+    /// How to dial a call: `number` is `None` for a preflight call.
+    pub(super) fn dial<'a>(&self, number: Option<u64>, room: &'a str, variant: usize) -> Dial<'a> {
+        let loss = self.scenario.network.map(|loss| (loss, self.scenario.seed));
+        Dial {
+            number,
+            room,
+            variant,
+            loss: loss.filter(|_| number.is_some()),
+        }
+    }
+}

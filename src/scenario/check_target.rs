@@ -1,0 +1,136 @@
+//! Checks `target` and the settings of the embedded agent.
+//!
+//! In: values that passed the schema. Out: the checked parts, and problems in the [`Checker`].
+
+use super::checker::{Checker, Zero};
+use super::file::{AgentFile, Kind, TargetFile};
+use super::places::{Origin, join};
+use super::problem::Code;
+use super::types::{AgentSettings, Livekit, Secret, Sound, Target};
+use super::url;
+use super::variables::matrix_names;
+use crate::vocab::{AgentDelay, DelayError};
+use std::time::Duration;
+
+const AGENT_DELAY: AgentDelay = AgentDelay::Fixed(Duration::from_millis(400));
+const REPLY_LENGTH: Duration = Duration::from_millis(1500);
+const ROOM_PREFIX: &str = "loadgen";
+
+fn default_agent(seed: u64) -> AgentSettings {
+    AgentSettings {
+        delay: AGENT_DELAY,
+        seed,
+        reply: Sound::Tone,
+        reply_length: REPLY_LENGTH,
+        greeting: None,
+        capacity: None,
+    }
+}
+
+impl Checker<'_> {
+    pub(super) fn target(&mut self, file: &TargetFile, seed: u64) -> Option<Target> {
+        match self.need(file.kind, "/target/kind")? {
+            Kind::Livekit => {
+                if file.agent.is_some() {
+                    let message =
+                        "`target.agent` sets up the embedded agent, and `kind` is `livekit`";
+                    let hint = "leave it out, or set `kind: embedded`";
+                    self.problem_at_key("/target/agent", Code::Contradiction, message, hint);
+                }
+                if let Some(Err(error)) = file.url.as_deref().map(url::host_of) {
+                    self.problem(
+                        "/target/url",
+                        Code::BadValue,
+                        error.to_string(),
+                        error.hint(),
+                    );
+                }
+                Some(Target::Livekit(Livekit {
+                    url: file.url.clone(),
+                    api_key: file.api_key.clone(),
+                    api_secret: file.api_secret.clone().map(Secret),
+                    room_prefix: file.room_prefix.clone().unwrap_or(ROOM_PREFIX.to_owned()),
+                }))
+            }
+            Kind::Embedded => {
+                let given = [
+                    ("url", file.url.is_some()),
+                    ("api_key", file.api_key.is_some()),
+                    ("api_secret", file.api_secret.is_some()),
+                    ("agent_name", file.agent_name.is_some()),
+                    ("room_prefix", file.room_prefix.is_some()),
+                    ("metadata", file.metadata.is_some()),
+                    ("room_metadata", file.room_metadata.is_some()),
+                    ("attributes", file.attributes.is_some()),
+                ];
+                for (key, _) in given.into_iter().filter(|(_, given)| *given) {
+                    let message = format!("an embedded target has no `{key}`");
+                    let hint = "leave it out, or set `kind: livekit`";
+                    self.problem_at_key(&join("/target", key), Code::Contradiction, message, hint);
+                }
+                let none = AgentFile::default();
+                let file = file.agent.as_ref().unwrap_or(&none);
+                Some(Target::Embedded(self.agent(
+                    file,
+                    "/target/agent",
+                    &default_agent(seed),
+                )))
+            }
+        }
+    }
+
+    /// Settings of the agent at pointer `at`, with those of `base` as defaults.
+    pub(super) fn agent(
+        &mut self,
+        file: &AgentFile,
+        at: &str,
+        base: &AgentSettings,
+    ) -> AgentSettings {
+        // References are left only if the matrix is invalid, which has already been reported.
+        let at_delay = join(at, "delay");
+        let open = matches!(self.places.origin(&at_delay), Some(Origin::Matrix(_)));
+        let whole = |text: &&str| !open || matrix_names(text).next().is_none();
+        let delay = file.delay.as_deref().filter(whole);
+        let delay = delay.map_or(base.delay, |text| {
+            text.parse().unwrap_or_else(|error: DelayError| {
+                let message = format!("`delay`: {error}");
+                self.problem(&at_delay, Code::BadValue, message, error.hint());
+                base.delay
+            })
+        });
+        let at_length = join(at, "reply_length");
+        let reply_length = self.duration(
+            file.reply_length.as_ref(),
+            &at_length,
+            base.reply_length,
+            Zero::Refused,
+        );
+        let reply = self.sound(file.reply.as_deref(), &join(at, "reply"));
+        let reply = reply.unwrap_or_else(|| base.reply.clone());
+        if file.reply_length.is_some() && reply != Sound::Tone {
+            let message = "`reply_length` is the length of a tone, and `reply` is a sound file";
+            self.problem_at_key(&at_length, Code::Contradiction, message, "leave it out");
+        }
+        let greeting = self.sound(file.greeting.as_deref(), &join(at, "greeting"));
+        AgentSettings {
+            delay,
+            capacity: file.capacity.or(base.capacity),
+            seed: file.seed.unwrap_or(base.seed),
+            reply,
+            reply_length,
+            greeting: greeting.or_else(|| base.greeting.clone()),
+        }
+    }
+
+    fn sound(&mut self, text: Option<&str>, pointer: &str) -> Option<Sound> {
+        let text = text?;
+        if text == "tone" {
+            return Some(Sound::Tone);
+        }
+        let file = self.folder.join(text);
+        if let Err(error) = (self.load)(&file, None) {
+            self.problem(pointer, Code::Audio, error.message, error.hint);
+        }
+        Some(Sound::File(file))
+    }
+}

@@ -1,0 +1,268 @@
+//! One call of the reference agent: listens, waits its delay, and replies to the exact sample.
+//!
+//! In: the caller's packets, time. Out: packets on time, states, truth lines.
+//! Invariants: silence goes out every 20 ms; a reply's first packet leaves off that grid, so
+//! that its first audible sample is exactly on time; RTP time follows the clock throughout.
+
+use super::clip::{Clip, Voice};
+use super::crowd::Seat;
+use super::delay::DelayStream;
+use super::inbound::{Caller, Hearing, Inbound};
+use super::truth::{TruthLine, TruthSender};
+use crate::audio::{FRAME_TIME, RATE};
+use crate::call::AgentState;
+use crate::net::{AudioPacket, Endpoint, Outgoing, monotonic_ns};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+
+/// Pause between the caller's arrival and the greeting.
+const GREETING_PAUSE: Duration = Duration::from_millis(300);
+
+/// Why something is said.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Why {
+    Greeting,
+    Reply {
+        turn: u32,
+        speech_end: Instant,
+        packet: Instant,
+        delay: Duration,
+    },
+}
+
+/// A clip that is playing, or waiting for the time of its first packet.
+#[derive(Debug, Clone, Copy)]
+struct Saying {
+    why: Why,
+    first: Instant,
+    frame: usize,
+}
+
+/// The agent's end of one call.
+pub struct AgentEnd {
+    room: String,
+    voice: Arc<Voice>,
+    delays: DelayStream,
+    seat: Seat,
+    inbound: Option<Inbound>,
+    saying: Option<Saying>,
+    turn: u32,
+    /// Start of the stream, where RTP time is 0; `next` is when its next packet is due.
+    start: Option<Instant>,
+    next: Option<Instant>,
+    /// Due time of the packet that carries the onset of a reply or greeting.
+    onset_due: Option<(Instant, Why)>,
+    truth: Option<TruthSender>,
+    states: Option<mpsc::Sender<AgentState>>,
+}
+
+impl AgentEnd {
+    pub(super) fn new(
+        room: &str,
+        voice: Arc<Voice>,
+        (delays, seat): (DelayStream, Seat),
+        hearing: Hearing,
+        truth: Option<TruthSender>,
+    ) -> Self {
+        let codec = voice.reply.codec;
+        Self {
+            room: room.to_owned(),
+            voice,
+            delays,
+            seat,
+            // Fails only without memory for a decoder; such an agent hears nothing.
+            inbound: Inbound::new(hearing, codec).ok(),
+            saying: None,
+            turn: 0,
+            start: None,
+            next: None,
+            onset_due: None,
+            truth,
+            states: None,
+        }
+    }
+
+    /// Sets the channel for state changes; when it is full, a change is lost.
+    pub(in crate::targets) fn tell_states(&mut self, states: mpsc::Sender<AgentState>) {
+        self.states = Some(states);
+    }
+
+    /// Media are flowing: sends silence from `slot` on.
+    pub(in crate::targets) fn connected(&mut self, slot: Instant) {
+        self.start = Some(slot);
+        self.next = Some(slot);
+    }
+
+    /// The caller's audio reaches us: schedules the greeting, if there is one.
+    pub(in crate::targets) fn caller_here(&mut self, now: Instant) {
+        if self.voice.greeting.is_some() {
+            self.say(Why::Greeting, now + GREETING_PAUSE);
+        }
+    }
+
+    fn state(&self, state: AgentState) {
+        if let Some(s) = &self.states {
+            let _ = s.try_send(state);
+        }
+    }
+
+    /// Schedules a clip whose first packet leaves at `first`, or when the next packet is due if
+    /// that is later.
+    fn say(&mut self, why: Why, first: Instant) {
+        let first = self.next.map_or(first, |next| first.max(next));
+        self.saying = Some(Saying {
+            why,
+            first,
+            frame: 0,
+        });
+    }
+
+    fn clip(&self, why: &Why) -> Option<&Clip> {
+        match why {
+            Why::Greeting => self.voice.greeting.as_ref(),
+            Why::Reply { .. } => Some(&self.voice.reply),
+        }
+    }
+
+    fn caller(&mut self, event: Caller) {
+        match event {
+            // While the caller speaks the agent listens: it stops what it is saying, and cancels
+            // what it was about to say.
+            Caller::Started | Caller::Resumed => {
+                if self.saying.take().is_some() {
+                    self.state(AgentState::Listening);
+                }
+            }
+            Caller::Ended { speech_end, packet } => {
+                let delay = self.delays.draw() * self.seat.factor();
+                let why = Why::Reply {
+                    turn: self.turn,
+                    speech_end,
+                    packet,
+                    delay,
+                };
+                let first = (speech_end + delay)
+                    .checked_sub(self.voice.reply.onset())
+                    .unwrap_or(speech_end);
+                self.say(why, first);
+                self.state(AgentState::Thinking);
+            }
+        }
+    }
+
+    fn rtp_time(&self, due: Instant) -> u32 {
+        let since = self
+            .start
+            .map_or(Duration::ZERO, |s| due.saturating_duration_since(s));
+        let samples = (since.as_nanos() * u128::from(RATE) + 500_000_000) / 1_000_000_000;
+        samples as u32
+    }
+
+    /// The frame of the clip that is due now, if there is one.
+    fn speak(&mut self, due: Instant) -> Option<Outgoing> {
+        let mut saying = self.saying.filter(|s| s.frame > 0 || due >= s.first)?;
+        let rtp_time = self.rtp_time(due);
+        let clip = self.clip(&saying.why)?;
+        let payload = clip.frames.get(saying.frame).cloned();
+        let onset = saying.frame == clip.onset_frame;
+        let marker = saying.frame == 0;
+        let Some(payload) = payload else {
+            self.saying = None;
+            self.state(AgentState::Listening);
+            return None;
+        };
+        if marker {
+            self.state(AgentState::Speaking);
+            if saying.why != Why::Greeting {
+                self.turn += 1;
+                if let Some(inbound) = self.inbound.as_mut() {
+                    inbound.turn_taken();
+                }
+            }
+        }
+        if onset {
+            self.onset_due = Some((due, saying.why));
+        }
+        saying.frame += 1;
+        self.saying = Some(saying);
+        Some(Outgoing {
+            payload,
+            rtp_time,
+            marker,
+        })
+    }
+
+    fn tell_truth(&mut self, why: Why, actual: Instant) {
+        let (
+            Some(truth),
+            Why::Reply {
+                turn,
+                speech_end,
+                packet,
+                delay,
+            },
+        ) = (&self.truth, why)
+        else {
+            return;
+        };
+        truth.send(TruthLine {
+            room: self.room.clone(),
+            turn,
+            last_speech_packet_ns: monotonic_ns(packet),
+            speech_end_ns: monotonic_ns(speech_end),
+            reply_packet_ns: monotonic_ns(actual),
+            onset_offset_ms: self.voice.reply.onset_offset.as_secs_f64() * 1e3,
+            delay_ms: delay.as_secs_f64() * 1e3,
+        });
+    }
+}
+
+impl Endpoint for AgentEnd {
+    fn audio(&mut self, _now: Instant, packet: AudioPacket<'_>) {
+        let Some(mut inbound) = self.inbound.take() else {
+            return;
+        };
+        inbound.packet(&packet, &mut |event| self.caller(event));
+        self.inbound = Some(inbound);
+    }
+
+    fn timeout(&mut self, now: Instant) {
+        let Some(mut inbound) = self.inbound.take() else {
+            return;
+        };
+        inbound.timeout(now, &mut |event| self.caller(event));
+        self.inbound = Some(inbound);
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        self.inbound.as_ref()?.poll_timeout()
+    }
+
+    fn poll_send(&self) -> Option<Instant> {
+        let next = self.next?;
+        // Leave out a silent frame that would overlap the start of the clip.
+        let waiting = self
+            .saying
+            .filter(|s| s.frame == 0 && s.first < next + FRAME_TIME);
+        Some(waiting.map_or(next, |s| s.first.max(next)))
+    }
+
+    fn send(&mut self, due: Instant) -> Option<Outgoing> {
+        self.next = Some(due + FRAME_TIME);
+        Some(self.speak(due).unwrap_or_else(|| Outgoing {
+            payload: self.voice.silence.clone(),
+            rtp_time: self.rtp_time(due),
+            marker: false,
+        }))
+    }
+
+    fn sent(&mut self, due: Instant, actual: Instant) {
+        if let Some((_, why)) = self.onset_due.take_if(|(onset, _)| *onset == due) {
+            self.tell_truth(why, actual);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

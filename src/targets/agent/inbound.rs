@@ -1,0 +1,173 @@
+//! What the reference agent hears of its caller: when speech ended, to the sample.
+//!
+//! In: received packets, time. Out: speech started, ended, resumed.
+//! Invariant: the end of speech is the arrival of its packet, less the time from that sample to
+//! the packet's end, less the codec's look-ahead: the capture time that the caller's own clock
+//! gives, over a network without delay.
+
+use super::chirps::Chirps;
+use crate::audio::{
+    AudioError, Codec, Decoder, EndOfSpeech, FRAME, FRAME_TIME, SpeechEvent, time_of,
+};
+use crate::net::AudioPacket;
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+/// Silence after which speech counts as ended for now. Shorter than any useful delay; speech
+/// that resumes after it cancels the end.
+const HANGOVER: Duration = Duration::from_millis(120);
+/// Packets whose arrivals are kept: further back than any end of speech is found.
+const KEPT: usize = 64;
+/// A caller that sends nothing for this long counts as silent (DTX).
+const DTX_GAP: Duration = Duration::from_millis(60);
+
+/// How the agent finds the last sample of what its caller says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Hearing {
+    /// By level, as for speech.
+    #[default]
+    Level,
+    /// By correlation with the calibration chirp; other sounds are not answered.
+    Chirp,
+}
+
+/// A change in the caller's speech.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Caller {
+    /// The caller began to speak.
+    Started,
+    /// The caller stopped.
+    Ended {
+        /// Capture time of the last speech sample.
+        speech_end: Instant,
+        /// Arrival of the packet that held it.
+        packet: Instant,
+    },
+    /// The caller had only paused.
+    Resumed,
+}
+
+/// Follows the caller's track.
+pub(super) struct Inbound {
+    decoder: Decoder,
+    /// By how many samples decoded audio lags the caller's.
+    lookahead: u64,
+    end: EndOfSpeech,
+    chirps: Option<Chirps>,
+    /// Position after the last sample heard, and the RTP timestamp that belongs to it.
+    next: Option<(u64, u32)>,
+    arrivals: VecDeque<(u64, Instant)>,
+    last_arrival: Option<Instant>,
+    /// Sequence number of the last packet heard.
+    sequence: Option<u64>,
+    speaking: bool,
+}
+
+impl Inbound {
+    pub(super) fn new(hearing: Hearing, codec: Codec) -> Result<Self, AudioError> {
+        Ok(Self {
+            decoder: Decoder::new(codec)?,
+            lookahead: codec.lookahead() as u64,
+            end: EndOfSpeech::new(HANGOVER),
+            chirps: (hearing == Hearing::Chirp).then(Chirps::new),
+            next: None,
+            arrivals: VecDeque::with_capacity(KEPT + 1),
+            last_arrival: None,
+            sequence: None,
+            speaking: false,
+        })
+    }
+
+    /// Handles one packet of the caller's track.
+    pub(super) fn packet(&mut self, p: &AudioPacket<'_>, tell: &mut dyn FnMut(Caller)) {
+        if p.payload.is_empty() {
+            return;
+        }
+        let position = match self.next {
+            None => 0,
+            Some((next, rtp)) => {
+                let ahead = p.rtp_time.wrapping_sub(rtp).cast_signed();
+                // A packet so late that it was taken for silence is heard here instead of at its
+                // own position: only its arrival is reported, so the position does not matter.
+                next + u64::try_from(ahead).unwrap_or(0)
+            }
+        };
+        // A duplicate, or overtaken by a later packet.
+        if self.sequence.is_some_and(|last| p.sequence <= last) {
+            return;
+        }
+        self.sequence = Some(p.sequence);
+        let Ok(pcm) = self.decoder.decode(p.payload) else {
+            return; // not of this codec
+        };
+        let n = pcm.len();
+        if let Some(chirps) = &mut self.chirps {
+            chirps.hear(position, pcm);
+        }
+        let event = self.end.push(position, pcm);
+        self.arrivals.push_back((position, p.arrival));
+        if self.arrivals.len() > KEPT {
+            self.arrivals.pop_front();
+        }
+        self.last_arrival = Some(p.arrival);
+        self.next = Some((position + n as u64, p.rtp_time.wrapping_add(n as u32)));
+        self.tell(event, tell);
+    }
+
+    /// When to check for silence if no packet comes.
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        self.speaking.then_some(self.last_arrival? + DTX_GAP)
+    }
+
+    /// The caller has sent nothing until [`Inbound::poll_timeout`], which counts as silence.
+    pub(super) fn timeout(&mut self, now: Instant, tell: &mut dyn FnMut(Caller)) {
+        if self.poll_timeout().is_none_or(|t| t > now) {
+            return;
+        }
+        if let Some((position, rtp)) = self.next {
+            let (position, rtp) = (position + FRAME as u64, rtp.wrapping_add(FRAME as u32));
+            self.next = Some((position, rtp));
+            self.last_arrival = self.last_arrival.map(|t| t + FRAME_TIME);
+            let event = self.end.advance(position);
+            self.tell(event, tell);
+        }
+    }
+
+    /// The agent has taken the turn: what the caller says from now on is a new utterance.
+    pub(super) fn turn_taken(&mut self) {
+        self.end.next_utterance();
+    }
+
+    fn tell(&mut self, first: Option<SpeechEvent>, tell: &mut dyn FnMut(Caller)) {
+        let mut event = first;
+        while let Some(e) = event {
+            self.speaking = !matches!(e, SpeechEvent::Ended { .. });
+            match e {
+                SpeechEvent::Started { .. } => tell(Caller::Started),
+                SpeechEvent::Resumed { .. } => tell(Caller::Resumed),
+                SpeechEvent::Ended { position } => {
+                    let end = match &self.chirps {
+                        None => Some(position),
+                        Some(chirps) => chirps.end_near(position),
+                    };
+                    let captured = end.and_then(|end| self.capture_time(end));
+                    if let Some((speech_end, packet)) = captured {
+                        tell(Caller::Ended { speech_end, packet });
+                    }
+                }
+            }
+            event = self.end.poll();
+        }
+    }
+
+    /// Capture time of the decoded sample before `position`, and its packet's arrival.
+    fn capture_time(&self, position: u64) -> Option<(Instant, Instant)> {
+        let mut newest_first = self.arrivals.iter().rev();
+        let (start, arrival) = newest_first.find(|(start, _)| *start < position)?;
+        // Sample n of a packet is captured (960 − n) samples before the packet leaves.
+        let into = position - start;
+        let after = time_of(FRAME as u64 + self.lookahead);
+        let at = (*arrival + time_of(into)).checked_sub(after)?;
+        Some((at, *arrival))
+    }
+}

@@ -1,0 +1,117 @@
+//! The reference agent: detects the end of speech and answers after an exact delay.
+//!
+//! In: settings; a LiveKit server's agent endpoint, or a pipe. Out: replies, and a truth file
+//! with every timestamp that went into them.
+//! Invariant: `delay` is the `ttfa_wire` that a caller sees over a network without delay:
+//! from the caller's last speech sample to the first audible decoded sample of the reply.
+
+mod brain;
+mod chirps;
+mod clip;
+mod crowd;
+mod delay;
+mod inbound;
+mod notice;
+mod pipe;
+mod truth;
+mod worker;
+
+pub use brain::AgentEnd;
+pub use clip::{Clip, ClipError, Voice};
+pub use delay::DelayStream;
+pub use inbound::Hearing;
+pub use notice::{Notice, Tell};
+pub use pipe::serve_pipe;
+pub(in crate::targets) use pipe::{PipeReply, PipeRequest};
+pub use truth::{TruthLine, TruthWriter};
+pub use worker::{WorkerError, WorkerOptions, serve_livekit};
+
+use crate::net::Engine;
+use crate::vocab::AgentDelay;
+use crowd::Crowd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// The reference agent on media threads.
+pub struct Agent {
+    engine: Engine<AgentEnd>,
+    calls: AgentCalls,
+}
+
+/// What an agent's calls share; makes the agent's end of each.
+pub struct AgentCalls {
+    voice: Arc<Voice>,
+    delay: AgentDelay,
+    seed: u64,
+    hearing: Hearing,
+    calls: AtomicU64,
+    crowd: Crowd,
+    truth: Option<TruthWriter>,
+}
+
+impl Agent {
+    /// An agent on `threads` media threads.
+    ///
+    /// # Errors
+    /// The operating system refuses threads or descriptors.
+    pub fn new(
+        threads: usize,
+        voice: Voice,
+        delay: AgentDelay,
+        seed: u64,
+        hearing: Hearing,
+        truth: Option<TruthWriter>,
+    ) -> Result<Self, crate::net::NetError> {
+        Ok(Self {
+            engine: Engine::start(threads)?,
+            calls: AgentCalls::new(voice, delay, seed, hearing, truth),
+        })
+    }
+
+    /// Sets how many concurrent calls the agent carries: past that, every delay doubles.
+    pub fn with_capacity(mut self, calls: u32) -> Self {
+        self.calls.crowd.capacity = Some(calls);
+        self
+    }
+
+    /// The agent's end of a new call in `room`.
+    fn end(&self, room: &str) -> AgentEnd {
+        self.calls.end(room)
+    }
+}
+
+impl AgentCalls {
+    /// An agent that has had no call yet.
+    pub fn new(
+        voice: Voice,
+        delay: AgentDelay,
+        seed: u64,
+        hearing: Hearing,
+        truth: Option<TruthWriter>,
+    ) -> Self {
+        Self {
+            voice: Arc::new(voice),
+            delay,
+            seed,
+            hearing,
+            calls: AtomicU64::new(0),
+            crowd: Crowd::default(),
+            truth,
+        }
+    }
+
+    /// The agent's end of a new call in `room`; each call draws its delays from its own stream.
+    pub(in crate::targets) fn end(&self, room: &str) -> AgentEnd {
+        let call = self.calls.fetch_add(1, Relaxed);
+        AgentEnd::new(
+            room,
+            self.voice.clone(),
+            (
+                DelayStream::new(self.delay, self.seed, call),
+                self.crowd.sit(),
+            ),
+            self.hearing,
+            self.truth.as_ref().map(TruthWriter::sender),
+        )
+    }
+}

@@ -1,0 +1,383 @@
+//! The reference agent as a LiveKit worker: registers, is dispatched, joins rooms as an agent.
+//!
+//! In: a server's address and credentials. Out: one job a room, until told to stop.
+//! Invariants: a job that fails affects no other; a lost registration is renewed.
+
+use super::brain::AgentEnd;
+use super::{Agent, Notice, Tell};
+use crate::call::{AgentState, Failure};
+use crate::net::{PeerHandle, monotonic_ns};
+use crate::targets::livekit::signal::{self, Refusal, Socket};
+use crate::targets::livekit::{
+    Address, Cause, Credentials, Join, ParticipantKind, Roster, Session, SessionCommand,
+    SessionEvent, state,
+};
+use livekit_protocol as proto;
+use proto::{server_message, worker_message};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+/// Time limit for the worker's connection and for each job's join.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How often the worker tells the server that it is alive and available.
+const STATUS_INTERVAL: Duration = Duration::from_millis(2_500);
+/// Pause before a lost registration is renewed.
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
+/// Messages to the server that may be queued.
+const QUEUE: usize = 1_024;
+/// Number of the only track that the agent listens to.
+const CALLER: u32 = 0;
+
+/// Settings of the worker.
+#[derive(Debug, Clone)]
+pub struct WorkerOptions {
+    /// The server's address.
+    pub address: Address,
+    /// The server's API key and secret.
+    pub credentials: Credentials,
+    /// Name for explicit dispatch; empty for automatic dispatch.
+    pub agent_name: String,
+    /// Takes what goes wrong with a connection or a job.
+    pub tell: Tell,
+}
+
+/// Why the worker cannot serve.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    /// The server did not accept the registration.
+    #[error("cannot register as an agent worker: {0}")]
+    NotRegistered(#[from] Failure),
+}
+
+impl WorkerError {
+    /// What to try next.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::NotRegistered(f) => f.hint(),
+        }
+    }
+}
+
+type Outbox = mpsc::Sender<worker_message::Message>;
+
+/// Registers and serves jobs until `stop` is cancelled. Calls `registered` with the worker's id
+/// each time the server has accepted the registration.
+///
+/// # Errors
+/// The first registration fails; later losses are retried.
+pub async fn serve_livekit(
+    agent: Arc<Agent>,
+    options: WorkerOptions,
+    stop: CancellationToken,
+    mut registered: impl FnMut(&str),
+) -> Result<(), WorkerError> {
+    let mut first = true;
+    loop {
+        let registration = tokio::select! {
+            registration = register(&options) => registration,
+            () = stop.cancelled() => return Ok(()),
+        };
+        let lost = match registration {
+            Ok((socket, id)) => {
+                registered(&id);
+                first = false;
+                serve(&agent, &options, socket, &stop).await
+            }
+            Err(f) if first => return Err(f.into()),
+            Err(f) => Some(f),
+        };
+        let Some(f) = lost else { return Ok(()) };
+        (options.tell)(Notice::ConnectionLost(f));
+        tokio::select! {
+            () = tokio::time::sleep(RETRY_PAUSE) => {}
+            () = stop.cancelled() => return Ok(()),
+        }
+    }
+}
+
+async fn register(options: &WorkerOptions) -> Result<(Socket, String), Failure> {
+    let token = options.credentials.sign_worker()?;
+    let mut socket = match signal::open(&options.address, "/agent", &token, PATIENCE).await {
+        Ok(s) => s,
+        Err(Refusal::Failed(f)) => return Err(f),
+        Err(Refusal::NotFound(detail)) => return Err(Failure::from(Cause::NotLiveKit { detail })),
+    };
+    let request = proto::RegisterWorkerRequest {
+        r#type: proto::JobType::JtRoom as i32,
+        agent_name: options.agent_name.clone(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        ping_interval: 10,
+        allowed_permissions: Some(proto::ParticipantPermission {
+            can_subscribe: true,
+            can_publish: true,
+            can_publish_data: true,
+            can_update_metadata: true,
+            ..Default::default()
+        }),
+        ..Default::default()
+    };
+    send(&mut socket, worker_message::Message::Register(request)).await?;
+    let answer = tokio::time::timeout(PATIENCE, socket.recv::<proto::ServerMessage>());
+    let answer = answer
+        .await
+        .map_err(|_| Failure::from(Cause::JoinTimeout { waited: PATIENCE }))??;
+    match answer.message {
+        Some(server_message::Message::Register(r)) => Ok((socket, r.worker_id)),
+        // Do not quote the message: it may contain a token.
+        _ => Err(Failure::from(Cause::NotLiveKit {
+            detail: "something else than a registration came back".into(),
+        })),
+    }
+}
+
+async fn send(socket: &mut Socket, message: worker_message::Message) -> Result<(), Failure> {
+    socket
+        .send(&proto::WorkerMessage {
+            message: Some(message),
+        })
+        .await
+}
+
+/// Serves one registration; returns `None` when told to stop, else why it was lost.
+async fn serve(
+    agent: &Arc<Agent>,
+    options: &WorkerOptions,
+    mut socket: Socket,
+    stop: &CancellationToken,
+) -> Option<Failure> {
+    let (outbox, mut out) = mpsc::channel(QUEUE);
+    let mut jobs: HashMap<String, CancellationToken> = HashMap::new();
+    let mut running = tokio::task::JoinSet::new();
+    let mut status = tokio::time::interval(STATUS_INTERVAL);
+    let lost = loop {
+        let step = tokio::select! {
+            message = socket.recv::<proto::ServerMessage>() => match message {
+                Ok(m) => {
+                    let answer = m.message.and_then(|m| {
+                        handle(m, agent, options, &outbox, &mut jobs, &mut running)
+                    });
+                    match answer {
+                        // Not through the outbox: only this loop drains it.
+                        Some(answer) => send(&mut socket, answer).await,
+                        None => Ok(()),
+                    }
+                }
+                Err(f) => Err(f),
+            },
+            Some(m) = out.recv() => send(&mut socket, m).await,
+            Some(done) = running.join_next() => {
+                if let Ok(id) = done {
+                    jobs.remove(&id);
+                }
+                Ok(())
+            }
+            _ = status.tick() => send(&mut socket, available(jobs.len())).await,
+            () = stop.cancelled() => break None,
+        };
+        if let Err(f) = step {
+            break Some(f);
+        }
+    };
+    for end in jobs.values() {
+        end.cancel();
+    }
+    let all_left = async { while running.join_next().await.is_some() {} };
+    let _ = tokio::time::timeout(Duration::from_secs(2), all_left).await;
+    // Send the jobs' last status updates while the connection is up.
+    while lost.is_none()
+        && let Ok(m) = out.try_recv()
+        && send(&mut socket, m).await.is_ok()
+    {}
+    socket.close().await;
+    lost
+}
+
+fn available(jobs: usize) -> worker_message::Message {
+    worker_message::Message::UpdateWorker(proto::UpdateWorkerStatus {
+        status: Some(proto::WorkerStatus::WsAvailable as i32),
+        load: 0.0,
+        job_count: jobs as u32,
+        ..Default::default()
+    })
+}
+
+/// Handles a message from the server; returns the reply, if there is one.
+fn handle(
+    message: server_message::Message,
+    agent: &Arc<Agent>,
+    options: &WorkerOptions,
+    outbox: &Outbox,
+    jobs: &mut HashMap<String, CancellationToken>,
+    running: &mut tokio::task::JoinSet<String>,
+) -> Option<worker_message::Message> {
+    match message {
+        server_message::Message::Availability(a) => {
+            let job = a.job?;
+            let answer = proto::AvailabilityResponse {
+                participant_identity: format!("agent-{}", job.id),
+                participant_name: "loadgen reference agent".into(),
+                job_id: job.id,
+                available: true,
+                participant_attributes: [(
+                    state::ATTRIBUTE.to_owned(),
+                    state::value(AgentState::Initializing).to_owned(),
+                )]
+                .into(),
+                ..Default::default()
+            };
+            Some(worker_message::Message::Availability(answer))
+        }
+        server_message::Message::Assignment(a) => {
+            let id = a.job.as_ref()?.id.clone();
+            let end = CancellationToken::new();
+            jobs.insert(id, end.clone());
+            running.spawn(job(agent.clone(), options.clone(), a, outbox.clone(), end));
+            None
+        }
+        server_message::Message::Termination(t) => {
+            if let Some(end) = jobs.get(&t.job_id) {
+                end.cancel();
+            }
+            None
+        }
+        _ => None,
+    }
+}
+
+/// Runs one job from assignment to the caller's departure; returns its id.
+async fn job(
+    agent: Arc<Agent>,
+    options: WorkerOptions,
+    assignment: proto::JobAssignment,
+    outbox: Outbox,
+    end: CancellationToken,
+) -> String {
+    let Some(job) = assignment.job else {
+        return String::new();
+    };
+    let status = |status: proto::JobStatus, error: String| {
+        worker_message::Message::UpdateJob(proto::UpdateJobStatus {
+            job_id: job.id.clone(),
+            status: status as i32,
+            error,
+        })
+    };
+    let _ = outbox
+        .send(status(proto::JobStatus::JsRunning, String::new()))
+        .await;
+    let room = job
+        .room
+        .as_ref()
+        .map(|r| r.name.clone())
+        .unwrap_or_default();
+    let done = attend(&agent, &options, &room, assignment.token, &end).await;
+    let last = match done {
+        Ok(()) => status(proto::JobStatus::JsSuccess, String::new()),
+        Err(f) => {
+            let failed = status(proto::JobStatus::JsFailed, f.to_string());
+            (options.tell)(Notice::JobFailed {
+                room: signal::printable(&room).to_string(),
+                failure: f,
+            });
+            failed
+        }
+    };
+    let _ = outbox.send(last).await;
+    job.id
+}
+
+/// Joins the room and stays until the caller has left.
+async fn attend(
+    agent: &Agent,
+    options: &WorkerOptions,
+    room: &str,
+    token: String,
+    end: &CancellationToken,
+) -> Result<(), Failure> {
+    let remote = options.address.resolve().await.map_err(|e| {
+        Failure::from(Cause::Unreachable {
+            detail: e.to_string(),
+        })
+    })?;
+    let (peer, media) = agent.engine.add(agent.end(room), remote);
+    let peer = Arc::new(peer);
+    let join = Join {
+        address: options.address.clone(),
+        token,
+        cid: format!("agent-{:x}", monotonic_ns(Instant::now())),
+        join_timeout: PATIENCE,
+        media_timeout: PATIENCE,
+    };
+    let mut session = Session::begin(join, peer.clone(), media);
+    let (states, mut changes) = mpsc::channel(16);
+    let commands = session.commands();
+    let (mut room, mut caller) = (Roster::default(), None);
+    let result = loop {
+        tokio::select! {
+            event = session.event() => match event {
+                Some(SessionEvent::Joined) => joined(&peer, states.clone()).await,
+                Some(SessionEvent::Participants(all)) => {
+                    let left = all.into_iter().filter_map(|p| room.update(p));
+                    let left: Vec<String> = left.map(|p| p.sid).collect();
+                    if caller.as_ref().is_some_and(|caller| left.contains(caller)) {
+                        break Ok(());
+                    }
+                    meet(&room, &mut caller, &peer).await;
+                }
+                Some(SessionEvent::Sections { transport, tracks }) => {
+                    room.place(transport, tracks);
+                    meet(&room, &mut caller, &peer).await;
+                }
+                Some(SessionEvent::Closed(Failure::Dropped { .. })) if caller.is_some() => {
+                    break Ok(()); // the room was deleted under us: the call is over
+                }
+                Some(SessionEvent::Closed(f)) => break Err(f),
+                None => break Ok(()),
+            },
+            Some(told) = changes.recv() => {
+                let attributes = HashMap::from([(
+                    state::ATTRIBUTE.to_owned(),
+                    state::value(told).to_owned(),
+                )]);
+                let _ = commands.try_send(SessionCommand::SetAttributes(attributes));
+            }
+            () = end.cancelled() => break Ok(()),
+        }
+    };
+    session.leave().await;
+    result
+}
+
+async fn joined(peer: &PeerHandle<AgentEnd>, states: mpsc::Sender<AgentState>) {
+    let started = peer.with(|p, now| {
+        let _ = states.try_send(AgentState::Listening);
+        p.endpoint.tell_states(states);
+        let slot = p.slot_from(now);
+        p.endpoint.connected(slot);
+    });
+    // If the engine is gone, the session ends too.
+    let _ = started.await;
+}
+
+/// Listens to the caller: the first participant that is not an agent and whose track reaches us.
+async fn meet(room: &Roster, caller: &mut Option<String>, peer: &PeerHandle<AgentEnd>) {
+    if caller.is_some() {
+        return;
+    }
+    let mut placed = room.placed();
+    let found = placed.find(|(p, ..)| p.kind != ParticipantKind::Agent);
+    let Some((participant, _, section)) = found else {
+        return;
+    };
+    *caller = Some(participant.sid.clone());
+    let section = section.clone();
+    let listening = peer.with(move |p, now| {
+        p.listen_to(section.transport, &section.mid, CALLER);
+        p.endpoint.caller_here(now);
+    });
+    // If the engine is gone, the session ends too.
+    let _ = listening.await;
+}

@@ -1,0 +1,199 @@
+//! A call to the embedded agent.
+//!
+//! In: a peer of the media engine, the agent's process. Out: the call's events.
+//! Invariant: the agent is the other end, so it is present with its track once media flow, and
+//! its end is the end of the connection.
+
+use super::child::AgentProcess;
+use crate::call::{Failure, TargetFailure};
+use crate::net::{Endpoint, NetError, PeerEvent, PeerEvents, PeerHandle, Shape};
+use crate::targets::{Connection, Event};
+use futures_util::future::BoxFuture;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Time limit for ICE and DTLS.
+const MEDIA_TIMEOUT: Duration = Duration::from_secs(10);
+/// Number of the agent's only track.
+const TRACK: u32 = 0;
+
+/// A call to the embedded agent.
+pub(super) struct EmbeddedCall<E: Endpoint> {
+    agent: Arc<AgentProcess>,
+    number: u64,
+    peer: Arc<PeerHandle<E>>,
+    media: PeerEvents,
+    /// The exchange of offer and answer, until it is done; its result is our media section.
+    joining: Option<BoxFuture<'static, Result<String, Failure>>>,
+    mid: String,
+    /// Until when media have to flow, counted from the answer.
+    deadline: Option<Instant>,
+    connected: bool,
+    /// Events that follow one already reported.
+    to_tell: VecDeque<Event>,
+    /// The end of the agent has been reported.
+    over: bool,
+}
+
+impl<E: Endpoint> EmbeddedCall<E> {
+    /// Starts to call the agent.
+    pub(super) fn begin(
+        agent: Arc<AgentProcess>,
+        (number, room): (u64, String),
+        peer: Arc<PeerHandle<E>>,
+        media: PeerEvents,
+    ) -> Self {
+        let joining = join(agent.clone(), (number, room), peer.clone());
+        Self {
+            agent,
+            number,
+            peer,
+            media,
+            joining: Some(Box::pin(joining)),
+            mid: String::new(),
+            deadline: None,
+            connected: false,
+            to_tell: VecDeque::new(),
+            over: false,
+        }
+    }
+
+    /// Waits for the answer; returns the failure if there is none.
+    async fn joined(&mut self) -> Option<Failure> {
+        let joining = self.joining.as_mut()?;
+        let joined = joining.await;
+        self.joining = None;
+        match joined {
+            Ok(mid) => {
+                self.mid = mid;
+                self.deadline = Some(Instant::now() + MEDIA_TIMEOUT);
+                None
+            }
+            Err(failure) => Some(failure),
+        }
+    }
+
+    async fn next(&mut self) -> Option<Event> {
+        if let Some(event) = self.to_tell.pop_front() {
+            return Some(event);
+        }
+        if let Some(failure) = self.joined().await {
+            return Some(Event::Closed(failure));
+        }
+        loop {
+            let deadline = self.deadline.filter(|_| !self.connected);
+            let event = tokio::select! {
+                event = self.media.recv() => event?,
+                // With no server in between, nothing else reports this so soon.
+                () = self.agent.gone(), if !self.over => {
+                    self.over = true;
+                    return Some(dropped("the embedded agent ended"));
+                }
+                () = until(deadline), if deadline.is_some() => {
+                    self.connected = true; // report it once
+                    return Some(Event::Closed(no_media()));
+                }
+            };
+            match event {
+                PeerEvent::Connected(_) => {
+                    self.connected = true;
+                    self.to_tell.extend(agent_events());
+                    return Some(Event::Joined);
+                }
+                PeerEvent::Disconnected(_) => {
+                    return Some(dropped("the embedded agent no longer answers"));
+                }
+                PeerEvent::Dead(detail) => {
+                    return Some(Event::Closed(Failure::Dropped { detail }));
+                }
+                PeerEvent::Broken(detail) => {
+                    return Some(Event::Closed(Failure::Generator { detail }));
+                }
+                PeerEvent::ChannelOpen(_) => {}
+            }
+        }
+    }
+}
+
+impl<E: Endpoint> Connection for EmbeddedCall<E> {
+    fn event(&mut self) -> BoxFuture<'_, Option<Event>> {
+        Box::pin(self.next())
+    }
+
+    fn listen(&mut self, track: u32) {
+        let mid = self.mid.clone();
+        self.peer.tell(move |p, _| p.listen_to(0, &mid, track));
+    }
+
+    fn stop_listening(&mut self, track: u32) {
+        self.peer.tell(move |p, _| p.stop_listening(track));
+    }
+
+    fn ignore_all(&mut self) {
+        self.peer.tell(|p, _| p.ignore_all());
+    }
+
+    fn hang_up(self: Box<Self>) -> BoxFuture<'static, ()> {
+        Box::pin(async move { self.agent.bye(self.number).await })
+    }
+}
+
+/// The agent is the other end, so it is present with its track as soon as media flow.
+fn agent_events() -> [Event; 2] {
+    let identity = "embedded".to_owned();
+    let name = "embedded/embedded".into();
+    [
+        Event::AgentPresent { identity },
+        Event::AgentTrack { track: TRACK, name },
+    ]
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn dropped(detail: &str) -> Event {
+    let detail = detail.to_owned();
+    Event::Closed(Failure::Dropped { detail })
+}
+
+fn no_media() -> Failure {
+    Failure::Target(TargetFailure {
+        cause: "media_not_connected",
+        message: format!("media did not connect within {MEDIA_TIMEOUT:?}"),
+        hint: "the embedded agent is called over UDP on 127.0.0.1: does a firewall block it?",
+        unreached: false,
+    })
+}
+
+/// Exchanges offer and answer; returns our media section.
+async fn join<E: Endpoint>(
+    agent: Arc<AgentProcess>,
+    (number, room): (u64, String),
+    peer: Arc<PeerHandle<E>>,
+) -> Result<String, Failure> {
+    let broken = |e: NetError| Failure::Generator {
+        detail: e.to_string(),
+    };
+    let track = format!("caller-{number}");
+    let offer = peer
+        .with(move |p, now| p.transport(0, now)?.offer(&track, Shape::Direct))
+        .await
+        .and_then(|r| r)
+        .map_err(broken)?;
+    let mid = crate::net::tracks_by_mid(&offer)
+        .into_keys()
+        .next()
+        .unwrap_or_default();
+    let answer = agent.offer(number, &room, offer).await?;
+    peer.with(move |p, now| p.transport(0, now)?.answer(&answer))
+        .await
+        .and_then(|r| r)
+        .map_err(broken)?;
+    Ok(mid)
+}

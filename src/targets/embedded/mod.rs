@@ -1,0 +1,8 @@
+//! The embedded target: the reference agent as a child process, behind the real media path but
+//! without a server.
+
+mod call;
+mod child;
+mod target;
+
+pub use target::Embedded;

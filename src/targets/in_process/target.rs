@@ -1,0 +1,175 @@
+//! An agent in this process as a target.
+//!
+//! In: how the agent answers, what goes wrong with it. Out: calls to it. Invariant: two runs of
+//! one plan with the same settings have the same calls, if the runtime has one thread and a
+//! paused clock.
+
+use super::wire::{Command, Mishap, Wire};
+use crate::audio::Codec;
+use crate::call::Failure;
+use crate::net::{Endpoint, Impairment};
+use crate::targets::agent::{AgentCalls, Clip, ClipError, Hearing, Voice};
+use crate::targets::{
+    Connection, Dial, Event, Job, Line, Notice, OpenTarget, Opened, Opening, OwnAgent, Seat, Target,
+};
+use crate::vocab::AgentDelay;
+use futures_util::future::BoxFuture;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// How the audio is held.
+const CODEC: Codec = Codec::Pcm;
+
+/// The reference agent, in this process.
+#[derive(Debug, Clone)]
+pub struct InProcess {
+    /// From the caller's end of speech to the first audible sample that arrives, without `path`.
+    pub delay: AgentDelay,
+    /// Seed of the delays.
+    pub seed: u64,
+    /// Length of each reply, a tone.
+    pub reply: Duration,
+    /// Length of the greeting, if the agent greets.
+    pub greeting: Option<Duration>,
+    /// How long audio is on its way, in each direction.
+    pub path: Duration,
+    /// What goes wrong with each call, counted from its start.
+    pub mishaps: Vec<(Duration, Mishap)>,
+}
+
+impl Default for InProcess {
+    fn default() -> Self {
+        Self {
+            delay: AgentDelay::Fixed(Duration::from_millis(400)),
+            seed: 0,
+            reply: Duration::from_secs(1),
+            greeting: None,
+            path: Duration::ZERO,
+            mishaps: Vec::new(),
+        }
+    }
+}
+
+impl InProcess {
+    fn agent(&self) -> Result<AgentCalls, ClipError> {
+        let greeting = self.greeting.map(|length| Clip::tone(length, CODEC));
+        let voice = Voice::new(Clip::tone(self.reply, CODEC)?, greeting.transpose()?)?;
+        Ok(AgentCalls::new(
+            voice,
+            self.delay,
+            self.seed,
+            Hearing::Level,
+            None,
+        ))
+    }
+}
+
+impl<E: Endpoint> Target<E> for InProcess {
+    fn describe(&self) -> String {
+        "in process".into()
+    }
+
+    fn host(&self) -> Option<&str> {
+        None
+    }
+
+    fn codec(&self) -> Codec {
+        CODEC
+    }
+
+    fn open<'a>(&'a self, _run: Opening<'a, E>) -> BoxFuture<'a, Result<Opened<E>, Failure>> {
+        Box::pin(async {
+            let agent = self.agent().map_err(|e| Failure::Generator {
+                detail: e.to_string(),
+            })?;
+            let opened: Opened<E> = Box::new(OpenInProcess {
+                agent,
+                settings: self.clone(),
+            });
+            Ok(opened)
+        })
+    }
+}
+
+struct OpenInProcess {
+    agent: AgentCalls,
+    settings: InProcess,
+}
+
+impl<E: Endpoint> OpenTarget<E> for OpenInProcess {
+    fn room(&self, call: &str) -> String {
+        format!("in-process-{call}")
+    }
+
+    fn connect(&self, dial: Dial<'_>, caller: E) -> Line<E> {
+        let (commands, inbox) = mpsc::unbounded_channel();
+        let (tell, events) = mpsc::unbounded_channel();
+        let loss = dial
+            .loss
+            .map(|(loss, seed)| Impairment::new(loss, seed, dial.number.unwrap_or_default()));
+        let InProcess { path, mishaps, .. } = &self.settings;
+        let wire = Wire::new(caller, self.agent.end(dial.room), *path, loss, tell);
+        tokio::spawn(wire.run(mishaps.clone(), inbox));
+        Line {
+            seat: Arc::new(Chair(commands.clone())),
+            connection: Box::new(Call { events, commands }),
+        }
+    }
+
+    fn own_agent<'a>(&'a self, _own: &'a OwnAgent) -> BoxFuture<'a, Result<Opened<E>, Failure>> {
+        let detail = "an agent in this process has no other one beside it".to_owned();
+        Box::pin(std::future::ready(Err(Failure::Generator { detail })))
+    }
+
+    fn close<'a>(&'a self, _refused: bool, _notice: Notice<'a>) -> BoxFuture<'a, ()> {
+        Box::pin(async {})
+    }
+}
+
+/// The seat of a caller that lives in the task of its call.
+struct Chair<E>(mpsc::UnboundedSender<Command<E>>);
+
+impl<E: Endpoint> Seat<E> for Chair<E> {
+    fn post(&self, job: Job<E>) {
+        // A task that has ended drops the job, as it should.
+        let _ = self.0.send(Command::Job(job));
+    }
+}
+
+/// A call to the agent.
+struct Call<E> {
+    events: mpsc::UnboundedReceiver<Event>,
+    commands: mpsc::UnboundedSender<Command<E>>,
+}
+
+impl<E: Endpoint> Call<E> {
+    fn command(&self, command: Command<E>) {
+        // A task that has ended needs no command.
+        let _ = self.commands.send(command);
+    }
+}
+
+impl<E: Endpoint> Connection for Call<E> {
+    fn event(&mut self) -> BoxFuture<'_, Option<Event>> {
+        Box::pin(self.events.recv())
+    }
+
+    // There is one track only.
+    fn listen(&mut self, _track: u32) {
+        self.command(Command::Listen(true));
+    }
+
+    fn stop_listening(&mut self, _track: u32) {
+        self.command(Command::Listen(false));
+    }
+
+    fn ignore_all(&mut self) {
+        self.command(Command::Listen(false));
+    }
+
+    fn hang_up(self: Box<Self>) -> BoxFuture<'static, ()> {
+        self.command(Command::HangUp);
+        Box::pin(async {})
+    }
+}

@@ -1,0 +1,118 @@
+//! Why a LiveKit server could not be joined.
+//!
+//! In: what the server, the system or the network said, bounded in length and printable. Out: a
+//! cause with its machine name, its message and a hint. Invariant: no secret is in a message.
+
+use crate::call::{Failure, TargetFailure};
+use std::time::Duration;
+
+/// Why a call could not join.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Cause {
+    /// The server refused the token.
+    #[error("the server refused the token ({detail})")]
+    TokenRefused {
+        /// What the server said.
+        detail: String,
+    },
+    /// Too many requests, or a quota is used up.
+    #[error("the server refuses more calls: quota or rate limit ({detail})")]
+    Quota {
+        /// What the server said.
+        detail: String,
+    },
+    /// The address answers, but not as a LiveKit server does.
+    #[error("the address does not answer as a LiveKit server ({detail})")]
+    NotLiveKit {
+        /// What answered instead.
+        detail: String,
+    },
+    /// Nothing answers at the address.
+    #[error("cannot reach the server ({detail})")]
+    Unreachable {
+        /// The operating system's error.
+        detail: String,
+    },
+    /// The server is reachable but TLS fails, most often because of its certificate.
+    #[error("TLS with the server failed ({detail})")]
+    Tls {
+        /// The TLS error.
+        detail: String,
+    },
+    /// Signalling did not finish in time.
+    #[error("joining took longer than {waited:?}")]
+    JoinTimeout {
+        /// How long we waited.
+        waited: Duration,
+    },
+    /// ICE or DTLS did not connect.
+    #[error("media did not connect within {waited:?}")]
+    MediaNotConnected {
+        /// How long we waited.
+        waited: Duration,
+    },
+}
+
+impl Cause {
+    /// Stable machine name, as in `failures[].cause`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::TokenRefused { .. } => "token_refused",
+            Self::Quota { .. } => "quota",
+            Self::NotLiveKit { .. } => "not_livekit",
+            Self::Unreachable { .. } => "unreachable",
+            Self::Tls { .. } => "tls",
+            Self::JoinTimeout { .. } => "join_timeout",
+            Self::MediaNotConnected { .. } => "media_not_connected",
+        }
+    }
+
+    /// What to try next.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::TokenRefused { .. } => {
+                "check LIVEKIT_API_KEY and LIVEKIT_API_SECRET against the server's keys, and this machine's clock"
+            }
+            Self::Quota { .. } => {
+                "lower `load.concurrency`, lengthen `load.ramp`, or raise the project's limits"
+            }
+            Self::NotLiveKit { .. } => {
+                "check the URL: LiveKit's signalling port is 7880 on a default server"
+            }
+            Self::Unreachable { .. } => {
+                "is the server running, and is the URL's host and port right?"
+            }
+            Self::Tls { .. } => {
+                "does the server speak TLS (wss://), and is its certificate for this host? name a root of your own in SSL_CERT_FILE"
+            }
+            Self::JoinTimeout { .. } => {
+                "the port answers too slowly or not at all: check the server's load and the URL"
+            }
+            Self::MediaNotConnected { .. } => {
+                "signalling works but no media: check the server's UDP ports, `rtc.node_ip` and firewalls"
+            }
+        }
+    }
+
+    /// Whether the server was not reached or refused us altogether, so that it has no room of ours.
+    fn is_unreached(&self) -> bool {
+        matches!(
+            self,
+            Self::TokenRefused { .. }
+                | Self::NotLiveKit { .. }
+                | Self::Unreachable { .. }
+                | Self::Tls { .. }
+        )
+    }
+}
+
+impl From<Cause> for Failure {
+    fn from(cause: Cause) -> Self {
+        Self::Target(TargetFailure {
+            cause: cause.name(),
+            message: cause.to_string(),
+            hint: cause.hint(),
+            unreached: cause.is_unreached(),
+        })
+    }
+}

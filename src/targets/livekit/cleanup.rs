@@ -1,0 +1,151 @@
+//! Deletes the rooms that a run made.
+//!
+//! In: the end of calls, of the run, and runs that crashed. Out: deleted rooms; notices of those
+//! that may be left. Invariants: every room that a run creates is deleted in the end, those of a
+//! crashed run by the next run; rooms are only deleted by a run's own prefix.
+
+use super::address::Address;
+use super::ledger::Ledger;
+use super::rooms::Rooms;
+use super::token::Credentials;
+use crate::targets::Notice;
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio_util::task::TaskTracker;
+
+/// Time limit for deleting rooms; past it the user is told that some may be left.
+const CLEANUP: Duration = Duration::from_secs(3);
+/// Once the list of rooms has been empty for this long, no deleted room comes back.
+const SETTLED: Duration = Duration::from_millis(400);
+
+/// The rooms of a run on its server.
+pub(super) struct Cleanup {
+    server: String,
+    rooms: Arc<Rooms>,
+    /// `prefix-runid-`: prefix of this run's room names.
+    prefix: String,
+    ledger: Option<Ledger>,
+    /// Deletions in progress. A server that gets two at once for a room creates the room again.
+    deleting: TaskTracker,
+}
+
+impl Cleanup {
+    /// The rooms that begin with `prefix` on this server.
+    pub(super) fn new(
+        address: &Address,
+        credentials: &Credentials,
+        prefix: String,
+        ledger: Option<Ledger>,
+    ) -> Self {
+        Self {
+            server: address.to_string(),
+            rooms: Arc::new(Rooms::new(address, credentials)),
+            prefix,
+            ledger,
+            deleting: TaskTracker::new(),
+        }
+    }
+
+    /// Full name of a call's room.
+    pub(super) fn room(&self, call: &str) -> String {
+        format!("{}{call}", self.prefix)
+    }
+}
+
+impl Cleanup {
+    /// Notes that this run may have rooms from now on.
+    pub(super) fn note_run(&self, notice: Notice<'_>) {
+        let noted = match &self.ledger {
+            Some(ledger) => ledger.open(&self.server, &self.prefix),
+            None => Err(std::io::Error::other("no home directory")),
+        };
+        if let Err(e) = noted {
+            notice(format!(
+                "cannot note this run ({e}): should it crash, its rooms stay until they are empty"
+            ));
+        }
+    }
+
+    /// Deletes the rooms of runs that crashed. Called once the server has proved reachable.
+    pub(super) async fn clear_crashed(&self, notice: Notice<'_>) {
+        let Some(ledger) = &self.ledger else { return };
+        for prefix in ledger.crashed(&self.server) {
+            match self.delete_all(&prefix, CLEANUP).await {
+                Ok(0) => ledger.close(&prefix),
+                Ok(n) => {
+                    notice(format!(
+                        "deleted {n} rooms of a run that crashed ({prefix}*)"
+                    ));
+                    ledger.close(&prefix);
+                }
+                Err(e) => {
+                    notice(format!(
+                        "rooms of a run that crashed are left ({prefix}*): {e}"
+                    ));
+                    // The rooms of another crashed run would fail the same way.
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Starts deleting a call's room in the background; [`Cleanup::close`] finds the rooms whose
+    /// deletion fails here.
+    pub(super) fn forget(&self, room: String) {
+        let rooms = self.rooms.clone();
+        self.deleting
+            .spawn(async move { rooms.delete_one(&room).await });
+    }
+
+    /// Deletes all rooms with `prefix`; returns how many there were. A server may store a room
+    /// again that it has just deleted (an agent that leaves updates it), so the list must stay
+    /// empty for [`SETTLED`].
+    async fn delete_all(&self, prefix: &str, limit: Duration) -> Result<usize, String> {
+        let mut deleted = HashSet::new();
+        let work = async {
+            let mut empty_since = Instant::now();
+            loop {
+                let names = self.rooms.list(prefix).await.map_err(|e| e.to_string())?;
+                if names.is_empty() && empty_since.elapsed() >= SETTLED {
+                    return Ok(deleted.len());
+                }
+                if !names.is_empty() {
+                    let left = self.rooms.delete(&names).await;
+                    if !left.is_empty() {
+                        let (left, all) = (left.len(), names.len());
+                        return Err(format!("{left} of {all} could not be deleted"));
+                    }
+                    deleted.extend(names);
+                    empty_since = Instant::now();
+                }
+                tokio::time::sleep(SETTLED / 4).await;
+            }
+        };
+        let done = tokio::time::timeout(limit, work).await;
+        done.unwrap_or_else(|_| Err("the server is too slow".into()))
+    }
+
+    /// Removes this run from the ledger: it has no rooms left.
+    pub(super) fn forget_run(&self) {
+        if let Some(ledger) = &self.ledger {
+            ledger.close(&self.prefix);
+        }
+    }
+
+    /// Deletes every room of this run.
+    pub(super) async fn close(&self, notice: Notice<'_>) {
+        let begin = Instant::now();
+        self.deleting.close();
+        // `delete_all` finds the rooms whose deletion takes longer.
+        let _ = tokio::time::timeout(CLEANUP / 2, self.deleting.wait()).await;
+        let left = CLEANUP.saturating_sub(begin.elapsed());
+        match self.delete_all(&self.prefix, left).await {
+            Ok(_) => self.forget_run(),
+            Err(e) => notice(format!(
+                "rooms named {}* may be left on the server ({e}); the next run deletes them",
+                self.prefix
+            )),
+        }
+    }
+}

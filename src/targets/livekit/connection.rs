@@ -1,0 +1,226 @@
+//! A call through a LiveKit room.
+//!
+//! In: how to join, a peer of the media engine. Out: the call's events; why there is no agent.
+//! Invariants: a connection ends in at most one `Closed`; the section of a track that is not the
+//! agent's voice is ignored without a request to do so.
+
+use super::ask::Ask;
+use super::diagnosis::{Wanted, diagnose};
+use super::dispatches::Dispatches;
+use super::roster::Section;
+use super::session::{Join, Session, SessionEvent};
+use super::voices::{AgentStream, RoomEvent, Voices};
+use crate::call::Failure;
+use crate::net::{Endpoint, PeerEvents, PeerHandle};
+use crate::targets::{Connection, Event};
+use futures_util::future::BoxFuture;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Maximum length of a track name in the record, in characters.
+const NAME: usize = 200;
+
+/// What a call asked its server for.
+pub(super) struct Wish {
+    pub room: String,
+    pub ask: Ask,
+    pub dispatches: Arc<Dispatches>,
+}
+
+/// A reported track, and where it reaches us.
+struct Heard {
+    track: u32,
+    sid: String,
+    section: Section,
+}
+
+/// A call through a LiveKit room.
+pub(super) struct RoomCall<E: Endpoint> {
+    /// `None` if the call could not even start to join.
+    session: Option<Session>,
+    wish: Wish,
+    voices: Voices,
+    peer: Arc<PeerHandle<E>>,
+    /// Events not yet reported.
+    events: VecDeque<Event>,
+    /// The tracks that may be the agent's voice now.
+    heard: Vec<Heard>,
+    tracks_so_far: u32,
+}
+
+impl<E: Endpoint> RoomCall<E> {
+    /// Starts to join.
+    pub(super) fn begin(
+        join: Result<Join, Failure>,
+        wish: Wish,
+        peer: Arc<PeerHandle<E>>,
+        media: PeerEvents,
+    ) -> Self {
+        let (session, failure) = match join {
+            Ok(join) => (Some(Session::begin(join, peer.clone(), media)), None),
+            Err(failure) => (None, Some(Event::Closed(failure))),
+        };
+        Self {
+            session,
+            voices: Voices::new(wish.ask.choice.clone()),
+            wish,
+            peer,
+            events: failure.into_iter().collect(),
+            heard: Vec::new(),
+            tracks_so_far: 0,
+        }
+    }
+
+    /// Cancel safe: the events that follow from one session event are kept until they are reported.
+    async fn next(&mut self) -> Option<Event> {
+        loop {
+            if let Some(event) = self.events.pop_front() {
+                return Some(event);
+            }
+            let told = match self.session.as_mut()?.event().await? {
+                SessionEvent::Joined => return Some(Event::Joined),
+                SessionEvent::Closed(failure) => return Some(Event::Closed(failure)),
+                SessionEvent::Participants(all) => self.voices.participants(all, Instant::now()),
+                SessionEvent::Sections { transport, tracks } => {
+                    self.voices.sections(transport, tracks, Instant::now())
+                }
+            };
+            for Section { transport, mid } in self.voices.newly_ignored() {
+                self.peer.tell(move |p, _| p.ignore(transport, &mid));
+            }
+            for event in told {
+                let event = self.translated(event);
+                self.events.extend(event);
+            }
+            let notice = self.voices.take_notice().map(Event::Notice);
+            self.events.extend(notice);
+        }
+    }
+
+    fn translated(&mut self, event: RoomEvent) -> Option<Event> {
+        Some(match event {
+            RoomEvent::AgentPresent(identity) => Event::AgentPresent { identity },
+            RoomEvent::AgentState(state) => Event::AgentState(state),
+            RoomEvent::AgentLeft => Event::AgentLeft,
+            RoomEvent::Track(stream, section) => {
+                let track = self.tracks_so_far;
+                self.tracks_so_far += 1;
+                let name = name(&stream);
+                self.heard.push(Heard {
+                    track,
+                    sid: stream.sid,
+                    section,
+                });
+                Event::AgentTrack { track, name }
+            }
+            RoomEvent::TrackGone(sid) => {
+                let at = self.heard.iter().position(|heard| heard.sid == sid)?;
+                Event::AgentTrackGone(self.heard.remove(at).track)
+            }
+            RoomEvent::TrackMuted(sid) => {
+                let heard = self.heard.iter().find(|heard| heard.sid == sid)?;
+                Event::AgentTrackMuted(heard.track)
+            }
+        })
+    }
+
+    async fn explained(&self, failure: Failure, agent_timeout: Duration) -> Failure {
+        let heard = self.tracks_so_far > 0;
+        let Some(waited) = waited(&failure, agent_timeout, heard) else {
+            return failure;
+        };
+        let Wish {
+            room,
+            ask,
+            dispatches,
+        } = &self.wish;
+        let dispatches = dispatches.of(room).await;
+        let wanted = Wanted {
+            agent_name: ask.dispatch.as_ref().map(|d| d.agent_name.as_str()),
+            choice: &ask.choice,
+            waited,
+        };
+        match diagnose(wanted, &self.voices.seen(), dispatches.as_deref()) {
+            Some(why) => why.into(),
+            None => failure,
+        }
+    }
+}
+
+impl<E: Endpoint> Connection for RoomCall<E> {
+    fn event(&mut self) -> BoxFuture<'_, Option<Event>> {
+        Box::pin(self.next())
+    }
+
+    fn listen(&mut self, track: u32) {
+        if let Some(heard) = self.heard.iter().find(|heard| heard.track == track) {
+            let Section { transport, mid } = heard.section.clone();
+            self.peer
+                .tell(move |p, _| p.listen_to(transport, &mid, track));
+        }
+    }
+
+    fn stop_listening(&mut self, track: u32) {
+        self.peer.tell(move |p, _| p.stop_listening(track));
+    }
+
+    fn ignore_all(&mut self) {
+        self.peer.tell(|p, _| p.ignore_all());
+    }
+
+    fn explain(&mut self, failure: Failure, agent_timeout: Duration) -> BoxFuture<'_, Failure> {
+        Box::pin(self.explained(failure, agent_timeout))
+    }
+
+    fn hang_up(self: Box<Self>) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            if let Some(session) = self.session {
+                session.leave().await;
+            }
+        })
+    }
+}
+
+/// The track's name in the record: `identity/name`, at most [`NAME`] characters.
+fn name(stream: &AgentStream) -> Arc<str> {
+    let name = format!("{}/{}", stream.identity, stream.name);
+    name.chars().take(NAME).collect::<String>().into()
+}
+
+/// How long the call waited for an agent, if `failure` is for lack of one: the agent never came,
+/// or (unless the call heard it, `heard`) it left or published nothing.
+fn waited(failure: &Failure, agent_timeout: Duration, heard: bool) -> Option<Duration> {
+    match failure {
+        Failure::AgentAbsent { waited } => Some(*waited),
+        Failure::AgentSilent | Failure::AgentLeft if !heard => Some(agent_timeout),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::cause::Cause;
+    use super::*;
+
+    #[test]
+    fn only_a_call_without_an_agent_is_explained() {
+        let bound = Duration::from_secs(30);
+        let own = Duration::from_secs(7);
+        let absent = Failure::AgentAbsent { waited: own };
+        let quota = Failure::from(Cause::Quota {
+            detail: "429".into(),
+        });
+        let cases = [
+            (&absent, false, Some(own)),
+            (&Failure::AgentSilent, false, Some(bound)),
+            (&Failure::AgentLeft, false, Some(bound)),
+            (&Failure::AgentLeft, true, None),
+            (&quota, false, None),
+            (&Failure::Stopped, false, None),
+        ];
+        for (failure, heard, expected) in cases {
+            assert_eq!(waited(failure, bound, heard), expected, "{failure} {heard}");
+        }
+    }
+}

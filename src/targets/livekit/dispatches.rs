@@ -1,0 +1,138 @@
+//! Asks the server about a room's dispatches: which agents were requested, who took their jobs.
+//!
+//! In: a room's name. Out: its dispatches with their jobs, or nothing if the server does not
+//! say. Invariants: at most [`AT_ONCE`] queries are under way, and none takes longer than
+//! [`PATIENCE`], including its wait in the queue.
+
+use super::address::Address;
+use super::signal::printable;
+use super::token::Credentials;
+use livekit_api::services::agent_dispatch::AgentDispatchClient;
+use livekit_protocol as proto;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+
+/// Time limit for an answer.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// Maximum concurrent queries.
+const AT_ONCE: usize = 4;
+/// Maximum dispatches kept per room, and jobs per dispatch.
+const MOST: usize = 16;
+
+/// An agent that was requested for a room.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Dispatched {
+    /// The agent's name; empty: the server's automatic dispatch.
+    pub agent_name: String,
+    /// The jobs of this dispatch.
+    pub jobs: Vec<Job>,
+}
+
+/// State of a job. A server other than LiveKit Cloud reports what the worker answered, and
+/// nothing that came later.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Job {
+    /// A worker has it.
+    Running,
+    /// A worker refused it.
+    Rejected,
+    /// It ended without an error.
+    Ended,
+    /// It ended with an error.
+    Failed(String),
+}
+
+impl From<proto::JobState> for Job {
+    fn from(state: proto::JobState) -> Self {
+        match state.status() {
+            proto::JobStatus::JsPending | proto::JobStatus::JsRunning => Self::Running,
+            proto::JobStatus::JsFailed => Self::Failed(match printable(&state.error) {
+                none if none.is_empty() => "the worker gave no reason".into(),
+                error => error,
+            }),
+            // A worker that accepts a job names the participant that will join.
+            proto::JobStatus::JsSuccess if state.participant_identity.is_empty() => Self::Rejected,
+            proto::JobStatus::JsSuccess => Self::Ended,
+        }
+    }
+}
+
+/// The server's dispatches.
+pub(super) struct Dispatches {
+    client: AgentDispatchClient,
+    places: Semaphore,
+}
+
+impl Dispatches {
+    /// Reads the dispatches of the server at `address`.
+    pub(super) fn new(address: &Address, credentials: &Credentials) -> Self {
+        let (key, secret) = (credentials.key(), credentials.secret());
+        Self {
+            client: AgentDispatchClient::with_api_key(&address.http(), key, secret)
+                .with_failover(false)
+                .with_request_timeout(PATIENCE),
+            places: Semaphore::new(AT_ONCE),
+        }
+    }
+
+    /// The dispatches of a room; `None` if the server does not say: it is too old, too slow, or the
+    /// key may not ask.
+    pub(super) async fn of(&self, room: &str) -> Option<Vec<Dispatched>> {
+        let ask = async {
+            let _place = self.places.acquire().await.ok()?;
+            self.client.list_dispatch(room).await.ok()
+        };
+        let told = tokio::time::timeout(PATIENCE, ask).await.ok()??;
+        Some(told.into_iter().take(MOST).map(dispatched).collect())
+    }
+}
+
+fn dispatched(d: proto::AgentDispatch) -> Dispatched {
+    let jobs = d.state.into_iter().flat_map(|state| state.jobs);
+    let states = jobs.take(MOST).map(|job| job.state.unwrap_or_default());
+    Dispatched {
+        agent_name: printable(&d.agent_name),
+        jobs: states.map(Job::from).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_jobs_state_is_read() {
+        use proto::JobStatus::{JsFailed, JsPending, JsRunning, JsSuccess};
+        let cases = [
+            (JsPending, "", "", Job::Running),
+            (JsRunning, "", "agent-1", Job::Running),
+            (JsSuccess, "", "", Job::Rejected),
+            (JsSuccess, "", "agent-1", Job::Ended),
+            (JsFailed, "no\nkey", "agent-1", Job::Failed("no key".into())),
+            (
+                JsFailed,
+                "",
+                "agent-1",
+                Job::Failed("the worker gave no reason".into()),
+            ),
+        ];
+        for (status, error, identity, expected) in cases {
+            let state = proto::JobState {
+                status: status as i32,
+                error: error.into(),
+                participant_identity: identity.into(),
+                ..Default::default()
+            };
+            assert_eq!(Job::from(state), expected, "{status:?}");
+        }
+        let job = proto::Job::default();
+        let many = proto::AgentDispatch {
+            state: Some(proto::AgentDispatchState {
+                jobs: vec![job; 10 * MOST],
+                ..Default::default()
+            }),
+            ..Default::default()
+        };
+        assert_eq!(dispatched(many).jobs.len(), MOST);
+    }
+}

@@ -1,0 +1,18 @@
+//! What an error of the media engine means for a call through a LiveKit room.
+
+use super::cause::Cause;
+use super::signal;
+use crate::call::Failure;
+use crate::net::NetError;
+
+/// What a media error means for the call.
+pub(super) fn media_failure(e: NetError) -> Failure {
+    match e {
+        NetError::Description(_) | NetError::UnexpectedAnswer => Failure::from(Cause::NotLiveKit {
+            detail: signal::printable(&e.to_string()),
+        }),
+        other => Failure::Generator {
+            detail: other.to_string(),
+        },
+    }
+}

@@ -1,0 +1,42 @@
+//! Rooms of a LiveKit server, by a participant in pure Rust: tokens, signalling, rooms, cleanup.
+//!
+//! In: credentials, a room, a peer of the media engine. Out: a target; session events.
+//! Invariants: one participant's failure affects no other; secrets appear in no message.
+
+mod absence;
+mod address;
+mod ask;
+mod cause;
+mod cleanup;
+mod connection;
+mod diagnosis;
+mod dispatches;
+mod ledger;
+mod media_failure;
+mod negotiation;
+mod own;
+mod rooms;
+mod roster;
+mod session;
+pub(in crate::targets) mod signal;
+pub(in crate::targets) mod state;
+mod target;
+mod token;
+mod voices;
+
+pub use absence::Absence;
+pub use address::{Address, AddressError};
+pub use ask::Ask;
+pub use cause::Cause;
+pub use own::OwnWorker;
+pub use roster::{Participant, ParticipantKind, Presence, Roster, Section, Source, Track};
+pub use session::{Join, Session, SessionCommand, SessionEvent};
+pub use target::Livekit;
+pub use token::{Credentials, Dispatch, RoomTicket};
+pub use voices::AgentChoice;
+
+/// Chooses the TLS implementation for the process; call it before the first connection.
+pub fn install_crypto() {
+    // A provider installed earlier in this process is just as good.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+}

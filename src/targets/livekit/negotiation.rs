@@ -1,0 +1,115 @@
+//! Negotiates a session's media: offers, answers, candidates, and which section has which track.
+//!
+//! In: the server's offers, answers and candidates. Out: ours. Invariants: at most one of our
+//! offers is outstanding; what a server asks for is bounded.
+
+use super::media_failure::media_failure;
+use super::session::{Live, PUBLISHER, SUBSCRIBER};
+use super::signal::{self, Request};
+use crate::call::Failure;
+use crate::net::{Endpoint, Shape, tracks_by_mid};
+use livekit_protocol as proto;
+use std::collections::HashMap;
+
+/// Maximum sections offered at a server's request; one for each track in a room.
+const MAX_SECTIONS: u32 = 64;
+
+/// The tracks that a description's sections hold. Servers list them beside the description;
+/// older ones only in it.
+fn tracks_of(description: &proto::SessionDescription) -> HashMap<String, String> {
+    match &description.mid_to_track_id {
+        none if none.is_empty() => tracks_by_mid(&description.sdp),
+        told => told.clone(),
+    }
+}
+
+impl<E: Endpoint> Live<'_, E> {
+    /// Announces our track and offers it, on the older signalling path.
+    pub(super) async fn begin_v0(&mut self, cid: &str) -> Result<(), Failure> {
+        self.socket
+            .request(Request::AddTrack(signal::microphone(cid)))
+            .await?;
+        let cid = cid.to_owned();
+        let offer = self
+            .peer
+            .with(move |p, now| p.transport(PUBLISHER, now)?.offer(&cid, Shape::Publisher))
+            .await
+            .and_then(|r| r)
+            .map_err(media_failure)?;
+        let offer = signal::description("offer", offer, self.offers);
+        self.socket.request(Request::Offer(offer)).await
+    }
+
+    pub(super) async fn on_answer(
+        &mut self,
+        answer: proto::SessionDescription,
+    ) -> Result<(), Failure> {
+        let tracks = tracks_of(&answer);
+        let sdp = answer.sdp;
+        self.peer
+            .with(move |p, now| p.transport(PUBLISHER, now)?.answer(&sdp))
+            .await
+            .and_then(|r| r)
+            .map_err(media_failure)?;
+        if self.single {
+            self.sections(PUBLISHER, tracks).await?;
+        }
+        match self.sections_wanted.take() {
+            Some(n) => self.reoffer(n).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Answers the server's offer on the subscribing connection.
+    pub(super) async fn on_offer(
+        &mut self,
+        offer: proto::SessionDescription,
+    ) -> Result<(), Failure> {
+        let tracks = tracks_of(&offer);
+        let sdp = offer.sdp;
+        let answer = self
+            .peer
+            .with(move |p, now| p.transport(SUBSCRIBER, now)?.accept(&sdp))
+            .await
+            .and_then(|r| r)
+            .map_err(media_failure)?;
+        let answer = signal::description("answer", answer, offer.id);
+        self.socket.request(Request::Answer(answer)).await?;
+        self.sections(SUBSCRIBER, tracks).await
+    }
+
+    pub(super) async fn on_trickle(&mut self, t: &proto::TrickleRequest) -> Result<(), Failure> {
+        let target = proto::SignalTarget::Subscriber as i32;
+        let transport = if !self.single && t.target == target {
+            SUBSCRIBER
+        } else {
+            PUBLISHER
+        };
+        let init: serde_json::Value = serde_json::from_str(&t.candidate_init).unwrap_or_default();
+        let line = init["candidate"].as_str().unwrap_or_default().to_owned();
+        self.peer
+            .with(move |p, now| p.transport(transport, now).map(|t| t.candidate(&line)))
+            .await
+            .and_then(|r| r)
+            .map(|_| ())
+            .map_err(media_failure)
+    }
+
+    pub(super) async fn reoffer(&mut self, sections: u32) -> Result<(), Failure> {
+        let sections = sections.min(MAX_SECTIONS);
+        let offer = self
+            .peer
+            .with(move |p, now| p.transport(PUBLISHER, now)?.reoffer(sections))
+            .await
+            .and_then(|r| r)
+            .map_err(media_failure)?;
+        let Some(offer) = offer else {
+            let before = self.sections_wanted.unwrap_or(0);
+            self.sections_wanted = Some(before.max(sections));
+            return Ok(());
+        };
+        self.offers += 1;
+        let offer = signal::description("offer", offer, self.offers);
+        self.socket.request(Request::Offer(offer)).await
+    }
+}

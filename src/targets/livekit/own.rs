@@ -1,0 +1,95 @@
+//! Runs our own reference agent at a LiveKit server, as a child process.
+//!
+//! In: a server, an agent name. Out: a registered worker.
+//! Invariants: the child ends when our end of its pipe closes, so also when we are killed;
+//! secrets go through its environment, never its arguments.
+
+use super::address::Address;
+use super::token::Credentials;
+use crate::call::Failure;
+use crate::targets::OwnAgent;
+use std::process::Stdio;
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
+use tokio::process::{Child, ChildStderr, Command};
+use tokio::sync::Mutex;
+
+/// Time limit for the registration.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// Time limit for the agent to hang up, write its truth file and exit.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// A registered reference agent.
+pub struct OwnWorker(Mutex<Child>);
+
+fn no_agent(detail: impl std::fmt::Display) -> Failure {
+    Failure::Generator {
+        detail: format!("the reference agent does not start: {detail}"),
+    }
+}
+
+impl OwnWorker {
+    /// Starts the agent and waits until the server has accepted its registration.
+    ///
+    /// # Errors
+    /// The agent does not start, or is not registered in time.
+    pub async fn start(
+        own: &OwnAgent,
+        address: &Address,
+        credentials: &Credentials,
+    ) -> Result<Self, Failure> {
+        let mut command = Command::new(&own.program);
+        command
+            .args(["agent", "--until-eof"])
+            .arg(format!("--url={address}"))
+            .arg(format!("--agent-name={}", own.name))
+            .args(&own.arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            // Keeps a terminal's Ctrl-C from the agent, which must outlive the last call.
+            .process_group(0)
+            .kill_on_drop(true);
+        credentials.to_environment(command.as_std_mut());
+        let mut child = command.spawn().map_err(no_agent)?;
+        let stderr = child.stderr.take().ok_or_else(|| no_agent("no pipe"))?;
+        let mut lines = BufReader::new(stderr).lines();
+        let registered = tokio::time::timeout(PATIENCE, registration(&mut lines)).await;
+        registered.unwrap_or_else(|_| Err(no_agent("the server does not take it")))?;
+        tokio::spawn(async move {
+            // Keep reading, so that the child does not block; problems of its calls show in the
+            // calls themselves.
+            while let Ok(Some(_)) = lines.next_line().await {}
+        });
+        Ok(Self(Mutex::new(child)))
+    }
+
+    /// The agent's process id, while it runs.
+    pub async fn pid(&self) -> Option<u32> {
+        self.0.lock().await.id()
+    }
+
+    /// Tells the agent to end and waits until it has; kills it if it takes too long.
+    pub async fn stop(&self) {
+        let mut child = self.0.lock().await;
+        drop(child.stdin.take());
+        if tokio::time::timeout(FAREWELL, child.wait()).await.is_err() {
+            let _ = child.kill().await;
+        }
+    }
+}
+
+/// Returns when the child says that it is registered.
+async fn registration(lines: &mut Lines<BufReader<ChildStderr>>) -> Result<(), Failure> {
+    let mut said = None;
+    while let Ok(Some(line)) = lines.next_line().await {
+        if line.contains("registered") {
+            return Ok(());
+        }
+        // Keep the error message, not its hint or an earlier warning.
+        if let Some(error) = line.strip_prefix("error: ") {
+            said.get_or_insert_with(|| error.to_owned());
+        }
+    }
+    Err(no_agent(said.as_deref().unwrap_or("it ended")))
+}

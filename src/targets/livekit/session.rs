@@ -1,0 +1,391 @@
+//! One participant's session: join, negotiate, follow the room, leave.
+//!
+//! In: how to join, a peer of the media engine, commands. Out: session events.
+//! Invariant: a session ends in exactly one `Closed`, unless its owner lets go of it.
+
+use super::address::Address;
+use super::cause::Cause;
+use super::media_failure::media_failure;
+use super::roster::Presence;
+use super::signal::{self, Refusal, Reply, Request, Socket};
+use crate::call::Failure;
+use crate::net::{Endpoint, NetError, PeerEvent, PeerEvents, PeerHandle, Shape};
+use livekit_protocol as proto;
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
+
+/// Session events queued for an owner that is busy.
+const EVENTS: usize = 64;
+/// Ping interval if the server names none.
+const DEFAULT_PING: Duration = Duration::from_secs(10);
+/// How long the server may be silent before the connection counts as lost, if it names no limit.
+const DEFAULT_PONG_LIMIT: Duration = Duration::from_secs(30);
+
+/// The transport that publishes; with a single connection it also subscribes.
+pub(super) const PUBLISHER: usize = 0;
+/// The transport that subscribes if there are two connections.
+pub(super) const SUBSCRIBER: usize = 1;
+
+/// How to join.
+#[derive(Clone)]
+pub struct Join {
+    /// The server's address.
+    pub address: Address,
+    /// Signed access token.
+    pub token: String,
+    /// Client id of our track: unique within the room.
+    pub cid: String,
+    /// Time limit for signalling.
+    pub join_timeout: Duration,
+    /// Time limit for ICE and DTLS, counted from the end of `join_timeout`.
+    pub media_timeout: Duration,
+}
+
+impl fmt::Debug for Join {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Join")
+            .field("address", &self.address)
+            .field("cid", &self.cid)
+            .finish_non_exhaustive()
+    }
+}
+
+/// An event of a session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SessionEvent {
+    /// Signalling has joined and media are flowing.
+    Joined,
+    /// Others in the room arrived, changed or left, including those who were there before us.
+    Participants(Vec<Presence>),
+    /// The sections of a transport that hold a track of somebody else.
+    Sections {
+        /// Transport index.
+        transport: usize,
+        /// Track ids by media section, for the whole transport.
+        tracks: HashMap<String, String>,
+    },
+    /// The session is over.
+    Closed(Failure),
+}
+
+/// What an owner can ask of its session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SessionCommand {
+    /// Set attributes of our participant.
+    SetAttributes(HashMap<String, String>),
+    /// Leave the room and end.
+    Leave,
+}
+
+/// A running session.
+pub struct Session {
+    // Boxed, because the channel allocates room for 32 events at once.
+    events: mpsc::Receiver<Box<SessionEvent>>,
+    commands: mpsc::Sender<SessionCommand>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Session {
+    /// Starts to join; everything else is reported by [`Session::event`].
+    pub fn begin<E: Endpoint>(join: Join, peer: Arc<PeerHandle<E>>, media: PeerEvents) -> Self {
+        let (tx, events) = mpsc::channel(EVENTS);
+        let (commands, rx) = mpsc::channel(EVENTS);
+        let task = tokio::spawn(async move {
+            let failure = match run(&join, &peer, media, rx, &tx).await {
+                Ok(()) => return,
+                Err(f) => f,
+            };
+            let _ = tx.send(Box::new(SessionEvent::Closed(failure))).await;
+        });
+        Self {
+            events,
+            commands,
+            task,
+        }
+    }
+
+    /// The next event; `None` after the session has ended. Cancel safe.
+    pub async fn event(&mut self) -> Option<SessionEvent> {
+        self.events.recv().await.map(|event| *event)
+    }
+
+    /// A sender for commands to the session.
+    pub fn commands(&self) -> mpsc::Sender<SessionCommand> {
+        self.commands.clone()
+    }
+
+    /// Leaves the room; returns when the leave request has been sent, or after a second.
+    pub async fn leave(self) {
+        let Self {
+            events,
+            commands,
+            mut task,
+        } = self;
+        let _ = commands.try_send(SessionCommand::Leave);
+        // A session that is blocked on events that its owner does not read must not wait for ever.
+        drop(events);
+        if tokio::time::timeout(Duration::from_secs(1), &mut task)
+            .await
+            .is_err()
+        {
+            task.abort();
+        }
+    }
+}
+
+/// The part of a session that its handlers change.
+pub(super) struct Live<'a, E: Endpoint> {
+    pub(super) socket: Socket,
+    pub(super) peer: &'a Arc<PeerHandle<E>>,
+    events: &'a mpsc::Sender<Box<SessionEvent>>,
+    /// Id of our own participant, which is not reported.
+    own_sid: String,
+    pub(super) single: bool,
+    pub(super) offers: u32,
+    /// Sections that the server requested while an answer was outstanding.
+    pub(super) sections_wanted: Option<u32>,
+    joined: bool,
+    connected: bool,
+    told: bool,
+    heard: Instant,
+    pong_limit: Duration,
+    ping: Interval,
+}
+
+async fn run<E: Endpoint>(
+    join: &Join,
+    peer: &Arc<PeerHandle<E>>,
+    mut media: PeerEvents,
+    mut commands: mpsc::Receiver<SessionCommand>,
+    events: &mpsc::Sender<Box<SessionEvent>>,
+) -> Result<(), Failure> {
+    // Not cancelled when the owner lets go: the server would finish the join, and the room would
+    // exist again after it was deleted. The owner does not wait for long.
+    // Boxed, so that the memory of the handshake is released once it is over.
+    let (socket, single) = Box::pin(open(join, peer)).await?;
+    let mut ping = interval(DEFAULT_PING);
+    ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut live = Live {
+        socket,
+        peer,
+        events,
+        own_sid: String::new(),
+        single,
+        offers: 1,
+        sections_wanted: None,
+        joined: false,
+        connected: false,
+        told: false,
+        heard: Instant::now(),
+        pong_limit: DEFAULT_PONG_LIMIT,
+        ping,
+    };
+    if !single {
+        live.begin_v0(&join.cid).await?;
+    }
+    let join_deadline = Instant::now() + join.join_timeout;
+    let media_deadline = join_deadline + join.media_timeout;
+    loop {
+        let deadline = match (live.joined, live.connected) {
+            (false, _) => join_deadline,
+            (true, false) => media_deadline,
+            (true, true) => live.heard + live.pong_limit,
+        };
+        tokio::select! {
+            reply = live.socket.recv::<proto::SignalResponse>() => {
+                live.heard = Instant::now();
+                if let Some(m) = reply?.message {
+                    // Boxed, like everything rare: a session's memory is held for its whole call.
+                    Box::pin(live.reply(m)).await?;
+                }
+            }
+            event = media.recv() => live.media(event).await?,
+            command = commands.recv() => match command {
+                Some(SessionCommand::SetAttributes(a)) => live.set_attributes(a).await?,
+                Some(SessionCommand::Leave) | None => return Box::pin(live.leave()).await,
+            },
+            _ = live.ping.tick() => live.send_ping().await?,
+            () = tokio::time::sleep_until(deadline) => return Err(live.too_late(join)),
+        }
+    }
+}
+
+/// Opens signalling with a single connection, or with two if the server is older.
+async fn open<E: Endpoint>(
+    join: &Join,
+    peer: &Arc<PeerHandle<E>>,
+) -> Result<(Socket, bool), Failure> {
+    let cid = join.cid.clone();
+    let offer = peer
+        .with(move |p, now| p.transport(PUBLISHER, now)?.offer(&cid, Shape::Single))
+        .await
+        .and_then(|r| r)
+        .map_err(media_failure)?;
+    let path = signal::path_v1(offer, &join.cid);
+    match signal::open(&join.address, &path, &join.token, join.join_timeout).await {
+        Ok(socket) => return Ok((socket, true)),
+        Err(Refusal::Failed(f)) => return Err(f),
+        Err(Refusal::NotFound(_)) => {}
+    }
+    peer.with(|p, _| p.close(PUBLISHER))
+        .await
+        .map_err(media_failure)?;
+    match signal::open(
+        &join.address,
+        &signal::path_v0(),
+        &join.token,
+        join.join_timeout,
+    )
+    .await
+    {
+        Ok(socket) => Ok((socket, false)),
+        Err(Refusal::Failed(f)) => Err(f),
+        Err(Refusal::NotFound(detail)) => Err(Failure::from(Cause::NotLiveKit { detail })),
+    }
+}
+
+impl<E: Endpoint> Live<'_, E> {
+    async fn reply(&mut self, message: Reply) -> Result<(), Failure> {
+        match message {
+            Reply::Join(join) => self.on_join(&join).await,
+            Reply::Update(u) => self.participants(&u.participants).await,
+            Reply::Answer(a) => self.on_answer(a).await,
+            Reply::Offer(o) => self.on_offer(o).await,
+            Reply::Trickle(t) => self.on_trickle(&t).await,
+            Reply::MediaSectionsRequirement(m) => self.reoffer(m.num_audios).await,
+            Reply::Leave(l) => Err(Failure::Dropped {
+                detail: format!("the server ended it: {}", leave_reason(&l)),
+            }),
+            Reply::RequestResponse(r) => on_request_response(&r),
+            _ => Ok(()),
+        }
+    }
+
+    async fn on_join(&mut self, join: &proto::JoinResponse) -> Result<(), Failure> {
+        self.joined = true;
+        if join.ping_interval > 0 {
+            self.ping = interval(Duration::from_secs(join.ping_interval as u64));
+            self.ping
+                .set_missed_tick_behavior(MissedTickBehavior::Delay);
+        }
+        if join.ping_timeout > 0 {
+            // A busy server is not a dead one: allow twice the timeout that it names.
+            self.pong_limit = Duration::from_secs(join.ping_timeout as u64 * 2);
+        }
+        let own = join.participant.as_ref();
+        self.own_sid = own.map(|p| p.sid.clone()).unwrap_or_default();
+        self.participants(&join.other_participants).await?;
+        self.tell_joined().await
+    }
+
+    async fn media(&mut self, event: Option<PeerEvent>) -> Result<(), Failure> {
+        match event {
+            Some(PeerEvent::Connected(PUBLISHER)) => {
+                self.connected = true;
+                self.tell_joined().await
+            }
+            Some(PeerEvent::Disconnected(_)) => Err(Failure::Dropped {
+                detail: "media lost: the server no longer answers on its UDP port".into(),
+            }),
+            Some(PeerEvent::Dead(detail)) => Err(Failure::Dropped { detail }),
+            Some(PeerEvent::Broken(detail)) => Err(Failure::Generator { detail }),
+            Some(_) => Ok(()),
+            None => Err(media_failure(NetError::Gone)),
+        }
+    }
+
+    async fn tell_joined(&mut self) -> Result<(), Failure> {
+        if self.joined && self.connected && !self.told {
+            self.told = true;
+            self.send_event(SessionEvent::Joined).await?;
+        }
+        Ok(())
+    }
+
+    async fn participants(&mut self, all: &[proto::ParticipantInfo]) -> Result<(), Failure> {
+        let others = all.iter().filter(|p| p.sid != self.own_sid);
+        let others: Vec<Presence> = others.map(Presence::of).collect();
+        if others.is_empty() {
+            return Ok(());
+        }
+        self.send_event(SessionEvent::Participants(others)).await
+    }
+
+    pub(super) async fn sections(
+        &mut self,
+        transport: usize,
+        tracks: HashMap<String, String>,
+    ) -> Result<(), Failure> {
+        self.send_event(SessionEvent::Sections { transport, tracks })
+            .await
+    }
+
+    async fn send_event(&mut self, event: SessionEvent) -> Result<(), Failure> {
+        // If the owner is gone, nobody needs the reason.
+        let told = self.events.send(Box::new(event)).await;
+        told.map_err(|_| Failure::Stopped)
+    }
+
+    async fn set_attributes(&mut self, attributes: HashMap<String, String>) -> Result<(), Failure> {
+        let update = proto::UpdateParticipantMetadata {
+            attributes,
+            ..Default::default()
+        };
+        self.socket.request(Request::UpdateMetadata(update)).await
+    }
+
+    async fn send_ping(&mut self) -> Result<(), Failure> {
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        let ping = proto::Ping {
+            timestamp: now.as_millis() as i64,
+            rtt: 0,
+        };
+        self.socket.request(Request::PingReq(ping)).await
+    }
+
+    async fn leave(mut self) -> Result<(), Failure> {
+        let leave = proto::LeaveRequest {
+            reason: proto::DisconnectReason::ClientInitiated as i32,
+            ..Default::default()
+        };
+        self.socket.request(Request::Leave(leave)).await?;
+        self.socket.close().await;
+        Ok(())
+    }
+
+    fn too_late(&self, join: &Join) -> Failure {
+        match (self.joined, self.connected) {
+            (false, _) => Failure::from(Cause::JoinTimeout {
+                waited: join.join_timeout,
+            }),
+            (true, false) => Failure::from(Cause::MediaNotConnected {
+                waited: join.media_timeout,
+            }),
+            (true, true) => Failure::Dropped {
+                detail: format!("the server said nothing for {:?}", self.pong_limit),
+            },
+        }
+    }
+}
+
+fn leave_reason(leave: &proto::LeaveRequest) -> &'static str {
+    proto::DisconnectReason::try_from(leave.reason)
+        .unwrap_or(proto::DisconnectReason::UnknownReason)
+        .as_str_name()
+}
+
+fn on_request_response(r: &proto::RequestResponse) -> Result<(), Failure> {
+    use proto::request_response::Reason;
+    match Reason::try_from(r.reason) {
+        Ok(Reason::LimitExceeded) => Err(Failure::from(Cause::Quota {
+            detail: signal::printable(&r.message),
+        })),
+        _ => Ok(()),
+    }
+}

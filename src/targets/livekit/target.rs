@@ -1,0 +1,199 @@
+//! A LiveKit server as a target: each call is a room.
+//!
+//! In: address, credentials, what each variant asks for. Out: connections. Invariant: nothing
+//! outside this folder knows how an agent is called into a room.
+
+use super::address::Address;
+use super::ask::Ask;
+use super::cause::Cause;
+use super::cleanup::Cleanup;
+use super::connection::{RoomCall, Wish};
+use super::dispatches::Dispatches;
+use super::ledger::Ledger;
+use super::own::OwnWorker;
+use super::session::Join;
+use super::token::{Credentials, Dispatch, RoomTicket};
+use crate::call::Failure;
+use crate::net::{Endpoint, Engine, Impairment};
+use crate::targets::{Dial, Line, Notice, OpenTarget, Opened, Opening, OwnAgent, Target};
+use futures_util::future::BoxFuture;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Timeout for signalling.
+const JOIN_TIMEOUT: Duration = Duration::from_secs(10);
+/// Timeout for ICE and DTLS.
+const MEDIA_TIMEOUT: Duration = Duration::from_secs(10);
+/// Validity of a token. It is used at once, but a queue in front of the server may take a while.
+const TOKEN_LIFE: Duration = Duration::from_secs(600);
+
+/// Rooms on a LiveKit server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Livekit {
+    /// Address of the server.
+    pub address: Address,
+    /// API key and secret of the server.
+    pub credentials: Credentials,
+    /// Prefix of every room name.
+    pub room_prefix: String,
+    /// What the calls of each variant ask for; those beyond the end ask for nothing.
+    pub asks: Vec<Ask>,
+}
+
+/// A LiveKit server that has been resolved, and the run's rooms on it.
+struct Server<E: Endpoint> {
+    address: Address,
+    credentials: Credentials,
+    remote: IpAddr,
+    dispatches: Arc<Dispatches>,
+    cleanup: Cleanup,
+    engine: Arc<Engine<E>>,
+}
+
+/// A LiveKit server that is ready for calls, to the agent under test or to one of our own.
+struct OpenLivekit<E: Endpoint> {
+    server: Arc<Server<E>>,
+    asks: Vec<Ask>,
+    /// Our own agent that the calls ask for.
+    own: Option<OwnWorker>,
+}
+
+impl<E: Endpoint> Target<E> for Livekit {
+    fn describe(&self) -> String {
+        format!("livekit {}", self.address)
+    }
+
+    fn host(&self) -> Option<&str> {
+        Some(self.address.host())
+    }
+
+    fn open<'a>(&'a self, run: Opening<'a, E>) -> BoxFuture<'a, Result<Opened<E>, Failure>> {
+        Box::pin(async move {
+            let engine = run.media.engine()?;
+            let remote = self.address.resolve().await.map_err(|e| {
+                Failure::from(Cause::Unreachable {
+                    detail: format!("{}: {e}", self.address.host()),
+                })
+            })?;
+            let prefix = format!("{}-{}-", self.room_prefix, run.run_id);
+            let ledger = Ledger::of_user();
+            let server = Server {
+                address: self.address.clone(),
+                credentials: self.credentials.clone(),
+                remote,
+                dispatches: Arc::new(Dispatches::new(&self.address, &self.credentials)),
+                cleanup: Cleanup::new(&self.address, &self.credentials, prefix, ledger),
+                engine,
+            };
+            server.cleanup.note_run(run.notice);
+            let opened: Opened<E> = Box::new(OpenLivekit {
+                server: Arc::new(server),
+                asks: self.asks.clone(),
+                own: None,
+            });
+            Ok(opened)
+        })
+    }
+}
+
+impl<E: Endpoint> OpenLivekit<E> {
+    fn ask(&self, variant: usize) -> Ask {
+        self.asks.get(variant).cloned().unwrap_or_default()
+    }
+
+    fn join(&self, dial: Dial<'_>, ask: &Ask) -> Result<Join, Failure> {
+        let ticket = RoomTicket {
+            room: dial.room.to_owned(),
+            identity: dial
+                .number
+                .map_or("canary".into(), |n| format!("caller-{n}")),
+            attributes: ask.attributes.clone(),
+            metadata: String::new(),
+            room_metadata: ask.room_metadata.clone(),
+            dispatch: ask.dispatch.clone(),
+            valid_for: TOKEN_LIFE,
+        };
+        Ok(Join {
+            address: self.server.address.clone(),
+            token: self.server.credentials.sign(&ticket)?,
+            cid: format!("{}-microphone", dial.room),
+            join_timeout: JOIN_TIMEOUT,
+            media_timeout: MEDIA_TIMEOUT,
+        })
+    }
+}
+
+impl<E: Endpoint> OpenTarget<E> for OpenLivekit<E> {
+    fn room(&self, call: &str) -> String {
+        self.server.cleanup.room(call)
+    }
+
+    fn connect(&self, dial: Dial<'_>, caller: E) -> Line<E> {
+        let (peer, media) = self.server.engine.add(caller, self.server.remote);
+        let peer = Arc::new(peer);
+        if let Some((loss, seed)) = dial.loss {
+            let impairment = Impairment::new(loss, seed, dial.number.unwrap_or_default());
+            peer.tell(move |p, _| p.impair(impairment));
+        }
+        let ask = self.ask(dial.variant);
+        let joined = self.join(dial, &ask);
+        let wish = Wish {
+            room: dial.room.to_owned(),
+            ask,
+            dispatches: self.server.dispatches.clone(),
+        };
+        Line {
+            seat: peer.clone(),
+            connection: Box::new(RoomCall::begin(joined, wish, peer, media)),
+        }
+    }
+
+    fn preflight(&self, variant: usize) -> Option<Vec<String>> {
+        let dispatch = self.ask(variant).dispatch;
+        Some(dispatch.into_iter().map(|d| d.agent_name).collect())
+    }
+
+    fn own_agent<'a>(&'a self, own: &'a OwnAgent) -> BoxFuture<'a, Result<Opened<E>, Failure>> {
+        Box::pin(async move {
+            let Server {
+                address,
+                credentials,
+                ..
+            } = &*self.server;
+            let worker = OwnWorker::start(own, address, credentials).await?;
+            let dispatch = Some(Dispatch {
+                agent_name: own.name.clone(),
+                metadata: String::new(),
+            });
+            let opened: Opened<E> = Box::new(Self {
+                server: self.server.clone(),
+                asks: vec![Ask {
+                    dispatch,
+                    ..Ask::default()
+                }],
+                own: Some(worker),
+            });
+            Ok(opened)
+        })
+    }
+
+    fn clear_crashed<'a>(&'a self, notice: Notice<'a>) -> BoxFuture<'a, ()> {
+        Box::pin(self.server.cleanup.clear_crashed(notice))
+    }
+
+    fn forget(&self, room: String) {
+        self.server.cleanup.forget(room);
+    }
+
+    fn close<'a>(&'a self, refused: bool, notice: Notice<'a>) -> BoxFuture<'a, ()> {
+        Box::pin(async move {
+            match &self.own {
+                Some(worker) => worker.stop().await,
+                // A server that refused every connection has none of our rooms.
+                None if refused => self.server.cleanup.forget_run(),
+                None => self.server.cleanup.close(notice).await,
+            }
+        })
+    }
+}

@@ -1,0 +1,186 @@
+//! Access tokens: who may join which room, and which agent is dispatched to it.
+//!
+//! In: key and secret, room, identity. Out: a signed JWT.
+//! Invariant: the secret appears in no error, no `Debug` output, no log.
+
+use super::cause::Cause;
+use crate::call::Failure;
+use livekit_api::access_token::{AccessToken, VideoGrants};
+use livekit_protocol as proto;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+/// API key and secret of a LiveKit server.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Credentials {
+    key: String,
+    secret: String,
+}
+
+impl Credentials {
+    /// A key and its secret.
+    pub fn new(key: impl Into<String>, secret: impl Into<String>) -> Self {
+        Self {
+            key: key.into(),
+            secret: secret.into(),
+        }
+    }
+
+    /// Passes them to a child process through its environment.
+    pub fn to_environment(&self, command: &mut std::process::Command) {
+        command.env("LIVEKIT_API_KEY", &self.key);
+        command.env("LIVEKIT_API_SECRET", &self.secret);
+    }
+
+    pub(super) fn key(&self) -> &str {
+        &self.key
+    }
+
+    pub(super) fn secret(&self) -> &str {
+        &self.secret
+    }
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials")
+            .field("key", &self.key)
+            .finish_non_exhaustive()
+    }
+}
+
+/// An explicit dispatch: the agent that the server sends into the room.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dispatch {
+    /// The worker's agent name.
+    pub agent_name: String,
+    /// Job metadata.
+    pub metadata: String,
+}
+
+/// What a participant's token allows and carries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoomTicket {
+    /// Room name.
+    pub room: String,
+    /// Participant identity.
+    pub identity: String,
+    /// Participant attributes.
+    pub attributes: BTreeMap<String, String>,
+    /// Participant metadata.
+    pub metadata: String,
+    /// Metadata that the server gives the room if it creates it for this participant.
+    pub room_metadata: String,
+    /// Explicit dispatch; `None` leaves it to the server's automatic dispatch.
+    pub dispatch: Option<Dispatch>,
+    /// How long the token can be used to join.
+    pub valid_for: Duration,
+}
+
+/// How long the server keeps an empty room, in case we do not live to delete it.
+const EMPTY_ROOM_SECONDS: u32 = 30;
+
+impl Credentials {
+    /// Signs a token for the ticket.
+    ///
+    /// # Errors
+    /// [`Cause::TokenRefused`] when key or secret is empty.
+    pub fn sign(&self, ticket: &RoomTicket) -> Result<String, Failure> {
+        let agents = ticket.dispatch.iter().map(|d| proto::RoomAgentDispatch {
+            agent_name: d.agent_name.clone(),
+            metadata: d.metadata.clone(),
+            ..Default::default()
+        });
+        AccessToken::with_api_key(&self.key, &self.secret)
+            .with_ttl(ticket.valid_for)
+            .with_identity(&ticket.identity)
+            .with_name(&ticket.identity)
+            .with_metadata(&ticket.metadata)
+            .with_attributes(&ticket.attributes)
+            .with_grants(VideoGrants {
+                room_join: true,
+                room: ticket.room.clone(),
+                can_update_own_metadata: Some(true),
+                ..Default::default()
+            })
+            .with_room_config(proto::RoomConfiguration {
+                empty_timeout: EMPTY_ROOM_SECONDS,
+                departure_timeout: EMPTY_ROOM_SECONDS,
+                agents: agents.collect(),
+                metadata: ticket.room_metadata.clone(),
+                ..Default::default()
+            })
+            .to_jwt()
+            .map_err(unsigned)
+    }
+
+    /// Signs a worker's token for the agent endpoint.
+    ///
+    /// # Errors
+    /// As [`Credentials::sign`].
+    pub(in crate::targets) fn sign_worker(&self) -> Result<String, Failure> {
+        AccessToken::with_api_key(&self.key, &self.secret)
+            .with_grants(VideoGrants {
+                agent: true,
+                ..Default::default()
+            })
+            .to_jwt()
+            .map_err(unsigned)
+    }
+}
+
+fn unsigned(e: impl fmt::Display) -> Failure {
+    Failure::from(Cause::TokenRefused {
+        detail: format!("cannot sign: {e}"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use livekit_api::access_token::Claims;
+
+    fn ticket() -> RoomTicket {
+        RoomTicket {
+            room: "r".into(),
+            identity: "caller-1".into(),
+            attributes: [("locale".to_owned(), "en".to_owned())].into(),
+            metadata: String::new(),
+            room_metadata: r#"{"llm":"fast"}"#.into(),
+            dispatch: Some(Dispatch {
+                agent_name: "support".into(),
+                metadata: "{}".into(),
+            }),
+            valid_for: Duration::from_secs(600),
+        }
+    }
+
+    #[test]
+    fn a_token_says_who_where_and_which_agent() {
+        let jwt = Credentials::new("key", "s".repeat(32))
+            .sign(&ticket())
+            .expect("signed");
+        let claims = Claims::from_unverified(&jwt).expect("claims");
+        assert_eq!(
+            (claims.iss.as_str(), claims.sub.as_str()),
+            ("key", "caller-1")
+        );
+        assert!(claims.video.room_join && claims.video.room == "r");
+        assert_eq!(claims.attributes["locale"], "en");
+        let room = claims.room_config.expect("room configuration");
+        assert_eq!(room.agents[0].agent_name, "support");
+        assert_eq!(room.metadata, r#"{"llm":"fast"}"#);
+        assert_eq!(room.departure_timeout, EMPTY_ROOM_SECONDS);
+    }
+
+    #[test]
+    fn empty_credentials_are_refused_and_secrets_never_shown() {
+        let e = Credentials::new("", "hunter2")
+            .sign(&ticket())
+            .expect_err("no key");
+        assert_eq!(e.cause(), "token_refused");
+        let shown = format!("{:?} {e}", Credentials::new("key", "hunter2"));
+        assert!(!shown.contains("hunter2"), "{shown}");
+    }
+}

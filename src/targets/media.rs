@@ -1,0 +1,58 @@
+//! The media threads of a run, started for the first target that needs them.
+//!
+//! In: the number of threads. Out: the engine; its health. Invariant: a run whose targets bring
+//! their audio themselves has no media thread.
+
+use super::seat::{Job, Moment, Seat};
+use crate::call::Failure;
+use crate::net::{Endpoint, Engine, HealthSnapshot, PeerHandle};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The media threads of a run.
+pub struct Media<E: Endpoint> {
+    threads: usize,
+    engine: Mutex<Option<Arc<Engine<E>>>>,
+}
+
+impl<E: Endpoint> Media<E> {
+    /// Up to `threads` media threads, none of which runs yet.
+    pub fn new(threads: usize) -> Self {
+        Self {
+            threads,
+            engine: Mutex::default(),
+        }
+    }
+
+    /// The engine, which is started if it does not run.
+    ///
+    /// # Errors
+    /// The operating system refuses a thread or a file descriptor.
+    pub fn engine(&self) -> Result<Arc<Engine<E>>, Failure> {
+        let mut engine = self.engine.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(engine) = &*engine {
+            return Ok(engine.clone());
+        }
+        let started = Engine::start(self.threads).map_err(|e| Failure::Generator {
+            detail: format!("the media engine does not start: {e}"),
+        })?;
+        Ok(engine.insert(Arc::new(started)).clone())
+    }
+
+    /// How well the threads have kept up since they were started.
+    pub fn health(&self) -> HealthSnapshot {
+        let engine = self.engine.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*engine {
+            Some(engine) => engine.health(),
+            None => HealthSnapshot::of(std::iter::empty()),
+        }
+    }
+}
+
+impl<E: Endpoint> Seat<E> for PeerHandle<E> {
+    fn post(&self, job: Job<E>) {
+        self.tell(move |peer, now| {
+            let slot = peer.slot_from(now);
+            job(&mut peer.endpoint, Moment { now, slot });
+        });
+    }
+}

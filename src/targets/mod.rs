@@ -1,0 +1,21 @@
+//! The targets through which agents are called, and our own reference agent.
+//!
+//! In: where the agent is, who calls. Out: calls with audio in both directions, and what happens
+//! to them. Invariants: nothing here knows turns, plans or reports; a target is a folder, and
+//! nothing outside it knows more of it than the traits say.
+
+pub mod agent;
+pub mod embedded;
+pub mod in_process;
+pub mod livekit;
+mod media;
+mod seat;
+mod state_folder;
+mod target;
+
+pub use media::Media;
+pub use seat::{Job, Moment, Seat};
+pub use state_folder::state_folder;
+pub use target::{
+    Connection, Dial, Event, Line, Notice, OpenTarget, Opened, Opening, OwnAgent, Target,
+};

@@ -1,0 +1,40 @@
+//! Where a caller is while its call lasts, and how to reach it there.
+//!
+//! In: jobs. Out: their results. Invariant: the jobs for a caller run one after the other, in the
+//! order in which they were posted.
+
+use std::time::Instant;
+use tokio::sync::oneshot;
+
+/// The moment in which something is done with a caller.
+#[derive(Debug, Clone, Copy)]
+pub struct Moment {
+    /// Now.
+    pub now: Instant,
+    /// The caller's first send slot from now on.
+    pub slot: Instant,
+}
+
+/// Something to do with a caller, where it is.
+pub type Job<E> = Box<dyn FnOnce(&mut E, Moment) + Send>;
+
+/// Where a caller is: on a media thread, or in a task.
+pub trait Seat<E>: Send + Sync {
+    /// Runs `job` there, after those posted before it. It is dropped if the caller is gone.
+    fn post(&self, job: Job<E>);
+}
+
+impl<E: 'static> dyn Seat<E> + '_ {
+    /// Runs `f` where the caller is and returns the result; `None` if the caller is gone.
+    pub async fn with<R: Send + 'static>(
+        &self,
+        f: impl FnOnce(&mut E, Moment) -> R + Send + 'static,
+    ) -> Option<R> {
+        let (answer, result) = oneshot::channel();
+        self.post(Box::new(move |caller, moment| {
+            // The asker may have stopped waiting.
+            let _ = answer.send(f(caller, moment));
+        }));
+        result.await.ok()
+    }
+}
