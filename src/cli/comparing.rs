@@ -64,7 +64,7 @@ fn noise(text: &str) -> Result<Noise, String> {
                 }
                 noise.share = share / 100.0;
             }
-            None => noise.ms = super::parse_duration(part.trim())?.as_secs_f64() * 1e3,
+            None => noise.ms = super::duration::parse_duration(part.trim())?.as_secs_f64() * 1e3,
         }
     }
     Ok(noise)

@@ -10,6 +10,7 @@ mod calibration;
 pub mod commands;
 mod comparing;
 mod console;
+mod duration;
 pub mod exit;
 pub mod live;
 mod overrides;
@@ -51,9 +52,4 @@ impl Cli {
     pub fn execute(self) -> Exit {
         self.command.execute()
     }
-}
-
-/// Parses a duration on the command line.
-fn parse_duration(text: &str) -> Result<std::time::Duration, String> {
-    crate::vocab::duration::parse(text).map_err(|error| format!("{error}; {}", error.hint()))
 }

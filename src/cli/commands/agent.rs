@@ -86,7 +86,7 @@ fn parse_sound(text: &str) -> Result<Sound, String> {
 }
 
 fn parse_length(text: &str) -> Result<Duration, String> {
-    match crate::cli::parse_duration(text)? {
+    match crate::cli::duration::parse_duration(text)? {
         Duration::ZERO => Err("it must be longer than nothing".to_owned()),
         length => Ok(length),
     }

@@ -11,8 +11,8 @@ use crate::cli::console;
 use crate::cli::exit::Exit;
 use crate::cli::server::ServerArgs;
 use crate::cli::session::agent_flags::SHORTEST_KEPT;
-use crate::cli::session::doors::{asks, of_embedded};
 use crate::cli::session::drive::Drive;
+use crate::cli::session::targets::{asks, of_embedded};
 use crate::cli::session::truth::{REPLY, Truth, own_agent, truth_arguments};
 use crate::cli::settings::{self, Environment, ServerFlags};
 use crate::cli::sources::Source;
@@ -65,7 +65,7 @@ const CHIRP_WAV: &str = "chirp.wav";
 
 fn parse_delay(text: &str) -> Result<Duration, String> {
     let kept = duration::format(SHORTEST_KEPT);
-    match crate::cli::parse_duration(text)? {
+    match crate::cli::duration::parse_duration(text)? {
         delay if delay < SHORTEST_KEPT => Err(format!("the agent keeps no delay under {kept}")),
         delay => Ok(delay),
     }

@@ -5,6 +5,7 @@
 //! that is inconclusive; the capacity is measured twice; a step that the generator cannot sustain
 //! says nothing about the agent.
 
+mod answer;
 mod show;
 mod step;
 
@@ -21,10 +22,10 @@ use crate::scenario::{Aggregate, Bound, Op, Threshold, parse_threshold};
 use crate::stats::Sample;
 use crate::stats::capacity::{Promise, Search, Step as Next};
 use crate::vocab::Metric;
+use answer::Answer;
 use clap::Args;
-use serde::Serialize;
 use std::cell::Cell;
-use step::{Measured, Taker};
+use step::Taker;
 
 /// What is asked, and of what.
 #[derive(Debug, Args)]
@@ -85,23 +86,6 @@ fn parse_slo(text: &str) -> Result<Slo, String> {
         }),
         _ => Err("a promise is an upper bound: p(95)<1200ms".to_owned()),
     }
-}
-
-/// Result of the search.
-#[derive(Debug, Serialize)]
-struct Answer {
-    /// Version of the metric definitions.
-    measurement_version: u32,
-    target: String,
-    slo: String,
-    /// Largest concurrency found to meet the SLO; null if none was.
-    capacity: Option<u32>,
-    /// The search reached `--max`: the real capacity may be higher.
-    at_max: bool,
-    /// Why the search ended early: the generator reached its own limit.
-    generator_limit: Option<String>,
-    /// Every measurement, in order.
-    steps: Vec<Measured>,
 }
 
 /// Searches and reports.

@@ -5,12 +5,12 @@
 
 use super::after_run::AfterRun;
 use super::conditions;
-use super::doors;
 use super::drive::Drive;
 use super::gates;
 use super::request::Request;
 use super::sentinels;
 use super::start;
+use super::targets;
 use crate::cli::console;
 use crate::cli::exit::Exit;
 use crate::cli::live::{Live, Shown};
@@ -79,7 +79,7 @@ pub(crate) fn open(request: &Request) -> Result<Opened, Trouble> {
         let hint = "metadata goes with an explicit dispatch: set `agent_name` or say --agent-name";
         return Err(Trouble::new(Exit::InvalidScenario, message, hint));
     }
-    let targets = doors::of(&scenario, &request.server, &env)?;
+    let targets = targets::of(&scenario, &request.server, &env)?;
     Ok(Opened {
         source,
         scenario,

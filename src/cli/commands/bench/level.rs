@@ -8,8 +8,8 @@
 use crate::call::Phase;
 use crate::cli::console;
 use crate::cli::exit::Exit;
-use crate::cli::session::doors::{asks, of_embedded};
 use crate::cli::session::drive::Drive;
+use crate::cli::session::targets::{asks, of_embedded};
 use crate::cli::settings::{self, Environment, ServerFlags};
 use crate::cli::sources::Source;
 use crate::cli::trouble::Trouble;
@@ -35,10 +35,10 @@ pub struct LevelArgs {
     #[arg(long)]
     pub calls: u32,
     /// Time from the first call's start to the last one's
-    #[arg(long, value_parser = crate::cli::parse_duration)]
+    #[arg(long, value_parser = crate::cli::duration::parse_duration)]
     pub ramp: Duration,
     /// How long calls last at least
-    #[arg(long, value_parser = crate::cli::parse_duration)]
+    #[arg(long, value_parser = crate::cli::duration::parse_duration)]
     pub lasting: Duration,
     /// Agent to ask for at the server in LIVEKIT_URL; without it, an embedded one
     #[arg(long)]

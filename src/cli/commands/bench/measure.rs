@@ -4,9 +4,10 @@
 //! Invariants: the window starts once every call is under way and ends before the first call
 //! does, or else the level is invalid; all processes of a level end before the next one starts.
 
+use super::args::CallersArgs;
 use super::level::{Came, LevelArgs, REPLY, TURN, Word, scenario_text};
+use super::peer;
 use super::usage::{self, Usage};
-use super::{CallersArgs, peer};
 use crate::cli::console;
 use crate::cli::exit::Exit;
 use crate::cli::session::truth::this_program;

@@ -2,7 +2,7 @@
 //!
 //! In: measurements. Out: text. Invariant: every bar has its value next to it as a number.
 
-use super::Answer;
+use super::answer::Answer;
 use super::step::Measured;
 use crate::record::Ms;
 use crate::stats::Sample;
