@@ -2,6 +2,32 @@
 //!
 //! The modules of the crate; `docs/ARCHITECTURE.md` states which may use which, and why.
 //!
+//! A scenario's text becomes a checked scenario, and that a plan, without files, clocks or networks:
+//!
+//! ```
+//! use loadgen::plan::{Plan, Start};
+//! use loadgen::scenario::{Unset, check};
+//! use std::path::Path;
+//! use std::time::Duration;
+//!
+//! let text = "
+//! version: 1
+//! seed: 7
+//! target: {kind: embedded}
+//! utterances: {order: {file: order.wav}}
+//! call: {turns: [{say: order, expect: respond, timeout: 5s}]}
+//! load: {calls: 3, ramp: 3s}
+//! ";
+//! let path = Path::new("order.yaml");
+//! // No variables are set, and the lengths of the sounds are not known.
+//! let scenario = check(text.as_bytes(), path, &|_| None, Unset::Problem, &|_, _| Ok(None));
+//! let plan = Plan::new(&scenario.expect("a valid scenario"));
+//! let starts: Vec<Start> = plan.calls().map(|call| call.start).collect();
+//! assert_eq!(starts, [0, 1, 2].map(|s| Start::At(Duration::from_secs(s))));
+//! ```
+//!
+//! A command is [`cli::Cli`]; what a run leaves behind is read by [`record::RunRecord::read`].
+//!
 //! ```text
 //! vocab     types that several modules share, each defined once          (pure)
 //! scenario  the file as written → a checked Scenario                     (pure)
@@ -12,9 +38,9 @@
 //! record    the record of a run: versioned types, journal
 //! net       the media engine: sockets, timers, ICE/DTLS/SRTP
 //! targets   ways to reach an agent: LiveKit, embedded, in this process; the reference agent
-//! run       threads, dispatcher, clock, shutdown, progress
+//! run       threads, dispatcher, clock, shutdown
 //! report    record → console, JSON, CSV
-//! cli       arguments → settings; one file per command
+//! cli       arguments → settings; one file per command; progress, live metrics
 //! ```
 
 pub mod audio;

@@ -4,7 +4,7 @@
 //! resolves to a path outside the state folder.
 
 use super::exit::Exit;
-use super::say::Trouble;
+use super::trouble::Trouble;
 use crate::record::{Baseline, RunRecord};
 use crate::targets::state_folder;
 use std::path::{Path, PathBuf};

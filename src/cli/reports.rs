@@ -1,11 +1,11 @@
 //! Writes and shows the reports of a record; shared by `run`, `report` and `open`.
 //!
 //! In: a record, the formats wanted. Out: files in the run folder, a table or JSON on stdout.
+//! Invariant: what is shown is in the run folder too, so losing it is no error.
 
-use super::say;
+use super::console;
 use crate::record::{RecordError, RunFolder, RunRecord};
-use crate::report::{self, Format, Style};
-use std::io::IsTerminal as _;
+use crate::report::{self, Format};
 
 /// Writes the files of `formats`, in that order, each atomically. A file that cannot be written
 /// does not stop the others; returns the last error, since the record itself comes last.
@@ -26,10 +26,8 @@ pub(super) fn write(
 /// Prints the summary, as JSON or as the table.
 pub(super) fn show(record: &RunRecord, json: bool, quiet: bool) {
     if json {
-        say::out(&report::json::summary(&record.summary));
+        console::out(&report::json::summary(&record.summary));
     } else if !quiet {
-        let no_color = std::env::var("NO_COLOR").ok();
-        let style = Style::choose(std::io::stdout().is_terminal(), no_color.as_deref());
-        say::out(&report::console::render(&record.summary, style));
+        console::out(&report::console::render(&record.summary, console::style()));
     }
 }

@@ -4,7 +4,7 @@
 //! never shown.
 
 use super::exit::Exit;
-use super::say::Trouble;
+use super::trouble::Trouble;
 use crate::targets::livekit::{Address, AddressError, Credentials};
 use std::collections::HashMap;
 use std::path::Path;

@@ -5,10 +5,12 @@
 //! to a private temporary folder, which lives as long as the [`Source`].
 
 use super::builtin::{BUILTINS, names};
+use super::console;
 use super::exit::Exit;
-use super::say::Trouble;
+use super::trouble::Trouble;
 use crate::run::{RunError, load_utterance};
 use crate::scenario::{Environment, FileProblem, MAX_BYTES, Scenario, Unset, check};
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{Error, ErrorKind, Read};
 use std::path::{Path, PathBuf};
@@ -155,4 +157,19 @@ fn unpack() -> std::io::Result<TempDir> {
         fs::write(path, content)?;
     }
     Ok(dir)
+}
+
+/// Notes every unset variable that the scenario needs, once each.
+pub(super) fn note_unset(scenario: &Scenario, file: &str) {
+    let mut seen = BTreeSet::new();
+    for variable in scenario
+        .unset
+        .iter()
+        .filter(|variable| seen.insert(&variable.name))
+    {
+        let (name, path, line) = (&variable.name, &variable.path, variable.place.line);
+        console::note(&format!(
+            "`{name}` is not set; a run will need it for `{path}` ({file}:{line})"
+        ));
+    }
 }

@@ -4,8 +4,8 @@
 //! absent; it contains every turn, since permutation tests exchange calls and need more than
 //! averages.
 
-use super::folder::replace;
-use super::lines::{io_error, versioned};
+use super::facts::folder::replace;
+use super::facts::lines::{io_error, versioned};
 use super::{CallRecord, RecordError, RunRecord, Summary, TurnRecord};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};

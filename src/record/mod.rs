@@ -7,66 +7,41 @@
 //! The formats are documented in `docs/formats.md`.
 
 mod baseline;
-mod build;
-mod calibration;
-mod calls;
-mod conditions;
-mod error;
-mod evidence;
-mod figures;
-mod folder;
-mod gate;
-mod generator;
-mod journal;
-mod latencies;
-mod lines;
-mod measurement;
-mod metrics;
-mod ms;
+mod facts;
+mod judge;
 mod run;
-mod samples;
-mod sentinels;
-mod series;
 mod start;
-mod steady;
-mod summary;
-mod threshold;
-mod turns;
-mod variants;
-mod verdict;
-mod wave;
-mod words;
 
 pub use crate::vocab::{Confidence, Expect, Flag, Metric, Outcome};
 pub use baseline::{BASELINE_VERSION, Baseline};
-pub use calibration::{CALIBRATION_VERSION, Calibration, CalibrationLevel, ErrorStats};
-pub use calls::{CallContext, CallCounts, CallFailure, CallOutcome, CallRecord};
-pub use conditions::Conditions;
-pub use error::RecordError;
-pub use evidence::{
+pub use facts::calls::{CallContext, CallCounts, CallFailure, CallOutcome, CallRecord};
+pub use facts::conditions::Conditions;
+pub use facts::error::RecordError;
+pub use facts::evidence::{
     EVIDENCE_BYTES, EVIDENCE_FOLDER, EVIDENCE_VERSION, Evidence, EvidenceFolder, EvidenceReason,
     EvidenceTurn, wav_bytes,
 };
-pub use figures::{AllTurns, Intervals, Latency, Quantiles, Span};
-pub use folder::{DEFAULT_PARENT, RunFolder};
-pub use gate::{GateAnswer, GateInterval, GateResult, GateVerdict};
-pub use generator::{Generator, TickLateness};
-pub use journal::{Journal, JournalRead, last_of_each};
-pub use latencies::Metrics;
-pub use measurement::{MEASUREMENT_VERSION, MEASUREMENTS, Measurement, changes_between};
-pub use metrics::OpenCall;
-pub use ms::Ms;
+pub use facts::folder::{DEFAULT_PARENT, RunFolder};
+pub use facts::generator::{Generator, TickLateness};
+pub use facts::journal::{Journal, JournalRead, last_of_each};
+pub use facts::measurement::{MEASUREMENT_VERSION, MEASUREMENTS, Measurement, changes_between};
+pub use facts::ms::Ms;
+pub use facts::turns::{TurnContext, TurnCounts, TurnRecord};
+pub use facts::wave::Wave;
+pub use judge::calibration::{CALIBRATION_VERSION, Calibration, CalibrationLevel, ErrorStats};
+pub use judge::figures::{AllTurns, Intervals, Latency, Quantiles, Span};
+pub use judge::gate::{GateAnswer, GateInterval, GateResult, GateVerdict};
+pub use judge::latencies::Metrics;
+pub use judge::metrics::OpenCall;
+pub use judge::samples::Samples;
+pub use judge::sentinels::Sentinels;
+pub use judge::steady::{Steady, SteadySpan};
+pub use judge::summary::{FailureGroup, Network, RunFacts, RunInfo, SecondOpinions, Summary};
+pub use judge::threshold::{GateOn, Threshold};
+pub use judge::variants::{Behind, Lag, LagNeeded, LagVerdict, VariantSummary};
+pub use judge::verdict::{Ending, Status, Verdict};
 pub use run::RunRecord;
-pub use samples::Samples;
-pub use sentinels::Sentinels;
 pub use start::{PlannedGate, RunStart};
-pub use steady::{Steady, SteadySpan};
-pub use summary::{FailureGroup, Network, RunFacts, RunInfo, SecondOpinions, Summary};
-pub use threshold::{GateOn, Threshold};
-pub use turns::{TurnContext, TurnCounts, TurnRecord};
-pub use variants::{Behind, Lag, LagNeeded, LagVerdict, VariantSummary};
-pub use verdict::{Ending, Status, Verdict};
-pub use wave::Wave;
 
 /// Version of a journal line and a row of `turns.csv`. Fields may be added within a version;
 /// it rises when one is renamed, removed or changes its meaning.

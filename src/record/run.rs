@@ -4,9 +4,9 @@
 //! that has just ended. Out: a [`RunRecord`]. Invariants: reading back what a run wrote gives the
 //! record that its own reports were made from; a run that was cut off never passes.
 
-use super::folder::{SUMMARY, TURNS};
-use super::lines::{bounded, versioned};
-use super::measurement::first;
+use super::facts::folder::{SUMMARY, TURNS};
+use super::facts::lines::{bounded, versioned};
+use super::facts::measurement::first;
 use super::{
     CallOutcome, CallRecord, EVIDENCE_FOLDER, Ending, Evidence, EvidenceTurn, Generator, Journal,
     Ms, Outcome, RecordError, RunFacts, RunStart, START_VERSION, SUMMARY_VERSION, Summary,

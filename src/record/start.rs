@@ -4,8 +4,8 @@
 //! the instants is known. Invariant: it contains what a summary needs beside the journal, so that
 //! a killed run can still be reported.
 
-use super::measurement::first;
-use super::summary::Network;
+use super::facts::measurement::first;
+use super::judge::summary::Network;
 use super::{GateAnswer, GateOn, GateResult, GateVerdict, Threshold};
 use serde::{Deserialize, Serialize};
 

@@ -6,21 +6,13 @@
 use super::event::Vitals;
 use crate::net::{HealthSnapshot, Quantiles};
 use crate::record::{Generator, Ms, TickLateness};
+use procfs::process::{Process, Stat, Task};
+use procfs::{CurrentSI as _, KernelStats};
 use std::collections::BTreeMap;
-use std::fs::read_to_string;
 use std::time::{Duration, Instant};
 
-/// Kernel ticks per second in /proc (USER_HZ, fixed at 100 on Linux).
-const USER_HZ: f64 = 100.0;
 /// Name prefix of the media threads.
 const MEDIA: &str = "media-";
-
-/// Size of a page in /proc/self/statm, in bytes.
-fn page_bytes() -> u64 {
-    // SAFETY: sysconf has no preconditions.
-    let n = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
-    u64::try_from(n).unwrap_or(4_096)
-}
 
 /// Measures resource use from its start.
 #[derive(Debug, Clone)]
@@ -28,7 +20,7 @@ pub(super) struct Meter {
     at: Instant,
     used: Duration,
     /// By thread id; ids increase in the order of start.
-    threads: BTreeMap<u32, Thread>,
+    threads: BTreeMap<i32, Thread>,
     machine: Option<Machine>,
 }
 
@@ -58,60 +50,48 @@ pub(super) struct Strain {
     pub steal: Option<f64>,
 }
 
-fn cpu_time(stat: &str) -> Option<Duration> {
-    // The command name may contain spaces: fields are counted from its closing parenthesis.
-    let (_, fields) = stat.rsplit_once(')')?;
-    let mut ticks = fields.split_whitespace().skip(11);
-    let user: f64 = ticks.next()?.parse().ok()?;
-    let system: f64 = ticks.next()?.parse().ok()?;
-    Some(Duration::from_secs_f64((user + system) / USER_HZ))
+fn cpu_time(stat: &Stat) -> Duration {
+    let ticks = (stat.utime + stat.stime) as f64;
+    Duration::from_secs_f64(ticks / procfs::ticks_per_second() as f64)
 }
 
 /// Processor time of this process.
 pub(super) fn own_cpu_time() -> Duration {
-    let stat = read_to_string("/proc/self/stat").unwrap_or_default();
-    cpu_time(&stat).unwrap_or_default()
+    let stat = Process::myself().and_then(|me| me.stat());
+    stat.map_or(Duration::ZERO, |stat| cpu_time(&stat))
 }
 
 /// The media threads of this process, by thread id.
-fn media_threads() -> BTreeMap<u32, Thread> {
-    let tasks = std::fs::read_dir("/proc/self/task").into_iter().flatten();
-    let media = tasks.flatten().filter_map(|task| {
-        let file = |name| read_to_string(task.path().join(name)).ok();
-        if !file("comm")?.starts_with(MEDIA) {
-            return None;
-        }
+fn media_threads() -> BTreeMap<i32, Thread> {
+    let tasks = Process::myself().and_then(|me| me.tasks());
+    let media = |task: Task| {
+        let stat = task
+            .stat()
+            .ok()
+            .filter(|stat| stat.comm.starts_with(MEDIA))?;
+        let waited = task.schedstat().ok().map(|s| s.run_delay);
         let thread = Thread {
-            used: cpu_time(&file("stat")?)?,
-            waited: file("schedstat").as_deref().and_then(waited),
+            used: cpu_time(&stat),
+            waited: waited.map(Duration::from_nanos),
         };
-        Some((task.file_name().to_str()?.parse().ok()?, thread))
-    });
-    media.collect()
+        Some((task.tid, thread))
+    };
+    // A thread may end while the list is read.
+    let tasks = tasks.into_iter().flatten().flatten();
+    tasks.filter_map(media).collect()
 }
 
-/// The second number of schedstat: nanoseconds on a run queue.
-fn waited(schedstat: &str) -> Option<Duration> {
-    let ns = schedstat.split_whitespace().nth(1)?.parse().ok()?;
-    Some(Duration::from_nanos(ns))
-}
-
-/// The first line of /proc/stat: user nice system idle iowait irq softirq steal …
-fn machine(stat: &str) -> Option<Machine> {
-    let line = stat.lines().find_map(|l| l.strip_prefix("cpu "))?;
-    let ticks: Vec<u64> = line
-        .split_whitespace()
-        .take(8)
-        .filter_map(|t| t.parse().ok())
-        .collect();
+fn machine(stats: &KernelStats) -> Option<Machine> {
+    let t = &stats.total;
+    let later = [t.iowait?, t.irq?, t.softirq?, t.steal?];
     Some(Machine {
-        all: ticks.iter().sum(),
-        stolen: *ticks.get(7)?,
+        all: t.user + t.nice + t.system + t.idle + later.iter().sum::<u64>(),
+        stolen: t.steal?,
     })
 }
 
 fn machine_now() -> Option<Machine> {
-    machine(&read_to_string("/proc/stat").ok()?)
+    machine(&KernelStats::current().ok()?)
 }
 
 impl Meter {
@@ -132,7 +112,7 @@ impl Meter {
     /// What the media threads used and how long they waited since the start.
     pub(super) fn strain(&self) -> Strain {
         let now = media_threads();
-        let since = |id: &u32, t: &Thread| {
+        let since = |id: &i32, t: &Thread| {
             let before = self.threads.get(id).copied().unwrap_or_default();
             let waited = t
                 .waited
@@ -164,10 +144,8 @@ impl Meter {
 
 /// Resident memory in bytes; 0 if the kernel does not report it.
 pub(super) fn resident_bytes() -> u64 {
-    read_to_string("/proc/self/statm")
-        .ok()
-        .and_then(|s| s.split_whitespace().nth(1)?.parse::<u64>().ok())
-        .map_or(0, |pages| pages * page_bytes())
+    let memory = Process::myself().and_then(|me| me.statm());
+    memory.map_or(0, |memory| memory.resident * procfs::page_size())
 }
 
 /// Returns free heap memory to the system, including that of ended threads, which the allocator
@@ -251,6 +229,7 @@ pub(super) fn figures(health: &HealthSnapshot, meter: &Meter, rss_bytes: u64) ->
 #[cfg(test)]
 mod tests {
     use super::*;
+    use procfs::FromBufReadSI as _;
 
     #[test]
     fn memory_is_given_back_once_joins_have_ceased_and_not_again() {
@@ -283,15 +262,18 @@ mod tests {
     }
 
     #[test]
-    fn the_kernels_lines_are_read() {
-        assert_eq!(waited("1000 2500 3\n"), Some(Duration::from_nanos(2_500)));
-        assert_eq!(waited(""), None);
-        let stat = "cpu  10 0 20 60 0 0 5 5 0 0\ncpu0 1 2 3\n";
+    fn guests_are_not_counted_twice_and_steal_may_be_missing() {
+        let read = |cpu: &str| {
+            let stat = format!("cpu  {cpu}\ncpu0 {cpu}\nctxt 1\nbtime 2\nprocesses 3\n");
+            let stats = KernelStats::from_buf_read(stat.as_bytes(), procfs::current_system_info());
+            machine(&stats.expect("a /proc/stat"))
+        };
+        // User time includes that of guests, which is listed again behind steal.
         let expected = Machine {
             all: 100,
             stolen: 5,
         };
-        assert_eq!(machine(stat), Some(expected));
-        assert_eq!(machine("cpu  1 2\n"), None);
+        assert_eq!(read("10 0 20 60 0 0 5 5 7 7"), Some(expected));
+        assert_eq!(read("10 0 20 60"), None);
     }
 }

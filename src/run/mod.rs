@@ -21,7 +21,6 @@ mod hearing;
 mod line;
 mod opinions;
 mod preflight;
-mod progress;
 mod sentinels;
 mod shared;
 mod sounds;
@@ -32,7 +31,6 @@ pub use clock::Clock;
 pub use error::RunError;
 pub use event::{RunEvent, Vitals};
 pub use finished::{Finished, SentinelTurns};
-pub use progress::Progress;
 pub use sounds::load_utterance;
 pub use targets::Targets;
 

@@ -100,7 +100,7 @@ pub(super) struct ScenarioFile {
     pub(super) matrix: Option<MatrixFile>,
 }
 
-/// The door to the agent.
+/// Where the agent is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Kind {

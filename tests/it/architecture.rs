@@ -72,6 +72,10 @@ const IMPURE: &[&str] = &[
 const CLOCK: &[&str] = &["Instant::now", "elapsed"];
 /// Macros that print.
 const PRINTS: &[&str] = &["println", "eprintln", "print", "eprint", "dbg"];
+/// What is printed on, or parts of such paths.
+const OUTPUTS: &[&str] = &["io::stdout", "io::stderr", "indicatif"];
+/// The one file that prints: it survives an output that is closed or full.
+const CONSOLE: &str = "src/cli/console.rs";
 /// Macros that stand in for missing code.
 const STUBS: &[&str] = &["todo", "unimplemented"];
 /// From this many lines on, the test asks whether a file still holds one thing.
@@ -168,9 +172,15 @@ fn check(path: &str, text: &str) -> Vec<String> {
         if STUBS.contains(&name.path.as_str()) && is_macro(&name) {
             breach(&format!("`{}!`", name.path));
         }
+        let in_tests = is_test_file(path) || in_test_module(&tokens, name.token);
+        let prints = PRINTS.contains(&name.path.as_str()) && is_macro(&name);
         let Some(Some((room, uses))) = uses else {
             continue;
         };
+        let output = prints || OUTPUTS.iter().any(|w| says(&name.path, w));
+        if output && path != CONSOLE && !in_tests {
+            breach(&format!("`{}` outside {CONSOLE}", name.path));
+        }
         if let Some(rest) = name.path.strip_prefix("crate::") {
             let used = rest.split("::").next().unwrap_or_default();
             if used != *room && !uses.contains(&used) {
@@ -180,10 +190,8 @@ fn check(path: &str, text: &str) -> Vec<String> {
         if !PURE.contains(room) {
             continue;
         }
-        let in_tests = is_test_file(path) || in_test_module(&tokens, name.token);
         let impure = IMPURE.iter().any(|w| says(&name.path, w));
         let clock = CLOCK.iter().any(|w| says(&name.path, w)) && !in_tests;
-        let prints = PRINTS.contains(&name.path.as_str()) && is_macro(&name);
         if impure || clock || prints {
             breach(&format!("`{}` in the pure room `{room}`", name.path));
         }

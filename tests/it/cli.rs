@@ -4,6 +4,7 @@
 
 mod help;
 mod init;
+mod outputs;
 mod scenarios;
 
 use std::path::Path;

@@ -5,7 +5,7 @@
 //! once the run is stopping, the target concurrency is 0, and calls that the stop prevents are not
 //! counted as offered.
 
-use super::Shown;
+use super::shown::Shown;
 use crate::call::Phase;
 use crate::plan::Plan;
 use crate::report::prometheus::{CallState, Health, Metrics};
@@ -131,7 +131,7 @@ impl Feed {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::plan;
+    use super::super::shown::tests::plan;
     use super::*;
     use crate::net::{HealthSnapshot, Quantiles};
     use crate::record::CallRecord;

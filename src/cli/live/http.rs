@@ -5,8 +5,8 @@
 //! each serves one request within a few seconds, so that a slow client delays others by that long
 //! at most.
 
-use super::super::exit::Exit;
-use super::super::say::Trouble;
+use crate::cli::exit::Exit;
+use crate::cli::trouble::Trouble;
 use crate::report::prometheus::{CONTENT_TYPE, Metrics};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};

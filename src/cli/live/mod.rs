@@ -6,14 +6,18 @@
 mod feed;
 mod http;
 mod otlp;
+mod progress;
+mod shown;
 
-use super::say::Trouble;
-use crate::plan::Plan;
-use crate::run::{Progress, RunEvent};
+pub(super) use shown::Shown;
+
+use super::console;
+use super::trouble::Trouble;
+use crate::run::RunEvent;
 use feed::Feed;
 use http::Server;
 use otlp::Export;
-use std::io::IsTerminal as _;
+use progress::Progress;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -24,18 +28,6 @@ pub struct LiveFlags {
     pub metrics_listen: Option<SocketAddr>,
     /// URL of the collector to send spans to.
     pub otlp_endpoint: Option<String>,
-}
-
-/// Description of the run, for labels.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Shown<'a> {
-    /// The scenario's name.
-    pub(super) scenario: &'a str,
-    /// Kind and address, without secrets.
-    pub(super) target: &'a str,
-    /// Names of the variants.
-    pub(super) variants: &'a [&'a str],
-    pub(super) plan: &'a Plan,
 }
 
 /// The live outputs of a run.
@@ -55,7 +47,7 @@ impl Live {
                 let feed = Feed::new(&shown);
                 let server = Server::open(at, Arc::clone(feed.metrics()))?;
                 if !quiet {
-                    eprintln!("metrics on http://{}/metrics", server.address());
+                    console::say(&format!("metrics on http://{}/metrics", server.address()));
                 }
                 Some((feed, server))
             }
@@ -63,7 +55,7 @@ impl Live {
         };
         let total = shown.plan.measured().map(|n| n + shown.plan.warmup());
         Ok(Self {
-            progress: Progress::new(total, std::io::stderr().is_terminal(), quiet),
+            progress: Progress::new(total, console::redraws(), quiet),
             served,
             export,
         })
@@ -99,24 +91,7 @@ impl Rest {
     /// Waits for the span export. Called last, so that a collector never delays the reports.
     pub(super) fn finish(self) {
         for warning in self.0.into_iter().flat_map(otlp::Rest::finish) {
-            eprintln!("warning: {warning}");
+            console::warn(&warning);
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::sources::Source;
-    use super::*;
-    use crate::scenario::Unset;
-
-    /// The plan of the built-in quickstart with another load.
-    pub(super) fn plan(load: &str) -> Plan {
-        let known = Source::open("quickstart").expect("it is built in");
-        let text = String::from_utf8_lossy(known.text()).into_owned();
-        let (before, _) = text.split_once("\nload:").expect("it has a load");
-        let other = Source::made("other", format!("{before}\nload: {load}\n"), &[]);
-        let scenario = other.and_then(|s| s.check(&|_| None, Unset::Problem));
-        Plan::new(&scenario.expect("a scenario"))
     }
 }

@@ -4,9 +4,9 @@
 //! spans go through a bounded queue, and those dropped because it is full are counted; spans are
 //! sent by a separate thread, which ends seconds after the run, whatever the collector does.
 
-use super::super::exit::Exit;
-use super::super::say::Trouble;
-use super::Shown;
+use super::shown::Shown;
+use crate::cli::exit::Exit;
+use crate::cli::trouble::Trouble;
 use crate::record::Ms;
 use crate::report::spans::Spans;
 use crate::run::RunEvent;
@@ -285,7 +285,7 @@ fn gather(inbox: &Receiver<Vec<SpanData>>) -> (Vec<SpanData>, bool) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::plan;
+    use super::super::shown::tests::plan;
     use super::*;
     use crate::record::fixtures::{self, base};
     use std::net::TcpListener;

@@ -4,6 +4,7 @@
 //! Invariant: a media thread never waits for the disk; lines that do not fit the queue are
 //! counted, and reported at the end.
 
+use super::{Notice, Tell};
 use serde::Serialize;
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
@@ -59,14 +60,15 @@ impl TruthSender {
 pub struct TruthWriter {
     sender: Option<TruthSender>,
     thread: Option<JoinHandle<std::io::Result<()>>>,
+    tell: Tell,
 }
 
 impl TruthWriter {
-    /// Creates (or truncates) the file.
+    /// Creates (or truncates) the file. `tell` is called at the end if lines are missing.
     ///
     /// # Errors
     /// The operating system refuses the file or the thread.
-    pub fn create(path: &Path) -> std::io::Result<Self> {
+    pub fn create(path: &Path, tell: Tell) -> std::io::Result<Self> {
         let file = BufWriter::new(File::create(path)?);
         let (queue, lines) = sync_channel(QUEUE);
         let thread = std::thread::Builder::new()
@@ -78,6 +80,7 @@ impl TruthWriter {
                 lost: Arc::default(),
             }),
             thread: Some(thread),
+            tell,
         })
     }
 
@@ -107,16 +110,10 @@ impl Drop for TruthWriter {
         let lost = self.sender.take().map_or(0, |s| s.lost.load(Relaxed));
         let written = self.thread.take().map(JoinHandle::join);
         if lost > 0 {
-            let _ = writeln!(
-                std::io::stderr(),
-                "warning: {lost} lines of the truth file were lost: the disk is too slow"
-            );
+            (self.tell)(Notice::TruthLost(lost));
         }
         if let Some(Ok(Err(e))) = written {
-            let _ = writeln!(
-                std::io::stderr(),
-                "error: the truth file is incomplete: {e}"
-            );
+            (self.tell)(Notice::TruthIncomplete(e));
         }
     }
 }
@@ -129,7 +126,7 @@ mod tests {
     fn lines_are_on_disk_when_the_writer_is_gone() {
         let dir = tempfile::tempdir().expect("dir");
         let path = dir.path().join("truth.jsonl");
-        let writer = TruthWriter::create(&path).expect("create");
+        let writer = TruthWriter::create(&path, |notice| panic!("{notice}")).expect("create");
         let sender = writer.sender();
         for turn in 0..100 {
             sender.send(TruthLine {

@@ -3,8 +3,8 @@
 //! In: a server's address and credentials. Out: one job a room, until told to stop.
 //! Invariants: a job that fails affects no other; a lost registration is renewed.
 
-use super::Agent;
 use super::brain::AgentEnd;
+use super::{Agent, Notice, Tell};
 use crate::call::{AgentState, Failure};
 use crate::net::{PeerHandle, monotonic_ns};
 use crate::targets::livekit::signal::{self, Refusal, Socket};
@@ -15,7 +15,6 @@ use crate::targets::livekit::{
 use livekit_protocol as proto;
 use proto::{server_message, worker_message};
 use std::collections::HashMap;
-use std::io::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
@@ -41,6 +40,8 @@ pub struct WorkerOptions {
     pub credentials: Credentials,
     /// Name for explicit dispatch; empty for automatic dispatch.
     pub agent_name: String,
+    /// Takes what goes wrong with a connection or a job.
+    pub tell: Tell,
 }
 
 /// Why the worker cannot serve.
@@ -89,10 +90,7 @@ pub async fn serve_livekit(
             Err(f) => Some(f),
         };
         let Some(f) = lost else { return Ok(()) };
-        let _ = writeln!(
-            std::io::stderr(),
-            "warning: the worker's connection was lost ({f}); trying again"
-        );
+        (options.tell)(Notice::ConnectionLost(f));
         tokio::select! {
             () = tokio::time::sleep(RETRY_PAUSE) => {}
             () = stop.cancelled() => return Ok(()),
@@ -279,12 +277,12 @@ async fn job(
     let last = match done {
         Ok(()) => status(proto::JobStatus::JsSuccess, String::new()),
         Err(f) => {
-            let _ = writeln!(
-                std::io::stderr(),
-                "warning: room {}: {f}",
-                signal::printable(&room)
-            );
-            status(proto::JobStatus::JsFailed, f.to_string())
+            let failed = status(proto::JobStatus::JsFailed, f.to_string());
+            (options.tell)(Notice::JobFailed {
+                room: signal::printable(&room).to_string(),
+                failure: f,
+            });
+            failed
         }
     };
     let _ = outbox.send(last).await;

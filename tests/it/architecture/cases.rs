@@ -148,7 +148,34 @@ fn the_checker_can_fail() {
             "output",
             "src/stats/x.rs",
             "//! h\nfn f() { println!(\"x\"); let print = 1; }",
-            &["2: `println` in the pure room `stats`"],
+            &[
+                "2: `println` outside src/cli/console.rs",
+                "2: `println` in the pure room `stats`",
+            ],
+        ),
+        (
+            "printing beside the console",
+            "src/cli/commands/x.rs",
+            "//! h\nuse std::io::{self, stderr};\nfn f() { eprintln!(); io::stdout(); tokio::io::stderr() }\nuse indicatif::ProgressBar;\nfn print() { print() }",
+            &[
+                "2: `std::io::stderr` outside src/cli/console.rs",
+                "3: `eprintln` outside src/cli/console.rs",
+                "3: `io::stdout` outside src/cli/console.rs",
+                "3: `tokio::io::stderr` outside src/cli/console.rs",
+                "4: `indicatif::ProgressBar` outside src/cli/console.rs",
+            ],
+        ),
+        (
+            "printing in the console",
+            "src/cli/console.rs",
+            "//! h\nfn f() { println!(); std::io::stdout() }",
+            &[],
+        ),
+        (
+            "printing in tests",
+            "src/run/x/tests.rs",
+            "//! h\nfn f() { println!(); std::io::stdout() }",
+            &[],
         ),
         (
             "chance",

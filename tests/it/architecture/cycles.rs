@@ -332,6 +332,29 @@ fn no_file_uses_itself_through_others() {
     assert!(found.is_empty(), "\n{}", found.join("\n"));
 }
 
+/// The files below `from` that use a file below `to`, directly or through others.
+fn uses(files: &[(String, String)], from: &str, to: &str) -> Vec<String> {
+    let edges = Crate::new(files).edges();
+    let below = edges.keys().filter(|file| file.starts_with(from));
+    let using = below.filter(|file| {
+        reached(&edges, file)
+            .iter()
+            .any(|used| used.starts_with(to))
+    });
+    using.cloned().collect()
+}
+
+#[test]
+fn what_happened_is_recorded_without_a_judgement() {
+    let files = files("src");
+    let (facts, judge) = ("src/record/facts/", "src/record/judge/");
+    assert_eq!(uses(&files, facts, judge), [""; 0]);
+    assert!(
+        !uses(&files, judge, facts).is_empty(),
+        "the search finds nothing"
+    );
+}
+
 /// Each cycle is found with the imports that make it, and nothing else is reported.
 #[test]
 #[rustfmt::skip]

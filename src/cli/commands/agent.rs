@@ -1,0 +1,147 @@
+//! `loadgen agent`: the reference agent as a worker of a LiveKit server.
+
+mod serve;
+
+use crate::cli::exit::Exit;
+use crate::cli::server::ServerArgs;
+use crate::scenario::{AgentSettings, Sound};
+use crate::targets::agent::Hearing;
+use crate::vocab::AgentDelay;
+use clap::Args;
+use serve::{Service, serve};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What the agent says, when, and where.
+#[derive(Debug, Args)]
+pub struct AgentArgs {
+    /// Answer to dispatches of this name only; without it, the server dispatches to every room
+    #[arg(long, value_name = "NAME")]
+    pub agent_name: Option<String>,
+    /// End of the caller's speech to the first audible sample of the reply: a duration, or
+    /// uniform(300ms,500ms), normal(400ms,50ms), lognormal(400ms,0.3)
+    #[arg(long, value_name = "DELAY", default_value = "400ms", value_parser = parse_delay)]
+    pub delay: AgentDelay,
+    /// Seed of a random delay
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+    /// What it replies: tone, or a sound file
+    #[arg(long, value_name = "tone|FILE", default_value = "tone", value_parser = parse_sound)]
+    pub reply: Sound,
+    /// Length of the tone
+    #[arg(long, value_name = "DURATION", default_value = "1.5s", value_parser = parse_length)]
+    pub reply_length: Duration,
+    /// What it says first: tone, or a sound file; without it, nothing
+    #[arg(long, value_name = "tone|FILE", value_parser = parse_sound)]
+    pub greeting: Option<Sound>,
+    /// Carry so many calls at once: past that every delay doubles, as in an agent out of breath
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub capacity: Option<u32>,
+    /// Write one JSON object for every turn, with the stamps that the reply was timed by
+    #[arg(long, value_name = "FILE")]
+    pub truth: Option<PathBuf>,
+    /// Tell the end of what the caller says by level, or by the calibration chirp
+    #[arg(long, value_enum, default_value = "level", hide = true)]
+    pub hear: Hear,
+    /// Speak with the parent process over standard input and output, without a server
+    #[arg(long, hide = true, conflicts_with_all = ["agent_name", "url", "api_key", "api_secret"])]
+    pub stdio: bool,
+    /// End when standard input closes
+    #[arg(long, hide = true, conflicts_with = "stdio")]
+    pub until_eof: bool,
+    /// The server.
+    #[command(flatten)]
+    pub server: ServerArgs,
+}
+
+/// How the agent tells the end of what its caller says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Hear {
+    /// By level.
+    Level,
+    /// By the calibration chirp.
+    Chirp,
+}
+
+impl From<Hear> for Hearing {
+    fn from(hear: Hear) -> Self {
+        match hear {
+            Hear::Level => Self::Level,
+            Hear::Chirp => Self::Chirp,
+        }
+    }
+}
+
+fn parse_delay(text: &str) -> Result<AgentDelay, String> {
+    text.parse()
+        .map_err(|e: crate::vocab::DelayError| format!("{e}; {}", e.hint()))
+}
+
+fn parse_sound(text: &str) -> Result<Sound, String> {
+    match text {
+        "" => Err("write tone, or the path of a sound file".to_owned()),
+        "tone" => Ok(Sound::Tone),
+        path => Ok(Sound::File(path.into())),
+    }
+}
+
+fn parse_length(text: &str) -> Result<Duration, String> {
+    match crate::cli::duration::parse_duration(text)? {
+        Duration::ZERO => Err("it must be longer than nothing".to_owned()),
+        length => Ok(length),
+    }
+}
+
+/// Serves until it is stopped.
+pub(super) fn execute(args: AgentArgs) -> Exit {
+    serve(&Service {
+        settings: AgentSettings {
+            delay: args.delay,
+            seed: args.seed,
+            reply: args.reply,
+            reply_length: args.reply_length,
+            greeting: args.greeting,
+            capacity: args.capacity,
+        },
+        server: args.server.into(),
+        agent_name: args.agent_name.unwrap_or_default(),
+        hearing: args.hear.into(),
+        truth: args.truth,
+        pipe: args.stdio,
+        until_eof: args.until_eof,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::session::agent_flags::arguments;
+    use clap::Parser;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        agent: AgentArgs,
+    }
+
+    #[test]
+    fn arguments_are_read_back() {
+        let settings = AgentSettings {
+            delay: "lognormal(400ms,0.3)".parse().expect("a delay"),
+            seed: u64::MAX,
+            reply: Sound::File("a b/-x.wav".into()),
+            reply_length: Duration::from_micros(1_234_567),
+            greeting: Some(Sound::Tone),
+            capacity: Some(7),
+        };
+        let line = ["agent".to_owned()].into_iter().chain(arguments(&settings));
+        let read = Line::try_parse_from(line).expect("readable").agent;
+        assert_eq!((read.delay, read.seed), (settings.delay, settings.seed));
+        assert_eq!(
+            (read.reply, read.greeting),
+            (settings.reply, settings.greeting)
+        );
+        assert_eq!(read.reply_length, settings.reply_length);
+        assert_eq!(read.capacity, settings.capacity);
+    }
+}

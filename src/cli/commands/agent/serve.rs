@@ -1,0 +1,198 @@
+//! Serves as the reference agent of `loadgen agent`, at a LiveKit server or over a pipe.
+//!
+//! In: the agent's settings. Out: replies, until a signal arrives or the pipe closes.
+
+use crate::audio::Codec;
+use crate::cli::console;
+use crate::cli::exit::Exit;
+use crate::cli::runtime::with_runtime;
+use crate::cli::session::agent_flags::SHORTEST_KEPT;
+use crate::cli::settings::{self, Environment, ServerFlags};
+use crate::cli::trouble::Trouble;
+use crate::scenario::{AgentSettings, Sound};
+use crate::targets::agent::{
+    self, Agent, Clip, ClipError, Hearing, Notice, TruthWriter, Voice, WorkerOptions,
+};
+use crate::vocab::{AgentDelay, duration};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+
+/// Which agent to serve, and how.
+#[derive(Debug, Clone)]
+pub(super) struct Service {
+    /// Settings of the agent.
+    pub(super) settings: AgentSettings,
+    /// Server and credentials from the command line.
+    pub(super) server: ServerFlags,
+    /// Name for explicit dispatch; empty for automatic dispatch.
+    pub(super) agent_name: String,
+    /// How the agent detects the caller's end of speech.
+    pub(super) hearing: Hearing,
+    /// File for the ground truth.
+    pub(super) truth: Option<PathBuf>,
+    /// Serve over stdin and stdout instead of at a server.
+    pub(super) pipe: bool,
+    /// Stop when standard input closes, that is, when the process at its other end ends.
+    pub(super) until_eof: bool,
+}
+
+/// Media threads of the agent; one handles hundreds of calls.
+const THREADS: usize = 1;
+
+/// The warning about a delay that is not always kept.
+fn doubt(delay: &AgentDelay) -> Option<String> {
+    (delay.shortest() < SHORTEST_KEPT).then(|| {
+        format!(
+            "a delay under {} is not kept: the agent knows only after 120ms of silence \
+             that its caller has stopped\n  hint: ask for 200ms or more; --truth says what was kept",
+            duration::format(SHORTEST_KEPT)
+        )
+    })
+}
+
+/// Shows what went wrong while the agent goes on.
+fn tell(notice: Notice) {
+    match notice {
+        Notice::TruthIncomplete(_) => console::say(&format!("error: {notice}")),
+        Notice::ConnectionLost(_) | Notice::JobFailed { .. } | Notice::TruthLost(_) => {
+            console::warn(&notice.to_string());
+        }
+    }
+}
+
+/// Serves until it is stopped.
+pub(super) fn serve(service: &Service) -> Exit {
+    if let Some(doubt) = doubt(&service.settings.delay) {
+        console::warn(&doubt);
+    }
+    let served = prepare(service).and_then(|agent| match service.pipe {
+        true => pipe(agent),
+        false => livekit(agent, service),
+    });
+    match served {
+        Ok(()) => Exit::Success,
+        Err(trouble) => trouble.tell(),
+    }
+}
+
+fn prepare(service: &Service) -> Result<Agent, Trouble> {
+    let settings = &service.settings;
+    let usage = |e: &ClipError| Trouble::new(Exit::Usage, e.to_string(), e.hint());
+    let reply = match &settings.reply {
+        Sound::Tone => Clip::tone(settings.reply_length, Codec::Opus).map_err(|e| usage(&e))?,
+        Sound::File(path) => recording(path)?,
+    };
+    let greeting = match &settings.greeting {
+        None => None,
+        Some(Sound::Tone) => {
+            Some(Clip::tone(settings.reply_length, Codec::Opus).map_err(|e| usage(&e))?)
+        }
+        Some(Sound::File(path)) => Some(recording(path)?),
+    };
+    let voice = Voice::new(reply, greeting).map_err(|e| usage(&e))?;
+    let truth = service
+        .truth
+        .as_deref()
+        .map(|path| TruthWriter::create(path, tell))
+        .transpose()
+        .map_err(|e| {
+            Trouble::new(
+                Exit::Error,
+                format!("cannot write the truth file: {e}"),
+                "choose another --truth FILE",
+            )
+        })?;
+    let (delay, seed) = (settings.delay, settings.seed);
+    let agent = Agent::new(THREADS, voice, delay, seed, service.hearing, truth)
+        .map_err(|e| Trouble::new(Exit::Error, e.to_string(), "check `ulimit -n`"))?;
+    Ok(match settings.capacity {
+        Some(calls) => agent.with_capacity(calls),
+        None => agent,
+    })
+}
+
+fn recording(path: &Path) -> Result<Clip, Trouble> {
+    let shown = path.display();
+    let bytes = std::fs::read(path).map_err(|e| {
+        Trouble::new(
+            Exit::Usage,
+            format!("cannot read {shown}: {e}"),
+            "give the path of a sound file",
+        )
+    })?;
+    let extension = path.extension().and_then(|e| e.to_str());
+    Clip::recording(&bytes, extension, Codec::Opus)
+        .map_err(|e| Trouble::new(Exit::Usage, format!("cannot use {shown}: {e}"), e.hint()))
+}
+
+fn pipe(agent: Agent) -> Result<(), Trouble> {
+    let served = with_runtime(CancellationToken::new(), async {
+        let (input, output) = console::pipe();
+        agent::serve_pipe(agent, input, output).await
+    })?;
+    served.map_err(|e| {
+        Trouble::new(
+            Exit::Error,
+            format!("the pipe broke: {e}"),
+            "is loadgen still running?",
+        )
+    })
+}
+
+fn livekit(agent: Agent, service: &Service) -> Result<(), Trouble> {
+    let env = Environment::load()?;
+    let (address, credentials) = settings::server(&service.server, &env, &ServerFlags::default())
+        .map_err(|e| Trouble::new(Exit::Usage, e.to_string(), e.hint()))?;
+    let shown = address.to_string();
+    let options = WorkerOptions {
+        address,
+        credentials,
+        agent_name: service.agent_name.clone(),
+        tell,
+    };
+    let stop = CancellationToken::new();
+    let told = stop.clone();
+    let at_eof = service.until_eof.then(|| stop.clone());
+    let served = with_runtime(stop, async {
+        if let Some(stop) = at_eof {
+            tokio::spawn(async move {
+                // EOF or an error: the process at the other end is gone.
+                let _ = tokio::io::copy(&mut tokio::io::stdin(), &mut tokio::io::sink()).await;
+                stop.cancel();
+            });
+        }
+        agent::serve_livekit(Arc::new(agent), options, told, |id| {
+            console::say(&format!("registered at {shown} as worker {id}"));
+        })
+        .await
+    })?;
+    served.map_err(|e| Trouble::new(Exit::Error, e.to_string(), e.hint()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn delays_that_are_not_kept_are_doubted() {
+        for (delay, kept) in [
+            ("0ms", false),
+            ("100ms", false),
+            ("179ms", false),
+            ("180ms", true),
+            ("uniform(100ms,500ms)", false),
+            ("uniform(200ms,500ms)", true),
+            ("normal(400ms,200ms)", false),
+            ("normal(400ms,50ms)", true),
+            ("lognormal(400ms,1)", false),
+            ("lognormal(400ms,0.3)", true),
+        ] {
+            let parsed: AgentDelay = delay.parse().expect("a delay");
+            assert_eq!(doubt(&parsed).is_none(), kept, "{delay}");
+        }
+        let said = doubt(&AgentDelay::Fixed(Duration::ZERO)).expect("a doubt");
+        assert!(said.contains("180ms") && said.contains("hint: "), "{said}");
+    }
+}

@@ -1,0 +1,58 @@
+//! `loadgen bench callers`: CPU time, memory and send lateness per caller.
+//!
+//! In: numbers of callers, optionally a server. Out: a table or JSON.
+//! Invariants: generator, agent and server run as separate processes; the CPU time and memory of
+//! each are read from the kernel while all calls are under way.
+
+mod args;
+mod level;
+mod measure;
+mod peer;
+mod table;
+mod usage;
+
+pub use args::CallersArgs;
+pub use level::LevelArgs;
+
+use crate::cli::console;
+use crate::cli::exit::Exit;
+use clap::{Args, Subcommand};
+
+/// What is measured.
+#[derive(Debug, Args)]
+pub struct BenchArgs {
+    /// What is measured.
+    #[command(subcommand)]
+    pub command: BenchCommand,
+}
+
+/// The benches.
+#[derive(Debug, Subcommand)]
+pub enum BenchCommand {
+    /// CPU and memory of a caller, tick lateness, time to join
+    Callers(Box<CallersArgs>),
+    /// The generator of one level: a process of its own
+    #[command(hide = true)]
+    Level(Box<LevelArgs>),
+}
+
+/// Measures and reports.
+pub(super) fn execute(args: BenchArgs) -> Exit {
+    match args.command {
+        BenchCommand::Level(args) => level::execute(&args),
+        BenchCommand::Callers(args) => match measure::callers(&args) {
+            Ok(done) => {
+                let printed = console::data([match args.json {
+                    true => table::json(&done),
+                    false => table::text(&done),
+                }]);
+                let exit = match done.levels.iter().all(|l| l.invalid.is_empty()) {
+                    true => Exit::Success,
+                    false => Exit::InvalidRun,
+                };
+                exit.or(printed)
+            }
+            Err(trouble) => trouble.tell(),
+        },
+    }
+}

@@ -1,0 +1,182 @@
+//! `loadgen capacity`: finds how many concurrent calls the deployment sustains.
+//!
+//! In: a scenario, an SLO such as `p(95)<1200ms`. Out: a chart of the steps and the capacity.
+//! Invariants: a step is judged by the confidence interval of its quantile, and gets more turns if
+//! that is inconclusive; the capacity is measured twice; a step that the generator cannot sustain
+//! says nothing about the agent.
+
+mod answer;
+mod show;
+mod step;
+
+use crate::cli::console;
+use crate::cli::exit::Exit;
+use crate::cli::overrides::OverrideArgs;
+use crate::cli::server::ServerArgs;
+use crate::cli::session::conduct::{self, Opened};
+use crate::cli::session::request::Request;
+use crate::cli::trouble::Trouble;
+use crate::plan::Plan;
+use crate::record::MEASUREMENT_VERSION;
+use crate::scenario::{Aggregate, Bound, Op, Threshold, parse_threshold};
+use crate::stats::Sample;
+use crate::stats::capacity::{Promise, Search, Step as Next};
+use crate::vocab::Metric;
+use answer::Answer;
+use clap::Args;
+use std::cell::Cell;
+use step::Taker;
+
+/// What is asked, and of what.
+#[derive(Debug, Args)]
+pub struct CapacityArgs {
+    /// Scenario file, or a scenario that comes with loadgen; its `load` is replaced
+    #[arg(value_name = "SCENARIO")]
+    pub scenario: String,
+    /// What must hold for the ttfa of all turns, missed and failed ones as never
+    #[arg(long, value_name = "EXPRESSION", default_value = "p(95)<1500ms", value_parser = parse_slo)]
+    pub slo: Slo,
+    /// Most calls at once that are tried
+    #[arg(long, value_name = "N", default_value_t = 100,
+          value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub max: u32,
+    /// Calls at once of the first step [default: a tenth of --max]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub start: Option<u32>,
+    /// Turns of a step; where they leave it open, up to four times as many
+    #[arg(long, value_name = "N", default_value_t = 200,
+          value_parser = clap::value_parser!(u32).range(80..=100_000))]
+    pub turns: u32,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Confirm a load that is too large to be started unasked
+    #[arg(short, long)]
+    pub yes: bool,
+    /// What the command line changes.
+    #[command(flatten)]
+    pub overrides: OverrideArgs,
+    /// The server.
+    #[command(flatten)]
+    pub server: ServerArgs,
+}
+
+/// A quantile that must stay below a bound.
+#[derive(Debug, Clone)]
+pub struct Slo {
+    threshold: Threshold,
+    promise: Promise,
+}
+
+fn parse_slo(text: &str) -> Result<Slo, String> {
+    let threshold =
+        parse_threshold(Metric::Ttfa, text).map_err(|e| format!("{e}; {}", e.hint()))?;
+    let quantile = match threshold.aggregate {
+        Aggregate::Percentile(p) if p < 100.0 => p / 100.0,
+        Aggregate::Med => 0.5,
+        _ => return Err("a promise is about a percentile: p(95)<1200ms".to_owned()),
+    };
+    match (threshold.op, threshold.bound) {
+        (Op::Less | Op::LessOrEqual, Bound::Time(below)) => Ok(Slo {
+            threshold,
+            promise: Promise {
+                quantile,
+                below: Sample::Finite(below),
+            },
+        }),
+        _ => Err("a promise is an upper bound: p(95)<1200ms".to_owned()),
+    }
+}
+
+/// Searches and reports.
+pub(super) fn execute(args: CapacityArgs) -> Exit {
+    match search(&args) {
+        Ok(answer) => {
+            let printed = console::data([match args.json {
+                // A struct of numbers and text always has a JSON form.
+                true => serde_json::to_string_pretty(&answer)
+                    .map_or_else(|e| e.to_string(), |t| t + "\n"),
+                false => show::render(&answer, args.slo.promise.below),
+            }]);
+            let exit = match (answer.generator_limit, answer.capacity) {
+                (Some(_), _) => Exit::InvalidRun,
+                (None, None) => Exit::GateFailed,
+                (None, Some(_)) => Exit::Success,
+            };
+            exit.or(printed)
+        }
+        Err(trouble) => trouble.tell(),
+    }
+}
+
+fn search(args: &CapacityArgs) -> Result<Answer, Trouble> {
+    let Opened {
+        scenario, targets, ..
+    } = conduct::open(&Request {
+        scenario: args.scenario.clone(),
+        overrides: args.overrides.overrides(args.server.url.clone()),
+        server: args.server.clone().into(),
+        ..Request::default()
+    })?;
+    let taker = Taker {
+        scenario,
+        targets,
+        turns: args.turns as usize,
+        promise: args.slo.promise,
+        turn: Cell::new(None),
+    };
+    let largest = Plan::new(&taker.loaded(args.max, 1));
+    conduct::ask_consent(&largest, &taker.targets, args.yes)?;
+    let mut search = Search::new(args.start.unwrap_or(args.max.div_ceil(10)), args.max);
+    let mut answer = Answer {
+        measurement_version: MEASUREMENT_VERSION,
+        target: taker.targets.describe(),
+        slo: args.slo.threshold.to_string(),
+        capacity: None,
+        at_max: false,
+        generator_limit: None,
+        steps: Vec::new(),
+    };
+    loop {
+        let (calls, recheck) = match search.step() {
+            Next::Measure(calls) => (calls, false),
+            Next::Recheck(calls) => (calls, true),
+            Next::Done(capacity) => {
+                answer.capacity = capacity;
+                answer.at_max = capacity == Some(args.max);
+                return Ok(answer);
+            }
+        };
+        let step = taker.take(calls, recheck, answer.steps.len() as u64)?;
+        console::say(&show::line(&step));
+        let (keeps, limit) = (step.keeps, step.generator_limit.clone());
+        answer.steps.push(step);
+        if let Some(limit) = limit {
+            answer.generator_limit = Some(format!("at {calls} calls at once: {limit}"));
+            answer.capacity = search.best();
+            return Ok(answer);
+        }
+        search.measured(calls, keeps);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_promise_is_an_upper_bound_of_a_percentile() {
+        for (text, good) in [
+            ("p(95)<1200ms", true),
+            ("p(50) <= 1s", true),
+            ("med<700ms", true),
+            ("avg<700ms", false),
+            ("p(100)<1s", false),
+            ("p(95)>1s", false),
+            ("rate<0.1", false),
+            ("fast", false),
+        ] {
+            assert_eq!(parse_slo(text).is_ok(), good, "{text}");
+        }
+    }
+}

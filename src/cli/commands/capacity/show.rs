@@ -1,0 +1,140 @@
+//! Formats the capacity search: each step, a chart of latency by concurrency, the answer.
+//!
+//! In: measurements. Out: text. Invariant: every bar has its value next to it as a number.
+
+use super::answer::Answer;
+use super::step::Measured;
+use crate::record::Ms;
+use crate::stats::Sample;
+
+/// Width of the longest bar.
+const WIDTH: usize = 40;
+
+/// One line about a step, printed when it is over.
+pub(super) fn line(step: &Measured) -> String {
+    let again = if step.recheck { " (again)" } else { "" };
+    let word = match (step.keeps, step.weak) {
+        (true, false) => "keeps it",
+        (true, true) => "keeps it, by a weak margin",
+        (false, false) => "breaks it",
+        (false, true) => "breaks it, by a weak margin",
+    };
+    format!(
+        "{} calls at once{again}: {} {} of {} turns, {} missed or failed: {word}",
+        step.calls,
+        figure(step.quantile_ms),
+        interval(step),
+        step.turns,
+        step.failed
+    )
+}
+
+fn figure(ms: Option<Ms>) -> String {
+    ms.map_or_else(|| "never".to_owned(), |ms| format!("{ms:.1} ms"))
+}
+
+fn interval(step: &Measured) -> String {
+    let end = |ms: Option<Ms>| ms.map_or_else(|| "∞".to_owned(), |ms| format!("{ms:.1}"));
+    format!("[{}, {}]", end(step.lower_ms), end(step.upper_ms))
+}
+
+/// The whole search.
+pub(super) fn render(answer: &Answer, bound: Sample) -> String {
+    let mut text = format!("ttfa {} against {}\n\n", answer.slo, answer.target);
+    text += &chart(answer, bound);
+    text += &match (&answer.generator_limit, answer.capacity) {
+        (Some(limit), best) => format!(
+            "\nthe generator was the limit {limit}\n{}\n",
+            match best {
+                Some(n) => format!("the agent carries at least {n} calls at once"),
+                None => "nothing can be said of the agent".to_owned(),
+            }
+        ),
+        (None, None) => "\nnot even one call keeps this promise\n".to_owned(),
+        (None, Some(n)) if answer.at_max => {
+            format!("\ncapacity: at least {n} calls at once (--max)\n")
+        }
+        (None, Some(n)) => format!("\ncapacity: {n} calls at once\n"),
+    };
+    text
+}
+
+/// Bar chart of the quantile by concurrency: a mark in each row is the bound, a rule the knee.
+fn chart(answer: &Answer, bound: Sample) -> String {
+    let mut steps: Vec<&Measured> = answer.steps.iter().collect();
+    steps.sort_by_key(|s| (s.calls, s.recheck));
+    let ms = |s: &Measured| s.quantile_ms.map(Ms::as_f64);
+    let bound = bound.as_ms();
+    let most = steps.iter().filter_map(|s| ms(s)).fold(bound, f64::max);
+    let cell = |v: f64| ((v / most * WIDTH as f64).round() as usize).min(WIDTH);
+    let mut text = format!("{:>6} {:>6}  {:<WIDTH$}\n", "calls", "turns", "ttfa");
+    let mut knee = false;
+    for step in steps {
+        if !step.keeps && !knee && answer.capacity.is_some_and(|n| step.calls > n) {
+            knee = true;
+            text += &format!("{:>6} {:>6}  {}\n", "", "", "─".repeat(WIDTH));
+        }
+        let length = ms(step).map_or(WIDTH, cell);
+        let mut bar: Vec<char> = (0..WIDTH)
+            .map(|k| if k < length { '█' } else { ' ' })
+            .collect();
+        bar[cell(bound).saturating_sub(1)] = '│';
+        let bar: String = bar.into_iter().collect();
+        let weak = if step.weak { " weak" } else { "" };
+        text += &format!(
+            "{:>6} {:>6}  {bar} {} {}{weak}\n",
+            step.calls,
+            step.turns,
+            figure(step.quantile_ms),
+            interval(step),
+        );
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn step(calls: u32, ms: Option<i64>) -> Measured {
+        let of = |ms: i64| Ms::from_micros(ms * 1000);
+        Measured {
+            calls,
+            recheck: false,
+            turns: 200,
+            failed: if ms.is_some() { 0 } else { 200 },
+            quantile_ms: ms.map(of),
+            lower_ms: ms.map(|m| of(m - 5)),
+            upper_ms: ms.map(|m| of(m + 5)),
+            keeps: ms.is_some_and(|m| m < 600),
+            weak: false,
+            generator_limit: None,
+        }
+    }
+
+    fn answer(capacity: Option<u32>, limit: Option<&str>) -> Answer {
+        Answer {
+            measurement_version: crate::record::MEASUREMENT_VERSION,
+            target: "embedded agent".into(),
+            slo: "p(95)<600ms".into(),
+            capacity,
+            at_max: false,
+            generator_limit: limit.map(str::to_owned),
+            steps: vec![step(10, Some(400)), step(20, Some(800)), step(40, None)],
+        }
+    }
+
+    #[test]
+    fn the_chart_marks_the_knee_and_the_bound() {
+        let bound = Sample::Finite(Duration::from_millis(600));
+        insta::assert_snapshot!(render(&answer(Some(10), None), bound));
+        let limited = render(
+            &answer(Some(10), Some("at 40 calls at once: too slow")),
+            bound,
+        );
+        assert!(limited.contains("at least 10 calls"), "{limited}");
+        let none = render(&answer(None, None), bound);
+        assert!(none.contains("not even one call"), "{none}");
+    }
+}

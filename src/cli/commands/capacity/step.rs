@@ -1,0 +1,195 @@
+//! Runs one step of the search: a given concurrency, for long enough to judge it.
+//!
+//! In: the concurrency. Out: the ttfa of the turns that started while all calls were active.
+//! Invariant: turns of the ramp, and those after calls stop being started, are excluded.
+
+use crate::cli::exit::Exit;
+use crate::cli::session::drive::Drive;
+use crate::cli::trouble::Trouble;
+use crate::plan::Plan;
+use crate::record::{Ms, Samples, TurnRecord};
+use crate::run::{Finished, Targets};
+use crate::scenario::{Extent, Load, Scenario};
+use crate::stats::Sample;
+use crate::stats::capacity::{Promise, Standing};
+use crate::vocab::Metric;
+use serde::Serialize;
+use std::cell::Cell;
+use std::time::Duration;
+
+/// Time between the starts of two calls in the ramp.
+const APART: Duration = Duration::from_millis(25);
+/// An inconclusive step gets at most this many times its turns.
+const ROUNDS: usize = 4;
+/// Minimum length of a step, in call lengths, so that calls start and end within it.
+const CALLS: f64 = 1.5;
+
+/// Result of a step.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Measured {
+    /// Concurrent calls.
+    pub calls: u32,
+    /// This step measures the answer a second time.
+    pub recheck: bool,
+    /// Turns behind the figures.
+    pub turns: usize,
+    /// Of these, turns that were missed or failed.
+    pub failed: usize,
+    /// The quantile of the SLO; null if it falls on a missed or failed turn.
+    pub quantile_ms: Option<Ms>,
+    /// Lower end of its 95 % confidence interval. Null is +∞; both ends are null if there are too
+    /// few turns.
+    pub lower_ms: Option<Ms>,
+    /// Upper end of that interval.
+    pub upper_ms: Option<Ms>,
+    /// The SLO is met.
+    pub keeps: bool,
+    /// The interval was inconclusive: judged by the point estimate.
+    pub weak: bool,
+    /// Why the generator itself could not sustain this load.
+    pub generator_limit: Option<String>,
+}
+
+/// Runs the steps.
+pub(super) struct Taker {
+    pub scenario: Scenario,
+    pub targets: Targets,
+    /// Minimum number of turns per step.
+    pub turns: usize,
+    pub promise: Promise,
+    /// How long a turn took in the last step.
+    pub turn: Cell<Option<Duration>>,
+}
+
+impl Taker {
+    /// The scenario with `calls` concurrent calls, for long enough to yield `turns` turns.
+    pub(super) fn loaded(&self, calls: u32, turns: usize) -> Scenario {
+        let a_call = self.scenario.call.turns.len().max(1) as f64;
+        let (call, turn) = match self.turn.get() {
+            Some(turn) => (turn.mul_f64(a_call), turn),
+            // No step has run yet; the first one will show how long a turn takes.
+            None => (Plan::new(&self.scenario).estimate().call, Duration::ZERO),
+        };
+        let needed = turn.mul_f64(turns as f64 / f64::from(calls));
+        let window = needed.max(call.mul_f64(CALLS));
+        let ramp = APART * (calls - 1);
+        Scenario {
+            load: Load {
+                extent: Extent::Duration(ramp + window),
+                ramp,
+                ..Load::calls(1, calls)
+            },
+            warmup: 0,
+            thresholds: Vec::new(),
+            ..self.scenario.clone()
+        }
+    }
+
+    /// Measures `calls` concurrent calls, and continues while the result is inconclusive.
+    pub(super) fn take(&self, calls: u32, recheck: bool, nth: u64) -> Result<Measured, Trouble> {
+        let (mut turns, mut wanted) = (Vec::new(), self.turns);
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            let missing = wanted.saturating_sub(turns.len());
+            let loaded = self.loaded(calls, missing);
+            let scenario = Scenario {
+                seed: self.scenario.seed.wrapping_add(nth * 100 + attempt),
+                ..loaded
+            };
+            let finished = self.drive(&scenario)?;
+            let new = within(&scenario.load, &finished);
+            self.learn(&scenario.load, new.len());
+            let nothing = new.is_empty();
+            turns.extend(new);
+            let limit = finished.invalid.first().cloned();
+            let enough = turns.len() >= wanted;
+            let measured = self.judge(calls, recheck, &turns, limit);
+            let open = measured.weak && wanted < self.turns * ROUNDS;
+            if nothing || measured.generator_limit.is_some() || enough && !open {
+                return Ok(measured);
+            }
+            if enough {
+                wanted *= 2;
+            }
+        }
+    }
+
+    /// Derives the length of a turn from the number of turns that a load produced.
+    fn learn(&self, load: &Load, turns: usize) {
+        if let (Extent::Duration(until), true) = (load.extent, turns > 0) {
+            let window = until.saturating_sub(load.ramp);
+            let a_turn = window.mul_f64(f64::from(load.concurrency) / turns as f64);
+            self.turn.set(Some(a_turn));
+        }
+    }
+
+    fn drive(&self, scenario: &Scenario) -> Result<Finished, Trouble> {
+        let folder = tempfile::tempdir().map_err(|e| {
+            let message = format!("cannot make a temporary folder: {e}");
+            let hint = "set TMPDIR to a folder with room in it";
+            Trouble::new(Exit::Error, message, hint)
+        })?;
+        let drive = Drive {
+            scenario,
+            plan: &Plan::new(scenario),
+            targets: self.targets.clone(),
+            own: None,
+            sentinel: None,
+            evidence: None,
+            abort: Vec::new(),
+            join_concurrency: None,
+        };
+        drive.quietly(folder.path(), "search")
+    }
+
+    fn judge(
+        &self,
+        calls: u32,
+        recheck: bool,
+        turns: &[TurnRecord],
+        generator_limit: Option<String>,
+    ) -> Measured {
+        let samples = Samples::of(turns.len(), &[], turns);
+        let all = samples.all(Metric::Ttfa);
+        let failed = all.infinite();
+        let standing = self.promise.judge(all, failed);
+        let ms = |s: Option<Sample>| s.and_then(Ms::from_sample);
+        let interval = all.interval(self.promise.quantile, 0.95).ok();
+        Measured {
+            calls,
+            recheck,
+            turns: all.count(),
+            failed,
+            quantile_ms: ms(all.quantile(self.promise.quantile)),
+            lower_ms: ms(interval.map(|i| i.lower)),
+            upper_ms: ms(interval.map(|i| i.upper)),
+            keeps: match standing {
+                Standing::Keeps => true,
+                Standing::Breaks => false,
+                Standing::Unclear => self.promise.lean(all),
+            },
+            weak: standing == Standing::Unclear,
+            generator_limit,
+        }
+    }
+}
+
+/// The turns due while all calls were active. A turn that has no instant of its own, because its
+/// call failed first, counts by the planned start of the call.
+fn within(load: &Load, finished: &Finished) -> Vec<TurnRecord> {
+    let Extent::Duration(until) = load.extent else {
+        return finished.turns.clone();
+    };
+    let (from, until) = (Ms::from(load.ramp), Ms::from(until));
+    let planned_start = |call: usize| {
+        let found = finished.calls.iter().find(|c| c.call == call);
+        found.map(|c| c.planned_start_ms)
+    };
+    let inside = |t: &&TurnRecord| {
+        let at = t.started_ms.or(t.planned_ms);
+        at.or_else(|| planned_start(t.call))
+            .is_some_and(|at| at >= from && at < until)
+    };
+    finished.turns.iter().filter(inside).cloned().collect()
+}

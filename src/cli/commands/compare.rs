@@ -1,0 +1,50 @@
+//! `loadgen compare`: whether runs differ from a baseline, and by how much.
+//!
+//! In: run folders, baseline files or names. Out: a table or JSON, an exit code.
+
+use crate::cli::baselines;
+use crate::cli::comparing::{HowArgs, exit_of, of_records};
+use crate::cli::console;
+use crate::cli::exit::Exit;
+use crate::cli::trouble::Trouble;
+use crate::record::RunRecord;
+use crate::report::comparison;
+use clap::Args;
+
+/// What is compared.
+#[derive(Debug, Args)]
+pub struct CompareArgs {
+    /// What to compare with: a run folder, a baseline file, or a baseline's name
+    #[arg(value_name = "BASELINE")]
+    pub baseline: String,
+    /// What to compare, in the same ways
+    #[arg(value_name = "CANDIDATE", required = true)]
+    pub candidates: Vec<String>,
+    /// How.
+    #[command(flatten)]
+    pub how: HowArgs,
+    /// Print JSON instead of the table
+    #[arg(long)]
+    pub json: bool,
+}
+
+pub(super) fn execute(args: &CompareArgs) -> Exit {
+    match compare(args) {
+        Ok(exit) => exit,
+        Err(trouble) => trouble.tell(),
+    }
+}
+
+fn compare(args: &CompareArgs) -> Result<Exit, Trouble> {
+    let baseline = baselines::read(&args.baseline)?;
+    let candidates = args.candidates.iter();
+    let candidates: Vec<(String, RunRecord)> = candidates
+        .map(|text| Ok((text.clone(), baselines::read(text)?)))
+        .collect::<Result<_, Trouble>>()?;
+    let compared = of_records((&args.baseline, &baseline), &candidates, &args.how)?;
+    let text = match args.json {
+        true => comparison::json(&compared),
+        false => comparison::render(&compared, console::style()),
+    };
+    Ok(exit_of(&compared, &args.how).or(console::data([text])))
+}

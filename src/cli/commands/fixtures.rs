@@ -1,0 +1,251 @@
+//! `loadgen fixtures inspect`: measures recordings and writes their annotations.
+//!
+//! In: sound files. Out: levels and times on stdout; with `--write`, the sidecar that a run
+//! reads. Invariants: a sidecar is written atomically, and replaced only with `--force`.
+
+use crate::audio::{Annotation, RATE, SpeechSpan, decode, pauses, speech_span};
+use crate::cli::console;
+use crate::cli::exit::Exit;
+use crate::cli::trouble::Trouble;
+use clap::{Args, Subcommand};
+use serde::Serialize;
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::{Error, ErrorKind, Read, Write as _};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+/// Shortest pause that is listed: 100 ms.
+const PAUSE: usize = RATE as usize / 10;
+/// Size limit of a sidecar, which normally has a line or two.
+const MAX_SIDECAR: usize = 64 << 10;
+
+/// Recordings as callers say them.
+#[derive(Debug, Args)]
+pub struct FixturesArgs {
+    /// What to do with them.
+    #[command(subcommand)]
+    pub command: FixturesCommand,
+}
+
+/// The commands on recordings.
+#[derive(Debug, Subcommand)]
+pub enum FixturesCommand {
+    /// Print level, start and end of speech, pauses and trailing silence
+    Inspect(InspectArgs),
+}
+
+/// Which recordings, and what to leave beside them.
+#[derive(Debug, Args)]
+pub struct InspectArgs {
+    /// Sound files: WAV, FLAC, MP3, Ogg Vorbis, AAC
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+    /// Write FILE's annotation, its name ending in .json, from what is found
+    #[arg(long)]
+    pub write: bool,
+    /// With --write: replace annotations that are there; their text is kept
+    #[arg(long, requires = "write")]
+    pub force: bool,
+    /// One JSON object a line for each file
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Measurements of a file; times in ms from its start.
+#[derive(Debug, Serialize)]
+struct Inspected {
+    file: String,
+    length_ms: f64,
+    active_level_dbfs: f64,
+    speech_start_ms: f64,
+    speech_end_ms: f64,
+    trailing_silence_ms: f64,
+    pauses: Vec<Pause>,
+    /// End of speech according to the existing sidecar.
+    annotated_speech_end_ms: Option<f64>,
+}
+
+#[derive(Debug, Serialize)]
+struct Pause {
+    start_ms: f64,
+    length_ms: f64,
+}
+
+/// The sidecar, as a run reads it.
+#[derive(Debug, Serialize)]
+struct Sidecar<'a> {
+    version: u32,
+    speech_start_ms: f64,
+    speech_end_ms: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<&'a str>,
+}
+
+/// Inspects every file; returns the most severe exit code.
+pub(super) fn execute(args: &FixturesArgs) -> Exit {
+    let FixturesCommand::Inspect(args) = &args.command;
+    let inspect = |file: &PathBuf| inspect(file, args).unwrap_or_else(|trouble| trouble.tell());
+    args.files.iter().map(inspect).fold(Exit::Success, Exit::or)
+}
+
+fn inspect(file: &Path, args: &InspectArgs) -> Result<Exit, Trouble> {
+    let bytes = read(file, decode::MAX_BYTES).map_err(|e| unreadable(file, &e))?;
+    let trouble = |file: &Path, e: crate::audio::AudioError| {
+        Trouble::new(Exit::Error, format!("`{}`: {e}", file.display()), e.hint())
+    };
+    let extension = file.extension().and_then(|e| e.to_str());
+    let pcm = decode(&bytes, extension).map_err(|e| trouble(file, e))?;
+    let span =
+        speech_span(&pcm).ok_or_else(|| trouble(file, crate::audio::AudioError::NoSpeech))?;
+    let sidecar = file.with_extension("json");
+    let annotation = match read(&sidecar, MAX_SIDECAR) {
+        Ok(json) => Annotation::parse(&json).map(Some).or_else(|e| {
+            if args.force {
+                Ok(None)
+            } else {
+                Err(trouble(&sidecar, e))
+            }
+        })?,
+        Err(e) if e.kind() == ErrorKind::NotFound => None,
+        Err(e) => return Err(unreadable(&sidecar, &e)),
+    };
+    let found = figures(file, &pcm, &span, annotation.as_ref());
+    let shown = if args.json {
+        json_line(&found)
+    } else {
+        text(&found)
+    };
+    let exit = console::data([shown]);
+    if args.write {
+        let text = annotation.as_ref().and_then(Annotation::text);
+        write(&sidecar, &found, text, args.force)?;
+        console::note(&format!("wrote `{}`", sidecar.display()));
+    }
+    Ok(exit)
+}
+
+fn figures(
+    file: &Path,
+    pcm: &[i16],
+    span: &SpeechSpan,
+    annotation: Option<&Annotation>,
+) -> Inspected {
+    let pause = |gap: Range<usize>| Pause {
+        start_ms: ms(gap.start),
+        length_ms: ms(gap.len()),
+    };
+    Inspected {
+        file: file.display().to_string(),
+        length_ms: ms(pcm.len()),
+        active_level_dbfs: (f64::from(span.active_level_dbfs) * 10.0).round() / 10.0,
+        speech_start_ms: ms(span.start),
+        speech_end_ms: ms(span.end),
+        trailing_silence_ms: ms(pcm.len() - span.end),
+        pauses: pauses(pcm, span, PAUSE).into_iter().map(pause).collect(),
+        annotated_speech_end_ms: annotation
+            .map(|a| (a.speech_end().as_secs_f64() * 1e9).round() / 1e6),
+    }
+}
+
+/// Converts samples to ms, rounded to the nanosecond, which still identifies the sample.
+fn ms(samples: usize) -> f64 {
+    (samples as f64 * 1e9 / f64::from(RATE)).round() / 1e6
+}
+
+fn json_line(found: &impl Serialize) -> String {
+    // Numbers and strings always have a JSON form.
+    serde_json::to_string(found).unwrap_or_default() + "\n"
+}
+
+fn text(found: &Inspected) -> String {
+    let mut text = format!("{}\n", found.file);
+    let mut line = |name: &str, value: String| {
+        let _ = writeln!(text, "  {name:<17}{value}");
+    };
+    line("length", format!("{:.1} ms", found.length_ms));
+    line(
+        "active level",
+        format!("{:.1} dBFS", found.active_level_dbfs),
+    );
+    let (start, end) = (found.speech_start_ms, found.speech_end_ms);
+    line("speech", format!("{start:.3} to {end:.3} ms"));
+    line(
+        "trailing silence",
+        format!("{:.1} ms", found.trailing_silence_ms),
+    );
+    let pauses: Vec<String> = found
+        .pauses
+        .iter()
+        .map(|pause| format!("{:.0} ms at {:.0} ms", pause.length_ms, pause.start_ms))
+        .collect();
+    let none = || "none over 100 ms".to_owned();
+    line(
+        "pauses",
+        if pauses.is_empty() {
+            none()
+        } else {
+            pauses.join(", ")
+        },
+    );
+    let annotated = match found.annotated_speech_end_ms {
+        Some(at) => format!("speech ends at {at:.3} ms, {:+.3} ms from here", at - end),
+        None => "none".to_owned(),
+    };
+    line("annotation", annotated);
+    text
+}
+
+/// Writes the sidecar next to its file, atomically.
+fn write(path: &Path, found: &Inspected, text: Option<&str>, force: bool) -> Result<(), Trouble> {
+    let sidecar = Sidecar {
+        version: 1,
+        speech_start_ms: found.speech_start_ms,
+        speech_end_ms: found.speech_end_ms,
+        text,
+    };
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty());
+    let written =
+        tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new("."))).and_then(|mut file| {
+            file.write_all(json_line(&sidecar).as_bytes())?;
+            file.as_file().sync_all()?;
+            readable_by_all(file.as_file())?;
+            let kept = if force {
+                file.persist(path)
+            } else {
+                file.persist_noclobber(path)
+            };
+            kept.map(drop).map_err(|e| e.error)
+        });
+    written.map_err(|e| {
+        let hint = match e.kind() {
+            ErrorKind::AlreadyExists => "it is kept as it is; `--force` replaces it",
+            ErrorKind::StorageFull => "the disk is full; nothing has been left behind",
+            _ => "may its folder be written to? Nothing has been left behind",
+        };
+        let message = format!("cannot write `{}`: {e}", path.display());
+        Trouble::new(Exit::Error, message, hint)
+    })
+}
+
+/// Temporary files are private to their owner; a sidecar must be readable by everybody.
+fn readable_by_all(file: &File) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    file.set_permissions(std::fs::Permissions::from_mode(0o644))
+}
+
+/// Reads at most one byte more than `limit`, so that the decoder sees that the file is too large.
+fn read(path: &Path, limit: usize) -> std::io::Result<Vec<u8>> {
+    let file = File::open(path)?;
+    if file.metadata()?.is_dir() {
+        return Err(Error::from(ErrorKind::IsADirectory));
+    }
+    let mut bytes = Vec::new();
+    file.take(limit as u64 + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn unreadable(path: &Path, error: &Error) -> Trouble {
+    let message = format!("cannot read `{}`: {error}", path.display());
+    Trouble::new(Exit::Usage, message, "give paths of sound files")
+}

@@ -1,0 +1,92 @@
+//! The commands: one file each, with its arguments and what it does.
+//!
+//! In: parsed arguments. Out: data on stdout, everything else on stderr, an [`Exit`]. Invariant:
+//! a command uses no other command; what several of them need is in `cli` or in `cli/session`.
+
+mod agent;
+mod bench;
+mod calibrate;
+mod capacity;
+mod compare;
+mod fixtures;
+mod init;
+mod list;
+mod open;
+mod plan;
+mod report;
+mod run;
+mod schema;
+mod validate;
+
+pub use agent::AgentArgs;
+pub use bench::{BenchArgs, BenchCommand, CallersArgs, LevelArgs};
+pub use calibrate::CalibrateArgs;
+pub use capacity::CapacityArgs;
+pub use compare::CompareArgs;
+pub use fixtures::{FixturesArgs, FixturesCommand, InspectArgs};
+pub use init::InitArgs;
+pub use list::ListArgs;
+pub use open::OpenArgs;
+pub use plan::PlanArgs;
+pub use report::ReportArgs;
+pub use run::RunArgs;
+pub use schema::SchemaArgs;
+pub use validate::ValidateArgs;
+
+use super::exit::Exit;
+use clap::Subcommand;
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a scenario: callers in rooms, replies heard, a report
+    Run(Box<RunArgs>),
+    /// Make the reports of a run again, also of one that was killed
+    Report(ReportArgs),
+    /// Open the report of a run in the browser
+    Open(OpenArgs),
+    /// Show past runs, the newest first
+    List(ListArgs),
+    /// Compare runs with a baseline: differences, intervals, a verdict in one word
+    Compare(CompareArgs),
+    /// Check scenarios; every problem at once, with its line
+    Validate(ValidateArgs),
+    /// Show what a run will do, call by call
+    Plan(PlanArgs),
+    /// Be the reference agent: answer every call after an exact delay
+    Agent(Box<AgentArgs>),
+    /// Measure the error of the latency figures on this machine
+    Calibrate(Box<CalibrateArgs>),
+    /// Measure what a caller costs: processor time, memory, lateness
+    Bench(BenchArgs),
+    /// Find how many calls at once the deployment carries before a promise breaks
+    Capacity(Box<CapacityArgs>),
+    /// Write the example scenarios and their sounds to start from
+    Init(InitArgs),
+    /// Look at recordings: level, speech, pauses; write their annotations
+    Fixtures(FixturesArgs),
+    /// Print the JSON Schema of scenarios, or of summary.json
+    Schema(SchemaArgs),
+}
+
+impl Command {
+    /// Executes the command.
+    pub(super) fn execute(self) -> Exit {
+        match self {
+            Command::Run(args) => run::execute(*args),
+            Command::Report(args) => report::execute(&args),
+            Command::Open(args) => open::execute(&args),
+            Command::List(args) => list::execute(&args),
+            Command::Compare(args) => compare::execute(&args),
+            Command::Validate(args) => validate::execute(&args),
+            Command::Plan(args) => plan::execute(&args),
+            Command::Agent(args) => agent::execute(*args),
+            Command::Calibrate(args) => calibrate::execute(*args),
+            Command::Bench(args) => bench::execute(args),
+            Command::Capacity(args) => capacity::execute(*args),
+            Command::Init(args) => init::execute(&args),
+            Command::Fixtures(args) => fixtures::execute(&args),
+            Command::Schema(args) => schema::execute(&args),
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! `loadgen plan`: what a run will do, call by call; needs no environment.
+
+use crate::cli::console;
+use crate::cli::exit::Exit;
+use crate::cli::overrides::OverrideArgs;
+use crate::cli::settings::Environment;
+use crate::cli::sources::{Source, note_unset};
+use crate::cli::trouble::Trouble;
+use crate::plan::{Plan, json_line, summary};
+use crate::scenario::Unset;
+use clap::Args;
+
+/// What to show.
+#[derive(Debug, Args)]
+pub struct PlanArgs {
+    /// Scenario file, or a scenario that comes with loadgen
+    #[arg(value_name = "SCENARIO")]
+    pub scenario: String,
+    /// One JSON object a line for each call; of a load that lasts for a duration, as many as
+    /// are expected
+    #[arg(long)]
+    pub json: bool,
+    /// What the command line changes.
+    #[command(flatten)]
+    pub overrides: OverrideArgs,
+}
+
+/// Prints the plan.
+pub(super) fn execute(args: &PlanArgs) -> Exit {
+    show(args).unwrap_or_else(|trouble| trouble.tell())
+}
+
+fn show(args: &PlanArgs) -> Result<Exit, Trouble> {
+    let env = Environment::load()?;
+    let source = Source::open(&args.scenario)?;
+    let scenario = source.check(&|name| env.get(name), Unset::Absent)?;
+    let overrides = args.overrides.overrides(None);
+    let scenario = overrides
+        .apply(&scenario)
+        .map_err(|e| Trouble::new(Exit::Usage, e.to_string(), e.hint()))?;
+    note_unset(&scenario, &args.scenario);
+    let plan = Plan::new(&scenario);
+    if !args.json {
+        return Ok(console::data([summary(&scenario, &plan)]));
+    }
+    if plan.duration().is_some() {
+        console::note("the load lasts for a duration; these are as many calls as are expected");
+    }
+    let count = usize::try_from(plan.estimate().calls).unwrap_or(usize::MAX);
+    let calls = plan.calls().take(count);
+    Ok(console::data(
+        calls.map(|call| json_line(&scenario, &call) + "\n"),
+    ))
+}

@@ -1,0 +1,63 @@
+//! `loadgen report`: generates the reports of a run again, from its run folder.
+//!
+//! In: a run folder, of a finished run or not. Out: its reports, the table. Invariant: the summary
+//! of a finished run is read and never rewritten.
+
+use crate::cli::console;
+use crate::cli::exit::Exit;
+use crate::cli::reports;
+use crate::cli::trouble::Trouble;
+use crate::record::{RunFolder, RunRecord};
+use crate::report::Format;
+use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser as _};
+use std::path::PathBuf;
+
+/// Which run, and in which formats.
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// Folder of the run
+    #[arg(value_name = "RUN_DIR")]
+    pub folder: PathBuf,
+    /// Formats to make, separated by commas [default: all]
+    #[arg(long, value_name = "FORMAT", value_delimiter = ',', value_parser = formats())]
+    pub format: Vec<Format>,
+    /// Print the summary as JSON instead of the table
+    #[arg(long)]
+    pub json: bool,
+    /// Show no table
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+fn formats() -> impl clap::builder::TypedValueParser<Value = Format> {
+    PossibleValuesParser::new(Format::ALL.map(Format::name))
+        .try_map(|name| Format::named(&name).ok_or("no such format"))
+}
+
+pub(super) fn execute(args: &ReportArgs) -> Exit {
+    let read = RunFolder::open(&args.folder)
+        .and_then(|folder| Ok((RunRecord::read(folder.path())?, folder)));
+    let (record, folder) = match read {
+        Ok(read) => read,
+        Err(e) => return Trouble::record(&e).tell(),
+    };
+    let mut formats = match args.format.is_empty() {
+        true => Format::ALL.to_vec(),
+        false => args.format.clone(),
+    };
+    // The JSON of a finished run is the record itself, and may have fields of a later release.
+    formats.retain(|f| *f != Format::Json || !record.is_complete());
+    let written = reports::write(&folder, &record, &formats);
+    reports::show(&record, args.json, args.quiet);
+    if let Err(e) = &written {
+        return Trouble::record(e).tell();
+    }
+    if !args.quiet {
+        console::say(&format!("reports in {}", folder.path().display()));
+    }
+    match record.is_complete() {
+        true => Exit::Success,
+        false => Exit::InvalidRun,
+    }
+}

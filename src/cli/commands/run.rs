@@ -1,0 +1,124 @@
+//! `loadgen run`: runs a scenario.
+
+use crate::cli::comparing::HowArgs;
+use crate::cli::exit::Exit;
+use crate::cli::live::LiveFlags;
+use crate::cli::overrides::OverrideArgs;
+use crate::cli::server::ServerArgs;
+use crate::cli::session::conduct::conduct;
+use crate::cli::session::request::Request;
+use crate::scenario::{EvidenceChoice, Overrides, Threshold, parse_threshold_line};
+use crate::stats::Decider;
+use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser as _};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// What to run, and how.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// Scenario file, or a scenario that comes with loadgen, such as quickstart
+    #[arg(value_name = "SCENARIO")]
+    pub scenario: String,
+    /// Folder for the results, new or empty [default: reports/TIME-NAME]
+    #[arg(short, long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Run more than 1,000 calls, or more than 100 at once on a host that is not private,
+    /// without being asked
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Joins under way at once; calls that are due meanwhile wait, and count from their plan
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub join_concurrency: Option<u32>,
+    /// Keep the audio of some turns as stereo WAV, caller left, agent right: `some` (the
+    /// slowest and the failed ones, 10 each or as the scenario says), `all` or `off`
+    #[arg(long, value_name = "WHICH", num_args = 0..=1, require_equals = true,
+        default_missing_value = "some", value_parser = parse_evidence)]
+    pub evidence: Option<EvidenceChoice>,
+    /// Serve the run's metrics at this address while it goes on, for Prometheus, at /metrics
+    #[arg(long, value_name = "HOST:PORT")]
+    pub metrics_listen: Option<SocketAddr>,
+    /// Send a span for every call and turn to the OpenTelemetry collector at this URL, by OTLP
+    /// over HTTP
+    #[arg(long, value_name = "URL")]
+    pub otlp_endpoint: Option<String>,
+    /// Keep the run as a baseline: a name, or a file such as ./main.json
+    #[arg(long, value_name = "NAME|FILE")]
+    pub save_baseline: Option<String>,
+    /// Compare the run with a baseline: its name, its file, or a run folder
+    #[arg(long, value_name = "NAME|FILE")]
+    pub baseline: Option<String>,
+    /// How it is compared.
+    #[command(flatten)]
+    pub how: HowArgs,
+    /// What must hold beside the scenario's thresholds, as 'ttfa: p(95)<1500ms' or
+    /// 'ttfa{variant:fast}: med<1s'; on the same figure it replaces theirs; may be repeated
+    #[arg(long, value_name = "THRESHOLD", value_parser = parse_gate)]
+    pub threshold: Vec<Threshold>,
+    /// What decides a gate whose bound lies within the interval of its figure: `estimate`, the
+    /// figure itself, or `upper`, the worse end, so that nothing passes weakly
+    #[arg(long, value_name = "WHAT", default_value = "estimate", hide_possible_values = true,
+          value_parser = PossibleValuesParser::new(["estimate", "upper"]).map(decider))]
+    pub gate_on: Decider,
+    /// Print the summary as JSON instead of the table
+    #[arg(long)]
+    pub json: bool,
+    /// Show no progress and no table
+    #[arg(short, long)]
+    pub quiet: bool,
+    /// What the command line changes.
+    #[command(flatten)]
+    pub overrides: OverrideArgs,
+    /// The server.
+    #[command(flatten)]
+    pub server: ServerArgs,
+}
+
+pub(super) fn execute(args: RunArgs) -> Exit {
+    conduct(&Request {
+        overrides: Overrides {
+            evidence: args.evidence,
+            thresholds: args.threshold,
+            ..args.overrides.overrides(args.server.url.clone())
+        },
+        scenario: args.scenario,
+        out: args.out,
+        server: args.server.into(),
+        yes: args.yes,
+        save_baseline: args.save_baseline,
+        baseline: args.baseline,
+        how: args.how,
+        join_concurrency: args.join_concurrency.map(|n| n as usize),
+        live: LiveFlags {
+            metrics_listen: args.metrics_listen,
+            otlp_endpoint: args.otlp_endpoint,
+        },
+        quiet: args.quiet,
+        json: args.json,
+        gate_on: args.gate_on,
+    })
+}
+
+fn parse_evidence(text: &str) -> Result<EvidenceChoice, String> {
+    match text {
+        "some" => Ok(EvidenceChoice::Some),
+        "all" => Ok(EvidenceChoice::All),
+        "off" => Ok(EvidenceChoice::Off),
+        _ => Err("write `some`, `all` or `off`".to_owned()),
+    }
+}
+
+fn parse_gate(text: &str) -> Result<Threshold, String> {
+    parse_threshold_line(text).map_err(|error| {
+        let [text, caret] = error.excerpt();
+        let hint = error.hint();
+        format!("{error}\n   | {text}\n   | {caret}\n  hint: {hint}")
+    })
+}
+
+fn decider(word: String) -> Decider {
+    match word.as_str() {
+        "upper" => Decider::Upper,
+        _ => Decider::Estimate,
+    }
+}

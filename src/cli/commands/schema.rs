@@ -1,0 +1,30 @@
+//! `loadgen schema`: the JSON Schema of scenarios or summaries, on stdout.
+
+use crate::cli::console;
+use crate::cli::exit::Exit;
+use clap::{Args, ValueEnum};
+
+/// Which schema.
+#[derive(Debug, Args)]
+pub struct SchemaArgs {
+    /// Of what
+    #[arg(value_name = "FILE", value_enum, default_value = "scenario")]
+    pub of: Schema,
+}
+
+/// What there are schemas of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Schema {
+    /// Scenarios
+    Scenario,
+    /// summary.json
+    Summary,
+}
+
+/// Prints the schema.
+pub(super) fn execute(args: &SchemaArgs) -> Exit {
+    console::data([match args.of {
+        Schema::Scenario => crate::scenario::schema_text(),
+        Schema::Summary => crate::report::json::summary_schema(),
+    }])
+}

@@ -1,0 +1,52 @@
+//! `loadgen validate`: checks scenarios with their sounds; needs no environment.
+
+use crate::cli::console;
+use crate::cli::exit::Exit;
+use crate::cli::settings::Environment;
+use crate::cli::sources::{Source, note_unset};
+use crate::cli::trouble::Trouble;
+use crate::scenario::{Extent, Scenario, Unset};
+use crate::vocab::duration;
+use clap::Args;
+
+/// What to check.
+#[derive(Debug, Args)]
+pub struct ValidateArgs {
+    /// Scenario files, or scenarios that come with loadgen
+    #[arg(value_name = "SCENARIO", required = true)]
+    pub scenarios: Vec<String>,
+}
+
+/// Checks every file; returns the most severe exit code.
+pub(super) fn execute(args: &ValidateArgs) -> Exit {
+    let env = match Environment::load() {
+        Ok(env) => env,
+        Err(trouble) => return trouble.tell(),
+    };
+    let validate = |path: &String| validate(path, &env).unwrap_or_else(|trouble| trouble.tell());
+    args.scenarios
+        .iter()
+        .map(validate)
+        .fold(Exit::Success, Exit::or)
+}
+
+fn validate(path: &str, env: &Environment) -> Result<Exit, Trouble> {
+    let source = Source::open(path)?;
+    let scenario = source.check(&|name| env.get(name), Unset::Absent)?;
+    note_unset(&scenario, path);
+    Ok(console::data([format!(
+        "{path}: valid: {}\n",
+        describe(&scenario)
+    )]))
+}
+
+fn describe(scenario: &Scenario) -> String {
+    let many = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
+    let calls = match scenario.load.extent {
+        Extent::Calls(calls) => many(calls as usize, "call"),
+        Extent::Duration(time) => format!("calls for {}", duration::format(time)),
+    };
+    let turns = many(scenario.call.turns.len(), "turn");
+    let utterances = many(scenario.utterances.len(), "utterance");
+    format!("{calls}, {turns} each, {utterances}")
+}

@@ -1,0 +1,108 @@
+//! The one place that prints: results on stdout, everything else on stderr.
+//!
+//! In: text. Out: stdout and stderr; an [`Exit`] where the text is the result itself. Invariants:
+//! an output that is closed or full makes nothing panic; a reader that goes away (`| head`) is no
+//! error; a full disk is one where the result is nowhere else, and a warning where it is in a file
+//! too. What stderr does not take is lost, since there is nowhere to report that.
+
+use super::exit::Exit;
+use crate::report::Style;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::io::{BufWriter, Error, ErrorKind, IsTerminal as _, Result, Write as _};
+
+/// Redraws per second of a [`Line`].
+const REDRAWS: u8 = 10;
+
+/// Prints a line to stderr.
+pub(super) fn say(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+/// Prints a note to stderr.
+pub(super) fn note(message: &str) {
+    say(&format!("note: {message}"));
+}
+
+/// Prints a warning to stderr.
+pub(super) fn warn(message: &str) {
+    say(&format!("warning: {message}"));
+}
+
+/// Prints a result that is nowhere else, piece by piece, since there may be 100,000 pieces.
+#[must_use = "a lost result is the command's exit code"]
+pub(super) fn data<T: AsRef<str>>(pieces: impl IntoIterator<Item = T>) -> Exit {
+    match print(pieces) {
+        None => Exit::Success,
+        Some(error) => {
+            say(&format!(
+                "error: cannot write to standard output: {error}\n  hint: is the disk full?"
+            ));
+            Exit::Error
+        }
+    }
+}
+
+/// Prints text that is in a file too, or that another process reads: losing it does not change how
+/// the command ends.
+pub(super) fn out(text: &str) {
+    if let Some(error) = print([text]) {
+        warn(&format!("cannot write to standard output: {error}"));
+    }
+}
+
+/// Writes to stdout; returns why that failed, unless the reader went away.
+fn print<T: AsRef<str>>(pieces: impl IntoIterator<Item = T>) -> Option<Error> {
+    let mut out = BufWriter::new(std::io::stdout().lock());
+    let mut pieces = pieces.into_iter();
+    let written: Result<()> = pieces.try_for_each(|piece| out.write_all(piece.as_ref().as_bytes()));
+    let error = written.and_then(|()| out.flush()).err()?;
+    (error.kind() != ErrorKind::BrokenPipe).then_some(error)
+}
+
+/// The style of tables on stdout: plain unless it is a terminal and `NO_COLOR` is unset.
+pub(super) fn style() -> Style {
+    let no_color = std::env::var("NO_COLOR").ok();
+    Style::choose(std::io::stdout().is_terminal(), no_color.as_deref())
+}
+
+/// Whether stderr is a terminal, where a [`Line`] can be redrawn.
+pub(super) fn redraws() -> bool {
+    std::io::stderr().is_terminal()
+}
+
+/// A line on stderr that is redrawn in its place.
+pub(super) struct Line(ProgressBar);
+
+impl Line {
+    /// An empty line.
+    pub(super) fn new() -> Self {
+        let target = ProgressDrawTarget::stderr_with_hz(REDRAWS);
+        let bar = ProgressBar::with_draw_target(None, target);
+        // A template that does not parse leaves the default.
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed_precise} {wide_msg}") {
+            bar.set_style(style);
+        }
+        Self(bar)
+    }
+
+    /// Shows `text` in the line.
+    pub(super) fn set(&self, text: String) {
+        self.0.set_message(text);
+        self.0.tick();
+    }
+
+    /// Prints `text` as a line of its own, above.
+    pub(super) fn above(&self, text: &str) {
+        self.0.suspend(|| say(text));
+    }
+
+    /// Removes the line.
+    pub(super) fn clear(&self) {
+        self.0.finish_and_clear();
+    }
+}
+
+/// Standard input and output as the two directions of a pipe to the parent process.
+pub(super) fn pipe() -> (tokio::io::Stdin, tokio::io::Stdout) {
+    (tokio::io::stdin(), tokio::io::stdout())
+}

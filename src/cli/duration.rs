@@ -1,0 +1,9 @@
+//! Durations on the command line.
+
+use crate::vocab::duration;
+use std::time::Duration;
+
+/// Parses a duration; the error says what would be one.
+pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
+    duration::parse(text).map_err(|error| format!("{error}; {}", error.hint()))
+}

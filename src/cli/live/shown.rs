@@ -1,0 +1,34 @@
+//! The run that is shown: its names, and its plan.
+//!
+//! In: what a session knows before the first call. Out: labels, and how many calls to expect.
+
+use crate::plan::Plan;
+
+/// Description of the run, for labels.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Shown<'a> {
+    /// The scenario's name.
+    pub(crate) scenario: &'a str,
+    /// Kind and address, without secrets.
+    pub(crate) target: &'a str,
+    /// Names of the variants.
+    pub(crate) variants: &'a [&'a str],
+    pub(crate) plan: &'a Plan,
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use crate::cli::sources::Source;
+    use crate::plan::Plan;
+    use crate::scenario::Unset;
+
+    /// The plan of the built-in quickstart with another load.
+    pub(crate) fn plan(load: &str) -> Plan {
+        let known = Source::open("quickstart").expect("it is built in");
+        let text = String::from_utf8_lossy(known.text()).into_owned();
+        let (before, _) = text.split_once("\nload:").expect("it has a load");
+        let other = Source::made("other", format!("{before}\nload: {load}\n"), &[]);
+        let scenario = other.and_then(|s| s.check(&|_| None, Unset::Problem));
+        Plan::new(&scenario.expect("a scenario"))
+    }
+}

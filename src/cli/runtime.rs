@@ -1,0 +1,60 @@
+//! The runtime around a command that makes calls or serves them.
+//!
+//! In: a future, what stops it. Out: what the future returns. Invariant: the first SIGINT or SIGTERM
+//! lets the command end by itself; the second does not wait for it.
+
+use super::exit::Exit;
+use super::trouble::Trouble;
+use std::future::Future;
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+/// How long background tasks may go on after a command is over.
+const LEFTOVERS: Duration = Duration::from_millis(200);
+
+/// Runs a command's future; the first SIGINT or SIGTERM cancels `stop`, the second ends the
+/// process as the signal itself would.
+///
+/// # Errors
+/// The system refuses threads or signal handlers.
+pub(super) fn with_runtime<T>(
+    stop: CancellationToken,
+    work: impl Future<Output = T>,
+) -> Result<T, Trouble> {
+    let refused = |e: std::io::Error| {
+        Trouble::new(
+            Exit::Error,
+            format!("the system refuses threads: {e}"),
+            "check `ulimit -u`",
+        )
+    };
+    crate::targets::livekit::install_crypto();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .map_err(refused)?;
+    let done = runtime.block_on(async {
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(refused)?;
+        let mut terminate = signal(SignalKind::terminate()).map_err(refused)?;
+        tokio::spawn(async move {
+            let mut told = false;
+            loop {
+                let code = tokio::select! {
+                    _ = interrupt.recv() => 130,
+                    _ = terminate.recv() => 143,
+                };
+                if told {
+                    std::process::exit(code);
+                }
+                told = true;
+                stop.cancel();
+            }
+        });
+        Ok(work.await)
+    });
+    // Without a limit, this would wait for a DNS lookup that is still running.
+    runtime.shutdown_timeout(LEFTOVERS);
+    done
+}

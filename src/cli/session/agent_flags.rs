@@ -1,0 +1,34 @@
+//! The flags that start the reference agent with the settings of a scenario, and the shortest delay
+//! that it keeps.
+//!
+//! In: an agent's settings. Out: arguments of `loadgen agent`. Invariant: `loadgen agent` reads the
+//! same settings back from them (tested where it reads them).
+
+use crate::scenario::{AgentSettings, Sound};
+use crate::vocab::duration;
+use std::time::Duration;
+
+/// Shortest delay that is kept: before this, the agent may not know that the caller has stopped.
+pub(crate) const SHORTEST_KEPT: Duration = Duration::from_millis(180);
+
+/// Command-line arguments that start an agent with these settings.
+pub(crate) fn arguments(settings: &AgentSettings) -> Vec<String> {
+    let sound = |sound: &Sound| match sound {
+        Sound::Tone => "tone".to_owned(),
+        Sound::File(path) => path.display().to_string(),
+    };
+    let mut arguments = vec![
+        format!("--delay={}", settings.delay),
+        format!("--seed={}", settings.seed),
+        format!("--reply={}", sound(&settings.reply)),
+        format!("--reply-length={}", duration::format(settings.reply_length)),
+    ];
+    arguments.extend(
+        settings
+            .greeting
+            .as_ref()
+            .map(|g| format!("--greeting={}", sound(g))),
+    );
+    arguments.extend(settings.capacity.map(|n| format!("--capacity={n}")));
+    arguments
+}

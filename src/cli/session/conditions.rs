@@ -1,0 +1,164 @@
+//! Describes the conditions of a run as text that can be compared.
+//!
+//! In: a checked scenario, with the overrides applied. Out: [`Conditions`]. Invariant: scenarios
+//! whose callers say the same things at the same moments yield the same text.
+
+use crate::call::MODEL;
+use crate::cli::exit::Exit;
+use crate::cli::trouble::Trouble;
+use crate::record::{Conditions, MEASUREMENT_VERSION};
+use crate::run::load_utterance;
+use crate::scenario::{Call, Extent, Load, Scenario, Shape, Turn, Utterance};
+use crate::vocab::OnAgentLeft;
+use crate::vocab::duration::format as time;
+use std::hash::Hasher;
+
+pub(super) fn of(scenario: &Scenario) -> Result<Conditions, Trouble> {
+    let utterances = scenario.utterances.iter();
+    let utterances = utterances.map(|u| Ok((u.name.clone(), sound(u)?)));
+    Ok(Conditions {
+        definitions: MEASUREMENT_VERSION,
+        playout_model: MODEL.to_owned(),
+        utterances: utterances.collect::<Result<_, Trouble>>()?,
+        call: script(&scenario.call, &scenario.utterances),
+        load: load(&scenario.load, scenario.warmup),
+        network: match scenario.network {
+            None => "untouched".to_owned(),
+            Some(n) => {
+                let burst = n.burst.map_or_else(String::new, |b| format!(", burst {b}"));
+                format!("loss {}{burst}", n.share)
+            }
+        },
+    })
+}
+
+/// Identifies a sound by its content: another recording of the same words is another utterance.
+fn sound(utterance: &Utterance) -> Result<String, Trouble> {
+    let unreadable = |message: String| {
+        let hint = "the scenario's sound files must stay where they are while it runs";
+        Trouble::new(Exit::InvalidScenario, message, hint)
+    };
+    let path = &utterance.file;
+    let read = std::fs::read(path)
+        .map_err(|e| unreadable(format!("cannot read `{}`: {e}", path.display())))?;
+    let sound = load_utterance(&utterance.name, path, utterance.speech_end)
+        .map_err(|e| unreadable(e.to_string()))?;
+    let mut fingerprint = Fnv::default();
+    fingerprint.write(&read);
+    let (length, end) = (time(sound.length()), time(sound.speech_end));
+    Ok(format!(
+        "{:016x}, {length}, speech ends at {end}",
+        fingerprint.finish()
+    ))
+}
+
+/// FNV-1a (Fowler, Noll, Vo), 64 bits: the same on every machine and in every release. It tells
+/// files apart, but does not resist deliberate collisions.
+///
+/// Summaries and baselines on disk have its values, which are compared as they stand: with another
+/// hash, such as SHA-256, every sound would differ from that of an earlier run. A record has no
+/// sounds to hash anew.
+struct Fnv(u64);
+
+impl Default for Fnv {
+    fn default() -> Self {
+        Self(0xcbf2_9ce4_8422_2325)
+    }
+}
+
+impl Hasher for Fnv {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+/// Greeting and turns, one line each.
+fn script(call: &Call, utterances: &[Utterance]) -> Vec<String> {
+    let greeting = call.greeting.name();
+    let mut head = format!(
+        "greeting {greeting}, agent within {}",
+        time(call.agent_timeout)
+    );
+    if let Some(track) = &call.agent_track {
+        head += &format!(", track {track}");
+    }
+    if let Some(identity) = &call.agent_identity {
+        head += &format!(", identity {identity}");
+    }
+    if call.on_agent_left == OnAgentLeft::Fail {
+        head += ", which may not leave";
+    }
+    if let Some(tone) = call.reply_tone {
+        head += &format!(", replies with a tone of {tone} Hz");
+    }
+    let turns = call.turns.iter().map(|turn| {
+        let names = turn.say.iter().filter_map(|&i| utterances.get(i));
+        let names: Vec<&str> = names.map(|u| u.name.as_str()).collect();
+        let delay = match turn.delay.min == turn.delay.max {
+            true => time(turn.delay.min),
+            false => format!("{} to {}", time(turn.delay.min), time(turn.delay.max)),
+        };
+        let expect = turn.expect.name();
+        let anchor = match turn.silence == Turn::SILENCE {
+            true => turn.anchor.name().to_owned(),
+            false => format!("{} of {}", turn.anchor.name(), time(turn.silence)),
+        };
+        let says = names.join(" or ");
+        format!(
+            "{says}: {delay} after {anchor}, {expect} within {}",
+            time(turn.timeout)
+        )
+    });
+    std::iter::once(head).chain(turns).collect()
+}
+
+/// How many calls and when.
+fn load(load: &Load, warmup: u32) -> String {
+    let extent = match load.extent {
+        Extent::Calls(calls) => format!("{calls} calls"),
+        Extent::Duration(duration) => format!("calls for {}", time(duration)),
+    };
+    let shape = match &load.shape {
+        Shape::Constant => format!("ramp {}", time(load.ramp)),
+        Shape::Stages(stages) => {
+            let stage = stages
+                .iter()
+                .map(|s| format!("{} in {}", s.target, time(s.duration)));
+            format!("stages {}", stage.collect::<Vec<_>>().join(", "))
+        }
+        Shape::Arrival(arrival) => format!(
+            "arriving {:?} at {} a second",
+            arrival.process, arrival.rate
+        )
+        .to_lowercase(),
+    };
+    format!(
+        "{extent}, {} at once, {shape}, {warmup} warm-up calls",
+        load.concurrency
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The algorithm's published values: <http://www.isthe.com/chongo/tech/comp/fnv/>.
+    #[test]
+    fn fingerprints_are_those_of_records_on_disk() {
+        for (text, expected) in [
+            ("", 0xcbf2_9ce4_8422_2325),
+            ("a", 0xaf63_dc4c_8601_ec8c),
+            ("foobar", 0x8594_4171_f739_67e8),
+        ] {
+            let mut fingerprint = Fnv::default();
+            fingerprint.write(text.as_bytes());
+            assert_eq!(fingerprint.finish(), expected, "{text}");
+        }
+    }
+}

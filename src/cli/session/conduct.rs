@@ -1,0 +1,312 @@
+//! Conducts `loadgen run`: scenario → plan → run → record → reports → exit code.
+//!
+//! In: a request. Out: files in a run folder, a table on stdout, an exit code.
+//! Invariant: nothing is written before scenario, settings and consent have been checked.
+
+use super::after_run::AfterRun;
+use super::conditions;
+use super::drive::Drive;
+use super::gates;
+use super::request::Request;
+use super::sentinels;
+use super::start;
+use super::targets;
+use crate::cli::console;
+use crate::cli::exit::Exit;
+use crate::cli::live::{Live, Shown};
+use crate::cli::reports;
+use crate::cli::secret::without_secret;
+use crate::cli::settings::Environment;
+use crate::cli::sources::Source;
+use crate::cli::trouble::Trouble;
+use crate::plan::Plan;
+use crate::record::{
+    Conditions, EVIDENCE_FOLDER, Ending, Journal, MEASUREMENT_VERSION, RunFacts, RunFolder,
+    RunRecord, Status, Summary,
+};
+use crate::report::Format;
+use crate::run::{Finished, RunEvent, Targets};
+use crate::scenario::{self, Scenario, Target, Unset};
+
+/// Conducts the session that is asked for.
+pub(crate) fn conduct(request: &Request) -> Exit {
+    match prepare(request) {
+        Ok(ready) => ready.conduct(request),
+        Err(trouble) => trouble.tell(),
+    }
+}
+
+/// A run about to begin.
+struct Ready {
+    conditions: Conditions,
+    after: AfterRun,
+    source: Source,
+    scenario: Scenario,
+    plan: Plan,
+    targets: Targets,
+}
+
+/// A scenario as it will run, and where its calls go.
+pub(crate) struct Opened {
+    pub(crate) source: Source,
+    pub(crate) scenario: Scenario,
+    pub(crate) targets: Targets,
+}
+
+/// Opens and checks a request's scenario, with the flags and the environment applied.
+pub(crate) fn open(request: &Request) -> Result<Opened, Trouble> {
+    let env = Environment::load()?;
+    let source = Source::open(&request.scenario)?;
+    // A variable that a flag replaces need not be set.
+    let from_flags = |name: &str| match name {
+        "LIVEKIT_URL" => request.server.url.clone(),
+        "LIVEKIT_API_KEY" => request.server.api_key.clone(),
+        "LIVEKIT_API_SECRET" => request.server.api_secret.clone(),
+        _ => None,
+    };
+    let lookup = |name: &str| from_flags(name).or_else(|| env.get(name));
+    let scenario = source.check(&lookup, Unset::Problem)?;
+    let scenario = request
+        .overrides
+        .apply(&scenario)
+        .map_err(|e| Trouble::new(Exit::Usage, e.to_string(), e.hint()))?;
+    let lost = |v: &&scenario::Variant| v.metadata.is_some() && v.agent_name.is_none();
+    if let Some(variant) = scenario.variants.iter().find(lost) {
+        let message = format!(
+            "the metadata of variant `{}` would reach no agent",
+            variant.name
+        );
+        let hint = "metadata goes with an explicit dispatch: set `agent_name` or say --agent-name";
+        return Err(Trouble::new(Exit::InvalidScenario, message, hint));
+    }
+    let targets = targets::of(&scenario, &request.server, &env)?;
+    Ok(Opened {
+        source,
+        scenario,
+        targets,
+    })
+}
+
+/// Refuses a load that needs the user's consent, unless `yes` is set.
+pub(crate) fn ask_consent(plan: &Plan, targets: &Targets, yes: bool) -> Result<(), Trouble> {
+    let mut asked = targets
+        .all()
+        .filter_map(|target| plan.needs_consent(target.host()));
+    match asked.next().filter(|_| !yes) {
+        Some(consent) => {
+            let (message, hint) = (consent.to_string(), consent.hint());
+            Err(Trouble::new(Exit::Usage, message, hint))
+        }
+        None => Ok(()),
+    }
+}
+
+fn prepare(request: &Request) -> Result<Ready, Trouble> {
+    let Opened {
+        source,
+        scenario,
+        targets,
+    } = open(request)?;
+    let conditions = conditions::of(&scenario)?;
+    let after = AfterRun::prepare(request, &conditions)?;
+    let plan = Plan::new(&scenario);
+    ask_consent(&plan, &targets, request.yes)?;
+    warn_of_calibration(&plan);
+    Ok(Ready {
+        conditions,
+        after,
+        source,
+        scenario,
+        plan,
+        targets,
+    })
+}
+
+/// Warns if the plan exceeds the concurrency that this machine was calibrated for.
+fn warn_of_calibration(plan: &Plan) {
+    let Some(known) = crate::cli::calibration::known() else {
+        return;
+    };
+    let (wanted, trusted) = (plan.concurrency(), known.trusted_callers);
+    if wanted > trusted {
+        console::warn(&format!(
+            "{wanted} callers at once, and this machine was measured to be good for {trusted}\n  \
+             hint: `loadgen calibrate` measures it again; the report says whether the run is valid"
+        ));
+    }
+}
+
+impl Ready {
+    fn conduct(self, request: &Request) -> Exit {
+        let mut live = match self.live(request) {
+            Ok(live) => live,
+            Err(trouble) => return trouble.tell(),
+        };
+        let started = jiff::Timestamp::now();
+        let made = RunFolder::create(request.out.as_deref(), started, &self.scenario.name);
+        let folder = match made {
+            Ok(folder) => folder,
+            Err(e) => return Trouble::record(&e).tell(),
+        };
+        let mut start = start::of(&self.scenario, &self.plan, &self.targets, started);
+        let opened = Journal::create(&folder.file("turns.jsonl")).and_then(|journal| {
+            folder.write("scenario.yaml", &self.scenario_text())?;
+            folder.write("run.json", start.to_json().as_bytes())?;
+            Ok(journal)
+        });
+        let mut journal = match opened {
+            Ok(journal) => journal,
+            Err(e) => return ended_before_it_began(&folder, &Trouble::record(&e)),
+        };
+        let sentinel = match sentinels::agent(self.scenario.sentinels, &self.targets, &folder) {
+            Ok(sentinel) => sentinel,
+            Err(trouble) => return ended_before_it_began(&folder, &trouble),
+        };
+        let mut tell = |event: RunEvent| {
+            if let RunEvent::Started { zero_at, .. } = event {
+                start.zero_at = Some(start::zero(zero_at));
+                // Written as soon as it is known, so that a killed run has it too.
+                if let Err(e) = folder.write("run.json", start.to_json().as_bytes()) {
+                    live.take(RunEvent::Notice(format!(
+                        "run.json is without `zero_at`: {e}"
+                    )));
+                }
+            }
+            live.take(event);
+        };
+        let drive = Drive {
+            scenario: &self.scenario,
+            plan: &self.plan,
+            targets: self.targets.clone(),
+            own: None,
+            sentinel,
+            evidence: Some(folder.file(EVIDENCE_FOLDER)),
+            abort: gates::that_abort(&self.scenario.thresholds),
+            join_concurrency: request.join_concurrency,
+        };
+        let result = drive.drive(&mut journal, &mut tell);
+        let rest = live.over();
+        let exit = match result {
+            Ok(finished) => self.report(request, &folder, started, finished, &mut journal),
+            Err(trouble) => ended_before_it_began(&folder, &trouble),
+        };
+        rest.finish();
+        exit
+    }
+
+    /// Opens the progress display, the metrics server and the span export.
+    fn live(&self, request: &Request) -> Result<Live, Trouble> {
+        let names = self.scenario.variants.iter().map(|v| v.name.as_str());
+        let shown = Shown {
+            scenario: &self.scenario.name,
+            target: &self.targets.describe(),
+            variants: &names.collect::<Vec<_>>(),
+            plan: &self.plan,
+        };
+        Live::open(&request.live, shown, request.quiet)
+    }
+
+    /// The scenario as written, with any API secrets removed so that it can be published.
+    fn scenario_text(&self) -> Vec<u8> {
+        let target = match &self.scenario.target {
+            Target::Livekit(livekit) => livekit.api_secret.as_ref(),
+            Target::Embedded(_) => None,
+        };
+        let own = |v: &'_ scenario::Variant| v.server.as_ref()?.api_secret.clone();
+        let variants = self.scenario.variants.iter().filter_map(own);
+        let mut secrets: Vec<_> = target.cloned().into_iter().chain(variants).collect();
+        // Longest first: one secret may be a prefix of another.
+        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.0.len()));
+        let mut text = self.source.text().to_vec();
+        for secret in &secrets {
+            text = without_secret(&text, Some(&secret.0)).into_owned();
+        }
+        text
+    }
+
+    /// Writes every report, then shows the summary even if writing failed.
+    fn report(
+        &self,
+        request: &Request,
+        folder: &RunFolder,
+        started: jiff::Timestamp,
+        finished: Finished,
+        journal: &mut Journal,
+    ) -> Exit {
+        let summary = self.summarise(request, started, &finished, folder);
+        let scenario = String::from_utf8_lossy(&self.scenario_text()).into_owned();
+        let record = RunRecord {
+            evidence: finished.evidence,
+            ..RunRecord::new(summary, finished.turns, finished.calls, Some(scenario))
+        }
+        .with_waves(folder.path());
+        let written = journal
+            .sync()
+            .and_then(|()| reports::write(folder, &record, &Format::ALL));
+        reports::show(&record, request.json, request.quiet);
+        if let Err(e) = &written {
+            Trouble::record(e).tell();
+        } else if !request.quiet {
+            console::say(&format!("reports in {}", folder.path().display()));
+        }
+        let lost = written.is_err() || finished.journal_error.is_some();
+        let exit = exit_of(record.summary.verdict.status, lost);
+        self.after.conclude(exit, request, folder, &record)
+    }
+
+    fn summarise(
+        &self,
+        request: &Request,
+        started: jiff::Timestamp,
+        finished: &Finished,
+        folder: &RunFolder,
+    ) -> Summary {
+        let measured = finished.calls.iter().filter(|c| !c.warmup).count();
+        let calls = self.plan.measured().map_or(measured, |n| n as usize);
+        let facts = RunFacts {
+            name: &self.scenario.name,
+            seed: self.scenario.seed,
+            target: &self.targets.describe(),
+            started_at: &format!("{started:.3}"),
+            zero_at: Some(&start::zero(finished.zero_at)),
+            measurement_version: MEASUREMENT_VERSION,
+            duration: finished.duration,
+            loadgen_version: env!("CARGO_PKG_VERSION"),
+            planned_calls: calls,
+            planned_turns: calls * self.scenario.call.turns.len(),
+            ending: match &finished.aborted {
+                Some(gate) => Ending::Aborted(gate.clone()),
+                None if finished.stopped => Ending::Stopped,
+                None => Ending::Finished,
+            },
+            invalid: finished.invalid.clone(),
+            generator: finished.generator.clone(),
+            steady: finished.steady.clone(),
+            network: start::network(&self.scenario),
+            sentinels: sentinels::summarise(finished, folder),
+        };
+        let thresholds = gates::of(&self.scenario.thresholds, request.gate_on);
+        let built = Summary::build(&facts, &finished.calls, &finished.turns, &thresholds);
+        Summary {
+            conditions: Some(self.conditions.clone()),
+            ..built
+        }
+    }
+}
+
+/// Reports an error from before the first call, and removes the run folder, which has no results.
+fn ended_before_it_began(folder: &RunFolder, trouble: &Trouble) -> Exit {
+    let _ = std::fs::remove_dir_all(folder.path());
+    trouble.tell()
+}
+
+fn exit_of(status: Status, lost: bool) -> Exit {
+    match status {
+        _ if lost => Exit::Error,
+        Status::Error => Exit::Error,
+        Status::Stopped => Exit::Stopped,
+        Status::Invalid => Exit::InvalidRun,
+        Status::Failed => Exit::GateFailed,
+        Status::Passed | Status::Unasked => Exit::Success,
+    }
+}

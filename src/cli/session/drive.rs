@@ -1,0 +1,94 @@
+//! Executes a plan inside a command: the runtime, the run's id, signals.
+//!
+//! In: a checked scenario, its plan, where its calls go. Out: the finished run.
+//! Invariant: every command that makes calls makes them through this module.
+
+use crate::cli::console;
+use crate::cli::exit::Exit;
+use crate::cli::runtime::with_runtime;
+use crate::cli::settings;
+use crate::cli::trouble::Trouble;
+use crate::plan::Plan;
+use crate::record::Journal;
+use crate::run::{
+    self, AbortGate, Clock, Finished, JOIN_CONCURRENCY, RunError, RunEvent, Settings, Targets,
+};
+use crate::scenario::Scenario;
+use crate::targets::OwnAgent;
+use std::path::{Path, PathBuf};
+use tokio_util::sync::CancellationToken;
+
+pub(crate) struct Drive<'a> {
+    pub(crate) scenario: &'a Scenario,
+    pub(crate) plan: &'a Plan,
+    pub(crate) targets: Targets,
+    /// Our own agent, to be called at the first target's server.
+    pub(crate) own: Option<OwnAgent>,
+    /// The agent for sentinel calls.
+    pub(crate) sentinel: Option<OwnAgent>,
+    /// Folder for evidence.
+    pub(crate) evidence: Option<PathBuf>,
+    /// Gates that end the run as soon as its turns refute them.
+    pub(crate) abort: Vec<AbortGate>,
+    /// Maximum number of concurrent joins, if not the default.
+    pub(crate) join_concurrency: Option<usize>,
+}
+
+impl Drive<'_> {
+    /// Executes the plan until its end or a signal.
+    pub(crate) fn drive(
+        self,
+        journal: &mut Journal,
+        tell: &mut (dyn FnMut(RunEvent) + Send),
+    ) -> Result<Finished, Trouble> {
+        let stop = CancellationToken::new();
+        let settings = Settings {
+            targets: self.targets,
+            clock: Clock::System,
+            run_id: settings::random_id(),
+            own: self.own,
+            sentinel: self.sentinel,
+            evidence: self.evidence,
+            abort: self.abort,
+            join_concurrency: self.join_concurrency.unwrap_or(JOIN_CONCURRENCY),
+            stop: stop.clone(),
+        };
+        with_runtime(stop, async {
+            run::run(self.scenario, self.plan, &settings, journal, tell).await
+        })?
+        .map_err(|e| failed(&e))
+    }
+}
+
+impl Drive<'_> {
+    /// Executes the plan without progress output, for commands that need several runs; warnings are
+    /// still printed. The journal goes to `folder`; `what` names the work if it is stopped.
+    pub(crate) fn quietly(self, folder: &Path, what: &str) -> Result<Finished, Trouble> {
+        let mut journal =
+            Journal::create(&folder.join("turns.jsonl")).map_err(|e| Trouble::record(&e))?;
+        let mut tell = |event: RunEvent| {
+            if let RunEvent::Notice(text) = event {
+                console::warn(&text);
+            }
+        };
+        let finished = self.drive(&mut journal, &mut tell)?;
+        match finished.stopped {
+            true => Err(Trouble::new(
+                Exit::Stopped,
+                format!("the {what} was stopped"),
+                "run it again without stopping it",
+            )),
+            false => Ok(finished),
+        }
+    }
+}
+
+fn failed(e: &RunError) -> Trouble {
+    let exit = match e {
+        RunError::Canary(crate::call::Failure::Stopped)
+        | RunError::Target(crate::call::Failure::Stopped) => Exit::Stopped,
+        RunError::Unreadable { .. } | RunError::Unusable { .. } => Exit::InvalidScenario,
+        _ => Exit::Error,
+    };
+    Trouble::new(exit, e.to_string(), e.hint())
+}

@@ -1,0 +1,19 @@
+//! A session of calls: from a request to a finished run with its reports.
+//!
+//! In: a request. Out: a run folder, an exit code; or, for commands that make several runs, the
+//! finished run. Invariant: nothing here knows which command asked.
+//!
+//! Each layer has a verb of its own: a command is executed, a session conducted (checks, run
+//! folder, reports), a plan driven (runtime, signals); `crate::run` runs it.
+
+mod after_run;
+pub(super) mod agent_flags;
+mod conditions;
+pub(super) mod conduct;
+pub(super) mod drive;
+mod gates;
+pub mod request;
+mod sentinels;
+mod start;
+pub(super) mod targets;
+pub(super) mod truth;

@@ -1,0 +1,42 @@
+//! What a session is asked to do.
+//!
+//! In: what the command line says, parsed. Out: a [`Request`]. Invariant: nothing is resolved yet;
+//! paths and names are as typed.
+
+use crate::cli::comparing::HowArgs;
+use crate::cli::live::LiveFlags;
+use crate::cli::settings::ServerFlags;
+use crate::scenario::Overrides;
+use crate::stats::Decider;
+use std::path::PathBuf;
+
+/// What to run, and how.
+#[derive(Debug, Clone, Default)]
+pub struct Request {
+    /// A file, or the name of a built-in scenario.
+    pub scenario: String,
+    /// The run folder; `None`: a new one under `reports/`.
+    pub out: Option<PathBuf>,
+    /// Settings that replace those of the file.
+    pub overrides: Overrides,
+    /// Server and credentials from the command line.
+    pub server: ServerFlags,
+    /// Save the run as this baseline.
+    pub save_baseline: Option<String>,
+    /// Compare the run with this baseline.
+    pub baseline: Option<String>,
+    /// How to compare it.
+    pub how: HowArgs,
+    /// Maximum number of concurrent joins, if not the default.
+    pub join_concurrency: Option<usize>,
+    /// The user confirms a large run.
+    pub yes: bool,
+    /// Live metrics and span export.
+    pub live: LiveFlags,
+    /// No progress, no table.
+    pub quiet: bool,
+    /// The summary as JSON on stdout instead of the table.
+    pub json: bool,
+    /// What decides a gate whose bound lies within the confidence interval.
+    pub gate_on: Decider,
+}

@@ -1,0 +1,70 @@
+//! The sentinel calls of `loadgen run`: whether to make them, and what they measured.
+//!
+//! In: the scenario's policy, the targets, the run folder. Out: the agent to start; the figures.
+//! Invariant: unless asked to, loadgen registers a worker only at private servers.
+
+use super::truth::{Truth, own_agent};
+use crate::cli::trouble::Trouble;
+use crate::plan::is_private;
+use crate::record::{RunFolder, Sentinels};
+use crate::run::{Finished, Targets};
+use crate::scenario::SentinelPolicy;
+use crate::targets::OwnAgent;
+use std::time::Duration;
+
+/// File of the agent's ground truth, in the run folder.
+const TRUTH: &str = "sentinel-truth.jsonl";
+/// Delay of the agent.
+const DELAY: Duration = Duration::from_millis(400);
+
+/// The agent for sentinel calls, if the run makes any.
+pub(super) fn agent(
+    policy: SentinelPolicy,
+    targets: &Targets,
+    folder: &RunFolder,
+) -> Result<Option<OwnAgent>, Trouble> {
+    match wanted(policy, targets.first_host()) {
+        true => own_agent("loadgen-sentinel", DELAY, &folder.file(TRUTH)).map(Some),
+        false => Ok(None),
+    }
+}
+
+/// `host`: where the sentinels would call; `None` for this machine.
+fn wanted(policy: SentinelPolicy, host: Option<&str>) -> bool {
+    match policy {
+        SentinelPolicy::On => true,
+        SentinelPolicy::Off => false,
+        SentinelPolicy::Auto => host.is_none_or(is_private),
+    }
+}
+
+/// What the sentinel calls measured; `None` if there were none.
+pub(super) fn summarise(finished: &Finished, folder: &RunFolder) -> Option<Sentinels> {
+    let sentinels = finished.sentinels.as_ref()?;
+    // An agent that was killed may not have left its truth file; then no turn is matched.
+    let truth = Truth::read(&folder.file(TRUTH)).unwrap_or_default();
+    Some(Sentinels::of(
+        sentinels.calls,
+        sentinels.failed,
+        &sentinels.turns,
+        &|turn| truth.wire_ms(turn, finished.run_start),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_is_registered_by_itself_on_private_hosts_only() {
+        let hosts = [None, Some("127.0.0.1"), Some("a.livekit.cloud")];
+        for (policy, expected) in [
+            (SentinelPolicy::Auto, [true, true, false]),
+            (SentinelPolicy::On, [true; 3]),
+            (SentinelPolicy::Off, [false; 3]),
+        ] {
+            let got = hosts.map(|host| wanted(policy, host));
+            assert_eq!(got, expected, "{policy:?}");
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! The folder `evidence/` of a run: the audio of some turns, and its index.
+//!
+//! In: both sides' samples of a turn. Out: stereo WAV files and `index.json`. Invariants: the
+//! index is written last and as a whole; if both `onset_ms` and the turn's `ttfa_ms` are present,
+//! the onset is the end of speech + `ttfa_ms` to the last printed digit.
+
+use super::error::RecordError;
+use super::folder::RunFolder;
+use super::lines::{io_error, versioned};
+use super::measurement::first;
+use super::ms::Ms;
+use serde::{Deserialize, Serialize};
+use std::fs::File;
+use std::io::{self, BufWriter};
+use std::path::Path;
+
+/// Version of the index; fields may be added within one.
+pub const EVIDENCE_VERSION: u32 = 1;
+/// Name of the evidence folder in a run folder.
+pub const EVIDENCE_FOLDER: &str = "evidence";
+/// Maximum bytes of audio that a run keeps.
+pub const EVIDENCE_BYTES: u64 = 1 << 30;
+const INDEX: &str = "index.json";
+/// Largest index that is read, in bytes: a run keeps the audio of a few hundred turns.
+const LARGEST_INDEX: u64 = 16 << 20;
+/// Bytes before the first sample of a file.
+const WAV_HEADER: u64 = 44;
+
+/// Why a turn's audio was kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EvidenceReason {
+    /// One of the replied turns with the longest `ttfa`.
+    Slowest,
+    /// It was missed, answered early, or its call failed.
+    Failed,
+    /// The audio of all turns was asked for.
+    All,
+}
+
+/// The audio of one turn. Times in it count from the file's first sample.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EvidenceTurn {
+    /// Name of the file, beside the index.
+    pub file: String,
+    /// Index of its call in the plan.
+    pub call: usize,
+    /// Index of the turn in its call.
+    pub turn: usize,
+    /// Why it was kept.
+    pub why: EvidenceReason,
+    /// Samples a second, for each of the two channels.
+    pub sample_rate: u32,
+    /// The file's first sample, from the start of the run.
+    pub start_ms: Ms,
+    /// Length of the file.
+    pub length_ms: Ms,
+    /// End of the caller's speech, in the left channel.
+    pub speech_end_ms: Ms,
+    /// The reply's onset at the loudspeaker, in the right channel, where there was one.
+    pub onset_ms: Option<Ms>,
+    /// The same onset on the wire: earlier by the playout delay.
+    pub onset_wire_ms: Option<Ms>,
+    /// Some packets of the turn found no room in memory: the right channel ends early.
+    #[serde(default)]
+    pub cut: bool,
+}
+
+/// `evidence/index.json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// Version of this file.
+    pub version: u32,
+    /// Version of the measurement definitions behind the instants in it.
+    #[serde(default = "first")]
+    pub measurement_version: u32,
+    /// The turns, by call and turn.
+    pub turns: Vec<EvidenceTurn>,
+    /// Turns that should have been kept and were not, for lack of room or of time.
+    #[serde(default)]
+    pub left_out: usize,
+}
+
+/// Size in bytes of a file with `samples` samples in each channel.
+pub fn wav_bytes(samples: usize) -> u64 {
+    WAV_HEADER + 4 * samples as u64
+}
+
+/// The evidence folder while it is being written.
+#[derive(Debug)]
+pub struct EvidenceFolder(RunFolder);
+
+impl EvidenceFolder {
+    /// Creates the folder, which must be new or empty.
+    ///
+    /// # Errors
+    /// As [`RunFolder::create`].
+    pub fn create(path: &Path) -> Result<Self, RecordError> {
+        RunFolder::create(Some(path), jiff::Timestamp::UNIX_EPOCH, "").map(Self)
+    }
+
+    /// The file name of a turn's audio.
+    pub fn name(call: usize, turn: usize) -> String {
+        format!("turn-{call:05}-{turn}.wav")
+    }
+
+    /// Writes a turn's audio: the caller left, the agent right.
+    ///
+    /// # Errors
+    /// [`RecordError::Io`]; a partly written file is removed.
+    pub fn audio(
+        &self,
+        name: &str,
+        sample_rate: u32,
+        left: &[i16],
+        right: &[i16],
+    ) -> Result<(), RecordError> {
+        let path = self.0.file(name);
+        // An existing file belongs to another turn and is kept.
+        let file = File::create_new(&path).map_err(|e| io_error("create", &path, e))?;
+        let written = stereo(BufWriter::new(file), sample_rate, left, right);
+        written.map_err(|e| {
+            let _ = std::fs::remove_file(&path);
+            let source = match e {
+                hound::Error::IoError(e) => e,
+                other => io::Error::other(other),
+            };
+            io_error("write", &path, source)
+        })
+    }
+
+    /// Writes the index.
+    ///
+    /// # Errors
+    /// [`RecordError::Io`].
+    pub fn index(&self, evidence: &Evidence) -> Result<(), RecordError> {
+        let text = serde_json::to_vec_pretty(evidence)
+            .map_err(|e| io_error("encode", &self.0.file(INDEX), e.into()))?;
+        self.0.write(INDEX, &[&text[..], b"\n"].concat()).map(drop)
+    }
+}
+
+fn stereo(
+    file: impl io::Write + io::Seek,
+    sample_rate: u32,
+    left: &[i16],
+    right: &[i16],
+) -> Result<(), hound::Error> {
+    let spec = hound::WavSpec {
+        channels: 2,
+        sample_rate,
+        bits_per_sample: 16,
+        sample_format: hound::SampleFormat::Int,
+    };
+    let mut wav = hound::WavWriter::new(file, spec)?;
+    let length = left.len().max(right.len());
+    let mut samples = wav.get_i16_writer(2 * u32::try_from(length).unwrap_or(u32::MAX / 2));
+    let at = |channel: &[i16], n: usize| channel.get(n).copied().unwrap_or(0);
+    for n in 0..length {
+        samples.write_sample(at(left, n));
+        samples.write_sample(at(right, n));
+    }
+    samples.flush()?;
+    wav.finalize()
+}
+
+impl Evidence {
+    /// Reads the index from a run folder; `None` if the run kept no audio. Turns whose file name
+    /// this program does not give are left out, so that reports never link out of the folder.
+    ///
+    /// # Errors
+    /// [`RecordError::Io`], [`RecordError::Corrupt`], [`RecordError::Newer`].
+    pub fn read(run: &Path) -> Result<Option<Self>, RecordError> {
+        let path = run.join(EVIDENCE_FOLDER).join(INDEX);
+        let mut read: Option<Self> = versioned(&path, EVIDENCE_VERSION, LARGEST_INDEX)?;
+        if let Some(evidence) = &mut read {
+            evidence.turns.retain(|turn| is_plain(&turn.file));
+        }
+        Ok(read)
+    }
+}
+
+/// Whether a file name has the form that this program gives.
+fn is_plain(name: &str) -> bool {
+    let middle = name
+        .strip_prefix("turn-")
+        .and_then(|n| n.strip_suffix(".wav"));
+    middle.is_some_and(|m| m.bytes().all(|b| b.is_ascii_digit() || b == b'-'))
+}
+
+#[cfg(test)]
+#[path = "evidence_tests.rs"]
+mod tests;

@@ -1,0 +1,171 @@
+//! The journal of a run: `turns.jsonl`, one line per ended turn, and beside it `calls.jsonl`, one
+//! line when a call starts and one when it is over.
+//!
+//! In: records as they are made. Out: two files that are whole up to, at worst, a torn last
+//! line. Invariants: a line is one write, so that a killed process leaves every ended turn; a turn
+//! about which more became known has another line, and the last one counts.
+
+use super::calls::CallRecord;
+use super::error::RecordError;
+use super::lines::{self, Lines};
+use super::turns::TurnRecord;
+use crate::record::{CALL_VERSION, TURN_VERSION};
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// Interval between syncs to disk: a power cut loses at most the turns of one interval.
+const SYNC_INTERVAL: Duration = Duration::from_secs(1);
+
+/// An open journal.
+#[derive(Debug)]
+pub struct Journal {
+    turns: Lines,
+    calls: Lines,
+    last_sync: Option<Instant>,
+}
+
+/// What [`Journal::read`] found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JournalRead {
+    /// The turns, in the order in which they ended, each from its last line.
+    pub turns: Vec<TurnRecord>,
+    /// The last line was torn and is left out: the run was killed while it wrote.
+    pub torn: bool,
+}
+
+/// The file of calls that belongs to a file of turns.
+fn calls_beside(turns: &Path) -> PathBuf {
+    turns.with_file_name("calls.jsonl")
+}
+
+/// Keeps the last record of each turn, in the place of its first. Turns of sentinel calls are
+/// never amended, and all of them are kept.
+pub fn last_of_each(turns: Vec<TurnRecord>) -> Vec<TurnRecord> {
+    let mut places = HashMap::new();
+    let mut kept: Vec<TurnRecord> = Vec::with_capacity(turns.len());
+    for turn in turns {
+        if turn.sentinel {
+            kept.push(turn);
+            continue;
+        }
+        let place = *places.entry((turn.call, turn.turn)).or_insert(kept.len());
+        match kept.get_mut(place) {
+            Some(earlier) => *earlier = turn,
+            None => kept.push(turn),
+        }
+    }
+    kept
+}
+
+impl Journal {
+    /// Creates the file of turns, and the file of calls beside it.
+    ///
+    /// # Errors
+    /// [`RecordError::Io`], also when one of the files already exists.
+    pub fn create(turns: &Path) -> Result<Self, RecordError> {
+        Ok(Self {
+            turns: Lines::create(turns)?,
+            calls: Lines::create(&calls_beside(turns))?,
+            last_sync: None,
+        })
+    }
+
+    /// A journal on a disk that is full (Linux has such a device).
+    #[cfg(test)]
+    pub(crate) fn over_full_disk() -> Self {
+        let path = Path::new("/dev/full");
+        let full = || std::fs::File::options().write(true).open(path);
+        let lines = || Lines::over(full().expect("Linux"), path);
+        Self {
+            turns: lines(),
+            calls: lines(),
+            last_sync: None,
+        }
+    }
+
+    /// Appends one turn in a single write, which the system has received when this returns.
+    ///
+    /// # Errors
+    /// [`RecordError::Io`]; the journal then ends with the previous turn and can still be used.
+    pub fn append(&mut self, turn: &TurnRecord) -> Result<(), RecordError> {
+        self.turns.append(turn)
+    }
+
+    /// Appends the current state of a call: when it starts, without an end, and when it is over.
+    ///
+    /// # Errors
+    /// As [`Self::append`].
+    pub fn append_call(&mut self, call: &CallRecord) -> Result<(), RecordError> {
+        self.calls.append(call)
+    }
+
+    /// Syncs appended lines to disk, at most once a second; to be called at short intervals.
+    ///
+    /// # Errors
+    /// [`RecordError::Io`].
+    pub fn tick(&mut self, now: Instant) -> Result<(), RecordError> {
+        let due = self
+            .last_sync
+            .is_none_or(|last| now.saturating_duration_since(last) >= SYNC_INTERVAL);
+        if due && (self.turns.unsynced || self.calls.unsynced) {
+            self.last_sync = Some(now);
+            return self.sync();
+        }
+        Ok(())
+    }
+
+    /// Syncs appended lines to disk now.
+    ///
+    /// # Errors
+    /// [`RecordError::Io`].
+    pub fn sync(&mut self) -> Result<(), RecordError> {
+        self.turns.sync()?;
+        self.calls.sync()
+    }
+
+    /// Reads back what was appended: turns in the order in which they ended, calls by index.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn read_back(&self) -> Result<(Vec<TurnRecord>, Vec<CallRecord>), RecordError> {
+        let turns = self.turns.path();
+        Ok((Self::read(turns)?.turns, Self::read_calls(turns)?))
+    }
+
+    /// Reads the turns. A torn last line (no newline, and not a turn) is left out.
+    ///
+    /// # Errors
+    /// [`RecordError::Corrupt`] for any other line that is not a turn,
+    /// [`RecordError::Newer`] for a turn of a later version, [`RecordError::Io`].
+    pub fn read(turns: &Path) -> Result<JournalRead, RecordError> {
+        let read = lines::read(turns, TURN_VERSION)?;
+        Ok(JournalRead {
+            turns: last_of_each(read.items),
+            torn: read.torn,
+        })
+    }
+
+    /// Reads the calls beside a file of turns, each once and from its last line, by index; empty if
+    /// there is no such file.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn read_calls(turns: &Path) -> Result<Vec<CallRecord>, RecordError> {
+        let path = calls_beside(turns);
+        let read: lines::LinesRead<CallRecord> = match lines::read(&path, CALL_VERSION) {
+            Err(RecordError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                return Ok(Vec::new());
+            }
+            read => read?,
+        };
+        let by_index: BTreeMap<usize, CallRecord> =
+            read.items.into_iter().map(|c| (c.call, c)).collect();
+        Ok(by_index.into_values().collect())
+    }
+}
+
+#[cfg(test)]
+#[path = "journal_tests.rs"]
+mod tests;

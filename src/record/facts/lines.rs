@@ -1,0 +1,203 @@
+//! One file of a journal: one JSON object per line, appended and read back; also reads other
+//! versioned files.
+//!
+//! In: anything serde can write. Out: a file that is whole up to, at worst, a torn last line.
+//! Invariants: a line is one write, so that a killed process leaves every line; after a failed
+//! write the file ends where it did before; reads are bounded.
+
+use super::error::RecordError;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+
+/// Longest line read, newline included. A turn takes about 700 bytes; names are bounded elsewhere.
+pub(in crate::record) const LONGEST_LINE: u64 = 1 << 20;
+
+/// An open file of lines.
+#[derive(Debug)]
+pub(in crate::record) struct Lines {
+    file: File,
+    path: PathBuf,
+    len: u64,
+    /// Something was appended and not yet synced to disk.
+    pub(super) unsynced: bool,
+}
+
+/// What [`read`] found.
+pub(in crate::record) struct LinesRead<T> {
+    /// In the order of the file.
+    pub(super) items: Vec<T>,
+    /// The last line was torn and is left out.
+    pub(super) torn: bool,
+}
+
+impl Lines {
+    /// Creates the file, which must not exist yet.
+    pub(in crate::record) fn create(path: &Path) -> Result<Self, RecordError> {
+        let file = File::create_new(path).map_err(|e| io_error("create", path, e))?;
+        Ok(Self::over(file, path))
+    }
+
+    pub(in crate::record) fn over(file: File, path: &Path) -> Self {
+        Self {
+            file,
+            path: path.to_owned(),
+            len: 0,
+            unsynced: false,
+        }
+    }
+
+    pub(in crate::record) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Appends one line in a single write.
+    pub(in crate::record) fn append(&mut self, item: &impl Serialize) -> Result<(), RecordError> {
+        let mut line = serde_json::to_vec(item).map_err(|e| self.error("encode", e.into()))?;
+        line.push(b'\n');
+        if let Err(error) = self.file.write_all(&line) {
+            // A device has no length; the error to report is that of the write in any case.
+            let _ = self.file.set_len(self.len);
+            let _ = io::Seek::seek(&mut self.file, io::SeekFrom::Start(self.len));
+            return Err(self.error("append to", error));
+        }
+        self.len += line.len() as u64;
+        self.unsynced = true;
+        Ok(())
+    }
+
+    /// Syncs appended lines to disk.
+    pub(in crate::record) fn sync(&mut self) -> Result<(), RecordError> {
+        self.file.sync_data().map_err(|e| self.error("sync", e))?;
+        self.unsynced = false;
+        Ok(())
+    }
+
+    fn error(&self, action: &'static str, source: io::Error) -> RecordError {
+        io_error(action, &self.path, source)
+    }
+}
+
+/// Reads lines of versions up to `known`. A last line without its newline that does not parse is
+/// left out; any other line that does not parse is [`RecordError::Corrupt`].
+pub(in crate::record) fn read<T: DeserializeOwned>(
+    path: &Path,
+    known: u32,
+) -> Result<LinesRead<T>, RecordError> {
+    let file = File::open(path).map_err(|e| io_error("open", path, e))?;
+    let mut reader = BufReader::new(file);
+    let (mut items, mut torn) = (Vec::new(), false);
+    let mut line = Vec::new();
+    for number in 1.. {
+        line.clear();
+        let read = reader
+            .by_ref()
+            .take(LONGEST_LINE)
+            .read_until(b'\n', &mut line)
+            .map_err(|e| io_error("read", path, e))?;
+        if read == 0 {
+            break;
+        }
+        let last = line.last() != Some(&b'\n') && (read as u64) < LONGEST_LINE;
+        match parse(&line, known) {
+            Ok(item) => items.push(item),
+            Err(Unreadable::Newer(found)) => return Err(newer(path, number, found, known)),
+            Err(Unreadable::Corrupt(_)) if last => torn = true,
+            Err(Unreadable::Corrupt(detail)) => {
+                let path = path.to_owned();
+                return Err(RecordError::Corrupt {
+                    path,
+                    line: number,
+                    detail,
+                });
+            }
+        }
+    }
+    Ok(LinesRead { items, torn })
+}
+
+/// Why a text is not a versioned object.
+enum Unreadable {
+    Corrupt(String),
+    Newer(u32),
+}
+
+#[derive(Deserialize)]
+struct Versioned {
+    version: u32,
+}
+
+/// The object in `text`, of a version up to `known`.
+fn parse<T: DeserializeOwned>(text: &[u8], known: u32) -> Result<T, Unreadable> {
+    // Check the version first: a later one may have other fields, which is not corruption.
+    if let Ok(Versioned { version }) = serde_json::from_slice(text)
+        && version > known
+    {
+        return Err(Unreadable::Newer(version));
+    }
+    serde_json::from_slice(text).map_err(|e| Unreadable::Corrupt(e.to_string()))
+}
+
+/// Reads a whole file of at most `largest` bytes; `None` if there is none.
+pub(in crate::record) fn bounded(
+    path: &Path,
+    largest: u64,
+) -> Result<Option<Vec<u8>>, RecordError> {
+    let file = match File::open(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        opened => opened.map_err(|e| io_error("open", path, e))?,
+    };
+    let mut bytes = Vec::new();
+    let read = file.take(largest.saturating_add(1)).read_to_end(&mut bytes);
+    read.map_err(|e| io_error("read", path, e))?;
+    if bytes.len() as u64 > largest {
+        let larger = format!("larger than {} MiB", largest >> 20);
+        let larger = io::Error::new(io::ErrorKind::InvalidData, larger);
+        return Err(io_error("read", path, larger));
+    }
+    Ok(Some(bytes))
+}
+
+/// Reads the single object in a file of at most `largest` bytes, of a version up to `known`;
+/// `None` if there is no file.
+pub(in crate::record) fn versioned<T: DeserializeOwned>(
+    path: &Path,
+    known: u32,
+    largest: u64,
+) -> Result<Option<T>, RecordError> {
+    let Some(bytes) = bounded(path, largest)? else {
+        return Ok(None);
+    };
+    match parse(&bytes, known) {
+        Ok(object) => Ok(Some(object)),
+        Err(Unreadable::Newer(found)) => Err(newer(path, 1, found, known)),
+        Err(Unreadable::Corrupt(detail)) => Err(RecordError::Corrupt {
+            path: path.to_owned(),
+            line: 1,
+            detail,
+        }),
+    }
+}
+
+fn newer(path: &Path, line: usize, found: u32, known: u32) -> RecordError {
+    RecordError::Newer {
+        path: path.to_owned(),
+        line,
+        found,
+        known,
+    }
+}
+
+pub(in crate::record) fn io_error(
+    action: &'static str,
+    path: &Path,
+    source: io::Error,
+) -> RecordError {
+    RecordError::Io {
+        action,
+        path: path.to_owned(),
+        source,
+    }
+}

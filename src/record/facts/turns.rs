@@ -1,0 +1,281 @@
+//! The record of one turn: a line of the journal and a row of `turns.csv`.
+//!
+//! In: a [`TurnResult`] and its context. Out: a [`TurnRecord`]. Invariants: `ttfa_ms` is
+//! `ttfa_wire_ms` + `playout_ms` to the last printed digit; times are relative to the run's start.
+
+use super::ms::Ms;
+use crate::call::{Failure, TurnResult};
+use crate::record::TURN_VERSION;
+use crate::vocab::{Confidence, Expect, Flag, Outcome};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::time::Instant;
+
+/// Failure cause, in files of version 1, of calls and turns that a stop of the run cut off.
+pub(in crate::record) const STOPPED: &str = "stopped";
+
+/// Context of a turn that [`TurnResult`] does not contain.
+#[derive(Debug, Clone, Copy)]
+pub struct TurnContext<'a> {
+    /// Index of the call in the plan.
+    pub call: usize,
+    /// The call's room.
+    pub room: &'a str,
+    /// Name of the utterance said.
+    pub utterance: &'a str,
+    /// Name of the agent's configuration.
+    pub variant: &'a str,
+    /// Block of the plan, if calls are distributed over several variants.
+    pub block: Option<u64>,
+    /// The turn belongs to a warm-up call.
+    pub warmup: bool,
+    /// Name and version of the jitter-buffer model behind `playout_delay`.
+    pub playout_model: &'a str,
+    /// The call's failure, if any; recorded with the turns that failed because of it.
+    pub failure: Option<&'a Failure>,
+}
+
+/// One ended turn. Times in ms, to the microsecond; instants relative to the run's start.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TurnRecord {
+    /// [`TURN_VERSION`].
+    pub version: u32,
+    /// Index of the call in the plan.
+    pub call: usize,
+    /// The call's room.
+    pub room: String,
+    /// Index of the turn in its call.
+    pub turn: usize,
+    /// Name of the utterance said.
+    pub utterance: String,
+    /// Name of the agent's configuration.
+    pub variant: String,
+    /// Number of the block that the call belongs to, from 0, if measured calls are distributed over
+    /// several variants, which are compared within a block.
+    #[serde(default)]
+    pub block: Option<u64>,
+    /// The turn belongs to a warm-up call: it is in the journal and the CSV, but not in metrics,
+    /// outcomes and gates.
+    pub warmup: bool,
+    /// The turn belongs to a sentinel call to loadgen's own agent, which measures the generator: it
+    /// is in the journal only.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub sentinel: bool,
+    /// What was expected.
+    pub expect: Expect,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Planned start of the utterance.
+    pub planned_ms: Option<Ms>,
+    /// Media start: when its first sample was captured.
+    pub started_ms: Option<Ms>,
+    /// Capture time of the last speech sample.
+    pub speech_end_ms: Option<Ms>,
+    /// Mouth to ear: `ttfa_wire_ms` + `playout_ms`.
+    pub ttfa_ms: Option<Ms>,
+    /// End of speech → onset on the wire.
+    pub ttfa_wire_ms: Option<Ms>,
+    /// Playout delay that an adaptive jitter buffer would have added to the onset packet.
+    pub playout_ms: Option<Ms>,
+    /// Name and version of the model of that jitter buffer; present with `playout_ms`.
+    pub playout_model: Option<String>,
+    /// Caller's onset → agent's last audible sample.
+    pub stop_ms: Option<Ms>,
+    /// Early reply: how long before the end of speech it began.
+    pub early_by_ms: Option<Ms>,
+    /// When the reply's last audible sample was heard.
+    pub reply_end_ms: Option<Ms>,
+    /// Send lateness of the last speech packet.
+    pub send_lateness_ms: Option<Ms>,
+    /// Level of the reply above the noise floor, in dB, to a tenth.
+    pub snr_db: Option<f64>,
+    /// Confidence in the onset.
+    pub confidence: Option<Confidence>,
+    /// The onset may have been earlier by up to this much: audio around it was lost.
+    pub loss_earlier_ms: Option<Ms>,
+    /// End of speech → first packet of the transmission that led to the onset. Absent if the agent
+    /// was already sending before the caller had finished.
+    #[serde(default)]
+    pub first_packet_ms: Option<Ms>,
+    /// First packet with audio (no DTX) → onset: the reply's silent lead-in. Absent if the agent
+    /// sent audio before the caller had finished.
+    #[serde(default)]
+    pub lead_in_ms: Option<Ms>,
+    /// Whether a second, independent detector hears what was declared: a voice, or the tone.
+    /// Absent if it was not asked.
+    #[serde(default)]
+    pub second_opinion: Option<bool>,
+    /// Distance between the onset and the start that the second detector hears.
+    #[serde(default)]
+    pub second_apart_ms: Option<Ms>,
+    /// The onset may have been later by up to this much: a loss touches it.
+    #[serde(default)]
+    pub loss_later_ms: Option<Ms>,
+    /// A missed reply that came after the timeout: end of speech → its onset on the wire.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub late_reply_ms: Option<Ms>,
+    /// Lower reading of `ttfa_wire_ms`, if audio and agent state leave it ambiguous; absent if the
+    /// agent was early by this reading.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttfa_wire_low_ms: Option<Ms>,
+    /// Higher reading of `ttfa_wire_ms`; absent if no reply came within the turn by this reading.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttfa_wire_high_ms: Option<Ms>,
+    /// Lower reading of `stop_ms`, as above.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop_low_ms: Option<Ms>,
+    /// Higher reading of `stop_ms`, as above.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop_high_ms: Option<Ms>,
+    /// The agent's track that the reply was heard on: `identity/name`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent_track: Option<String>,
+    /// When another of the agent's tracks was heard for the first time during the turn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub track_changed_ms: Option<Ms>,
+    /// Cut off: how long the caller had waited since its end of speech, without a reply.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waited_ms: Option<Ms>,
+    /// Doubts about the turn, sorted, each once.
+    #[serde(default)]
+    pub flags: Vec<Flag>,
+    /// Cause of the call's failure, for a failed turn.
+    pub failure: Option<String>,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde hands out a reference"
+)]
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
+impl TurnRecord {
+    /// Whether the turn enters metrics, outcomes and gates.
+    pub fn is_measured(&self) -> bool {
+        !self.warmup && !self.sentinel
+    }
+
+    /// Whether the turn is measured and was not cut off or left out by the end of the run. In files
+    /// of version 1, a turn that a stop cut off is `failed` with the cause `stopped`.
+    pub fn counts(&self) -> bool {
+        let stopped = self.failure.as_deref() == Some(STOPPED);
+        self.is_measured() && self.outcome.has_ended() && !stopped
+    }
+
+    /// The record of `result`; instants become relative to `run_start`.
+    pub fn new(context: &TurnContext<'_>, result: &TurnResult, run_start: Instant) -> Self {
+        let since = |instant: Option<Instant>| instant.map(|i| Ms::between(run_start, i));
+        let outcome = result.outcome;
+        // Round each part first, so that the sum is that of the printed values.
+        let wire = result.ttfa_wire.map(Ms::from);
+        let playout = result.playout_delay.map(Ms::from);
+        let mut flags = result.flags.clone();
+        flags.sort_unstable();
+        flags.dedup();
+        Self {
+            version: TURN_VERSION,
+            call: context.call,
+            room: context.room.to_owned(),
+            turn: result.turn,
+            utterance: context.utterance.to_owned(),
+            variant: context.variant.to_owned(),
+            block: context.block,
+            warmup: context.warmup,
+            sentinel: false,
+            expect: result.expect,
+            outcome,
+            planned_ms: since(result.planned),
+            started_ms: since(result.media_start),
+            speech_end_ms: since(result.speech_end),
+            ttfa_ms: wire.zip(playout).map(|(wire, playout)| wire + playout),
+            ttfa_wire_ms: wire,
+            playout_ms: playout,
+            playout_model: playout.map(|_| context.playout_model.to_owned()),
+            stop_ms: result.stop.map(Ms::from),
+            early_by_ms: result.early_by.map(Ms::from),
+            reply_end_ms: since(result.reply_end),
+            send_lateness_ms: result.send_lateness.map(Ms::from),
+            snr_db: result.onset.and_then(|o| tenth_db(o.snr_db)),
+            confidence: result.onset.map(|o| o.confidence),
+            loss_earlier_ms: result.onset.and_then(|o| o.earlier_by_loss).map(Ms::from),
+            first_packet_ms: result.first_packet().map(Ms::from),
+            lead_in_ms: result.lead_in().map(Ms::from),
+            second_opinion: result.second.map(|s| s.as_declared),
+            second_apart_ms: result.second.and_then(|s| s.apart).map(Ms::from),
+            loss_later_ms: result.onset.and_then(|o| o.later_by_loss).map(Ms::from),
+            late_reply_ms: result.late_reply.map(Ms::from),
+            ttfa_wire_low_ms: result.ttfa_readings.and_then(|r| r.low).map(Ms::from),
+            ttfa_wire_high_ms: result.ttfa_readings.and_then(|r| r.high).map(Ms::from),
+            stop_low_ms: result.stop_readings.and_then(|r| r.low).map(Ms::from),
+            stop_high_ms: result.stop_readings.and_then(|r| r.high).map(Ms::from),
+            agent_track: result.track.as_deref().map(str::to_owned),
+            track_changed_ms: since(result.track_changed),
+            waited_ms: result.waited.map(Ms::from),
+            flags,
+            failure: (outcome == Outcome::Failed)
+                .then(|| context.failure.map(|f| f.cause().to_owned()))
+                .flatten(),
+        }
+    }
+}
+
+/// Rounds a level to a tenth of a dB; `None` for digital silence.
+fn tenth_db(db: f32) -> Option<f64> {
+    db.is_finite()
+        .then(|| (f64::from(db) * 10.0).round() / 10.0)
+}
+
+/// Turns by outcome.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct TurnCounts {
+    /// Turns the plan holds; what the outcomes lack of it belongs to calls that were dropped.
+    pub planned: usize,
+    /// The agent did what the turn expects.
+    pub replied: usize,
+    /// Nothing before the timeout.
+    pub missed: usize,
+    /// The agent was audible before the end of speech.
+    pub early: usize,
+    /// The call failed first.
+    pub failed: usize,
+    /// Under way when the run was stopped.
+    #[serde(default)]
+    pub cut_off: usize,
+    /// Never begun, because the run was stopped.
+    #[serde(default)]
+    pub not_run: usize,
+}
+
+impl TurnCounts {
+    /// Counts `outcomes` of `planned` turns.
+    pub fn of(planned: usize, outcomes: impl IntoIterator<Item = Outcome>) -> Self {
+        let mut counts = Self {
+            planned,
+            ..Self::default()
+        };
+        for outcome in outcomes {
+            *match outcome {
+                Outcome::Replied => &mut counts.replied,
+                Outcome::Missed => &mut counts.missed,
+                Outcome::Early => &mut counts.early,
+                Outcome::Failed => &mut counts.failed,
+                Outcome::CutOff => &mut counts.cut_off,
+                Outcome::NotRun => &mut counts.not_run,
+            } += 1;
+        }
+        counts
+    }
+
+    /// Turns that were not cut off or left out by the end of the run.
+    pub fn ended(&self) -> usize {
+        self.replied + self.missed + self.early + self.failed
+    }
+
+    /// Planned turns that have no outcome.
+    pub(in crate::record) fn without_outcome(&self) -> usize {
+        let counted = self.ended() + self.cut_off + self.not_run;
+        self.planned.saturating_sub(counted)
+    }
+}

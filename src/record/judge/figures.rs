@@ -1,0 +1,138 @@
+//! Order statistics of latencies, and the intervals of their quantiles.
+//!
+//! In: samples. Out: exact figures, as `summary.json` has them. Invariants: no figure is estimated
+//! from buckets; a figure that does not exist, or is +∞, is null.
+
+use super::samples::Samples;
+use crate::record::Ms;
+use crate::stats::{Distribution, Sample};
+use crate::vocab::Metric;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Confidence level of every interval in a summary.
+const LEVEL: f64 = 0.95;
+
+/// Exact order statistics of one metric; null where nothing was measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[expect(missing_docs, reason = "the field names are the statistics' own")]
+pub struct Latency {
+    pub count: usize,
+    pub min_ms: Option<Ms>,
+    pub mean_ms: Option<Ms>,
+    pub p50_ms: Option<Ms>,
+    pub p90_ms: Option<Ms>,
+    pub p95_ms: Option<Ms>,
+    pub p99_ms: Option<Ms>,
+    pub max_ms: Option<Ms>,
+}
+
+/// Exact order statistics with +∞: null stands for +∞ where `count` > 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[expect(missing_docs, reason = "the field names are the statistics' own")]
+pub struct AllTurns {
+    pub count: usize,
+    /// So many of `count` are +∞.
+    pub infinite: usize,
+    pub min_ms: Option<Ms>,
+    pub mean_ms: Option<Ms>,
+    pub p50_ms: Option<Ms>,
+    pub p90_ms: Option<Ms>,
+    pub p95_ms: Option<Ms>,
+    pub p99_ms: Option<Ms>,
+    pub max_ms: Option<Ms>,
+}
+
+/// Distribution-free confidence intervals from order statistics; the turns of a call count for
+/// as many as they are worth, which is fewer where they are alike.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Intervals {
+    /// They cover the true quantile with at least this probability.
+    pub level: f64,
+    /// Of `metrics.ttfa`.
+    pub ttfa: Quantiles,
+    /// Of `metrics.all_turns`.
+    pub all_turns: Quantiles,
+}
+
+/// Intervals of the quantiles; null where there are too few turns (p95 needs 59 independent
+/// ones, p99 299).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[expect(missing_docs, reason = "the field names are the statistics' own")]
+pub struct Quantiles {
+    pub p50: Option<Span>,
+    pub p95: Option<Span>,
+    pub p99: Option<Span>,
+}
+
+/// An interval of latencies; a null end is +∞.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Span {
+    /// Lower end.
+    pub lower_ms: Option<Ms>,
+    /// Upper end.
+    pub upper_ms: Option<Ms>,
+}
+
+impl Latency {
+    /// The figures of `distribution`.
+    pub fn of(distribution: &Distribution) -> Self {
+        let percentile = |p| distribution.percentile(p).and_then(Ms::from_sample);
+        Self {
+            count: distribution.count(),
+            min_ms: distribution.min().and_then(Ms::from_sample),
+            mean_ms: distribution.mean().and_then(Ms::from_sample),
+            p50_ms: percentile(50.0),
+            p90_ms: percentile(90.0),
+            p95_ms: percentile(95.0),
+            p99_ms: percentile(99.0),
+            max_ms: distribution.max().and_then(Ms::from_sample),
+        }
+    }
+}
+
+impl AllTurns {
+    /// The figures of `distribution`.
+    pub fn of(distribution: &Distribution) -> Self {
+        let figures = Latency::of(distribution);
+        Self {
+            count: figures.count,
+            infinite: distribution.infinite(),
+            min_ms: figures.min_ms,
+            mean_ms: figures.mean_ms,
+            p50_ms: figures.p50_ms,
+            p90_ms: figures.p90_ms,
+            p95_ms: figures.p95_ms,
+            p99_ms: figures.p99_ms,
+            max_ms: figures.max_ms,
+        }
+    }
+}
+
+impl Quantiles {
+    fn of(distribution: &Distribution) -> Self {
+        let span = |q| {
+            let found = distribution.interval(q, LEVEL).ok()?;
+            let end = |sample: Sample| Ms::from_sample(sample);
+            Some(Span {
+                lower_ms: end(found.lower),
+                upper_ms: end(found.upper),
+            })
+        };
+        Self {
+            p50: span(0.5),
+            p95: span(0.95),
+            p99: span(0.99),
+        }
+    }
+}
+
+impl Intervals {
+    pub(in crate::record) fn of(samples: &Samples) -> Self {
+        Self {
+            level: LEVEL,
+            ttfa: Quantiles::of(samples.measured(Metric::Ttfa)),
+            all_turns: Quantiles::of(samples.all(Metric::Ttfa)),
+        }
+    }
+}

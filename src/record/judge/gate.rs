@@ -1,0 +1,219 @@
+//! A judged gate, as it is stored in files and shown to people.
+//!
+//! In: a threshold and the records. Out: a [`GateResult`] with its wording. Invariant: the wording
+//! is produced here alone, so that every report says the same of a gate.
+
+use super::steady::SteadyRecords;
+use super::threshold::{GateOn, Threshold, name};
+use super::words::words;
+use crate::record::{CallRecord, Ms, TurnRecord};
+use crate::stats::{Answer, Basis, Judgement};
+use crate::vocab::Metric;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What became of a gate, in three words; `answer` has five.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum GateVerdict {
+    /// It holds, or holds weakly.
+    Passed,
+    /// It does not, or weakly not.
+    Failed,
+    /// It could not be judged; `reason` says why.
+    Undecided,
+}
+
+/// What became of a gate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum GateAnswer {
+    /// The whole interval keeps the bound.
+    Pass,
+    /// The bound lies within the interval; the estimate keeps it.
+    WeakPass,
+    /// The bound lies within the interval; the estimate does not keep it.
+    WeakFail,
+    /// No part of the interval keeps the bound, or the turns refute it.
+    Fail,
+    /// It could not be judged; never a pass.
+    Undecided,
+}
+
+impl From<Answer> for GateAnswer {
+    fn from(answer: Answer) -> Self {
+        match answer {
+            Answer::Pass => Self::Pass,
+            Answer::WeakPass => Self::WeakPass,
+            Answer::WeakFail => Self::WeakFail,
+            Answer::Fail => Self::Fail,
+            Answer::Undecided => Self::Undecided,
+        }
+    }
+}
+
+impl GateAnswer {
+    /// The name used in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::WeakPass => "weak_pass",
+            Self::WeakFail => "weak_fail",
+            Self::Fail => "fail",
+            Self::Undecided => "undecided",
+        }
+    }
+
+    fn verdict(self) -> GateVerdict {
+        match self {
+            Self::Pass | Self::WeakPass => GateVerdict::Passed,
+            Self::Fail | Self::WeakFail => GateVerdict::Failed,
+            Self::Undecided => GateVerdict::Undecided,
+        }
+    }
+}
+
+/// The 95 % interval of a gate's figure; a null end is +∞.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct GateInterval {
+    /// Lower end, in ms, or a ratio for rates.
+    pub lower: Option<f64>,
+    /// Upper end.
+    pub upper: Option<f64>,
+}
+
+/// A judged gate.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct GateResult {
+    /// The metric.
+    pub metric: String,
+    /// The variant that it looks at; null: all.
+    #[serde(default)]
+    pub variant: Option<String>,
+    /// The expression as written.
+    pub expression: String,
+    /// The turns that it looks at.
+    #[serde(default)]
+    pub on: GateOn,
+    /// The figure seen, in ms, or a ratio for rates; null when infinite or undecided.
+    pub observed: Option<f64>,
+    /// The figure lies among the turns that were never answered: +∞.
+    pub observed_infinite: bool,
+    /// Its 95 % interval; null where there is none.
+    #[serde(default)]
+    pub interval: Option<GateInterval>,
+    /// Turns (or calls) behind it.
+    #[serde(default)]
+    pub n: usize,
+    /// As many independent ones would say as much.
+    #[serde(default)]
+    pub effective_n: f64,
+    /// What became of it.
+    pub verdict: GateVerdict,
+    /// The same, weak answers told apart; absent in files of earlier releases.
+    #[serde(default)]
+    pub answer: Option<GateAnswer>,
+    /// Why it is undecided.
+    pub reason: Option<String>,
+    /// The figure, its interval and what follows, for people; empty in files of earlier releases.
+    #[serde(default)]
+    pub words: String,
+}
+
+impl GateResult {
+    /// The answer; derived from the verdict in files that do not contain it.
+    pub fn answer(&self) -> GateAnswer {
+        self.answer.unwrap_or(match self.verdict {
+            GateVerdict::Passed => GateAnswer::Pass,
+            GateVerdict::Failed => GateAnswer::Fail,
+            GateVerdict::Undecided => GateAnswer::Undecided,
+        })
+    }
+
+    /// The metric, its filter and the expression: `ttfa{variant:fast} p(95)<1500ms`.
+    pub fn name(&self) -> String {
+        name(
+            &self.metric,
+            self.variant.as_deref(),
+            &self.expression,
+            self.on,
+        )
+    }
+
+    /// The observed figure, with its unit.
+    pub fn figure(&self) -> String {
+        match (self.observed, self.observed_infinite) {
+            (_, true) => "never (∞)".to_owned(),
+            (None, _) => "–".to_owned(),
+            (Some(ratio), _) if is_share(&self.metric) => format!("{ratio:.4}"),
+            (Some(ms), _) => format!("{ms:.1} ms"),
+        }
+    }
+
+    /// Why this gate keeps the run from passing.
+    pub(in crate::record) fn sentence(&self) -> String {
+        let (name, words) = (self.name(), &self.words);
+        match self.answer() {
+            GateAnswer::Undecided => format!("gate {name} cannot be judged: {words}"),
+            _ => format!("gate {name} does not hold: {words}"),
+        }
+    }
+}
+
+fn is_share(metric: &str) -> bool {
+    Metric::named(metric).is_some_and(Metric::is_share)
+}
+
+/// The records that gates are judged on.
+pub(in crate::record) struct Records<'a> {
+    pub(super) calls: &'a [CallRecord],
+    pub(super) turns: &'a [TurnRecord],
+    /// What started while the load was level; `None` if it always was.
+    pub(super) steady: Option<&'a SteadyRecords>,
+}
+
+/// Judges a threshold on the records.
+pub(in crate::record) fn judge(threshold: &Threshold, records: &Records<'_>) -> GateResult {
+    let (calls, turns) = match (threshold.on, records.steady) {
+        (GateOn::Steady, Some(steady)) => (steady.calls.as_slice(), steady.turns.as_slice()),
+        _ => (records.calls, records.turns),
+    };
+    let metric = Metric::named(&threshold.metric);
+    let judged = match metric {
+        Some(metric) => {
+            let variant = threshold.variant.as_deref();
+            let population = metric.population(calls, turns, variant);
+            threshold.gate.judge(&population, threshold.decider)
+        }
+        None => Judgement::none(Basis::NotApplicable),
+    };
+    let answer = GateAnswer::from(judged.answer);
+    let words = words(threshold, metric, &judged);
+    let figure = |seen: f64| match metric.is_some_and(Metric::is_share) {
+        true => seen,
+        false => to_the_microsecond(seen),
+    };
+    let finite = |seen: f64| seen.is_finite().then(|| figure(seen));
+    GateResult {
+        metric: threshold.metric.clone(),
+        variant: threshold.variant.clone(),
+        expression: threshold.expression.clone(),
+        on: threshold.on,
+        observed: judged.observed.and_then(finite),
+        observed_infinite: judged.observed == Some(f64::INFINITY),
+        interval: judged.interval.map(|(lower, upper)| GateInterval {
+            lower: finite(lower),
+            upper: finite(upper),
+        }),
+        n: judged.n,
+        effective_n: (judged.n_eff * 10.0).round() / 10.0,
+        verdict: answer.verdict(),
+        answer: Some(answer),
+        reason: (answer == GateAnswer::Undecided).then(|| words.clone()),
+        words,
+    }
+}
+
+fn to_the_microsecond(ms: f64) -> f64 {
+    Ms::from_micros((ms * 1e3).round() as i64).as_f64()
+}

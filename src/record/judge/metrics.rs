@@ -1,0 +1,258 @@
+//! Where the samples of every metric come from.
+//!
+//! In: records. Out: the samples of a metric, of all turns or of some. Invariants: warm-up calls,
+//! sentinel calls and turns that the end of the run cut off are in no sample; an awaited event
+//! that never happened is +∞; the turns of a call are one group.
+
+use super::samples::{counting_calls, counting_turns, finite, of_call, of_turn};
+use crate::record::{CallRecord, Ms, TurnRecord};
+use crate::stats::{Distribution, Population, Proportion, Sample};
+use crate::vocab::{Expect, Metric, Outcome};
+use std::time::Duration;
+
+/// Where the values of a metric come from.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::record) enum Values {
+    /// A latency of the turns whose expectation satisfies `asked`.
+    Turns {
+        asked: fn(Expect) -> bool,
+        of: fn(&TurnRecord) -> Option<Ms>,
+        /// Missed and failed turns without the latency count as +∞.
+        awaited: bool,
+    },
+    /// A latency of calls.
+    Calls {
+        of: fn(&CallRecord) -> Option<Ms>,
+        awaited: bool,
+    },
+    /// A share of turns: those for which the function is true.
+    Share(fn(&TurnRecord) -> bool),
+    /// The same, if the call decides for all of its turns: together they count as one sample.
+    ShareOfCalls(fn(&TurnRecord) -> bool),
+}
+
+/// A latency that is +∞ for missed and failed turns.
+const fn awaited(asked: fn(Expect) -> bool, of: fn(&TurnRecord) -> Option<Ms>) -> Values {
+    Values::Turns {
+        asked,
+        of,
+        awaited: true,
+    }
+}
+
+/// A latency of only the turns that have it.
+const fn found(of: fn(&TurnRecord) -> Option<Ms>) -> Values {
+    Values::Turns {
+        asked: |_| true,
+        of,
+        awaited: false,
+    }
+}
+
+const fn calls(awaited: bool, of: fn(&CallRecord) -> Option<Ms>) -> Values {
+    Values::Calls { of, awaited }
+}
+
+impl Values {
+    /// The sample that a turn adds, if any.
+    pub(in crate::record) fn of_turn(self, turn: &TurnRecord) -> Option<Sample> {
+        match self {
+            Self::Turns { asked, .. } if !asked(turn.expect) => None,
+            Self::Turns { of, awaited, .. } if awaited => of_turn(turn, of(turn)),
+            Self::Turns { of, .. } => finite(of(turn)),
+            _ => None,
+        }
+    }
+
+    /// The sample that a call adds, if any.
+    pub(in crate::record) fn of_call(self, call: &CallRecord) -> Option<Sample> {
+        match self {
+            Self::Calls { of, awaited } if awaited => of_call(call, of(call)),
+            Self::Calls { of, .. } => finite(of(call)),
+            _ => None,
+        }
+    }
+
+    /// Whether turns with this expectation enter the metric.
+    fn enters(self, expect: Expect) -> bool {
+        match self {
+            Self::Turns { asked, .. } => asked(expect),
+            _ => true,
+        }
+    }
+}
+
+/// A call in progress, with the turns that it still owes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenCall {
+    /// Index in the plan.
+    pub call: usize,
+    /// Name of its variant.
+    pub variant: String,
+    /// Expectations of its turns that have not ended.
+    pub unended: Vec<Expect>,
+}
+
+impl Metric {
+    /// Where the metric's values come from.
+    pub(in crate::record) fn values(self) -> Values {
+        match self {
+            Self::Ttfa => awaited(Expect::asks_for_reply, |t| t.ttfa_ms),
+            Self::TtfaWire => awaited(Expect::asks_for_reply, |t| t.ttfa_wire_ms),
+            Self::Playout => found(|t| t.playout_ms),
+            Self::LeadIn => found(|t| t.lead_in_ms),
+            Self::Stop => awaited(Expect::asks_for_stop, |t| t.stop_ms),
+            Self::Join => calls(true, |c| c.join_ms),
+            Self::AgentPresent => calls(true, |c| c.agent_present_ms),
+            Self::AgentAudible => calls(true, |c| c.agent_audible_ms),
+            Self::Greeting => calls(false, |c| c.greeting_ms),
+            Self::Replied => Values::Share(|t| t.outcome == Outcome::Replied),
+            Self::Missed => Values::Share(|t| t.outcome == Outcome::Missed),
+            Self::Early => Values::Share(|t| t.outcome == Outcome::Early),
+            Self::Failed => Values::ShareOfCalls(|t| t.outcome == Outcome::Failed),
+        }
+    }
+
+    /// The metric's value for a turn, whatever the turn expects.
+    pub fn ms_of_turn(self, turn: &TurnRecord) -> Option<Ms> {
+        match self.values() {
+            Values::Turns { of, .. } => of(turn),
+            _ => None,
+        }
+    }
+
+    /// The metric's value for a call.
+    pub fn ms_of_call(self, call: &CallRecord) -> Option<Ms> {
+        match self.values() {
+            Values::Calls { of, .. } => of(call),
+            _ => None,
+        }
+    }
+
+    /// The latency that a turn which has ended adds to a running count.
+    pub fn of_turn(self, turn: &TurnRecord) -> Option<Duration> {
+        self.values().of_turn(turn).and_then(Sample::finite)
+    }
+
+    /// The latency that a call which has ended adds to a running count.
+    pub fn of_call(self, call: &CallRecord) -> Option<Duration> {
+        self.values().of_call(call).and_then(Sample::finite)
+    }
+
+    /// The metric's samples among these calls and turns, of one variant or of all.
+    pub fn population(
+        self,
+        calls: &[CallRecord],
+        turns: &[TurnRecord],
+        variant: Option<&str>,
+    ) -> Population {
+        self.population_at_best(calls, turns, variant, &[], true)
+    }
+
+    /// As [`Self::population`], but assumes that what the calls in progress (`open`) still owe
+    /// keeps an upper bound (`upper`) or a lower one. The ended turns alone would overstate
+    /// failures: a failing call ends all of its turns at once, a successful one, one by one.
+    pub(in crate::record) fn population_at_best(
+        self,
+        calls: &[CallRecord],
+        turns: &[TurnRecord],
+        variant: Option<&str>,
+        open: &[OpenCall],
+        upper: bool,
+    ) -> Population {
+        let turns = || counting_turns(turns, variant);
+        let open = || {
+            open.iter()
+                .filter(|c| variant.is_none_or(|v| v == c.variant))
+        };
+        let values = self.values();
+        let enters = |e: &&Expect| values.enters(**e);
+        let owed = || open().flat_map(|c| c.unended.iter().filter(enters).map(|_| c.call));
+        let best = match upper {
+            true => Sample::Finite(Duration::ZERO),
+            false => Sample::Infinite,
+        };
+        match values {
+            Values::Turns { .. } => {
+                let ended = turns().filter_map(|t| Some((t.call, values.of_turn(t)?)));
+                let owed = owed().map(|call| (call, best));
+                Population::Latencies(Distribution::in_groups(ended.chain(owed)))
+            }
+            Values::Share(of) | Values::ShareOfCalls(of) => {
+                let ended = turns().map(|t| (t.call, of(t)));
+                let share: Proportion = ended.chain(owed().map(|call| (call, !upper))).collect();
+                Population::Share(match values {
+                    Values::ShareOfCalls(_) => share.of_whole_groups(),
+                    _ => share,
+                })
+            }
+            Values::Calls { .. } => {
+                let owed = open().map(|_| best);
+                let ended = counting_calls(calls, variant).filter_map(|c| values.of_call(c));
+                Population::Latencies(ended.chain(owed).collect())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::fixtures::{Failure, Outcome, Run};
+
+    #[test]
+    fn every_metric_is_there_once_and_finds_its_values() {
+        let mut run = Run::default();
+        run.good(3)
+            .bad(Outcome::Missed, None)
+            .bad(Outcome::Early, None)
+            .bad(Outcome::Failed, Some(Failure::AgentLeft))
+            .stopped();
+        run.calls[0].variant = "fast".into();
+        run.turns[..3]
+            .iter_mut()
+            .for_each(|t| t.variant = "fast".into());
+        run.turns[0].lead_in_ms = Some(Ms::from_micros(20_000));
+        run.warmup = true;
+        run.good(2).bad(Outcome::Missed, None);
+        // Counts for all variants, and for `fast`. 19 turns of 7 calls were not cut off.
+        let expected = [
+            ("ttfa", 16, 3),
+            ("ttfa_wire", 16, 3),
+            ("playout", 10, 3),
+            ("lead_in", 1, 1),
+            ("stop", 0, 0),
+            ("join", 7, 1),
+            ("agent_present", 7, 1),
+            ("agent_audible", 7, 1),
+            ("greeting", 3, 1),
+            ("replied", 19, 3),
+            ("missed", 19, 3),
+            ("early", 19, 3),
+            ("failed", 19, 3),
+        ];
+        let names: Vec<&str> = Metric::ALL.iter().map(|m| m.name()).collect();
+        assert_eq!(names, expected.map(|(name, ..)| name));
+        for (name, all, fast) in expected {
+            let metric = Metric::named(name).expect(name);
+            let of = |variant| metric.population(&run.calls, &run.turns, variant).count();
+            assert_eq!(
+                (of(None), of(Some("fast")), of(Some("x"))),
+                (all, fast, 0),
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn shares_know_the_calls_that_their_turns_came_in() {
+        let mut run = Run::default();
+        run.good(3).bad(Outcome::Missed, None);
+        let missed = Metric::named("missed").expect("it is there");
+        let Population::Share(share) = missed.population(&run.calls, &run.turns, None) else {
+            panic!("a share");
+        };
+        assert_eq!((share.hits(), share.total(), share.groups()), (3, 12, 4));
+        assert!(missed.is_share());
+    }
+}

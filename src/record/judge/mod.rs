@@ -1,0 +1,20 @@
+//! What a run came to: samples, figures, gates, variants, the verdict.
+//!
+//! In: the records of calls and turns, thresholds. Out: the summary and what it consists of.
+//! Invariant: the same records give the same judgement, whenever it is made.
+
+pub(super) mod build;
+pub(super) mod calibration;
+pub(super) mod figures;
+pub(super) mod gate;
+pub(super) mod latencies;
+pub(super) mod metrics;
+pub(super) mod samples;
+pub(super) mod sentinels;
+pub(super) mod series;
+pub(super) mod steady;
+pub(super) mod summary;
+pub(super) mod threshold;
+pub(super) mod variants;
+pub(super) mod verdict;
+pub(super) mod words;

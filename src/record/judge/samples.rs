@@ -1,0 +1,141 @@
+//! The samples behind every metric: the one place that decides which turns and calls enter it.
+//!
+//! In: records. Out: a [`Distribution`] for each latency, counts of outcomes. Invariants: warm-up
+//! calls and sentinel calls enter nothing; turns that the end of the run cut off enter only the
+//! counts; in the samples of gates, an awaited event that never happened is +∞.
+
+use crate::record::facts::turns::STOPPED;
+use crate::record::{CallRecord, Ms, TurnCounts, TurnRecord};
+use crate::stats::{Distribution, Sample};
+use crate::vocab::Outcome;
+use crate::vocab::{About, Metric};
+use std::collections::BTreeMap;
+
+/// The samples of one run.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Samples {
+    latencies: BTreeMap<Metric, Latencies>,
+    /// All measured turns by outcome.
+    pub outcomes: TurnCounts,
+}
+
+/// The samples of one latency.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Latencies {
+    measured: Distribution,
+    all: Distribution,
+}
+
+impl Samples {
+    /// Collects the samples. `planned_turns`: turns of the plan, without warm-up calls.
+    pub fn of(planned_turns: usize, calls: &[CallRecord], turns: &[TurnRecord]) -> Self {
+        let measured = turns.iter().filter(|t| t.is_measured());
+        let outcomes = TurnCounts::of(planned_turns, measured.map(|t| t.outcome));
+        let collected = Metric::summarized().map(|m| (m, Latencies::of(m, calls, turns)));
+        Self {
+            latencies: collected.collect(),
+            outcomes: of_calls_too(outcomes, calls.iter().filter(|c| !c.warmup)),
+        }
+    }
+
+    /// Samples of the turns or calls that have the latency.
+    pub fn measured(&self, metric: Metric) -> &Distribution {
+        let found = self.latencies.get(&metric);
+        found.map_or(Distribution::EMPTY, |l| &l.measured)
+    }
+
+    /// The same, with +∞ for missed and failed turns that asked for it, or for calls that failed
+    /// first. Early replies, which have no latency, and whatever the end of the run cut off are not
+    /// included.
+    pub fn all(&self, metric: Metric) -> &Distribution {
+        let found = self.latencies.get(&metric);
+        found.map_or(Distribution::EMPTY, |l| &l.all)
+    }
+}
+
+impl Latencies {
+    fn of(metric: Metric, calls: &[CallRecord], turns: &[TurnRecord]) -> Self {
+        let is_finite = |sample: &Sample| *sample != Sample::Infinite;
+        let values = metric.values();
+        match metric.row().about {
+            About::Turn => {
+                let counting = counting_turns(turns, None);
+                let samples = counting.filter_map(|t| Some((t.call, values.of_turn(t)?)));
+                Self {
+                    all: Distribution::in_groups(samples.clone()),
+                    measured: Distribution::in_groups(samples.filter(|(_, s)| is_finite(s))),
+                }
+            }
+            About::Call => {
+                let counting = counting_calls(calls, None);
+                let samples = counting.filter_map(|c| values.of_call(c));
+                Self {
+                    all: samples.clone().collect(),
+                    measured: samples.filter(is_finite).collect(),
+                }
+            }
+        }
+    }
+}
+
+/// The turns that enter metrics, of one variant or of all.
+pub(in crate::record) fn counting_turns<'a>(
+    turns: &'a [TurnRecord],
+    variant: Option<&'a str>,
+) -> impl Iterator<Item = &'a TurnRecord> + Clone {
+    let wanted = move |t: &&TurnRecord| variant.is_none_or(|v| v == t.variant);
+    turns.iter().filter(|t| t.counts()).filter(wanted)
+}
+
+/// The calls that enter metrics, of one variant or of all.
+pub(in crate::record) fn counting_calls<'a>(
+    calls: &'a [CallRecord],
+    variant: Option<&'a str>,
+) -> impl Iterator<Item = &'a CallRecord> + Clone {
+    let wanted = move |c: &&CallRecord| variant.is_none_or(|v| v == c.variant);
+    let started = calls.iter().filter(|c| !c.warmup && c.started_ms.is_some());
+    started.filter(wanted)
+}
+
+/// Adds to the counts the turns that have no record: those of calls that never started and, after
+/// a kill, those that had not ended.
+fn of_calls_too<'a>(
+    counts: TurnCounts,
+    calls: impl Iterator<Item = &'a CallRecord> + Clone,
+) -> TurnCounts {
+    let sum = |of: fn(&TurnCounts) -> usize| calls.clone().map(|c| of(&c.turns)).sum::<usize>();
+    TurnCounts {
+        cut_off: counts.cut_off.max(sum(|t| t.cut_off)),
+        not_run: counts.not_run.max(sum(|t| t.not_run)),
+        ..counts
+    }
+}
+
+pub(in crate::record) fn finite(ms: Option<Ms>) -> Option<Sample> {
+    ms.and_then(Ms::duration).map(Sample::Finite)
+}
+
+/// The sample for a latency of a turn that counts. A turn with two latencies can be missed by one
+/// and have the other.
+pub(in crate::record) fn of_turn(turn: &TurnRecord, latency: Option<Ms>) -> Option<Sample> {
+    match turn.outcome {
+        Outcome::Replied | Outcome::Early => finite(latency),
+        Outcome::Missed | Outcome::Failed => finite(latency).or(Some(Sample::Infinite)),
+        Outcome::CutOff | Outcome::NotRun => None,
+    }
+}
+
+pub(in crate::record) fn of_call(call: &CallRecord, latency: Option<Ms>) -> Option<Sample> {
+    finite(latency).or_else(|| {
+        let failure = call.failure.as_ref()?;
+        // A call with ended turns did join; only a defect can have lost its figure.
+        let TurnCounts {
+            replied,
+            missed,
+            early,
+            ..
+        } = call.turns;
+        let joined = replied + missed + early > 0;
+        (failure.cause != STOPPED && !joined).then_some(Sample::Infinite)
+    })
+}

@@ -1,0 +1,175 @@
+//! The types of `summary.json`: a run in figures.
+//!
+//! In: nothing; [`Summary::build`] fills them. Out: what serde and the JSON Schema make of them.
+//! Invariant: warm-up calls are in no figure.
+
+use super::figures::Intervals;
+use super::latencies::Metrics;
+use super::sentinels::Sentinels;
+use super::steady::{Steady, SteadySpan};
+use super::variants::VariantSummary;
+use super::verdict::{Ending, Verdict};
+use crate::record::facts::measurement::first;
+use crate::record::{CallCounts, Conditions, Generator, Ms, TurnCounts};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Facts about a run that its records do not contain.
+#[derive(Debug, Clone)]
+pub struct RunFacts<'a> {
+    /// The scenario's name.
+    pub name: &'a str,
+    /// The seed of the plan.
+    pub seed: u64,
+    /// Kind and address of the target, without secrets.
+    pub target: &'a str,
+    /// When the program started the run, RFC 3339, UTC.
+    pub started_at: &'a str,
+    /// Wall-clock time of the instant that all instants are relative to, RFC 3339, UTC.
+    pub zero_at: Option<&'a str>,
+    /// Version of the measurement definitions.
+    pub measurement_version: u32,
+    /// From the first planned instant to the last call's end.
+    pub duration: Duration,
+    /// This program's version.
+    pub loadgen_version: &'a str,
+    /// Planned calls, without warm-up calls.
+    pub planned_calls: usize,
+    /// Turns of those calls.
+    pub planned_turns: usize,
+    /// How the run ended.
+    pub ending: Ending,
+    /// Reasons why its figures are not reliable (send lateness over its bound, …).
+    pub invalid: Vec<String>,
+    /// The generator's own health.
+    pub generator: Generator,
+    /// Periods of level load; empty if the load was always level.
+    pub steady: Vec<SteadySpan>,
+    /// What was done to the packets on the way, if anything.
+    pub network: Option<Network>,
+    /// Results of the sentinel calls, if there were any.
+    pub sentinels: Option<Sentinels>,
+}
+
+/// A run in figures; the content of `summary.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Summary {
+    /// Version of this format.
+    pub version: u32,
+    /// What the run came to.
+    pub verdict: Verdict,
+    /// Which run this was.
+    pub run: RunInfo,
+    /// What the scenario did to the packets on the way; absent: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<Network>,
+    /// Latencies.
+    pub metrics: Metrics,
+    /// What began while the load was level; absent where it always was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steady: Option<Steady>,
+    /// How far the quantiles of `ttfa` can be trusted.
+    pub intervals: Intervals,
+    /// Measured turns by outcome.
+    pub outcomes: TurnCounts,
+    /// Measured calls.
+    pub calls: CallCounts,
+    /// What a second, independent detector says of the replies' onsets.
+    #[serde(default)]
+    pub second_opinion: SecondOpinions,
+    /// Times a caller's own voice came back on the agent's track, and was not taken for a reply.
+    #[serde(default)]
+    pub echoes: usize,
+    /// The longest that a caller had waited for a reply, since its end of speech, in the turns that
+    /// the end of the run cut off; absent where there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub longest_wait_ms: Option<Ms>,
+    /// Missed replies that came later than the turn's timeout.
+    #[serde(default)]
+    pub late_replies: usize,
+    /// Measured turns by doubt; doubts nobody had are absent.
+    pub flags: BTreeMap<String, usize>,
+    /// Failed calls by cause, the most frequent first.
+    pub failures: Vec<FailureGroup>,
+    /// The generator's own health.
+    pub generator: Generator,
+    /// What the sentinels showed; null where there were none.
+    #[serde(default)]
+    pub sentinels: Option<Sentinels>,
+    /// Its variants, the one that answers soonest first; absent where there are not several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub variants: Vec<VariantSummary>,
+    /// What was said, asked and loaded; absent in runs of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conditions: Option<Conditions>,
+}
+
+/// Which run it was.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RunInfo {
+    /// The scenario's name.
+    pub name: String,
+    /// The seed of the plan.
+    pub seed: u64,
+    /// Kind and address of the target.
+    pub target: String,
+    /// When the program began with the run, RFC 3339, UTC: before the preflight call.
+    pub started_at: String,
+    /// Wall-clock time of the instant that every other instant is relative to, RFC 3339, UTC, to
+    /// the microsecond; absent in files of version 1 and where no call was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zero_at: Option<String>,
+    /// How long it took.
+    pub duration_ms: Ms,
+    /// The program that made it.
+    pub loadgen_version: String,
+    /// Version of what is measured; runs of different versions are not compared.
+    #[serde(default = "first")]
+    pub measurement_version: u32,
+    /// False for a run that was cut off, or is still going on: its figures are those of what had
+    /// ended by then.
+    #[serde(default = "yes")]
+    pub complete: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// What was done to packets on the way from the agent to the callers.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Network {
+    /// Share of the agent's packets that the callers dropped unheard, 0 to 1.
+    pub loss: f64,
+    /// Mean number dropped in a row; null: each packet for itself.
+    pub burst: Option<f64>,
+}
+
+/// A voice detector's (or, where the scenario declares a tone, a tone detector's) word on the
+/// onsets of measured turns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct SecondOpinions {
+    /// Onsets there were.
+    pub onsets: usize,
+    /// Of these, onsets that it was asked about; under high load it is asked about a share.
+    pub asked: usize,
+    /// Of these, replies that it takes for no speech (or not for the declared tone).
+    pub not_speech: usize,
+    /// Of these, replies that it hears begin more than 60 ms earlier or later.
+    pub disputed: usize,
+}
+
+/// Failed calls of one cause.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct FailureGroup {
+    /// Stable machine name.
+    pub cause: String,
+    /// Calls.
+    pub count: usize,
+    /// What happened, to the first of them.
+    pub message: String,
+    /// What to try next.
+    pub hint: String,
+}

@@ -1,0 +1,231 @@
+//! Ranks the variants of a run and compares each with the one that answers soonest.
+//!
+//! In: call and turn records. Out: a [`VariantSummary`] for each of several variants; none if
+//! there is only one. Invariants: warm-up calls and sentinels are in no figure; differences are
+//! between calls of the same blocks, and all of them together are one family of comparisons
+//! (Holm), also corrected for the choice of the first variant.
+
+use super::figures::{AllTurns, Intervals, Latency, Span};
+use super::samples::Samples;
+use super::samples::of_turn;
+use crate::record::{CallCounts, CallRecord, Ms, TurnCounts, TurnRecord};
+use crate::stats::Sample;
+use crate::stats::compare::{
+    Change, Difference, Figure, Needed, Place, Series, Settings, Values, compare_chosen,
+};
+use crate::vocab::Metric;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+
+/// One variant's figures.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct VariantSummary {
+    /// Its name.
+    pub name: String,
+    /// Its measured calls.
+    pub calls: CallCounts,
+    /// Their turns by outcome.
+    pub outcomes: TurnCounts,
+    /// `ttfa` of the turns that were replied to.
+    pub ttfa: Latency,
+    /// `ttfa` of all turns that asked for a reply, missed and failed ones as +∞: what ranks.
+    pub all_turns: AllTurns,
+    /// How far the quantiles of both can be trusted.
+    pub intervals: Intervals,
+    /// How much later it answers than the variant that is ranked first; null for that one.
+    pub behind: Option<Behind>,
+}
+
+/// How much later a variant answers than the one ranked first, of all turns.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Behind {
+    /// By the median.
+    pub p50: Option<Lag>,
+    /// By the 95th percentile.
+    pub p95: Option<Lag>,
+}
+
+/// A difference of one figure.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Lag {
+    /// This variant less the first; null: infinite.
+    pub by_ms: Option<Ms>,
+    /// Between these it lies, at the level of `intervals`; null with too few turns, and a null
+    /// end is infinite.
+    pub interval: Option<Span>,
+    /// How often so large a difference comes of equal variants, corrected for every pair of them.
+    pub p: f64,
+    /// In one word.
+    pub verdict: LagVerdict,
+    /// What is missing where so few calls could not be decided, however far apart; absent else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub needed: Option<LagNeeded>,
+}
+
+/// How many calls it takes before a difference can be decided.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct LagNeeded {
+    /// The smallest corrected p that so few calls can reach.
+    pub best_p: f64,
+    /// Calls there are: of the first variant, of this one.
+    pub have_calls: [usize; 2],
+    /// Calls that can decide.
+    pub calls: [usize; 2],
+    /// Blocks there are; null where calls are not compared within blocks.
+    pub have_blocks: Option<usize>,
+    /// Blocks that can decide.
+    pub blocks: Option<usize>,
+}
+
+impl From<Needed> for LagNeeded {
+    fn from(needed: Needed) -> Self {
+        Self {
+            best_p: needed.best_p,
+            have_calls: needed.have,
+            calls: needed.calls,
+            have_blocks: needed.blocks.map(|[have, _]| have),
+            blocks: needed.blocks.map(|[_, wanted]| wanted),
+        }
+    }
+}
+
+/// A difference in one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LagVerdict {
+    /// Surely later, by more than 5 % and 20 ms.
+    Slower,
+    /// Surely sooner, by more than that.
+    Faster,
+    /// Surely no further apart than that.
+    Alike,
+    /// Neither can be said.
+    Unclear,
+}
+
+impl LagVerdict {
+    /// The verdict as one word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Slower => "slower",
+            Self::Faster => "faster",
+            Self::Alike => "alike",
+            Self::Unclear => "unclear",
+        }
+    }
+}
+
+/// The variants of a run by rank; empty if there are fewer than two.
+pub(in crate::record) fn ranked(
+    seed: u64,
+    calls: &[CallRecord],
+    turns: &[TurnRecord],
+) -> Vec<VariantSummary> {
+    let names: BTreeSet<&str> = calls
+        .iter()
+        .filter(|c| !c.warmup)
+        .map(|c| c.variant.as_str())
+        .collect();
+    if names.len() < 2 {
+        return Vec::new();
+    }
+    let mut variants: Vec<(Order, VariantSummary, Series)> = names
+        .iter()
+        .map(|name| variant(name, calls, turns))
+        .collect();
+    // The sort is stable: equal variants stay in alphabetical order.
+    variants.sort_by_key(|(order, ..)| *order);
+    let settings = Settings {
+        seed,
+        ..Settings::default()
+    };
+    let series: Vec<Vec<Series>> = variants.iter().map(|(.., s)| vec![s.clone()]).collect();
+    let (first, others) = series.split_at(1);
+    let lags = compare_chosen(&first[0], others, &settings);
+    let mut ranked: Vec<VariantSummary> = variants.into_iter().map(|(_, v, _)| v).collect();
+    for (variant, compared) in ranked.iter_mut().skip(1).zip(lags) {
+        let of = |figure| {
+            let all = compared.iter().flat_map(|c| &c.differences);
+            let mut found = all.filter(|d| d.figure == figure);
+            found.next().map(Lag::of)
+        };
+        variant.behind = Some(Behind {
+            p50: of(Figure::P50),
+            p95: of(Figure::P95),
+        });
+    }
+    ranked
+}
+
+/// Ranked by the median of all turns, then by their p95; variants without a figure come last.
+type Order = (Option<Sample>, Option<Sample>);
+
+fn variant(
+    name: &str,
+    calls: &[CallRecord],
+    turns: &[TurnRecord],
+) -> (Order, VariantSummary, Series) {
+    let calls: Vec<CallRecord> = calls
+        .iter()
+        .filter(|c| c.variant == name && !c.warmup)
+        .cloned()
+        .collect();
+    let own = |t: &&TurnRecord| t.is_measured() && t.variant == name;
+    let turns: Vec<TurnRecord> = turns.iter().filter(own).cloned().collect();
+    let planned = calls.iter().map(|c| c.turns.planned).sum();
+    let samples = Samples::of(planned, &calls, &turns);
+    let quantile = |q| {
+        samples
+            .all(Metric::Ttfa)
+            .quantile(q)
+            .or(Some(Sample::Infinite))
+    };
+    let order = (quantile(0.5), quantile(0.95));
+    let value = |t: &TurnRecord| {
+        let (call, block) = (t.call, t.block);
+        Some((Place { call, block }, of_turn(t, t.ttfa_ms)?))
+    };
+    let asked = turns
+        .iter()
+        .filter(|t| t.counts() && t.expect.asks_for_reply());
+    let series = Series {
+        metric: Metric::Ttfa.name().to_owned(),
+        values: Values::Latencies(asked.filter_map(value).collect()),
+        more_is_better: false,
+    };
+    let summary = VariantSummary {
+        name: name.to_owned(),
+        calls: CallCounts::of(calls.len(), &calls, false),
+        outcomes: samples.outcomes,
+        ttfa: Latency::of(samples.measured(Metric::Ttfa)),
+        all_turns: AllTurns::of(samples.all(Metric::Ttfa)),
+        intervals: Intervals::of(&samples),
+        behind: None,
+    };
+    (order, summary, series)
+}
+
+impl Lag {
+    fn of(difference: &Difference) -> Self {
+        let end = |ms: f64| {
+            let micros = (ms * 1e3).round();
+            ms.is_finite().then(|| Ms::from_micros(micros as i64))
+        };
+        Self {
+            by_ms: end(difference.by),
+            interval: difference.interval.map(|(lower, upper)| Span {
+                lower_ms: end(lower),
+                upper_ms: end(upper),
+            }),
+            p: difference.p_adjusted,
+            verdict: match difference.change {
+                Change::Regressed => LagVerdict::Slower,
+                Change::Improved => LagVerdict::Faster,
+                Change::Unchanged => LagVerdict::Alike,
+                Change::Inconclusive => LagVerdict::Unclear,
+            },
+            needed: difference.needed.map(LagNeeded::from),
+        }
+    }
+}

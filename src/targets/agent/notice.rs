@@ -1,0 +1,30 @@
+//! What a reference agent tells whoever started it, while it goes on.
+//!
+//! Invariant: an agent prints nothing itself; standard output may be the pipe that it serves.
+
+use crate::call::Failure;
+
+/// Something went wrong that does not end the agent.
+#[derive(Debug, thiserror::Error)]
+pub enum Notice {
+    /// The server is not reached any more; the worker registers again.
+    #[error("the worker's connection was lost ({0}); trying again")]
+    ConnectionLost(Failure),
+    /// A job ended before its caller left.
+    #[error("room {room}: {failure}")]
+    JobFailed {
+        /// The room's name, without control characters.
+        room: String,
+        /// Why.
+        failure: Failure,
+    },
+    /// The truth file lacks this many lines.
+    #[error("{0} lines of the truth file were lost: the disk is too slow")]
+    TruthLost(u64),
+    /// The truth file could not be written to its end.
+    #[error("the truth file is incomplete: {0}")]
+    TruthIncomplete(std::io::Error),
+}
+
+/// Takes notices, from any thread.
+pub type Tell = fn(Notice);
