@@ -49,7 +49,7 @@ pub(super) enum Opinions {
     /// A thread, which ends when the handle is dropped.
     Thread(SyncSender<Question>),
     /// Whoever asks, at once: for runs in virtual time, where nothing may run beside the runtime.
-    AtOnce(Mutex<Judge>),
+    AtOnce(Box<Mutex<Judge>>),
 }
 
 /// Judges excerpts.
@@ -88,7 +88,7 @@ impl Opinions {
 
     /// Answers every question at once, without a thread.
     pub(super) fn at_once(tone: Option<u32>) -> Self {
-        Self::AtOnce(Mutex::new(Judge::new(tone)))
+        Self::AtOnce(Box::new(Mutex::new(Judge::new(tone))))
     }
 
     /// Asks for an opinion; the receiver fails if there is no time for one.

@@ -167,8 +167,9 @@ impl<E: Endpoint> Wire<E> {
                 },
                 () = until(wake), if wake.is_some() => {
                     self.serve(now());
-                    let due = |front: &mut (Instant, Mishap)| front.0 <= now();
-                    if let Some((_, mishap)) = mishaps.pop_front_if(due) {
+                    if mishap.is_some_and(|at| at <= now())
+                        && let Some((_, mishap)) = mishaps.pop_front()
+                    {
                         self.goes_wrong(mishap);
                     }
                 }
