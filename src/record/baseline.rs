@@ -4,11 +4,11 @@
 //! absent; it contains every turn, since permutation tests exchange calls and need more than
 //! averages.
 
-use super::facts::folder::replace;
+use super::facts::folder::{create_private, replace};
 use super::facts::lines::{io_error, versioned};
 use super::{CallRecord, RecordError, RunRecord, Summary, TurnRecord};
 use serde::{Deserialize, Serialize};
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::Path;
 
@@ -62,12 +62,7 @@ impl Baseline {
         if let Some(folder) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
             fs::create_dir_all(folder).map_err(|e| io_error("create", folder, e))?;
         }
-        let mut temporary = path.as_os_str().to_owned();
-        temporary.push(format!(".{}.tmp", std::process::id()));
-        replace(Path::new(&temporary), path, text.as_bytes(), |p| {
-            File::create(p)
-        })
-        .map_err(|e| io_error("write", path, e))
+        replace(path, text.as_bytes(), create_private).map_err(|e| io_error("write", path, e))
     }
 
     fn to_lines(&self) -> String {

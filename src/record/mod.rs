@@ -18,10 +18,10 @@ pub use facts::calls::{CallContext, CallCounts, CallFailure, CallOutcome, CallRe
 pub use facts::conditions::Conditions;
 pub use facts::error::RecordError;
 pub use facts::evidence::{
-    EVIDENCE_BYTES, EVIDENCE_FOLDER, EVIDENCE_VERSION, Evidence, EvidenceFolder, EvidenceReason,
-    EvidenceTurn, wav_bytes,
+    EVIDENCE_BYTES, EVIDENCE_VERSION, Evidence, EvidenceFolder, EvidenceReason, EvidenceTurn,
+    wav_bytes,
 };
-pub use facts::folder::{DEFAULT_PARENT, RunFolder};
+pub use facts::folder::{DEFAULT_PARENT, EVIDENCE_FOLDER, RunFolder};
 pub use facts::generator::{Generator, TickLateness};
 pub use facts::journal::{Journal, JournalRead, last_of_each};
 pub use facts::measurement::{MEASUREMENT_VERSION, MEASUREMENTS, Measurement, changes_between};

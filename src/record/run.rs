@@ -4,7 +4,7 @@
 //! that has just ended. Out: a [`RunRecord`]. Invariants: reading back what a run wrote gives the
 //! record that its own reports were made from; a run that was cut off never passes.
 
-use super::facts::folder::{SUMMARY, TURNS};
+use super::facts::folder::{START, SUMMARY, TURNS};
 use super::facts::lines::{bounded, versioned};
 use super::facts::measurement::first;
 use super::{
@@ -83,9 +83,7 @@ impl RunRecord {
         let summary = match summary.filter(|s| s.run.complete) {
             Some(summary) => summary,
             None => {
-                let start: Option<RunStart> =
-                    versioned(&folder.join("run.json"), START_VERSION, LARGEST)?;
-                let start = start.unwrap_or_else(|| unknown_start(folder));
+                let start = started(folder)?.unwrap_or_else(|| unknown_start(folder));
                 cut_off(&mut calls, &turns);
                 rebuild(&start, &calls, &turns)
             }
@@ -155,6 +153,16 @@ impl RunRecord {
             .filter(asked)
             .filter(|t| which(t))
             .collect()
+    }
+}
+
+/// What `run.json` says; `None` if there is none, or if the run was killed after it had claimed the
+/// folder by that file and before it had filled it.
+fn started(folder: &Path) -> Result<Option<RunStart>, RecordError> {
+    let path = folder.join(START);
+    match path.metadata().is_ok_and(|file| file.len() == 0) {
+        true => Ok(None),
+        false => versioned(&path, START_VERSION, LARGEST),
     }
 }
 

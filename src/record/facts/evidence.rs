@@ -5,19 +5,16 @@
 //! the onset is the end of speech + `ttfa_ms` to the last printed digit.
 
 use super::error::RecordError;
-use super::folder::RunFolder;
+use super::folder::{EVIDENCE_FOLDER, RunFolder, create_private};
 use super::lines::{io_error, versioned};
 use super::measurement::first;
 use super::ms::Ms;
 use serde::{Deserialize, Serialize};
-use std::fs::File;
 use std::io::{self, BufWriter};
 use std::path::Path;
 
 /// Version of the index; fields may be added within one.
 pub const EVIDENCE_VERSION: u32 = 1;
-/// Name of the evidence folder in a run folder.
-pub const EVIDENCE_FOLDER: &str = "evidence";
 /// Maximum bytes of audio that a run keeps.
 pub const EVIDENCE_BYTES: u64 = 1 << 30;
 const INDEX: &str = "index.json";
@@ -96,7 +93,7 @@ impl EvidenceFolder {
     /// # Errors
     /// As [`RunFolder::create`].
     pub fn create(path: &Path) -> Result<Self, RecordError> {
-        RunFolder::create(Some(path), jiff::Timestamp::UNIX_EPOCH, "").map(Self)
+        RunFolder::part(path).map(Self)
     }
 
     /// The file name of a turn's audio.
@@ -117,7 +114,7 @@ impl EvidenceFolder {
     ) -> Result<(), RecordError> {
         let path = self.0.file(name);
         // An existing file belongs to another turn and is kept.
-        let file = File::create_new(&path).map_err(|e| io_error("create", &path, e))?;
+        let file = create_private(&path).map_err(|e| io_error("create", &path, e))?;
         let written = stereo(BufWriter::new(file), sample_rate, left, right);
         written.map_err(|e| {
             let _ = std::fs::remove_file(&path);

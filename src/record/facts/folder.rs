@@ -1,12 +1,14 @@
 //! The folder of a run: created once, never over another run's.
 //!
 //! In: a path, or a name and a time. Out: a folder, and files in it. Invariants: a file in it is
-//! either whole or absent; a folder that contains anything is not used.
+//! either whole or absent, and readable by its owner only; a folder that contains anything is not
+//! used, nor one that another run has claimed; only what a run has made is ever removed.
 
 use super::error::RecordError;
 use jiff::Timestamp;
-use std::fs::{self, File};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Component, Path, PathBuf};
 
 /// Parent of run folders without `--out`.
@@ -19,11 +21,26 @@ const SAME_SECOND: usize = 100;
 pub(in crate::record) const SUMMARY: &str = "summary.json";
 /// The journal's file of turns.
 pub(in crate::record) const TURNS: &str = "turns.jsonl";
+/// The folder of a run's evidence, within the run's folder.
+pub const EVIDENCE_FOLDER: &str = "evidence";
+/// What is known of a run at its start. Creating this file claims the folder: of two runs that
+/// are started on one folder, one succeeds.
+pub(in crate::record) const START: &str = "run.json";
+/// Everything that a run may have made before its first call.
+const BEFORE_THE_FIRST_CALL: [&str; 5] = [
+    START,
+    TURNS,
+    "calls.jsonl",
+    "scenario.yaml",
+    "sentinel-truth.jsonl",
+];
 
 /// A run's folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunFolder {
     path: PathBuf,
+    /// The folder did not exist before.
+    made: bool,
 }
 
 impl RunFolder {
@@ -49,23 +66,60 @@ impl RunFolder {
     pub fn open(path: &Path) -> Result<Self, RecordError> {
         let path = path.to_owned();
         match [SUMMARY, TURNS].iter().any(|f| path.join(f).is_file()) {
-            true => Ok(Self { path }),
+            true => Ok(Self { path, made: false }),
             false => Err(RecordError::NoRun { path }),
         }
     }
 
     fn at(path: &Path) -> Result<Self, RecordError> {
-        fs::create_dir_all(path).map_err(|e| error("create", path, e))?;
+        let folder = Self {
+            path: path.to_owned(),
+            made: make(path).map_err(|e| error("create", path, e))?,
+        };
+        folder.claim()?;
+        Ok(folder)
+    }
+
+    /// Creates a folder within a run's folder, which is claimed already.
+    pub(in crate::record) fn part(path: &Path) -> Result<Self, RecordError> {
+        let made = make(path).map_err(|e| error("create", path, e))?;
         let mut entries = fs::read_dir(path).map_err(|e| error("read", path, e))?;
-        if entries.next().is_some() {
-            return Err(RecordError::Occupied {
+        match entries.next() {
+            None => Ok(Self {
                 path: path.to_owned(),
-                finished: path.join(SUMMARY).exists(),
+                made,
+            }),
+            Some(_) => Err(RecordError::Occupied {
+                path: path.to_owned(),
+                finished: false,
+            }),
+        }
+    }
+
+    /// Makes sure that the folder is this run's alone.
+    fn claim(&self) -> Result<(), RecordError> {
+        let path = &self.path;
+        let occupied = || RecordError::Occupied {
+            path: path.clone(),
+            finished: path.join(SUMMARY).exists(),
+        };
+        let claim = self.file(START);
+        if let Err(e) = create_private(&claim) {
+            return Err(match e.kind() {
+                io::ErrorKind::AlreadyExists => occupied(),
+                _ => error("create", &claim, e),
             });
         }
-        Ok(Self {
-            path: path.to_owned(),
-        })
+        let others = fs::read_dir(path).map(|mut entries| {
+            entries.any(|entry| entry.map_or(true, |entry| entry.file_name() != START))
+        });
+        let refused = match others {
+            Ok(false) => return Ok(()),
+            Ok(true) => occupied(),
+            Err(e) => error("read", path, e),
+        };
+        let _ = fs::remove_file(claim);
+        Err(refused)
     }
 
     fn within(parent: &Path, started_at: Timestamp, name: &str) -> Result<Self, RecordError> {
@@ -73,13 +127,12 @@ impl RunFolder {
         let base = format!("{}-{}", started_at.strftime("%Y%m%dT%H%M%SZ"), safe(name));
         let mut path = parent.join(&base);
         for nth in 2..=SAME_SECOND {
-            match fs::create_dir(&path) {
-                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
-                    path = parent.join(format!("{base}-{nth}"));
-                }
-                made => {
-                    made.map_err(|e| error("create", &path, e))?;
-                    return Ok(Self { path });
+            match make(&path).map_err(|e| error("create", &path, e))? {
+                false => path = parent.join(format!("{base}-{nth}")),
+                true => {
+                    let folder = Self { path, made: true };
+                    folder.claim()?;
+                    return Ok(folder);
                 }
             }
         }
@@ -111,33 +164,71 @@ impl RunFolder {
         ) {
             return Err(error("write", &path, io::ErrorKind::InvalidInput.into()));
         }
-        let temporary = self.file(&format!(".{name}.{}.tmp", std::process::id()));
-        replace(&temporary, &path, bytes, |p| File::create(p))
-            .map_err(|e| error("write", &path, e))?;
+        replace(&path, bytes, create_private).map_err(|e| error("write", &path, e))?;
         Ok(path)
+    }
+
+    /// Removes what a run that came to no call has made. What anybody else has put into the folder
+    /// stays, and so does the folder then.
+    pub fn discard(&self) {
+        for name in BEFORE_THE_FIRST_CALL {
+            let _ = fs::remove_file(self.file(name));
+        }
+        // Only if it is empty.
+        let _ = fs::remove_dir(self.file(EVIDENCE_FOLDER));
+        if self.made {
+            let _ = fs::remove_dir(&self.path);
+        }
     }
 }
 
-/// `open` is an argument so that a test can put a full disk behind the temporary file.
+/// Makes a folder that only its owner can read, and the folders above it; returns whether it is
+/// new.
+fn make(path: &Path) -> io::Result<bool> {
+    let parent = path.parent().filter(|p| !p.as_os_str().is_empty());
+    parent.map_or(Ok(()), fs::create_dir_all)?;
+    match DirBuilder::new().mode(0o700).create(path) {
+        Ok(()) => {
+            sync_folder(parent.unwrap_or(Path::new(".")));
+            Ok(true)
+        }
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(false),
+        Err(e) => Err(e),
+    }
+}
+
+/// Creates a file that only its owner can read. It must not exist, not even as a link.
+pub(in crate::record) fn create_private(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true).mode(0o600).open(path)
+}
+
+/// A file system that cannot sync folders may lose a new name in a power cut, which is no reason to
+/// fail.
+fn sync_folder(path: &Path) {
+    if let Ok(folder) = File::open(path) {
+        let _ = folder.sync_all();
+    }
+}
+
+/// Writes a file beside `path` under a name that nobody can guess, and puts it in the place of
+/// `path`; a link there is replaced, not followed. `open` is an argument so that a test can put a
+/// full disk behind the temporary file.
 pub(in crate::record) fn replace(
-    temporary: &Path,
     path: &Path,
     bytes: &[u8],
     open: fn(&Path) -> io::Result<File>,
 ) -> io::Result<()> {
-    let filled = open(temporary).and_then(|mut file| {
-        file.write_all(bytes)?;
-        file.sync_all()
-    });
-    if let Err(error) = filled.and_then(|()| fs::rename(temporary, path)) {
-        let _ = fs::remove_file(temporary);
-        return Err(error);
-    }
-    // The file is whole by now. A file system that cannot sync folders may lose the new name in
-    // a power cut, which is no reason to fail.
-    if let Some(folder) = path.parent().and_then(|p| File::open(p).ok()) {
-        let _ = folder.sync_all();
-    }
+    let parent = path.parent().filter(|p| !p.as_os_str().is_empty());
+    let parent = parent.unwrap_or(Path::new("."));
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".loadgen-").suffix(".tmp");
+    // Removed when it is dropped, unless it has been put in its place.
+    let mut temporary = builder.make_in(parent, open)?;
+    temporary.write_all(bytes)?;
+    temporary.as_file().sync_all()?;
+    temporary.persist(path).map_err(|e| e.error)?;
+    sync_folder(parent);
     Ok(())
 }
 

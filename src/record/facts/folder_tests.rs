@@ -54,9 +54,8 @@ fn the_default_folder_has_time_and_name() {
 fn a_folder_in_use_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("a/b");
+    fs::create_dir_all(&out).unwrap();
     let folder = RunFolder::create(Some(&out), noon(), "x").unwrap();
-    // Still empty: the same folder may be named again.
-    RunFolder::create(Some(&out), noon(), "x").unwrap();
     folder.write("notes.txt", b"mine").unwrap();
     let error = RunFolder::create(Some(&out), noon(), "x").unwrap_err();
     assert!(
@@ -75,7 +74,7 @@ fn a_folder_in_use_is_refused() {
         matches!(error, RecordError::Occupied { finished: true, .. }),
         "{error}"
     );
-    assert_eq!(names(&out), ["notes.txt", "summary.json"]);
+    assert_eq!(names(&out), ["notes.txt", "run.json", "summary.json"]);
 
     let file = out.join("notes.txt");
     let error = RunFolder::create(Some(&file), noon(), "x").unwrap_err();
@@ -95,12 +94,72 @@ fn files_are_replaced_as_a_whole() {
     for content in ["first\n", "a second, longer one\n", ""] {
         let path = folder.write("summary.md", content.as_bytes()).unwrap();
         assert_eq!(fs::read_to_string(path).unwrap(), content);
-        assert_eq!(names(dir.path()), ["summary.md"]);
+        assert_eq!(names(dir.path()), ["run.json", "summary.md"]);
     }
     for name in ["", "..", "a/b", "/etc/passwd", "."] {
         assert!(folder.write(name, b"x").is_err(), "{name:?}");
     }
-    assert_eq!(names(dir.path()), ["summary.md"]);
+    assert_eq!(names(dir.path()), ["run.json", "summary.md"]);
+}
+
+#[test]
+fn of_two_runs_started_on_one_folder_one_has_it() {
+    let dir = tempfile::tempdir().unwrap();
+    for round in 0..20 {
+        let out = dir.path().join(format!("out-{round}"));
+        let claimed = std::thread::scope(|scope| {
+            let claims =
+                [0; 4].map(|_| scope.spawn(|| RunFolder::create(Some(&out), noon(), "x").is_ok()));
+            claims.map(|claim| claim.join().unwrap())
+        });
+        assert_eq!(claimed.iter().filter(|ok| **ok).count(), 1, "{claimed:?}");
+    }
+}
+
+#[test]
+fn only_what_a_run_has_made_is_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    for (before, theirs) in [(false, false), (false, true), (true, false), (true, true)] {
+        let out = dir.path().join(format!("{before}-{theirs}"));
+        if before {
+            fs::create_dir(&out).unwrap();
+        }
+        let folder = RunFolder::create(Some(&out), noon(), "x").unwrap();
+        folder.write("scenario.yaml", b"version: 1").unwrap();
+        if theirs {
+            fs::create_dir(out.join("mine")).unwrap();
+            fs::write(out.join("mine/notes.txt"), "keep").unwrap();
+        }
+        folder.discard();
+        assert_eq!(out.exists(), before || theirs);
+        if out.exists() {
+            let left: &[&str] = if theirs { &["mine"] } else { &[] };
+            assert_eq!(names(&out), left);
+        }
+    }
+}
+
+#[test]
+fn nobody_else_can_read_a_run_or_redirect_its_files() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let dir = tempfile::tempdir().unwrap();
+    let folder = RunFolder::create(Some(&dir.path().join("run")), noon(), "x").unwrap();
+    assert_eq!(mode(folder.path()), 0o700);
+    let victim = dir.path().join("victim");
+    fs::write(&victim, "as it was").unwrap();
+    // Every name that an earlier release used for temporary files, and the file's own.
+    for link in [
+        format!(".summary.md.{}.tmp", std::process::id()),
+        "summary.md".to_owned(),
+    ] {
+        std::os::unix::fs::symlink(&victim, folder.file(&link)).unwrap();
+    }
+    let path = folder.write("summary.md", b"new").unwrap();
+    assert_eq!(fs::read_to_string(&victim).unwrap(), "as it was");
+    assert_eq!(fs::read_to_string(&path).unwrap(), "new");
+    assert_eq!(mode(&path), 0o600);
+    assert!(fs::symlink_metadata(&path).unwrap().is_file());
 }
 
 #[test]
@@ -110,14 +169,14 @@ fn a_full_disk_leaves_the_file_as_it_was() {
         return; // Not on this system.
     }
     let dir = tempfile::tempdir().unwrap();
-    let (temporary, path) = (dir.path().join(".a.tmp"), dir.path().join("a"));
+    let path = dir.path().join("a");
     fs::write(&path, "as it was").unwrap();
     // The temporary file exists, but writing to it fails because the disk is full.
     let open = |temporary: &Path| -> io::Result<File> {
         File::create(temporary)?;
         File::options().write(true).open("/dev/full")
     };
-    let source = replace(&temporary, &path, b"half", open).unwrap_err();
+    let source = replace(&path, b"half", open).unwrap_err();
     assert_eq!(source.kind(), io::ErrorKind::StorageFull);
     assert!(
         error("write", &path, source)

@@ -6,6 +6,7 @@
 //! write the file ends where it did before; reads are bounded.
 
 use super::error::RecordError;
+use super::folder::create_private;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
@@ -36,7 +37,7 @@ pub(in crate::record) struct LinesRead<T> {
 impl Lines {
     /// Creates the file, which must not exist yet.
     pub(in crate::record) fn create(path: &Path) -> Result<Self, RecordError> {
-        let file = File::create_new(path).map_err(|e| io_error("create", path, e))?;
+        let file = create_private(path).map_err(|e| io_error("create", path, e))?;
         Ok(Self::over(file, path))
     }
 
