@@ -6,6 +6,9 @@
 use crate::call::{Failure, TargetFailure};
 use std::time::Duration;
 
+/// Name of [`Cause::TokenRefused`].
+pub(super) const REFUSED: &str = "token_refused";
+
 /// Why a call could not join.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Cause {
@@ -57,7 +60,7 @@ impl Cause {
     /// Stable machine name, as in `failures[].cause`.
     pub fn name(&self) -> &'static str {
         match self {
-            Self::TokenRefused { .. } => "token_refused",
+            Self::TokenRefused { .. } => REFUSED,
             Self::Quota { .. } => "quota",
             Self::NotLiveKit { .. } => "not_livekit",
             Self::Unreachable { .. } => "unreachable",

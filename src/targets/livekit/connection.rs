@@ -5,6 +5,7 @@
 //! agent's voice is ignored without a request to do so.
 
 use super::ask::Ask;
+use super::cause::REFUSED;
 use super::diagnosis::{Wanted, diagnose};
 use super::dispatches::Dispatches;
 use super::roster::Section;
@@ -26,6 +27,8 @@ pub(super) struct Wish {
     pub room: String,
     pub ask: Ask,
     pub dispatches: Arc<Dispatches>,
+    /// Key and secret look as if they were each in the other's place.
+    pub swapped: bool,
 }
 
 /// A reported track, and where it reaches us.
@@ -80,7 +83,9 @@ impl<E: Endpoint> RoomCall<E> {
             }
             let told = match self.session.as_mut()?.event().await? {
                 SessionEvent::Joined => return Some(Event::Joined),
-                SessionEvent::Closed(failure) => return Some(Event::Closed(failure)),
+                SessionEvent::Closed(failure) => {
+                    return Some(Event::Closed(self.with_hint(failure)));
+                }
                 SessionEvent::Participants(all) => self.voices.participants(all, Instant::now()),
                 SessionEvent::Sections { transport, tracks } => {
                     self.voices.sections(transport, tracks, Instant::now())
@@ -125,6 +130,18 @@ impl<E: Endpoint> RoomCall<E> {
         })
     }
 
+    /// The failure with the hint that the credentials call for.
+    fn with_hint(&self, mut failure: Failure) -> Failure {
+        if let Failure::Target(failure) = &mut failure
+            && failure.cause == REFUSED
+            && self.wish.swapped
+        {
+            failure.hint =
+                "the API key and the secret look swapped: LIVEKIT_API_KEY begins with API";
+        }
+        failure
+    }
+
     async fn explained(&self, failure: Failure, agent_timeout: Duration) -> Failure {
         let heard = self.tracks_so_far > 0;
         let Some(waited) = waited(&failure, agent_timeout, heard) else {
@@ -134,6 +151,7 @@ impl<E: Endpoint> RoomCall<E> {
             room,
             ask,
             dispatches,
+            ..
         } = &self.wish;
         let dispatches = dispatches.of(room).await;
         let wanted = Wanted {

@@ -17,6 +17,7 @@ mod negotiation;
 mod own;
 mod rooms;
 mod roster;
+mod secrets;
 mod session;
 pub(in crate::targets) mod signal;
 pub(in crate::targets) mod state;

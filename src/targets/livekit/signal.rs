@@ -5,6 +5,7 @@
 
 use super::address::Address;
 use super::cause::Cause;
+use super::secrets;
 use crate::call::Failure;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE;
@@ -106,9 +107,9 @@ fn unreachable(e: &WsError) -> Failure {
     }
 }
 
-/// Untrusted text as one line: no control characters, no tokens, bounded.
+/// Untrusted text as one line: no control characters, no tokens, no secrets of ours, bounded.
 pub(in crate::targets) fn printable(text: &str) -> String {
-    let text = without_tokens(text);
+    let text = without_tokens(&secrets::hidden(text));
     let clean = text.chars().map(|c| if c.is_control() { ' ' } else { c });
     let shown: String = clean.take(MAX_DETAIL).collect();
     shown.trim().to_owned()

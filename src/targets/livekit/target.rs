@@ -26,7 +26,7 @@ const JOIN_TIMEOUT: Duration = Duration::from_secs(10);
 /// Timeout for ICE and DTLS.
 const MEDIA_TIMEOUT: Duration = Duration::from_secs(10);
 /// Validity of a token. It is used at once, but a queue in front of the server may take a while.
-const TOKEN_LIFE: Duration = Duration::from_secs(600);
+const TOKEN_LIFE: Duration = Duration::from_secs(120);
 
 /// Rooms on a LiveKit server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -142,6 +142,7 @@ impl<E: Endpoint> OpenTarget<E> for OpenLivekit<E> {
             room: dial.room.to_owned(),
             ask,
             dispatches: self.server.dispatches.clone(),
+            swapped: self.server.credentials.look_swapped(),
         };
         Line {
             seat: peer.clone(),

@@ -4,6 +4,7 @@
 //! Invariant: the secret appears in no error, no `Debug` output, no log.
 
 use super::cause::Cause;
+use super::secrets;
 use crate::call::Failure;
 use livekit_api::access_token::{AccessToken, VideoGrants};
 use livekit_protocol as proto;
@@ -19,12 +20,19 @@ pub struct Credentials {
 }
 
 impl Credentials {
-    /// A key and its secret.
+    /// A key and its secret, without blanks around them: those come with copying.
     pub fn new(key: impl Into<String>, secret: impl Into<String>) -> Self {
-        Self {
-            key: key.into(),
-            secret: secret.into(),
-        }
+        let (key, secret) = (
+            key.into().trim().to_owned(),
+            secret.into().trim().to_owned(),
+        );
+        secrets::remember(&key, &secret);
+        Self { key, secret }
+    }
+
+    /// Whether the secret looks like a key, and the key is as long as a secret.
+    pub(super) fn look_swapped(&self) -> bool {
+        self.secret.starts_with("API") && self.key.len() > self.secret.len()
     }
 
     /// Passes them to a child process through its environment.

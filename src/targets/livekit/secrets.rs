@@ -1,0 +1,66 @@
+//! Keeps secrets out of what servers say.
+//!
+//! In: the credentials of this process, texts from servers. Out: the texts without them. Invariant:
+//! a server that repeats what it was sent, such as a secret in place of a key, shows none of it.
+
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+
+/// Secrets of this length or more are looked for; a shorter one could be a part of any word.
+const SHORTEST_SECRET: usize = 8;
+/// An API key is shorter than this: what is longer is a secret in the wrong place.
+const LONGEST_KEY: usize = 20;
+
+/// What must not be shown: a few credentials in a process.
+static KNOWN: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+
+/// Remembers credentials, so that no text of a server shows them. A key is shown, since it helps to
+/// find a mistake, unless it is as long as a secret.
+pub(super) fn remember(key: &str, secret: &str) {
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    if secret.len() >= SHORTEST_SECRET {
+        known.insert(secret.to_owned());
+    }
+    if key.len() >= LONGEST_KEY {
+        known.insert(key.to_owned());
+    }
+}
+
+/// The text without any secret of this process.
+pub(super) fn hidden(text: &str) -> String {
+    let known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut clean = text.to_owned();
+    // Longest first: one secret may be a part of another.
+    let mut longest_first: Vec<&String> = known.iter().collect();
+    longest_first.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+    for secret in longest_first {
+        if clean.contains(secret.as_str()) {
+            clean = clean.replace(secret.as_str(), "…");
+        }
+    }
+    clean
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_are_hidden_wherever_a_server_repeats_them() {
+        let secret = "0123456789-this-is-the-secret-of-a-test";
+        remember("APIofatest", secret);
+        remember("this-is-a-secret-in-place-of-a-key", "APIswapped");
+        for (text, shown) in [
+            (format!("invalid API key: {secret}"), "invalid API key: …"),
+            (format!("{secret}{secret}"), "……"),
+            (
+                "invalid API key: APIofatest".into(),
+                "invalid API key: APIofatest",
+            ),
+            ("no this-is-a-secret-in-place-of-a-key".into(), "no …"),
+            ("nothing".into(), "nothing"),
+        ] {
+            assert_eq!(hidden(&text), shown);
+        }
+    }
+}
