@@ -16,7 +16,6 @@ pub mod live;
 mod overrides;
 mod reports;
 mod runtime;
-pub mod secret;
 mod server;
 pub mod session;
 pub mod settings;

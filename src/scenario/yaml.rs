@@ -54,10 +54,15 @@ struct Builder<'a> {
 /// Reading cannot continue; the problem has been recorded.
 struct Stop;
 
+/// The text without a byte order mark.
+pub(super) fn strip_mark(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
+}
+
 /// Reads `text` as one YAML document and substitutes variables. If there are problems, it may
 /// still return a document without the values they concern, so that the rest can be checked.
 pub(super) fn read(text: &str, env: Environment<'_>) -> (Option<Document>, Vec<Problem>) {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let text = strip_mark(text);
     let mut builder = Builder {
         env,
         open: Vec::new(),

@@ -15,7 +15,6 @@ use crate::cli::console;
 use crate::cli::exit::Exit;
 use crate::cli::live::{Live, Shown};
 use crate::cli::reports;
-use crate::cli::secret::without_secret;
 use crate::cli::settings::Environment;
 use crate::cli::sources::Source;
 use crate::cli::trouble::Trouble;
@@ -26,7 +25,7 @@ use crate::record::{
 };
 use crate::report::Format;
 use crate::run::{Finished, RunEvent, Targets};
-use crate::scenario::{self, Scenario, Target, Unset};
+use crate::scenario::{self, Scenario, Target, Unset, redacted};
 
 /// Conducts the session that is asked for.
 pub(crate) fn conduct(request: &Request) -> Exit {
@@ -214,14 +213,12 @@ impl Ready {
         };
         let own = |v: &'_ scenario::Variant| v.server.as_ref()?.api_secret.clone();
         let variants = self.scenario.variants.iter().filter_map(own);
-        let mut secrets: Vec<_> = target.cloned().into_iter().chain(variants).collect();
-        // Longest first: one secret may be a prefix of another.
-        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.0.len()));
-        let mut text = self.source.text().to_vec();
-        for secret in &secrets {
-            text = without_secret(&text, Some(&secret.0)).into_owned();
-        }
-        text
+        let secrets: Vec<_> = target.cloned().into_iter().chain(variants).collect();
+        let secrets: Vec<&str> = secrets.iter().map(|secret| secret.0.as_str()).collect();
+        let text = String::from_utf8_lossy(self.source.text());
+        let withheld = "# This scenario is not kept: its API secret could not be taken out.\n";
+        let kept = redacted(&text, &secrets);
+        kept.unwrap_or_else(|| withheld.to_owned()).into_bytes()
     }
 
     /// Writes every report, then shows the summary even if writing failed.
@@ -294,9 +291,10 @@ impl Ready {
     }
 }
 
-/// Reports an error from before the first call, and removes the run folder, which has no results.
+/// Reports an error from before the first call, and removes what the run has made, which has no
+/// results.
 fn ended_before_it_began(folder: &RunFolder, trouble: &Trouble) -> Exit {
-    let _ = std::fs::remove_dir_all(folder.path());
+    folder.discard();
     trouble.tell()
 }
 

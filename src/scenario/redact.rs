@@ -1,0 +1,291 @@
+//! Takes API secrets out of a scenario's text, so that the text can be published and still runs.
+//!
+//! In: the text as written, the secrets that it came to. Out: the text with a variable in place
+//! of each secret, or nothing if that cannot be done. Invariant: no secret is in the result,
+//! neither as it is written nor as YAML reads it.
+
+use super::yaml::strip_mark;
+use saphyr_parser::{Event, Parser, ScalarStyle, Span};
+use std::collections::HashMap;
+use std::ops::Range;
+
+/// The key whose values are secret.
+const KEY: &str = "api_secret";
+/// What stands in place of a secret.
+const VARIABLE: &str = "${LIVEKIT_API_SECRET}";
+/// A shorter secret is only looked for where the key says that it is one: anywhere else it could
+/// be a part of any word. LiveKit asks for 32 characters.
+const SHORTEST: usize = 8;
+
+/// The text without the values of any `api_secret`, and without `secrets` anywhere else. `None` if
+/// a secret would be left, or the text is not YAML.
+pub fn redacted(text: &str, secrets: &[&str]) -> Option<String> {
+    let found = Found::of(strip_mark(text))?;
+    let mut all: Vec<String> = found.secrets.clone();
+    all.extend(secrets.iter().map(|secret| (*secret).to_owned()));
+    all.retain(|secret| secret.chars().count() >= SHORTEST);
+    // One secret may be a part of another.
+    all.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+    let without = |text: &str| {
+        let taken_out = |text: String, secret: &String| text.replace(secret.as_str(), VARIABLE);
+        all.iter().fold(text.to_owned(), taken_out)
+    };
+    // What is left after the scalars is comments.
+    let kept = without(&found.replaced(strip_mark(text), &without));
+    let left = Found::of(&kept)?;
+    let is_clean = |scalar: &Scalar| without(&scalar.value) == scalar.value;
+    (left.secrets.is_empty() && left.scalars.iter().all(is_clean)).then_some(kept)
+}
+
+/// A value, or a key.
+struct Scalar {
+    value: String,
+    /// Where it stands, in bytes.
+    place: Range<usize>,
+    /// It is a value of the key, or an alias to it is.
+    secret: bool,
+}
+
+/// What YAML reads in a text.
+#[derive(Default)]
+struct Found {
+    /// Values of the key, and defaults in them.
+    secrets: Vec<String>,
+    scalars: Vec<Scalar>,
+}
+
+/// A collection that is being read.
+struct Open {
+    /// It is the value of the key, or within it.
+    secret: bool,
+    /// In a mapping: the key whose value comes next.
+    key: Option<String>,
+    mapping: bool,
+}
+
+impl Open {
+    /// Whether the next value is secret; takes the key that it belongs to.
+    fn takes_secret(&mut self) -> bool {
+        self.secret || self.key.take().is_some_and(|key| key == KEY)
+    }
+}
+
+impl Found {
+    fn of(text: &str) -> Option<Self> {
+        let bytes = Bytes::of(text);
+        let mut found = Self::default();
+        let mut open: Vec<Open> = Vec::new();
+        // Scalars with an anchor, since an alias to one may be a secret.
+        let mut anchors: HashMap<usize, usize> = HashMap::new();
+        let mut parser = Parser::new_from_str(text);
+        while let Some(event) = parser.next_event() {
+            let (event, span) = event.ok()?;
+            let is_key = matches!(
+                open.last(),
+                Some(Open {
+                    mapping: true,
+                    key: None,
+                    ..
+                })
+            );
+            match event {
+                Event::Scalar(value, style, anchor, _) => {
+                    let number = found.scalars.len();
+                    found.scalars.push(Scalar {
+                        value: value.to_string(),
+                        place: bytes.place(text, span, style),
+                        secret: false,
+                    });
+                    if anchor > 0 {
+                        anchors.insert(anchor, number);
+                    }
+                    match open.last_mut() {
+                        Some(mapping) if is_key => mapping.key = Some(value.to_string()),
+                        Some(collection) => {
+                            if collection.takes_secret() {
+                                found.is_secret(number);
+                            }
+                        }
+                        None => {}
+                    }
+                }
+                Event::Alias(anchor) => {
+                    let secret = !is_key && open.last_mut().is_some_and(Open::takes_secret);
+                    if let Some(number) = anchors.get(&anchor).filter(|_| secret) {
+                        found.is_secret(*number);
+                    }
+                }
+                Event::SequenceStart(..) | Event::MappingStart(..) => {
+                    let secret = open.last_mut().is_some_and(Open::takes_secret);
+                    let mapping = matches!(event, Event::MappingStart(..));
+                    let key = None;
+                    open.push(Open {
+                        secret,
+                        key,
+                        mapping,
+                    });
+                }
+                Event::SequenceEnd | Event::MappingEnd => drop(open.pop()),
+                _ => {}
+            }
+        }
+        Some(found)
+    }
+
+    /// Notes a value of the key, unless it only names a variable.
+    fn is_secret(&mut self, number: usize) {
+        let scalar = &mut self.scalars[number];
+        let value = scalar.value.as_str();
+        let inner = value.strip_prefix("${").and_then(|v| v.strip_suffix('}'));
+        let variable = inner.filter(|inner| !inner.contains(['$', '{', '}']));
+        let literal = match variable {
+            Some(variable) => variable.split_once(":-").map_or("", |(_, default)| default),
+            None => value,
+        };
+        if !literal.is_empty() {
+            self.secrets.push(literal.to_owned());
+            scalar.secret = true;
+        }
+    }
+
+    /// The text with a variable in place of every secret scalar, and others as `without` leaves
+    /// them.
+    fn replaced(&self, text: &str, without: &dyn Fn(&str) -> String) -> String {
+        let (mut kept, mut from) = (String::with_capacity(text.len()), 0);
+        for scalar in &self.scalars {
+            let clean = match scalar.secret {
+                true => VARIABLE.to_owned(),
+                false => without(&scalar.value),
+            };
+            if clean != scalar.value && scalar.place.start >= from {
+                kept.push_str(&text[from..scalar.place.start]);
+                // Text in JSON is text in YAML, wherever it stands.
+                kept.push_str(&serde_json::Value::from(clean).to_string());
+                from = scalar.place.end;
+            }
+        }
+        kept.push_str(&text[from..]);
+        kept
+    }
+}
+
+/// Where each character of a text begins: the parser counts characters.
+struct Bytes(Vec<usize>);
+
+impl Bytes {
+    fn of(text: &str) -> Self {
+        let starts = text.char_indices().map(|(at, _)| at);
+        Self(starts.chain([text.len()]).collect())
+    }
+
+    fn at(&self, character: usize) -> usize {
+        let end = self.0.last().copied().unwrap_or_default();
+        self.0.get(character).copied().unwrap_or(end)
+    }
+
+    /// The bytes of a scalar, with its quotes, or with the mark that begins a block.
+    fn place(&self, text: &str, span: Span, style: ScalarStyle) -> Range<usize> {
+        let (mut start, end) = (self.at(span.start.index()), self.at(span.end.index()));
+        // An anchor and a tag in front of the text stay.
+        while text[start..end].starts_with(['&', '!']) {
+            let property = text[start..end].find(char::is_whitespace).unwrap_or(0);
+            let rest = text[start + property..end].trim_start();
+            if property == 0 {
+                break;
+            }
+            start = end - rest.len();
+        }
+        if !matches!(style, ScalarStyle::Literal | ScalarStyle::Folded) {
+            return start..end;
+        }
+        // The place of a block is that of its text or of its mark, depending on the parser; the
+        // line break at its end belongs to what follows.
+        let mark = match text[start..].starts_with(['|', '>']) {
+            true => start,
+            false => text[..start].rfind(['|', '>']).unwrap_or(start),
+        };
+        let block = text[mark..end].trim_end();
+        mark..mark + block.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECRET: &str = "s3cret-s3cret-s3cret-s3cret-s3cr";
+
+    /// The value of the first `api_secret` as YAML reads it.
+    fn value(text: &str) -> serde_json::Value {
+        let (document, problems) = super::super::yaml::read(text, &|name| {
+            (name == "LIVEKIT_API_SECRET").then(|| "from the environment".to_owned())
+        });
+        assert!(problems.is_empty(), "{problems:?}\n{text}");
+        let document = document.expect("a document");
+        document.value["target"]["api_secret"].clone()
+    }
+
+    #[test]
+    fn every_way_to_write_a_secret_is_taken_out_and_the_scenario_still_runs() {
+        let half = &SECRET[..16];
+        let rest = &SECRET[16..];
+        let escaped: String = SECRET.bytes().map(|b| format!("\\x{b:02x}")).collect();
+        let ways = [
+            format!("target: {{kind: livekit, api_secret: {SECRET}}}\n"),
+            format!("target:\n  api_secret: {SECRET}\n  kind: livekit\n"),
+            format!("target:\n  api_secret: '{SECRET}' # {SECRET}\n"),
+            format!("target:\n  \"api_secret\" : \"{SECRET}\"\n"),
+            format!("target:\n  \"api\\x5fsecret\": \"{escaped}\"\n"),
+            format!("target:\n  api_secret: |-\n    {SECRET}\n  kind: livekit\n"),
+            format!("target:\n  api_secret: >-\n    {SECRET}\n\n  kind: livekit\n"),
+            format!("target:\n  api_secret: |+2\n    {SECRET}\n"),
+            format!("target:\n  api_secret:\n    {SECRET}\n"),
+            format!("target:\n  api_secret: \"{half}\\\n    {rest}\"\n"),
+            format!("target:\n  api_secret: !!str {SECRET}\n"),
+            format!("target:\n  ? api_secret\n  : {SECRET}\n"),
+            format!("target:\n  api_secret: ${{LIVEKIT_API_SECRET:-{SECRET}}}\n"),
+            format!("target: {{api_secret: \"${{OTHER:-{SECRET}}}\"}}\n"),
+            format!("name: &it {SECRET}\ntarget:\n  api_secret: *it\n"),
+            format!("base: &base {{api_secret: {SECRET}}}\ntarget: {{api_secret: {SECRET}}}\n"),
+            format!("target:\n  api_secret: &here {SECRET}\nother: *here\n"),
+            format!("\u{feff}target:\n  api_secret: {SECRET}\n"),
+            format!("# größer, {SECRET}\ntarget: {{url: 'ü', api_secret: {SECRET}}}\n"),
+            format!("target: {{\"kind\":\"livekit\",\"api_secret\":\"{SECRET}\"}}"),
+            format!("target:\r\n  api_secret: {SECRET}\r\n  kind: livekit\r\n"),
+        ];
+        for way in &ways {
+            let kept = redacted(way, &[SECRET]).unwrap_or_else(|| panic!("withheld:\n{way}"));
+            for part in [SECRET, &escaped, half] {
+                assert!(!kept.contains(part), "{kept}");
+            }
+            let left = value(&kept);
+            assert!(
+                left == "from the environment" || left.is_null(),
+                "{left} of\n{kept}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_secret_stays_as_it_is() {
+        for text in [
+            "target: {kind: livekit, api_key: key, api_secret: '${LIVEKIT_API_SECRET}'}\n",
+            "target:\n  api_secret: \"${SECRET:-}\"\n",
+            "name: short # a comment\nlist: [1, 2]\n",
+        ] {
+            assert_eq!(redacted(text, &["short"]).as_deref(), Some(text));
+        }
+    }
+
+    #[test]
+    fn a_secret_by_another_way_is_taken_out_or_the_text_withheld() {
+        let text = format!("matrix: {{s: [{SECRET}]}}\ntarget: {{api_secret: '${{matrix.s}}'}}\n");
+        let kept = redacted(&text, &[SECRET]).expect("a text");
+        assert!(!kept.contains(SECRET), "{kept}");
+        // Only YAML's reading shows this one, and it stands where no key says so.
+        let escaped: String = SECRET.bytes().map(|b| format!("\\x{b:02x}")).collect();
+        let kept = redacted(&format!("a: \"see {escaped}!\"\n"), &[SECRET]);
+        assert_eq!(kept.as_deref(), Some("a: \"see ${LIVEKIT_API_SECRET}!\"\n"));
+        assert_eq!(redacted("a: [", &[SECRET]), None);
+    }
+}
