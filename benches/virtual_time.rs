@@ -1,8 +1,8 @@
-//! How much faster than its virtual time a run in this process is.
+//! Measures how much faster than real time a run inside this process is.
 //!
-//! In: nothing. Out: for several loads, virtual time, real time and their ratio: the median of
-//! five runs. The work is that of the callers and the agent, so the ratio is less where more
-//! calls are under way at once.
+//! In: nothing. Out: for several concurrencies, virtual time, real time and their ratio (median of
+//! five runs). The CPU time goes into the callers and the agent, so the ratio falls as concurrency
+//! rises.
 
 #[path = "../tests/support/in_process.rs"]
 pub mod in_process;
@@ -11,7 +11,7 @@ use loadgen::record::Outcome;
 use loadgen::targets::in_process::InProcess;
 use std::time::{Duration, Instant};
 
-/// Runs of each load.
+/// Number of runs at each concurrency.
 const RUNS: usize = 5;
 
 fn text(concurrency: u32) -> String {
@@ -29,7 +29,7 @@ fn text(concurrency: u32) -> String {
 
 fn main() {
     println!("100 calls of three turns, {RUNS} runs each, medians");
-    println!("at once  virtual s  call seconds  real s  virtual/real  call seconds/real");
+    println!("concurrency  virtual s  call seconds  real s  virtual/real  call seconds/real");
     for concurrency in [1, 2, 5, 10, 100] {
         let scenario = in_process::scenario(&text(concurrency));
         let mut took: Vec<(Duration, Duration, f64)> = (0..RUNS)
@@ -39,7 +39,7 @@ fn main() {
                 let took = began.elapsed();
                 let replied = finished.turns.iter();
                 let replied = replied.filter(|turn| turn.outcome == Outcome::Replied);
-                assert_eq!(replied.count(), 300, "every turn is answered");
+                assert_eq!(replied.count(), 300, "every turn gets a reply");
                 let lasted = finished
                     .calls
                     .iter()
@@ -51,7 +51,7 @@ fn main() {
         let (real, virtual_time, calls) = took[RUNS / 2];
         let (real, virtual_time) = (real.as_secs_f64(), virtual_time.as_secs_f64());
         println!(
-            "{concurrency:7}  {virtual_time:9.1}  {calls:12.1}  {real:6.3}  {:12.0}  {:17.0}",
+            "{concurrency:11}  {virtual_time:9.1}  {calls:12.1}  {real:6.3}  {:12.0}  {:17.0}",
             virtual_time / real,
             calls / real,
         );

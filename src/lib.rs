@@ -2,7 +2,7 @@
 //!
 //! The modules of the crate; `docs/ARCHITECTURE.md` states which may use which, and why.
 //!
-//! A scenario's text becomes a checked scenario, and that a plan, without files, clocks or networks:
+//! Checking a scenario's text and planning its calls needs no files, clock or network:
 //!
 //! ```
 //! use loadgen::plan::{Plan, Start};
@@ -26,18 +26,18 @@
 //! assert_eq!(starts, [0, 1, 2].map(|s| Start::At(Duration::from_secs(s))));
 //! ```
 //!
-//! A command is [`cli::Cli`]; what a run leaves behind is read by [`record::RunRecord::read`].
+//! [`cli::Cli`] is the command line; [`record::RunRecord::read`] reads the folder of a run.
 //!
 //! ```text
 //! vocab     types that several modules share, each defined once          (pure)
 //! scenario  the file as written → a checked Scenario                     (pure)
-//! plan      Scenario + seed → every call with its instants               (pure)
+//! plan      Scenario + seed → every call and when it starts              (pure)
 //! audio     PCM, levels, onsets, resampling, Opus                        (pure)
 //! call      sans-IO state machines: a call, its turns, their outcomes    (pure)
 //! stats     exact quantiles and the statistics derived from them         (pure)
 //! record    the record of a run: versioned types, journal
 //! net       the media engine: sockets, timers, ICE/DTLS/SRTP
-//! targets   ways to reach an agent: LiveKit, embedded, in this process; the reference agent
+//! targets   ways to reach an agent: LiveKit, embedded, in-process; the reference agent
 //! run       threads, dispatcher, clock, shutdown
 //! report    record → console, JSON, CSV
 //! cli       arguments → settings; one file per command; progress, live metrics

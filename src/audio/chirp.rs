@@ -100,7 +100,7 @@ mod tests {
     use crate::audio::test_signals::{FIXTURES, mix, noise};
 
     #[test]
-    fn it_is_found_at_its_sample_whatever_the_level_and_the_noise() {
+    fn chirp_is_located_to_the_sample_at_any_level_and_noise() {
         let reference = chirp();
         for (lead, gain, floor, within) in [
             (1000usize, 1, None, 0.01),
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn half_a_sample_is_told() {
+    fn half_sample_offsets_are_resolved() {
         // The mean of two neighbours is the chirp half a sample later.
         let reference = chirp();
         let at = |n: usize| reference.get(n).map_or(0, |x| i32::from(*x));

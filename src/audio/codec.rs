@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn frames_that_are_no_pcm_do_no_harm() {
+    fn malformed_pcm_frames_are_bounded() {
         let mut decoder = Decoder::new(Codec::Pcm).expect("pcm");
         assert!(decoder.decode(&[]).is_err() && decoder.decode(&[7]).is_err());
         let huge = vec![1; 1 << 20];

@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn the_own_voice_is_echo_at_its_delay() {
+    fn callers_own_voice_is_detected_as_echo() {
         let start = Instant::now();
         for fixture in FIXTURES {
             let said = fixture.pcm();
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn where_nothing_was_said_there_is_no_echo() {
+    fn no_echo_while_the_caller_is_silent() {
         let start = Instant::now();
         let voice = FIXTURES[0].pcm();
         assert!(!compare([], start, &voice).is_echo());

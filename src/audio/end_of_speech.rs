@@ -60,17 +60,17 @@ pub struct EndOfSpeech {
     phase: Phase,
     /// Where the measurement of the utterance's level began.
     from: u64,
-    /// Speech threshold as a mean square, by the level when it was last updated.
+    /// Speech threshold as a mean square, derived from the level at `level_at`.
     power: f64,
     level_at: u64,
-    /// Position after the last sample that was loud by `power`.
+    /// Position after the last sample that exceeded `power`.
     loud_until: u64,
     events: VecDeque<SpeechEvent>,
 }
 
 impl EndOfSpeech {
-    /// Creates a detector that reports the end after `hangover` of silence, clamped to
-    /// [`MIN_HANGOVER`] to 10 s.
+    /// Creates a detector that reports the end of speech after `hangover` of silence, which is
+    /// clamped to between [`MIN_HANGOVER`] and 10 s.
     pub fn new(hangover: Duration) -> Self {
         let hangover = samples_in(hangover.max(MIN_HANGOVER).min(Duration::from_secs(10)));
         let keep = hangover as usize + RATE as usize;
@@ -134,7 +134,7 @@ impl EndOfSpeech {
             self.hear(&[0; FRAME][..part]);
             left -= part;
         }
-        // By now the utterance is over and only silence is kept.
+        // By now the utterance is over and the buffer holds only silence.
         if missing > heard {
             self.next = Some(position);
             self.forget(position);
@@ -212,7 +212,7 @@ impl EndOfSpeech {
     /// utterance.
     fn end(&mut self, now: u64) {
         self.level();
-        // If nothing that is kept is loud, the end is older than all of it.
+        // If nothing in the buffer is loud, speech ended before the oldest sample in it.
         let end = self
             .span(self.from, now, 0)
             .map_or(self.loud_until, |(_, end)| end);

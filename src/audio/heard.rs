@@ -23,8 +23,8 @@ impl HeardAt {
         self.arrival + self.offset
     }
 
-    /// Moves the position earlier by `back`: inside the same packet, or into a packet that did not
-    /// arrive and is assumed due 20 ms sooner for each packet between.
+    /// Moves the position earlier by `back`: inside the same packet, or into an earlier packet that
+    /// did not arrive. Each packet further back is assumed to have been due 20 ms earlier.
     pub(crate) fn before(self, back: Duration) -> Self {
         let beyond = back.saturating_sub(self.offset).as_nanos();
         let packets = beyond.div_ceil(FRAME_TIME.as_nanos());
@@ -69,12 +69,12 @@ pub struct Onset {
     pub at: HeardAt,
     /// Confidence in the onset.
     pub confidence: Confidence,
-    /// If audio was lost next to the onset: it may have been earlier by up to this much.
+    /// If audio was lost next to the onset: the onset may have been earlier by up to this much.
     pub earlier_by_loss: Option<Duration>,
-    /// If audio was lost next to the onset: it may have been later by up to this much, which is how
-    /// far the detected onset was moved back into the interval that the loss leaves open.
+    /// If audio was lost next to the onset: the onset may have been later by up to this much, which
+    /// is how far the detected onset was moved back into the gap that the loss left.
     pub later_by_loss: Option<Duration>,
-    /// Level of the spurt's first half second over the noise floor, in dB.
+    /// Level of the spurt's first half second above the noise floor, in dB.
     pub snr_db: f32,
     /// The packets that led to the onset. From the segment's first packet to `at` the reply was
     /// silent (its lead-in).
@@ -88,28 +88,28 @@ pub struct Onset {
 pub struct Pause {
     /// The last audible sample before the pause.
     pub last_audible: HeardAt,
-    /// The speech before the pause was cut off in mid-word, and what follows begins as new speech
-    /// does: the agent stopped and said something else.
+    /// The speech before the pause was cut off mid-word, and what follows starts like new speech:
+    /// the agent stopped and said something else.
     pub cut: bool,
 }
 
 /// An event reported by the ear. Events come in the order in which the ear became sure of them.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Heard {
-    /// A talk spurt begins, or goes on after a pause; its exact onset follows once about 500 ms of
-    /// audio are there.
+    /// A talk spurt begins, or continues after a pause; its exact onset follows once about 500 ms
+    /// of audio have arrived.
     Triggered {
         /// Coarse instant at which the sound began.
         at: HeardAt,
     },
     /// The refined onset for the last `Triggered`.
     Onset(Onset),
-    /// No audible sample for [`PAUSE`]. Reported again, with a later sample, if a short sound
-    /// followed that is not speech by itself, such as the release of a last consonant.
+    /// No audible sample for [`PAUSE`]. Reported again, with a later sample, if it is followed by a
+    /// short sound that is not speech on its own, such as the release of a final consonant.
     Paused {
         /// The last audible sample so far.
         last_audible: HeardAt,
-        /// The speech ended at full level, as it does when it is cut off in mid-word.
+        /// The speech ended at full level, as if cut off mid-word.
         hard: bool,
     },
     /// The spurt of the last `Triggered` is not the agent's speech but an echo of the caller. The
@@ -120,8 +120,8 @@ pub enum Heard {
     Ended {
         /// The last audible sample of the spurt.
         last_audible: HeardAt,
-        /// The packets stopped in mid-word, or without the silence that this stream otherwise
-        /// sends: the sender most likely failed.
+        /// The packets stopped mid-word, or without the silence that this stream otherwise sends:
+        /// the sender most likely failed.
         broke_off: bool,
     },
 }

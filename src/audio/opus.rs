@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn what_repeats_and_can_be_heard_is_decoded() {
+    fn repeated_audible_packets_are_decoded() {
         let mut decoder = Decoder::new().expect("libopus");
         let loud = encode(&noise(-20.0, 4_800, 1))
             .expect("libopus")

@@ -17,7 +17,7 @@ pub(super) fn is_stereo(payload: &[u8]) -> bool {
     payload.first().is_some_and(|toc| toc & STEREO_BIT != 0)
 }
 
-/// A decoder of both channels into one.
+/// Decodes stereo packets to mono.
 #[derive(Debug)]
 pub(super) struct Stereo {
     inner: opus::Decoder,
@@ -108,14 +108,14 @@ mod tests {
     }
 
     #[test]
-    fn whatever_the_channels_hold_is_heard() {
+    fn inverted_and_single_channels_stay_audible() {
         type Case = (&'static str, fn(i16) -> [i16; 2], f64);
         let cases: [Case; 5] = [
-            ("both alike", |x| [x, x], 0.0),
-            ("the right one inverted", |x| [x, x.saturating_neg()], 0.0),
-            ("the right one inverted and quieter", |x| [x, -(x / 2)], 0.0),
-            ("the left one alone", |x| [x, 0], -6.0),
-            ("the right one alone", |x| [0, x], -6.0),
+            ("identical", |x| [x, x], 0.0),
+            ("right inverted", |x| [x, x.saturating_neg()], 0.0),
+            ("right inverted and quieter", |x| [x, -(x / 2)], 0.0),
+            ("left only", |x| [x, 0], -6.0),
+            ("right only", |x| [0, x], -6.0),
         ];
         for (name, channels, expected) in cases {
             let level = heard(channels);
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_that_goes_over_to_mono_stays_audible_and_mono_ones_are_as_before() {
+    fn a_stream_that_switches_to_mono_stays_audible_and_mono_streams_are_unaffected() {
         let pcm = noise(-20.0, 48_000, 5);
         let stereo = encoded(&pcm, |x| [x, x.saturating_neg()]);
         let mono = super::super::opus::encode(&pcm).expect("libopus");

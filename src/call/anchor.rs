@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 /// How long `greeting: ignore` waits for an agent that says nothing.
 const IGNORED_GREETING: Duration = Duration::from_secs(5);
 
-/// What the next turn's anchor needs to know of the previous turn.
+/// What the next turn's anchor needs to know about the previous turn.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Before {
     pub(super) media_start: Instant,
@@ -124,7 +124,7 @@ impl Known<'_> {
     }
 
     /// Fires when the agent has been silent for `silence` after `end`, but not before `earliest`.
-    /// The last argument is the bound, and whether a start at the bound is doubtful.
+    /// The last argument is the bound, and whether starting at the bound is flagged as doubtful.
     fn silence(
         &self,
         end: Option<Instant>,

@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_weightier_one_wins() {
+    fn the_more_severe_exit_code_wins() {
         let order = [
             Exit::Usage,
             Exit::InvalidScenario,

@@ -168,7 +168,7 @@ mod tests {
     use std::os::fd::AsRawFd as _;
 
     #[test]
-    fn what_waits_is_read_at_once_and_whole() {
+    fn queued_datagrams_are_read_in_batches() {
         for bind in ["127.0.0.1:0", "[::1]:0"] {
             let Ok(to) = UdpSocket::bind(bind) else {
                 continue; // a machine without IPv6

@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn as_much_is_lost_as_was_asked_for_and_in_such_bursts() {
+    fn loss_rate_and_burst_length_match_the_settings() {
         for (share, burst, expected) in [
             (0.05, None, 1.0 / 0.95),
             (0.05, Some(2.6), 2.6),
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_caller_loses_the_same_packets_another_others() {
+    fn losses_are_reproducible_per_caller() {
         let loss = Loss {
             share: 0.1,
             burst: Some(2.0),

@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn there_is_room_or_nothing() {
+    fn report_needs_room_for_all_of_it() {
         let mut r = Reception::new(1, 0);
         r.packet(0, 0, Instant::now());
         for room in 0..72 {

@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_loopback_remote_is_met_on_loopback() {
+    fn loopback_remotes_are_bound_on_loopback() {
         let p = UdpPort::towards(Ipv4Addr::LOCALHOST.into()).expect("bind");
         assert!(p.local().ip().is_loopback());
         assert_ne!(p.local().port(), 0);

@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_changed_or_is_cut_gives_nothing() {
+    fn tampered_or_truncated_packets_are_rejected() {
         for length in [16, 32] {
             let keys = Keys {
                 profile: match length {

@@ -1,7 +1,7 @@
 //! Estimates the size of a run: length of a call, number of calls, total call-minutes.
 //!
 //! In: a scenario. Out: an estimate for agents of typical speed; the assumptions are the constants
-//! below. It only decides whether to ask before a large run.
+//! below. It only decides whether to ask for consent before a large run.
 
 use super::shape;
 use crate::scenario::{Call, Extent, Scenario, Shape};

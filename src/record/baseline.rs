@@ -1,8 +1,8 @@
 //! A baseline: a run in one file, which later runs are compared with.
 //!
 //! In: a [`RunRecord`]. Out: a file, and the record again. Invariants: the file is either whole or
-//! absent; it contains every turn, since permutation tests exchange calls and need more than
-//! averages.
+//! absent; it contains every turn, since permutation tests exchange calls between runs and need
+//! more than averages.
 
 use super::facts::folder::{create_private, replace};
 use super::facts::lines::{io_error, versioned};
@@ -14,7 +14,7 @@ use std::path::Path;
 
 /// Version of a baseline file. Fields may be added within a version.
 pub const BASELINE_VERSION: u32 = 2;
-/// Largest file that is read, in bytes: a hundred thousand turns are a tenth of it.
+/// Largest file that is read, in bytes; 100,000 turns take about a tenth of it.
 const LARGEST: u64 = 1 << 30;
 
 /// A run in one file.
@@ -22,7 +22,7 @@ const LARGEST: u64 = 1 << 30;
 pub struct Baseline {
     /// [`BASELINE_VERSION`].
     pub version: u32,
-    /// The run in figures.
+    /// The summary of the run.
     pub summary: Summary,
     /// The scenario as it was run, without secrets.
     pub scenario: Option<String>,
@@ -51,7 +51,7 @@ impl Baseline {
         RunRecord::new(self.summary, self.turns, self.calls, self.scenario)
     }
 
-    /// Writes the file atomically, replacing one of that name; creates its folder.
+    /// Writes the file atomically, replacing any existing one; creates its folder.
     ///
     /// # Errors
     /// [`RecordError::Io`]; an existing file is then unchanged.
@@ -67,7 +67,7 @@ impl Baseline {
 
     fn to_lines(&self) -> String {
         let json = |value: serde_json::Result<String>| {
-            value.expect("string keys only, and it is written to memory")
+            value.expect("serializing string keys to memory cannot fail")
         };
         let list = |rows: Vec<String>| match rows.is_empty() {
             true => "[]".to_owned(),
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn comes_back_as_it_was_without_warm_up() {
+    fn round_trips_without_warmup_calls() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("deep/main.json");
         let baseline = Baseline::of(&record());
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_baseline_is_told() {
+    fn files_that_are_not_baselines_are_errors() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("b.json");
         assert!(matches!(Baseline::read(&path), Err(RecordError::Io { .. })));

@@ -136,7 +136,7 @@ fn a_cut_off_folder_of_before_there_was_a_start_file() {
 }
 
 #[test]
-fn what_is_no_run_or_is_damaged_says_so() {
+fn missing_and_damaged_runs_are_errors() {
     let empty = tempfile::tempdir().unwrap();
     assert!(RunFolder::open(empty.path()).is_err());
     let cases = [

@@ -1,8 +1,8 @@
 //! `run.json`: what is known about a run when it starts.
 //!
-//! In: the plan's figures. Out: a file written before the first call, and again once the zero of
-//! the instants is known. Invariant: it contains what a summary needs beside the journal, so that
-//! a killed run can still be reported.
+//! In: the plan's figures. Out: a file written before the first call, and again once the origin of
+//! the run's time axis is known. Invariant: it contains what a summary needs besides the journal,
+//! so that a killed run can still be reported.
 
 use super::facts::measurement::first;
 use super::judge::summary::Network;
@@ -26,7 +26,7 @@ pub struct RunStart {
     /// absent until the preflight call is over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub zero_at: Option<String>,
-    /// Version of the program that makes the run.
+    /// Version of loadgen that makes the run.
     pub loadgen_version: String,
     /// Version of the measurement definitions: one of [`super::MEASUREMENTS`].
     #[serde(default = "first")]
@@ -37,7 +37,7 @@ pub struct RunStart {
     pub planned_calls: Option<usize>,
     /// Turns of each call.
     pub turns_per_call: usize,
-    /// What is done to the packets on the way; absent if nothing is.
+    /// The simulated network impairment; absent if there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<Network>,
     /// The gates that the run will be judged by.
@@ -45,17 +45,17 @@ pub struct RunStart {
     pub gates: Vec<PlannedGate>,
 }
 
-/// A gate before anything was measured.
+/// A gate before anything has been measured.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlannedGate {
     /// The metric.
     pub metric: String,
-    /// The variant that it looks at; absent for all.
+    /// The variant that it judges; absent for all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub variant: Option<String>,
     /// The expression as written.
     pub expression: String,
-    /// The turns that it looks at.
+    /// The turns that it judges.
     #[serde(default)]
     pub on: GateOn,
 }
@@ -72,7 +72,7 @@ impl From<&Threshold> for PlannedGate {
 }
 
 impl PlannedGate {
-    /// The result of this gate if it cannot be judged, for the reason `why`.
+    /// The result of this gate when it cannot be judged; `why` is the reason.
     pub(super) fn undecided(&self, why: &str) -> GateResult {
         GateResult {
             metric: self.metric.clone(),
@@ -96,7 +96,7 @@ impl RunStart {
     /// The content of `run.json`.
     pub fn to_json(&self) -> String {
         let mut text = serde_json::to_string_pretty(self)
-            .expect("string keys only, and it is written to memory");
+            .expect("serializing string keys to memory cannot fail");
         text.push('\n');
         text
     }

@@ -359,7 +359,7 @@ fn failed_calls_that_the_gates_allow_fail_no_test() {
 }
 
 #[test]
-fn of_nothing_there_is_a_report_too() {
+fn empty_runs_have_reports() {
     let none: Vec<TurnRecord> = Vec::new();
     let summary = Summary::build(&facts(0, Ending::Stopped), &[], &none, &[]);
     let record = RunRecord::new(summary, none, Vec::new(), None);

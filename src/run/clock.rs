@@ -1,8 +1,8 @@
 //! The clocks of a run.
 //!
-//! In: the runtime's monotonic clock, the wall clock or a substitute. Out: now. Invariant: all
-//! instants of a run come from the runtime's clock, so that a test that pauses it runs the whole
-//! run in virtual time.
+//! In: the runtime's monotonic clock, the wall clock or a substitute. Out: the current time.
+//! Invariant: all instants of a run come from the runtime's clock, so that a test that pauses it
+//! executes the whole run in virtual time.
 
 use jiff::Timestamp;
 use std::time::Instant;
@@ -18,16 +18,16 @@ pub enum Clock {
     /// From the system.
     #[default]
     System,
-    /// The run starts at this moment, whenever that is: two such runs have the same records. The
-    /// runtime's clock is paused, so nothing may run outside the runtime.
+    /// Fixed: every run starts at this time, so that two runs of one plan have the same records.
+    /// The runtime's clock is paused, so nothing may run outside the runtime.
     Virtual(Timestamp),
 }
 
-/// Number of reading pairs, of which the closest is used: a thread may lose its core between the
-/// two clocks.
+/// How many times both clocks are read; the pair that is closest together is used, because the
+/// thread may be preempted between the two readings.
 const READINGS: usize = 5;
 
-/// The zero of a run's instants on both clocks.
+/// The origin of a run's time axis, on both clocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Zero {
     /// The instant that all instants in the records are relative to.

@@ -1,13 +1,13 @@
 //! Whether the generator kept up well enough for its figures to be reliable.
 //!
-//! In: the media threads' health at intervals, with the number of calls in progress; bounds.
+//! In: bounds; the media threads' health at intervals, with the number of calls in progress.
 //! Out: which bound was exceeded, at how many calls. Invariants: the whole run decides; the
 //! number of calls is that of the first check that found the bound exceeded.
 
 use crate::net::HealthSnapshot;
 use crate::scenario::Health;
 
-/// Share of the received audio packets that may go unheard without a reason.
+/// Largest share of the received audio packets that may belong to no known track.
 const MOST_UNHEARD: f64 = 0.01;
 
 /// Checks the generator while it runs.
@@ -67,7 +67,7 @@ impl HealthWatch {
         }
         if health.own_drops > self.bounds.own_drops {
             doubts.push(format!(
-                "our own sockets were full: the kernel dropped {} packets, over the bound `health.own_drops` of {}, first {}",
+                "our receive buffers were full: the kernel dropped {} packets, over the bound `health.own_drops` of {}, first {}",
                 health.own_drops,
                 self.bounds.own_drops,
                 at(self.drops),
@@ -75,7 +75,7 @@ impl HealthWatch {
         }
         if health.send_errors > 0 {
             doubts.push(format!(
-                "the system refused {} packets of ours, first {}",
+                "the operating system refused to send {} packets, first {}",
                 health.send_errors,
                 at(self.refused),
             ));
@@ -83,7 +83,7 @@ impl HealthWatch {
         let received = health.heard + health.ignored + health.unheard;
         if health.unheard as f64 > received as f64 * MOST_UNHEARD {
             doubts.push(format!(
-                "nobody listened to {} of {received} received audio packets, and no track is known that they belong to: replies may have gone unheard",
+                "{} of {received} received audio packets belong to no known track: replies may have been missed",
                 health.unheard,
             ));
         }
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn each_bound_is_named_with_the_calls_that_broke_it() {
+    fn each_bound_is_reported_with_the_concurrency_that_broke_it() {
         let mut watch = HealthWatch::new(Health::default());
         for (calls, late, drops) in [(10, 1, 0), (150, 6, 0), (200, 7, 3)] {
             watch.look(&health(late, drops), calls);
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_whole_run_makes_good_is_no_doubt() {
+    fn bounds_apply_to_the_run_as_a_whole() {
         let mut watch = HealthWatch::new(Health::default());
         watch.look(&health(60, 0), 1);
         assert!(watch.doubts(&health(2, 0)).is_empty());
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn more_than_one_unheard_packet_in_a_hundred_is_a_doubt() {
+    fn more_than_1_percent_of_packets_unheard_is_a_doubt() {
         let watch = HealthWatch::new(Health::default());
         let doubts = |heard, ignored, unheard| {
             let mut health = health(0, 0);
@@ -137,7 +137,7 @@ mod tests {
         };
         assert!(doubts(0, 0, 0).is_empty());
         assert!(doubts(89, 10, 1).is_empty());
-        assert!(doubts(0, 500, 0).is_empty(), "tracks that nobody wants");
+        assert!(doubts(0, 500, 0).is_empty(), "unsubscribed tracks");
         let told = doubts(880, 100, 20);
         assert_eq!(told.len(), 1);
         assert!(

@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_there_is_no_time_for_is_not_asked() {
+    async fn excerpts_beyond_the_queue_are_not_judged() {
         let opinions = Opinions::start(None).expect("a thread");
         let sound = tone(Duration::from_millis(600));
         let asked: Vec<_> = (0..4 * QUEUE)

@@ -1,6 +1,6 @@
 //! Loads sound files as utterances, each encoded once.
 //!
-//! In: paths, with annotations. Out: utterances, and their frames as callers share them.
+//! In: paths, with annotations. Out: utterances, and their encoded frames, which callers share.
 //! Invariant: a file's size is bounded before it is read.
 
 use super::error::RunError;
@@ -14,8 +14,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Read limit: the largest sound file that `audio::decode` accepts, plus one byte that shows that
-/// a file is larger.
+/// Read limit: the largest sound file that `audio::decode` accepts, plus one byte, so that a larger
+/// file is noticed.
 const MAX_BYTES: u64 = (64 << 20) + 1;
 /// Read limit of a sidecar, in bytes.
 const MAX_SIDECAR: u64 = 64 << 10;
@@ -92,7 +92,7 @@ impl Said {
 pub(super) struct Sounds {
     pub said: Vec<Said>,
     pub silence: Arc<[u8]>,
-    /// How the frames hold them.
+    /// The codec of the frames.
     pub codec: Codec,
 }
 

@@ -97,7 +97,7 @@ fn aliases_are_values() {
 }
 
 #[test]
-fn bombs_do_not_go_off() {
+fn oversized_and_deeply_nested_documents_are_refused() {
     let mut laughs = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
     for i in 1..20 {
         let last = format!("*a{}", i - 1);

@@ -1,4 +1,4 @@
-//! Gates by table: every answer and its basis.
+//! Tables of gates: every answer and its basis.
 
 use super::super::Sample;
 use super::Aggregate::{Max, Mean, Min, Quantile, Rate};
@@ -45,8 +45,8 @@ fn quantiles_by_table() {
     let cases = [
         ("clear of the bound", up_to(1_000), p95(965.0), Pass, Basis::Interval),
         ("the upper end is the bound", up_to(1_000), p95(964.0), WeakPass, Basis::Interval),
-        ("within, kept", up_to(1_000), p95(951.0), WeakPass, Basis::Interval),
-        ("within, not kept", up_to(1_000), p95(950.0), WeakFail, Basis::Interval),
+        ("within, met", up_to(1_000), p95(951.0), WeakPass, Basis::Interval),
+        ("within, not met", up_to(1_000), p95(950.0), WeakFail, Basis::Interval),
         ("at the estimate, not strict", up_to(1_000), gate(Quantile(0.95), Le, 950.0), WeakPass, Basis::Interval),
         ("beyond", up_to(1_000), p95(900.0), Fail, Basis::Refuted),
         ("59 are enough", up_to(59), p95(60.0), Pass, Basis::Interval),
@@ -57,18 +57,18 @@ fn quantiles_by_table() {
         ("two of six late", late(2, 6), p95(500.0), Fail, Basis::Refuted),
         ("one of six late", late(1, 6), p95(500.0), Undecided, Basis::TooFew(59)),
         ("none of six late", late(0, 6), p95(500.0), Undecided, Basis::TooFew(59)),
-        ("six that never came", never.clone(), p95(1e9), Fail, Basis::Refuted),
+        ("six infinite", never.clone(), p95(1e9), Fail, Basis::Refuted),
         ("a median of six", up_to(6), gate(Quantile(0.5), Lt, 7.0), Pass, Basis::Interval),
         ("a median of five", up_to(5), gate(Quantile(0.5), Lt, 7.0), Undecided, Basis::TooFew(6)),
         ("from below, clear", up_to(1_000), gate(Quantile(0.95), Gt, 900.0), Pass, Basis::Interval),
         ("from below, within", up_to(1_000), gate(Quantile(0.95), Ge, 950.0), WeakPass, Basis::Interval),
-        ("from below, within, not kept", up_to(1_000), gate(Quantile(0.95), Ge, 951.0), WeakFail, Basis::Interval),
+        ("from below, within, not met", up_to(1_000), gate(Quantile(0.95), Ge, 951.0), WeakFail, Basis::Interval),
         ("from below, refuted", up_to(1_000), gate(Quantile(0.95), Gt, 990.0), Fail, Basis::Refuted),
         ("a hundred calls", calls(100, 4, 0), p95(500.0), Pass, Basis::Interval),
-        ("one call is no sample of calls", calls(1, 100, 0), p95(50.0), Fail, Basis::Refuted),
-        ("nothing", Distribution::default(), p95(1.0), Undecided, Basis::Empty),
+        ("one call, however many turns", calls(1, 100, 0), p95(50.0), Fail, Basis::Refuted),
+        ("no samples", Distribution::default(), p95(1.0), Undecided, Basis::Empty),
         ("p(195)", up_to(9), gate(Quantile(1.95), Lt, 1.0), Undecided, Basis::Malformed),
-        ("bound is no number", up_to(9), p95(f64::NAN), Undecided, Basis::Malformed),
+        ("the bound is NaN", up_to(9), p95(f64::NAN), Undecided, Basis::Malformed),
         ("rate of latencies", up_to(9), gate(Rate, Lt, 1.0), Undecided, Basis::NotApplicable),
     ];
     for (name, samples, gate, answer, basis) in cases {
@@ -82,7 +82,7 @@ fn quantiles_by_table() {
 }
 
 #[test]
-fn turns_of_one_call_count_for_less() {
+fn correlated_turns_reduce_the_effective_sample_size() {
     // Three of sixty calls late in all of their ten turns: 30 of 600 turns beyond the bound, with
     // an effective sample size of 60.
     let gate = gate(Quantile(0.95), Lt, 500.0);
@@ -99,11 +99,11 @@ fn turns_of_one_call_count_for_less() {
 }
 
 #[test]
-fn the_worse_end_decides_where_it_is_asked_to() {
+fn decider_upper_judges_by_the_worse_end_of_the_interval() {
     for (name, bound, estimate, upper) in [
         ("clear", 965.0, Pass, Pass),
-        ("within, kept", 951.0, WeakPass, WeakFail),
-        ("within, not kept", 950.0, WeakFail, WeakFail),
+        ("within, met", 951.0, WeakPass, WeakFail),
+        ("within, not met", 950.0, WeakFail, WeakFail),
         ("beyond", 900.0, Fail, Fail),
     ] {
         let gate = gate(Quantile(0.95), Lt, bound);
@@ -123,22 +123,22 @@ fn the_worse_end_decides_where_it_is_asked_to() {
 
 #[test]
 #[rustfmt::skip]
-fn figures_that_are_samples_are_judged_as_they_stand() {
+fn extremes_and_means_are_judged_without_an_interval() {
     let finite = up_to(10);
     let missing: Distribution = [Sample::Finite(Duration::from_millis(1)), Sample::Infinite]
         .into_iter()
         .collect();
     for (name, samples, gate, answer, basis) in [
         ("max", &finite, gate(Max, Lt, 11.0), Pass, Basis::Samples),
-        ("max not kept", &finite, gate(Max, Lt, 10.0), Fail, Basis::Samples),
+        ("max not met", &finite, gate(Max, Lt, 10.0), Fail, Basis::Samples),
         ("p(100)", &finite, gate(Quantile(1.0), Le, 10.0), Pass, Basis::Samples),
         ("min", &finite, gate(Min, Ge, 1.0), Pass, Basis::Samples),
-        ("min not kept", &finite, gate(Min, Gt, 1.0), Fail, Basis::Samples),
-        ("max of one that never came", &missing, gate(Max, Lt, 1e9), Fail, Basis::Samples),
+        ("min not met", &finite, gate(Min, Gt, 1.0), Fail, Basis::Samples),
+        ("max with an infinite sample", &missing, gate(Max, Lt, 1e9), Fail, Basis::Samples),
         ("mean", &finite, gate(Mean, Lt, 5.6), WeakPass, Basis::Estimate),
-        ("mean not kept", &finite, gate(Mean, Lt, 5.5), WeakFail, Basis::Estimate),
-        ("mean of one that never came", &missing, gate(Mean, Lt, 1e9), Fail, Basis::Estimate),
-        ("max of nothing", &Distribution::default(), gate(Max, Lt, 1.0), Undecided, Basis::Empty),
+        ("mean not met", &finite, gate(Mean, Lt, 5.5), WeakFail, Basis::Estimate),
+        ("mean with an infinite sample", &missing, gate(Mean, Lt, 1e9), Fail, Basis::Estimate),
+        ("max of no samples", &Distribution::default(), gate(Max, Lt, 1.0), Undecided, Basis::Empty),
     ] {
         let seen = gate.judge(&Population::Latencies(samples.clone()), Decider::Estimate);
         assert_eq!(
@@ -167,12 +167,12 @@ fn shares_by_table() {
         ("297 of 300 must be 99 %", 297, 300, Ge, 0.99, WeakPass, Basis::Interval),
         ("280 of 300 must be 99 %", 280, 300, Ge, 0.99, Fail, Basis::Refuted),
         ("none at all, of 15", 0, 15, Le, 0.0, Pass, Basis::Samples),
-        ("one where none may be", 1, 15, Le, 0.0, Fail, Basis::Samples),
+        ("one where none is allowed", 1, 15, Le, 0.0, Fail, Basis::Samples),
         ("all of 15", 15, 15, Ge, 1.0, Pass, Basis::Samples),
         ("not all of 15", 14, 15, Ge, 1.0, Fail, Basis::Samples),
         ("fewer than all", 3, 15, Lt, 1.0, Pass, Basis::Interval),
         ("fewer than none", 0, 15, Lt, 0.0, Fail, Basis::Interval),
-        ("of nothing", 0, 0, Lt, 0.01, Undecided, Basis::Empty),
+        ("no samples", 0, 0, Lt, 0.01, Undecided, Basis::Empty),
     ] {
         let population = Population::Share(share(hits, total));
         let seen = gate(Rate, comparison, bound).judge(&population, Decider::Estimate);
@@ -189,7 +189,7 @@ fn shares_by_table() {
 
 #[test]
 #[rustfmt::skip]
-fn what_ends_a_run_early_cannot_be_made_good() {
+fn only_clear_refutations_end_a_run_early() {
     let latencies = |d: Distribution| Population::Latencies(d);
     for (name, population, gate, refuted) in [
         ("a p95 far off", latencies(up_to(100)), gate(Quantile(0.95), Lt, 50.0), true),
@@ -202,8 +202,8 @@ fn what_ends_a_run_early_cannot_be_made_good() {
         ("a mean", latencies(up_to(3)), gate(Mean, Lt, 0.1), false),
         ("half of them missed", Population::Share(share(5, 10)), gate(Rate, Lt, 0.01), true),
         ("one of a hundred missed", Population::Share(share(1, 100)), gate(Rate, Lt, 0.01), false),
-        ("one where none may be", Population::Share(share(1, 100)), gate(Rate, Le, 0.0), true),
-        ("nothing yet", latencies(Distribution::default()), gate(Max, Lt, 3.0), false),
+        ("one where none is allowed", Population::Share(share(1, 100)), gate(Rate, Le, 0.0), true),
+        ("no samples yet", latencies(Distribution::default()), gate(Max, Lt, 3.0), false),
         ("no share yet", Population::Share(share(0, 0)), gate(Rate, Le, 0.0), false),
     ] {
         assert_eq!(gate.is_refuted(&population, 0.999), refuted, "{name}");

@@ -1,7 +1,7 @@
 //! Distribution-free confidence intervals of quantiles.
 //!
-//! In: a [`Distribution`], its samples in groups or not, a quantile, a level. Out: two of its
-//! samples, or how many samples are needed. Invariant: for independent samples, the interval
+//! In: a [`Distribution`], grouped or not, a quantile, a level. Out: two of its samples, or how
+//! many samples are needed. Invariant: for independent samples, the interval
 //! covers the true quantile with probability `level` or more; for grouped samples, it is computed
 //! from the effective sample size.
 
@@ -14,7 +14,7 @@ use super::proportion::{Proportion, Worth};
 pub enum StatsError {
     /// No pair of order statistics reaches the level.
     #[error(
-        "{count} samples, worth {effective} independent ones, are too few to bracket the {q} \
+        "{count} samples (effective sample size {effective}) are too few to bracket the {q} \
          quantile: {needed} are needed"
     )]
     TooFewSamples {
@@ -190,8 +190,8 @@ pub fn samples_needed(q: f64, level: f64) -> Result<usize, StatsError> {
     if larger >= 1.0 {
         return Ok(usize::MAX);
     }
-    // The larger of the two powers alone gives a lower limit for n. Where that power is at most
-    // half of 1 − level, both together fit: that gives an upper limit.
+    // The larger of the two powers alone gives a lower bound on n. Once that power is at most half
+    // of 1 − level, the sum of both is small enough, which gives an upper bound.
     let alone = |doubt: f64| doubt.ln() / larger.ln();
     let mut low = (alone(1.0 - level).floor() as usize).saturating_sub(1);
     let mut high = (alone((1.0 - level) / 2.0).ceil() as usize).saturating_add(1);

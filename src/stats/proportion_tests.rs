@@ -1,4 +1,4 @@
-//! Shares of grouped samples, by table.
+//! Tables of proportions of grouped samples.
 
 use super::*;
 
@@ -12,29 +12,29 @@ fn design_effects_by_table() {
     let cases: &[(&str, Proportion, f64, f64)] = &[
         ("nothing", Proportion::default(), 0.0, 1.0),
         ("one sample a group", alike(50, 1, 20), 0.0, 1.0),
-        ("groups wholly alike", alike(20, 5, 8), 1.0, 5.0),
-        ("none counts", alike(20, 5, 0), 0.0, 1.0),
-        ("all count", alike(20, 5, 20), 0.0, 1.0),
+        ("groups of equal samples", alike(20, 5, 8), 1.0, 5.0),
+        ("no hits", alike(20, 5, 0), 0.0, 1.0),
+        ("all hits", alike(20, 5, 20), 0.0, 1.0),
         (
-            "one group says nothing of groups",
+            "a single group shows nothing about groups",
             Proportion::of_groups([(3, 6)]),
             1.0,
             6.0,
         ),
         (
-            "one group of which none counts says as little",
+            "a single group without hits",
             Proportion::of_groups([(0, 299)]),
             1.0,
             299.0,
         ),
         (
-            "whole groups, of which none counts",
+            "whole groups, no hits",
             alike(30, 4, 0).of_whole_groups(),
             1.0,
             4.0,
         ),
         (
-            "whole groups, one of which counts late",
+            "whole groups, a single hit in one of them",
             Proportion::of_groups((0..30).map(|g| (usize::from(g == 0), 4))).of_whole_groups(),
             1.0,
             4.0,
@@ -59,7 +59,7 @@ fn design_effects_by_table() {
         ),
         (
             // Worked by hand: MSB = 8/3, MSW = 0, sizes 2, 2, 4, 4: Σm²/Σm = 40/12.
-            "unequal groups, wholly alike",
+            "groups of equal samples, of different sizes",
             Proportion::of_groups([(2, 2), (0, 2), (4, 4), (0, 4)]),
             1.0,
             40.0 / 12.0,
@@ -84,7 +84,7 @@ fn design_effects_by_table() {
 }
 
 #[test]
-fn few_groups_are_worth_less() {
+fn few_groups_reduce_the_effective_sample_size() {
     assert_eq!(alike(50, 1, 20).worth(0.025).n_eff, 50.0);
     // Ten groups of ten, t(99) = 1.984 and t(9) = 2.262 at 0.025: 100 / 10 · 0.769.
     let few = alike(10, 10, 5).worth(0.025);
@@ -126,7 +126,7 @@ fn intervals_of_shares_by_table() {
 
 /// If none of thirty calls failed, at most one in ten fails (at 95 %), however many turns they had.
 #[test]
-fn whole_groups_are_what_is_counted() {
+fn each_whole_group_counts_as_one_sample() {
     for turns in [1, 4, 100] {
         let none = alike(30, turns, 0).of_whole_groups();
         let found = none.interval(0.9).unwrap();
@@ -156,12 +156,12 @@ fn refutations_by_table() {
             Proportion::of_groups([(6, 6)]),
             true,
         ),
-        ("half of one call's", Proportion::of_groups([(3, 6)]), false),
+        ("half of one call", Proportion::of_groups([(3, 6)]), false),
         ("none", alike(100, 1, 0), false),
         ("nothing", Proportion::default(), false),
         ("9 of 100: P(X ≥ 9) = 0.063", alike(100, 1, 9), false),
         ("10 of 100: P(X ≥ 10) = 0.028", alike(100, 1, 10), true),
-        ("the same in two calls of ten", alike(10, 10, 1), false),
+        ("the same, in one call of ten", alike(10, 10, 1), false),
     ];
     for (name, share, expected) in cases {
         assert_eq!(share.refutes_at_most(0.05, 0.95), expected, "{name}");

@@ -4,7 +4,7 @@
 //!
 //! In: path and text of every source file. Out: every violation, with file and line.
 //! Invariants: comments and literals do not count as code; test code obeys the same boundaries.
-//! Not detected: references through `super::`, and names that a macro assembles.
+//! Not detected: references through `super::`, and names that a macro builds.
 
 mod cases;
 mod cycles;
@@ -72,13 +72,13 @@ const IMPURE: &[&str] = &[
 const CLOCK: &[&str] = &["Instant::now", "elapsed"];
 /// Macros that print.
 const PRINTS: &[&str] = &["println", "eprintln", "print", "eprint", "dbg"];
-/// What is printed on, or parts of such paths.
+/// Paths of the output streams, or parts of them.
 const OUTPUTS: &[&str] = &["io::stdout", "io::stderr", "indicatif"];
-/// The one file that prints: it survives an output that is closed or full.
+/// The one file that may print: it handles closed pipes and full disks.
 const CONSOLE: &str = "src/cli/console.rs";
 /// Macros that stand in for missing code.
 const STUBS: &[&str] = &["todo", "unimplemented"];
-/// From this many lines on, the test asks whether a file still holds one thing.
+/// Above this many lines, the test prints a warning: is the file still about one thing?
 const LONG_FILE: usize = 600;
 /// A function fits a screen. Tests are exempt: they are tables of cases.
 const LONGEST_FUNCTION: usize = 70;
@@ -165,7 +165,7 @@ fn check(path: &str, text: &str) -> Vec<String> {
     let room = room(path);
     let uses = room.map(|room| ROOMS.iter().find(|r| r.0 == room));
     if let Some(None) = uses {
-        breaches.push(format!("{path}:1: a room that the table does not know"));
+        breaches.push(format!("{path}:1: a room that is not in `ROOMS`"));
     }
     for name in named(&tokens) {
         let mut breach = |what: &str| breaches.push(format!("{path}:{}: {what}", name.line));
@@ -205,7 +205,7 @@ fn files(folder: &str) -> Vec<(String, String)> {
     let (mut open, mut found) = (vec![package.join(folder)], Vec::new());
     while let Some(folder) = open.pop() {
         let Ok(entries) = std::fs::read_dir(&folder) else {
-            continue; // No benches yet.
+            continue; // A package need not have every folder.
         };
         for path in entries.map(|e| e.expect("a readable folder").path()) {
             if path.is_dir() {
@@ -221,7 +221,7 @@ fn files(folder: &str) -> Vec<(String, String)> {
 }
 
 #[test]
-fn the_house_is_in_order() {
+fn sources_follow_the_architecture() {
     let files = ["src", "tests", "benches"].map(files).concat();
     assert!(
         files.iter().any(|f| f.0 == "src/call/mod.rs"),
@@ -230,7 +230,7 @@ fn the_house_is_in_order() {
     for (path, text) in &files {
         let lines = text.lines().count();
         if lines > LONG_FILE {
-            eprintln!("warning: {path} has {lines} lines: does it still hold one thing?");
+            eprintln!("warning: {path} has {lines} lines: is it still about one thing?");
         }
     }
     let mut report = String::new();
@@ -241,7 +241,7 @@ fn the_house_is_in_order() {
 }
 
 #[test]
-fn no_room_uses_itself_through_others() {
+fn rooms_do_not_depend_on_each_other_in_cycles() {
     // A room comes after all rooms that it uses, so there is no cycle.
     let order = [
         "vocab", "audio", "stats", "scenario", "plan", "call", "record", "net", "targets", "run",

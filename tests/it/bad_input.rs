@@ -111,7 +111,7 @@ fn three_mistakes_are_told_at_once() {
 }
 
 #[test]
-fn sounds_that_are_none() {
+fn unusable_sound_files() {
     let good = std::fs::read(in_repo("fixtures/yes.wav")).expect("a fixture");
     let mut silent = good.clone();
     silent[44..].fill(0);
@@ -146,7 +146,7 @@ fn sounds_that_are_none() {
 }
 
 #[test]
-fn servers_that_are_none() {
+fn addresses_without_a_livekit_server() {
     for url in [
         "not a url",
         "localhost:7880",

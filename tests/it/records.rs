@@ -215,7 +215,7 @@ fn past_runs_are_listed_the_newest_first_and_none_hides_another() {
 }
 
 #[test]
-fn what_is_no_run_is_said_with_a_hint() {
+fn paths_without_a_run_are_errors_with_a_hint() {
     let report = Loadgen::new(["report", "."]).run();
     report.assert_code(1);
     let err = &report.finished.stderr;

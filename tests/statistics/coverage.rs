@@ -1,8 +1,8 @@
 //! Coverage of the quantile intervals: how often they contain the true quantile.
 //!
 //! In: forty calls of ten turns with a known intraclass correlation. Out: the share of runs whose
-//! interval contains the truth. Invariant: the coverage when the same turns are taken as
-//! independent, which falls short, is printed beside it.
+//! interval contains the true quantile. Invariant: the coverage that results from treating the same
+//! turns as independent, which is too low, is printed next to it.
 
 use super::worlds::{SHAPES, Shape, Table, World, many, normal_quantile};
 use super::{percent, size};
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 const QUANTILES: [f64; 2] = [0.5, 0.95];
 
-/// Whether one run's intervals contain the truth: per quantile, by call and by independent turns.
+/// Whether one run's intervals contain the true quantile: per quantile, by call and by turn.
 type Held = [(Option<bool>, Option<bool>); 2];
 
 fn run(table: &Table, seed: u64, calls: usize, turns: usize, icc: f64) -> Held {
@@ -52,7 +52,7 @@ fn coverage(shape: Shape, calls: usize, icc: f64, runs: u64) -> [[f64; 3]; 2] {
 }
 
 #[test]
-fn intervals_hold_the_true_quantile() {
+fn intervals_cover_the_true_quantile() {
     let runs = size(200, 2_000);
     // Three standard errors of 96 % at 200 runs are 4.2 points.
     let (least, most) = if runs < 1_000 {
@@ -60,7 +60,7 @@ fn intervals_hold_the_true_quantile() {
     } else {
         (93.5, 98.5)
     };
-    println!("{runs} runs of 40 calls of 10 turns; in brackets: turns taken as independent");
+    println!("{runs} runs of 40 calls of 10 turns; in brackets: turns treated as independent");
     for icc in [0.0, 0.3, 0.6] {
         for shape in SHAPES {
             let [p50, p95] = coverage(shape, 40, icc, runs);
@@ -83,7 +83,7 @@ fn intervals_hold_the_true_quantile() {
                 );
                 assert!(
                     icc < 0.6 || held[1] < 85.0,
-                    "the naive method holds {}",
+                    "the naive intervals cover {} %",
                     held[1]
                 );
             }
@@ -91,8 +91,8 @@ fn intervals_hold_the_true_quantile() {
     }
 }
 
-/// Beyond what is promised, so it is printed and checked loosely. With twenty calls whose turns
-/// are strongly correlated, p95 rests on the one or two calls that are slow.
+/// Beyond what we guarantee, so it is printed and checked only loosely. With twenty calls whose
+/// turns are strongly correlated, p95 depends on the one or two slow calls.
 #[test]
 fn few_calls() {
     let runs = size(100, 2_000);

@@ -1,7 +1,7 @@
 //! Small scenarios for tests that are not about the conversation itself.
 //!
 //! In: the settings that differ from the default. Out: YAML with the repository's fixtures as
-//! sounds, by full path.
+//! sounds, by absolute path.
 
 use super::in_repo;
 use std::path::Path;
@@ -19,7 +19,7 @@ pub struct Small {
     pub agent_timeout: &'static str,
     /// The sound that the caller plays.
     pub sound: String,
-    /// More YAML at the end.
+    /// YAML to append.
     pub more: &'static str,
 }
 

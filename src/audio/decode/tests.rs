@@ -100,7 +100,7 @@ fn sixteen_bit_wav_at_48_khz_is_untouched() {
 }
 
 #[test]
-fn a_length_that_the_writer_could_not_know_is_no_truncation() {
+fn unknown_wav_length_is_not_a_truncation() {
     let data: Vec<u8> = (0..2003).map(|n| n as u8).collect();
     for promised in [0x7FFF_F000, u32::MAX] {
         let pcm = decode(&wav(1, 1, 48_000, 16, &data, promised), Some("wav")).expect("piped");

@@ -1,8 +1,8 @@
-//! The levels of the windows of the last two seconds.
+//! Window levels of the last two seconds.
 //!
-//! In: levels of 10 ms windows at a hop of 5 ms, or that a window was not received. Out: the
-//! levels of the last windows, and whether any 100 ms of them reach a level. Invariant: memory is
-//! allocated once.
+//! In: the level of each 10 ms window (hop 5 ms), or `None` if the window was not received. Out:
+//! the most recent levels, and whether any 100 ms among them reach a given level. Invariant: memory
+//! is allocated once.
 
 use crate::audio::level::power_at;
 use std::collections::VecDeque;
@@ -34,7 +34,7 @@ impl Levels {
         self.0.back().copied().filter(|level| !level.is_nan())
     }
 
-    /// Levels of those of the last `windows` windows that were received, oldest first.
+    /// Levels of the received windows among the last `windows`, oldest first.
     pub(super) fn of_last(&self, windows: usize) -> impl Iterator<Item = f32> + Clone {
         self.0
             .range(self.0.len() - windows.min(self.0.len())..)
@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_windows_and_the_loudest_of_them() {
+    fn reports_recent_levels_and_the_loudest_100_ms() {
         let mut levels = Levels::new();
         assert_eq!((levels.last(), levels.of_last(9).count()), (None, 0));
         (0..KEPT).for_each(|_| levels.push(Some(-80.0)));

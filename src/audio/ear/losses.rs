@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn the_size_of_the_next_packet_tells_on_which_side_the_onset_was() {
+    fn next_packet_size_decides_whether_the_onset_was_lost() {
         const Q: Option<usize> = Some(5);
         const H: Option<usize> = Some(30);
         const R: Option<usize> = Some(60);

@@ -1,7 +1,7 @@
 //! Refines a coarse trigger to the first audible sample.
 //!
 //! In: the track, the position of the trigger, the noise floor. Out: a position. Invariant: the
-//! sample found reaches the threshold, and the level stays over it for most of what follows.
+//! sample found reaches the threshold, and most of the audio right after it stays above it.
 
 use super::burst::HOP;
 use super::floor::LOWEST;
@@ -16,13 +16,13 @@ const HOLD: u64 = 960;
 pub(super) const HALF_SECOND: u64 = 24_000;
 /// A sharp start masks what precedes it by up to 10 ms.
 const MASKED: u64 = 480;
-/// Like [`HOLD`], where there are clicks: 50 ms.
+/// Replaces [`HOLD`] if the background contains clicks: 50 ms.
 const HOLD_CLICKS: u64 = 2400;
-/// An audible sound is this far over the noise floor, in dB and in the floor's standard deviations.
+/// How far an audible sound is above the noise floor, in dB and in the floor's standard deviations.
 const OVER_FLOOR_DB: f32 = 4.0;
 const OVER_FLOOR_SIGMAS: f32 = 2.5;
-/// Upper bound on what the floor's spread adds to a threshold, in dB. Clicks in silence spread so
-/// widely that otherwise no reply would exceed it.
+/// Upper bound on what the floor's spread adds to a threshold, in dB. Clicks in silence have such a
+/// large spread that without this bound no reply would reach the threshold.
 pub(super) const SPREAD_AT_MOST_DB: f32 = 12.0;
 /// A window must reach this level to count as a sound, in dBFS.
 pub(super) const QUIETEST_DBFS: f32 = -60.0;
@@ -34,12 +34,12 @@ const INAUDIBLE_DBFS: f64 = -75.0;
 pub(super) struct Under {
     pub(super) level: f32,
     pub(super) sigma: f32,
-    /// Distance of its loud windows above `level`, in dB.
+    /// How far the floor's loud windows are above `level`, in dB.
     pub(super) peaks: f32,
 }
 
 impl Under {
-    /// The level that is at least `db` over the floor and outside its spread, in dBFS.
+    /// The level that is at least `db` above the floor and outside its spread, in dBFS.
     pub(super) fn exceeded(&self, db: f32) -> f32 {
         self.level + db.max((OVER_FLOOR_SIGMAS * self.sigma).min(SPREAD_AT_MOST_DB))
     }
@@ -55,24 +55,24 @@ const REFINE_AFTER: u64 = HALF_SECOND + 1056;
 /// The trigger fires 25 ms after the start of its first loud window.
 const SURE_AFTER: u64 = 5 * HOP;
 
-/// The onset of a talk, measured against the talk's own level.
+/// The onset of a talk spurt, measured relative to the spurt's own level.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Refined {
     /// The first audible sample.
     pub(super) position: u64,
     /// Audibility threshold, as a mean square.
     pub(super) power: f64,
-    /// Level of the first half second over the noise floor, in dB.
+    /// Level of the first half second above the noise floor, in dB.
     pub(super) snr_db: f32,
 }
 
 impl Refined {
-    /// Position at which there is enough audio to refine a talk noticed at `from`.
+    /// Position at which there is enough audio to refine a talk spurt triggered at `from`.
     pub(super) fn ready(from: u64) -> u64 {
         from + REFINE_AFTER
     }
 
-    /// Refines the onset of a talk noticed at `from`. The result is never before `earliest`.
+    /// Refines the onset of a talk spurt triggered at `from`. It is never before `earliest`.
     pub(super) fn of(track: &Track, from: u64, earliest: u64, under: Under) -> Self {
         let level = reply_level(track, from).unwrap_or(f64::from(LOWEST));
         let power = audible_power(under, level);
@@ -138,9 +138,9 @@ fn first_audible(track: &Track, from: u64, power: f64, clicks: bool) -> Option<u
     None
 }
 
-/// Skips the codec's pre-echo, which smears a sharp start to earlier samples: what is 20 dB under
-/// the loudest 2 ms of the next 10 ms is masked by them (backward masking; Fastl & Zwicker,
-/// *Psychoacoustics*, 4.4.1).
+/// Skips the codec's pre-echo, which smears a sharp start over the samples before it: anything more
+/// than 20 dB below the loudest 2 ms of the next 10 ms is inaudible (backward masking; Fastl &
+/// Zwicker, *Psychoacoustics*, 4.4.1).
 fn after_pre_echo(track: &Track, first: u64) -> u64 {
     let window = WINDOW as u64;
     let slide = |sum: &mut i64, at: u64| {

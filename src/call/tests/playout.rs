@@ -170,7 +170,7 @@ fn breaks_in_the_stream_do_not_last() {
 }
 
 #[test]
-fn a_reordered_packet_teaches_nothing() {
+fn reordered_packets_do_not_update_the_playout_model() {
     let mut stream = Stream::new(0);
     stream.steady(500);
     let before = stream.model.histogram.share;

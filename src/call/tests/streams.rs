@@ -61,7 +61,7 @@ fn a_reply_over_music_is_heard_once_the_music_is_known_for_what_it_is() {
 }
 
 #[test]
-fn a_sound_that_no_voice_follows_stands_with_a_doubt() {
+fn reply_on_a_retracted_track_is_kept_and_flagged() {
     // The reply lasts from 3.11 to 4.61 s; then its stream is reported not to be the agent's.
     let world = |_| World {
         acts: vec![vec![Act::Say(500, 1_500)], vec![Act::Say(500, 1_000)]],

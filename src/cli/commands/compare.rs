@@ -11,16 +11,16 @@ use crate::record::RunRecord;
 use crate::report::comparison;
 use clap::Args;
 
-/// What is compared.
+/// Arguments of `loadgen compare`.
 #[derive(Debug, Args)]
 pub struct CompareArgs {
     /// What to compare with: a run folder, a baseline file, or a baseline's name
     #[arg(value_name = "BASELINE")]
     pub baseline: String,
-    /// What to compare, in the same ways
+    /// What to compare with the baseline: run folders, baseline files or names
     #[arg(value_name = "CANDIDATE", required = true)]
     pub candidates: Vec<String>,
-    /// How.
+    /// How to compare.
     #[command(flatten)]
     pub how: HowArgs,
     /// Print JSON instead of the table

@@ -20,34 +20,34 @@ const PAUSE: usize = RATE as usize / 10;
 /// Size limit of a sidecar, which normally has a line or two.
 const MAX_SIDECAR: usize = 64 << 10;
 
-/// Recordings as callers say them.
+/// Arguments of `loadgen fixtures`.
 #[derive(Debug, Args)]
 pub struct FixturesArgs {
-    /// What to do with them.
+    /// What to do with the recordings.
     #[command(subcommand)]
     pub command: FixturesCommand,
 }
 
-/// The commands on recordings.
+/// Subcommands of `loadgen fixtures`.
 #[derive(Debug, Subcommand)]
 pub enum FixturesCommand {
     /// Print level, start and end of speech, pauses and trailing silence
     Inspect(InspectArgs),
 }
 
-/// Which recordings, and what to leave beside them.
+/// Arguments of `loadgen fixtures inspect`.
 #[derive(Debug, Args)]
 pub struct InspectArgs {
     /// Sound files: WAV, FLAC, MP3, Ogg Vorbis, AAC
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,
-    /// Write FILE's annotation, its name ending in .json, from what is found
+    /// Write the times found to FILE's annotation, the file of the same name ending in .json
     #[arg(long)]
     pub write: bool,
-    /// With --write: replace annotations that are there; their text is kept
+    /// With --write: replace existing annotations, keeping their text
     #[arg(long, requires = "write")]
     pub force: bool,
-    /// One JSON object a line for each file
+    /// Print one line of JSON for each file
     #[arg(long)]
     pub json: bool,
 }
@@ -154,7 +154,7 @@ fn ms(samples: usize) -> f64 {
 }
 
 fn json_line(found: &impl Serialize) -> String {
-    // Numbers and strings always have a JSON form.
+    // Numbers and strings always serialize.
     serde_json::to_string(found).unwrap_or_default() + "\n"
 }
 
@@ -189,7 +189,10 @@ fn text(found: &Inspected) -> String {
         },
     );
     let annotated = match found.annotated_speech_end_ms {
-        Some(at) => format!("speech ends at {at:.3} ms, {:+.3} ms from here", at - end),
+        Some(at) => format!(
+            "speech ends at {at:.3} ms, {:+.3} ms from the measured end",
+            at - end
+        ),
         None => "none".to_owned(),
     };
     line("annotation", annotated);
@@ -219,9 +222,9 @@ fn write(path: &Path, found: &Inspected, text: Option<&str>, force: bool) -> Res
         });
     written.map_err(|e| {
         let hint = match e.kind() {
-            ErrorKind::AlreadyExists => "it is kept as it is; `--force` replaces it",
-            ErrorKind::StorageFull => "the disk is full; nothing has been left behind",
-            _ => "may its folder be written to? Nothing has been left behind",
+            ErrorKind::AlreadyExists => "the file is unchanged; `--force` replaces it",
+            ErrorKind::StorageFull => "the disk is full; no partial file was left behind",
+            _ => "check that its folder is writable; no partial file was left behind",
         };
         let message = format!("cannot write `{}`: {e}", path.display());
         Trouble::new(Exit::Error, message, hint)
@@ -247,5 +250,5 @@ fn read(path: &Path, limit: usize) -> std::io::Result<Vec<u8>> {
 
 fn unreadable(path: &Path, error: &Error) -> Trouble {
     let message = format!("cannot read `{}`: {error}", path.display());
-    Trouble::new(Exit::Usage, message, "give paths of sound files")
+    Trouble::new(Exit::Usage, message, "pass the paths of sound files")
 }

@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn slow_clients_hold_a_scrape_up_for_seconds() {
+    fn slow_clients_delay_a_scrape_by_seconds_at_most() {
         let metrics = Arc::new(Metrics::new("s", "t", "0", &["v"]));
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let server = Server::open(any, metrics).expect("a port");

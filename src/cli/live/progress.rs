@@ -1,7 +1,7 @@
 //! Shows the progress of a run on stderr.
 //!
 //! In: run events. Out: one line that is redrawn, or plain lines if stderr is not a terminal.
-//! Invariants: the line shows only what has happened; its quantiles are of replied turns.
+//! Invariants: the line shows only what has happened; its quantiles cover only replied turns.
 
 use crate::call::Phase;
 use crate::cli::console::{self, Line};
@@ -61,10 +61,10 @@ impl Progress {
         match event {
             RunEvent::Notice(text) => return self.print(&format!("warning: {text}")),
             RunEvent::CanaryStarted => {
-                return self.print("one call first: are the server and an agent there?");
+                return self.print("preflight call: checking the server and the agent");
             }
-            RunEvent::CanaryPassed => return self.print("they are; starting"),
-            RunEvent::Stopping => return self.print("stopping: hanging up, then the report"),
+            RunEvent::CanaryPassed => return self.print("preflight call passed; starting"),
+            RunEvent::Stopping => return self.print("stopping: hanging up, then reporting"),
             RunEvent::CallStarted { call, .. } => {
                 self.phases.insert(call, Phase::Joining);
             }
@@ -163,7 +163,7 @@ mod tests {
     use crate::record::fixtures;
 
     #[test]
-    fn the_line_says_what_has_happened() {
+    fn line_counts_calls_by_state_and_turns() {
         let mut p = Progress::new(Some(3), false, true);
         for call in 0..3 {
             p.take(RunEvent::CallStarted {

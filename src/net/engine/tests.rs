@@ -211,7 +211,7 @@ async fn packets_arrive_in_order_with_sane_stamps_both_ways() {
 }
 
 #[tokio::test]
-async fn a_peer_that_is_let_go_closes_its_socket_and_its_events_end() {
+async fn dropping_a_peer_closes_its_socket_and_event_stream() {
     let engine = Engine::start(1).expect("engine");
     let (party, _) = Party::new();
     let (peer, mut events) = engine.add(party, HERE);
@@ -278,7 +278,7 @@ async fn a_defect_ends_its_peer_and_no_other() {
 }
 
 #[tokio::test]
-async fn a_late_thread_gives_what_has_arrived_before_it_tells_of_silence() {
+async fn late_thread_delivers_received_packets_before_timeouts() {
     let (one, other) = (
         Engine::start(1).expect("engine"),
         Engine::start(1).expect("engine"),

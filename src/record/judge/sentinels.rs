@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_that_moves_is_told() {
+    fn drifting_errors_are_reported() {
         for (name, errors, shift, moved) in [
             ("steady", vec![300; 8], Some(0.0), false),
             ("off all along", vec![5_100; 8], Some(0.0), true),

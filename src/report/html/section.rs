@@ -1,6 +1,6 @@
-//! A section of the page, as every part makes it.
+//! One section of the HTML report.
 //!
-//! In: an anchor, a title and content. Out: the same, for the page and its contents.
+//! In: an anchor, a title and a body. Out: the same, for the page and its table of contents.
 
 use maud::Markup;
 

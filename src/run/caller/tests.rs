@@ -186,7 +186,7 @@ fn what_is_not_decoded_moves_no_onset() {
 }
 
 #[test]
-fn what_waits_in_the_socket_is_heard_as_if_it_had_not() {
+fn queueing_in_the_socket_does_not_change_results() {
     let start = Instant::now();
     for (echo_db, reply_after) in [(None, 300), (None, 1_203), (Some(-20.0), 900)] {
         let play = |waits| {
@@ -200,7 +200,7 @@ fn what_waits_in_the_socket_is_heard_as_if_it_had_not() {
 }
 
 #[test]
-fn who_waits_for_a_beginning_or_an_end_is_not_patient() {
+fn patience_is_one_frame_when_an_anchor_is_near() {
     let (_, said) = said();
     let now = Instant::now();
     for (anchor, patience) in [
@@ -226,7 +226,7 @@ fn who_waits_for_a_beginning_or_an_end_is_not_patient() {
 }
 
 #[test]
-fn the_own_voice_is_no_early_reply() {
+fn callers_own_echo_is_not_an_early_reply() {
     for db in [-20.0, -30.0] {
         for reply_after in [400, 900] {
             let (result, asked) = play(Some(db), ms(reply_after));

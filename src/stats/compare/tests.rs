@@ -116,7 +116,7 @@ fn latencies_by_table() {
 }
 
 #[test]
-fn intervals_hold_the_difference() {
+fn intervals_cover_the_difference() {
     let base = latencies(60, 10, around);
     let found = only(&base, latencies(60, 10, |c, t| around(c, t) + 100.0));
     for difference in &found.differences {
@@ -151,7 +151,7 @@ fn rates_by_table() {
 /// Stalls of 5 s are gone but the p95 is 100 ms later: the significant change (fewer turns are very
 /// late) contradicts the figure.
 #[test]
-fn a_word_needs_figure_and_test_on_one_side() {
+fn verdict_needs_estimate_and_test_to_agree() {
     let arm =
         |slow: usize, ms: f64| latencies(1_000, 1, move |c, _| if c < slow { ms } else { 500.0 });
     let found = only(&arm(49, 5_000.0), arm(55, 600.0));

@@ -38,7 +38,7 @@ pub struct Agent {
     calls: AgentCalls,
 }
 
-/// What an agent's calls share; makes the agent's end of each.
+/// State shared by an agent's calls; creates the agent's end of each call.
 pub struct AgentCalls {
     voice: Arc<Voice>,
     delay: AgentDelay,
@@ -68,7 +68,7 @@ impl Agent {
         })
     }
 
-    /// Sets how many concurrent calls the agent carries: past that, every delay doubles.
+    /// Sets how many concurrent calls the agent handles: beyond that, every delay doubles.
     pub fn with_capacity(mut self, calls: u32) -> Self {
         self.calls.crowd.capacity = Some(calls);
         self
@@ -81,7 +81,7 @@ impl Agent {
 }
 
 impl AgentCalls {
-    /// An agent that has had no call yet.
+    /// Creates an agent that has not had a call yet.
     pub fn new(
         voice: Voice,
         delay: AgentDelay,
@@ -100,7 +100,7 @@ impl AgentCalls {
         }
     }
 
-    /// The agent's end of a new call in `room`; each call draws its delays from its own stream.
+    /// The agent's end of a new call in `room`; each call has its own random stream of delays.
     pub(in crate::targets) fn end(&self, room: &str) -> AgentEnd {
         let call = self.calls.fetch_add(1, Relaxed);
         AgentEnd::new(

@@ -24,7 +24,7 @@ pub enum Cause {
         /// What the server said.
         detail: String,
     },
-    /// The address answers, but not as a LiveKit server does.
+    /// Something answers at the address, but it is not a LiveKit server.
     #[error("the address does not answer as a LiveKit server ({detail})")]
     NotLiveKit {
         /// What answered instead.
@@ -83,10 +83,10 @@ impl Cause {
                 "check the URL: LiveKit's signalling port is 7880 on a default server"
             }
             Self::Unreachable { .. } => {
-                "is the server running, and is the URL's host and port right?"
+                "is the server running, and are the URL's host and port right?"
             }
             Self::Tls { .. } => {
-                "does the server speak TLS (wss://), and is its certificate for this host? name a root of your own in SSL_CERT_FILE"
+                "does the server speak TLS (wss://), and is its certificate valid for this host? for a private CA, set SSL_CERT_FILE to its root certificate"
             }
             Self::JoinTimeout { .. } => {
                 "the port answers too slowly or not at all: check the server's load and the URL"
@@ -97,7 +97,7 @@ impl Cause {
         }
     }
 
-    /// Whether the server was not reached or refused us altogether, so that it has no room of ours.
+    /// Whether the server was never reached or refused us outright: then it has no room of ours.
     fn is_unreached(&self) -> bool {
         matches!(
             self,

@@ -327,7 +327,7 @@ fn cycles(files: &[(String, String)]) -> Vec<String> {
 }
 
 #[test]
-fn no_file_uses_itself_through_others() {
+fn files_do_not_use_each_other_in_cycles() {
     let found = cycles(&files("src"));
     assert!(found.is_empty(), "\n{}", found.join("\n"));
 }

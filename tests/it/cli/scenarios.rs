@@ -1,4 +1,4 @@
-//! `validate` and `plan`: good and bad files, and the exit codes that go with them.
+//! `validate` and `plan`: valid and invalid files, and the resulting exit codes.
 
 use super::{command, fixture, folder, loadgen, shown, snapshot};
 use std::fs;
@@ -17,7 +17,7 @@ fn code(output: &Output) -> i32 {
 }
 
 #[test]
-fn three_mistakes_are_three_problems() {
+fn every_mistake_is_reported() {
     let dir = folder();
     let text =
         GOOD.replace("{say: yes}, {say: yes}", "{say: yess}, {sya: yes}") + "warmup: {calls: -1}\n";
@@ -30,7 +30,7 @@ fn three_mistakes_are_three_problems() {
 }
 
 #[test]
-fn bad_sounds_are_problems_of_their_lines() {
+fn bad_sound_files_are_reported_at_their_lines() {
     let dir = folder();
     let sounds = ["none", "empty", "truncated", "silent", "text"];
     let lines: String = sounds
@@ -59,7 +59,7 @@ fn bad_sounds_are_problems_of_their_lines() {
 }
 
 #[test]
-fn files_that_are_no_scenario_are_104() {
+fn files_that_are_not_scenarios_exit_with_104() {
     let dir = folder();
     let cases: [(&str, Vec<u8>, &str); 4] = [
         ("empty.yaml", Vec::new(), "the file is empty"),
@@ -95,7 +95,7 @@ fn files_that_are_no_scenario_are_104() {
 }
 
 #[test]
-fn the_weightiest_finding_gives_the_code() {
+fn the_most_severe_problem_decides_the_exit_code() {
     let dir = folder();
     write(dir.path(), "good.yaml", GOOD);
     write(dir.path(), "bad.yaml", "version: 2\n");
@@ -141,7 +141,7 @@ fn variables_may_be_unset_until_the_run() {
 }
 
 #[test]
-fn plans_are_the_same_bytes_every_time() {
+fn plans_are_deterministic() {
     let dir = folder();
     let json = |args: &[&str]| {
         let output = loadgen(
@@ -168,7 +168,7 @@ fn plans_are_the_same_bytes_every_time() {
 }
 
 #[test]
-fn readers_may_go_away_and_disks_may_be_full() {
+fn closed_pipes_succeed_and_full_disks_fail() {
     let dir = folder();
     let mut child = command(
         dir.path(),
@@ -195,7 +195,7 @@ fn readers_may_go_away_and_disks_may_be_full() {
 }
 
 #[test]
-fn flags_that_do_not_fit_the_scenario_are_2() {
+fn flags_that_do_not_fit_the_scenario_exit_with_2() {
     let dir = folder();
     let cases: [(&[&str], &str); 4] = [
         (
@@ -224,7 +224,7 @@ fn flags_that_do_not_fit_the_scenario_are_2() {
 }
 
 #[test]
-fn the_committed_scenarios_are_valid() {
+fn committed_scenarios_are_valid() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let files = fs::read_dir(root.join("scenarios"))
         .expect("readable")

@@ -26,7 +26,7 @@ fn only_onset(name: &str, told: &[(Duration, Told)]) -> (Onset, f64) {
 }
 
 #[test]
-fn a_reply_is_told_in_order_and_in_time() {
+fn reply_events_are_ordered_and_timely() {
     let told = hear(&reply());
     let (onset, at) = only_onset("plain", &told);
     assert!((at - 1000.0).abs() <= 1.0, "onset at {at}");
@@ -180,7 +180,7 @@ fn a_new_timeline_is_followed() {
 }
 
 #[test]
-fn what_is_no_reply_is_not_told() {
+fn noise_and_clicks_are_not_reported() {
     let click =
         |length: usize| [silence(500), sine(700.0, -20.0, ms(length)), silence(1500)].concat();
     let steady = |dbfs| noise(dbfs, ms(6000), 11);
@@ -312,7 +312,7 @@ fn broke_off(packets: &[Sent]) -> bool {
 }
 
 #[test]
-fn packets_that_stop_in_mid_word_are_told_from_the_end_of_speech() {
+fn stopping_mid_word_is_distinguished_from_end_of_speech() {
     let (mut cut, mut tried) = (0, 0);
     for fixture in FIXTURES.iter() {
         let pcm = decode(fixture.wav, None).expect(fixture.name);

@@ -34,7 +34,7 @@ fn cpu(stat: &Stat) -> Duration {
     Duration::from_secs_f64(ticks / procfs::ticks_per_second() as f64)
 }
 
-/// The first child found of a process.
+/// A child of a process: the first one found.
 pub(super) fn child(parent: u32) -> Option<u32> {
     let is_child = |process: &Process| {
         let parent_of = process.stat().map(|stat| stat.ppid);
@@ -74,7 +74,7 @@ mod tests {
     use std::net::TcpListener;
 
     #[test]
-    fn this_process_has_used_something_and_is_found_by_its_port() {
+    fn own_usage_is_measured_and_own_port_is_found() {
         let me = std::process::id();
         let usage = Usage::of(me).expect("/proc");
         assert!(usage.rss_bytes > 1 << 20);

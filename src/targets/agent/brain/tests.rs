@@ -215,7 +215,7 @@ fn the_greeting_comes_a_while_after_the_caller_and_only_if_there_is_one() {
 }
 
 #[test]
-fn who_speaks_into_the_greeting_is_answered() {
+fn speech_over_the_greeting_is_answered() {
     let mut table = Table::new(ms(5), D, 300, true);
     table.agent.caller_here(table.zero + ms(1_700));
     let caller = says(table.zero, 6_000, &[(2_100, 3_300)]);
@@ -256,7 +256,7 @@ fn speech_that_was_held_up_is_heard_when_it_comes() {
 }
 
 #[test]
-fn packets_from_a_stranger_do_no_harm() {
+fn hostile_packets_do_not_stall_the_agent() {
     let mut table = Table::new(ms(0), D, 300, false);
     let zero = table.zero;
     let mut now = zero;

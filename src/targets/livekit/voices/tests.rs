@@ -386,7 +386,7 @@ fn several_voices_are_named_once_and_escaped() {
 }
 
 #[test]
-fn what_was_seen_is_kept_for_the_question_why_there_is_no_agent() {
+fn seen_participants_are_kept_to_explain_a_missing_agent() {
     let mut voices = Voices::new(AgentChoice::default());
     let now = Instant::now();
     let tracks = [("T1", "agent", MIC), ("T2", "screen", SCREEN)];
