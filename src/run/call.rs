@@ -13,7 +13,7 @@ use crate::call::{
     CallEvent, CallResult, CallScript, Failure, Phase, SecondOpinion, StreamId, TurnResult,
 };
 use crate::plan::PlannedCall;
-use crate::targets::{Connection, Event, Line, Seat};
+use crate::targets::{CallerHandle, Connection, Event, Line};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
@@ -138,7 +138,7 @@ async fn talk(
 ) -> (CallResult, Option<Box<dyn Connection>>) {
     let Dialled {
         line: Line {
-            seat,
+            handle,
             mut connection,
         },
         mut events,
@@ -155,8 +155,8 @@ async fn talk(
                     opinions.asked = Some((at, shared.opinions.ask(excerpt)));
                 }
                 Some(EndEvent::Sound(stream, excerpt)) => {
-                    let (shared, seat) = (shared.clone(), seat.clone());
-                    sounds.spawn(async move { judge_sound(&shared, &*seat, stream, excerpt).await });
+                    let (shared, handle) = (shared.clone(), handle.clone());
+                    sounds.spawn(async move { judge_sound(&shared, &*handle, stream, excerpt).await });
                 }
                 Some(EndEvent::Call(event)) => {
                     if tell(shared, call, room, *event, &mut opinions).await {
@@ -164,7 +164,7 @@ async fn talk(
                     }
                     if let Some(stream) = opinions.voice.take() {
                         // If the caller is gone, nothing needs to be known about its streams.
-                        let told = seat.with(move |p, at| p.judged(at.now, stream, Some(true)));
+                        let told = handle.with(move |p, at| p.judged(at.now, stream, Some(true)));
                         let _ = told.await;
                     }
                 }
@@ -175,20 +175,20 @@ async fn talk(
                 if matches!(event, Some(Event::Joined | Event::Closed(_)) | None) {
                     joining = None;
                 }
-                let notice = pass_on(&*seat, &mut *connection, event).await;
+                let notice = pass_on(&*handle, &mut *connection, event).await;
                 if let Some(text) = notice.filter(|_| !shared.several.swap(true, Relaxed)) {
                     let _ = shared.reports.send(Report::Notice(text)).await;
                 }
             }
             () = shared.stop.cancelled() => {
-                fail(&*seat, Failure::Stopped).await;
+                fail(&*handle, Failure::Stopped).await;
                 break;
             }
         }
     }
     drop(joining);
     connection.ignore_all();
-    let result = seat
+    let result = handle
         .with(|caller, at| caller.finish(at.now))
         .await
         .flatten();
@@ -204,12 +204,12 @@ async fn talk(
 /// the first track of a run that carries none.
 async fn judge_sound(
     shared: &Shared,
-    seat: &dyn Seat<CallerEnd>,
+    handle: &dyn CallerHandle<CallerEnd>,
     stream: StreamId,
     excerpt: Excerpt,
 ) {
     let is_voice = shared.opinions.insist(excerpt).await;
-    let told = seat.with(move |caller, at| caller.judged(at.now, stream, is_voice));
+    let told = handle.with(move |caller, at| caller.judged(at.now, stream, is_voice));
     let Some(Some(track)) = told.await else {
         return;
     };

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 pub enum RunError {
     /// A preflight call failed, so no other call can succeed.
     #[error("the first call failed, so the run ends here: {0}")]
-    Canary(Failure),
+    Preflight(Failure),
     /// A target does not open, or one of our own agents does not start there.
     #[error("{0}")]
     Target(Failure),
@@ -45,7 +45,7 @@ impl RunError {
     /// What to try next.
     pub fn hint(&self) -> String {
         match self {
-            Self::Canary(f) | Self::Target(f) => f.hint().into(),
+            Self::Preflight(f) | Self::Target(f) => f.hint().into(),
             Self::Thread(_) => "check `ulimit -n` and `ulimit -u`".into(),
             Self::Evidence(e) => e.hint().into(),
             Self::Codec(e) => e.hint().to_string(),

@@ -11,9 +11,9 @@ pub enum RunEvent {
     /// Something went wrong that does not end the run.
     Notice(String),
     /// The preflight calls start: they check whether each server and an agent can be reached.
-    CanaryStarted,
+    PreflightStarted,
     /// The preflight calls reached an agent.
-    CanaryPassed,
+    PreflightPassed,
     /// The plan starts; the instants in the records count from here.
     Started {
         /// The instant that all instants in the records are relative to.

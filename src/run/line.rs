@@ -5,12 +5,12 @@
 
 use super::caller::CallerEnd;
 use crate::call::Failure;
-use crate::targets::{Connection, Event, Seat};
+use crate::targets::{CallerHandle, Connection, Event};
 
 /// Passes an event on; returns the message for the user if it is one. `None`: the connection has
 /// ended without a reason.
 pub(super) async fn pass_on(
-    seat: &dyn Seat<CallerEnd>,
+    handle: &dyn CallerHandle<CallerEnd>,
     connection: &mut dyn Connection,
     event: Option<Event>,
 ) -> Option<String> {
@@ -20,40 +20,47 @@ pub(super) async fn pass_on(
     // A caller that is gone needs to know nothing.
     match event.unwrap_or(Event::Closed(closed)) {
         Event::Joined => {
-            seat.with(|caller, at| caller.joined(at.now, at.slot)).await;
+            handle
+                .with(|caller, at| caller.joined(at.now, at.slot))
+                .await;
         }
         Event::AgentPresent { .. } => {
-            seat.with(|caller, at| caller.agent_present(at.now)).await;
+            handle.with(|caller, at| caller.agent_present(at.now)).await;
         }
         Event::AgentTrack { track, name } => {
-            seat.post(Box::new(move |caller, at| {
+            handle.post(Box::new(move |caller, at| {
                 caller.agent_track(at.now, track, name);
             }));
             connection.listen(track);
         }
         Event::AgentTrackGone(track) => {
             connection.stop_listening(track);
-            seat.with(move |caller, at| caller.agent_track_gone(at.now, track))
+            handle
+                .with(move |caller, at| caller.agent_track_gone(at.now, track))
                 .await;
         }
         Event::AgentTrackMuted(track) => {
-            seat.with(move |caller, at| caller.agent_track_muted(at.now, track))
+            handle
+                .with(move |caller, at| caller.agent_track_muted(at.now, track))
                 .await;
         }
         Event::AgentState(state) => {
-            seat.with(move |caller, at| caller.agent_state(at.now, state))
+            handle
+                .with(move |caller, at| caller.agent_state(at.now, state))
                 .await;
         }
         Event::AgentLeft => {
-            seat.with(|caller, at| caller.agent_left(at.now)).await;
+            handle.with(|caller, at| caller.agent_left(at.now)).await;
         }
         Event::Notice(text) => return Some(text),
-        Event::Closed(failure) => fail(seat, failure).await,
+        Event::Closed(failure) => fail(handle, failure).await,
     }
     None
 }
 
 /// The call of this caller has failed.
-pub(super) async fn fail(seat: &dyn Seat<CallerEnd>, failure: Failure) {
-    seat.with(|caller, at| caller.failed(at.now, failure)).await;
+pub(super) async fn fail(handle: &dyn CallerHandle<CallerEnd>, failure: Failure) {
+    handle
+        .with(|caller, at| caller.failed(at.now, failure))
+        .await;
 }

@@ -108,7 +108,7 @@ pub async fn run(
     let opening = OpenTargets::open(&settings.targets, &settings.run_id, &media, &mut notice);
     let targets = tokio::select! {
         targets = opening => targets?,
-        () = settings.stop.cancelled() => return Err(RunError::Canary(Failure::Stopped)),
+        () = settings.stop.cancelled() => return Err(RunError::Preflight(Failure::Stopped)),
     };
     let opinions = match settings.clock {
         Clock::System => Opinions::start(scenario.call.reply_tone).map_err(RunError::Thread)?,
@@ -141,7 +141,7 @@ pub async fn run(
     }
     let refused = matches!(
         &result,
-        Err(RunError::Canary(Failure::Target(failure))) if failure.unreached
+        Err(RunError::Preflight(Failure::Target(failure))) if failure.unreached
     );
     let mut notice = |text| tell(RunEvent::Notice(text));
     shared.targets.close(refused, &mut notice).await;

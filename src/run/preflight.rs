@@ -28,7 +28,7 @@ pub(super) async fn meet(
     if !needed {
         return Ok(());
     }
-    tell(RunEvent::CanaryStarted);
+    tell(RunEvent::PreflightStarted);
     let mut tried = HashSet::new();
     for variant in variants {
         let number = shared.targets.number(variant);
@@ -42,7 +42,7 @@ pub(super) async fn meet(
         let Some(first) = plan.call(0) else { break };
         let call = PlannedCall { variant, ..first };
         let met = preflight(shared, &call, variant).await;
-        met.map_err(RunError::Canary)?;
+        met.map_err(RunError::Preflight)?;
         shared.targets.met(number);
     }
     let mut notice = |text| tell(RunEvent::Notice(text));
@@ -52,7 +52,7 @@ pub(super) async fn meet(
             () = shared.stop.cancelled() => {}
         }
     }
-    tell(RunEvent::CanaryPassed);
+    tell(RunEvent::PreflightPassed);
     Ok(())
 }
 

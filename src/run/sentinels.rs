@@ -183,7 +183,7 @@ async fn call(
     let mut line = sentinels.agent.connect(dial, caller);
     let failed = talk(shared, room, over, &mut line, &mut events).await;
     line.connection.ignore_all();
-    let result = line.seat.with(|caller, at| caller.finish(at.now)).await;
+    let result = line.handle.with(|caller, at| caller.finish(at.now)).await;
     line.connection.hang_up().await;
     let failure = result.flatten().and_then(|r| r.failure);
     failure.filter(|_| failed)
@@ -223,7 +223,7 @@ async fn talk(
             },
             event = line.connection.event() => {
                 // Messages about the tracks of our own agent are of no use to anybody.
-                pass_on(&*line.seat, &mut *line.connection, event).await;
+                pass_on(&*line.handle, &mut *line.connection, event).await;
             }
             () = over.cancelled(), if turns > 0 => return false,
             () = &mut enough => return false,

@@ -3,7 +3,7 @@
 //! In: the number of threads. Out: the engine; its health. Invariant: a run whose targets bring
 //! their audio themselves has no media thread.
 
-use super::seat::{Job, Moment, Seat};
+use super::caller_handle::{CallerHandle, Job, Moment};
 use crate::call::Failure;
 use crate::net::{Endpoint, Engine, HealthSnapshot, PeerHandle};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -48,7 +48,7 @@ impl<E: Endpoint> Media<E> {
     }
 }
 
-impl<E: Endpoint> Seat<E> for PeerHandle<E> {
+impl<E: Endpoint> CallerHandle<E> for PeerHandle<E> {
     fn post(&self, job: Job<E>) {
         self.tell(move |peer, now| {
             let slot = peer.slot_from(now);

@@ -5,16 +5,16 @@
 //! nothing outside it knows more of it than the traits say.
 
 pub mod agent;
+mod caller_handle;
 pub mod embedded;
 pub mod in_process;
 pub mod livekit;
 mod media;
-mod seat;
 mod state_folder;
 mod target;
 
+pub use caller_handle::{CallerHandle, Job, Moment};
 pub use media::Media;
-pub use seat::{Job, Moment, Seat};
 pub use state_folder::state_folder;
 pub use target::{
     Connection, Dial, Event, Line, Notice, OpenTarget, Opened, Opening, OwnAgent, Target,

@@ -6,8 +6,8 @@
 //! [`Event::Closed`], which carries whatever went wrong with the call; [`OpenTarget::close`] cleans
 //! up what the run left on the target.
 
+use super::caller_handle::CallerHandle;
 use super::media::Media;
-use super::seat::Seat;
 use crate::audio::Codec;
 use crate::call::{AgentState, Failure};
 use crate::net::Endpoint;
@@ -91,7 +91,7 @@ pub trait OpenTarget<E: Endpoint>: Send + Sync {
 /// The two handles of a call: to its caller, wherever that runs, and to its connection.
 pub struct Line<E> {
     /// Runs jobs on the caller, on its media thread or task.
-    pub seat: Arc<dyn Seat<E>>,
+    pub handle: Arc<dyn CallerHandle<E>>,
     /// Its connection to the agent.
     pub connection: Box<dyn Connection>,
 }

@@ -1,5 +1,5 @@
-//! Enforces the module boundaries of docs/ARCHITECTURE.md ("rooms"): which room uses which, what
-//! pure rooms never name, file headers, lengths. That no files use each other in a cycle is in
+//! Enforces the module boundaries of docs/ARCHITECTURE.md ("modules"): which module uses which, what
+//! pure modules never name, file headers, lengths. That no files use each other in a cycle is in
 //! `cycles.rs`.
 //!
 //! In: path and text of every source file. Out: every violation, with file and line.
@@ -14,8 +14,8 @@ use scan::{Named, Token, named, tokens};
 use std::fmt::Write as _;
 use std::path::Path;
 
-/// Which room may use which others. Every room is listed, and nothing else is allowed.
-const ROOMS: &[(&str, &[&str])] = &[
+/// Which module may use which others. Every module is listed, and nothing else is allowed.
+const MODULES: &[(&str, &[&str])] = &[
     ("vocab", &[]),
     ("audio", &["vocab"]),
     ("stats", &[]),
@@ -44,7 +44,7 @@ const ROOMS: &[(&str, &[&str])] = &[
 /// Rooms without a clock, socket, file, thread, global randomness or output.
 const PURE: &[&str] = &["vocab", "scenario", "plan", "audio", "call", "stats"];
 
-/// Paths, or parts of them, that a pure room must not name.
+/// Paths, or parts of them, that a pure module must not name.
 const IMPURE: &[&str] = &[
     "std::fs",
     "std::io::stdin",
@@ -68,7 +68,7 @@ const IMPURE: &[&str] = &[
     "libc",
     "tokio",
 ];
-/// The clock. Tests of a pure room may use it to get an instant to count from.
+/// The clock. Tests of a pure module may use it to get an instant to count from.
 const CLOCK: &[&str] = &["Instant::now", "elapsed"];
 /// Macros that print.
 const PRINTS: &[&str] = &["println", "eprintln", "print", "eprint", "dbg"];
@@ -105,13 +105,13 @@ fn in_test_module(tokens: &[Token], token: usize) -> bool {
         })
 }
 
-/// The room of a file: `src/audio/ear.rs` → `audio`; `None` for the crate's two roots, tests
+/// The module of a file: `src/audio/ear.rs` → `audio`; `None` for the crate's two roots, tests
 /// and benches.
-fn room(path: &str) -> Option<&str> {
+fn module(path: &str) -> Option<&str> {
     let inside = path.strip_prefix("src/")?;
     let first = inside.split('/').next()?;
-    let room = first.strip_suffix(".rs").unwrap_or(first);
-    (!["main", "lib"].contains(&room)).then_some(room)
+    let module = first.strip_suffix(".rs").unwrap_or(first);
+    (!["main", "lib"].contains(&module)).then_some(module)
 }
 
 fn is_test_file(path: &str) -> bool {
@@ -162,10 +162,10 @@ fn check(path: &str, text: &str) -> Vec<String> {
         }
     }
     let is_macro = |n: &Named| tokens.get(n.token + 1).is_some_and(|t| t.text == "!");
-    let room = room(path);
-    let uses = room.map(|room| ROOMS.iter().find(|r| r.0 == room));
+    let module = module(path);
+    let uses = module.map(|module| MODULES.iter().find(|r| r.0 == module));
     if let Some(None) = uses {
-        breaches.push(format!("{path}:1: a room that is not in `ROOMS`"));
+        breaches.push(format!("{path}:1: a module that is not in `MODULES`"));
     }
     for name in named(&tokens) {
         let mut breach = |what: &str| breaches.push(format!("{path}:{}: {what}", name.line));
@@ -174,7 +174,7 @@ fn check(path: &str, text: &str) -> Vec<String> {
         }
         let in_tests = is_test_file(path) || in_test_module(&tokens, name.token);
         let prints = PRINTS.contains(&name.path.as_str()) && is_macro(&name);
-        let Some(Some((room, uses))) = uses else {
+        let Some(Some((module, uses))) = uses else {
             continue;
         };
         let output = prints || OUTPUTS.iter().any(|w| says(&name.path, w));
@@ -183,17 +183,17 @@ fn check(path: &str, text: &str) -> Vec<String> {
         }
         if let Some(rest) = name.path.strip_prefix("crate::") {
             let used = rest.split("::").next().unwrap_or_default();
-            if used != *room && !uses.contains(&used) {
-                breach(&format!("`{room}` may not use `{used}`"));
+            if used != *module && !uses.contains(&used) {
+                breach(&format!("`{module}` may not use `{used}`"));
             }
         }
-        if !PURE.contains(room) {
+        if !PURE.contains(module) {
             continue;
         }
         let impure = IMPURE.iter().any(|w| says(&name.path, w));
         let clock = CLOCK.iter().any(|w| says(&name.path, w)) && !in_tests;
         if impure || clock || prints {
-            breach(&format!("`{}` in the pure room `{room}`", name.path));
+            breach(&format!("`{}` in the pure module `{module}`", name.path));
         }
     }
     breaches
@@ -241,15 +241,18 @@ fn sources_follow_the_architecture() {
 }
 
 #[test]
-fn rooms_do_not_depend_on_each_other_in_cycles() {
-    // A room comes after all rooms that it uses, so there is no cycle.
+fn modules_do_not_depend_on_each_other_in_cycles() {
+    // A module comes after all modules that it uses, so there is no cycle.
     let order = [
         "vocab", "audio", "stats", "scenario", "plan", "call", "record", "net", "targets", "run",
     ];
     let order = [&order[..], &["report", "cli"]].concat();
-    assert_eq!(order.len(), ROOMS.len());
-    for (room, uses) in ROOMS {
-        let place = |r: &str| order.iter().position(|o| *o == r).expect("a listed room");
-        assert!(uses.iter().all(|used| place(used) < place(room)), "{room}");
+    assert_eq!(order.len(), MODULES.len());
+    for (module, uses) in MODULES {
+        let place = |r: &str| order.iter().position(|o| *o == r).expect("a listed module");
+        assert!(
+            uses.iter().all(|used| place(used) < place(module)),
+            "{module}"
+        );
     }
 }

@@ -123,8 +123,8 @@ impl Feed {
             | RunEvent::CallDropped(_)
             | RunEvent::CallNotRun(_)
             | RunEvent::Notice(_)
-            | RunEvent::CanaryStarted
-            | RunEvent::CanaryPassed => {}
+            | RunEvent::PreflightStarted
+            | RunEvent::PreflightPassed => {}
         }
     }
 }

@@ -60,10 +60,10 @@ impl Progress {
     pub(super) fn take(&mut self, event: RunEvent) {
         match event {
             RunEvent::Notice(text) => return self.print(&format!("warning: {text}")),
-            RunEvent::CanaryStarted => {
+            RunEvent::PreflightStarted => {
                 return self.print("preflight call: checking the server and the agent");
             }
-            RunEvent::CanaryPassed => return self.print("preflight call passed; starting"),
+            RunEvent::PreflightPassed => return self.print("preflight call passed; starting"),
             RunEvent::Stopping => return self.print("stopping: hanging up, then reporting"),
             RunEvent::CallStarted { call, .. } => {
                 self.phases.insert(call, Phase::Joining);

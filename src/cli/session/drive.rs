@@ -85,7 +85,7 @@ impl Drive<'_> {
 
 fn failed(e: &RunError) -> Trouble {
     let exit = match e {
-        RunError::Canary(crate::call::Failure::Stopped)
+        RunError::Preflight(crate::call::Failure::Stopped)
         | RunError::Target(crate::call::Failure::Stopped) => Exit::Stopped,
         RunError::Unreadable { .. } | RunError::Unusable { .. } => Exit::InvalidScenario,
         _ => Exit::Error,

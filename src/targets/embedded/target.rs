@@ -75,7 +75,7 @@ impl<E: Endpoint> OpenTarget<E> for OpenEmbedded<E> {
             media,
         );
         Line {
-            seat: peer,
+            handle: peer,
             connection: Box::new(call),
         }
     }

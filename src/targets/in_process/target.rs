@@ -10,7 +10,8 @@ use crate::call::Failure;
 use crate::net::{Endpoint, Impairment};
 use crate::targets::agent::{AgentCalls, Clip, ClipError, Hearing, Voice};
 use crate::targets::{
-    Connection, Dial, Event, Job, Line, Notice, OpenTarget, Opened, Opening, OwnAgent, Seat, Target,
+    CallerHandle, Connection, Dial, Event, Job, Line, Notice, OpenTarget, Opened, Opening,
+    OwnAgent, Target,
 };
 use crate::vocab::AgentDelay;
 use futures_util::future::BoxFuture;
@@ -112,7 +113,7 @@ impl<E: Endpoint> OpenTarget<E> for OpenInProcess {
         let wire = Wire::new(caller, self.agent.end(dial.room), *path, loss, tell);
         tokio::spawn(wire.run(mishaps.clone(), inbox));
         Line {
-            seat: Arc::new(Chair(commands.clone())),
+            handle: Arc::new(TaskHandle(commands.clone())),
             connection: Box::new(Call { events, commands }),
         }
     }
@@ -127,10 +128,10 @@ impl<E: Endpoint> OpenTarget<E> for OpenInProcess {
     }
 }
 
-/// The seat of a caller that lives in the task of its call.
-struct Chair<E>(mpsc::UnboundedSender<Command<E>>);
+/// The handle of a caller that lives in the task of its call.
+struct TaskHandle<E>(mpsc::UnboundedSender<Command<E>>);
 
-impl<E: Endpoint> Seat<E> for Chair<E> {
+impl<E: Endpoint> CallerHandle<E> for TaskHandle<E> {
     fn post(&self, job: Job<E>) {
         // A task that has ended drops the job, as it should.
         let _ = self.0.send(Command::Job(job));

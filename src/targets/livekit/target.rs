@@ -145,7 +145,7 @@ impl<E: Endpoint> OpenTarget<E> for OpenLivekit<E> {
             swapped: self.server.credentials.look_swapped(),
         };
         Line {
-            seat: peer.clone(),
+            handle: peer.clone(),
             connection: Box::new(RoomCall::begin(joined, wish, peer, media)),
         }
     }

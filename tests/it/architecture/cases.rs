@@ -64,10 +64,10 @@ fn the_checker_can_fail() {
             &["5: `audio` may not use `run`"],
         ),
         (
-            "unknown room",
+            "unknown module",
             "src/attic/x.rs",
             "//! h",
-            &["1: a room that the table does not know"],
+            &["1: a module that is not in `MODULES`"],
         ),
         (
             "roots may",
@@ -95,8 +95,8 @@ fn the_checker_can_fail() {
             "src/scenario/x.rs",
             "//! h\nuse std::{fs, net::Ipv4Addr};",
             &[
-                "2: `std::fs` in the pure room `scenario`",
-                "2: `std::net::Ipv4Addr` in the pure room `scenario`",
+                "2: `std::fs` in the pure module `scenario`",
+                "2: `std::net::Ipv4Addr` in the pure module `scenario`",
             ],
         ),
         (
@@ -109,22 +109,22 @@ fn the_checker_can_fail() {
             "thread",
             "src/plan/x.rs",
             "//! h\nfn f() { std::thread::sleep(d) }",
-            &["2: `std::thread::sleep` in the pure room `plan`"],
+            &["2: `std::thread::sleep` in the pure module `plan`"],
         ),
         (
             "clock",
             "src/call/x.rs",
             "//! h\nfn f() { std::time::Instant::now(); t.elapsed() }",
             &[
-                "2: `std::time::Instant::now` in the pure room `call`",
-                "2: `elapsed` in the pure room `call`",
+                "2: `std::time::Instant::now` in the pure module `call`",
+                "2: `elapsed` in the pure module `call`",
             ],
         ),
         (
             "wall clock",
             "src/call/x.rs",
             "//! h\nuse std::time::SystemTime;",
-            &["2: `std::time::SystemTime` in the pure room `call`"],
+            &["2: `std::time::SystemTime` in the pure module `call`"],
         ),
         (
             "a test's base",
@@ -136,13 +136,13 @@ fn the_checker_can_fail() {
             "behind the tests",
             "src/call/x.rs",
             "//! h\n#[cfg(test)]\nmod tests { }\nfn f() { Instant::now() }",
-            &["4: `Instant::now` in the pure room `call`"],
+            &["4: `Instant::now` in the pure module `call`"],
         ),
         (
             "a test's file",
             "src/call/tests/x.rs",
             "//! h\nfn f() { Instant::now(); std::fs::read(p) }",
-            &["2: `std::fs::read` in the pure room `call`"],
+            &["2: `std::fs::read` in the pure module `call`"],
         ),
         (
             "output",
@@ -150,7 +150,7 @@ fn the_checker_can_fail() {
             "//! h\nfn f() { println!(\"x\"); let print = 1; }",
             &[
                 "2: `println` outside src/cli/console.rs",
-                "2: `println` in the pure room `stats`",
+                "2: `println` in the pure module `stats`",
             ],
         ),
         (
@@ -181,7 +181,7 @@ fn the_checker_can_fail() {
             "chance",
             "src/plan/x.rs",
             "//! h\nfn f() { rand::rng(); rand_chacha::rand_core::seed(); }",
-            &["2: `rand::rng` in the pure room `plan`"],
+            &["2: `rand::rng` in the pure module `plan`"],
         ),
     ];
     for (name, path, text, expected) in cases {

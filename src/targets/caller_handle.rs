@@ -19,12 +19,12 @@ pub struct Moment {
 pub type Job<E> = Box<dyn FnOnce(&mut E, Moment) + Send>;
 
 /// Where a caller is: on a media thread, or in a task.
-pub trait Seat<E>: Send + Sync {
+pub trait CallerHandle<E>: Send + Sync {
     /// Runs `job` there, after those posted before it. It is dropped if the caller is gone.
     fn post(&self, job: Job<E>);
 }
 
-impl<E: 'static> dyn Seat<E> + '_ {
+impl<E: 'static> dyn CallerHandle<E> + '_ {
     /// Runs `f` where the caller is and returns the result; `None` if the caller is gone.
     pub async fn with<R: Send + 'static>(
         &self,
