@@ -66,7 +66,8 @@ struct Open {
 impl Open {
     /// Whether the next value is secret; takes the key that it belongs to.
     fn takes_secret(&mut self) -> bool {
-        self.secret || self.key.take().is_some_and(|key| key == KEY)
+        let key = self.key.take();
+        self.secret || key.is_some_and(|key| key == KEY)
     }
 }
 
@@ -101,16 +102,21 @@ impl Found {
                     }
                     match open.last_mut() {
                         Some(mapping) if is_key => mapping.key = Some(value.to_string()),
-                        Some(collection) => {
-                            if collection.takes_secret() {
+                        collection => {
+                            if collection.is_some_and(Open::takes_secret) {
                                 found.is_secret(number);
                             }
                         }
-                        None => {}
                     }
                 }
+                Event::Alias(_) if is_key => {
+                    // Not the key that is looked for; its value comes next.
+                    open.last_mut()
+                        .into_iter()
+                        .for_each(|mapping| mapping.key = Some(String::new()));
+                }
                 Event::Alias(anchor) => {
-                    let secret = !is_key && open.last_mut().is_some_and(Open::takes_secret);
+                    let secret = open.last_mut().is_some_and(Open::takes_secret);
                     if let Some(number) = anchors.get(&anchor).filter(|_| secret) {
                         found.is_secret(*number);
                     }
@@ -252,6 +258,8 @@ mod tests {
             format!("# größer, {SECRET}\ntarget: {{url: 'ü', api_secret: {SECRET}}}\n"),
             format!("target: {{\"kind\":\"livekit\",\"api_secret\":\"{SECRET}\"}}"),
             format!("target:\r\n  api_secret: {SECRET}\r\n  kind: livekit\r\n"),
+            format!("k: &k name\nm: {{*k : x, api_secret: {SECRET}}}\n"),
+            format!("m: {{api_secret: [{{a: {SECRET}}}, {{b: x}}]}}\n"),
         ];
         for way in &ways {
             let kept = redacted(way, &[SECRET]).unwrap_or_else(|| panic!("withheld:\n{way}"));
