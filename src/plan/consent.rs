@@ -10,13 +10,15 @@ use std::time::Duration;
 
 /// The most calls that a run may make without `--yes`.
 pub const CALLS_WITHOUT_CONSENT: u64 = 1_000;
+/// The most call-minutes that a run may take without `--yes`: fifty calls for an hour and a half.
+pub const CALL_MINUTES_WITHOUT_CONSENT: f64 = 5_000.0;
 /// The highest concurrency that needs no `--yes` on a host that is not private.
 pub const CONCURRENCY_WITHOUT_CONSENT: u64 = 100;
 
 /// Why a run must be confirmed.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Consent {
-    /// More than [`CALLS_WITHOUT_CONSENT`] calls.
+    /// More than [`CALLS_WITHOUT_CONSENT`] calls, or [`CALL_MINUTES_WITHOUT_CONSENT`].
     Calls {
         /// Number of calls, warm-up included; estimated if the load is bounded by a duration.
         calls: u64,
@@ -79,9 +81,9 @@ impl Plan {
     /// Why this plan must be confirmed before it runs against `host` (`None`: the embedded
     /// target). `None` if it need not be.
     pub fn needs_consent(&self, host: Option<&str>) -> Option<Consent> {
-        let calls = self.estimate().calls;
-        if calls > CALLS_WITHOUT_CONSENT {
-            let (call_minutes, duration) = (self.call_minutes(), self.duration());
+        let (calls, call_minutes) = (self.estimate().calls, self.call_minutes());
+        if calls > CALLS_WITHOUT_CONSENT || call_minutes > CALL_MINUTES_WITHOUT_CONSENT {
+            let duration = self.duration();
             return Some(Consent::Calls {
                 calls,
                 call_minutes,
@@ -133,6 +135,29 @@ fn is_private_v6(address: Ipv6Addr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn few_calls_of_many_hours_need_consent() {
+        let plan = |length: u64, calls: u64| {
+            let text = format!(
+                "version: 1\nname: test\ntarget: {{kind: embedded}}\n\
+                 utterances: {{a: {{file: a.wav}}}}\n\
+                 call: {{turns: [{{say: a, start: {{after: call_start}}}}]}}\n\
+                 load: {{calls: {calls}, concurrency: 50}}\n"
+            );
+            let length = move |_: &std::path::Path, _| Ok(Some(Duration::from_secs(length)));
+            let path = std::path::Path::new("test.yaml");
+            let unset = crate::scenario::Unset::Problem;
+            let checked = crate::scenario::check(text.as_bytes(), path, &|_| None, unset, &length);
+            Plan::new(&checked.expect("a scenario")).needs_consent(None)
+        };
+        assert!(plan(60, 100).is_none());
+        let asked = plan(8 * 3_600, 100).expect("asked").to_string();
+        assert!(
+            asked.contains("100 calls") && asked.contains("call-minutes"),
+            "{asked}"
+        );
+    }
 
     #[test]
     fn private_hosts_are_known_by_name() {

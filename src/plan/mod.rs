@@ -10,7 +10,10 @@ mod estimate;
 mod shape;
 mod show;
 
-pub use consent::{CALLS_WITHOUT_CONSENT, CONCURRENCY_WITHOUT_CONSENT, Consent, is_private};
+pub use consent::{
+    CALL_MINUTES_WITHOUT_CONSENT, CALLS_WITHOUT_CONSENT, CONCURRENCY_WITHOUT_CONSENT, Consent,
+    is_private,
+};
 pub use estimate::Estimate;
 pub use show::{json_line, summary};
 

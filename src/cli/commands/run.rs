@@ -23,7 +23,7 @@ pub struct RunArgs {
     /// Folder for the results, new or empty [default: reports/TIME-NAME]
     #[arg(short, long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// Run more than 1,000 calls, or more than 100 at once on a host that is not private,
+    /// Run more than 1,000 calls or 5,000 call-minutes, or more than 100 calls at once on a host that is not private,
     /// without being asked
     #[arg(short, long)]
     pub yes: bool,
