@@ -1,7 +1,7 @@
 //! The runtime around a command that makes calls or serves them.
 //!
-//! In: a future, what stops it. Out: what the future returns. Invariant: the first SIGINT or SIGTERM
-//! lets the command end by itself; the second does not wait for it.
+//! In: a future, what stops it. Out: what the future returns. Invariant: the first SIGINT, SIGTERM
+//! or SIGHUP lets the command end by itself; the second does not wait for it.
 
 use super::exit::Exit;
 use super::trouble::Trouble;
@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 /// How long background tasks may go on after a command is over.
 const LEFTOVERS: Duration = Duration::from_millis(200);
 
-/// Runs a command's future; the first SIGINT or SIGTERM cancels `stop`, the second ends the
+/// Runs a command's future; the first SIGINT, SIGTERM or SIGHUP cancels `stop`, the second ends the
 /// process as the signal itself would.
 ///
 /// # Errors
@@ -38,12 +38,14 @@ pub(super) fn with_runtime<T>(
     let done = runtime.block_on(async {
         let mut interrupt = signal(SignalKind::interrupt()).map_err(refused)?;
         let mut terminate = signal(SignalKind::terminate()).map_err(refused)?;
+        let mut hang_up = signal(SignalKind::hangup()).map_err(refused)?;
         tokio::spawn(async move {
             let mut told = false;
             loop {
                 let code = tokio::select! {
                     _ = interrupt.recv() => 130,
                     _ = terminate.recv() => 143,
+                    _ = hang_up.recv() => 129,
                 };
                 if told {
                     std::process::exit(code);

@@ -118,6 +118,11 @@ fn a_termination_ends_in_a_report() {
 }
 
 #[test]
+fn a_terminal_that_closes_ends_in_a_report() {
+    stopped_by(libc::SIGHUP);
+}
+
+#[test]
 fn the_next_run_deletes_the_rooms_of_a_crashed_one() {
     let (stage, _turn) = stage();
     let state = tempfile::tempdir().expect("a folder");
