@@ -40,6 +40,8 @@ pub(super) struct Collector<'a> {
     begun: BTreeMap<usize, Begun>,
     /// Number of calls that have started.
     started: usize,
+    /// Number of calls that failed because of the generator itself, and what the first met.
+    own_failures: (usize, String),
 }
 
 impl<'a> Collector<'a> {
@@ -58,6 +60,7 @@ impl<'a> Collector<'a> {
             recorded: HashMap::new(),
             begun: BTreeMap::new(),
             started: 0,
+            own_failures: (0, String::new()),
         }
     }
 
@@ -260,6 +263,13 @@ impl<'a> Collector<'a> {
 
     fn ended(&mut self, done: CallDone, tell: &mut dyn FnMut(RunEvent)) {
         self.begun.remove(&done.index);
+        if let Some(failure @ Failure::Generator { .. }) = &done.result.failure {
+            let (count, first) = &mut self.own_failures;
+            if *count == 0 {
+                *first = failure.to_string();
+            }
+            *count += 1;
+        }
         let mut outcomes = Vec::new();
         for turn in &done.result.turns {
             let failure = done.result.failure.as_ref();
@@ -282,6 +292,17 @@ impl<'a> Collector<'a> {
         };
         self.append_call(&call, tell);
         tell(RunEvent::CallEnded(Box::new(call)));
+    }
+
+    /// Why the run's figures are not reliable because calls failed that were not the agent's to
+    /// answer; empty if there were none.
+    pub(super) fn own_failures(&self) -> Vec<String> {
+        match &self.own_failures {
+            (0, _) => Vec::new(),
+            (count, first) => vec![format!(
+                "{count} calls failed here, not at the agent: {first}"
+            )],
+        }
     }
 
     /// Number of calls that have started so far.

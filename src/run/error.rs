@@ -14,6 +14,16 @@ pub enum RunError {
     /// A target does not open, or one of our own agents does not start there.
     #[error("{0}")]
     Target(Failure),
+    /// The process may not open as many files as the run needs.
+    #[error("this run needs {needed} file descriptors, and the system allows this process {hard}")]
+    Descriptors {
+        /// How many the run needs.
+        needed: u64,
+        /// The hard limit.
+        hard: u64,
+        /// How many concurrent calls the limit allows.
+        calls: u64,
+    },
     /// The system cannot start another thread.
     #[error("no thread could be started: {0}")]
     Thread(std::io::Error),
@@ -46,6 +56,10 @@ impl RunError {
     pub fn hint(&self) -> String {
         match self {
             Self::Preflight(f) | Self::Target(f) => f.hint().into(),
+            Self::Descriptors { needed, calls, .. } => format!(
+                "`ulimit -n {needed}` (or LimitNOFILE, or `docker run --ulimit nofile={needed}`) \
+                 allows it; at most {calls} calls fit as it is: `--concurrency {calls}`"
+            ),
             Self::Thread(_) => "check `ulimit -n` and `ulimit -u`".into(),
             Self::Evidence(e) => e.hint().into(),
             Self::Codec(e) => e.hint().to_string(),

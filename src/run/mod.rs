@@ -18,6 +18,7 @@ mod finished;
 mod generator;
 mod health;
 mod hearing;
+mod limits;
 mod line;
 mod opinions;
 mod preflight;
@@ -101,6 +102,7 @@ pub async fn run(
     tell: &mut (dyn FnMut(RunEvent) + Send),
 ) -> Result<Finished, RunError> {
     let sounds = Sounds::load(&scenario.utterances, settings.targets.codec())?;
+    limits::allow(plan.concurrency(), settings.targets.descriptors())?;
     let peak = plan.concurrency() as usize;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let media = Media::new(peak.div_ceil(CALLS_PER_THREAD).min(cores));
@@ -228,7 +230,7 @@ async fn execute(
         steady: shared.measured.get().map_or_else(Vec::new, |measured| {
             steady_spans(plan, *measured, run_start)
         }),
-        invalid: watch.doubts(health),
+        invalid: [watch.doubts(health), collector.own_failures()].concat(),
         generator,
         evidence: evidence.map(|done| done.evidence),
         journal_error: collector.journal_error.take(),

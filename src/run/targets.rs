@@ -79,6 +79,12 @@ impl Targets {
         self.first().codec()
     }
 
+    /// How many file descriptors a call needs at most.
+    pub(super) fn descriptors(&self) -> u64 {
+        let all = self.targets.iter().map(|target| target.descriptors());
+        all.max().unwrap_or_default()
+    }
+
     fn first(&self) -> &AnyTarget {
         // Never empty, by construction.
         &self.targets[0]

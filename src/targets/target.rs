@@ -28,6 +28,8 @@ pub trait Target<E: Endpoint>: fmt::Debug + Send + Sync {
     fn codec(&self) -> Codec {
         Codec::Opus
     }
+    /// How many file descriptors of this process a call needs.
+    fn descriptors(&self) -> u64;
     /// Prepares it for calls.
     ///
     /// # Errors

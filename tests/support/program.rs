@@ -7,6 +7,7 @@
 use super::process::Stream;
 use super::{Finished, LivekitServer, Process};
 use std::ffi::OsStr;
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -83,6 +84,24 @@ impl Loadgen {
     /// Sets an environment variable.
     pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
         self.command.env(name, value);
+        self
+    }
+
+    /// Sets the soft and the hard limit of open files.
+    pub fn open_files(mut self, soft: u64, hard: u64) -> Self {
+        let limit = libc::rlimit {
+            rlim_cur: soft,
+            rlim_max: hard,
+        };
+        let set = move || {
+            // SAFETY: setrlimit only reads `limit`, and may be called between fork and exec.
+            match unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) } {
+                0 => Ok(()),
+                _ => Err(std::io::Error::last_os_error()),
+            }
+        };
+        // SAFETY: `set` makes a single system call and allocates nothing.
+        unsafe { self.command.pre_exec(set) };
         self
     }
 

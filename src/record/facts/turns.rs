@@ -11,6 +11,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
 
+/// Failure cause of calls and turns that failed because of the generator itself.
+pub(in crate::record) const GENERATOR: &str = "generator";
 /// Failure cause, in files of version 1, of calls and turns that a stop of the run cut off.
 pub(in crate::record) const STOPPED: &str = "stopped";
 

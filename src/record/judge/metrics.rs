@@ -201,6 +201,23 @@ mod tests {
     use crate::record::fixtures::{Failure, Outcome, Run};
 
     #[test]
+    fn failures_of_the_generator_are_not_slow_replies() {
+        let broken = Failure::Generator {
+            detail: "Too many open files".into(),
+        };
+        for (failure, infinite) in [(Failure::AgentLeft, true), (broken, false)] {
+            let mut run = Run::default();
+            run.good(1).bad(Outcome::Failed, Some(failure.clone()));
+            let failed = |t: &&TurnRecord| t.outcome == Outcome::Failed;
+            assert!(run.turns.iter().any(|t| failed(&t)));
+            for turn in run.turns.iter().filter(failed) {
+                let sample = of_turn(turn, None);
+                assert_eq!(sample, infinite.then_some(Sample::Infinite), "{failure}");
+            }
+        }
+    }
+
+    #[test]
     fn every_metric_is_there_once_and_finds_its_values() {
         let mut run = Run::default();
         run.good(3)

@@ -4,7 +4,7 @@
 //! calls and sentinel calls enter nothing; turns that the end of the run cut off enter only the
 //! counts; in the samples of gates, an awaited event that never happened is +∞.
 
-use crate::record::facts::turns::STOPPED;
+use crate::record::facts::turns::{GENERATOR, STOPPED};
 use crate::record::{CallRecord, Ms, TurnCounts, TurnRecord};
 use crate::stats::{Distribution, Sample};
 use crate::vocab::Outcome;
@@ -120,6 +120,8 @@ pub(in crate::record) fn finite(ms: Option<Ms>) -> Option<Sample> {
 pub(in crate::record) fn of_turn(turn: &TurnRecord, latency: Option<Ms>) -> Option<Sample> {
     match turn.outcome {
         Outcome::Replied | Outcome::Early => finite(latency),
+        // The agent was never asked: the run is invalid, and the agent no slower for it.
+        Outcome::Failed if turn.failure.as_deref() == Some(GENERATOR) => finite(latency),
         Outcome::Missed | Outcome::Failed => finite(latency).or(Some(Sample::Infinite)),
         Outcome::CutOff | Outcome::NotRun => None,
     }
@@ -136,6 +138,7 @@ pub(in crate::record) fn of_call(call: &CallRecord, latency: Option<Ms>) -> Opti
             ..
         } = call.turns;
         let joined = replied + missed + early > 0;
-        (failure.cause != STOPPED && !joined).then_some(Sample::Infinite)
+        let ours = [STOPPED, GENERATOR].contains(&failure.cause.as_str());
+        (!ours && !joined).then_some(Sample::Infinite)
     })
 }

@@ -165,6 +165,31 @@ fn a_full_disk_loses_no_record() {
     assert_eq!(events.iter().filter(notices).count(), 1, "said once");
 }
 
+#[test]
+fn calls_that_failed_here_make_the_run_invalid() {
+    let dir = tempfile::tempdir().expect("dir");
+    let mut journal = Journal::create(&dir.path().join("turns.jsonl")).expect("journal");
+    let scenario = test_scenario("{calls: 3}");
+    let plan = Plan::new(&scenario);
+    let start = Instant::now();
+    let mut collector = Collector::new(&scenario, start, &mut journal);
+    let broken = || Failure::Generator {
+        detail: "Too many open files".into(),
+    };
+    for (index, failure) in [(0, Failure::AgentLeft), (1, broken()), (2, broken())] {
+        collector.take(begun(&plan, index, start), &mut |_| {});
+        let before = collector.own_failures().len();
+        assert_eq!(before, usize::from(index == 2));
+        let result = result(2, start, failure);
+        collector.take(ended(&plan, index, start, result), &mut |_| {});
+    }
+    let doubts = collector.own_failures();
+    assert!(
+        doubts.len() == 1 && doubts[0].starts_with("2 calls") && doubts[0].contains("open files"),
+        "{doubts:?}"
+    );
+}
+
 /// A hundred concurrent calls, some of which are refused in the first second: only the turns of
 /// those have ended.
 #[test]

@@ -37,6 +37,11 @@ impl<E: Endpoint> Target<E> for Embedded {
         None
     }
 
+    fn descriptors(&self) -> u64 {
+        // A socket for media; the agent has its own in its process.
+        1
+    }
+
     fn open<'a>(&'a self, run: Opening<'a, E>) -> BoxFuture<'a, Result<Opened<E>, Failure>> {
         Box::pin(async move {
             let engine = run.media.engine()?;

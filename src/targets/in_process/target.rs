@@ -79,6 +79,10 @@ impl<E: Endpoint> Target<E> for InProcess {
         CODEC
     }
 
+    fn descriptors(&self) -> u64 {
+        0
+    }
+
     fn open<'a>(&'a self, _run: Opening<'a, E>) -> BoxFuture<'a, Result<Opened<E>, Failure>> {
         Box::pin(async {
             let agent = self.agent().map_err(|e| Failure::Generator {

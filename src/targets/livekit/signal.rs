@@ -94,9 +94,25 @@ fn refused(response: &Response<Option<Vec<u8>>>) -> Refusal {
     })
 }
 
+/// Whether the system refused us something that has nothing to do with the server: descriptors,
+/// memory, ports, a route.
+fn is_own(e: &std::io::Error) -> bool {
+    let own = [
+        libc::EMFILE,
+        libc::ENFILE,
+        libc::ENOBUFS,
+        libc::ENOMEM,
+        libc::EADDRNOTAVAIL,
+        libc::ENETUNREACH,
+        libc::ENETDOWN,
+    ];
+    e.raw_os_error().is_some_and(|code| own.contains(&code))
+}
+
 fn unreachable(e: &WsError) -> Failure {
     let detail = printable(&e.to_string());
     match e {
+        WsError::Io(e) if is_own(e) => Failure::Generator { detail },
         WsError::Io(e) if e.get_ref().is_some_and(|e| e.is::<rustls::Error>()) => {
             Failure::from(Cause::Tls { detail })
         }
@@ -250,6 +266,20 @@ pub(super) fn description(kind: &str, sdp: String, id: u32) -> proto::SessionDes
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_the_system_refuses_us_is_not_the_servers_fault() {
+        let cause = |code| {
+            let e = std::io::Error::from_raw_os_error(code);
+            unreachable(&WsError::Io(e)).cause()
+        };
+        for own in [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENETUNREACH] {
+            assert_eq!(cause(own), "generator");
+        }
+        for servers in [libc::ECONNREFUSED, libc::ECONNRESET, libc::EHOSTUNREACH] {
+            assert_eq!(cause(servers), "unreachable");
+        }
+    }
 
     #[test]
     fn what_a_server_says_is_made_printable() {

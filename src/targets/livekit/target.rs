@@ -68,6 +68,11 @@ impl<E: Endpoint> Target<E> for Livekit {
         Some(self.address.host())
     }
 
+    fn descriptors(&self) -> u64 {
+        // One for signalling, one for media. An old server needs a second one for media.
+        2
+    }
+
     fn open<'a>(&'a self, run: Opening<'a, E>) -> BoxFuture<'a, Result<Opened<E>, Failure>> {
         Box::pin(async move {
             let engine = run.media.engine()?;
