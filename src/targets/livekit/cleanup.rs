@@ -5,12 +5,12 @@
 //! crashed run by the next run; rooms are only deleted by a run's own prefix.
 
 use super::address::Address;
-use super::ledger::Ledger;
+use super::ledger::{Ledger, Noted};
 use super::rooms::Rooms;
 use super::token::Credentials;
 use crate::targets::Notice;
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio_util::task::TaskTracker;
 
@@ -26,6 +26,8 @@ pub(super) struct Cleanup {
     /// `prefix-runid-`: prefix of this run's room names.
     prefix: String,
     ledger: Option<Ledger>,
+    /// This run's entry in it.
+    noted: Mutex<Option<Noted>>,
     /// Deletions in progress. A server that gets two at once for a room creates the room again.
     deleting: TaskTracker,
 }
@@ -43,6 +45,7 @@ impl Cleanup {
             rooms: Arc::new(Rooms::new(address, credentials)),
             prefix,
             ledger,
+            noted: Mutex::default(),
             deleting: TaskTracker::new(),
         }
     }
@@ -60,10 +63,11 @@ impl Cleanup {
             Some(ledger) => ledger.open(&self.server, &self.prefix),
             None => Err(std::io::Error::other("no home directory")),
         };
-        if let Err(e) = noted {
-            notice(format!(
+        match noted {
+            Ok(noted) => *self.noted.lock().unwrap_or_else(PoisonError::into_inner) = Some(noted),
+            Err(e) => notice(format!(
                 "cannot note this run ({e}): should it crash, its rooms stay until they are empty"
-            ));
+            )),
         }
     }
 

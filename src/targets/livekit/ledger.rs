@@ -1,10 +1,14 @@
 //! Which runs have rooms open, so that those of a crashed run can be deleted later.
 //!
-//! In: a run's server and room prefix. Out: a small file until the run has cleaned up.
-//! Invariants: no secret is written; a run counts as crashed only if its process is gone.
+//! In: a run's server and room prefix. Out: a small file, locked until the run has cleaned up.
+//! Invariants: no secret is written; a run counts as crashed only if the kernel has released its
+//! lock, or the machine that it ran on has been restarted. Process ids alone would not do: two
+//! containers that share a home do not see each other's processes.
 
 use crate::targets::state_folder;
 use serde::{Deserialize, Serialize};
+use std::fs::File;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 /// One run's entry.
@@ -18,6 +22,35 @@ pub(super) struct Entry {
     pub pid: u32,
     /// Start time of that process in kernel ticks, because process ids are reused.
     pub started: u64,
+    /// The machine it runs on; entries of earlier releases name none.
+    #[serde(default)]
+    pub machine: Option<Machine>,
+}
+
+/// A machine, since it was last started.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Machine {
+    /// Its host name; containers have their own.
+    pub host: String,
+    /// The kernel's id of this boot, which containers share with their host.
+    pub boot: String,
+}
+
+impl Machine {
+    fn this() -> Option<Self> {
+        let read = |path| std::fs::read_to_string(path).ok();
+        let text = |path| Some(read(path)?.trim().to_owned());
+        Some(Self {
+            host: text("/proc/sys/kernel/hostname")?,
+            boot: text("/proc/sys/kernel/random/boot_id")?,
+        })
+    }
+}
+
+/// A run's entry, locked until this is dropped.
+#[derive(Debug)]
+pub(super) struct Noted {
+    _locked: File,
 }
 
 /// The folder of open runs: `$XDG_STATE_HOME/loadgen/runs`.
@@ -48,16 +81,21 @@ impl Ledger {
     ///
     /// # Errors
     /// The entry cannot be written.
-    pub(super) fn open(&self, server: &str, prefix: &str) -> std::io::Result<()> {
+    pub(super) fn open(&self, server: &str, prefix: &str) -> std::io::Result<Noted> {
         let pid = std::process::id();
         let entry = Entry {
             server: server.to_owned(),
             prefix: prefix.to_owned(),
             pid,
             started: process_start(pid).unwrap_or(0),
+            machine: Machine::this(),
         };
         std::fs::create_dir_all(&self.0)?;
-        std::fs::write(self.file(prefix), serde_json::to_vec(&entry)?)
+        let mut file = File::create(self.file(prefix))?;
+        // Locked before it says anything: an empty entry is of no run.
+        file.try_lock()?;
+        file.write_all(&serde_json::to_vec(&entry)?)?;
+        Ok(Noted { _locked: file })
     }
 
     /// Removes a run that has cleaned up.
@@ -71,13 +109,35 @@ impl Ledger {
         let Ok(files) = std::fs::read_dir(&self.0) else {
             return Vec::new();
         };
-        let entries = files.flatten().filter_map(|f| read(&f.path()));
-        let gone = |e: &Entry| process_start(e.pid) != Some(e.started);
-        entries
-            .filter(|e| e.server == server && gone(e) && is_prefix(&e.prefix))
-            .map(|e| e.prefix)
+        let here = Machine::this();
+        let paths = files.flatten().map(|f| f.path());
+        paths
+            .filter_map(|path| Some((read(&path)?, path)))
+            .filter(|(e, path)| {
+                e.server == server && is_prefix(&e.prefix) && has_crashed(e, path, here.as_ref())
+            })
+            .map(|(e, _)| e.prefix)
             .collect()
     }
+}
+
+/// Whether the run of an entry is over although it has not removed it.
+fn has_crashed(entry: &Entry, path: &Path, here: Option<&Machine>) -> bool {
+    match (&entry.machine, here) {
+        // Written by an earlier release, which locked nothing.
+        (None, _) => process_start(entry.pid) != Some(entry.started),
+        (Some(there), Some(here)) if there.boot == here.boot => is_unlocked(path),
+        // This machine, before it was restarted.
+        (Some(there), Some(here)) => there.host == here.host,
+        // Nothing is known of another machine's run.
+        (Some(_), None) => false,
+    }
+}
+
+/// Whether nobody holds the lock of an entry.
+fn is_unlocked(path: &Path) -> bool {
+    // Released again when the file is closed.
+    File::open(path).is_ok_and(|file| file.try_lock_shared().is_ok())
 }
 
 /// Largest file that is read as an entry, in bytes.
@@ -110,14 +170,22 @@ mod tests {
         let dir = tempfile::tempdir().expect("dir");
         let ledger = Ledger::at(&dir.path().join("runs"));
         assert!(ledger.crashed("ws://a").is_empty(), "no folder yet");
-        ledger.open("ws://a", "loadgen-0123abcd-").expect("open");
+        let noted = ledger.open("ws://a", "loadgen-0123abcd-").expect("open");
         assert!(ledger.crashed("ws://a").is_empty(), "we are alive");
+        drop(noted);
+        assert_eq!(
+            ledger.crashed("ws://a"),
+            ["loadgen-0123abcd-"],
+            "the lock is gone"
+        );
+        let _noted = ledger.open("ws://a", "loadgen-0123abcd-").expect("open");
 
         let dead = Entry {
             server: "ws://a".into(),
             prefix: "loadgen-deadbeef-".into(),
             pid: std::process::id(),
             started: 1, // the id has been reused since
+            machine: None,
         };
         std::fs::write(ledger.file("x"), serde_json::to_vec(&dead).expect("json")).expect("write");
         std::fs::write(ledger.file("y"), b"not json").expect("write");
@@ -126,6 +194,34 @@ mod tests {
 
         ledger.close("loadgen-0123abcd-");
         assert!(!ledger.file("loadgen-0123abcd-").exists());
+    }
+
+    #[test]
+    fn runs_in_other_containers_and_on_other_machines_are_alive() {
+        let dir = tempfile::tempdir().expect("dir");
+        let ledger = Ledger::at(&dir.path().join("runs"));
+        let here = Machine::this().expect("Linux");
+        let noted = ledger.open("ws://a", "loadgen-0123abcd-").expect("open");
+        let path = ledger.file("loadgen-0123abcd-");
+        let mut entry = read(&path).expect("an entry");
+        // In another container: another host name, and no process of this id is seen.
+        (entry.pid, entry.started) = (4_000_000, 7);
+        entry.machine = Some(Machine {
+            host: "container".into(),
+            ..here.clone()
+        });
+        assert!(!has_crashed(&entry, &path, Some(&here)), "its lock is held");
+        drop(noted);
+        assert!(has_crashed(&entry, &path, Some(&here)), "its lock is gone");
+        let restarted = |host: &str| Entry {
+            machine: Some(Machine {
+                host: host.to_owned(),
+                boot: "another".into(),
+            }),
+            ..entry.clone()
+        };
+        assert!(has_crashed(&restarted(&here.host), &path, Some(&here)));
+        assert!(!has_crashed(&restarted("elsewhere"), &path, Some(&here)));
     }
 
     #[test]
