@@ -77,6 +77,11 @@ impl Address {
         })
     }
 
+    /// Whether connections to it use TLS.
+    pub(super) fn is_secure(&self) -> bool {
+        self.secure
+    }
+
     /// Host name or address, without brackets.
     pub fn host(&self) -> &str {
         &self.host
@@ -102,7 +107,6 @@ impl Address {
             format!("{scheme}://{host}:{port}{path}")
         }
     }
-
     /// The host's IP address; IPv4 if it has one.
     ///
     /// # Errors

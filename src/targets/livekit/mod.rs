@@ -22,6 +22,7 @@ mod session;
 pub(in crate::targets) mod signal;
 pub(in crate::targets) mod state;
 mod target;
+mod tls;
 mod token;
 mod voices;
 

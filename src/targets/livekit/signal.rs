@@ -6,6 +6,7 @@
 use super::address::Address;
 use super::cause::Cause;
 use super::secrets;
+use super::tls;
 use crate::call::Failure;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE;
@@ -18,7 +19,7 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::http::{HeaderValue, Response, StatusCode, header};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error as WsError, Message};
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_tls_with_config};
 
 pub(in crate::targets) type Request = proto::signal_request::Message;
 pub(in crate::targets) type Reply = proto::signal_response::Message;
@@ -65,7 +66,12 @@ pub(in crate::targets) async fn open(
         .max_message_size(Some(MAX_MESSAGE))
         .max_frame_size(Some(MAX_MESSAGE))
         .read_buffer_size(READ_BUFFER);
-    let connected = connect_async_with_config(request, Some(config), true);
+    // Without TLS, the connector is not used.
+    let tls = match address.is_secure() {
+        true => tls::connector(),
+        false => None,
+    };
+    let connected = connect_async_tls_with_config(request, Some(config), true, tls);
     match tokio::time::timeout(limit, connected).await {
         Err(_) => Err(Refusal::Failed(Failure::from(Cause::JoinTimeout {
             waited: limit,
