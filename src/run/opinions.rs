@@ -10,13 +10,16 @@ use crate::audio::time_of;
 use crate::call::SecondOpinion;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::oneshot;
 
 /// Capacity of the question queue, at 70 kB each. More questions would only wait longer.
 const QUEUE: usize = 16;
 /// The thread sleeps 19 times as long as it worked, so it uses at most 5 % of a core.
 const REST: u32 = 19;
+/// Turns wait for their opinion, so the thread never rests for longer than this: opinions of 13 ms
+/// may then take more than their share.
+const LONGEST_REST: Duration = Duration::from_millis(250);
 /// How long a question that must be answered is repeated, and at what interval.
 const PERSISTS: Duration = Duration::from_secs(10);
 const AGAIN: Duration = Duration::from_millis(500);
@@ -127,12 +130,24 @@ fn answer(mut judge: Judge, inbox: &Receiver<Question>) {
         if answer.is_closed() {
             continue;
         }
-        let began = Instant::now();
+        let before = processor_time();
         let opinion = judge.judge(&excerpt);
-        let took = began.elapsed();
+        let took = processor_time().saturating_sub(before);
         let _ = answer.send(opinion);
-        std::thread::sleep(took * REST);
+        std::thread::sleep(rest(took));
     }
+}
+
+/// Processor time of this thread: a process that is stopped meanwhile, or that waits for a core,
+/// uses none.
+fn processor_time() -> Duration {
+    let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_THREAD_CPUTIME_ID);
+    now.map_or(Duration::ZERO, Duration::from)
+}
+
+/// How long to rest after work that took this long.
+fn rest(took: Duration) -> Duration {
+    (took * REST).min(LONGEST_REST)
 }
 
 fn of_voice(ear: &mut SecondEar, excerpt: &Excerpt) -> SecondOpinion {
@@ -188,6 +203,18 @@ mod tests {
         let voice = Opinions::start(None).expect("a thread");
         let voice = voice.ask(excerpt(&sound, Excerpt::BEFORE)).await;
         assert!(!voice.expect("an answer").as_declared);
+    }
+
+    #[test]
+    fn rest_is_a_multiple_of_the_work_and_bounded() {
+        let ms = Duration::from_millis;
+        for (took, rested) in [(0, 0), (3, 57), (13, 247), (14, 250), (3_000, 250)] {
+            assert_eq!(rest(ms(took)), ms(rested));
+        }
+        // A thread that sleeps, like a process that is stopped, does not work.
+        let before = processor_time();
+        std::thread::sleep(ms(200));
+        assert!(processor_time().saturating_sub(before) < ms(100));
     }
 
     #[tokio::test]
