@@ -28,5 +28,6 @@ mod report_html;
 mod schema;
 mod sentinels;
 mod server;
+mod simulation;
 mod variants;
 mod virtual_time;

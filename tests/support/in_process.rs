@@ -9,6 +9,7 @@ use loadgen::run::{Clock, Finished, JOIN_CONCURRENCY, Settings, run};
 use loadgen::scenario::{Scenario, Unset, check};
 use loadgen::targets::in_process::InProcess;
 use std::path::Path;
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// The checked scenario; paths in it are complete.
@@ -33,11 +34,20 @@ pub fn scenario(text: &str) -> Scenario {
 /// # Panics
 /// The run cannot be carried out.
 pub fn carried_out(scenario: &Scenario, agent: InProcess) -> Finished {
+    stopped_after(scenario, agent, None)
+}
+
+/// The same; the user stops the run `after` its start.
+///
+/// # Panics
+/// The run cannot be carried out.
+pub fn stopped_after(scenario: &Scenario, agent: InProcess, after: Option<Duration>) -> Finished {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
         .build()
         .expect("a runtime");
+    let stop = CancellationToken::new();
     let settings = Settings {
         targets: agent.into(),
         run_id: "0123abcd".into(),
@@ -46,12 +56,20 @@ pub fn carried_out(scenario: &Scenario, agent: InProcess) -> Finished {
         sentinel: None,
         evidence: None,
         abort: Vec::new(),
-        stop: CancellationToken::new(),
+        stop: stop.clone(),
         join_concurrency: JOIN_CONCURRENCY,
     };
     let folder = tempfile::tempdir().expect("a temporary folder");
     let mut journal = Journal::create(&folder.path().join("turns.jsonl")).expect("a journal");
     let plan = Plan::new(scenario);
-    let result = runtime.block_on(run(scenario, &plan, &settings, &mut journal, &mut |_| {}));
+    let result = runtime.block_on(async {
+        if let Some(after) = after {
+            tokio::spawn(async move {
+                tokio::time::sleep(after).await;
+                stop.cancel();
+            });
+        }
+        run(scenario, &plan, &settings, &mut journal, &mut |_| {}).await
+    });
     result.unwrap_or_else(|e| panic!("{e}"))
 }
