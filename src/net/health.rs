@@ -127,7 +127,7 @@ pub struct HealthSnapshot {
     /// Audio packets that were dropped for a known reason: they belong to a track that nobody
     /// wants, or came before the section's track was known, or after the call.
     pub ignored: u64,
-    /// Audio packets that nobody listened to, without a known reason.
+    /// Audio packets that belong to no known track.
     pub unheard: u64,
 }
 

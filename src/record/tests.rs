@@ -159,8 +159,8 @@ fn missed_and_failed_turns_gate_as_infinite() {
 fn a_call_whose_turns_ended_did_join_whoever_lost_the_figure() {
     for (replied, infinite) in [(0, 1), (1, 0)] {
         let mut run = Run::default();
-        let detail = "a defect ended the call".into();
-        run.bad(Outcome::Failed, Some(Failure::Generator { detail }));
+        let detail = "the server closed the connection".into();
+        run.bad(Outcome::Failed, Some(Failure::Dropped { detail }));
         run.calls[0].turns.replied = replied;
         let samples = Samples::of(3, &run.calls, &run.turns);
         let joins = [samples.all(Metric::Join), samples.all(Metric::AgentAudible)];

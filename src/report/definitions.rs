@@ -50,7 +50,7 @@ const TERMS: &[Definition] = &[
     },
     Definition {
         name: "quantile",
-        text: "the smallest sample with at least that share of all samples at or below it; [a, b] is its distribution-free 95 % interval, by what the turns of a call are worth",
+        text: "the smallest sample with at least that share of all samples at or below it; [a, b] is its distribution-free 95 % interval, by the effective sample size, since the turns of a call are correlated",
     },
 ];
 

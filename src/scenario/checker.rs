@@ -102,7 +102,7 @@ impl Checker<'_> {
         match duration::parse(text) {
             Ok(Duration::ZERO) if zero == Zero::Refused => {
                 let name = super::places::last(pointer);
-                let message = format!("`{name}` must be longer than nothing");
+                let message = format!("`{name}` must be greater than 0");
                 let hint = format!("leave it out for {}", duration::format(default));
                 let hint = if default.is_zero() {
                     "leave it out".to_owned()

@@ -134,7 +134,7 @@ pub fn check(
 fn decode(text: &[u8]) -> Result<&str, Problem> {
     if text.len() > MAX_BYTES {
         let message = format!(
-            "the file has {} bytes; scenarios end at {MAX_BYTES}",
+            "the file has {} bytes; the limit is {MAX_BYTES}",
             text.len()
         );
         let hint = "a scenario is a page of settings, not data";

@@ -63,7 +63,7 @@ pub enum OverrideError {
         value: u32,
     },
     /// A duration of zero.
-    #[error("`{flag}` must be longer than nothing")]
+    #[error("`{flag}` must be greater than 0")]
     Zero {
         /// The flag.
         flag: &'static str,

@@ -87,7 +87,7 @@ fn parse_sound(text: &str) -> Result<Sound, String> {
 
 fn parse_length(text: &str) -> Result<Duration, String> {
     match crate::cli::duration::parse_duration(text)? {
-        Duration::ZERO => Err("it must be longer than nothing".to_owned()),
+        Duration::ZERO => Err("it must be greater than 0".to_owned()),
         length => Ok(length),
     }
 }

@@ -112,10 +112,10 @@ fn write(path: &Path, content: &[u8], made: &mut Made) -> std::io::Result<()> {
 
 fn trouble(path: &Path, error: &std::io::Error) -> Trouble {
     let hint = match error.kind() {
-        ErrorKind::StorageFull => "the disk is full; nothing has been left behind",
+        ErrorKind::StorageFull => "the disk is full; no files were written",
         ErrorKind::PermissionDenied => "name a folder that you may write to",
         ErrorKind::AlreadyExists => "nothing has been overwritten; name another folder",
-        _ => "nothing has been left behind; name another folder",
+        _ => "no files were written; name another folder",
     };
     Trouble::new(
         Exit::Error,

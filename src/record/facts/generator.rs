@@ -33,7 +33,7 @@ pub struct Generator {
     /// the track's section was known, or from after the call.
     #[serde(default)]
     pub packets_ignored: u64,
-    /// Audio packets that nobody listened to, without such a reason.
+    /// Audio packets that belong to no known track.
     #[serde(default)]
     pub packets_unheard: u64,
     /// Media threads.

@@ -105,7 +105,7 @@ pub struct GateResult {
     /// Turns (or calls) behind it.
     #[serde(default)]
     pub n: usize,
-    /// As many independent ones would say as much.
+    /// The effective sample size: this many independent samples would give the same confidence.
     #[serde(default)]
     pub effective_n: f64,
     /// What became of it.

@@ -160,7 +160,7 @@ fn flags_that_cannot_apply_are_errors() {
                 duration: Some(Duration::ZERO),
                 ..none()
             },
-            "`--duration` must be longer than nothing",
+            "`--duration` must be greater than 0",
         ),
         (
             base("{calls: 5}"),
@@ -168,7 +168,7 @@ fn flags_that_cannot_apply_are_errors() {
                 timeout: Some(Duration::ZERO),
                 ..none()
             },
-            "`--timeout` must be longer than nothing",
+            "`--timeout` must be greater than 0",
         ),
         (
             base("{calls: 5, ramp: 9s}"),

@@ -42,7 +42,7 @@ fn bad_usage_is_2_and_says_what_to_write() {
         ),
         (
             &["agent", "--reply-length", "0s"],
-            "it must be longer than nothing",
+            "it must be greater than 0",
         ),
         (
             &["agent", "--stdio", "--url", "ws://x"],

@@ -71,7 +71,7 @@ fn files_that_are_not_scenarios_exit_with_104() {
         (
             "large.yaml",
             vec![b'#'; (1 << 20) + 1],
-            "scenarios end at 1048576",
+            "the limit is 1048576",
         ),
         (
             "deep.yaml",
