@@ -4,6 +4,7 @@
 //! Invariant: what is shown is in the run folder too, so losing it is no error.
 
 use super::console;
+use super::exit::Exit;
 use crate::record::{RecordError, RunFolder, RunRecord};
 use crate::report::{self, Format};
 
@@ -23,11 +24,15 @@ pub(super) fn write(
     written
 }
 
-/// Prints the summary, as JSON or as the table.
-pub(super) fn show(record: &RunRecord, json: bool, quiet: bool) {
+/// Prints the summary, as JSON or as the table. JSON that is lost is an error, since a program reads
+/// it; a table that is lost is a warning, since the same is in the run folder.
+#[must_use = "lost JSON is the command's exit code"]
+pub(super) fn show(record: &RunRecord, json: bool, quiet: bool) -> Exit {
     if json {
-        console::out(&report::json::summary(&record.summary));
-    } else if !quiet {
+        return console::data([report::json::summary(&record.summary)]);
+    }
+    if !quiet {
         console::out(&report::console::render(&record.summary, console::style()));
     }
+    Exit::Success
 }

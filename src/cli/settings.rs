@@ -23,14 +23,6 @@ impl Environment {
         Self::read().map_err(|e| Trouble::new(Exit::Usage, e, "mend it or remove it"))
     }
 
-    /// A file's variables, without a file.
-    #[cfg(test)]
-    pub(super) fn of(variables: impl IntoIterator<Item = (String, String)>) -> Self {
-        Self {
-            file: variables.into_iter().collect(),
-        }
-    }
-
     fn read() -> Result<Self, String> {
         let file = match dotenvy::from_path_iter(Path::new(".env")) {
             Ok(lines) => lines

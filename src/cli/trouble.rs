@@ -15,12 +15,6 @@ pub struct Trouble {
 }
 
 impl Trouble {
-    /// The exit code that it calls for.
-    #[cfg(test)]
-    pub(super) fn exit(&self) -> Exit {
-        self.exit
-    }
-
     /// A message with its hint.
     pub fn new(exit: Exit, message: impl AsRef<str>, hint: impl AsRef<str>) -> Self {
         let text = format!("error: {}\n  hint: {}", message.as_ref(), hint.as_ref());

@@ -6,6 +6,7 @@
 //! the length of the run, except for records that could not be written to the journal.
 
 use super::call_report::{Begun, CallDone, LeftOut, Report, TurnDone};
+use super::clock::now;
 use super::event::RunEvent;
 use super::finished::SentinelTurns;
 use crate::call::{CallResult, Failure, MODEL, Outcome, TurnResult};
@@ -197,7 +198,7 @@ impl<'a> Collector<'a> {
                 room: begun.room,
                 planned_start: begun.planned_start,
                 started: begun.started,
-                ended: Instant::now(),
+                ended: now(),
                 plan: begun.plan,
             };
             self.ended(done, tell);
@@ -263,7 +264,9 @@ impl<'a> Collector<'a> {
 
     fn ended(&mut self, done: CallDone, tell: &mut dyn FnMut(RunEvent)) {
         self.begun.remove(&done.index);
-        if let Some(failure @ Failure::Generator { .. }) = &done.result.failure {
+        if let (false, Some(failure @ Failure::Generator { .. })) =
+            (done.plan.warmup, &done.result.failure)
+        {
             let (count, first) = &mut self.own_failures;
             if *count == 0 {
                 *first = failure.to_string();
@@ -299,6 +302,7 @@ impl<'a> Collector<'a> {
     pub(super) fn own_failures(&self) -> Vec<String> {
         match &self.own_failures {
             (0, _) => Vec::new(),
+            (1, first) => vec![format!("a call failed here, not at the agent: {first}")],
             (count, first) => vec![format!(
                 "{count} calls failed here, not at the agent: {first}"
             )],
@@ -333,7 +337,7 @@ impl<'a> Collector<'a> {
 
     /// Syncs the journal to disk when due; see [`Journal::tick`].
     pub(super) fn sync(&mut self) {
-        if let Err(e) = self.journal.tick(Instant::now()) {
+        if let Err(e) = self.journal.tick(now()) {
             self.journal_error.get_or_insert(e);
         }
     }

@@ -58,7 +58,7 @@ impl RunError {
             Self::Preflight(f) | Self::Target(f) => f.hint().into(),
             Self::Descriptors { needed, calls, .. } => format!(
                 "`ulimit -n {needed}` (or LimitNOFILE, or `docker run --ulimit nofile={needed}`) \
-                 allows it; at most {calls} calls fit as it is: `--concurrency {calls}`"
+                 allows it; as it is, at most {calls} calls fit at once"
             ),
             Self::Thread(_) => "check `ulimit -n` and `ulimit -u`".into(),
             Self::Evidence(e) => e.hint().into(),

@@ -11,11 +11,12 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 const BESIDE_CALLS: u64 = 64;
 
 /// Makes sure that the process may hold the descriptors of `calls` concurrent calls, and raises the
-/// soft limit if need be.
+/// soft limit if need be. `open`: `calls` is a bound that the load need not reach, so the hard
+/// limit has to do.
 ///
 /// # Errors
 /// [`RunError::Descriptors`] if the hard limit is too low.
-pub(super) fn allow(calls: u64, per_call: u64) -> Result<(), RunError> {
+pub(super) fn allow(calls: u64, per_call: u64, open: bool) -> Result<(), RunError> {
     if per_call == 0 {
         return Ok(());
     }
@@ -29,6 +30,10 @@ pub(super) fn allow(calls: u64, per_call: u64) -> Result<(), RunError> {
         Raised::To(limit) => {
             // A limit that cannot be raised although it may be shows itself when it is reached.
             let _ = setrlimit(Resource::RLIMIT_NOFILE, limit, hard);
+            Ok(())
+        }
+        Raised::TooFew if open => {
+            let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
             Ok(())
         }
         Raised::TooFew => Err(RunError::Descriptors {
@@ -80,8 +85,12 @@ mod tests {
                 "{needed} {soft} {hard}"
             );
         }
-        assert!(allow(u64::MAX, 0).is_ok(), "no call needs any");
-        let refused = allow(u64::MAX, 2).map_err(|e| e.hint());
+        assert!(allow(u64::MAX, 0, false).is_ok(), "no call needs any");
+        assert!(
+            allow(u64::MAX, 2, true).is_ok(),
+            "an open load may need fewer"
+        );
+        let refused = allow(u64::MAX, 2, false).map_err(|e| e.hint());
         assert!(refused.is_err_and(|hint| hint.contains("ulimit -n")));
     }
 }

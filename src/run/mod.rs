@@ -90,6 +90,15 @@ pub struct Settings {
 /// Default of [`Settings::join_concurrency`].
 pub const JOIN_CONCURRENCY: usize = 100;
 
+/// Makes sure that this process may open the files and sockets that a plan needs; raises its soft
+/// limit if need be.
+///
+/// # Errors
+/// [`RunError::Descriptors`] if the hard limit is too low.
+pub fn allow(plan: &Plan, targets: &Targets) -> Result<(), RunError> {
+    limits::allow(plan.concurrency(), targets.descriptors(), plan.is_open())
+}
+
 /// Executes a plan.
 ///
 /// # Errors
@@ -102,7 +111,7 @@ pub async fn run(
     tell: &mut (dyn FnMut(RunEvent) + Send),
 ) -> Result<Finished, RunError> {
     let sounds = Sounds::load(&scenario.utterances, settings.targets.codec())?;
-    limits::allow(plan.concurrency(), settings.targets.descriptors())?;
+    allow(plan, &settings.targets)?;
     let peak = plan.concurrency() as usize;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let media = Media::new(peak.div_ceil(CALLS_PER_THREAD).min(cores));
@@ -116,7 +125,10 @@ pub async fn run(
         Clock::System => Opinions::start(scenario.call.reply_tone).map_err(RunError::Thread)?,
         Clock::Virtual(_) => Opinions::at_once(scenario.call.reply_tone),
     };
-    let wanted = settings.evidence.as_deref().zip(scenario.evidence);
+    // In virtual time, its thread would neither keep up nor keep the same turns each time.
+    let evidence = settings.evidence.as_deref();
+    let evidence = evidence.filter(|_| settings.clock == Clock::System);
+    let wanted = evidence.zip(scenario.evidence);
     let evidence = wanted.map(|(path, asked)| Desk::start(path, asked));
     let (reports, inbox) = mpsc::channel(REPORTS);
     let shared = Arc::new(Shared {

@@ -2,7 +2,7 @@
 //!
 //! In: the audio around onsets, from the media threads. Out: the judgement of a voice detector,
 //! or of a tone detector if the scenario declares a tone. Invariants: media threads never wait;
-//! one separate thread uses at most 5 % of a core and skips the onsets that it has no time for.
+//! one separate thread uses about 5 % of a core and skips the onsets that it has no time for.
 
 use crate::audio::goertzel::tone_onset;
 use crate::audio::opinion::{OPINION_AFTER, OPINION_BEFORE, SecondEar};

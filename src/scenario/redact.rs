@@ -32,9 +32,11 @@ pub fn redacted(text: &str, secrets: &[&str]) -> Option<String> {
     };
     // What is left after the scalars is comments.
     let kept = without(&found.replaced(strip_mark(text), &without));
+    // Whatever a text looks like: it must read as before, without the secrets.
     let left = Found::of(&kept)?;
-    let is_clean = |scalar: &Scalar| without(&scalar.value) == scalar.value;
-    (left.secrets.is_empty() && left.scalars.iter().all(is_clean)).then_some(kept)
+    let same = left.scalars.iter().map(|scalar| scalar.value.as_str());
+    let expected: Vec<String> = found.scalars.iter().map(|s| s.clean(&without)).collect();
+    (left.secrets.is_empty() && same.eq(expected.iter().map(String::as_str))).then_some(kept)
 }
 
 /// A value, or a key.
@@ -44,6 +46,16 @@ struct Scalar {
     place: Range<usize>,
     /// It is a value of the key, or an alias to it is.
     secret: bool,
+}
+
+impl Scalar {
+    /// Its value without secrets.
+    fn clean(&self, without: &dyn Fn(&str) -> String) -> String {
+        match self.secret {
+            true => VARIABLE.to_owned(),
+            false => without(&self.value),
+        }
+    }
 }
 
 /// What YAML reads in a text.
@@ -159,10 +171,7 @@ impl Found {
     fn replaced(&self, text: &str, without: &dyn Fn(&str) -> String) -> String {
         let (mut kept, mut from) = (String::with_capacity(text.len()), 0);
         for scalar in &self.scalars {
-            let clean = match scalar.secret {
-                true => VARIABLE.to_owned(),
-                false => without(&scalar.value),
-            };
+            let clean = scalar.clean(without);
             if clean != scalar.value && scalar.place.start >= from {
                 kept.push_str(&text[from..scalar.place.start]);
                 // Text in JSON is text in YAML, wherever it stands.
@@ -208,11 +217,23 @@ impl Bytes {
         // line break at its end belongs to what follows.
         let mark = match text[start..].starts_with(['|', '>']) {
             true => start,
-            false => text[..start].rfind(['|', '>']).unwrap_or(start),
+            false => mark_before(text, start),
         };
         let block = text[mark..end].trim_end();
         mark..mark + block.len()
     }
+}
+
+/// Where the mark of a block stands whose text begins at `start`: on the last line before it that is
+/// not empty, and before a comment there.
+fn mark_before(text: &str, start: usize) -> usize {
+    let before = text[..start].trim_end();
+    let line = before.rfind('\n').map_or(0, |at| at + 1);
+    let header = &before[line..];
+    let header = header
+        .find(" #")
+        .map_or(header, |comment| &header[..comment]);
+    line + header.rfind(['|', '>']).unwrap_or(header.len())
 }
 
 #[cfg(test)]
@@ -259,6 +280,10 @@ mod tests {
             format!("target: {{\"kind\":\"livekit\",\"api_secret\":\"{SECRET}\"}}"),
             format!("target:\r\n  api_secret: {SECRET}\r\n  kind: livekit\r\n"),
             format!("m: {{api_secret: [{{a: {SECRET}}}, {{b: x}}]}}\n"),
+            format!(
+                "metadata: | # caller -> agent\n  a {SECRET}\n  b\ntarget:\n  api_secret: {SECRET}\n"
+            ),
+            format!("target:\n  api_secret: >- # not | this\n\n    {SECRET}\n"),
         ];
         for way in &ways {
             let kept = redacted(way, &[SECRET]).unwrap_or_else(|| panic!("withheld:\n{way}"));

@@ -64,7 +64,7 @@ struct Case {
 impl Case {
     fn of(seed: u64) -> Self {
         let mut dice = Dice(ChaCha8Rng::seed_from_u64(seed));
-        let delay = dice.percent(60).then(|| dice.ms(50, 4_000));
+        let delay = dice.percent(60).then(|| dice.ms(200, 4_000));
         let wide = ["uniform(100ms,3s)", "lognormal(600ms,0.8)"];
         let drawn = match delay {
             Some(delay) => format!("{}ms", delay.as_millis()),
@@ -255,8 +255,10 @@ fn of_turn(case: &Case, turn: &TurnRecord) -> Vec<String> {
     {
         wrong.push("a latency is negative");
     }
-    // A reply to what was said before, or one that losses moved, is flagged or has an interval.
-    let plain = turn.flags.iter().all(|flag| *flag == Flag::ReplyUnfinished)
+    // A reply to what was said before, or one that losses moved, is flagged or has an interval. A
+    // greeting that is not waited for can be taken for the reply.
+    let plain = case.agent.greeting.is_none()
+        && turn.flags.iter().all(|flag| *flag == Flag::ReplyUnfinished)
         && turn.loss_earlier_ms.is_none();
     if let (Some(delay), Some(wire), true, Expect::Respond, Outcome::Replied, 0) = (
         case.delay,

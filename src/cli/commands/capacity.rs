@@ -127,6 +127,9 @@ fn search(args: &CapacityArgs) -> Result<Answer, Trouble> {
     };
     let largest = Plan::new(&taker.loaded(args.max, 1));
     conduct::ask_consent(&largest, &taker.targets, args.yes)?;
+    // Before the first step, whose figures would be lost with the last one's failure.
+    crate::run::allow(&largest, &taker.targets)
+        .map_err(|e| Trouble::new(Exit::Error, e.to_string(), e.hint()))?;
     let mut search = Search::new(args.start.unwrap_or(args.max.div_ceil(10)), args.max);
     let mut answer = Answer {
         measurement_version: MEASUREMENT_VERSION,

@@ -49,15 +49,16 @@ pub(super) fn execute(args: &ReportArgs) -> Exit {
     // The JSON of a finished run is the record itself, and may have fields of a later release.
     formats.retain(|f| *f != Format::Json || !record.is_complete());
     let written = reports::write(&folder, &record, &formats);
-    reports::show(&record, args.json, args.quiet);
+    let printed = reports::show(&record, args.json, args.quiet);
     if let Err(e) = &written {
         return Trouble::record(e).tell();
     }
     if !args.quiet {
         console::say(&format!("reports in {}", folder.path().display()));
     }
-    match record.is_complete() {
+    let exit = match record.is_complete() {
         true => Exit::Success,
         false => Exit::InvalidRun,
-    }
+    };
+    exit.or(printed)
 }

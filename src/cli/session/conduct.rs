@@ -43,6 +43,8 @@ struct Ready {
     scenario: Scenario,
     plan: Plan,
     targets: Targets,
+    /// The user's API secret, from a flag or the environment.
+    secret: Option<String>,
 }
 
 /// A scenario as it will run, and where its calls go.
@@ -50,6 +52,8 @@ pub(crate) struct Opened {
     pub(crate) source: Source,
     pub(crate) scenario: Scenario,
     pub(crate) targets: Targets,
+    /// The user's API secret, from a flag or the environment.
+    pub(crate) secret: Option<String>,
 }
 
 /// Opens and checks a request's scenario, with the flags and the environment applied.
@@ -79,10 +83,12 @@ pub(crate) fn open(request: &Request) -> Result<Opened, Trouble> {
         return Err(Trouble::new(Exit::InvalidScenario, message, hint));
     }
     let targets = targets::of(&scenario, &request.server, &env)?;
+    let secret = lookup("LIVEKIT_API_SECRET");
     Ok(Opened {
         source,
         scenario,
         targets,
+        secret,
     })
 }
 
@@ -105,6 +111,7 @@ fn prepare(request: &Request) -> Result<Ready, Trouble> {
         source,
         scenario,
         targets,
+        secret,
     } = open(request)?;
     let conditions = conditions::of(&scenario)?;
     let after = AfterRun::prepare(request, &conditions)?;
@@ -118,6 +125,7 @@ fn prepare(request: &Request) -> Result<Ready, Trouble> {
         scenario,
         plan,
         targets,
+        secret,
     })
 }
 
@@ -214,7 +222,9 @@ impl Ready {
         let own = |v: &'_ scenario::Variant| v.server.as_ref()?.api_secret.clone();
         let variants = self.scenario.variants.iter().filter_map(own);
         let secrets: Vec<_> = target.cloned().into_iter().chain(variants).collect();
-        let secrets: Vec<&str> = secrets.iter().map(|secret| secret.0.as_str()).collect();
+        let secrets = secrets.iter().map(|secret| secret.0.as_str());
+        // It may stand in a comment, from before it moved to the environment.
+        let secrets: Vec<&str> = secrets.chain(self.secret.as_deref()).collect();
         let text = String::from_utf8_lossy(self.source.text());
         let withheld = "# This scenario is not kept: its API secret could not be taken out.\n";
         let kept = redacted(&text, &secrets);
@@ -240,14 +250,17 @@ impl Ready {
         let written = journal
             .sync()
             .and_then(|()| reports::write(folder, &record, &Format::ALL));
-        reports::show(&record, request.json, request.quiet);
-        if let Err(e) = &written {
+        let printed = reports::show(&record, request.json, request.quiet);
+        // Whatever was shown above: turns that are not safe on disk are an error with a reason.
+        let unsafe_journal = finished.journal_error.as_ref();
+        for e in unsafe_journal.into_iter().chain(written.as_ref().err()) {
             Trouble::record(e).tell();
-        } else if !request.quiet {
+        }
+        if written.is_ok() && !request.quiet {
             console::say(&format!("reports in {}", folder.path().display()));
         }
         let lost = written.is_err() || finished.journal_error.is_some();
-        let exit = exit_of(record.summary.verdict.status, lost);
+        let exit = exit_of(record.summary.verdict.status, lost).or(printed);
         self.after.conclude(exit, request, folder, &record)
     }
 

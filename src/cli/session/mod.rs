@@ -12,6 +12,7 @@ mod conditions;
 pub(super) mod conduct;
 pub(super) mod drive;
 mod gates;
+mod key_hosts;
 pub mod request;
 mod sentinels;
 mod start;

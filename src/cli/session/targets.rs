@@ -3,6 +3,7 @@
 //! In: a scenario, flags, the environment. Out: [`Targets`]. Invariant: a variant's own server
 //! settings take precedence over flags and environment, which apply to the scenario's target.
 
+use super::key_hosts::Users;
 use super::truth::this_program;
 use crate::cli::exit::Exit;
 use crate::cli::settings::{self, Environment, ServerFlags};
@@ -77,63 +78,6 @@ fn embedded(agent: &AgentSettings, more: Vec<String>) -> Result<Embedded, Troubl
     Ok(Embedded { program, arguments })
 }
 
-/// Refuses to send the keys of the environment (or of flags) to a host that only the scenario
-/// names: whoever writes a scenario would get them.
-fn keys_go_to_known_hosts(
-    livekit: &scenario::Livekit,
-    own: Option<&scenario::Server>,
-    flags: &ServerFlags,
-    env: &Environment,
-) -> Result<(), Trouble> {
-    let users = flags.url.clone().or_else(|| env.get("LIVEKIT_URL"));
-    let (url, keys) = match own {
-        Some(own) => (
-            Some(&own.url),
-            own.api_key.is_some() && own.api_secret.is_some(),
-        ),
-        None if users.is_some() => return Ok(()),
-        None => {
-            let from_environment = flags.api_key.is_some()
-                || flags.api_secret.is_some()
-                || ["LIVEKIT_API_KEY", "LIVEKIT_API_SECRET"]
-                    .iter()
-                    .any(|name| env.get(name).is_some());
-            let keys = livekit.api_key.is_some() && livekit.api_secret.is_some();
-            (livekit.url.as_ref(), keys && !from_environment)
-        }
-    };
-    let Some(host) = url
-        .filter(|_| !keys)
-        .and_then(|url| scenario::host_of(url).ok().map(str::to_owned))
-    else {
-        return Ok(());
-    };
-    let named = env.get(KEY_HOSTS).unwrap_or_default();
-    let mut known = named.split(',').map(|host| host.trim().to_owned());
-    let users = users.as_deref().and_then(|url| scenario::host_of(url).ok());
-    let is_users = users == Some(host.as_str());
-    if is_users || is_loopback(&host) || known.any(|known| known == host) {
-        return Ok(());
-    }
-    Err(Trouble::new(
-        Exit::InvalidScenario,
-        format!(
-            "the scenario names the server `{host}`, but no keys for it, and yours are for another"
-        ),
-        format!(
-            "write `api_key` and `api_secret` beside its `url`, or allow it: {KEY_HOSTS}={host}"
-        ),
-    ))
-}
-
-/// Hosts that may be sent the keys of the environment, separated by commas.
-const KEY_HOSTS: &str = "LOADGEN_KEY_HOSTS";
-
-fn is_loopback(host: &str) -> bool {
-    let address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
-    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
-}
-
 fn server(
     livekit: &scenario::Livekit,
     variant: &Variant,
@@ -142,7 +86,7 @@ fn server(
     env: &Environment,
 ) -> Result<Livekit, Trouble> {
     let own = variant.server.as_ref();
-    keys_go_to_known_hosts(livekit, own, flags, env)?;
+    Users::of(flags, env).check(livekit, variant)?;
     let pick = |own: Option<&String>, flag: &Option<String>| own.or(flag.as_ref()).cloned();
     let flags = ServerFlags {
         url: pick(own.map(|s| &s.url), &flags.url),
@@ -199,61 +143,6 @@ mod tests {
         let env = Environment::load().unwrap_or_else(|t| panic!("{t:?}"));
         let targets = of(&scenario, &flags, &env).unwrap_or_else(|t| panic!("{t:?}"));
         assert_eq!(targets.describe(), "livekit ws://flag:3, livekit ws://b:2");
-    }
-
-    #[test]
-    fn keys_of_the_environment_go_to_hosts_that_the_user_names() {
-        let env = |known: &str| {
-            let set = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
-            let all = [
-                ("LIVEKIT_API_KEY", "key"),
-                ("LIVEKIT_API_SECRET", "secret"),
-                (KEY_HOSTS, known),
-            ];
-            Environment::of(all.into_iter().map(set))
-        };
-        let url = |url: &str| ServerFlags {
-            url: Some(url.to_owned()),
-            ..ServerFlags::default()
-        };
-        let none = ServerFlags::default();
-        let strangers = "[{name: a}, {name: b, url: 'wss://stranger.example'}]";
-        let with_keys =
-            "[{name: a}, {name: b, url: 'wss://stranger.example', api_key: k, api_secret: s}]";
-        let file = "{kind: livekit, url: 'wss://file.example'}";
-        let near = "{kind: livekit, url: 'ws://127.0.0.1:7880'}";
-        let bare = "{kind: livekit}";
-        let own = "{kind: livekit, url: 'wss://file.example', api_key: k, api_secret: s}";
-        let one = "[{name: a}]";
-        for (target, variants, flags, known, allowed) in [
-            (bare, strangers, &url("wss://mine.example"), "", false),
-            (bare, with_keys, &url("wss://mine.example"), "", true),
-            (
-                bare,
-                strangers,
-                &url("wss://mine.example"),
-                "other, stranger.example",
-                true,
-            ),
-            (
-                bare,
-                strangers,
-                &url("wss://stranger.example:444"),
-                "",
-                true,
-            ),
-            (file, one, &none, "", false),
-            (file, one, &none, "file.example", true),
-            (file, one, &url("wss://mine.example"), "", true),
-            (near, one, &none, "", true),
-            // The environment's keys would win over those of the file.
-            (own, one, &none, "", false),
-        ] {
-            let made = of(&scenario(target, variants), flags, &env(known));
-            let exit = made.err().map(|trouble| trouble.exit());
-            let expected = (!allowed).then_some(Exit::InvalidScenario);
-            assert_eq!(exit, expected, "{target} {variants} {known}");
-        }
     }
 
     #[test]

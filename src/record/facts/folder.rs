@@ -27,8 +27,7 @@ pub const EVIDENCE_FOLDER: &str = "evidence";
 /// are started on one folder, one succeeds.
 pub(in crate::record) const START: &str = "run.json";
 /// Everything that a run may have made before its first call.
-const BEFORE_THE_FIRST_CALL: [&str; 5] = [
-    START,
+const BEFORE_THE_FIRST_CALL: [&str; 4] = [
     TURNS,
     "calls.jsonl",
     "scenario.yaml",
@@ -176,6 +175,8 @@ impl RunFolder {
         }
         // Only if it is empty.
         let _ = fs::remove_dir(self.file(EVIDENCE_FOLDER));
+        // The claim comes last: from here on the folder may be another run's.
+        let _ = fs::remove_file(self.file(START));
         if self.made {
             let _ = fs::remove_dir(&self.path);
         }

@@ -33,7 +33,7 @@ pub(super) struct EmbeddedCall<E: Endpoint> {
     connected: bool,
     /// Events that follow one already reported.
     to_tell: VecDeque<Event>,
-    /// The end of the agent has been reported.
+    /// The end of the connection has been reported.
     over: bool,
 }
 
@@ -75,25 +75,32 @@ impl<E: Endpoint> EmbeddedCall<E> {
         }
     }
 
+    /// The end of the connection, which is told once.
+    fn closed(&mut self, failure: Failure) -> Option<Event> {
+        self.over = true;
+        Some(Event::Closed(failure))
+    }
+
     async fn next(&mut self) -> Option<Event> {
         if let Some(event) = self.to_tell.pop_front() {
             return Some(event);
         }
+        if self.over {
+            return None;
+        }
         if let Some(failure) = self.joined().await {
-            return Some(Event::Closed(failure));
+            return self.closed(failure);
         }
         loop {
             let deadline = self.deadline.filter(|_| !self.connected);
             let event = tokio::select! {
                 event = self.media.recv() => event?,
                 // With no server in between, nothing else reports this so soon.
-                () = self.agent.gone(), if !self.over => {
-                    self.over = true;
-                    return Some(dropped("the embedded agent ended"));
+                () = self.agent.gone() => {
+                    return self.closed(dropped("the embedded agent ended"));
                 }
                 () = until(deadline), if deadline.is_some() => {
-                    self.connected = true; // report it once
-                    return Some(Event::Closed(no_media()));
+                    return self.closed(no_media());
                 }
             };
             match event {
@@ -103,13 +110,13 @@ impl<E: Endpoint> EmbeddedCall<E> {
                     return Some(Event::Joined);
                 }
                 PeerEvent::Disconnected(_) => {
-                    return Some(dropped("the embedded agent no longer answers"));
+                    return self.closed(dropped("the embedded agent no longer answers"));
                 }
                 PeerEvent::Dead(detail) => {
-                    return Some(Event::Closed(Failure::Dropped { detail }));
+                    return self.closed(Failure::Dropped { detail });
                 }
                 PeerEvent::Broken(detail) => {
-                    return Some(Event::Closed(Failure::Generator { detail }));
+                    return self.closed(Failure::Generator { detail });
                 }
                 PeerEvent::ChannelOpen(_) => {}
             }
@@ -136,7 +143,10 @@ impl<E: Endpoint> Connection for EmbeddedCall<E> {
     }
 
     fn hang_up(self: Box<Self>) -> BoxFuture<'static, ()> {
-        Box::pin(async move { self.agent.bye(self.number).await })
+        let mut call = self;
+        // A join under way may hold the agent's pipe, which the farewell needs.
+        drop(call.joining.take());
+        Box::pin(async move { call.agent.bye(call.number).await })
     }
 }
 
@@ -157,9 +167,9 @@ async fn until(deadline: Option<Instant>) {
     }
 }
 
-fn dropped(detail: &str) -> Event {
+fn dropped(detail: &str) -> Failure {
     let detail = detail.to_owned();
-    Event::Closed(Failure::Dropped { detail })
+    Failure::Dropped { detail }
 }
 
 fn no_media() -> Failure {

@@ -74,14 +74,15 @@ impl Cleanup {
     /// Deletes the rooms of runs that crashed. Called once the server has proved reachable.
     pub(super) async fn clear_crashed(&self, notice: Notice<'_>) {
         let Some(ledger) = &self.ledger else { return };
-        for prefix in ledger.crashed(&self.server) {
-            match self.delete_all(&prefix, CLEANUP).await {
-                Ok(0) => ledger.close(&prefix),
+        for crashed in ledger.crashed(&self.server) {
+            let prefix = &crashed.prefix;
+            match self.delete_all(prefix, CLEANUP).await {
+                Ok(0) => ledger.forget(&crashed),
                 Ok(n) => {
                     notice(format!(
                         "deleted {n} rooms of a run that crashed ({prefix}*)"
                     ));
-                    ledger.close(&prefix);
+                    ledger.forget(&crashed);
                 }
                 Err(e) => {
                     notice(format!(
@@ -133,7 +134,7 @@ impl Cleanup {
     /// Removes this run from the ledger: it has no rooms left.
     pub(super) fn forget_run(&self) {
         if let Some(ledger) = &self.ledger {
-            ledger.close(&self.prefix);
+            ledger.close(&self.server, &self.prefix);
         }
     }
 

@@ -7,7 +7,7 @@
 
 use crate::targets::state_folder;
 use serde::{Deserialize, Serialize};
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -73,8 +73,11 @@ impl Ledger {
         Self(path.to_owned())
     }
 
-    fn file(&self, prefix: &str) -> PathBuf {
-        self.0.join(format!("{prefix}.json"))
+    /// The file of a run's entry: a run with several servers has one for each.
+    fn file(&self, server: &str, prefix: &str) -> PathBuf {
+        let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
+        let server: String = server.chars().map(plain).take(LONGEST_NAME).collect();
+        self.0.join(format!("{prefix}{server}.json"))
     }
 
     /// Adds this process's run.
@@ -82,30 +85,47 @@ impl Ledger {
     /// # Errors
     /// The entry cannot be written.
     pub(super) fn open(&self, server: &str, prefix: &str) -> std::io::Result<Noted> {
+        std::fs::create_dir_all(&self.0)?;
+        let mut options = File::options();
+        let path = self.file(server, prefix);
+        let mut file = options
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)?;
+        // Locked before it says anything: an empty entry is of no run.
+        let machine = match file.try_lock() {
+            Ok(()) => Machine::this(),
+            Err(TryLockError::WouldBlock) => return Err(TryLockError::WouldBlock.into()),
+            // A file system without locks: the process id has to do.
+            Err(TryLockError::Error(_)) => None,
+        };
+        file.set_len(0)?;
         let pid = std::process::id();
         let entry = Entry {
             server: server.to_owned(),
             prefix: prefix.to_owned(),
             pid,
             started: process_start(pid).unwrap_or(0),
-            machine: Machine::this(),
+            machine,
         };
-        std::fs::create_dir_all(&self.0)?;
-        let mut file = File::create(self.file(prefix))?;
-        // Locked before it says anything: an empty entry is of no run.
-        file.try_lock()?;
         file.write_all(&serde_json::to_vec(&entry)?)?;
         Ok(Noted { _locked: file })
     }
 
-    /// Removes a run that has cleaned up.
-    pub(super) fn close(&self, prefix: &str) {
+    /// Removes a run that has cleaned up on this server.
+    pub(super) fn close(&self, server: &str, prefix: &str) {
         // The next run looks again at an entry that cannot be removed.
-        let _ = std::fs::remove_file(self.file(prefix));
+        let _ = std::fs::remove_file(self.file(server, prefix));
     }
 
-    /// Room prefixes of runs on `server` whose process is gone.
-    pub(super) fn crashed(&self, server: &str) -> Vec<String> {
+    /// Removes the entry of a run that crashed, wherever an earlier release has put it.
+    pub(super) fn forget(&self, crashed: &Crashed) {
+        let _ = std::fs::remove_file(&crashed.path);
+    }
+
+    /// The runs on `server` whose process is gone.
+    pub(super) fn crashed(&self, server: &str) -> Vec<Crashed> {
         let Ok(files) = std::fs::read_dir(&self.0) else {
             return Vec::new();
         };
@@ -116,9 +136,20 @@ impl Ledger {
             .filter(|(e, path)| {
                 e.server == server && is_prefix(&e.prefix) && has_crashed(e, path, here.as_ref())
             })
-            .map(|(e, _)| e.prefix)
+            .map(|(e, path)| Crashed {
+                prefix: e.prefix,
+                path,
+            })
             .collect()
     }
+}
+
+/// A run that crashed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Crashed {
+    /// Prefix of all of its room names.
+    pub prefix: String,
+    path: PathBuf,
 }
 
 /// Whether the run of an entry is over although it has not removed it.
@@ -128,7 +159,7 @@ fn has_crashed(entry: &Entry, path: &Path, here: Option<&Machine>) -> bool {
         (None, _) => process_start(entry.pid) != Some(entry.started),
         (Some(there), Some(here)) if there.boot == here.boot => is_unlocked(path),
         // This machine, before it was restarted.
-        (Some(there), Some(here)) => there.host == here.host,
+        (Some(there), Some(here)) => there.host == here.host && is_unlocked(path),
         // Nothing is known of another machine's run.
         (Some(_), None) => false,
     }
@@ -140,6 +171,8 @@ fn is_unlocked(path: &Path) -> bool {
     File::open(path).is_ok_and(|file| file.try_lock_shared().is_ok())
 }
 
+/// Longest part of a server's address in a file's name.
+const LONGEST_NAME: usize = 80;
 /// Largest file that is read as an entry, in bytes.
 const MAX_ENTRY: u64 = 4_096;
 
@@ -169,15 +202,15 @@ mod tests {
     fn only_runs_of_processes_that_are_gone_have_crashed() {
         let dir = tempfile::tempdir().expect("dir");
         let ledger = Ledger::at(&dir.path().join("runs"));
-        assert!(ledger.crashed("ws://a").is_empty(), "no folder yet");
+        let crashed = |server| {
+            let all = ledger.crashed(server).into_iter();
+            all.map(|crashed| crashed.prefix).collect::<Vec<_>>()
+        };
+        assert!(crashed("ws://a").is_empty(), "no folder yet");
         let noted = ledger.open("ws://a", "loadgen-0123abcd-").expect("open");
-        assert!(ledger.crashed("ws://a").is_empty(), "we are alive");
+        assert!(crashed("ws://a").is_empty(), "we are alive");
         drop(noted);
-        assert_eq!(
-            ledger.crashed("ws://a"),
-            ["loadgen-0123abcd-"],
-            "the lock is gone"
-        );
+        assert_eq!(crashed("ws://a"), ["loadgen-0123abcd-"], "the lock is gone");
         let _noted = ledger.open("ws://a", "loadgen-0123abcd-").expect("open");
 
         let dead = Entry {
@@ -187,13 +220,33 @@ mod tests {
             started: 1, // the id has been reused since
             machine: None,
         };
-        std::fs::write(ledger.file("x"), serde_json::to_vec(&dead).expect("json")).expect("write");
-        std::fs::write(ledger.file("y"), b"not json").expect("write");
-        assert_eq!(ledger.crashed("ws://a"), ["loadgen-deadbeef-"]);
-        assert!(ledger.crashed("ws://b").is_empty(), "another server's");
+        std::fs::write(
+            ledger.file("x", ""),
+            serde_json::to_vec(&dead).expect("json"),
+        )
+        .expect("write");
+        std::fs::write(ledger.file("y", ""), b"not json").expect("write");
+        assert_eq!(crashed("ws://a"), ["loadgen-deadbeef-"]);
+        assert!(crashed("ws://b").is_empty(), "another server's");
 
-        ledger.close("loadgen-0123abcd-");
-        assert!(!ledger.file("loadgen-0123abcd-").exists());
+        ledger.close("ws://a", "loadgen-0123abcd-");
+        assert!(!ledger.file("ws://a", "loadgen-0123abcd-").exists());
+    }
+
+    #[test]
+    fn a_run_with_two_servers_has_an_entry_for_each() {
+        let dir = tempfile::tempdir().expect("dir");
+        let ledger = Ledger::at(&dir.path().join("runs"));
+        let prefix = "loadgen-0123abcd-";
+        let notes = ["ws://a:7880", "ws://b:7880"].map(|server| ledger.open(server, prefix));
+        assert!(notes.iter().all(Result::is_ok), "{notes:?}");
+        assert!(ledger.open("ws://a:7880", prefix).is_err(), "noted twice");
+        ledger.close("ws://a:7880", prefix);
+        drop(notes);
+        let left = ledger.crashed("ws://b:7880");
+        assert_eq!(left.len(), 1);
+        ledger.forget(&left[0]);
+        assert!(ledger.crashed("ws://b:7880").is_empty());
     }
 
     #[test]
@@ -202,7 +255,7 @@ mod tests {
         let ledger = Ledger::at(&dir.path().join("runs"));
         let here = Machine::this().expect("Linux");
         let noted = ledger.open("ws://a", "loadgen-0123abcd-").expect("open");
-        let path = ledger.file("loadgen-0123abcd-");
+        let path = ledger.file("ws://a", "loadgen-0123abcd-");
         let mut entry = read(&path).expect("an entry");
         // In another container: another host name, and no process of this id is seen.
         (entry.pid, entry.started) = (4_000_000, 7);
@@ -211,6 +264,17 @@ mod tests {
             ..here.clone()
         });
         assert!(!has_crashed(&entry, &path, Some(&here)), "its lock is held");
+        let same_name = Entry {
+            machine: Some(Machine {
+                boot: "another".into(),
+                ..here.clone()
+            }),
+            ..entry.clone()
+        };
+        assert!(
+            !has_crashed(&same_name, &path, Some(&here)),
+            "a machine of the same name"
+        );
         drop(noted);
         assert!(has_crashed(&entry, &path, Some(&here)), "its lock is gone");
         let restarted = |host: &str| Entry {

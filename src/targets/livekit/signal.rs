@@ -100,18 +100,10 @@ fn refused(response: &Response<Option<Vec<u8>>>) -> Refusal {
     })
 }
 
-/// Whether the system refused us something that has nothing to do with the server: descriptors,
-/// memory, ports, a route.
+/// Whether the system refused us something that has nothing to do with the server: descriptors or
+/// memory. A missing route or address can be the server's: only the last of its addresses shows.
 fn is_own(e: &std::io::Error) -> bool {
-    let own = [
-        libc::EMFILE,
-        libc::ENFILE,
-        libc::ENOBUFS,
-        libc::ENOMEM,
-        libc::EADDRNOTAVAIL,
-        libc::ENETUNREACH,
-        libc::ENETDOWN,
-    ];
+    let own = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM];
     e.raw_os_error().is_some_and(|code| own.contains(&code))
 }
 
@@ -279,10 +271,10 @@ mod tests {
             let e = std::io::Error::from_raw_os_error(code);
             unreachable(&WsError::Io(e)).cause()
         };
-        for own in [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENETUNREACH] {
+        for own in [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM] {
             assert_eq!(cause(own), "generator");
         }
-        for servers in [libc::ECONNREFUSED, libc::ECONNRESET, libc::EHOSTUNREACH] {
+        for servers in [libc::ECONNREFUSED, libc::EADDRNOTAVAIL, libc::ENETUNREACH] {
             assert_eq!(cause(servers), "unreachable");
         }
     }

@@ -132,22 +132,28 @@ fn a_run_goes_on_without_a_reader_of_its_progress() {
 }
 
 /// The reports of a run are in its folder, so its exit code is its verdict, whatever becomes of
-/// the table; on a full disk it says what was lost.
+/// the table; on a full disk it says what was lost. JSON is for a program, which needs to know.
 #[test]
-fn a_lost_table_of_a_run_changes_no_verdict() {
-    let sinks = SINKS.map(|sink| {
-        let dir = folder();
-        short(dir.path());
-        let args = ["run", "short.yaml", "--out", "run", "--json"];
-        let child = spawn(dir.path(), &args, Some(sink), None);
-        (sink, dir, child)
-    });
-    for (sink, dir, child) in sinks {
-        let output = child.wait_with_output().expect("it ends");
-        assert_eq!(code(&output), 0, "{sink:?}: {}", shown(&output));
-        assert!(dir.path().join("run/summary.json").is_file(), "{sink:?}");
-        let told = says(&output).contains(&format!("warning: {LOST}"));
-        assert_eq!(told, sink == Sink::Full, "{sink:?}: {}", shown(&output));
+fn a_lost_table_of_a_run_changes_no_verdict_and_lost_json_is_an_error() {
+    for json in [false, true] {
+        let sinks = SINKS.map(|sink| {
+            let dir = folder();
+            short(dir.path());
+            let args = ["run", "short.yaml", "--out", "run", "--json"];
+            let args = if json { &args[..] } else { &args[..4] };
+            let child = spawn(dir.path(), args, Some(sink), None);
+            (sink, dir, child)
+        });
+        for (sink, dir, child) in sinks {
+            let output = child.wait_with_output().expect("it ends");
+            let full = sink == Sink::Full;
+            let context = format!("{sink:?}, JSON {json}: {}", shown(&output));
+            assert_eq!(code(&output), i32::from(full && json), "{context}");
+            assert!(dir.path().join("run/summary.json").is_file(), "{context}");
+            assert_eq!(says(&output).contains(LOST), full, "{context}");
+            let warned = says(&output).contains(&format!("warning: {LOST}"));
+            assert_eq!(warned, full && !json, "{context}");
+        }
     }
 }
 

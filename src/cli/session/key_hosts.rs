@@ -1,0 +1,241 @@
+//! Which servers may get the user's API key and secret.
+//!
+//! In: what the user set by flags and environment, what the scenario says. Out: nothing, or why a
+//! scenario is refused. Invariant: whoever writes a scenario gets no token that was signed with
+//! the user's keys, and never the secret itself: what counts is whose key is used, wherever the
+//! scenario got it from.
+
+use crate::cli::exit::Exit;
+use crate::cli::settings::{Environment, ServerFlags};
+use crate::cli::trouble::Trouble;
+use crate::scenario::{self, Variant, host_of};
+
+/// Hosts that may get the user's keys, separated by commas. Only from the environment: a `.env`
+/// can come with the scenario.
+const KEY_HOSTS: &str = "LOADGEN_KEY_HOSTS";
+/// A shorter secret could be a part of any word.
+const SHORTEST: usize = 16;
+
+/// What the user has set.
+pub(super) struct Users {
+    url: Option<String>,
+    key: Option<String>,
+    secret: Option<String>,
+    hosts: String,
+}
+
+impl Users {
+    pub(super) fn of(flags: &ServerFlags, env: &Environment) -> Self {
+        let set = |flag: &Option<String>, name| flag.clone().or_else(|| env.get(name));
+        Self {
+            url: set(&flags.url, "LIVEKIT_URL"),
+            key: set(&flags.api_key, "LIVEKIT_API_KEY"),
+            secret: set(&flags.api_secret, "LIVEKIT_API_SECRET"),
+            hosts: std::env::var(KEY_HOSTS).unwrap_or_default(),
+        }
+    }
+
+    /// Refuses a variant whose calls would take the user's keys to a host that the user has not
+    /// named, or the secret anywhere.
+    pub(super) fn check(
+        &self,
+        livekit: &scenario::Livekit,
+        variant: &Variant,
+    ) -> Result<(), Trouble> {
+        self.no_secret_is_sent(variant)?;
+        let own = variant.server.as_ref();
+        let (url, by_user) = match (own, &self.url) {
+            (Some(own), _) => (Some(&own.url), false),
+            (None, Some(url)) => (Some(url), true),
+            (None, None) => (livekit.url.as_ref(), false),
+        };
+        let key = own.and_then(|own| own.api_key.as_ref());
+        let secret = own.and_then(|own| own.api_secret.as_ref().map(|secret| &secret.0));
+        // As settings are resolved: the variant's, else the user's, else the scenario's.
+        let is_users = |own: Option<&String>, users: &Option<String>| match (own, users) {
+            (Some(own), Some(users)) => own.trim() == users.trim(),
+            (None, users) => users.is_some(),
+            (Some(_), None) => false,
+        };
+        let users_keys = is_users(key, &self.key) || is_users(secret, &self.secret);
+        let Some(url) = url.filter(|_| users_keys && !by_user) else {
+            return Ok(());
+        };
+        match host_of(url) {
+            // An address that cannot be read is reported where it is used.
+            Err(_) => Ok(()),
+            Ok(_) if self.trusts(url) => Ok(()),
+            Ok(host) => Err(Trouble::new(
+                Exit::InvalidScenario,
+                format!(
+                    "the scenario names the server `{host}`, and would send it tokens made with \
+                     your API key"
+                ),
+                format!(
+                    "if this is meant: {KEY_HOSTS}={host} in the environment; otherwise give the \
+                     server keys of its own, `api_key` and `api_secret` beside its `url`"
+                ),
+            )),
+        }
+    }
+
+    fn trusts(&self, url: &str) -> bool {
+        let Ok(host) = host_of(url) else { return false };
+        let same = |other: &str| {
+            other
+                .trim()
+                .trim_end_matches('.')
+                .eq_ignore_ascii_case(host)
+        };
+        let is_plain = |url: &str| {
+            let scheme = url.split("://").next().unwrap_or_default();
+            ["ws", "http"]
+                .iter()
+                .any(|plain| scheme.eq_ignore_ascii_case(plain))
+        };
+        let users = self.url.as_deref().is_some_and(|users| {
+            // Not without TLS where the user has it.
+            host_of(users).is_ok_and(same) && (is_plain(users) || !is_plain(url))
+        });
+        users || is_loopback(host) || self.hosts.split(',').any(same)
+    }
+
+    /// No text that calls send may hold the secret.
+    fn no_secret_is_sent(&self, variant: &Variant) -> Result<(), Trouble> {
+        let Some(secret) = self.secret.as_ref().filter(|s| s.len() >= SHORTEST) else {
+            return Ok(());
+        };
+        let texts = [
+            &variant.metadata,
+            &variant.room_metadata,
+            &variant.agent_name,
+        ];
+        let url = variant.server.iter().map(|server| &server.url);
+        let mut sent = texts
+            .into_iter()
+            .flatten()
+            .chain(
+                variant
+                    .attributes
+                    .iter()
+                    .flat_map(|(name, value)| [name, value]),
+            )
+            .chain(url);
+        if !sent.any(|text| text.contains(secret.as_str())) {
+            return Ok(());
+        }
+        let message = format!(
+            "the calls of variant `{}` would send your API secret as metadata, attribute or address",
+            variant.name
+        );
+        let hint = "take the variable with the secret out of there";
+        Err(Trouble::new(Exit::InvalidScenario, message, hint))
+    }
+}
+
+fn is_loopback(host: &str) -> bool {
+    let address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
+    host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::{Scenario, Target, Unset, check};
+    use std::path::Path;
+
+    const SECRET: &str = "my-secret-my-secret-my-secret";
+
+    fn scenario(target: &str, variants: &str) -> Scenario {
+        let text = format!(
+            "version: 1\ntarget: {target}\nutterances: {{a: {{file: a.wav}}}}\n\
+             call: {{turns: [{{say: a}}]}}\nvariants: {variants}\n"
+        );
+        let path = Path::new("test.yaml");
+        let none = |_: &Path, _| Ok(None);
+        check(text.as_bytes(), path, &|_| None, Unset::Problem, &none).expect("a valid scenario")
+    }
+
+    fn refused(users: &Users, target: &str, variants: &str) -> bool {
+        let scenario = scenario(target, variants);
+        let Target::Livekit(livekit) = &scenario.target else {
+            panic!("a server")
+        };
+        let mut variants = scenario.variants.iter();
+        variants.any(|variant| users.check(livekit, variant).is_err())
+    }
+
+    #[test]
+    fn keys_of_the_user_go_to_hosts_that_the_user_names() {
+        let users = |url: &str, hosts: &str| Users {
+            url: Some(url.to_owned()).filter(|url| !url.is_empty()),
+            key: Some("my-key".to_owned()),
+            secret: Some(SECRET.to_owned()),
+            hosts: hosts.to_owned(),
+        };
+        let mine = "wss://mine.example";
+        let at = |url: &str, more: &str| format!("[{{name: a}}, {{name: b, url: '{url}'{more}}}]");
+        let stranger = at("wss://stranger.example", "");
+        let keys = at("wss://stranger.example", ", api_key: k, api_secret: s");
+        let borrowed = format!(", api_key: my-key, api_secret: {SECRET}");
+        let borrowed = at("wss://stranger.example", &borrowed);
+        let plain = at("ws://mine.example", "");
+        let other_port = at("wss://Mine.example:8443", "");
+        let one = "[{name: a}]".to_owned();
+        let bare = "{kind: livekit}";
+        let file = "{kind: livekit, url: 'wss://file.example'}";
+        let near = "{kind: livekit, url: 'ws://127.0.0.1:7880'}";
+        let whole = "{kind: livekit, url: 'wss://file.example', api_key: k, api_secret: s}";
+        for (target, variants, url, hosts, expected) in [
+            (bare, &stranger, mine, "", true),
+            (bare, &keys, mine, "", false),
+            (bare, &borrowed, mine, "", true),
+            (bare, &stranger, mine, "other, Stranger.Example", false),
+            (bare, &stranger, "wss://stranger.example:444", "", false),
+            (bare, &plain, mine, "", true),
+            (bare, &plain, "ws://mine.example", "", false),
+            (bare, &other_port, mine, "", false),
+            (file, &one, "", "", true),
+            (file, &one, "", "file.example", false),
+            (file, &one, mine, "", false),
+            (near, &one, "", "", false),
+            // The user's keys would be used in place of those of the file.
+            (whole, &one, "", "", true),
+        ] {
+            let got = refused(&users(url, hosts), target, variants);
+            assert_eq!(got, expected, "{target} {variants} {url} {hosts}");
+        }
+        // Nothing of the user's is at stake.
+        let nothing = Users {
+            url: None,
+            key: None,
+            secret: None,
+            hosts: String::new(),
+        };
+        let two = at("wss://file.example:8443", "");
+        assert!(!refused(&nothing, whole, &two));
+    }
+
+    #[test]
+    fn the_secret_itself_is_never_sent() {
+        let users = Users {
+            url: Some("wss://mine.example".to_owned()),
+            key: Some("my-key".to_owned()),
+            secret: Some(SECRET.to_owned()),
+            hosts: String::new(),
+        };
+        let bare = "{kind: livekit}";
+        for way in [
+            format!("attributes: {{x: 'a {SECRET}'}}"),
+            format!("agent_name: x, metadata: {SECRET}"),
+            format!("room_metadata: {SECRET}"),
+            format!("url: 'wss://{}.example', api_key: k, api_secret: s", SECRET),
+        ] {
+            assert!(
+                refused(&users, bare, &format!("[{{name: a, {way}}}]")),
+                "{way}"
+            );
+        }
+        assert!(!refused(&users, bare, "[{name: a, attributes: {x: y}}]"));
+    }
+}
