@@ -19,6 +19,10 @@ const FILES: [&str; 8] = [
     "turns.jsonl",
 ];
 
+/// Turns after which the calls of [`LONG`] are in the middle: both have ended their first one, and
+/// have two more. After five, both could be over at the same moment, and the next two not begun.
+const MIDDLE: usize = 7;
+
 /// Calls that last longer than the test lets them.
 const LONG: &str = "\
 version: 1
@@ -76,9 +80,9 @@ fn a_killed_run_shows_every_turn_that_had_ended() {
     let run = run.spawn();
     let folder = run.dir().join("run");
     let some = poll(Duration::from_secs(60), || {
-        Some(journal(&folder).len()).filter(|turns| *turns >= 5)
+        Some(journal(&folder).len()).filter(|turns| *turns >= MIDDLE)
     });
-    let ended = some.expect("five turns");
+    let ended = some.expect("so many turns");
     run.send_signal(libc::SIGKILL);
     let killed = run.finish();
     assert_eq!(killed.finished.code, None, "{:?}", killed.finished);
