@@ -112,10 +112,7 @@ async fn dialled(
         // The semaphore is never closed.
         place = shared.joins.clone().acquire_owned() => place.ok(),
     };
-    let (mut caller, events) = shared.caller(call, planned_start).map_err(|e| {
-        let detail = e.to_string();
-        Failure::Generator { detail }
-    })?;
+    let (mut caller, events) = shared.caller(call, planned_start)?;
     caller.decodes(shared.scenario.call.decode, shared.levels.clone());
     let desk = shared.evidence.as_ref().filter(|_| !call.warmup);
     let codec = shared.sounds.codec;

@@ -4,13 +4,9 @@
 //! Invariant: all instants of a run come from the runtime's clock, so that a test that pauses it
 //! executes the whole run in virtual time.
 
+pub(super) use crate::targets::{now, until};
 use jiff::Timestamp;
 use std::time::Instant;
-
-/// Now on the runtime's clock, which is the system's monotonic clock unless a test has paused it.
-pub(super) fn now() -> Instant {
-    tokio::time::Instant::now().into_std()
-}
 
 /// Where a run's wall clock comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -3,7 +3,7 @@
 //! In: the plan's first call. Out: nothing, or why it cannot be made. Invariants: each server is
 //! tried once for each set of agents dispatched there; no preflight call enters any figure.
 
-use super::clock::now;
+use super::clock::{now, until};
 use super::error::RunError;
 use super::event::RunEvent;
 use super::shared::Shared;
@@ -59,10 +59,7 @@ pub(super) async fn meet(
 /// One call that only checks whether the server of variant `number` and its agent can be
 /// reached.
 async fn preflight(shared: &Shared, first: &PlannedCall, number: usize) -> Result<(), Failure> {
-    let (caller, _events) = shared.caller(first, now()).map_err(|e| {
-        let detail = e.to_string();
-        Failure::Generator { detail }
-    })?;
+    let (caller, _events) = shared.caller(first, now())?;
     let target = shared.target(first);
     let room = target.room(&match number {
         0 => "canary".to_owned(),
@@ -89,16 +86,10 @@ async fn meet_agent(
 ) -> Result<(), Failure> {
     let mut deadline = None;
     loop {
-        let absent = async {
-            match deadline {
-                Some(at) => tokio::time::sleep_until(at).await,
-                None => std::future::pending().await,
-            }
-        };
         tokio::select! {
             event = connection.event() => match event {
                 Some(Event::Joined) => {
-                    deadline = Some(tokio::time::Instant::now() + agent_timeout);
+                    deadline = Some(now() + agent_timeout);
                 }
                 Some(Event::AgentPresent { .. }) => return Ok(()),
                 Some(Event::Closed(f)) => return Err(f),
@@ -106,7 +97,7 @@ async fn meet_agent(
                 Some(_) => {}
                 None => return Err(Failure::Dropped { detail: "the session ended".into() }),
             },
-            () = absent => return Err(Failure::AgentAbsent { waited: agent_timeout }),
+            () = until(deadline) => return Err(Failure::AgentAbsent { waited: agent_timeout }),
             () = stop.cancelled() => return Err(Failure::Stopped),
         }
     }

@@ -171,10 +171,7 @@ async fn call(
     let says = vec![sentinels.chirp.clone(); script.turns.len()];
     let (caller, mut events) = match shared.saying(script, now(), says) {
         Ok(made) => made,
-        Err(e) => {
-            let detail = e.to_string();
-            return Some(Failure::Generator { detail });
-        }
+        Err(failure) => return Some(failure),
     };
     let dial = Dial {
         loss: None,

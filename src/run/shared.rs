@@ -9,7 +9,6 @@ use super::evidence::Desk;
 use super::opinions::Opinions;
 use super::sounds::{Said, Sounds};
 use super::targets::OpenTargets;
-use crate::audio::AudioError;
 use crate::call::{CallScript, Failure, TurnScript};
 use crate::plan::PlannedCall;
 use crate::scenario::Scenario;
@@ -94,7 +93,7 @@ impl Shared {
         &self,
         call: &PlannedCall,
         start: Instant,
-    ) -> Result<(CallerEnd, mpsc::Receiver<EndEvent>), AudioError> {
+    ) -> Result<(CallerEnd, mpsc::Receiver<EndEvent>), Failure> {
         let says = call.turns.iter();
         let says = says.map(|turn| self.sounds.said[turn.utterance].clone());
         self.saying(self.script(call), start, says.collect())
@@ -106,9 +105,12 @@ impl Shared {
         script: CallScript,
         start: Instant,
         says: Vec<Said>,
-    ) -> Result<(CallerEnd, mpsc::Receiver<EndEvent>), AudioError> {
+    ) -> Result<(CallerEnd, mpsc::Receiver<EndEvent>), Failure> {
         let silence = self.sounds.silence.clone();
-        CallerEnd::new(script, start, says, (silence, self.sounds.codec))
+        let made = CallerEnd::new(script, start, says, (silence, self.sounds.codec));
+        made.map_err(|e| Failure::Generator {
+            detail: e.to_string(),
+        })
     }
 
     /// How to dial a call: `number` is `None` for a preflight call.
@@ -118,7 +120,7 @@ impl Shared {
             number,
             room,
             variant,
-            loss: loss.filter(|_| number.is_some()),
+            loss,
         }
     }
 }

@@ -6,12 +6,15 @@
 
 pub mod agent;
 mod caller_handle;
+mod clock;
 pub mod embedded;
 pub mod in_process;
 pub mod livekit;
 mod media;
 mod state_folder;
 mod target;
+
+pub(crate) use clock::{now, until};
 
 pub use caller_handle::{CallerHandle, Job, Moment};
 pub use media::Media;

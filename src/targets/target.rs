@@ -10,7 +10,7 @@ use super::caller_handle::CallerHandle;
 use super::media::Media;
 use crate::audio::Codec;
 use crate::call::{AgentState, Failure};
-use crate::net::Endpoint;
+use crate::net::{Endpoint, Impairment};
 use crate::vocab::Loss;
 use futures_util::future::BoxFuture;
 use std::fmt;
@@ -64,6 +64,15 @@ pub struct Dial<'a> {
     pub variant: usize,
     /// Simulated loss of received packets, and the seed that decides which are lost.
     pub loss: Option<(Loss, u64)>,
+}
+
+impl Dial<'_> {
+    /// What loses the call's packets on purpose, if the scenario asks for it; a preflight call loses
+    /// none.
+    pub fn impairment(&self) -> Option<Impairment> {
+        let (loss, seed) = self.loss?;
+        Some(Impairment::new(loss, seed, self.number?))
+    }
 }
 
 /// A target that is ready for calls.

@@ -7,12 +7,11 @@
 use super::child::AgentProcess;
 use crate::call::{Failure, TargetFailure};
 use crate::net::{Endpoint, NetError, PeerEvent, PeerEvents, PeerHandle, Shape};
-use crate::targets::{Connection, Event};
+use crate::targets::{Connection, Event, now, until};
 use futures_util::future::BoxFuture;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Time limit for ICE and DTLS.
 const MEDIA_TIMEOUT: Duration = Duration::from_secs(10);
@@ -68,7 +67,7 @@ impl<E: Endpoint> EmbeddedCall<E> {
         match joined {
             Ok(mid) => {
                 self.mid = mid;
-                self.deadline = Some(Instant::now() + MEDIA_TIMEOUT);
+                self.deadline = Some(now() + MEDIA_TIMEOUT);
                 None
             }
             Err(failure) => Some(failure),
@@ -99,7 +98,7 @@ impl<E: Endpoint> EmbeddedCall<E> {
                 () = self.agent.gone() => {
                     return self.closed(dropped("the embedded agent ended"));
                 }
-                () = until(deadline), if deadline.is_some() => {
+                () = until(deadline) => {
                     return self.closed(no_media());
                 }
             };
@@ -158,13 +157,6 @@ fn agent_events() -> [Event; 2] {
         Event::AgentPresent { identity },
         Event::AgentTrack { track: TRACK, name },
     ]
-}
-
-async fn until(deadline: Option<Instant>) {
-    match deadline {
-        Some(at) => tokio::time::sleep_until(at).await,
-        None => std::future::pending().await,
-    }
 }
 
 fn dropped(detail: &str) -> Failure {

@@ -6,7 +6,7 @@
 use super::call::EmbeddedCall;
 use super::child::AgentProcess;
 use crate::call::Failure;
-use crate::net::{Endpoint, Engine, Impairment};
+use crate::net::{Endpoint, Engine};
 use crate::targets::{Dial, Line, Notice, OpenTarget, Opened, Opening, OwnAgent, Target};
 use futures_util::future::BoxFuture;
 use std::net::{IpAddr, Ipv4Addr};
@@ -69,8 +69,7 @@ impl<E: Endpoint> OpenTarget<E> for OpenEmbedded<E> {
         let peer = Arc::new(peer);
         // Call numbers only have to be distinct on the pipe.
         let number = dial.number.unwrap_or(u64::MAX);
-        if let Some((loss, seed)) = dial.loss {
-            let impairment = Impairment::new(loss, seed, number);
+        if let Some(impairment) = dial.impairment() {
             peer.tell(move |p, _| p.impair(impairment));
         }
         let call = EmbeddedCall::begin(

@@ -7,7 +7,7 @@
 use super::wire::{Command, Mishap, Wire};
 use crate::audio::Codec;
 use crate::call::Failure;
-use crate::net::{Endpoint, Impairment};
+use crate::net::Endpoint;
 use crate::targets::agent::{AgentCalls, Clip, ClipError, Hearing, Voice};
 use crate::targets::{
     CallerHandle, Connection, Dial, Event, Job, Line, Notice, OpenTarget, Opened, Opening,
@@ -110,11 +110,14 @@ impl<E: Endpoint> OpenTarget<E> for OpenInProcess {
     fn connect(&self, dial: Dial<'_>, caller: E) -> Line<E> {
         let (commands, inbox) = mpsc::unbounded_channel();
         let (tell, events) = mpsc::unbounded_channel();
-        let loss = dial
-            .loss
-            .map(|(loss, seed)| Impairment::new(loss, seed, dial.number.unwrap_or_default()));
         let InProcess { path, mishaps, .. } = &self.settings;
-        let wire = Wire::new(caller, self.agent.end(dial.room), *path, loss, tell);
+        let wire = Wire::new(
+            caller,
+            self.agent.end(dial.room),
+            *path,
+            dial.impairment(),
+            tell,
+        );
         tokio::spawn(wire.run(mishaps.clone(), inbox));
         Line {
             handle: Arc::new(TaskHandle(commands.clone())),

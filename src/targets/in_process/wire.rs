@@ -7,7 +7,7 @@
 use crate::call::Failure;
 use crate::net::{AudioPacket, Endpoint, Impairment, Outgoing};
 use crate::targets::agent::AgentEnd;
-use crate::targets::{Event, Job, Moment};
+use crate::targets::{Event, Job, Moment, now, until};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
@@ -103,10 +103,6 @@ pub(super) struct Wire<E> {
     tell: mpsc::UnboundedSender<Event>,
 }
 
-fn now() -> Instant {
-    tokio::time::Instant::now().into_std()
-}
-
 impl<E: Endpoint> Wire<E> {
     /// Both ends are there from now on.
     pub(super) fn new(
@@ -163,9 +159,10 @@ impl<E: Endpoint> Wire<E> {
                 biased;
                 command = inbox.recv() => match command {
                     None | Some(Command::HangUp) => return,
-                    Some(command) => self.obey(command),
+                    Some(Command::Job(job)) => self.work(job),
+                    Some(Command::Listen(on)) => self.listened = on,
                 },
-                () = until(wake), if wake.is_some() => {
+                () = until(wake) => {
                     self.serve(now());
                     if mishap.is_some_and(|at| at <= now())
                         && let Some((_, mishap)) = mishaps.pop_front()
@@ -182,17 +179,11 @@ impl<E: Endpoint> Wire<E> {
         let _ = self.tell.send(event);
     }
 
-    fn obey(&mut self, command: Command<E>) {
-        match command {
-            Command::Job(job) => {
-                let now = now();
-                // Timers are late by up to a millisecond: what was due first comes first.
-                self.serve(now);
-                job(&mut self.caller, Moment { now, slot: now });
-            }
-            Command::Listen(on) => self.listened = on,
-            Command::HangUp => self.listened = false,
-        }
+    fn work(&mut self, job: Job<E>) {
+        let now = now();
+        // Timers are late by up to a millisecond: what was due first comes first.
+        self.serve(now);
+        job(&mut self.caller, Moment { now, slot: now });
     }
 
     fn goes_wrong(&mut self, mishap: Mishap) {
@@ -275,12 +266,5 @@ impl<E: Endpoint> Wire<E> {
             }
             Step::CallerTimer => self.caller.timeout(self.done),
         }
-    }
-}
-
-async fn until(wake: Option<Instant>) {
-    match wake {
-        Some(at) => tokio::time::sleep_until(at.into()).await,
-        None => std::future::pending().await,
     }
 }

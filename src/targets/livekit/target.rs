@@ -14,7 +14,7 @@ use super::own::OwnWorker;
 use super::session::Join;
 use super::token::{Credentials, Dispatch, RoomTicket};
 use crate::call::Failure;
-use crate::net::{Endpoint, Engine, Impairment};
+use crate::net::{Endpoint, Engine};
 use crate::targets::{Dial, Line, Notice, OpenTarget, Opened, Opening, OwnAgent, Target};
 use futures_util::future::BoxFuture;
 use std::net::IpAddr;
@@ -137,8 +137,7 @@ impl<E: Endpoint> OpenTarget<E> for OpenLivekit<E> {
     fn connect(&self, dial: Dial<'_>, caller: E) -> Line<E> {
         let (peer, media) = self.server.engine.add(caller, self.server.remote);
         let peer = Arc::new(peer);
-        if let Some((loss, seed)) = dial.loss {
-            let impairment = Impairment::new(loss, seed, dial.number.unwrap_or_default());
+        if let Some(impairment) = dial.impairment() {
             peer.tell(move |p, _| p.impair(impairment));
         }
         let ask = self.ask(dial.variant);

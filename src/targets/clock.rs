@@ -1,0 +1,19 @@
+//! The runtime's clock, by which calls are made.
+//!
+//! In: nothing, or an instant. Out: the current time, or that the instant has come. Invariant: under
+//! a clock that a test has paused, both are in virtual time.
+
+use std::time::Instant;
+
+/// Now on the runtime's clock, which is the system's monotonic clock unless a test has paused it.
+pub(crate) fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+/// Returns when the instant has come; never without one.
+pub(crate) async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}
