@@ -3,21 +3,20 @@
 //! In: a planned call. Out: reports while it is in progress, its result at the end.
 //! Invariant: whatever happens, exactly one `Ended` is reported, with one result for every turn.
 
+use super::call_opinions::CallOpinions;
 use super::call_report::{Begun, CallDone, Report, TurnDone};
 use super::caller::{CallerEnd, EndEvent};
 use super::clock::now;
 use super::line::{fail, pass_on};
 use super::opinions::Excerpt;
 use super::shared::Shared;
-use crate::call::{
-    CallEvent, CallResult, CallScript, Failure, Phase, SecondOpinion, StreamId, TurnResult,
-};
+use crate::call::{CallEvent, CallResult, CallScript, Failure, Phase, StreamId, TurnResult};
 use crate::plan::PlannedCall;
 use crate::targets::{CallerHandle, Connection, Event, Line};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
-use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::task::JoinSet;
 
 /// Result for a call that lost its own, or never got as far as having one.
@@ -51,13 +50,15 @@ pub(super) async fn make(shared: Arc<Shared>, call: PlannedCall, planned_start: 
         plan: call.clone(),
     };
     let _ = shared.reports.send(Report::Started(Box::new(begun))).await;
-    let (mut result, mut connection) = match dialled(&shared, &call, &room, planned_start).await {
-        Ok(dialled) => talk(&shared, &call, &room, dialled, planned_start).await,
-        Err(failure) => (
-            never_began(shared.script(&call), planned_start, failure),
-            None,
-        ),
-    };
+    let (mut result, mut connection, opinions) =
+        match dialled(&shared, &call, &room, planned_start).await {
+            Ok(dialled) => talk(&shared, &call, &room, dialled, planned_start).await,
+            Err(failure) => (
+                never_began(shared.script(&call), planned_start, failure),
+                None,
+                CallOpinions::default(),
+            ),
+        };
     let ended = now();
     result.failure = match (result.failure.take(), &mut connection) {
         (Some(failure), Some(connection)) => {
@@ -65,6 +66,8 @@ pub(super) async fn make(shared: Arc<Shared>, call: PlannedCall, planned_start: 
         }
         (failure, _) => failure,
     };
+    // The collector amends only turns of calls in progress.
+    last_opinions(&shared, &call, &room, opinions).await;
     let done = CallDone {
         index: call.index as usize,
         room: room.clone(),
@@ -132,7 +135,7 @@ async fn talk(
     room: &str,
     dialled: Dialled,
     planned_start: Instant,
-) -> (CallResult, Option<Box<dyn Connection>>) {
+) -> (CallResult, Option<Box<dyn Connection>>, CallOpinions) {
     let Dialled {
         line: Line {
             handle,
@@ -141,7 +144,7 @@ async fn talk(
         mut events,
         mut joining,
     } = dialled;
-    let mut opinions = OpinionsOf::default();
+    let mut opinions = CallOpinions::default();
     // Dropped with the call, which aborts its tasks.
     let mut sounds = JoinSet::new();
     loop {
@@ -149,7 +152,7 @@ async fn talk(
             biased;
             event = events.recv() => match event {
                 Some(EndEvent::Onset(at, excerpt)) => {
-                    opinions.asked = Some((at, shared.opinions.ask(excerpt)));
+                    opinions.asked(at, shared.opinions.ask(excerpt));
                 }
                 Some(EndEvent::Sound(stream, excerpt)) => {
                     let (shared, handle) = (shared.clone(), handle.clone());
@@ -159,14 +162,14 @@ async fn talk(
                     if tell(shared, call, room, *event, &mut opinions).await {
                         break;
                     }
-                    if let Some(stream) = opinions.voice.take() {
-                        // If the caller is gone, nothing needs to be known about its streams.
-                        let told = handle.with(move |p, at| p.judged(at.now, stream, Some(true)));
-                        let _ = told.await;
-                    }
+                    confirm_voice(&*handle, &mut opinions).await;
                 }
                 None => break,
             },
+            turn = opinions.answered() => {
+                tell_turn(shared, call, room, turn, Report::Amended).await;
+                confirm_voice(&*handle, &mut opinions).await;
+            }
             event = connection.event() => {
                 // Joined or closed: another join may start.
                 if matches!(event, Some(Event::Joined | Event::Closed(_)) | None) {
@@ -194,7 +197,7 @@ async fn talk(
         let failure = Failure::Generator { detail };
         never_began(shared.script(call), planned_start, failure)
     };
-    (result.unwrap_or_else(gone), Some(connection))
+    (result.unwrap_or_else(gone), Some(connection), opinions)
 }
 
 /// Asks whether a stream carries a voice and passes the answer to the call. The user is told of
@@ -225,64 +228,66 @@ async fn tell(
     call: &PlannedCall,
     room: &str,
     event: CallEvent,
-    opinions: &mut OpinionsOf,
+    opinions: &mut CallOpinions,
 ) -> bool {
-    let index = call.index as usize;
-    let amended = matches!(event, CallEvent::TurnAmended(_));
     match event {
         CallEvent::Phase(phase) => {
-            let _ = shared.reports.send(Report::Phase(index, phase)).await;
-            matches!(phase, Phase::Done | Phase::Failed)
-        }
-        CallEvent::TurnEnded(turn) | CallEvent::TurnAmended(turn) => {
-            let turn = opinions.judge(turn).await;
-            let done = Box::new(TurnDone {
-                call: index,
-                room: room.to_owned(),
-                turn,
-                plan: call.clone(),
-            });
-            let report = match amended {
-                true => Report::Amended(done),
-                false => Report::Turn(done),
-            };
+            let report = Report::Phase(call.index as usize, phase);
             let _ = shared.reports.send(report).await;
-            false
+            return matches!(phase, Phase::Done | Phase::Failed);
         }
+        CallEvent::TurnEnded(turn) => {
+            let turn = opinions.judge(turn);
+            tell_turn(shared, call, room, turn, Report::Turn).await;
+        }
+        CallEvent::TurnAmended(turn) => {
+            let turn = opinions.judge(turn);
+            tell_turn(shared, call, room, turn, Report::Amended).await;
+        }
+    }
+    false
+}
+
+/// Reports a turn's result, as new or amended.
+async fn tell_turn(
+    shared: &Shared,
+    call: &PlannedCall,
+    room: &str,
+    turn: TurnResult,
+    report: fn(Box<TurnDone>) -> Report,
+) {
+    let done = Box::new(TurnDone {
+        call: call.index as usize,
+        room: room.to_owned(),
+        turn,
+        plan: call.clone(),
+    });
+    let _ = shared.reports.send(report(done)).await;
+}
+
+/// Passes a stream that was confirmed as a voice to the endpoint.
+async fn confirm_voice(handle: &dyn CallerHandle<CallerEnd>, opinions: &mut CallOpinions) {
+    if let Some(stream) = opinions.take_voice() {
+        // If the caller is gone, nothing needs to be known about its streams.
+        let told = handle.with(move |caller, at| caller.judged(at.now, stream, Some(true)));
+        let _ = told.await;
     }
 }
 
-/// Second opinions on the onsets of a call.
-#[derive(Default)]
-struct OpinionsOf {
-    /// An onset whose second opinion is pending.
-    asked: Option<(Instant, oneshot::Receiver<SecondOpinion>)>,
-    /// A stream newly confirmed as a voice, still to be passed to the endpoint.
-    voice: Option<StreamId>,
-    /// The stream last confirmed as a voice.
-    known: Option<StreamId>,
-    /// The last onset judged: an amended turn keeps the opinion on its onset.
-    judged: Option<(Instant, SecondOpinion)>,
-}
-
-impl OpinionsOf {
-    /// Adds the second opinion on a turn's onset, waiting for it if one was asked for.
-    async fn judge(&mut self, mut turn: TurnResult) -> TurnResult {
-        let Some(onset) = turn.onset.map(|onset| onset.at.wire()) else {
-            return turn;
-        };
-        if turn.second.is_some_and(|second| !second.as_declared) {
-            return turn; // The call itself found it to be no voice.
+/// Reports the turns whose second opinion comes after the call, unless the run is stopped.
+async fn last_opinions(
+    shared: &Shared,
+    call: &PlannedCall,
+    room: &str,
+    mut opinions: CallOpinions,
+) {
+    let last = async {
+        while let Some(turn) = opinions.last_answered().await {
+            tell_turn(shared, call, room, turn, Report::Amended).await;
         }
-        if let Some((_, answer)) = self.asked.take_if(|(at, _)| *at == onset) {
-            self.judged = answer.await.ok().map(|second| (onset, second));
-        }
-        if let Some((_, second)) = self.judged.filter(|(at, _)| *at == onset) {
-            turn.second_opinion(second);
-            if second.as_declared && turn.stream != self.known {
-                (self.voice, self.known) = (turn.stream, turn.stream);
-            }
-        }
-        turn
+    };
+    tokio::select! {
+        () = last => {}
+        () = shared.stop.cancelled() => {}
     }
 }
