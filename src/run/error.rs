@@ -24,6 +24,33 @@ pub enum RunError {
         /// How many concurrent calls the limit allows.
         calls: u64,
     },
+    /// There is less memory than the run needs.
+    #[error(
+        "this run needs at least {} MiB of memory, and {} has {} MiB free",
+        needed >> 20,
+        if *of_group { "its control group (container)" } else { "this machine" },
+        free >> 20
+    )]
+    Memory {
+        /// Bytes that the run needs at least.
+        needed: u64,
+        /// Bytes that are free.
+        free: u64,
+        /// The limit is that of the control group.
+        of_group: bool,
+        /// How many concurrent calls fit.
+        calls: u64,
+    },
+    /// There are fewer ports than the run needs.
+    #[error("this run needs {needed} UDP ports, and the system gives {range} to programs")]
+    Ports {
+        /// How many the run needs.
+        needed: u64,
+        /// How many there are.
+        range: u64,
+        /// How many concurrent calls fit.
+        calls: u64,
+    },
     /// The system cannot start another thread.
     #[error("no thread could be started: {0}")]
     Thread(std::io::Error),
@@ -59,6 +86,12 @@ impl RunError {
             Self::Descriptors { needed, calls, .. } => format!(
                 "`ulimit -n {needed}` (or LimitNOFILE, or `docker run --ulimit nofile={needed}`) \
                  allows it; as it is, at most {calls} calls fit at once"
+            ),
+            Self::Memory { calls, .. } => format!(
+                "at most {calls} calls fit at once; give it more memory, or lower `load.concurrency`"
+            ),
+            Self::Ports { calls, .. } => format!(
+                "at most {calls} calls fit at once; `sysctl net.ipv4.ip_local_port_range=\"1024 65535\"` allows more"
             ),
             Self::Thread(_) => "check `ulimit -n` and `ulimit -u`".into(),
             Self::Evidence(e) => e.hint().into(),

@@ -23,6 +23,7 @@ mod limits;
 mod line;
 mod opinions;
 mod preflight;
+mod room;
 mod sentinels;
 mod shared;
 mod sounds;
@@ -91,13 +92,18 @@ pub struct Settings {
 /// Default of [`Settings::join_concurrency`].
 pub const JOIN_CONCURRENCY: usize = 100;
 
-/// Makes sure that this process may open the files and sockets that a plan needs; raises its soft
-/// limit if need be.
+/// Makes sure that this process may open the files and sockets that a plan needs, and that there is
+/// memory and ports for them; raises its soft limit if need be.
 ///
 /// # Errors
-/// [`RunError::Descriptors`] if the hard limit is too low.
+/// [`RunError::Descriptors`], [`RunError::Memory`] or [`RunError::Ports`] if the plan does not fit.
 pub fn allow(plan: &Plan, targets: &Targets) -> Result<(), RunError> {
-    limits::allow(plan.concurrency(), targets.descriptors(), plan.is_open())
+    limits::allow(plan.concurrency(), targets.descriptors(), plan.is_open())?;
+    // An open load may need less than its bound.
+    match plan.is_open() {
+        true => Ok(()),
+        false => room::check(plan.concurrency(), targets.ports()),
+    }
 }
 
 /// Executes a plan.

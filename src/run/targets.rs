@@ -85,6 +85,12 @@ impl Targets {
         all.max().unwrap_or_default()
     }
 
+    /// How many UDP ports a call takes at most.
+    pub(super) fn ports(&self) -> u64 {
+        let all = self.targets.iter().map(|target| target.ports());
+        all.max().unwrap_or_default()
+    }
+
     fn first(&self) -> &AnyTarget {
         // Never empty, by construction.
         &self.targets[0]

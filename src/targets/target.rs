@@ -30,6 +30,8 @@ pub trait Target<E: Endpoint>: fmt::Debug + Send + Sync {
     }
     /// How many file descriptors of this process a call needs.
     fn descriptors(&self) -> u64;
+    /// How many UDP ports of this machine a call takes, at least.
+    fn ports(&self) -> u64;
     /// Prepares it for calls.
     ///
     /// # Errors

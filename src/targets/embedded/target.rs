@@ -42,6 +42,11 @@ impl<E: Endpoint> Target<E> for Embedded {
         1
     }
 
+    fn ports(&self) -> u64 {
+        // Both ends are on this machine.
+        2
+    }
+
     fn open<'a>(&'a self, run: Opening<'a, E>) -> BoxFuture<'a, Result<Opened<E>, Failure>> {
         Box::pin(async move {
             let engine = run.media.engine()?;

@@ -83,6 +83,10 @@ impl<E: Endpoint> Target<E> for InProcess {
         0
     }
 
+    fn ports(&self) -> u64 {
+        0
+    }
+
     fn open<'a>(&'a self, _run: Opening<'a, E>) -> BoxFuture<'a, Result<Opened<E>, Failure>> {
         Box::pin(async {
             let agent = self.agent().map_err(|e| Failure::Generator {

@@ -73,6 +73,10 @@ impl<E: Endpoint> Target<E> for Livekit {
         2
     }
 
+    fn ports(&self) -> u64 {
+        1
+    }
+
     fn open<'a>(&'a self, run: Opening<'a, E>) -> BoxFuture<'a, Result<Opened<E>, Failure>> {
         Box::pin(async move {
             let engine = run.media.engine()?;
