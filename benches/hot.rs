@@ -163,7 +163,7 @@ impl Endpoint for Echo {
             marker: false,
         })
     }
-    fn sent(&mut self, _: Instant, _: Instant) {}
+    fn sent(&mut self, _: Instant, _: Instant, _: u64) {}
 }
 
 /// A packet through the whole loop: endpoint, str0m, kernel, and back up on the other side.

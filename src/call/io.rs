@@ -39,6 +39,8 @@ pub enum Input {
     Abandoned(StreamId),
     /// The audio of a stream turned out not to be the agent's voice.
     NotAgent(StreamId),
+    /// Part of a turn's utterance did not reach the other side.
+    UtteranceLost(usize),
     /// The call cannot continue.
     Failed(Failure),
     /// The instant of [`Call::poll_timeout`](super::Call::poll_timeout) has come, and everything

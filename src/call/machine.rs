@@ -122,6 +122,7 @@ impl Call {
                 self.end_what_is_over();
             }
             Input::NotAgent(stream) => self.disown(now, stream),
+            Input::UtteranceLost(turn) => self.utterance_lost(turn),
             Input::Failed(failure) => self.fail(now, failure),
             Input::Timeout => {
                 self.timeout(now);
@@ -304,6 +305,26 @@ impl Call {
         let held = stretch.end.and_then(|end| self.held(stretch, end));
         for turn in &mut self.turns {
             turn.ended(stretch, &self.talk, held);
+        }
+    }
+
+    /// Flags a turn whose utterance the agent may not have heard in full; amends it if it is over.
+    fn utterance_lost(&mut self, index: usize) {
+        let flag = Flag::UtteranceLost;
+        let over = self.begun - self.turns.len();
+        if let Some(turn) = index.checked_sub(over).and_then(|k| self.turns.get_mut(k)) {
+            return turn.flag_once(flag);
+        }
+        let owed = self.owed.as_mut().map(|owed| &mut owed.turn);
+        if let Some(owed) = owed.filter(|owed| owed.turn == index) {
+            owed.flag(flag);
+        }
+        let result = self.results.get_mut(index).and_then(Option::as_mut);
+        if let Some(result) = result
+            && result.flag(flag)
+        {
+            let amended = CallEvent::TurnAmended(result.clone());
+            self.events.push_back(amended);
         }
     }
 

@@ -111,6 +111,13 @@ impl Turn {
         self.result.flags.push(flag);
     }
 
+    /// As [`Turn::flag`], for what may be found more than once.
+    pub(super) fn flag_once(&mut self, flag: Flag) {
+        if !self.result.flags.contains(&flag) {
+            self.flag(flag);
+        }
+    }
+
     /// The frame for the slot due at `due`; `None` once the utterance is over. A skipped slot skips
     /// its frame, so that frame k always leaves at media start + (k+1)·20 ms.
     pub(super) fn frame(&mut self, due: Instant) -> Option<usize> {

@@ -160,6 +160,15 @@ impl TurnResult {
         after.then(|| onset.at.wire().checked_duration_since(first))?
     }
 
+    /// Adds a flag; returns false if the turn has it already.
+    pub(super) fn flag(&mut self, flag: Flag) -> bool {
+        let place = self.flags.binary_search(&flag);
+        if let Err(place) = place {
+            self.flags.insert(place, flag);
+        }
+        place.is_err()
+    }
+
     /// Records a second opinion and the flags that follow from it.
     pub fn second_opinion(&mut self, second: SecondOpinion) {
         self.second = Some(second);

@@ -12,6 +12,9 @@ pub struct AudioPacket<'a> {
     /// The RTP stream. A different SSRC on the same track means that the track was republished:
     /// the sequence numbers and RTP times of the two streams are unrelated.
     pub ssrc: u32,
+    /// How often this SSRC has started its sequence numbers anew; each time is as good as another
+    /// stream.
+    pub restarts: u32,
     /// Arrival on the monotonic clock.
     pub arrival: Instant,
     /// Whether `arrival` is the kernel's timestamp rather than the time of reading.
@@ -55,6 +58,10 @@ pub trait Endpoint: Send + 'static {
     fn patience(&self, _now: Instant) -> Duration {
         PERIOD
     }
-    /// The packet due at `due` was handed to the kernel at `actual`.
-    fn sent(&mut self, due: Instant, actual: Instant);
+    /// The packet due at `due` was handed to the kernel at `actual`, with this extended sequence
+    /// number.
+    fn sent(&mut self, due: Instant, actual: Instant, sequence: u64);
+    /// The other side reported that it did not receive some of the packets with sequence numbers
+    /// from `among.0` to `among.1`.
+    fn lost(&mut self, _now: Instant, _among: (u64, u64)) {}
 }

@@ -14,59 +14,81 @@ use std::time::Duration;
 const CEILING_US: u64 = 60_000_000;
 
 /// Counters and histograms of one media thread.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Health {
-    /// Written by its thread and read only by snapshots, so it is almost never contended.
-    lateness_us: Mutex<Histogram<u64>>,
-    wait_us: Mutex<Histogram<u64>>,
+    lateness: Durations,
+    wait: Durations,
     packets_out: AtomicU64,
     packets_in: AtomicU64,
     send_errors: AtomicU64,
     user_stamps: AtomicU64,
     events_lost: AtomicU64,
+    unauthenticated: AtomicU64,
+    repeated: AtomicU64,
+    behind: AtomicU64,
+    lost_upstream: AtomicU64,
     dropped: AtomicU64,
     heard: AtomicU64,
     ignored: AtomicU64,
     unheard: AtomicU64,
 }
 
-fn histogram() -> Histogram<u64> {
-    Histogram::new_with_bounds(1, CEILING_US, 3)
-        .expect("constant bounds within HdrHistogram's rules")
+/// A histogram of durations.
+#[derive(Debug)]
+pub struct Durations {
+    /// Written by one thread and read only by snapshots, so it is almost never contended.
+    us: Mutex<Histogram<u64>>,
 }
 
-impl Default for Health {
+impl Default for Durations {
     fn default() -> Self {
-        Self {
-            lateness_us: Mutex::new(histogram()),
-            wait_us: Mutex::new(histogram()),
-            packets_out: AtomicU64::new(0),
-            packets_in: AtomicU64::new(0),
-            send_errors: AtomicU64::new(0),
-            user_stamps: AtomicU64::new(0),
-            events_lost: AtomicU64::new(0),
-            dropped: AtomicU64::new(0),
-            heard: AtomicU64::new(0),
-            ignored: AtomicU64::new(0),
-            unheard: AtomicU64::new(0),
-        }
+        let us = Histogram::new_with_bounds(1, CEILING_US, 3)
+            .expect("constant bounds within HdrHistogram's rules");
+        Self { us: Mutex::new(us) }
     }
 }
 
-fn record(h: &Mutex<Histogram<u64>>, value: Duration) {
-    if let Ok(mut h) = h.lock() {
-        h.saturating_record((value.as_micros() as u64).min(CEILING_US));
+impl Durations {
+    /// Adds a duration.
+    pub fn record(&self, value: Duration) {
+        if let Ok(mut us) = self.us.lock() {
+            us.saturating_record((value.as_micros() as u64).min(CEILING_US));
+        }
+    }
+
+    /// Quantiles of everything recorded so far.
+    pub fn quantiles(&self) -> Quantiles {
+        Self::merged(std::iter::once(self))
+    }
+
+    fn merged<'a>(parts: impl Iterator<Item = &'a Self>) -> Quantiles {
+        let all = Self::default();
+        let Ok(mut us) = all.us.into_inner() else {
+            return Quantiles::default();
+        };
+        for part in parts {
+            if let Ok(part) = part.us.lock() {
+                // Same bounds on both sides, so this cannot fail.
+                let _ = us.add(&*part);
+            }
+        }
+        let at = |q| Duration::from_micros(us.value_at_quantile(q));
+        Quantiles {
+            p50: at(0.5),
+            p99: at(0.99),
+            max: Duration::from_micros(us.max()),
+        }
     }
 }
 
 impl Health {
     pub(super) fn sent(&self, lateness: Duration) {
-        record(&self.lateness_us, lateness);
+        self.lateness.record(lateness);
         self.packets_out.fetch_add(1, Relaxed);
     }
 
     pub(super) fn received(&self, waited: Duration, kernel_stamp: bool) {
-        record(&self.wait_us, waited);
+        self.wait.record(waited);
         self.packets_in.fetch_add(1, Relaxed);
         if !kernel_stamp {
             self.user_stamps.fetch_add(1, Relaxed);
@@ -101,10 +123,26 @@ impl Health {
     pub(super) fn event_lost(&self) {
         self.events_lost.fetch_add(1, Relaxed);
     }
+
+    pub(super) fn unauthenticated(&self) {
+        self.unauthenticated.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn repeated(&self) {
+        self.repeated.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn behind(&self) {
+        self.behind.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn lost_upstream(&self, packets: u64) {
+        self.lost_upstream.fetch_add(packets, Relaxed);
+    }
 }
 
 /// Health of all media threads together.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct HealthSnapshot {
     /// Send lateness: planned send → handed to the kernel.
     pub tick_lateness: Quantiles,
@@ -120,6 +158,14 @@ pub struct HealthSnapshot {
     pub user_stamps: u64,
     /// Events to a session that were dropped because its queue was full.
     pub events_lost: u64,
+    /// RTP and RTCP datagrams that failed authentication: not from the other side.
+    pub unauthenticated: u64,
+    /// Audio packets that had arrived before.
+    pub repeated: u64,
+    /// Audio packets so far behind their stream that it is unknown whether they had arrived before.
+    pub behind: u64,
+    /// Packets sent that the other side reported as not received.
+    pub lost_upstream: u64,
     /// Datagrams that the kernel dropped because our socket buffers were full.
     pub own_drops: u64,
     /// Audio packets that were passed to an endpoint.
@@ -142,39 +188,25 @@ pub struct Quantiles {
     pub max: Duration,
 }
 
-fn quantiles(h: &Histogram<u64>) -> Quantiles {
-    let at = |q| Duration::from_micros(h.value_at_quantile(q));
-    Quantiles {
-        p50: at(0.5),
-        p99: at(0.99),
-        max: Duration::from_micros(h.max()),
-    }
-}
-
 impl HealthSnapshot {
     /// Merges the current counters of all threads.
     pub fn of<'a>(threads: impl Iterator<Item = &'a Health> + Clone) -> Self {
-        let merged = |pick: fn(&Health) -> &Mutex<Histogram<u64>>| {
-            let mut all = histogram();
-            for t in threads.clone() {
-                if let Ok(h) = pick(t).lock() {
-                    // Same bounds on both sides, so this cannot fail.
-                    let _ = all.add(&*h);
-                }
-            }
-            quantiles(&all)
-        };
+        let merged = |pick: fn(&Health) -> &Durations| Durations::merged(threads.clone().map(pick));
         let sum = |pick: fn(&Health) -> &AtomicU64| {
             threads.clone().map(|t| pick(t).load(Relaxed)).sum::<u64>()
         };
         Self {
-            tick_lateness: merged(|t| &t.lateness_us),
-            receive_wait: merged(|t| &t.wait_us),
+            tick_lateness: merged(|t| &t.lateness),
+            receive_wait: merged(|t| &t.wait),
             packets_out: sum(|t| &t.packets_out),
             packets_in: sum(|t| &t.packets_in),
             send_errors: sum(|t| &t.send_errors),
             user_stamps: sum(|t| &t.user_stamps),
             events_lost: sum(|t| &t.events_lost),
+            unauthenticated: sum(|t| &t.unauthenticated),
+            repeated: sum(|t| &t.repeated),
+            behind: sum(|t| &t.behind),
+            lost_upstream: sum(|t| &t.lost_upstream),
             own_drops: sum(|t| &t.dropped),
             heard: sum(|t| &t.heard),
             ignored: sum(|t| &t.ignored),

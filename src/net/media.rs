@@ -24,12 +24,18 @@ const FIRST_REPORT: u32 = 1 << 20;
 const STREAMS: usize = 8;
 /// Replay window: a packet that is up to this late can still be told from a duplicate.
 const WINDOW: u64 = 64;
+/// A packet that is this far ahead starts the stream anew (RFC 3550, A.1): a minute of audio.
+const DROPOUT: u64 = 3_000;
+/// Sequence numbers from one rollover to the next.
+const ROLLOVER: u64 = 1 << 16;
 
 /// One received packet; its payload is at the start of the buffer given to [`Media::receive`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Heard {
     pub(super) mid: Mid,
     pub(super) ssrc: u32,
+    /// How often the stream has started its sequence numbers anew.
+    pub(super) restarts: u32,
     pub(super) rtp_time: u32,
     pub(super) sequence: u64,
     /// In -dBov, if the packet carries it.
@@ -42,9 +48,30 @@ pub(super) struct Heard {
 pub(super) enum Taken {
     /// Nothing: str0m has to handle it.
     No,
-    /// Handled, but there is nothing to hear: a report, a duplicate, a forgery.
-    Silent,
+    /// Nothing: the stream has not had this payload type so far.
+    PayloadType {
+        mid: Mid,
+        ssrc: u32,
+        pt: u8,
+    },
+    /// A report of the other side: what it lost of our stream since its last one.
+    Report(Option<Loss>),
+    /// Dropped: it is no packet of the other side.
+    Unauthenticated,
+    /// Dropped: it has arrived before.
+    Repeated,
+    /// Dropped: it is too old to tell whether it has arrived before.
+    Behind,
     Packet(Heard),
+}
+
+/// Packets of our stream that did not reach the other side.
+#[derive(Debug, Clone, PartialEq, Eq, Copy)]
+pub(super) struct Loss {
+    /// First and last sequence number among which the lost packets are.
+    pub(super) among: (u64, u64),
+    /// How many.
+    pub(super) count: u64,
 }
 
 /// Our outgoing stream.
@@ -56,6 +83,10 @@ struct Out {
     to: SocketAddr,
     packets: u32,
     octets: u32,
+    /// Sequence number of the packet made last.
+    newest: u64,
+    /// What the other side reported last: the highest sequence number, and how many were lost.
+    reported: (u64, i64),
 }
 
 /// A stream that we receive.
@@ -63,6 +94,8 @@ struct Out {
 struct In {
     ssrc: u32,
     mid: Mid,
+    /// Payload types of the audio that was negotiated for its section.
+    payload_types: Vec<u8>,
     /// Id of the header extension with the audio level, if one was negotiated.
     level: Option<u8>,
     /// Arrival of its last packet.
@@ -70,6 +103,9 @@ struct In {
     highest: u64,
     /// Bit k: packet `highest - k` has arrived.
     came: u64,
+    restarts: u32,
+    /// Sequence number after that of the last packet that was behind.
+    restart: Option<u64>,
     reception: Reception,
 }
 
@@ -116,21 +152,23 @@ impl Media {
             packets,
             // An estimate: assumes that every packet so far had this one's size.
             octets: packets.wrapping_mul(payload),
+            newest: packets.into(),
+            reported: (0, 0),
         });
     }
 
     /// Takes over a received stream of section `mid` after its packet `sequence`, which arrived at
-    /// `arrival`. `level`: id of the header extension with the audio level.
+    /// `arrival`. `pt`: its payload type; `level`: id of the header extension with the audio level.
     pub(super) fn hear(
         &mut self,
-        ssrc: u32,
+        (ssrc, pt): (u32, u8),
         mid: Mid,
         level: Option<u8>,
         sequence: u64,
         arrival: Instant,
     ) {
         if self.heard.iter().any(|s| s.ssrc == ssrc) {
-            return;
+            return self.allow(ssrc, pt);
         }
         if self.heard.len() == STREAMS {
             // Drop the stream that has been silent for longest.
@@ -143,12 +181,23 @@ impl Media {
             last: arrival,
             ssrc,
             mid,
+            payload_types: vec![pt],
             level,
             highest: sequence,
             // Earlier packets went through str0m or are late: count them as received.
             came: u64::MAX,
+            restarts: 0,
+            restart: None,
             reception: Reception::new(ssrc, sequence + 1),
         });
+    }
+
+    /// From now on, packets of this stream with payload type `pt` are heard too.
+    pub(super) fn allow(&mut self, ssrc: u32, pt: u8) {
+        let stream = self.heard.iter_mut().find(|s| s.ssrc == ssrc);
+        if let Some(stream) = stream.filter(|s| !s.payload_types.contains(&pt)) {
+            stream.payload_types.push(pt);
+        }
     }
 
     /// Writes the next packet of our stream into `room`; returns its length and destination.
@@ -170,6 +219,7 @@ impl Media {
         let sealed = self
             .seals
             .seal_rtp(out.ssrc, sequence, header, payload, room)?;
+        out.newest = sequence;
         out.packets = out.packets.wrapping_add(1);
         out.octets = out.octets.wrapping_add(payload.len() as u32);
         Some((sealed, out.to))
@@ -217,13 +267,17 @@ impl Media {
         if !self.sends() {
             return Taken::No;
         }
-        if let Some(length) = self.opens.open_rtcp(bytes, room)
-            && let Some((ssrc, middle)) = rtcp::sender_report(&room[..length])
+        let Some(length) = self.opens.open_rtcp(bytes, room) else {
+            return Taken::Unauthenticated;
+        };
+        let report = &room[..length];
+        if let Some((ssrc, middle)) = rtcp::sender_report(report)
             && let Some(stream) = self.heard.iter_mut().find(|s| s.ssrc == ssrc)
         {
             stream.reception.reported(middle, arrival);
         }
-        Taken::Silent
+        let out = self.out.as_mut();
+        Taken::Report(out.and_then(|out| out.reported(rtcp::block_about(report, out.ssrc)?)))
     }
 
     fn receive_packet(&mut self, bytes: &[u8], arrival: Instant, room: &mut [u8]) -> Taken {
@@ -234,20 +288,51 @@ impl Media {
         let Some(stream) = self.heard.iter_mut().find(|s| s.ssrc == ssrc) else {
             return Taken::No;
         };
-        let Some(sequence) = stream.sequence(u16::from_be_bytes([bytes[2], bytes[3]])) else {
-            return Taken::Silent;
+        let pt = bytes[1] & 0x7f;
+        if !stream.payload_types.contains(&pt) {
+            let mid = stream.mid;
+            return Taken::PayloadType { mid, ssrc, pt };
+        }
+        let low = u16::from_be_bytes([bytes[2], bytes[3]]);
+        let mut open = |sequence| {
+            let opened = self.opens.open_rtp(ssrc, sequence, header, bytes, room);
+            opened.and_then(|n| unpadded(bytes, &room[..n]))
         };
-        let opened = self.opens.open_rtp(ssrc, sequence, header, bytes, room);
-        let Some(length) = opened.and_then(|n| unpadded(bytes, &room[..n])) else {
-            return Taken::Silent;
+        let (sequence, length) = match stream.place(low) {
+            Place::New(sequence) => match open(sequence) {
+                Some(length) => (sequence, length),
+                None => return Taken::Unauthenticated,
+            },
+            Place::Repeated(sequence) => {
+                return match open(sequence) {
+                    Some(_) => Taken::Repeated,
+                    None => Taken::Unauthenticated,
+                };
+            }
+            Place::Behind => {
+                let candidates = stream.candidates(low);
+                let opened = candidates.into_iter().flatten();
+                let Some((sequence, length)) = opened.filter_map(|s| Some((s, open(s)?))).next()
+                else {
+                    return Taken::Unauthenticated;
+                };
+                if !stream.starts_anew(sequence) {
+                    return Taken::Behind;
+                }
+                (sequence, length)
+            }
         };
         let rtp_time = word(bytes, 4);
+        if stream.highest.abs_diff(sequence) >= DROPOUT || sequence + WINDOW <= stream.highest {
+            stream.restart_at(sequence);
+        }
         stream.came(sequence);
         stream.last = arrival;
         stream.reception.packet(sequence, rtp_time, arrival);
         Taken::Packet(Heard {
             mid: stream.mid,
             ssrc,
+            restarts: stream.restarts,
             rtp_time,
             sequence,
             level: stream
@@ -258,16 +343,81 @@ impl Media {
     }
 }
 
-impl In {
-    /// Extends a 16-bit sequence number; `None` if that packet has already arrived, or is too old
-    /// to tell.
-    fn sequence(&self, low: u16) -> Option<u64> {
-        let ahead = low.wrapping_sub(self.highest as u16).cast_signed();
-        let sequence = self.highest.checked_add_signed(ahead.into())?;
-        match self.highest.checked_sub(sequence) {
-            Some(age) if age >= WINDOW || self.came >> age & 1 == 1 => None,
-            _ => Some(sequence),
+impl Out {
+    /// What was lost since the last report. Sequence numbers are extended to those that we sent.
+    fn reported(&mut self, block: rtcp::Block) -> Option<Loss> {
+        let behind = (self.newest as u16).wrapping_sub(block.highest as u16);
+        let highest = self.newest.checked_sub(behind.into())?;
+        let (before, lost) = self.reported;
+        if highest < before {
+            return None; // An old report, overtaken by a newer one.
         }
+        self.reported = (highest, block.lost.into());
+        // A packet that comes late is no longer lost, so the count may fall.
+        let count = u64::try_from(i64::from(block.lost) - lost).ok()?;
+        (count > 0).then_some(Loss {
+            among: ((before + 1).min(highest), highest),
+            count,
+        })
+    }
+}
+
+/// Where a packet stands among those of its stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// It has not arrived before; its sequence number.
+    New(u64),
+    /// A packet with this sequence number has arrived before.
+    Repeated(u64),
+    /// Too old to tell.
+    Behind,
+}
+
+impl In {
+    /// Extends a 16-bit sequence number to the nearest one.
+    fn nearest(&self, low: u16) -> Option<u64> {
+        let ahead = low.wrapping_sub(self.highest as u16).cast_signed();
+        self.highest.checked_add_signed(ahead.into())
+    }
+
+    fn place(&self, low: u16) -> Place {
+        let Some(sequence) = self.nearest(low) else {
+            return Place::Behind;
+        };
+        match self.highest.checked_sub(sequence) {
+            Some(age) if age >= WINDOW => Place::Behind,
+            Some(age) if self.came >> age & 1 == 1 => Place::Repeated(sequence),
+            _ => Place::New(sequence),
+        }
+    }
+
+    /// The sequence numbers that a packet behind the window may have been sealed with: the nearest
+    /// one, the next one if the sender counts on, or, if it has begun anew, the first one.
+    fn candidates(&self, low: u16) -> [Option<u64>; 3] {
+        let nearest = self.nearest(low);
+        let first = u64::from(low);
+        let next = nearest.map_or(first, |n| n) + ROLLOVER;
+        [
+            nearest,
+            Some(next),
+            Some(first).filter(|n| nearest != Some(*n)),
+        ]
+    }
+
+    /// Whether an authentic packet behind the window begins the stream anew: a packet ahead does at
+    /// once, any other if it follows the last one directly (RFC 3550, A.1), so that single packets
+    /// that were held up or repeated do not.
+    fn starts_anew(&mut self, sequence: u64) -> bool {
+        let follows = self.restart == Some(sequence);
+        self.restart = Some(sequence + 1);
+        sequence > self.highest || follows
+    }
+
+    fn restart_at(&mut self, sequence: u64) {
+        self.restarts += 1;
+        self.restart = None;
+        (self.highest, self.came) = (sequence, 0);
+        self.reception = Reception::new(self.ssrc, sequence);
     }
 
     fn came(&mut self, sequence: u64) {

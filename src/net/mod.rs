@@ -27,7 +27,7 @@ pub use clock::{Stamp, Stamper, monotonic_ns};
 pub use endpoint::{AudioPacket, Endpoint, Outgoing};
 pub use engine::{Engine, PeerEvents, PeerHandle};
 pub use error::NetError;
-pub use health::{Health, HealthSnapshot, Quantiles};
+pub use health::{Durations, Health, HealthSnapshot, Quantiles};
 pub use impair::Impairment;
 pub use peer::{Peer, PeerEvent};
 pub use sdp::tracks_by_mid;

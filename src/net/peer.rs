@@ -258,8 +258,7 @@ impl<E: Endpoint> Peer<E> {
         if lossy.is_some_and(|i| i.drops(d.bytes)) {
             return;
         }
-        let media = t.media.as_mut();
-        match media.map_or(Taken::No, |m| m.receive(d.bytes, stamp.at, tools.room)) {
+        match t.receive_media(d.bytes, stamp.at, tools.room) {
             Taken::No => {
                 let (is_audio, before) = (is_rtp(d.bytes), tools.health.packets_in());
                 t.receive(now, d.from, d.bytes);
@@ -269,7 +268,18 @@ impl<E: Endpoint> Peer<E> {
                     tools.health.fate(self.claims.fate(index, None, stamp.at));
                 }
             }
-            Taken::Silent => {}
+            Taken::Report(None) => {}
+            Taken::Report(Some(loss)) => {
+                tools.health.lost_upstream(loss.count);
+                self.endpoint.lost(now, loss.among);
+            }
+            Taken::PayloadType { .. } => {
+                // No audio that was negotiated.
+                tools.health.fate(self.claims.fate(index, None, stamp.at));
+            }
+            Taken::Unauthenticated => tools.health.unauthenticated(),
+            Taken::Repeated => tools.health.repeated(),
+            Taken::Behind => tools.health.behind(),
             Taken::Packet(heard) => {
                 let waited = now.saturating_duration_since(stamp.at);
                 tools.health.received(waited, stamp.kernel);
@@ -279,6 +289,7 @@ impl<E: Endpoint> Peer<E> {
                     let packet = AudioPacket {
                         track,
                         ssrc: heard.ssrc,
+                        restarts: heard.restarts,
                         arrival: stamp.at,
                         kernel_stamp: stamp.kernel,
                         rtp_time: heard.rtp_time,
@@ -397,6 +408,7 @@ fn packet(p: &RtpPacket, track: u32, stamp: Stamp) -> AudioPacket<'_> {
     AudioPacket {
         track,
         ssrc: *p.header.ssrc,
+        restarts: 0,
         arrival: stamp.at,
         kernel_stamp: stamp.kernel,
         rtp_time: p.header.timestamp,

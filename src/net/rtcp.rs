@@ -8,10 +8,13 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 /// Seconds from 1900 to 1970.
 const NTP_EPOCH: u64 = 2_208_988_800;
 const SENDER_REPORT: u8 = 200;
+const RECEIVER_REPORT: u8 = 201;
 const SOURCE_DESCRIPTION: u8 = 202;
 const VERSION: u8 = 0x80;
 /// Size of a sender report without blocks, and of one block.
 const SENDER_BYTES: usize = 28;
+/// Size of a receiver report without blocks.
+const RECEIVER_BYTES: usize = 8;
 const BLOCK_BYTES: usize = 24;
 
 /// NTP timestamp: seconds since 1900 in the upper half, their fraction in the lower.
@@ -170,6 +173,46 @@ pub(super) fn sender_report(packet: &[u8]) -> Option<(u32, u32)> {
     (report[1] == SENDER_REPORT).then(|| (word(4), word(8) << 16 | word(12) >> 16))
 }
 
+/// What a receiver reports about one stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Block {
+    /// Packets lost since the stream began; less than 0 if more were received than sent.
+    pub(super) lost: i32,
+    /// Highest sequence number received, with the receiver's count of rollovers.
+    pub(super) highest: u32,
+}
+
+/// Reads the report about stream `ssrc` from a compound packet.
+pub(super) fn block_about(mut packet: &[u8], ssrc: u32) -> Option<Block> {
+    while let [first, kind, high, low, ..] = *packet {
+        let length = 4 * (usize::from(u16::from_be_bytes([high, low])) + 1);
+        let (report, rest) = packet.split_at_checked(length)?;
+        packet = rest;
+        let head = match kind {
+            SENDER_REPORT => SENDER_BYTES,
+            RECEIVER_REPORT => RECEIVER_BYTES,
+            _ => continue,
+        };
+        let Some(blocks) = report.get(head..) else {
+            continue;
+        };
+        let blocks = blocks.chunks_exact(BLOCK_BYTES);
+        for block in blocks.take(usize::from(first & 0x1f)) {
+            let word = |at: usize| {
+                let bytes = [block[at], block[at + 1], block[at + 2], block[at + 3]];
+                u32::from_be_bytes(bytes)
+            };
+            if word(0) == ssrc {
+                // 24 bits, signed.
+                let lost = (word(4) << 8).cast_signed() >> 8;
+                let highest = word(8);
+                return Some(Block { lost, highest });
+            }
+        }
+    }
+    None
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -214,6 +257,33 @@ mod tests {
         // No packets since the last report: none expected, none lost.
         report(&sender(), [&mut r].into_iter(), t, &mut out);
         assert_eq!(out[32..36], [0, 0, 0, 2]);
+    }
+
+    #[test]
+    fn a_block_is_found_in_any_report_of_a_compound_packet() {
+        let t = Instant::now();
+        let (mut a, mut b) = (Reception::new(77, 100), Reception::new(78, 65_530));
+        (0..10).for_each(|k| a.packet(100 + k, 0, t));
+        [0, 1, 9]
+            .into_iter()
+            .for_each(|k| b.packet(65_530 + k, 0, t));
+        let mut out = [0; 256];
+        let n = report(&sender(), [&mut a, &mut b].into_iter(), t, &mut out).expect("room");
+        let of = |lost, highest| Some(Block { lost, highest });
+        assert_eq!(block_about(&out[..n], 77), of(0, 109));
+        assert_eq!(block_about(&out[..n], 78), of(7, 65_539));
+        assert_eq!(block_about(&out[..n], 79), None);
+        // The same blocks in a receiver report, behind a packet of another kind.
+        let mut other = vec![0x80, 204, 0, 2, 0, 0, 0, 1, 0, 0, 0, 0];
+        other.extend([0x82, RECEIVER_REPORT, 0, 13, 0, 0, 0, 9]);
+        other.extend(&out[SENDER_BYTES..SENDER_BYTES + 2 * BLOCK_BYTES]);
+        assert_eq!(block_about(&other, 78), of(7, 65_539));
+        for cut in 0..other.len() {
+            assert_eq!(block_about(&other[..cut], 78), None, "{cut}");
+        }
+        // Fewer lost than none: repeated packets count as received.
+        other[24..28].copy_from_slice(&[0, 0xff, 0xff, 0xfe]);
+        assert_eq!(block_about(&other, 77), of(-2, 109));
     }
 
     #[test]

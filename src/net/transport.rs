@@ -9,7 +9,7 @@ use super::NetError;
 use super::clock::since_held_up;
 use super::health::Health;
 use super::keys;
-use super::media::Media;
+use super::media::{Media, Taken};
 use super::socket::{UdpPort, is_rtp, is_rtp_or_rtcp};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -172,8 +172,38 @@ impl Transport {
         let steady = self.port.is_connected();
         // While nothing is sent, str0m goes on reporting, but only about the packets it sees.
         if let Some(media) = self.media.as_mut().filter(|m| steady && m.sends()) {
-            media.hear(*packet.header.ssrc, mid, level, *packet.seq_no, arrival);
+            let stream = (*packet.header.ssrc, *packet.header.payload_type);
+            media.hear(stream, mid, level, *packet.seq_no, arrival);
         }
+    }
+
+    /// Handles an RTP or RTCP datagram without str0m, if its stream has been taken over.
+    pub(super) fn receive_media(
+        &mut self,
+        bytes: &[u8],
+        arrival: Instant,
+        room: &mut [u8],
+    ) -> Taken {
+        let Some(media) = self.media.as_mut() else {
+            return Taken::No;
+        };
+        match media.receive(bytes, arrival, room) {
+            Taken::PayloadType { mid, ssrc, pt } if self.negotiated(mid, pt) => {
+                // Checked again: `negotiated` needs the whole transport.
+                let Some(media) = self.media.as_mut() else {
+                    return Taken::No;
+                };
+                media.allow(ssrc, pt);
+                media.receive(bytes, arrival, room)
+            }
+            taken => taken,
+        }
+    }
+
+    /// Whether `pt` is a payload type of the audio in section `mid`.
+    fn negotiated(&self, mid: Mid, pt: u8) -> bool {
+        let section = self.rtc.media(mid);
+        section.is_some_and(|m| m.remote_pts().iter().any(|known| **known == pt))
     }
 
     /// Connects the socket once media have gone to and come from one address alone.

@@ -49,6 +49,13 @@ pub(super) const FLAGS: &[Meaning] = &[
         Flag::OnsetDisputed,
         "the second opinion hears the reply begin more than 60 ms earlier or later",
     ),
+    Meaning {
+        hint: Some("look at the network from here to the server: the agent may have heard gaps"),
+        ..means(
+            Flag::UtteranceLost,
+            "part of the caller's utterance was lost on its way up",
+        )
+    },
     means(Flag::TouchedByLoss, "lost audio touches the onset"),
     means(
         Flag::LowConfidence,

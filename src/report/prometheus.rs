@@ -45,16 +45,29 @@ impl MetricConstructor<Histogram> for Buckets {
 
 type Latencies = Family<OfVariant, Histogram, Buckets>;
 type Count<L> = Family<L, Counter>;
+type Lateness = Family<OfQuantile, Gauge<f64, AtomicU64>>;
 
 /// Generator health at one moment; counts and lateness are since the start of the run.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Health {
     /// Send lateness (planned send to handed to the kernel): median, 99th percentile, maximum.
     pub tick_lateness: [Duration; 3],
+    /// Lateness of signalling's timers: median, 99th percentile, maximum.
+    pub signalling_lateness: [Duration; 3],
     /// Packets dropped because our own sockets had no room for them.
     pub own_drops: u64,
     /// Packets that the operating system refused to send.
     pub send_errors: u64,
+    /// Media datagrams that failed authentication.
+    pub unauthenticated: u64,
+    /// Audio packets that had arrived before.
+    pub repeated: u64,
+    /// Audio packets too far behind their stream to be heard.
+    pub behind: u64,
+    /// Packets sent that the other side reported as not received.
+    pub lost_upstream: u64,
+    /// Events of connections that their calls did not get.
+    pub events_lost: u64,
     /// RTP packets sent.
     pub packets_out: u64,
     /// RTP packets received.
@@ -63,6 +76,42 @@ pub struct Health {
     pub cpu: Duration,
     /// Resident memory of the process.
     pub resident_bytes: u64,
+}
+
+/// Name and help of each count of [`Health::useless`].
+const USELESS: [(&str, &str); 5] = [
+    (
+        "loadgen_packets_unauthenticated",
+        "Media datagrams that failed authentication",
+    ),
+    (
+        "loadgen_packets_repeated",
+        "Audio packets that had arrived before",
+    ),
+    (
+        "loadgen_packets_behind",
+        "Audio packets too far behind their stream to be heard",
+    ),
+    (
+        "loadgen_packets_lost_upstream",
+        "Packets sent that the other side reported as not received",
+    ),
+    (
+        "loadgen_events_lost",
+        "Events of connections that their calls did not get",
+    ),
+];
+
+impl Health {
+    fn useless(&self) -> [u64; 5] {
+        [
+            self.unauthenticated,
+            self.repeated,
+            self.behind,
+            self.lost_upstream,
+            self.events_lost,
+        ]
+    }
 }
 
 /// The metrics of one run, ready to be scraped.
@@ -81,9 +130,12 @@ pub struct Metrics {
     cut_off: Count<OfVariant>,
     failed: Count<OfCause>,
     target: Gauge,
-    lateness: Family<OfQuantile, Gauge<f64, AtomicU64>>,
+    lateness: Lateness,
+    signalling: Lateness,
     own_drops: Counter,
     send_errors: Counter,
+    /// Counts of packets and events that were of no use, in the order of [`Health::useless`].
+    useless: [Counter; 5],
     packets: Count<OfDirection>,
     cpu: Counter<f64, AtomicU64>,
     resident: Gauge,
@@ -114,8 +166,10 @@ impl Metrics {
             failed: Family::default(),
             target: Gauge::default(),
             lateness: Family::default(),
+            signalling: Family::default(),
             own_drops: Counter::default(),
             send_errors: Counter::default(),
+            useless: Default::default(),
             packets: Family::default(),
             cpu: Counter::default(),
             resident: Gauge::default(),
@@ -176,10 +230,16 @@ impl Metrics {
         let help = "Planned send to handed to the kernel, since the run began";
         let lateness = self.lateness.clone();
         r.register_with_unit("loadgen_tick_lateness", help, Unit::Seconds, lateness);
+        let help = "How late the timers of signalling fired, since the run began";
+        let lateness = self.signalling.clone();
+        r.register_with_unit("loadgen_signalling_lateness", help, Unit::Seconds, lateness);
         let help = "Packets that found no room in the generator's own sockets";
         r.register("loadgen_own_drops", help, self.own_drops.clone());
         let help = "Packets that the system would not take";
         r.register("loadgen_send_errors", help, self.send_errors.clone());
+        for ((name, help), counter) in USELESS.into_iter().zip(&self.useless) {
+            r.register(name, help, counter.clone());
+        }
         r.register(
             "loadgen_packets",
             "RTP packets by direction",
@@ -318,9 +378,17 @@ impl Metrics {
 
     /// Updates the generator health.
     pub fn health(&self, health: &Health) {
-        for (quantile, lateness) in ["0.5", "0.99", "1"].into_iter().zip(health.tick_lateness) {
-            let of = OfQuantile { quantile };
-            self.lateness.get_or_create(&of).set(lateness.as_secs_f64());
+        for (family, values) in [
+            (&self.lateness, health.tick_lateness),
+            (&self.signalling, health.signalling_lateness),
+        ] {
+            for (quantile, lateness) in ["0.5", "0.99", "1"].into_iter().zip(values) {
+                let of = OfQuantile { quantile };
+                family.get_or_create(&of).set(lateness.as_secs_f64());
+            }
+        }
+        for (counter, count) in self.useless.iter().zip(health.useless()) {
+            counter.inner().store(count, Relaxed);
         }
         self.own_drops.inner().store(health.own_drops, Relaxed);
         self.send_errors.inner().store(health.send_errors, Relaxed);

@@ -51,6 +51,10 @@ pub struct CallerEnd {
     next: Option<Instant>,
     rtp_time: u32,
     was_speaking: bool,
+    /// The turn whose utterance the packet made last belongs to.
+    saying: Option<usize>,
+    /// First and last sequence number of each turn's utterance, as far as it was sent.
+    sent_as: Vec<Option<(u64, u64)>>,
     /// Captures this call's evidence, if it was asked for.
     evidence: Option<Box<Capture>>,
     decode: Decode,
@@ -73,6 +77,8 @@ impl CallerEnd {
         let end = Self {
             call: Some(Call::new(script, start)),
             hearing: Hearing::new(codec)?,
+            saying: None,
+            sent_as: vec![None; says.len()],
             says,
             said: VecDeque::with_capacity(SAID),
             silence,
@@ -355,6 +361,10 @@ impl Endpoint for CallerEnd {
             }
             Say::Silence => (self.silence.clone(), false),
         };
+        self.saying = match say {
+            Say::Utterance { turn, .. } => Some(turn),
+            Say::Silence => None,
+        };
         let rtp_time = self.rtp_time;
         self.rtp_time = rtp_time.wrapping_add(FRAME as u32);
         let marker = speaking && !self.was_speaking;
@@ -375,9 +385,22 @@ impl Endpoint for CallerEnd {
         if hurried { FRAME_TIME } else { UNHURRIED }
     }
 
-    fn sent(&mut self, due: Instant, actual: Instant) {
+    fn sent(&mut self, due: Instant, actual: Instant, sequence: u64) {
         if let Some(call) = self.call.as_mut() {
             call.sent(due, actual);
+        }
+        if let Some(turn) = self.saying {
+            let (_, last) = self.sent_as[turn].get_or_insert((sequence, sequence));
+            *last = sequence;
+        }
+    }
+
+    fn lost(&mut self, now: Instant, (first, last): (u64, u64)) {
+        for turn in 0..self.sent_as.len() {
+            let touched = self.sent_as[turn].is_some_and(|(from, to)| from <= last && first <= to);
+            if touched {
+                self.input(now, Input::UtteranceLost(turn));
+            }
         }
     }
 }

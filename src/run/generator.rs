@@ -189,17 +189,20 @@ impl Tidy {
     }
 }
 
-/// Current health of the generator, with the `health` of its media threads.
-pub(super) fn vitals(health: HealthSnapshot) -> Vitals {
+/// Current health of the generator, with that of its media threads and of its signalling.
+pub(super) fn vitals(health: HealthSnapshot, signalling_lateness: Quantiles) -> Vitals {
     Vitals {
         health,
+        signalling_lateness,
         cpu: own_cpu_time(),
         resident_bytes: resident_bytes(),
     }
 }
 
-/// The generator's figures over a run.
-pub(super) fn figures(health: &HealthSnapshot, meter: &Meter, rss_bytes: u64) -> Generator {
+/// The generator's figures over a run, at whose end it was as in `vitals`. `rss_bytes`: its largest
+/// resident memory before.
+pub(super) fn figures(vitals: &Vitals, meter: &Meter, rss_bytes: u64) -> Generator {
+    let health = &vitals.health;
     let seconds = meter.elapsed().as_secs_f64().max(1e-3);
     let figures = |q: Quantiles| TickLateness {
         p50: Ms::from(q.p50),
@@ -210,17 +213,23 @@ pub(super) fn figures(health: &HealthSnapshot, meter: &Meter, rss_bytes: u64) ->
     Generator {
         tick_lateness_ms: figures(health.tick_lateness),
         receive_wait_ms: figures(health.receive_wait),
+        signalling_lateness_ms: figures(vitals.signalling_lateness),
         own_drops: health.own_drops,
         packets_heard: health.heard,
         packets_ignored: health.ignored,
         packets_unheard: health.unheard,
+        packets_unauthenticated: health.unauthenticated,
+        packets_repeated: health.repeated,
+        packets_behind: health.behind,
+        packets_lost_upstream: health.lost_upstream,
+        events_lost: health.events_lost,
         media_threads: strain.each.len(),
         media_thread_cores: strain.each.iter().copied().fold(0.0, f64::max),
         media_threads_cores: strain.each,
         run_queue_wait: strain.run_queue_wait,
         steal: strain.steal,
         cpu_cores: meter.cores(),
-        rss_bytes,
+        rss_bytes: rss_bytes.max(vitals.resident_bytes),
         packets_out_per_s: health.packets_out as f64 / seconds,
         packets_in_per_s: health.packets_in as f64 / seconds,
     }

@@ -4,11 +4,15 @@
 //! Out: which bound was exceeded, at how many calls. Invariants: the whole run decides; the
 //! number of calls is that of the first check that found the bound exceeded.
 
-use crate::net::HealthSnapshot;
+use super::event::Vitals;
+use crate::net::Quantiles;
 use crate::scenario::Health;
+use std::time::Duration;
 
 /// Largest share of the received audio packets that may belong to no known track.
 const MOST_UNHEARD: f64 = 0.01;
+/// Largest share of the received audio packets that may be of no use: forged, repeated or behind.
+const MOST_USELESS: f64 = 0.01;
 
 /// Checks the generator while it runs.
 #[derive(Debug)]
@@ -16,6 +20,7 @@ pub(super) struct HealthWatch {
     bounds: Health,
     /// Calls in progress when each bound was first found exceeded.
     late: Option<usize>,
+    signalling: Option<usize>,
     drops: Option<usize>,
     refused: Option<usize>,
     most: usize,
@@ -26,6 +31,7 @@ impl HealthWatch {
         Self {
             bounds,
             late: None,
+            signalling: None,
             drops: None,
             refused: None,
             most: 0,
@@ -33,51 +39,85 @@ impl HealthWatch {
     }
 
     /// Checks the bounds, with `calls` in progress.
-    pub(super) fn look(&mut self, health: &HealthSnapshot, calls: usize) {
+    pub(super) fn look(&mut self, vitals: &Vitals, calls: usize) {
+        let health = &vitals.health;
         self.most = self.most.max(calls);
         let note = |first: &mut Option<usize>, broken: bool| {
             if broken {
                 first.get_or_insert(calls);
             }
         };
-        let late = self.is_late(health);
-        note(&mut self.late, late);
+        let late = |lateness: Quantiles, bound| lateness.p99 > bound;
+        let ticks = late(health.tick_lateness, self.bounds.tick_lateness);
+        note(&mut self.late, ticks);
+        let signalling = self.bounds.signalling_lateness;
+        let signalling = late(vitals.signalling_lateness, signalling);
+        note(&mut self.signalling, signalling);
         note(&mut self.drops, health.own_drops > self.bounds.own_drops);
         note(&mut self.refused, health.send_errors > 0);
     }
 
-    fn is_late(&self, health: &HealthSnapshot) -> bool {
-        health.tick_lateness.p99 > self.bounds.tick_lateness
+    /// Reasons why the run's figures are not reliable; empty if they are.
+    pub(super) fn doubts(&self, vitals: &Vitals) -> Vec<String> {
+        [self.of_time(vitals), self.of_packets(vitals)].concat()
     }
 
-    /// Reasons why the run's figures are not reliable; empty if they are.
-    pub(super) fn doubts(&self, health: &HealthSnapshot) -> Vec<String> {
+    fn first(&self, first: Option<usize>) -> String {
+        match first.unwrap_or(self.most) {
+            1 => "first at 1 call".to_owned(),
+            calls => format!("first at {calls} calls"),
+        }
+    }
+
+    fn of_time(&self, vitals: &Vitals) -> Vec<String> {
+        let ms = |time: Duration| time.as_secs_f64() * 1e3;
         let mut doubts = Vec::new();
-        let at = |first: Option<usize>| match first.unwrap_or(self.most) {
-            1 => "at 1 call".to_owned(),
-            calls => format!("at {calls} calls"),
-        };
-        if self.is_late(health) {
+        let (late, bound) = (vitals.health.tick_lateness.p99, self.bounds.tick_lateness);
+        if late > bound {
             doubts.push(format!(
-                "the generator was too slow: 1 in 100 packets left {:.1} ms late or later, over the bound `health.tick_lateness` of {} ms, first {}",
-                health.tick_lateness.p99.as_secs_f64() * 1e3,
-                self.bounds.tick_lateness.as_secs_f64() * 1e3,
-                at(self.late),
+                "the generator was too slow: 1 in 100 packets left {:.1} ms late or later, over the bound `health.tick_lateness` of {} ms, {}",
+                ms(late),
+                ms(bound),
+                self.first(self.late),
             ));
         }
+        let (late, bound) = (
+            vitals.signalling_lateness.p99,
+            self.bounds.signalling_lateness,
+        );
+        if late > bound {
+            doubts.push(format!(
+                "the generator's signalling was too slow: 1 in 100 of its timers fired {:.1} ms late or later, over the bound `health.signalling_lateness` of {} ms, {}: join times and agent states are late too",
+                ms(late),
+                ms(bound),
+                self.first(self.signalling),
+            ));
+        }
+        doubts
+    }
+
+    fn of_packets(&self, vitals: &Vitals) -> Vec<String> {
+        let health = &vitals.health;
+        let mut doubts = Vec::new();
         if health.own_drops > self.bounds.own_drops {
             doubts.push(format!(
-                "our receive buffers were full: the kernel dropped {} packets, over the bound `health.own_drops` of {}, first {}",
+                "our receive buffers were full: the kernel dropped {} packets, over the bound `health.own_drops` of {}, {}",
                 health.own_drops,
                 self.bounds.own_drops,
-                at(self.drops),
+                self.first(self.drops),
             ));
         }
         if health.send_errors > 0 {
             doubts.push(format!(
-                "the operating system refused to send {} packets, first {}",
+                "the operating system refused to send {} packets, {}",
                 health.send_errors,
-                at(self.refused),
+                self.first(self.refused),
+            ));
+        }
+        if health.events_lost > 0 {
+            doubts.push(format!(
+                "{} events of connections were lost because the calls did not keep up with them",
+                health.events_lost,
             ));
         }
         let received = health.heard + health.ignored + health.unheard;
@@ -87,6 +127,14 @@ impl HealthWatch {
                 health.unheard,
             ));
         }
+        let useless = health.unauthenticated + health.repeated + health.behind;
+        let received = received + useless;
+        if useless as f64 > received as f64 * MOST_USELESS {
+            doubts.push(format!(
+                "{useless} of {received} received audio packets were of no use: {} failed authentication, {} had arrived before, {} were too far behind",
+                health.unauthenticated, health.repeated, health.behind,
+            ));
+        }
         doubts
     }
 }
@@ -94,13 +142,22 @@ impl HealthWatch {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
+    use crate::net::HealthSnapshot;
 
-    fn health(late_ms: u64, own_drops: u64) -> HealthSnapshot {
-        let mut health = HealthSnapshot::of(std::iter::empty());
-        health.tick_lateness.p99 = Duration::from_millis(late_ms);
-        health.own_drops = own_drops;
-        health
+    fn vitals() -> Vitals {
+        Vitals {
+            health: HealthSnapshot::default(),
+            signalling_lateness: Quantiles::default(),
+            cpu: Duration::ZERO,
+            resident_bytes: 0,
+        }
+    }
+
+    fn health(late_ms: u64, own_drops: u64) -> Vitals {
+        let mut vitals = vitals();
+        vitals.health.tick_lateness.p99 = Duration::from_millis(late_ms);
+        vitals.health.own_drops = own_drops;
+        vitals
     }
 
     #[test]
@@ -123,6 +180,7 @@ mod tests {
         let lax = Health {
             tick_lateness: Duration::from_millis(80),
             own_drops: 5,
+            ..Health::default()
         };
         assert!(HealthWatch::new(lax).doubts(&health(60, 5)).is_empty());
     }
@@ -131,9 +189,10 @@ mod tests {
     fn more_than_1_percent_of_packets_unheard_is_a_doubt() {
         let watch = HealthWatch::new(Health::default());
         let doubts = |heard, ignored, unheard| {
-            let mut health = health(0, 0);
+            let mut vitals = vitals();
+            let health = &mut vitals.health;
             (health.heard, health.ignored, health.unheard) = (heard, ignored, unheard);
-            watch.doubts(&health)
+            watch.doubts(&vitals)
         };
         assert!(doubts(0, 0, 0).is_empty());
         assert!(doubts(89, 10, 1).is_empty());
@@ -144,5 +203,38 @@ mod tests {
             told[0].contains("20 of 1000 received audio packets"),
             "{told:?}"
         );
+    }
+
+    #[test]
+    fn signalling_has_a_bound_of_its_own() {
+        let mut watch = HealthWatch::new(Health::default());
+        let mut late = vitals();
+        late.signalling_lateness.p99 = Duration::from_millis(63);
+        watch.look(&vitals(), 10);
+        watch.look(&late, 40);
+        let doubts = watch.doubts(&late);
+        assert_eq!(doubts.len(), 1);
+        let expected = "fired 63.0 ms late or later, over the bound `health.signalling_lateness` of 20 ms, first at 40 calls";
+        assert!(doubts[0].contains(expected), "{doubts:?}");
+        assert!(watch.doubts(&vitals()).is_empty());
+    }
+
+    #[test]
+    fn lost_events_and_packets_of_no_use_are_doubts() {
+        let watch = HealthWatch::new(Health::default());
+        let doubts = |change: fn(&mut HealthSnapshot)| {
+            let mut vitals = vitals();
+            vitals.health.heard = 970;
+            change(&mut vitals.health);
+            watch.doubts(&vitals)
+        };
+        assert!(doubts(|_| {}).is_empty());
+        assert!(doubts(|h| h.events_lost = 1)[0].contains("1 events of connections"));
+        assert!(doubts(|h| (h.repeated, h.behind) = (5, 4)).is_empty());
+        let reported = doubts(|h| (h.unauthenticated, h.repeated, h.behind) = (10, 15, 5));
+        let expected = "30 of 1000 received audio packets were of no use: 10 failed authentication, 15 had arrived before, 5 were too far behind";
+        assert_eq!(reported, [expected]);
+        // They do not hide packets of no known track among them.
+        assert_eq!(doubts(|h| (h.unheard, h.repeated) = (12, 900)).len(), 2);
     }
 }

@@ -40,6 +40,7 @@ struct Voice {
     stream: StreamId,
     track: u32,
     ssrc: u32,
+    restarts: u32,
     /// Arrival of its last packet.
     last: Instant,
     ear: Ear,
@@ -123,7 +124,8 @@ impl Hearing {
         &mut self,
         packet: &AudioPacket<'_>,
     ) -> Result<(StreamId, Option<StreamId>), AudioError> {
-        let own = |v: &&mut Voice| v.track == packet.track && v.ssrc == packet.ssrc;
+        let of_packet = (packet.track, packet.ssrc, packet.restarts);
+        let own = |v: &&mut Voice| (v.track, v.ssrc, v.restarts) == of_packet;
         if let Some(voice) = self.voices.iter_mut().find(own) {
             voice.last = packet.arrival;
             return Ok((voice.stream, None));
@@ -139,6 +141,7 @@ impl Hearing {
             stream,
             track: packet.track,
             ssrc: packet.ssrc,
+            restarts: packet.restarts,
             last: packet.arrival,
             ear,
             sound: Sound::Unknown,

@@ -26,8 +26,10 @@ mod preflight;
 mod room;
 mod sentinels;
 mod shared;
+mod signalling;
 mod sounds;
 mod targets;
+mod watchdog;
 
 pub use abort::AbortGate;
 pub use clock::Clock;
@@ -36,6 +38,7 @@ pub use event::{RunEvent, Vitals};
 pub use finished::{Finished, SentinelTurns};
 pub use sounds::load_utterance;
 pub use targets::Targets;
+pub use watchdog::{Alarm, Part, Pulses, Watchdog};
 
 use crate::call::Failure;
 use crate::plan::Plan;
@@ -51,6 +54,7 @@ use generator::{Meter, Tidy};
 use health::HealthWatch;
 use opinions::Opinions;
 use shared::Shared;
+use signalling::Signalling;
 use sounds::Sounds;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -82,6 +86,8 @@ pub struct Settings {
     pub evidence: Option<PathBuf>,
     /// Gates that end the run as soon as its records refute them.
     pub abort: Vec<AbortGate>,
+    /// Where the parts of the run give their signs of life.
+    pub pulses: Pulses,
     /// Cancelling this token stops the run.
     pub stop: CancellationToken,
     /// Maximum number of joins in progress. Further calls wait for a place, and the wait counts
@@ -129,14 +135,17 @@ pub async fn run(
         () = settings.stop.cancelled() => return Err(RunError::Preflight(Failure::Stopped)),
     };
     let opinions = match settings.clock {
-        Clock::System => Opinions::start(scenario.call.reply_tone).map_err(RunError::Thread)?,
+        Clock::System => {
+            let pulses = settings.pulses.clone();
+            Opinions::start(scenario.call.reply_tone, pulses).map_err(RunError::Thread)?
+        }
         Clock::Virtual(_) => Opinions::at_once(scenario.call.reply_tone),
     };
     // In virtual time, its thread would neither keep up nor keep the same turns each time.
     let evidence = settings.evidence.as_deref();
     let evidence = evidence.filter(|_| settings.clock == Clock::System);
     let wanted = evidence.zip(scenario.evidence);
-    let evidence = wanted.map(|(path, asked)| Desk::start(path, asked));
+    let evidence = wanted.map(|(path, asked)| Desk::start(path, asked, settings.pulses.clone()));
     let (reports, inbox) = mpsc::channel(REPORTS);
     let shared = Arc::new(Shared {
         scenario: scenario.clone(),
@@ -165,7 +174,11 @@ pub async fn run(
         Err(RunError::Preflight(Failure::Target(failure))) if failure.unreached
     );
     let mut notice = |text| tell(RunEvent::Notice(text));
-    shared.targets.close(refused, &mut notice).await;
+    // A runtime that hangs would never finish closing; the next run deletes what is left.
+    match settings.pulses.is_over() {
+        true => notice("the rooms of this run are left to the next run to delete".into()),
+        false => shared.targets.close(refused, &mut notice).await,
+    }
     // Free the memory of the calls before the records are read back.
     drop(shared);
     generator::give_back();
@@ -221,8 +234,13 @@ async fn execute(
         zero_at,
     });
     let mut collector = Collector::new(&shared.scenario, run_start, journal);
+    let signalling = match settings.clock {
+        Clock::System => Signalling::watch(settings.pulses.clone()),
+        Clock::Virtual(_) => Signalling::punctual(),
+    };
     let followed = until_over(
         (shared, plan, settings),
+        &signalling,
         run_start,
         &mut inbox,
         &mut collector,
@@ -237,10 +255,9 @@ async fn execute(
         collector.take(report, tell);
     }
     collector.close(|call, start| call::cut_off(shared, call, start), tell);
-    let evidence = gather_evidence(shared, run_start, tell).await;
-    let vitals = generator::vitals(shared.media.health());
-    let health = &vitals.health;
-    let generator = generator::figures(health, &meter, rss.max(vitals.resident_bytes));
+    let evidence = gather_evidence(shared, settings, run_start, tell).await;
+    let vitals = generator::vitals(shared.media.health(), signalling.lateness());
+    let generator = generator::figures(&vitals, &meter, rss);
     tell(RunEvent::Vitals(Box::new(vitals.clone())));
     Ok(Finished {
         duration: now() - run_start,
@@ -249,7 +266,12 @@ async fn execute(
         steady: shared.measured.get().map_or_else(Vec::new, |measured| {
             steady_spans(plan, *measured, run_start)
         }),
-        invalid: [watch.doubts(health), collector.own_failures()].concat(),
+        invalid: [
+            hung(settings),
+            watch.doubts(&vitals),
+            collector.own_failures(),
+        ]
+        .concat(),
         generator,
         evidence: evidence.map(|done| done.evidence),
         journal_error: collector.journal_error.take(),
@@ -276,6 +298,7 @@ struct Followed {
 /// Starts the calls and follows them until the last has ended.
 async fn until_over(
     (shared, plan, settings): (&Arc<Shared>, &Plan, &Settings),
+    signalling: &Signalling,
     run_start: Instant,
     inbox: &mut mpsc::Receiver<call_report::Report>,
     collector: &mut Collector<'_>,
@@ -289,6 +312,7 @@ async fn until_over(
     let mut stopping = false;
     let mut abort = AbortWatch::new(&settings.abort);
     let mut aborted = None;
+    let signalling_at_work = settings.pulses.work(Part::Signalling);
     loop {
         tokio::select! {
             // Report the stop before the calls that it leaves out.
@@ -297,14 +321,16 @@ async fn until_over(
                 stopping = true;
                 tell(RunEvent::Stopping);
             }
+            () = settings.pulses.over() => break,
             // A panic of the dispatcher has been printed; calls it leaves open are closed later.
             _ = &mut dispatch => break,
             _ = second.tick() => {
+                let _at_work = settings.pulses.work(Part::Collector);
                 collector.sync();
                 tidy.look(collector.started());
-                let vitals = generator::vitals(shared.media.health());
+                let vitals = generator::vitals(shared.media.health(), signalling.lateness());
                 rss = rss.max(vitals.resident_bytes);
-                watch.look(&vitals.health, collector.under_way());
+                watch.look(&vitals, collector.under_way());
                 tell(RunEvent::Vitals(Box::new(vitals)));
                 let notice = shared.evidence.as_ref().and_then(Desk::notice);
                 notice.into_iter().for_each(|text| tell(RunEvent::Notice(text)));
@@ -318,12 +344,16 @@ async fn until_over(
                     }
                 }
             }
-            Some(report) = inbox.recv() => collector.take(report, &mut |event| {
-                abort.take(&event);
-                tell(event);
-            }),
+            Some(report) = inbox.recv() => {
+                let _at_work = settings.pulses.work(Part::Collector);
+                collector.take(report, &mut |event| {
+                    abort.take(&event);
+                    tell(event);
+                });
+            }
         }
     }
+    drop(signalling_at_work);
     Followed {
         rss,
         watch,
@@ -331,14 +361,33 @@ async fn until_over(
     }
 }
 
+/// Why the figures are not reliable if the run was ended because it hung.
+fn hung(settings: &Settings) -> Vec<String> {
+    let reason =
+        "a part of the generator did not move for a minute, so the run was ended".to_owned();
+    settings
+        .pulses
+        .is_over()
+        .then_some(reason)
+        .into_iter()
+        .collect()
+}
+
 /// Waits until the evidence is written and forwards the notices about it.
 async fn gather_evidence(
     shared: &Shared,
+    settings: &Settings,
     run_start: Instant,
     tell: &mut (dyn FnMut(RunEvent) + Send),
 ) -> Option<evidence::Done> {
     let done = match &shared.evidence {
-        Some(desk) => desk.finish(run_start).await,
+        Some(desk) => {
+            let _at_work = settings.pulses.work(Part::Evidence);
+            tokio::select! {
+                done = desk.finish(run_start) => done,
+                () = settings.pulses.over() => None,
+            }
+        }
         None => None,
     };
     for text in done.iter().flat_map(|done| &done.notices) {

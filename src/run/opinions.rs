@@ -4,6 +4,7 @@
 //! or of a tone detector if the scenario declares a tone. Invariants: media threads never wait;
 //! one separate thread uses about 5 % of a core and skips the onsets that it has no time for.
 
+use super::watchdog::{Part, Pulses};
 use crate::audio::goertzel::tone_onset;
 use crate::audio::opinion::{OPINION_AFTER, OPINION_BEFORE, SecondEar};
 use crate::audio::time_of;
@@ -81,11 +82,11 @@ impl Opinions {
     ///
     /// # Errors
     /// The system cannot start a thread.
-    pub(super) fn start(tone: Option<u32>) -> std::io::Result<Self> {
+    pub(super) fn start(tone: Option<u32>, pulses: Pulses) -> std::io::Result<Self> {
         let (questions, inbox) = sync_channel(QUEUE);
         std::thread::Builder::new()
             .name("opinions".into())
-            .spawn(move || answer(Judge::new(tone), &inbox))?;
+            .spawn(move || answer(Judge::new(tone), &inbox, &pulses))?;
         Ok(Self::Thread(questions))
     }
 
@@ -125,15 +126,17 @@ impl Opinions {
     }
 }
 
-fn answer(mut judge: Judge, inbox: &Receiver<Question>) {
+fn answer(mut judge: Judge, inbox: &Receiver<Question>, pulses: &Pulses) {
     while let Ok(Question { excerpt, answer }) = inbox.recv() {
         if answer.is_closed() {
             continue;
         }
+        let at_work = pulses.work(Part::Opinions);
         let before = processor_time();
         let opinion = judge.judge(&excerpt);
         let took = processor_time().saturating_sub(before);
         let _ = answer.send(opinion);
+        drop(at_work);
         std::thread::sleep(rest(took));
     }
 }
@@ -189,7 +192,7 @@ mod tests {
     #[tokio::test]
     async fn a_declared_tone_is_one_and_no_other_sound_is() {
         let sound = tone(Duration::from_millis(600));
-        let declared = Opinions::start(Some(TONE_HZ as u32)).expect("a thread");
+        let declared = Opinions::start(Some(TONE_HZ as u32), Pulses::default()).expect("a thread");
         let there = declared.ask(excerpt(&sound, Excerpt::BEFORE)).await;
         let there = there.expect("an answer");
         assert!(there.as_declared, "{there:?}");
@@ -197,10 +200,10 @@ mod tests {
         let late = declared.ask(excerpt(&sound, Excerpt::BEFORE + 4_800)).await;
         let apart = late.expect("an answer").apart.expect("a tone");
         assert!(apart.abs_diff(Duration::from_millis(100)) < Duration::from_millis(5));
-        let other = Opinions::start(Some(440)).expect("a thread");
+        let other = Opinions::start(Some(440), Pulses::default()).expect("a thread");
         let other = other.ask(excerpt(&sound, Excerpt::BEFORE)).await;
         assert!(!other.expect("an answer").as_declared);
-        let voice = Opinions::start(None).expect("a thread");
+        let voice = Opinions::start(None, Pulses::default()).expect("a thread");
         let voice = voice.ask(excerpt(&sound, Excerpt::BEFORE)).await;
         assert!(!voice.expect("an answer").as_declared);
     }
@@ -219,7 +222,7 @@ mod tests {
 
     #[tokio::test]
     async fn excerpts_beyond_the_queue_are_not_judged() {
-        let opinions = Opinions::start(None).expect("a thread");
+        let opinions = Opinions::start(None, Pulses::default()).expect("a thread");
         let sound = tone(Duration::from_millis(600));
         let asked: Vec<_> = (0..4 * QUEUE)
             .map(|_| opinions.ask(excerpt(&sound, Excerpt::BEFORE)))

@@ -134,6 +134,12 @@ impl Checker<'_> {
                 Zero::Refused,
             ),
             own_drops: file.own_drops.unwrap_or(default.own_drops),
+            signalling_lateness: self.duration(
+                file.signalling_lateness.as_ref(),
+                "/health/signalling_lateness",
+                default.signalling_lateness,
+                Zero::Refused,
+            ),
         }
     }
 

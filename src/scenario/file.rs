@@ -371,6 +371,9 @@ pub(super) struct HealthFile {
     pub(super) tick_lateness: Option<DurationText>,
     /// Most datagrams that the kernel may drop for want of room in our sockets. Default: 0.
     pub(super) own_drops: Option<u64>,
+    /// Most that one signalling timer in a hundred may be late: joins, agent states and hang-ups
+    /// are late with it. Default: 20ms.
+    pub(super) signalling_lateness: Option<DurationText>,
 }
 
 /// Calls before the measured ones.

@@ -53,6 +53,8 @@ pub struct Health {
     pub tick_lateness: Duration,
     /// Bound on the datagrams that the kernel drops because our sockets' buffers are full.
     pub own_drops: u64,
+    /// Bound on the 99th percentile of how late signalling runs: joins, agent states, hang-ups.
+    pub signalling_lateness: Duration,
 }
 
 impl Default for Health {
@@ -60,6 +62,7 @@ impl Default for Health {
         Self {
             tick_lateness: Duration::from_millis(5),
             own_drops: 0,
+            signalling_lateness: Duration::from_millis(20),
         }
     }
 }

@@ -170,6 +170,8 @@ pub enum Flag {
     TrackChanged,
     /// The agent left during the turn, and came back.
     AfterAgentLeft,
+    /// Part of the caller's utterance was lost on its way to the agent's side.
+    UtteranceLost,
 }
 
 impl Expect {

@@ -20,6 +20,7 @@ mod embedded;
 mod endings;
 mod evidence;
 mod github_action;
+mod hanging;
 mod limits;
 mod live;
 mod livekit;

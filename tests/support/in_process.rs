@@ -5,7 +5,7 @@
 
 use loadgen::plan::Plan;
 use loadgen::record::Journal;
-use loadgen::run::{Clock, Finished, JOIN_CONCURRENCY, Settings, run};
+use loadgen::run::{Clock, Finished, JOIN_CONCURRENCY, Pulses, Settings, run};
 use loadgen::scenario::{Scenario, Unset, check};
 use loadgen::targets::in_process::InProcess;
 use std::path::Path;
@@ -51,6 +51,7 @@ pub fn stopped_after(scenario: &Scenario, agent: InProcess, after: Option<Durati
     let settings = Settings {
         targets: agent.into(),
         run_id: "0123abcd".into(),
+        pulses: Pulses::default(),
         clock: Clock::Virtual(jiff::Timestamp::UNIX_EPOCH),
         own: None,
         sentinel: None,

@@ -158,3 +158,36 @@ fn a_call_without_turns_is_done() {
     assert_eq!(played.result.failure, None);
     assert!(played.result.turns.is_empty());
 }
+
+#[test]
+fn a_turn_whose_utterance_was_lost_is_flagged_while_it_goes_on_and_afterwards() {
+    let has = |played: &Played, turn: usize| {
+        let flags = &played.result.turns[turn].flags;
+        flags.iter().filter(|f| **f == Flag::UtteranceLost).count()
+    };
+    for at in [2000, 3600, 5500] {
+        let played = two_turns(at, Input::UtteranceLost(0));
+        assert_eq!([has(&played, 0), has(&played, 1)], [1, 0], "{at}");
+        assert_eq!(played.result.turns[0].outcome, Replied, "{at}");
+    }
+    // Twice is once.
+    let world = World {
+        inputs: [2000, 2500, 5000, 5500]
+            .map(|at| (ms(at), Input::UtteranceLost(0)))
+            .into(),
+        ..world()
+    };
+    assert_eq!(has(&play(script(&[FIRST, TURN]), world), 0), 1);
+    // A turn that was missed for it keeps the flag when its reply comes late; one that never
+    // began has none.
+    let stops = vec![
+        (ms(2000), Input::UtteranceLost(0)),
+        (ms(2100), Input::Failed(dropped())),
+    ];
+    let world = World {
+        inputs: stops,
+        ..self::world()
+    };
+    let played = play(script(&[FIRST, TURN]), world);
+    assert_eq!([has(&played, 0), has(&played, 1)], [1, 0]);
+}

@@ -16,6 +16,9 @@ enum Step {
     Subscribed,
     Left,
     Failed,
+    UtteranceLost {
+        turn: usize,
+    },
     Packet {
         rtp_time: u32,
         age: u64,
@@ -42,6 +45,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => Just(Step::Subscribed),
         1 => Just(Step::Left),
         1 => Just(Step::Failed),
+        4 => (0..5_usize).prop_map(|turn| Step::UtteranceLost { turn }),
         60 => (any::<u32>(), 0..3000_u64, any::<bool>())
             .prop_map(|(rtp_time, age, kernel)| Step::Packet { rtp_time, age, kernel }),
         20 => (0..1500_u64).prop_map(|age| Step::Triggered { age }),
@@ -140,6 +144,7 @@ impl Driver {
             Step::Subscribed => Input::AgentAudible,
             Step::Left => Input::AgentLeft,
             Step::Failed => Input::Failed(Failure::Stopped),
+            Step::UtteranceLost { turn } => Input::UtteranceLost(turn),
             Step::Packet {
                 rtp_time,
                 age,

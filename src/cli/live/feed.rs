@@ -7,6 +7,7 @@
 
 use super::shown::Shown;
 use crate::call::Phase;
+use crate::net::Quantiles;
 use crate::plan::Plan;
 use crate::report::prometheus::{CallState, Health, Metrics};
 use crate::run::{RunEvent, Vitals};
@@ -39,9 +40,15 @@ fn state(phase: Phase) -> Option<CallState> {
 }
 
 fn health(vitals: &Vitals) -> Health {
-    let late = vitals.health.tick_lateness;
+    let of = |late: Quantiles| [late.p50, late.p99, late.max];
     Health {
-        tick_lateness: [late.p50, late.p99, late.max],
+        tick_lateness: of(vitals.health.tick_lateness),
+        signalling_lateness: of(vitals.signalling_lateness),
+        unauthenticated: vitals.health.unauthenticated,
+        repeated: vitals.health.repeated,
+        behind: vitals.health.behind,
+        lost_upstream: vitals.health.lost_upstream,
+        events_lost: vitals.health.events_lost,
         own_drops: vitals.health.own_drops,
         send_errors: vitals.health.send_errors,
         packets_out: vitals.health.packets_out,
@@ -133,26 +140,15 @@ impl Feed {
 mod tests {
     use super::super::shown::tests::plan;
     use super::*;
-    use crate::net::{HealthSnapshot, Quantiles};
+    use crate::net::HealthSnapshot;
     use crate::record::CallRecord;
     use crate::record::fixtures;
     use std::time::Duration;
 
     fn vitals() -> RunEvent {
         RunEvent::Vitals(Box::new(Vitals {
-            health: HealthSnapshot {
-                tick_lateness: Quantiles::default(),
-                receive_wait: Quantiles::default(),
-                packets_out: 0,
-                packets_in: 0,
-                send_errors: 0,
-                user_stamps: 0,
-                events_lost: 0,
-                own_drops: 0,
-                heard: 0,
-                ignored: 0,
-                unheard: 0,
-            },
+            health: HealthSnapshot::default(),
+            signalling_lateness: Quantiles::default(),
             cpu: Duration::ZERO,
             resident_bytes: 0,
         }))

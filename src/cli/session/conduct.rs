@@ -11,6 +11,7 @@ use super::request::Request;
 use super::sentinels;
 use super::start;
 use super::targets;
+use super::watchdog;
 use crate::cli::console;
 use crate::cli::exit::Exit;
 use crate::cli::live::{Live, Shown};
@@ -24,7 +25,7 @@ use crate::record::{
     RunRecord, Status, Summary,
 };
 use crate::report::Format;
-use crate::run::{Finished, RunEvent, Targets};
+use crate::run::{Finished, Part, Pulses, RunEvent, Targets};
 use crate::scenario::{self, Scenario, Target, Unset, redacted};
 
 /// Conducts the session that is asked for.
@@ -191,10 +192,18 @@ impl Ready {
             abort: gates::that_abort(&self.scenario.thresholds),
             join_concurrency: request.join_concurrency,
         };
-        let result = drive.drive(&mut journal, &mut tell);
+        let watchdog = match watchdog::watch(folder.path()) {
+            Ok(watchdog) => watchdog,
+            Err(trouble) => return ended_before_it_began(&folder, &trouble),
+        };
+        let pulses = watchdog.pulses();
+        let result = drive.drive(pulses, &mut journal, &mut tell);
         let rest = live.over();
         let exit = match result {
-            Ok(finished) => self.report(request, &folder, started, finished, &mut journal),
+            Ok(finished) => {
+                let into = (&folder, &mut journal, pulses);
+                self.report(request, started, finished, into)
+            }
             Err(trouble) => ended_before_it_began(&folder, &trouble),
         };
         rest.finish();
@@ -235,11 +244,11 @@ impl Ready {
     fn report(
         &self,
         request: &Request,
-        folder: &RunFolder,
         started: jiff::Timestamp,
         finished: Finished,
-        journal: &mut Journal,
+        (folder, journal, pulses): (&RunFolder, &mut Journal, &Pulses),
     ) -> Exit {
+        let at_work = pulses.work(Part::Report);
         let summary = self.summarise(request, started, &finished, folder);
         let scenario = String::from_utf8_lossy(&self.scenario_text()).into_owned();
         let record = RunRecord {
@@ -250,6 +259,8 @@ impl Ready {
         let written = journal
             .sync()
             .and_then(|()| reports::write(folder, &record, &Format::ALL));
+        // From here on it may wait for whoever reads its output.
+        drop(at_work);
         let printed = reports::show(&record, request.json, request.quiet);
         // Whatever was shown above: turns that are not safe on disk are an error with a reason.
         let unsafe_journal = finished.journal_error.as_ref();

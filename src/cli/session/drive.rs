@@ -3,6 +3,7 @@
 //! In: a checked scenario, its plan, where its calls go. Out: the finished run.
 //! Invariant: every command that makes calls makes them through this module.
 
+use super::watchdog;
 use crate::cli::console;
 use crate::cli::exit::Exit;
 use crate::cli::runtime::with_runtime;
@@ -11,7 +12,8 @@ use crate::cli::trouble::Trouble;
 use crate::plan::Plan;
 use crate::record::Journal;
 use crate::run::{
-    self, AbortGate, Clock, Finished, JOIN_CONCURRENCY, RunError, RunEvent, Settings, Targets,
+    self, AbortGate, Clock, Finished, JOIN_CONCURRENCY, Pulses, RunError, RunEvent, Settings,
+    Targets,
 };
 use crate::scenario::Scenario;
 use crate::targets::OwnAgent;
@@ -38,6 +40,7 @@ impl Drive<'_> {
     /// Executes the plan until its end or a signal.
     pub(crate) fn drive(
         self,
+        pulses: &Pulses,
         journal: &mut Journal,
         tell: &mut (dyn FnMut(RunEvent) + Send),
     ) -> Result<Finished, Trouble> {
@@ -51,6 +54,7 @@ impl Drive<'_> {
             evidence: self.evidence,
             abort: self.abort,
             join_concurrency: self.join_concurrency.unwrap_or(JOIN_CONCURRENCY),
+            pulses: pulses.clone(),
             stop: stop.clone(),
         };
         with_runtime(stop, async {
@@ -71,7 +75,8 @@ impl Drive<'_> {
                 console::warn(&text);
             }
         };
-        let finished = self.drive(&mut journal, &mut tell)?;
+        let watchdog = watchdog::watch(folder)?;
+        let finished = self.drive(watchdog.pulses(), &mut journal, &mut tell)?;
         match finished.stopped {
             true => Err(Trouble::new(
                 Exit::Stopped,

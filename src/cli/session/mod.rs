@@ -18,3 +18,4 @@ mod sentinels;
 mod start;
 pub(super) mod targets;
 pub(super) mod truth;
+pub(super) mod watchdog;

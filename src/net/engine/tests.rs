@@ -96,7 +96,7 @@ impl Endpoint for Party {
         })
     }
 
-    fn sent(&mut self, due: Instant, actual: Instant) {
+    fn sent(&mut self, due: Instant, actual: Instant, _: u64) {
         self.seen().sent.push((due, actual));
     }
 }

@@ -178,10 +178,11 @@ fn a_stream_of_str0ms_is_heard_once_and_whole() {
     let t = met.now;
     assert_eq!(media.receive(&first, t, &mut room), Taken::No, "not known");
     let ssrc = word(&first, 8);
-    media.hear(ssrc, met.mid, None, 65_530, t);
+    let pt = first[1] & 0x7f;
+    media.hear((ssrc, pt), met.mid, None, 65_530, t);
     for (what, datagram) in [("again", &first), ("by str0m", &before)] {
         let taken = media.receive(datagram, t, &mut room);
-        assert_eq!(taken, Taken::Silent, "{what}");
+        assert_eq!(taken, Taken::Repeated, "{what}");
     }
     let all: Vec<(u64, Vec<u8>)> = (65_531..65_700).map(|n| (n, met.by_str0m(n))).collect();
     let mut order: Vec<usize> = (0..100).collect();
@@ -193,6 +194,7 @@ fn a_stream_of_str0ms_is_heard_once_and_whole() {
         let heard = Heard {
             mid: met.mid,
             ssrc,
+            restarts: 0,
             rtp_time: (sequence * 960) as u32,
             sequence: *sequence,
             level: None,
@@ -200,13 +202,20 @@ fn a_stream_of_str0ms_is_heard_once_and_whole() {
         };
         let mut forged = datagram.clone();
         forged[20] ^= 1;
-        assert_eq!(media.receive(&forged, t, &mut room), Taken::Silent);
+        let taken = media.receive(&forged, t, &mut room);
+        assert_eq!(taken, Taken::Unauthenticated);
         let taken = media.receive(datagram, t, &mut room);
         assert_eq!(taken, Taken::Packet(heard));
         assert_eq!(room[..heard.length], payload(*sequence));
-        assert_eq!(media.receive(datagram, t, &mut room), Taken::Silent);
+        assert_eq!(media.receive(datagram, t, &mut room), Taken::Repeated);
+        let taken = media.receive(&forged, t, &mut room);
+        assert_eq!(taken, Taken::Unauthenticated, "with a known number");
     }
-    assert_eq!(media.receive(&all[1].1, t, &mut room), Taken::Silent, "old");
+    assert_eq!(media.receive(&all[1].1, t, &mut room), Taken::Behind, "old");
+    let mut forged = all[1].1.clone();
+    forged[20] ^= 1;
+    let taken = media.receive(&forged, t, &mut room);
+    assert_eq!(taken, Taken::Unauthenticated, "old and forged");
     for (what, bytes) in [
         ("nothing", &[][..]),
         ("STUN", &[0; 20]),
@@ -220,6 +229,119 @@ fn a_stream_of_str0ms_is_heard_once_and_whole() {
     ] {
         assert_eq!(media.receive(bytes, t, &mut room), Taken::No, "{what}");
     }
+}
+
+/// Packets of a stream whose sequence numbers start anew at `again`, and what becomes of each.
+fn restarted(again: u64) -> Vec<Taken> {
+    let mut met = Met::new();
+    let mut media = Media::new(met.b.keys.as_ref().expect("keys")).expect("GCM");
+    let mut room = [0; 2_048];
+    let first = met.by_str0m(30_000);
+    let (ssrc, pt) = (word(&first, 8), first[1] & 0x7f);
+    media.hear((ssrc, pt), met.mid, None, 30_000, met.now);
+    let numbers = (30_001..30_101).chain(again..again + 100);
+    let datagrams: Vec<_> = numbers.map(|n| met.by_str0m(n)).collect();
+    let taken = datagrams
+        .iter()
+        .map(|d| media.receive(d, met.now, &mut room));
+    taken.skip(100).collect()
+}
+
+#[test]
+fn a_stream_that_starts_anew_under_its_ssrc_is_heard_as_another() {
+    let numbers = |taken: &[Taken]| -> Vec<(u32, u64)> {
+        let heard = taken.iter().map(|taken| match taken {
+            Taken::Packet(heard) => (heard.restarts, heard.sequence),
+            other => panic!("{other:?}"),
+        });
+        heard.collect()
+    };
+    let in_order = |from: u64, to: u64| (from..to).map(|n| (1, n)).collect::<Vec<_>>();
+    // Far ahead, also by more than half of the numbers there are: from the first packet on.
+    for again in [40_000, 70_000, 95_000] {
+        let taken = restarted(again);
+        assert_eq!(numbers(&taken), in_order(again, again + 100), "{again}");
+    }
+    // Behind: the second packet in a row proves it.
+    for again in [1, 20_000, 29_900] {
+        let taken = restarted(again);
+        assert_eq!(taken[0], Taken::Behind, "{again}");
+        assert_eq!(numbers(&taken[1..]), in_order(again + 1, again + 100));
+    }
+}
+
+#[test]
+fn another_ssrc_numbered_below_is_heard_and_another_payload_type_once_it_is_negotiated() {
+    let mut met = Met::new();
+    let mut media = Media::new(met.b.keys.as_ref().expect("keys")).expect("GCM");
+    let mut room = [0; 2_048];
+    let first = met.by_str0m(30_000);
+    let (ssrc, pt) = (word(&first, 8), first[1] & 0x7f);
+    media.hear((ssrc, pt + 1), met.mid, None, 29_999, met.now);
+    let (mid, t) = (met.mid, met.now);
+    let taken = media.receive(&first, t, &mut room);
+    assert_eq!(taken, Taken::PayloadType { mid, ssrc, pt });
+    media.allow(ssrc, pt);
+    let taken = media.receive(&first, t, &mut room);
+    assert!(matches!(taken, Taken::Packet(h) if h.sequence == 30_000));
+    // The track is published again, with another SSRC in the same section.
+    let mut api = met.a.rtc.direct_api();
+    api.remove_stream_tx(ssrc.into());
+    api.declare_stream_tx(77.into(), None, mid, None);
+    let second = met.by_str0m(5);
+    assert_eq!(word(&second, 8), 77);
+    assert_eq!(media.receive(&second, t, &mut room), Taken::No, "str0m's");
+    for datagram in [&first, &second] {
+        met.b.take(1_001, datagram, t);
+        met.b.drain();
+    }
+    let by_str0m: Vec<_> = met.b.packets.iter().map(|p| *p.seq_no).collect();
+    assert_eq!(by_str0m, [30_000, 5]);
+    media.hear((77, pt), mid, None, 5, t);
+    let third = met.by_str0m(6);
+    let taken = media.receive(&third, t, &mut room);
+    assert!(matches!(taken, Taken::Packet(h) if (h.ssrc, h.sequence) == (77, 6)));
+}
+
+#[test]
+fn what_the_other_side_lost_of_our_stream_is_reported_once_with_its_numbers() {
+    let mut met = Met::new();
+    let keys = |end: &End| Media::new(end.keys.as_ref().expect("keys")).expect("GCM");
+    let (mut ours, mut theirs) = (keys(&met.a), keys(&met.b));
+    let mut room = [0; 2_048];
+    let datagram = met.by_str0m(1);
+    let (ssrc, pt) = (word(&datagram, 8), datagram[1] & 0x7f);
+    ours.take_over(&datagram, address(1_002), 1);
+    theirs.hear((ssrc, pt), met.mid, None, 1, met.now);
+    // They report only if they send as well: any stream of theirs will do.
+    theirs.take_over(&datagram, address(1_001), 1);
+    let mut losses = Vec::new();
+    // Ten minutes: the 16-bit numbers do not wrap in less.
+    for sequence in 2..70_000_u64 {
+        met.now += FRAME;
+        let made = ours.packet(sequence, 0, false, &[1, 2, 3], &mut room);
+        let (n, _) = made.expect("a packet");
+        let datagram = room[..n].to_vec();
+        if ![100, 101, 66_000].contains(&sequence) {
+            let taken = theirs.receive(&datagram, met.now, &mut room);
+            assert!(matches!(taken, Taken::Packet(_)), "{sequence}: {taken:?}");
+        }
+        if let Some((n, _)) = theirs.report(met.now, 0, &mut room) {
+            let report = room[..n].to_vec();
+            match ours.receive(&report, met.now, &mut room) {
+                Taken::Report(loss) => losses.extend(loss),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+    let [first, second] = losses[..] else {
+        panic!("{losses:?}")
+    };
+    assert_eq!((first.count, second.count), (2, 1));
+    assert!((first.among.0..=first.among.1).contains(&100), "{first:?}");
+    assert!((second.among.0..=second.among.1).contains(&66_000));
+    // A report every five seconds.
+    assert!(first.among.1 - first.among.0 <= 250, "{first:?}");
 }
 
 #[test]

@@ -29,10 +29,11 @@ impl<E: Endpoint> Peer<E> {
             true => self.send_media(index, &out, tools),
             false => self.send_by_str0m(index, p, out, tools),
         };
+        let sequence = self.sequence;
         self.sequence += 1;
         if let Some(actual) = left {
             tools.health.sent(actual.saturating_duration_since(due));
-            self.endpoint.sent(due, actual);
+            self.endpoint.sent(due, actual, sequence);
         }
     }
 

@@ -23,6 +23,9 @@ pub struct Generator {
     /// How long received packets waited in our sockets: kernel's stamp → read.
     #[serde(default)]
     pub receive_wait_ms: TickLateness,
+    /// How late the timers of signalling were: joins, agent states, hang-ups.
+    #[serde(default)]
+    pub signalling_lateness_ms: TickLateness,
     /// Datagrams that the kernel dropped for want of room in our sockets.
     #[serde(default)]
     pub own_drops: u64,
@@ -36,6 +39,21 @@ pub struct Generator {
     /// Audio packets that belong to no known track.
     #[serde(default)]
     pub packets_unheard: u64,
+    /// Media datagrams that failed authentication: not from the other side.
+    #[serde(default)]
+    pub packets_unauthenticated: u64,
+    /// Audio packets that had arrived before.
+    #[serde(default)]
+    pub packets_repeated: u64,
+    /// Audio packets too far behind their stream to be heard.
+    #[serde(default)]
+    pub packets_behind: u64,
+    /// Packets sent that the other side reported as not received.
+    #[serde(default)]
+    pub packets_lost_upstream: u64,
+    /// Events of a connection that its call did not get because a queue was full.
+    #[serde(default)]
+    pub events_lost: u64,
     /// Media threads.
     #[serde(default)]
     pub media_threads: usize,

@@ -110,6 +110,7 @@ fn generator_rows(g: &Generator) -> Vec<(&'static str, String)> {
     let mut rows = vec![
         ("Ticks late by", late(&g.tick_lateness_ms)),
         ("Packets waited in its sockets", late(&g.receive_wait_ms)),
+        ("Signalling late by", late(&g.signalling_lateness_ms)),
         ("Processor", format!("{:.2} cores on average", g.cpu_cores)),
         (
             "Memory",
@@ -136,8 +137,23 @@ fn generator_rows(g: &Generator) -> Vec<(&'static str, String)> {
     if g.own_drops > 0 {
         rows.push(("Packets without room in its sockets", grouped(g.own_drops)));
     }
-    if g.packets_unheard > 0 {
-        rows.push(("Audio packets heard by nobody", grouped(g.packets_unheard)));
+    for (what, count) in [
+        ("Audio packets heard by nobody", g.packets_unheard),
+        (
+            "Media datagrams that failed authentication",
+            g.packets_unauthenticated,
+        ),
+        ("Audio packets that had arrived before", g.packets_repeated),
+        ("Audio packets too far behind", g.packets_behind),
+        (
+            "Callers' packets lost on their way up",
+            g.packets_lost_upstream,
+        ),
+        ("Events of connections lost", g.events_lost),
+    ] {
+        if count > 0 {
+            rows.push((what, grouped(count)));
+        }
     }
     if let Some(wait) = g.run_queue_wait {
         rows.push((

@@ -38,6 +38,7 @@ fn every_series_is_there_from_the_beginning() {
         "loadgen_calls{variant=\"a\",state=\"awaiting_reply\"}",
         "loadgen_calls_offered_total{variant=\"b\"}",
         "loadgen_tick_lateness_seconds{quantile=\"0.99\"}",
+        "loadgen_signalling_lateness_seconds{quantile=\"0.99\"}",
         "loadgen_own_drops_total",
     ] {
         assert_eq!(value(&text, series), Some(0.0), "{series} in\n{text}");
@@ -66,7 +67,13 @@ fn measured_turns_and_calls_are_counted_others_are_not() {
     metrics.call_moves("a", Some(CallState::Joining), Some(CallState::Speaking));
     metrics.health(&Health {
         tick_lateness: [ms(1), ms(2), ms(30)],
+        signalling_lateness: [ms(4), ms(5), ms(60)],
         own_drops: 3,
+        unauthenticated: 4,
+        repeated: 5,
+        behind: 6,
+        lost_upstream: 7,
+        events_lost: 8,
         cpu: ms(1_500),
         ..Health::default()
     });
@@ -100,6 +107,15 @@ fn measured_turns_and_calls_are_counted_others_are_not() {
         ("loadgen_calls{variant=\"a\",state=\"speaking\"}", 1.0),
         ("loadgen_tick_lateness_seconds{quantile=\"1\"}", 0.03),
         ("loadgen_own_drops_total", 3.0),
+        (
+            "loadgen_signalling_lateness_seconds{quantile=\"0.5\"}",
+            0.004,
+        ),
+        ("loadgen_packets_unauthenticated_total", 4.0),
+        ("loadgen_packets_repeated_total", 5.0),
+        ("loadgen_packets_behind_total", 6.0),
+        ("loadgen_packets_lost_upstream_total", 7.0),
+        ("loadgen_events_lost_total", 8.0),
         ("process_cpu_seconds_total", 1.5),
     ] {
         assert_eq!(value(&text, series), Some(expected), "{series} in\n{text}");

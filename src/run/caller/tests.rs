@@ -3,7 +3,9 @@
 use super::*;
 use crate::audio::echo::Spoken;
 use crate::audio::{DIGITAL_SILENCE, RATE, SPURT_GAP, Utterance, opus, samples_in, time_of, tone};
-use crate::call::{Anchor, Expect, GreetingPolicy, OnAgentLeft, Outcome, TurnScript};
+use crate::call::{
+    Anchor, Expect, Flag, GreetingPolicy, OnAgentLeft, Outcome, TurnResult, TurnScript,
+};
 use std::time::Duration;
 
 const FIXTURE: &[u8] = include_bytes!("../../../fixtures/order-status.wav");
@@ -111,7 +113,7 @@ fn play_as(
     for (k, payload) in packets.iter().enumerate() {
         let now = start + FRAME_TIME * (k as u32 + 1);
         end.send(now);
-        end.sent(now, now);
+        end.sent(now, now, 0);
         let input = heard.get(k * FRAME..).unwrap_or_default();
         let loud = input.iter().take(FRAME).any(|x| *x != 0);
         let level = if loud { 30 } else { DIGITAL_SILENCE };
@@ -119,6 +121,7 @@ fn play_as(
         let packet = AudioPacket {
             track: 0,
             ssrc: 1,
+            restarts: 0,
             level: Some(level),
             // As if captured without a delay: the packet's first sample has the codec's
             // look-ahead in it.
@@ -250,10 +253,16 @@ fn without_echo_nothing_is_dismissed() {
 
 #[tokio::test]
 async fn in_the_recording_the_reply_is_ttfa_after_the_end_of_speech() {
+    use crate::run::Pulses;
     use crate::run::evidence::Desk;
     let run = tempfile::tempdir().expect("a folder");
     let folder = run.path().join("evidence");
-    let desk = Desk::start(&folder, crate::scenario::Evidence::default()).expect("a desk");
+    let desk = Desk::start(
+        &folder,
+        crate::scenario::Evidence::default(),
+        Pulses::default(),
+    )
+    .expect("a desk");
     let start = Instant::now();
     for (call, reply_after) in [400, 900, 1_333].into_iter().enumerate() {
         let evidence = Some(desk.capture(call, Codec::Opus));
@@ -282,5 +291,41 @@ async fn in_the_recording_the_reply_is_ttfa_after_the_end_of_speech() {
         let wire = turn.onset_wire_ms.expect("an onset").as_f64();
         let ttfa_wire = wire - turn.speech_end_ms.as_f64();
         assert!((ttfa_wire - reply_after).abs() < 12.0, "{ttfa_wire}");
+    }
+}
+
+#[test]
+fn a_loss_among_the_packets_of_an_utterance_flags_its_turn_alone() {
+    let (_, said) = said();
+    // Flags of both turns, if packets among these are lost; the first utterance begins with 25.
+    let flagged = |among: (u64, u64)| {
+        let silence = Arc::from(opus::silence_frame().expect("libopus"));
+        let says = vec![said.clone(), said.clone()];
+        let start = Instant::now();
+        let made = CallerEnd::new(script(&said, 2), start, says, (silence, Codec::Opus));
+        let (mut end, _events) = made.expect("libopus");
+        end.joined(start, start + FRAME_TIME);
+        end.agent_track(start, 0, "agent/voice".into());
+        let mut now = start;
+        let frames = 25 + said.frames.len() as u64 + 10;
+        for sequence in 0..frames {
+            now += FRAME_TIME;
+            assert!(end.send(now).is_some());
+            end.sent(now, now, 65_500 + sequence);
+        }
+        end.lost(now, (65_500 + among.0, 65_500 + among.1));
+        let result = end.finish(now).expect("a result");
+        let lost = |turn: &TurnResult| turn.flags.contains(&Flag::UtteranceLost);
+        result.turns.iter().map(lost).collect::<Vec<_>>()
+    };
+    let last = 24 + said.frames.len() as u64;
+    for (among, first) in [
+        ((0, 24), false),
+        ((0, 25), true),
+        ((30, 31), true),
+        ((last, last + 5), true),
+        ((last + 1, last + 5), false),
+    ] {
+        assert_eq!(flagged(among), [first, false], "{among:?} of {last}");
     }
 }

@@ -7,6 +7,7 @@ use super::super::targets::{OpenTargets, Targets};
 use super::*;
 use crate::audio::Codec;
 use crate::audio::echo::Spoken;
+use crate::run::Pulses;
 use crate::scenario::Scenario;
 use crate::targets::Media;
 use crate::targets::livekit::{Address, Credentials, Livekit};
@@ -75,7 +76,7 @@ async fn dispatched_with(load: &str, port: u16, stop: Option<Duration>, joins: u
             silence: Arc::from([0xf8, 0xff, 0xfe]),
             codec: Codec::Opus,
         },
-        opinions: Opinions::start(None).expect("a thread"),
+        opinions: Opinions::start(None, Pulses::default()).expect("a thread"),
         evidence: None,
         targets: at_port(port, &media).await,
         media,

@@ -15,6 +15,7 @@ use crate::record::{
     MEASUREMENT_VERSION, wav_bytes,
 };
 use crate::run::RunError;
+use crate::run::watchdog::{Part, Pulses};
 use crate::scenario;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -36,7 +37,11 @@ impl Desk {
     ///
     /// # Errors
     /// The folder cannot be created, or the system cannot start a thread.
-    pub(in crate::run) fn start(path: &Path, asked: scenario::Evidence) -> Result<Self, RunError> {
+    pub(in crate::run) fn start(
+        path: &Path,
+        asked: scenario::Evidence,
+        pulses: Pulses,
+    ) -> Result<Self, RunError> {
         let folder = EvidenceFolder::create(path).map_err(RunError::Evidence)?;
         let (takes, inbox) = sync_channel(QUEUE);
         let sink = Sink {
@@ -56,6 +61,7 @@ impl Desk {
             full: 0,
             trouble: None,
             notice: Arc::clone(&notice),
+            pulses,
         };
         std::thread::Builder::new()
             .name("evidence".into())
@@ -111,6 +117,7 @@ struct Writer {
     /// The first error.
     trouble: Option<String>,
     notice: Arc<Mutex<Option<String>>>,
+    pulses: Pulses,
 }
 
 impl Writer {
@@ -139,6 +146,7 @@ impl Writer {
 
     /// Writes a turn, if there is room for it.
     fn write(&mut self, mut take: Take, why: EvidenceReason) {
+        self.pulses.beat(Part::Evidence);
         let bytes = take.bytes();
         let reserved = match why {
             EvidenceReason::All => self.reserved,

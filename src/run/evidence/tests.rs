@@ -51,7 +51,7 @@ fn replied(ttfa: u64) -> (Outcome, Option<u64>) {
 
 async fn kept(asked: scenario::Evidence) -> (tempfile::TempDir, Done) {
     let run = tempfile::tempdir().expect("a folder");
-    let desk = Desk::start(&run.path().join("evidence"), asked).expect("a desk");
+    let desk = Desk::start(&run.path().join("evidence"), asked, Pulses::default()).expect("a desk");
     let start = Instant::now();
     call(&desk, 7, start + ms(1_000), &[replied(900), replied(500)]);
     let missed = (Outcome::Missed, None);
@@ -113,7 +113,7 @@ async fn the_chosen_turns_are_on_the_disk() {
 async fn memory_is_bounded_whatever_comes() {
     let run = tempfile::tempdir().expect("a folder");
     let asked = scenario::Evidence::default();
-    let desk = Desk::start(&run.path().join("evidence"), asked).expect("a desk");
+    let desk = Desk::start(&run.path().join("evidence"), asked, Pulses::default()).expect("a desk");
     let mut capture = desk.capture(0, Codec::Opus);
     let payload: Arc<[u8]> = Arc::from(vec![7u8; 160]);
     let start = Instant::now();
@@ -161,6 +161,7 @@ async fn what_does_not_fit_on_the_disk_is_left_out_and_said() {
         full: 0,
         trouble: None,
         notice: Arc::default(),
+        pulses: Pulses::default(),
     };
     let start = Instant::now();
     let take = |call| Take {

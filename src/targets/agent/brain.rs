@@ -257,7 +257,7 @@ impl Endpoint for AgentEnd {
         }))
     }
 
-    fn sent(&mut self, due: Instant, actual: Instant) {
+    fn sent(&mut self, due: Instant, actual: Instant, _sequence: u64) {
         if let Some((_, why)) = self.onset_due.take_if(|(onset, _)| *onset == due) {
             self.tell_truth(why, actual);
         }

@@ -62,6 +62,7 @@ impl Way {
         let packet = AudioPacket {
             track: TRACK,
             ssrc: 1,
+            restarts: 0,
             arrival,
             // As exact as a kernel's: this is when it arrives.
             kernel_stamp: true,
@@ -231,14 +232,15 @@ impl<E: Endpoint> Wire<E> {
         match step {
             Step::CallerSends => {
                 if let Some(frame) = self.caller.send(at) {
+                    let sequence = self.to_agent.sent;
                     self.to_agent.send(at + self.path, frame);
-                    self.caller.sent(at, at);
+                    self.caller.sent(at, at, sequence);
                 }
             }
             Step::AgentSends => {
                 let Some(agent) = &mut self.agent else { return };
                 if let Some(frame) = agent.send(at) {
-                    agent.sent(at, at);
+                    agent.sent(at, at, self.to_caller.sent);
                     self.to_caller.send(at + self.path, frame);
                 }
             }

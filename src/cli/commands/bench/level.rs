@@ -10,6 +10,7 @@ use crate::cli::console;
 use crate::cli::exit::Exit;
 use crate::cli::session::drive::Drive;
 use crate::cli::session::targets::{asks, of_embedded};
+use crate::cli::session::watchdog;
 use crate::cli::settings::{self, Environment, ServerFlags};
 use crate::cli::sources::Source;
 use crate::cli::trouble::Trouble;
@@ -163,7 +164,8 @@ fn level(args: &LevelArgs) -> Result<Came, Trouble> {
         abort: Vec::new(),
         join_concurrency: None,
     };
-    let finished = drive.drive(&mut journal, &mut tell)?;
+    let watchdog = watchdog::watch(folder.path())?;
+    let finished = drive.drive(watchdog.pulses(), &mut journal, &mut tell)?;
     match finished.stopped {
         true => Err(Trouble::new(
             Exit::Stopped,

@@ -88,12 +88,13 @@ impl Table {
                     payload: &out.payload,
                 });
                 heard.packets.push((now, out.rtp_time));
-                self.agent.sent(now, now);
+                self.agent.sent(now, now, 0);
             } else if arrival == Some(now) {
                 let (arrival, sequence, payload) = caller.pop_front().expect("a packet");
                 let packet = AudioPacket {
                     track: 0,
                     ssrc: 1,
+                    restarts: 0,
                     level: None,
                     arrival,
                     kernel_stamp: true,
@@ -278,6 +279,7 @@ fn hostile_packets_do_not_stall_the_agent() {
         let packet = AudioPacket {
             track: 0,
             ssrc: 1,
+            restarts: 0,
             level: None,
             arrival: now,
             kernel_stamp: true,

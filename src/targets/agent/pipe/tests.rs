@@ -32,7 +32,7 @@ impl Endpoint for Nobody {
     fn send(&mut self, _: Instant) -> Option<Outgoing> {
         None
     }
-    fn sent(&mut self, _: Instant, _: Instant) {}
+    fn sent(&mut self, _: Instant, _: Instant, _: u64) {}
 }
 
 struct Parent {

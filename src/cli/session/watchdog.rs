@@ -1,0 +1,67 @@
+//! What a command does when a part of its run no longer moves.
+//!
+//! In: the watchdog's alarms. Out: warnings; the end of the process if nothing else can end the run.
+
+use crate::cli::console;
+use crate::cli::exit::Exit;
+use crate::cli::trouble::Trouble;
+use crate::run::{Alarm, Part, Watchdog};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How long the last message may take: the output may be what hangs.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// Watches a run whose journal is in `folder`.
+///
+/// # Errors
+/// The system refuses a thread.
+pub(crate) fn watch(folder: &Path) -> Result<Watchdog, Trouble> {
+    let folder = folder.to_owned();
+    let watchdog = Watchdog::start(Watchdog::EVERY, move |alarm| raise(alarm, &folder));
+    watchdog.map_err(|e| {
+        let message = format!("the system refuses threads: {e}");
+        Trouble::new(Exit::Error, message, "check `ulimit -u`")
+    })
+}
+
+fn raise(alarm: Alarm, folder: &Path) {
+    match alarm {
+        Alarm::Still(part, since) => in_time(move || {
+            console::warn(&format!("{part} has not moved for {since:?}"));
+        }),
+        Alarm::Over(part, since) => end(part, since, folder.to_owned()),
+    }
+}
+
+/// Ends the run with what there is. The main thread does, unless it is what hangs.
+fn end(part: Part, since: Duration, folder: PathBuf) {
+    let hangs = matches!(part, Part::Collector | Part::Report);
+    in_time(move || {
+        console::say(&format!(
+            "error: {part} has not moved for {since:?}, so the run ends with what there is"
+        ));
+        if hangs {
+            let folder = folder.display();
+            console::say(&format!(
+                "  hint: is a disk or the terminal stuck? `loadgen report {folder}` shows the turns that were written"
+            ));
+        }
+    });
+    if hangs {
+        std::process::exit(Exit::Error.code().into());
+    }
+}
+
+/// Does something that may hang, without waiting for it for longer than [`LAST_WORDS`].
+fn in_time(what: impl FnOnce() + Send + 'static) {
+    let (done, over) = std::sync::mpsc::channel();
+    let thread = std::thread::Builder::new().spawn(move || {
+        what();
+        // Nobody may be waiting any more.
+        let _ = done.send(());
+    });
+    if thread.is_ok() {
+        let _ = over.recv_timeout(LAST_WORDS);
+    }
+}

@@ -1,0 +1,269 @@
+//! Notices what no longer moves, and ends a run that hangs.
+//!
+//! In: signs of life from the parts of a run. Out: alarms, and the end of the run. Invariants: a
+//! process that is stopped or gets no processor time raises no alarm, since the watchdog counts its
+//! own looks; a part that waits for work is not watched.
+
+use super::generator::own_cpu_time;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
+use strum::VariantArray;
+use tokio_util::sync::CancellationToken;
+
+/// Looks without a sign of life after which a part is reported.
+const STILL: u32 = 10;
+/// Looks without a sign of life after which the run ends with what there is.
+const OVER: u32 = 60;
+
+/// A part of a run that may hang.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display, VariantArray)]
+pub enum Part {
+    /// The runtime that starts calls and carries their signalling.
+    #[strum(to_string = "the signalling of the calls")]
+    Signalling,
+    /// The collector, which writes the journal and updates the displays.
+    #[strum(to_string = "the journal or the progress display")]
+    Collector,
+    /// The second opinion.
+    #[strum(to_string = "the second opinion")]
+    Opinions,
+    /// Writing the audio that is kept.
+    #[strum(to_string = "writing the kept audio")]
+    Evidence,
+    /// Writing the reports.
+    #[strum(to_string = "writing the reports")]
+    Report,
+}
+
+/// What the watchdog has to say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Alarm {
+    /// This part has not moved for this long.
+    Still(Part, Duration),
+    /// This part has not moved for so long that the run ends with what there is.
+    Over(Part, Duration),
+}
+
+/// Signs of life of one part.
+#[derive(Debug, Default)]
+struct Pulse {
+    /// How many pieces of work are under way.
+    busy: AtomicUsize,
+    beats: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    pulses: [Pulse; Part::VARIANTS.len()],
+    over: CancellationToken,
+}
+
+/// Watches a run until it is dropped.
+#[derive(Debug)]
+pub struct Watchdog {
+    pulses: Pulses,
+    done: CancellationToken,
+}
+
+/// Where the parts of a run give their signs of life.
+#[derive(Debug, Clone, Default)]
+pub struct Pulses(Arc<State>);
+
+/// Work of a part that is under way.
+#[derive(Debug)]
+pub struct Work {
+    pulses: Pulses,
+    part: Part,
+}
+
+impl Watchdog {
+    /// Interval between two looks: a part that has not moved for 10 of them is reported, after 60
+    /// the run ends.
+    pub const EVERY: Duration = Duration::from_secs(1);
+
+    /// Starts to look `every` so often. `alarm` is called from a thread of its own.
+    ///
+    /// # Errors
+    /// The system cannot start a thread.
+    pub fn start(
+        every: Duration,
+        mut alarm: impl FnMut(Alarm) + Send + 'static,
+    ) -> std::io::Result<Self> {
+        let (pulses, done) = (Pulses::default(), CancellationToken::new());
+        let mut looks = Looks::new(pulses.clone());
+        let over = done.clone();
+        std::thread::Builder::new()
+            .name("watchdog".into())
+            .spawn(move || {
+                let mut used = own_cpu_time();
+                while !over.is_cancelled() {
+                    std::thread::sleep(every);
+                    // Reports may take long to work out; after the calls, nothing else does.
+                    let before = std::mem::replace(&mut used, own_cpu_time());
+                    if used.saturating_sub(before) > every / 10 {
+                        looks.pulses.beat(Part::Report);
+                    }
+                    looks.look(every, &mut alarm);
+                }
+            })?;
+        Ok(Self { pulses, done })
+    }
+
+    /// Where the parts give their signs of life.
+    pub fn pulses(&self) -> &Pulses {
+        &self.pulses
+    }
+}
+
+impl Drop for Watchdog {
+    fn drop(&mut self) {
+        self.done.cancel();
+    }
+}
+
+impl Pulses {
+    /// Part `part` is at work until the result is dropped.
+    pub fn work(&self, part: Part) -> Work {
+        self.of(part).busy.fetch_add(1, Relaxed);
+        self.beat(part);
+        let pulses = self.clone();
+        Work { pulses, part }
+    }
+
+    /// Part `part` has moved.
+    pub fn beat(&self, part: Part) {
+        self.of(part).beats.fetch_add(1, Relaxed);
+    }
+
+    /// Returns once the run has to end with what there is.
+    pub(super) async fn over(&self) {
+        self.0.over.cancelled().await;
+    }
+
+    /// Whether the run has to end with what there is.
+    pub(super) fn is_over(&self) -> bool {
+        self.0.over.is_cancelled()
+    }
+
+    fn of(&self, part: Part) -> &Pulse {
+        &self.0.pulses[part as usize]
+    }
+}
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        let pulse = self.pulses.of(self.part);
+        pulse.busy.fetch_sub(1, Relaxed);
+        pulse.beats.fetch_add(1, Relaxed);
+    }
+}
+
+/// What the watchdog remembers from look to look.
+struct Looks {
+    pulses: Pulses,
+    /// By part: its beats at the last look, and the looks since they changed.
+    before: [(u64, u32); Part::VARIANTS.len()],
+}
+
+impl Looks {
+    fn new(pulses: Pulses) -> Self {
+        let before = Default::default();
+        Self { pulses, before }
+    }
+
+    fn look(&mut self, every: Duration, alarm: &mut dyn FnMut(Alarm)) {
+        for &part in Part::VARIANTS {
+            let pulse = self.pulses.of(part);
+            let beats = pulse.beats.load(Relaxed);
+            let idle = pulse.busy.load(Relaxed) == 0;
+            let (known, still) = &mut self.before[part as usize];
+            if idle || *known != beats {
+                (*known, *still) = (beats, 0);
+                continue;
+            }
+            *still += 1;
+            let since = every * *still;
+            if *still == STILL {
+                alarm(Alarm::Still(part, since));
+            }
+            // Nothing waits for an opinion for long.
+            if *still == OVER && part != Part::Opinions {
+                alarm(Alarm::Over(part, since));
+                self.pulses.0.over.cancel();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn alarms(looks: &mut Looks, times: u32) -> Vec<Alarm> {
+        let mut alarms = Vec::new();
+        for _ in 0..times {
+            looks.look(Watchdog::EVERY, &mut |alarm| alarms.push(alarm));
+        }
+        alarms
+    }
+
+    #[test]
+    fn a_part_at_work_that_does_not_move_is_reported_once_and_then_ends_the_run() {
+        let pulses = Pulses::default();
+        let mut looks = Looks::new(pulses.clone());
+        assert!(alarms(&mut looks, 200).is_empty(), "nothing is at work");
+        let work = pulses.work(Part::Collector);
+        assert!(
+            alarms(&mut looks, 10).is_empty(),
+            "nine looks without a beat"
+        );
+        let still = Alarm::Still(Part::Collector, Duration::from_secs(10));
+        assert_eq!(alarms(&mut looks, 1), [still]);
+        pulses.beat(Part::Signalling);
+        assert!(alarms(&mut looks, 49).is_empty(), "another part's beat");
+        assert!(!pulses.is_over());
+        let over = Alarm::Over(Part::Collector, Duration::from_secs(60));
+        assert_eq!(alarms(&mut looks, 200), [over]);
+        assert!(pulses.is_over());
+        drop(work);
+        assert!(alarms(&mut looks, 200).is_empty());
+    }
+
+    #[test]
+    fn a_part_that_moves_or_waits_for_work_is_left_alone() {
+        let pulses = Pulses::default();
+        let mut looks = Looks::new(pulses.clone());
+        let _work = pulses.work(Part::Report);
+        for _ in 0..20 {
+            assert!(alarms(&mut looks, 9).is_empty());
+            pulses.beat(Part::Report);
+        }
+        let opinion = pulses.work(Part::Opinions);
+        for _ in 0..30 {
+            pulses.beat(Part::Report);
+            alarms(&mut looks, 9);
+        }
+        assert!(!pulses.is_over(), "no run ends for want of an opinion");
+        drop(opinion);
+        pulses.beat(Part::Report);
+        assert!(alarms(&mut looks, 9).is_empty());
+    }
+
+    #[test]
+    fn it_looks_from_a_thread_of_its_own() {
+        let (tell, told) = std::sync::mpsc::channel();
+        let look = Duration::from_millis(1);
+        let watchdog = Watchdog::start(look, move |alarm| {
+            // The test may have ended.
+            let _ = tell.send(alarm);
+        });
+        let watchdog = watchdog.expect("a thread");
+        let _work = watchdog.pulses().work(Part::Evidence);
+        let first = told.recv().expect("an alarm");
+        assert!(matches!(first, Alarm::Still(Part::Evidence, _)));
+        assert!(matches!(told.recv(), Ok(Alarm::Over(Part::Evidence, _))));
+        drop(watchdog);
+        assert!(told.recv().is_err(), "the thread has ended");
+    }
+}

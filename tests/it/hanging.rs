@@ -1,0 +1,117 @@
+//! Runs whose process is stopped for a while, or a part of which no longer moves.
+
+use crate::in_process::scenario;
+use crate::support::reports::journal;
+use crate::support::{Loadgen, Reports, in_repo, poll};
+use loadgen::plan::Plan;
+use loadgen::record::Journal;
+use loadgen::run::{Alarm, Clock, JOIN_CONCURRENCY, Part, Settings, Watchdog, run};
+use loadgen::targets::in_process::InProcess;
+use std::sync::mpsc::channel;
+use std::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
+
+/// A call of twelve turns that are answered after 300 ms.
+fn twelve_turns() -> String {
+    let first = "    - {say: yes, start: {after: call_start, delay: 200ms}, timeout: 4s}\n";
+    let next = "    - {say: yes, start: {delay: 200ms}, timeout: 4s}\n";
+    format!(
+        "version: 1\nname: twelve\ntarget: {{kind: embedded, agent: {{delay: 300ms, reply_length: 300ms}}}}\n\
+         utterances: {{yes: {{file: {}}}}}\ncall:\n  greeting: none\n  turns:\n{first}{}load: {{calls: 1}}\nsentinels: off\n",
+        in_repo("fixtures/yes.wav").display(),
+        next.repeat(11),
+    )
+}
+
+#[test]
+fn a_process_that_was_stopped_for_a_while_goes_on_and_loses_no_turn() {
+    let run = Loadgen::new(["run", "twelve.yaml", "--out", "run"]);
+    std::fs::write(run.dir().join("twelve.yaml"), twelve_turns()).expect("a writable folder");
+    let begun = Instant::now();
+    let run = run.spawn();
+    let folder = run.dir().join("run");
+    let some = poll(Duration::from_secs(60), || {
+        (journal(&folder).len() >= 3).then_some(())
+    });
+    some.expect("turns end");
+    run.send_signal(libc::SIGSTOP);
+    let stop = Duration::from_secs(3);
+    std::thread::sleep(stop);
+    run.send_signal(libc::SIGCONT);
+    let before = journal(&folder).len();
+    let run = run.finish();
+    // Twelve turns take some 25 s; a minute more, as once with a second opinion that rested for as
+    // long as it had been stopped, is too long on any machine.
+    let took = begun.elapsed();
+    assert!(took < Duration::from_secs(75), "{took:?}");
+    let reports = Reports::read(&folder);
+    assert_eq!(reports.turns.len(), 12, "{}", run.finished.stderr);
+    assert!(before >= 3, "turns are written as they end");
+    assert_eq!(reports.count("/outcomes/cut_off"), 0);
+    assert!(!run.finished.stderr.contains("has not moved"));
+}
+
+#[test]
+fn a_run_whose_signalling_hangs_ends_with_what_there_is() {
+    let (tell, told) = channel();
+    // Sixty looks of 20 ms.
+    let watchdog = Watchdog::start(Duration::from_millis(20), move |alarm| {
+        // The test may have ended.
+        let _ = tell.send(alarm);
+    });
+    let watchdog = watchdog.expect("a thread");
+    let agent = InProcess {
+        reply: Duration::from_millis(300),
+        ..InProcess::default()
+    };
+    let settings = Settings {
+        targets: agent.into(),
+        run_id: "0123abcd".into(),
+        pulses: watchdog.pulses().clone(),
+        clock: Clock::System,
+        own: None,
+        sentinel: None,
+        evidence: None,
+        abort: Vec::new(),
+        stop: CancellationToken::new(),
+        join_concurrency: JOIN_CONCURRENCY,
+    };
+    let scenario = scenario(&twelve_turns());
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut journal = Journal::create(&folder.path().join("turns.jsonl")).expect("a journal");
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_time()
+        .build()
+        .expect("a runtime");
+    let (free, held) = channel::<()>();
+    let finished = runtime.block_on(async {
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_secs(4)).await;
+            // The only worker hangs until the run is over.
+            let _ = held.recv();
+        });
+        let plan = Plan::new(&scenario);
+        run(&scenario, &plan, &settings, &mut journal, &mut |_| {}).await
+    });
+    drop(free);
+    let finished = finished.expect("it began");
+    assert!(finished.invalid[0].contains("did not move"), "{finished:?}");
+    assert_eq!(finished.turns.len(), 12, "each has an outcome");
+    let replied = finished
+        .turns
+        .iter()
+        .filter(|turn| turn.ttfa_wire_ms.is_some());
+    assert!(replied.count() >= 1, "what had ended is kept: {finished:?}");
+    let alarms: Vec<Alarm> = told.try_iter().collect();
+    assert!(
+        matches!(
+            alarms[..],
+            [
+                Alarm::Still(Part::Signalling, _),
+                Alarm::Over(Part::Signalling, _)
+            ]
+        ),
+        "{alarms:?}"
+    );
+}
