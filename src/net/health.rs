@@ -95,11 +95,6 @@ impl Health {
         }
     }
 
-    /// Packets received so far.
-    pub(super) fn packets_in(&self) -> u64 {
-        self.packets_in.load(Relaxed)
-    }
-
     /// Counts what happened to a received audio packet.
     pub(super) fn fate(&self, fate: Fate) {
         let counter = match fate {
@@ -158,8 +153,6 @@ pub struct HealthSnapshot {
     pub user_stamps: u64,
     /// Events to a session that were dropped because its queue was full.
     pub events_lost: u64,
-    /// RTP and RTCP datagrams that failed authentication: not from the other side.
-    pub unauthenticated: u64,
     /// Audio packets that had arrived before.
     pub repeated: u64,
     /// Audio packets so far behind their stream that it is unknown whether they had arrived before.
@@ -175,6 +168,9 @@ pub struct HealthSnapshot {
     pub ignored: u64,
     /// Audio packets that belong to no known track.
     pub unheard: u64,
+    /// Datagrams that nobody we talk to has sent: RTP of no known stream that our keys do not
+    /// open, STUN without our password, anything else from an unknown address.
+    pub unauthenticated: u64,
 }
 
 /// A few quantiles of a duration.
@@ -232,12 +228,14 @@ mod tests {
             a.fate(fate);
         }
         b.fate(Fate::Unheard);
+        b.unauthenticated();
         let all = HealthSnapshot::of([&a, &b].into_iter());
         assert_eq!(
             (all.packets_out, all.packets_in, all.user_stamps),
             (100, 1, 1)
         );
         assert_eq!((all.heard, all.ignored, all.unheard), (2, 1, 1));
+        assert_eq!(all.unauthenticated, 1);
         assert_eq!(all.tick_lateness.p50, Duration::from_micros(100));
         assert!(all.tick_lateness.p99 >= Duration::from_millis(7));
         assert!(all.tick_lateness.max >= Duration::from_secs(59));

@@ -1,11 +1,10 @@
 //! Drops received packets on purpose, as a bad network between agent and caller would.
 //!
-//! In: a share of lost packets, their mean burst length, a seed; then datagrams as they were
-//! read. Out: whether each one counts as lost.
-//! Invariants: only RTP is dropped (never RTCP, ICE or DTLS); a caller's losses depend only on
+//! In: a share of lost packets, their mean burst length, a seed; then the agent's packets, once
+//! they are known to be the agent's. Out: whether each one counts as lost.
+//! Invariants: only RTP is given here (never RTCP, ICE or DTLS); a caller's losses depend only on
 //! the seed, the caller's number and the count of its packets.
 
-use super::socket::is_rtp;
 use crate::vocab::Loss;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
@@ -61,22 +60,15 @@ impl Impairment {
         self.bad = self.draw() < bound;
         self.bad
     }
-
-    /// Whether this datagram is lost.
-    pub fn drops(&mut self, datagram: &[u8]) -> bool {
-        is_rtp(datagram) && self.loses()
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const RTP: [u8; 12] = [128, 111, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1];
-
     fn lost(loss: Loss, seed: u64, caller: u64, packets: usize) -> Vec<bool> {
         let mut i = Impairment::new(loss, seed, caller);
-        (0..packets).map(|_| i.drops(&RTP)).collect()
+        (0..packets).map(|_| i.loses()).collect()
     }
 
     #[test]
@@ -116,25 +108,5 @@ mod tests {
         assert_eq!(lost(loss, 9, 4, 2_000), lost(loss, 9, 4, 2_000));
         assert_ne!(lost(loss, 9, 4, 2_000), lost(loss, 9, 5, 2_000));
         assert_ne!(lost(loss, 9, 4, 2_000), lost(loss, 8, 4, 2_000));
-    }
-
-    #[test]
-    fn only_rtp_is_lost() {
-        let all = Loss {
-            share: 1.0,
-            burst: None,
-        };
-        let mut i = Impairment::new(all, 0, 0);
-        assert!(i.drops(&RTP));
-        assert!(i.drops(&[144, 0xef]), "with the marker bit");
-        for (what, bytes) in [
-            ("RTCP", &[128, 200, 0, 1][..]),
-            ("STUN", &[0, 1, 0, 0]),
-            ("DTLS", &[22, 254, 253]),
-            ("nothing", &[]),
-            ("one byte", &[128]),
-        ] {
-            assert!(!i.drops(bytes), "{what}");
-        }
     }
 }

@@ -4,7 +4,7 @@
 //! reports.
 //! Invariants: every stream starts in str0m, which knows the session descriptions, and is taken
 //! over at its current packet; handling a packet allocates nothing; duplicates and packets that
-//! fail authentication are dropped.
+//! fail authentication are dropped, and change nothing.
 
 use super::keys::Keys;
 use super::rtcp::{self, Reception};
@@ -22,6 +22,8 @@ const FIRST_REPORT: u32 = 1 << 20;
 /// Streams kept. A caller receives one, and another after its agent has republished, added a
 /// track or handed over to another agent.
 const STREAMS: usize = 8;
+/// Streams of str0m's whose sequence numbers are followed, to authenticate their packets.
+const MET: usize = 32;
 /// Replay window: a packet that is up to this late can still be told from a duplicate.
 const WINDOW: u64 = 64;
 /// A packet that is this far ahead starts the stream anew (RFC 3550, A.1): a minute of audio.
@@ -116,6 +118,8 @@ pub(super) struct Media {
     opens: Context,
     out: Option<Out>,
     heard: Vec<In>,
+    /// SSRC and highest sequence number of streams that str0m receives, oldest first.
+    met: Vec<(u32, u64)>,
     reports: u32,
     next_report: Option<Instant>,
 }
@@ -129,6 +133,7 @@ impl Media {
             opens,
             out: None,
             heard: Vec::new(),
+            met: Vec::new(),
             reports: FIRST_REPORT,
             next_report: None,
         })
@@ -262,6 +267,36 @@ impl Media {
         }
     }
 
+    /// Whether an RTP datagram of a stream that str0m handles was sealed by the other side. str0m
+    /// believes headers before it authenticates them: one that names a section moves the section
+    /// to its stream.
+    pub(super) fn authenticates(&mut self, bytes: &[u8], room: &mut [u8]) -> bool {
+        let Some(header) = header_length(bytes) else {
+            return false;
+        };
+        let (ssrc, low) = (word(bytes, 8), u16::from_be_bytes([bytes[2], bytes[3]]));
+        let known = self.met.iter().position(|(of, _)| *of == ssrc);
+        let highest = known.map_or(low.into(), |at| self.met[at].1);
+        let ahead = low.wrapping_sub(highest as u16).cast_signed();
+        let Some(sequence) = highest.checked_add_signed(ahead.into()) else {
+            return false;
+        };
+        let opened = self.opens.open_rtp(ssrc, sequence, header, bytes, room);
+        if opened.is_none() {
+            return false;
+        }
+        match known {
+            Some(at) => self.met[at].1 = highest.max(sequence),
+            None => {
+                if self.met.len() == MET {
+                    self.met.remove(0);
+                }
+                self.met.push((ssrc, sequence));
+            }
+        }
+        true
+    }
+
     /// Reports are handled here as soon as we send our own: str0m would answer them with its own.
     fn receive_report(&mut self, bytes: &[u8], arrival: Instant, room: &mut [u8]) -> Taken {
         if !self.sends() {
@@ -288,16 +323,19 @@ impl Media {
         let Some(stream) = self.heard.iter_mut().find(|s| s.ssrc == ssrc) else {
             return Taken::No;
         };
-        let pt = bytes[1] & 0x7f;
-        if !stream.payload_types.contains(&pt) {
-            let mid = stream.mid;
-            return Taken::PayloadType { mid, ssrc, pt };
-        }
         let low = u16::from_be_bytes([bytes[2], bytes[3]]);
         let mut open = |sequence| {
             let opened = self.opens.open_rtp(ssrc, sequence, header, bytes, room);
             opened.and_then(|n| unpadded(bytes, &room[..n]))
         };
+        let pt = bytes[1] & 0x7f;
+        if !stream.payload_types.contains(&pt) {
+            let mid = stream.mid;
+            return match stream.nearest(low).and_then(&mut open) {
+                Some(_) => Taken::PayloadType { mid, ssrc, pt },
+                None => Taken::Unauthenticated,
+            };
+        }
         let (sequence, length) = match stream.place(low) {
             Place::New(sequence) => match open(sequence) {
                 Some(length) => (sequence, length),

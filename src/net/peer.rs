@@ -1,8 +1,8 @@
 //! One party on a media thread: its endpoint, its transports, its outgoing stream.
 //!
 //! In: time, datagrams, requests of the session. Out: packets on time, events to the session.
-//! Invariant: after every entry point, all outputs have been drained and the next wake-up is
-//! known.
+//! Invariants: after every entry point, all outputs have been drained and the next wake-up is
+//! known; a datagram that the other side did not send is counted, and changes nothing else.
 
 mod sending;
 
@@ -60,7 +60,8 @@ pub struct Peer<E> {
     fresh: [bool; 2],
     /// The send slot in which its sockets are read next, if they are read in slots.
     read_next: Option<Instant>,
-    /// The last datagram had a kernel timestamp, so it does not matter when the next is read.
+    /// The other side's last datagram had a kernel timestamp, so it does not matter when the next
+    /// is read.
     stamped: bool,
     /// Simulated loss of received packets, if requested.
     impairment: Option<Impairment>,
@@ -252,19 +253,14 @@ impl<E: Endpoint> Peer<E> {
         let Some(d) = tools.batch.get(k) else { return };
         let now = Instant::now();
         let stamp = tools.stamper.arrival(d.wall_ns, now);
-        self.stamped = stamp.kernel;
         tools.health.dropped(t.drops(d.dropped));
-        let lossy = self.impairment.as_mut();
-        if lossy.is_some_and(|i| i.drops(d.bytes)) {
-            return;
-        }
+        let impairment = &mut self.impairment;
+        let lost = &mut || impairment.as_mut().is_some_and(Impairment::loses);
         match t.receive_media(d.bytes, stamp.at, tools.room) {
-            Taken::No => {
-                let (is_audio, before) = (is_rtp(d.bytes), tools.health.packets_in());
-                t.receive(now, d.from, d.bytes);
+            Taken::No if t.receive(now, &d, tools.room, lost) => {
+                self.stamped = stamp.kernel;
                 self.drain(index, now, Some(stamp), tools.health);
-                if is_audio && tools.health.packets_in() == before {
-                    // It belongs to no negotiated section, so str0m dropped it.
+                if is_rtp(d.bytes) && self.is_unplaced(index, d.bytes) {
                     tools.health.fate(self.claims.fate(index, None, stamp.at));
                 }
             }
@@ -277,10 +273,12 @@ impl<E: Endpoint> Peer<E> {
                 // No audio that was negotiated.
                 tools.health.fate(self.claims.fate(index, None, stamp.at));
             }
-            Taken::Unauthenticated => tools.health.unauthenticated(),
+            Taken::No | Taken::Unauthenticated => tools.health.unauthenticated(),
             Taken::Repeated => tools.health.repeated(),
             Taken::Behind => tools.health.behind(),
+            Taken::Packet(_) if lost() => {}
             Taken::Packet(heard) => {
+                self.stamped = stamp.kernel;
                 let waited = now.saturating_duration_since(stamp.at);
                 tools.health.received(waited, stamp.kernel);
                 let fate = self.claims.fate(index, Some(heard.mid), stamp.at);
@@ -301,6 +299,12 @@ impl<E: Endpoint> Peer<E> {
                 }
             }
         }
+    }
+
+    /// Whether an authenticated packet belongs to no negotiated section: str0m has dropped it.
+    fn is_unplaced(&mut self, index: usize, bytes: &[u8]) -> bool {
+        let transport = self.transports[index].as_mut();
+        transport.is_some_and(|t| t.is_unplaced(bytes))
     }
 
     /// Drains one transport and handles its events; returns when an audio packet was handed to the

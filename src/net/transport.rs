@@ -6,6 +6,7 @@
 mod describe;
 
 use super::NetError;
+use super::batch::Datagram;
 use super::clock::since_held_up;
 use super::health::Health;
 use super::keys;
@@ -75,13 +76,14 @@ pub struct Transport {
     pub(super) media: Option<Media>,
     /// Audio packets that str0m has sent.
     sent: u32,
-    /// The address of the latest datagrams from and to us, and how many in a row had it.
+    /// The address of the latest authenticated packets from us and to us, and how many in a row
+    /// had it.
     steady: Option<(SocketAddr, u32)>,
     /// The kernel's drop count when it was last read.
     drops: u32,
 }
 
-/// Datagrams in a row from and to one address before the socket is connected to it: a second.
+/// Packets in a row from and to one address before the socket is connected to it: a second.
 const STEADY: u32 = 100;
 
 impl std::fmt::Debug for Transport {
@@ -152,16 +154,49 @@ impl Transport {
         })
     }
 
-    /// Feeds a datagram to str0m; anything other than ICE, DTLS and SRTP is ignored.
-    pub(super) fn receive(&mut self, at: Instant, from: SocketAddr, bytes: &[u8]) {
-        if is_rtp(bytes) {
-            self.meets(from);
+    /// Feeds a datagram to str0m if the other side sent it; returns whether it did. It did if our
+    /// keys open its RTP, or our password its STUN. DTLS and RTCP, which str0m authenticates
+    /// itself, have to come from an address that has passed ICE. `lost` is asked about each RTP
+    /// packet of the other side's: one that counts as lost is dropped, as if it had not arrived.
+    pub(super) fn receive(
+        &mut self,
+        at: Instant,
+        d: &Datagram<'_>,
+        room: &mut [u8],
+        lost: &mut dyn FnMut() -> bool,
+    ) -> bool {
+        let Ok(r) = Receive::new(Protocol::Udp, d.from, self.port.local(), d.bytes) else {
+            return false;
+        };
+        let input = Input::Receive(at, r);
+        let is_audio = is_rtp(d.bytes);
+        let known = match self.media.as_mut().filter(|_| is_audio) {
+            Some(media) => media.authenticates(d.bytes, room),
+            // RTP before the handshake is nobody's. With a profile that is not supported here,
+            // only str0m has the keys.
+            None => (self.connected || !is_audio) && self.rtc.accepts(&input),
+        };
+        if !known {
+            return false;
         }
-        let to = self.port.local();
-        if let Ok(r) = Receive::new(Protocol::Udp, from, to, bytes) {
-            // An error here means a bad datagram, possibly from a stranger: no reason to fail.
-            let _ = self.rtc.handle_input(Input::Receive(at, r));
+        if is_audio {
+            if lost() {
+                return true;
+            }
+            if self.media.is_some() {
+                self.meets(d.from);
+            }
         }
+        // An error here means a bad datagram, which is no reason to fail.
+        let _ = self.rtc.handle_input(input);
+        true
+    }
+
+    /// Whether a packet that our keys open belongs to no negotiated section.
+    pub(super) fn is_unplaced(&mut self, bytes: &[u8]) -> bool {
+        let ssrc = bytes.get(8..12).and_then(|b| b.try_into().ok());
+        let ssrc = ssrc.map(u32::from_be_bytes).unwrap_or_default();
+        self.media.is_some() && self.rtc.direct_api().stream_rx(&ssrc.into()).is_none()
     }
 
     /// Handles a packet that came through str0m. Once the connection is steady, the rest of its
@@ -269,8 +304,11 @@ impl Transport {
         }
         let is_audio = pt.is_some_and(|pt| t.contents.get(1).is_some_and(|b| b & 0x7f == *pt));
         let before = is_audio.then(Instant::now);
-        // Checks to unreachable candidates may be refused, so only errors of audio count.
-        self.meets(t.destination);
+        // Audio goes to the address that ICE has chosen. Checks go to any candidate: they may be
+        // refused, so only errors of audio count.
+        if is_audio {
+            self.meets(t.destination);
+        }
         let sent = self.port.send(&t.contents, t.destination);
         let left = before.map(since_held_up);
         if is_audio {

@@ -53,7 +53,7 @@ fn hear(frames: &[Box<[u8]>], mut lose: Option<&mut Impairment>) -> (Vec<(f64, b
     let (mut onsets, mut lost) = (Vec::new(), Vec::new());
     for (k, payload) in frames.iter().enumerate() {
         let arrival = start + Duration::from_millis(20) * (k as u32 + 1);
-        if lose.as_mut().is_some_and(|i| i.drops(&[128, 111])) {
+        if lose.as_mut().is_some_and(|i| i.loses()) {
             lost.push(k);
             ear.advance(arrival);
         } else {

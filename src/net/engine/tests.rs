@@ -2,9 +2,10 @@
 //!
 //! Invariants: only outcomes and order are asserted; every bound is generous.
 
-use super::super::{AudioPacket, Outgoing, Shape, tracks_by_mid};
+use super::super::{AudioPacket, Impairment, Outgoing, Shape, tracks_by_mid};
 use super::*;
-use std::net::{Ipv4Addr, UdpSocket};
+use crate::vocab::Loss;
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::{Mutex, MutexGuard};
 
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -118,15 +119,18 @@ async fn connected(events: &mut PeerEvents) {
 
 type Handle = PeerHandle<Party>;
 
-/// Connects two peers directly and makes both listen.
-async fn meet((a, from_a): (&Handle, &mut PeerEvents), (b, from_b): (&Handle, &mut PeerEvents)) {
+/// Connects two peers directly and makes both listen; returns the name of their section.
+async fn meet(
+    (a, from_a): (&Handle, &mut PeerEvents),
+    (b, from_b): (&Handle, &mut PeerEvents),
+) -> String {
     let offer = a
         .with(|p, now| p.transport(0, now)?.offer("mic-a", Shape::Direct))
         .await
         .expect("a")
         .expect("offer");
     let mid = tracks_by_mid(&offer).into_keys().next().expect("a section");
-    let mid_b = mid.clone();
+    let (mid_b, named) = (mid.clone(), mid.clone());
     let answer = b
         .with(move |p, now| {
             let t = p.transport(0, now)?;
@@ -147,6 +151,7 @@ async fn meet((a, from_a): (&Handle, &mut PeerEvents), (b, from_b): (&Handle, &m
     .expect("answer taken");
     connected(from_a).await;
     connected(from_b).await;
+    named
 }
 
 async fn speak(peer: &Handle, packets: u32) {
@@ -348,4 +353,116 @@ async fn a_patient_peer_is_given_its_packets_in_batches_with_their_own_arrivals(
         arrived > 2 * given,
         "{arrived} arrivals apart, {given} readings"
     );
+}
+
+/// RTP that nobody sealed: of a stream of its own, or of one that it says is in section `mid`.
+fn forged(ssrc: u32, sequence: u16, mid: &str) -> Vec<u8> {
+    let mut datagram = vec![0x90, 111];
+    datagram.extend(sequence.to_be_bytes());
+    datagram.extend([0, 0, 3, 0xc0]);
+    datagram.extend(ssrc.to_be_bytes());
+    // One header extension: the section's name, under the id that we offer.
+    let words = (1 + mid.len()).div_ceil(4);
+    datagram.extend([0xbe, 0xde, 0, words as u8, 0x40 | (mid.len() as u8 - 1)]);
+    datagram.extend(mid.bytes());
+    datagram.extend(vec![0; 4 * words - 1 - mid.len()]);
+    datagram.extend([0; 60]);
+    datagram
+}
+
+async fn address(peer: &Handle) -> SocketAddr {
+    let port = peer.with(|p, now| p.transport(0, now).map(|t| t.port.local()));
+    port.await.expect("peer").expect("transport")
+}
+
+/// Lets a stranger send `datagrams` to `to`, and waits until they have been counted.
+async fn pester(engine: &Engine<Party>, to: SocketAddr, datagrams: &[Vec<u8>]) {
+    let stranger = UdpSocket::bind((HERE, 0)).expect("bind");
+    let before = engine.health().unauthenticated;
+    for (k, datagram) in datagrams.iter().enumerate() {
+        stranger.send_to(datagram, to).expect("send");
+        // No faster than the thread reads.
+        let sent = before + k as u64 + 1;
+        until("a datagram counts as a stranger's", || {
+            engine.health().unauthenticated >= sent
+        })
+        .await;
+    }
+    assert_eq!(
+        engine.health().unauthenticated,
+        before + datagrams.len() as u64
+    );
+}
+
+#[tokio::test]
+async fn what_does_not_authenticate_moves_nothing_and_counts_apart() {
+    let (one, other) = (
+        Engine::start(1).expect("engine"),
+        Engine::start(1).expect("engine"),
+    );
+    let ((a, _), (b, seen)) = (Party::new(), Party::new());
+    let (a, mut from_a) = one.add(a, HERE);
+    let (b, mut from_b) = other.add(b, HERE);
+    let to = address(&b).await;
+    // Before the handshake: nobody has keys yet.
+    pester(&other, to, &[forged(7, 1, "0")]).await;
+    let mid = meet((&a, &mut from_a), (&b, &mut from_b)).await;
+    // The call's first second: more than it takes to connect a socket to its server.
+    let burst: Vec<Vec<u8>> = (0..150).map(|k| forged(7, k, "?")).collect();
+    pester(&other, to, &burst).await;
+    // A stream of the stranger's that names the agent's section, one in each packet.
+    let claims: Vec<Vec<u8>> = (0..20).map(|k| forged(100 + k, 1, &mid)).collect();
+    pester(&other, to, &claims).await;
+    // Other kinds: DTLS, RTCP, STUN without our password.
+    let mut stun = vec![0, 1, 0, 8, 0x21, 0x12, 0xa4, 0x42];
+    stun.extend([5; 12]);
+    stun.extend([0, 6, 0, 3, b'a', b':', b'b', 0]);
+    let dtls = [&[22, 254, 253, 0, 0, 0, 0, 0, 0, 0, 1, 0, 4][..], &[0; 4]].concat();
+    let rtcp = [&[0x80, 200, 0, 6][..], &[0; 60]].concat();
+    pester(&other, to, &[stun, dtls, rtcp]).await;
+    // Over a second later, strangers' streams would count as heard by nobody.
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    pester(&other, to, &[forged(7, 151, "?"), forged(8, 1, "?")]).await;
+
+    speak(&a, 50).await;
+    until("50 packets of the agent's", || {
+        seen.lock().expect("seen").packets.len() >= 50
+    })
+    .await;
+    let health = other.health();
+    assert_eq!((health.packets_in, health.heard), (50, 50));
+    assert_eq!((health.ignored, health.unheard), (0, 0));
+}
+
+#[tokio::test]
+async fn a_strangers_packets_are_not_among_those_that_are_lost_on_purpose() {
+    let (one, other) = (
+        Engine::start(1).expect("engine"),
+        Engine::start(1).expect("engine"),
+    );
+    let ((a, _), (b, seen)) = (Party::new(), Party::new());
+    let (a, mut from_a) = one.add(a, HERE);
+    let (b, mut from_b) = other.add(b, HERE);
+    meet((&a, &mut from_a), (&b, &mut from_b)).await;
+    let loss = Loss {
+        share: 0.5,
+        burst: None,
+    };
+    let impairment = Impairment::new(loss, 7, 1);
+    let mut model = impairment.clone();
+    b.with(move |p, _| p.impair(impairment)).await.expect("b");
+    let to = address(&b).await;
+    let burst: Vec<Vec<u8>> = (0..31).map(|k| forged(7, k, "?")).collect();
+    pester(&other, to, &burst).await;
+    // Both speak, so that the socket is connected on the way and str0m hands the stream over.
+    speak(&b, 200).await;
+    speak(&a, 200).await;
+    let expected: Vec<u8> = (1..=200).filter(|_| !model.loses()).collect();
+    until("the packets that are not lost", || {
+        seen.lock().expect("seen").packets.len() >= expected.len()
+    })
+    .await;
+    let seen = seen.lock().expect("seen");
+    let numbers: Vec<u8> = seen.packets.iter().map(|p| p.2).collect();
+    assert_eq!(numbers, expected);
 }
