@@ -9,6 +9,14 @@ pub enum NetError {
     /// The other side's session description cannot be used.
     #[error("unusable session description: {0}")]
     Description(String),
+    /// The other side describes more than a call can need.
+    #[error("more than {most} {what} in session descriptions")]
+    Excess {
+        /// The bound.
+        most: usize,
+        /// What there are too many of.
+        what: &'static str,
+    },
     /// ICE, DTLS or SRTP failed.
     #[error("media transport failed: {0}")]
     Transport(String),

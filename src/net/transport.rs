@@ -12,6 +12,7 @@ use super::health::Health;
 use super::keys;
 use super::media::{Media, Taken};
 use super::socket::{UdpPort, is_rtp, is_rtp_or_rtcp};
+use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 use str0m::change::SdpPendingOffer;
@@ -81,6 +82,9 @@ pub struct Transport {
     steady: Option<(SocketAddr, u32)>,
     /// The kernel's drop count when it was last read.
     drops: u32,
+    /// Fingerprints of the other side's candidates, and of the streams that it announced.
+    candidates: HashSet<u64>,
+    announced: HashSet<u64>,
 }
 
 /// Packets in a row from and to one address before the socket is connected to it: a second.
@@ -131,6 +135,8 @@ impl Transport {
             sent: 0,
             steady: None,
             drops: 0,
+            candidates: HashSet::new(),
+            announced: HashSet::new(),
         })
     }
 

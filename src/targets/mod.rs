@@ -9,6 +9,7 @@ mod caller_handle;
 mod clock;
 pub mod embedded;
 pub mod in_process;
+mod lines;
 pub mod livekit;
 mod media;
 mod state_folder;

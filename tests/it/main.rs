@@ -21,6 +21,7 @@ mod endings;
 mod evidence;
 mod github_action;
 mod hanging;
+mod hostile;
 mod limits;
 mod live;
 mod livekit;

@@ -1,9 +1,11 @@
 //! Session descriptions of a transport.
 //!
 //! In: the other side's descriptions and candidates. Out: ours. Invariants: at most one of our
-//! offers is outstanding; the number of sections that a server can make us offer is bounded.
+//! offers is outstanding; the sections that a server can make us offer are bounded, and so is what
+//! it can describe.
 
 use super::{NetError, Shape, Transport, description};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use str0m::Candidate;
 use str0m::change::{SdpAnswer, SdpOffer};
 use str0m::channel::{ChannelConfig, Reliability};
@@ -12,6 +14,13 @@ use str0m::media::{Direction, MediaKind, Mid};
 /// Maximum sections to receive on; a server that asks for more than a room has tracks gets no
 /// more.
 const MOST_SECTIONS: u32 = 128;
+/// Maximum sections in a description of the other side's.
+const DESCRIBED: usize = 256;
+/// Maximum candidates of the other side's: ICE sends checks to each of them.
+const CANDIDATES: usize = 64;
+/// Maximum streams that the other side announces during a call; a track that is published again
+/// is a new one.
+const STREAMS: usize = 1_024;
 
 impl Transport {
     /// Makes the first offer, with our microphone named `track`.
@@ -103,6 +112,7 @@ impl Transport {
     /// # Errors
     /// No offer is outstanding, or the answer does not fit it.
     pub fn answer(&mut self, sdp: &str) -> Result<(), NetError> {
+        self.admit(sdp)?;
         let answer = SdpAnswer::from_sdp_string(sdp).map_err(description)?;
         let pending = self.pending.take().ok_or(NetError::UnexpectedAnswer)?;
         self.rtc
@@ -117,6 +127,7 @@ impl Transport {
     /// # Errors
     /// The offer cannot be used.
     pub fn accept(&mut self, sdp: &str) -> Result<String, NetError> {
+        self.admit(sdp)?;
         let offer = SdpOffer::from_sdp_string(sdp).map_err(description)?;
         let answer = self
             .rtc
@@ -126,14 +137,40 @@ impl Transport {
         Ok(answer.to_sdp_string())
     }
 
+    /// Refuses a description with more than a room can need; remembers what it announces.
+    fn admit(&mut self, sdp: &str) -> Result<(), NetError> {
+        let of = |what| sdp.lines().filter_map(move |line| line.strip_prefix(what));
+        let sections = of("m=").count();
+        self.candidates.extend(of("a=candidate:").map(fingerprint));
+        self.announced.extend(of("a=ssrc:").map(|stream| {
+            let id = stream.split_whitespace().next();
+            fingerprint(id.unwrap_or_default())
+        }));
+        for (count, most, what) in [
+            (sections, DESCRIBED, "sections"),
+            (self.candidates.len(), CANDIDATES, "candidates"),
+            (self.announced.len(), STREAMS, "streams"),
+        ] {
+            if count > most {
+                return Err(NetError::Excess { most, what });
+            }
+        }
+        Ok(())
+    }
+
     /// Applies a trickled candidate (`candidate:…`). One that we cannot use (TCP, host names, the
-    /// other IP version) is skipped: `false`.
+    /// other IP version), or that is one too many, is skipped: `false`.
     pub fn candidate(&mut self, line: &str) -> bool {
         if !line.to_ascii_lowercase().contains(" udp ") {
             return false;
         }
         match Candidate::from_sdp_string(line) {
             Ok(c) if c.addr().is_ipv4() == self.port.local().is_ipv4() => {
+                let named = fingerprint(line.trim_start_matches("candidate:"));
+                if self.candidates.len() >= CANDIDATES && !self.candidates.contains(&named) {
+                    return false;
+                }
+                self.candidates.insert(named);
                 self.rtc.add_remote_candidate(c);
                 true
             }
@@ -145,6 +182,13 @@ impl Transport {
     pub fn publish_on(&mut self, mid: Mid) {
         self.publish = Some(mid);
     }
+}
+
+/// A short stand-in for a text of the other side's, to tell whether it has come before.
+fn fingerprint(text: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    text.trim_end().hash(&mut hasher);
+    hasher.finish()
 }
 
 #[cfg(test)]

@@ -5,12 +5,13 @@
 
 use crate::call::{Failure, TargetFailure};
 use crate::targets::agent::{PipeReply, PipeRequest};
+use crate::targets::lines::Lines;
 use std::collections::HashMap;
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
+use tokio::io::AsyncWriteExt as _;
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::{Mutex as AsyncMutex, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -59,10 +60,10 @@ impl AgentProcess {
             .map_err(generator)?;
         let input = child.stdin.take();
         let output = child.stdout.take().ok_or_else(|| generator("no pipe"))?;
-        let mut lines = BufReader::new(output).lines();
-        let ready = tokio::time::timeout(PATIENCE, lines.next_line());
+        let mut lines = Lines::of(output);
+        let ready = tokio::time::timeout(PATIENCE, lines.next());
         let ready = ready.await.map_err(|_| generator("does not start"))?;
-        let ready = ready.map_err(generator)?.and_then(|l| parse(&l));
+        let ready = ready.and_then(|line| parse(&line));
         if !ready.is_some_and(|r| r.ready) {
             return Err(generator("does not start; see its message above"));
         }
@@ -164,8 +165,8 @@ fn parse(line: &str) -> Option<PipeReply> {
 }
 
 /// Passes answers to the requests that wait for them. When the pipe ends, so does every wait.
-async fn read(mut lines: Lines<BufReader<ChildStdout>>, waiting: Waiting, gone: CancellationToken) {
-    while let Ok(Some(line)) = lines.next_line().await {
+async fn read(mut lines: Lines<ChildStdout>, waiting: Waiting, gone: CancellationToken) {
+    while let Some(line) = lines.next().await {
         let Some(reply) = parse(&line) else { continue };
         let asked = waiting
             .lock()

@@ -42,6 +42,12 @@ pub enum Cause {
         /// The TLS error.
         detail: String,
     },
+    /// The server sent more than a call can need, by its number or its size.
+    #[error("the server sent more than is accepted ({detail})")]
+    TooMuch {
+        /// The bound that it exceeded.
+        detail: String,
+    },
     /// Signalling did not finish in time.
     #[error("joining took longer than {waited:?}")]
     JoinTimeout {
@@ -65,6 +71,7 @@ impl Cause {
             Self::NotLiveKit { .. } => "not_livekit",
             Self::Unreachable { .. } => "unreachable",
             Self::Tls { .. } => "tls",
+            Self::TooMuch { .. } => "too_much",
             Self::JoinTimeout { .. } => "join_timeout",
             Self::MediaNotConnected { .. } => "media_not_connected",
         }
@@ -87,6 +94,9 @@ impl Cause {
             }
             Self::Tls { .. } => {
                 "does the server speak TLS (wss://), and is its certificate valid for this host? for a private CA, set SSL_CERT_FILE to its root certificate"
+            }
+            Self::TooMuch { .. } => {
+                "a call's room holds its caller and its agent: is the URL your LiveKit server's, and does nobody else fill its rooms?"
             }
             Self::JoinTimeout { .. } => {
                 "the port answers too slowly or not at all: check the server's load and the URL"

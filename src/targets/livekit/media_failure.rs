@@ -11,6 +11,9 @@ pub(super) fn media_failure(e: NetError) -> Failure {
         NetError::Description(_) | NetError::UnexpectedAnswer => Failure::from(Cause::NotLiveKit {
             detail: signal::printable(&e.to_string()),
         }),
+        NetError::Excess { .. } => Failure::from(Cause::TooMuch {
+            detail: e.to_string(),
+        }),
         other => Failure::Generator {
             detail: other.to_string(),
         },

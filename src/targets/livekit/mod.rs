@@ -25,6 +25,7 @@ mod target;
 mod tls;
 mod token;
 mod voices;
+mod wire;
 
 pub use absence::Absence;
 pub use address::{Address, AddressError};

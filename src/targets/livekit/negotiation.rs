@@ -16,10 +16,10 @@ const MAX_SECTIONS: u32 = 64;
 
 /// The tracks that a description's sections hold. Servers list them beside the description;
 /// older ones only in it.
-fn tracks_of(description: &proto::SessionDescription) -> HashMap<String, String> {
-    match &description.mid_to_track_id {
+fn tracks_of(description: &mut proto::SessionDescription) -> HashMap<String, String> {
+    match std::mem::take(&mut description.mid_to_track_id) {
         none if none.is_empty() => tracks_by_mid(&description.sdp),
-        told => told.clone(),
+        told => told,
     }
 }
 
@@ -42,9 +42,9 @@ impl<E: Endpoint> Live<'_, E> {
 
     pub(super) async fn on_answer(
         &mut self,
-        answer: proto::SessionDescription,
+        mut answer: proto::SessionDescription,
     ) -> Result<(), Failure> {
-        let tracks = tracks_of(&answer);
+        let tracks = tracks_of(&mut answer);
         let sdp = answer.sdp;
         self.peer
             .with(move |p, now| p.transport(PUBLISHER, now)?.answer(&sdp))
@@ -63,9 +63,9 @@ impl<E: Endpoint> Live<'_, E> {
     /// Answers the server's offer on the subscribing connection.
     pub(super) async fn on_offer(
         &mut self,
-        offer: proto::SessionDescription,
+        mut offer: proto::SessionDescription,
     ) -> Result<(), Failure> {
-        let tracks = tracks_of(&offer);
+        let tracks = tracks_of(&mut offer);
         let sdp = offer.sdp;
         let answer = self
             .peer

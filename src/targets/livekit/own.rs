@@ -8,9 +8,9 @@ use super::address::Address;
 use super::token::Credentials;
 use crate::call::Failure;
 use crate::targets::OwnAgent;
+use crate::targets::lines::Lines;
 use std::process::Stdio;
 use std::time::Duration;
-use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, Command};
 use tokio::sync::Mutex;
 
@@ -53,13 +53,13 @@ impl OwnWorker {
         credentials.to_environment(command.as_std_mut());
         let mut child = command.spawn().map_err(no_agent)?;
         let stderr = child.stderr.take().ok_or_else(|| no_agent("no pipe"))?;
-        let mut lines = BufReader::new(stderr).lines();
+        let mut lines = Lines::of(stderr);
         let registered = tokio::time::timeout(PATIENCE, registration(&mut lines)).await;
         registered.unwrap_or_else(|_| Err(no_agent("the server does not take it")))?;
         tokio::spawn(async move {
             // Keep reading, so that the child does not block; problems of its calls show in the
             // calls themselves.
-            while let Ok(Some(_)) = lines.next_line().await {}
+            while lines.next().await.is_some() {}
         });
         Ok(Self(Mutex::new(child)))
     }
@@ -80,9 +80,9 @@ impl OwnWorker {
 }
 
 /// Returns when the child says that it is registered.
-async fn registration(lines: &mut Lines<BufReader<ChildStderr>>) -> Result<(), Failure> {
+async fn registration(lines: &mut Lines<ChildStderr>) -> Result<(), Failure> {
     let mut said = None;
-    while let Ok(Some(line)) = lines.next_line().await {
+    while let Some(line) = lines.next().await {
         if line.contains("registered") {
             return Ok(());
         }

@@ -11,11 +11,12 @@ use proto::participant_info::{Kind, State};
 use std::collections::HashMap;
 
 /// Attribute of a participant that publishes for another (an avatar worker).
-const ON_BEHALF: &str = "lk.publish_on_behalf";
+pub(super) const ON_BEHALF: &str = "lk.publish_on_behalf";
 /// Maximum participants kept.
 const PARTICIPANTS: usize = 1_000;
-/// Maximum audio tracks kept per participant.
+/// Maximum audio tracks kept per participant, and of all participants together.
 const TRACKS: usize = 64;
+const ALL_TRACKS: usize = 1_000;
 /// Maximum sections kept per transport.
 const SECTIONS: usize = 256;
 /// Longest name or identity kept, in characters; LiveKit allows identities of 256.
@@ -186,7 +187,10 @@ impl Roster {
     /// Applies what the server says about a participant; returns the one that left, if one did.
     pub fn update(&mut self, presence: Presence) -> Option<Participant> {
         match presence {
-            Presence::Here(new) => {
+            Presence::Here(mut new) => {
+                let others = self.present.iter().filter(|p| p.sid != new.sid);
+                let tracks: usize = others.map(|p| p.tracks.len()).sum();
+                new.tracks.truncate(ALL_TRACKS.saturating_sub(tracks));
                 let has_room = self.present.len() < PARTICIPANTS;
                 match self.present.iter_mut().find(|p| p.sid == new.sid) {
                     Some(known) => *known = new,
@@ -206,7 +210,8 @@ impl Roster {
     /// that is missing from it holds nothing any more.
     pub fn place(&mut self, transport: usize, tracks: HashMap<String, String>) {
         self.sections.retain(|_, s| s.transport != transport);
-        let placed = tracks.into_iter().take(SECTIONS);
+        let is_short = |(mid, track): &(String, String)| mid.len().max(track.len()) <= NAME;
+        let placed = tracks.into_iter().filter(is_short).take(SECTIONS);
         self.sections
             .extend(placed.map(|(mid, track)| (track, Section { transport, mid })));
     }
@@ -344,5 +349,17 @@ mod tests {
         assert_eq!(roster.present().len(), PARTICIPANTS);
         let first = &roster.present()[0];
         assert_eq!((first.identity.len(), first.tracks.len()), (NAME, TRACKS));
+        let tracks: usize = roster.present().iter().map(|p| p.tracks.len()).sum();
+        assert_eq!(tracks, ALL_TRACKS);
+        // A participant that is known keeps its tracks when it is updated.
+        let again = roster.present()[0].clone();
+        roster.update(Presence::Here(again));
+        assert_eq!(roster.present()[0].tracks.len(), TRACKS);
+
+        let long = |n: usize| (n.to_string(), "x".repeat(NAME + 1));
+        roster.place(0, (0..10).map(long).collect());
+        let many = |n: usize| (n.to_string(), format!("TR_{n}"));
+        roster.place(1, (0..2 * SECTIONS).map(many).collect());
+        assert_eq!(roster.sections.len(), SECTIONS);
     }
 }

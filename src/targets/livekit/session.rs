@@ -18,8 +18,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
-/// Session events queued for an owner that is busy.
-const EVENTS: usize = 64;
+/// Session events queued for an owner that is busy. Each holds as much as a message of the
+/// server's, so there are few.
+const EVENTS: usize = 8;
+/// Commands queued for a session that is busy.
+const COMMANDS: usize = 64;
 /// Ping interval if the server names none.
 const DEFAULT_PING: Duration = Duration::from_secs(10);
 /// How long the server may be silent before the connection counts as lost, if it names no limit.
@@ -93,7 +96,7 @@ impl Session {
     /// Starts to join; everything else is reported by [`Session::event`].
     pub fn begin<E: Endpoint>(join: Join, peer: Arc<PeerHandle<E>>, media: PeerEvents) -> Self {
         let (tx, events) = mpsc::channel(EVENTS);
-        let (commands, rx) = mpsc::channel(EVENTS);
+        let (commands, rx) = mpsc::channel(COMMANDS);
         let task = tokio::spawn(async move {
             let failure = match run(&join, &peer, media, rx, &tx).await {
                 Ok(()) => return,

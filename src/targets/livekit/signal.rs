@@ -7,6 +7,7 @@ use super::address::Address;
 use super::cause::Cause;
 use super::secrets;
 use super::tls;
+use super::wire::{Bounded, Unfit};
 use crate::call::Failure;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE;
@@ -24,8 +25,9 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_tls_with_
 pub(in crate::targets) type Request = proto::signal_request::Message;
 pub(in crate::targets) type Reply = proto::signal_response::Message;
 
-/// Largest message accepted from a server.
-const MAX_MESSAGE: usize = 4 << 20;
+/// Largest message accepted from a server. Everybody's metadata is in the one that answers a join:
+/// this is enough for 100 participants with 10 KB each.
+const MAX_MESSAGE: usize = 1 << 20;
 /// Size of a socket's read buffer; every caller holds one for its whole call.
 const READ_BUFFER: usize = 4 << 10;
 /// Maximum characters of a server's text that a failure quotes.
@@ -121,6 +123,14 @@ fn unreachable(e: &WsError) -> Failure {
     }
 }
 
+fn unfit(why: Unfit) -> Failure {
+    let detail = why.to_string();
+    Failure::from(match why {
+        Unfit::Malformed => Cause::NotLiveKit { detail },
+        Unfit::TooMany { .. } => Cause::TooMuch { detail },
+    })
+}
+
 /// Untrusted text as one line: no control characters, no tokens, no secrets of ours, bounded.
 pub(in crate::targets) fn printable(text: &str) -> String {
     let text = without_tokens(&secrets::hidden(text));
@@ -167,19 +177,17 @@ impl Socket {
     }
 
     /// The next message. Cancel safe.
-    pub(in crate::targets) async fn recv<M: prost::Message + Default>(
-        &mut self,
-    ) -> Result<M, Failure> {
+    pub(in crate::targets) async fn recv<M: Bounded>(&mut self) -> Result<M, Failure> {
         let dropped = |detail: String| Failure::Dropped {
             detail: printable(&detail),
         };
         loop {
             return match self.0.next().await {
-                Some(Ok(Message::Binary(b))) => M::decode(&b[..]).map_err(|e| {
-                    Failure::from(Cause::NotLiveKit {
-                        detail: printable(&e.to_string()),
-                    })
-                }),
+                Some(Ok(Message::Binary(b))) => M::bounded(&b).map_err(unfit),
+                Some(Err(WsError::Capacity(_))) => Err(unfit(Unfit::TooMany {
+                    what: "bytes",
+                    most: MAX_MESSAGE,
+                })),
                 Some(Ok(Message::Close(c))) => Err(dropped(match c {
                     Some(c) => format!("signalling closed: {} {}", c.code, c.reason),
                     None => "signalling closed".into(),

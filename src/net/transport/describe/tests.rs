@@ -67,3 +67,65 @@ fn a_server_that_wants_ever_more_sections_gets_a_bounded_number() {
     }
     assert_eq!(ours.receiving.len() as u32, MOST_SECTIONS);
 }
+
+/// A transport that has offered, and the answer to its offer.
+fn offered() -> (Transport, String) {
+    let here = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    let mut ours = Transport::new(here, Instant::now()).expect("a socket");
+    let mut server = Transport::new(here, Instant::now()).expect("a socket");
+    let offer = ours.offer("mic", Shape::Single).expect("an offer");
+    let answer = server.accept(&offer).expect("an answer");
+    (ours, answer)
+}
+
+fn candidate(port: usize) -> String {
+    format!("candidate:1 1 udp 2130706431 127.0.0.1 {port} typ host")
+}
+
+#[test]
+fn what_a_server_can_describe_is_bounded() {
+    let lines = |line: &dyn Fn(usize) -> String, count: usize| -> String {
+        (1_000..1_000 + count).map(|n| line(n) + "\r\n").collect()
+    };
+    let candidates = |n| format!("a={}", candidate(n));
+    let streams = |n| format!("a=ssrc:{n} cname:x");
+    let sections = |_| "m=audio 9 UDP/TLS/RTP/SAVPF 111".to_owned();
+    for (what, more, words) in [
+        (
+            "candidates",
+            lines(&candidates, CANDIDATES + 1),
+            "more than 64 candidates in session descriptions",
+        ),
+        (
+            "streams",
+            lines(&streams, STREAMS + 1),
+            "more than 1024 streams in session descriptions",
+        ),
+        (
+            "sections",
+            lines(&sections, DESCRIBED),
+            "more than 256 sections in session descriptions",
+        ),
+    ] {
+        let (mut ours, answer) = offered();
+        let refused = ours.answer(&(answer.clone() + &more)).expect_err(what);
+        assert_eq!(refused.to_string(), words);
+        let refused = ours.accept(&(answer + &more)).expect_err(what);
+        assert_eq!(refused.to_string(), words);
+    }
+    // The same ones again are not more.
+    let (mut ours, answer) = offered();
+    let again = lines(&|_| candidates(1_000), 10 * CANDIDATES);
+    ours.answer(&(answer + &again)).expect("taken");
+}
+
+#[test]
+fn trickled_candidates_beyond_a_bound_are_skipped() {
+    let (mut ours, answer) = offered();
+    ours.answer(&answer).expect("taken");
+    let before = ours.candidates.len();
+    let taken = (1_000..2_000).filter(|n| ours.candidate(&candidate(*n)));
+    assert_eq!(taken.count(), CANDIDATES - before);
+    assert!(ours.candidate(&candidate(1_000)), "known");
+    assert!(!ours.candidate(&candidate(9_000)), "one too many");
+}

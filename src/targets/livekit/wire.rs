@@ -1,0 +1,325 @@
+//! Bounds what a server's message may contain, before it is decoded.
+//!
+//! In: a protobuf message as received; which of its parts are read, and how many of each there may
+//! be. Out: the same message with these parts alone, or the bound that it exceeds.
+//! Invariant: two bytes on the wire can become hundreds in memory (an empty participant), so
+//! nothing is decoded that the tables do not list, and whatever repeats is counted first.
+
+use livekit_protocol as proto;
+
+/// Maximum participants in one message.
+const PARTICIPANTS: usize = 1_000;
+/// Maximum tracks in one message, of all participants together.
+const TRACKS: usize = 2_000;
+/// Maximum media sections in one description.
+const SECTIONS: usize = 256;
+/// Longest session description, in bytes. One with [`SECTIONS`] sections is shorter.
+const DESCRIPTION: usize = 512 << 10;
+/// Longest trickled candidate, in bytes.
+const CANDIDATE: usize = 4 << 10;
+/// Dispatches kept of a room, and jobs of all of them.
+const DISPATCHES: usize = 16;
+
+/// Why a message is not accepted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(in crate::targets) enum Unfit {
+    /// It is not a protobuf message.
+    #[error("not a protobuf message")]
+    Malformed,
+    /// More than `most` of something.
+    #[error("more than {most} {what} in one message")]
+    TooMany {
+        /// What there are too many of.
+        what: &'static str,
+        /// The bound.
+        most: usize,
+    },
+}
+
+/// A part of a message that is read.
+#[derive(Debug)]
+pub(in crate::targets) struct Part {
+    field: u32,
+    what: &'static str,
+    /// Maximum number of occurrences in the whole message.
+    most: usize,
+    /// Occurrences beyond `most` are left out instead of refused.
+    lenient: bool,
+    /// Maximum length of one occurrence, in bytes.
+    bytes: usize,
+    /// If not empty, the parts of this part that are read: it is a message itself.
+    parts: &'static [Part],
+    /// If not empty, a map's entry is read only if it has one of these keys.
+    keys: &'static [&'static str],
+}
+
+/// A number, or a text that is kept as it is.
+const fn plain(field: u32) -> Part {
+    Part {
+        field,
+        what: "fields",
+        most: usize::MAX,
+        lenient: false,
+        bytes: usize::MAX,
+        parts: &[],
+        keys: &[],
+    }
+}
+
+/// A message in a message.
+const fn one(field: u32, parts: &'static [Part]) -> Part {
+    Part {
+        parts,
+        ..plain(field)
+    }
+}
+
+/// Messages in a message: at most `most`.
+const fn many(field: u32, what: &'static str, most: usize, parts: &'static [Part]) -> Part {
+    Part {
+        what,
+        most,
+        ..one(field, parts)
+    }
+}
+
+/// A text of at most `bytes` bytes.
+const fn text(field: u32, what: &'static str, bytes: usize) -> Part {
+    Part {
+        what,
+        bytes,
+        ..plain(field)
+    }
+}
+
+/// Messages in a message, of which the first `most` are read.
+const fn first(field: u32, most: usize, parts: &'static [Part]) -> Part {
+    Part {
+        lenient: true,
+        ..many(field, "", most, parts)
+    }
+}
+
+/// A message that is read only in the parts that a table lists.
+pub(in crate::targets) trait Bounded: prost::Message + Default {
+    /// The table.
+    const PARTS: &'static [Part];
+
+    /// Decodes a message of which nothing but the listed parts is kept.
+    ///
+    /// # Errors
+    /// The message is malformed, or a part exceeds its bound.
+    fn bounded(bytes: &[u8]) -> Result<Self, Unfit> {
+        let mut kept = Vec::new();
+        let mut counts = Vec::new();
+        keep(bytes, Self::PARTS, &mut counts, &mut kept)?;
+        Self::decode(&kept[..]).map_err(|_| Unfit::Malformed)
+    }
+}
+
+const TRACK: &[Part] = &[plain(1), plain(2), plain(3), plain(4), plain(9)];
+const ENTRY: &[Part] = &[plain(1), plain(2)];
+const PARTICIPANT: &[Part] = &[
+    plain(1),
+    plain(2),
+    plain(3),
+    many(4, "tracks", TRACKS, TRACK),
+    one(11, &[plain(8)]),
+    plain(14),
+    Part {
+        keys: &[super::state::ATTRIBUTE, super::roster::ON_BEHALF],
+        ..many(15, "attributes", 2 * PARTICIPANTS, ENTRY)
+    },
+    plain(16),
+];
+const SESSION_DESCRIPTION: &[Part] = &[
+    plain(1),
+    text(2, "bytes of a session description", DESCRIPTION),
+    plain(3),
+    many(4, "media sections", SECTIONS, ENTRY),
+];
+
+impl Bounded for proto::SignalResponse {
+    const PARTS: &'static [Part] = &[
+        // Join
+        one(
+            1,
+            &[
+                one(2, &[plain(1)]),
+                many(3, "participants", PARTICIPANTS, PARTICIPANT),
+                plain(10),
+                plain(11),
+            ],
+        ),
+        // Answer, offer
+        one(2, SESSION_DESCRIPTION),
+        one(3, SESSION_DESCRIPTION),
+        // Trickle
+        one(4, &[text(1, "bytes of a candidate", CANDIDATE), plain(2)]),
+        // Update
+        one(5, &[many(1, "participants", PARTICIPANTS, PARTICIPANT)]),
+        // Leave
+        one(8, &[plain(2)]),
+        // Response to a request
+        one(22, &[plain(2), plain(3)]),
+        // Required media sections
+        one(25, &[plain(1)]),
+    ];
+}
+
+impl Bounded for proto::ServerMessage {
+    const PARTS: &'static [Part] = &[
+        // Registered
+        one(1, &[plain(1)]),
+        // Availability
+        one(2, &[one(1, &[plain(1)])]),
+        // Assignment
+        one(3, &[one(1, &[plain(1), one(3, &[plain(2)])]), plain(3)]),
+        // Termination
+        one(5, &[plain(1)]),
+    ];
+}
+
+impl Bounded for proto::ListAgentDispatchResponse {
+    const PARTS: &'static [Part] = &[first(
+        1,
+        DISPATCHES,
+        &[
+            plain(2),
+            one(
+                5,
+                &[first(
+                    1,
+                    DISPATCHES,
+                    &[one(8, &[plain(1), plain(2), plain(6)])],
+                )],
+            ),
+        ],
+    )];
+}
+
+/// A field of a message.
+struct Field<'a> {
+    number: u32,
+    /// The field's key and value.
+    whole: &'a [u8],
+    /// The value, if it is a text, bytes or a message.
+    content: Option<&'a [u8]>,
+}
+
+/// Takes the next field off `rest`.
+fn next<'a>(rest: &mut &'a [u8]) -> Result<Field<'a>, Unfit> {
+    let all = *rest;
+    let varint =
+        |rest: &mut &'a [u8]| prost::decode_length_delimiter(rest).map_err(|_| Unfit::Malformed);
+    let key = varint(rest)?;
+    let length = match key & 7 {
+        0 => {
+            varint(rest)?;
+            0
+        }
+        1 => 8,
+        2 => varint(rest)?,
+        5 => 4,
+        _ => return Err(Unfit::Malformed),
+    };
+    let (content, after) = rest.split_at_checked(length).ok_or(Unfit::Malformed)?;
+    *rest = after;
+    Ok(Field {
+        number: u32::try_from(key >> 3).map_err(|_| Unfit::Malformed)?,
+        whole: &all[..all.len() - after.len()],
+        content: (key & 7 == 2).then_some(content),
+    })
+}
+
+/// How often each part has occurred.
+type Counts = Vec<(*const Part, usize)>;
+
+/// Counts an occurrence of `part`; returns how many there are now.
+fn count(counts: &mut Counts, part: &Part) -> usize {
+    let known = counts.iter_mut().find(|(of, _)| std::ptr::eq(*of, part));
+    match known {
+        Some((_, so_far)) => {
+            *so_far += 1;
+            *so_far
+        }
+        None => {
+            counts.push((part, 1));
+            1
+        }
+    }
+}
+
+/// Appends to `kept` what `parts` list of a message.
+fn keep(
+    mut rest: &[u8],
+    parts: &'static [Part],
+    counts: &mut Counts,
+    kept: &mut Vec<u8>,
+) -> Result<(), Unfit> {
+    while !rest.is_empty() {
+        let field = next(&mut rest)?;
+        let Some(part) = parts.iter().find(|part| part.field == field.number) else {
+            continue;
+        };
+        let content = field.content.unwrap_or_default();
+        if content.len() > part.bytes {
+            return Err(Unfit::TooMany {
+                what: part.what,
+                most: part.bytes,
+            });
+        }
+        if !part.keys.is_empty() {
+            let key = contents(content, 1).last().transpose()?.unwrap_or_default();
+            if !part.keys.iter().any(|wanted| wanted.as_bytes() == key) {
+                continue;
+            }
+        }
+        if part.most < usize::MAX && count(counts, part) > part.most {
+            match part.lenient {
+                true => continue,
+                false => {
+                    return Err(Unfit::TooMany {
+                        what: part.what,
+                        most: part.most,
+                    });
+                }
+            }
+        }
+        if part.parts.is_empty() {
+            kept.extend_from_slice(field.whole);
+            continue;
+        }
+        let mut inner = Vec::new();
+        keep(content, part.parts, counts, &mut inner)?;
+        // A message's key is its number with the type of whatever has a length.
+        for number in [((part.field as usize) << 3) | 2, inner.len()] {
+            // A vector has room for every number.
+            let _ = prost::encode_length_delimiter(number, kept);
+        }
+        kept.extend(inner);
+    }
+    Ok(())
+}
+
+/// What the fields `number` of a message contain: texts or messages.
+pub(super) fn contents(mut rest: &[u8], number: u32) -> impl Iterator<Item = Result<&[u8], Unfit>> {
+    std::iter::from_fn(move || {
+        while !rest.is_empty() {
+            match next(&mut rest) {
+                Ok(field) if field.number == number && field.content.is_some() => {
+                    return field.content.map(Ok);
+                }
+                Ok(_) => {}
+                Err(e) => {
+                    rest = &[];
+                    return Some(Err(e));
+                }
+            }
+        }
+        None
+    })
+}
+
+#[cfg(test)]
+mod tests;
