@@ -7,7 +7,9 @@
 use super::address::Address;
 use super::signal::printable;
 use super::token::Credentials;
-use livekit_api::services::agent_dispatch::AgentDispatchClient;
+use super::twirp::Twirp;
+use super::wire::Bounded as _;
+use livekit_api::access_token::VideoGrants;
 use livekit_protocol as proto;
 use std::time::Duration;
 use tokio::sync::Semaphore;
@@ -16,8 +18,8 @@ use tokio::sync::Semaphore;
 const PATIENCE: Duration = Duration::from_secs(3);
 /// Maximum concurrent queries.
 const AT_ONCE: usize = 4;
-/// Maximum dispatches kept per room, and jobs per dispatch.
-const MOST: usize = 16;
+/// Longest answer that is read, in bytes.
+const ANSWER: usize = 1 << 20;
 
 /// An agent that was requested for a room.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,18 +61,15 @@ impl From<proto::JobState> for Job {
 
 /// The server's dispatches.
 pub(super) struct Dispatches {
-    client: AgentDispatchClient,
+    client: Twirp,
     places: Semaphore,
 }
 
 impl Dispatches {
     /// Reads the dispatches of the server at `address`.
     pub(super) fn new(address: &Address, credentials: &Credentials) -> Self {
-        let (key, secret) = (credentials.key(), credentials.secret());
         Self {
-            client: AgentDispatchClient::with_api_key(&address.http(), key, secret)
-                .with_failover(false)
-                .with_request_timeout(PATIENCE),
+            client: Twirp::new("AgentDispatchService", address, credentials, PATIENCE),
             places: Semaphore::new(AT_ONCE),
         }
     }
@@ -80,16 +79,26 @@ impl Dispatches {
     pub(super) async fn of(&self, room: &str) -> Option<Vec<Dispatched>> {
         let ask = async {
             let _place = self.places.acquire().await.ok()?;
-            self.client.list_dispatch(room).await.ok()
+            let grants = VideoGrants {
+                room_admin: true,
+                room: room.to_owned(),
+                ..Default::default()
+            };
+            let request = proto::ListAgentDispatchRequest {
+                room: room.to_owned(),
+                ..Default::default()
+            };
+            let told = self.client.ask("ListDispatch", grants, &request, ANSWER);
+            proto::ListAgentDispatchResponse::bounded(&told.await.ok()?).ok()
         };
         let told = tokio::time::timeout(PATIENCE, ask).await.ok()??;
-        Some(told.into_iter().take(MOST).map(dispatched).collect())
+        Some(told.agent_dispatches.into_iter().map(dispatched).collect())
     }
 }
 
 fn dispatched(d: proto::AgentDispatch) -> Dispatched {
     let jobs = d.state.into_iter().flat_map(|state| state.jobs);
-    let states = jobs.take(MOST).map(|job| job.state.unwrap_or_default());
+    let states = jobs.map(|job| job.state.unwrap_or_default());
     Dispatched {
         agent_name: printable(&d.agent_name),
         jobs: states.map(Job::from).collect(),
@@ -125,14 +134,5 @@ mod tests {
             };
             assert_eq!(Job::from(state), expected, "{status:?}");
         }
-        let job = proto::Job::default();
-        let many = proto::AgentDispatch {
-            state: Some(proto::AgentDispatchState {
-                jobs: vec![job; 10 * MOST],
-                ..Default::default()
-            }),
-            ..Default::default()
-        };
-        assert_eq!(dispatched(many).jobs.len(), MOST);
     }
 }

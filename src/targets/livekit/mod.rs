@@ -24,6 +24,7 @@ pub(in crate::targets) mod state;
 mod target;
 mod tls;
 mod token;
+mod twirp;
 mod voices;
 mod wire;
 

@@ -5,14 +5,24 @@
 use super::address::Address;
 use super::signal::printable;
 use super::token::Credentials;
-use livekit_api::services::room::RoomClient;
-use livekit_api::services::{ServerError, ServerErrorCode, ServiceError};
+use super::twirp::{Twirp, TwirpError};
+use super::wire;
+use livekit_api::access_token::VideoGrants;
+use livekit_protocol as proto;
 use std::time::Duration;
 
 /// Time limit of one API call.
 const CALL_TIMEOUT: Duration = Duration::from_secs(4);
+/// Longest list of a server's rooms that is read, in bytes: those of tens of thousands.
+const LIST: usize = 16 << 20;
+/// Maximum rooms of ours that one list names; the next list has the others.
+const AT_MOST: usize = 10_000;
 /// Maximum concurrent deletions.
 const AT_ONCE: usize = 16;
+
+/// Field numbers: a room of the list, and its name.
+const ROOM: u32 = 1;
+const NAME: u32 = 2;
 
 /// The room API cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -24,24 +34,20 @@ pub(super) struct RoomsError {
 
 /// The rooms of a server.
 pub(super) struct Rooms {
-    client: RoomClient,
+    client: Twirp,
     address: String,
 }
 
 impl Rooms {
     /// The rooms of the server at `address`.
     pub(super) fn new(address: &Address, credentials: &Credentials) -> Self {
-        let client =
-            RoomClient::with_api_key(&address.http(), credentials.key(), credentials.secret())
-                .with_failover(false)
-                .with_request_timeout(CALL_TIMEOUT);
         Self {
-            client,
+            client: Twirp::new("RoomService", address, credentials, CALL_TIMEOUT),
             address: address.to_string(),
         }
     }
 
-    fn refused(&self, e: &ServiceError) -> RoomsError {
+    fn refused(&self, e: &TwirpError) -> RoomsError {
         RoomsError {
             address: self.address.clone(),
             detail: printable(&e.to_string()),
@@ -53,13 +59,14 @@ impl Rooms {
     /// # Errors
     /// The server cannot be reached or refuses.
     pub(super) async fn list(&self, prefix: &str) -> Result<Vec<String>, RoomsError> {
-        let all = self.client.list_rooms(Vec::new()).await;
+        let grants = VideoGrants {
+            room_list: true,
+            ..Default::default()
+        };
+        let request = proto::ListRoomsRequest::default();
+        let all = self.client.ask("ListRooms", grants, &request, LIST).await;
         let all = all.map_err(|e| self.refused(&e))?;
-        Ok(all
-            .into_iter()
-            .map(|r| r.name)
-            .filter(|n| n.starts_with(prefix))
-            .collect())
+        names(&all, prefix).map_err(|e| self.refused(&e.into()))
     }
 
     /// Deletes rooms, several at a time; a room that is already gone counts as deleted. Returns
@@ -77,10 +84,63 @@ impl Rooms {
 
     /// Deletes one room; returns whether it is gone.
     pub(super) async fn delete_one(&self, room: &str) -> bool {
-        match self.client.delete_room(room).await {
-            Ok(()) => true,
-            Err(ServiceError::Twirp(ServerError::Twirp(e))) => e.code == ServerErrorCode::NOT_FOUND,
-            Err(_) => false,
+        let grants = VideoGrants {
+            room_create: true,
+            ..Default::default()
+        };
+        let request = proto::DeleteRoomRequest {
+            room: room.to_owned(),
+        };
+        match self.client.ask("DeleteRoom", grants, &request, LIST).await {
+            Ok(_) => true,
+            Err(e) => e.is_not_found(),
         }
+    }
+}
+
+/// The names that begin with `prefix`, of the rooms in a server's list. The list is not decoded:
+/// all rooms of a server are in it, with all that it knows about them.
+fn names(list: &[u8], prefix: &str) -> Result<Vec<String>, wire::Unfit> {
+    let mut ours = Vec::new();
+    for room in wire::contents(list, ROOM) {
+        let name = wire::contents(room?, NAME).last().transpose()?;
+        let name = String::from_utf8_lossy(name.unwrap_or_default());
+        if name.starts_with(prefix) && ours.len() < AT_MOST {
+            ours.push(name.into_owned());
+        }
+    }
+    Ok(ours)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use prost::Message as _;
+
+    #[test]
+    fn a_list_yields_our_rooms_and_not_too_many_of_them() {
+        let room = |name: String| proto::Room {
+            sid: "RM_1".into(),
+            metadata: "run-1".into(),
+            name,
+            ..Default::default()
+        };
+        let list = |count: usize| {
+            let ours = (0..count).map(|n| room(format!("run-1-{n}")));
+            let rooms = ours.chain([room("run-2-0".into()), room(String::new())]);
+            let all = proto::ListRoomsResponse {
+                rooms: rooms.collect(),
+            };
+            all.encode_to_vec()
+        };
+        let found = names(&list(2), "run-1-").expect("a list");
+        assert_eq!(found, ["run-1-0", "run-1-1"]);
+        let found = names(&list(AT_MOST + 1), "run-1-").expect("a list");
+        assert_eq!(found.len(), AT_MOST);
+        assert_eq!(names(&[], "run-1-"), Ok(Vec::new()));
+        // A list that ends in the middle is not taken for a short one.
+        let whole = list(2);
+        let cut = names(&whole[..whole.len() - 1], "run-1-");
+        assert_eq!(cut, Err(wire::Unfit::Malformed));
     }
 }

@@ -25,8 +25,6 @@ use std::time::Duration;
 const JOIN_TIMEOUT: Duration = Duration::from_secs(10);
 /// Timeout for ICE and DTLS.
 const MEDIA_TIMEOUT: Duration = Duration::from_secs(10);
-/// Validity of a token. It is used at once, but a queue in front of the server may take a while.
-const TOKEN_LIFE: Duration = Duration::from_secs(120);
 
 /// Rooms on a LiveKit server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,7 +119,6 @@ impl<E: Endpoint> OpenLivekit<E> {
             metadata: String::new(),
             room_metadata: ask.room_metadata.clone(),
             dispatch: ask.dispatch.clone(),
-            valid_for: TOKEN_LIFE,
         };
         Ok(Join {
             address: self.server.address.clone(),

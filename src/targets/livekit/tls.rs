@@ -1,34 +1,40 @@
 //! TLS towards servers: one configuration for all connections of the process.
 //!
-//! In: the system's root certificates, or those of `SSL_CERT_FILE`. Out: a connector. Invariant: the
-//! certificates are read once, not for each call: there are hundreds of them, and the thread that
+//! In: the system's root certificates, or those of `SSL_CERT_FILE`. Out: a connector for signalling,
+//! a configuration for the server's API. Invariant: the certificates are read once, not for each call: there are hundreds of them, and the thread that
 //! would read them is the one that all joins wait for.
 
+use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::{ClientConfig, RootCertStore};
 use std::sync::{Arc, OnceLock};
 use tokio_tungstenite::Connector;
 
-static CONFIG: OnceLock<Option<Arc<ClientConfig>>> = OnceLock::new();
+static CONFIG: OnceLock<(Arc<ClientConfig>, bool)> = OnceLock::new();
 
 /// The connector for all connections; `None` if there is no root certificate, which the connection
 /// itself then reports.
 pub(super) fn connector() -> Option<Connector> {
-    shared().map(Connector::Rustls)
+    let (config, has_roots) = CONFIG.get_or_init(read);
+    has_roots.then(|| Connector::Rustls(config.clone()))
 }
 
-fn shared() -> Option<Arc<ClientConfig>> {
-    CONFIG.get_or_init(read).clone()
+/// The configuration of all connections. Without a root certificate, it trusts nobody.
+pub(super) fn config() -> Arc<ClientConfig> {
+    CONFIG.get_or_init(read).0.clone()
 }
 
-fn read() -> Option<Arc<ClientConfig>> {
+/// Whether there is a root certificate stands beside the configuration.
+fn read() -> (Arc<ClientConfig>, bool) {
     // Certificates that cannot be read are left out: another may be the one that is needed.
     let found = rustls_native_certs::load_native_certs();
     let mut roots = RootCertStore::empty();
     let (added, _unreadable) = roots.add_parsable_certificates(found.certs);
-    let config = ClientConfig::builder()
+    let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("aws-lc-rs supports the default versions of TLS")
         .with_root_certificates(roots)
         .with_no_client_auth();
-    (added > 0).then(|| Arc::new(config))
+    (Arc::new(config), added > 0)
 }
 
 #[cfg(test)]
@@ -37,10 +43,9 @@ mod tests {
 
     #[test]
     fn all_connections_share_one_configuration() {
-        crate::targets::livekit::install_crypto();
-        match (shared(), shared()) {
-            (Some(first), Some(second)) => assert!(Arc::ptr_eq(&first, &second)),
-            (first, second) => assert!(first.is_none() && second.is_none()),
+        assert!(Arc::ptr_eq(&config(), &config()));
+        if let Some(Connector::Rustls(of_signalling)) = connector() {
+            assert!(Arc::ptr_eq(&of_signalling, &config()));
         }
     }
 }

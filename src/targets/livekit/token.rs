@@ -40,14 +40,6 @@ impl Credentials {
         command.env("LIVEKIT_API_KEY", &self.key);
         command.env("LIVEKIT_API_SECRET", &self.secret);
     }
-
-    pub(super) fn key(&self) -> &str {
-        &self.key
-    }
-
-    pub(super) fn secret(&self) -> &str {
-        &self.secret
-    }
 }
 
 impl fmt::Debug for Credentials {
@@ -82,10 +74,11 @@ pub struct RoomTicket {
     pub room_metadata: String,
     /// Explicit dispatch; `None` leaves it to the server's automatic dispatch.
     pub dispatch: Option<Dispatch>,
-    /// How long the token can be used to join.
-    pub valid_for: Duration,
 }
 
+/// How long a token can be used. It is used at once, but a queue in front of the server may take a
+/// while.
+pub(super) const TOKEN_LIFE: Duration = Duration::from_secs(120);
 /// How long the server keeps an empty room, in case we do not live to delete it.
 const EMPTY_ROOM_SECONDS: u32 = 30;
 
@@ -101,7 +94,7 @@ impl Credentials {
             ..Default::default()
         });
         AccessToken::with_api_key(&self.key, &self.secret)
-            .with_ttl(ticket.valid_for)
+            .with_ttl(TOKEN_LIFE)
             .with_identity(&ticket.identity)
             .with_name(&ticket.identity)
             .with_metadata(&ticket.metadata)
@@ -109,6 +102,11 @@ impl Credentials {
             .with_grants(VideoGrants {
                 room_join: true,
                 room: ticket.room.clone(),
+                // Said one by one: what a token leaves out, the server allows.
+                can_publish: Some(true),
+                can_publish_sources: vec!["microphone".into()],
+                can_subscribe: Some(true),
+                can_publish_data: Some(true),
                 can_update_own_metadata: Some(true),
                 ..Default::default()
             })
@@ -128,11 +126,20 @@ impl Credentials {
     /// # Errors
     /// As [`Credentials::sign`].
     pub(in crate::targets) fn sign_worker(&self) -> Result<String, Failure> {
+        self.sign_request(VideoGrants {
+            agent: true,
+            ..Default::default()
+        })
+    }
+
+    /// Signs a token for one request to the server's API, with what that request needs.
+    ///
+    /// # Errors
+    /// As [`Credentials::sign`].
+    pub(super) fn sign_request(&self, grants: VideoGrants) -> Result<String, Failure> {
         AccessToken::with_api_key(&self.key, &self.secret)
-            .with_grants(VideoGrants {
-                agent: true,
-                ..Default::default()
-            })
+            .with_ttl(TOKEN_LIFE)
+            .with_grants(grants)
             .to_jwt()
             .map_err(unsigned)
     }
@@ -160,7 +167,6 @@ mod tests {
                 agent_name: "support".into(),
                 metadata: "{}".into(),
             }),
-            valid_for: Duration::from_secs(600),
         }
     }
 
@@ -180,6 +186,31 @@ mod tests {
         assert_eq!(room.agents[0].agent_name, "support");
         assert_eq!(room.metadata, r#"{"llm":"fast"}"#);
         assert_eq!(room.departure_timeout, EMPTY_ROOM_SECONDS);
+        assert_eq!(claims.exp - claims.nbf, 120);
+        let expected = VideoGrants {
+            room_join: true,
+            room: "r".into(),
+            can_publish: Some(true),
+            can_publish_sources: vec!["microphone".into()],
+            can_subscribe: Some(true),
+            can_publish_data: Some(true),
+            can_update_own_metadata: Some(true),
+            ..Default::default()
+        };
+        assert_eq!(claims.video, expected, "and nothing else");
+    }
+
+    #[test]
+    fn a_workers_token_registers_workers_for_two_minutes() {
+        let credentials = Credentials::new("key", "s".repeat(32));
+        let jwt = credentials.sign_worker().expect("signed");
+        let claims = Claims::from_unverified(&jwt).expect("claims");
+        assert_eq!(claims.exp - claims.nbf, 120);
+        let expected = VideoGrants {
+            agent: true,
+            ..Default::default()
+        };
+        assert_eq!(claims.video, expected, "and nothing else");
     }
 
     #[test]
