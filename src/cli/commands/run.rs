@@ -2,7 +2,7 @@
 
 use crate::cli::comparing::HowArgs;
 use crate::cli::exit::Exit;
-use crate::cli::live::LiveFlags;
+use crate::cli::live::{ListenAt, LiveFlags};
 use crate::cli::overrides::OverrideArgs;
 use crate::cli::server::ServerArgs;
 use crate::cli::session::conduct::conduct;
@@ -11,7 +11,6 @@ use crate::scenario::{EvidenceChoice, Overrides, Threshold, parse_threshold_line
 use crate::stats::Decider;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// What to run, and how.
@@ -37,7 +36,7 @@ pub struct RunArgs {
     pub evidence: Option<EvidenceChoice>,
     /// Serve the run's metrics at this address while it goes on, for Prometheus, at /metrics
     #[arg(long, value_name = "HOST:PORT")]
-    pub metrics_listen: Option<SocketAddr>,
+    pub metrics_listen: Option<ListenAt>,
     /// Send a span for every call and turn to the OpenTelemetry collector at this URL, by OTLP
     /// over HTTP
     #[arg(long, value_name = "URL")]

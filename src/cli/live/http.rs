@@ -1,23 +1,26 @@
 //! Serves the live metrics to scrapers.
 //!
 //! In: an address, the metrics. Out: responses to `GET /metrics`. Invariants: the server listens
-//! only on the given address and runs on its own thread; the number of connections is bounded, and
-//! each serves one request within a few seconds, so that a slow client delays others by that long
-//! at most.
+//! only on the given address and runs on its own thread; it answers only requests that name it by
+//! an address, as `localhost`, or as it was named itself, since any other name can be that of a web
+//! page which was made to point here (DNS rebinding); the number of connections is bounded, and
+//! each serves one request, of a bounded head, within a few seconds, so that a slow client delays
+//! others by that long at most.
 
 use crate::cli::exit::Exit;
 use crate::cli::trouble::Trouble;
 use crate::report::prometheus::{CONTENT_TYPE, Metrics};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{ALLOW, CONTENT_TYPE as TYPE, HeaderValue};
+use hyper::header::{ALLOW, CONTENT_TYPE as TYPE, HOST, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
 use std::io::ErrorKind;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener, ToSocketAddrs as _};
+use std::str::FromStr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -26,6 +29,9 @@ use tokio_util::sync::CancellationToken;
 
 /// Maximum number of concurrent connections; further ones wait in the kernel's backlog.
 const CONNECTIONS: usize = 16;
+/// Maximum size of a request's head in bytes, and the number of headers in it.
+const HEAD_BYTES: usize = 8 << 10;
+const HEADERS: usize = 64;
 /// Timeout for reading the head of a request.
 const HEAD: Duration = Duration::from_secs(2);
 /// Timeout of a connection, until the client has read the response: half of the usual timeout of a
@@ -36,6 +42,33 @@ const BREATH: Duration = Duration::from_millis(100);
 /// Body of `/` and of responses to unknown paths.
 const INDEX: &str = "loadgen: metrics of the run that is going on are at /metrics\n";
 
+/// Response to a request that names this server by a name which it does not know.
+const STRANGE: &str = "loadgen answers by its address, as localhost, or by the name in --metrics-listen; the request's Host is neither\n";
+
+/// Where to listen: an address or a name of this machine, and a port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListenAt {
+    host: String,
+    port: u16,
+}
+
+impl FromStr for ListenAt {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let wrong = "expected an address and a port, such as 127.0.0.1:9464";
+        let (host, port) = text.rsplit_once(':').ok_or(wrong)?;
+        let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
+        if host.is_empty() || (bare.is_none() && host.contains(':')) {
+            return Err(wrong);
+        }
+        Ok(Self {
+            host: bare.unwrap_or(host).to_owned(),
+            port: port.parse().map_err(|_| wrong)?,
+        })
+    }
+}
+
 /// Serves metrics until it is dropped.
 pub(super) struct Server {
     address: SocketAddr,
@@ -45,12 +78,14 @@ pub(super) struct Server {
 
 impl Server {
     /// Listens on `at`; port 0 selects a free port.
-    pub(super) fn open(at: SocketAddr, metrics: Arc<Metrics>) -> Result<Self, Trouble> {
+    pub(super) fn open(at: &ListenAt, metrics: Arc<Metrics>) -> Result<Self, Trouble> {
+        let ListenAt { host, port } = at;
         let refused = |e: std::io::Error| {
-            let message = format!("cannot serve metrics at {at}: {e}");
+            let message = format!("cannot serve metrics at {host}:{port}: {e}");
             Trouble::new(Exit::Error, message, hint(e.kind()))
         };
-        let listener = TcpListener::bind(at).map_err(refused)?;
+        let found = (host.as_str(), *port).to_socket_addrs().map_err(refused)?;
+        let listener = TcpListener::bind(&found.collect::<Vec<_>>()[..]).map_err(refused)?;
         listener.set_nonblocking(true).map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -59,11 +94,14 @@ impl Server {
             .map_err(refused)?;
         let stop = CancellationToken::new();
         let stopped = stop.clone();
+        let name = host.as_str().into();
         let serve = move || {
             runtime.block_on(async move {
                 // Registering a new socket fails if the runtime is gone; nothing is served then.
                 if let Ok(listener) = tokio::net::TcpListener::from_std(listener) {
-                    let _ = stopped.run_until_cancelled(accept(listener, metrics)).await;
+                    let _ = stopped
+                        .run_until_cancelled(accept(listener, name, metrics))
+                        .await;
                 }
             });
         };
@@ -105,7 +143,7 @@ fn hint(kind: ErrorKind) -> &'static str {
 }
 
 /// Accepts connections forever. Their tasks end with the runtime.
-async fn accept(listener: tokio::net::TcpListener, metrics: Arc<Metrics>) {
+async fn accept(listener: tokio::net::TcpListener, name: Arc<str>, metrics: Arc<Metrics>) {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
         // The semaphore is never closed.
@@ -116,15 +154,17 @@ async fn accept(listener: tokio::net::TcpListener, metrics: Arc<Metrics>) {
             tokio::time::sleep(BREATH).await;
             continue;
         };
-        let metrics = metrics.clone();
+        let (name, metrics) = (name.clone(), metrics.clone());
         tokio::spawn(async move {
             let answer = service_fn(|request| {
-                let answered = respond(&request, &metrics);
+                let answered = respond(&request, &name, &metrics);
                 async { Ok::<_, Infallible>(answered) }
             });
             let connection = http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(HEAD)
+                .max_buf_size(HEAD_BYTES)
+                .max_headers(HEADERS)
                 // A kept-alive connection would occupy a place between scrapes.
                 .keep_alive(false)
                 .serve_connection(TokioIo::new(stream), answer);
@@ -135,9 +175,32 @@ async fn accept(listener: tokio::net::TcpListener, metrics: Arc<Metrics>) {
     }
 }
 
-fn respond(request: &Request<Incoming>, metrics: &Metrics) -> Response<Full<Bytes>> {
+/// Whether a request names this server by an address, as `localhost`, or by `name`. A browser
+/// that shows a stranger's page sends the name of that page.
+fn is_for_us<B>(request: &Request<B>, name: &str) -> bool {
+    let known = |authority: &str| {
+        let host = match authority.rsplit_once(':') {
+            Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => host,
+            _ => authority,
+        };
+        let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
+        let host = bare.unwrap_or(host).trim_end_matches('.');
+        host.parse::<IpAddr>().is_ok()
+            || host.eq_ignore_ascii_case("localhost")
+            || host.eq_ignore_ascii_case(name)
+    };
+    let mut named = request.headers().get_all(HOST).iter();
+    let host = named.next().and_then(|host| host.to_str().ok());
+    let target = request.uri().authority().map(|a| a.as_str());
+    host.is_some_and(known) && named.next().is_none() && target.is_none_or(known)
+}
+
+fn respond(request: &Request<Incoming>, name: &str, metrics: &Metrics) -> Response<Full<Bytes>> {
     let plain = "text/plain; charset=utf-8";
     let (status, kind, body) = match (request.method(), request.uri().path()) {
+        _ if !is_for_us(request, name) => {
+            (StatusCode::MISDIRECTED_REQUEST, plain, STRANGE.to_owned())
+        }
         (&Method::GET | &Method::HEAD, "/metrics") => {
             (StatusCode::OK, CONTENT_TYPE, metrics.text())
         }
@@ -162,23 +225,31 @@ mod tests {
     use std::net::TcpStream;
     use std::time::Instant;
 
+    fn opened(at: &str) -> Server {
+        let metrics = Arc::new(Metrics::new("s", "t", "0", &["v"]));
+        let at = at.parse().expect("an address and a port");
+        Server::open(&at, metrics).expect("a port")
+    }
+
     /// Sends a request and reads until the server closes the connection.
     fn asked(address: SocketAddr) -> (TcpStream, String) {
+        sent(address, "GET /metrics HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n")
+    }
+
+    fn sent(address: SocketAddr, head: &str) -> (TcpStream, String) {
         let mut stream = TcpStream::connect(address).expect("it listens");
         let patience = Some(LONGEST * 10);
         stream.set_read_timeout(patience).expect("not zero");
-        let head = b"GET /metrics HTTP/1.1\r\nhost: here\r\n\r\n";
-        stream.write_all(head).expect("taken");
-        let mut text = String::new();
-        stream.read_to_string(&mut text).expect("closed in time");
-        (stream, text)
+        stream.write_all(head.as_bytes()).expect("taken");
+        let mut text = Vec::new();
+        // A server that refuses a head may close before it has read all of it.
+        let _ = stream.read_to_end(&mut text);
+        (stream, String::from_utf8_lossy(&text).into_owned())
     }
 
     #[test]
     fn slow_clients_delay_a_scrape_by_seconds_at_most() {
-        let metrics = Arc::new(Metrics::new("s", "t", "0", &["v"]));
-        let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        let server = Server::open(any, metrics).expect("a port");
+        let server = opened("127.0.0.1:0");
         let address = server.address();
         // These clients have their response and stay connected; they must not occupy a place.
         let answered: Vec<_> = (0..2 * CONNECTIONS).map(|_| asked(address)).collect();
@@ -191,5 +262,89 @@ mod tests {
         assert!(text.starts_with("HTTP/1.1 200"), "{text}");
         assert!(begun.elapsed() < 4 * LONGEST, "{:?}", begun.elapsed());
         drop((answered, mute));
+    }
+
+    #[test]
+    fn only_requests_that_name_this_server_are_answered() {
+        let server = opened("127.0.0.1:0");
+        let port = server.address().port();
+        for (host, status) in [
+            ("127.0.0.1".to_owned(), 200),
+            (format!("127.0.0.1:{port}"), 200),
+            ("10.1.2.3:9464".into(), 200),
+            ("[::1]:9464".into(), 200),
+            ("[::1]".into(), 200),
+            (format!("LOCALHOST:{port}"), 200),
+            ("localhost.".into(), 200),
+            (format!("evil.example:{port}"), 421),
+            ("localhost.evil.example".into(), 421),
+            ("127.0.0.1.evil.example".into(), 421),
+            ("evil.example:127.0.0.1".into(), 421),
+            (String::new(), 421),
+            ("127.0.0.1\r\nhost: evil.example".into(), 421),
+        ] {
+            for path in ["/metrics", "/", "/other"] {
+                let head = format!("GET {path} HTTP/1.1\r\nhost: {host}\r\n\r\n");
+                let (_, text) = sent(server.address(), &head);
+                let expected = match (status, path) {
+                    (200, "/other") => "HTTP/1.1 404".to_owned(),
+                    _ => format!("HTTP/1.1 {status}"),
+                };
+                assert!(text.starts_with(&expected), "{host} {path}: {text}");
+                let told = text.contains("loadgen_");
+                assert_eq!(told, status == 200 && path == "/metrics", "{host}: {text}");
+            }
+        }
+        for (what, head, status) in [
+            ("no host", "GET /metrics HTTP/1.0\r\n\r\n", "HTTP/1.0 421"),
+            (
+                "a stranger's name in the target",
+                "GET http://evil.example/metrics HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n",
+                "HTTP/1.1 421",
+            ),
+            (
+                "another method",
+                "POST /metrics HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 0\r\n\r\n",
+                "HTTP/1.1 405",
+            ),
+        ] {
+            let (_, text) = sent(server.address(), head);
+            assert!(text.starts_with(status), "{what}: {text}");
+        }
+    }
+
+    #[test]
+    fn the_name_that_it_was_given_is_its_own() {
+        let request = |host: &str| Request::builder().header(HOST, host).body(()).expect("one");
+        assert!(is_for_us(&request("Loadgen:9464"), "loadgen"));
+        assert!(!is_for_us(&request("loadgen.evil.example"), "loadgen"));
+        assert!(!is_for_us(&request("loadgen"), "127.0.0.1"));
+        let at = |host: &str, port| ListenAt {
+            host: host.into(),
+            port,
+        };
+        for (text, parsed) in [
+            ("127.0.0.1:0", Some(at("127.0.0.1", 0))),
+            ("[::1]:9464", Some(at("::1", 9464))),
+            ("loadgen:9464", Some(at("loadgen", 9464))),
+            ("localhost", None),
+            (":9464", None),
+            ("::1:9464", None),
+            ("127.0.0.1:65536", None),
+        ] {
+            assert_eq!(text.parse().ok(), parsed, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_long_head_is_refused() {
+        let server = opened("127.0.0.1:0");
+        let start = "GET /metrics HTTP/1.1\r\nhost: 127.0.0.1\r\n";
+        let long = format!("{start}x: {}\r\n\r\n", "x".repeat(2 * HEAD_BYTES));
+        let many = format!("{start}{}\r\n", "x: y\r\n".repeat(HEADERS + 1));
+        for head in [long, many] {
+            let (_, text) = sent(server.address(), &head);
+            assert!(!text.contains("200 OK"), "{text}");
+        }
     }
 }

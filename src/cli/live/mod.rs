@@ -9,6 +9,7 @@ mod otlp;
 mod progress;
 mod shown;
 
+pub use http::ListenAt;
 pub(super) use shown::Shown;
 
 use super::console;
@@ -18,14 +19,13 @@ use feed::Feed;
 use http::Server;
 use otlp::Export;
 use progress::Progress;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// The live outputs that the command line asks for.
 #[derive(Debug, Clone, Default)]
 pub struct LiveFlags {
     /// Address to serve metrics on.
-    pub metrics_listen: Option<SocketAddr>,
+    pub metrics_listen: Option<ListenAt>,
     /// URL of the collector to send spans to.
     pub otlp_endpoint: Option<String>,
 }
@@ -42,7 +42,7 @@ impl Live {
     pub(super) fn open(flags: &LiveFlags, shown: Shown<'_>, quiet: bool) -> Result<Self, Trouble> {
         let export = flags.otlp_endpoint.as_deref();
         let export = export.map(|e| Export::open(e, &shown)).transpose()?;
-        let served = match flags.metrics_listen {
+        let served = match &flags.metrics_listen {
             Some(at) => {
                 let feed = Feed::new(&shown);
                 let server = Server::open(at, Arc::clone(feed.metrics()))?;
