@@ -215,6 +215,17 @@ fn a_wrong_secret() {
 }
 
 #[test]
+fn a_key_and_a_secret_that_are_swapped() {
+    let server = SERVER.get(LivekitServer::start);
+    let swapped = ["--api-key", SECRET, "--api-secret", "APIofsomebody"];
+    let args = ["run", "small.yaml", "--url", &server.url()];
+    let run = Loadgen::new(args.iter().chain(&swapped));
+    Small::default().write(run.dir());
+    let hint = "hint: the API key and the secret look swapped: LIVEKIT_API_KEY begins with API";
+    refused(&run.run(), 1, &["the server refused the token", hint]);
+}
+
+#[test]
 fn no_agent_in_the_room() {
     let server = SERVER.get(LivekitServer::start);
     let run = Loadgen::new(["run", "small.yaml", "--rooms", "100"]).on(&server);

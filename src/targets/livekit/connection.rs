@@ -84,7 +84,7 @@ impl<E: Endpoint> RoomCall<E> {
             let told = match self.session.as_mut()?.event().await? {
                 SessionEvent::Joined => return Some(Event::Joined),
                 SessionEvent::Closed(failure) => {
-                    return Some(Event::Closed(self.with_hint(failure)));
+                    return Some(Event::Closed(with_hint(failure, self.wish.swapped)));
                 }
                 SessionEvent::Participants(all) => self.voices.participants(all, Instant::now()),
                 SessionEvent::Sections { transport, tracks } => {
@@ -128,18 +128,6 @@ impl<E: Endpoint> RoomCall<E> {
                 Event::AgentTrackMuted(heard.track)
             }
         })
-    }
-
-    /// The failure with the hint that the credentials call for.
-    fn with_hint(&self, mut failure: Failure) -> Failure {
-        if let Failure::Target(failure) = &mut failure
-            && failure.cause == REFUSED
-            && self.wish.swapped
-        {
-            failure.hint =
-                "the API key and the secret look swapped: LIVEKIT_API_KEY begins with API";
-        }
-        failure
     }
 
     async fn explained(&self, failure: Failure, agent_timeout: Duration) -> Failure {
@@ -200,6 +188,17 @@ impl<E: Endpoint> Connection for RoomCall<E> {
     }
 }
 
+/// The failure with the hint that the credentials call for.
+fn with_hint(mut failure: Failure, swapped: bool) -> Failure {
+    if let Failure::Target(failure) = &mut failure
+        && failure.cause == REFUSED
+        && swapped
+    {
+        failure.hint = "the API key and the secret look swapped: LIVEKIT_API_KEY begins with API";
+    }
+    failure
+}
+
 /// The track's name in the record: `identity/name`, at most [`NAME`] characters.
 fn name(stream: &AgentStream) -> Arc<str> {
     let name = format!("{}/{}", stream.identity, stream.name);
@@ -219,7 +218,37 @@ fn waited(failure: &Failure, agent_timeout: Duration, heard: bool) -> Option<Dur
 #[cfg(test)]
 mod tests {
     use super::super::cause::Cause;
+    use super::super::token::Credentials;
     use super::*;
+
+    #[test]
+    fn a_refused_token_says_that_key_and_secret_look_swapped() {
+        let (key, secret) = (
+            "APIofanothertest",
+            "a-secret-that-is-as-long-as-secrets-are",
+        );
+        let refused = |key, secret| {
+            let swapped = Credentials::new(key, secret).look_swapped();
+            let detail = super::super::signal::printable(&format!("invalid API key: {key}"));
+            with_hint(Cause::TokenRefused { detail }.into(), swapped)
+        };
+        let right = refused(key, secret);
+        assert!(
+            right.hint().contains("check LIVEKIT_API_KEY"),
+            "{}",
+            right.hint()
+        );
+        let wrong = refused(secret, key);
+        assert!(wrong.hint().contains("look swapped"), "{}", wrong.hint());
+        let shown = format!("{wrong} {}", wrong.hint());
+        assert!(!shown.contains(secret), "{shown}");
+        // Of another failure, the keys are not the cause.
+        let dropped = Failure::Dropped {
+            detail: String::new(),
+        };
+        let hint = dropped.hint();
+        assert_eq!(with_hint(dropped, true).hint(), hint);
+    }
 
     #[test]
     fn only_a_call_without_an_agent_is_explained() {
