@@ -12,6 +12,9 @@ pub mod support;
 pub mod truth;
 
 use errors::{Error, Errors};
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
@@ -34,13 +37,11 @@ enum Starved {
 }
 
 /// Binds a thread (0: this one) to one core.
-fn pin(thread: libc::pid_t, core: usize) {
-    // SAFETY: a zeroed cpu_set_t is an empty set; the set lives through the calls.
-    unsafe {
-        let mut set: libc::cpu_set_t = std::mem::zeroed();
-        libc::CPU_SET(core, &mut set);
-        libc::sched_setaffinity(thread, size_of::<libc::cpu_set_t>(), &raw const set);
-    }
+fn pin(thread: i32, core: usize) {
+    let mut set = CpuSet::new();
+    set.set(core).expect("a core that exists");
+    // The thread may have ended.
+    let _ = sched_setaffinity(Pid::from_raw(thread), &set);
 }
 
 /// Binds all current threads of a process to one core; threads that they start inherit it.
@@ -53,9 +54,10 @@ fn pin_all(pid: u32, core: usize) {
     }
 }
 
-fn signal(pid: u32, signal: libc::c_int) {
-    // SAFETY: no memory is involved; the process is a child of ours that nobody has waited for.
-    unsafe { libc::kill(pid as libc::pid_t, signal) };
+/// `pid`: a child of ours that nobody has waited for.
+fn signal(pid: u32, signal: Signal) {
+    // It may have ended.
+    let _ = kill(Pid::from_raw(pid.cast_signed()), signal);
 }
 
 /// Starves a process until `over` is set.
@@ -88,9 +90,9 @@ fn starve(pid: u32, how: Starved, over: &Arc<AtomicBool>) {
                     .wrapping_mul(6_364_136_223_846_793_005)
                     .wrapping_add(1);
                 std::thread::sleep(Duration::from_millis(200 + (state >> 33) % 1_000));
-                signal(pid, libc::SIGSTOP);
+                signal(pid, Signal::SIGSTOP);
                 std::thread::sleep(Duration::from_millis(50));
-                signal(pid, libc::SIGCONT);
+                signal(pid, Signal::SIGCONT);
             }
         }
     }

@@ -1,21 +1,15 @@
-//! Receives several datagrams of one socket with one system call (recvmmsg).
+//! Receives several datagrams of one socket with one system call.
 //!
 //! In: a socket. Out: datagrams with their sender, the kernel's receive timestamp and drop count.
 //! Invariants: buffers are allocated once per thread and shared by all of its sockets; a read
 //! never blocks.
 
+use crate::os::{self, Message};
 use std::io;
-use std::mem::{MaybeUninit, size_of};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
-use std::os::fd::RawFd;
+use std::os::fd::BorrowedFd;
 
-/// Maximum datagrams per read. A caller receives one packet every 20 ms and its socket is read
-/// every 100 ms; more than that is a backlog.
-pub(super) const BATCH: usize = 8;
-/// Largest datagram accepted: the Ethernet MTU plus headroom.
-pub(super) const DATAGRAM: usize = 2_048;
-/// Space for the control messages: the kernel's timestamp and its drop count, each with a header.
-const CONTROL: usize = 128;
+pub(super) use crate::os::{BATCH, DATAGRAM};
 
 /// A datagram as read.
 #[derive(Debug, Clone, Copy)]
@@ -28,31 +22,15 @@ pub(super) struct Datagram<'a> {
     pub(super) dropped: u32,
 }
 
-#[repr(C, align(16))]
-struct Slot {
-    control: [u8; CONTROL],
-    bytes: [u8; DATAGRAM],
-    name: libc::sockaddr_storage,
-}
-
-/// Receive buffers for one recvmmsg call.
+/// Receive buffers for one system call.
 pub(super) struct Batch {
-    slots: Box<[Slot]>,
-    headers: [libc::mmsghdr; BATCH],
+    messages: Box<[Message]>,
 }
 
 impl Batch {
     pub(super) fn new() -> Self {
-        // SAFETY: all-zero bytes are valid for these plain C structures and byte arrays.
-        let (slot, header) = unsafe {
-            (
-                || MaybeUninit::<Slot>::zeroed().assume_init(),
-                MaybeUninit::<libc::mmsghdr>::zeroed().assume_init(),
-            )
-        };
         Self {
-            slots: (0..BATCH).map(|_| slot()).collect(),
-            headers: [header; BATCH],
+            messages: vec![Message::EMPTY; BATCH].into(),
         }
     }
 
@@ -60,100 +38,78 @@ impl Batch {
     ///
     /// # Errors
     /// The operating system's error; an empty socket is not an error.
-    pub(super) fn fill(&mut self, fd: RawFd) -> io::Result<usize> {
-        let mut iov = [libc::iovec {
-            iov_base: std::ptr::null_mut(),
-            iov_len: DATAGRAM,
-        }; BATCH];
-        for ((slot, header), iov) in self.slots.iter_mut().zip(&mut self.headers).zip(&mut iov) {
-            iov.iov_base = slot.bytes.as_mut_ptr().cast();
-            let h = &mut header.msg_hdr;
-            h.msg_name = (&raw mut slot.name).cast();
-            h.msg_namelen = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
-            h.msg_iov = iov;
-            h.msg_iovlen = 1;
-            h.msg_control = slot.control.as_mut_ptr().cast();
-            h.msg_controllen = CONTROL;
-        }
-        // SAFETY: every header points to buffers of this object (and to `iov`) that outlive
-        // the call, with their true lengths; the timeout is absent.
-        let n = unsafe {
-            libc::recvmmsg(
-                fd,
-                self.headers.as_mut_ptr(),
-                BATCH as libc::c_uint,
-                libc::MSG_DONTWAIT,
-                std::ptr::null_mut(),
-            )
-        };
-        match usize::try_from(n) {
-            Ok(n) => Ok(n),
-            Err(_) => match io::Error::last_os_error() {
-                e if e.kind() == io::ErrorKind::WouldBlock => Ok(0),
-                e => Err(e),
-            },
+    pub(super) fn fill(&mut self, socket: BorrowedFd<'_>) -> io::Result<usize> {
+        match os::receive(socket, &mut self.messages) {
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(0),
+            filled => filled,
         }
     }
 
     /// Datagram `index` of the last [`Batch::fill`]; `None` if it has no usable sender address.
     pub(super) fn get(&self, index: usize) -> Option<Datagram<'_>> {
-        let (slot, header) = (self.slots.get(index)?, self.headers.get(index)?);
-        let length = (header.msg_len as usize).min(DATAGRAM);
-        let (wall_ns, dropped) = told(&header.msg_hdr);
+        let message = self.messages.get(index)?;
+        let (wall_ns, dropped) = told(message.control());
         Some(Datagram {
-            bytes: &slot.bytes[..length],
-            from: address(&slot.name)?,
+            bytes: message.bytes(),
+            from: address(message.name())?,
             wall_ns,
             dropped,
         })
     }
 }
 
+/// `N` bytes from `at` on, if there are as many.
+fn bytes<const N: usize>(of: &[u8], at: usize) -> Option<[u8; N]> {
+    of.get(at..)?.first_chunk().copied()
+}
+
+/// The kernel's `long`: the unit in which control messages are aligned.
+const LONG: usize = size_of::<libc::c_long>();
+/// Length of a control message's header: its length (a `size_t`), level and type.
+const HEADER: usize = LONG + 8;
+
 /// Reads a datagram's control messages: the kernel's receive timestamp and its drop count.
-fn told(header: &libc::msghdr) -> (Option<u64>, u32) {
+fn told(mut control: &[u8]) -> (Option<u64>, u32) {
     let (mut stamp, mut dropped) = (None, 0);
-    // SAFETY: the kernel filled the header; its control buffer is alive and has the length that
-    // the header states; the CMSG macros stay inside that buffer.
-    unsafe {
-        let mut message = libc::CMSG_FIRSTHDR(header);
-        while let Some(m) = message.as_ref() {
-            let data = libc::CMSG_DATA(message);
-            if m.cmsg_level == libc::SOL_SOCKET && m.cmsg_type == libc::SCM_TIMESTAMPNS {
-                let t = data.cast::<libc::timespec>().read_unaligned();
-                stamp = Some(t.tv_sec.max(0) as u64 * 1_000_000_000 + t.tv_nsec.max(0) as u64);
-            } else if m.cmsg_level == libc::SOL_SOCKET && m.cmsg_type == libc::SO_RXQ_OVFL {
-                dropped = data.cast::<u32>().read_unaligned();
+    while let Some(length) = bytes(control, 0).map(usize::from_ne_bytes) {
+        let Some(message) = control.get(..length).filter(|m| m.len() >= HEADER) else {
+            break; // cut off, because the buffer was too small
+        };
+        let number = |at| bytes(message, at).map(i32::from_ne_bytes);
+        let long = |at| bytes(message, at).map(libc::c_long::from_ne_bytes);
+        match (number(LONG), number(LONG + 4)) {
+            (Some(libc::SOL_SOCKET), Some(libc::SCM_TIMESTAMPNS)) => {
+                let time = long(HEADER).zip(long(HEADER + LONG));
+                stamp = time.map(|(s, ns)| s.max(0) as u64 * 1_000_000_000 + ns.max(0) as u64);
             }
-            message = libc::CMSG_NXTHDR(header, message);
+            (Some(libc::SOL_SOCKET), Some(libc::SO_RXQ_OVFL)) => {
+                dropped = bytes(message, HEADER).map_or(0, u32::from_ne_bytes);
+            }
+            _ => {}
         }
+        let next = length.next_multiple_of(LONG).min(control.len());
+        control = &control[next..];
     }
     (stamp, dropped)
 }
 
-fn address(name: &libc::sockaddr_storage) -> Option<SocketAddr> {
-    let at: *const libc::sockaddr_storage = name;
-    match i32::from(name.ss_family) {
+/// Reads a `sockaddr_in` or `sockaddr_in6`.
+fn address(name: &[u8]) -> Option<SocketAddr> {
+    let family = u16::from_ne_bytes(bytes(name, 0)?);
+    let port = u16::from_be_bytes(bytes(name, 2)?);
+    match i32::from(family) {
         libc::AF_INET => {
-            // SAFETY: the kernel wrote an address of this family; the storage is large enough.
-            let v4 = unsafe { at.cast::<libc::sockaddr_in>().read() };
-            let ip = Ipv4Addr::from(u32::from_be(v4.sin_addr.s_addr));
-            Some(SocketAddr::new(ip.into(), u16::from_be(v4.sin_port)))
+            let ip = Ipv4Addr::from(bytes::<4>(name, 4)?);
+            Some(SocketAddr::new(ip.into(), port))
         }
         libc::AF_INET6 => {
-            // SAFETY: as above.
-            let v6 = unsafe { at.cast::<libc::sockaddr_in6>().read() };
-            let ip = Ipv6Addr::from(v6.sin6_addr.s6_addr);
-            let port = u16::from_be(v6.sin6_port);
-            Some(SocketAddrV6::new(ip, port, 0, v6.sin6_scope_id).into())
+            let ip = Ipv6Addr::from(bytes::<16>(name, 8)?);
+            let scope = u32::from_ne_bytes(bytes(name, 24)?);
+            Some(SocketAddrV6::new(ip, port, 0, scope).into())
         }
         _ => None,
     }
 }
-
-// SAFETY: each `fill` resets all pointers in the headers. Afterwards only the pointers to the
-// control buffers are read; they point into the heap allocation of `slots`, which stays in place
-// when the batch moves.
-unsafe impl Send for Batch {}
 
 impl std::fmt::Debug for Batch {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -165,7 +121,7 @@ impl std::fmt::Debug for Batch {
 mod tests {
     use super::*;
     use std::net::UdpSocket;
-    use std::os::fd::AsRawFd as _;
+    use std::os::fd::AsFd as _;
 
     #[test]
     fn queued_datagrams_are_read_in_batches() {
@@ -175,19 +131,19 @@ mod tests {
             };
             let from = UdpSocket::bind(bind).expect("bind");
             let mut batch = Batch::new();
-            assert_eq!(batch.fill(to.as_raw_fd()).expect("empty"), 0);
+            assert_eq!(batch.fill(to.as_fd()).expect("empty"), 0);
             let at = to.local_addr().expect("address");
             for k in 0..BATCH as u8 + 2 {
                 from.send_to(&vec![k; 1 + usize::from(k)], at)
                     .expect("send");
             }
-            assert_eq!(batch.fill(to.as_raw_fd()).expect("read"), BATCH);
+            assert_eq!(batch.fill(to.as_fd()).expect("read"), BATCH);
             for k in 0..BATCH {
                 let d = batch.get(k).expect("a datagram");
                 assert_eq!(d.bytes, vec![k as u8; 1 + k]);
                 assert_eq!(d.from, from.local_addr().expect("address"));
             }
-            assert_eq!(batch.fill(to.as_raw_fd()).expect("read"), 2);
+            assert_eq!(batch.fill(to.as_fd()).expect("read"), 2);
         }
     }
 
@@ -195,7 +151,7 @@ mod tests {
     fn a_full_socket_tells_how_much_it_dropped() {
         use nix::sys::socket::{
             setsockopt,
-            sockopt::{RcvBuf, RxqOvfl},
+            sockopt::{RcvBuf, ReceiveTimestampns, RxqOvfl},
         };
         let to = UdpSocket::bind("127.0.0.1:0").expect("bind");
         setsockopt(&to, RcvBuf, &4_096).expect("option");
@@ -206,10 +162,76 @@ mod tests {
             from.send_to(&[0; 1_000], at).expect("send");
         }
         let mut batch = Batch::new();
-        while batch.fill(to.as_raw_fd()).expect("read") == BATCH {}
-        // The kernel reports its drop count with the next datagram that it can queue.
+        while batch.fill(to.as_fd()).expect("read") == BATCH {}
+        // The kernel reports its drop count with the next datagram that it can queue. Its control
+        // buffer has to hold the timestamp beside it, although the reads before had less.
+        setsockopt(&to, ReceiveTimestampns, &true).expect("option");
         from.send_to(&[1], at).expect("send");
-        assert_eq!(batch.fill(to.as_raw_fd()).expect("read"), 1);
-        assert!(batch.get(0).expect("a datagram").dropped > 100);
+        assert_eq!(batch.fill(to.as_fd()).expect("read"), 1);
+        let datagram = batch.get(0).expect("a datagram");
+        assert!(datagram.dropped > 100);
+        assert!(datagram.wall_ns.is_some());
+    }
+
+    /// Whatever the bytes are, reading them ends, and whole messages before damage count.
+    #[test]
+    fn damaged_control_messages_are_left_out() {
+        let message = |length: usize, kind: i32, data: &[u8]| {
+            let mut bytes = length.to_ne_bytes().to_vec();
+            bytes.extend(libc::SOL_SOCKET.to_ne_bytes());
+            bytes.extend(kind.to_ne_bytes());
+            bytes.extend(data);
+            bytes.resize(bytes.len().next_multiple_of(LONG), 0);
+            bytes
+        };
+        let time: Vec<u8> = [3 as libc::c_long, 5]
+            .iter()
+            .flat_map(|n| n.to_ne_bytes())
+            .collect();
+        let stamp = message(HEADER + 2 * LONG, libc::SCM_TIMESTAMPNS, &time);
+        let drops = message(HEADER + 4, libc::SO_RXQ_OVFL, &7u32.to_ne_bytes());
+        let both = [stamp.clone(), drops.clone()].concat();
+        let stamped = Some(3_000_000_005);
+        let with = |damage: &[u8]| [&stamp, damage].concat();
+        for (control, expected) in [
+            (vec![], (None, 0)),
+            (both.clone(), (stamped, 7)),
+            ([drops, stamp.clone()].concat(), (stamped, 7)),
+            (with(&[0; 40]), (stamped, 0)),
+            (with(&[255; 40]), (stamped, 0)),
+            (with(&message(HEADER - 1, 0, &[])), (stamped, 0)),
+            (message(HEADER, libc::SCM_TIMESTAMPNS, &[]), (None, 0)),
+            (message(HEADER, libc::SO_RXQ_OVFL, &[]), (None, 0)),
+        ] {
+            assert_eq!(told(&control), expected, "{control:?}");
+        }
+        for cut in 0..both.len() {
+            let (wall_ns, dropped) = told(&both[..cut]);
+            assert_eq!(wall_ns, stamped.filter(|_| cut >= stamp.len()), "{cut}");
+            let whole = cut >= stamp.len() + HEADER + 4;
+            assert_eq!(dropped, if whole { 7 } else { 0 }, "{cut}");
+        }
+    }
+
+    #[test]
+    fn only_whole_internet_addresses_are_senders() {
+        let mut v4 = (libc::AF_INET as u16).to_ne_bytes().to_vec();
+        v4.extend([0x13, 0x88, 127, 0, 0, 1]);
+        let mut v6 = (libc::AF_INET6 as u16).to_ne_bytes().to_vec();
+        v6.extend([0x13, 0x88, 0, 0, 0, 0]);
+        v6.extend(Ipv6Addr::LOCALHOST.octets());
+        v6.extend(4u32.to_ne_bytes());
+        let scoped = SocketAddrV6::new(Ipv6Addr::LOCALHOST, 5_000, 0, 4);
+        for (name, expected) in [
+            (v4, SocketAddr::from(([127, 0, 0, 1], 5_000))),
+            (v6, scoped.into()),
+        ] {
+            assert_eq!(address(&name), Some(expected));
+            for cut in 0..name.len() {
+                assert_eq!(address(&name[..cut]), None, "{expected}, {cut}");
+            }
+        }
+        assert_eq!(address(&(libc::AF_UNIX as u16).to_ne_bytes()), None);
+        assert_eq!(address(&[1; 28]), None);
     }
 }

@@ -257,7 +257,7 @@ impl<E: Endpoint> Loop<E> {
             let tick = (self.looked + TICK).saturating_duration_since(now);
             let wait = wait.min(tick);
             if !wait.is_zero() {
-                self.poller.sleep(wait);
+                std::thread::sleep(wait);
             }
             self.poller.wait(Duration::ZERO);
             self.stamper.begin_batch();

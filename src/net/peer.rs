@@ -18,6 +18,7 @@ use super::media::Taken;
 use super::socket::is_rtp;
 use super::transport::{Happened, IDLE, Publication, Transport};
 use std::net::IpAddr;
+use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 use str0m::rtp::RtpPacket;
 use tokio::sync::mpsc;
@@ -146,15 +147,15 @@ impl<E: Endpoint> Peer<E> {
     }
 
     /// File descriptor of transport `index`.
-    pub(super) fn descriptor(&self, index: usize) -> Option<std::os::fd::RawFd> {
-        Some(self.transports[index].as_ref()?.port.raw_fd())
+    pub(super) fn descriptor(&self, index: usize) -> Option<BorrowedFd<'_>> {
+        Some(self.transports[index].as_ref()?.port.descriptor())
     }
 
     /// File descriptor of transport `index` if it was opened since the last call.
-    pub(super) fn take_fresh(&mut self, index: usize) -> Option<std::os::fd::RawFd> {
+    pub(super) fn take_fresh(&mut self, index: usize) -> Option<BorrowedFd<'_>> {
         let fresh = std::mem::take(&mut self.fresh[index]);
         let transport = self.transports[index].as_ref().filter(|_| fresh)?;
-        Some(transport.port.raw_fd())
+        Some(transport.port.descriptor())
     }
 
     /// Ends this peer's media and tells its session why.

@@ -1,13 +1,15 @@
 //! Waits for sockets, commands and timers at once (epoll).
 //!
 //! In: file descriptors with keys, a deadline. Out: the keys that are readable.
-//! Invariant: wakes within the kernel's timer slack of the deadline instead of on the next
-//! millisecond, if the kernel has `epoll_pwait2`.
+//! Invariant: wakes within the kernel's timer slack of the deadline, not on the next millisecond as
+//! `epoll_wait` does.
 
-use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
+use nix::poll::{PollFd, PollFlags, ppoll};
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::eventfd::{EfdFlags, EventFd};
+use nix::sys::prctl;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +19,7 @@ const WAKER: u64 = u64::MAX;
 const BATCH: usize = 256;
 
 /// Timer slack of a media thread.
-const SLACK_NS: libc::c_ulong = 5_000;
+const SLACK_NS: u64 = 5_000;
 
 /// Wakes a poller from another thread.
 #[derive(Debug, Clone)]
@@ -38,8 +40,6 @@ pub(super) struct Poller {
     wake: Arc<EventFd>,
     events: Vec<EpollEvent>,
     ready: usize,
-    /// Whether `epoll_pwait2` works; kernels before 5.11 lack it.
-    nanoseconds: bool,
 }
 
 impl Poller {
@@ -59,17 +59,14 @@ impl Poller {
             wake,
             events: vec![EpollEvent::empty(); BATCH],
             ready: 0,
-            nanoseconds: true,
         })
     }
 
     /// Sets the timer slack of this thread to [`SLACK_NS`], so that its sleeps end within
     /// microseconds of their deadline; the kernel's default is 50 µs.
     pub(super) fn sharpen() {
-        // SAFETY: no pointers; an error leaves the default.
-        unsafe {
-            libc::prctl(libc::PR_SET_TIMERSLACK, SLACK_NS);
-        }
+        // An error leaves the default.
+        let _ = prctl::set_timerslack(SLACK_NS);
     }
 
     /// A handle that wakes this poller.
@@ -78,14 +75,12 @@ impl Poller {
     }
 
     /// Watches a socket until it is closed, edge-triggered: an arrival is reported once, not for as
-    /// long as the data waits. `fd` must be open, `key` below `u64::MAX`.
+    /// long as the data waits. `key` must be below `u64::MAX`.
     ///
     /// # Errors
     /// The operating system's error.
-    pub(super) fn watch(&self, fd: RawFd, key: u64) -> io::Result<()> {
+    pub(super) fn watch(&self, fd: BorrowedFd<'_>, key: u64) -> io::Result<()> {
         debug_assert_ne!(key, WAKER);
-        // SAFETY: the descriptor belongs to a socket that outlives this call.
-        let fd = unsafe { BorrowedFd::borrow_raw(fd) };
         Ok(self.epoll.add(
             fd,
             EpollEvent::new(EpollFlags::EPOLLIN | EpollFlags::EPOLLET, key),
@@ -97,9 +92,7 @@ impl Poller {
     ///
     /// # Errors
     /// The operating system's error.
-    pub(super) fn tell(&self, fd: RawFd, key: u64, whether: bool) -> io::Result<()> {
-        // SAFETY: as in `watch`.
-        let fd = unsafe { BorrowedFd::borrow_raw(fd) };
+    pub(super) fn tell(&self, fd: BorrowedFd<'_>, key: u64, whether: bool) -> io::Result<()> {
         let flags = match whether {
             true => EpollFlags::EPOLLIN | EpollFlags::EPOLLET,
             false => EpollFlags::empty(),
@@ -109,7 +102,13 @@ impl Poller {
 
     /// Waits until something is readable, the waker is used, or `limit` has passed.
     pub(super) fn wait(&mut self, limit: Duration) {
-        self.ready = self.wait_ns(limit);
+        self.ready = match limit.is_zero() || self.becomes_ready(limit) {
+            true => {
+                let ready = self.epoll.wait(&mut self.events, EpollTimeout::ZERO);
+                ready.unwrap_or(0) // interrupted
+            }
+            false => 0,
+        };
         for e in &self.events[..self.ready] {
             if e.data() == WAKER {
                 let _ = self.wake.read();
@@ -117,52 +116,11 @@ impl Poller {
         }
     }
 
-    /// Sleeps, even if a socket becomes readable.
-    pub(super) fn sleep(&self, time: Duration) {
-        let ts = libc::timespec {
-            tv_sec: time.as_secs() as libc::time_t,
-            tv_nsec: libc::c_long::from(time.subsec_nanos()),
-        };
-        // SAFETY: `ts` lives through the call; the time left after a signal is not needed.
-        unsafe {
-            libc::clock_nanosleep(
-                libc::CLOCK_MONOTONIC,
-                0,
-                &raw const ts,
-                std::ptr::null_mut(),
-            );
-        }
-    }
-
-    fn wait_ns(&mut self, limit: Duration) -> usize {
-        if self.nanoseconds {
-            let ts = libc::timespec {
-                tv_sec: limit.as_secs() as libc::time_t,
-                tv_nsec: libc::c_long::from(limit.subsec_nanos()),
-            };
-            // SAFETY: `events` is a live buffer of BATCH entries of the kernel's layout
-            // (EpollEvent is repr(transparent)), `ts` lives through the call, no signal mask.
-            let n = unsafe {
-                libc::syscall(
-                    libc::SYS_epoll_pwait2,
-                    self.epoll.0.as_raw_fd(),
-                    self.events.as_mut_ptr(),
-                    BATCH as libc::c_int,
-                    &raw const ts,
-                    std::ptr::null::<libc::sigset_t>(),
-                    0usize,
-                )
-            };
-            if n >= 0 {
-                return n as usize;
-            }
-            match io::Error::last_os_error().raw_os_error() {
-                Some(libc::ENOSYS | libc::EPERM) => self.nanoseconds = false,
-                _ => return 0, // interrupted
-            }
-        }
-        let ms = limit.as_millis().min(60_000) as u16;
-        self.epoll.wait(&mut self.events, ms).unwrap_or(0)
+    /// Waits until there is an event or `limit` has passed; returns whether there is one. An epoll
+    /// instance is readable while it has events, and `ppoll` takes nanoseconds.
+    fn becomes_ready(&self, limit: Duration) -> bool {
+        let mut epoll = [PollFd::new(self.epoll.0.as_fd(), PollFlags::POLLIN)];
+        ppoll(&mut epoll, Some(limit.into()), None).is_ok_and(|ready| ready > 0)
     }
 
     /// Keys of the sockets that the last wait found readable.
@@ -189,7 +147,7 @@ mod tests {
         assert_eq!(p.readable().count(), 0);
 
         let s = UdpSocket::bind("127.0.0.1:0").expect("bind");
-        p.watch(s.as_raw_fd(), 7).expect("watch");
+        p.watch(s.as_fd(), 7).expect("watch");
         s.send_to(b"x", s.local_addr().expect("addr"))
             .expect("send");
         p.wait(Duration::from_secs(5));

@@ -8,7 +8,7 @@ use nix::sys::socket::setsockopt;
 use nix::sys::socket::sockopt::{ReceiveTimestampns, RxqOvfl};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsFd as _, BorrowedFd};
 
 /// A non-blocking UDP socket bound to a port that the operating system chose.
 #[derive(Debug)]
@@ -58,8 +58,8 @@ impl UdpPort {
     }
 
     /// For the poller.
-    pub(super) fn raw_fd(&self) -> RawFd {
-        self.socket.as_raw_fd()
+    pub(super) fn descriptor(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
     }
 
     /// Connects the socket to one address, so that the kernel looks the route up once instead of
@@ -96,11 +96,9 @@ impl UdpPort {
     /// # Errors
     /// The operating system's error.
     pub(super) fn recv(&self, batch: &mut Batch) -> io::Result<usize> {
-        match batch.fill(self.socket.as_raw_fd()) {
+        match batch.fill(self.descriptor()) {
             // The answer to something that we sent; datagrams may still be waiting.
-            Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => {
-                batch.fill(self.socket.as_raw_fd())
-            }
+            Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => batch.fill(self.descriptor()),
             filled => filled,
         }
     }

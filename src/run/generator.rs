@@ -5,6 +5,7 @@
 
 use super::event::Vitals;
 use crate::net::{HealthSnapshot, Quantiles};
+use crate::os::release_free_memory;
 use crate::record::{Generator, Ms, TickLateness};
 use procfs::process::{Process, Stat, Task};
 use procfs::{CurrentSI as _, KernelStats};
@@ -148,16 +149,6 @@ pub(super) fn resident_bytes() -> u64 {
     memory.map_or(0, |memory| memory.resident * procfs::page_size())
 }
 
-/// Returns free heap memory to the system, including that of ended threads, which the allocator
-/// would otherwise keep.
-pub(super) fn give_back() {
-    // SAFETY: malloc_trim has no preconditions.
-    #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    unsafe {
-        libc::malloc_trim(0);
-    }
-}
-
 /// Returns the memory of joins to the system once no call has started for a while: a join takes
 /// more memory than the call that follows, and the allocator would keep it for the next join.
 #[derive(Debug, Default)]
@@ -183,7 +174,7 @@ impl Tidy {
         self.begun = begun;
         let due = begun > 0 && self.calm == Self::CALM;
         if due {
-            give_back();
+            release_free_memory();
         }
         due
     }

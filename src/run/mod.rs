@@ -41,6 +41,7 @@ pub use targets::Targets;
 pub use watchdog::{Alarm, Part, Pulses, Watchdog};
 
 use crate::call::Failure;
+use crate::os::release_free_memory;
 use crate::plan::Plan;
 use crate::record::{Journal, Ms, SteadySpan};
 use crate::scenario::Scenario;
@@ -181,7 +182,7 @@ pub async fn run(
     }
     // Free the memory of the calls before the records are read back.
     drop(shared);
-    generator::give_back();
+    release_free_memory();
     result.map(|mut finished| {
         finished.read_back(journal, tell);
         finished

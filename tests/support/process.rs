@@ -5,6 +5,10 @@
 //! dropped, and the kernel kills the child when the test process dies.
 
 use super::poll;
+use nix::sys::prctl::set_pdeathsig;
+use nix::sys::signal::{Signal, kill, killpg};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+use nix::unistd::Pid;
 use std::io::{self, BufRead, BufReader, Read};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -137,18 +141,16 @@ impl Process {
     /// Sends a signal, such as `libc::SIGINT`, to the child (not to its group); does nothing if the
     /// child has ended.
     pub fn send_signal(&self, signal: libc::c_int) {
+        // A child that has not been reaped still has its number.
         if self.status.is_none() {
-            // SAFETY: `kill` takes plain numbers; our child has not been reaped, so the
-            // number is still its own.
-            let sent = unsafe { libc::kill(self.pid().cast_signed(), signal) };
-            assert_eq!(
-                sent,
-                0,
-                "{}: kill: {}",
-                self.name,
-                io::Error::last_os_error()
-            );
+            let signal = Signal::try_from(signal).expect("a signal");
+            let sent = kill(self.unix_pid(), signal);
+            sent.unwrap_or_else(|e| panic!("{}: kill: {e}", self.name));
         }
+    }
+
+    fn unix_pid(&self) -> Pid {
+        Pid::from_raw(self.pid().cast_signed())
     }
 
     /// Closes the child's standard input.
@@ -182,20 +184,10 @@ impl Process {
 
     /// Whether the child has ended but has not been reaped; does not reap it.
     fn is_zombie(&self) -> bool {
-        // SAFETY: `siginfo_t` is plain data for which all zeroes is a valid value.
-        let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
-        let options = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
-        // SAFETY: `info` lives through the call and is of the type that it fills.
-        let done = unsafe { libc::waitid(libc::P_PID, self.pid(), &raw mut info, options) };
-        assert_eq!(
-            done,
-            0,
-            "{}: waitid: {}",
-            self.name,
-            io::Error::last_os_error()
-        );
-        // SAFETY: after a successful call the field is set, to 0 when nothing has ended.
-        unsafe { info.si_pid() != 0 }
+        let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+        let status = waitid(Id::Pid(self.unix_pid()), flags);
+        let status = status.unwrap_or_else(|e| panic!("{}: waitid: {e}", self.name));
+        status != WaitStatus::StillAlive
     }
 
     /// Kills what is left of the group, then reaps the child. The order matters: only an unreaped
@@ -204,8 +196,8 @@ impl Process {
         if let Some(status) = self.status {
             return status;
         }
-        // SAFETY: plain numbers; the child leads this group and has not been reaped.
-        unsafe { libc::kill(-self.pid().cast_signed(), libc::SIGKILL) };
+        // The child leads this group and has not been reaped.
+        let _ = killpg(self.unix_pid(), Signal::SIGKILL);
         let status = self.child.wait().expect("our own child");
         *self.status.insert(status)
     }
@@ -282,16 +274,19 @@ fn collect(from: impl Read + Send + 'static, into: Arc<Mutex<String>>) -> JoinHa
 }
 
 fn die_with_the_test(command: &mut Command) {
-    let die = || {
-        // SAFETY: `prctl` with these arguments touches no memory of ours.
-        match unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) } {
-            0 => Ok(()),
-            _ => Err(io::Error::last_os_error()),
-        }
-    };
-    // SAFETY: between fork and exec the closure makes one system call, which is
-    // async-signal-safe, and allocates nothing.
-    unsafe { command.pre_exec(die) };
+    before_exec(command, || Ok(set_pdeathsig(Signal::SIGKILL)?));
+}
+
+/// Runs `step` in the child, between fork and exec. It may make system calls, but must not allocate
+/// or take a lock: another thread may have held the allocator's at the fork.
+#[expect(unsafe_code, reason = "what runs after a fork is nobody's to check")]
+pub fn before_exec(
+    command: &mut Command,
+    step: impl Fn() -> io::Result<()> + Send + Sync + 'static,
+) {
+    // SAFETY: both callers' steps make one system call each, which is async-signal-safe, and
+    // allocate nothing.
+    unsafe { command.pre_exec(step) };
 }
 
 /// "Parent death" is the death of the *thread* that forked, and each test has its own thread:

@@ -4,10 +4,10 @@
 //! Invariants: it runs in an empty directory with its own state folder, without the LiveKit
 //! variables of whoever runs the tests, and never past its deadline.
 
-use super::process::Stream;
+use super::process::{Stream, before_exec};
 use super::{Finished, LivekitServer, Process};
+use nix::sys::resource::{Resource, setrlimit};
 use std::ffi::OsStr;
-use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -89,19 +89,9 @@ impl Loadgen {
 
     /// Sets the soft and the hard limit of open files.
     pub fn open_files(mut self, soft: u64, hard: u64) -> Self {
-        let limit = libc::rlimit {
-            rlim_cur: soft,
-            rlim_max: hard,
-        };
-        let set = move || {
-            // SAFETY: setrlimit only reads `limit`, and may be called between fork and exec.
-            match unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) } {
-                0 => Ok(()),
-                _ => Err(std::io::Error::last_os_error()),
-            }
-        };
-        // SAFETY: `set` makes a single system call and allocates nothing.
-        unsafe { self.command.pre_exec(set) };
+        before_exec(&mut self.command, move || {
+            Ok(setrlimit(Resource::RLIMIT_NOFILE, soft, hard)?)
+        });
         self
     }
 

@@ -178,6 +178,24 @@ fn the_checker_can_fail() {
             &[],
         ),
         (
+            "unsafe code",
+            "src/net/x.rs",
+            "//! h\n#![allow(unsafe_code)]\nfn f() { unsafe { g() } }\nunsafe impl Send for X {}",
+            &["2: `unsafe_code`", "3: `unsafe`", "4: `unsafe`"],
+        ),
+        (
+            "unsafe code in tests",
+            "tests/it/x.rs",
+            "//! h\n#[unsafe(no_mangle)]\nfn f() {}",
+            &["2: `unsafe`"],
+        ),
+        (
+            "unsafe code in its place",
+            "src/os.rs",
+            "//! h\n#![expect(unsafe_code)]\nfn f() { unsafe { g() } }",
+            &[],
+        ),
+        (
             "chance",
             "src/plan/x.rs",
             "//! h\nfn f() { rand::rng(); rand_chacha::rand_core::seed(); }",

@@ -6,6 +6,8 @@ use crate::support::{LivekitServer, Loadgen, Running, Shared, children, poll};
 use loadgen::record::Journal;
 use loadgen::targets::in_process;
 use loadgen::vocab::AgentDelay;
+use nix::sys::signal::{self, Signal};
+use nix::unistd::Pid;
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
@@ -74,8 +76,7 @@ impl Subject for Embedded {
         if case.mishap.is_some() {
             first_turns_ended(&run);
             for pid in children(run.pid()) {
-                // SAFETY: kill has no memory-safety preconditions; the agent is our run's child.
-                unsafe { libc::kill(pid.cast_signed(), libc::SIGKILL) };
+                kill(pid);
             }
         }
         finished(run)
@@ -107,14 +108,18 @@ impl Subject for Livekit {
             first_turns_ended(&run);
             match mishap {
                 Mishap::AgentLeaves => agent.send_signal(libc::SIGINT),
-                // SAFETY: kill has no memory-safety preconditions; the server is this test's own.
-                Mishap::TargetGone => unsafe {
-                    libc::kill(server.pid().cast_signed(), libc::SIGKILL);
-                },
+                Mishap::TargetGone => kill(server.pid()),
             }
         }
         finished(run)
     }
+}
+
+/// Kills a process of this test.
+fn kill(pid: u32) {
+    let pid = Pid::from_raw(pid.cast_signed());
+    // It may have ended.
+    let _ = signal::kill(pid, Signal::SIGKILL);
 }
 
 /// Writes the scenario where the run will look for it. Without sentinels: these are two calls.
