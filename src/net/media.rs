@@ -375,7 +375,7 @@ impl Media {
             sequence,
             level: stream
                 .level
-                .and_then(|id| level(&bytes[HEADER..header], id)),
+                .and_then(|id| level(extension(&bytes[..header])?, id)),
             length,
         })
     }
@@ -491,6 +491,13 @@ fn header_length(bytes: &[u8]) -> Option<usize> {
         }
     };
     (bytes.len() >= length).then_some(length)
+}
+
+/// The extension of a whole RTP header, which stands behind its CSRC list.
+fn extension(header: &[u8]) -> Option<&[u8]> {
+    let first = *header.first()?;
+    let fixed = HEADER + 4 * usize::from(first & 0x0f);
+    (first & 0x10 != 0).then(|| header.get(fixed..))?
 }
 
 /// The audio level among a header's extensions (RFC 8285, one-byte form), by its extension id.

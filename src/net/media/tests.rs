@@ -377,3 +377,32 @@ fn the_level_is_found_among_the_extensions() {
         assert_eq!(level(rest, 1), found, "{what}");
     }
 }
+
+#[test]
+fn the_extension_stands_behind_the_csrc_list() {
+    // Version, CSRC count and extension bit; marker and type; sequence; time; SSRC.
+    let fixed = |first: u8| [&[first, 111][..], &[0; 10]].concat();
+    let extension_of_level = [0xbe, 0xde, 0, 1, 0x10, 30, 0, 0];
+    let csrc = [9, 9, 9, 9];
+    for (what, header, found) in [
+        (
+            "alone",
+            [&fixed(0x90)[..], &extension_of_level].concat(),
+            Some(30),
+        ),
+        (
+            "behind a CSRC",
+            [&fixed(0x91)[..], &csrc, &extension_of_level].concat(),
+            Some(30),
+        ),
+        // Two sources whose numbers look like an extension.
+        (
+            "none",
+            [&fixed(0x82)[..], &extension_of_level].concat(),
+            None,
+        ),
+    ] {
+        let read = extension(&header).and_then(|rest| level(rest, 1));
+        assert_eq!(read, found, "{what}");
+    }
+}
