@@ -197,10 +197,14 @@ fn cut_off(calls: &mut [CallRecord], turns: &[TurnRecord]) {
     let under_way = |c: &&mut CallRecord| c.started_ms.is_some() && c.ended_ms.is_none();
     for call in calls.iter_mut().filter(under_way) {
         let outcomes = ended.remove(&call.call).unwrap_or_default();
-        let left = call.turns.planned.saturating_sub(outcomes.len());
-        let next = std::iter::once(Outcome::CutOff);
-        let unended = next.chain(std::iter::repeat(Outcome::NotRun)).take(left);
-        call.turns = TurnCounts::of(call.turns.planned, outcomes.into_iter().chain(unended));
+        let planned = call.turns.planned;
+        // Counted, not listed: a file may say any number.
+        let left = planned.saturating_sub(outcomes.len());
+        call.turns = TurnCounts::of(planned, outcomes);
+        if left > 0 {
+            call.turns.cut_off += 1;
+            call.turns.not_run += left - 1;
+        }
         call.outcome = Some(CallOutcome::CutOff);
     }
 }

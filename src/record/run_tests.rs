@@ -207,3 +207,38 @@ fn audio_that_cannot_be_read_has_no_waveform() {
     let waves: Vec<_> = record.waves.iter().map(|w| (w.call, w.turn)).collect();
     assert_eq!(waves, [(5, 0)]);
 }
+
+#[test]
+fn numbers_that_no_run_reaches_are_neither_counted_nor_summed() {
+    let mut run = made();
+    run.calls[0].ended_ms = None;
+    let dir = cut(&run, Some(&start()));
+    let path = dir.path().join("calls.jsonl");
+    let calls = fs::read_to_string(&path).unwrap();
+    let with = |planned: &str| calls.replacen("\"planned\":3", planned, 1);
+    // Large, and still a count: the turns that were left out are not listed.
+    fs::write(&path, with("\"planned\":1000000000000")).unwrap();
+    let record = RunRecord::read(dir.path()).unwrap();
+    assert_eq!(record.calls[0].turns.planned, 1_000_000_000_000);
+    assert!(record.calls[0].turns.not_run > 999_999_999_000);
+    for planned in [
+        "\"planned\":1000000000001",
+        "\"planned\":18446744073709551615",
+    ] {
+        fs::write(&path, with(planned)).unwrap();
+        let read = RunRecord::read(dir.path());
+        assert!(
+            matches!(read, Err(RecordError::Corrupt { line: 1, .. })),
+            "{read:?}"
+        );
+    }
+    // A seed may be any number.
+    let start = RunStart {
+        seed: u64::MAX,
+        ..start()
+    };
+    fs::write(&path, calls).unwrap();
+    fs::write(dir.path().join("run.json"), start.to_json()).unwrap();
+    let record = RunRecord::read(dir.path()).unwrap();
+    assert_eq!(record.summary.run.seed, u64::MAX);
+}

@@ -7,8 +7,10 @@
 
 use super::error::RecordError;
 use super::folder::create_private;
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::de::{DeserializeOwned, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+use std::borrow::Cow;
+use std::fmt;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
@@ -125,18 +127,93 @@ enum Unreadable {
     Newer(u32),
 }
 
-#[derive(Deserialize)]
-struct Versioned {
-    version: u32,
+/// Largest count, index or size that is read from a file; sums of them stay far below what 64 bits
+/// hold. A seed may be any number.
+const LARGEST_NUMBER: u64 = 1_000_000_000_000;
+
+/// What is looked at before an object is read.
+#[derive(Default)]
+struct Scan {
+    /// The object's version, if it has one.
+    version: Option<u64>,
+    /// The largest whole number in it.
+    largest: u64,
+}
+
+impl<'de> Deserialize<'de> for Scan {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Scanner)
+    }
+}
+
+struct Scanner;
+
+impl<'de> Visitor<'de> for Scanner {
+    type Value = Scan;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_u64<E>(self, largest: u64) -> Result<Scan, E> {
+        let version = None;
+        Ok(Scan { version, largest })
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Scan, E> {
+        Ok(Scan::default())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Scan, E> {
+        Ok(Scan::default())
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Scan, E> {
+        Ok(Scan::default())
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Scan, E> {
+        Ok(Scan::default())
+    }
+
+    fn visit_unit<E>(self) -> Result<Scan, E> {
+        Ok(Scan::default())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Scan, A::Error> {
+        let mut scan = Scan::default();
+        while let Some(item) = items.next_element::<Scan>()? {
+            scan.largest = scan.largest.max(item.largest);
+        }
+        Ok(scan)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Scan, A::Error> {
+        let mut scan = Scan::default();
+        while let Some(key) = entries.next_key::<Cow<'de, str>>()? {
+            let value: Scan = entries.next_value()?;
+            match key.as_ref() {
+                "seed" => {}
+                "version" => scan.version = Some(value.largest),
+                _ => scan.largest = scan.largest.max(value.largest),
+            }
+        }
+        Ok(scan)
+    }
 }
 
 /// The object in `text`, of a version up to `known`.
 fn parse<T: DeserializeOwned>(text: &[u8], known: u32) -> Result<T, Unreadable> {
     // Check the version first: a later one may have other fields, which is not corruption.
-    if let Ok(Versioned { version }) = serde_json::from_slice(text)
-        && version > known
-    {
-        return Err(Unreadable::Newer(version));
+    if let Ok(Scan { version, largest }) = serde_json::from_slice(text) {
+        let version = version.and_then(|version| u32::try_from(version).ok());
+        if let Some(version) = version.filter(|version| *version > known) {
+            return Err(Unreadable::Newer(version));
+        }
+        if largest > LARGEST_NUMBER {
+            let detail = format!("{largest} is larger than any count or size");
+            return Err(Unreadable::Corrupt(detail));
+        }
     }
     serde_json::from_slice(text).map_err(|e| Unreadable::Corrupt(e.to_string()))
 }
