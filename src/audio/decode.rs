@@ -27,6 +27,9 @@ const MAX_CHANNELS: usize = 32;
 /// A data length of at least this means "unknown": sox, espeak-ng and ffmpeg write it when they
 /// write to a pipe and cannot know the length.
 const UNKNOWN_LENGTH: u32 = 0x7FFF_F000;
+/// Loudest sample accepted, where full scale is 1. Some writers scale to 32768; beyond that a file is
+/// damaged, and the filters of the resampler would overflow.
+const LOUDEST: f32 = 1e6;
 /// A container's sample count may be off by this much: the codec's delay and padding.
 const COUNT_SLACK: u64 = 4096;
 
@@ -286,8 +289,12 @@ impl Mono {
         }
         for frame in interleaved.chunks_exact(channels) {
             let mean = frame.iter().sum::<f32>() / channels as f32;
-            if !mean.is_finite() {
-                let detail = "a sample is not a number".to_owned();
+            if !mean.is_finite() || mean.abs() > LOUDEST {
+                let detail = match mean.is_finite() {
+                    true => "a sample is out of all bounds",
+                    false => "a sample is not a number",
+                };
+                let detail = detail.to_owned();
                 return Err(AudioError::Damaged { detail });
             }
             self.samples.push(mean);

@@ -113,7 +113,7 @@ fn bad_files_are_errors_with_a_hint() {
     let tone = vec![1000i16; 4800];
     let good = wav16(48_000, 1, &tone);
     let flac = FORMATS[3].1;
-    let cases: [(&str, Vec<u8>, &str); 14] = [
+    let cases: [(&str, Vec<u8>, &str); 15] = [
         ("no bytes", vec![], "the audio is empty"),
         ("a header only", wav16(48_000, 1, &[]), "the audio is empty"),
         (
@@ -146,6 +146,11 @@ fn bad_files_are_errors_with_a_hint() {
             "not a number",
         ),
         ("infinite", floats(&[0.1, f32::INFINITY]), "not a number"),
+        (
+            "far too loud",
+            floats(&[0.1, 1e38, -1e38]),
+            "out of all bounds",
+        ),
         (
             "text",
             b"version: 1\nname: this is no audio\n".repeat(20),
