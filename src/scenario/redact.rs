@@ -134,7 +134,14 @@ impl Found {
                     }
                 }
                 Event::SequenceStart(..) | Event::MappingStart(..) => {
-                    let secret = open.last_mut().is_some_and(Open::takes_secret);
+                    let secret = match open.last_mut() {
+                        // A collection can be a key, too; its value comes next.
+                        Some(outer) if is_key => {
+                            outer.key = Some(String::new());
+                            outer.secret
+                        }
+                        outer => outer.is_some_and(Open::takes_secret),
+                    };
                     let mapping = matches!(event, Event::MappingStart(..));
                     let key = None;
                     open.push(Open {
@@ -280,6 +287,8 @@ mod tests {
             format!("target: {{\"kind\":\"livekit\",\"api_secret\":\"{SECRET}\"}}"),
             format!("target:\r\n  api_secret: {SECRET}\r\n  kind: livekit\r\n"),
             format!("m: {{api_secret: [{{a: {SECRET}}}, {{b: x}}]}}\n"),
+            format!("target:\n  ? [a, {{b: c}}]\n  : d\n  api_secret: {SECRET}\n"),
+            format!("target:\n  ? a: b\n  ? api_secret\n  : {SECRET}\n"),
             format!(
                 "metadata: | # caller -> agent\n  a {SECRET}\n  b\ntarget:\n  api_secret: {SECRET}\n"
             ),
