@@ -7,15 +7,22 @@
 
 use super::exit::Exit;
 use crate::report::Style;
+use crate::vocab::plain;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{BufWriter, Error, ErrorKind, IsTerminal as _, Result, Write as _};
 
 /// Redraws per second of a [`Line`].
 const REDRAWS: u8 = 10;
 
-/// Prints a line to stderr.
-pub(super) fn say(line: &str) {
-    let _ = writeln!(std::io::stderr(), "{line}");
+/// Prints a text to stderr. Names and messages in it may be anybody's: nothing in them acts on the
+/// terminal.
+pub(super) fn say(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{}", visible(text));
+}
+
+fn visible(text: &str) -> String {
+    let lines: Vec<String> = text.split('\n').map(plain).collect();
+    lines.join("\n")
 }
 
 /// Prints a note to stderr.
@@ -105,4 +112,16 @@ impl Line {
 /// Standard input and output as the two directions of a pipe to the parent process.
 pub(super) fn pipe() -> (tokio::io::Stdin, tokio::io::Stdout) {
     (tokio::io::stdin(), tokio::io::stdout())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_stay_and_nothing_acts_on_the_terminal() {
+        let text = "error: unknown variant `\u{1b}[2J`\n  hint: \u{202e}x";
+        let shown = "error: unknown variant `\u{fffd}[2J`\n  hint: \u{fffd}x";
+        assert_eq!(visible(text), shown);
+    }
 }

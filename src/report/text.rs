@@ -3,6 +3,8 @@
 //! In: any string. Out: strings without control characters, wrapped. Invariant: no character
 //! gets through that moves the cursor, or that reorders or hides text.
 
+use crate::vocab::acts;
+
 /// Escapes, as in a Rust literal (`\u{…}`, `\n`), every character that a terminal acts on or that
 /// hides or reorders others. At most `longest` characters, cut with an ellipsis.
 pub(super) fn clean(text: &str, longest: usize) -> String {
@@ -26,18 +28,6 @@ pub(super) fn clean(text: &str, longest: usize) -> String {
         out.push_str(&piece);
     }
     out
-}
-
-fn acts(c: char) -> bool {
-    c.is_control()
-        || matches!(c,
-            '\u{ad}' | '\u{61c}' | '\u{180e}'
-            | '\u{200b}'..='\u{200f}' // zero width, marks of direction
-            | '\u{2028}'..='\u{202e}' // separators, embeddings and overrides
-            | '\u{2060}'..='\u{206f}' // joiners, isolates
-            | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
-            | '\u{e0000}'..='\u{e007f}' // tags
-        )
 }
 
 /// Wraps `text` into lines of at most `width` characters, breaking longer words. Returns at

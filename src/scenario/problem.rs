@@ -3,6 +3,7 @@
 //! In: findings of the reader and the checker. Out: [`Problem`]s, ordered by place, and the
 //! text that is shown for them. Invariant: every problem has a line, a path and a hint.
 
+use crate::vocab::plain;
 use std::fmt;
 
 /// Kind of problem; the names are stable.
@@ -122,16 +123,16 @@ impl fmt::Display for Shown<'_> {
             hint,
             ..
         } = self.problem;
-        writeln!(f, "error: {message}")?;
+        writeln!(f, "error: {}", plain(message))?;
         write!(f, "  --> {}:{}:{}", self.file, place.line, place.column)?;
         if !path.is_empty() {
-            write!(f, "  ({path})")?;
+            write!(f, "  ({})", plain(path))?;
         }
         for line in excerpt {
-            write!(f, "\n   | {line}")?;
+            write!(f, "\n   | {}", plain(line))?;
         }
         if !hint.is_empty() {
-            write!(f, "\n  hint: {hint}")?;
+            write!(f, "\n  hint: {}", plain(hint))?;
         }
         Ok(())
     }
@@ -246,6 +247,18 @@ mod tests {
             problem.display("scenarios/x.yaml").to_string(),
             "error: unknown key `turn` in `call`\n  --> scenarios/x.yaml:12:3  (call.turn)\n  \
              hint: did you mean `turns`?"
+        );
+    }
+
+    #[test]
+    fn nothing_that_it_quotes_controls_a_terminal() {
+        let mut problem = Problem::of_file(Code::BadValue, "`a\u{1b}[2J\nb`", "\u{202e}x");
+        problem.path = "\u{7}".to_owned();
+        problem.excerpt = vec!["\u{9b}0m".to_owned()];
+        assert_eq!(
+            problem.display("x.yaml").to_string(),
+            "error: `a\u{fffd}[2J b`\n  --> x.yaml:1:1  (\u{fffd})\n   | \u{fffd}0m\n  \
+             hint: \u{fffd}x"
         );
     }
 }

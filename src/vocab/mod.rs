@@ -23,10 +23,12 @@ mod delay;
 pub mod duration;
 mod loss;
 mod metric;
+mod terminal;
 mod turn;
 
 pub use call::{AgentState, Decode, GreetingPolicy, OnAgentLeft};
 pub use delay::{AgentDelay, DelayError};
 pub use loss::Loss;
 pub use metric::{About, Kind, Metric, Row, Shown};
+pub use terminal::{acts, plain};
 pub use turn::{Anchor, Confidence, Expect, Flag, Outcome};

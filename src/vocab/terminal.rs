@@ -1,0 +1,44 @@
+//! Characters of outside texts that would act where a text is shown, instead of being seen.
+//!
+//! In: a character. Out: whether it controls a terminal, hides, or turns the direction of what
+//! stands beside it.
+
+/// Whether a character acts instead of being shown.
+pub fn acts(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{ad}' | '\u{61c}' | '\u{180e}'
+            | '\u{200b}'..='\u{200f}' // zero width, marks of direction
+            | '\u{2028}'..='\u{202e}' // separators, embeddings and overrides
+            | '\u{2060}'..='\u{206f}' // joiners, isolates
+            | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
+            | '\u{e0000}'..='\u{e007f}' // tags
+        )
+}
+
+/// `text` as one line in which no character acts.
+pub fn plain(text: &str) -> String {
+    let seen = |c| match c {
+        '\n' | '\r' | '\t' => ' ',
+        c if acts(c) => char::REPLACEMENT_CHARACTER,
+        c => c,
+    };
+    text.chars().map(seen).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_acts_is_replaced_and_the_rest_stays() {
+        for (text, shown) in [
+            ("größer, 日本語 🙂", "größer, 日本語 🙂"),
+            ("two\r\n\tlines", "two   lines"),
+            ("\u{1b}[2J\u{9b}0m\u{7}", "\u{fffd}[2J\u{fffd}0m\u{fffd}"),
+            ("\u{202e}gnp.exe\u{200b}", "\u{fffd}gnp.exe\u{fffd}"),
+        ] {
+            assert_eq!(plain(text), shown);
+        }
+    }
+}
