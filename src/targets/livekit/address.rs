@@ -4,7 +4,7 @@
 //! Invariants: `http` and `https` are read as `ws` and `wss`; no user info, no query.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use tokio_tungstenite::tungstenite::http::Uri;
 
 /// A server's address.
@@ -63,16 +63,18 @@ impl Address {
         if uri.query().is_some() {
             return Err(no("it has a query"));
         }
-        let host = authority.host().trim_matches(['[', ']']).to_owned();
-        if host.is_empty() {
-            return Err(no("it has no host"));
-        }
+        let host = host(authority.host()).ok_or_else(|| no("it has no valid host"))?;
+        let port = match authority.as_str().strip_prefix(authority.host()) {
+            Some("") => Some(if secure { 443 } else { 80 }),
+            Some(port) => port.strip_prefix(':').and_then(|port| port.parse().ok()),
+            None => None,
+        };
         Ok(Self {
             secure,
             host,
-            port: authority
-                .port_u16()
-                .unwrap_or(if secure { 443 } else { 80 }),
+            port: port
+                .filter(|port| *port > 0)
+                .ok_or_else(|| no("its port is not a number from 1 to 65535"))?,
             path: uri.path().trim_end_matches('/').to_owned(),
         })
     }
@@ -121,6 +123,16 @@ impl Address {
     }
 }
 
+/// The host of an authority, without the brackets around an IPv6 address.
+fn host(host: &str) -> Option<String> {
+    let inner = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
+    match inner {
+        Some(v6) => v6.parse::<Ipv6Addr>().is_ok().then(|| v6.to_owned()),
+        None if host.is_empty() || host.contains(['[', ']', ':', '%']) => None,
+        None => Some(host.to_owned()),
+    }
+}
+
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.websocket())
@@ -153,6 +165,12 @@ mod tests {
             "ws://",
             "ws://h?x=1",
             "ws://key:hunter2@h",
+            "ws://h:99999",
+            "ws://h:0",
+            "ws://h:",
+            "ws://[::1]8:.n",
+            "ws://[%2e]",
+            "ws://[::1",
         ] {
             let e = Address::parse(url).expect_err(url).to_string();
             assert!(!e.contains("hunter2"), "{e}");
