@@ -47,6 +47,9 @@
 pub mod audio;
 pub mod call;
 pub mod cli;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzz;
 pub mod net;
 mod os;
 pub mod plan;

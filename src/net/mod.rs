@@ -10,6 +10,8 @@ mod clock;
 mod endpoint;
 mod engine;
 mod error;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzed;
 mod grid;
 mod health;
 mod impair;

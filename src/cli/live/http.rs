@@ -24,6 +24,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -156,20 +157,7 @@ async fn accept(listener: tokio::net::TcpListener, name: Arc<str>, metrics: Arc<
         };
         let (name, metrics) = (name.clone(), metrics.clone());
         tokio::spawn(async move {
-            let answer = service_fn(|request| {
-                let answered = respond(&request, &name, &metrics);
-                async { Ok::<_, Infallible>(answered) }
-            });
-            let connection = http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(HEAD)
-                .max_buf_size(HEAD_BYTES)
-                .max_headers(HEADERS)
-                // A kept-alive connection would occupy a place between scrapes.
-                .keep_alive(false)
-                .serve_connection(TokioIo::new(stream), answer);
-            // A scraper that disconnects must not affect the run.
-            let _ = tokio::time::timeout(LONGEST, connection).await;
+            serve(stream, &name, &metrics).await;
             drop(place);
         });
     }
@@ -193,6 +181,40 @@ fn is_for_us<B>(request: &Request<B>, name: &str) -> bool {
     let host = named.next().and_then(|host| host.to_str().ok());
     let target = request.uri().authority().map(|a| a.as_str());
     host.is_some_and(known) && named.next().is_none() && target.is_none_or(known)
+}
+
+/// Serves one connection: one request, within a few seconds.
+async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, name: &str, metrics: &Metrics) {
+    let answer = service_fn(|request| {
+        let answered = respond(&request, name, metrics);
+        async { Ok::<_, Infallible>(answered) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD)
+        .max_buf_size(HEAD_BYTES)
+        .max_headers(HEADERS)
+        // A kept-alive connection would occupy a place between scrapes.
+        .keep_alive(false)
+        .serve_connection(TokioIo::new(stream), answer);
+    // A scraper that disconnects must not affect the run.
+    let _ = tokio::time::timeout(LONGEST, connection).await;
+}
+
+/// What a client that sends these bytes gets back, for the fuzz targets.
+#[cfg(any(test, fuzzing))]
+pub(crate) async fn answered(bytes: &[u8], metrics: &Metrics) -> Vec<u8> {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let (mut client, server) = tokio::io::duplex(bytes.len().max(1));
+    let ask = async {
+        let mut answer = Vec::new();
+        // The server may close the connection before it has read everything.
+        let _ = client.write_all(bytes).await;
+        let _ = client.shutdown().await;
+        let _ = client.read_to_end(&mut answer).await;
+        answer
+    };
+    tokio::join!(ask, serve(server, "localhost", metrics)).0
 }
 
 fn respond(request: &Request<Incoming>, name: &str, metrics: &Metrics) -> Response<Full<Bytes>> {

@@ -10,6 +10,8 @@ mod progress;
 mod shown;
 
 pub use http::ListenAt;
+#[cfg(any(test, fuzzing))]
+pub(crate) use http::answered;
 pub(super) use shown::Shown;
 
 use super::console;

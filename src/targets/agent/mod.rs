@@ -10,6 +10,8 @@ mod chirps;
 mod clip;
 mod crowd;
 mod delay;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzed;
 mod inbound;
 mod notice;
 mod pipe;

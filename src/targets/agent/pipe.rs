@@ -17,7 +17,7 @@ use tokio::io::{
 use tokio::task::JoinHandle;
 
 /// Longest line accepted; an offer of one section is about 1.5 KB.
-const MAX_LINE: usize = 64 * 1_024;
+pub(super) const MAX_LINE: usize = 64 * 1_024;
 
 /// A request from the other end of the pipe.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -109,7 +109,7 @@ pub async fn serve_pipe(
 }
 
 /// Reads a line; returns false at the end of the input. A line that is too long is left empty.
-async fn next_line(
+pub(super) async fn next_line(
     input: &mut (impl AsyncBufRead + Unpin),
     line: &mut Vec<u8>,
 ) -> std::io::Result<bool> {

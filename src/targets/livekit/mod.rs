@@ -11,6 +11,8 @@ mod cleanup;
 mod connection;
 mod diagnosis;
 mod dispatches;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzed;
 mod ledger;
 mod media_failure;
 mod negotiation;

@@ -16,11 +16,17 @@ const MAX_SECTIONS: u32 = 64;
 
 /// The tracks that a description's sections hold. Servers list them beside the description;
 /// older ones only in it.
-fn tracks_of(description: &mut proto::SessionDescription) -> HashMap<String, String> {
+pub(super) fn tracks_of(description: &mut proto::SessionDescription) -> HashMap<String, String> {
     match std::mem::take(&mut description.mid_to_track_id) {
         none if none.is_empty() => tracks_by_mid(&description.sdp),
         told => told,
     }
+}
+
+/// The candidate of a trickle message, as it would stand in a description; empty if there is none.
+pub(super) fn candidate_of(t: &proto::TrickleRequest) -> String {
+    let init: serde_json::Value = serde_json::from_str(&t.candidate_init).unwrap_or_default();
+    init["candidate"].as_str().unwrap_or_default().to_owned()
 }
 
 impl<E: Endpoint> Live<'_, E> {
@@ -85,8 +91,7 @@ impl<E: Endpoint> Live<'_, E> {
         } else {
             PUBLISHER
         };
-        let init: serde_json::Value = serde_json::from_str(&t.candidate_init).unwrap_or_default();
-        let line = init["candidate"].as_str().unwrap_or_default().to_owned();
+        let line = candidate_of(t);
         self.peer
             .with(move |p, now| p.transport(transport, now).map(|t| t.candidate(&line)))
             .await

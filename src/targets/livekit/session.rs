@@ -260,9 +260,7 @@ impl<E: Endpoint> Live<'_, E> {
             Reply::Offer(o) => self.on_offer(o).await,
             Reply::Trickle(t) => self.on_trickle(&t).await,
             Reply::MediaSectionsRequirement(m) => self.reoffer(m.num_audios).await,
-            Reply::Leave(l) => Err(Failure::Dropped {
-                detail: format!("the server ended it: {}", leave_reason(&l)),
-            }),
+            Reply::Leave(l) => Err(left(&l)),
             Reply::RequestResponse(r) => on_request_response(&r),
             _ => Ok(()),
         }
@@ -377,13 +375,17 @@ impl<E: Endpoint> Live<'_, E> {
     }
 }
 
-fn leave_reason(leave: &proto::LeaveRequest) -> &'static str {
-    proto::DisconnectReason::try_from(leave.reason)
+/// The failure of a session that the server ends.
+pub(super) fn left(leave: &proto::LeaveRequest) -> Failure {
+    let reason = proto::DisconnectReason::try_from(leave.reason)
         .unwrap_or(proto::DisconnectReason::UnknownReason)
-        .as_str_name()
+        .as_str_name();
+    Failure::Dropped {
+        detail: format!("the server ended it: {reason}"),
+    }
 }
 
-fn on_request_response(r: &proto::RequestResponse) -> Result<(), Failure> {
+pub(super) fn on_request_response(r: &proto::RequestResponse) -> Result<(), Failure> {
     use proto::request_response::Reason;
     match Reason::try_from(r.reason) {
         Ok(Reason::LimitExceeded) => Err(Failure::from(Cause::Quota {

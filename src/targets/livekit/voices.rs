@@ -143,6 +143,12 @@ impl Voices {
         }
     }
 
+    /// Everybody who is kept, for the fuzz targets.
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn present(&self) -> &[Participant] {
+        self.roster.present()
+    }
+
     /// Handles participants that arrived, changed or left.
     pub(super) fn participants(&mut self, all: Vec<Presence>, now: Instant) -> Vec<RoomEvent> {
         for presence in all {

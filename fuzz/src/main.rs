@@ -1,0 +1,53 @@
+//! The fuzzer: libFuzzer around the targets of `loadgen::fuzz`.
+//!
+//! In: libFuzzer's arguments; the target's name in `LOADGEN_FUZZ_TARGET`; `LOADGEN_FUZZ_PLANTED=1`
+//! plants the targets' defects. Out: libFuzzer's reports. Invariant: a panic that a target catches
+//! itself is no finding; any other ends the process. `scripts/fuzz` builds and starts it.
+
+#![no_main]
+
+use libfuzzer_sys as _;
+use loadgen::fuzz::{TARGETS, Target, plant};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::OnceLock;
+
+/// Reader of sound files; loadgen takes its panics for damaged files.
+const CAUGHT: &str = "symphonia";
+
+static TARGET: OnceLock<Target> = OnceLock::new();
+
+/// Chooses the target; libFuzzer calls it first.
+#[unsafe(no_mangle)]
+pub extern "C" fn LLVMFuzzerInitialize(_: *const i32, _: *const *const *const u8) -> i32 {
+    let name = std::env::var("LOADGEN_FUZZ_TARGET").unwrap_or_default();
+    let Some(target) = TARGETS.iter().find(|target| target.name == name) else {
+        let names: Vec<_> = TARGETS.iter().map(|target| target.name).collect();
+        eprintln!("LOADGEN_FUZZ_TARGET is none of: {}", names.join(" "));
+        std::process::exit(2);
+    };
+    TARGET.get_or_init(|| *target);
+    if std::env::var("LOADGEN_FUZZ_PLANTED").is_ok_and(|planted| planted == "1") {
+        plant();
+    }
+    let told = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        // Told by the thousand, they would hide everything else.
+        if !panic.location().is_some_and(|place| place.file().contains(CAUGHT)) {
+            told(panic);
+        }
+    }));
+    0
+}
+
+/// Runs the target on one input.
+#[unsafe(no_mangle)]
+pub extern "C" fn rust_fuzzer_test_input(input: &[u8]) -> i32 {
+    let Some(target) = TARGET.get() else {
+        std::process::abort();
+    };
+    if catch_unwind(AssertUnwindSafe(|| (target.run)(input))).is_err() {
+        // libFuzzer writes the input to a file.
+        std::process::abort();
+    }
+    0
+}

@@ -1,0 +1,61 @@
+//! Sound files and their annotations.
+//!
+//! In: a byte that chooses the name's extension, then a file. Properties: what is decoded is
+//! bounded and an utterance can be made of it; an annotation's times are in order.
+
+use super::planted::planted;
+use crate::audio::{Annotation, MAX_PACKET, RATE, Utterance, decode, speech_span};
+use std::time::Duration;
+
+/// Extensions of names; a name may have none, or a wrong one.
+const EXTENSIONS: [Option<&str>; 7] = [
+    None,
+    Some("wav"),
+    Some("flac"),
+    Some("mp3"),
+    Some("ogg"),
+    Some("m4a"),
+    Some("txt"),
+];
+/// Longest audio, in samples: 600 s and what a resampler rounds up.
+const LONGEST: usize = 600 * RATE as usize + MAX_PACKET;
+/// Longest audio of which an utterance is made here, since encoding takes time.
+const SHORT: Duration = Duration::from_millis(200);
+
+pub(super) fn run(bytes: &[u8]) {
+    let Some((first, file)) = bytes.split_first() else {
+        return;
+    };
+    if let Ok(annotation) = Annotation::parse(file) {
+        let start = annotation.speech_start().unwrap_or_default();
+        assert!(start <= annotation.speech_end());
+        let late = annotation.speech_end() > Duration::from_secs(20);
+        planted([late, annotation.text().is_some()]);
+    }
+    let extension = EXTENSIONS[usize::from(*first) % EXTENSIONS.len()];
+    let pcm = match decode(file, extension) {
+        Ok(pcm) => pcm,
+        Err(error) => {
+            assert!(error.to_string().chars().count() < 1_000, "{error}");
+            return;
+        }
+    };
+    assert!(
+        !pcm.is_empty() && pcm.len() <= LONGEST,
+        "{} samples",
+        pcm.len()
+    );
+    if let Some(span) = speech_span(&pcm) {
+        assert!(span.start < span.end && span.end <= pcm.len(), "{span:?}");
+        assert!(span.active_level_dbfs.is_finite());
+    }
+    let utterance = match pcm.len() <= crate::audio::samples_in(SHORT) as usize {
+        true => Utterance::new("name", file, extension, None),
+        false => return,
+    };
+    if let Ok(utterance) = utterance {
+        assert!(utterance.speech_start < utterance.speech_end);
+        assert!(utterance.speech_end <= utterance.length());
+        assert!(!utterance.frames.is_empty());
+    }
+}

@@ -1,0 +1,39 @@
+//! Datagrams to the socket of a transport that is not connected yet: STUN, DTLS, and anything.
+//!
+//! In: datagrams with their lengths. Properties: the transport lives on, whatever strangers send;
+//! what it has to say ends. Data channels are behind the handshake: loadgen drops their messages
+//! unread, so that str0m's reading, which begins here, is all there is.
+
+use super::input::Input;
+use super::planted::planted;
+use crate::net::Shape;
+use crate::net::fuzzed::Described;
+use std::time::Duration;
+
+/// Datagrams of one input.
+const DATAGRAMS: usize = 32;
+
+pub(super) fn run(bytes: &[u8]) {
+    let mut input = Input::new(bytes);
+    let mut ours = Described::new();
+    let offer = ours.offer(Shape::Single);
+    let answer = Described::new().accept(&offer).expect("our own offer");
+    ours.answer(&answer).expect("an answer to our offer");
+    let mut stun = 0;
+    for number in 0..DATAGRAMS {
+        if input.is_empty() {
+            break;
+        }
+        let datagram = input.long();
+        ours.receive(datagram);
+        let after = Duration::from_millis(50 * number as u64);
+        assert!(
+            ours.drain(after),
+            "a stranger's datagram kills the transport"
+        );
+        let magic = datagram.get(4..8) == Some(&[0x21, 0x12, 0xa4, 0x42]);
+        stun += usize::from(magic && datagram.len() > 20 && datagram.len() % 4 == 0);
+        let handshake = datagram.starts_with(&[22, 0xfe]);
+        planted([stun > 0, handshake && datagram.len() > 16]);
+    }
+}

@@ -1,0 +1,165 @@
+//! The folder of a run, as somebody hands it over, and every report on it.
+//!
+//! In: files, each after a line `=== NAME`. Properties: a record that is read can be shown in every
+//! format, the same way twice; each format can be read by a reader of its own; no text gets out of
+//! its place.
+
+use super::planted::planted;
+use super::scratch;
+use crate::record::{Baseline, EVIDENCE_FOLDER, RunRecord, Status, Summary};
+use crate::report::list::{self, PastRun};
+use crate::report::{File, Format, Style, console};
+use hdrhistogram::serialization::interval_log::IntervalLogIterator;
+use std::path::Path;
+
+/// The files that a run folder may hold.
+const FILES: [&str; 7] = [
+    "summary.json",
+    "run.json",
+    "turns.jsonl",
+    "calls.jsonl",
+    "scenario.yaml",
+    "evidence/index.json",
+    "evidence/turn-00000-0.wav",
+];
+/// Begins the line before a file.
+const HEAD: &[u8] = b"=== ";
+
+pub(super) fn run(bytes: &[u8]) {
+    let folder = scratch::empty("run");
+    std::fs::create_dir(folder.join(EVIDENCE_FOLDER)).expect("our own folder");
+    unpack(bytes, &folder);
+    let record = RunRecord::read(&folder);
+    let summary = RunRecord::read_summary(&folder);
+    let record = match record {
+        Ok(record) => record,
+        Err(error) => {
+            assert!(!error.to_string().is_empty() && !error.hint().is_empty());
+            return;
+        }
+    };
+    // A finished run's summary stands alone; another one is rebuilt from what was just read.
+    assert_eq!(summary.as_ref().ok(), Some(&record.summary));
+    let passes = record.summary.verdict.status == Status::Passed;
+    assert!(
+        record.is_complete() || !passes,
+        "a run that was cut off passes"
+    );
+    let files: Vec<File> = all(&record);
+    assert_eq!(files, all(&record), "rendered twice");
+    for file in &files {
+        is_readable(file, &record);
+    }
+    shown(&record);
+    kept(&record, &folder);
+    planted([!record.waves.is_empty(), record.summary.run.seed > 99]);
+}
+
+fn all(record: &RunRecord) -> Vec<File> {
+    Format::ALL
+        .into_iter()
+        .flat_map(|f| f.files(record))
+        .collect()
+}
+
+/// Writes the files of an input.
+fn unpack(bytes: &[u8], folder: &Path) {
+    let mut file: Option<(&str, Vec<u8>)> = None;
+    let write = |file: Option<(&str, Vec<u8>)>| {
+        if let Some((name, content)) = file {
+            scratch::write(&folder.join(name), &content);
+        }
+    };
+    for line in bytes.split_inclusive(|b| *b == b'\n') {
+        let name = line.strip_prefix(HEAD).map(<[u8]>::trim_ascii_end);
+        let name = name.and_then(|name| FILES.iter().find(|known| known.as_bytes() == name));
+        match (name, &mut file) {
+            (Some(name), file) => write(file.replace((name, Vec::new()))),
+            (None, Some((_, content))) => content.extend(line),
+            (None, None) => {}
+        }
+    }
+    write(file);
+}
+
+fn is_readable(file: &File, record: &RunRecord) {
+    let text = || std::str::from_utf8(&file.bytes).expect("UTF-8");
+    match file.name {
+        "summary.json" => {
+            let again: Summary = serde_json::from_str(text()).expect("our own summary");
+            assert_eq!(again, record.summary);
+        }
+        "turns.csv" => assert_eq!(rows(text()), record.turns.len()),
+        "calls.csv" => assert_eq!(rows(text()), record.calls.len()),
+        "junit.xml" => {
+            let allowed = |c: char| !c.is_control() || matches!(c, '\t' | '\n' | '\r');
+            assert!(text().chars().all(allowed));
+            quick_junit::Report::deserialize_from_str(text()).expect("JUnit");
+        }
+        "histogram.hlog" => {
+            assert!(IntervalLogIterator::new(&file.bytes).all(|entry| entry.is_ok()));
+        }
+        "report.html" => is_harmless(text()),
+        _ => assert_eq!(text().matches("<script").count(), 0, "{}", file.name),
+    }
+}
+
+/// The number of rows of a table, each with as many cells as the head.
+fn rows(csv: &str) -> usize {
+    let mut reader = csv::Reader::from_reader(csv.as_bytes());
+    let rows = reader.records().map(|row| row.expect("as many cells"));
+    rows.map(|row| {
+        let acts = |cell: &str| cell.starts_with(['=', '@']);
+        assert!(!row.iter().any(acts), "a formula: {row:?}");
+    })
+    .count()
+}
+
+/// Checks that the page has the scripts of its own and no others.
+fn is_harmless(page: &str) {
+    let lower = page.to_ascii_lowercase();
+    let begun = lower.matches("<script").count();
+    assert_eq!(begun, lower.matches("</script>").count());
+    assert!(begun <= 2, "{begun} scripts");
+    for tag in ["<iframe", "<object", "<embed", "<base", "<link"] {
+        assert!(!lower.contains(tag), "{tag}");
+    }
+    let tags = lower
+        .split('<')
+        .skip(1)
+        .map(|t| t.split('>').next().unwrap_or(t));
+    for tag in tags {
+        let quoted = tag.split('"').step_by(2);
+        let handler = quoted
+            .clone()
+            .any(|part| part.contains(" onerror=") || part.contains(" onload="));
+        assert!(!handler, "{tag}");
+        assert!(!tag.contains("href=\"javascript:"), "{tag}");
+    }
+}
+
+fn shown(record: &RunRecord) {
+    let past = PastRun {
+        folder: "folder".to_owned(),
+        summary: record.summary.clone(),
+    };
+    let table = list::table(std::slice::from_ref(&past), Style::Plain);
+    assert_eq!(table.lines().count(), 2, "{table}");
+    let parsed = serde_json::from_str::<serde_json::Value>(&list::to_json(&[past]));
+    assert!(parsed.is_ok());
+    for text in [table, console::render(&record.summary, Style::Plain)] {
+        assert!(
+            !text.contains(|c: char| c.is_control() && c != '\n'),
+            "{text:?}"
+        );
+    }
+}
+
+/// Keeps a record as a baseline and reads it.
+fn kept(record: &RunRecord, folder: &Path) {
+    let baseline = Baseline::of(record);
+    let path = folder.join("baseline.json");
+    baseline.write(&path).expect("room");
+    let again = Baseline::read(&path).expect("our own baseline");
+    assert_eq!(again.into_record(), baseline.into_record());
+}

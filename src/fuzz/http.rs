@@ -1,0 +1,59 @@
+//! Requests to the server of live metrics.
+//!
+//! In: what a client sends. Properties: one answer at most, whole, with a status that the server
+//! gives; the metrics only for their own path.
+
+use super::planted::planted;
+use crate::cli::live::answered;
+use crate::report::prometheus::Metrics;
+use std::cell::LazyCell;
+use tokio::runtime::{Builder, Runtime};
+
+thread_local! {
+    static SERVER: LazyCell<(Runtime, Metrics)> = const { LazyCell::new(|| {
+        let runtime = Builder::new_current_thread().enable_time().build();
+        let metrics = Metrics::new("scenario", "target", "0", &["default"]);
+        (runtime.expect("a runtime"), metrics)
+    }) };
+}
+
+/// The statuses that the server and its library give.
+const STATUSES: [&str; 7] = ["200", "400", "404", "405", "414", "421", "431"];
+
+pub(super) fn run(bytes: &[u8]) {
+    let answer = SERVER.with(|server| {
+        let (runtime, metrics) = &**server;
+        runtime.block_on(answered(bytes, metrics))
+    });
+    if answer.is_empty() {
+        return;
+    }
+    let answer = String::from_utf8(answer).expect("our texts are UTF-8");
+    let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+    let status = head.split(' ').nth(1).unwrap_or_default();
+    let known = STATUSES.contains(&status) || status == "100" && body.starts_with("HTTP/1.1 ");
+    assert!(known, "{head}");
+    assert!(
+        !body.contains("HTTP/1.") || status == "100",
+        "a second answer: {answer}"
+    );
+    let metrics = body.ends_with("# EOF\n");
+    let asked = bytes.windows(8).any(|part| part == b"/metrics");
+    assert!(!metrics || asked, "metrics that nobody asked for");
+    let declared = head
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length: "));
+    if let Some(declared) = declared {
+        let head_only = bytes.windows(4).any(|part| part == b"HEAD");
+        let whole = declared.parse() == Ok(body.len());
+        assert!(
+            whole || head_only && body.is_empty(),
+            "{declared} of {}",
+            body.len()
+        );
+    }
+    let lower = bytes.to_ascii_lowercase();
+    let has = |part: &[u8]| lower.windows(part.len()).any(|found| found == part);
+    let kept = has(b"\r\nconnection: keep-alive\r\n");
+    planted([metrics, has(b"http/1.0"), kept]);
+}

@@ -1,0 +1,72 @@
+//! The journal of a run, as somebody hands it over.
+//!
+//! In: `turns.jsonl`, a line `---`, `calls.jsonl`. Properties: what was read and is written again
+//! reads the same; a torn last line costs no other.
+
+use super::planted::planted;
+use super::scratch;
+use crate::record::{CallRecord, Journal, JournalRead, Outcome, TurnRecord};
+use std::path::Path;
+
+/// Between the two files.
+const BETWEEN: &[u8] = b"\n---\n";
+
+pub(super) fn run(bytes: &[u8]) {
+    let at = bytes
+        .windows(BETWEEN.len())
+        .position(|part| part == BETWEEN);
+    let (turns, calls) = match at {
+        // The line break belongs to the turns.
+        Some(at) => (&bytes[..=at], &bytes[at + BETWEEN.len()..]),
+        None => (bytes, &[][..]),
+    };
+    let folder = scratch::empty("journal");
+    let path = folder.join("turns.jsonl");
+    scratch::write(&path, turns);
+    scratch::write(&folder.join("calls.jsonl"), calls);
+    let read = Journal::read(&path);
+    let read_calls = Journal::read_calls(&path);
+    for error in [read.as_ref().err(), read_calls.as_ref().err()] {
+        let text = error.map(|e| e.to_string() + e.hint());
+        assert!(text.is_none_or(|text| !text.is_empty()));
+    }
+    let (Ok(read), Ok(calls)) = (read, read_calls) else {
+        return;
+    };
+    assert!(calls.is_sorted_by(|a, b| a.call < b.call));
+    if !turns.ends_with(b"\n") && !turns.is_empty() {
+        without_its_last_line(&path, turns, &read);
+    }
+    again(&read.turns, &calls);
+    let late = |t: &TurnRecord| t.call > 9 && t.outcome == Outcome::Replied;
+    planted([read.torn, read.turns.iter().any(late)]);
+}
+
+/// Writes the records and reads them.
+fn again(turns: &[TurnRecord], calls: &[CallRecord]) {
+    let path = scratch::empty("again").join("turns.jsonl");
+    let mut journal = Journal::create(&path).expect("a new file");
+    for turn in turns {
+        journal.append(turn).expect("room");
+    }
+    for call in calls {
+        journal.append_call(call).expect("room");
+    }
+    let (turns_again, calls_again) = journal.read_back().expect("our own journal");
+    assert_eq!(turns_again, turns);
+    assert_eq!(calls_again, calls);
+}
+
+/// Reads the turns once more, without the line that has no end.
+fn without_its_last_line(path: &Path, turns: &[u8], read: &JournalRead) {
+    let whole = turns
+        .iter()
+        .rposition(|b| *b == b'\n')
+        .map_or(0, |at| at + 1);
+    scratch::write(path, &turns[..whole]);
+    let kept = Journal::read(path).expect("the lines before it were read");
+    assert!(!kept.torn);
+    if read.torn {
+        assert_eq!(kept.turns, read.turns);
+    }
+}

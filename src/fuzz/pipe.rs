@@ -1,0 +1,43 @@
+//! The pipe of the embedded agent: lines of JSON, both ways.
+//!
+//! In: the size of the pieces, then pieces of lines: bytes as they are, or a byte many times.
+//! Properties: every whole line comes out as it is, or empty if it is too long, and no other; what
+//! is read survives being written.
+
+use super::input::Input;
+use super::planted::planted;
+use crate::targets::agent::fuzzed::{LONGEST_LINE, lines, reply, request};
+
+/// Most bytes of one input, once written out.
+const LARGEST: usize = 256 << 10;
+/// Above this many bytes, they are read in larger pieces: small ones take time.
+const SMALL: usize = 4 << 10;
+
+pub(super) fn run(bytes: &[u8]) {
+    let mut input = Input::new(bytes);
+    let piece = usize::from(input.u16()).max(1);
+    let mut sent = Vec::new();
+    while !input.is_empty() && sent.len() < LARGEST {
+        match input.byte() {
+            b'#' => {
+                let (byte, times) = (input.byte(), 2 * usize::from(input.u16()));
+                sent.extend(std::iter::repeat_n(byte, times));
+            }
+            byte => sent.push(byte),
+        }
+    }
+    let piece = piece.max(if sent.len() > SMALL { SMALL } else { 1 });
+    let expected = sent.split_inclusive(|b| *b == b'\n');
+    let expected = expected.filter(|line| line.ends_with(b"\n")).map(|line| {
+        let fits = line.len() <= LONGEST_LINE;
+        line[..if fits { line.len() } else { 0 }].to_vec()
+    });
+    let read = lines(&sent, piece);
+    assert_eq!(read, expected.collect::<Vec<_>>());
+    for line in read {
+        reply(&line);
+        if let Some((call, room, offer, bye)) = request(&line) {
+            planted([call > 99, room.len() == 1, offer.is_some(), !bye]);
+        }
+    }
+}

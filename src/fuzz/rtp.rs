@@ -1,0 +1,233 @@
+//! RTP and RTCP datagrams from the other side, also behind their authentication.
+//!
+//! In: steps: packets with arbitrary headers, extensions and payloads, sealed as the other side
+//! would; sealed RTCP packets; arbitrary datagrams; time. Properties: what is heard is what was
+//! sent, each packet once, its level and length as a second reader has them; nothing that was not
+//! sealed is heard; our reports count what came.
+
+use super::input::Input;
+use super::planted::planted;
+use crate::net::fuzzed::{Connection, Received, seal_rtcp, sender_report};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+const SSRC: u32 = 0x0a0b_0c0d;
+/// Extension id of the audio level.
+const LEVEL: u8 = 1;
+/// Steps of one input.
+const STEPS: usize = 64;
+/// Packets older than this cannot be told from duplicates.
+const WINDOW: u64 = 64;
+
+/// The receiver as it should be.
+struct Model {
+    connection: Connection,
+    /// The newest sequence number, and all that came.
+    highest: u64,
+    came: BTreeSet<u64>,
+    first: u64,
+    at: Duration,
+    reported: bool,
+    rtcp_index: u32,
+}
+
+pub(super) fn run(bytes: &[u8]) {
+    let mut input = Input::new(bytes);
+    let first = u64::from(input.u16());
+    let mut connection = Connection::new();
+    connection.hear(SSRC, Some(LEVEL), first);
+    let mut model = Model {
+        connection,
+        highest: first,
+        came: BTreeSet::new(),
+        first,
+        at: Duration::ZERO,
+        reported: false,
+        rtcp_index: 0,
+    };
+    for _ in 0..STEPS {
+        if input.is_empty() {
+            break;
+        }
+        match input.byte() % 8 {
+            0 => model.forged(input.short()),
+            1 => model.rtcp(input.short()),
+            2 => model.time(Duration::from_millis(input.u16().into())),
+            _ => model.packet(&mut input),
+        }
+    }
+}
+
+/// A packet before it is sealed.
+struct Sent {
+    header: Vec<u8>,
+    payload: Vec<u8>,
+    csrcs: usize,
+}
+
+fn sent(input: &mut Input<'_>) -> Sent {
+    let flags = input.byte();
+    let csrcs = usize::from(flags & 0x0f);
+    let extended = flags & 0x10 != 0;
+    let mut header = vec![0x80 | flags & 0x3f, input.byte()];
+    if (192..=223).contains(&header[1]) {
+        header[1] = 111; // the others are RTCP
+    }
+    header.extend(input.u16().to_be_bytes());
+    header.extend(input.u32().to_be_bytes());
+    header.extend(SSRC.to_be_bytes());
+    let mut padded = |length: usize, header: &mut Vec<u8>| {
+        let end = header.len() + length;
+        header.extend(input.bytes(length));
+        header.resize(end, 0);
+    };
+    padded(4 * csrcs, &mut header);
+    if extended {
+        padded(3, &mut header);
+        let words = header.pop().unwrap_or_default() % 8;
+        header.extend(u16::from(words).to_be_bytes());
+        padded(4 * usize::from(words), &mut header);
+    }
+    let payload = input.short().to_vec();
+    Sent {
+        header,
+        payload,
+        csrcs,
+    }
+}
+
+/// The audio level of a packet, read a second way: by the offsets of RFC 3550 and RFC 8285.
+fn level(sent: &Sent) -> Option<u8> {
+    let header = &sent.header;
+    let extension = 12 + 4 * sent.csrcs;
+    if header[0] & 0x10 == 0 || header[extension..extension + 2] != [0xbe, 0xde] {
+        return None;
+    }
+    let mut at = extension + 4;
+    while at < header.len() {
+        let (id, length) = (header[at] >> 4, usize::from(header[at] & 15) + 1);
+        match id {
+            0 => at += 1,
+            15 => return None,
+            LEVEL => return header.get(at + 1).map(|level| level & 0x7f),
+            _ => at += 1 + length,
+        }
+    }
+    None
+}
+
+/// The length of its payload without padding; `None` if the padding is wrong.
+fn length(sent: &Sent) -> Option<usize> {
+    let whole = sent.payload.len();
+    if sent.header[0] & 0x20 == 0 {
+        return Some(whole);
+    }
+    let padding = usize::from(*sent.payload.last()?);
+    whole.checked_sub(padding).filter(|_| padding > 0)
+}
+
+impl Model {
+    /// The sequence number next to the newest one that ends in these 16 bits.
+    fn sequence(&self, low: u16) -> Option<u64> {
+        let lap = self.highest & !0xffff | u64::from(low);
+        let near = [
+            lap.checked_sub(0x1_0000),
+            Some(lap),
+            lap.checked_add(0x1_0000),
+        ];
+        let near = near.into_iter().flatten();
+        // Exactly half a lap away counts as behind.
+        let by_distance = |n: &u64| (n.abs_diff(self.highest), *n);
+        let nearest = near.min_by_key(by_distance)?;
+        let behind = low.wrapping_sub(self.highest as u16) >= 0x8000;
+        (behind == (nearest < self.highest)).then_some(nearest)
+    }
+
+    fn packet(&mut self, input: &mut Input<'_>) {
+        let sent = sent(input);
+        let low = u16::from_be_bytes([sent.header[2], sent.header[3]]);
+        let sequence = self.sequence(low);
+        // A packet whose index the receiver cannot know is sealed with the one that it had.
+        let index = sequence.unwrap_or(low.into());
+        let mut datagram = sent.header.clone();
+        datagram.resize(sent.header.len() + sent.payload.len() + 16, 0);
+        let seals = &mut self.connection.seals;
+        let sealed = seals.seal_rtp(SSRC, index, sent.header.len(), &sent.payload, &mut datagram);
+        assert_eq!(sealed, Some(datagram.len()));
+        let new = sequence.filter(|n| {
+            let age = self.highest.saturating_sub(*n);
+            *n > self.first && age < WINDOW && !self.came.contains(n)
+        });
+        let expected = match (new, length(&sent)) {
+            (Some(sequence), Some(length)) => Received::Packet {
+                sequence,
+                rtp_time: u32::from_be_bytes([
+                    sent.header[4],
+                    sent.header[5],
+                    sent.header[6],
+                    sent.header[7],
+                ]),
+                level: level(&sent),
+                payload: sent.payload[..length].to_vec(),
+            },
+            _ => Received::Silent,
+        };
+        let received = self.connection.receive(&datagram, self.at);
+        assert_eq!(received, expected, "{:x?}", sent.header);
+        if let Received::Packet {
+            sequence, level, ..
+        } = received
+        {
+            self.came.insert(sequence);
+            self.highest = self.highest.max(sequence);
+            let twice = self.connection.receive(&datagram, self.at);
+            assert_eq!(twice, Received::Silent, "a duplicate is heard");
+            let padded = sent.header[0] & 0x20 != 0;
+            planted([padded, sent.csrcs > 0, level.is_some()]);
+        }
+    }
+
+    fn forged(&mut self, datagram: &[u8]) {
+        let received = self.connection.receive(datagram, self.at);
+        let heard = matches!(received, Received::Packet { .. });
+        assert!(!heard, "what nobody has sealed is heard: {datagram:x?}");
+    }
+
+    fn rtcp(&mut self, packet: &[u8]) {
+        let mut packet = packet.to_vec();
+        packet.resize(packet.len().max(8), 0);
+        packet[0] = 0x80 | packet[0] & 0x3f;
+        packet[1] = 192 | packet[1] & 0x1f;
+        self.rtcp_index += 1;
+        let sealed = seal_rtcp(&mut self.connection.seals, self.rtcp_index, &packet);
+        let sealed = sealed.expect("there is room");
+        assert_eq!(self.connection.receive(&sealed, self.at), Received::Silent);
+        let report = sender_report(&packet);
+        assert!(report.is_none() || packet.len() >= 28);
+        self.reported |= report.is_some_and(|(ssrc, _)| ssrc == SSRC);
+    }
+
+    /// Lets time pass, and checks the report if one is due.
+    fn time(&mut self, by: Duration) {
+        self.at += by;
+        let Some(report) = self.connection.report(self.at) else {
+            return;
+        };
+        let word = |at: usize| {
+            let bytes = report[at..at + 4].try_into().expect("four bytes");
+            u32::from_be_bytes(bytes)
+        };
+        let blocks = usize::from(!self.came.is_empty());
+        assert_eq!(report.len(), 28 + 24 * blocks + 20);
+        assert_eq!(usize::from(report[0] & 0x1f), blocks);
+        if blocks == 0 {
+            return;
+        }
+        assert_eq!((word(28), word(36)), (SSRC, self.highest as u32));
+        let expected = self.highest - self.first;
+        let lost = expected as i64 - self.came.len() as i64;
+        assert_eq!(i64::from(word(32) & 0xff_ffff), lost.min(0x7f_ffff));
+        let about_reports = word(44) != 0 || word(48) != 0;
+        assert!(self.reported || !about_reports, "a report that nobody sent");
+    }
+}

@@ -1,0 +1,33 @@
+//! A folder of a target's own for readers that take a path.
+//!
+//! In: file names and contents. Out: the folder's path. Invariants: the folder is the thread's
+//! own, in memory if the system has such a place, and removed at the thread's end.
+
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+
+/// Where Linux keeps files in memory.
+const IN_MEMORY: &str = "/dev/shm";
+
+thread_local! {
+    static FOLDER: TempDir = tempfile::Builder::new()
+        .prefix("loadgen-fuzz-")
+        .tempdir_in(IN_MEMORY)
+        .or_else(|_| TempDir::new())
+        .expect("a temporary folder");
+}
+
+/// An empty folder.
+pub(super) fn empty(name: &str) -> PathBuf {
+    let path = FOLDER.with(|folder| folder.path().join(name));
+    if path.exists() {
+        std::fs::remove_dir_all(&path).expect("our own folder");
+    }
+    std::fs::create_dir(&path).expect("a folder within our own");
+    path
+}
+
+/// Writes a file.
+pub(super) fn write(path: &Path, content: &[u8]) {
+    std::fs::write(path, content).expect("a file in our own folder");
+}

@@ -1,0 +1,94 @@
+//! Session descriptions and candidates of the other side.
+//!
+//! In: a kind, then a description, or lines of them. Properties: what we answer and offer can be
+//! read back; the sections that we are made to offer are bounded; the transport stays alive; a
+//! track that is found stands in the text.
+
+use super::input::Input;
+use super::planted::planted;
+use crate::net::fuzzed::{Described, is_description};
+use crate::net::{Shape, tracks_by_mid};
+use std::time::Duration;
+
+/// Sections of one of our offers: what is received, the microphone, the data channels.
+const MOST_SECTIONS: usize = 128 + 2;
+/// What a test of the answers of our own making begins with in place of a description.
+const OURS: &str = "ours";
+
+pub(super) fn run(bytes: &[u8]) {
+    let mut input = Input::new(bytes);
+    let flags = input.byte();
+    let sections = input.byte();
+    let Ok(text) = std::str::from_utf8(input.rest()) else {
+        return;
+    };
+    let tracks = tracks_by_mid(text);
+    for (mid, track) in &tracks {
+        assert!(text.contains(&format!("a=mid:{mid}")), "{mid}");
+        assert!(text.contains(track.as_str()), "{track}");
+    }
+    match flags & 3 {
+        0 => answer(text, shape(flags), sections),
+        1 => offer(text, tracks.keys().next()),
+        2 => candidates(text),
+        _ => {}
+    }
+}
+
+fn shape(flags: u8) -> Shape {
+    match flags >> 2 & 3 {
+        0 => Shape::Publisher,
+        1 => Shape::Direct,
+        _ => Shape::Single,
+    }
+}
+
+/// An answer to our offer, then the next offer and the same answer again.
+fn answer(text: &str, shape: Shape, sections: u8) {
+    let mut ours = Described::new();
+    let offer = ours.offer(shape);
+    let text = match text.strip_prefix(OURS) {
+        // The other side's answer, with the rest of the input behind it.
+        Some(rest) => Described::new().accept(&offer).expect("our own offer") + rest,
+        None => text.to_owned(),
+    };
+    let taken = ours.answer(&text).is_ok();
+    assert!(ours.drain(Duration::ZERO), "an answer kills the transport");
+    let next = ours.reoffer(sections.into());
+    if let Ok(Some(next)) = next {
+        assert!(is_description(&next), "{next}");
+        let count = next.matches("\r\nm=").count();
+        assert!(count <= MOST_SECTIONS, "{count} sections");
+        let again = ours.answer(&text).is_ok();
+        planted([taken && !again, text.contains("a=inactive"), sections > 77]);
+    }
+    assert!(ours.drain(Duration::from_secs(1)), "the transport is dead");
+}
+
+/// An offer, which we answer.
+fn offer(text: &str, mid: Option<&String>) {
+    let mut ours = Described::new();
+    let text = match text.strip_prefix(OURS) {
+        Some(rest) => Described::new().offer(Shape::Single) + rest,
+        None => text.to_owned(),
+    };
+    if let Ok(answer) = ours.accept(&text) {
+        assert!(is_description(&answer), "{answer}");
+        // What str0m cannot read at an offer's end, it leaves unanswered.
+        let count = |sdp: &str| sdp.lines().filter(|l| l.starts_with("m=")).count();
+        assert!(count(&answer) <= count(&text), "{answer}");
+        planted([count(&answer) > 2, text.contains("a=end-of-candidates")]);
+        if let Some(mid) = mid {
+            ours.publish_on(mid);
+        }
+    }
+    assert!(ours.drain(Duration::from_secs(1)), "the transport is dead");
+}
+
+/// Candidates, one a line.
+fn candidates(text: &str) {
+    let mut ours = Described::new();
+    let taken = text.lines().filter(|line| ours.candidate(line)).count();
+    assert!(ours.drain(Duration::from_secs(1)), "the transport is dead");
+    planted([taken > 1, text.contains(" typ relay raddr ")]);
+}

@@ -1,0 +1,100 @@
+//! Messages of a signalling server, one after another.
+//!
+//! In: how the agent is chosen, then protobuf messages with their lengths. Properties: what a
+//! server can make us keep is bounded; a track is told once for each section and its end once;
+//! texts that are shown control no terminal.
+
+use super::input::Input;
+use super::planted::planted;
+use crate::targets::livekit::fuzzed::{Reaction, Room, Told};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// Messages of one input.
+const MESSAGES: usize = 64;
+/// Bounds of what is kept: participants, tracks of each, characters of a name.
+const MOST: (usize, usize, usize) = (1_000, 64, 256);
+/// Longest text that is shown of a server's, in characters, and the notice around eight of them.
+const SHOWN: usize = 200;
+const NOTICE: usize = 2_000;
+/// A message of an input has at most this many bytes.
+const MOST_BYTES: usize = u16::MAX as usize;
+
+pub(super) fn run(bytes: &[u8]) {
+    let mut input = Input::new(bytes);
+    let flags = input.byte();
+    let chosen = |bit: u8, name: &str| (flags & bit != 0).then(|| name.to_owned());
+    let mut room = Room::new(flags & 1 == 0, chosen(2, "TR_voice"), chosen(4, "agent"));
+    let mut heard = BTreeSet::new();
+    for number in 0..MESSAGES {
+        if input.is_empty() {
+            break;
+        }
+        let at = Duration::from_secs(number as u64);
+        let reaction = room.message(input.long(), at);
+        match reaction {
+            None | Some(Reaction::Nothing) => {}
+            Some(Reaction::Closed(failure)) => {
+                is_plain(&failure.to_string(), NOTICE);
+                assert!(!failure.cause().is_empty() && !failure.hint().is_empty());
+            }
+            Some(Reaction::Candidate(line)) => {
+                assert!(
+                    line.len() <= MOST_BYTES,
+                    "a candidate of {} bytes",
+                    line.len()
+                );
+            }
+            Some(Reaction::Told(told)) => follow(&told, &mut heard),
+        }
+        check(&mut room);
+    }
+}
+
+/// A track's id, and the transport and media section that it is heard in.
+type HeardIn = (String, usize, String);
+
+fn follow(told: &[Told], heard: &mut BTreeSet<HeardIn>) {
+    for event in told {
+        match event {
+            Told::Track(sid, transport, mid) => {
+                let new = heard.insert((sid.clone(), *transport, mid.clone()));
+                assert!(new, "told twice: {event:?}");
+            }
+            Told::Gone(sid) => {
+                let known = heard.iter().find(|(id, ..)| id == sid).cloned();
+                let known = known.unwrap_or_else(|| panic!("never told: {event:?}"));
+                heard.remove(&known);
+            }
+            Told::Muted(sid) => {
+                let known = heard.iter().find(|(id, ..)| id == sid);
+                assert!(known.is_some(), "never told: {event:?}");
+                planted([known.is_some_and(|(_, transport, _)| *transport == 1)]);
+            }
+            Told::Present(_) | Told::State | Told::Left => {}
+        }
+    }
+}
+
+fn check(room: &mut Room) {
+    let sizes = room.sizes();
+    assert!(sizes.len() <= MOST.0, "{} participants", sizes.len());
+    for (tracks, longest) in sizes {
+        assert!(tracks <= MOST.1, "{tracks} tracks");
+        assert!(longest <= MOST.2, "a name of {longest} characters");
+    }
+    room.newly_ignored();
+    assert!(room.newly_ignored().is_empty(), "ignored twice");
+    for text in room.seen() {
+        is_plain(&text, SHOWN);
+    }
+    if let Some(notice) = room.take_notice() {
+        is_plain(&notice, NOTICE);
+        assert_eq!(room.take_notice(), None);
+    }
+}
+
+fn is_plain(text: &str, longest: usize) {
+    assert!(!text.chars().any(char::is_control), "{text:?}");
+    assert!(text.chars().count() <= longest, "{text}");
+}

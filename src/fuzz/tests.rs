@@ -1,0 +1,139 @@
+//! Replays the committed corpora, and mutations of them, through their targets.
+//!
+//! Invariants: the mutations come from a seed that a failure prints; the instrumented fuzzer of
+//! `scripts/fuzz` finds deeper defects, and takes a build of its own.
+
+use super::{TARGETS, Target, plant};
+use rand::{RngExt as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// Time for the mutations of one target; `LOADGEN_FULL=1` takes a hundred times as long.
+const TIME: Duration = Duration::from_millis(500);
+/// Most mutations of one input.
+const MUTATIONS: u32 = 8;
+
+fn corpora() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus")
+}
+
+/// The inputs of a target, by file name.
+fn corpus(target: &Target) -> BTreeMap<PathBuf, Vec<u8>> {
+    let folder = corpora().join(target.name);
+    let entries = std::fs::read_dir(&folder).unwrap_or_else(|e| panic!("{folder:?}: {e}"));
+    let paths = entries.map(|entry| entry.expect("a readable folder").path());
+    paths
+        .map(|path| {
+            let bytes = std::fs::read(&path).expect("a readable file");
+            (path, bytes)
+        })
+        .collect()
+}
+
+#[test]
+fn every_input_of_the_corpora_is_taken() {
+    // None of them may give away where the planted defects are.
+    plant();
+    for target in TARGETS {
+        let inputs = corpus(target);
+        assert!(!inputs.is_empty(), "{} has no corpus", target.name);
+        for (path, bytes) in inputs {
+            eprintln!("{}", path.display());
+            (target.run)(&bytes);
+        }
+    }
+}
+
+#[test]
+fn every_target_is_fuzzed_at_night() {
+    let workflow = Path::new(env!("CARGO_MANIFEST_DIR")).join(".github/workflows/fuzz.yml");
+    let workflow = std::fs::read_to_string(workflow).expect("the workflow");
+    let named = workflow
+        .lines()
+        .filter_map(|line| line.strip_prefix("          - "));
+    let named: Vec<&str> = named.take_while(|name| !name.contains(':')).collect();
+    let targets: Vec<&str> = TARGETS.iter().map(|target| target.name).collect();
+    assert_eq!(named, targets);
+}
+
+#[test]
+fn every_corpus_has_a_target() {
+    for entry in std::fs::read_dir(corpora()).expect("a readable folder") {
+        let name = entry.expect("a readable folder").file_name();
+        let known = TARGETS.iter().any(|target| *target.name == name);
+        assert!(known, "{name:?}");
+    }
+}
+
+/// Bytes at which readers of numbers and of text change their minds.
+const TELLING: [&[u8]; 12] = [
+    b"\0",
+    b"\xff",
+    b"\x7f",
+    b"\x80",
+    b"\n",
+    b"\"",
+    b"-",
+    b"0",
+    b"99999999999999999999",
+    b"${",
+    b"1e308",
+    b"\xe2\x80\xa8",
+];
+
+fn mutated(random: &mut ChaCha8Rng, inputs: &[&Vec<u8>]) -> Vec<u8> {
+    let mut bytes = inputs[random.random_range(0..inputs.len())].clone();
+    for _ in 0..random.random_range(1..=MUTATIONS) {
+        let at = random.random_range(0..=bytes.len());
+        let length = random.random_range(0..=16).min(bytes.len() - at);
+        match random.random_range(0..6) {
+            0 => bytes.truncate(at),
+            1 => drop(bytes.drain(at..at + length)),
+            2 => {
+                let part = bytes[at..at + length].to_vec();
+                bytes.splice(at..at, part);
+            }
+            3 => {
+                let telling = TELLING[random.random_range(0..TELLING.len())];
+                bytes.splice(at..at + length.min(telling.len()), telling.iter().copied());
+            }
+            4 => {
+                let other = inputs[random.random_range(0..inputs.len())];
+                let from = random.random_range(0..=other.len());
+                bytes.truncate(at);
+                bytes.extend(&other[from..]);
+            }
+            _ => {
+                if let Some(byte) = bytes.get_mut(at) {
+                    *byte ^= 1 << random.random_range(0..8);
+                }
+            }
+        }
+    }
+    bytes
+}
+
+#[test]
+fn mutations_of_the_corpora_are_taken() {
+    let full = std::env::var("LOADGEN_FULL").is_ok_and(|full| full == "1");
+    let time = TIME * if full { 100 } else { 1 };
+    for target in TARGETS {
+        let inputs = corpus(target);
+        let inputs: Vec<_> = inputs.values().collect();
+        let (begun, mut seed) = (Instant::now(), 0);
+        while begun.elapsed() < time {
+            let input = mutated(&mut ChaCha8Rng::seed_from_u64(seed), &inputs);
+            let taken = std::panic::catch_unwind(|| (target.run)(&input));
+            assert!(
+                taken.is_ok(),
+                "{}, mutation {seed}: {input:x?}",
+                target.name
+            );
+            seed += 1;
+        }
+        assert!(seed > 0);
+        eprintln!("{}: {seed} mutations", target.name);
+    }
+}

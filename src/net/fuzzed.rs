@@ -1,0 +1,199 @@
+//! What the fuzz targets reach of the media engine.
+//!
+//! In: bytes as they would come from the network or a server. Out: what the engine makes of them.
+//! Invariant: nothing is sent, whatever address an input names.
+
+use super::keys::Keys;
+use super::media::{Media, Taken};
+use super::rtcp;
+use super::srtp::{self, Context};
+use super::{NetError, Shape, Transport};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::{Duration, Instant};
+use str0m::Output;
+use str0m::change::{SdpAnswer, SdpOffer};
+use str0m::crypto::dtls::SrtpProfile;
+
+/// Room for any datagram.
+const ROOM: usize = 2_048;
+/// SSRC of our own stream.
+const OWN: u32 = 0x0102_0304;
+/// Outputs of str0m after one change; more would be a loop without an end.
+const MOST_OUTPUTS: usize = 10_000;
+
+fn keys(client: bool, long: bool) -> Keys {
+    let length: u8 = if long { 32 } else { 16 };
+    Keys {
+        profile: match long {
+            true => SrtpProfile::AEAD_AES_256_GCM,
+            false => SrtpProfile::AEAD_AES_128_GCM,
+        },
+        material: (0..2 * length + 24).collect(),
+        client,
+    }
+}
+
+/// Our contexts or the other side's: what it seals with and what it opens with.
+pub(crate) fn contexts(client: bool, long: bool) -> (Context, Context) {
+    srtp::contexts(&keys(client, long)).expect("a supported profile with enough material")
+}
+
+/// Seals the RTCP packet `packet`.
+pub(crate) fn seal_rtcp(context: &mut Context, index: u32, packet: &[u8]) -> Option<Vec<u8>> {
+    let mut room = packet.to_vec();
+    room.resize(packet.len() + ROOM, 0);
+    let length = context.seal_rtcp(index, packet.len(), &mut room)?;
+    room.truncate(length);
+    Some(room)
+}
+
+/// Opens an RTCP datagram.
+pub(crate) fn open_rtcp(context: &mut Context, datagram: &[u8]) -> Option<Vec<u8>> {
+    let mut room = vec![0; datagram.len()];
+    let length = context.open_rtcp(datagram, &mut room)?;
+    room.truncate(length);
+    Some(room)
+}
+
+/// What a datagram was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Received {
+    /// Left to str0m.
+    Nothing,
+    /// Handled, with nothing to hear.
+    Silent,
+    /// A packet of a stream.
+    Packet {
+        sequence: u64,
+        rtp_time: u32,
+        level: Option<u8>,
+        payload: Vec<u8>,
+    },
+}
+
+/// A connection that receives and reports, and its other side.
+pub(crate) struct Connection {
+    media: Media,
+    /// The other side's contexts.
+    pub(crate) seals: Context,
+    opens: Context,
+    start: Instant,
+}
+
+impl Connection {
+    pub(crate) fn new() -> Self {
+        let mut media = Media::new(&keys(false, true)).expect("a supported profile");
+        let (seals, opens) = contexts(true, true);
+        // A packet of our stream as str0m would have made it: a header, and a sealed payload.
+        let mut first = [0; 12 + 32];
+        (first[0], first[1]) = (0x80, 111);
+        first[8..12].copy_from_slice(&OWN.to_be_bytes());
+        media.take_over(&first, SocketAddr::from(([127, 0, 0, 1], 9)), 1);
+        Self {
+            media,
+            seals,
+            opens,
+            start: Instant::now(),
+        }
+    }
+
+    /// Takes over a stream of the other side after its packet `sequence`.
+    pub(crate) fn hear(&mut self, ssrc: u32, level: Option<u8>, sequence: u64) {
+        let (mid, start) = ("0".into(), self.start);
+        self.media.hear(ssrc, mid, level, sequence, start);
+    }
+
+    pub(crate) fn receive(&mut self, datagram: &[u8], at: Duration) -> Received {
+        let mut room = [0; ROOM];
+        match self.media.receive(datagram, self.start + at, &mut room) {
+            Taken::No => Received::Nothing,
+            Taken::Silent => Received::Silent,
+            Taken::Packet(heard) => Received::Packet {
+                sequence: heard.sequence,
+                rtp_time: heard.rtp_time,
+                level: heard.level,
+                payload: room[..heard.length].to_vec(),
+            },
+        }
+    }
+
+    /// Our next report if one is due, as the other side opens it.
+    pub(crate) fn report(&mut self, at: Duration) -> Option<Vec<u8>> {
+        let mut room = [0; ROOM];
+        let (length, _) = self.media.report(self.start + at, 0, &mut room)?;
+        let opened = open_rtcp(&mut self.opens, &room[..length]);
+        Some(opened.expect("the other side opens our reports"))
+    }
+}
+
+/// The sender's SSRC and time in a plain RTCP packet.
+pub(crate) fn sender_report(packet: &[u8]) -> Option<(u32, u32)> {
+    rtcp::sender_report(packet)
+}
+
+/// A transport whose datagrams go nowhere.
+pub(crate) struct Described(Transport);
+
+impl Described {
+    pub(crate) fn new() -> Self {
+        let here = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let transport = Transport::new(here, Instant::now());
+        Self(transport.expect("a socket on the loopback interface"))
+    }
+
+    pub(crate) fn offer(&mut self, shape: Shape) -> String {
+        self.0
+            .offer("mic", shape)
+            .expect("a new transport can offer")
+    }
+
+    pub(crate) fn reoffer(&mut self, sections: u32) -> Result<Option<String>, NetError> {
+        self.0.reoffer(sections)
+    }
+
+    pub(crate) fn answer(&mut self, sdp: &str) -> Result<(), NetError> {
+        self.0.answer(sdp)
+    }
+
+    pub(crate) fn accept(&mut self, sdp: &str) -> Result<String, NetError> {
+        self.0.accept(sdp)
+    }
+
+    pub(crate) fn candidate(&mut self, line: &str) -> bool {
+        self.0.candidate(line)
+    }
+
+    pub(crate) fn publish_on(&mut self, mid: &str) -> bool {
+        self.0.publish_on(mid.into());
+        self.0.publication().is_some()
+    }
+
+    /// A datagram from the network.
+    pub(crate) fn receive(&mut self, datagram: &[u8]) {
+        let from = SocketAddr::from(([127, 0, 0, 1], 9));
+        let to = self.0.port.local();
+        if let Ok(read) = str0m::net::Receive::new(str0m::net::Protocol::Udp, from, to, datagram) {
+            let now = Instant::now();
+            // As in `Transport::receive`: an error means a bad datagram.
+            let _ = self.0.rtc.handle_input(str0m::Input::Receive(now, read));
+        }
+    }
+
+    /// Advances str0m's clock by `by` and takes what it has to say; false if the transport is dead.
+    pub(crate) fn drain(&mut self, by: Duration) -> bool {
+        self.0.tick(Instant::now() + by);
+        for _ in 0..MOST_OUTPUTS {
+            match self.0.rtc.poll_output() {
+                Ok(Output::Timeout(_)) => return true,
+                Ok(_) => {}
+                Err(_) => return false,
+            }
+        }
+        panic!("the outputs do not end");
+    }
+}
+
+/// Whether a text of ours can be read as an offer or an answer.
+pub(crate) fn is_description(sdp: &str) -> bool {
+    SdpOffer::from_sdp_string(sdp).is_ok() || SdpAnswer::from_sdp_string(sdp).is_ok()
+}

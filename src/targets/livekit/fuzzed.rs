@@ -1,0 +1,141 @@
+//! What the fuzz targets reach of signalling.
+//!
+//! In: messages as a server would send them. Out: what a session makes of them. Invariant: as in
+//! `session.rs`, without its sockets: whatever is pure about a message is done.
+
+use super::negotiation::{candidate_of, tracks_of};
+use super::roster::Presence;
+use super::session::{left, on_request_response};
+use super::signal::{Reply, printable};
+use super::voices::{AgentChoice, RoomEvent, Voices};
+use crate::call::Failure;
+use livekit_protocol as proto;
+use prost::Message as _;
+use std::time::{Duration, Instant};
+
+/// What a message comes to.
+#[derive(Debug)]
+pub(crate) enum Reaction {
+    /// Nothing of interest.
+    Nothing,
+    /// The session is over.
+    Closed(Failure),
+    /// A candidate for the media.
+    Candidate(String),
+    /// What the call is told.
+    Told(Vec<Told>),
+}
+
+/// An event of the room, with texts as the server gave them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Told {
+    /// An agent arrived.
+    Present(String),
+    /// A track, with its id and its section.
+    Track(String, usize, String),
+    /// The track with this id is gone.
+    Gone(String),
+    /// The track with this id is muted.
+    Muted(String),
+    /// The agent's state.
+    State,
+    /// The last agent left.
+    Left,
+}
+
+/// A session's view of its room.
+pub(crate) struct Room {
+    voices: Voices,
+    single: bool,
+    start: Instant,
+}
+
+impl Room {
+    /// A room with one connection or with two, in which `track` and `identity` choose the agent.
+    pub(crate) fn new(single: bool, track: Option<String>, identity: Option<String>) -> Self {
+        Self {
+            voices: Voices::new(AgentChoice { track, identity }),
+            single,
+            start: Instant::now(),
+        }
+    }
+
+    /// Handles a message that comes at `at`; `None` if it is none.
+    pub(crate) fn message(&mut self, bytes: &[u8], at: Duration) -> Option<Reaction> {
+        let message = proto::SignalResponse::decode(bytes).ok()?.message?;
+        let now = self.start + at;
+        let participants = |all: &[proto::ParticipantInfo]| all.iter().map(Presence::of).collect();
+        Some(match message {
+            Reply::Join(join) => told(
+                self.voices
+                    .participants(participants(&join.other_participants), now),
+            ),
+            Reply::Update(u) => told(self.voices.participants(participants(&u.participants), now)),
+            Reply::Answer(answer) if self.single => {
+                told(self.voices.sections(0, tracks_of(&answer), now))
+            }
+            Reply::Offer(offer) => told(self.voices.sections(1, tracks_of(&offer), now)),
+            Reply::Trickle(t) => Reaction::Candidate(candidate_of(&t)),
+            Reply::Leave(l) => Reaction::Closed(left(&l)),
+            Reply::RequestResponse(r) => match on_request_response(&r) {
+                Ok(()) => Reaction::Nothing,
+                Err(failure) => Reaction::Closed(failure),
+            },
+            _ => Reaction::Nothing,
+        })
+    }
+
+    /// The notice about several tracks, if there is one.
+    pub(crate) fn take_notice(&mut self) -> Option<String> {
+        self.voices.take_notice()
+    }
+
+    /// Sections that hold something other than the agent's voice, as transport and media section.
+    pub(crate) fn newly_ignored(&mut self) -> Vec<(usize, String)> {
+        let new = self.voices.newly_ignored().into_iter();
+        new.map(|s| (s.transport, s.mid)).collect()
+    }
+
+    /// The participants, each with its number of tracks and the length of its longest text.
+    pub(crate) fn sizes(&self) -> Vec<(usize, usize)> {
+        let of = |p: &super::Participant| {
+            let texts = p.tracks.iter().flat_map(|t| [&t.sid, &t.name]);
+            let texts = texts.chain([&p.sid, &p.identity]);
+            let longest = texts.map(|text| text.chars().count()).max();
+            (p.tracks.len(), longest.unwrap_or_default())
+        };
+        self.voices.present().iter().map(of).collect()
+    }
+
+    /// Why there is no agent to be heard, as far as the room shows it: every text of it.
+    pub(crate) fn seen(&self) -> Vec<String> {
+        let seen = self.voices.seen();
+        let tracks = seen.tracks.iter().chain(&seen.unplaced);
+        let labels = tracks.map(|stream| printable(&stream.label()));
+        let names = seen
+            .agents
+            .iter()
+            .chain(seen.others.iter().map(|(name, _)| name));
+        labels
+            .chain(names.map(|name| printable(name)))
+            .chain(
+                seen.departed
+                    .map(|d| format!("{} {:?}", d.reason, d.stayed)),
+            )
+            .collect()
+    }
+}
+
+fn told(events: Vec<RoomEvent>) -> Reaction {
+    let told = |event| match event {
+        RoomEvent::AgentPresent(identity) => Told::Present(identity),
+        RoomEvent::Track(stream, section) => {
+            Told::Track(stream.sid, section.transport, section.mid)
+        }
+        RoomEvent::TrackGone(sid) => Told::Gone(sid),
+        RoomEvent::TrackMuted(sid) => Told::Muted(sid),
+        RoomEvent::AgentState(_) => Told::State,
+        RoomEvent::AgentLeft => Told::Left,
+    };
+    Reaction::Told(events.into_iter().map(told).collect())
+}
