@@ -64,6 +64,7 @@ pub(crate) enum Received {
     Silent,
     /// A packet of a stream.
     Packet {
+        restarts: u32,
         sequence: u64,
         rtp_time: u32,
         level: Option<u8>,
@@ -100,15 +101,21 @@ impl Connection {
     /// Takes over a stream of the other side after its packet `sequence`.
     pub(crate) fn hear(&mut self, ssrc: u32, level: Option<u8>, sequence: u64) {
         let (mid, start) = ("0".into(), self.start);
-        self.media.hear(ssrc, mid, level, sequence, start);
+        self.media.hear((ssrc, 0), mid, level, sequence, start);
+        // Whatever type a packet has, its section has it.
+        (1..128).for_each(|pt| self.media.allow(ssrc, pt));
     }
 
     pub(crate) fn receive(&mut self, datagram: &[u8], at: Duration) -> Received {
         let mut room = [0; ROOM];
         match self.media.receive(datagram, self.start + at, &mut room) {
             Taken::No => Received::Nothing,
-            Taken::Silent => Received::Silent,
+            Taken::Report(_) | Taken::Unauthenticated | Taken::Repeated | Taken::Behind => {
+                Received::Silent
+            }
+            Taken::PayloadType { pt, .. } => panic!("type {pt} was not allowed"),
             Taken::Packet(heard) => Received::Packet {
+                restarts: heard.restarts,
                 sequence: heard.sequence,
                 rtp_time: heard.rtp_time,
                 level: heard.level,

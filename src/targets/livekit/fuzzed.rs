@@ -71,10 +71,10 @@ impl Room {
                     .participants(participants(&join.other_participants), now),
             ),
             Reply::Update(u) => told(self.voices.participants(participants(&u.participants), now)),
-            Reply::Answer(answer) if self.single => {
-                told(self.voices.sections(0, tracks_of(&answer), now))
+            Reply::Answer(mut answer) if self.single => {
+                told(self.voices.sections(0, tracks_of(&mut answer), now))
             }
-            Reply::Offer(offer) => told(self.voices.sections(1, tracks_of(&offer), now)),
+            Reply::Offer(mut offer) => told(self.voices.sections(1, tracks_of(&mut offer), now)),
             Reply::Trickle(t) => Reaction::Candidate(candidate_of(&t)),
             Reply::Leave(l) => Reaction::Closed(left(&l)),
             Reply::RequestResponse(r) => match on_request_response(&r) {
