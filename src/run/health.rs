@@ -214,7 +214,7 @@ mod tests {
         watch.look(&late, 40);
         let doubts = watch.doubts(&late);
         assert_eq!(doubts.len(), 1);
-        let expected = "fired 63.0 ms late or later, over the bound `health.signalling_lateness` of 20 ms, first at 40 calls";
+        let expected = "fired 63.0 ms late or later, over the bound `health.signalling_lateness` of 30 ms, first at 40 calls";
         assert!(doubts[0].contains(expected), "{doubts:?}");
         assert!(watch.doubts(&vitals()).is_empty());
     }

@@ -135,24 +135,14 @@ pub async fn run(
         targets = opening => targets?,
         () = settings.stop.cancelled() => return Err(RunError::Preflight(Failure::Stopped)),
     };
-    let opinions = match settings.clock {
-        Clock::System => {
-            let pulses = settings.pulses.clone();
-            Opinions::start(scenario.call.reply_tone, pulses).map_err(RunError::Thread)?
-        }
-        Clock::Virtual(_) => Opinions::at_once(scenario.call.reply_tone),
-    };
-    // In virtual time, its thread would neither keep up nor keep the same turns each time.
-    let evidence = settings.evidence.as_deref();
-    let evidence = evidence.filter(|_| settings.clock == Clock::System);
-    let wanted = evidence.zip(scenario.evidence);
-    let evidence = wanted.map(|(path, asked)| Desk::start(path, asked, settings.pulses.clone()));
+    let opinions = opinions(scenario, settings)?;
+    let evidence = evidence(scenario, settings)?;
     let (reports, inbox) = mpsc::channel(REPORTS);
     let shared = Arc::new(Shared {
         scenario: scenario.clone(),
         sounds,
         opinions,
-        evidence: evidence.transpose()?,
+        evidence,
         targets,
         media,
         measured: OnceLock::new(),
@@ -187,6 +177,26 @@ pub async fn run(
         finished.read_back(journal, tell);
         finished
     })
+}
+
+/// Who gives the second opinions: in virtual time, nothing may run beside the runtime.
+fn opinions(scenario: &Scenario, settings: &Settings) -> Result<Opinions, RunError> {
+    let tone = scenario.call.reply_tone;
+    match settings.clock {
+        Clock::System => Opinions::start(tone, settings.pulses.clone()).map_err(RunError::Thread),
+        Clock::Virtual(_) => Ok(Opinions::at_once(tone)),
+    }
+}
+
+/// Who keeps the audio, if that is asked for. In virtual time nobody does: its thread would neither
+/// keep up nor keep the same turns each time.
+fn evidence(scenario: &Scenario, settings: &Settings) -> Result<Option<Desk>, RunError> {
+    let path = settings.evidence.as_deref();
+    let wanted = path
+        .filter(|_| settings.clock == Clock::System)
+        .zip(scenario.evidence);
+    let desk = wanted.map(|(path, asked)| Desk::start(path, asked, settings.pulses.clone()));
+    desk.transpose()
 }
 
 /// Executes the plan; starts our own reference agents before it and stops them afterwards.
@@ -235,10 +245,7 @@ async fn execute(
         zero_at,
     });
     let mut collector = Collector::new(&shared.scenario, run_start, journal);
-    let signalling = match settings.clock {
-        Clock::System => Signalling::watch(settings.pulses.clone()),
-        Clock::Virtual(_) => Signalling::punctual(),
-    };
+    let signalling = Signalling::watch(settings);
     let followed = until_over(
         (shared, plan, settings),
         &signalling,

@@ -4,6 +4,7 @@
 //! runtime's worker, where a task that blocks delays everything else.
 
 use super::watchdog::{Part, Pulses};
+use super::{Clock, Settings};
 use crate::net::{Durations, Quantiles};
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,20 +23,22 @@ pub(super) struct Signalling {
 }
 
 impl Signalling {
-    pub(super) fn watch(pulses: Pulses) -> Self {
+    pub(super) fn watch(settings: &Settings) -> Self {
+        match settings.clock {
+            Clock::System => Self::of_runtime(settings.pulses.clone()),
+            Clock::Virtual(_) => Self {
+                late: Arc::default(),
+                task: None,
+            },
+        }
+    }
+
+    fn of_runtime(pulses: Pulses) -> Self {
         let late = Arc::new(Durations::default());
         let task = tokio::spawn(measure(late.clone(), pulses));
         Self {
             late,
             task: Some(task),
-        }
-    }
-
-    /// Measures nothing: no timer is ever late.
-    pub(super) fn punctual() -> Self {
-        Self {
-            late: Arc::default(),
-            task: None,
         }
     }
 
@@ -75,7 +78,7 @@ mod tests {
             .build()
             .expect("a runtime");
         let late = runtime.block_on(async {
-            let signalling = Signalling::watch(Pulses::default());
+            let signalling = Signalling::of_runtime(Pulses::default());
             for _ in 0..10 {
                 let blocks = tokio::spawn(async move { std::thread::sleep(ms(60)) });
                 blocks.await.expect("it ends");

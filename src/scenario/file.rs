@@ -372,7 +372,7 @@ pub(super) struct HealthFile {
     /// Most datagrams that the kernel may drop for want of room in our sockets. Default: 0.
     pub(super) own_drops: Option<u64>,
     /// Most that one signalling timer in a hundred may be late: joins, agent states and hang-ups
-    /// are late with it. Default: 20ms.
+    /// are late with it. Default: 30ms.
     pub(super) signalling_lateness: Option<DurationText>,
 }
 

@@ -62,7 +62,7 @@ impl Default for Health {
         Self {
             tick_lateness: Duration::from_millis(5),
             own_drops: 0,
-            signalling_lateness: Duration::from_millis(20),
+            signalling_lateness: Duration::from_millis(30),
         }
     }
 }

@@ -31,7 +31,7 @@ call:
   {call}
   turns:
     - {{say: yes, start: {{after: call_start}}, timeout: 8s}}
-health: {{tick_lateness: 10s, own_drops: 100000}}
+health: {{tick_lateness: 10s, own_drops: 100000, signalling_lateness: 10s}}
 sentinels: off
 {more}
 "

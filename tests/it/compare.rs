@@ -19,7 +19,7 @@ call:
   greeting: none
   turns: [{say: yes, start: {after: call_start, delay: 100ms}, timeout: 4s}]
 load: {calls: 10, concurrency: 10}
-health: {tick_lateness: 500ms, own_drops: 100000}
+health: {tick_lateness: 500ms, own_drops: 100000, signalling_lateness: 10s}
 ";
 
 /// Writes the scenario with another agent delay.

@@ -49,7 +49,7 @@ impl Job {
             "version: 1\nname: in-a-job\ntarget: {{kind: embedded, agent: {{delay: 200ms, reply_length: 300ms}}}}\n\
              utterances: {{it: {{file: {}}}}}\n\
              call: {{greeting: none, turns: [{{say: it, timeout: 4s}}]}}\nsentinels: off\n\
-             health: {{tick_lateness: 10s}}\n{more}",
+             health: {{tick_lateness: 10s, signalling_lateness: 10s}}\n{more}",
             in_repo("fixtures/yes.wav").display()
         );
         std::fs::write(self.path(name), text).expect("writable");

@@ -122,10 +122,19 @@ fn is_sentinel(line: &Value) -> bool {
     line["sentinel"] == true
 }
 
-/// The complete lines of a run's journal without those of sentinel calls; empty if there is none.
+/// The turns in a run's journal without those of sentinel calls, in the order in which they ended;
+/// of a turn that was amended, the last version. Empty if there is no journal.
 pub fn journal(folder: &Path) -> Vec<Value> {
+    let mut turns: Vec<Value> = Vec::new();
     let lines = lines(folder).into_iter();
-    lines.filter(|line| !is_sentinel(line)).collect()
+    for line in lines.filter(|line| !is_sentinel(line)) {
+        let of = |turn: &Value| (turn["call"].clone(), turn["turn"].clone());
+        match turns.iter_mut().find(|known| of(known) == of(&line)) {
+            Some(known) => *known = line,
+            None => turns.push(line),
+        }
+    }
+    turns
 }
 
 fn lines(folder: &Path) -> Vec<Value> {

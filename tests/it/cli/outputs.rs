@@ -20,7 +20,7 @@ utterances:
 call:
   greeting: none
   turns: [{say: yes, start: {after: call_start, delay: 100ms}, timeout: 4s}]
-health: {tick_lateness: 500ms, own_drops: 100000}
+health: {tick_lateness: 500ms, own_drops: 100000, signalling_lateness: 10s}
 ";
 /// What is said where a result is lost.
 const LOST: &str = "cannot write to standard output";
