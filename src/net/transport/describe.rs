@@ -21,6 +21,19 @@ const CANDIDATES: usize = 64;
 /// Maximum streams that the other side announces during a call; a track that is published again
 /// is a new one.
 const STREAMS: usize = 1_024;
+/// Longest `ice-ufrag` accepted. Usual ones have 4 to 16 characters. str0m puts it behind its own
+/// into a STUN user name of at most 128 bytes, and panics if it does not fit.
+const LONGEST_UFRAG: usize = 100;
+
+/// Refuses a description that str0m would take and later fail with.
+fn is_usable(sdp: &str) -> Result<(), NetError> {
+    let values = sdp.split("ice-ufrag:").skip(1);
+    let mut ufrags = values.map(|rest| rest.split(['\r', '\n']).next().unwrap_or_default());
+    match ufrags.any(|ufrag| ufrag.len() > LONGEST_UFRAG) {
+        true => Err(description("its ice-ufrag is too long")),
+        false => Ok(()),
+    }
+}
 
 impl Transport {
     /// Makes the first offer, with our microphone named `track`.
@@ -113,6 +126,7 @@ impl Transport {
     /// No offer is outstanding, or the answer does not fit it.
     pub fn answer(&mut self, sdp: &str) -> Result<(), NetError> {
         self.admit(sdp)?;
+        is_usable(sdp)?;
         let answer = SdpAnswer::from_sdp_string(sdp).map_err(description)?;
         let pending = self.pending.take().ok_or(NetError::UnexpectedAnswer)?;
         self.rtc
@@ -128,6 +142,7 @@ impl Transport {
     /// The offer cannot be used.
     pub fn accept(&mut self, sdp: &str) -> Result<String, NetError> {
         self.admit(sdp)?;
+        is_usable(sdp)?;
         let offer = SdpOffer::from_sdp_string(sdp).map_err(description)?;
         let answer = self
             .rtc

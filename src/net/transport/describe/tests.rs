@@ -129,3 +129,36 @@ fn trickled_candidates_beyond_a_bound_are_skipped() {
     assert!(ours.candidate(&candidate(1_000)), "known");
     assert!(!ours.candidate(&candidate(9_000)), "one too many");
 }
+
+#[test]
+fn a_description_whose_ufrag_fits_no_stun_message_is_refused() {
+    let here = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    let now = Instant::now();
+    let with = |sdp: &str, length: usize| {
+        let lines = sdp
+            .lines()
+            .map(|line| match line.starts_with("a=ice-ufrag:") {
+                true => format!("a=ice-ufrag:{}\r\n", "u".repeat(length)),
+                false => format!("{line}\r\n"),
+            });
+        lines.collect::<String>()
+    };
+    for (length, taken) in [(LONGEST_UFRAG, true), (LONGEST_UFRAG + 1, false)] {
+        let mut ours = Transport::new(here, now).expect("a socket");
+        let mut server = Transport::new(here, now).expect("a socket");
+        let offer = ours.offer("mic", Shape::Single).expect("an offer");
+        let answer = server.accept(&offer).expect("an answer");
+        assert_eq!(ours.answer(&with(&answer, length)).is_ok(), taken);
+        let mut third = Transport::new(here, now).expect("a socket");
+        assert_eq!(third.accept(&with(&offer, length)).is_ok(), taken);
+        // With a candidate, checks are sent: what was taken fits into them.
+        ours.candidate("candidate:1 1 udp 2130706431 127.0.0.1 9 typ host");
+        ours.tick(now + std::time::Duration::from_millis(500));
+        for _ in 0..100 {
+            match ours.rtc.poll_output().expect("alive") {
+                str0m::Output::Timeout(_) => break,
+                _ => {}
+            }
+        }
+    }
+}
