@@ -49,7 +49,11 @@ impl Address {
         if url.len() > MAX_URL {
             return Err(no("too long"));
         }
-        let uri: Uri = url.trim().parse().map_err(|_| no("not a URL"))?;
+        let url = url.trim();
+        if url.contains(char::is_whitespace) {
+            return Err(no("it has a blank in it"));
+        }
+        let uri: Uri = url.parse().map_err(|_| no("not a URL"))?;
         let secure = match uri.scheme_str() {
             Some("ws" | "http") => false,
             Some("wss" | "https") => true,
@@ -171,6 +175,7 @@ mod tests {
             "ws://[::1]8:.n",
             "ws://[%2e]",
             "ws://[::1",
+            "ws://h/a\u{2028}/",
         ] {
             let e = Address::parse(url).expect_err(url).to_string();
             assert!(!e.contains("hunter2"), "{e}");
