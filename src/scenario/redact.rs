@@ -81,6 +81,17 @@ impl Open {
         let key = self.key.take();
         self.secret || key.is_some_and(|key| key == KEY)
     }
+
+    /// Whether a collection that begins here is secret. It can be a key, too; its value comes next.
+    fn begins_secret(&mut self, is_key: bool) -> bool {
+        match is_key {
+            true => {
+                self.key = Some(String::new());
+                self.secret
+            }
+            false => self.takes_secret(),
+        }
+    }
 }
 
 impl Found {
@@ -134,20 +145,13 @@ impl Found {
                     }
                 }
                 Event::SequenceStart(..) | Event::MappingStart(..) => {
-                    let secret = match open.last_mut() {
-                        // A collection can be a key, too; its value comes next.
-                        Some(outer) if is_key => {
-                            outer.key = Some(String::new());
-                            outer.secret
-                        }
-                        outer => outer.is_some_and(Open::takes_secret),
-                    };
-                    let mapping = matches!(event, Event::MappingStart(..));
-                    let key = None;
+                    let secret = open
+                        .last_mut()
+                        .is_some_and(|outer| outer.begins_secret(is_key));
                     open.push(Open {
                         secret,
-                        key,
-                        mapping,
+                        key: None,
+                        mapping: matches!(event, Event::MappingStart(..)),
                     });
                 }
                 Event::SequenceEnd | Event::MappingEnd => drop(open.pop()),
