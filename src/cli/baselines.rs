@@ -4,6 +4,7 @@
 //! resolves to a path outside the state folder.
 
 use super::exit::Exit;
+use super::reports;
 use super::trouble::Trouble;
 use crate::record::{Baseline, RunRecord};
 use crate::targets::state_folder;
@@ -53,7 +54,7 @@ pub(super) fn read(text: &str) -> Result<RunRecord, Trouble> {
         false => file(text).ok().filter(|named| named.is_file()),
     };
     if named.is_none() && path.is_dir() {
-        return RunRecord::read(path).map_err(|e| Trouble::record(&e));
+        return reports::read(path).map_err(|e| Trouble::record(&e));
     }
     let path = match (named, path.is_file()) {
         (Some(named), _) => named,

@@ -7,6 +7,7 @@ use super::console;
 use super::exit::Exit;
 use crate::record::{RecordError, RunFolder, RunRecord};
 use crate::report::{self, Format};
+use std::path::Path;
 
 /// Writes the files of `formats`, in that order, each atomically. A file that cannot be written
 /// does not stop the others; returns the last error, since the record itself comes last.
@@ -22,6 +23,18 @@ pub(super) fn write(
         }
     }
     written
+}
+
+/// Reads the folder of a run, and says what of its journal was torn.
+///
+/// # Errors
+/// As [`RunRecord::read`].
+pub(super) fn read(folder: &Path) -> Result<RunRecord, RecordError> {
+    let record = RunRecord::read(folder)?;
+    for torn in &record.torn {
+        console::warn(&torn.to_string());
+    }
+    Ok(record)
 }
 
 /// Prints the summary, as JSON or as the table. JSON that is lost is an error, since a program reads

@@ -4,11 +4,10 @@
 //! absent; it contains every turn, since permutation tests exchange calls between runs and need
 //! more than averages.
 
-use super::facts::folder::{create_private, replace};
+use super::facts::folder::write_durably;
 use super::facts::lines::{io_error, versioned};
 use super::{CallRecord, RecordError, RunRecord, Summary, TurnRecord};
 use serde::{Deserialize, Serialize};
-use std::fs;
 use std::io;
 use std::path::Path;
 
@@ -59,10 +58,7 @@ impl Baseline {
         let mut text = String::new();
         // One line per call and per turn, so that a committed baseline is readable.
         text.push_str(&self.to_lines());
-        if let Some(folder) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
-            fs::create_dir_all(folder).map_err(|e| io_error("create", folder, e))?;
-        }
-        replace(path, text.as_bytes(), create_private).map_err(|e| io_error("write", path, e))
+        write_durably(path, text.as_bytes()).map_err(|e| io_error("write", path, e))
     }
 
     fn to_lines(&self) -> String {
@@ -101,6 +97,7 @@ mod tests {
     use super::super::fixtures::{Run, facts};
     use super::super::{Ending, RunRecord};
     use super::*;
+    use std::fs;
 
     fn record() -> RunRecord {
         let mut run = Run {

@@ -3,7 +3,7 @@
 //! In: the results of calls and turns ([`crate::call`]), and their context. Out: records, the
 //! [`Summary`] built from them alone, and their files. Invariants: every time in a record is a
 //! whole number of microseconds ([`Ms`]), so that formats made from it agree to the last digit;
-//! a file is either whole or, for the journal, whole up to a torn last line.
+//! a file is either whole or, for the journal, whole up to what a kill or a power cut tore.
 //! The formats are documented in `docs/formats.md`.
 
 mod baseline;
@@ -21,11 +21,13 @@ pub use facts::evidence::{
     EVIDENCE_BYTES, EVIDENCE_VERSION, Evidence, EvidenceFolder, EvidenceReason, EvidenceTurn,
     wav_bytes,
 };
-pub use facts::folder::{DEFAULT_PARENT, EVIDENCE_FOLDER, RunFolder};
+pub use facts::folder::{DEFAULT_PARENT, EVIDENCE_FOLDER, RunFolder, write_durably};
 pub use facts::generator::{Generator, TickLateness};
 pub use facts::journal::{Journal, JournalRead, last_of_each};
+pub use facts::lines::Torn;
 pub use facts::measurement::{MEASUREMENT_VERSION, MEASUREMENTS, Measurement, changes_between};
 pub use facts::ms::Ms;
+pub use facts::storage::Storage;
 pub use facts::turns::{TurnContext, TurnCounts, TurnRecord};
 pub use facts::wave::Wave;
 pub use judge::calibration::{CALIBRATION_VERSION, Calibration, CalibrationLevel, ErrorStats};

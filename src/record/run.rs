@@ -9,8 +9,8 @@ use super::facts::lines::{bounded, versioned};
 use super::facts::measurement::first;
 use super::{
     CallOutcome, CallRecord, EVIDENCE_FOLDER, Ending, Evidence, EvidenceTurn, Generator, Journal,
-    Ms, Outcome, RecordError, RunFacts, RunStart, START_VERSION, SUMMARY_VERSION, Summary,
-    TurnCounts, TurnRecord, Wave,
+    JournalRead, Ms, Outcome, RecordError, RunFacts, RunStart, START_VERSION, SUMMARY_VERSION,
+    Summary, Torn, TurnCounts, TurnRecord, Wave,
 };
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -36,6 +36,8 @@ pub struct RunRecord {
     pub evidence: Option<Evidence>,
     /// Waveforms of that audio, for the turns that a page shows.
     pub waves: Vec<Wave>,
+    /// What of the journal was torn, and is left out.
+    pub torn: Vec<Torn>,
 }
 
 impl RunRecord {
@@ -56,6 +58,7 @@ impl RunRecord {
             scenario,
             evidence: None,
             waves: Vec::new(),
+            torn: Vec::new(),
         }
     }
 
@@ -72,12 +75,11 @@ impl RunRecord {
             let path = folder.to_owned();
             return Err(RecordError::NoRun { path });
         }
-        let turns = if journal.is_file() {
-            Journal::read(&journal)?.turns
-        } else {
-            Vec::new()
+        let JournalRead { turns, torn } = match journal.is_file() {
+            true => Journal::read(&journal)?,
+            false => JournalRead::default(),
         };
-        let mut calls = Journal::read_calls(&journal)?;
+        let (mut calls, torn_calls) = Journal::read_calls(&journal)?;
         let scenario = bounded(&folder.join("scenario.yaml"), LARGEST)?
             .map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
         let summary = match summary.filter(|s| s.run.complete) {
@@ -90,6 +92,7 @@ impl RunRecord {
         };
         Ok(Self {
             evidence: Evidence::read(folder)?,
+            torn: torn.into_iter().chain(torn_calls).collect(),
             ..Self::new(summary, turns, calls, scenario)
         }
         .with_waves(folder))

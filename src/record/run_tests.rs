@@ -148,7 +148,12 @@ fn missing_and_damaged_runs_are_errors() {
     ];
     for (name, content, expected) in cases {
         let dir = cut(&made(), Some(&start()));
-        fs::write(dir.path().join(name), content).unwrap();
+        // Damage before whole lines; at the end of a journal it would be what a kill leaves.
+        let rest = match name.ends_with(".jsonl") {
+            true => fs::read_to_string(dir.path().join(name)).unwrap(),
+            false => String::new(),
+        };
+        fs::write(dir.path().join(name), format!("{content}{rest}")).unwrap();
         let error = RunRecord::read(dir.path()).unwrap_err();
         assert!(error.to_string().contains(expected), "{name}: {error}");
     }

@@ -68,6 +68,27 @@ fn copy(name: &str, to: &Path) {
     }
 }
 
+/// What a power cut leaves behind the synced lines: zeros, and half a line.
+#[test]
+fn what_a_power_cut_tore_is_left_out_and_said() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let folder = dir.path().join("run");
+    copy("v1-killed", &folder);
+    let whole = journal(&folder).len();
+    let path = folder.join("turns.jsonl");
+    let mut text = std::fs::read(&path).expect("a journal");
+    let line = text.iter().filter(|byte| **byte == b'\n').count() + 1;
+    text.extend([0; 100]);
+    text.extend(b"\"}\n{\"version\": 2, \"call\"");
+    std::fs::write(&path, text).expect("writable");
+    let report = Loadgen::new(["report"]).arg(&folder).run();
+    report.assert_code(110);
+    let said = &report.finished.stderr;
+    let where_ = format!("turns.jsonl`, line {line}: 124 bytes were torn");
+    assert!(said.contains(&where_), "{said}");
+    assert_eq!(rows(&folder, "turns.csv").len(), whole);
+}
+
 #[test]
 fn a_killed_run_shows_every_turn_that_had_ended() {
     let run = Loadgen::new(["run", "long.yaml", "--out", "run", "--quiet"]);

@@ -18,14 +18,15 @@ use crate::cli::settings::{self, Environment, ServerFlags};
 use crate::cli::sources::Source;
 use crate::cli::trouble::Trouble;
 use crate::plan::Plan;
-use crate::record::{CALIBRATION_VERSION, Calibration, CalibrationLevel, MEASUREMENT_VERSION};
+use crate::record::{
+    CALIBRATION_VERSION, Calibration, CalibrationLevel, MEASUREMENT_VERSION, write_durably,
+};
 use crate::run::Targets;
 use crate::scenario::Unset;
 use crate::targets::livekit::{Address, Credentials, Livekit};
 use crate::vocab::duration;
 use clap::Args;
 use std::io::Cursor;
-use std::path::Path;
 use std::time::Duration;
 
 /// What is measured, and against what.
@@ -291,19 +292,14 @@ fn save(done: &Calibration) -> Result<(), Trouble> {
         console::warn("without a home directory the calibration is not kept");
         return Ok(());
     };
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let temporary = path.with_extension("json.tmp");
-    std::fs::create_dir_all(folder)
-        .and_then(|()| std::fs::write(&temporary, json(done)))
-        .and_then(|()| std::fs::rename(&temporary, &path))
-        .map_err(|e| {
-            let message = format!("cannot write {}: {e}", path.display());
-            Trouble::new(
-                Exit::Error,
-                message,
-                "set XDG_STATE_HOME to a folder that can be written",
-            )
-        })
+    write_durably(&path, json(done).as_bytes()).map_err(|e| {
+        let message = format!("cannot write {}: {e}", path.display());
+        Trouble::new(
+            Exit::Error,
+            message,
+            "set XDG_STATE_HOME to a folder that can be written",
+        )
+    })
 }
 
 #[cfg(test)]

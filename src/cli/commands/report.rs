@@ -7,7 +7,7 @@ use crate::cli::console;
 use crate::cli::exit::Exit;
 use crate::cli::reports;
 use crate::cli::trouble::Trouble;
-use crate::record::{RunFolder, RunRecord};
+use crate::record::RunFolder;
 use crate::report::Format;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
@@ -37,7 +37,7 @@ fn formats() -> impl clap::builder::TypedValueParser<Value = Format> {
 
 pub(super) fn execute(args: &ReportArgs) -> Exit {
     let read = RunFolder::open(&args.folder)
-        .and_then(|folder| Ok((RunRecord::read(folder.path())?, folder)));
+        .and_then(|folder| Ok((reports::read(folder.path())?, folder)));
     let (record, folder) = match read {
         Ok(read) => read,
         Err(e) => return Trouble::record(&e).tell(),

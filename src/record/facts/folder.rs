@@ -122,7 +122,7 @@ impl RunFolder {
     }
 
     fn within(parent: &Path, started_at: Timestamp, name: &str) -> Result<Self, RecordError> {
-        fs::create_dir_all(parent).map_err(|e| error("create", parent, e))?;
+        make_all(parent).map_err(|e| error("create", parent, e))?;
         let base = format!("{}-{}", started_at.strftime("%Y%m%dT%H%M%SZ"), safe(name));
         let mut path = parent.join(&base);
         for nth in 2..=SAME_SECOND {
@@ -186,16 +186,41 @@ impl RunFolder {
 /// Makes a folder that only its owner can read, and the folders above it; returns whether it is
 /// new.
 fn make(path: &Path) -> io::Result<bool> {
-    let parent = path.parent().filter(|p| !p.as_os_str().is_empty());
-    parent.map_or(Ok(()), fs::create_dir_all)?;
+    make_all(parent_of(path))?;
     match DirBuilder::new().mode(0o700).create(path) {
         Ok(()) => {
-            sync_folder(parent.unwrap_or(Path::new(".")));
+            sync_folder_of(path);
             Ok(true)
         }
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(false),
         Err(e) => Err(e),
     }
+}
+
+/// Makes a folder and the folders above it, each of which a power cut then leaves.
+pub(in crate::record) fn make_all(path: &Path) -> io::Result<()> {
+    let missing: Vec<&Path> = path.ancestors().take_while(|p| !p.is_dir()).collect();
+    fs::create_dir_all(path)?;
+    for folder in missing.iter().rev().filter(|p| !p.as_os_str().is_empty()) {
+        sync_folder_of(folder);
+    }
+    Ok(())
+}
+
+/// The folder that holds a path.
+fn parent_of(path: &Path) -> &Path {
+    let parent = path.parent().filter(|p| !p.as_os_str().is_empty());
+    parent.unwrap_or(Path::new("."))
+}
+
+/// Writes a file that is replaced as a whole, and the folders above it: after a power cut it is the
+/// old one or the new one.
+///
+/// # Errors
+/// The operating system's error; an existing file is then unchanged.
+pub fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    make_all(parent_of(path))?;
+    replace(path, bytes, create_private)
 }
 
 /// Creates a file that only its owner can read. It must not exist, not even as a link.
@@ -204,10 +229,13 @@ pub(in crate::record) fn create_private(path: &Path) -> io::Result<File> {
     options.write(true).create_new(true).mode(0o600).open(path)
 }
 
-/// A file system that cannot sync folders may lose a new name in a power cut, which is no reason to
-/// fail.
-fn sync_folder(path: &Path) {
-    if let Ok(folder) = File::open(path) {
+/// Syncs the folder that holds `path`, so that a power cut leaves its name. A file system that
+/// cannot sync folders may lose it, which is no reason to fail.
+pub(in crate::record) fn sync_folder_of(path: &Path) {
+    let parent = parent_of(path);
+    #[cfg(test)]
+    tests::synced(parent);
+    if let Ok(folder) = File::open(parent) {
         let _ = folder.sync_all();
     }
 }
@@ -220,16 +248,14 @@ pub(in crate::record) fn replace(
     bytes: &[u8],
     open: fn(&Path) -> io::Result<File>,
 ) -> io::Result<()> {
-    let parent = path.parent().filter(|p| !p.as_os_str().is_empty());
-    let parent = parent.unwrap_or(Path::new("."));
     let mut builder = tempfile::Builder::new();
     builder.prefix(".loadgen-").suffix(".tmp");
     // Removed when it is dropped, unless it has been put in its place.
-    let mut temporary = builder.make_in(parent, open)?;
+    let mut temporary = builder.make_in(parent_of(path), open)?;
     temporary.write_all(bytes)?;
     temporary.as_file().sync_all()?;
     temporary.persist(path).map_err(|e| e.error)?;
-    sync_folder(parent);
+    sync_folder_of(path);
     Ok(())
 }
 

@@ -1,6 +1,57 @@
 //! The run folder against names, folders in use, full disks and read-only places.
 
 use super::*;
+use std::cell::RefCell;
+
+thread_local! {
+    static SYNCED: RefCell<Vec<PathBuf>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Notes that a folder was synced by this thread, and so this test, and what it held then.
+pub(super) fn synced(folder: &Path) {
+    let held = fs::read_dir(folder).into_iter().flatten().flatten();
+    SYNCED.with_borrow_mut(|synced| synced.extend(held.map(|entry| entry.path())));
+}
+
+/// A name that a power cut does not take: its folder was synced since it is there.
+fn is_durable(path: &Path) -> bool {
+    SYNCED.with_borrow(|synced| synced.iter().any(|p| p == path))
+}
+
+#[test]
+fn a_power_cut_takes_no_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let outer = dir.path().join("a");
+    let out = outer.join("b/c");
+    let folder = RunFolder::create(Some(&out), noon(), "x").unwrap();
+    let journal = folder.file("turns.jsonl");
+    crate::record::Journal::create(&journal).unwrap();
+    assert!(is_durable(&journal) && is_durable(&folder.file("calls.jsonl")));
+    let report = folder.write("summary.json", b"{}").unwrap();
+    let part = folder.file(EVIDENCE_FOLDER);
+    RunFolder::part(&part).unwrap();
+    let baseline = outer.join("d/e/baseline.json");
+    write_durably(&baseline, b"{}").unwrap();
+    let within = RunFolder::within(&dir.path().join("f/reports"), noon(), "x").unwrap();
+    let names = [
+        &outer,
+        &outer.join("b"),
+        &out,
+        &folder.file(START),
+        &report,
+        &part,
+        &outer.join("d"),
+        &outer.join("d/e"),
+        &baseline,
+        &dir.path().join("f"),
+        &dir.path().join("f/reports"),
+        &within.path,
+    ];
+    for name in names {
+        assert!(is_durable(name), "{}", name.display());
+    }
+    assert!(!is_durable(&folder.file("other")), "the test can fail");
+}
 
 fn noon() -> Timestamp {
     "2026-01-31T12:00:00Z".parse().unwrap()

@@ -1,13 +1,16 @@
 //! The journal of a run: `turns.jsonl`, one line per ended turn, and beside it `calls.jsonl`, one
 //! line when a call starts and one when it is over.
 //!
-//! In: records as they are made. Out: two files that are whole up to, at worst, a torn last
-//! line. Invariants: a line is one write, so that a killed process leaves every ended turn; a turn
-//! about which more became known has another line, and the last one counts.
+//! In: records as they are made. Out: two files that are whole up to, at worst, a torn end.
+//! Invariants: a line is one write, so that a killed process leaves every ended turn; a power cut
+//! leaves all that had been synced; a turn about which more became known has another line, and the
+//! last one counts.
 
 use super::calls::CallRecord;
 use super::error::RecordError;
-use super::lines::{self, Lines};
+use super::folder::{create_private, sync_folder_of};
+use super::lines::{self, Lines, Torn, io_error};
+use super::storage::Storage;
 use super::turns::TurnRecord;
 use crate::record::{CALL_VERSION, TURN_VERSION};
 use std::collections::{BTreeMap, HashMap};
@@ -27,12 +30,12 @@ pub struct Journal {
 }
 
 /// What [`Journal::read`] found.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct JournalRead {
     /// The turns, in the order in which they ended, each from its last line.
     pub turns: Vec<TurnRecord>,
-    /// The last line was torn and is left out: the run was killed while it wrote.
-    pub torn: bool,
+    /// What is left out because it was torn: the run was killed, or the power failed.
+    pub torn: Option<Torn>,
 }
 
 /// The file of calls that belongs to a file of turns.
@@ -65,9 +68,30 @@ impl Journal {
     /// # Errors
     /// [`RecordError::Io`], also when one of the files already exists.
     pub fn create(turns: &Path) -> Result<Self, RecordError> {
+        let create =
+            |path: &Path| -> io::Result<Box<dyn Storage>> { Ok(Box::new(create_private(path)?)) };
+        let journal = Self::create_on(turns, &create)?;
+        // What is synced later is of use only in files that have a name.
+        sync_folder_of(turns);
+        Ok(journal)
+    }
+
+    /// The same on what `open` makes of the path of each file: a test puts a disk that fails behind
+    /// it. The journal is read back from the paths.
+    ///
+    /// # Errors
+    /// [`RecordError::Io`] when `open` fails.
+    pub fn create_on(
+        turns: &Path,
+        open: &dyn Fn(&Path) -> io::Result<Box<dyn Storage>>,
+    ) -> Result<Self, RecordError> {
+        let lines = |path: &Path| {
+            let storage = open(path).map_err(|e| io_error("create", path, e))?;
+            Ok(Lines::over(storage, path))
+        };
         Ok(Self {
-            turns: Lines::create(turns)?,
-            calls: Lines::create(&calls_beside(turns))?,
+            turns: lines(turns)?,
+            calls: lines(&calls_beside(turns))?,
             last_sync: None,
         })
     }
@@ -75,14 +99,11 @@ impl Journal {
     /// A journal on a disk that is full (Linux has such a device).
     #[cfg(test)]
     pub(crate) fn over_full_disk() -> Self {
-        let path = Path::new("/dev/full");
-        let full = || std::fs::File::options().write(true).open(path);
-        let lines = || Lines::over(full().expect("Linux"), path);
-        Self {
-            turns: lines(),
-            calls: lines(),
-            last_sync: None,
-        }
+        let full = |_: &Path| -> io::Result<Box<dyn Storage>> {
+            let device = std::fs::File::options().write(true).open("/dev/full")?;
+            Ok(Box::new(device))
+        };
+        Self::create_on(Path::new("/dev/full"), &full).expect("Linux")
     }
 
     /// Appends one turn in a single write, which the system has received when this returns.
@@ -131,13 +152,13 @@ impl Journal {
     /// As [`Self::read`].
     pub fn read_back(&self) -> Result<(Vec<TurnRecord>, Vec<CallRecord>), RecordError> {
         let turns = self.turns.path();
-        Ok((Self::read(turns)?.turns, Self::read_calls(turns)?))
+        Ok((Self::read(turns)?.turns, Self::read_calls(turns)?.0))
     }
 
-    /// Reads the turns. A torn last line (no newline, and not a turn) is left out.
+    /// Reads the turns. What was torn is left out: an end that does not parse, and holes.
     ///
     /// # Errors
-    /// [`RecordError::Corrupt`] for any other line that is not a turn,
+    /// [`RecordError::Corrupt`] for a line that is not a turn, where turns follow,
     /// [`RecordError::Newer`] for a turn of a later version, [`RecordError::Io`].
     pub fn read(turns: &Path) -> Result<JournalRead, RecordError> {
         let read = lines::read(turns, TURN_VERSION)?;
@@ -147,22 +168,22 @@ impl Journal {
         })
     }
 
-    /// Reads the calls beside a file of turns, each once and from its last line, by index; empty if
-    /// there is no such file.
+    /// Reads the calls beside a file of turns, each once and from its last line, by index, and what
+    /// was torn; no calls if there is no such file.
     ///
     /// # Errors
     /// As [`Self::read`].
-    pub fn read_calls(turns: &Path) -> Result<Vec<CallRecord>, RecordError> {
+    pub fn read_calls(turns: &Path) -> Result<(Vec<CallRecord>, Option<Torn>), RecordError> {
         let path = calls_beside(turns);
         let read: lines::LinesRead<CallRecord> = match lines::read(&path, CALL_VERSION) {
             Err(RecordError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-                return Ok(Vec::new());
+                return Ok((Vec::new(), None));
             }
             read => read?,
         };
         let by_index: BTreeMap<usize, CallRecord> =
             read.items.into_iter().map(|c| (c.call, c)).collect();
-        Ok(by_index.into_values().collect())
+        Ok((by_index.into_values().collect(), read.torn))
     }
 }
 

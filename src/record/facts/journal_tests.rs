@@ -5,6 +5,8 @@ use super::*;
 use crate::call::Outcome;
 use crate::record::fixtures::Run;
 use std::fs::{self, File};
+use std::io::Write;
+use std::sync::{Arc, Mutex};
 
 fn turns() -> Vec<TurnRecord> {
     let mut run = Run::default();
@@ -28,7 +30,7 @@ fn what_is_appended_is_read_back() {
     let (_dir, path) = written(&turns);
     assert_eq!(
         Journal::read(&path).unwrap(),
-        JournalRead { turns, torn: false }
+        JournalRead { turns, torn: None }
     );
 }
 
@@ -39,7 +41,7 @@ fn an_empty_journal_is_a_run_without_turns() {
         Journal::read(&path).unwrap(),
         JournalRead {
             turns: vec![],
-            torn: false
+            torn: None
         }
     );
 }
@@ -74,7 +76,12 @@ fn every_torn_end_is_left_out() {
         let complete = end >= whole.len() - 1;
         let expected = turns.len() - usize::from(!complete);
         assert_eq!(read.turns, turns[..expected], "cut at {end}");
-        assert_eq!(read.torn, !complete && end > last, "cut at {end}");
+        let torn = (!complete && end > last).then(|| Torn {
+            path: path.clone(),
+            line: turns.len(),
+            bytes: (end - last) as u64,
+        });
+        assert_eq!(read.torn, torn, "cut at {end}");
     }
 }
 
@@ -94,7 +101,14 @@ fn damage_by_table() {
             "line 1",
         ),
         ("an empty line", format!("{line}\n\n{line}\n"), "line 2"),
-        ("not JSON", format!("{line}\n\u{0}\u{1}\n"), "line 2"),
+        (
+            "not JSON in the middle",
+            format!("{line}\n{{]\n{line}\n"),
+            "line 2",
+        ),
+        // What a power cut leaves.
+        ("not JSON at the end", format!("{line}\n{{]\n\n[\n"), ""),
+        ("a hole", format!("{line}\n\0\0\0}}\n{line}\n"), ""),
         (
             "a later version",
             format!("{line}\n{later}\n"),
@@ -117,12 +131,12 @@ fn damage_by_table() {
         ),
         (
             "a nonsense time",
-            line.replace("2000.0", "1e300") + "\n",
+            line.replace("2000.0", "1e300") + "\n" + &line,
             "line 1",
         ),
         (
             "a line without an end",
-            "x".repeat(LONGEST_LINE as usize + 5),
+            "x".repeat(LONGEST_LINE as usize + 5) + "\n" + &line,
             "line 1",
         ),
     ];
@@ -162,7 +176,9 @@ fn a_full_disk_is_an_error_with_a_hint() {
     let Ok(full) = File::options().write(true).open(path) else {
         return; // Not on this system.
     };
-    let error = Lines::over(full, path).append(&turns()[0]).unwrap_err();
+    let error = Lines::over(Box::new(full), path)
+        .append(&turns()[0])
+        .unwrap_err();
     assert!(
         error
             .to_string()
@@ -207,7 +223,7 @@ fn a_call_is_read_as_its_last_line_has_it() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("turns.jsonl");
     assert!(
-        Journal::read_calls(&path).unwrap().is_empty(),
+        Journal::read_calls(&path).unwrap().0.is_empty(),
         "folders from before there was such a file"
     );
     let mut journal = Journal::create(&path).unwrap();
@@ -227,12 +243,16 @@ fn a_call_is_read_as_its_last_line_has_it() {
         run.calls[1].clone(),
         begun(&run.calls[2]),
     ];
-    assert_eq!(Journal::read_calls(&path).unwrap(), expected);
+    assert_eq!(
+        Journal::read_calls(&path).unwrap(),
+        (expected.to_vec(), None)
+    );
     // A torn last line leaves the call as it was before.
     let whole = fs::read(calls_beside(&path)).unwrap();
     fs::write(calls_beside(&path), &whole[..whole.len() - 9]).unwrap();
-    let torn = Journal::read_calls(&path).unwrap();
-    assert_eq!(torn[1], begun(&run.calls[1]));
+    let (calls, torn) = Journal::read_calls(&path).unwrap();
+    assert_eq!(torn.map(|t| t.line), Some(5));
+    assert_eq!(calls[1], begun(&run.calls[1]));
 }
 
 /// A turn with two lines is read from the last one; turns of sentinel calls may share numbers.
@@ -257,4 +277,174 @@ fn an_amended_turn_is_read_as_its_last_line_has_it() {
     assert_eq!(read.len(), count + 2);
     assert_eq!(read[0], amended, "in the place of its first line");
     assert_eq!(read[count..], [sentinel.clone(), sentinel]);
+}
+
+/// A file of which the test knows how much is on the disk.
+#[derive(Debug, Clone, Default)]
+struct Watched(Arc<Mutex<WatchedFile>>);
+
+#[derive(Debug, Clone, Default)]
+struct WatchedFile {
+    written: Vec<u8>,
+    synced: usize,
+    /// Writes fail in the middle, and what was written cannot be removed.
+    fails: bool,
+}
+
+impl Watched {
+    fn now(&self) -> WatchedFile {
+        self.0.lock().unwrap().clone()
+    }
+}
+
+impl Write for Watched {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut file = self.0.lock().unwrap();
+        if file.fails {
+            file.written.extend(&bytes[..bytes.len() / 2]);
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        file.written.extend(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Storage for Watched {
+    fn sync(&mut self) -> io::Result<()> {
+        let mut file = self.0.lock().unwrap();
+        file.synced = file.written.len();
+        Ok(())
+    }
+
+    fn cut(&mut self, length: u64) -> io::Result<()> {
+        let mut file = self.0.lock().unwrap();
+        if file.fails {
+            return Err(io::ErrorKind::Other.into());
+        }
+        file.written.truncate(length as usize);
+        Ok(())
+    }
+}
+
+/// A journal of which the test knows what is on the disk, turns and calls; read back from `path`.
+fn watched(path: &Path) -> (Journal, Watched, Watched) {
+    let (turns, calls) = (Watched::default(), Watched::default());
+    let open = |at: &Path| -> io::Result<Box<dyn Storage>> {
+        let file = if at == path { &turns } else { &calls };
+        Ok(Box::new(file.clone()))
+    };
+    let journal = Journal::create_on(path, &open).unwrap();
+    (journal, turns, calls)
+}
+
+/// What a power cut may leave of a file: all that was synced, and of the rest a part, zeros,
+/// other bytes, or holes where data had not been written yet.
+fn after_a_power_cut(file: &WatchedFile) -> Vec<Vec<u8>> {
+    let (synced, rest) = file.written.split_at(file.synced);
+    let other = b"\n{\"x\":9,\xff\n}";
+    let garbage: Vec<u8> = (0..rest.len())
+        .map(|k| other[(k * 7 + rest.len()) % other.len()])
+        .collect();
+    let cuts = [0, 1, rest.len() / 3, rest.len() / 2, rest.len()];
+    let mut images = Vec::new();
+    for cut in cuts {
+        let cut = cut.min(rest.len());
+        images.push([synced, &rest[..cut]].concat());
+        images.push([synced, &rest[..cut], &vec![0; rest.len() - cut]].concat());
+        images.push([synced, &rest[..cut], &garbage[cut..]].concat());
+        images.push([synced, &vec![0; cut], &rest[cut..]].concat());
+    }
+    images
+}
+
+/// The power fails at every instant of a run: each turn and call that had been synced is read
+/// back, which is all that is older than a second; nothing else is invented, and what is torn is
+/// said.
+#[test]
+fn a_power_cut_leaves_what_was_synced() {
+    let mut run = Run::default();
+    for k in 0..12 {
+        match k % 3 {
+            0 => run.bad(Outcome::Missed, None),
+            _ => run.good(1),
+        };
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("turns.jsonl");
+    let (mut journal, turns, calls) = watched(&path);
+    let start = Instant::now();
+    let mut torn_seen = 0;
+    for (k, (turn, call)) in run.turns.iter().zip(&run.calls).enumerate() {
+        let now = start + Duration::from_millis(300) * k as u32;
+        journal.append(turn).unwrap();
+        journal.append_call(call).unwrap();
+        if k % 4 != 3 {
+            journal.tick(now).unwrap();
+        }
+        let (turns, calls) = (turns.now(), calls.now());
+        let lines = |file: &WatchedFile| {
+            let synced = &file.written[..file.synced];
+            synced.iter().filter(|b| **b == b'\n').count()
+        };
+        assert!(
+            lines(&turns) + 6 > k && lines(&calls) == lines(&turns),
+            "at line {k}, {} and {} are synced",
+            lines(&turns),
+            lines(&calls)
+        );
+        for (of_turns, of_calls) in after_a_power_cut(&turns)
+            .iter()
+            .zip(after_a_power_cut(&calls))
+        {
+            fs::write(&path, of_turns).unwrap();
+            fs::write(calls_beside(&path), &of_calls).unwrap();
+            let read = Journal::read(&path).unwrap_or_else(|e| panic!("at line {k}: {e}"));
+            let (read_calls, torn_calls) = Journal::read_calls(&path).unwrap();
+            let synced = lines(&turns);
+            assert_eq!(read.turns[..synced], run.turns[..synced], "at line {k}");
+            assert_eq!(read_calls[..synced], run.calls[..synced], "at line {k}");
+            assert!(read.turns[synced..].iter().all(|t| run.turns.contains(t)));
+            assert!(read_calls[synced..].iter().all(|c| run.calls.contains(c)));
+            // Each byte belongs to a turn or is reported.
+            let whole: usize = read.turns.iter().map(|t| line_of(t).len()).sum();
+            let lost = read.torn.map_or(0, |torn| torn.bytes as usize);
+            let ends = usize::from(of_turns.last().is_some_and(|b| *b != b'\n') && lost == 0);
+            assert_eq!(whole + lost, of_turns.len() + ends, "at line {k}");
+            torn_seen += usize::from(lost > 0) + usize::from(torn_calls.is_some());
+        }
+    }
+    assert!(torn_seen > 100, "only {torn_seen} images were torn");
+}
+
+fn line_of(turn: &TurnRecord) -> String {
+    serde_json::to_string(turn).unwrap() + "\n"
+}
+
+/// Behind half a line, which cannot be removed, nothing is written that could not be read.
+#[test]
+fn nothing_is_appended_to_half_a_line() {
+    let turns = turns();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("turns.jsonl");
+    let (mut journal, disk, _calls) = watched(&path);
+    journal.append(&turns[0]).unwrap();
+    disk.0.lock().unwrap().fails = true;
+    journal.append(&turns[1]).unwrap_err();
+    journal.append(&turns[1]).unwrap_err();
+    fs::write(&path, disk.now().written).unwrap();
+    let read = Journal::read(&path).unwrap();
+    assert_eq!(read.turns, turns[..1]);
+    let torn = read.torn.expect("half a line").to_string();
+    assert!(torn.contains("turns.jsonl`, line 2: "), "{torn}");
+    // The disk has room again.
+    disk.0.lock().unwrap().fails = false;
+    journal.append(&turns[2]).unwrap();
+    fs::write(&path, disk.now().written).unwrap();
+    let read = Journal::read(&path).unwrap();
+    assert_eq!(read.turns, [turns[0].clone(), turns[2].clone()]);
+    assert_eq!(read.torn, None);
 }

@@ -1,18 +1,18 @@
 //! One file of a journal: one JSON object per line, appended and read back; also reads other
 //! versioned files.
 //!
-//! In: anything serde can write. Out: a file that is whole up to, at worst, a torn last line.
+//! In: anything serde can write. Out: a file that is whole up to, at worst, a torn end.
 //! Invariants: a line is one write, so that a killed process leaves every line; after a failed
-//! write the file ends where it did before; reads are bounded.
+//! write the file ends where it did before, or nothing is appended any more; reads are bounded.
 
 use super::error::RecordError;
-use super::folder::create_private;
+use super::storage::Storage;
 use serde::de::{DeserializeOwned, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::borrow::Cow;
 use std::fmt;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 /// Longest line read, newline included. A turn takes about 700 bytes; names are bounded elsewhere.
@@ -21,9 +21,11 @@ pub(in crate::record) const LONGEST_LINE: u64 = 1 << 20;
 /// An open file of lines.
 #[derive(Debug)]
 pub(in crate::record) struct Lines {
-    file: File,
+    storage: Box<dyn Storage>,
     path: PathBuf,
     len: u64,
+    /// Part of a line that could not be written stands behind `len`.
+    ragged: bool,
     /// Something was appended and not yet synced to disk.
     pub(super) unsynced: bool,
 }
@@ -32,22 +34,34 @@ pub(in crate::record) struct Lines {
 pub(in crate::record) struct LinesRead<T> {
     /// In the order of the file.
     pub(super) items: Vec<T>,
-    /// The last line was torn and is left out.
-    pub(super) torn: bool,
+    /// What is left out because it was torn.
+    pub(super) torn: Option<Torn>,
+}
+
+/// Part of a file that a kill or a power cut tore: it was written, but not whole, or not all of it
+/// had reached the disk.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{}`, line {line}: {bytes} bytes were torn when the run was killed or the power failed; they are left out",
+    path.display()
+)]
+pub struct Torn {
+    /// The file.
+    pub path: PathBuf,
+    /// Where it begins, from 1.
+    pub line: usize,
+    /// How much is unreadable.
+    pub bytes: u64,
 }
 
 impl Lines {
-    /// Creates the file, which must not exist yet.
-    pub(in crate::record) fn create(path: &Path) -> Result<Self, RecordError> {
-        let file = create_private(path).map_err(|e| io_error("create", path, e))?;
-        Ok(Self::over(file, path))
-    }
-
-    pub(in crate::record) fn over(file: File, path: &Path) -> Self {
+    /// An empty file, which is read back from `path`.
+    pub(in crate::record) fn over(storage: Box<dyn Storage>, path: &Path) -> Self {
         Self {
-            file,
+            storage,
             path: path.to_owned(),
             len: 0,
+            ragged: false,
             unsynced: false,
         }
     }
@@ -60,10 +74,14 @@ impl Lines {
     pub(in crate::record) fn append(&mut self, item: &impl Serialize) -> Result<(), RecordError> {
         let mut line = serde_json::to_vec(item).map_err(|e| self.error("encode", e.into()))?;
         line.push(b'\n');
-        if let Err(error) = self.file.write_all(&line) {
-            // A device has no length; the error to report is that of the write in any case.
-            let _ = self.file.set_len(self.len);
-            let _ = io::Seek::seek(&mut self.file, io::SeekFrom::Start(self.len));
+        if self.ragged {
+            // Behind half a line, this one could not be read either.
+            let cut = self.storage.cut(self.len);
+            cut.map_err(|e| self.error("append to", e))?;
+            self.ragged = false;
+        }
+        if let Err(error) = self.storage.write_all(&line) {
+            self.ragged = self.storage.cut(self.len).is_err();
             return Err(self.error("append to", error));
         }
         self.len += line.len() as u64;
@@ -73,7 +91,7 @@ impl Lines {
 
     /// Syncs appended lines to disk.
     pub(in crate::record) fn sync(&mut self) -> Result<(), RecordError> {
-        self.file.sync_data().map_err(|e| self.error("sync", e))?;
+        self.storage.sync().map_err(|e| self.error("sync", e))?;
         self.unsynced = false;
         Ok(())
     }
@@ -83,15 +101,20 @@ impl Lines {
     }
 }
 
-/// Reads lines of versions up to `known`. A last line without its newline that does not parse is
-/// left out; any other line that does not parse is [`RecordError::Corrupt`].
+/// Reads lines of versions up to `known`. Left out is what a kill or a power cut tears: whatever
+/// stands behind the last line that parses, and lines with a NUL, which no run writes: they are
+/// holes where the disk had not yet got its data. Any other line that does not parse is
+/// [`RecordError::Corrupt`].
 pub(in crate::record) fn read<T: DeserializeOwned>(
     path: &Path,
     known: u32,
 ) -> Result<LinesRead<T>, RecordError> {
     let file = File::open(path).map_err(|e| io_error("open", path, e))?;
     let mut reader = BufReader::new(file);
-    let (mut items, mut torn) = (Vec::new(), false);
+    let mut items = Vec::new();
+    let mut torn: Option<Torn> = None;
+    // The first line that is torn only if no line behind it parses.
+    let mut doubtful: Option<(usize, String)> = None;
     let mut line = Vec::new();
     for number in 1.. {
         line.clear();
@@ -103,18 +126,26 @@ pub(in crate::record) fn read<T: DeserializeOwned>(
         if read == 0 {
             break;
         }
-        let last = line.last() != Some(&b'\n') && (read as u64) < LONGEST_LINE;
-        match parse(&line, known) {
-            Ok(item) => items.push(item),
-            Err(Unreadable::Newer(found)) => return Err(newer(path, number, found, known)),
-            Err(Unreadable::Corrupt(_)) if last => torn = true,
-            Err(Unreadable::Corrupt(detail)) => {
-                let path = path.to_owned();
+        match (parse(&line, known), &doubtful) {
+            (Ok(_), Some((line, detail))) => {
                 return Err(RecordError::Corrupt {
-                    path,
-                    line: number,
-                    detail,
+                    path: path.to_owned(),
+                    line: *line,
+                    detail: detail.clone(),
                 });
+            }
+            (Ok(item), None) => items.push(item),
+            (Err(Unreadable::Newer(found)), _) => return Err(newer(path, number, found, known)),
+            (Err(Unreadable::Corrupt(detail)), _) => {
+                let torn = torn.get_or_insert_with(|| Torn {
+                    path: path.to_owned(),
+                    line: number,
+                    bytes: 0,
+                });
+                torn.bytes += read as u64;
+                if !line.contains(&0) {
+                    doubtful.get_or_insert((number, detail));
+                }
             }
         }
     }

@@ -145,6 +145,8 @@ fn finished(run: Running) -> Records {
     let read = read.unwrap_or_else(|e| panic!("{e}: {:?}", run.finished));
     Records {
         turns: read.turns,
-        calls: Journal::read_calls(&folder.join("turns.jsonl")).expect("the calls"),
+        calls: Journal::read_calls(&folder.join("turns.jsonl"))
+            .expect("the calls")
+            .0,
     }
 }
