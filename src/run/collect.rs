@@ -224,9 +224,15 @@ impl<'a> Collector<'a> {
     }
 
     fn append(&mut self, turn: &TurnRecord, tell: &mut dyn FnMut(RunEvent)) {
-        if let Err(e) = self.journal.append(turn) {
-            self.lost(e, tell);
-            self.unwritten.turns.push(turn.clone());
+        match self.journal.append(turn) {
+            // An earlier record of this turn, for which there was no room, is out of date.
+            Ok(()) => self.unwritten.turns.retain(|old| {
+                turn.sentinel || old.sentinel || (old.call, old.turn) != (turn.call, turn.turn)
+            }),
+            Err(e) => {
+                self.lost(e, tell);
+                self.unwritten.turns.push(turn.clone());
+            }
         }
     }
 

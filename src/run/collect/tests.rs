@@ -324,3 +324,72 @@ fn a_turn_that_is_amended_is_recorded_again_and_counted_once() {
     assert_eq!(count(|e| matches!(e, RunEvent::TurnEnded(_))), 2);
     assert_eq!(count(|e| matches!(e, RunEvent::TurnAmended(_))), 1);
 }
+
+/// A file on a disk that is full when the first line is to be written.
+#[derive(Debug)]
+struct FullAtFirst {
+    file: std::fs::File,
+    full: bool,
+}
+
+impl std::io::Write for FullAtFirst {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        match std::mem::take(&mut self.full) {
+            true => Err(std::io::ErrorKind::StorageFull.into()),
+            false => self.file.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl crate::record::Storage for FullAtFirst {
+    fn sync(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+
+    fn cut(&mut self, length: u64) -> std::io::Result<()> {
+        self.file.cut(length)
+    }
+}
+
+/// A turn is kept in memory, because the disk is full; its amendment finds room in the journal.
+#[test]
+fn an_amendment_stands_over_a_record_that_found_no_room() {
+    let scenario = test_scenario("{calls: 1}");
+    let plan = Plan::new(&scenario);
+    let start = Instant::now();
+    let dir = tempfile::tempdir().expect("dir");
+    let path = dir.path().join("turns.jsonl");
+    let open = |at: &std::path::Path| -> std::io::Result<Box<dyn crate::record::Storage>> {
+        let file = std::fs::File::create_new(at)?;
+        let full = at == path;
+        Ok(Box::new(FullAtFirst { file, full }))
+    };
+    let mut journal = Journal::create_on(&path, &open).expect("journal");
+    let mut collector = Collector::new(&scenario, start, &mut journal);
+    collector.take(begun(&plan, 0, start), &mut |_| {});
+    let mut missed = result(2, start, Failure::AgentLeft).turns.remove(0);
+    missed.outcome = Outcome::Missed;
+    let told = |late_reply| {
+        Box::new(TurnDone {
+            call: 0,
+            room: "room-0".into(),
+            turn: TurnResult {
+                late_reply,
+                ..missed.clone()
+            },
+            plan: plan.call(0).expect("planned"),
+        })
+    };
+    collector.take(Report::Turn(told(None)), &mut |_| {});
+    assert_eq!(collector.unwritten.turns.len(), 1);
+    let late = Duration::from_millis(10_600);
+    collector.take(Report::Amended(told(Some(late))), &mut |_| {});
+    assert!(collector.unwritten.turns.is_empty(), "it is out of date");
+    assert!(collector.journal_error.is_some());
+    let (turns, _) = journal.read_back().expect("journal");
+    assert_eq!(turns[0].late_reply_ms.map(|ms| ms.as_f64()), Some(10_600.0));
+}
