@@ -1,5 +1,6 @@
 //! Exit codes, a stable interface for scripts.
 
+use crate::record::Status;
 use std::process::ExitCode;
 
 /// How a command ended.
@@ -27,6 +28,18 @@ impl Exit {
     /// The numeric exit code.
     pub fn code(self) -> u8 {
         self as u8
+    }
+
+    /// How a run ended; `lost`: some of its records are not safe on disk.
+    pub fn of_run(status: Status, lost: bool) -> Self {
+        match status {
+            _ if lost => Self::Error,
+            Status::Error => Self::Error,
+            Status::Stopped => Self::Stopped,
+            Status::Invalid => Self::InvalidRun,
+            Status::Failed => Self::GateFailed,
+            Status::Passed | Status::Unasked => Self::Success,
+        }
     }
 
     /// The more severe of two exit codes, in the order 2, 104, 1, 105, 110, 99, 0.

@@ -4,8 +4,12 @@
 //! `LOADGEN_SEEDS=10000 cargo test --test it simulation` runs more seeds; `LOADGEN_SEED=17` runs
 //! that one and prints what it does.
 
-use crate::in_process::{scenario, stopped_after};
+mod disk;
+mod outside;
+
+use crate::in_process::{observed, on_a_file, scenario};
 use crate::support::in_repo;
+use disk::{Fault, FaultyDisk};
 use loadgen::plan::Plan;
 use loadgen::record::{
     CallOutcome, Ending, Expect, Flag, MEASUREMENT_VERSION, Ms, Outcome, RunFacts, RunRecord,
@@ -14,11 +18,13 @@ use loadgen::record::{
 use loadgen::report::Format;
 use loadgen::run::Finished;
 use loadgen::scenario::Scenario;
-use loadgen::targets::in_process::{InProcess, Mishap};
+use loadgen::targets::in_process::{Befallen, InProcess, Mishap};
+use outside::Seen;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
@@ -59,6 +65,9 @@ struct Case {
     /// The agent's delay, if it is the same for all turns.
     delay: Option<Duration>,
     stop: Option<Duration>,
+    disk: Option<FaultyDisk>,
+    /// The bound of a gate on the longest `ttfa`.
+    gate_ms: Option<f64>,
 }
 
 impl Case {
@@ -70,29 +79,53 @@ impl Case {
             Some(delay) => format!("{}ms", delay.as_millis()),
             None => dice.one(&wide).to_owned(),
         };
-        let mishap = |dice: &mut Dice| {
-            let what = dice.one(&[Mishap::AgentLeaves, Mishap::TargetGone]);
-            (dice.ms(0, 20_000), what)
-        };
         let agent = InProcess {
             delay: drawn.parse().expect("a delay"),
             seed,
             reply: dice.ms(200, 4_000),
             greeting: dice.percent(40).then(|| dice.ms(200, 3_000)),
             path: dice.ms(0, 200),
-            mishaps: match dice.percent(40) {
-                true => vec![mishap(&mut dice)],
-                false => Vec::new(),
-            },
+            mishaps: mishaps(&mut dice),
+            spared: dice.number(0, 2),
+            befallen: Befallen::default(),
         };
         let text = Self::text(&mut dice, seed);
         let stop = dice.percent(25).then(|| dice.ms(0, 30_000));
+        let disk = dice.percent(25).then(|| {
+            let faults = [Fault::Full, Fault::Short, Fault::Ragged, Fault::Sync];
+            let (fault, from) = (dice.one(&faults), dice.number(0, 12));
+            // For a while, or for good.
+            let until = match dice.percent(50) {
+                true => from + dice.number(1, 4),
+                false => u64::MAX,
+            };
+            FaultyDisk::new(fault, from, until)
+        });
+        let gate_ms = dice.percent(30).then(|| dice.one(&[1.0, 3.6e6]));
         Self {
             text,
             agent,
             delay,
             stop,
+            disk,
+            gate_ms,
         }
+    }
+
+    /// Whether a latency without doubts must be the agent's delay and the way there and back:
+    /// nothing holds audio up, or takes parts of what was said.
+    fn is_exact(&self) -> bool {
+        let disturbs = |mishap: &Mishap| {
+            matches!(
+                mishap,
+                Mishap::Stalls(_) | Mishap::Drops(_) | Mishap::Delays(_)
+            )
+        };
+        !self
+            .agent
+            .mishaps
+            .iter()
+            .any(|(_, mishap)| disturbs(mishap))
     }
 
     fn text(dice: &mut Dice, seed: u64) -> String {
@@ -147,9 +180,36 @@ impl Case {
     }
 }
 
+/// What goes wrong with the calls of a run.
+fn mishaps(dice: &mut Dice) -> Vec<(Duration, Mishap)> {
+    let count = match dice.percent(60) {
+        true => dice.number(1, 3),
+        false => 0,
+    };
+    let mishap = |dice: &mut Dice| match dice.number(1, 7) {
+        1 => Mishap::AgentLeaves,
+        2 => Mishap::TargetGone,
+        3 => Mishap::Refuses,
+        4 => Mishap::Stalls(dice.ms(100, 8_000)),
+        5 => Mishap::Drops(dice.ms(20, 3_000)),
+        6 => Mishap::Repeats,
+        _ => Mishap::Delays(dice.ms(20, 1_500)),
+    };
+    (0..count)
+        .map(|_| {
+            let mishap = mishap(dice);
+            // At the start of a call it is not even joined.
+            let at_once = dice.percent(30);
+            let after = dice.ms(0, 20_000);
+            (if at_once { Duration::ZERO } else { after }, mishap)
+        })
+        .collect()
+}
+
 /// Every way in which the records of a run are not what they must be.
-fn findings(case: &Case, scenario: &Scenario, run: &Finished) -> Vec<String> {
-    let mut found = Vec::new();
+fn findings(case: &Case, scenario: &Scenario, seen: &Seen) -> Vec<String> {
+    let run = &seen.run;
+    let mut found = outside::findings(case, scenario, seen);
     let mut check = |holds: bool, what: &dyn Fn() -> String| {
         if !holds {
             found.push(what());
@@ -258,6 +318,7 @@ fn of_turn(case: &Case, turn: &TurnRecord) -> Vec<String> {
     // A reply to what was said before, or one that losses moved, is flagged or has an interval. A
     // greeting that is not waited for can be taken for the reply.
     let plain = case.agent.greeting.is_none()
+        && case.is_exact()
         && turn.flags.iter().all(|flag| *flag == Flag::ReplyUnfinished)
         && turn.loss_earlier_ms.is_none();
     if let (Some(delay), Some(wire), true, Expect::Respond, Outcome::Replied, 0) = (
@@ -278,10 +339,9 @@ fn of_turn(case: &Case, turn: &TurnRecord) -> Vec<String> {
     wrong.map(|what| format!("{what}: {turn:?}")).collect()
 }
 
-/// Whether every report can be made, and says the same of the outcomes.
-fn of_reports(scenario: &Scenario, run: &Finished) -> Vec<String> {
+fn facts<'a>(scenario: &Scenario, run: &Finished) -> RunFacts<'a> {
     let planned = Plan::new(scenario).measured().unwrap_or_default() as usize;
-    let facts = RunFacts {
+    RunFacts {
         name: "simulated",
         seed: scenario.seed,
         target: "in process",
@@ -301,7 +361,12 @@ fn of_reports(scenario: &Scenario, run: &Finished) -> Vec<String> {
         steady: run.steady.clone(),
         network: None,
         sentinels: None,
-    };
+    }
+}
+
+/// Whether every report can be made, and says the same of the outcomes.
+fn of_reports(scenario: &Scenario, run: &Finished) -> Vec<String> {
+    let facts = facts(scenario, run);
     let summary = Summary::build(&facts, &run.calls, &run.turns, &[]);
     let counts = &summary.outcomes;
     let sum = [
@@ -329,12 +394,20 @@ fn of_reports(scenario: &Scenario, run: &Finished) -> Vec<String> {
     found
 }
 
-/// Runs a seed; returns what is wrong with its records.
-fn simulated(seed: u64) -> (Case, Scenario, Finished) {
-    let case = Case::of(seed);
+/// Runs a seed.
+fn simulated(seed: u64) -> (Case, Scenario, Seen) {
+    carried_out(Case::of(seed))
+}
+
+fn carried_out(case: Case) -> (Case, Scenario, Seen) {
     let scenario = scenario(&case.text);
-    let run = stopped_after(&scenario, case.agent.clone(), case.stop);
-    (case, scenario, run)
+    let open = |path: &Path| match &case.disk {
+        Some(disk) => disk.open(path),
+        None => on_a_file(path),
+    };
+    let observed = observed(&scenario, case.agent.clone(), case.stop, &open);
+    let seen = Seen::of(&case, &scenario, observed);
+    (case, scenario, seen)
 }
 
 fn number(name: &str) -> Option<u64> {
@@ -344,36 +417,27 @@ fn number(name: &str) -> Option<u64> {
 #[test]
 fn records_are_complete_and_consistent_whatever_happens() {
     if let Some(seed) = number("LOADGEN_SEED") {
-        let (case, scenario, run) = simulated(seed);
+        let (case, scenario, seen) = simulated(seed);
         println!(
             "{}\n{case:#?}\n{:#?}\n{:#?}",
-            case.text, run.calls, run.turns
+            case.text, seen.run.calls, seen.run.turns
         );
-        assert_eq!(findings(&case, &scenario, &run), [""; 0]);
+        assert_eq!(findings(&case, &scenario, &seen), [""; 0]);
         return;
     }
     let seeds = number("LOADGEN_SEEDS").unwrap_or(SEEDS);
     let next = AtomicU64::new(0);
     let work = || {
         let mut wrong = Vec::new();
-        let mut outcomes: BTreeMap<String, usize> = BTreeMap::new();
+        let mut counts = Counts::default();
         loop {
             let seed = next.fetch_add(1, Relaxed);
             if seed >= seeds {
-                return (wrong, outcomes);
+                return (wrong, counts);
             }
-            let (case, scenario, run) = simulated(seed);
-            for turn in &run.turns {
-                *outcomes.entry(format!("{:?}", turn.outcome)).or_default() += 1;
-            }
-            let causes = run
-                .calls
-                .iter()
-                .filter_map(|call| Some(&call.failure.as_ref()?.cause));
-            for cause in causes {
-                *outcomes.entry(cause.clone()).or_default() += 1;
-            }
-            let found = findings(&case, &scenario, &run);
+            let (case, scenario, seen) = simulated(seed);
+            counts.add(&case, &seen);
+            let found = findings(&case, &scenario, &seen);
             wrong.extend(
                 found
                     .iter()
@@ -385,76 +449,205 @@ fn records_are_complete_and_consistent_whatever_happens() {
         let workers = [0; 2].map(|_| scope.spawn(work));
         workers.map(|worker| worker.join().expect("no seed panics"))
     });
-    let mut outcomes: BTreeMap<String, usize> = BTreeMap::new();
+    let mut counts = Counts::default();
     let mut wrong = Vec::new();
     for (found, counted) in done {
         wrong.extend(found);
-        for (what, count) in counted {
-            *outcomes.entry(what).or_default() += count;
-        }
+        counts.merge(counted);
     }
-    println!("{seeds} seeds: {outcomes:?}");
+    println!(
+        "{seeds} seeds\nfaults: {:?}\nfound: {:?}",
+        counts.faults, counts.outcomes
+    );
     assert!(
         wrong.is_empty(),
         "{} findings:\n{}",
         wrong.len(),
         wrong.join("\n")
     );
-    for needed in [
+    let outcomes = [
         "Replied",
         "Missed",
         "Early",
         "Failed",
+        "CutOff",
+        "NotRun",
         "agent_left",
         "dropped",
+        "refused",
+        "exit 0",
+        "exit 1",
+        "exit 99",
+        "exit 105",
+        "exit 110",
+    ];
+    let faults = [
+        "agent leaves",
+        "target gone",
+        "refuses",
+        "stalls",
+        "drops",
+        "repeats",
+        "delays",
+        "loss",
+        "stop",
+        "disk full",
+        "disk short write",
+        "disk ragged write",
+        "disk sync",
+    ];
+    for (needed, counts) in [
+        (&outcomes[..], &counts.outcomes),
+        (&faults[..], &counts.faults),
     ] {
-        assert!(outcomes.contains_key(needed), "no {needed}: {outcomes:?}");
+        for needed in needed {
+            assert!(counts.contains_key(*needed), "no {needed}: {counts:?}");
+        }
     }
 }
 
+/// How often things happened, over many seeds.
+#[derive(Debug, Default)]
+struct Counts {
+    /// Injected faults that fired: calls that they befell, writes that failed, runs.
+    faults: BTreeMap<String, u64>,
+    /// Outcomes of turns, causes of failures, exit codes.
+    outcomes: BTreeMap<String, u64>,
+}
+
+impl Counts {
+    fn add(&mut self, case: &Case, seen: &Seen) {
+        let run = &seen.run;
+        let mut outcome = |what: String| *self.outcomes.entry(what).or_default() += 1;
+        for turn in &run.turns {
+            outcome(format!("{:?}", turn.outcome));
+        }
+        for failure in run.calls.iter().filter_map(|call| call.failure.as_ref()) {
+            outcome(failure.cause.clone());
+        }
+        outcome(format!("exit {}", seen.code));
+        let mut fault = |what: &str, times: u64| {
+            if times > 0 {
+                *self.faults.entry(what.to_owned()).or_default() += times;
+            }
+        };
+        for (what, times) in case.agent.befallen.counts() {
+            fault(what, times);
+        }
+        if let Some(disk) = &case.disk {
+            fault(disk.fault.name(), disk.fired());
+        }
+        fault("stop", u64::from(run.stopped));
+        fault("loss", u64::from(case.text.contains("network:")));
+    }
+
+    fn merge(&mut self, other: Self) {
+        for (mine, other) in [
+            (&mut self.faults, other.faults),
+            (&mut self.outcomes, other.outcomes),
+        ] {
+            for (what, times) in other {
+                *mine.entry(what).or_default() += times;
+            }
+        }
+    }
+}
+
+/// Seeds within which each rule has to find a defect.
+const ENOUGH: u64 = 1_000;
+
 #[test]
 fn each_rule_finds_a_defect() {
-    type Defect = (&'static str, fn(&mut Finished));
-    let defects: [Defect; 8] = [
-        ("a turn is missing", |run| drop(run.turns.pop())),
-        ("a turn is there twice", |run| {
-            run.turns.push(run.turns[0].clone())
+    type Defect = (&'static str, fn(&mut Seen));
+    let defects: [Defect; 16] = [
+        ("a turn is missing", |seen| drop(seen.run.turns.pop())),
+        ("a turn is there twice", |seen| {
+            seen.run.turns.extend(seen.run.turns.first().cloned());
         }),
-        ("a call is missing", |run| drop(run.calls.pop())),
-        ("a turn was cut off by nobody", |run| {
-            run.stopped = false;
-            run.turns[0].outcome = Outcome::CutOff;
+        ("a call is missing", |seen| drop(seen.run.calls.pop())),
+        ("a turn was cut off by nobody", |seen| {
+            seen.run.stopped = false;
+            if let Some(turn) = seen.run.turns.first_mut() {
+                turn.outcome = Outcome::CutOff;
+            }
         }),
-        ("a reply has no latency", |run| {
+        ("a reply has no latency", |seen| {
             let replied =
                 |t: &&mut TurnRecord| t.ttfa_ms.is_some() && t.outcome == Outcome::Replied;
-            if let Some(turn) = run.turns.iter_mut().find(replied) {
+            if let Some(turn) = seen.run.turns.iter_mut().find(replied) {
                 (turn.ttfa_ms, turn.ttfa_wire_ms, turn.playout_ms) = (None, None, None);
             }
         }),
-        ("a latency is not its parts", |run| {
-            let turn = run.turns.iter_mut().find(|t| t.ttfa_ms.is_some());
+        ("a latency is not its parts", |seen| {
+            let turn = seen.run.turns.iter_mut().find(|t| t.ttfa_ms.is_some());
             if let Some(turn) = turn {
                 turn.ttfa_ms = Some(Ms::from(Duration::from_secs(77)));
             }
         }),
-        ("a latency is a second too long", |run| {
-            for turn in &mut run.turns {
+        ("a latency is a second too long", |seen| {
+            for turn in &mut seen.run.turns {
                 let later = |ms: Option<Ms>| ms.map(|ms| ms + Ms::from(Duration::from_secs(1)));
                 (turn.ttfa_ms, turn.ttfa_wire_ms) = (later(turn.ttfa_ms), later(turn.ttfa_wire_ms));
             }
         }),
-        ("the generator failed", |run| {
-            run.invalid.push("a defect".into())
+        ("the generator failed", |seen| {
+            seen.run.invalid.push("a defect".into());
+        }),
+        ("a turn is not in the journal", |seen| {
+            if let Ok(turns) = &mut seen.journal {
+                turns.pop();
+            }
+        }),
+        ("an amendment is not in the records", |seen| {
+            if let Some(turn) = seen.shown.values_mut().next() {
+                turn.late_reply_ms = Some(Ms::from(Duration::from_secs(9)));
+            }
+        }),
+        ("a turn was not shown", |seen| drop(seen.shown.pop_first())),
+        ("a call has another end", |seen| {
+            if let Some(call) = seen.shown_calls.values_mut().next() {
+                call.ended_ms = None;
+            }
+        }),
+        ("a journal that failed is not mentioned", |seen| {
+            seen.says_lost = false;
+        }),
+        ("a journal without a fault is said to have failed", |seen| {
+            seen.says_lost = true;
+        }),
+        ("no report can be made", |seen| {
+            seen.record = Err("a defect".to_owned());
+        }),
+        ("a run whose journal failed ends well", |seen| {
+            if seen.says_lost {
+                seen.code = 0;
+            }
         }),
     ];
     for (what, plant) in defects {
-        let found = (0..40).any(|seed| {
-            let (case, scenario, mut run) = simulated(seed);
-            let before = findings(&case, &scenario, &run).len();
-            plant(&mut run);
-            findings(&case, &scenario, &run).len() > before
+        let found = (0..ENOUGH).find(|seed| {
+            let (case, scenario, mut seen) = simulated(*seed);
+            let before = findings(&case, &scenario, &seen).len();
+            plant(&mut seen);
+            findings(&case, &scenario, &seen).len() > before
         });
-        assert!(found, "not found: {what}");
+        let seed = found.unwrap_or_else(|| panic!("not found: {what}"));
+        println!("{what}: found at seed {seed}");
     }
+}
+
+/// The defect is in the disk itself: writes that succeed, and of which nothing is left.
+#[test]
+fn a_disk_that_lies_is_found() {
+    let found = (0..ENOUGH).find(|seed| {
+        let disk = FaultyDisk::new(Fault::Lies, 2, 4);
+        let lying = Case {
+            disk: Some(disk),
+            ..Case::of(*seed)
+        };
+        let (case, scenario, seen) = carried_out(lying);
+        let found = outside::findings(&case, &scenario, &seen);
+        found.iter().any(|what| what.contains("in the journal"))
+    });
+    assert!(found.is_some());
 }

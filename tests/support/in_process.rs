@@ -1,15 +1,19 @@
 //! Runs against the agent in this process, in virtual time.
 //!
-//! In: a scenario's text, the agent. Out: the records of the run. Invariant: the runtime has one
+//! In: a scenario's text, the agent, the journal's disk. Out: the records of the run, and what it
+//! showed. Invariant: the runtime has one
 //! thread and a paused clock, so a run takes no longer than its work.
 
 use loadgen::plan::Plan;
-use loadgen::record::Journal;
-use loadgen::run::{Clock, Finished, JOIN_CONCURRENCY, Pulses, Settings, run};
+use loadgen::record::{Journal, RecordError, Storage};
+use loadgen::run::{Clock, Finished, JOIN_CONCURRENCY, Pulses, RunEvent, Settings, run};
 use loadgen::scenario::{Scenario, Unset, check};
 use loadgen::targets::in_process::InProcess;
+use std::fs::File;
+use std::io;
 use std::path::Path;
 use std::time::Duration;
+use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 /// The checked scenario; paths in it are complete.
@@ -34,14 +38,42 @@ pub fn scenario(text: &str) -> Scenario {
 /// # Panics
 /// The run cannot be carried out.
 pub fn carried_out(scenario: &Scenario, agent: InProcess) -> Finished {
-    stopped_after(scenario, agent, None)
+    observed(scenario, agent, None, &on_a_file).finished
 }
 
-/// The same; the user stops the run `after` its start.
+/// A run, seen from outside.
+pub struct Observed {
+    /// Its records.
+    pub finished: Finished,
+    /// What it showed while it went on.
+    pub events: Vec<RunEvent>,
+    /// Whether the journal could be synced at the end.
+    pub synced: Result<(), RecordError>,
+    /// The journal's folder.
+    pub folder: TempDir,
+}
+
+/// Makes what a file of the journal is kept on.
+pub type Open<'a> = &'a dyn Fn(&Path) -> io::Result<Box<dyn Storage>>;
+
+/// A file of the journal as it usually is.
+///
+/// # Errors
+/// The file cannot be made.
+pub fn on_a_file(path: &Path) -> io::Result<Box<dyn Storage>> {
+    Ok(Box::new(File::create_new(path)?))
+}
+
+/// Carries the scenario out with its journal on `open`; the user stops the run `after` its start.
 ///
 /// # Panics
 /// The run cannot be carried out.
-pub fn stopped_after(scenario: &Scenario, agent: InProcess, after: Option<Duration>) -> Finished {
+pub fn observed(
+    scenario: &Scenario,
+    agent: InProcess,
+    after: Option<Duration>,
+    open: Open<'_>,
+) -> Observed {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
@@ -61,7 +93,10 @@ pub fn stopped_after(scenario: &Scenario, agent: InProcess, after: Option<Durati
         join_concurrency: JOIN_CONCURRENCY,
     };
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let mut journal = Journal::create(&folder.path().join("turns.jsonl")).expect("a journal");
+    let turns = folder.path().join("turns.jsonl");
+    let mut journal = Journal::create_on(&turns, open).expect("a journal");
+    let mut events = Vec::new();
+    let mut tell = |event| events.push(event);
     let plan = Plan::new(scenario);
     let result = runtime.block_on(async {
         if let Some(after) = after {
@@ -70,7 +105,12 @@ pub fn stopped_after(scenario: &Scenario, agent: InProcess, after: Option<Durati
                 stop.cancel();
             });
         }
-        run(scenario, &plan, &settings, &mut journal, &mut |_| {}).await
+        run(scenario, &plan, &settings, &mut journal, &mut tell).await
     });
-    result.unwrap_or_else(|e| panic!("{e}"))
+    Observed {
+        finished: result.unwrap_or_else(|e| panic!("{e}")),
+        events,
+        synced: journal.sync(),
+        folder,
+    }
 }

@@ -22,7 +22,7 @@ use crate::cli::trouble::Trouble;
 use crate::plan::Plan;
 use crate::record::{
     Conditions, EVIDENCE_FOLDER, Ending, Journal, MEASUREMENT_VERSION, RunFacts, RunFolder,
-    RunRecord, Status, Summary,
+    RunRecord, Summary,
 };
 use crate::report::Format;
 use crate::run::{Finished, Part, Pulses, RunEvent, Targets};
@@ -271,7 +271,7 @@ impl Ready {
             console::say(&format!("reports in {}", folder.path().display()));
         }
         let lost = written.is_err() || finished.journal_error.is_some();
-        let exit = exit_of(record.summary.verdict.status, lost).or(printed);
+        let exit = Exit::of_run(record.summary.verdict.status, lost).or(printed);
         self.after.conclude(exit, request, folder, &record)
     }
 
@@ -320,15 +320,4 @@ impl Ready {
 fn ended_before_it_began(folder: &RunFolder, trouble: &Trouble) -> Exit {
     folder.discard();
     trouble.tell()
-}
-
-fn exit_of(status: Status, lost: bool) -> Exit {
-    match status {
-        _ if lost => Exit::Error,
-        Status::Error => Exit::Error,
-        Status::Stopped => Exit::Stopped,
-        Status::Invalid => Exit::InvalidRun,
-        Status::Failed => Exit::GateFailed,
-        Status::Passed | Status::Unasked => Exit::Success,
-    }
 }

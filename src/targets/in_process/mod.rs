@@ -8,4 +8,4 @@ mod target;
 mod wire;
 
 pub use target::InProcess;
-pub use wire::Mishap;
+pub use wire::{Befallen, Mishap};

@@ -4,7 +4,7 @@
 //! one plan with the same settings have the same calls, if the runtime has one thread and a
 //! paused clock.
 
-use super::wire::{Command, Mishap, Wire};
+use super::wire::{Befallen, Command, Mishap, Wire};
 use crate::audio::Codec;
 use crate::call::Failure;
 use crate::net::Endpoint;
@@ -37,6 +37,10 @@ pub struct InProcess {
     pub path: Duration,
     /// What goes wrong with each call, counted from its start.
     pub mishaps: Vec<(Duration, Mishap)>,
+    /// Number of calls, the first ones, with which nothing goes wrong.
+    pub spared: u64,
+    /// Counts what went wrong.
+    pub befallen: Befallen,
 }
 
 impl Default for InProcess {
@@ -48,6 +52,8 @@ impl Default for InProcess {
             greeting: None,
             path: Duration::ZERO,
             mishaps: Vec::new(),
+            spared: 0,
+            befallen: Befallen::default(),
         }
     }
 }
@@ -114,7 +120,12 @@ impl<E: Endpoint> OpenTarget<E> for OpenInProcess {
     fn connect(&self, dial: Dial<'_>, caller: E) -> Line<E> {
         let (commands, inbox) = mpsc::unbounded_channel();
         let (tell, events) = mpsc::unbounded_channel();
-        let InProcess { path, mishaps, .. } = &self.settings;
+        let InProcess { path, befallen, .. } = &self.settings;
+        let spared = dial.number.is_some_and(|n| n < self.settings.spared);
+        let mishaps = match spared {
+            true => Vec::new(),
+            false => self.settings.mishaps.clone(),
+        };
         let wire = Wire::new(
             caller,
             self.agent.end(dial.room),
@@ -122,7 +133,7 @@ impl<E: Endpoint> OpenTarget<E> for OpenInProcess {
             dial.impairment(),
             tell,
         );
-        tokio::spawn(wire.run(mishaps.clone(), inbox));
+        tokio::spawn(wire.run(mishaps, befallen.clone(), inbox));
         Line {
             handle: Arc::new(TaskHandle(commands.clone())),
             connection: Box::new(Call { events, commands }),

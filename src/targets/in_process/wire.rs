@@ -2,13 +2,15 @@
 //!
 //! In: commands for the caller, the runtime's clock. Out: the call's events. Invariants: both ends
 //! are driven in the order of the instants that they ask for, at exactly those instants, however
-//! coarse the runtime's timers are; audio arrives the path's delay after it was sent.
+//! coarse the runtime's timers are; audio arrives the path's delay after it was sent, unless a
+//! mishap holds it up, and in order.
 
-use crate::call::Failure;
+use crate::call::{Failure, TargetFailure};
 use crate::net::{AudioPacket, Endpoint, Impairment, Outgoing};
 use crate::targets::agent::AgentEnd;
 use crate::targets::{Event, Job, Moment, now, until};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
@@ -24,6 +26,50 @@ pub enum Mishap {
     AgentLeaves,
     /// The target is gone, and the connection with it.
     TargetGone,
+    /// The target refuses the call. At its start, it is never joined.
+    Refuses,
+    /// For this long nothing passes, neither audio nor events; then all of it comes at once.
+    Stalls(Duration),
+    /// Audio that is sent within this time is lost, in both directions.
+    Drops(Duration),
+    /// Every frame to the caller, and every event but the last, comes twice from now on.
+    Repeats,
+    /// Audio takes this much longer from now on, in both directions.
+    Delays(Duration),
+}
+
+impl Mishap {
+    /// Its name in counts.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::AgentLeaves => "agent leaves",
+            Self::TargetGone => "target gone",
+            Self::Refuses => "refuses",
+            Self::Stalls(_) => "stalls",
+            Self::Drops(_) => "drops",
+            Self::Repeats => "repeats",
+            Self::Delays(_) => "delays",
+        }
+    }
+}
+
+/// How often each kind of mishap befell a call; clones share the counts.
+#[derive(Debug, Clone, Default)]
+pub struct Befallen(Arc<Mutex<BTreeMap<&'static str, u64>>>);
+
+impl Befallen {
+    /// The counts so far, by [`Mishap::name`].
+    pub fn counts(&self) -> BTreeMap<&'static str, u64> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    fn count(&self, mishap: Mishap) {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *counts.entry(mishap.name()).or_default() += 1;
+    }
 }
 
 /// What a run wants of a call.
@@ -45,9 +91,19 @@ struct Way {
 }
 
 impl Way {
-    fn send(&mut self, arrival: Instant, frame: Outgoing) {
-        self.frames.push_back((arrival, self.sent, frame));
+    /// Sends a frame, which is lost if it does not arrive.
+    fn send(&mut self, arrival: Option<Instant>, frame: Outgoing) {
+        if let Some(arrival) = arrival {
+            self.frames.push_back((arrival, self.sent, frame));
+        }
         self.sent += 1;
+    }
+
+    /// Nothing arrives before this instant.
+    fn hold_up(&mut self, until: Instant) {
+        for (arrival, ..) in &mut self.frames {
+            *arrival = until.max(*arrival);
+        }
     }
 
     fn next(&self) -> Option<Instant> {
@@ -79,6 +135,7 @@ impl Way {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Step {
     // In the order of the media engine: sends, then arrivals, then timers.
+    EventsArrive,
     CallerSends,
     AgentSends,
     AgentHears,
@@ -94,6 +151,12 @@ pub(super) struct Wire<E> {
     to_agent: Way,
     to_caller: Way,
     path: Duration,
+    /// Until when nothing passes, and the events that wait for that.
+    stalled: Option<(Instant, Vec<Event>)>,
+    /// Until when what is sent is lost.
+    drops: Option<Instant>,
+    /// What comes comes twice.
+    repeats: bool,
     /// Decides which of the agent's frames are lost on the way.
     loss: Option<Impairment>,
     /// The agent's audio is passed on.
@@ -101,6 +164,8 @@ pub(super) struct Wire<E> {
     /// The instant up to which everything has been done.
     done: Instant,
     states: mpsc::Receiver<crate::call::AgentState>,
+    /// The connection is over, so there are no more events.
+    closed: bool,
     tell: mpsc::UnboundedSender<Event>,
 }
 
@@ -124,10 +189,14 @@ impl<E: Endpoint> Wire<E> {
             to_agent: Way::default(),
             to_caller: Way::default(),
             path,
+            stalled: None,
+            drops: None,
+            repeats: false,
             loss,
             listened: false,
             done,
             states: changed,
+            closed: false,
             tell,
         }
     }
@@ -136,8 +205,21 @@ impl<E: Endpoint> Wire<E> {
     pub(super) async fn run(
         mut self,
         mishaps: Vec<(Duration, Mishap)>,
+        befallen: Befallen,
         mut inbox: mpsc::UnboundedReceiver<Command<E>>,
     ) {
+        let mut mishaps: VecDeque<_> = mishaps
+            .into_iter()
+            .map(|(after, mishap)| (self.done + after, mishap))
+            .collect();
+        mishaps.make_contiguous().sort_by_key(|(at, _)| *at);
+        // What goes wrong at the start goes wrong before the call is joined.
+        while mishaps.front().is_some_and(|(at, _)| *at <= self.done)
+            && let Some((_, mishap)) = mishaps.pop_front()
+        {
+            befallen.count(mishap);
+            self.goes_wrong(mishap);
+        }
         let identity = "in-process".to_owned();
         let name = "in-process/agent".into();
         for event in [
@@ -147,11 +229,6 @@ impl<E: Endpoint> Wire<E> {
         ] {
             self.tell(event);
         }
-        let mut mishaps: VecDeque<_> = mishaps
-            .into_iter()
-            .map(|(after, mishap)| (self.done + after, mishap))
-            .collect();
-        mishaps.make_contiguous().sort_by_key(|(at, _)| *at);
         loop {
             let mishap = mishaps.front().map(|(at, _)| *at);
             let next = self.next().map(|(at, _)| at);
@@ -168,6 +245,7 @@ impl<E: Endpoint> Wire<E> {
                     if mishap.is_some_and(|at| at <= now())
                         && let Some((_, mishap)) = mishaps.pop_front()
                     {
+                        befallen.count(mishap);
                         self.goes_wrong(mishap);
                     }
                 }
@@ -175,9 +253,33 @@ impl<E: Endpoint> Wire<E> {
         }
     }
 
-    fn tell(&self, event: Event) {
-        // A run that no longer listens hangs up soon.
-        let _ = self.tell.send(event);
+    fn tell(&mut self, event: Event) {
+        if self.closed {
+            return;
+        }
+        let ends = matches!(event, Event::Closed(_));
+        let again = Some(event.clone()).filter(|_| self.repeats && !ends);
+        let all = std::iter::once(event).chain(again);
+        if ends {
+            // That the connection is gone needs nobody to say so, and what waits for it is lost.
+            self.stalled = None;
+        }
+        match &mut self.stalled {
+            Some((_, waiting)) => waiting.extend(all),
+            _ => all.for_each(|event| {
+                // A run that no longer listens hangs up soon.
+                let _ = self.tell.send(event);
+            }),
+        }
+        self.closed |= ends;
+    }
+
+    /// When a frame arrives that is sent now, if it does.
+    fn arrival(&self, at: Instant) -> Option<Instant> {
+        let arrival = at + self.path;
+        let lost = self.drops.is_some_and(|until| at < until);
+        let stalled = self.stalled.as_ref().map(|(until, _)| *until);
+        (!lost).then_some(stalled.map_or(arrival, |until| arrival.max(until)))
     }
 
     fn work(&mut self, job: Job<E>) {
@@ -187,25 +289,59 @@ impl<E: Endpoint> Wire<E> {
         job(&mut self.caller, Moment { now, slot: now });
     }
 
-    fn goes_wrong(&mut self, mishap: Mishap) {
+    fn agent_is_gone(&mut self) {
         self.agent = None;
         self.to_caller.frames.clear();
+    }
+
+    fn goes_wrong(&mut self, mishap: Mishap) {
         match mishap {
             Mishap::AgentLeaves => {
+                self.agent_is_gone();
                 self.tell(Event::AgentTrackGone(TRACK));
                 self.tell(Event::AgentLeft);
             }
             Mishap::TargetGone => {
+                self.agent_is_gone();
                 let detail = "the agent's process is gone".to_owned();
                 self.tell(Event::Closed(Failure::Dropped { detail }));
             }
+            Mishap::Refuses => {
+                self.agent_is_gone();
+                self.tell(Event::Closed(Failure::Target(TargetFailure {
+                    cause: "refused",
+                    message: "the agent refused the call".to_owned(),
+                    hint: "it was told to",
+                    unreached: true,
+                })));
+            }
+            Mishap::Stalls(time) => {
+                let until = self.done.max(now()) + time;
+                self.to_agent.hold_up(until);
+                self.to_caller.hold_up(until);
+                let stalled = self.stalled.get_or_insert((until, Vec::new()));
+                stalled.0 = stalled.0.max(until);
+            }
+            Mishap::Drops(time) => self.drops = Some(self.done.max(now()) + time),
+            Mishap::Repeats => self.repeats = true,
+            Mishap::Delays(more) => self.path += more,
+        }
+    }
+
+    /// The stall is over.
+    fn events_arrive(&mut self) {
+        let waiting = self.stalled.take().map(|(_, waiting)| waiting);
+        for event in waiting.into_iter().flatten() {
+            let _ = self.tell.send(event);
         }
     }
 
     /// The next step, and when it is due.
     fn next(&self) -> Option<(Instant, Step)> {
         let agent = self.agent.as_ref();
+        let stalled = self.stalled.as_ref().map(|(until, _)| *until);
         let steps = [
+            (stalled, Step::EventsArrive),
             (self.caller.poll_send(), Step::CallerSends),
             (agent.and_then(Endpoint::poll_send), Step::AgentSends),
             (self.to_agent.next(), Step::AgentHears),
@@ -230,10 +366,11 @@ impl<E: Endpoint> Wire<E> {
 
     fn step(&mut self, step: Step, at: Instant) {
         match step {
+            Step::EventsArrive => self.events_arrive(),
             Step::CallerSends => {
                 if let Some(frame) = self.caller.send(at) {
                     let sequence = self.to_agent.sent;
-                    self.to_agent.send(at + self.path, frame);
+                    self.to_agent.send(self.arrival(at), frame);
                     self.caller.sent(at, at, sequence);
                 }
             }
@@ -241,7 +378,7 @@ impl<E: Endpoint> Wire<E> {
                 let Some(agent) = &mut self.agent else { return };
                 if let Some(frame) = agent.send(at) {
                     agent.sent(at, at, self.to_caller.sent);
-                    self.to_caller.send(at + self.path, frame);
+                    self.to_caller.send(self.arrival(at), frame);
                 }
             }
             Step::AgentHears => {
@@ -255,9 +392,10 @@ impl<E: Endpoint> Wire<E> {
             Step::CallerHears => {
                 let lost = self.loss.as_mut().is_some_and(Impairment::loses);
                 let caller = Some(&mut self.caller).filter(|_| self.listened && !lost);
+                let times = if self.repeats { 2 } else { 1 };
                 self.to_caller.arrives(|at, packet| {
                     if let Some(caller) = caller {
-                        caller.audio(at, packet);
+                        (0..times).for_each(|_| caller.audio(at, packet));
                     }
                 });
             }

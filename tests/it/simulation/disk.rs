@@ -1,0 +1,143 @@
+//! A disk that fails under the journal.
+//!
+//! In: which of its writes or syncs fail, and how. Out: a file with what reached it, and how often
+//! each fault fired. Invariant: without a fault it is a file like any other.
+
+use loadgen::record::Storage;
+use std::fs::File;
+use std::io::{self, Seek as _, Write};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// How the disk fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// Nothing can be written.
+    Full,
+    /// Half of a line is written, and then no more.
+    Short,
+    /// The same, and the half cannot be removed again.
+    Ragged,
+    /// Nothing can be synced.
+    Sync,
+    /// A defect to be found: writes succeed and are lost.
+    Lies,
+}
+
+impl Fault {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Full => "disk full",
+            Self::Short => "disk short write",
+            Self::Ragged => "disk ragged write",
+            Self::Sync => "disk sync",
+            Self::Lies => "disk lies",
+        }
+    }
+}
+
+/// A fault, and how long it lasts.
+#[derive(Debug, Clone)]
+pub(super) struct FaultyDisk {
+    pub(super) fault: Fault,
+    /// The first line, or sync, of the run's that fails.
+    pub(super) from: u64,
+    /// The first one that succeeds again.
+    pub(super) until: u64,
+    /// Lines, or syncs, of both files so far.
+    seen: Arc<AtomicU64>,
+    fired: Arc<AtomicU64>,
+}
+
+impl FaultyDisk {
+    pub(super) fn new(fault: Fault, from: u64, until: u64) -> Self {
+        Self {
+            fault,
+            from,
+            until,
+            seen: Arc::default(),
+            fired: Arc::default(),
+        }
+    }
+
+    /// How often the fault fired.
+    pub(super) fn fired(&self) -> u64 {
+        self.fired.load(Relaxed)
+    }
+
+    pub(super) fn open(&self, path: &Path) -> io::Result<Box<dyn Storage>> {
+        Ok(Box::new(Faulty {
+            file: File::create_new(path)?,
+            disk: self.clone(),
+            half: false,
+        }))
+    }
+
+    /// Whether the next line, or sync, fails.
+    fn strikes(&self) -> bool {
+        let number = self.seen.fetch_add(1, Relaxed);
+        let strikes = (self.from..self.until).contains(&number);
+        self.fired.fetch_add(u64::from(strikes), Relaxed);
+        strikes
+    }
+}
+
+/// One file on it.
+#[derive(Debug)]
+struct Faulty {
+    file: File,
+    disk: FaultyDisk,
+    /// Half of a line has been written.
+    half: bool,
+}
+
+fn full() -> io::Error {
+    io::ErrorKind::StorageFull.into()
+}
+
+impl Write for Faulty {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if std::mem::take(&mut self.half) {
+            return Err(full());
+        }
+        if self.disk.fault == Fault::Sync || !self.disk.strikes() {
+            self.file.write_all(bytes)?;
+            return Ok(bytes.len());
+        }
+        match self.disk.fault {
+            Fault::Lies => Ok(bytes.len()),
+            Fault::Short | Fault::Ragged => {
+                self.half = true;
+                let half = bytes.len() / 2;
+                self.file.write_all(&bytes[..half])?;
+                Ok(half)
+            }
+            Fault::Full | Fault::Sync => Err(full()),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Storage for Faulty {
+    fn sync(&mut self) -> io::Result<()> {
+        match self.disk.fault == Fault::Sync && self.disk.strikes() {
+            true => Err(io::ErrorKind::Other.into()),
+            false => Ok(()),
+        }
+    }
+
+    fn cut(&mut self, length: u64) -> io::Result<()> {
+        let fails = self.disk.seen.load(Relaxed) < self.disk.until;
+        if self.disk.fault == Fault::Ragged && fails {
+            // It is asked again before the next line.
+            self.disk.seen.fetch_add(1, Relaxed);
+            return Err(io::ErrorKind::Other.into());
+        }
+        self.file.set_len(length)?;
+        self.file.seek(io::SeekFrom::Start(length)).map(drop)
+    }
+}
