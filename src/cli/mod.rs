@@ -19,6 +19,7 @@ mod runtime;
 mod server;
 pub mod session;
 pub mod settings;
+mod signals;
 pub mod sources;
 pub mod trouble;
 

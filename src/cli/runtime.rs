@@ -4,10 +4,10 @@
 //! or SIGHUP lets the command end by itself; the second does not wait for it.
 
 use super::exit::Exit;
+use super::signals::{self, Part};
 use super::trouble::Trouble;
 use std::future::Future;
 use std::time::Duration;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 /// How long background tasks may go on after a command is over.
@@ -35,46 +35,11 @@ pub(super) fn with_runtime<T>(
         .enable_all()
         .build()
         .map_err(refused)?;
-    let done = runtime.block_on(async {
-        let mut interrupt = signal(SignalKind::interrupt()).map_err(refused)?;
-        let mut terminate = signal(SignalKind::terminate()).map_err(refused)?;
-        let mut hang_up = match hang_ups_are_ignored() {
-            true => None,
-            false => Some(signal(SignalKind::hangup()).map_err(refused)?),
-        };
-        tokio::spawn(async move {
-            let mut told = false;
-            loop {
-                let code = tokio::select! {
-                    _ = interrupt.recv() => 130,
-                    _ = terminate.recv() => 143,
-                    () = hung_up(&mut hang_up) => 129,
-                };
-                if told {
-                    std::process::exit(code);
-                }
-                told = true;
-                stop.cancel();
-            }
-        });
-        Ok(work.await)
-    });
+    signals::listen().map_err(refused)?;
+    let part = Part::begin(&stop);
+    let done = runtime.block_on(work);
+    drop(part);
     // Without a limit, this would wait for a DNS lookup that is still running.
     runtime.shutdown_timeout(LEFTOVERS);
-    done
-}
-
-/// Whether this process was started to outlive its terminal, as by nohup.
-fn hang_ups_are_ignored() -> bool {
-    let own = procfs::process::Process::myself().and_then(|process| process.status());
-    let bit = 1 << (libc::SIGHUP - 1);
-    own.is_ok_and(|status| status.sigign & bit != 0)
-}
-
-/// Returns at the next hang-up; never if they are ignored.
-async fn hung_up(signal: &mut Option<Signal>) {
-    match signal {
-        Some(signal) => drop(signal.recv().await),
-        None => std::future::pending().await,
-    }
+    Ok(done)
 }

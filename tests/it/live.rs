@@ -2,11 +2,11 @@
 //! a collector takes its spans; neither affects the run.
 
 mod collector;
-mod prometheus;
+pub(crate) mod prometheus;
 
 use crate::support::process::Stream;
 use crate::support::reports::journal;
-use crate::support::{Loadgen, Running, in_repo};
+use crate::support::{Loadgen, Running, in_repo, poll};
 use collector::{Collector, Span};
 use prometheus::{Prometheus, get};
 use serde_json::Value;
@@ -41,7 +41,7 @@ fn prepared(load: &str, more: &[&str]) -> Loadgen {
 }
 
 /// The address at which a run says that its metrics are.
-fn address(run: &mut Running) -> String {
+pub(crate) fn address(run: &mut Running) -> String {
     let patience = Duration::from_secs(20);
     let process = run.process();
     process.wait_for_line(Stream::Err, "metrics on http://", patience);
@@ -87,6 +87,51 @@ fn a_run_is_scraped_and_traced_while_it_goes_on() {
     let said = &run.finished.stderr;
     assert!(!said.contains("spans"), "every span arrived: {said}");
     the_spans_are_those_of_the_journal(&collector.spans(), &journal(&run.dir().join("run")));
+}
+
+/// A collector that never answers holds the end of a run up for seconds; a signal ends the wait, and
+/// the exit code is the run's own.
+#[test]
+fn a_signal_ends_the_wait_for_a_collector() {
+    // The listener's backlog accepts connections.
+    let mute = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let endpoint = format!("http://{}", mute.local_addr().expect("bound"));
+    for stopped in [false, true] {
+        // On a busy machine, writing the reports can take as long as the wait.
+        let ended_it = (0..5).any(|_| signalled_at_the_end(&endpoint, stopped));
+        assert!(ended_it, "stopped before: {stopped}");
+    }
+}
+
+/// Runs to the reports, stopped by a signal or not, then signals; returns whether that ended the
+/// wait for the collector.
+fn signalled_at_the_end(endpoint: &str, stopped: bool) -> bool {
+    let load = if stopped { MANY } else { ONE };
+    let mut run = prepared(load, &["--otlp-endpoint", endpoint]).spawn();
+    if stopped {
+        let folder = run.dir().join("run");
+        let begun = || (journal(&folder).len() > 2).then_some(());
+        poll(Duration::from_secs(60), begun).expect("turns end");
+        run.send_signal(libc::SIGINT);
+    }
+    let patience = Duration::from_secs(60);
+    let process = run.process();
+    process.wait_for_line(Stream::Err, "reports in", patience);
+    // The wait begins in a moment; until then a second signal does not wait for anything.
+    std::thread::sleep(Duration::from_millis(100));
+    run.send_signal(libc::SIGTERM);
+    let run = run.finish();
+    let code = run.finished.code.expect("no signal ends it");
+    let own: &[i32] = if stopped { &[105] } else { &[0, 110] };
+    assert!(own.contains(&code), "{:?}", run.finished);
+    assert!(folder_is_whole(&run.dir().join("run")));
+    run.finished.stderr.contains("a signal ended the wait")
+}
+
+fn folder_is_whole(folder: &std::path::Path) -> bool {
+    ["summary.json", "report.html", "turns.csv"]
+        .iter()
+        .all(|name| folder.join(name).exists())
 }
 
 /// Every query parses, and all but those that are empty for a good run return values.

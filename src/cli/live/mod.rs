@@ -15,6 +15,7 @@ pub(crate) use http::answered;
 pub(super) use shown::Shown;
 
 use super::console;
+use super::signals::Part;
 use super::trouble::Trouble;
 use crate::run::RunEvent;
 use feed::Feed;
@@ -22,6 +23,7 @@ use http::Server;
 use otlp::Export;
 use progress::Progress;
 use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
 
 /// The live outputs that the command line asks for.
 #[derive(Debug, Clone, Default)]
@@ -90,9 +92,13 @@ impl Live {
 pub(super) struct Rest(Option<otlp::Rest>);
 
 impl Rest {
-    /// Waits for the span export. Called last, so that a collector never delays the reports.
+    /// Waits for the span export, until a signal ends the wait. Called last, so that a collector
+    /// never delays the reports.
     pub(super) fn finish(self) {
-        for warning in self.0.into_iter().flat_map(otlp::Rest::finish) {
+        let Some(rest) = self.0 else { return };
+        let cut = CancellationToken::new();
+        let _part = Part::begin(&cut);
+        for warning in rest.finish(&cut) {
             console::warn(&warning);
         }
     }

@@ -2,7 +2,8 @@
 //!
 //! In: the run's events. Out: batches of spans. Invariants: the run never waits for a collector:
 //! spans go through a bounded queue, and those dropped because it is full are counted; spans are
-//! sent by a separate thread, which ends seconds after the run, whatever the collector does.
+//! sent by a separate thread, which ends seconds after the run, whatever the collector does, and is
+//! not waited for after a signal.
 
 use super::shown::Shown;
 use crate::cli::exit::Exit;
@@ -14,10 +15,10 @@ use opentelemetry::KeyValue;
 use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig as _};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{SpanData, SpanExporter as _};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, OnceLock};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
 
 /// Length of the queue, in calls and turns: some seconds of a run with a thousand calls.
 const QUEUE: usize = 4_096;
@@ -29,6 +30,8 @@ const GATHER: Duration = Duration::from_secs(1);
 const SEND: Duration = Duration::from_secs(3);
 /// After the run, spans still in the queue are sent within this time or lost.
 const LAST: Duration = Duration::from_secs(5);
+/// How often the wait for the last spans looks whether a signal came.
+const LOOK: Duration = Duration::from_millis(20);
 /// Path at which collectors accept spans.
 const PATH: &str = "/v1/traces";
 
@@ -43,7 +46,8 @@ struct Sent {
 pub(super) struct Export {
     endpoint: String,
     queue: SyncSender<Vec<SpanData>>,
-    thread: JoinHandle<Sent>,
+    /// What became of the spans, once the thread has ended.
+    done: Receiver<Sent>,
     /// The first error, until it has been reported.
     trouble: Arc<Mutex<Option<String>>>,
     /// Deadline for sending, set when the run is over.
@@ -120,13 +124,16 @@ impl Export {
             came: Sent::default(),
         };
         let thread = std::thread::Builder::new().name("otlp".into());
-        let thread = thread
-            .spawn(move || sender.work(&inbox))
-            .map_err(|e| refused(&e))?;
+        let (tell, done) = mpsc::channel();
+        let work = move || {
+            // A command that a signal ended no longer listens.
+            let _ = tell.send(sender.work(&inbox));
+        };
+        thread.spawn(work).map_err(|e| refused(&e))?;
         Ok(Self {
             endpoint: address.clone(),
             queue,
-            thread,
+            done,
             trouble,
             end,
             run: None,
@@ -166,7 +173,7 @@ impl Export {
         drop(self.queue);
         Rest {
             endpoint: self.endpoint,
-            thread: self.thread,
+            done: self.done,
             trouble: self.trouble,
             dropped: self.dropped,
         }
@@ -176,15 +183,28 @@ impl Export {
 /// The spans of a finished run that are still to be sent.
 pub(super) struct Rest {
     endpoint: String,
-    thread: JoinHandle<Sent>,
+    done: Receiver<Sent>,
     trouble: Arc<Mutex<Option<String>>>,
     dropped: u64,
 }
 
 impl Rest {
-    /// Waits for the spans to be sent, for seconds at most; returns the warnings.
-    pub(super) fn finish(self) -> Vec<String> {
-        let came = self.thread.join().unwrap_or_default();
+    /// Waits for the spans to be sent, for seconds at most and not after `cut`; returns the
+    /// warnings.
+    pub(super) fn finish(self, cut: &CancellationToken) -> Vec<String> {
+        let came = loop {
+            match self.done.recv_timeout(LOOK) {
+                Err(RecvTimeoutError::Timeout) if cut.is_cancelled() => {
+                    return vec![format!(
+                        "a signal ended the wait for {}: the last spans are lost",
+                        self.endpoint
+                    )];
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                // It was not told only if the thread has panicked.
+                came => break came.unwrap_or_default(),
+            }
+        };
         let first = warning(&self.trouble, &self.endpoint);
         let missing = self.dropped + came.lost;
         let last = (missing > 0).then(|| {
@@ -314,7 +334,7 @@ mod tests {
             export.take(&RunEvent::TurnEnded(Box::new(turn.clone())));
         }
         let begun = Instant::now();
-        let said = export.over().finish();
+        let said = export.over().finish(&CancellationToken::new());
         assert!(begun.elapsed() < LAST + SEND, "{:?}", begun.elapsed());
         assert_eq!(said.len(), 2, "{said:?}");
         let missing = 5 * (QUEUE - 100);

@@ -22,7 +22,7 @@ pub(super) struct Prometheus {
 }
 
 /// `GET`: the status and the body.
-pub(super) fn get(address: &str, path: &str) -> (u16, String) {
+pub(crate) fn get(address: &str, path: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(address).expect("somebody listens");
     stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
     // With HTTP/1.0 the response ends with the connection and is not chunked.

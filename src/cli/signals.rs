@@ -1,0 +1,190 @@
+//! SIGINT, SIGTERM and SIGHUP, from a command's first calls to its end.
+//!
+//! In: signals, and the part of the command that is under way. Out: a cancelled token, or the end
+//! of the process. Invariant: from the first part on, no signal is without effect. The first one
+//! during a part cancels it, and one between two parts cancels the next; where nobody is left to be
+//! told, the process ends as the signal itself would end it.
+
+use std::io;
+use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+/// Who is told of the next signal.
+#[derive(Debug)]
+struct Watch {
+    /// The thread that waits for signals has been started.
+    started: bool,
+    /// What the next signal cancels.
+    next: Option<CancellationToken>,
+    /// A part is under way.
+    busy: bool,
+    /// A signal came between two parts.
+    pending: bool,
+}
+
+static WATCH: Mutex<Watch> = Mutex::new(Watch {
+    started: false,
+    next: None,
+    busy: false,
+    pending: false,
+});
+
+fn watch() -> MutexGuard<'static, Watch> {
+    WATCH.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Watch {
+    /// A part begins that the next signal cancels.
+    fn begin(&mut self, part: CancellationToken) {
+        self.busy = true;
+        if std::mem::take(&mut self.pending) {
+            part.cancel();
+            self.next = None;
+        } else {
+            self.next = Some(part);
+        }
+    }
+
+    /// A signal came. Returns whether somebody was told.
+    fn signalled(&mut self) -> bool {
+        let Some(part) = self.next.take() else {
+            return false;
+        };
+        part.cancel();
+        self.pending = !self.busy;
+        true
+    }
+}
+
+/// A part of a command that a signal cancels; over when it is dropped.
+#[derive(Debug)]
+#[must_use = "the part is over when this is dropped"]
+pub(super) struct Part(());
+
+impl Part {
+    /// The next signal cancels `token`; at once if one came since the last part.
+    pub(super) fn begin(token: &CancellationToken) -> Self {
+        watch().begin(token.clone());
+        Self(())
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        watch().busy = false;
+    }
+}
+
+/// Starts to wait for signals, which from now on no longer end the process by themselves.
+///
+/// # Errors
+/// The system refuses a thread or the signal handlers.
+pub(super) fn listen() -> io::Result<()> {
+    let mut watch = watch();
+    if watch.started {
+        return Ok(());
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let (tell, ready) = mpsc::channel();
+    let thread = std::thread::Builder::new().name("signals".into());
+    thread.spawn(move || {
+        runtime.block_on(async {
+            match Handlers::install() {
+                Ok(handlers) => {
+                    let _ = tell.send(Ok(()));
+                    handlers.wait().await;
+                }
+                Err(e) => drop(tell.send(Err(e))),
+            }
+        });
+    })?;
+    // A thread that ended without an answer has said why.
+    ready.recv().unwrap_or(Ok(()))?;
+    watch.started = true;
+    Ok(())
+}
+
+struct Handlers {
+    interrupt: Signal,
+    terminate: Signal,
+    /// `None`: hang-ups are ignored.
+    hang_up: Option<Signal>,
+}
+
+impl Handlers {
+    fn install() -> io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hang_up: match hang_ups_are_ignored() {
+                true => None,
+                false => Some(signal(SignalKind::hangup())?),
+            },
+        })
+    }
+
+    async fn wait(mut self) {
+        loop {
+            let code = tokio::select! {
+                _ = self.interrupt.recv() => 130,
+                _ = self.terminate.recv() => 143,
+                () = hung_up(&mut self.hang_up) => 129,
+            };
+            if !watch().signalled() {
+                std::process::exit(code);
+            }
+        }
+    }
+}
+
+/// Whether this process was started to outlive its terminal, as by nohup.
+fn hang_ups_are_ignored() -> bool {
+    let own = procfs::process::Process::myself().and_then(|process| process.status());
+    let bit = 1 << (libc::SIGHUP - 1);
+    own.is_ok_and(|status| status.sigign & bit != 0)
+}
+
+/// Returns at the next hang-up; never if they are ignored.
+async fn hung_up(signal: &mut Option<Signal>) {
+    match signal {
+        Some(signal) => drop(signal.recv().await),
+        None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fresh() -> Watch {
+        Watch {
+            started: true,
+            next: None,
+            busy: false,
+            pending: false,
+        }
+    }
+
+    #[test]
+    fn every_signal_has_an_effect() {
+        let mut watch = fresh();
+        assert!(!watch.signalled(), "nobody to tell: the process ends");
+        let [first, second, third] = [(); 3].map(|()| CancellationToken::new());
+        watch.begin(first.clone());
+        assert!(watch.signalled() && first.is_cancelled());
+        assert!(!watch.signalled(), "the second does not wait");
+        // The next part is not told of a signal that the one before was told of.
+        watch.busy = false;
+        watch.begin(second.clone());
+        assert!(!second.is_cancelled());
+        // Between two parts.
+        watch.busy = false;
+        assert!(watch.signalled());
+        watch.begin(third.clone());
+        assert!(third.is_cancelled());
+        assert!(!watch.signalled(), "the second does not wait");
+    }
+}
