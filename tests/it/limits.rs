@@ -44,3 +44,30 @@ fn a_hard_limit_refuses_the_run_before_its_first_call() {
     assert!(told.contains("ulimit -n 104"), "{told}");
     assert!(!run.dir().join("run").exists(), "there is nothing to keep");
 }
+
+/// An old LiveKit server needs two sockets for media beside the one for signalling, and whether it
+/// is old shows only in the first call: the check before it counts three.
+#[test]
+fn a_call_to_a_server_counts_as_an_old_one_needs_it() {
+    let scenario = scenario().replace(
+        "{kind: embedded, agent: {delay: 300ms, reply_length: 300ms}}",
+        "{kind: livekit}",
+    );
+    let commands: [&[&str]; 2] = [
+        &["run", "many.yaml", "--out", "run"],
+        &["capacity", "many.yaml", "--max", "40"],
+    ];
+    for command in commands {
+        // Enough for two descriptors a call. Nobody listens: the run must not get that far.
+        let run = Loadgen::new(command)
+            .open_files(45, 150)
+            .env("LIVEKIT_URL", "ws://127.0.0.1:9")
+            .env("LIVEKIT_API_KEY", "key")
+            .env("LIVEKIT_API_SECRET", "a-secret-of-thirty-two-characters");
+        std::fs::write(run.dir().join("many.yaml"), &scenario).expect("a writable folder");
+        let run = run.run();
+        run.assert_code(1);
+        let told = &run.finished.stderr;
+        assert!(told.contains("needs 184 file descriptors"), "{told}");
+    }
+}

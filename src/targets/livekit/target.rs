@@ -67,8 +67,9 @@ impl<E: Endpoint> Target<E> for Livekit {
     }
 
     fn descriptors(&self) -> u64 {
-        // One for signalling, one for media. An old server needs a second one for media.
-        2
+        // One for signalling and, with an old server, two for media: how old it is shows only when
+        // it is called, and then it would be too late to refuse the run.
+        3
     }
 
     fn ports(&self) -> u64 {
