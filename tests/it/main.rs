@@ -22,6 +22,7 @@ mod evidence;
 mod github_action;
 mod hanging;
 mod hostile;
+mod kills;
 mod limits;
 mod live;
 mod livekit;
