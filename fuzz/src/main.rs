@@ -32,7 +32,10 @@ pub extern "C" fn LLVMFuzzerInitialize(_: *const i32, _: *const *const *const u8
     let told = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         // Told by the thousand, they would hide everything else.
-        if !panic.location().is_some_and(|place| place.file().contains(CAUGHT)) {
+        if !panic
+            .location()
+            .is_some_and(|place| place.file().contains(CAUGHT))
+        {
             told(panic);
         }
     }));

@@ -52,10 +52,12 @@ pub(super) fn run(bytes: &[u8]) {
 /// Checks that a message repeats nothing from before an `@`.
 fn is_discreet(text: &str, message: &str) {
     assert!(message.chars().count() < 512, "{message}");
-    let Some((before, _)) = text.rsplit_once('@') else {
+    let Some((before, after)) = text.rsplit_once('@') else {
         return;
     };
     let info = before.rsplit_once("://").map_or(before, |(_, info)| info);
-    let said = info.len() >= SECRET && message.contains(info);
+    // What stands behind the `@` too, or is like our own words, tells nothing.
+    let telling = !info.contains(char::is_whitespace) && !after.contains(info);
+    let said = info.len() >= SECRET && telling && message.contains(info);
     assert!(!said, "{message}");
 }

@@ -29,8 +29,8 @@ pub(super) fn run(bytes: &[u8]) {
     if let Ok(annotation) = Annotation::parse(file) {
         let start = annotation.speech_start().unwrap_or_default();
         assert!(start <= annotation.speech_end());
-        let late = annotation.speech_end() > Duration::from_secs(20);
-        planted([late, annotation.text().is_some()]);
+        let early = annotation.speech_end() < Duration::from_millis(2_400);
+        planted([early, annotation.text().is_some_and(|text| text.len() > 2)]);
     }
     let extension = EXTENSIONS[usize::from(*first) % EXTENSIONS.len()];
     let pcm = match decode(file, extension) {

@@ -54,6 +54,5 @@ pub(super) fn run(bytes: &[u8]) {
     }
     let lower = bytes.to_ascii_lowercase();
     let has = |part: &[u8]| lower.windows(part.len()).any(|found| found == part);
-    let kept = has(b"\r\nconnection: keep-alive\r\n");
-    planted([metrics, has(b"http/1.0"), kept]);
+    planted([metrics, has(b"http/1.0")]);
 }

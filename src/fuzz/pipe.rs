@@ -37,7 +37,11 @@ pub(super) fn run(bytes: &[u8]) {
     for line in read {
         reply(&line);
         if let Some((call, room, offer, bye)) = request(&line) {
-            planted([call > 99, room.len() == 1, offer.is_some(), !bye]);
+            planted([
+                offer.is_some() && !bye,
+                call < 10,
+                room.len() == 1 && room != "r",
+            ]);
         }
     }
 }

@@ -25,7 +25,7 @@ pub(super) fn run(bytes: &[u8]) {
     let flags = input.byte();
     let chosen = |bit: u8, name: &str| (flags & bit != 0).then(|| name.to_owned());
     let mut room = Room::new(flags & 1 == 0, chosen(2, "TR_voice"), chosen(4, "agent"));
-    let mut heard = BTreeSet::new();
+    let (mut heard, mut most, mut numbered) = (BTreeSet::new(), 0, false);
     for number in 0..MESSAGES {
         if input.is_empty() {
             break;
@@ -45,10 +45,20 @@ pub(super) fn run(bytes: &[u8]) {
                     line.len()
                 );
             }
-            Some(Reaction::Told(told)) => follow(&told, &mut heard),
+            Some(Reaction::Told(told)) => {
+                follow(&told, &mut heard);
+                numbered |= told.iter().any(is_numbered);
+                most = most.max(heard.len());
+            }
         }
         check(&mut room);
     }
+    planted([most > 1, numbered]);
+}
+
+/// Whether an agent has come with a number in its name.
+fn is_numbered(told: &Told) -> bool {
+    matches!(told, Told::Present(identity) if identity.bytes().any(|b| b.is_ascii_digit()))
 }
 
 /// A track's id, and the transport and media section that it is heard in.
@@ -69,7 +79,6 @@ fn follow(told: &[Told], heard: &mut BTreeSet<HeardIn>) {
             Told::Muted(sid) => {
                 let known = heard.iter().find(|(id, ..)| id == sid);
                 assert!(known.is_some(), "never told: {event:?}");
-                planted([known.is_some_and(|(_, transport, _)| *transport == 1)]);
             }
             Told::Present(_) | Told::State | Told::Left => {}
         }

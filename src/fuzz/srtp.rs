@@ -52,7 +52,7 @@ fn rtp(input: &mut Input<'_>, change: u8, seals: &mut SrtpContext, opens: &mut S
     let sealed = seals.seal_rtp(ssrc, index, header.len(), payload, &mut datagram);
     assert_eq!(sealed, Some(datagram.len()));
     let was_changed = changed(input, change, &mut datagram);
-    let mut room = vec![0; datagram.len()];
+    let mut room = vec![0; datagram.len().max(payload.len())];
     let opened = opens.open_rtp(ssrc, index, header.len(), &datagram, &mut room);
     match was_changed {
         true => assert_eq!(opened, None, "a changed datagram opens"),
