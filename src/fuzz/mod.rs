@@ -36,6 +36,8 @@ pub struct Target {
     pub name: &'static str,
     /// Runs it on one input.
     pub run: fn(&[u8]),
+    /// How many mutations of its corpus the unit tests try: some tenths of a second's worth.
+    pub mutations: u64,
 }
 
 /// Every target.
@@ -43,65 +45,81 @@ pub const TARGETS: &[Target] = &[
     Target {
         name: "address",
         run: address::run,
+        mutations: 20_000,
     },
     Target {
         name: "audio",
         run: audio::run,
+        mutations: 100,
     },
     Target {
         name: "datagrams",
         run: datagrams::run,
+        mutations: 40,
     },
     Target {
         name: "duration",
         run: durations::run,
+        mutations: 20_000,
     },
     Target {
         name: "folder",
         run: folder::run,
+        mutations: 40,
     },
     Target {
         name: "http",
         run: http::run,
+        mutations: 5_000,
     },
     Target {
         name: "journal",
         run: journal::run,
+        mutations: 500,
     },
     Target {
         name: "opus",
         run: opus::run,
+        mutations: 100,
     },
     Target {
         name: "pipe",
         run: pipe::run,
+        mutations: 2_000,
     },
     Target {
         name: "redact",
         run: redact::run,
+        mutations: 4_000,
     },
     Target {
         name: "rtp",
         run: rtp::run,
+        mutations: 3_000,
     },
     Target {
         name: "scenario",
         run: scenario::run,
+        mutations: 200,
     },
     Target {
         name: "sdp",
         run: sdp::run,
+        mutations: 200,
     },
     Target {
         name: "signalling",
         run: signalling::run,
+        mutations: 2_000,
     },
     Target {
         name: "srtp",
         run: srtp::run,
+        mutations: 2_000,
     },
     Target {
         name: "threshold",
         run: threshold::run,
+        mutations: 20_000,
     },
 ];

@@ -245,7 +245,7 @@ async fn execute(
         zero_at,
     });
     let mut collector = Collector::new(&shared.scenario, run_start, journal);
-    let signalling = Signalling::watch(settings);
+    let signalling = Signalling::watch(settings.clock, &settings.pulses);
     let followed = until_over(
         (shared, plan, settings),
         &signalling,

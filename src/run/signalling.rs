@@ -3,8 +3,8 @@
 //! In: the runtime's timer. Out: quantiles of how late it fired. Invariant: measured on the
 //! runtime's worker, where a task that blocks delays everything else.
 
+use super::clock::Clock;
 use super::watchdog::{Part, Pulses};
-use super::{Clock, Settings};
 use crate::net::{Durations, Quantiles};
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,9 +23,9 @@ pub(super) struct Signalling {
 }
 
 impl Signalling {
-    pub(super) fn watch(settings: &Settings) -> Self {
-        match settings.clock {
-            Clock::System => Self::of_runtime(settings.pulses.clone()),
+    pub(super) fn watch(clock: Clock, pulses: &Pulses) -> Self {
+        match clock {
+            Clock::System => Self::of_runtime(pulses.clone()),
             Clock::Virtual(_) => Self {
                 late: Arc::default(),
                 task: None,

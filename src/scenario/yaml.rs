@@ -47,6 +47,8 @@ struct Builder<'a> {
     open: Vec<Open>,
     anchors: HashMap<usize, Rc<Node>>,
     root: Option<Rc<Node>>,
+    /// Number of the last line.
+    last: usize,
     documents: usize,
     problems: Vec<Problem>,
 }
@@ -68,6 +70,7 @@ pub(super) fn read(text: &str, env: Environment<'_>) -> (Option<Document>, Vec<P
         open: Vec::new(),
         anchors: HashMap::new(),
         root: None,
+        last: lines(text),
         documents: 0,
         problems: Vec::new(),
     };
@@ -93,7 +96,9 @@ impl<'a> Builder<'a> {
             match event {
                 Ok((event, span)) => self.event(event, place(&span.start))?,
                 Err(error) => {
-                    let at = place(error.marker());
+                    let mut at = place(error.marker());
+                    // The parser may notice it one line behind the end.
+                    at.line = at.line.min(self.last);
                     if error.info().contains("recursion limit") {
                         return self.too_deep(at);
                     }
@@ -362,6 +367,12 @@ impl<'a> Builder<'a> {
             }
         }
     }
+}
+
+/// Number of lines; each break ends one and begins the next.
+fn lines(text: &str) -> usize {
+    let breaks = text.matches(['\n', '\r']).count() - text.matches("\r\n").count();
+    breaks + 1
 }
 
 fn place(marker: &Marker) -> Place {

@@ -70,6 +70,14 @@ fn refuses_what_is_no_single_document() {
 }
 
 #[test]
+fn no_error_stands_behind_the_last_line() {
+    for (text, line) in [("a: 1\nb", "2:"), ("a: 1\r\nb", "2:"), ("a: [1\n", "2:")] {
+        let found = messages(text);
+        assert!(found[0].starts_with(line), "{text:?}: {found:?}");
+    }
+}
+
+#[test]
 fn syntax_errors_have_a_line() {
     for text in [
         "a: [1\n",

@@ -37,12 +37,12 @@ impl Reports {
         let rows = csv.deserialize::<Row>();
         let summary = serde_json::from_str(&text("summary.json")).expect("summary.json is JSON");
         keeps_to_its_schema(&summary);
-        let (sentinels, journal) = lines(folder).into_iter().partition(is_sentinel);
+        let sentinels = lines(folder).into_iter().filter(is_sentinel).collect();
         Self {
             folder: folder.to_owned(),
             summary,
             turns: rows.map(|row| row.expect("a row of turns.csv")).collect(),
-            journal,
+            journal: journal(folder),
             sentinels,
         }
     }
