@@ -6,7 +6,7 @@ pub(crate) mod prometheus;
 
 use crate::support::process::Stream;
 use crate::support::reports::journal;
-use crate::support::{Loadgen, Running, in_repo, poll};
+use crate::support::{Finished, Loadgen, Running, in_repo, poll};
 use collector::{Collector, Span};
 use prometheus::{Prometheus, get};
 use serde_json::Value;
@@ -122,10 +122,18 @@ fn signalled_at_the_end(endpoint: &str, stopped: bool) -> bool {
     run.send_signal(libc::SIGTERM);
     let run = run.finish();
     let code = run.finished.code.expect("no signal ends it");
-    let own: &[i32] = if stopped { &[105] } else { &[0, 110] };
-    assert!(own.contains(&code), "{:?}", run.finished);
+    match stopped {
+        true => assert_eq!(code, 105, "{:?}", run.finished),
+        false => assert_well_or_late(&run.finished),
+    }
     assert!(folder_is_whole(&run.dir().join("run")));
     run.finished.stderr.contains("a signal ended the wait")
+}
+
+/// The run went well; 110 is right on a machine so busy that the generator was late.
+#[track_caller]
+fn assert_well_or_late(run: &Finished) {
+    assert!([Some(0), Some(110)].contains(&run.code), "{run:?}");
 }
 
 fn folder_is_whole(folder: &std::path::Path) -> bool {
@@ -229,7 +237,7 @@ fn a_collector_that_is_not_there_is_one_warning() {
     let nobody = crate::support::free_tcp_port();
     let endpoint = format!("http://127.0.0.1:{nobody}");
     let run = prepared(ONE, &["--otlp-endpoint", &endpoint]).run();
-    run.assert_code(0);
+    assert_well_or_late(&run.finished);
     let said = &run.finished.stderr;
     assert_eq!(said.matches("spans do not reach").count(), 1, "{said}");
     assert!(
@@ -246,7 +254,7 @@ fn a_collector_that_never_answers_comes_after_the_reports() {
     let mute = crate::support::SilentPort::start();
     let endpoint = mute.url().replace("ws://", "http://");
     let run = prepared(ONE, &["--otlp-endpoint", &endpoint]).run();
-    run.assert_code(0);
+    assert_well_or_late(&run.finished);
     let said = &run.finished.stderr;
     let reports = said.find("reports in run").expect("said");
     let lost = said.find("12 of 12 spans did not reach").expect("said");
