@@ -18,6 +18,8 @@ const LEVEL: u8 = 1;
 const STEPS: usize = 64;
 /// Packets older than this cannot be told from duplicates.
 const WINDOW: u64 = 64;
+/// So many packets behind, in a row, start the stream anew.
+const ANEW: u32 = 5;
 /// A packet that is this far away starts the stream anew.
 const DROPOUT: u64 = 3_000;
 
@@ -32,8 +34,8 @@ struct Model {
     /// Packets up to this one count as received before; `None` once the stream has started anew.
     before: Option<u64>,
     restarts: u32,
-    /// The number after that of the last packet too old to tell.
-    follows: Option<u64>,
+    /// Packets too old to tell, in a row: the number after the last one, and how many.
+    behind: Option<(u64, u32)>,
     at: Duration,
     reported: bool,
     rtcp_index: u32,
@@ -51,7 +53,7 @@ pub(super) fn run(bytes: &[u8]) {
         base: first,
         before: Some(first),
         restarts: 0,
-        follows: None,
+        behind: None,
         at: Duration::ZERO,
         reported: false,
         rtcp_index: 0,
@@ -161,10 +163,14 @@ impl Model {
         match nearest.filter(recent) {
             Some(n) if self.before.is_some_and(|before| n <= before) => return None,
             Some(n) if self.came.contains(&n) => return None,
-            Some(_) => {}
+            Some(_) => self.behind = None,
             None => {
-                let follows = self.follows.replace(index + 1) == Some(index);
-                if index <= self.highest && !follows {
+                let row = match self.behind {
+                    Some((next, row)) if next == index => row + 1,
+                    _ => 1,
+                };
+                self.behind = Some((index + 1, row));
+                if index <= self.highest && row < ANEW {
                     return None;
                 }
             }
@@ -173,7 +179,7 @@ impl Model {
         if far || index + WINDOW <= self.highest {
             self.restarts += 1;
             (self.highest, self.came) = (index, BTreeSet::new());
-            (self.before, self.follows) = (None, None);
+            (self.before, self.behind) = (None, None);
             self.base = index.wrapping_sub(1);
         }
         self.came.insert(index);

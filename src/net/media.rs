@@ -28,6 +28,8 @@ const MET: usize = 32;
 const WINDOW: u64 = 64;
 /// A packet that is this far ahead starts the stream anew (RFC 3550, A.1): a minute of audio.
 const DROPOUT: u64 = 3_000;
+/// Packets behind the window that have to follow each other to start the stream anew.
+const ANEW: u32 = 5;
 /// Sequence numbers from one rollover to the next.
 const ROLLOVER: u64 = 1 << 16;
 
@@ -87,7 +89,7 @@ struct Out {
     octets: u32,
     /// Sequence number of the packet made last.
     newest: u64,
-    /// What the other side reported last: the highest sequence number, and how many were lost.
+    /// What the other side reported: the highest sequence number, and the most that were lost.
     reported: (u64, i64),
 }
 
@@ -106,8 +108,9 @@ struct In {
     /// Bit k: packet `highest - k` has arrived.
     came: u64,
     restarts: u32,
-    /// Sequence number after that of the last packet that was behind.
-    restart: Option<u64>,
+    /// Packets in a row that were behind, each following the last directly: the number that would
+    /// come next, and how many.
+    behind: Option<(u64, u32)>,
     reception: Reception,
 }
 
@@ -192,7 +195,7 @@ impl Media {
             // Earlier packets went through str0m or are late: count them as received.
             came: u64::MAX,
             restarts: 0,
-            restart: None,
+            behind: None,
             reception: Reception::new(ssrc, sequence + 1),
         });
     }
@@ -337,27 +340,26 @@ impl Media {
             };
         }
         let (sequence, length) = match stream.place(low) {
-            Place::New(sequence) => match open(sequence) {
-                Some(length) => (sequence, length),
-                None => return Taken::Unauthenticated,
-            },
-            Place::Repeated(sequence) => {
-                return match open(sequence) {
-                    Some(_) => Taken::Repeated,
-                    None => Taken::Unauthenticated,
-                };
+            Place::New(sequence) => (sequence, open(sequence)),
+            Place::Repeated(sequence) if open(sequence).is_some() => return Taken::Repeated,
+            Place::Repeated(sequence) => (sequence, None),
+            Place::Behind => (0, None),
+        };
+        let (sequence, length) = match length {
+            Some(length) => {
+                stream.behind = None;
+                (sequence, length)
             }
-            Place::Behind => {
-                let candidates = stream.candidates(low);
-                let opened = candidates.into_iter().flatten();
-                let Some((sequence, length)) = opened.filter_map(|s| Some((s, open(s)?))).next()
-                else {
+            // Behind, or sealed with another count of rollovers.
+            None => {
+                let candidates = stream.candidates(low).into_iter().flatten();
+                let Some(opened) = candidates.filter_map(|s| Some((s, open(s)?))).next() else {
                     return Taken::Unauthenticated;
                 };
-                if !stream.starts_anew(sequence) {
+                if !stream.starts_anew(opened.0) {
                     return Taken::Behind;
                 }
-                (sequence, length)
+                opened
             }
         };
         let rtp_time = word(bytes, 4);
@@ -386,13 +388,14 @@ impl Out {
     fn reported(&mut self, block: rtcp::Block) -> Option<Loss> {
         let behind = (self.newest as u16).wrapping_sub(block.highest as u16);
         let highest = self.newest.checked_sub(behind.into())?;
-        let (before, lost) = self.reported;
+        let (before, most) = self.reported;
         if highest < before {
             return None; // An old report, overtaken by a newer one.
         }
-        self.reported = (highest, block.lost.into());
-        // A packet that comes late is no longer lost, so the count may fall.
-        let count = u64::try_from(i64::from(block.lost) - lost).ok()?;
+        // A packet that comes late is no longer lost, so the count may fall, and rise again.
+        let lost = i64::from(block.lost);
+        self.reported = (highest, most.max(lost));
+        let count = u64::try_from(lost - most).ok()?;
         (count > 0).then_some(Loss {
             among: ((before + 1).min(highest), highest),
             count,
@@ -443,17 +446,20 @@ impl In {
     }
 
     /// Whether an authentic packet behind the window begins the stream anew: a packet ahead does at
-    /// once, any other if it follows the last one directly (RFC 3550, A.1), so that single packets
-    /// that were held up or repeated do not.
+    /// once, any other if [`ANEW`] of them follow each other directly with no other packet between
+    /// (after RFC 3550, A.1), so that packets that were held up or repeated do not.
     fn starts_anew(&mut self, sequence: u64) -> bool {
-        let follows = self.restart == Some(sequence);
-        self.restart = Some(sequence + 1);
-        sequence > self.highest || follows
+        let row = match self.behind {
+            Some((next, row)) if next == sequence => row + 1,
+            _ => 1,
+        };
+        self.behind = Some((sequence + 1, row));
+        sequence > self.highest || row >= ANEW
     }
 
     fn restart_at(&mut self, sequence: u64) {
         self.restarts += 1;
-        self.restart = None;
+        self.behind = None;
         (self.highest, self.came) = (sequence, 0);
         self.reception = Reception::new(self.ssrc, sequence);
     }

@@ -13,7 +13,7 @@ use std::time::Instant;
 use tokio::sync::oneshot;
 
 /// Number of answers kept: an amended turn keeps the opinion on its onset.
-const ANSWERS: usize = 4;
+const ANSWERS: usize = 16;
 
 /// Answer to a question: the onset's instant, and the opinion unless there was no time for one.
 type Answer = (Instant, Option<SecondOpinion>);
@@ -41,13 +41,13 @@ impl CallOpinions {
     /// Adds the opinion to a turn that ended or was amended, if it is known; otherwise
     /// [`CallOpinions::answered`] returns the turn again.
     pub(super) fn judge(&mut self, mut turn: TurnResult) -> TurnResult {
+        self.waiting.retain(|waits| waits.turn != turn.turn);
         let Some(onset) = turn.onset.map(|onset| onset.at.wire()) else {
             return turn;
         };
         if turn.second.is_some_and(|second| !second.as_declared) {
             return turn; // The call itself found it to be no voice.
         }
-        self.waiting.retain(|waits| waits.turn != turn.turn);
         while let Some(Some(answer)) = self.asked.next().now_or_never() {
             self.keep(answer);
         }

@@ -215,7 +215,9 @@ async fn with_own_agents(
     let result = execute(shared, plan, settings, inbox, journal, tell).await;
     // Stopping the agents flushes their ground truth to disk.
     let sentinels = shared.sentinels.get().map(|sentinels| &sentinels.agent);
-    for agent in sentinels.into_iter().chain(&own) {
+    // A runtime that hangs would never finish that; they end with their input.
+    let closed = !settings.pulses.is_over();
+    for agent in sentinels.into_iter().chain(&own).filter(|_| closed) {
         let mut notice = |text| tell(RunEvent::Notice(text));
         agent.close(false, &mut notice).await;
     }
@@ -333,8 +335,9 @@ async fn until_over(
             // A panic of the dispatcher has been printed; calls it leaves open are closed later.
             _ = &mut dispatch => break,
             _ = second.tick() => {
-                let _at_work = settings.pulses.work(Part::Collector);
+                let at_work = settings.pulses.work(Part::Collector);
                 collector.sync();
+                drop(at_work);
                 tidy.look(collector.started());
                 let vitals = generator::vitals(shared.media.health(), signalling.lateness());
                 rss = rss.max(vitals.resident_bytes);
@@ -353,11 +356,15 @@ async fn until_over(
                 }
             }
             Some(report) = inbox.recv() => {
-                let _at_work = settings.pulses.work(Part::Collector);
-                collector.take(report, &mut |event| {
+                let at_work = settings.pulses.work(Part::Collector);
+                let mut events = Vec::new();
+                collector.take(report, &mut |event| events.push(event));
+                // A terminal may be paused for as long as its user likes.
+                drop(at_work);
+                for event in events {
                     abort.take(&event);
                     tell(event);
-                });
+                }
             }
         }
     }

@@ -108,20 +108,35 @@ fn least(of_machine: Option<u64>, of_group: Option<u64>) -> Option<Free> {
 /// What a control group and those that it is in leave of their limits. In a container, only its own
 /// group is visible, as the root.
 fn of_groups(folder: PathBuf, limit: &str, used: &str) -> Option<u64> {
-    let read = |folder: &Path, file| -> Option<u64> {
-        std::fs::read_to_string(folder.join(file))
-            .ok()?
-            .trim()
-            .parse()
-            .ok()
+    let read = |folder: &Path, file| std::fs::read_to_string(folder.join(file)).ok();
+    let number = |folder: &Path, file| -> Option<u64> { read(folder, file)?.trim().parse().ok() };
+    let free = |folder: &Path| {
+        // The page cache counts as used, and gives way.
+        let cached = cache(&read(folder, "memory.stat")?);
+        let used = number(folder, used)?.saturating_sub(cached);
+        Some(number(folder, limit)?.saturating_sub(used))
     };
     let root = Path::new(CONTROL_GROUPS);
     let folders = folder
         .ancestors()
         .take_while(|folder| folder.starts_with(root));
-    folders
-        .filter_map(|folder| Some(read(folder, limit)?.saturating_sub(read(folder, used)?)))
-        .min()
+    folders.filter_map(free).min()
+}
+
+/// Bytes of page cache in a control group's `memory.stat`, of either version.
+fn cache(stat: &str) -> u64 {
+    let fields: Vec<(&str, u64)> = stat
+        .lines()
+        .filter_map(|line| line.split_once(' '))
+        .filter_map(|(name, value)| Some((name, value.parse().ok()?)))
+        .collect();
+    let of = |name: &str| {
+        let field = fields.iter().find(|(known, _)| *known == name);
+        field.map(|(_, bytes)| *bytes)
+    };
+    let part = |name: &str| of(&format!("total_{name}")).or_else(|| of(name));
+    let parts = ["inactive_file", "active_file"].map(|name| part(name).unwrap_or_default());
+    parts.iter().sum()
 }
 
 #[cfg(test)]
@@ -173,6 +188,9 @@ mod tests {
             [count(""), count("5"), count("9 x"), count("9 3")],
             [None; 4]
         );
+        let v1 = "cache 9\ninactive_file 1\ntotal_inactive_file 30\ntotal_active_file 12\n";
+        assert_eq!(cache(v1), 42);
+        assert_eq!(cache("anon 5\ninactive_file 30\nactive_file 12\nx\n"), 42);
         let here = free_memory().expect("Linux tells");
         assert!(here.bytes > 1 << 20, "{here:?}");
     }

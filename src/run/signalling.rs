@@ -13,6 +13,8 @@ use tokio::time::Instant;
 
 /// Interval between two timers.
 const EVERY: Duration = Duration::from_millis(20);
+/// The part of a stall whose timers count: a process may be stopped for hours.
+const LONGEST: Duration = Duration::from_secs(60);
 
 /// Measures the lateness from its start until it is dropped.
 #[derive(Debug)]
@@ -57,10 +59,21 @@ impl Drop for Signalling {
 }
 
 async fn measure(late: Arc<Durations>, pulses: Pulses) {
+    let mut due = Instant::now();
     loop {
-        let due = Instant::now() + EVERY;
+        due += EVERY;
         tokio::time::sleep_until(due).await;
-        late.record(due.elapsed());
+        let now = Instant::now();
+        late.record(now - due);
+        // A stall holds up everything that falls due within it: each such timer counts.
+        for _ in 0..LONGEST.as_millis() / EVERY.as_millis() {
+            if due + EVERY > now {
+                break;
+            }
+            due += EVERY;
+            late.record(now - due);
+        }
+        due = due.max(now.checked_sub(EVERY).unwrap_or(now));
         pulses.beat(Part::Signalling);
     }
 }
@@ -87,5 +100,24 @@ mod tests {
             signalling.lateness()
         });
         assert!(late.p99 >= ms(30), "{late:?}");
+    }
+
+    #[test]
+    fn one_long_stall_counts_for_all_the_time_that_it_takes() {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_time()
+            .build()
+            .expect("a runtime");
+        let late = runtime.block_on(async {
+            let signalling = Signalling::of_runtime(Pulses::default());
+            // Ten of some hundred and twenty timers, though only one of them wakes late.
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            let stall = tokio::spawn(async { std::thread::sleep(Duration::from_millis(200)) });
+            stall.await.expect("it ends");
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            signalling.lateness()
+        });
+        assert!(late.p99 >= Duration::from_millis(100), "{late:?}");
     }
 }

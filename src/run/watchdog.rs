@@ -22,8 +22,8 @@ pub enum Part {
     /// The runtime that starts calls and carries their signalling.
     #[strum(to_string = "the signalling of the calls")]
     Signalling,
-    /// The collector, which writes the journal and updates the displays.
-    #[strum(to_string = "the journal or the progress display")]
+    /// The collector, which writes the journal.
+    #[strum(to_string = "writing the journal")]
     Collector,
     /// The second opinion.
     #[strum(to_string = "the second opinion")]

@@ -83,6 +83,8 @@ pub(super) fn read(text: &str, env: Environment<'_>) -> (Option<Document>, Vec<P
             let hint = "`loadgen init` writes examples to start from";
             problems.push(Problem::of_file(Code::Syntax, "the file is empty", hint));
         }
+        // The last one may stand before others, since it was noticed later.
+        problems.sort();
         return (None, problems);
     };
     let mut places = Places::default();

@@ -44,7 +44,7 @@ fn end(part: Part, since: Duration, folder: PathBuf) {
         if hangs {
             let folder = folder.display();
             console::say(&format!(
-                "  hint: is a disk or the terminal stuck? `loadgen report {folder}` shows the turns that were written"
+                "  hint: is the disk stuck? `loadgen report {folder}` shows the turns that were written"
             ));
         }
     });

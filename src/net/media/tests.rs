@@ -262,12 +262,43 @@ fn a_stream_that_starts_anew_under_its_ssrc_is_heard_as_another() {
         let taken = restarted(again);
         assert_eq!(numbers(&taken), in_order(again, again + 100), "{again}");
     }
-    // Behind: the second packet in a row proves it.
+    // Behind: the fifth packet in a row proves it.
     for again in [1, 20_000, 29_900] {
         let taken = restarted(again);
-        assert_eq!(taken[0], Taken::Behind, "{again}");
-        assert_eq!(numbers(&taken[1..]), in_order(again + 1, again + 100));
+        assert_eq!(taken[..4], [Taken::Behind; 4], "{again}");
+        assert_eq!(numbers(&taken[4..]), in_order(again + 4, again + 100));
     }
+}
+
+#[test]
+fn packets_that_were_held_up_start_nothing_anew() {
+    let mut met = Met::new();
+    let mut media = Media::new(met.b.keys.as_ref().expect("keys")).expect("GCM");
+    let mut room = [0; 2_048];
+    let first = met.by_str0m(70_000);
+    let (ssrc, pt) = (word(&first, 8), first[1] & 0x7f);
+    media.hear((ssrc, pt), met.mid, None, 70_000, met.now);
+    let late: Vec<_> = (70_001..70_009).map(|n| met.by_str0m(n)).collect();
+    for n in 70_009..70_200 {
+        let live = met.by_str0m(n);
+        let taken = media.receive(&live, met.now, &mut room);
+        assert!(matches!(taken, Taken::Packet(h) if h.restarts == 0), "{n}");
+        // Four in a row, then another four, with live ones between.
+        for held in late.iter().skip(4 * ((n % 2) as usize)).take(4) {
+            if n > 70_100 {
+                let taken = media.receive(held, met.now, &mut room);
+                assert_eq!(taken, Taken::Behind);
+            }
+        }
+    }
+    // The sender begins anew, also its count of rollovers, where the nearest number would be new.
+    let again: Vec<_> = (20_000..20_020).map(|n| met.by_str0m(n)).collect();
+    let taken: Vec<_> = again
+        .iter()
+        .map(|d| media.receive(d, met.now, &mut room))
+        .collect();
+    assert_eq!(taken[..4], [Taken::Behind; 4]);
+    assert!(matches!(taken[4], Taken::Packet(h) if (h.restarts, h.sequence) == (1, 20_004)));
 }
 
 #[test]

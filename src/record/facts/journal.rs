@@ -142,8 +142,8 @@ impl Journal {
     /// # Errors
     /// [`RecordError::Io`].
     pub fn sync(&mut self) -> Result<(), RecordError> {
-        self.turns.sync()?;
-        self.calls.sync()
+        let turns = self.turns.sync();
+        turns.and(self.calls.sync())
     }
 
     /// Reads back what was appended: turns in the order in which they ended, calls by index.
