@@ -282,8 +282,11 @@ impl Voices {
 
     fn look_at_tracks(&mut self, events: &mut Vec<RoomEvent>) {
         let voices = self.voices().into_iter();
+        // A server may list a track twice, or with two participants: it is one, in one section.
+        let mut seen = HashSet::new();
         let wanted: Vec<(AgentStream, Section)> = voices
             .filter_map(|(p, t)| Some((stream(p, t), self.roster.section(&t.sid)?.clone())))
+            .filter(|(stream, _)| seen.insert(stream.sid.clone()))
             .collect();
         let is_same = |a: &(AgentStream, Section), b: &(AgentStream, Section)| {
             a.0.sid == b.0.sid && a.1 == b.1

@@ -429,3 +429,13 @@ fn a_track_that_is_muted_is_told_once() {
     });
     assert_eq!(told, ["+a T1@0", "muted T1", "", "", "muted T1"]);
 }
+
+#[test]
+fn a_track_that_is_listed_twice_is_reported_once() {
+    let twice = [("T1", "mic", MIC), ("T1", "mic", MIC)];
+    let all = vec![
+        here("a", AGENT, &twice, None),
+        here("b", AGENT, &twice, None),
+    ];
+    assert_eq!(told(&AgentChoice::default(), all, &["T1"]), "+a +b T1@0");
+}
