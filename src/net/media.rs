@@ -280,8 +280,7 @@ impl Media {
         let (ssrc, low) = (word(bytes, 8), u16::from_be_bytes([bytes[2], bytes[3]]));
         let known = self.met.iter().position(|(of, _)| *of == ssrc);
         let highest = known.map_or(low.into(), |at| self.met[at].1);
-        let ahead = low.wrapping_sub(highest as u16).cast_signed();
-        let Some(sequence) = highest.checked_add_signed(ahead.into()) else {
+        let Some(sequence) = nearest(highest, low) else {
             return false;
         };
         let opened = self.opens.open_rtp(ssrc, sequence, header, bytes, room);
@@ -328,40 +327,31 @@ impl Media {
         };
         let low = u16::from_be_bytes([bytes[2], bytes[3]]);
         let mut open = |sequence| {
-            let opened = self.opens.open_rtp(ssrc, sequence, header, bytes, room);
-            opened.and_then(|n| unpadded(bytes, &room[..n]))
+            let opened = self.opens.open_rtp(ssrc, sequence, header, bytes, room)?;
+            Some((sequence, unpadded(bytes, &room[..opened])?))
         };
+        let nearest = nearest(stream.highest, low);
+        let opened = nearest.and_then(&mut open);
         let pt = bytes[1] & 0x7f;
         if !stream.payload_types.contains(&pt) {
             let mid = stream.mid;
-            return match stream.nearest(low).and_then(&mut open) {
+            return match opened {
                 Some(_) => Taken::PayloadType { mid, ssrc, pt },
                 None => Taken::Unauthenticated,
             };
         }
-        let (sequence, length) = match stream.place(low) {
-            Place::New(sequence) => (sequence, open(sequence)),
-            Place::Repeated(sequence) if open(sequence).is_some() => return Taken::Repeated,
-            Place::Repeated(sequence) => (sequence, None),
-            Place::Behind => (0, None),
+        let place = opened.map(|(sequence, _)| stream.place(sequence));
+        // Or sealed with another count of rollovers.
+        let mut others = others(nearest, low).into_iter().flatten();
+        let Some((sequence, length)) = opened.or_else(|| others.find_map(open)) else {
+            return Taken::Unauthenticated;
         };
-        let (sequence, length) = match length {
-            Some(length) => {
-                stream.behind = None;
-                (sequence, length)
-            }
-            // Behind, or sealed with another count of rollovers.
-            None => {
-                let candidates = stream.candidates(low).into_iter().flatten();
-                let Some(opened) = candidates.filter_map(|s| Some((s, open(s)?))).next() else {
-                    return Taken::Unauthenticated;
-                };
-                if !stream.starts_anew(opened.0) {
-                    return Taken::Behind;
-                }
-                opened
-            }
-        };
+        match place {
+            Some(Place::New) => stream.behind = None,
+            Some(Place::Repeated) => return Taken::Repeated,
+            Some(Place::Behind) | None if stream.starts_anew(sequence) => {}
+            Some(Place::Behind) | None => return Taken::Behind,
+        }
         let rtp_time = word(bytes, 4);
         if stream.highest.abs_diff(sequence) >= DROPOUT || sequence + WINDOW <= stream.highest {
             stream.restart_at(sequence);
@@ -406,43 +396,37 @@ impl Out {
 /// Where a packet stands among those of its stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
-    /// It has not arrived before; its sequence number.
-    New(u64),
-    /// A packet with this sequence number has arrived before.
-    Repeated(u64),
+    /// It has not arrived before.
+    New,
+    /// A packet with its sequence number has arrived before.
+    Repeated,
     /// Too old to tell.
     Behind,
 }
 
-impl In {
-    /// Extends a 16-bit sequence number to the nearest one.
-    fn nearest(&self, low: u16) -> Option<u64> {
-        let ahead = low.wrapping_sub(self.highest as u16).cast_signed();
-        self.highest.checked_add_signed(ahead.into())
-    }
+/// Extends a 16-bit sequence number to the one nearest to `highest`.
+fn nearest(highest: u64, low: u16) -> Option<u64> {
+    let ahead = low.wrapping_sub(highest as u16).cast_signed();
+    highest.checked_add_signed(ahead.into())
+}
 
-    fn place(&self, low: u16) -> Place {
-        let Some(sequence) = self.nearest(low) else {
-            return Place::Behind;
-        };
+/// The sequence numbers that a packet may have been sealed with if not with the nearest one: the
+/// next one if the sender counts on, or, if it has begun anew, the first one.
+fn others(nearest: Option<u64>, low: u16) -> [Option<u64>; 2] {
+    let first = u64::from(low);
+    [
+        Some(nearest.unwrap_or(first) + ROLLOVER),
+        Some(first).filter(|n| nearest != Some(*n)),
+    ]
+}
+
+impl In {
+    fn place(&self, sequence: u64) -> Place {
         match self.highest.checked_sub(sequence) {
             Some(age) if age >= WINDOW => Place::Behind,
-            Some(age) if self.came >> age & 1 == 1 => Place::Repeated(sequence),
-            _ => Place::New(sequence),
+            Some(age) if self.came >> age & 1 == 1 => Place::Repeated,
+            _ => Place::New,
         }
-    }
-
-    /// The sequence numbers that a packet behind the window may have been sealed with: the nearest
-    /// one, the next one if the sender counts on, or, if it has begun anew, the first one.
-    fn candidates(&self, low: u16) -> [Option<u64>; 3] {
-        let nearest = self.nearest(low);
-        let first = u64::from(low);
-        let next = nearest.map_or(first, |n| n) + ROLLOVER;
-        [
-            nearest,
-            Some(next),
-            Some(first).filter(|n| nearest != Some(*n)),
-        ]
     }
 
     /// Whether an authentic packet behind the window begins the stream anew: a packet ahead does at

@@ -82,15 +82,19 @@ async fn measure(late: Arc<Durations>, pulses: Pulses) {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_task_that_blocks_makes_the_runtime_late() {
-        let ms = Duration::from_millis;
-        let runtime = tokio::runtime::Builder::new_multi_thread()
+    /// A runtime like a run's: one worker.
+    fn runtime() -> tokio::runtime::Runtime {
+        tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_time()
             .build()
-            .expect("a runtime");
-        let late = runtime.block_on(async {
+            .expect("a runtime")
+    }
+
+    #[test]
+    fn a_task_that_blocks_makes_the_runtime_late() {
+        let ms = Duration::from_millis;
+        let late = runtime().block_on(async {
             let signalling = Signalling::of_runtime(Pulses::default());
             for _ in 0..10 {
                 let blocks = tokio::spawn(async move { std::thread::sleep(ms(60)) });
@@ -104,12 +108,7 @@ mod tests {
 
     #[test]
     fn one_long_stall_counts_for_all_the_time_that_it_takes() {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_time()
-            .build()
-            .expect("a runtime");
-        let late = runtime.block_on(async {
+        let late = runtime().block_on(async {
             let signalling = Signalling::of_runtime(Pulses::default());
             // Ten of some hundred and twenty timers, though only one of them wakes late.
             tokio::time::sleep(Duration::from_secs(2)).await;
