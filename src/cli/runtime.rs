@@ -3,7 +3,6 @@
 //! In: a future, what stops it. Out: what the future returns. Invariant: the first SIGINT, SIGTERM
 //! or SIGHUP lets the command end by itself; the second does not wait for it.
 
-use super::exit::Exit;
 use super::signals::{self, Part};
 use super::trouble::Trouble;
 use std::future::Future;
@@ -22,13 +21,7 @@ pub(super) fn with_runtime<T>(
     stop: CancellationToken,
     work: impl Future<Output = T>,
 ) -> Result<T, Trouble> {
-    let refused = |e: std::io::Error| {
-        Trouble::new(
-            Exit::Error,
-            format!("the system refuses threads: {e}"),
-            "check `ulimit -u`",
-        )
-    };
+    let refused = |e: std::io::Error| Trouble::threads(&e);
     crate::targets::livekit::install_crypto();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)

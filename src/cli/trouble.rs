@@ -38,6 +38,12 @@ impl Trouble {
         Self::new(Exit::Error, e.to_string(), e.hint())
     }
 
+    /// The system refuses another thread, or what it needs.
+    pub(super) fn threads(e: &std::io::Error) -> Self {
+        let message = format!("the system refuses threads: {e}");
+        Self::new(Exit::Error, message, "check `ulimit -u`")
+    }
+
     /// Prints the message to stderr; returns the exit code.
     pub fn tell(&self) -> Exit {
         console::say(&self.text);

@@ -40,7 +40,7 @@ pub struct Target {
     pub mutations: u64,
 }
 
-/// Every target.
+/// Every target, in the order of the nightly workflow.
 pub const TARGETS: &[Target] = &[
     Target {
         name: "address",

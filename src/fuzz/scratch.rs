@@ -17,7 +17,6 @@ thread_local! {
         .expect("a temporary folder");
 }
 
-/// An empty folder.
 pub(super) fn empty(name: &str) -> PathBuf {
     let path = FOLDER.with(|folder| folder.path().join(name));
     if path.exists() {
@@ -27,7 +26,6 @@ pub(super) fn empty(name: &str) -> PathBuf {
     path
 }
 
-/// Writes a file.
 pub(super) fn write(path: &Path, content: &[u8]) {
     std::fs::write(path, content).expect("a file in our own folder");
 }

@@ -19,10 +19,7 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 pub(crate) fn watch(folder: &Path) -> Result<Watchdog, Trouble> {
     let folder = folder.to_owned();
     let watchdog = Watchdog::start(Watchdog::EVERY, move |alarm| raise(alarm, &folder));
-    watchdog.map_err(|e| {
-        let message = format!("the system refuses threads: {e}");
-        Trouble::new(Exit::Error, message, "check `ulimit -u`")
-    })
+    watchdog.map_err(|e| Trouble::threads(&e))
 }
 
 fn raise(alarm: Alarm, folder: &Path) {

@@ -31,7 +31,7 @@ pub(in crate::targets) enum Unfit {
     TooMany {
         /// What there are too many of.
         what: &'static str,
-        /// The bound.
+        /// How many are taken at most.
         most: usize,
     },
 }
@@ -102,7 +102,7 @@ const fn first(field: u32, most: usize, parts: &'static [Part]) -> Part {
 
 /// A message that is read only in the parts that a table lists.
 pub(in crate::targets) trait Bounded: prost::Message + Default {
-    /// The table.
+    /// The parts, and how many there may be of each.
     const PARTS: &'static [Part];
 
     /// Decodes a message of which nothing but the listed parts is kept.
