@@ -375,9 +375,13 @@ impl Media {
 
 impl Out {
     /// What was lost since the last report. Sequence numbers are extended to those that we sent.
+    /// A server may name the packet that it expects next (livekit-server 1.13 does) instead of the
+    /// highest that it has; so a number that was not sent yet stands for the newest one.
     fn reported(&mut self, block: rtcp::Block) -> Option<Loss> {
-        let behind = (self.newest as u16).wrapping_sub(block.highest as u16);
-        let highest = self.newest.checked_sub(behind.into())?;
+        let ahead = (block.highest as u16)
+            .wrapping_sub(self.newest as u16)
+            .cast_signed();
+        let highest = self.newest.checked_add_signed(ahead.min(0).into())?;
         let (before, most) = self.reported;
         if highest < before {
             return None; // An old report, overtaken by a newer one.

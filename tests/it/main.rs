@@ -32,5 +32,6 @@ mod schema;
 mod sentinels;
 mod server;
 mod simulation;
+mod upstream_loss;
 mod variants;
 mod virtual_time;

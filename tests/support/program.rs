@@ -95,6 +95,12 @@ impl Loadgen {
         self
     }
 
+    /// Runs the binary with this group id; needs root.
+    pub fn group(mut self, id: u32) -> Self {
+        std::os::unix::process::CommandExt::gid(&mut self.command, id);
+        self
+    }
+
     /// Sets URL, key and secret of `server` in the environment.
     pub fn on(mut self, server: &LivekitServer) -> Self {
         self.command.envs(server.env());

@@ -437,3 +437,32 @@ fn the_extension_stands_behind_the_csrc_list() {
         assert_eq!(read, found, "{what}");
     }
 }
+
+#[test]
+fn a_report_may_name_the_packet_that_is_expected_next() {
+    let mut out = Out {
+        header: Vec::new(),
+        ssrc: 1,
+        to: ([127, 0, 0, 1], 1).into(),
+        packets: 0,
+        octets: 0,
+        newest: 102,
+        reported: (0, 0),
+    };
+    let block = |lost, highest| rtcp::Block { lost, highest };
+    let loss = |among, count| Some(Loss { among, count });
+    // As livekit-server 1.13.5 sends them.
+    assert_eq!(out.reported(block(15, 103)), loss((1, 102), 15));
+    out.newest = 153;
+    assert_eq!(out.reported(block(21, 154)), loss((103, 153), 6));
+    // As the standard has it.
+    assert_eq!(
+        out.reported(block(22, 150)),
+        None,
+        "older than the last one"
+    );
+    out.newest = 65_535;
+    assert_eq!(out.reported(block(23, 0x1_0000)), loss((154, 65_535), 2));
+    out.newest = 65_540;
+    assert_eq!(out.reported(block(24, 0x1_0003)), loss((65_536, 65_539), 1));
+}
