@@ -9,18 +9,21 @@ use crate::record::{RecordError, RunFolder, RunRecord};
 use crate::report::{self, Format};
 use std::path::Path;
 
-/// Writes the files of `formats`, in that order, each atomically. A file that cannot be written
-/// does not stop the others; returns the last error, since the record itself comes last.
+/// Writes the files of `formats`, in that order, each atomically, and calls `progress` after each.
+/// A file that cannot be written does not stop the others; returns the last error, since the record
+/// itself comes last.
 pub(super) fn write(
     folder: &RunFolder,
     record: &RunRecord,
     formats: &[Format],
+    progress: impl Fn(),
 ) -> Result<(), RecordError> {
     let mut written = Ok(());
     for file in formats.iter().flat_map(|format| format.files(record)) {
         if let Err(e) = folder.write(file.name, &file.bytes) {
             written = Err(e);
         }
+        progress();
     }
     written
 }

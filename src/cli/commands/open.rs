@@ -48,7 +48,7 @@ fn report(args: &OpenArgs) -> Result<PathBuf, RecordError> {
     let whole = |folder| RunRecord::read_summary(folder).is_ok_and(|s| s.run.complete);
     if !path.is_file() || !whole(folder.path()) {
         let record = reports::read(folder.path())?;
-        reports::write(&folder, &record, &[Format::Html])?;
+        reports::write(&folder, &record, &[Format::Html], || {})?;
     }
     // The launcher may have a different working directory.
     Ok(path.canonicalize().unwrap_or(path))

@@ -48,7 +48,7 @@ pub(super) fn execute(args: &ReportArgs) -> Exit {
     };
     // The JSON of a finished run is the record itself, and may have fields of a later release.
     formats.retain(|f| *f != Format::Json || !record.is_complete());
-    let written = reports::write(&folder, &record, &formats);
+    let written = reports::write(&folder, &record, &formats, || {});
     let printed = reports::show(&record, args.json, args.quiet);
     if let Err(e) = &written {
         return Trouble::record(e).tell();

@@ -256,9 +256,11 @@ impl Ready {
             ..RunRecord::new(summary, finished.turns, finished.calls, Some(scenario))
         }
         .with_waves(folder.path());
-        let written = journal
-            .sync()
-            .and_then(|()| reports::write(folder, &record, &Format::ALL));
+        let written = journal.sync().and_then(|()| {
+            let progress = || pulses.beat(Part::Report);
+            progress();
+            reports::write(folder, &record, &Format::ALL, progress)
+        });
         // From here on it may wait for whoever reads its output.
         drop(at_work);
         let printed = reports::show(&record, request.json, request.quiet);
