@@ -6,8 +6,9 @@
 
 use super::{Notice, Tell};
 use serde::Serialize;
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -64,12 +65,15 @@ pub struct TruthWriter {
 }
 
 impl TruthWriter {
-    /// Creates (or truncates) the file. `tell` is called at the end if lines are missing.
+    /// Creates the file, readable by its owner only, or truncates it. `tell` is called at the end if
+    /// lines are missing.
     ///
     /// # Errors
     /// The operating system refuses the file or the thread.
     pub fn create(path: &Path, tell: Tell) -> std::io::Result<Self> {
-        let file = BufWriter::new(File::create(path)?);
+        let mut options = OpenOptions::new();
+        let file = options.write(true).create(true).truncate(true).mode(0o600);
+        let file = BufWriter::new(file.open(path)?);
         let (queue, lines) = sync_channel(QUEUE);
         let thread = std::thread::Builder::new()
             .name("truth".into())
@@ -141,6 +145,9 @@ mod tests {
         }
         drop(sender);
         drop(writer);
+        let mode =
+            std::os::unix::fs::PermissionsExt::mode(&path.metadata().expect("file").permissions());
+        assert_eq!(mode & 0o777, 0o600);
         let text = std::fs::read_to_string(&path).expect("file");
         let turns: Vec<u64> = text
             .lines()
