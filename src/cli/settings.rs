@@ -5,7 +5,8 @@
 
 use super::exit::Exit;
 use super::trouble::Trouble;
-use crate::targets::livekit::{Address, AddressError, Credentials};
+use crate::targets::livekit::Credentials;
+use crate::vocab::{Address, AddressError};
 use std::collections::HashMap;
 use std::path::Path;
 
@@ -87,7 +88,7 @@ pub enum ServerError {
 
 impl ServerError {
     /// What to do next.
-    pub fn hint(&self) -> &'static str {
+    pub fn hint(&self) -> &str {
         match self {
             Self::Missing { hint, .. } => hint,
             Self::Address(e) => e.hint(),

@@ -1,12 +1,13 @@
 //! Addresses of servers, as typed or as scenarios give them.
 //!
-//! In: text. Properties: the host that is connected to is the host by which keys are given out; an
-//! address that is written reads the same; no message repeats user info.
+//! In: text. Properties: WebSockets and requests go to the host by which keys are given out, and to
+//! the same port and path; an address that is written reads the same; no message repeats user info.
 
 use super::planted::planted;
 use crate::plan::is_private;
-use crate::scenario::host_of;
-use crate::targets::livekit::Address;
+use crate::vocab::host::bare;
+use crate::vocab::{Address, AddressError};
+use std::net::IpAddr;
 
 /// A shorter piece of user info could be a part of any message.
 const SECRET: usize = 12;
@@ -15,38 +16,51 @@ pub(super) fn run(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else {
         return;
     };
-    let read = Address::parse(text);
-    let host = host_of(text);
-    if let Err(error) = &read {
-        is_discreet(text, &error.to_string());
+    for read in [Address::parse(text), Address::parse_collector(text)] {
+        match read {
+            Ok(address) => is_one_server(text, &address),
+            Err(error) => {
+                is_discreet(text, &error.to_string());
+                is_discreet(text, error.hint());
+            }
+        }
     }
-    if let Err(error) = &host {
-        is_discreet(text, &error.to_string());
-    }
-    let Ok(address) = read else {
-        return;
-    };
-    for written in [address.websocket(), address.http()] {
-        let again = Address::parse(&written);
-        let again = again.unwrap_or_else(|e| panic!("{text:?} is written as one: {e}"));
-        assert_eq!(again.websocket(), address.websocket(), "{text:?}");
-        let again = host_of(&written);
-        assert!(
-            again.is_err() || again == Ok(address.host()),
-            "{text:?}: {again:?}"
-        );
-    }
-    if let Ok(host) = host {
-        let same = host.eq_ignore_ascii_case(address.host());
-        assert!(
-            same,
-            "{text:?}: keys for {host}, calls to {}",
-            address.host()
-        );
-        let numeric = host.parse::<std::net::Ipv6Addr>().is_ok();
+    if let Ok(address) = Address::parse(text) {
+        let numeric = address.host().parse::<std::net::Ipv6Addr>().is_ok();
         let path = address.websocket().ends_with(":7880/a");
-        planted([numeric, is_private(host), path]);
+        planted([numeric, is_private(address.host()), path]);
     }
+}
+
+/// Checks that whatever connects to an address means the same host, port and path.
+fn is_one_server(text: &str, address: &Address) {
+    let written = address.websocket();
+    assert_eq!(Address::parse(&written).as_ref(), Ok(address), "{text:?}");
+    let of_sockets = written.parse::<hyper::Uri>();
+    let of_sockets = of_sockets.unwrap_or_else(|e| panic!("{text:?} for sockets: {e}"));
+    let of_requests = address.http().parse::<reqwest::Url>();
+    let of_requests = match of_requests {
+        Ok(url) => url,
+        // Punycode that encodes nothing: no request is sent.
+        Err(_) if address.host().contains("xn--") => return,
+        Err(e) => panic!("{text:?} for requests: {e}"),
+    };
+    let (socket, request) = (of_sockets.host(), of_requests.host_str());
+    assert_eq!(socket.map(bare), Some(address.host()), "{text:?}");
+    // An IPv4 address within an IPv6 address has two forms.
+    let same = |host: &str| match (
+        bare(host).parse::<IpAddr>(),
+        address.host().parse::<IpAddr>(),
+    ) {
+        (Ok(one), Ok(other)) => one == other,
+        _ => bare(host) == address.host(),
+    };
+    assert!(request.is_some_and(same), "{text:?}: {request:?}");
+    let ports = (of_sockets.port_u16(), of_requests.port_or_known_default());
+    assert_eq!(ports, (Some(address.port()), Some(address.port())));
+    let plain = |path: &str| path.trim_end_matches('/').to_owned();
+    let paths = (plain(of_sockets.path()), plain(of_requests.path()));
+    assert_eq!(paths.0, paths.1, "{text:?}");
 }
 
 /// Checks that a message repeats nothing from before an `@`.
@@ -56,8 +70,13 @@ fn is_discreet(text: &str, message: &str) {
         return;
     };
     let info = before.rsplit_once("://").map_or(before, |(_, info)| info);
-    // What stands behind the `@` too, or is like our own words, tells nothing.
-    let telling = !info.contains(char::is_whitespace) && !after.contains(info);
+    // What stands behind the `@` too, or is like our own words and examples, tells nothing.
+    let examples = [Address::parse(""), Address::parse_collector("")];
+    let ours = |read: &Result<Address, AddressError>| {
+        read.as_ref().is_err_and(|e| e.hint().contains(info))
+    };
+    let telling =
+        !info.contains(char::is_whitespace) && !after.contains(info) && !examples.iter().any(ours);
     let said = info.len() >= SECRET && telling && message.contains(info);
     assert!(!said, "{message}");
 }

@@ -7,9 +7,10 @@
 use super::planted::planted;
 use crate::plan::{Plan, json_line, summary};
 use crate::scenario::{
-    FileProblem, MAX_BYTES, Overrides, Problem, Scenario, Target, Unset, check, host_of,
+    FileProblem, MAX_BYTES, Overrides, Problem, Scenario, Target, Unset, check,
     parse_threshold_line, redacted,
 };
+use crate::vocab::Address;
 use std::path::Path;
 use std::time::Duration;
 
@@ -98,7 +99,7 @@ fn is_valid(scenario: &Scenario) {
     if let Target::Livekit(livekit) = &scenario.target
         && let Some(url) = &livekit.url
     {
-        assert!(host_of(url).is_ok(), "{url}");
+        assert!(Address::parse(url).is_ok(), "{url}");
     }
     for threshold in &scenario.thresholds {
         let line = format!("{}: {threshold}", threshold.subject());

@@ -4,6 +4,7 @@
 
 use super::Plan;
 use crate::vocab::duration;
+use crate::vocab::host::bare;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::fmt;
 use std::time::Duration;
@@ -105,11 +106,7 @@ impl Plan {
 /// `*.localhost`, `*.local`, and loopback, unspecified, private (RFC 1918), link-local and unique
 /// local (RFC 4193) addresses.
 pub fn is_private(host: &str) -> bool {
-    let host = host
-        .trim_start_matches('[')
-        .trim_end_matches(']')
-        .trim_end_matches('.');
-    let host = host.to_ascii_lowercase();
+    let host = bare(host).trim_end_matches('.').to_ascii_lowercase();
     match host.parse::<IpAddr>() {
         Ok(IpAddr::V4(address)) => is_private_v4(address),
         Ok(IpAddr::V6(address)) => is_private_v6(address),

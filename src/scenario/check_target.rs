@@ -7,9 +7,8 @@ use super::file::{AgentFile, Kind, TargetFile};
 use super::places::{Origin, join};
 use super::problem::Code;
 use super::types::{AgentSettings, Livekit, Secret, Sound, Target};
-use super::url;
 use super::variables::matrix_names;
-use crate::vocab::{AgentDelay, DelayError};
+use crate::vocab::{Address, AgentDelay, DelayError};
 use std::time::Duration;
 
 const AGENT_DELAY: AgentDelay = AgentDelay::Fixed(Duration::from_millis(400));
@@ -37,16 +36,8 @@ impl Checker<'_> {
                     let hint = "leave it out, or set `kind: embedded`";
                     self.problem_at_key("/target/agent", Code::Contradiction, message, hint);
                 }
-                if let Some(Err(error)) = file.url.as_deref().map(url::host_of) {
-                    self.problem(
-                        "/target/url",
-                        Code::BadValue,
-                        error.to_string(),
-                        error.hint(),
-                    );
-                }
                 Some(Target::Livekit(Livekit {
-                    url: file.url.clone(),
+                    url: file.url.as_deref().map(|url| self.url(url, "/target/url")),
                     api_key: file.api_key.clone(),
                     api_secret: file.api_secret.clone().map(Secret),
                     room_prefix: file.room_prefix.clone().unwrap_or(ROOM_PREFIX.to_owned()),
@@ -77,6 +68,14 @@ impl Checker<'_> {
                 )))
             }
         }
+    }
+
+    /// The address of a server, checked, and without blanks around it.
+    pub(super) fn url(&mut self, url: &str, at: &str) -> String {
+        if let Err(error) = Address::parse(url) {
+            self.problem(at, Code::BadValue, error.to_string(), error.hint());
+        }
+        url.trim().to_owned()
     }
 
     /// Settings of the agent at pointer `at`, with those of `base` as defaults.

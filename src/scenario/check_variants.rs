@@ -9,7 +9,6 @@ use super::matrix::Point;
 use super::places::join;
 use super::problem::Code;
 use super::types::{Secret, Server, Target, Variant};
-use super::url;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Name of the only variant if the file has none.
@@ -122,12 +121,8 @@ impl Checker<'_> {
             }
             return None;
         };
-        if let Err(error) = url::host_of(address) {
-            let at = join(at, "url");
-            self.problem(&at, Code::BadValue, error.to_string(), error.hint());
-        }
         Some(Server {
-            url: address.clone(),
+            url: self.url(address, &join(at, "url")),
             api_key: file.api_key.clone(),
             api_secret: file.api_secret.clone().map(Secret),
         })

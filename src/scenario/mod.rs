@@ -32,7 +32,6 @@ mod threshold;
 mod threshold_parse;
 mod tree;
 mod types;
-mod url;
 mod validate;
 mod variables;
 mod yaml;
@@ -49,7 +48,6 @@ pub use types::{
     AgentSettings, Arrival, Call, Delay, Extent, Health, Livekit, Load, Process, Scenario, Secret,
     SentinelPolicy, Server, Shape, Sound, Stage, Target, Turn, UnsetVariable, Utterance, Variant,
 };
-pub use url::{UrlError, host_of};
 pub use variables::Environment;
 
 use crate::audio::TONE_HZ;

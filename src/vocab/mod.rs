@@ -18,14 +18,17 @@ macro_rules! named {
     )*};
 }
 
+mod address;
 mod call;
 mod delay;
 pub mod duration;
+pub mod host;
 mod loss;
 mod metric;
 mod terminal;
 mod turn;
 
+pub use address::{Address, AddressError};
 pub use call::{AgentState, Decode, GreetingPolicy, OnAgentLeft};
 pub use delay::{AgentDelay, DelayError};
 pub use loss::Loss;

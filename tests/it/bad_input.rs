@@ -152,6 +152,7 @@ fn addresses_without_a_livekit_server() {
         "localhost:7880",
         "ftp://127.0.0.1",
         "ws://a:b@127.0.0.1",
+        "ws://127.0.0.1:78800",
     ] {
         let run = small(&["--url", url]).run();
         refused(&run, 2, &["is not the URL of a LiveKit server", "wss://"]);
@@ -167,6 +168,75 @@ fn addresses_without_a_livekit_server() {
     // TLS to a port that does not speak it.
     let run = small(&["--url", &other.url().replace("ws:", "wss:")]).run();
     refused(&run, 1, &["tls"]);
+}
+
+/// Whatever takes a URL gives the same answer.
+#[test]
+fn every_command_reads_urls_alike() {
+    let http = HttpServer404::start();
+    let port = http.port();
+    let cases = [
+        ("ws://127.0.0.1:78800", Some("its port is not a number")),
+        ("ws://127.0.0.1:", Some("no port follows the `:`")),
+        ("ws://127.0.0.1/?a=1", Some("it has a query")),
+        ("ws://127.0.0.1/#a", Some("it has a fragment")),
+        ("127.0.0.1:7880", Some("it has no scheme")),
+        ("ws://::1:7880", Some("an IPv6 address stands in brackets")),
+        ("ws://127.0.0.1 :7880", Some("it has a blank")),
+        (&format!("WS://127.0.0.1:{port}/lk/"), None),
+        (&format!("HTTP://127.0.0.1:{port}"), None),
+        (&format!(" ws://127.0.0.1:{port}\n"), None),
+    ];
+    for (url, why) in cases {
+        for way in [
+            "file", "flag", "variable", ".env", "validate", "agent", "capacity",
+        ] {
+            let (command, of_file) = match way {
+                "validate" | "agent" | "capacity" => (way, way == "validate"),
+                _ => ("run", way == "file"),
+            };
+            let args: &[&str] = match command {
+                "agent" => &["agent"],
+                command => &[command, "small.yaml"],
+            };
+            let mut run = Loadgen::new(args).deadline(Duration::from_secs(60));
+            let mut yaml = Small::default().yaml();
+            if of_file {
+                let target = format!("kind: livekit, url: {url:?}");
+                yaml = yaml.replace("kind: livekit", &target);
+            }
+            std::fs::write(run.dir().join("small.yaml"), yaml).expect("writable");
+            run = match way {
+                "flag" | "agent" | "capacity" => run.arg("--url").arg(url),
+                "variable" => run.env("LIVEKIT_URL", url),
+                ".env" => {
+                    let line = format!("LIVEKIT_URL={}\n", url.trim_end());
+                    std::fs::write(run.dir().join(".env"), line).expect("writable");
+                    run
+                }
+                _ => run,
+            };
+            if command != "validate" {
+                run = KEYS.iter().fold(run, |run, key| run.arg(key));
+            }
+            let run = run.run();
+            let said = format!("{way} {url}: {}", run.finished.stderr);
+            let code = run.finished.code;
+            match why {
+                Some(why) => {
+                    assert_eq!(code, Some(if of_file { 104 } else { 2 }), "{said}");
+                    assert!(said.contains(why) && said.contains("hint: "), "{said}");
+                }
+                // What answers there is another kind of server.
+                None if command == "validate" => assert_eq!(code, Some(0), "{said}"),
+                None => {
+                    assert_eq!(code, Some(1), "{said}");
+                    assert!(said.contains("404"), "{said}");
+                }
+            }
+            nothing_tells(&run);
+        }
+    }
 }
 
 #[test]

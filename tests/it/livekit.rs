@@ -3,7 +3,8 @@
 
 use crate::support::reports::{Row, median};
 use crate::support::{
-    LivekitServer, Loadgen, OldServer, Reports, Shared, Small, TlsProxy, in_repo, poll,
+    LivekitServer, Loadgen, OldServer, PrefixedServer, Reports, Shared, Small, TlsProxy, in_repo,
+    poll,
 };
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -184,6 +185,57 @@ fn an_older_server_is_spoken_to_with_two_connections() {
     let asked = |path: &str| paths.iter().filter(|p| *p == path).count();
     // The preflight call and the call, each with caller and agent.
     assert_eq!((asked("/rtc/v1"), asked("/rtc")), (4, 4), "{paths:?}");
+}
+
+#[test]
+fn every_request_to_a_server_behind_a_path_keeps_the_path() {
+    let server = SERVER.get(LivekitServer::start);
+    let prefixed = PrefixedServer::start(&server.address(), "/lk/sfu");
+    // With a slash at its end, as some panels show it.
+    let url = format!("{}/", prefixed.url());
+    let args = ["--agent-name", "behind", "--reply-length", "300ms", "--url"];
+    let _agent = Loadgen::agent(&server, &[&args[..], &[&prefixed.url()]].concat());
+    let args = [
+        "run",
+        "small.yaml",
+        "--agent-name",
+        "behind",
+        "--out",
+        "run",
+    ];
+    let run = Loadgen::new(args);
+    let small = Small {
+        more: "sentinels: on\n",
+        ..Small::default()
+    };
+    small.write(run.dir());
+    let run = run.on(&server).arg("--url").arg(url).run();
+
+    let reports = Reports::read(&run.dir().join("run"));
+    reports.assert_good(&run.finished);
+    assert_no_room_left(&server, &reports);
+    let said = &run.finished.stderr;
+    assert!(
+        !said.contains("rooms"),
+        "no room is said to be left: {said}"
+    );
+    let target = reports.summary["run"]["target"].as_str().expect("a target");
+    assert_eq!(target, format!("livekit {}", prefixed.url()));
+    let paths = prefixed.paths();
+    for path in [
+        "/rtc/v1",
+        "/agent",
+        "/twirp/livekit.RoomService/ListRooms",
+        "/twirp/livekit.RoomService/DeleteRoom",
+    ] {
+        let kept = format!("/lk/sfu{path}");
+        assert!(paths.contains(&kept), "{kept} is not in {paths:?}");
+    }
+    let stray: Vec<&String> = paths
+        .iter()
+        .filter(|p| !p.starts_with("/lk/sfu/"))
+        .collect();
+    assert!(stray.is_empty(), "{stray:?}");
 }
 
 #[test]

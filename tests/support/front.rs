@@ -1,7 +1,7 @@
-//! A proxy that makes a LiveKit server look older or less capable than it is.
+//! Proxies in front of a LiveKit server: one makes it look older or less capable than it is, one
+//! puts it behind a path.
 //!
-//! In: the upstream's address. Out: a `ws://` URL that answers 404 to one path, by default
-//! `/rtc/v1`, and passes everything else on; the paths that were requested.
+//! In: the upstream's address. Out: a `ws://` URL; the paths that were requested.
 //! Invariants: loopback only; nothing listens any more once the value is dropped.
 
 use std::io::{Read, Write};
@@ -15,14 +15,12 @@ const NEWER_PATH: &str = "/rtc/v1";
 const NOT_FOUND: &[u8] =
     b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 
+/// The upstream's path for the path of a request; `None`: 404.
+type Route = dyn Fn(&str) -> Option<String> + Send + Sync;
+
 /// A server without support for a single peer connection. Ended by Drop.
 #[derive(Debug)]
-pub struct OldServer {
-    address: SocketAddr,
-    paths: Arc<Mutex<Vec<String>>>,
-    stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
-}
+pub struct OldServer(Front);
 
 impl OldServer {
     /// Starts a proxy for `upstream`, such as `127.0.0.1:7880`.
@@ -32,6 +30,59 @@ impl OldServer {
 
     /// Like [`Self::start`], but answering 404 to `missing`.
     pub fn without(upstream: &str, missing: &'static str) -> Self {
+        let route = move |path: &str| (path != missing).then(|| path.to_owned());
+        Self(Front::start(upstream, Arc::new(route)))
+    }
+
+    /// `ws://127.0.0.1:PORT`.
+    pub fn url(&self) -> String {
+        format!("ws://{}", self.0.address)
+    }
+
+    /// Paths of the first requests of all connections, without their queries.
+    pub fn paths(&self) -> Vec<String> {
+        self.0.paths()
+    }
+}
+
+/// A server behind a path, as behind a reverse proxy of several servers: 404 to all that is not
+/// below it. Ended by Drop.
+#[derive(Debug)]
+pub struct PrefixedServer {
+    front: Front,
+    prefix: &'static str,
+}
+
+impl PrefixedServer {
+    /// Starts a proxy that has `upstream` at the path `prefix`, such as `/lk/sfu`.
+    pub fn start(upstream: &str, prefix: &'static str) -> Self {
+        let below = move |path: &str| path.strip_prefix(prefix).map(str::to_owned);
+        let front = Front::start(upstream, Arc::new(below));
+        Self { front, prefix }
+    }
+
+    /// `ws://127.0.0.1:PORT/PREFIX`.
+    pub fn url(&self) -> String {
+        format!("ws://{}{}", self.front.address, self.prefix)
+    }
+
+    /// Paths of all requests, without their queries.
+    pub fn paths(&self) -> Vec<String> {
+        self.front.paths()
+    }
+}
+
+/// A proxy. Ended by Drop.
+#[derive(Debug)]
+struct Front {
+    address: SocketAddr,
+    paths: Arc<Mutex<Vec<String>>>,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Front {
+    fn start(upstream: &str, route: Arc<Route>) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has ports");
         let address = listener.local_addr().expect("a bound socket");
         let (paths, stop) = (Arc::<Mutex<Vec<String>>>::default(), Arc::default());
@@ -42,9 +93,10 @@ impl OldServer {
                 if stopped.load(Ordering::SeqCst) {
                     break;
                 }
-                let (asked, upstream) = (Arc::clone(&asked), upstream.clone());
+                let (asked, route, upstream) =
+                    (Arc::clone(&asked), route.clone(), upstream.clone());
                 // The thread ends with the connection: either side's close ends both.
-                std::thread::spawn(move || serve(client, &upstream, missing, &asked));
+                std::thread::spawn(move || serve(client, &upstream, &*route, &asked));
             }
         });
         Self {
@@ -55,19 +107,13 @@ impl OldServer {
         }
     }
 
-    /// `ws://127.0.0.1:PORT`.
-    pub fn url(&self) -> String {
-        format!("ws://{}", self.address)
-    }
-
-    /// Paths of the first requests of all connections, without their queries.
-    pub fn paths(&self) -> Vec<String> {
+    fn paths(&self) -> Vec<String> {
         let paths = self.paths.lock().unwrap_or_else(PoisonError::into_inner);
         paths.clone()
     }
 }
 
-impl Drop for OldServer {
+impl Drop for Front {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::SeqCst);
         // Wakes the accepting thread.
@@ -79,7 +125,7 @@ impl Drop for OldServer {
 }
 
 /// Serves one connection; errors are left to the client.
-fn serve(mut client: TcpStream, upstream: &str, missing: &str, asked: &Mutex<Vec<String>>) {
+fn serve(mut client: TcpStream, upstream: &str, route: &Route, asked: &Mutex<Vec<String>>) {
     let _ = client.set_read_timeout(Some(Duration::from_secs(5)));
     let Some(head) = head(&mut client) else {
         return;
@@ -87,16 +133,19 @@ fn serve(mut client: TcpStream, upstream: &str, missing: &str, asked: &Mutex<Vec
     let _ = client.set_read_timeout(None);
     let text = String::from_utf8_lossy(&head);
     let target = text.split_whitespace().nth(1).unwrap_or_default();
-    let path = target.split('?').next().unwrap_or_default().to_owned();
-    let refused = path == missing;
+    let path = target.split('?').next().unwrap_or_default();
     asked
         .lock()
         .unwrap_or_else(PoisonError::into_inner)
-        .push(path);
-    if refused {
-        let _ = client.write_all(NOT_FOUND);
-        return;
-    }
+        .push(path.to_owned());
+    let head = match route(path) {
+        None => {
+            let _ = client.write_all(NOT_FOUND);
+            return;
+        }
+        Some(same) if same == path => head.clone(),
+        Some(other) => moved(&text, path, &other).into_bytes(),
+    };
     let Ok(mut server) = TcpStream::connect(upstream) else {
         return;
     };
@@ -113,6 +162,20 @@ fn serve(mut client: TcpStream, upstream: &str, missing: &str, asked: &Mutex<Vec
     let _ = std::io::copy(&mut client, &mut server);
     let _ = server.shutdown(Shutdown::Both);
     let _ = answers.join();
+}
+
+/// The head of a request for another path. What follows on the connection is passed on unread, so
+/// a request is the only one of its connection unless it becomes a WebSocket.
+fn moved(head: &str, path: &str, other: &str) -> String {
+    let is = |line: &str, name: &str| line.to_ascii_lowercase().starts_with(name);
+    let upgrades = head.lines().any(|line| is(line, "upgrade:"));
+    let head = head.replacen(path, other, 1);
+    if upgrades {
+        return head;
+    }
+    let lines = head.lines().filter(|line| !line.is_empty());
+    let kept: Vec<&str> = lines.filter(|line| !is(line, "connection:")).collect();
+    format!("{}\r\nConnection: close\r\n\r\n", kept.join("\r\n"))
 }
 
 /// Reads a request up to its empty line.

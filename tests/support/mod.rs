@@ -22,7 +22,7 @@ pub mod tls;
 pub use agent::PipelineAgent;
 pub use browser::Browser;
 pub use fakes::{HttpServer404, SilentPort};
-pub use front::OldServer;
+pub use front::{OldServer, PrefixedServer};
 pub use process::{Finished, Process, children, is_running};
 pub use program::{Loadgen, Run, Running};
 pub use reports::Reports;

@@ -23,8 +23,8 @@ use crate::record::{
 };
 use crate::run::Targets;
 use crate::scenario::Unset;
-use crate::targets::livekit::{Address, Credentials, Livekit};
-use crate::vocab::duration;
+use crate::targets::livekit::{Credentials, Livekit};
+use crate::vocab::{Address, duration};
 use clap::Args;
 use std::io::Cursor;
 use std::time::Duration;

@@ -10,6 +10,7 @@
 use crate::cli::exit::Exit;
 use crate::cli::trouble::Trouble;
 use crate::report::prometheus::{CONTENT_TYPE, Metrics};
+use crate::vocab::host::{port, split_port};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{ALLOW, CONTENT_TYPE as TYPE, HOST, HeaderValue};
@@ -57,15 +58,15 @@ impl FromStr for ListenAt {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let wrong = "expected an address and a port, such as 127.0.0.1:9464";
-        let (host, port) = text.rsplit_once(':').ok_or(wrong)?;
-        let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
-        if host.is_empty() || (bare.is_none() && host.contains(':')) {
+        let wrong = "expected an address and a port, such as 127.0.0.1:9464 or [::1]:9464";
+        let (host, number) = split_port(text.trim()).ok_or(wrong)?;
+        let number = number.ok_or(wrong)?;
+        if host.is_empty() || host.contains(|c: char| c.is_whitespace() || c == '/') {
             return Err(wrong);
         }
         Ok(Self {
-            host: bare.unwrap_or(host).to_owned(),
-            port: port.parse().map_err(|_| wrong)?,
+            host: host.to_owned(),
+            port: port(number).ok_or("the port must be a number from 0 to 65535")?,
         })
     }
 }
@@ -166,16 +167,17 @@ async fn accept(listener: tokio::net::TcpListener, name: Arc<str>, metrics: Arc<
 /// Whether a request names this server by an address, as `localhost`, or by `name`. A browser
 /// that shows a stranger's page sends the name of that page.
 fn is_for_us<B>(request: &Request<B>, name: &str) -> bool {
-    let known = |authority: &str| {
-        let host = match authority.rsplit_once(':') {
-            Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => host,
-            _ => authority,
-        };
-        let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
-        let host = bare.unwrap_or(host).trim_end_matches('.');
+    let is_known = |host: &str| {
         host.parse::<IpAddr>().is_ok()
             || host.eq_ignore_ascii_case("localhost")
             || host.eq_ignore_ascii_case(name)
+    };
+    let known = |authority: &str| match split_port(authority) {
+        Some((host, None | Some(""))) => is_known(host.trim_end_matches('.')),
+        Some((host, Some(number))) => {
+            port(number).is_some() && is_known(host.trim_end_matches('.'))
+        }
+        None => false,
     };
     let mut named = request.headers().get_all(HOST).iter();
     let host = named.next().and_then(|host| host.to_str().ok());
@@ -353,6 +355,10 @@ mod tests {
             (":9464", None),
             ("::1:9464", None),
             ("127.0.0.1:65536", None),
+            ("127.0.0.1:+80", None),
+            ("127.0.0.1:", None),
+            ("http://127.0.0.1:80", None),
+            (" 127.0.0.1:80 ", Some(at("127.0.0.1", 80))),
         ] {
             assert_eq!(text.parse().ok(), parsed, "{text}");
         }

@@ -11,6 +11,7 @@ use crate::cli::trouble::Trouble;
 use crate::record::Ms;
 use crate::report::spans::Spans;
 use crate::run::RunEvent;
+use crate::vocab::Address;
 use opentelemetry::KeyValue;
 use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig as _};
 use opentelemetry_sdk::Resource;
@@ -59,25 +60,16 @@ pub(super) struct Export {
 
 /// The URL to post to: `endpoint`, with the path of collectors appended unless it ends with that.
 fn traces(endpoint: &str) -> Result<String, Trouble> {
-    let plain = endpoint.trim_end_matches('/');
-    let host = ["http://", "https://"]
-        .into_iter()
-        .find_map(|s| plain.strip_prefix(s));
-    let good = host.is_some_and(|h| !h.is_empty() && !h.starts_with('/'))
-        && plain.parse::<hyper::Uri>().is_ok();
-    if host.is_some_and(|h| h.contains(['@', '?'])) {
-        // The message does not repeat the address, which may contain a secret.
-        let message = "the address of the collector holds a name, a password or a query";
-        let hint = "put what it asks for into the variable OTEL_EXPORTER_OTLP_HEADERS";
-        return Err(Trouble::new(Exit::Usage, message, hint));
-    }
-    if !good {
-        let message = format!("`{endpoint}` is no address of a collector");
-        let hint = "name the collector's OTLP port for HTTP: --otlp-endpoint http://127.0.0.1:4318";
-        return Err(Trouble::new(Exit::Usage, message, hint));
-    }
+    let address = Address::parse_collector(endpoint).map_err(|e| {
+        let hint = match endpoint.contains(['@', '?']) {
+            true => "put what it asks for into the variable OTEL_EXPORTER_OTLP_HEADERS",
+            false => e.hint(),
+        };
+        Trouble::new(Exit::Usage, e.to_string(), hint)
+    })?;
+    let plain = address.http();
     Ok(match plain.ends_with(PATH) {
-        true => plain.to_owned(),
+        true => plain,
         false => format!("{plain}{PATH}"),
     })
 }
@@ -346,9 +338,9 @@ mod tests {
     fn the_path_of_spans_is_appended_once() {
         for (given, posted) in [
             ("http://127.0.0.1:4318", "http://127.0.0.1:4318/v1/traces"),
-            ("http://c:4318/", "http://c:4318/v1/traces"),
-            ("https://c/otlp", "https://c/otlp/v1/traces"),
-            ("https://c/v1/traces", "https://c/v1/traces"),
+            ("HTTP://c:4318/", "http://c:4318/v1/traces"),
+            ("https://c/otlp", "https://c:443/otlp/v1/traces"),
+            ("https://c/v1/traces", "https://c:443/v1/traces"),
         ] {
             assert_eq!(traces(given).expect("an address"), posted, "{given}");
         }
@@ -363,6 +355,8 @@ mod tests {
             "http:///x",
             "grpc://c:4317",
             "http://a b",
+            "http://c:78800",
+            "http://c:",
         ] {
             assert!(traces(given).is_err(), "{given}");
         }

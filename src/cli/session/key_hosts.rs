@@ -8,7 +8,9 @@
 use crate::cli::exit::Exit;
 use crate::cli::settings::{Environment, ServerFlags};
 use crate::cli::trouble::Trouble;
-use crate::scenario::{self, Variant, host_of};
+use crate::scenario::{self, Variant};
+use crate::vocab::Address;
+use crate::vocab::host::bare;
 
 /// Hosts that may get the user's keys, separated by commas. Only from the environment: a `.env`
 /// can come with the scenario.
@@ -61,41 +63,33 @@ impl Users {
         let Some(url) = url.filter(|_| users_keys && !by_user) else {
             return Ok(());
         };
-        match host_of(url) {
+        let host = match Address::parse(url) {
             // An address that cannot be read is reported where it is used.
-            Err(_) => Ok(()),
-            Ok(_) if self.trusts(url) => Ok(()),
-            Ok(host) => Err(Trouble::new(
-                Exit::InvalidScenario,
-                format!(
-                    "the scenario names the server `{host}`, and would send it tokens made with \
+            Err(_) => return Ok(()),
+            Ok(address) if self.trusts(&address) => return Ok(()),
+            Ok(address) => address.host().to_owned(),
+        };
+        Err(Trouble::new(
+            Exit::InvalidScenario,
+            format!(
+                "the scenario names the server `{host}`, and would send it tokens made with \
                      your API key"
-                ),
-                format!(
-                    "if this is meant: {KEY_HOSTS}={host} in the environment; otherwise give the \
+            ),
+            format!(
+                "if this is meant: {KEY_HOSTS}={host} in the environment; otherwise give the \
                      server keys of its own, `api_key` and `api_secret` beside its `url`"
-                ),
-            )),
-        }
+            ),
+        ))
     }
 
-    fn trusts(&self, url: &str) -> bool {
-        let Ok(host) = host_of(url) else { return false };
-        let same = |other: &str| {
-            other
-                .trim()
-                .trim_end_matches('.')
-                .eq_ignore_ascii_case(host)
-        };
-        let is_plain = |url: &str| {
-            let scheme = url.split("://").next().unwrap_or_default();
-            ["ws", "http"]
-                .iter()
-                .any(|plain| scheme.eq_ignore_ascii_case(plain))
-        };
-        let users = self.url.as_deref().is_some_and(|users| {
+    fn trusts(&self, address: &Address) -> bool {
+        let host = address.host();
+        let plain = |name: &str| name.trim_end_matches('.').to_ascii_lowercase();
+        let same = |other: &str| plain(bare(other.trim())) == plain(host);
+        let users = self.url.as_deref().map(Address::parse);
+        let users = users.and_then(Result::ok).is_some_and(|users| {
             // Not without TLS where the user has it.
-            host_of(users).is_ok_and(same) && (is_plain(users) || !is_plain(url))
+            same(users.host()) && (address.is_secure() || !users.is_secure())
         });
         users || is_loopback(host) || self.hosts.split(',').any(same)
     }
@@ -134,8 +128,8 @@ impl Users {
 }
 
 fn is_loopback(host: &str) -> bool {
-    let address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
-    host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
+    let address = host.parse::<std::net::IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]

@@ -126,6 +126,11 @@ const CASES: &[(&str, &str)] = &[
         "load: {stages: [{duration: 10s, target: 5}, {duration: 10s, target: 0}]}\nthresholds: {ttfa: [{expr: med<1s, on: steady}]}",
     ),
     ("loss that is no share", "network: {loss: 5, burst: 0.5}"),
+    (
+        "urls",
+        "target: {kind: livekit, url: 'ws://127.0.0.1:78800'}\n\
+         variants: [{name: a, url: 'ws://h/?a=1'}, {name: b, url: 'wss://me:hunter2@h'}, {name: c, url: 'ws://::1:7880'}]",
+    ),
     ("more than everything lost", "network: {loss: 101%}"),
     ("bursts of nothing", "network: {burst: 2.6}"),
     ("bursts without an end", "network: {loss: 80%, burst: 2}"),

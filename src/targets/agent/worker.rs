@@ -7,11 +7,12 @@ use super::brain::AgentEnd;
 use super::{Agent, Notice, Tell};
 use crate::call::{AgentState, Failure};
 use crate::net::{PeerHandle, monotonic_ns};
+use crate::targets::livekit::resolve::resolve;
 use crate::targets::livekit::signal::{self, Refusal, Socket};
 use crate::targets::livekit::{
-    Address, Cause, Credentials, Join, ParticipantKind, Roster, Session, SessionCommand,
-    SessionEvent, state,
+    Cause, Credentials, Join, ParticipantKind, Roster, Session, SessionCommand, SessionEvent, state,
 };
+use crate::vocab::Address;
 use livekit_protocol as proto;
 use proto::{server_message, worker_message};
 use std::collections::HashMap;
@@ -297,7 +298,7 @@ async fn attend(
     token: String,
     end: &CancellationToken,
 ) -> Result<(), Failure> {
-    let remote = options.address.resolve().await.map_err(|e| {
+    let remote = resolve(&options.address).await.map_err(|e| {
         Failure::from(Cause::Unreachable {
             detail: e.to_string(),
         })

@@ -4,11 +4,11 @@
 //! that may be left. Invariants: every room that a run creates is deleted in the end, those of a
 //! crashed run by the next run; rooms are only deleted by a run's own prefix.
 
-use super::address::Address;
 use super::ledger::{Ledger, Noted};
 use super::rooms::Rooms;
 use super::token::Credentials;
 use crate::targets::Notice;
+use crate::vocab::Address;
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};

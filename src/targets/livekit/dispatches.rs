@@ -4,11 +4,11 @@
 //! say. Invariants: at most [`AT_ONCE`] queries are under way, and none takes longer than
 //! [`PATIENCE`], including its wait in the queue.
 
-use super::address::Address;
 use super::signal::printable;
 use super::token::Credentials;
 use super::twirp::Twirp;
 use super::wire::Bounded as _;
+use crate::vocab::Address;
 use livekit_api::access_token::VideoGrants;
 use livekit_protocol as proto;
 use std::time::Duration;

@@ -4,7 +4,6 @@
 //! Invariants: one participant's failure affects no other; secrets appear in no message.
 
 mod absence;
-mod address;
 mod ask;
 mod cause;
 mod cleanup;
@@ -17,6 +16,7 @@ mod ledger;
 mod media_failure;
 mod negotiation;
 mod own;
+pub(in crate::targets) mod resolve;
 mod rooms;
 mod roster;
 mod secrets;
@@ -31,7 +31,6 @@ mod voices;
 mod wire;
 
 pub use absence::Absence;
-pub use address::{Address, AddressError};
 pub use ask::Ask;
 pub use cause::Cause;
 pub use own::OwnWorker;

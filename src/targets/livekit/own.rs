@@ -4,11 +4,11 @@
 //! Invariants: the child ends when our end of its pipe closes, so also when we are killed;
 //! secrets go through its environment, never its arguments.
 
-use super::address::Address;
 use super::token::Credentials;
 use crate::call::Failure;
 use crate::targets::OwnAgent;
 use crate::targets::lines::Lines;
+use crate::vocab::Address;
 use std::process::Stdio;
 use std::time::Duration;
 use tokio::process::{Child, ChildStderr, Command};

@@ -2,11 +2,11 @@
 //!
 //! In: room names. Out: what the server says. Invariant: only rooms named by us are deleted.
 
-use super::address::Address;
 use super::signal::printable;
 use super::token::Credentials;
 use super::twirp::{Twirp, TwirpError};
 use super::wire;
+use crate::vocab::Address;
 use livekit_api::access_token::VideoGrants;
 use livekit_protocol as proto;
 use std::time::Duration;

@@ -3,13 +3,13 @@
 //! In: how to join, a peer of the media engine, commands. Out: session events.
 //! Invariant: a session ends in exactly one `Closed`, unless its owner lets go of it.
 
-use super::address::Address;
 use super::cause::Cause;
 use super::media_failure::media_failure;
 use super::roster::Presence;
 use super::signal::{self, Refusal, Reply, Request, Socket};
 use crate::call::Failure;
 use crate::net::{Endpoint, NetError, PeerEvent, PeerEvents, PeerHandle, Shape};
+use crate::vocab::Address;
 use livekit_protocol as proto;
 use std::collections::HashMap;
 use std::fmt;

@@ -3,12 +3,12 @@
 //! In: requests. Out: responses, or why there is no connection.
 //! Invariants: what a server sends is bounded before it is kept; tokens travel in headers only.
 
-use super::address::Address;
 use super::cause::Cause;
 use super::secrets;
 use super::tls;
 use super::wire::{Bounded, Unfit};
 use crate::call::Failure;
+use crate::vocab::Address;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE;
 use futures_util::{SinkExt as _, StreamExt as _};

@@ -3,7 +3,6 @@
 //! In: address, credentials, what each variant asks for. Out: connections. Invariant: nothing
 //! outside this folder knows how an agent is called into a room.
 
-use super::address::Address;
 use super::ask::Ask;
 use super::cause::Cause;
 use super::cleanup::Cleanup;
@@ -11,11 +10,13 @@ use super::connection::{RoomCall, Wish};
 use super::dispatches::Dispatches;
 use super::ledger::Ledger;
 use super::own::OwnWorker;
+use super::resolve::resolve;
 use super::session::Join;
 use super::token::{Credentials, Dispatch, RoomTicket};
 use crate::call::Failure;
 use crate::net::{Endpoint, Engine};
 use crate::targets::{Dial, Line, Notice, OpenTarget, Opened, Opening, OwnAgent, Target};
+use crate::vocab::Address;
 use futures_util::future::BoxFuture;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -79,7 +80,7 @@ impl<E: Endpoint> Target<E> for Livekit {
     fn open<'a>(&'a self, run: Opening<'a, E>) -> BoxFuture<'a, Result<Opened<E>, Failure>> {
         Box::pin(async move {
             let engine = run.media.engine()?;
-            let remote = self.address.resolve().await.map_err(|e| {
+            let remote = resolve(&self.address).await.map_err(|e| {
                 Failure::from(Cause::Unreachable {
                     detail: format!("{}: {e}", self.address.host()),
                 })

@@ -4,10 +4,10 @@
 //! Invariants: each request has a token of its own that lives for two minutes and allows only that
 //! request; an answer is bounded before it is kept; no request follows a redirect to another host.
 
-use super::address::Address;
 use super::tls;
 use super::token::Credentials;
 use super::wire;
+use crate::vocab::Address;
 use livekit_api::access_token::VideoGrants;
 use reqwest::header::CONTENT_TYPE;
 use reqwest::redirect::Policy;

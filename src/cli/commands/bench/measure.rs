@@ -17,7 +17,8 @@ use crate::cli::trouble::Trouble;
 use crate::plan::{Consent, Plan};
 use crate::scenario::Unset;
 use crate::targets::OwnAgent;
-use crate::targets::livekit::{Address, Credentials, OwnWorker};
+use crate::targets::livekit::{Credentials, OwnWorker};
+use crate::vocab::Address;
 use serde::Serialize;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
@@ -227,8 +228,7 @@ impl Used {
 
 fn server_pid(args: &CallersArgs, server: Option<&(Address, Credentials)>) -> Option<u32> {
     let (address, _) = server?;
-    args.server_pid
-        .or_else(|| usage::listener(port(&address.to_string())?))
+    args.server_pid.or_else(|| usage::listener(address.port()))
 }
 
 /// Describes the reference agent to start and writes its reply to `folder`.
@@ -313,21 +313,4 @@ fn one(
         invalid,
         came: *came,
     })
-}
-
-/// The port of `ws://host:port`.
-fn port(address: &str) -> Option<u16> {
-    let (_, port) = address.trim_end_matches('/').rsplit_once(':')?;
-    port.parse().ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_port_is_the_last_of_an_address() {
-        assert_eq!(port("ws://127.0.0.1:7880"), Some(7880));
-        assert_eq!(port("wss://example.test"), None);
-    }
 }

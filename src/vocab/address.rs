@@ -1,0 +1,544 @@
+//! The address of a server.
+//!
+//! In: a URL as people write it. Out: its host, port and path, and the URLs for WebSockets and for
+//! HTTP. Invariants: this is the only reader of such URLs, so whatever checks one and whatever
+//! connects to it mean the same host; no user info, no query, and a message repeats neither; no
+//! name is resolved.
+
+use super::acts;
+use super::host::{port, split_port};
+use core::net::{Ipv4Addr, Ipv6Addr};
+use std::fmt;
+
+/// A server's address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Address {
+    secure: bool,
+    host: String,
+    port: u16,
+    path: String,
+}
+
+/// A URL that is not the address of a server.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{url}` is not the URL of {of}: {why}")]
+pub struct AddressError {
+    url: String,
+    of: &'static str,
+    why: &'static str,
+    hint: String,
+}
+
+impl AddressError {
+    /// What to write instead; printed on its own `hint:` line.
+    pub fn hint(&self) -> &str {
+        &self.hint
+    }
+}
+
+/// What kind of server a URL leads to.
+struct Kind {
+    of: &'static str,
+    /// Schemes in lower case, and whether they use TLS.
+    schemes: &'static [(&'static str, bool)],
+    wrong_scheme: &'static str,
+    like: &'static str,
+}
+
+const LIVEKIT: Kind = Kind {
+    of: "a LiveKit server",
+    schemes: &[
+        ("ws", false),
+        ("wss", true),
+        ("http", false),
+        ("https", true),
+    ],
+    wrong_scheme: "the scheme is not ws or wss",
+    like: "a LiveKit URL looks like wss://my-project.livekit.cloud or ws://127.0.0.1:7880",
+};
+
+const COLLECTOR: Kind = Kind {
+    of: "a collector",
+    schemes: &[("http", false), ("https", true)],
+    wrong_scheme: "the scheme is not http or https",
+    like: "name the collector's OTLP port for HTTP: http://127.0.0.1:4318",
+};
+
+/// Longest URL accepted, in bytes.
+const MAX_URL: usize = 2_000;
+/// Longest part of a URL that a message repeats, in characters.
+const SHOWN: usize = 200;
+/// Longest URL that a hint suggests, in bytes.
+const SUGGESTED: usize = 100;
+
+/// Why a URL is none: the reason, and a hint that is better than an example.
+type Fault = (&'static str, Option<String>);
+
+impl Address {
+    /// Parses the URL of a LiveKit server: `ws`, `wss`, `http` or `https`.
+    ///
+    /// # Errors
+    /// The URL is too long, has no host, an unknown scheme, an invalid port, user info, a query or
+    /// a fragment.
+    pub fn parse(url: &str) -> Result<Self, AddressError> {
+        Self::of_kind(url, &LIVEKIT)
+    }
+
+    /// Parses the URL of a collector: `http` or `https`.
+    ///
+    /// # Errors
+    /// As [`Self::parse`].
+    pub fn parse_collector(url: &str) -> Result<Self, AddressError> {
+        Self::of_kind(url, &COLLECTOR)
+    }
+
+    fn of_kind(url: &str, kind: &Kind) -> Result<Self, AddressError> {
+        Self::read(url.trim(), kind).map_err(|(why, hint)| AddressError {
+            url: shown(url),
+            of: kind.of,
+            why,
+            hint: hint.map_or_else(
+                || kind.like.to_owned(),
+                |hint| format!("{hint}; {}", kind.like),
+            ),
+        })
+    }
+
+    fn read(url: &str, kind: &Kind) -> Result<Self, Fault> {
+        if url.is_empty() {
+            return Err(("it is empty", None));
+        }
+        if url.len() > MAX_URL {
+            return Err(("too long", None));
+        }
+        if url.contains(|c: char| c.is_whitespace() || acts(c)) {
+            let why = "it has a blank or an invisible character in it";
+            return Err((why, Some("take that out".to_owned())));
+        }
+        let Some((scheme, rest)) = url.split_once("://") else {
+            return Err(("it has no scheme", with_scheme(url, kind)));
+        };
+        let scheme = scheme.to_ascii_lowercase();
+        let known = kind.schemes.iter().find(|(known, _)| *known == scheme);
+        let (_, secure) = *known.ok_or((kind.wrong_scheme, None))?;
+        let end = rest.find(['/', '\\', '?', '#']).unwrap_or(rest.len());
+        let (authority, path) = rest.split_at(end);
+        if authority.contains('@') {
+            return Err(("it has a user name or password", None));
+        }
+        let (host, port) = host_and_port(authority, &scheme)?;
+        for (mark, why) in [('?', "it has a query"), ('#', "it has a fragment")] {
+            if let Some(at) = path.find(mark) {
+                // What comes after may be a token, and what comes before may look like user info.
+                let plain = !path.contains('@');
+                let without = plain.then(|| &url[..url.len() - path.len() + at]);
+                return Err((why, without.and_then(write)));
+            }
+        }
+        Ok(Self {
+            secure,
+            host,
+            port: port.unwrap_or(if secure { 443 } else { 80 }),
+            path: path_of(path)?,
+        })
+    }
+
+    /// Whether connections to it use TLS.
+    pub fn is_secure(&self) -> bool {
+        self.secure
+    }
+
+    /// Host name or address in lower case, without brackets.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The port, also where the URL leaves it to the scheme.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Scheme, host, port and path for a WebSocket.
+    pub fn websocket(&self) -> String {
+        self.with_scheme(if self.secure { "wss" } else { "ws" })
+    }
+
+    /// Scheme, host, port and path for HTTP.
+    pub fn http(&self) -> String {
+        self.with_scheme(if self.secure { "https" } else { "http" })
+    }
+
+    fn with_scheme(&self, scheme: &str) -> String {
+        let Self {
+            host, port, path, ..
+        } = self;
+        if host.contains(':') {
+            format!("{scheme}://[{host}]:{port}{path}")
+        } else {
+            format!("{scheme}://{host}:{port}{path}")
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.websocket())
+    }
+}
+
+/// A URL as a message repeats it. User info and a query may hold a secret: nothing of a URL with
+/// the one is repeated, and nothing of the other.
+fn shown(url: &str) -> String {
+    if url.contains('@') {
+        return "…".to_owned();
+    }
+    let end = url.find(['?', '#']);
+    let plain: String = url[..end.unwrap_or(url.len())]
+        .trim()
+        .chars()
+        .take(SHOWN)
+        .collect();
+    match end {
+        Some(end) => format!("{plain}{}…", &url[end..end + 1]),
+        None => plain,
+    }
+}
+
+/// The hint for a URL without a scheme: the same with one, if that would be a URL.
+fn with_scheme(url: &str, kind: &Kind) -> Option<String> {
+    let host = url.trim_start_matches('/');
+    let host = host.split(['/', ':']).next().unwrap_or_default();
+    // Names without a dot, and addresses, are of this machine or of a network of one's own.
+    let near = !host.contains('.') || host.starts_with(|c: char| c.is_ascii_digit());
+    let (scheme, _) = kind.schemes.iter().find(|(_, secure)| *secure != near)?;
+    let whole = format!("{scheme}://{}", url.trim_start_matches('/'));
+    let good = !url.contains('@') && Address::read(&whole, kind).is_ok();
+    write(&whole).filter(|_| good)
+}
+
+/// The hint to write this URL.
+fn write(url: &str) -> Option<String> {
+    (url.len() <= SUGGESTED).then(|| format!("write `{url}`"))
+}
+
+fn host_and_port(authority: &str, scheme: &str) -> Result<(String, Option<u16>), Fault> {
+    let Some((host, port)) = split_port(authority) else {
+        let is_v6 = |text: &str| text.parse::<Ipv6Addr>().is_ok();
+        let is_port = |text: &str| text.len() >= 4 && port(text).is_some();
+        let hint = match authority.rsplit_once(':') {
+            Some((address, port)) if is_v6(address) && is_port(port) => {
+                write(&format!("{scheme}://[{address}]:{port}"))
+            }
+            _ if is_v6(authority) => write(&format!("{scheme}://[{authority}]")),
+            _ => None,
+        };
+        let why = match hint {
+            Some(_) => "an IPv6 address stands in brackets",
+            None => "it has no valid host",
+        };
+        return Err((why, hint));
+    };
+    let port = match port {
+        None => None,
+        Some("") => {
+            let without = format!("{scheme}://{}", authority.trim_end_matches(':'));
+            return Err(("no port follows the `:`", write(&without)));
+        }
+        Some(text) => {
+            let number = self::port(text).filter(|number| *number > 0);
+            Some(number.ok_or(("its port is not a number from 1 to 65535", None))?)
+        }
+    };
+    Ok((host_of(host, authority.starts_with('['))?, port))
+}
+
+/// The host in lower case; `bracketed`: it stood in brackets.
+fn host_of(host: &str, bracketed: bool) -> Result<String, Fault> {
+    if host.is_empty() {
+        return Err(("it has no host", None));
+    }
+    if bracketed {
+        if host.contains('%') {
+            let hint = "use an address that needs no zone".to_owned();
+            return Err(("an IPv6 address with a zone cannot be called", Some(hint)));
+        }
+        let address = host.parse::<Ipv6Addr>();
+        return match address {
+            Ok(address) => Ok(address.to_string()),
+            Err(_) => Err(("what stands in brackets is not an IPv6 address", None)),
+        };
+    }
+    if !host.is_ascii() {
+        let hint = "write the name in its ASCII form, which begins with xn--".to_owned();
+        return Err(("its host has letters that are not ASCII", Some(hint)));
+    }
+    let fits = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    if let Some(other) = host.chars().find(|c| !fits(*c)) {
+        let hint = format!("take the `{other}` out of the host");
+        return Err(("it has no valid host", Some(hint)));
+    }
+    let name = host.strip_suffix('.').unwrap_or(host);
+    if name.split('.').any(str::is_empty) {
+        return Err(("it has no valid host", None));
+    }
+    let last = name.rsplit('.').next().unwrap_or_default();
+    let numeric = last.bytes().all(|b| b.is_ascii_digit()) || last.to_lowercase().starts_with("0x");
+    if numeric && host.parse::<Ipv4Addr>().is_err() {
+        let hint = "an IPv4 address has four numbers from 0 to 255".to_owned();
+        return Err(("it has no valid host", Some(hint)));
+    }
+    Ok(host.to_ascii_lowercase())
+}
+
+/// The path in front of those of the requests; no slash at its end.
+fn path_of(path: &str) -> Result<String, Fault> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || "-._~!$&'()*+,;=:@/%".contains(c);
+    if let Some(other) = path.chars().find(|c| !fits(*c)) {
+        let hint = match other {
+            '\\' => "write `/` in place of `\\`".to_owned(),
+            other => format!("take the `{other}` out, or write its bytes as `%…`"),
+        };
+        return Err(("its path is not valid", Some(hint)));
+    }
+    let encoded = path.split('%').skip(1).all(|rest| {
+        let code = rest.as_bytes().get(..2);
+        code.is_some_and(|code| code.iter().all(u8::is_ascii_hexdigit))
+    });
+    if !encoded {
+        let hint = "two hexadecimal digits follow a `%`; the sign itself is `%25`".to_owned();
+        return Err(("its path is not valid", Some(hint)));
+    }
+    // Some programs resolve such parts before they send a request, and others after it.
+    let plain = path.to_ascii_lowercase().replace("%2e", ".");
+    if plain.split('/').any(|part| part == "." || part == "..") {
+        return Err(("its path has a part that is `.` or `..`", None));
+    }
+    Ok(path.trim_end_matches('/').to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_as_people_write_them() {
+        for (url, want) in [
+            ("ws://127.0.0.1:7880", "ws://127.0.0.1:7880"),
+            (" ws://127.0.0.1:7880\n", "ws://127.0.0.1:7880"),
+            ("WS://Host", "ws://host:80"),
+            ("Wss://HOST:08443/Lk", "wss://host:8443/Lk"),
+            ("http://localhost:7880/", "ws://localhost:7880"),
+            ("HTTPS://x.livekit.cloud", "wss://x.livekit.cloud:443"),
+            ("wss://h/prefix/", "wss://h:443/prefix"),
+            ("ws://h/lk/sfu", "ws://h:80/lk/sfu"),
+            ("ws://h/lk/sfu//", "ws://h:80/lk/sfu"),
+            ("ws://h/a%20b/@x:y", "ws://h:80/a%20b/@x:y"),
+            ("ws://[::1]:7880", "ws://[::1]:7880"),
+            ("ws://[0:0::1]", "ws://[::1]:80"),
+            ("ws://[::ffff:1.2.3.4]:1", "ws://[::ffff:1.2.3.4]:1"),
+            ("ws://ho_st.", "ws://ho_st.:80"),
+            ("ws://1.example", "ws://1.example:80"),
+        ] {
+            let address = Address::parse(url).expect(url);
+            assert_eq!(address.websocket(), want, "{url}");
+            assert_eq!(address.http(), want.replacen("ws", "http", 1), "{url}");
+            assert_eq!(Address::parse(want).as_ref(), Ok(&address), "{url}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused_with_a_hint() {
+        for (url, why, hint) in [
+            ("", "it is empty", ""),
+            ("  ", "it is empty", ""),
+            ("127.0.0.1", "it has no scheme", "write `ws://127.0.0.1`; "),
+            (
+                "localhost:7880",
+                "it has no scheme",
+                "write `ws://localhost:7880`; ",
+            ),
+            (
+                "//x.livekit.cloud/",
+                "it has no scheme",
+                "write `wss://x.livekit.cloud/`; ",
+            ),
+            ("ws:/h", "it has no scheme", ""),
+            ("ws:h", "it has no scheme", ""),
+            ("ftp://h", "the scheme is not ws or wss", ""),
+            ("ws://", "it has no host", ""),
+            ("ws:///x", "it has no host", ""),
+            ("ws://:80", "it has no host", ""),
+            ("ws://?x", "it has no host", ""),
+            ("ws://h?x=1", "it has a query", "write `ws://h`; "),
+            ("ws://h/p/?x=1", "it has a query", "write `ws://h/p/`; "),
+            ("ws://h/#x", "it has a fragment", "write `ws://h/`; "),
+            (
+                "ws://h:78800",
+                "its port is not a number from 1 to 65535",
+                "",
+            ),
+            ("ws://h:0", "its port is not a number from 1 to 65535", ""),
+            ("ws://h:+80", "its port is not a number from 1 to 65535", ""),
+            ("ws://h:-1", "its port is not a number from 1 to 65535", ""),
+            (
+                "ws://h:http",
+                "its port is not a number from 1 to 65535",
+                "",
+            ),
+            (
+                "ws://h:８０",
+                "its port is not a number from 1 to 65535",
+                "",
+            ),
+            ("ws://h:", "no port follows the `:`", "write `ws://h`; "),
+            ("ws://h:/x", "no port follows the `:`", "write `ws://h`; "),
+            (
+                "ws://::1",
+                "an IPv6 address stands in brackets",
+                "write `ws://[::1]`; ",
+            ),
+            (
+                "ws://fe80::1ff:7880",
+                "an IPv6 address stands in brackets",
+                "write `ws://[fe80::1ff]:7880`; ",
+            ),
+            ("ws://h:80:81", "it has no valid host", ""),
+            ("ws://[::1]8:.n", "it has no valid host", ""),
+            ("ws://[::1", "it has no valid host", ""),
+            (
+                "ws://[%2e]",
+                "an IPv6 address with a zone cannot be called",
+                "use an address that needs no zone; ",
+            ),
+            (
+                "ws://[fe80::1%eth0]:7880",
+                "an IPv6 address with a zone cannot be called",
+                "use an address that needs no zone; ",
+            ),
+            (
+                "ws://[127.0.0.1]",
+                "what stands in brackets is not an IPv6 address",
+                "",
+            ),
+            (
+                "ws://hóst",
+                "its host has letters that are not ASCII",
+                "write the name in its ASCII form, which begins with xn--; ",
+            ),
+            (
+                "ws://a,b",
+                "it has no valid host",
+                "take the `,` out of the host; ",
+            ),
+            ("ws://a..b", "it has no valid host", ""),
+            (
+                "ws://1.2.3",
+                "it has no valid host",
+                "an IPv4 address has four numbers from 0 to 255; ",
+            ),
+            (
+                "ws://127.0.0.256:80",
+                "it has no valid host",
+                "an IPv4 address has four numbers from 0 to 255; ",
+            ),
+            (
+                "ws://0x7f.0x1",
+                "it has no valid host",
+                "an IPv4 address has four numbers from 0 to 255; ",
+            ),
+            (
+                "ws://h\\p",
+                "its path is not valid",
+                "write `/` in place of `\\`; ",
+            ),
+            (
+                "ws://h/é",
+                "its path is not valid",
+                "take the `é` out, or write its bytes as `%…`; ",
+            ),
+            (
+                "ws://h/%zz",
+                "its path is not valid",
+                "two hexadecimal digits follow a `%`; the sign itself is `%25`; ",
+            ),
+            (
+                "ws://h/a/../b",
+                "its path has a part that is `.` or `..`",
+                "",
+            ),
+            (
+                "ws://h/%2E%2e",
+                "its path has a part that is `.` or `..`",
+                "",
+            ),
+            (
+                "ws://a b",
+                "it has a blank or an invisible character in it",
+                "take that out; ",
+            ),
+            (
+                "ws://h/a\u{2028}/",
+                "it has a blank or an invisible character in it",
+                "take that out; ",
+            ),
+            (
+                "ws://h\u{200b}",
+                "it has a blank or an invisible character in it",
+                "take that out; ",
+            ),
+        ] {
+            let error = Address::parse(url).expect_err(url);
+            let message = format!("`{}` is not the URL of a LiveKit server: {why}", shown(url));
+            assert_eq!(error.to_string(), message);
+            assert_eq!(error.hint(), format!("{hint}{}", LIVEKIT.like), "{url}");
+        }
+        assert!(Address::parse(&format!("ws://{}", "h".repeat(3_000))).is_err());
+    }
+
+    #[test]
+    fn what_may_be_a_secret_is_not_repeated() {
+        for url in [
+            "ws://key:hunter2@h",
+            "ws://hunter2@h:78800",
+            "key:hunter2@h",
+            "ftp://hunter2@h",
+            "ws://h/hunter2@x?y",
+            "ws://h#hunter2@x",
+            "ws://a b:hunter2@h",
+            "ws://h?access_token=hunter2",
+            "ws://h/p#hunter2",
+            "h?hunter2",
+            "ws://h:x?hunter2",
+        ] {
+            let error = Address::parse(url).expect_err(url);
+            let told = format!("{error} {}", error.hint());
+            assert!(!told.contains("hunter2"), "{told}");
+        }
+        let error = Address::parse("ws://h/?a=1").expect_err("a query");
+        assert!(
+            error.to_string().starts_with("`ws://h/?…` is not"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_collector_is_called_by_http() {
+        let http = |url| Address::parse_collector(url).map(|address| address.http());
+        let good = Ok("http://c:4318/x".to_owned());
+        assert_eq!(http("HTTP://C:4318/x/"), good);
+        for (url, hint) in [
+            ("ws://c", "name the collector's"),
+            ("grpc://c:4317", "name the collector's"),
+            ("c:4318", "write `http://c:4318`; name the collector's"),
+            (
+                "127.0.0.1:4318",
+                "write `http://127.0.0.1:4318`; name the collector's",
+            ),
+            ("http://c:78800", "name the collector's"),
+        ] {
+            let error = Address::parse_collector(url).expect_err(url);
+            assert!(error.to_string().contains("the URL of a collector"));
+            assert!(error.hint().starts_with(hint), "{}", error.hint());
+        }
+    }
+}
