@@ -10,6 +10,7 @@ mod calibration;
 pub mod commands;
 mod comparing;
 mod console;
+pub(crate) mod dotenv;
 mod duration;
 pub mod exit;
 pub mod live;

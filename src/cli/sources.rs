@@ -9,13 +9,17 @@ use super::console;
 use super::exit::Exit;
 use super::trouble::Trouble;
 use crate::run::{RunError, load_utterance};
-use crate::scenario::{Environment, FileProblem, MAX_BYTES, Scenario, Unset, check};
+use crate::scenario::{FileProblem, MAX_BYTES, Scenario, Unset, check};
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{Error, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tempfile::TempDir;
+
+/// Looks up a variable, which may be one that cannot be read.
+pub type Lookup<'a> = &'a dyn Fn(&str) -> Result<Option<String>, Trouble>;
 
 /// An opened scenario.
 #[derive(Debug)]
@@ -76,11 +80,18 @@ impl Source {
         &self.text
     }
 
-    /// Checks the scenario with all its sounds.
+    /// Checks the scenario with all its sounds. `env` looks up variables.
     ///
     /// # Errors
-    /// Every problem, in the order of the file.
-    pub fn check(&self, env: Environment<'_>, unset: Unset) -> Result<Scenario, Trouble> {
+    /// The first variable that cannot be read; else every problem, in the order of the file.
+    pub fn check(&self, env: Lookup<'_>, unset: Unset) -> Result<Scenario, Trouble> {
+        let unreadable = RefCell::new(None);
+        let lookup = |name: &str| {
+            env(name).unwrap_or_else(|trouble| {
+                unreadable.borrow_mut().get_or_insert(trouble);
+                None
+            })
+        };
         let load = |path: &Path, speech_end: Option<Duration>| {
             let name = path.file_stem().unwrap_or_default().to_string_lossy();
             match load_utterance(&name, path, speech_end) {
@@ -88,8 +99,11 @@ impl Source {
                 Err(error) => Err(file_problem(&error)),
             }
         };
-        check(&self.text, &self.path, env, unset, &load)
-            .map_err(|problems| Trouble::problems(&self.name, &problems))
+        let checked = check(&self.text, &self.path, &lookup, unset, &load);
+        match unreadable.take() {
+            Some(trouble) => Err(trouble),
+            None => checked.map_err(|problems| Trouble::problems(&self.name, &problems)),
+        }
     }
 }
 

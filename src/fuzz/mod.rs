@@ -8,6 +8,7 @@
 mod address;
 mod audio;
 mod datagrams;
+mod dotenv;
 mod durations;
 mod folder;
 mod http;
@@ -56,6 +57,11 @@ pub const TARGETS: &[Target] = &[
         name: "datagrams",
         run: datagrams::run,
         mutations: 40,
+    },
+    Target {
+        name: "dotenv",
+        run: dotenv::run,
+        mutations: 20_000,
     },
     Target {
         name: "duration",

@@ -240,6 +240,38 @@ fn every_command_reads_urls_alike() {
 }
 
 #[test]
+fn lines_of_other_tools_in_an_env_file_do_not_matter() {
+    const OF_FILE: &str = "0e0e-a-secret-that-stands-in-a-file";
+    let run = |env: &[u8]| {
+        let run = Loadgen::new(["run", "small.yaml"]);
+        Small::default().write(run.dir());
+        std::fs::write(run.dir().join(".env"), env).expect("writable");
+        run.run()
+    };
+    let nobody = format!("ws://127.0.0.1:{}", free_tcp_port());
+    let good = format!(
+        "\u{feff}OTHER=a b c\r\nMY-KEY=x\r\nNAME='it\r\nLIVEKIT_URL = {nobody}\r\n\
+         export LIVEKIT_API_KEY=key\r\nLIVEKIT_API_SECRET=\"{OF_FILE}\" # of staging\r\n"
+    );
+    let wide: Vec<u8> = good.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    for env in [good.as_bytes(), &wide] {
+        let run = run(env);
+        run.assert_code(1);
+        let said = &run.finished.stderr;
+        assert!(said.contains("cannot reach the server"), "{said}");
+    }
+    let bad = good.replace("export LIVEKIT_API_KEY=key", "LIVEKIT_API_KEY: key");
+    let parts = ["line 5 of `.env`", "NAME=value"];
+    refused(&run(bad.as_bytes()), 2, &parts);
+    let bad = good.replace("\" # of staging", " # of staging");
+    let run = run(bad.as_bytes());
+    run.assert_code(2);
+    let said = &run.finished.stderr;
+    assert!(said.contains("line 6 of `.env` has a quote"), "{said}");
+    assert!(!said.contains(OF_FILE), "{said}");
+}
+
+#[test]
 fn a_port_that_never_answers() {
     let silent = SilentPort::start();
     let run = small(&["--url", &silent.url()]).run();

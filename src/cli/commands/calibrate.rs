@@ -99,10 +99,7 @@ fn calibrate(args: &CalibrateArgs) -> Result<Calibration, Trouble> {
     let flags: ServerFlags = args.server.clone().into();
     let server = match flags.url {
         None => None,
-        Some(_) => Some(
-            settings::server(&flags, &env, &ServerFlags::default())
-                .map_err(|e| Trouble::new(Exit::Usage, e.to_string(), e.hint()))?,
-        ),
+        Some(_) => Some(settings::server(&flags, &env, &ServerFlags::default())?),
     };
     let target = server
         .as_ref()
@@ -199,7 +196,7 @@ fn level(
     };
     let name = own.as_ref().map(|own| own.name.as_str());
     let source = source(scenario_text(args, callers, name))?;
-    let scenario = source.check(&|_| None, Unset::Absent)?;
+    let scenario = source.check(&|_| Ok(None), Unset::Absent)?;
     let plan = Plan::new(&scenario);
     let host = server.map(|(a, _)| a.host());
     if let Some(consent) = plan.needs_consent(host).filter(|_| !args.yes) {
@@ -324,7 +321,7 @@ mod tests {
             for agent in [None, Some("loadgen-calibrate-1")] {
                 let text = scenario_text(&args, callers, agent);
                 let source = source(text).map_err(|t| format!("{t:?}")).expect("source");
-                let scenario = match source.check(&|_| None, Unset::Absent) {
+                let scenario = match source.check(&|_| Ok(None), Unset::Absent) {
                     Ok(s) => s,
                     Err(t) => panic!("{t:?}"),
                 };

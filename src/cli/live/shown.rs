@@ -28,7 +28,7 @@ pub(super) mod tests {
         let text = String::from_utf8_lossy(known.text()).into_owned();
         let (before, _) = text.split_once("\nload:").expect("it has a load");
         let other = Source::made("other", format!("{before}\nload: {load}\n"), &[]);
-        let scenario = other.and_then(|s| s.check(&|_| None, Unset::Problem));
+        let scenario = other.and_then(|s| s.check(&|_| Ok(None), Unset::Problem));
         Plan::new(&scenario.expect("a scenario"))
     }
 }

@@ -68,7 +68,10 @@ pub(crate) fn open(request: &Request) -> Result<Opened, Trouble> {
         "LIVEKIT_API_SECRET" => request.server.api_secret.clone(),
         _ => None,
     };
-    let lookup = |name: &str| from_flags(name).or_else(|| env.get(name));
+    let lookup = |name: &str| match from_flags(name) {
+        Some(flag) => Ok(Some(flag)),
+        None => env.get(name),
+    };
     let scenario = source.check(&lookup, Unset::Problem)?;
     let scenario = request
         .overrides
@@ -84,7 +87,7 @@ pub(crate) fn open(request: &Request) -> Result<Opened, Trouble> {
         return Err(Trouble::new(Exit::InvalidScenario, message, hint));
     }
     let targets = targets::of(&scenario, &request.server, &env)?;
-    let secret = lookup("LIVEKIT_API_SECRET");
+    let secret = lookup("LIVEKIT_API_SECRET")?;
     Ok(Opened {
         source,
         scenario,

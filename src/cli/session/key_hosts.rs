@@ -27,14 +27,17 @@ pub(super) struct Users {
 }
 
 impl Users {
-    pub(super) fn of(flags: &ServerFlags, env: &Environment) -> Self {
-        let set = |flag: &Option<String>, name| flag.clone().or_else(|| env.get(name));
-        Self {
-            url: set(&flags.url, "LIVEKIT_URL"),
-            key: set(&flags.api_key, "LIVEKIT_API_KEY"),
-            secret: set(&flags.api_secret, "LIVEKIT_API_SECRET"),
+    pub(super) fn of(flags: &ServerFlags, env: &Environment) -> Result<Self, Trouble> {
+        let set = |flag: &Option<String>, name| match flag {
+            Some(flag) => Ok(Some(flag.clone())),
+            None => env.get(name),
+        };
+        Ok(Self {
+            url: set(&flags.url, "LIVEKIT_URL")?,
+            key: set(&flags.api_key, "LIVEKIT_API_KEY")?,
+            secret: set(&flags.api_secret, "LIVEKIT_API_SECRET")?,
             hosts: std::env::var(KEY_HOSTS).unwrap_or_default(),
-        }
+        })
     }
 
     /// Refuses a variant whose calls would take the user's keys to a host that the user has not
@@ -96,7 +99,12 @@ impl Users {
 
     /// No text that calls send may hold the secret.
     fn no_secret_is_sent(&self, variant: &Variant) -> Result<(), Trouble> {
-        let Some(secret) = self.secret.as_ref().filter(|s| s.len() >= SHORTEST) else {
+        let Some(secret) = self
+            .secret
+            .as_deref()
+            .map(str::trim)
+            .filter(|s| s.len() >= SHORTEST)
+        else {
             return Ok(());
         };
         let texts = [
@@ -115,7 +123,7 @@ impl Users {
                     .flat_map(|(name, value)| [name, value]),
             )
             .chain(url);
-        if !sent.any(|text| text.contains(secret.as_str())) {
+        if !sent.any(|text| text.contains(secret)) {
             return Ok(());
         }
         let message = format!(

@@ -86,7 +86,7 @@ fn server(
     env: &Environment,
 ) -> Result<Livekit, Trouble> {
     let own = variant.server.as_ref();
-    Users::of(flags, env).check(livekit, variant)?;
+    Users::of(flags, env)?.check(livekit, variant)?;
     let pick = |own: Option<&String>, flag: &Option<String>| own.or(flag.as_ref()).cloned();
     let flags = ServerFlags {
         url: pick(own.map(|s| &s.url), &flags.url),
@@ -101,8 +101,7 @@ fn server(
         api_key: livekit.api_key.clone(),
         api_secret: livekit.api_secret.as_ref().map(|s| s.0.clone()),
     };
-    let (address, credentials) = settings::server(&flags, env, &file)
-        .map_err(|e| Trouble::new(Exit::Usage, e.to_string(), e.hint()))?;
+    let (address, credentials) = settings::server(&flags, env, &file)?;
     Ok(Livekit {
         address,
         credentials,

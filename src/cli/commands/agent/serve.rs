@@ -142,8 +142,7 @@ fn pipe(agent: Agent) -> Result<(), Trouble> {
 
 fn livekit(agent: Agent, service: &Service) -> Result<(), Trouble> {
     let env = Environment::load()?;
-    let (address, credentials) = settings::server(&service.server, &env, &ServerFlags::default())
-        .map_err(|e| Trouble::new(Exit::Usage, e.to_string(), e.hint()))?;
+    let (address, credentials) = settings::server(&service.server, &env, &ServerFlags::default())?;
     let shown = address.to_string();
     let options = WorkerOptions {
         address,

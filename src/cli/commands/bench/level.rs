@@ -120,7 +120,7 @@ pub(super) fn scenario_text(args: &LevelArgs) -> String {
 
 fn level(args: &LevelArgs) -> Result<Came, Trouble> {
     let source = Source::made("bench-callers", scenario_text(args), &[])?;
-    let scenario = source.check(&|_| None, Unset::Absent)?;
+    let scenario = source.check(&|_| Ok(None), Unset::Absent)?;
     let plan = Plan::new(&scenario);
     let targets = targets(args, &scenario)?;
     let folder = tempfile::tempdir().map_err(|e| {
@@ -181,8 +181,7 @@ fn targets(args: &LevelArgs, scenario: &Scenario) -> Result<Targets, Trouble> {
         return Ok(of_embedded(scenario, Vec::new())?.into());
     }
     let none = ServerFlags::default();
-    let (address, credentials) = settings::server(&none, &Environment::load()?, &none)
-        .map_err(|e| Trouble::new(Exit::Usage, e.to_string(), e.hint()))?;
+    let (address, credentials) = settings::server(&none, &Environment::load()?, &none)?;
     let server = Livekit {
         address,
         credentials,
@@ -239,7 +238,7 @@ mod tests {
                 agent_name: agent,
             };
             let source = Source::made("bench", scenario_text(&args), &[]).expect("source");
-            let scenario = match source.check(&|_| None, Unset::Absent) {
+            let scenario = match source.check(&|_| Ok(None), Unset::Absent) {
                 Ok(s) => s,
                 Err(t) => panic!("{t:?}"),
             };

@@ -64,10 +64,7 @@ pub(super) fn callers(args: &CallersArgs) -> Result<Done, Trouble> {
     let flags: ServerFlags = args.server.clone().into();
     let server = match &flags.url {
         None => None,
-        Some(_) => Some(
-            settings::server(&flags, &env, &ServerFlags::default())
-                .map_err(|e| Trouble::new(Exit::Usage, e.to_string(), e.hint()))?,
-        ),
+        Some(_) => Some(settings::server(&flags, &env, &ServerFlags::default())?),
     };
     let host = server.as_ref().map(|(address, _)| address.host());
     if let Some(consent) = consent(args, host)?.filter(|_| !args.yes) {
@@ -114,7 +111,7 @@ fn consent(args: &CallersArgs, host: Option<&str>) -> Result<Option<Consent>, Tr
         lasting: length(args, calls),
         agent_name: host.map(|_| "loadgen-bench".into()),
     });
-    let scenario = Source::made("bench-callers", text, &[])?.check(&|_| None, Unset::Absent)?;
+    let scenario = Source::made("bench-callers", text, &[])?.check(&|_| Ok(None), Unset::Absent)?;
     Ok(Plan::new(&scenario).needs_consent(host))
 }
 
