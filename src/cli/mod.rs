@@ -14,6 +14,7 @@ pub(crate) mod dotenv;
 mod duration;
 pub mod exit;
 pub mod live;
+mod number;
 mod overrides;
 mod reports;
 mod runtime;

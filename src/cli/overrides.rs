@@ -9,13 +9,13 @@ use std::time::Duration;
 #[command(next_help_heading = "In place of the scenario's own")]
 pub struct OverrideArgs {
     /// Make N calls, all at once where the scenario made all its calls at once
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = super::number::whole(1..=100_000))]
     pub rooms: Option<u32>,
     /// At most N calls at once
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = super::number::whole(1..=100_000))]
     pub concurrency: Option<u32>,
     /// Keep starting calls until this has passed, such as 1m30s, however many that are
-    #[arg(long, value_name = "DURATION", value_parser = super::duration::parse_duration)]
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true, value_parser = super::duration::parse_duration)]
     pub duration: Option<Duration>,
     /// Agent to dispatch to every room; not where variants differ in it
     #[arg(long, value_name = "NAME")]
@@ -25,7 +25,7 @@ pub struct OverrideArgs {
     #[arg(long, value_name = "KEY=VALUE", value_parser = parse_attribute)]
     pub attribute: Vec<(String, String)>,
     /// Timeout of every turn, from the end of speech
-    #[arg(long, value_name = "DURATION", value_parser = super::duration::parse_duration)]
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true, value_parser = super::duration::parse_duration)]
     pub timeout: Option<Duration>,
 }
 

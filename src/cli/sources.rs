@@ -120,10 +120,25 @@ fn file_problem(error: &RunError) -> FileProblem {
         }
         error => error.to_string(),
     };
-    FileProblem {
-        message,
-        hint: error.hint(),
+    let hint = match error {
+        RunError::Unreadable { path, source } if source.kind() == ErrorKind::NotFound => {
+            spelling_hint(path).unwrap_or_else(|| error.hint())
+        }
+        error => error.hint(),
+    };
+    FileProblem { message, hint }
+}
+
+/// The hint for a path that names no file as it is spelled.
+fn spelling_hint(path: &Path) -> Option<String> {
+    let text = path.to_str()?;
+    let name = path.file_name()?.to_str()?;
+    if text.contains('\\') {
+        let slashes = text.replace('\\', "/");
+        return Some(format!("write `/` between folders: `{slashes}`"));
     }
+    let blank = name.trim() != name || text.trim_start() != text;
+    blank.then(|| "take the blank at the beginning or end of the path away".to_owned())
 }
 
 /// Reads at most one byte more than allowed, so that the checker sees that the file is too large.
@@ -141,10 +156,10 @@ fn unreadable(name: &str, error: &Error) -> Trouble {
     let (message, hint) = match error.kind() {
         ErrorKind::NotFound => (
             format!("there is no file `{name}`"),
-            format!(
-                "give a path, or a scenario that comes with loadgen: {}",
-                names().collect::<Vec<_>>().join(", ")
-            ),
+            spelling_hint(Path::new(name)).unwrap_or_else(|| {
+                let names = names().collect::<Vec<_>>().join(", ");
+                format!("give a path, or a scenario that comes with loadgen: {names}")
+            }),
         ),
         ErrorKind::IsADirectory => (
             format!("`{name}` is a directory"),

@@ -3,11 +3,12 @@
 //! In: one validation error. Out: messages and hints, and which value to leave out.
 //! Invariants: every message names the key; hints say what would be valid.
 
-use super::file::NAME_PATTERN;
+use super::file::{NAME_PATTERN, PERCENT_PATTERN};
+use super::hints::{self, Form, Given};
 use super::metric;
-use super::places::{join, last, readable};
+use super::places::{Places, join, last, readable};
 use super::problem::{Code, did_you_mean, quoted};
-use super::schema::{part, resolve};
+use super::schema::part;
 use crate::vocab::duration;
 use jsonschema::error::{TypeKind, ValidationErrorKind};
 use jsonschema::{JsonType, ValidationError};
@@ -27,7 +28,7 @@ pub(super) struct Explained {
 }
 
 /// Explains an error; an error about several keys becomes several explanations.
-pub(super) fn explain(error: &ValidationError<'_>) -> Vec<Explained> {
+pub(super) fn explain(error: &ValidationError<'_>, places: &Places) -> Vec<Explained> {
     let pointer = error.instance_path().as_str().to_owned();
     match error.kind() {
         ValidationErrorKind::AdditionalProperties { unexpected } => unexpected
@@ -50,7 +51,8 @@ pub(super) fn explain(error: &ValidationError<'_>) -> Vec<Explained> {
             }]
         }
         _ => {
-            let (code, message, hint) = value_problem(error, &short(&pointer));
+            let given = Given::of(&pointer, error.instance(), places);
+            let (code, message, hint) = value_problem(error, &short(&pointer), &given);
             vec![Explained {
                 pointer,
                 at_key: false,
@@ -80,7 +82,14 @@ fn unknown_key(error: &ValidationError<'_>, key: &str) -> Explained {
     } else {
         "unknown key"
     };
+    let separated = key.starts_with(|c: char| c.is_ascii_digit())
+        && error.instance().get(key).is_some_and(Value::is_null);
     let hint = match key {
+        _ if separated => {
+            "a comma begins the next key: numbers have no thousands separator, and a \
+                           point before their fraction"
+                .to_owned()
+        }
         "<<" => "YAML merge keys are not supported; write the keys out".to_owned(),
         _ if parent == "/thresholds" => metric::former(key).map_or_else(
             || format!("the metrics are {}", quoted(known)),
@@ -101,30 +110,35 @@ fn unknown_key(error: &ValidationError<'_>, key: &str) -> Explained {
     }
 }
 
-fn value_problem(error: &ValidationError<'_>, name: &str) -> (Code, String, String) {
+fn value_problem(
+    error: &ValidationError<'_>,
+    name: &str,
+    given: &Given<'_>,
+) -> (Code, String, String) {
     let described = || describe(&holder(error).cloned()).unwrap_or_default();
     let bad = |message: String| (Code::BadValue, message, described());
     if error.instance_path().as_str() == "/version" {
-        let hint = "this loadgen reads `version: 1`".to_owned();
-        return (
-            Code::BadValue,
-            format!("`version` must be 1, not {}", error.instance()),
-            hint,
-        );
+        let quotes = match given.value {
+            Value::String(_) => ", without quotes",
+            _ => "",
+        };
+        let hint = format!("this loadgen reads `version: 1`{quotes}");
+        let message = format!("`version` must be 1, not {}", given.shown());
+        return (Code::BadValue, message, hint);
     }
     match error.kind() {
-        ValidationErrorKind::Type { kind } => wrong_type(error, name, kind),
+        ValidationErrorKind::Type { kind } => wrong_type(error, name, kind, given),
         ValidationErrorKind::AnyOf { context } | ValidationErrorKind::OneOfNotValid { context } => {
-            choice(error, name, context)
+            choice(error, name, context, given)
         }
-        ValidationErrorKind::Pattern { pattern } => pattern_problem(error, name, pattern),
+        ValidationErrorKind::Pattern { pattern } => pattern_problem(name, pattern, given),
         ValidationErrorKind::Minimum { limit } => bad(format!(
             "`{name}` must be at least {limit}, not {}",
-            error.instance()
+            given.written()
         )),
         ValidationErrorKind::Maximum { limit } => bad(format!(
             "`{name}` must be at most {limit}, not {}",
-            error.instance()
+            given.written()
         )),
         ValidationErrorKind::MinLength { .. }
         | ValidationErrorKind::MinItems { .. }
@@ -140,27 +154,29 @@ fn value_problem(error: &ValidationError<'_>, name: &str) -> (Code, String, Stri
     }
 }
 
-fn wrong_type(error: &ValidationError<'_>, name: &str, kind: &TypeKind) -> (Code, String, String) {
-    let instance = error.instance().as_ref();
+fn wrong_type(
+    error: &ValidationError<'_>,
+    name: &str,
+    kind: &TypeKind,
+    given: &Given<'_>,
+) -> (Code, String, String) {
+    let form = Form::of(error);
     let wanted = match kind {
-        TypeKind::Single(wanted) => type_name(*wanted),
-        TypeKind::Multiple(_) => "of another type",
+        TypeKind::Single(wanted) => Some(*wanted),
+        TypeKind::Multiple(_) => None,
     };
-    let is_duration = holder(error).is_some_and(is_duration);
-    let wanted = if is_duration { "a duration" } else { wanted };
-    let hint = match instance {
-        Value::Null => "give it a value, or leave the key out".to_owned(),
-        Value::Number(number) if is_duration => {
-            format!("durations have a unit: `{number}s` or `{number}ms`")
-        }
-        Value::Number(_) | Value::Bool(_) if wanted == "text" => {
-            format!("put it in quotes: \"{instance}\"")
-        }
-        _ => describe(&holder(error).cloned()).unwrap_or_default(),
+    let must_be = match (form, wanted) {
+        (Form::Duration | Form::Delay, _) => "a duration",
+        (Form::Percent, _) => "a share in percent",
+        (Form::Plain, Some(wanted)) => type_name(wanted),
+        (Form::Plain, None) => "of another type",
     };
-    let message = match instance {
+    let hint = hints::other_type(given, form, wanted)
+        .or_else(|| describe(&holder(error).cloned()))
+        .unwrap_or_default();
+    let message = match given.value {
         Value::Null => format!("`{name}` has no value"),
-        _ => format!("`{name}` must be {wanted}, not {}", value_name(instance)),
+        _ => format!("`{name}` must be {must_be}, not {}", given.shown()),
     };
     (Code::WrongType, message, hint)
 }
@@ -170,6 +186,7 @@ fn choice(
     error: &ValidationError<'_>,
     name: &str,
     context: &[Vec<ValidationError<'static>>],
+    given: &Given<'_>,
 ) -> (Code, String, String) {
     let constant = |branch: &Vec<ValidationError<'static>>| {
         branch.iter().find_map(|inner| match inner.kind() {
@@ -182,13 +199,11 @@ fn choice(
     let options: Option<Vec<String>> = context.iter().map(constant).collect();
     if let Some(options) = options {
         let options = options.iter().map(String::as_str);
-        let given = error.instance().as_str();
-        let shown = given.map_or_else(|| value_name(error.instance()).to_owned(), clip);
-        let hint = did_you_mean(given.unwrap_or_default(), options.clone(), "it can be");
-        let message = format!("`{name}` cannot be {shown}");
-        let hint = match hint.strip_prefix("did you mean") {
-            Some(_) => format!("{hint} It can be {}", quoted(options)),
-            None => format!("it can be {}", quoted(options)),
+        let all = quoted(options.clone());
+        let message = format!("`{name}` cannot be {}", given.shown());
+        let hint = match hints::option(given, options) {
+            Some(meant) => format!("did you mean `{meant}`? It can be {all}"),
+            None => format!("it can be {all}"),
         };
         return (Code::BadValue, message, hint);
     }
@@ -198,51 +213,42 @@ fn choice(
         .filter_map(|inner| match inner.kind() {
             ValidationErrorKind::Type {
                 kind: TypeKind::Single(wanted),
-            } if inner.instance_path() == error.instance_path() => {
-                Some(match holder(inner).is_some_and(is_duration) {
-                    true => "a duration",
-                    false => type_name(*wanted),
-                })
-            }
+            } if inner.instance_path() == error.instance_path() => Some(match Form::of(inner) {
+                Form::Duration => "a duration",
+                _ => type_name(*wanted),
+            }),
             _ => None,
         });
     let wanted = wanted.collect::<Vec<_>>().join(" or ");
-    let hint = describe(&holder(error).cloned()).unwrap_or_default();
-    let given = value_name(error.instance());
-    (
-        Code::WrongType,
-        format!("`{name}` must be {wanted}, not {given}"),
-        hint,
-    )
+    let form = context.iter().flatten().map(Form::of);
+    let form = form.max().unwrap_or(Form::Plain);
+    let hint = hints::other_type(given, form, None)
+        .or_else(|| describe(&holder(error).cloned()))
+        .unwrap_or_default();
+    let message = format!("`{name}` must be {wanted}, not {}", given.shown());
+    (Code::WrongType, message, hint)
 }
 
-fn pattern_problem(
-    error: &ValidationError<'_>,
-    name: &str,
-    pattern: &str,
-) -> (Code, String, String) {
-    let text = error.instance().as_str().unwrap_or_default();
+fn pattern_problem(name: &str, pattern: &str, given: &Given<'_>) -> (Code, String, String) {
+    let text = given.value.as_str().unwrap_or_default();
     if pattern == duration::PATTERN
         && let Err(error) = duration::parse(text)
     {
-        return (Code::BadValue, format!("`{name}`: {error}"), error.hint());
+        let message = match given.is_long() {
+            true => format!("`{name}` must be a duration, not {}", given.shown()),
+            false => format!("`{name}`: {error}"),
+        };
+        return (Code::BadValue, message, error.hint());
     }
     let hint = match pattern {
-        NAME_PATTERN => "letters, digits, `.`, `_` and `-`, at most 64, a letter or digit first",
-        _ => "",
+        NAME_PATTERN => {
+            "letters, digits, `.`, `_` and `-`, at most 64, a letter or digit first".to_owned()
+        }
+        PERCENT_PATTERN => hints::percent(text),
+        _ => String::new(),
     };
-    (
-        Code::BadValue,
-        format!("`{name}` cannot be {}", clip(text)),
-        hint.to_owned(),
-    )
-}
-
-fn clip(text: &str) -> String {
-    match text.char_indices().nth(64) {
-        Some((end, _)) => format!("`{}…`", &text[..end]),
-        None => format!("`{text}`"),
-    }
+    let message = format!("`{name}` cannot be {}", given.shown());
+    (Code::BadValue, message, hint)
 }
 
 /// The subschema that contains the keyword that failed.
@@ -253,10 +259,6 @@ fn holder(error: &ValidationError<'_>) -> Option<&'static Value> {
 
 fn key_schema(error: &ValidationError<'_>, key: &str) -> Option<Value> {
     holder(error)?.get("properties")?.get(key).cloned()
-}
-
-fn is_duration(schema: &'static Value) -> bool {
-    resolve(schema).get("pattern").and_then(Value::as_str) == Some(duration::PATTERN)
 }
 
 /// The description of a value in the schema, on one line.
@@ -297,16 +299,5 @@ fn type_name(json_type: JsonType) -> &'static str {
         JsonType::Number => "a number",
         JsonType::Object => "a mapping",
         JsonType::String => "text",
-    }
-}
-
-fn value_name(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "nothing",
-        Value::Bool(_) => "true or false",
-        Value::Number(_) => "a number",
-        Value::String(_) => "text",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "a mapping",
     }
 }

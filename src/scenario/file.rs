@@ -17,6 +17,9 @@ use std::collections::BTreeMap;
 /// Pattern of names that become part of room and file names.
 pub(super) const NAME_PATTERN: &str = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$";
 
+/// Pattern of a share in percent.
+pub(super) const PERCENT_PATTERN: &str = r"^[0-9]{1,3}(\.[0-9]{1,6})?%$";
+
 /// A duration as text; see [`duration::parse`].
 #[derive(Debug, Clone, Deserialize)]
 #[serde(transparent)]
@@ -47,7 +50,7 @@ impl JsonSchema for PercentText {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "type": "string",
-            "pattern": "^[0-9]{1,3}(\\.[0-9]{1,6})?%$",
+            "pattern": PERCENT_PATTERN,
             "description": "A share from `0%` to `100%`, such as `2.5%`."
         })
     }

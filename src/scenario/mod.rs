@@ -20,6 +20,7 @@ mod checker;
 mod evidence;
 mod explain;
 mod file;
+mod hints;
 mod matrix;
 mod metric;
 mod overrides;
@@ -138,14 +139,27 @@ fn decode(text: &[u8]) -> Result<&str, Problem> {
         let hint = "a scenario is a page of settings, not data";
         return Err(Problem::of_file(Code::TooLarge, message, hint));
     }
-    std::str::from_utf8(text).map_err(|error| {
-        let before = &text[..error.valid_up_to()];
-        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
-        let hint = "save it as UTF-8; is it a scenario at all?";
+    let not_utf8 = |line, hint: &str| {
         let mut problem = Problem::of_file(Code::NotUtf8, "the file is not UTF-8 text", hint);
         problem.place.line = line;
         problem
+    };
+    if is_utf16(text) {
+        return Err(not_utf8(1, "it looks like UTF-16: save it as UTF-8"));
+    }
+    std::str::from_utf8(text).map_err(|error| {
+        let before = &text[..error.valid_up_to()];
+        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+        not_utf8(line, "save it as UTF-8; is it a scenario at all?")
     })
+}
+
+/// Whether a text looks like UTF-16: by its mark, or by a first letter of ASCII.
+fn is_utf16(text: &[u8]) -> bool {
+    let marked = text.starts_with(&[0xff, 0xfe]) || text.starts_with(&[0xfe, 0xff]);
+    let zero = |index: usize| text.get(index) == Some(&0);
+    let zeros = [0, 1, 2, 3].map(zero);
+    marked || zeros == [true, false, true, false] || zeros == [false, true, false, true]
 }
 
 fn scenario(checker: &mut Checker<'_>, file: &ScenarioFile, path: &Path) -> Option<Scenario> {

@@ -4,6 +4,7 @@
 
 use super::problem::Place;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +26,8 @@ pub(super) struct Spot {
     pub(super) key: Option<Place>,
     pub(super) value: Place,
     pub(super) origin: Origin,
+    /// A number or flag as it stands in the file: `1.10`.
+    pub(super) spelling: Option<Rc<str>>,
 }
 
 /// The spots of a document by JSON pointer.
@@ -50,6 +53,11 @@ impl Places {
 
     pub(super) fn origin(&self, pointer: &str) -> Option<&Origin> {
         self.0.get(pointer).map(|spot| &spot.origin)
+    }
+
+    /// A number or flag as it stands in the file.
+    pub(super) fn spelling(&self, pointer: &str) -> Option<&str> {
+        self.0.get(pointer)?.spelling.as_deref()
     }
 
     /// The unset variables of the value at `pointer`; empty if all are set.

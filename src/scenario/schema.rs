@@ -41,6 +41,7 @@ fn tidy(value: &mut Value) {
     match value {
         Value::Array(items) => items.iter_mut().for_each(tidy),
         Value::Object(object) => {
+            bound(object);
             object.retain(|key, value| {
                 !(key == "format" && value.is_string() || key == "default" && value.is_null())
             });
@@ -49,6 +50,14 @@ fn tidy(value: &mut Value) {
             drop_null_branch(object);
         }
         _ => {}
+    }
+}
+
+/// States the bound of the widest integer, which its format implies for us alone. All other numbers
+/// have bounds of their own.
+fn bound(object: &mut Map<String, Value>) {
+    if object.get("format").and_then(Value::as_str) == Some("uint64") {
+        object.entry("maximum").or_insert_with(|| u64::MAX.into());
     }
 }
 

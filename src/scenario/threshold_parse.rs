@@ -6,8 +6,9 @@
 use super::metric;
 use super::problem::{clip, did_you_mean};
 use super::threshold::{Aggregate, Bound, On, Op, Threshold};
-use crate::vocab::Metric;
 use crate::vocab::duration::{self, DurationError};
+use crate::vocab::number;
+use crate::vocab::{Metric, acts};
 
 /// Maximum length of the text, in bytes.
 const LONGEST: usize = 512;
@@ -37,9 +38,9 @@ impl ThresholdError {
     /// control a terminal.
     pub fn excerpt(&self) -> [String; 2] {
         let plain = |c: char| match c {
-            c if c.is_ascii_graphic() || c == ' ' || c.is_alphanumeric() => c,
             c if c.is_whitespace() => ' ',
-            _ => '?',
+            c if acts(c) => '?',
+            c => c,
         };
         let skip = self.at.saturating_sub(BEFORE);
         let dots = if skip > 0 { "…" } else { "" };
@@ -271,9 +272,8 @@ impl<'a> Reader<'a> {
                 return Err(self.wrong(format!("what is to be taken of `{name}`?"), like));
             }
             _ => {
-                let number = word.strip_prefix('p').filter(|n| plain_number(n).is_some());
-                let hint = match number {
-                    Some(number) => format!("write `p({number})`"),
+                let hint = match known_as(word) {
+                    Some(meant) => format!("write `{meant}`"),
                     None => "there is `p(95)`, `avg`, `min`, `max`, `med`; shares have `rate`"
                         .to_owned(),
                 };
@@ -309,7 +309,13 @@ impl<'a> Reader<'a> {
                     "" => "a number is missing".to_owned(),
                     text => format!("there is no percentile `{}`", clip(text)),
                 };
-                return Err(self.wrong_at(at, message, hint));
+                let number = text.trim_end_matches(['%', '％']);
+                let number = number::meant(number, true).unwrap_or_else(|| number.to_owned());
+                let known = plain_number(&number).is_some_and(|n| (1.0..=99.999).contains(&n));
+                return Err(match known && number != text {
+                    true => self.wrong_at(at, message, format!("write `p({number})`")),
+                    false => self.wrong_at(at, message, hint),
+                });
             }
         };
         match self.takes(')') {
@@ -324,8 +330,18 @@ impl<'a> Reader<'a> {
         let less = match self.rest().chars().next() {
             Some('<') => true,
             Some('>') => false,
-            Some('=') => return Err(self.wrong("equality cannot be asked for", hint)),
-            Some(_) => return Err(self.wrong("a comparison must stand here", hint)),
+            Some(first) => {
+                let second = self.rest().chars().nth(1);
+                let meant = match (first, second) {
+                    ('=', Some('<')) | ('≤' | '⩽', _) => Some("write `<=`"),
+                    ('=', Some('>')) | ('≥' | '⩾', _) => Some("write `>=`"),
+                    _ => None,
+                };
+                return Err(match (first, meant) {
+                    ('=', None) => self.wrong("equality cannot be asked for", hint),
+                    (_, meant) => self.wrong("a comparison must stand here", meant.unwrap_or(hint)),
+                });
+            }
             None => {
                 let like = format!("write it like {}", metric::example(metric));
                 return Err(self.wrong("it compares nothing", like));
@@ -349,7 +365,7 @@ impl<'a> Reader<'a> {
         duration::parse(&compact).map(Bound::Time).map_err(|error| {
             let within = match &error {
                 DurationError::NoUnit { .. } => text.len(),
-                DurationError::UnknownUnit { unit } => text.find(unit.as_str()).unwrap_or(0),
+                DurationError::UnknownUnit { unit, .. } => text.find(unit.as_str()).unwrap_or(0),
                 _ => 0,
             };
             self.wrong_at(self.at + within, error.to_string(), error.hint())
@@ -358,9 +374,9 @@ impl<'a> Reader<'a> {
 
     fn share(&mut self) -> Result<Bound, ThresholdError> {
         let text = self.rest().trim_end();
-        if let Some(percent) = text.strip_suffix('%').and_then(plain_number) {
-            let at = self.at + text.len() - 1;
-            let hint = format!("write `{}`", percent / 100.0);
+        if let Some(hint) = percent_hint(text) {
+            let sign = text.chars().next_back().map_or(0, char::len_utf8);
+            let at = self.at + text.len() - sign;
             return Err(self.wrong_at(at, "shares are numbers from 0 to 1", hint));
         }
         match plain_number(text) {
@@ -370,10 +386,53 @@ impl<'a> Reader<'a> {
                     "" => "a share is missing".to_owned(),
                     text => format!("`{}` is no share of turns", clip(text)),
                 };
-                let hint = "shares are numbers from 0 to 1, as in `rate<0.01`";
-                Err(self.wrong(message, hint))
+                Err(self.wrong(message, share_hint(text)))
             }
         }
+    }
+}
+
+/// The aggregate that a word of other tools, or in other letters, was meant as.
+fn known_as(word: &str) -> Option<String> {
+    let word = word.to_lowercase();
+    if let Some(number) = word.strip_prefix('p')
+        && plain_number(number).is_some()
+    {
+        return Some(format!("p({number})"));
+    }
+    let meant = match word.as_str() {
+        "p" => "p(95)",
+        "avg" | "mean" | "average" => "avg",
+        "med" | "median" => "med",
+        "min" | "minimum" => "min",
+        "max" | "maximum" => "max",
+        "rate" | "share" | "ratio" => "rate",
+        _ => return None,
+    };
+    Some(meant.to_owned())
+}
+
+/// The hint for a share in percent.
+fn percent_hint(text: &str) -> Option<String> {
+    let percent = text.strip_suffix(['%', '％'])?;
+    let plain = number::meant(percent, true).unwrap_or_else(|| percent.to_owned());
+    let share = plain_number(&plain)? / 100.0;
+    Some(match share {
+        0.0..=1.0 => format!("write `{}`", (share * 1e9).round() / 1e9),
+        _ => "they are from 0 to 1, as in `rate<0.01`".to_owned(),
+    })
+}
+
+/// The hint for what is no share.
+fn share_hint(text: &str) -> String {
+    let about = "shares are numbers from 0 to 1, as in `rate<0.01`";
+    let plain = number::meant(text, true).unwrap_or_else(|| text.to_owned());
+    match plain.parse::<f64>() {
+        Ok(share) if (0.0..=1.0).contains(&share) => format!("write `{share}`"),
+        Ok(percent) if (1.0..=100.0).contains(&percent) => {
+            format!("{about}; {plain} percent is `{}`", percent / 100.0)
+        }
+        _ => about.to_owned(),
     }
 }
 

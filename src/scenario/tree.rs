@@ -5,6 +5,7 @@
 
 use super::places::{Origin, Places, Spot, join};
 use super::problem::Place;
+use crate::vocab::number;
 use saphyr::{Scalar, ScalarStyle, Tag};
 use serde_json::Value;
 use std::borrow::Cow;
@@ -21,7 +22,12 @@ pub(super) struct Node {
 }
 
 pub(super) enum Data {
-    Scalar { value: Value, origin: Origin },
+    Scalar {
+        value: Value,
+        origin: Origin,
+        /// As it stands in the file, if the value is not a text.
+        spelling: Option<Rc<str>>,
+    },
     List(Vec<Rc<Node>>),
     Map(Vec<(Key, Rc<Node>)>),
 }
@@ -31,7 +37,8 @@ pub(super) struct Key {
     pub(super) at: Place,
 }
 
-/// A scalar by YAML's core schema, extended to all of `u64` (saphyr's integers are `i64`).
+/// A scalar by YAML's core schema, in which a whole number is an integer however it is written:
+/// `1.0` and `1e3` too, and all of `u64` (saphyr's integers are `i64`).
 pub(super) fn scalar_value(
     text: Cow<'_, str>,
     style: ScalarStyle,
@@ -39,9 +46,9 @@ pub(super) fn scalar_value(
 ) -> Option<Value> {
     if style == ScalarStyle::Plain
         && tag.is_none()
-        && let Ok(number) = text.parse::<u64>()
+        && let Some(number) = integer(&text)
     {
-        return Some(number.into());
+        return Some(number);
     }
     let tag = tag.map(|tag| Cow::Owned(tag.as_ref().clone()));
     Some(
@@ -50,11 +57,21 @@ pub(super) fn scalar_value(
             Scalar::Boolean(value) => value.into(),
             Scalar::Integer(value) => value.into(),
             // Infinity and NaN are not JSON numbers; as text they fail where a number is required.
-            Scalar::FloatingPoint(value) => serde_json::Number::from_f64(value.into_inner())
-                .map_or_else(|| Value::String(text.into_owned()), Value::Number),
+            Scalar::FloatingPoint(value) => integer(&value.into_inner().to_string())
+                .or_else(|| serde_json::Number::from_f64(value.into_inner()).map(Value::Number))
+                .unwrap_or_else(|| Value::String(text.into_owned())),
             Scalar::String(value) => Value::String(value.into_owned()),
         },
     )
+}
+
+/// A whole number within the bounds of 64 bits.
+fn integer(text: &str) -> Option<Value> {
+    let number = number::integer(text)?;
+    let unsigned = u64::try_from(number).map(Value::from);
+    unsigned
+        .or_else(|_| i64::try_from(number).map(Value::from))
+        .ok()
 }
 
 /// The value of a node; inserts the places of everything in it into `places`.
@@ -64,9 +81,11 @@ pub(super) fn to_json(
     key: Option<Place>,
     places: &mut Places,
 ) -> Value {
-    let origin = match &node.data {
-        Data::Scalar { origin, .. } => origin.clone(),
-        _ => Origin::Written,
+    let (origin, spelling) = match &node.data {
+        Data::Scalar {
+            origin, spelling, ..
+        } => (origin.clone(), spelling.clone()),
+        _ => (Origin::Written, None),
     };
     places.insert(
         pointer,
@@ -74,6 +93,7 @@ pub(super) fn to_json(
             key,
             value: node.at,
             origin,
+            spelling,
         },
     );
     match &node.data {

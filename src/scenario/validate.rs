@@ -2,7 +2,8 @@
 //!
 //! In: a document. Out: every problem, and the document without the values they concern, so
 //! that it always fits the types of `file.rs` and the checks that follow see all the rest.
-//! Invariant: texts from variables become numbers or booleans where the schema requires these.
+//! Invariant: texts from variables become numbers or booleans where the schema requires these, and
+//! lose the blanks around them where these alone make them invalid.
 
 use super::explain::{Explained, explain};
 use super::places::{self, Origin, Places};
@@ -32,7 +33,7 @@ pub(super) fn validate(document: &mut Document) -> Vec<Problem> {
     coerce(value, places);
     let mut findings = Vec::new();
     for error in VALIDATOR.iter_errors(value) {
-        flatten(&error, &mut |error| findings.extend(explain(error)));
+        flatten(&error, &mut |error| findings.extend(explain(error, places)));
     }
     let mut problems = Vec::new();
     for Explained {
@@ -88,7 +89,7 @@ fn unset_pointers(places: &Places) -> Vec<String> {
         .collect()
 }
 
-/// Converts texts from variables to the type that the schema requires.
+/// Converts texts from variables to what the schema requires.
 fn coerce(value: &mut Value, places: &Places) {
     let mut typed = Vec::new();
     for error in VALIDATOR.iter_errors(value) {
@@ -114,6 +115,10 @@ fn coerce(value: &mut Value, places: &Places) {
                 }
                 Some(new @ Value::Bool(_)) if wanted(JsonType::Boolean) => {
                     typed.push((pointer.to_owned(), new));
+                }
+                // Blanks around a value come with copying.
+                _ if text.trim() != text => {
+                    typed.push((pointer.to_owned(), text.trim().into()));
                 }
                 _ => {}
             }

@@ -104,12 +104,7 @@ impl<'a> Builder<'a> {
                     if error.info().contains("recursion limit") {
                         return self.too_deep(at);
                     }
-                    let hint = match error.info().contains("tab") {
-                        true => "YAML is indented with spaces, not with tabs",
-                        false => {
-                            "look for a missing quote, colon, bracket or blank before this place"
-                        }
-                    };
+                    let hint = syntax_hint(error.info());
                     let message = format!("not valid YAML: {}", error.info());
                     self.problem(at, Code::Syntax, message, hint);
                     return Err(Stop);
@@ -322,12 +317,18 @@ impl<'a> Builder<'a> {
             }
             return Ok(());
         }
-        let (value, origin) = self.resolve(text, style, tag, at);
+        let (value, origin) = self.resolve(text.clone(), style, tag, at);
+        let is_typed = value.is_number() || value.is_boolean();
+        let spelling = is_typed.then(|| Rc::from(text.as_ref()));
         let node = Rc::new(Node {
             at,
             size: 1,
             depth: 1,
-            data: Data::Scalar { value, origin },
+            data: Data::Scalar {
+                value,
+                origin,
+                spelling,
+            },
         });
         if anchor > 0 {
             self.anchors.insert(anchor, Rc::clone(&node));
@@ -369,6 +370,26 @@ impl<'a> Builder<'a> {
             }
         }
     }
+}
+
+/// What to do about an error of the parser.
+fn syntax_hint(info: &str) -> &'static str {
+    let hints = [
+        (
+            "unprintable",
+            "a control character stands here: take it out, and save the file as UTF-8",
+        ),
+        (
+            "escape c",
+            "in double quotes `\\` begins an escape: write `/` between folders, or use single quotes",
+        ),
+        ("tab", "YAML is indented with spaces, not with tabs"),
+    ];
+    let found = hints.iter().find(|(part, _)| info.contains(part));
+    found.map_or(
+        "look for a missing quote, colon, bracket or blank before this place",
+        |(_, hint)| hint,
+    )
 }
 
 /// Number of lines; each break ends one and begins the next.

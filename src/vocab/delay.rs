@@ -3,7 +3,7 @@
 //! In: `400ms`, `uniform(300ms,500ms)`, `normal(400ms,50ms)` or `lognormal(400ms,0.3)`, from a
 //! scenario or the command line. Out: an [`AgentDelay`]. This module only parses; it draws nothing.
 
-use super::duration;
+use super::{duration, number};
 use std::fmt;
 use std::time::Duration;
 
@@ -43,6 +43,10 @@ pub struct DelayError {
     hint: String,
 }
 
+/// What delays look like.
+const LIKE: &str = "delays look like `400ms`, `uniform(300ms,500ms)`, `normal(400ms,50ms)` or \
+                    `lognormal(400ms,0.3)`";
+
 impl AgentDelay {
     /// The shortest delay to expect. For the normal and log-normal distributions, whose minimum is
     /// not meaningful, the value two standard deviations below the centre: about 98 % exceed it.
@@ -58,11 +62,20 @@ impl AgentDelay {
 
 impl DelayError {
     fn new(message: impl Into<String>) -> Self {
-        let hint = "delays look like `400ms`, `uniform(300ms,500ms)`, `normal(400ms,50ms)` or \
-                    `lognormal(400ms,0.3)`";
         Self {
             message: message.into(),
-            hint: hint.to_owned(),
+            hint: LIKE.to_owned(),
+        }
+    }
+
+    /// With a hint at what to write in place of a part.
+    fn part(message: impl Into<String>, hint: &str) -> Self {
+        match hint == duration::LIKE {
+            true => Self::new(message),
+            false => Self {
+                message: message.into(),
+                hint: format!("{hint}; {LIKE}"),
+            },
         }
     }
 
@@ -77,7 +90,8 @@ impl std::str::FromStr for AgentDelay {
 
     fn from_str(text: &str) -> Result<Self, DelayError> {
         let time = |text: &str| {
-            duration::parse(text.trim()).map_err(|error| DelayError::new(error.to_string()))
+            duration::parse(text.trim())
+                .map_err(|error| DelayError::part(error.to_string(), &error.hint()))
         };
         let Some((name, rest)) = text.trim().split_once('(') else {
             return time(text).map(Self::Fixed);
@@ -108,7 +122,10 @@ impl std::str::FromStr for AgentDelay {
                 let sigma = sigma.filter(|sigma| (0.0..=10.0).contains(sigma));
                 let Some(sigma) = sigma else {
                     let message = format!("sigma of `{shown}` must be a number from 0 to 10");
-                    return Err(DelayError::new(message));
+                    return Err(match number::meant(second, true) {
+                        Some(meant) => DelayError::part(message, &format!("write `{meant}`")),
+                        None => DelayError::new(message),
+                    });
                 };
                 Ok(Self::Lognormal {
                     median: time(first)?,
@@ -184,11 +201,23 @@ mod tests {
                 "lognormal(1s,-1)",
                 "sigma of `lognormal(1s,-1)` must be a number from 0 to 10",
             ),
+            (
+                "lognormal(1s,0,3)",
+                "sigma of `lognormal(1s,0,3)` must be a number from 0 to 10",
+            ),
         ];
         for (text, message) in cases {
             let error = text.parse::<AgentDelay>().expect_err(text);
             assert_eq!(error.to_string(), message);
             assert!(error.hint().contains("400ms"));
+        }
+        for (text, hint) in [
+            ("400", "write `400s` or `400ms`; delays"),
+            ("normal(1s, 20 ms)", "write `20ms`; delays"),
+            ("lognormal(1s,0,3)", "write `0.3`; delays"),
+        ] {
+            let error = text.parse::<AgentDelay>().expect_err(text);
+            assert!(error.hint().starts_with(hint), "{}", error.hint());
         }
     }
 }

@@ -3,6 +3,7 @@
 //! In: text that a user typed. Out: a [`Duration`], exact to the nanosecond, or an error with a
 //! hint. Invariant: `parse(&format(d)) == Ok(d)` for every `d` up to [`MAX`].
 
+use super::number;
 use std::time::Duration;
 
 /// The longest accepted duration: 365 days.
@@ -10,6 +11,9 @@ pub const MAX: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// The pattern of a duration in the JSON Schema; [`parse`] is stricter (order of units, size).
 pub const PATTERN: &str = r"^([0-9]+(\.[0-9]+)?(h|ms|m|s|us))+$";
+
+/// Longest text that is read, in bytes, and longest part of one that is quoted, in characters.
+const LONGEST: usize = 64;
 
 /// Units with their length in nanoseconds, longest first.
 const UNITS: [(&str, u128); 5] = [
@@ -37,6 +41,8 @@ pub enum DurationError {
     UnknownUnit {
         /// As typed.
         unit: String,
+        /// The whole text.
+        text: String,
     },
     /// The text does not follow the grammar.
     #[error("`{text}` is not a duration")]
@@ -68,13 +74,96 @@ impl DurationError {
     /// What to write instead; printed on its own `hint:` line.
     pub fn hint(&self) -> String {
         match self {
-            Self::NoUnit { text } => format!("write `{text}s` or `{text}ms`"),
+            Self::NoUnit { text } => without_unit(text),
             Self::Order { .. } => "for example `1h30m` or `1m30s`".to_owned(),
             Self::TooFine { .. } => "leave out the digits beyond the nanosecond".to_owned(),
             Self::TooLong { .. } => "the longest duration is `8760h`".to_owned(),
-            _ => "durations look like `250ms`, `2.5s`, `1m30s` or `1h`".to_owned(),
+            Self::UnknownUnit { text, .. } | Self::Malformed { text } => match meant(text) {
+                Some(meant) => format!("write `{meant}`"),
+                None => without_unit(text),
+            },
+            Self::Empty => LIKE.to_owned(),
         }
     }
+}
+
+/// What durations look like.
+pub(super) const LIKE: &str = "durations look like `250ms`, `2.5s`, `1m30s` or `1h`";
+
+/// The hint for a number in place of a duration; for any other text, what durations look like.
+pub fn without_unit(text: &str) -> String {
+    let plain = number::meant(text, true);
+    let plain = plain.as_deref().unwrap_or(text.trim());
+    let units = [format!("{plain}s"), format!("{plain}ms")];
+    match number::integer(plain) {
+        Some(0) => "write `0s`".to_owned(),
+        Some(..0) => format!("durations are not negative; {LIKE}"),
+        _ if plain.starts_with(['-', '\u{2212}', '－']) => {
+            format!("durations are not negative; {LIKE}")
+        }
+        _ => match units.each_ref().map(|unit| parse(unit)) {
+            [Ok(_), Ok(_)] => format!("write `{}` or `{}`", units[0], units[1]),
+            [Err(_), Ok(_)] => format!("write `{}`", units[1]),
+            _ => LIKE.to_owned(),
+        },
+    }
+}
+
+/// Names of units that people use, each with ours; of a day, the hours.
+const NAMES: &[(&str, &[&str])] = &[
+    ("h", &["h", "hr", "hrs", "hour", "hours"]),
+    ("m", &["m", "min", "mins", "minute", "minutes"]),
+    ("s", &["s", "sec", "secs", "second", "seconds"]),
+    (
+        "ms",
+        &[
+            "ms",
+            "msec",
+            "msecs",
+            "millis",
+            "millisecond",
+            "milliseconds",
+        ],
+    ),
+    (
+        "us",
+        &["us", "usec", "usecs", "microsecond", "microseconds"],
+    ),
+    ("d", &["d", "day", "days"]),
+];
+
+/// The duration that `text` was probably meant as: `1m30s` for `1 min 30 sec`, `1h30m` for `1h30`.
+/// `None` if it cannot be told, or if nothing would change.
+fn meant(text: &str) -> Option<String> {
+    if text.chars().count() >= LONGEST {
+        return None; // it may have been cut
+    }
+    let typed: String = text.chars().filter_map(number::plain_char).collect();
+    let typed = typed.to_ascii_lowercase();
+    let mut rest = typed.strip_prefix('+').unwrap_or(&typed);
+    let (mut parts, mut last) = (String::new(), "");
+    while !rest.is_empty() {
+        let (digits, after) = split(rest, |c| c.is_ascii_digit() || ".,".contains(c));
+        let (name, after) = split(after, |c| c.is_ascii_alphabetic());
+        // A last number without a unit counts the next smaller one: `1h30`.
+        let smaller = [("h", "m"), ("m", "s"), ("s", "ms"), ("ms", "us")];
+        let unit = match name {
+            "" => smaller.iter().find(|(larger, _)| *larger == last)?.1,
+            name => NAMES.iter().find(|(_, names)| names.contains(&name))?.0,
+        };
+        // `1,500ms` is a second and a half; `1,500s` may be anything.
+        let thousands = number::meant(digits, false).filter(|_| ["ms", "us"].contains(&unit));
+        let digits = thousands
+            .or_else(|| number::meant(digits, true))
+            .unwrap_or_else(|| digits.to_owned());
+        parts += &match (unit, number::integer(&digits)) {
+            ("d", Some(days)) => format!("{}h", days.checked_mul(24)?),
+            ("d", None) => return None,
+            (unit, _) => format!("{digits}{unit}"),
+        };
+        (rest, last) = (after, unit);
+    }
+    (parts != text && parse(&parts).is_ok()).then_some(parts)
 }
 
 /// Parses a duration.
@@ -88,7 +177,7 @@ pub fn parse(text: &str) -> Result<Duration, DurationError> {
     if text.is_empty() {
         return Err(DurationError::Empty);
     }
-    if text.len() > 64 {
+    if text.len() > LONGEST {
         return Err(malformed(text));
     }
     let mut rest = text;
@@ -114,6 +203,7 @@ pub fn parse(text: &str) -> Result<Duration, DurationError> {
         let Some(place) = place else {
             return Err(DurationError::UnknownUnit {
                 unit: unit.to_owned(),
+                text: text.to_owned(),
             });
         };
         if place < next_unit {
@@ -135,7 +225,7 @@ pub fn parse(text: &str) -> Result<Duration, DurationError> {
 
 fn malformed(text: &str) -> DurationError {
     DurationError::Malformed {
-        text: text.chars().take(64).collect(),
+        text: text.chars().take(LONGEST).collect(),
     }
 }
 
@@ -282,6 +372,58 @@ mod tests {
     }
 
     #[test]
+    fn hints_say_what_was_probably_meant() {
+        let negative = format!("durations are not negative; {LIKE}");
+        for (text, hint) in [
+            ("500", "write `500s` or `500ms`"),
+            ("1.5", "write `1.5s` or `1.5ms`"),
+            ("0", "write `0s`"),
+            ("99999999", "write `99999999ms`"),
+            (" 500 ", "write `500s` or `500ms`"),
+            ("1_000", "write `1000s` or `1000ms`"),
+            ("1,5", "write `1.5s` or `1.5ms`"),
+            ("-1", &negative),
+            ("-1s", &negative),
+            ("−1s", &negative),
+            ("10 s", "write `10s`"),
+            (" 10s\n", "write `10s`"),
+            ("+5s", "write `5s`"),
+            ("10S", "write `10s`"),
+            ("1 min 30 sec", "write `1m30s`"),
+            ("90 seconds", "write `90s`"),
+            ("2hours", "write `2h`"),
+            ("100 milliseconds", "write `100ms`"),
+            ("5µs", "write `5us`"),
+            ("5μs", "write `5us`"),
+            ("1,5s", "write `1.5s`"),
+            ("1,500ms", "write `1500ms`"),
+            ("1,500s", LIKE),
+            ("1e3", "write `1000s` or `1000ms`"),
+            (".5s", "write `0.5s`"),
+            ("1.s", "write `1s`"),
+            ("1_000ms", "write `1000ms`"),
+            ("１ｓ", "write `1s`"),
+            ("3d", "write `72h`"),
+            ("1h30", "write `1h30m`"),
+            ("1m30", "write `1m30s`"),
+            ("1s500", "write `1s500ms`"),
+            ("1s1m", "for example `1h30m` or `1m30s`"),
+            ("1e3ms", LIKE),
+            ("1:30", LIKE),
+            ("0x10s", LIKE),
+            ("inf", LIKE),
+            (".inf", LIKE),
+            ("soon", LIKE),
+            ("", LIKE),
+            ("9000d", LIKE),
+            ("1ns", LIKE),
+        ] {
+            let error = parse(text).expect_err(text);
+            assert_eq!(error.hint(), hint, "{text:?}");
+        }
+    }
+
+    #[test]
     fn writes_it_back() {
         let cases = [
             (0, "0s"),
@@ -311,8 +453,13 @@ mod tests {
         }
 
         #[test]
-        fn numbers_never_panic(text in "[0-9.hmsu]{0,64}") {
-            let _ = parse(&text);
+        fn what_is_suggested_is_a_duration(text in "[-+0-9.,_ hmsud]{0,64}") {
+            if let Err(error) = parse(&text) {
+                let hint = error.hint();
+                for suggested in hint.split('`').skip(1).step_by(2) {
+                    prop_assert!(parse(suggested).is_ok(), "{text:?}: {hint}");
+                }
+            }
         }
     }
 }

@@ -25,6 +25,7 @@ pub mod duration;
 pub mod host;
 mod loss;
 mod metric;
+pub mod number;
 mod terminal;
 mod turn;
 

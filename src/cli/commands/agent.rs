@@ -23,7 +23,7 @@ pub struct AgentArgs {
     #[arg(long, value_name = "DELAY", default_value = "400ms", value_parser = parse_delay)]
     pub delay: AgentDelay,
     /// Seed of a random delay
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = crate::cli::number::seed)]
     pub seed: u64,
     /// What it replies: tone, or a sound file
     #[arg(long, value_name = "tone|FILE", default_value = "tone", value_parser = parse_sound)]
@@ -35,7 +35,7 @@ pub struct AgentArgs {
     #[arg(long, value_name = "tone|FILE", value_parser = parse_sound)]
     pub greeting: Option<Sound>,
     /// Carry so many calls at once: past that every delay doubles, as in an agent out of breath
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[arg(long, value_name = "N", value_parser = crate::cli::number::whole(1..=100_000))]
     pub capacity: Option<u32>,
     /// Write one JSON object for every turn, with the stamps that the reply was timed by
     #[arg(long, value_name = "FILE")]

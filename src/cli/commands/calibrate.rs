@@ -34,7 +34,7 @@ use std::time::Duration;
 pub struct CalibrateArgs {
     /// Callers at once, one level after the other
     #[arg(long, value_name = "N,N,…", value_delimiter = ',', default_value = "1,10,50,100,200",
-          value_parser = clap::value_parser!(u32).range(1..=2_000))]
+          value_parser = crate::cli::number::whole(1..=2_000))]
     pub levels: Vec<u32>,
     /// At least 500 turns a level, so that each has a p99 (takes about twenty minutes)
     #[arg(long)]

@@ -38,14 +38,14 @@ pub struct CapacityArgs {
     pub slo: Slo,
     /// Most calls at once that are tried
     #[arg(long, value_name = "N", default_value_t = 100,
-          value_parser = clap::value_parser!(u32).range(1..=10_000))]
+          value_parser = crate::cli::number::whole(1..=10_000))]
     pub max: u32,
     /// Calls at once of the first step [default: a tenth of --max]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    #[arg(long, value_name = "N", value_parser = crate::cli::number::whole(1..=10_000))]
     pub start: Option<u32>,
     /// Turns of a step; where they leave it open, up to four times as many
     #[arg(long, value_name = "N", default_value_t = 200,
-          value_parser = clap::value_parser!(u32).range(80..=100_000))]
+          value_parser = crate::cli::number::whole(80..=100_000))]
     pub turns: u32,
     /// Print JSON
     #[arg(long)]

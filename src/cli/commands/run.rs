@@ -27,7 +27,7 @@ pub struct RunArgs {
     #[arg(short, long)]
     pub yes: bool,
     /// Joins under way at once; calls that are due meanwhile wait, and count from their plan
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", value_parser = crate::cli::number::whole(1..=u32::MAX))]
     pub join_concurrency: Option<u32>,
     /// Keep the audio of some turns as stereo WAV, caller left, agent right: `some` (the
     /// slowest and the failed ones, 10 each or as the scenario says), `all` or `off`

@@ -126,6 +126,66 @@ const CASES: &[(&str, &str)] = &[
         "load: {stages: [{duration: 10s, target: 5}, {duration: 10s, target: 0}]}\nthresholds: {ttfa: [{expr: med<1s, on: steady}]}",
     ),
     ("loss that is no share", "network: {loss: 5, burst: 0.5}"),
+    ("loss as a share of 1", "network: {loss: 0.05}"),
+    ("loss with a blank", "network: {loss: 5 %}"),
+    ("loss with a comma", "network: {loss: '5,5%'}"),
+    ("loss from nowhere", "network: {loss: -5%}"),
+    (
+        "numbers with separators",
+        "seed: 1_000\nload: {calls: 1,000, arrival: {rate: '2,5'}, duration: 1m}\nwarmup: {calls: 1'000}",
+    ),
+    (
+        "numbers that are none",
+        "seed: .inf\nwarmup: {calls: .nan}\nload: {arrival: {rate: 1e400}, duration: 1m}",
+    ),
+    (
+        "numbers that are too large",
+        "seed: 18446744073709551616\nload: {calls: 1e30}\nwarmup: {calls: 1e400}",
+    ),
+    (
+        "numbers in quotes",
+        "seed: '1'\nload: {arrival: {rate: '2.5'}, duration: 1m}",
+    ),
+    (
+        "numbers of other scripts",
+        "seed: １２\nwarmup: {calls: 2.5}",
+    ),
+    ("one value in a list", "seed: [1]\nname: [x]"),
+    (
+        "a value where a list must be",
+        "thresholds: {ttfa: p(95)<1s, missed: 'rate<0.1, x'}",
+    ),
+    ("null", "seed: ~\nname: null"),
+    (
+        "flags in other words",
+        "evidence: {all: yes}\nsentinels: true",
+    ),
+    ("flags in quotes", "evidence: {all: 'true'}\nsentinels: no"),
+    ("flags as numbers", "evidence: {all: 1}"),
+    (
+        "text that looks like a number",
+        "name: 1.10\ntarget: {kind: livekit, attributes: {v: 1e5, w: 007, x: Yes, y: True}}",
+    ),
+    (
+        "a path of Windows",
+        "!version: 1\nutterances: {a: {file: \"C:\\sounds\\a.wav\"}}\n",
+    ),
+    ("tabs", "!version: 1\ntarget:\n\tkind: livekit\n"),
+    ("a control character", "!version: 1\nname: a\u{1}b\n"),
+    (
+        "durations as people write them",
+        "call: {agent_timeout: -1, turns: [{say: a, timeout: 1h30}, {say: a, timeout: 1,5s}, \
+         {say: a, timeout: 10S}, {say: a, timeout: 1.5}, {say: a, timeout: 0}, \
+         {say: a, timeout: '5 sec'}, {say: a, timeout: -1s}, {say: a, timeout: [1s]}]}",
+    ),
+    (
+        "a delay without a unit",
+        "target: {kind: embedded, agent: {delay: 400, reply_length: 2}}",
+    ),
+    (
+        "a delay with a comma",
+        "target: {kind: embedded, agent: {delay: 'lognormal(400ms,0,3)'}}",
+    ),
     (
         "urls",
         "target: {kind: livekit, url: 'ws://127.0.0.1:78800'}\n\
@@ -249,7 +309,7 @@ fn unset_variables_that_must_be_set_are_problems_even_so() {
 
 fn mangled() -> impl Strategy<Value = String> {
     let bytes = FULL.len();
-    let junk = "[-a-z0-9:{}\\[\\], \"'\n$]{0,6}";
+    let junk = "[-+.e_~a-z0-9:{}\\[\\], \"'\n$]{0,6}";
     (0..bytes, 0usize..20, junk).prop_map(|(at, cut, junk)| {
         let end = (at + cut).min(FULL.len());
         format!("{}{junk}{}", &FULL[..at], &FULL[end..])

@@ -13,6 +13,11 @@ pub(super) fn check_text(text: &str, unset: Unset) -> Result<Scenario, Vec<Probl
         "HOST" => Some("example.org".to_owned()),
         "CALLS" => Some("12".to_owned()),
         "DIGITS" => Some("007".to_owned()),
+        "WHOLE" => Some(" 2.0\r\n".to_owned()),
+        "COPIED" => Some(" 5s\n".to_owned()),
+        "LOSS" => Some("5% ".to_owned()),
+        "GREETING" => Some("expect\r".to_owned()),
+        "LONG" => Some("0123456789abcdef0123456789abcdef".to_owned()),
         _ => None,
     };
     let load = |path: &Path, _: Option<Duration>| match path.ends_with("missing.wav") {
@@ -223,6 +228,81 @@ fn unset_variables_are_absent_until_the_run() {
 }
 
 #[test]
+fn whole_numbers_are_whole_however_they_are_written() {
+    for (written, seed) in [
+        ("1.0", 1),
+        ("1e3", 1_000),
+        ("+5", 5),
+        ("010", 10),
+        ("0x10", 16),
+        ("0o17", 15),
+        ("-0", 0),
+        ("18446744073709551615", u64::MAX),
+        ("18446744073709551615.0", u64::MAX),
+        ("1e19", 10_000_000_000_000_000_000),
+        ("!!float 3", 3),
+        ("\"${CALLS}\"", 12),
+        ("\"${WHOLE}\"", 2),
+        ("${NONE:-1e1}", 10),
+    ] {
+        let text = format!("{SMALL}seed: {written}\n");
+        let scenario = check_text(&text, Unset::Problem);
+        assert_eq!(scenario.map(|s| s.seed), Ok(seed), "{written}");
+    }
+    let text = SMALL.replace("version: 1", "version: 1.0")
+        + "load: {calls: 2e1, concurrency: 2.0, ramp: 1s}\nwarmup: {calls: \"${WHOLE}\"}\n\
+           evidence: {slowest: 3.0}\nhealth: {own_drops: 1e2}\n\
+           thresholds: {ttfa: [p(95)<1s]}\nnetwork: {loss: 5%, burst: 3}\n";
+    let text = text.replace("call: {", "call: {reply_tone: 1e3, ");
+    let scenario = check_text(&text, Unset::Problem).expect("valid");
+    assert_eq!(scenario.load.extent, Extent::Calls(20));
+    assert_eq!((scenario.load.concurrency, scenario.warmup), (2, 2));
+    assert_eq!(scenario.call.reply_tone, Some(1_000));
+    assert_eq!(scenario.health.own_drops, 100);
+    assert_eq!(scenario.evidence.map(|e| e.slowest), Some(3));
+    assert_eq!(scenario.network.and_then(|loss| loss.burst), Some(3.0));
+}
+
+#[test]
+fn blanks_around_the_value_of_a_variable_do_not_count() {
+    let text = SMALL.replace(
+        "call: {",
+        "call: {greeting: \"${GREETING}\", agent_timeout: \"${COPIED}\", ",
+    ) + "network: {loss: \"${LOSS}\"}\n";
+    let scenario = check_text(&text, Unset::Problem).expect("valid");
+    assert_eq!(scenario.call.agent_timeout, Duration::from_secs(5));
+    assert_eq!(scenario.network.map(|loss| loss.share), Some(0.05));
+}
+
+#[test]
+fn a_file_is_read_whatever_wrote_it() {
+    let full = check_text(FULL, Unset::Problem).expect("valid");
+    for text in [FULL.replace('\n', "\r\n"), format!("\u{feff}{FULL}")] {
+        let same = check_text(&text, Unset::Problem).expect("valid");
+        assert_eq!(format!("{same:?}"), format!("{full:?}"));
+    }
+}
+
+#[test]
+fn a_long_value_of_a_variable_is_not_repeated() {
+    for line in [
+        "seed: \"${LONG}\"",
+        "name: \"${LONG}%\"",
+        "network: {loss: \"${LONG}\"}",
+        "warmup: {calls: [\"${LONG}\"]}",
+        "sentinels: \"${LONG}\"",
+        "thresholds: {ttfa: \"${LONG}\"}",
+        "evidence: {all: \"${LONG}\"}",
+        "load: {ramp: \"${LONG}\"}",
+    ] {
+        let text = format!("{SMALL}{line}\n");
+        let problems = check_text(&text, Unset::Problem).expect_err(line);
+        let said = format!("{problems:?}");
+        assert!(!said.contains("0123456789abcdef"), "{said}");
+    }
+}
+
+#[test]
 fn files_that_are_no_text_are_problems() {
     let check = |text: &[u8]| {
         check(
@@ -240,6 +320,15 @@ fn files_that_are_no_text_are_problems() {
     assert_eq!(check(&vec![b'#'; MAX_BYTES + 1]).code, Code::TooLarge);
     let problem = check(b"RIFF\0\0\0\0WAVE\0\0");
     assert_eq!((problem.code, problem.place.line), (Code::Syntax, 1));
+    for bytes in [u16::to_le_bytes, u16::to_be_bytes] {
+        for mark in ["", "\u{feff}"] {
+            let text = format!("{mark}version: 1\n");
+            let wide: Vec<u8> = text.encode_utf16().flat_map(bytes).collect();
+            let problem = check(&wide);
+            assert_eq!((problem.code, problem.place.line), (Code::NotUtf8, 1));
+            assert_eq!(problem.hint, "it looks like UTF-16: save it as UTF-8");
+        }
+    }
 }
 
 #[test]

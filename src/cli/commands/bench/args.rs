@@ -10,7 +10,7 @@ use std::time::Duration;
 pub struct CallersArgs {
     /// Callers at once, one level after the other
     #[arg(long, value_name = "N,N,…", value_delimiter = ',', default_value = "25,50,100,200,400",
-          value_parser = clap::value_parser!(u32).range(1..=5_000))]
+          value_parser = crate::cli::number::whole(1..=5_000))]
     pub calls: Vec<u32>,
     /// How long each level is looked at, once all calls have begun
     #[arg(long, value_name = "DURATION", default_value = "20s", value_parser = crate::cli::duration::parse_duration)]
@@ -19,7 +19,7 @@ pub struct CallersArgs {
     #[arg(long, value_name = "DURATION", value_parser = crate::cli::duration::parse_duration)]
     pub ramp: Option<Duration>,
     /// Measure each level so many times; the table has the medians
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=99))]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = crate::cli::number::whole(1..=99))]
     pub repeat: u32,
     /// Process id of the server, where it runs here and is not found by its port
     #[arg(long, value_name = "PID", requires = "url")]
