@@ -507,14 +507,14 @@ pub(super) enum AxisFile {
 pub(super) enum ValueFile {
     /// As it is.
     Text(String),
-    /// As in JSON.
+    /// As it is written: `1.10` stays so.
     Number(Number),
-    /// `true` or `false`.
+    /// `true` or `false`, as it is written.
     Flag(bool),
 }
 
 impl ValueFile {
-    /// The text that replaces a reference.
+    /// The text that replaces a reference, unless the file spells it otherwise.
     pub(super) fn text(&self) -> String {
         match self {
             Self::Text(text) => text.clone(),

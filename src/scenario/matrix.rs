@@ -107,9 +107,11 @@ impl Checker<'_> {
         let mut names = BTreeSet::new();
         for (key, value) in entries {
             let at = join(at, &key);
-            let Some(value) = self.need(value, &at).map(ValueFile::text) else {
+            let Some(value) = self.need(value, &at) else {
                 continue;
             };
+            let spelling = self.places.spelling(&at);
+            let value = spelling.map_or_else(|| value.text(), str::to_owned);
             let name = match file {
                 AxisFile::List(_) => value.clone(),
                 AxisFile::Named(_) => key,

@@ -17,6 +17,7 @@ pub(super) fn check_text(text: &str, unset: Unset) -> Result<Scenario, Vec<Probl
         "COPIED" => Some(" 5s\n".to_owned()),
         "LOSS" => Some("5% ".to_owned()),
         "GREETING" => Some("expect\r".to_owned()),
+        "DECIMAL" => Some("1.10".to_owned()),
         "LONG" => Some("0123456789abcdef0123456789abcdef".to_owned()),
         _ => None,
     };
@@ -272,6 +273,29 @@ fn blanks_around_the_value_of_a_variable_do_not_count() {
     let scenario = check_text(&text, Unset::Problem).expect("valid");
     assert_eq!(scenario.call.agent_timeout, Duration::from_secs(5));
     assert_eq!(scenario.network.map(|loss| loss.share), Some(0.05));
+}
+
+#[test]
+fn values_of_a_matrix_keep_their_spelling() {
+    let text = SMALL.replace(
+        "target: {kind: livekit}",
+        "target: {kind: livekit, room_metadata: '${matrix.v} ${matrix.n}'}\n\
+         matrix: {v: [1.10, 1.1, 1e3, 007, 0x10, 1_000, True, '1.50', \"${DECIMAL}0\"], n: {x: 2.50}}",
+    );
+    let scenario = check_text(&text, Unset::Problem).expect("valid");
+    let told = scenario
+        .variants
+        .iter()
+        .map(|v| (v.name.as_str(), v.room_metadata.as_deref()));
+    let values = [
+        "1.10", "1.1", "1e3", "007", "0x10", "1_000", "True", "1.50", "1.100",
+    ];
+    let expected = values.map(|value| (format!("{value}/x"), format!("{value} 2.50")));
+    assert!(
+        told.eq(expected
+            .iter()
+            .map(|(name, text)| (name.as_str(), Some(text.as_str()))))
+    );
 }
 
 #[test]
