@@ -8,6 +8,7 @@ use crate::record::fixtures::{Failure, Outcome, Run};
 use crate::record::{RunRecord, Summary};
 use hdrhistogram::serialization::interval_log::IntervalLogIterator;
 use quick_junit::{Report, TestCaseStatus};
+use std::collections::BTreeSet;
 
 /// Names as users and attackers may choose them.
 const HOSTILE: [&str; 8] = [
@@ -87,6 +88,33 @@ fn hostile_names_stay_where_they_are_put() {
         assert_eq!(table.lines().count(), 2, "{table}");
         assert!(!table.chars().any(|c| c != '\n' && c.is_control()));
     }
+}
+
+/// Every column with text from outside is in the list of the line for pandas, which would take
+/// names like `NA` or `1e5` for something else.
+#[test]
+fn the_documented_line_reads_names_as_text() {
+    let mut record = hostile("=x");
+    for turn in &mut record.turns {
+        turn.agent_track = Some("=x".into());
+    }
+    for failure in record.calls.iter_mut().filter_map(|c| c.failure.as_mut()) {
+        failure.message = "=x".into();
+    }
+    let files = files(&record);
+    let mut columns = BTreeSet::new();
+    for name in ["turns.csv", "calls.csv"] {
+        for row in rows(&text(&files, name)) {
+            let cells = row.into_iter().filter(|(_, cell)| cell == "'=x");
+            columns.extend(cells.map(|(column, _)| column));
+        }
+    }
+    let docs = include_str!("../../docs/formats.md");
+    let line = docs.lines().find_map(|line| line.strip_prefix("texts = "));
+    let listed: Vec<String> = serde_json::from_str(line.expect("a list")).expect("a list");
+    assert_eq!(BTreeSet::from_iter(listed), columns);
+    let read = "dtype=dict.fromkeys(texts, str), keep_default_na=False, na_values=[\"\"])";
+    assert!(docs.contains(read));
 }
 
 fn xml_holds(word: &str, xml: &str) {
