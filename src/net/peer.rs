@@ -256,12 +256,16 @@ impl<E: Endpoint> Peer<E> {
         let stamp = tools.stamper.arrival(d.wall_ns, now);
         tools.health.dropped(t.drops(d.dropped));
         let impairment = &mut self.impairment;
-        let lost = &mut || impairment.as_mut().is_some_and(Impairment::loses);
+        let mut dropped = false;
+        let lost = &mut || {
+            dropped = impairment.as_mut().is_some_and(Impairment::loses);
+            dropped
+        };
         match t.receive_media(d.bytes, stamp.at, tools.room) {
             Taken::No if t.receive(now, &d, tools.room, lost) => {
                 self.stamped = stamp.kernel;
                 self.drain(index, now, Some(stamp), tools.health);
-                if is_rtp(d.bytes) && self.is_unplaced(index, d.bytes) {
+                if is_rtp(d.bytes) && !dropped && self.is_unplaced(index, d.bytes) {
                     tools.health.fate(self.claims.fate(index, None, stamp.at));
                 }
             }

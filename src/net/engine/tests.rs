@@ -466,3 +466,33 @@ async fn a_strangers_packets_are_not_among_those_that_are_lost_on_purpose() {
     let numbers: Vec<u8> = seen.packets.iter().map(|p| p.2).collect();
     assert_eq!(numbers, expected);
 }
+
+#[tokio::test]
+async fn packets_that_are_lost_on_purpose_are_not_counted_as_received() {
+    let (one, other) = (
+        Engine::start(1).expect("engine"),
+        Engine::start(1).expect("engine"),
+    );
+    let ((a, seen), (b, heard)) = (Party::new(), Party::new());
+    let (a, mut from_a) = one.add(a, HERE);
+    let (b, mut from_b) = other.add(b, HERE);
+    meet((&a, &mut from_a), (&b, &mut from_b)).await;
+    let loss = Loss {
+        share: 1.0,
+        burst: None,
+    };
+    let impairment = Impairment::new(loss, 7, 1);
+    b.with(move |p, _| p.impair(impairment)).await.expect("b");
+    // More than a second: what nobody wants for that long counts as unheard.
+    speak(&a, 70).await;
+    until("70 packets have left", || {
+        seen.lock().expect("seen").sent.len() >= 70
+    })
+    .await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(heard.lock().expect("seen").packets.len(), 0);
+    let health = other.health();
+    assert_eq!((health.packets_in, health.heard), (0, 0));
+    assert_eq!((health.ignored, health.unheard), (0, 0));
+    assert_eq!(health.unauthenticated, 0);
+}
