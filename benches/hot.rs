@@ -8,7 +8,7 @@ mod pair;
 use divan::{Bencher, black_box};
 use loadgen::audio::{Ear, Packet, opus};
 use loadgen::net::{
-    AudioPacket, Endpoint, Engine, Outgoing, PeerEvent, Shape, srtp_bench_pair, tracks_by_mid,
+    Endpoint, Engine, Outgoing, PeerEvent, RtpStream, Shape, srtp_bench_pair, tracks_by_mid,
 };
 use pair::Pair;
 use std::cmp::Reverse;
@@ -62,8 +62,10 @@ fn hear(bencher: Bencher<'_, '_>, frames: &[Box<[u8]>]) {
     bencher.bench_local(|| {
         ear.packet(&Packet {
             arrival: zero + FRAME * n as u32,
+            kernel_stamp: true,
             rtp_time: (n * 960) as u32,
             sequence: n,
+            level: None,
             payload: &frames[n as usize % frames.len()],
         });
         n += 1;
@@ -144,7 +146,7 @@ struct Echo {
 }
 
 impl Endpoint for Echo {
-    fn audio(&mut self, _: Instant, _: AudioPacket<'_>) {
+    fn audio(&mut self, _: Instant, _: RtpStream, _: Packet<'_>) {
         self.heard.fetch_add(1, Relaxed);
     }
     fn timeout(&mut self, _: Instant) {}

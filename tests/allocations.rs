@@ -65,8 +65,10 @@ fn an_ear_allocates_nothing_once_it_hears() {
         let (rtp_time, sequence) = ((n * 960) as u32, n);
         ear.packet(&Packet {
             arrival,
+            kernel_stamp: true,
             rtp_time,
             sequence,
+            level: None,
             payload,
         });
         n += 1;
@@ -94,8 +96,10 @@ fn a_ring_of_packets_allocates_nothing_once_it_has_its_room() {
             ring.forget_before(arrival.checked_sub(Duration::from_secs(10)).unwrap_or(zero));
             let packet = Packet {
                 arrival,
+                kernel_stamp: true,
                 rtp_time: n.wrapping_mul(960),
                 sequence: u64::from(n),
+                level: None,
                 payload: &payload,
             };
             let hold = Duration::from_millis(20);

@@ -18,25 +18,14 @@ mod track;
 
 use super::codec::Codec;
 use super::sparing::Sparing;
-use super::{AudioError, FRAME, Heard, MAX_PACKET, Onset, RATE, Segment, samples_in, time_of};
+use super::{
+    AudioError, FRAME, Heard, MAX_PACKET, Onset, Packet, RATE, Segment, samples_in, time_of,
+};
 use losses::Losses;
 use reorder::{Order, Reorder};
 use spurt::Spurts;
 use std::time::{Duration, Instant};
 use track::{KEPT, Track};
-
-/// One RTP packet of the agent's audio.
-#[derive(Debug, Clone, Copy)]
-pub struct Packet<'a> {
-    /// When it arrived, on the caller's clock.
-    pub arrival: Instant,
-    /// RTP timestamp (48 kHz).
-    pub rtp_time: u32,
-    /// Extended sequence number: it never wraps around.
-    pub sequence: u64,
-    /// The frame, as its codec has it; empty for padding.
-    pub payload: &'a [u8],
-}
 
 /// A packet that is late by up to this much is jitter, not the end of the stream.
 const LATENESS: Duration = Duration::from_millis(40);
@@ -105,19 +94,16 @@ impl Ear {
     }
 
     /// Takes a packet. Packets may arrive twice, late or in the wrong order; a missing packet
-    /// counts as lost once three later ones have arrived, or 60 ms after the first of them.
+    /// counts as lost once three later ones have arrived, or 60 ms after the first of them. Long
+    /// silence is not decoded if the packets give their level.
     pub fn packet(&mut self, packet: &Packet<'_>) {
-        self.packet_of_level(packet, None);
-    }
-
-    /// Like [`Ear::packet`], for a packet whose RTP header gives its level in -dBov (RFC 6464).
-    /// Long silence is then not decoded.
-    pub fn packet_of_level(&mut self, packet: &Packet<'_>, level: Option<u8>) {
         let Packet {
             arrival,
             rtp_time,
             sequence,
+            level,
             payload,
+            ..
         } = *packet;
         match self.reorder.offer(sequence, rtp_time, arrival, payload) {
             Order::Now { lost } => self.play((rtp_time, arrival), payload, level, lost),

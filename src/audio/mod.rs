@@ -27,10 +27,10 @@ mod test_signals;
 mod tone;
 mod utterance;
 
-pub use crate::vocab::Confidence;
+pub use crate::vocab::{Confidence, Packet};
 pub use codec::{Codec, Decoder};
 pub use decode::decode;
-pub use ear::{Ear, Packet};
+pub use ear::Ear;
 pub use end_of_speech::{EndOfSpeech, SpeechEvent};
 pub use error::AudioError;
 pub use heard::{Heard, HeardAt, Onset, PAUSE, Pause, SPURT_GAP, Segment};

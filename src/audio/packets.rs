@@ -9,18 +9,21 @@ use super::{Codec, FRAME, Packet};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// A packet without its payload, which is stored separately.
+/// What is stored of a [`HeldPacket`]; the payloads of all packets are stored together.
 #[derive(Debug, Clone, Copy)]
 struct Head {
     arrival: Instant,
+    kernel_stamp: bool,
     hold: Duration,
     stream: u32,
     sequence: u64,
     rtp_time: u32,
+    level: Option<u8>,
     length: u32,
 }
 
-/// A packet, and how long a jitter buffer would have held it back.
+/// A packet with what the caller's call knows of it: its stream, and how long a jitter buffer would
+/// have held it back.
 #[derive(Debug, Clone, Copy)]
 pub struct HeldPacket<'a> {
     /// The packet.
@@ -78,10 +81,12 @@ impl PacketRing {
         }
         self.heads.push_back(Head {
             arrival: packet.arrival,
+            kernel_stamp: packet.kernel_stamp,
             hold,
             stream,
             sequence: packet.sequence,
             rtp_time: packet.rtp_time,
+            level: packet.level,
             length,
         });
         self.payloads.extend(packet.payload);
@@ -137,8 +142,10 @@ impl Packets {
             HeldPacket {
                 packet: Packet {
                     arrival: head.arrival,
+                    kernel_stamp: head.kernel_stamp,
                     rtp_time: head.rtp_time,
                     sequence: head.sequence,
+                    level: head.level,
                     payload,
                 },
                 hold: head.hold,
@@ -156,8 +163,10 @@ mod tests {
         HeldPacket {
             packet: Packet {
                 arrival: start + Duration::from_millis(20) * n as u32,
+                kernel_stamp: n.is_multiple_of(2),
                 rtp_time: n as u32 * 960,
                 sequence: n,
+                level: Some(n as u8).filter(|level| *level < 128),
                 payload,
             },
             hold: Duration::from_millis(n),
@@ -181,9 +190,10 @@ mod tests {
         assert_eq!(kept, (949..1_000).collect::<Vec<_>>());
         for held in copy.iter() {
             let n = held.packet.sequence;
-            assert_eq!(held.packet.payload, vec![n as u8; n as usize % 7]);
-            assert_eq!(held.hold, Duration::from_millis(n));
-            assert_eq!(u64::from(held.stream), n % 3);
+            let payload = vec![n as u8; n as usize % 7];
+            let pushed = packet(start, n, &payload);
+            assert_eq!(held.packet, pushed.packet);
+            assert_eq!((held.hold, held.stream), (pushed.hold, pushed.stream));
         }
         assert_eq!(ring.refused(), 0);
     }

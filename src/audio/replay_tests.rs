@@ -42,8 +42,10 @@ fn played(
         ring.push(&HeldPacket {
             packet: Packet {
                 arrival: start + arrives(k),
+                kernel_stamp: true,
                 rtp_time: k.wrapping_mul(FRAME as u32),
                 sequence: u64::from(k),
+                level: None,
                 payload: &payload,
             },
             hold: hold(k),

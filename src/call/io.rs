@@ -2,23 +2,11 @@
 
 use super::AgentState;
 use super::types::{Failure, StreamId, TurnResult};
-use crate::audio::Heard;
-use std::time::Instant;
-
-/// One packet of the agent's audio.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PacketArrival {
-    /// When it arrived, on the caller's clock.
-    pub arrival: Instant,
-    /// Its RTP timestamp (48 kHz).
-    pub rtp_time: u32,
-    /// Whether the kernel stamped `arrival`; otherwise it was stamped in user space.
-    pub kernel_stamp: bool,
-}
+use crate::audio::{Heard, Packet};
 
 /// An event that the call reacts to.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Input {
+pub enum Input<'a> {
     /// Signalling has joined and media is flowing.
     Joined,
     /// An agent is in the room.
@@ -30,7 +18,7 @@ pub enum Input {
     /// The last agent left the room.
     AgentLeft,
     /// A packet of the agent's audio; comes before anything the stream's ear reports about it.
-    Packet(StreamId, PacketArrival),
+    Packet(StreamId, Packet<'a>),
     /// A stream's ear reported something.
     Heard(StreamId, Heard),
     /// The track of a stream was unpublished, or its participant left.

@@ -100,7 +100,7 @@ impl Call {
 
     /// Processes an input. `now` must never go back from one input to the next.
     /// Once [`Call::is_done`], inputs have no effect.
-    pub fn handle(&mut self, now: Instant, input: Input) {
+    pub fn handle(&mut self, now: Instant, input: Input<'_>) {
         if self.is_done() {
             return;
         }
@@ -114,7 +114,7 @@ impl Call {
             }
             Input::AgentState(state) => self.agent_state(now, state),
             Input::AgentLeft => self.agent_left(now),
-            Input::Packet(stream, packet) => _ = self.playouts.packet(stream, packet),
+            Input::Packet(stream, packet) => _ = self.playouts.packet(stream, &packet),
             Input::Heard(stream, heard) => self.heard(now, stream, &heard),
             Input::TakenAway(stream) => self.talk.taken_away(stream),
             Input::Abandoned(stream) => {

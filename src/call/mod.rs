@@ -17,7 +17,7 @@ mod talk;
 mod turn;
 mod types;
 
-pub use io::{CallEvent, Input, PacketArrival, Phase, Say};
+pub use io::{CallEvent, Input, Phase, Say};
 pub use machine::Call;
 pub use playout::{Held, MODEL, PlayoutModel};
 pub use types::{

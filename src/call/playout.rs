@@ -8,8 +8,8 @@
 //! alone. Not modelled: its reordering optimizer, the time stretching that moves the buffer
 //! towards its target, and minimum or maximum delays that an application may set.
 
-use super::{PacketArrival, StreamId};
-use crate::audio::RATE;
+use super::StreamId;
+use crate::audio::{Packet, RATE};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -59,7 +59,7 @@ const STREAMS: usize = 4;
 
 impl Playouts {
     /// As [`PlayoutModel::packet`], for one stream.
-    pub(super) fn packet(&mut self, stream: StreamId, packet: PacketArrival) -> Duration {
+    pub(super) fn packet(&mut self, stream: StreamId, packet: &Packet<'_>) -> Duration {
         let known = self.0.iter().position(|(id, _)| *id == stream);
         let at = known.unwrap_or_else(|| {
             if self.0.len() == STREAMS {
@@ -136,7 +136,7 @@ impl PlayoutModel {
 
     /// Takes one packet and returns how long it would have been held back: the target minus the
     /// packet's own delay, at least zero.
-    pub fn packet(&mut self, packet: PacketArrival) -> Duration {
+    pub fn packet(&mut self, packet: &Packet<'_>) -> Duration {
         let seen = self.reference.packet(packet.arrival, packet.rtp_time);
         if !seen.reordered {
             self.learn(packet.arrival, seen.delay);

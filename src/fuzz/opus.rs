@@ -85,8 +85,10 @@ impl Listeners {
     fn packet(&mut self, sequence: u64, rtp_time: u32, level: Option<u8>, payload: &[u8]) {
         let packet = Packet {
             arrival: self.now,
+            kernel_stamp: true,
             rtp_time,
             sequence,
+            level,
             payload,
         };
         self.kept.push(&HeldPacket {
@@ -99,7 +101,7 @@ impl Listeners {
             assert!(samples.len() <= MAX_PACKET, "{} samples", samples.len());
             assert!(length.is_none_or(|length| length == samples.len()));
         }
-        self.ear.packet_of_level(&packet, level);
+        self.ear.packet(&packet);
         self.drain();
         self.ear.advance(self.now);
         self.drain();

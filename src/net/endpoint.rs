@@ -1,35 +1,25 @@
 //! What the media engine requires of an endpoint: a party that listens and speaks.
 
 use super::grid::PERIOD;
+use crate::vocab::Packet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// One received packet of a track that the endpoint listens to.
-#[derive(Debug, Clone, Copy)]
-pub struct AudioPacket<'a> {
+/// An RTP stream of a track that the endpoint listens to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RtpStream {
     /// The number given to the track when the endpoint began to listen to it.
     pub track: u32,
-    /// The RTP stream. A different SSRC on the same track means that the track was republished:
-    /// the sequence numbers and RTP times of the two streams are unrelated.
+    /// A different SSRC on the same track means that the track was republished: the sequence
+    /// numbers and RTP times of the two streams are unrelated.
     pub ssrc: u32,
     /// How often this SSRC has started its sequence numbers anew; each time is as good as another
     /// stream.
     pub restarts: u32,
-    /// Arrival on the monotonic clock.
-    pub arrival: Instant,
-    /// Whether `arrival` is the kernel's timestamp rather than the time of reading.
-    pub kernel_stamp: bool,
-    /// RTP timestamp, 48 kHz.
-    pub rtp_time: u32,
-    /// Extended RTP sequence number.
-    pub sequence: u64,
-    /// Audio level reported by the sender, in -dBov, 0 to 127 (RFC 6464); `None` if there is none.
-    pub level: Option<u8>,
-    /// Opus payload; empty for padding.
-    pub payload: &'a [u8],
 }
 
-/// One packet to send.
+/// What the endpoint gives of a packet to send; the connection adds the sequence number and the
+/// SSRC. Its payload outlives the call that returns it, unlike that of a received [`Packet`].
 #[derive(Debug, Clone)]
 pub struct Outgoing {
     /// Opus payload, shared with the other peers that send the same frame.
@@ -43,8 +33,8 @@ pub struct Outgoing {
 /// A party that listens to tracks and publishes one of its own. It handles events and says when
 /// it next wants to be called; it never sleeps and never blocks.
 pub trait Endpoint: Send + 'static {
-    /// A packet arrived.
-    fn audio(&mut self, now: Instant, packet: AudioPacket<'_>);
+    /// A packet of a track arrived.
+    fn audio(&mut self, now: Instant, stream: RtpStream, packet: Packet<'_>);
     /// The instant returned by [`Endpoint::poll_timeout`] has come.
     fn timeout(&mut self, now: Instant);
     /// When [`Endpoint::timeout`] should next be called, if at all.

@@ -26,7 +26,7 @@ mod srtp;
 mod transport;
 
 pub use clock::{Stamp, Stamper, monotonic_ns};
-pub use endpoint::{AudioPacket, Endpoint, Outgoing};
+pub use endpoint::{Endpoint, Outgoing, RtpStream};
 pub use engine::{Engine, PeerEvents, PeerHandle};
 pub use error::NetError;
 pub use health::{Durations, Health, HealthSnapshot, Quantiles};

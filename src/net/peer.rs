@@ -9,7 +9,7 @@ mod sending;
 use super::batch::{BATCH, Batch};
 use super::claims::{Claims, Fate};
 use super::clock::{Stamp, Stamper};
-use super::endpoint::{AudioPacket, Endpoint};
+use super::endpoint::{Endpoint, RtpStream};
 use super::error::NetError;
 use super::grid::{Grid, PERIOD};
 use super::health::Health;
@@ -17,6 +17,7 @@ use super::impair::Impairment;
 use super::media::Taken;
 use super::socket::is_rtp;
 use super::transport::{Happened, IDLE, Publication, Transport};
+use crate::vocab::Packet;
 use std::net::IpAddr;
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
@@ -289,10 +290,12 @@ impl<E: Endpoint> Peer<E> {
                 let fate = self.claims.fate(index, Some(heard.mid), stamp.at);
                 tools.health.fate(fate);
                 if let Fate::Heard(track) = fate {
-                    let packet = AudioPacket {
+                    let stream = RtpStream {
                         track,
                         ssrc: heard.ssrc,
                         restarts: heard.restarts,
+                    };
+                    let packet = Packet {
                         arrival: stamp.at,
                         kernel_stamp: stamp.kernel,
                         rtp_time: heard.rtp_time,
@@ -300,7 +303,7 @@ impl<E: Endpoint> Peer<E> {
                         level: heard.level,
                         payload: &tools.room[..heard.length],
                     };
-                    self.endpoint.audio(now, packet);
+                    self.endpoint.audio(now, stream, packet);
                 }
             }
         }
@@ -339,7 +342,12 @@ impl<E: Endpoint> Peer<E> {
                     health.fate(fate);
                     if let (Fate::Heard(track), Some(mid)) = (fate, mid) {
                         t.hears(&p, mid, stamp.at);
-                        endpoint.audio(now, packet(&p, track, stamp));
+                        let stream = RtpStream {
+                            track,
+                            ssrc: *p.header.ssrc,
+                            restarts: 0,
+                        };
+                        endpoint.audio(now, stream, packet(&p, stamp));
                     }
                     return;
                 }
@@ -413,11 +421,8 @@ impl<E> Peer<E> {
     }
 }
 
-fn packet(p: &RtpPacket, track: u32, stamp: Stamp) -> AudioPacket<'_> {
-    AudioPacket {
-        track,
-        ssrc: *p.header.ssrc,
-        restarts: 0,
+fn packet(p: &RtpPacket, stamp: Stamp) -> Packet<'_> {
+    Packet {
         arrival: stamp.at,
         kernel_stamp: stamp.kernel,
         rtp_time: p.header.timestamp,

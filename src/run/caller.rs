@@ -9,10 +9,9 @@ use super::opinions::Excerpt;
 use super::sounds::Said;
 use crate::audio::{AudioError, Codec, FRAME, FRAME_TIME, Heard, Onset, Packet, echo};
 use crate::call::{
-    AgentState, Call, CallEvent, CallResult, CallScript, Failure, Input, PacketArrival, Say,
-    StreamId,
+    AgentState, Call, CallEvent, CallResult, CallScript, Failure, Input, Say, StreamId,
 };
-use crate::net::{AudioPacket, Endpoint, Outgoing};
+use crate::net::{Endpoint, Outgoing, RtpStream};
 use crate::vocab::Decode;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -109,7 +108,7 @@ impl CallerEnd {
         self.decode == Decode::Always || self.call.as_ref().is_some_and(|c| !c.is_done())
     }
 
-    fn input(&mut self, now: Instant, input: Input) {
+    fn input(&mut self, now: Instant, input: Input<'_>) {
         if let Some(call) = self.call.as_mut() {
             call.handle(now, input);
         }
@@ -279,8 +278,8 @@ impl CallerEnd {
 }
 
 impl Endpoint for CallerEnd {
-    fn audio(&mut self, now: Instant, packet: AudioPacket<'_>) {
-        let stream = match self.hearing.stream(&packet) {
+    fn audio(&mut self, now: Instant, stream: RtpStream, packet: Packet<'_>) {
+        let stream = match self.hearing.stream(stream, packet.arrival) {
             Ok((stream, forgotten)) => {
                 if let Some(forgotten) = forgotten {
                     self.input(now, Input::Abandoned(forgotten));
@@ -292,21 +291,10 @@ impl Endpoint for CallerEnd {
                 return self.failed(now, Failure::Generator { detail });
             }
         };
-        let arrival = PacketArrival {
-            arrival: packet.arrival,
-            rtp_time: packet.rtp_time,
-            kernel_stamp: packet.kernel_stamp,
-        };
-        self.input(now, Input::Packet(stream, arrival));
-        let heard = Packet {
-            arrival: packet.arrival,
-            rtp_time: packet.rtp_time,
-            sequence: packet.sequence,
-            payload: packet.payload,
-        };
+        self.input(now, Input::Packet(stream, packet));
         if let Some(evidence) = &mut self.evidence {
             let hold = self.call.as_ref().and_then(|call| call.hold(stream));
-            evidence.heard(stream, heard, hold.unwrap_or_default());
+            evidence.heard(stream, packet, hold.unwrap_or_default());
         }
         if !self.listens() {
             return;
@@ -315,7 +303,7 @@ impl Endpoint for CallerEnd {
         if level.is_some() {
             self.levels.store(true, Relaxed);
         }
-        self.hearing.packet(stream, &heard, level);
+        self.hearing.packet(stream, &Packet { level, ..packet });
         self.listen(now);
         if let Some(excerpt) = self.hearing.asks_late(stream, packet.arrival) {
             let _ = self.events.try_send(EndEvent::Sound(stream, excerpt));

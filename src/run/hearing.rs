@@ -7,7 +7,7 @@
 use super::opinions::Excerpt;
 use crate::audio::{AudioError, Codec, Ear, Heard, Packet};
 use crate::call::{StreamId, TurnResult};
-use crate::net::AudioPacket;
+use crate::net::RtpStream;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -38,9 +38,7 @@ enum Sound {
 #[derive(Debug)]
 struct Voice {
     stream: StreamId,
-    track: u32,
-    ssrc: u32,
-    restarts: u32,
+    source: RtpStream,
     /// Arrival of its last packet.
     last: Instant,
     ear: Ear,
@@ -115,19 +113,19 @@ impl Hearing {
 
     /// The streams received on track `number`.
     pub(super) fn streams_of(&self, number: u32) -> Vec<StreamId> {
-        let voices = self.voices.iter().filter(|v| v.track == number);
+        let voices = self.voices.iter().filter(|v| v.source.track == number);
         voices.map(|v| v.stream).collect()
     }
 
-    /// Returns the stream that a packet belongs to, and a stream that was dropped to make room.
+    /// Returns the number of the RTP stream `source`, which had a packet at `arrival`, and a stream
+    /// that was dropped to make room.
     pub(super) fn stream(
         &mut self,
-        packet: &AudioPacket<'_>,
+        source: RtpStream,
+        arrival: Instant,
     ) -> Result<(StreamId, Option<StreamId>), AudioError> {
-        let of_packet = (packet.track, packet.ssrc, packet.restarts);
-        let own = |v: &&mut Voice| (v.track, v.ssrc, v.restarts) == of_packet;
-        if let Some(voice) = self.voices.iter_mut().find(own) {
-            voice.last = packet.arrival;
+        if let Some(voice) = self.voices.iter_mut().find(|v| v.source == source) {
+            voice.last = arrival;
             return Ok((voice.stream, None));
         }
         let ear = match self.spare.take() {
@@ -139,17 +137,15 @@ impl Hearing {
         self.streams_so_far += 1;
         self.voices.push(Voice {
             stream,
-            track: packet.track,
-            ssrc: packet.ssrc,
-            restarts: packet.restarts,
-            last: packet.arrival,
+            source,
+            last: arrival,
             ear,
             sound: Sound::Unknown,
             asked: false,
             since: None,
             held: VecDeque::new(),
         });
-        if let Some(track) = self.tracks.iter().find(|t| t.number == packet.track) {
+        if let Some(track) = self.tracks.iter().find(|t| t.number == source.track) {
             if self.names.len() == NAMES {
                 self.names.pop_front();
             }
@@ -169,9 +165,9 @@ impl Hearing {
     }
 
     /// Passes a packet of `stream` to its ear.
-    pub(super) fn packet(&mut self, stream: StreamId, packet: &Packet<'_>, level: Option<u8>) {
+    pub(super) fn packet(&mut self, stream: StreamId, packet: &Packet<'_>) {
         if let Some(voice) = self.of(stream) {
-            voice.ear.packet_of_level(packet, level);
+            voice.ear.packet(packet);
         }
     }
 

@@ -1,7 +1,7 @@
 //! Terms that several modules share, each defined once, with its name in files.
 //!
 //! In: nothing. Out: types whose names in scenarios, records and reports are derived from the
-//! code. Invariants: pure; depends on no other module of the crate.
+//! code, and the received packet. Invariants: pure; depends on no other module of the crate.
 
 /// Defines `ALL` and `name()` for enums that are listed and shown.
 macro_rules! named {
@@ -26,6 +26,7 @@ pub mod host;
 mod loss;
 mod metric;
 pub mod number;
+mod packet;
 mod terminal;
 mod turn;
 
@@ -34,5 +35,6 @@ pub use call::{AgentState, Decode, GreetingPolicy, OnAgentLeft};
 pub use delay::{AgentDelay, DelayError};
 pub use loss::Loss;
 pub use metric::{About, Kind, Metric, Row, Shown};
+pub use packet::Packet;
 pub use terminal::{acts, plain};
 pub use turn::{Anchor, Confidence, Expect, Flag, Outcome};

@@ -85,8 +85,10 @@ pub fn hear(packets: &[Sent], ask: Option<usize>) -> Vec<Found> {
         match next.next_if(|(_, (number, _))| *number == k) {
             Some((sequence, (_, payload))) => ear.packet(&Packet {
                 arrival,
+                kernel_stamp: true,
                 rtp_time: 1_000_000 + (k * FRAME as u64) as u32,
                 sequence,
+                level: None,
                 payload,
             }),
             None => ear.advance(arrival),

@@ -11,7 +11,7 @@ use crate::{in_parallel, quantile, size};
 use loadgen::audio::{Ear, FRAME, FRAME_TIME, OPUS_LOOKAHEAD, Packet, SPURT_GAP};
 use loadgen::call::{
     AgentState, Anchor, Call, CallScript, Expect, Flag, GreetingPolicy, Input, OnAgentLeft,
-    Outcome, PacketArrival, TurnResult, TurnScript,
+    Outcome, TurnResult, TurnScript,
 };
 use std::time::{Duration, Instant};
 
@@ -145,18 +145,16 @@ fn turn(said: &Said, expect: Expect, tells_states: bool, start: Instant) -> Turn
         call.tick(now);
         call.sent(now, now);
         let rtp_time = k as u32 * FRAME as u32;
-        let packet = PacketArrival {
+        let packet = Packet {
             arrival: now,
-            rtp_time,
             kernel_stamp: true,
-        };
-        call.handle(now, Input::Packet(0, packet));
-        ear.packet(&Packet {
-            arrival: now,
             rtp_time,
             sequence: k,
+            level: None,
             payload: &payload,
-        });
+        };
+        call.handle(now, Input::Packet(0, packet));
+        ear.packet(&packet);
         while let Some(heard) = ear.poll_heard() {
             call.handle(now, Input::Heard(0, heard));
         }

@@ -6,10 +6,9 @@
 
 use super::percent;
 use super::worlds::{World, many};
-use loadgen::audio::{Confidence, FRAME_TIME, Heard, HeardAt, Onset, SPURT_GAP, Segment};
+use loadgen::audio::{Confidence, FRAME_TIME, Heard, HeardAt, Onset, Packet, SPURT_GAP, Segment};
 use loadgen::call::{
-    Anchor, Call, CallScript, Expect, GreetingPolicy, Input, OnAgentLeft, PacketArrival, Say,
-    TurnScript,
+    Anchor, Call, CallScript, Expect, GreetingPolicy, Input, OnAgentLeft, Say, TurnScript,
 };
 use loadgen::plan::{Plan, Start};
 use loadgen::record::{Samples, TurnContext, TurnRecord};
@@ -87,14 +86,14 @@ fn script() -> CallScript {
 struct Agent {
     origin: Instant,
     world: World,
-    inputs: BTreeMap<(Instant, u32), Input>,
+    inputs: BTreeMap<(Instant, u32), Input<'static>>,
     silent_from: Instant,
     /// For every turn that the agent heard: the time from end of speech to reply.
     truth: Vec<Duration>,
 }
 
 impl Agent {
-    fn at(&mut self, at: Instant, input: Input) {
+    fn at(&mut self, at: Instant, input: Input<'static>) {
         let nth = self.inputs.len() as u32 + self.truth.len() as u32 * 1_000_000;
         self.inputs.insert((at, nth), input);
     }
@@ -173,10 +172,13 @@ fn play(number: usize, start: Duration, origin: Instant) -> (Vec<TurnRecord>, Ve
                 call.handle(now, input);
             }
         } else if due == now {
-            let packet = PacketArrival {
+            let packet = Packet {
                 arrival: now,
-                rtp_time: 960 * sent,
                 kernel_stamp: true,
+                rtp_time: 960 * sent,
+                sequence: sent.into(),
+                level: None,
+                payload: &[],
             };
             sent += 1;
             call.handle(now, Input::Packet(0, packet));

@@ -59,8 +59,10 @@ fn hear(frames: &[Box<[u8]>], mut lose: Option<&mut Impairment>) -> (Vec<(f64, b
         } else {
             ear.packet(&Packet {
                 arrival,
+                kernel_stamp: true,
                 rtp_time: (k * FRAME) as u32,
                 sequence: k as u64,
+                level: None,
                 payload,
             });
         }

@@ -87,8 +87,10 @@ fn hear(packets: &[Sent]) -> Vec<(Duration, Told)> {
         } = *sent;
         ear.packet(&Packet {
             arrival: start + at,
+            kernel_stamp: true,
             rtp_time: rtp,
             sequence,
+            level: None,
             payload,
         });
         drain(&mut ear, now);

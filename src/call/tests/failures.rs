@@ -12,7 +12,7 @@ fn world() -> World {
     }
 }
 
-fn two_turns(at: u64, input: Input) -> Played {
+fn two_turns(at: u64, input: Input<'static>) -> Played {
     let world = World {
         inputs: vec![(ms(at), input)],
         ..world()
@@ -22,7 +22,7 @@ fn two_turns(at: u64, input: Input) -> Played {
 
 #[test]
 fn failures_end_every_turn() {
-    let at = |at, input: Input| two_turns(at, input);
+    let at = |at, input: Input<'static>| two_turns(at, input);
     let absent = Failure::AgentAbsent { waited: ms(3000) };
     let no_agent = play(
         CallScript {

@@ -29,10 +29,13 @@ impl Stream {
 
     fn next(&mut self, late: Duration) -> Duration {
         let arrival = self.base + self.clock + late;
-        let hold = self.model.packet(PacketArrival {
+        let hold = self.model.packet(&Packet {
             arrival,
-            rtp_time: self.rtp,
             kernel_stamp: self.n.is_multiple_of(2),
+            rtp_time: self.rtp,
+            sequence: self.n.into(),
+            level: None,
+            payload: &[],
         });
         self.n += 1;
         self.rtp = self.rtp.wrapping_add(960);
@@ -180,10 +183,13 @@ fn reordered_packets_do_not_update_the_playout_model() {
         stream.rtp += 960;
         stream.clock += BUCKET;
         stream.next(Duration::ZERO);
-        let late = stream.model.packet(PacketArrival {
+        let late = stream.model.packet(&Packet {
             arrival: stream.base + clock + 30 * MS,
-            rtp_time: rtp,
             kernel_stamp: true,
+            rtp_time: rtp,
+            sequence: stream.n.into(),
+            level: None,
+            payload: &[],
         });
         assert_eq!(late, Duration::ZERO);
     }

@@ -1,10 +1,10 @@
 //! Properties of a call that hold for any inputs in any order.
 
 use super::sim::{TURN, ms};
-use crate::audio::{Confidence, FRAME_TIME, Heard, HeardAt, Onset, SPURT_GAP, Segment};
+use crate::audio::{Confidence, FRAME_TIME, Heard, HeardAt, Onset, Packet, SPURT_GAP, Segment};
 use crate::call::{
     Anchor, Call, CallEvent, CallResult, CallScript, Expect, Failure, GreetingPolicy, Input,
-    OnAgentLeft, Outcome, PacketArrival, TurnResult, TurnScript,
+    OnAgentLeft, Outcome, TurnResult, TurnScript,
 };
 use proptest::prelude::*;
 use std::time::{Duration, Instant};
@@ -124,7 +124,7 @@ impl Driver {
         }
     }
 
-    fn handle(&mut self, input: Input) {
+    fn handle(&mut self, input: Input<'_>) {
         self.call.handle(self.now, input);
         while let Some(event) = self.call.poll_event() {
             match event {
@@ -151,10 +151,13 @@ impl Driver {
                 kernel,
             } => Input::Packet(
                 0,
-                PacketArrival {
+                Packet {
                     arrival: self.now - ms(age),
-                    rtp_time,
                     kernel_stamp: kernel,
+                    rtp_time,
+                    sequence: 0,
+                    level: None,
+                    payload: &[],
                 },
             ),
             Step::Triggered { age } => Input::Heard(

@@ -3,10 +3,12 @@
 //! Invariants: virtual time only; the agent's audio is a packet every 20 ms from its
 //! subscription on, and the ear reports a talk spurt with the delays of the real one.
 
-use crate::audio::{Confidence, FRAME_TIME, Heard, HeardAt, Onset, PAUSE, SPURT_GAP, Segment};
+use crate::audio::{
+    Confidence, FRAME_TIME, Heard, HeardAt, Onset, PAUSE, Packet, SPURT_GAP, Segment,
+};
 use crate::call::{
     Anchor, Call, CallEvent, CallResult, CallScript, Expect, Failure, Flag, GreetingPolicy, Input,
-    OnAgentLeft, Outcome, PacketArrival, Phase, Say, TurnResult, TurnScript,
+    OnAgentLeft, Outcome, Phase, Say, TurnResult, TurnScript,
 };
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -67,7 +69,7 @@ pub(super) struct World {
     /// Extra delay of the ear's reports.
     pub(super) ear_lag: Duration,
     /// Any other inputs, by instant after the start.
-    pub(super) inputs: Vec<(Duration, Input)>,
+    pub(super) inputs: Vec<(Duration, Input<'static>)>,
     pub(super) until: Duration,
 }
 
@@ -122,12 +124,12 @@ struct Sim {
     world: World,
     script: CallScript,
     subscribed: Instant,
-    queue: BTreeMap<(Instant, u32), Input>,
+    queue: BTreeMap<(Instant, u32), Input<'static>>,
     sequence: u32,
 }
 
 impl Sim {
-    fn at(&mut self, at: Instant, input: Input) {
+    fn at(&mut self, at: Instant, input: Input<'static>) {
         self.sequence += 1;
         self.queue.insert((at, self.sequence), input);
     }
@@ -189,7 +191,7 @@ impl Sim {
                     self.speak(from, ms(length));
                 }
                 Act::Stop(after) => {
-                    let is_end = |i: &Input| {
+                    let is_end = |i: &Input<'_>| {
                         matches!(
                             i,
                             Input::Heard(_, Heard::Paused { .. } | Heard::Ended { .. })
@@ -231,10 +233,13 @@ pub(super) fn play_from(script: CallScript, world: impl FnOnce(Instant) -> World
     let packets = (world.until.saturating_sub(world.subscribed)).as_millis() / 20;
     for n in 0..u32::try_from(packets).expect("a short simulation") {
         let arrival = sim.subscribed + FRAME_TIME * n;
-        let packet = PacketArrival {
+        let packet = Packet {
             arrival,
-            rtp_time: (u32::MAX - 5000).wrapping_add(960 * n),
             kernel_stamp: world.kernel_stamp,
+            rtp_time: (u32::MAX - 5000).wrapping_add(960 * n),
+            sequence: n.into(),
+            level: None,
+            payload: &[],
         };
         sim.at(arrival, Input::Packet(0, packet));
     }

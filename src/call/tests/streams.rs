@@ -14,7 +14,7 @@ const PATIENT: TurnScript = TurnScript {
 const MUSIC: u32 = 1;
 
 /// Music on a separate stream that begins `after` the start of the call and does not stop.
-fn music(start: Instant, after: Duration) -> [(Duration, Input); 2] {
+fn music(start: Instant, after: Duration) -> [(Duration, Input<'static>); 2] {
     let at = HeardAt {
         arrival: start + after,
         offset: Duration::ZERO,

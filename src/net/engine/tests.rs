@@ -2,9 +2,9 @@
 //!
 //! Invariants: only outcomes and order are asserted; every bound is generous.
 
-use super::super::{AudioPacket, Impairment, Outgoing, Shape, tracks_by_mid};
+use super::super::{Impairment, Outgoing, RtpStream, Shape, tracks_by_mid};
 use super::*;
-use crate::vocab::Loss;
+use crate::vocab::{Loss, Packet};
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::{Mutex, MutexGuard};
 
@@ -58,7 +58,7 @@ impl Party {
 }
 
 impl Endpoint for Party {
-    fn audio(&mut self, now: Instant, p: AudioPacket<'_>) {
+    fn audio(&mut self, now: Instant, _: RtpStream, p: Packet<'_>) {
         let first = p.payload.first().copied().unwrap_or(0);
         let row = (p.sequence, p.rtp_time, first, p.arrival, now);
         self.seen().packets.push(row);

@@ -10,6 +10,12 @@ use std::time::Duration;
 
 const FIXTURE: &[u8] = include_bytes!("../../../fixtures/order-status.wav");
 
+const STREAM: RtpStream = RtpStream {
+    track: 0,
+    ssrc: 1,
+    restarts: 0,
+};
+
 fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
@@ -118,23 +124,22 @@ fn play_as(
         let loud = input.iter().take(FRAME).any(|x| *x != 0);
         let level = if loud { 30 } else { DIGITAL_SILENCE };
         silent += usize::from(!loud);
-        let packet = AudioPacket {
-            track: 0,
-            ssrc: 1,
-            restarts: 0,
-            level: Some(level),
+        let packet = Packet {
             // As if captured without a delay: the packet's first sample has the codec's
             // look-ahead in it.
             arrival: now.checked_sub(FRAME_TIME).expect("later"),
             rtp_time: (k as u32).wrapping_mul(FRAME as u32),
             sequence: k as u64,
+            level: Some(level),
             payload,
             kernel_stamp: true,
         };
         waiting.push(packet);
         let due = end.poll_timeout().is_some_and(|at| at <= now);
         if !waits || read_next <= now || due {
-            waiting.drain(..).for_each(|packet| end.audio(now, packet));
+            waiting
+                .drain(..)
+                .for_each(|packet| end.audio(now, STREAM, packet));
             read_next = now + end.patience(now);
         }
         if !waits || end.poll_timeout().is_some_and(|at| at <= now) {
@@ -142,7 +147,9 @@ fn play_as(
         }
     }
     let now = start + FRAME_TIME * heard.len().div_ceil(FRAME) as u32;
-    waiting.drain(..).for_each(|packet| end.audio(now, packet));
+    waiting
+        .drain(..)
+        .for_each(|packet| end.audio(now, STREAM, packet));
     let mut asked = 0;
     while let Ok(event) = events.try_recv() {
         asked += usize::from(matches!(event, EndEvent::Onset(..)));

@@ -34,8 +34,10 @@ fn call(desk: &Desk, index: usize, start: Instant, ends: &[(Outcome, Option<u64>
             capture.said((turn, k), captured, ms(400), payload);
             let packet = Packet {
                 arrival: captured,
+                kernel_stamp: true,
                 rtp_time: (k * FRAME) as u32,
                 sequence: (turn * 1_000 + k) as u64,
+                level: None,
                 payload,
             };
             capture.heard(0, packet, ms(20));
@@ -119,8 +121,10 @@ async fn memory_is_bounded_whatever_comes() {
     let start = Instant::now();
     let packet = |k: u64| Packet {
         arrival: start + FRAME_TIME * k as u32,
+        kernel_stamp: true,
         rtp_time: (k as u32).wrapping_mul(FRAME as u32),
         sequence: k,
+        level: None,
         payload: &payload,
     };
     // An hour in which nobody speaks: three seconds are kept.

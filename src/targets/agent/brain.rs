@@ -9,9 +9,9 @@ use super::crowd::Seat;
 use super::delay::DelayStream;
 use super::inbound::{Caller, Hearing, Inbound};
 use super::truth::{TruthLine, TruthSender};
-use crate::audio::{FRAME_TIME, RATE};
+use crate::audio::{FRAME_TIME, Packet, RATE};
 use crate::call::AgentState;
-use crate::net::{AudioPacket, Endpoint, Outgoing, monotonic_ns};
+use crate::net::{Endpoint, Outgoing, RtpStream, monotonic_ns};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
@@ -219,7 +219,7 @@ impl AgentEnd {
 }
 
 impl Endpoint for AgentEnd {
-    fn audio(&mut self, _now: Instant, packet: AudioPacket<'_>) {
+    fn audio(&mut self, _now: Instant, _stream: RtpStream, packet: Packet<'_>) {
         let Some(mut inbound) = self.inbound.take() else {
             return;
         };

@@ -101,8 +101,10 @@ fn onset(frames: &[Arc<[u8]>], codec: Codec) -> Result<(usize, Duration), ClipEr
     for (i, payload) in stream.enumerate() {
         ear.packet(&Packet {
             arrival: zero + FRAME_TIME * i as u32,
+            kernel_stamp: true,
             rtp_time: (i * audio::FRAME) as u32,
             sequence: i as u64,
+            level: None,
             payload,
         });
         while let Some(heard) = ear.poll_heard() {

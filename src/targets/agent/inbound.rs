@@ -7,9 +7,8 @@
 
 use super::chirps::Chirps;
 use crate::audio::{
-    AudioError, Codec, Decoder, EndOfSpeech, FRAME, FRAME_TIME, SpeechEvent, time_of,
+    AudioError, Codec, Decoder, EndOfSpeech, FRAME, FRAME_TIME, Packet, SpeechEvent, time_of,
 };
-use crate::net::AudioPacket;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -79,7 +78,7 @@ impl Inbound {
     }
 
     /// Handles one packet of the caller's track.
-    pub(super) fn packet(&mut self, p: &AudioPacket<'_>, tell: &mut dyn FnMut(Caller)) {
+    pub(super) fn packet(&mut self, p: &Packet<'_>, tell: &mut dyn FnMut(Caller)) {
         if p.payload.is_empty() {
             return;
         }

@@ -6,9 +6,10 @@
 //! mishap holds it up, and in order.
 
 use crate::call::{Failure, TargetFailure};
-use crate::net::{AudioPacket, Endpoint, Impairment, Outgoing};
+use crate::net::{Endpoint, Impairment, Outgoing, RtpStream};
 use crate::targets::agent::AgentEnd;
 use crate::targets::{Event, Job, Moment, now, until};
+use crate::vocab::Packet;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -16,6 +17,12 @@ use tokio::sync::mpsc;
 
 /// Number of the agent's only track.
 const TRACK: u32 = 0;
+/// The only stream of each direction.
+const STREAM: RtpStream = RtpStream {
+    track: TRACK,
+    ssrc: 1,
+    restarts: 0,
+};
 /// States that may wait until they are passed on: more than an agent changes within an instant.
 const STATES: usize = 64;
 
@@ -111,14 +118,11 @@ impl Way {
     }
 
     /// Hands over the frame that arrives next.
-    fn arrives(&mut self, to: impl FnOnce(Instant, AudioPacket<'_>)) {
+    fn arrives(&mut self, to: impl FnOnce(Instant, Packet<'_>)) {
         let Some((arrival, sequence, frame)) = self.frames.pop_front() else {
             return;
         };
-        let packet = AudioPacket {
-            track: TRACK,
-            ssrc: 1,
-            restarts: 0,
+        let packet = Packet {
             arrival,
             // As exact as a kernel's: this is when it arrives.
             kernel_stamp: true,
@@ -385,7 +389,7 @@ impl<E: Endpoint> Wire<E> {
                 let agent = self.agent.as_mut();
                 self.to_agent.arrives(|at, packet| {
                     if let Some(agent) = agent {
-                        agent.audio(at, packet);
+                        agent.audio(at, STREAM, packet);
                     }
                 });
             }
@@ -395,7 +399,7 @@ impl<E: Endpoint> Wire<E> {
                 let times = if self.repeats { 2 } else { 1 };
                 self.to_caller.arrives(|at, packet| {
                     if let Some(caller) = caller {
-                        (0..times).for_each(|_| caller.audio(at, packet));
+                        (0..times).for_each(|_| caller.audio(at, STREAM, packet));
                     }
                 });
             }

@@ -393,8 +393,10 @@ fn a_timeout_is_told_when_packets_stop() {
     {
         ear.packet(&Packet {
             arrival: start + *at,
+            kernel_stamp: true,
             rtp_time: *rtp,
             sequence: *sequence,
+            level: None,
             payload,
         });
     }

@@ -2,13 +2,19 @@
 
 use super::super::crowd::Crowd;
 use super::*;
-use crate::audio::{Codec, Ear, FRAME, Heard, Packet, opus, tone};
+use crate::audio::{Codec, Ear, FRAME, Heard, opus, tone};
 use crate::vocab::AgentDelay;
 use std::collections::VecDeque;
 
 const D: Duration = Duration::from_millis(400);
 /// The end of speech is found in windows of 2 ms, before and after the codec.
 const WINDOWS: Duration = Duration::from_millis(3);
+
+const STREAM: RtpStream = RtpStream {
+    track: 0,
+    ssrc: 1,
+    restarts: 0,
+};
 
 fn ms(n: u64) -> Duration {
     Duration::from_millis(n)
@@ -83,26 +89,25 @@ impl Table {
                 let out = self.agent.send(now).expect("a packet in every slot");
                 ear.packet(&Packet {
                     arrival: now,
+                    kernel_stamp: true,
                     rtp_time: out.rtp_time,
                     sequence: heard.packets.len() as u64,
+                    level: None,
                     payload: &out.payload,
                 });
                 heard.packets.push((now, out.rtp_time));
                 self.agent.sent(now, now, 0);
             } else if arrival == Some(now) {
                 let (arrival, sequence, payload) = caller.pop_front().expect("a packet");
-                let packet = AudioPacket {
-                    track: 0,
-                    ssrc: 1,
-                    restarts: 0,
-                    level: None,
+                let packet = Packet {
                     arrival,
                     kernel_stamp: true,
                     rtp_time: (sequence as u32).wrapping_mul(FRAME as u32),
                     sequence,
+                    level: None,
                     payload: &payload,
                 };
-                self.agent.audio(now, packet);
+                self.agent.audio(now, STREAM, packet);
             } else {
                 self.agent.timeout(now);
             }
@@ -276,18 +281,15 @@ fn hostile_packets_do_not_stall_the_agent() {
         sequence += step;
         sequence %= u64::MAX / 4;
         now += ms(3);
-        let packet = AudioPacket {
-            track: 0,
-            ssrc: 1,
-            restarts: 0,
-            level: None,
+        let packet = Packet {
             arrival: now,
             kernel_stamp: true,
             rtp_time,
             sequence,
+            level: None,
             payload,
         };
-        table.agent.audio(now, packet);
+        table.agent.audio(now, STREAM, packet);
         table.agent.timeout(now);
     }
     // The agent may answer noise, but it must not stall.

@@ -3,8 +3,9 @@
 use super::super::{Clip, Hearing, Voice};
 use super::*;
 use crate::audio::Codec;
-use crate::net::{AudioPacket, Endpoint, Engine, Outgoing, Shape};
+use crate::net::{Endpoint, Engine, Outgoing, RtpStream, Shape};
 use crate::vocab::AgentDelay;
+use crate::vocab::Packet;
 use std::time::{Duration, Instant};
 use tokio::io::{DuplexStream, Lines, ReadHalf, WriteHalf};
 
@@ -21,7 +22,7 @@ fn agent() -> Agent {
 struct Nobody;
 
 impl Endpoint for Nobody {
-    fn audio(&mut self, _: Instant, _: AudioPacket<'_>) {}
+    fn audio(&mut self, _: Instant, _: RtpStream, _: Packet<'_>) {}
     fn timeout(&mut self, _: Instant) {}
     fn poll_timeout(&self) -> Option<Instant> {
         None
