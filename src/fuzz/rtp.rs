@@ -8,6 +8,7 @@
 use super::input::Input;
 use super::planted::planted;
 use crate::net::fuzzed::{Connection, Received, seal_rtcp, sender_report};
+use crate::vocab::Packet;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -200,34 +201,39 @@ impl Model {
         assert_eq!(sealed, Some(datagram.len()));
         // What cannot be read is as good as forged.
         let heard = length(&sent).and_then(|length| Some((self.hears(sequence, index)?, length)));
-        let expected = match heard {
-            Some((sequence, length)) => Received::Packet {
-                restarts: self.restarts,
-                sequence,
-                rtp_time: u32::from_be_bytes([
-                    sent.header[4],
-                    sent.header[5],
-                    sent.header[6],
-                    sent.header[7],
-                ]),
-                level: level(&sent),
-                payload: sent.payload[..length].to_vec(),
-            },
-            None => Received::Silent,
+        let stamp = self.connection.stamp(self.at);
+        let word = |at: usize| {
+            let bytes = sent.header[at..at + 4].try_into().expect("four bytes");
+            u32::from_be_bytes(bytes)
         };
+        let expected = heard.map(|(sequence, length)| Received::Packet {
+            section: Some("0".into()),
+            ssrc: SSRC,
+            restarts: self.restarts,
+            packet: Packet {
+                arrival: stamp.at,
+                kernel_stamp: stamp.kernel,
+                rtp_time: word(4),
+                sequence,
+                level: level(&sent),
+                payload: &sent.payload[..length],
+            },
+        });
         let received = self.connection.receive(&datagram, self.at);
-        assert_eq!(received, expected, "{:x?}", sent.header);
-        if let Received::Packet { level, .. } = received {
+        assert!(received.is_some(), "left to str0m: {:x?}", sent.header);
+        let packet = received.filter(|r| matches!(r, Received::Packet { .. }));
+        assert_eq!(packet, expected, "{received:?}, {:x?}", sent.header);
+        if packet.is_some() {
             let twice = self.connection.receive(&datagram, self.at);
-            assert_eq!(twice, Received::Silent, "a duplicate is heard");
+            assert_eq!(twice, Some(Received::Repeated), "a duplicate is heard");
             let padded = sent.header[0] & 0x20 != 0;
-            planted([padded, sent.csrcs > 0, level.is_some()]);
+            planted([padded, sent.csrcs > 0, level(&sent).is_some()]);
         }
     }
 
     fn forged(&mut self, datagram: &[u8]) {
         let received = self.connection.receive(datagram, self.at);
-        let heard = matches!(received, Received::Packet { .. });
+        let heard = matches!(received, Some(Received::Packet { .. }));
         assert!(!heard, "what nobody has sealed is heard: {datagram:x?}");
     }
 
@@ -239,7 +245,9 @@ impl Model {
         self.rtcp_index += 1;
         let sealed = seal_rtcp(&mut self.connection.seals, self.rtcp_index, &packet);
         let sealed = sealed.expect("there is room");
-        assert_eq!(self.connection.receive(&sealed, self.at), Received::Silent);
+        let received = self.connection.receive(&sealed, self.at);
+        let is_report = matches!(received, Some(Received::Report(_)));
+        assert!(is_report, "{received:?}");
         let report = sender_report(&packet);
         assert!(report.is_none() || packet.len() >= 28);
         self.reported |= report.is_some_and(|(ssrc, _)| ssrc == SSRC);

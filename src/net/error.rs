@@ -27,3 +27,10 @@ pub enum NetError {
     #[error("the peer is gone")]
     Gone,
 }
+
+impl NetError {
+    /// A description that cannot be used, and why.
+    pub(super) fn description(why: impl std::fmt::Display) -> Self {
+        Self::Description(why.to_string())
+    }
+}

@@ -3,8 +3,12 @@
 //! In: bytes as they would come from the network or a server. Out: what the engine makes of them.
 //! Invariant: nothing is sent, whatever address an input names.
 
+pub(crate) use super::path::Received;
+
+use super::batch::Datagram;
+use super::clock::Stamp;
 use super::keys::Keys;
-use super::media::{Media, Taken};
+use super::path::{DirectPath, MediaPath as _, Negotiated};
 use super::rtcp;
 use super::srtp::{self, Context};
 use super::{NetError, Shape, Transport};
@@ -55,79 +59,77 @@ pub(crate) fn open_rtcp(context: &mut Context, datagram: &[u8]) -> Option<Vec<u8
     Some(room)
 }
 
-/// What a datagram was.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Received {
-    /// Left to str0m.
-    Nothing,
-    /// Handled, with nothing to hear.
-    Silent,
-    /// A packet of a stream.
-    Packet {
-        restarts: u32,
-        sequence: u64,
-        rtp_time: u32,
-        level: Option<u8>,
-        payload: Vec<u8>,
-    },
-}
-
-/// A connection that receives and reports, and its other side.
+/// A connection that receives past str0m and reports, and its other side.
 pub(crate) struct Connection {
-    media: Media,
+    path: DirectPath,
     /// The other side's contexts.
     pub(crate) seals: Context,
     opens: Context,
     start: Instant,
+    room: Box<[u8]>,
 }
 
 impl Connection {
     pub(crate) fn new() -> Self {
-        let mut media = Media::new(&keys(false, true)).expect("a supported profile");
+        let mut path = DirectPath::new(&keys(false, true)).expect("a supported profile");
         let (seals, opens) = contexts(true, true);
         // A packet of our stream as str0m would have made it: a header, and a sealed payload.
         let mut first = [0; 12 + 32];
         (first[0], first[1]) = (0x80, 111);
         first[8..12].copy_from_slice(&OWN.to_be_bytes());
-        media.take_over(&first, SocketAddr::from(([127, 0, 0, 1], 9)), 1);
+        path.continue_sending(&first, SocketAddr::from(([127, 0, 0, 1], 9)), 1);
         Self {
-            media,
+            path,
             seals,
             opens,
             start: Instant::now(),
+            room: vec![0; ROOM].into(),
         }
     }
 
     /// Takes over a stream of the other side after its packet `sequence`.
     pub(crate) fn hear(&mut self, ssrc: u32, level: Option<u8>, sequence: u64) {
-        let (mid, start) = ("0".into(), self.start);
-        self.media.hear((ssrc, 0), mid, level, sequence, start);
-        // Whatever type a packet has, its section has it.
-        (1..128).for_each(|pt| self.media.allow(ssrc, pt));
+        let negotiated = Negotiated {
+            mid: "0".into(),
+            // Whatever type a packet has, its section has it.
+            payload_types: (0..128).collect(),
+            level,
+        };
+        self.path
+            .continue_receiving(ssrc, negotiated, sequence, self.start);
     }
 
-    pub(crate) fn receive(&mut self, datagram: &[u8], at: Duration) -> Received {
-        let mut room = [0; ROOM];
-        match self.media.receive(datagram, self.start + at, &mut room) {
-            Taken::No => Received::Nothing,
-            Taken::Report(_) | Taken::Unauthenticated | Taken::Repeated | Taken::Behind => {
-                Received::Silent
-            }
-            Taken::PayloadType { pt, .. } => panic!("type {pt} was not allowed"),
-            Taken::Packet(heard) => Received::Packet {
-                restarts: heard.restarts,
-                sequence: heard.sequence,
-                rtp_time: heard.rtp_time,
-                level: heard.level,
-                payload: room[..heard.length].to_vec(),
-            },
+    /// The instant `at` after the start, as the stamp of a datagram.
+    pub(crate) fn stamp(&self, at: Duration) -> Stamp {
+        Stamp {
+            at: self.start + at,
+            kernel: true,
         }
+    }
+
+    /// Handles a datagram; `None` if it is left to str0m.
+    pub(crate) fn receive(&mut self, bytes: &[u8], at: Duration) -> Option<Received<'_>> {
+        let datagram = Datagram {
+            bytes,
+            from: SocketAddr::from(([127, 0, 0, 1], 9)),
+            wall_ns: None,
+            dropped: 0,
+        };
+        let stamp = self.stamp(at);
+        if !self.path.carries(bytes) {
+            return None;
+        }
+        let received = self
+            .path
+            .receive(stamp.at, &datagram, stamp, &mut self.room);
+        assert_ne!(received, Received::Unplaced, "every type is negotiated");
+        Some(received)
     }
 
     /// Our next report if one is due, as the other side opens it.
     pub(crate) fn report(&mut self, at: Duration) -> Option<Vec<u8>> {
         let mut room = [0; ROOM];
-        let (length, _) = self.media.report(self.start + at, 0, &mut room)?;
+        let (length, _) = self.path.report(self.start + at, 0, &mut room)?;
         let opened = open_rtcp(&mut self.opens, &room[..length]);
         Some(opened.expect("the other side opens our reports"))
     }
@@ -172,7 +174,7 @@ impl Described {
 
     pub(crate) fn publish_on(&mut self, mid: &str) -> bool {
         self.0.publish_on(mid.into());
-        self.0.publication().is_some()
+        self.0.str0m.publication().is_some()
     }
 
     /// A datagram from the network.
@@ -182,7 +184,11 @@ impl Described {
         if let Ok(read) = str0m::net::Receive::new(str0m::net::Protocol::Udp, from, to, datagram) {
             let now = Instant::now();
             // As in `Transport::receive`: an error means a bad datagram.
-            let _ = self.0.rtc.handle_input(str0m::Input::Receive(now, read));
+            let _ = self
+                .0
+                .str0m
+                .rtc
+                .handle_input(str0m::Input::Receive(now, read));
         }
     }
 
@@ -190,7 +196,7 @@ impl Described {
     pub(crate) fn drain(&mut self, by: Duration) -> bool {
         self.0.tick(Instant::now() + by);
         for _ in 0..MOST_OUTPUTS {
-            match self.0.rtc.poll_output() {
+            match self.0.str0m.rtc.poll_output() {
                 Ok(Output::Timeout(_)) => return true,
                 Ok(_) => {}
                 Err(_) => return false,

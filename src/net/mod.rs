@@ -16,7 +16,7 @@ mod grid;
 mod health;
 mod impair;
 mod keys;
-mod media;
+mod path;
 mod peer;
 mod poller;
 mod rtcp;

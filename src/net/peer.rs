@@ -4,26 +4,23 @@
 //! Invariants: after every entry point, all outputs have been drained and the next wake-up is
 //! known; a datagram that the other side did not send is counted, and changes nothing else.
 
-mod sending;
-
 use super::batch::{BATCH, Batch};
 use super::claims::{Claims, Fate};
-use super::clock::{Stamp, Stamper};
+use super::clock::Stamper;
 use super::endpoint::{Endpoint, RtpStream};
 use super::error::NetError;
 use super::grid::{Grid, PERIOD};
 use super::health::Health;
 use super::impair::Impairment;
-use super::media::Taken;
-use super::socket::is_rtp;
-use super::transport::{Happened, IDLE, Publication, Transport};
-use crate::vocab::Packet;
+use super::path::{Received, TransportEvent};
+use super::transport::{IDLE, Transport};
 use std::net::IpAddr;
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
-use str0m::rtp::RtpPacket;
 use tokio::sync::mpsc;
 
+/// The transport that our stream is sent on.
+const PUBLISHER: usize = 0;
 /// Batches of datagrams read from one socket before timers are checked.
 const READS_PER_TURN: usize = 4;
 /// Such turns before an endpoint's timer fires all the same: 10 s of audio.
@@ -52,8 +49,6 @@ pub struct Peer<E> {
     remote: IpAddr,
     /// Boxed, because most peers have only one.
     transports: [Option<Box<Transport>>; 2],
-    publisher: usize,
-    publication: Option<Publication>,
     claims: Claims,
     sequence: u64,
     events: mpsc::Sender<PeerEvent>,
@@ -92,8 +87,6 @@ impl<E: Endpoint> Peer<E> {
             endpoint,
             remote,
             transports: [None, None],
-            publisher: 0,
-            publication: None,
             claims: Claims::default(),
             sequence: 1,
             events,
@@ -125,7 +118,6 @@ impl<E: Endpoint> Peer<E> {
     /// Closes a transport so that it can be opened anew.
     pub fn close(&mut self, index: usize) {
         self.transports[index] = None;
-        self.publication = None;
     }
 
     pub(super) fn is_dead(&self) -> bool {
@@ -187,10 +179,10 @@ impl<E: Endpoint> Peer<E> {
         }
         for index in 0..2 {
             if let Some(t) = self.transports[index].as_mut()
-                && t.timeout <= now
+                && t.timeout() <= now
             {
                 t.tick(now);
-                self.drain(index, now, None, tools.health);
+                self.pass_on_events(index, tools.health);
             }
         }
         self.timeout(now, tools);
@@ -257,125 +249,94 @@ impl<E: Endpoint> Peer<E> {
         let stamp = tools.stamper.arrival(d.wall_ns, now);
         tools.health.dropped(t.drops(d.dropped));
         let impairment = &mut self.impairment;
-        let mut dropped = false;
-        let lost = &mut || {
-            dropped = impairment.as_mut().is_some_and(Impairment::loses);
-            dropped
-        };
-        match t.receive_media(d.bytes, stamp.at, tools.room) {
-            Taken::No if t.receive(now, &d, tools.room, lost) => {
-                self.stamped = stamp.kernel;
-                self.drain(index, now, Some(stamp), tools.health);
-                if is_rtp(d.bytes) && !dropped && self.is_unplaced(index, d.bytes) {
-                    tools.health.fate(self.claims.fate(index, None, stamp.at));
-                }
-            }
-            Taken::Report(None) => {}
-            Taken::Report(Some(loss)) => {
-                tools.health.lost_upstream(loss.count);
-                self.endpoint.lost(now, loss.among);
-            }
-            Taken::PayloadType { .. } => {
-                // No audio that was negotiated.
-                tools.health.fate(self.claims.fate(index, None, stamp.at));
-            }
-            Taken::No | Taken::Unauthenticated => tools.health.unauthenticated(),
-            Taken::Repeated => tools.health.repeated(),
-            Taken::Behind => tools.health.behind(),
-            Taken::Packet(_) if lost() => {}
-            Taken::Packet(heard) => {
+        let lost = &mut || impairment.as_mut().is_some_and(Impairment::loses);
+        match t.receive(now, &d, stamp, tools.room, lost) {
+            Received::Packet {
+                section,
+                ssrc,
+                restarts,
+                packet,
+            } => {
                 self.stamped = stamp.kernel;
                 let waited = now.saturating_duration_since(stamp.at);
                 tools.health.received(waited, stamp.kernel);
-                let fate = self.claims.fate(index, Some(heard.mid), stamp.at);
+                let fate = self.claims.fate(index, section, stamp.at);
                 tools.health.fate(fate);
-                if let Fate::Heard(track) = fate {
+                if let (Fate::Heard(track), Some(section)) = (fate, section) {
+                    t.take_over(section, ssrc, &packet);
                     let stream = RtpStream {
                         track,
-                        ssrc: heard.ssrc,
-                        restarts: heard.restarts,
-                    };
-                    let packet = Packet {
-                        arrival: stamp.at,
-                        kernel_stamp: stamp.kernel,
-                        rtp_time: heard.rtp_time,
-                        sequence: heard.sequence,
-                        level: heard.level,
-                        payload: &tools.room[..heard.length],
+                        ssrc,
+                        restarts,
                     };
                     self.endpoint.audio(now, stream, packet);
                 }
             }
+            Received::Unplaced => {
+                self.stamped = stamp.kernel;
+                tools.health.fate(self.claims.fate(index, None, stamp.at));
+            }
+            Received::Other | Received::Lost => self.stamped = stamp.kernel,
+            Received::Report(None) => {}
+            Received::Report(Some(loss)) => {
+                tools.health.lost_upstream(loss.count);
+                self.endpoint.lost(now, loss.among);
+            }
+            Received::Repeated => tools.health.repeated(),
+            Received::Behind => tools.health.behind(),
+            Received::Unauthenticated => tools.health.unauthenticated(),
+        }
+        self.pass_on_events(index, tools.health);
+    }
+
+    /// Sends the packet that is due at `due`, if there is one; the endpoint learns when it left.
+    fn send(&mut self, due: Instant, tools: &mut Tools<'_>) {
+        let Some(packet) = self.endpoint.send(due) else {
+            return;
+        };
+        let Some(t) = self.transports[PUBLISHER].as_mut() else {
+            return;
+        };
+        if !t.publishes() {
+            return;
+        }
+        let sequence = self.sequence;
+        self.sequence += 1;
+        let left = t.send(sequence, &packet, tools.health, tools.room);
+        self.pass_on_events(PUBLISHER, tools.health);
+        if let Some(actual) = left {
+            tools.health.sent(actual.saturating_duration_since(due));
+            self.endpoint.sent(due, actual, sequence);
         }
     }
 
-    /// Whether an authenticated packet belongs to no negotiated section: str0m has dropped it.
-    fn is_unplaced(&mut self, index: usize, bytes: &[u8]) -> bool {
-        let transport = self.transports[index].as_mut();
-        transport.is_some_and(|t| t.is_unplaced(bytes))
-    }
-
-    /// Drains one transport and handles its events; returns when an audio packet was handed to the
-    /// kernel, if one was.
-    fn drain(
-        &mut self,
-        index: usize,
-        now: Instant,
-        stamp: Option<Stamp>,
-        health: &Health,
-    ) -> Option<Instant> {
-        let pt = self.publication.map(|p| p.pt);
-        let (events, endpoint, claims) = (&self.events, &mut self.endpoint, &mut self.claims);
-        let transport = self.transports[index].as_mut()?;
-        let mut lost = 0;
-        let drained = transport.drain(health, pt, &mut |t, happened| {
-            let event = match happened {
-                Happened::Packet(p) => {
-                    let stamp = stamp.unwrap_or(Stamp {
-                        at: now,
-                        kernel: false,
-                    });
-                    let waited = now.saturating_duration_since(stamp.at);
-                    health.received(waited, stamp.kernel);
-                    let mid = t.mid_of(&p);
-                    let fate = claims.fate(index, mid, stamp.at);
-                    health.fate(fate);
-                    if let (Fate::Heard(track), Some(mid)) = (fate, mid) {
-                        t.hears(&p, mid, stamp.at);
-                        let stream = RtpStream {
-                            track,
-                            ssrc: *p.header.ssrc,
-                            restarts: 0,
-                        };
-                        endpoint.audio(now, stream, packet(&p, stamp));
-                    }
-                    return;
+    /// Tells the session what has happened to a transport.
+    fn pass_on_events(&mut self, index: usize, health: &Health) {
+        let Some(t) = self.transports[index].as_mut() else {
+            return;
+        };
+        for event in t.take_events() {
+            let event = match event {
+                TransportEvent::Connected => PeerEvent::Connected(index),
+                TransportEvent::Disconnected => PeerEvent::Disconnected(index),
+                TransportEvent::ChannelOpen(label) => PeerEvent::ChannelOpen(label),
+                TransportEvent::Failed(e) => {
+                    self.fail(PeerEvent::Dead(e.to_string()), health);
+                    continue;
                 }
-                Happened::Data => return, // data messages are not used
-                Happened::Connected => PeerEvent::Connected(index),
-                Happened::Disconnected => PeerEvent::Disconnected(index),
-                Happened::ChannelOpen(label) => PeerEvent::ChannelOpen(label),
             };
-            lost += u32::from(events.try_send(event).is_err());
-        });
-        for _ in 0..lost {
-            health.event_lost();
-        }
-        match drained {
-            Ok(left) => left,
-            Err(e) => {
-                self.fail(PeerEvent::Dead(e.to_string()), health);
-                None
+            if self.events.try_send(event).is_err() {
+                health.event_lost();
             }
         }
     }
 
-    /// Drains everything after the session has changed something.
+    /// Sends and passes on what follows from what the session has changed.
     pub(super) fn settle(&mut self, now: Instant, tools: &mut Tools<'_>) {
         for index in 0..2 {
             if let Some(t) = self.transports[index].as_mut() {
                 t.tick(now);
-                self.drain(index, now, None, tools.health);
+                self.pass_on_events(index, tools.health);
             }
         }
         self.serve(now, tools);
@@ -386,7 +347,7 @@ impl<E: Endpoint> Peer<E> {
         if self.dead {
             return now + IDLE;
         }
-        let transports = self.transports.iter().flatten().map(|t| t.timeout);
+        let transports = self.transports.iter().flatten().map(|t| t.timeout());
         transports
             .chain(self.endpoint.poll_send())
             .chain(self.endpoint.poll_timeout())
@@ -418,16 +379,5 @@ impl<E> Peer<E> {
     /// known reason.
     pub fn ignore_all(&mut self) {
         self.claims.end();
-    }
-}
-
-fn packet(p: &RtpPacket, stamp: Stamp) -> Packet<'_> {
-    Packet {
-        arrival: stamp.at,
-        kernel_stamp: stamp.kernel,
-        rtp_time: p.header.timestamp,
-        sequence: *p.seq_no,
-        level: p.header.ext_vals.audio_level.map(i8::unsigned_abs),
-        payload: &p.payload,
     }
 }

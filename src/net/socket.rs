@@ -17,7 +17,13 @@ pub(super) struct UdpPort {
     local: SocketAddr,
     /// The one address that the socket is connected to, once media flow.
     connected: Option<SocketAddr>,
+    /// The address of the latest authenticated packets from us and to us, and how many in a row
+    /// had it.
+    steady: Option<(SocketAddr, u32)>,
 }
+
+/// Packets in a row from and to one address before the socket is connected to it: a second.
+const STEADY: u32 = 100;
 
 impl UdpPort {
     /// Binds a socket for talking to `remote`: on loopback if `remote` is there, else on every
@@ -49,6 +55,7 @@ impl UdpPort {
             socket,
             local: SocketAddr::new(ip, port),
             connected: None,
+            steady: None,
         })
     }
 
@@ -62,10 +69,25 @@ impl UdpPort {
         self.socket.as_fd()
     }
 
+    /// A packet of media goes to this address, or an authenticated one came from it. Once media
+    /// have gone to and come from one address alone, the socket is connected to it.
+    pub(super) fn meets(&mut self, address: SocketAddr) {
+        if self.is_connected() {
+            return;
+        }
+        self.steady = match self.steady {
+            Some((known, n)) if known == address && n >= STEADY => {
+                self.connect(address);
+                None
+            }
+            Some((known, n)) if known == address => Some((known, n + 1)),
+            _ => Some((address, 1)),
+        };
+    }
+
     /// Connects the socket to one address, so that the kernel looks the route up once instead of
-    /// for every packet. Datagrams from other addresses are no longer received. Call it once media
-    /// flow.
-    pub(super) fn connect(&mut self, to: SocketAddr) {
+    /// for every packet. Datagrams from other addresses are no longer received.
+    fn connect(&mut self, to: SocketAddr) {
         // If the kernel refuses, the socket goes on unconnected.
         self.connected = self.socket.connect(to).is_ok().then_some(to);
     }
@@ -164,6 +186,23 @@ mod tests {
             assert_eq!(a.send(b"gone?", to).expect("no fault of ours"), 5);
             assert_eq!(a.recv(&mut batch).expect("nor is this"), 0);
         }
+    }
+
+    #[test]
+    fn a_port_is_connected_once_all_its_media_have_one_address() {
+        let mut port = UdpPort::towards(Ipv4Addr::LOCALHOST.into()).expect("bind");
+        let address = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let met = |port: &mut UdpPort, whom, times| {
+            (0..times).for_each(|_| port.meets(address(whom)));
+            port.is_connected()
+        };
+        // One packet from elsewhere, and the count begins again.
+        assert!(!met(&mut port, 5_000, STEADY));
+        assert!(!met(&mut port, 5_001, 1));
+        assert!(!met(&mut port, 5_000, STEADY));
+        assert!(met(&mut port, 5_000, 1));
+        met(&mut port, 5_001, 2 * STEADY);
+        assert_eq!(port.connected, Some(address(5_000)), "for good");
     }
 
     #[test]

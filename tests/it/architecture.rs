@@ -24,7 +24,7 @@ const MODULES: &[(&str, &[&str])] = &[
     ("call", &["vocab", "audio"]),
     ("record", &["vocab", "call", "stats"]),
     ("os", &[]),
-    ("net", &["vocab", "call", "os"]),
+    ("net", &["vocab", "os"]),
     ("targets", &["vocab", "net", "call", "audio"]),
     (
         "run",

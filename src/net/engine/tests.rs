@@ -17,6 +17,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 struct Seen {
     /// Sequence number, RTP time, first payload byte, arrival, and when it reached the endpoint.
     packets: Vec<(u64, u32, u8, Instant, Instant)>,
+    /// The stream of the last of them.
+    stream: Option<RtpStream>,
     /// Due and actual send times.
     sent: Vec<(Instant, Instant)>,
     /// When timers fired, and how many packets had come by then.
@@ -58,10 +60,13 @@ impl Party {
 }
 
 impl Endpoint for Party {
-    fn audio(&mut self, now: Instant, _: RtpStream, p: Packet<'_>) {
+    fn audio(&mut self, now: Instant, stream: RtpStream, p: Packet<'_>) {
         let first = p.payload.first().copied().unwrap_or(0);
         let row = (p.sequence, p.rtp_time, first, p.arrival, now);
-        self.seen().packets.push(row);
+        let mut seen = self.seen();
+        seen.packets.push(row);
+        seen.stream = Some(stream);
+        drop(seen);
         self.timer = self.patience.map(|wait| p.arrival + wait);
     }
 
@@ -213,6 +218,42 @@ async fn packets_arrive_in_order_with_sane_stamps_both_ways() {
     let health = one.health();
     assert_eq!((health.packets_out, health.send_errors), (50, 0));
     assert!(health.packets_in >= 50);
+}
+
+#[tokio::test]
+async fn after_a_second_packets_of_both_directions_bypass_str0m() {
+    let (one, other) = (
+        Engine::start(1).expect("engine"),
+        Engine::start(1).expect("engine"),
+    );
+    let ((a, _), (b, seen)) = (Party::new(), Party::new());
+    let (a, mut from_a) = one.add(a, HERE);
+    let (b, mut from_b) = other.add(b, HERE);
+    meet((&a, &mut from_a), (&b, &mut from_b)).await;
+    speak(&a, 150).await;
+    speak(&b, 150).await;
+    until("150 packets", || {
+        seen.lock().expect("seen").packets.len() >= 150
+    })
+    .await;
+    let (numbers, stream) = {
+        let seen = seen.lock().expect("seen");
+        let numbers: Vec<u8> = seen.packets.iter().map(|p| p.2).collect();
+        (numbers, seen.stream.expect("a stream"))
+    };
+    assert_eq!(numbers, (1..=150).collect::<Vec<u8>>(), "none is missed");
+    assert_eq!((stream.track, stream.restarts), (0, 0));
+    let (by_str0m, receives) = b
+        .with(move |p, now| {
+            let t = p.transport(0, now).expect("a transport");
+            let direct = t.direct.as_ref();
+            let receives = direct.is_some_and(|d| d.receives(stream.ssrc));
+            (t.str0m.sent, receives)
+        })
+        .await
+        .expect("b");
+    assert!((1..150).contains(&by_str0m), "{by_str0m} sent by str0m");
+    assert!(receives);
 }
 
 #[tokio::test]

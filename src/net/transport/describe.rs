@@ -4,7 +4,7 @@
 //! offers is outstanding; the sections that a server can make us offer are bounded, and so is what
 //! it can describe.
 
-use super::{NetError, Shape, Transport, description};
+use super::{NetError, Shape, Transport};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use str0m::Candidate;
 use str0m::change::{SdpAnswer, SdpOffer};
@@ -30,7 +30,7 @@ fn is_usable(sdp: &str) -> Result<(), NetError> {
     let values = sdp.split("ice-ufrag:").skip(1);
     let mut ufrags = values.map(|rest| rest.split(['\r', '\n']).next().unwrap_or_default());
     match ufrags.any(|ufrag| ufrag.len() > LONGEST_UFRAG) {
-        true => Err(description("its ice-ufrag is too long")),
+        true => Err(NetError::description("its ice-ufrag is too long")),
         false => Ok(()),
     }
 }
@@ -41,7 +41,7 @@ impl Transport {
     /// # Errors
     /// str0m has nothing to offer, which does not happen with a new transport.
     pub fn offer(&mut self, track: &str, shape: Shape) -> Result<String, NetError> {
-        let mut api = self.rtc.sdp_api();
+        let mut api = self.str0m.rtc.sdp_api();
         let direction = match shape {
             Shape::Direct => Direction::SendRecv,
             Shape::Single | Shape::Publisher => Direction::SendOnly,
@@ -53,7 +53,7 @@ impl Transport {
             Some(track.into()),
             None,
         );
-        self.publish = Some(mid);
+        self.str0m.publish = Some(mid);
         if shape == Shape::Single {
             self.receiving.push(api.add_media(
                 MediaKind::Audio,
@@ -99,7 +99,7 @@ impl Transport {
         if self.pending.is_some() {
             return Ok(None);
         }
-        let mut api = self.rtc.sdp_api();
+        let mut api = self.str0m.rtc.sdp_api();
         for mid in &self.receiving {
             api.set_direction(*mid, Direction::Inactive);
             api.set_direction(*mid, Direction::RecvOnly);
@@ -127,12 +127,13 @@ impl Transport {
     pub fn answer(&mut self, sdp: &str) -> Result<(), NetError> {
         self.admit(sdp)?;
         is_usable(sdp)?;
-        let answer = SdpAnswer::from_sdp_string(sdp).map_err(description)?;
+        let answer = SdpAnswer::from_sdp_string(sdp).map_err(NetError::description)?;
         let pending = self.pending.take().ok_or(NetError::UnexpectedAnswer)?;
-        self.rtc
+        self.str0m
+            .rtc
             .sdp_api()
             .accept_answer(pending, answer)
-            .map_err(description)
+            .map_err(NetError::description)
     }
 
     /// Applies the other side's offer and returns our answer. To send on one of its sections, call
@@ -143,12 +144,13 @@ impl Transport {
     pub fn accept(&mut self, sdp: &str) -> Result<String, NetError> {
         self.admit(sdp)?;
         is_usable(sdp)?;
-        let offer = SdpOffer::from_sdp_string(sdp).map_err(description)?;
+        let offer = SdpOffer::from_sdp_string(sdp).map_err(NetError::description)?;
         let answer = self
+            .str0m
             .rtc
             .sdp_api()
             .accept_offer(offer)
-            .map_err(description)?;
+            .map_err(NetError::description)?;
         Ok(answer.to_sdp_string())
     }
 
@@ -186,7 +188,7 @@ impl Transport {
                     return false;
                 }
                 self.candidates.insert(named);
-                self.rtc.add_remote_candidate(c);
+                self.str0m.rtc.add_remote_candidate(c);
                 true
             }
             _ => false,
@@ -195,7 +197,7 @@ impl Transport {
 
     /// Sends our microphone on section `mid` of an accepted offer.
     pub fn publish_on(&mut self, mid: Mid) {
-        self.publish = Some(mid);
+        self.str0m.publish = Some(mid);
     }
 }
 

@@ -155,7 +155,7 @@ fn a_description_whose_ufrag_fits_no_stun_message_is_refused() {
         ours.candidate("candidate:1 1 udp 2130706431 127.0.0.1 9 typ host");
         ours.tick(now + std::time::Duration::from_millis(500));
         for _ in 0..100 {
-            let output = ours.rtc.poll_output().expect("alive");
+            let output = ours.str0m.rtc.poll_output().expect("alive");
             if matches!(output, str0m::Output::Timeout(_)) {
                 break;
             }

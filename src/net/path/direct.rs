@@ -1,17 +1,21 @@
-//! Sends and receives the RTP of an established connection without going through str0m.
+//! The path past str0m: the RTP and RTCP of an established connection, with the keys of its
+//! handshake.
 //!
-//! In: the keys of its handshake, streams that str0m has started. Out: datagrams, packets,
-//! reports.
-//! Invariants: every stream starts in str0m, which knows the session descriptions, and is taken
-//! over at its current packet; handling a packet allocates nothing; duplicates and packets that
-//! fail authentication are dropped, and change nothing.
+//! In: the keys, streams that str0m has started, datagrams, packets to send. Out: received packets
+//! and reports, datagrams to send. Invariants: every stream starts in str0m, which knows the session
+//! descriptions, and is continued here after its current packet; handling a packet allocates
+//! nothing; duplicates and packets that fail authentication are dropped, and change nothing.
 
-use super::keys::Keys;
-use super::rtcp::{self, Reception};
-use super::srtp::{self, Context, TAG};
+use super::{MediaPath, Negotiated, Received, ReportedLoss};
+use crate::net::batch::Datagram;
+use crate::net::clock::Stamp;
+use crate::net::endpoint::Outgoing;
+use crate::net::keys::Keys;
+use crate::net::rtcp::{self, Reception};
+use crate::net::srtp::{self, Context, TAG};
+use crate::vocab::Packet;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime};
-use str0m::media::Mid;
 
 /// Length of the fixed RTP header.
 const HEADER: usize = 12;
@@ -33,54 +37,9 @@ const ANEW: u32 = 5;
 /// Sequence numbers from one rollover to the next.
 const ROLLOVER: u64 = 1 << 16;
 
-/// One received packet; its payload is at the start of the buffer given to [`Media::receive`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Heard {
-    pub(super) mid: Mid,
-    pub(super) ssrc: u32,
-    /// How often the stream has started its sequence numbers anew.
-    pub(super) restarts: u32,
-    pub(super) rtp_time: u32,
-    pub(super) sequence: u64,
-    /// In -dBov, if the packet carries it.
-    pub(super) level: Option<u8>,
-    pub(super) length: usize,
-}
-
-/// What [`Media::receive`] did with a datagram.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Taken {
-    /// Nothing: str0m has to handle it.
-    No,
-    /// Nothing: the stream has not had this payload type so far.
-    PayloadType {
-        mid: Mid,
-        ssrc: u32,
-        pt: u8,
-    },
-    /// A report of the other side: what it lost of our stream since its last one.
-    Report(Option<Loss>),
-    /// Dropped: it is no packet of the other side.
-    Unauthenticated,
-    /// Dropped: it has arrived before.
-    Repeated,
-    /// Dropped: it is too old to tell whether it has arrived before.
-    Behind,
-    Packet(Heard),
-}
-
-/// Packets of our stream that did not reach the other side.
-#[derive(Debug, Clone, PartialEq, Eq, Copy)]
-pub(super) struct Loss {
-    /// First and last sequence number among which the lost packets are.
-    pub(super) among: (u64, u64),
-    /// How many.
-    pub(super) count: u64,
-}
-
 /// Our outgoing stream.
 #[derive(Debug)]
-struct Out {
+struct SendStream {
     /// Header of every packet, except for marker, sequence number and RTP time.
     header: Vec<u8>,
     ssrc: u32,
@@ -95,13 +54,10 @@ struct Out {
 
 /// A stream that we receive.
 #[derive(Debug)]
-struct In {
+struct ReceiveStream {
     ssrc: u32,
-    mid: Mid,
-    /// Payload types of the audio that was negotiated for its section.
-    payload_types: Vec<u8>,
-    /// Id of the header extension with the audio level, if one was negotiated.
-    level: Option<u8>,
+    /// What was negotiated for its section.
+    negotiated: Negotiated,
     /// Arrival of its last packet.
     last: Instant,
     highest: u64,
@@ -114,28 +70,28 @@ struct In {
     reception: Reception,
 }
 
-/// The media of one connection.
+/// The keys of a connection, and the streams that they open and seal.
 #[derive(Debug)]
-pub(super) struct Media {
+pub(in crate::net) struct DirectPath {
     seals: Context,
     opens: Context,
-    out: Option<Out>,
-    heard: Vec<In>,
+    sent: Option<SendStream>,
+    received: Vec<ReceiveStream>,
     /// SSRC and highest sequence number of streams that str0m receives, oldest first.
     met: Vec<(u32, u64)>,
     reports: u32,
     next_report: Option<Instant>,
 }
 
-impl Media {
+impl DirectPath {
     /// `None` if the SRTP profile is not supported here; str0m then handles all media.
-    pub(super) fn new(keys: &Keys) -> Option<Self> {
+    pub(in crate::net) fn new(keys: &Keys) -> Option<Self> {
         let (seals, opens) = srtp::contexts(keys)?;
         Some(Self {
             seals,
             opens,
-            out: None,
-            heard: Vec::new(),
+            sent: None,
+            received: Vec::new(),
             met: Vec::new(),
             reports: FIRST_REPORT,
             next_report: None,
@@ -143,17 +99,37 @@ impl Media {
     }
 
     /// Whether our stream has been taken over from str0m.
-    pub(super) fn sends(&self) -> bool {
-        self.out.is_some()
+    pub(in crate::net) fn sends(&self) -> bool {
+        self.sent.is_some()
     }
 
-    /// Takes over our stream. `datagram` is the packet of it that str0m made last, the `packets`th.
-    pub(super) fn take_over(&mut self, datagram: &[u8], to: SocketAddr, packets: u32) {
+    /// Whether the stream with this SSRC has been taken over from str0m.
+    pub(in crate::net) fn receives(&self, ssrc: u32) -> bool {
+        self.received.iter().any(|stream| stream.ssrc == ssrc)
+    }
+
+    /// Whether a datagram takes this path: a packet of a stream that was taken over, or a report as
+    /// soon as we send our own, because str0m would answer it with its own.
+    pub(in crate::net) fn carries(&self, datagram: &[u8]) -> bool {
+        match datagram {
+            [128..=191, 192..=223, ..] => self.sends(),
+            [128..=191, ..] => datagram.len() >= HEADER && self.receives(word(datagram, 8)),
+            _ => false,
+        }
+    }
+
+    /// Takes over our stream after the packet `datagram`, the `packets`th that str0m made.
+    pub(in crate::net) fn continue_sending(
+        &mut self,
+        datagram: &[u8],
+        to: SocketAddr,
+        packets: u32,
+    ) {
         let Some(header) = header_length(datagram).filter(|n| datagram.len() >= n + TAG) else {
             return;
         };
         let payload = (datagram.len() - header - TAG) as u32;
-        self.out = Some(Out {
+        self.sent = Some(SendStream {
             header: datagram[..header].to_vec(),
             ssrc: word(datagram, 8),
             to,
@@ -165,32 +141,28 @@ impl Media {
         });
     }
 
-    /// Takes over a received stream of section `mid` after its packet `sequence`, which arrived at
-    /// `arrival`. `pt`: its payload type; `level`: id of the header extension with the audio level.
-    pub(super) fn hear(
+    /// Takes over a received stream after its packet `sequence`, which arrived at `arrival`.
+    pub(in crate::net) fn continue_receiving(
         &mut self,
-        (ssrc, pt): (u32, u8),
-        mid: Mid,
-        level: Option<u8>,
+        ssrc: u32,
+        negotiated: Negotiated,
         sequence: u64,
         arrival: Instant,
     ) {
-        if self.heard.iter().any(|s| s.ssrc == ssrc) {
-            return self.allow(ssrc, pt);
+        if self.receives(ssrc) {
+            return;
         }
-        if self.heard.len() == STREAMS {
+        if self.received.len() == STREAMS {
             // Drop the stream that has been silent for longest.
-            let oldest = self.heard.iter().enumerate().min_by_key(|(_, s)| s.last);
+            let oldest = self.received.iter().enumerate().min_by_key(|(_, s)| s.last);
             if let Some((oldest, _)) = oldest {
-                self.heard.remove(oldest);
+                self.received.remove(oldest);
             }
         }
-        self.heard.push(In {
-            last: arrival,
+        self.received.push(ReceiveStream {
             ssrc,
-            mid,
-            payload_types: vec![pt],
-            level,
+            negotiated,
+            last: arrival,
             highest: sequence,
             // Earlier packets went through str0m or are late: count them as received.
             came: u64::MAX,
@@ -200,80 +172,38 @@ impl Media {
         });
     }
 
-    /// From now on, packets of this stream with payload type `pt` are heard too.
-    pub(super) fn allow(&mut self, ssrc: u32, pt: u8) {
-        let stream = self.heard.iter_mut().find(|s| s.ssrc == ssrc);
-        if let Some(stream) = stream.filter(|s| !s.payload_types.contains(&pt)) {
-            stream.payload_types.push(pt);
-        }
-    }
-
-    /// Writes the next packet of our stream into `room`; returns its length and destination.
-    pub(super) fn packet(
-        &mut self,
-        sequence: u64,
-        rtp_time: u32,
-        marker: bool,
-        payload: &[u8],
-        room: &mut [u8],
-    ) -> Option<(usize, SocketAddr)> {
-        let out = self.out.as_mut()?;
-        let header = out.header.len();
-        let head = room.get_mut(..header)?;
-        head.copy_from_slice(&out.header);
-        head[1] = head[1] & 0x7f | u8::from(marker) << 7;
-        head[2..4].copy_from_slice(&(sequence as u16).to_be_bytes());
-        head[4..8].copy_from_slice(&rtp_time.to_be_bytes());
-        let sealed = self
-            .seals
-            .seal_rtp(out.ssrc, sequence, header, payload, room)?;
-        out.newest = sequence;
-        out.packets = out.packets.wrapping_add(1);
-        out.octets = out.octets.wrapping_add(payload.len() as u32);
-        Some((sealed, out.to))
-    }
-
     /// Writes a report into `room` if one is due; returns its length and destination. `rtp_time`:
     /// the current RTP time of our stream.
-    pub(super) fn report(
+    pub(in crate::net) fn report(
         &mut self,
         now: Instant,
         rtp_time: u32,
         room: &mut [u8],
     ) -> Option<(usize, SocketAddr)> {
-        let out = self.out.as_ref()?;
+        let stream = self.sent.as_ref()?;
         let due = *self.next_report.get_or_insert(now + REPORT_EVERY / 5);
         if due > now {
             return None;
         }
         self.next_report = Some(now + REPORT_EVERY);
         let sender = rtcp::Sender {
-            ssrc: out.ssrc,
+            ssrc: stream.ssrc,
             ntp: rtcp::ntp(SystemTime::now()),
             rtp_time,
-            packets: out.packets,
-            octets: out.octets,
+            packets: stream.packets,
+            octets: stream.octets,
         };
-        let heard = self.heard.iter_mut().map(|s| &mut s.reception);
-        let length = rtcp::report(&sender, heard, now, room)?;
+        let received = self.received.iter_mut().map(|s| &mut s.reception);
+        let length = rtcp::report(&sender, received, now, room)?;
         let sealed = self.seals.seal_rtcp(self.reports, length, room)?;
         self.reports += 1;
-        Some((sealed, out.to))
-    }
-
-    /// Handles an RTP or RTCP datagram that arrived at `arrival`; writes its payload into `room`.
-    pub(super) fn receive(&mut self, bytes: &[u8], arrival: Instant, room: &mut [u8]) -> Taken {
-        match bytes {
-            [128..=191, 192..=223, ..] => self.receive_report(bytes, arrival, room),
-            [128..=191, ..] => self.receive_packet(bytes, arrival, room),
-            _ => Taken::No,
-        }
+        Some((sealed, stream.to))
     }
 
     /// Whether an RTP datagram of a stream that str0m handles was sealed by the other side. str0m
     /// believes headers before it authenticates them: one that names a section moves the section
     /// to its stream.
-    pub(super) fn authenticates(&mut self, bytes: &[u8], room: &mut [u8]) -> bool {
+    pub(in crate::net) fn authenticates(&mut self, bytes: &[u8], room: &mut [u8]) -> bool {
         let Some(header) = header_length(bytes) else {
             return false;
         };
@@ -299,31 +229,35 @@ impl Media {
         true
     }
 
-    /// Reports are handled here as soon as we send our own: str0m would answer them with its own.
-    fn receive_report(&mut self, bytes: &[u8], arrival: Instant, room: &mut [u8]) -> Taken {
-        if !self.sends() {
-            return Taken::No;
-        }
+    fn receive_report(
+        &mut self,
+        bytes: &[u8],
+        arrival: Instant,
+        room: &mut [u8],
+    ) -> Received<'static> {
         let Some(length) = self.opens.open_rtcp(bytes, room) else {
-            return Taken::Unauthenticated;
+            return Received::Unauthenticated;
         };
         let report = &room[..length];
         if let Some((ssrc, middle)) = rtcp::sender_report(report)
-            && let Some(stream) = self.heard.iter_mut().find(|s| s.ssrc == ssrc)
+            && let Some(stream) = self.received.iter_mut().find(|s| s.ssrc == ssrc)
         {
             stream.reception.reported(middle, arrival);
         }
-        let out = self.out.as_mut();
-        Taken::Report(out.and_then(|out| out.reported(rtcp::block_about(report, out.ssrc)?)))
+        let sent = self.sent.as_mut();
+        Received::Report(sent.and_then(|s| s.reported(rtcp::block_about(report, s.ssrc)?)))
     }
 
-    fn receive_packet(&mut self, bytes: &[u8], arrival: Instant, room: &mut [u8]) -> Taken {
-        let Some(header) = header_length(bytes) else {
-            return Taken::No;
-        };
+    fn receive_packet<'r>(
+        &mut self,
+        bytes: &[u8],
+        stamp: Stamp,
+        room: &'r mut [u8],
+    ) -> Received<'r> {
         let ssrc = word(bytes, 8);
-        let Some(stream) = self.heard.iter_mut().find(|s| s.ssrc == ssrc) else {
-            return Taken::No;
+        let stream = self.received.iter_mut().find(|s| s.ssrc == ssrc);
+        let (Some(stream), Some(header)) = (stream, header_length(bytes)) else {
+            return Received::Unauthenticated;
         };
         let low = u16::from_be_bytes([bytes[2], bytes[3]]);
         let mut open = |sequence| {
@@ -332,52 +266,84 @@ impl Media {
         };
         let nearest = nearest(stream.highest, low);
         let opened = nearest.and_then(&mut open);
-        let pt = bytes[1] & 0x7f;
-        if !stream.payload_types.contains(&pt) {
-            let mid = stream.mid;
+        if !stream.negotiated.payload_types.contains(&(bytes[1] & 0x7f)) {
             return match opened {
-                Some(_) => Taken::PayloadType { mid, ssrc, pt },
-                None => Taken::Unauthenticated,
+                Some(_) => Received::Unplaced,
+                None => Received::Unauthenticated,
             };
         }
         let place = opened.map(|(sequence, _)| stream.place(sequence));
         // Or sealed with another count of rollovers.
         let mut others = others(nearest, low).into_iter().flatten();
         let Some((sequence, length)) = opened.or_else(|| others.find_map(open)) else {
-            return Taken::Unauthenticated;
+            return Received::Unauthenticated;
         };
         match place {
             Some(Place::New) => stream.behind = None,
-            Some(Place::Repeated) => return Taken::Repeated,
+            Some(Place::Repeated) => return Received::Repeated,
             Some(Place::Behind) | None if stream.starts_anew(sequence) => {}
-            Some(Place::Behind) | None => return Taken::Behind,
+            Some(Place::Behind) | None => return Received::Behind,
         }
         let rtp_time = word(bytes, 4);
-        if stream.highest.abs_diff(sequence) >= DROPOUT || sequence + WINDOW <= stream.highest {
-            stream.restart_at(sequence);
-        }
-        stream.came(sequence);
-        stream.last = arrival;
-        stream.reception.packet(sequence, rtp_time, arrival);
-        Taken::Packet(Heard {
-            mid: stream.mid,
+        stream.came(sequence, rtp_time, stamp.at);
+        let id = stream.negotiated.level;
+        Received::Packet {
+            section: Some(stream.negotiated.mid),
             ssrc,
             restarts: stream.restarts,
-            rtp_time,
-            sequence,
-            level: stream
-                .level
-                .and_then(|id| level(extension(&bytes[..header])?, id)),
-            length,
-        })
+            packet: Packet {
+                arrival: stamp.at,
+                kernel_stamp: stamp.kernel,
+                rtp_time,
+                sequence,
+                level: id.and_then(|id| level(extension(&bytes[..header])?, id)),
+                payload: &room[..length],
+            },
+        }
     }
 }
 
-impl Out {
+impl MediaPath for DirectPath {
+    fn receive<'r>(
+        &mut self,
+        _now: Instant,
+        datagram: &Datagram<'_>,
+        stamp: Stamp,
+        room: &'r mut [u8],
+    ) -> Received<'r> {
+        match datagram.bytes {
+            [_, 192..=223, ..] => self.receive_report(datagram.bytes, stamp.at, room),
+            bytes => self.receive_packet(bytes, stamp, room),
+        }
+    }
+
+    fn packetize(
+        &mut self,
+        sequence: u64,
+        packet: &Outgoing,
+        room: &mut [u8],
+    ) -> Option<(usize, SocketAddr)> {
+        let stream = self.sent.as_mut()?;
+        let header = stream.header.len();
+        let head = room.get_mut(..header)?;
+        head.copy_from_slice(&stream.header);
+        head[1] = head[1] & 0x7f | u8::from(packet.marker) << 7;
+        head[2..4].copy_from_slice(&(sequence as u16).to_be_bytes());
+        head[4..8].copy_from_slice(&packet.rtp_time.to_be_bytes());
+        let (ssrc, payload) = (stream.ssrc, &packet.payload);
+        let sealed = self.seals.seal_rtp(ssrc, sequence, header, payload, room)?;
+        stream.newest = sequence;
+        stream.packets = stream.packets.wrapping_add(1);
+        stream.octets = stream.octets.wrapping_add(payload.len() as u32);
+        Some((sealed, stream.to))
+    }
+}
+
+impl SendStream {
     /// What was lost since the last report. Sequence numbers are extended to those that we sent.
     /// A server may name the packet that it expects next (livekit-server 1.13 does) instead of the
     /// highest that it has; so a number that was not sent yet stands for the newest one.
-    fn reported(&mut self, block: rtcp::Block) -> Option<Loss> {
+    fn reported(&mut self, block: rtcp::Block) -> Option<ReportedLoss> {
         let ahead = (block.highest as u16)
             .wrapping_sub(self.newest as u16)
             .cast_signed();
@@ -390,7 +356,7 @@ impl Out {
         let lost = i64::from(block.lost);
         self.reported = (highest, most.max(lost));
         let count = u64::try_from(lost - most).ok()?;
-        (count > 0).then_some(Loss {
+        (count > 0).then_some(ReportedLoss {
             among: ((before + 1).min(highest), highest),
             count,
         })
@@ -424,7 +390,7 @@ fn others(nearest: Option<u64>, low: u16) -> [Option<u64>; 2] {
     ]
 }
 
-impl In {
+impl ReceiveStream {
     fn place(&self, sequence: u64) -> Place {
         match self.highest.checked_sub(sequence) {
             Some(age) if age >= WINDOW => Place::Behind,
@@ -452,7 +418,11 @@ impl In {
         self.reception = Reception::new(self.ssrc, sequence);
     }
 
-    fn came(&mut self, sequence: u64) {
+    /// Counts a packet that has not arrived before.
+    fn came(&mut self, sequence: u64, rtp_time: u32, arrival: Instant) {
+        if self.highest.abs_diff(sequence) >= DROPOUT || sequence + WINDOW <= self.highest {
+            self.restart_at(sequence);
+        }
         if let Some(ahead) = sequence.checked_sub(self.highest).filter(|n| *n > 0) {
             self.came = if ahead < WINDOW {
                 self.came << ahead
@@ -462,6 +432,8 @@ impl In {
             self.highest = sequence;
         }
         self.came |= 1 << (self.highest - sequence);
+        self.last = arrival;
+        self.reception.packet(sequence, rtp_time, arrival);
     }
 }
 

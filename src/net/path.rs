@@ -1,0 +1,91 @@
+//! The two paths that a connection's packets can take: through str0m while their stream begins, and
+//! past it afterwards.
+//!
+//! In: the other side's datagrams, packets to send. Out: received packets and reports, datagrams to
+//! send. Invariants: a received packet is the same whichever path it took; a path has no socket:
+//! the [`Transport`](super::Transport) that owns both chooses one for each packet, and sends.
+
+mod direct;
+mod via_str0m;
+
+pub(super) use direct::DirectPath;
+pub(super) use via_str0m::{Str0mPath, TransportEvent};
+
+use super::batch::Datagram;
+use super::clock::Stamp;
+use super::endpoint::Outgoing;
+use crate::vocab::Packet;
+use std::net::SocketAddr;
+use std::time::Instant;
+use str0m::media::Mid;
+
+/// A path for packets in both directions.
+pub(super) trait MediaPath {
+    /// Handles a datagram that was read at `now` and arrived at `stamp`. The payload of a packet
+    /// is written into `room`.
+    fn receive<'r>(
+        &mut self,
+        now: Instant,
+        datagram: &Datagram<'_>,
+        stamp: Stamp,
+        room: &'r mut [u8],
+    ) -> Received<'r>;
+
+    /// Writes the next packet of our stream into `room` as a datagram; returns the datagram's
+    /// length and destination. `None` if nothing can be sent.
+    fn packetize(
+        &mut self,
+        sequence: u64,
+        packet: &Outgoing,
+        room: &mut [u8],
+    ) -> Option<(usize, SocketAddr)>;
+}
+
+/// What a received datagram was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Received<'r> {
+    /// A packet of an audio stream.
+    Packet {
+        /// The media section of its stream.
+        section: Option<Mid>,
+        ssrc: u32,
+        /// How often the stream has started its sequence numbers anew.
+        restarts: u32,
+        packet: Packet<'r>,
+    },
+    /// An authentic packet of no negotiated section or payload type; dropped.
+    Unplaced,
+    /// A report about our stream: what the other side lost of it since its last report.
+    Report(Option<ReportedLoss>),
+    /// Anything else of the other side's: connectivity checks, the handshake, data.
+    Other,
+    /// A packet that is lost on purpose; dropped.
+    Lost,
+    /// A packet that has arrived before; dropped.
+    Repeated,
+    /// A packet that is too old to tell whether it has arrived before; dropped.
+    Behind,
+    /// Nothing that the other side sent; dropped.
+    Unauthenticated,
+}
+
+/// Packets of our stream that did not reach the other side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ReportedLoss {
+    /// First and last sequence number among which the lost packets are.
+    pub(super) among: (u64, u64),
+    /// How many.
+    pub(super) count: u64,
+}
+
+/// What the descriptions say of the audio in a media section.
+#[derive(Debug, Clone)]
+pub(super) struct Negotiated {
+    pub(super) mid: Mid,
+    pub(super) payload_types: Vec<u8>,
+    /// Id of the header extension with the audio level, if there is one.
+    pub(super) level: Option<u8>,
+}
+
+#[cfg(test)]
+mod tests;
