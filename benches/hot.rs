@@ -8,7 +8,7 @@ mod pair;
 use divan::{Bencher, black_box};
 use loadgen::audio::{Ear, Packet, opus};
 use loadgen::net::{
-    Endpoint, Engine, Outgoing, PeerEvent, RtpStream, Shape, srtp_bench_pair, tracks_by_mid,
+    Endpoint, Engine, Outgoing, PeerEvent, RtpStream, Topology, srtp_bench_pair, tracks_by_mid,
 };
 use pair::Pair;
 use std::cmp::Reverse;
@@ -189,7 +189,7 @@ fn packet_through_the_loop(bencher: Bencher<'_, '_>) {
     let (a, mut from_a) = engine.add(end(), here);
     let (b, _from_b) = engine.add(end(), here);
     runtime.block_on(async {
-        let offer = a.with(|p, now| p.transport(0, now)?.offer("a", Shape::Direct));
+        let offer = a.with(|p, now| p.transport(0, now)?.offer("a", Topology::Direct));
         let offer = offer.await.expect("engine").expect("offer");
         let mid = tracks_by_mid(&offer).into_keys().next().expect("a section");
         let answer = b.with(move |p, now| {

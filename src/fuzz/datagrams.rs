@@ -6,7 +6,7 @@
 
 use super::input::Input;
 use super::planted::planted;
-use crate::net::Shape;
+use crate::net::Topology;
 use crate::net::fuzzed::Described;
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ const DATAGRAMS: usize = 32;
 pub(super) fn run(bytes: &[u8]) {
     let mut input = Input::new(bytes);
     let mut ours = Described::new();
-    let offer = ours.offer(Shape::Single);
+    let offer = ours.offer(Topology::Single);
     let answer = Described::new().accept(&offer).expect("our own offer");
     ours.answer(&answer).expect("an answer to our offer");
     for number in 0..DATAGRAMS {

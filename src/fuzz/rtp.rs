@@ -7,7 +7,7 @@
 
 use super::input::Input;
 use super::planted::planted;
-use crate::net::fuzzed::{Connection, Received, seal_rtcp, sender_report};
+use crate::net::fuzzed::{DirectReceiver, Received, seal_rtcp, sender_report};
 use crate::vocab::Packet;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -26,7 +26,7 @@ const DROPOUT: u64 = 3_000;
 
 /// The receiver as it should be.
 struct Model {
-    connection: Connection,
+    connection: DirectReceiver,
     /// The newest sequence number, and all that came.
     highest: u64,
     came: BTreeSet<u64>,
@@ -45,7 +45,7 @@ struct Model {
 pub(super) fn run(bytes: &[u8]) {
     let mut input = Input::new(bytes);
     let first = u64::from(input.u16());
-    let mut connection = Connection::new();
+    let mut connection = DirectReceiver::new();
     connection.hear(SSRC, Some(LEVEL), first);
     let mut model = Model {
         connection,

@@ -7,7 +7,7 @@
 use super::input::Input;
 use super::planted::planted;
 use crate::net::fuzzed::{Described, is_description};
-use crate::net::{Shape, tracks_by_mid};
+use crate::net::{Topology, tracks_by_mid};
 use std::time::Duration;
 
 /// Sections of one of our offers: what is received, the microphone, the data channels.
@@ -28,25 +28,25 @@ pub(super) fn run(bytes: &[u8]) {
         assert!(text.contains(track.as_str()), "{track}");
     }
     match flags & 3 {
-        0 => answer(text, shape(flags), sections),
+        0 => answer(text, topology(flags), sections),
         1 => offer(text, tracks.keys().next()),
         2 => candidates(text),
         _ => {}
     }
 }
 
-fn shape(flags: u8) -> Shape {
+fn topology(flags: u8) -> Topology {
     match flags >> 2 & 3 {
-        0 => Shape::Publisher,
-        1 => Shape::Direct,
-        _ => Shape::Single,
+        0 => Topology::Publisher,
+        1 => Topology::Direct,
+        _ => Topology::Single,
     }
 }
 
 /// An answer to our offer, then the next offer and the same answer again.
-fn answer(text: &str, shape: Shape, sections: u8) {
+fn answer(text: &str, topology: Topology, sections: u8) {
     let mut ours = Described::new();
-    let offer = ours.offer(shape);
+    let offer = ours.offer(topology);
     let text = match text.strip_prefix(OURS) {
         // The other side's answer, with the rest of the input behind it.
         Some(rest) => Described::new().accept(&offer).expect("our own offer") + rest,
@@ -69,7 +69,7 @@ fn answer(text: &str, shape: Shape, sections: u8) {
 fn offer(text: &str, mid: Option<&String>) {
     let mut ours = Described::new();
     let text = match text.strip_prefix(OURS) {
-        Some(rest) => Described::new().offer(Shape::Single) + rest,
+        Some(rest) => Described::new().offer(Topology::Single) + rest,
         None => text.to_owned(),
     };
     if let Ok(answer) = ours.accept(&text) {

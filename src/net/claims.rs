@@ -36,12 +36,12 @@ pub(super) enum Fate {
 }
 
 /// A section of one of the peer's transports; `None` if a packet names no section.
-type Section = (usize, Option<Mid>);
+type SectionKey = (usize, Option<Mid>);
 
 /// The claims on a peer's sections.
 #[derive(Debug, Default)]
 pub(super) struct Claims {
-    sections: Vec<(Section, Claim)>,
+    sections: Vec<(SectionKey, Claim)>,
     /// The call is over: nobody listens to what still arrives.
     over: bool,
 }
@@ -89,7 +89,7 @@ impl Claims {
         }
     }
 
-    fn set(&mut self, section: Section, claim: Claim) {
+    fn set(&mut self, section: SectionKey, claim: Claim) {
         match self.sections.iter_mut().find(|(of, _)| *of == section) {
             Some((_, before)) => *before = claim,
             None => {

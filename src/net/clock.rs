@@ -19,7 +19,7 @@ fn clock_ns(id: ClockId) -> u64 {
 }
 
 /// Nanoseconds of CLOCK_MONOTONIC at `at`.
-pub fn monotonic_ns(at: Instant) -> u64 {
+pub(crate) fn monotonic_ns(at: Instant) -> u64 {
     let (base, ns) = *BASE.get_or_init(|| {
         let before = Instant::now();
         let ns = clock_ns(ClockId::CLOCK_MONOTONIC);
@@ -33,11 +33,11 @@ pub fn monotonic_ns(at: Instant) -> u64 {
 
 /// A packet's arrival time and where that time comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stamp {
+pub(crate) struct Stamp {
     /// Arrival time.
-    pub at: Instant,
+    pub(crate) at: Instant,
     /// Timestamped by the kernel on receive; otherwise `at` is when we read the packet.
-    pub kernel: bool,
+    pub(crate) kernel: bool,
 }
 
 /// Change of (wall − monotonic) between two batches beyond which the wall clock has
@@ -51,22 +51,16 @@ const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 /// Maps the kernel's wall-clock timestamps to `Instant`, batch by batch.
 #[derive(Debug)]
-pub struct Stamper {
+pub(super) struct Stamper {
     offset: i64,
     now: Instant,
     /// When the wall clock last stepped.
     stepped: Option<Instant>,
 }
 
-impl Default for Stamper {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Stamper {
     /// Creates a mapping from the two clocks as they are now.
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         let (now, offset) = Self::sample();
         Self {
             offset,
@@ -96,7 +90,7 @@ impl Stamper {
     }
 
     /// Updates the mapping; call it before each batch of reads.
-    pub fn begin_batch(&mut self) {
+    pub(super) fn begin_batch(&mut self) {
         let (now, offset) = Self::sample();
         self.advance(now, offset);
     }
@@ -112,7 +106,7 @@ impl Stamper {
 
     /// Arrival of a packet that was read at `read`. `wall_ns`: the kernel's wall-clock timestamp
     /// in nanoseconds, if it gave one.
-    pub fn arrival(&self, wall_ns: Option<u64>, read: Instant) -> Stamp {
+    pub(super) fn arrival(&self, wall_ns: Option<u64>, read: Instant) -> Stamp {
         let user = Stamp {
             at: read,
             kernel: false,

@@ -11,10 +11,10 @@ use super::clock::Stamper;
 use super::endpoint::Endpoint;
 use super::error::NetError;
 use super::grid::Grid;
-use super::health::{Health, HealthSnapshot};
+use super::health::{HealthCounters, HealthSnapshot};
 use super::peer::{Peer, PeerEvent, Tools};
 use super::poller::Poller;
-use inbox::{Closing, Command, Inbox, Job, Key, KeyHash};
+use inbox::{Closing, Inbox, KeyHash, PeerCommand, PeerJob, PeerKey};
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::net::IpAddr;
@@ -42,7 +42,7 @@ const SLOTS: u32 = 20;
 
 struct Worker<E> {
     inbox: Arc<Inbox<E>>,
-    health: Arc<Health>,
+    health: Arc<HealthCounters>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -63,7 +63,7 @@ impl<E: Endpoint> Engine<E> {
             .map(|i| {
                 let poller = Poller::new()?;
                 let inbox = Arc::new(Inbox::new(poller.waker()));
-                let health = Arc::new(Health::default());
+                let health = Arc::new(HealthCounters::default());
                 let (i2, h2) = (inbox.clone(), health.clone());
                 let thread = std::thread::Builder::new()
                     .name(format!("media-{i}"))
@@ -92,7 +92,7 @@ impl<E: Endpoint> Engine<E> {
             phase: Duration::from_millis(20) * (key % SLOTS) / SLOTS,
         };
         let peer = Peer::new(endpoint, remote, grid, events);
-        worker.inbox.push(Command::Add(key, Box::new(peer)));
+        worker.inbox.push(PeerCommand::Add(key, Box::new(peer)));
         let handle = PeerHandle {
             key,
             inbox: worker.inbox.clone(),
@@ -101,7 +101,7 @@ impl<E: Endpoint> Engine<E> {
     }
 
     /// How well the threads have kept up since the start.
-    pub fn health(&self) -> HealthSnapshot {
+    pub(crate) fn health(&self) -> HealthSnapshot {
         HealthSnapshot::of(self.workers.iter().map(|w| &*w.health))
     }
 }
@@ -122,7 +122,7 @@ impl<E: Endpoint> Drop for Engine<E> {
 
 /// A session's handle to its peer. Dropping it removes the peer.
 pub struct PeerHandle<E: Endpoint> {
-    key: Key,
+    key: PeerKey,
     inbox: Arc<Inbox<E>>,
 }
 
@@ -139,28 +139,28 @@ impl<E: Endpoint> PeerHandle<E> {
         f: impl FnOnce(&mut Peer<E>, Instant) -> R + Send + 'static,
     ) -> Result<R, NetError> {
         let (tx, rx) = oneshot::channel();
-        let job: Job<E> = Box::new(move |peer, now| {
+        let job: PeerJob<E> = Box::new(move |peer, now| {
             // The requester may have stopped waiting.
             let _ = tx.send(f(peer, now));
         });
-        self.inbox.push(Command::With(self.key, job));
+        self.inbox.push(PeerCommand::With(self.key, job));
         rx.await.map_err(|_| NetError::Gone)
     }
 
     /// Runs `f` on the peer, on the peer's own thread, without waiting for it. Whoever uses this
     /// must bound how often.
-    pub fn tell(&self, f: impl FnOnce(&mut Peer<E>, Instant) + Send + 'static) {
-        self.inbox.push(Command::With(self.key, Box::new(f)));
+    pub(crate) fn tell(&self, f: impl FnOnce(&mut Peer<E>, Instant) + Send + 'static) {
+        self.inbox.push(PeerCommand::With(self.key, Box::new(f)));
     }
 }
 
 impl<E: Endpoint> Drop for PeerHandle<E> {
     fn drop(&mut self) {
-        self.inbox.push(Command::Remove(self.key));
+        self.inbox.push(PeerCommand::Remove(self.key));
     }
 }
 
-struct Seat<E> {
+struct PeerEntry<E> {
     peer: Box<Peer<E>>,
     /// The peer's earliest entry in the heap; its later entries are stale.
     scheduled: Option<Instant>,
@@ -168,10 +168,10 @@ struct Seat<E> {
     slotted: bool,
 }
 
-impl<E: Endpoint> Seat<E> {
+impl<E: Endpoint> PeerEntry<E> {
     /// Registers new sockets with the poller, and turns their notifications off while they are read
     /// in send slots.
-    fn watch(&mut self, poller: &Poller, key: Key, slotted: bool) -> std::io::Result<()> {
+    fn watch(&mut self, poller: &Poller, key: PeerKey, slotted: bool) -> std::io::Result<()> {
         let key = |index: usize| u64::from(key) << 1 | index as u64;
         for index in 0..2 {
             if let Some(fd) = self.peer.take_fresh(index) {
@@ -194,14 +194,14 @@ impl<E: Endpoint> Seat<E> {
     }
 }
 
-type Seats<E> = HashMap<Key, Seat<E>, KeyHash>;
+type PeerEntries<E> = HashMap<PeerKey, PeerEntry<E>, KeyHash>;
 
 struct Loop<E: Endpoint> {
     poller: Poller,
     inbox: Arc<Inbox<E>>,
-    health: Arc<Health>,
-    seats: Seats<E>,
-    heap: BinaryHeap<Reverse<(Instant, Key)>>,
+    health: Arc<HealthCounters>,
+    entries: PeerEntries<E>,
+    heap: BinaryHeap<Reverse<(Instant, PeerKey)>>,
     stamper: Stamper,
     batch: Batch,
     room: Box<[u8]>,
@@ -211,12 +211,12 @@ struct Loop<E: Endpoint> {
 }
 
 impl<E: Endpoint> Loop<E> {
-    fn new(poller: Poller, inbox: Arc<Inbox<E>>, health: Arc<Health>) -> Self {
+    fn new(poller: Poller, inbox: Arc<Inbox<E>>, health: Arc<HealthCounters>) -> Self {
         Self {
             poller,
             inbox,
             health,
-            seats: Seats::default(),
+            entries: PeerEntries::default(),
             heap: BinaryHeap::new(),
             stamper: Stamper::new(),
             batch: Batch::new(),
@@ -240,7 +240,7 @@ impl<E: Endpoint> Loop<E> {
     }
 
     fn is_busy(&self) -> bool {
-        self.seats.len() >= BUSY
+        self.entries.len() >= BUSY
     }
 
     /// Waits until something is due. With many peers that is a timer or the next tick; with few,
@@ -276,7 +276,7 @@ impl<E: Endpoint> Loop<E> {
             let Some(Reverse((at, key))) = self.heap.pop() else {
                 return;
             };
-            let live = self.seats.get_mut(&key).is_some_and(|s| {
+            let live = self.entries.get_mut(&key).is_some_and(|s| {
                 let live = s.scheduled == Some(at);
                 if live {
                     s.scheduled = None;
@@ -301,12 +301,12 @@ impl<E: Endpoint> Loop<E> {
         for i in 0..self.readable.len() {
             let key = self.readable[i];
             let index = (key & 1) as usize;
-            let seat = self.seats.get(&((key >> 1) as Key));
-            if paced && seat.is_some_and(|s| s.peer.reads_in_slots(now)) {
+            let entry = self.entries.get(&((key >> 1) as PeerKey));
+            if paced && entry.is_some_and(|s| s.peer.reads_in_slots(now)) {
                 continue;
             }
             let mut more = false;
-            self.serve((key >> 1) as Key, |peer, tools| {
+            self.serve((key >> 1) as PeerKey, |peer, tools| {
                 more = peer.readable(index, tools);
             });
             if more {
@@ -321,15 +321,15 @@ impl<E: Endpoint> Loop<E> {
     fn commands(&mut self) {
         for command in self.inbox.take() {
             match command {
-                Command::Add(key, peer) => {
-                    let seat = Seat {
+                PeerCommand::Add(key, peer) => {
+                    let entry = PeerEntry {
                         peer,
                         scheduled: None,
                         slotted: false,
                     };
-                    self.seats.insert(key, seat);
+                    self.entries.insert(key, entry);
                 }
-                Command::With(key, job) => {
+                PeerCommand::With(key, job) => {
                     let now = Instant::now();
                     self.serve(key, |peer, tools| {
                         job(peer, now);
@@ -337,15 +337,15 @@ impl<E: Endpoint> Loop<E> {
                     });
                 }
                 // Closing the sockets removes them from the poller.
-                Command::Remove(key) => drop(self.seats.remove(&key)),
+                PeerCommand::Remove(key) => drop(self.entries.remove(&key)),
             }
         }
     }
 
     /// Runs `f` on a peer, then watches its new sockets and schedules its next wake-up.
-    fn serve(&mut self, key: Key, f: impl FnOnce(&mut Peer<E>, &mut Tools<'_>)) {
+    fn serve(&mut self, key: PeerKey, f: impl FnOnce(&mut Peer<E>, &mut Tools<'_>)) {
         let paced = self.is_busy();
-        let Some(seat) = self.seats.get_mut(&key) else {
+        let Some(entry) = self.entries.get_mut(&key) else {
             return;
         };
         let mut tools = Tools {
@@ -357,23 +357,23 @@ impl<E: Endpoint> Loop<E> {
         };
         // A panic caused by one peer's datagrams or descriptions ends that peer, not the hundreds
         // on the same thread; its media is not served again.
-        let served = catch_unwind(AssertUnwindSafe(|| f(&mut seat.peer, &mut tools)));
+        let served = catch_unwind(AssertUnwindSafe(|| f(&mut entry.peer, &mut tools)));
         if served.is_err() {
             let why = PeerEvent::Broken("a defect in the media engine".into());
-            seat.peer.fail(why, &self.health);
+            entry.peer.fail(why, &self.health);
         }
-        if seat.peer.is_dead() {
+        if entry.peer.is_dead() {
             // Nobody reads its sockets any more.
-            seat.peer.close_all();
+            entry.peer.close_all();
         }
         let now = Instant::now();
-        if let Err(e) = seat.watch(&self.poller, key, paced && seat.peer.reads_in_slots(now)) {
+        if let Err(e) = entry.watch(&self.poller, key, paced && entry.peer.reads_in_slots(now)) {
             let why = PeerEvent::Broken(e.to_string());
-            seat.peer.fail(why, &self.health);
+            entry.peer.fail(why, &self.health);
         }
-        let next = seat.peer.next_wake(now);
-        if seat.scheduled.is_none_or(|at| next < at) {
-            seat.scheduled = Some(next);
+        let next = entry.peer.next_wake(now);
+        if entry.scheduled.is_none_or(|at| next < at) {
+            entry.scheduled = Some(next);
             self.heap.push(Reverse((next, key)));
         }
     }

@@ -11,7 +11,7 @@ use super::keys::Keys;
 use super::path::{DirectPath, MediaPath as _, Negotiated};
 use super::rtcp;
 use super::srtp::{self, Context};
-use super::{NetError, Shape, Transport};
+use super::{NetError, Topology, Transport};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 use str0m::Output;
@@ -60,7 +60,7 @@ pub(crate) fn open_rtcp(context: &mut Context, datagram: &[u8]) -> Option<Vec<u8
 }
 
 /// A connection that receives past str0m and reports, and its other side.
-pub(crate) struct Connection {
+pub(crate) struct DirectReceiver {
     path: DirectPath,
     /// The other side's contexts.
     pub(crate) seals: Context,
@@ -69,7 +69,7 @@ pub(crate) struct Connection {
     room: Box<[u8]>,
 }
 
-impl Connection {
+impl DirectReceiver {
     pub(crate) fn new() -> Self {
         let mut path = DirectPath::new(&keys(false, true)).expect("a supported profile");
         let (seals, opens) = contexts(true, true);
@@ -150,9 +150,9 @@ impl Described {
         Self(transport.expect("a socket on the loopback interface"))
     }
 
-    pub(crate) fn offer(&mut self, shape: Shape) -> String {
+    pub(crate) fn offer(&mut self, topology: Topology) -> String {
         self.0
-            .offer("mic", shape)
+            .offer("mic", topology)
             .expect("a new transport can offer")
     }
 

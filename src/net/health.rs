@@ -15,7 +15,7 @@ const CEILING_US: u64 = 60_000_000;
 
 /// Counters and histograms of one media thread.
 #[derive(Debug, Default)]
-pub struct Health {
+pub(super) struct HealthCounters {
     lateness: Durations,
     wait: Durations,
     packets_out: AtomicU64,
@@ -35,7 +35,7 @@ pub struct Health {
 
 /// A histogram of durations.
 #[derive(Debug)]
-pub struct Durations {
+pub(crate) struct Durations {
     /// Written by one thread and read only by snapshots, so it is almost never contended.
     us: Mutex<Histogram<u64>>,
 }
@@ -50,21 +50,21 @@ impl Default for Durations {
 
 impl Durations {
     /// Adds a duration.
-    pub fn record(&self, value: Duration) {
+    pub(crate) fn record(&self, value: Duration) {
         if let Ok(mut us) = self.us.lock() {
             us.saturating_record((value.as_micros() as u64).min(CEILING_US));
         }
     }
 
     /// Quantiles of everything recorded so far.
-    pub fn quantiles(&self) -> Quantiles {
+    pub(crate) fn quantiles(&self) -> DurationQuantiles {
         Self::merged(std::iter::once(self))
     }
 
-    fn merged<'a>(parts: impl Iterator<Item = &'a Self>) -> Quantiles {
+    fn merged<'a>(parts: impl Iterator<Item = &'a Self>) -> DurationQuantiles {
         let all = Self::default();
         let Ok(mut us) = all.us.into_inner() else {
-            return Quantiles::default();
+            return DurationQuantiles::default();
         };
         for part in parts {
             if let Ok(part) = part.us.lock() {
@@ -73,7 +73,7 @@ impl Durations {
             }
         }
         let at = |q| Duration::from_micros(us.value_at_quantile(q));
-        Quantiles {
+        DurationQuantiles {
             p50: at(0.5),
             p99: at(0.99),
             max: Duration::from_micros(us.max()),
@@ -81,7 +81,7 @@ impl Durations {
     }
 }
 
-impl Health {
+impl HealthCounters {
     pub(super) fn sent(&self, lateness: Duration) {
         self.lateness.record(lateness);
         self.packets_out.fetch_add(1, Relaxed);
@@ -140,9 +140,9 @@ impl Health {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct HealthSnapshot {
     /// Send lateness: planned send → handed to the kernel.
-    pub tick_lateness: Quantiles,
+    pub tick_lateness: DurationQuantiles,
     /// Kernel receive → read.
-    pub receive_wait: Quantiles,
+    pub receive_wait: DurationQuantiles,
     /// RTP packets sent.
     pub packets_out: u64,
     /// RTP packets received.
@@ -175,7 +175,7 @@ pub struct HealthSnapshot {
 
 /// A few quantiles of a duration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Quantiles {
+pub struct DurationQuantiles {
     /// Median.
     pub p50: Duration,
     /// 99th percentile.
@@ -186,9 +186,10 @@ pub struct Quantiles {
 
 impl HealthSnapshot {
     /// Merges the current counters of all threads.
-    pub fn of<'a>(threads: impl Iterator<Item = &'a Health> + Clone) -> Self {
-        let merged = |pick: fn(&Health) -> &Durations| Durations::merged(threads.clone().map(pick));
-        let sum = |pick: fn(&Health) -> &AtomicU64| {
+    pub(super) fn of<'a>(threads: impl Iterator<Item = &'a HealthCounters> + Clone) -> Self {
+        let merged =
+            |pick: fn(&HealthCounters) -> &Durations| Durations::merged(threads.clone().map(pick));
+        let sum = |pick: fn(&HealthCounters) -> &AtomicU64| {
             threads.clone().map(|t| pick(t).load(Relaxed)).sum::<u64>()
         };
         Self {
@@ -217,7 +218,7 @@ mod tests {
 
     #[test]
     fn threads_are_merged_and_outliers_bounded() {
-        let (a, b) = (Health::default(), Health::default());
+        let (a, b) = (HealthCounters::default(), HealthCounters::default());
         for _ in 0..98 {
             a.sent(Duration::from_micros(100));
         }

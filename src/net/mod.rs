@@ -25,14 +25,15 @@ mod socket;
 mod srtp;
 mod transport;
 
-pub use clock::{Stamp, Stamper, monotonic_ns};
+pub(crate) use clock::monotonic_ns;
 pub use endpoint::{Endpoint, Outgoing, RtpStream};
 pub use engine::{Engine, PeerEvents, PeerHandle};
 pub use error::NetError;
-pub use health::{Durations, Health, HealthSnapshot, Quantiles};
+pub(crate) use health::Durations;
+pub use health::{DurationQuantiles, HealthSnapshot};
 pub use impair::Impairment;
 pub use peer::{Peer, PeerEvent};
 pub use sdp::tracks_by_mid;
 #[doc(hidden)]
 pub use srtp::{Context as SrtpContext, bench_pair as srtp_bench_pair};
-pub use transport::{Shape, Transport};
+pub use transport::{Topology, Transport};

@@ -10,7 +10,7 @@ use super::clock::Stamper;
 use super::endpoint::{Endpoint, RtpStream};
 use super::error::NetError;
 use super::grid::{Grid, PERIOD};
-use super::health::Health;
+use super::health::HealthCounters;
 use super::impair::Impairment;
 use super::path::{Received, TransportEvent};
 use super::transport::{IDLE, Transport};
@@ -68,7 +68,7 @@ pub struct Peer<E> {
 /// What all peers of a thread share while they are served.
 pub(super) struct Tools<'a> {
     pub stamper: &'a mut Stamper,
-    pub health: &'a Health,
+    pub health: &'a HealthCounters,
     pub batch: &'a mut Batch,
     /// Buffer for one datagram.
     pub room: &'a mut [u8],
@@ -116,7 +116,7 @@ impl<E: Endpoint> Peer<E> {
     }
 
     /// Closes a transport so that it can be opened anew.
-    pub fn close(&mut self, index: usize) {
+    pub(crate) fn close(&mut self, index: usize) {
         self.transports[index] = None;
     }
 
@@ -130,12 +130,12 @@ impl<E: Endpoint> Peer<E> {
     }
 
     /// Starts to drop received audio, as `impairment` decides.
-    pub fn impair(&mut self, impairment: Impairment) {
+    pub(crate) fn impair(&mut self, impairment: Impairment) {
         self.impairment = Some(impairment);
     }
 
     /// The first send slot of this peer at or after `now`. Slots are 20 ms apart.
-    pub fn slot_from(&self, now: Instant) -> Instant {
+    pub(crate) fn slot_from(&self, now: Instant) -> Instant {
         self.grid.slot_from(now)
     }
 
@@ -152,7 +152,7 @@ impl<E: Endpoint> Peer<E> {
     }
 
     /// Ends this peer's media and tells its session why.
-    pub(super) fn fail(&mut self, why: PeerEvent, health: &Health) {
+    pub(super) fn fail(&mut self, why: PeerEvent, health: &HealthCounters) {
         if std::mem::replace(&mut self.dead, true) {
             return;
         }
@@ -311,7 +311,7 @@ impl<E: Endpoint> Peer<E> {
     }
 
     /// Tells the session what has happened to a transport.
-    fn pass_on_events(&mut self, index: usize, health: &Health) {
+    fn pass_on_events(&mut self, index: usize, health: &HealthCounters) {
         let Some(t) = self.transports[index].as_mut() else {
             return;
         };
@@ -365,19 +365,19 @@ impl<E> Peer<E> {
     }
 
     /// Stops listening to `track`, whatever section it is in.
-    pub fn stop_listening(&mut self, track: u32) {
+    pub(crate) fn stop_listening(&mut self, track: u32) {
         self.claims.release(track);
     }
 
     /// Drops the packets of a section that nobody wants to hear, and counts them as dropped for a
     /// known reason.
-    pub fn ignore(&mut self, transport: usize, mid: &str) {
+    pub(crate) fn ignore(&mut self, transport: usize, mid: &str) {
         self.claims.ignore(transport, mid.into());
     }
 
     /// Drops every packet from now on, because the call is over, and counts them as dropped for a
     /// known reason.
-    pub fn ignore_all(&mut self) {
+    pub(crate) fn ignore_all(&mut self) {
         self.claims.end();
     }
 }

@@ -26,7 +26,7 @@ pub(super) fn ntp(at: SystemTime) -> u64 {
 
 /// The current state of our stream.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Sender {
+pub(super) struct SenderInfo {
     pub(super) ssrc: u32,
     pub(super) ntp: u64,
     pub(super) rtp_time: u32,
@@ -122,7 +122,7 @@ fn signed_seconds(a: Instant, b: Instant) -> f64 {
 /// Writes a sender report about our stream and the ones that we receive into `out`; returns its
 /// length, or `None` if `out` is too small.
 pub(super) fn report<'a>(
-    sender: &Sender,
+    sender: &SenderInfo,
     heard: impl Iterator<Item = &'a mut Reception>,
     now: Instant,
     out: &mut [u8],
@@ -175,7 +175,7 @@ pub(super) fn sender_report(packet: &[u8]) -> Option<(u32, u32)> {
 
 /// What a receiver reports about one stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Block {
+pub(super) struct ReportBlock {
     /// Packets lost since the stream began; less than 0 if more were received than sent.
     pub(super) lost: i32,
     /// Highest sequence number received, with the receiver's count of rollovers.
@@ -183,7 +183,7 @@ pub(super) struct Block {
 }
 
 /// Reads the report about stream `ssrc` from a compound packet.
-pub(super) fn block_about(mut packet: &[u8], ssrc: u32) -> Option<Block> {
+pub(super) fn block_about(mut packet: &[u8], ssrc: u32) -> Option<ReportBlock> {
     while let [first, kind, high, low, ..] = *packet {
         let length = 4 * (usize::from(u16::from_be_bytes([high, low])) + 1);
         let (report, rest) = packet.split_at_checked(length)?;
@@ -206,7 +206,7 @@ pub(super) fn block_about(mut packet: &[u8], ssrc: u32) -> Option<Block> {
                 // 24 bits, signed.
                 let lost = (word(4) << 8).cast_signed() >> 8;
                 let highest = word(8);
-                return Some(Block { lost, highest });
+                return Some(ReportBlock { lost, highest });
             }
         }
     }
@@ -219,8 +219,8 @@ mod tests {
 
     const MS: Duration = Duration::from_millis(1);
 
-    fn sender() -> Sender {
-        Sender {
+    fn sender() -> SenderInfo {
+        SenderInfo {
             ssrc: 0x0102_0304,
             ntp: ntp(UNIX_EPOCH + 500 * MS),
             rtp_time: 48_000,
@@ -269,7 +269,7 @@ mod tests {
             .for_each(|k| b.packet(65_530 + k, 0, t));
         let mut out = [0; 256];
         let n = report(&sender(), [&mut a, &mut b].into_iter(), t, &mut out).expect("room");
-        let of = |lost, highest| Some(Block { lost, highest });
+        let of = |lost, highest| Some(ReportBlock { lost, highest });
         assert_eq!(block_about(&out[..n], 77), of(0, 109));
         assert_eq!(block_about(&out[..n], 78), of(7, 65_539));
         assert_eq!(block_about(&out[..n], 79), None);

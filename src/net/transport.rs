@@ -10,7 +10,7 @@ use super::NetError;
 use super::batch::Datagram;
 use super::clock::{Stamp, since_held_up};
 use super::endpoint::Outgoing;
-use super::health::Health;
+use super::health::HealthCounters;
 use super::path::{DirectPath, MediaPath as _, Received, Str0mPath, TransportEvent};
 use super::socket::{UdpPort, is_rtp, is_rtp_or_rtcp};
 use crate::vocab::Packet;
@@ -20,9 +20,9 @@ use std::time::{Duration, Instant};
 use str0m::change::SdpPendingOffer;
 use str0m::media::Mid;
 
-/// What a first offer contains besides our microphone.
+/// Whom a connection is with, which decides what its first offer contains besides our microphone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Shape {
+pub enum Topology {
     /// One connection with an SFU for both directions: a spare section to receive on, and
     /// LiveKit's two data channels.
     Single,
@@ -146,7 +146,7 @@ impl Transport {
         &mut self,
         sequence: u64,
         packet: &Outgoing,
-        health: &Health,
+        health: &HealthCounters,
         room: &mut [u8],
     ) -> Option<Instant> {
         let direct = self.direct.as_mut().filter(|direct| direct.sends());

@@ -1,7 +1,7 @@
 //! Events of a run while it is in progress.
 
 use crate::call::Phase;
-use crate::net::{HealthSnapshot, Quantiles};
+use crate::net::{DurationQuantiles, HealthSnapshot};
 use crate::record::{CallRecord, TurnRecord};
 use std::time::{Duration, Instant};
 
@@ -59,7 +59,7 @@ pub struct Vitals {
     /// Health of its media threads.
     pub health: HealthSnapshot,
     /// How late the timers of the runtime fired that carries signalling.
-    pub signalling_lateness: Quantiles,
+    pub signalling_lateness: DurationQuantiles,
     /// Processor time of the process since it started.
     pub cpu: Duration,
     /// Resident memory of the process.

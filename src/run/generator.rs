@@ -4,7 +4,7 @@
 //! runnable threads waited for a core. Invariant: waits that the kernel does not report are `None`.
 
 use super::event::Vitals;
-use crate::net::{HealthSnapshot, Quantiles};
+use crate::net::{DurationQuantiles, HealthSnapshot};
 use crate::os::release_free_memory;
 use crate::record::{Generator, Ms, TickLateness};
 use procfs::process::{Process, Stat, Task};
@@ -181,7 +181,7 @@ impl Tidy {
 }
 
 /// Current health of the generator, with that of its media threads and of its signalling.
-pub(super) fn vitals(health: HealthSnapshot, signalling_lateness: Quantiles) -> Vitals {
+pub(super) fn vitals(health: HealthSnapshot, signalling_lateness: DurationQuantiles) -> Vitals {
     Vitals {
         health,
         signalling_lateness,
@@ -195,7 +195,7 @@ pub(super) fn vitals(health: HealthSnapshot, signalling_lateness: Quantiles) -> 
 pub(super) fn figures(vitals: &Vitals, meter: &Meter, rss_bytes: u64) -> Generator {
     let health = &vitals.health;
     let seconds = meter.elapsed().as_secs_f64().max(1e-3);
-    let figures = |q: Quantiles| TickLateness {
+    let figures = |q: DurationQuantiles| TickLateness {
         p50: Ms::from(q.p50),
         p99: Ms::from(q.p99),
         max: Ms::from(q.max),

@@ -5,7 +5,7 @@
 //! number of calls is that of the first check that found the bound exceeded.
 
 use super::event::Vitals;
-use crate::net::Quantiles;
+use crate::net::DurationQuantiles;
 use crate::scenario::Health;
 use std::time::Duration;
 
@@ -49,7 +49,7 @@ impl HealthWatch {
                 first.get_or_insert(calls);
             }
         };
-        let late = |lateness: Quantiles, bound| lateness.p99 > bound;
+        let late = |lateness: DurationQuantiles, bound| lateness.p99 > bound;
         let ticks = late(health.tick_lateness, self.bounds.tick_lateness);
         note(&mut self.late, ticks);
         let signalling = self.bounds.signalling_lateness;
@@ -149,7 +149,7 @@ mod tests {
     fn vitals() -> Vitals {
         Vitals {
             health: HealthSnapshot::default(),
-            signalling_lateness: Quantiles::default(),
+            signalling_lateness: DurationQuantiles::default(),
             cpu: Duration::ZERO,
             resident_bytes: 0,
         }

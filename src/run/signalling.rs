@@ -5,7 +5,7 @@
 
 use super::clock::Clock;
 use super::watchdog::{Part, Pulses};
-use crate::net::{Durations, Quantiles};
+use crate::net::{DurationQuantiles, Durations};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinHandle;
@@ -45,7 +45,7 @@ impl Signalling {
     }
 
     /// How late the timers fired so far.
-    pub(super) fn lateness(&self) -> Quantiles {
+    pub(super) fn lateness(&self) -> DurationQuantiles {
         self.late.quantiles()
     }
 }

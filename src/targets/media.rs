@@ -43,7 +43,7 @@ impl<E: Endpoint> Media<E> {
         let engine = self.engine.lock().unwrap_or_else(PoisonError::into_inner);
         match &*engine {
             Some(engine) => engine.health(),
-            None => HealthSnapshot::of(std::iter::empty()),
+            None => HealthSnapshot::default(),
         }
     }
 }

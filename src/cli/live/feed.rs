@@ -7,7 +7,7 @@
 
 use super::shown::Shown;
 use crate::call::Phase;
-use crate::net::Quantiles;
+use crate::net::DurationQuantiles;
 use crate::plan::Plan;
 use crate::report::prometheus::{CallState, Health, Metrics};
 use crate::run::{RunEvent, Vitals};
@@ -40,7 +40,7 @@ fn state(phase: Phase) -> Option<CallState> {
 }
 
 fn health(vitals: &Vitals) -> Health {
-    let of = |late: Quantiles| [late.p50, late.p99, late.max];
+    let of = |late: DurationQuantiles| [late.p50, late.p99, late.max];
     Health {
         tick_lateness: of(vitals.health.tick_lateness),
         signalling_lateness: of(vitals.signalling_lateness),
@@ -148,7 +148,7 @@ mod tests {
     fn vitals() -> RunEvent {
         RunEvent::Vitals(Box::new(Vitals {
             health: HealthSnapshot::default(),
-            signalling_lateness: Quantiles::default(),
+            signalling_lateness: DurationQuantiles::default(),
             cpu: Duration::ZERO,
             resident_bytes: 0,
         }))

@@ -13,18 +13,18 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 /// A peer's key on its thread.
-pub(super) type Key = u32;
-pub(super) type Job<E> = Box<dyn FnOnce(&mut Peer<E>, Instant) + Send>;
+pub(super) type PeerKey = u32;
+pub(super) type PeerJob<E> = Box<dyn FnOnce(&mut Peer<E>, Instant) + Send>;
 
-pub(super) enum Command<E> {
-    Add(Key, Box<Peer<E>>),
-    With(Key, Job<E>),
-    Remove(Key),
+pub(super) enum PeerCommand<E> {
+    Add(PeerKey, Box<Peer<E>>),
+    With(PeerKey, PeerJob<E>),
+    Remove(PeerKey),
 }
 
 pub(super) struct Inbox<E> {
     /// `None` once the thread has ended: commands are dropped, which ends their senders' wait.
-    queue: Mutex<Option<Vec<Command<E>>>>,
+    queue: Mutex<Option<Vec<PeerCommand<E>>>>,
     pub waker: Waker,
     pub stop: AtomicBool,
 }
@@ -38,18 +38,18 @@ impl<E> Inbox<E> {
         }
     }
 
-    fn queue(&self) -> MutexGuard<'_, Option<Vec<Command<E>>>> {
+    fn queue(&self) -> MutexGuard<'_, Option<Vec<PeerCommand<E>>>> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn push(&self, command: Command<E>) {
+    pub(super) fn push(&self, command: PeerCommand<E>) {
         if let Some(queue) = self.queue().as_mut() {
             queue.push(command);
         }
         self.waker.wake();
     }
 
-    pub(super) fn take(&self) -> Vec<Command<E>> {
+    pub(super) fn take(&self) -> Vec<PeerCommand<E>> {
         self.queue()
             .as_mut()
             .map(std::mem::take)

@@ -2,7 +2,7 @@
 //!
 //! Invariants: only outcomes and order are asserted; every bound is generous.
 
-use super::super::{Impairment, Outgoing, RtpStream, Shape, tracks_by_mid};
+use super::super::{Impairment, Outgoing, RtpStream, Topology, tracks_by_mid};
 use super::*;
 use crate::vocab::{Loss, Packet};
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
@@ -130,7 +130,7 @@ async fn meet(
     (b, from_b): (&Handle, &mut PeerEvents),
 ) -> String {
     let offer = a
-        .with(|p, now| p.transport(0, now)?.offer("mic-a", Shape::Direct))
+        .with(|p, now| p.transport(0, now)?.offer("mic-a", Topology::Direct))
         .await
         .expect("a")
         .expect("offer");

@@ -186,7 +186,7 @@ impl DirectPath {
             return None;
         }
         self.next_report = Some(now + REPORT_EVERY);
-        let sender = rtcp::Sender {
+        let sender = rtcp::SenderInfo {
             ssrc: stream.ssrc,
             ntp: rtcp::ntp(SystemTime::now()),
             rtp_time,
@@ -279,10 +279,10 @@ impl DirectPath {
             return Received::Unauthenticated;
         };
         match place {
-            Some(Place::New) => stream.behind = None,
-            Some(Place::Repeated) => return Received::Repeated,
-            Some(Place::Behind) | None if stream.starts_anew(sequence) => {}
-            Some(Place::Behind) | None => return Received::Behind,
+            Some(ReplayCheck::New) => stream.behind = None,
+            Some(ReplayCheck::Repeated) => return Received::Repeated,
+            Some(ReplayCheck::Behind) | None if stream.starts_anew(sequence) => {}
+            Some(ReplayCheck::Behind) | None => return Received::Behind,
         }
         let rtp_time = word(bytes, 4);
         stream.came(sequence, rtp_time, stamp.at);
@@ -343,7 +343,7 @@ impl SendStream {
     /// What was lost since the last report. Sequence numbers are extended to those that we sent.
     /// A server may name the packet that it expects next (livekit-server 1.13 does) instead of the
     /// highest that it has; so a number that was not sent yet stands for the newest one.
-    fn reported(&mut self, block: rtcp::Block) -> Option<ReportedLoss> {
+    fn reported(&mut self, block: rtcp::ReportBlock) -> Option<ReportedLoss> {
         let ahead = (block.highest as u16)
             .wrapping_sub(self.newest as u16)
             .cast_signed();
@@ -365,7 +365,7 @@ impl SendStream {
 
 /// Where a packet stands among those of its stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum ReplayCheck {
     /// It has not arrived before.
     New,
     /// A packet with its sequence number has arrived before.
@@ -391,11 +391,11 @@ fn others(nearest: Option<u64>, low: u16) -> [Option<u64>; 2] {
 }
 
 impl ReceiveStream {
-    fn place(&self, sequence: u64) -> Place {
+    fn place(&self, sequence: u64) -> ReplayCheck {
         match self.highest.checked_sub(sequence) {
-            Some(age) if age >= WINDOW => Place::Behind,
-            Some(age) if self.came >> age & 1 == 1 => Place::Repeated,
-            _ => Place::New,
+            Some(age) if age >= WINDOW => ReplayCheck::Behind,
+            Some(age) if self.came >> age & 1 == 1 => ReplayCheck::Repeated,
+            _ => ReplayCheck::New,
         }
     }
 

@@ -4,7 +4,7 @@
 //! offers is outstanding; the sections that a server can make us offer are bounded, and so is what
 //! it can describe.
 
-use super::{NetError, Shape, Transport};
+use super::{NetError, Topology, Transport};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use str0m::Candidate;
 use str0m::change::{SdpAnswer, SdpOffer};
@@ -40,11 +40,11 @@ impl Transport {
     ///
     /// # Errors
     /// str0m has nothing to offer, which does not happen with a new transport.
-    pub fn offer(&mut self, track: &str, shape: Shape) -> Result<String, NetError> {
+    pub fn offer(&mut self, track: &str, topology: Topology) -> Result<String, NetError> {
         let mut api = self.str0m.rtc.sdp_api();
-        let direction = match shape {
-            Shape::Direct => Direction::SendRecv,
-            Shape::Single | Shape::Publisher => Direction::SendOnly,
+        let direction = match topology {
+            Topology::Direct => Direction::SendRecv,
+            Topology::Single | Topology::Publisher => Direction::SendOnly,
         };
         let mid = api.add_media(
             MediaKind::Audio,
@@ -54,7 +54,7 @@ impl Transport {
             None,
         );
         self.str0m.publish = Some(mid);
-        if shape == Shape::Single {
+        if topology == Topology::Single {
             self.receiving.push(api.add_media(
                 MediaKind::Audio,
                 Direction::RecvOnly,
@@ -63,7 +63,7 @@ impl Transport {
                 None,
             ));
         }
-        if shape != Shape::Direct {
+        if topology != Topology::Direct {
             api.add_channel_with_config(ChannelConfig {
                 label: "_reliable".into(),
                 ordered: true,
@@ -95,7 +95,7 @@ impl Transport {
     ///
     /// # Errors
     /// str0m refuses.
-    pub fn reoffer(&mut self, sections: u32) -> Result<Option<String>, NetError> {
+    pub(crate) fn reoffer(&mut self, sections: u32) -> Result<Option<String>, NetError> {
         if self.pending.is_some() {
             return Ok(None);
         }
@@ -177,7 +177,7 @@ impl Transport {
 
     /// Applies a trickled candidate (`candidate:…`). One that we cannot use (TCP, host names, the
     /// other IP version), or that is one too many, is skipped: `false`.
-    pub fn candidate(&mut self, line: &str) -> bool {
+    pub(crate) fn candidate(&mut self, line: &str) -> bool {
         if !line.to_ascii_lowercase().contains(" udp ") {
             return false;
         }
@@ -196,7 +196,7 @@ impl Transport {
     }
 
     /// Sends our microphone on section `mid` of an accepted offer.
-    pub fn publish_on(&mut self, mid: Mid) {
+    pub(crate) fn publish_on(&mut self, mid: Mid) {
         self.str0m.publish = Some(mid);
     }
 }

@@ -6,7 +6,7 @@
 
 use super::child::AgentProcess;
 use crate::call::{Failure, TargetFailure};
-use crate::net::{Endpoint, NetError, PeerEvent, PeerEvents, PeerHandle, Shape};
+use crate::net::{Endpoint, NetError, PeerEvent, PeerEvents, PeerHandle, Topology};
 use crate::targets::{Connection, Event, now, until};
 use futures_util::future::BoxFuture;
 use std::collections::VecDeque;
@@ -184,7 +184,7 @@ async fn join<E: Endpoint>(
     };
     let track = format!("caller-{number}");
     let offer = peer
-        .with(move |p, now| p.transport(0, now)?.offer(&track, Shape::Direct))
+        .with(move |p, now| p.transport(0, now)?.offer(&track, Topology::Direct))
         .await
         .and_then(|r| r)
         .map_err(broken)?;

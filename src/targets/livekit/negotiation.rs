@@ -7,7 +7,7 @@ use super::media_failure::media_failure;
 use super::session::{Live, PUBLISHER, SUBSCRIBER};
 use super::signal::{self, Request};
 use crate::call::Failure;
-use crate::net::{Endpoint, Shape, tracks_by_mid};
+use crate::net::{Endpoint, Topology, tracks_by_mid};
 use livekit_protocol as proto;
 use std::collections::HashMap;
 
@@ -38,7 +38,10 @@ impl<E: Endpoint> Live<'_, E> {
         let cid = cid.to_owned();
         let offer = self
             .peer
-            .with(move |p, now| p.transport(PUBLISHER, now)?.offer(&cid, Shape::Publisher))
+            .with(move |p, now| {
+                p.transport(PUBLISHER, now)?
+                    .offer(&cid, Topology::Publisher)
+            })
             .await
             .and_then(|r| r)
             .map_err(media_failure)?;

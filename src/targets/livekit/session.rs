@@ -8,7 +8,7 @@ use super::media_failure::media_failure;
 use super::roster::Presence;
 use super::signal::{self, Refusal, Reply, Request, Socket};
 use crate::call::Failure;
-use crate::net::{Endpoint, NetError, PeerEvent, PeerEvents, PeerHandle, Shape};
+use crate::net::{Endpoint, NetError, PeerEvent, PeerEvents, PeerHandle, Topology};
 use crate::vocab::Address;
 use livekit_protocol as proto;
 use std::collections::HashMap;
@@ -224,7 +224,7 @@ async fn open<E: Endpoint>(
 ) -> Result<(Socket, bool), Failure> {
     let cid = join.cid.clone();
     let offer = peer
-        .with(move |p, now| p.transport(PUBLISHER, now)?.offer(&cid, Shape::Single))
+        .with(move |p, now| p.transport(PUBLISHER, now)?.offer(&cid, Topology::Single))
         .await
         .and_then(|r| r)
         .map_err(media_failure)?;

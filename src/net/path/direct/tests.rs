@@ -363,7 +363,7 @@ fn a_report_may_name_the_packet_that_is_expected_next() {
         newest: 102,
         reported: (0, 0),
     };
-    let block = |lost, highest| rtcp::Block { lost, highest };
+    let block = |lost, highest| rtcp::ReportBlock { lost, highest };
     let loss = |among, count| Some(ReportedLoss { among, count });
     // As livekit-server 1.13.5 sends them.
     assert_eq!(out.reported(block(15, 103)), loss((1, 102), 15));

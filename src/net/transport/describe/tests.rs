@@ -30,7 +30,7 @@ fn sections_answered_as_inactive_are_offered_anew() {
     let now = Instant::now();
     let mut ours = Transport::new(here, now).expect("a socket");
     let mut server = Transport::new(here, now).expect("a socket");
-    let offer = ours.offer("mic", Shape::Single).expect("an offer");
+    let offer = ours.offer("mic", Topology::Single).expect("an offer");
     let answer = server.accept(&offer).expect("an answer");
     ours.answer(&answer).expect("taken");
     for (round, sections, expected) in [(0, 1, 2), (1, 0, 2), (2, 2, 4)] {
@@ -57,7 +57,7 @@ fn a_server_that_wants_ever_more_sections_gets_a_bounded_number() {
     let now = Instant::now();
     let mut ours = Transport::new(here, now).expect("a socket");
     let mut server = Transport::new(here, now).expect("a socket");
-    let offer = ours.offer("mic", Shape::Single).expect("an offer");
+    let offer = ours.offer("mic", Topology::Single).expect("an offer");
     ours.answer(&server.accept(&offer).expect("an answer"))
         .expect("taken");
     for _ in 0..4 {
@@ -73,7 +73,7 @@ fn offered() -> (Transport, String) {
     let here = IpAddr::V4(Ipv4Addr::LOCALHOST);
     let mut ours = Transport::new(here, Instant::now()).expect("a socket");
     let mut server = Transport::new(here, Instant::now()).expect("a socket");
-    let offer = ours.offer("mic", Shape::Single).expect("an offer");
+    let offer = ours.offer("mic", Topology::Single).expect("an offer");
     let answer = server.accept(&offer).expect("an answer");
     (ours, answer)
 }
@@ -146,7 +146,7 @@ fn a_description_whose_ufrag_fits_no_stun_message_is_refused() {
     for (length, taken) in [(LONGEST_UFRAG, true), (LONGEST_UFRAG + 1, false)] {
         let mut ours = Transport::new(here, now).expect("a socket");
         let mut server = Transport::new(here, now).expect("a socket");
-        let offer = ours.offer("mic", Shape::Single).expect("an offer");
+        let offer = ours.offer("mic", Topology::Single).expect("an offer");
         let answer = server.accept(&offer).expect("an answer");
         assert_eq!(ours.answer(&with(&answer, length)).is_ok(), taken);
         let mut third = Transport::new(here, now).expect("a socket");

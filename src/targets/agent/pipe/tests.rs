@@ -3,7 +3,7 @@
 use super::super::{Clip, Hearing, Voice};
 use super::*;
 use crate::audio::Codec;
-use crate::net::{Endpoint, Engine, Outgoing, RtpStream, Shape};
+use crate::net::{Endpoint, Engine, Outgoing, RtpStream, Topology};
 use crate::vocab::AgentDelay;
 use crate::vocab::Packet;
 use std::time::{Duration, Instant};
@@ -87,7 +87,7 @@ impl Parent {
 async fn offer(engine: &Engine<Nobody>) -> (PeerHandle<Nobody>, String) {
     let (peer, _) = engine.add(Nobody, IpAddr::V4(Ipv4Addr::LOCALHOST));
     let sdp = peer
-        .with(|p, now| p.transport(0, now)?.offer("mic", Shape::Direct))
+        .with(|p, now| p.transport(0, now)?.offer("mic", Topology::Direct))
         .await
         .expect("peer")
         .expect("offer");
