@@ -9,6 +9,7 @@ use super::trouble::Trouble;
 use crate::record::{
     Conditions, GateResult, MEASUREMENT_VERSION, Metric, RunRecord, changes_between,
 };
+use crate::report::Screen;
 use crate::report::comparison::{self, Compared, Pair};
 use crate::stats::compare::{Change, Noise, Series, Settings, compare_pairs};
 use clap::Args;
@@ -71,11 +72,8 @@ fn noise(text: &str) -> Result<Noise, String> {
 }
 
 /// Prints a comparison as a table; the run folder has it too.
-pub(super) fn show(compared: &Compared) {
-    console::out(&format!(
-        "\n{}",
-        comparison::render(compared, console::style())
-    ));
+pub(super) fn show(compared: &Compared, screen: Screen) {
+    console::out(&format!("\n{}", comparison::render(compared, screen)));
 }
 
 /// 99 if a metric regressed and `--fail-on-regression` was given.

@@ -6,8 +6,9 @@
 //! too. What stderr does not take is lost, since there is nowhere to report that.
 
 use super::exit::Exit;
-use crate::report::Style;
+use crate::report::{Screen, Style};
 use crate::vocab::plain;
+use anstream::{AutoStream, ColorChoice};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{BufWriter, Error, ErrorKind, IsTerminal as _, Result, Write as _};
 
@@ -66,10 +67,19 @@ fn print<T: AsRef<str>>(pieces: impl IntoIterator<Item = T>) -> Option<Error> {
     (error.kind() != ErrorKind::BrokenPipe).then_some(error)
 }
 
-/// The style of tables on stdout: plain unless it is a terminal and `NO_COLOR` is unset.
-pub(super) fn style() -> Style {
-    let no_color = std::env::var("NO_COLOR").ok();
-    Style::choose(std::io::stdout().is_terminal(), no_color.as_deref())
+/// What stdout shows texts on: with colours on a terminal, or where `CLICOLOR_FORCE` asks for them,
+/// and never with `NO_COLOR`; as wide as the terminal is, or as `COLUMNS` says.
+pub(super) fn screen() -> Screen {
+    let style = match AutoStream::choice(&std::io::stdout()) {
+        ColorChoice::Never => Style::Plain,
+        _ => Style::Colour,
+    };
+    let terminal = terminal_size::terminal_size_of(std::io::stdout());
+    let terminal = terminal.map(|(columns, _)| usize::from(columns.0));
+    let said = || std::env::var("COLUMNS").ok()?.parse().ok();
+    // A terminal that does not know its size says 0.
+    let columns = terminal.filter(|columns| *columns > 0).or_else(said);
+    Screen::new(style, columns)
 }
 
 /// Whether stderr is a terminal, where a [`Line`] can be redrawn.

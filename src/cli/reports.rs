@@ -6,7 +6,7 @@
 use super::console;
 use super::exit::Exit;
 use crate::record::{RecordError, RunFolder, RunRecord};
-use crate::report::{self, Format};
+use crate::report::{self, Format, Screen};
 use std::path::Path;
 
 /// Writes the files of `formats`, in that order, each atomically, and calls `progress` after each.
@@ -40,15 +40,58 @@ pub(super) fn read(folder: &Path) -> Result<RunRecord, RecordError> {
     Ok(record)
 }
 
-/// Prints the summary, as JSON or as the table. JSON that is lost is an error, since a program reads
-/// it; a table that is lost is a warning, since the same is in the run folder.
+/// How a result is printed on stdout.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Output {
+    /// As JSON.
+    pub json: bool,
+    /// Not at all, unless as JSON.
+    pub quiet: bool,
+    /// With every figure, instead of a screen of them.
+    pub details: bool,
+}
+
+impl Output {
+    /// The screen to lay a text out for, of `lines` if it is not to have every figure; `None` if no
+    /// text is wanted.
+    pub(super) fn screen(self, lines: usize) -> Option<Screen> {
+        if self.json || self.quiet {
+            return None;
+        }
+        let lines = if self.details { Screen::ALL } else { lines };
+        Some(console::screen().with_lines(lines))
+    }
+}
+
+/// Prints the summary, as JSON or as text. JSON that is lost is an error, since a program reads it;
+/// a text that is lost is a warning, since the same is in the run folder. `folder`: where the
+/// reports are, if they could be written; `lines`: room for the text.
 #[must_use = "lost JSON is the command's exit code"]
-pub(super) fn show(record: &RunRecord, json: bool, quiet: bool) -> Exit {
-    if json {
-        return console::data([report::json::summary(&record.summary)]);
-    }
-    if !quiet {
-        console::out(&report::console::render(&record.summary, console::style()));
-    }
-    Exit::Success
+pub(super) fn show(
+    record: &RunRecord,
+    output: Output,
+    folder: Option<&RunFolder>,
+    lines: usize,
+) -> Exit {
+    let printed = match output.json {
+        true => console::data([report::json::summary(&record.summary)]),
+        false => Exit::Success,
+    };
+    let Some(screen) = output.screen(lines) else {
+        if let Some(folder) = folder.filter(|_| !output.quiet) {
+            console::say(&format!("reports in {}", folder.path().display()));
+        }
+        return printed;
+    };
+    let page = folder.map(|folder| folder.file(Format::HTML_FILE));
+    // It is not there where other formats were asked for.
+    let page = page.filter(|page| page.is_file());
+    let place = page.or_else(|| folder.map(|folder| folder.path().to_owned()));
+    let place = place.map(|place| place.display().to_string());
+    let text = match output.details {
+        true => report::console::details(&record.summary, screen, place.as_deref()),
+        false => report::console::brief(&record.summary, screen, place.as_deref()),
+    };
+    console::out(&text);
+    printed
 }

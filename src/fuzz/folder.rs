@@ -8,7 +8,7 @@ use super::planted::planted;
 use super::scratch;
 use crate::record::{Baseline, EVIDENCE_FOLDER, RunRecord, Status, Summary};
 use crate::report::list::{self, PastRun};
-use crate::report::{File, Format, Style, console};
+use crate::report::{File, Format, Screen, Style, console};
 use hdrhistogram::serialization::interval_log::IntervalLogIterator;
 use std::path::Path;
 
@@ -149,7 +149,10 @@ fn shown(record: &RunRecord) {
     assert_eq!(table.lines().count(), 2, "{table}");
     let parsed = serde_json::from_str::<serde_json::Value>(&list::to_json(&[past]));
     assert!(parsed.is_ok());
-    for text in [table, console::render(&record.summary, Style::Plain)] {
+    let screen = Screen::default();
+    let brief = console::brief(&record.summary, screen, None);
+    let details = console::details(&record.summary, screen, None);
+    for text in [table, brief, details] {
         assert!(
             !text.contains(|c: char| c.is_control() && c != '\n'),
             "{text:?}"

@@ -35,6 +35,7 @@ pub use judge::figures::{AllTurns, Intervals, Latency, Quantiles, Span};
 pub use judge::gate::{GateAnswer, GateInterval, GateResult, GateVerdict};
 pub use judge::latencies::Metrics;
 pub use judge::metrics::OpenCall;
+pub use judge::reasons::ReasonKind;
 pub use judge::samples::Samples;
 pub use judge::sentinels::Sentinels;
 pub use judge::steady::{Steady, SteadySpan};

@@ -1,20 +1,17 @@
-//! Renders a comparison of runs as text for people and as JSON for machines.
+//! The comparison of runs: its parts, and as JSON for machines.
 //!
-//! In: the baseline, the candidates and the results of `stats::compare`. Out: text, JSON.
-//! Invariant: every verdict is shown together with its interval and its p value.
+//! In: the baseline, the candidates and the results of `stats::compare`. Out: JSON; text, in
+//! `text.rs`. Invariant: every verdict is shown together with its interval and its p value.
 
-use super::Style;
-use super::needed;
-use super::text::clean;
+mod text;
+
 use crate::record::LagNeeded;
 use crate::stats::compare::{Change, Comparison, Difference, Figure, Settings};
 use serde_json::{Value, json};
-use std::fmt::Write as _;
+pub use text::render;
 
 /// Version of the JSON format.
 const VERSION: u32 = 1;
-/// Maximum length of a displayed name, in characters.
-const LONGEST: usize = 60;
 
 /// The result of comparing runs.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,113 +41,6 @@ impl Pair {
     /// The overall change across all metrics.
     pub fn change(&self) -> Change {
         Change::of_all(self.comparisons.iter().map(|c| c.change))
-    }
-}
-
-/// Renders the comparison as text for people.
-pub fn render(compared: &Compared, style: Style) -> String {
-    let mut out = String::new();
-    for (nth, pair) in compared.pairs.iter().enumerate() {
-        if nth > 0 {
-            out.push('\n');
-        }
-        one(&mut out, pair, style);
-    }
-    let Settings { noise, level, .. } = compared.settings;
-    let _ = write!(
-        out,
-        "\nnoise: under {} % or {} ms; of rates, under {} % or {} points\n\
-         chance of any false alarm: {:.0} % (permutation of calls, Holm)\n",
-        plain(noise.share * 100.0),
-        plain(noise.ms),
-        plain(noise.share * 100.0),
-        plain(noise.rate * 100.0),
-        (1.0 - level) * 100.0
-    );
-    out
-}
-
-/// Rounds to three decimals, so that no trailing zeros are printed: 2.5, 20.
-fn plain(value: f64) -> f64 {
-    (value * 1e3).round() / 1e3
-}
-
-fn one(out: &mut String, pair: &Pair, style: Style) {
-    let _ = writeln!(out, "baseline   {}", clean(&pair.baseline, LONGEST));
-    let _ = writeln!(out, "candidate  {}", clean(&pair.candidate, LONGEST));
-    for text in &pair.listed {
-        let _ = writeln!(out, "           {}", clean(text, 2 * LONGEST));
-    }
-    for text in &pair.differs {
-        let text = format!("not the same: {}", clean(text, 2 * LONGEST));
-        let _ = writeln!(out, "           {}", style.doubtful(&text));
-    }
-    let head = format!(
-        "{:<14}{:<6}{:>11}{:>11}{:>11}  {:<20}{:>8}  verdict",
-        "", "", "baseline", "candidate", "difference", "95 % interval", "p"
-    );
-    let _ = writeln!(out, "\n{}", style.head(&head));
-    for comparison in &pair.comparisons {
-        let mut name = clean(&comparison.metric, 13);
-        for difference in &comparison.differences {
-            let _ = writeln!(out, "{}", line(&name, difference, style));
-            name.clear();
-        }
-    }
-    let figures = pair.comparisons.iter().flat_map(|c| &c.differences);
-    let needed = figures.filter_map(|d| d.needed.map(LagNeeded::from));
-    let needed = needed::once(needed.map(|n| needed::sentence(&n)));
-    for (nth, text) in needed.iter().enumerate() {
-        let gap = if nth == 0 { "\n" } else { "" };
-        let _ = writeln!(out, "{gap}inconclusive: {text}");
-    }
-    let _ = writeln!(out, "\n{}", word(pair.change(), style));
-}
-
-fn line(name: &str, d: &Difference, style: Style) -> String {
-    let figure = |v: f64| figure(v, d.figure);
-    let interval = d.interval.map_or_else(
-        || "(too few calls)".to_owned(),
-        |(lower, upper)| format!("[{}, {}]", signed(lower, d.figure), signed(upper, d.figure)),
-    );
-    format!(
-        "{name:<14}{:<6}{:>11}{:>11}{:>11}  {interval:<20}{:>8}  {}",
-        d.figure.name(),
-        figure(d.baseline),
-        figure(d.candidate),
-        signed(d.by, d.figure),
-        probability(d.p_adjusted),
-        word(d.change, style)
-    )
-}
-
-/// Times in ms, rates in percent.
-fn figure(value: f64, figure: Figure) -> String {
-    match figure {
-        _ if value.is_infinite() => if value > 0.0 { "∞" } else { "-∞" }.to_owned(),
-        Figure::Rate => format!("{:.2} %", value * 100.0),
-        Figure::P50 | Figure::P95 => format!("{value:.1}"),
-    }
-}
-
-fn signed(value: f64, of: Figure) -> String {
-    let sign = if value > 0.0 { "+" } else { "" };
-    format!("{sign}{}", figure(value, of))
-}
-
-fn probability(p: f64) -> String {
-    match p < 0.001 {
-        true => "<0.001".to_owned(),
-        false => format!("{p:.3}"),
-    }
-}
-
-fn word(change: Change, style: Style) -> String {
-    match change {
-        Change::Improved => style.good(change.name()),
-        Change::Regressed => style.bad(change.name()),
-        Change::Unchanged => change.name().to_owned(),
-        Change::Inconclusive => style.doubtful(change.name()),
     }
 }
 
@@ -215,6 +105,7 @@ fn difference_json(d: &Difference) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::{Screen, Style};
     use crate::stats::compare::{Needed, Noise};
 
     fn difference(figure: Figure, baseline: f64, candidate: f64, change: Change) -> Difference {
@@ -297,17 +188,73 @@ mod tests {
 
     #[test]
     fn for_people() {
-        insta::assert_snapshot!("comparison", render(&compared(), Style::Plain));
+        insta::assert_snapshot!("comparison", render(&compared(), Screen::default()));
         let mut fine = compared();
         fine.settings.noise = Noise {
             share: 0.025,
             ms: 0.5,
             ..fine.settings.noise
         };
-        let told = render(&fine, Style::Plain);
+        let told = render(&fine, Screen::default());
         assert!(told.contains("under 2.5 % or 0.5 ms;"), "{told}");
-        let dressed = render(&compared(), Style::Colour);
+        let dressed = render(&compared(), Screen::new(Style::Colour, None));
         assert!(dressed.contains("\u{1b}[31mregressed"), "{dressed}");
+    }
+
+    /// A pair with every metric that is compared by default, each in two figures.
+    fn many(pairs: usize) -> Compared {
+        let mut all = compared();
+        let pair = all.pairs[0].clone();
+        let metrics = [
+            "ttfa",
+            "stop",
+            "join",
+            "agent_audible",
+            "greeting",
+            "missed",
+            "early",
+        ];
+        let comparisons = metrics.iter().enumerate().map(|(nth, metric)| Comparison {
+            metric: (*metric).to_owned(),
+            ..pair.comparisons[nth % 2].clone()
+        });
+        let comparisons: Vec<Comparison> = comparisons.collect();
+        let named = |nth| Pair {
+            candidate: format!("reports/20260131T120000Z-candidate-{nth}"),
+            comparisons: comparisons.clone(),
+            listed: vec!["thresholds: ttfa p(95)<1s → none".to_owned(); 6],
+            ..pair.clone()
+        };
+        all.pairs = (0..pairs).map(named).collect();
+        all
+    }
+
+    #[test]
+    fn any_number_of_pairs_fits_on_a_screen() {
+        for pairs in [1, 2, 3, 5, 9, 50] {
+            for width in [80, 100, 120] {
+                let screen = Screen::new(Style::Plain, Some(width));
+                let text = render(&many(pairs), screen);
+                assert!(text.lines().count() <= 40, "{pairs} at {width}:\n{text}");
+                let widest = text.lines().map(|line| line.chars().count()).max();
+                assert!(widest <= Some(width), "{pairs} at {width}:\n{text}");
+                assert!(
+                    text.contains("ttfa p50") || text.contains("ttfa           p50"),
+                    "{text}"
+                );
+                let whole = render(&many(pairs), screen.with_lines(Screen::ALL));
+                assert!(!whole.contains("--details"), "{whole}");
+            }
+        }
+        let text = render(&many(1), Screen::default().with_lines(14));
+        assert!(text.lines().count() <= 14, "{text}");
+        insta::assert_snapshot!(
+            "comparison_of_two_at_100",
+            render(&many(2), Screen::default())
+        );
+        let narrow = Screen::new(Style::Plain, Some(80));
+        insta::assert_snapshot!("comparison_of_nine_at_80", render(&many(9), narrow));
+        insta::assert_snapshot!("comparison_of_one_at_80", render(&many(1), narrow));
     }
 
     #[test]

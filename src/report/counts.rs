@@ -36,13 +36,7 @@ fn cut_off(cut_off: usize, not_run: usize) -> String {
 
 /// Remarks on turns that were cut off and on replies that came after the timeout.
 pub(super) fn remarks(summary: &Summary) -> Vec<String> {
-    let mut remarks = Vec::new();
-    if let Some(wait) = summary.longest_wait_ms {
-        remarks.push(format!(
-            "cut off: the longest wait for a reply so far was {} ms",
-            figure(Some(wait))
-        ));
-    }
+    let mut remarks: Vec<String> = cut_short(summary).into_iter().collect();
     match summary.late_replies {
         0 => {}
         1 => remarks.push("1 missed reply came after the turn's timeout".to_owned()),
@@ -52,4 +46,12 @@ pub(super) fn remarks(summary: &Summary) -> Vec<String> {
         )),
     }
     remarks
+}
+
+/// How long the callers had waited in turns that were cut off.
+pub(super) fn cut_short(summary: &Summary) -> Option<String> {
+    let wait = figure(Some(summary.longest_wait_ms?));
+    Some(format!(
+        "cut off: the longest wait for a reply so far was {wait} ms"
+    ))
 }

@@ -15,7 +15,7 @@ pub struct Definition {
 }
 
 /// Terms that the definitions of metrics use.
-const TERMS: &[Definition] = &[
+pub(super) const TERMS: &[Definition] = &[
     Definition {
         name: "end of speech",
         text: "when the last speech sample of the utterance was captured, as by a microphone: not the end of the file, not the moment a packet was queued",

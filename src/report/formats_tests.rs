@@ -183,7 +183,7 @@ fn agrees_with_junit(summary: &Summary, xml: &str) {
 
 /// Markdown and console: the same cells, and the summary's figures rounded to a tenth.
 fn agrees_with_people(summary: &Summary, markdown: &str) {
-    let console = console::render(summary, Style::Plain);
+    let console = console::details(summary, Screen::default(), None);
     let metrics = &summary.metrics;
     for (name, latency) in [
         ("ttfa", metrics.get(Metric::Ttfa)),
@@ -310,38 +310,6 @@ fn markdown_and_junit_as_they_are_read() {
     let record = record();
     insta::assert_snapshot!("markdown", markdown::summary(&record));
     insta::assert_snapshot!("junit", junit::xml(&record));
-}
-
-#[test]
-fn console_of_variants() {
-    let mut run = Run::default();
-    run.compared();
-    let summary = Summary::build(&facts(30, Ending::Finished), &run.calls, &run.turns, &[]);
-    let page = console::render(&summary, Style::Plain);
-    let variants = page
-        .lines()
-        .skip_while(|line| !line.starts_with("variants"));
-    let variants: Vec<&str> = variants.take_while(|l| !l.starts_with("turns ")).collect();
-    assert!(
-        page.lines()
-            .all(|line| line.chars().count() <= console::WIDTH)
-    );
-    insta::assert_snapshot!("console_variants", variants.join("\n"));
-    let record = RunRecord::new(summary, run.turns, run.calls, None);
-    let page = markdown::summary(&record);
-    let table = page
-        .lines()
-        .filter(|l| l.contains("<code>quick</code> |") || l.contains("<code>slow</code> |"));
-    let table: Vec<&str> = table.collect();
-    assert_eq!(table.len(), 2, "{page}");
-    assert!(
-        table[0].starts_with("| 1 | <code>quick</code> | 30 | 0 | 469.0 |"),
-        "{page}"
-    );
-    assert!(
-        table[1].contains("+300.0 [+295.9, +304.1] slower"),
-        "{page}"
-    );
 }
 
 #[test]

@@ -9,7 +9,9 @@ pub mod console;
 mod counts;
 pub mod csv;
 mod definitions;
+pub mod explain;
 mod figures;
+mod fit;
 mod flags;
 mod formats;
 pub mod hdr;
@@ -20,6 +22,7 @@ pub mod list;
 pub mod markdown;
 mod needed;
 pub mod prometheus;
+mod screen;
 pub mod spans;
 mod style;
 mod text;
@@ -28,8 +31,11 @@ pub mod words;
 
 pub use definitions::{Definition, definitions};
 pub use formats::{File, Format};
+pub use screen::Screen;
 pub use style::Style;
 
+#[cfg(test)]
+mod console_tests;
 #[cfg(test)]
 mod formats_tests;
 #[cfg(test)]

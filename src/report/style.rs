@@ -1,6 +1,6 @@
 //! Styles the text of a report, with or without colour.
 //!
-//! In: what the caller knows of the terminal. Out: text, styled or not. Invariant: the words are
+//! In: text. Out: text, styled or not. Invariant: the words are
 //! the same without colour, so that nothing is conveyed by colour alone.
 
 use anstyle::{AnsiColor, Effects};
@@ -16,16 +16,6 @@ pub enum Style {
 }
 
 impl Style {
-    /// Uses colour on a terminal, unless `NO_COLOR` is set and not empty
-    /// (<https://no-color.org>).
-    pub fn choose(is_terminal: bool, no_color: Option<&str>) -> Self {
-        if is_terminal && no_color.is_none_or(str::is_empty) {
-            Self::Colour
-        } else {
-            Self::Plain
-        }
-    }
-
     pub(super) fn good(self, text: &str) -> String {
         self.dress(
             anstyle::Style::new().fg_color(Some(AnsiColor::Green.into())),

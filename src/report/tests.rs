@@ -12,7 +12,12 @@ use crate::vocab::Metric;
 const FORMATS: &str = include_str!("../../docs/formats.md");
 const HOSTILE: &str = "=cmd|' /C calc'!A0\u{1b}[2J\n\u{202e}\t\"quoted\", and far too long to stand on one line of anything that people look at";
 
-fn threshold(metric: &str, expression: &str, aggregate: Aggregate, bound: f64) -> Threshold {
+pub(super) fn threshold(
+    metric: &str,
+    expression: &str,
+    aggregate: Aggregate,
+    bound: f64,
+) -> Threshold {
     let gate = Gate {
         aggregate,
         comparison: Comparison::Lt,
@@ -29,11 +34,11 @@ pub(super) fn gates() -> Vec<Threshold> {
     ]
 }
 
-fn summary(run: &Run, planned: usize, ending: Ending) -> Summary {
+pub(super) fn summary(run: &Run, planned: usize, ending: Ending) -> Summary {
     Summary::build(&facts(planned, ending), &run.calls, &run.turns, &gates())
 }
 
-fn passed() -> Summary {
+pub(super) fn passed() -> Summary {
     let mut run = Run::default();
     run.good(110);
     run.turns[3].flags = vec![Flag::LateSend, Flag::UserSpaceStamp];
@@ -46,7 +51,7 @@ fn passed() -> Summary {
 }
 
 /// Two sentinel calls with an error of `micros` that shifted by `shift_ms` in the later half.
-fn sentinels(micros: i64, shift_ms: f64) -> Sentinels {
+pub(super) fn sentinels(micros: i64, shift_ms: f64) -> Sentinels {
     Sentinels {
         calls: 2,
         failed: 0,
@@ -62,7 +67,7 @@ fn sentinels(micros: i64, shift_ms: f64) -> Sentinels {
     }
 }
 
-fn failed() -> Summary {
+pub(super) fn failed() -> Summary {
     let mut run = Run::default();
     let absent = || Some(Failure::AgentAbsent { waited: ms(30_000) });
     run.good(20)
@@ -79,23 +84,23 @@ fn failed() -> Summary {
     summary(&run, 25, Ending::Finished)
 }
 
-fn all_missed() -> Summary {
+pub(super) fn all_missed() -> Summary {
     let mut run = Run::default();
     run.bad(Outcome::Missed, None).bad(Outcome::Missed, None);
     summary(&run, 2, Ending::Finished)
 }
 
-fn stopped() -> Summary {
+pub(super) fn stopped() -> Summary {
     let mut run = Run::default();
     run.good(4).stopped();
     summary(&run, 50, Ending::Stopped)
 }
 
-fn empty() -> Summary {
+pub(super) fn empty() -> Summary {
     summary(&Run::default(), 0, Ending::Finished)
 }
 
-fn hostile() -> (Summary, Vec<TurnRecord>) {
+pub(super) fn hostile() -> (Summary, Vec<TurnRecord>) {
     let mut run = Run::default();
     run.good(1).bad(
         Outcome::Failed,
@@ -121,7 +126,7 @@ fn hostile() -> (Summary, Vec<TurnRecord>) {
 }
 
 /// Figures as large as a run can make them.
-fn huge() -> Summary {
+pub(super) fn huge() -> Summary {
     let mut summary = failed();
     let longest = Some(Ms::from_micros(600_000_000));
     let huge = Latency {
@@ -138,7 +143,7 @@ fn huge() -> Summary {
     summary
 }
 
-fn every_summary() -> [Summary; 7] {
+pub(super) fn every_summary() -> [Summary; 7] {
     [
         huge(),
         passed(),
@@ -148,126 +153,6 @@ fn every_summary() -> [Summary; 7] {
         empty(),
         hostile().0,
     ]
-}
-
-#[test]
-fn console_of_a_run_that_passed() {
-    insta::assert_snapshot!(console::render(&passed(), Style::Plain));
-}
-
-#[test]
-fn console_of_a_failed_gate() {
-    insta::assert_snapshot!(console::render(&failed(), Style::Plain));
-}
-
-#[test]
-fn console_when_all_were_missed() {
-    insta::assert_snapshot!(console::render(&all_missed(), Style::Plain));
-}
-
-#[test]
-fn console_of_an_empty_run() {
-    insta::assert_snapshot!(console::render(&empty(), Style::Plain));
-}
-
-#[test]
-fn console_of_a_stopped_run() {
-    insta::assert_snapshot!(console::render(&stopped(), Style::Plain));
-}
-
-#[test]
-fn console_with_hostile_names() {
-    insta::assert_snapshot!(console::render(&hostile().0, Style::Plain));
-}
-
-#[test]
-fn a_generator_that_moved_is_named_and_so_are_stamps_that_are_not_the_kernels() {
-    let steady = passed();
-    let moved = Summary {
-        sentinels: Some(sentinels(7_300, 6.1)),
-        ..passed()
-    };
-    let none = Summary {
-        sentinels: None,
-        flags: Default::default(),
-        ..passed()
-    };
-    for (name, summary, said, bottleneck) in [
-        ("steady", &steady, true, false),
-        ("moved", &moved, true, true),
-        ("none", &none, false, false),
-    ] {
-        let text = console::render(summary, Style::Plain);
-        assert_eq!(
-            text.contains("sentinels   2 calls, 14 turns"),
-            said,
-            "{name}:\n{text}"
-        );
-        assert_eq!(
-            text.contains("is the bottleneck"),
-            bottleneck,
-            "{name}:\n{text}"
-        );
-        let stamped = "arrivals of 1 turn were stamped by loadgen itself";
-        assert_eq!(text.contains(stamped), said, "{name}:\n{text}");
-    }
-    assert!(console::render(&moved, Style::Plain).contains("later half +6.1 ms"));
-}
-
-#[test]
-fn no_line_is_too_wide_and_nothing_steers_the_terminal() {
-    for summary in every_summary() {
-        let text = console::render(&summary, Style::Plain);
-        for line in text.lines() {
-            assert!(line.chars().count() <= console::WIDTH, "{line}");
-            assert!(
-                !line.contains(|c: char| c.is_control() || c == '\u{202e}'),
-                "{line:?}"
-            );
-            assert_eq!(line, line.trim_end(), "trailing space");
-        }
-        assert!(text.ends_with('\n'));
-    }
-}
-
-#[test]
-fn colour_adds_nothing_but_colour() {
-    for summary in every_summary() {
-        let colour = console::render(&summary, Style::Colour);
-        assert!(colour.contains("\u{1b}["));
-        let mut bare = String::new();
-        let mut rest = colour.as_str();
-        while let Some((before, after)) = rest.split_once("\u{1b}[") {
-            bare.push_str(before);
-            rest = after.split_once('m').unwrap().1;
-        }
-        bare.push_str(rest);
-        let lines = |t: &str| {
-            t.lines()
-                .map(|l| l.trim_end().to_owned())
-                .collect::<Vec<_>>()
-        };
-        assert_eq!(
-            lines(&bare),
-            lines(&console::render(&summary, Style::Plain))
-        );
-    }
-}
-
-#[test]
-fn colour_only_where_it_is_wanted() {
-    for (terminal, no_color, style) in [
-        (true, None, Style::Colour),
-        (true, Some(""), Style::Colour),
-        (true, Some("1"), Style::Plain),
-        (false, None, Style::Plain),
-    ] {
-        assert_eq!(
-            Style::choose(terminal, no_color),
-            style,
-            "{terminal} {no_color:?}"
-        );
-    }
 }
 
 #[test]

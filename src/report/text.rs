@@ -4,6 +4,7 @@
 //! gets through that moves the cursor, or that reorders or hides text.
 
 use crate::vocab::acts;
+use unicode_width::UnicodeWidthStr as _;
 
 /// Escapes, as in a Rust literal (`\u{…}`, `\n`), every character that a terminal acts on or that
 /// hides or reorders others. At most `longest` characters, cut with an ellipsis.
@@ -30,30 +31,92 @@ pub(super) fn clean(text: &str, longest: usize) -> String {
     out
 }
 
-/// Wraps `text` into lines of at most `width` characters, breaking longer words. Returns at
-/// least one line.
-pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
+/// Columns that a text takes on a terminal: two for a wide character, none for one that joins
+/// another.
+pub(super) fn width(text: &str) -> usize {
+    text.width()
+}
+
+/// `text`, filled up with spaces to `columns`.
+pub(super) fn padded(text: &str, columns: usize) -> String {
+    let fill = columns.saturating_sub(width(text));
+    format!("{text}{:fill$}", "")
+}
+
+/// Wraps `text` into lines of at most `columns`, breaking longer words. An interval stays on one
+/// line, and so does a number with its unit. Returns at least one line.
+pub(super) fn wrap(text: &str, columns: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
-    let mut len = 0;
-    for word in text.split_whitespace() {
-        let word: Vec<char> = word.chars().collect();
-        for (nth, piece) in word.chunks(width.max(1)).enumerate() {
-            let space = usize::from(len > 0 && nth == 0);
-            if len > 0 && (nth > 0 || len + space + piece.len() > width) {
-                lines.push(String::new());
-                len = 0;
-            }
-            if let Some(line) = lines.last_mut() {
-                if len > 0 {
+    for part in parts(text, columns) {
+        let line = lines.last_mut().map_or("", |line| line.as_str());
+        let space = usize::from(!line.is_empty());
+        if space > 0 && width(line) + space + width(&part) > columns {
+            lines.push(String::new());
+        }
+        for piece in pieces(&part, columns) {
+            match lines.last_mut() {
+                Some(line) if line.is_empty() => line.push_str(piece),
+                Some(line) if width(line) + 1 + width(piece) <= columns => {
                     line.push(' ');
-                    len += 1;
+                    line.push_str(piece);
                 }
-                line.extend(piece);
-                len += piece.len();
+                _ => lines.push(piece.to_owned()),
             }
         }
     }
     lines
+}
+
+/// `text` in lines of at most `columns`, each after `indent` spaces.
+pub(super) fn indented(text: &str, indent: usize, columns: usize) -> Vec<String> {
+    beside(&" ".repeat(indent), text, indent, columns)
+}
+
+/// `text` beside `key`, which takes `indent` columns, in lines of at most `columns`.
+pub(super) fn beside(key: &str, text: &str, indent: usize, columns: usize) -> Vec<String> {
+    let lines = wrap(text, columns.saturating_sub(indent).max(1));
+    let line = |(nth, line): (usize, String)| match nth {
+        0 => format!("{key}{line}"),
+        _ => format!("{:indent$}{line}", ""),
+    };
+    lines.into_iter().enumerate().map(line).collect()
+}
+
+/// The words of a text; an interval is one, and so is a number with its unit, if they fit.
+fn parts(text: &str, columns: usize) -> Vec<String> {
+    let mut parts: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        let joins = parts.last().is_some_and(|before| {
+            let open = before.rfind('[') > before.rfind(']');
+            let number = before.ends_with(|c: char| c.is_ascii_digit() || c == '∞');
+            let unit = ["ms", "s", "%"].contains(&word.trim_end_matches([',', ';', ':', '.', ']']));
+            (open || (number && unit)) && width(before) + 1 + width(word) <= columns
+        });
+        match parts.last_mut().filter(|_| joins) {
+            Some(before) => {
+                before.push(' ');
+                before.push_str(word);
+            }
+            None => parts.push(word.to_owned()),
+        }
+    }
+    parts
+}
+
+/// Cuts a word that is too long into pieces that fit, of at least one character each.
+fn pieces(word: &str, columns: usize) -> Vec<&str> {
+    let mut pieces = Vec::new();
+    let mut from = 0;
+    if width(word) > columns {
+        for (at, c) in word.char_indices() {
+            if at > from && width(&word[from..at + c.len_utf8()]) > columns {
+                pieces.push(&word[from..at]);
+                from = at;
+            }
+        }
+    }
+    pieces.push(&word[from..]);
+    pieces
 }
 
 /// `n` with thousands separators: 1,234,567.
@@ -113,6 +176,10 @@ mod tests {
             ("one two three", &["one two", "three"]),
             ("a verylongword b", &["a", "verylong", "word b"]),
             ("12345678 1", &["12345678", "1"]),
+            ("took 470 ms", &["took", "470 ms"]),
+            ("at [1, 2]: ok", &["at", "[1, 2]:", "ok"]),
+            ("[1234, 5678]", &["[1234,", "5678]"]),
+            ("会议会议会议", &["会议会议", "会议"]),
         ];
         for (text, expected) in cases {
             assert_eq!(wrap(text, 8), *expected, "{text}");
@@ -141,7 +208,8 @@ mod tests {
             let cleaned = clean(&text, width);
             prop_assert!(cleaned.chars().count() <= width && !cleaned.chars().any(acts));
             let lines = wrap(&text, width);
-            prop_assert!(lines.iter().all(|l| l.chars().count() <= width));
+            // One wide character is the least that a line holds.
+            prop_assert!(lines.iter().all(|l| super::width(l) <= width.max(2)));
             // Nothing but white space is lost.
             let letters = |s: &str| s.chars().filter(|c| !c.is_whitespace()).collect::<String>();
             prop_assert_eq!(letters(&lines.concat()), letters(&text));

@@ -1,96 +1,127 @@
-//! The variants of a run side by side, as fixed-width lines.
+//! The variants of a run, ranked, with how much later than the first the others reply.
 //!
-//! In: ranked variants. Out: rows; none unless the run has several variants. Invariants: turns
-//! without a reply count as ∞ in every figure; a row is no wider than the console's page.
+//! In: ranked variants, the width of the screen. Out: lines; none unless the run has several
+//! variants. Invariants: turns without a reply count as ∞ in every figure; a row is no wider than
+//! the screen: where figures do not fit beside each other, they are told one after the other.
 
 use super::figures::{interval, possibly_infinite};
-use super::needed;
-use super::text::clean;
-use crate::record::{Lag, LagVerdict, Ms, Span, VariantSummary};
+use super::text::{clean, padded, width, wrap};
+use crate::record::{Behind, Lag, LagVerdict, Ms, Span, VariantSummary};
 
-/// Maximum length of a name, in characters; longer ones are truncated.
-const NAME: usize = 30;
+/// Maximum length of a name, in characters: longer than any that a scenario may have.
+const NAME: usize = 120;
+/// Indent of what stands below a variant's name.
+const INDENT: usize = 6;
 
-/// A heading and the rows below it.
-pub(super) struct Block {
+/// The ranking.
+pub(super) struct Table {
     pub(super) title: String,
-    pub(super) rows: Vec<String>,
+    /// The line above the rows, where they are columns.
+    pub(super) head: Option<String>,
+    /// The lines of each variant.
+    pub(super) rows: Vec<Vec<String>>,
 }
 
-/// The ranking, and how much later than the first the others reply.
-pub(super) fn blocks(variants: &[VariantSummary]) -> Vec<Block> {
-    let Some((first, others)) = variants.split_first() else {
-        return Vec::new();
+/// The ranking, in lines of at most `columns`.
+pub(super) fn table(variants: &[VariantSummary], columns: usize) -> Table {
+    let heads = [
+        "",
+        "turns",
+        "∞",
+        "p50",
+        "95 % interval",
+        "p95",
+        "95 % interval",
+    ];
+    let heads = heads.map(str::to_owned);
+    let cells: Vec<[String; 7]> = variants.iter().map(cells).collect();
+    let wide: Vec<usize> = (0..heads.len())
+        .map(|nth| {
+            let column = cells.iter().chain([&heads]).map(|row| width(&row[nth]));
+            column.max().unwrap_or(0)
+        })
+        .collect();
+    let line = |row: &[String; 7]| {
+        let mut line = padded(&row[0], wide[0]);
+        for nth in 1..row.len() {
+            // An interval stands to the right of its figure.
+            line += "  ";
+            line += &match nth {
+                4 | 6 => padded(&row[nth], wide[nth]),
+                _ => format!("{:1$}{2}", "", wide[nth] - width(&row[nth]), row[nth]),
+            };
+        }
+        line.trim_end().to_owned()
     };
-    let names = variants
-        .iter()
-        .map(|v| clean(&v.name, NAME).chars().count());
-    let width = names.max().unwrap_or(0).max(7);
-    let mut ranking = vec![format!(
-        "      {:<width$} {:>6} {:>5} {:>9}  {:<20} {:>9}  95 % interval",
-        "", "turns", "∞", "p50", "95 % interval", "p95"
-    )];
-    for (nth, variant) in variants.iter().enumerate() {
-        ranking.push(rank(nth + 1, variant, width));
+    let aligned = std::iter::once(&heads).chain(&cells).map(line);
+    let aligned: Vec<String> = aligned.collect();
+    let fits = aligned.iter().all(|line| INDENT + width(line) <= columns);
+    let head = aligned.first().filter(|_| fits);
+    let rows = variants.iter().enumerate().map(|(nth, variant)| {
+        let own = match fits {
+            true => vec![aligned[nth + 1].clone()],
+            false => wrap(&sentence(&cells[nth], variant), columns - INDENT),
+        };
+        let below = variant.behind.as_ref().and_then(later);
+        let below = below.map(|text| wrap(&text, columns - INDENT));
+        let texts = own.into_iter().chain(below.into_iter().flatten());
+        let rank = format!("  {:>2}  ", nth + 1);
+        let lines = texts.enumerate().map(|(nth, text)| match nth {
+            0 => format!("{rank}{text}"),
+            _ => format!("{:INDENT$}{text}", ""),
+        });
+        lines.collect()
+    });
+    Table {
+        title: "variants by median ttfa of all turns, ms".to_owned(),
+        head: head.map(|head| format!("{:INDENT$}{head}", "")),
+        rows: rows.collect(),
     }
-    let mut behind = vec![format!(
-        "      {:<width$} {:>9}  {:<20} {:<8} {:>9}  95 % interval",
-        "", "p50", "95 % interval", "", "p95"
-    )];
-    for (nth, variant) in others.iter().enumerate() {
-        behind.extend(later(nth + 2, variant, width));
-    }
-    behind.extend(
-        needed::of_variants(variants)
-            .into_iter()
-            .map(|text| format!("      {text}")),
-    );
-    vec![
-        Block {
-            title: "variants by the median ttfa of all turns, ms".to_owned(),
-            rows: ranking,
-        },
-        Block {
-            title: format!("later than {}, ms", clean(&first.name, NAME)),
-            rows: behind,
-        },
-    ]
 }
 
-fn rank(nth: usize, variant: &VariantSummary, width: usize) -> String {
+/// Name, turns, turns without a reply, and two quantiles, each with its interval.
+fn cells(variant: &VariantSummary) -> [String; 7] {
     let all = &variant.all_turns;
     let spans = &variant.intervals;
     let cell = |q, span| interval(span, all.count, q, spans.level);
-    let row = format!(
-        "  {nth:>2}  {:<width$} {:>6} {:>5} {:>9}  {:<20} {:>9}  {}",
+    [
         clean(&variant.name, NAME),
-        all.count,
-        all.infinite,
+        all.count.to_string(),
+        all.infinite.to_string(),
         possibly_infinite(all.p50_ms, all),
         cell(0.5, spans.all_turns.p50),
         possibly_infinite(all.p95_ms, all),
         cell(0.95, spans.all_turns.p95),
-    );
-    row.trim_end().to_owned()
+    ]
 }
 
-fn later(nth: usize, variant: &VariantSummary, width: usize) -> Option<String> {
-    let behind = variant.behind.as_ref()?;
-    let cells = |lag: &Option<Lag>| match lag {
-        Some(lag) => [
-            signed(lag),
-            span(lag.interval),
-            lag.verdict.name().to_owned(),
-        ],
-        None => ["–".to_owned(), String::new(), String::new()],
+/// A row in words: `deaf: 30 turns, 15 of them ∞, p50 491.0 [446.0, ∞], p95 ∞ (needs 59 turns)`.
+fn sentence(cells: &[String; 7], variant: &VariantSummary) -> String {
+    let [name, turns, never, p50, p50_span, p95, p95_span] = cells;
+    let never = match variant.all_turns.infinite {
+        0 => String::new(),
+        _ => format!(", {never} of them ∞"),
     };
-    let ([p50, p50_span, p50_word], [p95, p95_span, p95_word]) =
-        (cells(&behind.p50), cells(&behind.p95));
-    let row = format!(
-        "  {nth:>2}  {:<width$} {p50:>9}  {p50_span:<20} {p50_word:<8} {p95:>9}  {p95_span:<16} {p95_word}",
-        clean(&variant.name, NAME),
-    );
-    Some(row.trim_end().to_owned())
+    format!("{name}: {turns} turns{never}, p50 {p50} {p50_span}, p95 {p95} {p95_span}")
+}
+
+/// `than the first: p50 +300.0 [+295.9, +304.1] slower, p95 +300.0 unclear`.
+fn later(behind: &Behind) -> Option<String> {
+    let told = |name: &str, lag: &Option<Lag>| {
+        let lag = lag.as_ref()?;
+        let span = match span(lag.interval) {
+            none if none.is_empty() => none,
+            span => format!(" {span}"),
+        };
+        Some(format!(
+            "{name} {}{span} {}",
+            signed(lag),
+            lag.verdict.name()
+        ))
+    };
+    let told = [told("p50", &behind.p50), told("p95", &behind.p95)];
+    let told: Vec<String> = told.into_iter().flatten().collect();
+    (!told.is_empty()).then(|| format!("than the first: {}", told.join(", ")))
 }
 
 /// Formats a difference with its sign; `None` means infinite.

@@ -1,10 +1,12 @@
-//! The result of a gate in words, shared by every report for people.
+//! The results of a run and of its gates in words, shared by every report for people.
 //!
-//! In: a judged gate. Out: an answer of at most two words, and a sentence. Invariants: text from
-//! the record is cleaned; records of earlier releases get words too.
+//! In: a summary, or a judged gate. Out: a sentence or two; for a gate, an answer of at most two
+//! words, and a sentence. Invariants: text from the record is cleaned; records of earlier releases
+//! get words too.
 
-use super::text::clean;
-use crate::record::{GateAnswer, GateResult};
+use super::Style;
+use super::text::{clean, plural};
+use crate::record::{GateAnswer, GateResult, GateVerdict, Status, Summary};
 
 /// Maximum length of a sentence, in characters; longer ones are truncated.
 const LONGEST: usize = 400;
@@ -20,6 +22,15 @@ pub fn answer(answer: GateAnswer) -> &'static str {
     }
 }
 
+/// `text` in the colour of what became of the gate.
+pub(super) fn dressed(gate: &GateResult, text: &str, style: Style) -> String {
+    match gate.verdict {
+        GateVerdict::Passed => style.good(text),
+        GateVerdict::Failed => style.bad(text),
+        GateVerdict::Undecided => style.doubtful(text),
+    }
+}
+
 /// The figure, its interval and the conclusion: `470.9 ms [462.9, 481.9], 300 turns: clear of
 /// the bound`.
 pub fn gate(gate: &GateResult) -> String {
@@ -30,10 +41,58 @@ pub fn gate(gate: &GateResult) -> String {
     }
 }
 
+/// Explains the verdict in a sentence or two.
+pub(super) fn verdict(summary: &Summary) -> String {
+    let gates = &summary.verdict.gates;
+    let failed = count(gates, GateVerdict::Failed);
+    let undecided = count(gates, GateVerdict::Undecided);
+    let believed = "the generator kept its time";
+    match summary.verdict.status {
+        Status::Unasked => format!("Nothing could have failed. The run is valid: {believed}."),
+        Status::Passed => {
+            let hold = if gates.len() == 1 {
+                "The gate holds"
+            } else {
+                "Every gate holds"
+            };
+            format!("{hold}, and the run is valid: {believed}.")
+        }
+        Status::Failed if summary.verdict.ended_by.is_some() => {
+            "A gate ended the run before its time.".to_owned()
+        }
+        Status::Failed => {
+            let valid = match summary.verdict.against_the_run() {
+                None => format!("The run is valid: {believed}."),
+                Some(_) => "The run made less load than was planned.".to_owned(),
+            };
+            format!(
+                "{failed} of {} {} not hold. {valid}",
+                plural(gates.len(), "gate"),
+                if failed == 1 { "does" } else { "do" }
+            )
+        }
+        Status::Invalid if undecided > 0 && summary.verdict.against_the_run().is_none() => format!(
+            "{undecided} of {} could not be judged.",
+            plural(gates.len(), "gate")
+        ),
+        Status::Invalid => "These figures are not to be trusted, for the reasons below.".to_owned(),
+        Status::Stopped => {
+            "Stopped before its end: the figures are of what had happened by then.".to_owned()
+        }
+        Status::Error => "The run could not be carried out.".to_owned(),
+    }
+}
+
+fn count(gates: &[GateResult], verdict: GateVerdict) -> usize {
+    gates.iter().filter(|g| g.verdict == verdict).count()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{GateOn, GateVerdict};
+    use crate::record::fixtures::{Run, facts};
+    use crate::record::{Ending, GateOn, Threshold};
+    use crate::stats::{Aggregate, Comparison, Gate};
 
     #[test]
     fn gates_of_earlier_releases_have_words() {
@@ -75,5 +134,74 @@ mod tests {
             "observed_infinite":false,"verdict":"passed","reason":null}"#;
         let read: GateResult = serde_json::from_str(short).expect("a file of version 1");
         assert_eq!((read.answer(), read.n), (GateAnswer::Pass, 0));
+    }
+
+    #[test]
+    fn the_sentence_fits_what_happened() {
+        let gate = |bound: f64| {
+            let gate = Gate {
+                aggregate: Aggregate::Quantile(0.95),
+                comparison: Comparison::Lt,
+                bound,
+            };
+            Threshold::new("ttfa", &format!("p(95)<{bound}ms"), gate)
+        };
+        let (holds, fails) = (gate(9_000.0), gate(100.0));
+        let greeting = Threshold {
+            metric: "greeting".into(),
+            ..gate(100.0)
+        };
+        let aborted = || Ending::Aborted("ttfa p(95)<9000ms".into());
+        let finished = || Ending::Finished;
+        for (ending, late, planned, gates, says) in [
+            (finished(), false, 60, vec![&holds], "The gate holds, and"),
+            (
+                finished(),
+                false,
+                60,
+                vec![&fails],
+                "1 of 1 gate does not hold. The run is valid",
+            ),
+            (
+                finished(),
+                false,
+                70,
+                vec![&fails],
+                "1 of 1 gate does not hold. The run made less load",
+            ),
+            (
+                aborted(),
+                false,
+                70,
+                vec![&holds],
+                "A gate ended the run before its time.",
+            ),
+            (
+                finished(),
+                false,
+                60,
+                vec![&greeting],
+                "1 of 1 gate could not be judged.",
+            ),
+            (
+                finished(),
+                true,
+                60,
+                vec![&greeting],
+                "These figures are not to be trusted",
+            ),
+        ] {
+            let mut run = Run::default();
+            run.good(60);
+            run.calls.iter_mut().for_each(|c| c.greeting_ms = None);
+            let mut facts = facts(planned, ending.clone());
+            if late {
+                facts.invalid = vec!["ticks were late".into()];
+            }
+            let gates: Vec<Threshold> = gates.into_iter().cloned().collect();
+            let summary = Summary::build(&facts, &run.calls, &run.turns, &gates);
+            let found = verdict(&summary);
+            assert!(found.starts_with(says), "{ending:?}: {found}");
+        }
     }
 }

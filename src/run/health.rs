@@ -145,6 +145,7 @@ impl HealthWatch {
 mod tests {
     use super::*;
     use crate::net::HealthSnapshot;
+    use crate::record::ReasonKind;
 
     fn vitals() -> Vitals {
         Vitals {
@@ -153,6 +154,11 @@ mod tests {
             cpu: Duration::ZERO,
             resident_bytes: 0,
         }
+    }
+
+    /// What reports take the doubts for.
+    fn kinds(doubts: &[String]) -> Vec<Option<ReasonKind>> {
+        doubts.iter().map(|d| ReasonKind::of(d)).collect()
     }
 
     fn health(late_ms: u64, own_drops: u64) -> Vitals {
@@ -169,7 +175,7 @@ mod tests {
             watch.look(&health(late, drops), calls);
         }
         let doubts = watch.doubts(&health(7, 3));
-        assert_eq!(doubts.len(), 2);
+        assert_eq!(kinds(&doubts), [Some(ReasonKind::Generator); 2]);
         assert!(doubts[0].contains("`health.tick_lateness` of 5 ms, first at 150 calls"));
         assert!(doubts[1].contains("dropped 3 packets") && doubts[1].ends_with("at 200 calls"));
     }
@@ -200,7 +206,7 @@ mod tests {
         assert!(doubts(89, 10, 1).is_empty());
         assert!(doubts(0, 500, 0).is_empty(), "unsubscribed tracks");
         let told = doubts(880, 100, 20);
-        assert_eq!(told.len(), 1);
+        assert_eq!(kinds(&told), [Some(ReasonKind::Unheard)]);
         assert!(
             told[0].contains("20 of 1000 received audio packets"),
             "{told:?}"
@@ -215,7 +221,7 @@ mod tests {
         watch.look(&vitals(), 10);
         watch.look(&late, 40);
         let doubts = watch.doubts(&late);
-        assert_eq!(doubts.len(), 1);
+        assert_eq!(kinds(&doubts), [Some(ReasonKind::Generator)]);
         let expected = "fired 63.0 ms late or later, over the bound `health.signalling_lateness` of 30 ms, first at 40 calls";
         assert!(doubts[0].contains(expected), "{doubts:?}");
         assert!(watch.doubts(&vitals()).is_empty());
@@ -231,11 +237,16 @@ mod tests {
             watch.doubts(&vitals)
         };
         assert!(doubts(|_| {}).is_empty());
-        assert!(doubts(|h| h.events_lost = 1)[0].contains("1 events of connections"));
+        let lost = doubts(|h| h.events_lost = 1);
+        assert!(lost[0].contains("1 events of connections"));
+        assert_eq!(kinds(&lost), [Some(ReasonKind::Generator)]);
+        let refused = doubts(|h| h.send_errors = 1);
+        assert_eq!(kinds(&refused), [Some(ReasonKind::Refused)]);
         assert!(doubts(|h| (h.repeated, h.behind) = (50, 40)).is_empty());
         let reported = doubts(|h| (h.unauthenticated, h.repeated, h.behind) = (100, 150, 50));
         let expected = "300 of 10000 received packets were of no use: 100 failed authentication, 150 had arrived before, 50 were too far behind";
         assert_eq!(reported, [expected]);
+        assert_eq!(kinds(&reported), [Some(ReasonKind::Useless)]);
         // A stray datagram in a run without audio is none.
         assert!(doubts(|h| (h.heard, h.unauthenticated) = (0, 99)).is_empty());
         // They do not hide packets of no known track among them.

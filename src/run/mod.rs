@@ -98,6 +98,8 @@ pub struct Settings {
 
 /// Default of [`Settings::join_concurrency`].
 pub const JOIN_CONCURRENCY: usize = 100;
+/// Why the figures of a run that hung are not reliable.
+const HUNG: &str = "a part of the generator did not move for a minute, so the run was ended";
 
 /// Makes sure that this process may open the files and sockets that a plan needs, and that there is
 /// memory and ports for them; raises its soft limit if need be.
@@ -378,14 +380,8 @@ async fn until_over(
 
 /// Why the figures are not reliable if the run was ended because it hung.
 fn hung(settings: &Settings) -> Vec<String> {
-    let reason =
-        "a part of the generator did not move for a minute, so the run was ended".to_owned();
-    settings
-        .pulses
-        .is_over()
-        .then_some(reason)
-        .into_iter()
-        .collect()
+    let over = settings.pulses.is_over().then(|| HUNG.to_owned());
+    over.into_iter().collect()
 }
 
 /// Waits until the evidence is written and forwards the notices about it.

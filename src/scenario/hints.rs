@@ -6,9 +6,10 @@
 
 use super::file::PERCENT_PATTERN;
 use super::places::{Origin, Places};
-use super::problem::{clip, nearest};
+use super::problem::clip;
 use super::schema::{part, resolve};
 use super::tree::scalar_value;
+use crate::vocab::nearest;
 use crate::vocab::{duration, number};
 use jsonschema::{JsonType, ValidationError};
 use saphyr::ScalarStyle;

@@ -3,7 +3,7 @@
 //! In: findings of the reader and the checker. Out: [`Problem`]s, ordered by place, and the
 //! text that is shown for them. Invariant: every problem has a line, a path and a hint.
 
-use crate::vocab::plain;
+use crate::vocab::{nearest, plain};
 use std::fmt;
 
 /// Kind of problem; the names are stable.
@@ -138,49 +138,6 @@ impl fmt::Display for Shown<'_> {
     }
 }
 
-/// The known name nearest to `wrong`, if it is near enough to have been meant.
-///
-/// Optimal string alignment distance (one transposition counts 1), at most a third of the
-/// longer name, rounded up.
-pub(super) fn nearest<'a>(
-    wrong: &str,
-    known: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
-    if wrong.chars().count() > 64 {
-        return None;
-    }
-    known
-        .into_iter()
-        .map(|name| (distance(&wrong.to_lowercase(), &name.to_lowercase()), name))
-        .filter(|(d, name)| *d <= wrong.chars().count().max(name.chars().count()).div_ceil(3))
-        .min_by_key(|(d, _)| *d)
-        .map(|(_, name)| name)
-}
-
-fn distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    let mut rows = vec![vec![0usize; b.len() + 1]; a.len() + 1];
-    for (i, row) in rows.iter_mut().enumerate() {
-        row[0] = i;
-    }
-    for (j, cell) in rows[0].iter_mut().enumerate() {
-        *cell = j;
-    }
-    for i in 1..=a.len() {
-        for j in 1..=b.len() {
-            let change = usize::from(a[i - 1] != b[j - 1]);
-            let mut best = (rows[i - 1][j] + 1)
-                .min(rows[i][j - 1] + 1)
-                .min(rows[i - 1][j - 1] + change);
-            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
-                best = best.min(rows[i - 2][j - 2] + 1);
-            }
-            rows[i][j] = best;
-        }
-    }
-    rows[a.len()][b.len()]
-}
-
 /// Shortens an untrusted text for display.
 pub(super) fn clip(text: &str) -> String {
     text.chars().take(64).collect()
@@ -213,22 +170,6 @@ pub(super) fn did_you_mean<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn finds_what_was_meant() {
-        let known = ["turns", "greeting", "agent_timeout", "agent_track"];
-        let cases = [
-            ("turn", Some("turns")),
-            ("trun", Some("turns")),
-            ("Turns", Some("turns")),
-            ("agent-timeout", Some("agent_timeout")),
-            ("colour", None),
-            ("", None),
-        ];
-        for (wrong, meant) in cases {
-            assert_eq!(nearest(wrong, known), meant, "{wrong}");
-        }
-    }
 
     #[test]
     fn is_shown_with_its_place_and_its_hint() {

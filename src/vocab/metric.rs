@@ -55,12 +55,14 @@ pub enum About {
     Call,
 }
 
-/// Where a latency is shown by default.
+/// Where a metric is shown by default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Shown {
-    /// In every summary and report.
+    /// On the screen that a run ends with, and in every summary and report.
+    First,
+    /// In every summary and report; on the screen with `--details`.
     Always,
-    /// In every summary; in tables for people only if it was measured.
+    /// In every summary; on the screen and in tables for people only if it was measured.
     Measured,
     /// Only if a threshold or a comparison names it.
     Asked,
@@ -96,7 +98,7 @@ const fn share(definition: &'static str) -> Row {
         kind: Kind::Share,
         about: About::Turn,
         definition,
-        shown: Shown::Always,
+        shown: Shown::First,
         compared: true,
     }
 }
@@ -116,11 +118,11 @@ impl Metric {
     /// `failed` leave.
     pub const fn row(self) -> Row {
         use About::{Call, Turn};
-        use Shown::{Always, Asked, Measured};
+        use Shown::{Always, Asked, First, Measured};
         match self {
             Self::Ttfa => compared(latency(
                 Turn,
-                Always,
+                First,
                 "time to first audio, mouth to ear: from the end of the caller's speech until the first audible sample of the agent's reply leaves the caller's loudspeaker; ttfa_wire + playout delay, exactly",
             )),
             Self::TtfaWire => latency(

@@ -6,17 +6,19 @@ mod help;
 mod init;
 mod outputs;
 mod scenarios;
+mod screen;
 
 use std::path::Path;
 use std::process::{Command, Output};
 use tempfile::TempDir;
 
 /// Environment variables that would change the output.
-const CLEARED: [&str; 5] = [
+const CLEARED: [&str; 6] = [
     "LIVEKIT_URL",
     "LIVEKIT_API_KEY",
     "LIVEKIT_API_SECRET",
     "NO_COLOR",
+    "CLICOLOR",
     "CLICOLOR_FORCE",
 ];
 

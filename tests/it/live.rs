@@ -116,7 +116,7 @@ fn signalled_at_the_end(endpoint: &str, stopped: bool) -> bool {
     }
     let patience = Duration::from_secs(60);
     let process = run.process();
-    process.wait_for_line(Stream::Err, "reports in", patience);
+    process.wait_for_line(Stream::Out, "report.html", patience);
     // The wait begins in a moment; until then a second signal does not wait for anything.
     std::thread::sleep(Duration::from_millis(100));
     run.send_signal(libc::SIGTERM);
@@ -253,7 +253,8 @@ fn a_collector_that_is_not_there_is_one_warning() {
 fn a_collector_that_never_answers_comes_after_the_reports() {
     let mute = crate::support::SilentPort::start();
     let endpoint = mute.url().replace("ws://", "http://");
-    let run = prepared(ONE, &["--otlp-endpoint", &endpoint]).run();
+    // With a table, the table has the place of the reports.
+    let run = prepared(ONE, &["--otlp-endpoint", &endpoint, "--json"]).run();
     assert_well_or_late(&run.finished);
     let said = &run.finished.stderr;
     let reports = said.find("reports in run").expect("said");

@@ -99,7 +99,10 @@ fn one_call_in_a_hundred_watches_an_embedded_run_unless_it_is_off() {
     only_its_own(&reports, &run, 101, 101);
     watched(&reports, 2);
     assert!(truth(reports.folder()));
-    let table = &run.finished.stdout;
+    let details = Loadgen::new(["report", "--details"])
+        .arg(reports.folder())
+        .run();
+    let table = &details.finished.stdout;
     assert!(table.contains("sentinels   2 calls, "), "{table}");
 
     let run = embedded("load: {calls: 2}\nsentinels: off\n");
@@ -107,7 +110,10 @@ fn one_call_in_a_hundred_watches_an_embedded_run_unless_it_is_off() {
     only_its_own(&reports, &run, 2, 2);
     unwatched(&reports);
     assert!(!truth(reports.folder()));
-    assert!(!run.finished.stdout.contains("sentinels"));
+    let details = Loadgen::new(["report", "--details"])
+        .arg(reports.folder())
+        .run();
+    assert!(!details.finished.stdout.contains("sentinels"));
 }
 
 #[test]

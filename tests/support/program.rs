@@ -14,13 +14,16 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 /// Environment variables that would change what a run does.
-const CLEARED: [&str; 6] = [
+const CLEARED: [&str; 9] = [
     "LIVEKIT_URL",
     "LIVEKIT_API_KEY",
     "LIVEKIT_API_SECRET",
     "SSL_CERT_FILE",
     "SSL_CERT_DIR",
     "NO_COLOR",
+    "CLICOLOR",
+    "CLICOLOR_FORCE",
+    "COLUMNS",
 ];
 
 /// A run of the binary that is being prepared.

@@ -6,9 +6,10 @@ use crate::cli::baselines;
 use crate::cli::comparing::{HowArgs, exit_of, of_records};
 use crate::cli::console;
 use crate::cli::exit::Exit;
+use crate::cli::reports::Output;
 use crate::cli::trouble::Trouble;
 use crate::record::RunRecord;
-use crate::report::comparison;
+use crate::report::{Screen, comparison};
 use clap::Args;
 
 /// Arguments of `loadgen compare`.
@@ -26,6 +27,9 @@ pub struct CompareArgs {
     /// Print JSON instead of the table
     #[arg(long)]
     pub json: bool,
+    /// Show every figure, instead of one screen
+    #[arg(long, conflicts_with = "json")]
+    pub details: bool,
 }
 
 pub(super) fn execute(args: &CompareArgs) -> Exit {
@@ -42,9 +46,14 @@ fn compare(args: &CompareArgs) -> Result<Exit, Trouble> {
         .map(|text| Ok((text.clone(), baselines::read(text)?)))
         .collect::<Result<_, Trouble>>()?;
     let compared = of_records((&args.baseline, &baseline), &candidates, &args.how)?;
-    let text = match args.json {
-        true => comparison::json(&compared),
-        false => comparison::render(&compared, console::style()),
+    let output = Output {
+        json: args.json,
+        details: args.details,
+        ..Output::default()
+    };
+    let text = match output.screen(Screen::LINES) {
+        Some(screen) => comparison::render(&compared, screen),
+        None => comparison::json(&compared),
     };
     Ok(exit_of(&compared, &args.how).or(console::data([text])))
 }

@@ -42,7 +42,7 @@ pub(super) fn execute(args: &ListArgs) -> Exit {
     if runs.is_empty() {
         console::note(&format!("no runs in `{}`", args.dir.display()));
     }
-    console::data([list::table(&runs, console::style())])
+    console::data([list::table(&runs, console::screen().style)])
 }
 
 /// The run folders in `dir`, or `dir` itself if it is one.

@@ -8,6 +8,7 @@ mod bench;
 mod calibrate;
 mod capacity;
 mod compare;
+mod explain;
 mod fixtures;
 mod init;
 mod list;
@@ -23,6 +24,7 @@ pub use bench::{BenchArgs, BenchCommand, CallersArgs, LevelArgs};
 pub use calibrate::CalibrateArgs;
 pub use capacity::CapacityArgs;
 pub use compare::CompareArgs;
+pub use explain::ExplainArgs;
 pub use fixtures::{FixturesArgs, FixturesCommand, InspectArgs};
 pub use init::InitArgs;
 pub use list::ListArgs;
@@ -49,6 +51,8 @@ pub enum Command {
     List(ListArgs),
     /// Compare runs with a baseline: differences, intervals, a verdict in one word
     Compare(CompareArgs),
+    /// Say what a metric, a term or a doubt in a report means
+    Explain(ExplainArgs),
     /// Check scenarios; every problem at once, with its line
     Validate(ValidateArgs),
     /// Show what a run will do, call by call
@@ -78,6 +82,7 @@ impl Command {
             Command::Open(args) => open::execute(&args),
             Command::List(args) => list::execute(&args),
             Command::Compare(args) => compare::execute(&args),
+            Command::Explain(args) => explain::execute(&args),
             Command::Validate(args) => validate::execute(&args),
             Command::Plan(args) => plan::execute(&args),
             Command::Agent(args) => agent::execute(*args),

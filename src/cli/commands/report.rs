@@ -3,12 +3,11 @@
 //! In: a run folder, of a finished run or not. Out: its reports, the table. Invariant: the summary
 //! of a finished run is read and never rewritten.
 
-use crate::cli::console;
 use crate::cli::exit::Exit;
-use crate::cli::reports;
+use crate::cli::reports::{self, Output};
 use crate::cli::trouble::Trouble;
 use crate::record::RunFolder;
-use crate::report::Format;
+use crate::report::{Format, Screen};
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use std::path::PathBuf;
@@ -25,6 +24,9 @@ pub struct ReportArgs {
     /// Print the summary as JSON instead of the table
     #[arg(long)]
     pub json: bool,
+    /// Show every figure, with its definition, instead of one screen
+    #[arg(long, conflicts_with_all = ["json", "quiet"])]
+    pub details: bool,
     /// Show no table
     #[arg(short, long)]
     pub quiet: bool,
@@ -49,12 +51,15 @@ pub(super) fn execute(args: &ReportArgs) -> Exit {
     // The JSON of a finished run is the record itself, and may have fields of a later release.
     formats.retain(|f| *f != Format::Json || !record.is_complete());
     let written = reports::write(&folder, &record, &formats, || {});
-    let printed = reports::show(&record, args.json, args.quiet);
+    let output = Output {
+        json: args.json,
+        quiet: args.quiet,
+        details: args.details,
+    };
+    let there = written.is_ok().then_some(&folder);
+    let printed = reports::show(&record, output, there, Screen::LINES);
     if let Err(e) = &written {
         return Trouble::record(e).tell();
-    }
-    if !args.quiet {
-        console::say(&format!("reports in {}", folder.path().display()));
     }
     let exit = match record.is_complete() {
         true => Exit::Success,

@@ -4,6 +4,7 @@ use crate::cli::comparing::HowArgs;
 use crate::cli::exit::Exit;
 use crate::cli::live::{ListenAt, LiveFlags};
 use crate::cli::overrides::OverrideArgs;
+use crate::cli::reports::Output;
 use crate::cli::server::ServerArgs;
 use crate::cli::session::conduct::conduct;
 use crate::cli::session::request::Request;
@@ -62,6 +63,9 @@ pub struct RunArgs {
     /// Print the summary as JSON instead of the table
     #[arg(long)]
     pub json: bool,
+    /// Show every figure at the end, with its definition, instead of one screen
+    #[arg(long, conflicts_with_all = ["json", "quiet"])]
+    pub details: bool,
     /// Show no progress and no table
     #[arg(short, long)]
     pub quiet: bool,
@@ -92,8 +96,11 @@ pub(super) fn execute(args: RunArgs) -> Exit {
             metrics_listen: args.metrics_listen,
             otlp_endpoint: args.otlp_endpoint,
         },
-        quiet: args.quiet,
-        json: args.json,
+        output: Output {
+            json: args.json,
+            quiet: args.quiet,
+            details: args.details,
+        },
         gate_on: args.gate_on,
     })
 }

@@ -11,8 +11,11 @@ use crate::cli::console;
 use crate::cli::exit::Exit;
 use crate::cli::trouble::Trouble;
 use crate::record::{Conditions, RunFolder, RunRecord};
-use crate::report::comparison;
+use crate::report::{Screen, comparison};
 use std::path::PathBuf;
+
+/// Lines of the screen that a comparison takes.
+const COMPARISON: usize = 15;
 
 /// What to do once the run is over.
 pub(super) struct AfterRun {
@@ -40,6 +43,14 @@ impl AfterRun {
             comparing::check_before((name, record), conditions, &request.how)?;
         }
         Ok(Self { save, baseline })
+    }
+
+    /// Lines of the screen that are left for the run itself.
+    pub(super) fn lines_left(&self) -> usize {
+        match self.baseline {
+            Some(_) => Screen::LINES - COMPARISON,
+            None => Screen::LINES,
+        }
     }
 
     /// Compares, then saves. `exit` is the run's own exit code; returns the combined one.
@@ -80,7 +91,7 @@ impl AfterRun {
         }
         match baselines::save(record, path) {
             Ok(()) => {
-                if !request.quiet {
+                if !request.output.quiet {
                     console::say(&format!("baseline in {}", path.display()));
                 }
                 Exit::Success
@@ -99,8 +110,9 @@ fn against(
     let name = folder.path().display().to_string();
     let candidates = [(name, record.clone())];
     let compared = comparing::of_records(baseline, &candidates, &request.how)?;
-    if !request.json && !request.quiet {
-        comparing::show(&compared);
+    // An empty line comes first.
+    if let Some(screen) = request.output.screen(COMPARISON - 1) {
+        comparing::show(&compared, screen);
     }
     folder
         .write("comparison.json", comparison::json(&compared).as_bytes())

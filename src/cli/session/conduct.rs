@@ -222,7 +222,7 @@ impl Ready {
             variants: &names.collect::<Vec<_>>(),
             plan: &self.plan,
         };
-        Live::open(&request.live, shown, request.quiet)
+        Live::open(&request.live, shown, request.output.quiet)
     }
 
     /// The scenario as written, with any API secrets removed so that it can be published.
@@ -266,14 +266,12 @@ impl Ready {
         });
         // From here on it may wait for whoever reads its output.
         drop(at_work);
-        let printed = reports::show(&record, request.json, request.quiet);
+        let there = written.is_ok().then_some(folder);
+        let printed = reports::show(&record, request.output, there, self.after.lines_left());
         // Whatever was shown above: turns that are not safe on disk are an error with a reason.
         let unsafe_journal = finished.journal_error.as_ref();
         for e in unsafe_journal.into_iter().chain(written.as_ref().err()) {
             Trouble::record(e).tell();
-        }
-        if written.is_ok() && !request.quiet {
-            console::say(&format!("reports in {}", folder.path().display()));
         }
         let lost = written.is_err() || finished.journal_error.is_some();
         let exit = Exit::of_run(record.summary.verdict.status, lost).or(printed);

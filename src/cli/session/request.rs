@@ -5,6 +5,7 @@
 
 use crate::cli::comparing::HowArgs;
 use crate::cli::live::LiveFlags;
+use crate::cli::reports::Output;
 use crate::cli::settings::ServerFlags;
 use crate::scenario::Overrides;
 use crate::stats::Decider;
@@ -33,10 +34,8 @@ pub struct Request {
     pub yes: bool,
     /// Live metrics and span export.
     pub live: LiveFlags,
-    /// No progress, no table.
-    pub quiet: bool,
-    /// The summary as JSON on stdout instead of the table.
-    pub json: bool,
+    /// How the results are shown; quiet: without progress, too.
+    pub output: Output,
     /// What decides a gate whose bound lies within the confidence interval.
     pub gate_on: Decider,
 }

@@ -176,6 +176,15 @@ impl Ending {
 }
 
 impl Verdict {
+    /// The reasons that are about the run as a whole; the others are about a gate each.
+    pub fn reasons_of_the_run(&self) -> impl Iterator<Item = &str> {
+        let of_gates: Vec<String> = self.gates.iter().map(GateResult::sentence).collect();
+        let reasons = self.reasons.iter();
+        reasons
+            .filter(move |reason| !of_gates.contains(reason))
+            .map(String::as_str)
+    }
+
     /// Why the run's figures are not reliable, whatever its gates say; `None` if they are.
     pub fn against_the_run(&self) -> Option<&str> {
         if self.doubt.is_some() {
@@ -199,7 +208,7 @@ impl Verdict {
 mod tests {
     use super::*;
     use crate::record::fixtures::{Failure, Outcome, Run, facts};
-    use crate::record::{Summary, Threshold};
+    use crate::record::{ReasonKind, Summary, Threshold};
     use crate::stats::{Aggregate, Comparison, Gate};
 
     /// Without thresholds, a run reports what went wrong; it is an error if no call completed.
@@ -228,6 +237,8 @@ mod tests {
             verdict.reasons,
             [nothing, "1 of 4 calls failed", "3 of 12 turns were missed"]
         );
+        assert_eq!(ReasonKind::of(nothing), Some(ReasonKind::Unasked));
+        assert_eq!(ReasonKind::of("1 of 4 calls failed"), None);
         assert_eq!(verdict.against_the_run(), None);
         // Every call reached an agent and failed.
         let mut bad = Run::default();
@@ -247,5 +258,23 @@ mod tests {
         let facts = facts(2, Ending::Finished);
         let judged = Summary::build(&facts, &bad.calls, &bad.turns, &[gate]);
         assert_eq!(judged.verdict.status, Status::Invalid);
+    }
+
+    #[test]
+    fn reasons_are_about_the_run_or_about_a_gate() {
+        let gate = Gate {
+            aggregate: Aggregate::Rate,
+            comparison: Comparison::Lt,
+            bound: 0.01,
+        };
+        let gate = Threshold::new("missed", "rate<0.01", gate);
+        let mut run = Run::default();
+        run.good(3);
+        let facts = facts(5, Ending::Finished);
+        let verdict = Summary::build(&facts, &run.calls, &run.turns, &[gate]).verdict;
+        assert_eq!(verdict.reasons.len(), 2, "{:?}", verdict.reasons);
+        let of_the_run: Vec<&str> = verdict.reasons_of_the_run().collect();
+        assert_eq!(of_the_run, ["2 of 5 planned calls never started"]);
+        assert_eq!(ReasonKind::of(of_the_run[0]), Some(ReasonKind::Dropped));
     }
 }

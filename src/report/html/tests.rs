@@ -7,7 +7,7 @@ use crate::record::{
     Ending, Evidence, EvidenceFolder, EvidenceReason, EvidenceTurn, Expect, Flag, Ms, RunFacts,
     RunRecord, Sentinels, Summary, Threshold, TurnRecord, Wave,
 };
-use crate::report::{Style, console, definitions};
+use crate::report::{Screen, console, definitions};
 use crate::stats::{Aggregate, Comparison, Gate};
 use crate::vocab::Metric;
 
@@ -174,7 +174,7 @@ fn figures_are_those_of_the_console() {
     let record = record(full());
     let (page, console) = (
         render(&record),
-        console::render(&record.summary, Style::Plain),
+        console::details(&record.summary, Screen::default(), None),
     );
     let m = &record.summary.metrics;
     for figure in [

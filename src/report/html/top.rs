@@ -9,7 +9,7 @@ use super::super::text::{grouped, plural};
 use super::super::words;
 use super::plot::Ink;
 use super::view::{View, message, name};
-use crate::record::{GateAnswer, GateResult, GateVerdict, Status, Summary};
+use crate::record::{GateAnswer, GateResult, Status, Summary};
 use crate::vocab::Metric;
 use maud::{Markup, html};
 
@@ -46,7 +46,7 @@ fn verdict(view: &View<'_>) -> Markup {
         header.verdict.(class) {
             p.badge { span.mark aria-hidden="true" { (mark) } (word) }
             h1 { (name(&run.name)) }
-            p.lead { (sentence(summary)) }
+            p.lead { (words::verdict(summary)) }
             @if !view.complete {
                 p.incomplete { strong { "Incomplete. " } "The run was cut off; this page shows every turn that had ended by then." }
             }
@@ -66,52 +66,6 @@ fn verdict(view: &View<'_>) -> Markup {
 
 fn fact(key: &str, value: &str) -> Markup {
     html! { div { dt { (key) } dd { (value) } } }
-}
-
-/// Explains the verdict in a sentence or two.
-fn sentence(summary: &Summary) -> String {
-    let gates = &summary.verdict.gates;
-    let failed = count(gates, GateVerdict::Failed);
-    let undecided = count(gates, GateVerdict::Undecided);
-    let believed = "the generator kept its time";
-    match summary.verdict.status {
-        Status::Unasked => format!("Nothing could have failed. The run is valid: {believed}."),
-        Status::Passed => {
-            let hold = if gates.len() == 1 {
-                "The gate holds"
-            } else {
-                "Every gate holds"
-            };
-            format!("{hold}, and the run is valid: {believed}.")
-        }
-        Status::Failed if summary.verdict.ended_by.is_some() => {
-            "A gate ended the run before its time.".to_owned()
-        }
-        Status::Failed => {
-            let valid = match summary.verdict.against_the_run() {
-                None => format!("The run is valid: {believed}."),
-                Some(_) => "The run made less load than was planned.".to_owned(),
-            };
-            format!(
-                "{failed} of {} {} not hold. {valid}",
-                plural(gates.len(), "gate"),
-                if failed == 1 { "does" } else { "do" }
-            )
-        }
-        Status::Invalid if undecided > 0 && summary.verdict.against_the_run().is_none() => format!(
-            "{undecided} of {} could not be judged.",
-            plural(gates.len(), "gate")
-        ),
-        Status::Invalid => "These figures are not to be trusted, for the reasons below.".to_owned(),
-        Status::Stopped => {
-            "Stopped before its end: the figures are of what had happened by then.".to_owned()
-        }
-        Status::Error => "The run could not be carried out.".to_owned(),
-    }
-}
-
-fn count(gates: &[GateResult], verdict: GateVerdict) -> usize {
-    gates.iter().filter(|g| g.verdict == verdict).count()
 }
 
 fn ttfa(summary: &Summary) -> Markup {
@@ -251,83 +205,6 @@ fn shares(parts: &[(usize, Ink)]) -> Markup {
             @for (x, width, class) in bars {
                 rect.(class) x=(format!("{x:.1}")) width=(format!("{:.1}", width.max(2.0))) height="24" {}
             }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::record::fixtures::{Run, facts};
-    use crate::record::{Ending, Threshold};
-    use crate::stats::{Aggregate, Comparison, Gate};
-
-    #[test]
-    fn the_sentence_fits_what_happened() {
-        let gate = |bound: f64| {
-            let gate = Gate {
-                aggregate: Aggregate::Quantile(0.95),
-                comparison: Comparison::Lt,
-                bound,
-            };
-            Threshold::new("ttfa", &format!("p(95)<{bound}ms"), gate)
-        };
-        let (holds, fails) = (gate(9_000.0), gate(100.0));
-        let greeting = Threshold {
-            metric: "greeting".into(),
-            ..gate(100.0)
-        };
-        let aborted = || Ending::Aborted("ttfa p(95)<9000ms".into());
-        let finished = || Ending::Finished;
-        for (ending, late, planned, gates, says) in [
-            (finished(), false, 60, vec![&holds], "The gate holds, and"),
-            (
-                finished(),
-                false,
-                60,
-                vec![&fails],
-                "1 of 1 gate does not hold. The run is valid",
-            ),
-            (
-                finished(),
-                false,
-                70,
-                vec![&fails],
-                "1 of 1 gate does not hold. The run made less load",
-            ),
-            (
-                aborted(),
-                false,
-                70,
-                vec![&holds],
-                "A gate ended the run before its time.",
-            ),
-            (
-                finished(),
-                false,
-                60,
-                vec![&greeting],
-                "1 of 1 gate could not be judged.",
-            ),
-            (
-                finished(),
-                true,
-                60,
-                vec![&greeting],
-                "These figures are not to be trusted",
-            ),
-        ] {
-            let mut run = Run::default();
-            run.good(60);
-            run.calls.iter_mut().for_each(|c| c.greeting_ms = None);
-            let mut facts = facts(planned, ending.clone());
-            if late {
-                facts.invalid = vec!["ticks were late".into()];
-            }
-            let gates: Vec<Threshold> = gates.into_iter().cloned().collect();
-            let summary = Summary::build(&facts, &run.calls, &run.turns, &gates);
-            let found = sentence(&summary);
-            assert!(found.starts_with(says), "{ending:?}: {found}");
         }
     }
 }

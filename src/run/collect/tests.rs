@@ -4,7 +4,7 @@ use super::*;
 use crate::audio::SPURT_GAP;
 use crate::call::{Call, CallScript, Expect, Failure, GreetingPolicy, Input, OnAgentLeft};
 use crate::plan::Plan;
-use crate::record::CallOutcome;
+use crate::record::{CallOutcome, ReasonKind};
 use crate::run::dispatch::test_scenario;
 use crate::targets::livekit::Cause;
 use std::time::Duration;
@@ -188,6 +188,8 @@ fn calls_that_failed_here_make_the_run_invalid() {
         doubts.len() == 1 && doubts[0].starts_with("2 calls") && doubts[0].contains("open files"),
         "{doubts:?}"
     );
+    assert_eq!(ReasonKind::of(&doubts[0]), Some(ReasonKind::Machine));
+    assert_eq!(ReasonKind::of(crate::run::HUNG), Some(ReasonKind::Hung));
 }
 
 /// A hundred concurrent calls, some of which are refused in the first second: only the turns of

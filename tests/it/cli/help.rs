@@ -5,7 +5,9 @@ use super::{folder, loadgen, shown, snapshot};
 #[test]
 fn every_command_explains_itself() {
     let dir = folder();
-    for command in ["", "run", "validate", "plan", "agent", "init", "schema"] {
+    for command in [
+        "", "run", "report", "compare", "explain", "validate", "plan", "agent", "init", "schema",
+    ] {
         let args: Vec<&str> = [command, "--help"]
             .into_iter()
             .filter(|a| !a.is_empty())

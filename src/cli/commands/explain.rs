@@ -1,0 +1,38 @@
+//! `loadgen explain`: what a metric, a term or a doubt means.
+//!
+//! In: a name, or none. Out: its definition, or all of them, on stdout.
+
+use crate::cli::console;
+use crate::cli::exit::Exit;
+use crate::cli::trouble::Trouble;
+use crate::report::explain;
+use clap::Args;
+
+/// Which name.
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// A metric, a term or a doubt, as reports name it, such as ttfa; none: all of them
+    #[arg(value_name = "NAME")]
+    pub name: Vec<String>,
+}
+
+/// Prints the definition.
+pub(super) fn execute(args: &ExplainArgs) -> Exit {
+    let screen = console::screen();
+    if args.name.is_empty() {
+        return console::data([explain::list(screen)]);
+    }
+    // A term may be of several words.
+    let name = args.name.join(" ");
+    match explain::explain(&name, screen) {
+        Ok(text) => console::data([text]),
+        Err(nearest) => {
+            let message = format!("there is no metric, term or doubt named `{name}`");
+            let hint = match nearest {
+                Some(nearest) => format!("did you mean `{nearest}`?"),
+                None => "`loadgen explain` lists them all".to_owned(),
+            };
+            Trouble::new(Exit::Usage, message, hint).tell()
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! A comparison as text for people.
+//!
+//! In: a comparison, the screen. Out: at most as many lines as the screen has. Invariants: of each
+//! pair of runs the weightiest differences are shown and the others counted; a row is no wider than
+//! the screen: where figures do not fit beside each other, they are told one after the other.
+
+use super::{Compared, Pair};
+use crate::record::LagNeeded;
+use crate::report::fit::{Item, Part, fit};
+use crate::report::text::{beside, clean, indented, padded, width, wrap};
+use crate::report::{Screen, Style, needed};
+use crate::stats::compare::{Change, Difference, Figure, Settings};
+use crate::vocab::Metric;
+
+/// Width of the verdict's column.
+const KEY: usize = 14;
+/// Maximum length of a displayed name, in characters.
+const LONGEST_NAME: usize = 120;
+/// Maximum length of a difference in what was run.
+const LONGEST: usize = 240;
+/// Figures of a pair that are told where every pair has a line.
+const TOLD: usize = 2;
+
+/// Renders the comparison, with a final newline; whole on a screen of [`Screen::ALL`] lines.
+pub fn render(compared: &Compared, screen: Screen) -> String {
+    let widths = Widths::of(compared, screen.width);
+    let mut parts = Vec::new();
+    for (nth, pair) in compared.pairs.iter().enumerate() {
+        let gap = if nth == 0 {
+            vec![]
+        } else {
+            vec![String::new()]
+        };
+        parts.push(Part::whole(gap));
+        parts.extend(of_pair(pair, widths.as_ref(), screen));
+    }
+    parts.push(Part::whole(footer(compared.settings, screen)));
+    let mut lines = fit(parts, screen.lines, screen.width);
+    if lines.len() > screen.lines && compared.pairs.len() > 1 {
+        let parts = vec![
+            overview(compared, screen),
+            Part::whole(footer(compared.settings, screen)),
+        ];
+        lines = fit(parts, screen.lines, screen.width);
+    }
+    let lines = lines.iter().map(|line| line.trim_end());
+    lines.map(|line| format!("{line}\n")).collect()
+}
+
+/// The verdict on a pair and its names, with the text after them.
+fn head(pair: &Pair, further: &str, screen: Screen) -> Vec<String> {
+    let change = pair.change();
+    let word = format!("{:<KEY$}", change.name().to_uppercase());
+    let names = format!(
+        "{} against {}{further}",
+        clean(&pair.candidate, LONGEST_NAME),
+        clean(&pair.baseline, LONGEST_NAME)
+    );
+    let word = dressed(change, &word, screen.style);
+    beside(&word, &names, KEY, screen.width)
+}
+
+fn of_pair(pair: &Pair, widths: Option<&Widths>, screen: Screen) -> Vec<Part> {
+    let below = |text: &str, style: fn(Style, &str) -> String| {
+        let lines = wrap(text, screen.width - KEY);
+        let line = |line: String| format!("{:KEY$}{}", "", style(screen.style, &line));
+        Item {
+            lines: lines.into_iter().map(line).collect(),
+            kind: "",
+        }
+    };
+    let differs = pair.differs.iter().map(|text| {
+        let text = format!("not the same: {}", clean(text, LONGEST));
+        below(&text, Style::doubtful)
+    });
+    let listed = pair.listed.iter();
+    let listed = listed.map(|text| below(&clean(text, LONGEST), |_, text| text.to_owned()));
+    let mut rows: Vec<(usize, &str, &Difference)> = figures(pair)
+        .enumerate()
+        .map(|(place, (metric, difference))| (place, metric, difference))
+        .collect();
+    rows.sort_by_key(|(_, metric, difference)| weight(metric, difference.change));
+    let rows = rows.into_iter().map(|(place, metric, difference)| {
+        let row = Row::of(metric, difference);
+        let item = Item {
+            lines: row.lines(difference.change, widths, screen),
+            kind: difference.change.name(),
+        };
+        (place, item)
+    });
+    let head_of_table = widths.map(|widths| widths.line(&Row::heads()));
+    let head_of_table = head_of_table.map(|line| screen.style.head(&line));
+    let title = std::iter::once(String::new()).chain(head_of_table);
+    let needed = figures(pair).filter_map(|(_, d)| d.needed.map(LagNeeded::from));
+    let needed = needed::once(needed.map(|n| needed::sentence(&n)));
+    let needed = needed.into_iter().map(|text| Item {
+        lines: wrap(&format!("inconclusive: {text}"), screen.width),
+        kind: "",
+    });
+    vec![
+        Part::whole(head(pair, "", screen)),
+        Part::of(Vec::new(), differs.chain(listed).collect()).after(KEY),
+        Part::placed(title.collect(), rows.collect()),
+        Part::of(vec![String::new()], needed.collect()),
+    ]
+}
+
+/// Metric and figure, in the order of the comparison.
+fn figures(pair: &Pair) -> impl Iterator<Item = (&str, &Difference)> {
+    let all = pair.comparisons.iter();
+    all.flat_map(|c| c.differences.iter().map(|d| (c.metric.as_str(), d)))
+}
+
+/// Which figures matter most; those with the largest numbers are left out first.
+fn weight(metric: &str, change: Change) -> usize {
+    match change {
+        Change::Regressed => 0,
+        Change::Improved => 1,
+        _ if metric == Metric::Ttfa.name() => 2,
+        Change::Inconclusive => 3,
+        Change::Unchanged => 4,
+    }
+}
+
+/// Every pair in a sentence, where there are too many for tables.
+fn overview(compared: &Compared, screen: Screen) -> Part {
+    let mut pairs: Vec<&Pair> = compared.pairs.iter().collect();
+    pairs.sort_by_key(|pair| weight("", pair.change()));
+    let items = pairs.into_iter().map(|pair| {
+        let change = pair.change();
+        let decisive: Vec<_> = figures(pair).filter(|(_, d)| d.change == change).collect();
+        let told = decisive.iter().take(TOLD).map(|(metric, d)| {
+            let row = Row::of(metric, d);
+            format!("{metric} {} {} {}", row.0[1], row.0[4], row.0[5])
+        });
+        let told: Vec<String> = told.collect();
+        let more = match decisive.len().saturating_sub(TOLD) {
+            0 => String::new(),
+            more => format!(", and {more} more figures {}", change.name()),
+        };
+        let further = format!(": {}{more}", told.join(", "));
+        Item {
+            lines: head(pair, &further, screen),
+            kind: change.name(),
+        }
+    });
+    Part::of(Vec::new(), items.collect())
+}
+
+fn footer(settings: Settings, screen: Screen) -> Vec<String> {
+    let Settings { noise, level, .. } = settings;
+    let text = format!(
+        "noise: under {} % or {} ms; of rates, under {} % or {} points; \
+         chance of any false alarm: {:.0} % (permutation of calls, Holm)",
+        plain(noise.share * 100.0),
+        plain(noise.ms),
+        plain(noise.share * 100.0),
+        plain(noise.rate * 100.0),
+        (1.0 - level) * 100.0
+    );
+    let lines = wrap(&text, screen.width);
+    [String::new()].into_iter().chain(lines).collect()
+}
+
+/// Rounds to three decimals, so that no trailing zeros are printed: 2.5, 20.
+fn plain(value: f64) -> f64 {
+    (value * 1e3).round() / 1e3
+}
+
+/// Metric, figure, baseline, candidate, difference, interval, p, verdict.
+struct Row([String; 8]);
+
+impl Row {
+    fn heads() -> Self {
+        let heads = [
+            "",
+            "",
+            "baseline",
+            "candidate",
+            "difference",
+            "95 % interval",
+            "p",
+            "verdict",
+        ];
+        Self(heads.map(str::to_owned))
+    }
+
+    fn of(metric: &str, d: &Difference) -> Self {
+        let interval = d.interval.map_or_else(
+            || "(too few calls)".to_owned(),
+            |(lower, upper)| format!("[{}, {}]", signed(lower, d.figure), signed(upper, d.figure)),
+        );
+        Self([
+            clean(metric, LONGEST_NAME),
+            d.figure.name().to_owned(),
+            figure(d.baseline, d.figure),
+            figure(d.candidate, d.figure),
+            signed(d.by, d.figure),
+            interval,
+            probability(d.p_adjusted),
+            d.change.name().to_owned(),
+        ])
+    }
+
+    fn lines(&self, change: Change, widths: Option<&Widths>, screen: Screen) -> Vec<String> {
+        let word = dressed(change, change.name(), screen.style);
+        match widths {
+            Some(widths) => {
+                let line = widths.line(self);
+                let before = line.strip_suffix(change.name()).unwrap_or(&line);
+                vec![format!("{before}{word}")]
+            }
+            None => {
+                let [metric, of, baseline, candidate, by, interval, p, verdict] = &self.0;
+                let text = format!(
+                    "{metric} {of}: {baseline} → {candidate}, {by} {interval}, p {p}: {verdict}"
+                );
+                indented(&text, 2, screen.width)
+            }
+        }
+    }
+}
+
+/// The widths of the columns.
+struct Widths([usize; 8]);
+
+impl Widths {
+    /// `None` if the columns do not fit.
+    fn of(compared: &Compared, columns: usize) -> Option<Self> {
+        let mut widths = Self([0; 8]);
+        let rows = compared.pairs.iter().flat_map(figures);
+        let rows = rows.map(|(metric, difference)| Row::of(metric, difference));
+        for row in rows.chain([Row::heads()]) {
+            for (wide, cell) in widths.0.iter_mut().zip(&row.0) {
+                *wide = width(cell).max(*wide);
+            }
+        }
+        let gaps = 2 * (widths.0.len() - 1);
+        (widths.0.iter().sum::<usize>() + gaps <= columns).then_some(widths)
+    }
+
+    fn line(&self, row: &Row) -> String {
+        let cells = row.0.iter().zip(self.0).enumerate();
+        let cells = cells.map(|(nth, (cell, wide))| match nth {
+            2..=4 | 6 => format!("{:1$}{cell}", "", wide - width(cell)),
+            _ => padded(cell, wide),
+        });
+        let cells: Vec<String> = cells.collect();
+        cells.join("  ").trim_end().to_owned()
+    }
+}
+
+/// Times in ms, rates in percent.
+fn figure(value: f64, figure: Figure) -> String {
+    match figure {
+        _ if value.is_infinite() => if value > 0.0 { "∞" } else { "-∞" }.to_owned(),
+        Figure::Rate => format!("{:.2} %", value * 100.0),
+        Figure::P50 | Figure::P95 => format!("{value:.1}"),
+    }
+}
+
+fn signed(value: f64, of: Figure) -> String {
+    let sign = if value > 0.0 { "+" } else { "" };
+    format!("{sign}{}", figure(value, of))
+}
+
+fn probability(p: f64) -> String {
+    match p < 0.001 {
+        true => "<0.001".to_owned(),
+        false => format!("{p:.3}"),
+    }
+}
+
+/// `text` in the colour of a change.
+fn dressed(change: Change, text: &str, style: Style) -> String {
+    match change {
+        Change::Improved => style.good(text),
+        Change::Regressed => style.bad(text),
+        Change::Unchanged => text.to_owned(),
+        Change::Inconclusive => style.doubtful(text),
+    }
+}

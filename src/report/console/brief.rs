@@ -1,0 +1,160 @@
+//! The screen that a run ends with.
+//!
+//! In: a summary, the screen, where the report is. Out: at most as many lines as the screen has,
+//! unless names and messages from outside are longer than any that loadgen makes. Invariants: of
+//! gates beyond a handful, those that do not hold are shown and the others counted; whatever else
+//! is left out is counted too.
+
+use super::page::{KEY, Page, section};
+use super::wrong::{self, Finding};
+use super::{head, ttfa};
+use crate::record::{GateAnswer, GateResult, Summary};
+use crate::report::figures::figure;
+use crate::report::fit::{Item, Part, fit};
+use crate::report::text::{beside, clean, grouped};
+use crate::report::{Screen, counts, variants, words};
+use crate::vocab::Shown;
+
+/// As many gates are shown one by one, whatever became of them.
+const HANDFUL: usize = 5;
+/// Indent of what stands beside a gate's answer.
+const GATE_INDENT: usize = 13;
+/// Maximum length of a gate's name, in characters: longer than metric, variant and expression.
+const LONGEST_GATE: usize = 200;
+
+/// The screen as one string, with a final newline. `report`: the path of the report, or of the
+/// run folder.
+pub fn render(summary: &Summary, screen: Screen, report: Option<&str>) -> String {
+    let parts = vec![
+        top(summary, screen),
+        reasons(summary, screen),
+        gates(&summary.verdict.gates, screen),
+        latencies(summary, screen),
+        ranking(summary, screen),
+        outcomes(summary, screen),
+        looks_wrong(summary, screen),
+        place(report, screen),
+    ];
+    let page = Page {
+        lines: fit(parts, screen.lines, screen.width),
+        screen,
+    };
+    page.into_text()
+}
+
+fn top(summary: &Summary, screen: Screen) -> Part {
+    let mut page = Page::new(screen);
+    head::title(&mut page, summary);
+    page.entry("", &words::verdict(summary));
+    head::facts(&mut page, summary);
+    Part::whole(page.lines)
+}
+
+fn items(findings: Vec<Finding>, indent: usize, screen: Screen) -> Vec<Item> {
+    let item = |finding: &Finding| Item {
+        lines: finding.lines(indent, screen),
+        kind: "",
+    };
+    findings.iter().map(item).collect()
+}
+
+fn reasons(summary: &Summary, screen: Screen) -> Part {
+    Part::of(Vec::new(), items(wrong::reasons(summary), KEY, screen)).after(KEY)
+}
+
+fn gates(gates: &[GateResult], screen: Screen) -> Part {
+    let mut by_weight: Vec<(usize, &GateResult)> = gates.iter().enumerate().collect();
+    by_weight.sort_by_key(|(_, gate)| weight(gate.answer()));
+    let named = |(_, gate): &(usize, &GateResult)| {
+        gates.len() <= HANDFUL || weight(gate.answer()) < weight(GateAnswer::WeakPass)
+    };
+    let (shown, counted): (Vec<_>, Vec<_>) = by_weight.into_iter().partition(named);
+    let items = shown
+        .into_iter()
+        .map(|(place, gate)| (place, row(gate, screen)));
+    let counted = counted
+        .into_iter()
+        .map(|(_, gate)| words::answer(gate.answer()));
+    Part::placed(section("gates", screen), items.collect()).and(counted.collect())
+}
+
+/// Which answers matter most; the first least can be left out.
+fn weight(answer: GateAnswer) -> usize {
+    match answer {
+        GateAnswer::Fail => 0,
+        GateAnswer::WeakFail => 1,
+        GateAnswer::Undecided => 2,
+        GateAnswer::WeakPass => 3,
+        GateAnswer::Pass => 4,
+    }
+}
+
+fn row(gate: &GateResult, screen: Screen) -> Item {
+    let answer = words::answer(gate.answer());
+    let word = words::dressed(gate, &format!("{answer:<9}"), screen.style);
+    let text = format!(
+        "{}: {}",
+        clean(&gate.name(), LONGEST_GATE),
+        words::gate(gate)
+    );
+    let lines = beside(&format!("  {word}  "), &text, GATE_INDENT, screen.width);
+    Item {
+        lines,
+        kind: answer,
+    }
+}
+
+/// `ttfa` with its intervals, and other latencies that are only measured where a scenario asks for
+/// them, in a line each.
+fn latencies(summary: &Summary, screen: Screen) -> Part {
+    let others = summary.metrics.latencies();
+    let others = others
+        .filter(|(metric, latency)| metric.row().shown == Shown::Measured && latency.count > 0);
+    let mut page = Page::new(screen);
+    for (metric, latency) in others {
+        let [p50, p95, p99] = [latency.p50_ms, latency.p95_ms, latency.p99_ms].map(figure);
+        let count = grouped(latency.count as u64);
+        let name = metric.name();
+        page.section(&format!("{name}, ms"));
+        page.indented(
+            &format!("p50 {p50}, p95 {p95}, p99 {p99} of {count} measured"),
+            2,
+        );
+    }
+    let mut lines = Vec::new();
+    // Turns that ask for no reply have no `ttfa`.
+    if page.lines.is_empty() || summary.metrics.all_turns.count > 0 {
+        lines = ttfa::lines(summary, screen);
+    }
+    lines.extend(page.lines);
+    Part::whole(lines)
+}
+
+fn ranking(summary: &Summary, screen: Screen) -> Part {
+    let table = variants::table(&summary.variants, screen.width);
+    let items = table.rows.into_iter().map(|lines| Item { lines, kind: "" });
+    let title = section(&table.title, screen).into_iter().chain(table.head);
+    Part::of(title.collect(), items.collect())
+}
+
+fn outcomes(summary: &Summary, screen: Screen) -> Part {
+    let mut page = Page::new(screen);
+    page.lines.push(String::new());
+    page.entry("turns", &counts::turns(&summary.outcomes));
+    if let Some(remark) = counts::cut_short(summary) {
+        page.entry("", &remark);
+    }
+    page.entry("calls", &counts::calls(&summary.calls));
+    Part::whole(page.lines)
+}
+
+fn looks_wrong(summary: &Summary, screen: Screen) -> Part {
+    let items = items(wrong::findings(summary), 2, screen);
+    Part::of(section(wrong::TITLE, screen), items)
+}
+
+fn place(report: Option<&str>, screen: Screen) -> Part {
+    let mut page = Page::new(screen);
+    page.place(report);
+    Part::whole(page.lines)
+}

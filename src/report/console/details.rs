@@ -1,0 +1,271 @@
+//! Every figure of a run, for `--details`.
+//!
+//! In: a summary, the screen, where the report is. Out: lines; as many as there are figures.
+//! Invariant: what is shown by default is here too.
+
+use super::page::{KEY, LONGEST_NAME, Page};
+use super::{head, ttfa, wrong};
+use crate::record::{Generator, Metrics, Ms, SecondOpinions, SteadySpan, Summary};
+use crate::report::figures::{cells, hundredths, in_tables, possibly_infinite};
+use crate::report::text::{clean, grouped, plural, width};
+use crate::report::{Screen, counts, definitions, variants, words};
+
+/// Indent of the lines that explain a gate.
+const GATE_INDENT: usize = 13;
+/// Maximum length of a gate's name, in characters: longer than metric, variant and expression.
+const LONGEST_GATE: usize = 200;
+/// Maximum number of steady spans listed.
+const SPANS: usize = 6;
+/// Width of the names of latencies, with their indent.
+const NAMES: usize = 15;
+/// Width of the terms that are defined, with their indent.
+const DEFINITIONS: usize = 18;
+/// Columns of each figure of a latency where there is room for them.
+const FIGURE: usize = 10;
+
+/// Everything as one string, with a final newline. `report`: the path of the report, or of the
+/// run folder.
+pub fn render(summary: &Summary, screen: Screen, report: Option<&str>) -> String {
+    let mut details = Details(Page::new(screen));
+    details.verdict(summary);
+    details.gates(summary);
+    details.0.lines.extend(ttfa::lines(summary, screen));
+    details.table("latency, ms", rows(&summary.metrics));
+    details.steady(summary);
+    details.variants(summary);
+    details.counts(summary);
+    details.looks_wrong(summary);
+    // A run that was cut off recorded no generator health.
+    if summary.run.complete {
+        details.generator(&summary.generator);
+    }
+    details.sentinels(summary);
+    details.definitions();
+    details.0.place(report);
+    details.0.into_text()
+}
+
+/// A latency's name, its number of values, its figures.
+type Row = (&'static str, String, [String; 7]);
+
+fn rows(metrics: &Metrics) -> Vec<Row> {
+    let rows = in_tables(metrics).map(|(metric, latency)| {
+        let count = grouped(latency.count as u64);
+        (metric.name(), count, cells(&latency))
+    });
+    rows.collect()
+}
+
+struct Details(Page);
+
+impl Details {
+    fn verdict(&mut self, summary: &Summary) {
+        head::title(&mut self.0, summary);
+        self.0.entry("", &words::verdict(summary));
+        head::facts(&mut self.0, summary);
+        for reason in wrong::reasons(summary) {
+            self.0.lines.extend(reason.lines(KEY, self.0.screen));
+        }
+    }
+
+    fn gates(&mut self, summary: &Summary) {
+        if summary.verdict.gates.is_empty() {
+            return;
+        }
+        self.0.section("gates");
+        let style = self.0.screen.style;
+        for gate in &summary.verdict.gates {
+            let answer = format!("{:<9}", words::answer(gate.answer()));
+            let word = words::dressed(gate, &answer, style);
+            let name = clean(&gate.name(), LONGEST_GATE);
+            self.0.beside(&format!("  {word}  "), &name, GATE_INDENT);
+            self.0.indented(&words::gate(gate), GATE_INDENT);
+        }
+    }
+
+    /// A table of latencies, as wide as its figures need where the screen is narrow.
+    fn table(&mut self, title: &str, rows: Vec<Row>) {
+        let heads = ["min", "mean", "p50", "p90", "p95", "p99", "max"].map(str::to_owned);
+        let figures = rows.iter().flat_map(|(.., cells)| cells);
+        let longest = figures.map(|cell| width(cell)).max().unwrap_or(0).max(4) + 1;
+        let counts = rows.iter().map(|(_, count, _)| width(count));
+        let counts = counts.max().unwrap_or(0).max("count".len());
+        let room = self.0.screen.width.saturating_sub(NAMES + counts) / heads.len();
+        let wide = room.min(FIGURE).max(longest);
+        let line = |name: &str, count: &str, cells: &[String; 7]| {
+            let cells: String = cells.iter().map(|c| format!("{c:>wide$}")).collect();
+            format!("  {name:<13}{count:>counts$}{cells}")
+        };
+        self.0.section(title);
+        let head = line("", "count", &heads);
+        self.0.lines.push(head);
+        let rows = rows
+            .iter()
+            .map(|(name, count, cells)| line(name, count, cells));
+        self.0.lines.extend(rows);
+    }
+
+    /// The figures that `on: steady` gates are judged by.
+    fn steady(&mut self, summary: &Summary) {
+        let Some(steady) = &summary.steady else {
+            return;
+        };
+        let metrics = &steady.metrics;
+        let all = &metrics.all_turns;
+        let of_all = [
+            all.min_ms,
+            all.mean_ms,
+            all.p50_ms,
+            all.p90_ms,
+            all.p95_ms,
+            all.p99_ms,
+            all.max_ms,
+        ];
+        let of_all = of_all.map(|ms| possibly_infinite(ms, all));
+        let of_all = ("ttfa of all", grouped(all.count as u64), of_all);
+        let title = "while the load was level: latency, ms";
+        let rows = rows(metrics).into_iter().chain([of_all]);
+        self.table(title, rows.collect());
+        let seconds = |ms: Ms| format!("{:.1} s", ms.as_f64() / 1e3);
+        let span = |span: &SteadySpan| {
+            let until = span.until_ms.map_or_else(|| "the end".to_owned(), seconds);
+            format!("{} to {until}", seconds(span.from_ms))
+        };
+        let mut spans: Vec<String> = steady.spans.iter().take(SPANS).map(span).collect();
+        let more = steady.spans.len().saturating_sub(SPANS);
+        if more > 0 {
+            spans.push(format!("and {more} more"));
+        }
+        self.0.entry("", &format!("begun in: {}", spans.join(", ")));
+    }
+
+    fn variants(&mut self, summary: &Summary) {
+        if summary.variants.is_empty() {
+            return;
+        }
+        let table = variants::table(&summary.variants, self.0.screen.width);
+        self.0.section(&table.title);
+        self.0.lines.extend(table.head);
+        self.0.lines.extend(table.rows.into_iter().flatten());
+    }
+
+    fn counts(&mut self, summary: &Summary) {
+        self.0.lines.push(String::new());
+        self.0.entry("turns", &counts::turns(&summary.outcomes));
+        for remark in counts::remarks(summary) {
+            self.0.entry("", &remark);
+        }
+        self.0.entry("calls", &counts::calls(&summary.calls));
+        self.second_opinion(summary);
+        if !summary.flags.is_empty() {
+            let flags = summary.flags.iter();
+            let flags = flags.map(|(flag, count)| format!("{} {count}", clean(flag, LONGEST_NAME)));
+            let flags: Vec<String> = flags.collect();
+            self.0
+                .entry("doubts", &format!("flagged turns: {}", flags.join(", ")));
+        }
+    }
+
+    fn second_opinion(&mut self, summary: &Summary) {
+        let second = &summary.second_opinion;
+        if second.asked > 0 {
+            let SecondOpinions {
+                onsets,
+                asked,
+                not_speech,
+                disputed,
+            } = second;
+            let text = format!(
+                "{asked} of {onsets} onsets judged: {disputed} more than 60 ms apart, \
+                 {not_speech} no speech (or not the declared tone)"
+            );
+            self.0.entry("2nd opinion", &text);
+        }
+    }
+
+    fn looks_wrong(&mut self, summary: &Summary) {
+        let findings = wrong::findings(summary);
+        if !findings.is_empty() {
+            self.0.section(wrong::TITLE);
+        }
+        for finding in findings {
+            self.0.lines.extend(finding.lines(2, self.0.screen));
+        }
+    }
+
+    fn generator(&mut self, generator: &Generator) {
+        const MIB: f64 = 1_048_576.0;
+        let late = &generator.tick_lateness_ms;
+        self.0.lines.push(String::new());
+        let (p50, p99, max) = (late.p50, late.p99, late.max);
+        let ticks = format!("ticks late by p50 {p50:.1}, p99 {p99:.1}, max {max:.1} ms");
+        self.0.entry("generator", &ticks);
+        self.0.entry(
+            "",
+            &format!(
+                "{:.2} cores, {:.0} MiB; packets/s {:.0} out, {:.0} in",
+                generator.cpu_cores,
+                generator.rss_bytes as f64 / MIB,
+                generator.packets_out_per_s,
+                generator.packets_in_per_s,
+            ),
+        );
+    }
+
+    /// The measurement error, from sentinel calls whose true latency is known.
+    fn sentinels(&mut self, summary: &Summary) {
+        let Some(s) = &summary.sentinels else { return };
+        let mut text = format!("{}, {}", plural(s.calls, "call"), plural(s.turns, "turn"));
+        if s.unmatched > 0 {
+            text += &format!(" and {} without a figure", s.unmatched);
+        }
+        if let Some(bias) = s.bias_ms {
+            text += &format!(
+                ": ttfa_wire less the truth {bias:+.2} ms, off by p50 {}, worst {} ms",
+                hundredths(s.p50_abs_ms),
+                hundredths(s.max_abs_ms)
+            );
+        }
+        self.0.entry("sentinels", &text);
+    }
+
+    fn definitions(&mut self) {
+        self.0.section("definitions");
+        for definition in definitions() {
+            let name = format!("  {:<1$}", definition.name, DEFINITIONS - 2);
+            self.0.beside(&name, definition.text, DEFINITIONS);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::fixtures::{Outcome, Run, facts};
+    use crate::record::{Ending, RunFacts};
+
+    #[test]
+    fn a_load_that_was_not_always_level_has_figures_of_its_own() {
+        let mut run = Run::default();
+        run.good(20).bad(Outcome::Missed, None);
+        let at = |ms: i64| Ms::from_micros(1_000 * ms);
+        let span = |from, until: Option<i64>| SteadySpan {
+            from_ms: at(from),
+            until_ms: until.map(at),
+        };
+        let of = |steady| {
+            let facts = RunFacts {
+                steady,
+                ..facts(21, Ending::Finished)
+            };
+            let summary = Summary::build(&facts, &run.calls, &run.turns, &[]);
+            render(&summary, Screen::default(), None)
+        };
+        let text = of(vec![span(3_000, Some(3_500)), span(12_500, None)]);
+        let own = text.split("\n\n").find(|part| part.starts_with("while"));
+        insta::assert_snapshot!(own.expect("it has a part"));
+        let many = of((0..9).map(|n| span(n, Some(n + 1))).collect());
+        assert!(many.contains("and 3 more"), "{many}");
+        assert!(!of(vec![]).contains("while the load was level"));
+    }
+}

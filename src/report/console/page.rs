@@ -1,0 +1,81 @@
+//! Lays out lines for a screen: sections, keys with text beside them.
+//!
+//! In: texts. Out: lines. Invariant: texts are wrapped at the width of the screen.
+
+use crate::report::Screen;
+use crate::report::text::{beside, clean, indented};
+
+/// Width of the key column on the left.
+pub(super) const KEY: usize = 12;
+/// Maximum length of a name from outside; longer ones are truncated.
+pub(super) const LONGEST_NAME: usize = 60;
+/// Maximum length of a message from outside.
+pub(super) const LONGEST_MESSAGE: usize = 400;
+
+/// Maximum length of a path, in characters; it is as long as systems allow.
+const LONGEST_PATH: usize = 4_096;
+/// Where there is more to read.
+const FURTHER: &str =
+    "`loadgen report --details RUN_DIR`: every figure; `loadgen explain NAME`: what one means";
+
+/// Lines under construction.
+pub(super) struct Page {
+    pub(super) lines: Vec<String>,
+    pub(super) screen: Screen,
+}
+
+impl Page {
+    pub(super) fn new(screen: Screen) -> Self {
+        Self {
+            lines: Vec::new(),
+            screen,
+        }
+    }
+
+    /// Adds an empty line and a title.
+    pub(super) fn section(&mut self, title: &str) {
+        self.lines.extend(section(title, self.screen));
+    }
+
+    /// Adds a key with its text wrapped beside it.
+    pub(super) fn entry(&mut self, key: &str, text: &str) {
+        // Pad before styling: escape sequences have no width on the screen.
+        let padded = format!("{key:<KEY$}");
+        let key = match key.is_empty() {
+            true => padded,
+            false => self.screen.style.head(&padded),
+        };
+        self.beside(&key, text, KEY);
+    }
+
+    /// Adds a text beside a key that takes `indent` columns.
+    pub(super) fn beside(&mut self, key: &str, text: &str, indent: usize) {
+        self.lines
+            .extend(beside(key, text, indent, self.screen.width));
+    }
+
+    /// Adds a text of which every line is indented.
+    pub(super) fn indented(&mut self, text: &str, indent: usize) {
+        self.lines.extend(indented(text, indent, self.screen.width));
+    }
+
+    /// Adds where the report is, on a line of its own: a path that is broken cannot be copied.
+    pub(super) fn place(&mut self, report: Option<&str>) {
+        let Some(report) = report else { return };
+        let key = self.screen.style.head(&format!("{:<KEY$}", "report"));
+        let path = clean(report, LONGEST_PATH);
+        self.lines.extend([String::new(), format!("{key}{path}")]);
+        self.entry("", FURTHER);
+    }
+
+    /// The page as one string, with a final newline.
+    pub(super) fn into_text(self) -> String {
+        let lines = self.lines.iter().map(|line| line.trim_end());
+        lines.map(|line| format!("{line}\n")).collect()
+    }
+}
+
+/// An empty line and a title.
+pub(super) fn section(title: &str, screen: Screen) -> Vec<String> {
+    vec![String::new(), screen.style.head(title)]
+}

@@ -1,0 +1,215 @@
+//! Fits the parts of a text onto a screen.
+//!
+//! In: parts, each a title and items, the weightiest first. Out: lines. Invariants: what is left
+//! out is counted, by kind; of every part that has items, the first is shown, even if the text
+//! is too long then.
+
+use super::text::indented;
+
+/// An item of a part: a gate, a row of a table.
+pub(super) struct Item {
+    pub(super) lines: Vec<String>,
+    /// What it is counted as where it is left out; may be empty.
+    pub(super) kind: &'static str,
+}
+
+/// A part of a text.
+pub(super) struct Part {
+    /// Lines above the items.
+    title: Vec<String>,
+    /// The weightiest first.
+    items: Vec<Item>,
+    /// The places at which the items are shown, in the order of `items`; empty: in that order.
+    places: Vec<usize>,
+    /// Kinds of the items that are left out, the weightiest first.
+    left_out: Vec<&'static str>,
+    /// Items may be left out.
+    yields: bool,
+    /// Columns to the left of the line that counts them.
+    indent: usize,
+}
+
+impl Part {
+    /// A part that is shown whole.
+    pub(super) fn whole(lines: Vec<String>) -> Self {
+        let kind = "";
+        Self {
+            title: Vec::new(),
+            items: vec![Item { lines, kind }],
+            places: Vec::new(),
+            left_out: Vec::new(),
+            yields: false,
+            indent: 0,
+        }
+    }
+
+    /// A part whose last items are left out where lines are short.
+    pub(super) fn of(title: Vec<String>, items: Vec<Item>) -> Self {
+        Self {
+            title,
+            items,
+            places: Vec::new(),
+            left_out: Vec::new(),
+            yields: true,
+            indent: 2,
+        }
+    }
+
+    /// A part as by [`Self::of`], whose items are shown in the order of their places.
+    pub(super) fn placed(title: Vec<String>, items: Vec<(usize, Item)>) -> Self {
+        let (places, items) = items.into_iter().unzip();
+        Self {
+            places,
+            ..Self::of(title, items)
+        }
+    }
+
+    /// The same, with further items that are only counted.
+    pub(super) fn and(self, left_out: Vec<&'static str>) -> Self {
+        Self { left_out, ..self }
+    }
+
+    /// The same, with what is left out counted `indent` columns from the left.
+    pub(super) fn after(self, indent: usize) -> Self {
+        Self { indent, ..self }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.items.is_empty() && self.left_out.is_empty()
+    }
+
+    /// Leaves the last item out.
+    fn yield_one(&mut self) {
+        if let Some(item) = self.items.pop() {
+            self.left_out.insert(0, item.kind);
+        }
+    }
+
+    fn can_yield(&self) -> bool {
+        self.yields && self.items.len() > 1
+    }
+
+    fn lines_of_items(&self) -> usize {
+        self.items.iter().map(|item| item.lines.len()).sum()
+    }
+
+    /// Says how many items are left out.
+    fn rest(&self, width: usize) -> Vec<String> {
+        if self.left_out.is_empty() {
+            return Vec::new();
+        }
+        let mut counts: Vec<(&str, usize)> = Vec::new();
+        for kind in &self.left_out {
+            match counts.iter_mut().find(|(known, _)| known == kind) {
+                Some((_, count)) => *count += 1,
+                None => counts.push((kind, 1)),
+            }
+        }
+        let kinds = counts.iter().filter(|(kind, _)| !kind.is_empty());
+        let kinds: Vec<String> = kinds.map(|(kind, n)| format!("{n} {kind}")).collect();
+        let count = match self.items.len() {
+            0 => format!("{} in all", self.left_out.len()),
+            _ => format!("and {} more", self.left_out.len()),
+        };
+        let text = match kinds.is_empty() {
+            true => format!("{count} (--details)"),
+            false => format!("{count}: {} (--details)", kinds.join(", ")),
+        };
+        indented(&text, self.indent, width)
+    }
+
+    fn lines(&self, width: usize) -> Vec<String> {
+        if self.is_empty() {
+            return Vec::new();
+        }
+        let mut order: Vec<usize> = (0..self.items.len()).collect();
+        order.sort_by_key(|nth| self.places.get(*nth).copied().unwrap_or(*nth));
+        let items = order.iter().flat_map(|nth| &self.items[*nth].lines);
+        let title = self.title.iter().chain(items).cloned();
+        title.chain(self.rest(width)).collect()
+    }
+}
+
+/// The parts one after the other, with as many items as fit in `lines` of `width` columns. The
+/// part with the most lines yields first.
+pub(super) fn fit(mut parts: Vec<Part>, lines: usize, width: usize) -> Vec<String> {
+    // What is far too long need not be tried line by line.
+    for part in parts.iter_mut().filter(|part| part.yields) {
+        while part.items.len() > lines.max(1) {
+            part.yield_one();
+        }
+    }
+    loop {
+        let shown: Vec<String> = parts.iter().flat_map(|part| part.lines(width)).collect();
+        let most = parts.iter_mut().filter(|part| part.can_yield());
+        match most.max_by_key(|part| part.lines_of_items()) {
+            Some(part) if shown.len() > lines => part.yield_one(),
+            _ => return shown,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn items(texts: &[&str]) -> Vec<Item> {
+        let item = |text: &&str| Item {
+            lines: text.split('|').map(str::to_owned).collect(),
+            kind: "pass",
+        };
+        texts.iter().map(item).collect()
+    }
+
+    fn part(texts: &[&str]) -> Part {
+        Part::of(vec!["title".to_owned()], items(texts))
+    }
+
+    #[test]
+    fn what_does_not_fit_is_counted() {
+        let shown = |lines| fit(vec![part(&["a", "b|c", "d"])], lines, 80);
+        assert_eq!(
+            shown(5),
+            ["title", "a", "b|c", "d"]
+                .join("|")
+                .split('|')
+                .collect::<Vec<_>>()
+        );
+        assert_eq!(shown(4), ["title", "a", "  and 2 more: 2 pass (--details)"]);
+        // The first item is always shown.
+        assert_eq!(shown(0).len(), 3);
+    }
+
+    #[test]
+    fn the_longest_part_yields_first_and_whole_parts_never_do() {
+        let whole = Part::whole(vec!["w".to_owned(); 3]);
+        let parts = vec![whole, part(&["a", "b"]), part(&["1", "2", "3", "4"])];
+        let shown = fit(parts, 10, 80);
+        let expected = "w w w title a b title 1 2";
+        assert_eq!(shown[..9].join(" "), expected);
+        assert_eq!(shown[9..], ["  and 2 more: 2 pass (--details)"]);
+    }
+
+    #[test]
+    fn items_stand_at_their_places_and_further_ones_are_counted_in_words() {
+        let placed = [2, 0].into_iter().zip(items(&["weighty", "light"]));
+        let part = Part::placed(Vec::new(), placed.collect());
+        let part = part.and(vec!["FAIL", "pass", "FAIL"]);
+        let shown = fit(vec![part], 9, 80);
+        assert_eq!(
+            shown,
+            [
+                "light",
+                "weighty",
+                "  and 3 more: 2 FAIL, 1 pass (--details)"
+            ]
+        );
+        let none = Part::of(vec!["title".to_owned()], Vec::new());
+        assert!(fit(vec![none], 9, 80).is_empty());
+        let counted = Part::of(Vec::new(), Vec::new()).and(vec!["pass"; 20]);
+        assert_eq!(
+            fit(vec![counted], 9, 80),
+            ["  20 in all: 20 pass (--details)"]
+        );
+    }
+}

@@ -1,0 +1,51 @@
+//! What a text for people is laid out for: colours, width, lines.
+//!
+//! In: what the caller knows of the terminal. Out: bounds for the layout. Invariant: a text is
+//! never laid out for less than [`Screen::NARROWEST`] columns; a narrower terminal wraps it itself.
+
+use super::Style;
+
+/// The place where a text is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Screen {
+    /// Plain, or with colours.
+    pub style: Style,
+    /// Columns.
+    pub width: usize,
+    /// Lines that the text should not exceed; texts that show everything ignore it.
+    pub lines: usize,
+}
+
+impl Screen {
+    /// Columns of what is no terminal.
+    pub const WIDTH: usize = 100;
+    /// The fewest columns that a text is laid out for.
+    pub const NARROWEST: usize = 40;
+    /// The most columns used of a wide terminal: longer lines are hard to read.
+    pub const WIDEST: usize = 120;
+    /// Lines of a screen.
+    pub const LINES: usize = 40;
+    /// Lines of a text that shows everything.
+    pub const ALL: usize = usize::MAX;
+
+    /// A screen of `columns`, or of [`Self::WIDTH`] if they are not known.
+    pub fn new(style: Style, columns: Option<usize>) -> Self {
+        let columns = columns.unwrap_or(Self::WIDTH);
+        Self {
+            style,
+            width: columns.clamp(Self::NARROWEST, Self::WIDEST),
+            lines: Self::LINES,
+        }
+    }
+
+    /// The same with another number of lines.
+    pub fn with_lines(self, lines: usize) -> Self {
+        Self { lines, ..self }
+    }
+}
+
+impl Default for Screen {
+    fn default() -> Self {
+        Self::new(Style::Plain, None)
+    }
+}
