@@ -1,8 +1,10 @@
 //! Parse the command line → carry out one command → exit code.
 
 use clap::Parser;
+use loadgen::cli::Cli;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    loadgen::cli::Cli::parse().execute().into()
+    let completed = Cli::complete();
+    completed.unwrap_or_else(|| Cli::parse().execute()).into()
 }

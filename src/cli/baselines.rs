@@ -70,8 +70,8 @@ pub(super) fn read(text: &str) -> Result<RunRecord, Trouble> {
         .map_err(|e| Trouble::record(&e))
 }
 
-/// Hint that lists the saved baselines.
-fn known() -> String {
+/// Names of the saved baselines, sorted.
+pub(super) fn names() -> Vec<String> {
     let entries = folder().ok().and_then(|f| std::fs::read_dir(f).ok());
     let name = |entry: std::io::Result<std::fs::DirEntry>| {
         let path = entry.ok()?.path();
@@ -80,6 +80,12 @@ fn known() -> String {
     };
     let mut names: Vec<String> = entries.into_iter().flatten().filter_map(name).collect();
     names.sort();
+    names
+}
+
+/// Hint that lists the saved baselines.
+fn known() -> String {
+    let names = names();
     match names.is_empty() {
         true => "save one with `loadgen run … --save-baseline NAME`".to_owned(),
         false => format!("baselines there are: {}", names.join(", ")),

@@ -25,6 +25,36 @@ pub enum Exit {
 }
 
 impl Exit {
+    /// Every exit code, in ascending order.
+    pub const ALL: [Self; 7] = [
+        Self::Success,
+        Self::Error,
+        Self::Usage,
+        Self::GateFailed,
+        Self::InvalidScenario,
+        Self::Stopped,
+        Self::InvalidRun,
+    ];
+
+    /// What it means, for the manual.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::Success => {
+                "success; of a run: all gates hold, perhaps weakly, or there is none and a call completed"
+            }
+            Self::Error => {
+                "the command could not be carried out, no call reached an agent, or there is no gate and no call completed"
+            }
+            Self::Usage => "bad usage",
+            Self::GateFailed => "a gate failed or ended the run, or a metric regressed",
+            Self::InvalidScenario => "the scenario is invalid",
+            Self::Stopped => "stopped by the user",
+            Self::InvalidRun => {
+                "invalid run: the generator was too slow, or there were too few turns to judge a gate"
+            }
+        }
+    }
+
     /// The numeric exit code.
     pub fn code(self) -> u8 {
         self as u8

@@ -9,6 +9,7 @@ mod builtin;
 mod calibration;
 pub mod commands;
 mod comparing;
+mod completing;
 mod console;
 pub(crate) mod dotenv;
 mod duration;
@@ -31,7 +32,8 @@ pub use exit::Exit;
 pub use overrides::OverrideArgs;
 pub use server::ServerArgs;
 
-use clap::Parser;
+use clap::{CommandFactory as _, Parser};
+use clap_complete::CompleteEnv;
 
 /// The command line.
 #[derive(Debug, Parser)]
@@ -50,8 +52,24 @@ pub struct Cli {
 }
 
 impl Cli {
+    /// Answers a shell that asks how a command line can go on; `None` if none does.
+    pub fn complete() -> Option<Exit> {
+        let folder = std::env::current_dir().ok();
+        let completed = CompleteEnv::with_factory(Self::command)
+            .var(completing::VARIABLE)
+            .try_complete(std::env::args_os(), folder.as_deref());
+        match completed {
+            Ok(false) => None,
+            Ok(true) => Some(Exit::Success),
+            Err(e) => {
+                console::say(e.to_string().trim_end());
+                Some(Exit::Usage)
+            }
+        }
+    }
+
     /// Executes the command.
     pub fn execute(self) -> Exit {
-        self.command.execute()
+        self.command.execute(Self::command)
     }
 }

@@ -2,8 +2,10 @@
 //!
 //! Invariants: stdout is data and stderr everything else; nothing is half-written.
 
+mod completions;
 mod help;
 mod init;
+mod manual;
 mod outputs;
 mod scenarios;
 mod screen;

@@ -9,6 +9,7 @@ mod answer;
 mod show;
 mod step;
 
+use crate::cli::completing;
 use crate::cli::console;
 use crate::cli::exit::Exit;
 use crate::cli::overrides::OverrideArgs;
@@ -31,7 +32,7 @@ use step::Taker;
 #[derive(Debug, Args)]
 pub struct CapacityArgs {
     /// Scenario file, or a scenario that comes with loadgen; its `load` is replaced
-    #[arg(value_name = "SCENARIO")]
+    #[arg(value_name = "SCENARIO", add = completing::scenarios())]
     pub scenario: String,
     /// What must hold for the ttfa of all turns, missed and failed ones as never
     #[arg(long, value_name = "EXPRESSION", default_value = "p(95)<1500ms", value_parser = parse_slo)]

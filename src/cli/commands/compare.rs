@@ -4,6 +4,7 @@
 
 use crate::cli::baselines;
 use crate::cli::comparing::{HowArgs, exit_of, of_records};
+use crate::cli::completing;
 use crate::cli::console;
 use crate::cli::exit::Exit;
 use crate::cli::reports::Output;
@@ -16,10 +17,10 @@ use clap::Args;
 #[derive(Debug, Args)]
 pub struct CompareArgs {
     /// What to compare with: a run folder, a baseline file, or a baseline's name
-    #[arg(value_name = "BASELINE")]
+    #[arg(value_name = "BASELINE", add = completing::comparable())]
     pub baseline: String,
     /// What to compare with the baseline: run folders, baseline files or names
-    #[arg(value_name = "CANDIDATE", required = true)]
+    #[arg(value_name = "CANDIDATE", required = true, add = completing::comparable())]
     pub candidates: Vec<String>,
     /// How to compare.
     #[command(flatten)]

@@ -2,6 +2,7 @@
 //!
 //! In: a name, or none. Out: its definition, or all of them, on stdout.
 
+use crate::cli::completing;
 use crate::cli::console;
 use crate::cli::exit::Exit;
 use crate::cli::trouble::Trouble;
@@ -12,7 +13,7 @@ use clap::Args;
 #[derive(Debug, Args)]
 pub struct ExplainArgs {
     /// A metric, a term or a doubt, as reports name it, such as ttfa; none: all of them
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", add = completing::explained())]
     pub name: Vec<String>,
 }
 

@@ -6,7 +6,7 @@ use crate::cli::builtin::BUILTINS;
 use crate::cli::console;
 use crate::cli::exit::Exit;
 use crate::cli::trouble::Trouble;
-use clap::Args;
+use clap::{Args, ValueHint};
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Args)]
 pub struct InitArgs {
     /// Folder to write to; made if it is not there
-    #[arg(value_name = "DIR", default_value = ".")]
+    #[arg(value_name = "DIR", default_value = ".", value_hint = ValueHint::DirPath)]
     pub dir: PathBuf,
 }
 

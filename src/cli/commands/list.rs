@@ -8,7 +8,7 @@ use crate::cli::exit::Exit;
 use crate::cli::trouble::Trouble;
 use crate::record::{DEFAULT_PARENT, RunFolder, RunRecord};
 use crate::report::list::{self, PastRun};
-use clap::Args;
+use clap::{Args, ValueHint};
 use std::cmp::Reverse;
 use std::path::{Path, PathBuf};
 
@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Args)]
 pub struct ListArgs {
     /// Folder whose run folders are shown
-    #[arg(value_name = "DIR", default_value = DEFAULT_PARENT)]
+    #[arg(value_name = "DIR", default_value = DEFAULT_PARENT, value_hint = ValueHint::DirPath)]
     pub dir: PathBuf,
     /// Print JSON instead of the table
     #[arg(long)]

@@ -8,10 +8,12 @@ mod bench;
 mod calibrate;
 mod capacity;
 mod compare;
+mod completions;
 mod explain;
 mod fixtures;
 mod init;
 mod list;
+mod man;
 mod open;
 mod plan;
 mod report;
@@ -24,10 +26,12 @@ pub use bench::{BenchArgs, BenchCommand, CallersArgs, LevelArgs};
 pub use calibrate::CalibrateArgs;
 pub use capacity::CapacityArgs;
 pub use compare::CompareArgs;
+pub use completions::CompletionsArgs;
 pub use explain::ExplainArgs;
 pub use fixtures::{FixturesArgs, FixturesCommand, InspectArgs};
 pub use init::InitArgs;
 pub use list::ListArgs;
+pub use man::ManArgs;
 pub use open::OpenArgs;
 pub use plan::PlanArgs;
 pub use report::ReportArgs;
@@ -71,11 +75,15 @@ pub enum Command {
     Fixtures(FixturesArgs),
     /// Print the JSON Schema of scenarios, or of summary.json
     Schema(SchemaArgs),
+    /// Print the script with which a shell completes loadgen's commands
+    Completions(CompletionsArgs),
+    /// Write the manual, a page for each command
+    Man(ManArgs),
 }
 
 impl Command {
-    /// Executes the command.
-    pub(super) fn execute(self) -> Exit {
+    /// Executes the command. `whole`: the definition of the command line.
+    pub(super) fn execute(self, whole: fn() -> clap::Command) -> Exit {
         match self {
             Command::Run(args) => run::execute(*args),
             Command::Report(args) => report::execute(&args),
@@ -92,6 +100,8 @@ impl Command {
             Command::Init(args) => init::execute(&args),
             Command::Fixtures(args) => fixtures::execute(&args),
             Command::Schema(args) => schema::execute(&args),
+            Command::Completions(args) => completions::execute(&args),
+            Command::Man(args) => man::execute(&args, whole()),
         }
     }
 }

@@ -3,6 +3,7 @@
 //! In: a run folder. Out: the browser; the report's path on stdout. Invariant: a report that is
 //! missing, or whose run is incomplete, is generated first.
 
+use crate::cli::completing;
 use crate::cli::console;
 use crate::cli::exit::Exit;
 use crate::cli::reports;
@@ -20,7 +21,7 @@ const LAUNCH: Duration = Duration::from_secs(2);
 #[derive(Debug, Args)]
 pub struct OpenArgs {
     /// Folder of the run
-    #[arg(value_name = "RUN_DIR")]
+    #[arg(value_name = "RUN_DIR", add = completing::runs())]
     pub folder: PathBuf,
 }
 

@@ -1,5 +1,6 @@
 //! `loadgen plan`: what a run will do, call by call; needs no environment.
 
+use crate::cli::completing;
 use crate::cli::console;
 use crate::cli::exit::Exit;
 use crate::cli::overrides::OverrideArgs;
@@ -14,7 +15,7 @@ use clap::Args;
 #[derive(Debug, Args)]
 pub struct PlanArgs {
     /// Scenario file, or a scenario that comes with loadgen
-    #[arg(value_name = "SCENARIO")]
+    #[arg(value_name = "SCENARIO", add = completing::scenarios())]
     pub scenario: String,
     /// One JSON object a line for each call; of a load that lasts for a duration, as many as
     /// are expected

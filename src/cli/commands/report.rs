@@ -3,6 +3,7 @@
 //! In: a run folder, of a finished run or not. Out: its reports, the table. Invariant: the summary
 //! of a finished run is read and never rewritten.
 
+use crate::cli::completing;
 use crate::cli::exit::Exit;
 use crate::cli::reports::{self, Output};
 use crate::cli::trouble::Trouble;
@@ -16,7 +17,7 @@ use std::path::PathBuf;
 #[derive(Debug, Args)]
 pub struct ReportArgs {
     /// Folder of the run
-    #[arg(value_name = "RUN_DIR")]
+    #[arg(value_name = "RUN_DIR", add = completing::runs())]
     pub folder: PathBuf,
     /// Formats to make, separated by commas [default: all]
     #[arg(long, value_name = "FORMAT", value_delimiter = ',', value_parser = formats())]

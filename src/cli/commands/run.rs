@@ -1,6 +1,7 @@
 //! `loadgen run`: runs a scenario.
 
 use crate::cli::comparing::HowArgs;
+use crate::cli::completing;
 use crate::cli::exit::Exit;
 use crate::cli::live::{ListenAt, LiveFlags};
 use crate::cli::overrides::OverrideArgs;
@@ -10,18 +11,18 @@ use crate::cli::session::conduct::conduct;
 use crate::cli::session::request::Request;
 use crate::scenario::{EvidenceChoice, Overrides, Threshold, parse_threshold_line};
 use crate::stats::Decider;
-use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
+use clap::{Args, ValueHint};
 use std::path::PathBuf;
 
 /// What to run, and how.
 #[derive(Debug, Args)]
 pub struct RunArgs {
     /// Scenario file, or a scenario that comes with loadgen, such as quickstart
-    #[arg(value_name = "SCENARIO")]
+    #[arg(value_name = "SCENARIO", add = completing::scenarios())]
     pub scenario: String,
     /// Folder for the results, new or empty [default: reports/TIME-NAME]
-    #[arg(short, long, value_name = "DIR")]
+    #[arg(short, long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub out: Option<PathBuf>,
     /// Run more than 1,000 calls or 5,000 call-minutes, or more than 100 calls at once on a host that is not private,
     /// without being asked
@@ -33,7 +34,8 @@ pub struct RunArgs {
     /// Keep the audio of some turns as stereo WAV, caller left, agent right: `some` (the
     /// slowest and the failed ones, 10 each or as the scenario says), `all` or `off`
     #[arg(long, value_name = "WHICH", num_args = 0..=1, require_equals = true,
-        default_missing_value = "some", value_parser = parse_evidence)]
+        default_missing_value = "some", value_parser = parse_evidence,
+        add = completing::words(&["some", "all", "off"]))]
     pub evidence: Option<EvidenceChoice>,
     /// Serve the run's metrics at this address while it goes on, for Prometheus, at /metrics
     #[arg(long, value_name = "HOST:PORT")]
@@ -43,10 +45,10 @@ pub struct RunArgs {
     #[arg(long, value_name = "URL")]
     pub otlp_endpoint: Option<String>,
     /// Keep the run as a baseline: a name, or a file such as ./main.json
-    #[arg(long, value_name = "NAME|FILE")]
+    #[arg(long, value_name = "NAME|FILE", add = completing::baselines())]
     pub save_baseline: Option<String>,
     /// Compare the run with a baseline: its name, its file, or a run folder
-    #[arg(long, value_name = "NAME|FILE")]
+    #[arg(long, value_name = "NAME|FILE", add = completing::comparable())]
     pub baseline: Option<String>,
     /// How it is compared.
     #[command(flatten)]

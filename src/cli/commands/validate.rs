@@ -1,5 +1,6 @@
 //! `loadgen validate`: checks scenarios with their sounds; needs no environment.
 
+use crate::cli::completing;
 use crate::cli::console;
 use crate::cli::exit::Exit;
 use crate::cli::settings::Environment;
@@ -13,7 +14,7 @@ use clap::Args;
 #[derive(Debug, Args)]
 pub struct ValidateArgs {
     /// Scenario files, or scenarios that come with loadgen
-    #[arg(value_name = "SCENARIO", required = true)]
+    #[arg(value_name = "SCENARIO", required = true, add = completing::scenarios())]
     pub scenarios: Vec<String>,
 }
 

@@ -6,7 +6,18 @@ use super::{folder, loadgen, shown, snapshot};
 fn every_command_explains_itself() {
     let dir = folder();
     for command in [
-        "", "run", "report", "compare", "explain", "validate", "plan", "agent", "init", "schema",
+        "",
+        "run",
+        "report",
+        "compare",
+        "explain",
+        "validate",
+        "plan",
+        "agent",
+        "init",
+        "schema",
+        "completions",
+        "man",
     ] {
         let args: Vec<&str> = [command, "--help"]
             .into_iter()

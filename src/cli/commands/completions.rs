@@ -1,0 +1,63 @@
+//! `loadgen completions`: the script with which a shell completes loadgen's command line.
+//!
+//! In: a shell. Out: its script on stdout. Invariant: the script asks the program itself, so that
+//! it knows the commands, flags, scenarios, runs and baselines that there are when it is asked.
+
+use crate::cli::completing::VARIABLE;
+use crate::cli::console;
+use crate::cli::exit::Exit;
+use crate::cli::trouble::Trouble;
+use clap::Args;
+use clap_complete::Shell;
+use clap_complete::env::Shells;
+
+/// The program's name, as it is typed.
+const NAME: &str = "loadgen";
+
+/// Which shell.
+#[derive(Debug, Args)]
+pub struct CompletionsArgs {
+    /// The shell: `source <(loadgen completions bash)` in its start-up file turns them on
+    #[arg(value_name = "SHELL", value_enum)]
+    pub shell: Shell,
+}
+
+/// Prints the script.
+pub(super) fn execute(args: &CompletionsArgs) -> Exit {
+    match script(args.shell) {
+        Ok(script) => console::data([script]),
+        Err(trouble) => trouble.tell(),
+    }
+}
+
+fn script(shell: Shell) -> Result<String, Trouble> {
+    let shells = Shells::builtins();
+    let mut script = Vec::new();
+    let written = shells
+        .completer(&shell.to_string())
+        .map(|completer| completer.write_registration(VARIABLE, NAME, NAME, NAME, &mut script));
+    match (written, String::from_utf8(script)) {
+        (Some(Ok(())), Ok(script)) => Ok(script),
+        _ => {
+            let message = format!("there are no completions for {shell}");
+            Err(Trouble::new(Exit::Usage, message, "try bash, zsh or fish"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::ValueEnum as _;
+
+    #[test]
+    fn every_shell_has_a_script_that_asks_the_program() {
+        for shell in Shell::value_variants() {
+            let script = script(*shell).expect("a script");
+            assert!(
+                script.contains(VARIABLE) && script.contains(NAME),
+                "{shell}: {script}"
+            );
+        }
+    }
+}

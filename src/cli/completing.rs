@@ -1,0 +1,115 @@
+//! What a shell can complete in place of an argument: scenarios, run folders, baselines, names.
+//!
+//! In: the argument as typed so far. Out: candidates. Invariant: nothing is written, and what cannot
+//! be read is left out.
+
+use super::{baselines, builtin};
+use crate::record::{DEFAULT_PARENT, RunFolder};
+use crate::report::explain;
+use clap_complete::engine::{
+    ArgValueCandidates, ArgValueCompleter, CompletionCandidate, PathCompleter, ValueCompleter as _,
+};
+use std::ffi::OsStr;
+use std::path::Path;
+
+/// The environment variable in which a shell's script asks for candidates.
+pub(super) const VARIABLE: &str = "LOADGEN_COMPLETE";
+/// Maximum number of past runs that are offered by their path.
+const RUNS: usize = 50;
+
+/// Scenarios: those that come with loadgen, and YAML files.
+pub(super) fn scenarios() -> ArgValueCompleter {
+    ArgValueCompleter::new(|current: &OsStr| {
+        let names = beginning(current, builtin::names().map(str::to_owned));
+        let help = |c: CompletionCandidate| c.help(Some("comes with loadgen".into()));
+        let mut found: Vec<CompletionCandidate> = names.map(help).collect();
+        found.extend(files(current, &["yaml", "yml"]));
+        found
+    })
+}
+
+/// Run folders, with the latest ones under `reports/`.
+pub(super) fn runs() -> ArgValueCompleter {
+    ArgValueCompleter::new(folders)
+}
+
+/// What runs can be compared with: baselines by name, run folders, baseline files.
+pub(super) fn comparable() -> ArgValueCompleter {
+    ArgValueCompleter::new(|current: &OsStr| {
+        let mut found: Vec<_> = beginning(current, baselines::names().into_iter()).collect();
+        found.extend(folders(current));
+        found.extend(json_files(current));
+        found
+    })
+}
+
+/// Names of baselines, and files of them.
+pub(super) fn baselines() -> ArgValueCompleter {
+    ArgValueCompleter::new(|current: &OsStr| {
+        let mut found: Vec<_> = beginning(current, baselines::names().into_iter()).collect();
+        found.extend(files(current, &["json"]));
+        found
+    })
+}
+
+/// Names that `loadgen explain` knows.
+pub(super) fn explained() -> ArgValueCandidates {
+    ArgValueCandidates::new(|| explain::names().map(CompletionCandidate::from).collect())
+}
+
+/// Words of a closed set.
+pub(super) fn words(words: &'static [&'static str]) -> ArgValueCandidates {
+    ArgValueCandidates::new(|| {
+        words
+            .iter()
+            .copied()
+            .map(CompletionCandidate::from)
+            .collect()
+    })
+}
+
+/// The names that begin as `current`.
+fn beginning(
+    current: &OsStr,
+    names: impl Iterator<Item = String>,
+) -> impl Iterator<Item = CompletionCandidate> {
+    // A name is text.
+    let begun = current.to_str().map(str::to_owned);
+    let names = names.filter(move |name| begun.as_ref().is_some_and(|b| name.starts_with(b)));
+    names.map(CompletionCandidate::from)
+}
+
+/// Files with one of these extensions, and folders that may have some.
+fn files(current: &OsStr, extensions: &'static [&'static str]) -> Vec<CompletionCandidate> {
+    let wanted = |path: &Path| {
+        let extension = path.extension().and_then(OsStr::to_str);
+        extension.is_some_and(|e| extensions.contains(&e)) && path.is_file()
+    };
+    PathCompleter::any().filter(wanted).complete(current)
+}
+
+/// As [`files`], without the folders, which the run folders already are among.
+fn json_files(current: &OsStr) -> Vec<CompletionCandidate> {
+    let mut found = files(current, &["json"]);
+    found.retain(|c| !c.get_value().to_string_lossy().ends_with('/'));
+    found
+}
+
+fn folders(current: &OsStr) -> Vec<CompletionCandidate> {
+    let is_run = |path: &Path| path.is_dir() && RunFolder::open(path).is_ok();
+    let mut found = Vec::new();
+    if !current.to_string_lossy().contains('/') {
+        let entries = std::fs::read_dir(DEFAULT_PARENT);
+        let paths = entries.into_iter().flatten().flatten().map(|e| e.path());
+        let paths = paths.filter(|path| is_run(path));
+        let mut paths: Vec<String> = paths
+            .filter_map(|p| p.to_str().map(str::to_owned))
+            .collect();
+        // They begin with their time.
+        paths.sort_unstable_by(|a, b| b.cmp(a));
+        paths.truncate(RUNS);
+        found.extend(beginning(current, paths.into_iter()));
+    }
+    found.extend(PathCompleter::any().filter(is_run).complete(current));
+    found
+}
