@@ -49,6 +49,15 @@ pub enum AudioError {
     /// The audio was decoded but contains no speech.
     #[error("there is no speech in the audio")]
     NoSpeech,
+    /// Two channels cancel each other out in the mix, and nothing is left of the speech.
+    #[error("its two channels cancel each other out: there is no speech in their mix")]
+    ChannelsCancel,
+    /// The right channel of a file with one channel.
+    #[error("the audio has one channel, so that there is no right one")]
+    NoSuchChannel,
+    /// The file beside the recording is no annotation.
+    #[error("it is no annotation of loadgen, but a file of another program")]
+    Foreign,
     /// The annotation cannot be read.
     #[error("the annotation is wrong ({detail})")]
     Annotation {
@@ -84,7 +93,7 @@ impl AudioError {
                 "the copy or recording broke off: copy it again, or rewrite its header with `sox --ignore-length IN OUT`"
             }
             Self::Unsupported { .. } => {
-                "use WAV, FLAC, MP3, Ogg Vorbis or AAC at 4 to 192 kHz; `ffmpeg -i IN OUT.wav` converts the rest"
+                "use WAV, FLAC, MP3, AAC, Vorbis or Opus (mono or stereo) at 4 to 192 kHz; `ffmpeg -i IN OUT.wav` converts the rest"
             }
             Self::Damaged { .. } => {
                 "does it play elsewhere? Convert it with `ffmpeg -i IN OUT.wav`"
@@ -94,6 +103,11 @@ impl AudioError {
             }
             Self::NoSpeech => {
                 "nothing in it is louder than -60 dBFS: check the recording's level and channel"
+            }
+            Self::ChannelsCancel => "choose one with `channel: left` or `channel: right`",
+            Self::NoSuchChannel => "leave `channel` out",
+            Self::Foreign => {
+                "rename it, or say where speech ends with `speech_end` in the scenario"
             }
             Self::Annotation { .. } => {
                 "the sidecar is {\"version\": 1, \"speech_start_ms\": …, \"speech_end_ms\": …}"

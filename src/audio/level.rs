@@ -4,6 +4,9 @@
 //! in samples. Invariants: silence before or after changes neither the level nor the span's place
 //! in the audio; samples may come in pieces of any size.
 
+use super::rumble::without_rumble;
+use std::borrow::Cow;
+
 /// Where the speech in a recording lies, and its level.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SpeechSpan {
@@ -21,6 +24,9 @@ pub(crate) const WINDOW: usize = 96;
 pub(crate) const BELOW_ACTIVE_DB: f64 = 20.0;
 /// Below this active level there is no speech, in dBFS.
 pub(crate) const NO_SPEECH_DBFS: f64 = -60.0;
+
+/// Ends of speech that are this close to each other are the same, in samples: 3 ms.
+const SAME: usize = 144;
 
 /// P.56: decay per sample of the two smoothing stages, exp(−1 / (48 kHz · 30 ms)).
 const DECAY: f64 = 0.9993057966262922;
@@ -117,13 +123,64 @@ impl ActiveLevel {
     }
 }
 
-/// Finds where speech starts and ends. Callers and the reference agent share this function.
+/// Finds where speech starts and ends. Callers and the reference agent share this rule.
 ///
 /// Speech is what lies between the first and the last 2 ms window (at any offset) whose RMS is
 /// at least the active speech level (ITU-T P.56, method B) − 20 dB, resolved inside the outer
-/// windows to the first and last sample of that magnitude. `None` when the active level is
-/// under −60 dBFS.
+/// windows to the first and last sample of that magnitude. DC and what lies below the voice are no
+/// speech. `None` when the active level is under −60 dBFS.
 pub fn speech_span(pcm: &[i16]) -> Option<SpeechSpan> {
+    judge(pcm).map(|judged| judged.span)
+}
+
+/// A recording with its speech.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Judged<'a> {
+    /// Where speech lies.
+    pub span: SpeechSpan,
+    /// The samples by which that was judged: those of the recording, or those without what lies
+    /// below the voice.
+    pub pcm: Cow<'a, [i16]>,
+}
+
+/// Like [`speech_span`], with the samples by which it was judged.
+///
+/// DC and hum would be speech to the end of the file, so both ends are first found without what
+/// lies below the voice. Where the recording itself says the same to within [`SAME`], it decides:
+/// the filter that takes out hum spreads what is near its corner by some milliseconds.
+pub fn judge(pcm: &[i16]) -> Option<Judged<'_>> {
+    let above = without_rumble(pcm);
+    let voice = span_by_level(&above)?;
+    match span_by_level(pcm) {
+        Some(span)
+            if span.start.abs_diff(voice.start) <= SAME && span.end.abs_diff(voice.end) <= SAME =>
+        {
+            Some(Judged {
+                span,
+                pcm: pcm.into(),
+            })
+        }
+        whole => {
+            // Each end by itself: a thump behind the speech is no doubt about its start.
+            let nearer = |own: Option<usize>, voice: usize| match own {
+                Some(own) if own.abs_diff(voice) <= SAME => own,
+                _ => voice,
+            };
+            let span = SpeechSpan {
+                start: nearer(whole.map(|s| s.start), voice.start),
+                end: nearer(whole.map(|s| s.end), voice.end),
+                ..voice
+            };
+            let span = if span.start < span.end { span } else { voice };
+            Some(Judged {
+                span,
+                pcm: above.into(),
+            })
+        }
+    }
+}
+
+fn span_by_level(pcm: &[i16]) -> Option<SpeechSpan> {
     let mut meter = ActiveLevel::default();
     meter.push(pcm);
     let level = meter.level().filter(|&level| level >= NO_SPEECH_DBFS)?;

@@ -6,6 +6,7 @@
 pub mod chirp;
 mod codec;
 pub mod decode;
+mod doubt;
 mod ear;
 pub mod echo;
 pub mod end_of_speech;
@@ -18,8 +19,10 @@ pub mod opinion;
 pub mod opus;
 pub mod packets;
 mod pauses;
+mod recording;
 pub mod replay;
 mod resample;
+mod rumble;
 mod sparing;
 mod stereo;
 #[cfg(test)]
@@ -30,15 +33,17 @@ mod utterance;
 pub use crate::vocab::{Confidence, Packet};
 pub use codec::{Codec, Decoder};
 pub use decode::decode;
+pub use doubt::Doubt;
 pub use ear::Ear;
 pub use end_of_speech::{EndOfSpeech, SpeechEvent};
 pub use error::AudioError;
 pub use heard::{Heard, HeardAt, Onset, PAUSE, Pause, SPURT_GAP, Segment};
-pub use level::{SpeechSpan, speech_span};
+pub use level::{Judged, SpeechSpan, judge, speech_span};
 pub use pauses::pauses;
+pub use recording::Recording;
 pub use sparing::DIGITAL_SILENCE;
 pub use tone::{TONE_DBFS, TONE_HZ, tone};
-pub use utterance::{Annotation, Utterance};
+pub use utterance::{About, Annotation, Utterance};
 
 use std::time::Duration;
 

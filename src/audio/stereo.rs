@@ -10,7 +10,7 @@ use opus::Channels;
 const STEREO_BIT: u8 = 0x04;
 /// Channels cancel each other out if the energy of their mean is less than this share of their
 /// mean energy. Equal channels keep all of it; independent channels, or a single one, keep half.
-const CANCELLED: f64 = 0.25;
+pub(super) const CANCELLED: f64 = 0.25;
 
 /// Whether a packet holds two channels.
 pub(super) fn is_stereo(payload: &[u8]) -> bool {

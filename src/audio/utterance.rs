@@ -3,7 +3,11 @@
 //! In: the bytes of a file and of its sidecar. Out: one immutable utterance that all callers
 //! share. Invariants: `speech_start < speech_end ≤` the audio's length; it is encoded once.
 
-use super::{AudioError, decode, opus, speech_span, time_of};
+use super::decode::recording;
+use super::doubt::Doubt;
+use super::level::judge;
+use super::{AudioError, opus, time_of};
+use crate::vocab::Channel;
 use serde::Deserialize;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +27,26 @@ pub struct Utterance {
     pub speech_end: Duration,
     /// Active speech level (ITU-T P.56) in dBFS.
     pub active_level_dbfs: f32,
+    /// What is doubtful about the recording.
+    pub doubts: Vec<Doubt>,
 }
+
+/// What is known about a sound file besides its content.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct About<'a> {
+    /// Extension of its name, without the dot: a hint at its format.
+    pub extension: Option<&'a str>,
+    /// The channel to say; without it, see [`Recording::mono`](super::Recording::mono).
+    pub channel: Option<Channel>,
+    /// Annotated start of speech.
+    pub speech_start: Option<Duration>,
+    /// Annotated end of speech.
+    pub speech_end: Option<Duration>,
+}
+
+/// An annotation may be this far behind the last sample: writers round up, and lossy formats lose a
+/// few samples at the end.
+const BEHIND_THE_END: Duration = Duration::from_millis(1);
 
 /// The sidecar `NAME.json` of an audio file: where its speech is, as annotated, not detected.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -42,10 +65,14 @@ impl Annotation {
     /// `{"version": 1, "speech_start_ms": 60.0, "speech_end_ms": 2416.041667, "text": "…"}`.
     ///
     /// # Errors
-    /// [`AudioError::Annotation`] when the JSON is not such an object or has another version, or
-    /// when its times are negative or out of order.
+    /// [`AudioError::Foreign`] when it is somebody else's file, such as a transcript;
+    /// [`AudioError::Annotation`] when it is meant as an annotation, but is not such an object or has
+    /// another version, or when its times are negative or out of order.
     pub fn parse(json: &[u8]) -> Result<Self, AudioError> {
         let wrong = |detail: String| AudioError::Annotation { detail };
+        if is_foreign(json) {
+            return Err(AudioError::Foreign);
+        }
         let made: Self = serde_json::from_slice(json).map_err(|e| wrong(e.to_string()))?;
         if made.version != 1 {
             return Err(wrong(format!("version {} is not known here", made.version)));
@@ -78,48 +105,54 @@ impl Annotation {
     }
 }
 
-impl Utterance {
-    /// Decodes and encodes an utterance. The end of speech is the annotated one, or else found by
-    /// level ([`speech_span`]).
-    ///
-    /// # Errors
-    /// [`AudioError`]: any error of [`decode()`], [`AudioError::NoSpeech`], an annotation outside
-    /// the audio, or an error of the encoder.
-    pub fn new(
-        name: &str,
-        bytes: &[u8],
-        extension: Option<&str>,
-        annotated_speech_end: Option<Duration>,
-    ) -> Result<Self, AudioError> {
-        Self::annotated(name, bytes, extension, None, annotated_speech_end)
+/// Whether a JSON file beside a recording has been written by another program: its keys are others,
+/// and none is about speech.
+fn is_foreign(json: &[u8]) -> bool {
+    let ours = |key: &String| key.starts_with("speech") || key == "version" || key == "text";
+    match serde_json::from_slice::<serde_json::Value>(json) {
+        Ok(serde_json::Value::Object(object)) => {
+            let speech = object.keys().any(|key| key.starts_with("speech"));
+            !speech && (object.is_empty() || !object.keys().all(ours))
+        }
+        Ok(_) => true,
+        // Damaged, or longer than what is read of it.
+        Err(_) => !json.windows(6).any(|part| part == b"speech"),
     }
+}
 
-    /// Like [`Utterance::new`], with an annotated start of speech as well.
+impl Utterance {
+    /// Decodes and encodes an utterance. Where its speech starts and ends is as annotated, or else
+    /// found by level ([`judge`]).
     ///
     /// # Errors
-    /// The same as [`Utterance::new`].
-    pub fn annotated(
-        name: &str,
-        bytes: &[u8],
-        extension: Option<&str>,
-        speech_start: Option<Duration>,
-        speech_end: Option<Duration>,
-    ) -> Result<Self, AudioError> {
-        let pcm = decode(bytes, extension)?;
-        let span = speech_span(&pcm).ok_or(AudioError::NoSpeech)?;
-        let length = time_of(pcm.len() as u64);
-        let end = speech_end.unwrap_or_else(|| time_of(span.end as u64));
-        let start = speech_start.unwrap_or_else(|| time_of(span.start as u64));
-        if start >= end || end > length {
+    /// [`AudioError`]: any error of [`recording`], [`AudioError::NoSpeech`], an annotation outside
+    /// the audio, or an error of the encoder.
+    pub fn new(name: &str, bytes: &[u8], about: About<'_>) -> Result<Self, AudioError> {
+        let (pcm, doubt) = recording(bytes, about.extension)?.mono(about.channel)?;
+        let judged = judge(&pcm).ok_or(match doubt {
+            Some(Doubt::ChannelsCancel { .. }) => AudioError::ChannelsCancel,
+            _ => AudioError::NoSpeech,
+        })?;
+        let mut doubts = Vec::from_iter(doubt);
+        if about.speech_end.is_none() {
+            doubts.extend(Doubt::of_end(&judged));
+        }
+        let (span, length) = (judged.span, time_of(pcm.len() as u64));
+        let end = about.speech_end.unwrap_or_else(|| time_of(span.end as u64));
+        let start = about
+            .speech_start
+            .unwrap_or_else(|| time_of(span.start as u64));
+        if start >= end || start >= length || end > length + BEHIND_THE_END {
             return Err(AudioError::AnnotationOutside { start, end, length });
         }
         Ok(Self {
             name: name.to_owned(),
             frames: opus::encode(&pcm)?.into(),
-            pcm: pcm.into(),
             speech_start: start,
-            speech_end: end,
+            speech_end: end.min(length),
             active_level_dbfs: span.active_level_dbfs,
+            doubts,
+            pcm: pcm.into(),
         })
     }
 
@@ -140,9 +173,14 @@ mod tests {
         for fixture in FIXTURES {
             let annotation = fixture.annotation();
             let (start, end) = (annotation.speech_start(), annotation.speech_end());
-            let made =
-                Utterance::annotated(fixture.name, fixture.wav, Some("wav"), start, Some(end))
-                    .unwrap_or_else(|e| panic!("{}: {e}", fixture.name));
+            let about = About {
+                extension: Some("wav"),
+                speech_start: start,
+                speech_end: Some(end),
+                ..About::default()
+            };
+            let made = Utterance::new(fixture.name, fixture.wav, about)
+                .unwrap_or_else(|e| panic!("{}: {e}", fixture.name));
             assert_eq!((Some(made.speech_start), made.speech_end), (start, end));
             assert!(
                 made.frames.len() * FRAME >= made.pcm.len() + OPUS_LOOKAHEAD,
@@ -150,7 +188,8 @@ mod tests {
                 made.name
             );
             assert!(annotation.text().is_some_and(|text| !text.is_empty()));
-            let found = Utterance::new(fixture.name, fixture.wav, None, None).expect("loud");
+            let found = Utterance::new(fixture.name, fixture.wav, About::default()).expect("loud");
+            assert_eq!(found.doubts, [], "{}", fixture.name);
             let apart = found.speech_end.abs_diff(made.speech_end);
             assert!(
                 apart < Duration::from_micros(500),
@@ -170,7 +209,12 @@ mod tests {
             ("end before start", ms(300), ms(200)),
             ("start past the end", ms(9_000), None),
         ] {
-            let error = Utterance::annotated("x", fixture.wav, None, start, end).expect_err(name);
+            let about = About {
+                speech_start: start,
+                speech_end: end,
+                ..About::default()
+            };
+            let error = Utterance::new("x", fixture.wav, about).expect_err(name);
             assert!(
                 matches!(error, AudioError::AnnotationOutside { .. }),
                 "{name}: {error}"
@@ -192,8 +236,62 @@ mod tests {
             writer.write_sample(0i16).expect("a cursor takes all");
         }
         writer.finalize().expect("a cursor takes all");
-        let error = Utterance::new("x", bytes.get_ref(), None, None).expect_err("silent");
+        let error = Utterance::new("x", bytes.get_ref(), About::default()).expect_err("silent");
         assert_eq!(error, AudioError::NoSpeech);
+    }
+
+    #[test]
+    fn an_annotation_just_behind_the_last_sample_is_the_last_sample() {
+        let fixture = &FIXTURES[2];
+        let length = time_of(fixture.pcm().len() as u64);
+        for (behind, good) in [(0, true), (999, true), (1_000, true), (1_001, false)] {
+            let about = About {
+                speech_end: Some(length + Duration::from_micros(behind)),
+                ..About::default()
+            };
+            let made = Utterance::new("x", fixture.wav, about);
+            assert_eq!(
+                made.map(|u| u.speech_end).ok(),
+                good.then_some(length),
+                "{behind} us"
+            );
+        }
+    }
+
+    #[test]
+    fn files_of_other_programs_are_named_as_foreign() {
+        for (name, json, foreign) in [
+            (
+                "whisper",
+                r#"{"text": "hi", "segments": [], "language": "en"}"#,
+                true,
+            ),
+            (
+                "whisper.cpp",
+                r#"{"systeminfo": "x", "transcription": []}"#,
+                true,
+            ),
+            (
+                "a version of its own",
+                r#"{"version": 1, "words": []}"#,
+                true,
+            ),
+            ("a list", "[1, 2]", true),
+            ("cut off", r#"{"text": "hi", "segme"#, true),
+            ("no JSON", "\u{1}\u{2}", true),
+            ("nothing in it", "{}", true),
+            ("a typo", r#"{"version": 1, "speech_end": 5}"#, false),
+            (
+                "a comma too many",
+                r#"{"version": 1, "speech_end_ms": 5,}"#,
+                false,
+            ),
+            ("no end", r#"{"version": 1}"#, false),
+            ("words alone", r#"{"version": 1, "text": "hi"}"#, false),
+        ] {
+            let error = Annotation::parse(json.as_bytes()).expect_err(name);
+            assert_eq!(error == AudioError::Foreign, foreign, "{name}: {error}");
+        }
     }
 
     #[test]

@@ -8,14 +8,14 @@ use super::builtin::{BUILTINS, names};
 use super::console;
 use super::exit::Exit;
 use super::trouble::Trouble;
+use crate::audio::Doubt;
 use crate::run::{RunError, load_utterance};
-use crate::scenario::{FileProblem, MAX_BYTES, Scenario, Unset, check};
+use crate::scenario::{FileProblem, LoadedSound, MAX_BYTES, Scenario, SoundFile, Unset, check};
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{Error, ErrorKind, Read};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 use tempfile::TempDir;
 
 /// Looks up a variable, which may be one that cannot be read.
@@ -92,12 +92,17 @@ impl Source {
                 None
             })
         };
-        let load = |path: &Path, speech_end: Option<Duration>| {
-            let name = path.file_stem().unwrap_or_default().to_string_lossy();
-            match load_utterance(&name, path, speech_end) {
-                Ok(utterance) => Ok(Some(utterance.length())),
-                Err(error) => Err(file_problem(&error)),
-            }
+        let load = |sound: &SoundFile<'_>| {
+            let name = sound.path.file_stem().unwrap_or_default().to_string_lossy();
+            let loaded = load_utterance(&name, sound).map_err(|error| file_problem(&error))?;
+            let doubt = |doubt: &Doubt| FileProblem {
+                message: format!("{}: {doubt}", sound.path.display()),
+                hint: doubt.hint().to_owned(),
+            };
+            Ok(Some(LoadedSound {
+                length: loaded.length(),
+                doubts: loaded.doubts.iter().map(doubt).collect(),
+            }))
         };
         let checked = check(&self.text, &self.path, &lookup, unset, &load);
         match unreadable.take() {
@@ -186,6 +191,17 @@ fn unpack() -> std::io::Result<TempDir> {
         fs::write(path, content)?;
     }
     Ok(dir)
+}
+
+/// Warns of everything in the scenario that is doubtful.
+pub(super) fn warn_of_doubts(scenario: &Scenario, file: &str) {
+    for doubt in &scenario.doubts {
+        let (message, hint) = (&doubt.message, &doubt.hint);
+        let (path, line) = (&doubt.path, doubt.place.line);
+        console::warn(&format!(
+            "{message} (`{path}`, {file}:{line})\n  hint: {hint}"
+        ));
+    }
 }
 
 /// Notes every unset variable that the scenario needs, once each.

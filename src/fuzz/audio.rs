@@ -4,11 +4,11 @@
 //! bounded and an utterance can be made of it; an annotation's times are in order.
 
 use super::planted::planted;
-use crate::audio::{Annotation, MAX_PACKET, RATE, Utterance, decode, speech_span};
+use crate::audio::{About, Annotation, MAX_PACKET, RATE, Utterance, decode, speech_span};
 use std::time::Duration;
 
 /// Extensions of names; a name may have none, or a wrong one.
-const EXTENSIONS: [Option<&str>; 7] = [
+const EXTENSIONS: [Option<&str>; 9] = [
     None,
     Some("wav"),
     Some("flac"),
@@ -16,6 +16,8 @@ const EXTENSIONS: [Option<&str>; 7] = [
     Some("ogg"),
     Some("m4a"),
     Some("txt"),
+    Some("webm"),
+    Some("caf"),
 ];
 /// Longest audio, in samples: 600 s and what a resampler rounds up.
 const LONGEST: usize = 600 * RATE as usize + MAX_PACKET;
@@ -50,7 +52,14 @@ pub(super) fn run(bytes: &[u8]) {
         assert!(span.active_level_dbfs.is_finite());
     }
     let utterance = match pcm.len() <= crate::audio::samples_in(SHORT) as usize {
-        true => Utterance::new("name", file, extension, None),
+        true => Utterance::new(
+            "name",
+            file,
+            About {
+                extension,
+                ..About::default()
+            },
+        ),
         false => return,
     };
     if let Ok(utterance) = utterance {

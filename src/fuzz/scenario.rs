@@ -7,8 +7,8 @@
 use super::planted::planted;
 use crate::plan::{Plan, json_line, summary};
 use crate::scenario::{
-    FileProblem, MAX_BYTES, Overrides, Problem, Scenario, Target, Unset, check,
-    parse_threshold_line, redacted,
+    FileProblem, LoadedSound, MAX_BYTES, Overrides, Problem, Scenario, SoundFile, Target, Unset,
+    check, parse_threshold_line, redacted,
 };
 use crate::vocab::Address;
 use std::path::Path;
@@ -31,9 +31,16 @@ fn environment(name: &str) -> Option<String> {
     Some(value.to_owned())
 }
 
-fn load(path: &Path, speech_end: Option<Duration>) -> Result<Option<Duration>, FileProblem> {
-    if path.extension().is_some_and(|extension| extension == "wav") {
-        return Ok(speech_end.map(|end| end + Duration::from_secs(1)));
+fn load(sound: &SoundFile<'_>) -> Result<Option<LoadedSound>, FileProblem> {
+    if sound
+        .path
+        .extension()
+        .is_some_and(|extension| extension == "wav")
+    {
+        return Ok(sound.speech_end.map(|end| LoadedSound {
+            length: end + Duration::from_secs(1),
+            doubts: Vec::new(),
+        }));
     }
     Err(FileProblem {
         message: "there is no such file".to_owned(),

@@ -132,6 +132,7 @@ fn is_private_v6(address: Ipv6Addr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scenario::{LoadedSound, SoundFile};
 
     #[test]
     fn few_calls_of_many_hours_need_consent() {
@@ -142,7 +143,13 @@ mod tests {
                  call: {{turns: [{{say: a, start: {{after: call_start}}}}]}}\n\
                  load: {{calls: {calls}, concurrency: 50}}\n"
             );
-            let length = move |_: &std::path::Path, _| Ok(Some(Duration::from_secs(length)));
+            let length = move |_: &SoundFile<'_>| {
+                let length = Duration::from_secs(length);
+                Ok(Some(LoadedSound {
+                    length,
+                    doubts: Vec::new(),
+                }))
+            };
             let path = std::path::Path::new("test.yaml");
             let unset = crate::scenario::Unset::Problem;
             let checked = crate::scenario::check(text.as_bytes(), path, &|_| None, unset, &length);

@@ -1,7 +1,7 @@
 //! Plans: the same seed gives the same bytes; starts, variants and estimates.
 
 use super::*;
-use crate::scenario::{Unset, check};
+use crate::scenario::{LoadedSound, SoundFile, Unset, check};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -15,7 +15,13 @@ fn scenario(seed: u64, load: &str, more: &str) -> Scenario {
          - {{say: [b, c], start: {{delay: {{min: 1s, max: 1s}}}}, timeout: 3s}}\n\
          load: {load}\n{more}"
     );
-    let length = |_: &Path, _| Ok(Some(Duration::from_secs(2)));
+    let length = |_: &SoundFile<'_>| {
+        let length = Duration::from_secs(2);
+        Ok(Some(LoadedSound {
+            length,
+            doubts: Vec::new(),
+        }))
+    };
     check(
         text.as_bytes(),
         Path::new("test.yaml"),

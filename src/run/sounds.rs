@@ -6,8 +6,8 @@
 use super::error::RunError;
 use crate::audio::chirp::chirp;
 use crate::audio::echo::Spoken;
-use crate::audio::{Annotation, Codec, Utterance, time_of};
-use crate::scenario;
+use crate::audio::{About, Annotation, AudioError, Codec, Utterance, time_of};
+use crate::scenario::{self, SoundFile};
 use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
@@ -26,16 +26,14 @@ fn read(path: &Path, limit: u64) -> std::io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Reads a sound file. Its end of speech is taken from `speech_end` (the scenario), else from its
-/// sidecar (`NAME.json`), else from the level.
+/// Reads a sound file. Its end of speech is taken from the scenario, else from its sidecar
+/// (`NAME.json`), else from the level. Where the scenario has it, a sidecar of another program does
+/// no harm.
 ///
 /// # Errors
 /// The file or its sidecar cannot be read or used.
-pub fn load_utterance(
-    name: &str,
-    path: &Path,
-    speech_end: Option<Duration>,
-) -> Result<Utterance, RunError> {
+pub fn load_utterance(name: &str, sound: &SoundFile<'_>) -> Result<Utterance, RunError> {
+    let path = sound.path;
     let unusable = |path: &Path, source| RunError::Unusable {
         path: path.to_owned(),
         source,
@@ -46,7 +44,12 @@ pub fn load_utterance(
     })?;
     let sidecar = path.with_extension("json");
     let annotation = match read(&sidecar, MAX_SIDECAR) {
-        Ok(json) => Some(Annotation::parse(&json).map_err(|e| unusable(&sidecar, e))?),
+        _ if !sound.annotated => None,
+        Ok(json) => match Annotation::parse(&json) {
+            Ok(annotation) => Some(annotation),
+            Err(AudioError::Foreign) if sound.speech_end.is_some() => None,
+            Err(error) => return Err(unusable(&sidecar, error)),
+        },
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => None,
         Err(source) => {
             return Err(RunError::Unreadable {
@@ -55,10 +58,14 @@ pub fn load_utterance(
             });
         }
     };
-    let start = annotation.as_ref().and_then(Annotation::speech_start);
-    let end = speech_end.or(annotation.as_ref().map(Annotation::speech_end));
-    let extension = path.extension().and_then(|e| e.to_str());
-    Utterance::annotated(name, &bytes, extension, start, end).map_err(|e| unusable(path, e))
+    let annotation = annotation.as_ref();
+    let about = About {
+        extension: path.extension().and_then(|e| e.to_str()),
+        channel: sound.channel,
+        speech_start: annotation.and_then(Annotation::speech_start),
+        speech_end: sound.speech_end.or(annotation.map(Annotation::speech_end)),
+    };
+    Utterance::new(name, &bytes, about).map_err(|e| unusable(path, e))
 }
 
 /// Frames of an utterance, shared by all callers that say it.
@@ -100,7 +107,7 @@ impl Sounds {
     /// Reads and encodes all utterances.
     pub(super) fn load(utterances: &[scenario::Utterance], codec: Codec) -> Result<Self, RunError> {
         let said = utterances.iter().map(|u| {
-            let loaded = load_utterance(&u.name, &u.file, u.speech_end)?;
+            let loaded = load_utterance(&u.name, &u.sound())?;
             let frames = match codec {
                 Codec::Opus => loaded.frames.iter().map(|f| Arc::from(&**f)).collect(),
                 other => other.encode(&loaded.pcm).map_err(RunError::Codec)?.into(),
@@ -117,5 +124,61 @@ impl Sounds {
             silence: codec.silence().map_err(RunError::Codec)?,
             codec,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vocab::Channel;
+
+    const FIXTURE: &[u8] = include_bytes!("../../fixtures/help.wav");
+    const TRANSCRIPT: &str = r#"{"text": "can you help me", "segments": [], "language": "en"}"#;
+    const TYPO: &str = r#"{"version": 1, "speech_end": 900}"#;
+
+    fn loaded(sidecar: &str, change: impl Fn(&mut SoundFile<'_>)) -> Result<Utterance, RunError> {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("help.wav");
+        std::fs::write(&path, FIXTURE).expect("room");
+        std::fs::write(path.with_extension("json"), sidecar).expect("room");
+        let mut sound = SoundFile {
+            path: &path,
+            speech_end: None,
+            channel: None,
+            annotated: true,
+        };
+        change(&mut sound);
+        load_utterance("help", &sound)
+    }
+
+    #[test]
+    fn a_file_of_another_program_does_no_harm_where_it_is_not_needed() {
+        let end = Duration::from_millis(902);
+        let set = loaded(TRANSCRIPT, |sound| sound.speech_end = Some(end));
+        assert_eq!(set.expect("the scenario says it").speech_end, end);
+        let error = loaded(TRANSCRIPT, |_| {}).expect_err("nothing says where speech ends");
+        let message = error.to_string();
+        assert!(
+            message.contains("help.json") && message.contains("another program"),
+            "{message}"
+        );
+        assert!(error.hint().contains("`speech_end`"), "{}", error.hint());
+        // What an agent says has no end of speech.
+        assert!(loaded(TRANSCRIPT, |sound| sound.annotated = false).is_ok());
+        // One that is meant as an annotation is still checked.
+        let error = loaded(TYPO, |sound| sound.speech_end = Some(end)).expect_err("a typo");
+        assert!(error.to_string().contains("annotation is wrong"), "{error}");
+    }
+
+    #[test]
+    fn a_channel_that_is_not_there_is_an_error() {
+        let right = loaded("", |sound| {
+            (sound.annotated, sound.channel) = (false, Some(Channel::Right));
+        });
+        assert!(right.expect_err("mono").to_string().contains("one channel"));
+        let left = loaded("", |sound| {
+            (sound.annotated, sound.channel) = (false, Some(Channel::Left));
+        });
+        assert!(left.is_ok_and(|utterance| utterance.doubts.is_empty()));
     }
 }

@@ -4,9 +4,9 @@
 
 use super::checker::{Checker, Zero};
 use super::file::{CallFile, DelayFile, SayFile, StartFile, TurnFile, UtteranceFile};
-use super::places::join;
+use super::places::{join, readable};
 use super::problem::{Code, did_you_mean};
-use super::types::{Call, Delay, Turn, Utterance};
+use super::types::{Call, Delay, Doubtful, SoundFile, Turn, Utterance};
 use crate::vocab::{Anchor, Expect, GreetingPolicy, duration};
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -35,6 +35,7 @@ impl Checker<'_> {
                 file: self.folder.to_path_buf(),
                 text: None,
                 speech_end: None,
+                channel: None,
                 length: None,
             }));
         }
@@ -54,8 +55,24 @@ impl Checker<'_> {
         let file = self.folder.join(self.need(entry.file.as_ref(), &at_file)?);
         let mut length = None;
         if !self.is_unset(&at_file) {
-            match (self.load)(&file, speech_end) {
-                Ok(known) => length = known,
+            let sound = SoundFile {
+                path: &file,
+                speech_end,
+                channel: entry.channel,
+                annotated: true,
+            };
+            match (self.load)(&sound) {
+                Ok(None) => {}
+                Ok(Some(loaded)) => {
+                    length = Some(loaded.length);
+                    let doubts = loaded.doubts.into_iter().map(|doubt| Doubtful {
+                        path: readable(&at_file),
+                        place: self.places.value(&at_file),
+                        message: doubt.message,
+                        hint: doubt.hint,
+                    });
+                    self.doubts.extend(doubts);
+                }
                 Err(error) => self.problem(&at_file, Code::Audio, error.message, error.hint),
             }
         }
@@ -65,6 +82,7 @@ impl Checker<'_> {
             file,
             text,
             speech_end,
+            channel: entry.channel,
             length,
         })
     }

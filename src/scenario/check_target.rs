@@ -6,7 +6,7 @@ use super::checker::{Checker, Zero};
 use super::file::{AgentFile, Kind, TargetFile};
 use super::places::{Origin, join};
 use super::problem::Code;
-use super::types::{AgentSettings, Livekit, Secret, Sound, Target};
+use super::types::{AgentSettings, Livekit, Secret, Sound, SoundFile, Target};
 use super::variables::matrix_names;
 use crate::vocab::{Address, AgentDelay, DelayError};
 use std::time::Duration;
@@ -127,7 +127,13 @@ impl Checker<'_> {
             return Some(Sound::Tone);
         }
         let file = self.folder.join(text);
-        if let Err(error) = (self.load)(&file, None) {
+        let sound = SoundFile {
+            path: &file,
+            speech_end: None,
+            channel: None,
+            annotated: false,
+        };
+        if let Err(error) = (self.load)(&sound) {
             self.problem(pointer, Code::Audio, error.message, error.hint);
         }
         Some(Sound::File(file))

@@ -6,6 +6,7 @@
 use super::file::DurationText;
 use super::places::{Places, readable};
 use super::problem::{Code, Problem, quoted};
+use super::types::{Doubtful, SoundFile};
 use super::variables::Environment;
 use crate::vocab::duration;
 use std::path::Path;
@@ -21,10 +22,17 @@ pub struct FileProblem {
     pub hint: String,
 }
 
-/// Reads the sound file at a path, with its annotated end of speech, and returns its length
-/// (`None` if the file exists but has not been read).
-pub type LoadUtterance<'a> =
-    &'a dyn Fn(&Path, Option<Duration>) -> Result<Option<Duration>, FileProblem>;
+/// What has been read of a sound file.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LoadedSound {
+    /// Its length.
+    pub length: Duration,
+    /// What is doubtful about it, although it can be used.
+    pub doubts: Vec<FileProblem>,
+}
+
+/// Reads a sound file (`None` if it exists but has not been read).
+pub type LoadUtterance<'a> = &'a dyn Fn(&SoundFile<'_>) -> Result<Option<LoadedSound>, FileProblem>;
 
 pub(super) struct Checker<'a> {
     pub(super) places: &'a Places,
@@ -33,6 +41,8 @@ pub(super) struct Checker<'a> {
     /// The scenario's folder.
     pub(super) folder: &'a Path,
     pub(super) problems: Vec<Problem>,
+    /// What is doubtful, although it is valid.
+    pub(super) doubts: Vec<Doubtful>,
 }
 
 impl Checker<'_> {

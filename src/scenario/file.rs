@@ -7,7 +7,9 @@
 
 use super::evidence::EvidenceFile;
 use super::sentinels::SentinelsText;
-use crate::vocab::{Anchor, Decode, Expect, GreetingPolicy, Metric, OnAgentLeft, duration};
+use crate::vocab::{
+    Anchor, Channel, Decode, Expect, GreetingPolicy, Metric, OnAgentLeft, duration,
+};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde_json::{Map, Number, Value};
@@ -177,6 +179,9 @@ pub(super) struct UtteranceFile {
     pub(super) text: Option<String>,
     /// Where speech ends in the file. Default: by level (ITU-T P.56).
     pub(super) speech_end: Option<DurationText>,
+    /// The channel to say. Default: the mean of all channels; of two that cancel each other out
+    /// the louder one, of two voices the left one, with a warning.
+    pub(super) channel: Option<Channel>,
 }
 
 /// One call, as every caller makes it.

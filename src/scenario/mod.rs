@@ -37,7 +37,7 @@ mod validate;
 mod variables;
 mod yaml;
 
-pub use checker::{FileProblem, LoadUtterance};
+pub use checker::{FileProblem, LoadUtterance, LoadedSound};
 pub use evidence::{Evidence, EvidenceChoice};
 pub use overrides::{OverrideError, Overrides};
 pub use problem::{Code, Place, Problem};
@@ -46,8 +46,9 @@ pub use schema::schema_text;
 pub use threshold::{Aggregate, Bound, On, Op, Threshold};
 pub use threshold_parse::{ThresholdError, parse_threshold, parse_threshold_line};
 pub use types::{
-    AgentSettings, Arrival, Call, Delay, Extent, Health, Livekit, Load, Process, Scenario, Secret,
-    SentinelPolicy, Server, Shape, Sound, Stage, Target, Turn, UnsetVariable, Utterance, Variant,
+    AgentSettings, Arrival, Call, Delay, Doubtful, Extent, Health, Livekit, Load, Process,
+    Scenario, Secret, SentinelPolicy, Server, Shape, Sound, SoundFile, Stage, Target, Turn,
+    UnsetVariable, Utterance, Variant,
 };
 pub use variables::Environment;
 
@@ -100,6 +101,7 @@ pub fn check(
         env,
         folder,
         problems,
+        doubts: Vec::new(),
     };
     let scenario = match value {
         // A document that is not a mapping has been reported and removed.
@@ -184,6 +186,7 @@ fn scenario(checker: &mut Checker<'_>, file: &ScenarioFile, path: &Path) -> Opti
     let call = checker.need(file.call.as_ref(), "/call");
     let mut call = call.and_then(|call| checker.call(call, &names));
     let load = checker.load(file.load.as_ref().unwrap_or(&LoadFile::default()));
+    let warmup = file.warmup.as_ref().and_then(|warmup| warmup.calls);
     let network = file.network.as_ref().and_then(|n| checker.network(n));
     let variants = checker.variants(
         file.variants.as_ref(),
@@ -214,11 +217,7 @@ fn scenario(checker: &mut Checker<'_>, file: &ScenarioFile, path: &Path) -> Opti
         utterances,
         call: call?,
         load,
-        warmup: file
-            .warmup
-            .as_ref()
-            .and_then(|warmup| warmup.calls)
-            .unwrap_or(0),
+        warmup: warmup.unwrap_or(0),
         network,
         sentinels: sentinels::policy(file.sentinels),
         evidence: evidence::evidence(file.evidence.as_ref()),
@@ -230,6 +229,7 @@ fn scenario(checker: &mut Checker<'_>, file: &ScenarioFile, path: &Path) -> Opti
             .unwrap_or_default(),
         variants,
         unset: unset_variables(checker),
+        doubts: std::mem::take(&mut checker.doubts),
     })
 }
 

@@ -7,10 +7,12 @@
 use super::evidence::Evidence;
 use super::problem::Place;
 use super::threshold::Threshold;
-use crate::vocab::{AgentDelay, Anchor, Decode, Expect, GreetingPolicy, Loss, OnAgentLeft};
+use crate::vocab::{
+    AgentDelay, Anchor, Channel, Decode, Expect, GreetingPolicy, Loss, OnAgentLeft,
+};
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// A checked scenario.
@@ -44,6 +46,8 @@ pub struct Scenario {
     pub variants: Vec<Variant>,
     /// Variables of the file that are unset; empty if the check requires them to be set.
     pub unset: Vec<UnsetVariable>,
+    /// What is doubtful about its sound files, in the order of the utterances.
+    pub doubts: Vec<Doubtful>,
 }
 
 /// Bounds of the generator's own health; past them a run is invalid.
@@ -76,6 +80,19 @@ pub struct UnsetVariable {
     pub path: String,
     /// Place of that value.
     pub place: Place,
+}
+
+/// Something valid that is likely to be a mistake.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Doubtful {
+    /// Path of the value, such as `utterances.order.file`.
+    pub path: String,
+    /// Place of that value.
+    pub place: Place,
+    /// What is doubtful, with the file's name.
+    pub message: String,
+    /// What to do about it.
+    pub hint: String,
 }
 
 /// Where the agent is called.
@@ -147,8 +164,35 @@ pub struct Utterance {
     pub text: Option<String>,
     /// Annotated end of speech.
     pub speech_end: Option<Duration>,
+    /// The channel that is said; without it, the mean of all channels, unless two cannot be averaged.
+    pub channel: Option<Channel>,
     /// Length of the sound, if the file has been read.
     pub length: Option<Duration>,
+}
+
+/// A sound file that a scenario names.
+#[derive(Debug, Clone, Copy)]
+pub struct SoundFile<'a> {
+    /// Its path, including the scenario's folder.
+    pub path: &'a Path,
+    /// Annotated end of speech.
+    pub speech_end: Option<Duration>,
+    /// The channel that is said.
+    pub channel: Option<Channel>,
+    /// Whether the sidecar beside it counts: where speech ends in what an agent says does not matter.
+    pub annotated: bool,
+}
+
+impl Utterance {
+    /// Its sound file.
+    pub fn sound(&self) -> SoundFile<'_> {
+        SoundFile {
+            path: &self.file,
+            speech_end: self.speech_end,
+            channel: self.channel,
+            annotated: true,
+        }
+    }
 }
 
 /// One call, as every caller makes it.

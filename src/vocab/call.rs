@@ -42,6 +42,33 @@ pub enum OnAgentLeft {
     Fail,
 }
 
+/// Which channel of a sound file is said.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    IntoStaticStr,
+    VariantArray,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum Channel {
+    /// The first channel.
+    Left,
+    /// The second channel.
+    Right,
+    /// The mean of all channels.
+    Mix,
+}
+
+named!(Channel);
+
 /// What of the agent's audio is decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

@@ -32,7 +32,7 @@ mod terminal;
 mod turn;
 
 pub use address::{Address, AddressError};
-pub use call::{AgentState, Decode, GreetingPolicy, OnAgentLeft};
+pub use call::{AgentState, Channel, Decode, GreetingPolicy, OnAgentLeft};
 pub use delay::{AgentDelay, DelayError};
 pub use loss::Loss;
 pub use metric::{About, Kind, Metric, Row, Shown};

@@ -12,7 +12,7 @@ use loadgen::call::{
 };
 use loadgen::plan::{Plan, Start};
 use loadgen::record::{Samples, TurnContext, TurnRecord};
-use loadgen::scenario::{Unset, check};
+use loadgen::scenario::{LoadedSound, SoundFile, Unset, check};
 use loadgen::stats::Sample;
 use loadgen::vocab::Metric;
 use std::collections::BTreeMap;
@@ -43,7 +43,11 @@ load: {arrival: {rate: 5, process: poisson}, duration: 10m}
 
 /// When calls start, according to the plan.
 fn starts() -> Vec<Duration> {
-    let sound = |_: &Path, _: Option<Duration>| Ok(Some(ms(2_000)));
+    let sound = |_: &SoundFile<'_>| {
+        let length = ms(2_000);
+        let doubts = Vec::new();
+        Ok(Some(LoadedSound { length, doubts }))
+    };
     let env = |_: &str| None;
     let path = Path::new("stall.yaml");
     let scenario = check(SCENARIO.as_bytes(), path, &env, Unset::Problem, &sound);

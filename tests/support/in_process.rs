@@ -7,7 +7,7 @@
 use loadgen::plan::Plan;
 use loadgen::record::{Journal, RecordError, Storage};
 use loadgen::run::{Clock, Finished, JOIN_CONCURRENCY, Pulses, RunEvent, Settings, run};
-use loadgen::scenario::{Scenario, Unset, check};
+use loadgen::scenario::{Scenario, SoundFile, Unset, check};
 use loadgen::targets::in_process::InProcess;
 use std::fs::File;
 use std::io;
@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 /// # Panics
 /// The text is no scenario.
 pub fn scenario(text: &str) -> Scenario {
-    let unknown_length = |_: &Path, _| Ok(None);
+    let unknown_length = |_: &SoundFile<'_>| Ok(None);
     let path = Path::new("/scenario.yaml");
     let checked = check(
         text.as_bytes(),

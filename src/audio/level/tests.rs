@@ -85,6 +85,70 @@ fn level_finds_the_cut_of_every_fixture() {
     }
 }
 
+/// A sine at any level, added up in floats: −50 dBFS are a few steps of 16 bits.
+fn with_hum(pcm: &[i16], hz: f64, dbfs: f64, dc: f64) -> Vec<i16> {
+    let peak = 32768.0 * 2f64.sqrt() * 10f64.powf(dbfs / 20.0);
+    let hum = |n: usize| peak * (2.0 * std::f64::consts::PI * hz * n as f64 / 48_000.0 + 0.7).sin();
+    let sample = |(n, &x): (usize, &i16)| (f64::from(x) + hum(n) + dc * 32768.0).round() as i16;
+    pcm.iter().enumerate().map(sample).collect()
+}
+
+#[test]
+fn dc_hum_and_rumble_are_no_speech() {
+    let cases = [
+        ("DC of 0.35 %", 50.0, -200.0, 0.0035),
+        ("DC of -2 %", 50.0, -200.0, -0.02),
+        ("hum of 50 Hz", 50.0, -50.0, 0.0),
+        ("hum of 60 Hz", 60.0, -50.0, 0.0),
+        ("louder hum", 50.1, -44.0, 0.0),
+        ("rumble and DC", 20.0, -40.0, 0.01),
+    ];
+    for fixture in FIXTURES {
+        let pcm = [fixture.pcm(), vec![0; 28_800]].concat();
+        let clean = speech_span(&pcm).expect(fixture.name);
+        for (name, hz, dbfs, dc) in cases {
+            let span = speech_span(&with_hum(&pcm, hz, dbfs, dc)).expect(name);
+            let ms = |a: usize, b: usize| a.abs_diff(b) as f64 / 48.0;
+            let (start, end) = (ms(span.start, clean.start), ms(span.end, clean.end));
+            let level = f64::from((span.active_level_dbfs - clean.active_level_dbfs).abs());
+            assert!(
+                start <= 5.0 && end <= 5.0 && level < 0.5,
+                "{}, {name}: start {start:.1} ms, end {end:.1} ms, level {level:.2} dB",
+                fixture.name
+            );
+        }
+        // What is below the voice does not decide where there is nothing of it.
+        let mut raw = ActiveLevel::default();
+        raw.push(&pcm);
+        let level = raw.level().expect("loud");
+        let (start, end) = loud_span(&pcm, power_at(level - BELOW_ACTIVE_DB)).expect("loud");
+        assert_eq!((clean.start, clean.end), (start, end), "{}", fixture.name);
+        assert!(
+            judge(&pcm).is_some_and(|j| j.pcm[..] == pcm[..]),
+            "{}",
+            fixture.name
+        );
+    }
+    for (name, pcm) in [
+        ("DC alone", vec![3_000; 48_000]),
+        ("hum alone", sine(50.0, -25.0, 48_000)),
+    ] {
+        assert_eq!(speech_span(&pcm), None, "{name}");
+    }
+    // A thump half a second behind the speech moves nothing. It fades in and out: an edge is heard.
+    let fixture = &FIXTURES[7];
+    let clean = speech_span(&fixture.pcm()).expect("speech");
+    let fade = |n: usize| (std::f64::consts::PI * n as f64 / 9_600.0).sin().powi(2);
+    let thump = sine(30.0, -40.0, 9_600);
+    let thump = thump.iter().enumerate();
+    let thump: Vec<i16> = thump
+        .map(|(n, &x)| (f64::from(x) * fade(n)) as i16)
+        .collect();
+    let pcm = [fixture.pcm(), vec![0; 24_000], thump, vec![0; 24_000]].concat();
+    let span = speech_span(&pcm).expect("speech");
+    assert!(span.end.abs_diff(clean.end) <= 240, "{span:?} {clean:?}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 

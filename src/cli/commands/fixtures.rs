@@ -3,10 +3,11 @@
 //! In: sound files. Out: levels and times on stdout; with `--write`, the sidecar that a run
 //! reads. Invariants: a sidecar is written atomically, and replaced only with `--force`.
 
-use crate::audio::{Annotation, RATE, SpeechSpan, decode, pauses, speech_span};
+use crate::audio::{Annotation, AudioError, Doubt, Judged, RATE, decode, judge, pauses};
 use crate::cli::console;
 use crate::cli::exit::Exit;
 use crate::cli::trouble::Trouble;
+use crate::vocab::Channel;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use std::fmt::Write as _;
@@ -38,7 +39,7 @@ pub enum FixturesCommand {
 /// Arguments of `loadgen fixtures inspect`.
 #[derive(Debug, Args)]
 pub struct InspectArgs {
-    /// Sound files: WAV, FLAC, MP3, Ogg Vorbis, AAC
+    /// Sound files: WAV, FLAC, MP3, AAC, Vorbis, Opus
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,
     /// Write the times found to FILE's annotation, the file of the same name ending in .json
@@ -50,6 +51,9 @@ pub struct InspectArgs {
     /// Print one line of JSON for each file
     #[arg(long)]
     pub json: bool,
+    /// The channel to listen to: left, right, mix [default: as a run does]
+    #[arg(long, value_name = "CHANNEL", value_parser = channel, hide_possible_values = true)]
+    pub channel: Option<Channel>,
 }
 
 /// Measurements of a file; times in ms from its start.
@@ -64,6 +68,8 @@ struct Inspected {
     pauses: Vec<Pause>,
     /// End of speech according to the existing sidecar.
     annotated_speech_end_ms: Option<f64>,
+    /// What is doubtful about the recording.
+    doubts: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -89,34 +95,38 @@ pub(super) fn execute(args: &FixturesArgs) -> Exit {
     args.files.iter().map(inspect).fold(Exit::Success, Exit::or)
 }
 
+fn channel(name: &str) -> Result<Channel, String> {
+    let named = |channel: &&Channel| channel.name() == name;
+    let channel = Channel::ALL.iter().find(named).copied();
+    channel.ok_or_else(|| "it is `left`, `right` or `mix`".to_owned())
+}
+
 fn inspect(file: &Path, args: &InspectArgs) -> Result<Exit, Trouble> {
     let bytes = read(file, decode::MAX_BYTES).map_err(|e| unreadable(file, &e))?;
-    let trouble = |file: &Path, e: crate::audio::AudioError| {
-        Trouble::new(Exit::Error, format!("`{}`: {e}", file.display()), e.hint())
-    };
+    let trouble = |e: AudioError| trouble(file, &e);
     let extension = file.extension().and_then(|e| e.to_str());
-    let pcm = decode(&bytes, extension).map_err(|e| trouble(file, e))?;
-    let span =
-        speech_span(&pcm).ok_or_else(|| trouble(file, crate::audio::AudioError::NoSpeech))?;
+    let recording = decode::recording(&bytes, extension).map_err(trouble)?;
+    let (pcm, doubt) = recording.mono(args.channel).map_err(trouble)?;
+    let judged = judge(&pcm).ok_or_else(|| {
+        trouble(match doubt {
+            Some(Doubt::ChannelsCancel { .. }) => AudioError::ChannelsCancel,
+            _ => AudioError::NoSpeech,
+        })
+    })?;
     let sidecar = file.with_extension("json");
-    let annotation = match read(&sidecar, MAX_SIDECAR) {
-        Ok(json) => Annotation::parse(&json).map(Some).or_else(|e| {
-            if args.force {
-                Ok(None)
-            } else {
-                Err(trouble(&sidecar, e))
-            }
-        })?,
-        Err(e) if e.kind() == ErrorKind::NotFound => None,
-        Err(e) => return Err(unreadable(&sidecar, &e)),
-    };
-    let found = figures(file, &pcm, &span, annotation.as_ref());
+    let annotation = annotation(&sidecar, args.force)?;
+    let doubts: Vec<Doubt> = doubt.into_iter().chain(Doubt::of_end(&judged)).collect();
+    let found = figures(file, &judged, annotation.as_ref(), &doubts);
     let shown = if args.json {
         json_line(&found)
     } else {
         text(&found)
     };
     let exit = console::data([shown]);
+    for doubt in &doubts {
+        let (file, hint) = (file.display(), doubt.hint());
+        console::warn(&format!("{file}: {doubt}\n  hint: {hint}"));
+    }
     if args.write {
         let text = annotation.as_ref().and_then(Annotation::text);
         write(&sidecar, &found, text, args.force)?;
@@ -125,16 +135,41 @@ fn inspect(file: &Path, args: &InspectArgs) -> Result<Exit, Trouble> {
     Ok(exit)
 }
 
+fn trouble(file: &Path, e: &AudioError) -> Trouble {
+    Trouble::new(Exit::Error, format!("`{}`: {e}", file.display()), e.hint())
+}
+
+/// Reads the annotation beside a recording; one of another program is named and left alone.
+fn annotation(sidecar: &Path, force: bool) -> Result<Option<Annotation>, Trouble> {
+    match read(sidecar, MAX_SIDECAR) {
+        Ok(json) => match Annotation::parse(&json) {
+            Ok(annotation) => Ok(Some(annotation)),
+            Err(AudioError::Foreign) if !force => {
+                let (file, e) = (sidecar.display(), AudioError::Foreign);
+                console::warn(&format!("`{file}`: {e}\n  hint: {}", e.hint()));
+                Ok(None)
+            }
+            // Nobody wants that replaced.
+            Err(AudioError::Foreign) => Err(trouble(sidecar, &AudioError::Foreign)),
+            Err(_) if force => Ok(None),
+            Err(e) => Err(trouble(sidecar, &e)),
+        },
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(unreadable(sidecar, &e)),
+    }
+}
+
 fn figures(
     file: &Path,
-    pcm: &[i16],
-    span: &SpeechSpan,
+    judged: &Judged<'_>,
     annotation: Option<&Annotation>,
+    doubts: &[Doubt],
 ) -> Inspected {
     let pause = |gap: Range<usize>| Pause {
         start_ms: ms(gap.start),
         length_ms: ms(gap.len()),
     };
+    let (pcm, span) = (&judged.pcm[..], &judged.span);
     Inspected {
         file: file.display().to_string(),
         length_ms: ms(pcm.len()),
@@ -145,6 +180,7 @@ fn figures(
         pauses: pauses(pcm, span, PAUSE).into_iter().map(pause).collect(),
         annotated_speech_end_ms: annotation
             .map(|a| (a.speech_end().as_secs_f64() * 1e9).round() / 1e6),
+        doubts: doubts.iter().map(Doubt::to_string).collect(),
     }
 }
 

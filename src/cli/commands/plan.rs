@@ -5,7 +5,7 @@ use crate::cli::console;
 use crate::cli::exit::Exit;
 use crate::cli::overrides::OverrideArgs;
 use crate::cli::settings::Environment;
-use crate::cli::sources::{Source, note_unset};
+use crate::cli::sources::{Source, note_unset, warn_of_doubts};
 use crate::cli::trouble::Trouble;
 use crate::plan::{Plan, json_line, summary};
 use crate::scenario::Unset;
@@ -40,6 +40,7 @@ fn show(args: &PlanArgs) -> Result<Exit, Trouble> {
         .apply(&scenario)
         .map_err(|e| Trouble::new(Exit::Usage, e.to_string(), e.hint()))?;
     note_unset(&scenario, &args.scenario);
+    warn_of_doubts(&scenario, &args.scenario);
     let plan = Plan::new(&scenario);
     if !args.json {
         return Ok(console::data([summary(&scenario, &plan)]));

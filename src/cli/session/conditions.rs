@@ -41,13 +41,17 @@ fn sound(utterance: &Utterance) -> Result<String, Trouble> {
     let path = &utterance.file;
     let read = std::fs::read(path)
         .map_err(|e| unreadable(format!("cannot read `{}`: {e}", path.display())))?;
-    let sound = load_utterance(&utterance.name, path, utterance.speech_end)
+    let sound = load_utterance(&utterance.name, &utterance.sound())
         .map_err(|e| unreadable(e.to_string()))?;
     let mut fingerprint = Fnv::default();
     fingerprint.write(&read);
     let (length, end) = (time(sound.length()), time(sound.speech_end));
+    let channel = match utterance.channel {
+        None => String::new(),
+        Some(channel) => format!(", channel {}", channel.name()),
+    };
     Ok(format!(
-        "{:016x}, {length}, speech ends at {end}",
+        "{:016x}, {length}, speech ends at {end}{channel}",
         fingerprint.finish()
     ))
 }

@@ -17,7 +17,7 @@ use crate::cli::exit::Exit;
 use crate::cli::live::{Live, Shown};
 use crate::cli::reports;
 use crate::cli::settings::Environment;
-use crate::cli::sources::Source;
+use crate::cli::sources::{Source, warn_of_doubts};
 use crate::cli::trouble::Trouble;
 use crate::plan::Plan;
 use crate::record::{
@@ -73,6 +73,7 @@ pub(crate) fn open(request: &Request) -> Result<Opened, Trouble> {
         None => env.get(name),
     };
     let scenario = source.check(&lookup, Unset::Problem)?;
+    warn_of_doubts(&scenario, &request.scenario);
     let scenario = request
         .overrides
         .apply(&scenario)

@@ -143,7 +143,7 @@ fn is_loopback(host: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scenario::{Scenario, Target, Unset, check};
+    use crate::scenario::{Scenario, SoundFile, Target, Unset, check};
     use std::path::Path;
 
     const SECRET: &str = "my-secret-my-secret-my-secret";
@@ -154,7 +154,7 @@ mod tests {
              call: {{turns: [{{say: a}}]}}\nvariants: {variants}\n"
         );
         let path = Path::new("test.yaml");
-        let none = |_: &Path, _| Ok(None);
+        let none = |_: &SoundFile<'_>| Ok(None);
         check(text.as_bytes(), path, &|_| None, Unset::Problem, &none).expect("a valid scenario")
     }
 

@@ -122,7 +122,7 @@ mod tests {
              call: {{turns: [{{say: a}}]}}\nvariants: {variants}\n"
         );
         let path = Path::new("test.yaml");
-        check(text.as_bytes(), path, &|_| None, Unset::Problem, &|_, _| {
+        check(text.as_bytes(), path, &|_| None, Unset::Problem, &|_| {
             Ok(None)
         })
         .expect("a valid scenario")

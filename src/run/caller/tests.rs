@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::audio::echo::Spoken;
-use crate::audio::{DIGITAL_SILENCE, RATE, SPURT_GAP, Utterance, opus, samples_in, time_of, tone};
+use crate::audio::{
+    About, DIGITAL_SILENCE, RATE, SPURT_GAP, Utterance, opus, samples_in, time_of, tone,
+};
 use crate::call::{
     Anchor, Expect, Flag, GreetingPolicy, OnAgentLeft, Outcome, TurnResult, TurnScript,
 };
@@ -22,7 +24,7 @@ fn ms(ms: u64) -> Duration {
 
 /// An utterance, and the same as callers send it.
 fn said() -> (Utterance, Said) {
-    let utterance = Utterance::new("order-status", FIXTURE, Some("wav"), None).expect("speech");
+    let utterance = Utterance::new("order-status", FIXTURE, About::default()).expect("speech");
     let said = Said {
         frames: utterance.frames.iter().map(|f| Arc::from(&**f)).collect(),
         spoken: Spoken::new(&utterance.pcm),

@@ -8,7 +8,7 @@ use super::*;
 use crate::audio::Codec;
 use crate::audio::echo::Spoken;
 use crate::run::Pulses;
-use crate::scenario::Scenario;
+use crate::scenario::{LoadedSound, Scenario, SoundFile};
 use crate::targets::Media;
 use crate::targets::livekit::{Credentials, Livekit};
 use crate::vocab::Address;
@@ -34,7 +34,13 @@ pub(in crate::run) fn test_scenario(load: &str) -> Scenario {
          utterances: {{a: {{file: a.wav}}}}\ncall:\n  turns:\n    - {{say: a, start: {{after: call_start}}}}\n    \
          - {{say: a}}\nload: {load}\n"
     );
-    let length = |_: &std::path::Path, _| Ok(Some(Duration::from_secs(1)));
+    let length = |_: &SoundFile<'_>| {
+        let length = Duration::from_secs(1);
+        Ok(Some(LoadedSound {
+            length,
+            doubts: Vec::new(),
+        }))
+    };
     let path = std::path::Path::new("test.yaml");
     let unset = crate::scenario::Unset::Problem;
     crate::scenario::check(text.as_bytes(), path, &|_| None, unset, &length).expect("a scenario")

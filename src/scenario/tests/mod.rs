@@ -21,12 +21,22 @@ pub(super) fn check_text(text: &str, unset: Unset) -> Result<Scenario, Vec<Probl
         "LONG" => Some("0123456789abcdef0123456789abcdef".to_owned()),
         _ => None,
     };
-    let load = |path: &Path, _: Option<Duration>| match path.ends_with("missing.wav") {
+    let load = |sound: &SoundFile<'_>| match sound.path.ends_with("missing.wav") {
         true => Err(FileProblem {
-            message: format!("there is no file `{}`", path.display()),
+            message: format!("there is no file `{}`", sound.path.display()),
             hint: "paths count from the folder of the scenario".to_owned(),
         }),
-        false => Ok(Some(Duration::from_secs(2))),
+        false => {
+            let mixed = sound.path.ends_with("voices.wav") && sound.channel.is_none();
+            let doubt = FileProblem {
+                message: "two voices".to_owned(),
+                hint: "choose one".to_owned(),
+            };
+            Ok(Some(LoadedSound {
+                length: Duration::from_secs(2),
+                doubts: mixed.then_some(doubt).into_iter().collect(),
+            }))
+        }
     };
     check(
         text.as_bytes(),
@@ -327,15 +337,37 @@ fn a_long_value_of_a_variable_is_not_repeated() {
 }
 
 #[test]
+fn what_is_doubtful_about_a_sound_has_its_place() {
+    let text = SMALL.replace("a.wav", "voices.wav");
+    let scenario = check_text(&text, Unset::Problem).expect("it is valid");
+    let doubt = &scenario.doubts[0];
+    assert_eq!(
+        (doubt.path.as_str(), doubt.place.line),
+        ("utterances.a.file", 3)
+    );
+    assert_eq!(
+        (doubt.message.as_str(), scenario.doubts.len()),
+        ("two voices", 1)
+    );
+    assert_eq!(scenario.utterances[0].channel, None);
+    let chosen = text.replace("voices.wav", "voices.wav, channel: right");
+    let scenario = check_text(&chosen, Unset::Problem).expect("it is valid");
+    assert_eq!(scenario.doubts, []);
+    assert_eq!(
+        scenario.utterances[0].channel,
+        Some(crate::vocab::Channel::Right)
+    );
+    let wrong = text.replace("voices.wav", "voices.wav, channel: middle");
+    let problems = check_text(&wrong, Unset::Problem).expect_err("no such channel");
+    assert_eq!(problems[0].path, "utterances.a.channel");
+}
+
+#[test]
 fn files_that_are_no_text_are_problems() {
     let check = |text: &[u8]| {
-        check(
-            text,
-            Path::new("x.yaml"),
-            &|_| None,
-            Unset::Absent,
-            &|_, _| Ok(None),
-        )
+        check(text, Path::new("x.yaml"), &|_| None, Unset::Absent, &|_| {
+            Ok(None)
+        })
         .expect_err("not a scenario")
         .remove(0)
     };

@@ -1,0 +1,147 @@
+//! What is doubtful about a recording, although it can be used.
+//!
+//! In: PCM and the span of its speech. Out: doubts, each with a message and a next step. Invariant:
+//! a recording of one voice that ends in 100 ms of silence has none.
+
+use super::level::{BELOW_ACTIVE_DB, Judged, WINDOW, dbfs_of};
+use super::pauses::pauses;
+use super::{RATE, time_of};
+use crate::vocab::Channel;
+use std::fmt;
+use std::time::Duration;
+
+/// A pause of at least this much before the last sound makes that a lone one: 300 ms.
+const LONE_AFTER: usize = RATE as usize * 3 / 10;
+/// What is shorter is a click, not a word: 50 ms.
+const CLICK: usize = RATE as usize / 20;
+/// What a file ends with is measured over its last 20 ms.
+const TAIL: usize = RATE as usize / 50;
+/// Noise that is at most this far under the threshold passes for speech now and then, in dB: its
+/// 2 ms windows rarely exceed its mean by more.
+const NOISE_MARGIN_DB: f64 = 3.0;
+
+/// Something doubtful about a recording.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Doubt {
+    /// Two channels cancel each other out when they are averaged.
+    ChannelsCancel {
+        /// What is said.
+        said: Channel,
+    },
+    /// Two channels hold a voice each.
+    TwoVoices {
+        /// What is said.
+        said: Channel,
+    },
+    /// By its level, speech does not end before the file does.
+    SpeechToEnd,
+    /// The file ends with noise that passes for speech now and then.
+    Noise {
+        /// Distance from the active speech level, in dB.
+        below_db: u32,
+    },
+    /// A short sound after a long silence counts as the end of speech.
+    LateClick {
+        /// Where it begins.
+        at: Duration,
+        /// How long it is.
+        length: Duration,
+        /// The silence before it.
+        silence: Duration,
+    },
+}
+
+impl fmt::Display for Doubt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ms = |time: &Duration| time.as_secs_f64() * 1e3;
+        match self {
+            Self::ChannelsCancel { said: Channel::Mix } => {
+                write!(f, "its two channels cancel each other out in the mix")
+            }
+            Self::ChannelsCancel { said } => write!(
+                f,
+                "its two channels cancel each other out; only the {} one is said",
+                said.name()
+            ),
+            Self::TwoVoices { said } => write!(
+                f,
+                "its two channels hold a voice each; only the {} one is said",
+                said.name()
+            ),
+            Self::SpeechToEnd => write!(f, "by its level, speech runs to the very end of the file"),
+            Self::Noise { below_db } => write!(
+                f,
+                "it ends with noise only {below_db} dB under the speech, which can count as speech"
+            ),
+            Self::LateClick {
+                at,
+                length,
+                silence,
+            } => write!(
+                f,
+                "by its level, speech ends with a click of {:.1} ms at {:.0} ms, after {:.0} ms of \
+                 silence",
+                ms(length),
+                ms(at),
+                ms(silence)
+            ),
+        }
+    }
+}
+
+impl Doubt {
+    /// What to do about it.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::ChannelsCancel { .. } => "choose one with `channel: left` or `channel: right`",
+            Self::TwoVoices { .. } => {
+                "choose with `channel: left` or `channel: right`; `channel: mix` says both"
+            }
+            Self::SpeechToEnd => {
+                "set `speech_end` where the last word ends; noise less than 20 dB under the speech counts \
+                 as speech, and a word that is cut off has no end"
+            }
+            Self::Noise { .. } => {
+                "set `speech_end` where the last word ends, or take the noise out of the file"
+            }
+            Self::LateClick { .. } => {
+                "cut the click off, or set `speech_end` where the last word ends"
+            }
+        }
+    }
+
+    /// What is doubtful about the end of speech as found by level.
+    pub fn of_end(judged: &Judged<'_>) -> Option<Self> {
+        let (pcm, span) = (&judged.pcm[..], &judged.span);
+        // How far a stretch is under the speech, in dB; what is not further than this passes for
+        // speech now and then.
+        let below = |part: &[i16]| f64::from(span.active_level_dbfs) - dbfs_of(power(part));
+        let passes = BELOW_ACTIVE_DB + NOISE_MARGIN_DB;
+        let last = pauses(pcm, span, LONE_AFTER).pop();
+        if let Some(last) = last.filter(|last| span.end - last.end <= CLICK)
+            && below(&pcm[last.clone()]) > passes
+        {
+            return Some(Self::LateClick {
+                at: time_of(last.end as u64),
+                length: time_of((span.end - last.end) as u64),
+                silence: time_of(last.len() as u64),
+            });
+        }
+        if span.end + WINDOW >= pcm.len() {
+            return Some(Self::SpeechToEnd);
+        }
+        let tail = below(&pcm[pcm.len().saturating_sub(TAIL)..]);
+        (tail <= passes).then_some(Self::Noise {
+            below_db: tail.max(0.0).round() as u32,
+        })
+    }
+}
+
+/// Mean square.
+fn power(part: &[i16]) -> f64 {
+    let sum: f64 = part.iter().map(|&x| f64::from(x).powi(2)).sum();
+    sum / part.len().max(1) as f64
+}
+
+#[cfg(test)]
+mod tests;
