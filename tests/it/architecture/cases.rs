@@ -32,7 +32,7 @@ fn the_checker_can_fail() {
         (
             "edges in a group",
             "src/net/x.rs",
-            "//! h\nuse crate::{call::Call, record::{self, Turn},\n run as r};",
+            "//! h\nuse crate::{vocab::Loss, record::{self, Turn},\n run as r};",
             &[
                 "2: `net` may not use `record`",
                 "2: `net` may not use `record`",
