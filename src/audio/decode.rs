@@ -36,7 +36,7 @@ pub fn decode(bytes: &[u8], extension: Option<&str>) -> Result<Pcm, AudioError> 
     Ok(recording(bytes, extension)?.mono(None)?.0)
 }
 
-/// Decodes a file: WAV with the reader in [`wav`], everything else (FLAC, MP3, AAC, Ogg, WebM, MP4,
+/// Decodes a file: WAV with the reader in `wav`, everything else (FLAC, MP3, AAC, Ogg, WebM, MP4,
 /// CAF, …) with symphonia, which detects the format from the bytes; `extension` (without the dot) is
 /// only a hint. Opus is decoded by libopus.
 ///

@@ -146,7 +146,7 @@ pub struct Judged<'a> {
 /// Like [`speech_span`], with the samples by which it was judged.
 ///
 /// DC and hum would be speech to the end of the file, so both ends are first found without what
-/// lies below the voice. Where the recording itself says the same to within [`SAME`], it decides:
+/// lies below the voice. Where the recording itself says the same to within `SAME`, it decides:
 /// the filter that takes out hum spreads what is near its corner by some milliseconds.
 pub fn judge(pcm: &[i16]) -> Option<Judged<'_>> {
     let above = without_rumble(pcm);

@@ -137,7 +137,7 @@ impl Transport {
     }
 
     /// Applies the other side's offer and returns our answer. To send on one of its sections, call
-    /// [`Transport::publish_on`].
+    /// `Transport::publish_on`.
     ///
     /// # Errors
     /// The offer cannot be used.
