@@ -66,17 +66,17 @@ fn is_one_server(text: &str, address: &Address) {
 /// Checks that a message repeats nothing from before an `@`.
 fn is_discreet(text: &str, message: &str) {
     assert!(message.chars().count() < 512, "{message}");
-    let Some((before, after)) = text.rsplit_once('@') else {
+    let Some((before, _)) = text.rsplit_once('@') else {
         return;
     };
     let info = before.rsplit_once("://").map_or(before, |(_, info)| info);
-    // What stands behind the `@` too, or is like our own words and examples, tells nothing.
+    // What stands elsewhere too, or is like our own words and examples, tells nothing.
     let examples = [Address::parse(""), Address::parse_collector("")];
     let ours = |read: &Result<Address, AddressError>| {
         read.as_ref().is_err_and(|e| e.hint().contains(info))
     };
-    let telling =
-        !info.contains(char::is_whitespace) && !after.contains(info) && !examples.iter().any(ours);
+    let once = text.matches(info).count() == 1;
+    let telling = !info.contains(char::is_whitespace) && once && !examples.iter().any(ours);
     let said = info.len() >= SECRET && telling && message.contains(info);
     assert!(!said, "{message}");
 }

@@ -48,11 +48,15 @@ pub(super) fn validate(document: &mut Document) -> Vec<Problem> {
         if refused {
             remove(value, &pointer);
         }
-        if matches!(
-            places.origin(&pointer),
-            Some(Origin::Unset(_) | Origin::Unreadable)
-        ) {
-            continue; // reported, or absent for now: the checker knows whether it is required
+        let absent = match places.origin(&pointer) {
+            // The checker knows whether it is required. A whole document that is one text is no
+            // scenario, whatever its variable will hold.
+            Some(Origin::Unset(_)) => !pointer.is_empty(),
+            Some(Origin::Unreadable) => true, // reported
+            _ => false,
+        };
+        if absent {
+            continue;
         }
         let place = if at_key {
             places.key(&pointer)
@@ -84,7 +88,7 @@ fn unset_pointers(places: &Places) -> Vec<String> {
     };
     let pointers = places.all_unset().map(|(pointer, _, _)| pointer);
     pointers
-        .filter(|pointer| absent(pointer))
+        .filter(|pointer| !pointer.is_empty() && absent(pointer))
         .map(str::to_owned)
         .collect()
 }

@@ -337,6 +337,19 @@ fn a_long_value_of_a_variable_is_not_repeated() {
 }
 
 #[test]
+fn a_document_that_is_one_text_is_no_scenario() {
+    for text in ["ver${NOTHING}s", "${NOTHING}", "\"${NOTHING}\"", "a"] {
+        for unset in [Unset::Absent, Unset::Problem] {
+            let problems = check_text(text, unset).expect_err(text);
+            let said = format!("{problems:?}");
+            assert!(!said.contains("worth reporting"), "{said}");
+            let whole = problems.iter().any(|p| p.path.is_empty());
+            assert!(whole, "{said}");
+        }
+    }
+}
+
+#[test]
 fn what_is_doubtful_about_a_sound_has_its_place() {
     let text = SMALL.replace("a.wav", "voices.wav");
     let scenario = check_text(&text, Unset::Problem).expect("it is valid");
