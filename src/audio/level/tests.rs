@@ -157,12 +157,15 @@ proptest! {
                              length in 2_000usize..30_000, seed in 0u64..1000) {
         let speech = noise(level, length, seed);
         let bare = speech_span(&speech).expect("loud");
-        let tail = speech_span(&[speech.clone(), vec![0; after]].concat());
-        prop_assert_eq!(tail, Some(bare));
-        // The meter's 1 ms grid starts at the first sample, so a head may shift the level slightly.
+        // Where the recording and what is left above the rumble differ by about `SAME`, silence may
+        // change which of them decides; else the places stay, but for the meter's 1 ms grid.
+        let near = SAME + 48;
+        let tail = speech_span(&[speech.clone(), vec![0; after]].concat()).expect("loud");
+        prop_assert!(tail.start.abs_diff(bare.start) <= near, "{tail:?} {bare:?}");
+        prop_assert!(tail.end.abs_diff(bare.end) <= near, "{tail:?} {bare:?}");
         let head = speech_span(&[vec![0; before], speech].concat()).expect("loud");
-        prop_assert!(head.start.abs_diff(bare.start + before) <= 2, "{head:?} {bare:?}");
-        prop_assert!(head.end.abs_diff(bare.end + before) <= 2, "{head:?} {bare:?}");
+        prop_assert!(head.start.abs_diff(bare.start + before) <= near, "{head:?} {bare:?}");
+        prop_assert!(head.end.abs_diff(bare.end + before) <= near, "{head:?} {bare:?}");
     }
 
     #[test]
