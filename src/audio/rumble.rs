@@ -2,7 +2,7 @@
 //!
 //! In: PCM at 48 kHz. Out: the same without what is below about 70 Hz. Invariants: what remains
 //! stays where it was (the filter runs forwards and backwards, so it has no phase); the first and
-//! the last samples are no edge of the DC.
+//! the last samples are no edge of the DC; digital silence before or after changes nothing.
 
 use super::RATE;
 use std::f64::consts::PI;
@@ -64,8 +64,22 @@ fn filter<'a>(samples: impl Iterator<Item = &'a mut f32>) {
     }
 }
 
-/// Returns `pcm` without what is below the voice.
+/// Returns `pcm` without what is below the voice. Digital silence around the sound stays as it is: the
+/// filter would ring into it where the sound is cut off.
 pub(super) fn without_rumble(pcm: &[i16]) -> Vec<i16> {
+    let is_sound = |x: &i16| *x != 0;
+    let mut kept = vec![0; pcm.len()];
+    let ends = (
+        pcm.iter().position(is_sound),
+        pcm.iter().rposition(is_sound),
+    );
+    if let (Some(first), Some(last)) = ends {
+        kept[first..=last].copy_from_slice(&high_passed(&pcm[first..=last]));
+    }
+    kept
+}
+
+fn high_passed(pcm: &[i16]) -> Vec<i16> {
     let settle = SETTLE.min(pcm.len().saturating_sub(1));
     // The mirror image keeps DC and hum going beyond both ends.
     let before = pcm.iter().skip(1).take(settle).rev();

@@ -149,23 +149,34 @@ fn dc_hum_and_rumble_are_no_speech() {
     assert!(span.end.abs_diff(clean.end) <= 240, "{span:?} {clean:?}");
 }
 
+#[test]
+fn the_filter_does_not_ring_into_silence_behind_a_hard_cut() {
+    for (before, after, length, seed) in [(0, 438, 2_439, 880), (346, 0, 2_000, 785)] {
+        let burst = noise(-10.0, length, seed);
+        let bare = speech_span(&burst).expect("loud");
+        let padded = [vec![0; before], burst, vec![0; after]].concat();
+        let span = speech_span(&padded).expect("loud");
+        assert!(
+            span.end.abs_diff(bare.end + before) <= 2,
+            "{span:?} {bare:?}"
+        );
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
     fn padding_moves_nothing(before in 0usize..3000, after in 0usize..100_000, level in -40.0..-10.0f64,
-                             length in 10_000usize..30_000, seed in 0u64..1000) {
+                             length in 2_000usize..30_000, seed in 0u64..1000) {
         let speech = noise(level, length, seed);
         let bare = speech_span(&speech).expect("loud");
-        // Where the recording and what is left above the rumble differ by about `SAME`, silence may
-        // change which of them decides, and the filter rings behind a hard cut: 10 ms at most.
-        let near = 480;
-        let tail = speech_span(&[speech.clone(), vec![0; after]].concat()).expect("loud");
-        prop_assert!(tail.start.abs_diff(bare.start) <= near, "{tail:?} {bare:?}");
-        prop_assert!(tail.end.abs_diff(bare.end) <= near, "{tail:?} {bare:?}");
+        let tail = speech_span(&[speech.clone(), vec![0; after]].concat());
+        prop_assert_eq!(tail, Some(bare));
+        // The meter's 1 ms grid starts at the first sample, so a head may shift the level slightly.
         let head = speech_span(&[vec![0; before], speech].concat()).expect("loud");
-        prop_assert!(head.start.abs_diff(bare.start + before) <= near, "{head:?} {bare:?}");
-        prop_assert!(head.end.abs_diff(bare.end + before) <= near, "{head:?} {bare:?}");
+        prop_assert!(head.start.abs_diff(bare.start + before) <= 2, "{head:?} {bare:?}");
+        prop_assert!(head.end.abs_diff(bare.end + before) <= 2, "{head:?} {bare:?}");
     }
 
     #[test]
