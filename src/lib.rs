@@ -20,7 +20,7 @@
 //! ";
 //! let path = Path::new("order.yaml");
 //! // No variables are set, and the lengths of the sounds are not known.
-//! let scenario = check(text.as_bytes(), path, &|_| None, Unset::Problem, &|_, _| Ok(None));
+//! let scenario = check(text.as_bytes(), path, &|_| None, Unset::Problem, &|_| Ok(None));
 //! let plan = Plan::new(&scenario.expect("a valid scenario"));
 //! let starts: Vec<Start> = plan.calls().map(|call| call.start).collect();
 //! assert_eq!(starts, [0, 1, 2].map(|s| Start::At(Duration::from_secs(s))));
