@@ -5,11 +5,11 @@
 
 use super::dotenv::{DotEnv, MAX_BYTES};
 use super::exit::Exit;
+use super::sources::read_at_most;
 use super::trouble::Trouble;
 use crate::targets::livekit::Credentials;
-use crate::vocab::{Address, AddressError, acts};
-use std::fs::File;
-use std::io::{ErrorKind, Read as _};
+use crate::vocab::{Address, acts};
+use std::io::ErrorKind;
 use std::path::Path;
 
 /// The environment, with the `.env` file of the working directory as a fallback.
@@ -23,17 +23,19 @@ impl Environment {
     /// # Errors
     /// The `.env` file exists but cannot be read.
     pub fn load() -> Result<Self, Trouble> {
-        let trouble = |message, hint| Trouble::new(Exit::Usage, message, hint);
         let bytes = match read(Path::new(".env")) {
             Ok(bytes) => bytes,
             Err(e) => {
                 let message = format!("cannot read `.env`: {e}");
-                return Err(trouble(message, "check its permissions, or remove it"));
+                return Err(unusable(message, "check its permissions, or remove it"));
             }
         };
         if bytes.len() > MAX_BYTES {
             let message = format!("`.env` has more than {MAX_BYTES} bytes");
-            return Err(trouble(message, "is it a list of NAME=value lines at all?"));
+            return Err(unusable(
+                message,
+                "is it a list of NAME=value lines at all?",
+            ));
         }
         Ok(Self {
             file: DotEnv::parse(&bytes),
@@ -49,8 +51,19 @@ impl Environment {
             return Ok(Some(value));
         }
         let value = self.file.get(name, &of_process);
-        let value = value.map_err(|e| Trouble::new(Exit::Usage, e.to_string(), e.hint()))?;
+        let value = value.map_err(|e| unusable(e.to_string(), e.hint()))?;
         Ok(value.filter(|value| !value.trim().is_empty()))
+    }
+
+    /// The value of a flag, else of a variable.
+    ///
+    /// # Errors
+    /// As [`Self::get`].
+    pub fn flag_or(&self, flag: Option<&String>, name: &str) -> Result<Option<String>, Trouble> {
+        match flag {
+            Some(flag) => Ok(Some(flag.clone())),
+            None => self.get(name),
+        }
     }
 }
 
@@ -63,16 +76,12 @@ fn of_process(name: &str) -> Option<String> {
 /// The bytes of a file, at most one more than is allowed; none if there is no file. A folder of
 /// that name is a virtual environment of Python's.
 fn read(path: &Path) -> std::io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    match File::open(path) {
-        Ok(file) if file.metadata()?.is_dir() => {}
-        Ok(file) => {
-            file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+    match read_at_most(path, MAX_BYTES) {
+        Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::IsADirectory) => {
+            Ok(Vec::new())
         }
-        Err(e) if e.kind() == ErrorKind::NotFound => {}
-        Err(e) => return Err(e),
+        read => read,
     }
-    Ok(bytes)
 }
 
 /// Ten random hexadecimal digits that make room and agent names unique.
@@ -100,41 +109,9 @@ impl std::fmt::Debug for ServerFlags {
     }
 }
 
-/// Why the settings of a server cannot be used.
-#[derive(Debug, thiserror::Error)]
-enum ServerError {
-    /// A setting was given nowhere.
-    #[error("no {what} was given")]
-    Missing {
-        /// Description of the setting.
-        what: &'static str,
-        /// How to give it.
-        hint: &'static str,
-    },
-    /// A key or secret holds a character that nobody sees.
-    #[error("the {what} has a control character or an invisible one in it")]
-    Invisible {
-        /// Description of the setting.
-        what: &'static str,
-    },
-    /// The URL is not valid.
-    #[error(transparent)]
-    Address(#[from] AddressError),
-}
-
-impl ServerError {
-    /// What to do next.
-    fn hint(&self) -> &str {
-        match self {
-            Self::Missing { hint, .. } => hint,
-            Self::Invisible { .. } => "copy it again, without a line break in it",
-            Self::Address(e) => e.hint(),
-        }
-    }
-}
-
-fn trouble(e: &ServerError) -> Trouble {
-    Trouble::new(Exit::Usage, e.to_string(), e.hint())
+/// A setting that cannot be used.
+fn unusable(message: impl AsRef<str>, hint: impl AsRef<str>) -> Trouble {
+    Trouble::new(Exit::Usage, message, hint)
 }
 
 /// A setting of a server: where it comes from, and how to give it.
@@ -168,13 +145,10 @@ impl Setting {
         env: &Environment,
         file: &Option<String>,
     ) -> Result<String, Trouble> {
-        let found = match flag {
-            Some(flag) => Some(flag.clone()),
-            None => env.get(self.variable)?.or_else(|| file.clone()),
-        };
+        let found = env.flag_or(flag.as_ref(), self.variable)?;
+        let found = found.or_else(|| file.clone());
         let found = found.map(|value| value.trim().to_owned());
-        let (what, hint) = (self.what, self.hint);
-        let missing = || trouble(&ServerError::Missing { what, hint });
+        let missing = || unusable(format!("no {} was given", self.what), self.hint);
         found.filter(|value| !value.is_empty()).ok_or_else(missing)
     }
 
@@ -187,7 +161,13 @@ impl Setting {
     ) -> Result<String, Trouble> {
         let found = self.pick(flag, env, file)?;
         match found.contains(acts) {
-            true => Err(trouble(&ServerError::Invisible { what: self.what })),
+            true => Err(unusable(
+                format!(
+                    "the {} has a control character or an invisible one in it",
+                    self.what
+                ),
+                "copy it again, without a line break in it",
+            )),
             false => Ok(found),
         }
     }
@@ -203,7 +183,7 @@ pub fn server(
     scenario: &ServerFlags,
 ) -> Result<(Address, Credentials), Trouble> {
     let url = URL.pick(&flags.url, env, &scenario.url)?;
-    let address = Address::parse(&url).map_err(|e| trouble(&e.into()))?;
+    let address = Address::parse(&url).map_err(|e| unusable(e.to_string(), e.hint()))?;
     let key = KEY.pick_visible(&flags.api_key, env, &scenario.api_key)?;
     let secret = SECRET.pick_visible(&flags.api_secret, env, &scenario.api_secret)?;
     Ok((address, Credentials::new(key, secret)))

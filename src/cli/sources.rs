@@ -44,12 +44,12 @@ impl Source {
             text,
             _unpacked: unpacked,
         };
-        match read(Path::new(name)) {
+        match read_at_most(Path::new(name), MAX_BYTES) {
             Ok(text) => Ok(opened(name.into(), text, None)),
             Err(_) if names().any(|builtin| builtin == name) && !Path::new(name).is_file() => {
                 let dir = unpack().map_err(|e| cannot_unpack(name, &e))?;
                 let path = dir.path().join(format!("scenarios/{name}.yaml"));
-                let text = read(&path).map_err(|e| unreadable(name, &e))?;
+                let text = read_at_most(&path, MAX_BYTES).map_err(|e| unreadable(name, &e))?;
                 Ok(opened(path, text, Some(dir)))
             }
             Err(error) => Err(unreadable(name, &error)),
@@ -146,15 +146,18 @@ fn spelling_hint(path: &Path) -> Option<String> {
     blank.then(|| "take the blank at the beginning or end of the path away".to_owned())
 }
 
-/// Reads at most one byte more than allowed, so that the checker sees that the file is too large.
-fn read(path: &Path) -> std::io::Result<Vec<u8>> {
+/// Reads at most one byte more than `limit`, so that the reader sees that the file is too large.
+///
+/// # Errors
+/// The operating system's error; a folder is one.
+pub(super) fn read_at_most(path: &Path, limit: usize) -> std::io::Result<Vec<u8>> {
     let file = File::open(path)?;
     if file.metadata()?.is_dir() {
         return Err(Error::from(ErrorKind::IsADirectory));
     }
-    let mut text = Vec::new();
-    file.take(MAX_BYTES as u64 + 1).read_to_end(&mut text)?;
-    Ok(text)
+    let mut bytes = Vec::new();
+    file.take(limit as u64 + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 fn unreadable(name: &str, error: &Error) -> Trouble {

@@ -6,13 +6,14 @@
 use crate::audio::{Annotation, AudioError, Doubt, Judged, RATE, decode, judge, pauses};
 use crate::cli::console;
 use crate::cli::exit::Exit;
+use crate::cli::sources::read_at_most;
 use crate::cli::trouble::Trouble;
 use crate::vocab::Channel;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use std::fmt::Write as _;
 use std::fs::File;
-use std::io::{Error, ErrorKind, Read, Write as _};
+use std::io::{Error, ErrorKind, Write as _};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -102,7 +103,7 @@ fn channel(name: &str) -> Result<Channel, String> {
 }
 
 fn inspect(file: &Path, args: &InspectArgs) -> Result<Exit, Trouble> {
-    let bytes = read(file, decode::MAX_BYTES).map_err(|e| unreadable(file, &e))?;
+    let bytes = read_at_most(file, decode::MAX_BYTES).map_err(|e| unreadable(file, &e))?;
     let trouble = |e: AudioError| trouble(file, &e);
     let extension = file.extension().and_then(|e| e.to_str());
     let recording = decode::recording(&bytes, extension).map_err(trouble)?;
@@ -141,7 +142,7 @@ fn trouble(file: &Path, e: &AudioError) -> Trouble {
 
 /// Reads the annotation beside a recording; one of another program is named and left alone.
 fn annotation(sidecar: &Path, force: bool) -> Result<Option<Annotation>, Trouble> {
-    match read(sidecar, MAX_SIDECAR) {
+    match read_at_most(sidecar, MAX_SIDECAR) {
         Ok(json) => match Annotation::parse(&json) {
             Ok(annotation) => Ok(Some(annotation)),
             Err(AudioError::Foreign) if !force => {
@@ -271,17 +272,6 @@ fn write(path: &Path, found: &Inspected, text: Option<&str>, force: bool) -> Res
 fn readable_by_all(file: &File) -> std::io::Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
     file.set_permissions(std::fs::Permissions::from_mode(0o644))
-}
-
-/// Reads at most one byte more than `limit`, so that the decoder sees that the file is too large.
-fn read(path: &Path, limit: usize) -> std::io::Result<Vec<u8>> {
-    let file = File::open(path)?;
-    if file.metadata()?.is_dir() {
-        return Err(Error::from(ErrorKind::IsADirectory));
-    }
-    let mut bytes = Vec::new();
-    file.take(limit as u64 + 1).read_to_end(&mut bytes)?;
-    Ok(bytes)
 }
 
 fn unreadable(path: &Path, error: &Error) -> Trouble {

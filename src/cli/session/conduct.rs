@@ -63,15 +63,12 @@ pub(crate) fn open(request: &Request) -> Result<Opened, Trouble> {
     let source = Source::open(&request.scenario)?;
     // A variable that a flag replaces need not be set.
     let from_flags = |name: &str| match name {
-        "LIVEKIT_URL" => request.server.url.clone(),
-        "LIVEKIT_API_KEY" => request.server.api_key.clone(),
-        "LIVEKIT_API_SECRET" => request.server.api_secret.clone(),
+        "LIVEKIT_URL" => request.server.url.as_ref(),
+        "LIVEKIT_API_KEY" => request.server.api_key.as_ref(),
+        "LIVEKIT_API_SECRET" => request.server.api_secret.as_ref(),
         _ => None,
     };
-    let lookup = |name: &str| match from_flags(name) {
-        Some(flag) => Ok(Some(flag)),
-        None => env.get(name),
-    };
+    let lookup = |name: &str| env.flag_or(from_flags(name), name);
     let scenario = source.check(&lookup, Unset::Problem)?;
     warn_of_doubts(&scenario, &request.scenario);
     let scenario = request

@@ -28,14 +28,10 @@ pub(super) struct Users {
 
 impl Users {
     pub(super) fn of(flags: &ServerFlags, env: &Environment) -> Result<Self, Trouble> {
-        let set = |flag: &Option<String>, name| match flag {
-            Some(flag) => Ok(Some(flag.clone())),
-            None => env.get(name),
-        };
         Ok(Self {
-            url: set(&flags.url, "LIVEKIT_URL")?,
-            key: set(&flags.api_key, "LIVEKIT_API_KEY")?,
-            secret: set(&flags.api_secret, "LIVEKIT_API_SECRET")?,
+            url: env.flag_or(flags.url.as_ref(), "LIVEKIT_URL")?,
+            key: env.flag_or(flags.api_key.as_ref(), "LIVEKIT_API_KEY")?,
+            secret: env.flag_or(flags.api_secret.as_ref(), "LIVEKIT_API_SECRET")?,
             hosts: std::env::var(KEY_HOSTS).unwrap_or_default(),
         })
     }
