@@ -6,7 +6,7 @@ use super::checker::{Checker, Zero};
 use super::file::{CallFile, DelayFile, SayFile, StartFile, TurnFile, UtteranceFile};
 use super::places::{join, readable};
 use super::problem::{Code, did_you_mean};
-use super::types::{Call, Delay, Doubtful, SoundFile, Turn, Utterance};
+use super::types::{Call, Delay, Doubtful, Turn, Utterance};
 use crate::vocab::{Anchor, Expect, GreetingPolicy, duration};
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -53,18 +53,19 @@ impl Checker<'_> {
         let speech_end = (!speech_end.is_zero()).then_some(speech_end);
         let at_file = join(pointer, "file");
         let file = self.folder.join(self.need(entry.file.as_ref(), &at_file)?);
-        let mut length = None;
+        let mut utterance = Utterance {
+            name: name.to_owned(),
+            file,
+            text: entry.text.clone(),
+            speech_end,
+            channel: entry.channel,
+            length: None,
+        };
         if !self.is_unset(&at_file) {
-            let sound = SoundFile {
-                path: &file,
-                speech_end,
-                channel: entry.channel,
-                annotated: true,
-            };
-            match (self.load)(&sound) {
+            match (self.load)(&utterance.sound()) {
                 Ok(None) => {}
                 Ok(Some(loaded)) => {
-                    length = Some(loaded.length);
+                    utterance.length = Some(loaded.length);
                     let doubts = loaded.doubts.into_iter().map(|doubt| Doubtful {
                         path: readable(&at_file),
                         place: self.places.value(&at_file),
@@ -76,15 +77,7 @@ impl Checker<'_> {
                 Err(error) => self.problem(&at_file, Code::Audio, error.message, error.hint),
             }
         }
-        let (name, text) = (name.to_owned(), entry.text.clone());
-        Some(Utterance {
-            name,
-            file,
-            text,
-            speech_end,
-            channel: entry.channel,
-            length,
-        })
+        Some(utterance)
     }
 
     pub(super) fn call(&mut self, file: &CallFile, utterances: &[&str]) -> Option<Call> {

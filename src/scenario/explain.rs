@@ -8,7 +8,7 @@ use super::hints::{self, Form, Given};
 use super::metric;
 use super::places::{Places, join, last, readable};
 use super::problem::{Code, did_you_mean, quoted};
-use super::schema::part;
+use super::schema::holder;
 use crate::vocab::duration;
 use jsonschema::error::{TypeKind, ValidationErrorKind};
 use jsonschema::{JsonType, ValidationError};
@@ -249,12 +249,6 @@ fn pattern_problem(name: &str, pattern: &str, given: &Given<'_>) -> (Code, Strin
     };
     let message = format!("`{name}` cannot be {}", given.shown());
     (Code::BadValue, message, hint)
-}
-
-/// The subschema that contains the keyword that failed.
-fn holder(error: &ValidationError<'_>) -> Option<&'static Value> {
-    let (parent, _) = error.schema_path().as_str().rsplit_once('/')?;
-    part(parent)
 }
 
 fn key_schema(error: &ValidationError<'_>, key: &str) -> Option<Value> {

@@ -7,10 +7,9 @@
 use super::file::PERCENT_PATTERN;
 use super::places::{Origin, Places};
 use super::problem::clip;
-use super::schema::{part, resolve};
+use super::schema::{holder, resolve};
 use super::tree::scalar_value;
-use crate::vocab::nearest;
-use crate::vocab::{duration, number};
+use crate::vocab::{duration, nearest, number};
 use jsonschema::{JsonType, ValidationError};
 use saphyr::ScalarStyle;
 use serde_json::Value;
@@ -97,8 +96,7 @@ impl Form {
         if error.instance_path().as_str().ends_with("/agent/delay") {
             return Self::Delay;
         }
-        let holder = error.schema_path().as_str().rsplit_once('/');
-        let schema = holder.and_then(|(parent, _)| part(parent)).map(resolve);
+        let schema = holder(error).map(resolve);
         let pattern = schema.and_then(|schema| schema.get("pattern")?.as_str());
         match pattern {
             Some(duration::PATTERN) => Self::Duration,

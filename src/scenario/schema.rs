@@ -4,6 +4,7 @@
 //! (the types are `Option`s only for the checker).
 
 use super::file::ScenarioFile;
+use jsonschema::ValidationError;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value};
 use std::sync::LazyLock;
@@ -25,6 +26,12 @@ pub fn schema_text() -> String {
 /// The part of the schema at a JSON pointer.
 pub(super) fn part(pointer: &str) -> Option<&'static Value> {
     LazyLock::force(&SCHEMA).pointer(pointer)
+}
+
+/// The part of the schema that contains the keyword that failed.
+pub(super) fn holder(error: &ValidationError<'_>) -> Option<&'static Value> {
+    let (parent, _) = error.schema_path().as_str().rsplit_once('/')?;
+    part(parent)
 }
 
 /// Follows a `$ref` of a part, if it is one.

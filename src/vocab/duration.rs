@@ -97,7 +97,6 @@ pub fn without_unit(text: &str) -> String {
     let units = [format!("{plain}s"), format!("{plain}ms")];
     match number::integer(plain) {
         Some(0) => "write `0s`".to_owned(),
-        Some(..0) => format!("durations are not negative; {LIKE}"),
         _ if plain.starts_with(['-', '\u{2212}', '－']) => {
             format!("durations are not negative; {LIKE}")
         }
@@ -146,9 +145,8 @@ fn meant(text: &str) -> Option<String> {
         let (digits, after) = split(rest, |c| c.is_ascii_digit() || ".,".contains(c));
         let (name, after) = split(after, |c| c.is_ascii_alphabetic());
         // A last number without a unit counts the next smaller one: `1h30`.
-        let smaller = [("h", "m"), ("m", "s"), ("s", "ms"), ("ms", "us")];
         let unit = match name {
-            "" => smaller.iter().find(|(larger, _)| *larger == last)?.1,
+            "" => UNITS.windows(2).find(|pair| pair[0].0 == last)?[1].0,
             name => NAMES.iter().find(|(_, names)| names.contains(&name))?.0,
         };
         // `1,500ms` is a second and a half; `1,500s` may be anything.

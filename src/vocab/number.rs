@@ -132,8 +132,7 @@ fn without_separators(text: &str, fraction: bool) -> String {
         (1, 0) if fraction && grouped(',') => text.to_owned(),
         (1, 0) if fraction => text.replace(',', "."),
         (1.., 0 | 1) if grouped(',') => text.replace(',', ""),
-        (0 | 1, 2..) if grouped('.') => text.replace('.', "").replace(',', "."),
-        (1, 1) if grouped('.') => text.replace('.', "").replace(',', "."),
+        (0 | 1, 2..) | (1, 1) if grouped('.') => text.replace('.', "").replace(',', "."),
         _ => text.to_owned(),
     }
 }
