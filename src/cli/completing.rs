@@ -98,17 +98,18 @@ fn json_files(current: &OsStr) -> Vec<CompletionCandidate> {
 fn folders(current: &OsStr) -> Vec<CompletionCandidate> {
     let is_run = |path: &Path| path.is_dir() && RunFolder::open(path).is_ok();
     let mut found = Vec::new();
-    if !current.to_string_lossy().contains('/') {
+    // All of them begin with the parent, up to whose end any text is the beginning of each.
+    let begun = current.to_str().filter(|current| !current.contains('/'));
+    if begun.is_some_and(|begun| DEFAULT_PARENT.starts_with(begun)) {
         let entries = std::fs::read_dir(DEFAULT_PARENT);
         let paths = entries.into_iter().flatten().flatten().map(|e| e.path());
-        let paths = paths.filter(|path| is_run(path));
         let mut paths: Vec<String> = paths
             .filter_map(|p| p.to_str().map(str::to_owned))
             .collect();
-        // They begin with their time.
+        // They begin with their time. Whether one is a run takes reading it.
         paths.sort_unstable_by(|a, b| b.cmp(a));
-        paths.truncate(RUNS);
-        found.extend(beginning(current, paths.into_iter()));
+        let runs = paths.into_iter().filter(|path| is_run(Path::new(path)));
+        found.extend(runs.take(RUNS).map(CompletionCandidate::from));
     }
     found.extend(PathCompleter::any().filter(is_run).complete(current));
     found
