@@ -2,7 +2,9 @@
 //!
 //! Invariants: a default text fits on a screen; everything is the same with and without colour.
 
-use super::tests::{all_missed, empty, every_summary, failed, hostile, passed, sentinels, stopped};
+use super::tests::{
+    all_missed, empty, every_summary, failed, hostile, passed, sentinels, stopped, summary,
+};
 use super::tests::{gates, threshold};
 use super::*;
 use crate::record::fixtures::{Failure, Outcome, Run, facts};
@@ -62,12 +64,7 @@ fn doubted() -> Summary {
         run.bad(Outcome::Failed, Some(Failure::Dropped { detail }));
     }
     run.turns[0].flags = Flag::ALL.to_vec();
-    let mut summary = Summary::build(
-        &facts(45, Ending::Finished),
-        &run.calls,
-        &run.turns,
-        &gates(),
-    );
+    let mut summary = summary(&run, 45, Ending::Finished);
     summary.echoes = 3;
     summary.late_replies = 2;
     summary.flags.insert("of_a_later_release".into(), 1);
@@ -102,12 +99,7 @@ fn many_gates() -> Summary {
 fn compared() -> Summary {
     let mut run = Run::default();
     run.compared();
-    Summary::build(
-        &facts(30, Ending::Finished),
-        &run.calls,
-        &run.turns,
-        &gates(),
-    )
+    summary(&run, 30, Ending::Finished)
 }
 
 /// As many variants as a scenario may have, with names as long as they may be.

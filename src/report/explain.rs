@@ -6,7 +6,7 @@
 use super::Screen;
 use super::definitions::TERMS;
 use super::flags::{self, FLAGS};
-use super::text::{beside, indented};
+use super::text::{beside, indented, joined};
 use crate::vocab::{About, Kind, Metric, Row, Shown, nearest};
 
 /// Width of the column of names in the list.
@@ -76,11 +76,7 @@ pub fn explain(text: &str, screen: Screen) -> Result<String, Option<&'static str
         let key = format!("  {:<1$}", key, KEY - 2);
         lines.extend(beside(&key, &text, KEY, screen.width));
     }
-    Ok(finished(&lines))
-}
-
-fn finished(lines: &[String]) -> String {
-    lines.iter().map(|line| format!("{line}\n")).collect()
+    Ok(joined(&lines))
 }
 
 fn unit(row: &Row) -> String {
@@ -140,7 +136,7 @@ pub fn list(screen: Screen) -> String {
     lines.push(String::new());
     let more = "`loadgen explain NAME` has the unit of one, and where it is shown";
     lines.extend(indented(more, 0, screen.width));
-    finished(&lines)
+    joined(&lines)
 }
 
 #[cfg(test)]

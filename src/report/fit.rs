@@ -17,10 +17,8 @@ pub(super) struct Item {
 pub(super) struct Part {
     /// Lines above the items.
     title: Vec<String>,
-    /// The weightiest first.
-    items: Vec<Item>,
-    /// The places at which the items are shown, in the order of `items`; empty: in that order.
-    places: Vec<usize>,
+    /// The weightiest first, each with the place at which it is shown.
+    items: Vec<(usize, Item)>,
     /// Kinds of the items that are left out, the weightiest first.
     left_out: Vec<&'static str>,
     /// Items may be left out.
@@ -35,8 +33,7 @@ impl Part {
         let kind = "";
         Self {
             title: Vec::new(),
-            items: vec![Item { lines, kind }],
-            places: Vec::new(),
+            items: vec![(0, Item { lines, kind })],
             left_out: Vec::new(),
             yields: false,
             indent: 0,
@@ -45,22 +42,17 @@ impl Part {
 
     /// A part whose last items are left out where lines are short.
     pub(super) fn of(title: Vec<String>, items: Vec<Item>) -> Self {
-        Self {
-            title,
-            items,
-            places: Vec::new(),
-            left_out: Vec::new(),
-            yields: true,
-            indent: 2,
-        }
+        Self::placed(title, items.into_iter().enumerate().collect())
     }
 
     /// A part as by [`Self::of`], whose items are shown in the order of their places.
     pub(super) fn placed(title: Vec<String>, items: Vec<(usize, Item)>) -> Self {
-        let (places, items) = items.into_iter().unzip();
         Self {
-            places,
-            ..Self::of(title, items)
+            title,
+            items,
+            left_out: Vec::new(),
+            yields: true,
+            indent: 2,
         }
     }
 
@@ -80,7 +72,7 @@ impl Part {
 
     /// Leaves the last item out.
     fn yield_one(&mut self) {
-        if let Some(item) = self.items.pop() {
+        if let Some((_, item)) = self.items.pop() {
             self.left_out.insert(0, item.kind);
         }
     }
@@ -90,7 +82,7 @@ impl Part {
     }
 
     fn lines_of_items(&self) -> usize {
-        self.items.iter().map(|item| item.lines.len()).sum()
+        self.items.iter().map(|(_, item)| item.lines.len()).sum()
     }
 
     /// Says how many items are left out.
@@ -118,13 +110,21 @@ impl Part {
         indented(&text, self.indent, width)
     }
 
+    /// The number of [`Self::lines`].
+    fn height(&self, width: usize) -> usize {
+        match self.is_empty() {
+            true => 0,
+            false => self.title.len() + self.lines_of_items() + self.rest(width).len(),
+        }
+    }
+
     fn lines(&self, width: usize) -> Vec<String> {
         if self.is_empty() {
             return Vec::new();
         }
-        let mut order: Vec<usize> = (0..self.items.len()).collect();
-        order.sort_by_key(|nth| self.places.get(*nth).copied().unwrap_or(*nth));
-        let items = order.iter().flat_map(|nth| &self.items[*nth].lines);
+        let mut items: Vec<&(usize, Item)> = self.items.iter().collect();
+        items.sort_by_key(|(place, _)| place);
+        let items = items.into_iter().flat_map(|(_, item)| &item.lines);
         let title = self.title.iter().chain(items).cloned();
         title.chain(self.rest(width)).collect()
     }
@@ -139,14 +139,17 @@ pub(super) fn fit(mut parts: Vec<Part>, lines: usize, width: usize) -> Vec<Strin
             part.yield_one();
         }
     }
-    loop {
-        let shown: Vec<String> = parts.iter().flat_map(|part| part.lines(width)).collect();
-        let most = parts.iter_mut().filter(|part| part.can_yield());
-        match most.max_by_key(|part| part.lines_of_items()) {
-            Some(part) if shown.len() > lines => part.yield_one(),
-            _ => return shown,
-        }
+    let mut heights: Vec<usize> = parts.iter().map(|part| part.height(width)).collect();
+    while heights.iter().sum::<usize>() > lines {
+        let most = parts.iter_mut().zip(&mut heights);
+        let most = most.filter(|(part, _)| part.can_yield());
+        let Some((part, height)) = most.max_by_key(|(part, _)| part.lines_of_items()) else {
+            break;
+        };
+        part.yield_one();
+        *height = part.height(width);
     }
+    parts.iter().flat_map(|part| part.lines(width)).collect()
 }
 
 #[cfg(test)]

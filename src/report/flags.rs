@@ -3,6 +3,7 @@
 //! Out: a table, most serious flag first. Invariant: every flag is listed exactly once (a test).
 
 use crate::record::Flag;
+use std::collections::BTreeMap;
 
 /// The explanation of a flag.
 #[derive(Debug, Clone, Copy)]
@@ -96,6 +97,20 @@ pub(super) const FLAGS: &[Meaning] = &[
         "the arrival was stamped by loadgen, not by the kernel: what kept it busy is in the figure",
     ),
 ];
+
+/// The flags of a run, each with its number of turns and its explanation: most serious first, and
+/// those that this release does not know last.
+pub(super) fn found(
+    flags: &BTreeMap<String, usize>,
+) -> Vec<(&str, usize, Option<&'static Meaning>)> {
+    let place = |name: &str| FLAGS.iter().position(|m| m.flag.name() == name);
+    let mut found: Vec<_> = flags
+        .iter()
+        .map(|(name, turns)| (name.as_str(), *turns, named(name)))
+        .collect();
+    found.sort_by_key(|(name, ..)| place(name).unwrap_or(FLAGS.len()));
+    found
+}
 
 /// Looks up the explanation of a flag by the flag's name.
 pub(super) fn named(name: &str) -> Option<&'static Meaning> {

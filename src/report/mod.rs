@@ -4,6 +4,7 @@
 //! looks at a terminal. Invariants: every format is made from the same records, so that they
 //! agree; names from outside cannot control a terminal or a spreadsheet.
 
+mod columns;
 pub mod comparison;
 pub mod console;
 mod counts;

@@ -126,7 +126,7 @@ pub(super) fn hostile() -> (Summary, Vec<TurnRecord>) {
 }
 
 /// Figures as large as a run can make them.
-pub(super) fn huge() -> Summary {
+fn huge() -> Summary {
     let mut summary = failed();
     let longest = Some(Ms::from_micros(600_000_000));
     let huge = Latency {

@@ -43,20 +43,27 @@ pub(super) fn padded(text: &str, columns: usize) -> String {
     format!("{text}{:fill$}", "")
 }
 
+/// `text` behind spaces up to `columns`.
+pub(super) fn padded_left(text: &str, columns: usize) -> String {
+    let fill = columns.saturating_sub(width(text));
+    format!("{:fill$}{text}", "")
+}
+
+/// Lines as one text, without spaces at their ends and with a final newline.
+pub(super) fn joined(lines: &[String]) -> String {
+    let lines = lines.iter().map(|line| line.trim_end());
+    lines.map(|line| format!("{line}\n")).collect()
+}
+
 /// Wraps `text` into lines of at most `columns`, breaking longer words. An interval stays on one
 /// line, and so does a number with its unit. Returns at least one line.
 pub(super) fn wrap(text: &str, columns: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for part in parts(text, columns) {
-        let line = lines.last_mut().map_or("", |line| line.as_str());
-        let space = usize::from(!line.is_empty());
-        if space > 0 && width(line) + space + width(&part) > columns {
-            lines.push(String::new());
-        }
         for piece in pieces(&part, columns) {
             match lines.last_mut() {
                 Some(line) if line.is_empty() => line.push_str(piece),
-                Some(line) if width(line) + 1 + width(piece) <= columns => {
+                Some(line) if width(line) + 1 + width(&part) <= columns => {
                     line.push(' ');
                     line.push_str(piece);
                 }

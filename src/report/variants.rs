@@ -4,8 +4,9 @@
 //! variants. Invariants: turns without a reply count as ∞ in every figure; a row is no wider than
 //! the screen: where figures do not fit beside each other, they are told one after the other.
 
+use super::columns::Columns;
 use super::figures::{interval, possibly_infinite};
-use super::text::{clean, padded, width, wrap};
+use super::text::{clean, wrap};
 use crate::record::{Behind, Lag, LagVerdict, Ms, Span, VariantSummary};
 
 /// Maximum length of a name, in characters: longer than any that a scenario may have.
@@ -35,32 +36,15 @@ pub(super) fn table(variants: &[VariantSummary], columns: usize) -> Table {
     ];
     let heads = heads.map(str::to_owned);
     let cells: Vec<[String; 7]> = variants.iter().map(cells).collect();
-    let wide: Vec<usize> = (0..heads.len())
-        .map(|nth| {
-            let column = cells.iter().chain([&heads]).map(|row| width(&row[nth]));
-            column.max().unwrap_or(0)
-        })
-        .collect();
-    let line = |row: &[String; 7]| {
-        let mut line = padded(&row[0], wide[0]);
-        for nth in 1..row.len() {
-            // An interval stands to the right of its figure.
-            line += "  ";
-            line += &match nth {
-                4 | 6 => padded(&row[nth], wide[nth]),
-                _ => format!("{:1$}{2}", "", wide[nth] - width(&row[nth]), row[nth]),
-            };
-        }
-        line.trim_end().to_owned()
-    };
-    let aligned = std::iter::once(&heads).chain(&cells).map(line);
-    let aligned: Vec<String> = aligned.collect();
-    let fits = aligned.iter().all(|line| INDENT + width(line) <= columns);
-    let head = aligned.first().filter(|_| fits);
+    // An interval stands to the right of its figure.
+    let right = std::array::from_fn(|nth| !matches!(nth, 0 | 4 | 6));
+    let aligned = Columns::of(cells.iter().chain([&heads]), right);
+    let aligned = Some(aligned).filter(|aligned| INDENT + aligned.width() <= columns);
+    let head = aligned.as_ref().map(|aligned| aligned.line(&heads));
     let rows = variants.iter().enumerate().map(|(nth, variant)| {
-        let own = match fits {
-            true => vec![aligned[nth + 1].clone()],
-            false => wrap(&sentence(&cells[nth], variant), columns - INDENT),
+        let own = match &aligned {
+            Some(aligned) => vec![aligned.line(&cells[nth])],
+            None => wrap(&sentence(&cells[nth], variant), columns - INDENT),
         };
         let below = variant.behind.as_ref().and_then(later);
         let below = below.map(|text| wrap(&text, columns - INDENT));

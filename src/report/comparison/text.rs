@@ -6,8 +6,9 @@
 
 use super::{Compared, Pair};
 use crate::record::LagNeeded;
+use crate::report::columns::Columns;
 use crate::report::fit::{Item, Part, fit};
-use crate::report::text::{beside, clean, indented, padded, width, wrap};
+use crate::report::text::{beside, clean, indented, joined, wrap};
 use crate::report::{Screen, Style, needed};
 use crate::stats::compare::{Change, Difference, Figure, Settings};
 use crate::vocab::Metric;
@@ -23,7 +24,7 @@ const TOLD: usize = 2;
 
 /// Renders the comparison, with a final newline; whole on a screen of [`Screen::ALL`] lines.
 pub fn render(compared: &Compared, screen: Screen) -> String {
-    let widths = Widths::of(compared, screen.width);
+    let columns = columns(compared, screen.width);
     let mut parts = Vec::new();
     for (nth, pair) in compared.pairs.iter().enumerate() {
         let gap = if nth == 0 {
@@ -32,7 +33,7 @@ pub fn render(compared: &Compared, screen: Screen) -> String {
             vec![String::new()]
         };
         parts.push(Part::whole(gap));
-        parts.extend(of_pair(pair, widths.as_ref(), screen));
+        parts.extend(of_pair(pair, columns.as_ref(), screen));
     }
     parts.push(Part::whole(footer(compared.settings, screen)));
     let mut lines = fit(parts, screen.lines, screen.width);
@@ -43,8 +44,7 @@ pub fn render(compared: &Compared, screen: Screen) -> String {
         ];
         lines = fit(parts, screen.lines, screen.width);
     }
-    let lines = lines.iter().map(|line| line.trim_end());
-    lines.map(|line| format!("{line}\n")).collect()
+    joined(&lines)
 }
 
 /// The verdict on a pair and its names, with the text after them.
@@ -60,7 +60,7 @@ fn head(pair: &Pair, further: &str, screen: Screen) -> Vec<String> {
     beside(&word, &names, KEY, screen.width)
 }
 
-fn of_pair(pair: &Pair, widths: Option<&Widths>, screen: Screen) -> Vec<Part> {
+fn of_pair(pair: &Pair, columns: Option<&Columns<8>>, screen: Screen) -> Vec<Part> {
     let below = |text: &str, style: fn(Style, &str) -> String| {
         let lines = wrap(text, screen.width - KEY);
         let line = |line: String| format!("{:KEY$}{}", "", style(screen.style, &line));
@@ -83,12 +83,12 @@ fn of_pair(pair: &Pair, widths: Option<&Widths>, screen: Screen) -> Vec<Part> {
     let rows = rows.into_iter().map(|(place, metric, difference)| {
         let row = Row::of(metric, difference);
         let item = Item {
-            lines: row.lines(difference.change, widths, screen),
+            lines: row.lines(difference.change, columns, screen),
             kind: difference.change.name(),
         };
         (place, item)
     });
-    let head_of_table = widths.map(|widths| widths.line(&Row::heads()));
+    let head_of_table = columns.map(|columns| columns.line(&Row::heads().0));
     let head_of_table = head_of_table.map(|line| screen.style.head(&line));
     let title = std::iter::once(String::new()).chain(head_of_table);
     let needed = figures(pair).filter_map(|(_, d)| d.needed.map(LagNeeded::from));
@@ -202,11 +202,11 @@ impl Row {
         ])
     }
 
-    fn lines(&self, change: Change, widths: Option<&Widths>, screen: Screen) -> Vec<String> {
+    fn lines(&self, change: Change, columns: Option<&Columns<8>>, screen: Screen) -> Vec<String> {
         let word = dressed(change, change.name(), screen.style);
-        match widths {
-            Some(widths) => {
-                let line = widths.line(self);
+        match columns {
+            Some(columns) => {
+                let line = columns.line(&self.0);
                 let before = line.strip_suffix(change.name()).unwrap_or(&line);
                 vec![format!("{before}{word}")]
             }
@@ -221,33 +221,14 @@ impl Row {
     }
 }
 
-/// The widths of the columns.
-struct Widths([usize; 8]);
-
-impl Widths {
-    /// `None` if the columns do not fit.
-    fn of(compared: &Compared, columns: usize) -> Option<Self> {
-        let mut widths = Self([0; 8]);
-        let rows = compared.pairs.iter().flat_map(figures);
-        let rows = rows.map(|(metric, difference)| Row::of(metric, difference));
-        for row in rows.chain([Row::heads()]) {
-            for (wide, cell) in widths.0.iter_mut().zip(&row.0) {
-                *wide = width(cell).max(*wide);
-            }
-        }
-        let gaps = 2 * (widths.0.len() - 1);
-        (widths.0.iter().sum::<usize>() + gaps <= columns).then_some(widths)
-    }
-
-    fn line(&self, row: &Row) -> String {
-        let cells = row.0.iter().zip(self.0).enumerate();
-        let cells = cells.map(|(nth, (cell, wide))| match nth {
-            2..=4 | 6 => format!("{:1$}{cell}", "", wide - width(cell)),
-            _ => padded(cell, wide),
-        });
-        let cells: Vec<String> = cells.collect();
-        cells.join("  ").trim_end().to_owned()
-    }
+/// The columns of all rows; `None` if they do not fit into `width`.
+fn columns(compared: &Compared, width: usize) -> Option<Columns<8>> {
+    let rows = compared.pairs.iter().flat_map(figures);
+    let rows = rows.map(|(metric, difference)| Row::of(metric, difference).0);
+    let rows: Vec<_> = rows.chain([Row::heads().0]).collect();
+    let right = std::array::from_fn(|nth| matches!(nth, 2..=4 | 6));
+    let columns = Columns::of(&rows, right);
+    (columns.width() <= width).then_some(columns)
 }
 
 /// Times in ms, rates in percent.

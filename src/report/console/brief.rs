@@ -5,22 +5,18 @@
 //! gates beyond a handful, those that do not hold are shown and the others counted; whatever else
 //! is left out is counted too.
 
-use super::page::{KEY, Page, section};
+use super::page::{GATE_INDENT, KEY, Page, gate_head, section};
 use super::wrong::{self, Finding};
 use super::{head, ttfa};
 use crate::record::{GateAnswer, GateResult, Summary};
 use crate::report::figures::figure;
 use crate::report::fit::{Item, Part, fit};
-use crate::report::text::{beside, clean, grouped};
+use crate::report::text::{beside, grouped};
 use crate::report::{Screen, counts, variants, words};
 use crate::vocab::Shown;
 
 /// As many gates are shown one by one, whatever became of them.
 const HANDFUL: usize = 5;
-/// Indent of what stands beside a gate's answer.
-const GATE_INDENT: usize = 13;
-/// Maximum length of a gate's name, in characters: longer than metric, variant and expression.
-const LONGEST_GATE: usize = 200;
 
 /// The screen as one string, with a final newline. `report`: the path of the report, or of the
 /// run folder.
@@ -44,9 +40,7 @@ pub fn render(summary: &Summary, screen: Screen, report: Option<&str>) -> String
 
 fn top(summary: &Summary, screen: Screen) -> Part {
     let mut page = Page::new(screen);
-    head::title(&mut page, summary);
-    page.entry("", &words::verdict(summary));
-    head::facts(&mut page, summary);
+    head::add(&mut page, summary);
     Part::whole(page.lines)
 }
 
@@ -90,17 +84,11 @@ fn weight(answer: GateAnswer) -> usize {
 }
 
 fn row(gate: &GateResult, screen: Screen) -> Item {
-    let answer = words::answer(gate.answer());
-    let word = words::dressed(gate, &format!("{answer:<9}"), screen.style);
-    let text = format!(
-        "{}: {}",
-        clean(&gate.name(), LONGEST_GATE),
-        words::gate(gate)
-    );
-    let lines = beside(&format!("  {word}  "), &text, GATE_INDENT, screen.width);
+    let (key, name) = gate_head(gate, screen.style);
+    let text = format!("{name}: {}", words::gate(gate));
     Item {
-        lines,
-        kind: answer,
+        lines: beside(&key, &text, GATE_INDENT, screen.width),
+        kind: words::answer(gate.answer()),
     }
 }
 

@@ -3,17 +3,13 @@
 //! In: a summary, the screen, where the report is. Out: lines; as many as there are figures.
 //! Invariant: what is shown by default is here too.
 
-use super::page::{KEY, LONGEST_NAME, Page};
+use super::page::{GATE_INDENT, KEY, LONGEST_NAME, Page, gate_head};
 use super::{head, ttfa, wrong};
 use crate::record::{Generator, Metrics, Ms, SecondOpinions, SteadySpan, Summary};
 use crate::report::figures::{cells, hundredths, in_tables, possibly_infinite};
 use crate::report::text::{clean, grouped, plural, width};
 use crate::report::{Screen, counts, definitions, variants, words};
 
-/// Indent of the lines that explain a gate.
-const GATE_INDENT: usize = 13;
-/// Maximum length of a gate's name, in characters: longer than metric, variant and expression.
-const LONGEST_GATE: usize = 200;
 /// Maximum number of steady spans listed.
 const SPANS: usize = 6;
 /// Width of the names of latencies, with their indent.
@@ -60,9 +56,7 @@ struct Details(Page);
 
 impl Details {
     fn verdict(&mut self, summary: &Summary) {
-        head::title(&mut self.0, summary);
-        self.0.entry("", &words::verdict(summary));
-        head::facts(&mut self.0, summary);
+        head::add(&mut self.0, summary);
         for reason in wrong::reasons(summary) {
             self.0.lines.extend(reason.lines(KEY, self.0.screen));
         }
@@ -75,10 +69,8 @@ impl Details {
         self.0.section("gates");
         let style = self.0.screen.style;
         for gate in &summary.verdict.gates {
-            let answer = format!("{:<9}", words::answer(gate.answer()));
-            let word = words::dressed(gate, &answer, style);
-            let name = clean(&gate.name(), LONGEST_GATE);
-            self.0.beside(&format!("  {word}  "), &name, GATE_INDENT);
+            let (key, name) = gate_head(gate, style);
+            self.0.beside(&key, &name, GATE_INDENT);
             self.0.indented(&words::gate(gate), GATE_INDENT);
         }
     }

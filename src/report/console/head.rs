@@ -4,14 +4,21 @@
 
 use super::page::{KEY, LONGEST_NAME, Page};
 use crate::record::{Status, Summary};
-use crate::report::Style;
 use crate::report::text::{clean, wrap};
+use crate::report::{Style, words};
 
 /// Maximum length of the target's name and address.
 const LONGEST_TARGET: usize = 200;
 
+/// Adds the verdict, the name of the run, and its facts.
+pub(super) fn add(page: &mut Page, summary: &Summary) {
+    title(page, summary);
+    page.entry("", &words::verdict(summary));
+    facts(page, summary);
+}
+
 /// Adds the verdict in a word, and the name of the run.
-pub(super) fn title(page: &mut Page, summary: &Summary) {
+fn title(page: &mut Page, summary: &Summary) {
     let style = page.screen.style;
     let (word, dress): (&str, fn(Style, &str) -> String) = match summary.verdict.status {
         Status::Passed => ("PASSED", Style::good),
@@ -31,7 +38,7 @@ pub(super) fn title(page: &mut Page, summary: &Summary) {
 }
 
 /// Adds what was run, when, for how long, and what was done to the packets.
-pub(super) fn facts(page: &mut Page, summary: &Summary) {
+fn facts(page: &mut Page, summary: &Summary) {
     let run = &summary.run;
     let facts = format!(
         "{}, seed {}, {}, {:.1} s, loadgen {}",

@@ -2,13 +2,18 @@
 //!
 //! In: texts. Out: lines. Invariant: texts are wrapped at the width of the screen.
 
-use crate::report::Screen;
-use crate::report::text::{beside, clean, indented};
+use crate::record::GateResult;
+use crate::report::text::{beside, clean, indented, joined};
+use crate::report::{Screen, Style, words};
 
 /// Width of the key column on the left.
 pub(super) const KEY: usize = 12;
 /// Maximum length of a name from outside; longer ones are truncated.
 pub(super) const LONGEST_NAME: usize = 60;
+/// Indent of what stands beside a gate's answer.
+pub(super) const GATE_INDENT: usize = 13;
+/// Maximum length of a gate's name, in characters: longer than metric, variant and expression.
+const LONGEST_GATE: usize = 200;
 /// Maximum length of a message from outside.
 pub(super) const LONGEST_MESSAGE: usize = 400;
 
@@ -70,9 +75,15 @@ impl Page {
 
     /// The page as one string, with a final newline.
     pub(super) fn into_text(self) -> String {
-        let lines = self.lines.iter().map(|line| line.trim_end());
-        lines.map(|line| format!("{line}\n")).collect()
+        joined(&self.lines)
     }
+}
+
+/// A gate's answer as a key, and the gate's name.
+pub(super) fn gate_head(gate: &GateResult, style: Style) -> (String, String) {
+    let answer = format!("{:<9}", words::answer(gate.answer()));
+    let word = words::dressed(gate, &answer, style);
+    (format!("  {word}  "), clean(&gate.name(), LONGEST_GATE))
 }
 
 /// An empty line and a title.

@@ -9,7 +9,7 @@ use super::page::section;
 use crate::record::{Ms, Quantiles, Summary};
 use crate::report::Screen;
 use crate::report::figures::{QUANTILES, figure, interval, possibly_infinite};
-use crate::report::text::{grouped, plural, width};
+use crate::report::text::{grouped, padded, padded_left, plural, width};
 use crate::vocab::Metric;
 
 /// Columns between two tables that stand side by side.
@@ -34,17 +34,16 @@ pub(super) fn lines(summary: &Summary, screen: Screen) -> Vec<String> {
         true => vec![all.lines()],
         false => vec![all.lines(), replied.lines()],
     };
-    let widest = |column: &[String]| column.iter().map(|line| width(line)).max().unwrap_or(0);
-    let beside: usize = columns.iter().map(|column| widest(column) + GAP).sum();
-    if beside > screen.width + GAP {
+    let widest = |column: &Vec<String>| column.iter().map(|line| width(line)).max().unwrap_or(0);
+    let wide: Vec<usize> = columns.iter().map(|column| widest(column) + GAP).collect();
+    if wide.iter().sum::<usize>() > screen.width + GAP {
         return lines.into_iter().chain(columns.concat()).collect();
     }
     for nth in 0..columns[0].len() {
-        let mut line = String::new();
-        for column in &columns {
-            let wide = widest(column) + GAP;
-            line += &crate::report::text::padded(&column[nth], wide);
-        }
+        let cells = columns.iter().zip(&wide);
+        let line: String = cells
+            .map(|(column, wide)| padded(&column[nth], *wide))
+            .collect();
         lines.push(line.trim_end().to_owned());
     }
     lines
@@ -89,8 +88,7 @@ impl Column {
         let figures = self.rows.iter().map(|(_, figure, _)| width(figure));
         let wide = figures.max().unwrap_or(0).max("000.0".len());
         let row = |(name, figure, span): &(&str, String, String)| {
-            let fill = wide - width(figure);
-            let line = format!("  {name}  {:fill$}{figure}  {span}", "");
+            let line = format!("  {name}  {}  {span}", padded_left(figure, wide));
             line.trim_end().to_owned()
         };
         let head = format!("  {}", self.head);

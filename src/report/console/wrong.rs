@@ -5,7 +5,7 @@
 
 use super::page::{LONGEST_MESSAGE, LONGEST_NAME};
 use crate::record::{FailureGroup, ReasonKind, Summary};
-use crate::report::flags::{self, FLAGS};
+use crate::report::flags;
 use crate::report::text::{clean, grouped, indented, plural};
 use crate::report::{Screen, needed};
 
@@ -145,19 +145,17 @@ fn outcomes(summary: &Summary) -> Vec<Finding> {
 
 /// Flagged turns, by flag; what a later release flags has only its name.
 fn doubts(summary: &Summary) -> Vec<Finding> {
-    let known = FLAGS.iter().map(|meaning| meaning.flag.name());
-    let unknown = summary.flags.keys().map(String::as_str);
-    let unknown = unknown.filter(|name| flags::named(name).is_none());
-    let flagged = known.chain(unknown).filter_map(|name| {
-        let turns = plural(*summary.flags.get(name)?, "turn");
+    let flagged = flags::found(&summary.flags).into_iter();
+    let flagged = flagged.map(|(name, turns, meaning)| {
+        let turns = plural(turns, "turn");
         let name = clean(name, LONGEST_NAME);
-        Some(match flags::named(&name) {
+        match meaning {
             Some(meaning) => finding(
                 format!("{turns} flagged {name}: {}", meaning.text),
                 meaning.hint.unwrap_or_default(),
             ),
             None => finding(format!("{turns} flagged {name}"), ""),
-        })
+        }
     });
     flagged.collect()
 }

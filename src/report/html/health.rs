@@ -4,7 +4,7 @@
 //! In: the summary. Out: two sections. Invariant: the figures are those of the console.
 
 use super::super::figures::hundredths;
-use super::super::flags::FLAGS;
+use super::super::flags::{self, Meaning};
 use super::super::text::{grouped, plural};
 use super::section::Section;
 use super::view::{View, name};
@@ -72,19 +72,12 @@ fn network_rows(summary: &Summary) -> Vec<(&'static str, String)> {
 }
 
 fn flags(summary: &Summary) -> Vec<(String, usize, String)> {
-    let known = |flag: &str| FLAGS.iter().position(|m| m.flag.name() == flag);
-    let meaning = |place: usize| match FLAGS[place].hint {
-        Some(hint) => format!("{}. Try: {hint}", FLAGS[place].text),
-        None => FLAGS[place].text.to_owned(),
+    let explained = |meaning: &Meaning| match meaning.hint {
+        Some(hint) => format!("{}. Try: {hint}", meaning.text),
+        None => meaning.text.to_owned(),
     };
-    let mut rows: Vec<_> = summary
-        .flags
-        .iter()
-        .map(|(flag, n)| (known(flag), flag, *n))
-        .collect();
-    rows.sort_by_key(|(place, ..)| place.unwrap_or(FLAGS.len()));
-    rows.into_iter()
-        .map(|(place, flag, n)| (name(flag), n, place.map(meaning).unwrap_or_default()))
+    let rows = flags::found(&summary.flags).into_iter();
+    rows.map(|(flag, n, meaning)| (name(flag), n, meaning.map(explained).unwrap_or_default()))
         .collect()
 }
 
