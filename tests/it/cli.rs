@@ -10,6 +10,7 @@ mod outputs;
 mod scenarios;
 mod screen;
 
+use crate::support::in_repo;
 use std::path::Path;
 use std::process::{Command, Output};
 use tempfile::TempDir;
@@ -27,6 +28,17 @@ const CLEARED: [&str; 6] = [
 /// A new empty folder.
 pub(crate) fn folder() -> TempDir {
     TempDir::with_prefix("loadgen-test-").expect("a temporary folder")
+}
+
+/// Copies the files of a committed folder to a new one.
+pub(crate) fn copy_files(from: &str, to: &Path) {
+    std::fs::create_dir(to).expect("a folder");
+    for entry in std::fs::read_dir(in_repo(from)).expect("a folder") {
+        let file = entry.expect("an entry").path();
+        if file.is_file() {
+            std::fs::copy(&file, to.join(file.file_name().expect("a name"))).expect("a copy");
+        }
+    }
 }
 
 /// Prepares `loadgen ARGS…` in a folder without starting it.

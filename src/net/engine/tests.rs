@@ -159,6 +159,36 @@ async fn meet(
     named
 }
 
+/// Two peers, each on an engine of its own.
+struct Two {
+    one: Engine<Party>,
+    other: Engine<Party>,
+    a: Handle,
+    b: Handle,
+    from_a: PeerEvents,
+    from_b: PeerEvents,
+}
+
+impl Two {
+    fn of(a: Party, b: Party) -> Self {
+        let [one, other] = [(); 2].map(|()| Engine::start(1).expect("engine"));
+        let ((a, from_a), (b, from_b)) = (one.add(a, HERE), other.add(b, HERE));
+        Self {
+            one,
+            other,
+            a,
+            b,
+            from_a,
+            from_b,
+        }
+    }
+
+    /// Connects the two; returns the name of their section.
+    async fn meet(&mut self) -> String {
+        meet((&self.a, &mut self.from_a), (&self.b, &mut self.from_b)).await
+    }
+}
+
 async fn speak(peer: &Handle, packets: u32) {
     let begun = peer.with(move |p, now| {
         p.endpoint.next = Some(p.slot_from(now));
@@ -177,16 +207,11 @@ async fn until(what: &str, mut done: impl FnMut() -> bool) {
 
 #[tokio::test]
 async fn packets_arrive_in_order_with_sane_stamps_both_ways() {
-    let (one, other) = (
-        Engine::start(1).expect("engine"),
-        Engine::start(1).expect("engine"),
-    );
     let ((a, seen_a), (b, seen_b)) = (Party::new(), Party::new());
-    let (a, mut from_a) = one.add(a, HERE);
-    let (b, mut from_b) = other.add(b, HERE);
-    meet((&a, &mut from_a), (&b, &mut from_b)).await;
-    speak(&a, 50).await;
-    speak(&b, 50).await;
+    let mut two = Two::of(a, b);
+    two.meet().await;
+    speak(&two.a, 50).await;
+    speak(&two.b, 50).await;
     for (seen, from) in [(&seen_b, &seen_a), (&seen_a, &seen_b)] {
         until("50 packets", || {
             seen.lock().expect("seen").packets.len() >= 50
@@ -215,23 +240,18 @@ async fn packets_arrive_in_order_with_sane_stamps_both_ways() {
             assert!(packet.4 >= packet.3, "handed over before it arrived");
         }
     }
-    let health = one.health();
+    let health = two.one.health();
     assert_eq!((health.packets_out, health.send_errors), (50, 0));
     assert!(health.packets_in >= 50);
 }
 
 #[tokio::test]
 async fn after_a_second_packets_of_both_directions_bypass_str0m() {
-    let (one, other) = (
-        Engine::start(1).expect("engine"),
-        Engine::start(1).expect("engine"),
-    );
     let ((a, _), (b, seen)) = (Party::new(), Party::new());
-    let (a, mut from_a) = one.add(a, HERE);
-    let (b, mut from_b) = other.add(b, HERE);
-    meet((&a, &mut from_a), (&b, &mut from_b)).await;
-    speak(&a, 150).await;
-    speak(&b, 150).await;
+    let mut two = Two::of(a, b);
+    two.meet().await;
+    speak(&two.a, 150).await;
+    speak(&two.b, 150).await;
     until("150 packets", || {
         seen.lock().expect("seen").packets.len() >= 150
     })
@@ -243,7 +263,8 @@ async fn after_a_second_packets_of_both_directions_bypass_str0m() {
     };
     assert_eq!(numbers, (1..=150).collect::<Vec<u8>>(), "none is missed");
     assert_eq!((stream.track, stream.restarts), (0, 0));
-    let (by_str0m, receives) = b
+    let (by_str0m, receives) = two
+        .b
         .with(move |p, now| {
             let t = p.transport(0, now).expect("a transport");
             let direct = t.direct.as_ref();
@@ -289,15 +310,10 @@ async fn nobody_waits_for_an_engine_that_has_ended() {
 
 #[tokio::test]
 async fn a_defect_ends_its_peer_and_no_other() {
-    let (one, other) = (
-        Engine::start(1).expect("engine"),
-        Engine::start(1).expect("engine"),
-    );
     let ((a, _), (b, seen_b), (broken, _)) = (Party::new(), Party::new(), Party::new());
-    let (a, mut from_a) = one.add(a, HERE);
-    let (b, mut from_b) = other.add(b, HERE);
-    let (bad, mut from_bad) = one.add(broken, HERE);
-    meet((&a, &mut from_a), (&b, &mut from_b)).await;
+    let mut two = Two::of(a, b);
+    let (bad, mut from_bad) = two.one.add(broken, HERE);
+    two.meet().await;
     let port = bad
         .with(|p, now| {
             p.endpoint.breaks = true;
@@ -316,7 +332,7 @@ async fn a_defect_ends_its_peer_and_no_other() {
     let again = bad.with(|p, now| p.transport(0, now).map(|_| ())).await;
     assert!(matches!(again, Ok(Err(NetError::Gone))));
 
-    speak(&a, 10).await;
+    speak(&two.a, 10).await;
     until("the other's packets", || {
         seen_b.lock().expect("seen").packets.len() >= 10
     })
@@ -325,16 +341,11 @@ async fn a_defect_ends_its_peer_and_no_other() {
 
 #[tokio::test]
 async fn late_thread_delivers_received_packets_before_timeouts() {
-    let (one, other) = (
-        Engine::start(1).expect("engine"),
-        Engine::start(1).expect("engine"),
-    );
     let ((a, _), (mut b, seen)) = (Party::new(), Party::new());
     b.patience = Some(Duration::from_millis(60));
-    let (a, mut from_a) = one.add(a, HERE);
-    let (b, mut from_b) = other.add(b, HERE);
-    meet((&a, &mut from_a), (&b, &mut from_b)).await;
-    speak(&a, 60).await;
+    let mut two = Two::of(a, b);
+    two.meet().await;
+    speak(&two.a, 60).await;
     for _ in 0..4 {
         until("a packet", || {
             let before = seen.lock().expect("seen").packets.len();
@@ -342,7 +353,8 @@ async fn late_thread_delivers_received_packets_before_timeouts() {
         })
         .await;
         // Block the thread for longer than the timer while packets come in.
-        b.with(|_, _| std::thread::sleep(Duration::from_millis(200)))
+        two.b
+            .with(|_, _| std::thread::sleep(Duration::from_millis(200)))
             .await
             .expect("held up");
         tokio::time::sleep(Duration::from_millis(40)).await;
@@ -362,19 +374,16 @@ async fn late_thread_delivers_received_packets_before_timeouts() {
 
 #[tokio::test]
 async fn a_patient_peer_is_given_its_packets_in_batches_with_their_own_arrivals() {
-    let (one, other) = (
-        Engine::start(1).expect("engine"),
-        Engine::start(1).expect("engine"),
-    );
     let ((a, _), (mut b, seen)) = (Party::new(), Party::new());
     b.unhurried = Duration::from_millis(100);
-    let (a, mut from_a) = one.add(a, HERE);
-    let (b, mut from_b) = other.add(b, HERE);
+    let mut two = Two::of(a, b);
     // Only threads with many peers read sockets in send slots.
-    let _idle: Vec<_> = (0..BUSY).map(|_| other.add(Party::new().0, HERE)).collect();
-    meet((&a, &mut from_a), (&b, &mut from_b)).await;
-    speak(&b, 200).await;
-    speak(&a, 100).await;
+    let _idle: Vec<_> = (0..BUSY)
+        .map(|_| two.other.add(Party::new().0, HERE))
+        .collect();
+    two.meet().await;
+    speak(&two.b, 200).await;
+    speak(&two.a, 100).await;
     until("100 packets", || {
         seen.lock().expect("seen").packets.len() >= 100
     })
@@ -382,7 +391,7 @@ async fn a_patient_peer_is_given_its_packets_in_batches_with_their_own_arrivals(
     let seen = seen.lock().expect("seen");
     let numbers: Vec<u8> = seen.packets.iter().map(|p| p.2).collect();
     assert_eq!(numbers, (1..=100).collect::<Vec<u8>>());
-    // The first packets may lack a kernel timestamp, and are then read one by one.
+    // The first packets may lack a kernel timestamp, and are then read one by two.one.
     let later = &seen.packets[20..];
     let gaps = |of: fn(&(u64, u32, u8, Instant, Instant)) -> Instant| {
         let wide = Duration::from_millis(10);
@@ -437,67 +446,60 @@ async fn pester(engine: &Engine<Party>, to: SocketAddr, datagrams: &[Vec<u8>]) {
 
 #[tokio::test]
 async fn what_does_not_authenticate_moves_nothing_and_counts_apart() {
-    let (one, other) = (
-        Engine::start(1).expect("engine"),
-        Engine::start(1).expect("engine"),
-    );
     let ((a, _), (b, seen)) = (Party::new(), Party::new());
-    let (a, mut from_a) = one.add(a, HERE);
-    let (b, mut from_b) = other.add(b, HERE);
-    let to = address(&b).await;
+    let mut two = Two::of(a, b);
+    let to = address(&two.b).await;
     // Before the handshake: nobody has keys yet.
-    pester(&other, to, &[forged(7, 1, "0")]).await;
-    let mid = meet((&a, &mut from_a), (&b, &mut from_b)).await;
+    pester(&two.other, to, &[forged(7, 1, "0")]).await;
+    let mid = two.meet().await;
     // The call's first second: more than it takes to connect a socket to its server.
     let burst: Vec<Vec<u8>> = (0..150).map(|k| forged(7, k, "?")).collect();
-    pester(&other, to, &burst).await;
+    pester(&two.other, to, &burst).await;
     // A stream of the stranger's that names the agent's section, one in each packet.
     let claims: Vec<Vec<u8>> = (0..20).map(|k| forged(100 + k, 1, &mid)).collect();
-    pester(&other, to, &claims).await;
+    pester(&two.other, to, &claims).await;
     // Other kinds: DTLS, RTCP, STUN without our password.
     let mut stun = vec![0, 1, 0, 8, 0x21, 0x12, 0xa4, 0x42];
     stun.extend([5; 12]);
     stun.extend([0, 6, 0, 3, b'a', b':', b'b', 0]);
     let dtls = [&[22, 254, 253, 0, 0, 0, 0, 0, 0, 0, 1, 0, 4][..], &[0; 4]].concat();
     let rtcp = [&[0x80, 200, 0, 6][..], &[0; 60]].concat();
-    pester(&other, to, &[stun, dtls, rtcp]).await;
+    pester(&two.other, to, &[stun, dtls, rtcp]).await;
     // Over a second later, strangers' streams would count as heard by nobody.
     tokio::time::sleep(Duration::from_millis(1_100)).await;
-    pester(&other, to, &[forged(7, 151, "?"), forged(8, 1, "?")]).await;
+    pester(&two.other, to, &[forged(7, 151, "?"), forged(8, 1, "?")]).await;
 
-    speak(&a, 50).await;
+    speak(&two.a, 50).await;
     until("50 packets of the agent's", || {
         seen.lock().expect("seen").packets.len() >= 50
     })
     .await;
-    let health = other.health();
+    let health = two.other.health();
     assert_eq!((health.packets_in, health.heard), (50, 50));
     assert_eq!((health.ignored, health.unheard), (0, 0));
 }
 
 #[tokio::test]
 async fn a_strangers_packets_are_not_among_those_that_are_lost_on_purpose() {
-    let (one, other) = (
-        Engine::start(1).expect("engine"),
-        Engine::start(1).expect("engine"),
-    );
     let ((a, _), (b, seen)) = (Party::new(), Party::new());
-    let (a, mut from_a) = one.add(a, HERE);
-    let (b, mut from_b) = other.add(b, HERE);
-    meet((&a, &mut from_a), (&b, &mut from_b)).await;
+    let mut two = Two::of(a, b);
+    two.meet().await;
     let loss = Loss {
         share: 0.5,
         burst: None,
     };
     let impairment = Impairment::new(loss, 7, 1);
     let mut model = impairment.clone();
-    b.with(move |p, _| p.impair(impairment)).await.expect("b");
-    let to = address(&b).await;
+    two.b
+        .with(move |p, _| p.impair(impairment))
+        .await
+        .expect("b");
+    let to = address(&two.b).await;
     let burst: Vec<Vec<u8>> = (0..31).map(|k| forged(7, k, "?")).collect();
-    pester(&other, to, &burst).await;
+    pester(&two.other, to, &burst).await;
     // Both speak, so that the socket is connected on the way and str0m hands the stream over.
-    speak(&b, 200).await;
-    speak(&a, 200).await;
+    speak(&two.b, 200).await;
+    speak(&two.a, 200).await;
     let expected: Vec<u8> = (1..=200).filter(|_| !model.loses()).collect();
     until("the packets that are not lost", || {
         seen.lock().expect("seen").packets.len() >= expected.len()
@@ -510,29 +512,27 @@ async fn a_strangers_packets_are_not_among_those_that_are_lost_on_purpose() {
 
 #[tokio::test]
 async fn packets_that_are_lost_on_purpose_are_not_counted_as_received() {
-    let (one, other) = (
-        Engine::start(1).expect("engine"),
-        Engine::start(1).expect("engine"),
-    );
     let ((a, seen), (b, heard)) = (Party::new(), Party::new());
-    let (a, mut from_a) = one.add(a, HERE);
-    let (b, mut from_b) = other.add(b, HERE);
-    meet((&a, &mut from_a), (&b, &mut from_b)).await;
+    let mut two = Two::of(a, b);
+    two.meet().await;
     let loss = Loss {
         share: 1.0,
         burst: None,
     };
     let impairment = Impairment::new(loss, 7, 1);
-    b.with(move |p, _| p.impair(impairment)).await.expect("b");
+    two.b
+        .with(move |p, _| p.impair(impairment))
+        .await
+        .expect("b");
     // More than a second: what nobody wants for that long counts as unheard.
-    speak(&a, 70).await;
+    speak(&two.a, 70).await;
     until("70 packets have left", || {
         seen.lock().expect("seen").sent.len() >= 70
     })
     .await;
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert_eq!(heard.lock().expect("seen").packets.len(), 0);
-    let health = other.health();
+    let health = two.other.health();
     assert_eq!((health.packets_in, health.heard), (0, 0));
     assert_eq!((health.ignored, health.unheard), (0, 0));
     assert_eq!(health.unauthenticated, 0);

@@ -2,8 +2,7 @@
 //!
 //! Invariant: a shell that is not installed is said to be skipped.
 
-use super::{command, folder, loadgen, shown};
-use crate::support::in_repo;
+use super::{command, copy_files, folder, loadgen, shown};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -71,11 +70,7 @@ fn prepared() -> tempfile::TempDir {
         "reports/20260202T000000Z-new",
         "other/run",
     ] {
-        fs::create_dir(at(run)).expect("a folder");
-        for entry in fs::read_dir(in_repo("tests/records/v1")).expect("a folder") {
-            let file = entry.expect("an entry").path();
-            fs::copy(&file, at(run).join(file.file_name().expect("a name"))).expect("a copy");
-        }
+        copy_files("tests/records/v1", &at(run));
     }
     fs::create_dir(at("reports/no-run")).expect("a folder");
     dir

@@ -4,7 +4,7 @@
 //! Invariants: a reader that goes away is no error; a disk that is full is one where the result is
 //! nowhere else, and changes nothing where it is in the run folder too.
 
-use super::{command, folder, shown};
+use super::{command, copy_files, folder, shown};
 use crate::support::in_repo;
 use std::fs::File;
 use std::path::Path;
@@ -92,12 +92,7 @@ fn says(output: &Output) -> String {
 
 /// Copies a committed run folder.
 fn record(dir: &Path, name: &str) {
-    std::fs::create_dir(dir.join(name)).expect("a folder");
-    for entry in std::fs::read_dir(in_repo("tests/records/v1")).expect("a folder") {
-        let file = entry.expect("an entry").path();
-        let copy = dir.join(name).join(file.file_name().expect("a name"));
-        std::fs::copy(&file, copy).expect("a copy");
-    }
+    copy_files("tests/records/v1", &dir.join(name));
 }
 
 fn short(dir: &Path) {

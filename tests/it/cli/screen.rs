@@ -1,7 +1,6 @@
 //! The screen that a report or a comparison is laid out for: colours, width, lines.
 
-use super::{command, folder, loadgen, shown};
-use crate::support::in_repo;
+use super::{command, copy_files, folder, loadgen, shown};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -10,14 +9,7 @@ const LINES: usize = 40;
 
 /// Copies a run folder, since reports are written into it.
 fn record(dir: &Path, from: &str) {
-    let run = dir.join("run");
-    std::fs::create_dir(&run).expect("a folder");
-    for entry in std::fs::read_dir(in_repo(from)).expect("a folder") {
-        let file = entry.expect("an entry").path();
-        if file.is_file() {
-            std::fs::copy(&file, run.join(file.file_name().expect("a name"))).expect("a copy");
-        }
-    }
+    copy_files(from, &dir.join("run"));
 }
 
 fn stdout(command: &mut Command) -> String {
