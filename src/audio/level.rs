@@ -27,6 +27,8 @@ pub(crate) const NO_SPEECH_DBFS: f64 = -60.0;
 
 /// Ends of speech that are this close to each other are the same, in samples: 3 ms.
 const SAME: usize = 144;
+/// The filter against rumble spreads speech by at most this much beyond its ends, in samples: 10 ms.
+const SPREAD: usize = 480;
 
 /// P.56: decay per sample of the two smoothing stages, exp(−1 / (48 kHz · 30 ms)).
 const DECAY: f64 = 0.9993057966262922;
@@ -146,38 +148,32 @@ pub struct Judged<'a> {
 /// Like [`speech_span`], with the samples by which it was judged.
 ///
 /// DC and hum would be speech to the end of the file, so both ends are first found without what
-/// lies below the voice. Where the recording itself says the same to within `SAME`, it decides:
-/// the filter that takes out hum spreads what is near its corner by some milliseconds.
+/// lies below the voice. The filter that takes it out spreads what is near its corner by some
+/// milliseconds: where the recording itself has an end as near or somewhat further inside, that end
+/// is the right one. Each end by itself: a thump behind the speech is no doubt about its start.
 pub fn judge(pcm: &[i16]) -> Option<Judged<'_>> {
     let above = without_rumble(pcm);
     let voice = span_by_level(&above)?;
-    match span_by_level(pcm) {
-        Some(span)
-            if span.start.abs_diff(voice.start) <= SAME && span.end.abs_diff(voice.end) <= SAME =>
-        {
-            Some(Judged {
-                span,
-                pcm: pcm.into(),
-            })
-        }
-        whole => {
-            // Each end by itself: a thump behind the speech is no doubt about its start.
-            let nearer = |own: Option<usize>, voice: usize| match own {
-                Some(own) if own.abs_diff(voice) <= SAME => own,
-                _ => voice,
-            };
-            let span = SpeechSpan {
-                start: nearer(whole.map(|s| s.start), voice.start),
-                end: nearer(whole.map(|s| s.end), voice.end),
-                ..voice
-            };
-            let span = if span.start < span.end { span } else { voice };
-            Some(Judged {
-                span,
-                pcm: above.into(),
-            })
-        }
+    let whole = span_by_level(pcm);
+    let starts = voice.start.saturating_sub(SAME)..=voice.start + SPREAD;
+    let ends = voice.end.saturating_sub(SPREAD)..=voice.end + SAME;
+    let start = whole.map(|s| s.start).filter(|at| starts.contains(at));
+    let end = whole.map(|s| s.end).filter(|at| ends.contains(at));
+    if let (Some(_), Some(_), Some(span)) = (start, end, whole) {
+        return Some(Judged {
+            span,
+            pcm: pcm.into(),
+        });
     }
+    let span = SpeechSpan {
+        start: start.unwrap_or(voice.start),
+        end: end.unwrap_or(voice.end),
+        ..voice
+    };
+    Some(Judged {
+        span: if span.start < span.end { span } else { voice },
+        pcm: above.into(),
+    })
 }
 
 fn span_by_level(pcm: &[i16]) -> Option<SpeechSpan> {

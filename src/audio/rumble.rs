@@ -53,7 +53,7 @@ fn sections() -> [Section; ORDER / 2] {
     })
 }
 
-fn filter<'a>(samples: impl Iterator<Item = &'a mut f32>) {
+fn filter(samples: &mut [f32]) {
     let mut sections = sections();
     for x in samples {
         let mut y = f64::from(*x);
@@ -86,19 +86,12 @@ fn high_passed(pcm: &[i16]) -> Vec<i16> {
     let after = pcm.iter().rev().skip(1).take(settle);
     let mirrored = before.chain(pcm).chain(after);
     let mut samples: Vec<f32> = mirrored.map(|&x| f32::from(x)).collect();
-    // Without its first value the signal starts at rest.
-    for backwards in [false, true] {
-        let ends = if backwards {
-            samples.last()
-        } else {
-            samples.first()
-        };
-        let rest = ends.copied().unwrap_or(0.0);
-        samples.iter_mut().for_each(|x| *x -= rest);
-        match backwards {
-            false => filter(samples.iter_mut()),
-            true => filter(samples.iter_mut().rev()),
-        }
+    // Forwards, then backwards. Without its first value the signal starts at rest.
+    for _ in 0..2 {
+        let first = samples.first().copied().unwrap_or(0.0);
+        samples.iter_mut().for_each(|x| *x -= first);
+        filter(&mut samples);
+        samples.reverse();
     }
     let inside = samples.iter().skip(settle).take(pcm.len());
     // `as` saturates.

@@ -163,6 +163,22 @@ fn the_filter_does_not_ring_into_silence_behind_a_hard_cut() {
     }
 }
 
+#[test]
+fn a_noise_floor_around_a_hard_cut_moves_nothing() {
+    for seed in 0..40 {
+        let burst = noise(-12.0, 2_000 + 100 * seed as usize, seed);
+        let bare = speech_span(&burst).expect("loud");
+        let floor = |seed| noise(-80.0, 9_600, seed);
+        let padded = [floor(seed + 100), burst, floor(seed + 200)].concat();
+        let span = speech_span(&padded).expect("loud");
+        let moved = (
+            span.start.abs_diff(bare.start + 9_600),
+            span.end.abs_diff(bare.end + 9_600),
+        );
+        assert!(moved.0 <= 2 && moved.1 <= 2, "seed {seed}: {moved:?}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
