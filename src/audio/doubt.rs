@@ -5,7 +5,7 @@
 
 use super::level::{BELOW_ACTIVE_DB, Judged, WINDOW, dbfs_of};
 use super::pauses::pauses;
-use super::{RATE, time_of};
+use super::{AudioError, RATE, time_of};
 use crate::vocab::Channel;
 use std::fmt;
 use std::time::Duration;
@@ -107,6 +107,14 @@ impl Doubt {
             Self::LateClick { .. } => {
                 "cut the click off, or set `speech_end` where the last word ends"
             }
+        }
+    }
+
+    /// Why a recording with this doubt about its channels has no speech.
+    pub fn no_speech(channels: Option<Self>) -> AudioError {
+        match channels {
+            Some(Self::ChannelsCancel { .. }) => AudioError::ChannelsCancel,
+            _ => AudioError::NoSpeech,
         }
     }
 

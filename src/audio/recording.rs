@@ -165,38 +165,33 @@ impl Recording {
         &self,
         asked: Option<Channel>,
     ) -> Result<(Cow<'_, [f32]>, Option<Doubt>), AudioError> {
-        let plain = |samples| Ok((Cow::Borrowed(samples), None));
-        match asked {
-            _ if self.channels == 1 && asked == Some(Channel::Right) => {
-                Err(AudioError::NoSuchChannel)
-            }
-            _ if self.channels == 1 => plain(&self.left[..]),
-            Some(Channel::Left) => plain(&self.left[..]),
-            Some(Channel::Right) => plain(&self.right[..]),
-            Some(Channel::Mix) => {
-                let said = Channel::Mix;
-                let cancel = self.relation() == Relation::Cancel;
-                let doubt = cancel.then_some(Doubt::ChannelsCancel { said });
-                Ok((self.mean().into(), doubt))
-            }
-            None => match self.relation() {
-                Relation::Mixable => Ok((self.mean().into(), None)),
-                Relation::TwoVoices => {
-                    let said = Channel::Left;
-                    Ok(((&self.left[..]).into(), Some(Doubt::TwoVoices { said })))
-                }
-                Relation::Cancel if energy(&self.right) > energy(&self.left) => {
-                    let said = Channel::Right;
-                    let doubt = Doubt::ChannelsCancel { said };
-                    Ok(((&self.right[..]).into(), Some(doubt)))
-                }
-                Relation::Cancel => {
-                    let said = Channel::Left;
-                    let doubt = Doubt::ChannelsCancel { said };
-                    Ok(((&self.left[..]).into(), Some(doubt)))
-                }
-            },
+        if self.channels == 1 {
+            return match asked {
+                Some(Channel::Right) => Err(AudioError::NoSuchChannel),
+                _ => Ok(((&self.left[..]).into(), None)),
+            };
         }
+        let relation = self.relation();
+        let louder = match energy(&self.right) > energy(&self.left) {
+            true => Channel::Right,
+            false => Channel::Left,
+        };
+        let said = asked.unwrap_or(match relation {
+            Relation::Mixable => Channel::Mix,
+            Relation::TwoVoices => Channel::Left,
+            Relation::Cancel => louder,
+        });
+        let doubt = match (relation, asked) {
+            (Relation::Cancel, None | Some(Channel::Mix)) => Some(Doubt::ChannelsCancel { said }),
+            (Relation::TwoVoices, None) => Some(Doubt::TwoVoices { said }),
+            _ => None,
+        };
+        let samples = match said {
+            Channel::Left => (&self.left[..]).into(),
+            Channel::Right => (&self.right[..]).into(),
+            Channel::Mix => self.mean().into(),
+        };
+        Ok((samples, doubt))
     }
 
     fn mean(&self) -> Vec<f32> {

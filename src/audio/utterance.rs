@@ -129,10 +129,7 @@ impl Utterance {
     /// the audio, or an error of the encoder.
     pub fn new(name: &str, bytes: &[u8], about: About<'_>) -> Result<Self, AudioError> {
         let (pcm, doubt) = recording(bytes, about.extension)?.mono(about.channel)?;
-        let judged = judge(&pcm).ok_or(match doubt {
-            Some(Doubt::ChannelsCancel { .. }) => AudioError::ChannelsCancel,
-            _ => AudioError::NoSpeech,
-        })?;
+        let judged = judge(&pcm).ok_or_else(|| Doubt::no_speech(doubt))?;
         let mut doubts = Vec::from_iter(doubt);
         if about.speech_end.is_none() {
             doubts.extend(Doubt::of_end(&judged));

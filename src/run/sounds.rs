@@ -34,30 +34,11 @@ fn read(path: &Path, limit: u64) -> std::io::Result<Vec<u8>> {
 /// The file or its sidecar cannot be read or used.
 pub fn load_utterance(name: &str, sound: &SoundFile<'_>) -> Result<Utterance, RunError> {
     let path = sound.path;
-    let unusable = |path: &Path, source| RunError::Unusable {
-        path: path.to_owned(),
-        source,
-    };
     let bytes = read(path, MAX_BYTES).map_err(|source| RunError::Unreadable {
         path: path.to_owned(),
         source,
     })?;
-    let sidecar = path.with_extension("json");
-    let annotation = match read(&sidecar, MAX_SIDECAR) {
-        _ if !sound.annotated => None,
-        Ok(json) => match Annotation::parse(&json) {
-            Ok(annotation) => Some(annotation),
-            Err(AudioError::Foreign) if sound.speech_end.is_some() => None,
-            Err(error) => return Err(unusable(&sidecar, error)),
-        },
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => None,
-        Err(source) => {
-            return Err(RunError::Unreadable {
-                path: sidecar,
-                source,
-            });
-        }
-    };
+    let annotation = annotation(sound)?;
     let annotation = annotation.as_ref();
     let about = About {
         extension: path.extension().and_then(|e| e.to_str()),
@@ -66,6 +47,36 @@ pub fn load_utterance(name: &str, sound: &SoundFile<'_>) -> Result<Utterance, Ru
         speech_end: sound.speech_end.or(annotation.map(Annotation::speech_end)),
     };
     Utterance::new(name, &bytes, about).map_err(|e| unusable(path, e))
+}
+
+/// Reads the sidecar of a sound, if it is to be used and there is one.
+fn annotation(sound: &SoundFile<'_>) -> Result<Option<Annotation>, RunError> {
+    if !sound.annotated {
+        return Ok(None);
+    }
+    let sidecar = sound.path.with_extension("json");
+    let json = match read(&sidecar, MAX_SIDECAR) {
+        Ok(json) => json,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => {
+            return Err(RunError::Unreadable {
+                path: sidecar,
+                source,
+            });
+        }
+    };
+    match Annotation::parse(&json) {
+        Ok(annotation) => Ok(Some(annotation)),
+        Err(AudioError::Foreign) if sound.speech_end.is_some() => Ok(None),
+        Err(error) => Err(unusable(&sidecar, error)),
+    }
+}
+
+fn unusable(path: &Path, source: AudioError) -> RunError {
+    RunError::Unusable {
+        path: path.to_owned(),
+        source,
+    }
 }
 
 /// Frames of an utterance, shared by all callers that say it.

@@ -108,12 +108,7 @@ fn inspect(file: &Path, args: &InspectArgs) -> Result<Exit, Trouble> {
     let extension = file.extension().and_then(|e| e.to_str());
     let recording = decode::recording(&bytes, extension).map_err(trouble)?;
     let (pcm, doubt) = recording.mono(args.channel).map_err(trouble)?;
-    let judged = judge(&pcm).ok_or_else(|| {
-        trouble(match doubt {
-            Some(Doubt::ChannelsCancel { .. }) => AudioError::ChannelsCancel,
-            _ => AudioError::NoSpeech,
-        })
-    })?;
+    let judged = judge(&pcm).ok_or_else(|| trouble(Doubt::no_speech(doubt)))?;
     let sidecar = file.with_extension("json");
     let annotation = annotation(&sidecar, args.force)?;
     let doubts: Vec<Doubt> = doubt.into_iter().chain(Doubt::of_end(&judged)).collect();
