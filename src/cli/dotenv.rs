@@ -97,7 +97,7 @@ impl DotEnv {
     /// Reads a file.
     pub(crate) fn parse(bytes: &[u8]) -> Self {
         let text = decoded(bytes);
-        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+        let text = text.trim_start_matches('\u{feff}');
         let mut file = Self::default();
         let mut lines = Lines {
             text,
@@ -324,6 +324,7 @@ mod tests {
         for file in [
             "LIVEKIT_URL=ws://h",
             "\u{feff}LIVEKIT_URL=ws://h\n",
+            "\u{feff}\u{feff}LIVEKIT_URL=ws://h\n",
             "\r\nLIVEKIT_URL=ws://h\r\nX=1\r\n",
             "X=1\rLIVEKIT_URL=ws://h\rY=2",
             "  export  LIVEKIT_URL = ws://h \t\n",

@@ -58,7 +58,7 @@ fn scalars(text: &str) -> Option<Vec<(String, bool)>> {
     }
     let mut found = Vec::new();
     let mut open: Vec<Open> = Vec::new();
-    for event in Parser::new_from_str(text.strip_prefix('\u{feff}').unwrap_or(text)) {
+    for event in Parser::new_from_str(text.trim_start_matches('\u{feff}')) {
         let event = event.ok()?.0;
         let starts = matches!(event, Event::MappingStart(..) | Event::SequenceStart(..));
         if matches!(event, Event::MappingEnd | Event::SequenceEnd) {

@@ -287,6 +287,7 @@ mod tests {
             format!("base: &base {{api_secret: {SECRET}}}\ntarget: {{api_secret: {SECRET}}}\n"),
             format!("target:\n  api_secret: &here {SECRET}\nother: *here\n"),
             format!("\u{feff}target:\n  api_secret: {SECRET}\n"),
+            format!("\u{feff}\u{feff}target:\n  api_secret: {SECRET}\n"),
             format!("# größer, {SECRET}\ntarget: {{url: 'ü', api_secret: {SECRET}}}\n"),
             format!("target: {{\"kind\":\"livekit\",\"api_secret\":\"{SECRET}\"}}"),
             format!("target:\r\n  api_secret: {SECRET}\r\n  kind: livekit\r\n"),
@@ -298,6 +299,7 @@ mod tests {
         ];
         for way in &ways {
             let kept = redacted(way, &[SECRET]).unwrap_or_else(|| panic!("withheld:\n{way}"));
+            assert_eq!(redacted(&kept, &[SECRET]).as_ref(), Some(&kept));
             for part in [SECRET, &escaped, half] {
                 assert!(!kept.contains(part), "{kept}");
             }

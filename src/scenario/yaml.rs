@@ -56,9 +56,9 @@ struct Builder<'a> {
 /// Reading cannot continue; the problem has been recorded.
 struct Stop;
 
-/// The text without a byte order mark.
+/// The text without a byte order mark; joined files may begin with several.
 pub(super) fn strip_mark(text: &str) -> &str {
-    text.strip_prefix('\u{feff}').unwrap_or(text)
+    text.trim_start_matches('\u{feff}')
 }
 
 /// Reads `text` as one YAML document and substitutes variables. If there are problems, it may
@@ -96,11 +96,9 @@ impl<'a> Builder<'a> {
     fn run(&mut self, mut parser: Parser<'a, StrInput<'a>>) -> Result<(), Stop> {
         while let Some(event) = parser.next_event() {
             match event {
-                Ok((event, span)) => self.event(event, place(&span.start))?,
+                Ok((event, span)) => self.event(event, self.place(&span.start))?,
                 Err(error) => {
-                    let mut at = place(error.marker());
-                    // The parser may notice it one line behind the end.
-                    at.line = at.line.min(self.last);
+                    let at = self.place(error.marker());
                     if error.info().contains("recursion limit") {
                         return self.too_deep(at);
                     }
@@ -112,6 +110,14 @@ impl<'a> Builder<'a> {
             }
         }
         Ok(())
+    }
+
+    /// The parser may notice what is missing one line behind the end.
+    fn place(&self, marker: &Marker) -> Place {
+        Place {
+            line: marker.line().clamp(1, self.last),
+            column: marker.col() + 1,
+        }
     }
 
     fn event(&mut self, event: Event<'a>, at: Place) -> Result<(), Stop> {
@@ -396,13 +402,6 @@ fn syntax_hint(info: &str) -> &'static str {
 fn lines(text: &str) -> usize {
     let breaks = text.matches(['\n', '\r']).count() - text.matches("\r\n").count();
     breaks + 1
-}
-
-fn place(marker: &Marker) -> Place {
-    Place {
-        line: marker.line().max(1),
-        column: marker.col() + 1,
-    }
 }
 
 #[cfg(test)]

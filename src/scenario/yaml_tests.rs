@@ -78,6 +78,16 @@ fn no_error_stands_behind_the_last_line() {
 }
 
 #[test]
+fn no_value_stands_behind_the_last_line() {
+    for (text, line) in [("\n\n---", 3), ("--- \r\n", 2), ("---", 1)] {
+        let (document, problems) = read(text, &no_env);
+        assert_eq!(problems, [], "{text:?}");
+        let at = document.expect("one value").places.value("");
+        assert_eq!(at.line, line, "{text:?}");
+    }
+}
+
+#[test]
 fn syntax_errors_have_a_line() {
     for text in [
         "a: [1\n",
