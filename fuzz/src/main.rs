@@ -7,7 +7,7 @@
 #![no_main]
 
 use libfuzzer_sys as _;
-use loadgen::fuzz::{TARGETS, Target, plant};
+use loadgen::fuzz::{TARGETS, Target, change_word, plant};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::OnceLock;
 
@@ -44,6 +44,7 @@ pub extern "C" fn LLVMFuzzerInitialize(_: *const i32, _: *const *const *const u8
 
 /// Runs the target on one input.
 #[unsafe(no_mangle)]
+#[allow(improper_ctypes_definitions, reason = "libfuzzer-sys calls it as this")]
 pub extern "C" fn rust_fuzzer_test_input(input: &[u8]) -> i32 {
     let Some(target) = TARGET.get() else {
         std::process::abort();
@@ -53,4 +54,33 @@ pub extern "C" fn rust_fuzzer_test_input(input: &[u8]) -> i32 {
         std::process::abort();
     }
     0
+}
+
+unsafe extern "C" {
+    fn LLVMFuzzerMutate(data: *mut u8, size: usize, max_size: usize) -> usize;
+}
+
+/// Changes an input: every other time one word of it, else as libFuzzer does.
+///
+/// # Safety
+/// `data` holds `size` bytes and has room for `max_size`; libFuzzer, which alone calls it, sees to
+/// that.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn LLVMFuzzerCustomMutator(
+    data: *mut u8,
+    size: usize,
+    max_size: usize,
+    seed: u32,
+) -> usize {
+    // SAFETY: the caller's promise.
+    let room = unsafe { std::slice::from_raw_parts_mut(data, max_size) };
+    let changed = (seed % 2 == 0).then(|| change_word(&room[..size], seed.into()));
+    match changed.flatten() {
+        Some(changed) if changed.len() <= max_size => {
+            room[..changed.len()].copy_from_slice(&changed);
+            changed.len()
+        }
+        // SAFETY: the same bytes and the same room.
+        _ => unsafe { LLVMFuzzerMutate(data, size, max_size) },
+    }
 }

@@ -54,7 +54,7 @@ pub(super) fn run(bytes: &[u8]) {
     kept(&record, &folder);
     let unusual = |name: &str| !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
     let named = record.turns.iter().any(|t| unusual(&t.room));
-    planted([!record.waves.is_empty(), named]);
+    planted([record.turns.len() > 1, named]);
 }
 
 fn all(record: &RunRecord) -> Vec<File> {

@@ -6,6 +6,7 @@
 //! `tests.rs` replays their corpora; docs/testing.md has the details.
 
 mod address;
+mod annotation;
 mod audio;
 mod datagrams;
 mod dotenv;
@@ -27,8 +28,10 @@ mod srtp;
 #[cfg(test)]
 mod tests;
 mod threshold;
+mod words;
 
 pub use planted::plant;
+pub use words::change_word;
 
 /// A fuzz target.
 #[derive(Debug, Clone, Copy)]
@@ -46,6 +49,11 @@ pub const TARGETS: &[Target] = &[
     Target {
         name: "address",
         run: address::run,
+        mutations: 20_000,
+    },
+    Target {
+        name: "annotation",
+        run: annotation::run,
         mutations: 20_000,
     },
     Target {
