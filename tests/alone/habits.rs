@@ -91,7 +91,7 @@ fn check_barge_in(turns: &[Row]) {
 
 #[test]
 fn agents_with_habits_are_heard_as_their_logs_say() {
-    let _machine = crate::alone();
+    let _machine = crate::beside_others();
     let server = LivekitServer::start();
     let agent = PipelineAgent::start_with(
         &server,

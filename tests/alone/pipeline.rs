@@ -13,7 +13,7 @@ const BOUND_MS: f64 = 1_500.0;
 
 #[test]
 fn every_turn_is_answered_later_than_the_agent_says() {
-    let _machine = crate::alone();
+    let _machine = crate::beside_others();
     let server = LivekitServer::start();
     let agent = PipelineAgent::start(&server);
     let scenario = in_repo("scenarios/pipeline.yaml");
