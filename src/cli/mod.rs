@@ -24,6 +24,7 @@ pub mod session;
 pub mod settings;
 mod signals;
 pub mod sources;
+mod starter;
 pub mod trouble;
 
 pub use commands::Command;

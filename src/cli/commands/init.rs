@@ -1,38 +1,80 @@
-//! `loadgen init`: writes the example scenarios and their sounds.
+//! `loadgen init`: writes a scenario for the reader's agent, the examples, and their sounds.
 //!
 //! Invariants: nothing is overwritten; if one file cannot be written, the others are removed.
 
 use crate::cli::builtin::BUILTINS;
 use crate::cli::console;
 use crate::cli::exit::Exit;
+use crate::cli::starter::{self, Agent, Ci};
 use crate::cli::trouble::Trouble;
 use clap::{Args, ValueHint};
+use std::borrow::Cow;
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-/// Where to write.
+/// Where to write, and for whom.
 #[derive(Debug, Args)]
 pub struct InitArgs {
     /// Folder to write to; made if it is not there
     #[arg(value_name = "DIR", default_value = ".", value_hint = ValueHint::DirPath)]
     pub dir: PathBuf,
+    /// Write a scenario for an agent on LiveKit, instead of the reference agent on this machine
+    #[arg(long)]
+    pub livekit: bool,
+    /// The agent to dispatch by name; without it, whichever the server dispatches
+    #[arg(long, value_name = "NAME", conflicts_with = "pipecat")]
+    pub agent_name: Option<String>,
+    /// Write a scenario for a Pipecat bot in LiveKit rooms
+    #[arg(long)]
+    pub pipecat: bool,
+    /// Write a job as well that runs the scenario
+    #[arg(long, value_name = "WHERE")]
+    pub ci: Option<Ci>,
+}
+
+impl InitArgs {
+    fn agent(&self) -> Agent {
+        let name = self.agent_name.clone();
+        match self.pipecat {
+            true => Agent::Pipecat,
+            false if self.livekit || name.is_some() => Agent::Livekit { name },
+            false => Agent::Embedded,
+        }
+    }
+
+    /// Path and content of every file.
+    fn files(&self) -> Vec<(PathBuf, Cow<'static, [u8]>)> {
+        let agent = self.agent();
+        // A scenario that somebody has begun to edit stays, unless another one is asked for.
+        let kept = agent == Agent::Embedded && self.dir.join(starter::PATH).exists();
+        let own = (!kept).then(|| starter::scenario(&agent).into_bytes());
+        let own = own.map(|text| (starter::PATH, Cow::Owned(text)));
+        let job = self.ci.map(Ci::job);
+        let job = job.map(|(path, text)| (path, text.as_bytes().into()));
+        let examples = BUILTINS
+            .iter()
+            .map(|(path, bytes)| (*path, (*bytes).into()));
+        let all = own.into_iter().chain(job).chain(examples);
+        all.map(|(path, content)| (self.dir.join(path), content))
+            .collect()
+    }
 }
 
 /// Writes every file and lists the files on stdout.
 pub(super) fn execute(args: &InitArgs) -> Exit {
     let mut made = Made::default();
-    match write_all(&args.dir, &mut made) {
+    match write_all(&args.files(), &mut made) {
         Ok(()) => {
             let list = made
                 .files
                 .iter()
                 .map(|file| format!("{}\n", file.display()));
             let exit = console::data(list);
-            let quickstart = args.dir.join("scenarios/quickstart.yaml");
+            let own = args.dir.join(starter::PATH);
             console::note(&format!(
-                "start with `loadgen run {}`",
-                quickstart.display()
+                "`{}` is for your agent; its first lines say what to do next",
+                own.display()
             ));
             exit
         }
@@ -62,16 +104,18 @@ impl Made {
     }
 }
 
-fn write_all(dir: &Path, made: &mut Made) -> Result<(), Trouble> {
-    let present = BUILTINS
+fn write_all(files: &[(PathBuf, Cow<'static, [u8]>)], made: &mut Made) -> Result<(), Trouble> {
+    // What is there and the same needs no writing: `init` may be called again with more options.
+    let missing = files
         .iter()
-        .map(|(path, _)| dir.join(path))
-        .filter(|path| path.exists());
-    let present: Vec<String> = present
-        .map(|path| format!("`{}`", path.display()))
+        .filter(|(path, content)| !is_same(path, content));
+    let missing: Vec<_> = missing.collect();
+    let other = missing.iter().filter(|(path, _)| path.exists());
+    let other: Vec<String> = other
+        .map(|(path, _)| format!("`{}`", path.display()))
         .collect();
-    if let Some(first) = present.first() {
-        let others = match present.len() - 1 {
+    if let Some(first) = other.first() {
+        let others = match other.len() - 1 {
             0 => String::new(),
             others => format!(" and {others} more"),
         };
@@ -82,12 +126,18 @@ fn write_all(dir: &Path, made: &mut Made) -> Result<(), Trouble> {
             hint,
         ));
     }
-    for (path, content) in BUILTINS {
-        let path = dir.join(path);
-        make_folders(path.parent().unwrap_or(dir), made).map_err(|e| trouble(&path, &e))?;
-        write(&path, content, made).map_err(|error| trouble(&path, &error))?;
+    for (path, content) in missing {
+        make_folders(path.parent().unwrap_or(path), made).map_err(|e| trouble(path, &e))?;
+        write(path, content, made).map_err(|error| trouble(path, &error))?;
     }
     Ok(())
+}
+
+/// Whether a file is there with this content.
+fn is_same(path: &Path, content: &[u8]) -> bool {
+    let length = fs::metadata(path).map(|found| found.len());
+    length.is_ok_and(|length| length == content.len() as u64)
+        && fs::read(path).is_ok_and(|found| found == content)
 }
 
 fn make_folders(folder: &Path, made: &mut Made) -> std::io::Result<()> {

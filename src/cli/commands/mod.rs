@@ -69,7 +69,7 @@ pub enum Command {
     Bench(BenchArgs),
     /// Find how many calls at once the deployment carries before a promise breaks
     Capacity(Box<CapacityArgs>),
-    /// Write the example scenarios and their sounds to start from
+    /// Write a scenario for your agent, the examples and their sounds to start from
     Init(InitArgs),
     /// Look at recordings: level, speech, pauses; write their annotations
     Fixtures(FixturesArgs),

@@ -42,6 +42,57 @@ fn writes_scenarios_that_are_valid_where_they_are() {
 }
 
 #[test]
+fn writes_a_scenario_and_a_job_for_the_agent_named() {
+    let dir = folder();
+    let named: [&[&str]; 4] = [
+        &["--livekit"],
+        &["--agent-name", "support", "--ci", "github"],
+        &["--pipecat", "--ci", "gitlab"],
+        &[],
+    ];
+    for (number, flags) in named.iter().enumerate() {
+        let folder = dir.path().join(number.to_string());
+        fs::create_dir(&folder).expect("made");
+        let output = loadgen(&folder, &[&["init"], *flags].concat());
+        assert_eq!(output.status.code(), Some(0), "{}", shown(&output));
+        let scenario = fs::read_to_string(folder.join("scenarios/my-agent.yaml")).expect("it");
+        // The first lines say what to do next.
+        let next = scenario
+            .lines()
+            .filter_map(|line| line.strip_prefix("#   loadgen "));
+        assert_eq!(next.count(), 3, "{scenario}");
+        assert_eq!(
+            scenario.contains("agent_name: \"support\""),
+            flags.contains(&"support")
+        );
+        let output = loadgen(&folder, &["validate", "scenarios/my-agent.yaml"]);
+        assert_eq!(output.status.code(), Some(0), "{}", shown(&output));
+        let job = |path: &str| folder.join(path).exists();
+        assert_eq!(
+            job(".github/workflows/voice-agent.yml"),
+            flags.contains(&"github")
+        );
+        assert_eq!(job(".gitlab-ci.yml"), flags.contains(&"gitlab"));
+    }
+}
+
+#[test]
+fn may_be_called_again_for_a_job() {
+    let dir = folder();
+    let first = loadgen(dir.path(), &["init"]);
+    assert_eq!(first.status.code(), Some(0), "{}", shown(&first));
+    let own = dir.path().join("scenarios/my-agent.yaml");
+    fs::write(&own, "mine").expect("written");
+    let again = loadgen(dir.path(), &["init", "--ci", "gitlab"]);
+    assert_eq!(again.status.code(), Some(0), "{}", shown(&again));
+    assert_eq!(String::from_utf8_lossy(&again.stdout), "./.gitlab-ci.yml\n");
+    assert_eq!(fs::read(&own).expect("kept"), b"mine");
+    let other = loadgen(dir.path(), &["init", "--livekit"]);
+    assert_eq!(other.status.code(), Some(1), "{}", shown(&other));
+    assert_eq!(fs::read(&own).expect("kept"), b"mine");
+}
+
+#[test]
 fn overwrites_nothing_and_leaves_nothing_behind() {
     let dir = folder();
     fs::create_dir(dir.path().join("fixtures")).expect("made");
