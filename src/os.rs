@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_is_read_than_there_are_messages_for() {
+    fn a_read_fills_at_most_the_messages_given() {
         let (from, to) = pair();
         for k in 0..BATCH as u8 + 3 {
             from.send(&[k]).expect("loopback");
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shorter_sender_or_control_does_not_shorten_the_next() {
+    fn message_lengths_are_reset_before_each_read() {
         use nix::sys::socket::{setsockopt, sockopt};
         let v6 = UdpSocket::bind("[::1]:0");
         let (from, to) = pair();

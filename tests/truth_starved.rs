@@ -147,7 +147,7 @@ fn measure(server: &LivekitServer, how: Starved, callers: usize, turns: usize) -
 }
 
 #[test]
-fn what_a_starved_generator_says_without_a_flag_is_true() {
+fn unflagged_figures_of_a_starved_generator_are_accurate() {
     let server = LivekitServer::start();
     let sizes: &[(usize, usize)] = if full() {
         &[(50, 20), (1, 200)]

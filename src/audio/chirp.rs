@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_chirp_is_not_found() {
+    fn other_sounds_are_not_located_as_a_chirp() {
         for (name, pcm) in [
             ("nothing", vec![]),
             ("shorter than the chirp", vec![100; 100]),

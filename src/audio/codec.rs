@@ -148,7 +148,7 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn pcm_comes_out_as_it_went_in_and_ends_in_silence() {
+    fn pcm_round_trips_and_is_padded_with_silence() {
         let pcm = tone(Duration::from_millis(70));
         let frames = Codec::Pcm.encode(&pcm).expect("pcm");
         let mut decoder = Decoder::new(Codec::Pcm).expect("pcm");
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn each_codec_says_how_far_its_output_lags() {
+    fn output_lags_by_the_lookahead_of_each_codec() {
         let pcm = tone(Duration::from_millis(100));
         for codec in [Codec::Opus, Codec::Pcm] {
             let mut decoder = Decoder::new(codec).expect("a decoder");

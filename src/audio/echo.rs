@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reply_is_no_echo() {
+    fn a_reply_is_not_detected_as_echo() {
         let start = Instant::now();
         let mut highest = 0f32;
         for said in FIXTURES {

@@ -126,7 +126,7 @@ mod tests {
     use crate::audio::test_signals::{FIXTURES, mix, noise, sine};
 
     #[test]
-    fn power_is_that_of_the_tone_alone() {
+    fn power_excludes_other_frequencies() {
         let both = mix(&sine(1000.0, -20.0, 480), &sine(2000.0, -10.0, 480));
         for (hz, dbfs) in [(1000.0, -20.0), (2000.0, -10.0)] {
             let found = dbfs_of(Goertzel::new(hz).power(&both));
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_tone_has_no_onset() {
+    fn other_sounds_have_no_tone_onset() {
         for (name, pcm) in [
             ("nothing", vec![]),
             ("silence", vec![0; 48_000]),

@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn it_survives_the_codec_after_speech() {
+    fn a_marker_after_speech_is_found_through_the_codec() {
         let speech = FIXTURES[0].pcm();
         let lead = speech.len() + 9611;
         let pcm = [speech, vec![0; 9611], MARKER.sound(14_400)].concat();
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_else_is_a_marker() {
+    fn other_sounds_are_not_a_marker() {
         let second = 48_000;
         let both = |low: f64, high: f64, twist: f64| {
             let low = sine(low, -23.0 + twist / 2.0, second);

@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn fixtures_are_speech_that_begins_where_it_begins() {
+    fn fixtures_are_judged_as_speech_at_their_onset() {
         let mut ear = SecondEar::new();
         for fixture in FIXTURES {
             let pcm = fixture.pcm();
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_voice_is_not_speech() {
+    fn tones_noise_and_typing_are_not_speech() {
         let mut ear = SecondEar::new();
         let click: Vec<i16> = (0..24_000)
             .map(|n| {

@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_comes_out_as_it_went_in() {
+    fn kept_packets_are_returned_unchanged() {
         let start = Instant::now();
         let mut ring = PacketRing::new(Codec::Opus);
         for n in 0..1_000u64 {
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_bounded_by_bytes_and_by_packets() {
+    fn the_ring_is_bounded_by_bytes_and_by_packets() {
         let start = Instant::now();
         for payload in [&[7u8; 1_200][..], &[7; 3]] {
             let mut ring = PacketRing::new(Codec::Opus);

@@ -43,7 +43,7 @@ mod tests {
     use crate::audio::test_signals::{FIXTURES, mix, noise, sine};
 
     #[test]
-    fn pauses_are_where_they_were_made() {
+    fn inserted_pauses_are_found_where_they_are() {
         let say = || sine(500.0, -20.0, 24_000);
         let made = [say(), vec![0; 9600], say(), vec![0; 4700], say()].concat();
         for (name, pcm) in [
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn fixtures_are_said_in_one_breath() {
+    fn fixtures_have_no_long_pauses() {
         for fixture in FIXTURES {
             let pcm = fixture.pcm();
             let span = speech_span(&pcm).expect("speech");

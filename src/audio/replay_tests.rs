@@ -71,7 +71,7 @@ fn near(name: &str, found: f64, expected: f64) {
 }
 
 #[test]
-fn a_sound_is_where_arrival_and_hold_put_it() {
+fn a_sound_is_played_at_its_arrival_plus_its_hold() {
     let steady = |k: u32| FRAME_TIME * k;
     let at = ms(610); // inside packet 30
     near(
@@ -113,7 +113,7 @@ fn a_sound_is_where_arrival_and_hold_put_it() {
 }
 
 #[test]
-fn speech_stays_together_and_the_onset_packet_has_its_place() {
+fn only_the_onset_packet_moves_speech_in_mid_spurt() {
     // The target changes during the tone: the audio is not torn apart.
     let steady = |k: u32| FRAME_TIME * k;
     let changes = |k: u32| ms(if k < 40 { 40 } else { 20 });
@@ -125,7 +125,7 @@ fn speech_stays_together_and_the_onset_packet_has_its_place() {
 }
 
 #[test]
-fn a_loss_is_what_the_codec_makes_of_it() {
+fn losses_are_concealed_by_the_codec() {
     let steady = |k: u32| FRAME_TIME * k;
     let whole = played(ms(610), steady, |_| ms(20), &[], None);
     let lost = played(ms(610), steady, |_| ms(20), &[40, 41], None);
@@ -146,7 +146,7 @@ fn a_loss_is_what_the_codec_makes_of_it() {
 }
 
 #[test]
-fn what_the_caller_says_is_where_it_was_captured() {
+fn the_callers_frames_are_placed_at_their_capture_time() {
     let start = Instant::now();
     let sound = tone(ms(300));
     let frames = opus::encode(&sound).expect("libopus");
@@ -171,7 +171,7 @@ fn what_the_caller_says_is_where_it_was_captured() {
 }
 
 #[test]
-fn what_lies_outside_is_left_out() {
+fn frames_outside_the_window_are_clipped() {
     let start = Instant::now();
     let frame = opus::encode(&tone(ms(20))).expect("libopus").remove(0);
     for offset in [-5_000i64, -30, -10, 0, 10, 30, 5_000] {

@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn images_of_a_low_rate_are_below_60_db() {
+    fn images_of_upsampled_audio_are_below_minus_60_db() {
         // What remains after subtracting the ideal tone is images and noise.
         for (rate, hz) in [
             (8_000u32, 3_000.0),
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn impulses_and_edges_stay_where_they_were() {
+    fn resampling_does_not_move_impulses_or_edges() {
         for rate in [
             8_000u32, 16_000, 22_050, 24_000, 44_100, 44_101, 96_000, 192_000,
         ] {

@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn dc_and_hum_go_and_voices_stay_where_they_were() {
+    fn dc_and_hum_are_removed_and_voices_are_kept() {
         for (hz, least, most) in [
             (50.0, f64::NEG_INFINITY, -60.0),
             (60.0, f64::NEG_INFINITY, -38.0),
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_constant_is_silence_and_short_input_is_no_problem() {
+    fn a_constant_of_any_length_becomes_silence() {
         for length in [0, 1, 2, 100, 48_000] {
             assert_eq!(
                 without_rumble(&vec![115; length]),

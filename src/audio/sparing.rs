@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn what_follows_a_skipped_silence_sounds_as_it_would_have() {
+    fn skipped_silence_does_not_change_the_audio_after_it() {
         for pair in FIXTURES.windows(2) {
             let (mut always, mut sparing) = (
                 Sparing::new(Codec::Opus).expect("libopus"),

@@ -41,7 +41,7 @@ mod tests {
     }
 
     #[test]
-    fn no_length_is_no_tone() {
+    fn a_tone_of_zero_length_is_empty() {
         assert!(tone(Duration::ZERO).is_empty());
     }
 }

@@ -166,7 +166,7 @@ mod tests {
     use crate::audio::{FRAME, OPUS_LOOKAHEAD};
 
     #[test]
-    fn fixtures_are_utterances_with_their_end_as_annotated() {
+    fn fixtures_load_with_the_annotated_end_of_speech() {
         for fixture in FIXTURES {
             let annotation = fixture.annotation();
             let (start, end) = (annotation.speech_start(), annotation.speech_end());
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn silence_is_no_utterance() {
+    fn a_silent_file_is_refused() {
         let spec = hound::WavSpec {
             channels: 1,
             sample_rate: 16_000,
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn an_annotation_just_behind_the_last_sample_is_the_last_sample() {
+    fn an_annotation_just_after_the_last_sample_means_the_last_sample() {
         let fixture = &FIXTURES[2];
         let length = time_of(fixture.pcm().len() as u64);
         for (behind, good) in [(0, true), (999, true), (1_000, true), (1_001, false)] {
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn files_of_other_programs_are_named_as_foreign() {
+    fn annotations_of_other_programs_are_recognised_as_foreign() {
         for (name, json, foreign) in [
             (
                 "whisper",

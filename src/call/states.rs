@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pause_is_what_the_agent_says_it_is() {
+    fn the_agents_state_decides_what_a_pause_means() {
         // The pause lasts from 1000 to 1400 ms; speech had begun at 100.
         type Case = (&'static str, &'static [(u64, AgentState)], Told);
         let cases: [Case; 9] = [
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn thinking_is_what_came_before_the_words() {
+    fn thinking_before_an_onset_is_found() {
         let start = Instant::now();
         let ms = |ms| start + Duration::from_millis(ms);
         let mut states = States::default();
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_bounded() {
+    fn state_changes_kept_are_bounded() {
         let now = Instant::now();
         let mut states = States::default();
         for n in 0..10_000 {

@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn stops() {
+    fn stops_are_judged_by_spurts_and_links() {
         use Link::{Continues, New, Unclear};
         let unclear = |ms| Unclear(Duration::from_millis(ms));
         let cases: [(&str, &[Said], bool, Judged); 12] = [
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn an_agent_that_says_it_speaks_has_not_stopped_for_certain() {
+    fn a_stop_stays_open_while_the_agent_state_is_speaking() {
         let fell_silent = [(0, Some(1450), Link::New)];
         let open = Some((450, Some((450, None)), true, false));
         assert_eq!(shown(judge_of(&fell_silent, true, true)), open);
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_to_stop() {
+    fn a_silent_agent_has_nothing_to_stop() {
         for (name, said) in [
             ("never spoke", &[][..]),
             ("was silent", &[(0, Some(900), Link::New)]),

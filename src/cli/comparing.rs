@@ -303,7 +303,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn noise_by_table() {
+    fn noise_margins_are_parsed() {
         let default = Settings::default().noise;
         for (text, share, ms) in [
             ("5%,20ms", 0.05, 20.0),

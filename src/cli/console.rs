@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_stay_and_nothing_acts_on_the_terminal() {
+    fn control_characters_are_replaced_and_line_breaks_kept() {
         let text = "error: unknown variant `\u{1b}[2J`\n  hint: \u{202e}x";
         let shown = "error: unknown variant `\u{fffd}[2J`\n  hint: \u{fffd}x";
         assert_eq!(visible(text), shown);

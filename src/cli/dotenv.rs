@@ -320,7 +320,7 @@ mod tests {
     const NAME: &str = "LIVEKIT_URL";
 
     #[test]
-    fn ours_are_read_among_the_lines_of_other_tools() {
+    fn our_variables_are_read_among_lines_of_other_tools() {
         for file in [
             "LIVEKIT_URL=ws://h",
             "\u{feff}LIVEKIT_URL=ws://h\n",
@@ -355,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_of_ours_that_cannot_be_read_is_named() {
+    fn an_invalid_line_of_our_variables_is_reported_with_its_number() {
         let cases: [(&[u8], &str); 5] = [
             (
                 b"X=1\nLIVEKIT_URL: ws://h",
@@ -388,7 +388,7 @@ mod tests {
     }
 
     #[test]
-    fn values_mean_what_they_say() {
+    fn quotes_comments_and_references_in_values_are_interpreted() {
         for (written, meant) in [
             ("a b", "a b"),
             ("a#b", "a#b"),
@@ -415,7 +415,7 @@ mod tests {
     }
 
     #[test]
-    fn windows_writes_utf_16() {
+    fn utf_16_files_are_read() {
         let wide = |bytes: fn(u16) -> [u8; 2]| {
             let text = "\u{feff}X=1\r\nLIVEKIT_URL=ws://h\r\n".encode_utf16();
             text.flat_map(bytes).collect::<Vec<u8>>()
@@ -441,7 +441,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_file_is_read(text in "[A-C= \n'\"\\\\#${}x\r]{0,80}", bytes: Vec<u8>) {
+        fn arbitrary_files_never_panic(text in "[A-C= \n'\"\\\\#${}x\r]{0,80}", bytes: Vec<u8>) {
             for file in [text.as_bytes(), &bytes] {
                 let file = DotEnv::parse(file);
                 for name in ["A", "B", "x"] {
@@ -451,7 +451,7 @@ mod tests {
         }
 
         #[test]
-        fn what_stands_in_single_quotes_is_read_back(value_ in "[^'\u{fffd}\r]{0,40}") {
+        fn single_quoted_values_round_trip(value_ in "[^'\u{fffd}\r]{0,40}") {
             prop_assume!(!value_.contains(OURS));
             let file = format!("A=1\nX='{value_}'\nB=2\n");
             prop_assert_eq!(value(file.as_bytes(), "X"), Ok(Some(value_)));

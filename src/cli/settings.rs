@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_are_trimmed_and_nothing_in_them_is_invisible() {
+    fn settings_are_trimmed_and_invisible_characters_refused() {
         let good = resolved("ws://h", "APIkey", "hunter2");
         assert!(good.is_ok(), "{good:?}");
         let copied = [
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_named_env_is_no_file() {
+    fn a_folder_named_dot_env_is_ignored() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join(".env");
         assert_eq!(read(&path).expect("absent"), Vec::<u8>::new());

@@ -32,7 +32,7 @@ fn corpus(target: &Target) -> BTreeMap<PathBuf, Vec<u8>> {
 }
 
 #[test]
-fn every_input_of_the_corpora_is_taken() {
+fn every_corpus_input_holds_its_properties() {
     // None of them may give away where the planted defects are.
     plant();
     for target in TARGETS {
@@ -46,7 +46,7 @@ fn every_input_of_the_corpora_is_taken() {
 }
 
 #[test]
-fn every_target_is_fuzzed_at_night() {
+fn every_target_is_in_the_nightly_workflow() {
     let workflow = Path::new(env!("CARGO_MANIFEST_DIR")).join(".github/workflows/fuzz.yml");
     let workflow = std::fs::read_to_string(workflow).expect("the workflow");
     let named = workflow
@@ -115,7 +115,7 @@ fn mutated(random: &mut ChaCha8Rng, inputs: &[&Vec<u8>]) -> Vec<u8> {
 }
 
 #[test]
-fn mutations_of_the_corpora_are_taken() {
+fn mutated_corpus_inputs_hold_their_properties() {
     let full = std::env::var("LOADGEN_FULL").is_ok_and(|full| full == "1");
     let times = if full { FULL } else { 1 };
     for target in TARGETS {

@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_socket_tells_how_much_it_dropped() {
+    fn datagrams_that_a_full_socket_dropped_are_counted() {
         use nix::sys::socket::{
             setsockopt,
             sockopt::{RcvBuf, ReceiveTimestampns, RxqOvfl},
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn only_whole_internet_addresses_are_senders() {
+    fn truncated_and_non_ip_sender_addresses_are_ignored() {
         let mut v4 = (libc::AF_INET as u16).to_ne_bytes().to_vec();
         v4.extend([0x13, 0x88, 127, 0, 0, 1]);
         let mut v6 = (libc::AF_INET6 as u16).to_ne_bytes().to_vec();

@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_section_is_heard_ignored_or_after_a_second_unheard() {
+    fn an_unclaimed_section_is_unheard_after_a_second() {
         let mut claims = Claims::default();
         let (one, two): (Mid, Mid) = ("1".into(), "2".into());
         let start = Instant::now();

@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stamp_becomes_the_arrival_unless_the_wall_clock_stepped() {
+    fn kernel_stamps_are_ignored_after_a_step_of_the_wall_clock() {
         let t = Instant::now();
         let mut s = Stamper {
             offset: 5_000_000_000,
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn an_impossible_stamp_is_not_believed() {
+    fn kernel_stamps_outside_the_plausible_range_are_ignored() {
         let t = Instant::now();
         let s = Stamper {
             offset: 0,

@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_and_everything() {
+    fn shares_of_0_and_1_lose_nothing_and_everything() {
         let all = |share, burst| lost(Loss { share, burst }, 1, 0, 1_000);
         assert!(all(0.0, None).iter().all(|l| !l));
         assert!(all(0.0, Some(3.0)).iter().all(|l| !l));

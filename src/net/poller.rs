@@ -139,7 +139,7 @@ mod tests {
     use std::time::Instant;
 
     #[test]
-    fn waits_for_time_sockets_and_the_waker() {
+    fn the_poller_wakes_for_timeouts_sockets_and_the_waker() {
         let mut p = Poller::new().expect("epoll");
         let t = Instant::now();
         p.wait(Duration::from_micros(1_500));

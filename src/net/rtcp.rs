@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_report_is_what_it_says() {
+    fn sender_reports_carry_loss_jitter_and_timestamps() {
         let t = Instant::now();
         let mut r = Reception::new(77, 65_530);
         // Ten expected, two of them lost; each arrives 1 ms further behind its nominal time.
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn a_block_is_found_in_any_report_of_a_compound_packet() {
+    fn report_blocks_are_found_in_compound_packets() {
         let t = Instant::now();
         let (mut a, mut b) = (Reception::new(77, 100), Reception::new(78, 65_530));
         (0..10).for_each(|k| a.packet(100 + k, 0, t));

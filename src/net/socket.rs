@@ -142,7 +142,7 @@ mod tests {
     use std::time::{Duration, Instant};
 
     #[test]
-    fn a_datagram_carries_the_kernels_stamp_not_the_time_of_reading() {
+    fn a_datagram_is_stamped_by_the_kernel_not_when_it_is_read() {
         let a = UdpPort::towards(Ipv4Addr::LOCALHOST.into()).expect("bind");
         let b = UdpPort::towards(Ipv4Addr::LOCALHOST.into()).expect("bind");
         let mut batch = Batch::new();
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connected_port_keeps_to_its_address_and_survives_a_silent_one() {
+    fn a_connected_port_hears_its_peer_only_and_survives_a_closed_one() {
         let here = || UdpPort::towards(Ipv4Addr::LOCALHOST.into()).expect("bind");
         let (mut a, b, stranger) = (here(), here(), here());
         a.connect(b.local());

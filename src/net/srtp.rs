@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn packets_are_those_of_rfc_7714() {
+    fn sealing_and_opening_match_the_rfc_7714_vectors() {
         // Section 16.1.1: its header, "Gallia est omnis divisa in partes tres", its result.
         let key: Vec<u8> = (0..16).collect();
         let text = b"Gallia est omnis divisa in partes tres";

@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn stages_rise_hold_and_fall() {
+    fn stages_ramp_up_hold_and_ramp_down() {
         let up_and_down = stages(&[(10, 5), (20, 5), (0, 2), (10, 2), (10, 0)]);
         for (at, target) in [
             (0.0, Some(0)),
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_jump_is_at_once_and_a_second_rise_is_seen() {
+    fn stages_of_zero_duration_jump_and_later_rises_are_found() {
         let twice = stages(&[(0, 3), (10, 3), (0, 1), (10, 1), (10, 4)]);
         assert_eq!(target_at(&twice, s(0.0)), Some(3));
         assert_eq!(next_rise(&twice, 3, s(0.0)), Some(s(0.0)));

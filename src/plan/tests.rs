@@ -52,13 +52,13 @@ fn the_same_seed_gives_the_same_bytes() {
 }
 
 #[test]
-fn a_plan_is_readable() {
+fn plan_as_text() {
     let scenario = scenario(7, "{calls: 30, concurrency: 3, ramp: 10s}", VARIANTS);
     insta::assert_snapshot!("plan_text", summary(&scenario, &Plan::new(&scenario)));
 }
 
 #[test]
-fn starts_are_spread_over_the_ramp_and_then_wait_for_slots() {
+fn starts_are_spread_over_the_ramp_then_wait_for_free_slots() {
     let at = |ms| Start::At(Duration::from_millis(ms));
     let cases = [
         (
@@ -174,7 +174,7 @@ proptest! {
     }
 
     #[test]
-    fn plans_keep_the_scenario(seed in any::<u64>(), calls in 1u32..60, slots in 1u32..60, warmup in 0u32..9) {
+    fn every_planned_call_is_within_the_scenarios_bounds(seed in any::<u64>(), calls in 1u32..60, slots in 1u32..60, warmup in 0u32..9) {
         let slots = slots.min(calls);
         let load = format!("{{calls: {calls}, concurrency: {slots}, ramp: 7s}}");
         let scenario = scenario(seed, &load, &format!("warmup: {{calls: {warmup}}}"));
@@ -201,7 +201,7 @@ proptest! {
     }
 
     #[test]
-    fn variants_take_turns(seed in any::<u64>(), blocks in 1usize..20) {
+    fn every_block_has_each_variant_once(seed in any::<u64>(), blocks in 1usize..20) {
         let more = VARIANTS.replace("warmup: {calls: 2}\n", "");
         let plan = Plan::new(&scenario(seed, &format!("{{calls: {}}}", blocks * 3), &more));
         let variants: Vec<usize> = plan.calls().map(|call| call.variant).collect();

@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn round_trips_without_warmup_calls() {
+    fn a_baseline_round_trips_without_warmup_calls() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("deep/main.json");
         let baseline = Baseline::of(&record());

@@ -114,7 +114,7 @@ fn a_run_that_was_cut_off_is_rebuilt_and_never_passes() {
 }
 
 #[test]
-fn a_run_that_was_cut_off_before_any_agent_came_is_incomplete_too() {
+fn a_run_cut_off_before_any_agent_joined_is_invalid() {
     let mut run = Run::default();
     run.bad(Outcome::Failed, None);
     run.turns.clear();
@@ -125,7 +125,7 @@ fn a_run_that_was_cut_off_before_any_agent_came_is_incomplete_too() {
 }
 
 #[test]
-fn a_cut_off_folder_of_before_there_was_a_start_file() {
+fn a_cut_off_run_without_a_start_file_is_readable() {
     let run = made();
     let dir = cut(&run, None);
     fs::remove_file(dir.path().join("calls.jsonl")).unwrap();
@@ -184,7 +184,7 @@ fn with_audio_of(kept: Vec<EvidenceTurn>) -> RunRecord {
 }
 
 #[test]
-fn the_slowest_and_the_unanswered_are_shown() {
+fn the_slowest_turns_and_audible_unanswered_turns_are_listed() {
     let record = with_audio_of(vec![kept(5, 1), kept(0, 0)]);
     let slowest = record.slowest();
     assert_eq!(slowest.len(), SHOWN);
@@ -214,7 +214,7 @@ fn audio_that_cannot_be_read_has_no_waveform() {
 }
 
 #[test]
-fn numbers_that_no_run_reaches_are_neither_counted_nor_summed() {
+fn turn_counts_beyond_the_bound_are_corrupt() {
     let mut run = made();
     run.calls[0].ended_ms = None;
     let dir = cut(&run, Some(&start()));

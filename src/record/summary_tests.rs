@@ -33,7 +33,7 @@ fn rate(metric: &str, bound: f64) -> Threshold {
 }
 
 #[test]
-fn the_verdict_by_table() {
+fn the_verdict_follows_ending_doubts_and_gates() {
     let ok = || p95("ttfa", 1_500.0);
     let no = || p95("ttfa", 100.0);
     let none = || p95("greeting", 100.0);
@@ -178,7 +178,7 @@ fn the_verdict_by_table() {
 }
 
 #[test]
-fn runs_that_cannot_be_judged() {
+fn runs_without_enough_calls_are_invalid_or_errors() {
     let absent = || Some(Failure::AgentAbsent { waited: ms(30_000) });
     let mut none = Run::default();
     none.bad(Outcome::Failed, absent())
@@ -208,7 +208,7 @@ fn runs_that_cannot_be_judged() {
 }
 
 #[test]
-fn a_dropped_call_is_not_a_failed_one() {
+fn a_dropped_call_is_not_counted_as_failed() {
     let context = CallContext {
         call: 1,
         room: "r",
@@ -268,7 +268,7 @@ fn failures_are_grouped_the_most_frequent_first() {
 }
 
 #[test]
-fn the_summary_keeps_to_its_schema_and_survives_a_file() {
+fn the_summary_matches_its_schema_and_round_trips() {
     let schema = serde_json::to_value(schemars::schema_for!(Summary)).unwrap();
     let validator = jsonschema::validator_for(&schema).unwrap();
     let mut run = Run::default();
@@ -295,7 +295,7 @@ fn the_summary_keeps_to_its_schema_and_survives_a_file() {
 }
 
 #[test]
-fn steady_figures_are_of_what_began_behind_the_ramp() {
+fn steady_figures_are_of_turns_that_began_after_the_ramp() {
     let mut run = Run::default();
     run.good(60);
     // The first turns, two to eight seconds into the run, are slow.
@@ -342,7 +342,7 @@ fn steady_figures_are_of_what_began_behind_the_ramp() {
 
 /// The wording of gates, answer by answer.
 #[test]
-fn a_gate_in_words() {
+fn gate_wording() {
     let mut some = Run::default();
     some.good(5);
     let mut many = Run::default();

@@ -20,7 +20,7 @@ fn context<'a>(failure: Option<&'a Failure>) -> TurnContext<'a> {
 }
 
 #[test]
-fn a_turn_as_a_journal_line() {
+fn journal_line_of_a_turn() {
     let mut result = replied(
         base(),
         1,
@@ -39,7 +39,7 @@ fn a_turn_as_a_journal_line() {
 }
 
 #[test]
-fn a_call_as_json() {
+fn json_of_calls() {
     let mut run = Run::default();
     let absent = Failure::AgentAbsent { waited: ms(30_000) };
     run.good(1).bad(Outcome::Failed, Some(absent));
@@ -61,7 +61,7 @@ fn only_failed_turns_carry_the_cause() {
 }
 
 #[test]
-fn what_was_not_measured_is_absent() {
+fn values_that_were_not_measured_are_absent() {
     let mut result = turn(base(), 0, Outcome::Missed);
     result.playout_delay = Some(ms(40));
     let record = TurnRecord::new(&context(None), &result, base());
@@ -75,7 +75,7 @@ fn what_was_not_measured_is_absent() {
 }
 
 #[test]
-fn words_in_code_and_in_files_agree() {
+fn names_in_code_match_serialised_names() {
     let mut pairs: Vec<(String, &str)> = Vec::new();
     let json = |v: serde_json::Value| v.as_str().unwrap().to_owned();
     for &f in Flag::ALL {
@@ -156,7 +156,7 @@ fn missed_and_failed_turns_gate_as_infinite() {
 
 /// As the collector closes a call that a defect ended: its join time is unknown.
 #[test]
-fn a_call_whose_turns_ended_did_join_whoever_lost_the_figure() {
+fn a_call_with_replied_turns_has_no_infinite_join() {
     for (replied, infinite) in [(0, 1), (1, 0)] {
         let mut run = Run::default();
         let detail = "the server closed the connection".into();
@@ -194,7 +194,7 @@ fn only_turns_that_ask_for_a_reply_have_a_ttfa() {
 
 proptest! {
     #[test]
-    fn ttfa_is_the_sum_of_what_is_printed(wire in 0_u64..20_000_000_000, playout in 0_u64..900_000_000) {
+    fn printed_ttfa_is_the_sum_of_its_printed_parts(wire in 0_u64..20_000_000_000, playout in 0_u64..900_000_000) {
         let result = replied(base(), 0, Duration::from_nanos(wire), Duration::from_nanos(playout));
         let record = TurnRecord::new(&context(None), &result, base());
         // In decimal, as a reader of the file would add them up.

@@ -47,7 +47,7 @@ fn variants_are_ranked_by_the_median_of_all_turns() {
 }
 
 #[test]
-fn one_variant_is_compared_with_nothing() {
+fn a_run_with_one_variant_has_no_comparison() {
     let mut run = Run::default();
     run.good(5);
     let summary = Summary::build(&facts(5, Ending::Finished), &run.calls, &run.turns, &[]);

@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn for_people() {
+    fn comparison_as_text() {
         insta::assert_snapshot!("comparison", render(&compared(), Screen::default()));
         let mut fine = compared();
         fine.settings.noise = Noise {
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn any_number_of_pairs_fits_on_a_screen() {
+    fn a_comparison_of_any_number_of_pairs_fits_on_a_screen() {
         for pairs in [1, 2, 3, 5, 9, 50] {
             for width in [80, 100, 120] {
                 let screen = Screen::new(Style::Plain, Some(width));
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn for_machines() {
+    fn comparison_as_json() {
         insta::assert_snapshot!("comparison_json", json(&compared()));
     }
 }

@@ -239,7 +239,7 @@ fn brief_on_narrow_screens() {
 }
 
 #[test]
-fn details_have_everything() {
+fn details_of_a_passed_and_a_failed_run() {
     insta::assert_snapshot!("details_of_a_run_that_passed", details(&passed()));
     insta::assert_snapshot!("details_of_a_failed_gate", details(&failed()));
 }
@@ -251,7 +251,7 @@ fn details(summary: &Summary) -> String {
 /// A run's screen has its lines whatever went wrong, and so has the share of it that is left for the
 /// run where a comparison follows, if names are not longer than any that a scenario may have.
 #[test]
-fn the_default_fits_on_a_screen() {
+fn the_default_view_fits_on_a_screen() {
     for (name, summary) in every() {
         for width in [80, 100, 120] {
             let text = console::brief(&summary, screen(width), Some(REPORT));
@@ -266,7 +266,7 @@ fn the_default_fits_on_a_screen() {
 }
 
 #[test]
-fn no_line_is_too_wide_and_nothing_steers_the_terminal() {
+fn lines_fit_the_width_and_hold_no_control_characters() {
     for (name, summary) in every() {
         for width in WIDTHS {
             // A path is not broken; this one is short.
@@ -307,7 +307,7 @@ fn bare(text: &str) -> String {
 }
 
 #[test]
-fn colour_adds_nothing_but_colour() {
+fn colour_changes_no_text() {
     let lines = |t: &str| {
         let lines = t.lines().map(|l| l.trim_end().to_owned());
         lines.collect::<Vec<_>>()
@@ -328,7 +328,7 @@ fn colour_adds_nothing_but_colour() {
 
 /// Whatever is cut from a screen, it is no figure of what is shown.
 #[test]
-fn wrapping_loses_no_figure() {
+fn wrapping_keeps_every_figure() {
     let figures = |text: &str| {
         let figure = |word: &&str| word.contains(|c: char| c.is_ascii_digit());
         let words = text.split_whitespace().filter(figure);
@@ -345,7 +345,7 @@ fn wrapping_loses_no_figure() {
 }
 
 #[test]
-fn the_place_of_the_report_is_in_one_piece() {
+fn the_path_of_the_report_is_not_wrapped() {
     let long = format!(
         "/tmp/{}/report.html",
         "a folder with a long name ".repeat(9)
@@ -357,7 +357,7 @@ fn the_place_of_the_report_is_in_one_piece() {
 }
 
 #[test]
-fn a_generator_that_moved_is_named_and_so_are_stamps_that_are_not_the_kernels() {
+fn generator_drift_and_missing_kernel_stamps_are_reported() {
     let steady = passed();
     let moved = Summary {
         sentinels: Some(sentinels(7_300, 6.1)),
@@ -386,7 +386,7 @@ fn a_generator_that_moved_is_named_and_so_are_stamps_that_are_not_the_kernels() 
 }
 
 #[test]
-fn a_hint_of_several_reasons_comes_once() {
+fn a_hint_shared_by_several_reasons_is_shown_once() {
     let text = console::brief(&invalid(), screen(100).with_lines(Screen::ALL), None);
     assert_eq!(text.matches("many it is good for").count(), 1, "{text}");
     for part in [
@@ -408,7 +408,7 @@ fn a_hint_of_several_reasons_comes_once() {
 }
 
 #[test]
-fn figures_of_a_level_load_are_details() {
+fn steady_figures_are_in_details_only() {
     let mut run = Run::default();
     run.good(20);
     let span = SteadySpan {

@@ -145,7 +145,7 @@ mod tests {
     use crate::report::Style;
 
     #[test]
-    fn everything_that_is_named_is_explained() {
+    fn every_name_has_an_explanation() {
         for name in names() {
             let text = explain(name, Screen::default()).expect("known");
             assert!(text.starts_with(&format!("{name}\n")), "{text}");
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn metrics_terms_and_doubts_as_they_are_read() {
+    fn explanations_as_text() {
         let asked = [
             "ttfa",
             "missed",
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_is_not_known_gives_the_nearest() {
+    fn an_unknown_name_suggests_the_nearest() {
         for (wrong, meant) in [
             ("tfa", Some("ttfa")),
             ("end of spech", Some("end of speech")),

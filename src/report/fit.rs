@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_counted() {
+    fn items_that_do_not_fit_are_counted() {
         let shown = |lines| fit(vec![part(&["a", "b|c", "d"])], lines, 80);
         assert_eq!(
             shown(5),
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_part_yields_first_and_whole_parts_never_do() {
+    fn the_longest_part_is_shortened_first_and_whole_parts_never() {
         let whole = Part::whole(vec!["w".to_owned(); 3]);
         let parts = vec![whole, part(&["a", "b"]), part(&["1", "2", "3", "4"])];
         let shown = fit(parts, 10, 80);
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn items_stand_at_their_places_and_further_ones_are_counted_in_words() {
+    fn placed_items_keep_their_order_and_the_rest_is_counted() {
         let placed = [2, 0].into_iter().zip(items(&["weighty", "light"]));
         let part = Part::placed(Vec::new(), placed.collect());
         let part = part.and(vec!["FAIL", "pass", "FAIL"]);

@@ -79,7 +79,7 @@ fn of_column(rows: &[Row], column: &str, wanted: impl Fn(&Row) -> bool) -> Laten
 }
 
 #[test]
-fn every_format_says_the_same_to_the_last_digit() {
+fn every_format_has_the_same_figures() {
     let record = record();
     let files = files(&record);
     let metrics = &record.summary.metrics;
@@ -277,7 +277,7 @@ fn agrees_with_histograms(summary: &Summary, log: &[u8]) {
 }
 
 #[test]
-fn a_comment_stays_within_its_bounds() {
+fn markdown_is_bounded_for_pull_request_comments() {
     let mut run = Run::default();
     run.compared();
     let variant = of(run).summary.variants[1].clone();
@@ -306,7 +306,7 @@ fn a_comment_stays_within_its_bounds() {
 }
 
 #[test]
-fn markdown_and_junit_as_they_are_read() {
+fn markdown_and_junit_of_a_run() {
     let record = record();
     insta::assert_snapshot!("markdown", markdown::summary(&record));
     insta::assert_snapshot!("junit", junit::xml(&record));
@@ -345,7 +345,7 @@ fn empty_runs_have_reports() {
 }
 
 #[test]
-fn past_runs_stand_in_a_table_or_in_json() {
+fn past_runs_as_table_and_json() {
     let past = |folder: &str, record: RunRecord| PastRun {
         folder: folder.into(),
         summary: record.summary,

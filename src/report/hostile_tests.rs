@@ -60,7 +60,7 @@ fn hostile(word: &str) -> RunRecord {
 }
 
 #[test]
-fn hostile_names_stay_where_they_are_put() {
+fn hostile_names_are_escaped_in_every_format() {
     for word in HOSTILE {
         let record = hostile(word);
         let files = files(&record);
@@ -93,7 +93,7 @@ fn hostile_names_stay_where_they_are_put() {
 /// Every column with text from outside is in the list of the line for pandas, which would take
 /// names like `NA` or `1e5` for something else.
 #[test]
-fn the_documented_line_reads_names_as_text() {
+fn the_documented_pandas_line_reads_names_as_text() {
     let mut record = hostile("=x");
     for turn in &mut record.turns {
         turn.agent_track = Some("=x".into());

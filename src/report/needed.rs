@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sentences_by_table() {
+    fn the_needed_calls_in_words() {
         let needed = |have_calls, calls, have_blocks, blocks| LagNeeded {
             best_p: 0.0625,
             have_calls,

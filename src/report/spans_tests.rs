@@ -28,7 +28,7 @@ fn millis(ms: u64) -> Duration {
 }
 
 #[test]
-fn parts_follow_each_other_without_a_gap() {
+fn spans_of_a_turn_are_contiguous() {
     let result = fixtures::replied(base(), 0, millis(420), millis(40));
     let all = spans().turn(&turn(7, &result, None), Ms::from(millis(9_000)));
     assert_eq!(
@@ -57,7 +57,7 @@ fn parts_follow_each_other_without_a_gap() {
 }
 
 #[test]
-fn what_was_not_measured_has_no_span() {
+fn parts_that_were_not_measured_have_no_span() {
     let now = Ms::from(millis(15_500));
     let missed = fixtures::turn(base(), 0, Outcome::Missed);
     let all = spans().turn(&turn(0, &missed, None), now);

@@ -182,7 +182,7 @@ fn csv_of_a_few_turns() {
 }
 
 #[test]
-fn csv_and_journal_hold_the_same() {
+fn csv_and_journal_have_the_same_fields() {
     let (_, turns) = hostile();
     let text = csv::turns(&turns);
     let mut reader = ::csv::Reader::from_reader(text.as_bytes());
@@ -216,7 +216,7 @@ fn csv_and_journal_hold_the_same() {
 }
 
 #[test]
-fn no_cell_from_outside_is_a_formula() {
+fn csv_cells_are_never_formulas() {
     let (_, mut turns) = hostile();
     for first in ["=1+1", "+1", "-1", "@a", "\tx", "\rx", "\nx", "fine", ""] {
         turns[0].room = first.into();

@@ -151,7 +151,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn cleaned_by_table() {
+    fn cleaning_escapes_controls_and_truncates() {
         let cases = [
             ("plain", "loadgen-7", "loadgen-7"),
             (
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn wrapped_by_table() {
+    fn wrapping_breaks_between_words() {
         let cases: &[(&str, &[&str])] = &[
             ("", &[""]),
             ("one two three", &["one two", "three"]),
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers() {
+    fn numbers_are_grouped_and_nouns_pluralised() {
         for (n, text) in [
             (0, "0"),
             (999, "999"),
@@ -211,7 +211,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_acts_and_nothing_is_too_wide(text in any::<String>(), width in 1_usize..40) {
+        fn cleaned_and_wrapped_text_fits_the_width(text in any::<String>(), width in 1_usize..40) {
             let cleaned = clean(&text, width);
             prop_assert!(cleaned.chars().count() <= width && !cleaned.chars().any(acts));
             let lines = wrap(&text, width);

@@ -95,7 +95,7 @@ mod tests {
     use crate::stats::{Aggregate, Comparison, Gate};
 
     #[test]
-    fn gates_of_earlier_releases_have_words() {
+    fn gates_recorded_by_earlier_releases_have_words() {
         let old = |verdict, reason: Option<&str>| GateResult {
             metric: "ttfa".into(),
             variant: None,
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn the_sentence_fits_what_happened() {
+    fn the_verdict_sentence_matches_the_outcome() {
         let gate = |bound: f64| {
             let gate = Gate {
                 aggregate: Aggregate::Quantile(0.95),

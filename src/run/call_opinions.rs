@@ -167,7 +167,7 @@ mod tests {
     };
 
     #[tokio::test]
-    async fn a_turn_never_waits_and_comes_again_with_its_opinion() {
+    async fn a_turn_is_amended_when_its_opinion_arrives() {
         let mut opinions = CallOpinions::default();
         let (start, next) = (Instant::now(), Instant::now() + Duration::from_secs(9));
         let (first, answer) = oneshot::channel();
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_opinion_that_is_known_comes_with_the_turn_and_one_never_given_is_not_waited_for() {
+    async fn known_opinions_come_with_the_turn_and_cancelled_ones_are_not_awaited() {
         let mut opinions = CallOpinions::default();
         let (start, next) = (Instant::now(), Instant::now() + Duration::from_secs(9));
         let (first, answer) = oneshot::channel();

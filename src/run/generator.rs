@@ -232,7 +232,7 @@ mod tests {
     use procfs::FromBufReadSI as _;
 
     #[test]
-    fn memory_is_given_back_once_joins_have_ceased_and_not_again() {
+    fn memory_is_released_once_after_joins_have_ceased() {
         let mut tidy = Tidy::default();
         let begun = [0, 0, 0, 0, 1, 1, 1, 2, 2];
         assert!(begun.iter().all(|&begun| !tidy.look(begun)));
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn work_shows_up_as_processor_time_and_memory_is_there() {
+    fn processor_time_and_memory_of_the_process_are_measured() {
         let meter = Meter::start();
         let work = || {
             let mut x = 1u64;
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn guests_are_not_counted_twice_and_steal_may_be_missing() {
+    fn guest_time_is_not_counted_twice_and_steal_may_be_missing() {
         let read = |cpu: &str| {
             let stat = format!("cpu  {cpu}\ncpu0 {cpu}\nctxt 1\nbtime 2\nprocesses 3\n");
             let stats = KernelStats::from_buf_read(stat.as_bytes(), procfs::current_system_info());

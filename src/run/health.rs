@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn signalling_has_a_bound_of_its_own() {
+    fn signalling_lateness_has_its_own_bound() {
         let mut watch = HealthWatch::new(Health::default());
         let mut late = vitals();
         late.signalling_lateness.p99 = Duration::from_millis(63);
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn lost_events_and_packets_of_no_use_are_doubts() {
+    fn lost_events_and_useless_packets_are_doubts() {
         let watch = HealthWatch::new(Health::default());
         let doubts = |change: fn(&mut HealthSnapshot)| {
             let mut vitals = vitals();

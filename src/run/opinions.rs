@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_declared_tone_is_one_and_no_other_sound_is() {
+    async fn only_the_declared_tone_is_recognised() {
         let sound = tone(Duration::from_millis(600));
         let declared = Opinions::start(Some(TONE_HZ as u32), Pulses::default()).expect("a thread");
         let there = declared.ask(excerpt(&sound, Excerpt::BEFORE)).await;

@@ -144,7 +144,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_cannot_fit_is_refused_with_the_figures() {
+    fn runs_beyond_memory_or_ports_are_refused_with_figures() {
         let free = |mib: u64, of_group| {
             Some(Free {
                 bytes: mib << 20,
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn the_tighter_of_machine_and_control_group_counts() {
+    fn the_tighter_memory_limit_of_machine_and_control_group_applies() {
         assert_eq!(least(None, None), None);
         let free = |bytes, of_group| Some(Free { bytes, of_group });
         assert_eq!(least(Some(5), None), free(5, false));

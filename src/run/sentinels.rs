@@ -241,7 +241,7 @@ mod tests {
     use crate::audio::Codec;
 
     #[test]
-    fn a_hundred_is_over_with_its_last_call() {
+    fn a_group_of_a_hundred_ends_with_its_last_call() {
         let over = CancellationToken::new();
         let of_dispatcher = Arc::new(Hundred(over.clone()));
         let (first, last) = (of_dispatcher.clone(), of_dispatcher.clone());
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn turns_are_spread_over_a_packets_length() {
+    fn sentinel_turns_start_at_different_phases_of_a_packet() {
         let script = script(&Said::chirp(Codec::Opus).expect("a chirp"));
         assert_eq!(script.turns.len() as u64, TURNS);
         let phases: std::collections::BTreeSet<_> = script

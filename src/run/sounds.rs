@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_another_program_does_no_harm_where_it_is_not_needed() {
+    fn foreign_annotations_are_ignored_unless_needed() {
         let end = Duration::from_millis(902);
         let set = loaded(TRANSCRIPT, |sound| sound.speech_end = Some(end));
         assert_eq!(set.expect("the scenario says it").speech_end, end);
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_channel_that_is_not_there_is_an_error() {
+    fn a_missing_channel_is_an_error() {
         let right = loaded("", |sound| {
             (sound.annotated, sound.channel) = (false, Some(Channel::Right));
         });

@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_at_work_that_does_not_move_is_reported_once_and_then_ends_the_run() {
+    fn a_stuck_part_is_reported_once_and_then_ends_the_run() {
         let pulses = Pulses::default();
         let mut looks = Looks::new(pulses.clone());
         assert!(alarms(&mut looks, 200).is_empty(), "nothing is at work");
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_that_moves_or_waits_for_work_is_left_alone() {
+    fn parts_that_beat_or_are_idle_raise_no_alarm() {
         let pulses = Pulses::default();
         let mut looks = Looks::new(pulses.clone());
         let _work = pulses.work(Part::Report);
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn it_looks_from_a_thread_of_its_own() {
+    fn the_watchdog_runs_on_its_own_thread() {
         let (tell, told) = std::sync::mpsc::channel();
         let look = Duration::from_millis(1);
         let watchdog = Watchdog::start(look, move |alarm| {

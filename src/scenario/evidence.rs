@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_asked_for() {
+    fn evidence_settings_have_defaults() {
         let asked = |json: &str| {
             let file: Option<EvidenceFile> = serde_json::from_str(json).expect("JSON");
             evidence(file.as_ref()).map(|e| (e.slowest, e.failed, e.all))
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn the_command_line_comes_before_the_file() {
+    fn evidence_flags_override_the_scenario() {
         let file = Evidence {
             slowest: 2,
             failed: 3,

@@ -220,7 +220,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_share_is_written_with_its_sign() {
+    fn shares_need_a_percent_sign() {
         let about = "shares are from `0%` to `100%`, such as `2.5%`";
         for (text, hint) in [
             ("5", "write `5%`"),
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn words_for_flags_are_known() {
+    fn words_for_true_and_false_are_recognised() {
         for (text, meant) in [
             ("yes", Some(true)),
             ("On", Some(true)),
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_text_of_a_variable_is_not_repeated() {
+    fn a_long_value_of_a_variable_is_not_quoted_in_hints() {
         let text = Value::from("0123456789abcdef0123456789abcdef");
         let mut given = Given {
             value: &text,

@@ -146,7 +146,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pointers_read_like_paths() {
+    fn json_pointers_are_shown_as_paths() {
         let cases = [
             ("", ""),
             ("/call/turns/1/say", "call.turns[1].say"),

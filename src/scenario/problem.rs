@@ -172,7 +172,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn is_shown_with_its_place_and_its_hint() {
+    fn a_problem_is_shown_with_its_place_and_hint() {
         let problem = Problem {
             place: Place {
                 line: 12,
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_that_it_quotes_controls_a_terminal() {
+    fn control_characters_in_a_problem_are_replaced() {
         let mut problem = Problem::of_file(Code::BadValue, "`a\u{1b}[2J\nb`", "\u{202e}x");
         problem.path = "\u{7}".to_owned();
         problem.excerpt = vec!["\u{9b}0m".to_owned()];

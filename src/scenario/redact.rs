@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn every_way_to_write_a_secret_is_taken_out_and_the_scenario_still_runs() {
+    fn secrets_in_every_yaml_notation_are_redacted_and_the_scenario_stays_valid() {
         let half = &SECRET[..16];
         let rest = &SECRET[16..];
         let escaped: String = SECRET.bytes().map(|b| format!("\\x{b:02x}")).collect();
@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_secret_stays_as_it_is() {
+    fn text_without_secrets_is_unchanged() {
         for text in [
             "target: {kind: livekit, api_key: key, api_secret: '${LIVEKIT_API_SECRET}'}\n",
             "target:\n  api_secret: \"${SECRET:-}\"\n",
@@ -335,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_by_another_way_is_taken_out_or_the_text_withheld() {
+    fn indirect_secrets_are_redacted_or_the_text_is_withheld() {
         let text = format!("matrix: {{s: [{SECRET}]}}\ntarget: {{api_secret: '${{matrix.s}}'}}\n");
         let kept = redacted(&text, &[SECRET]).expect("a text");
         assert!(!kept.contains(SECRET), "{kept}");

@@ -41,7 +41,7 @@ const READ: &[(&str, &str)] = &[
 ];
 
 #[test]
-fn what_is_read_is_printed_and_read_again() {
+fn thresholds_print_in_canonical_form() {
     for (written, shown) in READ {
         let threshold = parse_threshold_line(written).expect(written);
         let printed = format!("{}: {threshold}", threshold.subject());
@@ -128,7 +128,7 @@ const REFUSED: &[&str] = &[
 ];
 
 #[test]
-fn nonsense_is_pointed_at() {
+fn errors_point_at_the_invalid_part() {
     let mut said = String::new();
     for text in REFUSED {
         let error = parse_threshold_line(text).expect_err(text);
@@ -141,7 +141,7 @@ fn nonsense_is_pointed_at() {
 }
 
 #[test]
-fn a_key_names_a_variant_that_there_is() {
+fn a_subject_must_name_an_existing_variant() {
     let variants = ["fast", "slow"];
     let subject = parse_subject("ttfa{variant:fast}", &variants).expect("it is there");
     assert_eq!(subject.variant.as_deref(), Some("fast"));
@@ -172,7 +172,7 @@ fn a_key_names_a_variant_that_there_is() {
 }
 
 #[test]
-fn what_is_too_long_is_not_read() {
+fn overlong_expressions_are_refused() {
     let error = parse_threshold_line(&"ttfä ".repeat(1_000)).expect_err("too long");
     assert_eq!(error.to_string(), "an expression has at most 512 bytes");
     assert!(
@@ -222,7 +222,7 @@ fn thresholds() -> impl Strategy<Value = Threshold> {
 
 proptest! {
     #[test]
-    fn never_panics(text in ".{0,200}", noise in "[a-z_(){}:,<=>0-9.%\u{1b}é msp]{0,60}") {
+    fn arbitrary_expressions_never_panic(text in ".{0,200}", noise in "[a-z_(){}:,<=>0-9.%\u{1b}é msp]{0,60}") {
         for text in [&text, &noise, &format!("ttfa: p({noise}"), &format!("ttfa{{{noise}")] {
             for result in [
                 parse_threshold_line(text).map(|_| ()),
@@ -239,7 +239,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_printed_is_read_back(threshold in thresholds()) {
+    fn printed_thresholds_round_trip(threshold in thresholds()) {
         let printed = format!("{}: {threshold}", threshold.subject());
         prop_assert_eq!(parse_threshold_line(&printed), Ok(threshold), "{}", printed);
     }

@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn replaces() {
+    fn variables_are_substituted() {
         let text = |text: &str| Ok(Substituted::Text(text.to_owned()));
         let unset = |names: &[&str]| {
             Ok(Substituted::Unset(
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unreadable_reference_says_so() {
+    fn malformed_references_have_messages() {
         assert_eq!(VariableError::Unclosed.to_string(), "`${` without its `}`");
         assert_eq!(
             VariableError::Malformed("1A".to_owned()).to_string(),

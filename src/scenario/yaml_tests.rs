@@ -14,7 +14,7 @@ fn messages(text: &str) -> Vec<String> {
 }
 
 #[test]
-fn values_have_places() {
+fn keys_and_values_have_places() {
     let text = "a: 1\nb:\n  - x\n  - {c: true, d: 1.5}\ne: ~\nf: '1'\ng: 18446744073709551615\n";
     let (document, problems) = read(text, &no_env);
     assert_eq!(problems, []);
@@ -40,7 +40,7 @@ fn values_have_places() {
 }
 
 #[test]
-fn refuses_what_is_no_single_document() {
+fn documents_that_are_not_one_plain_mapping_are_refused() {
     let cases = [
         ("", vec!["1:1 the file is empty"]),
         ("# only a comment\n", vec!["1:1 the file is empty"]),
@@ -70,7 +70,7 @@ fn refuses_what_is_no_single_document() {
 }
 
 #[test]
-fn no_error_stands_behind_the_last_line() {
+fn errors_are_placed_within_the_file() {
     for (text, line) in [("a: 1\nb", "2:"), ("a: 1\r\nb", "2:"), ("a: [1\n", "2:")] {
         let found = messages(text);
         assert!(found[0].starts_with(line), "{text:?}: {found:?}");
@@ -152,13 +152,13 @@ fn oversized_and_deeply_nested_documents_are_refused() {
 
 proptest! {
     #[test]
-    fn any_text_ends(text in ".{0,300}") {
+    fn arbitrary_text_is_a_document_or_a_problem(text in ".{0,300}") {
         let (document, problems) = read(&text, &no_env);
         prop_assert!(document.is_some() || !problems.is_empty());
     }
 
     #[test]
-    fn anything_like_yaml_ends(text in "[-a-c:{}\\[\\],&*!|>'\"#%?~ \n\t$0-9]{0,200}") {
+    fn yaml_like_text_is_a_document_or_a_problem(text in "[-a-c:{}\\[\\],&*!|>'\"#%?~ \n\t$0-9]{0,200}") {
         let (document, problems) = read(&text, &no_env);
         prop_assert!(document.is_some() || !problems.is_empty());
     }

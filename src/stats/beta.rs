@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_million_samples() {
+    fn binomial_tails_are_accurate_for_a_million_samples() {
         // Half of a symmetric binomial; its middle term as the difference of two tails.
         let n = 1e6;
         let half =
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn quantiles_of_student() {
+    fn student_quantiles_match_printed_tables() {
         // As in any printed table of t.
         for (tail, freedom, t) in [
             (0.025, 1.0, 12.706),

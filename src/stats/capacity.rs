@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn every_capacity_is_found_within_its_share() {
+    fn the_search_finds_every_capacity_within_5_percent() {
         for max in [1, 2, 10, 100, 500] {
             for start in [1, 10, 50] {
                 for capacity in 0..=max + 3 {
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn a_re_check_that_fails_takes_the_answer_back() {
+    fn a_failed_recheck_lowers_the_answer() {
         let mut search = Search::new(10, 100);
         search.measured(10, true);
         search.measured(20, false);

@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn mean_and_extremes() {
+    fn mean_minimum_and_maximum() {
         let d = ms(&[30, 10, 20]);
         assert_eq!(d.mean(), Some(Duration::from_millis(20).into()));
         assert_eq!(d.min(), Some(Duration::from_millis(10).into()));

@@ -46,7 +46,7 @@ fn ranks_by_table() {
 }
 
 #[test]
-fn too_few_and_out_of_range() {
+fn too_few_samples_and_invalid_quantiles_are_errors() {
     for (q, needed) in [(0.5, 6), (0.9, 29), (0.95, 59), (0.99, 299), (0.05, 59)] {
         assert_eq!(samples_needed(q, 0.95), Ok(needed), "{q}");
         let count = needed - 1;
@@ -104,7 +104,7 @@ fn an_infinite_end_stays_infinite() {
 }
 
 #[test]
-fn covers_the_true_quantile_as_often_as_it_says() {
+fn interval_coverage_reaches_its_level() {
     let seed = 20_260_101;
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     for (n, q) in [(80, 0.95), (60, 0.95), (40, 0.5), (400, 0.99)] {
@@ -154,7 +154,7 @@ fn alike(groups: u64, size: usize) -> Distribution {
 }
 
 #[test]
-fn groups_that_are_alike_count_as_groups() {
+fn identical_samples_within_groups_count_as_one() {
     let rank = |s: Sample| s.finite().map_or(u64::MAX, |d| d.as_millis() as u64);
     let (alone, grouped) = (up_to(100), alike(100, 5));
     let (one, many) = (
@@ -182,7 +182,7 @@ fn groups_that_are_alike_count_as_groups() {
 }
 
 #[test]
-fn one_group_shows_nothing_of_groups() {
+fn a_single_group_has_no_interval() {
     let one = Distribution::in_groups((1..=300).map(|v| (7, Duration::from_millis(v))));
     assert!(one.interval(0.5, 0.95).is_err());
     // Equal samples: nothing can vary between groups.

@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn follows_the_exact_quantiles_within_its_digits() {
+    fn live_quantiles_are_within_the_histograms_precision() {
         let mut live = Live::new();
         assert_eq!((live.p50(), live.p95(), live.count()), (None, None, 0));
         for ms in 1..=1_000 {
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn takes_what_lies_outside_its_bounds() {
+    fn values_outside_the_histograms_range_are_clamped() {
         let mut live = Live::new();
         live.record(Duration::ZERO);
         live.record(Duration::from_secs(1 << 40));

@@ -146,7 +146,7 @@ fn each_whole_group_counts_as_one_sample() {
 }
 
 #[test]
-fn refutations_by_table() {
+fn refutations_match_binomial_tails() {
     // At most 5 % hits are allowed, tested at 95 %.
     let cases = [
         ("six calls of six", alike(6, 1, 6), true),

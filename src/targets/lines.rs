@@ -32,7 +32,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_line_without_an_end_comes_in_pieces() {
+    async fn overlong_lines_are_split() {
         let long = "x".repeat(3 * LONGEST);
         let text = format!("one\r\n\n{long}\nlast");
         let mut lines = Lines::of(text.as_bytes());

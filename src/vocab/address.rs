@@ -321,7 +321,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn urls_as_people_write_them() {
+    fn urls_are_normalised() {
         for (url, want) in [
             ("ws://127.0.0.1:7880", "ws://127.0.0.1:7880"),
             (" ws://127.0.0.1:7880\n", "ws://127.0.0.1:7880"),
@@ -347,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_refused_with_a_hint() {
+    fn invalid_urls_are_refused_with_a_hint() {
         for (url, why, hint) in [
             ("", "it is empty", ""),
             ("  ", "it is empty", ""),
@@ -496,7 +496,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_be_a_secret_is_not_repeated() {
+    fn possible_secrets_are_not_repeated_in_errors() {
         for url in [
             "ws://key:hunter2@h",
             "ws://hunter2@h:78800",
@@ -522,7 +522,7 @@ mod tests {
     }
 
     #[test]
-    fn a_collector_is_called_by_http() {
+    fn a_collector_needs_an_http_url() {
         let http = |url| Address::parse_collector(url).map(|address| address.http());
         let good = Ok("http://c:4318/x".to_owned());
         assert_eq!(http("HTTP://C:4318/x/"), good);

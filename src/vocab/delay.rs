@@ -159,7 +159,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_and_writes() {
+    fn delays_round_trip() {
         let cases = [
             ("400ms", "400ms"),
             ("uniform(300ms, 500ms)", "uniform(300ms,500ms)"),
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_the_rest() {
+    fn invalid_delays_are_refused() {
         let cases = [
             ("", "a duration is missing"),
             ("400", "`400` has no unit"),

@@ -314,7 +314,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn reads_the_grammar() {
+    fn durations_are_parsed() {
         let cases: [(&str, u64); 10] = [
             ("250ms", 250_000_000),
             ("1m30s", 90_000_000_000),
@@ -333,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_everything_else() {
+    fn invalid_durations_are_refused() {
         let cases = [
             ("", "a duration is missing"),
             ("10", "`10` has no unit"),
@@ -370,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn hints_say_what_was_probably_meant() {
+    fn hints_suggest_the_duration_that_was_meant() {
         let negative = format!("durations are not negative; {LIKE}");
         for (text, hint) in [
             ("500", "write `500s` or `500ms`"),
@@ -422,7 +422,7 @@ mod tests {
     }
 
     #[test]
-    fn writes_it_back() {
+    fn durations_are_formatted() {
         let cases = [
             (0, "0s"),
             (1, "0.001us"),
@@ -440,18 +440,18 @@ mod tests {
 
     proptest! {
         #[test]
-        fn round_trips(nanos in 0..=MAX.as_nanos() as u64) {
+        fn durations_round_trip(nanos in 0..=MAX.as_nanos() as u64) {
             let duration = Duration::from_nanos(nanos);
             prop_assert_eq!(parse(&format(duration)), Ok(duration));
         }
 
         #[test]
-        fn never_panics(text in ".{0,80}") {
+        fn arbitrary_text_never_panics(text in ".{0,80}") {
             let _ = parse(&text);
         }
 
         #[test]
-        fn what_is_suggested_is_a_duration(text in "[-+0-9.,_ hmsud]{0,64}") {
+        fn suggestions_are_durations(text in "[-+0-9.,_ hmsud]{0,64}") {
             if let Err(error) = parse(&text) {
                 let hint = error.hint();
                 for suggested in hint.split('`').skip(1).step_by(2) {

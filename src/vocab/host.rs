@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hosts_and_ports_are_told_apart() {
+    fn hosts_and_ports_are_split() {
         for (text, split, host) in [
             ("host", Some(("host", None)), "host"),
             ("host:80", Some(("host", Some("80"))), "host:80"),
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn a_port_is_digits_in_range() {
+    fn a_port_is_digits_up_to_65535() {
         for (text, number) in [
             ("0", Some(0)),
             ("080", Some(80)),

@@ -206,7 +206,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_and_definitions_are_fit_to_be_shown() {
+    fn metric_names_are_unique_and_definitions_are_phrases() {
         for &metric in Metric::ALL {
             assert_eq!(Metric::named(metric.name()), Some(metric));
             let text = metric.row().definition;

@@ -30,7 +30,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn finds_what_was_meant() {
+    fn the_nearest_name_is_found() {
         let known = ["turns", "greeting", "agent_timeout", "agent_track"];
         let cases = [
             ("turn", Some("turns")),

@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flag_says_what_it_must_be_and_what_to_write() {
+    fn a_flags_error_names_its_range_and_a_correction() {
         for (text, expected) in [
             ("5", Ok(5)),
             (" 5\n", Ok(5)),
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_probably_meant_is_suggested() {
+    fn the_number_that_was_meant_is_suggested() {
         for (text, whole, fraction) in [
             ("1_000", Some("1000"), Some("1000")),
             ("1,000", Some("1000"), None),

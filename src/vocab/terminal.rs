@@ -31,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_acts_is_replaced_and_the_rest_stays() {
+    fn control_characters_are_replaced() {
         for (text, shown) in [
             ("größer, 日本語 🙂", "größer, 日本語 🙂"),
             ("two\r\n\tlines", "two   lines"),

@@ -73,7 +73,7 @@ fn stream(voices: &[Voice], sound: Sound, seed: u64) -> Score {
 }
 
 #[test]
-fn what_is_no_reply_is_no_onset() {
+fn background_sounds_have_no_onset() {
     let voices = voices();
     let seeds: Vec<u64> = (0..size(2, 60)).collect();
     for (name, sound) in [
@@ -116,7 +116,7 @@ fn echo_stream(voice: &Voice, db: f64, delay: usize) -> Vec<i16> {
 }
 
 #[test]
-fn the_own_echo_is_told_from_a_reply() {
+fn callers_own_echo_is_distinguished_from_a_reply() {
     let voices = voices();
     let delays: &[usize] = size(&[40, 370], &[20, 40, 90, 150, 230, 370, 520, 700, 930]);
     let mut work = Vec::new();

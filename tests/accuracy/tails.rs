@@ -10,7 +10,7 @@ use loadgen::audio::{FRAME, speech_span};
 const FIRST: u64 = 10;
 
 #[test]
-fn a_padded_tail_moves_nothing() {
+fn a_silent_tail_does_not_move_the_speech_span() {
     for voice in voices() {
         for tail in (0..=2000).step_by(size(500, 100)) {
             let padded = [voice.pcm.clone(), vec![0; ms(tail)]].concat();
@@ -26,7 +26,7 @@ fn a_padded_tail_moves_nothing() {
 }
 
 #[test]
-fn a_silent_lead_in_is_recovered() {
+fn a_silent_lead_in_is_measured() {
     let voices = voices();
     let mut work = Vec::new();
     for (voice, said) in voices.iter().enumerate() {

@@ -216,7 +216,7 @@ fn in_short(turn: &TurnResult, start: Instant) -> String {
 const EXPECTS: [Expect; 3] = [Expect::Stop, Expect::StopAndRespond, Expect::Respond];
 
 #[test]
-fn agents_that_stop_and_answer_are_right_or_flagged() {
+fn stops_of_interrupted_agents_are_accurate_or_flagged() {
     let (voices, count) = (voices(), size(60, 500));
     for tells_states in [true, false] {
         let work: Vec<u64> = (0..count).collect();
@@ -264,7 +264,7 @@ fn agents_that_stop_and_answer_are_right_or_flagged() {
 }
 
 #[test]
-fn agents_that_talk_on_are_not_judged_without_a_flag() {
+fn agents_that_talk_on_are_missed_or_flagged() {
     let (voices, count, mut all_wrong) = (voices(), size(60, 500), 0);
     for tells_states in [true, false] {
         let work: Vec<u64> = (0..count).collect();

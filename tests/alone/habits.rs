@@ -90,7 +90,7 @@ fn check_barge_in(turns: &[Row]) {
 }
 
 #[test]
-fn agents_with_habits_are_heard_as_their_logs_say() {
+fn measured_instants_match_the_pipeline_agents_log() {
     let _machine = crate::beside_others();
     let server = LivekitServer::start();
     let agent = PipelineAgent::start_with(

@@ -12,7 +12,7 @@ const TURNS: usize = 9;
 const BOUND_MS: f64 = 1_500.0;
 
 #[test]
-fn every_turn_is_answered_later_than_the_agent_says() {
+fn measured_ttfa_exceeds_the_agents_own_claim() {
     let _machine = crate::beside_others();
     let server = LivekitServer::start();
     let agent = PipelineAgent::start(&server);

@@ -47,7 +47,7 @@ const EXAMPLES: &[Example] = &[
 ];
 
 #[test]
-fn every_example_is_run_here() {
+fn every_example_has_an_expectation() {
     let files = std::fs::read_dir(in_repo("scenarios")).expect("scenarios");
     let names = files.map(|f| f.expect("an entry").path());
     let yaml = names.filter(|path| path.extension().is_some_and(|e| e == "yaml"));

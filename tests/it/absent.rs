@@ -67,7 +67,7 @@ fn causes(run: &Run) -> BTreeMap<String, [String; 3]> {
 }
 
 #[test]
-fn each_cause_is_told() {
+fn each_cause_of_an_absent_agent_is_reported() {
     let expected = [
         ("no-track", "agent_silent", "has published no audio track"),
         (
@@ -116,7 +116,7 @@ fn each_cause_is_told() {
 }
 
 #[test]
-fn a_worker_that_is_not_there_is_told_by_the_preflight_call() {
+fn the_preflight_call_reports_a_missing_worker() {
     let one = "load: {calls: 1}";
     let named = run(&scenario("agent_name: nobody", "", one));
     named.finished.assert_code(1);
@@ -131,7 +131,7 @@ fn a_worker_that_is_not_there_is_told_by_the_preflight_call() {
 }
 
 #[test]
-fn a_track_or_an_identity_that_nobody_has_is_told_with_those_there_are() {
+fn an_unknown_track_or_identity_lists_the_existing_ones() {
     let more = "load: {calls: 1}";
     let target = "agent_name: silent, metadata: other-name";
     let track = run(&scenario(target, "agent_track: speech", more));

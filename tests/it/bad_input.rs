@@ -76,13 +76,13 @@ fn small(args: &[&str]) -> Loadgen {
 }
 
 #[test]
-fn a_file_that_is_not_there() {
+fn a_missing_file_is_bad_usage() {
     let run = Loadgen::new(["run", "nowhere.yaml"]).run();
     refused(&run, 2, &["there is no file `nowhere.yaml`", "quickstart"]);
 }
 
 #[test]
-fn three_mistakes_are_told_at_once() {
+fn three_mistakes_are_reported_at_once() {
     for command in ["run", "validate"] {
         let run = small(&[]);
         let yaml = Small::default().yaml();
@@ -111,7 +111,7 @@ fn three_mistakes_are_told_at_once() {
 }
 
 #[test]
-fn unusable_sound_files() {
+fn unusable_sound_files_are_reported() {
     let good = std::fs::read(in_repo("fixtures/yes.wav")).expect("a fixture");
     let mut silent = good.clone();
     silent[44..].fill(0);
@@ -146,7 +146,7 @@ fn unusable_sound_files() {
 }
 
 #[test]
-fn addresses_without_a_livekit_server() {
+fn addresses_without_a_livekit_server_are_reported() {
     for url in [
         "not a url",
         "localhost:7880",
@@ -172,7 +172,7 @@ fn addresses_without_a_livekit_server() {
 
 /// Whatever takes a URL gives the same answer.
 #[test]
-fn every_command_reads_urls_alike() {
+fn every_command_accepts_and_refuses_the_same_urls() {
     let http = HttpServer404::start();
     let port = http.port();
     let cases = [
@@ -272,7 +272,7 @@ fn lines_of_other_tools_in_an_env_file_do_not_matter() {
 }
 
 #[test]
-fn a_port_that_never_answers() {
+fn a_port_that_never_answers_times_out() {
     let silent = SilentPort::start();
     let run = small(&["--url", &silent.url()]).run();
     run.assert_code(1);
@@ -289,7 +289,7 @@ fn a_port_that_never_answers() {
 }
 
 #[test]
-fn a_wrong_secret() {
+fn a_wrong_secret_is_refused_by_the_server() {
     let server = SERVER.get(LivekitServer::start);
     let args = [
         "run",
@@ -317,7 +317,7 @@ fn a_wrong_secret() {
 }
 
 #[test]
-fn a_key_and_a_secret_that_are_swapped() {
+fn swapped_key_and_secret_are_recognised() {
     let server = SERVER.get(LivekitServer::start);
     let swapped = ["--api-key", SECRET, "--api-secret", "APIofsomebody"];
     let args = ["run", "small.yaml", "--url", &server.url()];
@@ -328,7 +328,7 @@ fn a_key_and_a_secret_that_are_swapped() {
 }
 
 #[test]
-fn no_agent_in_the_room() {
+fn a_room_without_an_agent_is_explained() {
     let server = SERVER.get(LivekitServer::start);
     let run = Loadgen::new(["run", "small.yaml", "--rooms", "100"]).on(&server);
     let small = Small {
@@ -348,7 +348,7 @@ fn no_agent_in_the_room() {
 }
 
 #[test]
-fn settings_that_are_missing() {
+fn missing_settings_are_bad_usage() {
     let run = Loadgen::new(["run", "small.yaml"]);
     Small::default().write(run.dir());
     refused(&run.run(), 2, &["no server URL was given", "LIVEKIT_URL"]);
@@ -378,7 +378,7 @@ fn sh(script: &str, dir: &Path) -> crate::support::Finished {
 
 /// No file may grow past 2.5 KiB: the turns fit, the summary does not.
 #[test]
-fn a_summary_that_does_not_fit() {
+fn a_summary_that_cannot_be_written_is_an_error() {
     let dir = tempfile::tempdir().expect("a folder");
     let limited = "trap '' XFSZ; ulimit -f 5; exec \"$LOADGEN\" run small.yaml --out run";
     let run = sh(limited, dir.path());
@@ -412,7 +412,7 @@ fn a_summary_that_does_not_fit() {
 
 /// No file may be written at all: the run does not start.
 #[test]
-fn a_disk_that_is_full_from_the_start() {
+fn a_full_disk_refuses_the_run() {
     let dir = tempfile::tempdir().expect("a folder");
     let limited = "trap '' XFSZ; ulimit -f 0; exec \"$LOADGEN\" run small.yaml --out run";
     let run = sh(limited, dir.path());
@@ -435,7 +435,7 @@ fn a_disk_that_is_full_from_the_start() {
 /// system allows, and says so where it does not.
 #[test]
 #[ignore = "needs root and mounts"]
-fn a_small_file_system() {
+fn a_file_system_that_fills_up_is_an_error() {
     let dir = tempfile::tempdir().expect("a folder");
     std::fs::create_dir(dir.path().join("full")).expect("writable");
     let script = "exec unshare -m sh -ec '
@@ -461,7 +461,7 @@ fn a_small_file_system() {
 }
 
 #[test]
-fn the_secret_is_in_no_report() {
+fn no_report_contains_the_secret() {
     let server = SERVER.get(LivekitServer::start);
     let secret = server.secret().to_owned();
     let _agent = Loadgen::agent(&server, &["--agent-name", "s", "--reply-length", "300ms"]);

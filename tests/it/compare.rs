@@ -92,7 +92,7 @@ fn change(json: &str, metric: &str) -> String {
 }
 
 #[test]
-fn a_run_becomes_a_baseline_and_later_ones_are_held_to_it() {
+fn later_runs_are_compared_with_a_saved_baseline() {
     let dir = tempfile::tempdir().expect("a folder");
     let dir = dir.path();
     scenario(dir, "400ms");

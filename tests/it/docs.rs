@@ -157,7 +157,7 @@ fn flags(command: &clap::Command) -> BTreeSet<String> {
 }
 
 #[test]
-fn every_command_and_flag_is_the_programs() {
+fn every_documented_command_and_flag_exists() {
     let mut cli = Cli::command();
     cli.build();
     let known: BTreeSet<String> = cli.get_subcommands().flat_map(flags).collect();
@@ -287,7 +287,7 @@ fn part<'a>(schema: &'a Value, pointer: &str) -> &'a Value {
 }
 
 #[test]
-fn docs_scenario_has_every_key_of_the_schema_and_no_other() {
+fn scenario_docs_list_exactly_the_keys_of_the_schema() {
     let page = read("docs/scenario.md");
     let schema: Value = serde_json::from_str(&read("scenarios/schema.json")).expect("JSON");
     let sections: [(&str, &[&str]); 12] = [
@@ -372,7 +372,7 @@ fn anchor(heading: &str) -> String {
 }
 
 #[test]
-fn every_link_leads_somewhere() {
+fn every_link_resolves() {
     for page in pages() {
         for (line, text) in split(&page.text).1 {
             for target in text.split("](").skip(1) {

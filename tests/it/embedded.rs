@@ -42,7 +42,7 @@ fn contents(folder: &Path) -> BTreeMap<String, Vec<u8>> {
 }
 
 #[test]
-fn the_quickstart_measures_what_its_agent_does() {
+fn the_quickstart_measures_its_agents_delay() {
     let scenario = in_repo("scenarios/quickstart.yaml");
     let mut run = Loadgen::new(["run", "--out", "run"]).arg(scenario).spawn();
     let agents = poll(Duration::from_secs(10), || {
@@ -186,7 +186,7 @@ fn has_all_fields(summary: &Value) {
 }
 
 #[test]
-fn the_quickstart_by_name_needs_nothing_and_prints_json_only() {
+fn the_builtin_quickstart_needs_no_files_and_prints_only_json() {
     let run = Loadgen::new(["run", "quickstart", "--json"]).run();
     let reports = Reports::read(&only_run(run.dir()));
     reports.assert_good(&run.finished);
@@ -210,7 +210,7 @@ fn contents_of_dir(dir: &Path) -> Vec<String> {
 }
 
 #[test]
-fn what_init_writes_runs() {
+fn the_quickstart_written_by_init_passes() {
     let written = Loadgen::new(["init", "examples"]).run();
     written.assert_code(0);
     let scenario = written.dir().join("examples/scenarios/quickstart.yaml");
@@ -225,7 +225,7 @@ fn what_init_writes_runs() {
 }
 
 #[test]
-fn a_gate_that_does_not_hold_is_99_and_no_run_is_overwritten() {
+fn a_failed_gate_exits_with_99_and_no_run_is_overwritten() {
     let run = Loadgen::new(["run", "short.yaml", "--out", "run"]);
     short(&run, "thresholds: {ttfa: [\"p(95)<100ms\"]}\n");
     let run = run.run();
@@ -287,7 +287,7 @@ fn a_gate_that_the_turns_refute_ends_the_run() {
 }
 
 #[test]
-fn a_threshold_on_the_command_line_takes_the_place_of_the_scenarios() {
+fn a_threshold_flag_replaces_those_of_the_scenario() {
     let gates = [
         "--threshold",
         "ttfa: max<9s",

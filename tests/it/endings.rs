@@ -108,17 +108,17 @@ fn stopped_by(signal: libc::c_int) {
 }
 
 #[test]
-fn an_interrupt_ends_in_a_report() {
+fn sigint_ends_in_a_report() {
     stopped_by(libc::SIGINT);
 }
 
 #[test]
-fn a_termination_ends_in_a_report() {
+fn sigterm_ends_in_a_report() {
     stopped_by(libc::SIGTERM);
 }
 
 #[test]
-fn a_terminal_that_closes_ends_in_a_report() {
+fn sighup_ends_in_a_report() {
     stopped_by(libc::SIGHUP);
 }
 
@@ -155,7 +155,7 @@ fn the_next_run_deletes_the_rooms_of_a_crashed_one() {
 }
 
 #[test]
-fn an_agent_that_dies_fails_its_calls_and_not_the_run() {
+fn a_killed_agent_fails_its_calls_but_not_the_run() {
     let server = LivekitServer::start();
     let agent = Loadgen::agent(&server, &["--reply-length", "300ms"]);
     let run = Loadgen::new(["run", "small.yaml", "--out", "run"]).on(&server);

@@ -54,7 +54,7 @@ fn figure(row: &Value, name: &str) -> f64 {
 }
 
 #[test]
-fn the_recording_says_what_the_record_says() {
+fn kept_audio_agrees_with_the_record() {
     let run = Loadgen::new(["run", "heard.yaml", "--out", "run", "--evidence=all"]);
     let fixtures = in_repo("fixtures").display().to_string();
     let text = SCENARIO.replace("FIXTURES", &fixtures);

@@ -69,7 +69,7 @@ fn said(output: &Output) -> String {
 }
 
 #[test]
-fn a_job_ends_as_loadgen_does() {
+fn a_job_has_the_exit_code_of_loadgen() {
     let cases = [
         ("passed", "", 0, true),
         // One turn refutes a maximum.
@@ -179,7 +179,7 @@ fn a_release_is_installed_if_its_checksum_is_right() {
 }
 
 #[test]
-fn no_input_is_part_of_a_scripts_text() {
+fn inputs_are_never_expanded_into_scripts() {
     let action =
         std::fs::read_to_string(in_repo("deploy/github-action/action.yml")).expect("there");
     let runs: Vec<&str> = action

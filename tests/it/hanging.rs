@@ -24,7 +24,7 @@ fn twelve_turns() -> String {
 }
 
 #[test]
-fn a_process_that_was_stopped_for_a_while_goes_on_and_loses_no_turn() {
+fn a_process_suspended_for_a_while_continues_and_loses_no_turn() {
     let run = Loadgen::new(["run", "twelve.yaml", "--out", "run"]);
     std::fs::write(run.dir().join("twelve.yaml"), twelve_turns()).expect("a writable folder");
     let begun = Instant::now();
@@ -52,7 +52,7 @@ fn a_process_that_was_stopped_for_a_while_goes_on_and_loses_no_turn() {
 }
 
 #[test]
-fn a_run_whose_signalling_hangs_ends_with_what_there_is() {
+fn a_run_with_hanging_signalling_ends_with_the_turns_so_far() {
     let (tell, told) = channel();
     // Sixty looks of 20 ms.
     let watchdog = Watchdog::start(Duration::from_millis(20), move |alarm| {

@@ -112,7 +112,7 @@ fn joined(server: SocketAddr) -> (String, u64) {
 }
 
 #[test]
-fn a_server_cannot_fill_the_memory() {
+fn a_hostile_server_cannot_exhaust_memory() {
     let leave = || {
         encoded(Reply::Leave(proto::LeaveRequest {
             reason: proto::DisconnectReason::RoomDeleted as i32,

@@ -48,7 +48,7 @@ fn a_hard_limit_refuses_the_run_before_its_first_call() {
 /// An old LiveKit server needs two sockets for media beside the one for signalling, and whether it
 /// is old shows only in the first call: the check before it counts three.
 #[test]
-fn a_call_to_a_server_counts_as_an_old_one_needs_it() {
+fn a_livekit_call_is_counted_with_three_descriptors() {
     let scenario = scenario().replace(
         "{kind: embedded, agent: {delay: 300ms, reply_length: 300ms}}",
         "{kind: livekit}",

@@ -51,7 +51,7 @@ pub(crate) fn address(run: &mut Running) -> String {
 }
 
 #[test]
-fn a_run_is_scraped_and_traced_while_it_goes_on() {
+fn a_run_in_progress_is_scraped_and_traced() {
     let collector = Collector::start();
     let endpoint = collector.url();
     let flags = [
@@ -233,7 +233,7 @@ fn the_spans_are_those_of_the_journal(spans: &[Span], turns: &[Value]) {
 }
 
 #[test]
-fn a_collector_that_is_not_there_is_one_warning() {
+fn an_unreachable_collector_is_one_warning() {
     let nobody = crate::support::free_tcp_port();
     let endpoint = format!("http://127.0.0.1:{nobody}");
     let run = prepared(ONE, &["--otlp-endpoint", &endpoint]).run();
@@ -250,7 +250,7 @@ fn a_collector_that_is_not_there_is_one_warning() {
 }
 
 #[test]
-fn a_collector_that_never_answers_comes_after_the_reports() {
+fn reports_are_written_before_waiting_for_a_silent_collector() {
     let mute = crate::support::SilentPort::start();
     let endpoint = mute.url().replace("ws://", "http://");
     // With a table, the table has the place of the reports.
@@ -264,7 +264,7 @@ fn a_collector_that_never_answers_comes_after_the_reports() {
 }
 
 #[test]
-fn a_port_in_use_and_bad_addresses_end_a_run_before_it_begins() {
+fn a_port_in_use_and_invalid_addresses_refuse_the_run() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let taken = listener.local_addr().expect("bound").to_string();
     for (flags, code, says) in [

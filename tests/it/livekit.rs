@@ -57,7 +57,7 @@ fn assert_no_room_left(server: &LivekitServer, reports: &Reports) {
 
 /// Uses its own server: the scenario names no agent, so every agent there would join.
 #[test]
-fn the_committed_scenario_measures_the_agents_truth() {
+fn the_100_calls_scenario_agrees_with_the_agents_truth_file() {
     let server = LivekitServer::start();
     let agent = Loadgen::agent(&server, &["--delay", "400ms", "--truth", "truth.jsonl"]);
     let scenario = in_repo("scenarios/100-calls.yaml");
@@ -99,7 +99,7 @@ fn the_committed_scenario_measures_the_agents_truth() {
 }
 
 #[test]
-fn a_named_agent_is_dispatched_into_a_room_with_its_metadata_and_its_greeting_measured() {
+fn a_named_agent_is_dispatched_with_its_metadata_and_its_greeting_is_measured() {
     let server = SERVER.get(LivekitServer::start);
     let named = |name| {
         [
@@ -162,7 +162,7 @@ fn a_named_agent_is_dispatched_into_a_room_with_its_metadata_and_its_greeting_me
 }
 
 #[test]
-fn an_older_server_is_spoken_to_with_two_connections() {
+fn an_older_server_gets_two_peer_connections() {
     let server = SERVER.get(LivekitServer::start);
     let old = OldServer::start(&server.address());
     let args = ["--agent-name", "old", "--reply-length", "300ms", "--url"];
@@ -239,7 +239,7 @@ fn every_request_to_a_server_behind_a_path_keeps_the_path() {
 }
 
 #[test]
-fn tls_is_trusted_by_its_root_and_refused_without() {
+fn tls_needs_a_trusted_root_certificate() {
     let server = SERVER.get(LivekitServer::start);
     let proxy = TlsProxy::start(&server.address());
     let args = ["--agent-name", "safe", "--reply-length", "300ms"];

@@ -70,7 +70,7 @@ fn copy(name: &str, to: &Path) {
 
 /// What a power cut leaves behind the synced lines: zeros, and half a line.
 #[test]
-fn what_a_power_cut_tore_is_left_out_and_said() {
+fn torn_journal_lines_are_left_out_and_reported() {
     let dir = tempfile::tempdir().expect("a folder");
     let folder = dir.path().join("run");
     copy("v1-killed", &folder);
@@ -203,7 +203,7 @@ fn folders_of_the_first_version_still_make_every_report() {
 }
 
 #[test]
-fn past_runs_are_listed_the_newest_first_and_none_hides_another() {
+fn past_runs_are_listed_newest_first_despite_a_broken_one() {
     let list = Loadgen::new(["list", "--json"]);
     let reports = list.dir().join("reports");
     std::fs::create_dir(&reports).expect("a folder");
@@ -253,7 +253,7 @@ fn paths_without_a_run_are_errors_with_a_hint() {
 }
 
 #[test]
-fn the_report_is_opened_in_what_the_desktop_has_for_it() {
+fn open_shows_the_report_with_xdg_open() {
     let open = Loadgen::new(["open", "run"]);
     copy("v1", &open.dir().join("run"));
     let desktop = open.dir().join("bin");
@@ -282,7 +282,7 @@ fn the_report_is_opened_in_what_the_desktop_has_for_it() {
 }
 
 #[test]
-fn a_report_of_a_run_that_was_not_over_is_made_again_before_it_is_shown() {
+fn open_renews_the_report_of_an_unfinished_run() {
     for (name, stays) in [("v1", true), ("v1-killed", false)] {
         let open = Loadgen::new(["open", "run"]);
         let folder = open.dir().join("run");

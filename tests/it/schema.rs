@@ -36,7 +36,7 @@ fn the_committed_schema_of_summaries_is_the_generated_one() {
 }
 
 #[test]
-fn the_schema_is_a_schema_and_knows_no_null() {
+fn the_schema_is_valid_and_refuses_null() {
     let schema: serde_json::Value = serde_json::from_str(&schema_text()).expect("JSON");
     jsonschema::meta::validate(&schema).expect("valid against its meta-schema");
     let validator = jsonschema::validator_for(&schema).expect("compiles");

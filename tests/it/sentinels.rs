@@ -93,7 +93,7 @@ fn truth(folder: &Path) -> bool {
 }
 
 #[test]
-fn one_call_in_a_hundred_watches_an_embedded_run_unless_it_is_off() {
+fn an_embedded_run_has_one_sentinel_call_in_a_hundred_unless_off() {
     let run = embedded("load: {calls: 101, concurrency: 40, ramp: 1s}\n");
     let reports = Reports::read(&run.dir().join("run"));
     only_its_own(&reports, &run, 101, 101);
@@ -117,7 +117,7 @@ fn one_call_in_a_hundred_watches_an_embedded_run_unless_it_is_off() {
 }
 
 #[test]
-fn a_sentinel_goes_through_the_server_and_leaves_nothing_there() {
+fn sentinel_calls_go_through_the_server_and_leave_no_room() {
     let server = SERVER.get(LivekitServer::start);
     let near = ["--agent-name", "near", "--reply-length", "300ms"];
     let agent = Loadgen::agent(&server, &[&near[..], &["--truth", "t"]].concat());
@@ -155,7 +155,7 @@ fn an_agent_that_cannot_register_is_a_warning() {
 }
 
 #[test]
-fn a_delay_that_is_not_kept_is_doubted() {
+fn calibrate_refuses_a_delay_that_the_agent_cannot_keep() {
     let run = embedded("load: {calls: 1}\nsentinels: off\n");
     assert!(!run.finished.stderr.contains("is not kept"));
     let calibrated = Loadgen::new(["calibrate", "--delay", "100ms"]).run();

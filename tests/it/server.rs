@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 const SOON: Duration = Duration::from_secs(5);
 
 #[test]
-fn server_answers_on_loopback_and_ends_by_drop() {
+fn the_server_listens_on_loopback_only_and_ends_when_dropped() {
     let server = LivekitServer::start();
     assert_eq!(server.rooms().len(), 0);
     assert!(server.secret().len() >= 32);
@@ -72,7 +72,7 @@ fn tls_proxy_passes_a_request_through() {
 }
 
 #[test]
-fn fakes_misbehave_as_they_say() {
+fn the_404_server_and_the_silent_port_behave_as_documented() {
     let server = HttpServer404::start();
     assert_eq!(http_status(server.port()), Some(404));
     let port = server.port();

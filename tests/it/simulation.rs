@@ -415,7 +415,7 @@ fn number(name: &str) -> Option<u64> {
 }
 
 #[test]
-fn records_are_complete_and_consistent_whatever_happens() {
+fn records_are_complete_and_consistent_under_faults() {
     if let Some(seed) = number("LOADGEN_SEED") {
         let (case, scenario, seen) = simulated(seed);
         println!(
@@ -638,7 +638,7 @@ fn each_rule_finds_a_defect() {
 
 /// The defect is in the disk itself: writes that succeed, and of which nothing is left.
 #[test]
-fn a_disk_that_lies_is_found() {
+fn a_disk_that_loses_writes_silently_is_found() {
     let found = (0..ENOUGH).find(|seed| {
         let disk = FaultyDisk::new(Fault::Lies, 2, 4);
         let lying = Case {

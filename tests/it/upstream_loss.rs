@@ -55,7 +55,7 @@ fn flagged(reports: &Reports) -> usize {
 
 #[test]
 #[ignore = "needs root and a network namespace of its own"]
-fn words_lost_on_the_way_up_are_flagged_and_counted() {
+fn upstream_losses_are_counted_and_their_turns_flagged() {
     // Dropping packets of anybody else's would be rude.
     assert_eq!(
         interfaces(),

@@ -26,7 +26,7 @@ variants:
 ";
 
 #[test]
-fn each_variant_is_called_as_it_is_configured() {
+fn each_variant_is_called_with_its_own_settings() {
     let run = Loadgen::new(["run", "three.yaml", "--out", "run"]);
     let fixtures = in_repo("fixtures").display().to_string();
     let text = THREE.replace("FIXTURES", &fixtures);

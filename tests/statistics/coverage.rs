@@ -94,7 +94,7 @@ fn intervals_cover_the_true_quantile() {
 /// Beyond what we guarantee, so it is printed and checked only loosely. With twenty calls whose
 /// turns are strongly correlated, p95 depends on the one or two slow calls.
 #[test]
-fn few_calls() {
+fn coverage_with_few_strongly_correlated_calls() {
     let runs = size(100, 2_000);
     println!("{runs} runs of 20 calls of 20 turns");
     for icc in [0.0, 0.3, 0.6] {

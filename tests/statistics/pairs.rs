@@ -107,7 +107,7 @@ fn ttfa(all: &[Comparison]) -> Option<Change> {
 }
 
 #[test]
-fn equal_runs_are_seldom_called_different() {
+fn equal_runs_rarely_differ() {
     let runs = size(40, 1_000);
     let calls = size(40, 100) as usize;
     let alarms = many(runs, |seed| {
@@ -185,7 +185,7 @@ fn one_after_the_other(nth: usize, _: bool) -> (bool, Option<u64>) {
 }
 
 #[test]
-fn a_drifting_machine_does_not_tell_equal_variants_apart() {
+fn drift_of_the_machine_does_not_separate_interleaved_variants() {
     let runs = size(60, 1_000);
     let share = |slot: fn(usize, bool) -> (bool, Option<u64>)| {
         let alarms = many(runs, |seed| changed(&drifting(3_000_000 + seed, 0.0, slot)));
@@ -242,7 +242,7 @@ fn blocks(seed: u64, shift: f64) -> Vec<Comparison> {
 
 /// Equal variants, run in blocks, each compared with the one that looks best.
 #[test]
-fn equal_variants_are_seldom_ranked_apart() {
+fn equal_variants_are_rarely_ranked_apart() {
     let runs = size(60, 1_000);
     for variants in [4, 12] {
         let alarms = many(runs, |seed| {

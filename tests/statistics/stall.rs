@@ -217,7 +217,7 @@ fn play(number: usize, start: Duration, origin: Instant) -> (Vec<TurnRecord>, Ve
 }
 
 #[test]
-fn a_stall_is_told_as_long_as_it_was() {
+fn the_share_of_slow_turns_in_a_stall_is_accurate() {
     let starts = starts();
     let origin = Instant::now();
     let played = many(starts.len() as u64, |n| {

@@ -123,7 +123,7 @@ fn replies() -> Vec<(&'static str, Vec<Box<[u8]>>)> {
 }
 
 #[test]
-fn onsets_under_loss_are_as_far_off_as_stated() {
+fn onset_errors_under_loss_are_within_the_stated_bounds() {
     let mut too_far = vec![];
     for (name, reply) in replies() {
         for (how, burst) in [("random", None), ("bursts of 2.6", Some(2.6))] {

@@ -24,7 +24,7 @@ fn scenario(callers: usize, turns: usize, network: &str) -> String {
 }
 
 #[test]
-fn what_a_caller_loses_touches_onsets_and_is_said() {
+fn configured_loss_is_reported_and_flags_touched_onsets() {
     let server = LivekitServer::start();
     let turns_each = size(15, 30);
     for (callers, network, burst) in [

@@ -123,7 +123,7 @@ const BURSTS: [(&str, &[u8]); 7] = [
 ];
 
 #[test]
-fn what_a_player_presents_is_where_it_presents_it() {
+fn encoder_delay_and_padding_are_trimmed_in_every_container() {
     for (name, bytes) in BURSTS {
         let mut bytes = bytes.to_vec();
         // ffmpeg leaves the codec's delay out of a CAF file: in its packet table, behind the numbers
@@ -232,7 +232,7 @@ fn coded(samples: &[i16], bits: u16, float: bool) -> Vec<u8> {
 }
 
 #[test]
-fn headers_that_others_read_are_read() {
+fn wav_headers_that_other_readers_accept_are_accepted() {
     let samples: Vec<i16> = (0..1_000).map(|n| (n * 31) as i16).collect();
     for (bits, float) in [
         (8, false),
@@ -343,7 +343,7 @@ fn headers_that_others_read_are_read() {
 }
 
 #[test]
-fn other_orders_and_widths_of_wav_are_read() {
+fn big_endian_and_64_bit_wav_variants_are_read() {
     let samples: Vec<i16> = (0..1_000).map(|n| (n * 31) as i16).collect();
     let data = coded(&samples, 16, false);
     let big = |bytes: &[u8]| {

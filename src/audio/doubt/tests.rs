@@ -9,7 +9,7 @@ fn doubt(pcm: &[i16]) -> Option<Doubt> {
 }
 
 #[test]
-fn doubtful_ends_are_told() {
+fn uncertain_ends_of_speech_are_reported() {
     let speech = FIXTURES[7].pcm();
     let end = judge(&speech).expect("speech").span.end;
     let level = -29.1;

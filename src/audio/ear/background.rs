@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn noise_is_background_and_nothing_else_is() {
+    fn only_quiet_steady_noise_counts_as_background() {
         let speech: Vec<i16> = FIXTURES[0].pcm()[20_000..44_000]
             .iter()
             .map(|x| x / 8)

@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn clicks_do_not_hold_it_open() {
+    fn clicks_do_not_extend_a_burst() {
         let reply = (100, 200);
         for (name, more, expected) in [
             ("alone", &[][..], 300.0),

@@ -103,13 +103,13 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn nothing_heard_is_silence() {
+    fn a_new_floor_is_at_silence() {
         let floor = Floor::new();
         assert_eq!((floor.level(), floor.sigma()), (LOWEST, 0.0));
     }
 
     #[test]
-    fn it_follows_within_a_second() {
+    fn the_floor_follows_a_level_change_within_a_second() {
         let mut floor = Floor::new();
         for k in 0..400 {
             floor.push(if k < 200 { -80.0 } else { -40.0 });
@@ -121,7 +121,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn median_of_the_last_second(levels in prop::collection::vec(-120.0..3.0f32, 1..600)) {
+        fn the_floor_is_the_median_of_the_last_second(levels in prop::collection::vec(-120.0..3.0f32, 1..600)) {
             let mut floor = Floor::new();
             levels.iter().for_each(|&level| floor.push(level));
             let mut last: Vec<f32> = levels.iter().rev().take(SECOND)

@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn tables() {
+    fn packets_are_reordered_and_losses_counted() {
         type Case<'a> = (&'a str, &'a [u64], &'a [(u64, u64)]);
         let cases: [Case<'_>; 6] = [
             ("in order", &[5, 6, 7], &[(5, 0), (6, 0), (7, 0)]),
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_packet_is_given_up_in_time() {
+    fn a_missing_packet_counts_as_lost_after_the_patience() {
         let start = Instant::now();
         let mut reorder = Reorder::new();
         reorder.offer(1, 0, start, &[]);
@@ -212,7 +212,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn ascending_and_counted_whatever_comes(sequences in prop::collection::vec(100u64..140, 1..80)) {
+        fn output_is_ascending_and_counts_every_gap(sequences in prop::collection::vec(100u64..140, 1..80)) {
             let out = order(&sequences);
             for pair in out.windows(2) {
                 prop_assert_eq!(pair[1].0, pair[0].0 + 1 + pair[1].1, "{:?}", out);

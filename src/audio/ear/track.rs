@@ -220,7 +220,7 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn samples_and_their_packets_are_found_again() {
+    fn samples_and_their_arrivals_can_be_looked_up() {
         let t0 = Instant::now();
         let ms = |n: u64| Duration::from_millis(n);
         let mut track = Track::new();

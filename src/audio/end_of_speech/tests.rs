@@ -31,7 +31,7 @@ fn decoded(utterance: &Utterance, silent_frames: usize) -> Vec<i16> {
 }
 
 #[test]
-fn the_end_of_every_fixture_through_opus_is_as_annotated() {
+fn the_end_of_speech_survives_opus_for_every_fixture() {
     for fixture in FIXTURES {
         let utterance = Utterance::new(fixture.name, fixture.wav, About::default()).expect("good");
         let mut ear = EndOfSpeech::new(HANGOVER);
@@ -53,7 +53,7 @@ fn the_end_of_every_fixture_through_opus_is_as_annotated() {
 }
 
 #[test]
-fn hum_in_a_recording_does_not_keep_its_stream_going() {
+fn hum_does_not_delay_the_end_of_speech() {
     for fixture in FIXTURES {
         let spoken = [fixture.pcm(), vec![0; 48_000]].concat();
         let pcm = mix(&spoken, &sine(50.0, -50.0, spoken.len()));
@@ -79,7 +79,7 @@ fn hum_in_a_recording_does_not_keep_its_stream_going() {
 }
 
 #[test]
-fn silence_and_hiss_are_no_speech() {
+fn silence_and_hiss_are_not_speech() {
     for (name, pcm) in [
         ("digital silence", vec![0; 96_000]),
         ("one bit", (0..96_000).map(|n| (n % 2) as i16).collect()),
@@ -94,7 +94,7 @@ fn silence_and_hiss_are_no_speech() {
 }
 
 #[test]
-fn pauses_turns_and_gaps() {
+fn pauses_resume_or_end_the_speech_by_their_length() {
     let word = sine(300.0, -20.0, 24_000);
     let say = |parts: &[usize]| -> Vec<i16> {
         parts
@@ -162,7 +162,7 @@ fn pauses_turns_and_gaps() {
 }
 
 #[test]
-fn a_turn_that_is_over_is_not_resumed() {
+fn speech_after_next_utterance_starts_a_new_utterance() {
     let word = sine(300.0, -20.0, 24_000);
     let mut ear = EndOfSpeech::new(HANGOVER);
     let told = listen(
@@ -201,7 +201,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(16))]
 
     #[test]
-    fn heard_in_pieces_the_end_is_that_of_the_whole(size in 100usize..5_000, fixture in 0usize..4, level in 0.1..1.0f64) {
+    fn chunk_size_does_not_change_the_end_of_speech(size in 100usize..5_000, fixture in 0usize..4, level in 0.1..1.0f64) {
         let spoken: Vec<i16> =
             FIXTURES[fixture].pcm().iter().map(|&x| (f64::from(x) * level) as i16).collect();
         let pcm = [spoken, vec![0; 40_000]].concat();

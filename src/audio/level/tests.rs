@@ -30,7 +30,7 @@ fn active_level_of_known_signals() {
 }
 
 #[test]
-fn active_level_of_fixtures_is_what_their_maker_says() {
+fn active_level_of_fixtures_agrees_with_an_independent_meter() {
     // scripts/make-fixtures has an independent P.56 meter, at 24 kHz.
     for fixture in FIXTURES {
         let span = speech_span(&fixture.pcm()).expect(fixture.name);
@@ -40,7 +40,7 @@ fn active_level_of_fixtures_is_what_their_maker_says() {
 }
 
 #[test]
-fn span_of_made_signals() {
+fn speech_span_of_synthetic_signals() {
     let tone = sine(1000.0, -20.0, 24_000);
     let with =
         |before: usize, after: usize| [vec![0; before], tone.clone(), vec![0; after]].concat();
@@ -77,7 +77,7 @@ fn span_of_made_signals() {
 }
 
 #[test]
-fn level_finds_the_cut_of_every_fixture() {
+fn speech_span_ends_at_the_cut_of_every_fixture() {
     for fixture in FIXTURES {
         let span = speech_span(&fixture.pcm()).expect(fixture.name);
         let error = span.end as f64 - fixture.end();
@@ -94,7 +94,7 @@ fn with_hum(pcm: &[i16], hz: f64, dbfs: f64, dc: f64) -> Vec<i16> {
 }
 
 #[test]
-fn dc_hum_and_rumble_are_no_speech() {
+fn dc_hum_and_rumble_do_not_move_the_speech_span() {
     let cases = [
         ("DC of 0.35 %", 50.0, -200.0, 0.0035),
         ("DC of -2 %", 50.0, -200.0, -0.02),
@@ -183,7 +183,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
-    fn padding_moves_nothing(before in 0usize..3000, after in 0usize..100_000, level in -40.0..-10.0f64,
+    fn silent_padding_does_not_change_the_speech_span(before in 0usize..3000, after in 0usize..100_000, level in -40.0..-10.0f64,
                              length in 2_000usize..30_000, seed in 0u64..1000) {
         let speech = noise(level, length, seed);
         let bare = speech_span(&speech).expect("loud");
@@ -196,7 +196,7 @@ proptest! {
     }
 
     #[test]
-    fn the_meter_takes_pieces_of_any_size(cuts in prop::collection::vec(1usize..2000, 1..20)) {
+    fn chunk_size_does_not_change_the_active_level(cuts in prop::collection::vec(1usize..2000, 1..20)) {
         let pcm = noise(-30.0, 20_000, 5);
         let (mut whole, mut pieces) = (ActiveLevel::default(), ActiveLevel::default());
         whole.push(&pcm);

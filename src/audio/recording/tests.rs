@@ -21,7 +21,7 @@ fn scaled(pcm: &[i16], by: f32) -> Vec<i16> {
 }
 
 #[test]
-fn channels_that_cannot_be_averaged_are_told() {
+fn channels_that_cancel_or_hold_two_voices_are_reported() {
     let caller = FIXTURES[0].pcm();
     let silence = vec![0; caller.len()];
     let agent = [silence.clone(), FIXTURES[3].pcm()].concat();
@@ -97,7 +97,7 @@ fn channels_that_cannot_be_averaged_are_told() {
 }
 
 #[test]
-fn the_channel_asked_for_is_said() {
+fn the_requested_channel_is_used() {
     let (left, right) = (FIXTURES[0].pcm(), scaled(&FIXTURES[0].pcm(), -1.0));
     let recording = stereo(&left, &right);
     assert_eq!(
@@ -132,7 +132,7 @@ fn the_channel_asked_for_is_said() {
 }
 
 #[test]
-fn pieces_are_kept_in_their_order_and_bounded() {
+fn kept_ranges_stay_in_order_and_are_bounded() {
     let numbers: Vec<i16> = (0..100).collect();
     let kept = |pieces: &[Range<usize>]| {
         let mut recording = stereo(&numbers, &numbers);

@@ -43,7 +43,7 @@ const FIRST_TURN: &[Case] = &[
 ];
 
 #[test]
-fn first_turn() {
+fn the_first_turn_starts_at_its_anchor() {
     for case in FIRST_TURN {
         let turn = TurnScript {
             anchor: case.anchor,
@@ -100,7 +100,7 @@ const SECOND_TURN: &[Next] = &[
 ];
 
 #[test]
-fn second_turn() {
+fn the_second_turn_starts_at_its_anchor() {
     for case in SECOND_TURN {
         let first = TurnScript {
             expect: case.expect,
@@ -148,7 +148,7 @@ fn a_turn_may_interrupt_the_reply_to_the_one_before() {
 }
 
 #[test]
-fn an_anchor_long_past_starts_the_turn_at_once() {
+fn an_anchor_in_the_past_starts_the_turn_at_once() {
     let second = TurnScript {
         anchor: Anchor::Greeting,
         ..TURN

@@ -125,14 +125,14 @@ fn an_agent_that_hangs_up_in_its_last_reply_has_replied() {
 }
 
 #[test]
-fn leaving_after_the_last_turn_is_fine() {
+fn an_agent_that_leaves_after_the_last_turn_fails_nothing() {
     let played = two_turns(60_000, Input::AgentLeft);
     assert_eq!(played.result.failure, None);
     assert_eq!(played.outcomes(), [Replied, Replied]);
 }
 
 #[test]
-fn finish_in_the_middle_cuts_off_one_turn_and_leaves_out_the_rest() {
+fn finishing_in_mid_turn_cuts_it_off_and_the_rest_is_not_run() {
     let world = World {
         until: ms(6000),
         ..world()

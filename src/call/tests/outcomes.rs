@@ -81,7 +81,7 @@ fn play_case(case: &Case, ear_lag: Duration) -> Played {
 }
 
 #[test]
-fn outcomes() {
+fn outcomes_and_figures_match_what_the_agent_did() {
     // The second time the ear reports late, as on a starved generator.
     for lag in [ms(0), ms(120)] {
         for case in CASES {
@@ -100,7 +100,7 @@ fn outcomes() {
 }
 
 #[test]
-fn figures_of_a_reply_add_up() {
+fn figures_of_a_reply_are_consistent() {
     let played = play_case(&CASES[0], ms(0));
     let turn = played.turn(0);
     let start = turn.media_start.expect("begun");
@@ -140,7 +140,7 @@ fn frames_leave_in_order_on_the_media_clock() {
 }
 
 #[test]
-fn flags() {
+fn flags_name_the_doubts_of_a_turn() {
     let heard = World {
         acts: vec![vec![Act::Say(400, 900)]],
         ..World::default()
@@ -198,7 +198,7 @@ fn flags() {
 }
 
 #[test]
-fn a_missed_turns_late_reply_is_no_latency_of_the_next() {
+fn a_late_reply_is_not_a_latency_of_the_next_turn() {
     // Heard 400 ms into the next utterance, which it cannot answer.
     let late = Act::Say(2000 + 300 + 400, 500);
     let world = World {
@@ -215,7 +215,7 @@ fn a_missed_turns_late_reply_is_no_latency_of_the_next() {
 }
 
 #[test]
-fn a_reply_between_the_deadline_and_its_judgement_is_a_late_one() {
+fn a_reply_between_the_timeout_and_its_judgement_is_late() {
     for after in [2001, 2120, 2240] {
         let world = World {
             acts: vec![vec![Act::Say(after, 900)], vec![Act::Say(400, 900)]],
@@ -229,7 +229,7 @@ fn a_reply_between_the_deadline_and_its_judgement_is_a_late_one() {
 }
 
 #[test]
-fn a_silence_of_an_agent_that_says_it_speaks_is_a_stop_once_it_says_otherwise() {
+fn a_stop_is_ambiguous_until_the_agent_state_leaves_speaking() {
     let speaking = (ms(450), Input::AgentState(AgentState::Speaking));
     let listening = (ms(3_500), Input::AgentState(AgentState::Listening));
     for (inputs, flags) in [

@@ -97,7 +97,7 @@ fn the_target_follows_the_jitter() {
 }
 
 #[test]
-fn spikes_raise_the_target_and_are_forgotten() {
+fn repeated_spikes_raise_the_target_until_they_decay() {
     let mut stream = Stream::new(0);
     stream.steady(3000);
     for _ in 0..6 {
@@ -133,7 +133,7 @@ fn one_spike_among_many_is_an_outlier() {
 }
 
 #[test]
-fn breaks_in_the_stream_do_not_last() {
+fn the_model_recovers_from_jumps_of_the_stream() {
     let shift = |samples: i32, pause: Duration| {
         move |s: &mut Stream| {
             s.rtp = s.rtp.wrapping_add_signed(samples);
@@ -202,7 +202,7 @@ fn reordered_packets_do_not_update_the_playout_model() {
 }
 
 #[test]
-fn holds_are_remembered_by_arrival() {
+fn the_hold_at_an_arrival_can_be_looked_up() {
     let mut stream = Stream::new(0);
     assert_eq!(stream.model.at(stream.base), None);
     stream.steady(500);

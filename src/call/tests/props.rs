@@ -260,7 +260,7 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn every_turn_ends_once_whatever_comes(
+    fn every_turn_ends_exactly_once_for_any_input(
         script in call_script(),
         orderly in any::<bool>(),
         steps in prop::collection::vec(step(), 0..80),
@@ -305,7 +305,7 @@ proptest! {
 }
 
 #[test]
-fn the_longest_waits_do_not_overflow() {
+fn maximum_durations_do_not_overflow() {
     let script = CallScript {
         greeting: GreetingPolicy::Expect,
         agent_timeout: Duration::MAX,

@@ -35,7 +35,7 @@ fn music(start: Instant, after: Duration) -> [(Duration, Input<'static>); 2] {
 }
 
 #[test]
-fn a_reply_over_music_is_heard_once_the_music_is_known_for_what_it_is() {
+fn a_reply_over_music_counts_once_the_music_is_not_the_agents() {
     // Before the caller spoke, while it spoke, between its end of speech and the reply.
     for begins in [450, 1_500, 2_800] {
         let world = |start| World {
@@ -79,7 +79,7 @@ fn reply_on_a_retracted_track_is_kept_and_flagged() {
 }
 
 #[test]
-fn music_alone_is_no_reply() {
+fn music_alone_is_a_missed_reply() {
     let world = |start| World {
         inputs: music(start, ms(450))
             .into_iter()
@@ -92,7 +92,7 @@ fn music_alone_is_no_reply() {
 }
 
 #[test]
-fn a_stream_that_is_no_longer_heard_keeps_what_it_said() {
+fn an_abandoned_stream_keeps_its_reply() {
     let world = |_| World {
         acts: vec![vec![Act::Say(500, 1_500)], vec![Act::Say(500, 1_000)]],
         inputs: vec![(ms(5_500), Input::Abandoned(0))],
@@ -104,7 +104,7 @@ fn a_stream_that_is_no_longer_heard_keeps_what_it_said() {
 }
 
 #[test]
-fn a_reply_that_ended_under_music_has_ended() {
+fn music_that_outlasts_a_reply_does_not_extend_it() {
     // The reply sounds from 3.11 to 4.61 s; the music begins in it and outlasts it.
     let world = |start| World {
         acts: vec![vec![Act::Say(500, 1_500)], vec![Act::Say(600, 1_000)]],
@@ -126,7 +126,7 @@ fn a_reply_that_ended_under_music_has_ended() {
 }
 
 #[test]
-fn a_voice_behind_a_jingle_is_the_reply() {
+fn a_voice_after_a_jingle_is_the_reply() {
     // The jingle sounds from 200 to 990 ms after the end of speech, the voice from 1,400 ms on.
     let jingle = |start: Instant| {
         let [trigger, onset] = music(start, ms(2_810));
@@ -153,7 +153,7 @@ fn a_voice_behind_a_jingle_is_the_reply() {
 }
 
 #[test]
-fn music_is_no_greeting() {
+fn music_is_not_the_greeting() {
     let world = |start| World {
         unprompted: vec![(1_600, 1_500)],
         acts: vec![vec![Act::Say(500, 1_500)]],

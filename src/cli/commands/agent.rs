@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn arguments_are_read_back() {
+    fn agent_arguments_round_trip() {
         let settings = AgentSettings {
             delay: "lognormal(400ms,0.3)".parse().expect("a delay"),
             seed: u64::MAX,

@@ -169,7 +169,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_promise_is_an_upper_bound_of_a_percentile() {
+    fn an_slo_is_an_upper_bound_of_a_percentile() {
         for (text, good) in [
             ("p(95)<1200ms", true),
             ("p(50) <= 1s", true),

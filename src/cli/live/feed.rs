@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stop_ends_what_is_asked_for_and_what_it_leaves_out_was_never_offered() {
+    fn after_a_stop_the_target_is_zero_and_the_rest_counts_as_not_offered() {
         let plan = plan("{calls: 9, concurrency: 3}");
         let mut feed = Feed::new(&Shown {
             scenario: "s",

@@ -338,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn the_name_that_it_was_given_is_its_own() {
+    fn requests_for_the_configured_host_name_are_answered() {
         let request = |host: &str| Request::builder().header(HOST, host).body(()).expect("one");
         assert!(is_for_us(&request("Loadgen:9464"), "loadgen"));
         assert!(!is_for_us(&request("loadgen.evil.example"), "loadgen"));
@@ -365,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_head_is_refused() {
+    fn an_oversized_request_head_is_refused() {
         let server = opened("127.0.0.1:0");
         let start = "GET /metrics HTTP/1.1\r\nhost: 127.0.0.1\r\n";
         let long = format!("{start}x: {}\r\n\r\n", "x".repeat(2 * HEAD_BYTES));

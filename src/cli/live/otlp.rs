@@ -304,7 +304,7 @@ mod tests {
 
     /// The listener's backlog accepts connections, but nothing answers.
     #[test]
-    fn a_collector_that_never_answers_holds_the_command_up_for_seconds() {
+    fn a_collector_that_never_answers_delays_the_command_by_seconds_at_most() {
         let mute = TcpListener::bind("127.0.0.1:0").expect("a port");
         let endpoint = format!("http://{}", mute.local_addr().expect("bound"));
         let shown = Shown {
@@ -347,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_refused_and_secrets_are_not_repeated() {
+    fn invalid_endpoints_are_refused_without_repeating_secrets() {
         for given in [
             "",
             "127.0.0.1:4318",

@@ -154,7 +154,7 @@ mod tests {
 
     /// The algorithm's published values: <http://www.isthe.com/chongo/tech/comp/fnv/>.
     #[test]
-    fn fingerprints_are_those_of_records_on_disk() {
+    fn fingerprints_match_the_published_fnv_values() {
         for (text, expected) in [
             ("", 0xcbf2_9ce4_8422_2325),
             ("a", 0xaf63_dc4c_8601_ec8c),

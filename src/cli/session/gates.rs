@@ -66,7 +66,7 @@ mod tests {
     use crate::scenario::parse_threshold_line;
 
     #[test]
-    fn expressions_mean_what_they_say() {
+    fn threshold_expressions_become_gates() {
         use stats::Aggregate::{Max, Mean, Min, Quantile, Rate};
         for (text, aggregate, comparison, bound) in [
             ("ttfa: p(95)<1500ms", Quantile(0.95), Comparison::Lt, 1500.0),

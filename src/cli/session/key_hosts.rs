@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_of_the_user_go_to_hosts_that_the_user_names() {
+    fn the_users_keys_go_only_to_hosts_that_the_user_names() {
         let users = |url: &str, hosts: &str| Users {
             url: Some(url.to_owned()).filter(|url| !url.is_empty()),
             key: Some("my-key".to_owned()),

@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_worker_is_registered_by_itself_on_private_hosts_only() {
+    fn sentinels_are_automatic_on_private_hosts_only() {
         let hosts = [None, Some("127.0.0.1"), Some("a.livekit.cloud")];
         for (policy, expected) in [
             (SentinelPolicy::Auto, [true, true, false]),

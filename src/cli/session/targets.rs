@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_variants_own_server_stands_above_the_flag() {
+    fn a_variants_own_server_overrides_the_flag() {
         let scenario = scenario(
             "{kind: livekit, url: 'ws://file:1', api_key: k, api_secret: s}",
             "[{name: a}, {name: b, url: 'ws://b:2', api_key: kb, api_secret: sb}, {name: c, agent_name: x}]",

@@ -107,7 +107,7 @@ mod tests {
     use crate::record::fixtures::{MODEL, ms, replied};
 
     #[test]
-    fn the_truth_is_found_by_room_and_end_of_speech() {
+    fn truth_is_matched_by_room_and_end_of_speech() {
         let start = Instant::now();
         let dir = tempfile::tempdir().expect("dir");
         let path = dir.path().join("truth.jsonl");

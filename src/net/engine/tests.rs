@@ -297,7 +297,7 @@ async fn dropping_a_peer_closes_its_socket_and_event_stream() {
 }
 
 #[tokio::test]
-async fn nobody_waits_for_an_engine_that_has_ended() {
+async fn jobs_and_events_of_a_dropped_engine_end_at_once() {
     let engine = Engine::start(1).expect("engine");
     let (party, _) = Party::new();
     let (peer, mut events) = engine.add(party, HERE);
@@ -309,7 +309,7 @@ async fn nobody_waits_for_an_engine_that_has_ended() {
 }
 
 #[tokio::test]
-async fn a_defect_ends_its_peer_and_no_other() {
+async fn a_panic_ends_its_own_peer_only() {
     let ((a, _), (b, seen_b), (broken, _)) = (Party::new(), Party::new(), Party::new());
     let mut two = Two::of(a, b);
     let (bad, mut from_bad) = two.one.add(broken, HERE);
@@ -373,7 +373,7 @@ async fn late_thread_delivers_received_packets_before_timeouts() {
 }
 
 #[tokio::test]
-async fn a_patient_peer_is_given_its_packets_in_batches_with_their_own_arrivals() {
+async fn batched_packets_keep_their_own_arrival_stamps() {
     let ((a, _), (mut b, seen)) = (Party::new(), Party::new());
     b.unhurried = Duration::from_millis(100);
     let mut two = Two::of(a, b);
@@ -445,7 +445,7 @@ async fn pester(engine: &Engine<Party>, to: SocketAddr, datagrams: &[Vec<u8>]) {
 }
 
 #[tokio::test]
-async fn what_does_not_authenticate_moves_nothing_and_counts_apart() {
+async fn unauthenticated_datagrams_are_counted_apart_and_change_nothing() {
     let ((a, _), (b, seen)) = (Party::new(), Party::new());
     let mut two = Two::of(a, b);
     let to = address(&two.b).await;
@@ -480,7 +480,7 @@ async fn what_does_not_authenticate_moves_nothing_and_counts_apart() {
 }
 
 #[tokio::test]
-async fn a_strangers_packets_are_not_among_those_that_are_lost_on_purpose() {
+async fn unauthenticated_packets_do_not_advance_the_loss_model() {
     let ((a, _), (b, seen)) = (Party::new(), Party::new());
     let mut two = Two::of(a, b);
     two.meet().await;

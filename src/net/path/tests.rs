@@ -173,7 +173,7 @@ fn paths(met: &mut Met, first: u64) -> (Str0mPath, DirectPath, u32) {
 }
 
 #[test]
-fn a_packet_is_the_same_through_str0m_and_past_it() {
+fn both_paths_deliver_the_same_packet() {
     let mut met = Met::new();
     let (mut by_str0m, mut direct, ssrc) = paths(&mut met, 65_500);
     let negotiated = by_str0m.negotiated(met.mid).expect("described");
@@ -198,7 +198,7 @@ fn a_packet_is_the_same_through_str0m_and_past_it() {
 }
 
 #[test]
-fn an_authentic_packet_of_no_section_is_unplaced() {
+fn an_authenticated_packet_without_a_section_is_unplaced() {
     let mut met = Met::new();
     let (mut by_str0m, mut direct, _) = paths(&mut met, 1);
     let mut theirs = DirectPath::new(met.a.keys.as_ref().expect("keys")).expect("GCM");

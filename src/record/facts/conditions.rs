@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn differences_by_table() {
+    fn differences_of_conditions_are_named() {
         type Change = fn(&mut Conditions);
         let cases: &[(&str, Change, &[&str])] = &[
             ("nothing", |_| (), &[]),

@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_and_hints() {
+    fn every_error_has_a_message_and_a_hint() {
         let path = PathBuf::from("reports/a");
         let errors = [
             RecordError::Occupied {

@@ -19,7 +19,7 @@ fn turn(file: &str) -> EvidenceTurn {
 }
 
 #[test]
-fn audio_and_index_are_read_back() {
+fn evidence_audio_and_index_round_trip() {
     let run = tempfile::tempdir().expect("a folder");
     assert_eq!(Evidence::read(run.path()).expect("none"), None);
     let folder = EvidenceFolder::create(&run.path().join(EVIDENCE_FOLDER)).expect("new");
@@ -51,7 +51,7 @@ fn audio_and_index_are_read_back() {
 }
 
 #[test]
-fn an_index_is_kept_readable() {
+fn an_evidence_index_of_version_1_is_readable() {
     // A committed line of version 1: later releases read it.
     let text = r#"{"version": 1, "unknown": true, "turns": [
         {"file": "turn-00003-0.wav", "call": 3, "turn": 0, "why": "slowest", "sample_rate": 48000,

@@ -19,7 +19,7 @@ fn is_durable(path: &Path) -> bool {
 }
 
 #[test]
-fn a_power_cut_takes_no_name() {
+fn new_files_and_their_folders_are_synced() {
     let dir = tempfile::tempdir().unwrap();
     let outer = dir.path().join("a");
     let out = outer.join("b/c");
@@ -67,7 +67,7 @@ fn names(path: &Path) -> Vec<String> {
 }
 
 #[test]
-fn names_by_table() {
+fn run_names_become_safe_folder_names() {
     let long = "x".repeat(500);
     let cases = [
         ("100-calls", "100-calls"),
@@ -154,7 +154,7 @@ fn files_are_replaced_as_a_whole() {
 }
 
 #[test]
-fn of_two_runs_started_on_one_folder_one_has_it() {
+fn concurrent_runs_cannot_claim_the_same_folder() {
     let dir = tempfile::tempdir().unwrap();
     for round in 0..20 {
         let out = dir.path().join(format!("out-{round}"));
@@ -168,7 +168,7 @@ fn of_two_runs_started_on_one_folder_one_has_it() {
 }
 
 #[test]
-fn only_what_a_run_has_made_is_removed() {
+fn discarding_a_run_removes_only_its_own_files() {
     let dir = tempfile::tempdir().unwrap();
     for (before, theirs) in [(false, false), (false, true), (true, false), (true, true)] {
         let out = dir.path().join(format!("{before}-{theirs}"));
@@ -239,7 +239,7 @@ fn a_full_disk_leaves_the_file_as_it_was() {
 }
 
 #[test]
-fn a_place_that_cannot_be_written_is_an_error_with_a_hint() {
+fn an_unwritable_folder_is_an_error_with_a_hint() {
     // Permissions do not bind root; kernel file systems do.
     let places = ["/sys/loadgen-run", "/proc/loadgen-run"];
     let errors: Vec<RecordError> = places

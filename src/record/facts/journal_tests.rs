@@ -25,7 +25,7 @@ fn written(turns: &[TurnRecord]) -> (tempfile::TempDir, PathBuf) {
 }
 
 #[test]
-fn what_is_appended_is_read_back() {
+fn appended_turns_are_read_back() {
     let turns = turns();
     let (_dir, path) = written(&turns);
     assert_eq!(
@@ -47,7 +47,7 @@ fn an_empty_journal_is_a_run_without_turns() {
 }
 
 #[test]
-fn a_line_is_there_as_soon_as_it_is_appended() {
+fn appended_lines_are_written_immediately() {
     let turns = turns();
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("turns.jsonl");
@@ -60,7 +60,7 @@ fn a_line_is_there_as_soon_as_it_is_appended() {
 }
 
 #[test]
-fn every_torn_end_is_left_out() {
+fn a_torn_last_line_is_left_out() {
     let turns = turns();
     let (_dir, path) = written(&turns);
     let whole = fs::read(&path).unwrap();
@@ -86,7 +86,7 @@ fn every_torn_end_is_left_out() {
 }
 
 #[test]
-fn damage_by_table() {
+fn damaged_journals_are_errors_or_torn() {
     let turns = turns();
     let line = serde_json::to_string(&turns[0]).unwrap();
     let version = format!("\"version\":{TURN_VERSION}");
@@ -217,7 +217,7 @@ fn syncs_at_most_once_a_second() {
 }
 
 #[test]
-fn a_call_is_read_as_its_last_line_has_it() {
+fn the_last_line_of_a_call_wins() {
     let mut run = Run::default();
     run.good(2).bad(Outcome::Missed, None);
     let dir = tempfile::tempdir().unwrap();
@@ -257,7 +257,7 @@ fn a_call_is_read_as_its_last_line_has_it() {
 
 /// A turn with two lines is read from the last one; turns of sentinel calls may share numbers.
 #[test]
-fn an_amended_turn_is_read_as_its_last_line_has_it() {
+fn the_last_line_of_an_amended_turn_wins() {
     let mut all = turns();
     let count = all.len();
     let mut amended = all[0].clone();
@@ -365,7 +365,7 @@ fn after_a_power_cut(file: &WatchedFile) -> Vec<Vec<u8>> {
 /// back, which is all that is older than a second; nothing else is invented, and what is torn is
 /// said.
 #[test]
-fn a_power_cut_leaves_what_was_synced() {
+fn synced_lines_survive_a_power_cut() {
     let mut run = Run::default();
     for k in 0..12 {
         match k % 3 {
@@ -426,7 +426,7 @@ fn line_of(turn: &TurnRecord) -> String {
 
 /// Behind half a line, which cannot be removed, nothing is written that could not be read.
 #[test]
-fn nothing_is_appended_to_half_a_line() {
+fn nothing_is_appended_after_a_torn_line() {
     let turns = turns();
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("turns.jsonl");

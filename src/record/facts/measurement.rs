@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn changes_by_table() {
+    fn changes_between_measurement_versions_are_listed() {
         let starts = |one, other| {
             let changes = changes_between(one, other)?;
             let heads = changes.iter().filter_map(|c| c.split_once(": "));

@@ -126,7 +126,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn printed_by_table() {
+    fn milliseconds_are_printed_with_one_or_three_decimals() {
         let cases = [
             (400_000, "400.000", "400.0"),
             (400_123, "400.123", "400.1"),
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_not_read() {
+    fn out_of_range_and_non_numeric_values_are_refused() {
         for text in ["1e300", "-1e13", "\"12\"", "null"] {
             assert!(serde_json::from_str::<Ms>(text).is_err(), "{text}");
         }
@@ -166,7 +166,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn survives_a_file(micros in -1_000_000_000_000_i64..1_000_000_000_000) {
+        fn serialisation_round_trips(micros in -1_000_000_000_000_i64..1_000_000_000_000) {
             let ms = Ms::from_micros(micros);
             let text = serde_json::to_string(&ms).unwrap();
             prop_assert_eq!(serde_json::from_str::<Ms>(&text).unwrap(), ms);

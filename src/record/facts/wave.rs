@@ -59,7 +59,7 @@ mod tests {
     use crate::record::{EVIDENCE_FOLDER, EvidenceFolder};
 
     #[test]
-    fn a_wave_has_the_loudest_of_each_piece() {
+    fn a_waveform_column_is_the_peak_of_its_samples() {
         let run = tempfile::tempdir().unwrap();
         let path = run.path().join(EVIDENCE_FOLDER);
         let folder = EvidenceFolder::create(&path).unwrap();

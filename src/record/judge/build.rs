@@ -230,7 +230,7 @@ mod tests {
     /// Two calls completed, one was cut off in its second turn, one failed, and three of the seven
     /// planned calls never started.
     #[test]
-    fn what_the_end_of_the_run_cut_off_has_not_failed() {
+    fn calls_cut_off_by_the_end_of_the_run_are_not_failures() {
         let mut run = Run::default();
         run.good(2)
             .stopped()
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_without_an_agent_is_an_error_even_where_a_gate_ended_it() {
+    fn a_run_that_reached_no_agent_is_an_error_even_if_a_gate_ended_it() {
         let absent = || {
             let waited = std::time::Duration::from_secs(30);
             Some(Failure::AgentAbsent { waited })

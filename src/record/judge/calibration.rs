@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_are_measured_less_true() {
+    fn an_error_is_the_measured_less_the_true_value() {
         let l = level(&[1.0, -0.5, 2.5], true);
         assert_eq!((l.turns, l.unmatched), (3, 0));
         assert_eq!(l.ttfa_wire.bias_ms, Some(1.0));
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn trust_ends_at_the_first_level_that_misses_a_bound() {
+    fn the_trusted_level_is_the_last_before_a_missed_bound() {
         let at = |callers, errors: &[f64], ok| CalibrationLevel {
             callers,
             ..level(errors, ok)

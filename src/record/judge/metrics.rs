@@ -201,7 +201,7 @@ mod tests {
     use crate::record::fixtures::{Failure, Outcome, Run};
 
     #[test]
-    fn failures_of_the_generator_are_not_slow_replies() {
+    fn generator_failures_are_not_infinite_samples() {
         let broken = Failure::Generator {
             detail: "Too many open files".into(),
         };
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn every_metric_is_there_once_and_finds_its_values() {
+    fn every_metric_selects_its_samples() {
         let mut run = Run::default();
         run.good(3)
             .bad(Outcome::Missed, None)
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn shares_know_the_calls_that_their_turns_came_in() {
+    fn shares_are_grouped_by_call() {
         let mut run = Run::default();
         run.good(3).bad(Outcome::Missed, None);
         let missed = Metric::named("missed").expect("it is there");

@@ -66,7 +66,7 @@ mod tests {
     use crate::stats::{Population, Sample};
 
     #[test]
-    fn holds_what_the_gates_look_at() {
+    fn series_hold_the_samples_that_gates_judge() {
         let mut run = Run {
             warmup: true,
             ..Run::default()

@@ -88,7 +88,7 @@ mod tests {
     use crate::record::fixtures::{Failure, Outcome, Run};
 
     #[test]
-    fn what_began_inside_is_picked_by_table() {
+    fn records_that_began_within_steady_spans_are_selected() {
         // Calls at 0, 100, 200 ms; their turns 2, 12 and 22 s later; the third call failed, and
         // its turns never started.
         let mut run = Run::default();

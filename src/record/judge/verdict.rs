@@ -213,7 +213,7 @@ mod tests {
 
     /// Without thresholds, a run reports what went wrong; it is an error if no call completed.
     #[test]
-    fn a_run_of_which_nothing_was_asked_says_so() {
+    fn a_run_without_thresholds_is_unasked() {
         let of = |run: &Run| {
             let facts = facts(run.calls.len(), Ending::Finished);
             Summary::build(&facts, &run.calls, &run.turns, &[]).verdict
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn reasons_are_about_the_run_or_about_a_gate() {
+    fn reasons_about_the_run_exclude_those_about_gates() {
         let gate = Gate {
             aggregate: Aggregate::Rate,
             comparison: Comparison::Lt,

@@ -237,7 +237,7 @@ mod tests {
     use crate::record::{Ending, RunFacts};
 
     #[test]
-    fn a_load_that_was_not_always_level_has_figures_of_its_own() {
+    fn steady_spans_have_their_own_figures() {
         let mut run = Run::default();
         run.good(20).bad(Outcome::Missed, None);
         let at = |ms: i64| Ms::from_micros(1_000 * ms);

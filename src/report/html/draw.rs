@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn odd_ranges_draw_something() {
+    fn degenerate_ranges_are_drawn() {
         for (name, x) in [
             ("usual", 0.0..10.0),
             ("nothing differs", 3.0..3.0),
@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn ticks_by_table() {
+    fn tick_labels_are_short() {
         for (value, text) in [
             (0.0, "0"),
             (-0.0, "0"),

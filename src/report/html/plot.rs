@@ -138,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn steps_by_table() {
+    fn axis_steps_are_round_numbers() {
         for (length, most, expected) in [
             (100.0, 10, 10.0),
             (101.0, 10, 20.0),

@@ -152,7 +152,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_in_the_json_ends_its_element() {
+    fn embedded_json_cannot_close_its_element() {
         let mut data = Data::default();
         for text in [
             "</script><script>alert(1)</script>",

@@ -58,7 +58,7 @@ fn parts(page: &str) -> Vec<&str> {
 }
 
 #[test]
-fn a_part_is_there_where_its_data_is() {
+fn sections_are_shown_if_they_have_data() {
     let usual = [
         "latency",
         "time",
@@ -103,7 +103,7 @@ fn a_part_is_there_where_its_data_is() {
 }
 
 #[test]
-fn nothing_from_outside_becomes_markup() {
+fn hostile_text_is_escaped() {
     let mut run = full();
     for turn in &mut run.turns {
         turn.room = HOSTILE.into();
@@ -149,7 +149,7 @@ fn nothing_from_outside_becomes_markup() {
 }
 
 #[test]
-fn the_page_needs_nothing_else() {
+fn the_page_loads_no_external_resource() {
     let page = render(&record(full()));
     for outside in ["http://", "https://", "src=", "@import", "url(", "<link"] {
         assert!(!page.contains(outside), "{outside}");
@@ -214,7 +214,7 @@ fn kept(turn: &TurnRecord) -> EvidenceTurn {
 }
 
 #[test]
-fn what_can_be_heard_is_drawn_and_played() {
+fn kept_evidence_has_a_waveform_and_a_player() {
     let mut record = record(full());
     let slowest = record.slowest()[0].clone();
     let missed = record.turns.iter().find(|t| t.outcome == Outcome::Missed);
@@ -241,7 +241,7 @@ fn what_can_be_heard_is_drawn_and_played() {
 }
 
 #[test]
-fn a_run_that_was_cut_off_says_so() {
+fn a_cut_off_run_is_marked_as_such() {
     let mut record = record(good(3));
     assert!(!render(&record).contains("Incomplete."));
     record.summary.run.complete = false;
@@ -250,7 +250,7 @@ fn a_run_that_was_cut_off_says_so() {
 
 /// In this record five calls were under way; the journal also contains sentinel turns.
 #[test]
-fn a_killed_run_shows_what_is_known_of_it_and_no_more() {
+fn a_killed_run_shows_only_what_was_recorded() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     let record = RunRecord::read(&root.join("tests/records/v1-killed")).expect("a run");
     let page = render(&record);
@@ -279,7 +279,7 @@ fn ten_thousand_turns_are_less_than_a_megabyte() {
 }
 
 #[test]
-fn turns_that_differ_in_nothing_are_drawn() {
+fn identical_turns_are_drawn() {
     for calls in [1, 2, 400] {
         let mut run = Run::default();
         for _ in 0..calls {
@@ -303,7 +303,7 @@ fn turns_that_differ_in_nothing_are_drawn() {
 }
 
 #[test]
-fn variants_are_side_by_side_where_there_are_several() {
+fn several_variants_are_compared() {
     let page = render(&record(good(5)));
     assert!(!parts(&page).contains(&"variants"));
     let mut run = Run::default();

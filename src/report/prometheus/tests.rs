@@ -28,7 +28,7 @@ fn value(text: &str, series: &str) -> Option<f64> {
 }
 
 #[test]
-fn every_series_is_there_from_the_beginning() {
+fn every_series_exists_before_the_first_call() {
     let metrics = Metrics::new("s", "embedded", "0.1.0", &["a", "b"]);
     let text = metrics.text();
     for series in [

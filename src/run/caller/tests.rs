@@ -162,7 +162,7 @@ fn play_as(
 }
 
 #[test]
-fn what_is_not_decoded_moves_no_onset() {
+fn skipped_decoding_moves_no_onset() {
     for (echo_db, reply_after) in [(None, 300), (None, 1_200), (Some(-20.0), 900)] {
         let play = |decode| {
             play_as(
@@ -254,7 +254,7 @@ fn callers_own_echo_is_not_an_early_reply() {
 }
 
 #[test]
-fn without_echo_nothing_is_dismissed() {
+fn without_echo_no_spurt_is_dismissed() {
     let (result, asked) = play(None, ms(600));
     assert_eq!((result.echoes, asked), (0, 1));
     assert_eq!(result.turns[0].outcome, Outcome::Replied);
@@ -304,7 +304,7 @@ async fn in_the_recording_the_reply_is_ttfa_after_the_end_of_speech() {
 }
 
 #[test]
-fn a_loss_among_the_packets_of_an_utterance_flags_its_turn_alone() {
+fn upstream_loss_flags_the_turn_of_the_lost_packets_only() {
     let (_, said) = said();
     // Flags of both turns, if packets among these are lost; the first utterance begins with 25.
     let flagged = |among: (u64, u64)| {

@@ -53,7 +53,7 @@ fn ended(plan: &Plan, index: u64, start: Instant, result: CallResult) -> Report 
 }
 
 #[test]
-fn each_turn_is_recorded_once_and_calls_that_never_told_their_end_too() {
+fn each_turn_is_recorded_once_also_for_calls_that_never_reported_their_end() {
     let dir = tempfile::tempdir().expect("dir");
     let path = dir.path().join("turns.jsonl");
     let mut journal = Journal::create(&path).expect("journal");
@@ -166,7 +166,7 @@ fn a_full_disk_loses_no_record() {
 }
 
 #[test]
-fn calls_that_failed_here_make_the_run_invalid() {
+fn calls_failed_by_the_generator_make_the_run_invalid() {
     let dir = tempfile::tempdir().expect("dir");
     let mut journal = Journal::create(&dir.path().join("turns.jsonl")).expect("journal");
     let scenario = test_scenario("{calls: 3}");
@@ -195,7 +195,7 @@ fn calls_that_failed_here_make_the_run_invalid() {
 /// A hundred concurrent calls, some of which are refused in the first second: only the turns of
 /// those have ended.
 #[test]
-fn calls_that_fail_at_once_end_no_run_by_chance() {
+fn early_failures_alone_do_not_abort_the_run() {
     use crate::record::Threshold;
     use crate::run::abort::{AbortGate, AbortWatch};
     use crate::stats::{Aggregate, Comparison, Gate};
@@ -248,7 +248,7 @@ fn calls_that_fail_at_once_end_no_run_by_chance() {
 }
 
 #[test]
-fn calls_under_way_owe_what_has_not_ended() {
+fn calls_in_progress_list_their_unended_turns() {
     let scenario = test_scenario("{calls: 3}");
     let plan = Plan::new(&scenario);
     let start = Instant::now();
@@ -359,7 +359,7 @@ impl crate::record::Storage for FullAtFirst {
 
 /// A turn is kept in memory, because the disk is full; its amendment finds room in the journal.
 #[test]
-fn an_amendment_stands_over_a_record_that_found_no_room() {
+fn an_amended_turn_replaces_one_that_could_not_be_written() {
     let scenario = test_scenario("{calls: 1}");
     let plan = Plan::new(&scenario);
     let start = Instant::now();

@@ -165,7 +165,7 @@ async fn every_planned_call_of_a_stopped_run_has_a_result_or_was_dropped() {
 }
 
 #[tokio::test]
-async fn calls_that_fail_make_room_for_the_next_and_never_too_many_run() {
+async fn failed_calls_free_their_slot_and_concurrency_is_never_exceeded() {
     let port = {
         let gone = TcpListener::bind("127.0.0.1:0").expect("bind");
         gone.local_addr().expect("address").port()
@@ -201,7 +201,7 @@ fn silent() -> (TcpListener, u16) {
 }
 
 #[tokio::test]
-async fn arrivals_that_find_too_many_under_way_are_dropped_at_their_instants() {
+async fn arrivals_over_max_concurrent_are_dropped_at_their_planned_instants() {
     let (_silent, port) = silent();
     let stop = Some(Duration::from_millis(1_200));
     let load = "{calls: 8, arrival: {rate: 10, max_concurrent: 3}}";
@@ -234,7 +234,7 @@ async fn stages_start_calls_as_their_target_rises_and_replace_none_as_it_falls()
 }
 
 #[tokio::test]
-async fn joins_that_wait_hold_up_no_other_calls_start() {
+async fn pending_joins_do_not_delay_other_starts() {
     // Nobody answers: the one permitted join lasts until the stop.
     let silent = TcpListener::bind("127.0.0.1:0").expect("bind");
     let port = silent.local_addr().expect("address").port();

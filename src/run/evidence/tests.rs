@@ -74,7 +74,7 @@ fn names(done: &Done) -> Vec<(&str, EvidenceReason)> {
 }
 
 #[tokio::test]
-async fn the_chosen_turns_are_on_the_disk() {
+async fn the_selected_turns_are_written() {
     use EvidenceReason::{All, Failed, Slowest};
     let asked = scenario::Evidence {
         slowest: 2,
@@ -112,7 +112,7 @@ async fn the_chosen_turns_are_on_the_disk() {
 }
 
 #[tokio::test]
-async fn memory_is_bounded_whatever_comes() {
+async fn evidence_memory_is_bounded() {
     let run = tempfile::tempdir().expect("a folder");
     let asked = scenario::Evidence::default();
     let desk = Desk::start(&run.path().join("evidence"), asked, Pulses::default()).expect("a desk");
@@ -151,7 +151,7 @@ async fn memory_is_bounded_whatever_comes() {
 }
 
 #[tokio::test]
-async fn what_does_not_fit_on_the_disk_is_left_out_and_said() {
+async fn evidence_that_exceeds_the_disk_is_left_out_with_a_notice() {
     let run = tempfile::tempdir().expect("a folder");
     let folder = EvidenceFolder::create(&run.path().join("evidence")).expect("new");
     let mut writer = Writer {
@@ -198,7 +198,7 @@ async fn what_does_not_fit_on_the_disk_is_left_out_and_said() {
 }
 
 #[test]
-fn room_is_left_for_the_slowest_and_the_failed_turns_from_the_start() {
+fn disk_space_is_reserved_for_the_slowest_and_failed_turns() {
     let asked = |slowest, failed| scenario::Evidence {
         slowest,
         failed,
@@ -215,7 +215,7 @@ fn room_is_left_for_the_slowest_and_the_failed_turns_from_the_start() {
 }
 
 #[test]
-fn a_full_queue_never_holds_a_caller_up() {
+fn a_full_queue_drops_takes_without_blocking() {
     let (takes, inbox) = sync_channel(2);
     let sink = Sink {
         takes,

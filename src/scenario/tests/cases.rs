@@ -275,7 +275,7 @@ fn document(lines: &str) -> String {
 }
 
 #[test]
-fn every_problem_is_said_in_words() {
+fn every_problem_has_a_message_and_a_hint() {
     let mut shown = String::new();
     for (name, lines) in CASES {
         let text = document(lines);
@@ -299,7 +299,7 @@ fn every_problem_is_said_in_words() {
 }
 
 #[test]
-fn unset_variables_that_must_be_set_are_problems_even_so() {
+fn unset_variables_in_required_keys_are_problems() {
     let text = document("target: {kind: '${KIND}'}\ncall: {turns: [{say: ['${X}', a]}]}");
     let problems = check_text(&text, Unset::Absent).expect_err("kind and say are required");
     let paths: Vec<&str> = problems.iter().map(|p| p.path.as_str()).collect();

@@ -134,7 +134,7 @@ fn a_matrix_is_all_combinations_in_the_order_of_the_file() {
 }
 
 #[test]
-fn a_full_scenario_means_what_it_says() {
+fn a_full_scenario_is_parsed() {
     let scenario = check_text(FULL, Unset::Problem).expect("valid");
     insta::assert_debug_snapshot!("full", scenario);
     assert!(
@@ -150,7 +150,7 @@ fn a_small_scenario_has_the_defaults() {
 }
 
 #[test]
-fn first_turns_start_where_the_greeting_lets_them() {
+fn the_default_anchor_of_the_first_turn_follows_the_greeting() {
     let cases = [
         ("", Anchor::Greeting),
         ("greeting: ignore, ", Anchor::Greeting),
@@ -180,7 +180,7 @@ fn an_embedded_agent_has_settings() {
 }
 
 #[test]
-fn a_load_lasts_for_calls_or_for_a_time() {
+fn a_load_has_a_number_of_calls_or_a_duration() {
     let minute = Extent::Duration(Duration::from_secs(60));
     let cases = [
         ("{}", Extent::Calls(1), 1),
@@ -239,7 +239,7 @@ fn unset_variables_are_absent_until_the_run() {
 }
 
 #[test]
-fn whole_numbers_are_whole_however_they_are_written() {
+fn integers_are_accepted_in_every_notation() {
     for (written, seed) in [
         ("1.0", 1),
         ("1e3", 1_000),
@@ -309,7 +309,7 @@ fn values_of_a_matrix_keep_their_spelling() {
 }
 
 #[test]
-fn a_file_is_read_whatever_wrote_it() {
+fn line_endings_and_a_byte_order_mark_do_not_matter() {
     let full = check_text(FULL, Unset::Problem).expect("valid");
     for text in [FULL.replace('\n', "\r\n"), format!("\u{feff}{FULL}")] {
         let same = check_text(&text, Unset::Problem).expect("valid");
@@ -318,7 +318,7 @@ fn a_file_is_read_whatever_wrote_it() {
 }
 
 #[test]
-fn a_long_value_of_a_variable_is_not_repeated() {
+fn a_long_value_of_a_variable_is_not_quoted() {
     for line in [
         "seed: \"${LONG}\"",
         "name: \"${LONG}%\"",
@@ -337,7 +337,7 @@ fn a_long_value_of_a_variable_is_not_repeated() {
 }
 
 #[test]
-fn a_document_that_is_one_text_is_no_scenario() {
+fn a_scalar_document_is_not_a_scenario() {
     for text in ["ver${NOTHING}s", "${NOTHING}", "\"${NOTHING}\"", "a"] {
         for unset in [Unset::Absent, Unset::Problem] {
             let problems = check_text(text, unset).expect_err(text);
@@ -350,7 +350,7 @@ fn a_document_that_is_one_text_is_no_scenario() {
 }
 
 #[test]
-fn what_is_doubtful_about_a_sound_has_its_place() {
+fn doubts_about_a_sound_have_their_place() {
     let text = SMALL.replace("a.wav", "voices.wav");
     let scenario = check_text(&text, Unset::Problem).expect("it is valid");
     let doubt = &scenario.doubts[0];
@@ -376,7 +376,7 @@ fn what_is_doubtful_about_a_sound_has_its_place() {
 }
 
 #[test]
-fn files_that_are_no_text_are_problems() {
+fn files_that_are_not_utf_8_text_are_problems() {
     let check = |text: &[u8]| {
         check(text, Path::new("x.yaml"), &|_| None, Unset::Absent, &|_| {
             Ok(None)
@@ -401,7 +401,7 @@ fn files_that_are_no_text_are_problems() {
 }
 
 #[test]
-fn names_come_from_the_file() {
+fn the_scenario_name_is_derived_from_the_file_name() {
     let cases = [
         ("100-calls.yaml", "100-calls"),
         ("dir/my test.v2.yml", "my-test.v2"),

@@ -229,7 +229,7 @@ fn flags_that_cannot_apply_are_errors() {
 }
 
 #[test]
-fn what_variants_have_in_common_can_be_replaced() {
+fn settings_shared_by_all_variants_can_be_overridden() {
     let variants = "variants: [{name: a, agent_name: one, attributes: {llm: x, locale: en}}, \
                     {name: b, agent_name: one, attributes: {llm: y, locale: en}}]\n";
     let scenario = check_text(&format!("{SMALL}{variants}"), Unset::Problem).expect("valid");

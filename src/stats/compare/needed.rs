@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn the_number_of_calls_by_table() {
+    fn needed_calls_and_blocks_match_the_exact_count() {
         // With b blocks of one call per arm, the best p is 2 in 2^b.
         for (name, design, tests, best_p, blocks, calls) in [
             (
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn ways_by_table() {
+    fn the_number_of_exchanges_is_the_binomial() {
         for (arms, ways) in [([1, 1], 2.0), ([2, 2], 6.0), ([3, 5], 56.0), ([0, 4], 1.0)] {
             let found = Exchanged(arms).ln_ways().exp();
             assert!((found - ways).abs() < 1e-9, "{arms:?}: {found}");

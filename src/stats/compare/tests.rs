@@ -43,7 +43,7 @@ fn only(baseline: &[Series], candidate: Vec<Series>) -> Comparison {
 }
 
 #[test]
-fn latencies_by_table() {
+fn latency_changes_are_classified() {
     use Change::{Improved, Inconclusive, Regressed, Unchanged};
     let never = f64::INFINITY;
     let base = latencies(60, 10, around);
@@ -131,7 +131,7 @@ fn intervals_cover_the_difference() {
 }
 
 #[test]
-fn rates_by_table() {
+fn rate_changes_are_classified() {
     use Change::{Improved, Inconclusive, Regressed, Unchanged};
     let cases = [
         ("none and none", 0, 0, 600, false, Unchanged),
@@ -168,7 +168,7 @@ fn verdict_needs_estimate_and_test_to_agree() {
 }
 
 #[test]
-fn only_what_both_have_is_compared() {
+fn only_metrics_of_both_arms_are_compared() {
     let base = [latencies(5, 2, around), rate("missed", 0, 10, false)].concat();
     let empty = latencies(0, 0, around);
     let found = compare(
@@ -193,7 +193,7 @@ fn only_what_both_have_is_compared() {
 
 /// Holm by hand: p of 0.01, 0.03, 0.04 of three become 0.03, 0.06, 0.06.
 #[test]
-fn the_correction_by_table() {
+fn holm_correction_matches_a_hand_calculation() {
     let difference = |p| Difference {
         figure: Figure::Rate,
         baseline: 0.0,
@@ -244,7 +244,7 @@ fn many_tests_take_more_permutations() {
 
 /// Two variants form one pair; of five, four pairs are compared out of ten possible ones.
 #[test]
-fn what_was_chosen_as_the_best_is_corrected_for_every_pair() {
+fn a_chosen_baseline_is_corrected_for_every_pair() {
     let base = latencies(40, 2, around);
     let later = |ms: f64| latencies(40, 2, move |c, t| around(c + 13, t) + ms);
     let p = |found: &[Vec<Comparison>], nth: usize| {
@@ -270,7 +270,7 @@ fn what_was_chosen_as_the_best_is_corrected_for_every_pair() {
 
 /// Calls of block b take 400 + 40·b ms in both arms, the candidate's 25 ms more.
 #[test]
-fn blocks_are_compared_within() {
+fn arms_are_compared_within_blocks() {
     let arm = |blocks: bool, more: f64| {
         let place = |call: usize| Place {
             call,
@@ -321,7 +321,7 @@ fn the_seed_fixes_the_test() {
 /// Completely separated arms are inconclusive with fewer calls than `needed` says, and conclusive
 /// with that many, whatever the seed.
 #[test]
-fn the_number_of_calls_that_is_named_decides() {
+fn the_needed_number_of_calls_is_sufficient_and_necessary() {
     let arm = |blocks: usize, paired: bool, more: f64| {
         let place = |call: usize| Place {
             call,

@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_is_found_to_the_sample_behind_the_codec() {
+    fn the_end_of_a_chirp_is_found_to_the_sample_through_the_codec() {
         for lead in [9_600, 10_007, 10_319, 48_000] {
             let mut chirps = Chirps::new();
             let pcm = heard(lead);
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn silence_gaps_and_other_sounds_are_no_chirp() {
+    fn silence_gaps_and_other_sounds_are_not_chirps() {
         let mut chirps = Chirps::new();
         assert_eq!(chirps.end_near(10_000), None, "nothing heard");
         chirps.hear(

@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn silence_is_no_reply() {
+    fn silent_replies_are_refused() {
         assert!(matches!(
             Clip::from_pcm(&[0; 48_000], Codec::Opus),
             Err(ClipError::Silent)

@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn past_its_capacity_everybody_waits_twice_as_long() {
+    fn beyond_capacity_every_reply_takes_twice_as_long() {
         let crowd = Crowd {
             capacity: Some(2),
             ..Crowd::default()

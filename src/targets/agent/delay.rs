@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_delay_is_negative_or_endless() {
+    fn delays_are_bounded() {
         let wild = AgentDelay::Normal {
             mean: Duration::ZERO,
             deviation: Duration::from_secs(600),
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_draws_its_own_delays_and_always_the_same() {
+    fn delays_are_reproducible_and_differ_between_calls() {
         let d = AgentDelay::Lognormal {
             median: Duration::from_millis(400),
             sigma: 0.3,

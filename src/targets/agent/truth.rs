@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_are_on_disk_when_the_writer_is_gone() {
+    fn truth_lines_are_on_disk_once_the_writer_is_dropped() {
         let dir = tempfile::tempdir().expect("dir");
         let path = dir.path().join("truth.jsonl");
         let writer = TruthWriter::create(&path, |notice| panic!("{notice}")).expect("create");

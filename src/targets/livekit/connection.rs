@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_call_without_an_agent_is_explained() {
+    fn only_failures_for_want_of_an_agent_are_diagnosed() {
         let bound = Duration::from_secs(30);
         let own = Duration::from_secs(7);
         let absent = Failure::AgentAbsent { waited: own };

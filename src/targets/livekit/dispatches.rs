@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_jobs_state_is_read() {
+    fn job_states_are_interpreted() {
         use proto::JobStatus::{JsFailed, JsPending, JsRunning, JsSuccess};
         let cases = [
             (JsPending, "", "", Job::Running),

@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_with_two_servers_has_an_entry_for_each() {
+    fn a_run_with_two_servers_has_two_entries() {
         let dir = tempfile::tempdir().expect("dir");
         let ledger = Ledger::at(&dir.path().join("runs"));
         let prefix = "loadgen-0123abcd-";
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn a_prefix_that_we_never_make_deletes_nothing() {
+    fn only_prefixes_made_by_loadgen_are_accepted() {
         for bad in [
             "",
             "-",

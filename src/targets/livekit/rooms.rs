@@ -118,7 +118,7 @@ mod tests {
     use prost::Message as _;
 
     #[test]
-    fn a_list_yields_our_rooms_and_not_too_many_of_them() {
+    fn a_room_list_yields_a_bounded_number_of_our_rooms() {
         let room = |name: String| proto::Room {
             sid: "RM_1".into(),
             metadata: "run-1".into(),

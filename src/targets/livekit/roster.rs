@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_server_says_is_read() {
+    fn participant_info_is_interpreted() {
         let mut agent = info("a", Kind::Agent);
         agent
             .attributes
@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn a_departure_is_told_once_with_its_reason() {
+    fn a_departure_is_reported_once_with_its_reason() {
         let mut roster = Roster::default();
         let mut a = info("a", Kind::Agent);
         assert_eq!(roster.update(Presence::of(&a)), None);
@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn a_section_may_come_before_or_after_its_track_and_hold_another_later() {
+    fn sections_and_tracks_are_matched_in_any_order() {
         let mut roster = Roster::default();
         let place = |track: &str| HashMap::from([("1".to_owned(), track.to_owned())]);
         roster.place(0, place("TR_a"));
@@ -338,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_server_may_make_us_keep_is_bounded() {
+    fn participants_tracks_and_sections_kept_are_bounded() {
         let mut roster = Roster::default();
         for n in 0..2 * PARTICIPANTS {
             let mut p = info(&n.to_string(), Kind::Standard);

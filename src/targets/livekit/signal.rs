@@ -274,7 +274,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_system_refuses_us_is_not_the_servers_fault() {
+    fn local_resource_errors_are_generator_failures() {
         let cause = |code| {
             let e = std::io::Error::from_raw_os_error(code);
             unreachable(&WsError::Io(e)).cause()
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_server_says_is_made_printable() {
+    fn server_messages_are_redacted_and_printable() {
         let cases = [
             (
                 "invalid token: eyJhbGciOi.eyJleHAi.c2ln, error: x",
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn http_answers_have_their_cause() {
+    fn http_statuses_map_to_causes() {
         for (status, want) in [
             (401, "token_refused"),
             (403, "token_refused"),
@@ -332,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn a_join_request_survives_its_path() {
+    fn a_join_request_round_trips_through_its_path() {
         let path = path_v1("v=0".into(), "cid-1");
         let encoded = path.split_once('=').expect("query").1;
         let bytes = URL_SAFE.decode(encoded).expect("base64");

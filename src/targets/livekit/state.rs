@@ -33,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn states_survive_the_attribute_and_other_values_tell_nothing() {
+    fn agent_states_round_trip_and_unknown_values_are_ignored() {
         for (state, name) in NAMES {
             assert_eq!((parse(name), value(state)), (Some(state), name));
         }

@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_says_who_where_and_which_agent() {
+    fn a_callers_token_names_identity_room_and_agent() {
         let jwt = Credentials::new("key", "s".repeat(32))
             .sign(&ticket())
             .expect("signed");

@@ -5,7 +5,7 @@ use super::{LONGEST_FUNCTION, check};
 /// Each violation is found in its place, and nothing else is reported.
 #[test]
 #[rustfmt::skip]
-fn the_checker_can_fail() {
+fn the_checker_finds_every_violation() {
     let body = "    x();\n".repeat(LONGEST_FUNCTION - 2);
     let long = format!("//! h\nfn fits(a: [u8; 2]) {{\n{body}}}");
     let longer = format!("//! h\nfn g();\n\nfn f(a: [u8; 2]) {{\n    x();\n{body}}}\n{}", "// x\n".repeat(600));
@@ -210,7 +210,7 @@ fn the_checker_can_fail() {
 
 /// Invalid syntax is the compiler's to report; the checker only has to terminate.
 #[test]
-fn no_text_makes_it_panic() {
+fn arbitrary_source_never_panics() {
     let whole = "//! h\nuse crate::{a::{b as c, *}, d}; fn f<'a>() { r#\"x\"#; '\\''; \"\\\"\" } /* /* */ */ #[cfg(test)] mod t { }";
     for end in (0..whole.len()).filter(|i| whole.is_char_boundary(*i)) {
         check("src/call/x.rs", &whole[..end]);

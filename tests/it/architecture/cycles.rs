@@ -345,7 +345,7 @@ fn uses(files: &[(String, String)], from: &str, to: &str) -> Vec<String> {
 }
 
 #[test]
-fn what_happened_is_recorded_without_a_judgement() {
+fn recorded_facts_do_not_use_judgements() {
     let files = files("src");
     let (facts, judge) = ("src/record/facts/", "src/record/judge/");
     assert_eq!(uses(&files, facts, judge), [""; 0]);
@@ -358,7 +358,7 @@ fn what_happened_is_recorded_without_a_judgement() {
 /// Each cycle is found with the imports that make it, and nothing else is reported.
 #[test]
 #[rustfmt::skip]
-fn the_search_for_cycles_can_fail() {
+fn the_search_finds_every_cycle() {
     type Files = &'static [(&'static str, &'static str)];
     let cases: &[(&str, Files, &[&str])] = &[
         (
@@ -492,7 +492,7 @@ fn the_search_for_cycles_can_fail() {
 
 /// Invalid syntax is the compiler's to report; the search only has to terminate.
 #[test]
-fn no_text_makes_the_search_panic() {
+fn arbitrary_source_never_makes_the_search_panic() {
     let whole = "use super::{a::{b as c, *}, d}; use c::c; #[cfg(test)] mod t { } pub use self::b::*; fn f() { super::super::super::x(); c::d() }";
     for at in (0..whole.len()).filter(|i| whole.is_char_boundary(*i)) {
         let parts = [&whole[..at], &whole[at..]];

@@ -3,7 +3,7 @@
 use super::{folder, loadgen, shown, snapshot};
 
 #[test]
-fn every_command_explains_itself() {
+fn every_command_has_help() {
     let dir = folder();
     for command in [
         "",
@@ -34,7 +34,7 @@ fn every_command_explains_itself() {
 }
 
 #[test]
-fn bad_usage_is_2_and_says_what_to_write() {
+fn bad_usage_exits_with_2_and_a_hint() {
     let dir = folder();
     let cases: [(&[&str], &str); 10] = [
         (&[], "Usage: loadgen <COMMAND>"),

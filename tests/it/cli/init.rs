@@ -21,7 +21,7 @@ fn count(dir: &Path) -> usize {
 }
 
 #[test]
-fn writes_scenarios_that_are_valid_where_they_are() {
+fn init_writes_valid_scenarios() {
     let dir = folder();
     let output = loadgen(dir.path(), &["init", "new/folder"]);
     snapshot("init", &shown(&output));
@@ -42,7 +42,7 @@ fn writes_scenarios_that_are_valid_where_they_are() {
 }
 
 #[test]
-fn writes_a_scenario_and_a_job_for_the_agent_named() {
+fn init_writes_a_scenario_and_a_job_for_the_named_agent() {
     let dir = folder();
     let named: [&[&str]; 4] = [
         &["--livekit"],
@@ -77,7 +77,7 @@ fn writes_a_scenario_and_a_job_for_the_agent_named() {
 }
 
 #[test]
-fn may_be_called_again_for_a_job() {
+fn init_again_adds_a_job_and_keeps_an_edited_scenario() {
     let dir = folder();
     let first = loadgen(dir.path(), &["init"]);
     assert_eq!(first.status.code(), Some(0), "{}", shown(&first));
@@ -93,7 +93,7 @@ fn may_be_called_again_for_a_job() {
 }
 
 #[test]
-fn overwrites_nothing_and_leaves_nothing_behind() {
+fn init_overwrites_nothing() {
     let dir = folder();
     fs::create_dir(dir.path().join("fixtures")).expect("made");
     fs::write(dir.path().join("fixtures/yes.wav"), "mine").expect("written");
@@ -105,7 +105,7 @@ fn overwrites_nothing_and_leaves_nothing_behind() {
 }
 
 #[test]
-fn takes_back_what_it_has_written_when_it_cannot_go_on() {
+fn a_failed_init_removes_what_it_wrote() {
     let dir = folder();
     // Scenarios can be written, but a file is in the place of the folder of sounds.
     fs::write(dir.path().join("fixtures"), "a file").expect("written");

@@ -129,7 +129,7 @@ fn a_run_goes_on_without_a_reader_of_its_progress() {
 /// The reports of a run are in its folder, so its exit code is its verdict, whatever becomes of
 /// the table; on a full disk it says what was lost. JSON is for a program, which needs to know.
 #[test]
-fn a_lost_table_of_a_run_changes_no_verdict_and_lost_json_is_an_error() {
+fn an_unwritable_table_is_a_warning_and_unwritable_json_an_error() {
     for json in [false, true] {
         let sinks = SINKS.map(|sink| {
             let dir = folder();
@@ -185,7 +185,7 @@ fn a_result_that_cannot_be_written_is_an_error() {
 
 /// Errors have the exit code of what happened, also where nobody can read them.
 #[test]
-fn errors_that_nobody_reads_keep_their_exit_code() {
+fn a_closed_stderr_does_not_change_the_exit_code() {
     let dir = folder();
     std::fs::write(dir.path().join("bad.yaml"), "version: 1\n").expect("writable");
     record(dir.path(), "one");

@@ -21,7 +21,7 @@ fn stdout(command: &mut Command) -> String {
 type Case<'a> = (&'a [(&'a str, &'a str)], bool, bool);
 
 #[test]
-fn colour_is_for_terminals_unless_it_is_asked_for() {
+fn colour_is_for_terminals_only_by_default() {
     let dir = folder();
     record(dir.path(), "tests/records/v1");
     let cases: [Case<'_>; 7] = [
@@ -129,7 +129,7 @@ fn a_report_and_a_comparison_fit_on_a_terminal_of_any_usual_width() {
 }
 
 #[test]
-fn the_width_of_a_pipe_is_100_or_what_columns_says() {
+fn the_width_without_a_terminal_is_100_or_columns() {
     let dir = folder();
     record(dir.path(), "reports/sample");
     let widest = |columns: Option<&str>| {
@@ -153,7 +153,7 @@ fn the_width_of_a_pipe_is_100_or_what_columns_says() {
 }
 
 #[test]
-fn explain_knows_every_name_and_what_was_meant() {
+fn explain_knows_every_name_and_suggests_the_nearest() {
     let dir = folder();
     let one = loadgen(dir.path(), &["explain", "ttfa"]);
     assert_eq!(one.status.code(), Some(0));

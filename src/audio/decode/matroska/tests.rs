@@ -45,7 +45,7 @@ fn file(clusters: &[Vec<u8>], live: bool) -> Vec<u8> {
 }
 
 #[test]
-fn delay_and_the_last_padding_of_a_track_are_found() {
+fn codec_delay_and_trailing_discard_padding_of_a_track_are_read() {
     let cases = [
         ("no padding", vec![simple(1), simple(2)], 0),
         (

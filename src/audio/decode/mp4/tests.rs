@@ -68,7 +68,7 @@ fn one(piece: Range<u64>) -> Option<Vec<Range<u64>>> {
 }
 
 #[test]
-fn edit_lists_are_pieces() {
+fn edit_lists_become_sample_ranges() {
     type Case<'a> = (&'static str, u32, &'a [(u64, i64)], Option<Vec<Range<u64>>>);
     let cases: [Case<'_>; 9] = [
         ("none", 48_000, &[], None),
@@ -125,7 +125,7 @@ fn edit_lists_are_pieces() {
 }
 
 #[test]
-fn boxes_of_any_size_are_passed() {
+fn boxes_with_extended_or_open_ended_sizes_are_skipped() {
     let good = file(0, &[track(0, 1, 48_000, &[(1_000, 1_024)])]);
     let long = [&[0, 0, 0, 1][..], b"free", &24u64.to_be_bytes(), &[0; 8]].concat();
     let expected = one(1_024..49_024);

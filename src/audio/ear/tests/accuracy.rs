@@ -46,7 +46,7 @@ fn median(errors: &[f64]) -> f64 {
 const LEADS: [usize; 6] = [24_000, 30_011, 48_333, 52_800, 61_613, 72_959];
 
 #[test]
-fn a_hard_tone_is_placed_within_a_millisecond() {
+fn the_median_onset_error_of_an_abrupt_tone_is_within_a_millisecond() {
     let body = tone(Duration::from_millis(700));
     for floor in [None, Some(-60.0)] {
         let errors = errors(&LEADS, &body, floor, 0.0);
@@ -119,7 +119,7 @@ fn speech_cut_at_known_samples_is_within_2_ms() {
 }
 
 #[test]
-fn whole_fixtures_start_where_their_level_says() {
+fn onset_and_end_of_whole_fixtures_match_their_speech_span() {
     let mut all = Vec::new();
     for fixture in FIXTURES {
         let pcm = fixture.pcm();
@@ -138,7 +138,7 @@ fn whole_fixtures_start_where_their_level_says() {
 }
 
 #[test]
-fn confidence_follows_the_noise() {
+fn onset_confidence_depends_on_the_signal_to_noise_ratio() {
     for (floor, expected) in [
         (-60.0, Confidence::High),
         (-45.0, Confidence::High),

@@ -24,7 +24,7 @@ fn dtx(packets: &mut [Sent]) {
 }
 
 #[test]
-fn an_onset_knows_the_packets_that_led_to_it() {
+fn an_onset_names_the_first_packets_of_its_segment() {
     type Case = (&'static str, fn(&mut Vec<Sent>), usize, Option<usize>);
     let cases: [Case; 10] = [
         ("sent all the time", |_| (), 0, Some(0)),
@@ -120,7 +120,7 @@ fn a_new_stream_is_a_new_segment() {
 }
 
 #[test]
-fn a_packet_without_audio_ends_the_audio_before_it() {
+fn a_dtx_packet_resets_the_first_non_dtx_packet() {
     let start = Instant::now();
     let at = |k: u64| start + Duration::from_millis(20 * k);
     let mut segment = Segment::default();

@@ -100,7 +100,7 @@ fn a_reply_cut_off_by_dtx_still_has_its_onset_and_end() {
 }
 
 #[test]
-fn losses_touch_the_onset_or_not() {
+fn only_losses_next_to_the_onset_make_it_uncertain() {
     // The onset is 6.5 ms (the look-ahead) into packet 50.
     type Case<'a> = (&'a str, &'a [usize], Option<u64>, f64);
     let cases: [Case<'_>; 5] = [
@@ -138,7 +138,7 @@ fn losses_touch_the_onset_or_not() {
 }
 
 #[test]
-fn order_and_duplicates_change_nothing() {
+fn reordered_and_duplicate_packets_do_not_move_the_onset() {
     let plain = only_onset("plain", &hear(&reply())).1;
     let mut packets = reply();
     for k in (1..packets.len() - 2).step_by(7) {
@@ -162,7 +162,7 @@ fn order_and_duplicates_change_nothing() {
 }
 
 #[test]
-fn a_new_timeline_is_followed() {
+fn jumps_of_the_rtp_timeline_do_not_move_the_onset() {
     for (name, sequence, rtp) in [
         ("another source", 5_000_000u64, 12_345u32),
         ("a jump ahead of an hour", 0, 48_000 * 3600),
@@ -228,7 +228,7 @@ fn a_reply_among_clicks_has_its_onset_and_its_end() {
 }
 
 #[test]
-fn a_reply_may_begin_with_a_short_word() {
+fn a_short_first_word_belongs_to_the_reply() {
     // 50 ms of sound, a pause of 80 ms, then more sound, over a noise that fills the pause.
     let word = [
         sine(440.0, -20.0, ms(50)),
@@ -276,7 +276,7 @@ fn a_tone_of_minutes_is_one_spurt() {
 }
 
 #[test]
-fn lost_packets_are_no_pause_of_the_agent() {
+fn packet_loss_inside_a_spurt_is_not_a_pause() {
     let said = [
         silence(500),
         tone(Duration::from_millis(1500)),
@@ -335,7 +335,7 @@ fn stopping_mid_word_is_distinguished_from_end_of_speech() {
 }
 
 #[test]
-fn a_stream_that_sends_its_silence_breaks_off_wherever_its_packets_stop() {
+fn packets_that_stop_in_mid_word_are_reported_as_a_break_off() {
     let (mut cut, mut tried) = (0, 0);
     for fixture in FIXTURES.iter() {
         let pcm = decode(fixture.wav, None).expect(fixture.name);
@@ -379,7 +379,7 @@ fn pauses_shorter_than_the_gap_belong_to_the_spurt() {
 }
 
 #[test]
-fn a_timeout_is_told_when_packets_stop() {
+fn the_spurt_ends_by_timeout_when_packets_stop() {
     let start = Instant::now();
     let mut ear = Ear::new().expect("libopus");
     assert_eq!(ear.poll_timeout(), None);
@@ -426,7 +426,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
 
     #[test]
-    fn any_packets_keep_order_and_instants(
+    fn events_of_arbitrary_packets_are_ordered_and_within_their_audio(
         packets in prop::collection::vec(
             (0u64..60, any::<u32>(), 0u64..200, prop::collection::vec(any::<u8>(), 0..40), any::<bool>()), 1..120),
     ) {

@@ -175,7 +175,7 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn delays_that_are_not_kept_are_doubted() {
+    fn delays_that_the_agent_cannot_keep_are_warned_about() {
         for (delay, kept) in [
             ("0ms", false),
             ("100ms", false),

@@ -229,7 +229,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_level_is_a_valid_scenario_that_lasts() {
+    fn every_level_is_a_valid_scenario_of_full_concurrency() {
         for (calls, agent) in [(1, None), (400, Some("bench-1".to_owned()))] {
             let args = LevelArgs {
                 calls,

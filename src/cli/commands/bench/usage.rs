@@ -74,7 +74,7 @@ mod tests {
     use std::net::TcpListener;
 
     #[test]
-    fn own_usage_is_measured_and_own_port_is_found() {
+    fn memory_of_a_process_and_the_owner_of_a_port_are_found() {
         let me = std::process::id();
         let usage = Usage::of(me).expect("/proc");
         assert!(usage.rss_bytes > 1 << 20);

@@ -30,7 +30,7 @@ fn number(received: Received<'_>) -> Option<(u32, u64)> {
 }
 
 #[test]
-fn str0m_hears_a_stream_that_was_taken_over_and_its_reports() {
+fn str0m_receives_a_stream_and_its_reports_sent_by_the_direct_path() {
     let mut met = Met::new();
     let mut ours = path(met.a.keys.as_ref());
     let mut room = [0; 2_048];
@@ -74,7 +74,7 @@ fn str0m_hears_a_stream_that_was_taken_over_and_its_reports() {
 }
 
 #[test]
-fn a_stream_of_str0ms_is_heard_once_and_whole() {
+fn every_packet_of_a_continued_stream_is_received_once() {
     let mut met = Met::new();
     let mut path = path(met.b.keys.as_ref());
     let mut room = [0; 2_048];
@@ -163,7 +163,7 @@ fn restarted(again: u64) -> Vec<Option<(u32, u64)>> {
 }
 
 #[test]
-fn a_stream_that_starts_anew_under_its_ssrc_is_heard_as_another() {
+fn a_stream_restarted_under_its_ssrc_is_a_new_stream() {
     let in_order = |from: u64, to: u64| (from..to).map(|n| Some((1, n))).collect::<Vec<_>>();
     // Far ahead, also by more than half of the numbers there are: from the first packet on.
     for again in [40_000, 70_000, 95_000] {
@@ -178,7 +178,7 @@ fn a_stream_that_starts_anew_under_its_ssrc_is_heard_as_another() {
 }
 
 #[test]
-fn packets_that_were_held_up_start_nothing_anew() {
+fn delayed_packets_do_not_count_as_a_restarted_stream() {
     let mut met = Met::new();
     let mut path = path(met.b.keys.as_ref());
     let mut room = [0; 2_048];
@@ -210,7 +210,7 @@ fn packets_that_were_held_up_start_nothing_anew() {
 }
 
 #[test]
-fn another_ssrc_numbered_below_is_heard_and_no_payload_type_that_was_not_negotiated() {
+fn a_new_ssrc_is_received_and_unnegotiated_payload_types_are_not() {
     let mut met = Met::new();
     let mut path = path(met.b.keys.as_ref());
     let mut room = [0; 2_048];
@@ -249,7 +249,7 @@ fn another_ssrc_numbered_below_is_heard_and_no_payload_type_that_was_not_negotia
 }
 
 #[test]
-fn what_the_other_side_lost_of_our_stream_is_reported_once_with_its_numbers() {
+fn upstream_losses_are_reported_once_with_their_sequence_numbers() {
     let mut met = Met::new();
     let mut ours = path(met.a.keys.as_ref());
     let mut theirs = path(met.b.keys.as_ref());
@@ -290,7 +290,7 @@ fn what_the_other_side_lost_of_our_stream_is_reported_once_with_its_numbers() {
 }
 
 #[test]
-fn padding_is_taken_off() {
+fn rtp_padding_is_removed() {
     for (first, payload, length) in [
         (0x80, &[1, 2, 3][..], Some(3)),
         (0x80, &[], Some(0)),
@@ -305,7 +305,7 @@ fn padding_is_taken_off() {
 }
 
 #[test]
-fn the_level_is_found_among_the_extensions() {
+fn the_audio_level_extension_is_read() {
     for (what, rest, found) in [
         ("none", &[][..], None),
         ("alone", &[0xbe, 0xde, 0, 1, 0x10, 0xff, 0, 0], Some(127)),
@@ -324,7 +324,7 @@ fn the_level_is_found_among_the_extensions() {
 }
 
 #[test]
-fn the_extension_stands_behind_the_csrc_list() {
+fn the_header_extension_is_read_after_the_csrc_list() {
     // Version, CSRC count and extension bit; marker and type; sequence; time; SSRC.
     let fixed = |first: u8| [&[first, 111][..], &[0; 10]].concat();
     let extension_of_level = [0xbe, 0xde, 0, 1, 0x10, 30, 0, 0];
@@ -353,7 +353,7 @@ fn the_extension_stands_behind_the_csrc_list() {
 }
 
 #[test]
-fn a_report_may_name_the_packet_that_is_expected_next() {
+fn a_report_of_the_next_expected_packet_is_accepted() {
     let mut out = SendStream {
         header: Vec::new(),
         ssrc: 1,

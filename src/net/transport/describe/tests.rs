@@ -52,7 +52,7 @@ fn sections_answered_as_inactive_are_offered_anew() {
 }
 
 #[test]
-fn a_server_that_wants_ever_more_sections_gets_a_bounded_number() {
+fn receiving_sections_are_bounded() {
     let here = IpAddr::V4(Ipv4Addr::LOCALHOST);
     let now = Instant::now();
     let mut ours = Transport::new(here, now).expect("a socket");
@@ -83,7 +83,7 @@ fn candidate(port: usize) -> String {
 }
 
 #[test]
-fn what_a_server_can_describe_is_bounded() {
+fn session_descriptions_are_bounded() {
     let lines = |line: &dyn Fn(usize) -> String, count: usize| -> String {
         (1_000..1_000 + count).map(|n| line(n) + "\r\n").collect()
     };

@@ -154,7 +154,7 @@ fn the_reply_is_audible_exactly_the_delay_after_the_last_speech_sample() {
 }
 
 #[test]
-fn rtp_time_follows_the_clock_off_the_grid_too() {
+fn rtp_time_follows_the_clock_when_a_reply_is_off_the_grid() {
     let mut table = Table::new(ms(7), D, 300, false);
     let caller = says(table.zero, 4_000, &[(400, 1_000)]);
     let heard = table.play(caller, ms(4_000));
@@ -172,7 +172,7 @@ fn rtp_time_follows_the_clock_off_the_grid_too() {
 }
 
 #[test]
-fn a_pause_in_the_speech_is_no_end_of_it() {
+fn a_pause_shorter_than_the_delay_is_not_the_end_of_speech() {
     // The pause is longer than the hangover and shorter than the delay, so the reply is cancelled.
     let mut table = Table::new(ms(3), D, 300, false);
     let caller = says(table.zero, 4_000, &[(400, 900), (1_150, 1_700)]);
@@ -207,7 +207,7 @@ fn an_interrupted_agent_falls_silent_and_answers_again() {
 }
 
 #[test]
-fn the_greeting_comes_a_while_after_the_caller_and_only_if_there_is_one() {
+fn a_configured_greeting_follows_the_caller_after_a_pause() {
     for greets in [true, false] {
         let mut table = Table::new(ms(5), D, 300, greets);
         table.agent.caller_here(table.zero + ms(1_700));
@@ -231,7 +231,7 @@ fn speech_over_the_greeting_is_answered() {
 }
 
 #[test]
-fn a_caller_with_dtx_is_answered_as_exactly() {
+fn the_reply_to_a_caller_with_dtx_is_as_exact() {
     for phase in [0, 9, 17] {
         let mut table = Table::new(ms(phase), D, 300, false);
         let mut caller = says(table.zero, 4_000, &[(400, 1_007)]);
@@ -245,7 +245,7 @@ fn a_caller_with_dtx_is_answered_as_exactly() {
 }
 
 #[test]
-fn speech_that_was_held_up_is_heard_when_it_comes() {
+fn the_delay_counts_from_the_arrival_of_late_speech() {
     let mut table = Table::new(ms(0), D, 300, false);
     let mut caller = says(table.zero, 4_000, &[(400, 1_000)]);
     // The last five frames of speech and all that follows them arrive up to 220 ms late, all at

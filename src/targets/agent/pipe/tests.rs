@@ -95,7 +95,7 @@ async fn offer(engine: &Engine<Nobody>) -> (PeerHandle<Nobody>, String) {
 }
 
 #[tokio::test]
-async fn hostile_lines_are_passed_over_and_the_next_call_is_answered() {
+async fn hostile_lines_are_skipped_and_the_next_call_is_answered() {
     let engine = Engine::start(1).expect("engine");
     let (_peer, sdp) = offer(&engine).await;
     let mut parent = Parent::start().await;
@@ -137,7 +137,7 @@ async fn hostile_lines_are_passed_over_and_the_next_call_is_answered() {
 }
 
 #[tokio::test]
-async fn a_number_in_use_is_refused_until_its_call_is_over() {
+async fn a_call_number_in_use_is_refused_until_its_call_ends() {
     let engine = Engine::start(1).expect("engine");
     let ((_one, first), (_two, second)) = (offer(&engine).await, offer(&engine).await);
     let mut parent = Parent::start().await;
@@ -148,7 +148,7 @@ async fn a_number_in_use_is_refused_until_its_call_is_over() {
 }
 
 #[tokio::test]
-async fn the_agent_ends_with_its_input_calls_or_not() {
+async fn the_agent_ends_when_its_input_closes() {
     for (calls, torn) in [(0, ""), (2, ""), (1, "{\"call\":8,\"off")] {
         let engine = Engine::start(1).expect("engine");
         let mut parent = Parent::start().await;

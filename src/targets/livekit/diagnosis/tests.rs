@@ -202,7 +202,7 @@ fn of_the_server() -> Vec<Case> {
 }
 
 #[test]
-fn each_cause_has_its_name_words_and_hint() {
+fn each_cause_has_a_name_a_message_and_a_hint() {
     let cases = [of_jobs(), of_the_room(), of_the_server()];
     let mut told = String::new();
     for case in cases.into_iter().flatten() {
@@ -222,7 +222,7 @@ fn each_cause_has_its_name_words_and_hint() {
 }
 
 #[test]
-fn what_is_quoted_is_bounded() {
+fn quoted_names_are_bounded() {
     let seen = Seen {
         others: vec![("x\n".repeat(100_000), "EGRESS"); 1_000],
         ..Seen::default()

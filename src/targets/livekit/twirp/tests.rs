@@ -67,7 +67,7 @@ fn asked(heads: &mpsc::Receiver<String>) -> (String, Claims) {
 }
 
 #[tokio::test]
-async fn each_request_has_a_token_for_itself_alone_and_for_two_minutes() {
+async fn each_request_has_its_own_two_minute_token() {
     let (address, heads) = server(says("200 OK", ""));
     let rooms = Rooms::new(&address, &credentials());
     let dispatches = Dispatches::new(&address, &credentials());
@@ -107,7 +107,7 @@ async fn each_request_has_a_token_for_itself_alone_and_for_two_minutes() {
 }
 
 #[tokio::test]
-async fn a_refusal_is_told_and_a_room_that_is_gone_is_deleted() {
+async fn refusals_are_reported_and_a_missing_room_counts_as_deleted() {
     let gone = r#"{"code":"not_found","msg":"no such room"}"#;
     let (address, _heads) = server(says("404 Not Found", gone));
     assert!(Rooms::new(&address, &credentials()).delete_one("r").await);
@@ -149,7 +149,7 @@ async fn a_redirect_is_not_followed_with_the_token() {
 }
 
 #[tokio::test]
-async fn a_longer_answer_than_expected_is_not_kept() {
+async fn oversized_answers_are_refused() {
     // One that is accepted, and one that is a refusal.
     for status in ["200 OK", "500 Internal Server Error"] {
         let (address, _heads) = server(move |stream| {

@@ -163,7 +163,7 @@ fn agents_and_their_voices_are_found_by_kind_and_source() {
 }
 
 #[test]
-fn the_scenario_chooses() {
+fn the_scenario_can_choose_the_agents_track() {
     let choice = |track: Option<&str>, identity: Option<&str>| AgentChoice {
         track: track.map(str::to_owned),
         identity: identity.map(str::to_owned),
@@ -204,7 +204,7 @@ enum Step {
 }
 
 #[test]
-fn what_changes_in_a_room_is_told() {
+fn room_changes_become_events() {
     use Step::{Here, Placed};
     let agent = |tracks: &[(&str, &str, Source)]| here("a", AGENT, tracks, None);
     let says = |state| here("a", AGENT, &[], Some(state));
@@ -328,7 +328,7 @@ fn what_changes_in_a_room_is_told() {
 }
 
 #[test]
-fn sections_that_hold_something_else_are_ignored_once() {
+fn sections_of_other_tracks_are_reported_as_ignored_once() {
     let mut voices = Voices::new(AgentChoice::default());
     let now = Instant::now();
     let mids = |voices: &mut Voices| {
@@ -360,7 +360,7 @@ fn sections_that_hold_something_else_are_ignored_once() {
 }
 
 #[test]
-fn several_voices_are_named_once_and_escaped() {
+fn several_voices_are_reported_once_with_escaped_names() {
     let mut voices = Voices::new(AgentChoice::default());
     let now = Instant::now();
     voices.sections(0, sections(&["T1", "T2"]), now);
@@ -412,7 +412,7 @@ fn seen_participants_are_kept_to_explain_a_missing_agent() {
 }
 
 #[test]
-fn a_track_that_is_muted_is_told_once() {
+fn a_muted_track_is_reported_once() {
     let mut voices = Voices::new(AgentChoice::default());
     let now = Instant::now();
     voices.sections(0, sections(&["T1"]), now);

@@ -50,7 +50,7 @@ fn unfit(message: &proto::SignalResponse) -> String {
 }
 
 #[test]
-fn what_is_read_survives_and_the_rest_is_left_out() {
+fn known_fields_are_kept_and_others_dropped() {
     let kept = proto::JoinResponse {
         participant: Some(proto::ParticipantInfo {
             sid: "PA_self".into(),
@@ -116,7 +116,7 @@ fn what_is_read_survives_and_the_rest_is_left_out() {
 }
 
 #[test]
-fn each_bound_is_named() {
+fn exceeding_a_bound_names_it() {
     let tracks = |n| proto::ParticipantInfo {
         tracks: vec![proto::TrackInfo::default(); n],
         ..Default::default()
@@ -182,7 +182,7 @@ fn each_bound_is_named() {
 }
 
 #[test]
-fn of_dispatches_and_their_jobs_the_first_are_read() {
+fn only_the_first_dispatches_and_jobs_are_kept() {
     let job = proto::Job {
         state: Some(proto::JobState {
             error: "no key".into(),
@@ -248,7 +248,7 @@ fn broken_messages_are_refused() {
 
 proptest! {
     #[test]
-    fn no_bytes_make_it_panic_or_grow(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+    fn arbitrary_bytes_never_panic_or_grow(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
         let mut kept = Vec::new();
         let parts = proto::SignalResponse::PARTS;
         let _ = keep(&bytes, parts, &mut Vec::new(), &mut kept);
