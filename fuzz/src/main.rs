@@ -7,14 +7,14 @@
 #![no_main]
 
 use libfuzzer_sys as _;
-use loadgen::fuzz::{TARGETS, Target, change_word, plant};
+use loadgen::fuzz::{FuzzTarget, TARGETS, change_word, plant};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::OnceLock;
 
 /// Reader of sound files; loadgen takes its panics for damaged files.
 const CAUGHT: &str = "symphonia";
 
-static TARGET: OnceLock<Target> = OnceLock::new();
+static TARGET: OnceLock<FuzzTarget> = OnceLock::new();
 
 /// Chooses the target; libFuzzer calls it first.
 #[unsafe(no_mangle)]

@@ -57,14 +57,14 @@ fn bytes(samples: &[i16]) -> Arc<[u8]> {
 
 /// Decodes the frames of one stream.
 #[derive(Debug)]
-pub enum Decoder {
+pub enum FrameDecoder {
     /// Opus packets.
     Opus(opus::Decoder),
     /// PCM frames; the buffer holds the frame decoded last.
     Pcm(Vec<i16>),
 }
 
-impl Decoder {
+impl FrameDecoder {
     /// Creates a decoder with a fresh state.
     ///
     /// # Errors
@@ -97,7 +97,7 @@ impl Decoder {
     /// Number of samples that a frame holds.
     ///
     /// # Errors
-    /// As for [`Decoder::decode`].
+    /// As for [`FrameDecoder::decode`].
     pub fn length(&self, frame: &[u8]) -> Result<usize, AudioError> {
         match self {
             Self::Opus(decoder) => decoder.length(frame),
@@ -151,7 +151,7 @@ mod tests {
     fn pcm_round_trips_and_is_padded_with_silence() {
         let pcm = tone(Duration::from_millis(70));
         let frames = Codec::Pcm.encode(&pcm).expect("pcm");
-        let mut decoder = Decoder::new(Codec::Pcm).expect("pcm");
+        let mut decoder = FrameDecoder::new(Codec::Pcm).expect("pcm");
         let mut out = Vec::new();
         for frame in &frames {
             out.extend_from_slice(decoder.decode(frame).expect("a frame"));
@@ -163,7 +163,7 @@ mod tests {
 
     #[test]
     fn malformed_pcm_frames_are_bounded() {
-        let mut decoder = Decoder::new(Codec::Pcm).expect("pcm");
+        let mut decoder = FrameDecoder::new(Codec::Pcm).expect("pcm");
         assert!(decoder.decode(&[]).is_err() && decoder.decode(&[7]).is_err());
         let huge = vec![1; 1 << 20];
         assert_eq!(decoder.decode(&huge).expect("bounded").len(), MAX_PACKET);
@@ -176,7 +176,7 @@ mod tests {
     fn output_lags_by_the_lookahead_of_each_codec() {
         let pcm = tone(Duration::from_millis(100));
         for codec in [Codec::Opus, Codec::Pcm] {
-            let mut decoder = Decoder::new(codec).expect("a decoder");
+            let mut decoder = FrameDecoder::new(codec).expect("a decoder");
             let mut out = Vec::new();
             for frame in codec.encode(&pcm).expect("frames") {
                 out.extend_from_slice(decoder.decode(&frame).expect("own frame"));

@@ -31,7 +31,7 @@ mod tone;
 mod utterance;
 
 pub use crate::vocab::{Confidence, Packet};
-pub use codec::{Codec, Decoder};
+pub use codec::{Codec, FrameDecoder};
 pub use decode::decode;
 pub use doubt::Doubt;
 pub use ear::Ear;
@@ -43,7 +43,7 @@ pub use pauses::pauses;
 pub use recording::Recording;
 pub use sparing::DIGITAL_SILENCE;
 pub use tone::{TONE_DBFS, TONE_HZ, tone};
-pub use utterance::{About, Annotation, Utterance};
+pub use utterance::{Annotation, SoundInfo, Utterance};
 
 use std::time::Duration;
 

@@ -6,7 +6,7 @@
 //! hold; lost packets are concealed by the codec, then silent; where two packets of a stream
 //! overlap, the later one is kept.
 
-use super::codec::{Codec, Decoder};
+use super::codec::{Codec, FrameDecoder};
 use super::packets::{HeldPacket, Packets};
 use super::{AudioError, FRAME, Pcm, RATE};
 use std::time::Instant;
@@ -84,7 +84,7 @@ pub fn microphone<'a>(
     codec: Codec,
 ) -> Result<Pcm, AudioError> {
     let mut out = window.silence();
-    let mut decoder = Decoder::new(codec)?;
+    let mut decoder = FrameDecoder::new(codec)?;
     let mut turn = None;
     for frame in frames {
         if turn.replace(frame.turn) != Some(frame.turn) {
@@ -145,7 +145,7 @@ fn stream(
     onset: Option<Instant>,
 ) -> Result<Pcm, AudioError> {
     let mut out = window.silence();
-    let mut decoder = Decoder::new(codec)?;
+    let mut decoder = FrameDecoder::new(codec)?;
     let mut played: Option<Played> = None;
     for held in ordered {
         let packet = &held.packet;
@@ -202,7 +202,7 @@ fn place(before: &Played, rtp_time: u32, due: i64, anchored: bool) -> i64 {
 /// Writes the concealment of the packets lost before `packet`, which is played at `start`.
 fn conceal(
     out: &mut [i16],
-    decoder: &mut Decoder,
+    decoder: &mut FrameDecoder,
     before: &Played,
     packet: &super::Packet<'_>,
     start: i64,

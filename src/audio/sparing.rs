@@ -5,7 +5,7 @@
 //! faded; the last packets skipped are decoded before the next packet that is not skipped, so
 //! that the decoder is in the state that it would have had.
 
-use super::codec::{Codec, Decoder};
+use super::codec::{Codec, FrameDecoder};
 use super::{AudioError, MAX_PACKET};
 use std::collections::VecDeque;
 
@@ -19,7 +19,7 @@ const KEPT: usize = 4;
 
 #[derive(Debug)]
 pub(super) struct Sparing {
-    decoder: Decoder,
+    decoder: FrameDecoder,
     /// Number of consecutive packets of digital silence.
     silent: usize,
     kept: VecDeque<Vec<u8>>,
@@ -32,7 +32,7 @@ static SILENCE: [i16; MAX_PACKET] = [0; MAX_PACKET];
 impl Sparing {
     pub(super) fn new(codec: Codec) -> Result<Self, AudioError> {
         Ok(Self {
-            decoder: Decoder::new(codec)?,
+            decoder: FrameDecoder::new(codec)?,
             silent: 0,
             kept: VecDeque::new(),
             spare: Vec::new(),
@@ -43,7 +43,7 @@ impl Sparing {
     /// be relied on.
     ///
     /// # Errors
-    /// The same as [`Decoder::decode`].
+    /// The same as [`FrameDecoder::decode`].
     pub(super) fn decode(
         &mut self,
         packet: &[u8],
@@ -69,13 +69,13 @@ impl Sparing {
         Ok(&SILENCE[..samples])
     }
 
-    /// Like [`Decoder::conceal`].
+    /// Like [`FrameDecoder::conceal`].
     pub(super) fn conceal(&mut self, samples: usize) -> Result<&[i16], AudioError> {
         self.lead_back();
         self.decoder.conceal(samples)
     }
 
-    /// Like [`Decoder::reset`].
+    /// Like [`FrameDecoder::reset`].
     pub(super) fn reset(&mut self) -> Result<(), AudioError> {
         self.silent = 0;
         self.spare.extend(self.kept.drain(..));

@@ -33,7 +33,7 @@ pub struct Utterance {
 
 /// What is known about a sound file besides its content.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct About<'a> {
+pub struct SoundInfo<'a> {
     /// Extension of its name, without the dot: a hint at its format.
     pub extension: Option<&'a str>,
     /// The channel to say; without it, see [`Recording::mono`](super::Recording::mono).
@@ -127,7 +127,7 @@ impl Utterance {
     /// # Errors
     /// [`AudioError`]: any error of [`recording`], [`AudioError::NoSpeech`], an annotation outside
     /// the audio, or an error of the encoder.
-    pub fn new(name: &str, bytes: &[u8], about: About<'_>) -> Result<Self, AudioError> {
+    pub fn new(name: &str, bytes: &[u8], about: SoundInfo<'_>) -> Result<Self, AudioError> {
         let (pcm, doubt) = recording(bytes, about.extension)?.mono(about.channel)?;
         let judged = judge(&pcm).ok_or_else(|| Doubt::no_speech(doubt))?;
         let mut doubts = Vec::from_iter(doubt);
@@ -170,11 +170,11 @@ mod tests {
         for fixture in FIXTURES {
             let annotation = fixture.annotation();
             let (start, end) = (annotation.speech_start(), annotation.speech_end());
-            let about = About {
+            let about = SoundInfo {
                 extension: Some("wav"),
                 speech_start: start,
                 speech_end: Some(end),
-                ..About::default()
+                ..SoundInfo::default()
             };
             let made = Utterance::new(fixture.name, fixture.wav, about)
                 .unwrap_or_else(|e| panic!("{}: {e}", fixture.name));
@@ -185,7 +185,8 @@ mod tests {
                 made.name
             );
             assert!(annotation.text().is_some_and(|text| !text.is_empty()));
-            let found = Utterance::new(fixture.name, fixture.wav, About::default()).expect("loud");
+            let found =
+                Utterance::new(fixture.name, fixture.wav, SoundInfo::default()).expect("loud");
             assert_eq!(found.doubts, [], "{}", fixture.name);
             let apart = found.speech_end.abs_diff(made.speech_end);
             assert!(
@@ -206,10 +207,10 @@ mod tests {
             ("end before start", ms(300), ms(200)),
             ("start past the end", ms(9_000), None),
         ] {
-            let about = About {
+            let about = SoundInfo {
                 speech_start: start,
                 speech_end: end,
-                ..About::default()
+                ..SoundInfo::default()
             };
             let error = Utterance::new("x", fixture.wav, about).expect_err(name);
             assert!(
@@ -233,7 +234,7 @@ mod tests {
             writer.write_sample(0i16).expect("a cursor takes all");
         }
         writer.finalize().expect("a cursor takes all");
-        let error = Utterance::new("x", bytes.get_ref(), About::default()).expect_err("silent");
+        let error = Utterance::new("x", bytes.get_ref(), SoundInfo::default()).expect_err("silent");
         assert_eq!(error, AudioError::NoSpeech);
     }
 
@@ -242,9 +243,9 @@ mod tests {
         let fixture = &FIXTURES[2];
         let length = time_of(fixture.pcm().len() as u64);
         for (behind, good) in [(0, true), (999, true), (1_000, true), (1_001, false)] {
-            let about = About {
+            let about = SoundInfo {
                 speech_end: Some(length + Duration::from_micros(behind)),
-                ..About::default()
+                ..SoundInfo::default()
             };
             let made = Utterance::new("x", fixture.wav, about);
             assert_eq!(

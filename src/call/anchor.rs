@@ -39,7 +39,7 @@ pub(super) struct Known<'a> {
 
 /// The state of an anchor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(super) enum AnchorState {
     /// The anchor fired at this instant.
     Came(Instant),
     /// The anchor has not fired; at `until` the turn starts anyway. `doubt`: `until` is the
@@ -48,27 +48,27 @@ pub(super) enum Standing {
 }
 
 impl Known<'_> {
-    pub(super) fn standing(&self, next: &TurnScript) -> Standing {
+    pub(super) fn standing(&self, next: &TurnScript) -> AnchorState {
         if next.anchor == Anchor::AgentSpeechStart {
             return self.speech_start();
         }
         let over = match self.before {
             None => self.call_start,
             Some(Before { over: Some(at), .. }) => at,
-            Some(_) => return Standing::never_yet(),
+            Some(_) => return AnchorState::never_yet(),
         };
         match next.anchor {
-            Anchor::CallStart => Standing::Came(self.call_start),
+            Anchor::CallStart => AnchorState::Came(self.call_start),
             Anchor::Greeting => self.greeting_end(),
             Anchor::AgentSpeechEnd => self.speech_end(over, next.silence),
             Anchor::AgentTurnEnd => self.turn_end(over, next.silence),
-            Anchor::PreviousTurn | Anchor::AgentSpeechStart => Standing::Came(over),
+            Anchor::PreviousTurn | Anchor::AgentSpeechStart => AnchorState::Came(over),
         }
     }
 
-    fn greeting_end(&self) -> Standing {
+    fn greeting_end(&self) -> AnchorState {
         let (bound, doubt) = match self.greeting {
-            GreetingPolicy::None => return Standing::Came(self.call_start),
+            GreetingPolicy::None => return AnchorState::Came(self.call_start),
             GreetingPolicy::Ignore => (later(self.call_start, IGNORED_GREETING), false),
             GreetingPolicy::Expect => (later(self.call_start, self.first_timeout), true),
         };
@@ -78,7 +78,7 @@ impl Known<'_> {
 
     /// Fires once the agent has been silent for `silence` after speech that ended since the
     /// previous turn's media start, or since the start of the call.
-    fn speech_end(&self, over: Instant, silence: Duration) -> Standing {
+    fn speech_end(&self, over: Instant, silence: Duration) -> AnchorState {
         let (end, bound) = match self.before {
             None => (
                 self.talk.first_end,
@@ -95,7 +95,7 @@ impl Known<'_> {
 
     /// Fires once the agent is silent and its state is `listening` or `idle` again. If the agent
     /// reports no state, silence is enough.
-    fn turn_end(&self, over: Instant, silence: Duration) -> Standing {
+    fn turn_end(&self, over: Instant, silence: Duration) -> AnchorState {
         let Some((since, state)) = self.states.current() else {
             return self.speech_end(over, silence);
         };
@@ -103,19 +103,19 @@ impl Known<'_> {
             AgentState::Listening | AgentState::Idle => {
                 let told = self.speech_end(over, SEPARATES);
                 match (told, self.before) {
-                    (Standing::Came(at), _) => Standing::Came(at.max(since)),
+                    (AnchorState::Came(at), _) => AnchorState::Came(at.max(since)),
                     // The agent went back to listening without having said anything in this turn.
-                    (Standing::Waits { doubt: true, .. }, Some(before))
+                    (AnchorState::Waits { doubt: true, .. }, Some(before))
                         if self.talk.current().is_none() && since >= before.speech_end =>
                     {
-                        Standing::Came(over.max(since))
+                        AnchorState::Came(over.max(since))
                     }
                     (waits, _) => waits,
                 }
             }
             AgentState::Initializing | AgentState::Thinking | AgentState::Speaking => {
                 let bound = self.before.map_or(self.call_start, |b| b.deadline);
-                Standing::Waits {
+                AnchorState::Waits {
                     until: Some(later(since, SPURT_BOUND).max(bound).max(over)),
                     doubt: true,
                 }
@@ -131,18 +131,18 @@ impl Known<'_> {
         silence: Duration,
         earliest: Instant,
         (bound, doubt): (Instant, bool),
-    ) -> Standing {
+    ) -> AnchorState {
         if let Some(speaking) = self.talk.current() {
-            return Standing::Waits {
+            return AnchorState::Waits {
                 until: Some(later(speaking.began(), SPURT_BOUND).max(earliest)),
                 doubt: true,
             };
         }
         let Some(end) = end else {
             if self.talk.may_go_on() {
-                return Standing::never_yet();
+                return AnchorState::never_yet();
             }
-            return Standing::Waits {
+            return AnchorState::Waits {
                 until: Some(bound),
                 doubt,
             };
@@ -150,9 +150,9 @@ impl Known<'_> {
         let at = later(end, silence).max(earliest);
         // The ear reports a silence of SPURT_GAP by itself; any other length needs a timeout.
         match self.talk.fell_silent() {
-            Some(_) if silence <= SPURT_GAP => Standing::Came(at),
-            None if silence == SPURT_GAP => Standing::never_yet(),
-            _ => Standing::Waits {
+            Some(_) if silence <= SPURT_GAP => AnchorState::Came(at),
+            None if silence == SPURT_GAP => AnchorState::never_yet(),
+            _ => AnchorState::Waits {
                 until: Some(at),
                 doubt: false,
             },
@@ -161,19 +161,19 @@ impl Known<'_> {
 
     /// Fires on a talk spurt that begins after the previous turn's end of speech; for the first
     /// turn, on any talk spurt.
-    fn speech_start(&self) -> Standing {
+    fn speech_start(&self) -> AnchorState {
         let Some(before) = self.before else {
             return match self.talk.current() {
-                Some(spurt) => Standing::Came(spurt.began().max(self.call_start)),
-                None => Standing::Waits {
+                Some(spurt) => AnchorState::Came(spurt.began().max(self.call_start)),
+                None => AnchorState::Waits {
                     until: Some(later(self.call_start, self.first_timeout)),
                     doubt: true,
                 },
             };
         };
         match self.talk.began_after(before.speech_end) {
-            Some(at) => Standing::Came(at),
-            None => Standing::Waits {
+            Some(at) => AnchorState::Came(at),
+            None => AnchorState::Waits {
                 until: before.over.map(|over| over.max(before.deadline)),
                 doubt: true,
             },
@@ -181,7 +181,7 @@ impl Known<'_> {
     }
 }
 
-impl Standing {
+impl AnchorState {
     fn never_yet() -> Self {
         Self::Waits {
             until: None,

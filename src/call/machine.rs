@@ -4,7 +4,7 @@
 //! [`CallEvent`]s, the next instant at which to wake it, a [`CallResult`].
 //! Invariants: every planned turn ends exactly once; nothing fires before its instant.
 
-use super::anchor::{Before, Known, Standing};
+use super::anchor::{AnchorState, Before, Known};
 use super::late::Owed;
 use super::playout::{Held, Playouts};
 use super::states::States;
@@ -161,7 +161,7 @@ impl Call {
         }
         let turns = self.turns.iter().map(|t| t.poll_timeout(&self.talk));
         let anchor = match self.standing() {
-            Some(Standing::Waits { until, .. }) => until,
+            Some(AnchorState::Waits { until, .. }) => until,
             _ => None,
         };
         let waits = turns.chain([self.agent_bound(), anchor]);
@@ -507,7 +507,7 @@ impl Call {
     }
 
     /// State of the next turn's anchor; `None` if there is nothing to wait for.
-    fn standing(&self) -> Option<Standing> {
+    fn standing(&self) -> Option<AnchorState> {
         let next = self.script.turns.get(self.begun)?;
         if self.planned.is_some() || self.is_done() {
             return None;
@@ -525,8 +525,8 @@ impl Call {
 
     fn plan(&mut self, bounds_until: Option<Instant>) {
         let (anchor, doubt) = match self.standing() {
-            Some(Standing::Came(at)) => (at, false),
-            Some(Standing::Waits {
+            Some(AnchorState::Came(at)) => (at, false),
+            Some(AnchorState::Waits {
                 until: Some(until),
                 doubt,
             }) if bounds_until.is_some_and(|now| now >= until) => (until, doubt),

@@ -19,7 +19,7 @@ const SPEAKS_AFTER: Duration = Duration::from_millis(300);
 
 /// What the agent's states say about a pause in its speech.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Told {
+pub(super) enum PauseMeaning {
     /// It stopped speaking and then started again.
     Stopped,
     /// It was in state `speaking` throughout.
@@ -71,14 +71,14 @@ impl States {
     }
 
     /// What the states say about the silence from `last` (the last audible sample) to `onset`.
-    pub(super) fn of_pause(&self, last: Instant, onset: Instant) -> Told {
+    pub(super) fn of_pause(&self, last: Instant, onset: Instant) -> PauseMeaning {
         let from = last.checked_sub(LEFT_BEFORE).unwrap_or(last);
         let mut speaking = self.at(from).map(|(_, s)| s == AgentState::Speaking);
         let mut left = speaking == Some(false);
         for &(at, state) in self.changes.iter().filter(|(at, _)| *at > from) {
             if state == AgentState::Speaking {
                 if left && at >= last && at <= onset + SPEAKS_AFTER {
-                    return Told::Stopped;
+                    return PauseMeaning::Stopped;
                 }
                 speaking = Some(true);
                 left = false;
@@ -89,8 +89,8 @@ impl States {
         }
         // Otherwise the agent left `speaking` and has not reported it again, or never reported it.
         match (speaking, left) {
-            (Some(true), false) => Told::SpokeOn,
-            _ => Told::Nothing,
+            (Some(true), false) => PauseMeaning::SpokeOn,
+            _ => PauseMeaning::Nothing,
         }
     }
 }
@@ -103,10 +103,10 @@ mod tests {
     #[test]
     fn the_agents_state_decides_what_a_pause_means() {
         // The pause lasts from 1000 to 1400 ms; speech had begun at 100.
-        type Case = (&'static str, &'static [(u64, AgentState)], Told);
+        type Case = (&'static str, &'static [(u64, AgentState)], PauseMeaning);
         let cases: [Case; 9] = [
-            ("no state", &[], Told::Nothing),
-            ("speaks on", &[(50, Speaking)], Told::SpokeOn),
+            ("no state", &[], PauseMeaning::Nothing),
+            ("speaks on", &[(50, Speaking)], PauseMeaning::SpokeOn),
             (
                 "interrupted, thinks, answers",
                 &[
@@ -115,7 +115,7 @@ mod tests {
                     (1200, Thinking),
                     (1350, Speaking),
                 ],
-                Told::Stopped,
+                PauseMeaning::Stopped,
             ),
             (
                 "the state comes before the silence",
@@ -125,32 +125,32 @@ mod tests {
                     (1200, Thinking),
                     (1350, Speaking),
                 ],
-                Told::Stopped,
+                PauseMeaning::Stopped,
             ),
             (
                 "speaking arrives after its audio",
                 &[(50, Speaking), (1005, Listening), (1550, Speaking)],
-                Told::Stopped,
+                PauseMeaning::Stopped,
             ),
             (
                 "a filler outside of its states, then an answer",
                 &[(50, Thinking), (1350, Speaking)],
-                Told::Stopped,
+                PauseMeaning::Stopped,
             ),
             (
                 "it stopped long before",
                 &[(50, Speaking), (300, Listening), (500, Speaking)],
-                Told::SpokeOn,
+                PauseMeaning::SpokeOn,
             ),
             (
                 "audible, but never speaking",
                 &[(50, Listening)],
-                Told::Nothing,
+                PauseMeaning::Nothing,
             ),
             (
                 "stops after the pause",
                 &[(50, Speaking), (1900, Listening)],
-                Told::SpokeOn,
+                PauseMeaning::SpokeOn,
             ),
         ];
         for (name, changes, expected) in cases {

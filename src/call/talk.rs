@@ -5,7 +5,7 @@
 //! reported as ended is dropped when that stream's next stretch begins; memory is bounded.
 
 use super::StreamId;
-use super::states::{States, Told};
+use super::states::{PauseMeaning, States};
 use crate::audio::{Heard, HeardAt, Onset, SPURT_GAP};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -252,11 +252,11 @@ impl Talk {
         };
         let cut = onset.after.is_some_and(|pause| pause.cut);
         match states.of_pause(last, at) {
-            Told::Stopped => Link::New,
-            Told::SpokeOn if pause < SPURT_GAP => Link::Continues,
-            Told::SpokeOn => Link::Unclear(pause),
-            Told::Nothing if pause >= SPURT_GAP || cut => Link::New,
-            Told::Nothing => Link::Unclear(pause),
+            PauseMeaning::Stopped => Link::New,
+            PauseMeaning::SpokeOn if pause < SPURT_GAP => Link::Continues,
+            PauseMeaning::SpokeOn => Link::Unclear(pause),
+            PauseMeaning::Nothing if pause >= SPURT_GAP || cut => Link::New,
+            PauseMeaning::Nothing => Link::Unclear(pause),
         }
     }
 

@@ -11,7 +11,7 @@ use crate::record::{
 };
 use crate::report::Screen;
 use crate::report::comparison::{self, Compared, Pair};
-use crate::stats::compare::{Change, Noise, Series, Settings, compare_pairs};
+use crate::stats::compare::{Change, CompareSettings, Noise, Series, compare_pairs};
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 
@@ -52,7 +52,7 @@ fn metrics() -> PossibleValuesParser {
 
 /// Parses `5%`, `20ms`, or both separated by a comma.
 fn noise(text: &str) -> Result<Noise, String> {
-    let mut noise = Settings::default().noise;
+    let mut noise = CompareSettings::default().noise;
     for part in text.split(',') {
         match part.trim().strip_suffix('%') {
             Some(share) => {
@@ -128,10 +128,12 @@ pub(super) fn of_records(
             sides.push((pair, a, b));
         }
     }
-    let settings = Settings {
-        noise: how.noise_threshold.unwrap_or(Settings::default().noise),
+    let settings = CompareSettings {
+        noise: how
+            .noise_threshold
+            .unwrap_or(CompareSettings::default().noise),
         seed: baseline.1.summary.run.seed,
-        ..Settings::default()
+        ..CompareSettings::default()
     };
     let pairs: Vec<_> = sides
         .iter()
@@ -304,7 +306,7 @@ mod tests {
 
     #[test]
     fn noise_margins_are_parsed() {
-        let default = Settings::default().noise;
+        let default = CompareSettings::default().noise;
         for (text, share, ms) in [
             ("5%,20ms", 0.05, 20.0),
             ("10%", 0.1, default.ms),

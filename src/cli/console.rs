@@ -12,7 +12,7 @@ use anstream::{AutoStream, ColorChoice};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{BufWriter, Error, ErrorKind, IsTerminal as _, Result, Write as _};
 
-/// Redraws per second of a [`Line`].
+/// Redraws per second of a [`RedrawnLine`].
 const REDRAWS: u8 = 10;
 
 /// Prints a text to stderr. Names and messages in it may be anybody's: nothing in them acts on the
@@ -82,15 +82,15 @@ pub(super) fn screen() -> Screen {
     Screen::new(style, columns)
 }
 
-/// Whether stderr is a terminal, where a [`Line`] can be redrawn.
+/// Whether stderr is a terminal, where a [`RedrawnLine`] can be redrawn.
 pub(super) fn redraws() -> bool {
     std::io::stderr().is_terminal()
 }
 
 /// A line on stderr that is redrawn in its place.
-pub(super) struct Line(ProgressBar);
+pub(super) struct RedrawnLine(ProgressBar);
 
-impl Line {
+impl RedrawnLine {
     /// An empty line.
     pub(super) fn new() -> Self {
         let target = ProgressDrawTarget::stderr_with_hz(REDRAWS);

@@ -3,7 +3,7 @@
 //! In: a future, what stops it. Out: what the future returns. Invariant: the first SIGINT, SIGTERM
 //! or SIGHUP lets the command end by itself; the second does not wait for it.
 
-use super::signals::{self, Part};
+use super::signals::{self, CancellablePart};
 use super::trouble::Trouble;
 use std::future::Future;
 use std::time::Duration;
@@ -29,7 +29,7 @@ pub(super) fn with_runtime<T>(
         .build()
         .map_err(refused)?;
     signals::listen().map_err(refused)?;
-    let part = Part::begin(&stop);
+    let part = CancellablePart::begin(&stop);
     let done = runtime.block_on(work);
     drop(part);
     // Without a limit, this would wait for a DNS lookup that is still running.

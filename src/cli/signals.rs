@@ -60,9 +60,9 @@ impl Watch {
 /// A part of a command that a signal cancels; over when it is dropped.
 #[derive(Debug)]
 #[must_use = "the part is over when this is dropped"]
-pub(super) struct Part(());
+pub(super) struct CancellablePart(());
 
-impl Part {
+impl CancellablePart {
     /// The next signal cancels `token`; at once if one came since the last part.
     pub(super) fn begin(token: &CancellationToken) -> Self {
         watch().begin(token.clone());
@@ -70,7 +70,7 @@ impl Part {
     }
 }
 
-impl Drop for Part {
+impl Drop for CancellablePart {
     fn drop(&mut self) {
         watch().busy = false;
     }

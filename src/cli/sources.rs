@@ -2,7 +2,7 @@
 //!
 //! In: a path, or the name of a built-in scenario. Out: its text, and the checked scenario.
 //! Invariants: the number of bytes read is bounded; a built-in scenario and its sounds are unpacked
-//! to a private temporary folder, which lives as long as the [`Source`].
+//! to a private temporary folder, which lives as long as the [`ScenarioSource`].
 
 use super::builtin::{BUILTINS, names};
 use super::console;
@@ -23,7 +23,7 @@ pub type Lookup<'a> = &'a dyn Fn(&str) -> Result<Option<String>, Trouble>;
 
 /// An opened scenario.
 #[derive(Debug)]
-pub struct Source {
+pub struct ScenarioSource {
     name: String,
     path: PathBuf,
     text: Vec<u8>,
@@ -31,7 +31,7 @@ pub struct Source {
     _unpacked: Option<TempDir>,
 }
 
-impl Source {
+impl ScenarioSource {
     /// Opens a file or, if there is none, the built-in scenario of that name.
     ///
     /// # Errors

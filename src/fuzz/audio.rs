@@ -4,7 +4,7 @@
 //! bounded, and an utterance can be made of it.
 
 use super::planted::planted;
-use crate::audio::{About, MAX_PACKET, RATE, Utterance, decode, speech_span};
+use crate::audio::{MAX_PACKET, RATE, SoundInfo, Utterance, decode, speech_span};
 use std::time::Duration;
 
 /// Extensions of names; a name may have none, or a wrong one.
@@ -51,9 +51,9 @@ pub(super) fn run(bytes: &[u8]) {
         true => Utterance::new(
             "name",
             file,
-            About {
+            SoundInfo {
                 extension,
-                ..About::default()
+                ..SoundInfo::default()
             },
         ),
         false => return,

@@ -5,14 +5,14 @@
 
 use super::planted::planted;
 use crate::cli::live::answered;
-use crate::report::prometheus::Metrics;
+use crate::report::prometheus::PrometheusMetrics;
 use std::cell::LazyCell;
 use tokio::runtime::{Builder, Runtime};
 
 thread_local! {
-    static SERVER: LazyCell<(Runtime, Metrics)> = const { LazyCell::new(|| {
+    static SERVER: LazyCell<(Runtime, PrometheusMetrics)> = const { LazyCell::new(|| {
         let runtime = Builder::new_current_thread().enable_time().build();
-        let metrics = Metrics::new("scenario", "target", "0", &["default"]);
+        let metrics = PrometheusMetrics::new("scenario", "target", "0", &["default"]);
         (runtime.expect("a runtime"), metrics)
     }) };
 }

@@ -35,7 +35,7 @@ pub use words::change_word;
 
 /// A fuzz target.
 #[derive(Debug, Clone, Copy)]
-pub struct Target {
+pub struct FuzzTarget {
     /// Its name, and that of its folder in `fuzz/corpus`.
     pub name: &'static str,
     /// Runs it on one input.
@@ -45,93 +45,93 @@ pub struct Target {
 }
 
 /// Every target, in the order of the nightly workflow.
-pub const TARGETS: &[Target] = &[
-    Target {
+pub const TARGETS: &[FuzzTarget] = &[
+    FuzzTarget {
         name: "address",
         run: address::run,
         mutations: 20_000,
     },
-    Target {
+    FuzzTarget {
         name: "annotation",
         run: annotation::run,
         mutations: 20_000,
     },
-    Target {
+    FuzzTarget {
         name: "audio",
         run: audio::run,
         mutations: 100,
     },
-    Target {
+    FuzzTarget {
         name: "datagrams",
         run: datagrams::run,
         mutations: 40,
     },
-    Target {
+    FuzzTarget {
         name: "dotenv",
         run: dotenv::run,
         mutations: 20_000,
     },
-    Target {
+    FuzzTarget {
         name: "duration",
         run: durations::run,
         mutations: 20_000,
     },
-    Target {
+    FuzzTarget {
         name: "folder",
         run: folder::run,
         mutations: 40,
     },
-    Target {
+    FuzzTarget {
         name: "http",
         run: http::run,
         mutations: 5_000,
     },
-    Target {
+    FuzzTarget {
         name: "journal",
         run: journal::run,
         mutations: 500,
     },
-    Target {
+    FuzzTarget {
         name: "opus",
         run: opus::run,
         mutations: 100,
     },
-    Target {
+    FuzzTarget {
         name: "pipe",
         run: pipe::run,
         mutations: 2_000,
     },
-    Target {
+    FuzzTarget {
         name: "redact",
         run: redact::run,
         mutations: 4_000,
     },
-    Target {
+    FuzzTarget {
         name: "rtp",
         run: rtp::run,
         mutations: 3_000,
     },
-    Target {
+    FuzzTarget {
         name: "scenario",
         run: scenario::run,
         mutations: 200,
     },
-    Target {
+    FuzzTarget {
         name: "sdp",
         run: sdp::run,
         mutations: 200,
     },
-    Target {
+    FuzzTarget {
         name: "signalling",
         run: signalling::run,
         mutations: 2_000,
     },
-    Target {
+    FuzzTarget {
         name: "srtp",
         run: srtp::run,
         mutations: 2_000,
     },
-    Target {
+    FuzzTarget {
         name: "threshold",
         run: threshold::run,
         mutations: 20_000,

@@ -8,7 +8,7 @@ use super::input::Input;
 use super::planted::planted;
 use crate::audio::packets::{HeldPacket, PacketRing};
 use crate::audio::replay::{Window, loudspeaker};
-use crate::audio::{Codec, Decoder, Ear, Heard, MAX_PACKET, Packet, opus, samples_in, tone};
+use crate::audio::{Codec, Ear, FrameDecoder, Heard, MAX_PACKET, Packet, opus, samples_in, tone};
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
@@ -29,7 +29,7 @@ static KNOWN: LazyLock<Vec<Box<[u8]>>> = LazyLock::new(|| {
 /// The listeners of one input.
 struct Listeners {
     ear: Ear,
-    decoder: Decoder,
+    decoder: FrameDecoder,
     codec: Codec,
     kept: PacketRing,
     start: Instant,
@@ -46,7 +46,7 @@ pub(super) fn run(bytes: &[u8]) {
     let start = Instant::now();
     let mut listeners = Listeners {
         ear: Ear::of(codec).expect("libopus"),
-        decoder: Decoder::new(codec).expect("libopus"),
+        decoder: FrameDecoder::new(codec).expect("libopus"),
         codec,
         kept: PacketRing::new(codec),
         start,
@@ -110,8 +110,8 @@ impl Listeners {
     /// The length that a packet gives itself, where the codec has one.
     fn length(&self, payload: &[u8]) -> Option<usize> {
         match &self.decoder {
-            Decoder::Opus(decoder) => decoder.length(payload).ok(),
-            Decoder::Pcm(_) => None,
+            FrameDecoder::Opus(decoder) => decoder.length(payload).ok(),
+            FrameDecoder::Pcm(_) => None,
         }
     }
 

@@ -7,8 +7,8 @@
 use super::planted::planted;
 use crate::plan::{Plan, json_line, summary};
 use crate::scenario::{
-    FileProblem, LoadedSound, MAX_BYTES, Overrides, Problem, Scenario, SoundFile, Target, Unset,
-    check, parse_threshold_line, redacted,
+    FileProblem, LoadedSound, MAX_BYTES, Overrides, Problem, Scenario, SoundFile, TargetConfig,
+    Unset, check, parse_threshold_line, redacted,
 };
 use crate::vocab::Address;
 use std::path::Path;
@@ -103,7 +103,7 @@ fn is_valid(scenario: &Scenario) {
     for turn in &scenario.call.turns {
         assert!(!turn.timeout.is_zero());
     }
-    if let Target::Livekit(livekit) = &scenario.target
+    if let TargetConfig::Livekit(livekit) = &scenario.target
         && let Some(url) = &livekit.url
     {
         assert!(Address::parse(url).is_ok(), "{url}");

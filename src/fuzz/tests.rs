@@ -3,7 +3,7 @@
 //! Invariants: the mutations come from a seed that a failure prints; the instrumented fuzzer of
 //! `scripts/fuzz` finds deeper defects, and takes a build of its own.
 
-use super::{TARGETS, Target, plant};
+use super::{FuzzTarget, TARGETS, plant};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use std::collections::BTreeMap;
@@ -19,7 +19,7 @@ fn corpora() -> PathBuf {
 }
 
 /// The inputs of a target, by file name.
-fn corpus(target: &Target) -> BTreeMap<PathBuf, Vec<u8>> {
+fn corpus(target: &FuzzTarget) -> BTreeMap<PathBuf, Vec<u8>> {
     let folder = corpora().join(target.name);
     let entries = std::fs::read_dir(&folder).unwrap_or_else(|e| panic!("{folder:?}: {e}"));
     let paths = entries.map(|entry| entry.expect("a readable folder").path());

@@ -4,7 +4,7 @@
 //! below. It only decides whether to ask for consent before a large run.
 
 use super::shape;
-use crate::scenario::{Call, Extent, Scenario, Shape};
+use crate::scenario::{CallConfig, Extent, Scenario, Shape};
 use crate::vocab::{Anchor, Expect, GreetingPolicy};
 use std::time::Duration;
 
@@ -76,7 +76,7 @@ pub(super) fn estimate(scenario: &Scenario) -> Estimate {
     }
 }
 
-fn call_length(call: &Call, scenario: &Scenario) -> Duration {
+fn call_length(call: &CallConfig, scenario: &Scenario) -> Duration {
     let greeting = match call.greeting {
         GreetingPolicy::None => Duration::ZERO,
         GreetingPolicy::Expect | GreetingPolicy::Ignore => GREETING,

@@ -17,7 +17,7 @@ pub use consent::{
 pub use estimate::Estimate;
 pub use show::{json_line, summary};
 
-use crate::scenario::{Extent, Load, Scenario, Shape, Stage, Turn};
+use crate::scenario::{Extent, Load, Scenario, Shape, Stage, TurnConfig};
 use crate::vocab::{Anchor, Expect};
 use draw::{Domain, Draw};
 use std::sync::Arc;
@@ -96,7 +96,7 @@ pub struct Plan {
     warmup: u64,
     variants: Vec<String>,
     names: Vec<String>,
-    turns: Vec<Turn>,
+    turns: Vec<TurnConfig>,
     estimate: Estimate,
 }
 
@@ -254,7 +254,7 @@ impl Plan {
         (!warmup && count > 1).then(|| number / count)
     }
 
-    fn turn(&self, turn: &Turn, draw: &mut Draw) -> PlannedTurn {
+    fn turn(&self, turn: &TurnConfig, draw: &mut Draw) -> PlannedTurn {
         // Always two draws per turn, even if unused, so that changing one turn does not affect the
         // others.
         let utterance = turn.say[draw.below(turn.say.len() as u64) as usize];

@@ -3,7 +3,7 @@
 //! In: a plan. Out: a summary as text, or one line of JSON per call. Prints nothing itself.
 
 use super::{Plan, PlannedCall, Start};
-use crate::scenario::{Load, Process, Scenario, Shape, Stage, Target};
+use crate::scenario::{Load, Process, Scenario, Shape, Stage, TargetConfig};
 use crate::vocab::duration;
 use serde::Serialize;
 use std::fmt::Write;
@@ -119,8 +119,8 @@ pub fn summary(scenario: &Scenario, plan: &Plan) -> String {
 
 fn head(scenario: &Scenario, plan: &Plan) -> Vec<(&'static str, String)> {
     let target = match &scenario.target {
-        Target::Embedded(agent) => format!("embedded agent, delay {}", agent.delay),
-        Target::Livekit(livekit) => match &livekit.url {
+        TargetConfig::Embedded(agent) => format!("embedded agent, delay {}", agent.delay),
+        TargetConfig::Livekit(livekit) => match &livekit.url {
             Some(url) => format!("LiveKit at {}", without_user(url)),
             None => "LiveKit at $LIVEKIT_URL".to_owned(),
         },

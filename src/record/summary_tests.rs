@@ -3,12 +3,12 @@
 use super::fixtures::{Run, base, facts, ms};
 use super::*;
 use crate::call::{Failure, Outcome};
-use crate::stats::{Aggregate, Comparison, Decider, Gate};
+use crate::stats::{Aggregate, Decider, Gate, Inequality};
 
 fn threshold(metric: &str, expression: &str, aggregate: Aggregate, bound: f64) -> Threshold {
     let gate = Gate {
         aggregate,
-        comparison: Comparison::Lt,
+        comparison: Inequality::Lt,
         bound,
     };
     Threshold::new(metric, expression, gate)

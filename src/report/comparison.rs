@@ -6,7 +6,7 @@
 mod text;
 
 use crate::record::LagNeeded;
-use crate::stats::compare::{Change, Comparison, Difference, Figure, Settings};
+use crate::stats::compare::{Change, CompareSettings, Comparison, Difference, Figure};
 use serde_json::{Value, json};
 pub use text::render;
 
@@ -17,7 +17,7 @@ const VERSION: u32 = 1;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Compared {
     /// Settings of the comparison: noise margins, level and seed.
-    pub settings: Settings,
+    pub settings: CompareSettings,
     /// Each candidate with its baseline.
     pub pairs: Vec<Pair>,
 }
@@ -46,7 +46,7 @@ impl Pair {
 
 /// Renders the comparison as JSON; an infinite value becomes `null`.
 pub fn json(compared: &Compared) -> String {
-    let Settings { noise, level, seed } = compared.settings;
+    let CompareSettings { noise, level, seed } = compared.settings;
     let value = json!({
         "version": VERSION,
         "level": level,
@@ -181,7 +181,7 @@ mod tests {
             ..pair.clone()
         };
         Compared {
-            settings: Settings::default(),
+            settings: CompareSettings::default(),
             pairs: vec![pair, plain],
         }
     }

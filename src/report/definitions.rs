@@ -3,7 +3,7 @@
 //! In: the table of metrics. Out: names and sentences. Invariant: the definition of a latency
 //! says at which instant it begins and at which it ends.
 
-use crate::vocab::{Metric, Shown};
+use crate::vocab::{Metric, Visibility};
 
 /// A term and its meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,7 +57,7 @@ pub(super) const TERMS: &[Definition] = &[
 /// Definitions of the metrics that reports show, followed by the other terms.
 pub fn definitions() -> impl Iterator<Item = Definition> {
     let metrics = Metric::ALL.iter().filter(|m| !m.is_share());
-    let shown = metrics.filter(|m| m.row().shown != Shown::Asked);
+    let shown = metrics.filter(|m| m.row().shown != Visibility::Asked);
     let defined = shown.map(|m| Definition {
         name: m.name(),
         text: m.row().definition,

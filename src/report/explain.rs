@@ -7,7 +7,7 @@ use super::Screen;
 use super::definitions::TERMS;
 use super::flags::{self, FLAGS};
 use super::text::{beside, indented, joined};
-use crate::vocab::{About, Kind, Metric, Row, Shown, nearest};
+use crate::vocab::{Metric, MetricKind, MetricRow, SampleUnit, Visibility, nearest};
 
 /// Width of the column of names in the list.
 const NAMES: usize = 20;
@@ -79,28 +79,28 @@ pub fn explain(text: &str, screen: Screen) -> Result<String, Option<&'static str
     Ok(joined(&lines))
 }
 
-fn unit(row: &Row) -> String {
+fn unit(row: &MetricRow) -> String {
     let each = match row.about {
-        About::Turn => "turn",
-        About::Call => "call",
+        SampleUnit::Turn => "turn",
+        SampleUnit::Call => "call",
     };
     match row.kind {
-        Kind::Latency => format!("ms, one value a {each}"),
-        Kind::Share => format!("share of {each}s, from 0 to 1"),
+        MetricKind::Latency => format!("ms, one value a {each}"),
+        MetricKind::Share => format!("share of {each}s, from 0 to 1"),
     }
 }
 
-fn shown(row: &Row) -> String {
+fn shown(row: &MetricRow) -> String {
     let shown = match (row.kind, row.shown) {
-        (Kind::Share, _) => {
+        (MetricKind::Share, _) => {
             "as a number of turns on the screen after a run and in every report; as a share where a threshold or a comparison names it"
         }
-        (_, Shown::First) => "on the screen after a run, in every summary and report",
-        (_, Shown::Always) => "with --details, in every summary and report",
-        (_, Shown::Measured) => {
+        (_, Visibility::First) => "on the screen after a run, in every summary and report",
+        (_, Visibility::Always) => "with --details, in every summary and report",
+        (_, Visibility::Measured) => {
             "on the screen after a run and in reports where it was measured; in every summary"
         }
-        (_, Shown::Asked) => "only where a threshold or a comparison names it",
+        (_, Visibility::Asked) => "only where a threshold or a comparison names it",
     };
     match row.compared {
         true => format!("{shown}; `loadgen compare` compares it unless told otherwise"),

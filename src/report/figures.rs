@@ -5,7 +5,7 @@
 
 use crate::record::{AllTurns, Latency, Metrics, Ms, Quantiles, Span};
 use crate::stats::samples_needed;
-use crate::vocab::{Metric, Shown};
+use crate::vocab::{Metric, Visibility};
 
 /// Shown in place of a figure that was not measured.
 pub(super) const NOTHING: &str = "–";
@@ -47,7 +47,7 @@ pub(super) const QUANTILES: [Quantile; 3] = [
 /// The latencies that get a row in the tables for people.
 pub(super) fn in_tables(metrics: &Metrics) -> impl Iterator<Item = (Metric, Latency)> {
     let has_row = |(metric, latency): &(Metric, Latency)| {
-        metric.row().shown != Shown::Measured || latency.count > 0
+        metric.row().shown != Visibility::Measured || latency.count > 0
     };
     metrics.latencies().filter(has_row)
 }

@@ -49,7 +49,7 @@ type Lateness = Family<OfQuantile, Gauge<f64, AtomicU64>>;
 
 /// Generator health at one moment; counts and lateness are since the start of the run.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Health {
+pub struct GeneratorHealth {
     /// Send lateness (planned send to handed to the kernel): median, 99th percentile, maximum.
     pub tick_lateness: [Duration; 3],
     /// Lateness of signalling's timers: median, 99th percentile, maximum.
@@ -78,7 +78,7 @@ pub struct Health {
     pub resident_bytes: u64,
 }
 
-/// Name and help of each count of [`Health::useless`].
+/// Name and help of each count of [`GeneratorHealth::useless`].
 const USELESS: [(&str, &str); 5] = [
     (
         "loadgen_packets_unauthenticated",
@@ -102,7 +102,7 @@ const USELESS: [(&str, &str); 5] = [
     ),
 ];
 
-impl Health {
+impl GeneratorHealth {
     fn useless(&self) -> [u64; 5] {
         [
             self.unauthenticated,
@@ -116,7 +116,7 @@ impl Health {
 
 /// The metrics of one run, ready to be scraped.
 #[derive(Debug)]
-pub struct Metrics {
+pub struct PrometheusMetrics {
     registry: Registry,
     /// The variants with a label of their own.
     variants: Vec<String>,
@@ -134,7 +134,7 @@ pub struct Metrics {
     signalling: Lateness,
     own_drops: Counter,
     send_errors: Counter,
-    /// Counts of packets and events that were of no use, in the order of [`Health::useless`].
+    /// Counts of packets and events that were of no use, in the order of [`GeneratorHealth::useless`].
     useless: [Counter; 5],
     packets: Count<OfDirection>,
     cpu: Counter<f64, AtomicU64>,
@@ -146,7 +146,7 @@ fn bounded(name: &str) -> String {
     name.chars().take(LONGEST).collect()
 }
 
-impl Metrics {
+impl PrometheusMetrics {
     /// Creates the metrics of a run. `scenario` is the scenario's name; `target` is the target's
     /// kind and address, without secrets.
     pub fn new(scenario: &str, target: &str, version: &str, variants: &[&str]) -> Self {
@@ -276,7 +276,7 @@ impl Metrics {
                 drop(self.calls.get_or_create(&self.of_state(variant, state)));
             }
         }
-        self.health(&Health::default());
+        self.health(&GeneratorHealth::default());
     }
 
     fn label(&self, variant: &str) -> String {
@@ -377,7 +377,7 @@ impl Metrics {
     }
 
     /// Updates the generator health.
-    pub fn health(&self, health: &Health) {
+    pub fn health(&self, health: &GeneratorHealth) {
         for (family, values) in [
             (&self.lateness, health.tick_lateness),
             (&self.signalling, health.signalling_lateness),
@@ -411,7 +411,7 @@ impl Metrics {
     }
 }
 
-/// Content type of [`Metrics::text`].
+/// Content type of [`PrometheusMetrics::text`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use crate::record::fixtures::{Failure, Outcome, Run, facts, ms};
 use crate::record::{
     Ending, Flag, MEASUREMENTS, Ms, RunFacts, Sentinels, Summary, Threshold, TurnRecord,
 };
-use crate::stats::{Aggregate, Comparison, Gate};
+use crate::stats::{Aggregate, Gate, Inequality};
 use crate::vocab::Metric;
 
 const FORMATS: &str = include_str!("../../docs/formats.md");
@@ -20,7 +20,7 @@ pub(super) fn threshold(
 ) -> Threshold {
     let gate = Gate {
         aggregate,
-        comparison: Comparison::Lt,
+        comparison: Inequality::Lt,
         bound,
     };
     Threshold::new(metric, expression, gate)

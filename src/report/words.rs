@@ -92,7 +92,7 @@ mod tests {
     use super::*;
     use crate::record::fixtures::{Run, facts};
     use crate::record::{Ending, GateOn, Threshold};
-    use crate::stats::{Aggregate, Comparison, Gate};
+    use crate::stats::{Aggregate, Gate, Inequality};
 
     #[test]
     fn gates_recorded_by_earlier_releases_have_words() {
@@ -141,7 +141,7 @@ mod tests {
         let gate = |bound: f64| {
             let gate = Gate {
                 aggregate: Aggregate::Quantile(0.95),
-                comparison: Comparison::Lt,
+                comparison: Inequality::Lt,
                 bound,
             };
             Threshold::new("ttfa", &format!("p(95)<{bound}ms"), gate)

@@ -4,7 +4,7 @@
 //! Invariant: whatever happens, exactly one `Ended` is reported, with one result for every turn.
 
 use super::call_opinions::CallOpinions;
-use super::call_report::{Begun, CallDone, Report, TurnDone};
+use super::call_report::{Begun, CallDone, CallReport, TurnDone};
 use super::caller::{CallerEnd, EndEvent};
 use super::clock::now;
 use super::line::{fail, pass_on};
@@ -12,7 +12,7 @@ use super::opinions::Excerpt;
 use super::shared::Shared;
 use crate::call::{CallEvent, CallResult, CallScript, Failure, Phase, StreamId, TurnResult};
 use crate::plan::PlannedCall;
-use crate::targets::{CallerHandle, Connection, Event, Line};
+use crate::targets::{CallLine, CallerHandle, Connection, Event};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
@@ -49,7 +49,10 @@ pub(super) async fn make(shared: Arc<Shared>, call: PlannedCall, planned_start: 
         started,
         plan: call.clone(),
     };
-    let _ = shared.reports.send(Report::Started(Box::new(begun))).await;
+    let _ = shared
+        .reports
+        .send(CallReport::Started(Box::new(begun)))
+        .await;
     let (mut result, mut connection, opinions) =
         match dialled(&shared, &call, &room, planned_start).await {
             Ok(dialled) => talk(&shared, &call, &room, dialled, planned_start).await,
@@ -77,7 +80,7 @@ pub(super) async fn make(shared: Arc<Shared>, call: PlannedCall, planned_start: 
         result,
         plan: call.clone(),
     };
-    let _ = shared.reports.send(Report::Ended(Box::new(done))).await;
+    let _ = shared.reports.send(CallReport::Ended(Box::new(done))).await;
     if let Some(connection) = connection {
         connection.hang_up().await;
     }
@@ -96,7 +99,7 @@ async fn explained(shared: &Shared, failure: Failure, connection: &mut dyn Conne
 
 /// A call whose connection has begun.
 struct Dialled {
-    line: Line<CallerEnd>,
+    line: CallLine<CallerEnd>,
     events: mpsc::Receiver<EndEvent>,
     /// Held until the call has joined: a call lasts longer than its join.
     joining: Option<OwnedSemaphorePermit>,
@@ -137,7 +140,7 @@ async fn talk(
     planned_start: Instant,
 ) -> (CallResult, Option<Box<dyn Connection>>, CallOpinions) {
     let Dialled {
-        line: Line {
+        line: CallLine {
             handle,
             mut connection,
         },
@@ -167,7 +170,7 @@ async fn talk(
                 None => break,
             },
             turn = opinions.answered() => {
-                tell_turn(shared, call, room, turn, Report::Amended).await;
+                tell_turn(shared, call, room, turn, CallReport::Amended).await;
                 confirm_voice(&*handle, &mut opinions).await;
             }
             event = connection.event() => {
@@ -177,7 +180,7 @@ async fn talk(
                 }
                 let notice = pass_on(&*handle, &mut *connection, event).await;
                 if let Some(text) = notice.filter(|_| !shared.several.swap(true, Relaxed)) {
-                    let _ = shared.reports.send(Report::Notice(text)).await;
+                    let _ = shared.reports.send(CallReport::Notice(text)).await;
                 }
             }
             () = shared.stop.cancelled() => {
@@ -218,7 +221,7 @@ async fn judge_sound(
             "what comes on the agent's track `{}` is no voice: it is not waited for",
             track.escape_debug()
         );
-        let _ = shared.reports.send(Report::Notice(text)).await;
+        let _ = shared.reports.send(CallReport::Notice(text)).await;
     }
 }
 
@@ -232,17 +235,17 @@ async fn tell(
 ) -> bool {
     match event {
         CallEvent::Phase(phase) => {
-            let report = Report::Phase(call.index as usize, phase);
+            let report = CallReport::Phase(call.index as usize, phase);
             let _ = shared.reports.send(report).await;
             return matches!(phase, Phase::Done | Phase::Failed);
         }
         CallEvent::TurnEnded(turn) => {
             let turn = opinions.judge(turn);
-            tell_turn(shared, call, room, turn, Report::Turn).await;
+            tell_turn(shared, call, room, turn, CallReport::Turn).await;
         }
         CallEvent::TurnAmended(turn) => {
             let turn = opinions.judge(turn);
-            tell_turn(shared, call, room, turn, Report::Amended).await;
+            tell_turn(shared, call, room, turn, CallReport::Amended).await;
         }
     }
     false
@@ -254,7 +257,7 @@ async fn tell_turn(
     call: &PlannedCall,
     room: &str,
     turn: TurnResult,
-    report: fn(Box<TurnDone>) -> Report,
+    report: fn(Box<TurnDone>) -> CallReport,
 ) {
     let done = Box::new(TurnDone {
         call: call.index as usize,
@@ -283,7 +286,7 @@ async fn last_opinions(
 ) {
     let last = async {
         while let Some(turn) = opinions.last_answered().await {
-            tell_turn(shared, call, room, turn, Report::Amended).await;
+            tell_turn(shared, call, room, turn, CallReport::Amended).await;
         }
     };
     tokio::select! {

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 /// What a call reports.
 #[derive(Debug)]
-pub(super) enum Report {
+pub(super) enum CallReport {
     Started(Box<Begun>),
     Phase(usize, Phase),
     Turn(Box<TurnDone>),

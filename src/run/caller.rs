@@ -4,9 +4,9 @@
 //! Invariant: the call script decides and the ears detect; neither knows the network.
 
 use super::evidence::Capture;
-use super::hearing::{Hearing, Report};
+use super::hearing::{Detection, Hearing};
 use super::opinions::Excerpt;
-use super::sounds::Said;
+use super::sounds::EncodedUtterance;
 use crate::audio::{AudioError, Codec, FRAME, FRAME_TIME, Heard, Onset, Packet, echo};
 use crate::call::{
     AgentState, Call, CallEvent, CallResult, CallScript, Failure, Input, Say, StreamId,
@@ -43,7 +43,7 @@ pub struct CallerEnd {
     call: Option<Call>,
     hearing: Hearing,
     /// The utterance of each turn.
-    says: Vec<Said>,
+    says: Vec<EncodedUtterance>,
     /// The turns that spoke last, with the capture time of their first sample.
     said: VecDeque<(Instant, usize)>,
     silence: Arc<[u8]>,
@@ -68,7 +68,7 @@ impl CallerEnd {
     pub(super) fn new(
         script: CallScript,
         start: Instant,
-        says: Vec<Said>,
+        says: Vec<EncodedUtterance>,
         (silence, codec): (Arc<[u8]>, Codec),
     ) -> Result<(Self, mpsc::Receiver<EndEvent>), AudioError> {
         debug_assert_eq!(script.turns.len(), says.len());
@@ -142,8 +142,8 @@ impl CallerEnd {
     /// Dismisses an onset that is the caller's own echo and passes any other to the call. The
     /// second opinion gets the audio of an onset that starts a talk spurt, and of one within a
     /// spurt if a turn is judged by it.
-    fn onset(&mut self, now: Instant, report: &Report, onset: Onset) {
-        let Report {
+    fn onset(&mut self, now: Instant, report: &Detection, onset: Onset) {
+        let Detection {
             stream,
             fresh,
             held_back,

@@ -25,7 +25,7 @@ const READINGS: usize = 5;
 
 /// The origin of a run's time axis, on both clocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Zero {
+pub(super) struct TimeOrigin {
     /// The instant that all instants in the records are relative to.
     pub at: Instant,
     /// The same instant on the wall clock.
@@ -34,15 +34,15 @@ pub(super) struct Zero {
 
 impl Clock {
     /// One moment on both clocks, as close together as this machine's scheduling allows.
-    pub(super) fn zero(self) -> Zero {
+    pub(super) fn zero(self) -> TimeOrigin {
         match self {
             Self::System => closest(),
-            Self::Virtual(wall) => Zero { at: now(), wall },
+            Self::Virtual(wall) => TimeOrigin { at: now(), wall },
         }
     }
 }
 
-fn closest() -> Zero {
+fn closest() -> TimeOrigin {
     let reading = || {
         let before = Instant::now();
         let wall = Timestamp::now();
@@ -57,7 +57,7 @@ fn closest() -> Zero {
         }
     }
     let (_, at, wall) = closest;
-    Zero { at, wall }
+    TimeOrigin { at, wall }
 }
 
 #[cfg(test)]

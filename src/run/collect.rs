@@ -5,7 +5,7 @@
 //! once the call has ended, and the call's counts match the journal. Memory does not grow with
 //! the length of the run, except for records that could not be written to the journal.
 
-use super::call_report::{Begun, CallDone, LeftOut, Report, TurnDone};
+use super::call_report::{Begun, CallDone, CallReport, LeftOut, TurnDone};
 use super::clock::now;
 use super::event::RunEvent;
 use super::finished::SentinelTurns;
@@ -66,9 +66,9 @@ impl<'a> Collector<'a> {
     }
 
     /// Records a report and emits its event.
-    pub(super) fn take(&mut self, report: Report, tell: &mut dyn FnMut(RunEvent)) {
+    pub(super) fn take(&mut self, report: CallReport, tell: &mut dyn FnMut(RunEvent)) {
         match report {
-            Report::Started(begun) => {
+            CallReport::Started(begun) => {
                 self.started += 1;
                 let call = begun.plan.index as usize;
                 self.note_begun(&begun, tell);
@@ -80,18 +80,18 @@ impl<'a> Collector<'a> {
                     warmup,
                 });
             }
-            Report::Phase(call, phase) => tell(RunEvent::Phase { call, phase }),
+            CallReport::Phase(call, phase) => tell(RunEvent::Phase { call, phase }),
             // A failed turn is recorded with the end of its call, which has the cause.
-            Report::Turn(done) if done.turn.outcome == Outcome::Failed => {}
-            Report::Turn(done) => {
+            CallReport::Turn(done) if done.turn.outcome == Outcome::Failed => {}
+            CallReport::Turn(done) => {
                 self.turn(done.call, &done.room, &done.turn, &done.plan, None, tell)
             }
-            Report::Amended(done) => self.amended(&done, tell),
-            Report::Ended(done) => self.ended(*done, tell),
-            Report::LeftOut(call) => self.left_out(&call, tell),
-            Report::Sentinel(turn) => self.sentinel(&turn.0, &turn.1, tell),
-            Report::Notice(text) => tell(RunEvent::Notice(text)),
-            Report::SentinelEnded(failure) => self.sentinel_ended(failure, tell),
+            CallReport::Amended(done) => self.amended(&done, tell),
+            CallReport::Ended(done) => self.ended(*done, tell),
+            CallReport::LeftOut(call) => self.left_out(&call, tell),
+            CallReport::Sentinel(turn) => self.sentinel(&turn.0, &turn.1, tell),
+            CallReport::Notice(text) => tell(RunEvent::Notice(text)),
+            CallReport::SentinelEnded(failure) => self.sentinel_ended(failure, tell),
         }
         self.sync();
     }

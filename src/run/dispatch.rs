@@ -5,7 +5,7 @@
 //! free; it never absorbs how late the call really started.
 
 use super::call;
-use super::call_report::{LeftOut, Report};
+use super::call_report::{CallReport, LeftOut};
 use super::clock::now;
 use super::sentinels::SentinelWatch;
 use super::shared::Shared;
@@ -51,7 +51,7 @@ async fn leave_out(shared: &Shared, call: PlannedCall, planned_start: Instant, s
     // The collector outlives every call.
     let _ = shared
         .reports
-        .send(Report::LeftOut(Box::new(left_out)))
+        .send(CallReport::LeftOut(Box::new(left_out)))
         .await;
 }
 

@@ -6,7 +6,7 @@
 
 use super::event::Vitals;
 use crate::net::DurationQuantiles;
-use crate::scenario::Health;
+use crate::scenario::HealthBounds;
 use std::time::Duration;
 
 /// Largest share of the received audio packets that may belong to no known track.
@@ -19,7 +19,7 @@ const FEW: u64 = 100;
 /// Checks the generator while it runs.
 #[derive(Debug)]
 pub(super) struct HealthWatch {
-    bounds: Health,
+    bounds: HealthBounds,
     /// Calls in progress when each bound was first found exceeded.
     late: Option<usize>,
     signalling: Option<usize>,
@@ -29,7 +29,7 @@ pub(super) struct HealthWatch {
 }
 
 impl HealthWatch {
-    pub(super) fn new(bounds: Health) -> Self {
+    pub(super) fn new(bounds: HealthBounds) -> Self {
         Self {
             bounds,
             late: None,
@@ -170,7 +170,7 @@ mod tests {
 
     #[test]
     fn each_bound_is_reported_with_the_concurrency_that_broke_it() {
-        let mut watch = HealthWatch::new(Health::default());
+        let mut watch = HealthWatch::new(HealthBounds::default());
         for (calls, late, drops) in [(10, 1, 0), (150, 6, 0), (200, 7, 3)] {
             watch.look(&health(late, drops), calls);
         }
@@ -182,20 +182,20 @@ mod tests {
 
     #[test]
     fn bounds_apply_to_the_run_as_a_whole() {
-        let mut watch = HealthWatch::new(Health::default());
+        let mut watch = HealthWatch::new(HealthBounds::default());
         watch.look(&health(60, 0), 1);
         assert!(watch.doubts(&health(2, 0)).is_empty());
-        let lax = Health {
+        let lax = HealthBounds {
             tick_lateness: Duration::from_millis(80),
             own_drops: 5,
-            ..Health::default()
+            ..HealthBounds::default()
         };
         assert!(HealthWatch::new(lax).doubts(&health(60, 5)).is_empty());
     }
 
     #[test]
     fn more_than_1_percent_of_packets_unheard_is_a_doubt() {
-        let watch = HealthWatch::new(Health::default());
+        let watch = HealthWatch::new(HealthBounds::default());
         let doubts = |heard, ignored, unheard| {
             let mut vitals = vitals();
             let health = &mut vitals.health;
@@ -215,7 +215,7 @@ mod tests {
 
     #[test]
     fn signalling_lateness_has_its_own_bound() {
-        let mut watch = HealthWatch::new(Health::default());
+        let mut watch = HealthWatch::new(HealthBounds::default());
         let mut late = vitals();
         late.signalling_lateness.p99 = Duration::from_millis(63);
         watch.look(&vitals(), 10);
@@ -229,7 +229,7 @@ mod tests {
 
     #[test]
     fn lost_events_and_useless_packets_are_doubts() {
-        let watch = HealthWatch::new(Health::default());
+        let watch = HealthWatch::new(HealthBounds::default());
         let doubts = |change: fn(&mut HealthSnapshot)| {
             let mut vitals = vitals();
             vitals.health.heard = 9_700;

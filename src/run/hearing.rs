@@ -59,7 +59,7 @@ struct Track {
 
 /// A detection of one ear, and whether it counts.
 #[derive(Debug)]
-pub(super) struct Report {
+pub(super) struct Detection {
     pub stream: StreamId,
     pub heard: Heard,
     /// The detection is new, so the audio around an onset is still available.
@@ -185,13 +185,13 @@ impl Hearing {
     }
 
     /// Takes the next report; those of one stream come oldest first.
-    pub(super) fn poll(&mut self) -> Option<Report> {
+    pub(super) fn poll(&mut self) -> Option<Detection> {
         let several = self.several();
         for voice in &mut self.voices {
             let held_back = voice.sound == Sound::Other && several;
             let stream = voice.stream;
             if !held_back && let Some(heard) = voice.held.pop_front() {
-                return Some(Report {
+                return Some(Detection {
                     stream,
                     heard,
                     fresh: false,
@@ -212,7 +212,7 @@ impl Hearing {
                     }
                     voice.held.push_back(heard);
                 }
-                return Some(Report {
+                return Some(Detection {
                     stream,
                     heard,
                     fresh: true,

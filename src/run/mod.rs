@@ -38,7 +38,7 @@ pub use event::{RunEvent, Vitals};
 pub use finished::{Finished, SentinelTurns};
 pub use sounds::load_utterance;
 pub use targets::Targets;
-pub use watchdog::{Alarm, Part, Pulses, Watchdog};
+pub use watchdog::{Alarm, Pulses, Watchdog, WatchedPart};
 
 use crate::call::Failure;
 use crate::os::release_free_memory;
@@ -48,7 +48,7 @@ use crate::scenario::Scenario;
 use crate::targets::{Media, OwnAgent};
 use crate::vocab::Decode;
 use abort::AbortWatch;
-use clock::{Zero, now};
+use clock::{TimeOrigin, now};
 use collect::Collector;
 use evidence::Desk;
 use generator::{Meter, Tidy};
@@ -72,7 +72,7 @@ const CALLS_PER_THREAD: usize = 400;
 
 /// Settings of a run.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub struct RunSettings {
     /// The targets that calls connect to.
     pub targets: Targets,
     /// At least eight letters and digits; part of every room name.
@@ -96,7 +96,7 @@ pub struct Settings {
     pub join_concurrency: usize,
 }
 
-/// Default of [`Settings::join_concurrency`].
+/// Default of [`RunSettings::join_concurrency`].
 pub const JOIN_CONCURRENCY: usize = 100;
 /// Why the figures of a run that hung are not reliable.
 const HUNG: &str = "a part of the generator did not move for a minute, so the run was ended";
@@ -122,7 +122,7 @@ pub fn allow(plan: &Plan, targets: &Targets) -> Result<(), RunError> {
 pub async fn run(
     scenario: &Scenario,
     plan: &Plan,
-    settings: &Settings,
+    settings: &RunSettings,
     journal: &mut Journal,
     tell: &mut (dyn FnMut(RunEvent) + Send),
 ) -> Result<Finished, RunError> {
@@ -182,7 +182,7 @@ pub async fn run(
 }
 
 /// Who gives the second opinions: in virtual time, nothing may run beside the runtime.
-fn opinions(scenario: &Scenario, settings: &Settings) -> Result<Opinions, RunError> {
+fn opinions(scenario: &Scenario, settings: &RunSettings) -> Result<Opinions, RunError> {
     let tone = scenario.call.reply_tone;
     match settings.clock {
         Clock::System => Opinions::start(tone, settings.pulses.clone()).map_err(RunError::Thread),
@@ -192,7 +192,7 @@ fn opinions(scenario: &Scenario, settings: &Settings) -> Result<Opinions, RunErr
 
 /// Who keeps the audio, if that is asked for. In virtual time nobody does: its thread would neither
 /// keep up nor keep the same turns each time.
-fn evidence(scenario: &Scenario, settings: &Settings) -> Result<Option<Desk>, RunError> {
+fn evidence(scenario: &Scenario, settings: &RunSettings) -> Result<Option<Desk>, RunError> {
     let path = settings.evidence.as_deref();
     let wanted = path
         .filter(|_| settings.clock == Clock::System)
@@ -205,8 +205,8 @@ fn evidence(scenario: &Scenario, settings: &Settings) -> Result<Option<Desk>, Ru
 async fn with_own_agents(
     shared: &Arc<Shared>,
     plan: &Plan,
-    settings: &Settings,
-    inbox: mpsc::Receiver<call_report::Report>,
+    settings: &RunSettings,
+    inbox: mpsc::Receiver<call_report::CallReport>,
     journal: &mut Journal,
     tell: &mut (dyn FnMut(RunEvent) + Send),
 ) -> Result<Finished, RunError> {
@@ -230,8 +230,8 @@ async fn with_own_agents(
 async fn execute(
     shared: &Arc<Shared>,
     plan: &Plan,
-    settings: &Settings,
-    mut inbox: mpsc::Receiver<call_report::Report>,
+    settings: &RunSettings,
+    mut inbox: mpsc::Receiver<call_report::CallReport>,
     journal: &mut Journal,
     tell: &mut (dyn FnMut(RunEvent) + Send),
 ) -> Result<Finished, RunError> {
@@ -240,7 +240,7 @@ async fn execute(
         sentinels::prepare(shared, own, tell).await;
     }
     let meter = Meter::start();
-    let Zero {
+    let TimeOrigin {
         at: run_start,
         wall: zero_at,
     } = settings.clock.zero();
@@ -309,10 +309,10 @@ struct Followed {
 
 /// Starts the calls and follows them until the last has ended.
 async fn until_over(
-    (shared, plan, settings): (&Arc<Shared>, &Plan, &Settings),
+    (shared, plan, settings): (&Arc<Shared>, &Plan, &RunSettings),
     signalling: &Signalling,
     run_start: Instant,
-    inbox: &mut mpsc::Receiver<call_report::Report>,
+    inbox: &mut mpsc::Receiver<call_report::CallReport>,
     collector: &mut Collector<'_>,
     tell: &mut (dyn FnMut(RunEvent) + Send),
 ) -> Followed {
@@ -324,7 +324,7 @@ async fn until_over(
     let mut stopping = false;
     let mut abort = AbortWatch::new(&settings.abort);
     let mut aborted = None;
-    let signalling_at_work = settings.pulses.work(Part::Signalling);
+    let signalling_at_work = settings.pulses.work(WatchedPart::Signalling);
     loop {
         tokio::select! {
             // Report the stop before the calls that it leaves out.
@@ -337,7 +337,7 @@ async fn until_over(
             // A panic of the dispatcher has been printed; calls it leaves open are closed later.
             _ = &mut dispatch => break,
             _ = second.tick() => {
-                let at_work = settings.pulses.work(Part::Collector);
+                let at_work = settings.pulses.work(WatchedPart::Collector);
                 collector.sync();
                 drop(at_work);
                 tidy.look(collector.started());
@@ -358,7 +358,7 @@ async fn until_over(
                 }
             }
             Some(report) = inbox.recv() => {
-                let at_work = settings.pulses.work(Part::Collector);
+                let at_work = settings.pulses.work(WatchedPart::Collector);
                 let mut events = Vec::new();
                 collector.take(report, &mut |event| events.push(event));
                 // A terminal may be paused for as long as its user likes.
@@ -379,7 +379,7 @@ async fn until_over(
 }
 
 /// Why the figures are not reliable if the run was ended because it hung.
-fn hung(settings: &Settings) -> Vec<String> {
+fn hung(settings: &RunSettings) -> Vec<String> {
     let over = settings.pulses.is_over().then(|| HUNG.to_owned());
     over.into_iter().collect()
 }
@@ -387,13 +387,13 @@ fn hung(settings: &Settings) -> Vec<String> {
 /// Waits until the evidence is written and forwards the notices about it.
 async fn gather_evidence(
     shared: &Shared,
-    settings: &Settings,
+    settings: &RunSettings,
     run_start: Instant,
     tell: &mut (dyn FnMut(RunEvent) + Send),
-) -> Option<evidence::Done> {
+) -> Option<evidence::EvidenceResult> {
     let done = match &shared.evidence {
         Some(desk) => {
-            let _at_work = settings.pulses.work(Part::Evidence);
+            let _at_work = settings.pulses.work(WatchedPart::Evidence);
             tokio::select! {
                 done = desk.finish(run_start) => done,
                 () = settings.pulses.over() => None,

@@ -4,7 +4,7 @@
 //! or of a tone detector if the scenario declares a tone. Invariants: media threads never wait;
 //! one separate thread uses about 5 % of a core and skips the onsets that it has no time for.
 
-use super::watchdog::{Part, Pulses};
+use super::watchdog::{Pulses, WatchedPart};
 use crate::audio::goertzel::tone_onset;
 use crate::audio::opinion::{OPINION_AFTER, OPINION_BEFORE, SecondEar};
 use crate::audio::time_of;
@@ -131,7 +131,7 @@ fn answer(mut judge: Judge, inbox: &Receiver<Question>, pulses: &Pulses) {
         if answer.is_closed() {
             continue;
         }
-        let at_work = pulses.work(Part::Opinions);
+        let at_work = pulses.work(WatchedPart::Opinions);
         let before = processor_time();
         let opinion = judge.judge(&excerpt);
         let took = processor_time().saturating_sub(before);

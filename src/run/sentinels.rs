@@ -5,19 +5,19 @@
 //! Invariants: a sentinel call that fails, or an agent that does not start, causes a notice and
 //! never fails the run; sentinels share the media threads with the calls that they stand for.
 
-use super::call_report::Report;
+use super::call_report::CallReport;
 use super::caller::{CallerEnd, EndEvent};
 use super::clock::now;
 use super::event::RunEvent;
 use super::line::pass_on;
-use super::shared::{Sentinels, Shared};
-use super::sounds::Said;
+use super::shared::{SentinelSetup, Shared};
+use super::sounds::EncodedUtterance;
 use crate::audio::SPURT_GAP;
 use crate::call::{
     Anchor, CallEvent, CallScript, Expect, Failure, GreetingPolicy, OnAgentLeft, Phase, TurnResult,
     TurnScript,
 };
-use crate::targets::{Dial, Line, OwnAgent};
+use crate::targets::{CallLine, Dial, OwnAgent};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -50,14 +50,14 @@ pub(super) async fn prepare(
             "no sentinels, so nothing watches the generator's error: {detail}"
         ))
     };
-    let chirp = match Said::chirp(shared.sounds.codec) {
+    let chirp = match EncodedUtterance::chirp(shared.sounds.codec) {
         Ok(chirp) => chirp,
         Err(e) => return tell(no(&e)),
     };
     match shared.own_agent(own).await {
         Ok(agent) => {
             // The only place that sets it.
-            let _ = shared.sentinels.set(Sentinels { agent, chirp });
+            let _ = shared.sentinels.set(SentinelSetup { agent, chirp });
         }
         Err(Failure::Stopped) => {}
         Err(f) => tell(no(&f)),
@@ -125,7 +125,7 @@ async fn watch(shared: Arc<Shared>, number: u64, over: CancellationToken) {
         let failure = call(&shared, sentinels, id, &room, &over).await;
         sentinels.agent.forget(room);
         let failed = failure.is_some();
-        let report = Report::SentinelEnded(failure);
+        let report = CallReport::SentinelEnded(failure);
         let _ = shared.reports.send(report).await;
         if failed || over.is_cancelled() || shared.stop.is_cancelled() {
             return;
@@ -133,7 +133,7 @@ async fn watch(shared: Arc<Shared>, number: u64, over: CancellationToken) {
     }
 }
 
-fn script(chirp: &Said) -> CallScript {
+fn script(chirp: &EncodedUtterance) -> CallScript {
     let turn = |n: u64| TurnScript {
         anchor: match n {
             0 => Anchor::CallStart,
@@ -162,7 +162,7 @@ fn script(chirp: &Said) -> CallScript {
 /// Makes one call of a sentinel; returns its failure, if it failed.
 async fn call(
     shared: &Shared,
-    sentinels: &Sentinels,
+    sentinels: &SentinelSetup,
     id: u64,
     room: &str,
     over: &CancellationToken,
@@ -191,7 +191,7 @@ async fn talk(
     shared: &Shared,
     room: &str,
     over: &CancellationToken,
-    line: &mut Line<CallerEnd>,
+    line: &mut CallLine<CallerEnd>,
     events: &mut mpsc::Receiver<EndEvent>,
 ) -> bool {
     let enough = async {
@@ -230,7 +230,7 @@ async fn talk(
 }
 
 async fn tell(shared: &Shared, room: &str, turn: TurnResult) {
-    let report = Report::Sentinel(Box::new((room.to_owned(), turn)));
+    let report = CallReport::Sentinel(Box::new((room.to_owned(), turn)));
     // The collector outlives every call.
     let _ = shared.reports.send(report).await;
 }
@@ -254,7 +254,7 @@ mod tests {
 
     #[test]
     fn sentinel_turns_start_at_different_phases_of_a_packet() {
-        let script = script(&Said::chirp(Codec::Opus).expect("a chirp"));
+        let script = script(&EncodedUtterance::chirp(Codec::Opus).expect("a chirp"));
         assert_eq!(script.turns.len() as u64, TURNS);
         let phases: std::collections::BTreeSet<_> = script
             .turns

@@ -3,11 +3,11 @@
 //! In: the scenario, its sounds, its targets. Out: scripts and endpoints of calls. Invariant:
 //! apart from counters and flags, nothing here changes once the first call has started.
 
-use super::call_report::Report;
+use super::call_report::CallReport;
 use super::caller::{CallerEnd, EndEvent};
 use super::evidence::Desk;
 use super::opinions::Opinions;
-use super::sounds::{Said, Sounds};
+use super::sounds::{EncodedUtterance, Sounds};
 use super::targets::OpenTargets;
 use crate::call::{CallScript, Failure, TurnScript};
 use crate::plan::PlannedCall;
@@ -31,8 +31,8 @@ pub(super) struct Shared {
     /// Start of the measured calls: the start of the run, or the end of the warm-up calls.
     pub measured: OnceLock<Instant>,
     /// Set before the first call, if the run has sentinel calls.
-    pub sentinels: OnceLock<Sentinels>,
-    pub reports: mpsc::Sender<Report>,
+    pub sentinels: OnceLock<SentinelSetup>,
+    pub reports: mpsc::Sender<CallReport>,
     pub stop: CancellationToken,
     /// Limits the number of joins in progress.
     pub joins: Arc<Semaphore>,
@@ -45,10 +45,10 @@ pub(super) struct Shared {
 }
 
 /// What the sentinel calls of a run share.
-pub(super) struct Sentinels {
+pub(super) struct SentinelSetup {
     /// Our own reference agent.
     pub agent: Opened<CallerEnd>,
-    pub chirp: Said,
+    pub chirp: EncodedUtterance,
 }
 
 impl Shared {
@@ -104,7 +104,7 @@ impl Shared {
         &self,
         script: CallScript,
         start: Instant,
-        says: Vec<Said>,
+        says: Vec<EncodedUtterance>,
     ) -> Result<(CallerEnd, mpsc::Receiver<EndEvent>), Failure> {
         let silence = self.sounds.silence.clone();
         let made = CallerEnd::new(script, start, says, (silence, self.sounds.codec));

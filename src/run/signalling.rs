@@ -4,7 +4,7 @@
 //! runtime's worker, where a task that blocks delays everything else.
 
 use super::clock::Clock;
-use super::watchdog::{Part, Pulses};
+use super::watchdog::{Pulses, WatchedPart};
 use crate::net::{DurationQuantiles, Durations};
 use std::sync::Arc;
 use std::time::Duration;
@@ -74,7 +74,7 @@ async fn measure(late: Arc<Durations>, pulses: Pulses) {
             late.record(now - due);
         }
         due = due.max(now.checked_sub(EVERY).unwrap_or(now));
-        pulses.beat(Part::Signalling);
+        pulses.beat(WatchedPart::Signalling);
     }
 }
 

@@ -6,7 +6,7 @@
 use super::error::RunError;
 use crate::audio::chirp::chirp;
 use crate::audio::echo::Spoken;
-use crate::audio::{About, Annotation, AudioError, Codec, Utterance, time_of};
+use crate::audio::{Annotation, AudioError, Codec, SoundInfo, Utterance, time_of};
 use crate::scenario::{self, SoundFile};
 use std::fs::File;
 use std::io::Read as _;
@@ -40,7 +40,7 @@ pub fn load_utterance(name: &str, sound: &SoundFile<'_>) -> Result<Utterance, Ru
     })?;
     let annotation = annotation(sound)?;
     let annotation = annotation.as_ref();
-    let about = About {
+    let about = SoundInfo {
         extension: path.extension().and_then(|e| e.to_str()),
         channel: sound.channel,
         speech_start: annotation.and_then(Annotation::speech_start),
@@ -84,7 +84,7 @@ pub(super) type Frames = Arc<[Arc<[u8]>]>;
 
 /// An utterance as callers send it.
 #[derive(Debug, Clone)]
-pub(super) struct Said {
+pub(super) struct EncodedUtterance {
     pub frames: Frames,
     /// For recognizing the caller's own echo.
     pub spoken: Spoken,
@@ -92,7 +92,7 @@ pub(super) struct Said {
     pub speech_end: Duration,
 }
 
-impl Said {
+impl EncodedUtterance {
     /// The calibration chirp.
     pub(super) fn chirp(codec: Codec) -> Result<Self, RunError> {
         let pcm = chirp();
@@ -108,7 +108,7 @@ impl Said {
 /// All utterances of a scenario, and a frame of silence.
 #[derive(Debug)]
 pub(super) struct Sounds {
-    pub said: Vec<Said>,
+    pub said: Vec<EncodedUtterance>,
     pub silence: Arc<[u8]>,
     /// The codec of the frames.
     pub codec: Codec,
@@ -116,14 +116,17 @@ pub(super) struct Sounds {
 
 impl Sounds {
     /// Reads and encodes all utterances.
-    pub(super) fn load(utterances: &[scenario::Utterance], codec: Codec) -> Result<Self, RunError> {
+    pub(super) fn load(
+        utterances: &[scenario::UtteranceConfig],
+        codec: Codec,
+    ) -> Result<Self, RunError> {
         let said = utterances.iter().map(|u| {
             let loaded = load_utterance(&u.name, &u.sound())?;
             let frames = match codec {
                 Codec::Opus => loaded.frames.iter().map(|f| Arc::from(&**f)).collect(),
                 other => other.encode(&loaded.pcm).map_err(RunError::Codec)?.into(),
             };
-            Ok(Said {
+            Ok(EncodedUtterance {
                 spoken: Spoken::new(&loaded.pcm),
                 frames,
                 speech_start: loaded.speech_start,

@@ -18,7 +18,7 @@ const OVER: u32 = 60;
 
 /// A part of a run that may hang.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display, VariantArray)]
-pub enum Part {
+pub enum WatchedPart {
     /// The runtime that starts calls and carries their signalling.
     #[strum(to_string = "the signalling of the calls")]
     Signalling,
@@ -40,9 +40,9 @@ pub enum Part {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Alarm {
     /// This part has not moved for this long.
-    Still(Part, Duration),
+    Still(WatchedPart, Duration),
     /// This part has not moved for so long that the run ends with what there is.
-    Over(Part, Duration),
+    Over(WatchedPart, Duration),
 }
 
 /// Signs of life of one part.
@@ -55,7 +55,7 @@ struct Pulse {
 
 #[derive(Debug, Default)]
 struct State {
-    pulses: [Pulse; Part::VARIANTS.len()],
+    pulses: [Pulse; WatchedPart::VARIANTS.len()],
     over: CancellationToken,
 }
 
@@ -74,7 +74,7 @@ pub struct Pulses(Arc<State>);
 #[derive(Debug)]
 pub struct Work {
     pulses: Pulses,
-    part: Part,
+    part: WatchedPart,
 }
 
 impl Watchdog {
@@ -102,7 +102,7 @@ impl Watchdog {
                     // Reports may take long to work out; after the calls, nothing else does.
                     let before = std::mem::replace(&mut used, own_cpu_time());
                     if used.saturating_sub(before) > every / 10 {
-                        looks.pulses.beat(Part::Report);
+                        looks.pulses.beat(WatchedPart::Report);
                     }
                     looks.look(every, &mut alarm);
                 }
@@ -124,7 +124,7 @@ impl Drop for Watchdog {
 
 impl Pulses {
     /// Part `part` is at work until the result is dropped.
-    pub fn work(&self, part: Part) -> Work {
+    pub fn work(&self, part: WatchedPart) -> Work {
         self.of(part).busy.fetch_add(1, Relaxed);
         self.beat(part);
         let pulses = self.clone();
@@ -132,7 +132,7 @@ impl Pulses {
     }
 
     /// Part `part` has moved.
-    pub fn beat(&self, part: Part) {
+    pub fn beat(&self, part: WatchedPart) {
         self.of(part).beats.fetch_add(1, Relaxed);
     }
 
@@ -146,7 +146,7 @@ impl Pulses {
         self.0.over.is_cancelled()
     }
 
-    fn of(&self, part: Part) -> &Pulse {
+    fn of(&self, part: WatchedPart) -> &Pulse {
         &self.0.pulses[part as usize]
     }
 }
@@ -163,7 +163,7 @@ impl Drop for Work {
 struct Looks {
     pulses: Pulses,
     /// By part: its beats at the last look, and the looks since they changed.
-    before: [(u64, u32); Part::VARIANTS.len()],
+    before: [(u64, u32); WatchedPart::VARIANTS.len()],
 }
 
 impl Looks {
@@ -173,7 +173,7 @@ impl Looks {
     }
 
     fn look(&mut self, every: Duration, alarm: &mut dyn FnMut(Alarm)) {
-        for &part in Part::VARIANTS {
+        for &part in WatchedPart::VARIANTS {
             let pulse = self.pulses.of(part);
             let beats = pulse.beats.load(Relaxed);
             let idle = pulse.busy.load(Relaxed) == 0;
@@ -188,7 +188,7 @@ impl Looks {
                 alarm(Alarm::Still(part, since));
             }
             // Nothing waits for an opinion for long.
-            if *still == OVER && part != Part::Opinions {
+            if *still == OVER && part != WatchedPart::Opinions {
                 alarm(Alarm::Over(part, since));
                 self.pulses.0.over.cancel();
             }
@@ -213,17 +213,17 @@ mod tests {
         let pulses = Pulses::default();
         let mut looks = Looks::new(pulses.clone());
         assert!(alarms(&mut looks, 200).is_empty(), "nothing is at work");
-        let work = pulses.work(Part::Collector);
+        let work = pulses.work(WatchedPart::Collector);
         assert!(
             alarms(&mut looks, 10).is_empty(),
             "nine looks without a beat"
         );
-        let still = Alarm::Still(Part::Collector, Duration::from_secs(10));
+        let still = Alarm::Still(WatchedPart::Collector, Duration::from_secs(10));
         assert_eq!(alarms(&mut looks, 1), [still]);
-        pulses.beat(Part::Signalling);
+        pulses.beat(WatchedPart::Signalling);
         assert!(alarms(&mut looks, 49).is_empty(), "another part's beat");
         assert!(!pulses.is_over());
-        let over = Alarm::Over(Part::Collector, Duration::from_secs(60));
+        let over = Alarm::Over(WatchedPart::Collector, Duration::from_secs(60));
         assert_eq!(alarms(&mut looks, 200), [over]);
         assert!(pulses.is_over());
         drop(work);
@@ -234,19 +234,19 @@ mod tests {
     fn parts_that_beat_or_are_idle_raise_no_alarm() {
         let pulses = Pulses::default();
         let mut looks = Looks::new(pulses.clone());
-        let _work = pulses.work(Part::Report);
+        let _work = pulses.work(WatchedPart::Report);
         for _ in 0..20 {
             assert!(alarms(&mut looks, 9).is_empty());
-            pulses.beat(Part::Report);
+            pulses.beat(WatchedPart::Report);
         }
-        let opinion = pulses.work(Part::Opinions);
+        let opinion = pulses.work(WatchedPart::Opinions);
         for _ in 0..30 {
-            pulses.beat(Part::Report);
+            pulses.beat(WatchedPart::Report);
             alarms(&mut looks, 9);
         }
         assert!(!pulses.is_over(), "no run ends for want of an opinion");
         drop(opinion);
-        pulses.beat(Part::Report);
+        pulses.beat(WatchedPart::Report);
         assert!(alarms(&mut looks, 9).is_empty());
     }
 
@@ -259,10 +259,13 @@ mod tests {
             let _ = tell.send(alarm);
         });
         let watchdog = watchdog.expect("a thread");
-        let _work = watchdog.pulses().work(Part::Evidence);
+        let _work = watchdog.pulses().work(WatchedPart::Evidence);
         let first = told.recv().expect("an alarm");
-        assert!(matches!(first, Alarm::Still(Part::Evidence, _)));
-        assert!(matches!(told.recv(), Ok(Alarm::Over(Part::Evidence, _))));
+        assert!(matches!(first, Alarm::Still(WatchedPart::Evidence, _)));
+        assert!(matches!(
+            told.recv(),
+            Ok(Alarm::Over(WatchedPart::Evidence, _))
+        ));
         drop(watchdog);
         assert!(told.recv().is_err(), "the thread has ended");
     }

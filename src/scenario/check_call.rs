@@ -6,7 +6,7 @@ use super::checker::{Checker, Zero};
 use super::file::{CallFile, DelayFile, SayFile, StartFile, TurnFile, UtteranceFile};
 use super::places::{join, readable};
 use super::problem::{Code, did_you_mean};
-use super::types::{Call, Delay, Doubtful, Turn, Utterance};
+use super::types::{CallConfig, Delay, Doubtful, TurnConfig, UtteranceConfig};
 use crate::vocab::{Anchor, Expect, GreetingPolicy, duration};
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -22,7 +22,7 @@ impl Checker<'_> {
     pub(super) fn utterances(
         &mut self,
         file: &BTreeMap<String, Option<UtteranceFile>>,
-    ) -> Vec<Utterance> {
+    ) -> Vec<UtteranceConfig> {
         let mut utterances = Vec::new();
         for (name, entry) in file {
             let pointer = join("/utterances", name);
@@ -30,7 +30,7 @@ impl Checker<'_> {
                 .as_ref()
                 .and_then(|entry| self.utterance(name, entry, &pointer));
             // Turns refer to utterances by index, so one that cannot be read keeps its place.
-            utterances.push(utterance.unwrap_or_else(|| Utterance {
+            utterances.push(utterance.unwrap_or_else(|| UtteranceConfig {
                 name: name.clone(),
                 file: self.folder.to_path_buf(),
                 text: None,
@@ -42,7 +42,12 @@ impl Checker<'_> {
         utterances
     }
 
-    fn utterance(&mut self, name: &str, entry: &UtteranceFile, pointer: &str) -> Option<Utterance> {
+    fn utterance(
+        &mut self,
+        name: &str,
+        entry: &UtteranceFile,
+        pointer: &str,
+    ) -> Option<UtteranceConfig> {
         let at_end = join(pointer, "speech_end");
         let speech_end = self.duration(
             entry.speech_end.as_ref(),
@@ -53,7 +58,7 @@ impl Checker<'_> {
         let speech_end = (!speech_end.is_zero()).then_some(speech_end);
         let at_file = join(pointer, "file");
         let file = self.folder.join(self.need(entry.file.as_ref(), &at_file)?);
-        let mut utterance = Utterance {
+        let mut utterance = UtteranceConfig {
             name: name.to_owned(),
             file,
             text: entry.text.clone(),
@@ -80,7 +85,7 @@ impl Checker<'_> {
         Some(utterance)
     }
 
-    pub(super) fn call(&mut self, file: &CallFile, utterances: &[&str]) -> Option<Call> {
+    pub(super) fn call(&mut self, file: &CallFile, utterances: &[&str]) -> Option<CallConfig> {
         let greeting = file.greeting.unwrap_or(GreetingPolicy::Ignore);
         let agent_timeout = self.duration(
             file.agent_timeout.as_ref(),
@@ -95,7 +100,7 @@ impl Checker<'_> {
             let turn = self.need(turn.as_ref(), &pointer);
             turns.extend(turn.and_then(|t| self.turn(t, &pointer, index, greeting, utterances)));
         }
-        Some(Call {
+        Some(CallConfig {
             greeting,
             agent_timeout,
             agent_track: file.agent_track.clone(),
@@ -114,7 +119,7 @@ impl Checker<'_> {
         index: usize,
         greeting: GreetingPolicy,
         utterances: &[&str],
-    ) -> Option<Turn> {
+    ) -> Option<TurnConfig> {
         let start = file.start.as_ref();
         let anchor = self.anchor(start, pointer, index, greeting);
         let silence = self.silence(start, pointer, anchor);
@@ -156,7 +161,7 @@ impl Checker<'_> {
                 indices
             }
         };
-        Some(Turn {
+        Some(TurnConfig {
             say,
             anchor,
             silence,
@@ -199,7 +204,7 @@ impl Checker<'_> {
 
     fn silence(&mut self, start: Option<&StartFile>, pointer: &str, anchor: Anchor) -> Duration {
         let Some(text) = start.and_then(|start| start.silence.as_ref()) else {
-            return Turn::SILENCE;
+            return TurnConfig::SILENCE;
         };
         let at = format!("{pointer}/start/silence");
         if !matches!(anchor, Anchor::AgentSpeechEnd | Anchor::AgentTurnEnd) {
@@ -207,7 +212,7 @@ impl Checker<'_> {
             let hint = "leave it out, or start `after: agent_speech_end`";
             self.problem(&at, Code::Contradiction, message, hint);
         }
-        let silence = self.duration(Some(text), &at, Turn::SILENCE, Zero::Fine);
+        let silence = self.duration(Some(text), &at, TurnConfig::SILENCE, Zero::Fine);
         if SILENCES.contains(&silence) {
             return silence;
         }
@@ -218,7 +223,7 @@ impl Checker<'_> {
         );
         let hint = "shorter pauses are part of speech; 700ms, the default, is longer than most";
         self.problem(&at, Code::BadValue, message, hint);
-        Turn::SILENCE
+        TurnConfig::SILENCE
     }
 
     fn delay(&mut self, delay: Option<&DelayFile>, pointer: &str) -> Delay {

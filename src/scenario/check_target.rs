@@ -3,10 +3,10 @@
 //! In: values that passed the schema. Out: the checked parts, and problems in the [`Checker`].
 
 use super::checker::{Checker, Zero};
-use super::file::{AgentFile, Kind, TargetFile};
+use super::file::{AgentFile, TargetFile, TargetKind};
 use super::places::{Origin, join};
 use super::problem::Code;
-use super::types::{AgentSettings, Livekit, Secret, Sound, SoundFile, Target};
+use super::types::{AgentSettings, LivekitConfig, Secret, Sound, SoundFile, TargetConfig};
 use super::variables::matrix_names;
 use crate::vocab::{Address, AgentDelay, DelayError};
 use std::time::Duration;
@@ -27,23 +27,23 @@ fn default_agent(seed: u64) -> AgentSettings {
 }
 
 impl Checker<'_> {
-    pub(super) fn target(&mut self, file: &TargetFile, seed: u64) -> Option<Target> {
+    pub(super) fn target(&mut self, file: &TargetFile, seed: u64) -> Option<TargetConfig> {
         match self.need(file.kind, "/target/kind")? {
-            Kind::Livekit => {
+            TargetKind::Livekit => {
                 if file.agent.is_some() {
                     let message =
                         "`target.agent` sets up the embedded agent, and `kind` is `livekit`";
                     let hint = "leave it out, or set `kind: embedded`";
                     self.problem_at_key("/target/agent", Code::Contradiction, message, hint);
                 }
-                Some(Target::Livekit(Livekit {
+                Some(TargetConfig::Livekit(LivekitConfig {
                     url: file.url.as_deref().map(|url| self.url(url, "/target/url")),
                     api_key: file.api_key.clone(),
                     api_secret: file.api_secret.clone().map(Secret),
                     room_prefix: file.room_prefix.clone().unwrap_or(ROOM_PREFIX.to_owned()),
                 }))
             }
-            Kind::Embedded => {
+            TargetKind::Embedded => {
                 let given = [
                     ("url", file.url.is_some()),
                     ("api_key", file.api_key.is_some()),
@@ -61,7 +61,7 @@ impl Checker<'_> {
                 }
                 let none = AgentFile::default();
                 let file = file.agent.as_ref().unwrap_or(&none);
-                Some(Target::Embedded(self.agent(
+                Some(TargetConfig::Embedded(self.agent(
                     file,
                     "/target/agent",
                     &default_agent(seed),

@@ -10,7 +10,7 @@ use super::places::join;
 use super::problem::Code;
 use super::threshold::{Aggregate, On, Threshold};
 use super::threshold_parse::{Subject, ThresholdError, parse_subject, parse_threshold};
-use super::types::{Health, Load, Shape, Variant};
+use super::types::{HealthBounds, Load, Shape, Variant};
 use crate::vocab::GreetingPolicy;
 use std::time::Duration;
 
@@ -124,9 +124,9 @@ impl Checker<'_> {
         })
     }
 
-    pub(super) fn health(&mut self, file: &HealthFile) -> Health {
-        let default = Health::default();
-        Health {
+    pub(super) fn health(&mut self, file: &HealthFile) -> HealthBounds {
+        let default = HealthBounds::default();
+        HealthBounds {
             tick_lateness: self.duration(
                 file.tick_lateness.as_ref(),
                 "/health/tick_lateness",

@@ -4,11 +4,11 @@
 //! problems in the [`Checker`].
 
 use super::checker::Checker;
-use super::file::{Kind, TargetFile, VariantFile};
+use super::file::{TargetFile, TargetKind, VariantFile};
 use super::matrix::Point;
 use super::places::join;
 use super::problem::Code;
-use super::types::{Secret, Server, Target, Variant};
+use super::types::{Secret, ServerConfig, TargetConfig, Variant};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Name of the only variant if the file has none.
@@ -22,7 +22,7 @@ impl Checker<'_> {
         file: Option<&Vec<Option<VariantFile>>>,
         points: &[Point],
         target_file: &TargetFile,
-        target: Option<&Target>,
+        target: Option<&TargetConfig>,
     ) -> Vec<Variant> {
         let Some(file) = file else {
             return match points {
@@ -61,9 +61,14 @@ impl Checker<'_> {
     }
 
     /// A variant with the settings of a target, and with its own agent if `target` is embedded.
-    fn of_target(&mut self, name: &str, file: &TargetFile, target: Option<&Target>) -> Variant {
+    fn of_target(
+        &mut self,
+        name: &str,
+        file: &TargetFile,
+        target: Option<&TargetConfig>,
+    ) -> Variant {
         let agent = match (&file.agent, target) {
-            (Some(agent), Some(Target::Embedded(base))) => {
+            (Some(agent), Some(TargetConfig::Embedded(base))) => {
                 Some(self.agent(agent, "/target/agent", base))
             }
             _ => None,
@@ -85,12 +90,12 @@ impl Checker<'_> {
         file: &VariantFile,
         at: &str,
         common: &Variant,
-        target: Option<&Target>,
+        target: Option<&TargetConfig>,
     ) -> Variant {
         let mut attributes = common.attributes.clone();
         attributes.extend(self.attributes(&file.attributes, &join(at, "attributes")));
         let agent = match (&file.agent, target) {
-            (Some(agent), Some(Target::Embedded(base))) => {
+            (Some(agent), Some(TargetConfig::Embedded(base))) => {
                 Some(self.agent(agent, &join(at, "agent"), base))
             }
             _ => None,
@@ -106,7 +111,7 @@ impl Checker<'_> {
         }
     }
 
-    fn server(&mut self, file: &VariantFile, at: &str) -> Option<Server> {
+    fn server(&mut self, file: &VariantFile, at: &str) -> Option<ServerConfig> {
         let Some(address) = &file.url else {
             let keys = [
                 ("api_key", file.api_key.is_some()),
@@ -121,7 +126,7 @@ impl Checker<'_> {
             }
             return None;
         };
-        Some(Server {
+        Some(ServerConfig {
             url: self.url(address, &join(at, "url")),
             api_key: file.api_key.clone(),
             api_secret: file.api_secret.clone().map(Secret),
@@ -129,15 +134,15 @@ impl Checker<'_> {
     }
 
     /// Reports the settings that do not apply to this kind of target.
-    fn fits_target(&mut self, file: &VariantFile, at: &str, kind: Option<Kind>) {
+    fn fits_target(&mut self, file: &VariantFile, at: &str, kind: Option<TargetKind>) {
         let (given, message, hint): (Vec<(&str, bool)>, _, _) = match kind {
             None => return,
-            Some(Kind::Livekit) => (
+            Some(TargetKind::Livekit) => (
                 vec![("agent", file.agent.is_some())],
                 "is for an embedded agent, and `target.kind` is `livekit`",
                 "leave it out, or set `kind: embedded`",
             ),
-            Some(Kind::Embedded) => (
+            Some(TargetKind::Embedded) => (
                 vec![
                     ("agent_name", file.agent_name.is_some()),
                     ("metadata", file.metadata.is_some()),

@@ -7,7 +7,7 @@ use super::file::DurationText;
 use super::places::{Places, readable};
 use super::problem::{Code, Problem, quoted};
 use super::types::{Doubtful, SoundFile};
-use super::variables::Environment;
+use super::variables::VariableLookup;
 use crate::vocab::duration;
 use std::path::Path;
 use std::time::Duration;
@@ -37,7 +37,7 @@ pub type LoadUtterance<'a> = &'a dyn Fn(&SoundFile<'_>) -> Result<Option<LoadedS
 pub(super) struct Checker<'a> {
     pub(super) places: &'a Places,
     pub(super) load: LoadUtterance<'a>,
-    pub(super) env: Environment<'a>,
+    pub(super) env: VariableLookup<'a>,
     /// The scenario's folder.
     pub(super) folder: &'a Path,
     pub(super) problems: Vec<Problem>,

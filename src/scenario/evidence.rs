@@ -1,7 +1,7 @@
 //! `evidence` as written and as checked.
 //!
 //! In: the mapping in a file, and the choice on the command line. Out: which turns' audio is
-//! kept. Invariant: a file that asks for no turns yields no [`Evidence`].
+//! kept. Invariant: a file that asks for no turns yields no [`EvidenceSelection`].
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -25,7 +25,7 @@ pub(super) struct EvidenceFile {
 
 /// Which turns' audio is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Evidence {
+pub struct EvidenceSelection {
     /// Number of replied turns, those with the longest time to first audio.
     pub slowest: u32,
     /// Number of missed, early and failed turns.
@@ -34,7 +34,7 @@ pub struct Evidence {
     pub all: bool,
 }
 
-impl Default for Evidence {
+impl Default for EvidenceSelection {
     fn default() -> Self {
         Self {
             slowest: USUAL,
@@ -57,19 +57,19 @@ pub enum EvidenceChoice {
 
 impl EvidenceChoice {
     /// What to keep, given what the file asks for.
-    pub fn apply(self, file: Option<Evidence>) -> Option<Evidence> {
+    pub fn apply(self, file: Option<EvidenceSelection>) -> Option<EvidenceSelection> {
         let file = file.unwrap_or_default();
         match self {
             Self::Some => Some(file),
-            Self::All => Some(Evidence { all: true, ..file }),
+            Self::All => Some(EvidenceSelection { all: true, ..file }),
             Self::Off => None,
         }
     }
 }
 
-pub(super) fn evidence(file: Option<&EvidenceFile>) -> Option<Evidence> {
+pub(super) fn evidence(file: Option<&EvidenceFile>) -> Option<EvidenceSelection> {
     let file = file?;
-    let asked = Evidence {
+    let asked = EvidenceSelection {
         slowest: file.slowest.unwrap_or(USUAL),
         failed: file.failed.unwrap_or(USUAL),
         all: file.all.unwrap_or(false),
@@ -100,15 +100,19 @@ mod tests {
 
     #[test]
     fn evidence_flags_override_the_scenario() {
-        let file = Evidence {
+        let file = EvidenceSelection {
             slowest: 2,
             failed: 3,
             all: false,
         };
-        let all = Evidence { all: true, ..file };
+        let all = EvidenceSelection { all: true, ..file };
         for (choice, of_file, expected) in [
             (EvidenceChoice::Some, Some(file), Some(file)),
-            (EvidenceChoice::Some, None, Some(Evidence::default())),
+            (
+                EvidenceChoice::Some,
+                None,
+                Some(EvidenceSelection::default()),
+            ),
             (EvidenceChoice::All, Some(file), Some(all)),
             (EvidenceChoice::Off, Some(all), None),
         ] {

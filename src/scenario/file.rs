@@ -108,7 +108,7 @@ pub(super) struct ScenarioFile {
 /// Where the agent is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Kind {
+pub(super) enum TargetKind {
     /// Rooms of a LiveKit server.
     Livekit,
     /// The reference agent, started by loadgen itself.
@@ -121,7 +121,7 @@ pub(super) enum Kind {
 pub(super) struct TargetFile {
     /// `livekit`: rooms of a LiveKit server; `embedded`: the reference agent, started by loadgen.
     #[schemars(required)]
-    pub(super) kind: Option<Kind>,
+    pub(super) kind: Option<TargetKind>,
     /// Address of the LiveKit server, as `wss://host`. Default: LIVEKIT_URL.
     pub(super) url: Option<String>,
     /// API key of the LiveKit server. Default: LIVEKIT_API_KEY.

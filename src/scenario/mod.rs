@@ -38,7 +38,7 @@ mod variables;
 mod yaml;
 
 pub use checker::{FileProblem, LoadUtterance, LoadedSound};
-pub use evidence::{Evidence, EvidenceChoice};
+pub use evidence::{EvidenceChoice, EvidenceSelection};
 pub use overrides::{OverrideError, Overrides};
 pub use problem::{Code, Place, Problem};
 pub use redact::redacted;
@@ -46,11 +46,11 @@ pub use schema::schema_text;
 pub use threshold::{Aggregate, Bound, On, Op, Threshold};
 pub use threshold_parse::{ThresholdError, parse_threshold, parse_threshold_line};
 pub use types::{
-    AgentSettings, Arrival, Call, Delay, Doubtful, Extent, Health, Livekit, Load, Process,
-    Scenario, Secret, SentinelPolicy, Server, Shape, Sound, SoundFile, Stage, Target, Turn,
-    UnsetVariable, Utterance, Variant,
+    AgentSettings, Arrival, CallConfig, Delay, Doubtful, Extent, HealthBounds, LivekitConfig, Load,
+    Process, Scenario, Secret, SentinelPolicy, ServerConfig, Shape, Sound, SoundFile, Stage,
+    TargetConfig, TurnConfig, UnsetVariable, UtteranceConfig, Variant,
 };
-pub use variables::Environment;
+pub use variables::VariableLookup;
 
 use crate::audio::TONE_HZ;
 use check_thresholds::Around;
@@ -83,7 +83,7 @@ pub enum Unset {
 pub fn check(
     text: &[u8],
     path: &Path,
-    env: Environment<'_>,
+    env: VariableLookup<'_>,
     unset: Unset,
     load: LoadUtterance<'_>,
 ) -> Result<Scenario, Vec<Problem>> {
@@ -194,7 +194,7 @@ fn scenario(checker: &mut Checker<'_>, file: &ScenarioFile, path: &Path) -> Opti
         target_file,
         target.as_ref(),
     );
-    if let (Some(call), Some(Target::Embedded(agent))) = (&mut call, &target) {
+    if let (Some(call), Some(TargetConfig::Embedded(agent))) = (&mut call, &target) {
         let reply = |v: &Variant| v.agent.as_ref().unwrap_or(agent).reply == Sound::Tone;
         if variants.iter().all(reply) {
             call.reply_tone.get_or_insert(TONE_HZ as u32);

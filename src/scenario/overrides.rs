@@ -7,7 +7,7 @@ use super::evidence::EvidenceChoice;
 use super::problem::quoted;
 use super::threshold::Threshold;
 use super::types::Shape;
-use super::types::{Extent, Scenario, Target, Variant};
+use super::types::{Extent, Scenario, TargetConfig, Variant};
 use crate::vocab::{GreetingPolicy, Metric};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -130,12 +130,12 @@ impl Overrides {
             scenario.evidence = choice.apply(scenario.evidence);
         }
         match &mut scenario.target {
-            Target::Livekit(target) => {
+            TargetConfig::Livekit(target) => {
                 if let Some(url) = &self.url {
                     target.url = Some(url.clone());
                 }
             }
-            Target::Embedded(_) => {
+            TargetConfig::Embedded(_) => {
                 let given = [
                     ("--url", self.url.is_some()),
                     ("--agent-name", self.agent_name.is_some()),

@@ -4,7 +4,7 @@
 //! variant; a load has exactly one shape; `concurrency` is at least 1 and, for a closed load with
 //! [`Extent::Calls`], at most the number of calls.
 
-use super::evidence::Evidence;
+use super::evidence::EvidenceSelection;
 use super::problem::Place;
 use super::threshold::Threshold;
 use crate::vocab::{
@@ -23,11 +23,11 @@ pub struct Scenario {
     /// Seed of everything random.
     pub seed: u64,
     /// Which agent is called.
-    pub target: Target,
+    pub target: TargetConfig,
     /// What callers can say, by name in ascending order; turns refer to them by index.
-    pub utterances: Vec<Utterance>,
+    pub utterances: Vec<UtteranceConfig>,
     /// One call.
-    pub call: Call,
+    pub call: CallConfig,
     /// How many calls, and when.
     pub load: Load,
     /// Calls before the measured ones.
@@ -37,11 +37,11 @@ pub struct Scenario {
     /// Whether to make sentinel calls, which measure loadgen's own error.
     pub sentinels: SentinelPolicy,
     /// Which turns' audio is kept, if any.
-    pub evidence: Option<Evidence>,
+    pub evidence: Option<EvidenceSelection>,
     /// What must hold for the run to pass.
     pub thresholds: Vec<Threshold>,
     /// How well the generator itself must keep up.
-    pub health: Health,
+    pub health: HealthBounds,
     /// Configurations under test; if the file has none, one named `default`.
     pub variants: Vec<Variant>,
     /// Variables of the file that are unset; empty if the check requires them to be set.
@@ -52,7 +52,7 @@ pub struct Scenario {
 
 /// Bounds of the generator's own health; past them a run is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Health {
+pub struct HealthBounds {
     /// Bound on the 99th percentile of send lateness: planned send → handed to the kernel.
     pub tick_lateness: Duration,
     /// Bound on the datagrams that the kernel drops because our sockets' buffers are full.
@@ -61,7 +61,7 @@ pub struct Health {
     pub signalling_lateness: Duration,
 }
 
-impl Default for Health {
+impl Default for HealthBounds {
     fn default() -> Self {
         Self {
             tick_lateness: Duration::from_millis(5),
@@ -97,16 +97,16 @@ pub struct Doubtful {
 
 /// Where the agent is called.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Target {
+pub enum TargetConfig {
     /// Rooms of a LiveKit server.
-    Livekit(Livekit),
+    Livekit(LivekitConfig),
     /// The reference agent as a child process.
     Embedded(AgentSettings),
 }
 
 /// Rooms of a LiveKit server.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Livekit {
+pub struct LivekitConfig {
     /// Address, if the file gives one; scheme and host have been checked.
     pub url: Option<String>,
     /// API key, if the file gives one.
@@ -155,7 +155,7 @@ pub struct AgentSettings {
 
 /// Something a caller can say.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Utterance {
+pub struct UtteranceConfig {
     /// Its name.
     pub name: String,
     /// Path of its sound file, including the scenario's folder.
@@ -183,7 +183,7 @@ pub struct SoundFile<'a> {
     pub annotated: bool,
 }
 
-impl Utterance {
+impl UtteranceConfig {
     /// Its sound file.
     pub fn sound(&self) -> SoundFile<'_> {
         SoundFile {
@@ -197,7 +197,7 @@ impl Utterance {
 
 /// One call, as every caller makes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Call {
+pub struct CallConfig {
     /// Greeting policy.
     pub greeting: GreetingPolicy,
     /// How long to wait for the agent's audio.
@@ -213,12 +213,12 @@ pub struct Call {
     /// How much of the agent's audio is decoded.
     pub decode: Decode,
     /// The turns, at least one.
-    pub turns: Vec<Turn>,
+    pub turns: Vec<TurnConfig>,
 }
 
 /// One utterance of the caller and what should follow.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Turn {
+pub struct TurnConfig {
     /// Indices into [`Scenario::utterances`], of which the seed picks one; at least one.
     pub say: Vec<usize>,
     /// What to wait for.
@@ -233,7 +233,7 @@ pub struct Turn {
     pub timeout: Duration,
 }
 
-impl Turn {
+impl TurnConfig {
     /// Default for `silence`.
     pub const SILENCE: Duration = Duration::from_millis(700);
 }
@@ -355,14 +355,14 @@ pub struct Variant {
     /// Attributes of the caller.
     pub attributes: BTreeMap<String, String>,
     /// Its own server; `None` for the target's.
-    pub server: Option<Server>,
+    pub server: Option<ServerConfig>,
     /// Settings of its own embedded agent; `None` for the target's.
     pub agent: Option<AgentSettings>,
 }
 
 /// A variant's own LiveKit server.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Server {
+pub struct ServerConfig {
     /// Address; scheme and host have been checked.
     pub url: String,
     /// API key; `None` for the target's.

@@ -4,7 +4,7 @@
 //! or the names of those unset. Invariant: the value of a variable is never substituted again.
 
 /// Looks up a variable; the caller decides what the environment is.
-pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
+pub type VariableLookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// Result of a substitution.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +35,10 @@ impl VariableError {
 }
 
 /// Replaces every reference in `text`. As in a shell, `:-` also applies to an empty value.
-pub(super) fn substitute(text: &str, env: Environment<'_>) -> Result<Substituted, VariableError> {
+pub(super) fn substitute(
+    text: &str,
+    env: VariableLookup<'_>,
+) -> Result<Substituted, VariableError> {
     if !text.contains("${") {
         return Ok(Substituted::AsWritten);
     }
@@ -56,7 +59,7 @@ pub(super) fn substitute(text: &str, env: Environment<'_>) -> Result<Substituted
 /// Like [`substitute`], for one combination of the matrix: `env` also knows `matrix.NAME`.
 pub(super) fn substitute_at(
     text: &str,
-    env: Environment<'_>,
+    env: VariableLookup<'_>,
 ) -> Result<Substituted, VariableError> {
     replace(text, env, |name| {
         is_name(name) || name.strip_prefix(MATRIX).is_some_and(is_name)
@@ -77,7 +80,7 @@ pub(super) fn matrix_names(text: &str) -> impl Iterator<Item = &str> {
 
 fn replace(
     text: &str,
-    env: Environment<'_>,
+    env: VariableLookup<'_>,
     is_name: impl Fn(&str) -> bool,
 ) -> Result<Substituted, VariableError> {
     let mut out = String::new();

@@ -7,7 +7,7 @@
 use super::places::{Origin, Places, join};
 use super::problem::{Code, Place, Problem, quoted};
 use super::tree::{Data, Key, Node, scalar_value, to_json};
-use super::variables::{Environment, Substituted, substitute};
+use super::variables::{Substituted, VariableLookup, substitute};
 use saphyr::{ScalarStyle, Tag};
 use saphyr_parser::{Event, Marker, Parser, StrInput};
 use serde_json::Value;
@@ -43,7 +43,7 @@ enum OpenKind {
 }
 
 struct Builder<'a> {
-    env: Environment<'a>,
+    env: VariableLookup<'a>,
     open: Vec<Open>,
     anchors: HashMap<usize, Rc<Node>>,
     root: Option<Rc<Node>>,
@@ -63,7 +63,7 @@ pub(super) fn strip_mark(text: &str) -> &str {
 
 /// Reads `text` as one YAML document and substitutes variables. If there are problems, it may
 /// still return a document without the values they concern, so that the rest can be checked.
-pub(super) fn read(text: &str, env: Environment<'_>) -> (Option<Document>, Vec<Problem>) {
+pub(super) fn read(text: &str, env: VariableLookup<'_>) -> (Option<Document>, Vec<Problem>) {
     let text = strip_mark(text);
     let mut builder = Builder {
         env,

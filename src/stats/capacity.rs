@@ -23,7 +23,7 @@ pub struct Promise {
 
 /// Whether turns keep a promise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub enum PromiseVerdict {
     /// The whole interval of the quantile is below the bound.
     Keeps,
     /// No part of the interval is below the bound, or too many turns failed.
@@ -34,17 +34,17 @@ pub enum Standing {
 
 impl Promise {
     /// Judges turns; failed and missed ones are [`Sample::Infinite`], and `failed` of them failed.
-    pub fn judge(&self, turns: &Distribution, failed: usize) -> Standing {
+    pub fn judge(&self, turns: &Distribution, failed: usize) -> PromiseVerdict {
         let Ok(interval) = turns.interval(self.quantile, LEVEL) else {
-            return Standing::Unclear;
+            return PromiseVerdict::Unclear;
         };
         let share = failed as f64 / turns.count().max(1) as f64;
         if interval.lower >= self.below || share > MAX_FAILED {
-            Standing::Breaks
+            PromiseVerdict::Breaks
         } else if interval.upper < self.below {
-            Standing::Keeps
+            PromiseVerdict::Keeps
         } else {
-            Standing::Unclear
+            PromiseVerdict::Unclear
         }
     }
 
@@ -58,7 +58,7 @@ impl Promise {
 
 /// What to do next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
+pub enum SearchStep {
     /// Measure this many calls at once.
     Measure(u32),
     /// Measure the answer once more.
@@ -92,14 +92,14 @@ impl Search {
     }
 
     /// The next step.
-    pub fn step(&self) -> Step {
+    pub fn step(&self) -> SearchStep {
         match (self.best(), self.breaks) {
-            (None, Some(1)) => Step::Done(None),
+            (None, Some(1)) => SearchStep::Done(None),
             (Some(keeps), breaks) if self.is_settled(keeps, breaks) => match self.rechecked {
-                true => Step::Done(Some(keeps)),
-                false => Step::Recheck(keeps),
+                true => SearchStep::Done(Some(keeps)),
+                false => SearchStep::Recheck(keeps),
             },
-            _ => Step::Measure(self.next),
+            _ => SearchStep::Measure(self.next),
         }
     }
 
@@ -115,7 +115,7 @@ impl Search {
 
     /// Records whether the level that [`Search::step`] asked for keeps the promise.
     pub fn measured(&mut self, level: u32, keeps: bool) {
-        let again = matches!(self.step(), Step::Recheck(_));
+        let again = matches!(self.step(), SearchStep::Recheck(_));
         if keeps {
             self.kept.push(level);
             self.kept.sort_unstable();
@@ -145,11 +145,11 @@ mod tests {
         let mut search = Search::new(start, max);
         for steps in 0..100 {
             match search.step() {
-                Step::Measure(level) | Step::Recheck(level) => {
+                SearchStep::Measure(level) | SearchStep::Recheck(level) => {
                     assert!((1..=max).contains(&level));
                     search.measured(level, level <= capacity);
                 }
-                Step::Done(answer) => return (answer, steps),
+                SearchStep::Done(answer) => return (answer, steps),
             }
         }
         panic!("it never ends for {capacity} from {start} to {max}");
@@ -179,14 +179,14 @@ mod tests {
         search.measured(10, true);
         search.measured(20, false);
         for level in [15, 18, 19] {
-            assert_eq!(search.step(), Step::Measure(level));
+            assert_eq!(search.step(), SearchStep::Measure(level));
             search.measured(level, true);
         }
-        assert_eq!(search.step(), Step::Recheck(19));
+        assert_eq!(search.step(), SearchStep::Recheck(19));
         search.measured(19, false);
-        assert_eq!(search.step(), Step::Recheck(18), "the best one below");
+        assert_eq!(search.step(), SearchStep::Recheck(18), "the best one below");
         search.measured(18, true);
-        assert_eq!(search.step(), Step::Done(Some(18)));
+        assert_eq!(search.step(), SearchStep::Done(Some(18)));
     }
 
     #[test]
@@ -201,12 +201,12 @@ mod tests {
             fast.chain(std::iter::repeat_n(ms(800), slow)).collect()
         };
         for (fast, slow, failed, expected) in [
-            (200, 0, 0, Standing::Keeps),
-            (0, 200, 0, Standing::Breaks),
-            (190, 10, 0, Standing::Unclear),
-            (20, 0, 0, Standing::Unclear),
-            (200, 0, 3, Standing::Breaks),
-            (200, 0, 2, Standing::Keeps),
+            (200, 0, 0, PromiseVerdict::Keeps),
+            (0, 200, 0, PromiseVerdict::Breaks),
+            (190, 10, 0, PromiseVerdict::Unclear),
+            (20, 0, 0, PromiseVerdict::Unclear),
+            (200, 0, 3, PromiseVerdict::Breaks),
+            (200, 0, 2, PromiseVerdict::Keeps),
         ] {
             let found = promise.judge(&turns(fast, slow), failed);
             assert_eq!(found, expected, "{fast} fast, {slow} slow, {failed} failed");

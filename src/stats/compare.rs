@@ -11,7 +11,8 @@ mod needed;
 mod permute;
 
 pub use comparison::{
-    Change, Comparison, Difference, Figure, Needed, Noise, Place, Series, Settings, Values,
+    Change, CompareSettings, Comparison, Difference, Figure, Needed, Noise, SampleOrigin, Series,
+    Values,
 };
 use difference::Arm;
 use permute::Scores;
@@ -30,7 +31,7 @@ use permute::Scores;
 pub fn compare(
     baseline: &[Series],
     candidates: &[Vec<Series>],
-    settings: &Settings,
+    settings: &CompareSettings,
 ) -> Vec<Vec<Comparison>> {
     let pairs: Vec<_> = candidates
         .iter()
@@ -45,7 +46,7 @@ pub fn compare(
 pub fn compare_chosen(
     best: &[Series],
     others: &[Vec<Series>],
-    settings: &Settings,
+    settings: &CompareSettings,
 ) -> Vec<Vec<Comparison>> {
     let pairs: Vec<_> = others.iter().map(|c| (best, c.as_slice())).collect();
     // With k series, k − 1 pairs are compared out of k · (k − 1) / 2 possible ones.
@@ -55,7 +56,7 @@ pub fn compare_chosen(
 /// As [`compare`], with a separate baseline for each candidate; all pairs form one comparison.
 pub fn compare_pairs(
     pairs: &[(&[Series], &[Series])],
-    settings: &Settings,
+    settings: &CompareSettings,
 ) -> Vec<Vec<Comparison>> {
     compare_among(pairs, 1.0, settings)
 }
@@ -64,7 +65,7 @@ pub fn compare_pairs(
 fn compare_among(
     pairs: &[(&[Series], &[Series])],
     times: f64,
-    settings: &Settings,
+    settings: &CompareSettings,
 ) -> Vec<Vec<Comparison>> {
     let tests: usize = pairs.iter().map(|(a, b)| figures_of_both(a, b)).sum();
     let corrected_for = tests as f64 * times;
@@ -122,7 +123,7 @@ fn one(
     candidate: &[Series],
     nth: usize,
     plan: Plan,
-    settings: &Settings,
+    settings: &CompareSettings,
 ) -> Vec<Comparison> {
     let pairs = baseline.iter().filter_map(|before| {
         let after = candidate.iter().find(|s| s.metric == before.metric)?;
@@ -167,7 +168,7 @@ fn correct(all: &mut [Vec<Comparison>], times: f64) {
 }
 
 /// `worse` is 1 if a larger value is worse, else −1.
-fn judge(difference: &Difference, worse: f64, settings: &Settings) -> Change {
+fn judge(difference: &Difference, worse: f64, settings: &CompareSettings) -> Change {
     let Difference { by, baseline, .. } = *difference;
     if by == 0.0 && baseline.is_infinite() {
         return Change::Unchanged;

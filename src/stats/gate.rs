@@ -29,7 +29,7 @@ pub enum Aggregate {
 
 /// How the figure must compare with the bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Comparison {
+pub enum Inequality {
     /// `<`
     Lt,
     /// `<=`
@@ -40,7 +40,7 @@ pub enum Comparison {
     Ge,
 }
 
-impl Comparison {
+impl Inequality {
     fn holds(self, figure: f64, bound: f64) -> bool {
         match self {
             Self::Lt => figure < bound,
@@ -62,7 +62,7 @@ pub struct Gate {
     /// The figure.
     pub aggregate: Aggregate,
     /// How the figure must compare with the bound.
-    pub comparison: Comparison,
+    pub comparison: Inequality,
     /// The bound, in ms for latencies and as a ratio for shares.
     pub bound: f64,
 }
@@ -320,9 +320,9 @@ impl Gate {
     /// since no number of samples can prove that something never happens.
     fn is_extreme(&self) -> bool {
         match self.comparison {
-            Comparison::Le => self.bound <= 0.0,
-            Comparison::Ge => self.bound >= 1.0,
-            Comparison::Lt | Comparison::Gt => false,
+            Inequality::Le => self.bound <= 0.0,
+            Inequality::Ge => self.bound >= 1.0,
+            Inequality::Lt | Inequality::Gt => false,
         }
     }
 

@@ -3,11 +3,11 @@
 use super::super::Sample;
 use super::Aggregate::{Max, Mean, Min, Quantile, Rate};
 use super::Answer::{Fail, Pass, Undecided, WeakFail, WeakPass};
-use super::Comparison::{Ge, Gt, Le, Lt};
+use super::Inequality::{Ge, Gt, Le, Lt};
 use super::*;
 use std::time::Duration;
 
-fn gate(aggregate: Aggregate, comparison: Comparison, bound: f64) -> Gate {
+fn gate(aggregate: Aggregate, comparison: Inequality, bound: f64) -> Gate {
     Gate {
         aggregate,
         comparison,

@@ -11,17 +11,17 @@ const LONGEST_US: u64 = 600_000_000;
 
 /// A running histogram of latencies.
 #[derive(Debug, Clone)]
-pub struct Live {
+pub struct LiveQuantiles {
     histogram: Histogram<u64>,
 }
 
-impl Default for Live {
+impl Default for LiveQuantiles {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl Live {
+impl LiveQuantiles {
     /// An empty histogram from 1 µs to 10 min with three significant digits.
     pub fn new() -> Self {
         let histogram = Histogram::new_with_bounds(1, LONGEST_US, 3)
@@ -63,7 +63,7 @@ mod tests {
 
     #[test]
     fn live_quantiles_are_within_the_histograms_precision() {
-        let mut live = Live::new();
+        let mut live = LiveQuantiles::new();
         assert_eq!((live.p50(), live.p95(), live.count()), (None, None, 0));
         for ms in 1..=1_000 {
             live.record(Duration::from_millis(ms));
@@ -77,7 +77,7 @@ mod tests {
 
     #[test]
     fn values_outside_the_histograms_range_are_clamped() {
-        let mut live = Live::new();
+        let mut live = LiveQuantiles::new();
         live.record(Duration::ZERO);
         live.record(Duration::from_secs(1 << 40));
         assert_eq!(live.count(), 2);

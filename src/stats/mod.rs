@@ -15,8 +15,8 @@ mod proportion;
 
 pub use distribution::{Distribution, Sample};
 pub use gate::{
-    Aggregate, Answer, Basis, Comparison, Decider, GATE_LEVEL, Gate, Judgement, Population,
+    Aggregate, Answer, Basis, Decider, GATE_LEVEL, Gate, Inequality, Judgement, Population,
 };
 pub use interval::{Interval, StatsError, samples_needed};
-pub use live::Live;
+pub use live::LiveQuantiles;
 pub use proportion::{Proportion, ShareInterval, Worth};

@@ -16,12 +16,12 @@ pub struct Moment {
 }
 
 /// Something to do with a caller, where it is.
-pub type Job<E> = Box<dyn FnOnce(&mut E, Moment) + Send>;
+pub type CallerJob<E> = Box<dyn FnOnce(&mut E, Moment) + Send>;
 
 /// Where a caller is: on a media thread, or in a task.
 pub trait CallerHandle<E>: Send + Sync {
     /// Runs `job` there, after those posted before it. It is dropped if the caller is gone.
-    fn post(&self, job: Job<E>);
+    fn post(&self, job: CallerJob<E>);
 }
 
 impl<E: 'static> dyn CallerHandle<E> + '_ {

@@ -10,9 +10,9 @@ const LONGEST: usize = 1 << 20;
 
 /// The lines of a pipe.
 #[derive(Debug)]
-pub(super) struct Lines<R>(BufReader<R>);
+pub(super) struct PipeLines<R>(BufReader<R>);
 
-impl<R: AsyncRead + Unpin> Lines<R> {
+impl<R: AsyncRead + Unpin> PipeLines<R> {
     pub(super) fn of(pipe: R) -> Self {
         Self(BufReader::new(pipe))
     }
@@ -35,7 +35,7 @@ mod tests {
     async fn overlong_lines_are_split() {
         let long = "x".repeat(3 * LONGEST);
         let text = format!("one\r\n\n{long}\nlast");
-        let mut lines = Lines::of(text.as_bytes());
+        let mut lines = PipeLines::of(text.as_bytes());
         let mut found = Vec::new();
         while let Some(line) = lines.next().await {
             found.push(line);

@@ -3,7 +3,7 @@
 //! In: the number of threads. Out: the engine; its health. Invariant: a run whose targets bring
 //! their audio themselves has no media thread.
 
-use super::caller_handle::{CallerHandle, Job, Moment};
+use super::caller_handle::{CallerHandle, CallerJob, Moment};
 use crate::call::Failure;
 use crate::net::{Endpoint, Engine, HealthSnapshot, PeerHandle};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -49,7 +49,7 @@ impl<E: Endpoint> Media<E> {
 }
 
 impl<E: Endpoint> CallerHandle<E> for PeerHandle<E> {
-    fn post(&self, job: Job<E>) {
+    fn post(&self, job: CallerJob<E>) {
         self.tell(move |peer, now| {
             let slot = peer.slot_from(now);
             job(&mut peer.endpoint, Moment { now, slot });

@@ -17,9 +17,9 @@ mod target;
 
 pub(crate) use clock::{now, until};
 
-pub use caller_handle::{CallerHandle, Job, Moment};
+pub use caller_handle::{CallerHandle, CallerJob, Moment};
 pub use media::Media;
 pub use state_folder::state_folder;
 pub use target::{
-    Connection, Dial, Event, Line, Notice, OpenTarget, Opened, Opening, OwnAgent, Target,
+    CallLine, Connection, Dial, Event, Notice, OpenTarget, Opened, Opening, OwnAgent, Target,
 };

@@ -82,7 +82,7 @@ pub trait OpenTarget<E: Endpoint>: Send + Sync {
     /// Full name of a call's room, as in the records; targets without rooms name the call itself.
     fn room(&self, call: &str) -> String;
     /// Starts to connect a call. The connection's events report whether that succeeds.
-    fn connect(&self, dial: Dial<'_>, caller: E) -> Line<E>;
+    fn connect(&self, dial: Dial<'_>, caller: E) -> CallLine<E>;
     /// What a preflight call for this variant would try; variants with the same answer need only
     /// one. `None`: there is nothing to try.
     fn preflight(&self, _variant: usize) -> Option<Vec<String>> {
@@ -102,7 +102,7 @@ pub trait OpenTarget<E: Endpoint>: Send + Sync {
 }
 
 /// The two handles of a call: to its caller, wherever that runs, and to its connection.
-pub struct Line<E> {
+pub struct CallLine<E> {
     /// Runs jobs on the caller, on its media thread or task.
     pub handle: Arc<dyn CallerHandle<E>>,
     /// Its connection to the agent.

@@ -39,7 +39,7 @@ pub enum Metric {
 
 /// What a metric's values are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Kind {
+pub enum MetricKind {
     /// Durations, one per turn or call: `p(95)<1500ms`.
     Latency,
     /// A share of turns: `rate<0.01`.
@@ -48,7 +48,7 @@ pub enum Kind {
 
 /// The unit that has one value of a metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum About {
+pub enum SampleUnit {
     /// A turn.
     Turn,
     /// A call.
@@ -57,7 +57,7 @@ pub enum About {
 
 /// Where a metric is shown by default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Shown {
+pub enum Visibility {
     /// On the screen that a run ends with, and in every summary and report.
     First,
     /// In every summary and report; on the screen with `--details`.
@@ -70,22 +70,22 @@ pub enum Shown {
 
 /// The properties of a metric.
 #[derive(Debug, Clone, Copy)]
-pub struct Row {
+pub struct MetricRow {
     /// What its values are.
-    pub kind: Kind,
+    pub kind: MetricKind,
     /// The unit that has one value of it.
-    pub about: About,
+    pub about: SampleUnit,
     /// The interval that it measures, or what it is the share of.
     pub definition: &'static str,
     /// Where it is shown.
-    pub shown: Shown,
+    pub shown: Visibility,
     /// Whether `loadgen compare` compares it by default.
     pub compared: bool,
 }
 
-const fn latency(about: About, shown: Shown, definition: &'static str) -> Row {
-    Row {
-        kind: Kind::Latency,
+const fn latency(about: SampleUnit, shown: Visibility, definition: &'static str) -> MetricRow {
+    MetricRow {
+        kind: MetricKind::Latency,
         about,
         definition,
         shown,
@@ -93,18 +93,18 @@ const fn latency(about: About, shown: Shown, definition: &'static str) -> Row {
     }
 }
 
-const fn share(definition: &'static str) -> Row {
-    Row {
-        kind: Kind::Share,
-        about: About::Turn,
+const fn share(definition: &'static str) -> MetricRow {
+    MetricRow {
+        kind: MetricKind::Share,
+        about: SampleUnit::Turn,
         definition,
-        shown: Shown::First,
+        shown: Visibility::First,
         compared: true,
     }
 }
 
-const fn compared(row: Row) -> Row {
-    Row {
+const fn compared(row: MetricRow) -> MetricRow {
+    MetricRow {
         compared: true,
         ..row
     }
@@ -116,9 +116,9 @@ impl Metric {
     /// The metric's row of the table. Metrics compared by default do not overlap, so that no test
     /// is spent twice: `ttfa` contains `ttfa_wire`, and `replied` is what `missed`, `early` and
     /// `failed` leave.
-    pub const fn row(self) -> Row {
-        use About::{Call, Turn};
-        use Shown::{Always, Asked, First, Measured};
+    pub const fn row(self) -> MetricRow {
+        use SampleUnit::{Call, Turn};
+        use Visibility::{Always, Asked, First, Measured};
         match self {
             Self::Ttfa => compared(latency(
                 Turn,
@@ -165,7 +165,7 @@ impl Metric {
                 Always,
                 "from media flowing and an agent being present until the onset of its first words, before anybody has spoken to it; only with `greeting: expect`",
             )),
-            Self::Replied => Row {
+            Self::Replied => MetricRow {
                 compared: false,
                 ..share("share of turns in which the agent did what the turn expects")
             },
@@ -186,12 +186,12 @@ impl Metric {
 
     /// Whether the metric is a share rather than a latency.
     pub const fn is_share(self) -> bool {
-        matches!(self.row().kind, Kind::Share)
+        matches!(self.row().kind, MetricKind::Share)
     }
 
     /// The latencies that every summary shows, in the order of reports.
     pub fn summarized() -> impl Iterator<Item = Self> {
-        let shown = |m: &Self| !m.is_share() && m.row().shown != Shown::Asked;
+        let shown = |m: &Self| !m.is_share() && m.row().shown != Visibility::Asked;
         Self::ALL.iter().copied().filter(shown)
     }
 

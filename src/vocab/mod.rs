@@ -35,7 +35,7 @@ pub use address::{Address, AddressError};
 pub use call::{AgentState, Channel, Decode, GreetingPolicy, OnAgentLeft};
 pub use delay::{AgentDelay, DelayError};
 pub use loss::Loss;
-pub use metric::{About, Kind, Metric, Row, Shown};
+pub use metric::{Metric, MetricKind, MetricRow, SampleUnit, Visibility};
 pub use nearest::nearest;
 pub use packet::Packet;
 pub use terminal::{acts, plain};

@@ -5,7 +5,7 @@ use crate::support::reports::journal;
 use crate::support::{Loadgen, Reports, in_repo, poll};
 use loadgen::plan::Plan;
 use loadgen::record::Journal;
-use loadgen::run::{Alarm, Clock, JOIN_CONCURRENCY, Part, Settings, Watchdog, run};
+use loadgen::run::{Alarm, Clock, JOIN_CONCURRENCY, RunSettings, Watchdog, WatchedPart, run};
 use loadgen::targets::in_process::InProcess;
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
@@ -64,7 +64,7 @@ fn a_run_with_hanging_signalling_ends_with_the_turns_so_far() {
         reply: Duration::from_millis(300),
         ..InProcess::default()
     };
-    let settings = Settings {
+    let settings = RunSettings {
         targets: agent.into(),
         run_id: "0123abcd".into(),
         pulses: watchdog.pulses().clone(),
@@ -108,8 +108,8 @@ fn a_run_with_hanging_signalling_ends_with_the_turns_so_far() {
         matches!(
             alarms[..],
             [
-                Alarm::Still(Part::Signalling, _),
-                Alarm::Over(Part::Signalling, _)
+                Alarm::Still(WatchedPart::Signalling, _),
+                Alarm::Over(WatchedPart::Signalling, _)
             ]
         ),
         "{alarms:?}"

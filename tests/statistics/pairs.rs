@@ -8,7 +8,7 @@ use super::worlds::{World, many};
 use super::{percent, size};
 use loadgen::stats::Sample;
 use loadgen::stats::compare::{
-    Change, Comparison, Place, Series, Settings, Values, compare, compare_chosen,
+    Change, CompareSettings, Comparison, SampleOrigin, Series, Values, compare, compare_chosen,
 };
 use std::time::Duration;
 
@@ -20,14 +20,14 @@ const TURNS: usize = 10;
 
 /// One call: its place, its turns' latencies, and its three per-call latencies, all in ms.
 struct Call {
-    place: Place,
+    place: SampleOrigin,
     turns: Vec<f64>,
     once: [f64; 3],
 }
 
 /// A call whose latencies are multiplied by `factor` and then `shift` ms longer; one turn in a
 /// hundred is never answered.
-fn call(world: &mut World, place: Place, factor: f64, shift: f64) -> Call {
+fn call(world: &mut World, place: SampleOrigin, factor: f64, shift: f64) -> Call {
     let latency = |z: f64| MEDIAN_MS * (SIGMA * z).exp() * factor + shift;
     let turns = world
         .call(TURNS, ICC)
@@ -83,17 +83,17 @@ fn series(calls: &[Call]) -> Vec<Series> {
 
 /// Calls of one arm on a steady machine.
 fn arm(world: &mut World, calls: usize, shift: f64) -> Vec<Series> {
-    let place = |call| Place { call, block: None };
+    let place = |call| SampleOrigin { call, block: None };
     let calls: Vec<Call> = (0..calls)
         .map(|c| call(world, place(c), 1.0, shift))
         .collect();
     series(&calls)
 }
 
-fn settings(seed: u64) -> Settings {
-    Settings {
+fn settings(seed: u64) -> CompareSettings {
+    CompareSettings {
         seed,
-        ..Settings::default()
+        ..CompareSettings::default()
     }
 }
 
@@ -168,7 +168,7 @@ fn drifting(
         let (candidate, block) = slot(nth, first);
         let factor = 1.0 + 0.2 * nth as f64 / (SLOTS - 1) as f64;
         let shift = if candidate { shift } else { 0.0 };
-        let made = call(&mut world, Place { call: nth, block }, factor, shift);
+        let made = call(&mut world, SampleOrigin { call: nth, block }, factor, shift);
         arms[usize::from(candidate)].push(made);
     }
     let [before, after] = arms.map(|calls| series(&calls));
@@ -227,7 +227,7 @@ fn a_shift_is_found_in_interleaved_blocks() {
 fn blocks(seed: u64, shift: f64) -> Vec<Comparison> {
     let mut world = World::new(seed);
     let mut arm = |shift: f64| {
-        let place = |block: usize| Place {
+        let place = |block: usize| SampleOrigin {
             call: block,
             block: Some(block as u64),
         };
@@ -247,7 +247,7 @@ fn equal_variants_are_rarely_ranked_apart() {
     for variants in [4, 12] {
         let alarms = many(runs, |seed| {
             let mut world = World::new(5_000_000 + seed);
-            let place = |block: usize| Place {
+            let place = |block: usize| SampleOrigin {
                 call: block,
                 block: Some(block as u64),
             };

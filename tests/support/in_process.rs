@@ -6,7 +6,7 @@
 
 use loadgen::plan::Plan;
 use loadgen::record::{Journal, RecordError, Storage};
-use loadgen::run::{Clock, Finished, JOIN_CONCURRENCY, Pulses, RunEvent, Settings, run};
+use loadgen::run::{Clock, Finished, JOIN_CONCURRENCY, Pulses, RunEvent, RunSettings, run};
 use loadgen::scenario::{Scenario, SoundFile, Unset, check};
 use loadgen::targets::in_process::InProcess;
 use std::fs::File;
@@ -80,7 +80,7 @@ pub fn observed(
         .build()
         .expect("a runtime");
     let stop = CancellationToken::new();
-    let settings = Settings {
+    let settings = RunSettings {
         targets: agent.into(),
         run_id: "0123abcd".into(),
         pulses: Pulses::default(),

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::audio::test_signals::{FIXTURES, mix, noise, sine};
-use crate::audio::{About, OPUS_LOOKAHEAD, Utterance, opus, speech_span};
+use crate::audio::{OPUS_LOOKAHEAD, SoundInfo, Utterance, opus, speech_span};
 use SpeechEvent::{Ended, Resumed, Started};
 use proptest::prelude::*;
 
@@ -33,7 +33,8 @@ fn decoded(utterance: &Utterance, silent_frames: usize) -> Vec<i16> {
 #[test]
 fn the_end_of_speech_survives_opus_for_every_fixture() {
     for fixture in FIXTURES {
-        let utterance = Utterance::new(fixture.name, fixture.wav, About::default()).expect("good");
+        let utterance =
+            Utterance::new(fixture.name, fixture.wav, SoundInfo::default()).expect("good");
         let mut ear = EndOfSpeech::new(HANGOVER);
         let told = listen(&mut ear, 5_000, &decoded(&utterance, 50), FRAME);
         let [Started { position: start }, Ended { position: end }] = told[..] else {

@@ -5,7 +5,7 @@ mod serve;
 use crate::cli::exit::Exit;
 use crate::cli::server::ServerArgs;
 use crate::scenario::{AgentSettings, Sound};
-use crate::targets::agent::Hearing;
+use crate::targets::agent::EndDetection;
 use crate::vocab::AgentDelay;
 use clap::Args;
 use serve::{Service, serve};
@@ -63,7 +63,7 @@ pub enum Hear {
     Chirp,
 }
 
-impl From<Hear> for Hearing {
+impl From<Hear> for EndDetection {
     fn from(hear: Hear) -> Self {
         match hear {
             Hear::Level => Self::Level,

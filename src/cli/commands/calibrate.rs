@@ -15,7 +15,7 @@ use crate::cli::session::drive::Drive;
 use crate::cli::session::targets::{asks, of_embedded};
 use crate::cli::session::truth::{REPLY, Truth, own_agent, truth_arguments};
 use crate::cli::settings::{self, Environment, ServerFlags};
-use crate::cli::sources::Source;
+use crate::cli::sources::ScenarioSource;
 use crate::cli::trouble::Trouble;
 use crate::plan::Plan;
 use crate::record::{
@@ -175,12 +175,12 @@ fn chirp_wav() -> Result<Vec<u8>, hound::Error> {
     Ok(wav.into_inner())
 }
 
-fn source(text: String) -> Result<Source, Trouble> {
+fn source(text: String) -> Result<ScenarioSource, Trouble> {
     let wav = chirp_wav().map_err(|e| {
         let message = format!("cannot make the calibration chirp: {e}");
         Trouble::new(Exit::Error, message, "is there memory left?")
     })?;
-    Source::made("calibrate", text, &[(CHIRP_WAV, &wav)])
+    ScenarioSource::made("calibrate", text, &[(CHIRP_WAV, &wav)])
 }
 
 fn level(

@@ -14,16 +14,16 @@ use crate::cli::console;
 use crate::cli::exit::Exit;
 use crate::cli::overrides::OverrideArgs;
 use crate::cli::server::ServerArgs;
-use crate::cli::session::conduct::{self, Opened};
-use crate::cli::session::request::Request;
+use crate::cli::session::conduct::{self, OpenedScenario};
+use crate::cli::session::request::SessionRequest;
 use crate::cli::trouble::Trouble;
 use crate::plan::Plan;
 use crate::record::MEASUREMENT_VERSION;
 use crate::scenario::{Aggregate, Bound, Op, Threshold, parse_threshold};
 use crate::stats::Sample;
-use crate::stats::capacity::{Promise, Search, Step as Next};
+use crate::stats::capacity::{Promise, Search, SearchStep};
 use crate::vocab::Metric;
-use answer::Answer;
+use answer::CapacityResult;
 use clap::Args;
 use std::cell::Cell;
 use step::Taker;
@@ -110,14 +110,14 @@ pub(super) fn execute(args: CapacityArgs) -> Exit {
     }
 }
 
-fn search(args: &CapacityArgs) -> Result<Answer, Trouble> {
-    let Opened {
+fn search(args: &CapacityArgs) -> Result<CapacityResult, Trouble> {
+    let OpenedScenario {
         scenario, targets, ..
-    } = conduct::open(&Request {
+    } = conduct::open(&SessionRequest {
         scenario: args.scenario.clone(),
         overrides: args.overrides.overrides(args.server.url.clone()),
         server: args.server.clone().into(),
-        ..Request::default()
+        ..SessionRequest::default()
     })?;
     let taker = Taker {
         scenario,
@@ -132,7 +132,7 @@ fn search(args: &CapacityArgs) -> Result<Answer, Trouble> {
     crate::run::allow(&largest, &taker.targets)
         .map_err(|e| Trouble::new(Exit::Error, e.to_string(), e.hint()))?;
     let mut search = Search::new(args.start.unwrap_or(args.max.div_ceil(10)), args.max);
-    let mut answer = Answer {
+    let mut answer = CapacityResult {
         measurement_version: MEASUREMENT_VERSION,
         target: taker.targets.describe(),
         slo: args.slo.threshold.to_string(),
@@ -143,9 +143,9 @@ fn search(args: &CapacityArgs) -> Result<Answer, Trouble> {
     };
     loop {
         let (calls, recheck) = match search.step() {
-            Next::Measure(calls) => (calls, false),
-            Next::Recheck(calls) => (calls, true),
-            Next::Done(capacity) => {
+            SearchStep::Measure(calls) => (calls, false),
+            SearchStep::Recheck(calls) => (calls, true),
+            SearchStep::Done(capacity) => {
                 answer.capacity = capacity;
                 answer.at_max = capacity == Some(args.max);
                 return Ok(answer);

@@ -5,7 +5,7 @@ use crate::cli::console;
 use crate::cli::exit::Exit;
 use crate::cli::overrides::OverrideArgs;
 use crate::cli::settings::Environment;
-use crate::cli::sources::{Source, note_unset, warn_of_doubts};
+use crate::cli::sources::{ScenarioSource, note_unset, warn_of_doubts};
 use crate::cli::trouble::Trouble;
 use crate::plan::{Plan, json_line, summary};
 use crate::scenario::Unset;
@@ -33,7 +33,7 @@ pub(super) fn execute(args: &PlanArgs) -> Exit {
 
 fn show(args: &PlanArgs) -> Result<Exit, Trouble> {
     let env = Environment::load()?;
-    let source = Source::open(&args.scenario)?;
+    let source = ScenarioSource::open(&args.scenario)?;
     let scenario = source.check(&|name| env.get(name), Unset::Absent)?;
     let overrides = args.overrides.overrides(None);
     let scenario = overrides

@@ -8,7 +8,7 @@ use crate::cli::overrides::OverrideArgs;
 use crate::cli::reports::Output;
 use crate::cli::server::ServerArgs;
 use crate::cli::session::conduct::conduct;
-use crate::cli::session::request::Request;
+use crate::cli::session::request::SessionRequest;
 use crate::scenario::{EvidenceChoice, Overrides, Threshold, parse_threshold_line};
 use crate::stats::Decider;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
@@ -80,7 +80,7 @@ pub struct RunArgs {
 }
 
 pub(super) fn execute(args: RunArgs) -> Exit {
-    conduct(&Request {
+    conduct(&SessionRequest {
         overrides: Overrides {
             evidence: args.evidence,
             thresholds: args.threshold,

@@ -4,7 +4,7 @@ use crate::cli::completing;
 use crate::cli::console;
 use crate::cli::exit::Exit;
 use crate::cli::settings::Environment;
-use crate::cli::sources::{Source, note_unset, warn_of_doubts};
+use crate::cli::sources::{ScenarioSource, note_unset, warn_of_doubts};
 use crate::cli::trouble::Trouble;
 use crate::scenario::{Extent, Scenario, Unset};
 use crate::vocab::duration;
@@ -32,7 +32,7 @@ pub(super) fn execute(args: &ValidateArgs) -> Exit {
 }
 
 fn validate(path: &str, env: &Environment) -> Result<Exit, Trouble> {
-    let source = Source::open(path)?;
+    let source = ScenarioSource::open(path)?;
     let scenario = source.check(&|name| env.get(name), Unset::Absent)?;
     note_unset(&scenario, path);
     warn_of_doubts(&scenario, path);

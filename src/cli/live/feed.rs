@@ -5,18 +5,18 @@
 //! once the run is stopping, the target concurrency is 0, and calls that the stop prevents are not
 //! counted as offered.
 
-use super::shown::Shown;
+use super::shown::RunLabels;
 use crate::call::Phase;
 use crate::net::DurationQuantiles;
 use crate::plan::Plan;
-use crate::report::prometheus::{CallState, Health, Metrics};
+use crate::report::prometheus::{CallState, GeneratorHealth, PrometheusMetrics};
 use crate::run::{RunEvent, Vitals};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
 pub(super) struct Feed {
-    metrics: Arc<Metrics>,
+    metrics: Arc<PrometheusMetrics>,
     plan: Plan,
     variants: Vec<String>,
     /// Active calls, with the index of their variant and their state.
@@ -39,9 +39,9 @@ fn state(phase: Phase) -> Option<CallState> {
     })
 }
 
-fn health(vitals: &Vitals) -> Health {
+fn health(vitals: &Vitals) -> GeneratorHealth {
     let of = |late: DurationQuantiles| [late.p50, late.p99, late.max];
-    Health {
+    GeneratorHealth {
         tick_lateness: of(vitals.health.tick_lateness),
         signalling_lateness: of(vitals.signalling_lateness),
         unauthenticated: vitals.health.unauthenticated,
@@ -59,9 +59,9 @@ fn health(vitals: &Vitals) -> Health {
 }
 
 impl Feed {
-    pub(super) fn new(shown: &Shown<'_>) -> Self {
+    pub(super) fn new(shown: &RunLabels<'_>) -> Self {
         let version = env!("CARGO_PKG_VERSION");
-        let metrics = Metrics::new(shown.scenario, shown.target, version, shown.variants);
+        let metrics = PrometheusMetrics::new(shown.scenario, shown.target, version, shown.variants);
         Self {
             metrics: Arc::new(metrics),
             plan: shown.plan.clone(),
@@ -72,7 +72,7 @@ impl Feed {
         }
     }
 
-    pub(super) fn metrics(&self) -> &Arc<Metrics> {
+    pub(super) fn metrics(&self) -> &Arc<PrometheusMetrics> {
         &self.metrics
     }
 
@@ -157,7 +157,7 @@ mod tests {
     #[test]
     fn after_a_stop_the_target_is_zero_and_the_rest_counts_as_not_offered() {
         let plan = plan("{calls: 9, concurrency: 3}");
-        let mut feed = Feed::new(&Shown {
+        let mut feed = Feed::new(&RunLabels {
             scenario: "s",
             target: "t",
             variants: &["v"],
@@ -201,7 +201,7 @@ mod tests {
     #[test]
     fn an_amended_turn_is_counted_once() {
         let plan = plan("{calls: 1}");
-        let mut feed = Feed::new(&Shown {
+        let mut feed = Feed::new(&RunLabels {
             scenario: "s",
             target: "t",
             variants: &["baseline"],

@@ -9,7 +9,7 @@
 
 use crate::cli::exit::Exit;
 use crate::cli::trouble::Trouble;
-use crate::report::prometheus::{CONTENT_TYPE, Metrics};
+use crate::report::prometheus::{CONTENT_TYPE, PrometheusMetrics};
 use crate::vocab::host::{port, split_port};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
@@ -80,7 +80,7 @@ pub(super) struct Server {
 
 impl Server {
     /// Listens on `at`; port 0 selects a free port.
-    pub(super) fn open(at: &ListenAt, metrics: Arc<Metrics>) -> Result<Self, Trouble> {
+    pub(super) fn open(at: &ListenAt, metrics: Arc<PrometheusMetrics>) -> Result<Self, Trouble> {
         let ListenAt { host, port } = at;
         let refused = |e: std::io::Error| {
             let message = format!("cannot serve metrics at {host}:{port}: {e}");
@@ -145,7 +145,11 @@ fn hint(kind: ErrorKind) -> &'static str {
 }
 
 /// Accepts connections forever. Their tasks end with the runtime.
-async fn accept(listener: tokio::net::TcpListener, name: Arc<str>, metrics: Arc<Metrics>) {
+async fn accept(
+    listener: tokio::net::TcpListener,
+    name: Arc<str>,
+    metrics: Arc<PrometheusMetrics>,
+) {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
         // The semaphore is never closed.
@@ -186,7 +190,11 @@ fn is_for_us<B>(request: &Request<B>, name: &str) -> bool {
 }
 
 /// Serves one connection: one request, within a few seconds.
-async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, name: &str, metrics: &Metrics) {
+async fn serve(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    name: &str,
+    metrics: &PrometheusMetrics,
+) {
     let answer = service_fn(|request| {
         let answered = respond(&request, name, metrics);
         async { Ok::<_, Infallible>(answered) }
@@ -205,7 +213,7 @@ async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, name: &str, metrics:
 
 /// What a client that sends these bytes gets back, for the fuzz targets.
 #[cfg(any(test, fuzzing))]
-pub(crate) async fn answered(bytes: &[u8], metrics: &Metrics) -> Vec<u8> {
+pub(crate) async fn answered(bytes: &[u8], metrics: &PrometheusMetrics) -> Vec<u8> {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let (mut client, server) = tokio::io::duplex(bytes.len().max(1));
     let ask = async {
@@ -219,7 +227,11 @@ pub(crate) async fn answered(bytes: &[u8], metrics: &Metrics) -> Vec<u8> {
     tokio::join!(ask, serve(server, "localhost", metrics)).0
 }
 
-fn respond(request: &Request<Incoming>, name: &str, metrics: &Metrics) -> Response<Full<Bytes>> {
+fn respond(
+    request: &Request<Incoming>,
+    name: &str,
+    metrics: &PrometheusMetrics,
+) -> Response<Full<Bytes>> {
     let plain = "text/plain; charset=utf-8";
     let (status, kind, body) = match (request.method(), request.uri().path()) {
         _ if !is_for_us(request, name) => {
@@ -250,7 +262,7 @@ mod tests {
     use std::time::Instant;
 
     fn opened(at: &str) -> Server {
-        let metrics = Arc::new(Metrics::new("s", "t", "0", &["v"]));
+        let metrics = Arc::new(PrometheusMetrics::new("s", "t", "0", &["v"]));
         let at = at.parse().expect("an address and a port");
         Server::open(&at, metrics).expect("a port")
     }

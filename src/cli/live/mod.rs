@@ -12,10 +12,10 @@ mod shown;
 pub use http::ListenAt;
 #[cfg(any(test, fuzzing))]
 pub(crate) use http::answered;
-pub(super) use shown::Shown;
+pub(super) use shown::RunLabels;
 
 use super::console;
-use super::signals::Part;
+use super::signals::CancellablePart;
 use super::trouble::Trouble;
 use crate::run::RunEvent;
 use feed::Feed;
@@ -35,15 +35,19 @@ pub struct LiveFlags {
 }
 
 /// The live outputs of a run.
-pub(super) struct Live {
+pub(super) struct LiveOutputs {
     progress: Progress,
     served: Option<(Feed, Server)>,
     export: Option<Export>,
 }
 
-impl Live {
+impl LiveOutputs {
     /// Opens the outputs that the flags ask for, before the run begins.
-    pub(super) fn open(flags: &LiveFlags, shown: Shown<'_>, quiet: bool) -> Result<Self, Trouble> {
+    pub(super) fn open(
+        flags: &LiveFlags,
+        shown: RunLabels<'_>,
+        quiet: bool,
+    ) -> Result<Self, Trouble> {
         let export = flags.otlp_endpoint.as_deref();
         let export = export.map(|e| Export::open(e, &shown)).transpose()?;
         let served = match &flags.metrics_listen {
@@ -82,22 +86,22 @@ impl Live {
     /// Ends the progress display and the metrics server; the remaining spans are sent in the
     /// background.
     #[must_use = "spans are still on their way"]
-    pub(super) fn over(self) -> Rest {
+    pub(super) fn over(self) -> PendingExport {
         self.progress.finish();
-        Rest(self.export.map(Export::over))
+        PendingExport(self.export.map(Export::over))
     }
 }
 
 /// The span export, which may take some seconds more.
-pub(super) struct Rest(Option<otlp::Rest>);
+pub(super) struct PendingExport(Option<otlp::UnsentSpans>);
 
-impl Rest {
+impl PendingExport {
     /// Waits for the span export, until a signal ends the wait. Called last, so that a collector
     /// never delays the reports.
     pub(super) fn finish(self) {
         let Some(rest) = self.0 else { return };
         let cut = CancellationToken::new();
-        let _part = Part::begin(&cut);
+        let _part = CancellablePart::begin(&cut);
         for warning in rest.finish(&cut) {
             console::warn(&warning);
         }

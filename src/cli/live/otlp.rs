@@ -5,7 +5,7 @@
 //! sent by a separate thread, which ends seconds after the run, whatever the collector does, and is
 //! not waited for after a signal.
 
-use super::shown::Shown;
+use super::shown::RunLabels;
 use crate::cli::exit::Exit;
 use crate::cli::trouble::Trouble;
 use crate::record::Ms;
@@ -74,7 +74,7 @@ fn traces(endpoint: &str) -> Result<String, Trouble> {
     })
 }
 
-fn resource(shown: &Shown<'_>) -> Resource {
+fn resource(shown: &RunLabels<'_>) -> Resource {
     Resource::builder()
         .with_service_name("loadgen")
         .with_attributes([
@@ -87,7 +87,7 @@ fn resource(shown: &Shown<'_>) -> Resource {
 
 impl Export {
     /// Prepares the export; nothing is sent yet.
-    pub(super) fn open(endpoint: &str, shown: &Shown<'_>) -> Result<Self, Trouble> {
+    pub(super) fn open(endpoint: &str, shown: &RunLabels<'_>) -> Result<Self, Trouble> {
         let address = traces(endpoint)?;
         let refused = |e: &dyn std::fmt::Display| {
             let message = format!("cannot send spans to {address}: {e}");
@@ -159,11 +159,11 @@ impl Export {
     }
 
     /// Ends the export after the run: the remaining spans are sent while the reports are written.
-    pub(super) fn over(self) -> Rest {
+    pub(super) fn over(self) -> UnsentSpans {
         let _ = self.end.set(Instant::now() + LAST);
         // Closing the queue tells the thread to finish.
         drop(self.queue);
-        Rest {
+        UnsentSpans {
             endpoint: self.endpoint,
             done: self.done,
             trouble: self.trouble,
@@ -173,14 +173,14 @@ impl Export {
 }
 
 /// The spans of a finished run that are still to be sent.
-pub(super) struct Rest {
+pub(super) struct UnsentSpans {
     endpoint: String,
     done: Receiver<Sent>,
     trouble: Arc<Mutex<Option<String>>>,
     dropped: u64,
 }
 
-impl Rest {
+impl UnsentSpans {
     /// Waits for the spans to be sent, for seconds at most and not after `cut`; returns the
     /// warnings.
     pub(super) fn finish(self, cut: &CancellationToken) -> Vec<String> {
@@ -307,7 +307,7 @@ mod tests {
     fn a_collector_that_never_answers_delays_the_command_by_seconds_at_most() {
         let mute = TcpListener::bind("127.0.0.1:0").expect("a port");
         let endpoint = format!("http://{}", mute.local_addr().expect("bound"));
-        let shown = Shown {
+        let shown = RunLabels {
             scenario: "s",
             target: "t",
             variants: &["v"],

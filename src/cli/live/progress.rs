@@ -4,10 +4,10 @@
 //! Invariants: the line shows only what has happened; its quantiles cover only replied turns.
 
 use crate::call::Phase;
-use crate::cli::console::{self, Line};
+use crate::cli::console::{self, RedrawnLine};
 use crate::record::{CallOutcome, Ms};
 use crate::run::RunEvent;
-use crate::stats::Live;
+use crate::stats::LiveQuantiles;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ const PLAIN: Duration = Duration::from_secs(5);
 
 /// Where the progress line is written.
 enum Out {
-    Redrawn(Line),
+    Redrawn(RedrawnLine),
     Plain { last: Instant },
     Quiet,
 }
@@ -29,7 +29,7 @@ pub(super) struct Progress {
     done: u64,
     failed: u64,
     turns: u64,
-    ttfa: Live,
+    ttfa: LiveQuantiles,
 }
 
 impl Progress {
@@ -39,7 +39,7 @@ impl Progress {
         let out = if quiet {
             Out::Quiet
         } else if terminal {
-            Out::Redrawn(Line::new())
+            Out::Redrawn(RedrawnLine::new())
         } else {
             Out::Plain {
                 last: Instant::now(),
@@ -52,7 +52,7 @@ impl Progress {
             done: 0,
             failed: 0,
             turns: 0,
-            ttfa: Live::new(),
+            ttfa: LiveQuantiles::new(),
         }
     }
 

@@ -6,7 +6,7 @@ use crate::plan::Plan;
 
 /// Description of the run, for labels.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Shown<'a> {
+pub(crate) struct RunLabels<'a> {
     /// The scenario's name.
     pub(crate) scenario: &'a str,
     /// Kind and address, without secrets.
@@ -18,16 +18,16 @@ pub(crate) struct Shown<'a> {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use crate::cli::sources::Source;
+    use crate::cli::sources::ScenarioSource;
     use crate::plan::Plan;
     use crate::scenario::Unset;
 
     /// The plan of the built-in quickstart with another load.
     pub(crate) fn plan(load: &str) -> Plan {
-        let known = Source::open("quickstart").expect("it is built in");
+        let known = ScenarioSource::open("quickstart").expect("it is built in");
         let text = String::from_utf8_lossy(known.text()).into_owned();
         let (before, _) = text.split_once("\nload:").expect("it has a load");
-        let other = Source::made("other", format!("{before}\nload: {load}\n"), &[]);
+        let other = ScenarioSource::made("other", format!("{before}\nload: {load}\n"), &[]);
         let scenario = other.and_then(|s| s.check(&|_| Ok(None), Unset::Problem));
         Plan::new(&scenario.expect("a scenario"))
     }

@@ -4,7 +4,7 @@
 //! exit code. Invariants: a request that cannot be met is rejected before the first call; a run
 //! that is invalid, failed or regressed never replaces a baseline.
 
-use super::request::Request;
+use super::request::SessionRequest;
 use crate::cli::baselines;
 use crate::cli::comparing;
 use crate::cli::console;
@@ -25,7 +25,10 @@ pub(super) struct AfterRun {
 
 impl AfterRun {
     /// Reads the baseline and checks that the run can be compared with it.
-    pub(super) fn prepare(request: &Request, conditions: &Conditions) -> Result<Self, Trouble> {
+    pub(super) fn prepare(
+        request: &SessionRequest,
+        conditions: &Conditions,
+    ) -> Result<Self, Trouble> {
         if request.baseline.is_none() && request.how.is_given() {
             let message = "there is no baseline to compare the run with";
             let hint = "add `--baseline NAME`; `--save-baseline NAME` makes one";
@@ -57,7 +60,7 @@ impl AfterRun {
     pub(super) fn conclude(
         &self,
         exit: Exit,
-        request: &Request,
+        request: &SessionRequest,
         folder: &RunFolder,
         record: &RunRecord,
     ) -> Exit {
@@ -73,7 +76,13 @@ impl AfterRun {
 
     /// Saves the run as a baseline, unless a gate failed, a metric regressed or the comparison
     /// failed.
-    fn save(&self, exit: Exit, compared: Exit, request: &Request, record: &RunRecord) -> Exit {
+    fn save(
+        &self,
+        exit: Exit,
+        compared: Exit,
+        request: &SessionRequest,
+        record: &RunRecord,
+    ) -> Exit {
         let Some(path) = self.save.as_deref() else {
             return Exit::Success;
         };
@@ -103,7 +112,7 @@ impl AfterRun {
 
 fn against(
     baseline: (&str, &RunRecord),
-    request: &Request,
+    request: &SessionRequest,
     folder: &RunFolder,
     record: &RunRecord,
 ) -> Result<Exit, Trouble> {

@@ -8,7 +8,7 @@ use crate::cli::exit::Exit;
 use crate::cli::trouble::Trouble;
 use crate::record::{Conditions, MEASUREMENT_VERSION};
 use crate::run::load_utterance;
-use crate::scenario::{Call, Extent, Load, Scenario, Shape, Turn, Utterance};
+use crate::scenario::{CallConfig, Extent, Load, Scenario, Shape, TurnConfig, UtteranceConfig};
 use crate::vocab::OnAgentLeft;
 use crate::vocab::duration::format as time;
 use std::hash::Hasher;
@@ -33,7 +33,7 @@ pub(super) fn of(scenario: &Scenario) -> Result<Conditions, Trouble> {
 }
 
 /// Identifies a sound by its content: another recording of the same words is another utterance.
-fn sound(utterance: &Utterance) -> Result<String, Trouble> {
+fn sound(utterance: &UtteranceConfig) -> Result<String, Trouble> {
     let unreadable = |message: String| {
         let hint = "the scenario's sound files must stay where they are while it runs";
         Trouble::new(Exit::InvalidScenario, message, hint)
@@ -83,7 +83,7 @@ impl Hasher for Fnv {
 }
 
 /// Greeting and turns, one line each.
-fn script(call: &Call, utterances: &[Utterance]) -> Vec<String> {
+fn script(call: &CallConfig, utterances: &[UtteranceConfig]) -> Vec<String> {
     let greeting = call.greeting.name();
     let mut head = format!(
         "greeting {greeting}, agent within {}",
@@ -109,7 +109,7 @@ fn script(call: &Call, utterances: &[Utterance]) -> Vec<String> {
             false => format!("{} to {}", time(turn.delay.min), time(turn.delay.max)),
         };
         let expect = turn.expect.name();
-        let anchor = match turn.silence == Turn::SILENCE {
+        let anchor = match turn.silence == TurnConfig::SILENCE {
             true => turn.anchor.name().to_owned(),
             false => format!("{} of {}", turn.anchor.name(), time(turn.silence)),
         };

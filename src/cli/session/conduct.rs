@@ -7,17 +7,17 @@ use super::after_run::AfterRun;
 use super::conditions;
 use super::drive::Drive;
 use super::gates;
-use super::request::Request;
+use super::request::SessionRequest;
 use super::sentinels;
 use super::start;
 use super::targets;
 use super::watchdog;
 use crate::cli::console;
 use crate::cli::exit::Exit;
-use crate::cli::live::{Live, Shown};
+use crate::cli::live::{LiveOutputs, RunLabels};
 use crate::cli::reports;
 use crate::cli::settings::Environment;
-use crate::cli::sources::{Source, warn_of_doubts};
+use crate::cli::sources::{ScenarioSource, warn_of_doubts};
 use crate::cli::trouble::Trouble;
 use crate::plan::Plan;
 use crate::record::{
@@ -25,11 +25,11 @@ use crate::record::{
     RunRecord, Summary,
 };
 use crate::report::Format;
-use crate::run::{Finished, Part, Pulses, RunEvent, Targets};
-use crate::scenario::{self, Scenario, Target, Unset, redacted};
+use crate::run::{Finished, Pulses, RunEvent, Targets, WatchedPart};
+use crate::scenario::{self, Scenario, TargetConfig, Unset, redacted};
 
 /// Conducts the session that is asked for.
-pub(crate) fn conduct(request: &Request) -> Exit {
+pub(crate) fn conduct(request: &SessionRequest) -> Exit {
     match prepare(request) {
         Ok(ready) => ready.conduct(request),
         Err(trouble) => trouble.tell(),
@@ -40,7 +40,7 @@ pub(crate) fn conduct(request: &Request) -> Exit {
 struct Ready {
     conditions: Conditions,
     after: AfterRun,
-    source: Source,
+    source: ScenarioSource,
     scenario: Scenario,
     plan: Plan,
     targets: Targets,
@@ -49,8 +49,8 @@ struct Ready {
 }
 
 /// A scenario as it will run, and where its calls go.
-pub(crate) struct Opened {
-    pub(crate) source: Source,
+pub(crate) struct OpenedScenario {
+    pub(crate) source: ScenarioSource,
     pub(crate) scenario: Scenario,
     pub(crate) targets: Targets,
     /// The user's API secret, from a flag or the environment.
@@ -58,9 +58,9 @@ pub(crate) struct Opened {
 }
 
 /// Opens and checks a request's scenario, with the flags and the environment applied.
-pub(crate) fn open(request: &Request) -> Result<Opened, Trouble> {
+pub(crate) fn open(request: &SessionRequest) -> Result<OpenedScenario, Trouble> {
     let env = Environment::load()?;
-    let source = Source::open(&request.scenario)?;
+    let source = ScenarioSource::open(&request.scenario)?;
     // A variable that a flag replaces need not be set.
     let from_flags = |name: &str| match name {
         "LIVEKIT_URL" => request.server.url.as_ref(),
@@ -86,7 +86,7 @@ pub(crate) fn open(request: &Request) -> Result<Opened, Trouble> {
     }
     let targets = targets::of(&scenario, &request.server, &env)?;
     let secret = lookup("LIVEKIT_API_SECRET")?;
-    Ok(Opened {
+    Ok(OpenedScenario {
         source,
         scenario,
         targets,
@@ -108,8 +108,8 @@ pub(crate) fn ask_consent(plan: &Plan, targets: &Targets, yes: bool) -> Result<(
     }
 }
 
-fn prepare(request: &Request) -> Result<Ready, Trouble> {
-    let Opened {
+fn prepare(request: &SessionRequest) -> Result<Ready, Trouble> {
+    let OpenedScenario {
         source,
         scenario,
         targets,
@@ -146,7 +146,7 @@ fn warn_of_calibration(plan: &Plan) {
 }
 
 impl Ready {
-    fn conduct(self, request: &Request) -> Exit {
+    fn conduct(self, request: &SessionRequest) -> Exit {
         let mut live = match self.live(request) {
             Ok(live) => live,
             Err(trouble) => return trouble.tell(),
@@ -212,22 +212,22 @@ impl Ready {
     }
 
     /// Opens the progress display, the metrics server and the span export.
-    fn live(&self, request: &Request) -> Result<Live, Trouble> {
+    fn live(&self, request: &SessionRequest) -> Result<LiveOutputs, Trouble> {
         let names = self.scenario.variants.iter().map(|v| v.name.as_str());
-        let shown = Shown {
+        let shown = RunLabels {
             scenario: &self.scenario.name,
             target: &self.targets.describe(),
             variants: &names.collect::<Vec<_>>(),
             plan: &self.plan,
         };
-        Live::open(&request.live, shown, request.output.quiet)
+        LiveOutputs::open(&request.live, shown, request.output.quiet)
     }
 
     /// The scenario as written, with any API secrets removed so that it can be published.
     fn scenario_text(&self) -> Vec<u8> {
         let target = match &self.scenario.target {
-            Target::Livekit(livekit) => livekit.api_secret.as_ref(),
-            Target::Embedded(_) => None,
+            TargetConfig::Livekit(livekit) => livekit.api_secret.as_ref(),
+            TargetConfig::Embedded(_) => None,
         };
         let own = |v: &'_ scenario::Variant| v.server.as_ref()?.api_secret.clone();
         let variants = self.scenario.variants.iter().filter_map(own);
@@ -244,12 +244,12 @@ impl Ready {
     /// Writes every report, then shows the summary even if writing failed.
     fn report(
         &self,
-        request: &Request,
+        request: &SessionRequest,
         started: jiff::Timestamp,
         finished: Finished,
         (folder, journal, pulses): (&RunFolder, &mut Journal, &Pulses),
     ) -> Exit {
-        let at_work = pulses.work(Part::Report);
+        let at_work = pulses.work(WatchedPart::Report);
         let summary = self.summarise(request, started, &finished, folder);
         let scenario = String::from_utf8_lossy(&self.scenario_text()).into_owned();
         let record = RunRecord {
@@ -258,7 +258,7 @@ impl Ready {
         }
         .with_waves(folder.path());
         let written = journal.sync().and_then(|()| {
-            let progress = || pulses.beat(Part::Report);
+            let progress = || pulses.beat(WatchedPart::Report);
             progress();
             reports::write(folder, &record, &Format::ALL, progress)
         });
@@ -278,7 +278,7 @@ impl Ready {
 
     fn summarise(
         &self,
-        request: &Request,
+        request: &SessionRequest,
         started: jiff::Timestamp,
         finished: &Finished,
         folder: &RunFolder,

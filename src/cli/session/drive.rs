@@ -12,7 +12,7 @@ use crate::cli::trouble::Trouble;
 use crate::plan::Plan;
 use crate::record::Journal;
 use crate::run::{
-    self, AbortGate, Clock, Finished, JOIN_CONCURRENCY, Pulses, RunError, RunEvent, Settings,
+    self, AbortGate, Clock, Finished, JOIN_CONCURRENCY, Pulses, RunError, RunEvent, RunSettings,
     Targets,
 };
 use crate::scenario::Scenario;
@@ -45,7 +45,7 @@ impl Drive<'_> {
         tell: &mut (dyn FnMut(RunEvent) + Send),
     ) -> Result<Finished, Trouble> {
         let stop = CancellationToken::new();
-        let settings = Settings {
+        let settings = RunSettings {
             targets: self.targets,
             clock: Clock::System,
             run_id: settings::random_id(),

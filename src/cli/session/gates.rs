@@ -6,7 +6,7 @@
 use crate::record::{self, GateOn};
 use crate::run::AbortGate;
 use crate::scenario::{Aggregate, Bound, On, Op, Threshold};
-use crate::stats::{self, Comparison, Decider, Gate};
+use crate::stats::{self, Decider, Gate, Inequality};
 
 pub(super) fn of(thresholds: &[Threshold], decider: Decider) -> Vec<record::Threshold> {
     let gate = |t: &Threshold| record::Threshold {
@@ -48,10 +48,10 @@ fn meaning(threshold: &Threshold) -> Gate {
             Aggregate::Rate => stats::Aggregate::Rate,
         },
         comparison: match threshold.op {
-            Op::Less => Comparison::Lt,
-            Op::LessOrEqual => Comparison::Le,
-            Op::Greater => Comparison::Gt,
-            Op::GreaterOrEqual => Comparison::Ge,
+            Op::Less => Inequality::Lt,
+            Op::LessOrEqual => Inequality::Le,
+            Op::Greater => Inequality::Gt,
+            Op::GreaterOrEqual => Inequality::Ge,
         },
         bound: match threshold.bound {
             Bound::Time(t) => t.as_secs_f64() * 1e3,
@@ -69,13 +69,13 @@ mod tests {
     fn threshold_expressions_become_gates() {
         use stats::Aggregate::{Max, Mean, Min, Quantile, Rate};
         for (text, aggregate, comparison, bound) in [
-            ("ttfa: p(95)<1500ms", Quantile(0.95), Comparison::Lt, 1500.0),
-            ("ttfa: p(100)<=2s", Quantile(1.0), Comparison::Le, 2000.0),
-            ("stop: med<0.5s", Quantile(0.5), Comparison::Lt, 500.0),
-            ("join: avg>1ms", Mean, Comparison::Gt, 1.0),
-            ("join: min>=1ms", Min, Comparison::Ge, 1.0),
-            ("join: max<1s", Max, Comparison::Lt, 1000.0),
-            ("missed: rate<=0.25", Rate, Comparison::Le, 0.25),
+            ("ttfa: p(95)<1500ms", Quantile(0.95), Inequality::Lt, 1500.0),
+            ("ttfa: p(100)<=2s", Quantile(1.0), Inequality::Le, 2000.0),
+            ("stop: med<0.5s", Quantile(0.5), Inequality::Lt, 500.0),
+            ("join: avg>1ms", Mean, Inequality::Gt, 1.0),
+            ("join: min>=1ms", Min, Inequality::Ge, 1.0),
+            ("join: max<1s", Max, Inequality::Lt, 1000.0),
+            ("missed: rate<=0.25", Rate, Inequality::Le, 0.25),
         ] {
             let threshold = parse_threshold_line(text).expect(text);
             let gate = meaning(&threshold);

@@ -40,7 +40,7 @@ impl Users {
     /// named, or the secret anywhere.
     pub(super) fn check(
         &self,
-        livekit: &scenario::Livekit,
+        livekit: &scenario::LivekitConfig,
         variant: &Variant,
     ) -> Result<(), Trouble> {
         self.no_secret_is_sent(variant)?;
@@ -139,7 +139,7 @@ fn is_loopback(host: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scenario::{Scenario, SoundFile, Target, Unset, check};
+    use crate::scenario::{Scenario, SoundFile, TargetConfig, Unset, check};
     use std::path::Path;
 
     const SECRET: &str = "my-secret-my-secret-my-secret";
@@ -156,7 +156,7 @@ mod tests {
 
     fn refused(users: &Users, target: &str, variants: &str) -> bool {
         let scenario = scenario(target, variants);
-        let Target::Livekit(livekit) = &scenario.target else {
+        let TargetConfig::Livekit(livekit) = &scenario.target else {
             panic!("a server")
         };
         let mut variants = scenario.variants.iter();

@@ -1,7 +1,7 @@
 //! What a session is asked to do.
 //!
-//! In: what the command line says, parsed. Out: a [`Request`]. Invariant: nothing is resolved yet;
-//! paths and names are as typed.
+//! In: what the command line says, parsed. Out: a [`SessionRequest`]. Invariant: nothing is resolved
+//! yet; paths and names are as typed.
 
 use crate::cli::comparing::HowArgs;
 use crate::cli::live::LiveFlags;
@@ -13,7 +13,7 @@ use std::path::PathBuf;
 
 /// What to run, and how.
 #[derive(Debug, Clone, Default)]
-pub struct Request {
+pub struct SessionRequest {
     /// A file, or the name of a built-in scenario.
     pub scenario: String,
     /// The run folder; `None`: a new one under `reports/`.

@@ -9,7 +9,7 @@ use crate::cli::exit::Exit;
 use crate::cli::settings::{self, Environment, ServerFlags};
 use crate::cli::trouble::Trouble;
 use crate::run::Targets;
-use crate::scenario::{self, AgentSettings, Scenario, Target, Variant};
+use crate::scenario::{self, AgentSettings, Scenario, TargetConfig, Variant};
 use crate::targets::embedded::Embedded;
 use crate::targets::livekit::{AgentChoice, Ask, Dispatch, Livekit};
 
@@ -22,13 +22,13 @@ pub(crate) fn of(
     // A checked scenario has at least one variant.
     let (first, others) = scenario.variants.split_first().ok_or_else(not_embedded)?;
     match &scenario.target {
-        Target::Embedded(agent) => {
+        TargetConfig::Embedded(agent) => {
             let target =
                 |variant: &Variant| embedded(variant.agent.as_ref().unwrap_or(agent), Vec::new());
             let others: Result<Vec<_>, Trouble> = others.iter().map(target).collect();
             Ok(Targets::for_variants(target(first)?, others?))
         }
-        Target::Livekit(livekit) => {
+        TargetConfig::Livekit(livekit) => {
             let asks = asks(scenario);
             let target = |variant: &Variant| server(livekit, variant, &asks, flags, env);
             let others: Result<Vec<_>, Trouble> = others.iter().map(target).collect();
@@ -40,8 +40,8 @@ pub(crate) fn of(
 /// The embedded target, with `more` arguments for its agent.
 pub(crate) fn of_embedded(scenario: &Scenario, more: Vec<String>) -> Result<Embedded, Trouble> {
     match &scenario.target {
-        Target::Embedded(agent) => embedded(agent, more),
-        Target::Livekit(_) => Err(not_embedded()),
+        TargetConfig::Embedded(agent) => embedded(agent, more),
+        TargetConfig::Livekit(_) => Err(not_embedded()),
     }
 }
 
@@ -79,7 +79,7 @@ fn embedded(agent: &AgentSettings, more: Vec<String>) -> Result<Embedded, Troubl
 }
 
 fn server(
-    livekit: &scenario::Livekit,
+    livekit: &scenario::LivekitConfig,
     variant: &Variant,
     asks: &[Ask],
     flags: &ServerFlags,

@@ -5,7 +5,7 @@
 use crate::cli::console;
 use crate::cli::exit::Exit;
 use crate::cli::trouble::Trouble;
-use crate::run::{Alarm, Part, Watchdog};
+use crate::run::{Alarm, Watchdog, WatchedPart};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -32,8 +32,8 @@ fn raise(alarm: Alarm, folder: &Path) {
 }
 
 /// Ends the run with what there is. The main thread does, unless it is what hangs.
-fn end(part: Part, since: Duration, folder: PathBuf) {
-    let hangs = matches!(part, Part::Collector | Part::Report);
+fn end(part: WatchedPart, since: Duration, folder: PathBuf) {
+    let hangs = matches!(part, WatchedPart::Collector | WatchedPart::Report);
     in_time(move || {
         console::say(&format!(
             "error: {part} has not moved for {since:?}, so the run ends with what there is"

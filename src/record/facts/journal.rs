@@ -9,7 +9,7 @@
 use super::calls::CallRecord;
 use super::error::RecordError;
 use super::folder::{create_private, sync_folder_of};
-use super::lines::{self, Lines, Torn, io_error};
+use super::lines::{self, LineFile, Torn, io_error};
 use super::storage::Storage;
 use super::turns::TurnRecord;
 use crate::record::{CALL_VERSION, TURN_VERSION};
@@ -24,8 +24,8 @@ const SYNC_INTERVAL: Duration = Duration::from_secs(1);
 /// An open journal.
 #[derive(Debug)]
 pub struct Journal {
-    turns: Lines,
-    calls: Lines,
+    turns: LineFile,
+    calls: LineFile,
     last_sync: Option<Instant>,
 }
 
@@ -87,7 +87,7 @@ impl Journal {
     ) -> Result<Self, RecordError> {
         let lines = |path: &Path| {
             let storage = open(path).map_err(|e| io_error("create", path, e))?;
-            Ok(Lines::over(storage, path))
+            Ok(LineFile::over(storage, path))
         };
         Ok(Self {
             turns: lines(turns)?,

@@ -176,7 +176,7 @@ fn a_full_disk_is_an_error_with_a_hint() {
     let Ok(full) = File::options().write(true).open(path) else {
         return; // Not on this system.
     };
-    let error = Lines::over(Box::new(full), path)
+    let error = LineFile::over(Box::new(full), path)
         .append(&turns()[0])
         .unwrap_err();
     assert!(

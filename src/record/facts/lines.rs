@@ -20,7 +20,7 @@ pub(in crate::record) const LONGEST_LINE: u64 = 1 << 20;
 
 /// An open file of lines.
 #[derive(Debug)]
-pub(in crate::record) struct Lines {
+pub(in crate::record) struct LineFile {
     storage: Box<dyn Storage>,
     path: PathBuf,
     len: u64,
@@ -54,7 +54,7 @@ pub struct Torn {
     pub bytes: u64,
 }
 
-impl Lines {
+impl LineFile {
     /// An empty file, which is read back from `path`.
     pub(in crate::record) fn over(storage: Box<dyn Storage>, path: &Path) -> Self {
         Self {

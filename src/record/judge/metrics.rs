@@ -12,7 +12,7 @@ use std::time::Duration;
 
 /// Where the values of a metric come from.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::record) enum Values {
+pub(in crate::record) enum ValueSource {
     /// A latency of the turns whose expectation satisfies `asked`.
     Turns {
         asked: fn(Expect) -> bool,
@@ -32,8 +32,8 @@ pub(in crate::record) enum Values {
 }
 
 /// A latency that is +∞ for missed and failed turns.
-const fn awaited(asked: fn(Expect) -> bool, of: fn(&TurnRecord) -> Option<Ms>) -> Values {
-    Values::Turns {
+const fn awaited(asked: fn(Expect) -> bool, of: fn(&TurnRecord) -> Option<Ms>) -> ValueSource {
+    ValueSource::Turns {
         asked,
         of,
         awaited: true,
@@ -41,19 +41,19 @@ const fn awaited(asked: fn(Expect) -> bool, of: fn(&TurnRecord) -> Option<Ms>) -
 }
 
 /// A latency of only the turns that have it.
-const fn found(of: fn(&TurnRecord) -> Option<Ms>) -> Values {
-    Values::Turns {
+const fn found(of: fn(&TurnRecord) -> Option<Ms>) -> ValueSource {
+    ValueSource::Turns {
         asked: |_| true,
         of,
         awaited: false,
     }
 }
 
-const fn calls(awaited: bool, of: fn(&CallRecord) -> Option<Ms>) -> Values {
-    Values::Calls { of, awaited }
+const fn calls(awaited: bool, of: fn(&CallRecord) -> Option<Ms>) -> ValueSource {
+    ValueSource::Calls { of, awaited }
 }
 
-impl Values {
+impl ValueSource {
     /// The sample that a turn adds, if any.
     pub(in crate::record) fn of_turn(self, turn: &TurnRecord) -> Option<Sample> {
         match self {
@@ -95,7 +95,7 @@ pub struct OpenCall {
 
 impl Metric {
     /// Where the metric's values come from.
-    pub(in crate::record) fn values(self) -> Values {
+    pub(in crate::record) fn values(self) -> ValueSource {
         match self {
             Self::Ttfa => awaited(Expect::asks_for_reply, |t| t.ttfa_ms),
             Self::TtfaWire => awaited(Expect::asks_for_reply, |t| t.ttfa_wire_ms),
@@ -106,17 +106,17 @@ impl Metric {
             Self::AgentPresent => calls(true, |c| c.agent_present_ms),
             Self::AgentAudible => calls(true, |c| c.agent_audible_ms),
             Self::Greeting => calls(false, |c| c.greeting_ms),
-            Self::Replied => Values::Share(|t| t.outcome == Outcome::Replied),
-            Self::Missed => Values::Share(|t| t.outcome == Outcome::Missed),
-            Self::Early => Values::Share(|t| t.outcome == Outcome::Early),
-            Self::Failed => Values::ShareOfCalls(|t| t.outcome == Outcome::Failed),
+            Self::Replied => ValueSource::Share(|t| t.outcome == Outcome::Replied),
+            Self::Missed => ValueSource::Share(|t| t.outcome == Outcome::Missed),
+            Self::Early => ValueSource::Share(|t| t.outcome == Outcome::Early),
+            Self::Failed => ValueSource::ShareOfCalls(|t| t.outcome == Outcome::Failed),
         }
     }
 
     /// The metric's value for a turn, whatever the turn expects.
     pub fn ms_of_turn(self, turn: &TurnRecord) -> Option<Ms> {
         match self.values() {
-            Values::Turns { of, .. } => of(turn),
+            ValueSource::Turns { of, .. } => of(turn),
             _ => None,
         }
     }
@@ -124,7 +124,7 @@ impl Metric {
     /// The metric's value for a call.
     pub fn ms_of_call(self, call: &CallRecord) -> Option<Ms> {
         match self.values() {
-            Values::Calls { of, .. } => of(call),
+            ValueSource::Calls { of, .. } => of(call),
             _ => None,
         }
     }
@@ -173,20 +173,20 @@ impl Metric {
             false => Sample::Infinite,
         };
         match values {
-            Values::Turns { .. } => {
+            ValueSource::Turns { .. } => {
                 let ended = turns().filter_map(|t| Some((t.call, values.of_turn(t)?)));
                 let owed = owed().map(|call| (call, best));
                 Population::Latencies(Distribution::in_groups(ended.chain(owed)))
             }
-            Values::Share(of) | Values::ShareOfCalls(of) => {
+            ValueSource::Share(of) | ValueSource::ShareOfCalls(of) => {
                 let ended = turns().map(|t| (t.call, of(t)));
                 let share: Proportion = ended.chain(owed().map(|call| (call, !upper))).collect();
                 Population::Share(match values {
-                    Values::ShareOfCalls(_) => share.of_whole_groups(),
+                    ValueSource::ShareOfCalls(_) => share.of_whole_groups(),
                     _ => share,
                 })
             }
-            Values::Calls { .. } => {
+            ValueSource::Calls { .. } => {
                 let owed = open().map(|_| best);
                 let ended = counting_calls(calls, variant).filter_map(|c| values.of_call(c));
                 Population::Latencies(ended.chain(owed).collect())

@@ -8,7 +8,7 @@ use crate::record::facts::turns::{GENERATOR, STOPPED};
 use crate::record::{CallRecord, Ms, TurnCounts, TurnRecord};
 use crate::stats::{Distribution, Sample};
 use crate::vocab::Outcome;
-use crate::vocab::{About, Metric};
+use crate::vocab::{Metric, SampleUnit};
 use std::collections::BTreeMap;
 
 /// The samples of one run.
@@ -58,7 +58,7 @@ impl Latencies {
         let is_finite = |sample: &Sample| *sample != Sample::Infinite;
         let values = metric.values();
         match metric.row().about {
-            About::Turn => {
+            SampleUnit::Turn => {
                 let counting = counting_turns(turns, None);
                 let samples = counting.filter_map(|t| Some((t.call, values.of_turn(t)?)));
                 Self {
@@ -66,7 +66,7 @@ impl Latencies {
                     measured: Distribution::in_groups(samples.filter(|(_, s)| is_finite(s))),
                 }
             }
-            About::Call => {
+            SampleUnit::Call => {
                 let counting = counting_calls(calls, None);
                 let samples = counting.filter_map(|c| values.of_call(c));
                 Self {

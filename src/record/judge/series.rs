@@ -7,7 +7,7 @@
 use super::metrics;
 use super::samples::{counting_calls, counting_turns};
 use crate::record::{CallRecord, RunRecord, TurnRecord};
-use crate::stats::compare::{Place, Series, Values};
+use crate::stats::compare::{SampleOrigin, Series, Values};
 use crate::vocab::Metric;
 
 impl RunRecord {
@@ -36,15 +36,15 @@ impl RunRecord {
         let turns = || counting_turns(&self.turns, variant);
         let values = metric.values();
         match values {
-            metrics::Values::Turns { .. } => {
+            metrics::ValueSource::Turns { .. } => {
                 let value = |t: &TurnRecord| Some((place(t.call), values.of_turn(t)?));
                 Values::Latencies(turns().filter_map(value).collect())
             }
-            metrics::Values::Share(of) | metrics::Values::ShareOfCalls(of) => {
+            metrics::ValueSource::Share(of) | metrics::ValueSource::ShareOfCalls(of) => {
                 let hit = |t: &TurnRecord| (place(t.call), of(t));
                 Values::Hits(turns().map(hit).collect())
             }
-            metrics::Values::Calls { .. } => {
+            metrics::ValueSource::Calls { .. } => {
                 let value = |c: &CallRecord| Some((place(c.call), values.of_call(c)?));
                 let calls = counting_calls(&self.calls, variant);
                 Values::Latencies(calls.filter_map(value).collect())
@@ -53,8 +53,8 @@ impl RunRecord {
     }
 }
 
-fn place(call: usize) -> Place {
-    Place { call, block: None }
+fn place(call: usize) -> SampleOrigin {
+    SampleOrigin { call, block: None }
 }
 
 #[cfg(test)]

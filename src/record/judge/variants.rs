@@ -11,7 +11,8 @@ use super::samples::of_turn;
 use crate::record::{CallCounts, CallRecord, Ms, TurnCounts, TurnRecord};
 use crate::stats::Sample;
 use crate::stats::compare::{
-    Change, Difference, Figure, Needed, Place, Series, Settings, Values, compare_chosen,
+    Change, CompareSettings, Difference, Figure, Needed, SampleOrigin, Series, Values,
+    compare_chosen,
 };
 use crate::vocab::Metric;
 use schemars::JsonSchema;
@@ -136,9 +137,9 @@ pub(in crate::record) fn ranked(
         .collect();
     // The sort is stable: equal variants stay in alphabetical order.
     variants.sort_by_key(|(order, ..)| *order);
-    let settings = Settings {
+    let settings = CompareSettings {
         seed,
-        ..Settings::default()
+        ..CompareSettings::default()
     };
     let series: Vec<Vec<Series>> = variants.iter().map(|(.., s)| vec![s.clone()]).collect();
     let (first, others) = series.split_at(1);
@@ -184,7 +185,7 @@ fn variant(
     let order = (quantile(0.5), quantile(0.95));
     let value = |t: &TurnRecord| {
         let (call, block) = (t.call, t.block);
-        Some((Place { call, block }, of_turn(t, t.ttfa_ms)?))
+        Some((SampleOrigin { call, block }, of_turn(t, t.ttfa_ms)?))
     };
     let asked = turns
         .iter()

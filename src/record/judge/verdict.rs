@@ -209,7 +209,7 @@ mod tests {
     use super::*;
     use crate::record::fixtures::{Failure, Outcome, Run, facts};
     use crate::record::{ReasonKind, Summary, Threshold};
-    use crate::stats::{Aggregate, Comparison, Gate};
+    use crate::stats::{Aggregate, Gate, Inequality};
 
     /// Without thresholds, a run reports what went wrong; it is an error if no call completed.
     #[test]
@@ -251,7 +251,7 @@ mod tests {
         // With a gate, the gate judges the run.
         let gate = Gate {
             aggregate: Aggregate::Rate,
-            comparison: Comparison::Lt,
+            comparison: Inequality::Lt,
             bound: 0.5,
         };
         let gate = Threshold::new("failed", "rate<0.5", gate);
@@ -264,7 +264,7 @@ mod tests {
     fn reasons_about_the_run_exclude_those_about_gates() {
         let gate = Gate {
             aggregate: Aggregate::Rate,
-            comparison: Comparison::Lt,
+            comparison: Inequality::Lt,
             bound: 0.01,
         };
         let gate = Threshold::new("missed", "rate<0.01", gate);

@@ -3,11 +3,11 @@
 //! In: a threshold and its judgement. Out: one sentence without the gate's name. Invariants: every
 //! report uses these words; figures are rounded as on the screen.
 
-use super::metrics::Values;
+use super::metrics::ValueSource;
 use super::threshold::Threshold;
 use crate::stats::{Aggregate, Answer, Basis, Decider, Judgement};
-use crate::vocab::About;
 use crate::vocab::Metric;
+use crate::vocab::SampleUnit;
 
 /// Turns from which the interval of a quantile is about ±11 % wide on a typical spread: latencies
 /// that are lognormal with σ = 0.53, as replies of voice agents are. Half the interval is
@@ -78,8 +78,8 @@ impl Told<'_> {
 
     fn samples(&self) -> &'static str {
         match self.metric.row().about {
-            About::Call => "calls",
-            About::Turn => "turns",
+            SampleUnit::Call => "calls",
+            SampleUnit::Turn => "turns",
         }
     }
 
@@ -135,7 +135,7 @@ impl Told<'_> {
         };
         let seen = self.seen();
         let of = match self.metric.values() {
-            Values::ShareOfCalls(_) => " calls",
+            ValueSource::ShareOfCalls(_) => " calls",
             _ => "",
         };
         format!("{seen}: too few for {what}, which takes {needed}{of}; {beyond}")

@@ -10,7 +10,7 @@ use crate::report::columns::Columns;
 use crate::report::fit::{Item, Part, fit};
 use crate::report::text::{beside, clean, indented, joined, wrap};
 use crate::report::{Screen, Style, needed};
-use crate::stats::compare::{Change, Difference, Figure, Settings};
+use crate::stats::compare::{Change, CompareSettings, Difference, Figure};
 use crate::vocab::Metric;
 
 /// Width of the verdict's column.
@@ -147,8 +147,8 @@ fn overview(compared: &Compared, screen: Screen) -> Part {
     Part::of(Vec::new(), items.collect())
 }
 
-fn footer(settings: Settings, screen: Screen) -> Vec<String> {
-    let Settings { noise, level, .. } = settings;
+fn footer(settings: CompareSettings, screen: Screen) -> Vec<String> {
+    let CompareSettings { noise, level, .. } = settings;
     let text = format!(
         "noise: under {} % or {} ms; of rates, under {} % or {} points; \
          chance of any false alarm: {:.0} % (permutation of calls, Holm)",

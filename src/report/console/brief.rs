@@ -13,7 +13,7 @@ use crate::report::figures::figure;
 use crate::report::fit::{Item, Part, fit};
 use crate::report::text::{beside, grouped};
 use crate::report::{Screen, counts, variants, words};
-use crate::vocab::Shown;
+use crate::vocab::Visibility;
 
 /// As many gates are shown one by one, whatever became of them.
 const HANDFUL: usize = 5;
@@ -96,8 +96,9 @@ fn row(gate: &GateResult, screen: Screen) -> Item {
 /// them, in a line each.
 fn latencies(summary: &Summary, screen: Screen) -> Part {
     let others = summary.metrics.latencies();
-    let others = others
-        .filter(|(metric, latency)| metric.row().shown == Shown::Measured && latency.count > 0);
+    let others = others.filter(|(metric, latency)| {
+        metric.row().shown == Visibility::Measured && latency.count > 0
+    });
     let mut page = Page::new(screen);
     for (metric, latency) in others {
         let [p50, p95, p99] = [latency.p50_ms, latency.p95_ms, latency.p99_ms].map(figure);

@@ -8,7 +8,7 @@ use crate::record::{
     RunRecord, Sentinels, Summary, Threshold, TurnRecord, Wave,
 };
 use crate::report::{Screen, console, definitions};
-use crate::stats::{Aggregate, Comparison, Gate};
+use crate::stats::{Aggregate, Gate, Inequality};
 use crate::vocab::Metric;
 
 const HOSTILE: &str = "</script><script>alert(1)</script><!--<img src=x onerror=alert(2)>\" onmouseover='x' &lt;\u{202e}";
@@ -16,7 +16,7 @@ const HOSTILE: &str = "</script><script>alert(1)</script><!--<img src=x onerror=
 fn record(run: Run) -> RunRecord {
     let gate = Gate {
         aggregate: Aggregate::Quantile(0.95),
-        comparison: Comparison::Lt,
+        comparison: Inequality::Lt,
         bound: 600.0,
     };
     let gate = Threshold::new("ttfa", "p(95)<600ms", gate);

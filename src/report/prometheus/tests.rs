@@ -29,7 +29,7 @@ fn value(text: &str, series: &str) -> Option<f64> {
 
 #[test]
 fn every_series_exists_before_the_first_call() {
-    let metrics = Metrics::new("s", "embedded", "0.1.0", &["a", "b"]);
+    let metrics = PrometheusMetrics::new("s", "embedded", "0.1.0", &["a", "b"]);
     let text = metrics.text();
     for series in [
         "loadgen_ttfa_seconds_count{variant=\"b\"}",
@@ -48,7 +48,7 @@ fn every_series_exists_before_the_first_call() {
 
 #[test]
 fn measured_turns_and_calls_are_counted_others_are_not() {
-    let metrics = Metrics::new("s", "embedded", "0.1.0", &["a"]);
+    let metrics = PrometheusMetrics::new("s", "embedded", "0.1.0", &["a"]);
     metrics.turn_ended(&turn(0, "a", Outcome::Replied, false));
     metrics.turn_ended(&turn(1, "a", Outcome::Replied, true));
     metrics.turn_ended(&turn(2, "a", Outcome::Missed, false));
@@ -65,7 +65,7 @@ fn measured_turns_and_calls_are_counted_others_are_not() {
     metrics.call_offered("a", false);
     metrics.call_moves("a", None, Some(CallState::Joining));
     metrics.call_moves("a", Some(CallState::Joining), Some(CallState::Speaking));
-    metrics.health(&Health {
+    metrics.health(&GeneratorHealth {
         tick_lateness: [ms(1), ms(2), ms(30)],
         signalling_lateness: [ms(4), ms(5), ms(60)],
         own_drops: 3,
@@ -75,7 +75,7 @@ fn measured_turns_and_calls_are_counted_others_are_not() {
         lost_upstream: 7,
         events_lost: 8,
         cpu: ms(1_500),
-        ..Health::default()
+        ..GeneratorHealth::default()
     });
     let text = metrics.text();
     for (series, expected) in [
@@ -130,7 +130,7 @@ fn labels_are_bounded_and_escaped() {
     names[0] = hostile.into();
     names[1] = "long".repeat(1_000);
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let metrics = Metrics::new(hostile, hostile, "0.1.0", &names);
+    let metrics = PrometheusMetrics::new(hostile, hostile, "0.1.0", &names);
     for name in &names {
         metrics.turn_ended(&turn(0, name, Outcome::Replied, false));
         metrics.call_moves(name, None, Some(CallState::Joining));

@@ -3,7 +3,7 @@
 use super::*;
 use crate::audio::echo::Spoken;
 use crate::audio::{
-    About, DIGITAL_SILENCE, RATE, SPURT_GAP, Utterance, opus, samples_in, time_of, tone,
+    DIGITAL_SILENCE, RATE, SPURT_GAP, SoundInfo, Utterance, opus, samples_in, time_of, tone,
 };
 use crate::call::{
     Anchor, Expect, Flag, GreetingPolicy, OnAgentLeft, Outcome, TurnResult, TurnScript,
@@ -23,9 +23,9 @@ fn ms(ms: u64) -> Duration {
 }
 
 /// An utterance, and the same as callers send it.
-fn said() -> (Utterance, Said) {
-    let utterance = Utterance::new("order-status", FIXTURE, About::default()).expect("speech");
-    let said = Said {
+fn said() -> (Utterance, EncodedUtterance) {
+    let utterance = Utterance::new("order-status", FIXTURE, SoundInfo::default()).expect("speech");
+    let said = EncodedUtterance {
         frames: utterance.frames.iter().map(|f| Arc::from(&**f)).collect(),
         spoken: Spoken::new(&utterance.pcm),
         speech_start: utterance.speech_start,
@@ -34,7 +34,7 @@ fn said() -> (Utterance, Said) {
     (utterance, said)
 }
 
-fn script(said: &Said, turns: usize) -> CallScript {
+fn script(said: &EncodedUtterance, turns: usize) -> CallScript {
     let turn = TurnScript {
         anchor: Anchor::CallStart,
         silence: SPURT_GAP,
@@ -268,7 +268,7 @@ async fn in_the_recording_the_reply_is_ttfa_after_the_end_of_speech() {
     let folder = run.path().join("evidence");
     let desk = Desk::start(
         &folder,
-        crate::scenario::Evidence::default(),
+        crate::scenario::EvidenceSelection::default(),
         Pulses::default(),
     )
     .expect("a desk");

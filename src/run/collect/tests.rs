@@ -31,8 +31,8 @@ fn result(turns: usize, start: Instant, failure: Failure) -> CallResult {
     call.finish(start)
 }
 
-fn begun(plan: &Plan, index: u64, start: Instant) -> Report {
-    Report::Started(Box::new(Begun {
+fn begun(plan: &Plan, index: u64, start: Instant) -> CallReport {
+    CallReport::Started(Box::new(Begun {
         room: format!("room-{index}"),
         planned_start: start,
         started: start + Duration::from_millis(3),
@@ -40,8 +40,8 @@ fn begun(plan: &Plan, index: u64, start: Instant) -> Report {
     }))
 }
 
-fn ended(plan: &Plan, index: u64, start: Instant, result: CallResult) -> Report {
-    Report::Ended(Box::new(CallDone {
+fn ended(plan: &Plan, index: u64, start: Instant, result: CallResult) -> CallReport {
+    CallReport::Ended(Box::new(CallDone {
         index: index as usize,
         room: format!("room-{index}"),
         planned_start: start,
@@ -76,7 +76,7 @@ fn each_turn_is_recorded_once_also_for_calls_that_never_reported_their_end() {
         turn: of_call.turns[0].clone(),
         plan: plan.call(0).expect("planned"),
     };
-    collector.take(Report::Turn(Box::new(turn)), &mut tell);
+    collector.take(CallReport::Turn(Box::new(turn)), &mut tell);
     let so_far = Journal::read(&path).expect("journal").turns;
     assert_eq!(so_far.len(), 1, "at once, not with the call");
     collector.take(ended(&plan, 0, start, of_call), &mut tell);
@@ -91,7 +91,7 @@ fn each_turn_is_recorded_once_also_for_calls_that_never_reported_their_end() {
         turn: done,
         plan: plan.call(1).expect("planned"),
     };
-    collector.take(Report::Turn(Box::new(turn)), &mut tell);
+    collector.take(CallReport::Turn(Box::new(turn)), &mut tell);
     collector.close(|_, at| result(2, at, Failure::Stopped), &mut tell);
     collector.close(|_, at| result(2, at, Failure::Stopped), &mut tell);
 
@@ -198,7 +198,7 @@ fn calls_failed_by_the_generator_make_the_run_invalid() {
 fn early_failures_alone_do_not_abort_the_run() {
     use crate::record::Threshold;
     use crate::run::abort::{AbortGate, AbortWatch};
-    use crate::stats::{Aggregate, Comparison, Gate};
+    use crate::stats::{Aggregate, Gate, Inequality};
     let scenario = test_scenario("{calls: 100}");
     let plan = Plan::new(&scenario);
     let start = Instant::now();
@@ -215,10 +215,10 @@ fn early_failures_alone_do_not_abort_the_run() {
         delay: Duration::ZERO,
     };
     for (metric, aggregate, comparison, bound) in [
-        ("failed", Aggregate::Rate, Comparison::Lt, 0.05),
-        ("replied", Aggregate::Rate, Comparison::Gt, 0.9),
-        ("ttfa", Aggregate::Quantile(0.9), Comparison::Lt, 1_000.0),
-        ("join", Aggregate::Quantile(0.9), Comparison::Lt, 1_000.0),
+        ("failed", Aggregate::Rate, Inequality::Lt, 0.05),
+        ("replied", Aggregate::Rate, Inequality::Gt, 0.9),
+        ("ttfa", Aggregate::Quantile(0.9), Inequality::Lt, 1_000.0),
+        ("join", Aggregate::Quantile(0.9), Inequality::Lt, 1_000.0),
     ] {
         for (refused, ends) in [(3, false), (60, true)] {
             let gates = [gate(metric, aggregate, comparison, bound)];
@@ -266,7 +266,7 @@ fn calls_in_progress_list_their_unended_turns() {
         turn,
         plan: plan.call(0).expect("planned"),
     };
-    collector.take(Report::Turn(Box::new(turn)), &mut tell);
+    collector.take(CallReport::Turn(Box::new(turn)), &mut tell);
     let owed = |c: &Collector<'_>| -> Vec<_> {
         let open = c.open().into_iter();
         open.map(|c| (c.call, c.unended.len())).collect()
@@ -304,12 +304,12 @@ fn a_turn_that_is_amended_is_recorded_again_and_counted_once() {
         })
     };
     // A turn that has not ended cannot be amended.
-    collector.take(Report::Amended(told(Some(1))), &mut tell);
-    collector.take(Report::Turn(told(None)), &mut tell);
-    collector.take(Report::Amended(told(Some(10_600))), &mut tell);
+    collector.take(CallReport::Amended(told(Some(1))), &mut tell);
+    collector.take(CallReport::Turn(told(None)), &mut tell);
+    collector.take(CallReport::Amended(told(Some(10_600))), &mut tell);
     let left = result(2, start, Failure::AgentLeft);
     collector.take(ended(&plan, 0, start, left), &mut tell);
-    collector.take(Report::Amended(told(Some(20_000))), &mut tell);
+    collector.take(CallReport::Amended(told(Some(20_000))), &mut tell);
 
     let (turns, calls) = journal.read_back().expect("journal");
     let of = |t: &TurnRecord| (t.turn, t.outcome, t.late_reply_ms.map(|ms| ms.as_f64()));
@@ -386,10 +386,10 @@ fn an_amended_turn_replaces_one_that_could_not_be_written() {
             plan: plan.call(0).expect("planned"),
         })
     };
-    collector.take(Report::Turn(told(None)), &mut |_| {});
+    collector.take(CallReport::Turn(told(None)), &mut |_| {});
     assert_eq!(collector.unwritten.turns.len(), 1);
     let late = Duration::from_millis(10_600);
-    collector.take(Report::Amended(told(Some(late))), &mut |_| {});
+    collector.take(CallReport::Amended(told(Some(late))), &mut |_| {});
     assert!(collector.unwritten.turns.is_empty(), "it is out of date");
     assert!(collector.journal_error.is_some());
     let (turns, _) = journal.read_back().expect("journal");

@@ -1,8 +1,8 @@
 //! Plans that run to their end or are stopped on the way: none of their calls is lost.
 
-use super::super::call_report::Report;
+use super::super::call_report::CallReport;
 use super::super::opinions::Opinions;
-use super::super::sounds::{Said, Sounds};
+use super::super::sounds::{EncodedUtterance, Sounds};
 use super::super::targets::{OpenTargets, Targets};
 use super::*;
 use crate::audio::Codec;
@@ -69,7 +69,7 @@ async fn dispatched_with(load: &str, port: u16, stop: Option<Duration>, joins: u
     let scenario = test_scenario(load);
     let plan = Plan::new(&scenario);
     let (reports, mut inbox) = mpsc::channel(100_000);
-    let said = Said {
+    let said = EncodedUtterance {
         frames: Arc::from(vec![Arc::from([0xf8, 0xff, 0xfe]); 50]),
         spoken: Spoken::new(&[]),
         speech_start: Duration::ZERO,
@@ -116,19 +116,24 @@ async fn dispatched_with(load: &str, port: u16, stop: Option<Duration>, joins: u
     };
     while let Ok(report) = inbox.try_recv() {
         match report {
-            Report::Started(begun) => out.started.push(begun.plan.index),
-            Report::Ended(done) => {
+            CallReport::Started(begun) => out.started.push(begun.plan.index),
+            CallReport::Ended(done) => {
                 let failure = done.result.failure.as_ref().expect("nobody answers");
                 let cause = failure.cause().to_owned();
                 out.ended
                     .push((done.plan.index, cause, done.result.turns.len()));
             }
-            Report::LeftOut(call) => {
+            CallReport::LeftOut(call) => {
                 assert!(!call.stopped || stop.is_some(), "nobody stopped the run");
                 out.never.push(call.plan.index);
             }
-            Report::Phase(..) | Report::Turn(_) | Report::Amended(_) | Report::Notice(_) => {}
-            Report::Sentinel(_) | Report::SentinelEnded(_) => panic!("there is no agent for them"),
+            CallReport::Phase(..)
+            | CallReport::Turn(_)
+            | CallReport::Amended(_)
+            | CallReport::Notice(_) => {}
+            CallReport::Sentinel(_) | CallReport::SentinelEnded(_) => {
+                panic!("there is no agent for them")
+            }
         }
         out.at_once = out.at_once.max(out.started.len() - out.ended.len());
     }

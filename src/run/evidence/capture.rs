@@ -5,7 +5,7 @@
 //! needs is dropped; memory is bounded by [`PacketRing`] and [`FRAMES`].
 
 use super::queue::Sink;
-use super::take::{Class, LONGEST, OnsetAt, Said, Take};
+use super::take::{Class, LONGEST, OnsetAt, SentFrame, Take};
 use crate::audio::packets::{HeldPacket, PacketRing, Packets};
 use crate::audio::replay::Window;
 use crate::audio::{Codec, FRAME_TIME, Onset, Packet, samples_in};
@@ -41,7 +41,7 @@ pub(in crate::run) struct Capture {
     codec: Codec,
     ring: PacketRing,
     refused: u64,
-    said: VecDeque<Said>,
+    said: VecDeque<SentFrame>,
     open: VecDeque<Open>,
     to: Sink,
 }
@@ -97,7 +97,7 @@ impl Capture {
         {
             self.said.pop_front();
         }
-        self.said.push_back(Said {
+        self.said.push_back(SentFrame {
             turn,
             captured,
             payload: payload.clone(),
@@ -140,8 +140,8 @@ impl Capture {
         self.to.offer(take);
     }
 
-    fn said_between(&self, from: Instant, to: Instant) -> Vec<Said> {
-        let inside = |s: &&Said| s.captured + FRAME_TIME > from && s.captured < to;
+    fn said_between(&self, from: Instant, to: Instant) -> Vec<SentFrame> {
+        let inside = |s: &&SentFrame| s.captured + FRAME_TIME > from && s.captured < to;
         self.said.iter().filter(inside).cloned().collect()
     }
 

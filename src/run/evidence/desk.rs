@@ -6,7 +6,7 @@
 //! may need of them is reserved.
 
 use super::capture::Capture;
-use super::queue::{Done, Message, QUEUE, Sink};
+use super::queue::{EvidenceResult, Message, QUEUE, Sink};
 use super::select::Selection;
 use super::take::{LONGEST, Take};
 use crate::audio::{Codec, samples_in};
@@ -15,7 +15,7 @@ use crate::record::{
     MEASUREMENT_VERSION, wav_bytes,
 };
 use crate::run::RunError;
-use crate::run::watchdog::{Part, Pulses};
+use crate::run::watchdog::{Pulses, WatchedPart};
 use crate::scenario;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -39,7 +39,7 @@ impl Desk {
     /// The folder cannot be created, or the system cannot start a thread.
     pub(in crate::run) fn start(
         path: &Path,
-        asked: scenario::Evidence,
+        asked: scenario::EvidenceSelection,
         pulses: Pulses,
     ) -> Result<Self, RunError> {
         let folder = EvidenceFolder::create(path).map_err(RunError::Evidence)?;
@@ -82,7 +82,7 @@ impl Desk {
 
     /// Writes the selected turns and the index, once all calls are over. `None` if the thread is
     /// gone.
-    pub(in crate::run) async fn finish(&self, run_start: Instant) -> Option<Done> {
+    pub(in crate::run) async fn finish(&self, run_start: Instant) -> Option<EvidenceResult> {
         let (answer, done) = oneshot::channel();
         let takes = self.sink.takes.clone();
         // Sending blocks while the queue is full.
@@ -95,7 +95,7 @@ impl Desk {
 
 /// Bytes of `room` to reserve for the slowest and the failed turns: all that were asked for, at
 /// their maximum length, since their number and length are not known in advance; at most half.
-fn reserved(asked: scenario::Evidence, room: u64) -> u64 {
+fn reserved(asked: scenario::EvidenceSelection, room: u64) -> u64 {
     let longest = wav_bytes(samples_in(LONGEST) as usize);
     let turns = u64::from(asked.slowest) + u64::from(asked.failed);
     (turns * longest).min(room / 2)
@@ -103,7 +103,7 @@ fn reserved(asked: scenario::Evidence, room: u64) -> u64 {
 
 /// State of the evidence thread.
 struct Writer {
-    asked: scenario::Evidence,
+    asked: scenario::EvidenceSelection,
     folder: EvidenceFolder,
     waiting: Arc<AtomicUsize>,
     lost: Arc<AtomicUsize>,
@@ -146,7 +146,7 @@ impl Writer {
 
     /// Writes a turn, if there is room for it.
     fn write(&mut self, mut take: Take, why: EvidenceReason) {
-        self.pulses.beat(Part::Evidence);
+        self.pulses.beat(WatchedPart::Evidence);
         let bytes = take.bytes();
         let reserved = match why {
             EvidenceReason::All => self.reserved,
@@ -196,7 +196,7 @@ impl Writer {
     }
 
     /// Writes the index and reports what was left out.
-    fn close(mut self, run_start: Instant) -> Done {
+    fn close(mut self, run_start: Instant) -> EvidenceResult {
         let lost = self.lost.load(Relaxed);
         let entry = |(take, why): &(Take, EvidenceReason)| take.entry(*why, run_start);
         let mut turns: Vec<EvidenceTurn> = self.written.iter().map(entry).collect();
@@ -225,7 +225,7 @@ impl Writer {
                 "evidence of {lost} turns was left out: more ended at once than could be taken in"
             ));
         }
-        Done { evidence, notices }
+        EvidenceResult { evidence, notices }
     }
 }
 

@@ -12,4 +12,4 @@ mod take;
 
 pub(super) use capture::Capture;
 pub(super) use desk::Desk;
-pub(super) use queue::Done;
+pub(super) use queue::EvidenceResult;

@@ -19,12 +19,12 @@ pub(super) const QUEUE_BYTES: usize = 64 << 20;
 #[derive(Debug)]
 pub(super) enum Message {
     Take(Box<Take>),
-    Finish(Instant, oneshot::Sender<Done>),
+    Finish(Instant, oneshot::Sender<EvidenceResult>),
 }
 
 /// Result of a run's evidence: the index, and notices for the user.
 #[derive(Debug)]
-pub(in crate::run) struct Done {
+pub(in crate::run) struct EvidenceResult {
     pub evidence: Evidence,
     pub notices: Vec<String>,
 }

@@ -6,7 +6,7 @@
 
 use super::take::{Class, Take};
 use crate::record::{EvidenceReason, Ms};
-use crate::scenario::Evidence;
+use crate::scenario::EvidenceSelection;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
@@ -15,13 +15,13 @@ type Key = (usize, usize);
 /// The turns kept so far.
 #[derive(Debug)]
 pub(super) struct Selection {
-    asked: Evidence,
+    asked: EvidenceSelection,
     slowest: BTreeMap<(Reverse<Ms>, Key), Take>,
     failed: BTreeMap<Key, Take>,
 }
 
 impl Selection {
-    pub(super) fn new(asked: Evidence) -> Self {
+    pub(super) fn new(asked: EvidenceSelection) -> Self {
         Self {
             asked,
             slowest: BTreeMap::new(),
@@ -90,7 +90,7 @@ mod tests {
 
     /// Keys of the turns selected from `takes`, and how many were returned.
     fn chosen(asked: (u32, u32), takes: Vec<Take>) -> (Vec<Key>, usize) {
-        let mut selection = Selection::new(Evidence {
+        let mut selection = Selection::new(EvidenceSelection {
             slowest: asked.0,
             failed: asked.1,
             all: false,

@@ -17,7 +17,7 @@ pub(super) const LONGEST: Duration = Duration::from_secs(60);
 
 /// A frame that the caller sent, with the capture time of its first sample.
 #[derive(Debug, Clone)]
-pub(super) struct Said {
+pub(super) struct SentFrame {
     pub turn: usize,
     pub captured: Instant,
     pub payload: Arc<[u8]>,
@@ -68,7 +68,7 @@ pub(super) struct Take {
     pub speech_end: Instant,
     pub onset: Option<OnsetAt>,
     pub packets: Packets,
-    pub said: Vec<Said>,
+    pub said: Vec<SentFrame>,
     /// Some packets found no room in memory.
     pub cut: bool,
 }
@@ -86,7 +86,7 @@ impl Take {
 
     /// Approximate memory use in bytes; the payloads of the frames said are shared and not counted.
     pub(super) fn weight(&self) -> usize {
-        self.packets.weight() + self.said.len() * size_of::<Said>()
+        self.packets.weight() + self.said.len() * size_of::<SentFrame>()
     }
 
     /// The caller's channel and the agent's.

@@ -51,7 +51,7 @@ fn replied(ttfa: u64) -> (Outcome, Option<u64>) {
     (Outcome::Replied, Some(ttfa))
 }
 
-async fn kept(asked: scenario::Evidence) -> (tempfile::TempDir, Done) {
+async fn kept(asked: scenario::EvidenceSelection) -> (tempfile::TempDir, EvidenceResult) {
     let run = tempfile::tempdir().expect("a folder");
     let desk = Desk::start(&run.path().join("evidence"), asked, Pulses::default()).expect("a desk");
     let start = Instant::now();
@@ -68,7 +68,7 @@ async fn kept(asked: scenario::Evidence) -> (tempfile::TempDir, Done) {
     (run, done)
 }
 
-fn names(done: &Done) -> Vec<(&str, EvidenceReason)> {
+fn names(done: &EvidenceResult) -> Vec<(&str, EvidenceReason)> {
     let turns = done.evidence.turns.iter();
     turns.map(|t| (t.file.as_str(), t.why)).collect()
 }
@@ -76,7 +76,7 @@ fn names(done: &Done) -> Vec<(&str, EvidenceReason)> {
 #[tokio::test]
 async fn the_selected_turns_are_written() {
     use EvidenceReason::{All, Failed, Slowest};
-    let asked = scenario::Evidence {
+    let asked = scenario::EvidenceSelection {
         slowest: 2,
         failed: 1,
         all: false,
@@ -99,7 +99,7 @@ async fn the_selected_turns_are_written() {
     assert_eq!(turn.speech_end_ms.as_f64(), 900.0);
     assert_eq!(turn.length_ms.as_f64(), 2_500.0);
 
-    let (_run, done) = kept(scenario::Evidence { all: true, ..asked }).await;
+    let (_run, done) = kept(scenario::EvidenceSelection { all: true, ..asked }).await;
     let every = [
         ("turn-00002-0.wav", Failed),
         ("turn-00002-1.wav", All),
@@ -114,7 +114,7 @@ async fn the_selected_turns_are_written() {
 #[tokio::test]
 async fn evidence_memory_is_bounded() {
     let run = tempfile::tempdir().expect("a folder");
-    let asked = scenario::Evidence::default();
+    let asked = scenario::EvidenceSelection::default();
     let desk = Desk::start(&run.path().join("evidence"), asked, Pulses::default()).expect("a desk");
     let mut capture = desk.capture(0, Codec::Opus);
     let payload: Arc<[u8]> = Arc::from(vec![7u8; 160]);
@@ -155,7 +155,7 @@ async fn evidence_that_exceeds_the_disk_is_left_out_with_a_notice() {
     let run = tempfile::tempdir().expect("a folder");
     let folder = EvidenceFolder::create(&run.path().join("evidence")).expect("new");
     let mut writer = Writer {
-        asked: scenario::Evidence::default(),
+        asked: scenario::EvidenceSelection::default(),
         folder,
         waiting: Arc::default(),
         lost: Arc::default(),
@@ -199,7 +199,7 @@ async fn evidence_that_exceeds_the_disk_is_left_out_with_a_notice() {
 
 #[test]
 fn disk_space_is_reserved_for_the_slowest_and_failed_turns() {
-    let asked = |slowest, failed| scenario::Evidence {
+    let asked = |slowest, failed| scenario::EvidenceSelection {
         slowest,
         failed,
         all: true,

@@ -170,7 +170,7 @@ fn an_embedded_agent_has_settings() {
     let text = SMALL.replace("kind: livekit", &format!("kind: embedded, {agent}"));
     let text = format!("seed: 9\n{text}");
     let scenario = check_text(&text, Unset::Problem).expect("valid");
-    let Target::Embedded(agent) = scenario.target else {
+    let TargetConfig::Embedded(agent) = scenario.target else {
         panic!("{:?}", scenario.target)
     };
     assert_eq!(agent.delay.to_string(), "uniform(300ms,500ms)");

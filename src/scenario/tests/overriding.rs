@@ -115,7 +115,7 @@ fn flags_change_the_target_and_the_turns() {
     };
     let scenario = check_text(FULL, Unset::Problem).expect("valid");
     let scenario = overrides.apply(&scenario).expect("applies");
-    let Target::Livekit(target) = &scenario.target else {
+    let TargetConfig::Livekit(target) = &scenario.target else {
         panic!("{:?}", scenario.target)
     };
     assert_eq!(target.url.as_deref(), Some("ws://localhost:7880"));

@@ -7,7 +7,7 @@ use crate::stats::Sample;
 
 /// Where a value comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Place {
+pub struct SampleOrigin {
     /// The call.
     pub call: usize,
     /// The block of an interleaved run, in which calls of all variants were made side by side and
@@ -19,9 +19,9 @@ pub struct Place {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Values {
     /// Compared by median and p95; infinite if the awaited event never happened.
-    Latencies(Vec<(Place, Sample)>),
+    Latencies(Vec<(SampleOrigin, Sample)>),
     /// Compared by their share.
-    Hits(Vec<(Place, bool)>),
+    Hits(Vec<(SampleOrigin, bool)>),
 }
 
 /// One metric of a baseline or of a candidate.
@@ -48,7 +48,7 @@ pub struct Noise {
 
 /// How to compare.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Settings {
+pub struct CompareSettings {
     /// Differences that do not matter.
     pub noise: Noise,
     /// Confidence level of the intervals, and 1 − the probability of any false alarm: 0.95.
@@ -57,7 +57,7 @@ pub struct Settings {
     pub seed: u64,
 }
 
-impl Default for Settings {
+impl Default for CompareSettings {
     fn default() -> Self {
         let noise = Noise {
             share: 0.05,

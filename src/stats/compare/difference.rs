@@ -3,15 +3,15 @@
 //! In: one metric of two arms. Out: figures, differences and intervals; scores. Invariant: +∞ is
 //! a value like any other, larger than every finite one.
 
-use super::comparison::{Change, Difference, Figure, Place, Values};
+use super::comparison::{Change, Difference, Figure, SampleOrigin, Values};
 use super::permute::{Scores, Side, Tested};
 use crate::stats::{Distribution, Proportion, Sample};
 use std::collections::BTreeMap;
 
 /// One metric of one arm: its values and their distribution or proportion.
 pub(super) enum Arm<'a> {
-    Latencies(&'a [(Place, Sample)], Distribution),
-    Hits(&'a [(Place, bool)], Proportion),
+    Latencies(&'a [(SampleOrigin, Sample)], Distribution),
+    Hits(&'a [(SampleOrigin, bool)], Proportion),
 }
 
 /// Estimate and interval of one arm's figure.
@@ -25,13 +25,14 @@ impl<'a> Arm<'a> {
     pub(super) fn pair(before: &'a Values, after: &'a Values) -> Option<(Self, Self)> {
         match (before, after) {
             (Values::Latencies(a), Values::Latencies(b)) if !a.is_empty() && !b.is_empty() => {
-                let all = |v: &[(Place, Sample)]| {
+                let all = |v: &[(SampleOrigin, Sample)]| {
                     Distribution::in_groups(v.iter().map(|(p, s)| (p.call, *s)))
                 };
                 Some((Self::Latencies(a, all(a)), Self::Latencies(b, all(b))))
             }
             (Values::Hits(a), Values::Hits(b)) if !a.is_empty() && !b.is_empty() => {
-                let all = |v: &[(Place, bool)]| v.iter().map(|(p, hit)| (p.call, *hit)).collect();
+                let all =
+                    |v: &[(SampleOrigin, bool)]| v.iter().map(|(p, hit)| (p.call, *hit)).collect();
                 Some((Self::Hits(a, all(a)), Self::Hits(b, all(b))))
             }
             _ => None,
@@ -58,7 +59,7 @@ impl<'a> Arm<'a> {
     /// For each block, the excess of its values beyond the figure over what the arm's overall share
     /// predicts; `None` if a value belongs to no block.
     fn pull(&self, figure: Figure) -> Option<BTreeMap<u64, f64>> {
-        let beyond: Vec<(Place, bool)> = match self {
+        let beyond: Vec<(SampleOrigin, bool)> = match self {
             Self::Hits(values, _) => values.to_vec(),
             Self::Latencies(values, all) => {
                 let at = all.quantile(quantile(figure))?;
@@ -102,9 +103,11 @@ pub(super) fn score(before: &Arm<'_>, after: &Arm<'_>, scores: &mut Scores) {
             scores.add(ranked.iter().map(|r| (r.side, r.place, beyond(r.rank))));
         }
         (Arm::Hits(a, _), Arm::Hits(b, _)) => {
-            let of = |side: Side, values: &[(Place, bool)]| -> Vec<(Side, Place, f64)> {
+            let of = |side: Side,
+                      values: &[(SampleOrigin, bool)]|
+             -> Vec<(Side, SampleOrigin, f64)> {
                 let score =
-                    |(place, hit): &(Place, bool)| (side, *place, f64::from(u8::from(*hit)));
+                    |(place, hit): &(SampleOrigin, bool)| (side, *place, f64::from(u8::from(*hit)));
                 values.iter().map(score).collect()
             };
             let both = [of(Side::Baseline, a), of(Side::Candidate, b)];
@@ -116,16 +119,16 @@ pub(super) fn score(before: &Arm<'_>, after: &Arm<'_>, scores: &mut Scores) {
 
 struct Ranked {
     side: Side,
-    place: Place,
+    place: SampleOrigin,
     sample: Sample,
     /// Rank relative to the middle; equal samples share their mean rank.
     rank: f64,
 }
 
 /// The values of both arms in ascending order, with their ranks.
-fn ranks(before: &[(Place, Sample)], after: &[(Place, Sample)]) -> Vec<Ranked> {
-    let of = |side: Side, values: &[(Place, Sample)]| -> Vec<Ranked> {
-        let ranked = |&(place, sample): &(Place, Sample)| Ranked {
+fn ranks(before: &[(SampleOrigin, Sample)], after: &[(SampleOrigin, Sample)]) -> Vec<Ranked> {
+    let of = |side: Side, values: &[(SampleOrigin, Sample)]| -> Vec<Ranked> {
+        let ranked = |&(place, sample): &(SampleOrigin, Sample)| Ranked {
             side,
             place,
             sample,

@@ -4,7 +4,7 @@
 //! often the arms' mean scores differ as much by chance. Invariants: exact if calls are
 //! exchangeable (within blocks, if there are any); every test sees the same permutations.
 
-use super::comparison::Place;
+use super::comparison::SampleOrigin;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use std::collections::BTreeMap;
@@ -72,7 +72,7 @@ pub(super) struct Scores {
 
 impl Scores {
     /// Adds a test with the score of every value. Side and number identify a call.
-    pub(super) fn add(&mut self, scores: impl IntoIterator<Item = (Side, Place, f64)>) {
+    pub(super) fn add(&mut self, scores: impl IntoIterator<Item = (Side, SampleOrigin, f64)>) {
         let test = self.tests;
         self.tests += 1;
         for (side, place, score) in scores {

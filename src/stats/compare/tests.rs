@@ -12,7 +12,7 @@ fn latencies(calls: usize, turns: usize, ms: impl Fn(usize, usize) -> f64) -> Ve
             true => Sample::Finite(Duration::from_secs_f64(ms / 1e3)),
             false => Sample::Infinite,
         };
-        (Place { call, block: None }, sample)
+        (SampleOrigin { call, block: None }, sample)
     };
     let values = (0..calls).flat_map(|c| (0..turns).map(move |t| (c, t)));
     vec![Series {
@@ -24,7 +24,7 @@ fn latencies(calls: usize, turns: usize, ms: impl Fn(usize, usize) -> f64) -> Ve
 
 /// `of` calls with one turn each, of which the first `hits` are hits.
 fn rate(metric: &str, hits: usize, of: usize, more_is_better: bool) -> Vec<Series> {
-    let hit = |call| (Place { call, block: None }, call < hits);
+    let hit = |call| (SampleOrigin { call, block: None }, call < hits);
     vec![Series {
         metric: metric.to_owned(),
         values: Values::Hits((0..of).map(hit).collect()),
@@ -38,7 +38,7 @@ fn around(call: usize, turn: usize) -> f64 {
 }
 
 fn only(baseline: &[Series], candidate: Vec<Series>) -> Comparison {
-    let mut found = compare(baseline, &[candidate], &Settings::default());
+    let mut found = compare(baseline, &[candidate], &CompareSettings::default());
     found.remove(0).remove(0)
 }
 
@@ -174,7 +174,7 @@ fn only_metrics_of_both_arms_are_compared() {
     let found = compare(
         &base,
         &[rate("missed", 0, 10, false), empty],
-        &Settings::default(),
+        &CompareSettings::default(),
     );
     let names = |c: &Vec<Comparison>| c.iter().map(|c| c.metric.clone()).collect::<Vec<_>>();
     assert_eq!(
@@ -186,7 +186,7 @@ fn only_metrics_of_both_arms_are_compared() {
         ..rate("", 1, 9, false).remove(0)
     }];
     assert!(
-        compare(&base, &[other], &Settings::default())[0].is_empty(),
+        compare(&base, &[other], &CompareSettings::default())[0].is_empty(),
         "kinds differ"
     );
 }
@@ -234,7 +234,7 @@ fn many_tests_take_more_permutations() {
     let base = latencies(20, 1, around);
     let mut others = vec![base.clone(); 60];
     others[7] = latencies(20, 1, |c, t| around(c, t) + 300.0);
-    let found = compare_chosen(&base, &others, &Settings::default());
+    let found = compare_chosen(&base, &others, &CompareSettings::default());
     for (nth, comparisons) in found.iter().enumerate() {
         let p50 = comparisons[0].differences[0];
         let expected = nth == 7;
@@ -251,7 +251,7 @@ fn a_chosen_baseline_is_corrected_for_every_pair() {
         let difference = found[nth][0].differences[0];
         (difference.p, difference.p_adjusted)
     };
-    let settings = Settings::default();
+    let settings = CompareSettings::default();
     let two = [later(60.0)];
     assert_eq!(
         compare_chosen(&base, &two, &settings),
@@ -272,7 +272,7 @@ fn a_chosen_baseline_is_corrected_for_every_pair() {
 #[test]
 fn arms_are_compared_within_blocks() {
     let arm = |blocks: bool, more: f64| {
-        let place = |call: usize| Place {
+        let place = |call: usize| SampleOrigin {
             call,
             block: blocks.then_some(call as u64),
         };
@@ -304,9 +304,9 @@ fn the_seed_fixes_the_test() {
         compare(
             &base,
             std::slice::from_ref(&after),
-            &Settings {
+            &CompareSettings {
                 seed,
-                ..Settings::default()
+                ..CompareSettings::default()
             },
         )
     };
@@ -323,7 +323,7 @@ fn the_seed_fixes_the_test() {
 #[test]
 fn the_needed_number_of_calls_is_sufficient_and_necessary() {
     let arm = |blocks: usize, paired: bool, more: f64| {
-        let place = |call: usize| Place {
+        let place = |call: usize| SampleOrigin {
             call,
             block: paired.then_some(call as u64),
         };
@@ -338,9 +338,9 @@ fn the_needed_number_of_calls_is_sufficient_and_necessary() {
     };
     for (variants, paired, few) in [(2, true, 6), (4, true, 6), (2, false, 3), (4, false, 4)] {
         let p50 = |calls: usize, seed: u64| {
-            let settings = Settings {
+            let settings = CompareSettings {
                 seed,
-                ..Settings::default()
+                ..CompareSettings::default()
             };
             let others: Vec<_> = (1..variants)
                 .map(|v| arm(calls, paired, 300.0 * v as f64))

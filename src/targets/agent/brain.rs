@@ -7,7 +7,7 @@
 use super::clip::{Clip, Voice};
 use super::crowd::Seat;
 use super::delay::DelayStream;
-use super::inbound::{Caller, Hearing, Inbound};
+use super::inbound::{Caller, EndDetection, Inbound};
 use super::truth::{TruthLine, TruthSender};
 use crate::audio::{FRAME_TIME, Packet, RATE};
 use crate::call::AgentState;
@@ -62,7 +62,7 @@ impl AgentEnd {
         room: &str,
         voice: Arc<Voice>,
         (delays, seat): (DelayStream, Seat),
-        hearing: Hearing,
+        hearing: EndDetection,
         truth: Option<TruthSender>,
     ) -> Self {
         let codec = voice.reply.codec;

@@ -7,7 +7,7 @@
 
 use super::chirps::Chirps;
 use crate::audio::{
-    AudioError, Codec, Decoder, EndOfSpeech, FRAME, FRAME_TIME, Packet, SpeechEvent, time_of,
+    AudioError, Codec, EndOfSpeech, FRAME, FRAME_TIME, FrameDecoder, Packet, SpeechEvent, time_of,
 };
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -22,7 +22,7 @@ const DTX_GAP: Duration = Duration::from_millis(60);
 
 /// How the agent finds the last sample of what its caller says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Hearing {
+pub enum EndDetection {
     /// By level, as for speech.
     #[default]
     Level,
@@ -48,7 +48,7 @@ pub(super) enum Caller {
 
 /// Follows the caller's track.
 pub(super) struct Inbound {
-    decoder: Decoder,
+    decoder: FrameDecoder,
     /// By how many samples decoded audio lags the caller's.
     lookahead: u64,
     end: EndOfSpeech,
@@ -63,12 +63,12 @@ pub(super) struct Inbound {
 }
 
 impl Inbound {
-    pub(super) fn new(hearing: Hearing, codec: Codec) -> Result<Self, AudioError> {
+    pub(super) fn new(hearing: EndDetection, codec: Codec) -> Result<Self, AudioError> {
         Ok(Self {
-            decoder: Decoder::new(codec)?,
+            decoder: FrameDecoder::new(codec)?,
             lookahead: codec.lookahead() as u64,
             end: EndOfSpeech::new(HANGOVER),
-            chirps: (hearing == Hearing::Chirp).then(Chirps::new),
+            chirps: (hearing == EndDetection::Chirp).then(Chirps::new),
             next: None,
             arrivals: VecDeque::with_capacity(KEPT + 1),
             last_arrival: None,

@@ -21,8 +21,8 @@ mod worker;
 pub use brain::AgentEnd;
 pub use clip::{Clip, ClipError, Voice};
 pub use delay::DelayStream;
-pub use inbound::Hearing;
-pub use notice::{Notice, Tell};
+pub use inbound::EndDetection;
+pub use notice::{AgentNotice, Tell};
 pub use pipe::serve_pipe;
 pub(in crate::targets) use pipe::{PipeReply, PipeRequest};
 pub use truth::{TruthLine, TruthWriter};
@@ -45,7 +45,7 @@ pub struct AgentCalls {
     voice: Arc<Voice>,
     delay: AgentDelay,
     seed: u64,
-    hearing: Hearing,
+    hearing: EndDetection,
     calls: AtomicU64,
     crowd: Crowd,
     truth: Option<TruthWriter>,
@@ -61,7 +61,7 @@ impl Agent {
         voice: Voice,
         delay: AgentDelay,
         seed: u64,
-        hearing: Hearing,
+        hearing: EndDetection,
         truth: Option<TruthWriter>,
     ) -> Result<Self, crate::net::NetError> {
         Ok(Self {
@@ -88,7 +88,7 @@ impl AgentCalls {
         voice: Voice,
         delay: AgentDelay,
         seed: u64,
-        hearing: Hearing,
+        hearing: EndDetection,
         truth: Option<TruthWriter>,
     ) -> Self {
         Self {

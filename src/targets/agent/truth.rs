@@ -4,7 +4,7 @@
 //! Invariant: a media thread never waits for the disk; lines that do not fit the queue are
 //! counted, and reported at the end.
 
-use super::{Notice, Tell};
+use super::{AgentNotice, Tell};
 use serde::Serialize;
 use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, Write as _};
@@ -114,10 +114,10 @@ impl Drop for TruthWriter {
         let lost = self.sender.take().map_or(0, |s| s.lost.load(Relaxed));
         let written = self.thread.take().map(JoinHandle::join);
         if lost > 0 {
-            (self.tell)(Notice::TruthLost(lost));
+            (self.tell)(AgentNotice::TruthLost(lost));
         }
         if let Some(Ok(Err(e))) = written {
-            (self.tell)(Notice::TruthIncomplete(e));
+            (self.tell)(AgentNotice::TruthIncomplete(e));
         }
     }
 }

@@ -4,7 +4,7 @@
 //! Invariants: a job that fails affects no other; a lost registration is renewed.
 
 use super::brain::AgentEnd;
-use super::{Agent, Notice, Tell};
+use super::{Agent, AgentNotice, Tell};
 use crate::call::{AgentState, Failure};
 use crate::net::{PeerHandle, monotonic_ns};
 use crate::targets::livekit::resolve::resolve;
@@ -91,7 +91,7 @@ pub async fn serve_livekit(
             Err(f) => Some(f),
         };
         let Some(f) = lost else { return Ok(()) };
-        (options.tell)(Notice::ConnectionLost(f));
+        (options.tell)(AgentNotice::ConnectionLost(f));
         tokio::select! {
             () = tokio::time::sleep(RETRY_PAUSE) => {}
             () = stop.cancelled() => return Ok(()),
@@ -279,7 +279,7 @@ async fn job(
         Ok(()) => status(proto::JobStatus::JsSuccess, String::new()),
         Err(f) => {
             let failed = status(proto::JobStatus::JsFailed, f.to_string());
-            (options.tell)(Notice::JobFailed {
+            (options.tell)(AgentNotice::JobFailed {
                 room: signal::printable(&room).to_string(),
                 failure: f,
             });

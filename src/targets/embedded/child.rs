@@ -5,7 +5,7 @@
 
 use crate::call::{Failure, TargetFailure};
 use crate::targets::agent::{PipeReply, PipeRequest};
-use crate::targets::lines::Lines;
+use crate::targets::lines::PipeLines;
 use std::collections::HashMap;
 use std::path::Path;
 use std::process::Stdio;
@@ -60,7 +60,7 @@ impl AgentProcess {
             .map_err(generator)?;
         let input = child.stdin.take();
         let output = child.stdout.take().ok_or_else(|| generator("no pipe"))?;
-        let mut lines = Lines::of(output);
+        let mut lines = PipeLines::of(output);
         let ready = tokio::time::timeout(PATIENCE, lines.next());
         let ready = ready.await.map_err(|_| generator("does not start"))?;
         let ready = ready.and_then(|line| parse(&line));
@@ -165,7 +165,7 @@ fn parse(line: &str) -> Option<PipeReply> {
 }
 
 /// Passes answers to the requests that wait for them. When the pipe ends, so does every wait.
-async fn read(mut lines: Lines<ChildStdout>, waiting: Waiting, gone: CancellationToken) {
+async fn read(mut lines: PipeLines<ChildStdout>, waiting: Waiting, gone: CancellationToken) {
     while let Some(line) = lines.next().await {
         let Some(reply) = parse(&line) else { continue };
         let asked = waiting

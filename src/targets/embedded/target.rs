@@ -7,7 +7,7 @@ use super::call::EmbeddedCall;
 use super::child::AgentProcess;
 use crate::call::Failure;
 use crate::net::{Endpoint, Engine};
-use crate::targets::{Dial, Line, Notice, OpenTarget, Opened, Opening, OwnAgent, Target};
+use crate::targets::{CallLine, Dial, Notice, OpenTarget, Opened, Opening, OwnAgent, Target};
 use futures_util::future::BoxFuture;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
@@ -69,7 +69,7 @@ impl<E: Endpoint> OpenTarget<E> for OpenEmbedded<E> {
         format!("embedded-{call}")
     }
 
-    fn connect(&self, dial: Dial<'_>, caller: E) -> Line<E> {
+    fn connect(&self, dial: Dial<'_>, caller: E) -> CallLine<E> {
         let (peer, media) = self.engine.add(caller, IpAddr::V4(Ipv4Addr::LOCALHOST));
         let peer = Arc::new(peer);
         // Call numbers only have to be distinct on the pipe.
@@ -83,7 +83,7 @@ impl<E: Endpoint> OpenTarget<E> for OpenEmbedded<E> {
             peer.clone(),
             media,
         );
-        Line {
+        CallLine {
             handle: peer,
             connection: Box::new(call),
         }

@@ -8,10 +8,10 @@ use super::wire::{Befallen, Command, Mishap, Wire};
 use crate::audio::Codec;
 use crate::call::Failure;
 use crate::net::Endpoint;
-use crate::targets::agent::{AgentCalls, Clip, ClipError, Hearing, Voice};
+use crate::targets::agent::{AgentCalls, Clip, ClipError, EndDetection, Voice};
 use crate::targets::{
-    CallerHandle, Connection, Dial, Event, Job, Line, Notice, OpenTarget, Opened, Opening,
-    OwnAgent, Target,
+    CallLine, CallerHandle, CallerJob, Connection, Dial, Event, Notice, OpenTarget, Opened,
+    Opening, OwnAgent, Target,
 };
 use crate::vocab::AgentDelay;
 use futures_util::future::BoxFuture;
@@ -66,7 +66,7 @@ impl InProcess {
             voice,
             self.delay,
             self.seed,
-            Hearing::Level,
+            EndDetection::Level,
             None,
         ))
     }
@@ -117,7 +117,7 @@ impl<E: Endpoint> OpenTarget<E> for OpenInProcess {
         format!("in-process-{call}")
     }
 
-    fn connect(&self, dial: Dial<'_>, caller: E) -> Line<E> {
+    fn connect(&self, dial: Dial<'_>, caller: E) -> CallLine<E> {
         let (commands, inbox) = mpsc::unbounded_channel();
         let (tell, events) = mpsc::unbounded_channel();
         let InProcess { path, befallen, .. } = &self.settings;
@@ -134,7 +134,7 @@ impl<E: Endpoint> OpenTarget<E> for OpenInProcess {
             tell,
         );
         tokio::spawn(wire.run(mishaps, befallen.clone(), inbox));
-        Line {
+        CallLine {
             handle: Arc::new(TaskHandle(commands.clone())),
             connection: Box::new(Call { events, commands }),
         }
@@ -154,7 +154,7 @@ impl<E: Endpoint> OpenTarget<E> for OpenInProcess {
 struct TaskHandle<E>(mpsc::UnboundedSender<Command<E>>);
 
 impl<E: Endpoint> CallerHandle<E> for TaskHandle<E> {
-    fn post(&self, job: Job<E>) {
+    fn post(&self, job: CallerJob<E>) {
         // A task that has ended drops the job, as it should.
         let _ = self.0.send(Command::Job(job));
     }

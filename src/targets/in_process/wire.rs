@@ -8,7 +8,7 @@
 use crate::call::{Failure, TargetFailure};
 use crate::net::{Endpoint, Impairment, Outgoing, RtpStream};
 use crate::targets::agent::AgentEnd;
-use crate::targets::{Event, Job, Moment, now, until};
+use crate::targets::{CallerJob, Event, Moment, now, until};
 use crate::vocab::Packet;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -82,7 +82,7 @@ impl Befallen {
 /// What a run wants of a call.
 pub(super) enum Command<E> {
     /// Something to do with the caller.
-    Job(Job<E>),
+    Job(CallerJob<E>),
     /// Passes the agent's audio on, or no longer.
     Listen(bool),
     /// Ends the call.
@@ -286,7 +286,7 @@ impl<E: Endpoint> Wire<E> {
         (!lost).then_some(stalled.map_or(arrival, |until| arrival.max(until)))
     }
 
-    fn work(&mut self, job: Job<E>) {
+    fn work(&mut self, job: CallerJob<E>) {
         let now = now();
         // Timers are late by up to a millisecond: what was due first comes first.
         self.serve(now);

@@ -34,7 +34,7 @@ pub use absence::Absence;
 pub use ask::Ask;
 pub use cause::Cause;
 pub use own::OwnWorker;
-pub use roster::{Participant, ParticipantKind, Presence, Roster, Section, Source, Track};
+pub use roster::{Participant, ParticipantKind, Presence, Roster, Section, Track, TrackSource};
 pub use session::{Join, Session, SessionCommand, SessionEvent};
 pub use target::Livekit;
 pub use token::{Credentials, Dispatch, RoomTicket};

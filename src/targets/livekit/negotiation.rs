@@ -4,7 +4,7 @@
 //! offers is outstanding; what a server asks for is bounded.
 
 use super::media_failure::media_failure;
-use super::session::{Live, PUBLISHER, SUBSCRIBER};
+use super::session::{LiveSession, PUBLISHER, SUBSCRIBER};
 use super::signal::{self, Request};
 use crate::call::Failure;
 use crate::net::{Endpoint, Topology, tracks_by_mid};
@@ -29,7 +29,7 @@ pub(super) fn candidate_of(t: &proto::TrickleRequest) -> String {
     init["candidate"].as_str().unwrap_or_default().to_owned()
 }
 
-impl<E: Endpoint> Live<'_, E> {
+impl<E: Endpoint> LiveSession<'_, E> {
     /// Announces our track and offers it, on the older signalling path.
     pub(super) async fn begin_v0(&mut self, cid: &str) -> Result<(), Failure> {
         self.socket

@@ -7,7 +7,7 @@
 use super::token::Credentials;
 use crate::call::Failure;
 use crate::targets::OwnAgent;
-use crate::targets::lines::Lines;
+use crate::targets::lines::PipeLines;
 use crate::vocab::Address;
 use std::process::Stdio;
 use std::time::Duration;
@@ -53,7 +53,7 @@ impl OwnWorker {
         credentials.to_environment(command.as_std_mut());
         let mut child = command.spawn().map_err(no_agent)?;
         let stderr = child.stderr.take().ok_or_else(|| no_agent("no pipe"))?;
-        let mut lines = Lines::of(stderr);
+        let mut lines = PipeLines::of(stderr);
         let registered = tokio::time::timeout(PATIENCE, registration(&mut lines)).await;
         registered.unwrap_or_else(|_| Err(no_agent("the server does not take it")))?;
         tokio::spawn(async move {
@@ -80,7 +80,7 @@ impl OwnWorker {
 }
 
 /// Returns when the child says that it is registered.
-async fn registration(lines: &mut Lines<ChildStderr>) -> Result<(), Failure> {
+async fn registration(lines: &mut PipeLines<ChildStderr>) -> Result<(), Failure> {
     let mut said = None;
     while let Some(line) = lines.next().await {
         if line.contains("registered") {

@@ -46,7 +46,7 @@ impl ParticipantKind {
 
 /// The source of an audio track.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Source {
+pub enum TrackSource {
     /// A microphone, so a voice.
     Microphone,
     /// The publisher does not say.
@@ -55,7 +55,7 @@ pub enum Source {
     Other(&'static str),
 }
 
-impl Source {
+impl TrackSource {
     /// Its name in LiveKit's protocol.
     pub fn label(self) -> &'static str {
         match self {
@@ -91,7 +91,7 @@ pub struct Track {
     /// Name.
     pub name: String,
     /// Source.
-    pub source: Source,
+    pub source: TrackSource,
     /// Whether the publisher has muted it.
     pub muted: bool,
 }
@@ -134,9 +134,9 @@ fn track(t: &proto::TrackInfo) -> Track {
         sid: clipped(&t.sid),
         name: clipped(&t.name),
         source: match proto::TrackSource::try_from(t.source) {
-            Ok(proto::TrackSource::Microphone) => Source::Microphone,
-            Ok(proto::TrackSource::Unknown) | Err(_) => Source::Unknown,
-            Ok(other) => Source::Other(other.as_str_name()),
+            Ok(proto::TrackSource::Microphone) => TrackSource::Microphone,
+            Ok(proto::TrackSource::Unknown) | Err(_) => TrackSource::Unknown,
+            Ok(other) => TrackSource::Other(other.as_str_name()),
         },
         muted: t.muted,
     }

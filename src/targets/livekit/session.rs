@@ -141,7 +141,7 @@ impl Session {
 }
 
 /// The part of a session that its handlers change.
-pub(super) struct Live<'a, E: Endpoint> {
+pub(super) struct LiveSession<'a, E: Endpoint> {
     pub(super) socket: Socket,
     pub(super) peer: &'a Arc<PeerHandle<E>>,
     events: &'a mpsc::Sender<Box<SessionEvent>>,
@@ -172,7 +172,7 @@ async fn run<E: Endpoint>(
     let (socket, single) = Box::pin(open(join, peer)).await?;
     let mut ping = interval(DEFAULT_PING);
     ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut live = Live {
+    let mut live = LiveSession {
         socket,
         peer,
         events,
@@ -251,7 +251,7 @@ async fn open<E: Endpoint>(
     }
 }
 
-impl<E: Endpoint> Live<'_, E> {
+impl<E: Endpoint> LiveSession<'_, E> {
     async fn reply(&mut self, message: Reply) -> Result<(), Failure> {
         match message {
             Reply::Join(join) => self.on_join(&join).await,

@@ -15,7 +15,7 @@ use super::session::Join;
 use super::token::{Credentials, Dispatch, RoomTicket};
 use crate::call::Failure;
 use crate::net::{Endpoint, Engine};
-use crate::targets::{Dial, Line, Notice, OpenTarget, Opened, Opening, OwnAgent, Target};
+use crate::targets::{CallLine, Dial, Notice, OpenTarget, Opened, Opening, OwnAgent, Target};
 use crate::vocab::Address;
 use futures_util::future::BoxFuture;
 use std::net::IpAddr;
@@ -137,7 +137,7 @@ impl<E: Endpoint> OpenTarget<E> for OpenLivekit<E> {
         self.server.cleanup.room(call)
     }
 
-    fn connect(&self, dial: Dial<'_>, caller: E) -> Line<E> {
+    fn connect(&self, dial: Dial<'_>, caller: E) -> CallLine<E> {
         let (peer, media) = self.server.engine.add(caller, self.server.remote);
         let peer = Arc::new(peer);
         if let Some(impairment) = dial.impairment() {
@@ -151,7 +151,7 @@ impl<E: Endpoint> OpenTarget<E> for OpenLivekit<E> {
             dispatches: self.server.dispatches.clone(),
             swapped: self.server.credentials.look_swapped(),
         };
-        Line {
+        CallLine {
             handle: peer.clone(),
             connection: Box::new(RoomCall::begin(joined, wish, peer, media)),
         }

@@ -5,7 +5,7 @@
 //! is reported once for each section that it arrives in, and its end once; our own tracks are
 //! never reported.
 
-use super::roster::{Participant, ParticipantKind, Presence, Roster, Section, Source, Track};
+use super::roster::{Participant, ParticipantKind, Presence, Roster, Section, Track, TrackSource};
 use super::signal::printable;
 use crate::call::AgentState;
 use std::collections::{HashMap, HashSet};
@@ -375,12 +375,12 @@ fn is_agent_by_kind(p: &Participant) -> bool {
 /// The tracks of an agent that may be its voice: its microphones or, if it has none, those from
 /// an unknown source.
 fn spoken(p: &Participant) -> Vec<&Track> {
-    let of = |source: Source| -> Vec<&Track> {
+    let of = |source: TrackSource| -> Vec<&Track> {
         let voices = p.tracks.iter().filter(|t| t.name != BACKGROUND_AUDIO);
         voices.filter(|t| t.source == source).collect()
     };
-    match of(Source::Microphone) {
-        none if none.is_empty() => of(Source::Unknown),
+    match of(TrackSource::Microphone) {
+        none if none.is_empty() => of(TrackSource::Unknown),
         microphones => microphones,
     }
 }

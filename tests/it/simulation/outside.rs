@@ -12,7 +12,7 @@ use loadgen::record::{
 };
 use loadgen::run::{Finished, RunEvent};
 use loadgen::scenario::Scenario;
-use loadgen::stats::{Aggregate, Comparison, Decider, Gate};
+use loadgen::stats::{Aggregate, Decider, Gate, Inequality};
 use std::collections::BTreeMap;
 
 /// A run, and what it left.
@@ -41,7 +41,7 @@ pub(super) fn gate(bound_ms: f64) -> Threshold {
         expression: format!("max<{bound_ms}ms"),
         gate: Gate {
             aggregate: Aggregate::Max,
-            comparison: Comparison::Lt,
+            comparison: Inequality::Lt,
             bound: bound_ms,
         },
         on: GateOn::All,

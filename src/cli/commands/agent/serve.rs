@@ -11,7 +11,7 @@ use crate::cli::settings::{self, Environment, ServerFlags};
 use crate::cli::trouble::Trouble;
 use crate::scenario::{AgentSettings, Sound};
 use crate::targets::agent::{
-    self, Agent, Clip, ClipError, Hearing, Notice, TruthWriter, Voice, WorkerOptions,
+    self, Agent, AgentNotice, Clip, ClipError, EndDetection, TruthWriter, Voice, WorkerOptions,
 };
 use crate::vocab::{AgentDelay, duration};
 use std::path::{Path, PathBuf};
@@ -28,7 +28,7 @@ pub(super) struct Service {
     /// Name for explicit dispatch; empty for automatic dispatch.
     pub(super) agent_name: String,
     /// How the agent detects the caller's end of speech.
-    pub(super) hearing: Hearing,
+    pub(super) hearing: EndDetection,
     /// File for the ground truth.
     pub(super) truth: Option<PathBuf>,
     /// Serve over stdin and stdout instead of at a server.
@@ -52,10 +52,12 @@ fn doubt(delay: &AgentDelay) -> Option<String> {
 }
 
 /// Shows what went wrong while the agent goes on.
-fn tell(notice: Notice) {
+fn tell(notice: AgentNotice) {
     match notice {
-        Notice::TruthIncomplete(_) => console::say(&format!("error: {notice}")),
-        Notice::ConnectionLost(_) | Notice::JobFailed { .. } | Notice::TruthLost(_) => {
+        AgentNotice::TruthIncomplete(_) => console::say(&format!("error: {notice}")),
+        AgentNotice::ConnectionLost(_)
+        | AgentNotice::JobFailed { .. }
+        | AgentNotice::TruthLost(_) => {
             console::warn(&notice.to_string());
         }
     }

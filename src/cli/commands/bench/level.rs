@@ -12,7 +12,7 @@ use crate::cli::session::drive::Drive;
 use crate::cli::session::targets::{asks, of_embedded};
 use crate::cli::session::watchdog;
 use crate::cli::settings::{self, Environment, ServerFlags};
-use crate::cli::sources::Source;
+use crate::cli::sources::ScenarioSource;
 use crate::cli::trouble::Trouble;
 use crate::plan::Plan;
 use crate::record::{Generator, Journal, Outcome};
@@ -119,7 +119,7 @@ pub(super) fn scenario_text(args: &LevelArgs) -> String {
 }
 
 fn level(args: &LevelArgs) -> Result<Came, Trouble> {
-    let source = Source::made("bench-callers", scenario_text(args), &[])?;
+    let source = ScenarioSource::made("bench-callers", scenario_text(args), &[])?;
     let scenario = source.check(&|_| Ok(None), Unset::Absent)?;
     let plan = Plan::new(&scenario);
     let targets = targets(args, &scenario)?;
@@ -237,7 +237,7 @@ mod tests {
                 lasting: Duration::from_secs(30),
                 agent_name: agent,
             };
-            let source = Source::made("bench", scenario_text(&args), &[]).expect("source");
+            let source = ScenarioSource::made("bench", scenario_text(&args), &[]).expect("source");
             let scenario = match source.check(&|_| Ok(None), Unset::Absent) {
                 Ok(s) => s,
                 Err(t) => panic!("{t:?}"),

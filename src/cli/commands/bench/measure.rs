@@ -12,7 +12,7 @@ use crate::cli::console;
 use crate::cli::exit::Exit;
 use crate::cli::session::truth::this_program;
 use crate::cli::settings::{self, Environment, ServerFlags};
-use crate::cli::sources::Source;
+use crate::cli::sources::ScenarioSource;
 use crate::cli::trouble::Trouble;
 use crate::plan::{Consent, Plan};
 use crate::scenario::Unset;
@@ -30,7 +30,7 @@ const SETTLE: Duration = Duration::from_secs(2);
 
 /// Results of all levels.
 #[derive(Debug, Serialize)]
-pub(super) struct Done {
+pub(super) struct BenchResult {
     pub target: String,
     pub loadgen_version: &'static str,
     pub cores: usize,
@@ -59,7 +59,7 @@ pub(super) struct Level {
 }
 
 /// Measures all levels.
-pub(super) fn callers(args: &CallersArgs) -> Result<Done, Trouble> {
+pub(super) fn callers(args: &CallersArgs) -> Result<BenchResult, Trouble> {
     let env = Environment::load()?;
     let flags: ServerFlags = args.server.clone().into();
     let server = match &flags.url {
@@ -93,7 +93,7 @@ pub(super) fn callers(args: &CallersArgs) -> Result<Done, Trouble> {
         }
         levels.extend(median(runs));
     }
-    Ok(Done {
+    Ok(BenchResult {
         target: server.map_or("embedded".into(), |(a, _)| format!("livekit {a}")),
         loadgen_version: env!("CARGO_PKG_VERSION"),
         cores: std::thread::available_parallelism().map_or(1, usize::from),
@@ -111,7 +111,8 @@ fn consent(args: &CallersArgs, host: Option<&str>) -> Result<Option<Consent>, Tr
         lasting: length(args, calls),
         agent_name: host.map(|_| "loadgen-bench".into()),
     });
-    let scenario = Source::made("bench-callers", text, &[])?.check(&|_| Ok(None), Unset::Absent)?;
+    let scenario =
+        ScenarioSource::made("bench-callers", text, &[])?.check(&|_| Ok(None), Unset::Absent)?;
     Ok(Plan::new(&scenario).needs_consent(host))
 }
 

@@ -1,8 +1,8 @@
 //! Formats the results of a bench as a table or as JSON.
 
-use super::measure::Done;
+use super::measure::BenchResult;
 
-pub(super) fn json(done: &Done) -> String {
+pub(super) fn json(done: &BenchResult) -> String {
     // A struct of numbers and text always has a JSON form.
     serde_json::to_string_pretty(done).map_or_else(|e| e.to_string(), |t| t + "\n")
 }
@@ -11,7 +11,7 @@ fn percent(value: Option<f64>) -> String {
     value.map_or_else(|| "–".to_owned(), |v| format!("{v:.3} %"))
 }
 
-pub(super) fn text(done: &Done) -> String {
+pub(super) fn text(done: &BenchResult) -> String {
     let mut text = format!(
         "a caller's share of one core and of memory, {} ({} cores, {:.0} s a level)\n\n\
          {:>7} {:>10} {:>10} {:>10} {:>10} {:>9} {:>9} {:>9} {:>10}  heard\n",

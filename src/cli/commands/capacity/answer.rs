@@ -5,7 +5,7 @@ use serde::Serialize;
 
 /// Result of the search.
 #[derive(Debug, Serialize)]
-pub(super) struct Answer {
+pub(super) struct CapacityResult {
     /// Version of the metric definitions.
     pub(super) measurement_version: u32,
     pub(super) target: String,

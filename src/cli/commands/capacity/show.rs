@@ -2,7 +2,7 @@
 //!
 //! In: measurements. Out: text. Invariant: every bar has its value next to it as a number.
 
-use super::answer::Answer;
+use super::answer::CapacityResult;
 use super::step::Measured;
 use crate::record::Ms;
 use crate::stats::Sample;
@@ -39,7 +39,7 @@ fn interval(step: &Measured) -> String {
 }
 
 /// The whole search.
-pub(super) fn render(answer: &Answer, bound: Sample) -> String {
+pub(super) fn render(answer: &CapacityResult, bound: Sample) -> String {
     let mut text = format!("ttfa {} against {}\n\n", answer.slo, answer.target);
     text += &chart(answer, bound);
     text += &match (&answer.generator_limit, answer.capacity) {
@@ -60,7 +60,7 @@ pub(super) fn render(answer: &Answer, bound: Sample) -> String {
 }
 
 /// Bar chart of the quantile by concurrency: a mark in each row is the bound, a rule the knee.
-fn chart(answer: &Answer, bound: Sample) -> String {
+fn chart(answer: &CapacityResult, bound: Sample) -> String {
     let mut steps: Vec<&Measured> = answer.steps.iter().collect();
     steps.sort_by_key(|s| (s.calls, s.recheck));
     let ms = |s: &Measured| s.quantile_ms.map(Ms::as_f64);
@@ -113,8 +113,8 @@ mod tests {
         }
     }
 
-    fn answer(capacity: Option<u32>, limit: Option<&str>) -> Answer {
-        Answer {
+    fn answer(capacity: Option<u32>, limit: Option<&str>) -> CapacityResult {
+        CapacityResult {
             measurement_version: crate::record::MEASUREMENT_VERSION,
             target: "embedded agent".into(),
             slo: "p(95)<600ms".into(),

@@ -11,7 +11,7 @@ use crate::record::{Ms, Samples, TurnRecord};
 use crate::run::{Finished, Targets};
 use crate::scenario::{Extent, Load, Scenario};
 use crate::stats::Sample;
-use crate::stats::capacity::{Promise, Standing};
+use crate::stats::capacity::{Promise, PromiseVerdict};
 use crate::vocab::Metric;
 use serde::Serialize;
 use std::cell::Cell;
@@ -165,11 +165,11 @@ impl Taker {
             lower_ms: ms(interval.map(|i| i.lower)),
             upper_ms: ms(interval.map(|i| i.upper)),
             keeps: match standing {
-                Standing::Keeps => true,
-                Standing::Breaks => false,
-                Standing::Unclear => self.promise.lean(all),
+                PromiseVerdict::Keeps => true,
+                PromiseVerdict::Breaks => false,
+                PromiseVerdict::Unclear => self.promise.lean(all),
             },
-            weak: standing == Standing::Unclear,
+            weak: standing == PromiseVerdict::Unclear,
             generator_limit,
         }
     }

@@ -64,7 +64,7 @@ impl Table {
             "room",
             voice,
             (delays, Crowd::default().sit()),
-            Hearing::Level,
+            EndDetection::Level,
             None,
         );
         agent.connected(zero + phase);

@@ -1,6 +1,6 @@
 //! The pipe's protocol, including lines that nobody should send.
 
-use super::super::{Clip, Hearing, Voice};
+use super::super::{Clip, EndDetection, Voice};
 use super::*;
 use crate::audio::Codec;
 use crate::net::{Endpoint, Engine, Outgoing, RtpStream, Topology};
@@ -15,7 +15,7 @@ fn agent() -> Agent {
     let tone = Clip::tone(Duration::from_millis(200), Codec::Opus).expect("tone");
     let voice = Voice::new(tone, None).expect("voice");
     let delay = AgentDelay::Fixed(Duration::from_millis(300));
-    Agent::new(1, voice, delay, 0, Hearing::Level, None).expect("agent")
+    Agent::new(1, voice, delay, 0, EndDetection::Level, None).expect("agent")
 }
 
 /// An endpoint that does nothing; it is only here to make offers.

@@ -6,10 +6,10 @@ use super::*;
 fn here(
     sid: &str,
     kind: ParticipantKind,
-    tracks: &[(&str, &str, Source)],
+    tracks: &[(&str, &str, TrackSource)],
     state: Option<AgentState>,
 ) -> Presence {
-    let track = |(sid, name, source): &(&str, &str, Source)| Track {
+    let track = |(sid, name, source): &(&str, &str, TrackSource)| Track {
         sid: (*sid).to_owned(),
         name: (*name).to_owned(),
         source: *source,
@@ -45,9 +45,9 @@ fn on_behalf(presence: Presence) -> Presence {
 const AGENT: ParticipantKind = ParticipantKind::Agent;
 const STANDARD: ParticipantKind = ParticipantKind::Standard;
 const SIP: ParticipantKind = ParticipantKind::Other("SIP");
-const MIC: Source = Source::Microphone;
-const UNKNOWN: Source = Source::Unknown;
-const SCREEN: Source = Source::Other("SCREEN_SHARE_AUDIO");
+const MIC: TrackSource = TrackSource::Microphone;
+const UNKNOWN: TrackSource = TrackSource::Unknown;
+const SCREEN: TrackSource = TrackSource::Other("SCREEN_SHARE_AUDIO");
 
 /// The events in short form: `+a` an agent, `T1@0` a track and its section, `-T1` its end, `=…`
 /// a state, `left`.
@@ -206,10 +206,10 @@ enum Step {
 #[test]
 fn room_changes_become_events() {
     use Step::{Here, Placed};
-    let agent = |tracks: &[(&str, &str, Source)]| here("a", AGENT, tracks, None);
+    let agent = |tracks: &[(&str, &str, TrackSource)]| here("a", AGENT, tracks, None);
     let says = |state| here("a", AGENT, &[], Some(state));
     let (voice, other) = (("T1", "agent", MIC), ("T2", "agent", MIC));
-    let standard = |tracks: &[(&str, &str, Source)]| here("b", STANDARD, tracks, None);
+    let standard = |tracks: &[(&str, &str, TrackSource)]| here("b", STANDARD, tracks, None);
     let cases: Vec<(&str, Vec<(Step, &str)>)> = vec![
         (
             "sections before and after the track",
