@@ -75,7 +75,7 @@ fn compare_among(
     };
     let numbered = pairs.iter().enumerate();
     let mut all: Vec<Vec<Comparison>> = numbered
-        .map(|(nth, (baseline, candidate))| one(baseline, candidate, nth, plan, settings))
+        .map(|(nth, (baseline, candidate))| compare_pair(baseline, candidate, nth, plan, settings))
         .collect();
     correct(&mut all, times);
     for ((baseline, _), comparisons) in pairs.iter().zip(&mut all) {
@@ -118,7 +118,7 @@ struct Plan {
 }
 
 /// Compares one candidate; its p-values are not yet corrected for the other tests.
-fn one(
+fn compare_pair(
     baseline: &[Series],
     candidate: &[Series],
     nth: usize,
@@ -141,7 +141,7 @@ fn one(
         .into_iter();
     let compared = pairs.iter().map(|(series, (before, after))| Comparison {
         metric: series.metric.clone(),
-        differences: difference::of(
+        differences: difference::between(
             before,
             after,
             settings.level,

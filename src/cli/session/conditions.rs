@@ -13,7 +13,7 @@ use crate::vocab::OnAgentLeft;
 use crate::vocab::duration::format as time;
 use std::hash::Hasher;
 
-pub(super) fn of(scenario: &Scenario) -> Result<Conditions, Trouble> {
+pub(super) fn of_scenario(scenario: &Scenario) -> Result<Conditions, Trouble> {
     let utterances = scenario.utterances.iter();
     let utterances = utterances.map(|u| Ok((u.name.clone(), sound(u)?)));
     Ok(Conditions {

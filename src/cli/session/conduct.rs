@@ -84,7 +84,7 @@ pub(crate) fn open(request: &SessionRequest) -> Result<OpenedScenario, Trouble> 
         let hint = "metadata goes with an explicit dispatch: set `agent_name` or say --agent-name";
         return Err(Trouble::new(Exit::InvalidScenario, message, hint));
     }
-    let targets = targets::of(&scenario, &request.server, &env)?;
+    let targets = targets::resolve(&scenario, &request.server, &env)?;
     let secret = lookup("LIVEKIT_API_SECRET")?;
     Ok(OpenedScenario {
         source,
@@ -115,7 +115,7 @@ fn prepare(request: &SessionRequest) -> Result<Ready, Trouble> {
         targets,
         secret,
     } = open(request)?;
-    let conditions = conditions::of(&scenario)?;
+    let conditions = conditions::of_scenario(&scenario)?;
     let after = AfterRun::prepare(request, &conditions)?;
     let plan = Plan::new(&scenario);
     ask_consent(&plan, &targets, request.yes)?;
@@ -157,7 +157,7 @@ impl Ready {
             Ok(folder) => folder,
             Err(e) => return Trouble::record(&e).tell(),
         };
-        let mut start = start::of(&self.scenario, &self.plan, &self.targets, started);
+        let mut start = start::describe(&self.scenario, &self.plan, &self.targets, started);
         let opened = Journal::create(&folder.file("turns.jsonl")).and_then(|journal| {
             folder.write("scenario.yaml", &self.scenario_text())?;
             folder.write("run.json", start.to_json().as_bytes())?;
@@ -307,7 +307,7 @@ impl Ready {
             network: start::network(&self.scenario),
             sentinels: sentinels::summarise(finished, folder),
         };
-        let thresholds = gates::of(&self.scenario.thresholds, request.gate_on);
+        let thresholds = gates::from_thresholds(&self.scenario.thresholds, request.gate_on);
         let built = Summary::build(&facts, &finished.calls, &finished.turns, &thresholds);
         Summary {
             conditions: Some(self.conditions.clone()),

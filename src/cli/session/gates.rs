@@ -8,7 +8,10 @@ use crate::run::AbortGate;
 use crate::scenario::{Aggregate, Bound, On, Op, Threshold};
 use crate::stats::{self, Decider, Gate, Inequality};
 
-pub(super) fn of(thresholds: &[Threshold], decider: Decider) -> Vec<record::Threshold> {
+pub(super) fn from_thresholds(
+    thresholds: &[Threshold],
+    decider: Decider,
+) -> Vec<record::Threshold> {
     let gate = |t: &Threshold| record::Threshold {
         metric: t.metric.name().to_owned(),
         variant: t.variant.clone(),
@@ -25,7 +28,7 @@ pub(super) fn of(thresholds: &[Threshold], decider: Decider) -> Vec<record::Thre
 
 /// The thresholds with `abort_on_fail`, which end a run as soon as its turns refute them.
 pub(super) fn that_abort(thresholds: &[Threshold]) -> Vec<AbortGate> {
-    let gates = of(thresholds, Decider::default());
+    let gates = from_thresholds(thresholds, Decider::default());
     let delays = thresholds.iter().map(|t| t.abort_after);
     let both = gates.into_iter().zip(delays);
     both.filter_map(|(threshold, delay)| {
@@ -83,7 +86,7 @@ mod tests {
             assert_eq!((gate.comparison, gate.bound), (comparison, bound), "{text}");
         }
         let threshold = parse_threshold_line("ttfa{variant:fast}: med<1s").expect("reads");
-        let gates = of(&[threshold], Decider::Upper);
+        let gates = from_thresholds(&[threshold], Decider::Upper);
         assert_eq!(gates[0].name(), "ttfa{variant:fast} med<1s");
         assert_eq!(gates[0].decider, Decider::Upper);
     }

@@ -10,13 +10,13 @@ use crate::run::Targets;
 use crate::scenario::Scenario;
 use crate::stats::Decider;
 
-pub(super) fn of(
+pub(super) fn describe(
     scenario: &Scenario,
     plan: &Plan,
     targets: &Targets,
     started: jiff::Timestamp,
 ) -> RunStart {
-    let gates = gates::of(&scenario.thresholds, Decider::default());
+    let gates = gates::from_thresholds(&scenario.thresholds, Decider::default());
     RunStart {
         version: START_VERSION,
         name: scenario.name.clone(),

@@ -14,7 +14,7 @@ use crate::targets::embedded::Embedded;
 use crate::targets::livekit::{AgentChoice, Ask, Dispatch, Livekit};
 
 /// The target of every variant.
-pub(crate) fn of(
+pub(crate) fn resolve(
     scenario: &Scenario,
     flags: &ServerFlags,
     env: &Environment,
@@ -140,7 +140,7 @@ mod tests {
             api_secret: Some("secret".to_owned()),
         };
         let env = Environment::load().unwrap_or_else(|t| panic!("{t:?}"));
-        let targets = of(&scenario, &flags, &env).unwrap_or_else(|t| panic!("{t:?}"));
+        let targets = resolve(&scenario, &flags, &env).unwrap_or_else(|t| panic!("{t:?}"));
         assert_eq!(targets.describe(), "livekit ws://flag:3, livekit ws://b:2");
     }
 
@@ -152,7 +152,7 @@ mod tests {
         );
         let env = Environment::load().unwrap_or_else(|t| panic!("{t:?}"));
         let targets =
-            of(&scenario, &ServerFlags::default(), &env).unwrap_or_else(|t| panic!("{t:?}"));
+            resolve(&scenario, &ServerFlags::default(), &env).unwrap_or_else(|t| panic!("{t:?}"));
         let all: Vec<String> = targets.all().map(|target| format!("{target:?}")).collect();
         assert_eq!(all.len(), 2);
         assert!(all[0].contains("--delay=1s") && all[1].contains("--delay=2s"));

@@ -151,7 +151,7 @@ fn ranks(before: &[(SampleOrigin, Sample)], after: &[(SampleOrigin, Sample)]) ->
 
 /// The differences of a metric's figures; takes the test of each from `tests`. The comparison
 /// is corrected for `corrected_for` tests.
-pub(super) fn of(
+pub(super) fn between(
     before: &Arm<'_>,
     after: &Arm<'_>,
     level: f64,

@@ -83,7 +83,7 @@ pub(super) fn callers(args: &CallersArgs) -> Result<BenchResult, Trouble> {
                 "{calls} callers: {:.0} s",
                 (length(args, *calls)).as_secs_f64()
             ));
-            let mut level = one(args, *calls, server.as_ref())?;
+            let mut level = measure_level(args, *calls, server.as_ref())?;
             if let (Some(peer), Some((address, credentials))) = (&peer, &server) {
                 let took = peer.run(*calls, args.window, address, credentials)?;
                 level.peer_ratio = Some(took.cpu_percent / level.generator_cpu_percent);
@@ -244,7 +244,7 @@ fn own_agent(folder: &Path, name: String) -> Result<OwnAgent, Trouble> {
     })
 }
 
-fn one(
+fn measure_level(
     args: &CallersArgs,
     calls: u32,
     server: Option<&(Address, Credentials)>,
