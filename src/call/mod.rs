@@ -2,15 +2,16 @@
 //!
 //! Pure: no clock, no socket; instants are arguments. A [`Call`] takes [`Input`]s, decides what
 //! goes into each send slot and says when it needs to be woken. `talk` tracks the agent's speech,
-//! `states` the state that the agent reports; `anchor` decides when a turn may start, `turn` how
-//! it ended, `stopping` when the agent yielded; `late` recognises late replies, `playout` models
-//! the delay of a jitter buffer.
+//! `states` the state that the agent reports; `anchor` decides when a turn may start, `sending`
+//! which frame is due, `turn` how the turn ended, `stopping` when the agent yielded; `late`
+//! recognises late replies, `playout` models the delay of a jitter buffer.
 
 mod anchor;
 mod io;
 mod late;
 mod machine;
 mod playout;
+mod sending;
 mod states;
 mod stopping;
 mod talk;

@@ -6,6 +6,7 @@
 //! and state leave ambiguous is flagged and has both its readings.
 
 use super::playout::Held;
+use super::sending::Sending;
 use super::stopping::{Interruption, Stop, Stopping};
 use super::talk::{Link, Passage, SEPARATES, Stretch, Talk};
 use super::{
@@ -16,9 +17,6 @@ use std::time::{Duration, Instant};
 
 /// A last speech packet sent later than this is flagged.
 const LATE_SEND: Duration = Duration::from_millis(2);
-/// How much later the last speech sample leaves a decoder: the codec's look-ahead (6.5 ms) and its
-/// smearing of a hard end (2 ms). The packet that carries it then decides when it is heard.
-const CODEC_TAIL: Duration = Duration::from_micros(6_500 + 2_000);
 /// Wait after the deadline: packets that arrived by then may still be in the socket, and the ear
 /// needs about 60 ms of audio to detect a talk spurt.
 const GRACE: Duration = Duration::from_millis(250);
@@ -52,8 +50,7 @@ pub(super) struct Turn {
     /// Silence after which the reply is over: [`SPURT_GAP`], or the shorter silence that the next
     /// turn waits for.
     reply_gap: Duration,
-    /// Frames whose slots have passed.
-    said: usize,
+    sending: Sending,
     /// The reply, if the turn asks for one.
     answer: Part,
     /// What the turn asks of an agent that is speaking: to stop, or to carry on.
@@ -85,7 +82,7 @@ impl Turn {
             speech_end,
             deadline: later(speech_end, script.timeout),
             reply_gap: SPURT_GAP,
-            said: 0,
+            sending: Sending::new(media_start, &script),
             answer: part(script.expect.asks_for_reply()),
             floor: part(script.expect != Expect::Respond),
             grace: None,
@@ -118,30 +115,16 @@ impl Turn {
         }
     }
 
-    /// The frame for the slot due at `due`; `None` once the utterance is over. A skipped slot skips
-    /// its frame, so that frame k always leaves at media start + (k+1)·20 ms.
+    /// The frame for the slot due at `due`; `None` once the utterance is over.
     pub(super) fn frame(&mut self, due: Instant) -> Option<usize> {
-        let half = FRAME_TIME / 2;
-        let since = (due + half).saturating_duration_since(self.media_start);
-        let slot = usize::try_from(since.as_nanos() / FRAME_TIME.as_nanos()).unwrap_or(usize::MAX);
-        let frame = slot.saturating_sub(1).max(self.said);
-        self.said = frame.saturating_add(1).min(self.script.frames);
-        (frame < self.script.frames).then_some(frame)
+        self.sending.frame(due)
     }
 
     /// Records when the packet of the slot due at `due` was actually sent.
     pub(super) fn sent(&mut self, due: Instant, actual: Instant) {
-        let [first, last] = [Duration::ZERO, CODEC_TAIL].map(|tail| {
-            later(
-                self.media_start,
-                self.slot_of(self.script.speech_end.saturating_add(tail)),
-            )
-        });
-        let half = FRAME_TIME / 2;
-        if due + half <= first || last + half <= due {
+        let Some(lateness) = self.sending.lateness(due, actual) else {
             return;
-        }
-        let lateness = actual.saturating_duration_since(due);
+        };
         let lateness = lateness.max(self.result.send_lateness.unwrap_or_default());
         self.result.send_lateness = Some(lateness);
         if lateness > LATE_SEND {
@@ -149,16 +132,8 @@ impl Turn {
         }
     }
 
-    /// Time from media start to the slot of the packet that holds the audio captured at `captured`.
-    fn slot_of(&self, captured: Duration) -> Duration {
-        let speech = captured.as_nanos();
-        let slots = usize::try_from(speech.div_ceil(FRAME_TIME.as_nanos())).unwrap_or(usize::MAX);
-        let slots = slots.clamp(1, self.script.frames.max(1));
-        FRAME_TIME * u32::try_from(slots).unwrap_or(u32::MAX)
-    }
-
     pub(super) fn is_said(&self) -> bool {
-        self.said >= self.script.frames
+        self.sending.is_over()
     }
 
     /// Whether the caller is listening to speech whose onset is known.
@@ -185,9 +160,7 @@ impl Turn {
             Part::Open | Part::Listening { .. } => None,
         };
         let judged = over(self.answer)?.max(over(self.floor)?);
-        let frames = u32::try_from(self.script.frames).unwrap_or(u32::MAX);
-        let said = later(self.media_start, FRAME_TIME * frames);
-        self.is_said().then(|| judged.max(said))
+        self.is_said().then(|| judged.max(self.sending.end()))
     }
 
     /// The next turn speaks: this one no longer waits for the end of its reply, only to be judged.
