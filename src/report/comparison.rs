@@ -261,4 +261,29 @@ mod tests {
     fn comparison_as_json() {
         insta::assert_snapshot!("comparison_json", json(&compared()));
     }
+
+    #[test]
+    fn every_field_of_the_json_is_documented() {
+        fn names(value: &Value, found: &mut Vec<String>) {
+            match value {
+                Value::Object(fields) => fields.iter().for_each(|(name, value)| {
+                    found.push(name.clone());
+                    names(value, found);
+                }),
+                Value::Array(items) => items.iter().for_each(|item| names(item, found)),
+                _ => {}
+            }
+        }
+        let docs = include_str!("../../docs/formats.md");
+        let section = docs
+            .split("\n## ")
+            .find(|s| s.starts_with("`comparison.json`"));
+        let section = section.expect("a section");
+        let mut found = Vec::new();
+        let written = serde_json::from_str(&json(&compared())).expect("JSON");
+        names(&written, &mut found);
+        for name in found {
+            assert!(section.contains(&format!("`{name}`")), "{name}");
+        }
+    }
 }
