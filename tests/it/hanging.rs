@@ -1,15 +1,14 @@
 //! Runs whose process is stopped for a while, or a part of which no longer moves.
 
-use crate::in_process::scenario;
+use crate::in_process::{scenario, settings};
 use crate::support::reports::journal;
 use crate::support::{Loadgen, Reports, in_repo, poll};
 use loadgen::plan::Plan;
 use loadgen::record::Journal;
-use loadgen::run::{Alarm, Clock, JOIN_CONCURRENCY, RunSettings, Watchdog, WatchedPart, run};
+use loadgen::run::{Alarm, Clock, RunSettings, Watchdog, WatchedPart, run};
 use loadgen::targets::in_process::InProcess;
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
-use tokio_util::sync::CancellationToken;
 
 /// A call of twelve turns that are answered after 300 ms.
 fn twelve_turns() -> String {
@@ -65,16 +64,8 @@ fn a_run_with_hanging_signalling_ends_with_the_turns_so_far() {
         ..InProcess::default()
     };
     let settings = RunSettings {
-        targets: agent.into(),
-        run_id: "0123abcd".into(),
         pulses: watchdog.pulses().clone(),
-        clock: Clock::System,
-        own: None,
-        sentinel: None,
-        evidence: None,
-        abort: Vec::new(),
-        stop: CancellationToken::new(),
-        join_concurrency: JOIN_CONCURRENCY,
+        ..settings(agent, Clock::System)
     };
     let scenario = scenario(&twelve_turns());
     let folder = tempfile::tempdir().expect("a temporary folder");

@@ -1,8 +1,8 @@
 //! Runs against the agent in this process, in virtual time.
 //!
 //! In: a scenario's text, the agent, the journal's disk. Out: the records of the run, and what it
-//! showed. Invariant: the runtime has one
-//! thread and a paused clock, so a run takes no longer than its work.
+//! showed. Invariant: the runtime has one thread and a paused clock, so a run takes no longer than
+//! its work.
 
 use loadgen::plan::Plan;
 use loadgen::record::{Journal, RecordError, Storage};
@@ -31,6 +31,22 @@ pub fn scenario(text: &str) -> Scenario {
         &unknown_length,
     );
     checked.unwrap_or_else(|problems| panic!("{problems:#?}\n{text}"))
+}
+
+/// Settings of a run against `agent`, without sentinels, evidence or gates that end it.
+pub fn settings(agent: InProcess, clock: Clock) -> RunSettings {
+    RunSettings {
+        targets: agent.into(),
+        run_id: "0123abcd".into(),
+        pulses: Pulses::default(),
+        clock,
+        own: None,
+        sentinel: None,
+        evidence: None,
+        abort: Vec::new(),
+        stop: CancellationToken::new(),
+        join_concurrency: JOIN_CONCURRENCY,
+    }
 }
 
 /// Carries the scenario out in virtual time.
@@ -81,16 +97,8 @@ pub fn observed(
         .expect("a runtime");
     let stop = CancellationToken::new();
     let settings = RunSettings {
-        targets: agent.into(),
-        run_id: "0123abcd".into(),
-        pulses: Pulses::default(),
-        clock: Clock::Virtual(jiff::Timestamp::UNIX_EPOCH),
-        own: None,
-        sentinel: None,
-        evidence: None,
-        abort: Vec::new(),
         stop: stop.clone(),
-        join_concurrency: JOIN_CONCURRENCY,
+        ..settings(agent, Clock::Virtual(jiff::Timestamp::UNIX_EPOCH))
     };
     let folder = tempfile::tempdir().expect("a temporary folder");
     let turns = folder.path().join("turns.jsonl");
