@@ -9,9 +9,9 @@ use std::f64::consts::PI;
 use std::ops::Range;
 
 /// First and last frequency of the sweep, in Hz: the band that every telephone carries.
-pub const CHIRP_HZ: (f64, f64) = (300.0, 3400.0);
+pub(crate) const CHIRP_HZ: (f64, f64) = (300.0, 3400.0);
 /// Length of the chirp in samples: 100 ms.
-pub const CHIRP: usize = 4800;
+pub(crate) const CHIRP: usize = 4800;
 /// RMS level between its edges, in dBFS.
 const DBFS: f64 = -20.0;
 /// Length of the raised-cosine edges: 5 ms.
@@ -25,10 +25,10 @@ pub struct Located {
     /// Position of its first sample, interpolated.
     pub position: f64,
     /// Normalised correlation at that position, at most 1.
-    pub correlation: f64,
+    pub(crate) correlation: f64,
 }
 
-/// Generates a linear sweep over [`CHIRP_HZ`], with soft edges.
+/// Generates a linear sweep from 300 to 3400 Hz, with soft edges.
 pub fn chirp() -> Pcm {
     let peak = (2.0 * power_at(DBFS)).sqrt();
     let (from, to) = CHIRP_HZ;

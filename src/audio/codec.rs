@@ -18,7 +18,7 @@ pub enum Codec {
 
 impl Codec {
     /// By how many samples decoded audio lags its input.
-    pub fn lookahead(self) -> usize {
+    pub(crate) fn lookahead(self) -> usize {
         match self {
             Self::Opus => OPUS_LOOKAHEAD,
             Self::Pcm => 0,
@@ -29,7 +29,7 @@ impl Codec {
     ///
     /// # Errors
     /// [`AudioError::Codec`] when libopus refuses.
-    pub fn encode(self, pcm: &[i16]) -> Result<Vec<Arc<[u8]>>, AudioError> {
+    pub(crate) fn encode(self, pcm: &[i16]) -> Result<Vec<Arc<[u8]>>, AudioError> {
         match self {
             Self::Opus => Ok(opus::encode(pcm)?.into_iter().map(Arc::from).collect()),
             Self::Pcm => Ok(pcm.chunks(FRAME).map(bytes).collect()),
@@ -40,7 +40,7 @@ impl Codec {
     ///
     /// # Errors
     /// [`AudioError::Codec`] when libopus refuses.
-    pub fn silence(self) -> Result<Arc<[u8]>, AudioError> {
+    pub(crate) fn silence(self) -> Result<Arc<[u8]>, AudioError> {
         match self {
             Self::Opus => Ok(opus::silence_frame()?.into()),
             Self::Pcm => Ok(bytes(&[])),
@@ -57,7 +57,7 @@ fn bytes(samples: &[i16]) -> Arc<[u8]> {
 
 /// Decodes the frames of one stream.
 #[derive(Debug)]
-pub enum FrameDecoder {
+pub(crate) enum FrameDecoder {
     /// Opus packets.
     Opus(opus::Decoder),
     /// PCM frames; the buffer holds the frame decoded last.
@@ -69,7 +69,7 @@ impl FrameDecoder {
     ///
     /// # Errors
     /// [`AudioError::Codec`] when libopus refuses.
-    pub fn new(codec: Codec) -> Result<Self, AudioError> {
+    pub(crate) fn new(codec: Codec) -> Result<Self, AudioError> {
         Ok(match codec {
             Codec::Opus => Self::Opus(opus::Decoder::new()?),
             Codec::Pcm => Self::Pcm(Vec::with_capacity(FRAME)),
@@ -81,7 +81,7 @@ impl FrameDecoder {
     /// # Errors
     /// [`AudioError::Empty`] when the frame is empty, [`AudioError::Codec`] when it is not of this
     /// codec; the decoder stays usable.
-    pub fn decode(&mut self, frame: &[u8]) -> Result<&[i16], AudioError> {
+    pub(crate) fn decode(&mut self, frame: &[u8]) -> Result<&[i16], AudioError> {
         match self {
             Self::Opus(decoder) => decoder.decode(frame),
             Self::Pcm(samples) => {
@@ -98,7 +98,7 @@ impl FrameDecoder {
     ///
     /// # Errors
     /// As for [`FrameDecoder::decode`].
-    pub fn length(&self, frame: &[u8]) -> Result<usize, AudioError> {
+    pub(crate) fn length(&self, frame: &[u8]) -> Result<usize, AudioError> {
         match self {
             Self::Opus(decoder) => decoder.length(frame),
             Self::Pcm(_) => pcm_samples(frame),
@@ -110,7 +110,7 @@ impl FrameDecoder {
     ///
     /// # Errors
     /// [`AudioError::Codec`] when libopus refuses.
-    pub fn conceal(&mut self, lost: usize) -> Result<&[i16], AudioError> {
+    pub(crate) fn conceal(&mut self, lost: usize) -> Result<&[i16], AudioError> {
         match self {
             Self::Opus(decoder) => decoder.conceal(lost),
             Self::Pcm(samples) => {
@@ -125,7 +125,7 @@ impl FrameDecoder {
     ///
     /// # Errors
     /// [`AudioError::Codec`] when libopus refuses.
-    pub fn reset(&mut self) -> Result<(), AudioError> {
+    pub(crate) fn reset(&mut self) -> Result<(), AudioError> {
         match self {
             Self::Opus(decoder) => decoder.reset(),
             Self::Pcm(_) => Ok(()),

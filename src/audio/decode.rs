@@ -24,14 +24,14 @@ use symphonia::core::meta::{MetadataOptions, RawValue};
 use wav::Wav;
 
 /// Largest file accepted, in bytes.
-pub const MAX_BYTES: usize = 64 << 20;
+pub(crate) const MAX_BYTES: usize = 64 << 20;
 /// A container's sample count may be off by this much: the codec's delay and padding.
 const COUNT_SLACK: u64 = 4096;
 
-/// Decodes a file to mono, whichever channels it has: see [`Recording::mono`].
+/// Decodes a file to mono at 48 kHz, whichever channels it has: see `Recording::mono`.
 ///
 /// # Errors
-/// Those of [`recording`], and of the resampler.
+/// Those of `recording`, and of the resampler.
 pub fn decode(bytes: &[u8], extension: Option<&str>) -> Result<Pcm, AudioError> {
     Ok(recording(bytes, extension)?.mono(None)?.0)
 }
@@ -42,7 +42,7 @@ pub fn decode(bytes: &[u8], extension: Option<&str>) -> Result<Pcm, AudioError> 
 ///
 /// # Errors
 /// [`AudioError`]: empty, truncated, unsupported, damaged, longer than [`MAX_BYTES`] or 600 s.
-pub fn recording(bytes: &[u8], extension: Option<&str>) -> Result<Recording, AudioError> {
+pub(crate) fn recording(bytes: &[u8], extension: Option<&str>) -> Result<Recording, AudioError> {
     if bytes.is_empty() {
         return Err(AudioError::Empty);
     }

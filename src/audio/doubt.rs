@@ -22,7 +22,7 @@ const NOISE_MARGIN_DB: f64 = 3.0;
 
 /// Something doubtful about a recording.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Doubt {
+pub(crate) enum Doubt {
     /// Two channels cancel each other out when they are averaged.
     ChannelsCancel {
         /// What is said.
@@ -91,7 +91,7 @@ impl fmt::Display for Doubt {
 
 impl Doubt {
     /// What to do about it.
-    pub fn hint(&self) -> &'static str {
+    pub(crate) fn hint(&self) -> &'static str {
         match self {
             Self::ChannelsCancel { .. } => "choose one with `channel: left` or `channel: right`",
             Self::TwoVoices { .. } => {
@@ -111,7 +111,7 @@ impl Doubt {
     }
 
     /// Why a recording with this doubt about its channels has no speech.
-    pub fn no_speech(channels: Option<Self>) -> AudioError {
+    pub(crate) fn no_speech(channels: Option<Self>) -> AudioError {
         match channels {
             Some(Self::ChannelsCancel { .. }) => AudioError::ChannelsCancel,
             _ => AudioError::NoSpeech,
@@ -119,7 +119,7 @@ impl Doubt {
     }
 
     /// What is doubtful about the end of speech as found by level.
-    pub fn of_end(judged: &Judged<'_>) -> Option<Self> {
+    pub(crate) fn of_end(judged: &Judged<'_>) -> Option<Self> {
         let (pcm, span) = (&judged.pcm[..], &judged.span);
         // How far a stretch is under the speech, in dB; what is not further than this passes for
         // speech now and then.

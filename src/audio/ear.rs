@@ -81,7 +81,7 @@ impl Ear {
     ///
     /// # Errors
     /// [`AudioError::Codec`] when libopus refuses.
-    pub fn of(codec: Codec) -> Result<Self, AudioError> {
+    pub(crate) fn of(codec: Codec) -> Result<Self, AudioError> {
         Ok(Self {
             decoder: Sparing::new(codec)?,
             reorder: Reorder::new(),
@@ -132,7 +132,7 @@ impl Ear {
 
     /// When [`Ear::advance`] will have something to do if no packet arrives; `None` if it has
     /// nothing to do before the next packet.
-    pub fn poll_timeout(&self) -> Option<Instant> {
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         let spurt = self.spurts.deadline().zip(self.last).map(|(at, last)| {
             let silent = time_of(at.saturating_sub(self.track.end()) + 1);
             last.arrival + time_of(last.samples) + LATENESS + silent
@@ -149,20 +149,21 @@ impl Ear {
     }
 
     /// Whether a talk spurt is under way: between its `Triggered` and its `Ended`.
-    pub fn is_audible(&self) -> bool {
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn is_audible(&self) -> bool {
         self.spurts.is_audible()
     }
 
     /// Discards the spurt whose onset was reported last, because it is not the agent's speech. The
     /// spurt is over, and a new one can begin only after the sound pauses. Call this before taking
     /// another packet or polling another event.
-    pub fn dismiss(&mut self) {
+    pub(crate) fn dismiss(&mut self) {
         self.spurts.dismiss();
     }
 
     /// Copies the last `length` samples, oldest first, into `audio`; returns `false` if fewer are
     /// kept.
-    pub fn latest(&self, length: usize, audio: &mut Vec<i16>) -> bool {
+    pub(crate) fn latest(&self, length: usize, audio: &mut Vec<i16>) -> bool {
         let end = self.track.end();
         let Some(from) = end.checked_sub(length as u64) else {
             return false;

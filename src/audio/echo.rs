@@ -12,12 +12,12 @@ use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 /// An onset that correlates with the caller's own audio by more than this is an echo.
-pub const ECHO_CORRELATION: f32 = 0.5;
+pub(crate) const ECHO_CORRELATION: f32 = 0.5;
 /// Longest echo delay that is searched.
-pub const ECHO_RANGE: Duration = Duration::from_secs(1);
+pub(crate) const ECHO_RANGE: Duration = Duration::from_secs(1);
 /// Samples of an onset that are compared: 450 ms at [`RATE`]. Two voices correlate by chance over
 /// one syllable, but hardly ever over two.
-pub const ECHO_AUDIO: usize = 21_600;
+pub(crate) const ECHO_AUDIO: usize = 21_600;
 /// Decimation from 48 to 4 kHz: codecs preserve the waveform only in the band that is left.
 const DECIMATION: usize = 12;
 const SLOW_RATE: u64 = RATE as u64 / DECIMATION as u64;
@@ -49,7 +49,7 @@ pub struct Likeness {
     /// Magnitude of the highest normalised correlation of either sign, 0 to 1.
     pub correlation: f32,
     /// The delay at which that correlation was found.
-    pub delay: Duration,
+    pub(crate) delay: Duration,
 }
 
 impl Likeness {
@@ -70,7 +70,7 @@ impl Likeness {
 pub struct Spoken(Arc<[f32]>);
 
 impl Spoken {
-    /// Prepares an utterance from its samples at [`RATE`].
+    /// Prepares an utterance from its samples at 48 kHz.
     pub fn new(pcm: &[i16]) -> Self {
         Self(slow(pcm).into())
     }
@@ -81,10 +81,10 @@ impl Spoken {
 }
 
 /// Compares an onset, whose first sample was received at `onset`, with what the caller said up to
-/// [`ECHO_RANGE`] earlier.
+/// a second earlier.
 ///
 /// `said` holds utterances, each with the capture time of its first sample. `pcm` begins with the
-/// onset; at most [`ECHO_AUDIO`] samples of it are used.
+/// onset; at most 450 ms of it are used.
 pub fn compare<'a>(
     said: impl IntoIterator<Item = (Instant, &'a Spoken)>,
     onset: Instant,

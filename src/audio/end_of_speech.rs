@@ -11,7 +11,7 @@ use std::time::Duration;
 
 /// A change between speech and silence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SpeechEvent {
+pub(crate) enum SpeechEvent {
     /// An utterance began. The position is coarse, because the level is not known yet.
     Started {
         /// First speech sample, on the stream's timeline.
@@ -32,7 +32,7 @@ pub enum SpeechEvent {
 
 /// Shortest hangover: the length of the longest Opus packet, so that no utterance begins and ends
 /// within one packet.
-pub const MIN_HANGOVER: Duration = Duration::from_millis(120);
+pub(crate) const MIN_HANGOVER: Duration = Duration::from_millis(120);
 /// Speech within this time of an end belongs to the same utterance: 1 s.
 const RESUME: u64 = RATE as u64;
 /// A step back in time by more than this starts a new timeline (an RTP reset): 5 s.
@@ -49,7 +49,7 @@ enum Phase {
 
 /// The detector for one stream.
 #[derive(Debug)]
-pub struct EndOfSpeech {
+pub(crate) struct EndOfSpeech {
     hangover: u64,
     keep: usize,
     /// The last samples; at most twice `keep`.
@@ -71,7 +71,7 @@ pub struct EndOfSpeech {
 impl EndOfSpeech {
     /// Creates a detector that reports the end of speech after `hangover` of silence, which is
     /// clamped to between [`MIN_HANGOVER`] and 10 s.
-    pub fn new(hangover: Duration) -> Self {
+    pub(crate) fn new(hangover: Duration) -> Self {
         let hangover = samples_in(hangover.max(MIN_HANGOVER).min(Duration::from_secs(10)));
         let keep = hangover as usize + RATE as usize;
         Self {
@@ -91,7 +91,7 @@ impl EndOfSpeech {
 
     /// Takes samples, the first of which is at `position`. A gap before them counts as silence
     /// (DTX); samples already taken are skipped. Returns the oldest event not yet reported.
-    pub fn push(&mut self, position: u64, pcm: &[i16]) -> Option<SpeechEvent> {
+    pub(crate) fn push(&mut self, position: u64, pcm: &[i16]) -> Option<SpeechEvent> {
         let next = *self.next.get_or_insert(position);
         if position.saturating_add(STEP_BACK) < next {
             self.next = Some(position);
@@ -109,18 +109,18 @@ impl EndOfSpeech {
 
     /// Takes silence up to `position`, where nothing arrived (DTX). Returns the oldest event not
     /// yet reported.
-    pub fn advance(&mut self, position: u64) -> Option<SpeechEvent> {
+    pub(crate) fn advance(&mut self, position: u64) -> Option<SpeechEvent> {
         self.silence_until(position);
         self.events.pop_front()
     }
 
     /// Returns the oldest event not yet reported: a single `push` over a gap can produce two.
-    pub fn poll(&mut self) -> Option<SpeechEvent> {
+    pub(crate) fn poll(&mut self) -> Option<SpeechEvent> {
         self.events.pop_front()
     }
 
     /// Ends the turn: speech from now on is a new utterance, not a resumption of the last one.
-    pub fn next_utterance(&mut self) {
+    pub(crate) fn next_utterance(&mut self) {
         self.forget(self.next.unwrap_or(0));
     }
 

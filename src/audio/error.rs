@@ -86,7 +86,7 @@ pub enum AudioError {
 
 impl AudioError {
     /// What to try next; printed on its own `hint:` line.
-    pub fn hint(&self) -> &'static str {
+    pub(crate) fn hint(&self) -> &'static str {
         match self {
             Self::Empty => "record it again, or check the path: the file holds no samples",
             Self::Truncated { .. } => {

@@ -23,13 +23,13 @@ const PURITY: f64 = 0.5;
 
 /// Goertzel's filter (1958) for one frequency.
 #[derive(Debug, Clone, Copy)]
-pub struct Goertzel {
+pub(crate) struct Goertzel {
     coefficient: f64,
 }
 
 impl Goertzel {
     /// Creates a filter for a frequency in Hz, below half of [`RATE`].
-    pub fn new(hz: f64) -> Self {
+    pub(crate) fn new(hz: f64) -> Self {
         let step = 2.0 * PI * hz / f64::from(RATE);
         Self {
             coefficient: 2.0 * step.cos(),
@@ -37,7 +37,7 @@ impl Goertzel {
     }
 
     /// Mean square of the component at this frequency; for a pure tone, its power.
-    pub fn power(&self, window: &[i16]) -> f64 {
+    pub(crate) fn power(&self, window: &[i16]) -> f64 {
         let (mut last, mut before) = (0.0, 0.0);
         for &x in window {
             let next = f64::from(x) + self.coefficient * last - before;
@@ -53,14 +53,14 @@ impl Goertzel {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ToneOnset {
     /// Position at which it begins, in samples, interpolated.
-    pub position: f64,
+    pub(crate) position: f64,
     /// Level of the plateau, in dBFS.
-    pub dbfs: f64,
+    pub(crate) dbfs: f64,
 }
 
 /// Finds the first onset of a tone of `hz` in a recording, which is assumed to follow silence.
 /// Returns `None` if no tone of that frequency lasts for 30 ms.
-pub fn tone_onset(pcm: &[i16], hz: f64) -> Option<ToneOnset> {
+pub(crate) fn tone_onset(pcm: &[i16], hz: f64) -> Option<ToneOnset> {
     let padded = padded(pcm);
     let filter = Goertzel::new(hz);
     let amplitudes: Vec<f64> = windows(&padded).map(|w| filter.power(w).sqrt()).collect();

@@ -47,7 +47,7 @@ pub struct Segment {
     pub first_packet: Option<Instant>,
     /// Arrival of the first packet with audio (more than two bytes) since then, and since the last
     /// packet without audio (DTX).
-    pub first_non_dtx: Option<Instant>,
+    pub(crate) first_non_dtx: Option<Instant>,
 }
 
 impl Segment {
@@ -83,14 +83,14 @@ pub struct Onset {
     pub after: Option<Pause>,
 }
 
-/// A pause inside a talk spurt: a silence of [`PAUSE`] to [`SPURT_GAP`].
+/// A pause inside a talk spurt: a silence of 130 ms to [`SPURT_GAP`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pause {
     /// The last audible sample before the pause.
-    pub last_audible: HeardAt,
+    pub(crate) last_audible: HeardAt,
     /// The speech before the pause was cut off mid-word, and what follows starts like new speech:
     /// the agent stopped and said something else.
-    pub cut: bool,
+    pub(crate) cut: bool,
 }
 
 /// An event reported by the ear. Events come in the order in which the ear became sure of them.
@@ -104,7 +104,7 @@ pub enum Heard {
     },
     /// The refined onset for the last `Triggered`.
     Onset(Onset),
-    /// No audible sample for [`PAUSE`]. Reported again, with a later sample, if it is followed by a
+    /// No audible sample for 130 ms. Reported again, with a later sample, if it is followed by a
     /// short sound that is not speech on its own, such as the release of a final consonant.
     Paused {
         /// The last audible sample so far.
@@ -131,4 +131,4 @@ pub const SPURT_GAP: Duration = Duration::from_millis(700);
 
 /// Silence that is reported as a pause. The gaps inside words (the closures of stop consonants)
 /// are shorter.
-pub const PAUSE: Duration = Duration::from_millis(130);
+pub(crate) const PAUSE: Duration = Duration::from_millis(130);

@@ -137,7 +137,7 @@ pub fn speech_span(pcm: &[i16]) -> Option<SpeechSpan> {
 
 /// A recording with its speech.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Judged<'a> {
+pub(crate) struct Judged<'a> {
     /// Where speech lies.
     pub span: SpeechSpan,
     /// The samples by which that was judged: those of the recording, or those without what lies
@@ -151,7 +151,7 @@ pub struct Judged<'a> {
 /// lies below the voice. The filter that takes it out spreads what is near its corner by some
 /// milliseconds: where the recording itself has an end as near or somewhat further inside, that end
 /// is the right one. Each end by itself: a thump behind the speech is no doubt about its start.
-pub fn judge(pcm: &[i16]) -> Option<Judged<'_>> {
+pub(crate) fn judge(pcm: &[i16]) -> Option<Judged<'_>> {
     let above = without_rumble(pcm);
     let voice = span_by_level(&above)?;
     let whole = span_by_level(pcm);

@@ -1,6 +1,6 @@
 //! Dual-tone markers: sounds that occur neither in speech nor in music.
 //!
-//! In: PCM at 48 kHz. Out: a marker's sound, or where the first marker begins. Invariants: in a
+//! In: PCM at 48 kHz. Out: where the first marker begins. Invariants: in a
 //! marker both tones are present, about equally loud and with little else, for 50 ms; their
 //! frequencies lie between the semitones of equal temperament (A = 440 Hz), so that no chord of
 //! pure tones is a marker.
@@ -9,16 +9,14 @@ use super::goertzel::{
     Goertzel, HOP, ToneOnset, WINDOW, half_rise, median, padded, power, windows,
 };
 use super::level::{dbfs_of, power_at};
-use super::{Pcm, RATE};
-use std::f64::consts::PI;
 
 /// A pair of frequencies in Hz, multiples of 20 that are 40 Hz or more from any semitone.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Marker {
     /// The lower frequency.
-    pub low: f64,
+    pub(crate) low: f64,
     /// The higher frequency.
-    pub high: f64,
+    pub(crate) high: f64,
 }
 
 /// The marker in use: between E6 and F6, and between B6 and C7. The ratio of its frequencies is
@@ -28,8 +26,6 @@ pub const MARKER: Marker = Marker {
     high: 2020.0,
 };
 
-/// RMS level of a marker, both tones together, in dBFS.
-pub const MARKER_DBFS: f64 = -20.0;
 /// A window below this level is not examined, in dBFS.
 const QUIETEST_DBFS: f64 = -55.0;
 /// One tone may be this much louder than the other, in dB.
@@ -44,16 +40,6 @@ const HELD: usize = 41;
 const LONG: usize = (HELD - 1) * HOP + WINDOW;
 
 impl Marker {
-    /// Generates the marker's sound, `samples` long. Both tones start at their crest.
-    pub fn sound(&self, samples: usize) -> Pcm {
-        // Two tones of amplitude a have the power a².
-        let amplitude = power_at(MARKER_DBFS).sqrt();
-        let wave = |hz: f64, n: usize| (2.0 * PI * hz * n as f64 / f64::from(RATE)).cos();
-        (0..samples)
-            .map(|n| (amplitude * (wave(self.low, n) + wave(self.high, n))).round() as i16)
-            .collect()
-    }
-
     /// Finds the first marker in a recording. Its onset is where the amplitude passes half of its
     /// plateau.
     pub fn find(&self, pcm: &[i16]) -> Option<ToneOnset> {
@@ -118,6 +104,23 @@ mod tests {
     use super::*;
     use crate::audio::opus;
     use crate::audio::test_signals::{FIXTURES, mix, noise, sine};
+    use crate::audio::{Pcm, RATE};
+    use std::f64::consts::PI;
+
+    /// RMS level of a marker, both tones together, in dBFS.
+    const MARKER_DBFS: f64 = -20.0;
+
+    impl Marker {
+        /// Generates the marker's sound, `samples` long. Both tones start at their crest.
+        fn sound(&self, samples: usize) -> Pcm {
+            // Two tones of amplitude a have the power a².
+            let amplitude = power_at(MARKER_DBFS).sqrt();
+            let wave = |hz: f64, n: usize| (2.0 * PI * hz * n as f64 / f64::from(RATE)).cos();
+            (0..samples)
+                .map(|n| (amplitude * (wave(self.low, n) + wave(self.high, n))).round() as i16)
+                .collect()
+        }
+    }
 
     #[test]
     fn a_marker_is_found_at_its_sample() {

@@ -1,26 +1,26 @@
 //! Audio: decoding files and Opus to PCM and encoding it, measuring levels, finding onsets.
 //!
 //! Pure code: it works on bytes and samples, reads no file and no clock, and takes instants as
-//! arguments. All PCM inside is mono `i16` at [`RATE`], in frames of [`FRAME`] samples.
+//! arguments. All PCM inside is mono `i16` at 48 kHz, in frames of [`FRAME`] samples.
 
 pub mod chirp;
 mod codec;
-pub mod decode;
+pub(crate) mod decode;
 mod doubt;
 mod ear;
 pub mod echo;
-pub mod end_of_speech;
+pub(crate) mod end_of_speech;
 mod error;
-pub mod goertzel;
+pub(crate) mod goertzel;
 mod heard;
 mod level;
 pub mod marker;
-pub mod opinion;
+pub(crate) mod opinion;
 pub mod opus;
 pub mod packets;
 mod pauses;
 mod recording;
-pub mod replay;
+pub(crate) mod replay;
 mod resample;
 mod rumble;
 mod sparing;
@@ -31,38 +31,43 @@ mod tone;
 mod utterance;
 
 pub use crate::vocab::{Confidence, Packet};
-pub use codec::{Codec, FrameDecoder};
+pub use codec::Codec;
 pub use decode::decode;
-pub use doubt::Doubt;
 pub use ear::Ear;
-pub use end_of_speech::{EndOfSpeech, SpeechEvent};
 pub use error::AudioError;
-pub use heard::{Heard, HeardAt, Onset, PAUSE, Pause, SPURT_GAP, Segment};
-pub use level::{Judged, SpeechSpan, judge, speech_span};
-pub use pauses::pauses;
-pub use recording::Recording;
-pub use sparing::DIGITAL_SILENCE;
-pub use tone::{TONE_DBFS, TONE_HZ, tone};
-pub use utterance::{Annotation, SoundInfo, Utterance};
+pub use heard::{Heard, HeardAt, Onset, Pause, SPURT_GAP, Segment};
+pub use level::{SpeechSpan, speech_span};
+pub use tone::tone;
+
+pub(crate) use codec::FrameDecoder;
+pub(crate) use doubt::Doubt;
+pub(crate) use end_of_speech::{EndOfSpeech, SpeechEvent};
+pub(crate) use heard::PAUSE;
+pub(crate) use level::{Judged, judge};
+pub(crate) use pauses::pauses;
+#[cfg(test)]
+pub(crate) use sparing::DIGITAL_SILENCE;
+pub(crate) use tone::TONE_HZ;
+pub(crate) use utterance::{Annotation, SoundInfo, Utterance};
 
 use std::time::Duration;
 
 /// Sample rate inside the program, in Hz.
-pub const RATE: u32 = 48_000;
-/// Samples of one 20 ms frame at [`RATE`].
+pub(crate) const RATE: u32 = 48_000;
+/// Samples of one 20 ms frame at 48 kHz.
 pub const FRAME: usize = 960;
 /// Duration of one frame.
 pub const FRAME_TIME: Duration = Duration::from_millis(20);
 /// The Opus encoder's look-ahead at 48 kHz, in samples: decoded audio lags its input by this much.
 pub const OPUS_LOOKAHEAD: usize = 312;
 /// Longest Opus packet, in samples: 120 ms.
-pub const MAX_PACKET: usize = 6 * FRAME;
+pub(crate) const MAX_PACKET: usize = 6 * FRAME;
 
 /// Mono samples at [`RATE`].
-pub type Pcm = Vec<i16>;
+pub(crate) type Pcm = Vec<i16>;
 
 /// Duration of a number of samples at [`RATE`], rounded down to a nanosecond.
-pub fn time_of(samples: u64) -> Duration {
+pub(crate) fn time_of(samples: u64) -> Duration {
     let rate = u64::from(RATE);
     let nanos = (samples % rate) * 1_000_000_000 / rate;
     Duration::new(samples / rate, nanos as u32)
@@ -70,7 +75,7 @@ pub fn time_of(samples: u64) -> Duration {
 
 /// Number of samples at [`RATE`] in a duration, rounded to the nearest: the inverse of
 /// [`time_of`].
-pub fn samples_in(time: Duration) -> u64 {
+pub(crate) fn samples_in(time: Duration) -> u64 {
     let rate = u64::from(RATE);
     let part = u64::from(time.subsec_nanos()) * rate;
     time.as_secs()

@@ -9,11 +9,11 @@ use std::f32::consts::PI;
 use std::time::Duration;
 
 /// Two onsets that are further apart than this disagree.
-pub const DISAGREEMENT: Duration = Duration::from_millis(60);
+pub(crate) const DISAGREEMENT: Duration = Duration::from_millis(60);
 /// Samples of audio to supply before the onset, at [`RATE`]: 200 ms.
-pub const OPINION_BEFORE: usize = 9600;
+pub(crate) const OPINION_BEFORE: usize = 9600;
 /// Samples examined from the onset on, at [`RATE`]: half a second.
-pub const OPINION_AFTER: usize = 24_000;
+pub(crate) const OPINION_AFTER: usize = 24_000;
 /// Frame of earshot: 16 ms at 16 kHz.
 const FRAME: usize = 256;
 /// Decimation from 48 to 16 kHz.
@@ -39,7 +39,7 @@ const FRAMES: usize = OPINION_AFTER / (FRAME * DECIMATION) + 2;
 
 /// The verdict of the voice activity detector.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Opinion {
+pub(crate) struct Opinion {
     /// Whether the first half second is speech.
     pub speech: bool,
     /// Share of the frames of that half second that are voiced.
@@ -50,19 +50,13 @@ pub struct Opinion {
 
 impl Opinion {
     /// Distance between the first voiced frame and an onset `before` samples into the audio.
-    pub fn apart(&self, before: usize) -> Option<Duration> {
+    pub(crate) fn apart(&self, before: usize) -> Option<Duration> {
         self.begins.map(|at| at.abs_diff(time_of(before as u64)))
-    }
-
-    /// Whether the audio is speech, but begins more than [`DISAGREEMENT`] away from an onset
-    /// `before` samples into it.
-    pub fn disagrees(&self, before: usize) -> bool {
-        self.speech && self.apart(before).is_some_and(|by| by > DISAGREEMENT)
     }
 }
 
 /// The voice activity detector, with its resampler to 16 kHz.
-pub struct SecondEar {
+pub(crate) struct SecondEar {
     detector: Box<earshot::Detector>,
     filter: [f32; 2 * REACH + 1],
     /// The audio to judge, in −1..1.
@@ -83,7 +77,7 @@ impl Default for SecondEar {
 
 impl SecondEar {
     /// Creates a detector.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             detector: Box::default(),
             filter: low_pass(),
@@ -94,7 +88,7 @@ impl SecondEar {
     /// Judges audio whose onset, as found by the [`Ear`](super::Ear), is `before` samples into it.
     /// The audio should begin [`OPINION_BEFORE`] samples before the onset and go on for
     /// [`OPINION_AFTER`] samples after it.
-    pub fn judge(&mut self, pcm: &[i16], before: usize) -> Opinion {
+    pub(crate) fn judge(&mut self, pcm: &[i16], before: usize) -> Opinion {
         self.detector.reset();
         let step = FRAME * DECIMATION;
         let until = pcm.len().min(before + OPINION_AFTER);
@@ -176,6 +170,14 @@ mod tests {
     /// Prepends 200 ms of silence to audio that begins with its onset.
     fn after_silence(pcm: &[i16]) -> Vec<i16> {
         [&vec![0; OPINION_BEFORE], pcm].concat()
+    }
+
+    impl Opinion {
+        /// Whether the audio is speech, but begins more than [`DISAGREEMENT`] away from an onset
+        /// `before` samples into it.
+        fn disagrees(&self, before: usize) -> bool {
+            self.speech && self.apart(before).is_some_and(|by| by > DISAGREEMENT)
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use opus::{Application, Bitrate, Channels};
 pub const BITRATE: i32 = 24_000;
 /// Silent frames at the end of an utterance, in which the codec's memory of it fades before the
 /// caller switches to [`silence_frame`].
-pub const SETTLE_FRAMES: usize = 5;
+pub(crate) const SETTLE_FRAMES: usize = 5;
 /// Room for any packet of 20 ms (RFC 6716, 3.2.1: 1275 bytes and the TOC).
 const MAX_BYTES: usize = 1276;
 /// The unit of every Opus duration, in samples: 2.5 ms.
@@ -28,7 +28,7 @@ fn encoder() -> Result<opus::Encoder, AudioError> {
 /// Encodes an utterance: 20 ms packets, 24 kbit/s, mono, VoIP, no DTX.
 ///
 /// There are enough packets for the last sample to come out of the decoder despite the
-/// look-ahead, followed by [`SETTLE_FRAMES`] of silence.
+/// look-ahead, followed by 100 ms of silence.
 ///
 /// # Errors
 /// [`AudioError::Codec`] when libopus refuses.
@@ -134,7 +134,7 @@ impl Decoder {
         })
     }
 
-    /// Decodes a packet and returns its samples, at most [`MAX_PACKET`].
+    /// Decodes a packet and returns its samples, at most 120 ms of them.
     ///
     /// Allocates only for a packet longer than any before, and for the first in stereo. A packet of
     /// silence that an encoder repeats is decoded a few times; after that the result is reused.
@@ -179,7 +179,7 @@ impl Decoder {
     ///
     /// # Errors
     /// [`AudioError::Codec`] when the packet is not Opus.
-    pub fn length(&self, payload: &[u8]) -> Result<usize, AudioError> {
+    pub(crate) fn length(&self, payload: &[u8]) -> Result<usize, AudioError> {
         Ok(self.inner.get_nb_samples(payload)?.min(MAX_PACKET))
     }
 
@@ -195,7 +195,7 @@ impl Decoder {
     ///
     /// # Errors
     /// [`AudioError::Codec`] when libopus refuses.
-    pub fn conceal(&mut self, samples: usize) -> Result<&[i16], AudioError> {
+    pub(crate) fn conceal(&mut self, samples: usize) -> Result<&[i16], AudioError> {
         let wanted = samples.min(MAX_PACKET) / UNIT * UNIT;
         if wanted == 0 {
             return Ok(&[]);
@@ -210,7 +210,7 @@ impl Decoder {
     ///
     /// # Errors
     /// [`AudioError::Codec`] when libopus refuses.
-    pub fn reset(&mut self) -> Result<(), AudioError> {
+    pub(crate) fn reset(&mut self) -> Result<(), AudioError> {
         self.last = Repeated::NOTHING;
         self.stereo = None;
         Ok(self.inner.reset_state()?)

@@ -1,9 +1,9 @@
 //! Keeps packets of the agent's audio as they arrived, until they are discarded.
 //!
 //! In: packets, each with how long a jitter buffer would have held it. Out: a copy of the packets
-//! kept. Invariants: at most [`PacketRing::PACKETS`] and [`PacketRing::BYTES`] are kept, about
-//! 480 KiB (in PCM 80 s, 8 MiB); a packet that does not fit is dropped and counted; nothing is allocated once the ring
-//! has grown to its size.
+//! kept. Invariants: at most `PacketRing::PACKETS` and `PacketRing::BYTES` are kept, about 480 KiB
+//! (in PCM 80 s, 8 MiB); a packet that does not fit is dropped and counted; nothing is allocated
+//! once the ring has grown to its size.
 
 use super::{Codec, FRAME, Packet};
 use std::collections::VecDeque;
@@ -46,9 +46,9 @@ pub struct PacketRing {
 
 impl PacketRing {
     /// Largest number of packets: 80 s in packets of 20 ms.
-    pub const PACKETS: usize = 4_096;
+    pub(crate) const PACKETS: usize = 4_096;
     /// Largest number of payload bytes in Opus: 87 s at 24 kbit/s, 32 s at 64 kbit/s.
-    pub const BYTES: usize = 256 << 10;
+    pub(crate) const BYTES: usize = 256 << 10;
 
     /// Creates an empty ring for frames of this codec, without allocating.
     pub fn new(codec: Codec) -> Self {
@@ -101,7 +101,7 @@ impl PacketRing {
     }
 
     /// Number of packets refused so far for lack of room.
-    pub fn refused(&self) -> u64 {
+    pub(crate) fn refused(&self) -> u64 {
         self.refused
     }
 
@@ -111,7 +111,7 @@ impl PacketRing {
     }
 
     /// Copies everything that is kept.
-    pub fn copied(&self) -> Packets {
+    pub(crate) fn copied(&self) -> Packets {
         let (front, back) = self.payloads.as_slices();
         Packets {
             heads: self.heads.iter().copied().collect(),
@@ -122,19 +122,19 @@ impl PacketRing {
 
 /// A copy of packets in the order of their arrival.
 #[derive(Debug, Clone, Default)]
-pub struct Packets {
+pub(crate) struct Packets {
     heads: Vec<Head>,
     payloads: Vec<u8>,
 }
 
 impl Packets {
     /// Approximate memory use in bytes.
-    pub fn weight(&self) -> usize {
+    pub(crate) fn weight(&self) -> usize {
         self.payloads.len() + self.heads.len() * size_of::<Head>()
     }
 
     /// Iterates over the packets, oldest first.
-    pub fn iter(&self) -> impl Iterator<Item = HeldPacket<'_>> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = HeldPacket<'_>> {
         let mut rest = self.payloads.as_slice();
         self.heads.iter().map(move |head| {
             let (payload, after) = rest.split_at(head.length as usize);

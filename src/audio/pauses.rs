@@ -7,7 +7,7 @@ use super::level::{BELOW_ACTIVE_DB, SpeechSpan, WINDOW, power_at};
 use std::ops::Range;
 
 /// Finds the stretches of at least `shortest` samples without speech inside `span`.
-pub fn pauses(pcm: &[i16], span: &SpeechSpan, shortest: usize) -> Vec<Range<usize>> {
+pub(crate) fn pauses(pcm: &[i16], span: &SpeechSpan, shortest: usize) -> Vec<Range<usize>> {
     let power = power_at(f64::from(span.active_level_dbfs) - BELOW_ACTIVE_DB);
     let needed = (power * WINDOW as f64).ceil() as i64;
     let square = |at: usize| i64::from(pcm[at]) * i64::from(pcm[at]);

@@ -36,7 +36,7 @@ const NEVER_PAUSES: f64 = 0.9;
 
 /// The decoded channels of a file.
 #[derive(Debug)]
-pub struct Recording {
+pub(crate) struct Recording {
     rate: u32,
     channels: usize,
     left: Vec<f32>,
@@ -153,7 +153,7 @@ impl Recording {
     ///
     /// # Errors
     /// There is no such channel, or the resampler fails.
-    pub fn mono(&self, asked: Option<Channel>) -> Result<(Pcm, Option<Doubt>), AudioError> {
+    pub(crate) fn mono(&self, asked: Option<Channel>) -> Result<(Pcm, Option<Doubt>), AudioError> {
         let (samples, doubt) = self.chosen(asked)?;
         if samples.is_empty() {
             return Err(AudioError::Empty);

@@ -13,7 +13,7 @@ use std::time::Instant;
 
 /// A stretch of time on the caller's clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Window {
+pub(crate) struct Window {
     /// Instant of its first sample.
     pub start: Instant,
     /// Its length in samples.
@@ -22,7 +22,7 @@ pub struct Window {
 
 /// A frame that the caller sent.
 #[derive(Debug, Clone, Copy)]
-pub struct SaidFrame<'a> {
+pub(crate) struct SaidFrame<'a> {
     /// Index of the utterance within the call.
     pub turn: usize,
     /// When its first sample was captured.
@@ -78,7 +78,7 @@ fn put(out: &mut [i16], at: i64, pcm: &[i16]) {
 ///
 /// # Errors
 /// [`AudioError::Codec`] when libopus refuses.
-pub fn microphone<'a>(
+pub(crate) fn microphone<'a>(
     frames: impl Iterator<Item = SaidFrame<'a>>,
     window: Window,
     codec: Codec,
@@ -115,7 +115,7 @@ struct Played {
 ///
 /// # Errors
 /// [`AudioError::Codec`] when libopus cannot create a decoder.
-pub fn loudspeaker(
+pub(crate) fn loudspeaker(
     packets: &Packets,
     window: Window,
     codec: Codec,

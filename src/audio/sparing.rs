@@ -10,7 +10,7 @@ use super::{AudioError, MAX_PACKET};
 use std::collections::VecDeque;
 
 /// Level that marks digital silence (RFC 6464): -127 dBov or less.
-pub const DIGITAL_SILENCE: u8 = 127;
+pub(crate) const DIGITAL_SILENCE: u8 = 127;
 /// Number of packets still decoded at the start of a silence, while the codec's look-ahead and
 /// memory fade.
 const SETTLED: usize = 5;

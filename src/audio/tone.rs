@@ -8,9 +8,9 @@ use std::f64::consts::{PI, SQRT_2};
 use std::time::Duration;
 
 /// Frequency of the reference agent's tone, in Hz.
-pub const TONE_HZ: f64 = 1000.0;
+pub(crate) const TONE_HZ: f64 = 1000.0;
 /// RMS level of the tone, in dBFS.
-pub const TONE_DBFS: f64 = -20.0;
+pub(crate) const TONE_DBFS: f64 = -20.0;
 
 /// Generates a 1 kHz sine at −20 dBFS (RMS) that starts at its crest, so that sample 0 is the
 /// onset.

@@ -14,9 +14,7 @@ use std::time::Duration;
 
 /// A prepared utterance.
 #[derive(Debug, Clone)]
-pub struct Utterance {
-    /// Name in the scenario.
-    pub name: String,
+pub(crate) struct Utterance {
     /// Mono samples at [`RATE`](super::RATE).
     pub pcm: Arc<[i16]>,
     /// Opus packets of 20 ms each, including the encoder's flush (see [`opus::encode`]).
@@ -25,15 +23,13 @@ pub struct Utterance {
     pub speech_start: Duration,
     /// End of the last speech sample, from the start of the audio.
     pub speech_end: Duration,
-    /// Active speech level (ITU-T P.56) in dBFS.
-    pub active_level_dbfs: f32,
     /// What is doubtful about the recording.
     pub doubts: Vec<Doubt>,
 }
 
 /// What is known about a sound file besides its content.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct SoundInfo<'a> {
+pub(crate) struct SoundInfo<'a> {
     /// Extension of its name, without the dot: a hint at its format.
     pub extension: Option<&'a str>,
     /// The channel to say; without it, see [`Recording::mono`](super::Recording::mono).
@@ -51,7 +47,7 @@ const BEHIND_THE_END: Duration = Duration::from_millis(1);
 /// The sidecar `NAME.json` of an audio file: where its speech is, as annotated, not detected.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Annotation {
+pub(crate) struct Annotation {
     version: u32,
     #[serde(default)]
     speech_start_ms: Option<f64>,
@@ -68,7 +64,7 @@ impl Annotation {
     /// [`AudioError::Foreign`] when it is somebody else's file, such as a transcript;
     /// [`AudioError::Annotation`] when it is meant as an annotation, but is not such an object or has
     /// another version, or when its times are negative or out of order.
-    pub fn parse(json: &[u8]) -> Result<Self, AudioError> {
+    pub(crate) fn parse(json: &[u8]) -> Result<Self, AudioError> {
         let wrong = |detail: String| AudioError::Annotation { detail };
         if is_foreign(json) {
             return Err(AudioError::Foreign);
@@ -89,18 +85,18 @@ impl Annotation {
     }
 
     /// Position of the first speech sample, if annotated.
-    pub fn speech_start(&self) -> Option<Duration> {
+    pub(crate) fn speech_start(&self) -> Option<Duration> {
         self.speech_start_ms
             .map(|ms| Duration::from_secs_f64(ms / 1000.0))
     }
 
     /// End of the last speech sample.
-    pub fn speech_end(&self) -> Duration {
+    pub(crate) fn speech_end(&self) -> Duration {
         Duration::from_secs_f64(self.speech_end_ms / 1000.0)
     }
 
     /// The words spoken, if annotated.
-    pub fn text(&self) -> Option<&str> {
+    pub(crate) fn text(&self) -> Option<&str> {
         self.text.as_deref()
     }
 }
@@ -127,7 +123,7 @@ impl Utterance {
     /// # Errors
     /// [`AudioError`]: any error of [`recording`], [`AudioError::NoSpeech`], an annotation outside
     /// the audio, or an error of the encoder.
-    pub fn new(name: &str, bytes: &[u8], about: SoundInfo<'_>) -> Result<Self, AudioError> {
+    pub(crate) fn new(bytes: &[u8], about: SoundInfo<'_>) -> Result<Self, AudioError> {
         let (pcm, doubt) = recording(bytes, about.extension)?.mono(about.channel)?;
         let judged = judge(&pcm).ok_or_else(|| Doubt::no_speech(doubt))?;
         let mut doubts = Vec::from_iter(doubt);
@@ -143,18 +139,16 @@ impl Utterance {
             return Err(AudioError::AnnotationOutside { start, end, length });
         }
         Ok(Self {
-            name: name.to_owned(),
             frames: opus::encode(&pcm)?.into(),
             speech_start: start,
             speech_end: end.min(length),
-            active_level_dbfs: span.active_level_dbfs,
             doubts,
             pcm: pcm.into(),
         })
     }
 
     /// Length of the audio. The frames are longer by the encoder's flush.
-    pub fn length(&self) -> Duration {
+    pub(crate) fn length(&self) -> Duration {
         time_of(self.pcm.len() as u64)
     }
 }
@@ -176,23 +170,22 @@ mod tests {
                 speech_end: Some(end),
                 ..SoundInfo::default()
             };
-            let made = Utterance::new(fixture.name, fixture.wav, about)
+            let made = Utterance::new(fixture.wav, about)
                 .unwrap_or_else(|e| panic!("{}: {e}", fixture.name));
             assert_eq!((Some(made.speech_start), made.speech_end), (start, end));
             assert!(
                 made.frames.len() * FRAME >= made.pcm.len() + OPUS_LOOKAHEAD,
                 "{}",
-                made.name
+                fixture.name
             );
             assert!(annotation.text().is_some_and(|text| !text.is_empty()));
-            let found =
-                Utterance::new(fixture.name, fixture.wav, SoundInfo::default()).expect("loud");
+            let found = Utterance::new(fixture.wav, SoundInfo::default()).expect("loud");
             assert_eq!(found.doubts, [], "{}", fixture.name);
             let apart = found.speech_end.abs_diff(made.speech_end);
             assert!(
                 apart < Duration::from_micros(500),
                 "{}: {apart:?}",
-                made.name
+                fixture.name
             );
         }
     }
@@ -212,7 +205,7 @@ mod tests {
                 speech_end: end,
                 ..SoundInfo::default()
             };
-            let error = Utterance::new("x", fixture.wav, about).expect_err(name);
+            let error = Utterance::new(fixture.wav, about).expect_err(name);
             assert!(
                 matches!(error, AudioError::AnnotationOutside { .. }),
                 "{name}: {error}"
@@ -234,7 +227,7 @@ mod tests {
             writer.write_sample(0i16).expect("a cursor takes all");
         }
         writer.finalize().expect("a cursor takes all");
-        let error = Utterance::new("x", bytes.get_ref(), SoundInfo::default()).expect_err("silent");
+        let error = Utterance::new(bytes.get_ref(), SoundInfo::default()).expect_err("silent");
         assert_eq!(error, AudioError::NoSpeech);
     }
 
@@ -247,7 +240,7 @@ mod tests {
                 speech_end: Some(length + Duration::from_micros(behind)),
                 ..SoundInfo::default()
             };
-            let made = Utterance::new("x", fixture.wav, about);
+            let made = Utterance::new(fixture.wav, about);
             assert_eq!(
                 made.map(|u| u.speech_end).ok(),
                 good.then_some(length),

@@ -170,7 +170,7 @@ impl Call {
 
     /// Whether the next turn starts when the agent starts to speak, so that a talk spurt should be
     /// reported without delay.
-    pub fn awaits_speech_start(&self) -> bool {
+    pub(crate) fn awaits_speech_start(&self) -> bool {
         let next = self.script.turns.get(self.begun);
         !self.is_done() && next.is_some_and(|turn| turn.anchor == Anchor::AgentSpeechStart)
     }
@@ -181,18 +181,13 @@ impl Call {
     }
 
     /// How long a jitter buffer would have held back the latest packet of a stream.
-    pub fn hold(&self, stream: StreamId) -> Option<Duration> {
+    pub(crate) fn hold(&self, stream: StreamId) -> Option<Duration> {
         self.playouts.newest(stream)
     }
 
     /// Whether a turn in progress was judged by `onset`.
-    pub fn was_judged_by(&self, onset: &Onset) -> bool {
+    pub(crate) fn was_judged_by(&self, onset: &Onset) -> bool {
         self.turns.iter().any(|turn| turn.was_judged_by(onset))
-    }
-
-    /// The phase that the call is in.
-    pub fn phase(&self) -> Phase {
-        self.phase
     }
 
     /// Whether all turns have ended or the call has failed, so that the caller can hang up.

@@ -20,11 +20,10 @@ mod types;
 
 pub use io::{CallEvent, Input, Phase, Say};
 pub use machine::Call;
-pub use playout::{Held, MODEL, PlayoutModel};
-pub use types::{
-    CallResult, CallScript, Failure, Readings, SecondOpinion, StreamId, TargetFailure, TurnResult,
-    TurnScript,
-};
+pub use playout::MODEL;
+pub use types::{CallResult, CallScript, Failure, TargetFailure, TurnResult, TurnScript};
+
+pub(crate) use types::{Readings, SecondOpinion, StreamId};
 
 /// Parts of a [`TurnResult`], re-exported so that its readers need no other module.
 pub use crate::audio::{HeardAt, Onset, Segment};

@@ -43,7 +43,7 @@ const QUICKEST: usize = 32;
 
 /// What the model remembers of one packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Held {
+pub(crate) struct Held {
     /// How long the jitter buffer would have held the packet back.
     pub hold: Duration,
     /// Whether the kernel stamped its arrival.
@@ -89,7 +89,7 @@ impl Playouts {
 
 /// A jitter buffer's delay, modelled from one stream's arrivals.
 #[derive(Debug, Clone)]
-pub struct PlayoutModel {
+pub(crate) struct PlayoutModel {
     reference: Reference,
     resample: Option<Resample>,
     histogram: Histogram,
@@ -119,7 +119,7 @@ impl Default for PlayoutModel {
 
 impl PlayoutModel {
     /// A model that has seen no packets.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             reference: Reference::new(),
             resample: None,
@@ -130,13 +130,14 @@ impl PlayoutModel {
     }
 
     /// The buffer's current target delay.
-    pub fn target(&self) -> Duration {
+    #[cfg(test)]
+    pub(crate) fn target(&self) -> Duration {
         self.target
     }
 
     /// Takes one packet and returns how long it would have been held back: the target minus the
     /// packet's own delay, at least zero.
-    pub fn packet(&mut self, packet: &Packet<'_>) -> Duration {
+    pub(crate) fn packet(&mut self, packet: &Packet<'_>) -> Duration {
         let seen = self.reference.packet(packet.arrival, packet.rtp_time);
         if !seen.reordered {
             self.learn(packet.arrival, seen.delay);
@@ -155,7 +156,7 @@ impl PlayoutModel {
     }
 
     /// How long the latest packet would have been held back.
-    pub fn newest(&self) -> Option<Duration> {
+    pub(crate) fn newest(&self) -> Option<Duration> {
         let held = self.recent.back()?;
         Some(Duration::from_nanos(u64::from(held.hold_ns)))
     }
@@ -163,7 +164,7 @@ impl PlayoutModel {
     /// The hold of the packet that arrived at `arrival` (the first, if there are several). If none
     /// is remembered, that of the last one before it, or else of the first one after it.
     /// `None` before the first packet.
-    pub fn at(&self, arrival: Instant) -> Option<Held> {
+    pub(crate) fn at(&self, arrival: Instant) -> Option<Held> {
         let exact = self.recent.iter().find(|r| r.arrival == arrival);
         let before = || {
             let earlier = self.recent.iter().filter(|r| r.arrival < arrival);

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 /// Number of an audio stream that the caller hears. One track can produce several streams, one
 /// after another.
-pub type StreamId = u32;
+pub(crate) type StreamId = u32;
 
 /// One turn as the call's state machine needs it.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,7 +46,7 @@ pub struct CallScript {
 
 /// Both readings of a figure that audio and agent state leave ambiguous.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Readings {
+pub(crate) struct Readings {
     /// The shorter reading; `None`: the agent was early.
     pub low: Option<Duration>,
     /// The longer reading; `None`: it did not happen within the turn.
@@ -57,28 +57,28 @@ pub struct Readings {
 #[derive(Debug, Clone, PartialEq)]
 pub struct TurnResult {
     /// Index in the call, from 0.
-    pub turn: usize,
+    pub(crate) turn: usize,
     /// What the turn expected.
     pub expect: Expect,
     /// How the turn ended.
     pub outcome: Outcome,
     /// Planned start of the utterance (anchor + delay); `None` if it was never planned.
-    pub planned: Option<Instant>,
+    pub(crate) planned: Option<Instant>,
     /// Media start T0: sample s of the utterance is captured at T0 + s / rate.
     pub media_start: Option<Instant>,
     /// Capture time of the last speech sample.
     pub speech_end: Option<Instant>,
     /// Largest send lateness of the packets that carry the end of speech.
-    pub send_lateness: Option<Duration>,
+    pub(crate) send_lateness: Option<Duration>,
     /// The onset that the turn was judged by, early replies included.
     pub onset: Option<Onset>,
     /// End of speech → onset on the wire. `None` unless the turn asks for a reply and got one that
     /// was not early.
     pub ttfa_wire: Option<Duration>,
     /// How long an adaptive jitter buffer would have held back the onset packet.
-    pub playout_delay: Option<Duration>,
+    pub(crate) playout_delay: Option<Duration>,
     /// `ttfa_wire` + `playout_delay`, exactly.
-    pub ttfa: Option<Duration>,
+    pub(crate) ttfa: Option<Duration>,
     /// Caller's speech onset → agent's last audible sample, for turns that ask for a stop.
     pub stop: Option<Duration>,
     /// Early reply: how long before the end of speech the agent became audible.
@@ -86,29 +86,29 @@ pub struct TurnResult {
     /// The reply's last audible sample, if it ended while the caller was listening.
     pub reply_end: Option<Instant>,
     /// End of speech → onset of a reply that came after the turn was judged as missed.
-    pub late_reply: Option<Duration>,
+    pub(crate) late_reply: Option<Duration>,
     /// Both readings of `ttfa_wire`, if it is ambiguous.
-    pub ttfa_readings: Option<Readings>,
+    pub(crate) ttfa_readings: Option<Readings>,
     /// Both readings of `stop`, if it is ambiguous.
-    pub stop_readings: Option<Readings>,
+    pub(crate) stop_readings: Option<Readings>,
     /// The stream on which the reply was heard.
-    pub stream: Option<StreamId>,
+    pub(crate) stream: Option<StreamId>,
     /// The track of that stream, as `identity/name`.
-    pub track: Option<Arc<str>>,
+    pub(crate) track: Option<Arc<str>>,
     /// When the agent was first heard on a different track during the turn.
-    pub track_changed: Option<Instant>,
+    pub(crate) track_changed: Option<Instant>,
     /// A second, independent detector's opinion of the onset; `None` if it was not asked.
-    pub second: Option<SecondOpinion>,
+    pub(crate) second: Option<SecondOpinion>,
     /// For a turn that was cut off: how long the caller had waited since its end of speech.
     /// `None` if it was still speaking.
-    pub waited: Option<Duration>,
+    pub(crate) waited: Option<Duration>,
     /// Doubts about the figures, sorted, without duplicates.
     pub flags: Vec<Flag>,
 }
 
 /// What a second detector finds at the beginning of a reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SecondOpinion {
+pub(crate) struct SecondOpinion {
     /// Whether it is what the scenario says the agent answers with: a voice, or a tone.
     pub as_declared: bool,
     /// How far from the onset this detector hears it begin.
@@ -147,13 +147,13 @@ impl TurnResult {
 
     /// End of speech → first packet of the onset's segment; `None` if that packet came before the
     /// end of speech.
-    pub fn first_packet(&self) -> Option<Duration> {
+    pub(crate) fn first_packet(&self) -> Option<Duration> {
         let first = self.onset?.segment.first_packet?;
         first.checked_duration_since(self.speech_end?)
     }
 
     /// First packet with audio → onset; `None` if that packet came before the end of speech.
-    pub fn lead_in(&self) -> Option<Duration> {
+    pub(crate) fn lead_in(&self) -> Option<Duration> {
         let onset = self.onset?;
         let first = onset.segment.first_non_dtx?;
         let after = first.checked_duration_since(self.speech_end?).is_some();
@@ -170,7 +170,7 @@ impl TurnResult {
     }
 
     /// Records a second opinion and the flags that follow from it.
-    pub fn second_opinion(&mut self, second: SecondOpinion) {
+    pub(crate) fn second_opinion(&mut self, second: SecondOpinion) {
         self.second = Some(second);
         if !second.as_declared {
             self.flags.push(Flag::NotSpeech);
@@ -186,18 +186,18 @@ impl TurnResult {
 #[derive(Debug, Clone, PartialEq)]
 pub struct CallResult {
     /// Start of the call → signalling joined and media flowing.
-    pub join: Option<Duration>,
+    pub(crate) join: Option<Duration>,
     /// Start of the call → an agent is in the room.
-    pub agent_present: Option<Duration>,
+    pub(crate) agent_present: Option<Duration>,
     /// Start of the call → an audio track of the agent is subscribed.
-    pub agent_audible: Option<Duration>,
+    pub(crate) agent_audible: Option<Duration>,
     /// Media flowing and an agent present → onset of the agent's first words, with
     /// [`GreetingPolicy::Expect`].
-    pub greeting: Option<Duration>,
+    pub(crate) greeting: Option<Duration>,
     /// Why the call failed, if it did; [`Failure::Stopped`] when the run was stopped.
-    pub failure: Option<Failure>,
+    pub(crate) failure: Option<Failure>,
     /// Times the caller's own voice came back on the agent's track.
-    pub echoes: usize,
+    pub(crate) echoes: usize,
     /// One result for every planned turn, in order.
     pub turns: Vec<TurnResult>,
 }
@@ -207,13 +207,13 @@ pub struct CallResult {
 #[error("{message}")]
 pub struct TargetFailure {
     /// Stable machine name of the cause, as in `failures[].cause`.
-    pub cause: &'static str,
+    pub(crate) cause: &'static str,
     /// What happened, bounded in length and printable.
-    pub message: String,
+    pub(crate) message: String,
     /// What to try next.
-    pub hint: &'static str,
+    pub(crate) hint: &'static str,
     /// The target was not reached, or refused us altogether, so the call left nothing there.
-    pub unreached: bool,
+    pub(crate) unreached: bool,
 }
 
 /// Why a call failed.
@@ -253,7 +253,7 @@ pub enum Failure {
 
 impl Failure {
     /// Stable machine name of the cause, as in `failures[].cause`.
-    pub fn cause(&self) -> &'static str {
+    pub(crate) fn cause(&self) -> &'static str {
         match self {
             Self::Target(failure) => failure.cause,
             Self::AgentAbsent { .. } => "agent_absent",
@@ -266,7 +266,7 @@ impl Failure {
     }
 
     /// What to try next; printed on its own `hint:` line.
-    pub fn hint(&self) -> &'static str {
+    pub(crate) fn hint(&self) -> &'static str {
         match self {
             Self::Target(failure) => failure.hint,
             Self::AgentAbsent { .. } => {

@@ -17,7 +17,7 @@ use clap::builder::PossibleValuesParser;
 
 /// How runs are compared.
 #[derive(Debug, Clone, Default, Args)]
-pub struct HowArgs {
+pub(crate) struct HowArgs {
     /// Compare these metrics alone [default: ttfa,stop,join,agent_audible,greeting,missed,early,failed]
     #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = metrics())]
     pub metric: Vec<String>,

@@ -26,7 +26,7 @@ pub enum Exit {
 
 impl Exit {
     /// Every exit code, in ascending order.
-    pub const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::Success,
         Self::Error,
         Self::Usage,
@@ -37,7 +37,7 @@ impl Exit {
     ];
 
     /// What it means, for the manual.
-    pub fn meaning(self) -> &'static str {
+    pub(crate) fn meaning(self) -> &'static str {
         match self {
             Self::Success => {
                 "success; of a run: all gates hold, perhaps weakly, or there is none and a call completed"
@@ -73,7 +73,7 @@ impl Exit {
     }
 
     /// The more severe of two exit codes, in the order 2, 104, 1, 105, 110, 99, 0.
-    pub fn or(self, other: Self) -> Self {
+    pub(crate) fn or(self, other: Self) -> Self {
         let rank = |exit: Self| match exit {
             Self::Usage => 0,
             Self::InvalidScenario => 1,

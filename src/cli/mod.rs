@@ -7,31 +7,29 @@
 mod baselines;
 mod builtin;
 mod calibration;
-pub mod commands;
+pub(crate) mod commands;
 mod comparing;
 mod completing;
 mod console;
 pub(crate) mod dotenv;
 mod duration;
-pub mod exit;
-pub mod live;
+pub(crate) mod exit;
+pub(crate) mod live;
 mod number;
 mod overrides;
 mod reports;
 mod runtime;
 mod server;
-pub mod session;
-pub mod settings;
+pub(crate) mod session;
+pub(crate) mod settings;
 mod signals;
-pub mod sources;
+pub(crate) mod sources;
 mod starter;
-pub mod trouble;
+pub(crate) mod trouble;
 
-pub use commands::Command;
-pub use comparing::HowArgs;
 pub use exit::Exit;
-pub use overrides::OverrideArgs;
-pub use server::ServerArgs;
+
+pub(crate) use commands::Command;
 
 use clap::{CommandFactory as _, Parser};
 use clap_complete::CompleteEnv;
@@ -49,7 +47,7 @@ use clap_complete::CompleteEnv;
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
-    pub command: Command,
+    pub(crate) command: Command,
 }
 
 impl Cli {

@@ -7,7 +7,7 @@ use std::time::Duration;
 /// What the command line changes in a scenario.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "In place of the scenario's own")]
-pub struct OverrideArgs {
+pub(crate) struct OverrideArgs {
     /// Make N calls, all at once where the scenario made all its calls at once
     #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = super::number::whole(1..=100_000))]
     pub rooms: Option<u32>,
@@ -31,7 +31,7 @@ pub struct OverrideArgs {
 
 impl OverrideArgs {
     /// The overrides that these flags ask for; `url` is `--url`, which `loadgen plan` lacks.
-    pub fn overrides(&self, url: Option<String>) -> Overrides {
+    pub(crate) fn overrides(&self, url: Option<String>) -> Overrides {
         Overrides {
             rooms: self.rooms,
             concurrency: self.concurrency,

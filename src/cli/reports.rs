@@ -42,7 +42,7 @@ pub(super) fn read(folder: &Path) -> Result<RunRecord, RecordError> {
 
 /// How a result is printed on stdout.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Output {
+pub(crate) struct Output {
     /// As JSON.
     pub json: bool,
     /// Not at all, unless as JSON.

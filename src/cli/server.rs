@@ -9,7 +9,7 @@ use clap::Args;
 /// is embedded, and `.env` and the scenario come behind it.
 #[derive(Clone, Default, Args)]
 #[command(next_help_heading = "LiveKit server")]
-pub struct ServerArgs {
+pub(crate) struct ServerArgs {
     /// Address of the server, such as wss://host [env and .env: LIVEKIT_URL]
     #[arg(long, value_name = "URL")]
     pub url: Option<String>,

@@ -13,7 +13,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 /// The environment, with the `.env` file of the working directory as a fallback.
-pub struct Environment {
+pub(crate) struct Environment {
     file: DotEnv,
 }
 
@@ -22,7 +22,7 @@ impl Environment {
     ///
     /// # Errors
     /// The `.env` file exists but cannot be read.
-    pub fn load() -> Result<Self, Trouble> {
+    pub(crate) fn load() -> Result<Self, Trouble> {
         let bytes = match read(Path::new(".env")) {
             Ok(bytes) => bytes,
             Err(e) => {
@@ -46,7 +46,7 @@ impl Environment {
     ///
     /// # Errors
     /// The variable is not in the process's environment, and its line in `.env` cannot be read.
-    pub fn get(&self, name: &str) -> Result<Option<String>, Trouble> {
+    pub(crate) fn get(&self, name: &str) -> Result<Option<String>, Trouble> {
         if let Some(value) = of_process(name) {
             return Ok(Some(value));
         }
@@ -59,7 +59,11 @@ impl Environment {
     ///
     /// # Errors
     /// As [`Self::get`].
-    pub fn flag_or(&self, flag: Option<&String>, name: &str) -> Result<Option<String>, Trouble> {
+    pub(crate) fn flag_or(
+        &self,
+        flag: Option<&String>,
+        name: &str,
+    ) -> Result<Option<String>, Trouble> {
         match flag {
             Some(flag) => Ok(Some(flag.clone())),
             None => self.get(name),
@@ -91,7 +95,7 @@ pub(super) fn random_id() -> String {
 
 /// A server's URL and credentials, from the command line or from a scenario.
 #[derive(Clone, Default)]
-pub struct ServerFlags {
+pub(crate) struct ServerFlags {
     /// `--url`.
     pub url: Option<String>,
     /// `--api-key`.
@@ -177,7 +181,7 @@ impl Setting {
 ///
 /// # Errors
 /// A setting is given nowhere, its line in `.env` cannot be read, or it is not valid.
-pub fn server(
+pub(crate) fn server(
     flags: &ServerFlags,
     env: &Environment,
     scenario: &ServerFlags,

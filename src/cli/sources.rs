@@ -19,11 +19,11 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 /// Looks up a variable, which may be one that cannot be read.
-pub type Lookup<'a> = &'a dyn Fn(&str) -> Result<Option<String>, Trouble>;
+pub(crate) type Lookup<'a> = &'a dyn Fn(&str) -> Result<Option<String>, Trouble>;
 
 /// An opened scenario.
 #[derive(Debug)]
-pub struct ScenarioSource {
+pub(crate) struct ScenarioSource {
     name: String,
     path: PathBuf,
     text: Vec<u8>,
@@ -37,7 +37,7 @@ impl ScenarioSource {
     /// # Errors
     /// With [`Exit::Usage`] if there is neither or the file cannot be read; with [`Exit::Error`] if
     /// a built-in scenario cannot be unpacked.
-    pub fn open(name: &str) -> Result<Self, Trouble> {
+    pub(crate) fn open(name: &str) -> Result<Self, Trouble> {
         let opened = |path: PathBuf, text, unpacked| Self {
             name: name.to_owned(),
             path,
@@ -61,7 +61,11 @@ impl ScenarioSource {
     ///
     /// # Errors
     /// The sounds cannot be unpacked.
-    pub fn made(name: &str, text: String, sounds: &[(&str, &[u8])]) -> Result<Self, Trouble> {
+    pub(crate) fn made(
+        name: &str,
+        text: String,
+        sounds: &[(&str, &[u8])],
+    ) -> Result<Self, Trouble> {
         let dir = unpack().map_err(|e| cannot_unpack(name, &e))?;
         for (file, content) in sounds {
             let path = dir.path().join("fixtures").join(file);
@@ -76,7 +80,7 @@ impl ScenarioSource {
     }
 
     /// The text of the scenario, as written.
-    pub fn text(&self) -> &[u8] {
+    pub(crate) fn text(&self) -> &[u8] {
         &self.text
     }
 
@@ -84,7 +88,7 @@ impl ScenarioSource {
     ///
     /// # Errors
     /// The first variable that cannot be read; else every problem, in the order of the file.
-    pub fn check(&self, env: Lookup<'_>, unset: Unset) -> Result<Scenario, Trouble> {
+    pub(crate) fn check(&self, env: Lookup<'_>, unset: Unset) -> Result<Scenario, Trouble> {
         let unreadable = RefCell::new(None);
         let lookup = |name: &str| {
             env(name).unwrap_or_else(|trouble| {
@@ -93,8 +97,7 @@ impl ScenarioSource {
             })
         };
         let load = |sound: &SoundFile<'_>| {
-            let name = sound.path.file_stem().unwrap_or_default().to_string_lossy();
-            let loaded = load_utterance(&name, sound).map_err(|error| file_problem(&error))?;
+            let loaded = load_utterance(sound).map_err(|error| file_problem(&error))?;
             let doubt = |doubt: &Doubt| FileProblem {
                 message: format!("{}: {doubt}", sound.path.display()),
                 hint: doubt.hint().to_owned(),

@@ -21,7 +21,7 @@ pub(super) enum Agent {
 
 /// Who runs the jobs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Ci {
+pub(crate) enum Ci {
     /// GitHub Actions
     Github,
     /// GitLab CI

@@ -9,20 +9,20 @@ use crate::scenario::Problem;
 
 /// An error that ends a command, with its exit code.
 #[derive(Debug)]
-pub struct Trouble {
+pub(crate) struct Trouble {
     exit: Exit,
     text: String,
 }
 
 impl Trouble {
     /// A message with its hint.
-    pub fn new(exit: Exit, message: impl AsRef<str>, hint: impl AsRef<str>) -> Self {
+    pub(crate) fn new(exit: Exit, message: impl AsRef<str>, hint: impl AsRef<str>) -> Self {
         let text = format!("error: {}\n  hint: {}", message.as_ref(), hint.as_ref());
         Self { exit, text }
     }
 
     /// All problems of a scenario.
-    pub fn problems(source: &str, problems: &[Problem]) -> Self {
+    pub(crate) fn problems(source: &str, problems: &[Problem]) -> Self {
         let shown: Vec<String> = problems
             .iter()
             .map(|p| p.display(source).to_string())
@@ -34,7 +34,7 @@ impl Trouble {
     }
 
     /// A record that cannot be written or read.
-    pub fn record(e: &RecordError) -> Self {
+    pub(crate) fn record(e: &RecordError) -> Self {
         Self::new(Exit::Error, e.to_string(), e.hint())
     }
 
@@ -45,7 +45,7 @@ impl Trouble {
     }
 
     /// Prints the message to stderr; returns the exit code.
-    pub fn tell(&self) -> Exit {
+    pub(crate) fn tell(&self) -> Exit {
         console::say(&self.text);
         self.exit
     }

@@ -49,7 +49,6 @@ pub(super) fn run(bytes: &[u8]) {
     }
     let utterance = match pcm.len() <= crate::audio::samples_in(SHORT) as usize {
         true => Utterance::new(
-            "name",
             file,
             SoundInfo {
                 extension,

@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RtpStream {
     /// The number given to the track when the endpoint began to listen to it.
-    pub track: u32,
+    pub(crate) track: u32,
     /// A different SSRC on the same track means that the track was republished: the sequence
     /// numbers and RTP times of the two streams are unrelated.
-    pub ssrc: u32,
+    pub(crate) ssrc: u32,
     /// How often this SSRC has started its sequence numbers anew; each time is as good as another
     /// stream.
-    pub restarts: u32,
+    pub(crate) restarts: u32,
 }
 
 /// What the endpoint gives of a packet to send; the connection adds the sequence number and the

@@ -127,7 +127,7 @@ pub struct PeerHandle<E: Endpoint> {
 }
 
 /// Events from a peer's media to its session; the channel closes when the peer is removed.
-pub type PeerEvents = mpsc::Receiver<PeerEvent>;
+pub(crate) type PeerEvents = mpsc::Receiver<PeerEvent>;
 
 impl<E: Endpoint> PeerHandle<E> {
     /// Runs `f` on the peer, on the peer's own thread, and returns the result.

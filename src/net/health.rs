@@ -138,7 +138,7 @@ impl HealthCounters {
 
 /// Health of all media threads together.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct HealthSnapshot {
+pub(crate) struct HealthSnapshot {
     /// Send lateness: planned send → handed to the kernel.
     pub tick_lateness: DurationQuantiles,
     /// Kernel receive → read.
@@ -175,7 +175,7 @@ pub struct HealthSnapshot {
 
 /// A few quantiles of a duration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct DurationQuantiles {
+pub(crate) struct DurationQuantiles {
     /// Median.
     pub p50: Duration,
     /// 99th percentile.

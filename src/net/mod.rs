@@ -25,15 +25,18 @@ mod socket;
 mod srtp;
 mod transport;
 
-pub(crate) use clock::monotonic_ns;
 pub use endpoint::{Endpoint, Outgoing, RtpStream};
-pub use engine::{Engine, PeerEvents, PeerHandle};
+pub use engine::{Engine, PeerHandle};
 pub use error::NetError;
-pub(crate) use health::Durations;
-pub use health::{DurationQuantiles, HealthSnapshot};
 pub use impair::Impairment;
 pub use peer::{Peer, PeerEvent};
 pub use sdp::tracks_by_mid;
 #[doc(hidden)]
-pub use srtp::{Context as SrtpContext, bench_pair as srtp_bench_pair};
+pub use srtp::Context as SrtpContext;
+#[doc(hidden)]
+pub use srtp::bench_pair as srtp_bench_pair;
 pub use transport::{Topology, Transport};
+
+pub(crate) use clock::monotonic_ns;
+pub(crate) use engine::PeerEvents;
+pub(crate) use health::{DurationQuantiles, Durations, HealthSnapshot};

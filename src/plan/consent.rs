@@ -10,15 +10,15 @@ use std::fmt;
 use std::time::Duration;
 
 /// The most calls that a run may make without `--yes`.
-pub const CALLS_WITHOUT_CONSENT: u64 = 1_000;
+pub(crate) const CALLS_WITHOUT_CONSENT: u64 = 1_000;
 /// The most call-minutes that a run may take without `--yes`: fifty calls for an hour and a half.
-pub const CALL_MINUTES_WITHOUT_CONSENT: f64 = 5_000.0;
+pub(crate) const CALL_MINUTES_WITHOUT_CONSENT: f64 = 5_000.0;
 /// The highest concurrency that needs no `--yes` on a host that is not private.
-pub const CONCURRENCY_WITHOUT_CONSENT: u64 = 100;
+pub(crate) const CONCURRENCY_WITHOUT_CONSENT: u64 = 100;
 
 /// Why a run must be confirmed.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Consent {
+pub(crate) enum Consent {
     /// More than [`CALLS_WITHOUT_CONSENT`] calls, or [`CALL_MINUTES_WITHOUT_CONSENT`].
     Calls {
         /// Number of calls, warm-up included; estimated if the load is bounded by a duration.
@@ -39,7 +39,7 @@ pub enum Consent {
 
 impl Consent {
     /// What to do; printed on its own `hint:` line.
-    pub fn hint(&self) -> &'static str {
+    pub(crate) fn hint(&self) -> &'static str {
         match self {
             Self::Calls { .. } => "say `--yes` if this is meant; `loadgen plan` shows every call",
             Self::Concurrency { .. } => {
@@ -81,7 +81,7 @@ impl fmt::Display for Consent {
 impl Plan {
     /// Why this plan must be confirmed before it runs against `host` (`None`: the embedded
     /// target). `None` if it need not be.
-    pub fn needs_consent(&self, host: Option<&str>) -> Option<Consent> {
+    pub(crate) fn needs_consent(&self, host: Option<&str>) -> Option<Consent> {
         let (calls, call_minutes) = (self.estimate().calls, self.call_minutes());
         if calls > CALLS_WITHOUT_CONSENT || call_minutes > CALL_MINUTES_WITHOUT_CONSENT {
             let duration = self.duration();
@@ -105,7 +105,7 @@ impl Plan {
 /// Whether a host is on this machine or its local network, judged by its name alone: `localhost`,
 /// `*.localhost`, `*.local`, and loopback, unspecified, private (RFC 1918), link-local and unique
 /// local (RFC 4193) addresses.
-pub fn is_private(host: &str) -> bool {
+pub(crate) fn is_private(host: &str) -> bool {
     let host = bare(host).trim_end_matches('.').to_ascii_lowercase();
     match host.parse::<IpAddr>() {
         Ok(IpAddr::V4(address)) => is_private_v4(address),

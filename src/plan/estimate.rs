@@ -19,7 +19,7 @@ const REPLY: Duration = Duration::from_millis(4_700);
 
 /// The estimated size of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Estimate {
+pub(crate) struct Estimate {
     /// Length of one call.
     pub call: Duration,
     /// Number of calls, warm-up calls included.
@@ -30,7 +30,7 @@ pub struct Estimate {
 
 impl Estimate {
     /// Total length of all calls, in minutes.
-    pub fn call_minutes(&self) -> f64 {
+    pub(crate) fn call_minutes(&self) -> f64 {
         self.call.as_secs_f64() * self.calls as f64 / 60.0
     }
 }

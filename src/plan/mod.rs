@@ -10,12 +10,9 @@ mod estimate;
 mod shape;
 mod show;
 
-pub use consent::{
-    CALL_MINUTES_WITHOUT_CONSENT, CALLS_WITHOUT_CONSENT, CONCURRENCY_WITHOUT_CONSENT, Consent,
-    is_private,
-};
-pub use estimate::Estimate;
-pub use show::{json_line, summary};
+pub(crate) use consent::{Consent, is_private};
+pub(crate) use estimate::Estimate;
+pub(crate) use show::{json_line, summary};
 
 use crate::scenario::{Extent, Load, Scenario, Shape, Stage, TurnConfig};
 use crate::vocab::{Anchor, Expect};
@@ -35,7 +32,7 @@ pub enum Start {
 
 /// One turn of a planned call.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PlannedTurn {
+pub(crate) struct PlannedTurn {
     /// Index into [`Scenario::utterances`].
     pub utterance: usize,
     /// That utterance's name.
@@ -54,34 +51,34 @@ pub struct PlannedTurn {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlannedCall {
     /// Position in the plan, from 0; warm-up calls come first.
-    pub index: u64,
+    pub(crate) index: u64,
     /// Whether it is a warm-up call, which is not counted.
-    pub warmup: bool,
+    pub(crate) warmup: bool,
     /// When it starts.
     pub start: Start,
     /// Index into [`Scenario::variants`].
-    pub variant: usize,
+    pub(crate) variant: usize,
     /// Number of its block, from 0, if it is a measured call and there are several variants. A
     /// block contains each variant once (the last block may contain fewer).
-    pub block: Option<u64>,
+    pub(crate) block: Option<u64>,
     /// Suffix of its room's name, unique in the plan: `c00042`, `w00003`.
-    pub room: String,
+    pub(crate) room: String,
     /// The turns, in order.
-    pub turns: Vec<PlannedTurn>,
+    pub(crate) turns: Vec<PlannedTurn>,
 }
 
 /// A target concurrency that changes over time.
 #[derive(Debug, Clone, Copy)]
-pub struct Stages<'a>(&'a [Stage]);
+pub(crate) struct Stages<'a>(&'a [Stage]);
 
 impl Stages<'_> {
     /// Target concurrency after `since`; `None` once the stages are over.
-    pub fn target_at(self, since: Duration) -> Option<u32> {
+    pub(crate) fn target_at(self, since: Duration) -> Option<u32> {
         shape::target_at(self.0, since)
     }
 
     /// The first instant from `since` on at which the target reaches `level` calls at once.
-    pub fn next_rise(self, level: u32, since: Duration) -> Option<Duration> {
+    pub(crate) fn next_rise(self, level: u32, since: Duration) -> Option<Duration> {
         shape::next_rise(self.0, level, since)
     }
 }
@@ -117,7 +114,7 @@ impl Plan {
 
     /// The call at `index`, from 0; warm-up calls come first. `None` after the last call; a load
     /// that is bounded by a duration has no last call.
-    pub fn call(&self, index: u64) -> Option<PlannedCall> {
+    pub(crate) fn call(&self, index: u64) -> Option<PlannedCall> {
         let warmup = index < self.warmup;
         let number = if warmup { index } else { index - self.warmup };
         if !warmup && self.measured().is_some_and(|calls| number >= calls) {
@@ -155,12 +152,12 @@ impl Plan {
 
     /// Whether the load is open: calls arrive at their own rate, and one that arrives while
     /// [`Plan::concurrency`] calls are in progress is dropped.
-    pub fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         matches!(self.load.shape, Shape::Arrival(_))
     }
 
     /// The stages of the load, if it has any.
-    pub fn stages(&self) -> Option<Stages<'_>> {
+    pub(crate) fn stages(&self) -> Option<Stages<'_>> {
         match &self.load.shape {
             Shape::Stages(stages) => Some(Stages(stages)),
             _ => None,
@@ -169,7 +166,7 @@ impl Plan {
 
     /// Target concurrency this long after the measured calls began; for an open load, the maximum
     /// that it allows.
-    pub fn target_at(&self, since: Duration) -> u64 {
+    pub(crate) fn target_at(&self, since: Duration) -> u64 {
         if let Some(stages) = self.stages() {
             return stages.target_at(since).map_or(0, u64::from);
         }
@@ -186,17 +183,17 @@ impl Plan {
 
     /// Spans in which the load is steady, relative to the start of the measured calls; the last
     /// span may have no end.
-    pub fn steady(&self) -> Vec<(Duration, Option<Duration>)> {
+    pub(crate) fn steady(&self) -> Vec<(Duration, Option<Duration>)> {
         shape::steady(&self.load)
     }
 
     /// Number of warm-up calls.
-    pub fn warmup(&self) -> u64 {
+    pub(crate) fn warmup(&self) -> u64 {
         self.warmup
     }
 
     /// How long measured calls keep being started; `None` if their number is fixed.
-    pub fn duration(&self) -> Option<Duration> {
+    pub(crate) fn duration(&self) -> Option<Duration> {
         match self.load.extent {
             Extent::Calls(_) => None,
             Extent::Duration(duration) => Some(duration),
@@ -204,17 +201,17 @@ impl Plan {
     }
 
     /// The maximum number of calls at once.
-    pub fn concurrency(&self) -> u64 {
+    pub(crate) fn concurrency(&self) -> u64 {
         u64::from(self.load.concurrency)
     }
 
     /// The estimated size of the run, for agents of typical speed.
-    pub fn estimate(&self) -> Estimate {
+    pub(crate) fn estimate(&self) -> Estimate {
         self.estimate
     }
 
     /// Estimated total length of all calls, in minutes.
-    pub fn call_minutes(&self) -> f64 {
+    pub(crate) fn call_minutes(&self) -> f64 {
         self.estimate.call_minutes()
     }
 

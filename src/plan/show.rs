@@ -38,7 +38,7 @@ struct TurnLine<'a> {
 }
 
 /// One call as a JSON object on one line, without the newline.
-pub fn json_line(scenario: &Scenario, call: &PlannedCall) -> String {
+pub(crate) fn json_line(scenario: &Scenario, call: &PlannedCall) -> String {
     let turn = |turn: &'_ super::PlannedTurn| TurnLine {
         say: scenario.utterances[turn.utterance].name.as_str(),
         after: turn.anchor.name(),
@@ -67,7 +67,7 @@ fn millis(duration: Duration) -> f64 {
 }
 
 /// Summary of the plan with a table of its first calls; ends with a newline.
-pub fn summary(scenario: &Scenario, plan: &Plan) -> String {
+pub(crate) fn summary(scenario: &Scenario, plan: &Plan) -> String {
     let mut text = String::new();
     for (label, value) in head(scenario, plan) {
         text.push_str(&format!("{label:<13} {value}\n"));

@@ -12,13 +12,13 @@ use std::io;
 use std::path::Path;
 
 /// Version of a baseline file. Fields may be added within a version.
-pub const BASELINE_VERSION: u32 = 2;
+pub(crate) const BASELINE_VERSION: u32 = 2;
 /// Largest file that is read, in bytes; 100,000 turns take about a tenth of it.
 const LARGEST: u64 = 1 << 30;
 
 /// A run in one file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Baseline {
+pub(crate) struct Baseline {
     /// [`BASELINE_VERSION`].
     pub version: u32,
     /// The summary of the run.
@@ -33,7 +33,7 @@ pub struct Baseline {
 
 impl Baseline {
     /// The baseline of a run, which leaves out warm-up calls.
-    pub fn of(record: &RunRecord) -> Self {
+    pub(crate) fn of(record: &RunRecord) -> Self {
         let calls = record.calls.iter().filter(|c| !c.warmup);
         let turns = record.turns.iter().filter(|t| t.is_measured());
         Self {
@@ -46,7 +46,7 @@ impl Baseline {
     }
 
     /// Converts the baseline back into a run record.
-    pub fn into_record(self) -> RunRecord {
+    pub(crate) fn into_record(self) -> RunRecord {
         RunRecord::new(self.summary, self.turns, self.calls, self.scenario)
     }
 
@@ -54,7 +54,7 @@ impl Baseline {
     ///
     /// # Errors
     /// [`RecordError::Io`]; an existing file is then unchanged.
-    pub fn write(&self, path: &Path) -> Result<(), RecordError> {
+    pub(crate) fn write(&self, path: &Path) -> Result<(), RecordError> {
         let mut text = String::new();
         // One line per call and per turn, so that a committed baseline is readable.
         text.push_str(&self.to_lines());
@@ -85,7 +85,7 @@ impl Baseline {
     ///
     /// # Errors
     /// [`RecordError::Io`], [`RecordError::Corrupt`], [`RecordError::Newer`].
-    pub fn read(path: &Path) -> Result<Self, RecordError> {
+    pub(crate) fn read(path: &Path) -> Result<Self, RecordError> {
         let read = versioned(path, BASELINE_VERSION, LARGEST)?;
         let none = || io_error("open", path, io::ErrorKind::NotFound.into());
         read.ok_or_else(none)

@@ -13,38 +13,46 @@ mod run;
 mod start;
 
 pub use crate::vocab::{Confidence, Expect, Flag, Metric, Outcome};
-pub use baseline::{BASELINE_VERSION, Baseline};
-pub use facts::calls::{CallContext, CallCounts, CallFailure, CallOutcome, CallRecord};
-pub use facts::conditions::Conditions;
+pub use facts::calls::{CallFailure, CallOutcome, CallRecord};
 pub use facts::error::RecordError;
-pub use facts::evidence::{
-    EVIDENCE_BYTES, EVIDENCE_VERSION, Evidence, EvidenceFolder, EvidenceReason, EvidenceTurn,
-    wav_bytes,
-};
-pub use facts::folder::{DEFAULT_PARENT, EVIDENCE_FOLDER, RunFolder, write_durably};
-pub use facts::generator::{Generator, TickLateness};
-pub use facts::journal::{Journal, JournalRead, last_of_each};
+pub use facts::evidence::{Evidence, EvidenceReason, EvidenceTurn};
+pub use facts::folder::RunFolder;
+pub use facts::generator::Generator;
+pub use facts::journal::{Journal, JournalRead};
 pub use facts::lines::Torn;
-pub use facts::measurement::{MEASUREMENT_VERSION, MEASUREMENTS, Measurement, changes_between};
+pub use facts::measurement::MEASUREMENT_VERSION;
 pub use facts::ms::Ms;
 pub use facts::storage::Storage;
 pub use facts::turns::{TurnContext, TurnCounts, TurnRecord};
-pub use facts::wave::Wave;
-pub use judge::calibration::{CALIBRATION_VERSION, Calibration, CalibrationLevel, ErrorStats};
-pub use judge::figures::{AllTurns, Intervals, Latency, Quantiles, Span};
-pub use judge::gate::{GateAnswer, GateInterval, GateResult, GateVerdict};
-pub use judge::latencies::Metrics;
-pub use judge::metrics::OpenCall;
-pub use judge::reasons::ReasonKind;
+pub use judge::gate::{GateResult, GateVerdict};
 pub use judge::samples::Samples;
 pub use judge::sentinels::Sentinels;
-pub use judge::steady::{Steady, SteadySpan};
-pub use judge::summary::{FailureGroup, Network, RunFacts, RunInfo, SecondOpinions, Summary};
+pub use judge::steady::SteadySpan;
+pub use judge::summary::{Network, RunFacts, Summary};
 pub use judge::threshold::{GateOn, Threshold};
-pub use judge::variants::{Behind, Lag, LagNeeded, LagVerdict, VariantSummary};
 pub use judge::verdict::{Ending, Status, Verdict};
 pub use run::RunRecord;
 pub use start::{PlannedGate, RunStart};
+
+pub(crate) use baseline::Baseline;
+pub(crate) use facts::calls::{CallContext, CallCounts};
+pub(crate) use facts::conditions::Conditions;
+pub(crate) use facts::evidence::{EVIDENCE_BYTES, EVIDENCE_VERSION, EvidenceFolder, wav_bytes};
+pub(crate) use facts::folder::{DEFAULT_PARENT, EVIDENCE_FOLDER, write_durably};
+pub(crate) use facts::generator::TickLateness;
+pub(crate) use facts::journal::last_of_each;
+#[cfg(test)]
+pub(crate) use facts::measurement::MEASUREMENTS;
+pub(crate) use facts::measurement::changes_between;
+pub(crate) use facts::wave::Wave;
+pub(crate) use judge::calibration::{CALIBRATION_VERSION, Calibration, CalibrationLevel};
+pub(crate) use judge::figures::{AllTurns, Latency, Quantiles, Span};
+pub(crate) use judge::gate::GateAnswer;
+pub(crate) use judge::latencies::Metrics;
+pub(crate) use judge::metrics::OpenCall;
+pub(crate) use judge::reasons::ReasonKind;
+pub(crate) use judge::summary::{FailureGroup, SecondOpinions};
+pub(crate) use judge::variants::{Behind, Lag, LagNeeded, LagVerdict, VariantSummary};
 
 /// Version of a journal line and a row of `turns.csv`. Fields may be added within a version;
 /// it rises when one is renamed, removed or changes its meaning.
@@ -54,7 +62,7 @@ pub const CALL_VERSION: u32 = 2;
 /// Version of `run.json`, by the same rule.
 pub const START_VERSION: u32 = 1;
 /// Version of `summary.json`, by the same rule.
-pub const SUMMARY_VERSION: u32 = 2;
+pub(crate) const SUMMARY_VERSION: u32 = 2;
 
 #[cfg(test)]
 pub(crate) mod fixtures;

@@ -24,20 +24,20 @@ const SHOWN: usize = 10;
 #[derive(Debug, Clone, PartialEq)]
 pub struct RunRecord {
     /// The run in figures.
-    pub summary: Summary,
+    pub(crate) summary: Summary,
     /// Every ended turn, by call and turn. Turns of warm-up calls are marked; turns of sentinel
     /// calls are not included.
     pub turns: Vec<TurnRecord>,
     /// Every call, by index. Empty for folders of releases that did not keep calls.
-    pub calls: Vec<CallRecord>,
+    pub(crate) calls: Vec<CallRecord>,
     /// The scenario as it was run, without secrets.
-    pub scenario: Option<String>,
+    pub(crate) scenario: Option<String>,
     /// Index of the audio that was kept, if evidence was asked for.
     pub evidence: Option<Evidence>,
     /// Waveforms of that audio, for the turns that a page shows.
-    pub waves: Vec<Wave>,
+    pub(crate) waves: Vec<Wave>,
     /// What of the journal was torn, and is left out.
-    pub torn: Vec<Torn>,
+    pub(crate) torn: Vec<Torn>,
 }
 
 impl RunRecord {
@@ -102,7 +102,7 @@ impl RunRecord {
     ///
     /// # Errors
     /// As [`Self::read`].
-    pub fn read_summary(folder: &Path) -> Result<Summary, RecordError> {
+    pub(crate) fn read_summary(folder: &Path) -> Result<Summary, RecordError> {
         let summary: Option<Summary> = versioned(&folder.join(SUMMARY), SUMMARY_VERSION, LARGEST)?;
         match summary.filter(|s| s.run.complete) {
             Some(summary) => Ok(summary),
@@ -116,7 +116,7 @@ impl RunRecord {
     }
 
     /// Reads the waveforms of the turns that a page shows.
-    pub fn with_waves(mut self, folder: &Path) -> Self {
+    pub(crate) fn with_waves(mut self, folder: &Path) -> Self {
         let shown = self.slowest().into_iter().chain(self.unanswered());
         let kept = shown.filter_map(|t| self.evidence_of(t));
         let folder = folder.join(EVIDENCE_FOLDER);
@@ -125,7 +125,7 @@ impl RunRecord {
     }
 
     /// The measured turns with the longest `ttfa`, the longest first.
-    pub fn slowest(&self) -> Vec<&TurnRecord> {
+    pub(crate) fn slowest(&self) -> Vec<&TurnRecord> {
         let mut turns: Vec<_> =
             self.asked(|t| t.outcome == Outcome::Replied && t.ttfa_ms.is_some());
         turns.sort_by_key(|t| (std::cmp::Reverse(t.ttfa_ms), t.call, t.turn));
@@ -135,7 +135,7 @@ impl RunRecord {
 
     /// The first measured turns that were missed, answered early or failed, and whose audio is
     /// kept.
-    pub fn unanswered(&self) -> Vec<&TurnRecord> {
+    pub(crate) fn unanswered(&self) -> Vec<&TurnRecord> {
         let mut turns =
             self.asked(|t| t.outcome != Outcome::Replied && self.evidence_of(t).is_some());
         turns.truncate(SHOWN);
@@ -143,7 +143,7 @@ impl RunRecord {
     }
 
     /// The kept audio of a turn, if there is any.
-    pub fn evidence_of(&self, turn: &TurnRecord) -> Option<&EvidenceTurn> {
+    pub(crate) fn evidence_of(&self, turn: &TurnRecord) -> Option<&EvidenceTurn> {
         let kept = &self.evidence.as_ref()?.turns;
         kept.iter()
             .find(|e| (e.call, e.turn) == (turn.call, turn.turn))

@@ -28,7 +28,7 @@ pub struct RunStart {
     pub zero_at: Option<String>,
     /// Version of loadgen that makes the run.
     pub loadgen_version: String,
-    /// Version of the measurement definitions: one of [`super::MEASUREMENTS`].
+    /// Version of the measurement definitions: one of `MEASUREMENTS`.
     #[serde(default = "first")]
     pub measurement_version: u32,
     /// Name and version of the model behind every `playout_ms`.
@@ -49,15 +49,15 @@ pub struct RunStart {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlannedGate {
     /// The metric.
-    pub metric: String,
+    pub(crate) metric: String,
     /// The variant that it judges; absent for all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub variant: Option<String>,
+    pub(crate) variant: Option<String>,
     /// The expression as written.
-    pub expression: String,
+    pub(crate) expression: String,
     /// The turns that it judges.
     #[serde(default)]
-    pub on: GateOn,
+    pub(crate) on: GateOn,
 }
 
 impl From<&Threshold> for PlannedGate {

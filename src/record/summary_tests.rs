@@ -392,7 +392,10 @@ fn gate_wording() {
         said += &format!(
             "{}: {}\n    {}\n",
             gate.name(),
-            gate.answer().name(),
+            serde_json::to_value(gate.answer())
+                .unwrap()
+                .as_str()
+                .unwrap(),
             gate.words
         );
     }

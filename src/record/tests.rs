@@ -96,16 +96,6 @@ fn names_in_code_match_serialised_names() {
     for (written, name) in pairs {
         assert_eq!(written, name);
     }
-    for answer in [
-        GateAnswer::Pass,
-        GateAnswer::WeakPass,
-        GateAnswer::WeakFail,
-        GateAnswer::Fail,
-        GateAnswer::Undecided,
-    ] {
-        let written = json(serde_json::to_value(answer).unwrap());
-        assert_eq!(written, answer.name());
-    }
 }
 
 #[test]

@@ -8,14 +8,14 @@ mod text;
 use crate::record::LagNeeded;
 use crate::stats::compare::{Change, CompareSettings, Comparison, Difference, Figure};
 use serde_json::{Value, json};
-pub use text::render;
+pub(crate) use text::render;
 
 /// Version of the JSON format.
 const VERSION: u32 = 1;
 
 /// The result of comparing runs.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Compared {
+pub(crate) struct Compared {
     /// Settings of the comparison: noise margins, level and seed.
     pub settings: CompareSettings,
     /// Each candidate with its baseline.
@@ -24,7 +24,7 @@ pub struct Compared {
 
 /// A candidate and the baseline it was compared with.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Pair {
+pub(crate) struct Pair {
     /// Name of the baseline.
     pub baseline: String,
     /// Name of the candidate.
@@ -39,13 +39,13 @@ pub struct Pair {
 
 impl Pair {
     /// The overall change across all metrics.
-    pub fn change(&self) -> Change {
+    pub(crate) fn change(&self) -> Change {
         Change::of_all(self.comparisons.iter().map(|c| c.change))
     }
 }
 
 /// Renders the comparison as JSON; an infinite value becomes `null`.
-pub fn json(compared: &Compared) -> String {
+pub(crate) fn json(compared: &Compared) -> String {
     let CompareSettings { noise, level, seed } = compared.settings;
     let value = json!({
         "version": VERSION,

@@ -12,5 +12,5 @@ mod page;
 mod ttfa;
 mod wrong;
 
-pub use brief::render as brief;
-pub use details::render as details;
+pub(crate) use brief::render as brief;
+pub(crate) use details::render as details;

@@ -9,7 +9,7 @@ use crate::record::{CALL_VERSION, CallOutcome, CallRecord, TURN_VERSION, TurnRec
 use std::borrow::Cow;
 
 /// A column of a file: its name, and what a record has there.
-pub struct Column<R> {
+pub(crate) struct Column<R> {
     /// As it stands in the header.
     pub name: &'static str,
     /// Numbers and words of our own as they are; names and text from outside through [`text`].
@@ -18,7 +18,7 @@ pub struct Column<R> {
 
 /// The columns of `turns.csv`, in order.
 #[rustfmt::skip]
-pub const COLUMNS: &[Column<TurnRecord>] = &[
+pub(crate) const COLUMNS: &[Column<TurnRecord>] = &[
     Column { name: "version", cell: |_| TURN_VERSION.to_string().into() },
     Column { name: "call", cell: |t| t.call.to_string().into() },
     Column { name: "room", cell: |t| text(&t.room) },
@@ -62,7 +62,7 @@ pub const COLUMNS: &[Column<TurnRecord>] = &[
 
 /// The columns of `calls.csv`, in order.
 #[rustfmt::skip]
-pub const CALL_COLUMNS: &[Column<CallRecord>] = &[
+pub(crate) const CALL_COLUMNS: &[Column<CallRecord>] = &[
     Column { name: "version", cell: |_| CALL_VERSION.to_string().into() },
     Column { name: "call", cell: |c| c.call.to_string().into() },
     Column { name: "room", cell: |c| text(&c.room) },

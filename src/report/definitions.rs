@@ -7,7 +7,7 @@ use crate::vocab::{Metric, Visibility};
 
 /// A term and its meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Definition {
+pub(crate) struct Definition {
     /// The term as it appears in files and on the screen.
     pub name: &'static str,
     /// What it means.
@@ -55,7 +55,7 @@ pub(super) const TERMS: &[Definition] = &[
 ];
 
 /// Definitions of the metrics that reports show, followed by the other terms.
-pub fn definitions() -> impl Iterator<Item = Definition> {
+pub(crate) fn definitions() -> impl Iterator<Item = Definition> {
     let metrics = Metric::ALL.iter().filter(|m| !m.is_share());
     let shown = metrics.filter(|m| m.row().shown != Visibility::Asked);
     let defined = shown.map(|m| Definition {

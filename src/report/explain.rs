@@ -45,7 +45,7 @@ fn known(text: &str) -> Option<&'static str> {
 ///
 /// # Errors
 /// The known name nearest to one that is not known, if there is one.
-pub fn explain(text: &str, screen: Screen) -> Result<String, Option<&'static str>> {
+pub(crate) fn explain(text: &str, screen: Screen) -> Result<String, Option<&'static str>> {
     let name = known(text).ok_or_else(|| nearest(text, names()))?;
     let mut facts: Vec<(&str, String)> = Vec::new();
     if let Some(metric) = Metric::named(name) {
@@ -109,7 +109,7 @@ fn shown(row: &MetricRow) -> String {
 }
 
 /// Everything that can be explained, with its definition, and a final newline.
-pub fn list(screen: Screen) -> String {
+pub(crate) fn list(screen: Screen) -> String {
     let of = |shares: bool| {
         let metrics = Metric::ALL.iter().filter(move |m| m.is_share() == shares);
         metrics.map(|metric| (metric.name(), metric.row().definition))

@@ -44,10 +44,10 @@ impl Format {
     ];
 
     /// File name of the HTML report.
-    pub const HTML_FILE: &str = "report.html";
+    pub(crate) const HTML_FILE: &str = "report.html";
 
     /// Name of the format on the command line.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Csv => "csv",
             Self::Html => "html",
@@ -59,7 +59,7 @@ impl Format {
     }
 
     /// Looks up a format by its command-line name.
-    pub fn named(name: &str) -> Option<Self> {
+    pub(crate) fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|f| f.name() == name)
     }
 

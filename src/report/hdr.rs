@@ -14,12 +14,12 @@ use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
 use std::time::Duration;
 
 /// Significant digits of a value: at two seconds, a resolution of eight microseconds.
-pub const DIGITS: u8 = 5;
+pub(crate) const DIGITS: u8 = 5;
 /// The maximum in a log line is meant for people, so it is in milliseconds.
 const US_PER_MS: f64 = 1e3;
 
 /// Renders `histogram.hlog`.
-pub fn log(record: &RunRecord) -> Vec<u8> {
+pub(crate) fn log(record: &RunRecord) -> Vec<u8> {
     let run = &record.summary.run;
     let samples = Samples::of(0, &record.calls, &record.turns);
     let mut builder = IntervalLogWriterBuilder::new();

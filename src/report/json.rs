@@ -7,7 +7,7 @@ use crate::record::Summary;
 use serde::Serialize;
 
 /// Renders `summary.json`.
-pub fn summary(summary: &Summary) -> String {
+pub(crate) fn summary(summary: &Summary) -> String {
     pretty(summary)
 }
 

@@ -14,7 +14,7 @@ use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 const LONGEST: usize = 2_000;
 
 /// Renders `junit.xml`.
-pub fn xml(record: &RunRecord) -> String {
+pub(crate) fn xml(record: &RunRecord) -> String {
     let summary = &record.summary;
     let mut report = Report::new("loadgen");
     report.timestamp = summary.run.started_at.parse().ok();

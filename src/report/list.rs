@@ -14,7 +14,7 @@ const LONGEST: usize = 60;
 
 /// A past run.
 #[derive(Debug, Clone, PartialEq)]
-pub struct PastRun {
+pub(crate) struct PastRun {
     /// The run folder.
     pub folder: String,
     /// The summary of the run.
@@ -38,7 +38,7 @@ struct Entry<'a> {
 }
 
 /// Renders the runs as one JSON array with a final newline.
-pub fn to_json(runs: &[PastRun]) -> String {
+pub(crate) fn to_json(runs: &[PastRun]) -> String {
     let entries: Vec<Entry<'_>> = runs.iter().map(entry).collect();
     json::pretty(&entries)
 }
@@ -61,7 +61,7 @@ fn entry(run: &PastRun) -> Entry<'_> {
 }
 
 /// Renders the table; empty if there are no runs.
-pub fn table(runs: &[PastRun], style: Style) -> String {
+pub(crate) fn table(runs: &[PastRun], style: Style) -> String {
     if runs.is_empty() {
         return String::new();
     }

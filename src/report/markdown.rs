@@ -20,7 +20,7 @@ const ESCAPES: usize = 100;
 const ROWS: usize = 20;
 
 /// Renders `summary.md`.
-pub fn summary(record: &RunRecord) -> String {
+pub(crate) fn summary(record: &RunRecord) -> String {
     let summary = &record.summary;
     let parts = [
         head(summary),

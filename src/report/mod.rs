@@ -5,8 +5,8 @@
 //! agree; names from outside cannot control a terminal or a spreadsheet.
 
 mod columns;
-pub mod comparison;
-pub mod console;
+pub(crate) mod comparison;
+pub(crate) mod console;
 mod counts;
 pub mod csv;
 mod definitions;
@@ -15,25 +15,26 @@ mod figures;
 mod fit;
 mod flags;
 mod formats;
-pub mod hdr;
-pub mod html;
+pub(crate) mod hdr;
+pub(crate) mod html;
 pub mod json;
-pub mod junit;
-pub mod list;
-pub mod markdown;
+pub(crate) mod junit;
+pub(crate) mod list;
+pub(crate) mod markdown;
 mod needed;
-pub mod prometheus;
+pub(crate) mod prometheus;
 mod screen;
-pub mod spans;
+pub(crate) mod spans;
 mod style;
 mod text;
 mod variants;
-pub mod words;
+pub(crate) mod words;
 
-pub use definitions::{Definition, definitions};
 pub use formats::{File, Format};
-pub use screen::Screen;
-pub use style::Style;
+
+pub(crate) use definitions::definitions;
+pub(crate) use screen::Screen;
+pub(crate) use style::Style;
 
 #[cfg(test)]
 mod console_tests;

@@ -19,11 +19,11 @@ use std::time::Duration;
 
 mod labels;
 
-pub use labels::CallState;
+pub(crate) use labels::CallState;
 use labels::{OfCause, OfDirection, OfOutcome, OfQuantile, OfState, OfVariant, STATES};
 
 /// Upper bounds of the latency buckets, in seconds: 7 to 25 % apart where replies are.
-pub const BUCKETS: [f64; 32] = [
+pub(crate) const BUCKETS: [f64; 32] = [
     0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.9,
     1.0, 1.1, 1.2, 1.35, 1.5, 1.75, 2.0, 2.5, 3.0, 3.5, 4.0, 5.0, 6.0, 8.0, 10.0,
 ];
@@ -49,7 +49,7 @@ type Lateness = Family<OfQuantile, Gauge<f64, AtomicU64>>;
 
 /// Generator health at one moment; counts and lateness are since the start of the run.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct GeneratorHealth {
+pub(crate) struct GeneratorHealth {
     /// Send lateness (planned send to handed to the kernel): median, 99th percentile, maximum.
     pub tick_lateness: [Duration; 3],
     /// Lateness of signalling's timers: median, 99th percentile, maximum.
@@ -116,7 +116,7 @@ impl GeneratorHealth {
 
 /// The metrics of one run, ready to be scraped.
 #[derive(Debug)]
-pub struct PrometheusMetrics {
+pub(crate) struct PrometheusMetrics {
     registry: Registry,
     /// The variants with a label of their own.
     variants: Vec<String>,
@@ -149,7 +149,7 @@ fn bounded(name: &str) -> String {
 impl PrometheusMetrics {
     /// Creates the metrics of a run. `scenario` is the scenario's name; `target` is the target's
     /// kind and address, without secrets.
-    pub fn new(scenario: &str, target: &str, version: &str, variants: &[&str]) -> Self {
+    pub(crate) fn new(scenario: &str, target: &str, version: &str, variants: &[&str]) -> Self {
         let mut metrics = Self {
             registry: Registry::default(),
             variants: variants.iter().take(VARIANTS).map(|v| bounded(v)).collect(),
@@ -307,7 +307,7 @@ impl PrometheusMetrics {
     }
 
     /// Moves a call of `variant` from one state to another; `None` means not under way.
-    pub fn call_moves(&self, variant: &str, from: Option<CallState>, to: Option<CallState>) {
+    pub(crate) fn call_moves(&self, variant: &str, from: Option<CallState>, to: Option<CallState>) {
         if let Some(from) = from {
             self.calls
                 .get_or_create(&self.of_state(variant, from))
@@ -319,7 +319,7 @@ impl PrometheusMetrics {
     }
 
     /// Counts a measured call whose planned start has come, and whether it began or was dropped.
-    pub fn call_offered(&self, variant: &str, began: bool) {
+    pub(crate) fn call_offered(&self, variant: &str, began: bool) {
         let of = self.of(variant);
         self.offered.get_or_create(&of).inc();
         let what = if began { &self.started } else { &self.dropped };
@@ -327,7 +327,7 @@ impl PrometheusMetrics {
     }
 
     /// Counts a call that began and is over.
-    pub fn call_ended(&self, call: &CallRecord) {
+    pub(crate) fn call_ended(&self, call: &CallRecord) {
         if call.warmup {
             return;
         }
@@ -352,7 +352,7 @@ impl PrometheusMetrics {
     }
 
     /// Counts a turn that is over.
-    pub fn turn_ended(&self, turn: &TurnRecord) {
+    pub(crate) fn turn_ended(&self, turn: &TurnRecord) {
         if !turn.is_measured() {
             return;
         }
@@ -372,12 +372,12 @@ impl PrometheusMetrics {
     }
 
     /// Sets the concurrency that the load asks for.
-    pub fn target(&self, calls: u64) {
+    pub(crate) fn target(&self, calls: u64) {
         self.target.set(i64::try_from(calls).unwrap_or(i64::MAX));
     }
 
     /// Updates the generator health.
-    pub fn health(&self, health: &GeneratorHealth) {
+    pub(crate) fn health(&self, health: &GeneratorHealth) {
         for (family, values) in [
             (&self.lateness, health.tick_lateness),
             (&self.signalling, health.signalling_lateness),
@@ -403,7 +403,7 @@ impl PrometheusMetrics {
     }
 
     /// Renders the answer to a scrape in the OpenMetrics text format.
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let mut text = String::new();
         // Writing to a string cannot fail.
         let _ = text::encode(&mut text, &self.registry);
@@ -412,7 +412,7 @@ impl PrometheusMetrics {
 }
 
 /// Content type of [`PrometheusMetrics::text`].
-pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 #[cfg(test)]
 mod tests;

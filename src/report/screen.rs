@@ -7,7 +7,7 @@ use super::Style;
 
 /// The place where a text is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Screen {
+pub(crate) struct Screen {
     /// Plain, or with colours.
     pub style: Style,
     /// Columns.
@@ -18,18 +18,18 @@ pub struct Screen {
 
 impl Screen {
     /// Columns of what is no terminal.
-    pub const WIDTH: usize = 100;
+    pub(crate) const WIDTH: usize = 100;
     /// The fewest columns that a text is laid out for.
-    pub const NARROWEST: usize = 40;
+    pub(crate) const NARROWEST: usize = 40;
     /// The most columns used of a wide terminal: longer lines are hard to read.
-    pub const WIDEST: usize = 120;
+    pub(crate) const WIDEST: usize = 120;
     /// Lines of a screen.
-    pub const LINES: usize = 40;
+    pub(crate) const LINES: usize = 40;
     /// Lines of a text that shows everything.
-    pub const ALL: usize = usize::MAX;
+    pub(crate) const ALL: usize = usize::MAX;
 
     /// A screen of `columns`, or of [`Self::WIDTH`] if they are not known.
-    pub fn new(style: Style, columns: Option<usize>) -> Self {
+    pub(crate) fn new(style: Style, columns: Option<usize>) -> Self {
         let columns = columns.unwrap_or(Self::WIDTH);
         Self {
             style,
@@ -39,7 +39,7 @@ impl Screen {
     }
 
     /// The same with another number of lines.
-    pub fn with_lines(self, lines: usize) -> Self {
+    pub(crate) fn with_lines(self, lines: usize) -> Self {
         Self { lines, ..self }
     }
 }

@@ -18,7 +18,7 @@ const LONGEST: usize = 200;
 
 /// Builds the spans of one run.
 #[derive(Debug, Clone)]
-pub struct Spans {
+pub(crate) struct Spans {
     /// Wall-clock time at the instant that records count from.
     origin: SystemTime,
     /// Random, so that no two runs share an id.
@@ -99,7 +99,7 @@ fn ms(name: impl Into<Key>, ms: Option<Ms>) -> Option<KeyValue> {
 
 impl Spans {
     /// `origin` is the wall-clock time at the instant that records count from; `run` is random.
-    pub fn new(origin: SystemTime, run: u128) -> Self {
+    pub(crate) fn new(origin: SystemTime, run: u128) -> Self {
         let scope = InstrumentationScope::builder("loadgen")
             .with_version(env!("CARGO_PKG_VERSION"))
             .build();
@@ -154,7 +154,7 @@ impl Spans {
     }
 
     /// The spans of a finished call: its own and the join's. Empty if the call never began.
-    pub fn call(&self, call: &CallRecord) -> Vec<SpanData> {
+    pub(crate) fn call(&self, call: &CallRecord) -> Vec<SpanData> {
         let Some((started, ended)) = call.started_ms.zip(call.ended_ms) else {
             return Vec::new();
         };
@@ -184,7 +184,7 @@ impl Spans {
 
     /// The spans of a turn that was over at `now` (on the clock of the records): its own and its
     /// parts'. Empty if the turn never began.
-    pub fn turn(&self, turn: &TurnRecord, now: Ms) -> Vec<SpanData> {
+    pub(crate) fn turn(&self, turn: &TurnRecord, now: Ms) -> Vec<SpanData> {
         let start = turn.started_ms.or(turn.planned_ms);
         let Some(start) = start.filter(|_| turn.outcome != Outcome::NotRun) else {
             return Vec::new();

@@ -7,7 +7,7 @@ use anstyle::{AnsiColor, Effects};
 
 /// How a report for people is styled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Style {
+pub(crate) enum Style {
     /// Plain text.
     #[default]
     Plain,

@@ -12,7 +12,7 @@ use crate::record::{GateAnswer, GateResult, GateVerdict, Status, Summary};
 const LONGEST: usize = 400;
 
 /// The answer of a gate. Failures are in capitals, to stand out without colour.
-pub fn answer(answer: GateAnswer) -> &'static str {
+pub(crate) fn answer(answer: GateAnswer) -> &'static str {
     match answer {
         GateAnswer::Pass => "pass",
         GateAnswer::WeakPass => "weak pass",
@@ -33,7 +33,7 @@ pub(super) fn dressed(gate: &GateResult, text: &str, style: Style) -> String {
 
 /// The figure, its interval and the conclusion: `470.9 ms [462.9, 481.9], 300 turns: clear of
 /// the bound`.
-pub fn gate(gate: &GateResult) -> String {
+pub(crate) fn gate(gate: &GateResult) -> String {
     match (gate.words.as_str(), &gate.reason) {
         ("", Some(reason)) => clean(reason, LONGEST),
         ("", None) => gate.figure(),

@@ -20,9 +20,9 @@ const MORE: f64 = 1.02;
 #[derive(Debug, Clone)]
 pub struct AbortGate {
     /// The gate.
-    pub threshold: Threshold,
+    pub(crate) threshold: Threshold,
     /// Time after the first measured call during which the gate is not evaluated.
-    pub delay: Duration,
+    pub(crate) delay: Duration,
 }
 
 fn without_texts(turn: &TurnRecord) -> TurnRecord {

@@ -39,7 +39,7 @@ const UNHURRIED: Duration = Duration::from_millis(100);
 const EVENTS_PER_TURN: usize = 16;
 
 /// A caller's endpoint: its call script, its ears and the audio it sends.
-pub struct CallerEnd {
+pub(crate) struct CallerEnd {
     call: Option<Call>,
     hearing: Hearing,
     /// The utterance of each turn.

@@ -80,7 +80,7 @@ pub enum RunError {
 
 impl RunError {
     /// What to try next.
-    pub fn hint(&self) -> String {
+    pub(crate) fn hint(&self) -> String {
         match self {
             Self::Preflight(f) | Self::Target(f) => f.hint().into(),
             Self::Descriptors { needed, calls, .. } => format!(

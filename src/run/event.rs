@@ -57,11 +57,11 @@ pub enum RunEvent {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Vitals {
     /// Health of its media threads.
-    pub health: HealthSnapshot,
+    pub(crate) health: HealthSnapshot,
     /// How late the timers of the runtime fired that carries signalling.
-    pub signalling_lateness: DurationQuantiles,
+    pub(crate) signalling_lateness: DurationQuantiles,
     /// Processor time of the process since it started.
-    pub cpu: Duration,
+    pub(crate) cpu: Duration,
     /// Resident memory of the process.
-    pub resident_bytes: u64,
+    pub(crate) resident_bytes: u64,
 }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 /// Results of the sentinel calls of a run.
 #[derive(Debug, Clone, Default)]
-pub struct SentinelTurns {
+pub(crate) struct SentinelTurns {
     /// Sentinel calls that are over.
     pub calls: usize,
     /// Of these, calls that failed.
@@ -27,11 +27,11 @@ pub struct Finished {
     /// Every turn that ended, read back from the journal.
     pub turns: Vec<TurnRecord>,
     /// Results of the sentinel calls; `None` if the run had none.
-    pub sentinels: Option<SentinelTurns>,
+    pub(crate) sentinels: Option<SentinelTurns>,
     /// The instant that all instants in the records are relative to.
-    pub run_start: Instant,
+    pub(crate) run_start: Instant,
     /// The same instant on the wall clock.
-    pub zero_at: jiff::Timestamp,
+    pub(crate) zero_at: jiff::Timestamp,
     /// Every call that started, and every planned call that did not.
     pub calls: Vec<CallRecord>,
     /// From the first planned instant to the last call's end.
@@ -39,7 +39,7 @@ pub struct Finished {
     /// The user stopped the run.
     pub stopped: bool,
     /// Name of the gate that ended the run, if one did.
-    pub aborted: Option<String>,
+    pub(crate) aborted: Option<String>,
     /// Periods of level load; empty if the load was always level.
     pub steady: Vec<SteadySpan>,
     /// Reasons why the figures are not reliable.
@@ -47,7 +47,7 @@ pub struct Finished {
     /// The generator's own health.
     pub generator: Generator,
     /// Index of the audio that was kept, if evidence was asked for.
-    pub evidence: Option<Evidence>,
+    pub(crate) evidence: Option<Evidence>,
     /// Why the journal is incomplete, if it is.
     pub journal_error: Option<RecordError>,
 }

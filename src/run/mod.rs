@@ -35,10 +35,11 @@ pub use abort::AbortGate;
 pub use clock::Clock;
 pub use error::RunError;
 pub use event::{RunEvent, Vitals};
-pub use finished::{Finished, SentinelTurns};
-pub use sounds::load_utterance;
+pub use finished::Finished;
 pub use targets::Targets;
 pub use watchdog::{Alarm, Pulses, Watchdog, WatchedPart};
+
+pub(crate) use sounds::load_utterance;
 
 use crate::call::Failure;
 use crate::os::release_free_memory;
@@ -106,7 +107,7 @@ const HUNG: &str = "a part of the generator did not move for a minute, so the ru
 ///
 /// # Errors
 /// [`RunError::Descriptors`], [`RunError::Memory`] or [`RunError::Ports`] if the plan does not fit.
-pub fn allow(plan: &Plan, targets: &Targets) -> Result<(), RunError> {
+pub(crate) fn allow(plan: &Plan, targets: &Targets) -> Result<(), RunError> {
     limits::allow(plan.concurrency(), targets.descriptors(), plan.is_open())?;
     // An open load may need less than its bound.
     match plan.is_open() {

@@ -32,7 +32,7 @@ fn read(path: &Path, limit: u64) -> std::io::Result<Vec<u8>> {
 ///
 /// # Errors
 /// The file or its sidecar cannot be read or used.
-pub fn load_utterance(name: &str, sound: &SoundFile<'_>) -> Result<Utterance, RunError> {
+pub(crate) fn load_utterance(sound: &SoundFile<'_>) -> Result<Utterance, RunError> {
     let path = sound.path;
     let bytes = read(path, MAX_BYTES).map_err(|source| RunError::Unreadable {
         path: path.to_owned(),
@@ -46,7 +46,7 @@ pub fn load_utterance(name: &str, sound: &SoundFile<'_>) -> Result<Utterance, Ru
         speech_start: annotation.and_then(Annotation::speech_start),
         speech_end: sound.speech_end.or(annotation.map(Annotation::speech_end)),
     };
-    Utterance::new(name, &bytes, about).map_err(|e| unusable(path, e))
+    Utterance::new(&bytes, about).map_err(|e| unusable(path, e))
 }
 
 /// Reads the sidecar of a sound, if it is to be used and there is one.
@@ -121,7 +121,7 @@ impl Sounds {
         codec: Codec,
     ) -> Result<Self, RunError> {
         let said = utterances.iter().map(|u| {
-            let loaded = load_utterance(&u.name, &u.sound())?;
+            let loaded = load_utterance(&u.sound())?;
             let frames = match codec {
                 Codec::Opus => loaded.frames.iter().map(|f| Arc::from(&**f)).collect(),
                 other => other.encode(&loaded.pcm).map_err(RunError::Codec)?.into(),
@@ -162,7 +162,7 @@ mod tests {
             annotated: true,
         };
         change(&mut sound);
-        load_utterance("help", &sound)
+        load_utterance(&sound)
     }
 
     #[test]

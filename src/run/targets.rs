@@ -34,7 +34,7 @@ impl<T: Target<CallerEnd> + 'static> From<T> for Targets {
 impl Targets {
     /// From the variants' targets, in their order; equal targets are opened once. `first` is the
     /// target of the first variant.
-    pub fn for_variants<T>(first: T, others: impl IntoIterator<Item = T>) -> Self
+    pub(crate) fn for_variants<T>(first: T, others: impl IntoIterator<Item = T>) -> Self
     where
         T: Target<CallerEnd> + PartialEq + 'static,
     {
@@ -58,17 +58,17 @@ impl Targets {
 
     /// The host of the first variant's target, where sentinel calls go as well; `None` if that is
     /// on this machine.
-    pub fn first_host(&self) -> Option<&str> {
+    pub(crate) fn first_host(&self) -> Option<&str> {
         self.first().host()
     }
 
     /// Every distinct target.
-    pub fn all(&self) -> impl Iterator<Item = &dyn Target<CallerEnd>> {
+    pub(crate) fn all(&self) -> impl Iterator<Item = &dyn Target<CallerEnd>> {
         self.targets.iter().map(|target| &**target)
     }
 
     /// Kinds and addresses, without secrets.
-    pub fn describe(&self) -> String {
+    pub(crate) fn describe(&self) -> String {
         let mut names: Vec<String> = self.targets.iter().map(|t| t.describe()).collect();
         names.dedup();
         names.join(", ")

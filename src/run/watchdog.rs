@@ -72,7 +72,7 @@ pub struct Pulses(Arc<State>);
 
 /// Work of a part that is under way.
 #[derive(Debug)]
-pub struct Work {
+pub(crate) struct Work {
     pulses: Pulses,
     part: WatchedPart,
 }
@@ -80,7 +80,7 @@ pub struct Work {
 impl Watchdog {
     /// Interval between two looks: a part that has not moved for 10 of them is reported, after 60
     /// the run ends.
-    pub const EVERY: Duration = Duration::from_secs(1);
+    pub(crate) const EVERY: Duration = Duration::from_secs(1);
 
     /// Starts to look `every` so often. `alarm` is called from a thread of its own.
     ///
@@ -124,7 +124,7 @@ impl Drop for Watchdog {
 
 impl Pulses {
     /// Part `part` is at work until the result is dropped.
-    pub fn work(&self, part: WatchedPart) -> Work {
+    pub(crate) fn work(&self, part: WatchedPart) -> Work {
         self.of(part).busy.fetch_add(1, Relaxed);
         self.beat(part);
         let pulses = self.clone();
@@ -132,7 +132,7 @@ impl Pulses {
     }
 
     /// Part `part` has moved.
-    pub fn beat(&self, part: WatchedPart) {
+    pub(crate) fn beat(&self, part: WatchedPart) {
         self.of(part).beats.fetch_add(1, Relaxed);
     }
 

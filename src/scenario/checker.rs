@@ -17,9 +17,9 @@ use std::time::Duration;
 #[error("{message}")]
 pub struct FileProblem {
     /// What is wrong, with the file's name.
-    pub message: String,
+    pub(crate) message: String,
     /// What to do next.
-    pub hint: String,
+    pub(crate) hint: String,
 }
 
 /// What has been read of a sound file.
@@ -32,7 +32,8 @@ pub struct LoadedSound {
 }
 
 /// Reads a sound file (`None` if it exists but has not been read).
-pub type LoadUtterance<'a> = &'a dyn Fn(&SoundFile<'_>) -> Result<Option<LoadedSound>, FileProblem>;
+pub(crate) type LoadUtterance<'a> =
+    &'a dyn Fn(&SoundFile<'_>) -> Result<Option<LoadedSound>, FileProblem>;
 
 pub(super) struct Checker<'a> {
     pub(super) places: &'a Places,

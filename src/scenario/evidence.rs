@@ -25,7 +25,7 @@ pub(super) struct EvidenceFile {
 
 /// Which turns' audio is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct EvidenceSelection {
+pub(crate) struct EvidenceSelection {
     /// Number of replied turns, those with the longest time to first audio.
     pub slowest: u32,
     /// Number of missed, early and failed turns.
@@ -46,7 +46,7 @@ impl Default for EvidenceSelection {
 
 /// What `--evidence` asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum EvidenceChoice {
+pub(crate) enum EvidenceChoice {
     /// As the file says, else the default numbers of turns.
     Some,
     /// Every turn.
@@ -57,7 +57,7 @@ pub enum EvidenceChoice {
 
 impl EvidenceChoice {
     /// What to keep, given what the file asks for.
-    pub fn apply(self, file: Option<EvidenceSelection>) -> Option<EvidenceSelection> {
+    pub(crate) fn apply(self, file: Option<EvidenceSelection>) -> Option<EvidenceSelection> {
         let file = file.unwrap_or_default();
         match self {
             Self::Some => Some(file),

@@ -37,20 +37,25 @@ mod validate;
 mod variables;
 mod yaml;
 
-pub use checker::{FileProblem, LoadUtterance, LoadedSound};
-pub use evidence::{EvidenceChoice, EvidenceSelection};
-pub use overrides::{OverrideError, Overrides};
-pub use problem::{Code, Place, Problem};
-pub use redact::redacted;
+pub use checker::{FileProblem, LoadedSound};
+pub use problem::Problem;
 pub use schema::schema_text;
-pub use threshold::{Aggregate, Bound, On, Op, Threshold};
-pub use threshold_parse::{ThresholdError, parse_threshold, parse_threshold_line};
-pub use types::{
-    AgentSettings, Arrival, CallConfig, Delay, Doubtful, Extent, HealthBounds, LivekitConfig, Load,
-    Process, Scenario, Secret, SentinelPolicy, ServerConfig, Shape, Sound, SoundFile, Stage,
-    TargetConfig, TurnConfig, UnsetVariable, UtteranceConfig, Variant,
+pub use types::{CallConfig, Scenario, SoundFile, TurnConfig};
+
+pub(crate) use checker::LoadUtterance;
+pub(crate) use evidence::{EvidenceChoice, EvidenceSelection};
+pub(crate) use overrides::Overrides;
+pub(crate) use problem::Code;
+pub(crate) use redact::redacted;
+pub(crate) use threshold::{Aggregate, Bound, On, Op, Threshold};
+#[cfg(any(test, fuzzing))]
+pub(crate) use threshold_parse::ThresholdError;
+pub(crate) use threshold_parse::{parse_threshold, parse_threshold_line};
+pub(crate) use types::{
+    AgentSettings, Arrival, Extent, HealthBounds, LivekitConfig, Load, Process, SentinelPolicy,
+    Shape, Sound, Stage, TargetConfig, UnsetVariable, UtteranceConfig, Variant,
 };
-pub use variables::VariableLookup;
+pub(crate) use variables::VariableLookup;
 
 use crate::audio::TONE_HZ;
 use check_thresholds::Around;
@@ -61,7 +66,7 @@ use std::path::Path;
 use yaml::Document;
 
 /// Largest scenario file, in bytes.
-pub const MAX_BYTES: usize = 1 << 20;
+pub(crate) const MAX_BYTES: usize = 1 << 20;
 
 /// What an unset variable without a default means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 /// Settings that replace those of the file.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Overrides {
+pub(crate) struct Overrides {
     /// `--rooms N`: N calls, all at once if the file makes all its calls at once, else at most the
     /// file's concurrency. A load that lasts for a duration gets N concurrent calls instead; an
     /// open load always gets N calls.
@@ -41,7 +41,7 @@ pub struct Overrides {
 
 /// An override that does not fit the scenario.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum OverrideError {
+pub(crate) enum OverrideError {
     /// A setting of LiveKit rooms for an embedded target.
     #[error("`{flag}` is for LiveKit rooms, and the target of this scenario is embedded")]
     Embedded {
@@ -104,7 +104,7 @@ pub enum OverrideError {
 
 impl OverrideError {
     /// What to do instead; printed on its own `hint:` line.
-    pub fn hint(&self) -> &'static str {
+    pub(crate) fn hint(&self) -> &'static str {
         match self {
             Self::Embedded { .. } => "leave it out, or choose a scenario with `kind: livekit`",
             Self::OutOfBounds { .. } | Self::Zero { .. } => "leave it out for the scenario's own",
@@ -123,7 +123,7 @@ impl Overrides {
     ///
     /// # Errors
     /// The first override that cannot be applied.
-    pub fn apply(&self, scenario: &Scenario) -> Result<Scenario, OverrideError> {
+    pub(crate) fn apply(&self, scenario: &Scenario) -> Result<Scenario, OverrideError> {
         let mut scenario = scenario.clone();
         self.apply_load(&mut scenario)?;
         if let Some(choice) = self.evidence {

@@ -8,7 +8,7 @@ use std::fmt;
 
 /// Kind of problem; the names are stable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Code {
+pub(crate) enum Code {
     /// The file is too large, too deep or has too many nodes.
     TooLarge,
     /// The file is not UTF-8.
@@ -35,29 +35,9 @@ pub enum Code {
     Contradiction,
 }
 
-impl Code {
-    /// The stable name, as in machine-readable output.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::TooLarge => "too-large",
-            Self::NotUtf8 => "not-utf8",
-            Self::Syntax => "syntax",
-            Self::DuplicateKey => "duplicate-key",
-            Self::UnknownKey => "unknown-key",
-            Self::MissingKey => "missing-key",
-            Self::WrongType => "wrong-type",
-            Self::BadValue => "bad-value",
-            Self::UnsetVariable => "unset-variable",
-            Self::UnknownName => "unknown-name",
-            Self::Audio => "audio",
-            Self::Contradiction => "contradiction",
-        }
-    }
-}
-
 /// A place in the file; both count from 1, columns in characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Place {
+pub(crate) struct Place {
     /// Line.
     pub line: usize,
     /// Column.
@@ -66,29 +46,29 @@ pub struct Place {
 
 impl Place {
     /// The beginning of the file.
-    pub const START: Self = Self { line: 1, column: 1 };
+    pub(crate) const START: Self = Self { line: 1, column: 1 };
 }
 
 /// One thing that is wrong with a scenario.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Problem {
     /// Where in the file.
-    pub place: Place,
+    pub(crate) place: Place,
     /// Which value, such as `call.turns[1].say`; empty for the file as a whole.
-    pub path: String,
+    pub(crate) path: String,
     /// Kind of problem.
-    pub code: Code,
+    pub(crate) code: Code,
     /// What is wrong.
-    pub message: String,
+    pub(crate) message: String,
     /// The wrong text, and a line that points at the character; usually empty.
-    pub excerpt: Vec<String>,
+    pub(crate) excerpt: Vec<String>,
     /// What to do next.
-    pub hint: String,
+    pub(crate) hint: String,
 }
 
 impl Problem {
     /// A problem of the file as a whole, shown at its first line.
-    pub fn of_file(code: Code, message: impl Into<String>, hint: impl Into<String>) -> Self {
+    pub(crate) fn of_file(code: Code, message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self {
             place: Place::START,
             path: String::new(),
@@ -100,7 +80,7 @@ impl Problem {
     }
 
     /// The problem formatted for users, with the name of its file, without colour.
-    pub fn display<'a>(&'a self, file: &'a str) -> impl fmt::Display + 'a {
+    pub(crate) fn display<'a>(&'a self, file: &'a str) -> impl fmt::Display + 'a {
         Shown {
             problem: self,
             file,

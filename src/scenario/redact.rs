@@ -19,7 +19,7 @@ const SHORTEST: usize = 8;
 
 /// The text without the values of any `api_secret`, and without `secrets` anywhere else. `None` if
 /// a secret would be left, or the text is not YAML.
-pub fn redacted(text: &str, secrets: &[&str]) -> Option<String> {
+pub(crate) fn redacted(text: &str, secrets: &[&str]) -> Option<String> {
     let found = Found::of(strip_mark(text))?;
     let mut all: Vec<String> = found.secrets.clone();
     all.extend(secrets.iter().map(|secret| (*secret).to_owned()));

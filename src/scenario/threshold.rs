@@ -10,7 +10,7 @@ use std::time::Duration;
 
 /// How a metric's values are aggregated.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Aggregate {
+pub(crate) enum Aggregate {
     /// This percentile, above 0 and up to 100.
     Percentile(f64),
     /// The mean.
@@ -27,7 +27,7 @@ pub enum Aggregate {
 
 /// How the aggregate is compared with the bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Op {
+pub(crate) enum Op {
     /// `<`
     Less,
     /// `<=`
@@ -47,7 +47,7 @@ impl Op {
 
 /// The bound, at the right-hand side.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Bound {
+pub(crate) enum Bound {
     /// Bound of a latency.
     Time(Duration),
     /// Bound of a share, 0 to 1.
@@ -56,7 +56,7 @@ pub enum Bound {
 
 /// Which turns a threshold applies to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum On {
+pub(crate) enum On {
     /// All measured turns.
     #[default]
     All,
@@ -66,7 +66,7 @@ pub enum On {
 
 /// One threshold.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Threshold {
+pub(crate) struct Threshold {
     /// The metric that it bounds.
     pub metric: Metric,
     /// If given, only this variant's calls count.
@@ -86,7 +86,7 @@ pub struct Threshold {
 
 impl Threshold {
     /// The metric and its filter, as written in a scenario: `ttfa{variant:fast}`.
-    pub fn subject(&self) -> String {
+    pub(crate) fn subject(&self) -> String {
         match &self.variant {
             Some(variant) => format!("{}{{variant:{variant}}}", self.metric.name()),
             None => self.metric.name().to_owned(),
@@ -94,7 +94,7 @@ impl Threshold {
     }
 
     /// Whether `other` bounds the same figure from the same side.
-    pub fn bounds_the_same(&self, other: &Self) -> bool {
+    pub(crate) fn bounds_the_same(&self, other: &Self) -> bool {
         self.metric == other.metric
             && self.variant == other.variant
             && self.aggregate == other.aggregate

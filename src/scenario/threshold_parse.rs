@@ -20,7 +20,7 @@ const BEFORE: usize = 48;
 /// A threshold that cannot be parsed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
-pub struct ThresholdError {
+pub(crate) struct ThresholdError {
     message: String,
     hint: String,
     /// The text, and the index of the character at fault, from 0.
@@ -30,13 +30,13 @@ pub struct ThresholdError {
 
 impl ThresholdError {
     /// What to write instead; printed on its own `hint:` line.
-    pub fn hint(&self) -> &str {
+    pub(crate) fn hint(&self) -> &str {
         &self.hint
     }
 
     /// The text, and a line that points at the character. Neither contains characters that would
     /// control a terminal.
-    pub fn excerpt(&self) -> [String; 2] {
+    pub(crate) fn excerpt(&self) -> [String; 2] {
         let plain = |c: char| match c {
             c if c.is_whitespace() => ' ',
             c if acts(c) => '?',
@@ -67,7 +67,7 @@ pub(super) struct Subject {
 ///
 /// # Errors
 /// [`ThresholdError`] with what to write instead.
-pub fn parse_threshold(metric: Metric, text: &str) -> Result<Threshold, ThresholdError> {
+pub(crate) fn parse_threshold(metric: Metric, text: &str) -> Result<Threshold, ThresholdError> {
     let subject = Subject {
         metric,
         variant: None,
@@ -80,7 +80,7 @@ pub fn parse_threshold(metric: Metric, text: &str) -> Result<Threshold, Threshol
 ///
 /// # Errors
 /// [`ThresholdError`] with what to write instead.
-pub fn parse_threshold_line(text: &str) -> Result<Threshold, ThresholdError> {
+pub(crate) fn parse_threshold_line(text: &str) -> Result<Threshold, ThresholdError> {
     let mut reader = Reader::new(text)?;
     let subject = reader.subject(None)?;
     if !reader.takes(':') {

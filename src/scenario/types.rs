@@ -19,40 +19,40 @@ use std::time::Duration;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scenario {
     /// Name in reports and folder names; letters, digits, `.`, `_`, `-`.
-    pub name: String,
+    pub(crate) name: String,
     /// Seed of everything random.
     pub seed: u64,
     /// Which agent is called.
-    pub target: TargetConfig,
+    pub(crate) target: TargetConfig,
     /// What callers can say, by name in ascending order; turns refer to them by index.
-    pub utterances: Vec<UtteranceConfig>,
+    pub(crate) utterances: Vec<UtteranceConfig>,
     /// One call.
     pub call: CallConfig,
     /// How many calls, and when.
-    pub load: Load,
+    pub(crate) load: Load,
     /// Calls before the measured ones.
-    pub warmup: u32,
+    pub(crate) warmup: u32,
     /// Packet loss between the agent and the callers, if any.
-    pub network: Option<Loss>,
+    pub(crate) network: Option<Loss>,
     /// Whether to make sentinel calls, which measure loadgen's own error.
-    pub sentinels: SentinelPolicy,
+    pub(crate) sentinels: SentinelPolicy,
     /// Which turns' audio is kept, if any.
-    pub evidence: Option<EvidenceSelection>,
+    pub(crate) evidence: Option<EvidenceSelection>,
     /// What must hold for the run to pass.
-    pub thresholds: Vec<Threshold>,
+    pub(crate) thresholds: Vec<Threshold>,
     /// How well the generator itself must keep up.
-    pub health: HealthBounds,
+    pub(crate) health: HealthBounds,
     /// Configurations under test; if the file has none, one named `default`.
-    pub variants: Vec<Variant>,
+    pub(crate) variants: Vec<Variant>,
     /// Variables of the file that are unset; empty if the check requires them to be set.
-    pub unset: Vec<UnsetVariable>,
+    pub(crate) unset: Vec<UnsetVariable>,
     /// What is doubtful about its sound files, in the order of the utterances.
-    pub doubts: Vec<Doubtful>,
+    pub(crate) doubts: Vec<Doubtful>,
 }
 
 /// Bounds of the generator's own health; past them a run is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct HealthBounds {
+pub(crate) struct HealthBounds {
     /// Bound on the 99th percentile of send lateness: planned send → handed to the kernel.
     pub tick_lateness: Duration,
     /// Bound on the datagrams that the kernel drops because our sockets' buffers are full.
@@ -73,7 +73,7 @@ impl Default for HealthBounds {
 
 /// A variable that has neither a value nor a default.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UnsetVariable {
+pub(crate) struct UnsetVariable {
     /// Its name.
     pub name: String,
     /// Path of the value that needs it, such as `target.url`.
@@ -84,7 +84,7 @@ pub struct UnsetVariable {
 
 /// Something valid that is likely to be a mistake.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Doubtful {
+pub(crate) struct Doubtful {
     /// Path of the value, such as `utterances.order.file`.
     pub path: String,
     /// Place of that value.
@@ -97,7 +97,7 @@ pub struct Doubtful {
 
 /// Where the agent is called.
 #[derive(Debug, Clone, PartialEq)]
-pub enum TargetConfig {
+pub(crate) enum TargetConfig {
     /// Rooms of a LiveKit server.
     Livekit(LivekitConfig),
     /// The reference agent as a child process.
@@ -106,7 +106,7 @@ pub enum TargetConfig {
 
 /// Rooms of a LiveKit server.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct LivekitConfig {
+pub(crate) struct LivekitConfig {
     /// Address, if the file gives one; scheme and host have been checked.
     pub url: Option<String>,
     /// API key, if the file gives one.
@@ -119,7 +119,7 @@ pub struct LivekitConfig {
 
 /// A text that is never shown.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Secret(pub String);
+pub(crate) struct Secret(pub String);
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -129,7 +129,7 @@ impl fmt::Debug for Secret {
 
 /// What the reference agent says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Sound {
+pub(crate) enum Sound {
     /// A tone.
     Tone,
     /// This sound file.
@@ -138,7 +138,7 @@ pub enum Sound {
 
 /// Settings of the reference agent.
 #[derive(Debug, Clone, PartialEq)]
-pub struct AgentSettings {
+pub(crate) struct AgentSettings {
     /// End of the caller's speech to the first audible sample.
     pub delay: AgentDelay,
     /// Seed of a random delay.
@@ -155,7 +155,7 @@ pub struct AgentSettings {
 
 /// Something a caller can say.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UtteranceConfig {
+pub(crate) struct UtteranceConfig {
     /// Its name.
     pub name: String,
     /// Path of its sound file, including the scenario's folder.
@@ -174,18 +174,18 @@ pub struct UtteranceConfig {
 #[derive(Debug, Clone, Copy)]
 pub struct SoundFile<'a> {
     /// Its path, including the scenario's folder.
-    pub path: &'a Path,
+    pub(crate) path: &'a Path,
     /// Annotated end of speech.
-    pub speech_end: Option<Duration>,
+    pub(crate) speech_end: Option<Duration>,
     /// The channel that is said.
-    pub channel: Option<Channel>,
+    pub(crate) channel: Option<Channel>,
     /// Whether the sidecar beside it counts: where speech ends in what an agent says does not matter.
-    pub annotated: bool,
+    pub(crate) annotated: bool,
 }
 
 impl UtteranceConfig {
     /// Its sound file.
-    pub fn sound(&self) -> SoundFile<'_> {
+    pub(crate) fn sound(&self) -> SoundFile<'_> {
         SoundFile {
             path: &self.file,
             speech_end: self.speech_end,
@@ -199,19 +199,19 @@ impl UtteranceConfig {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CallConfig {
     /// Greeting policy.
-    pub greeting: GreetingPolicy,
+    pub(crate) greeting: GreetingPolicy,
     /// How long to wait for the agent's audio.
-    pub agent_timeout: Duration,
+    pub(crate) agent_timeout: Duration,
     /// Name or server-given id of the agent's audio track; `None` selects it by its source.
-    pub agent_track: Option<String>,
+    pub(crate) agent_track: Option<String>,
     /// Identity of the agent's participant; `None` selects it by its kind.
-    pub agent_identity: Option<String>,
+    pub(crate) agent_identity: Option<String>,
     /// What it means if the agent leaves.
-    pub on_agent_left: OnAgentLeft,
+    pub(crate) on_agent_left: OnAgentLeft,
     /// Frequency of the tone that the agent answers with, in Hz; `None` for a voice.
-    pub reply_tone: Option<u32>,
+    pub(crate) reply_tone: Option<u32>,
     /// How much of the agent's audio is decoded.
-    pub decode: Decode,
+    pub(crate) decode: Decode,
     /// The turns, at least one.
     pub turns: Vec<TurnConfig>,
 }
@@ -220,27 +220,27 @@ pub struct CallConfig {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TurnConfig {
     /// Indices into [`Scenario::utterances`], of which the seed picks one; at least one.
-    pub say: Vec<usize>,
+    pub(crate) say: Vec<usize>,
     /// What to wait for.
-    pub anchor: Anchor,
+    pub(crate) anchor: Anchor,
     /// How long the agent must be silent before its speech has ended.
-    pub silence: Duration,
+    pub(crate) silence: Duration,
     /// Pause after the anchor.
-    pub delay: Delay,
+    pub(crate) delay: Delay,
     /// What should follow.
-    pub expect: Expect,
+    pub(crate) expect: Expect,
     /// How long the agent may take, from the end of speech.
-    pub timeout: Duration,
+    pub(crate) timeout: Duration,
 }
 
 impl TurnConfig {
     /// Default for `silence`.
-    pub const SILENCE: Duration = Duration::from_millis(700);
+    pub(crate) const SILENCE: Duration = Duration::from_millis(700);
 }
 
 /// A pause drawn uniformly between `min` and `max`; fixed if they are equal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Delay {
+pub(crate) struct Delay {
     /// The shortest.
     pub min: Duration,
     /// The longest, not below `min`.
@@ -249,7 +249,7 @@ pub struct Delay {
 
 impl Delay {
     /// Always this long.
-    pub fn fixed(delay: Duration) -> Self {
+    pub(crate) fn fixed(delay: Duration) -> Self {
         Self {
             min: delay,
             max: delay,
@@ -259,7 +259,7 @@ impl Delay {
 
 /// How many calls, and when they start.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Load {
+pub(crate) struct Load {
     /// How many in all, or for how long.
     pub extent: Extent,
     /// How many at once; the maximum if the shape determines the number.
@@ -272,7 +272,7 @@ pub struct Load {
 
 /// What makes calls start.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Shape {
+pub(crate) enum Shape {
     /// A call starts when another one ends: `concurrency` at once (closed model).
     Constant,
     /// The closed model with a changing concurrency: from 0 to the first target, and so on.
@@ -283,7 +283,7 @@ pub enum Shape {
 
 /// A linear change of the concurrency, from the previous target to this one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stage {
+pub(crate) struct Stage {
     /// How long the change takes; 0 is immediate.
     pub duration: Duration,
     /// Concurrency at the end of the stage.
@@ -292,7 +292,7 @@ pub struct Stage {
 
 /// Arrivals in an open load.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Arrival {
+pub(crate) struct Arrival {
     /// Calls per second, on average.
     pub rate: f64,
     /// Spacing of arrivals.
@@ -301,7 +301,7 @@ pub struct Arrival {
 
 /// Spacing of arrivals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Process {
+pub(crate) enum Process {
     /// Evenly spaced.
     Constant,
     /// Independent of each other, with exponential gaps.
@@ -310,7 +310,7 @@ pub enum Process {
 
 impl Load {
     /// A constant load of `calls` calls, `concurrency` of them at once.
-    pub fn calls(calls: u32, concurrency: u32) -> Self {
+    pub(crate) fn calls(calls: u32, concurrency: u32) -> Self {
         Self {
             extent: Extent::Calls(calls),
             concurrency,
@@ -322,7 +322,7 @@ impl Load {
 
 /// When the run stops starting new calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Extent {
+pub(crate) enum Extent {
     /// After this many calls.
     Calls(u32),
     /// This long after the start of the first measured call.
@@ -331,7 +331,7 @@ pub enum Extent {
 
 /// Whether a run makes sentinel calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum SentinelPolicy {
+pub(crate) enum SentinelPolicy {
     /// Only if the target is embedded or its host is private.
     #[default]
     Auto,
@@ -343,7 +343,7 @@ pub enum SentinelPolicy {
 
 /// One configuration of the agent under test; the target's settings are its defaults.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Variant {
+pub(crate) struct Variant {
     /// Name in reports.
     pub name: String,
     /// Agent to dispatch; `None` for the server's automatic dispatch.
@@ -362,7 +362,7 @@ pub struct Variant {
 
 /// A variant's own LiveKit server.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ServerConfig {
+pub(crate) struct ServerConfig {
     /// Address; scheme and host have been checked.
     pub url: String,
     /// API key; `None` for the target's.

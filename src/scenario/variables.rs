@@ -4,7 +4,7 @@
 //! or the names of those unset. Invariant: the value of a variable is never substituted again.
 
 /// Looks up a variable; the caller decides what the environment is.
-pub type VariableLookup<'a> = &'a dyn Fn(&str) -> Option<String>;
+pub(crate) type VariableLookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// Result of a substitution.
 #[derive(Debug, Clone, PartialEq, Eq)]

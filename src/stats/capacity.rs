@@ -8,13 +8,13 @@ use super::{Distribution, Sample};
 /// Confidence level of the interval that must not contain the bound.
 const LEVEL: f64 = 0.95;
 /// The largest share of turns that may have failed.
-pub const MAX_FAILED: f64 = 0.01;
+pub(crate) const MAX_FAILED: f64 = 0.01;
 /// Relative resolution of the answer (never finer than one call).
 const RESOLUTION: f64 = 0.025;
 
 /// A promise: a quantile of the latency stays below a bound.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Promise {
+pub(crate) struct Promise {
     /// The quantile, strictly between 0 and 1.
     pub quantile: f64,
     /// The bound that the quantile must stay below.
@@ -23,7 +23,7 @@ pub struct Promise {
 
 /// Whether turns keep a promise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PromiseVerdict {
+pub(crate) enum PromiseVerdict {
     /// The whole interval of the quantile is below the bound.
     Keeps,
     /// No part of the interval is below the bound, or too many turns failed.
@@ -34,7 +34,7 @@ pub enum PromiseVerdict {
 
 impl Promise {
     /// Judges turns; failed and missed ones are [`Sample::Infinite`], and `failed` of them failed.
-    pub fn judge(&self, turns: &Distribution, failed: usize) -> PromiseVerdict {
+    pub(crate) fn judge(&self, turns: &Distribution, failed: usize) -> PromiseVerdict {
         let Ok(interval) = turns.interval(self.quantile, LEVEL) else {
             return PromiseVerdict::Unclear;
         };
@@ -49,7 +49,7 @@ impl Promise {
     }
 
     /// Judges turns that remain unclear by the point estimate: whether they keep the promise.
-    pub fn lean(&self, turns: &Distribution) -> bool {
+    pub(crate) fn lean(&self, turns: &Distribution) -> bool {
         turns
             .quantile(self.quantile)
             .is_some_and(|q| q < self.below)
@@ -58,7 +58,7 @@ impl Promise {
 
 /// What to do next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SearchStep {
+pub(crate) enum SearchStep {
     /// Measure this many calls at once.
     Measure(u32),
     /// Measure the answer once more.
@@ -69,7 +69,7 @@ pub enum SearchStep {
 
 /// A search for a level between one call and `max`.
 #[derive(Debug, Clone)]
-pub struct Search {
+pub(crate) struct Search {
     max: u32,
     next: u32,
     /// Levels that keep the promise, ascending; all below `breaks`.
@@ -80,7 +80,7 @@ pub struct Search {
 
 impl Search {
     /// A search that begins at `start`.
-    pub fn new(start: u32, max: u32) -> Self {
+    pub(crate) fn new(start: u32, max: u32) -> Self {
         let max = max.max(1);
         Self {
             max,
@@ -92,7 +92,7 @@ impl Search {
     }
 
     /// The next step.
-    pub fn step(&self) -> SearchStep {
+    pub(crate) fn step(&self) -> SearchStep {
         match (self.best(), self.breaks) {
             (None, Some(1)) => SearchStep::Done(None),
             (Some(keeps), breaks) if self.is_settled(keeps, breaks) => match self.rechecked {
@@ -109,12 +109,12 @@ impl Search {
     }
 
     /// The largest level so far that keeps the promise.
-    pub fn best(&self) -> Option<u32> {
+    pub(crate) fn best(&self) -> Option<u32> {
         self.kept.last().copied()
     }
 
     /// Records whether the level that [`Search::step`] asked for keeps the promise.
-    pub fn measured(&mut self, level: u32, keeps: bool) {
+    pub(crate) fn measured(&mut self, level: u32, keeps: bool) {
         let again = matches!(self.step(), SearchStep::Recheck(_));
         if keeps {
             self.kept.push(level);

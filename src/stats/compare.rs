@@ -11,9 +11,9 @@ mod needed;
 mod permute;
 
 pub use comparison::{
-    Change, CompareSettings, Comparison, Difference, Figure, Needed, Noise, SampleOrigin, Series,
-    Values,
+    Change, CompareSettings, Comparison, Difference, Noise, SampleOrigin, Series, Values,
 };
+pub(crate) use comparison::{Figure, Needed};
 use difference::Arm;
 use permute::Scores;
 
@@ -54,7 +54,7 @@ pub fn compare_chosen(
 }
 
 /// As [`compare`], with a separate baseline for each candidate; all pairs form one comparison.
-pub fn compare_pairs(
+pub(crate) fn compare_pairs(
     pairs: &[(&[Series], &[Series])],
     settings: &CompareSettings,
 ) -> Vec<Vec<Comparison>> {

@@ -17,7 +17,7 @@ pub enum Sample {
 
 impl Sample {
     /// The duration, unless infinite.
-    pub fn finite(self) -> Option<Duration> {
+    pub(crate) fn finite(self) -> Option<Duration> {
         match self {
             Self::Finite(duration) => Some(duration),
             Self::Infinite => None,
@@ -25,7 +25,7 @@ impl Sample {
     }
 
     /// In milliseconds; `f64::INFINITY` if infinite.
-    pub fn as_ms(self) -> f64 {
+    pub(crate) fn as_ms(self) -> f64 {
         const NANOS_PER_MS: f64 = 1e6;
         // Divides whole nanoseconds once, so that 400 ms is 400.0 and not 400.00000000000006.
         self.finite()
@@ -49,7 +49,7 @@ pub struct Distribution {
 
 impl Distribution {
     /// No samples.
-    pub const EMPTY: &Self = &Self {
+    pub(crate) const EMPTY: &Self = &Self {
         sorted: Vec::new(),
         groups: Vec::new(),
     };
@@ -82,19 +82,19 @@ impl Distribution {
     }
 
     /// The samples, ascending, each with the number of its group.
-    pub fn grouped(&self) -> impl Iterator<Item = (u32, Sample)> + '_ {
+    pub(crate) fn grouped(&self) -> impl Iterator<Item = (u32, Sample)> + '_ {
         let group = |i: usize| self.groups.get(i).copied().unwrap_or(i as u32);
         let numbered = self.sorted.iter().enumerate();
         numbered.map(move |(i, &sample)| (group(i), sample))
     }
 
     /// Number of samples, infinite ones included.
-    pub fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.sorted.len()
     }
 
     /// Number of infinite samples.
-    pub fn infinite(&self) -> usize {
+    pub(crate) fn infinite(&self) -> usize {
         self.count() - self.sorted.partition_point(|&s| s < Sample::Infinite)
     }
 
@@ -104,18 +104,18 @@ impl Distribution {
     }
 
     /// The smallest sample; `None` if there are none.
-    pub fn min(&self) -> Option<Sample> {
+    pub(crate) fn min(&self) -> Option<Sample> {
         self.sorted.first().copied()
     }
 
     /// The largest sample; `None` if there are none.
-    pub fn max(&self) -> Option<Sample> {
+    pub(crate) fn max(&self) -> Option<Sample> {
         self.sorted.last().copied()
     }
 
     /// The arithmetic mean, rounded down to the nanosecond; infinite if any sample is.
     /// `None` if there are no samples.
-    pub fn mean(&self) -> Option<Sample> {
+    pub(crate) fn mean(&self) -> Option<Sample> {
         if self.sorted.is_empty() {
             return None;
         }
@@ -134,7 +134,7 @@ impl Distribution {
     /// (the inverse of the empirical distribution function; type 1 of Hyndman & Fan, 1996).
     ///
     /// `q` in 0..=1. `None` if there are no samples or `q` is out of range.
-    pub fn quantile(&self, q: f64) -> Option<Sample> {
+    pub(crate) fn quantile(&self, q: f64) -> Option<Sample> {
         if !(0.0..=1.0).contains(&q) {
             return None;
         }
@@ -144,7 +144,7 @@ impl Distribution {
     }
 
     /// The `p`-th percentile, `p` in 0..=100: `percentile(95.0)` is the p95.
-    pub fn percentile(&self, p: f64) -> Option<Sample> {
+    pub(crate) fn percentile(&self, p: f64) -> Option<Sample> {
         self.quantile(p / 100.0)
     }
 }

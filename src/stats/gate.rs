@@ -10,7 +10,7 @@ use super::interval::samples_needed;
 use super::proportion::Proportion;
 
 /// Confidence level of the two-sided interval, and of each one-sided test.
-pub const GATE_LEVEL: f64 = 0.95;
+pub(crate) const GATE_LEVEL: f64 = 0.95;
 
 /// The figure that is computed from the samples.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -23,7 +23,7 @@ pub enum Aggregate {
     Min,
     /// The largest sample.
     Max,
-    /// A share of turns; only for a [`Population::Share`].
+    /// A share of turns; only for a share.
     Rate,
 }
 
@@ -51,7 +51,7 @@ impl Inequality {
     }
 
     /// Whether the bound is an upper bound.
-    pub fn is_upper(self) -> bool {
+    pub(crate) fn is_upper(self) -> bool {
         matches!(self, Self::Lt | Self::Le)
     }
 }
@@ -79,16 +79,17 @@ pub enum Decider {
 
 /// The samples that a gate is judged by.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Population {
+pub(crate) enum Population {
     /// Latencies; infinite if the awaited event never happened.
     Latencies(Distribution),
     /// A share.
     Share(Proportion),
 }
 
+#[cfg(test)]
 impl Population {
     /// Number of samples.
-    pub fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         match self {
             Self::Latencies(d) => d.count(),
             Self::Share(p) => p.total(),
@@ -98,7 +99,7 @@ impl Population {
 
 /// The outcome of a gate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Answer {
+pub(crate) enum Answer {
     /// The whole interval keeps the bound.
     Pass,
     /// The bound lies within the interval; the estimate keeps it.
@@ -113,7 +114,7 @@ pub enum Answer {
 
 /// The basis of an answer.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Basis {
+pub(crate) enum Basis {
     /// The interval and, if the bound lies within it, the [`Decider`].
     Interval,
     /// More samples lie beyond the bound than is plausible for a figure that keeps it.
@@ -134,7 +135,7 @@ pub enum Basis {
 
 /// A judged gate.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Judgement {
+pub(crate) struct Judgement {
     /// The answer.
     pub answer: Answer,
     /// The basis of the answer.
@@ -155,7 +156,7 @@ pub struct Judgement {
 
 impl Judgement {
     /// The judgement of a gate that could not be judged.
-    pub fn none(basis: Basis) -> Self {
+    pub(crate) fn none(basis: Basis) -> Self {
         Self {
             answer: Answer::Undecided,
             basis,
@@ -170,7 +171,7 @@ impl Judgement {
 
 impl Gate {
     /// Compares the gate's figure of `population` with its bound.
-    pub fn judge(&self, population: &Population, decider: Decider) -> Judgement {
+    pub(crate) fn judge(&self, population: &Population, decider: Decider) -> Judgement {
         if self.bound.is_nan() {
             return Judgement::none(Basis::Malformed);
         }
@@ -194,7 +195,7 @@ impl Gate {
 
     /// Whether the samples refute the gate at `level`, so that a run can stop early. Never true for
     /// a mean, since later samples could outweigh a long one.
-    pub fn is_refuted(&self, population: &Population, level: f64) -> bool {
+    pub(crate) fn is_refuted(&self, population: &Population, level: f64) -> bool {
         match (population, self.aggregate) {
             (Population::Share(p), Aggregate::Rate) => match self.is_extreme() {
                 true => p.value().is_some_and(|share| !self.holds(share)),

@@ -43,16 +43,16 @@ pub struct Interval {
     /// Upper end; infinite if that order statistic is.
     pub upper: Sample,
     /// The actual coverage of these two ends: at least the requested level.
-    pub coverage: f64,
+    pub(crate) coverage: f64,
     /// The sample size that the interval is computed from.
-    pub worth: Worth,
+    pub(crate) worth: Worth,
 }
 
 impl Distribution {
     /// Distribution-free confidence interval of the `q` quantile, from order statistics
     /// (Hahn & Meeker, *Statistical Intervals*, 5.2): the number of samples below the true
     /// quantile is binomial (n, q), whatever the distribution. For grouped samples, n is the
-    /// effective sample size ([`Proportion::worth`] of the samples above the quantile).
+    /// effective sample size (`Proportion::worth` of the samples above the quantile).
     ///
     /// Equal-tailed, so that each end is also a one-sided bound of (1 + `level`)/2. If there are
     /// too few samples for one of the tails, the extreme sample serves as that end as long as the
@@ -99,7 +99,7 @@ impl Distribution {
     }
 
     /// The share of samples for which `counts` is true, with their groups.
-    pub fn share(&self, counts: impl Fn(Sample) -> bool) -> Proportion {
+    pub(crate) fn share(&self, counts: impl Fn(Sample) -> bool) -> Proportion {
         let hit = |(group, sample): (u32, Sample)| (group, counts(sample));
         self.grouped().map(hit).collect()
     }
@@ -183,7 +183,7 @@ impl Ranks {
 ///
 /// # Errors
 /// [`StatsError::OutOfRange`] when `q` or `level` is not strictly within 0..1.
-pub fn samples_needed(q: f64, level: f64) -> Result<usize, StatsError> {
+pub(crate) fn samples_needed(q: f64, level: f64) -> Result<usize, StatsError> {
     in_range([q, level])?;
     let covered = |n: usize| 1.0 - q.powf(n as f64) - (1.0 - q).powf(n as f64);
     let larger = q.max(1.0 - q);

@@ -11,7 +11,7 @@ const LONGEST_US: u64 = 600_000_000;
 
 /// A running histogram of latencies.
 #[derive(Debug, Clone)]
-pub struct LiveQuantiles {
+pub(crate) struct LiveQuantiles {
     histogram: Histogram<u64>,
 }
 
@@ -23,36 +23,36 @@ impl Default for LiveQuantiles {
 
 impl LiveQuantiles {
     /// An empty histogram from 1 µs to 10 min with three significant digits.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let histogram = Histogram::new_with_bounds(1, LONGEST_US, 3)
             .expect("constant bounds that hold low ≥ 1, high ≥ 2·low, digits ≤ 5");
         Self { histogram }
     }
 
     /// Adds one latency.
-    pub fn record(&mut self, latency: Duration) {
+    pub(crate) fn record(&mut self, latency: Duration) {
         let us = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
         self.histogram.saturating_record(us.min(LONGEST_US));
     }
 
     /// Number of latencies so far.
-    pub fn count(&self) -> u64 {
+    pub(crate) fn count(&self) -> u64 {
         self.histogram.len()
     }
 
     /// The `q` quantile (0..=1), within 0.1 %; `None` before the first latency.
-    pub fn quantile(&self, q: f64) -> Option<Duration> {
+    pub(crate) fn quantile(&self, q: f64) -> Option<Duration> {
         (self.count() > 0)
             .then(|| Duration::from_micros(self.histogram.value_at_quantile(q).min(LONGEST_US)))
     }
 
     /// The median so far.
-    pub fn p50(&self) -> Option<Duration> {
+    pub(crate) fn p50(&self) -> Option<Duration> {
         self.quantile(0.5)
     }
 
     /// The 95th percentile so far.
-    pub fn p95(&self) -> Option<Duration> {
+    pub(crate) fn p95(&self) -> Option<Duration> {
         self.quantile(0.95)
     }
 }

@@ -5,7 +5,7 @@
 //! ([`Sample::Infinite`]), so that code which leaves it out has to do so explicitly.
 
 mod beta;
-pub mod capacity;
+pub(crate) mod capacity;
 pub mod compare;
 mod distribution;
 mod gate;
@@ -14,9 +14,10 @@ mod live;
 mod proportion;
 
 pub use distribution::{Distribution, Sample};
-pub use gate::{
-    Aggregate, Answer, Basis, Decider, GATE_LEVEL, Gate, Inequality, Judgement, Population,
-};
-pub use interval::{Interval, StatsError, samples_needed};
-pub use live::LiveQuantiles;
-pub use proportion::{Proportion, ShareInterval, Worth};
+pub use gate::{Aggregate, Decider, Gate, Inequality};
+pub use interval::{Interval, StatsError};
+
+pub(crate) use gate::{Answer, Basis, Judgement, Population};
+pub(crate) use interval::samples_needed;
+pub(crate) use live::LiveQuantiles;
+pub(crate) use proportion::Proportion;

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 /// A share of samples that came in groups.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Proportion {
+pub(crate) struct Proportion {
     hits: usize,
     total: usize,
     groups: usize,
@@ -23,7 +23,7 @@ pub struct Proportion {
 
 /// Number of samples, and their effective number.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Worth {
+pub(crate) struct Worth {
     /// Number of samples.
     pub n: usize,
     /// Effective sample size.
@@ -34,7 +34,7 @@ pub struct Worth {
 
 /// A confidence interval of a share.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct ShareInterval {
+pub(crate) struct ShareInterval {
     /// Lower end, 0..=1.
     pub lower: f64,
     /// Upper end, 0..=1.
@@ -58,7 +58,7 @@ impl<G: Ord> FromIterator<(G, bool)> for Proportion {
 
 impl Proportion {
     /// From the number of hits and the size of each group; empty groups are left out.
-    pub fn of_groups(groups: impl IntoIterator<Item = (usize, usize)>) -> Self {
+    pub(crate) fn of_groups(groups: impl IntoIterator<Item = (usize, usize)>) -> Self {
         let mut all = Self::default();
         for (hits, size) in groups.into_iter().filter(|(_, size)| *size > 0) {
             all.hits += hits;
@@ -72,7 +72,7 @@ impl Proportion {
 
     /// The same samples, but hit or miss is a property of the whole group: the samples of a group
     /// carry no more information than one of them.
-    pub fn of_whole_groups(self) -> Self {
+    pub(crate) fn of_whole_groups(self) -> Self {
         Self {
             alike: true,
             ..self
@@ -80,22 +80,23 @@ impl Proportion {
     }
 
     /// Number of hits.
-    pub fn hits(&self) -> usize {
+    pub(crate) fn hits(&self) -> usize {
         self.hits
     }
 
     /// Number of samples.
-    pub fn total(&self) -> usize {
+    pub(crate) fn total(&self) -> usize {
         self.total
     }
 
     /// Number of groups.
-    pub fn groups(&self) -> usize {
+    #[cfg(test)]
+    pub(crate) fn groups(&self) -> usize {
         self.groups
     }
 
     /// The share of hits; `None` without samples.
-    pub fn value(&self) -> Option<f64> {
+    pub(crate) fn value(&self) -> Option<f64> {
         (self.total > 0).then(|| self.hits as f64 / self.total as f64)
     }
 
@@ -110,7 +111,7 @@ impl Proportion {
     /// 0 if no group has more than one sample. Else 1 if there is only one group, which cannot show
     /// how groups differ, and for [whole groups](Self::of_whole_groups). Else 0 if all or none of
     /// the samples are hits, as is usual for shares (Korn & Graubard).
-    pub fn icc(&self) -> f64 {
+    pub(crate) fn icc(&self) -> f64 {
         let (n, k) = (self.total as f64, self.groups as f64);
         if self.groups == self.total {
             return 0.0;
@@ -135,7 +136,7 @@ impl Proportion {
 
     /// Design effect 1 + (m − 1)·ICC, where m = Σmᵢ²/Σmᵢ is the mean group size as seen by a sample
     /// (Kish, *Survey Sampling*, 5.4 and 8.2, for groups of unequal size).
-    pub fn deff(&self) -> f64 {
+    pub(crate) fn deff(&self) -> f64 {
         if self.total == 0 {
             return 1.0;
         }
@@ -145,7 +146,7 @@ impl Proportion {
     /// Effective sample size for an interval with `tail` on each side: n / deff, reduced if the
     /// design effect is estimated from few groups, by the squared ratio of Student's quantiles
     /// (Korn & Graubard, *Survey Methodology* 24, 1998).
-    pub fn worth(&self, tail: f64) -> Worth {
+    pub(crate) fn worth(&self, tail: f64) -> Worth {
         let deff = self.deff();
         let n = self.total as f64;
         let known = match self.groups {
@@ -166,7 +167,7 @@ impl Proportion {
     /// Confidence interval of the share, exact for independent samples (Clopper & Pearson), with
     /// the effective sample size in place of n. `level` in 0..1; each end is also a one-sided bound
     /// of (1 + `level`)/2. `None` without samples.
-    pub fn interval(&self, level: f64) -> Option<ShareInterval> {
+    pub(crate) fn interval(&self, level: f64) -> Option<ShareInterval> {
         let share = self.value()?;
         let tail = (1.0 - level) / 2.0;
         let worth = self.worth(tail);
@@ -192,7 +193,7 @@ impl Proportion {
     ///
     /// If all samples are hits (or none is), it counts groups instead of samples, which is valid
     /// however strongly the samples of a group are correlated.
-    pub fn refutes_at_most(&self, most: f64, level: f64) -> bool {
+    pub(crate) fn refutes_at_most(&self, most: f64, level: f64) -> bool {
         /// Tolerates rounding in how 1 − `level` was computed.
         const ROUNDING: f64 = 1e-9;
         let Some(share) = self.value() else {
@@ -207,7 +208,7 @@ impl Proportion {
     }
 
     /// Whether the misses refute, at `level`, that the true share is at least `least`.
-    pub fn refutes_at_least(&self, least: f64, level: f64) -> bool {
+    pub(crate) fn refutes_at_least(&self, least: f64, level: f64) -> bool {
         let misses = Self {
             hits: self.total - self.hits,
             between: self.between + self.total as f64 - 2.0 * self.hits as f64,

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 
 /// The moment in which something is done with a caller.
 #[derive(Debug, Clone, Copy)]
-pub struct Moment {
+pub(crate) struct Moment {
     /// Now.
     pub now: Instant,
     /// The caller's first send slot from now on.
@@ -16,17 +16,17 @@ pub struct Moment {
 }
 
 /// Something to do with a caller, where it is.
-pub type CallerJob<E> = Box<dyn FnOnce(&mut E, Moment) + Send>;
+pub(crate) type CallerJob<E> = Box<dyn FnOnce(&mut E, Moment) + Send>;
 
 /// Where a caller is: on a media thread, or in a task.
-pub trait CallerHandle<E>: Send + Sync {
+pub(crate) trait CallerHandle<E>: Send + Sync {
     /// Runs `job` there, after those posted before it. It is dropped if the caller is gone.
     fn post(&self, job: CallerJob<E>);
 }
 
 impl<E: 'static> dyn CallerHandle<E> + '_ {
     /// Runs `f` where the caller is and returns the result; `None` if the caller is gone.
-    pub async fn with<R: Send + 'static>(
+    pub(crate) async fn with<R: Send + 'static>(
         &self,
         f: impl FnOnce(&mut E, Moment) -> R + Send + 'static,
     ) -> Option<R> {

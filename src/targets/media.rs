@@ -9,14 +9,14 @@ use crate::net::{Endpoint, Engine, HealthSnapshot, PeerHandle};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The media threads of a run.
-pub struct Media<E: Endpoint> {
+pub(crate) struct Media<E: Endpoint> {
     threads: usize,
     engine: Mutex<Option<Arc<Engine<E>>>>,
 }
 
 impl<E: Endpoint> Media<E> {
     /// Up to `threads` media threads, none of which runs yet.
-    pub fn new(threads: usize) -> Self {
+    pub(crate) fn new(threads: usize) -> Self {
         Self {
             threads,
             engine: Mutex::default(),
@@ -27,7 +27,7 @@ impl<E: Endpoint> Media<E> {
     ///
     /// # Errors
     /// The operating system refuses a thread or a file descriptor.
-    pub fn engine(&self) -> Result<Arc<Engine<E>>, Failure> {
+    pub(crate) fn engine(&self) -> Result<Arc<Engine<E>>, Failure> {
         let mut engine = self.engine.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(engine) = &*engine {
             return Ok(engine.clone());
@@ -39,7 +39,7 @@ impl<E: Endpoint> Media<E> {
     }
 
     /// How well the threads have kept up since they were started.
-    pub fn health(&self) -> HealthSnapshot {
+    pub(crate) fn health(&self) -> HealthSnapshot {
         let engine = self.engine.lock().unwrap_or_else(PoisonError::into_inner);
         match &*engine {
             Some(engine) => engine.health(),

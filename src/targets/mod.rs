@@ -4,22 +4,23 @@
 //! to them. Invariants: nothing here knows turns, plans or reports; a target is a folder, and
 //! nothing outside it knows more of it than the traits say.
 
-pub mod agent;
+pub(crate) mod agent;
 mod caller_handle;
 mod clock;
-pub mod embedded;
+pub(crate) mod embedded;
 pub mod in_process;
 mod lines;
-pub mod livekit;
+pub(crate) mod livekit;
 mod media;
 mod state_folder;
 mod target;
 
-pub(crate) use clock::{now, until};
+pub use target::OwnAgent;
 
-pub use caller_handle::{CallerHandle, CallerJob, Moment};
-pub use media::Media;
-pub use state_folder::state_folder;
-pub use target::{
-    CallLine, Connection, Dial, Event, Notice, OpenTarget, Opened, Opening, OwnAgent, Target,
+pub(crate) use caller_handle::{CallerHandle, CallerJob, Moment};
+pub(crate) use clock::{now, until};
+pub(crate) use media::Media;
+pub(crate) use state_folder::state_folder;
+pub(crate) use target::{
+    CallLine, Connection, Dial, Event, Notice, OpenTarget, Opened, Opening, Target,
 };

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 /// Folder for state that outlives a run: `$XDG_STATE_HOME/loadgen`, by default
 /// `~/.local/state/loadgen`; `None` without a home directory.
-pub fn state_folder() -> Option<PathBuf> {
+pub(crate) fn state_folder() -> Option<PathBuf> {
     let set = |name| {
         std::env::var_os(name)
             .filter(|v| !v.is_empty())

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// A target as it is configured.
-pub trait Target<E: Endpoint>: fmt::Debug + Send + Sync {
+pub(crate) trait Target<E: Endpoint>: fmt::Debug + Send + Sync {
     /// Kind and address, without secrets.
     fn describe(&self) -> String;
     /// The host whose owner has to agree to the load; `None` if the target is on this machine.
@@ -40,13 +40,13 @@ pub trait Target<E: Endpoint>: fmt::Debug + Send + Sync {
 }
 
 /// A target that is ready for calls.
-pub type Opened<E> = Box<dyn OpenTarget<E>>;
+pub(crate) type Opened<E> = Box<dyn OpenTarget<E>>;
 
 /// Takes messages for the user.
-pub type Notice<'a> = &'a mut (dyn FnMut(String) + Send);
+pub(crate) type Notice<'a> = &'a mut (dyn FnMut(String) + Send);
 
 /// What a run passes to a target when opening it.
-pub struct Opening<'a, E: Endpoint> {
+pub(crate) struct Opening<'a, E: Endpoint> {
     /// Id of the run: at least eight letters and digits.
     pub run_id: &'a str,
     /// The run's media threads, for targets whose audio comes over RTP.
@@ -57,7 +57,7 @@ pub struct Opening<'a, E: Endpoint> {
 
 /// A call to be made.
 #[derive(Debug, Clone, Copy)]
-pub struct Dial<'a> {
+pub(crate) struct Dial<'a> {
     /// Number of the call, unique among the calls in progress; `None` for a preflight call.
     pub number: Option<u64>,
     /// Name of its room, from [`OpenTarget::room`].
@@ -71,14 +71,14 @@ pub struct Dial<'a> {
 impl Dial<'_> {
     /// What loses the call's packets on purpose, if the scenario asks for it; a preflight call loses
     /// none.
-    pub fn impairment(&self) -> Option<Impairment> {
+    pub(crate) fn impairment(&self) -> Option<Impairment> {
         let (loss, seed) = self.loss?;
         Some(Impairment::new(loss, seed, self.number?))
     }
 }
 
 /// A target that is ready for calls.
-pub trait OpenTarget<E: Endpoint>: Send + Sync {
+pub(crate) trait OpenTarget<E: Endpoint>: Send + Sync {
     /// Full name of a call's room, as in the records; targets without rooms name the call itself.
     fn room(&self, call: &str) -> String;
     /// Starts to connect a call. The connection's events report whether that succeeds.
@@ -102,7 +102,7 @@ pub trait OpenTarget<E: Endpoint>: Send + Sync {
 }
 
 /// The two handles of a call: to its caller, wherever that runs, and to its connection.
-pub struct CallLine<E> {
+pub(crate) struct CallLine<E> {
     /// Runs jobs on the caller, on its media thread or task.
     pub handle: Arc<dyn CallerHandle<E>>,
     /// Its connection to the agent.
@@ -110,7 +110,7 @@ pub struct CallLine<E> {
 }
 
 /// A call's connection to its agent.
-pub trait Connection: Send {
+pub(crate) trait Connection: Send {
     /// The next event; `None` when there will be no more. Cancel safe.
     fn event(&mut self) -> BoxFuture<'_, Option<Event>>;
     /// Starts passing the audio of this track on to the caller.
@@ -130,7 +130,7 @@ pub trait Connection: Send {
 
 /// An event of a call's connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Event {
+pub(crate) enum Event {
     /// The caller has joined and media is flowing.
     Joined,
     /// An agent is present; it may have joined before us. Reported once each time an agent joins.
@@ -164,9 +164,9 @@ pub enum Event {
 #[derive(Debug, Clone)]
 pub struct OwnAgent {
     /// Path of the loadgen binary itself.
-    pub program: PathBuf,
+    pub(crate) program: PathBuf,
     /// The agent's settings, as arguments of the `agent` command.
-    pub arguments: Vec<String>,
+    pub(crate) arguments: Vec<String>,
     /// The name by which the agent is dispatched.
-    pub name: String,
+    pub(crate) name: String,
 }

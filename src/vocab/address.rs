@@ -12,7 +12,7 @@ use std::fmt;
 
 /// A server's address.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Address {
+pub(crate) struct Address {
     secure: bool,
     host: String,
     port: u16,
@@ -22,7 +22,7 @@ pub struct Address {
 /// A URL that is not the address of a server.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{url}` is not the URL of {of}: {why}")]
-pub struct AddressError {
+pub(crate) struct AddressError {
     url: String,
     of: &'static str,
     why: &'static str,
@@ -31,7 +31,7 @@ pub struct AddressError {
 
 impl AddressError {
     /// What to write instead; printed on its own `hint:` line.
-    pub fn hint(&self) -> &str {
+    pub(crate) fn hint(&self) -> &str {
         &self.hint
     }
 }
@@ -80,7 +80,7 @@ impl Address {
     /// # Errors
     /// The URL is too long, has no host, an unknown scheme, an invalid port, user info, a query or
     /// a fragment.
-    pub fn parse(url: &str) -> Result<Self, AddressError> {
+    pub(crate) fn parse(url: &str) -> Result<Self, AddressError> {
         Self::of_kind(url, &LIVEKIT)
     }
 
@@ -88,7 +88,7 @@ impl Address {
     ///
     /// # Errors
     /// As [`Self::parse`].
-    pub fn parse_collector(url: &str) -> Result<Self, AddressError> {
+    pub(crate) fn parse_collector(url: &str) -> Result<Self, AddressError> {
         Self::of_kind(url, &COLLECTOR)
     }
 
@@ -144,27 +144,27 @@ impl Address {
     }
 
     /// Whether connections to it use TLS.
-    pub fn is_secure(&self) -> bool {
+    pub(crate) fn is_secure(&self) -> bool {
         self.secure
     }
 
     /// Host name or address in lower case, without brackets.
-    pub fn host(&self) -> &str {
+    pub(crate) fn host(&self) -> &str {
         &self.host
     }
 
     /// The port, also where the URL leaves it to the scheme.
-    pub fn port(&self) -> u16 {
+    pub(crate) fn port(&self) -> u16 {
         self.port
     }
 
     /// Scheme, host, port and path for a WebSocket.
-    pub fn websocket(&self) -> String {
+    pub(crate) fn websocket(&self) -> String {
         self.with_scheme(if self.secure { "wss" } else { "ws" })
     }
 
     /// Scheme, host, port and path for HTTP.
-    pub fn http(&self) -> String {
+    pub(crate) fn http(&self) -> String {
         self.with_scheme(if self.secure { "https" } else { "http" })
     }
 

@@ -29,7 +29,7 @@ pub enum GreetingPolicy {
     None,
 }
 
-named!(GreetingPolicy);
+named!(pub(crate) for GreetingPolicy);
 
 /// What happens to a call whose agent leaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
@@ -58,7 +58,7 @@ pub enum OnAgentLeft {
 )]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
-pub enum Channel {
+pub(crate) enum Channel {
     /// The first channel.
     Left,
     /// The second channel.
@@ -67,12 +67,12 @@ pub enum Channel {
     Mix,
 }
 
-named!(Channel);
+named!(pub(crate) for Channel);
 
 /// What of the agent's audio is decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Decode {
+pub(crate) enum Decode {
     /// All of it.
     Always,
     /// All until the call's last turn has ended.

@@ -50,7 +50,7 @@ const LIKE: &str = "delays look like `400ms`, `uniform(300ms,500ms)`, `normal(40
 impl AgentDelay {
     /// The shortest delay to expect. For the normal and log-normal distributions, whose minimum is
     /// not meaningful, the value two standard deviations below the centre: about 98 % exceed it.
-    pub fn shortest(&self) -> Duration {
+    pub(crate) fn shortest(&self) -> Duration {
         match *self {
             Self::Fixed(delay) => delay,
             Self::Uniform { min, .. } => min,
@@ -80,7 +80,7 @@ impl DelayError {
     }
 
     /// What to write instead; printed on its own `hint:` line.
-    pub fn hint(&self) -> &str {
+    pub(crate) fn hint(&self) -> &str {
         &self.hint
     }
 }

@@ -7,10 +7,10 @@ use super::number;
 use std::time::Duration;
 
 /// The longest accepted duration: 365 days.
-pub const MAX: Duration = Duration::from_secs(365 * 24 * 3600);
+pub(crate) const MAX: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// The pattern of a duration in the JSON Schema; [`parse`] is stricter (order of units, size).
-pub const PATTERN: &str = r"^([0-9]+(\.[0-9]+)?(h|ms|m|s|us))+$";
+pub(crate) const PATTERN: &str = r"^([0-9]+(\.[0-9]+)?(h|ms|m|s|us))+$";
 
 /// Longest text that is read, in bytes, and longest part of one that is quoted, in characters.
 const LONGEST: usize = 64;
@@ -26,7 +26,7 @@ const UNITS: [(&str, u128); 5] = [
 
 /// The text is not a valid duration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum DurationError {
+pub(crate) enum DurationError {
     /// The text is empty.
     #[error("a duration is missing")]
     Empty,
@@ -72,7 +72,7 @@ pub enum DurationError {
 
 impl DurationError {
     /// What to write instead; printed on its own `hint:` line.
-    pub fn hint(&self) -> String {
+    pub(crate) fn hint(&self) -> String {
         match self {
             Self::NoUnit { text } => without_unit(text),
             Self::Order { .. } => "for example `1h30m` or `1m30s`".to_owned(),
@@ -91,7 +91,7 @@ impl DurationError {
 pub(super) const LIKE: &str = "durations look like `250ms`, `2.5s`, `1m30s` or `1h`";
 
 /// The hint for a number in place of a duration; for any other text, what durations look like.
-pub fn without_unit(text: &str) -> String {
+pub(crate) fn without_unit(text: &str) -> String {
     let plain = number::meant(text, true);
     let plain = plain.as_deref().unwrap_or(text.trim());
     let units = [format!("{plain}s"), format!("{plain}ms")];
@@ -171,7 +171,7 @@ fn meant(text: &str) -> Option<String> {
 ///
 /// # Errors
 /// [`DurationError`], which quotes the offending text.
-pub fn parse(text: &str) -> Result<Duration, DurationError> {
+pub(crate) fn parse(text: &str) -> Result<Duration, DurationError> {
     if text.is_empty() {
         return Err(DurationError::Empty);
     }
@@ -273,7 +273,7 @@ fn nanos(text: &str, number: &str, unit: u128) -> Result<u128, DurationError> {
 /// `0s`.
 ///
 /// A remainder of nanoseconds becomes a fraction, so no precision is lost.
-pub fn format(duration: Duration) -> String {
+pub(crate) fn format(duration: Duration) -> String {
     let nanos = duration.as_nanos();
     if nanos == 0 {
         return "0s".to_owned();

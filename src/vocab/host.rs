@@ -6,7 +6,7 @@
 /// Splits an authority without user info into the host, without brackets, and the text of its
 /// port. `None` if the brackets are wrong, or if colons in a host without brackets leave open where
 /// the port begins.
-pub fn split_port(authority: &str) -> Option<(&str, Option<&str>)> {
+pub(crate) fn split_port(authority: &str) -> Option<(&str, Option<&str>)> {
     if let Some(rest) = authority.strip_prefix('[') {
         let (host, port) = rest.split_once(']')?;
         return match port.strip_prefix(':') {
@@ -22,7 +22,7 @@ pub fn split_port(authority: &str) -> Option<(&str, Option<&str>)> {
 }
 
 /// A host without brackets around it.
-pub fn bare(host: &str) -> &str {
+pub(crate) fn bare(host: &str) -> &str {
     match split_port(host) {
         Some((bare, None)) => bare,
         _ => host,
@@ -30,7 +30,7 @@ pub fn bare(host: &str) -> &str {
 }
 
 /// A port: digits only, 0 to 65535.
-pub fn port(text: &str) -> Option<u16> {
+pub(crate) fn port(text: &str) -> Option<u16> {
     let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     text.parse().ok().filter(|_| digits)
 }

@@ -39,7 +39,7 @@ pub enum Metric {
 
 /// What a metric's values are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum MetricKind {
+pub(crate) enum MetricKind {
     /// Durations, one per turn or call: `p(95)<1500ms`.
     Latency,
     /// A share of turns: `rate<0.01`.
@@ -48,7 +48,7 @@ pub enum MetricKind {
 
 /// The unit that has one value of a metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum SampleUnit {
+pub(crate) enum SampleUnit {
     /// A turn.
     Turn,
     /// A call.
@@ -57,7 +57,7 @@ pub enum SampleUnit {
 
 /// Where a metric is shown by default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Visibility {
+pub(crate) enum Visibility {
     /// On the screen that a run ends with, and in every summary and report.
     First,
     /// In every summary and report; on the screen with `--details`.
@@ -72,15 +72,15 @@ pub enum Visibility {
 #[derive(Debug, Clone, Copy)]
 pub struct MetricRow {
     /// What its values are.
-    pub kind: MetricKind,
+    pub(crate) kind: MetricKind,
     /// The unit that has one value of it.
-    pub about: SampleUnit,
+    pub(crate) about: SampleUnit,
     /// The interval that it measures, or what it is the share of.
     pub definition: &'static str,
     /// Where it is shown.
-    pub shown: Visibility,
+    pub(crate) shown: Visibility,
     /// Whether `loadgen compare` compares it by default.
-    pub compared: bool,
+    pub(crate) compared: bool,
 }
 
 const fn latency(about: SampleUnit, shown: Visibility, definition: &'static str) -> MetricRow {
@@ -110,7 +110,7 @@ const fn compared(row: MetricRow) -> MetricRow {
     }
 }
 
-named!(Metric);
+named!(pub for Metric);
 
 impl Metric {
     /// The metric's row of the table. Metrics compared by default do not overlap, so that no test

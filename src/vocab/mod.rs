@@ -5,13 +5,14 @@
 
 /// Defines `ALL` and `name()` for enums that are listed and shown.
 macro_rules! named {
-    ($($word:ty),*) => {$(
+    ($vis:vis for $($word:ty),*) => {$(
         impl $word {
             /// All variants, in the order of their definition.
-            pub const ALL: &[Self] = Self::VARIANTS;
+            #[allow(dead_code, reason = "only tests list the variants of some types")]
+            $vis const ALL: &[Self] = Self::VARIANTS;
 
             /// The variant's name in files.
-            pub fn name(self) -> &'static str {
+            $vis fn name(self) -> &'static str {
                 self.into()
             }
         }
@@ -21,22 +22,27 @@ macro_rules! named {
 mod address;
 mod call;
 mod delay;
-pub mod duration;
-pub mod host;
+pub(crate) mod duration;
+pub(crate) mod host;
 mod loss;
 mod metric;
 mod nearest;
-pub mod number;
+pub(crate) mod number;
 mod packet;
 mod terminal;
 mod turn;
 
-pub use address::{Address, AddressError};
-pub use call::{AgentState, Channel, Decode, GreetingPolicy, OnAgentLeft};
+pub use call::{AgentState, GreetingPolicy, OnAgentLeft};
 pub use delay::{AgentDelay, DelayError};
 pub use loss::Loss;
-pub use metric::{Metric, MetricKind, MetricRow, SampleUnit, Visibility};
-pub use nearest::nearest;
+pub use metric::{Metric, MetricRow};
 pub use packet::Packet;
-pub use terminal::{acts, plain};
 pub use turn::{Anchor, Confidence, Expect, Flag, Outcome};
+
+pub(crate) use address::Address;
+#[cfg(any(test, fuzzing))]
+pub(crate) use address::AddressError;
+pub(crate) use call::{Channel, Decode};
+pub(crate) use metric::{MetricKind, SampleUnit, Visibility};
+pub(crate) use nearest::nearest;
+pub(crate) use terminal::{acts, plain};

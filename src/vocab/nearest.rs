@@ -11,7 +11,10 @@ const LONGEST: usize = 64;
 ///
 /// Optimal string alignment distance (one transposition counts 1), at most a third of the
 /// longer name, rounded up.
-pub fn nearest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(
+    wrong: &str,
+    known: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
     let wrong = wrong.to_lowercase();
     let length = wrong.chars().count();
     if length > LONGEST {

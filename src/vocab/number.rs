@@ -13,7 +13,7 @@ const LONGEST: usize = 64;
 
 /// The value of a decimal number if it is whole: `12`, `+12`, `12.0`, `1.2e1`. `None` for any
 /// other text, and for a number of more than 30 digits.
-pub fn integer(text: &str) -> Option<i128> {
+pub(crate) fn integer(text: &str) -> Option<i128> {
     let (negative, unsigned) = match text.strip_prefix('-') {
         Some(unsigned) => (true, unsigned),
         None => (false, text.strip_prefix('+').unwrap_or(text)),
@@ -58,7 +58,7 @@ fn exponent(text: &str) -> Option<i64> {
 ///
 /// # Errors
 /// What it must be, and what to write instead.
-pub fn whole(text: &str, bounds: RangeInclusive<u64>) -> Result<u64, String> {
+pub(crate) fn whole(text: &str, bounds: RangeInclusive<u64>) -> Result<u64, String> {
     let (least, most) = (*bounds.start(), *bounds.end());
     let typed = text.trim();
     if let Some(value) = integer(typed) {
@@ -76,7 +76,7 @@ pub fn whole(text: &str, bounds: RangeInclusive<u64>) -> Result<u64, String> {
 /// The number that `text` was probably meant as: `1000` for `1_000`, `1,000` and `１０００`, `1.5`
 /// for `1,5`. `fraction`: whether it may have one. `None` if it cannot be told, or if nothing would
 /// change.
-pub fn meant(text: &str, fraction: bool) -> Option<String> {
+pub(crate) fn meant(text: &str, fraction: bool) -> Option<String> {
     if text.len() > LONGEST {
         return None;
     }
@@ -96,7 +96,7 @@ pub fn meant(text: &str, fraction: bool) -> Option<String> {
 }
 
 /// The ASCII character that was meant; `None` for one that only separates digits.
-pub fn plain_char(c: char) -> Option<char> {
+pub(crate) fn plain_char(c: char) -> Option<char> {
     let digit = |zero: char| char::from_digit(c as u32 - zero as u32, 10);
     match c {
         '０'..='９' => digit('０'),

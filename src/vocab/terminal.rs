@@ -4,7 +4,7 @@
 //! stands beside it.
 
 /// Whether a character acts instead of being shown.
-pub fn acts(c: char) -> bool {
+pub(crate) fn acts(c: char) -> bool {
     c.is_control()
         || matches!(c,
             '\u{ad}' | '\u{61c}' | '\u{180e}'
@@ -17,7 +17,7 @@ pub fn acts(c: char) -> bool {
 }
 
 /// `text` as one line in which no character acts.
-pub fn plain(text: &str) -> String {
+pub(crate) fn plain(text: &str) -> String {
     let seen = |c| match c {
         '\n' | '\r' | '\t' => ' ',
         c if acts(c) => char::REPLACEMENT_CHARACTER,

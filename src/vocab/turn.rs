@@ -176,24 +176,24 @@ pub enum Flag {
 
 impl Expect {
     /// Whether the turn asks for a reply and so has a `ttfa`.
-    pub fn asks_for_reply(self) -> bool {
+    pub(crate) fn asks_for_reply(self) -> bool {
         matches!(self, Self::Respond | Self::StopAndRespond)
     }
 
     /// Whether the turn interrupts the agent and so has a `stop`.
-    pub fn asks_for_stop(self) -> bool {
+    pub(crate) fn asks_for_stop(self) -> bool {
         matches!(self, Self::Stop | Self::StopAndRespond)
     }
 }
 
 impl Outcome {
     /// Whether the turn ended by itself rather than because the run was stopped.
-    pub fn has_ended(self) -> bool {
+    pub(crate) fn has_ended(self) -> bool {
         !matches!(self, Self::CutOff | Self::NotRun)
     }
 }
 
-named!(Anchor, Expect, Outcome, Confidence, Flag);
+named!(pub(crate) for Anchor, Expect, Outcome, Confidence, Flag);
 
 #[cfg(test)]
 mod tests {

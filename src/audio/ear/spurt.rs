@@ -124,6 +124,7 @@ impl Spurts {
     }
 
     /// Whether a spurt that has been reported is under way.
+    #[cfg(any(test, fuzzing))]
     pub(super) fn is_audible(&self) -> bool {
         matches!(
             self.state,

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 /// What the agent says, when, and where.
 #[derive(Debug, Args)]
-pub struct AgentArgs {
+pub(crate) struct AgentArgs {
     /// Answer to dispatches of this name only; without it, the server dispatches to every room
     #[arg(long, value_name = "NAME")]
     pub agent_name: Option<String>,
@@ -56,7 +56,7 @@ pub struct AgentArgs {
 
 /// How the agent tells the end of what its caller says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Hear {
+pub(crate) enum Hear {
     /// By level.
     Level,
     /// By the calibration chirp.

@@ -11,8 +11,8 @@ mod peer;
 mod table;
 mod usage;
 
-pub use args::CallersArgs;
-pub use level::LevelArgs;
+pub(crate) use args::CallersArgs;
+pub(crate) use level::LevelArgs;
 
 use crate::cli::console;
 use crate::cli::exit::Exit;
@@ -20,7 +20,7 @@ use clap::{Args, Subcommand};
 
 /// What is measured.
 #[derive(Debug, Args)]
-pub struct BenchArgs {
+pub(crate) struct BenchArgs {
     /// What is measured.
     #[command(subcommand)]
     pub command: BenchCommand,
@@ -28,7 +28,7 @@ pub struct BenchArgs {
 
 /// The benches.
 #[derive(Debug, Subcommand)]
-pub enum BenchCommand {
+pub(crate) enum BenchCommand {
     /// CPU and memory of a caller, tick lateness, time to join
     Callers(Box<CallersArgs>),
     /// The generator of one level: a process of its own

@@ -31,7 +31,7 @@ use std::time::Duration;
 
 /// What is measured, and against what.
 #[derive(Debug, Args)]
-pub struct CalibrateArgs {
+pub(crate) struct CalibrateArgs {
     /// Callers at once, one level after the other
     #[arg(long, value_name = "N,N,…", value_delimiter = ',', default_value = "1,10,50,100,200",
           value_parser = crate::cli::number::whole(1..=2_000))]

@@ -30,7 +30,7 @@ use step::Taker;
 
 /// What is asked, and of what.
 #[derive(Debug, Args)]
-pub struct CapacityArgs {
+pub(crate) struct CapacityArgs {
     /// Scenario file, or a scenario that comes with loadgen; its `load` is replaced
     #[arg(value_name = "SCENARIO", add = completing::scenarios())]
     pub scenario: String,
@@ -64,7 +64,7 @@ pub struct CapacityArgs {
 
 /// A quantile that must stay below a bound.
 #[derive(Debug, Clone)]
-pub struct Slo {
+pub(crate) struct Slo {
     threshold: Threshold,
     promise: Promise,
 }

@@ -15,7 +15,7 @@ use clap::Args;
 
 /// Arguments of `loadgen compare`.
 #[derive(Debug, Args)]
-pub struct CompareArgs {
+pub(crate) struct CompareArgs {
     /// What to compare with: a run folder, a baseline file, or a baseline's name
     #[arg(value_name = "BASELINE", add = completing::comparable())]
     pub baseline: String,

@@ -16,7 +16,7 @@ const NAME: &str = "loadgen";
 
 /// Which shell.
 #[derive(Debug, Args)]
-pub struct CompletionsArgs {
+pub(crate) struct CompletionsArgs {
     /// The shell: `source <(loadgen completions bash)` in its start-up file turns them on
     #[arg(value_name = "SHELL", value_enum)]
     pub shell: Shell,

@@ -11,7 +11,7 @@ use clap::Args;
 
 /// Which name.
 #[derive(Debug, Args)]
-pub struct ExplainArgs {
+pub(crate) struct ExplainArgs {
     /// A metric, a term or a doubt, as reports name it, such as ttfa; none: all of them
     #[arg(value_name = "NAME", add = completing::explained())]
     pub name: Vec<String>,

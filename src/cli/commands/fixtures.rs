@@ -24,7 +24,7 @@ const MAX_SIDECAR: usize = 64 << 10;
 
 /// Arguments of `loadgen fixtures`.
 #[derive(Debug, Args)]
-pub struct FixturesArgs {
+pub(crate) struct FixturesArgs {
     /// What to do with the recordings.
     #[command(subcommand)]
     pub command: FixturesCommand,
@@ -32,14 +32,14 @@ pub struct FixturesArgs {
 
 /// Subcommands of `loadgen fixtures`.
 #[derive(Debug, Subcommand)]
-pub enum FixturesCommand {
+pub(crate) enum FixturesCommand {
     /// Print level, start and end of speech, pauses and trailing silence
     Inspect(InspectArgs),
 }
 
 /// Arguments of `loadgen fixtures inspect`.
 #[derive(Debug, Args)]
-pub struct InspectArgs {
+pub(crate) struct InspectArgs {
     /// Sound files: WAV, FLAC, MP3, AAC, Vorbis, Opus
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,

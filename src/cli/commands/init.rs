@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 /// Where to write, and for whom.
 #[derive(Debug, Args)]
-pub struct InitArgs {
+pub(crate) struct InitArgs {
     /// Folder to write to; made if it is not there
     #[arg(value_name = "DIR", default_value = ".", value_hint = ValueHint::DirPath)]
     pub dir: PathBuf,

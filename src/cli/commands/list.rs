@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 /// Which runs, and how.
 #[derive(Debug, Args)]
-pub struct ListArgs {
+pub(crate) struct ListArgs {
     /// Folder whose run folders are shown
     #[arg(value_name = "DIR", default_value = DEFAULT_PARENT, value_hint = ValueHint::DirPath)]
     pub dir: PathBuf,

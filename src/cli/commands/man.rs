@@ -13,7 +13,7 @@ use std::path::PathBuf;
 
 /// Where to.
 #[derive(Debug, Args)]
-pub struct ManArgs {
+pub(crate) struct ManArgs {
     /// Folder for the pages, such as ~/.local/share/man/man1; it is made if there is none
     #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub dir: PathBuf,

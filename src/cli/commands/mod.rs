@@ -21,30 +21,30 @@ mod run;
 mod schema;
 mod validate;
 
-pub use agent::AgentArgs;
-pub use bench::{BenchArgs, BenchCommand, CallersArgs, LevelArgs};
-pub use calibrate::CalibrateArgs;
-pub use capacity::CapacityArgs;
-pub use compare::CompareArgs;
-pub use completions::CompletionsArgs;
-pub use explain::ExplainArgs;
-pub use fixtures::{FixturesArgs, FixturesCommand, InspectArgs};
-pub use init::InitArgs;
-pub use list::ListArgs;
-pub use man::ManArgs;
-pub use open::OpenArgs;
-pub use plan::PlanArgs;
-pub use report::ReportArgs;
-pub use run::RunArgs;
-pub use schema::SchemaArgs;
-pub use validate::ValidateArgs;
+pub(crate) use agent::AgentArgs;
+pub(crate) use bench::BenchArgs;
+pub(crate) use calibrate::CalibrateArgs;
+pub(crate) use capacity::CapacityArgs;
+pub(crate) use compare::CompareArgs;
+pub(crate) use completions::CompletionsArgs;
+pub(crate) use explain::ExplainArgs;
+pub(crate) use fixtures::FixturesArgs;
+pub(crate) use init::InitArgs;
+pub(crate) use list::ListArgs;
+pub(crate) use man::ManArgs;
+pub(crate) use open::OpenArgs;
+pub(crate) use plan::PlanArgs;
+pub(crate) use report::ReportArgs;
+pub(crate) use run::RunArgs;
+pub(crate) use schema::SchemaArgs;
+pub(crate) use validate::ValidateArgs;
 
 use super::exit::Exit;
 use clap::Subcommand;
 
 /// The commands.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Run a scenario: callers in rooms, replies heard, a report
     Run(Box<RunArgs>),
     /// Make the reports of a run again, also of one that was killed

@@ -19,7 +19,7 @@ const LAUNCH: Duration = Duration::from_secs(2);
 
 /// Which run.
 #[derive(Debug, Args)]
-pub struct OpenArgs {
+pub(crate) struct OpenArgs {
     /// Folder of the run
     #[arg(value_name = "RUN_DIR", add = completing::runs())]
     pub folder: PathBuf,

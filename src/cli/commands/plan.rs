@@ -13,7 +13,7 @@ use clap::Args;
 
 /// What to show.
 #[derive(Debug, Args)]
-pub struct PlanArgs {
+pub(crate) struct PlanArgs {
     /// Scenario file, or a scenario that comes with loadgen
     #[arg(value_name = "SCENARIO", add = completing::scenarios())]
     pub scenario: String,

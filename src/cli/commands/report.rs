@@ -15,7 +15,7 @@ use std::path::PathBuf;
 
 /// Which run, and in which formats.
 #[derive(Debug, Args)]
-pub struct ReportArgs {
+pub(crate) struct ReportArgs {
     /// Folder of the run
     #[arg(value_name = "RUN_DIR", add = completing::runs())]
     pub folder: PathBuf,

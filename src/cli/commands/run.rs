@@ -17,7 +17,7 @@ use std::path::PathBuf;
 
 /// What to run, and how.
 #[derive(Debug, Args)]
-pub struct RunArgs {
+pub(crate) struct RunArgs {
     /// Scenario file, or a scenario that comes with loadgen, such as quickstart
     #[arg(value_name = "SCENARIO", add = completing::scenarios())]
     pub scenario: String,

@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 
 /// Which schema.
 #[derive(Debug, Args)]
-pub struct SchemaArgs {
+pub(crate) struct SchemaArgs {
     /// Of what
     #[arg(value_name = "FILE", value_enum, default_value = "scenario")]
     pub of: Schema,
@@ -14,7 +14,7 @@ pub struct SchemaArgs {
 
 /// What there are schemas of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Schema {
+pub(crate) enum Schema {
     /// Scenarios
     Scenario,
     /// summary.json

@@ -12,7 +12,7 @@ use clap::Args;
 
 /// What to check.
 #[derive(Debug, Args)]
-pub struct ValidateArgs {
+pub(crate) struct ValidateArgs {
     /// Scenario files, or scenarios that come with loadgen
     #[arg(value_name = "SCENARIO", required = true, add = completing::scenarios())]
     pub scenarios: Vec<String>,

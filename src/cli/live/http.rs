@@ -49,7 +49,7 @@ const STRANGE: &str = "loadgen answers by its address, as localhost, or by the n
 
 /// Where to listen: an address or a name of this machine, and a port.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ListenAt {
+pub(crate) struct ListenAt {
     host: String,
     port: u16,
 }

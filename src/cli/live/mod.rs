@@ -9,7 +9,7 @@ mod otlp;
 mod progress;
 mod shown;
 
-pub use http::ListenAt;
+pub(crate) use http::ListenAt;
 #[cfg(any(test, fuzzing))]
 pub(crate) use http::answered;
 pub(super) use shown::RunLabels;
@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 /// The live outputs that the command line asks for.
 #[derive(Debug, Clone, Default)]
-pub struct LiveFlags {
+pub(crate) struct LiveFlags {
     /// Address to serve metrics on.
     pub metrics_listen: Option<ListenAt>,
     /// URL of the collector to send spans to.

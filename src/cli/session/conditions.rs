@@ -41,8 +41,7 @@ fn sound(utterance: &UtteranceConfig) -> Result<String, Trouble> {
     let path = &utterance.file;
     let read = std::fs::read(path)
         .map_err(|e| unreadable(format!("cannot read `{}`: {e}", path.display())))?;
-    let sound = load_utterance(&utterance.name, &utterance.sound())
-        .map_err(|e| unreadable(e.to_string()))?;
+    let sound = load_utterance(&utterance.sound()).map_err(|e| unreadable(e.to_string()))?;
     let mut fingerprint = Fnv::default();
     fingerprint.write(&read);
     let (length, end) = (time(sound.length()), time(sound.speech_end));

@@ -13,7 +13,7 @@ pub(super) mod conduct;
 pub(super) mod drive;
 mod gates;
 mod key_hosts;
-pub mod request;
+pub(crate) mod request;
 mod sentinels;
 mod start;
 pub(super) mod targets;

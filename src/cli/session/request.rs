@@ -13,7 +13,7 @@ use std::path::PathBuf;
 
 /// What to run, and how.
 #[derive(Debug, Clone, Default)]
-pub struct SessionRequest {
+pub(crate) struct SessionRequest {
     /// A file, or the name of a built-in scenario.
     pub scenario: String,
     /// The run folder; `None`: a new one under `reports/`.

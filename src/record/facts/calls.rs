@@ -19,7 +19,7 @@ const KILLED: &str = "cut_off";
 
 /// Context of a call that [`CallResult`] does not contain.
 #[derive(Debug, Clone, Copy)]
-pub struct CallContext<'a> {
+pub(crate) struct CallContext<'a> {
     /// Index in the plan.
     pub call: usize,
     /// Name of its room.
@@ -56,7 +56,8 @@ pub enum CallOutcome {
 
 impl CallOutcome {
     /// Every outcome.
-    pub const ALL: [Self; 5] = [
+    #[cfg(test)]
+    pub(crate) const ALL: [Self; 5] = [
         Self::Completed,
         Self::Failed,
         Self::CutOff,
@@ -65,7 +66,7 @@ impl CallOutcome {
     ];
 
     /// The name used in files.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Completed => "completed",
             Self::Failed => "failed",
@@ -101,7 +102,7 @@ impl From<&Failure> for CallFailure {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CallRecord {
     /// [`CALL_VERSION`].
-    pub version: u32,
+    pub(crate) version: u32,
     /// Index in the plan.
     pub call: usize,
     /// Name of its room.
@@ -111,17 +112,17 @@ pub struct CallRecord {
     /// Number of the block that the call belongs to, from 0, if measured calls are distributed over
     /// several variants, which are compared within a block.
     #[serde(default)]
-    pub block: Option<u64>,
+    pub(crate) block: Option<u64>,
     /// It was a warm-up call.
-    pub warmup: bool,
+    pub(crate) warmup: bool,
     /// Planned start, from the start of the run.
     pub planned_start_ms: Ms,
     /// Actual start; absent for a call that never started.
     pub started_ms: Option<Ms>,
     /// Actual start minus planned start.
-    pub lateness_ms: Option<Ms>,
+    pub(crate) lateness_ms: Option<Ms>,
     /// Start → signalling joined and media flowing.
-    pub join_ms: Option<Ms>,
+    pub(crate) join_ms: Option<Ms>,
     /// Start → an agent participant is in the room.
     #[serde(default)]
     pub agent_present_ms: Option<Ms>,
@@ -129,7 +130,7 @@ pub struct CallRecord {
     #[serde(alias = "agent_join_ms")]
     pub agent_audible_ms: Option<Ms>,
     /// The agent's track subscribed → onset of its first words.
-    pub greeting_ms: Option<Ms>,
+    pub(crate) greeting_ms: Option<Ms>,
     /// End of the call.
     pub ended_ms: Option<Ms>,
     /// How it ended; absent while it is in progress, and in files of version 1.
@@ -139,14 +140,14 @@ pub struct CallRecord {
     pub failure: Option<CallFailure>,
     /// How often the caller's own echo came back on the agent's track and was recognized as echo.
     #[serde(default)]
-    pub echoes: usize,
+    pub(crate) echoes: usize,
     /// Its turns by outcome.
     pub turns: TurnCounts,
 }
 
 impl CallRecord {
     /// The record of `result`; instants become relative to `run_start`.
-    pub fn new(context: &CallContext<'_>, result: &CallResult, run_start: Instant) -> Self {
+    pub(crate) fn new(context: &CallContext<'_>, result: &CallResult, run_start: Instant) -> Self {
         let outcomes = result.turns.iter().map(|t| t.outcome);
         let outcome = match result.failure {
             None => CallOutcome::Completed,
@@ -170,7 +171,7 @@ impl CallRecord {
     }
 
     /// The record of a planned call of `turns` turns that could not start.
-    pub fn dropped(context: &CallContext<'_>, turns: usize, run_start: Instant) -> Self {
+    pub(crate) fn dropped(context: &CallContext<'_>, turns: usize, run_start: Instant) -> Self {
         Self {
             outcome: Some(CallOutcome::Dropped),
             ..Self::begun(context, turns, run_start)
@@ -178,7 +179,7 @@ impl CallRecord {
     }
 
     /// The record of a planned call of `turns` turns that the end of the run left out.
-    pub fn not_run(context: &CallContext<'_>, turns: usize, run_start: Instant) -> Self {
+    pub(crate) fn not_run(context: &CallContext<'_>, turns: usize, run_start: Instant) -> Self {
         let outcomes = std::iter::repeat_n(Outcome::NotRun, turns);
         Self {
             outcome: Some(CallOutcome::NotRun),
@@ -188,7 +189,7 @@ impl CallRecord {
     }
 
     /// The record of a call of `turns` turns that has started; nothing else is known about it yet.
-    pub fn begun(context: &CallContext<'_>, turns: usize, run_start: Instant) -> Self {
+    pub(crate) fn begun(context: &CallContext<'_>, turns: usize, run_start: Instant) -> Self {
         Self {
             version: CALL_VERSION,
             call: context.call,
@@ -216,7 +217,7 @@ impl CallRecord {
     /// How the call ended; `None` while it is in progress. Files of version 1 have no outcome:
     /// there, a stop of the run was recorded as a failure, and every call that did not start was
     /// dropped.
-    pub fn ended_as(&self) -> Option<CallOutcome> {
+    pub(crate) fn ended_as(&self) -> Option<CallOutcome> {
         let of_version_1 = || match (&self.failure, self.started_ms, self.ended_ms) {
             (Some(failure), ..) if failure.cause == STOPPED || failure.cause == KILLED => {
                 Some(CallOutcome::CutOff)
@@ -232,7 +233,7 @@ impl CallRecord {
 
 /// The calls of a run, warm-up calls left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-pub struct CallCounts {
+pub(crate) struct CallCounts {
     /// Calls the plan holds.
     pub planned: usize,
     /// Calls that began.

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 /// What was said, asked and loaded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Conditions {
+pub(crate) struct Conditions {
     /// The run's `measurement_version` under the name that it had first.
     pub definitions: u32,
     /// Name and version of the jitter-buffer model.
@@ -28,7 +28,7 @@ pub struct Conditions {
 
 impl Conditions {
     /// One sentence for each difference from `other`; empty if the figures may be compared.
-    pub fn differences(&self, other: &Self) -> Vec<String> {
+    pub(crate) fn differences(&self, other: &Self) -> Vec<String> {
         let mut found = Vec::new();
         let mut differ = |what: &str, a: &str, b: &str| {
             if a != b {

@@ -59,7 +59,7 @@ pub enum RecordError {
 
 impl RecordError {
     /// What to try next; printed on its own `hint:` line.
-    pub fn hint(&self) -> &'static str {
+    pub(crate) fn hint(&self) -> &'static str {
         match self {
             Self::Occupied { .. } => {
                 "runs are never overwritten: name a new or empty folder with --out"

@@ -14,9 +14,9 @@ use std::io::{self, BufWriter};
 use std::path::Path;
 
 /// Version of the index; fields may be added within one.
-pub const EVIDENCE_VERSION: u32 = 1;
+pub(crate) const EVIDENCE_VERSION: u32 = 1;
 /// Maximum bytes of audio that a run keeps.
-pub const EVIDENCE_BYTES: u64 = 1 << 30;
+pub(crate) const EVIDENCE_BYTES: u64 = 1 << 30;
 const INDEX: &str = "index.json";
 /// Largest index that is read, in bytes: a run keeps the audio of a few hundred turns.
 const LARGEST_INDEX: u64 = 16 << 20;
@@ -47,11 +47,11 @@ pub struct EvidenceTurn {
     /// Why it was kept.
     pub why: EvidenceReason,
     /// Samples a second, for each of the two channels.
-    pub sample_rate: u32,
+    pub(crate) sample_rate: u32,
     /// The file's first sample, from the start of the run.
     pub start_ms: Ms,
     /// Length of the file.
-    pub length_ms: Ms,
+    pub(crate) length_ms: Ms,
     /// End of the caller's speech, in the left channel.
     pub speech_end_ms: Ms,
     /// The reply's onset at the loudspeaker, in the right channel, where there was one.
@@ -60,17 +60,17 @@ pub struct EvidenceTurn {
     pub onset_wire_ms: Option<Ms>,
     /// Some packets of the turn found no room in memory: the right channel ends early.
     #[serde(default)]
-    pub cut: bool,
+    pub(crate) cut: bool,
 }
 
 /// `evidence/index.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Evidence {
     /// Version of this file.
-    pub version: u32,
+    pub(crate) version: u32,
     /// Version of the measurement definitions behind the instants in it.
     #[serde(default = "first")]
-    pub measurement_version: u32,
+    pub(crate) measurement_version: u32,
     /// The turns, by call and turn.
     pub turns: Vec<EvidenceTurn>,
     /// Turns that should have been kept and were not, for lack of room or of time.
@@ -79,25 +79,25 @@ pub struct Evidence {
 }
 
 /// Size in bytes of a file with `samples` samples in each channel.
-pub fn wav_bytes(samples: usize) -> u64 {
+pub(crate) fn wav_bytes(samples: usize) -> u64 {
     WAV_HEADER + 4 * samples as u64
 }
 
 /// The evidence folder while it is being written.
 #[derive(Debug)]
-pub struct EvidenceFolder(RunFolder);
+pub(crate) struct EvidenceFolder(RunFolder);
 
 impl EvidenceFolder {
     /// Creates the folder, which must be new or empty.
     ///
     /// # Errors
     /// As [`RunFolder::create`].
-    pub fn create(path: &Path) -> Result<Self, RecordError> {
+    pub(crate) fn create(path: &Path) -> Result<Self, RecordError> {
         RunFolder::part(path).map(Self)
     }
 
     /// The file name of a turn's audio.
-    pub fn name(call: usize, turn: usize) -> String {
+    pub(crate) fn name(call: usize, turn: usize) -> String {
         format!("turn-{call:05}-{turn}.wav")
     }
 
@@ -105,7 +105,7 @@ impl EvidenceFolder {
     ///
     /// # Errors
     /// [`RecordError::Io`]; a partly written file is removed.
-    pub fn audio(
+    pub(crate) fn audio(
         &self,
         name: &str,
         sample_rate: u32,
@@ -130,7 +130,7 @@ impl EvidenceFolder {
     ///
     /// # Errors
     /// [`RecordError::Io`].
-    pub fn index(&self, evidence: &Evidence) -> Result<(), RecordError> {
+    pub(crate) fn index(&self, evidence: &Evidence) -> Result<(), RecordError> {
         let text = serde_json::to_vec_pretty(evidence)
             .map_err(|e| io_error("encode", &self.0.file(INDEX), e.into()))?;
         self.0.write(INDEX, &[&text[..], b"\n"].concat()).map(drop)
@@ -167,7 +167,7 @@ impl Evidence {
     ///
     /// # Errors
     /// [`RecordError::Io`], [`RecordError::Corrupt`], [`RecordError::Newer`].
-    pub fn read(run: &Path) -> Result<Option<Self>, RecordError> {
+    pub(crate) fn read(run: &Path) -> Result<Option<Self>, RecordError> {
         let path = run.join(EVIDENCE_FOLDER).join(INDEX);
         let mut read: Option<Self> = versioned(&path, EVIDENCE_VERSION, LARGEST_INDEX)?;
         if let Some(evidence) = &mut read {

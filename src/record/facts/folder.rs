@@ -12,7 +12,7 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Component, Path, PathBuf};
 
 /// Parent of run folders without `--out`.
-pub const DEFAULT_PARENT: &str = "reports";
+pub(crate) const DEFAULT_PARENT: &str = "reports";
 /// Longest part of a scenario's name in a folder's name, in bytes.
 const LONGEST_NAME: usize = 64;
 /// Upper bound on runs of one scenario that start in the same second.
@@ -22,7 +22,7 @@ pub(in crate::record) const SUMMARY: &str = "summary.json";
 /// The journal's file of turns.
 pub(in crate::record) const TURNS: &str = "turns.jsonl";
 /// The folder of a run's evidence, within the run's folder.
-pub const EVIDENCE_FOLDER: &str = "evidence";
+pub(crate) const EVIDENCE_FOLDER: &str = "evidence";
 /// What is known of a run at its start. Creating this file claims the folder: of two runs that
 /// are started on one folder, one succeeds.
 pub(in crate::record) const START: &str = "run.json";
@@ -62,7 +62,7 @@ impl RunFolder {
     ///
     /// # Errors
     /// [`RecordError::NoRun`] when it contains no file of a run.
-    pub fn open(path: &Path) -> Result<Self, RecordError> {
+    pub(crate) fn open(path: &Path) -> Result<Self, RecordError> {
         let path = path.to_owned();
         match [SUMMARY, TURNS].iter().any(|f| path.join(f).is_file()) {
             true => Ok(Self { path, made: false }),
@@ -139,7 +139,7 @@ impl RunFolder {
     }
 
     /// Path of the folder.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
@@ -169,7 +169,7 @@ impl RunFolder {
 
     /// Removes what a run that came to no call has made. What anybody else has put into the folder
     /// stays, and so does the folder then.
-    pub fn discard(&self) {
+    pub(crate) fn discard(&self) {
         for name in BEFORE_THE_FIRST_CALL {
             let _ = fs::remove_file(self.file(name));
         }
@@ -218,7 +218,7 @@ fn parent_of(path: &Path) -> &Path {
 ///
 /// # Errors
 /// The operating system's error; an existing file is then unchanged.
-pub fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(crate) fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
     make_all(parent_of(path))?;
     replace(path, bytes, create_private)
 }

@@ -11,71 +11,70 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Generator {
     /// How late its ticks were.
-    pub tick_lateness_ms: TickLateness,
+    pub(crate) tick_lateness_ms: TickLateness,
     /// Cores it kept busy, on average.
-    pub cpu_cores: f64,
+    pub(crate) cpu_cores: f64,
     /// Its largest resident memory.
-    pub rss_bytes: u64,
+    pub(crate) rss_bytes: u64,
     /// Packets sent, on average.
-    pub packets_out_per_s: f64,
+    pub(crate) packets_out_per_s: f64,
     /// Packets received, on average.
-    pub packets_in_per_s: f64,
+    pub(crate) packets_in_per_s: f64,
     /// How long received packets waited in our sockets: kernel's stamp → read.
     #[serde(default)]
-    pub receive_wait_ms: TickLateness,
+    pub(crate) receive_wait_ms: TickLateness,
     /// How late the timers of signalling were: joins, agent states, hang-ups.
     #[serde(default)]
-    pub signalling_lateness_ms: TickLateness,
+    pub(crate) signalling_lateness_ms: TickLateness,
     /// Datagrams that the kernel dropped for want of room in our sockets.
     #[serde(default)]
-    pub own_drops: u64,
+    pub(crate) own_drops: u64,
     /// Audio packets that a caller listened to.
     #[serde(default)]
-    pub packets_heard: u64,
+    pub(crate) packets_heard: u64,
     /// Audio packets dropped for a reason: of a track that is not the agent's voice, from before
     /// the track's section was known, or from after the call.
     #[serde(default)]
-    pub packets_ignored: u64,
+    pub(crate) packets_ignored: u64,
     /// Audio packets that belong to no known track.
     #[serde(default)]
-    pub packets_unheard: u64,
+    pub(crate) packets_unheard: u64,
     /// Media datagrams that failed authentication: not from the other side.
     #[serde(default)]
-    pub packets_unauthenticated: u64,
+    pub(crate) packets_unauthenticated: u64,
     /// Audio packets that had arrived before.
     #[serde(default)]
-    pub packets_repeated: u64,
+    pub(crate) packets_repeated: u64,
     /// Audio packets too far behind their stream to be heard.
     #[serde(default)]
-    pub packets_behind: u64,
+    pub(crate) packets_behind: u64,
     /// Packets sent that the other side reported as not received.
     #[serde(default)]
-    pub packets_lost_upstream: u64,
+    pub(crate) packets_lost_upstream: u64,
     /// Events of a connection that its call did not get because a queue was full.
     #[serde(default)]
-    pub events_lost: u64,
+    pub(crate) events_lost: u64,
     /// Media threads.
     #[serde(default)]
-    pub media_threads: usize,
+    pub(crate) media_threads: usize,
     /// Share of a core that the busiest of them used.
     #[serde(default)]
-    pub media_thread_cores: f64,
+    pub(crate) media_thread_cores: f64,
     /// Share of a core that each of them used, in the order of their start.
     #[serde(default)]
-    pub media_threads_cores: Vec<f64>,
+    pub(crate) media_threads_cores: Vec<f64>,
     /// Share of the time that one of them was ready to run and waited for a core; null where
     /// the kernel does not tell.
     #[serde(default)]
-    pub run_queue_wait: Option<f64>,
+    pub(crate) run_queue_wait: Option<f64>,
     /// Share of the machine's time that its host gave to others; null as above.
     #[serde(default)]
-    pub steal: Option<f64>,
+    pub(crate) steal: Option<f64>,
 }
 
 /// How late the media ticks were.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[expect(missing_docs, reason = "the field names are the statistics' own")]
-pub struct TickLateness {
+pub(crate) struct TickLateness {
     pub p50: Ms,
     pub p99: Ms,
     pub max: Ms,

@@ -35,7 +35,7 @@ pub struct JournalRead {
     /// The turns, in the order in which they ended, each from its last line.
     pub turns: Vec<TurnRecord>,
     /// What is left out because it was torn: the run was killed, or the power failed.
-    pub torn: Option<Torn>,
+    pub(crate) torn: Option<Torn>,
 }
 
 /// The file of calls that belongs to a file of turns.
@@ -45,7 +45,7 @@ fn calls_beside(turns: &Path) -> PathBuf {
 
 /// Keeps the last record of each turn, in the place of its first. Turns of sentinel calls are
 /// never amended, and all of them are kept.
-pub fn last_of_each(turns: Vec<TurnRecord>) -> Vec<TurnRecord> {
+pub(crate) fn last_of_each(turns: Vec<TurnRecord>) -> Vec<TurnRecord> {
     let mut places = HashMap::new();
     let mut kept: Vec<TurnRecord> = Vec::with_capacity(turns.len());
     for turn in turns {
@@ -126,7 +126,7 @@ impl Journal {
     ///
     /// # Errors
     /// [`RecordError::Io`].
-    pub fn tick(&mut self, now: Instant) -> Result<(), RecordError> {
+    pub(crate) fn tick(&mut self, now: Instant) -> Result<(), RecordError> {
         let due = self
             .last_sync
             .is_none_or(|last| now.saturating_duration_since(last) >= SYNC_INTERVAL);
@@ -150,7 +150,7 @@ impl Journal {
     ///
     /// # Errors
     /// As [`Self::read`].
-    pub fn read_back(&self) -> Result<(Vec<TurnRecord>, Vec<CallRecord>), RecordError> {
+    pub(crate) fn read_back(&self) -> Result<(Vec<TurnRecord>, Vec<CallRecord>), RecordError> {
         let turns = self.turns.path();
         Ok((Self::read(turns)?.turns, Self::read_calls(turns)?.0))
     }

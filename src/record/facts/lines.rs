@@ -47,11 +47,11 @@ pub(in crate::record) struct LinesRead<T> {
 )]
 pub struct Torn {
     /// The file.
-    pub path: PathBuf,
+    pub(crate) path: PathBuf,
     /// Where it begins, from 1.
-    pub line: usize,
+    pub(crate) line: usize,
     /// How much is unreadable.
-    pub bytes: u64,
+    pub(crate) bytes: u64,
 }
 
 impl LineFile {

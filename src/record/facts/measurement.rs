@@ -6,7 +6,7 @@
 
 /// A version of the definitions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Measurement {
+pub(crate) struct Measurement {
     /// Its number, from 1.
     pub version: u32,
     /// What it changed, in one sentence.
@@ -14,7 +14,7 @@ pub struct Measurement {
 }
 
 /// Every version, in ascending order. `docs/formats.md` shows this table.
-pub const MEASUREMENTS: &[Measurement] = &[
+pub(crate) const MEASUREMENTS: &[Measurement] = &[
     Measurement {
         version: 1,
         change: "the definitions of the first releases; files that name no version are of this one",
@@ -35,7 +35,7 @@ pub(in crate::record) fn first() -> u32 {
 
 /// The changes between two versions, oldest first; `None` if the versions are equal. A version
 /// that this release does not know is reported as such.
-pub fn changes_between(one: u32, other: u32) -> Option<Vec<String>> {
+pub(crate) fn changes_between(one: u32, other: u32) -> Option<Vec<String>> {
     let (older, newer) = (one.min(other), one.max(other));
     if older == newer {
         return None;

@@ -28,7 +28,7 @@ impl Ms {
     }
 
     /// In microseconds.
-    pub const fn micros(self) -> i64 {
+    pub(crate) const fn micros(self) -> i64 {
         self.0
     }
 
@@ -38,7 +38,7 @@ impl Ms {
     }
 
     /// `later` − `earlier`; negative if `later` comes first.
-    pub fn between(earlier: Instant, later: Instant) -> Self {
+    pub(crate) fn between(earlier: Instant, later: Instant) -> Self {
         match later.checked_duration_since(earlier) {
             Some(after) => after.into(),
             None => Self(-Self::from(earlier.duration_since(later)).0),
@@ -46,12 +46,12 @@ impl Ms {
     }
 
     /// As a duration; `None` when negative.
-    pub fn duration(self) -> Option<Duration> {
+    pub(crate) fn duration(self) -> Option<Duration> {
         u64::try_from(self.0).ok().map(Duration::from_micros)
     }
 
     /// A finite sample; `None` for +∞.
-    pub fn from_sample(sample: Sample) -> Option<Self> {
+    pub(crate) fn from_sample(sample: Sample) -> Option<Self> {
         sample.finite().map(Into::into)
     }
 }

@@ -41,38 +41,38 @@ pub struct TurnContext<'a> {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TurnRecord {
     /// [`TURN_VERSION`].
-    pub version: u32,
+    pub(crate) version: u32,
     /// Index of the call in the plan.
     pub call: usize,
     /// The call's room.
-    pub room: String,
+    pub(crate) room: String,
     /// Index of the turn in its call.
     pub turn: usize,
     /// Name of the utterance said.
-    pub utterance: String,
+    pub(crate) utterance: String,
     /// Name of the agent's configuration.
-    pub variant: String,
+    pub(crate) variant: String,
     /// Number of the block that the call belongs to, from 0, if measured calls are distributed over
     /// several variants, which are compared within a block.
     #[serde(default)]
-    pub block: Option<u64>,
+    pub(crate) block: Option<u64>,
     /// The turn belongs to a warm-up call: it is in the journal and the CSV, but not in metrics,
     /// outcomes and gates.
-    pub warmup: bool,
+    pub(crate) warmup: bool,
     /// The turn belongs to a sentinel call to loadgen's own agent, which measures the generator: it
     /// is in the journal only.
     #[serde(default, skip_serializing_if = "is_false")]
-    pub sentinel: bool,
+    pub(crate) sentinel: bool,
     /// What was expected.
     pub expect: Expect,
     /// How it ended.
     pub outcome: Outcome,
     /// Planned start of the utterance.
-    pub planned_ms: Option<Ms>,
+    pub(crate) planned_ms: Option<Ms>,
     /// Media start: when its first sample was captured.
-    pub started_ms: Option<Ms>,
+    pub(crate) started_ms: Option<Ms>,
     /// Capture time of the last speech sample.
-    pub speech_end_ms: Option<Ms>,
+    pub(crate) speech_end_ms: Option<Ms>,
     /// Mouth to ear: `ttfa_wire_ms` + `playout_ms`.
     pub ttfa_ms: Option<Ms>,
     /// End of speech → onset on the wire.
@@ -80,69 +80,69 @@ pub struct TurnRecord {
     /// Playout delay that an adaptive jitter buffer would have added to the onset packet.
     pub playout_ms: Option<Ms>,
     /// Name and version of the model of that jitter buffer; present with `playout_ms`.
-    pub playout_model: Option<String>,
+    pub(crate) playout_model: Option<String>,
     /// Caller's onset → agent's last audible sample.
     pub stop_ms: Option<Ms>,
     /// Early reply: how long before the end of speech it began.
-    pub early_by_ms: Option<Ms>,
+    pub(crate) early_by_ms: Option<Ms>,
     /// When the reply's last audible sample was heard.
-    pub reply_end_ms: Option<Ms>,
+    pub(crate) reply_end_ms: Option<Ms>,
     /// Send lateness of the last speech packet.
     pub send_lateness_ms: Option<Ms>,
     /// Level of the reply above the noise floor, in dB, to a tenth.
-    pub snr_db: Option<f64>,
+    pub(crate) snr_db: Option<f64>,
     /// Confidence in the onset.
-    pub confidence: Option<Confidence>,
+    pub(crate) confidence: Option<Confidence>,
     /// The onset may have been earlier by up to this much: audio around it was lost.
     pub loss_earlier_ms: Option<Ms>,
     /// End of speech → first packet of the transmission that led to the onset. Absent if the agent
     /// was already sending before the caller had finished.
     #[serde(default)]
-    pub first_packet_ms: Option<Ms>,
+    pub(crate) first_packet_ms: Option<Ms>,
     /// First packet with audio (no DTX) → onset: the reply's silent lead-in. Absent if the agent
     /// sent audio before the caller had finished.
     #[serde(default)]
-    pub lead_in_ms: Option<Ms>,
+    pub(crate) lead_in_ms: Option<Ms>,
     /// Whether a second, independent detector hears what was declared: a voice, or the tone.
     /// Absent if it was not asked.
     #[serde(default)]
-    pub second_opinion: Option<bool>,
+    pub(crate) second_opinion: Option<bool>,
     /// Distance between the onset and the start that the second detector hears.
     #[serde(default)]
-    pub second_apart_ms: Option<Ms>,
+    pub(crate) second_apart_ms: Option<Ms>,
     /// The onset may have been later by up to this much: a loss touches it.
     #[serde(default)]
-    pub loss_later_ms: Option<Ms>,
+    pub(crate) loss_later_ms: Option<Ms>,
     /// A missed reply that came after the timeout: end of speech → its onset on the wire.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub late_reply_ms: Option<Ms>,
     /// Lower reading of `ttfa_wire_ms`, if audio and agent state leave it ambiguous; absent if the
     /// agent was early by this reading.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ttfa_wire_low_ms: Option<Ms>,
+    pub(crate) ttfa_wire_low_ms: Option<Ms>,
     /// Higher reading of `ttfa_wire_ms`; absent if no reply came within the turn by this reading.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ttfa_wire_high_ms: Option<Ms>,
+    pub(crate) ttfa_wire_high_ms: Option<Ms>,
     /// Lower reading of `stop_ms`, as above.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub stop_low_ms: Option<Ms>,
+    pub(crate) stop_low_ms: Option<Ms>,
     /// Higher reading of `stop_ms`, as above.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub stop_high_ms: Option<Ms>,
+    pub(crate) stop_high_ms: Option<Ms>,
     /// The agent's track that the reply was heard on: `identity/name`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub agent_track: Option<String>,
+    pub(crate) agent_track: Option<String>,
     /// When another of the agent's tracks was heard for the first time during the turn.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub track_changed_ms: Option<Ms>,
+    pub(crate) track_changed_ms: Option<Ms>,
     /// Cut off: how long the caller had waited since its end of speech, without a reply.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub waited_ms: Option<Ms>,
+    pub(crate) waited_ms: Option<Ms>,
     /// Doubts about the turn, sorted, each once.
     #[serde(default)]
     pub flags: Vec<Flag>,
     /// Cause of the call's failure, for a failed turn.
-    pub failure: Option<String>,
+    pub(crate) failure: Option<String>,
 }
 
 #[expect(
@@ -155,13 +155,13 @@ fn is_false(flag: &bool) -> bool {
 
 impl TurnRecord {
     /// Whether the turn enters metrics, outcomes and gates.
-    pub fn is_measured(&self) -> bool {
+    pub(crate) fn is_measured(&self) -> bool {
         !self.warmup && !self.sentinel
     }
 
     /// Whether the turn is measured and was not cut off or left out by the end of the run. In files
     /// of version 1, a turn that a stop cut off is `failed` with the cause `stopped`.
-    pub fn counts(&self) -> bool {
+    pub(crate) fn counts(&self) -> bool {
         let stopped = self.failure.as_deref() == Some(STOPPED);
         self.is_measured() && self.outcome.has_ended() && !stopped
     }
@@ -252,7 +252,7 @@ pub struct TurnCounts {
 
 impl TurnCounts {
     /// Counts `outcomes` of `planned` turns.
-    pub fn of(planned: usize, outcomes: impl IntoIterator<Item = Outcome>) -> Self {
+    pub(crate) fn of(planned: usize, outcomes: impl IntoIterator<Item = Outcome>) -> Self {
         let mut counts = Self {
             planned,
             ..Self::default()

@@ -14,7 +14,7 @@ const LONGEST: u32 = 2 * 600 * 48_000;
 
 /// The loudest sample of each piece of a turn's audio, 0 to 255.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wave {
+pub(crate) struct Wave {
     /// The turn's call in the plan.
     pub call: usize,
     /// Index of the turn in its call.

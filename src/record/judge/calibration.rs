@@ -15,7 +15,7 @@ use std::time::Duration;
 
 /// Version of `calibration.json`; it rises when a field is renamed, removed or changes its
 /// meaning.
-pub const CALIBRATION_VERSION: u32 = 1;
+pub(crate) const CALIBRATION_VERSION: u32 = 1;
 /// Minimum number of turns for a 99th percentile.
 const TURNS_FOR_P99: usize = 500;
 /// Largest bias of a level that is trusted, in ms.
@@ -25,8 +25,7 @@ const MAX_TAIL_MS: f64 = 10.0;
 
 /// Error of one figure, in ms.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
-#[expect(missing_docs, reason = "the field names are the statistics' own")]
-pub struct ErrorStats {
+pub(crate) struct ErrorStats {
     pub bias_ms: Option<f64>,
     pub p50_abs_ms: Option<Ms>,
     pub p95_abs_ms: Option<Ms>,
@@ -67,7 +66,7 @@ impl ErrorStats {
 
 /// The error at one number of callers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct CalibrationLevel {
+pub(crate) struct CalibrationLevel {
     /// Callers at once.
     pub callers: u64,
     /// Turns that were measured and have a truth.
@@ -86,7 +85,7 @@ pub struct CalibrationLevel {
 
 impl CalibrationLevel {
     /// `truth`: a turn's true `ttfa_wire` in ms. `kept_up`: the run was valid.
-    pub fn of(
+    pub(crate) fn of(
         callers: u64,
         turns: &[TurnRecord],
         truth: &dyn Fn(&TurnRecord) -> Option<f64>,
@@ -125,7 +124,7 @@ impl CalibrationLevel {
 
 /// What a machine was measured to be good for; the content of `calibration.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Calibration {
+pub(crate) struct Calibration {
     /// [`CALIBRATION_VERSION`].
     pub version: u32,
     /// RFC 3339, UTC.
@@ -147,7 +146,7 @@ pub struct Calibration {
 
 impl Calibration {
     /// Number of callers up to which every level keeps the bounds; 0 if none does.
-    pub fn trusted(levels: &[CalibrationLevel]) -> u64 {
+    pub(crate) fn trusted(levels: &[CalibrationLevel]) -> u64 {
         let good = levels.iter().take_while(|l| l.is_trusted());
         good.last().map_or(0, |l| l.callers)
     }

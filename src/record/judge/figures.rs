@@ -15,8 +15,7 @@ const LEVEL: f64 = 0.95;
 
 /// Exact order statistics of one metric; null where nothing was measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[expect(missing_docs, reason = "the field names are the statistics' own")]
-pub struct Latency {
+pub(crate) struct Latency {
     pub count: usize,
     pub min_ms: Option<Ms>,
     pub mean_ms: Option<Ms>,
@@ -29,8 +28,7 @@ pub struct Latency {
 
 /// Exact order statistics with +∞: null stands for +∞ where `count` > 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[expect(missing_docs, reason = "the field names are the statistics' own")]
-pub struct AllTurns {
+pub(crate) struct AllTurns {
     pub count: usize,
     /// So many of `count` are +∞.
     pub infinite: usize,
@@ -46,7 +44,7 @@ pub struct AllTurns {
 /// Distribution-free confidence intervals from order statistics; the turns of a call count for
 /// as many as they are worth, which is fewer where they are alike.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Intervals {
+pub(crate) struct Intervals {
     /// They cover the true quantile with at least this probability.
     pub level: f64,
     /// Of `metrics.ttfa`.
@@ -58,8 +56,7 @@ pub struct Intervals {
 /// Intervals of the quantiles; null where there are too few turns (p95 needs 59 independent
 /// ones, p99 299).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[expect(missing_docs, reason = "the field names are the statistics' own")]
-pub struct Quantiles {
+pub(crate) struct Quantiles {
     pub p50: Option<Span>,
     pub p95: Option<Span>,
     pub p99: Option<Span>,
@@ -67,7 +64,7 @@ pub struct Quantiles {
 
 /// An interval of latencies; a null end is +∞.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Span {
+pub(crate) struct Span {
     /// Lower end.
     pub lower_ms: Option<Ms>,
     /// Upper end.
@@ -76,7 +73,7 @@ pub struct Span {
 
 impl Latency {
     /// The figures of `distribution`.
-    pub fn of(distribution: &Distribution) -> Self {
+    pub(crate) fn of(distribution: &Distribution) -> Self {
         let percentile = |p| distribution.percentile(p).and_then(Ms::from_sample);
         Self {
             count: distribution.count(),
@@ -93,7 +90,7 @@ impl Latency {
 
 impl AllTurns {
     /// The figures of `distribution`.
-    pub fn of(distribution: &Distribution) -> Self {
+    pub(crate) fn of(distribution: &Distribution) -> Self {
         let figures = Latency::of(distribution);
         Self {
             count: figures.count,

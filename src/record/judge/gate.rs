@@ -27,7 +27,7 @@ pub enum GateVerdict {
 /// What became of a gate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum GateAnswer {
+pub(crate) enum GateAnswer {
     /// The whole interval keeps the bound.
     Pass,
     /// The bound lies within the interval; the estimate keeps it.
@@ -53,17 +53,6 @@ impl From<Answer> for GateAnswer {
 }
 
 impl GateAnswer {
-    /// The name used in files.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Pass => "pass",
-            Self::WeakPass => "weak_pass",
-            Self::WeakFail => "weak_fail",
-            Self::Fail => "fail",
-            Self::Undecided => "undecided",
-        }
-    }
-
     fn verdict(self) -> GateVerdict {
         match self {
             Self::Pass | Self::WeakPass => GateVerdict::Passed,
@@ -75,7 +64,7 @@ impl GateAnswer {
 
 /// The 95 % interval of a gate's figure; a null end is +∞.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct GateInterval {
+pub(crate) struct GateInterval {
     /// Lower end, in ms, or a ratio for rates.
     pub lower: Option<f64>,
     /// Upper end.
@@ -86,43 +75,43 @@ pub struct GateInterval {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct GateResult {
     /// The metric.
-    pub metric: String,
+    pub(crate) metric: String,
     /// The variant that it looks at; null: all.
     #[serde(default)]
-    pub variant: Option<String>,
+    pub(crate) variant: Option<String>,
     /// The expression as written.
-    pub expression: String,
+    pub(crate) expression: String,
     /// The turns that it looks at.
     #[serde(default)]
-    pub on: GateOn,
+    pub(crate) on: GateOn,
     /// The figure seen, in ms, or a ratio for rates; null when infinite or undecided.
-    pub observed: Option<f64>,
+    pub(crate) observed: Option<f64>,
     /// The figure lies among the turns that were never answered: +∞.
-    pub observed_infinite: bool,
+    pub(crate) observed_infinite: bool,
     /// Its 95 % interval; null where there is none.
     #[serde(default)]
-    pub interval: Option<GateInterval>,
+    pub(crate) interval: Option<GateInterval>,
     /// Turns (or calls) behind it.
     #[serde(default)]
-    pub n: usize,
+    pub(crate) n: usize,
     /// The effective sample size: this many independent samples would give the same confidence.
     #[serde(default)]
-    pub effective_n: f64,
+    pub(crate) effective_n: f64,
     /// What became of it.
     pub verdict: GateVerdict,
     /// The same, weak answers told apart; absent in files of earlier releases.
     #[serde(default)]
-    pub answer: Option<GateAnswer>,
+    pub(crate) answer: Option<GateAnswer>,
     /// Why it is undecided.
-    pub reason: Option<String>,
+    pub(crate) reason: Option<String>,
     /// The figure, its interval and what follows, for people; empty in files of earlier releases.
     #[serde(default)]
-    pub words: String,
+    pub(crate) words: String,
 }
 
 impl GateResult {
     /// The answer; derived from the verdict in files that do not contain it.
-    pub fn answer(&self) -> GateAnswer {
+    pub(crate) fn answer(&self) -> GateAnswer {
         self.answer.unwrap_or(match self.verdict {
             GateVerdict::Passed => GateAnswer::Pass,
             GateVerdict::Failed => GateAnswer::Fail,
@@ -131,7 +120,7 @@ impl GateResult {
     }
 
     /// The metric, its filter and the expression: `ttfa{variant:fast} p(95)<1500ms`.
-    pub fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         name(
             &self.metric,
             self.variant.as_deref(),
@@ -141,7 +130,7 @@ impl GateResult {
     }
 
     /// The observed figure, with its unit.
-    pub fn figure(&self) -> String {
+    pub(crate) fn figure(&self) -> String {
         match (self.observed, self.observed_infinite) {
             (_, true) => "never (∞)".to_owned(),
             (None, _) => "–".to_owned(),

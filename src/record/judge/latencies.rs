@@ -26,7 +26,7 @@ const YOUNGER: [Metric; 2] = [Metric::AgentPresent, Metric::Stop];
 
 /// The latencies of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Metrics {
+pub(crate) struct Metrics {
     latencies: BTreeMap<Metric, Latency>,
     /// `ttfa` of all turns that asked for a reply, with missed and failed turns as +∞; gates are
     /// judged on it.
@@ -43,12 +43,12 @@ impl Metrics {
     }
 
     /// The figures of a latency that summaries have; empty for any other metric.
-    pub fn get(&self, metric: Metric) -> Latency {
+    pub(crate) fn get(&self, metric: Metric) -> Latency {
         self.latencies.get(&metric).copied().unwrap_or_default()
     }
 
     /// Every latency that summaries have, in the order of reports.
-    pub fn latencies(&self) -> impl Iterator<Item = (Metric, Latency)> {
+    pub(crate) fn latencies(&self) -> impl Iterator<Item = (Metric, Latency)> {
         Metric::summarized().map(|m| (m, self.get(m)))
     }
 

@@ -84,7 +84,7 @@ impl ValueSource {
 
 /// A call in progress, with the turns that it still owes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OpenCall {
+pub(crate) struct OpenCall {
     /// Index in the plan.
     pub call: usize,
     /// Name of its variant.
@@ -114,7 +114,7 @@ impl Metric {
     }
 
     /// The metric's value for a turn, whatever the turn expects.
-    pub fn ms_of_turn(self, turn: &TurnRecord) -> Option<Ms> {
+    pub(crate) fn ms_of_turn(self, turn: &TurnRecord) -> Option<Ms> {
         match self.values() {
             ValueSource::Turns { of, .. } => of(turn),
             _ => None,
@@ -122,7 +122,7 @@ impl Metric {
     }
 
     /// The metric's value for a call.
-    pub fn ms_of_call(self, call: &CallRecord) -> Option<Ms> {
+    pub(crate) fn ms_of_call(self, call: &CallRecord) -> Option<Ms> {
         match self.values() {
             ValueSource::Calls { of, .. } => of(call),
             _ => None,
@@ -130,17 +130,17 @@ impl Metric {
     }
 
     /// The latency that a turn which has ended adds to a running count.
-    pub fn of_turn(self, turn: &TurnRecord) -> Option<Duration> {
+    pub(crate) fn of_turn(self, turn: &TurnRecord) -> Option<Duration> {
         self.values().of_turn(turn).and_then(Sample::finite)
     }
 
     /// The latency that a call which has ended adds to a running count.
-    pub fn of_call(self, call: &CallRecord) -> Option<Duration> {
+    pub(crate) fn of_call(self, call: &CallRecord) -> Option<Duration> {
         self.values().of_call(call).and_then(Sample::finite)
     }
 
     /// The metric's samples among these calls and turns, of one variant or of all.
-    pub fn population(
+    pub(crate) fn population(
         self,
         calls: &[CallRecord],
         turns: &[TurnRecord],

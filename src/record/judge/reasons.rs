@@ -6,7 +6,7 @@
 
 /// What a reason is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ReasonKind {
+pub(crate) enum ReasonKind {
     /// The scenario has no thresholds.
     Unasked,
     /// The generator did not keep its time, or did not keep up.
@@ -42,7 +42,7 @@ const PHRASES: [(&str, ReasonKind); 11] = [
 
 impl ReasonKind {
     /// The kind of a reason; `None` if the reason says all there is to say.
-    pub fn of(reason: &str) -> Option<Self> {
+    pub(crate) fn of(reason: &str) -> Option<Self> {
         let mut phrases = PHRASES.iter();
         let found = phrases.find(|(phrase, _)| reason.contains(phrase));
         found.map(|(_, kind)| *kind)

@@ -19,34 +19,34 @@ const TURNS_A_HALF: usize = 4;
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Sentinels {
     /// Calls.
-    pub calls: usize,
+    pub(crate) calls: usize,
     /// Of these, calls that failed.
-    pub failed: usize,
+    pub(crate) failed: usize,
     /// Turns that were measured and have a truth.
-    pub turns: usize,
+    pub(crate) turns: usize,
     /// Turns that were not replied to, or that have no truth.
-    pub unmatched: usize,
+    pub(crate) unmatched: usize,
     /// Mean of `ttfa_wire` measured less true.
-    pub bias_ms: Option<f64>,
+    pub(crate) bias_ms: Option<f64>,
     /// Absolute error, median.
-    pub p50_abs_ms: Option<Ms>,
+    pub(crate) p50_abs_ms: Option<Ms>,
     /// Absolute error, 95th percentile.
-    pub p95_abs_ms: Option<Ms>,
+    pub(crate) p95_abs_ms: Option<Ms>,
     /// Absolute error, 99th percentile; null with fewer than 500 turns.
-    pub p99_abs_ms: Option<Ms>,
+    pub(crate) p99_abs_ms: Option<Ms>,
     /// The worst.
-    pub max_abs_ms: Option<Ms>,
+    pub(crate) max_abs_ms: Option<Ms>,
     /// Median error of the later half of the turns less that of the earlier; null with fewer
     /// than 8 turns.
-    pub shift_ms: Option<f64>,
+    pub(crate) shift_ms: Option<f64>,
     /// The median error, or that between the halves, is more than 5 ms: the generator or the
     /// path is the bottleneck.
-    pub moved: bool,
+    pub(crate) moved: bool,
 }
 
 impl Sentinels {
     /// `truth`: a turn's true `ttfa_wire` in ms.
-    pub fn of(
+    pub(crate) fn of(
         calls: usize,
         failed: usize,
         turns: &[TurnRecord],

@@ -13,7 +13,7 @@ use crate::vocab::Metric;
 impl RunRecord {
     /// The values of `metrics` (unknown names are left out) for the calls of `variant`, or for all
     /// calls if it is `None`.
-    pub fn series(&self, variant: Option<&str>, metrics: &[String]) -> Vec<Series> {
+    pub(crate) fn series(&self, variant: Option<&str>, metrics: &[String]) -> Vec<Series> {
         let known = metrics.iter().filter_map(|m| Metric::named(m));
         let series = known.map(|metric| Series {
             metric: metric.name().to_owned(),
@@ -24,7 +24,7 @@ impl RunRecord {
     }
 
     /// Names of the variants in the record, in ascending order.
-    pub fn variants(&self) -> Vec<&str> {
+    pub(crate) fn variants(&self) -> Vec<&str> {
         let mut names: Vec<&str> = self.turns.iter().map(|t| t.variant.as_str()).collect();
         names.extend(self.calls.iter().map(|c| c.variant.as_str()));
         names.sort_unstable();

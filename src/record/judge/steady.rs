@@ -14,9 +14,9 @@ use std::collections::HashMap;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SteadySpan {
     /// Its beginning.
-    pub from_ms: Ms,
+    pub(crate) from_ms: Ms,
     /// Its end; null: the end of the run.
-    pub until_ms: Option<Ms>,
+    pub(crate) until_ms: Option<Ms>,
 }
 
 impl SteadySpan {
@@ -27,7 +27,7 @@ impl SteadySpan {
 
 /// The figures of the turns and calls that began while the load was level.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Steady {
+pub(crate) struct Steady {
     /// When that was.
     pub spans: Vec<SteadySpan>,
     /// Their latencies.

@@ -57,58 +57,58 @@ pub struct RunFacts<'a> {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Summary {
     /// Version of this format.
-    pub version: u32,
+    pub(crate) version: u32,
     /// What the run came to.
     pub verdict: Verdict,
     /// Which run this was.
-    pub run: RunInfo,
+    pub(crate) run: RunInfo,
     /// What the scenario did to the packets on the way; absent: nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub network: Option<Network>,
+    pub(crate) network: Option<Network>,
     /// Latencies.
-    pub metrics: Metrics,
+    pub(crate) metrics: Metrics,
     /// What began while the load was level; absent where it always was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub steady: Option<Steady>,
+    pub(crate) steady: Option<Steady>,
     /// How far the quantiles of `ttfa` can be trusted.
-    pub intervals: Intervals,
+    pub(crate) intervals: Intervals,
     /// Measured turns by outcome.
     pub outcomes: TurnCounts,
     /// Measured calls.
-    pub calls: CallCounts,
+    pub(crate) calls: CallCounts,
     /// What a second, independent detector says of the replies' onsets.
     #[serde(default)]
-    pub second_opinion: SecondOpinions,
+    pub(crate) second_opinion: SecondOpinions,
     /// Times a caller's own voice came back on the agent's track, and was not taken for a reply.
     #[serde(default)]
-    pub echoes: usize,
+    pub(crate) echoes: usize,
     /// The longest that a caller had waited for a reply, since its end of speech, in the turns that
     /// the end of the run cut off; absent where there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub longest_wait_ms: Option<Ms>,
+    pub(crate) longest_wait_ms: Option<Ms>,
     /// Missed replies that came later than the turn's timeout.
     #[serde(default)]
-    pub late_replies: usize,
+    pub(crate) late_replies: usize,
     /// Measured turns by doubt; doubts nobody had are absent.
-    pub flags: BTreeMap<String, usize>,
+    pub(crate) flags: BTreeMap<String, usize>,
     /// Failed calls by cause, the most frequent first.
-    pub failures: Vec<FailureGroup>,
+    pub(crate) failures: Vec<FailureGroup>,
     /// The generator's own health.
-    pub generator: Generator,
+    pub(crate) generator: Generator,
     /// What the sentinels showed; null where there were none.
     #[serde(default)]
-    pub sentinels: Option<Sentinels>,
+    pub(crate) sentinels: Option<Sentinels>,
     /// Its variants, the one that answers soonest first; absent where there are not several.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub variants: Vec<VariantSummary>,
+    pub(crate) variants: Vec<VariantSummary>,
     /// What was said, asked and loaded; absent in runs of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub conditions: Option<Conditions>,
+    pub(crate) conditions: Option<Conditions>,
 }
 
 /// Which run it was.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct RunInfo {
+pub(crate) struct RunInfo {
     /// The scenario's name.
     pub name: String,
     /// The seed of the plan.
@@ -142,15 +142,15 @@ fn yes() -> bool {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Network {
     /// Share of the agent's packets that the callers dropped unheard, 0 to 1.
-    pub loss: f64,
+    pub(crate) loss: f64,
     /// Mean number dropped in a row; null: each packet for itself.
-    pub burst: Option<f64>,
+    pub(crate) burst: Option<f64>,
 }
 
 /// A voice detector's (or, where the scenario declares a tone, a tone detector's) word on the
 /// onsets of measured turns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-pub struct SecondOpinions {
+pub(crate) struct SecondOpinions {
     /// Onsets there were.
     pub onsets: usize,
     /// Of these, onsets that it was asked about; under high load it is asked about a share.
@@ -163,7 +163,7 @@ pub struct SecondOpinions {
 
 /// Failed calls of one cause.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct FailureGroup {
+pub(crate) struct FailureGroup {
     /// Stable machine name.
     pub cause: String,
     /// Calls.

@@ -42,7 +42,8 @@ pub struct Threshold {
 
 impl Threshold {
     /// A threshold on all turns, decided by the estimate.
-    pub fn new(metric: &str, expression: &str, gate: stats::Gate) -> Self {
+    #[cfg(test)]
+    pub(crate) fn new(metric: &str, expression: &str, gate: stats::Gate) -> Self {
         Self {
             metric: metric.to_owned(),
             variant: None,
@@ -54,7 +55,7 @@ impl Threshold {
     }
 
     /// The metric, its filter and the expression: `ttfa{variant:fast} p(95)<1500ms`.
-    pub fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         name(
             &self.metric,
             self.variant.as_deref(),
@@ -66,7 +67,7 @@ impl Threshold {
     /// Whether the records so far refute it at `level`, even if everything that the calls in
     /// progress (`open`) still owe keeps the bound. `steady`: periods of level load; empty if the
     /// load is always level.
-    pub fn is_refuted(
+    pub(crate) fn is_refuted(
         &self,
         calls: &[CallRecord],
         turns: &[TurnRecord],

@@ -21,7 +21,7 @@ use std::collections::BTreeSet;
 
 /// One variant's figures.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct VariantSummary {
+pub(crate) struct VariantSummary {
     /// Its name.
     pub name: String,
     /// Its measured calls.
@@ -40,7 +40,7 @@ pub struct VariantSummary {
 
 /// How much later a variant answers than the one ranked first, of all turns.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Behind {
+pub(crate) struct Behind {
     /// By the median.
     pub p50: Option<Lag>,
     /// By the 95th percentile.
@@ -49,7 +49,7 @@ pub struct Behind {
 
 /// A difference of one figure.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Lag {
+pub(crate) struct Lag {
     /// This variant less the first; null: infinite.
     pub by_ms: Option<Ms>,
     /// Between these it lies, at the level of `intervals`; null with too few turns, and a null
@@ -66,7 +66,7 @@ pub struct Lag {
 
 /// How many calls it takes before a difference can be decided.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct LagNeeded {
+pub(crate) struct LagNeeded {
     /// The smallest corrected p that so few calls can reach.
     pub best_p: f64,
     /// Calls there are: of the first variant, of this one.
@@ -94,7 +94,7 @@ impl From<Needed> for LagNeeded {
 /// A difference in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum LagVerdict {
+pub(crate) enum LagVerdict {
     /// Surely later, by more than 5 % and 20 ms.
     Slower,
     /// Surely sooner, by more than that.
@@ -107,7 +107,7 @@ pub enum LagVerdict {
 
 impl LagVerdict {
     /// The verdict as one word.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Slower => "slower",
             Self::Faster => "faster",

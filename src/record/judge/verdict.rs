@@ -66,15 +66,15 @@ pub struct Verdict {
     /// In one word.
     pub status: Status,
     /// Why it is not `passed`, the weightiest first.
-    pub reasons: Vec<String>,
+    pub(crate) reasons: Vec<String>,
     /// Why the run's figures are not those of the run that was planned, whatever its gates say:
     /// it was cut off, stopped, ended by a gate, too late, or made less load. Null where they
     /// are.
     #[serde(default)]
-    pub doubt: Option<String>,
+    pub(crate) doubt: Option<String>,
     /// The gate with `abort_on_fail` that ended the run; null: none did.
     #[serde(default)]
-    pub ended_by: Option<String>,
+    pub(crate) ended_by: Option<String>,
     /// Every gate, as the scenario orders them.
     pub gates: Vec<GateResult>,
 }
@@ -177,7 +177,7 @@ impl Ending {
 
 impl Verdict {
     /// The reasons that are about the run as a whole; the others are about a gate each.
-    pub fn reasons_of_the_run(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn reasons_of_the_run(&self) -> impl Iterator<Item = &str> {
         let of_gates: Vec<String> = self.gates.iter().map(GateResult::sentence).collect();
         let reasons = self.reasons.iter();
         reasons
@@ -186,7 +186,7 @@ impl Verdict {
     }
 
     /// Why the run's figures are not reliable, whatever its gates say; `None` if they are.
-    pub fn against_the_run(&self) -> Option<&str> {
+    pub(crate) fn against_the_run(&self) -> Option<&str> {
         if self.doubt.is_some() {
             return self.doubt.as_deref();
         }

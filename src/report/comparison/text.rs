@@ -23,7 +23,7 @@ const LONGEST: usize = 240;
 const TOLD: usize = 2;
 
 /// Renders the comparison, with a final newline; whole on a screen of [`Screen::ALL`] lines.
-pub fn render(compared: &Compared, screen: Screen) -> String {
+pub(crate) fn render(compared: &Compared, screen: Screen) -> String {
     let columns = columns(compared, screen.width);
     let mut parts = Vec::new();
     for (nth, pair) in compared.pairs.iter().enumerate() {

@@ -20,7 +20,7 @@ const HANDFUL: usize = 5;
 
 /// The screen as one string, with a final newline. `report`: the path of the report, or of the
 /// run folder.
-pub fn render(summary: &Summary, screen: Screen, report: Option<&str>) -> String {
+pub(crate) fn render(summary: &Summary, screen: Screen, report: Option<&str>) -> String {
     let parts = vec![
         top(summary, screen),
         reasons(summary, screen),

@@ -21,7 +21,7 @@ const FIGURE: usize = 10;
 
 /// Everything as one string, with a final newline. `report`: the path of the report, or of the
 /// run folder.
-pub fn render(summary: &Summary, screen: Screen, report: Option<&str>) -> String {
+pub(crate) fn render(summary: &Summary, screen: Screen, report: Option<&str>) -> String {
     let mut details = Details(Page::new(screen));
     details.verdict(summary);
     details.gates(summary);

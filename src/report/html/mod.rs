@@ -34,7 +34,7 @@ const STYLE: &str = include_str!("report.css");
 const SCRIPT: &str = include_str!("report.js");
 
 /// Renders the page of a run.
-pub fn render(record: &RunRecord) -> String {
+pub(crate) fn render(record: &RunRecord) -> String {
     let view = &View::new(record);
     let sections = parts::sections(view);
     let (word, ..) = top::word(view.summary.verdict.status);

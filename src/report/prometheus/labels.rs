@@ -4,7 +4,7 @@ use prometheus_client::encoding::EncodeLabelSet;
 
 /// State of a call that is under way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum CallState {
+pub(crate) enum CallState {
     /// Not yet joined.
     Joining,
     /// Joined, but the agent's track is not there yet.

@@ -24,7 +24,7 @@ fn ms(ms: u64) -> Duration {
 
 /// An utterance, and the same as callers send it.
 fn said() -> (Utterance, EncodedUtterance) {
-    let utterance = Utterance::new("order-status", FIXTURE, SoundInfo::default()).expect("speech");
+    let utterance = Utterance::new(FIXTURE, SoundInfo::default()).expect("speech");
     let said = EncodedUtterance {
         frames: utterance.frames.iter().map(|f| Arc::from(&**f)).collect(),
         spoken: Spoken::new(&utterance.pcm),

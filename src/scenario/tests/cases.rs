@@ -286,7 +286,7 @@ fn every_problem_has_a_message_and_a_hint() {
         }
         for problem in &problems {
             let text = problem.display("x.yaml");
-            writeln!(shown, "{text}  [{}]", problem.code.as_str()).expect("as above");
+            writeln!(shown, "{text}  [{:?}]", problem.code).expect("as above");
         }
         assert!(problems.is_sorted(), "{name}");
         assert!(

@@ -39,11 +39,11 @@ pub struct Series {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Noise {
     /// As a share of the baseline's figure.
-    pub share: f64,
+    pub(crate) share: f64,
     /// For latencies, in ms.
-    pub ms: f64,
+    pub(crate) ms: f64,
     /// For rates, between 0 and 1.
-    pub rate: f64,
+    pub(crate) rate: f64,
 }
 
 /// How to compare.
@@ -74,7 +74,7 @@ impl Default for CompareSettings {
 
 /// A figure that is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Figure {
+pub(crate) enum Figure {
     /// The median, in ms.
     P50,
     /// The 95th percentile, in ms.
@@ -100,32 +100,32 @@ pub enum Change {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Difference {
     /// The figure.
-    pub figure: Figure,
+    pub(crate) figure: Figure,
     /// Value of the baseline; may be infinite.
-    pub baseline: f64,
+    pub(crate) baseline: f64,
     /// Value of the candidate; may be infinite.
-    pub candidate: f64,
+    pub(crate) candidate: f64,
     /// Candidate − baseline; 0 if both are infinite.
-    pub by: f64,
+    pub(crate) by: f64,
     /// Confidence interval of the difference; `None` with too few samples.
     pub interval: Option<(f64, f64)>,
     /// Candidate − baseline of the statistic that the test permutes: the mean rank, the share
     /// beyond the common p95, or the share of hits. Its sign can differ from that of `by`.
-    pub tested: f64,
+    pub(crate) tested: f64,
     /// p-value of the permutation test: how often so large a difference arises by chance.
-    pub p: f64,
+    pub(crate) p: f64,
     /// The p-value corrected for all tests of the comparison (Holm).
-    pub p_adjusted: f64,
+    pub(crate) p_adjusted: f64,
     /// The verdict.
-    pub change: Change,
+    pub(crate) change: Change,
     /// What is missing if the verdict is inconclusive and this few calls could not have been
     /// conclusive, whatever their values. Never set for the 95th percentile.
-    pub needed: Option<Needed>,
+    pub(crate) needed: Option<Needed>,
 }
 
 /// What is missing in a comparison that has too few calls to be conclusive, whatever their values.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Needed {
+pub(crate) struct Needed {
     /// The smallest p that this few calls can reach, corrected for all tests of the comparison.
     pub best_p: f64,
     /// Number of calls available: of the baseline, of the candidate.
@@ -144,7 +144,7 @@ pub struct Comparison {
     pub metric: String,
     /// One difference per figure.
     pub differences: Vec<Difference>,
-    /// The verdict on all figures together, by [`Change::of_all`].
+    /// The verdict on all figures together, by `Change::of_all`.
     pub change: Change,
 }
 
@@ -160,7 +160,7 @@ impl Series {
 
 impl Figure {
     /// The figure's name in files.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::P50 => "p50",
             Self::P95 => "p95",
@@ -171,7 +171,7 @@ impl Figure {
 
 impl Change {
     /// The verdict's name in files.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Improved => "improved",
             Self::Regressed => "regressed",
@@ -182,7 +182,7 @@ impl Change {
 
     /// The verdict on several figures together: regressed if any is, else improved if any is, else
     /// inconclusive if any is or there are none, else unchanged.
-    pub fn of_all(all: impl IntoIterator<Item = Self>) -> Self {
+    pub(crate) fn of_all(all: impl IntoIterator<Item = Self>) -> Self {
         let all: Vec<Self> = all.into_iter().collect();
         let any = |change| all.contains(&change);
         if any(Self::Regressed) {

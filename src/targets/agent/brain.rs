@@ -40,7 +40,7 @@ struct Saying {
 }
 
 /// The agent's end of one call.
-pub struct AgentEnd {
+pub(crate) struct AgentEnd {
     room: String,
     voice: Arc<Voice>,
     delays: DelayStream,

@@ -15,7 +15,7 @@ const MAX_TONE: Duration = Duration::from_secs(60);
 
 /// Why a clip cannot be made.
 #[derive(Debug, thiserror::Error)]
-pub enum ClipError {
+pub(crate) enum ClipError {
     /// The recording cannot be used.
     #[error(transparent)]
     Audio(#[from] AudioError),
@@ -29,7 +29,7 @@ pub enum ClipError {
 
 impl ClipError {
     /// What to try next.
-    pub fn hint(&self) -> &'static str {
+    pub(crate) fn hint(&self) -> &'static str {
         match self {
             Self::Audio(e) => e.hint(),
             Self::Silent => "use a recording whose speech is louder than −50 dBFS",
@@ -40,7 +40,7 @@ impl ClipError {
 
 /// An utterance of the agent.
 #[derive(Debug)]
-pub struct Clip {
+pub(crate) struct Clip {
     pub(super) codec: Codec,
     /// Frames of 20 ms.
     pub(super) frames: Vec<Arc<[u8]>>,
@@ -54,7 +54,7 @@ impl Clip {
     ///
     /// # Errors
     /// The length is out of range.
-    pub fn tone(length: Duration, codec: Codec) -> Result<Self, ClipError> {
+    pub(crate) fn tone(length: Duration, codec: Codec) -> Result<Self, ClipError> {
         if length < Duration::from_millis(100) || length > MAX_TONE {
             return Err(ClipError::Length(length));
         }
@@ -65,7 +65,7 @@ impl Clip {
     ///
     /// # Errors
     /// The bytes are not a recording, or the recording is silent.
-    pub fn recording(
+    pub(crate) fn recording(
         bytes: &[u8],
         extension: Option<&str>,
         codec: Codec,
@@ -120,7 +120,7 @@ fn onset(frames: &[Arc<[u8]>], codec: Codec) -> Result<(usize, Duration), ClipEr
 
 /// Everything that an agent can say.
 #[derive(Debug)]
-pub struct Voice {
+pub(crate) struct Voice {
     /// The reply to every turn.
     pub(super) reply: Clip,
     /// Said first, once the caller is there.
@@ -134,7 +134,7 @@ impl Voice {
     ///
     /// # Errors
     /// The codec fails (out of memory).
-    pub fn new(reply: Clip, greeting: Option<Clip>) -> Result<Self, ClipError> {
+    pub(crate) fn new(reply: Clip, greeting: Option<Clip>) -> Result<Self, ClipError> {
         let silence = reply.codec.silence()?;
         Ok(Self {
             reply,

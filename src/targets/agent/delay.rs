@@ -14,21 +14,21 @@ const MAX: Duration = Duration::from_secs(60);
 
 /// An endless sequence of delays.
 #[derive(Debug, Clone)]
-pub struct DelayStream {
+pub(crate) struct DelayStream {
     delay: AgentDelay,
     random: ChaCha8Rng,
 }
 
 impl DelayStream {
     /// The delays of one call.
-    pub fn new(delay: AgentDelay, seed: u64, call: u64) -> Self {
+    pub(crate) fn new(delay: AgentDelay, seed: u64, call: u64) -> Self {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         random.set_stream(call);
         Self { delay, random }
     }
 
     /// The next delay.
-    pub fn draw(&mut self) -> Duration {
+    pub(crate) fn draw(&mut self) -> Duration {
         let seconds = |d: Duration| d.as_secs_f64();
         let drawn = match self.delay {
             AgentDelay::Fixed(delay) => return delay,

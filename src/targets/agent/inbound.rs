@@ -22,7 +22,7 @@ const DTX_GAP: Duration = Duration::from_millis(60);
 
 /// How the agent finds the last sample of what its caller says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum EndDetection {
+pub(crate) enum EndDetection {
     /// By level, as for speech.
     #[default]
     Level,

@@ -18,15 +18,15 @@ mod pipe;
 mod truth;
 mod worker;
 
-pub use brain::AgentEnd;
-pub use clip::{Clip, ClipError, Voice};
-pub use delay::DelayStream;
-pub use inbound::EndDetection;
-pub use notice::{AgentNotice, Tell};
-pub use pipe::serve_pipe;
+pub(crate) use brain::AgentEnd;
+pub(crate) use clip::{Clip, ClipError, Voice};
+pub(crate) use delay::DelayStream;
+pub(crate) use inbound::EndDetection;
+pub(crate) use notice::{AgentNotice, Tell};
+pub(crate) use pipe::serve_pipe;
 pub(in crate::targets) use pipe::{PipeReply, PipeRequest};
-pub use truth::{TruthLine, TruthWriter};
-pub use worker::{WorkerError, WorkerOptions, serve_livekit};
+pub(crate) use truth::TruthWriter;
+pub(crate) use worker::{WorkerOptions, serve_livekit};
 
 use crate::net::Engine;
 use crate::vocab::AgentDelay;
@@ -35,13 +35,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// The reference agent on media threads.
-pub struct Agent {
+pub(crate) struct Agent {
     engine: Engine<AgentEnd>,
     calls: AgentCalls,
 }
 
 /// State shared by an agent's calls; creates the agent's end of each call.
-pub struct AgentCalls {
+pub(crate) struct AgentCalls {
     voice: Arc<Voice>,
     delay: AgentDelay,
     seed: u64,
@@ -56,7 +56,7 @@ impl Agent {
     ///
     /// # Errors
     /// The operating system refuses threads or descriptors.
-    pub fn new(
+    pub(crate) fn new(
         threads: usize,
         voice: Voice,
         delay: AgentDelay,
@@ -71,7 +71,7 @@ impl Agent {
     }
 
     /// Sets how many concurrent calls the agent handles: beyond that, every delay doubles.
-    pub fn with_capacity(mut self, calls: u32) -> Self {
+    pub(crate) fn with_capacity(mut self, calls: u32) -> Self {
         self.calls.crowd.capacity = Some(calls);
         self
     }
@@ -84,7 +84,7 @@ impl Agent {
 
 impl AgentCalls {
     /// Creates an agent that has not had a call yet.
-    pub fn new(
+    pub(crate) fn new(
         voice: Voice,
         delay: AgentDelay,
         seed: u64,

@@ -6,7 +6,7 @@ use crate::call::Failure;
 
 /// Something went wrong that does not end the agent.
 #[derive(Debug, thiserror::Error)]
-pub enum AgentNotice {
+pub(crate) enum AgentNotice {
     /// The server is not reached any more; the worker registers again.
     #[error("the worker's connection was lost ({0}); trying again")]
     ConnectionLost(Failure),
@@ -27,4 +27,4 @@ pub enum AgentNotice {
 }
 
 /// Takes notices, from any thread.
-pub type Tell = fn(AgentNotice);
+pub(crate) type Tell = fn(AgentNotice);

@@ -51,7 +51,7 @@ type Calls = HashMap<u64, JoinHandle<()>>;
 ///
 /// # Errors
 /// The pipe cannot be read or written.
-pub async fn serve_pipe(
+pub(crate) async fn serve_pipe(
     agent: Agent,
     input: impl AsyncRead + Unpin,
     mut output: impl AsyncWrite + Unpin,

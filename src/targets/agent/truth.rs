@@ -23,7 +23,7 @@ const FLUSH: Duration = Duration::from_millis(100);
 
 /// One reply. Instants are nanoseconds on CLOCK_MONOTONIC.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct TruthLine {
+pub(crate) struct TruthLine {
     /// Room name.
     pub room: String,
     /// The caller's turn, from 0.
@@ -58,7 +58,7 @@ impl TruthSender {
 
 /// A thread that writes the truth file.
 #[derive(Debug)]
-pub struct TruthWriter {
+pub(crate) struct TruthWriter {
     sender: Option<TruthSender>,
     thread: Option<JoinHandle<std::io::Result<()>>>,
     tell: Tell,
@@ -70,7 +70,7 @@ impl TruthWriter {
     ///
     /// # Errors
     /// The operating system refuses the file or the thread.
-    pub fn create(path: &Path, tell: Tell) -> std::io::Result<Self> {
+    pub(crate) fn create(path: &Path, tell: Tell) -> std::io::Result<Self> {
         let mut options = OpenOptions::new();
         let file = options.write(true).create(true).truncate(true).mode(0o600);
         let file = BufWriter::new(file.open(path)?);

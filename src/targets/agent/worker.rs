@@ -34,7 +34,7 @@ const CALLER: u32 = 0;
 
 /// Settings of the worker.
 #[derive(Debug, Clone)]
-pub struct WorkerOptions {
+pub(crate) struct WorkerOptions {
     /// The server's address.
     pub address: Address,
     /// The server's API key and secret.
@@ -47,7 +47,7 @@ pub struct WorkerOptions {
 
 /// Why the worker cannot serve.
 #[derive(Debug, thiserror::Error)]
-pub enum WorkerError {
+pub(crate) enum WorkerError {
     /// The server did not accept the registration.
     #[error("cannot register as an agent worker: {0}")]
     NotRegistered(#[from] Failure),
@@ -55,7 +55,7 @@ pub enum WorkerError {
 
 impl WorkerError {
     /// What to try next.
-    pub fn hint(&self) -> &'static str {
+    pub(crate) fn hint(&self) -> &'static str {
         match self {
             Self::NotRegistered(f) => f.hint(),
         }
@@ -69,7 +69,7 @@ type Outbox = mpsc::Sender<worker_message::Message>;
 ///
 /// # Errors
 /// The first registration fails; later losses are retried.
-pub async fn serve_livekit(
+pub(crate) async fn serve_livekit(
     agent: Arc<Agent>,
     options: WorkerOptions,
     stop: CancellationToken,

@@ -5,4 +5,4 @@ mod call;
 mod child;
 mod target;
 
-pub use target::Embedded;
+pub(crate) use target::Embedded;

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 /// The reference agent as a child process.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Embedded {
+pub(crate) struct Embedded {
     /// Path of this program.
     pub program: PathBuf,
     /// Arguments with the agent's settings.

@@ -47,7 +47,7 @@ pub enum Mishap {
 
 impl Mishap {
     /// Its name in counts.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::AgentLeaves => "agent leaves",
             Self::TargetGone => "target gone",
@@ -65,7 +65,7 @@ impl Mishap {
 pub struct Befallen(Arc<Mutex<BTreeMap<&'static str, u64>>>);
 
 impl Befallen {
-    /// The counts so far, by [`Mishap::name`].
+    /// The counts so far, by the mishap's name.
     pub fn counts(&self) -> BTreeMap<&'static str, u64> {
         self.0
             .lock()

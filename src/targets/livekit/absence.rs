@@ -13,7 +13,7 @@ const LEFT: &str = "look at the agent's log: it closed its session or crashed";
 
 /// Why the caller could not hear an agent.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Absence {
+pub(crate) enum Absence {
     /// No worker has taken the dispatched job.
     #[error("no worker took the job{} within {waited:?}", of_agent(agent_name))]
     NoWorker {
@@ -122,7 +122,7 @@ fn of_agent(name: &str) -> String {
 
 impl Absence {
     /// Stable machine name of the cause, as in `failures[].cause`.
-    pub fn cause(&self) -> &'static str {
+    pub(crate) fn cause(&self) -> &'static str {
         match self {
             Self::NoWorker { .. } => "agent_no_worker",
             Self::JobRejected { .. } => "agent_job_rejected",
@@ -140,7 +140,7 @@ impl Absence {
     }
 
     /// What to try next.
-    pub fn hint(&self) -> &'static str {
+    pub(crate) fn hint(&self) -> &'static str {
         match self {
             Self::NoWorker { agent_name, .. } if agent_name.is_empty() => {
                 "start a worker that serves without an agent name, or set `target.agent_name`; a worker at its load limit takes no job either"

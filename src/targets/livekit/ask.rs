@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 /// What the calls of a variant ask for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Ask {
+pub(crate) struct Ask {
     /// The agent to dispatch; `None` for the server's automatic dispatch.
     pub dispatch: Option<Dispatch>,
     /// Attributes of the caller.

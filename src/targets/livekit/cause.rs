@@ -11,7 +11,7 @@ pub(super) const REFUSED: &str = "token_refused";
 
 /// Why a call could not join.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Cause {
+pub(crate) enum Cause {
     /// The server refused the token.
     #[error("the server refused the token ({detail})")]
     TokenRefused {
@@ -64,7 +64,7 @@ pub enum Cause {
 
 impl Cause {
     /// Stable machine name, as in `failures[].cause`.
-    pub fn name(&self) -> &'static str {
+    pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::TokenRefused { .. } => REFUSED,
             Self::Quota { .. } => "quota",
@@ -78,7 +78,7 @@ impl Cause {
     }
 
     /// What to try next.
-    pub fn hint(&self) -> &'static str {
+    pub(crate) fn hint(&self) -> &'static str {
         match self {
             Self::TokenRefused { .. } => {
                 "check LIVEKIT_API_KEY and LIVEKIT_API_SECRET against the server's keys, and this machine's clock"

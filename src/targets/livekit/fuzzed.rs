@@ -98,7 +98,7 @@ impl Room {
 
     /// The participants, each with its number of tracks and the length of its longest text.
     pub(crate) fn sizes(&self) -> Vec<(usize, usize)> {
-        let of = |p: &super::Participant| {
+        let of = |p: &super::roster::Participant| {
             let texts = p.tracks.iter().flat_map(|t| [&t.sid, &t.name]);
             let texts = texts.chain([&p.sid, &p.identity]);
             let longest = texts.map(|text| text.chars().count()).max();

@@ -30,18 +30,17 @@ mod twirp;
 mod voices;
 mod wire;
 
-pub use absence::Absence;
-pub use ask::Ask;
-pub use cause::Cause;
-pub use own::OwnWorker;
-pub use roster::{Participant, ParticipantKind, Presence, Roster, Section, Track, TrackSource};
-pub use session::{Join, Session, SessionCommand, SessionEvent};
-pub use target::Livekit;
-pub use token::{Credentials, Dispatch, RoomTicket};
-pub use voices::AgentChoice;
+pub(crate) use ask::Ask;
+pub(crate) use cause::Cause;
+pub(crate) use own::OwnWorker;
+pub(crate) use roster::{ParticipantKind, Roster};
+pub(crate) use session::{Join, Session, SessionCommand, SessionEvent};
+pub(crate) use target::Livekit;
+pub(crate) use token::{Credentials, Dispatch};
+pub(crate) use voices::AgentChoice;
 
 /// Chooses the TLS implementation for the process; call it before the first connection.
-pub fn install_crypto() {
+pub(crate) fn install_crypto() {
     // A provider installed earlier in this process is just as good.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
 }

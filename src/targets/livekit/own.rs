@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 const FAREWELL: Duration = Duration::from_secs(5);
 
 /// A registered reference agent.
-pub struct OwnWorker(Mutex<Child>);
+pub(crate) struct OwnWorker(Mutex<Child>);
 
 fn no_agent(detail: impl std::fmt::Display) -> Failure {
     Failure::Generator {
@@ -33,7 +33,7 @@ impl OwnWorker {
     ///
     /// # Errors
     /// The agent does not start, or is not registered in time.
-    pub async fn start(
+    pub(crate) async fn start(
         own: &OwnAgent,
         address: &Address,
         credentials: &Credentials,
@@ -65,12 +65,12 @@ impl OwnWorker {
     }
 
     /// The agent's process id, while it runs.
-    pub async fn pid(&self) -> Option<u32> {
+    pub(crate) async fn pid(&self) -> Option<u32> {
         self.0.lock().await.id()
     }
 
     /// Tells the agent to end and waits until it has; kills it if it takes too long.
-    pub async fn stop(&self) {
+    pub(crate) async fn stop(&self) {
         let mut child = self.0.lock().await;
         drop(child.stdin.take());
         if tokio::time::timeout(FAREWELL, child.wait()).await.is_err() {

@@ -24,7 +24,7 @@ const NAME: usize = 256;
 
 /// The kind of a participant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ParticipantKind {
+pub(crate) enum ParticipantKind {
     /// An agent, by the token that the server gave to its worker.
     Agent,
     /// A participant that joined with a plain token: people, and bots of other frameworks.
@@ -35,7 +35,7 @@ pub enum ParticipantKind {
 
 impl ParticipantKind {
     /// Its name in LiveKit's protocol.
-    pub fn label(self) -> &'static str {
+    pub(crate) fn label(self) -> &'static str {
         match self {
             Self::Agent => Kind::Agent.as_str_name(),
             Self::Standard => Kind::Standard.as_str_name(),
@@ -46,7 +46,7 @@ impl ParticipantKind {
 
 /// The source of an audio track.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TrackSource {
+pub(crate) enum TrackSource {
     /// A microphone, so a voice.
     Microphone,
     /// The publisher does not say.
@@ -57,7 +57,7 @@ pub enum TrackSource {
 
 impl TrackSource {
     /// Its name in LiveKit's protocol.
-    pub fn label(self) -> &'static str {
+    pub(crate) fn label(self) -> &'static str {
         match self {
             Self::Microphone => proto::TrackSource::Microphone.as_str_name(),
             Self::Unknown => proto::TrackSource::Unknown.as_str_name(),
@@ -68,7 +68,7 @@ impl TrackSource {
 
 /// A participant other than ourselves.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Participant {
+pub(crate) struct Participant {
     /// Server-assigned id.
     pub sid: String,
     /// Identity.
@@ -85,7 +85,7 @@ pub struct Participant {
 
 /// An audio track.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Track {
+pub(crate) struct Track {
     /// Server-assigned id.
     pub sid: String,
     /// Name.
@@ -98,7 +98,7 @@ pub struct Track {
 
 /// What the server says about a participant.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Presence {
+pub(crate) enum Presence {
     /// It is in the room, with these properties.
     Here(Participant),
     /// It left.
@@ -168,7 +168,7 @@ impl Presence {
 
 /// Where a track's media arrives.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Section {
+pub(crate) struct Section {
     /// Index of the transport.
     pub transport: usize,
     /// Id of the media section.
@@ -177,7 +177,7 @@ pub struct Section {
 
 /// The room's other participants, and where their tracks arrive.
 #[derive(Debug, Default)]
-pub struct Roster {
+pub(crate) struct Roster {
     present: Vec<Participant>,
     /// Keyed by track id.
     sections: HashMap<String, Section>,
@@ -185,7 +185,7 @@ pub struct Roster {
 
 impl Roster {
     /// Applies what the server says about a participant; returns the one that left, if one did.
-    pub fn update(&mut self, presence: Presence) -> Option<Participant> {
+    pub(crate) fn update(&mut self, presence: Presence) -> Option<Participant> {
         match presence {
             Presence::Here(mut new) => {
                 let others = self.present.iter().filter(|p| p.sid != new.sid);
@@ -208,7 +208,7 @@ impl Roster {
 
     /// Applies the list of a transport's sections and the tracks that they hold now. A section
     /// that is missing from it holds nothing any more.
-    pub fn place(&mut self, transport: usize, tracks: HashMap<String, String>) {
+    pub(crate) fn place(&mut self, transport: usize, tracks: HashMap<String, String>) {
         self.sections.retain(|_, s| s.transport != transport);
         let is_short = |(mid, track): &(String, String)| mid.len().max(track.len()) <= NAME;
         let placed = tracks.into_iter().filter(is_short).take(SECTIONS);
@@ -217,17 +217,17 @@ impl Roster {
     }
 
     /// The others in the room, in order of arrival.
-    pub fn present(&self) -> &[Participant] {
+    pub(crate) fn present(&self) -> &[Participant] {
         &self.present
     }
 
     /// Where a track arrives.
-    pub fn section(&self, track: &str) -> Option<&Section> {
+    pub(crate) fn section(&self, track: &str) -> Option<&Section> {
         self.sections.get(track)
     }
 
     /// The tracks that reach us, with their publishers, in order of arrival.
-    pub fn placed(&self) -> impl Iterator<Item = (&Participant, &Track, &Section)> {
+    pub(crate) fn placed(&self) -> impl Iterator<Item = (&Participant, &Track, &Section)> {
         self.present.iter().flat_map(move |p| {
             let tracks = p.tracks.iter();
             tracks.filter_map(move |t| Some((p, t, self.section(&t.sid)?)))

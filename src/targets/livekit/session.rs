@@ -35,7 +35,7 @@ pub(super) const SUBSCRIBER: usize = 1;
 
 /// How to join.
 #[derive(Clone)]
-pub struct Join {
+pub(crate) struct Join {
     /// The server's address.
     pub address: Address,
     /// Signed access token.
@@ -59,7 +59,7 @@ impl fmt::Debug for Join {
 
 /// An event of a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SessionEvent {
+pub(crate) enum SessionEvent {
     /// Signalling has joined and media are flowing.
     Joined,
     /// Others in the room arrived, changed or left, including those who were there before us.
@@ -77,7 +77,7 @@ pub enum SessionEvent {
 
 /// What an owner can ask of its session.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SessionCommand {
+pub(crate) enum SessionCommand {
     /// Set attributes of our participant.
     SetAttributes(HashMap<String, String>),
     /// Leave the room and end.
@@ -85,7 +85,7 @@ pub enum SessionCommand {
 }
 
 /// A running session.
-pub struct Session {
+pub(crate) struct Session {
     // Boxed, because the channel allocates room for 32 events at once.
     events: mpsc::Receiver<Box<SessionEvent>>,
     commands: mpsc::Sender<SessionCommand>,
@@ -94,7 +94,11 @@ pub struct Session {
 
 impl Session {
     /// Starts to join; everything else is reported by [`Session::event`].
-    pub fn begin<E: Endpoint>(join: Join, peer: Arc<PeerHandle<E>>, media: PeerEvents) -> Self {
+    pub(crate) fn begin<E: Endpoint>(
+        join: Join,
+        peer: Arc<PeerHandle<E>>,
+        media: PeerEvents,
+    ) -> Self {
         let (tx, events) = mpsc::channel(EVENTS);
         let (commands, rx) = mpsc::channel(COMMANDS);
         let task = tokio::spawn(async move {
@@ -112,17 +116,17 @@ impl Session {
     }
 
     /// The next event; `None` after the session has ended. Cancel safe.
-    pub async fn event(&mut self) -> Option<SessionEvent> {
+    pub(crate) async fn event(&mut self) -> Option<SessionEvent> {
         self.events.recv().await.map(|event| *event)
     }
 
     /// A sender for commands to the session.
-    pub fn commands(&self) -> mpsc::Sender<SessionCommand> {
+    pub(crate) fn commands(&self) -> mpsc::Sender<SessionCommand> {
         self.commands.clone()
     }
 
     /// Leaves the room; returns when the leave request has been sent, or after a second.
-    pub async fn leave(self) {
+    pub(crate) async fn leave(self) {
         let Self {
             events,
             commands,

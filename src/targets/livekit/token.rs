@@ -14,14 +14,14 @@ use std::time::Duration;
 
 /// API key and secret of a LiveKit server.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Credentials {
+pub(crate) struct Credentials {
     key: String,
     secret: String,
 }
 
 impl Credentials {
     /// A key and its secret, without blanks around them: those come with copying.
-    pub fn new(key: impl Into<String>, secret: impl Into<String>) -> Self {
+    pub(crate) fn new(key: impl Into<String>, secret: impl Into<String>) -> Self {
         let (key, secret) = (
             key.into().trim().to_owned(),
             secret.into().trim().to_owned(),
@@ -36,7 +36,7 @@ impl Credentials {
     }
 
     /// Passes them to a child process through its environment.
-    pub fn to_environment(&self, command: &mut std::process::Command) {
+    pub(crate) fn to_environment(&self, command: &mut std::process::Command) {
         command.env("LIVEKIT_API_KEY", &self.key);
         command.env("LIVEKIT_API_SECRET", &self.secret);
     }
@@ -52,7 +52,7 @@ impl fmt::Debug for Credentials {
 
 /// An explicit dispatch: the agent that the server sends into the room.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Dispatch {
+pub(crate) struct Dispatch {
     /// The worker's agent name.
     pub agent_name: String,
     /// Job metadata.
@@ -61,7 +61,7 @@ pub struct Dispatch {
 
 /// What a participant's token allows and carries.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RoomTicket {
+pub(crate) struct RoomTicket {
     /// Room name.
     pub room: String,
     /// Participant identity.
@@ -87,7 +87,7 @@ impl Credentials {
     ///
     /// # Errors
     /// [`Cause::TokenRefused`] when key or secret is empty.
-    pub fn sign(&self, ticket: &RoomTicket) -> Result<String, Failure> {
+    pub(crate) fn sign(&self, ticket: &RoomTicket) -> Result<String, Failure> {
         let agents = ticket.dispatch.iter().map(|d| proto::RoomAgentDispatch {
             agent_name: d.agent_name.clone(),
             metadata: d.metadata.clone(),

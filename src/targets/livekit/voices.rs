@@ -66,7 +66,7 @@ impl AgentStream {
 
 /// What the scenario says about the agent; if it says nothing, kinds and sources decide.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct AgentChoice {
+pub(crate) struct AgentChoice {
     /// Name (or server-assigned id) of the agent's track.
     pub track: Option<String>,
     /// The agent's participant identity.

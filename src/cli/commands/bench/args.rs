@@ -7,7 +7,7 @@ use std::time::Duration;
 
 /// How callers are measured.
 #[derive(Debug, Args)]
-pub struct CallersArgs {
+pub(crate) struct CallersArgs {
     /// Callers at once, one level after the other
     #[arg(long, value_name = "N,N,…", value_delimiter = ',', default_value = "25,50,100,200,400",
           value_parser = crate::cli::number::whole(1..=5_000))]

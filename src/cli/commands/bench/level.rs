@@ -31,7 +31,7 @@ pub(super) const REPLY: &str = "fixtures/opening-hours.wav";
 
 /// What the generator of a level needs to know.
 #[derive(Debug, Args)]
-pub struct LevelArgs {
+pub(crate) struct LevelArgs {
     /// Callers
     #[arg(long)]
     pub calls: u32,
