@@ -46,7 +46,6 @@ impl Message {
         name_length: 0,
     };
 
-    /// The datagram.
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes[..self.length]
     }

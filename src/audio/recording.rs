@@ -84,7 +84,6 @@ impl Recording {
         self.rate
     }
 
-    /// Number of channels.
     pub(super) fn channels(&self) -> usize {
         self.channels
     }

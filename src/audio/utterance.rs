@@ -12,7 +12,6 @@ use serde::Deserialize;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A prepared utterance.
 #[derive(Debug, Clone)]
 pub(crate) struct Utterance {
     /// Mono samples at [`RATE`](super::RATE).

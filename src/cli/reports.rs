@@ -43,7 +43,6 @@ pub(super) fn read(folder: &Path) -> Result<RunRecord, RecordError> {
 /// How a result is printed on stdout.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Output {
-    /// As JSON.
     pub json: bool,
     /// Not at all, unless as JSON.
     pub quiet: bool,

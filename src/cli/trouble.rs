@@ -15,7 +15,6 @@ pub(crate) struct Trouble {
 }
 
 impl Trouble {
-    /// A message with its hint.
     pub(crate) fn new(exit: Exit, message: impl AsRef<str>, hint: impl AsRef<str>) -> Self {
         let text = format!("error: {}\n  hint: {}", message.as_ref(), hint.as_ref());
         Self { exit, text }

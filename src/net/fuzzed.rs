@@ -42,7 +42,6 @@ pub(crate) fn contexts(client: bool, long: bool) -> (Context, Context) {
     srtp::contexts(&keys(client, long)).expect("a supported profile with enough material")
 }
 
-/// Seals the RTCP packet `packet`.
 pub(crate) fn seal_rtcp(context: &mut Context, index: u32, packet: &[u8]) -> Option<Vec<u8>> {
     let mut room = packet.to_vec();
     room.resize(packet.len() + ROOM, 0);
@@ -51,7 +50,6 @@ pub(crate) fn seal_rtcp(context: &mut Context, index: u32, packet: &[u8]) -> Opt
     Some(room)
 }
 
-/// Opens an RTCP datagram.
 pub(crate) fn open_rtcp(context: &mut Context, datagram: &[u8]) -> Option<Vec<u8>> {
     let mut room = vec![0; datagram.len()];
     let length = context.open_rtcp(datagram, &mut room)?;

@@ -49,7 +49,6 @@ impl Default for Durations {
 }
 
 impl Durations {
-    /// Adds a duration.
     pub(crate) fn record(&self, value: Duration) {
         if let Ok(mut us) = self.us.lock() {
             us.saturating_record((value.as_micros() as u64).min(CEILING_US));
@@ -176,11 +175,9 @@ pub(crate) struct HealthSnapshot {
 /// A few quantiles of a duration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct DurationQuantiles {
-    /// Median.
     pub p50: Duration,
     /// 99th percentile.
     pub p99: Duration,
-    /// Maximum.
     pub max: Duration,
 }
 

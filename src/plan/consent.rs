@@ -32,7 +32,6 @@ pub(crate) enum Consent {
     Concurrency {
         /// Number of calls at once.
         concurrency: u64,
-        /// The host.
         host: String,
     },
 }

@@ -20,7 +20,6 @@ const REPLY: Duration = Duration::from_millis(4_700);
 /// The estimated size of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Estimate {
-    /// Length of one call.
     pub call: Duration,
     /// Number of calls, warm-up calls included.
     pub calls: u64,

@@ -30,7 +30,6 @@ pub enum Start {
     AfterSlot,
 }
 
-/// One turn of a planned call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PlannedTurn {
     /// Index into [`Scenario::utterances`].

@@ -21,7 +21,6 @@ const LARGEST: u64 = 1 << 30;
 pub(crate) struct Baseline {
     /// [`BASELINE_VERSION`].
     pub version: u32,
-    /// The summary of the run.
     pub summary: Summary,
     /// The scenario as it was run, without secrets.
     pub scenario: Option<String>,

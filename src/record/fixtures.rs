@@ -50,7 +50,6 @@ pub(crate) fn kept(call: usize, turn: usize) -> EvidenceTurn {
     }
 }
 
-/// The record of a turn of call `call`.
 pub(crate) fn recorded(call: usize, result: &TurnResult, failure: Option<&Failure>) -> TurnRecord {
     let context = TurnContext {
         call,
@@ -248,7 +247,6 @@ pub(crate) fn base() -> Instant {
     *BASE.get_or_init(Instant::now)
 }
 
-/// Facts of a run that ended with `ending`.
 pub(crate) fn facts<'a>(planned_calls: usize, ending: Ending) -> RunFacts<'a> {
     RunFacts {
         name: "quickstart",

@@ -48,7 +48,6 @@ pub struct RunStart {
 /// A gate before anything has been measured.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlannedGate {
-    /// The metric.
     pub(crate) metric: String,
     /// The variant that it judges; absent for all.
     #[serde(default, skip_serializing_if = "Option::is_none")]

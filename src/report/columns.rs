@@ -33,7 +33,6 @@ impl<const N: usize> Columns<N> {
         self.widths.iter().sum::<usize>() + GAP * N.saturating_sub(1)
     }
 
-    /// A row as a line.
     pub(super) fn line(&self, row: &[String; N]) -> String {
         let cells = row.iter().zip(self.widths).zip(self.right);
         let cells = cells.map(|((cell, wide), right)| match right {

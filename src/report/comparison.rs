@@ -25,9 +25,7 @@ pub(crate) struct Compared {
 /// A candidate and the baseline it was compared with.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Pair {
-    /// Name of the baseline.
     pub baseline: String,
-    /// Name of the candidate.
     pub candidate: String,
     /// Differences that make the two not comparable, such as another load.
     pub differs: Vec<String>,

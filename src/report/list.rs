@@ -12,12 +12,9 @@ use serde::Serialize;
 /// Maximum length of a displayed folder or start time, in characters.
 const LONGEST: usize = 60;
 
-/// A past run.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct PastRun {
-    /// The run folder.
     pub folder: String,
-    /// The summary of the run.
     pub summary: Summary,
 }
 

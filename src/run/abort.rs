@@ -19,7 +19,6 @@ const MORE: f64 = 1.02;
 /// A gate that can end a run.
 #[derive(Debug, Clone)]
 pub struct AbortGate {
-    /// The gate.
     pub(crate) threshold: Threshold,
     /// Time after the first measured call during which the gate is not evaluated.
     pub(crate) delay: Duration,

@@ -17,7 +17,6 @@ pub(crate) struct SentinelTurns {
     pub calls: usize,
     /// Of these, calls that failed.
     pub failed: usize,
-    /// Their turns.
     pub turns: Vec<TurnRecord>,
 }
 

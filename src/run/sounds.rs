@@ -110,7 +110,6 @@ impl EncodedUtterance {
 pub(super) struct Sounds {
     pub said: Vec<EncodedUtterance>,
     pub silence: Arc<[u8]>,
-    /// The codec of the frames.
     pub codec: Codec,
 }
 

@@ -44,10 +44,7 @@ pub(crate) struct Overrides {
 pub(crate) enum OverrideError {
     /// A setting of LiveKit rooms for an embedded target.
     #[error("`{flag}` is for LiveKit rooms, and the target of this scenario is embedded")]
-    Embedded {
-        /// The flag.
-        flag: &'static str,
-    },
+    Embedded { flag: &'static str },
     /// The flag would set one value for all variants, which differ in it.
     #[error("`{flag}` would make variants the same that differ in it")]
     Variants {
@@ -57,17 +54,13 @@ pub(crate) enum OverrideError {
     /// A number out of bounds.
     #[error("`{flag}` must be from 1 to 100000, not {value}")]
     OutOfBounds {
-        /// The flag.
         flag: &'static str,
         /// As given.
         value: u32,
     },
     /// A duration of zero.
     #[error("`{flag}` must be greater than 0")]
-    Zero {
-        /// The flag.
-        flag: &'static str,
-    },
+    Zero { flag: &'static str },
     /// More concurrent calls than calls in all.
     #[error("`--concurrency {concurrency}` is more than the {calls} calls in all")]
     Concurrency {
@@ -79,7 +72,6 @@ pub(crate) enum OverrideError {
     /// The shape of the load already determines this.
     #[error("`{flag}` does not fit `load.{shape}` of this scenario")]
     Shape {
-        /// The flag.
         flag: &'static str,
         /// The shape's key in the file.
         shape: &'static str,

@@ -11,7 +11,6 @@ use std::fmt;
 pub(crate) enum Code {
     /// The file is too large, too deep or has too many nodes.
     TooLarge,
-    /// The file is not UTF-8.
     NotUtf8,
     /// Not YAML, or YAML that this format does not use.
     Syntax,
@@ -19,9 +18,7 @@ pub(crate) enum Code {
     DuplicateKey,
     /// A key that the format does not have.
     UnknownKey,
-    /// A required key is missing.
     MissingKey,
-    /// A value of the wrong type.
     WrongType,
     /// A value of the right type that is not valid.
     BadValue,
@@ -38,9 +35,7 @@ pub(crate) enum Code {
 /// A place in the file; both count from 1, columns in characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Place {
-    /// Line.
     pub line: usize,
-    /// Column.
     pub column: usize,
 }
 
@@ -58,7 +53,6 @@ pub struct Problem {
     pub(crate) path: String,
     /// Kind of problem.
     pub(crate) code: Code,
-    /// What is wrong.
     pub(crate) message: String,
     /// The wrong text, and a line that points at the character; usually empty.
     pub(crate) excerpt: Vec<String>,

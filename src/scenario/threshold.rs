@@ -13,13 +13,9 @@ use std::time::Duration;
 pub(crate) enum Aggregate {
     /// This percentile, above 0 and up to 100.
     Percentile(f64),
-    /// The mean.
     Avg,
-    /// The smallest.
     Min,
-    /// The largest.
     Max,
-    /// The median.
     Med,
     /// The share, for a metric that is a share.
     Rate,
@@ -28,13 +24,9 @@ pub(crate) enum Aggregate {
 /// How the aggregate is compared with the bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Op {
-    /// `<`
     Less,
-    /// `<=`
     LessOrEqual,
-    /// `>`
     Greater,
-    /// `>=`
     GreaterOrEqual,
 }
 
@@ -64,10 +56,8 @@ pub(crate) enum On {
     Steady,
 }
 
-/// One threshold.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Threshold {
-    /// The metric that it bounds.
     pub metric: Metric,
     /// If given, only this variant's calls count.
     pub variant: Option<String>,
@@ -75,7 +65,6 @@ pub(crate) struct Threshold {
     pub aggregate: Aggregate,
     /// How the aggregate is compared with the bound.
     pub op: Op,
-    /// The bound.
     pub bound: Bound,
     /// Which turns it applies to.
     pub on: On,

@@ -74,7 +74,6 @@ impl Default for HealthBounds {
 /// A variable that has neither a value nor a default.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct UnsetVariable {
-    /// Its name.
     pub name: String,
     /// Path of the value that needs it, such as `target.url`.
     pub path: String,
@@ -130,7 +129,6 @@ impl fmt::Debug for Secret {
 /// What the reference agent says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Sound {
-    /// A tone.
     Tone,
     /// This sound file.
     File(PathBuf),
@@ -143,7 +141,6 @@ pub(crate) struct AgentSettings {
     pub delay: AgentDelay,
     /// Seed of a random delay.
     pub seed: u64,
-    /// The reply.
     pub reply: Sound,
     /// Length of the tone.
     pub reply_length: Duration,
@@ -156,7 +153,6 @@ pub(crate) struct AgentSettings {
 /// Something a caller can say.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct UtteranceConfig {
-    /// Its name.
     pub name: String,
     /// Path of its sound file, including the scenario's folder.
     pub file: PathBuf,
@@ -184,7 +180,6 @@ pub struct SoundFile<'a> {
 }
 
 impl UtteranceConfig {
-    /// Its sound file.
     pub(crate) fn sound(&self) -> SoundFile<'_> {
         SoundFile {
             path: &self.file,
@@ -198,7 +193,6 @@ impl UtteranceConfig {
 /// One call, as every caller makes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CallConfig {
-    /// Greeting policy.
     pub(crate) greeting: GreetingPolicy,
     /// How long to wait for the agent's audio.
     pub(crate) agent_timeout: Duration,
@@ -221,7 +215,6 @@ pub struct CallConfig {
 pub struct TurnConfig {
     /// Indices into [`Scenario::utterances`], of which the seed picks one; at least one.
     pub(crate) say: Vec<usize>,
-    /// What to wait for.
     pub(crate) anchor: Anchor,
     /// How long the agent must be silent before its speech has ended.
     pub(crate) silence: Duration,
@@ -348,11 +341,8 @@ pub(crate) struct Variant {
     pub name: String,
     /// Agent to dispatch; `None` for the server's automatic dispatch.
     pub agent_name: Option<String>,
-    /// Metadata of the dispatch.
     pub metadata: Option<String>,
-    /// Metadata of the room.
     pub room_metadata: Option<String>,
-    /// Attributes of the caller.
     pub attributes: BTreeMap<String, String>,
     /// Its own server; `None` for the target's.
     pub server: Option<ServerConfig>,

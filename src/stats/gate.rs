@@ -82,7 +82,6 @@ pub enum Decider {
 pub(crate) enum Population {
     /// Latencies; infinite if the awaited event never happened.
     Latencies(Distribution),
-    /// A share.
     Share(Proportion),
 }
 
@@ -112,7 +111,6 @@ pub(crate) enum Answer {
     Undecided,
 }
 
-/// The basis of an answer.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Basis {
     /// The interval and, if the bound lies within it, the [`Decider`].
@@ -136,9 +134,7 @@ pub(crate) enum Basis {
 /// A judged gate.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Judgement {
-    /// The answer.
     pub answer: Answer,
-    /// The basis of the answer.
     pub basis: Basis,
     /// The observed figure, in ms or as a ratio; `f64::INFINITY` if it falls on an infinite
     /// sample, `None` if it could not be computed.

@@ -29,7 +29,6 @@ impl LiveQuantiles {
         Self { histogram }
     }
 
-    /// Adds one latency.
     pub(crate) fn record(&mut self, latency: Duration) {
         let us = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
         self.histogram.saturating_record(us.min(LONGEST_US));

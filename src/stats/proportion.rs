@@ -79,7 +79,6 @@ impl Proportion {
         }
     }
 
-    /// Number of hits.
     pub(crate) fn hits(&self) -> usize {
         self.hits
     }
@@ -89,7 +88,6 @@ impl Proportion {
         self.total
     }
 
-    /// Number of groups.
     #[cfg(test)]
     pub(crate) fn groups(&self) -> usize {
         self.groups

@@ -9,7 +9,6 @@ use tokio::sync::oneshot;
 /// The moment in which something is done with a caller.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Moment {
-    /// Now.
     pub now: Instant,
     /// The caller's first send slot from now on.
     pub slot: Instant,

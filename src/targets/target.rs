@@ -105,7 +105,6 @@ pub(crate) trait OpenTarget<E: Endpoint>: Send + Sync {
 pub(crate) struct CallLine<E> {
     /// Runs jobs on the caller, on its media thread or task.
     pub handle: Arc<dyn CallerHandle<E>>,
-    /// Its connection to the agent.
     pub connection: Box<dyn Connection>,
 }
 

@@ -49,9 +49,7 @@ pub(crate) enum MetricKind {
 /// The unit that has one value of a metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum SampleUnit {
-    /// A turn.
     Turn,
-    /// A call.
     Call,
 }
 

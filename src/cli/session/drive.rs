@@ -26,9 +26,7 @@ pub(crate) struct Drive<'a> {
     pub(crate) targets: Targets,
     /// Our own agent, to be called at the first target's server.
     pub(crate) own: Option<OwnAgent>,
-    /// The agent for sentinel calls.
     pub(crate) sentinel: Option<OwnAgent>,
-    /// Folder for evidence.
     pub(crate) evidence: Option<PathBuf>,
     /// Gates that end the run as soon as its turns refute them.
     pub(crate) abort: Vec<AbortGate>,

@@ -22,7 +22,6 @@ const KILLED: &str = "cut_off";
 pub(crate) struct CallContext<'a> {
     /// Index in the plan.
     pub call: usize,
-    /// Name of its room.
     pub room: &'a str,
     /// Name of the agent's configuration.
     pub variant: &'a str,
@@ -55,7 +54,6 @@ pub enum CallOutcome {
 }
 
 impl CallOutcome {
-    /// Every outcome.
     #[cfg(test)]
     pub(crate) const ALL: [Self; 5] = [
         Self::Completed,

@@ -138,7 +138,6 @@ impl RunFolder {
         Err(error("create", &path, io::ErrorKind::AlreadyExists.into()))
     }
 
-    /// Path of the folder.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }

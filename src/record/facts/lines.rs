@@ -46,7 +46,6 @@ pub(in crate::record) struct LinesRead<T> {
     path.display()
 )]
 pub struct Torn {
-    /// The file.
     pub(crate) path: PathBuf,
     /// Where it begins, from 1.
     pub(crate) line: usize,

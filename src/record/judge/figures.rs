@@ -72,7 +72,6 @@ pub(crate) struct Span {
 }
 
 impl Latency {
-    /// The figures of `distribution`.
     pub(crate) fn of(distribution: &Distribution) -> Self {
         let percentile = |p| distribution.percentile(p).and_then(Ms::from_sample);
         Self {
@@ -89,7 +88,6 @@ impl Latency {
 }
 
 impl AllTurns {
-    /// The figures of `distribution`.
     pub(crate) fn of(distribution: &Distribution) -> Self {
         let figures = Latency::of(distribution);
         Self {

@@ -161,7 +161,6 @@ pub(in crate::record) struct Records<'a> {
     pub(super) steady: Option<&'a SteadyRecords>,
 }
 
-/// Judges a threshold on the records.
 pub(in crate::record) fn judge(threshold: &Threshold, records: &Records<'_>) -> GateResult {
     let (calls, turns) = match (threshold.on, records.steady) {
         (GateOn::Steady, Some(steady)) => (steady.calls.as_slice(), steady.turns.as_slice()),

@@ -87,7 +87,6 @@ impl ValueSource {
 pub(crate) struct OpenCall {
     /// Index in the plan.
     pub call: usize,
-    /// Name of its variant.
     pub variant: String,
     /// Expectations of its turns that have not ended.
     pub unended: Vec<Expect>,

@@ -25,7 +25,6 @@ pub(crate) enum ReasonKind {
     Dropped,
 }
 
-/// A phrase of each reason that has a kind.
 const PHRASES: [(&str, ReasonKind); 11] = [
     ("the scenario has no thresholds", ReasonKind::Unasked),
     ("`health.tick_lateness`", ReasonKind::Generator),

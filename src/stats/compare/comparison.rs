@@ -99,7 +99,6 @@ pub enum Change {
 /// One figure, compared.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Difference {
-    /// The figure.
     pub(crate) figure: Figure,
     /// Value of the baseline; may be infinite.
     pub(crate) baseline: f64,

@@ -15,7 +15,6 @@ pub(crate) enum AgentNotice {
     JobFailed {
         /// The room's name, without control characters.
         room: String,
-        /// Why.
         failure: Failure,
     },
     /// The truth file lacks this many lines.

@@ -24,7 +24,6 @@ const FLUSH: Duration = Duration::from_millis(100);
 /// One reply. Instants are nanoseconds on CLOCK_MONOTONIC.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct TruthLine {
-    /// Room name.
     pub room: String,
     /// The caller's turn, from 0.
     pub turn: u32,

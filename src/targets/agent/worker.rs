@@ -32,7 +32,6 @@ const QUEUE: usize = 1_024;
 /// Number of the only track that the agent listens to.
 const CALLER: u32 = 0;
 
-/// Settings of the worker.
 #[derive(Debug, Clone)]
 pub(crate) struct WorkerOptions {
     /// The server's address.

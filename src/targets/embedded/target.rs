@@ -16,7 +16,6 @@ use std::sync::Arc;
 /// The reference agent as a child process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Embedded {
-    /// Path of this program.
     pub program: PathBuf,
     /// Arguments with the agent's settings.
     pub arguments: Vec<String>,

@@ -24,14 +24,10 @@ pub(crate) enum Absence {
     },
     /// The worker refused the job.
     #[error("a worker rejected the job{}", of_agent(agent_name))]
-    JobRejected {
-        /// The requested agent name.
-        agent_name: String,
-    },
+    JobRejected { agent_name: String },
     /// The job ended in an error.
     #[error("the job{} failed ({error})", of_agent(agent_name))]
     JobFailed {
-        /// The requested agent name.
         agent_name: String,
         /// The error that the worker reported.
         error: String,
@@ -41,10 +37,7 @@ pub(crate) enum Absence {
         "the job{} ended before its agent joined the room",
         of_agent(agent_name)
     )]
-    JobEnded {
-        /// The requested agent name.
-        agent_name: String,
-    },
+    JobEnded { agent_name: String },
     /// A worker has the job, but its agent is not in the room. The server does not distinguish an
     /// agent that is still starting from one whose entry point has raised.
     #[error(
@@ -52,7 +45,6 @@ pub(crate) enum Absence {
         of_agent(agent_name)
     )]
     NotJoined {
-        /// The requested agent name.
         agent_name: String,
         /// How long we waited.
         waited: Duration,

@@ -9,9 +9,7 @@ use std::collections::BTreeMap;
 pub(crate) struct Ask {
     /// The agent to dispatch; `None` for the server's automatic dispatch.
     pub dispatch: Option<Dispatch>,
-    /// Attributes of the caller.
     pub attributes: BTreeMap<String, String>,
-    /// Metadata of the room.
     pub room_metadata: String,
     /// Which participant and track are the agent.
     pub choice: AgentChoice,

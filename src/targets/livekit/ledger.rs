@@ -14,7 +14,6 @@ use std::path::{Path, PathBuf};
 /// One run's entry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Entry {
-    /// Address of the server.
     pub server: String,
     /// Prefix of all of the run's room names.
     pub prefix: String,

@@ -22,7 +22,6 @@ const SECTIONS: usize = 256;
 /// Longest name or identity kept, in characters; LiveKit allows identities of 256.
 const NAME: usize = 256;
 
-/// The kind of a participant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ParticipantKind {
     /// An agent, by the token that the server gave to its worker.
@@ -71,9 +70,7 @@ impl TrackSource {
 pub(crate) struct Participant {
     /// Server-assigned id.
     pub sid: String,
-    /// Identity.
     pub identity: String,
-    /// Kind.
     pub kind: ParticipantKind,
     /// Whether it publishes for another participant.
     pub on_behalf: bool,
@@ -88,9 +85,7 @@ pub(crate) struct Participant {
 pub(crate) struct Track {
     /// Server-assigned id.
     pub sid: String,
-    /// Name.
     pub name: String,
-    /// Source.
     pub source: TrackSource,
     /// Whether the publisher has muted it.
     pub muted: bool,
@@ -101,7 +96,6 @@ pub(crate) struct Track {
 pub(crate) enum Presence {
     /// It is in the room, with these properties.
     Here(Participant),
-    /// It left.
     Left {
         /// Server-assigned id.
         sid: String,
@@ -169,7 +163,6 @@ impl Presence {
 /// Where a track's media arrives.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Section {
-    /// Index of the transport.
     pub transport: usize,
     /// Id of the media section.
     pub mid: String,

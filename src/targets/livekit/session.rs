@@ -57,7 +57,6 @@ impl fmt::Debug for Join {
     }
 }
 
-/// An event of a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum SessionEvent {
     /// Signalling has joined and media are flowing.
@@ -66,7 +65,6 @@ pub(crate) enum SessionEvent {
     Participants(Vec<Presence>),
     /// The sections of a transport that hold a track of somebody else.
     Sections {
-        /// Transport index.
         transport: usize,
         /// Track ids by media section, for the whole transport.
         tracks: HashMap<String, String>,
@@ -84,7 +82,6 @@ pub(crate) enum SessionCommand {
     Leave,
 }
 
-/// A running session.
 pub(crate) struct Session {
     // Boxed, because the channel allocates room for 32 events at once.
     events: mpsc::Receiver<Box<SessionEvent>>,

@@ -30,7 +30,6 @@ const MEDIA_TIMEOUT: Duration = Duration::from_secs(10);
 /// Rooms on a LiveKit server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Livekit {
-    /// Address of the server.
     pub address: Address,
     /// API key and secret of the server.
     pub credentials: Credentials,

@@ -55,20 +55,15 @@ impl fmt::Debug for Credentials {
 pub(crate) struct Dispatch {
     /// The worker's agent name.
     pub agent_name: String,
-    /// Job metadata.
     pub metadata: String,
 }
 
 /// What a participant's token allows and carries.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RoomTicket {
-    /// Room name.
     pub room: String,
-    /// Participant identity.
     pub identity: String,
-    /// Participant attributes.
     pub attributes: BTreeMap<String, String>,
-    /// Participant metadata.
     pub metadata: String,
     /// Metadata that the server gives the room if it creates it for this participant.
     pub room_metadata: String,

@@ -76,7 +76,6 @@ pub(crate) struct AgentChoice {
 /// An agent that left.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Departed {
-    /// Its identity.
     pub identity: String,
     /// How long it was in the room, as far as we saw.
     pub stayed: Duration,

@@ -21,7 +21,6 @@ use tokio_util::sync::CancellationToken;
 /// Which agent to serve, and how.
 #[derive(Debug, Clone)]
 pub(super) struct Service {
-    /// Settings of the agent.
     pub(super) settings: AgentSettings,
     /// Server and credentials from the command line.
     pub(super) server: ServerFlags,
