@@ -1,6 +1,7 @@
 //! Runs against the embedded agent: what a new user sees first, and what a run leaves behind.
 
 use crate::support::reports::{journal, median, only_run};
+use crate::support::screen::assert_shown;
 use crate::support::{Loadgen, Reports, children, in_repo, is_running, poll};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -95,43 +96,7 @@ fn the_quickstart_measures_its_agents_delay() {
         assert!(table.contains(word), "{word} is not in:\n{table}");
     }
     assert!(table.lines().count() <= 40, "{table}");
-    readme_shows(table, &reports.summary);
-}
-
-/// Checks that README.md shows what the quickstart prints, but for the figures; a machine so busy
-/// that turns are flagged prints more.
-fn readme_shows(table: &str, summary: &Value) {
-    if summary["flags"] != serde_json::json!({}) || summary["verdict"]["status"] != "passed" {
-        println!("SKIPPED: the machine was too busy for the run of the README");
-        return;
-    }
-    let masked = |line: &str| {
-        let figure = |c: char| c.is_ascii_digit() || ".,:-TZ+".contains(c);
-        let line = line.replace(|c: char| c.is_ascii_digit(), "0");
-        // An interval, or what it takes to have one.
-        let interval = line.find("  [").or_else(|| line.find("  (needs"));
-        let line = &line[..interval.unwrap_or(line.len())];
-        let words = line
-            .split_whitespace()
-            .map(|word| match word.contains('0') {
-                true => word.replace(figure, ""),
-                false => word.to_owned(),
-            });
-        words.collect::<Vec<_>>().join(" ")
-    };
-    let readme = std::fs::read_to_string(in_repo("README.md")).expect("a page");
-    let begin = readme.find("PASSED      quickstart").expect("a sample");
-    let sample = readme[begin..].split("\n```").next().expect("a fence");
-    // The run folder has another name here.
-    let rest = |text: &str| -> Vec<String> {
-        let lines = text.lines().filter(|line| !line.starts_with("report "));
-        lines.map(masked).collect()
-    };
-    let (sample, printed) = (rest(sample), rest(table));
-    assert_eq!(
-        sample, printed,
-        "README.md shows something else than:\n{table}"
-    );
+    assert_shown("docs/start/quickstart.md", table, &reports.summary);
 }
 
 /// Checks the fields that readers may rely on.

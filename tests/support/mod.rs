@@ -14,6 +14,7 @@ pub mod process;
 pub mod program;
 pub mod reports;
 pub mod scenario;
+pub mod screen;
 pub mod server;
 pub mod shared;
 pub mod silent;
