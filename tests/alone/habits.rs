@@ -91,7 +91,7 @@ fn check_barge_in(turns: &[Row]) {
 
 #[test]
 fn measured_instants_match_the_pipeline_agents_log() {
-    let _machine = crate::beside_others();
+    let _machine = crate::alone();
     let server = LivekitServer::start();
     let agent = PipelineAgent::start_with(
         &server,

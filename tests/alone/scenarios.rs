@@ -81,7 +81,7 @@ fn every_example_says_when_to_use_it_and_is_valid() {
 
 #[test]
 fn every_example_runs() {
-    let _machine = crate::beside_others();
+    let _machine = crate::alone();
     let server = LivekitServer::start();
     let delay = ["--delay", "300ms", "--reply-length", "300ms"];
     let _anybodys = Loadgen::agent(&server, &delay);
