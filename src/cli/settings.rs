@@ -5,8 +5,8 @@
 
 use super::dotenv::{DotEnv, MAX_BYTES};
 use super::exit::Exit;
-use super::sources::read_at_most;
 use super::trouble::Trouble;
+use crate::run::read_at_most;
 use crate::targets::livekit::Credentials;
 use crate::vocab::{Address, acts};
 use std::io::ErrorKind;

@@ -9,12 +9,12 @@ use super::console;
 use super::exit::Exit;
 use super::trouble::Trouble;
 use crate::audio::Doubt;
-use crate::run::{RunError, load_utterance};
+use crate::run::{RunError, load_utterance, read_at_most};
 use crate::scenario::{FileProblem, LoadedSound, MAX_BYTES, Scenario, SoundFile, Unset, check};
 use std::cell::RefCell;
 use std::collections::BTreeSet;
-use std::fs::{self, File};
-use std::io::{Error, ErrorKind, Read};
+use std::fs;
+use std::io::{Error, ErrorKind};
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
@@ -147,20 +147,6 @@ fn spelling_hint(path: &Path) -> Option<String> {
     }
     let blank = name.trim() != name || text.trim_start() != text;
     blank.then(|| "take the blank at the beginning or end of the path away".to_owned())
-}
-
-/// Reads at most one byte more than `limit`, so that the reader sees that the file is too large.
-///
-/// # Errors
-/// The operating system's error; a folder is one.
-pub(super) fn read_at_most(path: &Path, limit: usize) -> std::io::Result<Vec<u8>> {
-    let file = File::open(path)?;
-    if file.metadata()?.is_dir() {
-        return Err(Error::from(ErrorKind::IsADirectory));
-    }
-    let mut bytes = Vec::new();
-    file.take(limit as u64 + 1).read_to_end(&mut bytes)?;
-    Ok(bytes)
 }
 
 fn unreadable(name: &str, error: &Error) -> Trouble {

@@ -23,6 +23,7 @@ mod limits;
 mod line;
 mod opinions;
 mod preflight;
+mod read;
 mod room;
 mod sentinels;
 mod shared;
@@ -39,7 +40,8 @@ pub use finished::Finished;
 pub use targets::Targets;
 pub use watchdog::{Alarm, Pulses, Watchdog, WatchedPart};
 
-pub(crate) use sounds::load_utterance;
+pub(crate) use read::read_at_most;
+pub(crate) use sounds::{MAX_SIDECAR, load_utterance};
 
 use crate::call::Failure;
 use crate::os::release_free_memory;

@@ -4,27 +4,18 @@
 //! Invariant: a file's size is bounded before it is read.
 
 use super::error::RunError;
+use super::read::read_at_most;
 use crate::audio::chirp::chirp;
 use crate::audio::echo::Spoken;
-use crate::audio::{Annotation, AudioError, Codec, SoundInfo, Utterance, time_of};
+use crate::audio::{Annotation, AudioError, Codec, SoundInfo, Utterance, decode, time_of};
 use crate::scenario::{self, SoundFile};
-use std::fs::File;
-use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Read limit: the largest sound file that `audio::decode` accepts, plus one byte, so that a larger
-/// file is noticed.
-const MAX_BYTES: u64 = (64 << 20) + 1;
-/// Read limit of a sidecar, in bytes.
-const MAX_SIDECAR: u64 = 64 << 10;
-
-fn read(path: &Path, limit: u64) -> std::io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    File::open(path)?.take(limit).read_to_end(&mut bytes)?;
-    Ok(bytes)
-}
+/// Largest sidecar in bytes, one less than 64 KiB; it normally has a line or two. More than one
+/// byte more is not read, and what is cut off is no JSON.
+pub(crate) const MAX_SIDECAR: usize = (64 << 10) - 1;
 
 /// Reads a sound file. Its end of speech is taken from the scenario, else from its sidecar
 /// (`NAME.json`), else from the level. Where the scenario has it, a sidecar of another program does
@@ -34,7 +25,7 @@ fn read(path: &Path, limit: u64) -> std::io::Result<Vec<u8>> {
 /// The file or its sidecar cannot be read or used.
 pub(crate) fn load_utterance(sound: &SoundFile<'_>) -> Result<Utterance, RunError> {
     let path = sound.path;
-    let bytes = read(path, MAX_BYTES).map_err(|source| RunError::Unreadable {
+    let bytes = read_at_most(path, decode::MAX_BYTES).map_err(|source| RunError::Unreadable {
         path: path.to_owned(),
         source,
     })?;
@@ -55,7 +46,7 @@ fn annotation(sound: &SoundFile<'_>) -> Result<Option<Annotation>, RunError> {
         return Ok(None);
     }
     let sidecar = sound.path.with_extension("json");
-    let json = match read(&sidecar, MAX_SIDECAR) {
+    let json = match read_at_most(&sidecar, MAX_SIDECAR) {
         Ok(json) => json,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(source) => {

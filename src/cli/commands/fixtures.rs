@@ -6,8 +6,8 @@
 use crate::audio::{Annotation, AudioError, Doubt, Judged, RATE, decode, judge, pauses};
 use crate::cli::console;
 use crate::cli::exit::Exit;
-use crate::cli::sources::read_at_most;
 use crate::cli::trouble::Trouble;
+use crate::run::{MAX_SIDECAR, read_at_most};
 use crate::vocab::Channel;
 use clap::{Args, Subcommand};
 use serde::Serialize;
@@ -19,8 +19,6 @@ use std::path::{Path, PathBuf};
 
 /// Shortest pause that is listed: 100 ms.
 const PAUSE: usize = RATE as usize / 10;
-/// Size limit of a sidecar, which normally has a line or two.
-const MAX_SIDECAR: usize = 64 << 10;
 
 /// Arguments of `loadgen fixtures`.
 #[derive(Debug, Args)]

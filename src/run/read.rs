@@ -1,0 +1,19 @@
+//! Reads files whose size is bounded before they are read.
+
+use std::fs::File;
+use std::io::{Error, ErrorKind, Read as _};
+use std::path::Path;
+
+/// Reads at most one byte more than `limit`, so that the reader sees that the file is too large.
+///
+/// # Errors
+/// The operating system's error; a folder is one.
+pub(crate) fn read_at_most(path: &Path, limit: usize) -> std::io::Result<Vec<u8>> {
+    let file = File::open(path)?;
+    if file.metadata()?.is_dir() {
+        return Err(Error::from(ErrorKind::IsADirectory));
+    }
+    let mut bytes = Vec::new();
+    file.take(limit as u64 + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
