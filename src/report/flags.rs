@@ -103,13 +103,13 @@ pub(super) const FLAGS: &[Meaning] = &[
 pub(super) fn found(
     flags: &BTreeMap<String, usize>,
 ) -> Vec<(&str, usize, Option<&'static Meaning>)> {
-    let place = |name: &str| FLAGS.iter().position(|m| m.flag.name() == name);
-    let mut found: Vec<_> = flags
-        .iter()
-        .map(|(name, turns)| (name.as_str(), *turns, named(name)))
-        .collect();
-    found.sort_by_key(|(name, ..)| place(name).unwrap_or(FLAGS.len()));
-    found
+    let known = FLAGS.iter().filter_map(|meaning| {
+        let name = meaning.flag.name();
+        Some((name, *flags.get(name)?, Some(meaning)))
+    });
+    let unknown = flags.iter().filter(|(name, _)| named(name).is_none());
+    let unknown = unknown.map(|(name, turns)| (name.as_str(), *turns, None));
+    known.chain(unknown).collect()
 }
 
 /// Looks up the explanation of a flag by the flag's name.
