@@ -1,4 +1,4 @@
-//! Sound files.
+//! Sound files, from their bytes to an utterance.
 //!
 //! In: a byte that chooses the name's extension, then a file. Properties: what is decoded is
 //! bounded, and an utterance can be made of it.

@@ -391,7 +391,7 @@ async fn batched_packets_keep_their_own_arrival_stamps() {
     let seen = seen.lock().expect("seen");
     let numbers: Vec<u8> = seen.packets.iter().map(|p| p.2).collect();
     assert_eq!(numbers, (1..=100).collect::<Vec<u8>>());
-    // The first packets may lack a kernel timestamp, and are then read one by two.one.
+    // The first packets may lack a kernel timestamp, and are then read one by one.
     let later = &seen.packets[20..];
     let gaps = |of: fn(&(u64, u32, u8, Instant, Instant)) -> Instant| {
         let wide = Duration::from_millis(10);
