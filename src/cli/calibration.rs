@@ -1,9 +1,10 @@
 //! Where this machine's calibration is kept, and the calibration that is there.
 //!
-//! In: the state folder. Out: a path; the calibration. Invariant: a calibration of another version
-//! counts as none.
+//! In: the state folder. Out: a path; the calibration. Invariant: a calibration of another version,
+//! or made with other cores than there are now, counts as none.
 
 use crate::record::{CALIBRATION_VERSION, Calibration};
+use crate::run::cpu_limit;
 use crate::targets::state_folder;
 use std::path::PathBuf;
 
@@ -15,9 +16,17 @@ pub(super) fn path() -> Option<PathBuf> {
     Some(state_folder()?.join(FILE))
 }
 
-/// The saved calibration of this machine, if its version is the current one.
+/// Processor cores that this process may run on.
+pub(super) fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// The saved calibration, if its version is the current one and it was made with these cores.
 pub(super) fn known() -> Option<Calibration> {
     let text = std::fs::read(path()?).ok()?;
     let known: Calibration = serde_json::from_slice(&text).ok()?;
-    (known.version == CALIBRATION_VERSION).then_some(known)
+    let same = known.version == CALIBRATION_VERSION
+        && known.cores == cores()
+        && known.cpu_limit_cores == cpu_limit();
+    same.then_some(known)
 }

@@ -268,6 +268,8 @@ pub(crate) fn facts<'a>(planned_calls: usize, ending: Ending) -> RunFacts<'a> {
                 max: Ms::from_micros(2_104),
             },
             cpu_cores: 0.418,
+            cpu_limit_cores: None,
+            throttled: None,
             rss_bytes: 55_574_528,
             packets_out_per_s: 2_500.4,
             packets_in_per_s: 2_481.9,

@@ -3,6 +3,7 @@
 //! In: /proc. Out: processor time of the process and of each media thread, memory, how long
 //! runnable threads waited for a core. Invariant: waits that the kernel does not report are `None`.
 
+use super::control_group::ThrottleMeter;
 use super::event::Vitals;
 use crate::net::{DurationQuantiles, HealthSnapshot};
 use crate::os::release_free_memory;
@@ -23,6 +24,7 @@ pub(super) struct Meter {
     /// By thread id; ids increase in the order of start.
     threads: BTreeMap<i32, Thread>,
     machine: Option<Machine>,
+    throttle: ThrottleMeter,
 }
 
 /// Accumulated times of a media thread.
@@ -102,6 +104,7 @@ impl Meter {
             used: own_cpu_time(),
             threads: media_threads(),
             machine: machine_now(),
+            throttle: ThrottleMeter::start(),
         }
     }
 
@@ -220,10 +223,31 @@ pub(super) fn figures(vitals: &Vitals, meter: &Meter, rss_bytes: u64) -> Generat
         run_queue_wait: strain.run_queue_wait,
         steal: strain.steal,
         cpu_cores: meter.cores(),
+        cpu_limit_cores: meter.throttle.limit(),
+        throttled: meter.throttle.throttled(),
         rss_bytes: rss_bytes.max(vitals.resident_bytes),
         packets_out_per_s: health.packets_out as f64 / seconds,
         packets_in_per_s: health.packets_in as f64 / seconds,
     }
+}
+
+/// Share of its time that a generator is kept from running, above which that is why it was late.
+const HELD_BACK: f64 = 0.01;
+
+/// What kept the generator from running, for the reasons that say that it was late.
+pub(super) fn held_back(g: &Generator) -> Option<String> {
+    let above = |share: Option<f64>| share.filter(|share| *share > HELD_BACK);
+    if let (Some(cores), Some(share)) = (g.cpu_limit_cores, above(g.throttled)) {
+        return Some(format!(
+            "its control group (container) may use {cores} cores, and was stopped for reaching that in {:.0} % of the periods",
+            share * 100.0
+        ));
+    }
+    let share = above(g.steal)?;
+    Some(format!(
+        "the machine's host gave {:.0} % of its processor time to others",
+        share * 100.0
+    ))
 }
 
 #[cfg(test)]

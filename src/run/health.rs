@@ -59,9 +59,13 @@ impl HealthWatch {
         note(&mut self.refused, health.send_errors > 0);
     }
 
-    /// Reasons why the run's figures are not reliable; empty if they are.
-    pub(super) fn doubts(&self, vitals: &Vitals) -> Vec<String> {
-        [self.of_time(vitals), self.of_packets(vitals)].concat()
+    /// Reasons why the run's figures are not reliable; empty if they are. `held_back`: what kept
+    /// the generator from running, if anything did.
+    pub(super) fn doubts(&self, vitals: &Vitals, held_back: Option<&str>) -> Vec<String> {
+        let because = held_back.map_or_else(String::new, |why| format!(" ({why})"));
+        let mut late = self.of_time(vitals);
+        late.iter_mut().for_each(|doubt| doubt.push_str(&because));
+        [late, self.of_packets(vitals)].concat()
     }
 
     fn first(&self, first: Option<usize>) -> String {
@@ -174,7 +178,7 @@ mod tests {
         for (calls, late, drops) in [(10, 1, 0), (150, 6, 0), (200, 7, 3)] {
             watch.look(&health(late, drops), calls);
         }
-        let doubts = watch.doubts(&health(7, 3));
+        let doubts = watch.doubts(&health(7, 3), None);
         assert_eq!(kinds(&doubts), [Some(ReasonKind::Generator); 2]);
         assert!(doubts[0].contains("`health.tick_lateness` of 5 ms, first at 150 calls"));
         assert!(doubts[1].contains("dropped 3 packets") && doubts[1].ends_with("at 200 calls"));
@@ -184,13 +188,21 @@ mod tests {
     fn bounds_apply_to_the_run_as_a_whole() {
         let mut watch = HealthWatch::new(HealthBounds::default());
         watch.look(&health(60, 0), 1);
-        assert!(watch.doubts(&health(2, 0)).is_empty());
+        let why = "its control group may use 0.5 cores";
+        let told = watch.doubts(&health(7, 3), Some(why));
+        assert!(told[0].ends_with(&format!(" ({why})")), "{told:?}");
+        assert!(!told[1].contains(why), "drops have another cause: {told:?}");
+        assert!(watch.doubts(&health(2, 0), None).is_empty());
         let lax = HealthBounds {
             tick_lateness: Duration::from_millis(80),
             own_drops: 5,
             ..HealthBounds::default()
         };
-        assert!(HealthWatch::new(lax).doubts(&health(60, 5)).is_empty());
+        assert!(
+            HealthWatch::new(lax)
+                .doubts(&health(60, 5), None)
+                .is_empty()
+        );
     }
 
     #[test]
@@ -200,7 +212,7 @@ mod tests {
             let mut vitals = vitals();
             let health = &mut vitals.health;
             (health.heard, health.ignored, health.unheard) = (heard, ignored, unheard);
-            watch.doubts(&vitals)
+            watch.doubts(&vitals, None)
         };
         assert!(doubts(0, 0, 0).is_empty());
         assert!(doubts(89, 10, 1).is_empty());
@@ -220,11 +232,11 @@ mod tests {
         late.signalling_lateness.p99 = Duration::from_millis(63);
         watch.look(&vitals(), 10);
         watch.look(&late, 40);
-        let doubts = watch.doubts(&late);
+        let doubts = watch.doubts(&late, None);
         assert_eq!(kinds(&doubts), [Some(ReasonKind::Generator)]);
         let expected = "fired 63.0 ms late or later, over the bound `health.signalling_lateness` of 30 ms, first at 40 calls";
         assert!(doubts[0].contains(expected), "{doubts:?}");
-        assert!(watch.doubts(&vitals()).is_empty());
+        assert!(watch.doubts(&vitals(), None).is_empty());
     }
 
     #[test]
@@ -234,7 +246,7 @@ mod tests {
             let mut vitals = vitals();
             vitals.health.heard = 9_700;
             change(&mut vitals.health);
-            watch.doubts(&vitals)
+            watch.doubts(&vitals, None)
         };
         assert!(doubts(|_| {}).is_empty());
         let lost = doubts(|h| h.events_lost = 1);

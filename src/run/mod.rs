@@ -11,6 +11,7 @@ mod call_report;
 mod caller;
 mod clock;
 mod collect;
+mod control_group;
 mod dispatch;
 mod error;
 mod event;
@@ -40,6 +41,7 @@ pub use finished::Finished;
 pub use targets::Targets;
 pub use watchdog::{Alarm, Pulses, Watchdog, WatchedPart};
 
+pub(crate) use control_group::cpu_limit;
 pub(crate) use read::read_at_most;
 pub(crate) use sounds::{MAX_SIDECAR, load_utterance};
 
@@ -283,7 +285,7 @@ async fn execute(
         }),
         invalid: [
             hung(settings),
-            watch.doubts(&vitals),
+            watch.doubts(&vitals, generator::held_back(&generator).as_deref()),
             collector.own_failures(),
         ]
         .concat(),

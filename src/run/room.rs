@@ -4,10 +4,9 @@
 //! Invariants: what the system does not tell is taken to suffice; a run is refused only if it
 //! cannot fit, so each need is a lower bound.
 
+use super::control_group;
 use super::error::RunError;
-use procfs::process::Process;
 use procfs::{Current as _, Meminfo};
-use std::path::{Path, PathBuf};
 
 /// Memory of a caller while it is in a call, at least; docs/performance.md has the measurement.
 const OF_A_CALL: u64 = 200 << 10;
@@ -15,8 +14,6 @@ const OF_A_CALL: u64 = 200 << 10;
 const BESIDE_CALLS: u64 = 16 << 20;
 /// Range of the ports that the system gives to sockets.
 const PORTS: &str = "/proc/sys/net/ipv4/ip_local_port_range";
-/// Where control groups are mounted, by convention.
-const CONTROL_GROUPS: &str = "/sys/fs/cgroup";
 
 /// Makes sure that `calls` concurrent calls fit, each with `ports` UDP ports on this machine.
 ///
@@ -72,29 +69,7 @@ fn free_memory() -> Option<Free> {
     let of_machine = Meminfo::current()
         .ok()
         .and_then(|memory| memory.mem_available);
-    let groups = Process::myself().and_then(|me| me.cgroups());
-    let groups = groups.into_iter().flatten();
-    let of_group = groups
-        .filter_map(|group| {
-            let v2 = group.controllers.iter().all(String::is_empty);
-            let of_memory = group.controllers.iter().any(|c| c == "memory");
-            let folder = |mount: &str| {
-                Path::new(CONTROL_GROUPS)
-                    .join(mount)
-                    .join(group.pathname.trim_start_matches('/'))
-            };
-            match (v2, of_memory) {
-                (true, _) => of_groups(folder(""), "memory.max", "memory.current"),
-                (_, true) => of_groups(
-                    folder("memory"),
-                    "memory.limit_in_bytes",
-                    "memory.usage_in_bytes",
-                ),
-                _ => None,
-            }
-        })
-        .min();
-    least(of_machine, of_group)
+    least(of_machine, control_group::free_memory())
 }
 
 fn least(of_machine: Option<u64>, of_group: Option<u64>) -> Option<Free> {
@@ -103,40 +78,6 @@ fn least(of_machine: Option<u64>, of_group: Option<u64>) -> Option<Free> {
         bytes,
         of_group: of_machine.is_none_or(|machine| machine > bytes),
     })
-}
-
-/// What a control group and those that it is in leave of their limits. In a container, only its own
-/// group is visible, as the root.
-fn of_groups(folder: PathBuf, limit: &str, used: &str) -> Option<u64> {
-    let read = |folder: &Path, file| std::fs::read_to_string(folder.join(file)).ok();
-    let number = |folder: &Path, file| -> Option<u64> { read(folder, file)?.trim().parse().ok() };
-    let free = |folder: &Path| {
-        // The page cache counts as used, and gives way.
-        let cached = cache(&read(folder, "memory.stat")?);
-        let used = number(folder, used)?.saturating_sub(cached);
-        Some(number(folder, limit)?.saturating_sub(used))
-    };
-    let root = Path::new(CONTROL_GROUPS);
-    let folders = folder
-        .ancestors()
-        .take_while(|folder| folder.starts_with(root));
-    folders.filter_map(free).min()
-}
-
-/// Bytes of page cache in a control group's `memory.stat`, of either version.
-fn cache(stat: &str) -> u64 {
-    let fields: Vec<(&str, u64)> = stat
-        .lines()
-        .filter_map(|line| line.split_once(' '))
-        .filter_map(|(name, value)| Some((name, value.parse().ok()?)))
-        .collect();
-    let of = |name: &str| {
-        let field = fields.iter().find(|(known, _)| *known == name);
-        field.map(|(_, bytes)| *bytes)
-    };
-    let part = |name: &str| of(&format!("total_{name}")).or_else(|| of(name));
-    let parts = ["inactive_file", "active_file"].map(|name| part(name).unwrap_or_default());
-    parts.iter().sum()
 }
 
 #[cfg(test)]
@@ -188,9 +129,6 @@ mod tests {
             [count(""), count("5"), count("9 x"), count("9 3")],
             [None; 4]
         );
-        let v1 = "cache 9\ninactive_file 1\ntotal_inactive_file 30\ntotal_active_file 12\n";
-        assert_eq!(cache(v1), 42);
-        assert_eq!(cache("anon 5\ninactive_file 30\nactive_file 12\nx\n"), 42);
         let here = free_memory().expect("Linux tells");
         assert!(here.bytes > 1 << 20, "{here:?}");
     }

@@ -2,6 +2,7 @@
 //! raising a soft limit.
 
 use crate::support::{Loadgen, Reports, in_repo};
+use std::path::{Path, PathBuf};
 
 /// Forty calls at once of one turn each.
 fn scenario() -> String {
@@ -70,4 +71,66 @@ fn a_livekit_call_is_counted_with_three_descriptors() {
         let told = &run.finished.stderr;
         assert!(told.contains("needs 184 file descriptors"), "{told}");
     }
+}
+
+/// A control group, removed at the end.
+struct ControlGroup(PathBuf);
+
+impl ControlGroup {
+    /// A group that may use a twentieth of a core.
+    fn of_a_twentieth() -> Self {
+        let mount = Path::new("/sys/fs/cgroup");
+        let name = format!("loadgen-test-{}", std::process::id());
+        let version_1 = mount.join("cpu");
+        let (group, limits) = match version_1.is_dir() {
+            true => {
+                let limits = [
+                    ("cpu.cfs_period_us", "100000"),
+                    ("cpu.cfs_quota_us", "5000"),
+                ];
+                (Self(version_1.join(name)), limits.to_vec())
+            }
+            false => (Self(mount.join(name)), vec![("cpu.max", "5000 100000")]),
+        };
+        std::fs::create_dir(&group.0).expect("a control group");
+        for (file, limit) in limits {
+            std::fs::write(group.0.join(file), limit).expect("a limit");
+        }
+        group
+    }
+}
+
+impl Drop for ControlGroup {
+    fn drop(&mut self) {
+        // A process that has just ended may still be in it.
+        for _ in 0..50 {
+            if std::fs::remove_dir(&self.0).is_ok() {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs root and a control group of its own; scripts/test runs it where that is possible"]
+fn a_container_that_holds_the_generator_back_is_named_as_the_cause() {
+    let group = ControlGroup::of_a_twentieth();
+    let run = Loadgen::new(["run", "many.yaml", "--out", "run"]).control_group(&group.0);
+    std::fs::write(run.dir().join("many.yaml"), scenario()).expect("a writable folder");
+    let run = run.run();
+    run.assert_code(110);
+    let told = &run.finished.stdout;
+    assert!(
+        told.contains("its control group (container) may use 0.05 cores"),
+        "{told}"
+    );
+    let reports = Reports::read(&run.dir().join("run"));
+    let generator = |field: &str| reports.summary["generator"][field].as_f64();
+    assert_eq!(generator("cpu_limit_cores"), Some(0.05));
+    assert!(
+        generator("throttled").is_some_and(|share| share > 0.05),
+        "{:?}",
+        generator("throttled")
+    );
 }

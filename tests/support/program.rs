@@ -8,6 +8,7 @@ use super::process::{Stream, before_exec};
 use super::{Finished, LivekitServer, Process};
 use nix::sys::resource::{Resource, setrlimit};
 use std::ffi::OsStr;
+use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -95,6 +96,15 @@ impl Loadgen {
         before_exec(&mut self.command, move || {
             Ok(setrlimit(Resource::RLIMIT_NOFILE, soft, hard)?)
         });
+        self
+    }
+
+    /// Runs the binary in this control group.
+    pub fn control_group(mut self, folder: &Path) -> Self {
+        let processes = folder.join("cgroup.procs");
+        let processes = std::fs::File::create(processes).expect("a control group");
+        // 0 is the process that writes.
+        before_exec(&mut self.command, move || (&processes).write_all(b"0"));
         self
     }
 

@@ -21,7 +21,7 @@ use crate::plan::Plan;
 use crate::record::{
     CALIBRATION_VERSION, Calibration, CalibrationLevel, MEASUREMENT_VERSION, write_durably,
 };
-use crate::run::Targets;
+use crate::run::{Targets, cpu_limit};
 use crate::scenario::Unset;
 use crate::targets::livekit::{Credentials, Livekit};
 use crate::vocab::{Address, duration};
@@ -118,7 +118,8 @@ fn calibrate(args: &CalibrateArgs) -> Result<Calibration, Trouble> {
         target,
         loadgen_version: env!("CARGO_PKG_VERSION").into(),
         measurement_version: MEASUREMENT_VERSION,
-        cores: std::thread::available_parallelism().map_or(1, usize::from),
+        cores: calibration::cores(),
+        cpu_limit_cores: cpu_limit(),
         trusted_callers: Calibration::trusted(&measured),
         levels: measured,
     })
@@ -250,11 +251,29 @@ fn json(done: &Calibration) -> String {
     serde_json::to_string_pretty(done).map_or_else(|e| e.to_string(), |t| t + "\n")
 }
 
+fn processor(done: &Calibration) -> String {
+    match done.cpu_limit_cores {
+        Some(limit) => format!("{limit} cores' worth of time (the container's limit)"),
+        None if done.cores == 1 => "1 core".to_owned(),
+        None => format!("{} cores", done.cores),
+    }
+}
+
 fn table(done: &Calibration) -> String {
     let mut text = format!(
-        "error of ttfa_wire (and of ttfa less its stated playout), ms: measured less true, {}\n\n\
+        "error of ttfa_wire (and of ttfa less its stated playout), ms: measured less true, {}, {}\n\n\
          {:>8} {:>7} {:>8} {:>8} {:>8} {:>8} {:>8} {:>10}  {}\n",
-        done.target, "callers", "turns", "bias", "p50", "p95", "p99", "worst", "tick p99", "valid"
+        done.target,
+        processor(done),
+        "callers",
+        "turns",
+        "bias",
+        "p50",
+        "p95",
+        "p99",
+        "worst",
+        "tick p99",
+        "valid"
     );
     let ms = |v: Option<crate::record::Ms>| v.map_or_else(|| "–".to_owned(), |v| format!("{v:.2}"));
     for l in &done.levels {

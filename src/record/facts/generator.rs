@@ -14,6 +14,13 @@ pub struct Generator {
     pub(crate) tick_lateness_ms: TickLateness,
     /// Cores it kept busy, on average.
     pub(crate) cpu_cores: f64,
+    /// Cores' worth of processor time that its control group (container) may use; null without a
+    /// limit.
+    #[serde(default)]
+    pub(crate) cpu_limit_cores: Option<f64>,
+    /// Share of the scheduler's periods in which that limit stopped it; null without a limit.
+    #[serde(default)]
+    pub(crate) throttled: Option<f64>,
     /// Its largest resident memory.
     pub(crate) rss_bytes: u64,
     /// Packets sent, on average.

@@ -136,8 +136,12 @@ pub(crate) struct Calibration {
     /// Version of what is measured, of the figures whose error this is.
     #[serde(default = "first")]
     pub measurement_version: u32,
-    /// Processor cores of the machine.
+    /// Processor cores that the process may run on.
     pub cores: usize,
+    /// Cores' worth of processor time that its control group (container) allowed; null without a
+    /// limit.
+    #[serde(default)]
+    pub cpu_limit_cores: Option<f64>,
     /// Errors by number of callers, ascending.
     pub levels: Vec<CalibrationLevel>,
     /// Callers up to which every level was trusted; 0 when none was.

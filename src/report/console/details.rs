@@ -192,11 +192,13 @@ impl Details {
         let (p50, p99, max) = (late.p50, late.p99, late.max);
         let ticks = format!("ticks late by p50 {p50:.1}, p99 {p99:.1}, max {max:.1} ms");
         self.0.entry("generator", &ticks);
+        let limit = generator.cpu_limit_cores.map(|c| format!(" of {c}"));
         self.0.entry(
             "",
             &format!(
-                "{:.2} cores, {:.0} MiB; packets/s {:.0} out, {:.0} in",
+                "{:.2}{} cores, {:.0} MiB; packets/s {:.0} out, {:.0} in",
                 generator.cpu_cores,
+                limit.unwrap_or_default(),
                 generator.rss_bytes as f64 / MIB,
                 generator.packets_out_per_s,
                 generator.packets_in_per_s,

@@ -96,6 +96,20 @@ pub(super) fn generator(view: &View<'_>) -> Option<Section> {
     ))
 }
 
+fn processor(g: &Generator) -> String {
+    let mut text = format!("{:.2} cores on average", g.cpu_cores);
+    if let Some(limit) = g.cpu_limit_cores {
+        text += &format!(" of the {limit} that its container may use");
+    }
+    if let Some(share) = g.throttled {
+        text += &format!(
+            ", stopped for reaching it in {:.1} % of the periods",
+            share * 100.0
+        );
+    }
+    text
+}
+
 fn generator_rows(g: &Generator) -> Vec<(&'static str, String)> {
     const MIB: f64 = 1_048_576.0;
     let late =
@@ -104,7 +118,7 @@ fn generator_rows(g: &Generator) -> Vec<(&'static str, String)> {
         ("Ticks late by", late(&g.tick_lateness_ms)),
         ("Packets waited in its sockets", late(&g.receive_wait_ms)),
         ("Signalling late by", late(&g.signalling_lateness_ms)),
-        ("Processor", format!("{:.2} cores on average", g.cpu_cores)),
+        ("Processor", processor(g)),
         (
             "Memory",
             format!("{:.0} MiB at most", g.rss_bytes as f64 / MIB),

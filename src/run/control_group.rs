@@ -1,0 +1,243 @@
+//! What the control group (container) that this process is in leaves it of the machine.
+//!
+//! In: /proc/self/cgroup and the files of the groups, versions 1 and 2. Out: free memory, the limit
+//! on processor time, how often it held the process back. Invariant: what the system does not tell
+//! is `None`, as is a limit that nobody has set.
+
+use procfs::process::Process;
+use std::path::{Path, PathBuf};
+
+/// Where control groups are mounted, by convention.
+const MOUNT: &str = "/sys/fs/cgroup";
+
+/// A group's folder and those of the groups that it is in. In a container only its own group is
+/// visible, as the root.
+#[derive(Debug, Clone)]
+struct Folders {
+    root: PathBuf,
+    own: PathBuf,
+    /// Version 2: one hierarchy for all controllers.
+    unified: bool,
+}
+
+impl Folders {
+    /// The groups that limit what `controller` controls.
+    fn of(controller: &str) -> Vec<Self> {
+        let groups = Process::myself().and_then(|me| me.cgroups());
+        let groups = groups.into_iter().flatten();
+        let folders = groups.filter_map(|group| {
+            let unified = group.controllers.iter().all(String::is_empty);
+            let controls = group.controllers.iter().any(|c| c == controller);
+            let root = match (unified, controls) {
+                (true, _) => PathBuf::from(MOUNT),
+                (_, true) => Path::new(MOUNT).join(controller),
+                _ => return None,
+            };
+            let own = root.join(group.pathname.trim_start_matches('/'));
+            Some(Self { root, own, unified })
+        });
+        folders.collect()
+    }
+
+    fn each(&self) -> impl Iterator<Item = &Path> {
+        let folders = self.own.ancestors();
+        folders.take_while(|folder| folder.starts_with(&self.root))
+    }
+}
+
+fn read(folder: &Path, file: &str) -> Option<String> {
+    std::fs::read_to_string(folder.join(file)).ok()
+}
+
+fn number(folder: &Path, file: &str) -> Option<i64> {
+    read(folder, file)?.trim().parse().ok()
+}
+
+/// Memory in bytes that the limits leave.
+pub(super) fn free_memory() -> Option<u64> {
+    let of = |groups: &Folders| {
+        let (limit, used) = match groups.unified {
+            true => ("memory.max", "memory.current"),
+            false => ("memory.limit_in_bytes", "memory.usage_in_bytes"),
+        };
+        let free = |folder: &Path| {
+            let bytes = |file| u64::try_from(number(folder, file)?).ok();
+            // The page cache counts as used, and is given up when memory is short.
+            let cached = cache(&read(folder, "memory.stat")?);
+            Some(bytes(limit)?.saturating_sub(bytes(used)?.saturating_sub(cached)))
+        };
+        groups.each().filter_map(free).min()
+    };
+    Folders::of("memory").iter().filter_map(of).min()
+}
+
+/// Bytes of page cache in a group's `memory.stat`, of either version.
+fn cache(stat: &str) -> u64 {
+    let part = |name: &str| field(stat, &format!("total_{name}")).or_else(|| field(stat, name));
+    let parts = ["inactive_file", "active_file"].map(|name| part(name).unwrap_or_default());
+    parts.iter().sum()
+}
+
+/// A number by its name, in a file of one name and number a line.
+fn field(text: &str, name: &str) -> Option<u64> {
+    let mut lines = text.lines().filter_map(|line| line.split_once(' '));
+    lines
+        .find(|(known, _)| *known == name)
+        .and_then(|(_, value)| value.trim().parse().ok())
+}
+
+/// The tightest limit on processor time.
+#[derive(Debug, Clone, PartialEq)]
+struct CpuLimit {
+    /// Cores' worth of time that the group may use; 1.5 is 150 ms in each 100 ms.
+    cores: f64,
+    folder: PathBuf,
+}
+
+/// How often a limit on processor time was reached, since its group was made.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Throttling {
+    /// Periods (of 100 ms, by default) in which the group wanted to run.
+    periods: u64,
+    /// Those in which it used up what it may, and was stopped until the next.
+    throttled: u64,
+}
+
+impl CpuLimit {
+    /// The limit of this process' groups.
+    fn own() -> Option<Self> {
+        let of = |groups: &Folders| {
+            let limit = |folder: &Path| {
+                let cores = match groups.unified {
+                    true => quota(&read(folder, "cpu.max")?),
+                    false => {
+                        let of = |name| number(folder, name);
+                        share(of("cpu.cfs_quota_us")?, of("cpu.cfs_period_us")?)
+                    }
+                };
+                let folder = folder.to_owned();
+                Some(Self {
+                    cores: cores?,
+                    folder,
+                })
+            };
+            groups.each().filter_map(limit).collect::<Vec<_>>()
+        };
+        let limits = Folders::of("cpu")
+            .into_iter()
+            .flat_map(|groups| of(&groups));
+        limits.min_by(|a, b| a.cores.total_cmp(&b.cores))
+    }
+
+    fn throttling(&self) -> Option<Throttling> {
+        throttling(&read(&self.folder, "cpu.stat")?)
+    }
+}
+
+/// Cores' worth of processor time that this process' groups allow.
+pub(crate) fn cpu_limit() -> Option<f64> {
+    CpuLimit::own().map(|limit| limit.cores)
+}
+
+/// Cores in a `cpu.max` of version 2: quota and period in µs, or `max`.
+fn quota(max: &str) -> Option<f64> {
+    let mut parts = max.split_whitespace();
+    share(parts.next()?.parse().ok()?, parts.next()?.parse().ok()?)
+}
+
+/// Version 1 writes −1 where there is no limit.
+fn share(quota: i64, period: i64) -> Option<f64> {
+    (quota > 0 && period > 0).then(|| quota as f64 / period as f64)
+}
+
+fn throttling(stat: &str) -> Option<Throttling> {
+    Some(Throttling {
+        periods: field(stat, "nr_periods")?,
+        throttled: field(stat, "nr_throttled")?,
+    })
+}
+
+/// Counts how often the limit on processor time is reached from now on.
+#[derive(Debug, Clone)]
+pub(super) struct ThrottleMeter {
+    limit: Option<CpuLimit>,
+    before: Throttling,
+}
+
+impl ThrottleMeter {
+    pub(super) fn start() -> Self {
+        let limit = CpuLimit::own();
+        let before = limit.as_ref().and_then(CpuLimit::throttling);
+        Self {
+            before: before.unwrap_or_default(),
+            limit,
+        }
+    }
+
+    /// Cores' worth of processor time that this process may use.
+    pub(super) fn limit(&self) -> Option<f64> {
+        self.limit.as_ref().map(|limit| limit.cores)
+    }
+
+    /// Share of the periods since the start in which the process was held back.
+    pub(super) fn throttled(&self) -> Option<f64> {
+        let now = self.limit.as_ref()?.throttling()?;
+        let periods = now.periods.saturating_sub(self.before.periods);
+        let throttled = now.throttled.saturating_sub(self.before.throttled);
+        Some(throttled as f64 / periods.max(1) as f64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn page_cache_is_counted_in_both_versions() {
+        let v1 = "cache 9\ninactive_file 1\ntotal_inactive_file 30\ntotal_active_file 12\n";
+        assert_eq!(cache(v1), 42);
+        assert_eq!(cache("anon 5\ninactive_file 30\nactive_file 12\nx\n"), 42);
+    }
+
+    #[test]
+    fn limits_on_processor_time_are_read_in_both_versions() {
+        assert_eq!(quota("150000 100000\n"), Some(1.5));
+        assert_eq!(quota("max 100000\n"), None);
+        assert_eq!([quota(""), quota("5"), quota("5 0")], [None; 3]);
+        assert_eq!(share(-1, 100_000), None);
+        let stat = "usage_usec 9\nnr_periods 40\nnr_throttled 6\nthrottled_usec 123456\n";
+        let counted = Throttling {
+            periods: 40,
+            throttled: 6,
+        };
+        assert_eq!(throttling(stat), Some(counted));
+        assert_eq!(throttling("usage_usec 9\n"), None);
+    }
+
+    #[test]
+    fn the_tightest_group_applies_and_its_throttling_is_counted_from_the_start() {
+        let root = tempfile::tempdir().expect("a folder");
+        let own = root.path().join("pod/container");
+        std::fs::create_dir_all(&own).expect("a folder");
+        let write = |folder: &Path, file: &str, text: &str| {
+            std::fs::write(folder.join(file), text).expect("writable");
+        };
+        write(&own, "cpu.stat", "nr_periods 10\nnr_throttled 1\n");
+        let limit = CpuLimit {
+            cores: 0.5,
+            folder: own.clone(),
+        };
+        let meter = ThrottleMeter {
+            before: limit.throttling().expect("counted"),
+            limit: Some(limit),
+        };
+        write(&own, "cpu.stat", "nr_periods 30\nnr_throttled 6\n");
+        assert_eq!((meter.limit(), meter.throttled()), (Some(0.5), Some(0.25)));
+        let folders = Folders {
+            root: root.path().to_owned(),
+            own,
+            unified: true,
+        };
+        assert_eq!(folders.each().count(), 3);
+    }
+}
