@@ -269,3 +269,55 @@ fn tls_needs_a_trusted_root_certificate() {
     );
     assert!(!refused.dir().join("run").exists(), "nothing stays behind");
 }
+
+/// `LOADGEN_ROOT`: a folder laid out by `scripts/image-root`, whose roots this test adds one to.
+#[test]
+#[ignore = "needs root, and an empty root with a program in it: scripts/release-check"]
+fn a_program_in_an_empty_root_joins_over_tls() {
+    let root = std::env::var("LOADGEN_ROOT").expect("LOADGEN_ROOT");
+    let root = Path::new(&root);
+    let server = SERVER.get(LivekitServer::start);
+    let proxy = TlsProxy::start(&server.address());
+    let args = ["--agent-name", "safe", "--reply-length", "300ms"];
+    let _agent = Loadgen::agent(&server, &args);
+
+    let roots = root.join("etc/ssl/certs/ca-certificates.crt");
+    let mut known = std::fs::read_to_string(&roots).expect("root certificates");
+    known += &std::fs::read_to_string(proxy.root_pem_path()).expect("a root certificate");
+    std::fs::write(&roots, known).expect("writable");
+    let data = root.join("data");
+    std::fs::copy(in_repo("fixtures/yes.wav"), data.join("yes.wav")).expect("writable");
+    let scenario = Small {
+        sound: "yes.wav".into(),
+        ..Small::default()
+    };
+    scenario.write(&data);
+
+    let arguments = [
+        "/data/small.yaml",
+        "--agent-name",
+        "safe",
+        "--out",
+        "/data/tls",
+        "--url",
+    ];
+    let run = std::process::Command::new("chroot")
+        .args(["--userspec=65532:65532"])
+        .arg(root)
+        .args(["/usr/bin/loadgen", "run"])
+        .args(arguments)
+        .arg(proxy.url())
+        .env_clear()
+        .envs(server.env())
+        .env("HOME", "/data")
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .output()
+        .expect("chroot starts");
+    let told =
+        String::from_utf8_lossy(&run.stdout).into_owned() + &String::from_utf8_lossy(&run.stderr);
+    assert!(run.status.success(), "{told}");
+    let summary = std::fs::read(data.join("tls/summary.json")).expect("a summary");
+    let summary: Value = serde_json::from_slice(&summary).expect("JSON");
+    assert_eq!(summary["outcomes"]["failed"], 0, "{told}");
+    assert!(summary["outcomes"]["replied"].as_u64() > Some(0), "{told}");
+}
