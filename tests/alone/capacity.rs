@@ -41,7 +41,7 @@ fn find() -> Result<(), String> {
         "--max",
         "9",
         "--start",
-        "7",
+        "8",
         "--turns",
         "80",
         "--json",
