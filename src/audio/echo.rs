@@ -1,9 +1,8 @@
 //! Tells an echo of the caller's own voice from a reply.
 //!
-//! In: what the caller has said, with its instants; an onset with the audio that follows it. Out:
-//! how strongly they correlate, and at which delay. Invariants: nothing is computed while the
-//! caller speaks, only when an onset is compared (0.2 ms); all callers share an utterance's
-//! samples.
+//! In: what the caller has said, and when; an onset with the audio that follows it. Out: how
+//! strongly they correlate, and at what delay. Invariants: nothing is computed while the caller
+//! speaks, only when an onset is compared (0.2 ms); all callers share an utterance's samples.
 
 use super::RATE;
 use realfft::{ComplexToReal, RealFftPlanner, RealToComplex};
@@ -21,21 +20,21 @@ pub(crate) const ECHO_AUDIO: usize = 21_600;
 /// Decimation from 48 to 4 kHz: codecs preserve the waveform only in the band that is left.
 const DECIMATION: usize = 12;
 const SLOW_RATE: u64 = RATE as u64 / DECIMATION as u64;
-/// Samples of an onset that are compared, at the slow rate.
+/// Samples of an onset that are compared, at [`SLOW_RATE`].
 const WINDOW: usize = ECHO_AUDIO / DECIMATION;
-/// Number of delay steps, one per sample at the slow rate.
+/// Number of delay steps, one per sample at [`SLOW_RATE`].
 const DELAYS: usize = SLOW_RATE as usize;
 /// Large enough for the window at every delay without circular wrap-around.
 const FFT: usize = 8192;
 const _: () = assert!(FFT > WINDOW + DELAYS);
 /// An onset with fewer samples than this is not compared: 50 ms.
 const LEAST: usize = WINDOW / 9;
-/// Sent audio below this mean square (a few steps of 16 bits) causes no echo.
+/// Sent audio below this mean square (a few 16-bit quantisation steps) causes no echo.
 const SILENCE: f32 = 4.0;
 /// Pre-emphasis: this share of the previous sample is subtracted, so that two voices do not
-/// correlate by their low frequencies alone.
+/// correlate through their low frequencies alone.
 const EMPHASIS: f32 = 0.8;
-/// A Hann window over three slow samples, with a gain of 1. It must suppress the band above
+/// A Hann window over three decimated samples, with a gain of 1. It must suppress the band above
 /// 2 kHz, where codecs preserve the level but not the waveform: what it lets through lowers the
 /// correlation of an echo.
 static LOW_PASS: LazyLock<[f32; 3 * DECIMATION]> = LazyLock::new(|| {
@@ -185,7 +184,8 @@ fn correlate(mut sent: Vec<f32>, heard: &[f32]) -> Option<Vec<f32>> {
     for (a, b) in a.iter_mut().zip(&b) {
         *a *= b.conj();
     }
-    // The spectra of real signals are real at both ends, and so is their product but for rounding.
+    // The spectrum of a real signal is real at 0 Hz and at Nyquist; so is the product, but for
+    // rounding.
     for end in [0, FFT / 2] {
         a[end].im = 0.0;
     }
@@ -278,7 +278,7 @@ mod tests {
         }
         assert!(
             highest <= ECHO_CORRELATION,
-            "two voices are alike by {highest}"
+            "two voices correlate by {highest}"
         );
     }
 

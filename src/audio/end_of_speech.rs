@@ -2,7 +2,7 @@
 //!
 //! In: decoded samples with their position on the stream's timeline. Out: speech started, ended,
 //! resumed. Invariants: the end is what [`speech_span`](super::speech_span) gives for the
-//! utterance so far; memory is bounded by the hangover; gaps are silence.
+//! utterance so far; memory is bounded by the hangover; gaps count as silence.
 
 use super::level::{ActiveLevel, BELOW_ACTIVE_DB, NO_SPEECH_DBFS, WINDOW, loud_span, power_at};
 use super::{FRAME, RATE, samples_in};

@@ -11,7 +11,9 @@ pub enum AudioError {
     #[error("the audio is empty")]
     Empty,
     /// The header promises more data than the file holds.
-    #[error("the audio is truncated: its header promises {promised} {unit}, it holds {present}")]
+    #[error(
+        "the audio is truncated: its header promises {promised} {unit}, but it holds {present}"
+    )]
     Truncated {
         /// Amount that the header promises.
         promised: u64,
@@ -33,7 +35,7 @@ pub enum AudioError {
         detail: String,
     },
     /// The file has more bytes than the limit.
-    #[error("the file has {bytes} bytes, more than the {limit} that are read")]
+    #[error("the file has {bytes} bytes, more than the limit of {limit}")]
     TooLarge {
         /// Size of the file.
         bytes: usize,
@@ -52,14 +54,14 @@ pub enum AudioError {
     /// Two channels cancel each other out in the mix, and nothing is left of the speech.
     #[error("its two channels cancel each other out: there is no speech in their mix")]
     ChannelsCancel,
-    /// The right channel of a file with one channel.
-    #[error("the audio has one channel, so that there is no right one")]
+    /// The right channel of a mono file was asked for.
+    #[error("the audio has one channel, so there is no right channel")]
     NoSuchChannel,
-    /// The file beside the recording is no annotation.
-    #[error("it is no annotation of loadgen, but a file of another program")]
+    /// The JSON file next to the recording is not an annotation.
+    #[error("it is not a loadgen annotation: another program wrote it")]
     Foreign,
     /// The annotation cannot be read.
-    #[error("the annotation is wrong ({detail})")]
+    #[error("the annotation is invalid ({detail})")]
     Annotation {
         /// What is wrong with it.
         detail: String,
@@ -79,7 +81,7 @@ pub enum AudioError {
     /// libopus or the resampler reported an error.
     #[error("the codec failed ({detail})")]
     Codec {
-        /// Its message.
+        /// The message of libopus or the resampler.
         detail: String,
     },
 }
@@ -90,7 +92,7 @@ impl AudioError {
         match self {
             Self::Empty => "record it again, or check the path: the file holds no samples",
             Self::Truncated { .. } => {
-                "the copy or recording broke off: copy it again, or rewrite its header with `sox --ignore-length IN OUT`"
+                "the copy or recording was cut short: copy it again, or rewrite its header with `sox --ignore-length IN OUT`"
             }
             Self::Unsupported { .. } => {
                 "use WAV, FLAC, MP3, AAC, Vorbis or Opus (mono or stereo) at 4 to 192 kHz; `ffmpeg -i IN OUT.wav` converts the rest"

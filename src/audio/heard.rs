@@ -65,7 +65,7 @@ impl Segment {
 /// The first audible sample of a talk spurt.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Onset {
-    /// Where the sample was received.
+    /// Position of the sample.
     pub at: HeardAt,
     /// Confidence in the onset.
     pub confidence: Confidence,
@@ -126,7 +126,7 @@ pub enum Heard {
     },
 }
 
-/// Silence that ends a talk spurt, of the agent or of the caller.
+/// Silence that ends a talk spurt, whether the agent's or the caller's.
 pub const SPURT_GAP: Duration = Duration::from_millis(700);
 
 /// Silence that is reported as a pause. The gaps inside words (the closures of stop consonants)

@@ -24,15 +24,15 @@ const REACH: usize = 24;
 const LANES: usize = 8;
 /// Cut-off frequency of the anti-aliasing filter.
 const CUT_OFF_HZ: f32 = 7000.0;
-/// A frame with at least this score is voiced (as earshot advises).
+/// A frame with at least this score is voiced (as earshot recommends).
 const VOICE: f32 = 0.5;
 /// Speech has at least this share of voiced frames.
 const SPEECH_SHARE: f32 = 0.3;
 
-/// Levels of a voice's frames have at least this standard deviation within half a second, in dB.
+/// Smallest standard deviation of the frame levels of a voice within half a second, in dB.
 /// The check is needed because earshot takes a low steady tone for a voice.
 const STEADY_DB: f32 = 1.5;
-/// Frames this far under the loudest are not part of the sound, in dB.
+/// Frames this far below the loudest are not part of the sound, in dB.
 const BELOW_LOUDEST_DB: f32 = 20.0;
 /// Number of frames in half a second, including one cut by the onset.
 const FRAMES: usize = OPINION_AFTER / (FRAME * DECIMATION) + 2;
@@ -122,7 +122,7 @@ impl SecondEar {
         self.samples.extend(samples);
     }
 
-    /// The low-passed sample at a position, in −1..1; outside the audio there is silence.
+    /// The low-passed sample at a position, in −1..1; silence outside the audio.
     fn slow(&self, at: usize) -> f32 {
         let from = at.saturating_sub(REACH);
         let taps = &self.filter[from + REACH - at..];

@@ -2,14 +2,14 @@
 //!
 //! In: packets, each with how long a jitter buffer would have held it. Out: a copy of the packets
 //! kept. Invariants: at most `PacketRing::PACKETS` and `PacketRing::BYTES` are kept, about 480 KiB
-//! (in PCM 80 s, 8 MiB); a packet that does not fit is dropped and counted; nothing is allocated
-//! once the ring has grown to its size.
+//! (for PCM: 80 s, 8 MiB); a packet that does not fit is dropped and counted; nothing is allocated
+//! once the ring has grown to its full size.
 
 use super::{Codec, FRAME, Packet};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// What is stored of a [`HeldPacket`]; the payloads of all packets are stored together.
+/// What is stored for a [`HeldPacket`]; the payloads of all packets are stored together.
 #[derive(Debug, Clone, Copy)]
 struct Head {
     arrival: Instant,
@@ -22,8 +22,8 @@ struct Head {
     length: u32,
 }
 
-/// A packet with what the caller's call knows of it: its stream, and how long a jitter buffer would
-/// have held it back.
+/// A packet with what its call knows about it: its stream, and how long a jitter buffer would have
+/// held it back.
 #[derive(Debug, Clone, Copy)]
 pub struct HeldPacket<'a> {
     /// The packet.
@@ -92,7 +92,7 @@ impl PacketRing {
         self.payloads.extend(packet.payload);
     }
 
-    /// Removes the oldest packets up to the first that did not arrive before `instant`.
+    /// Removes packets, oldest first, until the next one arrived at or after `instant`.
     pub fn forget_before(&mut self, instant: Instant) {
         while let Some(head) = self.heads.front().filter(|h| h.arrival < instant) {
             self.payloads.drain(..head.length as usize);

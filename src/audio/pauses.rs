@@ -43,7 +43,7 @@ mod tests {
     use crate::audio::test_signals::{FIXTURES, mix, noise, sine};
 
     #[test]
-    fn inserted_pauses_are_found_where_they_are() {
+    fn inserted_pauses_are_found_at_their_positions() {
         let say = || sine(500.0, -20.0, 24_000);
         let made = [say(), vec![0; 9600], say(), vec![0; 4700], say()].concat();
         for (name, pcm) in [

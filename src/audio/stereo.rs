@@ -55,7 +55,7 @@ fn mix(interleaved: &[i16], mono: &mut [i16]) {
         left += l * l;
         right += r * r;
         mean += (l + r) * (l + r) / 4.0;
-        // The mean of two `i16` fits into an `i16`.
+        // The mean of two `i16` fits in an `i16`.
         *mono = ((i32::from(both[0]) + i32::from(both[1])) / 2) as i16;
     }
     if mean >= (left + right) / 2.0 * CANCELLED {

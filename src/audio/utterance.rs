@@ -100,7 +100,7 @@ impl Annotation {
     }
 }
 
-/// Whether a JSON file beside a recording has been written by another program: its keys are others,
+/// Whether another program wrote the JSON file next to a recording: it has keys that are not ours,
 /// and none is about speech.
 fn is_foreign(json: &[u8]) -> bool {
     let ours = |key: &String| key.starts_with("speech") || key == "version" || key == "text";
@@ -110,7 +110,7 @@ fn is_foreign(json: &[u8]) -> bool {
             !speech && (object.is_empty() || !object.keys().all(ours))
         }
         Ok(_) => true,
-        // Damaged, or longer than what is read of it.
+        // Damaged, or longer than the part that was read.
         Err(_) => !json.windows(6).any(|part| part == b"speech"),
     }
 }

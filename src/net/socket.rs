@@ -15,7 +15,7 @@ use std::os::fd::{AsFd as _, BorrowedFd};
 pub(super) struct UdpPort {
     socket: UdpSocket,
     local: SocketAddr,
-    /// The one address that the socket is connected to, once media flow.
+    /// The one address that the socket is connected to, once media flows.
     connected: Option<SocketAddr>,
     /// The address of the latest authenticated packets from us and to us, and how many in a row
     /// had it.

@@ -26,8 +26,8 @@ fn brief(summary: &Summary) -> String {
 /// Why a run is invalid where everything is at fault that can be.
 const DOUBTS: [&str; 7] = [
     "a part of the generator did not move for a minute, so the run was ended",
-    "the generator was too slow: 1 in 100 packets left 7.3 ms late or later, over the bound `health.tick_lateness` of 5 ms, first at 150 calls",
-    "the generator's signalling was too slow: 1 in 100 of its timers fired 63.0 ms late or later, over the bound `health.signalling_lateness` of 30 ms, first at 40 calls: join times and agent states are late too",
+    "the generator was too slow: 1 in 100 packets left at least 7.3 ms late, over the bound `health.tick_lateness` of 5 ms, first at 150 calls",
+    "the generator's signalling was too slow: 1 in 100 of its timers fired at least 63.0 ms late, over the bound `health.signalling_lateness` of 30 ms, first at 40 calls: join times and agent states are late too",
     "our receive buffers were full: the kernel dropped 1093 packets, over the bound `health.own_drops` of 0, first at 150 calls",
     "the operating system refused to send 12 packets, first at 150 calls",
     "20 of 1000 received audio packets belong to no known track: replies may have been missed",

@@ -26,7 +26,7 @@ const fn means(flag: Flag, text: &'static str) -> Meaning {
 pub(super) const FLAGS: &[Meaning] = &[
     Meaning {
         hint: Some(
-            "the agent likely crashed, or its voice stream broke: look at its log at that time",
+            "the agent likely crashed, or its TTS stream broke off: check its log for that time",
         ),
         ..means(
             Flag::ReplyCutOff,
@@ -35,11 +35,11 @@ pub(super) const FLAGS: &[Meaning] = &[
     },
     Meaning {
         hint: Some(
-            "turns.csv has both readings; an agent that tells its state decides between them",
+            "turns.csv has both readings; an agent that publishes its state removes the ambiguity",
         ),
         ..means(
             Flag::SpurtAmbiguous,
-            "neither audio nor state tell whether the agent stopped and answered, or talked on",
+            "neither audio nor state shows whether the agent stopped and answered, or talked on",
         )
     },
     means(
@@ -51,16 +51,19 @@ pub(super) const FLAGS: &[Meaning] = &[
         "the second opinion hears the reply begin more than 60 ms earlier or later",
     ),
     Meaning {
-        hint: Some("look at the network from here to the server: the agent may have heard gaps"),
+        hint: Some("check the network from here to the server: the agent may have heard gaps"),
         ..means(
             Flag::UtteranceLost,
-            "part of the caller's utterance was lost on its way up",
+            "part of the caller's utterance was lost upstream",
         )
     },
-    means(Flag::TouchedByLoss, "lost audio touches the onset"),
+    means(
+        Flag::TouchedByLoss,
+        "packet loss may have affected the onset",
+    ),
     means(
         Flag::LowConfidence,
-        "the onset is less than 20 dB over the noise floor",
+        "the onset is less than 20 dB above the noise floor",
     ),
     means(
         Flag::LateSend,
@@ -79,14 +82,17 @@ pub(super) const FLAGS: &[Meaning] = &[
             "the agent was silent when the caller's interruption began",
         )
     },
-    means(Flag::AnchorTimeout, "what the turn waited for never came"),
+    means(
+        Flag::AnchorTimeout,
+        "the event that the turn waited for never came",
+    ),
     means(
         Flag::AfterAgentLeft,
         "the agent left and came back during the turn",
     ),
     means(
         Flag::TrackChanged,
-        "another track of the agent's was heard for the first time during the turn",
+        "another of the agent's tracks was first heard during the turn",
     ),
     means(
         Flag::ReplyUnfinished,
@@ -94,12 +100,12 @@ pub(super) const FLAGS: &[Meaning] = &[
     ),
     means(
         Flag::UserSpaceStamp,
-        "the arrival was stamped by loadgen, not by the kernel: what kept it busy is in the figure",
+        "the arrival was stamped in user space, not by the kernel: scheduling delay is included",
     ),
 ];
 
-/// The flags of a run, each with its number of turns and its explanation: most serious first, and
-/// those that this release does not know last.
+/// The flags of a run, each with its number of turns and its explanation: most serious first, then
+/// the flags that this release does not know.
 pub(super) fn found(
     flags: &BTreeMap<String, usize>,
 ) -> Vec<(&str, usize, Option<&'static Meaning>)> {

@@ -1,4 +1,4 @@
-//! How many calls a comparison needs to be conclusive, worded alike in every report.
+//! How many calls a comparison needs to be conclusive, in the same words in every report.
 //!
 //! In: what is needed, for variants or for two runs. Out: sentences without a full stop and
 //! without duplicates.
@@ -24,7 +24,7 @@ pub(super) fn sentence(needed: &LagNeeded) -> String {
     }
 }
 
-/// What it takes to decide the comparisons of medians that are unclear.
+/// What it takes to decide the comparisons of medians that are still unclear.
 pub(super) fn of_variants(variants: &[VariantSummary]) -> Vec<String> {
     let needed = variants.iter().filter_map(|v| {
         let lag = v.behind.as_ref()?.p50.as_ref()?;
@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_needed_calls_in_words() {
+    fn sentences_state_how_many_calls_are_needed() {
         let needed = |have_calls, calls, have_blocks, blocks| LagNeeded {
             best_p: 0.0625,
             have_calls,

@@ -1,7 +1,7 @@
 //! Whether the generator kept up well enough for its figures to be reliable.
 //!
 //! In: bounds; the media threads' health at intervals, with the number of calls in progress.
-//! Out: which bound was exceeded, at how many calls. Invariants: the whole run decides; the
+//! Out: which bound was exceeded, at how many calls. Invariants: bounds apply to the whole run; the
 //! number of calls is that of the first check that found the bound exceeded.
 
 use super::event::Vitals;
@@ -11,9 +11,9 @@ use std::time::Duration;
 
 /// Largest share of the received audio packets that may belong to no known track.
 const MOST_UNHEARD: f64 = 0.01;
-/// Largest share of the received packets that may be of no use: forged, repeated or behind.
+/// Largest share of the received packets that may be unusable: forged, duplicate or behind.
 const MOST_USELESS: f64 = 0.01;
-/// So few of them are chance: a stray datagram, a duplicate at a change of routes.
+/// Fewer unusable packets than this are ignored: a stray datagram, duplicates after a route change.
 const FEW: u64 = 100;
 
 /// Checks the generator while it runs.
@@ -81,7 +81,7 @@ impl HealthWatch {
         let (late, bound) = (vitals.health.tick_lateness.p99, self.bounds.tick_lateness);
         if late > bound {
             doubts.push(format!(
-                "the generator was too slow: 1 in 100 packets left {:.1} ms late or later, over the bound `health.tick_lateness` of {} ms, {}",
+                "the generator was too slow: 1 in 100 packets left at least {:.1} ms late, over the bound `health.tick_lateness` of {} ms, {}",
                 ms(late),
                 ms(bound),
                 self.first(self.late),
@@ -93,7 +93,7 @@ impl HealthWatch {
         );
         if late > bound {
             doubts.push(format!(
-                "the generator's signalling was too slow: 1 in 100 of its timers fired {:.1} ms late or later, over the bound `health.signalling_lateness` of {} ms, {}: join times and agent states are late too",
+                "the generator's signalling was too slow: 1 in 100 of its timers fired at least {:.1} ms late, over the bound `health.signalling_lateness` of {} ms, {}: join times and agent states are late too",
                 ms(late),
                 ms(bound),
                 self.first(self.signalling),
@@ -160,7 +160,7 @@ mod tests {
         }
     }
 
-    /// What reports take the doubts for.
+    /// How reports classify the doubts.
     fn kinds(doubts: &[String]) -> Vec<Option<ReasonKind>> {
         doubts.iter().map(|d| ReasonKind::of(d)).collect()
     }
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn each_bound_is_reported_with_the_concurrency_that_broke_it() {
+    fn each_exceeded_bound_is_reported_with_its_concurrency() {
         let mut watch = HealthWatch::new(HealthBounds::default());
         for (calls, late, drops) in [(10, 1, 0), (150, 6, 0), (200, 7, 3)] {
             watch.look(&health(late, drops), calls);
@@ -234,7 +234,7 @@ mod tests {
         watch.look(&late, 40);
         let doubts = watch.doubts(&late, None);
         assert_eq!(kinds(&doubts), [Some(ReasonKind::Generator)]);
-        let expected = "fired 63.0 ms late or later, over the bound `health.signalling_lateness` of 30 ms, first at 40 calls";
+        let expected = "fired at least 63.0 ms late, over the bound `health.signalling_lateness` of 30 ms, first at 40 calls";
         assert!(doubts[0].contains(expected), "{doubts:?}");
         assert!(watch.doubts(&vitals(), None).is_empty());
     }
@@ -259,9 +259,9 @@ mod tests {
         let expected = "300 of 10000 received packets were of no use: 100 failed authentication, 150 had arrived before, 50 were too far behind";
         assert_eq!(reported, [expected]);
         assert_eq!(kinds(&reported), [Some(ReasonKind::Useless)]);
-        // A stray datagram in a run without audio is none.
+        // A stray datagram in a run without audio raises no doubt.
         assert!(doubts(|h| (h.heard, h.unauthenticated) = (0, 99)).is_empty());
-        // They do not hide packets of no known track among them.
+        // Useless packets do not hide those that belong to no known track.
         assert_eq!(doubts(|h| (h.unheard, h.repeated) = (120, 900)).len(), 2);
     }
 }

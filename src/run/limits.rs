@@ -1,18 +1,19 @@
 //! Whether this process may open as many files and sockets as a run needs.
 //!
-//! In: how many the run needs. Out: a raised limit, or the figures. Invariant: a run that needs more
-//! than the system allows ends before its first call: its later calls could not be made, and
-//! would look like failures of the agent.
+//! In: how many the run needs. Out: a raised limit, or an error with the figures. Invariant: a run
+//! that needs more than the system allows ends before its first call, because its later calls could
+//! not be made and would look like failures of the agent.
 
 use super::error::RunError;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-/// Descriptors beside those of calls: files of the run, the metrics server, event loops, children.
+/// Descriptors needed besides those of calls: the run's files, the metrics server, event loops and
+/// child processes.
 const BESIDE_CALLS: u64 = 64;
 
 /// Makes sure that the process may hold the descriptors of `calls` concurrent calls, and raises the
-/// soft limit if need be. `open`: `calls` is a bound that the load need not reach, so the hard
-/// limit has to do.
+/// soft limit if necessary. With `open`, `calls` is an upper bound that the load may never reach,
+/// so a lower hard limit is accepted.
 ///
 /// # Errors
 /// [`RunError::Descriptors`] if the hard limit is too low.
@@ -28,7 +29,7 @@ pub(super) fn allow(calls: u64, per_call: u64, open: bool) -> Result<(), RunErro
     match raised(needed, soft, hard) {
         Raised::Enough => Ok(()),
         Raised::To(limit) => {
-            // A limit that cannot be raised although it may be shows itself when it is reached.
+            // If this fails, the run still starts: opening a file past the limit reports it.
             let _ = setrlimit(Resource::RLIMIT_NOFILE, limit, hard);
             Ok(())
         }
@@ -59,7 +60,7 @@ fn raised(needed: u64, soft: u64, hard: u64) -> Raised {
     match needed {
         _ if needed <= soft => Raised::Enough,
         _ if needed > hard => Raised::TooFew,
-        // With room to spare: a call may use more for a moment.
+        // Twice the need: a call may briefly use more.
         _ => Raised::To(needed.saturating_mul(2).min(hard)),
     }
 }

@@ -82,7 +82,7 @@ pub struct RunSettings {
     pub targets: Targets,
     /// At least eight letters and digits; part of every room name.
     pub run_id: String,
-    /// Where the wall clock comes from.
+    /// Source of the wall clock.
     pub clock: Clock,
     /// A reference agent to start on a LiveKit server and to call there (calibration).
     pub own: Option<OwnAgent>,
@@ -92,11 +92,11 @@ pub struct RunSettings {
     pub evidence: Option<PathBuf>,
     /// Gates that end the run as soon as its records refute them.
     pub abort: Vec<AbortGate>,
-    /// Where the parts of the run give their signs of life.
+    /// Heartbeats of the parts of the run, which a watchdog checks.
     pub pulses: Pulses,
     /// Cancelling this token stops the run.
     pub stop: CancellationToken,
-    /// Maximum number of joins in progress. Further calls wait for a place, and the wait counts
+    /// Maximum number of joins in progress. Further calls wait for a slot, and the wait counts
     /// towards their own join time; it never delays another call's planned start.
     pub join_concurrency: usize,
 }
@@ -106,8 +106,8 @@ pub const JOIN_CONCURRENCY: usize = 100;
 /// Why the figures of a run that hung are not reliable.
 const HUNG: &str = "a part of the generator did not move for a minute, so the run was ended";
 
-/// Makes sure that this process may open the files and sockets that a plan needs, and that there is
-/// memory and ports for them; raises its soft limit if need be.
+/// Makes sure that this process may open the files and sockets that a plan needs, and that memory
+/// and ports suffice for them; raises the soft limit on files if necessary.
 ///
 /// # Errors
 /// [`RunError::Descriptors`], [`RunError::Memory`] or [`RunError::Ports`] if the plan does not fit.
@@ -174,7 +174,7 @@ pub async fn run(
     let mut notice = |text| tell(RunEvent::Notice(text));
     // A runtime that hangs would never finish closing; the next run deletes what is left.
     match settings.pulses.is_over() {
-        true => notice("the rooms of this run are left to the next run to delete".into()),
+        true => notice("the rooms of this run are left for the next run to delete".into()),
         false => shared.targets.close(refused, &mut notice).await,
     }
     // Free the memory of the calls before the records are read back.
@@ -186,7 +186,7 @@ pub async fn run(
     })
 }
 
-/// Who gives the second opinions: in virtual time, nothing may run beside the runtime.
+/// Where second opinions are computed: in virtual time, nothing may run outside the runtime.
 fn opinions(scenario: &Scenario, settings: &RunSettings) -> Result<Opinions, RunError> {
     let tone = scenario.call.reply_tone;
     match settings.clock {
@@ -195,8 +195,8 @@ fn opinions(scenario: &Scenario, settings: &RunSettings) -> Result<Opinions, Run
     }
 }
 
-/// Who keeps the audio, if that is asked for. In virtual time nobody does: its thread would neither
-/// keep up nor keep the same turns each time.
+/// Starts the thread that keeps evidence, if the scenario asks for it. Not in virtual time: the
+/// thread would not keep up, and would keep different turns each time.
 fn evidence(scenario: &Scenario, settings: &RunSettings) -> Result<Option<Desk>, RunError> {
     let path = settings.evidence.as_deref();
     let wanted = path
@@ -222,7 +222,7 @@ async fn with_own_agents(
     let result = execute(shared, plan, settings, inbox, journal, tell).await;
     // Stopping the agents flushes their ground truth to disk.
     let sentinels = shared.sentinels.get().map(|sentinels| &sentinels.agent);
-    // A runtime that hangs would never finish that; they end with their input.
+    // A runtime that hangs would never finish closing them; they exit when their input closes.
     let closed = !settings.pulses.is_over();
     for agent in sentinels.into_iter().chain(&own).filter(|_| closed) {
         let mut notice = |text| tell(RunEvent::Notice(text));
@@ -231,7 +231,7 @@ async fn with_own_agents(
     result
 }
 
-/// Executes the plan: preflight calls, then every call, then what is left to be gathered.
+/// Executes the plan: preflight calls, then every call; then gathers the remaining results.
 async fn execute(
     shared: &Arc<Shared>,
     plan: &Plan,
@@ -339,7 +339,7 @@ async fn until_over(
                 tell(RunEvent::Stopping);
             }
             () = settings.pulses.over() => break,
-            // A panic of the dispatcher has been printed; calls it leaves open are closed later.
+            // A panic in the dispatcher has been printed; calls it leaves open are closed later.
             _ = &mut dispatch => break,
             _ = second.tick() => {
                 let at_work = settings.pulses.work(WatchedPart::Collector);

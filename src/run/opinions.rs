@@ -48,11 +48,12 @@ pub(super) struct Question {
     answer: oneshot::Sender<SecondOpinion>,
 }
 
-/// Who gives the second opinions.
+/// Where second opinions are computed.
 pub(super) enum Opinions {
     /// A thread, which ends when the handle is dropped.
     Thread(SyncSender<Question>),
-    /// Whoever asks, at once: for runs in virtual time, where nothing may run beside the runtime.
+    /// In the asking task, at once: for runs in virtual time, where nothing may run outside the
+    /// runtime.
     AtOnce(Box<Mutex<Judge>>),
 }
 

@@ -1,6 +1,6 @@
 //! Notices what no longer moves, and ends a run that hangs.
 //!
-//! In: signs of life from the parts of a run. Out: alarms, and the end of the run. Invariants: a
+//! In: heartbeats from the parts of a run. Out: alarms, and the end of the run. Invariants: a
 //! process that is stopped or gets no processor time raises no alarm, since the watchdog counts its
 //! own looks; a part that waits for work is not watched.
 
@@ -11,9 +11,9 @@ use std::time::Duration;
 use strum::VariantArray;
 use tokio_util::sync::CancellationToken;
 
-/// Looks without a sign of life after which a part is reported.
+/// Checks without a heartbeat after which a part is reported.
 const STILL: u32 = 10;
-/// Looks without a sign of life after which the run ends with what there is.
+/// Checks without a heartbeat after which the run ends with the results so far.
 const OVER: u32 = 60;
 
 /// A part of a run that may hang.
@@ -45,7 +45,7 @@ pub enum Alarm {
     Over(WatchedPart, Duration),
 }
 
-/// Signs of life of one part.
+/// Heartbeats of one part.
 #[derive(Debug, Default)]
 struct Pulse {
     /// How many pieces of work are under way.
@@ -66,7 +66,7 @@ pub struct Watchdog {
     done: CancellationToken,
 }
 
-/// Where the parts of a run give their signs of life.
+/// Heartbeats of the parts of a run.
 #[derive(Debug, Clone, Default)]
 pub struct Pulses(Arc<State>);
 
@@ -110,7 +110,7 @@ impl Watchdog {
         Ok(Self { pulses, done })
     }
 
-    /// Where the parts give their signs of life.
+    /// The heartbeats of the parts, for them to update.
     pub fn pulses(&self) -> &Pulses {
         &self.pulses
     }

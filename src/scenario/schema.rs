@@ -18,7 +18,7 @@ pub(super) static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
 });
 
 /// The schema as printed by `loadgen schema` and stored in `scenarios/schema.json`: indented,
-/// with a newline at its end.
+/// with a trailing newline.
 pub fn schema_text() -> String {
     format!("{:#}\n", *SCHEMA)
 }
@@ -34,7 +34,7 @@ pub(super) fn holder(error: &ValidationError<'_>) -> Option<&'static Value> {
     part(parent)
 }
 
-/// Follows a `$ref` of a part, if it is one.
+/// Follows the `$ref` of a part, if it has one.
 pub(super) fn resolve(part: &'static Value) -> &'static Value {
     let target = part.get("$ref").and_then(Value::as_str);
     target
@@ -60,8 +60,8 @@ fn tidy(value: &mut Value) {
     }
 }
 
-/// States the bound of the widest integer, which its format implies for us alone. All other numbers
-/// have bounds of their own.
+/// Adds the maximum of `uint64`, which otherwise only the non-standard `format` implies. All other
+/// numbers have explicit bounds.
 fn bound(object: &mut Map<String, Value>) {
     if object.get("format").and_then(Value::as_str) == Some("uint64") {
         object.entry("maximum").or_insert_with(|| u64::MAX.into());
@@ -88,7 +88,7 @@ fn drop_null_branch(object: &mut Map<String, Value>) {
         let only = std::mem::take(only);
         object.remove("anyOf");
         for (key, value) in only {
-            object.entry(key).or_insert(value); // the outer description is the nearer one
+            object.entry(key).or_insert(value); // the outer description is the more specific one
         }
     }
 }

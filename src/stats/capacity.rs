@@ -33,7 +33,8 @@ pub(crate) enum PromiseVerdict {
 }
 
 impl Promise {
-    /// Judges turns; failed and missed ones are [`Sample::Infinite`], and `failed` of them failed.
+    /// Judges turns. Failed and missed ones are [`Sample::Infinite`]; `failed` is the number of
+    /// failed ones.
     pub(crate) fn judge(&self, turns: &Distribution, failed: usize) -> PromiseVerdict {
         let Ok(interval) = turns.interval(self.quantile, LEVEL) else {
             return PromiseVerdict::Unclear;
@@ -48,7 +49,7 @@ impl Promise {
         }
     }
 
-    /// Judges turns that remain unclear by the point estimate: whether they keep the promise.
+    /// Whether the point estimate keeps the promise; for turns whose verdict remains unclear.
     pub(crate) fn lean(&self, turns: &Distribution) -> bool {
         turns
             .quantile(self.quantile)
@@ -152,7 +153,7 @@ mod tests {
                 SearchStep::Done(answer) => return (answer, steps),
             }
         }
-        panic!("it never ends for {capacity} from {start} to {max}");
+        panic!("the search never ends for {capacity} from {start} to {max}");
     }
 
     #[test]

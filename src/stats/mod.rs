@@ -1,5 +1,5 @@
-//! Statistics of latencies and shares. Pure: samples in, figures out; uses no other module of the
-//! crate.
+//! Statistics of latencies and proportions. Pure: samples in, figures out; uses no other module of
+//! the crate.
 //!
 //! Invariant: a reply that never came is a sample like any other, larger than every finite one
 //! ([`Sample::Infinite`]), so that code which leaves it out has to do so explicitly.

@@ -1,4 +1,4 @@
-//! A TLS proxy for a server that has none, with a certificate authority generated on the spot.
+//! A TLS proxy for a server without TLS, with a certificate authority generated on the spot.
 //!
 //! In: the upstream's address. Out: a `wss://` URL and the root certificate to trust.
 //! Invariants: loopback only; each proxy has its own root, which no machine trusts.
@@ -19,7 +19,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio_rustls::TlsAcceptor;
 
-/// A proxy that terminates TLS and passes bytes on to `upstream`. Ended by Drop.
+/// A proxy that terminates TLS and passes bytes on to `upstream`. Stops when dropped.
 #[derive(Debug)]
 pub struct TlsProxy {
     port: u16,
@@ -98,7 +98,7 @@ async fn serve(listener: &TcpListener, acceptor: &TlsAcceptor, upstream: &str) {
         let (acceptor, upstream) = (acceptor.clone(), upstream.to_owned());
         tokio::spawn(async move {
             // A client that does not trust us, or an upstream that is gone, ends only this
-            // connection; the test notices at its own end.
+            // connection; the test notices on its own side.
             let Ok(mut client) = acceptor.accept(client).await else {
                 return;
             };

@@ -1,10 +1,10 @@
-//! Reads from WebM and Matroska files (RFC 9559) what symphonia reads but does not tell: how much of a
-//! track is to be left out at its start and at its end.
+//! Reads from WebM and Matroska files (RFC 9559) what symphonia reads but does not report: how much
+//! to trim from the start and the end of a track.
 //!
-//! In: the bytes of a file and a track. Out: durations. Invariant: every step goes on by an
-//! element's header at least, so that no file takes long.
+//! In: the bytes of a file and a track. Out: durations. Invariant: every step advances by at least
+//! an element's header, so no file takes long.
 
-/// What is no part of a track's recording, in ns.
+/// How much to trim from a track, in ns.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Trim {
     /// `CodecDelay`: at the start.
@@ -24,7 +24,7 @@ const BLOCK: u64 = 0xA1;
 const SIMPLE_BLOCK: u64 = 0xA3;
 const DISCARD_PADDING: u64 = 0x75A2;
 
-/// Reads how much is to be left out of the track with the number `wanted`.
+/// Reads how much to trim from the track with the number `wanted`.
 pub(super) fn trim(bytes: &[u8], wanted: u64) -> Trim {
     let mut trim = Trim::default();
     // The track that is being described, its delay, and the track of the last block.
@@ -51,7 +51,7 @@ pub(super) fn trim(bytes: &[u8], wanted: u64) -> Trim {
             DISCARD_PADDING => padding = Some(unsigned(content)),
             _ => {}
         }
-        // Both may come in either order.
+        // The two may come in either order.
         if described == wanted && described != 0 {
             trim.start = delay;
         }
@@ -62,8 +62,8 @@ pub(super) fn trim(bytes: &[u8], wanted: u64) -> Trim {
     trim
 }
 
-/// Id, start and length of the element at `at`. One of unknown length reaches to the end of the
-/// file: those of live recordings do, whose children are found all the same.
+/// Id, start and length of the element at `at`. An element of unknown length, as in live
+/// recordings, extends to the end of the file; its children are found all the same.
 fn element(bytes: &[u8], at: usize) -> Option<(u64, usize, u64)> {
     let (id, width) = number(bytes, at, true)?;
     let at = at + width;

@@ -9,7 +9,7 @@ use symphonia::core::codecs::audio::{AudioCodecParameters, AudioDecoder, AudioDe
 use symphonia::core::errors::Error as SymphoniaError;
 use symphonia::core::packet::Packet;
 
-/// A decoder of one track.
+/// The decoder for one track.
 pub(super) enum Decoding {
     Opus(OpusTrack),
     Other {
@@ -22,12 +22,12 @@ pub(super) enum Decoding {
 pub(super) struct OpusTrack {
     decoder: opus::Decoder,
     channels: usize,
-    /// Samples that are no part of the recording, at its start, as its header says.
+    /// Samples to discard at the start of the recording, from the stream's header.
     pre_skip: Option<u16>,
     interleaved: Vec<f32>,
 }
 
-/// What a packet holds.
+/// The decoded audio of one packet.
 pub(super) struct Decoded<'a> {
     pub(super) rate: u32,
     pub(super) channels: usize,
@@ -85,7 +85,7 @@ impl Decoding {
         matches!(self, Self::Opus(_))
     }
 
-    /// The samples before the recording, as the header of an Opus stream says.
+    /// Samples to discard at the start of the recording, from the header of an Opus stream.
     pub(super) fn pre_skip(&self) -> Option<u64> {
         match self {
             Self::Opus(track) => track.pre_skip.map(u64::from),
@@ -123,7 +123,7 @@ impl OpusTrack {
     }
 
     fn decode(&mut self, payload: &[u8]) -> Result<Decoded<'_>, AudioError> {
-        // Nothing at all would be taken for a loss.
+        // libopus takes an empty payload for a lost packet.
         let count = match payload {
             [] => 0,
             payload => {
@@ -149,8 +149,9 @@ fn surround(channels: usize) -> AudioError {
     }
 }
 
-/// The identification header of an Opus stream (RFC 7845, 5.1), also as `dOps` has it (*Encapsulation
-/// of Opus in ISO Base Media File Format*, 4.3.2): then its version is 0, its numbers big-endian.
+/// The identification header of an Opus stream (RFC 7845, 5.1), or the same fields from a `dOps`
+/// box (*Encapsulation of Opus in ISO Base Media File Format*, 4.3.2), whose version is 0 and whose
+/// integers are big-endian.
 struct Head {
     channels: u8,
     pre_skip: u16,
@@ -182,14 +183,14 @@ impl Head {
     }
 }
 
-/// For formats and codecs that are not known.
+/// The error for unknown formats and codecs.
 pub(super) fn unsupported(error: SymphoniaError) -> AudioError {
     AudioError::Unsupported {
         detail: error.to_string(),
     }
 }
 
-/// For data that cannot be read.
+/// The error for data that cannot be read.
 pub(super) fn damaged(error: SymphoniaError) -> AudioError {
     AudioError::Damaged {
         detail: error.to_string(),

@@ -415,7 +415,7 @@ fn bad_files_are_errors_with_a_hint() {
         (
             "a truncated WAV",
             good[..5000].to_vec(),
-            "promises 9600 bytes, it holds 4956",
+            "promises 9600 bytes, but it holds 4956",
         ),
         (
             "a WAV cut in its header",

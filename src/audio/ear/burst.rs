@@ -2,7 +2,7 @@
 //!
 //! In: the windows of a spurt after its onset. Out: its last audible sample. Invariants: that
 //! sample only moves forward; a short sound counts only soon after a sustained one (such as the
-//! release of a last consonant), a sustained sound always does.
+//! release of a final consonant), a sustained sound always does.
 
 use super::track::Track;
 use crate::audio::level::WINDOW;
@@ -127,7 +127,7 @@ mod tests {
         for (name, more, expected) in [
             ("alone", &[][..], 300.0),
             ("a click much later", &[(800, 5)], 300.0),
-            ("the release of a last consonant", &[(380, 10)], 390.0),
+            ("the release of a final consonant", &[(380, 10)], 390.0),
             (
                 "one click after another",
                 &[(400, 5), (600, 5), (800, 5)],

@@ -7,10 +7,10 @@
 const SECOND: usize = 200;
 /// Bins of half a decibel from [`LOWEST`] up to 0 dBFS.
 const BINS: usize = 201;
-/// The lowest level that is distinguished, in dBFS: below one bit of 16.
+/// The lowest level that is distinguished, in dBFS: below the lowest bit of 16-bit audio.
 pub(super) const LOWEST: f32 = -100.0;
 
-/// A sliding median by histogram.
+/// A sliding median, kept as a histogram.
 #[derive(Debug)]
 pub(super) struct Floor {
     bins: [u16; BINS],

@@ -133,7 +133,7 @@ fn trouble(file: &Path, e: &AudioError) -> Trouble {
     Trouble::new(Exit::Error, format!("`{}`: {e}", file.display()), e.hint())
 }
 
-/// Reads the annotation beside a recording; one of another program is named and left alone.
+/// Reads the annotation next to a recording; a file of another program is reported and left alone.
 fn annotation(sidecar: &Path, force: bool) -> Result<Option<Annotation>, Trouble> {
     match read_at_most(sidecar, MAX_SIDECAR) {
         Ok(json) => match Annotation::parse(&json) {

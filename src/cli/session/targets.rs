@@ -37,7 +37,7 @@ pub(crate) fn resolve(
     }
 }
 
-/// The embedded target, with `more` arguments for its agent.
+/// The embedded target, with `more` as additional arguments for its agent.
 pub(crate) fn of_embedded(scenario: &Scenario, more: Vec<String>) -> Result<Embedded, Trouble> {
     match &scenario.target {
         TargetConfig::Embedded(agent) => embedded(agent, more),
@@ -63,7 +63,7 @@ pub(crate) fn asks(scenario: &Scenario) -> Vec<Ask> {
 }
 
 fn not_embedded() -> Trouble {
-    let message = "this needs an embedded target";
+    let message = "this command needs an embedded target";
     Trouble::new(
         Exit::InvalidScenario,
         message,

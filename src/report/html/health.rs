@@ -152,10 +152,7 @@ fn generator_rows(g: &Generator) -> Vec<(&'static str, String)> {
         ),
         ("Audio packets that had arrived before", g.packets_repeated),
         ("Audio packets too far behind", g.packets_behind),
-        (
-            "Callers' packets lost on their way up",
-            g.packets_lost_upstream,
-        ),
+        ("Callers' packets lost upstream", g.packets_lost_upstream),
         ("Events of connections lost", g.events_lost),
     ] {
         if count > 0 {

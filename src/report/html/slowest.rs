@@ -142,7 +142,7 @@ fn heard(kept: &EvidenceTurn, wave: &Wave, x: &Range<f64>) -> Vec<Layer> {
         kept.speech_end_ms.as_f64() / 1e3,
     );
     let lane = |levels: &[u8], middle: f64, ink: Ink| {
-        // Scale each side to its own peak, so that a quiet agent is visible, too.
+        // Scale each side to its own peak, so that a quiet agent is visible too.
         let loudest = f64::from(levels.iter().copied().max().unwrap_or(0).max(8));
         let columns = levels.len().max(1) as f64;
         let points = levels.iter().enumerate().map(|(nth, level)| {

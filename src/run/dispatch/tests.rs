@@ -1,4 +1,4 @@
-//! Plans that run to their end or are stopped on the way: none of their calls is lost.
+//! Plans that run to completion or are stopped early: every planned call is accounted for.
 
 use super::super::call_report::CallReport;
 use super::super::opinions::Opinions;
@@ -132,7 +132,7 @@ async fn dispatched_with(load: &str, port: u16, stop: Option<Duration>, joins: u
             | CallReport::Amended(_)
             | CallReport::Notice(_) => {}
             CallReport::Sentinel(_) | CallReport::SentinelEnded(_) => {
-                panic!("there is no agent for them")
+                panic!("the scenario has no sentinel calls")
             }
         }
         out.at_once = out.at_once.max(out.started.len() - out.ended.len());
@@ -187,7 +187,7 @@ async fn failed_calls_free_their_slot_and_concurrency_is_never_exceeded() {
 
 #[tokio::test]
 async fn no_call_starts_after_the_loads_duration() {
-    // Nobody answers: the first calls last until the stop, the others' slots never come free.
+    // Nobody answers: the first calls last until the stop, so no slot becomes free for the others.
     let silent = TcpListener::bind("127.0.0.1:0").expect("bind");
     let port = silent.local_addr().expect("address").port();
     let stop = Some(Duration::from_millis(1_500));
@@ -248,7 +248,7 @@ async fn pending_joins_do_not_delay_other_starts() {
     assert_eq!(
         set(out.started.iter().copied()),
         set(0..8),
-        "all began, by plan"
+        "all started as planned"
     );
     assert_eq!(out.ended.len(), 8);
 }

@@ -1,8 +1,8 @@
 //! A call to the embedded agent.
 //!
 //! In: a peer of the media engine, the agent's process. Out: the call's events.
-//! Invariant: the agent is the other end, so it is present with its track once media flow, and
-//! its end is the end of the connection.
+//! Invariant: the agent is the remote peer, so it is present with its track once media flows, and
+//! the connection ends when the agent does.
 
 use super::child::AgentProcess;
 use crate::call::{Failure, TargetFailure};
@@ -24,20 +24,20 @@ pub(super) struct EmbeddedCall<E: Endpoint> {
     number: u64,
     peer: Arc<PeerHandle<E>>,
     media: PeerEvents,
-    /// The exchange of offer and answer, until it is done; its result is our media section.
+    /// The offer/answer exchange in progress; its result is the `mid` of our media section.
     joining: Option<BoxFuture<'static, Result<String, Failure>>>,
     mid: String,
-    /// Until when media have to flow, counted from the answer.
+    /// When media must flow at the latest; set once the answer has arrived.
     deadline: Option<Instant>,
     connected: bool,
-    /// Events that follow one already reported.
+    /// Events to report after the one reported last.
     to_tell: VecDeque<Event>,
     /// The end of the connection has been reported.
     over: bool,
 }
 
 impl<E: Endpoint> EmbeddedCall<E> {
-    /// Starts to call the agent.
+    /// Starts a call to the agent.
     pub(super) fn begin(
         agent: Arc<AgentProcess>,
         (number, room): (u64, String),
@@ -74,7 +74,7 @@ impl<E: Endpoint> EmbeddedCall<E> {
         }
     }
 
-    /// The end of the connection, which is told once.
+    /// Reports the end of the connection, once.
     fn closed(&mut self, failure: Failure) -> Option<Event> {
         self.over = true;
         Some(Event::Closed(failure))
@@ -96,7 +96,7 @@ impl<E: Endpoint> EmbeddedCall<E> {
                 event = self.media.recv() => event?,
                 // With no server in between, nothing else reports this so soon.
                 () = self.agent.gone() => {
-                    return self.closed(dropped("the embedded agent ended"));
+                    return self.closed(dropped("the embedded agent exited"));
                 }
                 () = until(deadline) => {
                     return self.closed(no_media());
@@ -143,13 +143,13 @@ impl<E: Endpoint> Connection for EmbeddedCall<E> {
 
     fn hang_up(self: Box<Self>) -> BoxFuture<'static, ()> {
         let mut call = self;
-        // A join under way may hold the agent's pipe, which the farewell needs.
+        // A join in progress may hold the agent's pipe, which `bye` needs.
         drop(call.joining.take());
         Box::pin(async move { call.agent.bye(call.number).await })
     }
 }
 
-/// The agent is the other end, so it is present with its track as soon as media flow.
+/// The agent is the remote peer, so it is present with its track as soon as media flows.
 fn agent_events() -> [Event; 2] {
     let identity = "embedded".to_owned();
     let name = "embedded/embedded".into();
@@ -173,7 +173,7 @@ fn no_media() -> Failure {
     })
 }
 
-/// Exchanges offer and answer; returns our media section.
+/// Exchanges offer and answer; returns the `mid` of our media section.
 async fn join<E: Endpoint>(
     agent: Arc<AgentProcess>,
     (number, room): (u64, String),

@@ -1,6 +1,6 @@
 //! The reference agent as a child process of the same binary.
 //!
-//! In: offers. Out: answers, over the child's pipe; media flow over loopback UDP.
+//! In: offers. Out: answers, over the child's pipe; media flows over loopback UDP.
 //! Invariant: the child ends when its standard input closes, so also when we are killed.
 
 use crate::call::{Failure, TargetFailure};

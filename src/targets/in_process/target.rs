@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
-/// How the audio is held.
+/// How audio is encoded on the path.
 const CODEC: Codec = Codec::Pcm;
 
 /// The reference agent, in this process.
@@ -33,13 +33,13 @@ pub struct InProcess {
     pub reply: Duration,
     /// Length of the greeting, if the agent greets.
     pub greeting: Option<Duration>,
-    /// How long audio is on its way, in each direction.
+    /// Delay of the path, in each direction.
     pub path: Duration,
-    /// What goes wrong with each call, counted from its start.
+    /// Faults to inject into each call, at times counted from its start.
     pub mishaps: Vec<(Duration, Mishap)>,
-    /// Number of calls, the first ones, with which nothing goes wrong.
+    /// Number of calls, from the first, that get no faults.
     pub spared: u64,
-    /// Counts what went wrong.
+    /// Counts the injected faults.
     pub befallen: Befallen,
 }
 

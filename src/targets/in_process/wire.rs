@@ -1,9 +1,9 @@
 //! One call inside the process: a caller, an agent, and the audio between them.
 //!
 //! In: commands for the caller, the runtime's clock. Out: the call's events. Invariants: both ends
-//! are driven in the order of the instants that they ask for, at exactly those instants, however
-//! coarse the runtime's timers are; audio arrives the path's delay after it was sent, unless a
-//! mishap holds it up, and in order.
+//! are driven at exactly the instants that they ask for, in chronological order, however coarse the
+//! runtime's timers are; audio arrives in order, one path delay after it was sent unless a
+//! [`Mishap`] delays it further.
 
 use crate::call::{Failure, TargetFailure};
 use crate::net::{Endpoint, Impairment, Outgoing, RtpStream};
@@ -23,30 +23,30 @@ const STREAM: RtpStream = RtpStream {
     ssrc: 1,
     restarts: 0,
 };
-/// States that may wait until they are passed on: more than an agent changes within an instant.
+/// Capacity of the queue of agent states: an agent makes fewer changes at any one instant.
 const STATES: usize = 64;
 
-/// Something that goes wrong with a call.
+/// A fault injected into a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mishap {
     /// The agent leaves the call.
     AgentLeaves,
-    /// The target is gone, and the connection with it.
+    /// The target goes away, and the connection is lost.
     TargetGone,
-    /// The target refuses the call. At its start, it is never joined.
+    /// The target refuses the call. At the start of a call, this means that it is never joined.
     Refuses,
-    /// For this long nothing passes, neither audio nor events; then all of it comes at once.
+    /// For this long neither audio nor events get through; then everything arrives at once.
     Stalls(Duration),
-    /// Audio that is sent within this time is lost, in both directions.
+    /// Audio sent within this time is lost, in both directions.
     Drops(Duration),
-    /// Every frame to the caller, and every event but the last, comes twice from now on.
+    /// From now on, every frame to the caller and every event but the last is delivered twice.
     Repeats,
-    /// Audio takes this much longer from now on, in both directions.
+    /// From now on, audio takes this much longer, in both directions.
     Delays(Duration),
 }
 
 impl Mishap {
-    /// Its name in counts.
+    /// Its key in [`Befallen::counts`].
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::AgentLeaves => "agent leaves",
@@ -60,12 +60,12 @@ impl Mishap {
     }
 }
 
-/// How often each kind of mishap befell a call; clones share the counts.
+/// Number of injected faults of each kind; clones share the counts.
 #[derive(Debug, Clone, Default)]
 pub struct Befallen(Arc<Mutex<BTreeMap<&'static str, u64>>>);
 
 impl Befallen {
-    /// The counts so far, by the mishap's name.
+    /// The counts so far, by the name of the fault.
     pub fn counts(&self) -> BTreeMap<&'static str, u64> {
         self.0
             .lock()
@@ -79,11 +79,11 @@ impl Befallen {
     }
 }
 
-/// What a run wants of a call.
+/// A command from the run to a call.
 pub(super) enum Command<E> {
-    /// Something to do with the caller.
+    /// Runs a job on the caller's end.
     Job(CallerJob<E>),
-    /// Passes the agent's audio on, or no longer.
+    /// Starts or stops passing on the agent's audio.
     Listen(bool),
     /// Ends the call.
     HangUp,
@@ -92,13 +92,13 @@ pub(super) enum Command<E> {
 /// One direction of the audio.
 #[derive(Debug, Default)]
 struct Way {
-    /// When each frame on its way arrives.
+    /// The frames in transit, each with its arrival and sequence number.
     frames: VecDeque<(Instant, u64, Outgoing)>,
     sent: u64,
 }
 
 impl Way {
-    /// Sends a frame, which is lost if it does not arrive.
+    /// Sends a frame that arrives at `arrival`; with `None` it is lost.
     fn send(&mut self, arrival: Option<Instant>, frame: Outgoing) {
         if let Some(arrival) = arrival {
             self.frames.push_back((arrival, self.sent, frame));
@@ -106,7 +106,7 @@ impl Way {
         self.sent += 1;
     }
 
-    /// Nothing arrives before this instant.
+    /// Delays the frames in transit so that none arrives before `until`.
     fn hold_up(&mut self, until: Instant) {
         for (arrival, ..) in &mut self.frames {
             *arrival = until.max(*arrival);
@@ -117,14 +117,14 @@ impl Way {
         self.frames.front().map(|(arrival, ..)| *arrival)
     }
 
-    /// Hands over the frame that arrives next.
+    /// Passes the next frame to `to`.
     fn arrives(&mut self, to: impl FnOnce(Instant, Packet<'_>)) {
         let Some((arrival, sequence, frame)) = self.frames.pop_front() else {
             return;
         };
         let packet = Packet {
             arrival,
-            // As exact as a kernel's: this is when it arrives.
+            // As good as a kernel timestamp: the arrival is exact.
             kernel_stamp: true,
             rtp_time: frame.rtp_time,
             sequence,
@@ -135,10 +135,10 @@ impl Way {
     }
 }
 
-/// What is next to be done.
+/// The next thing to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Step {
-    // In the order of the media engine: sends, then arrivals, then timers.
+    // The media engine's order: sends, then arrivals, then timers.
     EventsArrive,
     CallerSends,
     AgentSends,
@@ -148,33 +148,33 @@ enum Step {
     CallerTimer,
 }
 
-/// A call: both of its ends, and what is between them.
+/// A call: both ends and the path between them.
 pub(super) struct Wire<E> {
     caller: E,
     agent: Option<AgentEnd>,
     to_agent: Way,
     to_caller: Way,
     path: Duration,
-    /// Until when nothing passes, and the events that wait for that.
+    /// The end of the current stall, and the events held back until then.
     stalled: Option<(Instant, Vec<Event>)>,
-    /// Until when what is sent is lost.
+    /// Audio sent before this instant is lost.
     drops: Option<Instant>,
-    /// What comes comes twice.
+    /// Frames to the caller and events are delivered twice.
     repeats: bool,
     /// Decides which of the agent's frames are lost on the way.
     loss: Option<Impairment>,
-    /// The agent's audio is passed on.
+    /// The agent's audio is passed on to the caller.
     listened: bool,
-    /// The instant up to which everything has been done.
+    /// Everything due up to this instant has been done.
     done: Instant,
     states: mpsc::Receiver<crate::call::AgentState>,
-    /// The connection is over, so there are no more events.
+    /// The connection has ended, so there are no more events.
     closed: bool,
     tell: mpsc::UnboundedSender<Event>,
 }
 
 impl<E: Endpoint> Wire<E> {
-    /// Both ends are there from now on.
+    /// Connects both ends to each other.
     pub(super) fn new(
         caller: E,
         mut agent: AgentEnd,
@@ -205,7 +205,7 @@ impl<E: Endpoint> Wire<E> {
         }
     }
 
-    /// Carries the call until it is hung up, or its target is gone.
+    /// Runs the call until it is hung up.
     pub(super) async fn run(
         mut self,
         mishaps: Vec<(Duration, Mishap)>,
@@ -217,7 +217,7 @@ impl<E: Endpoint> Wire<E> {
             .map(|(after, mishap)| (self.done + after, mishap))
             .collect();
         mishaps.make_contiguous().sort_by_key(|(at, _)| *at);
-        // What goes wrong at the start goes wrong before the call is joined.
+        // Faults due at the start take effect before the call is joined.
         while mishaps.front().is_some_and(|(at, _)| *at <= self.done)
             && let Some((_, mishap)) = mishaps.pop_front()
         {
@@ -265,20 +265,21 @@ impl<E: Endpoint> Wire<E> {
         let again = Some(event.clone()).filter(|_| self.repeats && !ends);
         let all = std::iter::once(event).chain(again);
         if ends {
-            // That the connection is gone needs nobody to say so, and what waits for it is lost.
+            // The caller notices by itself that the connection is lost, even during a stall; the
+            // events held back are lost with it.
             self.stalled = None;
         }
         match &mut self.stalled {
             Some((_, waiting)) => waiting.extend(all),
             _ => all.for_each(|event| {
-                // A run that no longer listens hangs up soon.
+                // If the run no longer receives events, it is about to hang up.
                 let _ = self.tell.send(event);
             }),
         }
         self.closed |= ends;
     }
 
-    /// When a frame arrives that is sent now, if it does.
+    /// When a frame sent at `at` arrives; `None` if it is lost.
     fn arrival(&self, at: Instant) -> Option<Instant> {
         let arrival = at + self.path;
         let lost = self.drops.is_some_and(|until| at < until);
@@ -288,7 +289,7 @@ impl<E: Endpoint> Wire<E> {
 
     fn work(&mut self, job: CallerJob<E>) {
         let now = now();
-        // Timers are late by up to a millisecond: what was due first comes first.
+        // Timers fire up to a millisecond late, so do everything that was due before this job.
         self.serve(now);
         job(&mut self.caller, Moment { now, slot: now });
     }
@@ -315,7 +316,7 @@ impl<E: Endpoint> Wire<E> {
                 self.tell(Event::Closed(Failure::Target(TargetFailure {
                     cause: "refused",
                     message: "the agent refused the call".to_owned(),
-                    hint: "it was told to",
+                    hint: "the test injects this refusal",
                     unreached: true,
                 })));
             }
@@ -332,7 +333,7 @@ impl<E: Endpoint> Wire<E> {
         }
     }
 
-    /// The stall is over.
+    /// Ends the stall and delivers the events held back.
     fn events_arrive(&mut self) {
         let waiting = self.stalled.take().map(|(_, waiting)| waiting);
         for event in waiting.into_iter().flatten() {

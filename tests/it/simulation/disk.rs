@@ -1,7 +1,7 @@
 //! A disk that fails under the journal.
 //!
-//! In: which of its writes or syncs fail, and how. Out: a file with what reached it, and how often
-//! each fault fired. Invariant: without a fault it is a file like any other.
+//! In: which writes or syncs fail, and how. Out: a file with whatever was written, and how often
+//! each fault fired. Invariant: without a fault it behaves like an ordinary file.
 
 use loadgen::record::Storage;
 use std::fs::File;
@@ -15,13 +15,13 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 pub(super) enum Fault {
     /// Nothing can be written.
     Full,
-    /// Half of a line is written, and then no more.
+    /// Half of a line is written, then nothing more.
     Short,
-    /// The same, and the half cannot be removed again.
+    /// As `Short`, and the partial line cannot be removed either.
     Ragged,
     /// Nothing can be synced.
     Sync,
-    /// A defect to be found: writes succeed and are lost.
+    /// A planted defect that the simulation must find: writes report success and are lost.
     Lies,
 }
 
@@ -41,11 +41,11 @@ impl Fault {
 #[derive(Debug, Clone)]
 pub(super) struct FaultyDisk {
     pub(super) fault: Fault,
-    /// The first line, or sync, of the run's that fails.
+    /// Number of the first line, or sync, that fails.
     pub(super) from: u64,
-    /// The first one that succeeds again.
+    /// Number of the first one that succeeds again.
     pub(super) until: u64,
-    /// Lines, or syncs, of both files so far.
+    /// Number of lines, or syncs, so far, in both files.
     seen: Arc<AtomicU64>,
     fired: Arc<AtomicU64>,
 }
@@ -83,7 +83,7 @@ impl FaultyDisk {
     }
 }
 
-/// One file on it.
+/// One file on the disk.
 #[derive(Debug)]
 struct Faulty {
     file: File,
@@ -133,7 +133,7 @@ impl Storage for Faulty {
     fn cut(&mut self, length: u64) -> io::Result<()> {
         let fails = self.disk.seen.load(Relaxed) < self.disk.until;
         if self.disk.fault == Fault::Ragged && fails {
-            // It is asked again before the next line.
+            // The journal tries again before its next line.
             self.disk.seen.fetch_add(1, Relaxed);
             return Err(io::ErrorKind::Other.into());
         }

@@ -1,4 +1,4 @@
-//! Delays and paddings in files that are built here: elements without any sound.
+//! Codec delay and discard padding, read from files built here out of elements without audio.
 
 use super::*;
 use proptest::prelude::*;

@@ -1,4 +1,4 @@
-//! Error of the onset, through Opus at 24 kbit/s.
+//! Error of the onset in audio that was coded with Opus at 24 kbit/s.
 
 use super::*;
 use crate::audio::test_signals::FIXTURES;
@@ -13,7 +13,7 @@ fn ramped(mut pcm: Vec<i16>, ramp_ms: usize) -> Vec<i16> {
     pcm
 }
 
-/// When a ramped sine becomes audible by definition: at 20 dB under its level.
+/// When a ramped sine becomes audible by definition: at 20 dB below its level.
 fn audible_after_ms(ramp_ms: usize) -> f64 {
     0.1 * ramp_ms as f64
 }
@@ -42,7 +42,7 @@ fn median(errors: &[f64]) -> f64 {
     sorted[sorted.len() / 2]
 }
 
-/// Silence of half a second to one and a half, ending at different positions within a frame.
+/// Leading silences of 0.5 to 1.5 s, in samples, ending at different positions within a frame.
 const LEADS: [usize; 6] = [24_000, 30_011, 48_333, 52_800, 61_613, 72_959];
 
 #[test]
@@ -50,7 +50,7 @@ fn the_median_onset_error_of_an_abrupt_tone_is_within_a_millisecond() {
     let body = tone(Duration::from_millis(700));
     for floor in [None, Some(-60.0)] {
         let errors = errors(&LEADS, &body, floor, 0.0);
-        // After a start in mid-frame the codec's pre-echo is audible too, for up to 2.5 ms.
+        // If the tone starts in mid-frame, up to 2.5 ms of the codec's pre-echo are audible too.
         assert!(
             errors.iter().all(|e| e.abs() <= 2.5),
             "{floor:?}: {errors:?}"

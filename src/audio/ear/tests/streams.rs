@@ -81,7 +81,7 @@ fn with_dtx_the_timeline_is_rtp_time() {
         let ended = told[2].0.as_secs_f64() * 1000.0;
         assert!(
             ended <= expected + 600.0 + 700.0 + 120.0,
-            "told by `advance` at {ended}"
+            "reported by `advance` at {ended}"
         );
     }
 }
@@ -131,7 +131,7 @@ fn only_losses_next_to_the_onset_make_it_uncertain() {
             );
             assert!(
                 at - earlier <= 1001.0 && at + later >= 999.0,
-                "{name}: the truth lies in the interval"
+                "{name}: the true onset lies in the interval"
             );
         }
     }
@@ -150,7 +150,7 @@ fn reordered_and_duplicate_packets_do_not_move_the_onset() {
     let mut twice = packets.clone();
     twice.extend(packets.iter().step_by(3).cloned());
     twice.sort_by_key(|sent| sent.at);
-    for (name, packets) in [("overtaken", packets), ("and twice", twice)] {
+    for (name, packets) in [("reordered", packets), ("duplicated too", twice)] {
         let (onset, at) = only_onset(name, &hear(&packets));
         // The packet of the onset may itself be late, and its arrival counts.
         assert!(
@@ -165,8 +165,8 @@ fn reordered_and_duplicate_packets_do_not_move_the_onset() {
 fn jumps_of_the_rtp_timeline_do_not_move_the_onset() {
     for (name, sequence, rtp) in [
         ("another source", 5_000_000u64, 12_345u32),
-        ("a jump ahead of an hour", 0, 48_000 * 3600),
-        ("a step back of ten seconds", 0, 0u32.wrapping_sub(480_000)),
+        ("a forward jump of 1 hour", 0, 48_000 * 3600),
+        ("a backward jump of 10 s", 0, 0u32.wrapping_sub(480_000)),
     ] {
         let mut packets = reply();
         for sent in &mut packets[30..] {
@@ -196,14 +196,14 @@ fn noise_and_clicks_are_not_reported() {
         ("noise at -62 dBFS", steady(-62.0)),
         ("noise at -50 dBFS", steady(-50.0)),
         ("noise at -40 dBFS from the first packet", steady(-40.0)),
-        ("a noise that sets in", rising),
-        ("keys struck in silence", clicks(ms(6000))),
+        ("noise that sets in", rising),
+        ("typing in silence", clicks(ms(6000))),
     ] {
         assert_eq!(hear(&stream(&pcm)), [], "{name}");
     }
 }
 
-/// Six clicks of 12 ms a second, each with a softer one 60 ms later.
+/// Six clicks of 12 ms a second, each followed by a softer one 60 ms later.
 fn clicks(samples: usize) -> Vec<i16> {
     let click = noise(-25.0, ms(12), 3);
     let mut pcm = vec![0; samples];
@@ -229,7 +229,7 @@ fn a_reply_among_clicks_has_its_onset_and_its_end() {
 
 #[test]
 fn a_short_first_word_belongs_to_the_reply() {
-    // 50 ms of sound, a pause of 80 ms, then more sound, over a noise that fills the pause.
+    // 50 ms of sound, a pause of 80 ms, then more sound, over noise that fills the pause.
     let word = [
         sine(440.0, -20.0, ms(50)),
         silence(80),
@@ -243,7 +243,7 @@ fn a_short_first_word_belongs_to_the_reply() {
 }
 
 #[test]
-fn speech_is_heard_over_a_noise_that_came_first() {
+fn speech_over_noise_that_began_earlier_is_detected() {
     let clean = [silence(2003), sine(440.0, -20.0, ms(600)), silence(2500)].concat();
     let told = hear(&stream(&mix(&clean, &noise(-45.0, clean.len(), 5))));
     let (_, at) = only_onset("over noise", &told);
@@ -252,7 +252,7 @@ fn speech_is_heard_over_a_noise_that_came_first() {
 }
 
 #[test]
-fn noise_left_over_after_a_reply_ends_it() {
+fn noise_that_outlasts_a_reply_does_not_prolong_it() {
     // A noise gate opens with the reply and stays open afterwards.
     let body = [sine(440.0, -30.0, ms(600)), silence(5000)].concat();
     let gated = mix(&body, &noise(-44.0, body.len(), 5));
@@ -261,7 +261,7 @@ fn noise_left_over_after_a_reply_ends_it() {
     assert!((ends(&told)[0] - 1600.0).abs() <= 30.0, "{told:?}");
     assert!(
         told[2].0 < Duration::from_millis(1600 + 1300),
-        "not for long: {told:?}"
+        "reported soon: {told:?}"
     );
 }
 
@@ -297,7 +297,7 @@ fn packet_loss_inside_a_spurt_is_not_a_pause() {
             "{lost} lost: {told:?}"
         );
     }
-    // The same packets are never sent: the sequence numbers have no gap.
+    // The same packets were never sent: the sequence numbers have no gap.
     let mut packets = stream(&said);
     packets.drain(40..50);
     packets[40..]
@@ -335,12 +335,12 @@ fn stopping_mid_word_is_distinguished_from_end_of_speech() {
 }
 
 #[test]
-fn packets_that_stop_in_mid_word_are_reported_as_a_break_off() {
+fn packets_that_stop_in_mid_word_are_reported_as_broken_off() {
     let (mut cut, mut tried) = (0, 0);
     for fixture in FIXTURES.iter() {
         let pcm = decode(fixture.wav, None).expect(fixture.name);
         let span = speech_span(&pcm).expect(fixture.name);
-        // Trimmed right after the last speech sample, then the least silence that an encoder sends.
+        // Trimmed right after the last speech sample, then the shortest silence an encoder sends.
         let said = [&silence(1_000)[..], &pcm[..span.end]].concat();
         let ends = stream(&[&said[..], &silence(200)[..]].concat());
         assert!(!broke_off(&ends), "{}: it spoke to its end", fixture.name);
@@ -405,7 +405,7 @@ fn the_spurt_ends_by_timeout_when_packets_stop() {
     while let Some(at) = ear.poll_timeout() {
         ear.advance(at);
         told.extend(std::iter::from_fn(|| ear.poll_heard()));
-        assert!(told.len() <= 4, "it comes to an end");
+        assert!(told.len() <= 4, "the spurt ends");
     }
     assert!(
         matches!(
