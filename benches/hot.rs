@@ -24,7 +24,7 @@ fn main() {
     divan::main();
 }
 
-/// Two seconds of speech-like sound: a tone that comes and goes.
+/// Two seconds of speech-like sound: two tones whose level rises and falls.
 fn speech() -> Vec<Box<[u8]>> {
     let pcm: Vec<i16> = (0..96_000)
         .map(|n| {

@@ -1,4 +1,4 @@
-//! Measures how much faster than real time a run inside this process is.
+//! Measures how much faster than real time an in-process run is.
 //!
 //! In: nothing. Out: for several concurrencies, virtual time, real time and their ratio (median of
 //! five runs). The CPU time goes into the callers and the agent, so the ratio falls as concurrency

@@ -85,7 +85,7 @@ impl Pair {
             a.handle_input(Input::Timeout(now)).expect("alive");
             b.handle_input(Input::Timeout(now)).expect("alive");
         }
-        assert!(here && there, "they meet");
+        assert!(here && there, "both peers connect");
         let pt = a.media(mid).and_then(|m| m.remote_pts().first().copied());
         let ssrc = a
             .direct_api()

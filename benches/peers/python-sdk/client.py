@@ -1,10 +1,10 @@
 """One call of one turn through the official LiveKit Python SDK.
 
 In: LIVEKIT_URL, LIVEKIT_API_KEY, LIVEKIT_API_SECRET; a fixture, an agent's name.
-Out: one JSON line on standard output: how long after its end of speech the reply was heard.
-Holds: both instants are on CLOCK_MONOTONIC, as the reference agent's truth is. Frame k of what is said is handed
-to the SDK at start + (k + 1) frames, as a microphone would; a frame that the SDK hands out is
-taken to be played from that moment on.
+Out: one JSON line on standard output: the time from the end of speech to the reply's onset.
+Invariants: both instants are on CLOCK_MONOTONIC, like the reference agent's truth. Frame k of the
+utterance is handed to the SDK at start + (k + 1) frames, as by a microphone; a frame that the SDK
+hands out is assumed to be played from that moment on.
 """
 
 import argparse
@@ -21,7 +21,7 @@ import numpy as np
 from livekit import api, rtc
 
 RATE = 48_000
-# The level rule: the first 2 ms that reach -40 dBFS, with seven of the next ten.
+# The level rule: the first 2 ms window that reaches -40 dBFS, if seven of the next ten do too.
 WINDOW = RATE // 500
 AUDIBLE_DBFS = -40.0
 NEXT, NEEDED = 10, 7
@@ -62,8 +62,8 @@ def token(room: str, agent: str) -> str:
 
 
 async def speak(source: rtc.AudioSource, pcm: np.ndarray, frame_ms: int, state: dict) -> None:
-    """Silence in frames, and what is to be said from the slot that follows
-    `state["say_at"]`; tells the instant of its first sample."""
+    """Sends frames of silence, and the utterance from the first slot at or after
+    `state["say_at"]`; stores the instant of its first sample in `state["media_start"]`."""
     size, period = RATE * frame_ms // 1000, frame_ms / 1e3
     silence = np.zeros(size, dtype="<i2")
     frames = -(-len(pcm) // size)
@@ -107,7 +107,7 @@ def first_after(heard: list, since: float) -> float | None:
 
 
 async def buffered_ms(track: rtc.Track) -> float | None:
-    """Mean delay of the jitter buffer so far, by WebRTC's own statistics."""
+    """Mean delay of the jitter buffer so far, from WebRTC's own statistics."""
     for stat in await track.get_stats():
         if stat.HasField("inbound_rtp"):
             inbound = stat.inbound_rtp.inbound
@@ -120,8 +120,8 @@ async def call(args: argparse.Namespace) -> dict:
     pcm, speech_end = read_fixture(args.fixture)
     name = f"sdk-{uuid.uuid4().hex[:12]}"
     room, heard, state = rtc.Room(), [], {}
-    # A microphone gives 10 ms at a time and has no queue. A file is pushed in larger frames
-    # into the SDK's queue of a second, which adds to the way there.
+    # A microphone delivers 10 ms at a time and has no queue. A file is pushed in larger frames
+    # into the SDK's one-second queue, which adds to the delay to the agent.
     frame_ms, queue_ms = (20, 1000) if args.queued else (10, 0)
     subscribed = asyncio.get_running_loop().create_future()
 
@@ -144,7 +144,7 @@ async def call(args: argparse.Namespace) -> dict:
         await asyncio.sleep(args.after + speech_end)
         while "media_start" not in state:
             if tasks[0].done():
-                tasks[0].result()  # it never ends but by an error
+                tasks[0].result()  # it ends only with an error
             await asyncio.sleep(0.05)
         end = state["media_start"] + speech_end
         deadline, found = end + args.timeout, None
@@ -170,8 +170,8 @@ def main() -> int:
     parser.add_argument("--fixture", type=Path, required=True)
     parser.add_argument("--agent-name", default="")
     parser.add_argument("--after", type=float, default=3.0, help="seconds before speaking")
-    parser.add_argument("--queued", action="store_true", help="speak as a file is played")
-    parser.add_argument("--timeout", type=float, default=10.0, help="seconds for the reply")
+    parser.add_argument("--queued", action="store_true", help="push a file through the SDK's queue")
+    parser.add_argument("--timeout", type=float, default=10.0, help="seconds to wait for the reply")
     print(json.dumps(asyncio.run(call(parser.parse_args()))), flush=True)
     return 0
 

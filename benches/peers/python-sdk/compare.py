@@ -1,7 +1,7 @@
-"""The same agent, measured by loadgen and by a client on the official SDK, turn about.
+"""Measures the same agent alternately with loadgen and with a client on the official SDK.
 
 In: as for client.py, and the built program. Out: a table, or JSON with --json.
-Holds: the two never call at the same time; each turn is a call of its own in a room of its own.
+Invariants: the two never call at the same time; each turn is a separate call in its own room.
 """
 
 import argparse
@@ -24,9 +24,9 @@ def by_loadgen(program: Path, agent: str) -> dict:
         if agent:
             command += ["--agent-name", agent]
         done = subprocess.run(command, capture_output=True, text=True)
-        # 110: too busy a machine for loadgen's own taste; the turn is judged by its flags.
+        # 110: loadgen found the machine too busy; the turn's flags show whether it was affected.
         if done.returncode not in (0, 110):
-            raise SystemExit(f"loadgen ended with {done.returncode}:\n{done.stderr}")
+            raise SystemExit(f"loadgen exited with {done.returncode}:\n{done.stderr}")
         with open(out / "turns.csv", newline="") as rows:
             row = next(csv.DictReader(rows))
     number = lambda name: float(row[name]) if row[name] else None
@@ -39,13 +39,13 @@ def by_sdk(fixture: Path, agent: str, queued: bool) -> dict:
     command += ["--queued"] if queued else []
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode != 0:
-        raise SystemExit(f"client.py ended with {done.returncode}:\n{done.stderr}")
+        raise SystemExit(f"client.py exited with {done.returncode}:\n{done.stderr}")
     return json.loads(done.stdout.splitlines()[-1])
 
 
 def apart(turns: list, truth: Path) -> dict:
-    """Where the SDK's turns lost their time, by the reference agent's truth file: medians of the
-    way from the caller's mouth to the agent, and back from the agent to the caller's ear."""
+    """Where the SDK's turns spent their time, from the reference agent's truth file: median
+    delays from the caller to the agent, in the agent, and from the agent to the caller."""
     lines = [json.loads(line) for line in truth.read_text().splitlines()]
     by_room = {line["room"]: line for line in lines if line["turn"] == 0}
     there, kept, back = [], [], []
@@ -64,11 +64,11 @@ def apart(turns: list, truth: Path) -> dict:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--turns", type=int, default=15, help="of each")
+    parser.add_argument("--turns", type=int, default=15, help="number of turns of each")
     parser.add_argument("--agent-name", default="")
     parser.add_argument("--loadgen", type=Path, default=ROOT / "target/release/loadgen")
-    parser.add_argument("--bound", type=float, default=25.0, help="ms between the medians")
-    parser.add_argument("--queued", action="store_true", help="the SDK's queue of a second")
+    parser.add_argument("--bound", type=float, default=25.0, help="largest median difference, ms")
+    parser.add_argument("--queued", action="store_true", help="use the SDK's one-second queue")
     parser.add_argument("--truth", type=Path, help="the reference agent's truth file")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
@@ -109,7 +109,7 @@ def main() -> int:
               f"{medians['sdk_buffer']:.1f} on average")
         for name, value in parts.items():
             print(f"          {value:8.1f}   {name.replace('_', ' ')}")
-        print(f"  the SDK's is {difference:+.1f}; bound ±{args.bound:g}; {missed} missed")
+        print(f"  SDK - loadgen {difference:+.1f}; bound ±{args.bound:g}; {missed} missed")
     return 0 if good else 1
 
 
