@@ -2,7 +2,7 @@
 //!
 //! In: packets with their arrival, and the current time when none arrive. Out: [`Heard`], in
 //! order. Invariants: the timeline is RTP time (never a count of packets); each reported instant
-//! is the arrival of the packet that really holds the sample, plus the sample's offset in it;
+//! is the arrival of the packet that actually holds the sample, plus the sample's offset in it;
 //! memory is bounded and, after the first packets, nothing is allocated.
 
 mod background;
@@ -72,7 +72,7 @@ impl Ear {
     /// Creates a detector for a stream of Opus packets.
     ///
     /// # Errors
-    /// [`AudioError::Codec`] when libopus refuses.
+    /// [`AudioError::Codec`] when libopus fails.
     pub fn new() -> Result<Self, AudioError> {
         Self::of(Codec::Opus)
     }
@@ -80,7 +80,7 @@ impl Ear {
     /// Creates a detector for a stream of this codec.
     ///
     /// # Errors
-    /// [`AudioError::Codec`] when libopus refuses.
+    /// [`AudioError::Codec`] when libopus fails.
     pub(crate) fn of(codec: Codec) -> Result<Self, AudioError> {
         Ok(Self {
             decoder: Sparing::new(codec)?,
@@ -281,7 +281,7 @@ impl Ear {
         let silent = self.since_last(arrival);
         self.silence(silent);
         self.last = None;
-        // Ignoring the result is safe: libopus refuses no reset, and a stale state would only
+        // Ignoring the result is safe: libopus never fails to reset, and a stale state would only
         // colour the first samples.
         let _ = self.decoder.reset();
     }

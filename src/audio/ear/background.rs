@@ -128,7 +128,7 @@ mod tests {
             ("dull noise", dull, true),
             ("quiet noise", noise(-70.0, 24_000, 2), true),
             (
-                "a noise too loud for a background",
+                "noise too loud to be background",
                 noise(-25.0, 24_000, 3),
                 false,
             ),

@@ -14,12 +14,12 @@ const SIDE: usize = 10;
 /// A side with fewer packets than this is not used.
 const FEWEST: usize = 3;
 
-/// The packets played last.
+/// The packets played most recently.
 #[derive(Debug)]
 pub(super) struct Losses {
     /// Position of each packet's first sample, and its size in bytes.
     played: VecDeque<(u64, usize)>,
-    /// By how much the codec's audio lags its input, in samples.
+    /// How far the codec's output lags its input, in samples.
     lookahead: u64,
 }
 
@@ -66,7 +66,7 @@ impl Losses {
             Some((quiet, reply)) if 5 * quiet <= 4 * reply => {
                 2 * bytes >= quiet + reply && after < 2 * FRAME as u64
             }
-            // The sizes say nothing: too few packets, a constant bit rate, or a noise that takes as
+            // The sizes say nothing: too few packets, a constant bit rate, or noise that takes as
             // many bytes as speech.
             _ => after < FRAME as u64,
         }
@@ -114,13 +114,13 @@ mod tests {
                 103.25,
             ),
             (
-                "in the loss, heard late",
+                "in the loss, detected late",
                 [Q, Q, Q, Q, None, None, R, R, R, R],
                 141.0,
                 103.25,
             ),
             (
-                "at once after it",
+                "right after it",
                 [Q, Q, Q, Q, None, None, R, R, R, R],
                 120.0,
                 100.0,
@@ -138,7 +138,7 @@ mod tests {
                 170.0,
             ),
             (
-                "constant rate, at once",
+                "constant rate, right after it",
                 [R, R, R, R, None, None, R, R, R, R],
                 122.0,
                 101.0,
@@ -150,7 +150,7 @@ mod tests {
                 144.0,
             ),
             (
-                "a quiet that costs half of speech",
+                "quiet takes half as many bytes as speech",
                 [H, H, H, H, None, None, R, R, R, R],
                 141.0,
                 103.25,

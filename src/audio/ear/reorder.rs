@@ -1,4 +1,4 @@
-//! Restores the order of packets that overtook each other.
+//! Restores the order of packets that arrived out of order.
 //!
 //! In: packets with their extended sequence numbers. Out: the same packets in ascending order,
 //! each with the number of packets lost before it. Invariants: each sequence number comes out at
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 pub(super) const WINDOW: usize = 3;
 /// A missing packet counts as lost once a later one has been held back for this long.
 pub(super) const PATIENCE: Duration = Duration::from_millis(60);
-/// A jump of the sequence number further than this is a new stream, not a loss.
+/// A larger jump of the sequence number means a new stream, not a loss.
 const NEW_STREAM: u64 = 1000;
 /// Initial capacity of a packet buffer; larger packets make it grow.
 const PACKET_ROOM: usize = 512;
@@ -150,7 +150,7 @@ mod tests {
             out.push((slot.sequence, lost));
             reorder.give_back(slot);
         }
-        assert_eq!(reorder.free.len(), most, "all room is given back");
+        assert_eq!(reorder.free.len(), most, "all buffers are given back");
         assert!(most <= WINDOW, "{most} held");
         out
     }
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_packet_counts_as_lost_after_the_patience() {
+    fn a_missing_packet_counts_as_lost_after_its_deadline() {
         let start = Instant::now();
         let mut reorder = Reorder::new();
         reorder.offer(1, 0, start, &[]);

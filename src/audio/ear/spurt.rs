@@ -1,7 +1,7 @@
 //! Finds talk spurts on the track: the causal trigger, the refined onset, the end.
 //!
 //! In: the track as it grows, and how long it has been silent. Out: `Triggered`, `Onset` and
-//! `Paused`, repeated if the spurt goes on after a pause, then `Ended`. Invariants: a steady noise
+//! `Paused`, repeated if the spurt continues after a pause, then `Ended`. Invariants: steady noise
 //! becomes floor, not a spurt; the floor is frozen while a spurt lasts, for ten minutes at most;
 //! nothing is allocated.
 
@@ -16,20 +16,20 @@ use crate::audio::level::dbfs_of;
 use crate::audio::{Confidence, Heard, Onset, Pause, RATE, time_of};
 use std::collections::VecDeque;
 
-/// A window is loud at this distance over the noise floor, in dB, and outside the floor's spread.
+/// A loud window is at least this far above the noise floor, in dB, and outside its spread.
 const OVER_FLOOR_DB: f32 = 6.0;
 /// Four loud windows of the last five are a candidate.
 const CANDIDATE: u32 = 4;
 const OF_WINDOWS: u32 = 0b1_1111;
 /// This many loud windows make a candidate a spurt: about 50 ms. Shorter sounds are clicks.
 const SPURT_WINDOWS: u32 = 12;
-/// Like [`SPURT_WINDOWS`], where there are clicks, which may run together: about 80 ms.
+/// Like [`SPURT_WINDOWS`], if there are clicks, which may run together: about 80 ms.
 const SPURT_WINDOWS_CLICKS: u32 = 18;
-/// A spurt may begin with a syllable too short to be a spurt and a pause of up to 150 ms.
+/// A spurt may begin with a syllable too short to be one, then a pause of up to 150 ms.
 const SYLLABLE_NEAR: u64 = 7200;
 /// A sound that may be background noise is observed for 300 ms before it is reported.
 const DECIDE_AFTER: u64 = 14_400;
-/// It is then checked again every 50 ms, and a spurt that goes on every 250 ms.
+/// It is then checked again every 50 ms, and a reported spurt every 250 ms.
 const DECIDE_EVERY: u64 = 2400;
 const BACKGROUND_EVERY: u64 = 12_000;
 /// Steady noise of this many windows ends a spurt: 750 ms.
@@ -46,7 +46,7 @@ const LONGEST: u64 = 600 * RATE as u64;
 /// A loss that ends at most this long before an onset affects it: 40 ms. Gains are coded as
 /// differences, so the codec may output near-silence for a whole packet after a lost one.
 const LOSS_NEAR: u64 = 1920;
-/// An onset at least this far over the noise floor is certain, in dB.
+/// An onset at least this far above the noise floor is certain, in dB.
 const CERTAIN_DB: f32 = 20.0;
 
 #[derive(Debug, Clone, Copy)]
@@ -395,7 +395,7 @@ impl Spurts {
         }));
     }
 
-    /// Discards the spurt reported last and what is still queued about it.
+    /// Discards the spurt reported last and the events still queued for it.
     pub(super) fn dismiss(&mut self) {
         let of_it = |heard: &Heard| matches!(heard, Heard::Paused { .. } | Heard::Ended { .. });
         while self.events.front().is_some_and(of_it) {
@@ -435,7 +435,7 @@ impl Spurts {
         self.settle(quiet.saturating_sub(2), false);
     }
 
-    /// Ends the spurt if only a steady noise is left of it.
+    /// Ends the spurt if only steady noise is left of it.
     fn end_in_noise(&mut self, track: &Track, end: u64) {
         let Some(from) = end.checked_sub(BACKGROUND as u64 * HOP) else {
             return;

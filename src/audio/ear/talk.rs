@@ -11,21 +11,21 @@ use crate::audio::level::dbfs_of;
 use crate::audio::{PAUSE, SPURT_GAP, samples_in};
 use std::time::Duration;
 
-/// Length of the end of a talk that is checked for a hard cut, and of the beginning that is
-/// checked for a soft start: 15 ms.
+/// Length that is checked at the end of a talk for a hard cut, and at its beginning for a soft
+/// start: 15 ms.
 const EDGE: u64 = 720;
 /// Silence after the last audible sample that does not count: the codec smears a hard end.
 const STOPS: Duration = Duration::from_millis(10);
-/// A talk whose last audio is further than this under its loudest had faded out, in dB.
+/// A talk whose last audio is further than this below its loudest had faded out, in dB.
 const FADED_DB: f64 = 20.0;
 /// The level at the end is compared with the loudest window of the last 250 ms.
 const NEAR_END: u64 = 12_000;
 /// A talk that is cut off in mid-word ends within this of its loudest sound, in dB. Finished words
-/// fade by 20 dB, but not always gradually: at 3 dB, 2 of 60 agents that talked on after a
-/// sentence were mistaken for ones that had been cut off. A cut that is missed is only flagged.
+/// fade by 20 dB, but not always gradually: at 3 dB, 2 of 60 agents that kept talking after a
+/// sentence were taken for ones that had been cut off. A cut that is missed is only flagged.
 const HARD_DB: f64 = 1.0;
-/// New speech begins at least this far under the level at which the talk was cut off, in dB. A
-/// voice that only stalled goes on in mid-word, as loud as it broke off.
+/// New speech begins at least this far below the level at which the talk was cut off, in dB. A
+/// voice that only stalled continues in mid-word, as loud as when it broke off.
 const SOFT_START_DB: f64 = 10.0;
 /// The levels of a voice's windows have at least this standard deviation, in dB. A tone is
 /// excluded because it always ends at full level.

@@ -18,7 +18,7 @@ struct Sent {
     payload: Vec<u8>,
 }
 
-/// First timestamp of the streams of these tests: close to the wrap-around.
+/// First RTP timestamp of the streams in these tests: close to the wrap-around.
 const RTP_START: u32 = u32::MAX - 100_000;
 
 /// Encodes a stream without DTX, a packet every 20 ms; packet k arrives at (k + 1) · 20 ms.

@@ -99,7 +99,7 @@ impl Track {
         });
     }
 
-    /// Appends silence of any length that nobody sent.
+    /// Appends silence, of any length, for a time in which nothing was sent.
     pub(super) fn silence(&mut self, samples: u64) {
         let written = samples.min(KEPT as u64);
         self.end += samples - written;

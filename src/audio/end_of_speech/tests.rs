@@ -1,4 +1,4 @@
-//! The end found on the live stream, against the annotation and against the whole recording.
+//! The end found in the live stream, compared with the annotation and with the whole recording.
 
 use super::*;
 use crate::audio::test_signals::{FIXTURES, mix, noise, sine};
@@ -69,7 +69,7 @@ fn hum_does_not_delay_the_end_of_speech() {
             _ => None,
         });
         let off: Vec<f64> = ends.map(|end| (end - fixture.end()) / 48.0).collect();
-        // The codec rings on for more than a pitch period where the cut was not chosen for it.
+        // The codec rings for more than a pitch period after a cut that was not chosen for it.
         assert!(
             matches!(off[..], [ms] if ms.abs() <= 20.0),
             "{}: {off:.1?} ms",

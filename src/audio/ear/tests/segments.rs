@@ -1,5 +1,5 @@
-//! Which packets are found to have led to an onset: the first after a pause in sending, and the
-//! first with audio.
+//! The packets that an onset is traced back to: the first after a pause in sending, and the first
+//! with audio.
 
 use super::*;
 use crate::audio::tone;
@@ -27,21 +27,16 @@ fn dtx(packets: &mut [Sent]) {
 fn an_onset_names_the_first_packets_of_its_segment() {
     type Case = (&'static str, fn(&mut Vec<Sent>), usize, Option<usize>);
     let cases: [Case; 10] = [
-        ("sent all the time", |_| (), 0, Some(0)),
+        ("sent continuously", |_| (), 0, Some(0)),
         ("after a pause", |p| later(p, 40, 3000, 3000), 40, Some(40)),
-        (
-            "a pause of 60 ms is none",
-            |p| later(p, 40, 60, 60),
-            0,
-            Some(0),
-        ),
+        ("60 ms is not a pause", |p| later(p, 40, 60, 60), 0, Some(0)),
         (
             "a pause without timestamps",
             |p| later(p, 40, 3000, 0),
             40,
             Some(40),
         ),
-        ("late by the network", |p| later(p, 40, 300, 0), 0, Some(0)),
+        ("network delay", |p| later(p, 40, 300, 0), 0, Some(0)),
         (
             "DTX packets before the audio",
             |p| {
@@ -57,7 +52,7 @@ fn an_onset_names_the_first_packets_of_its_segment() {
             0,
             Some(44),
         ),
-        ("losses are no pause", |p| _ = p.drain(30..36), 0, Some(0)),
+        ("loss is not a pause", |p| _ = p.drain(30..36), 0, Some(0)),
         (
             "the first of the segment lost",
             |p| {
