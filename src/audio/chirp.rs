@@ -43,7 +43,7 @@ pub fn chirp() -> Pcm {
 }
 
 /// Finds a `reference` (such as [`chirp`]) that begins inside `near`; `None` if the correlation is
-/// below 0.5 everywhere. The cost is the length of `near` times that of the reference.
+/// below 0.5 everywhere. Takes time proportional to the length of `near` times that of `reference`.
 pub fn locate(pcm: &[i16], reference: &[i16], near: Range<usize>) -> Option<Located> {
     let from = near.start;
     let to = near
@@ -100,7 +100,7 @@ mod tests {
     use crate::audio::test_signals::{FIXTURES, mix, noise};
 
     #[test]
-    fn chirp_is_located_to_the_sample_at_any_level_and_noise() {
+    fn chirp_is_located_to_the_sample_at_any_level_and_in_noise() {
         let reference = chirp();
         for (lead, gain, floor, within) in [
             (1000usize, 1, None, 0.01),

@@ -1,12 +1,12 @@
-//! The codecs in which a target carries audio.
+//! The codecs that targets use for audio.
 //!
-//! In: mono PCM at 48 kHz, or frames of a codec. Out: the other one. Invariant: a stream has one
+//! In: mono PCM at 48 kHz, or frames of a codec. Out: frames, or PCM. Invariant: a stream keeps one
 //! codec from its first frame to its last.
 
 use super::{AudioError, FRAME, MAX_PACKET, OPUS_LOOKAHEAD, opus};
 use std::sync::Arc;
 
-/// How a stream's frames hold its audio.
+/// How audio is encoded in a stream's frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Codec {
     /// Opus packets, mono or stereo.
@@ -17,7 +17,7 @@ pub enum Codec {
 }
 
 impl Codec {
-    /// By how many samples decoded audio lags its input.
+    /// Number of samples by which decoded audio lags its input.
     pub(crate) fn lookahead(self) -> usize {
         match self {
             Self::Opus => OPUS_LOOKAHEAD,
@@ -28,7 +28,7 @@ impl Codec {
     /// Encodes an utterance in frames of 20 ms; silence fills the last one.
     ///
     /// # Errors
-    /// [`AudioError::Codec`] when libopus refuses.
+    /// [`AudioError::Codec`] when libopus fails.
     pub(crate) fn encode(self, pcm: &[i16]) -> Result<Vec<Arc<[u8]>>, AudioError> {
         match self {
             Self::Opus => Ok(opus::encode(pcm)?.into_iter().map(Arc::from).collect()),
@@ -39,7 +39,7 @@ impl Codec {
     /// One frame of silence, which can follow any frame.
     ///
     /// # Errors
-    /// [`AudioError::Codec`] when libopus refuses.
+    /// [`AudioError::Codec`] when libopus fails.
     pub(crate) fn silence(self) -> Result<Arc<[u8]>, AudioError> {
         match self {
             Self::Opus => Ok(opus::silence_frame()?.into()),
@@ -68,7 +68,7 @@ impl FrameDecoder {
     /// Creates a decoder with a fresh state.
     ///
     /// # Errors
-    /// [`AudioError::Codec`] when libopus refuses.
+    /// [`AudioError::Codec`] when libopus fails.
     pub(crate) fn new(codec: Codec) -> Result<Self, AudioError> {
         Ok(match codec {
             Codec::Opus => Self::Opus(opus::Decoder::new()?),
@@ -105,11 +105,10 @@ impl FrameDecoder {
         }
     }
 
-    /// Conceals lost audio: returns at most `samples`. PCM has nothing to conceal it with but
-    /// silence.
+    /// Conceals `lost` samples: returns at most that many. PCM is concealed with silence.
     ///
     /// # Errors
-    /// [`AudioError::Codec`] when libopus refuses.
+    /// [`AudioError::Codec`] when libopus fails.
     pub(crate) fn conceal(&mut self, lost: usize) -> Result<&[i16], AudioError> {
         match self {
             Self::Opus(decoder) => decoder.conceal(lost),
@@ -121,10 +120,10 @@ impl FrameDecoder {
         }
     }
 
-    /// Forgets what came before: a new stream begins.
+    /// Resets the decoder for a new stream.
     ///
     /// # Errors
-    /// [`AudioError::Codec`] when libopus refuses.
+    /// [`AudioError::Codec`] when libopus fails.
     pub(crate) fn reset(&mut self) -> Result<(), AudioError> {
         match self {
             Self::Opus(decoder) => decoder.reset(),
@@ -181,7 +180,7 @@ mod tests {
             for frame in codec.encode(&pcm).expect("frames") {
                 out.extend_from_slice(decoder.decode(&frame).expect("own frame"));
             }
-            // The tone is loud again behind the look-ahead, and long since quiet behind its end.
+            // The tone is loud right after the look-ahead, and quiet 10 ms after its end.
             let loud = |samples: &[i16]| samples.iter().any(|x| x.unsigned_abs() > 1_000);
             let (from, end) = (codec.lookahead(), codec.lookahead() + pcm.len());
             assert!(

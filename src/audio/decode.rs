@@ -2,7 +2,7 @@
 //!
 //! In: the bytes of a file and the extension of its name. Out: its channels, or mono `i16` at
 //! 48 kHz. Invariants: what a player presents at time t of the file is at sample t · 48 kHz: the
-//! codec's delay is taken out and edit lists are applied; size and length are bounded; hostile bytes
+//! codec's delay is removed and edit lists are applied; size and length are bounded; hostile bytes
 //! give an error, never a panic.
 
 mod matroska;
@@ -28,7 +28,7 @@ pub(crate) const MAX_BYTES: usize = 64 << 20;
 /// A container's sample count may be off by this much: the codec's delay and padding.
 const COUNT_SLACK: u64 = 4096;
 
-/// Decodes a file to mono at 48 kHz, whichever channels it has: see `Recording::mono`.
+/// Decodes a file to mono at 48 kHz, whatever channels it has: see `Recording::mono`.
 ///
 /// # Errors
 /// Those of `recording`, and of the resampler.
@@ -37,8 +37,8 @@ pub fn decode(bytes: &[u8], extension: Option<&str>) -> Result<Pcm, AudioError> 
 }
 
 /// Decodes a file: WAV with the reader in `wav`, everything else (FLAC, MP3, AAC, Ogg, WebM, MP4,
-/// CAF, …) with symphonia, which detects the format from the bytes; `extension` (without the dot) is
-/// only a hint. Opus is decoded by libopus.
+/// CAF, …) with symphonia, which detects the format from the bytes; `extension` (without the dot)
+/// is only a hint. Opus is decoded by libopus.
 ///
 /// # Errors
 /// [`AudioError`]: empty, truncated, unsupported, damaged, longer than [`MAX_BYTES`] or 600 s.
@@ -64,7 +64,7 @@ pub(crate) fn recording(bytes: &[u8], extension: Option<&str>) -> Result<Recordi
 }
 
 /// Turns a panic of the decoder into an error. Damaged headers can make symphonia panic: version
-/// 0.6.1 shifts a channel mask out of range, which panics where arithmetic is checked.
+/// 0.6.1 shifts a channel mask out of range, which panics if overflow checks are on.
 fn without_panic(
     decode: impl FnOnce() -> Result<Recording, AudioError>,
 ) -> Result<Recording, AudioError> {
@@ -83,7 +83,7 @@ struct Track {
     format: FormatId,
     /// Number of samples of the track.
     promised: Option<u64>,
-    /// Samples before and behind the recording, where the container counts them.
+    /// Samples before and after the recording, if the container gives their number.
     delay: u64,
     padding: u64,
 }
@@ -141,8 +141,8 @@ fn by_symphonia(bytes: &[u8], extension: Option<&str>) -> Result<Recording, Audi
     Ok(recording)
 }
 
-/// Which of the decoded samples a player presents, `all` at most. What symphonia's decoders trim
-/// themselves (MP3, Vorbis) is not among them.
+/// The ranges of decoded samples that a player presents, within `all`. Samples that symphonia's
+/// decoders trim themselves (MP3, Vorbis) have already been removed.
 fn pieces(
     bytes: &[u8],
     track: Track,
@@ -182,8 +182,8 @@ fn pieces(
     std::iter::once(start.min(end)..end).collect()
 }
 
-/// Start and length of a recording in samples, as iTunes writes them into a tag: `iTunSMPB`, whose
-/// numbers are hexadecimal: 0, delay, padding, length.
+/// Start and length of a recording in samples, from the tag that iTunes writes: `iTunSMPB`, which
+/// holds the hexadecimal numbers 0, delay, padding and length.
 fn gapless(format: &mut (dyn FormatReader + '_)) -> Option<(u64, u64)> {
     let mut metadata = format.metadata();
     let tags = &metadata.skip_to_latest()?.media.tags;
@@ -194,14 +194,14 @@ fn gapless(format: &mut (dyn FormatReader + '_)) -> Option<(u64, u64)> {
     let mut numbers = value.split_whitespace().skip(1);
     let mut next = || u64::from_str_radix(numbers.next()?, 16).ok();
     let (delay, _padding, length) = (next()?, next()?, next()?);
-    // Any delay of an encoder is shorter than that; ffmpeg has the same bound.
+    // Every encoder's delay is shorter than this; ffmpeg uses the same bound.
     (1..16_384)
         .contains(&delay)
         .then_some((delay, length.max(1)))
 }
 
-/// Decodes all packets of a track. Returns the samples behind its end, too: an Opus stream ends
-/// where its last page says (RFC 7845, 4.4).
+/// Decodes all packets of a track. Also returns the number of samples to trim from the end: an Opus
+/// stream ends where its last page says (RFC 7845, 4.4).
 fn read_track(
     format: &mut (dyn FormatReader + '_),
     decoding: &mut Decoding,
@@ -212,7 +212,7 @@ fn read_track(
         let packet = match format.next_packet() {
             Ok(Some(packet)) => packet,
             Ok(None) => break,
-            // Several readers end a truncated file like this; the sample count is checked later.
+            // Several readers report a truncated file like this; the sample count is checked later.
             Err(SymphoniaError::IoError(e)) if e.kind() == ErrorKind::UnexpectedEof => break,
             Err(error) => return Err(damaged(error)),
         };

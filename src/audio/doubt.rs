@@ -1,4 +1,4 @@
-//! What is doubtful about a recording, although it can be used.
+//! Doubts about a recording that can nevertheless be used.
 //!
 //! In: PCM and the span of its speech. Out: doubts, each with a message and a next step. Invariant:
 //! a recording of one voice that ends in 100 ms of silence has none.
@@ -10,14 +10,14 @@ use crate::vocab::Channel;
 use std::fmt;
 use std::time::Duration;
 
-/// A pause of at least this much before the last sound makes that a lone one: 300 ms.
+/// A last sound is isolated if the pause before it is at least this long: 300 ms.
 const LONE_AFTER: usize = RATE as usize * 3 / 10;
-/// What is shorter is a click, not a word: 50 ms.
+/// A sound of at most this length is a click, not a word: 50 ms.
 const CLICK: usize = RATE as usize / 20;
-/// What a file ends with is measured over its last 20 ms.
+/// Noise at the end of a file is measured over its last 20 ms.
 const TAIL: usize = RATE as usize / 50;
-/// Noise that is at most this far under the threshold passes for speech now and then, in dB: its
-/// 2 ms windows rarely exceed its mean by more.
+/// Noise at most this far below the threshold occasionally passes for speech, in dB: its 2 ms
+/// windows rarely exceed its mean by more.
 const NOISE_MARGIN_DB: f64 = 3.0;
 
 /// Something doubtful about a recording.
@@ -25,19 +25,19 @@ const NOISE_MARGIN_DB: f64 = 3.0;
 pub(crate) enum Doubt {
     /// Two channels cancel each other out when they are averaged.
     ChannelsCancel {
-        /// What is said.
+        /// The channel that is used.
         said: Channel,
     },
-    /// Two channels hold a voice each.
+    /// Each of two channels holds a voice of its own.
     TwoVoices {
-        /// What is said.
+        /// The channel that is used.
         said: Channel,
     },
-    /// By its level, speech does not end before the file does.
+    /// Judged by level, speech does not end before the file does.
     SpeechToEnd,
-    /// The file ends with noise that passes for speech now and then.
+    /// The file ends with noise that occasionally passes for speech.
     Noise {
-        /// Distance from the active speech level, in dB.
+        /// How far it is below the active speech level, in dB.
         below_db: u32,
     },
     /// A short sound after a long silence counts as the end of speech.
@@ -60,18 +60,23 @@ impl fmt::Display for Doubt {
             }
             Self::ChannelsCancel { said } => write!(
                 f,
-                "its two channels cancel each other out; only the {} one is said",
+                "its two channels cancel each other out; only the {} one is used",
                 said.name()
             ),
             Self::TwoVoices { said } => write!(
                 f,
-                "its two channels hold a voice each; only the {} one is said",
+                "each of its two channels holds a voice; only the {} one is used",
                 said.name()
             ),
-            Self::SpeechToEnd => write!(f, "by its level, speech runs to the very end of the file"),
+            Self::SpeechToEnd => {
+                write!(
+                    f,
+                    "judged by level, speech runs to the very end of the file"
+                )
+            }
             Self::Noise { below_db } => write!(
                 f,
-                "it ends with noise only {below_db} dB under the speech, which can count as speech"
+                "it ends with noise only {below_db} dB below the speech, which can count as speech"
             ),
             Self::LateClick {
                 at,
@@ -79,8 +84,8 @@ impl fmt::Display for Doubt {
                 silence,
             } => write!(
                 f,
-                "by its level, speech ends with a click of {:.1} ms at {:.0} ms, after {:.0} ms of \
-                 silence",
+                "judged by level, speech ends with a click of {:.1} ms at {:.0} ms, after {:.0} ms \
+                 of silence",
                 ms(length),
                 ms(at),
                 ms(silence)
@@ -95,17 +100,17 @@ impl Doubt {
         match self {
             Self::ChannelsCancel { .. } => "choose one with `channel: left` or `channel: right`",
             Self::TwoVoices { .. } => {
-                "choose with `channel: left` or `channel: right`; `channel: mix` says both"
+                "choose with `channel: left` or `channel: right`; `channel: mix` uses both"
             }
             Self::SpeechToEnd => {
-                "set `speech_end` where the last word ends; noise less than 20 dB under the speech counts \
-                 as speech, and a word that is cut off has no end"
+                "set `speech_end` where the last word ends; noise less than 20 dB below the speech \
+                 counts as speech, and a word that is cut off has no end"
             }
             Self::Noise { .. } => {
-                "set `speech_end` where the last word ends, or take the noise out of the file"
+                "set `speech_end` where the last word ends, or remove the noise from the file"
             }
             Self::LateClick { .. } => {
-                "cut the click off, or set `speech_end` where the last word ends"
+                "cut off the click, or set `speech_end` where the last word ends"
             }
         }
     }
@@ -118,11 +123,11 @@ impl Doubt {
         }
     }
 
-    /// What is doubtful about the end of speech as found by level.
+    /// The doubt about the end of speech as found by level, if there is one.
     pub(crate) fn of_end(judged: &Judged<'_>) -> Option<Self> {
         let (pcm, span) = (&judged.pcm[..], &judged.span);
-        // How far a stretch is under the speech, in dB; what is not further than this passes for
-        // speech now and then.
+        // How far a stretch is below the speech, in dB; one no further below than `passes`
+        // occasionally passes for speech.
         let below = |part: &[i16]| f64::from(span.active_level_dbfs) - dbfs_of(power(part));
         let passes = BELOW_ACTIVE_DB + NOISE_MARGIN_DB;
         let last = pauses(pcm, span, LONE_AFTER).pop();

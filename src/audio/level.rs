@@ -20,14 +20,14 @@ pub struct SpeechSpan {
 
 /// Window that decides on the start and end of speech: 2 ms.
 pub(crate) const WINDOW: usize = 96;
-/// A window is speech if it is at most this far under the active level, in dB.
+/// A window is speech if it is at most this far below the active level, in dB.
 pub(crate) const BELOW_ACTIVE_DB: f64 = 20.0;
 /// Below this active level there is no speech, in dBFS.
 pub(crate) const NO_SPEECH_DBFS: f64 = -60.0;
 
 /// Ends of speech that are this close to each other are the same, in samples: 3 ms.
 const SAME: usize = 144;
-/// The filter against rumble spreads speech by at most this much beyond its ends, in samples: 10 ms.
+/// The rumble filter spreads speech by at most this much beyond its ends, in samples: 10 ms.
 const SPREAD: usize = 480;
 
 /// P.56: decay per sample of the two smoothing stages, exp(−1 / (48 kHz · 30 ms)).
@@ -54,7 +54,7 @@ pub(crate) fn dbfs_of(power: f64) -> f64 {
     10.0 * (power / FULL_SCALE).log10()
 }
 
-/// Meter of a stream's active speech level, by ITU-T P.56 (12/2011), method B.
+/// Meter of a stream's active speech level, after ITU-T P.56 (12/2011), method B.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ActiveLevel {
     energy: f64,
@@ -108,7 +108,7 @@ impl ActiveLevel {
         ended.so_far()
     }
 
-    /// The level while speech goes on: hangover still to come is not counted.
+    /// The level while speech continues: hangover still to come is not counted.
     pub(crate) fn so_far(&self) -> Option<f64> {
         let mut below: Option<(f64, f64)> = None;
         for (j, &active) in self.active.iter().enumerate().take_while(|(_, a)| **a > 0) {
@@ -129,8 +129,8 @@ impl ActiveLevel {
 ///
 /// Speech is what lies between the first and the last 2 ms window (at any offset) whose RMS is
 /// at least the active speech level (ITU-T P.56, method B) − 20 dB, resolved inside the outer
-/// windows to the first and last sample of that magnitude. DC and what lies below the voice are no
-/// speech. `None` when the active level is under −60 dBFS.
+/// windows to the first and last sample of that magnitude. DC and sound below the voice band are
+/// not speech. `None` when the active level is below −60 dBFS.
 pub fn speech_span(pcm: &[i16]) -> Option<SpeechSpan> {
     judge(pcm).map(|judged| judged.span)
 }
@@ -140,17 +140,16 @@ pub fn speech_span(pcm: &[i16]) -> Option<SpeechSpan> {
 pub(crate) struct Judged<'a> {
     /// Where speech lies.
     pub span: SpeechSpan,
-    /// The samples by which that was judged: those of the recording, or those without what lies
-    /// below the voice.
+    /// The samples that the span was judged by: those of the recording, or the high-passed ones.
     pub pcm: Cow<'a, [i16]>,
 }
 
 /// Like [`speech_span`], with the samples by which it was judged.
 ///
-/// DC and hum would be speech to the end of the file, so both ends are first found without what
-/// lies below the voice. The filter that takes it out spreads what is near its corner by some
-/// milliseconds: where the recording itself has an end as near or somewhat further inside, that end
-/// is the right one. Each end by itself: a thump behind the speech is no doubt about its start.
+/// DC and hum would count as speech to the end of the file, so both ends are first found in the
+/// high-passed samples. The high-pass filter spreads sound near its corner by some milliseconds: if
+/// the unfiltered recording has an end close by or a little further inside, that end is the right
+/// one. Each end is judged separately: a thump after the speech casts no doubt on its start.
 pub(crate) fn judge(pcm: &[i16]) -> Option<Judged<'_>> {
     let above = without_rumble(pcm);
     let voice = span_by_level(&above)?;

@@ -1,9 +1,8 @@
 //! Dual-tone markers: sounds that occur neither in speech nor in music.
 //!
-//! In: PCM at 48 kHz. Out: where the first marker begins. Invariants: in a
-//! marker both tones are present, about equally loud and with little else, for 50 ms; their
-//! frequencies lie between the semitones of equal temperament (A = 440 Hz), so that no chord of
-//! pure tones is a marker.
+//! In: PCM at 48 kHz. Out: where the first marker begins. Invariants: in a marker both tones are
+//! present for 50 ms, about equally loud and with little else; their frequencies lie between the
+//! semitones of equal temperament (A = 440 Hz), so no chord of pure tones is a marker.
 
 use super::goertzel::{
     Goertzel, HOP, ToneOnset, WINDOW, half_rise, median, padded, power, windows,

@@ -31,7 +31,7 @@ fn encoder() -> Result<opus::Encoder, AudioError> {
 /// look-ahead, followed by 100 ms of silence.
 ///
 /// # Errors
-/// [`AudioError::Codec`] when libopus refuses.
+/// [`AudioError::Codec`] when libopus fails.
 pub fn encode(pcm: &[i16]) -> Result<Vec<Box<[u8]>>, AudioError> {
     let mut encoder = encoder()?;
     let count = (pcm.len() + OPUS_LOOKAHEAD).div_ceil(FRAME) + SETTLE_FRAMES;
@@ -51,7 +51,7 @@ pub fn encode(pcm: &[i16]) -> Result<Vec<Box<[u8]>>, AudioError> {
 /// packet of any utterance, and itself.
 ///
 /// # Errors
-/// [`AudioError::Codec`] when libopus refuses.
+/// [`AudioError::Codec`] when libopus fails.
 pub fn silence_frame() -> Result<Box<[u8]>, AudioError> {
     // After its start-up the encoder produces the same bytes for each silent frame.
     let mut frames = encode(&[0; 10 * FRAME])?;
@@ -86,7 +86,7 @@ const REPEATED_BYTES: usize = 64;
 /// Once the same silent packet has been decoded this often, further repeats need no decoding: the
 /// output is bit-exact with decoding it each time, already after one repeat (a test compares).
 const SETTLED: u32 = 4;
-/// Silence decodes to samples of at most this magnitude: the last bit of 16.
+/// Silence decodes to samples of at most this magnitude: the lowest of the 16 bits.
 const SILENT: u16 = 1;
 
 impl Repeated {
@@ -123,7 +123,7 @@ impl Decoder {
     /// Creates a decoder with a fresh state.
     ///
     /// # Errors
-    /// [`AudioError::Codec`] when libopus refuses.
+    /// [`AudioError::Codec`] when libopus fails.
     pub fn new() -> Result<Self, AudioError> {
         let inner = opus::Decoder::new(RATE, Channels::Mono)?;
         Ok(Self {
@@ -194,7 +194,7 @@ impl Decoder {
     /// of 2.5 ms.
     ///
     /// # Errors
-    /// [`AudioError::Codec`] when libopus refuses.
+    /// [`AudioError::Codec`] when libopus fails.
     pub(crate) fn conceal(&mut self, samples: usize) -> Result<&[i16], AudioError> {
         let wanted = samples.min(MAX_PACKET) / UNIT * UNIT;
         if wanted == 0 {
@@ -209,7 +209,7 @@ impl Decoder {
     /// Resets the decoder for a new stream.
     ///
     /// # Errors
-    /// [`AudioError::Codec`] when libopus refuses.
+    /// [`AudioError::Codec`] when libopus fails.
     pub(crate) fn reset(&mut self) -> Result<(), AudioError> {
         self.last = Repeated::NOTHING;
         self.stereo = None;
@@ -245,8 +245,8 @@ mod tests {
 
     #[test]
     fn decoded_audio_lags_by_the_look_ahead() {
-        // The lag is exact where the whole band is used. What SILK carries of speech comes 2 or 3
-        // samples (0.06 ms) sooner, because the delay of its resamplers is not a whole number.
+        // The lag is exact for full-band sound. The part of speech that SILK carries comes 2 or 3
+        // samples (0.06 ms) early, because the delay of its resamplers is not a whole number.
         for fixture in FIXTURES.iter().take(3) {
             let pcm = fixture.pcm();
             let lag = lag(&pcm, &decoded(&encode(&pcm).expect("libopus")));
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn an_utterance_ends_in_silence_and_so_does_the_silent_frame() {
+    fn an_utterance_ends_in_silence_and_silent_frames_stay_silent() {
         let silence = silence_frame().expect("libopus");
         for fixture in FIXTURES {
             let pcm = fixture.pcm();
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn repeated_silence_is_skipped_without_a_difference() {
+    fn skipping_repeated_silence_does_not_change_the_output() {
         let silence = silence_frame().expect("libopus");
         for pair in FIXTURES.windows(2) {
             let before = encode(&pair[0].pcm()).expect("libopus");
@@ -323,7 +323,7 @@ mod tests {
         let fifth = (0..4)
             .map(|_| decoder.decode(&loud).expect("own packet").to_vec())
             .last();
-        assert_ne!(Some(first), fifth, "the decoder's state went on");
+        assert_ne!(Some(first), fifth, "the decoder's state advances");
     }
 
     #[test]

@@ -1,8 +1,8 @@
-//! A decoded file before it is mixed down: its channels, and which of them is said.
+//! A decoded file before it is mixed down: its channels, and which of them is used.
 //!
 //! In: interleaved samples in −1..1. Out: mono samples at the file's rate. Invariants: rate,
 //! channels, length and level are bounded; two channels that cancel each other out, or that hold
-//! two voices, are not averaged unless that is asked for.
+//! two voices, are not averaged unless that is requested.
 
 use super::doubt::Doubt;
 use super::resample::to_rate;
@@ -19,19 +19,19 @@ pub(super) const MAX_LENGTH: Duration = Duration::from_secs(600);
 const RATES: std::ops::RangeInclusive<u32> = 4_000..=192_000;
 /// Largest number of channels accepted.
 const MAX_CHANNELS: usize = 32;
-/// Loudest sample accepted, where full scale is 1. Some writers scale to 32768; beyond that a file is
-/// damaged, and the filters of the resampler would overflow.
+/// Largest sample accepted, where full scale is 1. Some writers scale to 32768; a file with far
+/// larger samples is damaged, and they would make the resampler's filters overflow.
 const LOUDEST: f32 = 1e6;
 
-/// A channel is at least this loud while somebody speaks on it, in dB of full scale.
+/// A channel is at least this loud while somebody speaks on it, in dBFS.
 const VOICE_DB: f64 = -50.0;
-/// A voice is active in a frame that is at most this far under its loudest frames, in dB.
+/// A voice is active in a frame that is at most this far below its loudest frames, in dB.
 const ACTIVE_DB: f64 = 25.0;
 /// A voice is alone if the other channel is this much quieter, in dB.
 const ALONE_DB: f64 = 10.0;
 /// Two voices: each is alone for at least this many frames of 20 ms.
 const ALONE_FRAMES: usize = 10;
-/// A voice pauses: what is active in more than this share of all frames is noise.
+/// A voice pauses: a sound that is active in more than this share of all frames is noise.
 const NEVER_PAUSES: f64 = 0.9;
 
 /// The decoded channels of a file.
@@ -49,7 +49,7 @@ pub(crate) struct Recording {
 /// How two channels relate to each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Relation {
-    /// Their mean is what both say.
+    /// They can be averaged.
     Mixable,
     Cancel,
     TwoVoices,
@@ -96,13 +96,13 @@ impl Recording {
     /// Appends interleaved samples.
     ///
     /// # Errors
-    /// Too long, or a sample that no recording has.
+    /// The recording becomes too long, or a sample is too large or not finite.
     pub(super) fn append(&mut self, interleaved: &[f32]) -> Result<(), AudioError> {
         self.check_length(self.left.len() + interleaved.len() / self.channels)?;
         for frame in interleaved.chunks_exact(self.channels) {
             if let Some(wrong) = frame.iter().find(|x| !x.is_finite() || x.abs() > LOUDEST) {
                 let detail = match wrong.is_finite() {
-                    true => "a sample is out of all bounds",
+                    true => "a sample is far above full scale",
                     false => "a sample is not a number",
                 };
                 let detail = detail.to_owned();
@@ -124,7 +124,7 @@ impl Recording {
         Ok(())
     }
 
-    /// Replaces the samples by those of `pieces`, in their order; what lies outside is left out.
+    /// Replaces the samples with those of `pieces`, in the order of the pieces.
     ///
     /// # Errors
     /// [`AudioError::TooLong`]: pieces may overlap.
@@ -146,9 +146,9 @@ impl Recording {
         Ok(())
     }
 
-    /// Mixes down to mono at 48 kHz: the channel asked for, or else the mean of all channels, or
-    /// else, if two channels cannot be averaged, the louder one (if they cancel each other out) or
-    /// the left one (if they hold two voices). Returns what is doubtful about it.
+    /// Mixes down to mono at 48 kHz: the channel asked for, or else the mean of all channels. If
+    /// two channels cannot be averaged, the louder one is used (if they cancel each other out) or
+    /// the left one (if they hold two voices). Also returns the doubt about that choice, if any.
     ///
     /// # Errors
     /// There is no such channel, or the resampler fails.
@@ -219,9 +219,9 @@ fn energy(samples: &[f32]) -> f64 {
     samples.iter().map(|&x| f64::from(x).powi(2)).sum()
 }
 
-/// Whether the energy of the mean is less than a quarter of that of the channels. It is that of
-/// the differences between neighbouring samples: what both channels have in common of DC and hum
-/// is no reason to average their voices away.
+/// Whether the energy of the mean is less than a quarter of the channels' mean energy. The energy
+/// is that of the differences between neighbouring samples, so that DC or hum common to both
+/// channels does not hide that their voices cancel.
 fn cancel(left: &[f32], right: &[f32]) -> bool {
     let (mut apart, mut together) = (0.0, 0.0);
     for (l, r) in left.windows(2).zip(right.windows(2)) {
@@ -232,7 +232,7 @@ fn cancel(left: &[f32], right: &[f32]) -> bool {
     together < apart * CANCELLED
 }
 
-/// Level of every frame in dB of full scale, without its DC.
+/// Level of every frame in dBFS, without its DC.
 fn levels(samples: &[f32], frame: usize) -> Vec<f64> {
     let level = |frame: &[f32]| {
         let count = frame.len() as f64;
@@ -249,7 +249,7 @@ fn levels(samples: &[f32], frame: usize) -> Vec<f64> {
 
 /// Whether a voice is heard alone on either of two channels.
 fn two_voices(left: &[f64], right: &[f64]) -> bool {
-    // The level that a twentieth of the frames exceeds, so that a click is no voice.
+    // The level that a twentieth of the frames exceeds, so that a click does not count as a voice.
     let loudest = |levels: &[f64]| {
         let mut sorted = levels.to_vec();
         sorted.sort_by(f64::total_cmp);

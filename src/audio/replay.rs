@@ -77,7 +77,7 @@ fn put(out: &mut [i16], at: i64, pcm: &[i16]) {
 /// Reconstructs what the caller said at the microphone, without the codec's delay.
 ///
 /// # Errors
-/// [`AudioError::Codec`] when libopus refuses.
+/// [`AudioError::Codec`] when libopus fails.
 pub(crate) fn microphone<'a>(
     frames: impl Iterator<Item = SaidFrame<'a>>,
     window: Window,

@@ -62,7 +62,7 @@ fn played(
     .expect("libopus")
 }
 
-/// The codec's delay and half a period of the tone's attack.
+/// The codec's look-ahead.
 const CODEC_MS: f64 = 6.5;
 
 fn near(name: &str, found: f64, expected: f64) {
@@ -93,7 +93,7 @@ fn a_sound_is_played_at_its_arrival_plus_its_hold() {
     );
     let sank = |k| ms(if k < 20 { 80 } else { 20 });
     near(
-        "target sank",
+        "target fell",
         onset(&played(at, steady, sank, &[], None)),
         630.0,
     );
@@ -133,7 +133,7 @@ fn losses_are_concealed_by_the_codec() {
     let gap = 41 * FRAME..43 * FRAME;
     assert!(
         energy(&lost[gap.clone()]) > 0.1 * energy(&whole[gap]),
-        "made up"
+        "concealed"
     );
     // A long loss turns silent after a tenth of a second.
     let many: Vec<u32> = (40..52).collect();
@@ -141,7 +141,7 @@ fn losses_are_concealed_by_the_codec() {
     assert_eq!(energy(&lost[49 * FRAME..50 * FRAME]), 0.0);
     assert!(
         energy(&lost[54 * FRAME..55 * FRAME]) > 0.0,
-        "and then goes on"
+        "and then resumes"
     );
 }
 

@@ -15,7 +15,7 @@ const FILTER: usize = 512;
 /// Resamples a whole recording from `rate` (not 0) to [`RATE`].
 ///
 /// # Errors
-/// [`AudioError::Codec`] when rubato refuses the rate.
+/// [`AudioError::Codec`] when rubato rejects the rate.
 pub(crate) fn to_rate(samples: &[f32], rate: u32) -> Result<Pcm, AudioError> {
     let to_i16 = |x: &f32| (x * 32768.0).round() as i16; // `as` saturates
     if rate == RATE {

@@ -1,21 +1,21 @@
-//! Takes out of a recording what lies below the voice: DC, mains hum, rumble.
+//! Removes from a recording what lies below the voice band: DC, mains hum, rumble.
 //!
-//! In: PCM at 48 kHz. Out: the same without what is below about 70 Hz. Invariants: what remains
-//! stays where it was (the filter runs forwards and backwards, so it has no phase); the first and
-//! the last samples are no edge of the DC; digital silence before or after changes nothing.
+//! In: PCM at 48 kHz. Out: the same without anything below about 70 Hz. Invariants: what remains
+//! stays where it was (the filter runs forwards and backwards, so it has zero phase); DC has no
+//! edge at the first and last samples; digital silence before or after changes nothing.
 
 use super::RATE;
 use std::f64::consts::PI;
 
 /// Corner in Hz: the lowest male voices are at 75 Hz, mains hum is at 50 or 60 Hz.
 const CORNER_HZ: f64 = 70.0;
-/// Order of the Butterworth filter, which is passed twice. Together: −55 dB at 50 Hz, −22 dB at
+/// Order of the Butterworth filter, which is applied twice. Together: −55 dB at 50 Hz, −22 dB at
 /// 60 Hz, −1 dB at 80 Hz.
 const ORDER: usize = 8;
 /// The recording is mirrored at both ends for this long, in which the filter settles: 200 ms.
 const SETTLE: usize = RATE as usize / 5;
 
-/// One section of second order (R. Bristow-Johnson, *Cookbook formulae for audio EQ biquad filter
+/// One second-order section (R. Bristow-Johnson, *Cookbook formulae for audio EQ biquad filter
 /// coefficients*), in transposed direct form II.
 #[derive(Debug, Clone, Copy)]
 struct Section {
@@ -64,8 +64,8 @@ fn filter(samples: &mut [f32]) {
     }
 }
 
-/// Returns `pcm` without what is below the voice. Digital silence around the sound stays as it is: the
-/// filter would ring into it where the sound is cut off.
+/// Returns `pcm` without what lies below the voice band. Digital silence around the sound is left
+/// as it is, because the filter would ring into it where the sound is cut off.
 pub(super) fn without_rumble(pcm: &[i16]) -> Vec<i16> {
     let is_sound = |x: &i16| *x != 0;
     let mut kept = vec![0; pcm.len()];
@@ -86,7 +86,7 @@ fn high_passed(pcm: &[i16]) -> Vec<i16> {
     let after = pcm.iter().rev().skip(1).take(settle);
     let mirrored = before.chain(pcm).chain(after);
     let mut samples: Vec<f32> = mirrored.map(|&x| f32::from(x)).collect();
-    // Forwards, then backwards. Without its first value the signal starts at rest.
+    // Forwards, then backwards. Subtracting the first value lets the filter start at rest.
     for _ in 0..2 {
         let first = samples.first().copied().unwrap_or(0.0);
         samples.iter_mut().for_each(|x| *x -= first);

@@ -22,16 +22,16 @@ pub(crate) struct Utterance {
     pub speech_start: Duration,
     /// End of the last speech sample, from the start of the audio.
     pub speech_end: Duration,
-    /// What is doubtful about the recording.
+    /// Doubts about the recording.
     pub doubts: Vec<Doubt>,
 }
 
 /// What is known about a sound file besides its content.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct SoundInfo<'a> {
-    /// Extension of its name, without the dot: a hint at its format.
+    /// Extension of its name, without the dot: a hint to its format.
     pub extension: Option<&'a str>,
-    /// The channel to say; without it, see [`Recording::mono`](super::Recording::mono).
+    /// The channel to use; if `None`, see [`Recording::mono`](super::Recording::mono).
     pub channel: Option<Channel>,
     /// Annotated start of speech.
     pub speech_start: Option<Duration>,
@@ -39,7 +39,7 @@ pub(crate) struct SoundInfo<'a> {
     pub speech_end: Option<Duration>,
 }
 
-/// An annotation may be this far behind the last sample: writers round up, and lossy formats lose a
+/// An annotation may be this far past the last sample: writers round up, and lossy formats lose a
 /// few samples at the end.
 const BEHIND_THE_END: Duration = Duration::from_millis(1);
 
@@ -60,9 +60,9 @@ impl Annotation {
     /// `{"version": 1, "speech_start_ms": 60.0, "speech_end_ms": 2416.041667, "text": "…"}`.
     ///
     /// # Errors
-    /// [`AudioError::Foreign`] when it is somebody else's file, such as a transcript;
-    /// [`AudioError::Annotation`] when it is meant as an annotation, but is not such an object or has
-    /// another version, or when its times are negative or out of order.
+    /// [`AudioError::Foreign`] when another program wrote the file, such as a transcript;
+    /// [`AudioError::Annotation`] when it is meant as an annotation but is malformed or has another
+    /// version, or when its times are negative or out of order.
     pub(crate) fn parse(json: &[u8]) -> Result<Self, AudioError> {
         let wrong = |detail: String| AudioError::Annotation { detail };
         if is_foreign(json) {
@@ -70,7 +70,7 @@ impl Annotation {
         }
         let made: Self = serde_json::from_slice(json).map_err(|e| wrong(e.to_string()))?;
         if made.version != 1 {
-            return Err(wrong(format!("version {} is not known here", made.version)));
+            return Err(wrong(format!("unknown version {}", made.version)));
         }
         let start = made.speech_start_ms.unwrap_or(0.0);
         // A day is beyond every limit and safe to convert to a `Duration`.
@@ -268,8 +268,8 @@ mod tests {
             ),
             ("a list", "[1, 2]", true),
             ("cut off", r#"{"text": "hi", "segme"#, true),
-            ("no JSON", "\u{1}\u{2}", true),
-            ("nothing in it", "{}", true),
+            ("not JSON", "\u{1}\u{2}", true),
+            ("an empty object", "{}", true),
             ("a typo", r#"{"version": 1, "speech_end": 5}"#, false),
             (
                 "a comma too many",
@@ -287,7 +287,7 @@ mod tests {
     #[test]
     fn bad_annotations_are_refused() {
         for (name, json) in [
-            ("no JSON", "speech_end: 2"),
+            ("not JSON", "speech_end: 2"),
             ("no end", r#"{"version": 1}"#),
             ("another version", r#"{"version": 2, "speech_end_ms": 5}"#),
             (

@@ -47,7 +47,7 @@ pub(super) fn trim(bytes: &[u8], wanted: u64) -> Trim {
                 }
                 block = number(content, 0, false).map_or(0, |(track, _)| track);
             }
-            // Negative ones are at the start of a block, which only live streams have.
+            // A negative padding is at the start of a block; only live streams have it.
             DISCARD_PADDING => padding = Some(unsigned(content)),
             _ => {}
         }
@@ -72,7 +72,7 @@ fn element(bytes: &[u8], at: usize) -> Option<(u64, usize, u64)> {
     Some((id, at + width, if unknown { u64::MAX } else { size }))
 }
 
-/// A number of variable length at `at`, and its length in bytes; an id keeps its marker.
+/// The variable-length number at `at`, and its length in bytes; an id keeps its marker.
 fn number(bytes: &[u8], at: usize, keep_marker: bool) -> Option<(u64, usize)> {
     let first = *bytes.get(at)?;
     let width = first.leading_zeros() as usize + 1;

@@ -1,19 +1,19 @@
 //! Reads the edit lists of MP4, M4A, MOV and 3GP files (ISO/IEC 14496-12, 8.6.6), which symphonia
 //! does not apply.
 //!
-//! In: the bytes of a file and a track. Out: which of the track's samples are presented, in their
-//! order. Invariants: every step goes on by a box's header at least, so that no file takes long; no
-//! more than [`MAX_EDITS`] edits are read.
+//! In: the bytes of a file and a track. Out: which of the track's samples are presented, in order.
+//! Invariants: every step advances by at least a box's header, so no file takes long; no more than
+//! [`MAX_EDITS`] edits are read.
 
 use std::ops::Range;
 
-/// Edits that are read: an utterance has one or two.
+/// Largest number of edits that are read: an utterance has one or two.
 const MAX_EDITS: usize = 1_000;
 
-/// What of a file matters here.
+/// The parts of a file that matter here.
 #[derive(Debug, Default)]
 struct Movie {
-    /// Units of a second of the movie.
+    /// Time scale of the movie, in units per second.
     scale: u32,
     tracks: Vec<Track>,
 }
@@ -21,14 +21,14 @@ struct Movie {
 #[derive(Debug, Default)]
 struct Track {
     id: u32,
-    /// Units of a second of the media.
+    /// Time scale of the media, in units per second.
     scale: u32,
     edits: Vec<Edit>,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Edit {
-    /// In units of the movie; 0 in a fragmented file: to the end.
+    /// In units of the movie; 0, as in fragmented files, means to the end.
     length: u64,
     /// In units of the media; negative for a pause before the track.
     start: i64,
@@ -37,7 +37,7 @@ struct Edit {
 /// The pieces of a track that are presented, in samples at `rate`; `decoded` is the number of
 /// samples of the whole track. `None` if the track has no edit list.
 ///
-/// Pauses before or between pieces are left out, as ffmpeg does where it writes sound alone.
+/// Pauses before and between pieces are left out, as ffmpeg does when it writes audio only.
 pub(super) fn pieces(bytes: &[u8], track: u32, rate: u32, decoded: u64) -> Option<Vec<Range<u64>>> {
     let movie = movie(bytes);
     let track = movie.tracks.iter().find(|t| t.id == track)?;
@@ -62,7 +62,7 @@ pub(super) fn pieces(bytes: &[u8], track: u32, rate: u32, decoded: u64) -> Optio
     Some(track.edits.iter().filter_map(piece).collect())
 }
 
-/// Goes through the boxes, into those that matter and past all others.
+/// Walks the boxes: enters those that matter and skips all others.
 fn movie(bytes: &[u8]) -> Movie {
     let mut movie = Movie::default();
     let mut at = 0;
@@ -92,8 +92,8 @@ fn movie(bytes: &[u8]) -> Movie {
     movie
 }
 
-/// Kind, start and end of the box at `at`, its header not counted. A box that says that it is
-/// longer than the file ends with the file.
+/// Kind of the box at `at`, and start and end of its content. A box that claims to be longer than
+/// the file ends with it.
 fn header(bytes: &[u8], at: usize) -> Option<(&[u8], usize, usize)> {
     let kind = bytes.get(at + 4..at + 8)?;
     let (size, header) = match number(bytes, at, 4)? {
@@ -112,8 +112,8 @@ fn number(bytes: &[u8], at: usize, width: usize) -> Option<u64> {
     Some(digits.iter().fold(0, |n, &digit| n << 8 | u64::from(digit)))
 }
 
-/// The number behind the times of creation and change: the time scale of `mvhd` and `mdhd`, the id of
-/// `tkhd`.
+/// The number after the creation and modification times: the time scale of `mvhd` and `mdhd`, the
+/// id of `tkhd`.
 fn field(content: &[u8]) -> Option<u32> {
     let at = match content.first()? {
         0 => 12,

@@ -111,7 +111,7 @@ fn unknown_wav_length_is_not_a_truncation() {
     }
 }
 
-/// 200 ms of 1 kHz from 100 ms on, in 400 ms.
+/// 400 ms of audio with a 1 kHz tone from 100 to 300 ms.
 const BURSTS: [(&str, &[u8]); 7] = [
     format_file!("burst.m4a"),
     format_file!("burst.mov"),
@@ -126,8 +126,8 @@ const BURSTS: [(&str, &[u8]); 7] = [
 fn encoder_delay_and_padding_are_trimmed_in_every_container() {
     for (name, bytes) in BURSTS {
         let mut bytes = bytes.to_vec();
-        // ffmpeg leaves the codec's delay out of a CAF file: in its packet table, behind the numbers
-        // of packets and of frames.
+        // ffmpeg does not write the codec's delay into a CAF file. It belongs in the packet table,
+        // after the numbers of packets and frames.
         if name == "burst.caf" {
             let at = bytes.windows(4).position(|w| w == b"pakt").expect(name) + 28;
             bytes[at..at + 4].copy_from_slice(&312u32.to_be_bytes());
@@ -187,7 +187,7 @@ fn opus_headers_are_read_in_either_byte_order() {
     }
 }
 
-/// A WAV file of `chunks`, each padded to an even length, with the size that its header gives.
+/// A WAV file of `chunks`, each padded to an even length; its header gives `size`.
 fn riff(magic: &[u8; 4], size: u32, chunks: &[(&[u8; 4], Vec<u8>)]) -> Vec<u8> {
     let number = |n: u32| match magic {
         b"RIFX" => n.to_be_bytes(),
@@ -320,7 +320,7 @@ fn wav_headers_that_other_readers_accept_are_accepted() {
                 bytes[40..44].copy_from_slice(&(data.len() as u32 + 44).to_le_bytes());
                 bytes
             }),
-            ("a chunk behind the data", {
+            ("a chunk after the data", {
                 let mut bytes = riff(b"RIFF", right + 12, &of(&plain, &wide));
                 bytes[40..44].copy_from_slice(&(data.len() as u32).to_le_bytes());
                 bytes
@@ -331,7 +331,7 @@ fn wav_headers_that_other_readers_accept_are_accepted() {
             _ => samples.clone(),
         };
         for (name, bytes) in cases {
-            // With 8 bits it is a sample.
+            // With 8 bits, one more byte is one more sample.
             if bits == 8 && name == "a byte too many" {
                 continue;
             }
@@ -353,7 +353,7 @@ fn big_endian_and_64_bit_wav_variants_are_read() {
             .collect::<Vec<u8>>()
     };
     let mut format = big(&fmt(1, 16, 96_000, &[]));
-    // The two numbers of four bytes.
+    // The two four-byte numbers.
     format[4..8].copy_from_slice(&48_000u32.to_be_bytes());
     format[8..12].copy_from_slice(&96_000u32.to_be_bytes());
     let mut long = fmt(1, 16, 96_000, &[]);
@@ -440,7 +440,7 @@ fn bad_files_are_errors_with_a_hint() {
         (
             "far too loud",
             floats(&[0.1, 1e38, -1e38]),
-            "out of all bounds",
+            "far above full scale",
         ),
         (
             "text",

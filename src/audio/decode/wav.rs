@@ -1,8 +1,8 @@
 //! Reads RIFF WAVE files as libsndfile, sox and ffmpeg do where these agree.
 //!
-//! In: the bytes of a file. Out: a [`Recording`]. Invariants: what a header says twice is taken from
-//! where it matters (the size of `data`, not that of the file or the byte rate); chunks of odd
-//! length are padded; a frame that is not whole is left out; data that is missing is an error.
+//! In: the bytes of a file. Out: a [`Recording`]. Invariants: of redundant header fields only the
+//! one that matters is used (the size of `data`, not the size of the file or the byte rate); chunks
+//! of odd length are padded; an incomplete frame is dropped; missing data is an error.
 
 use super::super::AudioError;
 use super::super::recording::Recording;
@@ -16,10 +16,10 @@ use symphonia::core::units::{Duration, Timestamp};
 /// A data length of at least this means "unknown": sox, espeak-ng and ffmpeg write it when they
 /// write to a pipe and cannot know the length.
 const UNKNOWN_LENGTH: u32 = 0x7FFF_F000;
-/// Frames that are decoded at once.
+/// Number of frames decoded at once.
 const FRAMES_AT_ONCE: usize = 1152;
 
-/// What `fmt ` says (mmreg.h of the Windows SDK), as far as it matters.
+/// The fields of `fmt ` that matter (mmreg.h of the Windows SDK).
 #[derive(Debug, Clone, Copy)]
 struct Format {
     tag: u16,
@@ -47,13 +47,13 @@ pub(super) enum Wav<'a> {
     Mp3(&'a [u8]),
 }
 
-/// The data of a WAVE file, and how it is coded.
+/// The data of a WAVE file, and how it is encoded.
 #[derive(Debug)]
 pub(super) struct Blocks<'a> {
     codec: AudioCodecId,
     rate: u32,
     channels: u16,
-    /// Bytes of a block, and the frames that it holds.
+    /// Bytes per block, and frames per block.
     block: (usize, usize),
     data: &'a [u8],
 }
@@ -90,8 +90,8 @@ impl<'a> Bytes<'a> {
         Some((self.all.get(at..at.checked_add(4)?)?, self.u32(at + 4)?))
     }
 
-    /// Where the chunk behind one begins: at an even distance, unless its writer has forgotten the
-    /// pad byte.
+    /// Where the next chunk begins: at an even offset, unless the writer has forgotten the pad
+    /// byte.
     fn after(self, body: usize, length: u32) -> usize {
         let end = body.saturating_add(length as usize);
         let name = |at: usize| {
@@ -109,7 +109,7 @@ fn is_name(byte: &u8) -> bool {
     (0x20..0x7F).contains(byte)
 }
 
-/// Reads the chunks up to `data`; `None` if the file is no WAVE file.
+/// Reads the chunks up to `data`; `None` if the file is not a WAVE file.
 ///
 /// # Errors
 /// A chunk is missing or wrong, or the file is shorter than it says.
@@ -128,7 +128,8 @@ pub(super) fn read(all: &[u8]) -> Result<Option<Wav<'_>>, AudioError> {
         let body = at + 8;
         match name {
             b"fmt " => format = Some(self::format(bytes, body, length)?),
-            // RF64 (EBU Tech 3306): the low half of the data's length; `MAX_BYTES` has no high one.
+            // RF64 (EBU Tech 3306): the low half of the data's length; the high half is 0 within
+            // `MAX_BYTES`.
             b"ds64" => {
                 long = bytes
                     .u32(body + 8)
@@ -160,7 +161,7 @@ fn damaged(detail: &str) -> AudioError {
 fn format(bytes: Bytes<'_>, body: usize, length: u32) -> Result<Format, AudioError> {
     let read = || {
         let tag = bytes.u16(body)?;
-        // The extensible format has the tag as the beginning of a GUID.
+        // In the extensible format, the tag is at the start of a GUID.
         let tag = match tag {
             EXTENSIBLE if length >= 26 => bytes.u16(body + 24)?,
             tag => tag,
@@ -176,11 +177,11 @@ fn format(bytes: Bytes<'_>, body: usize, length: u32) -> Result<Format, AudioErr
     read().ok_or_else(|| damaged("the `fmt ` chunk of the WAV is too short"))
 }
 
-/// The data that is there.
+/// The content of the data chunk, or an error if the file holds less of it than promised.
 fn data(bytes: Bytes<'_>, body: usize, promised: u32) -> Result<&[u8], AudioError> {
     let present = bytes.all.len() - body;
     let whole_file = bytes.u32(4).unwrap_or(0) as usize;
-    // A recorder that was never closed has left the lengths at 0, or at what they were before the
+    // In a recording that was never closed, the lengths are still 0, or what they were before the
     // first sample.
     let never_closed = promised == 0 && whole_file.saturating_add(8) <= body;
     let taken = match promised as usize {
@@ -205,7 +206,7 @@ fn blocks(format: Format, data: &[u8], big: bool) -> Result<Wav<'_>, AudioError>
     if channels == 0 {
         return Err(damaged("WAV without channels"));
     }
-    // A sample takes whole bytes. Those of 24 bits may be the upper three of four.
+    // A sample takes whole bytes. 24-bit samples may be in the upper three of four.
     let width = match usize::from(format.bits.div_ceil(8)) {
         3 if usize::from(format.block) == 4 * channels => 4,
         width => width,
@@ -213,7 +214,7 @@ fn blocks(format: Format, data: &[u8], big: bool) -> Result<Wav<'_>, AudioError>
     let samples = |codec| Ok((codec, (width * channels, 1)));
     let bytes = |codec| Ok((codec, (channels, 1)));
     let block = usize::from(format.block);
-    // Each channel of a block has a header of its own, which holds the first samples too.
+    // Each channel of a block has its own header, which also holds the first samples.
     let adpcm = |codec, header: usize, in_header: usize| match block.checked_sub(header * channels)
     {
         Some(rest) if rest > 0 => Ok((codec, (block, rest * 2 / channels + in_header))),
@@ -275,7 +276,7 @@ impl Blocks<'_> {
     }
 }
 
-/// The same samples in big-endian order.
+/// The big-endian counterpart of a codec.
 fn big_endian(codec: AudioCodecId) -> AudioCodecId {
     match codec {
         CODEC_ID_PCM_S16LE => CODEC_ID_PCM_S16BE,

@@ -60,7 +60,7 @@ fn speech_span_of_synthetic_signals() {
         ("silence, then tone", with(1234, 0), Some((1234, 25_234))),
         ("silence on both sides", with(7, 9), Some((7, 24_007))),
         (
-            "a tail 35 dB under it is no speech",
+            "a tail 35 dB below it is not speech",
             faint,
             Some((0, 24_000)),
         ),
@@ -85,7 +85,7 @@ fn speech_span_ends_at_the_cut_of_every_fixture() {
     }
 }
 
-/// A sine at any level, added up in floats: −50 dBFS are a few steps of 16 bits.
+/// Adds hum and DC in floating point: −50 dBFS is only a few steps of 16-bit audio.
 fn with_hum(pcm: &[i16], hz: f64, dbfs: f64, dc: f64) -> Vec<i16> {
     let peak = 32768.0 * 2f64.sqrt() * 10f64.powf(dbfs / 20.0);
     let hum = |n: usize| peak * (2.0 * std::f64::consts::PI * hz * n as f64 / 48_000.0 + 0.7).sin();
@@ -117,7 +117,7 @@ fn dc_hum_and_rumble_do_not_move_the_speech_span() {
                 fixture.name
             );
         }
-        // What is below the voice does not decide where there is nothing of it.
+        // With nothing below the voice band, the unfiltered samples decide.
         let mut raw = ActiveLevel::default();
         raw.push(&pcm);
         let level = raw.level().expect("loud");
@@ -135,7 +135,8 @@ fn dc_hum_and_rumble_do_not_move_the_speech_span() {
     ] {
         assert_eq!(speech_span(&pcm), None, "{name}");
     }
-    // A thump half a second behind the speech moves nothing. It fades in and out: an edge is heard.
+    // A thump half a second after the speech moves nothing. It fades in and out, because an abrupt
+    // edge is audible.
     let fixture = &FIXTURES[7];
     let clean = speech_span(&fixture.pcm()).expect("speech");
     let fade = |n: usize| (std::f64::consts::PI * n as f64 / 9_600.0).sin().powi(2);
@@ -150,7 +151,7 @@ fn dc_hum_and_rumble_do_not_move_the_speech_span() {
 }
 
 #[test]
-fn the_filter_does_not_ring_into_silence_behind_a_hard_cut() {
+fn the_filter_does_not_ring_into_silence_after_a_hard_cut() {
     for (before, after, length, seed) in [(0, 438, 2_439, 880), (346, 0, 2_000, 785)] {
         let burst = noise(-10.0, length, seed);
         let bare = speech_span(&burst).expect("loud");

@@ -1,4 +1,4 @@
-//! Tables of channels: which of them is said, and what is told.
+//! Tables of channels: which of them is used, and which doubt is reported.
 
 use super::*;
 use crate::audio::RATE;
@@ -42,7 +42,7 @@ fn channels_that_cancel_or_hold_two_voices_are_reported() {
         ("left and hiss", caller.clone(), hiss.clone(), None),
         ("left and loud hiss", caller.clone(), loud_hiss, None),
         (
-            "noise apart",
+            "independent noise",
             noise(-30.0, 96_000, 1),
             noise(-30.0, 96_000, 2),
             None,
@@ -60,20 +60,20 @@ fn channels_that_cancel_or_hold_two_voices_are_reported() {
             cancel(Channel::Right),
         ),
         (
-            "inverted, with a DC in common",
+            "inverted, with the same DC",
             mix(&caller, &dc),
             mix(&scaled(&caller, -1.0), &dc),
             cancel(Channel::Left),
         ),
-        ("in turn", caller.clone(), agent.clone(), voices),
+        ("taking turns", caller.clone(), agent.clone(), voices),
         (
-            "in turn, with hiss",
+            "taking turns, with hiss",
             mix(&caller, &hiss),
             mix(&agent, &hiss),
             voices,
         ),
         (
-            "in turn, with crosstalk",
+            "taking turns, with crosstalk",
             mix(&caller, &scaled(&agent, 0.1)),
             mix(&agent, &scaled(&caller, 0.1)),
             voices,

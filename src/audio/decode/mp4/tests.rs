@@ -1,4 +1,4 @@
-//! Edit lists in files that are built here: boxes without any sound.
+//! Edit lists, read from files built here out of boxes without audio.
 
 use super::*;
 use proptest::prelude::*;
@@ -8,7 +8,7 @@ fn boxed(kind: &[u8; 4], content: &[u8]) -> Vec<u8> {
     [&size[..], kind, content].concat()
 }
 
-/// A header box of version 0 or 1 with `number` behind its times.
+/// A header box of version 0 or 1 with `number` after its times.
 fn headed(kind: &[u8; 4], version: u8, number: u32) -> Vec<u8> {
     let times = vec![0u8; if version == 0 { 8 } else { 16 }];
     let content = [
@@ -52,7 +52,7 @@ fn track(version: u8, id: u32, scale: u32, edits: &[(u64, i64)]) -> Vec<u8> {
     )
 }
 
-/// A file with a movie of 1000 units a second that has `tracks`.
+/// A file whose movie has `tracks` and a time scale of 1000 units per second.
 fn file(version: u8, tracks: &[Vec<u8>]) -> Vec<u8> {
     let movie = [headed(b"mvhd", version, 1_000), tracks.concat()].concat();
     let parts = [
@@ -93,7 +93,7 @@ fn edit_lists_become_sample_ranges() {
             &[(100, 48_000), (200, 0)],
             Some(vec![48_000..52_800, 0..9_600]),
         ),
-        ("behind the media", 48_000, &[(100, 60_000)], Some(vec![])),
+        ("past the media", 48_000, &[(100, 60_000)], Some(vec![])),
         ("absurd", 48_000, &[(u64::MAX, i64::MAX)], Some(vec![])),
     ];
     for (name, scale, edits, expected) in cases {
