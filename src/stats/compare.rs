@@ -40,9 +40,9 @@ pub fn compare(
     compare_pairs(&pairs, settings)
 }
 
-/// As [`compare`], if `best` was chosen as the best of all by these same values. The tests are then
-/// corrected for every pair that could have been compared, since among equals one always looks
-/// best.
+/// Like [`compare`], but `best` was chosen as the best of all by these same values. The tests are
+/// therefore corrected for every pair that could have been compared, since among equals one always
+/// looks best.
 pub fn compare_chosen(
     best: &[Series],
     others: &[Vec<Series>],
@@ -53,7 +53,7 @@ pub fn compare_chosen(
     compare_among(&pairs, (others.len() + 1) as f64 / 2.0, settings)
 }
 
-/// As [`compare`], with a separate baseline for each candidate; all pairs form one comparison.
+/// Like [`compare`], with a separate baseline for each candidate; all pairs form one comparison.
 pub(crate) fn compare_pairs(
     pairs: &[(&[Series], &[Series])],
     settings: &CompareSettings,
@@ -111,9 +111,9 @@ fn figures_of_both(baseline: &[Series], candidate: &[Series]) -> usize {
 /// Settings that all tests of a comparison share.
 #[derive(Debug, Clone, Copy)]
 struct Plan {
-    /// The most permutations of a test.
+    /// Maximum number of permutations of a test.
     most: u32,
-    /// Number of tests that are or could have been made.
+    /// Number of tests that were or could have been made.
     corrected_for: f64,
 }
 

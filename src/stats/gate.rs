@@ -1,9 +1,9 @@
 //! Judges a gate: compares one figure of a run with a bound.
 //!
 //! In: latencies or a share, in groups, and the gate. Out: an answer and its basis.
-//! Invariants: no samples, or too few to place the figure, is never a pass; a refuted bound fails
-//! however few the samples; if the bound lies within the interval, the answer is weak and the
-//! estimate decides ([`Decider`]).
+//! Invariants: with no samples, or too few to bracket the figure, a gate never passes; a refuted
+//! bound fails however few samples there are; if the bound lies within the interval, the answer is
+//! weak and the estimate decides ([`Decider`]).
 
 use super::distribution::Distribution;
 use super::interval::samples_needed;
@@ -23,7 +23,7 @@ pub enum Aggregate {
     Min,
     /// The largest sample.
     Max,
-    /// A share of turns; only for a share.
+    /// A share of turns; only for shares.
     Rate,
 }
 
@@ -117,11 +117,11 @@ pub(crate) enum Basis {
     Interval,
     /// More samples lie beyond the bound than is plausible for a figure that keeps it.
     Refuted,
-    /// The samples alone: the figure is their smallest or largest, or whether none or all count.
+    /// The samples alone: the figure is the smallest or largest, or the bound allows only 0 or 1.
     Samples,
     /// The estimate alone: a mean has no distribution-free interval.
     Estimate,
-    /// There are too few samples to place the figure; this many independent ones are needed.
+    /// There are too few samples to bracket the figure; this many independent ones are needed.
     TooFew(usize),
     /// There are no samples.
     Empty,

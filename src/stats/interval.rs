@@ -1,9 +1,9 @@
 //! Distribution-free confidence intervals of quantiles.
 //!
 //! In: a [`Distribution`], grouped or not, a quantile, a level. Out: two of its samples, or how
-//! many samples are needed. Invariant: for independent samples, the interval
-//! covers the true quantile with probability `level` or more; for grouped samples, it is computed
-//! from the effective sample size.
+//! many samples are needed. Invariant: for independent samples, the interval covers the true
+//! quantile with probability `level` or more; for grouped samples, it is computed from the
+//! effective sample size.
 
 use super::beta::{at_least, at_most};
 use super::distribution::{Distribution, Sample};

@@ -33,7 +33,7 @@ fn ranks_by_table() {
         ),
         ("p10 of 100 mirrors it", 100, 0.1, (5, 17)),
         (
-            "p95 of 59: no upper tail left, the lower takes the rest",
+            "p95 of 59: no upper tail is left, so the lower gets the rest",
             59,
             0.95,
             (50, 59),
@@ -61,7 +61,7 @@ fn too_few_samples_and_invalid_quantiles_are_errors() {
         );
         assert!(up_to(needed as u64).interval(q, 0.95).is_ok(), "{q}");
     }
-    // Even for the floats closest to 0 and 1 there is an answer, and without delay.
+    // Even for floats close to 0 or 1 there is an answer, and without delay.
     for (q, least) in [
         (1e-17, usize::MAX),
         (1e-9, 1 << 30),

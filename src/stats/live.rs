@@ -25,7 +25,7 @@ impl LiveQuantiles {
     /// An empty histogram from 1 µs to 10 min with three significant digits.
     pub(crate) fn new() -> Self {
         let histogram = Histogram::new_with_bounds(1, LONGEST_US, 3)
-            .expect("constant bounds that hold low ≥ 1, high ≥ 2·low, digits ≤ 5");
+            .expect("the constant bounds satisfy low ≥ 1, high ≥ 2·low, digits ≤ 5");
         Self { histogram }
     }
 

@@ -21,7 +21,7 @@ pub(crate) struct Proportion {
     alike: bool,
 }
 
-/// Number of samples, and their effective number.
+/// Sample size and effective sample size.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Worth {
     /// Number of samples.

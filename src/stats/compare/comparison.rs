@@ -20,7 +20,7 @@ pub struct SampleOrigin {
 pub enum Values {
     /// Compared by median and p95; infinite if the awaited event never happened.
     Latencies(Vec<(SampleOrigin, Sample)>),
-    /// Compared by their share.
+    /// Compared by the share of hits.
     Hits(Vec<(SampleOrigin, bool)>),
 }
 
@@ -53,7 +53,7 @@ pub struct CompareSettings {
     pub noise: Noise,
     /// Confidence level of the intervals, and 1 − the probability of any false alarm: 0.95.
     pub level: f64,
-    /// Fixes every permutation.
+    /// Seed of the permutations.
     pub seed: u64,
 }
 

@@ -9,7 +9,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use std::collections::BTreeMap;
 
-/// Permutations of a comparison with few tests; with very many, [`permutations`] asks for more.
+/// Permutations of a comparison with few tests; [`permutations`] asks for more if there are many.
 const USUAL: u32 = 20_000;
 /// The most permutations, even if the number of tests would need more.
 const MOST: u32 = 1_000_000;

@@ -148,8 +148,8 @@ fn rate_changes_are_classified() {
     }
 }
 
-/// Stalls of 5 s are gone but the p95 is 100 ms later: the significant change (fewer turns are very
-/// late) contradicts the figure.
+/// Stalls of 5 s are gone but the p95 is 100 ms higher: the significant change (fewer turns are
+/// very late) contradicts the figure.
 #[test]
 fn verdict_needs_estimate_and_test_to_agree() {
     let arm =
@@ -159,7 +159,7 @@ fn verdict_needs_estimate_and_test_to_agree() {
     assert!(p95.by > 99.0 && p95.tested < 0.0, "{p95:?}");
     assert!(
         p95.p_adjusted < 0.001,
-        "the stalls are surely gone: {p95:?}"
+        "the stalls are certainly gone: {p95:?}"
     );
     assert_eq!(p95.change, Change::Inconclusive, "{p95:?}");
     // Both in the same direction: a verdict.
@@ -191,7 +191,7 @@ fn only_metrics_of_both_arms_are_compared() {
     );
 }
 
-/// Holm by hand: p of 0.01, 0.03, 0.04 of three become 0.03, 0.06, 0.06.
+/// Holm by hand: three p-values of 0.01, 0.03 and 0.04 become 0.03, 0.06 and 0.06.
 #[test]
 fn holm_correction_matches_a_hand_calculation() {
     let difference = |p| Difference {
@@ -224,7 +224,7 @@ fn holm_correction_matches_a_hand_calculation() {
     }
 }
 
-/// Sixty-one variants, all equal but one that is 300 ms slower: it is still detected among more
+/// Sixty-one variants, all equal except one that is 300 ms slower: it is still detected among more
 /// than a thousand possible tests.
 #[test]
 fn many_tests_take_more_permutations() {
@@ -268,7 +268,7 @@ fn a_chosen_baseline_is_corrected_for_every_pair() {
     assert!(raw < 0.01, "{raw}");
 }
 
-/// Calls of block b take 400 + 40·b ms in both arms, the candidate's 25 ms more.
+/// Calls of block b take 400 + 40·b ms in both arms, the candidate's 60 ms more.
 #[test]
 fn arms_are_compared_within_blocks() {
     let arm = |blocks: bool, more: f64| {
@@ -297,7 +297,7 @@ fn arms_are_compared_within_blocks() {
 }
 
 #[test]
-fn the_seed_fixes_the_test() {
+fn the_seed_determines_the_permutations() {
     let base = latencies(40, 5, around);
     let after = latencies(40, 5, |c, t| around(c + 11, t) + (c % 7) as f64 * 9.0);
     let with = |seed| {
