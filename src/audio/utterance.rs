@@ -221,11 +221,11 @@ mod tests {
             sample_format: hound::SampleFormat::Int,
         };
         let mut bytes = std::io::Cursor::new(Vec::new());
-        let mut writer = hound::WavWriter::new(&mut bytes, spec).expect("a cursor takes all");
+        let mut writer = hound::WavWriter::new(&mut bytes, spec).expect("a cursor never fails");
         for _ in 0..16_000 {
-            writer.write_sample(0i16).expect("a cursor takes all");
+            writer.write_sample(0i16).expect("a cursor never fails");
         }
-        writer.finalize().expect("a cursor takes all");
+        writer.finalize().expect("a cursor never fails");
         let error = Utterance::new(bytes.get_ref(), SoundInfo::default()).expect_err("silent");
         assert_eq!(error, AudioError::NoSpeech);
     }

@@ -60,7 +60,7 @@ fn hear(packets: &[Sent]) -> Vec<(Duration, Told)> {
                     Heard::Paused { last_audible, hard } => {
                         Told::Paused(last_audible.wire() - start, hard)
                     }
-                    Heard::Dismissed => unreachable!("nobody dismisses"),
+                    Heard::Dismissed => unreachable!("no test dismisses a spurt"),
                     Heard::Ended {
                         last_audible,
                         broke_off: false,
