@@ -74,7 +74,7 @@ pub enum Phase {
     Waiting,
     /// The caller is sending an utterance.
     Speaking,
-    /// The utterance has been sent; the turn is not judged yet.
+    /// The utterance has been sent; the turn has not been judged yet.
     AwaitingReply,
     /// The caller is listening to the reply.
     Listening,

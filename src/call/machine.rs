@@ -1,7 +1,7 @@
 //! The state machine of one call: join, wait for the agent, take every turn, end.
 //!
 //! In: [`Input`]s and send slots, each with its instant. Out: what to send in each slot,
-//! [`CallEvent`]s, the next instant at which to wake it, a [`CallResult`].
+//! [`CallEvent`]s, when it next needs to be woken, a [`CallResult`].
 //! Invariants: every planned turn ends exactly once; nothing fires before its instant.
 
 use super::anchor::{AnchorState, Before, Known};
@@ -25,7 +25,7 @@ struct Planned {
     doubt: bool,
 }
 
-/// How long an agent that comes back needs before it hears the caller.
+/// How long a returning agent needs before it hears the caller.
 const SETTLES: Duration = Duration::from_millis(500);
 
 /// A call's state machine. Sans-IO: every instant is an argument, and nothing blocks inside.
@@ -54,7 +54,7 @@ pub struct Call {
     heard_on: Option<StreamId>,
     /// The reply that the last turn missed.
     owed: Option<Owed>,
-    /// Turns in progress: the last one speaks or listens, earlier ones wait to be judged.
+    /// Turns in progress: the last one is speaking or listening, earlier ones wait to be judged.
     turns: VecDeque<Turn>,
     /// Number of turns started, which is the index of the next one.
     begun: usize,
@@ -98,7 +98,7 @@ impl Call {
         call
     }
 
-    /// Processes an input. `now` must never go back from one input to the next.
+    /// Processes an input. `now` must not decrease from one input to the next.
     /// Once [`Call::is_done`], inputs have no effect.
     pub fn handle(&mut self, now: Instant, input: Input<'_>) {
         if self.is_done() {
@@ -195,7 +195,7 @@ impl Call {
         self.failure.is_some() || self.results.iter().all(Option::is_some)
     }
 
-    /// Serves the timeouts due by `now` and returns the call's result. A call that is not done by
+    /// Handles the timeouts due by `now` and returns the call's result. A call that is not done by
     /// then ends with [`Failure::Stopped`].
     pub fn finish(mut self, now: Instant) -> CallResult {
         self.handle(now, Input::Timeout);
@@ -344,7 +344,7 @@ impl Call {
         if self.offer(stretch, |_| true) {
             self.owed = None;
         } else {
-            // This onset may have shown that a turn missed its reply, and be its late reply.
+            // This onset may show that a turn missed its reply, and may itself be that late reply.
             self.collect(now);
             self.came_late(stretch, at);
         }
@@ -425,7 +425,7 @@ impl Call {
         }
     }
 
-    /// Ends the call. Stopping the run counts as no failure: the turn in progress is cut off, a
+    /// Ends the call. Turns of a stopped run have not failed: the turn in progress is cut off, a
     /// turn whose reply had begun keeps its figures, and the remaining turns are not run.
     fn fail(&mut self, now: Instant, failure: Failure) {
         let stopped = (failure == Failure::Stopped).then_some(now);

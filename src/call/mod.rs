@@ -25,7 +25,7 @@ pub use types::{CallResult, CallScript, Failure, TargetFailure, TurnResult, Turn
 
 pub(crate) use types::{Readings, SecondOpinion, StreamId};
 
-/// Parts of a [`TurnResult`], re-exported so that its readers need no other module.
+/// Parts of a [`TurnResult`], re-exported so that its users need no other module.
 pub use crate::audio::{HeardAt, Onset, Segment};
 pub use crate::vocab::{
     AgentState, Anchor, Confidence, Expect, Flag, GreetingPolicy, OnAgentLeft, Outcome,

@@ -31,7 +31,7 @@ const FORGET: f64 = 0.983;
 /// 1 − `START_WEIGHT` / (n + 1), up to `FORGET`.
 const START_WEIGHT: f64 = 2.0;
 /// This many packets in a row older than the newest mean that the stream's RTP time jumped back;
-/// fewer are reordering.
+/// fewer count as reordering.
 const RESTART_RUN: u32 = 5;
 /// How long packets are remembered …
 const REMEMBERED_TIME: Duration = Duration::from_millis(2_500);
@@ -41,7 +41,7 @@ const REMEMBERED: usize = 256;
 const ROOM: usize = 128;
 const QUICKEST: usize = 32;
 
-/// What the model remembers of one packet.
+/// What the model remembers about one packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Held {
     /// How long the jitter buffer would have held the packet back.
@@ -100,7 +100,7 @@ pub(crate) struct PlayoutModel {
 #[derive(Debug, Clone, Copy)]
 struct Recent {
     arrival: Instant,
-    /// At most 100 buckets of 20 ms, which fits.
+    /// At most 2 s (100 buckets of 20 ms), which fits in a `u32`.
     hold_ns: u32,
     kernel_stamp: bool,
 }

@@ -8,10 +8,10 @@ use crate::audio::FRAME_TIME;
 use std::time::{Duration, Instant};
 
 /// How much later the last speech sample leaves a decoder: the codec's look-ahead (6.5 ms) and its
-/// smearing of a hard end (2 ms). The packet that carries it then decides when it is heard.
+/// smearing of a hard end (2 ms). The packet that carries it decides when speech is heard to end.
 const CODEC_TAIL: Duration = Duration::from_micros(6_500 + 2_000);
 
-/// An utterance on its way.
+/// An utterance being sent.
 #[derive(Debug, Clone)]
 pub(super) struct Sending {
     media_start: Instant,
@@ -83,7 +83,7 @@ mod tests {
 
     const FRAMES: usize = 10;
 
-    /// Ten frames, whose speech ends in the fourth, 5 ms before its end.
+    /// Ten frames; speech ends in the fourth, 5 ms before the end of that frame.
     fn sending(start: Instant) -> Sending {
         let script = TurnScript {
             anchor: Anchor::CallStart,

@@ -1,7 +1,7 @@
 //! The states that the agent reports, and what they say about a pause in its speech.
 //!
 //! In: states with the instants at which the caller learnt of them. Out: whether the agent stopped
-//! or spoke on in a pause. Invariant: if the agent reports no state, nothing is concluded.
+//! in a pause or was still speaking. Invariant: without reported states, nothing is concluded.
 
 use super::AgentState;
 use std::collections::VecDeque;
@@ -24,7 +24,7 @@ pub(super) enum PauseMeaning {
     Stopped,
     /// It was in state `speaking` throughout.
     SpokeOn,
-    /// The states do not tell.
+    /// The states are inconclusive.
     Nothing,
 }
 
@@ -133,7 +133,7 @@ mod tests {
                 PauseMeaning::Stopped,
             ),
             (
-                "a filler outside of its states, then an answer",
+                "a filler while the state is thinking, then an answer",
                 &[(50, Thinking), (1350, Speaking)],
                 PauseMeaning::Stopped,
             ),

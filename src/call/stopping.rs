@@ -25,8 +25,8 @@ pub(super) struct Stop {
     pub(super) at: HeardAt,
     /// Both readings, measured from the interruption, if audio and state allow two.
     pub(super) readings: Option<Readings>,
-    /// The agent's state or a long enough silence says that it stopped there. False if it is as
-    /// likely that the agent is still speaking.
+    /// The agent's state or a long enough silence says that it stopped there. False if it is just
+    /// as likely that the agent is still speaking.
     pub(super) likely: bool,
 }
 
@@ -93,8 +93,8 @@ impl Interruption {
         Stopping::Open(self.undecided(&candidates))
     }
 
-    /// The stop. The agent had stopped at `last` for certain, but may have stopped before, at one
-    /// of the `candidates`.
+    /// The stop. The agent had certainly stopped at `last`, but may have stopped earlier, at one of
+    /// the `candidates`.
     fn stopped(self, last: HeardAt, candidates: &[Candidate]) -> Stop {
         // Speech that ended again while the caller was speaking cannot be the answer, so short
         // pauses before it were only pauses.
@@ -227,37 +227,37 @@ mod tests {
                 Some((700, None, true, true)),
             ),
             (
-                "stops or not, over the end of speech",
+                "a pause across the end of speech, which may be a stop",
                 &[(0, Some(2400), New), (2700, None, unclear(300))],
                 false,
                 Some((1400, Some((1400, None)), true, false)),
             ),
             (
-                "the same, once that has ended",
+                "the same, once the resumed speech has ended",
                 &[(0, Some(2400), New), (2700, Some(4000), unclear(300))],
                 true,
                 Some((1400, Some((1400, Some(3000))), true, true)),
             ),
             (
-                "a pause within the caller's words, and then it stops",
+                "a pause while the caller speaks, then a stop",
                 &[(0, Some(1200), New), (1500, Some(1900), unclear(300))],
                 true,
                 Some((900, Some((200, Some(900))), true, true)),
             ),
             (
-                "a short one",
+                "a short pause, then a stop",
                 &[(0, Some(1200), New), (1350, Some(1900), unclear(150))],
                 true,
                 Some((900, None, true, true)),
             ),
             (
-                "a short one, and a long answer",
+                "a short pause, then a long answer",
                 &[(0, Some(1450), New), (1600, Some(5000), unclear(150))],
                 true,
                 Some((4000, Some((450, Some(4000))), true, true)),
             ),
             (
-                "a short one, and it goes on",
+                "a short pause, then it goes on",
                 &[(0, Some(1450), New), (1600, None, unclear(150))],
                 false,
                 Some((450, Some((450, None)), false, false)),
@@ -279,7 +279,7 @@ mod tests {
         let fell_silent = [(0, Some(1450), Link::New)];
         let open = Some((450, Some((450, None)), true, false));
         assert_eq!(shown(judge_of(&fell_silent, true, true)), open);
-        // It does go on, 800 ms later: the pause may all the same have been an answer's.
+        // It does go on, 800 ms later: what follows may still be an answer.
         let pause = Link::Unclear(Duration::from_millis(800));
         let goes_on = [(0, Some(1450), Link::New), (2250, Some(4000), pause)];
         let told = shown(judge_of(&goes_on, true, false));
@@ -295,7 +295,7 @@ mod tests {
             ("was silent", &[(0, Some(900), Link::New)]),
             ("begins later", &[(1200, None, Link::New)]),
             (
-                "was silent and begins anew",
+                "was silent and starts again",
                 &[(0, Some(900), Link::New), (1200, None, Link::New)],
             ),
         ] {

@@ -77,7 +77,7 @@ pub(super) struct Passage {
     pub(super) link: Link,
     /// A silence of [`SPURT_GAP`] has followed.
     pub(super) over: bool,
-    /// The agent's state was still `speaking` when the stretch ended.
+    /// The agent's state was still `speaking` when the passage ended.
     pub(super) speaks_on: bool,
 }
 
@@ -98,7 +98,7 @@ pub(super) struct Talk {
 }
 
 impl Talk {
-    /// Processes a report of a stream's ear.
+    /// Processes a report from a stream's ear.
     pub(super) fn heard(
         &mut self,
         now: Instant,
@@ -126,7 +126,7 @@ impl Talk {
                 let stretch = self.latest(stream)?;
                 stretch.end = Some(last_audible);
                 if stretch.link == Link::Open {
-                    // It paused before an onset was reported: it was only a noise.
+                    // It paused before an onset was reported: it was just noise.
                     stretch.link = Link::Continues;
                 }
                 Some(News::Ended(*stretch))
@@ -180,9 +180,9 @@ impl Talk {
             .retain(|s| s.stream != stream || s.end.is_some());
     }
 
-    /// Removes everything that was heard on a stream. Returns the speech on other streams that is
-    /// something new, oldest first, each with whether it became so because it had seemed to
-    /// continue what sounded on the removed stream.
+    /// Removes everything that was heard on a stream. Returns the new speech on other streams,
+    /// oldest first; true marks speech that counts as new only now, because it had seemed to
+    /// continue the sound on the removed stream.
     pub(super) fn disown(&mut self, stream: StreamId, states: &States) -> Vec<(Stretch, bool)> {
         self.stretches.retain(|s| s.stream != stream);
         let over = self.stretches.iter().filter(|s| s.over);

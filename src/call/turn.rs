@@ -23,7 +23,7 @@ const GRACE: Duration = Duration::from_millis(250);
 /// How long to wait for an announced onset, which follows within 500 ms of audio: three times
 /// that.
 const ONSET_WAIT: Duration = Duration::from_millis(1500);
-/// The longest that a reply is listened to.
+/// Longest time that the caller listens to a reply.
 pub(super) const SPURT_BOUND: Duration = Duration::from_secs(60);
 
 /// Progress of one of the things that a turn asks of the agent.
@@ -108,7 +108,7 @@ impl Turn {
         self.result.flags.push(flag);
     }
 
-    /// As [`Turn::flag`], for what may be found more than once.
+    /// As [`Turn::flag`], for flags that may be raised more than once.
     pub(super) fn flag_once(&mut self, flag: Flag) {
         if !self.result.flags.contains(&flag) {
             self.flag(flag);
@@ -163,7 +163,7 @@ impl Turn {
         self.is_said().then(|| judged.max(self.sending.end()))
     }
 
-    /// The next turn speaks: this one no longer waits for the end of its reply, only to be judged.
+    /// The next turn has begun: this one waits only to be judged, not for the end of its reply.
     pub(super) fn supersede(&mut self, at: Instant) {
         self.superseded = true;
         self.leave_reply(at);
@@ -253,7 +253,7 @@ impl Turn {
         }
     }
 
-    /// Whether it waits for a voice again after another sound had been taken for one.
+    /// Whether the turn waits for a voice again, after it took another sound for one.
     pub(super) fn is_reopened(&self) -> bool {
         self.set_aside.is_some() && self.answer == Part::Open
     }
@@ -304,7 +304,7 @@ impl Turn {
         }
     }
 
-    /// The reply begins. A turn that was early and listens on stays early.
+    /// The reply begins. A turn whose reply was early stays early when speech follows.
     fn reply(&mut self, outcome: Outcome, onset: &Onset, held: Option<Held>) {
         let at = onset.at.wire();
         self.set_aside = None;
@@ -350,7 +350,7 @@ impl Turn {
         }
     }
 
-    /// Processes the end of a stretch, be it a pause or a silence for good.
+    /// Processes the end of a stretch, in a pause or for good.
     pub(super) fn ended(&mut self, stretch: &Stretch, talk: &Talk, held: Option<Held>) {
         let silent = talk.fell_silent().filter(|last| *last >= self.onset_at());
         if let Some(last) = silent.filter(|_| self.is_listening()) {
@@ -422,7 +422,7 @@ impl Turn {
     }
 
     /// The agent stopped after the deadline; if it may have stopped in time, in an earlier pause,
-    /// that stays as the low reading.
+    /// that pause is kept as the low reading.
     fn stopped_late(&mut self, stop: &Stop) {
         let in_time = self
             .deadline
@@ -539,7 +539,7 @@ impl Turn {
         Some(later(last, gap))
     }
 
-    /// Ends the waits whose time is up and judges what they were for.
+    /// Ends the waits whose time is up and judges the parts that were waiting.
     pub(super) fn timeout(&mut self, now: Instant, talk: &Talk) {
         if self.is_listening() {
             let quiet = self.quiet_until(talk).filter(|at| now >= *at);
@@ -559,7 +559,7 @@ impl Turn {
             return;
         }
         if self.grace.is_none() {
-            // The end of speech is reported only after its gap.
+            // The end of a talk spurt is reported only after its gap.
             let hears_ends = self.floor == Part::Open && talk.may_go_on();
             let gap = if hears_ends {
                 SPURT_GAP

@@ -97,10 +97,10 @@ pub struct TurnResult {
     pub(crate) track: Option<Arc<str>>,
     /// When the agent was first heard on a different track during the turn.
     pub(crate) track_changed: Option<Instant>,
-    /// A second, independent detector's opinion of the onset; `None` if it was not asked.
+    /// A second, independent detector's opinion of the onset; `None` if none was asked for.
     pub(crate) second: Option<SecondOpinion>,
     /// For a turn that was cut off: how long the caller had waited since its end of speech.
-    /// `None` if it was still speaking.
+    /// `None` if the caller was still speaking.
     pub(crate) waited: Option<Duration>,
     /// Doubts about the figures, sorted, without duplicates.
     pub flags: Vec<Flag>,
@@ -111,7 +111,7 @@ pub struct TurnResult {
 pub(crate) struct SecondOpinion {
     /// Whether it is what the scenario says the agent answers with: a voice, or a tone.
     pub as_declared: bool,
-    /// How far from the onset this detector hears it begin.
+    /// Distance between the onset and where this detector hears the reply begin.
     pub apart: Option<Duration>,
 }
 
@@ -196,7 +196,7 @@ pub struct CallResult {
     pub(crate) greeting: Option<Duration>,
     /// Why the call failed, if it did; [`Failure::Stopped`] when the run was stopped.
     pub(crate) failure: Option<Failure>,
-    /// Times the caller's own voice came back on the agent's track.
+    /// How often the caller's own voice came back on the agent's track.
     pub(crate) echoes: usize,
     /// One result for every planned turn, in order.
     pub turns: Vec<TurnResult>,
@@ -229,7 +229,9 @@ pub enum Failure {
         waited: Duration,
     },
     /// An agent is in the room, but has published no audio track.
-    #[error("an agent is in the room, but published no audio track by the end of the first turn")]
+    #[error(
+        "an agent is in the room, but had published no audio track by the end of the first turn"
+    )]
     AgentSilent,
     /// The agent left before the call was over.
     #[error("the agent left the call")]

@@ -27,7 +27,7 @@ struct Case {
 #[rustfmt::skip]
 const FIRST_TURN: &[Case] = &[
     Case { name: "expected, comes", policy: Greets, anchor: Anchor::Greeting, says: Some((250, 1000)), fires: 1950, doubt: false, measured: Some(250) },
-    Case { name: "expected, stays away", policy: Greets, anchor: Anchor::Greeting, says: None, fires: 2000, doubt: true, measured: None },
+    Case { name: "expected, never comes", policy: Greets, anchor: Anchor::Greeting, says: None, fires: 2000, doubt: true, measured: None },
     Case { name: "expected, runs past the timeout", policy: Greets, anchor: Anchor::Greeting, says: Some((1500, 9000)), fires: 11_200, doubt: false, measured: Some(1500) },
     Case { name: "expected, never ends", policy: Greets, anchor: Anchor::Greeting, says: Some((250, 90_000)), fires: 60_250, doubt: true, measured: Some(250) },
     Case { name: "ignored, silent agent", policy: Ignore, anchor: Anchor::Greeting, says: None, fires: 5000, doubt: false, measured: None },
@@ -35,7 +35,7 @@ const FIRST_TURN: &[Case] = &[
     Case { name: "ignored, speaking at 5 s", policy: Ignore, anchor: Anchor::Greeting, says: Some((4000, 3000)), fires: 7700, doubt: false, measured: None },
     Case { name: "none", policy: NoGreeting, anchor: Anchor::Greeting, says: Some((250, 1000)), fires: 0, doubt: false, measured: None },
     Case { name: "call start", policy: Greets, anchor: Anchor::CallStart, says: Some((250, 1000)), fires: 0, doubt: false, measured: Some(250) },
-    Case { name: "call start, spoken to first", policy: Greets, anchor: Anchor::CallStart, says: Some((900, 1000)), fires: 0, doubt: false, measured: None },
+    Case { name: "call start, the caller speaks first", policy: Greets, anchor: Anchor::CallStart, says: Some((900, 1000)), fires: 0, doubt: false, measured: None },
     Case { name: "agent begins", policy: NoGreeting, anchor: Anchor::AgentSpeechStart, says: Some((250, 9000)), fires: 280, doubt: false, measured: None },
     Case { name: "agent never begins", policy: NoGreeting, anchor: Anchor::AgentSpeechStart, says: None, fires: 2000, doubt: true, measured: None },
     Case { name: "agent ends", policy: NoGreeting, anchor: Anchor::AgentSpeechEnd, says: Some((250, 1000)), fires: 1950, doubt: false, measured: None },
@@ -93,7 +93,7 @@ const SECOND_TURN: &[Next] = &[
     Next { name: "early and no more", anchor: Anchor::AgentSpeechEnd, expect: Expect::Respond, acts: &[Act::Say(-1500, 300)], fires: 2000, doubt: false },
     Next { name: "turn over", anchor: Anchor::PreviousTurn, expect: Expect::Respond, acts: &[Act::Say(400, 1000)], fires: 2100, doubt: false },
     Next { name: "turn timed out", anchor: Anchor::PreviousTurn, expect: Expect::Respond, acts: &[], fires: 2000, doubt: false },
-    Next { name: "ignored as it should", anchor: Anchor::PreviousTurn, expect: Expect::Ignore, acts: &[], fires: 2000, doubt: false },
+    Next { name: "ignored as expected", anchor: Anchor::PreviousTurn, expect: Expect::Ignore, acts: &[], fires: 2000, doubt: false },
     Next { name: "reply begins", anchor: Anchor::AgentSpeechStart, expect: Expect::Respond, acts: &[Act::Say(400, 5000)], fires: 430, doubt: false },
     Next { name: "reply does not begin", anchor: Anchor::AgentSpeechStart, expect: Expect::Respond, acts: &[], fires: 2000, doubt: true },
     Next { name: "an early reply is not the next", anchor: Anchor::AgentSpeechStart, expect: Expect::Respond, acts: &[Act::Say(-1500, 300), Act::Say(600, 1000)], fires: 630, doubt: false },
@@ -124,7 +124,7 @@ fn the_second_turn_starts_at_its_anchor() {
 }
 
 #[test]
-fn a_turn_may_interrupt_the_reply_to_the_one_before() {
+fn a_turn_may_interrupt_the_reply_to_the_previous_turn() {
     let stop = |delay| TurnScript {
         anchor: Anchor::AgentSpeechStart,
         delay: ms(delay),

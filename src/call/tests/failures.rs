@@ -4,7 +4,7 @@ use super::sim::{Act, FIRST, Played, TURN, World, dropped, ms, play, script};
 use crate::call::{CallScript, Failure, Flag, Input, Outcome, Phase};
 use Outcome::{CutOff, Failed, NotRun, Replied};
 
-/// The first turn speaks from 700 ms on, is answered at 3.0 s and over at 4.7 s.
+/// The first turn starts to speak at 700 ms, is answered at 3.0 s and is over at 4.7 s.
 fn world() -> World {
     World {
         acts: vec![vec![Act::Say(400, 1000)], vec![Act::Say(400, 1000)]],
@@ -125,14 +125,14 @@ fn an_agent_that_hangs_up_in_its_last_reply_has_replied() {
 }
 
 #[test]
-fn an_agent_that_leaves_after_the_last_turn_fails_nothing() {
+fn an_agent_leaving_after_the_last_turn_does_not_fail_the_call() {
     let played = two_turns(60_000, Input::AgentLeft);
     assert_eq!(played.result.failure, None);
     assert_eq!(played.outcomes(), [Replied, Replied]);
 }
 
 #[test]
-fn finishing_in_mid_turn_cuts_it_off_and_the_rest_is_not_run() {
+fn finishing_in_mid_turn_cuts_it_off_and_later_turns_are_not_run() {
     let world = World {
         until: ms(6000),
         ..world()
@@ -160,7 +160,7 @@ fn a_call_without_turns_is_done() {
 }
 
 #[test]
-fn a_turn_whose_utterance_was_lost_is_flagged_while_it_goes_on_and_afterwards() {
+fn a_lost_utterance_flags_its_turn_during_and_after_the_turn() {
     let has = |played: &Played, turn: usize| {
         let flags = &played.result.turns[turn].flags;
         flags.iter().filter(|f| **f == Flag::UtteranceLost).count()
@@ -170,7 +170,7 @@ fn a_turn_whose_utterance_was_lost_is_flagged_while_it_goes_on_and_afterwards() 
         assert_eq!([has(&played, 0), has(&played, 1)], [1, 0], "{at}");
         assert_eq!(played.result.turns[0].outcome, Replied, "{at}");
     }
-    // Twice is once.
+    // Repeated reports flag the turn once.
     let world = World {
         inputs: [2000, 2500, 5000, 5500]
             .map(|at| (ms(at), Input::UtteranceLost(0)))
@@ -178,8 +178,7 @@ fn a_turn_whose_utterance_was_lost_is_flagged_while_it_goes_on_and_afterwards() 
         ..world()
     };
     assert_eq!(has(&play(script(&[FIRST, TURN]), world), 0), 1);
-    // A turn that was missed for it keeps the flag when its reply comes late; one that never
-    // began has none.
+    // A turn in progress keeps the flag when the call fails; one that never began has none.
     let stops = vec![
         (ms(2000), Input::UtteranceLost(0)),
         (ms(2100), Input::Failed(dropped())),

@@ -38,7 +38,7 @@ struct Case {
 #[rustfmt::skip]
 const CASES: &[Case] = &[
     Case { name: "replies", turn: FIRST, greeting: None, acts: &[Act::Say(400, 1500)], outcome: Replied, figure: Some(400) },
-    Case { name: "replies in a word", turn: FIRST, greeting: None, acts: &[Act::Say(400, 90)], outcome: Replied, figure: Some(400) },
+    Case { name: "replies with one word", turn: FIRST, greeting: None, acts: &[Act::Say(400, 90)], outcome: Replied, figure: Some(400) },
     Case { name: "replies at the very end of speech", turn: FIRST, greeting: None, acts: &[Act::Say(0, 900)], outcome: Replied, figure: Some(0) },
     Case { name: "one ms before the end of speech", turn: FIRST, greeting: None, acts: &[Act::Say(-1, 900)], outcome: Early, figure: Some(1) },
     Case { name: "at the utterance's first sample", turn: FIRST, greeting: None, acts: &[Act::Say(-1910, 4000)], outcome: Early, figure: Some(1910) },
@@ -52,14 +52,14 @@ const CASES: &[Case] = &[
     Case { name: "barge-in: goes on", turn: BARGE, greeting: Some(9000), acts: &[], outcome: Missed, figure: None },
     Case { name: "stop: stops", turn: STOP, greeting: Some(9000), acts: &[Act::Stop(340)], outcome: Replied, figure: Some(340) },
     Case { name: "stop: stops at the timeout", turn: STOP, greeting: Some(9000), acts: &[Act::Stop(3810)], outcome: Replied, figure: Some(3810) },
-    Case { name: "stop: stops after it", turn: STOP, greeting: Some(9000), acts: &[Act::Stop(3811)], outcome: Missed, figure: None },
+    Case { name: "stop: stops after the timeout", turn: STOP, greeting: Some(9000), acts: &[Act::Stop(3811)], outcome: Missed, figure: None },
     Case { name: "stop: goes on", turn: STOP, greeting: Some(60_000), acts: &[], outcome: Missed, figure: None },
     Case { name: "stop: nothing to stop", turn: TurnScript { expect: Expect::Stop, ..FIRST }, greeting: None, acts: &[], outcome: Missed, figure: None },
     Case { name: "stop: was over before the caller spoke", turn: STOP, greeting: Some(540), acts: &[], outcome: Missed, figure: None },
     Case { name: "stop: begins to speak instead", turn: TurnScript { expect: Expect::Stop, ..FIRST }, greeting: None, acts: &[Act::Say(-800, 300)], outcome: Early, figure: Some(800) },
     Case { name: "ignore: stays silent", turn: IGNORE, greeting: None, acts: &[], outcome: Replied, figure: None },
     Case { name: "ignore: answers", turn: IGNORE, greeting: None, acts: &[Act::Say(500, 900)], outcome: Missed, figure: None },
-    Case { name: "ignore: speaks into it", turn: IGNORE, greeting: None, acts: &[Act::Say(-500, 900)], outcome: Missed, figure: None },
+    Case { name: "ignore: talks over the caller", turn: IGNORE, greeting: None, acts: &[Act::Say(-500, 900)], outcome: Missed, figure: None },
     Case { name: "ignore: answers after the timeout", turn: IGNORE, greeting: None, acts: &[Act::Say(2100, 900)], outcome: Replied, figure: None },
     Case { name: "ignore: speaks on", turn: IGNORED, greeting: Some(60_000), acts: &[], outcome: Replied, figure: None },
     Case { name: "ignore: stops", turn: IGNORED, greeting: Some(9000), acts: &[Act::Stop(400)], outcome: Missed, figure: None },
@@ -82,7 +82,7 @@ fn play_case(case: &Case, ear_lag: Duration) -> Played {
 
 #[test]
 fn outcomes_and_figures_match_what_the_agent_did() {
-    // The second time the ear reports late, as on a starved generator.
+    // In the second round the ear reports late, as on a starved generator.
     for lag in [ms(0), ms(120)] {
         for case in CASES {
             let played = play_case(case, lag);
@@ -178,7 +178,7 @@ fn flags_name_the_doubts_of_a_turn() {
             ],
         ),
         (
-            "a reply without end",
+            "an endless reply",
             World {
                 acts: vec![vec![Act::Say(400, 100_000)]],
                 ..heard
@@ -210,7 +210,7 @@ fn a_late_reply_is_not_a_latency_of_the_next_turn() {
     assert_eq!(
         played.flags(1),
         [Flag::AfterMissed, Flag::AnchorTimeout],
-        "the agent's silence was never heard to begin"
+        "no end of the agent's speech was heard before the turn"
     );
 }
 

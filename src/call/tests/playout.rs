@@ -51,7 +51,7 @@ impl Stream {
 
 #[test]
 fn a_steady_stream_is_held_one_frame() {
-    // The second one wraps around after six packets.
+    // The second stream's RTP time wraps around after six packets.
     for rtp in [0, u32::MAX - 6000] {
         let mut stream = Stream::new(rtp);
         assert_eq!(stream.next(Duration::ZERO), START);
@@ -79,7 +79,7 @@ fn the_target_follows_the_jitter() {
         let mut rng = ChaCha8Rng::seed_from_u64(7);
         let mut stream = Stream::new(0);
         for _ in 0..3000 {
-            // Sum of twelve uniforms: normal enough; 4 σ keep it positive.
+            // A sum of twelve uniforms is close to normal; adding 4 σ keeps it positive.
             let normal = (0..12).map(|_| rng.random::<f64>()).sum::<f64>() - 6.0;
             stream.next(Duration::from_secs_f64(
                 (4.0 + normal).max(0.0) * sigma / 1e3,
@@ -89,7 +89,7 @@ fn the_target_follows_the_jitter() {
     }
     // The largest of 25 over the smallest of 100 packets: about 4.5 σ, 5.9 σ at the quantile.
     let [low, middle, high] = targets[..] else {
-        panic!("three of them");
+        panic!("three targets");
     };
     assert_eq!(low, 20);
     assert!((40..=80).contains(&middle), "{middle}");
@@ -122,7 +122,7 @@ fn one_spike_among_many_is_an_outlier() {
     stream.next(400 * MS);
     stream.steady(100);
     assert_eq!(stream.model.target(), BUCKET);
-    // With few samples it is not.
+    // Among few samples it is not.
     let mut young = Stream::new(0);
     young.steady(100);
     young.next(400 * MS);
@@ -143,17 +143,17 @@ fn the_model_recovers_from_jumps_of_the_stream() {
     type Break = Box<dyn Fn(&mut Stream)>;
     let second = Duration::from_secs(1);
     let cases: [(&str, Break); 6] = [
-        ("DTX: both go on", Box::new(shift(48_000 * 30, 30 * second))),
+        ("DTX: both advance", Box::new(shift(48_000 * 30, 30 * second))),
         (
-            "RTP time leaps ahead",
+            "RTP time jumps ahead",
             Box::new(shift(48_000 * 60, Duration::ZERO)),
         ),
         (
-            "RTP time leaps far back",
+            "RTP time jumps far back",
             Box::new(shift(-48_000 * 60, Duration::ZERO)),
         ),
         (
-            "RTP time leaps back a second",
+            "RTP time jumps back a second",
             Box::new(shift(-48_000, Duration::ZERO)),
         ),
         (

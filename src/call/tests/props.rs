@@ -33,9 +33,9 @@ enum Step {
     Ended {
         age: u64,
     },
-    /// Send slots for this long.
+    /// This many send slots.
     Slots(u8),
-    /// Only time passes, and timeouts are served.
+    /// Only time passes; due timeouts are handled.
     Wait(u64),
 }
 
@@ -201,7 +201,7 @@ impl Driver {
         }
     }
 
-    /// Serves every timeout on the way; none may be due twice at one instant.
+    /// Handles every timeout on the way; none may be due twice at one instant.
     fn wait(&mut self, wait: Duration) {
         let until = self.now + wait;
         while let Some(at) = self.call.poll_timeout().filter(|at| *at <= until) {

@@ -29,7 +29,7 @@ pub(super) const TURN: TurnScript = TurnScript {
     speech_end: ms(1910),
 };
 
-/// A first turn that waits for nothing but the call's start.
+/// A first turn that waits only for the start of the call.
 pub(super) const FIRST: TurnScript = TurnScript {
     anchor: Anchor::CallStart,
     ..TURN
@@ -47,7 +47,8 @@ pub(super) fn script(turns: &[TurnScript]) -> CallScript {
 /// What the agent does in a turn.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Act {
-    /// Starts to speak this long after (before) the caller's end of speech, for this long.
+    /// Starts to speak this long after the caller's end of speech (negative: before it), and for how
+    /// long.
     Say(i64, u64),
     /// Stops speaking this long after the caller's first speech sample.
     Stop(u64),
@@ -68,7 +69,7 @@ pub(super) struct World {
     pub(super) loss: Option<Duration>,
     /// Extra delay of the ear's reports.
     pub(super) ear_lag: Duration,
-    /// Any other inputs, by instant after the start.
+    /// Any other inputs, each with its time after the start of the call.
     pub(super) inputs: Vec<(Duration, Input<'static>)>,
     pub(super) until: Duration,
 }
@@ -205,12 +206,12 @@ impl Sim {
     }
 }
 
-/// Plays a call to its end (or to the world's).
+/// Plays a call to its end, or to the world's `until`.
 pub(super) fn play(script: CallScript, world: World) -> Played {
     play_from(script, |_| world)
 }
 
-/// As [`play`], with a world that is built from the start of the call.
+/// As [`play`], with a world that is built from the instant at which the call starts.
 pub(super) fn play_from(script: CallScript, world: impl FnOnce(Instant) -> World) -> Played {
     let start = Instant::now();
     let world = world(start);
@@ -295,7 +296,6 @@ fn run(mut sim: Sim, mut call: Call, start: Instant) -> Played {
     }
 }
 
-/// A failure to feed in.
 pub(super) fn dropped() -> Failure {
     Failure::Dropped {
         detail: "test".to_owned(),

@@ -6,7 +6,7 @@ use crate::call::{Anchor, CallScript, Flag, GreetingPolicy, Input, Outcome, Turn
 use Outcome::{Missed, Replied};
 use std::time::{Duration, Instant};
 
-/// A turn with time for a sound to be recognised as music: its end of speech is at 2.61 s.
+/// A turn long enough for a sound to be recognised as music: its end of speech is at 2.61 s.
 const PATIENT: TurnScript = TurnScript {
     timeout: ms(10_000),
     ..FIRST
@@ -55,7 +55,7 @@ fn a_reply_over_music_counts_once_the_music_is_not_the_agents() {
         }
         assert!(
             played.media_start(1) > ms(8_450),
-            "{begins}: over the music"
+            "{begins}: spoke over the music"
         );
     }
 }
@@ -105,7 +105,7 @@ fn an_abandoned_stream_keeps_its_reply() {
 
 #[test]
 fn music_that_outlasts_a_reply_does_not_extend_it() {
-    // The reply sounds from 3.11 to 4.61 s; the music begins in it and outlasts it.
+    // The reply lasts from 3.11 to 4.61 s; the music begins during the reply and outlasts it.
     let world = |start| World {
         acts: vec![vec![Act::Say(500, 1_500)], vec![Act::Say(600, 1_000)]],
         inputs: music(start, ms(3_800))
@@ -121,13 +121,13 @@ fn music_that_outlasts_a_reply_does_not_extend_it() {
     assert_eq!((first.ttfa_wire, end), (Some(ms(500)), ms(2_000)));
     assert!(
         played.media_start(1) < ms(9_000),
-        "the next turn waits for nothing"
+        "the next turn does not wait for the music"
     );
 }
 
 #[test]
 fn a_voice_after_a_jingle_is_the_reply() {
-    // The jingle sounds from 200 to 990 ms after the end of speech, the voice from 1,400 ms on.
+    // The jingle lasts from 200 to 990 ms after the end of speech, the voice from 1,400 ms on.
     let jingle = |start: Instant| {
         let [trigger, onset] = music(start, ms(2_810));
         let last_audible = HeardAt {
