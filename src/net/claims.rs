@@ -10,7 +10,7 @@ use str0m::media::Mid;
 
 /// How long a section may receive packets before the session says what the section holds.
 const GRACE: Duration = Duration::from_secs(1);
-/// Maximum sections remembered; a session negotiates fewer.
+/// Maximum number of sections remembered; a session negotiates fewer.
 const MOST: usize = 256;
 
 /// What the session said about a section.

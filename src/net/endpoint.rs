@@ -13,12 +13,12 @@ pub struct RtpStream {
     /// A different SSRC on the same track means that the track was republished: the sequence
     /// numbers and RTP times of the two streams are unrelated.
     pub(crate) ssrc: u32,
-    /// How often this SSRC has started its sequence numbers anew; each time is as good as another
+    /// How often this SSRC has restarted its sequence numbers; each restart is in effect a new
     /// stream.
     pub(crate) restarts: u32,
 }
 
-/// What the endpoint gives of a packet to send; the connection adds the sequence number and the
+/// The endpoint's part of a packet to send; the connection adds the sequence number and the
 /// SSRC. Its payload outlives the call that returns it, unlike that of a received [`Packet`].
 #[derive(Debug, Clone)]
 pub struct Outgoing {

@@ -30,7 +30,7 @@ const EVENTS: usize = 64;
 /// Longest wait of an idle loop.
 const NAP: Duration = Duration::from_millis(250);
 /// How often a busy loop checks its sockets. The kernel timestamps arrivals, so waking for each
-/// packet gains nothing, and the wake-ups are what is expensive. A peer that sends is read in
+/// packet gains nothing, and wake-ups are expensive. A peer that sends is read in
 /// its own send slots instead, just before its packet leaves: its decisions take effect in a
 /// slot anyway, and its state is fetched from memory once instead of twice.
 const TICK: Duration = Duration::from_millis(1);
@@ -147,8 +147,8 @@ impl<E: Endpoint> PeerHandle<E> {
         rx.await.map_err(|_| NetError::Gone)
     }
 
-    /// Runs `f` on the peer, on the peer's own thread, without waiting for it. Whoever uses this
-    /// must bound how often.
+    /// Runs `f` on the peer, on the peer's own thread, without waiting for it. Users must bound how
+    /// often they call this.
     pub(crate) fn tell(&self, f: impl FnOnce(&mut Peer<E>, Instant) + Send + 'static) {
         self.inbox.push(PeerCommand::With(self.key, Box::new(f)));
     }
@@ -227,7 +227,7 @@ impl<E: Endpoint> Loop<E> {
     }
 
     fn run(mut self) {
-        // However the thread ends, release everyone who waits for an answer.
+        // However the thread ends, release everyone who is waiting for an answer.
         let inbox = self.inbox.clone();
         let _closed = Closing(&inbox);
         Poller::sharpen();

@@ -12,7 +12,7 @@ pub enum NetError {
     /// The other side describes more than a call can need.
     #[error("more than {most} {what} in session descriptions")]
     Excess {
-        /// How many are taken at most.
+        /// The most that are accepted.
         most: usize,
         /// What there are too many of.
         what: &'static str,

@@ -1,4 +1,4 @@
-//! What the fuzz targets reach of the media engine.
+//! The parts of the media engine that the fuzz targets exercise.
 //!
 //! In: bytes as they would come from the network or a server. Out: what the engine makes of them.
 //! Invariant: nothing is sent, whatever address an input names.
@@ -22,7 +22,7 @@ use str0m::crypto::dtls::SrtpProfile;
 const ROOM: usize = 2_048;
 /// SSRC of our own stream.
 const OWN: u32 = 0x0102_0304;
-/// Outputs of str0m after one change; more would be a loop without an end.
+/// Outputs of str0m after one change; more would be an endless loop.
 const MOST_OUTPUTS: usize = 10_000;
 
 fn keys(client: bool, long: bool) -> Keys {
@@ -37,7 +37,7 @@ fn keys(client: bool, long: bool) -> Keys {
     }
 }
 
-/// Our contexts or the other side's: what it seals with and what it opens with.
+/// Our contexts or the other side's: the one that seals and the one that opens.
 pub(crate) fn contexts(client: bool, long: bool) -> (Context, Context) {
     srtp::contexts(&keys(client, long)).expect("a supported profile with enough material")
 }
@@ -57,7 +57,7 @@ pub(crate) fn open_rtcp(context: &mut Context, datagram: &[u8]) -> Option<Vec<u8
     Some(room)
 }
 
-/// A connection that receives past str0m and reports, and its other side.
+/// A connection that receives and reports past str0m, and its other side.
 pub(crate) struct DirectReceiver {
     path: DirectPath,
     /// The other side's contexts.
@@ -89,7 +89,7 @@ impl DirectReceiver {
     pub(crate) fn hear(&mut self, ssrc: u32, level: Option<u8>, sequence: u64) {
         let negotiated = Negotiated {
             mid: "0".into(),
-            // Whatever type a packet has, its section has it.
+            // Any payload type that a packet may have.
             payload_types: (0..128).collect(),
             level,
         };
@@ -190,7 +190,7 @@ impl Described {
         }
     }
 
-    /// Advances str0m's clock by `by` and takes what it has to say; false if the transport is dead.
+    /// Advances str0m's clock by `by` and takes its outputs; false if the transport is dead.
     pub(crate) fn drain(&mut self, by: Duration) -> bool {
         self.0.tick(Instant::now() + by);
         for _ in 0..MOST_OUTPUTS {
@@ -200,11 +200,11 @@ impl Described {
                 Err(_) => return false,
             }
         }
-        panic!("the outputs do not end");
+        panic!("str0m's outputs do not end");
     }
 }
 
-/// Whether a text of ours can be read as an offer or an answer.
+/// Whether a description of ours can be parsed as an offer or an answer.
 pub(crate) fn is_description(sdp: &str) -> bool {
     SdpOffer::from_sdp_string(sdp).is_ok() || SdpAnswer::from_sdp_string(sdp).is_ok()
 }

@@ -152,9 +152,9 @@ pub(crate) struct HealthSnapshot {
     pub user_stamps: u64,
     /// Events to a session that were dropped because its queue was full.
     pub events_lost: u64,
-    /// Audio packets that had arrived before.
+    /// Duplicate audio packets.
     pub repeated: u64,
-    /// Audio packets so far behind their stream that it is unknown whether they had arrived before.
+    /// Audio packets so far behind their stream that it is unknown whether they are duplicates.
     pub behind: u64,
     /// Packets sent that the other side reported as not received.
     pub lost_upstream: u64,
@@ -167,8 +167,8 @@ pub(crate) struct HealthSnapshot {
     pub ignored: u64,
     /// Audio packets that belong to no known track.
     pub unheard: u64,
-    /// Datagrams that nobody we talk to has sent: RTP of no known stream that our keys do not
-    /// open, STUN without our password, anything else from an unknown address.
+    /// Datagrams that the other side did not send: RTP that our keys do not open, STUN without our
+    /// password, anything else from an unknown address.
     pub unauthenticated: u64,
 }
 
@@ -176,7 +176,6 @@ pub(crate) struct HealthSnapshot {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct DurationQuantiles {
     pub p50: Duration,
-    /// 99th percentile.
     pub p99: Duration,
     pub max: Duration,
 }

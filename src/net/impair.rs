@@ -2,8 +2,8 @@
 //!
 //! In: a share of lost packets, their mean burst length, a seed; then the agent's packets, once
 //! they are known to be the agent's. Out: whether each one counts as lost.
-//! Invariants: only RTP is given here (never RTCP, ICE or DTLS); a caller's losses depend only on
-//! the seed, the caller's number and the count of its packets.
+//! Invariants: only RTP passes through here (never RTCP, ICE or DTLS); a caller's losses depend
+//! only on the seed, the caller's number and the count of its packets.
 
 use crate::vocab::Loss;
 use rand_chacha::ChaCha8Rng;
@@ -41,7 +41,7 @@ impl Impairment {
             after_bad,
             bad: false,
         };
-        // Start from the stationary distribution, as a channel that has long been in use.
+        // Start from the stationary distribution, like a channel that has long been in use.
         new.bad = new.draw() < share;
         new
     }

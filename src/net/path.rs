@@ -49,36 +49,36 @@ pub(crate) enum Received<'r> {
         /// The media section of its stream.
         section: Option<Mid>,
         ssrc: u32,
-        /// How often the stream has started its sequence numbers anew.
+        /// How often the stream has restarted its sequence numbers.
         restarts: u32,
         packet: Packet<'r>,
     },
-    /// An authentic packet of no negotiated section or payload type; dropped.
+    /// An authentic packet without a negotiated section or payload type; dropped.
     Unplaced,
-    /// A report about our stream: what the other side lost of it since its last report.
+    /// A report about our stream: what has been lost on its way since the last report.
     Report(Option<ReportedLoss>),
-    /// Anything else of the other side's: connectivity checks, the handshake, data.
+    /// Anything else from the other side: connectivity checks, the handshake, data.
     Other,
-    /// A packet that is lost on purpose; dropped.
+    /// A packet dropped by simulated loss.
     Lost,
     /// A packet that has arrived before; dropped.
     Repeated,
     /// A packet that is too old to tell whether it has arrived before; dropped.
     Behind,
-    /// Nothing that the other side sent; dropped.
+    /// A datagram that the other side did not send; dropped.
     Unauthenticated,
 }
 
 /// Packets of our stream that did not reach the other side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ReportedLoss {
-    /// First and last sequence number among which the lost packets are.
+    /// First and last sequence number of the range that contains the lost packets.
     pub(super) among: (u64, u64),
-    /// How many.
+    /// How many packets were lost.
     pub(super) count: u64,
 }
 
-/// What the descriptions say of the audio in a media section.
+/// What the descriptions say about the audio in a media section.
 #[derive(Debug, Clone)]
 pub(super) struct Negotiated {
     pub(super) mid: Mid,

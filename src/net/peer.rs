@@ -1,6 +1,6 @@
 //! One party on a media thread: its endpoint, its transports, its outgoing stream.
 //!
-//! In: time, datagrams, requests of the session. Out: packets on time, events to the session.
+//! In: time, datagrams, requests from the session. Out: packets on time, events to the session.
 //! Invariants: after every entry point, all outputs have been drained and the next wake-up is
 //! known; a datagram that the other side did not send is counted, and changes nothing else.
 
@@ -23,7 +23,7 @@ use tokio::sync::mpsc;
 const PUBLISHER: usize = 0;
 /// Batches of datagrams read from one socket before timers are checked.
 const READS_PER_TURN: usize = 4;
-/// Such turns before an endpoint's timer fires all the same: 10 s of audio.
+/// Maximum number of such turns before an endpoint's timer fires regardless: 10 s of audio.
 const LONGEST_BACKLOG: usize = 16;
 
 /// Events from a peer's media to its session.
@@ -37,7 +37,7 @@ pub enum PeerEvent {
     ChannelOpen(String),
     /// The media transport failed.
     Dead(String),
-    /// The generator itself cannot go on with this peer: a limit of this machine, or a defect.
+    /// The generator itself cannot continue with this peer: a limit of this machine, or a bug.
     Broken(String),
 }
 
@@ -115,7 +115,7 @@ impl<E: Endpoint> Peer<E> {
         slot.as_deref_mut().ok_or(NetError::Gone)
     }
 
-    /// Closes a transport so that it can be opened anew.
+    /// Closes a transport so that it can be opened again.
     pub(crate) fn close(&mut self, index: usize) {
         self.transports[index] = None;
     }
@@ -202,7 +202,7 @@ impl<E: Endpoint> Peer<E> {
         }
     }
 
-    /// Whether its sockets can wait for its next send slot.
+    /// Whether reading its sockets can wait for its next send slot.
     pub(super) fn reads_in_slots(&self, now: Instant) -> bool {
         let sends = self.endpoint.poll_send();
         self.stamped && sends.is_some_and(|due| due <= now + PERIOD)
@@ -219,7 +219,7 @@ impl<E: Endpoint> Peer<E> {
         }
     }
 
-    /// Reads the datagrams that wait in a socket; returns whether more may wait.
+    /// Reads the datagrams waiting in a socket; returns whether more may be waiting.
     pub(super) fn readable(&mut self, index: usize, tools: &mut Tools<'_>) -> bool {
         for _ in 0..READS_PER_TURN {
             let Some(t) = self.transports[index].as_ref().filter(|_| !self.dead) else {
@@ -331,7 +331,7 @@ impl<E: Endpoint> Peer<E> {
         }
     }
 
-    /// Sends and passes on what follows from what the session has changed.
+    /// Sends the datagrams and passes on the events that result from the session's changes.
     pub(super) fn settle(&mut self, now: Instant, tools: &mut Tools<'_>) {
         for index in 0..2 {
             if let Some(t) = self.transports[index].as_mut() {

@@ -1,7 +1,8 @@
-//! Writes RTCP reports about our stream and the streams that we receive (RFC 3550, 6.4).
+//! Writes and reads RTCP reports on our stream and the streams that we receive (RFC 3550, 6.4).
 //!
 //! In: counts, sequence numbers, arrivals. Out: a sender report with its report blocks and the
-//! sender's name; from a received report, its NTP time. Invariant: works on bytes only.
+//! sender's name; from a received report, its NTP time and its block about a stream. Invariant:
+//! works on bytes only.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -11,10 +12,11 @@ const SENDER_REPORT: u8 = 200;
 const RECEIVER_REPORT: u8 = 201;
 const SOURCE_DESCRIPTION: u8 = 202;
 const VERSION: u8 = 0x80;
-/// Size of a sender report without blocks, and of one block.
+/// Size of a sender report without blocks.
 const SENDER_BYTES: usize = 28;
 /// Size of a receiver report without blocks.
 const RECEIVER_BYTES: usize = 8;
+/// Size of a report block.
 const BLOCK_BYTES: usize = 24;
 
 /// NTP timestamp: seconds since 1900 in the upper half, their fraction in the lower.
@@ -273,7 +275,7 @@ mod tests {
         assert_eq!(block_about(&out[..n], 77), of(0, 109));
         assert_eq!(block_about(&out[..n], 78), of(7, 65_539));
         assert_eq!(block_about(&out[..n], 79), None);
-        // The same blocks in a receiver report, behind a packet of another kind.
+        // The same blocks in a receiver report, after a packet of another kind.
         let mut other = vec![0x80, 204, 0, 2, 0, 0, 0, 1, 0, 0, 0, 0];
         other.extend([0x82, RECEIVER_REPORT, 0, 13, 0, 0, 0, 9]);
         other.extend(&out[SENDER_BYTES..SENDER_BYTES + 2 * BLOCK_BYTES]);
@@ -281,7 +283,7 @@ mod tests {
         for cut in 0..other.len() {
             assert_eq!(block_about(&other[..cut], 78), None, "{cut}");
         }
-        // Fewer lost than none: repeated packets count as received.
+        // A negative count of losses: repeated packets count as received.
         other[24..28].copy_from_slice(&[0, 0xff, 0xff, 0xfe]);
         assert_eq!(block_about(&other, 77), of(-2, 109));
     }

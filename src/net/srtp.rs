@@ -1,7 +1,7 @@
 //! SRTP and SRTCP with AES-GCM (RFC 7714), for one direction of one connection.
 //!
 //! In: the keys of the handshake; packets to seal, datagrams to open. Out: datagrams, packets.
-//! Invariants: an RTP packet allocates nothing; a datagram that fails authentication yields
+//! Invariants: handling RTP allocates nothing; a datagram that fails authentication yields
 //! nothing. The packet index comes from outside, and must never repeat.
 
 use super::keys::Keys;

@@ -20,13 +20,13 @@ use std::time::{Duration, Instant};
 use str0m::change::SdpPendingOffer;
 use str0m::media::Mid;
 
-/// Whom a connection is with, which decides what its first offer contains besides our microphone.
+/// The kind of a connection, which decides what its first offer contains besides our microphone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Topology {
     /// One connection with an SFU for both directions: a spare section to receive on, and
     /// LiveKit's two data channels.
     Single,
-    /// The sending one of two connections with an SFU: LiveKit's two data channels.
+    /// The sending connection of a pair with an SFU: LiveKit's two data channels.
     Publisher,
     /// A direct connection to the other party: one section, both ways.
     Direct,
@@ -78,10 +78,10 @@ impl Transport {
     /// Handles a datagram that was read at `now` and arrived at `stamp`; a packet's payload is
     /// written into `room`.
     ///
-    /// The other side sent it if our keys open its RTP, or our password its STUN. DTLS and RTCP,
-    /// which str0m authenticates itself, have to come from an address that has passed ICE. `lost`
-    /// is asked about each RTP packet of the other side's: one that counts as lost is dropped, as
-    /// if it had not arrived.
+    /// RTP comes from the other side if our keys open it, STUN if it has our password. DTLS and
+    /// RTCP, which str0m authenticates itself, have to come from an address that has passed ICE.
+    /// `lost` is asked about each RTP packet from the other side: one that counts as lost is
+    /// dropped, as if it had not arrived.
     pub(super) fn receive<'r>(
         &mut self,
         now: Instant,
@@ -100,8 +100,8 @@ impl Transport {
         let is_audio = is_rtp(bytes);
         let is_authentic = match self.direct.as_mut().filter(|_| is_audio) {
             Some(direct) => direct.authenticates(bytes, room),
-            // RTP before the handshake is nobody's. With a profile that the direct path does not
-            // support, only str0m has the keys.
+            // Nobody can have sealed RTP before the handshake. With a profile that the direct path
+            // does not support, only str0m has the keys.
             None => (self.str0m.connected || !is_audio) && self.str0m.accepts(now, datagram),
         };
         if !is_authentic {
@@ -116,7 +116,7 @@ impl Transport {
         let received = self.str0m.receive(now, datagram, stamp, room);
         self.flush();
         match received {
-            // Without our keys, it may be anybody's.
+            // Without our keys, anybody may have sent it.
             Received::Unplaced if self.direct.is_none() => Received::Other,
             received => received,
         }
@@ -182,7 +182,7 @@ impl Transport {
     fn report(&mut self, now: Instant, rtp_time: u32, room: &mut [u8]) {
         let direct = self.direct.as_mut();
         if let Some((length, to)) = direct.and_then(|d| d.report(now, rtp_time, room)) {
-            // A lost report is followed by the next one.
+            // The next report makes up for a lost one.
             let _ = self.port.send(&room[..length], to);
         }
     }
@@ -198,7 +198,7 @@ impl Transport {
             if sends_directly && is_rtp_or_rtcp(&datagram.contents) {
                 continue;
             }
-            // Checks go to any candidate: they may be refused.
+            // Connectivity checks go to every candidate; some may be refused.
             let _ = self.port.send(&datagram.contents, datagram.destination);
         }
     }

@@ -143,7 +143,7 @@ fn the_model_recovers_from_jumps_of_the_stream() {
     type Break = Box<dyn Fn(&mut Stream)>;
     let second = Duration::from_secs(1);
     let cases: [(&str, Break); 6] = [
-        ("DTX: both advance", Box::new(shift(48_000 * 30, 30 * second))),
+        ("DTX: both jump", Box::new(shift(48_000 * 30, 30 * second))),
         (
             "RTP time jumps ahead",
             Box::new(shift(48_000 * 60, Duration::ZERO)),

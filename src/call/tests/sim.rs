@@ -47,8 +47,8 @@ pub(super) fn script(turns: &[TurnScript]) -> CallScript {
 /// What the agent does in a turn.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Act {
-    /// Starts to speak this long after the caller's end of speech (negative: before it), and for how
-    /// long.
+    /// Starts to speak this long after the caller's end of speech (before it, if negative), for
+    /// this long.
     Say(i64, u64),
     /// Stops speaking this long after the caller's first speech sample.
     Stop(u64),

@@ -2,7 +2,7 @@
 //!
 //! In: commands from any thread. Out: the same commands on the media thread, in order.
 //! Invariants: taking commands holds the lock only for a swap of pointers; a closed inbox drops
-//! what it is given, which ends the wait of whoever sent it. The inbox's length is bounded by its
+//! what it is given, which ends the sender's wait. The inbox's length is bounded by its
 //! users: a session waits for one answer before it asks again.
 
 use crate::net::peer::Peer;

@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 struct Seen {
     /// Sequence number, RTP time, first payload byte, arrival, and when it reached the endpoint.
     packets: Vec<(u64, u32, u8, Instant, Instant)>,
-    /// The stream of the last of them.
+    /// The stream of the last packet.
     stream: Option<RtpStream>,
     /// Due and actual send times.
     sent: Vec<(Instant, Instant)>,
@@ -113,7 +113,7 @@ async fn connected(events: &mut PeerEvents) {
             match events.recv().await {
                 Some(PeerEvent::Connected(0)) => return,
                 Some(PeerEvent::ChannelOpen(_)) => {}
-                other => panic!("not connected but {other:?}"),
+                other => panic!("expected a connection, got {other:?}"),
             }
         }
     };
@@ -200,7 +200,7 @@ async fn speak(peer: &Handle, packets: u32) {
 async fn until(what: &str, mut done: impl FnMut() -> bool) {
     let begin = Instant::now();
     while !done() {
-        assert!(begin.elapsed() < PATIENCE, "in vain: {what}");
+        assert!(begin.elapsed() < PATIENCE, "timed out: {what}");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
@@ -227,13 +227,13 @@ async fn packets_arrive_in_order_with_sane_stamps_both_ways() {
             // Without a kernel timestamp, the first packet carries the time of its reading.
             assert!(
                 pair[1].3 >= pair[0].3 || pair[0].3 == pair[0].4,
-                "arrivals go back"
+                "arrivals decrease"
             );
         }
         for (packet, (due, actual)) in seen.packets.iter().zip(&from.sent) {
             assert!(actual >= due, "sent before it was due");
             // Kernel timestamps are mapped to within microseconds, so a millisecond is ample. A
-            // sender that was held up at that moment may have sent before it says so.
+            // sender that was held up at that moment may have sent earlier than its stamp says.
             let ample = Duration::from_millis(1);
             let sent = if *actual > *due + ample { due } else { actual };
             assert!(packet.3 + ample >= *sent, "arrived before sent");
@@ -246,7 +246,7 @@ async fn packets_arrive_in_order_with_sane_stamps_both_ways() {
 }
 
 #[tokio::test]
-async fn after_a_second_packets_of_both_directions_bypass_str0m() {
+async fn after_a_second_packets_in_both_directions_bypass_str0m() {
     let ((a, _), (b, seen)) = (Party::new(), Party::new());
     let mut two = Two::of(a, b);
     two.meet().await;
@@ -261,7 +261,7 @@ async fn after_a_second_packets_of_both_directions_bypass_str0m() {
         let numbers: Vec<u8> = seen.packets.iter().map(|p| p.2).collect();
         (numbers, seen.stream.expect("a stream"))
     };
-    assert_eq!(numbers, (1..=150).collect::<Vec<u8>>(), "none is missed");
+    assert_eq!(numbers, (1..=150).collect::<Vec<u8>>(), "none is missing");
     assert_eq!((stream.track, stream.restarts), (0, 0));
     let (by_str0m, receives) = two
         .b
@@ -309,7 +309,7 @@ async fn jobs_and_events_of_a_dropped_engine_end_at_once() {
 }
 
 #[tokio::test]
-async fn a_panic_ends_its_own_peer_only() {
+async fn a_panic_ends_only_its_own_peer() {
     let ((a, _), (b, seen_b), (broken, _)) = (Party::new(), Party::new(), Party::new());
     let mut two = Two::of(a, b);
     let (bad, mut from_bad) = two.one.add(broken, HERE);
@@ -333,7 +333,7 @@ async fn a_panic_ends_its_own_peer_only() {
     assert!(matches!(again, Ok(Err(NetError::Gone))));
 
     speak(&two.a, 10).await;
-    until("the other's packets", || {
+    until("the other peer's packets", || {
         seen_b.lock().expect("seen").packets.len() >= 10
     })
     .await;
@@ -368,7 +368,7 @@ async fn late_thread_delivers_received_packets_before_timeouts() {
         let missed = seen.packets[*before..]
             .iter()
             .find(|p| p.3 + Duration::from_millis(1) < *fired);
-        assert!(missed.is_none(), "silence was told of before {missed:?}");
+        assert!(missed.is_none(), "silence reported before {missed:?}");
     }
 }
 
@@ -401,11 +401,11 @@ async fn batched_packets_keep_their_own_arrival_stamps() {
     let (arrived, given) = (gaps(|p| p.3), gaps(|p| p.4));
     assert!(
         arrived > 2 * given,
-        "{arrived} arrivals apart, {given} readings"
+        "{arrived} separate arrivals, {given} separate reads"
     );
 }
 
-/// RTP that nobody sealed: of a stream of its own, or of one that it says is in section `mid`.
+/// Unauthenticated RTP of the stream `ssrc`, which claims to be in section `mid`.
 fn forged(ssrc: u32, sequence: u16, mid: &str) -> Vec<u8> {
     let mut datagram = vec![0x90, 111];
     datagram.extend(sequence.to_be_bytes());
@@ -433,7 +433,7 @@ async fn pester(engine: &Engine<Party>, to: SocketAddr, datagrams: &[Vec<u8>]) {
         stranger.send_to(datagram, to).expect("send");
         // No faster than the thread reads.
         let sent = before + k as u64 + 1;
-        until("a datagram counts as a stranger's", || {
+        until("a datagram counts as unauthenticated", || {
             engine.health().unauthenticated >= sent
         })
         .await;
@@ -452,10 +452,10 @@ async fn unauthenticated_datagrams_are_counted_apart_and_change_nothing() {
     // Before the handshake: nobody has keys yet.
     pester(&two.other, to, &[forged(7, 1, "0")]).await;
     let mid = two.meet().await;
-    // The call's first second: more than it takes to connect a socket to its server.
+    // The call's first second: more datagrams than it takes to connect a socket to its server.
     let burst: Vec<Vec<u8>> = (0..150).map(|k| forged(7, k, "?")).collect();
     pester(&two.other, to, &burst).await;
-    // A stream of the stranger's that names the agent's section, one in each packet.
+    // The stranger's streams, one in each packet, that claim the agent's section.
     let claims: Vec<Vec<u8>> = (0..20).map(|k| forged(100 + k, 1, &mid)).collect();
     pester(&two.other, to, &claims).await;
     // Other kinds: DTLS, RTCP, STUN without our password.
@@ -465,12 +465,12 @@ async fn unauthenticated_datagrams_are_counted_apart_and_change_nothing() {
     let dtls = [&[22, 254, 253, 0, 0, 0, 0, 0, 0, 0, 1, 0, 4][..], &[0; 4]].concat();
     let rtcp = [&[0x80, 200, 0, 6][..], &[0; 60]].concat();
     pester(&two.other, to, &[stun, dtls, rtcp]).await;
-    // Over a second later, strangers' streams would count as heard by nobody.
+    // After more than a second, a stranger's streams could count as unheard.
     tokio::time::sleep(Duration::from_millis(1_100)).await;
     pester(&two.other, to, &[forged(7, 151, "?"), forged(8, 1, "?")]).await;
 
     speak(&two.a, 50).await;
-    until("50 packets of the agent's", || {
+    until("50 packets from the agent", || {
         seen.lock().expect("seen").packets.len() >= 50
     })
     .await;
@@ -497,7 +497,7 @@ async fn unauthenticated_packets_do_not_advance_the_loss_model() {
     let to = address(&two.b).await;
     let burst: Vec<Vec<u8>> = (0..31).map(|k| forged(7, k, "?")).collect();
     pester(&two.other, to, &burst).await;
-    // Both speak, so that the socket is connected on the way and str0m hands the stream over.
+    // Both speak, so that the socket is connected meanwhile and str0m hands the stream over.
     speak(&two.b, 200).await;
     speak(&two.a, 200).await;
     let expected: Vec<u8> = (1..=200).filter(|_| !model.loses()).collect();
@@ -511,7 +511,7 @@ async fn unauthenticated_packets_do_not_advance_the_loss_model() {
 }
 
 #[tokio::test]
-async fn packets_that_are_lost_on_purpose_are_not_counted_as_received() {
+async fn packets_dropped_by_simulated_loss_are_not_counted_as_received() {
     let ((a, seen), (b, heard)) = (Party::new(), Party::new());
     let mut two = Two::of(a, b);
     two.meet().await;
@@ -524,7 +524,7 @@ async fn packets_that_are_lost_on_purpose_are_not_counted_as_received() {
         .with(move |p, _| p.impair(impairment))
         .await
         .expect("b");
-    // More than a second: what nobody wants for that long counts as unheard.
+    // More than a second, after which packets of an unclaimed section count as unheard.
     speak(&two.a, 70).await;
     until("70 packets have left", || {
         seen.lock().expect("seen").sent.len() >= 70

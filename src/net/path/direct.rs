@@ -2,9 +2,10 @@
 //! handshake.
 //!
 //! In: the keys, streams that str0m has started, datagrams, packets to send. Out: received packets
-//! and reports, datagrams to send. Invariants: every stream starts in str0m, which knows the session
-//! descriptions, and is continued here after its current packet; handling a packet allocates
-//! nothing; duplicates and packets that fail authentication are dropped, and change nothing.
+//! and reports, datagrams to send. Invariants: every stream starts in str0m, which knows the
+//! session descriptions, and is continued here after its current packet; handling a packet
+//! allocates nothing; duplicates and packets that fail authentication are dropped, and change
+//! nothing.
 
 use super::{MediaPath, Negotiated, Received, ReportedLoss};
 use crate::net::batch::Datagram;
@@ -26,13 +27,13 @@ const FIRST_REPORT: u32 = 1 << 20;
 /// Streams kept. A caller receives one, and another after its agent has republished, added a
 /// track or handed over to another agent.
 const STREAMS: usize = 8;
-/// Streams of str0m's whose sequence numbers are followed, to authenticate their packets.
+/// Streams handled by str0m whose sequence numbers are tracked, to authenticate their packets.
 const MET: usize = 32;
-/// Replay window: a packet that is up to this late can still be told from a duplicate.
+/// Replay window: a packet less than this far behind can still be told from a duplicate.
 const WINDOW: u64 = 64;
-/// A packet that is this far ahead starts the stream anew (RFC 3550, A.1): a minute of audio.
+/// A packet this far ahead restarts the stream (RFC 3550, A.1): a minute of audio.
 const DROPOUT: u64 = 3_000;
-/// Packets behind the window that have to follow each other to start the stream anew.
+/// Number of consecutive packets behind the window that restarts the stream.
 const ANEW: u32 = 5;
 /// Sequence numbers from one rollover to the next.
 const ROLLOVER: u64 = 1 << 16;
@@ -64,8 +65,8 @@ struct ReceiveStream {
     /// Bit k: packet `highest - k` has arrived.
     came: u64,
     restarts: u32,
-    /// Packets in a row that were behind, each following the last directly: the number that would
-    /// come next, and how many.
+    /// The current run of consecutive packets behind the window: the sequence number that would
+    /// come next, and the run's length.
     behind: Option<(u64, u32)>,
     reception: Reception,
 }
@@ -273,7 +274,7 @@ impl DirectPath {
             };
         }
         let place = opened.map(|(sequence, _)| stream.place(sequence));
-        // Or sealed with another count of rollovers.
+        // It may have been sealed with another rollover count.
         let mut others = others(nearest, low).into_iter().flatten();
         let Some((sequence, length)) = opened.or_else(|| others.find_map(open)) else {
             return Received::Unauthenticated;
@@ -363,7 +364,7 @@ impl SendStream {
     }
 }
 
-/// Where a packet stands among those of its stream.
+/// Result of checking a packet against its stream's replay window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ReplayCheck {
     /// It has not arrived before.
@@ -380,8 +381,8 @@ fn nearest(highest: u64, low: u16) -> Option<u64> {
     highest.checked_add_signed(ahead.into())
 }
 
-/// The sequence numbers that a packet may have been sealed with if not with the nearest one: the
-/// next one if the sender counts on, or, if it has begun anew, the first one.
+/// The sequence numbers that a packet may have been sealed with if not with the nearest one: one
+/// rollover later if the sender has counted on, or without rollovers if it has restarted.
 fn others(nearest: Option<u64>, low: u16) -> [Option<u64>; 2] {
     let first = u64::from(low);
     [
@@ -399,9 +400,10 @@ impl ReceiveStream {
         }
     }
 
-    /// Whether an authentic packet behind the window begins the stream anew: a packet ahead does at
-    /// once, any other if [`ANEW`] of them follow each other directly with no other packet between
-    /// (after RFC 3550, A.1), so that packets that were held up or repeated do not.
+    /// Whether an authentic packet that is not new by its nearest sequence number restarts the
+    /// stream: one ahead does so at once; one behind does so as the last of [`ANEW`] consecutive
+    /// packets with no other packet between (after RFC 3550, A.1), so delayed or repeated packets
+    /// do not.
     fn starts_anew(&mut self, sequence: u64) -> bool {
         let row = match self.behind {
             Some((next, row)) if next == sequence => row + 1,
@@ -459,7 +461,7 @@ fn header_length(bytes: &[u8]) -> Option<usize> {
     (bytes.len() >= length).then_some(length)
 }
 
-/// The extension of a whole RTP header, which stands behind its CSRC list.
+/// The extension of a complete RTP header, which follows its CSRC list.
 fn extension(header: &[u8]) -> Option<&[u8]> {
     let first = *header.first()?;
     let fixed = HEADER + 4 * usize::from(first & 0x0f);

@@ -77,7 +77,7 @@ impl End {
     }
 }
 
-/// Two that have connected; `a` has a section to send on, `mid`.
+/// Two connected instances; `a` has a section to send on, `mid`.
 pub(super) struct Met {
     pub(super) a: End,
     pub(super) b: End,
@@ -141,7 +141,7 @@ pub(super) fn outgoing(sequence: u64) -> Outgoing {
     }
 }
 
-/// What a path makes of a datagram of `a`'s that arrives at `at`.
+/// How a path handles a datagram from `a` that arrives at `at`.
 pub(super) fn receive<'r>(
     path: &mut impl MediaPath,
     bytes: &[u8],
@@ -158,7 +158,7 @@ pub(super) fn receive<'r>(
     path.receive(at, &datagram, stamp, room)
 }
 
-/// Both paths of `b`, and the SSRC of `a`'s stream, of which str0m has the packet `first`.
+/// Both paths of `b`, and the SSRC of `a`'s stream, whose packet `first` went through str0m.
 fn paths(met: &mut Met, first: u64) -> (Str0mPath, DirectPath, u32) {
     let direct = DirectPath::new(met.b.keys.as_ref().expect("keys"));
     let mut by_str0m = Str0mPath::new(address(1_002), met.now).expect("an address");
@@ -178,7 +178,7 @@ fn both_paths_deliver_the_same_packet() {
     let (mut by_str0m, mut direct, ssrc) = paths(&mut met, 65_500);
     let negotiated = by_str0m.negotiated(met.mid).expect("described");
     direct.continue_receiving(ssrc, negotiated, 65_500, met.now);
-    // The 16-bit sequence number wraps on the way, and every seventh packet is lost.
+    // The 16-bit sequence number wraps during the test, and every seventh packet is lost.
     for sequence in (65_501..65_700).filter(|n| n % 7 != 0) {
         let datagram = met.by_str0m(sequence);
         let (mut room, mut other_room) = ([0; 2_048], [0; 2_048]);

@@ -34,7 +34,7 @@ pub(in crate::net) enum TransportEvent {
     Disconnected,
     /// A data channel opened; its label.
     ChannelOpen(String),
-    /// The connection cannot go on.
+    /// The connection cannot continue.
     Failed(NetError),
 }
 
@@ -64,7 +64,7 @@ pub(in crate::net) struct Str0mPath {
 }
 
 impl Str0mPath {
-    /// A connection that is not described yet, of a socket with the address `local`.
+    /// A connection that has not been described yet, over a socket with the address `local`.
     ///
     /// # Errors
     /// The address cannot be announced.
@@ -146,7 +146,7 @@ impl Str0mPath {
     pub(in crate::net) fn tick(&mut self, now: Instant) {
         // Fails only for a dead instance, which draining it reports.
         let _ = self.rtc.handle_input(Input::Timeout(now));
-        // Only a datagram brings a packet.
+        // Only a datagram can yield a packet.
         let _ = self.drain();
     }
 
@@ -191,7 +191,7 @@ impl Str0mPath {
         }
     }
 
-    /// Keeps an event that the session is told of. Messages of data channels are not used.
+    /// Keeps an event for the session. Messages of data channels are not used.
     fn note(&mut self, event: Event) {
         let event = match event {
             Event::Connected => {

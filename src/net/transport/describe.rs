@@ -11,21 +11,21 @@ use str0m::change::{SdpAnswer, SdpOffer};
 use str0m::channel::{ChannelConfig, Reliability};
 use str0m::media::{Direction, MediaKind, Mid};
 
-/// Maximum sections to receive on; a server that asks for more than a room has tracks gets no
-/// more.
+/// Maximum number of sections to receive on, more than a room has tracks; a server gets no more,
+/// however many it asks for.
 const MOST_SECTIONS: u32 = 128;
-/// Maximum sections in a description of the other side's.
+/// Maximum number of sections in one of the other side's descriptions.
 const DESCRIBED: usize = 256;
-/// Maximum candidates of the other side's: ICE sends checks to each of them.
+/// Maximum number of candidates of the other side: ICE sends checks to each of them.
 const CANDIDATES: usize = 64;
-/// Maximum streams that the other side announces during a call; a track that is published again
-/// is a new one.
+/// Maximum number of streams that the other side announces in a call; a track that is
+/// published again is a new one.
 const STREAMS: usize = 1_024;
-/// Longest `ice-ufrag` accepted. Usual ones have 4 to 16 characters. str0m puts it behind its own
-/// into a STUN user name of at most 128 bytes, and panics if it does not fit.
+/// Longest `ice-ufrag` accepted. Usual ones have 4 to 16 characters. str0m joins it with its
+/// own into a STUN user name of at most 128 bytes, and panics if that does not fit.
 const LONGEST_UFRAG: usize = 100;
 
-/// Refuses a description that str0m would take and later fail with.
+/// Refuses a description that str0m would accept and later fail on.
 fn is_usable(sdp: &str) -> Result<(), NetError> {
     let values = sdp.split("ice-ufrag:").skip(1);
     let mut ufrags = values.map(|rest| rest.split(['\r', '\n']).next().unwrap_or_default());
@@ -201,7 +201,7 @@ impl Transport {
     }
 }
 
-/// A short stand-in for a text of the other side's, to tell whether it has come before.
+/// A hash of a text from the other side, to tell whether it has come before.
 fn fingerprint(text: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     text.trim_end().hash(&mut hasher);

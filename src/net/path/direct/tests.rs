@@ -6,7 +6,7 @@ use super::super::tests::{FRAME, Met, address, outgoing, payload, receive};
 use super::*;
 use str0m::media::Mid;
 
-/// The path of one side of the two.
+/// The direct path of one of the two sides.
 fn path(keys: Option<&Keys>) -> DirectPath {
     DirectPath::new(keys.expect("keys")).expect("GCM")
 }
@@ -36,7 +36,7 @@ fn str0m_receives_a_stream_and_its_reports_sent_by_the_direct_path() {
     let mut room = [0; 2_048];
     assert!(!ours.sends());
     assert_eq!(ours.packetize(1, &outgoing(1), &mut room), None);
-    // The 16-bit sequence number wraps on the way.
+    // The 16-bit sequence number wraps during the test.
     let (first, last) = (65_500, 65_600);
     for sequence in first..first + 3 {
         let datagram = met.by_str0m(sequence);
@@ -128,8 +128,8 @@ fn every_packet_of_a_continued_stream_is_received_once() {
     for (what, bytes) in [
         ("nothing", &[][..]),
         ("STUN", &[0; 20]),
-        ("a head", &[0x80, 111, 0, 1]),
-        ("another's", &[0x80, 111, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1]),
+        ("a truncated header", &[0x80, 111, 0, 1]),
+        ("another SSRC", &[0x80, 111, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1]),
         ("a report before ours", &[0x80, 200, 0, 1, 0, 0, 0, 1]),
     ] {
         assert!(!path.carries(bytes), "{what}");
@@ -142,8 +142,8 @@ fn every_packet_of_a_continued_stream_is_received_once() {
     }
 }
 
-/// Restarts and numbers of the packets of a stream whose sequence numbers start anew at `again`;
-/// `None` for one that is behind.
+/// Restarts and numbers of the packets of a stream whose sequence numbers restart at `again`;
+/// `None` for a packet that is behind.
 fn restarted(again: u64) -> Vec<Option<(u32, u64)>> {
     let mut met = Met::new();
     let mut path = path(met.b.keys.as_ref());
@@ -165,7 +165,7 @@ fn restarted(again: u64) -> Vec<Option<(u32, u64)>> {
 #[test]
 fn a_stream_restarted_under_its_ssrc_is_a_new_stream() {
     let in_order = |from: u64, to: u64| (from..to).map(|n| Some((1, n))).collect::<Vec<_>>();
-    // Far ahead, also by more than half of the numbers there are: from the first packet on.
+    // Far ahead, also by more than half the 16-bit range: restarted from the first packet on.
     for again in [40_000, 70_000, 95_000] {
         assert_eq!(restarted(again), in_order(again, again + 100), "{again}");
     }
@@ -198,7 +198,7 @@ fn delayed_packets_do_not_count_as_a_restarted_stream() {
             }
         }
     }
-    // The sender begins anew, also its count of rollovers, where the nearest number would be new.
+    // The sender restarts, rollover count included, at numbers that extend to ones not yet seen.
     let again: Vec<_> = (20_000..20_020).map(|n| met.by_str0m(n)).collect();
     for (n, datagram) in again.iter().enumerate() {
         let received = receive(&mut path, datagram, met.now, &mut room);
@@ -261,7 +261,7 @@ fn upstream_losses_are_reported_once_with_their_sequence_numbers() {
     // They report only if they send as well: any stream of theirs will do.
     theirs.continue_sending(&datagram, address(1_001), 1);
     let (mut losses, packet) = (Vec::new(), outgoing(1));
-    // Ten minutes: the 16-bit numbers do not wrap in less.
+    // 23 minutes: the 16-bit numbers wrap after 22.
     for sequence in 2..70_000_u64 {
         met.now += FRAME;
         let made = ours.packetize(sequence, &packet, &mut room);
@@ -314,8 +314,8 @@ fn the_audio_level_extension_is_read() {
             &[0xbe, 0xde, 0, 2, 0x41, b'0', b'1', 0, 0x10, 30, 0, 0],
             Some(30),
         ),
-        ("another's", &[0xbe, 0xde, 0, 1, 0x20, 0xff, 0, 0], None),
-        ("cut", &[0xbe, 0xde, 0, 1, 0x4f, 0, 0, 0], None),
+        ("another id", &[0xbe, 0xde, 0, 1, 0x20, 0xff, 0, 0], None),
+        ("truncated", &[0xbe, 0xde, 0, 1, 0x4f, 0, 0, 0], None),
         ("reserved", &[0xbe, 0xde, 0, 1, 0xf0, 1, 0x10, 1], None),
         ("two-byte form", &[0x10, 0, 0, 1, 1, 1, 30, 0], None),
     ] {
@@ -336,7 +336,7 @@ fn the_header_extension_is_read_after_the_csrc_list() {
             Some(30),
         ),
         (
-            "behind a CSRC",
+            "after a CSRC",
             [&fixed(0x91)[..], &csrc, &extension_of_level].concat(),
             Some(30),
         ),
@@ -369,7 +369,7 @@ fn a_report_of_the_next_expected_packet_is_accepted() {
     assert_eq!(out.reported(block(15, 103)), loss((1, 102), 15));
     out.newest = 153;
     assert_eq!(out.reported(block(21, 154)), loss((103, 153), 6));
-    // As the standard has it.
+    // As the standard specifies.
     assert_eq!(
         out.reported(block(22, 150)),
         None,

@@ -25,7 +25,7 @@ fn answered_as_inactive(answer: &str) -> String {
 }
 
 #[test]
-fn sections_answered_as_inactive_are_offered_anew() {
+fn sections_answered_as_inactive_are_offered_again() {
     let here = IpAddr::V4(Ipv4Addr::LOCALHOST);
     let now = Instant::now();
     let mut ours = Transport::new(here, now).expect("a socket");
@@ -113,7 +113,7 @@ fn session_descriptions_are_bounded() {
         let refused = ours.accept(&(answer + &more)).expect_err(what);
         assert_eq!(refused.to_string(), words);
     }
-    // The same ones again are not more.
+    // Repeated candidates count once.
     let (mut ours, answer) = offered();
     let again = lines(&|_| candidates(1_000), 10 * CANDIDATES);
     ours.answer(&(answer + &again)).expect("taken");
@@ -131,7 +131,7 @@ fn trickled_candidates_beyond_a_bound_are_skipped() {
 }
 
 #[test]
-fn a_description_whose_ufrag_fits_no_stun_message_is_refused() {
+fn a_description_whose_ufrag_is_too_long_for_stun_is_refused() {
     let here = IpAddr::V4(Ipv4Addr::LOCALHOST);
     let now = Instant::now();
     let with = |sdp: &str, length: usize| {
@@ -151,7 +151,7 @@ fn a_description_whose_ufrag_fits_no_stun_message_is_refused() {
         assert_eq!(ours.answer(&with(&answer, length)).is_ok(), taken);
         let mut third = Transport::new(here, now).expect("a socket");
         assert_eq!(third.accept(&with(&offer, length)).is_ok(), taken);
-        // With a candidate, checks are sent: what was taken fits into them.
+        // With a candidate, checks are sent: an accepted ufrag fits into them.
         ours.candidate("candidate:1 1 udp 2130706431 127.0.0.1 9 typ host");
         ours.tick(now + std::time::Duration::from_millis(500));
         for _ in 0..100 {
