@@ -11,7 +11,7 @@ use std::time::Duration;
 
 /// The most calls that a run may make without `--yes`.
 pub(crate) const CALLS_WITHOUT_CONSENT: u64 = 1_000;
-/// The most call-minutes that a run may take without `--yes`: fifty calls for an hour and a half.
+/// The most call-minutes that a run may take without `--yes`: 50 concurrent calls for 100 minutes.
 pub(crate) const CALL_MINUTES_WITHOUT_CONSENT: f64 = 5_000.0;
 /// The highest concurrency that needs no `--yes` on a host that is not private.
 pub(crate) const CONCURRENCY_WITHOUT_CONSENT: u64 = 100;
@@ -19,7 +19,7 @@ pub(crate) const CONCURRENCY_WITHOUT_CONSENT: u64 = 100;
 /// Why a run must be confirmed.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Consent {
-    /// More than [`CALLS_WITHOUT_CONSENT`] calls, or [`CALL_MINUTES_WITHOUT_CONSENT`].
+    /// More than [`CALLS_WITHOUT_CONSENT`] calls or [`CALL_MINUTES_WITHOUT_CONSENT`] call-minutes.
     Calls {
         /// Number of calls, warm-up included; estimated if the load is bounded by a duration.
         calls: u64,
@@ -40,9 +40,11 @@ impl Consent {
     /// What to do; printed on its own `hint:` line.
     pub(crate) fn hint(&self) -> &'static str {
         match self {
-            Self::Calls { .. } => "say `--yes` if this is meant; `loadgen plan` shows every call",
+            Self::Calls { .. } => {
+                "pass `--yes` if this is intended; `loadgen plan` shows every call"
+            }
             Self::Concurrency { .. } => {
-                "say `--yes` if the server is yours to load; `--concurrency 100` needs no question"
+                "pass `--yes` if the server is yours to load; `--concurrency 100` needs no confirmation"
             }
         }
     }
@@ -163,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn private_hosts_are_known_by_name() {
+    fn private_hosts_are_recognised_by_name() {
         let private = [
             "localhost",
             "LOCALHOST.",

@@ -1,4 +1,4 @@
-//! Turns a scenario and its seed into every call, with its instants.
+//! Turns a scenario and its seed into the calls of a run, each with its timing.
 //!
 //! In: a checked scenario. Out: a [`Plan`], which gives each call by its index. Pure.
 //! Invariants: the same scenario and seed give the same calls, byte for byte, in whatever order
@@ -191,7 +191,7 @@ impl Plan {
         self.warmup
     }
 
-    /// How long measured calls keep being started; `None` if their number is fixed.
+    /// How long new measured calls are started; `None` if their number is fixed.
     pub(crate) fn duration(&self) -> Option<Duration> {
         match self.load.extent {
             Extent::Calls(_) => None,

@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn arrivals_keep_their_rate_whatever_their_spacing() {
+    fn arrivals_keep_their_rate_with_even_and_random_spacing() {
         let load = |process, extent| Load {
             extent,
             shape: Shape::Arrival(Arrival { rate: 2.5, process }),

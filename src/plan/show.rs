@@ -9,9 +9,9 @@ use serde::Serialize;
 use std::fmt::Write;
 use std::time::Duration;
 
-/// Most rows shown in the table of calls.
+/// Maximum number of rows in the table of calls.
 const ROWS: usize = 20;
-/// Most variant names shown.
+/// Maximum number of variant names shown.
 const NAMES: usize = 8;
 
 #[derive(Serialize)]
@@ -126,7 +126,7 @@ fn head(scenario: &Scenario, plan: &Plan) -> Vec<(&'static str, String)> {
         },
     };
     let calls = match (plan.measured(), plan.duration()) {
-        (None, Some(time)) => format!("as many as fit into {}", duration::format(time)),
+        (None, Some(time)) => format!("as many as fit in {}", duration::format(time)),
         (calls, _) => calls.unwrap_or(0).to_string(),
     };
     let at_once = at_once(&scenario.load);
@@ -169,14 +169,14 @@ fn head(scenario: &Scenario, plan: &Plan) -> Vec<(&'static str, String)> {
 
 /// How measured calls are assigned to `variants` variants.
 fn blocks(plan: &Plan, variants: u64) -> String {
-    let each = format!("of {variants} calls, each variant once, in an order by the seed");
+    let each = format!("of {variants} calls, each variant once, in an order set by the seed");
     let Some(calls) = plan.measured() else {
         return each;
     };
     let (whole, rest) = (calls / variants, calls % variants);
     match rest {
         0 => format!("{whole} {each}"),
-        _ => format!("{whole} {each}; {rest} more in a last one"),
+        _ => format!("{whole} {each}; {rest} more in a final block"),
     }
 }
 

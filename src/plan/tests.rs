@@ -86,7 +86,7 @@ fn starts_are_spread_over_the_ramp_then_wait_for_free_slots() {
 }
 
 #[test]
-fn a_load_for_a_duration_has_no_last_call() {
+fn a_load_bounded_by_a_duration_has_no_last_call() {
     let plan = Plan::new(&scenario(1, "{duration: 1m, concurrency: 5}", ""));
     assert_eq!(plan.measured(), None);
     assert_eq!(plan.duration(), Some(Duration::from_secs(60)));
@@ -136,7 +136,7 @@ fn large_runs_need_consent() {
 }
 
 #[test]
-fn minutes_are_estimated_from_the_utterances() {
+fn call_minutes_are_estimated_from_the_utterances() {
     // Join 1 s, greeting 4 s; three turns of 2 s with a reply of 4.7 s; pauses 0.5, 0.6, 1 s.
     let call = Duration::from_millis(1000 + 4000 + 3 * 6700 + 500 + 600 + 1000);
     let estimate = Plan::new(&scenario(
