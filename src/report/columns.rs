@@ -1,13 +1,14 @@
 //! Aligns the cells of a table.
 //!
-//! In: rows of cells. Out: lines. Invariants: columns are two apart; a line has no spaces at its end.
+//! In: rows of cells. Out: lines. Invariants: columns are two spaces apart; lines have no trailing
+//! spaces.
 
 use super::text::{padded, padded_left, width};
 
-/// Columns between two cells.
+/// Spaces between two cells.
 const GAP: usize = 2;
 
-/// The widths of a table's columns, and which of them are aligned to the right.
+/// The widths of a table's columns, and which of them are right-aligned.
 pub(super) struct Columns<const N: usize> {
     widths: [usize; N],
     right: [bool; N],

@@ -1,4 +1,4 @@
-//! The comparison of runs: its parts, and as JSON for machines.
+//! The comparison of runs: its types, and its JSON for machines.
 //!
 //! In: the baseline, the candidates and the results of `stats::compare`. Out: JSON; text, in
 //! `text.rs`. Invariant: every verdict is shown together with its interval and its p value.
@@ -27,9 +27,9 @@ pub(crate) struct Compared {
 pub(crate) struct Pair {
     pub baseline: String,
     pub candidate: String,
-    /// Differences that make the two not comparable, such as another load.
+    /// Differences that prevent a comparison, such as a different load.
     pub differs: Vec<String>,
-    /// Differences that do not prevent a comparison, such as another seed.
+    /// Differences that do not prevent a comparison, such as a different seed.
     pub listed: Vec<String>,
     /// Results, one per metric.
     pub comparisons: Vec<Comparison>,
@@ -76,7 +76,7 @@ fn pair_json(pair: &Pair) -> Value {
 }
 
 fn difference_json(d: &Difference) -> Value {
-    // Round times to the microsecond, as in every other file, and rates to a millionth.
+    // Round times to the microsecond, as in every other file, and rates to six decimals.
     let digits = match d.figure {
         Figure::Rate => 1e6,
         Figure::P50 | Figure::P95 => 1e3,
@@ -199,7 +199,7 @@ mod tests {
         assert!(dressed.contains("\u{1b}[31mregressed"), "{dressed}");
     }
 
-    /// A pair with every metric that is compared by default, each in two figures.
+    /// Pairs with every metric that is compared by default.
     fn many(pairs: usize) -> Compared {
         let mut all = compared();
         let pair = all.pairs[0].clone();

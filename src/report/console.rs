@@ -1,9 +1,9 @@
-//! What the terminal shows of a run: a screen by default, everything on request.
+//! What the terminal shows for a run: one screen by default, everything on request.
 //!
 //! In: a summary, the screen, where the report is. Out: lines that are no wider than the screen,
-//! but for tables on a narrow one and for the report's path, which has to stay whole to be copied.
-//! Invariants: the verdict comes first; the text is the same with and without colour; no figure is
-//! cut.
+//! except tables on a narrow screen and the report's path, which is not wrapped so that it can be
+//! copied. Invariants: the verdict comes first; the text is the same with and without colour; no
+//! figure is truncated.
 
 mod brief;
 mod details;

@@ -1,6 +1,6 @@
-//! What the terminal shows of runs and comparisons, by snapshots, and what holds of all of it.
+//! What the terminal shows for runs and comparisons: snapshots, and invariants of every text.
 //!
-//! Invariants: a default text fits on a screen; everything is the same with and without colour.
+//! Invariants: the default text fits on a screen; everything is the same with and without colour.
 
 use super::tests::{
     all_missed, empty, every_summary, failed, hostile, passed, sentinels, stopped, summary,
@@ -12,7 +12,7 @@ use crate::record::{Ending, Flag, RunFacts, SteadySpan, Summary, Threshold};
 use crate::stats::Aggregate;
 
 const REPORT: &str = "reports/20260131T120000Z-quickstart/report.html";
-/// Every width that a test looks at: what a text is laid out for at least, terminals, at most.
+/// Every width that is tested: the narrowest layout, usual terminals, the widest layout.
 const WIDTHS: [usize; 5] = [40, 72, 80, 100, 120];
 
 fn screen(width: usize) -> Screen {
@@ -23,7 +23,7 @@ fn brief(summary: &Summary) -> String {
     console::brief(summary, screen(100), Some(REPORT))
 }
 
-/// Why a run is invalid where everything is at fault that can be.
+/// Every reason for which the generator makes a run invalid, at once.
 const DOUBTS: [&str; 7] = [
     "a part of the generator did not move for a minute, so the run was ended",
     "the generator was too slow: 1 in 100 packets left at least 7.3 ms late, over the bound `health.tick_lateness` of 5 ms, first at 150 calls",
@@ -52,7 +52,7 @@ fn interrupted() -> Summary {
     Summary::build(&facts(50, Ending::Cut), &run.calls, &run.turns, &[])
 }
 
-/// Every doubt there is, and calls that failed for several causes.
+/// A run with every flag, and with calls that failed for several causes.
 fn doubted() -> Summary {
     let mut run = Run::default();
     run.good(40)
@@ -102,7 +102,7 @@ fn compared() -> Summary {
     summary(&run, 30, Ending::Finished)
 }
 
-/// As many variants as a scenario may have, with names as long as they may be.
+/// As many variants as a scenario may have, with names of the maximum length.
 fn many_variants() -> Summary {
     let mut summary = compared();
     let variants = summary.variants.clone();
@@ -116,7 +116,7 @@ fn many_variants() -> Summary {
     summary
 }
 
-/// What the scenario of turns that only ask for a stop has.
+/// A run whose turns ask only for a stop.
 fn stops() -> Summary {
     let mut summary = failed();
     let stop = summary.metrics.get(crate::vocab::Metric::Join);
@@ -125,7 +125,7 @@ fn stops() -> Summary {
     summary
 }
 
-/// All at once.
+/// All of these problems in one run.
 fn worst() -> Summary {
     let (doubted, many) = (doubted(), many_gates());
     Summary {
@@ -248,8 +248,8 @@ fn details(summary: &Summary) -> String {
     console::details(summary, screen(100), Some(REPORT))
 }
 
-/// A run's screen has its lines whatever went wrong, and so has the share of it that is left for the
-/// run where a comparison follows, if names are not longer than any that a scenario may have.
+/// The text of a run fits on a screen whatever went wrong, and in the lines that are left for it if
+/// a comparison follows, unless names are longer than a scenario allows.
 #[test]
 fn the_default_view_fits_on_a_screen() {
     for (name, summary) in every() {
@@ -269,13 +269,13 @@ fn the_default_view_fits_on_a_screen() {
 fn lines_fit_the_width_and_hold_no_control_characters() {
     for (name, summary) in every() {
         for width in WIDTHS {
-            // A path is not broken; this one is short.
+            // A path is never wrapped; this one is short.
             let mut texts = vec![console::brief(
                 &summary,
                 screen(width),
                 Some("run/report.html"),
             )];
-            // Tables of every figure need their width.
+            // The tables of `--details` need at least 80 columns.
             if width >= 80 {
                 texts.push(console::details(&summary, screen(width), None));
             }
@@ -295,7 +295,7 @@ fn lines_fit_the_width_and_hold_no_control_characters() {
     }
 }
 
-/// Without its escape sequences.
+/// `text` without its escape sequences.
 fn bare(text: &str) -> String {
     let mut bare = String::new();
     let mut rest = text;
@@ -326,7 +326,7 @@ fn colour_changes_no_text() {
     }
 }
 
-/// Whatever is cut from a screen, it is no figure of what is shown.
+/// No figure is lost or split, however narrow the screen.
 #[test]
 fn wrapping_keeps_every_figure() {
     let figures = |text: &str| {
@@ -379,7 +379,7 @@ fn generator_drift_and_missing_kernel_stamps_are_reported() {
         for text in [text, brief(summary)] {
             let named = text.contains("is the bottleneck") && text.contains("later half +6.1 ms");
             assert_eq!(named, bottleneck, "{name}:\n{text}");
-            let stamped = "1 turn flagged user_space_stamp: the arrival was stamped by loadgen";
+            let stamped = "1 turn flagged user_space_stamp: the arrival was stamped in user space";
             assert_eq!(text.contains(stamped), said, "{name}:\n{text}");
         }
     }
@@ -388,7 +388,7 @@ fn generator_drift_and_missing_kernel_stamps_are_reported() {
 #[test]
 fn a_hint_shared_by_several_reasons_is_shown_once() {
     let text = console::brief(&invalid(), screen(100).with_lines(Screen::ALL), None);
-    assert_eq!(text.matches("many it is good for").count(), 1, "{text}");
+    assert_eq!(text.matches("how many it can carry").count(), 1, "{text}");
     for part in [
         "did not move",
         "7.3 ms late",
@@ -398,7 +398,7 @@ fn a_hint_shared_by_several_reasons_is_shown_once() {
     ] {
         assert!(text.contains(part), "{part}\n{text}");
     }
-    // A gate's own sentence stands with the gate.
+    // A gate's own reason is shown only next to the gate.
     assert_eq!(
         brief(&failed())
             .matches("12 of 72 beyond the bound")

@@ -1,4 +1,4 @@
-//! Counts of turns and calls by outcome, worded alike in every report for people.
+//! Counts of turns and calls by outcome, in the same words in every report for people.
 //!
 //! In: a summary. Out: sentences without a full stop. Invariant: `cut off` and `not run` are
 //! shown only if at least one of the two counts is above zero.

@@ -8,9 +8,9 @@
 use crate::record::{CALL_VERSION, CallOutcome, CallRecord, TURN_VERSION, TurnRecord};
 use std::borrow::Cow;
 
-/// A column of a file: its name, and what a record has there.
+/// A column of a file: its name, and how to get its cell from a record.
 pub(crate) struct Column<R> {
-    /// As it stands in the header.
+    /// Name in the header.
     pub name: &'static str,
     /// Numbers and words of our own as they are; names and text from outside through [`text`].
     cell: for<'a> fn(&'a R) -> Cow<'a, str>,
@@ -106,7 +106,7 @@ pub fn calls(calls: &[CallRecord]) -> String {
 
 fn written<R>(columns: &[Column<R>], records: &[&R]) -> String {
     let mut writer = ::csv::Writer::from_writer(Vec::new());
-    let same = "rows are of one length and are written to memory";
+    let same = "rows have equal lengths and are written to memory";
     writer
         .write_record(columns.iter().map(|column| column.name))
         .expect(same);
@@ -121,7 +121,7 @@ fn written<R>(columns: &[Column<R>], records: &[&R]) -> String {
     String::from_utf8(bytes).expect("every cell is a string")
 }
 
-/// What there is, as it is written; else an empty cell.
+/// The value as text, or an empty cell if there is none.
 fn plain<T: ToString>(value: Option<T>) -> Cow<'static, str> {
     value.map_or(Cow::default(), |value| value.to_string().into())
 }

@@ -1,7 +1,7 @@
-//! Explains what reports name: metrics, terms, doubts.
+//! Explains the names that reports use: metrics, terms, doubts.
 //!
 //! In: a name. Out: its definition, its unit and where it is shown, from the tables that every
-//! report uses. Invariant: whatever a report for people names can be asked for.
+//! report uses. Invariant: every name that a report for people uses can be explained.
 
 use super::Screen;
 use super::definitions::TERMS;
@@ -44,7 +44,7 @@ fn known(text: &str) -> Option<&'static str> {
 /// The explanation of a name, with a final newline.
 ///
 /// # Errors
-/// The known name nearest to one that is not known, if there is one.
+/// If `text` is not a known name: the nearest known name, if there is one.
 pub(crate) fn explain(text: &str, screen: Screen) -> Result<String, Option<&'static str>> {
     let name = known(text).ok_or_else(|| nearest(text, names()))?;
     let mut facts: Vec<(&str, String)> = Vec::new();
@@ -134,7 +134,7 @@ pub(crate) fn list(screen: Screen) -> String {
         }
     }
     lines.push(String::new());
-    let more = "`loadgen explain NAME` has the unit of one, and where it is shown";
+    let more = "`loadgen explain NAME` gives its unit and where it is shown";
     lines.extend(indented(more, 0, screen.width));
     joined(&lines)
 }

@@ -1,15 +1,15 @@
 //! Fits the parts of a text onto a screen.
 //!
-//! In: parts, each a title and items, the weightiest first. Out: lines. Invariants: what is left
-//! out is counted, by kind; of every part that has items, the first is shown, even if the text
-//! is too long then.
+//! In: parts, each with a title and items, the most important first. Out: lines. Invariants: items
+//! that are left out are counted, by kind; the first item of every part is shown, even if the text
+//! is then too long.
 
 use super::text::indented;
 
 /// An item of a part: a gate, a row of a table.
 pub(super) struct Item {
     pub(super) lines: Vec<String>,
-    /// What it is counted as where it is left out; may be empty.
+    /// What it is counted as if it is left out; may be empty.
     pub(super) kind: &'static str,
 }
 
@@ -17,13 +17,13 @@ pub(super) struct Item {
 pub(super) struct Part {
     /// Lines above the items.
     title: Vec<String>,
-    /// The weightiest first, each with the place at which it is shown.
+    /// The most important first, each with the place at which it is shown.
     items: Vec<(usize, Item)>,
-    /// Kinds of the items that are left out, the weightiest first.
+    /// Kinds of the items that are left out, the most important first.
     left_out: Vec<&'static str>,
-    /// Items may be left out.
+    /// Whether items may be left out.
     yields: bool,
-    /// Columns to the left of the line that counts them.
+    /// Indent of the line that counts the items left out.
     indent: usize,
 }
 
@@ -40,12 +40,12 @@ impl Part {
         }
     }
 
-    /// A part whose last items are left out where lines are short.
+    /// A part whose last items are left out if there are too few lines.
     pub(super) fn of(title: Vec<String>, items: Vec<Item>) -> Self {
         Self::placed(title, items.into_iter().enumerate().collect())
     }
 
-    /// A part as by [`Self::of`], whose items are shown in the order of their places.
+    /// Like [`Self::of`], but the items are shown in the order of their places.
     pub(super) fn placed(title: Vec<String>, items: Vec<(usize, Item)>) -> Self {
         Self {
             title,
@@ -61,7 +61,7 @@ impl Part {
         Self { left_out, ..self }
     }
 
-    /// The same, with what is left out counted `indent` columns from the left.
+    /// The same, with the line that counts the items left out indented by `indent`.
     pub(super) fn after(self, indent: usize) -> Self {
         Self { indent, ..self }
     }
@@ -130,10 +130,10 @@ impl Part {
     }
 }
 
-/// The parts one after the other, with as many items as fit in `lines` of `width` columns. The
-/// part with the most lines yields first.
+/// The parts one after another, with as many items as fit in `lines` of `width` columns. The part
+/// with the most lines is shortened first.
 pub(super) fn fit(mut parts: Vec<Part>, lines: usize, width: usize) -> Vec<String> {
-    // What is far too long need not be tried line by line.
+    // Shorten parts that are far too long without measuring after each item.
     for part in parts.iter_mut().filter(|part| part.yields) {
         while part.items.len() > lines.max(1) {
             part.yield_one();

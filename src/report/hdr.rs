@@ -28,12 +28,12 @@ pub(crate) fn log(record: &RunRecord) -> Vec<u8> {
         .add_comment(&format!(
             "Values in microseconds; the maximum of each line in milliseconds. {}.",
             match run.complete {
-                true => "One line a metric, over the whole run",
+                true => "One line per metric, over the whole run",
                 false => "The run is incomplete",
             }
         ))
         .add_comment(&format!(
-            "measurement_version {}: add histograms of the same version only.",
+            "measurement_version {}: merge only histograms of the same version.",
             run.measurement_version
         ))
         .with_max_value_divisor(US_PER_MS);
@@ -51,7 +51,7 @@ pub(crate) fn log(record: &RunRecord) -> Vec<u8> {
         if let Some(histogram) = histogram(samples.measured(metric)) {
             let tag = Tag::new(metric.name());
             log.write_histogram(&histogram, Duration::ZERO, lasted, tag)
-                .expect("to memory, and its bounds are far inside those of the format");
+                .expect("written to memory, with bounds far inside those of the format");
         }
     }
     bytes
@@ -70,7 +70,7 @@ fn histogram(distribution: &Distribution) -> Option<Histogram<u64>> {
         .collect();
     let longest = micros.iter().copied().max()?.clamp(2, LONGEST_US);
     let mut histogram = Histogram::new_with_bounds(1, longest, DIGITS)
-        .expect("bounds that hold low ≥ 1, high ≥ 2·low, digits ≤ 5");
+        .expect("bounds satisfy low ≥ 1, high ≥ 2·low, digits ≤ 5");
     micros
         .into_iter()
         .for_each(|value| histogram.saturating_record(value.min(longest)));

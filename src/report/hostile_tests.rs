@@ -1,4 +1,4 @@
-//! Hostile names and text in every format: none of it breaks out of its place.
+//! Hostile names and text in every format: none of it acts as markup, a formula or a control code.
 
 use super::formats_tests::{files, of, rows, text};
 use super::list::{self, PastRun};
@@ -90,8 +90,8 @@ fn hostile_names_are_escaped_in_every_format() {
     }
 }
 
-/// Every column with text from outside is in the list of the line for pandas, which would take
-/// names like `NA` or `1e5` for something else.
+/// Every column with text from outside is in the documented list for pandas, which would otherwise
+/// not read names like `NA` or `1e5` as text.
 #[test]
 fn the_documented_pandas_line_reads_names_as_text() {
     let mut record = hostile("=x");

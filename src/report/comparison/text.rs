@@ -1,8 +1,8 @@
 //! A comparison as text for people.
 //!
-//! In: a comparison, the screen. Out: at most as many lines as the screen has. Invariants: of each
-//! pair of runs the weightiest differences are shown and the others counted; a row is no wider than
-//! the screen: where figures do not fit beside each other, they are told one after the other.
+//! In: a comparison, the screen. Out: at most as many lines as the screen has. Invariants: each
+//! pair of runs shows its most important differences and counts the others; a row is no wider than
+//! the screen: figures that do not fit side by side are listed one after another.
 
 use super::{Compared, Pair};
 use crate::record::LagNeeded;
@@ -17,12 +17,12 @@ use crate::vocab::Metric;
 const KEY: usize = 14;
 /// Maximum length of a displayed name, in characters.
 const LONGEST_NAME: usize = 120;
-/// Maximum length of a difference in what was run.
+/// Maximum length of a displayed difference between the settings of two runs.
 const LONGEST: usize = 240;
-/// Figures of a pair that are told where every pair has a line.
+/// Number of figures shown for each pair when every pair has only a sentence.
 const TOLD: usize = 2;
 
-/// Renders the comparison, with a final newline; whole on a screen of [`Screen::ALL`] lines.
+/// Renders the comparison, with a final newline; in full if the screen has [`Screen::ALL`] lines.
 pub(crate) fn render(compared: &Compared, screen: Screen) -> String {
     let columns = columns(compared, screen.width);
     let mut parts = Vec::new();
@@ -47,7 +47,7 @@ pub(crate) fn render(compared: &Compared, screen: Screen) -> String {
     joined(&lines)
 }
 
-/// The verdict on a pair and its names, with the text after them.
+/// The verdict on a pair and the names of its runs, followed by `further`.
 fn head(pair: &Pair, further: &str, screen: Screen) -> Vec<String> {
     let change = pair.change();
     let word = format!("{:<KEY$}", change.name().to_uppercase());
@@ -111,7 +111,7 @@ fn figures(pair: &Pair) -> impl Iterator<Item = (&str, &Difference)> {
     all.flat_map(|c| c.differences.iter().map(|d| (c.metric.as_str(), d)))
 }
 
-/// Which figures matter most; those with the largest numbers are left out first.
+/// Rank by importance; the figures with the largest rank are left out first.
 fn weight(metric: &str, change: Change) -> usize {
     match change {
         Change::Regressed => 0,
@@ -122,7 +122,7 @@ fn weight(metric: &str, change: Change) -> usize {
     }
 }
 
-/// Every pair in a sentence, where there are too many for tables.
+/// One sentence for each pair, for when there are too many pairs for tables.
 fn overview(compared: &Compared, screen: Screen) -> Part {
     let mut pairs: Vec<&Pair> = compared.pairs.iter().collect();
     pairs.sort_by_key(|pair| weight("", pair.change()));
@@ -221,7 +221,7 @@ impl Row {
     }
 }
 
-/// The columns of all rows; `None` if they do not fit into `width`.
+/// The columns of all rows; `None` if they do not fit in `width`.
 fn columns(compared: &Compared, width: usize) -> Option<Columns<8>> {
     let rows = compared.pairs.iter().flat_map(figures);
     let rows = rows.map(|(metric, difference)| Row::of(metric, difference).0);

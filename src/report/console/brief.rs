@@ -1,8 +1,8 @@
-//! The screen that a run ends with.
+//! The screen that is shown at the end of a run.
 //!
 //! In: a summary, the screen, where the report is. Out: at most as many lines as the screen has,
-//! unless names and messages from outside are longer than any that loadgen makes. Invariants: of
-//! gates beyond a handful, those that do not hold are shown and the others counted; whatever else
+//! unless names and messages from outside are longer than any of loadgen's own. Invariants: of more
+//! than a handful of gates, those that do not hold are shown and the others counted; whatever else
 //! is left out is counted too.
 
 use super::page::{GATE_INDENT, KEY, Page, gate_head, section};
@@ -15,7 +15,7 @@ use crate::report::text::{beside, grouped};
 use crate::report::{Screen, counts, variants, words};
 use crate::vocab::Visibility;
 
-/// As many gates are shown one by one, whatever became of them.
+/// Up to this many gates are shown one by one, whatever their results.
 const HANDFUL: usize = 5;
 
 /// The screen as one string, with a final newline. `report`: the path of the report, or of the
@@ -72,7 +72,7 @@ fn gates(gates: &[GateResult], screen: Screen) -> Part {
     Part::placed(section("gates", screen), items.collect()).and(counted.collect())
 }
 
-/// Which answers matter most; the first least can be left out.
+/// Rank by importance; the answers with the largest rank are left out first.
 fn weight(answer: GateAnswer) -> usize {
     match answer {
         GateAnswer::Fail => 0,
@@ -92,8 +92,8 @@ fn row(gate: &GateResult, screen: Screen) -> Item {
     }
 }
 
-/// `ttfa` with its intervals, and other latencies that are only measured where a scenario asks for
-/// them, in a line each.
+/// `ttfa` with its intervals, and one line for each of the latencies that are measured only if the
+/// scenario asks for them.
 fn latencies(summary: &Summary, screen: Screen) -> Part {
     let others = summary.metrics.latencies();
     let others = others.filter(|(metric, latency)| {

@@ -1,7 +1,7 @@
 //! Every figure of a run, for `--details`.
 //!
-//! In: a summary, the screen, where the report is. Out: lines; as many as there are figures.
-//! Invariant: what is shown by default is here too.
+//! In: a summary, the screen, where the report is. Out: lines, however many they are.
+//! Invariant: everything that is shown by default is shown here too.
 
 use super::page::{GATE_INDENT, KEY, LONGEST_NAME, Page, gate_head};
 use super::{head, ttfa, wrong};
@@ -12,11 +12,11 @@ use crate::report::{Screen, counts, definitions, variants, words};
 
 /// Maximum number of steady spans listed.
 const SPANS: usize = 6;
-/// Width of the names of latencies, with their indent.
+/// Width of the names of latencies, including their indent.
 const NAMES: usize = 15;
-/// Width of the terms that are defined, with their indent.
+/// Width of the defined terms, including their indent.
 const DEFINITIONS: usize = 18;
-/// Columns of each figure of a latency where there is room for them.
+/// Width of each figure of a latency, if the screen is wide enough.
 const FIGURE: usize = 10;
 
 /// Everything as one string, with a final newline. `report`: the path of the report, or of the
@@ -41,7 +41,7 @@ pub(crate) fn render(summary: &Summary, screen: Screen, report: Option<&str>) ->
     details.0.into_text()
 }
 
-/// A latency's name, its number of values, its figures.
+/// A latency's name, its number of values, and its figures.
 type Row = (&'static str, String, [String; 7]);
 
 fn rows(metrics: &Metrics) -> Vec<Row> {
@@ -75,7 +75,7 @@ impl Details {
         }
     }
 
-    /// A table of latencies, as wide as its figures need where the screen is narrow.
+    /// Adds a table of latencies; on a narrow screen its columns are only as wide as their figures.
     fn table(&mut self, title: &str, rows: Vec<Row>) {
         let heads = ["min", "mean", "p50", "p90", "p95", "p99", "max"].map(str::to_owned);
         let figures = rows.iter().flat_map(|(.., cells)| cells);
@@ -190,7 +190,7 @@ impl Details {
         let late = &generator.tick_lateness_ms;
         self.0.lines.push(String::new());
         let (p50, p99, max) = (late.p50, late.p99, late.max);
-        let ticks = format!("ticks late by p50 {p50:.1}, p99 {p99:.1}, max {max:.1} ms");
+        let ticks = format!("send lateness p50 {p50:.1}, p99 {p99:.1}, max {max:.1} ms");
         self.0.entry("generator", &ticks);
         let limit = generator.cpu_limit_cores.map(|c| format!(" of {c}"));
         self.0.entry(
@@ -215,7 +215,7 @@ impl Details {
         }
         if let Some(bias) = s.bias_ms {
             text += &format!(
-                ": ttfa_wire less the truth {bias:+.2} ms, off by p50 {}, worst {} ms",
+                ": ttfa_wire minus the true latency {bias:+.2} ms, absolute error p50 {}, max {} ms",
                 hundredths(s.p50_abs_ms),
                 hundredths(s.max_abs_ms)
             );

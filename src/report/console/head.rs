@@ -37,7 +37,7 @@ fn title(page: &mut Page, summary: &Summary) {
     }
 }
 
-/// Adds what was run, when, for how long, and what was done to the packets.
+/// Adds what was run, when, for how long, and with how much deliberate packet loss.
 fn facts(page: &mut Page, summary: &Summary) {
     let run = &summary.run;
     let facts = format!(

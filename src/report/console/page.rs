@@ -10,16 +10,16 @@ use crate::report::{Screen, Style, words};
 pub(super) const KEY: usize = 12;
 /// Maximum length of a name from outside; longer ones are truncated.
 pub(super) const LONGEST_NAME: usize = 60;
-/// Indent of what stands beside a gate's answer.
+/// Indent of the text beside a gate's answer.
 pub(super) const GATE_INDENT: usize = 13;
-/// Maximum length of a gate's name, in characters: longer than metric, variant and expression.
+/// Maximum length of a gate's name, in characters: enough for metric, variant and expression.
 const LONGEST_GATE: usize = 200;
 /// Maximum length of a message from outside.
 pub(super) const LONGEST_MESSAGE: usize = 400;
 
-/// Maximum length of a path, in characters; it is as long as systems allow.
+/// Maximum length of a path, in characters: the longest that operating systems allow.
 const LONGEST_PATH: usize = 4_096;
-/// Where there is more to read.
+/// Where to find more.
 const FURTHER: &str =
     "`loadgen report --details RUN_DIR`: every figure; `loadgen explain NAME`: what one means";
 
@@ -53,18 +53,18 @@ impl Page {
         self.beside(&key, text, KEY);
     }
 
-    /// Adds a text beside a key that takes `indent` columns.
+    /// Adds text beside a key that takes `indent` columns.
     pub(super) fn beside(&mut self, key: &str, text: &str, indent: usize) {
         self.lines
             .extend(beside(key, text, indent, self.screen.width));
     }
 
-    /// Adds a text of which every line is indented.
+    /// Adds text with every line indented.
     pub(super) fn indented(&mut self, text: &str, indent: usize) {
         self.lines.extend(indented(text, indent, self.screen.width));
     }
 
-    /// Adds where the report is, on a line of its own: a path that is broken cannot be copied.
+    /// Adds the report's path, on a line of its own: a wrapped path cannot be copied.
     pub(super) fn place(&mut self, report: Option<&str>) {
         let Some(report) = report else { return };
         let key = self.screen.style.head(&format!("{:<KEY$}", "report"));

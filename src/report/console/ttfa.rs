@@ -1,9 +1,9 @@
-//! The quantiles of `ttfa` with their intervals: of all turns, as gates see them, and of those
-//! that were replied to.
+//! The quantiles of `ttfa` with their intervals: of all turns, as gates use them, and of the
+//! replied turns.
 //!
-//! In: a summary. Out: lines. Invariants: figures stand beside each other where the screen is wide
-//! enough, and below each other where it is not; the turns that were replied to are left out where
-//! they are all turns.
+//! In: a summary. Out: lines. Invariants: the two columns stand side by side if the screen is wide
+//! enough, and one below the other if not; the column of replied turns is left out if it would
+//! repeat the other.
 
 use super::page::section;
 use crate::record::{Ms, Quantiles, Summary};

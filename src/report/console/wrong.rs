@@ -1,7 +1,7 @@
 //! What looks wrong with a run, and what to do about it.
 //!
-//! In: a summary. Out: findings, the weightiest first, each with a hint where there is something to
-//! do. Invariant: what a gate says is not said again.
+//! In: a summary. Out: findings, the most serious first, each with a hint if there is something to
+//! do. Invariant: what a gate says is not repeated.
 
 use super::page::{LONGEST_MESSAGE, LONGEST_NAME};
 use crate::record::{FailureGroup, ReasonKind, Summary};
@@ -38,8 +38,8 @@ fn finding(text: impl Into<String>, hint: &str) -> Finding {
     }
 }
 
-/// Why the verdict is what it is, as far as that is not a gate's; a hint that several reasons share
-/// comes once.
+/// The reasons for the verdict, except those that gates give; a hint that several reasons share is
+/// given once.
 pub(super) fn reasons(summary: &Summary) -> Vec<Finding> {
     let mut given: Vec<&str> = Vec::new();
     let reasons = summary.verdict.reasons_of_the_run();
@@ -57,10 +57,10 @@ pub(super) fn reasons(summary: &Summary) -> Vec<Finding> {
 fn what_to_do(kind: ReasonKind) -> &'static str {
     match kind {
         ReasonKind::Unasked => {
-            "add `thresholds:` to the scenario, or say --threshold 'ttfa: p(95)<1500ms'"
+            "add `thresholds:` to the scenario, or pass --threshold 'ttfa: p(95)<1500ms'"
         }
         ReasonKind::Generator => {
-            "make fewer calls at once from this machine, or give it more cores; `loadgen calibrate` measures how many it is good for"
+            "make fewer calls at once from this machine, or give it more cores; `loadgen calibrate` measures how many it can carry"
         }
         ReasonKind::Hung => {
             "look at this machine's memory and disks; a warning above names the part"
@@ -143,7 +143,7 @@ fn outcomes(summary: &Summary) -> Vec<Finding> {
     findings
 }
 
-/// Flagged turns, by flag; what a later release flags has only its name.
+/// Flagged turns, by flag; a flag of a later release has only its name.
 fn doubts(summary: &Summary) -> Vec<Finding> {
     let flagged = flags::found(&summary.flags).into_iter();
     let flagged = flagged.map(|(name, turns, meaning)| {
