@@ -43,7 +43,7 @@ fn code(text: &str, longest: usize) -> String {
 
 /// Escapes every character that could be markup as a numeric entity, which also works inside
 /// tables. Escapes `://` and `www.` too, so that addresses do not become links. The result has
-/// at most `longest` + [`ESCAPES`] characters and is cut with an ellipsis.
+/// at most `longest` + [`ESCAPES`] characters and is truncated with an ellipsis.
 fn escaped(text: &str, longest: usize) -> String {
     let text = clean(text, longest);
     let mut out = String::new();
@@ -275,7 +275,7 @@ fn failures(summary: &Summary) -> String {
             escaped(&failure.hint, LONGEST_MESSAGE),
         ]
     });
-    let heads = ["failed calls", "cause", "the first of them", "hint"];
+    let heads = ["failed calls", "cause", "first message", "hint"];
     table(&heads, rows.collect())
 }
 

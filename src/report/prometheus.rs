@@ -22,7 +22,7 @@ mod labels;
 pub(crate) use labels::CallState;
 use labels::{OfCause, OfDirection, OfOutcome, OfQuantile, OfState, OfVariant, STATES};
 
-/// Upper bounds of the latency buckets, in seconds: 7 to 25 % apart where replies are.
+/// Upper bounds of the latency buckets, in seconds: 7 to 25 % apart in the range of most replies.
 pub(crate) const BUCKETS: [f64; 32] = [
     0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.9,
     1.0, 1.1, 1.2, 1.35, 1.5, 1.75, 2.0, 2.5, 3.0, 3.5, 4.0, 5.0, 6.0, 8.0, 10.0,
@@ -54,7 +54,7 @@ pub(crate) struct GeneratorHealth {
     pub tick_lateness: [Duration; 3],
     /// Lateness of signalling's timers: median, 99th percentile, maximum.
     pub signalling_lateness: [Duration; 3],
-    /// Packets dropped because our own sockets had no room for them.
+    /// Packets dropped because our own sockets were full.
     pub own_drops: u64,
     /// Packets that the operating system refused to send.
     pub send_errors: u64,
@@ -66,7 +66,7 @@ pub(crate) struct GeneratorHealth {
     pub behind: u64,
     /// Packets sent that the other side reported as not received.
     pub lost_upstream: u64,
-    /// Events of connections that their calls did not get.
+    /// Connection events that did not reach their calls.
     pub events_lost: u64,
     /// RTP packets sent.
     pub packets_out: u64,
@@ -98,7 +98,7 @@ const USELESS: [(&str, &str); 5] = [
     ),
     (
         "loadgen_events_lost",
-        "Events of connections that their calls did not get",
+        "Connection events that did not reach their calls",
     ),
 ];
 
@@ -134,7 +134,7 @@ pub(crate) struct PrometheusMetrics {
     signalling: Lateness,
     own_drops: Counter,
     send_errors: Counter,
-    /// Counts of packets and events that were of no use, in the order of [`GeneratorHealth::useless`].
+    /// Counts of useless packets and events, in the order of [`GeneratorHealth::useless`].
     useless: [Counter; 5],
     packets: Count<OfDirection>,
     cpu: Counter<f64, AtomicU64>,
@@ -180,7 +180,7 @@ impl PrometheusMetrics {
             ("version", version),
         ];
         let labels = labels.map(|(name, value)| (name, bounded(value))).to_vec();
-        let help = "The run that is going on";
+        let help = "The current run";
         metrics
             .registry
             .register("loadgen_run", help, Info::new(labels));
@@ -204,15 +204,15 @@ impl PrometheusMetrics {
 
     fn register_calls(&mut self) {
         let r = &mut self.registry;
-        let help = "Calls under way by state, warm-up calls too";
+        let help = "Calls under way by state, including warm-up calls";
         r.register("loadgen_calls", help, self.calls.clone());
-        let help = "Calls at once that the load asks for now, or allows where calls arrive";
+        let help = "Concurrency that the load asks for now, or allows in an open model";
         r.register("loadgen_target_calls", help, self.target.clone());
         for (name, help, family) in [
             ("offered", "whose planned start has come", &self.offered),
-            ("started", "that began", &self.started),
-            ("dropped", "that could not begin", &self.dropped),
-            ("completed", "that ended well", &self.completed),
+            ("started", "that started", &self.started),
+            ("dropped", "that could not start", &self.dropped),
+            ("completed", "that completed", &self.completed),
             ("cut_off", "that the end of the run cut off", &self.cut_off),
         ] {
             let (name, help) = (
@@ -227,15 +227,15 @@ impl PrometheusMetrics {
 
     fn register_generator(&mut self) {
         let r = &mut self.registry;
-        let help = "Planned send to handed to the kernel, since the run began";
+        let help = "Send lateness since the run began: planned send to hand-over to the kernel";
         let lateness = self.lateness.clone();
         r.register_with_unit("loadgen_tick_lateness", help, Unit::Seconds, lateness);
         let help = "How late the timers of signalling fired, since the run began";
         let lateness = self.signalling.clone();
         r.register_with_unit("loadgen_signalling_lateness", help, Unit::Seconds, lateness);
-        let help = "Packets that found no room in the generator's own sockets";
+        let help = "Packets dropped because the generator's own sockets were full";
         r.register("loadgen_own_drops", help, self.own_drops.clone());
-        let help = "Packets that the system would not take";
+        let help = "Packets that the operating system refused to send";
         r.register("loadgen_send_errors", help, self.send_errors.clone());
         for ((name, help), counter) in USELESS.into_iter().zip(&self.useless) {
             r.register(name, help, counter.clone());

@@ -1,6 +1,6 @@
 //! What a text for people is laid out for: colours, width, lines.
 //!
-//! In: what the caller knows of the terminal. Out: bounds for the layout. Invariant: a text is
+//! In: what the caller knows about the terminal. Out: bounds for the layout. Invariant: a text is
 //! never laid out for less than [`Screen::NARROWEST`] columns; a narrower terminal wraps it itself.
 
 use super::Style;
@@ -17,13 +17,13 @@ pub(crate) struct Screen {
 }
 
 impl Screen {
-    /// Columns of what is no terminal.
+    /// Columns to assume if the output is not a terminal.
     pub(crate) const WIDTH: usize = 100;
     /// The fewest columns that a text is laid out for.
     pub(crate) const NARROWEST: usize = 40;
-    /// The most columns used of a wide terminal: longer lines are hard to read.
+    /// The most columns used on a wide terminal: longer lines are hard to read.
     pub(crate) const WIDEST: usize = 120;
-    /// Lines of a screen.
+    /// Lines to assume for a screen.
     pub(crate) const LINES: usize = 40;
     /// Lines of a text that shows everything.
     pub(crate) const ALL: usize = usize::MAX;

@@ -1,7 +1,7 @@
 //! Styles the text of a report, with or without colour.
 //!
-//! In: text. Out: text, styled or not. Invariant: the words are
-//! the same without colour, so that nothing is conveyed by colour alone.
+//! In: text. Out: text, styled or not. Invariant: the words are the same without colour, so that
+//! nothing is conveyed by colour alone.
 
 use anstyle::{AnsiColor, Effects};
 

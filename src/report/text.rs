@@ -7,7 +7,7 @@ use crate::vocab::acts;
 use unicode_width::UnicodeWidthStr as _;
 
 /// Escapes, as in a Rust literal (`\u{…}`, `\n`), every character that a terminal acts on or that
-/// hides or reorders others. At most `longest` characters, cut with an ellipsis.
+/// hides or reorders others. At most `longest` characters, truncated with an ellipsis.
 pub(super) fn clean(text: &str, longest: usize) -> String {
     let mut out = String::new();
     let mut len = 0;
@@ -31,25 +31,25 @@ pub(super) fn clean(text: &str, longest: usize) -> String {
     out
 }
 
-/// Columns that a text takes on a terminal: two for a wide character, none for one that joins
-/// another.
+/// Columns that a text takes on a terminal: two for a wide character, none for a combining
+/// one.
 pub(super) fn width(text: &str) -> usize {
     text.width()
 }
 
-/// `text`, filled up with spaces to `columns`.
+/// `text`, padded with spaces to `columns`.
 pub(super) fn padded(text: &str, columns: usize) -> String {
     let fill = columns.saturating_sub(width(text));
     format!("{text}{:fill$}", "")
 }
 
-/// `text` behind spaces up to `columns`.
+/// `text`, padded on the left with spaces to `columns`.
 pub(super) fn padded_left(text: &str, columns: usize) -> String {
     let fill = columns.saturating_sub(width(text));
     format!("{:fill$}{text}", "")
 }
 
-/// Lines as one text, without spaces at their ends and with a final newline.
+/// Lines as one text, without trailing spaces and with a final newline.
 pub(super) fn joined(lines: &[String]) -> String {
     let lines = lines.iter().map(|line| line.trim_end());
     lines.map(|line| format!("{line}\n")).collect()
@@ -89,7 +89,7 @@ pub(super) fn beside(key: &str, text: &str, indent: usize, columns: usize) -> Ve
     lines.into_iter().enumerate().map(line).collect()
 }
 
-/// The words of a text; an interval is one, and so is a number with its unit, if they fit.
+/// The words of a text; an interval counts as one, and so does a number with its unit, if they fit.
 fn parts(text: &str, columns: usize) -> Vec<String> {
     let mut parts: Vec<String> = Vec::new();
     for word in text.split_whitespace() {
@@ -215,7 +215,7 @@ mod tests {
             let cleaned = clean(&text, width);
             prop_assert!(cleaned.chars().count() <= width && !cleaned.chars().any(acts));
             let lines = wrap(&text, width);
-            // One wide character is the least that a line holds.
+            // A line holds at least one character, which may be wide.
             prop_assert!(lines.iter().all(|l| super::width(l) <= width.max(2)));
             // Nothing but white space is lost.
             let letters = |s: &str| s.chars().filter(|c| !c.is_whitespace()).collect::<String>();

@@ -1,23 +1,23 @@
-//! The variants of a run, ranked, with how much later than the first the others reply.
+//! The variants of a run, ranked, with how much later the others reply than the first.
 //!
 //! In: ranked variants, the width of the screen. Out: lines; none unless the run has several
 //! variants. Invariants: turns without a reply count as ∞ in every figure; a row is no wider than
-//! the screen: where figures do not fit beside each other, they are told one after the other.
+//! the screen: figures that do not fit side by side are listed one after another.
 
 use super::columns::Columns;
 use super::figures::{interval, possibly_infinite};
 use super::text::{clean, wrap};
 use crate::record::{Behind, Lag, LagVerdict, Ms, Span, VariantSummary};
 
-/// Maximum length of a name, in characters: longer than any that a scenario may have.
+/// Maximum length of a name, in characters: longer than a scenario allows.
 const NAME: usize = 120;
-/// Indent of what stands below a variant's name.
+/// Indent of the lines below a variant's name.
 const INDENT: usize = 6;
 
 /// The ranking.
 pub(super) struct Table {
     pub(super) title: String,
-    /// The line above the rows, where they are columns.
+    /// The line above the rows, if they are aligned in columns.
     pub(super) head: Option<String>,
     /// The lines of each variant.
     pub(super) rows: Vec<Vec<String>>,
@@ -36,7 +36,7 @@ pub(super) fn table(variants: &[VariantSummary], columns: usize) -> Table {
     ];
     let heads = heads.map(str::to_owned);
     let cells: Vec<[String; 7]> = variants.iter().map(cells).collect();
-    // An interval stands to the right of its figure.
+    // Intervals are left-aligned, next to their figures.
     let right = std::array::from_fn(|nth| !matches!(nth, 0 | 4 | 6));
     let aligned = Columns::of(cells.iter().chain([&heads]), right);
     let aligned = Some(aligned).filter(|aligned| INDENT + aligned.width() <= columns);

@@ -22,7 +22,7 @@ pub(crate) fn answer(answer: GateAnswer) -> &'static str {
     }
 }
 
-/// `text` in the colour of what became of the gate.
+/// `text` in the colour of the gate's verdict.
 pub(super) fn dressed(gate: &GateResult, text: &str, style: Style) -> String {
     match gate.verdict {
         GateVerdict::Passed => style.good(text),
@@ -58,7 +58,7 @@ pub(super) fn verdict(summary: &Summary) -> String {
             format!("{hold}, and the run is valid: {believed}.")
         }
         Status::Failed if summary.verdict.ended_by.is_some() => {
-            "A gate ended the run before its time.".to_owned()
+            "A gate ended the run early.".to_owned()
         }
         Status::Failed => {
             let valid = match summary.verdict.against_the_run() {
@@ -77,7 +77,7 @@ pub(super) fn verdict(summary: &Summary) -> String {
         ),
         Status::Invalid => "These figures are not to be trusted, for the reasons below.".to_owned(),
         Status::Stopped => {
-            "Stopped before its end: the figures are of what had happened by then.".to_owned()
+            "Stopped early: the figures cover only what had happened by then.".to_owned()
         }
         Status::Error => "The run could not be carried out.".to_owned(),
     }
@@ -174,7 +174,7 @@ mod tests {
                 false,
                 70,
                 vec![&holds],
-                "A gate ended the run before its time.",
+                "A gate ended the run early.",
             ),
             (
                 finished(),

@@ -81,7 +81,7 @@ fn chart(shown: &[(&str, [Ms; 4], Ms)]) -> Chart {
     Chart {
         id: "parts-chart",
         title: "The parts of a ttfa",
-        caption: "Of the very turns that are the quantiles of the replied ones, as their callers saw them from outside the agent.".to_owned(),
+        caption: "The turns that are the quantiles of the replied turns, as their callers observed them from outside the agent.".to_owned(),
         legend: used.iter().map(|i| (PARTS[*i].1, PARTS[*i].0)).collect(),
         heads,
         rows: shown.iter().map(row).collect(),

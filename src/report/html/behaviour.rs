@@ -33,14 +33,14 @@ pub(super) fn interruptions(view: &View<'_>) -> Option<Section> {
     let body = html! {
         @if !stop.is_empty() {
             p {
-                "Callers spoke into the agent's words " b { (plural(stop.len(), "time")) } ": it fell silent "
+                "Callers interrupted the agent " b { (plural(stop.len(), "time")) } "; it stopped "
                 b { (plural(stopped, "time")) } "."
             }
-            (times("From the caller's first word to the agent's last, in ms", "stop", stop.iter().filter_map(|t| t.stop_ms)))
+            (times("From the start of the caller's speech to the agent's last sound, in ms", "stop", stop.iter().filter_map(|t| t.stop_ms)))
         }
         @if !ignore.is_empty() {
             p {
-                "It was to carry on " b { (plural(ignore.len(), "time")) } ", and did "
+                "The agent was expected to carry on " b { (plural(ignore.len(), "time")) } ", and did "
                 b { (plural(replied(&ignore), "time")) } "."
             }
         }
@@ -61,7 +61,7 @@ pub(super) fn early(view: &View<'_>) -> Option<Section> {
     let body = html! {
         p {
             "In " b { (plural(early.len(), "turn")) } " the agent was audible before the caller had finished. "
-            "That is no latency: these turns are in no quantile."
+            "That is not a latency: these turns are in no quantile."
         }
         (times("How long before the end of speech, in ms", "early", early.iter().filter_map(|t| t.early_by_ms)))
         p.note {

@@ -28,7 +28,7 @@ pub(super) fn draw(plot: &Plot) -> Drawn {
     let mut svg = String::new();
     let hits = {
         let root = SVGBackend::with_string(&mut svg, (plot.width, height)).into_drawing_area();
-        paint(plot, &root).expect("a string takes all that is drawn")
+        paint(plot, &root).expect("drawing into a string cannot fail")
     };
     let inside = svg
         .split_once('>')
@@ -167,7 +167,7 @@ fn paint_layer(chart: &mut Chart<'_, '_>, layer: &Layer, x: &Range<f64>, top: f6
             chart.draw_series(boxes.iter().map(|b| filled(*b, *ink)))?;
         }
         Layer::Wave(levels, middle, ink) => {
-            // Draw silence as a line, too.
+            // Draw silence as a line too.
             let edge = |(x, level): &(f64, f64), side| (*x, middle + side * level.max(0.02) * 0.44);
             let upper = levels.iter().map(|l| edge(l, 1.0));
             let lower = levels.iter().rev().map(|l| edge(l, -1.0));
@@ -272,10 +272,10 @@ mod tests {
     fn degenerate_ranges_are_drawn() {
         for (name, x) in [
             ("usual", 0.0..10.0),
-            ("nothing differs", 3.0..3.0),
+            ("empty", 3.0..3.0),
             ("backwards", 3.0..1.0),
-            ("endless", 0.0..f64::INFINITY),
-            ("no number", f64::NAN..1.0),
+            ("infinite", 0.0..f64::INFINITY),
+            ("not a number", f64::NAN..1.0),
         ] {
             let layers = vec![
                 Layer::Dots(vec![(1.0, 0.5)], Ink::Main),

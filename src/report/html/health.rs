@@ -44,7 +44,7 @@ fn network_rows(summary: &Summary) -> Vec<(&'static str, String)> {
             .map_or_else(String::new, |b| format!(", in bursts of {b} on average"));
         let share = network.loss * 100.0;
         rows.push((
-            "Loss, on purpose",
+            "Deliberate loss",
             format!("callers drop {share} % of the agent's packets{bursts}"),
         ));
     }
@@ -85,7 +85,7 @@ fn flags(summary: &Summary) -> Vec<(String, usize, String)> {
 pub(super) fn generator(view: &View<'_>) -> Option<Section> {
     let summary = view.complete.then_some(view.summary)?;
     let body = html! {
-        p.note { "Where loadgen itself is too late, a run is invalid, not slow." }
+        p.note { "If loadgen itself is too late, the run is invalid, not slow." }
         (list(&generator_rows(&summary.generator)))
         @if let Some(sentinels) = &summary.sentinels { (self::sentinels(sentinels)) }
     };
@@ -103,7 +103,7 @@ fn processor(g: &Generator) -> String {
     }
     if let Some(share) = g.throttled {
         text += &format!(
-            ", stopped for reaching it in {:.1} % of the periods",
+            ", throttled at that limit in {:.1} % of the periods",
             share * 100.0
         );
     }
@@ -115,9 +115,9 @@ fn generator_rows(g: &Generator) -> Vec<(&'static str, String)> {
     let late =
         |l: &TickLateness| format!("p50 {:.1}, p99 {:.1}, max {:.1} ms", l.p50, l.p99, l.max);
     let mut rows = vec![
-        ("Ticks late by", late(&g.tick_lateness_ms)),
-        ("Packets waited in its sockets", late(&g.receive_wait_ms)),
-        ("Signalling late by", late(&g.signalling_lateness_ms)),
+        ("Send lateness", late(&g.tick_lateness_ms)),
+        ("Wait in its receive buffers", late(&g.receive_wait_ms)),
+        ("Signalling lateness", late(&g.signalling_lateness_ms)),
         ("Processor", processor(g)),
         (
             "Memory",
@@ -142,10 +142,13 @@ fn generator_rows(g: &Generator) -> Vec<(&'static str, String)> {
         ));
     }
     if g.own_drops > 0 {
-        rows.push(("Packets without room in its sockets", grouped(g.own_drops)));
+        rows.push((
+            "Packets dropped by full receive buffers",
+            grouped(g.own_drops),
+        ));
     }
     for (what, count) in [
-        ("Audio packets heard by nobody", g.packets_unheard),
+        ("Audio packets of no known track", g.packets_unheard),
         (
             "Media datagrams that failed authentication",
             g.packets_unauthenticated,
@@ -153,7 +156,7 @@ fn generator_rows(g: &Generator) -> Vec<(&'static str, String)> {
         ("Audio packets that had arrived before", g.packets_repeated),
         ("Audio packets too far behind", g.packets_behind),
         ("Callers' packets lost upstream", g.packets_lost_upstream),
-        ("Events of connections lost", g.events_lost),
+        ("Connection events lost", g.events_lost),
     ] {
         if count > 0 {
             rows.push((what, grouped(count)));
@@ -177,25 +180,25 @@ fn generator_rows(g: &Generator) -> Vec<(&'static str, String)> {
 fn sentinels(s: &Sentinels) -> Markup {
     let mut rows = vec![
         ("Calls", grouped(s.calls as u64)),
-        ("Turns with a known truth", grouped(s.turns as u64)),
+        ("Turns with a known true latency", grouped(s.turns as u64)),
     ];
     if s.unmatched > 0 {
         rows.push(("Turns without a figure", grouped(s.unmatched as u64)));
     }
     if let Some(bias) = s.bias_ms {
         rows.push((
-            "ttfa_wire less the truth",
+            "ttfa_wire minus the true latency",
             format!("{bias:+.2} ms on average"),
         ));
         let (p50, max) = (hundredths(s.p50_abs_ms), hundredths(s.max_abs_ms));
-        rows.push(("Off by", format!("p50 {p50}, worst {max} ms")));
+        rows.push(("Absolute error", format!("p50 {p50}, max {max} ms")));
     }
     if let Some(shift) = s.shift_ms {
         rows.push(("Later half of the run", format!("{shift:+.1} ms")));
     }
     html! {
         h3 { "Sentinels" }
-        p.note { "Calls to a reference agent whose truth is known, made while the run went on." }
+        p.note { "Calls to a reference agent whose true latency is known, made during the run." }
         @if s.moved {
             p.warning {
                 strong { "Their error moved by more than 5 ms. " }

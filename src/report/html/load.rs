@@ -107,7 +107,7 @@ fn chart(turns: &[(usize, Ms)], groups: &BTreeMap<usize, Vec<Ms>>, width: usize)
         id: "against-load",
         title: "Latency against calls at once",
         caption: format!(
-            "Replied turns by how many calls were under way when the caller had finished speaking. Groups of fewer than {LEAST} turns show no p95."
+            "Replied turns by the number of calls under way when the caller finished speaking. Groups of fewer than {LEAST} turns show no p95."
         ),
         legend,
         heads: vec!["calls at once", "turns", "p50, ms", "p95, ms", "max, ms"],

@@ -2,7 +2,7 @@
 //!
 //! In: the record of a run. Out: one self-contained HTML file that works offline. Invariants: all
 //! text from outside is escaped (maud does it; JSON in the page has no character with a meaning
-//! in HTML); the page's policy lets it run only its own script and load only sounds beside it;
+//! in HTML); the page's policy lets it run only its own script and load only sounds next to it;
 //! charts draw groups, so that their size hardly depends on the number of turns.
 
 mod anatomy;
@@ -52,7 +52,7 @@ pub(crate) fn render(record: &RunRecord) -> String {
                 style { (PreEscaped(STYLE)) }
             }
             body {
-                a.skip href="#main" { "To the report" }
+                a.skip href="#main" { "Skip to the report" }
                 (contents(&sections))
                 main #main {
                     (top::head(view))
@@ -62,7 +62,7 @@ pub(crate) fn render(record: &RunRecord) -> String {
                             (section.body)
                         }
                     }
-                    footer { p { "Every figure is of the same record as summary.json and turns.csv of this run." } }
+                    footer { p { "Every figure comes from the same record as summary.json and turns.csv of this run." } }
                 }
                 div #tip role="status" aria-live="polite" hidden {}
                 script { (PreEscaped(SCRIPT)) }
@@ -84,7 +84,7 @@ fn contents(sections: &[Section]) -> Markup {
 }
 
 /// The content security policy. It allows the page's own script and style, by their hashes, and
-/// sounds that lie beside the page; nothing else.
+/// sounds next to the page; nothing else.
 fn policy() -> String {
     let hash = |text: &str| STANDARD.encode(Sha256::digest(text));
     format!(

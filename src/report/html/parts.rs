@@ -35,7 +35,7 @@ pub(super) fn sections(view: &View<'_>) -> Vec<Section> {
 }
 
 fn scenario(view: &View<'_>) -> Option<Section> {
-    /// Maximum number of characters shown of a line.
+    /// Maximum number of characters shown per line.
     const LONGEST_LINE: usize = 400;
     let text = view.scenario.filter(|t| !t.trim().is_empty())?;
     let lines: Vec<String> = text

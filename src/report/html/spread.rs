@@ -1,6 +1,6 @@
 //! How latencies are distributed: a histogram, the cumulative share, and every metric's figures.
 //!
-//! In: the replied turns and the summary. Out: a section. Invariants: a long tail is gathered in
+//! In: the replied turns and the summary. Out: a section. Invariants: a long tail is collected in
 //! one last bar instead of flattening the others; the share also counts turns without a reply.
 
 use super::super::figures::cells;
@@ -13,9 +13,9 @@ use crate::record::Ms;
 use crate::stats::Distribution;
 use maud::{Markup, html};
 
-/// Maximum number of bars, without the bar for the tail.
+/// Maximum number of bars, not counting the bar for the tail.
 const BARS: usize = 40;
-/// Steps of the line of cumulative shares.
+/// Number of steps in the line of cumulative shares.
 const POINTS: usize = 120;
 /// Percentiles in the table of cumulative shares.
 const SHARES: [f64; 13] = [
@@ -93,7 +93,7 @@ fn histogram(ttfa: &Distribution) -> Chart {
         // Leave a gap of one bar before the tail bar, which is not to scale.
         spans.push((edge(bars + 1), edge(bars + 2)));
         rows.push(vec![
-            format!("{} and more", short(edge(bars))),
+            format!("{} or more", short(edge(bars))),
             grouped(beyond as u64),
         ]);
         counts.push(beyond);
@@ -106,7 +106,7 @@ fn histogram(ttfa: &Distribution) -> Chart {
     let end = spans.last().map_or(most, |s| s.1);
     let tail_said = if cut {
         format!(
-            " The last bar, apart, has all from {} ms.",
+            " The last bar, set apart, has all turns from {} ms up.",
             short(edge(bars))
         )
     } else {
@@ -114,7 +114,7 @@ fn histogram(ttfa: &Distribution) -> Chart {
     };
     Chart {
         id: "histogram",
-        title: "How many turns took how long",
+        title: "Distribution of ttfa",
         caption: format!(
             "Replied turns by ttfa, in steps of {} ms.{tail_said}",
             short(width)
@@ -182,8 +182,8 @@ fn shares(ttfa: &Distribution, asked: usize) -> Chart {
     };
     Chart {
         id: "shares",
-        title: "What share had an answer by when",
-        caption: format!("Of all turns that asked for a reply.{never_said}"),
+        title: "Share of turns answered within a time",
+        caption: format!("Cumulative, of all turns that asked for a reply.{never_said}"),
         legend: vec![],
         plot: Plot {
             width: HALF,
@@ -217,7 +217,7 @@ fn table(view: &View<'_>) -> Markup {
     html! {
         div.scroll tabindex="0" role="group" aria-label="Latencies" {
             table.figures {
-                caption { "Latencies in ms, of what was answered" }
+                caption { "Latencies in ms, without turns that were missed or failed" }
                 thead { tr {
                     th scope="col" { "metric" }
                     @for head in ["count", "min", "mean", "p50", "p90", "p95", "p99", "max"] { th scope="col" { (head) } }

@@ -11,7 +11,7 @@ use crate::record::{Expect, Ms, Outcome, TurnRecord};
 use maud::{Markup, PreEscaped, html};
 use serde::Serialize;
 
-/// What the script reads. Rows are numbers, to be small; `columns` names them.
+/// What the script reads. Rows are numbers, to be compact; `columns` names them.
 #[derive(Serialize, Default)]
 struct Data {
     rooms: Names,
@@ -25,10 +25,10 @@ struct Data {
     turns: Vec<Vec<i64>>,
 }
 
-/// A column of the rows: its name in the script, and the number that a turn has there.
+/// A column of the rows: its name in the script, and how to get its number from a turn.
 type Column = (&'static str, fn(&TurnRecord, &mut Data) -> i64);
 
-/// Stands for what is not there.
+/// Stands for a missing value.
 const NONE: i64 = -1;
 
 #[rustfmt::skip]
@@ -42,7 +42,7 @@ const COLUMNS: &[Column] = &[
     ("outcome", |t, _| place(Outcome::ALL, t.outcome)),
     ("wire", |t, _| micros(t.ttfa_wire_ms)),
     ("playout", |t, _| micros(t.playout_ms)),
-    // A millisecond is enough to find it again, and three digits less.
+    // Milliseconds are precise enough to find the turn again, and save three digits.
     ("at", |t, _| super::view::instant(t).map_or(NONE, |ms| ms.micros() / 1_000)),
     ("other", |t, _| micros(t.stop_ms.or(t.early_by_ms))),
     ("flags", |t, _| flags(t)),
@@ -59,7 +59,7 @@ fn micros(ms: Option<Ms>) -> i64 {
     ms.map_or(NONE, Ms::micros)
 }
 
-/// A bit for each flag, in the order of their table.
+/// One bit for each flag, in the order of [`FLAGS`].
 fn flags(turn: &TurnRecord) -> i64 {
     let flags = FLAGS.iter().enumerate();
     let of_turn = flags.filter(|(_, m)| turn.flags.contains(&m.flag));
@@ -123,7 +123,7 @@ fn json(data: &Data) -> String {
 
 fn body(data: &Data) -> Markup {
     html! {
-        noscript { p.note { "This table needs JavaScript; " code { "turns.csv" } " beside this file has the same turns." } }
+        noscript { p.note { "This table needs JavaScript; " code { "turns.csv" } " next to this file has the same turns." } }
         form.filters #filters hidden role="search" aria-label="Filter the turns" {
             label { "Find " input #find type="search" placeholder="call, room, utterance, flag …" autocomplete="off"; }
             label { "Outcome " select #by-outcome { option value="" { "any" } } }
@@ -133,15 +133,15 @@ fn body(data: &Data) -> Markup {
         }
         div.scroll tabindex="0" role="group" aria-label="Every turn" {
             table.turns #turn-table hidden {
-                caption { "Times in ms. A head sorts by its column; again, the other way round." }
+                caption { "Times in ms. Select a column head to sort by it, and again to reverse the order." }
                 thead { tr #turn-heads {} }
                 tbody #turn-rows {}
             }
         }
         nav.pages #pages hidden aria-label="Pages of turns" {
-            button #before type="button" { "Before" }
+            button #before type="button" { "Previous" }
             span #page {}
-            button #after type="button" { "After" }
+            button #after type="button" { "Next" }
         }
         script #turn-data type="application/json" { (PreEscaped(json(data))) }
     }

@@ -234,7 +234,7 @@ fn kept_evidence_has_a_waveform_and_a_player() {
         agent: vec![0; 100],
     }];
     let page = render(&record);
-    assert_eq!(drawn(&page), silent + 2, "a wave a side");
+    assert_eq!(drawn(&page), silent + 2, "one waveform for each side");
     let sound = "<audio controls preload=\"none\" src=\"evidence/turn-0";
     assert_eq!(page.matches(sound).count(), 2);
     assert!(parts(&page).contains(&"unanswered"));
@@ -248,13 +248,13 @@ fn a_cut_off_run_is_marked_as_such() {
     assert!(render(&record).contains("Incomplete."));
 }
 
-/// In this record five calls were under way; the journal also contains sentinel turns.
+/// Five calls were under way when this run was killed; the journal also contains sentinel turns.
 #[test]
 fn a_killed_run_shows_only_what_was_recorded() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     let record = RunRecord::read(&root.join("tests/records/v1-killed")).expect("a run");
     let page = render(&record);
-    assert!(!parts(&page).contains(&"generator"), "nobody measured it");
+    assert!(!parts(&page).contains(&"generator"), "no health was recorded");
     assert!(page.contains("10 of 10 onsets judged"), "{page}");
     let view = View::new(&record);
     let at = |ms: i64| view.calls_at(Ms::from_micros(1_000 * ms));
@@ -271,7 +271,7 @@ fn ten_thousand_turns_are_less_than_a_megabyte() {
     assert!(run.turns.len() > 9_990);
     let page = render(&record(run));
     assert!(page.len() < 1_000_000, "{} bytes", page.len());
-    // Charts draw groups: their elements do not grow with the turns.
+    // Charts draw groups: the number of elements does not grow with the number of turns.
     let drawn = page.matches("<rect").count()
         + page.matches("<circle").count()
         + page.matches("<line").count();

@@ -16,10 +16,10 @@ use crate::stats::Distribution;
 const SLICES: usize = 60;
 /// Maximum number of turns that are drawn one by one.
 pub(super) const SINGLE: usize = 400;
-/// Maximum number of steps of the concurrency that are drawn.
+/// Maximum number of concurrency steps that are drawn.
 const STEPS: usize = 240;
 
-/// The turns of a slice of time.
+/// The turns of one time slice.
 struct Slice {
     span: (f64, f64),
     replied: Distribution,
@@ -129,10 +129,10 @@ fn chart(view: &View<'_>, slices: &[&Slice]) -> Chart {
         id: "over-time",
         title: "Latency over time",
         caption: if known {
-            "By when the caller had finished speaking; below, how many calls were under way."
+            "By the time at which the caller finished speaking; below, the number of calls under way."
                 .to_owned()
         } else {
-            "By when the caller had finished speaking.".to_owned()
+            "By the time at which the caller finished speaking.".to_owned()
         },
         legend,
         heads: vec![

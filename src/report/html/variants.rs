@@ -26,7 +26,7 @@ pub(super) fn section(view: &View<'_>) -> Option<Section> {
     let (first, others) = variants.split_first()?;
     let shown = &variants[..variants.len().min(LANES)];
     let body = html! {
-        p.note { "One load for all, dealt in shuffled blocks; ranked by the median ttfa of all turns, missed and failed ones as ∞." }
+        p.note { "All variants share one load, assigned in shuffled blocks. They are ranked by the median ttfa of all turns; missed and failed turns count as ∞." }
         (chart(shown).figure())
         (ranking(variants))
         (behind(first, others))
@@ -86,8 +86,8 @@ fn chart(variants: &[VariantSummary]) -> Chart {
     let lanes = variants.iter().rev();
     Chart {
         id: "variants-chart",
-        title: "Who answers when",
-        caption: "The median of each variant as a dot, its 95th percentile as a cross, with their 95 % intervals; the soonest on top.".to_owned(),
+        title: "ttfa by variant",
+        caption: "The median of each variant as a dot, its 95th percentile as a cross, with their 95 % intervals; the fastest at the top.".to_owned(),
         legend: vec![(Ink::Main, "median"), (Ink::Second, "95th percentile")],
         heads: vec!["variant", "p50, ms", "95 % interval", "p95, ms", "95 % interval"],
         rows: variants.iter().map(|v| figures(v).to_vec()).collect(),
@@ -180,7 +180,7 @@ fn behind(first: &VariantSummary, others: &[VariantSummary]) -> Markup {
     ];
     html! {
         h3 { "Later than " (name(&first.name)) }
-        p.note { "Differences of calls made in the same blocks. p: how often so large a difference comes of equal variants, corrected for all of them; slower or faster is what is sure and more than 5 % and 20 ms." }
+        p.note { "Differences between calls of the same blocks. p: how often equal variants would show so large a difference, corrected for multiple comparisons; a variant is slower or faster if the difference is significant and more than 5 % and 20 ms." }
         div.scroll tabindex="0" role="group" aria-label="How much later the others answer" {
             table.figures {
                 thead { tr { th scope="col" { "variant" } @for head in heads { th scope="col" { (head) } } } }
