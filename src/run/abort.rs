@@ -2,15 +2,15 @@
 //!
 //! In: gates with `abort_on_fail`, the records as they are made, the calls in progress. Out: the
 //! gate that ends the run. Invariants: evaluation is cheap, since each one waits for 2 % more
-//! records than the last; it does not refute a gate by chance, since each requires [`LEVEL`] and
-//! assumes that what calls in progress still owe keeps the bound, because failing calls end first.
-//! Records stay in memory only if there are such gates, and without their texts.
+//! records than the last; a gate is not refuted by chance, since each evaluation requires [`LEVEL`]
+//! and assumes that what is still missing from calls in progress keeps the bound: failing calls end
+//! first. Records stay in memory only if there are such gates, and without their texts.
 
 use super::event::RunEvent;
 use crate::record::{CallRecord, OpenCall, SteadySpan, Threshold, TurnRecord};
 use std::time::Duration;
 
-/// Confidence level of each evaluation. A run has some hundreds at most: each sees 2 % more
+/// Confidence level of each evaluation. A run has a few hundred at most, since each sees 2 % more
 /// records than the last.
 const LEVEL: f64 = 0.999;
 /// Factor by which the number of records must grow before the next evaluation.
@@ -76,7 +76,7 @@ impl<'a> AbortWatch<'a> {
         }
     }
 
-    /// The gate that the records so far refute, if one does. `since`: time since the first measured
+    /// The gate that the records so far refute, if any. `since`: time since the first measured
     /// call; `steady`: periods of level load; `open`: the measured calls in progress.
     pub(super) fn look(
         &mut self,

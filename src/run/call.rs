@@ -19,14 +19,14 @@ use std::time::Instant;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::task::JoinSet;
 
-/// Result for a call that lost its own, or never got as far as having one.
+/// Result for a call that lost its own, or never had one.
 fn never_began(script: CallScript, start: Instant, failure: Failure) -> CallResult {
     let mut call = crate::call::Call::new(script, start);
     call.handle(start, crate::call::Input::Failed(failure));
     call.finish(start)
 }
 
-/// Result for a call that was cut off, by the stop or by a defect, before it reported its own.
+/// Result for a call that the stop of the run or a defect cut off before it reported its own.
 pub(super) fn cut_off(shared: &Shared, call: &PlannedCall, start: Instant) -> CallResult {
     let failure = if shared.stop.is_cancelled() {
         Failure::Stopped
@@ -203,8 +203,8 @@ async fn talk(
     (result.unwrap_or_else(gone), Some(connection), opinions)
 }
 
-/// Asks whether a stream carries a voice and passes the answer to the call. The user is told of
-/// the first track of a run that carries none.
+/// Asks whether a stream carries a voice and passes the answer to the call. The user is told
+/// about the first track of a run that carries none.
 async fn judge_sound(
     shared: &Shared,
     handle: &dyn CallerHandle<CallerEnd>,
@@ -218,7 +218,7 @@ async fn judge_sound(
     };
     if !shared.no_voice.swap(true, Relaxed) {
         let text = format!(
-            "what comes on the agent's track `{}` is no voice: it is not waited for",
+            "the agent's track `{}` carries no voice: calls do not wait for it",
             track.escape_debug()
         );
         let _ = shared.reports.send(CallReport::Notice(text)).await;
@@ -271,7 +271,7 @@ async fn tell_turn(
 /// Passes a stream that was confirmed as a voice to the endpoint.
 async fn confirm_voice(handle: &dyn CallerHandle<CallerEnd>, opinions: &mut CallOpinions) {
     if let Some(stream) = opinions.take_voice() {
-        // If the caller is gone, nothing needs to be known about its streams.
+        // A caller that is gone does not need to know.
         let told = handle.with(move |caller, at| caller.judged(at.now, stream, Some(true)));
         let _ = told.await;
     }

@@ -1,8 +1,8 @@
 //! The second opinions on one call's onsets.
 //!
 //! In: the questions that the call has asked, its turns as they end. Out: turns with their
-//! opinion: at once if it is known, otherwise once more when the answer comes.
-//! Invariant: a turn never waits for its opinion, so a stop or a crash loses no turn that has ended.
+//! opinion: at once if it is known, otherwise again when the answer arrives.
+//! Invariant: a turn never waits for its opinion, so a stop or crash loses no turn that has ended.
 
 use crate::call::{SecondOpinion, StreamId, TurnResult};
 use futures_util::future::BoxFuture;
@@ -46,7 +46,7 @@ impl CallOpinions {
             return turn;
         };
         if turn.second.is_some_and(|second| !second.as_declared) {
-            return turn; // The call itself found it to be no voice.
+            return turn; // The call itself judged that it is not a voice.
         }
         while let Some(Some(answer)) = self.asked.next().now_or_never() {
             self.keep(answer);
@@ -59,7 +59,7 @@ impl CallOpinions {
         turn
     }
 
-    /// The next turn that has ended and whose opinion has come since. Cancel safe; never returns
+    /// The next turn that has ended and whose opinion has arrived since. Cancel safe; never returns
     /// while no question is pending.
     pub(super) async fn answered(&mut self) -> TurnResult {
         loop {
@@ -117,7 +117,7 @@ impl CallOpinions {
                 }
                 self.answers.push_back((at, second));
             }
-            // There was no time for it: the turn stands as it is.
+            // There was no time to judge the onset: the turn is not amended.
             None => self
                 .waiting
                 .retain(|turn| turn.onset.is_none_or(|onset| onset.at.wire() != at)),
@@ -174,7 +174,7 @@ mod tests {
         opinions.asked(start, answer);
         let (second, answer) = oneshot::channel();
         opinions.asked(next, answer);
-        // Both turns end before any opinion is there.
+        // Both turns end before any opinion arrives.
         assert_eq!(opinions.judge(turn(0, start)).second, None);
         assert_eq!(opinions.judge(turn(1, next)).second, None);
         second.send(VOICE).expect("asked");

@@ -32,8 +32,8 @@ pub(super) enum EndEvent {
 
 /// Number of recent utterances whose echo may still come back.
 const SAID: usize = 3;
-/// How long the agent's packets may wait in the socket when no decision depends on them: five
-/// packets then share one load of the decoder, the ear and the script from memory.
+/// How long the agent's packets may wait in the socket when no decision depends on them: the
+/// decoder, the ear and the script are then loaded from memory once for five packets.
 const UNHURRIED: Duration = Duration::from_millis(100);
 /// Events that a call can emit per turn (phases and the end), with room to spare.
 const EVENTS_PER_TURN: usize = 16;
@@ -50,7 +50,7 @@ pub(crate) struct CallerEnd {
     next: Option<Instant>,
     rtp_time: u32,
     was_speaking: bool,
-    /// The turn whose utterance the packet made last belongs to.
+    /// The turn whose utterance the latest packet belongs to.
     saying: Option<usize>,
     /// First and last sequence number of each turn's utterance, as far as it was sent.
     sent_as: Vec<Option<(u64, u64)>>,
@@ -103,7 +103,7 @@ impl CallerEnd {
         (self.decode, self.levels) = (decode, levels);
     }
 
-    /// Whether the agent's audio still has to be listened to.
+    /// Whether the agent's audio must still be analysed.
     fn listens(&self) -> bool {
         self.decode == Decode::Always || self.call.as_ref().is_some_and(|c| !c.is_done())
     }
@@ -173,14 +173,14 @@ impl CallerEnd {
         if let Some(excerpt) = excerpt
             && (onset.after.is_none() || call.was_judged_by(&onset))
         {
-            // Sent before the turn's end, which waits for the answer.
+            // Sent before the end of the turn, so that its result is known to await an opinion.
             let _ = self.events.try_send(EndEvent::Onset(at, excerpt));
         }
         self.tell(now);
     }
 
-    /// Takes the answer whether `stream` carries a voice; `None` if there was no time to judge it.
-    /// Returns the name of its track if what was heard on the stream is discarded.
+    /// Takes the answer to whether `stream` carries a voice; `None` if there was no time to judge
+    /// it. Returns the name of its track if what was heard on the stream is discarded.
     pub(super) fn judged(
         &mut self,
         now: Instant,
@@ -224,7 +224,7 @@ impl CallerEnd {
     pub(super) fn agent_track(&mut self, now: Instant, track: u32, name: Arc<str>) {
         self.hearing.track(track, name);
         self.input(now, Input::AgentAudible);
-        // While it was the only track, its sound counted whatever it was.
+        // While there was only one track, its sound counted whatever it was.
         for stream in self.hearing.held_back() {
             self.input(now, Input::NotAgent(stream));
         }
@@ -260,7 +260,7 @@ impl CallerEnd {
     /// The call failed.
     pub(super) fn failed(&mut self, now: Instant, failure: Failure) {
         if failure == Failure::Stopped {
-            // A stop is not the agent's doing: its turns are no evidence.
+            // A stop is not the agent's fault: the turns that it ends are not kept as evidence.
             self.evidence = None;
         }
         self.input(now, Input::Failed(failure));

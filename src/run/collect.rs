@@ -41,7 +41,7 @@ pub(super) struct Collector<'a> {
     begun: BTreeMap<usize, Begun>,
     /// Number of calls that have started.
     started: usize,
-    /// Number of calls that failed because of the generator itself, and what the first met.
+    /// Number of calls that failed because of the generator itself, and the first failure.
     own_failures: (usize, String),
 }
 
@@ -119,7 +119,7 @@ impl<'a> Collector<'a> {
         self.sentinels.calls += 1;
         if let Some(f) = failure {
             if self.sentinels.failed == 0 {
-                tell(RunEvent::Notice(format!("a sentinel's call failed: {f}")));
+                tell(RunEvent::Notice(format!("a sentinel call failed: {f}")));
             }
             self.sentinels.failed += 1;
         }
@@ -303,8 +303,8 @@ impl<'a> Collector<'a> {
         tell(RunEvent::CallEnded(Box::new(call)));
     }
 
-    /// Why the run's figures are not reliable because calls failed that were not the agent's to
-    /// answer; empty if there were none.
+    /// Why the run's figures are not reliable: calls failed because of the generator, not the
+    /// agent. Empty if there were none.
     pub(super) fn own_failures(&self) -> Vec<String> {
         match &self.own_failures {
             (0, _) => Vec::new(),

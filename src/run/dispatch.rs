@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 /// How long stopped calls have to hang up: half a second more than a session takes at most.
 /// Together with the time limit for deleting rooms, a stop takes less than five seconds.
 const HANG_UP: Duration = Duration::from_millis(1_500);
-/// The end of the stages is noticed within this time.
+/// How often to check whether the stages are over.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// Starts every call of the plan, warm-up calls first; returns when all calls are over and every
@@ -181,7 +181,7 @@ async fn arrivals(shared: &Arc<Shared>, plan: &Plan, first: u64, zero: Instant) 
     running.all_over(shared).await;
 }
 
-/// A closed load whose concurrency changes by stages. Calls are never cut off: when the target
+/// A closed load whose concurrency changes in stages. Calls are never cut off: when the target
 /// falls, calls that end are not replaced.
 async fn staged(shared: &Arc<Shared>, plan: &Plan, first: u64, stages: Stages<'_>, zero: Instant) {
     let mut running = Running::new(first, true);

@@ -11,7 +11,7 @@ pub enum RunError {
     /// A preflight call failed, so no other call can succeed.
     #[error("the first call failed, so the run ends here: {0}")]
     Preflight(Failure),
-    /// A target does not open, or one of our own agents does not start there.
+    /// A target cannot be opened, or one of our own agents cannot be started there.
     #[error("{0}")]
     Target(Failure),
     /// The process may not open as many files as the run needs.

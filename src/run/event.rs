@@ -41,7 +41,7 @@ pub enum RunEvent {
     TurnEnded(Box<TurnRecord>),
     /// More became known about a turn that was already reported; this record replaces it.
     TurnAmended(Box<TurnRecord>),
-    /// A call that had started ended.
+    /// A started call ended.
     CallEnded(Box<CallRecord>),
     /// A planned call could not start.
     CallDropped(Box<CallRecord>),
@@ -58,7 +58,7 @@ pub enum RunEvent {
 pub struct Vitals {
     /// Health of its media threads.
     pub(crate) health: HealthSnapshot,
-    /// How late the timers of the runtime fired that carries signalling.
+    /// How late the timers fired on the runtime that carries signalling.
     pub(crate) signalling_lateness: DurationQuantiles,
     /// Processor time of the process since it started.
     pub(crate) cpu: Duration,

@@ -1,7 +1,7 @@
 //! What a run leaves behind.
 //!
 //! In: the journal, and what could not be written to it. Out: the records of every turn and call.
-//! Invariant: each turn and each call is there once, in its last version.
+//! Invariant: each turn and each call appears once, in its last version.
 
 use super::event::RunEvent;
 use crate::record::{

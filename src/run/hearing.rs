@@ -43,7 +43,7 @@ struct Voice {
     last: Instant,
     ear: Ear,
     sound: Sound,
-    /// An answer whether it carries a voice is pending.
+    /// The answer to whether it carries a voice is pending.
     asked: bool,
     /// Since when it has sounded without a pause.
     since: Option<Instant>,
@@ -72,7 +72,7 @@ pub(super) struct Detection {
 #[derive(Debug)]
 pub(super) struct Hearing {
     codec: Codec,
-    /// An ear allocated in advance, so that the first stream does not wait for memory.
+    /// An ear allocated in advance, so that the first stream does not wait for an allocation.
     spare: Option<Ear>,
     voices: Vec<Voice>,
     tracks: Vec<Track>,
@@ -100,7 +100,7 @@ impl Hearing {
         })
     }
 
-    /// Adds a track that its packets name by `number`. `name`: its name in the records.
+    /// Adds a track, which its packets refer to by `number`. `name`: its name in the records.
     pub(super) fn track(&mut self, number: u32, name: Arc<str>) {
         self.track_gone(number);
         self.tracks.push(Track { number, name });
@@ -178,7 +178,7 @@ impl Hearing {
         }
     }
 
-    /// When [`Hearing::advance`] will have something to do if no packet comes.
+    /// When [`Hearing::advance`] will have something to do if no packet arrives.
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         let ears = self.voices.iter();
         ears.filter_map(|voice| voice.ear.poll_timeout()).min()
@@ -250,7 +250,7 @@ impl Hearing {
     }
 
     /// The latest audio of `stream` if it must be judged without a new onset, because another track
-    /// came after it had started to sound. Otherwise as [`Hearing::asks`].
+    /// appeared after it had started to sound. Otherwise as [`Hearing::asks`].
     pub(super) fn asks_late(&mut self, stream: StreamId, now: Instant) -> Option<Excerpt> {
         let several = self.several();
         let voice = self.of(stream).filter(|_| several)?;
@@ -265,8 +265,8 @@ impl Hearing {
         Some(Excerpt { audio, before })
     }
 
-    /// Holds `stream` back if it has sounded for longer than a voice can while there is another
-    /// track; returns whether it has just done so.
+    /// Holds `stream` back if there is another track and it has sounded for longer than a voice
+    /// can; returns whether it has just done so.
     pub(super) fn never_breathes(&mut self, stream: StreamId, now: Instant) -> bool {
         let several = self.several();
         let voice = self.of(stream).filter(|_| several);
@@ -287,8 +287,8 @@ impl Hearing {
         voices.map(|v| v.stream).collect()
     }
 
-    /// Takes the answer whether `stream` carries a voice; `None` if there was no time to judge it.
-    /// Returns whether what was reported for the stream must be discarded.
+    /// Takes the answer to whether `stream` carries a voice; `None` if there was no time to judge
+    /// it. Returns whether what was reported for the stream must be discarded.
     pub(super) fn judged(&mut self, stream: StreamId, is_voice: Option<bool>) -> bool {
         let several = self.several();
         let Some(voice) = self.of(stream) else {
@@ -326,7 +326,7 @@ impl Hearing {
         turn.track = turn.stream.and_then(|stream| self.name(stream));
     }
 
-    /// Whether it is open which track carries the agent's voice.
+    /// Whether more than one track may carry the agent's voice.
     fn several(&self) -> bool {
         self.tracks.len() > 1
     }

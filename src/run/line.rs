@@ -1,7 +1,7 @@
-//! Passes what happens on a call's line on to its caller.
+//! Passes the events of a call's connection on to its caller.
 //!
 //! In: the events of a connection. Out: the caller's inputs, in the same order; messages for the
-//! user. Invariant: the caller knows of a track before its audio comes.
+//! user. Invariant: the caller knows of a track before its audio arrives.
 
 use super::caller::CallerEnd;
 use crate::call::Failure;
@@ -17,7 +17,7 @@ pub(super) async fn pass_on(
     let closed = Failure::Dropped {
         detail: "the session ended".into(),
     };
-    // A caller that is gone needs to know nothing.
+    // A caller that is gone does not need to know.
     match event.unwrap_or(Event::Closed(closed)) {
         Event::Joined => {
             handle
@@ -58,7 +58,7 @@ pub(super) async fn pass_on(
     None
 }
 
-/// The call of this caller has failed.
+/// Tells the caller that its call has failed.
 pub(super) async fn fail(handle: &dyn CallerHandle<CallerEnd>, failure: Failure) {
     handle
         .with(|caller, at| caller.failed(at.now, failure))

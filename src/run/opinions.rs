@@ -18,13 +18,13 @@ use tokio::sync::oneshot;
 const QUEUE: usize = 16;
 /// The thread sleeps 19 times as long as it worked, so it uses at most 5 % of a core.
 const REST: u32 = 19;
-/// Turns wait for their opinion, so the thread never rests for longer than this: opinions of 13 ms
-/// may then take more than their share.
+/// A call that has ended waits for its last opinions, so the thread never rests for longer than
+/// this: opinions that take over 13 ms use more than the 5 %.
 const LONGEST_REST: Duration = Duration::from_millis(250);
-/// How long a question that must be answered is repeated, and at what interval.
+/// For how long a question that must be answered is repeated, and at what interval.
 const PERSISTS: Duration = Duration::from_secs(10);
 const AGAIN: Duration = Duration::from_millis(500);
-/// Samples from the onset on in which a declared tone is looked for.
+/// Number of samples from the onset in which a declared tone is searched for.
 const TONE_LENGTH: usize = 9_600;
 
 /// The audio around an onset.
@@ -104,15 +104,15 @@ impl Opinions {
             Self::Thread(questions) => drop(questions.try_send(Question { excerpt, answer })),
             Self::AtOnce(judge) => {
                 let mut judge = judge.lock().unwrap_or_else(PoisonError::into_inner);
-                // The receiver is below.
+                // The receiver still exists: it is returned below.
                 let _ = answer.send(judge.judge(&excerpt));
             }
         }
         opinion
     }
 
-    /// Whether the excerpt is what the agent is declared to answer with. Repeats the question until
-    /// it is answered; `None` after [`PERSISTS`].
+    /// Whether the excerpt contains what the agent is declared to answer with. Repeats the question
+    /// until it is answered; `None` after [`PERSISTS`].
     pub(super) async fn insist(&self, excerpt: Excerpt) -> Option<bool> {
         let until = tokio::time::Instant::now() + PERSISTS;
         loop {

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{Error, ErrorKind, Read as _};
 use std::path::Path;
 
-/// Reads at most one byte more than `limit`, so that the reader sees that the file is too large.
+/// Reads at most one byte more than `limit`, so that the caller can tell if the file is too large.
 ///
 /// # Errors
 /// The operating system's error; a folder is one.

@@ -47,7 +47,7 @@ pub(super) async fn prepare(
 ) {
     let no = |detail: &dyn std::fmt::Display| {
         RunEvent::Notice(format!(
-            "no sentinels, so nothing watches the generator's error: {detail}"
+            "no sentinel calls, so the generator's error is not monitored: {detail}"
         ))
     };
     let chirp = match EncodedUtterance::chirp(shared.sounds.codec) {
@@ -219,7 +219,7 @@ async fn talk(
                 None => return false,
             },
             event = line.connection.event() => {
-                // Messages about the tracks of our own agent are of no use to anybody.
+                // Messages about the tracks of our own agent are of no use to the user.
                 pass_on(&*line.handle, &mut *line.connection, event).await;
             }
             () = over.cancelled(), if turns > 0 => return false,

@@ -1,4 +1,4 @@
-//! How late the runtime is that carries signalling: joins, agent states, hang-ups, new calls.
+//! Lateness of the runtime that carries signalling: joins, agent states, hang-ups, new calls.
 //!
 //! In: the runtime's timer. Out: quantiles of how late it fired. Invariant: measured on the
 //! runtime's worker, where a task that blocks delays everything else.
@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 /// Interval between two timers.
 const EVERY: Duration = Duration::from_millis(20);
-/// The part of a stall whose timers count: a process may be stopped for hours.
+/// The longest part of a stall that is counted: a process may be stopped for hours.
 const LONGEST: Duration = Duration::from_secs(60);
 
 /// Measures the lateness from its start until it is dropped.
@@ -107,10 +107,10 @@ mod tests {
     }
 
     #[test]
-    fn one_long_stall_counts_for_all_the_time_that_it_takes() {
+    fn one_long_stall_counts_for_its_whole_duration() {
         let late = runtime().block_on(async {
             let signalling = Signalling::of_runtime(Pulses::default());
-            // Ten of some hundred and twenty timers, though only one of them wakes late.
+            // Ten of about 120 timers, though only one of them wakes late.
             tokio::time::sleep(Duration::from_secs(2)).await;
             let stall = tokio::spawn(async { std::thread::sleep(Duration::from_millis(200)) });
             stall.await.expect("it ends");

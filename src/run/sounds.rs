@@ -13,13 +13,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Largest sidecar in bytes, one less than 64 KiB; it normally has a line or two. More than one
-/// byte more is not read, and what is cut off is no JSON.
+/// Largest sidecar in bytes, one less than 64 KiB; it normally has a line or two. At most one byte
+/// more is read, and truncated JSON does not parse.
 pub(crate) const MAX_SIDECAR: usize = (64 << 10) - 1;
 
 /// Reads a sound file. Its end of speech is taken from the scenario, else from its sidecar
-/// (`NAME.json`), else from the level. Where the scenario has it, a sidecar of another program does
-/// no harm.
+/// (`NAME.json`), else from the level. If the scenario gives it, a sidecar of another program is
+/// ignored.
 ///
 /// # Errors
 /// The file or its sidecar cannot be read or used.
@@ -167,11 +167,14 @@ mod tests {
             "{message}"
         );
         assert!(error.hint().contains("`speech_end`"), "{}", error.hint());
-        // What an agent says has no end of speech.
+        // An agent's utterance needs no end of speech.
         assert!(loaded(TRANSCRIPT, |sound| sound.annotated = false).is_ok());
         // One that is meant as an annotation is still checked.
         let error = loaded(TYPO, |sound| sound.speech_end = Some(end)).expect_err("a typo");
-        assert!(error.to_string().contains("annotation is wrong"), "{error}");
+        assert!(
+            error.to_string().contains("annotation is invalid"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -74,7 +74,7 @@ impl Targets {
         names.join(", ")
     }
 
-    /// How the audio of all calls is held: the targets of a run are of one kind.
+    /// The codec of all calls: the targets of a run are of one kind.
     pub(super) fn codec(&self) -> Codec {
         self.first().codec()
     }

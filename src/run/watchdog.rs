@@ -1,8 +1,8 @@
-//! Notices what no longer moves, and ends a run that hangs.
+//! Detects parts of a run that no longer make progress, and ends a run that hangs.
 //!
 //! In: heartbeats from the parts of a run. Out: alarms, and the end of the run. Invariants: a
 //! process that is stopped or gets no processor time raises no alarm, since the watchdog counts its
-//! own looks; a part that waits for work is not watched.
+//! own checks; a part that waits for work is not watched.
 
 use super::generator::own_cpu_time;
 use std::sync::Arc;
@@ -36,12 +36,12 @@ pub enum WatchedPart {
     Report,
 }
 
-/// What the watchdog has to say.
+/// An alarm of the watchdog.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Alarm {
-    /// This part has not moved for this long.
+    /// This part has made no progress for this long.
     Still(WatchedPart, Duration),
-    /// This part has not moved for so long that the run ends with what there is.
+    /// This part has made no progress for so long that the run ends with the results so far.
     Over(WatchedPart, Duration),
 }
 
@@ -78,11 +78,11 @@ pub(crate) struct Work {
 }
 
 impl Watchdog {
-    /// Interval between two looks: a part that has not moved for 10 of them is reported, after 60
-    /// the run ends.
+    /// Interval between two checks: a part that makes no progress for 10 of them is reported; after
+    /// 60 the run ends.
     pub(crate) const EVERY: Duration = Duration::from_secs(1);
 
-    /// Starts to look `every` so often. `alarm` is called from a thread of its own.
+    /// Starts to check at intervals of `every`. `alarm` is called from the watchdog's own thread.
     ///
     /// # Errors
     /// The system cannot start a thread.
@@ -99,7 +99,7 @@ impl Watchdog {
                 let mut used = own_cpu_time();
                 while !over.is_cancelled() {
                     std::thread::sleep(every);
-                    // Reports may take long to work out; after the calls, nothing else does.
+                    // Reports may take long to compute; after the calls, nothing else does.
                     let before = std::mem::replace(&mut used, own_cpu_time());
                     if used.saturating_sub(before) > every / 10 {
                         looks.pulses.beat(WatchedPart::Report);
@@ -131,17 +131,17 @@ impl Pulses {
         Work { pulses, part }
     }
 
-    /// Part `part` has moved.
+    /// Part `part` has made progress.
     pub(crate) fn beat(&self, part: WatchedPart) {
         self.of(part).beats.fetch_add(1, Relaxed);
     }
 
-    /// Returns once the run has to end with what there is.
+    /// Returns once the run has to end with the results so far.
     pub(super) async fn over(&self) {
         self.0.over.cancelled().await;
     }
 
-    /// Whether the run has to end with what there is.
+    /// Whether the run has to end with the results so far.
     pub(super) fn is_over(&self) -> bool {
         self.0.over.is_cancelled()
     }
@@ -159,10 +159,10 @@ impl Drop for Work {
     }
 }
 
-/// What the watchdog remembers from look to look.
+/// What the watchdog remembers from one check to the next.
 struct Looks {
     pulses: Pulses,
-    /// By part: its beats at the last look, and the looks since they changed.
+    /// By part: its beats at the last check, and the number of checks since they changed.
     before: [(u64, u32); WatchedPart::VARIANTS.len()],
 }
 
@@ -216,7 +216,7 @@ mod tests {
         let work = pulses.work(WatchedPart::Collector);
         assert!(
             alarms(&mut looks, 10).is_empty(),
-            "nine looks without a beat"
+            "nine checks without a beat"
         );
         let still = Alarm::Still(WatchedPart::Collector, Duration::from_secs(10));
         assert_eq!(alarms(&mut looks, 1), [still]);
@@ -244,7 +244,7 @@ mod tests {
             pulses.beat(WatchedPart::Report);
             alarms(&mut looks, 9);
         }
-        assert!(!pulses.is_over(), "no run ends for want of an opinion");
+        assert!(!pulses.is_over(), "a missing opinion ends no run");
         drop(opinion);
         pulses.beat(WatchedPart::Report);
         assert!(alarms(&mut looks, 9).is_empty());

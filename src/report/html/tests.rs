@@ -254,7 +254,7 @@ fn a_killed_run_shows_only_what_was_recorded() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     let record = RunRecord::read(&root.join("tests/records/v1-killed")).expect("a run");
     let page = render(&record);
-    assert!(!parts(&page).contains(&"generator"), "no health was recorded");
+    assert!(!parts(&page).contains(&"generator"), "not recorded");
     assert!(page.contains("10 of 10 onsets judged"), "{page}");
     let view = View::new(&record);
     let at = |ms: i64| view.calls_at(Ms::from_micros(1_000 * ms));

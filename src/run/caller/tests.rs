@@ -1,4 +1,4 @@
-//! A caller whose own voice comes back on the agent's track.
+//! A caller in virtual time: echo, decode modes, evidence, upstream loss.
 
 use super::*;
 use crate::audio::echo::Spoken;
@@ -22,7 +22,7 @@ fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
 
-/// An utterance, and the same as callers send it.
+/// An utterance, and the same utterance as callers send it.
 fn said() -> (Utterance, EncodedUtterance) {
     let utterance = Utterance::new(FIXTURE, SoundInfo::default()).expect("speech");
     let said = EncodedUtterance {
@@ -244,7 +244,7 @@ fn callers_own_echo_is_not_an_early_reply() {
             let (result, asked) = play(Some(db), ms(reply_after));
             let turn = &result.turns[0];
             assert_eq!(turn.outcome, Outcome::Replied, "{db} dB, {reply_after} ms");
-            assert!(result.echoes > 0, "{db} dB: no echo was there to be told");
+            assert!(result.echoes > 0, "{db} dB: no echo was detected");
             let wire = turn.ttfa_wire.expect("a latency");
             let off = wire.abs_diff(ms(reply_after));
             assert!(off < ms(12), "{db} dB: {wire:?} for {reply_after} ms");
@@ -261,7 +261,7 @@ fn without_echo_no_spurt_is_dismissed() {
 }
 
 #[tokio::test]
-async fn in_the_recording_the_reply_is_ttfa_after_the_end_of_speech() {
+async fn in_the_recording_the_reply_starts_ttfa_after_the_end_of_speech() {
     use crate::run::Pulses;
     use crate::run::evidence::Desk;
     let run = tempfile::tempdir().expect("a folder");

@@ -53,7 +53,7 @@ fn ended(plan: &Plan, index: u64, start: Instant, result: CallResult) -> CallRep
 }
 
 #[test]
-fn each_turn_is_recorded_once_also_for_calls_that_never_reported_their_end() {
+fn each_turn_is_recorded_once_even_if_its_call_never_reports_its_end() {
     let dir = tempfile::tempdir().expect("dir");
     let path = dir.path().join("turns.jsonl");
     let mut journal = Journal::create(&path).expect("journal");
@@ -78,7 +78,7 @@ fn each_turn_is_recorded_once_also_for_calls_that_never_reported_their_end() {
     };
     collector.take(CallReport::Turn(Box::new(turn)), &mut tell);
     let so_far = Journal::read(&path).expect("journal").turns;
-    assert_eq!(so_far.len(), 1, "at once, not with the call");
+    assert_eq!(so_far.len(), 1, "recorded at once, not with the call");
     collector.take(ended(&plan, 0, start, of_call), &mut tell);
     let dropped = Failure::Dropped { detail: "x".into() };
     collector.take(ended(&plan, 2, start, result(2, start, dropped)), &mut tell);
@@ -390,7 +390,7 @@ fn an_amended_turn_replaces_one_that_could_not_be_written() {
     assert_eq!(collector.unwritten.turns.len(), 1);
     let late = Duration::from_millis(10_600);
     collector.take(CallReport::Amended(told(Some(late))), &mut |_| {});
-    assert!(collector.unwritten.turns.is_empty(), "it is out of date");
+    assert!(collector.unwritten.turns.is_empty(), "replaced");
     assert!(collector.journal_error.is_some());
     let (turns, _) = journal.read_back().expect("journal");
     assert_eq!(turns[0].late_reply_ms.map(|ms| ms.as_f64()), Some(10_600.0));

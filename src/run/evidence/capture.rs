@@ -1,7 +1,7 @@
 //! Captures the evidence of one caller, on its media thread.
 //!
 //! In: the agent's packets, the frames said, ended turns. Out: a [`Take`] for each turn that
-//! spoke, handed over without waiting. Invariants: what is older than the oldest turn in progress
+//! spoke, handed over without waiting. Invariants: audio older than the oldest turn in progress
 //! needs is dropped; memory is bounded by [`PacketRing`] and [`FRAMES`].
 
 use super::queue::Sink;
@@ -34,7 +34,7 @@ struct Open {
     from: Instant,
 }
 
-/// What is kept of one call while it is in progress.
+/// What is kept for one call while it is in progress.
 #[derive(Debug)]
 pub(in crate::run) struct Capture {
     call: usize,

@@ -2,8 +2,8 @@
 //!
 //! In: takes from media threads, through a bounded queue. Out: files and the index. Invariants:
 //! offering a take never waits; takes that find no room in the queue or on disk are counted and
-//! reported; at most [`EVIDENCE_BYTES`] are written, and what the slowest and the failed turns
-//! may need of them is reserved.
+//! reported; at most [`EVIDENCE_BYTES`] are written, part of which is reserved for the slowest
+//! and the failed turns.
 
 use super::capture::Capture;
 use super::queue::{EvidenceResult, Message, QUEUE, Sink};
@@ -112,7 +112,7 @@ struct Writer {
     /// Of these, bytes reserved for the slowest and the failed turns.
     reserved: u64,
     written: Vec<(Take, EvidenceReason)>,
-    /// Turns that found no room on disk or could not be written.
+    /// Turns for which there was no room, or that could not be written.
     full: usize,
     /// The first error.
     trouble: Option<String>,
@@ -176,7 +176,8 @@ impl Writer {
         }
     }
 
-    /// Counts a turn that found no room or could not be written; the first one causes a notice.
+    /// Counts a turn for which there was no room, or that could not be written; the first causes a
+    /// notice.
     fn left_out(&mut self, trouble: Option<String>) {
         let first = self.full == 0;
         self.full += 1;
@@ -185,7 +186,7 @@ impl Writer {
             *notice = Some(match &trouble {
                 Some(trouble) => format!("evidence is incomplete: {trouble}"),
                 None => format!(
-                    "a run keeps {limit} MiB of audio at most: from here on only the slowest and \
+                    "a run keeps at most {limit} MiB of audio: from here on only the slowest and \
                      the failed turns are kept"
                 ),
             });
@@ -217,12 +218,12 @@ impl Writer {
             let limit = EVIDENCE_BYTES >> 20;
             let full = self.full;
             notices.push(format!(
-                "evidence of {full} turns was left out: a run keeps {limit} MiB of audio at most"
+                "turns left out of the evidence: {full}; a run keeps at most {limit} MiB of audio"
             ));
         }
         if lost > 0 {
             notices.push(format!(
-                "evidence of {lost} turns was left out: more ended at once than could be taken in"
+                "turns left out of the evidence: {lost}; more ended at once than could be queued"
             ));
         }
         EvidenceResult { evidence, notices }

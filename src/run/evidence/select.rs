@@ -1,6 +1,6 @@
 //! Selects the turns whose audio is kept, while the run is in progress.
 //!
-//! In: turns in any order. Out: turns that are not selected, or no longer. Invariants: at most as
+//! In: turns in any order. Out: turns that are not, or no longer, selected. Invariants: at most as
 //! many are kept as asked for; the selection depends on the turns alone, not on the order in which
 //! they ended: ties go to the lower call index, then the lower turn index.
 

@@ -1,4 +1,4 @@
-//! What is kept of one turn until it is written: packets, not samples.
+//! What is kept for one turn until it is written: packets, not samples.
 //!
 //! In: a turn's result, the packets around it, the frames that were said. Out: both channels and
 //! the turn's entry in the index. Invariant: the left channel is the caller's microphone and the
@@ -30,7 +30,7 @@ pub(super) enum Class {
     Replied(Ms),
     /// Missed, early or failed.
     Failed,
-    /// Neither slow nor wrong: an interruption that the agent heeded.
+    /// Neither slow nor wrong: an interruption at which the agent stopped.
     Other,
 }
 
@@ -69,7 +69,7 @@ pub(super) struct Take {
     pub onset: Option<OnsetAt>,
     pub packets: Packets,
     pub said: Vec<SentFrame>,
-    /// Some packets found no room in memory.
+    /// Some packets were dropped because the ring was full.
     pub cut: bool,
 }
 

@@ -146,7 +146,7 @@ async fn evidence_memory_is_bounded() {
     drop(capture);
     let done = desk.finish(start).await.expect("a thread");
     let turn = &done.evidence.turns[0];
-    assert!(turn.cut, "it says that the ring was full");
+    assert!(turn.cut, "the entry says that the ring was full");
     assert_eq!(turn.length_ms.as_f64(), 60_000.0);
 }
 
@@ -194,7 +194,7 @@ async fn evidence_that_exceeds_the_disk_is_left_out_with_a_notice() {
     let done = writer.close(start);
     let calls: Vec<usize> = done.evidence.turns.iter().map(|t| t.call).collect();
     assert_eq!((calls, done.evidence.left_out), (vec![0, 1, 9], 1));
-    assert!(done.notices[0].contains("evidence of 1 turns was left out"));
+    assert!(done.notices[0].contains("turns left out of the evidence: 1;"));
 }
 
 #[test]
