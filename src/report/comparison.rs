@@ -27,7 +27,7 @@ pub(crate) struct Compared {
 pub(crate) struct Pair {
     pub baseline: String,
     pub candidate: String,
-    /// Differences that prevent a comparison, such as a different load.
+    /// Differences that make the two runs incomparable, such as a different load.
     pub differs: Vec<String>,
     /// Differences that do not prevent a comparison, such as a different seed.
     pub listed: Vec<String>,

@@ -63,7 +63,7 @@ pub(super) fn verdict(summary: &Summary) -> String {
         Status::Failed => {
             let valid = match summary.verdict.against_the_run() {
                 None => format!("The run is valid: {believed}."),
-                Some(_) => "The run made less load than was planned.".to_owned(),
+                Some(_) => "The run generated less load than planned.".to_owned(),
             };
             format!(
                 "{failed} of {} {} not hold. {valid}",
@@ -167,7 +167,7 @@ mod tests {
                 false,
                 70,
                 vec![&fails],
-                "1 of 1 gate does not hold. The run made less load",
+                "1 of 1 gate does not hold. The run generated less load",
             ),
             (
                 aborted(),

@@ -169,7 +169,7 @@ impl Details {
             } = second;
             let text = format!(
                 "{asked} of {onsets} onsets judged: {disputed} more than 60 ms apart, \
-                 {not_speech} no speech (or not the declared tone)"
+                 {not_speech} not speech (or not the declared tone)"
             );
             self.0.entry("2nd opinion", &text);
         }

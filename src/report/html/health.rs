@@ -53,7 +53,7 @@ fn network_rows(summary: &Summary) -> Vec<(&'static str, String)> {
         rows.push((
             "Second opinion",
             format!(
-                "{} of {} onsets judged: {} more than 60 ms apart, {} no speech (or not the declared tone)",
+                "{} of {} onsets judged: {} more than 60 ms apart, {} not speech (or not the declared tone)",
                 grouped(second.asked as u64),
                 grouped(second.onsets as u64),
                 grouped(second.disputed as u64),
