@@ -1,4 +1,4 @@
-//! Where a caller is while its call lasts, and how to reach it there.
+//! Access to a caller during its call, wherever it runs.
 //!
 //! In: jobs. Out: their results. Invariant: the jobs for a caller run one after the other, in the
 //! order in which they were posted.
@@ -6,7 +6,7 @@
 use std::time::Instant;
 use tokio::sync::oneshot;
 
-/// The moment in which something is done with a caller.
+/// The moment at which a job runs on a caller.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Moment {
     pub now: Instant,
@@ -14,7 +14,7 @@ pub(crate) struct Moment {
     pub slot: Instant,
 }
 
-/// Something to do with a caller, where it is.
+/// A job to run on a caller, where the caller is.
 pub(crate) type CallerJob<E> = Box<dyn FnOnce(&mut E, Moment) + Send>;
 
 /// Where a caller is: on a media thread, or in a task.

@@ -1,4 +1,4 @@
-//! The runtime's clock, by which calls are made.
+//! The runtime's clock, which times the calls.
 //!
 //! In: nothing, or an instant. Out: the current time, or that the instant has come. Invariant: under
 //! a clock that a test has paused, both are in virtual time.
@@ -10,7 +10,7 @@ pub(crate) fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
 
-/// Returns when the instant has come; never without one.
+/// Returns when the instant has come; with `None`, never.
 pub(crate) async fn until(at: Option<Instant>) {
     match at {
         Some(at) => tokio::time::sleep_until(at.into()).await,

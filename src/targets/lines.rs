@@ -1,7 +1,7 @@
 //! Lines of text from a child process.
 //!
-//! In: a pipe. Out: its lines. Invariant: no more than [`LONGEST`] bytes are kept of a line; a
-//! longer one comes in pieces.
+//! In: a pipe. Out: its lines. Invariant: no more than [`LONGEST`] bytes of a line are held in
+//! memory; a longer line comes in pieces.
 
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, BufReader};
 
@@ -17,7 +17,7 @@ impl<R: AsyncRead + Unpin> PipeLines<R> {
         Self(BufReader::new(pipe))
     }
 
-    /// The next line, without its end; `None` when the pipe has ended. Not cancel safe.
+    /// The next line, without its newline; `None` at the end of the pipe. Not cancel safe.
     pub(super) async fn next(&mut self) -> Option<String> {
         let mut line = Vec::new();
         let mut bounded = (&mut self.0).take(LONGEST as u64);

@@ -71,7 +71,7 @@ impl AgentEnd {
             voice,
             delays,
             seat,
-            // Fails only without memory for a decoder; such an agent hears nothing.
+            // Fails only if a decoder cannot be allocated; such an agent hears nothing.
             inbound: Inbound::new(hearing, codec).ok(),
             saying: None,
             turn: 0,
@@ -83,12 +83,12 @@ impl AgentEnd {
         }
     }
 
-    /// Sets the channel for state changes; when it is full, a change is lost.
+    /// Sets the channel for state changes; changes are dropped while it is full.
     pub(in crate::targets) fn tell_states(&mut self, states: mpsc::Sender<AgentState>) {
         self.states = Some(states);
     }
 
-    /// Media are flowing: sends silence from `slot` on.
+    /// Media is flowing: sends silence from `slot` on.
     pub(in crate::targets) fn connected(&mut self, slot: Instant) {
         self.start = Some(slot);
         self.next = Some(slot);
@@ -241,7 +241,7 @@ impl Endpoint for AgentEnd {
 
     fn poll_send(&self) -> Option<Instant> {
         let next = self.next?;
-        // Leave out a silent frame that would overlap the start of the clip.
+        // Skip a silent frame that would overlap the start of the clip.
         let waiting = self
             .saying
             .filter(|s| s.frame == 0 && s.first < next + FRAME_TIME);

@@ -1,9 +1,9 @@
 //! Finds where the caller's calibration chirp ended, to the sample.
 //!
-//! In: decoded samples with their position, a position near which a chirp ended by level.
+//! In: decoded samples with their position; a position near which, by level, a chirp ended.
 //! Out: the position of the sample after the chirp's last one.
-//! Invariants: only correlation counts: the codec smears a hard edge by up to 20 ms towards
-//! the back, which shifts a level but not a correlation; memory is bounded.
+//! Invariants: only correlation counts: the codec smears a hard edge up to 20 ms later, which
+//! shifts where the level drops but not the correlation peak; memory is bounded.
 
 use crate::audio::Pcm;
 use crate::audio::chirp::{CHIRP, chirp, locate};
@@ -98,7 +98,7 @@ mod tests {
             let end = (lead + CHIRP + OPUS_LOOKAHEAD) as u64;
             for by_level in [end - 400, end, end + 960] {
                 let found = chirps.end_near(by_level).expect("a chirp");
-                // The codec itself accounts for a twentieth of a millisecond.
+                // The codec itself accounts for 0.05 ms.
                 assert!(
                     found.abs_diff(end) <= 4,
                     "{lead}, {by_level}: {found} for {end}"

@@ -123,14 +123,14 @@ fn onset(frames: &[Arc<[u8]>], codec: Codec) -> Result<(usize, Duration), ClipEr
 pub(crate) struct Voice {
     /// The reply to every turn.
     pub(super) reply: Clip,
-    /// Said first, once the caller is there.
+    /// Played once, when the caller has arrived.
     pub(super) greeting: Option<Clip>,
     /// A frame of silence.
     pub(super) silence: Arc<[u8]>,
 }
 
 impl Voice {
-    /// Makes a voice of its clips, which have one codec.
+    /// Makes a voice from clips of the same codec.
     ///
     /// # Errors
     /// The codec fails (out of memory).
@@ -153,8 +153,8 @@ mod tests {
         let clip = Clip::tone(Duration::from_millis(300), Codec::Opus).expect("tone");
         let lookahead = 312.0 / 48.0;
         let onset = clip.onset().as_secs_f64() * 1e3;
-        // The codec smears a hard start up to 5 ms ahead, 20 dB below it, which is the very limit
-        // of what counts as audible.
+        // The codec's pre-echo of a hard start begins up to 5 ms earlier, 20 dB below it: exactly
+        // at the limit of what counts as audible.
         let range = lookahead - 5.0..lookahead + 1.5;
         assert!(range.contains(&onset), "onset at {onset} ms");
     }

@@ -1,13 +1,13 @@
-//! What the fuzz targets reach of the reference agent's pipe.
+//! The parts of the reference agent's pipe that the fuzz targets reach.
 //!
-//! In: bytes as they would come through the pipe. Out: its lines, and what is read in one.
+//! In: bytes as they would come through the pipe. Out: their lines, and what each is parsed into.
 //! Invariant: no agent, no media.
 
 use super::pipe::{MAX_LINE, PipeReply, PipeRequest, next_line};
 use futures_util::FutureExt as _;
 use tokio::io::BufReader;
 
-/// Longest line, with its end.
+/// Longest line, including its newline.
 pub(crate) const LONGEST_LINE: usize = MAX_LINE;
 
 /// The lines of `bytes`, read in pieces of at most `piece` bytes.
@@ -16,7 +16,7 @@ pub(crate) fn lines(bytes: &[u8], piece: usize) -> Vec<Vec<u8>> {
     let (mut lines, mut line) = (Vec::new(), Vec::new());
     loop {
         let read = next_line(&mut input, &mut line).now_or_never();
-        match read.expect("bytes in memory are there at once") {
+        match read.expect("bytes in memory are available at once") {
             Ok(true) => lines.push(line.clone()),
             Ok(false) => return lines,
             Err(e) => panic!("{e}"),
@@ -24,7 +24,7 @@ pub(crate) fn lines(bytes: &[u8], piece: usize) -> Vec<Vec<u8>> {
     }
 }
 
-/// The call, the room, the offer and the end of a request; checks that it survives being written.
+/// The call, room, offer and `bye` of a request; checks that the request survives a round trip.
 pub(crate) fn request(line: &[u8]) -> Option<(u64, String, Option<String>, bool)> {
     let request: PipeRequest = serde_json::from_slice(line).ok()?;
     let written = serde_json::to_vec(&request).expect("plain fields");
@@ -39,7 +39,7 @@ pub(crate) fn request(line: &[u8]) -> Option<(u64, String, Option<String>, bool)
     Some((call, room, offer, bye))
 }
 
-/// Whether a line is a reply; checks that it survives being written.
+/// Whether a line is a reply; checks that the reply survives a round trip.
 pub(crate) fn reply(line: &[u8]) -> bool {
     let Ok(reply) = serde_json::from_slice::<PipeReply>(line) else {
         return false;

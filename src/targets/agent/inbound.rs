@@ -1,4 +1,4 @@
-//! What the reference agent hears of its caller: when speech ended, to the sample.
+//! What the reference agent hears from its caller: when speech ended, to the sample.
 //!
 //! In: received packets, time. Out: speech started, ended, resumed.
 //! Invariant: the end of speech is the arrival of its packet, less the time from that sample to
@@ -12,10 +12,10 @@ use crate::audio::{
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// Silence after which speech counts as ended for now. Shorter than any useful delay; speech
+/// Silence after which speech provisionally counts as ended. Shorter than any useful delay; speech
 /// that resumes after it cancels the end.
 const HANGOVER: Duration = Duration::from_millis(120);
-/// Packets whose arrivals are kept: further back than any end of speech is found.
+/// Number of packets whose arrivals are kept: enough to reach back to any detected end of speech.
 const KEPT: usize = 64;
 /// A caller that sends nothing for this long counts as silent (DTX).
 const DTX_GAP: Duration = Duration::from_millis(60);
@@ -86,12 +86,12 @@ impl Inbound {
             None => 0,
             Some((next, rtp)) => {
                 let ahead = p.rtp_time.wrapping_sub(rtp).cast_signed();
-                // A packet so late that it was taken for silence is heard here instead of at its
+                // A packet so late that it was taken for silence is placed here instead of at its
                 // own position: only its arrival is reported, so the position does not matter.
                 next + u64::try_from(ahead).unwrap_or(0)
             }
         };
-        // A duplicate, or overtaken by a later packet.
+        // A duplicate, or a packet that a later one overtook.
         if self.sequence.is_some_and(|last| p.sequence <= last) {
             return;
         }
@@ -118,7 +118,7 @@ impl Inbound {
         self.speaking.then_some(self.last_arrival? + DTX_GAP)
     }
 
-    /// The caller has sent nothing until [`Inbound::poll_timeout`], which counts as silence.
+    /// No packet came before [`Inbound::poll_timeout`], which counts as silence.
     pub(super) fn timeout(&mut self, now: Instant, tell: &mut dyn FnMut(Caller)) {
         if self.poll_timeout().is_none_or(|t| t > now) {
             return;

@@ -1,13 +1,13 @@
-//! What a reference agent tells whoever started it, while it goes on.
+//! What a running reference agent reports to the code that started it.
 //!
 //! Invariant: an agent prints nothing itself; standard output may be the pipe that it serves.
 
 use crate::call::Failure;
 
-/// Something went wrong that does not end the agent.
+/// A problem that does not end the agent.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AgentNotice {
-    /// The server is not reached any more; the worker registers again.
+    /// The connection to the server was lost; the worker registers again.
     #[error("the worker's connection was lost ({0}); trying again")]
     ConnectionLost(Failure),
     /// A job ended before its caller left.
@@ -20,7 +20,7 @@ pub(crate) enum AgentNotice {
     /// The truth file lacks this many lines.
     #[error("{0} lines of the truth file were lost: the disk is too slow")]
     TruthLost(u64),
-    /// The truth file could not be written to its end.
+    /// The truth file could not be written completely.
     #[error("the truth file is incomplete: {0}")]
     TruthIncomplete(std::io::Error),
 }

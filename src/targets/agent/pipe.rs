@@ -1,6 +1,6 @@
-//! The reference agent behind a pipe: offers come in, answers go out, media run over loopback.
+//! The reference agent behind a pipe: offers come in, answers go out, media runs over loopback.
 //!
-//! In: one JSON object a line: `{"call":1,"room":"r","offer":"<sdp>"}`, `{"call":1,"bye":true}`.
+//! In: one JSON object per line: `{"call":1,"room":"r","offer":"<sdp>"}`, `{"call":1,"bye":true}`.
 //! Out: `{"ready":true}`, `{"call":1,"answer":"<sdp>"}` or `{"call":1,"error":"…"}`.
 //! Invariant: the agent ends when its standard input closes.
 
@@ -82,7 +82,7 @@ pub(crate) async fn serve_pipe(
         if calls.contains_key(&request.call) {
             let reply = PipeReply {
                 call: request.call,
-                error: Some("this call is under way".into()),
+                error: Some("this call is already in progress".into()),
                 ..Default::default()
             };
             say(&mut output, &reply).await?;

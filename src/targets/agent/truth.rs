@@ -1,6 +1,6 @@
 //! Writes the reference agent's truth file: every timestamp of every reply, as JSON lines.
 //!
-//! In: lines from the media threads. Out: a file, one object a line.
+//! In: lines from the media threads. Out: a file, one object per line.
 //! Invariant: a media thread never waits for the disk; lines that do not fit the queue are
 //! counted, and reported at the end.
 
@@ -16,7 +16,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// Lines that may wait to be written.
+/// Maximum lines waiting to be written.
 const QUEUE: usize = 4_096;
 /// Once no line has come for this long, buffered lines are flushed to the file.
 const FLUSH: Duration = Duration::from_millis(100);

@@ -1,6 +1,6 @@
 //! The reference agent as a LiveKit worker: registers, is dispatched, joins rooms as an agent.
 //!
-//! In: a server's address and credentials. Out: one job a room, until told to stop.
+//! In: a server's address and credentials. Out: one job per room, until told to stop.
 //! Invariants: a job that fails affects no other; a lost registration is renewed.
 
 use super::brain::AgentEnd;
@@ -40,7 +40,7 @@ pub(crate) struct WorkerOptions {
     pub credentials: Credentials,
     /// Name for explicit dispatch; empty for automatic dispatch.
     pub agent_name: String,
-    /// Takes what goes wrong with a connection or a job.
+    /// Receives the problems of connections and jobs.
     pub tell: Tell,
 }
 
@@ -128,7 +128,7 @@ async fn register(options: &WorkerOptions) -> Result<(Socket, String), Failure> 
         Some(server_message::Message::Register(r)) => Ok((socket, r.worker_id)),
         // Do not quote the message: it may contain a token.
         _ => Err(Failure::from(Cause::NotLiveKit {
-            detail: "something else than a registration came back".into(),
+            detail: "the server answered the registration with another message".into(),
         })),
     }
 }

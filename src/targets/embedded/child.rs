@@ -1,7 +1,7 @@
 //! The reference agent as a child process of the same binary.
 //!
 //! In: offers. Out: answers, over the child's pipe; media flows over loopback UDP.
-//! Invariant: the child ends when its standard input closes, so also when we are killed.
+//! Invariant: the child ends when its standard input closes, even if we are killed.
 
 use crate::call::{Failure, TargetFailure};
 use crate::targets::agent::{PipeReply, PipeRequest};
@@ -132,7 +132,7 @@ impl AgentProcess {
         let _ = self.write(&request).await;
     }
 
-    /// Closes the child's input and waits at most two seconds for its end, then kills it.
+    /// Closes the child's input, waits at most two seconds for it to exit, then kills it.
     pub(super) async fn stop(&self) {
         self.input.lock().await.take();
         let mut child = self.child.lock().await;

@@ -25,7 +25,7 @@ const CODEC: Codec = Codec::Pcm;
 /// The reference agent, in this process.
 #[derive(Debug, Clone)]
 pub struct InProcess {
-    /// From the caller's end of speech to the first audible sample that arrives, without `path`.
+    /// From the caller's end of speech to the first audible sample that arrives, excluding `path`.
     pub delay: AgentDelay,
     /// Seed of the delays.
     pub seed: u64,
@@ -141,7 +141,7 @@ impl<E: Endpoint> OpenTarget<E> for OpenInProcess {
     }
 
     fn own_agent<'a>(&'a self, _own: &'a OwnAgent) -> BoxFuture<'a, Result<Opened<E>, Failure>> {
-        let detail = "an agent in this process has no other one beside it".to_owned();
+        let detail = "an in-process target cannot start a second agent".to_owned();
         Box::pin(std::future::ready(Err(Failure::Generator { detail })))
     }
 

@@ -23,8 +23,8 @@ fn ms(n: u64) -> Duration {
 /// A caller's packet: arrival, sequence number, audio.
 type Sent = (Instant, u64, Arc<[u8]>);
 
-/// The caller's packets for `length` ms: tones from and to, in ms, with silence around them.
-/// Media start at `zero`: frame k arrives at zero + (k+1)·20 ms.
+/// The caller's packets for `length` ms: tones with these starts and ends, in ms, and silence
+/// around them. Media starts at `zero`: frame k arrives at zero + (k+1)·20 ms.
 fn says(zero: Instant, length: u64, tones: &[(u64, u64)]) -> VecDeque<Sent> {
     let mut pcm = vec![0i16; 48 * length as usize];
     for &(from, to) in tones {
@@ -149,7 +149,7 @@ fn the_reply_is_audible_exactly_the_delay_after_the_last_speech_sample() {
             .max()
             .expect("some")
             .abs_diff(*firsts.iter().min().expect("some"));
-        assert!(spread < ms(1), "the phase shows: {spread:?}");
+        assert!(spread < ms(1), "the onset depends on the phase: {spread:?}");
     }
 }
 
@@ -231,7 +231,7 @@ fn speech_over_the_greeting_is_answered() {
 }
 
 #[test]
-fn the_reply_to_a_caller_with_dtx_is_as_exact() {
+fn a_reply_to_a_caller_with_dtx_is_equally_exact() {
     for phase in [0, 9, 17] {
         let mut table = Table::new(ms(phase), D, 300, false);
         let mut caller = says(table.zero, 4_000, &[(400, 1_007)]);
@@ -248,8 +248,8 @@ fn the_reply_to_a_caller_with_dtx_is_as_exact() {
 fn the_delay_counts_from_the_arrival_of_late_speech() {
     let mut table = Table::new(ms(0), D, 300, false);
     let mut caller = says(table.zero, 4_000, &[(400, 1_000)]);
-    // The last five frames of speech and all that follows them arrive up to 220 ms late, all at
-    // once; by then they have been taken for silence.
+    // The last five frames of speech and everything after them arrive up to 220 ms late, in one
+    // burst; by then the agent has taken them for silence.
     let burst = table.zero + ms(900 + 20 + 220);
     for packet in caller.iter_mut().filter(|p| p.1 >= 45) {
         packet.0 = packet.0.max(burst);
