@@ -82,7 +82,7 @@ pub(crate) enum Absence {
         participants: String,
     },
     /// None of the audio tracks can be the agent's voice.
-    #[error("none of the audio tracks in the room may be the agent's voice: {tracks}")]
+    #[error("none of the audio tracks in the room can be the agent's voice: {tracks}")]
     OtherTrack {
         /// Each track with its publisher, kind and source.
         tracks: String,
@@ -152,7 +152,7 @@ impl Absence {
             Self::NoTrack { .. } => UNPUBLISHED,
             Self::LeftEarly { .. } => LEFT,
             Self::OtherKind { .. } => {
-                "recorders and telephone lines are not measured; where one of them is the agent, name it in `call.agent_identity`"
+                "recorders and telephone lines are not measured; if one of them is the agent, name it in `call.agent_identity`"
             }
             Self::OtherIdentity { .. } => {
                 "leave `call.agent_identity` out, or name the participant that is the agent"

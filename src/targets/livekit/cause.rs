@@ -42,7 +42,7 @@ pub(crate) enum Cause {
         /// The TLS error.
         detail: String,
     },
-    /// The server sent more than a call can need, by its number or its size.
+    /// The server sent more than a call can need, in number or in size.
     #[error("the server sent more than is accepted ({detail})")]
     TooMuch {
         /// The bound that it exceeded.
@@ -93,10 +93,10 @@ impl Cause {
                 "is the server running, and are the URL's host and port right?"
             }
             Self::Tls { .. } => {
-                "does the server speak TLS (wss://), and is its certificate valid for this host? for a private CA, set SSL_CERT_FILE to its root certificate"
+                "does the server speak TLS (wss://), and is its certificate valid for this host? For a private CA, set SSL_CERT_FILE to its root certificate"
             }
             Self::TooMuch { .. } => {
-                "a call's room holds its caller and its agent: is the URL your LiveKit server's, and does nobody else fill its rooms?"
+                "a call's room holds its caller and its agent: is this the URL of your LiveKit server, and does nobody else join its rooms?"
             }
             Self::JoinTimeout { .. } => {
                 "the port answers too slowly or not at all: check the server's load and the URL"
@@ -107,7 +107,7 @@ impl Cause {
         }
     }
 
-    /// Whether the server was never reached or refused us outright: then it has no room of ours.
+    /// Whether the server was never reached or refused us outright, so it has no rooms of ours.
     fn is_unreached(&self) -> bool {
         matches!(
             self,

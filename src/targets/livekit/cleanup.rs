@@ -1,6 +1,6 @@
 //! Deletes the rooms that a run made.
 //!
-//! In: the end of calls, of the run, and runs that crashed. Out: deleted rooms; notices of those
+//! In: the end of calls, of the run, and runs that crashed. Out: deleted rooms; notices of rooms
 //! that may be left. Invariants: every room that a run creates is deleted in the end, those of a
 //! crashed run by the next run; rooms are only deleted by a run's own prefix.
 
@@ -26,9 +26,9 @@ pub(super) struct Cleanup {
     /// `prefix-runid-`: prefix of this run's room names.
     prefix: String,
     ledger: Option<Ledger>,
-    /// This run's entry in it.
+    /// This run's entry in the ledger.
     noted: Mutex<Option<Noted>>,
-    /// Deletions in progress. A server that gets two at once for a room creates the room again.
+    /// Deletions in progress. A server that gets two at once for one room creates the room again.
     deleting: TaskTracker,
 }
 
@@ -57,7 +57,7 @@ impl Cleanup {
 }
 
 impl Cleanup {
-    /// Notes that this run may have rooms from now on.
+    /// Records in the ledger that this run may have rooms from now on.
     pub(super) fn note_run(&self, notice: Notice<'_>) {
         let noted = match &self.ledger {
             Some(ledger) => ledger.open(&self.server, &self.prefix),
@@ -66,7 +66,7 @@ impl Cleanup {
         match noted {
             Ok(noted) => *self.noted.lock().unwrap_or_else(PoisonError::into_inner) = Some(noted),
             Err(e) => notice(format!(
-                "cannot note this run ({e}): should it crash, its rooms stay until they are empty"
+                "cannot record this run ({e}): if it crashes, its rooms stay until they are empty"
             )),
         }
     }

@@ -1,7 +1,7 @@
 //! A call through a LiveKit room.
 //!
 //! In: how to join, a peer of the media engine. Out: the call's events; why there is no agent.
-//! Invariants: a connection ends in at most one `Closed`; the section of a track that is not the
+//! Invariants: a connection ends with at most one `Closed`; the section of a track that is not the
 //! agent's voice is ignored without a request to do so.
 
 use super::ask::Ask;
@@ -27,7 +27,7 @@ pub(super) struct Wish {
     pub room: String,
     pub ask: Ask,
     pub dispatches: Arc<Dispatches>,
-    /// Key and secret look as if they were each in the other's place.
+    /// The API key and the secret look swapped.
     pub swapped: bool,
 }
 
@@ -188,7 +188,7 @@ impl<E: Endpoint> Connection for RoomCall<E> {
     }
 }
 
-/// The failure with the hint that the credentials call for.
+/// The failure, with a hint if the key and the secret look swapped.
 fn with_hint(mut failure: Failure, swapped: bool) -> Failure {
     if let Failure::Target(failure) = &mut failure
         && failure.cause == REFUSED
@@ -205,8 +205,8 @@ fn name(stream: &AgentStream) -> Arc<str> {
     name.chars().take(NAME).collect::<String>().into()
 }
 
-/// How long the call waited for an agent, if `failure` is for lack of one: the agent never came,
-/// or (unless the call heard it, `heard`) it left or published nothing.
+/// How long the call waited for an agent, if `failure` means that it had none: the agent never
+/// came, or (unless the call heard it, `heard`) it left or published nothing.
 fn waited(failure: &Failure, agent_timeout: Duration, heard: bool) -> Option<Duration> {
     match failure {
         Failure::AgentAbsent { waited } => Some(*waited),
@@ -242,7 +242,7 @@ mod tests {
         assert!(wrong.hint().contains("look swapped"), "{}", wrong.hint());
         let shown = format!("{wrong} {}", wrong.hint());
         assert!(!shown.contains(secret), "{shown}");
-        // Of another failure, the keys are not the cause.
+        // Other failures are not caused by the keys.
         let dropped = Failure::Dropped {
             detail: String::new(),
         };
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn only_failures_for_want_of_an_agent_are_diagnosed() {
+    fn only_failures_for_lack_of_an_agent_are_diagnosed() {
         let bound = Duration::from_secs(30);
         let own = Duration::from_secs(7);
         let absent = Failure::AgentAbsent { waited: own };

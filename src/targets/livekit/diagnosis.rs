@@ -76,7 +76,7 @@ fn somebody_else_by_name(wanted: Wanted<'_>, seen: &Seen) -> Option<Absence> {
 }
 
 /// The cause according to the jobs. A job that no worker took counts only if an agent was
-/// requested by name, or if nobody else is there who could explain it.
+/// requested by name, or if no other participant is in the room to explain the failure.
 fn of_the_job(
     wanted: Wanted<'_>,
     seen: &Seen,
@@ -115,7 +115,7 @@ fn somebody_else(seen: &Seen) -> Option<Absence> {
     Some(Absence::OtherKind { participants })
 }
 
-/// Those in the room that are not agents.
+/// The participants in the room that are not agents.
 fn others(seen: &Seen) -> Option<String> {
     let named = seen.others.iter();
     let named = named.map(|(identity, kind)| format!("`{identity}` (kind {kind})"));

@@ -30,8 +30,8 @@ pub(super) struct Dispatched {
     pub jobs: Vec<Job>,
 }
 
-/// State of a job. A server other than LiveKit Cloud reports what the worker answered, and
-/// nothing that came later.
+/// State of a job. A server other than LiveKit Cloud reports only what the worker answered, nothing
+/// that happened later.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Job {
     /// A worker has it.
@@ -74,8 +74,8 @@ impl Dispatches {
         }
     }
 
-    /// The dispatches of a room; `None` if the server does not say: it is too old, too slow, or the
-    /// key may not ask.
+    /// The dispatches of a room; `None` if the server does not say: it is too old or too slow, or
+    /// the key lacks the permission.
     pub(super) async fn of(&self, room: &str) -> Option<Vec<Dispatched>> {
         let ask = async {
             let _place = self.places.acquire().await.ok()?;

@@ -1,7 +1,7 @@
-//! What the fuzz targets reach of signalling.
+//! The parts of signalling that the fuzz targets reach.
 //!
-//! In: messages as a server would send them. Out: what a session makes of them. Invariant: as in
-//! `session.rs`, without its sockets: whatever is pure about a message is done.
+//! In: messages as a server would send them. Out: what a session makes of them. Invariant: a
+//! message is handled as in `session.rs`, except for IO.
 
 use super::negotiation::{candidate_of, tracks_of};
 use super::roster::Presence;
@@ -13,7 +13,7 @@ use livekit_protocol as proto;
 use prost::Message as _;
 use std::time::{Duration, Instant};
 
-/// What a message comes to.
+/// The effect of a message.
 #[derive(Debug)]
 pub(crate) enum Reaction {
     /// Nothing of interest.
@@ -22,11 +22,11 @@ pub(crate) enum Reaction {
     Closed(Failure),
     /// A candidate for the media.
     Candidate(String),
-    /// What the call is told.
+    /// Events for the call.
     Told(Vec<Told>),
 }
 
-/// An event of the room, with texts as the server gave them.
+/// An event of the room, with text as the server sent it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Told {
     /// An agent arrived.
@@ -60,7 +60,7 @@ impl Room {
         }
     }
 
-    /// Handles a message that comes at `at`; `None` if it is none.
+    /// Handles a message that arrives at `at`; `None` if the bytes are not a message.
     pub(crate) fn message(&mut self, bytes: &[u8], at: Duration) -> Option<Reaction> {
         let message = proto::SignalResponse::decode(bytes).ok()?.message?;
         let now = self.start + at;
@@ -107,7 +107,7 @@ impl Room {
         self.voices.present().iter().map(of).collect()
     }
 
-    /// Why there is no agent to be heard, as far as the room shows it: every text of it.
+    /// Every text from the room that may explain why no agent can be heard.
     pub(crate) fn seen(&self) -> Vec<String> {
         let seen = self.voices.seen();
         let tracks = seen.tracks.iter().chain(&seen.unplaced);

@@ -1,4 +1,4 @@
-//! Rooms of a LiveKit server, by a participant in pure Rust: tokens, signalling, rooms, cleanup.
+//! A LiveKit participant in pure Rust: tokens, signalling, rooms, cleanup.
 //!
 //! In: credentials, a room, a peer of the media engine. Out: a target; session events.
 //! Invariants: one participant's failure affects no other; secrets appear in no message.

@@ -14,8 +14,8 @@ use std::collections::HashMap;
 /// Maximum sections offered at a server's request; one for each track in a room.
 const MAX_SECTIONS: u32 = 64;
 
-/// The tracks that a description's sections hold. Servers list them beside the description;
-/// older ones only in it.
+/// The tracks that a description's sections carry. Servers list them next to the description;
+/// older ones only inside it.
 pub(super) fn tracks_of(description: &mut proto::SessionDescription) -> HashMap<String, String> {
     match std::mem::take(&mut description.mid_to_track_id) {
         none if none.is_empty() => tracks_by_mid(&description.sdp),
@@ -23,7 +23,7 @@ pub(super) fn tracks_of(description: &mut proto::SessionDescription) -> HashMap<
     }
 }
 
-/// The candidate of a trickle message, as it would stand in a description; empty if there is none.
+/// The candidate of a trickle message, as a description would have it; empty if there is none.
 pub(super) fn candidate_of(t: &proto::TrickleRequest) -> String {
     let init: serde_json::Value = serde_json::from_str(&t.candidate_init).unwrap_or_default();
     init["candidate"].as_str().unwrap_or_default().to_owned()

@@ -1,7 +1,7 @@
-//! Runs our own reference agent at a LiveKit server, as a child process.
+//! Runs our own reference agent as a worker of a LiveKit server, in a child process.
 //!
 //! In: a server, an agent name. Out: a registered worker.
-//! Invariants: the child ends when our end of its pipe closes, so also when we are killed;
+//! Invariants: the child ends when our end of its pipe closes, even if we are killed;
 //! secrets go through its environment, never its arguments.
 
 use super::token::Credentials;
@@ -55,7 +55,7 @@ impl OwnWorker {
         let stderr = child.stderr.take().ok_or_else(|| no_agent("no pipe"))?;
         let mut lines = PipeLines::of(stderr);
         let registered = tokio::time::timeout(PATIENCE, registration(&mut lines)).await;
-        registered.unwrap_or_else(|_| Err(no_agent("the server does not take it")))?;
+        registered.unwrap_or_else(|_| Err(no_agent("the server did not register it")))?;
         tokio::spawn(async move {
             // Keep reading, so that the child does not block; problems of its calls show in the
             // calls themselves.

@@ -13,14 +13,14 @@ use std::time::Duration;
 
 /// Time limit of one API call.
 const CALL_TIMEOUT: Duration = Duration::from_secs(4);
-/// Longest list of a server's rooms that is read, in bytes: those of tens of thousands.
+/// Longest room list that is read, in bytes: enough for tens of thousands of rooms.
 const LIST: usize = 16 << 20;
-/// Maximum rooms of ours that one list names; the next list has the others.
+/// Maximum number of our rooms taken from one list; the next list has the others.
 const AT_MOST: usize = 10_000;
 /// Maximum concurrent deletions.
 const AT_ONCE: usize = 16;
 
-/// Field numbers: a room of the list, and its name.
+/// Field numbers: a room in the list, and its name.
 const ROOM: u32 = 1;
 const NAME: u32 = 2;
 
@@ -98,8 +98,8 @@ impl Rooms {
     }
 }
 
-/// The names that begin with `prefix`, of the rooms in a server's list. The list is not decoded:
-/// all rooms of a server are in it, with all that it knows about them.
+/// The room names in a server's list that begin with `prefix`. The list is not decoded: it has all
+/// rooms of the server, with everything that the server knows about them.
 fn names(list: &[u8], prefix: &str) -> Result<Vec<String>, wire::Unfit> {
     let mut ours = Vec::new();
     for room in wire::contents(list, ROOM) {

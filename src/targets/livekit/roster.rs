@@ -1,4 +1,4 @@
-//! Tracks who is in the room with us, and where their audio tracks reach us.
+//! Keeps the other participants in the room, and the sections in which their audio tracks arrive.
 //!
 //! In: the server's participants, and the sections that it assigned to their tracks. Out: both,
 //! in order of arrival. Invariants: a participant that was there before us counts like one that
@@ -14,7 +14,7 @@ use std::collections::HashMap;
 pub(super) const ON_BEHALF: &str = "lk.publish_on_behalf";
 /// Maximum participants kept.
 const PARTICIPANTS: usize = 1_000;
-/// Maximum audio tracks kept per participant, and of all participants together.
+/// Maximum audio tracks kept per participant, and for all participants together.
 const TRACKS: usize = 64;
 const ALL_TRACKS: usize = 1_000;
 /// Maximum sections kept per transport.
@@ -50,7 +50,7 @@ pub(crate) enum TrackSource {
     Microphone,
     /// The publisher does not say.
     Unknown,
-    /// The sound of a shared screen, or another of LiveKit's sources, by name.
+    /// The audio of a shared screen, or another of LiveKit's sources, by name.
     Other(&'static str),
 }
 
@@ -99,7 +99,7 @@ pub(crate) enum Presence {
     Left {
         /// Server-assigned id.
         sid: String,
-        /// LiveKit's name of the reason.
+        /// LiveKit's name for the reason.
         reason: &'static str,
     },
 }
@@ -109,10 +109,7 @@ fn clipped(text: &str) -> String {
 }
 
 fn kind(p: &proto::ParticipantInfo) -> ParticipantKind {
-    #[expect(
-        deprecated,
-        reason = "recorders of older servers are known by this alone"
-    )]
+    #[expect(deprecated, reason = "older servers mark recorders by this alone")]
     let recorder = p.permission.as_ref().is_some_and(|p| p.recorder);
     match Kind::try_from(p.kind) {
         Ok(Kind::Agent) => ParticipantKind::Agent,
@@ -137,7 +134,7 @@ fn track(t: &proto::TrackInfo) -> Track {
 }
 
 impl Presence {
-    /// Keeps what is needed of a participant's update.
+    /// Keeps the needed parts of a participant's update.
     pub(super) fn of(p: &proto::ParticipantInfo) -> Self {
         if p.state == State::Disconnected as i32 {
             let reason = proto::DisconnectReason::try_from(p.disconnect_reason);
@@ -199,8 +196,8 @@ impl Roster {
         }
     }
 
-    /// Applies the list of a transport's sections and the tracks that they hold now. A section
-    /// that is missing from it holds nothing any more.
+    /// Applies the list of a transport's sections and the tracks that they carry now. A section
+    /// that is missing from the list no longer carries a track.
     pub(crate) fn place(&mut self, transport: usize, tracks: HashMap<String, String>) {
         self.sections.retain(|_, s| s.transport != transport);
         let is_short = |(mid, track): &(String, String)| mid.len().max(track.len()) <= NAME;
@@ -209,7 +206,7 @@ impl Roster {
             .extend(placed.map(|(mid, track)| (track, Section { transport, mid })));
     }
 
-    /// The others in the room, in order of arrival.
+    /// The other participants in the room, in order of arrival.
     pub(crate) fn present(&self) -> &[Participant] {
         &self.present
     }
@@ -273,7 +270,7 @@ mod tests {
         assert_eq!(read.kind, ParticipantKind::Agent);
         assert_eq!(read.state, Some(AgentState::Thinking));
         assert!(read.on_behalf);
-        assert_eq!(read.tracks.len(), 1, "video is left out");
+        assert_eq!(read.tracks.len(), 1, "video is ignored");
         for (kind, label) in [
             (Kind::Standard, "STANDARD"),
             (Kind::Sip, "SIP"),
@@ -282,7 +279,7 @@ mod tests {
             assert_eq!(here(&info("a", kind)).kind.label(), label);
         }
         let mut recorder = info("r", Kind::Standard);
-        #[expect(deprecated, reason = "what older servers say")]
+        #[expect(deprecated, reason = "older servers send it")]
         let permission = proto::ParticipantPermission {
             recorder: true,
             ..Default::default()
@@ -321,7 +318,7 @@ mod tests {
             mid: "1".into(),
         };
         assert_eq!(placed, [(&"TR_a".to_owned(), &section)]);
-        // The section is reused, so the track that it held before is in no section.
+        // The section is reused, so the track that it carried before is in no section.
         roster.place(0, place("TR_b"));
         assert_eq!(roster.section("TR_a"), None);
         assert_eq!(roster.section("TR_b"), Some(&section));
@@ -331,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn participants_tracks_and_sections_kept_are_bounded() {
+    fn kept_participants_tracks_and_sections_are_bounded() {
         let mut roster = Roster::default();
         for n in 0..2 * PARTICIPANTS {
             let mut p = info(&n.to_string(), Kind::Standard);
@@ -344,7 +341,7 @@ mod tests {
         assert_eq!((first.identity.len(), first.tracks.len()), (NAME, TRACKS));
         let tracks: usize = roster.present().iter().map(|p| p.tracks.len()).sum();
         assert_eq!(tracks, ALL_TRACKS);
-        // A participant that is known keeps its tracks when it is updated.
+        // A known participant keeps its tracks when it is updated.
         let again = roster.present()[0].clone();
         roster.update(Presence::Here(again));
         assert_eq!(roster.present()[0].tracks.len(), TRACKS);

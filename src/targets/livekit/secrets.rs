@@ -1,21 +1,21 @@
-//! Keeps secrets out of what servers say.
+//! Keeps secrets out of text from servers.
 //!
-//! In: the credentials of this process, texts from servers. Out: the texts without them. Invariant:
-//! a server that repeats what it was sent, such as a secret in place of a key, shows none of it.
+//! In: the credentials of this process, text from servers. Out: the text without them. Invariant: a
+//! server that repeats what it was sent, such as a secret in place of a key, reveals none of it.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
-/// Secrets of this length or more are looked for; a shorter one could be a part of any word.
+/// Shortest secret that is removed; a shorter one could be part of any word.
 const SHORTEST_SECRET: usize = 8;
-/// An API key is shorter than this: what is longer is a secret in the wrong place.
+/// API keys are shorter than this: a key of this length or more is a secret in the wrong place.
 const LONGEST_KEY: usize = 20;
 
-/// What must not be shown: a few credentials in a process.
+/// Text that must not be shown; a process has only a few credentials.
 static KNOWN: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
-/// Remembers credentials, so that no text of a server shows them. A key is shown, since it helps to
-/// find a mistake, unless it is as long as a secret.
+/// Remembers credentials, so that no text from a server shows them. A key is shown, since it helps
+/// to find a mistake, unless it is as long as a secret.
 pub(super) fn remember(key: &str, secret: &str) {
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
     if secret.len() >= SHORTEST_SECRET {
@@ -30,7 +30,7 @@ pub(super) fn remember(key: &str, secret: &str) {
 pub(super) fn hidden(text: &str) -> String {
     let known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
     let mut clean = text.to_owned();
-    // Longest first: one secret may be a part of another.
+    // Longest first: one secret may be part of another.
     let mut longest_first: Vec<&String> = known.iter().collect();
     longest_first.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
     for secret in longest_first {

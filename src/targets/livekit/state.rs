@@ -1,4 +1,4 @@
-//! The attribute in which an agent tells the room what it is doing.
+//! The attribute in which an agent publishes its state to the room.
 //!
 //! In: the attribute's value. Out: the state, and back. Invariant: an unknown value yields no
 //! state.

@@ -1,8 +1,9 @@
-//! TLS towards servers: one configuration for all connections of the process.
+//! TLS to servers: one configuration for all connections of the process.
 //!
 //! In: the system's root certificates, or those of `SSL_CERT_FILE`. Out: a connector for signalling,
-//! a configuration for the server's API. Invariant: the certificates are read once, not for each call: there are hundreds of them, and the thread that
-//! would read them is the one that all joins wait for.
+//! a configuration for the server's API. Invariant: the certificates are read once, not for each
+//! call: there are hundreds of them, and reading them would block the thread that all joins wait
+//! for.
 
 use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::{ClientConfig, RootCertStore};
@@ -12,20 +13,20 @@ use tokio_tungstenite::Connector;
 static CONFIG: OnceLock<(Arc<ClientConfig>, bool)> = OnceLock::new();
 
 /// The connector for all connections; `None` if there is no root certificate, which the connection
-/// itself then reports.
+/// attempt then reports.
 pub(super) fn connector() -> Option<Connector> {
     let (config, has_roots) = CONFIG.get_or_init(read);
     has_roots.then(|| Connector::Rustls(config.clone()))
 }
 
-/// The configuration of all connections. Without a root certificate, it trusts nobody.
+/// The configuration for all connections. Without a root certificate, it trusts nobody.
 pub(super) fn config() -> Arc<ClientConfig> {
     CONFIG.get_or_init(read).0.clone()
 }
 
-/// Whether there is a root certificate stands beside the configuration.
+/// Returns the configuration, and whether it has any root certificate.
 fn read() -> (Arc<ClientConfig>, bool) {
-    // Certificates that cannot be read are left out: another may be the one that is needed.
+    // Unreadable certificates are skipped: the one that is needed may be another.
     let found = rustls_native_certs::load_native_certs();
     let mut roots = RootCertStore::empty();
     let (added, _unreadable) = roots.add_parsable_certificates(found.certs);
