@@ -1,6 +1,6 @@
 //! The media threads of a run, started for the first target that needs them.
 //!
-//! In: the number of threads. Out: the engine; its health. Invariant: a run whose targets bring
+//! In: the number of threads. Out: the engine; its health. Invariant: a run whose targets carry
 //! their audio themselves has no media thread.
 
 use super::caller_handle::{CallerHandle, CallerJob, Moment};
@@ -15,7 +15,7 @@ pub(crate) struct Media<E: Endpoint> {
 }
 
 impl<E: Endpoint> Media<E> {
-    /// Up to `threads` media threads, none of which runs yet.
+    /// Up to `threads` media threads, none of which is running yet.
     pub(crate) fn new(threads: usize) -> Self {
         Self {
             threads,
@@ -23,7 +23,7 @@ impl<E: Endpoint> Media<E> {
         }
     }
 
-    /// The engine, which is started if it does not run.
+    /// The engine, which is started if it is not running yet.
     ///
     /// # Errors
     /// The operating system refuses a thread or a file descriptor.

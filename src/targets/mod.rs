@@ -1,8 +1,8 @@
 //! The targets through which agents are called, and our own reference agent.
 //!
 //! In: where the agent is, who calls. Out: calls with audio in both directions, and what happens
-//! to them. Invariants: nothing here knows turns, plans or reports; a target is a folder, and
-//! nothing outside it knows more of it than the traits say.
+//! to them. Invariants: nothing here knows about turns, plans or reports; a target is a folder, and
+//! code outside it knows it only through the traits.
 
 pub(crate) mod agent;
 mod caller_handle;

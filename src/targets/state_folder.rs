@@ -1,4 +1,4 @@
-//! Where what outlives a run is kept.
+//! Where state that outlives a run is kept.
 
 use std::path::PathBuf;
 

@@ -18,7 +18,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A target as it is configured.
+/// A target as configured.
 pub(crate) trait Target<E: Endpoint>: fmt::Debug + Send + Sync {
     /// Kind and address, without secrets.
     fn describe(&self) -> String;
@@ -32,10 +32,10 @@ pub(crate) trait Target<E: Endpoint>: fmt::Debug + Send + Sync {
     fn descriptors(&self) -> u64;
     /// How many UDP ports of this machine a call takes, at least.
     fn ports(&self) -> u64;
-    /// Prepares it for calls.
+    /// Prepares the target for calls.
     ///
     /// # Errors
-    /// It cannot be reached, or does not start.
+    /// The target cannot be reached, or does not start.
     fn open<'a>(&'a self, run: Opening<'a, E>) -> BoxFuture<'a, Result<Opened<E>, Failure>>;
 }
 
@@ -69,7 +69,7 @@ pub(crate) struct Dial<'a> {
 }
 
 impl Dial<'_> {
-    /// What loses the call's packets on purpose, if the scenario asks for it; a preflight call loses
+    /// The simulated loss of the call's packets, if the scenario asks for it; a preflight call has
     /// none.
     pub(crate) fn impairment(&self) -> Option<Impairment> {
         let (loss, seed) = self.loss?;
@@ -140,7 +140,7 @@ pub(crate) enum Event {
     /// A track that may be the agent's voice is available. Reported for every such track, including
     /// those published later or republished.
     AgentTrack {
-        /// Its number, unique within the call; it is heard after [`Connection::listen`].
+        /// Its number, unique within the call; the caller hears it after [`Connection::listen`].
         track: u32,
         /// Its name for the record; not sanitized.
         name: Arc<str>,

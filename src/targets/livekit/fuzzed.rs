@@ -90,7 +90,7 @@ impl Room {
         self.voices.take_notice()
     }
 
-    /// Sections that hold something other than the agent's voice, as transport and media section.
+    /// Sections that carry something other than the agent's voice, as transport and media section.
     pub(crate) fn newly_ignored(&mut self) -> Vec<(usize, String)> {
         let new = self.voices.newly_ignored().into_iter();
         new.map(|s| (s.transport, s.mid)).collect()

@@ -1,7 +1,7 @@
 //! One participant's session: join, negotiate, follow the room, leave.
 //!
 //! In: how to join, a peer of the media engine, commands. Out: session events.
-//! Invariant: a session ends in exactly one `Closed`, unless its owner lets go of it.
+//! Invariant: a session ends with exactly one `Closed`, unless its owner drops it.
 
 use super::cause::Cause;
 use super::media_failure::media_failure;
@@ -18,8 +18,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
-/// Session events queued for an owner that is busy. Each holds as much as a message of the
-/// server's, so there are few.
+/// Session events queued for an owner that is busy. Each can be as large as a message from the
+/// server, so the queue is short.
 const EVENTS: usize = 8;
 /// Commands queued for a session that is busy.
 const COMMANDS: usize = 64;
@@ -59,11 +59,11 @@ impl fmt::Debug for Join {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum SessionEvent {
-    /// Signalling has joined and media are flowing.
+    /// Signalling has joined and media is flowing.
     Joined,
-    /// Others in the room arrived, changed or left, including those who were there before us.
+    /// Other participants arrived, changed or left, including those who were there before us.
     Participants(Vec<Presence>),
-    /// The sections of a transport that hold a track of somebody else.
+    /// The sections of a transport that carry a track of another participant.
     Sections {
         transport: usize,
         /// Track ids by media section, for the whole transport.
@@ -130,7 +130,7 @@ impl Session {
             mut task,
         } = self;
         let _ = commands.try_send(SessionCommand::Leave);
-        // A session that is blocked on events that its owner does not read must not wait for ever.
+        // A session that is blocked on events that its owner does not read must not wait forever.
         drop(events);
         if tokio::time::timeout(Duration::from_secs(1), &mut task)
             .await
@@ -167,7 +167,7 @@ async fn run<E: Endpoint>(
     mut commands: mpsc::Receiver<SessionCommand>,
     events: &mpsc::Sender<Box<SessionEvent>>,
 ) -> Result<(), Failure> {
-    // Not cancelled when the owner lets go: the server would finish the join, and the room would
+    // Not cancelled when the owner leaves: the server would finish the join, and the room would
     // exist again after it was deleted. The owner does not wait for long.
     // Boxed, so that the memory of the handshake is released once it is over.
     let (socket, single) = Box::pin(open(join, peer)).await?;
@@ -203,7 +203,7 @@ async fn run<E: Endpoint>(
             reply = live.socket.recv::<proto::SignalResponse>() => {
                 live.heard = Instant::now();
                 if let Some(m) = reply?.message {
-                    // Boxed, like everything rare: a session's memory is held for its whole call.
+                    // Boxed, like all rare futures: a session holds its memory for the whole call.
                     Box::pin(live.reply(m)).await?;
                 }
             }
@@ -370,7 +370,7 @@ impl<E: Endpoint> LiveSession<'_, E> {
                 waited: join.media_timeout,
             }),
             (true, true) => Failure::Dropped {
-                detail: format!("the server said nothing for {:?}", self.pong_limit),
+                detail: format!("the server sent nothing for {:?}", self.pong_limit),
             },
         }
     }

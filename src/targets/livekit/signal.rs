@@ -25,16 +25,16 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_tls_with_
 pub(in crate::targets) type Request = proto::signal_request::Message;
 pub(in crate::targets) type Reply = proto::signal_response::Message;
 
-/// Largest message accepted from a server. Everybody's metadata is in the one that answers a join:
-/// this is enough for 100 participants with 10 KB each.
+/// Largest message accepted from a server. The response to a join has the metadata of every
+/// participant: this is enough for 100 participants with 10 KB each.
 const MAX_MESSAGE: usize = 1 << 20;
 /// Size of a socket's read buffer; every caller holds one for its whole call.
 const READ_BUFFER: usize = 4 << 10;
 /// Maximum characters of a server's text that a failure quotes.
 const MAX_DETAIL: usize = 200;
-/// Protocol version of the single peer connection.
+/// Protocol version with a single peer connection.
 const PROTOCOL_V1: i32 = 17;
-/// Protocol version of two peer connections.
+/// Protocol version with two peer connections.
 const PROTOCOL_V0: i32 = 16;
 
 /// Why there is no connection.
@@ -61,7 +61,7 @@ pub(in crate::targets) async fn open(
         .into_client_request()
         .map_err(|e| generator(e.to_string()))?;
     let mut bearer = HeaderValue::from_str(&format!("Bearer {token}"))
-        .map_err(|_| generator("the token is no header value".into()))?;
+        .map_err(|_| generator("the token is not a valid header value".into()))?;
     bearer.set_sensitive(true);
     request.headers_mut().insert(header::AUTHORIZATION, bearer);
     let config = WebSocketConfig::default()
@@ -103,7 +103,8 @@ fn refused(response: &Response<Option<Vec<u8>>>) -> Refusal {
 }
 
 /// Whether the system refused us something that has nothing to do with the server: descriptors or
-/// memory. A missing route or address can be the server's: only the last of its addresses shows.
+/// memory. A missing route or address may be the server's fault: only the error of the last address
+/// that was tried is reported.
 fn is_own(e: &std::io::Error) -> bool {
     let own = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM];
     e.raw_os_error().is_some_and(|code| own.contains(&code))
@@ -205,10 +206,11 @@ impl Socket {
     }
 }
 
-/// Our microphone, as it is announced. Without DTX or RED, so that every packet is plain Opus.
+/// Our microphone track, as announced to the server. Without DTX or RED, so that every packet is
+/// plain Opus.
 #[expect(
     deprecated,
-    reason = "servers before 1.9 know DTX by this field only; newer ones read it too"
+    reason = "servers before 1.9 read DTX from this field only; newer ones read it too"
 )]
 pub(super) fn microphone(cid: &str) -> proto::AddTrackRequest {
     proto::AddTrackRequest {

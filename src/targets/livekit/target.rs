@@ -1,7 +1,7 @@
 //! A LiveKit server as a target: each call is a room.
 //!
 //! In: address, credentials, what each variant asks for. Out: connections. Invariant: nothing
-//! outside this folder knows how an agent is called into a room.
+//! outside this folder knows how an agent gets into a room.
 
 use super::ask::Ask;
 use super::cause::Cause;
@@ -35,7 +35,7 @@ pub(crate) struct Livekit {
     pub credentials: Credentials,
     /// Prefix of every room name.
     pub room_prefix: String,
-    /// What the calls of each variant ask for; those beyond the end ask for nothing.
+    /// What the calls of each variant ask for; variants beyond the end ask for nothing.
     pub asks: Vec<Ask>,
 }
 
@@ -53,7 +53,7 @@ struct Server<E: Endpoint> {
 struct OpenLivekit<E: Endpoint> {
     server: Arc<Server<E>>,
     asks: Vec<Ask>,
-    /// Our own agent that the calls ask for.
+    /// Our own agent, if that is what the calls ask for.
     own: Option<OwnWorker>,
 }
 
@@ -67,8 +67,8 @@ impl<E: Endpoint> Target<E> for Livekit {
     }
 
     fn descriptors(&self) -> u64 {
-        // One for signalling and, with an old server, two for media: how old it is shows only when
-        // it is called, and then it would be too late to refuse the run.
+        // One for signalling and, with an old server, two for media: a server's age is known only
+        // after the first call, when it is too late to refuse the run.
         3
     }
 

@@ -20,7 +20,7 @@ pub(crate) struct Credentials {
 }
 
 impl Credentials {
-    /// A key and its secret, without blanks around them: those come with copying.
+    /// A key and its secret, without the blanks around them that copying often adds.
     pub(crate) fn new(key: impl Into<String>, secret: impl Into<String>) -> Self {
         let (key, secret) = (
             key.into().trim().to_owned(),
@@ -74,7 +74,7 @@ pub(crate) struct RoomTicket {
 /// How long a token can be used. It is used at once, but a queue in front of the server may take a
 /// while.
 pub(super) const TOKEN_LIFE: Duration = Duration::from_secs(120);
-/// How long the server keeps an empty room, in case we do not live to delete it.
+/// How long the server keeps an empty room, in case we crash before deleting it.
 const EMPTY_ROOM_SECONDS: u32 = 30;
 
 impl Credentials {
@@ -97,7 +97,7 @@ impl Credentials {
             .with_grants(VideoGrants {
                 room_join: true,
                 room: ticket.room.clone(),
-                // Said one by one: what a token leaves out, the server allows.
+                // Listed one by one: the server allows whatever a token leaves out.
                 can_publish: Some(true),
                 can_publish_sources: vec!["microphone".into()],
                 can_subscribe: Some(true),
@@ -127,7 +127,7 @@ impl Credentials {
         })
     }
 
-    /// Signs a token for one request to the server's API, with what that request needs.
+    /// Signs a token for one request to the server's API, with the grants that it needs.
     ///
     /// # Errors
     /// As [`Credentials::sign`].

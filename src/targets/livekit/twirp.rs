@@ -1,6 +1,6 @@
 //! Requests to a server's API (Twirp: protobuf messages over HTTP).
 //!
-//! In: a method, what it may do, a request. Out: the answer's bytes, or the server's refusal.
+//! In: a method, its grants, a request. Out: the answer's bytes, or the server's refusal.
 //! Invariants: each request has a token of its own that lives for two minutes and allows only that
 //! request; an answer is bounded before it is kept; no request follows a redirect to another host.
 
@@ -30,7 +30,7 @@ pub(super) enum TwirpError {
     /// The server refuses.
     #[error("server error: {code}: {message}")]
     Refused {
-        /// Twirp's name of the error, or the HTTP status.
+        /// Twirp's name for the error, or the HTTP status.
         code: String,
         /// What the server says.
         message: String,
@@ -44,7 +44,7 @@ pub(super) enum TwirpError {
 }
 
 impl TwirpError {
-    /// Whether what the request names does not exist.
+    /// Whether the server does not have what the request names.
     pub(super) fn is_not_found(&self) -> bool {
         matches!(self, Self::Refused { code, .. } if code == "not_found")
     }

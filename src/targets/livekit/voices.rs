@@ -79,7 +79,7 @@ pub(super) struct Departed {
     pub identity: String,
     /// How long it was in the room, as far as we saw.
     pub stayed: Duration,
-    /// LiveKit's name of the reason.
+    /// LiveKit's name for the reason.
     pub reason: &'static str,
 }
 
@@ -112,14 +112,14 @@ struct Agent {
 pub(super) struct Voices {
     choice: AgentChoice,
     roster: Roster,
-    /// Participants of kind STANDARD that were present beside an agent: they do not become the
+    /// Participants of kind STANDARD that were present alongside an agent: they do not become the
     /// agent when it leaves.
     bystanders: HashSet<String>,
     agents: Vec<Agent>,
     /// The combined state of all agents, as last reported.
     state: Option<AgentState>,
     streams: Vec<(AgentStream, Section)>,
-    /// Sections that hold something other than the agent's voice.
+    /// Sections that carry something other than the agent's voice.
     ignored: HashSet<Section>,
     departed: Option<Departed>,
     notice: Option<String>,
@@ -142,7 +142,7 @@ impl Voices {
         }
     }
 
-    /// Everybody who is kept, for the fuzz targets.
+    /// All participants that are kept, for the fuzz targets.
     #[cfg(any(test, fuzzing))]
     pub(super) fn present(&self) -> &[Participant] {
         self.roster.present()
@@ -170,7 +170,7 @@ impl Voices {
         self.look(now)
     }
 
-    /// Handles the tracks that the sections of a transport hold now, by section.
+    /// Handles the tracks that the sections of a transport carry now, by section.
     pub(super) fn sections(
         &mut self,
         transport: usize,
@@ -181,7 +181,7 @@ impl Voices {
         self.look(now)
     }
 
-    /// Sections newly known to hold something other than the agent's voice.
+    /// Sections newly known to carry something other than the agent's voice.
     pub(super) fn newly_ignored(&mut self) -> Vec<Section> {
         let wanted = |s: &Section| self.streams.iter().any(|(_, section)| section == s);
         let placed = self.roster.placed().map(|(.., section)| section);
@@ -281,7 +281,7 @@ impl Voices {
 
     fn look_at_tracks(&mut self, events: &mut Vec<RoomEvent>) {
         let voices = self.voices().into_iter();
-        // A server may list a track twice, or with two participants: it is one, in one section.
+        // A server may list a track twice, or with two participants: it still counts as one.
         let mut seen = HashSet::new();
         let wanted: Vec<(AgentStream, Section)> = voices
             .filter_map(|(p, t)| Some((stream(p, t), self.roster.section(&t.sid)?.clone())))
@@ -306,7 +306,7 @@ impl Voices {
                 events.push(RoomEvent::Track(stream, section));
             }
         }
-        // A republished track has the name of the one that is about to go, so the two count once.
+        // A republished track has the name of the track that it replaces, so the two count once.
         let labels: HashSet<_> = wanted.iter().map(|(s, _)| (&s.identity, &s.name)).collect();
         if labels.len() > 1 && !self.noticed {
             self.noticed = true;
@@ -371,8 +371,8 @@ fn is_agent_by_kind(p: &Participant) -> bool {
     p.kind == ParticipantKind::Agent || p.on_behalf
 }
 
-/// The tracks of an agent that may be its voice: its microphones or, if it has none, those from
-/// an unknown source.
+/// The tracks of an agent that may be its voice: its microphones or, if it has none, its tracks of
+/// unknown source.
 fn spoken(p: &Participant) -> Vec<&Track> {
     let of = |source: TrackSource| -> Vec<&Track> {
         let voices = p.tracks.iter().filter(|t| t.name != BACKGROUND_AUDIO);

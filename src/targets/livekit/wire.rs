@@ -1,7 +1,7 @@
 //! Bounds what a server's message may contain, before it is decoded.
 //!
 //! In: a protobuf message as received; which of its parts are read, and how many of each there may
-//! be. Out: the same message with these parts alone, or the bound that it exceeds.
+//! be. Out: the same message with only these parts, or the bound that it exceeds.
 //! Invariant: two bytes on the wire can become hundreds in memory (an empty participant), so
 //! nothing is decoded that the tables do not list, and whatever repeats is counted first.
 
@@ -9,7 +9,7 @@ use livekit_protocol as proto;
 
 /// Maximum participants in one message.
 const PARTICIPANTS: usize = 1_000;
-/// Maximum tracks in one message, of all participants together.
+/// Maximum tracks in one message, for all participants together.
 const TRACKS: usize = 2_000;
 /// Maximum media sections in one description.
 const SECTIONS: usize = 256;
@@ -17,7 +17,7 @@ const SECTIONS: usize = 256;
 const DESCRIPTION: usize = 512 << 10;
 /// Longest trickled candidate, in bytes.
 const CANDIDATE: usize = 4 << 10;
-/// Dispatches kept of a room, and jobs of all of them.
+/// Maximum dispatches kept for a room, and jobs kept for all of them together.
 const DISPATCHES: usize = 16;
 
 /// Why a message is not accepted.
@@ -31,7 +31,7 @@ pub(in crate::targets) enum Unfit {
     TooMany {
         /// What there are too many of.
         what: &'static str,
-        /// How many are taken at most.
+        /// How many are accepted.
         most: usize,
     },
 }
@@ -53,7 +53,7 @@ pub(in crate::targets) struct Part {
     keys: &'static [&'static str],
 }
 
-/// A number, or a text that is kept as it is.
+/// A number, or text that is kept unchanged.
 const fn plain(field: u32) -> Part {
     Part {
         field,
@@ -66,7 +66,7 @@ const fn plain(field: u32) -> Part {
     }
 }
 
-/// A message in a message.
+/// A nested message.
 const fn one(field: u32, parts: &'static [Part]) -> Part {
     Part {
         parts,
@@ -74,7 +74,7 @@ const fn one(field: u32, parts: &'static [Part]) -> Part {
     }
 }
 
-/// Messages in a message: at most `most`.
+/// Nested messages: at most `most`.
 const fn many(field: u32, what: &'static str, most: usize, parts: &'static [Part]) -> Part {
     Part {
         what,
@@ -83,7 +83,7 @@ const fn many(field: u32, what: &'static str, most: usize, parts: &'static [Part
     }
 }
 
-/// A text of at most `bytes` bytes.
+/// Text of at most `bytes` bytes.
 const fn text(field: u32, what: &'static str, bytes: usize) -> Part {
     Part {
         what,
@@ -92,7 +92,7 @@ const fn text(field: u32, what: &'static str, bytes: usize) -> Part {
     }
 }
 
-/// Messages in a message, of which the first `most` are read.
+/// Nested messages, of which the first `most` are read.
 const fn first(field: u32, most: usize, parts: &'static [Part]) -> Part {
     Part {
         lenient: true,
@@ -100,12 +100,12 @@ const fn first(field: u32, most: usize, parts: &'static [Part]) -> Part {
     }
 }
 
-/// A message that is read only in the parts that a table lists.
+/// A message of which only the parts listed in a table are read.
 pub(in crate::targets) trait Bounded: prost::Message + Default {
     /// The parts, and how many there may be of each.
     const PARTS: &'static [Part];
 
-    /// Decodes a message of which nothing but the listed parts is kept.
+    /// Decodes a message, keeping only the listed parts.
     ///
     /// # Errors
     /// The message is malformed, or a part exceeds its bound.
@@ -203,7 +203,7 @@ struct Field<'a> {
     number: u32,
     /// The field's key and value.
     whole: &'a [u8],
-    /// The value, if it is a text, bytes or a message.
+    /// The value, if it is text, bytes or a message.
     content: Option<&'a [u8]>,
 }
 
@@ -250,7 +250,7 @@ fn count(counts: &mut Counts, part: &Part) -> usize {
     }
 }
 
-/// Appends to `kept` what `parts` list of a message.
+/// Appends to `kept` those parts of a message that `parts` lists.
 fn keep(
     mut rest: &[u8],
     parts: &'static [Part],
@@ -292,9 +292,9 @@ fn keep(
         }
         let mut inner = Vec::new();
         keep(content, part.parts, counts, &mut inner)?;
-        // A message's key is its number with the type of whatever has a length.
+        // A message's key is its field number with wire type 2, which stands for a length prefix.
         for number in [((part.field as usize) << 3) | 2, inner.len()] {
-            // A vector has room for every number.
+            // Writing to a vector cannot fail.
             let _ = prost::encode_length_delimiter(number, kept);
         }
         kept.extend(inner);
@@ -302,7 +302,7 @@ fn keep(
     Ok(())
 }
 
-/// What the fields `number` of a message contain: texts or messages.
+/// Contents of the fields of a message that have this `number`: text, bytes or messages.
 pub(super) fn contents(mut rest: &[u8], number: u32) -> impl Iterator<Item = Result<&[u8], Unfit>> {
     std::iter::from_fn(move || {
         while !rest.is_empty() {

@@ -1,6 +1,6 @@
-//! What a server's API is asked with, and what it may answer: a server on loopback plays its part.
+//! Requests to a server's API, and the answers that are accepted; a server on loopback stands in.
 //!
-//! Invariants: a test's server answers each connection once and keeps what it was asked.
+//! Invariant: a test's server answers each connection once and passes on the head of its request.
 
 use super::super::dispatches::Dispatches;
 use super::super::rooms::Rooms;
@@ -17,7 +17,7 @@ fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
     found.map(|(_, value)| value)
 }
 
-/// A server that gives every request `answer` and passes its head on.
+/// A server that responds to every request with `answer` and passes on the request's head.
 fn server(answer: impl Fn(&mut TcpStream) + Send + 'static) -> (Address, mpsc::Receiver<String>) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
     let at = listener.local_addr().expect("bound");
@@ -30,7 +30,7 @@ fn server(answer: impl Fn(&mut TcpStream) + Send + 'static) -> (Address, mpsc::R
                 head.push(byte[0]);
             }
             let head = String::from_utf8_lossy(&head).into_owned();
-            // An empty request need not say that it is empty.
+            // An empty request need not state its length.
             let length = header(&head, "content-length").and_then(|n| n.parse().ok());
             let _ = stream.read_exact(&mut vec![0; length.unwrap_or(0)]);
             if asked.send(head).is_err() {
@@ -61,7 +61,7 @@ fn credentials() -> Credentials {
 fn asked(heads: &mpsc::Receiver<String>) -> (String, Claims) {
     let head = heads.recv_timeout(Duration::from_secs(20)).expect("asked");
     let token = header(&head, "authorization").expect("a token");
-    let token = token.strip_prefix("Bearer ").expect("a bearer's");
+    let token = token.strip_prefix("Bearer ").expect("a bearer token");
     let path = head.split(' ').nth(1).expect("a path").to_owned();
     (path, Claims::from_unverified(token).expect("claims"))
 }
@@ -145,17 +145,17 @@ async fn a_redirect_is_not_followed_with_the_token() {
     let listed = Rooms::new(&address, &credentials()).list("run-1-").await;
     assert!(listed.is_err(), "{listed:?}");
     asked(&heads);
-    assert!(strangers.try_recv().is_err(), "a stranger was asked");
+    assert!(strangers.try_recv().is_err(), "the other server was asked");
 }
 
 #[tokio::test]
 async fn oversized_answers_are_refused() {
-    // One that is accepted, and one that is a refusal.
+    // One that would be accepted, and one that is a refusal.
     for status in ["200 OK", "500 Internal Server Error"] {
         let (address, _heads) = server(move |stream| {
             let head = format!("HTTP/1.1 {status}\r\nconnection: close\r\n\r\n");
             let _ = stream.write_all(head.as_bytes());
-            // Ends when the client has had enough and closes, as it should long before this.
+            // Ends when the client has read enough and closes, which it should do long before this.
             let _ = (0..1_024).try_for_each(|_| stream.write_all(&[0; 1 << 16]));
         });
         let patience = Duration::from_secs(60);

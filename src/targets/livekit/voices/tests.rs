@@ -1,4 +1,4 @@
-//! Tables of who counts as the agent, and which tracks are reported.
+//! Tables of which participants count as the agent, and which tracks are reported.
 
 use super::*;
 
@@ -91,7 +91,7 @@ fn agents_and_their_voices_are_found_by_kind_and_source() {
             "+b T1@0",
         ),
         (
-            "an agent beside a person",
+            "an agent and a person",
             vec![
                 here("p", STANDARD, &[("T2", "mic", MIC)], None),
                 here("a", AGENT, voice, None),
@@ -108,7 +108,7 @@ fn agents_and_their_voices_are_found_by_kind_and_source() {
             "+a +v T1@0",
         ),
         (
-            "ambience is no voice",
+            "background audio is not a voice",
             vec![here(
                 "a",
                 AGENT,
@@ -122,7 +122,7 @@ fn agents_and_their_voices_are_found_by_kind_and_source() {
             "+a T1@0",
         ),
         (
-            "a source that nobody named",
+            "a track of unknown source",
             vec![here(
                 "a",
                 AGENT,
@@ -132,7 +132,7 @@ fn agents_and_their_voices_are_found_by_kind_and_source() {
             "+a T1@0",
         ),
         (
-            "a microphone is better",
+            "a microphone takes precedence",
             vec![here(
                 "a",
                 AGENT,
@@ -197,7 +197,7 @@ fn the_scenario_can_choose_the_agents_track() {
     }
 }
 
-/// One step in the life of a room.
+/// One change of a room.
 enum Step {
     Here(Vec<Presence>),
     Placed(&'static [&'static str]),
@@ -222,7 +222,7 @@ fn room_changes_become_events() {
             ],
         ),
         (
-            "published anew in the same section",
+            "republished in the same section",
             vec![
                 (Here(vec![agent(&[voice])]), "+a"),
                 (Placed(&["T1"]), "T1@0"),
@@ -300,7 +300,7 @@ fn room_changes_become_events() {
             ],
         ),
         (
-            "the busiest of two agents counts, and what one that left said does not",
+            "the busier of two agents counts, and the state of one that left does not",
             vec![
                 (Here(vec![says(AgentState::Speaking)]), "+a =Speaking"),
                 (
@@ -346,9 +346,9 @@ fn sections_of_other_tracks_are_reported_as_ignored_once() {
     voices.sections(0, sections(&["T1", "T2", "T3", "T4"]), now);
     assert!(mids(&mut voices).is_empty(), "nobody is known yet");
     voices.participants(vec![agent, person], now);
-    assert_eq!(mids(&mut voices), ["1", "2"], "T4 is nobody's so far");
-    assert!(mids(&mut voices).is_empty(), "told once");
-    // The section of the ambience is reused for the voice, and then for ambience again.
+    assert_eq!(mids(&mut voices), ["1", "2"], "T4 has no publisher yet");
+    assert!(mids(&mut voices).is_empty(), "reported once");
+    // The section of the background audio is reused for the voice, then for such audio again.
     let agent = here("a", AGENT, &[("T5", "agent", MIC)], None);
     voices.participants(vec![agent], now);
     voices.sections(0, sections(&["", "T5", "T3"]), now);
@@ -366,10 +366,10 @@ fn several_voices_are_reported_once_with_escaped_names() {
     voices.sections(0, sections(&["T1", "T2"]), now);
     let tracks = [("T1", "agent", MIC), ("T2", "mu\u{1b}[31msic", MIC)];
     voices.participants(vec![here("a", AGENT, &tracks[..1], None)], now);
-    assert_eq!(voices.take_notice(), None, "one track is no question");
+    assert_eq!(voices.take_notice(), None, "one track is unambiguous");
     let anew = [tracks[0], ("T2", "agent", MIC)];
     voices.participants(vec![here("a", AGENT, &anew, None)], now);
-    assert_eq!(voices.take_notice(), None, "a track that is published anew");
+    assert_eq!(voices.take_notice(), None, "a track that is republished");
     voices.participants(vec![here("a", AGENT, &tracks, None)], now);
     let notice = voices.take_notice().expect("two tracks");
     for part in [
@@ -397,7 +397,7 @@ fn seen_participants_are_kept_to_explain_a_missing_agent() {
     let seen = voices.seen();
     assert_eq!(seen.agents, ["id-a"]);
     assert_eq!(seen.tracks.len(), 2);
-    assert_eq!(seen.unplaced.len(), 1, "the screen's is no voice");
+    assert_eq!(seen.unplaced.len(), 1, "screen audio is not a voice");
     assert_eq!(seen.others, [("id-s".to_owned(), "SIP")]);
     assert_eq!(seen.departed, None);
     voices.participants(vec![left("a")], now + Duration::from_millis(1_200));
@@ -431,7 +431,7 @@ fn a_muted_track_is_reported_once() {
 }
 
 #[test]
-fn a_track_that_is_listed_twice_is_reported_once() {
+fn a_track_listed_twice_is_reported_once() {
     let twice = [("T1", "mic", MIC), ("T1", "mic", MIC)];
     let all = vec![
         here("a", AGENT, &twice, None),

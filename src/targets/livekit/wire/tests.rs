@@ -1,6 +1,6 @@
 //! Messages as servers send them, and as a hostile one might.
 //!
-//! Invariant: a message is read as without bounds, as long as it keeps them.
+//! Invariant: a message within the bounds is read as it would be without them.
 
 use super::*;
 use proptest::prelude::*;
@@ -23,7 +23,7 @@ fn participant(n: usize) -> proto::ParticipantInfo {
         source: proto::TrackSource::Microphone as i32,
         ..Default::default()
     };
-    #[expect(deprecated, reason = "what older servers say")]
+    #[expect(deprecated, reason = "older servers send it")]
     let permission = proto::ParticipantPermission {
         recorder: n.is_multiple_of(3),
         ..Default::default()
