@@ -1,6 +1,6 @@
 //! Enforces the module boundaries of docs/ARCHITECTURE.md ("modules"): which module uses which, what
-//! pure modules never name, which files may have unsafe code, file headers, lengths. That no files
-//! use each other in a cycle is in `cycles.rs`.
+//! pure modules never name, which files may have unsafe code, file headers, lengths. `cycles.rs`
+//! checks that no files use each other in a cycle.
 //!
 //! In: path and text of every source file. Out: every violation, with file and line.
 //! Invariants: comments and literals do not count as code; test code obeys the same boundaries.
@@ -49,7 +49,7 @@ const MODULES: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// Rooms without a clock, socket, file, thread, global randomness or output.
+/// Modules without a clock, socket, file, thread, global randomness or output.
 const PURE: &[&str] = &["vocab", "scenario", "plan", "audio", "call", "stats"];
 
 /// Paths, or parts of them, that a pure module must not name.
@@ -84,8 +84,8 @@ const PRINTS: &[&str] = &["println", "eprintln", "print", "eprint", "dbg"];
 const OUTPUTS: &[&str] = &["io::stdout", "io::stderr", "indicatif"];
 /// The one file that may print: it handles closed pipes and full disks.
 const CONSOLE: &str = "src/cli/console.rs";
-/// The files that may have unsafe code: the system calls that nothing wraps, and in tests what runs
-/// between fork and exec, and an allocator that counts. A file says so with `#[expect]`.
+/// The files that may have unsafe code: the system calls that no crate wraps, and in tests what
+/// runs between fork and exec, and an allocator that counts. Each has an `#[expect]` for it.
 const UNSAFE: &[&str] = &[
     "src/os.rs",
     "tests/support/process.rs",
@@ -95,7 +95,7 @@ const UNSAFE: &[&str] = &[
 const STUBS: &[&str] = &["todo", "unimplemented"];
 /// Above this many lines, the test prints a warning: is the file still about one thing?
 const LONG_FILE: usize = 600;
-/// A function fits a screen. Tests are exempt: they are tables of cases.
+/// A function fits on a screen. Tests are exempt: they are tables of cases.
 const LONGEST_FUNCTION: usize = 70;
 
 /// Whether `path` contains the segments of `part` in sequence.
@@ -244,7 +244,7 @@ fn sources_follow_the_architecture() {
     let files = ["src", "tests", "benches"].map(files).concat();
     assert!(
         files.iter().any(|f| f.0 == "src/call/mod.rs"),
-        "looks at the wrong folder"
+        "searched the wrong folder"
     );
     for (path, text) in &files {
         let lines = text.lines().count();

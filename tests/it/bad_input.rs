@@ -170,7 +170,7 @@ fn addresses_without_a_livekit_server_are_reported() {
     refused(&run, 1, &["tls"]);
 }
 
-/// Whatever takes a URL gives the same answer.
+/// A URL is judged the same, wherever it is given.
 #[test]
 fn every_command_accepts_and_refuses_the_same_urls() {
     let http = HttpServer404::start();
@@ -227,7 +227,7 @@ fn every_command_accepts_and_refuses_the_same_urls() {
                     assert_eq!(code, Some(if of_file { 104 } else { 2 }), "{said}");
                     assert!(said.contains(why) && said.contains("hint: "), "{said}");
                 }
-                // What answers there is another kind of server.
+                // The server that answers there is not a LiveKit server.
                 None if command == "validate" => assert_eq!(code, Some(0), "{said}"),
                 None => {
                     assert_eq!(code, Some(1), "{said}");
@@ -394,7 +394,7 @@ fn a_summary_that_cannot_be_written_is_an_error() {
     );
     assert!(
         run.stdout.contains("4 replied"),
-        "the table is shown all the same: {}",
+        "the table is still shown: {}",
         run.stdout
     );
     let left = std::fs::read_dir(dir.path().join("run")).expect("a run folder");
@@ -428,11 +428,11 @@ fn a_full_disk_refuses_the_run() {
         "{}",
         run.stderr
     );
-    assert!(!dir.path().join("run").exists(), "no folder without a run");
+    assert!(!dir.path().join("run").exists(), "no run, so no folder");
 }
 
-/// A real file system of 16 KiB, in its own mount namespace. `scripts/test` runs it where the
-/// system allows, and says so where it does not.
+/// A real file system of 16 KiB, in its own mount namespace. `scripts/test` runs this where the
+/// system allows it, and says so where it does not.
 #[test]
 #[ignore = "needs root and mounts"]
 fn a_file_system_that_fills_up_is_an_error() {

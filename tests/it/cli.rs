@@ -66,7 +66,7 @@ pub(crate) fn shown(output: &Output) -> String {
     )
 }
 
-/// Asserts a snapshot; snapshots are stored beside the tests they belong to.
+/// Asserts a snapshot; snapshots are stored next to the tests they belong to.
 pub(crate) fn snapshot(name: &str, text: &str) {
     let mut settings = insta::Settings::clone_current();
     settings.set_snapshot_path("cli/snapshots");

@@ -194,7 +194,7 @@ fn later_runs_are_compared_with_a_saved_baseline() {
     compares(dir);
 }
 
-/// Checks what `loadgen compare` says of two folders and copies of them.
+/// Checks what `loadgen compare` says about two folders and copies of them.
 fn compares(dir: &Path) {
     let same = loadgen(
         dir,
@@ -204,7 +204,7 @@ fn compares(dir: &Path) {
     assert_eq!(
         change(&same.finished.stdout, "missed"),
         "inconclusive",
-        "ten turns say little"
+        "ten turns are too few"
     );
     let again = loadgen(
         dir,
@@ -212,7 +212,7 @@ fn compares(dir: &Path) {
     );
     assert_eq!(
         same.finished.stdout, again.finished.stdout,
-        "the seed fixes it"
+        "the seed makes it deterministic"
     );
 
     type Change = fn(&mut Value);
@@ -227,7 +227,7 @@ fn compares(dir: &Path) {
             "regressed",
         ),
         (
-            "slower, looked at elsewhere",
+            "slower, judged by another metric",
             slower,
             |_| (),
             &["--fail-on-regression", "--metric", "join"],
@@ -235,7 +235,7 @@ fn compares(dir: &Path) {
             "join",
         ),
         (
-            "within a wide noise",
+            "within a wide noise threshold",
             slower,
             |_| (),
             &["--fail-on-regression", "--noise-threshold", "5%,2s"],
@@ -267,7 +267,7 @@ fn compares(dir: &Path) {
             "what changed:\n  - version 2: a silence of 200 ms",
         ),
         (
-            "a file from before definitions had a version, which no flag compares",
+            "a file from before definitions had a version, which no flag makes comparable",
             |_| (),
             |s| {
                 drop(

@@ -1,6 +1,6 @@
-//! What every target has to do: one suite, run against each.
+//! What every target must do: one suite, run against each.
 //!
-//! In: a target with an agent of ours that behaves as a case asks. Out: the records of its calls,
+//! In: a target with our own agent, which behaves as a case asks. Out: the records of its calls,
 //! the same for every target apart from the instants. A new target adds a [`Subject`] here.
 
 mod subjects;
@@ -11,7 +11,7 @@ use std::path::Path;
 use std::time::Duration;
 use subjects::{Embedded, InThisProcess, Livekit, Subject};
 
-/// The largest error of a latency on a busy machine, in ms; 25 with time to spare.
+/// The largest error of a latency on a busy machine, in ms; 25 on an idle one.
 const BOUND: f64 = 150.0;
 
 /// What an agent does, what its callers do, what goes wrong.
@@ -21,9 +21,8 @@ struct Case {
     delay: Duration,
     /// Length of each reply.
     reply: Duration,
-    /// The turns, as in a scenario; `say: it` is said.
+    /// The turns, as in a scenario; `say: it` plays `sound`.
     turns: &'static str,
-    /// What is said.
     sound: Sound,
     /// What goes wrong once the first turn has ended.
     mishap: Option<Mishap>,
@@ -101,7 +100,7 @@ impl Case {
     }
 }
 
-/// The outcome of every turn is the same in both calls: returns them for one.
+/// Checks that both calls have the expected outcomes; returns each turn of both.
 fn outcomes(records: &Records, expected: &[Outcome]) -> Vec<[TurnRecord; 2]> {
     let of = |call| {
         let turns = records.turns.iter().filter(move |t| t.call == call);
@@ -192,7 +191,7 @@ fn never_answers(subject: &dyn Subject) {
     assert!(records.calls.iter().all(|call| call.failure.is_none()));
 }
 
-/// The second turn of both calls fails for this cause.
+/// The second turn of both calls fails with this cause.
 fn fails(subject: &dyn Subject, mishap: Mishap, cause: &str) {
     let records = subject.run(&Case {
         turns: "    - {say: it, start: {after: call_start, delay: 500ms}, timeout: 3s}\n    \
@@ -257,7 +256,7 @@ conforms!(
         is_gone,
     ]
 );
-// Its agent is the other end of the line: there is no room that the agent could leave.
+// Its agent is the other end of the connection: there is no room that the agent could leave.
 conforms!(
     embedded,
     Embedded,

@@ -1,6 +1,6 @@
 //! Checks the documentation against the program: examples validate, commands parse, and every
-//! key, flag and exit code exists. `book` checks how the pages hang together, and runs what they
-//! show.
+//! key, flag and exit code exists. `book` checks that the pages form a whole, and runs their
+//! examples.
 //!
 //! In: README.md, CHANGELOG.md, CONTRIBUTING.md and the pages of docs/.
 
@@ -109,7 +109,7 @@ fn words(line: &str) -> Vec<String> {
 }
 
 /// Every `loadgen …` of a shell line: from that word to the end of the command. Variables that are
-/// set for a command alone are no part of it.
+/// set for one command are not part of it.
 fn commands(line: &str) -> Vec<Vec<String>> {
     let words = words(line);
     let ends = |word: &String| ["&&", "||", "|", ";", "&"].contains(&word.as_str());
@@ -197,12 +197,12 @@ fn every_documented_command_and_flag_exists() {
     }
     for command in cli.get_subcommands().filter(|c| c.get_name() != "help") {
         let name = format!("loadgen {}", command.get_name());
-        assert!(text.contains(&name), "`{name}` is on no page");
+        assert!(text.contains(&name), "no page mentions `{name}`");
     }
     let (agent, page) = (cli.find_subcommand("agent"), read("docs/agent.md"));
     for flag in flags(agent.expect("the agent")) {
         let told = flag == "--help" || page.contains(&format!("`{flag}"));
-        assert!(told, "docs/agent.md does not tell of `{flag}`");
+        assert!(told, "docs/agent.md does not mention `{flag}`");
     }
 }
 
@@ -350,7 +350,7 @@ fn scenario_docs_list_exactly_the_keys_of_the_schema() {
                     let told = |(name, row): &(&str, &str)| {
                         name == key && row.contains(&limit.to_string())
                     };
-                    assert!(rows.iter().any(told), "{heading}: {key} ends at {limit}");
+                    assert!(rows.iter().any(told), "{heading}: limit of {key}: {limit}");
                 }
             }
         }

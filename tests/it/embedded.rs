@@ -10,7 +10,7 @@ use std::time::Duration;
 
 /// The delay that the scenario asks of the embedded agent, in ms.
 const DELAY: f64 = 400.0;
-/// Maximum error of the median reply on a busy machine, in ms; 25 with time to spare.
+/// Maximum error of the median reply on a busy machine, in ms; 25 on an idle one.
 const BOUND: f64 = 60.0;
 const CALLS: u64 = 5;
 const TURNS: u64 = 15;
@@ -231,14 +231,14 @@ fn a_gate_that_the_turns_refute_ends_the_run() {
     run.assert_code(if slow { 110 } else { 99 });
     assert!(
         run.finished.took < Duration::from_secs(60),
-        "it would take two minutes"
+        "the whole run would take two minutes"
     );
     assert!(
         reasons.contains("ended early: ttfa p(95)<100ms was refuted"),
         "{verdict:#}"
     );
     assert_eq!(verdict["gates"][0]["answer"], "fail", "{verdict:#}");
-    // Turns that the end of the run cut off enter no gate.
+    // Turns that the end of the run cut off count for no gate.
     assert_eq!(
         verdict["gates"][0]["n"],
         reports.count("/outcomes/replied"),

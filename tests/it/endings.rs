@@ -75,7 +75,7 @@ fn stopped_by(signal: libc::c_int) {
     assert_eq!(
         reports.turns.len(),
         CALLS * 20,
-        "a row for every turn of a call that began"
+        "a row for every turn of every call that started"
     );
     assert_eq!(reports.journal.len(), CALLS * 20);
     assert!(reports.count("/outcomes/replied") >= 1);

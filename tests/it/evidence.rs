@@ -26,8 +26,8 @@ sentinels: off
 evidence: {slowest: 3, failed: 1}
 ";
 
-/// Maximum difference between a plain look at the samples and the record, in ms: the codec smears
-/// a hard onset and end by a millisecond or two.
+/// Maximum difference between a simple search of the samples and the record, in ms: the codec
+/// smears a hard onset and end by a millisecond or two.
 const BOUND: f64 = 5.0;
 
 /// Both channels of a file.

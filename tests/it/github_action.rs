@@ -1,6 +1,6 @@
 //! The shell scripts of the GitHub Action, run as a runner would run them.
 //!
-//! In: the real scripts and the real binary; a folder takes GitHub's place. Out: what they write
+//! In: the real scripts and the real binary; a folder stands in for GitHub. Out: what they write
 //! to GITHUB_OUTPUT, GITHUB_STEP_SUMMARY and GITHUB_PATH, and how the job ends.
 
 use crate::support::in_repo;
@@ -78,7 +78,7 @@ fn a_job_has_the_exit_code_of_loadgen() {
     ];
     for (name, more, code, reported) in cases {
         let job = Job::new();
-        // A name that a shell would expand if it were not quoted.
+        // A name that a shell would expand if the script did not quote it.
         let file = format!("{name} $(touch hacked); x.yaml");
         job.scenario(&file, more);
         let run = job.script(
@@ -116,7 +116,7 @@ fn a_job_has_the_exit_code_of_loadgen() {
     assert_eq!(nothing.status.code(), Some(1));
 }
 
-/// A program that prints more than a page holds; only how the script handles it matters here.
+/// The program prints more than a summary page holds; only how the script handles that matters.
 fn tells_of_an_endless_complaint() {
     use std::os::unix::fs::PermissionsExt as _;
     let job = Job::new();
@@ -144,7 +144,7 @@ fn a_release_is_installed_if_its_checksum_is_right() {
     );
     let release = job.path("releases/download/v9.9.9");
     std::fs::create_dir_all(&release).expect("a folder");
-    // A small stand-in: only how it gets onto the path matters.
+    // A small stand-in for the program: only how it gets onto the path matters.
     std::fs::write(release.join("loadgen"), "#!/bin/sh\necho loadgen 9.9.9\n").expect("written");
     let make = format!(
         "chmod +x loadgen && tar -czf {archive} loadgen && sha256sum {archive} > {archive}.sha256"

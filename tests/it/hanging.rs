@@ -1,4 +1,4 @@
-//! Runs whose process is stopped for a while, or a part of which no longer moves.
+//! Runs whose process is suspended for a while, or one of whose parts hangs.
 
 use crate::in_process::{scenario, settings};
 use crate::support::reports::journal;
@@ -39,8 +39,8 @@ fn a_process_suspended_for_a_while_continues_and_loses_no_turn() {
     run.send_signal(libc::SIGCONT);
     let before = journal(&folder).len();
     let run = run.finish();
-    // Twelve turns take some 25 s; a minute more, as once with a second opinion that rested for as
-    // long as it had been stopped, is too long on any machine.
+    // Twelve turns take about 25 s. A minute more is too long on any machine; it once took that
+    // long, because the second opinion rested in proportion to the time the process was stopped.
     let took = begun.elapsed();
     assert!(took < Duration::from_secs(75), "{took:?}");
     let reports = Reports::read(&folder);
@@ -53,7 +53,7 @@ fn a_process_suspended_for_a_while_continues_and_loses_no_turn() {
 #[test]
 fn a_run_with_hanging_signalling_ends_with_the_turns_so_far() {
     let (tell, told) = channel();
-    // Sixty looks of 20 ms.
+    // The run ends after sixty checks, 20 ms apart.
     let watchdog = Watchdog::start(Duration::from_millis(20), move |alarm| {
         // The test may have ended.
         let _ = tell.send(alarm);

@@ -1,7 +1,7 @@
-//! A server that wants the caller's memory: the call fails, says which bound was exceeded, and the
-//! process stays small.
+//! A server that tries to exhaust the caller's memory: the call fails, its message says which bound
+//! was exceeded, and the process stays small.
 //!
-//! Invariant: memory is the highest that the kernel has seen of the process (`VmHWM`).
+//! Invariant: memory is the peak resident size of the process, as the kernel reports it (`VmHWM`).
 
 use crate::support::{Loadgen, Small};
 use livekit_protocol as proto;
@@ -12,11 +12,11 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 use tokio_tungstenite::tungstenite::{self, Message};
 
-/// Highest memory that is accepted, in KiB. A run without calls needs a third of it; what the
-/// messages of this file would become without bounds is several times as much.
+/// Largest peak that is accepted, in KiB. A run without calls needs a third of it; without bounds,
+/// the messages in this file would take several times as much.
 const MOST_KIB: u64 = 150 << 10;
 
-/// Listens on loopback; sends `messages` to everybody who joins, and accepts what else is asked.
+/// Listens on loopback; sends `messages` to everybody who joins, and accepts all other requests.
 /// Ends with the test process.
 fn hostile(messages: Vec<Vec<u8>>) -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
@@ -54,7 +54,7 @@ fn encoded(message: Reply) -> Vec<u8> {
     proto::SignalResponse { message }.encode_to_vec()
 }
 
-/// The answer to a join, in a room with so many participants about whom nothing is said.
+/// The response to a join, in a room with this many empty participants.
 fn join(participants: usize) -> Vec<u8> {
     encoded(Reply::Join(proto::JoinResponse {
         other_participants: vec![proto::ParticipantInfo::default(); participants],
@@ -62,7 +62,7 @@ fn join(participants: usize) -> Vec<u8> {
     }))
 }
 
-/// An update in which everybody is new and has long names.
+/// An update in which every participant is new and has long names.
 fn update(number: usize) -> Vec<u8> {
     let participant = |n: usize| {
         let track = |k: usize| proto::TrackInfo {
@@ -82,14 +82,14 @@ fn update(number: usize) -> Vec<u8> {
     }))
 }
 
-/// The highest memory of a process so far, in KiB.
+/// The peak resident size of a process so far, in KiB.
 fn highest(pid: u32) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
     line.split_whitespace().nth(1)?.parse().ok()
 }
 
-/// Lets one caller join; returns what the program said and how much memory it had.
+/// Lets one caller join; returns the program's stderr and its peak memory.
 fn joined(server: SocketAddr) -> (String, u64) {
     let url = format!("ws://{server}");
     let keys = [
@@ -132,7 +132,7 @@ fn a_hostile_server_cannot_exhaust_memory() {
             "more than 1048576 bytes in one message",
         ),
         (
-            "ever new crowds",
+            "a new crowd with every update",
             crowds.chain([leave()]).collect(),
             "failed 1",
         ),
@@ -140,7 +140,7 @@ fn a_hostile_server_cannot_exhaust_memory() {
         let (said, most) = joined(hostile(messages));
         println!("{what}: {most} KiB");
         assert!(said.contains(words), "{what}: {said}");
-        assert!(most > 0, "{what}: the process was seen");
+        assert!(most > 0, "{what}: the process was never seen");
         assert!(most < MOST_KIB, "{what}: {most} KiB");
     }
 }

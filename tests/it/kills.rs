@@ -1,9 +1,9 @@
-//! Runs that are killed (SIGKILL) at random instants: whatever had ended is in the report that
-//! `loadgen report` makes of the folder.
+//! Runs that are killed (SIGKILL) at random instants: every turn that had ended is in the report
+//! that `loadgen report` makes from the folder.
 //!
-//! `LOADGEN_KILLS=200 cargo test --test it kills -- --nocapture` kills that many; several runs at
-//! once, because they mostly wait. Which turns had ended is known from outside: the run says so to
-//! whoever scrapes its metrics, and never looks into its journal for that.
+//! `LOADGEN_KILLS=200 cargo test --test it kills -- --nocapture` kills that many runs, several at
+//! once, because they mostly wait. The number of ended turns comes from the run's metrics, for
+//! which the run never reads its journal.
 
 use crate::live::address;
 use crate::live::prometheus::get;
@@ -13,16 +13,16 @@ use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-/// Kills of a test without `LOADGEN_KILLS`.
+/// Number of kills without `LOADGEN_KILLS`.
 const KILLS: usize = 6;
-/// Runs at once.
+/// Concurrent runs.
 const AT_ONCE: usize = 6;
 /// A run is killed within this time after its first turn has ended, in ms.
 const WITHIN: u64 = 6_000;
-/// How often it is scraped.
+/// Pause between scrapes of its metrics.
 const SCRAPE: Duration = Duration::from_millis(50);
 
-/// Four calls at once of short turns, for longer than any run lives.
+/// Four concurrent calls of short turns, for longer than any run lives.
 const SHORT: &str = "\
 version: 1
 name: killed
@@ -39,7 +39,7 @@ load: {duration: 2m, concurrency: 4}
 sentinels: off
 ";
 
-/// Turns that have ended, as the metrics tell.
+/// Number of turns that have ended, from the metrics.
 fn ended(address: &str) -> usize {
     let (status, text) = get(address, "/metrics");
     assert_eq!(status, 200);
@@ -50,7 +50,7 @@ fn ended(address: &str) -> usize {
     counts.sum::<f64>() as usize
 }
 
-/// What a killed run had said, and what its report has.
+/// What the metrics of a killed run had shown, and what its report has.
 struct Killed {
     /// Turns that had ended at the last scrape, and a second before the kill.
     ended: usize,
@@ -70,7 +70,7 @@ fn killed(after: Duration) -> Killed {
     let first = || Some(ended(&address)).filter(|turns| *turns > 0);
     let first = poll(Duration::from_secs(60), first).expect("a turn ends");
     let begun = Instant::now();
-    // When each scrape was answered at the latest, and how many turns it told of.
+    // For each scrape, an instant by which it was answered, and the number of turns it showed.
     let mut scrapes = vec![(begun, first)];
     while begun.elapsed() + SCRAPE < after {
         let turns = ended(&address);
@@ -130,7 +130,7 @@ fn a_kill_at_any_instant_loses_no_turn() {
                 run.ended_before, run.reported
             ));
         } else if run.reported < run.ended {
-            // A kill, unlike a power cut, takes nothing that the system has received.
+            // A kill, unlike a power cut, loses nothing that the kernel has received.
             lost.push(format!(
                 "kill {number}, after {after:?}: {} turns had ended, {} are reported",
                 run.ended, run.reported
@@ -148,6 +148,6 @@ fn a_kill_at_any_instant_loses_no_turn() {
     assert!(lost.is_empty(), "{}", lost.join("\n"));
     assert!(
         sum(|run| run.ended) >= kills,
-        "too few turns to say anything"
+        "too few turns to conclude anything"
     );
 }

@@ -4,7 +4,7 @@
 use crate::support::{Loadgen, Reports, in_repo};
 use std::path::{Path, PathBuf};
 
-/// Forty calls at once of one turn each.
+/// Forty concurrent calls of one turn each.
 fn scenario() -> String {
     format!(
         "version: 1\nname: many\ntarget: {{kind: embedded, agent: {{delay: 300ms, reply_length: 300ms}}}}\n\
@@ -15,7 +15,7 @@ fn scenario() -> String {
     )
 }
 
-/// The program with these limits of open files.
+/// The program with these limits on open files.
 fn limited(soft: u64, hard: u64) -> Loadgen {
     let run = Loadgen::new(["run", "many.yaml", "--out", "run"]).open_files(soft, hard);
     std::fs::write(run.dir().join("many.yaml"), scenario()).expect("a writable folder");
@@ -46,10 +46,10 @@ fn a_hard_limit_refuses_the_run_before_its_first_call() {
     assert!(!run.dir().join("run").exists(), "there is nothing to keep");
 }
 
-/// An old LiveKit server needs two sockets for media beside the one for signalling, and whether it
-/// is old shows only in the first call: the check before it counts three.
+/// An old LiveKit server needs two sockets for media besides the one for signalling, and only the
+/// first call shows whether it is old: the check before that call counts three.
 #[test]
-fn a_livekit_call_is_counted_with_three_descriptors() {
+fn a_livekit_call_counts_as_three_descriptors() {
     let scenario = scenario().replace(
         "{kind: embedded, agent: {delay: 300ms, reply_length: 300ms}}",
         "{kind: livekit}",
@@ -59,7 +59,7 @@ fn a_livekit_call_is_counted_with_three_descriptors() {
         &["capacity", "many.yaml", "--max", "40"],
     ];
     for command in commands {
-        // Enough for two descriptors a call. Nobody listens: the run must not get that far.
+        // Enough for two descriptors per call. Nobody listens: the run must not get that far.
         let run = Loadgen::new(command)
             .open_files(45, 150)
             .env("LIVEKIT_URL", "ws://127.0.0.1:9")

@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::TcpListener;
 use std::time::Duration;
 
-/// Short calls, one after the other, by two variants, until the run is stopped.
+/// Short calls, one after the other, of two variants, until the run is stopped.
 const ENDLESS: &str = "\
 version: 1
 name: endless
@@ -40,7 +40,7 @@ fn prepared(load: &str, more: &[&str]) -> Loadgen {
     run
 }
 
-/// The address at which a run says that its metrics are.
+/// The address that a run prints for its metrics.
 pub(crate) fn address(run: &mut Running) -> String {
     let patience = Duration::from_secs(20);
     let process = run.process();
@@ -89,7 +89,7 @@ fn a_run_in_progress_is_scraped_and_traced() {
     the_spans_are_those_of_the_journal(&collector.spans(), &journal(&run.dir().join("run")));
 }
 
-/// A collector that never answers holds the end of a run up for seconds; a signal ends the wait, and
+/// A collector that never answers delays the end of a run by seconds; a signal ends the wait, and
 /// the exit code is the run's own.
 #[test]
 fn a_signal_ends_the_wait_for_a_collector() {
@@ -117,7 +117,7 @@ fn signalled_at_the_end(endpoint: &str, stopped: bool) -> bool {
     let patience = Duration::from_secs(60);
     let process = run.process();
     process.wait_for_line(Stream::Out, "report.html", patience);
-    // The wait begins in a moment; until then a second signal does not wait for anything.
+    // The wait is about to begin; before that, a second signal would end the process at once.
     std::thread::sleep(Duration::from_millis(100));
     run.send_signal(libc::SIGTERM);
     let run = run.finish();
@@ -229,7 +229,7 @@ fn the_spans_are_those_of_the_journal(spans: &[Span], turns: &[Value]) {
         );
     }
     let calls: BTreeSet<_> = named("call").map(|s| s.trace.clone()).collect();
-    assert_eq!(calls.len(), named("call").count(), "a trace a call");
+    assert_eq!(calls.len(), named("call").count(), "one trace per call");
 }
 
 #[test]
@@ -253,7 +253,7 @@ fn an_unreachable_collector_is_one_warning() {
 fn reports_are_written_before_waiting_for_a_silent_collector() {
     let mute = crate::support::SilentPort::start();
     let endpoint = mute.url().replace("ws://", "http://");
-    // With a table, the table has the place of the reports.
+    // Without `--json`, the table says where the reports are.
     let run = prepared(ONE, &["--otlp-endpoint", &endpoint, "--json"]).run();
     assert_well_or_late(&run.finished);
     let said = &run.finished.stderr;

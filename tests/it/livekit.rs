@@ -13,12 +13,12 @@ use std::time::Duration;
 
 /// `loadgen agent --delay`, in ms.
 const DELAY: f64 = 400.0;
-/// A run that has not started its first call by then never will.
+/// A run that has not started its first call within this time never will.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Maximum error of the median turn on a busy machine, in ms; 5 with time to spare.
+/// Maximum error of the median turn on a busy machine, in ms; 5 on an idle one.
 const BOUND: f64 = 100.0;
 
-/// A server without an agent of its own: every test starts one under a name.
+/// A server without an agent of its own: every test starts one under its own name.
 static SERVER: Shared<LivekitServer> = Shared::new();
 
 fn figure(row: &Row, column: &str) -> f64 {
@@ -82,7 +82,7 @@ fn the_100_calls_scenario_agrees_with_the_agents_truth_file() {
     let errors = reports.turns.iter().map(|row| {
         let turn: u64 = row["turn"].parse().expect("a turn");
         let told = truth.get(&(row["room"].clone(), turn));
-        let told = told.unwrap_or_else(|| panic!("no truth of {row:?}"));
+        let told = told.unwrap_or_else(|| panic!("no truth for {row:?}"));
         let heard = figure(row, "ttfa_wire_ms");
         println!(
             "{} turn {turn}: heard {heard:.3} ms, truth {told:.3} ms",
@@ -92,10 +92,10 @@ fn the_100_calls_scenario_agrees_with_the_agents_truth_file() {
     });
     let error = median(errors.collect());
     let wire = reports.number("/metrics/ttfa_wire/p50_ms");
-    println!("ttfa_wire p50 {wire:.3} ms, middle distance to the truth {error:.3} ms");
+    println!("ttfa_wire p50 {wire:.3} ms, median difference from the truth {error:.3} ms");
     assert!((wire - DELAY).abs() <= BOUND, "{wire}");
     assert!(error <= BOUND, "{error}");
-    assert_eq!(truth.len(), 15, "a turn each, none besides");
+    assert_eq!(truth.len(), 15, "one line per turn, and no others");
 }
 
 #[test]
@@ -156,7 +156,7 @@ fn a_named_agent_is_dispatched_with_its_metadata_and_its_greeting_is_measured() 
     assert_eq!(
         truth(&other.dir().join("t")).len(),
         0,
-        "nobody asked for it"
+        "no call asked for it"
     );
     assert_no_room_left(&server, &reports);
 }
@@ -191,7 +191,7 @@ fn an_older_server_gets_two_peer_connections() {
 fn every_request_to_a_server_behind_a_path_keeps_the_path() {
     let server = SERVER.get(LivekitServer::start);
     let prefixed = PrefixedServer::start(&server.address(), "/lk/sfu");
-    // With a slash at its end, as some panels show it.
+    // With a trailing slash, as some panels show it.
     let url = format!("{}/", prefixed.url());
     let args = ["--agent-name", "behind", "--reply-length", "300ms", "--url"];
     let _agent = Loadgen::agent(&server, &[&args[..], &[&prefixed.url()]].concat());
@@ -217,7 +217,7 @@ fn every_request_to_a_server_behind_a_path_keeps_the_path() {
     let said = &run.finished.stderr;
     assert!(
         !said.contains("rooms"),
-        "no room is said to be left: {said}"
+        "no room is reported as left: {said}"
     );
     let target = reports.summary["run"]["target"].as_str().expect("a target");
     assert_eq!(target, format!("livekit {}", prefixed.url()));
@@ -267,10 +267,10 @@ fn tls_needs_a_trusted_root_certificate() {
         said.contains("hint: ") && said.contains("SSL_CERT_FILE"),
         "{said}"
     );
-    assert!(!refused.dir().join("run").exists(), "nothing stays behind");
+    assert!(!refused.dir().join("run").exists(), "no folder is left");
 }
 
-/// `LOADGEN_ROOT`: a folder laid out by `scripts/image-root`, whose roots this test adds one to.
+/// `LOADGEN_ROOT`: a folder laid out by `scripts/image-root`. The test adds a root certificate.
 #[test]
 #[ignore = "needs root, and an empty root with a program in it: scripts/release-check"]
 fn a_program_in_an_empty_root_joins_over_tls() {

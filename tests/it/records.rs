@@ -19,8 +19,8 @@ const FILES: [&str; 8] = [
     "turns.jsonl",
 ];
 
-/// Turns after which the calls of [`LONG`] are in the middle: both have ended their first one, and
-/// have two more. After five, both could be over at the same moment, and the next two not begun.
+/// Ended turns after which the calls of [`LONG`] are in the middle: both are past their first turn,
+/// with two more to come. After five, both calls could be over and the next two not yet started.
 const MIDDLE: usize = 7;
 
 /// Calls that last longer than the test lets them.
@@ -59,7 +59,7 @@ fn contents(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
         .collect()
 }
 
-/// Copies a committed folder, to make reports in.
+/// Copies a committed folder, to make reports in it.
 fn copy(name: &str, to: &Path) {
     std::fs::create_dir(to).expect("a folder");
     for (path, content) in contents(&in_repo("tests/records").join(name)) {
@@ -68,7 +68,7 @@ fn copy(name: &str, to: &Path) {
     }
 }
 
-/// What a power cut leaves behind the synced lines: zeros, and half a line.
+/// What a power cut leaves after the synced lines: zeros, and half a line.
 #[test]
 fn torn_journal_lines_are_left_out_and_reported() {
     let dir = tempfile::tempdir().expect("a folder");
@@ -103,7 +103,7 @@ fn a_killed_run_shows_every_turn_that_had_ended() {
     let some = poll(Duration::from_secs(60), || {
         Some(journal(&folder).len()).filter(|turns| *turns >= MIDDLE)
     });
-    let ended = some.expect("so many turns");
+    let ended = some.expect("enough turns");
     run.send_signal(libc::SIGKILL);
     let killed = run.finish();
     assert_eq!(killed.finished.code, None, "{:?}", killed.finished);

@@ -24,7 +24,7 @@ thresholds:
   missed: [\"rate<0.9\"]
 ";
 
-/// The text of the column with this head, in the rows that are shown.
+/// The text of the column with this heading, in the rows that are shown.
 fn column(page: &mut Browser, head: &str) -> Vec<String> {
     let cells = page.evaluate(&format!(
         "(() => {{ const nth = [...document.querySelectorAll('#turn-heads th')].findIndex(h => h.innerText.trim() === {head:?});
@@ -99,7 +99,7 @@ fn charts_are_seen(page: &mut Browser) {
     }
 }
 
-/// The pointer and the arrow keys show values, which are rows of the table of values.
+/// The pointer and the arrow keys show values that match the rows of the table of values.
 fn values_are_shown(page: &mut Browser) {
     assert_eq!(
         page.evaluate("document.getElementById('tip').hidden"),
@@ -186,7 +186,7 @@ fn turns_filter(page: &mut Browser) {
     assert_eq!(column(page, "outcome").len(), all);
 }
 
-/// The audio of the slowest and the missed turns plays from the folder beside the page.
+/// The audio of the slowest and the missed turns plays from the folder next to the page.
 fn sounds_play(page: &mut Browser) {
     let sounds = page.evaluate("document.querySelectorAll('audio').length");
     assert!(sounds.as_u64() >= Some(9), "{sounds}");

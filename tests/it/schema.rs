@@ -15,7 +15,7 @@ fn the_committed_schema_is_the_generated_one() {
     let same = committed("scenarios/schema.json") == schema_text();
     assert!(
         same,
-        "run `cargo run -- schema > scenarios/schema.json` and look at what changes"
+        "run `cargo run -- schema > scenarios/schema.json` and review the changes"
     );
 }
 
@@ -25,7 +25,7 @@ fn the_committed_schema_of_summaries_is_the_generated_one() {
     let same = committed("docs/summary.schema.json") == generated;
     assert!(
         same,
-        "run `cargo run -- schema summary > docs/summary.schema.json` and look at what changes"
+        "run `cargo run -- schema summary > docs/summary.schema.json` and review the changes"
     );
     let schema: serde_json::Value = serde_json::from_str(&generated).expect("JSON");
     jsonschema::meta::validate(&schema).expect("valid against its meta-schema");

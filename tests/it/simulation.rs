@@ -30,12 +30,12 @@ use std::time::Duration;
 
 /// Seeds of a run without `LOADGEN_SEEDS`.
 const SEEDS: u64 = 150;
-/// A stop takes this long at most: calls hang up, and what was said is written.
+/// A stop takes this long at most: calls hang up, and the records so far are written.
 const STOP: Duration = Duration::from_secs(5);
-/// How far a `ttfa_wire` without doubts may be off, in ms: the ear's windows, and the agent's.
+/// Maximum error of a `ttfa_wire` without doubts, in ms: the windows of the ear and of the agent.
 const EXACT: f64 = 25.0;
 
-/// Draws from a seed.
+/// Random draws from a seed.
 struct Dice(ChaCha8Rng);
 
 impl Dice {
@@ -57,7 +57,7 @@ impl Dice {
     }
 }
 
-/// What a seed stands for.
+/// The run that a seed determines.
 #[derive(Debug)]
 struct Case {
     text: String,
@@ -94,7 +94,7 @@ impl Case {
         let disk = dice.percent(25).then(|| {
             let faults = [Fault::Full, Fault::Short, Fault::Ragged, Fault::Sync];
             let (fault, from) = (dice.one(&faults), dice.number(0, 12));
-            // For a while, or for good.
+            // For a while, or until the end.
             let until = match dice.percent(50) {
                 true => from + dice.number(1, 4),
                 false => u64::MAX,
@@ -112,8 +112,8 @@ impl Case {
         }
     }
 
-    /// Whether a latency without doubts must be the agent's delay and the way there and back:
-    /// nothing holds audio up, or takes parts of what was said.
+    /// Whether a latency without doubts must be the agent's delay plus the path there and back:
+    /// no fault delays audio or drops parts of it.
     fn is_exact(&self) -> bool {
         let disturbs = |mishap: &Mishap| {
             matches!(
@@ -198,7 +198,7 @@ fn mishaps(dice: &mut Dice) -> Vec<(Duration, Mishap)> {
     (0..count)
         .map(|_| {
             let mishap = mishap(dice);
-            // At the start of a call it is not even joined.
+            // At its start, a call has not even joined.
             let at_once = dice.percent(30);
             let after = dice.ms(0, 20_000);
             (if at_once { Duration::ZERO } else { after }, mishap)
@@ -206,7 +206,7 @@ fn mishaps(dice: &mut Dice) -> Vec<(Duration, Mishap)> {
         .collect()
 }
 
-/// Every way in which the records of a run are not what they must be.
+/// Everything that is wrong with the records of a run.
 fn findings(case: &Case, scenario: &Scenario, seen: &Seen) -> Vec<String> {
     let run = &seen.run;
     let mut found = outside::findings(case, scenario, seen);
@@ -247,15 +247,15 @@ fn findings(case: &Case, scenario: &Scenario, seen: &Seen) -> Vec<String> {
             .iter()
             .any(|t| matches!(t.outcome, Outcome::CutOff | Outcome::NotRun));
         check(!cut || run.stopped, &|| {
-            format!("call {} was cut off, and nobody did", call.call)
+            format!("call {} was cut off without a stop", call.call)
         });
         check(
             call.outcome != Some(CallOutcome::CutOff) || run.stopped,
-            &|| format!("call {} was stopped, and nobody did", call.call),
+            &|| format!("call {} ended as cut off without a stop", call.call),
         );
         let failed = turns.iter().any(|t| t.outcome == Outcome::Failed);
         check(!failed || call.failure.is_some(), &|| {
-            format!("call {} failed for nothing", call.call)
+            format!("call {} failed without a cause", call.call)
         });
         let cause = call.failure.as_ref().map(|failure| failure.cause.as_str());
         check(cause != Some("generator"), &|| {
@@ -263,7 +263,7 @@ fn findings(case: &Case, scenario: &Scenario, seen: &Seen) -> Vec<String> {
         });
     }
     check(by_call.is_empty(), &|| {
-        format!("turns of no call: {:?}", by_call.keys())
+        format!("turns of unknown calls: {:?}", by_call.keys())
     });
     for turn in &run.turns {
         found.extend(of_turn(case, turn));
@@ -275,7 +275,7 @@ fn findings(case: &Case, scenario: &Scenario, seen: &Seen) -> Vec<String> {
         && run.duration > stop + STOP
     {
         found.push(format!(
-            "it was stopped after {stop:?} and ended after {:?}",
+            "the run was stopped after {stop:?} and ended after {:?}",
             run.duration
         ));
     }
@@ -283,7 +283,7 @@ fn findings(case: &Case, scenario: &Scenario, seen: &Seen) -> Vec<String> {
     found
 }
 
-/// What is wrong with a turn by itself.
+/// What is wrong within a turn.
 fn of_turn(case: &Case, turn: &TurnRecord) -> Vec<String> {
     let mut wrong = Vec::new();
     let ms = |value: Option<Ms>| value.map(Ms::as_f64);
@@ -294,7 +294,7 @@ fn of_turn(case: &Case, turn: &TurnRecord) -> Vec<String> {
                 .is_none_or(|(w, p)| (t - w - p).abs() > 0.01)
         })
     {
-        wrong.push("ttfa is not its parts");
+        wrong.push("ttfa is not the sum of its parts");
     }
     let latency = ttfa.is_some();
     let has_no_latency = match turn.outcome {
@@ -306,7 +306,7 @@ fn of_turn(case: &Case, turn: &TurnRecord) -> Vec<String> {
         _ => false,
     };
     if has_no_latency {
-        wrong.push("an outcome and its latency do not go together");
+        wrong.push("the outcome and the latency contradict each other");
     }
     if [ttfa, wire, playout, ms(turn.stop_ms)]
         .into_iter()
@@ -315,8 +315,8 @@ fn of_turn(case: &Case, turn: &TurnRecord) -> Vec<String> {
     {
         wrong.push("a latency is negative");
     }
-    // A reply to what was said before, or one that losses moved, is flagged or has an interval. A
-    // greeting that is not waited for can be taken for the reply.
+    // A reply to an earlier utterance, or one that packet loss moved, is flagged or has an
+    // interval. A greeting that is not waited for can be taken for the reply.
     let plain = case.agent.greeting.is_none()
         && case.is_exact()
         && turn.flags.iter().all(|flag| *flag == Flag::ReplyUnfinished)
@@ -364,7 +364,7 @@ fn facts<'a>(scenario: &Scenario, run: &Finished) -> RunFacts<'a> {
     }
 }
 
-/// Whether every report can be made, and says the same of the outcomes.
+/// What is wrong with the reports: their outcomes do not add up, or a file is empty.
 fn of_reports(scenario: &Scenario, run: &Finished) -> Vec<String> {
     let facts = facts(scenario, run);
     let summary = Summary::build(&facts, &run.calls, &run.turns, &[]);
@@ -509,7 +509,7 @@ fn records_are_complete_and_consistent_under_faults() {
 /// How often things happened, over many seeds.
 #[derive(Debug, Default)]
 struct Counts {
-    /// Injected faults that fired: calls that they befell, writes that failed, runs.
+    /// Injected faults that fired: counted in calls, in failed writes or in runs.
     faults: BTreeMap<String, u64>,
     /// Outcomes of turns, causes of failures, exit codes.
     outcomes: BTreeMap<String, u64>,
@@ -561,11 +561,11 @@ fn each_rule_finds_a_defect() {
     type Defect = (&'static str, fn(&mut Seen));
     let defects: [Defect; 16] = [
         ("a turn is missing", |seen| drop(seen.run.turns.pop())),
-        ("a turn is there twice", |seen| {
+        ("a turn is recorded twice", |seen| {
             seen.run.turns.extend(seen.run.turns.first().cloned());
         }),
         ("a call is missing", |seen| drop(seen.run.calls.pop())),
-        ("a turn was cut off by nobody", |seen| {
+        ("a turn was cut off without a stop", |seen| {
             seen.run.stopped = false;
             if let Some(turn) = seen.run.turns.first_mut() {
                 turn.outcome = Outcome::CutOff;
@@ -578,7 +578,7 @@ fn each_rule_finds_a_defect() {
                 (turn.ttfa_ms, turn.ttfa_wire_ms, turn.playout_ms) = (None, None, None);
             }
         }),
-        ("a latency is not its parts", |seen| {
+        ("a latency is not the sum of its parts", |seen| {
             let turn = seen.run.turns.iter_mut().find(|t| t.ttfa_ms.is_some());
             if let Some(turn) = turn {
                 turn.ttfa_ms = Some(Ms::from(Duration::from_secs(77)));
@@ -604,7 +604,7 @@ fn each_rule_finds_a_defect() {
             }
         }),
         ("a turn was not shown", |seen| drop(seen.shown.pop_first())),
-        ("a call has another end", |seen| {
+        ("a call was shown with another end", |seen| {
             if let Some(call) = seen.shown_calls.values_mut().next() {
                 call.ended_ms = None;
             }
@@ -612,7 +612,7 @@ fn each_rule_finds_a_defect() {
         ("a journal that failed is not mentioned", |seen| {
             seen.says_lost = false;
         }),
-        ("a journal without a fault is said to have failed", |seen| {
+        ("a journal without a fault is reported as failed", |seen| {
             seen.says_lost = true;
         }),
         ("no report can be made", |seen| {
@@ -636,7 +636,7 @@ fn each_rule_finds_a_defect() {
     }
 }
 
-/// The defect is in the disk itself: writes that succeed, and of which nothing is left.
+/// The defect is in the disk itself: writes succeed, but nothing of them is left.
 #[test]
 fn a_disk_that_loses_writes_silently_is_found() {
     let found = (0..ENOUGH).find(|seed| {

@@ -1,8 +1,8 @@
-//! The caller's own words, partly lost on their way to a real server.
+//! Utterances that are partly lost upstream, on their way to a real server.
 //!
-//! In: a network namespace, in which nftables drops a share of the caller's packets. Out: what the
-//! server's receiver reports let loadgen say about it. Needs root; `scripts/test` runs it in a
-//! namespace of its own where the system allows, and says so where it does not.
+//! In: a network namespace, in which nftables drops a share of the caller's packets. Out: what
+//! loadgen derives from the server's receiver reports. Needs root; `scripts/test` runs it in a
+//! namespace of its own where the system allows it, and says so where it does not.
 
 use crate::support::{LivekitServer, Loadgen, Reports, Small, in_repo};
 use std::process::Command;
@@ -56,7 +56,7 @@ fn flagged(reports: &Reports) -> usize {
 #[test]
 #[ignore = "needs root and a network namespace of its own"]
 fn upstream_losses_are_counted_and_their_turns_flagged() {
-    // Dropping packets of anybody else's would be rude.
+    // In a shared namespace, other programs would lose packets too.
     assert_eq!(
         interfaces(),
         ["lo"],
@@ -69,8 +69,7 @@ fn upstream_losses_are_counted_and_their_turns_flagged() {
     assert_eq!(untouched.number("/generator/packets_lost_upstream"), 0.0);
     assert_eq!(flagged(&untouched), 0);
 
-    // Marked as they leave and dropped as they arrive: a packet that is dropped as it leaves is an
-    // error to its sender.
+    // Marked on output and dropped on input: a packet dropped on output is an error for its sender.
     nft(&format!(
         "add table inet loss; \
          add chain inet loss out {{ type filter hook output priority 0; }}; \
@@ -89,7 +88,7 @@ fn upstream_losses_are_counted_and_their_turns_flagged() {
         "dropped {dropped}, told {told}; {flagged} of {} turns flagged",
         CALLS * TURNS
     );
-    // Reports end with the call, and what is dropped are not media packets alone.
+    // Reports end with the call, and not only media packets are dropped.
     assert!(
         told >= dropped / 2.0 && told <= dropped,
         "{told} of {dropped}"

@@ -1,4 +1,4 @@
-//! Configurations of the agent under one load: dealt in blocks, each called with its own settings.
+//! Configurations of the agent under one load: assigned in blocks, each with its own settings.
 
 use crate::support::reports::median;
 use crate::support::{Loadgen, Reports, in_repo};
@@ -49,7 +49,7 @@ fn each_variant_is_called_with_its_own_settings() {
         heard.entry(row["variant"].clone()).or_default().push(ttfa);
     }
     assert_eq!(blocks["0"].len(), 3, "a block holds each variant once");
-    assert_eq!(blocks["1"].len(), 2, "five calls are a block and two");
+    assert_eq!(blocks["1"].len(), 2, "five calls: a block and two more");
     for (variant, delay) in [("base", 300.0), ("slow", 700.0), ("slowest", 1100.0)] {
         let median = median(heard.remove(variant).expect("every variant was called"));
         assert!((median - delay).abs() < 100.0, "{variant}: {median}");

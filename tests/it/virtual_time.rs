@@ -9,7 +9,7 @@ use loadgen::targets::in_process::InProcess;
 use loadgen::vocab::Metric;
 use std::time::Duration;
 
-/// Twenty calls of three turns, among them interruptions, with losses on the way.
+/// Twenty calls of three turns, including interruptions, with packet loss.
 fn text() -> String {
     let fixture = |name: &str| {
         in_repo(&format!("fixtures/{name}.wav"))
@@ -41,7 +41,7 @@ fn run() -> Finished {
     carried_out(&scenario(&text()), agent)
 }
 
-/// Everything that a run's files say of its calls and turns.
+/// Everything that a run's files say about its calls and turns.
 fn files(finished: &Finished) -> (String, String) {
     let (mut turns, mut calls) = (finished.turns.clone(), finished.calls.clone());
     turns.sort_by_key(|turn| (turn.call, turn.turn));
@@ -66,6 +66,6 @@ fn two_runs_of_one_plan_have_the_same_records() {
     let late = first.turns.iter().filter_map(|turn| turn.send_lateness_ms);
     assert!(
         late.into_iter().all(|late| late.as_f64() == 0.0),
-        "time is virtual"
+        "nothing is late in virtual time"
     );
 }

@@ -2,7 +2,7 @@
 
 use super::{LONGEST_FUNCTION, check};
 
-/// Each violation is found in its place, and nothing else is reported.
+/// Each violation is found at its line, and nothing else is reported.
 #[test]
 #[rustfmt::skip]
 fn the_checker_finds_every_violation() {
@@ -52,13 +52,13 @@ fn the_checker_finds_every_violation() {
             &["3: `plan` may not use `net`"],
         ),
         (
-            "no edge in words",
+            "no edge in comments and literals",
             "src/audio/x.rs",
             "//! h crate::run\n/* crate::run /* std::fs */ crate::run */\nconst A: &str = \"\\\"crate::run\"; const B: &str = r#\"\"crate::run\"#;\nfn f<'a>(c: &'a str) -> bool { c == '\"' || c == '\\'' } // crate::run\n",
             &[],
         ),
         (
-            "line kept behind literals",
+            "line number after literals",
             "src/audio/x.rs",
             "//! h\nconst A: &str = \"\n\n\";\nuse crate::run;",
             &["5: `audio` may not use `run`"],
@@ -70,7 +70,7 @@ fn the_checker_finds_every_violation() {
             &["1: a module that is not in `MODULES`"],
         ),
         (
-            "roots may",
+            "a crate root may use everything",
             "src/main.rs",
             "//! h\nuse crate::cli::x; use std::fs; fn f() { println!() }",
             &[],
@@ -81,7 +81,7 @@ fn the_checker_finds_every_violation() {
             "use std::fs;",
             &["1: no `//!` header"],
         ),
-        ("as long as may be", "benches/x.rs", &long, &[]),
+        ("as long as allowed", "benches/x.rs", &long, &[]),
         ("too long", "benches/x.rs", &longer, &["4: `f` has 71 lines, more than 70"]),
         ("tests may be long", "src/cli/x.rs", &tests, &[]),
         (
@@ -100,7 +100,7 @@ fn the_checker_finds_every_violation() {
             ],
         ),
         (
-            "file in a shell",
+            "file in a module that is not pure",
             "src/run/x.rs",
             "//! h\nuse std::fs;",
             &[],
@@ -127,13 +127,13 @@ fn the_checker_finds_every_violation() {
             &["2: `std::time::SystemTime` in the pure module `call`"],
         ),
         (
-            "a test's base",
+            "an instant in a test module",
             "src/call/x.rs",
             "//! h\n#[cfg(test)]\nmod tests { fn f() { Instant::now() } }",
             &[],
         ),
         (
-            "behind the tests",
+            "after the tests",
             "src/call/x.rs",
             "//! h\n#[cfg(test)]\nmod tests { }\nfn f() { Instant::now() }",
             &["4: `Instant::now` in the pure module `call`"],
@@ -154,7 +154,7 @@ fn the_checker_finds_every_violation() {
             ],
         ),
         (
-            "printing beside the console",
+            "printing outside the console",
             "src/cli/commands/x.rs",
             "//! h\nuse std::io::{self, stderr};\nfn f() { eprintln!(); io::stdout(); tokio::io::stderr() }\nuse indicatif::ProgressBar;\nfn print() { print() }",
             &[
@@ -190,7 +190,7 @@ fn the_checker_finds_every_violation() {
             &["2: `unsafe`"],
         ),
         (
-            "unsafe code in its place",
+            "unsafe code where it is allowed",
             "src/os.rs",
             "//! h\n#![expect(unsafe_code)]\nfn f() { unsafe { g() } }",
             &[],
@@ -208,7 +208,7 @@ fn the_checker_finds_every_violation() {
     }
 }
 
-/// Invalid syntax is the compiler's to report; the checker only has to terminate.
+/// The compiler reports invalid syntax; the checker only has to terminate.
 #[test]
 fn arbitrary_source_never_panics() {
     let whole = "//! h\nuse crate::{a::{b as c, *}, d}; fn f<'a>() { r#\"x\"#; '\\''; \"\\\"\" } /* /* */ */ #[cfg(test)] mod t { }";

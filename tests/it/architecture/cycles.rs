@@ -1,10 +1,10 @@
 //! Finds cycles of imports between the files of `src`.
 //!
 //! In: path and text of every source file. Out: each cycle, with its files and the imports that
-//! make it. Invariants: a path is an edge to the file that defines the item, however many
-//! re-exports it goes through; a parent's `mod` and `pub use` are no edges; test code has none.
-//! Not detected: methods called on values, paths in the strings of attributes, what a macro
-//! assembles. `super` in an inline module is taken for the file's own.
+//! form it. Invariants: a path is an edge to the file that defines the item, however many
+//! re-exports it goes through; a parent's `mod` and `pub use` are not edges; test code has none.
+//! Not detected: methods called on values, paths in the strings of attributes, names that a macro
+//! builds. `super` in an inline module is taken for the file's own.
 
 use super::scan::{Named, Token, named, tokens};
 use super::{files, is_test_file};
@@ -13,10 +13,10 @@ use std::fmt::Write as _;
 
 /// The names of a module from the crate's root: `["audio", "ear"]`.
 type Module = Vec<String>;
-/// For each file, the files that it uses, each with the line and the path that say so.
+/// For each file, the files that it uses, each with the line and the path that refer to it.
 type Edges = BTreeMap<String, BTreeMap<String, (usize, String)>>;
 
-/// Re-exports are followed this far; only names that import themselves go further.
+/// Maximum depth to which re-exports are followed; only names that import themselves go deeper.
 const MOST_REEXPORTS: usize = 16;
 
 /// What one name of a `use` declaration brings into its file.
@@ -213,8 +213,8 @@ impl Crate {
         Some(module)
     }
 
-    /// The file that defines what a path names. `None` for what is of another crate or in scope
-    /// without an import, and for a module: only what is named inside it counts.
+    /// The file that defines what a path names. `None` for an item of another crate or one in scope
+    /// without an import, and for a module: only items named inside it count.
     fn defines(&self, from: &Module, path: &[String], depth: usize) -> Option<&File> {
         if depth > MOST_REEXPORTS {
             return None;
@@ -270,7 +270,7 @@ impl Crate {
                 let Some(used) = self.defines(module, path, 0) else {
                     continue;
                 };
-                // A parent that passes on what its children define does not use it.
+                // A parent that re-exports what its children define does not use it.
                 let below = module_of(&used.path).is_some_and(|m| m.starts_with(module));
                 if used.path != file.path && !(public && below) {
                     uses.entry(used.path.clone())
@@ -355,7 +355,7 @@ fn recorded_facts_do_not_use_judgements() {
     );
 }
 
-/// Each cycle is found with the imports that make it, and nothing else is reported.
+/// Each cycle is found with the imports that form it, and nothing else is reported.
 #[test]
 #[rustfmt::skip]
 fn the_search_finds_every_cycle() {
@@ -373,7 +373,7 @@ fn the_search_finds_every_cycle() {
     src/a/y.rs:2 uses `crate::a::x::X` of src/a/x.rs"],
         ),
         (
-            "a cycle of three, by a group, an alias and a path in code; and one file beside it",
+            "a cycle of three, by a group, an alias and a path in code; and one file outside it",
             &[
                 ("src/a.rs", "use crate::{\n    b::{self, B as C},\n    d::D,\n};"),
                 ("src/b.rs", "use crate::c;\npub struct B;\nfn f() { c::go() }"),
@@ -386,7 +386,7 @@ fn the_search_finds_every_cycle() {
     src/c.rs:1 uses `crate::a::f` of src/a.rs"],
         ),
         (
-            "a re-export hides the file that defines",
+            "a re-export hides the file that defines the item",
             &[
                 ("src/a/mod.rs", "mod x;\nmod y;\npub use x::X;\npub(crate) use y::{Y as Z};"),
                 ("src/a/x.rs", "use super::Z;\npub struct X;"),
@@ -464,7 +464,7 @@ fn the_search_finds_every_cycle() {
             &[],
         ),
         (
-            "behind test code",
+            "after test code",
             &[
                 ("src/a.rs", "mod x;\nfn f() { x::f() }\npub fn g() {}"),
                 ("src/a/x.rs", "#[cfg(test)]\nmod tests { }\npub fn f() { super::g() }"),
@@ -474,7 +474,7 @@ fn the_search_finds_every_cycle() {
     src/a/x.rs:3 uses `super::g` of src/a.rs"],
         ),
         (
-            "words, other crates, and a name that imports itself",
+            "comments, literals, other crates, and a name that imports itself",
             &[
                 ("src/a.rs", "use crate::b::B;\nuse opus::opus;"),
                 ("src/b.rs", "//! crate::a::A\n// use super::a::A;\nuse a::A;\nconst S: &str = \"crate::a::A\";\nfn f() { opus::go(); serde::a::A }"),
@@ -490,7 +490,7 @@ fn the_search_finds_every_cycle() {
     }
 }
 
-/// Invalid syntax is the compiler's to report; the search only has to terminate.
+/// The compiler reports invalid syntax; the search only has to terminate.
 #[test]
 fn arbitrary_source_never_makes_the_search_panic() {
     let whole = "use super::{a::{b as c, *}, d}; use c::c; #[cfg(test)] mod t { } pub use self::b::*; fn f() { super::super::super::x(); c::d() }";

@@ -1,6 +1,6 @@
 //! Completions in real shells: the script is sourced, its function called, and its answers read.
 //!
-//! Invariant: a shell that is not installed is said to be skipped.
+//! Invariant: a shell that is not installed is reported as skipped.
 
 use super::{command, copy_files, folder, loadgen, shown};
 use std::fs;
@@ -108,7 +108,7 @@ fn bash_completes_commands_flags_scenarios_runs_and_baselines() {
     }
     let runs = bash(dir.path(), &["report", "re"]);
     let old = "reports/20260101T000000Z-old";
-    assert_eq!(runs[..2], [new, old], "the latest first: {runs:?}");
+    assert_eq!(runs[..2], [new, old], "latest first: {runs:?}");
     assert!(!runs.contains(&"reports/no-run".to_owned()), "{runs:?}");
     let commands = bash(dir.path(), &[""]);
     for command in ["run", "report", "explain", "completions", "man"] {
@@ -119,7 +119,7 @@ fn bash_completes_commands_flags_scenarios_runs_and_baselines() {
     }
 }
 
-/// A shell that checks the syntax of a script on its standard input, where it is installed.
+/// Each shell checks the syntax of its script, if it is installed.
 #[test]
 fn scripts_are_valid_for_their_shells() {
     for (shell, check) in [("bash", "-n"), ("zsh", "-n"), ("fish", "--no-execute")] {

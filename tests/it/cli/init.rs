@@ -55,7 +55,7 @@ fn init_writes_a_scenario_and_a_job_for_the_named_agent() {
         fs::create_dir(&folder).expect("made");
         let output = loadgen(&folder, &[&["init"], *flags].concat());
         assert_eq!(output.status.code(), Some(0), "{}", shown(&output));
-        let scenario = fs::read_to_string(folder.join("scenarios/my-agent.yaml")).expect("it");
+        let scenario = fs::read_to_string(folder.join("scenarios/my-agent.yaml")).expect("written");
         // The first lines say what to do next.
         let next = scenario
             .lines()
@@ -107,7 +107,7 @@ fn init_overwrites_nothing() {
 #[test]
 fn a_failed_init_removes_what_it_wrote() {
     let dir = folder();
-    // Scenarios can be written, but a file is in the place of the folder of sounds.
+    // Scenarios can be written, but a file has the name of the folder for sounds.
     fs::write(dir.path().join("fixtures"), "a file").expect("written");
     let output = loadgen(dir.path(), &["init"]);
     assert_eq!(output.status.code(), Some(1), "{}", shown(&output));

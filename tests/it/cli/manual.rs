@@ -1,11 +1,11 @@
-//! `loadgen man`: a page for every command, that groff takes without a warning.
+//! `loadgen man`: a page for every command, which groff formats without a warning.
 
 use super::{folder, loadgen, shown};
 use clap::{Command, CommandFactory as _};
 use loadgen::cli::Cli;
 use std::fs;
 
-/// The names of the pages, and the commands that they are about.
+/// The names of the pages, and the commands that they describe.
 fn commands() -> Vec<(String, Command)> {
     let mut whole = Cli::command().disable_help_subcommand(true);
     whole.build();

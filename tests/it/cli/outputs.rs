@@ -1,8 +1,8 @@
 //! Standard output and standard error that are closed or full: nothing panics, and the exit code
 //! says whether the result reached its reader.
 //!
-//! Invariants: a reader that goes away is no error; a disk that is full is one where the result is
-//! nowhere else, and changes nothing where it is in the run folder too.
+//! Invariants: a reader that goes away is not an error; a full disk is one if the result is nowhere
+//! else, and changes nothing if the run folder has the result too.
 
 use super::{command, copy_files, folder, shown};
 use crate::support::in_repo;
@@ -22,7 +22,7 @@ call:
   turns: [{say: yes, start: {after: call_start, delay: 100ms}, timeout: 4s}]
 health: {tick_lateness: 500ms, own_drops: 100000, signalling_lateness: 10s}
 ";
-/// What is said where a result is lost.
+/// The message when a result is lost.
 const LOST: &str = "cannot write to standard output";
 
 /// What an output can be, other than open.
@@ -56,7 +56,7 @@ impl Sink {
     }
 }
 
-/// `loadgen ARGS…` with its outputs as they are asked for; `None` is a pipe that is read.
+/// `loadgen ARGS…` with the given outputs; `None` is a pipe that is read.
 fn spawn(dir: &Path, args: &[&str], out: Option<Sink>, err: Option<Sink>) -> Child {
     let plain = command(dir, args);
     let closed = |sink: Option<Sink>, redirection| match sink {
@@ -101,7 +101,7 @@ fn short(dir: &Path) {
     std::fs::write(dir.join("short.yaml"), text).expect("writable");
 }
 
-/// The address of the metrics, progress and the folder of the reports are lost; the run is not.
+/// The lines with the metrics' address, progress and the reports' folder are lost; the run is not.
 #[test]
 fn a_run_goes_on_without_a_reader_of_its_progress() {
     let sinks = SINKS.map(|sink| {
@@ -121,7 +121,7 @@ fn a_run_goes_on_without_a_reader_of_its_progress() {
     for (sink, dir, child) in sinks {
         let output = child.wait_with_output().expect("it ends");
         assert_eq!(code(&output), 0, "{sink:?}: {}", shown(&output));
-        assert!(!output.stdout.is_empty(), "{sink:?}: the table");
+        assert!(!output.stdout.is_empty(), "{sink:?}: no table");
         assert!(dir.path().join("run/summary.json").is_file(), "{sink:?}");
     }
 }
@@ -152,7 +152,7 @@ fn an_unwritable_table_is_a_warning_and_unwritable_json_an_error() {
     }
 }
 
-/// What stands on stdout alone: its loss is an error, unless it is the reader who went away.
+/// Losing a result that only stdout has is an error, unless its reader went away.
 #[test]
 fn a_result_that_cannot_be_written_is_an_error() {
     let dir = folder();
@@ -170,7 +170,7 @@ fn a_result_that_cannot_be_written_is_an_error() {
         let usual = spawn(dir.path(), args, None, None);
         let usual = usual.wait_with_output().expect("it ends");
         assert_eq!(code(&usual), 0, "{args:?}: {}", shown(&usual));
-        assert!(!usual.stdout.is_empty(), "{args:?}: a result");
+        assert!(!usual.stdout.is_empty(), "{args:?}: no result");
         for sink in SINKS {
             let output = spawn(dir.path(), args, Some(sink), None);
             let output = output.wait_with_output().expect("it ends");
@@ -183,7 +183,7 @@ fn a_result_that_cannot_be_written_is_an_error() {
     }
 }
 
-/// Errors have the exit code of what happened, also where nobody can read them.
+/// Errors keep their exit code even if nobody can read their message.
 #[test]
 fn a_closed_stderr_does_not_change_the_exit_code() {
     let dir = folder();

@@ -17,7 +17,7 @@ fn stdout(command: &mut Command) -> String {
     String::from_utf8(output.stdout).expect("UTF-8")
 }
 
-/// Variables, whether a pipe has colours, and whether a terminal has.
+/// Variables, whether a pipe has colours, and whether a terminal does.
 type Case<'a> = (&'a [(&'a str, &'a str)], bool, bool);
 
 #[test]
@@ -77,7 +77,7 @@ fn on_terminal(dir: &Path, args: &[&str], columns: usize) -> Command {
     script
 }
 
-/// Without escape sequences and what a terminal adds.
+/// The text without colours and the carriage returns that a terminal adds.
 fn bare(text: &str) -> String {
     let mut parts = text.split("\u{1b}[");
     let mut bare = parts.next().unwrap_or_default().to_owned();

@@ -16,7 +16,7 @@ use tempfile::TempDir;
 /// How long a first turn may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A target with an agent of ours.
+/// A target with our own agent.
 pub(super) trait Subject {
     /// Runs the case: two calls to its agent.
     fn run(&self, case: &Case) -> Records;
@@ -29,9 +29,9 @@ pub(super) struct Livekit;
 /// The embedded agent.
 pub(super) struct Embedded;
 
-/// A server for all cases but those that end it.
+/// A server for all cases except those that stop it.
 static SERVER: Shared<LivekitServer> = Shared::new();
-/// Agents started so far, for names of their own.
+/// Number of agents started so far, for unique names.
 static AGENTS: AtomicU32 = AtomicU32::new(0);
 
 fn milliseconds(duration: Duration) -> String {
@@ -118,11 +118,11 @@ impl Subject for Livekit {
 /// Kills a process of this test.
 fn kill(pid: u32) {
     let pid = Pid::from_raw(pid.cast_signed());
-    // It may have ended.
+    // It may have ended already.
     let _ = signal::kill(pid, Signal::SIGKILL);
 }
 
-/// Writes the scenario where the run will look for it. Without sentinels: these are two calls.
+/// Writes the scenario where the run will look for it. No sentinels: there are only two calls.
 fn prepare(case: &Case, target: &str, folder: &Path) {
     let text = case.scenario(target, folder) + "sentinels: off\n";
     std::fs::write(folder.join("conformance.yaml"), text).expect("a writable folder");

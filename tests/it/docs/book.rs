@@ -1,5 +1,5 @@
-//! Checks that the pages make a book: all of them are in its contents, their links lead somewhere,
-//! and what the first steps and the how-tos show works as they say.
+//! Checks that the pages make a book: all of them are in its contents, their links resolve, and the
+//! examples of the first steps and the how-tos work as described.
 //!
 //! In: the pages, a folder that `loadgen init` writes. Invariant: no server is needed.
 
@@ -44,7 +44,7 @@ fn anchors(text: &str) -> BTreeSet<String> {
     found
 }
 
-/// Why a link of the page at `from`, which has this text, leads nowhere, if it does.
+/// What is wrong with the link to `target` in the page at `from`, whose text is `text`.
 fn leads_nowhere(from: &Path, text: &str, target: &str) -> Option<String> {
     if target.contains("://") {
         return None;
@@ -68,7 +68,7 @@ fn leads_nowhere(from: &Path, text: &str, target: &str) -> Option<String> {
 }
 
 #[test]
-fn every_link_leads_somewhere() {
+fn every_link_resolves() {
     let mut seen = 0;
     for page in pages() {
         for (line, target) in links(&page.text) {
@@ -81,7 +81,7 @@ fn every_link_leads_somewhere() {
 }
 
 #[test]
-fn a_link_that_leads_nowhere_is_found() {
+fn dead_links_are_found() {
     let text = "# One `two`, three\n## A\n## A\n[a](#a-1) [b](#one-two-three) [c](#a-2)\n\
                 [d](gates.md#gates) [e](gates.md#gate) [f](gatess.md) [g](https://example.org/#x)\n";
     let from = root().join("docs/page.md");
@@ -98,7 +98,7 @@ fn a_link_that_leads_nowhere_is_found() {
 }
 
 #[test]
-fn the_contents_have_every_page_once() {
+fn the_contents_list_every_page_once() {
     let summary = read("docs/SUMMARY.md");
     let mut listed: Vec<String> = links(&summary)
         .into_iter()
@@ -238,7 +238,7 @@ fn scenarios_of_guides_that_need_no_server_run() {
     }
 }
 
-/// Runs the program of a page on a run folder: a line for every turn.
+/// Runs the program of a page on a run folder: it prints a line for every turn.
 fn reads_every_turn(program: &str, reports: &Reports) {
     let output = Command::new("python3")
         .args(["-c", program])

@@ -86,7 +86,7 @@ fn serve(stream: &TcpStream, taken: &Mutex<Vec<Span>>) {
         let length = lower.split("content-length: ").nth(1).expect("a length");
         let length = length.lines().next().and_then(|n| n.trim().parse().ok());
         let mut body = vec![0; length.expect("a number")];
-        reader.read_exact(&mut body).expect("as long as it says");
+        reader.read_exact(&mut body).expect("a whole body");
         let request = ExportTraceServiceRequest::decode(&body[..]).expect("OTLP");
         taken.lock().expect("no panic").extend(spans(request));
         let answer = ExportTraceServiceResponse::default().encode_to_vec();

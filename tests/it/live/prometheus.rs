@@ -23,7 +23,7 @@ pub(super) struct Prometheus {
 
 /// `GET`: the status and the body.
 pub(crate) fn get(address: &str, path: &str) -> (u16, String) {
-    let mut stream = TcpStream::connect(address).expect("somebody listens");
+    let mut stream = TcpStream::connect(address).expect("a listener");
     stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
     // With HTTP/1.0 the response ends with the connection and is not chunked.
     write!(stream, "GET {path} HTTP/1.0\r\nhost: {address}\r\n\r\n").expect("written");

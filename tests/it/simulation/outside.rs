@@ -1,7 +1,7 @@
-//! What a run showed, what it left on disk, and how it ended: whether they agree.
+//! Checks that what a run showed, what it left on disk, and how it ended agree with each other.
 //!
-//! In: a run seen from outside. Out: every way in which they do not. Invariant: the expected exit
-//! code comes from docs/ARCHITECTURE.md ("Exit codes"), not from the code that chooses it.
+//! In: a run seen from outside. Out: every disagreement. Invariant: the expected exit code comes
+//! from docs/ARCHITECTURE.md ("Exit codes"), not from the code that chooses it.
 
 use super::{Case, facts};
 use crate::in_process::Observed;
@@ -18,9 +18,9 @@ use std::collections::BTreeMap;
 /// A run, and what it left.
 pub(super) struct Seen {
     pub(super) run: Finished,
-    /// The last record that was shown of each turn, by call and turn.
+    /// The last record that was shown for each turn, by call and turn.
     pub(super) shown: BTreeMap<(usize, usize), TurnRecord>,
-    /// The last record that was shown of each call that is over.
+    /// The last record that was shown for each call that is over.
     pub(super) shown_calls: BTreeMap<usize, CallRecord>,
     /// The turns that are in the journal.
     pub(super) journal: Result<Vec<TurnRecord>, String>,
@@ -125,7 +125,7 @@ fn promised(case: &Case, scenario: &Scenario, seen: &Seen) -> u8 {
     }
 }
 
-/// Every way in which they do not agree.
+/// Every disagreement in what was seen of a run.
 pub(super) fn findings(case: &Case, scenario: &Scenario, seen: &Seen) -> Vec<String> {
     let mut found = Vec::new();
     let mut check = |holds: bool, what: String| {
@@ -150,7 +150,7 @@ pub(super) fn findings(case: &Case, scenario: &Scenario, seen: &Seen) -> Vec<Str
         );
         check(
             last(&written) || seen.says_lost,
-            format!("{at:?} is not in the journal as shown, and nobody says so"),
+            format!("{at:?} is not in the journal as shown, and the run does not say so"),
         );
     }
     for at in kept.keys() {
@@ -170,13 +170,13 @@ pub(super) fn findings(case: &Case, scenario: &Scenario, seen: &Seen) -> Vec<Str
         ),
     );
     match &seen.record {
-        Err(e) => check(false, format!("no report can be made of the folder: {e}")),
+        Err(e) => check(false, format!("no report can be made from the folder: {e}")),
         Ok(record) => {
             let read: BTreeMap<_, _> = record.turns.iter().map(|t| (place(t), t)).collect();
-            check(read == written, "a report has other turns".to_owned());
+            check(read == written, "a report has different turns".to_owned());
             check(
                 !record.is_complete(),
-                "a run without a summary is complete".to_owned(),
+                "a run without a summary counts as complete".to_owned(),
             );
         }
     }
