@@ -1,7 +1,7 @@
 //! Counts an agent's concurrent calls, and slows the agent down past its capacity.
 //!
 //! In: calls that begin and end. Out: the factor by which every call's delay is multiplied.
-//! Invariant: a call counts from its beginning to its end, whatever ends it.
+//! Invariant: a call counts from its start to its end, however it ends.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};

@@ -23,7 +23,7 @@ pub(super) fn tracks_of(description: &mut proto::SessionDescription) -> HashMap<
     }
 }
 
-/// The candidate of a trickle message, as a description would have it; empty if there is none.
+/// The candidate of a trickle message, in the form that a description uses; empty if there is none.
 pub(super) fn candidate_of(t: &proto::TrickleRequest) -> String {
     let init: serde_json::Value = serde_json::from_str(&t.candidate_init).unwrap_or_default();
     init["candidate"].as_str().unwrap_or_default().to_owned()

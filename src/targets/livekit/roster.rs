@@ -2,7 +2,7 @@
 //!
 //! In: the server's participants, and the sections that it assigned to their tracks. Out: both,
 //! in order of arrival. Invariants: a participant that was there before us counts like one that
-//! comes later; what a server can make us keep is bounded.
+//! joins later; what a server can make us keep is bounded.
 
 use super::state;
 use crate::call::AgentState;

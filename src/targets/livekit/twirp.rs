@@ -38,7 +38,7 @@ pub(super) enum TwirpError {
     /// The answer has more than this number of bytes.
     #[error("an answer of more than {0} bytes")]
     TooLong(usize),
-    /// The answer is not what was asked for.
+    /// The answer does not have the expected form.
     #[error(transparent)]
     Unfit(#[from] wire::Unfit),
 }

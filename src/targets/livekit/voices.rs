@@ -88,7 +88,7 @@ pub(super) struct Departed {
 pub(super) struct Seen {
     /// Identities of the agents in the room.
     pub agents: Vec<String>,
-    /// The agents' audio tracks, including those that cannot be a voice; everybody's audio tracks
+    /// The agents' audio tracks, including those that cannot be a voice; everyone's audio tracks
     /// if the scenario names a track and no identity.
     pub tracks: Vec<AgentStream>,
     /// Tracks that may be the agent's voice but to which the server has assigned no section.

@@ -1,4 +1,4 @@
-//! Requests to a server's API, and the answers that are accepted; a server on loopback stands in.
+//! Requests to a server's API, and the answers that are accepted, with a test server on loopback.
 //!
 //! Invariant: a test's server answers each connection once and passes on the head of its request.
 
