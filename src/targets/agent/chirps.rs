@@ -2,7 +2,7 @@
 //!
 //! In: decoded samples with their position; a position near which, by level, a chirp ended.
 //! Out: the position of the sample after the chirp's last one.
-//! Invariants: only correlation counts: the codec smears a hard edge up to 20 ms later, which
+//! Invariants: only correlation counts: the codec stretches a hard edge by up to 20 ms, which
 //! shifts where the level drops but not the correlation peak; memory is bounded.
 
 use crate::audio::Pcm;
