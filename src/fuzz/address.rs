@@ -1,7 +1,7 @@
 //! Addresses of servers, as typed or as scenarios give them.
 //!
-//! In: text. Properties: WebSockets and requests go to the host by which keys are given out, and to
-//! the same port and path; an address that is written reads the same; no message repeats user info.
+//! In: text. Properties: WebSockets and HTTP requests go to the host that the keys are chosen for,
+//! and to the same port and path; a printed address parses to itself; no message repeats user info.
 
 use super::planted::planted;
 use crate::plan::is_private;
@@ -9,7 +9,7 @@ use crate::vocab::host::bare;
 use crate::vocab::{Address, AddressError};
 use std::net::IpAddr;
 
-/// A shorter piece of user info could be a part of any message.
+/// A shorter piece of user info could occur in any message by chance.
 const SECRET: usize = 12;
 
 pub(super) fn run(bytes: &[u8]) {
@@ -32,7 +32,7 @@ pub(super) fn run(bytes: &[u8]) {
     }
 }
 
-/// Checks that whatever connects to an address means the same host, port and path.
+/// Checks that everything that connects to an address uses the same host, port and path.
 fn is_one_server(text: &str, address: &Address) {
     let written = address.websocket();
     assert_eq!(Address::parse(&written).as_ref(), Ok(address), "{text:?}");
@@ -47,7 +47,7 @@ fn is_one_server(text: &str, address: &Address) {
     };
     let (socket, request) = (of_sockets.host(), of_requests.host_str());
     assert_eq!(socket.map(bare), Some(address.host()), "{text:?}");
-    // An IPv4 address within an IPv6 address has two forms.
+    // An IPv4-mapped IPv6 address has two forms.
     let same = |host: &str| match (
         bare(host).parse::<IpAddr>(),
         address.host().parse::<IpAddr>(),
@@ -63,14 +63,14 @@ fn is_one_server(text: &str, address: &Address) {
     assert_eq!(paths.0, paths.1, "{text:?}");
 }
 
-/// Checks that a message repeats nothing from before an `@`.
+/// Checks that a message repeats nothing that stands before an `@`.
 fn is_discreet(text: &str, message: &str) {
     assert!(message.chars().count() < 512, "{message}");
     let Some((before, _)) = text.rsplit_once('@') else {
         return;
     };
     let info = before.rsplit_once("://").map_or(before, |(_, info)| info);
-    // What stands elsewhere too, or is like our own words and examples, tells nothing.
+    // Text that also occurs elsewhere, or in our own words and examples, reveals nothing.
     let examples = [Address::parse(""), Address::parse_collector("")];
     let ours = |read: &Result<Address, AddressError>| {
         read.as_ref().is_err_and(|e| e.hint().contains(info))

@@ -1,6 +1,6 @@
-//! Annotations of sound files: the `.json` files beside them.
+//! Annotations of sound files: the `.json` files next to them.
 //!
-//! In: a file. Properties: what is read has its times in order.
+//! In: a file. Properties: the times of an annotation that parses are in order.
 
 use super::planted::planted;
 use crate::audio::Annotation;

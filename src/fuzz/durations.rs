@@ -1,14 +1,14 @@
 //! Durations and delay distributions, as typed.
 //!
-//! In: text. Properties: what is parsed is within its bounds, and reads the same when it is
+//! In: text. Properties: a parsed value is within its bounds, and parses to itself when it is
 //! printed; an error has a hint and quotes a bounded part of the text.
 
 use super::planted::planted;
 use crate::vocab::{AgentDelay, duration};
 
-/// Longest duration in print: three units, the last with nine digits of a fraction.
+/// Longest printed duration: three units, the last with nine fractional digits.
 const LONGEST: usize = 24;
-/// Longest text of an error: a sentence and the quoted part.
+/// Longest text of an error, in bytes: a sentence and the quoted part.
 const LONGEST_MESSAGE: usize = 512;
 
 pub(super) fn run(bytes: &[u8]) {

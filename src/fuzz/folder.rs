@@ -1,8 +1,8 @@
-//! The folder of a run, as somebody hands it over, and every report on it.
+//! A run folder from somebody else, and every report on it.
 //!
-//! In: files, each after a line `=== NAME`. Properties: a record that is read can be shown in every
-//! format, the same way twice; each format can be read by a reader of its own; no text gets out of
-//! its place.
+//! In: files, each after a line `=== NAME`. Properties: a record that can be read can be rendered in
+//! every format, with the same result twice; each format's own parser reads it; no text escapes
+//! from its field.
 
 use super::planted::planted;
 use super::scratch;
@@ -22,7 +22,7 @@ const FILES: [&str; 7] = [
     "evidence/index.json",
     "evidence/turn-00000-0.wav",
 ];
-/// Begins the line before a file.
+/// Start of the line before a file.
 const HEAD: &[u8] = b"=== ";
 
 pub(super) fn run(bytes: &[u8]) {
@@ -38,7 +38,7 @@ pub(super) fn run(bytes: &[u8]) {
             return;
         }
     };
-    // A finished run's summary stands alone; another one is rebuilt from what was just read.
+    // A finished run's summary is read on its own; any other is rebuilt from what was just read.
     assert_eq!(summary.as_ref().ok(), Some(&record.summary));
     let passes = record.summary.verdict.status == Status::Passed;
     assert!(
@@ -62,7 +62,7 @@ fn all(record: &RunRecord) -> Vec<File> {
         .collect()
 }
 
-/// Writes the files of an input.
+/// Writes the files of an input into the folder.
 fn unpack(bytes: &[u8], folder: &Path) {
     let mut file: Option<(&str, Vec<u8>)> = None;
     let write = |file: Option<(&str, Vec<u8>)>| {
@@ -104,7 +104,7 @@ fn is_readable(file: &File, record: &RunRecord) {
     }
 }
 
-/// The number of rows of a table, each with as many cells as the head.
+/// The number of rows of a table, each with as many cells as the header.
 fn rows(csv: &str) -> usize {
     let mut reader = csv::Reader::from_reader(csv.as_bytes());
     let rows = reader.records().map(|row| row.expect("as many cells"));
@@ -115,7 +115,7 @@ fn rows(csv: &str) -> usize {
     .count()
 }
 
-/// Checks that the page has the scripts of its own and no others.
+/// Checks that the page has only its own scripts.
 fn is_harmless(page: &str) {
     let lower = page.to_ascii_lowercase();
     let begun = lower.matches("<script").count();
@@ -158,7 +158,7 @@ fn shown(record: &RunRecord) {
     }
 }
 
-/// Keeps a record as a baseline and reads it.
+/// Saves a record as a baseline and reads it back.
 fn kept(record: &RunRecord, folder: &Path) {
     let baseline = Baseline::of(record);
     let path = folder.join("baseline.json");

@@ -1,7 +1,7 @@
-//! Requests to the server of live metrics.
+//! Requests to the live metrics server.
 //!
-//! In: what a client sends. Properties: one answer at most, whole, with a status that the server
-//! gives; the metrics only for their own path.
+//! In: what a client sends. Properties: at most one response, complete, with a status that the
+//! server uses; the metrics only for their own path.
 
 use super::planted::planted;
 use crate::cli::live::answered;
@@ -17,7 +17,7 @@ thread_local! {
     }) };
 }
 
-/// The statuses that the server and its library give.
+/// The statuses that the server and its library use.
 const STATUSES: [&str; 7] = ["200", "400", "404", "405", "414", "421", "431"];
 
 pub(super) fn run(bytes: &[u8]) {
@@ -39,7 +39,7 @@ pub(super) fn run(bytes: &[u8]) {
     );
     let metrics = body.ends_with("# EOF\n");
     let asked = bytes.windows(8).any(|part| part == b"/metrics");
-    assert!(!metrics || asked, "metrics that nobody asked for");
+    assert!(!metrics || asked, "the metrics were not requested");
     let declared = head
         .lines()
         .find_map(|line| line.strip_prefix("content-length: "));

@@ -1,7 +1,7 @@
 //! Takes structured values from a fuzz input.
 //!
 //! In: bytes. Out: numbers and slices, from front to back. Invariant: an input that has run out
-//! yields zeros and empty slices, so that every input means something.
+//! yields zeros and empty slices, so every input is valid.
 
 /// What is left of an input.
 pub(super) struct Input<'a>(&'a [u8]);
@@ -41,13 +41,13 @@ impl<'a> Input<'a> {
         u32::from_le_bytes(self.array())
     }
 
-    /// A slice whose length the next byte gives.
+    /// A slice whose length is given by the next byte.
     pub(super) fn short(&mut self) -> &'a [u8] {
         let length = self.byte();
         self.bytes(length.into())
     }
 
-    /// A slice whose length the next two bytes give.
+    /// A slice whose length is given by the next two bytes.
     pub(super) fn long(&mut self) -> &'a [u8] {
         let length = self.u16();
         self.bytes(length.into())

@@ -1,14 +1,14 @@
-//! The journal of a run, as somebody hands it over.
+//! A journal from somebody else.
 //!
-//! In: `turns.jsonl`, a line `---`, `calls.jsonl`. Properties: what was read and is written again
-//! reads the same; a torn end costs no line before it.
+//! In: `turns.jsonl`, a line `---`, `calls.jsonl`. Properties: records that are written again read
+//! the same; a torn last line does not affect the lines before it.
 
 use super::planted::planted;
 use super::scratch;
 use crate::record::{CallRecord, Journal, JournalRead, Outcome, TurnRecord};
 use std::path::Path;
 
-/// Between the two files.
+/// Separator between the two files.
 const BETWEEN: &[u8] = b"\n---\n";
 
 pub(super) fn run(bytes: &[u8]) {
@@ -42,7 +42,7 @@ pub(super) fn run(bytes: &[u8]) {
     planted([read.torn.is_some(), read.turns.iter().any(named)]);
 }
 
-/// Writes the records and reads them.
+/// Writes the records and reads them back.
 fn again(turns: &[TurnRecord], calls: &[CallRecord]) {
     let path = scratch::empty("again").join("turns.jsonl");
     let mut journal = Journal::create(&path).expect("a new file");
@@ -57,7 +57,7 @@ fn again(turns: &[TurnRecord], calls: &[CallRecord]) {
     assert_eq!(calls_again, calls);
 }
 
-/// Reads the turns once more, without the line that has no end.
+/// Reads the turns again, without the unterminated last line.
 fn without_its_last_line(path: &Path, turns: &[u8], read: &JournalRead) {
     let whole = turns
         .iter()
@@ -71,7 +71,7 @@ fn without_its_last_line(path: &Path, turns: &[u8], read: &JournalRead) {
     }
 }
 
-/// Whether a name is made as this program makes names.
+/// Whether a name looks like those that this program generates.
 fn is_usual(name: &str) -> bool {
     let usual = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     name.chars().all(usual)

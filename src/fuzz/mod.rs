@@ -1,7 +1,7 @@
 //! Fuzz targets: each gives arbitrary bytes to a reader of outside input and checks what must hold.
 //!
-//! In: a target's name and an input. Out: nothing; a property that does not hold is a panic.
-//! Invariants: no target depends on the clock's reading or on another input; only tests and
+//! In: a target's name and an input. Out: nothing; a violated property is a panic.
+//! Invariants: no target depends on the current time or on another input; only tests and
 //! builds with `--cfg fuzzing` contain this module. `scripts/fuzz` runs the targets, and
 //! `tests.rs` replays their corpora; docs/testing.md has the details.
 
@@ -40,7 +40,7 @@ pub struct FuzzTarget {
     pub name: &'static str,
     /// Runs it on one input.
     pub run: fn(&[u8]),
-    /// How many mutations of its corpus the unit tests try: some tenths of a second's worth.
+    /// How many mutations of its corpus the unit tests try: a few tenths of a second's worth.
     pub mutations: u64,
 }
 

@@ -1,8 +1,8 @@
-//! What an agent sends as Opus, or as PCM, with arbitrary times, order and losses.
+//! An agent's audio, as Opus or PCM, with arbitrary timing, order and losses.
 //!
 //! In: a codec, then packets: steps of sequence number, timestamp and arrival, a level, a payload.
-//! Properties: what is decoded is as long as the packet says and no longer; what is heard comes in
-//! order and is not in the future; the recording of it fills its window.
+//! Properties: a decoded packet is exactly as long as it says; what is heard is in order and not in
+//! the future; the recording fills its window.
 
 use super::input::Input;
 use super::planted::planted;
@@ -19,7 +19,7 @@ const AFTER: Duration = Duration::from_secs(3);
 /// Longest span of a recording.
 const WINDOW: Duration = Duration::from_secs(2);
 
-/// Packets of a tone and of silence, which an input can name.
+/// Packets of silence and of a tone, which an input can refer to.
 static KNOWN: LazyLock<Vec<Box<[u8]>>> = LazyLock::new(|| {
     let mut pcm = vec![0; 9_600];
     pcm.extend(tone(Duration::from_millis(400)));
@@ -107,7 +107,7 @@ impl Listeners {
         self.drain();
     }
 
-    /// The length that a packet gives itself, where the codec has one.
+    /// The length that a packet states, where the codec states one.
     fn length(&self, payload: &[u8]) -> Option<usize> {
         match &self.decoder {
             FrameDecoder::Opus(decoder) => decoder.length(payload).ok(),
@@ -123,10 +123,10 @@ impl Listeners {
                 Heard::Paused { last_audible, .. } | Heard::Ended { last_audible, .. } => {
                     Some(last_audible)
                 }
-                Heard::Dismissed => panic!("nobody dismisses"),
+                Heard::Dismissed => panic!("nothing was dismissed"),
             };
             if let Some(at) = at {
-                assert!(at.arrival <= self.now, "heard before it came");
+                assert!(at.arrival <= self.now, "heard before it arrived");
             }
             self.heard.push(heard);
         }
@@ -167,13 +167,13 @@ fn in_order(heard: &[Heard]) {
         match event {
             Heard::Triggered { .. } => triggered = true,
             Heard::Onset(_) => {
-                assert!(triggered, "an onset of nothing: {heard:?}");
+                assert!(triggered, "an onset without a trigger: {heard:?}");
                 triggered = false;
                 onsets += 1;
             }
-            Heard::Paused { .. } => assert!(onsets > 0, "a pause in nothing: {heard:?}"),
+            Heard::Paused { .. } => assert!(onsets > 0, "a pause without an onset: {heard:?}"),
             Heard::Ended { .. } => {
-                assert!(onsets > 0, "the end of nothing: {heard:?}");
+                assert!(onsets > 0, "an end without an onset: {heard:?}");
                 onsets = 0;
             }
             Heard::Dismissed => {}

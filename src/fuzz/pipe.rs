@@ -1,8 +1,8 @@
 //! The pipe of the embedded agent: lines of JSON, both ways.
 //!
-//! In: the size of the pieces, then pieces of lines: bytes as they are, or a byte many times.
-//! Properties: every whole line comes out as it is, or empty if it is too long, and no other; what
-//! is read survives being written.
+//! In: the size of the pieces, then parts of lines: bytes as they are, or one byte repeated.
+//! Properties: every whole line, and no other, comes out unchanged, or empty if it is too long; a
+//! message that is read reads the same once written again.
 
 use super::input::Input;
 use super::planted::planted;
@@ -10,7 +10,7 @@ use crate::targets::agent::fuzzed::{LONGEST_LINE, lines, reply, request};
 
 /// Most bytes of one input, once written out.
 const LARGEST: usize = 256 << 10;
-/// Above this many bytes, they are read in larger pieces: small ones take time.
+/// Inputs longer than this are read in larger pieces, since small ones take time.
 const SMALL: usize = 4 << 10;
 
 pub(super) fn run(bytes: &[u8]) {

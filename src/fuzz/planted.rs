@@ -1,7 +1,7 @@
-//! Defects that are planted in the targets, to show that the fuzzer finds such.
+//! Defects that are planted in the targets, to show that the fuzzer finds such defects.
 //!
-//! In: the conditions of a defect. Out: a panic where all of them hold and defects are planted on
-//! this thread. Invariant: no committed input meets them; a test holds that.
+//! In: the conditions of a defect. Out: a panic if all of them hold and defects are planted on this
+//! thread. Invariant: no committed input meets them, which a test checks.
 
 use std::cell::Cell;
 
@@ -15,7 +15,7 @@ pub fn plant() {
     PLANTED.set(true);
 }
 
-/// The place of a target's planted defect: where all of these hold.
+/// A target's planted defect: it panics if all of these conditions hold.
 pub(super) fn planted<const N: usize>(conditions: [bool; N]) {
     // As with the branches of a real defect, the fuzzer sees which of them hold.
     let met = |(place, met): (usize, &bool)| usize::from(*met) << place;

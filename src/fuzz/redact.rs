@@ -1,4 +1,4 @@
-//! Secrets in scenarios that are stored.
+//! Removal of secrets from scenarios that are stored.
 //!
 //! In: a scenario's text, which may hold [`SECRET`]. Properties: the stored text holds no secret,
 //! neither as it is written nor as YAML reads it; storing it again changes nothing.
@@ -7,10 +7,10 @@ use super::planted::planted;
 use crate::scenario::redacted;
 use saphyr_parser::{Event, Parser};
 
-/// A secret that the run came to.
+/// A secret that the run uses.
 const SECRET: &str = "s3cret-s3cret-s3cret";
-/// The key whose value is a secret, what stands in its place, and the length from which a value is
-/// looked for elsewhere.
+/// The key whose value is a secret, what replaces that value, and the length from which the value
+/// is looked for elsewhere.
 const KEY: &str = "api_secret";
 const VARIABLE: &str = "${LIVEKIT_API_SECRET}";
 const SHORTEST: usize = 8;
@@ -25,7 +25,7 @@ pub(super) fn run(bytes: &[u8]) {
     };
     assert!(!kept.contains(SECRET), "{kept}");
     let after = scalars(&kept);
-    let after = after.unwrap_or_else(|| panic!("no YAML any more:\n{text}\n{kept}"));
+    let after = after.unwrap_or_else(|| panic!("no longer YAML:\n{text}\n{kept}"));
     for (value, of_key) in &after {
         assert!(!value.contains(SECRET), "{value:?} of\n{kept}");
         assert!(!of_key || is_reference(value), "{value:?} of\n{kept}");
@@ -48,9 +48,10 @@ fn is_reference(value: &str) -> bool {
 }
 
 /// Every scalar of a text, and whether it is the value of [`KEY`] in a mapping; `None` if the text
-/// is not YAML. A second reading, which knows no aliases.
+/// is not YAML. An independent reader, which does not follow aliases.
 fn scalars(text: &str) -> Option<Vec<(String, bool)>> {
-    /// A mapping that is being read: whether a key comes next, and whether the value is the key's.
+    /// A collection that is being read: whether it is a mapping, whether a key comes next, and
+    /// whether the latest key is [`KEY`].
     struct Open {
         mapping: bool,
         at_key: bool,

@@ -1,9 +1,9 @@
-//! RTP and RTCP datagrams from the other side, also behind their authentication.
+//! RTP and RTCP datagrams from the other side, including authenticated ones.
 //!
 //! In: steps: packets with arbitrary headers, extensions and payloads, sealed as the other side
 //! would; sealed RTCP packets; arbitrary datagrams; time. Properties: what is heard is what was
-//! sent, each packet once, its level and length as a second reader has them; nothing that was not
-//! sealed is heard; our reports count what came.
+//! sent, each packet once, with the level and length that an independent reader finds; nothing that
+//! was not sealed is heard; our reports count the packets received.
 
 use super::input::Input;
 use super::planted::planted;
@@ -19,23 +19,23 @@ const LEVEL: u8 = 1;
 const STEPS: usize = 64;
 /// Packets older than this cannot be told from duplicates.
 const WINDOW: u64 = 64;
-/// So many packets behind, in a row, start the stream anew.
+/// This many consecutive packets that are too old restart the stream.
 const ANEW: u32 = 5;
-/// A packet that is this far away starts the stream anew.
+/// A packet at least this far from the newest one restarts the stream.
 const DROPOUT: u64 = 3_000;
 
-/// The receiver as it should be.
+/// A model of the receiver.
 struct Model {
     connection: DirectReceiver,
-    /// The newest sequence number, and all that came.
+    /// The newest sequence number, and all that were received.
     highest: u64,
     came: BTreeSet<u64>,
     /// The number before the first packet that the reports count.
     base: u64,
-    /// Packets up to this one count as received before; `None` once the stream has started anew.
+    /// Packets up to this one count as already received; `None` once the stream has restarted.
     before: Option<u64>,
     restarts: u32,
-    /// Packets too old to tell, in a row: the number after the last one, and how many.
+    /// Consecutive packets outside the window: the number after the last one, and how many.
     behind: Option<(u64, u32)>,
     at: Duration,
     reported: bool,
@@ -130,7 +130,7 @@ fn level(sent: &Sent) -> Option<u8> {
     None
 }
 
-/// The length of its payload without padding; `None` if the padding is wrong.
+/// The length of a packet's payload without padding; `None` if the padding is invalid.
 fn length(sent: &Sent) -> Option<usize> {
     let whole = sent.payload.len();
     if sent.header[0] & 0x20 == 0 {
@@ -141,7 +141,7 @@ fn length(sent: &Sent) -> Option<usize> {
 }
 
 impl Model {
-    /// The sequence number next to the newest one that ends in these 16 bits.
+    /// Of the sequence numbers that end in these 16 bits, the one nearest to the newest.
     fn sequence(&self, low: u16) -> Option<u64> {
         let lap = self.highest & !0xffff | u64::from(low);
         let near = [
@@ -150,15 +150,15 @@ impl Model {
             lap.checked_add(0x1_0000),
         ];
         let near = near.into_iter().flatten();
-        // Exactly half a lap away counts as behind.
+        // A number exactly half a cycle away counts as behind.
         let by_distance = |n: &u64| (n.abs_diff(self.highest), *n);
         let nearest = near.min_by_key(by_distance)?;
         let behind = low.wrapping_sub(self.highest as u16) >= 0x8000;
         (behind == (nearest < self.highest)).then_some(nearest)
     }
 
-    /// The sequence number as which a packet is heard, if it is. `nearest`: the number next to the
-    /// newest one; `index`: the number that it was sealed with.
+    /// The sequence number of a packet if it is heard. `nearest`: as [`Self::sequence`] returns it;
+    /// `index`: the number that the packet was sealed with.
     fn hears(&mut self, nearest: Option<u64>, index: u64) -> Option<u64> {
         let recent = |n: &u64| self.highest.saturating_sub(*n) < WINDOW;
         match nearest.filter(recent) {
@@ -192,14 +192,14 @@ impl Model {
         let sent = sent(input);
         let low = u16::from_be_bytes([sent.header[2], sent.header[3]]);
         let sequence = self.sequence(low);
-        // A packet whose index the receiver cannot know is sealed with the one that it had.
+        // A packet whose index the receiver cannot know is sealed with its 16 bits alone.
         let index = sequence.unwrap_or(low.into());
         let mut datagram = sent.header.clone();
         datagram.resize(sent.header.len() + sent.payload.len() + 16, 0);
         let seals = &mut self.connection.seals;
         let sealed = seals.seal_rtp(SSRC, index, sent.header.len(), &sent.payload, &mut datagram);
         assert_eq!(sealed, Some(datagram.len()));
-        // What cannot be read is as good as forged.
+        // A packet with invalid padding is treated like a forged one.
         let heard = length(&sent).and_then(|length| Some((self.hears(sequence, index)?, length)));
         let stamp = self.connection.stamp(self.at);
         let word = |at: usize| {
@@ -234,7 +234,7 @@ impl Model {
     fn forged(&mut self, datagram: &[u8]) {
         let received = self.connection.receive(datagram, self.at);
         let heard = matches!(received, Some(Received::Packet { .. }));
-        assert!(!heard, "what nobody has sealed is heard: {datagram:x?}");
+        assert!(!heard, "an unsealed datagram is heard: {datagram:x?}");
     }
 
     fn rtcp(&mut self, packet: &[u8]) {
@@ -275,6 +275,9 @@ impl Model {
         let lost = lost.min(0x7f_ffff) & 0xff_ffff;
         assert_eq!(i64::from(word(32) & 0xff_ffff), lost);
         let about_reports = word(44) != 0 || word(48) != 0;
-        assert!(self.reported || !about_reports, "a report that nobody sent");
+        assert!(
+            self.reported || !about_reports,
+            "refers to a report that was never sent"
+        );
     }
 }

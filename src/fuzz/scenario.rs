@@ -1,8 +1,8 @@
 //! Scenarios: YAML with variables.
 //!
-//! In: a scenario's text. Properties: a text is checked or has problems, each with a place in it
-//! and without control characters; what is checked can be planned and overridden, and stays valid,
-//! also as it is stored, without its secret.
+//! In: a scenario's text. Properties: it is valid or has problems, each with a place in it and
+//! without control characters; a valid scenario can be planned and overridden, and stays valid,
+//! including in the form that is stored, without its secret.
 
 use super::planted::planted;
 use crate::plan::{Plan, json_line, summary};
@@ -16,7 +16,7 @@ use std::time::Duration;
 
 /// The value of a secret.
 const SECRET: &str = "hunter2-hunter2-hunter2";
-/// Calls of a plan that are drawn.
+/// Number of calls that are drawn from a plan.
 const CALLS: usize = 64;
 
 fn environment(name: &str) -> Option<String> {
@@ -85,7 +85,7 @@ pub(super) fn run(bytes: &[u8]) {
 fn are_presentable(bytes: &[u8], problems: &[Problem]) {
     assert!(!problems.is_empty());
     assert!(problems.is_sorted());
-    // A carriage return alone is a line break in YAML, too.
+    // A lone carriage return is a line break in YAML, too.
     let breaks = bytes.iter().filter(|b| matches!(b, b'\n' | b'\r'));
     let lines = breaks.count() + 1;
     for problem in problems {
@@ -97,7 +97,7 @@ fn are_presentable(bytes: &[u8], problems: &[Problem]) {
     }
 }
 
-/// What every checked scenario promises to those that use it.
+/// Checks what every checked scenario guarantees to its users.
 fn is_valid(scenario: &Scenario) {
     assert!(!scenario.variants.is_empty() && !scenario.call.turns.is_empty());
     for turn in &scenario.call.turns {
@@ -125,7 +125,7 @@ fn is_valid(scenario: &Scenario) {
     assert!(!summary(scenario, &plan).is_empty());
 }
 
-/// Flags of the command line, one at a time.
+/// Applies command-line flags, one group at a time.
 fn overridden(scenario: &Scenario) {
     let flags = [
         Overrides {

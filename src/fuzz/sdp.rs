@@ -1,8 +1,8 @@
-//! Session descriptions and candidates of the other side.
+//! Session descriptions and candidates from the other side.
 //!
-//! In: a kind, then a description, or lines of them. Properties: what we answer and offer can be
-//! read back; the sections that we are made to offer are bounded; the transport stays alive; a
-//! track that is found stands in the text.
+//! In: a kind, then a description or lines of candidates. Properties: our answers and offers can be
+//! read back; the number of sections that we can be made to offer is bounded; the transport stays
+//! alive; a track that is found occurs in the text.
 
 use super::input::Input;
 use super::planted::planted;
@@ -10,9 +10,9 @@ use crate::net::fuzzed::{Described, is_description};
 use crate::net::{Topology, tracks_by_mid};
 use std::time::Duration;
 
-/// Sections of one of our offers: what is received, the microphone, the data channels.
+/// Most sections of one of our offers: receiving sections, the microphone, the data channels.
 const MOST_SECTIONS: usize = 128 + 2;
-/// What a test of the answers of our own making begins with in place of a description.
+/// Prefix of an input that stands for a description of our own making.
 const OURS: &str = "ours";
 
 pub(super) fn run(bytes: &[u8]) {
@@ -48,7 +48,7 @@ fn answer(text: &str, topology: Topology, sections: u8) {
     let mut ours = Described::new();
     let offer = ours.offer(topology);
     let text = match text.strip_prefix(OURS) {
-        // The other side's answer, with the rest of the input behind it.
+        // The other side's answer, followed by the rest of the input.
         Some(rest) => Described::new().accept(&offer).expect("our own offer") + rest,
         None => text.to_owned(),
     };
@@ -74,7 +74,7 @@ fn offer(text: &str, mid: Option<&String>) {
     };
     if let Ok(answer) = ours.accept(&text) {
         assert!(is_description(&answer), "{answer}");
-        // What str0m cannot read at an offer's end, it leaves unanswered.
+        // str0m leaves unanswered what it cannot read at the end of an offer.
         let count = |sdp: &str| sdp.lines().filter(|l| l.starts_with("m=")).count();
         assert!(count(&answer) <= count(&text), "{answer}");
         planted([count(&answer) > 2, text.contains("a=end-of-candidates")]);

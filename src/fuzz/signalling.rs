@@ -1,8 +1,8 @@
 //! Messages of a signalling server, one after another.
 //!
 //! In: how the agent is chosen, then protobuf messages with their lengths. Properties: what a
-//! server can make us keep is bounded; a track is told once for each section and its end once;
-//! texts that are shown control no terminal.
+//! server can make us keep is bounded; a track is reported once for each section, and its end once;
+//! texts that are shown contain no terminal control characters.
 
 use super::input::Input;
 use super::planted::planted;
@@ -14,7 +14,7 @@ use std::time::Duration;
 const MESSAGES: usize = 64;
 /// Bounds of what is kept: participants, tracks of each, characters of a name.
 const MOST: (usize, usize, usize) = (1_000, 64, 256);
-/// Longest text that is shown of a server's, in characters, and the notice around eight of them.
+/// Longest server text that is shown, in characters, and the notice around eight of them.
 const SHOWN: usize = 200;
 const NOTICE: usize = 2_000;
 /// A message of an input has at most this many bytes.
@@ -56,12 +56,12 @@ pub(super) fn run(bytes: &[u8]) {
     planted([most > 0, numbered]);
 }
 
-/// Whether an agent has come with a number in its name.
+/// Whether an agent with a digit in its name has joined.
 fn is_numbered(told: &Told) -> bool {
     matches!(told, Told::Present(identity) if identity.bytes().any(|b| b.is_ascii_digit()))
 }
 
-/// A track's id, and the transport and media section that it is heard in.
+/// A track's id, and the transport and media section that it is received in.
 type HeardIn = (String, usize, String);
 
 fn follow(told: &[Told], heard: &mut BTreeSet<HeardIn>) {
@@ -69,16 +69,16 @@ fn follow(told: &[Told], heard: &mut BTreeSet<HeardIn>) {
         match event {
             Told::Track(sid, transport, mid) => {
                 let new = heard.insert((sid.clone(), *transport, mid.clone()));
-                assert!(new, "told twice: {event:?}");
+                assert!(new, "reported twice: {event:?}");
             }
             Told::Gone(sid) => {
                 let known = heard.iter().find(|(id, ..)| id == sid).cloned();
-                let known = known.unwrap_or_else(|| panic!("never told: {event:?}"));
+                let known = known.unwrap_or_else(|| panic!("never reported: {event:?}"));
                 heard.remove(&known);
             }
             Told::Muted(sid) => {
                 let known = heard.iter().find(|(id, ..)| id == sid);
-                assert!(known.is_some(), "never told: {event:?}");
+                assert!(known.is_some(), "never reported: {event:?}");
             }
             Told::Present(_) | Told::State | Told::Left => {}
         }

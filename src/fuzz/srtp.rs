@@ -1,7 +1,7 @@
-//! SRTP and SRTCP: sealing, and opening what somebody has changed.
+//! SRTP and SRTCP: sealing, and opening packets that may have been changed.
 //!
-//! In: a profile, an index, a header, a payload, and a change. Properties: what is sealed opens to
-//! itself, for both profiles and directions; after any change, or cut short, it does not open.
+//! In: a profile, an index, a header, a payload, and a change. Properties: a sealed packet opens to
+//! the original, for both profiles and directions; changed or truncated, it does not open.
 
 use super::input::Input;
 use super::planted::planted;
@@ -23,7 +23,7 @@ pub(super) fn run(bytes: &[u8]) {
     }
 }
 
-/// Changes a datagram as the input says; false if it is the same afterwards.
+/// Changes a datagram as the input says; false if it is left as it was.
 fn changed(input: &mut Input<'_>, change: u8, datagram: &mut Vec<u8>) -> bool {
     let (at, by) = (usize::from(input.u16()), input.byte());
     match change {
@@ -44,7 +44,7 @@ fn changed(input: &mut Input<'_>, change: u8, datagram: &mut Vec<u8>) -> bool {
 fn rtp(input: &mut Input<'_>, change: u8, seals: &mut SrtpContext, opens: &mut SrtpContext) {
     let (ssrc, index) = (input.u32(), u64::from(input.u32()));
     let (header, payload) = (input.short(), input.long());
-    // The receiver has made sure of a whole fixed header before it opens anything.
+    // The receiver checks that the fixed header is complete before it opens anything.
     let mut header = header.to_vec();
     header.resize(header.len().max(12), 0);
     let mut datagram = header.clone();

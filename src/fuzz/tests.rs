@@ -1,7 +1,7 @@
 //! Replays the committed corpora, and mutations of them, through their targets.
 //!
-//! Invariants: the mutations come from a seed that a failure prints; the instrumented fuzzer of
-//! `scripts/fuzz` finds deeper defects, and takes a build of its own.
+//! Invariant: the mutations come from a seed that a failure prints. The instrumented fuzzer of
+//! `scripts/fuzz` finds deeper defects, but needs its own build.
 
 use super::{FuzzTarget, TARGETS, plant};
 use rand::{RngExt as _, SeedableRng as _};
@@ -33,7 +33,7 @@ fn corpus(target: &FuzzTarget) -> BTreeMap<PathBuf, Vec<u8>> {
 
 #[test]
 fn every_corpus_input_holds_its_properties() {
-    // None of them may give away where the planted defects are.
+    // No committed input may trigger a planted defect.
     plant();
     for target in TARGETS {
         let inputs = corpus(target);
@@ -66,7 +66,7 @@ fn every_corpus_has_a_target() {
     }
 }
 
-/// Bytes at which readers of numbers and of text change their minds.
+/// Boundary values for readers of numbers and of text.
 const TELLING: [&[u8]; 12] = [
     b"\0",
     b"\xff",

@@ -1,8 +1,8 @@
 //! Changes one word of an input and leaves the rest as it is.
 //!
 //! In: an input, a seed. Out: another input. The fuzzer changes bytes anywhere, which mostly breaks
-//! a text's syntax; what lies behind a valid text is then seldom reached. A word here is a key, a
-//! number, a name: what stands between quotes, blanks and brackets.
+//! a text's syntax, so code that needs valid text is seldom reached. A word here is a key, a number
+//! or a name: whatever stands between quotes, blanks and brackets.
 
 use rand::{Rng, RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
@@ -41,7 +41,7 @@ fn words(input: &[u8]) -> Vec<Range<usize>> {
     words
 }
 
-/// A digit as often as anything else: numbers are what most texts turn on.
+/// A digit half of the time, since the meaning of most texts depends on their numbers.
 fn printable(random: &mut impl Rng) -> u8 {
     match random.random() {
         true => random.random_range(b'0'..=b'9'),

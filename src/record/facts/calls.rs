@@ -2,8 +2,8 @@
 //!
 //! In: a [`CallResult`] and its context, or a planned call that never started. Out: a
 //! [`CallRecord`]; [`CallCounts`] of several. Invariants: `lateness_ms` counts from the planned
-//! start, never from when the dispatcher woke up; a call that the end of the run cut off has not
-//! failed; planned calls = started + dropped + not run, started = completed + failed + cut off.
+//! start, never from when the dispatcher woke up; a call cut off by the end of the run is not a
+//! failure; planned calls = started + dropped + not run, started = completed + failed + cut off.
 
 use super::ms::Ms;
 use super::turns::{STOPPED, TurnCounts};
@@ -176,7 +176,7 @@ impl CallRecord {
         }
     }
 
-    /// The record of a planned call of `turns` turns that the end of the run left out.
+    /// The record of a planned call of `turns` turns that had not started when the run ended.
     pub(crate) fn not_run(context: &CallContext<'_>, turns: usize, run_start: Instant) -> Self {
         let outcomes = std::iter::repeat_n(Outcome::NotRun, turns);
         Self {
@@ -229,30 +229,30 @@ impl CallRecord {
     }
 }
 
-/// The calls of a run, warm-up calls left out.
+/// The calls of a run, without warm-up calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct CallCounts {
-    /// Calls the plan holds.
+    /// Calls in the plan.
     pub planned: usize,
-    /// Calls that began.
+    /// Calls that started.
     pub started: usize,
-    /// Of these, calls that ended as they should.
+    /// Of these, calls that ended without a failure.
     pub completed: usize,
     /// Of these, calls that failed.
     pub failed: usize,
-    /// Of these, calls that were under way when the run was stopped.
+    /// Of these, calls that were in progress when the run was stopped.
     #[serde(default)]
     pub cut_off: usize,
-    /// Planned calls that were to begin and could not.
+    /// Planned calls that could not start.
     pub dropped: usize,
-    /// Planned calls that never began because the run was stopped.
+    /// Planned calls that never started because the run was stopped.
     #[serde(default)]
     pub not_run: usize,
 }
 
 impl CallCounts {
-    /// Counts `calls` out of `planned`. `left_out`: planned calls without a record were left out by
-    /// the end of the run, not dropped.
+    /// Counts `calls` out of `planned`. `left_out`: planned calls without a record did not run
+    /// because the run ended first; they were not dropped.
     pub(in crate::record) fn of(planned: usize, calls: &[CallRecord], left_out: bool) -> Self {
         let measured = || calls.iter().filter(|c| !c.warmup);
         let ended_as = |outcome| {

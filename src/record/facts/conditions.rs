@@ -1,28 +1,28 @@
 //! The conditions of a run that must be equal for its figures to be compared.
 //!
-//! In: texts about the scenario as it was run, including changes by flags. Out: [`Conditions`],
+//! In: descriptions of the scenario as it was run, including changes by flags. Out: [`Conditions`],
 //! and the differences between two of them. Invariant: what may differ in a comparison (target,
 //! variant, thresholds, seed) is not part of them, nor is the version of the measurement
-//! definitions, which is checked before.
+//! definitions, which is checked first.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// What was said, asked and loaded.
+/// The utterances, the call script, the load and the network of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Conditions {
-    /// The run's `measurement_version` under the name that it had first.
+    /// The run's `measurement_version` under its original name.
     pub definitions: u32,
     /// Name and version of the jitter-buffer model.
     pub playout_model: String,
-    /// By name: fingerprint of the sound, its length, where its speech ends.
+    /// By name: fingerprint of the audio, its length, where its speech ends.
     pub utterances: BTreeMap<String, String>,
     /// The call script in words: greeting, waits, turns.
     pub call: Vec<String>,
     /// How many calls and when.
     pub load: String,
-    /// What was done to the packets.
+    /// The network impairment that was applied to packets.
     pub network: String,
 }
 
@@ -82,7 +82,7 @@ mod tests {
                 &["playout model: neteq-dm-1 → x"],
             ),
             (
-                "another sound, and one more",
+                "a different sound, and an additional one",
                 |c| {
                     c.utterances = [
                         ("order".into(), "1e, 2.9s".into()),
@@ -96,7 +96,7 @@ mod tests {
                 ],
             ),
             (
-                "a turn less",
+                "one turn fewer",
                 |c| c.call.truncate(1),
                 &["call script: order +500ms after greeting → none"],
             ),

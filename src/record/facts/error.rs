@@ -1,6 +1,6 @@
 //! What can go wrong with the files of a run.
 //!
-//! In: errors of the system or of a parser. Out: a message that names the file, and a separate
+//! In: errors from the system or a parser. Out: a message that names the file, and a separate
 //! hint.
 
 use std::io;
@@ -24,27 +24,27 @@ pub enum RecordError {
         action: &'static str,
         /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// The folder is not a run folder.
-    #[error("`{}` is not the folder of a run", path.display())]
+    #[error("`{}` is not a run folder", path.display())]
     NoRun {
         /// The folder.
         path: PathBuf,
     },
     /// A line of the journal, or another file of a run, cannot be parsed.
-    #[error("`{}`, line {line}: not what a run writes ({detail})", path.display())]
+    #[error("`{}`, line {line}: cannot be parsed ({detail})", path.display())]
     Corrupt {
         /// Path of the file.
         path: PathBuf,
         /// From 1.
         line: usize,
-        /// What the parser said.
+        /// The parser's message.
         detail: String,
     },
     /// The file comes from a later release.
-    #[error("`{}`, line {line}: version {found}, this program reads up to {known}", path.display())]
+    #[error("`{}`, line {line}: version {found}; this program reads up to {known}", path.display())]
     Newer {
         /// Path of the file.
         path: PathBuf,
@@ -65,7 +65,7 @@ impl RecordError {
                 "runs are never overwritten: name a new or empty folder with --out"
             }
             Self::NoRun { .. } => {
-                "name a folder with a `summary.json` or a `turns.jsonl` in it; `loadgen list` shows those there are"
+                "name a folder with a `summary.json` or a `turns.jsonl` in it; `loadgen list` shows which exist"
             }
             Self::Corrupt { .. } => {
                 "the file was changed after the run: restore it, or delete that line to read the rest"
@@ -89,7 +89,7 @@ fn io_hint(kind: io::ErrorKind) -> &'static str {
             "the file system is mounted read-only: choose another place with --out"
         }
         Kind::NotADirectory | Kind::AlreadyExists | Kind::IsADirectory => {
-            "a file stands where a folder is needed, or the other way round: choose another path"
+            "there is a file where a folder is needed, or the other way round: choose another path"
         }
         Kind::NotFound => "check the path for a typing error",
         _ => "check the path and the disk, or choose another place with --out",

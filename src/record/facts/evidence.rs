@@ -38,7 +38,7 @@ pub enum EvidenceReason {
 /// The audio of one turn. Times in it count from the file's first sample.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EvidenceTurn {
-    /// Name of the file, beside the index.
+    /// Name of the file, next to the index.
     pub file: String,
     /// Index of its call in the plan.
     pub call: usize,
@@ -46,7 +46,7 @@ pub struct EvidenceTurn {
     pub turn: usize,
     /// Why it was kept.
     pub why: EvidenceReason,
-    /// Samples a second, for each of the two channels.
+    /// Sample rate of each of the two channels, in Hz.
     pub(crate) sample_rate: u32,
     /// The file's first sample, from the start of the run.
     pub start_ms: Ms,
@@ -54,11 +54,11 @@ pub struct EvidenceTurn {
     pub(crate) length_ms: Ms,
     /// End of the caller's speech, in the left channel.
     pub speech_end_ms: Ms,
-    /// The reply's onset at the loudspeaker, in the right channel, where there was one.
+    /// The reply's onset at the loudspeaker, in the right channel, if there was one.
     pub onset_ms: Option<Ms>,
     /// The same onset on the wire: earlier by the playout delay.
     pub onset_wire_ms: Option<Ms>,
-    /// Some packets of the turn found no room in memory: the right channel ends early.
+    /// Some packets of the turn did not fit in memory, so the right channel ends early.
     #[serde(default)]
     pub(crate) cut: bool,
 }
@@ -73,7 +73,7 @@ pub struct Evidence {
     pub(crate) measurement_version: u32,
     /// The turns, by call and turn.
     pub turns: Vec<EvidenceTurn>,
-    /// Turns that should have been kept and were not, for lack of room or of time.
+    /// Turns that should have been kept but were not, for lack of space or time.
     #[serde(default)]
     pub left_out: usize,
 }
@@ -163,7 +163,7 @@ fn stereo(
 
 impl Evidence {
     /// Reads the index from a run folder; `None` if the run kept no audio. Turns whose file name
-    /// this program does not give are left out, so that reports never link out of the folder.
+    /// this program would not generate are left out, so reports never link outside the folder.
     ///
     /// # Errors
     /// [`RecordError::Io`], [`RecordError::Corrupt`], [`RecordError::Newer`].
@@ -177,7 +177,7 @@ impl Evidence {
     }
 }
 
-/// Whether a file name has the form that this program gives.
+/// Whether a file name has the form that this program generates.
 fn is_plain(name: &str) -> bool {
     let middle = name
         .strip_prefix("turn-")

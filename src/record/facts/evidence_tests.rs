@@ -45,14 +45,14 @@ fn evidence_audio_and_index_round_trip() {
     folder.index(&evidence).expect("written");
     assert_eq!(Evidence::read(run.path()).expect("read"), Some(evidence));
     let again = folder.audio(&name, 48_000, &[], &[]);
-    assert!(again.is_err(), "nothing is written over");
+    assert!(again.is_err(), "an existing file is not overwritten");
     let kept = std::fs::metadata(&path).expect("the first one is still there");
     assert_eq!(kept.len(), wav_bytes(3));
 }
 
 #[test]
 fn an_evidence_index_of_version_1_is_readable() {
-    // A committed line of version 1: later releases read it.
+    // An index of version 1 as committed: later releases must read it.
     let text = r#"{"version": 1, "unknown": true, "turns": [
         {"file": "turn-00003-0.wav", "call": 3, "turn": 0, "why": "slowest", "sample_rate": 48000,
          "start_ms": 1250.5, "length_ms": 8000.0, "speech_end_ms": 3416.042,
@@ -66,7 +66,11 @@ fn an_evidence_index_of_version_1_is_readable() {
     let put = |text: &str| std::fs::write(folder.join("index.json"), text).expect("written");
     put(text);
     let read = Evidence::read(run.path()).expect("read").expect("there");
-    assert_eq!(read.turns, [turn("turn-00003-0.wav")], "no name leads out");
+    assert_eq!(
+        read.turns,
+        [turn("turn-00003-0.wav")],
+        "no link outside the folder"
+    );
     put(&text.replace("\"version\": 1", "\"version\": 2"));
     let newer = Evidence::read(run.path()).expect_err("a later one");
     assert!(

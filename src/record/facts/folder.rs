@@ -1,8 +1,8 @@
-//! The folder of a run: created once, never over another run's.
+//! The folder of a run: created once, never in place of another run's.
 //!
 //! In: a path, or a name and a time. Out: a folder, and files in it. Invariants: a file in it is
-//! either whole or absent, and readable by its owner only; a folder that contains anything is not
-//! used, nor one that another run has claimed; only what a run has made is ever removed.
+//! either whole or absent, and readable by its owner only; a folder that contains anything, or that
+//! another run has claimed, is not used; only what the run itself has created is ever removed.
 
 use super::error::RecordError;
 use jiff::Timestamp;
@@ -11,22 +11,22 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Component, Path, PathBuf};
 
-/// Parent of run folders without `--out`.
+/// Parent of run folders when `--out` is not given.
 pub(crate) const DEFAULT_PARENT: &str = "reports";
 /// Longest part of a scenario's name in a folder's name, in bytes.
 const LONGEST_NAME: usize = 64;
 /// Upper bound on runs of one scenario that start in the same second.
 const SAME_SECOND: usize = 100;
-/// The file whose presence says that a run is finished.
+/// The file whose presence shows that a run is finished.
 pub(in crate::record) const SUMMARY: &str = "summary.json";
 /// The journal's file of turns.
 pub(in crate::record) const TURNS: &str = "turns.jsonl";
 /// The folder of a run's evidence, within the run's folder.
 pub(crate) const EVIDENCE_FOLDER: &str = "evidence";
-/// What is known of a run at its start. Creating this file claims the folder: of two runs that
-/// are started on one folder, one succeeds.
+/// What is known about a run at its start. Creating this file claims the folder: of two runs that
+/// are started on one folder, only one succeeds.
 pub(in crate::record) const START: &str = "run.json";
-/// Everything that a run may have made before its first call.
+/// Everything that a run may have created before its first call.
 const BEFORE_THE_FIRST_CALL: [&str; 4] = [
     TURNS,
     "calls.jsonl",
@@ -95,7 +95,7 @@ impl RunFolder {
         }
     }
 
-    /// Makes sure that the folder is this run's alone.
+    /// Makes sure that no other run uses the folder.
     fn claim(&self) -> Result<(), RecordError> {
         let path = &self.path;
         let occupied = || RecordError::Occupied {
@@ -166,15 +166,15 @@ impl RunFolder {
         Ok(path)
     }
 
-    /// Removes what a run that came to no call has made. What anybody else has put into the folder
-    /// stays, and so does the folder then.
+    /// Removes what a run that made no call has created. Anything that others have put into the
+    /// folder stays, and so does the folder then.
     pub(crate) fn discard(&self) {
         for name in BEFORE_THE_FIRST_CALL {
             let _ = fs::remove_file(self.file(name));
         }
         // Only if it is empty.
         let _ = fs::remove_dir(self.file(EVIDENCE_FOLDER));
-        // The claim comes last: from here on the folder may be another run's.
+        // The claim is removed last: from here on another run may use the folder.
         let _ = fs::remove_file(self.file(START));
         if self.made {
             let _ = fs::remove_dir(&self.path);
@@ -182,7 +182,7 @@ impl RunFolder {
     }
 }
 
-/// Makes a folder that only its owner can read, and the folders above it; returns whether it is
+/// Creates a folder that only its owner can read, and the folders above it; returns whether it is
 /// new.
 fn make(path: &Path) -> io::Result<bool> {
     make_all(parent_of(path))?;
@@ -196,7 +196,7 @@ fn make(path: &Path) -> io::Result<bool> {
     }
 }
 
-/// Makes a folder and the folders above it, each of which a power cut then leaves.
+/// Creates a folder and the folders above it, all of which then survive a power cut.
 pub(in crate::record) fn make_all(path: &Path) -> io::Result<()> {
     let missing: Vec<&Path> = path.ancestors().take_while(|p| !p.is_dir()).collect();
     fs::create_dir_all(path)?;
@@ -212,8 +212,8 @@ fn parent_of(path: &Path) -> &Path {
     parent.unwrap_or(Path::new("."))
 }
 
-/// Writes a file that is replaced as a whole, and the folders above it: after a power cut it is the
-/// old one or the new one.
+/// Replaces a file as a whole, and creates the folders above it: after a power cut the file is
+/// either the old one or the new one.
 ///
 /// # Errors
 /// The operating system's error; an existing file is then unchanged.
@@ -228,8 +228,8 @@ pub(in crate::record) fn create_private(path: &Path) -> io::Result<File> {
     options.write(true).create_new(true).mode(0o600).open(path)
 }
 
-/// Syncs the folder that holds `path`, so that a power cut leaves its name. A file system that
-/// cannot sync folders may lose it, which is no reason to fail.
+/// Syncs the folder that holds `path`, so that its name survives a power cut. A file system that
+/// cannot sync folders may lose the name, which is not treated as an error.
 pub(in crate::record) fn sync_folder_of(path: &Path) {
     let parent = parent_of(path);
     #[cfg(test)]
@@ -239,9 +239,9 @@ pub(in crate::record) fn sync_folder_of(path: &Path) {
     }
 }
 
-/// Writes a file beside `path` under a name that nobody can guess, and puts it in the place of
-/// `path`; a link there is replaced, not followed. `open` is an argument so that a test can put a
-/// full disk behind the temporary file.
+/// Writes a file next to `path` under a name that nobody can guess, and renames it to `path`; a
+/// link there is replaced, not followed. `open` is an argument so that a test can simulate a full
+/// disk.
 pub(in crate::record) fn replace(
     path: &Path,
     bytes: &[u8],
@@ -249,7 +249,7 @@ pub(in crate::record) fn replace(
 ) -> io::Result<()> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(".loadgen-").suffix(".tmp");
-    // Removed when it is dropped, unless it has been put in its place.
+    // Deleted when it is dropped, unless it has been renamed to `path`.
     let mut temporary = builder.make_in(parent_of(path), open)?;
     temporary.write_all(bytes)?;
     temporary.as_file().sync_all()?;

@@ -1,4 +1,4 @@
-//! The run folder against names, folders in use, full disks and read-only places.
+//! The run folder: unsafe names, folders in use, full disks and read-only places.
 
 use super::*;
 use std::cell::RefCell;
@@ -7,13 +7,13 @@ thread_local! {
     static SYNCED: RefCell<Vec<PathBuf>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Notes that a folder was synced by this thread, and so this test, and what it held then.
+/// Records that this thread, and so this test, synced a folder, and what the folder held then.
 pub(super) fn synced(folder: &Path) {
     let held = fs::read_dir(folder).into_iter().flatten().flatten();
     SYNCED.with_borrow_mut(|synced| synced.extend(held.map(|entry| entry.path())));
 }
 
-/// A name that a power cut does not take: its folder was synced since it is there.
+/// Whether a name survives a power cut: its folder was synced after the name was created.
 fn is_durable(path: &Path) -> bool {
     SYNCED.with_borrow(|synced| synced.iter().any(|p| p == path))
 }
@@ -132,7 +132,7 @@ fn a_folder_in_use_is_refused() {
     assert!(
         error
             .hint()
-            .starts_with("a file stands where a folder is needed"),
+            .starts_with("there is a file where a folder is needed"),
         "{error}"
     );
     assert_eq!(fs::read(&file).unwrap(), b"mine");
@@ -240,7 +240,7 @@ fn a_full_disk_leaves_the_file_as_it_was() {
 
 #[test]
 fn an_unwritable_folder_is_an_error_with_a_hint() {
-    // Permissions do not bind root; kernel file systems do.
+    // Root ignores permissions, but cannot create folders in kernel file systems.
     let places = ["/sys/loadgen-run", "/proc/loadgen-run"];
     let errors: Vec<RecordError> = places
         .iter()

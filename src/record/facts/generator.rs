@@ -1,4 +1,4 @@
-//! How well the generator itself kept up, as the summary of a run and a calibration state it.
+//! How well the generator itself kept up, as the summary of a run and a calibration report it.
 //!
 //! In: nothing; the run fills it in. Out: a part of `summary.json`. Invariant: a measure that the
 //! kernel does not provide is null, never zero.
@@ -33,14 +33,14 @@ pub struct Generator {
     /// How late the timers of signalling were: joins, agent states, hang-ups.
     #[serde(default)]
     pub(crate) signalling_lateness_ms: TickLateness,
-    /// Datagrams that the kernel dropped for want of room in our sockets.
+    /// Datagrams that the kernel dropped because our socket buffers were full.
     #[serde(default)]
     pub(crate) own_drops: u64,
     /// Audio packets that a caller listened to.
     #[serde(default)]
     pub(crate) packets_heard: u64,
-    /// Audio packets dropped for a reason: of a track that is not the agent's voice, from before
-    /// the track's section was known, or from after the call.
+    /// Audio packets dropped for a known reason: they belong to a track that is not the agent's
+    /// voice, or arrived before the track's section was known or after the call.
     #[serde(default)]
     pub(crate) packets_ignored: u64,
     /// Audio packets that belong to no known track.
@@ -49,7 +49,7 @@ pub struct Generator {
     /// Media datagrams that failed authentication: not from the other side.
     #[serde(default)]
     pub(crate) packets_unauthenticated: u64,
-    /// Audio packets that had arrived before.
+    /// Duplicates of audio packets that had already arrived.
     #[serde(default)]
     pub(crate) packets_repeated: u64,
     /// Audio packets too far behind their stream to be heard.
@@ -58,7 +58,7 @@ pub struct Generator {
     /// Packets sent that the other side reported as not received.
     #[serde(default)]
     pub(crate) packets_lost_upstream: u64,
-    /// Events of a connection that its call did not get because a queue was full.
+    /// Events of a connection that its call did not receive because a queue was full.
     #[serde(default)]
     pub(crate) events_lost: u64,
     /// Media threads.
@@ -70,11 +70,11 @@ pub struct Generator {
     /// Share of a core that each of them used, in the order of their start.
     #[serde(default)]
     pub(crate) media_threads_cores: Vec<f64>,
-    /// Share of the time that one of them was ready to run and waited for a core; null where
-    /// the kernel does not tell.
+    /// Share of the time that one of them was ready to run but waited for a core; null where
+    /// the kernel does not report it.
     #[serde(default)]
     pub(crate) run_queue_wait: Option<f64>,
-    /// Share of the machine's time that its host gave to others; null as above.
+    /// Share of the machine's processor time that its host gave to others (steal); null as above.
     #[serde(default)]
     pub(crate) steal: Option<f64>,
 }

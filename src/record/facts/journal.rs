@@ -1,10 +1,10 @@
-//! The journal of a run: `turns.jsonl`, one line per ended turn, and beside it `calls.jsonl`, one
+//! The journal of a run: `turns.jsonl`, one line per ended turn, and next to it `calls.jsonl`, one
 //! line when a call starts and one when it is over.
 //!
-//! In: records as they are made. Out: two files that are whole up to, at worst, a torn end.
-//! Invariants: a line is one write, so that a killed process leaves every ended turn; a power cut
-//! leaves all that had been synced; a turn about which more became known has another line, and the
-//! last one counts.
+//! In: records as they are made. Out: two files that are intact except, at worst, for a torn end.
+//! Invariants: a line is one write, so a killed process loses no turn that has ended; a power cut
+//! loses nothing that had been synced; a turn that is amended has another line, and the last one
+//! counts.
 
 use super::calls::CallRecord;
 use super::error::RecordError;
@@ -34,7 +34,7 @@ pub struct Journal {
 pub struct JournalRead {
     /// The turns, in the order in which they ended, each from its last line.
     pub turns: Vec<TurnRecord>,
-    /// What is left out because it was torn: the run was killed, or the power failed.
+    /// The part that is left out because it was torn: the run was killed, or the power failed.
     pub(crate) torn: Option<Torn>,
 }
 
@@ -63,7 +63,7 @@ pub(crate) fn last_of_each(turns: Vec<TurnRecord>) -> Vec<TurnRecord> {
 }
 
 impl Journal {
-    /// Creates the file of turns, and the file of calls beside it.
+    /// Creates the file of turns, and the file of calls next to it.
     ///
     /// # Errors
     /// [`RecordError::Io`], also when one of the files already exists.
@@ -71,13 +71,13 @@ impl Journal {
         let create =
             |path: &Path| -> io::Result<Box<dyn Storage>> { Ok(Box::new(create_private(path)?)) };
         let journal = Self::create_on(turns, &create)?;
-        // What is synced later is of use only in files that have a name.
+        // Syncing the contents later only helps if the files' names are on disk.
         sync_folder_of(turns);
         Ok(journal)
     }
 
-    /// The same on what `open` makes of the path of each file: a test puts a disk that fails behind
-    /// it. The journal is read back from the paths.
+    /// Like [`Self::create`], with storage that `open` provides for the path of each file, so that a
+    /// test can simulate a failing disk. The journal is read back from the paths.
     ///
     /// # Errors
     /// [`RecordError::Io`] when `open` fails.
@@ -96,7 +96,7 @@ impl Journal {
         })
     }
 
-    /// A journal on a disk that is full (Linux has such a device).
+    /// A journal on a full disk (a device that Linux provides).
     #[cfg(test)]
     pub(crate) fn over_full_disk() -> Self {
         let full = |_: &Path| -> io::Result<Box<dyn Storage>> {
@@ -155,10 +155,10 @@ impl Journal {
         Ok((Self::read(turns)?.turns, Self::read_calls(turns)?.0))
     }
 
-    /// Reads the turns. What was torn is left out: an end that does not parse, and holes.
+    /// Reads the turns. Torn parts are left out: an end that does not parse, and holes.
     ///
     /// # Errors
-    /// [`RecordError::Corrupt`] for a line that is not a turn, where turns follow,
+    /// [`RecordError::Corrupt`] for a line that is not a turn but is followed by one,
     /// [`RecordError::Newer`] for a turn of a later version, [`RecordError::Io`].
     pub fn read(turns: &Path) -> Result<JournalRead, RecordError> {
         let read = lines::read(turns, TURN_VERSION)?;
@@ -168,8 +168,8 @@ impl Journal {
         })
     }
 
-    /// Reads the calls beside a file of turns, each once and from its last line, by index, and what
-    /// was torn; no calls if there is no such file.
+    /// Reads the calls that belong to a file of turns, ordered by index, each from its last line,
+    /// and what was torn; no calls if their file does not exist.
     ///
     /// # Errors
     /// As [`Self::read`].

@@ -1,4 +1,4 @@
-//! The journal against files as runs, crashes and people leave them.
+//! The journal, read from files as runs, crashes and people leave them.
 
 use super::super::lines::LONGEST_LINE;
 use super::*;
@@ -135,7 +135,7 @@ fn damaged_journals_are_errors_or_torn() {
             "line 1",
         ),
         (
-            "a line without an end",
+            "a line that is too long",
             "x".repeat(LONGEST_LINE as usize + 5) + "\n" + &line,
             "line 1",
         ),
@@ -224,7 +224,7 @@ fn the_last_line_of_a_call_wins() {
     let path = dir.path().join("turns.jsonl");
     assert!(
         Journal::read_calls(&path).unwrap().0.is_empty(),
-        "folders from before there was such a file"
+        "folders from before this file existed"
     );
     let mut journal = Journal::create(&path).unwrap();
     let begun = |call: &CallRecord| CallRecord {
@@ -279,7 +279,7 @@ fn the_last_line_of_an_amended_turn_wins() {
     assert_eq!(read[count..], [sentinel.clone(), sentinel]);
 }
 
-/// A file of which the test knows how much is on the disk.
+/// A file that records how much of it is on the disk.
 #[derive(Debug, Clone, Default)]
 struct Watched(Arc<Mutex<WatchedFile>>);
 
@@ -330,7 +330,7 @@ impl Storage for Watched {
     }
 }
 
-/// A journal of which the test knows what is on the disk, turns and calls; read back from `path`.
+/// A journal over two watched files, for turns and for calls; it is read back from `path`.
 fn watched(path: &Path) -> (Journal, Watched, Watched) {
     let (turns, calls) = (Watched::default(), Watched::default());
     let open = |at: &Path| -> io::Result<Box<dyn Storage>> {
@@ -341,7 +341,7 @@ fn watched(path: &Path) -> (Journal, Watched, Watched) {
     (journal, turns, calls)
 }
 
-/// What a power cut may leave of a file: all that was synced, and of the rest a part, zeros,
+/// What a power cut may leave of a file: all that was synced, and for the rest a part of it, zeros,
 /// other bytes, or holes where data had not been written yet.
 fn after_a_power_cut(file: &WatchedFile) -> Vec<Vec<u8>> {
     let (synced, rest) = file.written.split_at(file.synced);
@@ -361,9 +361,9 @@ fn after_a_power_cut(file: &WatchedFile) -> Vec<Vec<u8>> {
     images
 }
 
-/// The power fails at every instant of a run: each turn and call that had been synced is read
-/// back, which is all that is older than a second; nothing else is invented, and what is torn is
-/// said.
+/// The power fails at every instant of a run: each turn and call that had been synced, that is,
+/// everything older than a second, is read back; nothing is invented, and torn parts are
+/// reported.
 #[test]
 fn synced_lines_survive_a_power_cut() {
     let mut run = Run::default();
@@ -424,7 +424,7 @@ fn line_of(turn: &TurnRecord) -> String {
     serde_json::to_string(turn).unwrap() + "\n"
 }
 
-/// Behind half a line, which cannot be removed, nothing is written that could not be read.
+/// After half a line that cannot be removed, nothing is written, since it could not be read.
 #[test]
 fn nothing_is_appended_after_a_torn_line() {
     let turns = turns();

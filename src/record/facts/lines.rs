@@ -1,9 +1,9 @@
 //! One file of a journal: one JSON object per line, appended and read back; also reads other
 //! versioned files.
 //!
-//! In: anything serde can write. Out: a file that is whole up to, at worst, a torn end.
-//! Invariants: a line is one write, so that a killed process leaves every line; after a failed
-//! write the file ends where it did before, or nothing is appended any more; reads are bounded.
+//! In: anything serde can write. Out: a file that is intact except, at worst, for a torn end.
+//! Invariants: a line is one write, so a killed process loses no line; after a failed write the
+//! file ends where it did before, or nothing more is appended; reads are bounded.
 
 use super::error::RecordError;
 use super::storage::Storage;
@@ -24,7 +24,7 @@ pub(in crate::record) struct LineFile {
     storage: Box<dyn Storage>,
     path: PathBuf,
     len: u64,
-    /// Part of a line that could not be written stands behind `len`.
+    /// Part of a line that could not be written completely follows `len`.
     ragged: bool,
     /// Something was appended and not yet synced to disk.
     pub(super) unsynced: bool,
@@ -34,12 +34,12 @@ pub(in crate::record) struct LineFile {
 pub(in crate::record) struct LinesRead<T> {
     /// In the order of the file.
     pub(super) items: Vec<T>,
-    /// What is left out because it was torn.
+    /// The part that is left out because it was torn.
     pub(super) torn: Option<Torn>,
 }
 
-/// Part of a file that a kill or a power cut tore: it was written, but not whole, or not all of it
-/// had reached the disk.
+/// Part of a file that a kill or a power cut tore: it was written, but only in part, or not all of
+/// it had reached the disk.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "`{}`, line {line}: {bytes} bytes were torn when the run was killed or the power failed; they are left out",
@@ -74,7 +74,7 @@ impl LineFile {
         let mut line = serde_json::to_vec(item).map_err(|e| self.error("encode", e.into()))?;
         line.push(b'\n');
         if self.ragged {
-            // Behind half a line, this one could not be read either.
+            // After half a line, this one could not be read either.
             let cut = self.storage.cut(self.len);
             cut.map_err(|e| self.error("append to", e))?;
             self.ragged = false;
@@ -100,9 +100,9 @@ impl LineFile {
     }
 }
 
-/// Reads lines of versions up to `known`. Left out is what a kill or a power cut tears: whatever
-/// stands behind the last line that parses, and lines with a NUL, which no run writes: they are
-/// holes where the disk had not yet got its data. Any other line that does not parse is
+/// Reads lines of versions up to `known`. Leaves out what a kill or a power cut tears: whatever
+/// follows the last line that parses, and lines with a NUL, which no run writes: they are holes
+/// where the data had not yet reached the disk. Any other line that does not parse is
 /// [`RecordError::Corrupt`].
 pub(in crate::record) fn read<T: DeserializeOwned>(
     path: &Path,
@@ -112,7 +112,7 @@ pub(in crate::record) fn read<T: DeserializeOwned>(
     let mut reader = BufReader::new(file);
     let mut items = Vec::new();
     let mut torn: Option<Torn> = None;
-    // The first line that is torn only if no line behind it parses.
+    // The first line that counts as torn only if no line after it parses.
     let mut doubtful: Option<(usize, String)> = None;
     let mut line = Vec::new();
     for number in 1.. {
@@ -157,11 +157,11 @@ enum Unreadable {
     Newer(u32),
 }
 
-/// Largest count, index or size that is read from a file; sums of them stay far below what 64 bits
-/// hold. A seed may be any number.
+/// Largest count, index or size that is read from a file, so that sums of them stay far below
+/// 2⁶⁴. A seed may be any number.
 const LARGEST_NUMBER: u64 = 1_000_000_000_000;
 
-/// What is looked at before an object is read.
+/// What is checked before an object is read.
 #[derive(Default)]
 struct Scan {
     /// The object's version, if it has one.

@@ -17,15 +17,15 @@ pub(crate) struct Measurement {
 pub(crate) const MEASUREMENTS: &[Measurement] = &[
     Measurement {
         version: 1,
-        change: "the definitions of the first releases; files that name no version are of this one",
+        change: "the definitions of the first releases; files that name no version have this one",
     },
     Measurement {
         version: 2,
-        change: "a silence of 200 ms that contains or follows the caller's end of speech separates a reply from what the agent was saying (before: 700 ms), which changes `stop` and `ttfa` of interruptions and which replies are missed; `agent_join` is split into `agent_present` and `agent_audible`; `call_start` is when media flow and an agent participant is present",
+        change: "a silence of 200 ms that contains or follows the caller's end of speech separates a reply from what the agent was saying (before: 700 ms), which changes `stop` and `ttfa` of interruptions and which replies are missed; `agent_join` is split into `agent_present` and `agent_audible`; `call_start` is when media flows and an agent participant is present",
     },
 ];
 
-/// The version that this release measures by.
+/// The version that this release uses.
 pub const MEASUREMENT_VERSION: u32 = MEASUREMENTS[MEASUREMENTS.len() - 1].version;
 
 /// The version of files that do not name one.
@@ -48,7 +48,7 @@ pub(crate) fn changes_between(one: u32, other: u32) -> Option<Vec<String>> {
         .collect();
     if newer > MEASUREMENT_VERSION {
         changes.push(format!(
-            "version {newer}: a later release's, which this one does not know"
+            "version {newer}: from a later release, unknown to this one"
         ));
     }
     Some(changes)
