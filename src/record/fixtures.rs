@@ -1,6 +1,6 @@
 //! Made-up runs for the tests of records and reports.
 //!
-//! In: how many calls of which kind. Out: call results as the state machine would give them, and
+//! In: how many calls of which kind. Out: call results as the state machine would return them, and
 //! records of them. Invariants: the only clock is one base instant; the same input gives the same
 //! records.
 
@@ -19,7 +19,7 @@ pub(crate) fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
 
-/// A turn that spoke for three seconds and had no answer; the first one starts two seconds after
+/// A turn with three seconds of speech and no reply; the first one starts two seconds after
 /// `base`.
 pub(crate) fn turn(base: Instant, index: usize, outcome: Outcome) -> TurnResult {
     let start = base + ms(2_000 + 10_000 * index as u64);
@@ -64,7 +64,8 @@ pub(crate) fn recorded(call: usize, result: &TurnResult, failure: Option<&Failur
     TurnRecord::new(&context, result, base())
 }
 
-/// The same, answered after `wire` on the wire, with a playout delay of `playout`.
+/// A turn as [`turn`] makes it, with a reply after `wire` on the wire and a playout delay of
+/// `playout`.
 pub(crate) fn replied(
     base: Instant,
     index: usize,
@@ -145,8 +146,8 @@ impl Run {
         self
     }
 
-    /// Adds ten blocks of a call to each of three variants: `quick`, `slow` 300 ms later, `deaf`,
-    /// which misses every other call.
+    /// Adds ten blocks with one call to each of three variants: `quick`, `slow` (300 ms later) and
+    /// `deaf` (misses every other call).
     pub(crate) fn compared(&mut self) -> &mut Self {
         for block in 0..10 {
             for (name, later) in [("slow", 300), ("quick", 0), ("deaf", 0)] {
@@ -175,7 +176,7 @@ impl Run {
         self
     }
 
-    /// Adds `n` calls whose turns are answered between 400 and 700 ms.
+    /// Adds `n` calls whose turns are answered after 400 to 700 ms.
     pub(crate) fn good(&mut self, n: usize) -> &mut Self {
         for _ in 0..n {
             let k = self.calls.len() as u64;
@@ -194,7 +195,7 @@ impl Run {
         self
     }
 
-    /// Adds a call of three turns that all end as `outcome`, with a cause where they failed.
+    /// Adds a call of three turns that all end as `outcome`, with a cause if they failed.
     pub(crate) fn bad(&mut self, outcome: Outcome, failure: Option<Failure>) -> &mut Self {
         let met = outcome != Outcome::Failed;
         self.call(|base| CallResult {

@@ -3,7 +3,7 @@
 //! In: the results of calls and turns ([`crate::call`]), and their context. Out: records, the
 //! [`Summary`] built from them alone, and their files. Invariants: every time in a record is a
 //! whole number of microseconds ([`Ms`]), so that formats made from it agree to the last digit;
-//! a file is either whole or, for the journal, whole up to what a kill or a power cut tore.
+//! a file is whole or, for the journal, whole except for what a kill or a power cut tore.
 //! The formats are documented in `docs/formats.md`.
 
 mod baseline;

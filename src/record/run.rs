@@ -36,7 +36,7 @@ pub struct RunRecord {
     pub evidence: Option<Evidence>,
     /// Waveforms of that audio, for the turns that a page shows.
     pub(crate) waves: Vec<Wave>,
-    /// What of the journal was torn, and is left out.
+    /// The parts of the journal that were torn and are left out.
     pub(crate) torn: Vec<Torn>,
 }
 
@@ -160,7 +160,7 @@ impl RunRecord {
 }
 
 /// What `run.json` says; `None` if there is none, or if the run was killed after it had claimed the
-/// folder by that file and before it had filled it.
+/// folder with that file but before it had filled it.
 fn started(folder: &Path) -> Result<Option<RunStart>, RecordError> {
     let path = folder.join(START);
     match path.metadata().is_ok_and(|file| file.len() == 0) {
@@ -169,7 +169,7 @@ fn started(folder: &Path) -> Result<Option<RunStart>, RecordError> {
     }
 }
 
-/// What is known of a run that wrote no `run.json` at its start, as in earlier versions.
+/// What is known about a run that wrote no `run.json` at its start, as in earlier versions.
 fn unknown_start(folder: &Path) -> RunStart {
     let name = folder.file_name().unwrap_or_default();
     RunStart {
@@ -201,7 +201,7 @@ fn cut_off(calls: &mut [CallRecord], turns: &[TurnRecord]) {
     for call in calls.iter_mut().filter(under_way) {
         let outcomes = ended.remove(&call.call).unwrap_or_default();
         let planned = call.turns.planned;
-        // Counted, not listed: a file may say any number.
+        // Counted, not listed: a file may contain any number.
         let left = planned.saturating_sub(outcomes.len());
         call.turns = TurnCounts::of(planned, outcomes);
         if left > 0 {

@@ -104,7 +104,7 @@ fn a_run_that_was_cut_off_is_rebuilt_and_never_passes() {
     assert_eq!((calls.completed, calls.failed, calls.cut_off), (3, 1, 1));
     let turns = summary.outcomes;
     assert_eq!((turns.planned, turns.ended()), (27, 13));
-    // One turn had no record, as the sentinel's took its place here.
+    // One turn had no record, since the sentinel's took its place here.
     assert_eq!((turns.cut_off, turns.not_run), (1, 13));
     assert!(summary.run.duration_ms > Ms::default());
     // A summary that is marked as incomplete is rebuilt again.
@@ -148,7 +148,7 @@ fn missing_and_damaged_runs_are_errors() {
     ];
     for (name, content, expected) in cases {
         let dir = cut(&made(), Some(&start()));
-        // Damage before whole lines; at the end of a journal it would be what a kill leaves.
+        // Damage before whole lines; at the end of a journal it would look like what a kill leaves.
         let rest = match name.ends_with(".jsonl") {
             true => fs::read_to_string(dir.path().join(name)).unwrap(),
             false => String::new(),

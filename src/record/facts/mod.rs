@@ -1,7 +1,7 @@
-//! What happened in a run: its calls and turns, the journal, the folder, what was kept.
+//! What happened in a run: its calls and turns, the journal, the folder, the kept audio.
 //!
 //! In: the results of calls and turns, and their context. Out: records and their files.
-//! Invariant: nothing here weighs, counts or judges; the files of `judge` are unknown here.
+//! Invariant: nothing here computes statistics or a verdict; nothing here uses `judge`.
 
 pub(super) mod calls;
 pub(super) mod conditions;

@@ -1,4 +1,4 @@
-//! A time as written to files: milliseconds with exactly three decimals.
+//! A time as written to files: milliseconds, to the microsecond.
 //!
 //! In: durations and instants. Out: whole microseconds, signed. Invariants: what is printed,
 //! written and read back is the same number; sums of parts are exact.
@@ -17,8 +17,8 @@ use std::time::{Duration, Instant};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Ms(i64);
 
-/// Largest time read from a file, in milliseconds: thirty years, far inside what `f64` holds to
-/// the microsecond.
+/// Largest time read from a file, in milliseconds: thirty years, far within the range that `f64`
+/// represents to the microsecond.
 const LARGEST_MS: f64 = 1e12;
 
 impl Ms {
@@ -170,7 +170,7 @@ mod tests {
             let ms = Ms::from_micros(micros);
             let text = serde_json::to_string(&ms).unwrap();
             prop_assert_eq!(serde_json::from_str::<Ms>(&text).unwrap(), ms);
-            // Never more digits than a microsecond has.
+            // Never finer than a microsecond.
             prop_assert!(text.split_once('.').is_none_or(|(_, decimals)| decimals.len() <= 3));
             prop_assert_eq!(ms.to_string().parse::<f64>().unwrap(), ms.as_f64());
         }

@@ -1,4 +1,4 @@
-//! What a file of the journal is kept on: a file, or in a test a disk that fails.
+//! What a file of the journal is stored on: a file or, in a test, a disk that fails.
 
 use std::fmt::Debug;
 use std::fs::File;
@@ -6,13 +6,13 @@ use std::io::{self, Seek as _, SeekFrom, Write};
 
 /// A file that is only ever appended to. [`Write::write_all`] appends.
 pub trait Storage: Write + Debug + Send {
-    /// Brings what was written to the disk: from then on a power cut leaves it.
+    /// Syncs what was written to the disk, so that it survives a power cut.
     ///
     /// # Errors
-    /// The operating system's error; nobody knows then what is on the disk.
+    /// The operating system's error; what is on the disk is then unknown.
     fn sync(&mut self) -> io::Result<()>;
 
-    /// Removes what stands behind the first `length` bytes, and appends there from now on.
+    /// Removes everything after the first `length` bytes; later writes append there.
     ///
     /// # Errors
     /// The operating system's error.

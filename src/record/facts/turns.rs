@@ -13,7 +13,7 @@ use std::time::Instant;
 
 /// Failure cause of calls and turns that failed because of the generator itself.
 pub(in crate::record) const GENERATOR: &str = "generator";
-/// Failure cause, in files of version 1, of calls and turns that a stop of the run cut off.
+/// Failure cause, in files of version 1, of calls and turns that were cut off by a stop of the run.
 pub(in crate::record) const STOPPED: &str = "stopped";
 
 /// Context of a turn that [`TurnResult`] does not contain.
@@ -23,7 +23,7 @@ pub struct TurnContext<'a> {
     pub call: usize,
     /// The call's room.
     pub room: &'a str,
-    /// Name of the utterance said.
+    /// Name of the utterance that the caller speaks.
     pub utterance: &'a str,
     /// Name of the agent's configuration.
     pub variant: &'a str,
@@ -48,7 +48,7 @@ pub struct TurnRecord {
     pub(crate) room: String,
     /// Index of the turn in its call.
     pub turn: usize,
-    /// Name of the utterance said.
+    /// Name of the utterance that the caller spoke.
     pub(crate) utterance: String,
     /// Name of the agent's configuration.
     pub(crate) variant: String,
@@ -110,7 +110,7 @@ pub struct TurnRecord {
     /// Distance between the onset and the start that the second detector hears.
     #[serde(default)]
     pub(crate) second_apart_ms: Option<Ms>,
-    /// The onset may have been later by up to this much: a loss touches it.
+    /// The onset may have been later by up to this much: audio next to it was lost.
     #[serde(default)]
     pub(crate) loss_later_ms: Option<Ms>,
     /// A missed reply that came after the timeout: end of speech → its onset on the wire.
@@ -147,7 +147,7 @@ pub struct TurnRecord {
 
 #[expect(
     clippy::trivially_copy_pass_by_ref,
-    reason = "serde hands out a reference"
+    reason = "serde passes a reference"
 )]
 fn is_false(flag: &bool) -> bool {
     !flag
@@ -160,7 +160,7 @@ impl TurnRecord {
     }
 
     /// Whether the turn is measured and was not cut off or left out by the end of the run. In files
-    /// of version 1, a turn that a stop cut off is `failed` with the cause `stopped`.
+    /// of version 1, a turn cut off by a stop is `failed` with the cause `stopped`.
     pub(crate) fn counts(&self) -> bool {
         let stopped = self.failure.as_deref() == Some(STOPPED);
         self.is_measured() && self.outcome.has_ended() && !stopped
@@ -232,20 +232,20 @@ fn tenth_db(db: f32) -> Option<f64> {
 /// Turns by outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct TurnCounts {
-    /// Turns the plan holds; what the outcomes lack of it belongs to calls that were dropped.
+    /// Turns in the plan; those without an outcome belong to calls that were dropped.
     pub planned: usize,
     /// The agent did what the turn expects.
     pub replied: usize,
-    /// Nothing before the timeout.
+    /// The agent did not do it before the timeout.
     pub missed: usize,
     /// The agent was audible before the end of speech.
     pub early: usize,
     /// The call failed first.
     pub failed: usize,
-    /// Under way when the run was stopped.
+    /// In progress when the run was stopped.
     #[serde(default)]
     pub cut_off: usize,
-    /// Never begun, because the run was stopped.
+    /// Never started, because the run was stopped.
     #[serde(default)]
     pub not_run: usize,
 }

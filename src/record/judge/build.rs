@@ -1,8 +1,8 @@
 //! Builds the summary from records.
 //!
-//! In: call and turn records, thresholds, facts of the run. Out: a [`Summary`]. Pure. Invariant:
-//! every figure comes from the records as they are on disk, so that a report made again later
-//! says the same.
+//! In: call and turn records, thresholds, facts about the run. Out: a [`Summary`]. Pure. Invariant:
+//! every figure comes from the records as they are on disk, so a report made again later says the
+//! same.
 
 use super::figures::Intervals;
 use super::gate::Records;
@@ -118,7 +118,7 @@ fn turn_counts(counts: TurnCounts, calls: &[CallRecord], ending: &Ending) -> Tur
     }
 }
 
-/// Reasons why the run cannot be judged: it made less load than planned, or measured no turn.
+/// Reasons why the run cannot be judged: it offered less load than planned, or measured no turn.
 fn missing_load(counts: &CallCounts, samples: &Samples) -> Vec<String> {
     let mut reasons = Vec::new();
     if counts.dropped > 0 {

@@ -1,9 +1,9 @@
 //! The error of the latency figures on a machine, measured against a known truth.
 //!
 //! In: turns as recorded, and the reference agent's truth about them. Out: the error at each
-//! number of callers, and up to how many callers the machine is reliable. Pure.
+//! number of callers, and the number of callers up to which the machine is reliable. Pure.
 //! Invariants: an error is measured − true, so a positive bias means that figures are too long;
-//! a p99 with fewer than 500 turns behind it is null.
+//! a p99 of fewer than 500 turns is null.
 
 use crate::record::facts::measurement::first;
 use crate::record::{Generator, Ms, TurnRecord};
@@ -20,7 +20,7 @@ pub(crate) const CALIBRATION_VERSION: u32 = 1;
 const TURNS_FOR_P99: usize = 500;
 /// Largest bias of a level that is trusted, in ms.
 const MAX_BIAS_MS: f64 = 2.0;
-/// Largest tail (p99, or p95 where that is null) of a level that is trusted, in ms.
+/// Largest tail error (p99, or p95 where that is null) of a level that is trusted, in ms.
 const MAX_TAIL_MS: f64 = 10.0;
 
 /// Error of one figure, in ms.
@@ -67,7 +67,7 @@ impl ErrorStats {
 /// The error at one number of callers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct CalibrationLevel {
-    /// Callers at once.
+    /// Concurrent callers.
     pub callers: u64,
     /// Turns that were measured and have a truth.
     pub turns: usize,
@@ -75,9 +75,9 @@ pub(crate) struct CalibrationLevel {
     pub unmatched: usize,
     /// Error of `ttfa_wire`.
     pub ttfa_wire: ErrorStats,
-    /// Error of `ttfa` less the playout delay that it states.
+    /// Error of `ttfa` minus its playout delay.
     pub ttfa: ErrorStats,
-    /// 99th percentile of how late packets left.
+    /// 99th percentile of the send lateness.
     pub tick_lateness_p99_ms: Ms,
     /// The generator kept up.
     pub valid: bool,
@@ -122,18 +122,18 @@ impl CalibrationLevel {
     }
 }
 
-/// What a machine was measured to be good for; the content of `calibration.json`.
+/// How many callers a machine can measure reliably; the content of `calibration.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Calibration {
     /// [`CALIBRATION_VERSION`].
     pub version: u32,
     /// RFC 3339, UTC.
     pub measured_at: String,
-    /// What it was measured against.
+    /// The target that it was measured against.
     pub target: String,
-    /// The program that measured.
+    /// Version of the program that measured.
     pub loadgen_version: String,
-    /// Version of what is measured, of the figures whose error this is.
+    /// Version of the measurement definitions behind the figures whose error this is.
     #[serde(default = "first")]
     pub measurement_version: u32,
     /// Processor cores that the process may run on.
@@ -149,7 +149,7 @@ pub(crate) struct Calibration {
 }
 
 impl Calibration {
-    /// Number of callers up to which every level keeps the bounds; 0 if none does.
+    /// Number of callers up to which every level is within the bounds; 0 if none is.
     pub(crate) fn trusted(levels: &[CalibrationLevel]) -> u64 {
         let good = levels.iter().take_while(|l| l.is_trusted());
         good.last().map_or(0, |l| l.callers)
@@ -185,19 +185,19 @@ mod tests {
     }
 
     #[test]
-    fn an_error_is_the_measured_less_the_true_value() {
+    fn an_error_is_the_measured_minus_the_true_value() {
         let l = level(&[1.0, -0.5, 2.5], true);
         assert_eq!((l.turns, l.unmatched), (3, 0));
         assert_eq!(l.ttfa_wire.bias_ms, Some(1.0));
         assert_eq!(l.ttfa_wire.p50_abs_ms, Some(Ms::from_micros(1_000)));
         assert_eq!(l.ttfa_wire.max_abs_ms, Some(Ms::from_micros(2_500)));
-        assert_eq!(l.ttfa_wire.p99_abs_ms, None, "three turns have no p99");
-        assert_eq!(l.ttfa, l.ttfa_wire, "playout is taken out");
+        assert_eq!(l.ttfa_wire.p99_abs_ms, None, "too few turns for a p99");
+        assert_eq!(l.ttfa, l.ttfa_wire, "playout is subtracted");
         assert!(level(&vec![0.1; 500], true).ttfa_wire.p99_abs_ms.is_some());
     }
 
     #[test]
-    fn the_trusted_level_is_the_last_before_a_missed_bound() {
+    fn the_trusted_level_is_the_last_before_one_out_of_bounds() {
         let at = |callers, errors: &[f64], ok| CalibrationLevel {
             callers,
             ..level(errors, ok)

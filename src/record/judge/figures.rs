@@ -1,7 +1,7 @@
 //! Order statistics of latencies, and the intervals of their quantiles.
 //!
-//! In: samples. Out: exact figures, as `summary.json` has them. Invariants: no figure is estimated
-//! from buckets; a figure that does not exist, or is +∞, is null.
+//! In: samples. Out: exact figures, as in `summary.json`. Invariants: no figure is estimated from
+//! buckets; a figure that does not exist, or is +∞, is null.
 
 use super::samples::Samples;
 use crate::record::Ms;
@@ -30,7 +30,7 @@ pub(crate) struct Latency {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct AllTurns {
     pub count: usize,
-    /// So many of `count` are +∞.
+    /// How many of `count` are +∞.
     pub infinite: usize,
     pub min_ms: Option<Ms>,
     pub mean_ms: Option<Ms>,
@@ -41,8 +41,8 @@ pub(crate) struct AllTurns {
     pub max_ms: Option<Ms>,
 }
 
-/// Distribution-free confidence intervals from order statistics; the turns of a call count for
-/// as many as they are worth, which is fewer where they are alike.
+/// Distribution-free confidence intervals from order statistics; the turns of a call enter with
+/// their effective sample size, which is smaller where they are alike.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Intervals {
     /// They cover the true quantile with at least this probability.

@@ -1,7 +1,7 @@
 //! A judged gate, as it is stored in files and shown to people.
 //!
 //! In: a threshold and the records. Out: a [`GateResult`] with its wording. Invariant: the wording
-//! is produced here alone, so that every report says the same of a gate.
+//! is produced only here, so that every report says the same about a gate.
 
 use super::steady::SteadyRecords;
 use super::threshold::{GateOn, Threshold, name};
@@ -12,29 +12,29 @@ use crate::vocab::Metric;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What became of a gate, in three words; `answer` has five.
+/// The verdict on a gate, one of three; `answer` has five values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum GateVerdict {
-    /// It holds, or holds weakly.
+    /// The gate holds, or weakly holds.
     Passed,
-    /// It does not, or weakly not.
+    /// The gate fails, or weakly fails.
     Failed,
     /// It could not be judged; `reason` says why.
     Undecided,
 }
 
-/// What became of a gate.
+/// The answer to a gate, with weak answers distinguished.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum GateAnswer {
-    /// The whole interval keeps the bound.
+    /// The whole interval is within the bound.
     Pass,
-    /// The bound lies within the interval; the estimate keeps it.
+    /// The bound lies inside the interval; the estimate is within the bound.
     WeakPass,
-    /// The bound lies within the interval; the estimate does not keep it.
+    /// The bound lies inside the interval; the estimate is beyond the bound.
     WeakFail,
-    /// No part of the interval keeps the bound, or the turns refute it.
+    /// The whole interval is beyond the bound, or the turns refute the gate.
     Fail,
     /// It could not be judged; never a pass.
     Undecided,
@@ -76,35 +76,35 @@ pub(crate) struct GateInterval {
 pub struct GateResult {
     /// The metric.
     pub(crate) metric: String,
-    /// The variant that it looks at; null: all.
+    /// The variant that it judges; null for all.
     #[serde(default)]
     pub(crate) variant: Option<String>,
     /// The expression as written.
     pub(crate) expression: String,
-    /// The turns that it looks at.
+    /// The turns that it judges.
     #[serde(default)]
     pub(crate) on: GateOn,
-    /// The figure seen, in ms, or a ratio for rates; null when infinite or undecided.
+    /// The figure observed, in ms, or a ratio for rates; null when infinite or undecided.
     pub(crate) observed: Option<f64>,
     /// The figure lies among the turns that were never answered: +∞.
     pub(crate) observed_infinite: bool,
     /// Its 95 % interval; null where there is none.
     #[serde(default)]
     pub(crate) interval: Option<GateInterval>,
-    /// Turns (or calls) behind it.
+    /// Number of turns (or calls) behind the figure.
     #[serde(default)]
     pub(crate) n: usize,
     /// The effective sample size: this many independent samples would give the same confidence.
     #[serde(default)]
     pub(crate) effective_n: f64,
-    /// What became of it.
+    /// The verdict on it.
     pub verdict: GateVerdict,
-    /// The same, weak answers told apart; absent in files of earlier releases.
+    /// The same, with weak answers distinguished; absent in files of earlier releases.
     #[serde(default)]
     pub(crate) answer: Option<GateAnswer>,
     /// Why it is undecided.
     pub(crate) reason: Option<String>,
-    /// The figure, its interval and what follows, for people; empty in files of earlier releases.
+    /// The figure, its interval and the conclusion, for people; empty in files of earlier releases.
     #[serde(default)]
     pub(crate) words: String,
 }
@@ -157,7 +157,7 @@ fn is_share(metric: &str) -> bool {
 pub(in crate::record) struct Records<'a> {
     pub(super) calls: &'a [CallRecord],
     pub(super) turns: &'a [TurnRecord],
-    /// What started while the load was level; `None` if it always was.
+    /// The records of what started while the load was level; `None` if it always was.
     pub(super) steady: Option<&'a SteadyRecords>,
 }
 

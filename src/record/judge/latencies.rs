@@ -1,7 +1,7 @@
 //! The latencies of a run, by metric.
 //!
 //! In: [`Samples`]. Out: order statistics of every metric that summaries have; as JSON an object
-//! with a key for each, and `all_turns`. Invariant: adding a metric takes its row alone.
+//! with a key for each, and `all_turns`. Invariant: adding a metric takes only its row.
 
 use super::figures::{AllTurns, Latency};
 use super::samples::Samples;
@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 /// Key of the samples that gates are judged on.
 const ALL_TURNS: &str = "all_turns";
 const ALL_TURNS_TEXT: &str =
-    "`ttfa` of all turns that asked for a reply, missed and failed ones as +∞: what gates";
+    "`ttfa` of all turns that asked for a reply, missed and failed ones as +∞; gates judge it";
 /// What `agent_audible` was called in files of version 1.
 const FORMER_AGENT_AUDIBLE: &str = "agent_join";
 

@@ -82,7 +82,7 @@ impl ValueSource {
     }
 }
 
-/// A call in progress, with the turns that it still owes.
+/// A call in progress, with its outstanding turns.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct OpenCall {
     /// Index in the plan.
@@ -148,9 +148,9 @@ impl Metric {
         self.population_at_best(calls, turns, variant, &[], true)
     }
 
-    /// As [`Self::population`], but assumes that what the calls in progress (`open`) still owe
-    /// keeps an upper bound (`upper`) or a lower one. The ended turns alone would overstate
-    /// failures: a failing call ends all of its turns at once, a successful one, one by one.
+    /// As [`Self::population`], but assumes that the outstanding turns of the calls in progress
+    /// (`open`) meet an upper bound (`upper`) or a lower one. The ended turns alone would overstate
+    /// failures: a failing call ends all of its turns at once, a successful one does so one by one.
     pub(in crate::record) fn population_at_best(
         self,
         calls: &[CallRecord],

@@ -1,7 +1,7 @@
-//! What a run came to: samples, figures, gates, variants, the verdict.
+//! The results of a run: samples, figures, gates, variants, the verdict.
 //!
-//! In: the records of calls and turns, thresholds. Out: the summary and what it consists of.
-//! Invariant: the same records give the same judgement, whenever it is made.
+//! In: the records of calls and turns, thresholds. Out: the summary and its parts.
+//! Invariant: the same records always give the same judgement.
 
 pub(super) mod build;
 pub(super) mod calibration;

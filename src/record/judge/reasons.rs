@@ -1,23 +1,23 @@
 //! What the reasons of a verdict are about, so that reports can say what to do.
 //!
 //! In: a reason, as it is stored in files. Out: its kind. Invariant: reasons are told apart by a
-//! phrase that stays the same from release to release; the tests of whatever writes a reason hold
-//! it to its phrase.
+//! phrase that stays the same from release to release; the tests of the code that writes a reason
+//! check its phrase.
 
 /// What a reason is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ReasonKind {
     /// The scenario has no thresholds.
     Unasked,
-    /// The generator did not keep its time, or did not keep up.
+    /// The generator was late, or did not keep up.
     Generator,
-    /// A part of the generator did not move.
+    /// A part of the generator hung.
     Hung,
     /// Calls failed on this machine.
     Machine,
     /// The operating system did not send packets.
     Refused,
-    /// Packets of no known track arrived.
+    /// Packets that belong to no known track arrived.
     Unheard,
     /// Packets arrived that are forged, repeated or late.
     Useless,

@@ -97,7 +97,7 @@ pub(in crate::record) fn counting_calls<'a>(
     started.filter(wanted)
 }
 
-/// Adds to the counts the turns that have no record: those of calls that never started and, after
+/// Adds the turns that have no record to the counts: those of calls that never started and, after
 /// a kill, those that had not ended.
 fn of_calls_too<'a>(
     counts: TurnCounts,
@@ -120,7 +120,7 @@ pub(in crate::record) fn finite(ms: Option<Ms>) -> Option<Sample> {
 pub(in crate::record) fn of_turn(turn: &TurnRecord, latency: Option<Ms>) -> Option<Sample> {
     match turn.outcome {
         Outcome::Replied | Outcome::Early => finite(latency),
-        // The agent was never asked: the run is invalid, and the agent no slower for it.
+        // The agent was never asked: the run is invalid, but the agent is not to blame.
         Outcome::Failed if turn.failure.as_deref() == Some(GENERATOR) => finite(latency),
         Outcome::Missed | Outcome::Failed => finite(latency).or(Some(Sample::Infinite)),
         Outcome::CutOff | Outcome::NotRun => None,

@@ -15,7 +15,7 @@ const MOVED_MS: f64 = 5.0;
 /// Minimum number of turns in each half of a run for comparing the halves.
 const TURNS_A_HALF: usize = 4;
 
-/// The sentinels of a run: calls to a reference agent of loadgen's own.
+/// The sentinels of a run: calls to loadgen's own reference agent.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Sentinels {
     /// Calls.
@@ -26,7 +26,7 @@ pub struct Sentinels {
     pub(crate) turns: usize,
     /// Turns that were not replied to, or that have no truth.
     pub(crate) unmatched: usize,
-    /// Mean of `ttfa_wire` measured less true.
+    /// Mean of measured minus true `ttfa_wire`.
     pub(crate) bias_ms: Option<f64>,
     /// Absolute error, median.
     pub(crate) p50_abs_ms: Option<Ms>,
@@ -34,13 +34,13 @@ pub struct Sentinels {
     pub(crate) p95_abs_ms: Option<Ms>,
     /// Absolute error, 99th percentile; null with fewer than 500 turns.
     pub(crate) p99_abs_ms: Option<Ms>,
-    /// The worst.
+    /// Absolute error, maximum.
     pub(crate) max_abs_ms: Option<Ms>,
-    /// Median error of the later half of the turns less that of the earlier; null with fewer
+    /// Median error of the later half of the turns minus that of the earlier half; null with fewer
     /// than 8 turns.
     pub(crate) shift_ms: Option<f64>,
-    /// The median error, or that between the halves, is more than 5 ms: the generator or the
-    /// path is the bottleneck.
+    /// The median absolute error, or the shift between the halves, is more than 5 ms: the generator
+    /// or the path is the bottleneck.
     pub(crate) moved: bool,
 }
 
@@ -136,13 +136,13 @@ mod tests {
                 false,
             ),
             (
-                "later half",
+                "later half late",
                 [vec![0; 4], vec![5_200; 4]].concat(),
                 Some(5.2),
                 true,
             ),
             (
-                "sooner half",
+                "later half early",
                 [vec![3_000; 4], vec![-2_100; 4]].concat(),
                 Some(-5.1),
                 true,

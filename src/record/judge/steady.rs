@@ -10,12 +10,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 
-/// A time of level load, relative to the start of the run.
+/// A period of level load, relative to the start of the run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SteadySpan {
     /// Its beginning.
     pub(crate) from_ms: Ms,
-    /// Its end; null: the end of the run.
+    /// Its end; null for the end of the run.
     pub(crate) until_ms: Option<Ms>,
 }
 
@@ -28,7 +28,7 @@ impl SteadySpan {
 /// The figures of the turns and calls that began while the load was level.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Steady {
-    /// When that was.
+    /// The periods of level load.
     pub spans: Vec<SteadySpan>,
     /// Their latencies.
     pub metrics: Metrics,
@@ -100,7 +100,7 @@ mod tests {
         for (name, spans, calls, turns) in [
             ("none", vec![], 0, 0),
             ("all", vec![span(0, None)], 3, 9),
-            ("behind the first turns", vec![span(3_000, None)], 0, 4),
+            ("after the first turns", vec![span(3_000, None)], 0, 4),
             ("a window", vec![span(150, Some(2_050))], 1, 4),
             (
                 "two windows",

@@ -1,6 +1,6 @@
 //! The types of `summary.json`: a run in figures.
 //!
-//! In: nothing; [`Summary::build`] fills them. Out: what serde and the JSON Schema make of them.
+//! In: nothing; [`Summary::build`] fills them. Out: JSON through serde, and its JSON Schema.
 //! Invariant: warm-up calls are in no figure.
 
 use super::figures::Intervals;
@@ -47,7 +47,7 @@ pub struct RunFacts<'a> {
     pub generator: Generator,
     /// Periods of level load; empty if the load was always level.
     pub steady: Vec<SteadySpan>,
-    /// What was done to the packets on the way, if anything.
+    /// The network impairment that was applied to packets, if any.
     pub network: Option<Network>,
     /// Results of the sentinel calls, if there were any.
     pub sentinels: Option<Sentinels>,
@@ -58,16 +58,16 @@ pub struct RunFacts<'a> {
 pub struct Summary {
     /// Version of this format.
     pub(crate) version: u32,
-    /// What the run came to.
+    /// The verdict on the run.
     pub verdict: Verdict,
     /// Which run this was.
     pub(crate) run: RunInfo,
-    /// What the scenario did to the packets on the way; absent: nothing.
+    /// The network impairment that the scenario applied to packets; absent if there was none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) network: Option<Network>,
     /// Latencies.
     pub(crate) metrics: Metrics,
-    /// What began while the load was level; absent where it always was.
+    /// The figures of what began while the load was level; absent if it always was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) steady: Option<Steady>,
     /// How far the quantiles of `ttfa` can be trusted.
@@ -76,32 +76,32 @@ pub struct Summary {
     pub outcomes: TurnCounts,
     /// Measured calls.
     pub(crate) calls: CallCounts,
-    /// What a second, independent detector says of the replies' onsets.
+    /// What a second, independent detector says about the replies' onsets.
     #[serde(default)]
     pub(crate) second_opinion: SecondOpinions,
-    /// Times a caller's own voice came back on the agent's track, and was not taken for a reply.
+    /// How often a caller's own voice came back on the agent's track and was not taken for a reply.
     #[serde(default)]
     pub(crate) echoes: usize,
     /// The longest that a caller had waited for a reply, since its end of speech, in the turns that
-    /// the end of the run cut off; absent where there are none.
+    /// the end of the run cut off; absent if there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) longest_wait_ms: Option<Ms>,
-    /// Missed replies that came later than the turn's timeout.
+    /// Missed replies that came after the turn's timeout.
     #[serde(default)]
     pub(crate) late_replies: usize,
-    /// Measured turns by doubt; doubts nobody had are absent.
+    /// Measured turns by flag; flags that no turn has are absent.
     pub(crate) flags: BTreeMap<String, usize>,
     /// Failed calls by cause, the most frequent first.
     pub(crate) failures: Vec<FailureGroup>,
     /// The generator's own health.
     pub(crate) generator: Generator,
-    /// What the sentinels showed; null where there were none.
+    /// Results of the sentinel calls; null if there were none.
     #[serde(default)]
     pub(crate) sentinels: Option<Sentinels>,
-    /// Its variants, the one that answers soonest first; absent where there are not several.
+    /// Its variants, the one that answers soonest first; absent if there is only one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) variants: Vec<VariantSummary>,
-    /// What was said, asked and loaded; absent in runs of earlier versions.
+    /// The utterances, the call script, the load and the network; absent in earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) conditions: Option<Conditions>,
 }
@@ -115,21 +115,21 @@ pub(crate) struct RunInfo {
     pub seed: u64,
     /// Kind and address of the target.
     pub target: String,
-    /// When the program began with the run, RFC 3339, UTC: before the preflight call.
+    /// When the program started the run, RFC 3339, UTC: before the preflight call.
     pub started_at: String,
     /// Wall-clock time of the instant that every other instant is relative to, RFC 3339, UTC, to
-    /// the microsecond; absent in files of version 1 and where no call was made.
+    /// the microsecond; absent in files of version 1 and if no call was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub zero_at: Option<String>,
     /// How long it took.
     pub duration_ms: Ms,
-    /// The program that made it.
+    /// Version of the program that made it.
     pub loadgen_version: String,
-    /// Version of what is measured; runs of different versions are not compared.
+    /// Version of the measurement definitions; runs of different versions are not compared.
     #[serde(default = "first")]
     pub measurement_version: u32,
-    /// False for a run that was cut off, or is still going on: its figures are those of what had
-    /// ended by then.
+    /// False for a run that was cut off, or is still in progress: its figures cover what had ended
+    /// by then.
     #[serde(default = "yes")]
     pub complete: bool,
 }
@@ -138,26 +138,26 @@ fn yes() -> bool {
     true
 }
 
-/// What was done to packets on the way from the agent to the callers.
+/// The impairment of packets on the way from the agent to the callers.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Network {
     /// Share of the agent's packets that the callers dropped unheard, 0 to 1.
     pub(crate) loss: f64,
-    /// Mean number dropped in a row; null: each packet for itself.
+    /// Mean number dropped in a row; null if packets are dropped independently.
     pub(crate) burst: Option<f64>,
 }
 
-/// A voice detector's (or, where the scenario declares a tone, a tone detector's) word on the
+/// What a voice detector (or, where the scenario declares a tone, a tone detector) says about the
 /// onsets of measured turns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct SecondOpinions {
-    /// Onsets there were.
+    /// Number of onsets.
     pub onsets: usize,
-    /// Of these, onsets that it was asked about; under high load it is asked about a share.
+    /// Of these, onsets that it was asked about; under high load it is asked about only a share.
     pub asked: usize,
-    /// Of these, replies that it takes for no speech (or not for the declared tone).
+    /// Of these, replies that it does not take for speech (or for the declared tone).
     pub not_speech: usize,
-    /// Of these, replies that it hears begin more than 60 ms earlier or later.
+    /// Of these, replies whose onset it finds more than 60 ms earlier or later.
     pub disputed: usize,
 }
 
@@ -168,7 +168,7 @@ pub(crate) struct FailureGroup {
     pub cause: String,
     /// Calls.
     pub count: usize,
-    /// What happened, to the first of them.
+    /// What happened to the first of them.
     pub message: String,
     /// What to try next.
     pub hint: String,

@@ -1,7 +1,7 @@
 //! A threshold as the scenario asks for it.
 //!
-//! In: a metric, an expression, what decides. Out: a [`Threshold`] that can be judged, and be
-//! refuted while the run goes on. Invariant: a threshold and its judged gate have the same name.
+//! In: a metric, an expression, what decides. Out: a [`Threshold`] that can be judged, and refuted
+//! while the run is in progress. Invariant: a threshold and its judged gate have the same name.
 
 use super::metrics::OpenCall;
 use super::steady::SteadyRecords;
@@ -12,7 +12,7 @@ use crate::vocab::Metric;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Which turns a gate looks at.
+/// Which turns a gate judges.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum GateOn {
@@ -34,7 +34,7 @@ pub struct Threshold {
     pub expression: String,
     /// The parsed expression.
     pub gate: stats::Gate,
-    /// Which turns it looks at.
+    /// Which turns it judges.
     pub on: GateOn,
     /// What decides if the bound lies within the interval.
     pub decider: Decider,
@@ -64,9 +64,9 @@ impl Threshold {
         )
     }
 
-    /// Whether the records so far refute it at `level`, even if everything that the calls in
-    /// progress (`open`) still owe keeps the bound. `steady`: periods of level load; empty if the
-    /// load is always level.
+    /// Whether the records so far refute it at `level`, even if all outstanding turns of the calls
+    /// in progress (`open`) meet the bound. `steady`: periods of level load; empty if the load is
+    /// always level.
     pub(crate) fn is_refuted(
         &self,
         calls: &[CallRecord],

@@ -30,7 +30,7 @@ pub(crate) struct VariantSummary {
     pub outcomes: TurnCounts,
     /// `ttfa` of the turns that were replied to.
     pub ttfa: Latency,
-    /// `ttfa` of all turns that asked for a reply, missed and failed ones as +∞: what ranks.
+    /// `ttfa` of all turns that asked for a reply, missed and failed ones as +∞; ranks variants.
     pub all_turns: AllTurns,
     /// How far the quantiles of both can be trusted.
     pub intervals: Intervals,
@@ -38,28 +38,28 @@ pub(crate) struct VariantSummary {
     pub behind: Option<Behind>,
 }
 
-/// How much later a variant answers than the one ranked first, of all turns.
+/// How much later a variant answers than the one ranked first, over all turns.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Behind {
-    /// By the median.
+    /// At the median.
     pub p50: Option<Lag>,
-    /// By the 95th percentile.
+    /// At the 95th percentile.
     pub p95: Option<Lag>,
 }
 
 /// A difference of one figure.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Lag {
-    /// This variant less the first; null: infinite.
+    /// This variant minus the first; null if infinite.
     pub by_ms: Option<Ms>,
-    /// Between these it lies, at the level of `intervals`; null with too few turns, and a null
+    /// Its confidence interval, at the level of `intervals`; null with too few turns, and a null
     /// end is infinite.
     pub interval: Option<Span>,
-    /// How often so large a difference comes of equal variants, corrected for every pair of them.
+    /// Probability of so large a difference between equal variants, corrected for all pairs.
     pub p: f64,
     /// In one word.
     pub verdict: LagVerdict,
-    /// What is missing where so few calls could not be decided, however far apart; absent else.
+    /// What is missing if so few calls cannot decide, however far apart they are; else absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub needed: Option<LagNeeded>,
 }
@@ -69,13 +69,13 @@ pub(crate) struct Lag {
 pub(crate) struct LagNeeded {
     /// The smallest corrected p that so few calls can reach.
     pub best_p: f64,
-    /// Calls there are: of the first variant, of this one.
+    /// Calls that were made: of the first variant, of this one.
     pub have_calls: [usize; 2],
-    /// Calls that can decide.
+    /// Calls that would be enough to decide.
     pub calls: [usize; 2],
-    /// Blocks there are; null where calls are not compared within blocks.
+    /// Blocks that were made; null if calls are not compared within blocks.
     pub have_blocks: Option<usize>,
-    /// Blocks that can decide.
+    /// Blocks that would be enough to decide.
     pub blocks: Option<usize>,
 }
 
@@ -95,13 +95,13 @@ impl From<Needed> for LagNeeded {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum LagVerdict {
-    /// Surely later, by more than 5 % and 20 ms.
+    /// Certainly later, by more than 5 % and 20 ms.
     Slower,
-    /// Surely sooner, by more than that.
+    /// Certainly sooner, by more than that.
     Faster,
-    /// Surely no further apart than that.
+    /// Certainly no further apart than that.
     Alike,
-    /// Neither can be said.
+    /// None of these is certain.
     Unclear,
 }
 

@@ -34,15 +34,15 @@ impl Ending {
 
 /// Reason given for a run whose end is not in its record.
 const INCOMPLETE: &str = "the run is incomplete: loadgen was killed, or is still running; \
-                          this is what had ended by then. What ended it may be \
-                          too little memory, a CI job's time limit, a closed terminal";
+                          the figures cover what had ended by then. Possible causes: \
+                          too little memory, a CI job's time limit, or a closed terminal";
 
 /// Reason given for a run without gates.
 const NOTHING_ASKED: &str = "nothing was asked of this run: the scenario has no thresholds";
 
-/// The run in one word. Where several hold, the first of this order does: error, stopped,
-/// invalid (by the run itself), failed, invalid (a gate undecided), passed or unasked. A gate that the turns
-/// refute goes before calls that never started.
+/// The run in one word. If several apply, the first in this order wins: error, stopped, invalid
+/// (by the run itself), failed, invalid (a gate undecided), passed or unasked. A gate that the
+/// turns refute takes precedence over calls that never started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
@@ -52,7 +52,7 @@ pub enum Status {
     Unasked,
     /// A gate does not hold.
     Failed,
-    /// The generator's own lateness, dropped calls or too few turns forbid a judgement.
+    /// The generator's own lateness, dropped calls or too few turns rule out a judgement.
     Invalid,
     /// Stopped by the user.
     Stopped,
@@ -60,22 +60,22 @@ pub enum Status {
     Error,
 }
 
-/// What a run came to.
+/// The verdict on a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Verdict {
     /// In one word.
     pub status: Status,
-    /// Why it is not `passed`, the weightiest first.
+    /// Why it is not `passed`, the most important reason first.
     pub(crate) reasons: Vec<String>,
     /// Why the run's figures are not those of the run that was planned, whatever its gates say:
-    /// it was cut off, stopped, ended by a gate, too late, or made less load. Null where they
+    /// it was cut off, stopped, ended by a gate, too late, or offered less load. Null if they
     /// are.
     #[serde(default)]
     pub(crate) doubt: Option<String>,
-    /// The gate with `abort_on_fail` that ended the run; null: none did.
+    /// The gate with `abort_on_fail` that ended the run; null if none did.
     #[serde(default)]
     pub(crate) ended_by: Option<String>,
-    /// Every gate, as the scenario orders them.
+    /// Every gate, in the order of the scenario.
     pub gates: Vec<GateResult>,
 }
 

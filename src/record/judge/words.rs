@@ -9,9 +9,9 @@ use crate::stats::{Aggregate, Answer, Basis, Decider, Judgement};
 use crate::vocab::Metric;
 use crate::vocab::SampleUnit;
 
-/// Turns from which the interval of a quantile is about ±11 % wide on a typical spread: latencies
-/// that are lognormal with σ = 0.53, as replies of voice agents are. Half the interval is
-/// 1.96 · √(q(1−q)/n) · σ / φ(z_q), φ the density of the normal distribution.
+/// Turns from which the interval of a quantile is about ±11 % wide for a typical spread: latencies
+/// that are lognormal with σ = 0.53, as those of voice agents are. Half the interval is
+/// 1.96 · √(q(1−q)/n) · σ / φ(z_q), where φ is the density of the normal distribution.
 const WANTED: [(f64, usize); 4] = [(0.5, 140), (0.9, 260), (0.95, 400), (0.99, 1_240)];
 
 pub(in crate::record) fn words(
@@ -24,7 +24,7 @@ pub(in crate::record) fn words(
     };
     match judged.basis {
         Basis::Empty => return "nothing was measured".to_owned(),
-        Basis::NotApplicable => return "this figure does not exist for this metric".to_owned(),
+        Basis::NotApplicable => return "this metric has no such figure".to_owned(),
         Basis::Malformed => {
             return "the quantile or the bound is not a usable number".to_owned();
         }
@@ -44,12 +44,12 @@ pub(in crate::record) fn words(
         (_, Answer::Pass) => format!("{seen}: clear of the bound"),
         (_, Answer::Fail) => format!("{seen}: beyond the bound"),
         (_, Answer::WeakPass) => {
-            format!("{seen}: the interval holds the bound, the figure keeps it")
+            format!("{seen}: the interval spans the bound, the figure meets it")
         }
         (_, _) if threshold.decider == Decider::Upper => {
             format!("{seen}: the interval reaches past the bound")
         }
-        _ => format!("{seen}: the interval holds the bound, the figure does not keep it"),
+        _ => format!("{seen}: the interval spans the bound, the figure does not meet it"),
     };
     if let Some(advice) = told.advice() {
         text = format!("{text}; {advice}");
