@@ -2,8 +2,8 @@
 //! (docs/accuracy.md: checks 1, 4, 5, 6 and 8).
 //!
 //! In: nothing; `LOADGEN_FULL=1` measures at full size. Out: tables on stderr (`--nocapture`),
-//! a failure if a figure exceeds its limit. Invariants: no label is a detector's opinion; no
-//! clock is read, so nothing depends on the machine's load.
+//! a failure if a figure exceeds its limit. Invariants: no label comes from a detector; time is
+//! virtual, so nothing depends on the machine's load.
 
 #[path = "accuracy/chirps.rs"]
 pub mod chirps;

@@ -1,6 +1,6 @@
-//! Checks the claims of the statistics in simulations whose truth is known.
+//! Checks the claims of the statistics against simulations whose truth is known.
 //!
-//! In: seeds. Out: how often intervals contain the truth, how often equal things are called
+//! In: seeds. Out: how often intervals contain the truth, how often equal runs are called
 //! different, how often a true difference is found. Invariant: the same seeds give the same counts.
 //!
 //! This is the small size; the figures in docs/comparing.md are of the full size:

@@ -2,7 +2,7 @@
 //!
 //! In: nothing; `LOADGEN_FULL=1` measures at full size. Out: tables (`--nocapture`), a failure
 //! if a figure exceeds its limit. Invariants: the limits apply in virtual time, where the truth
-//! is the same stream without loss; of real runs only what a busy machine cannot change is
+//! is the same stream without loss; in real runs only what a busy machine cannot change is
 //! asserted.
 
 #[path = "truth/errors.rs"]

@@ -36,7 +36,7 @@ enum Starved {
     Stopped,
 }
 
-/// Binds a thread (0: this one) to one core.
+/// Binds a thread (0 for this one) to one core.
 fn pin(thread: i32, core: usize) {
     let mut set = CpuSet::new();
     set.set(core).expect("a core that exists");
@@ -54,7 +54,7 @@ fn pin_all(pid: u32, core: usize) {
     }
 }
 
-/// `pid`: a child of ours that nobody has waited for.
+/// `pid`: a child of ours that has not been reaped.
 fn signal(pid: u32, signal: Signal) {
     // It may have ended.
     let _ = kill(Pid::from_raw(pid.cast_signed()), signal);
@@ -135,7 +135,7 @@ fn measure(server: &LivekitServer, how: Starved, callers: usize, turns: usize) -
     let reports = Reports::read(&run.dir().join("run"));
     let errors = truth::errors(&reports.turns, &truth::read(&file), "late_send");
     println!(
-        "{how:?}, {callers} callers: {} missed, ticks late p50 {} p99 {} ms, {}",
+        "{how:?}, {callers} callers: {} missed, send lateness p50 {} p99 {} ms, {}",
         reports.count("/outcomes/missed"),
         reports.number("/generator/tick_lateness_ms/p50"),
         reports.number("/generator/tick_lateness_ms/p99"),
@@ -161,7 +161,7 @@ fn unflagged_figures_of_a_starved_generator_are_accurate() {
             let (errors, planned) = measure(&server, how, callers, turns);
             let unflagged = errors.unflagged();
             println!(
-                "    unflagged, less {usual:+.2} ms: {}",
+                "    unflagged, minus {usual:+.2} ms: {}",
                 unflagged.less(usual)
             );
             assert!(errors.0.len() * 2 >= planned, "{how:?}: {errors}");

@@ -1,8 +1,8 @@
 //! Datagrams to the socket of a transport that is not connected yet: STUN, DTLS, or anything else.
 //!
-//! In: datagrams with their lengths. Properties: the transport stays alive, whatever strangers send;
-//! its output ends. Data channels come after the handshake: loadgen drops their messages unread, so
-//! the parsers in str0m, which are entered here, are the only ones.
+//! In: datagrams with their lengths. Properties: the transport stays alive, whatever strangers
+//! send; its output ends. Data channels come after the handshake: loadgen drops their messages
+//! unread, so the parsers in str0m, which are entered here, are the only ones.
 
 use super::input::Input;
 use super::planted::planted;

@@ -1,4 +1,4 @@
-//! The summary and its verdict, by table.
+//! Table tests of the summary and its verdict.
 
 use super::fixtures::{Run, base, facts, ms};
 use super::*;
@@ -44,14 +44,14 @@ fn the_verdict_follows_ending_doubts_and_gates() {
         ("no gates", finished(), vec![], vec![], Status::Unasked),
         ("gate holds", finished(), vec![], vec![ok()], Status::Passed),
         (
-            "gate does not",
+            "gate does not hold",
             finished(),
             vec![],
             vec![ok(), no()],
             Status::Failed,
         ),
         (
-            "nothing to judge by",
+            "nothing to judge",
             finished(),
             vec![],
             vec![ok(), none()],
@@ -108,7 +108,7 @@ fn the_verdict_follows_ending_doubts_and_gates() {
             Status::Invalid,
         ),
         (
-            "weakly held",
+            "holds weakly",
             finished(),
             vec![],
             vec![threshold("ttfa", "avg<1s", Aggregate::Mean, 1_000.0)],
@@ -122,7 +122,7 @@ fn the_verdict_follows_ending_doubts_and_gates() {
             Status::Invalid,
         ),
         (
-            "calls missing, gate refuted all the same",
+            "calls missing, gate refuted anyway",
             finished(),
             vec![],
             vec![ok(), no()],
@@ -136,7 +136,7 @@ fn the_verdict_follows_ending_doubts_and_gates() {
             Status::Failed,
         ),
         (
-            "ended by a gate that its last turns made good",
+            "ended by a gate that holds after its last turns",
             Ending::Aborted("ttfa p(95)<1500ms".into()),
             vec![],
             vec![ok()],

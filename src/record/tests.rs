@@ -1,4 +1,4 @@
-//! What records and samples say, by table; files are tested beside their code.
+//! Table tests of records and samples; files are tested next to their code.
 
 use super::fixtures::{MODEL, Run, base, ms, replied, turn};
 use super::*;
@@ -99,7 +99,7 @@ fn names_in_code_match_serialised_names() {
 }
 
 #[test]
-fn missed_and_failed_turns_gate_as_infinite() {
+fn missed_and_failed_turns_are_infinite_for_gates() {
     let mut run = Run::default();
     let left = Failure::AgentLeft;
     run.good(3)
@@ -144,7 +144,7 @@ fn missed_and_failed_turns_gate_as_infinite() {
     assert_eq!(samples.outcomes, expected);
 }
 
-/// As the collector closes a call that a defect ended: its join time is unknown.
+/// The collector closes a call that a defect ended in this form: its join time is unknown.
 #[test]
 fn a_call_with_replied_turns_has_no_infinite_join() {
     for (replied, infinite) in [(0, 1), (1, 0)] {
@@ -193,7 +193,7 @@ proptest! {
             printed(record.ttfa_ms),
             printed(record.ttfa_wire_ms) + printed(record.playout_ms)
         );
-        // And within the rounding of its parts of the exact sum.
+        // And it differs from the exact sum by no more than the rounding of its parts.
         let exact = (wire + playout) as f64 / 1e6;
         prop_assert!((record.ttfa_ms.unwrap().as_f64() - exact).abs() <= 1.0001e-3);
     }

@@ -15,7 +15,7 @@ const TEXT: &str = "my account number is four one nine zero two, where is my ord
     have arrived on monday, please cancel my subscription now and thank you very much";
 
 #[test]
-fn no_music_is_a_marker() {
+fn music_is_not_taken_for_a_marker() {
     let seeds: Vec<u64> = (0..size(2, 120)).collect();
     let found = in_parallel(&seeds, |seed| MARKER.find(&music(ms(60_000), *seed)));
     let fired = found.iter().flatten().count();
@@ -24,7 +24,7 @@ fn no_music_is_a_marker() {
 }
 
 #[test]
-fn no_speech_is_a_marker() {
+fn speech_is_not_taken_for_a_marker() {
     for voice in voices() {
         assert_eq!(MARKER.find(&voice.pcm), None, "{}", voice.name);
     }

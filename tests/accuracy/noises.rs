@@ -43,7 +43,7 @@ pub fn white(dbfs: f64, samples: usize, seed: u64) -> Vec<i16> {
         .collect()
 }
 
-/// Eight voices at once, never `but`, each looped from its own random position.
+/// Eight voices at once, excluding `but`, each looped from its own random position.
 pub fn babble(voices: &[Voice], but: &str, dbfs: f64, samples: usize, seed: u64) -> Vec<i16> {
     let mut seed = Seed::new(seed);
     let mut sum = vec![0f64; samples];

@@ -89,7 +89,7 @@ fn background_sounds_have_no_onset() {
         let (alone, replies) = (sum(|s| s.alone), sum(|s| s.replies));
         let (lost, others) = (sum(|s| s.lost), sum(|s| s.others));
         eprintln!(
-            "check 5: {name:<18} {} min alone: {alone} onsets; {replies} replies in as many: \
+            "check 5: {name:<18} {} min alone: {alone} onsets; as long with {replies} replies: \
              {lost} lost, {others} false",
             seeds.len()
         );
@@ -151,7 +151,7 @@ fn callers_own_echo_is_distinguished_from_a_reply() {
         let (streams, onsets) = (of().count(), of().map(|h| h.0).sum::<usize>());
         let unknown: usize = of().map(|h| h.1).sum();
         eprintln!(
-            "check 5: echo {db} dB: {streams} utterances, {onsets} onsets, {unknown} not known as echo"
+            "check 5: echo {db} dB: {streams} utterances, {onsets} onsets, {unknown} not taken for echo"
         );
         assert!(unknown * 100 <= onsets, "{unknown} of {onsets} at {db} dB");
     }

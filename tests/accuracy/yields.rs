@@ -166,7 +166,7 @@ fn turn(said: &Said, expect: Expect, tells_states: bool, start: Instant) -> Turn
     call.finish(end).turns.remove(0)
 }
 
-/// The error of a turn's figures, in ms; infinite if a figure that is due is absent.
+/// The error of a turn's figures, in ms; infinite if an expected figure is missing.
 fn off(turn: &TurnResult, (at, answers): (usize, usize), start: Instant) -> f64 {
     let wire = |sample: usize| {
         let samples = (sample + FRAME + OPUS_LOOKAHEAD) as f64;
@@ -244,17 +244,14 @@ fn stops_of_interrupted_agents_are_accurate_or_flagged() {
         eprintln!(
             "check 8: {count} agents stop and answer, {}: {flagged} flagged, {wrong} wrong; off by median {:.2}, worst {:.1} ms",
             if tells_states {
-                "tell states"
+                "report states"
             } else {
-                "tell none"
+                "report none"
             },
             quantile(&told, 0.5),
             quantile(&told, 1.0),
         );
-        assert_eq!(
-            wrong, 0,
-            "told without a flag, and off by more than {BOUND} ms"
-        );
+        assert_eq!(wrong, 0, "not flagged, but off by more than {BOUND} ms");
         // An agent that reports its states leaves few turns ambiguous.
         assert!(
             !tells_states || flagged * 20 <= results.len(),
@@ -286,9 +283,9 @@ fn agents_that_talk_on_are_missed_or_flagged() {
         eprintln!(
             "check 8: {count} agents talk on, {}: {flagged} flagged, {wrong} judged without a flag",
             if tells_states {
-                "tell states"
+                "report states"
             } else {
-                "tell none"
+                "report none"
             },
         );
         all_wrong += wrong;

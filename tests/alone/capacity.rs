@@ -4,7 +4,7 @@ use crate::support::{Loadgen, in_repo};
 use serde_json::Value;
 use std::time::Duration;
 
-/// A scenario for an agent that carries eight calls at once; beyond that its 300 ms delay doubles.
+/// A scenario for an agent that handles eight calls at once; beyond that its 300 ms delay doubles.
 fn knee() -> String {
     let turn = "    - {say: yes, start: {after: previous_turn, delay: 50ms}, timeout: 4s}\n";
     format!(
@@ -33,7 +33,7 @@ fn the_knee_of_an_agent_is_found() {
     panic!("the generator was the limit {ATTEMPTS} times: this machine is too busy to tell");
 }
 
-/// `Err` says what in the generator was the limit.
+/// `Err` names what in the generator was the limit.
 fn find() -> Result<(), String> {
     let args = [
         "--slo",

@@ -9,7 +9,7 @@ use crate::support::{LivekitServer, Loadgen, PipelineAgent, Reports, full, in_re
 use std::process::Command;
 use std::time::Duration;
 
-/// Maximum difference of two instants, in ms, on a machine with time to spare.
+/// Maximum difference between two instants, in ms, on a machine that is not busy.
 const PROMISED_MS: u32 = 60;
 /// Maximum difference on a machine that may be busy, in ms.
 const GENEROUS_MS: u32 = 600;

@@ -1,5 +1,5 @@
-//! Integration tests that need the processor, and so run one after the other, however they are
-//! started.
+//! Integration tests that need the processor to themselves, and so run one after another, however
+//! they are started.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -13,7 +13,7 @@ mod scenarios;
 
 static MACHINE: Mutex<()> = Mutex::new(());
 
-/// Waits until no other test of this binary has the machine.
+/// Waits until no other test of this binary is using the machine.
 fn alone() -> MutexGuard<'static, ()> {
     MACHINE.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 const TURNS: usize = 9;
 /// Maximum median delay, in ms, between when the agent says it replied and when the caller hears
-/// it; 600 would do on a machine with time to spare.
+/// it; 600 is enough on a machine that is not busy.
 const BOUND_MS: f64 = 1_500.0;
 
 #[test]

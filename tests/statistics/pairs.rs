@@ -1,4 +1,4 @@
-//! Error rates of comparisons: how often equal things are called different, and how often a
+//! Error rates of comparisons: how often equal runs are called different, and how often a
 //! difference is found.
 //!
 //! In: a baseline and candidates of one simulation, equal or shifted, on a steady or a drifting
@@ -12,13 +12,14 @@ use loadgen::stats::compare::{
 };
 use std::time::Duration;
 
-/// Parameters of the simulated latencies: median, σ of the logarithm, intraclass correlation.
+/// Parameters of the simulated latencies: median, σ of the logarithm, intraclass correlation,
+/// turns per call.
 const MEDIAN_MS: f64 = 600.0;
 const SIGMA: f64 = 0.2;
 const ICC: f64 = 0.2;
 const TURNS: usize = 10;
 
-/// One call: its place, its turns' latencies, and its three per-call latencies, all in ms.
+/// One call: its origin, its turns' latencies, and its three per-call latencies, in ms.
 struct Call {
     place: SampleOrigin,
     turns: Vec<f64>,
@@ -144,7 +145,7 @@ fn a_shift_of_50_ms_is_found() {
     let share = percent(found.iter().filter(|f| f.0).count(), found.len());
     let held = percent(found.iter().map(|f| f.1).sum(), 2 * found.len());
     println!("+50 ms on 100 calls of 10 turns: found in {share:.1} % of {runs} pairs");
-    println!("its intervals (p50, p95) hold 50 ms in {held:.1} %");
+    println!("its intervals (p50, p95) contain 50 ms in {held:.1} %");
     assert!(share >= if runs < 1_000 { 80.0 } else { 90.0 }, "{share} %");
     assert!(held >= 92.0, "{held} %");
 }

@@ -1,8 +1,8 @@
-//! An agent that freezes for half a minute: the reported share of slow turns is the true one.
+//! An agent that freezes for half a minute: the reported share of slow turns is accurate.
 //!
 //! In: a plan of ten minutes with a hundred callers, their state machines in virtual time, an
-//! agent that is frozen for 30 s. Out: the share of turns over 10 s, as recorded and as the agent
-//! knows it. Invariants: turns without a reply in time count; nothing is dropped.
+//! agent that is frozen for 30 s. Out: the share of turns over 10 s, as recorded and by the agent's
+//! truth. Invariants: turns without a reply in time count; nothing is dropped.
 
 use super::percent;
 use super::worlds::{World, many};
@@ -86,7 +86,7 @@ fn script() -> CallScript {
     }
 }
 
-/// The agent of one call, its audio, and what the caller's ear makes of the audio.
+/// The agent of one call, its audio, and what the caller's ear reports about the audio.
 struct Agent {
     origin: Instant,
     world: World,
@@ -102,7 +102,7 @@ impl Agent {
         self.inputs.insert((at, nth), input);
     }
 
-    /// When work that begins at `from` and takes `work` is done: there is no progress in the stall.
+    /// When work that begins at `from` and takes `work` is done: the stall makes no progress.
     fn done(&self, from: Instant, work: Duration) -> Instant {
         let (begin, end) = (self.origin + STALL.0, self.origin + STALL.1);
         let before = begin.saturating_duration_since(from).min(work);
@@ -151,7 +151,8 @@ impl Agent {
     }
 }
 
-/// Plays a call that starts `start` after the run; returns its records and the agent's truth.
+/// Plays a call that starts `start` after the start of the run; returns its records and the
+/// agent's truth.
 fn play(number: usize, start: Duration, origin: Instant) -> (Vec<TurnRecord>, Vec<Duration>) {
     let begin = origin + start;
     let mut agent = Agent {
@@ -247,17 +248,17 @@ fn the_share_of_slow_turns_in_a_stall_is_accurate() {
     let told = slow(samples.all(Metric::Ttfa).sorted());
     let replied_only = slow(samples.measured(Metric::Ttfa).sorted());
     println!(
-        "{planned} turns of {} calls, {:?}: over 10 s {told:.2} %, in truth {true_share:.2} %, of the replied ones alone {replied_only:.2} %",
+        "{planned} turns of {} calls, {:?}: over 10 s {told:.2} %, true share {true_share:.2} %, of replied turns alone {replied_only:.2} %",
         starts.len(),
         samples.outcomes
     );
-    assert!(true_share > 2.0, "the stall is felt");
+    assert!(true_share > 2.0, "the stall affects turns");
     assert!(
         (told - true_share).abs() <= 0.5,
         "{told} % for {true_share} %"
     );
     assert!(
         true_share - replied_only > 0.5,
-        "dropping timeouts would hide it"
+        "dropping timeouts would hide the stall"
     );
 }

@@ -16,8 +16,8 @@ use tokio_tungstenite::tungstenite::{Message, WebSocket, connect};
 
 /// How long a page may take to answer.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// How long the browser may take to start: it may have to be read from disk, on a machine that is
-/// compiling at the same time.
+/// How long the browser may take to start: it may have to be read from disk while the machine is
+/// compiling.
 const START: Duration = Duration::from_secs(90);
 
 /// A browser with one page.

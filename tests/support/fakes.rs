@@ -1,7 +1,7 @@
 //! Servers that misbehave.
 //!
 //! In: nothing. Out: a loopback port that misbehaves in one way.
-//! Invariant: nothing listens any more once the value is dropped.
+//! Invariant: nothing listens once the value has been dropped.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};

@@ -2,7 +2,7 @@
 //! puts it behind a path.
 //!
 //! In: the upstream's address. Out: a `ws://` URL; the paths that were requested.
-//! Invariants: loopback only; nothing listens any more once the value is dropped.
+//! Invariants: loopback only; nothing listens once the value has been dropped.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -15,7 +15,7 @@ const NEWER_PATH: &str = "/rtc/v1";
 const NOT_FOUND: &[u8] =
     b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 
-/// The upstream's path for the path of a request; `None`: 404.
+/// The upstream's path for the path of a request; `None` for 404.
 type Route = dyn Fn(&str) -> Option<String> + Send + Sync;
 
 /// A server without support for a single peer connection. Ended by Drop.
@@ -45,8 +45,8 @@ impl OldServer {
     }
 }
 
-/// A server behind a path, as behind a reverse proxy of several servers: 404 to all that is not
-/// below it. Ended by Drop.
+/// A server behind a path, as behind a reverse proxy for several servers: answers 404 to everything
+/// not below the path. Ended by Drop.
 #[derive(Debug)]
 pub struct PrefixedServer {
     front: Front,
@@ -54,7 +54,7 @@ pub struct PrefixedServer {
 }
 
 impl PrefixedServer {
-    /// Starts a proxy that has `upstream` at the path `prefix`, such as `/lk/sfu`.
+    /// Starts a proxy that serves `upstream` at the path `prefix`, such as `/lk/sfu`.
     pub fn start(upstream: &str, prefix: &'static str) -> Self {
         let below = move |path: &str| path.strip_prefix(prefix).map(str::to_owned);
         let front = Front::start(upstream, Arc::new(below));
@@ -164,8 +164,8 @@ fn serve(mut client: TcpStream, upstream: &str, route: &Route, asked: &Mutex<Vec
     let _ = answers.join();
 }
 
-/// The head of a request for another path. What follows on the connection is passed on unread, so
-/// a request is the only one of its connection unless it becomes a WebSocket.
+/// The head of a request, rewritten for another path. What follows on the connection is passed on
+/// unread, so a connection carries only one request unless it becomes a WebSocket.
 fn moved(head: &str, path: &str, other: &str) -> String {
     let is = |line: &str, name: &str| line.to_ascii_lowercase().starts_with(name);
     let upgrades = head.lines().any(|line| is(line, "upgrade:"));

@@ -1,8 +1,8 @@
 //! Runs against the agent in this process, in virtual time.
 //!
-//! In: a scenario's text, the agent, the journal's disk. Out: the records of the run, and what it
-//! showed. Invariant: the runtime has one thread and a paused clock, so a run takes no longer than
-//! its work.
+//! In: a scenario's text, the agent, the journal's storage. Out: the records of the run, and its
+//! events. Invariant: the runtime has one thread and a paused clock, so a run takes only the time
+//! that its work needs.
 
 use loadgen::plan::Plan;
 use loadgen::record::{Journal, RecordError, Storage};
@@ -16,10 +16,10 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
-/// The checked scenario; paths in it are complete.
+/// The checked scenario; paths in it are absolute.
 ///
 /// # Panics
-/// The text is no scenario.
+/// If the text is not a valid scenario.
 pub fn scenario(text: &str) -> Scenario {
     let unknown_length = |_: &SoundFile<'_>| Ok(None);
     let path = Path::new("/scenario.yaml");
@@ -52,7 +52,7 @@ pub fn settings(agent: InProcess, clock: Clock) -> RunSettings {
 /// Carries the scenario out in virtual time.
 ///
 /// # Panics
-/// The run cannot be carried out.
+/// If the run cannot be carried out.
 pub fn carried_out(scenario: &Scenario, agent: InProcess) -> Finished {
     observed(scenario, agent, None, &on_a_file).finished
 }
@@ -61,7 +61,7 @@ pub fn carried_out(scenario: &Scenario, agent: InProcess) -> Finished {
 pub struct Observed {
     /// Its records.
     pub finished: Finished,
-    /// What it showed while it went on.
+    /// What it reported while it was in progress.
     pub events: Vec<RunEvent>,
     /// Whether the journal could be synced at the end.
     pub synced: Result<(), RecordError>,
@@ -69,13 +69,13 @@ pub struct Observed {
     pub folder: TempDir,
 }
 
-/// Makes what a file of the journal is kept on.
+/// Creates the storage of a journal file.
 pub type Open<'a> = &'a dyn Fn(&Path) -> io::Result<Box<dyn Storage>>;
 
-/// A file of the journal as it usually is.
+/// Stores a journal file as an ordinary file.
 ///
 /// # Errors
-/// The file cannot be made.
+/// If the file cannot be created.
 pub fn on_a_file(path: &Path) -> io::Result<Box<dyn Storage>> {
     Ok(Box::new(File::create_new(path)?))
 }
@@ -83,7 +83,7 @@ pub fn on_a_file(path: &Path) -> io::Result<Box<dyn Storage>> {
 /// Carries the scenario out with its journal on `open`; the user stops the run `after` its start.
 ///
 /// # Panics
-/// The run cannot be carried out.
+/// If the run cannot be carried out.
 pub fn observed(
     scenario: &Scenario,
     agent: InProcess,

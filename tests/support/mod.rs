@@ -4,7 +4,7 @@
 //! In: `pub mod support;` in a test binary (`pub`, so that items that one binary does not use are
 //! not dead code there). Out: values that own what they started.
 //! Invariants: loopback only, ports picked at run time; everything started is ended when its value
-//! is dropped, also by a panic, and by the kernel when the test process dies.
+//! is dropped, even by a panic, and by the kernel when the test process dies.
 
 pub mod agent;
 pub mod browser;

@@ -279,13 +279,13 @@ fn die_with_the_test(command: &mut Command) {
 
 /// Runs `step` in the child, between fork and exec. It may make system calls, but must not allocate
 /// or take a lock: another thread may have held the allocator's at the fork.
-#[expect(unsafe_code, reason = "what runs after a fork is nobody's to check")]
+#[expect(unsafe_code, reason = "no type checks what runs after a fork")]
 pub fn before_exec(
     command: &mut Command,
     step: impl Fn() -> io::Result<()> + Send + Sync + 'static,
 ) {
-    // SAFETY: both callers' steps make one system call each, which is async-signal-safe, and
-    // allocate nothing.
+    // SAFETY: every caller's step makes one system call, which is async-signal-safe, and allocates
+    // nothing.
     unsafe { command.pre_exec(step) };
 }
 

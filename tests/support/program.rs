@@ -1,6 +1,6 @@
 //! The built `loadgen` binary, run as a user runs it.
 //!
-//! In: arguments and environment. Out: exit code, output, and the files it left.
+//! In: arguments and environment. Out: exit code, output, and the files that it wrote.
 //! Invariants: it runs in an empty directory with its own state folder, without the LiveKit
 //! variables of whoever runs the tests, and never past its deadline.
 
@@ -44,7 +44,7 @@ pub struct Run {
     dir: TempDir,
 }
 
-/// A run under way.
+/// A run in progress.
 #[derive(Debug)]
 pub struct Running {
     // Declared first, so that the process ends before its directory is deleted.

@@ -1,7 +1,7 @@
 //! Small scenarios for tests that are not about the conversation itself.
 //!
 //! In: the settings that differ from the default. Out: YAML with the repository's fixtures as
-//! sounds, by absolute path.
+//! utterances, by absolute path.
 
 use super::in_repo;
 use std::path::Path;

@@ -1,12 +1,12 @@
-//! A screen that a page of the documentation shows, held against the one that a run printed.
+//! Compares a screen that a page of the documentation shows with the one that a run printed.
 //!
 //! In: the page, what was printed, the summary of the run. Invariant: figures, intervals and line
-//! breaks do not count; every word does.
+//! breaks are ignored; every word must match.
 
 use serde_json::{Value, json};
 
-/// Panics unless `page` shows the screen that was printed; on a machine so busy that turns are
-/// flagged or the generator was late, which prints more, it compares nothing.
+/// Panics unless `page` shows the screen that was printed. Compares nothing if the machine was so
+/// busy that turns are flagged or the generator was late, since more is printed then.
 #[track_caller]
 pub fn assert_shown(page: &str, printed: &str, summary: &Value) {
     if summary["flags"] != json!({}) || summary["verdict"]["status"] == "invalid" {
@@ -26,9 +26,9 @@ pub fn assert_shown(page: &str, printed: &str, summary: &Value) {
     );
 }
 
-/// The words of a screen, without its figures and what comes and goes with them.
+/// The words of a screen, without its figures and the words that depend on them.
 fn words(screen: &str) -> Vec<String> {
-    // The run folder has another name each time.
+    // The run folder has a different name each time.
     let lines = screen.lines().filter(|line| !line.starts_with("report "));
     let text = lines.collect::<Vec<_>>().join(" ");
     let text = without(&without(&text, "[", ']'), "(needs ", ')');

@@ -1,7 +1,7 @@
 //! The real LiveKit server, one per value.
 //!
 //! In: nothing, or more lines of its configuration. Out: a server on loopback that answers.
-//! Invariants: it listens on 127.0.0.1 only, with a secret of its own.
+//! Invariants: it listens on 127.0.0.1 only, and has its own secret.
 
 use super::{Process, free_tcp_port, free_udp_port, in_repo, poll};
 use livekit_api::services::room::RoomClient;
@@ -63,7 +63,7 @@ impl LivekitServer {
 
         let answers = poll(PATIENCE, || match server.process.try_wait() {
             Some(_) => Some(false),
-            // Another server on a taken port would answer too, but not to our secret.
+            // Another server on the same port would answer too, but would not accept our secret.
             None => (http_status(port) == Some(200) && server.try_rooms().is_ok()).then_some(true),
         });
         match answers {

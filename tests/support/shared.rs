@@ -1,8 +1,8 @@
 //! A value that the tests of one file share.
 //!
 //! In: how to make it. Out: the value, made by the first test that asks.
-//! Invariant: it is dropped with the last test that uses it, so that nothing is left behind; a
-//! later test makes a new one.
+//! Invariant: it is dropped by the last test that uses it, so nothing is left behind; a later test
+//! makes a new one.
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 

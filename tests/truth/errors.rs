@@ -44,7 +44,7 @@ impl Errors {
         all.get(rank.max(1) - 1).copied().unwrap_or(f64::NAN)
     }
 
-    /// The errors minus a bias that is not the measurement's.
+    /// The errors minus a bias that does not come from the measurement.
     pub fn less(&self, bias: f64) -> Self {
         let shifted = self.0.iter().map(|e| Error {
             ms: e.ms - bias,

@@ -11,7 +11,7 @@ use loadgen::net::Impairment;
 use loadgen::vocab::Loss;
 use std::time::{Duration, Instant};
 
-/// Silence around a reply, in frames: longer than the gap that ends a talk spurt.
+/// Minimum silence around a reply, in frames: longer than the gap that ends a talk spurt.
 const PAUSE: usize = 60;
 /// An onset further away than this does not belong to the reply.
 const NEAR_MS: f64 = 700.0;
@@ -136,14 +136,14 @@ fn onset_errors_under_loss_are_within_the_stated_bounds() {
             assert!(unflagged.within(0.99) <= 10.0, "{name}, {how}: {unflagged}");
             assert!(score.missed * 1_000 <= score.replies, "{name}, {how}");
             assert_eq!(score.unflagged, 0, "{name}, {how}: touched without a flag");
-            assert_eq!(score.spare, 0, "{name}, {how}: onsets of nothing");
-            // At small size 1 % is ten replies, so the limit is looser there than at full size.
+            assert_eq!(score.spare, 0, "{name}, {how}: onsets without a reply");
+            // At small size 1 % is ten replies, so the limit is looser than at full size.
             let bar = size(50.0, 40.0);
             if all.within(0.99) > bar {
                 too_far.push(format!("{name}, {how}: {all}"));
             }
             println!(
-                "    {} of {} missed, {} too many, {} of {} touched without a flag",
+                "    {} of {} missed, {} spurious, {} of {} touched without a flag",
                 score.missed, score.replies, score.spare, score.unflagged, score.touched
             );
         }

@@ -62,9 +62,9 @@ fn configured_loss_is_reported_and_flags_touched_onsets() {
         println!("    all: {turns}");
         println!("    unflagged: {}", turns.unflagged());
         let flagged = turns.0.iter().filter(|e| e.flagged).count();
-        // 5 % of onset packets, and as many again where the packet before the onset is lost.
+        // 5 % of the onset packets are lost, and as many again follow a lost packet.
         assert!(flagged <= planned / 2, "{flagged} of {planned} flagged");
-        assert!(callers == 1 || flagged > 0, "loss touches no onset");
+        assert!(callers == 1 || flagged > 0, "no onset is touched by loss");
         assert!(
             turns.0.len() * 2 >= planned,
             "{} of {planned}",

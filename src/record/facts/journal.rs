@@ -76,8 +76,8 @@ impl Journal {
         Ok(journal)
     }
 
-    /// Like [`Self::create`], with storage that `open` provides for the path of each file, so that a
-    /// test can simulate a failing disk. The journal is read back from the paths.
+    /// Like [`Self::create`], with storage that `open` provides for the path of each file, so that
+    /// a test can simulate a failing disk. The journal is read back from the paths.
     ///
     /// # Errors
     /// [`RecordError::Io`] when `open` fails.
