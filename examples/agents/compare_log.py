@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Holds a run of loadgen against an agent's own log of what it did, turn by turn.
+"""Compares a run of loadgen with an agent's own log of what it did, turn by turn.
 
 In: a run folder (`turns.jsonl` or `turns.csv`, `summary.json` or `run.json`) and the JSON
 lines of an agent of this directory. Out: a table on standard output, and exit code 1 if an
 instant differs by more than `--within` or has no counterpart.
-Invariants: a turn is matched by its room and its index, never by how near it lies; instants
+Invariants: turns are matched by room and index, never by how close in time they are; instants
 are compared on the wire, without the playout delay that loadgen adds for the loudspeaker.
 """
 
@@ -22,8 +22,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-# What usually passes between the frame's hand-over and its arrival at the caller: the SDK's
-# clock, a packet of 20 ms, the codec. Only used where the run's zero has to be estimated.
+# Usual time from a frame's hand-over to its arrival at the caller: the SDK's clock, a packet
+# of 20 ms, the codec. Only used where the run's zero has to be estimated.
 USUAL_PATH_MS = 30.0
 FIXTURES = Path(__file__).resolve().parents[2] / "fixtures"
 
@@ -51,7 +51,7 @@ class Row:
 
     @property
     def apart(self) -> float | None:
-        """loadgen's instant less the agent's."""
+        """loadgen's instant minus the agent's."""
         if self.loadgen is None or self.agent is None:
             return None
         return self.loadgen - self.agent
@@ -65,13 +65,13 @@ class Agent:
     """What the agent's log says, by turn. Instants are Unix milliseconds."""
 
     speech: dict[Turn, list[Speech]] = field(default_factory=lambda: defaultdict(list))
-    # Where it fell silent for the caller's words of that turn, to go on later or not.
+    # When it fell silent because the caller spoke in that turn, whether or not it went on later.
     paused: dict[Turn, float] = field(default_factory=dict)
 
     def stop(self, room: str, turn: int, heard: bool) -> float | None:
-        """Where the speech under way ended when the caller's `turn` interrupted it.
+        """When the speech in progress ended after the caller's `turn` interrupted it.
 
-        Speech that was not interrupted has an end to compare with only where one was `heard`.
+        The end of uninterrupted speech counts only if loadgen `heard` a stop.
         """
         if (room, turn) in self.paused:
             return self.paused[room, turn]
@@ -89,7 +89,7 @@ def read_agent(path: Path) -> Agent:
             try:
                 event = json.loads(line)
             except ValueError:
-                print(f"{path}:{number}: not JSON, left out", file=sys.stderr)
+                print(f"{path}:{number}: not JSON, skipped", file=sys.stderr)
                 continue
             if event.get("turn") is None:
                 continue
@@ -103,7 +103,7 @@ def read_agent(path: Path) -> Agent:
                 last = event["last_audible_at"] * 1000
                 interrupted = bool(event.get("interrupted"))
                 found[key].append(Speech(first, last, str(event.get("part", "")), interrupted))
-    # A process that was killed has no end of its last segment.
+    # A process that was killed never logged the end of its last segment.
     for key, first in begun.items():
         if key not in found:
             found[key].append(Speech(first, float("nan"), "cut off", True))
@@ -113,7 +113,7 @@ def read_agent(path: Path) -> Agent:
 
 
 def read_turns(folder: Path) -> list[dict[str, Any]]:
-    """loadgen's turns, by call and turn; sentinels are left out."""
+    """loadgen's turns, sorted by call and turn, without sentinel calls."""
     journal = folder / "turns.jsonl"
     if journal.exists():
         lines = journal.read_text(encoding="utf-8").split("\n")[:-1]
@@ -125,13 +125,13 @@ def read_turns(folder: Path) -> list[dict[str, Any]]:
 
 
 def number(turn: dict[str, Any], name: str) -> float | None:
-    """A figure of a turn; None where there is none."""
+    """A figure of a turn; None if it is absent."""
     value = turn.get(name)
     return None if value in (None, "") else float(value)
 
 
 def read_zero(folder: Path) -> float | None:
-    """The run's zero in Unix milliseconds, where the record has it."""
+    """The run's zero in Unix milliseconds, if the record has it."""
     for name in ("summary.json", "run.json"):
         path = folder / name
         if not path.exists():
@@ -144,7 +144,7 @@ def read_zero(folder: Path) -> float | None:
 
 
 def estimate_zero(turns: list[dict[str, Any]], agent: Agent) -> float | None:
-    """The zero that makes the usual onset arrive the usual time after it was handed over."""
+    """The zero at which the median onset arrives `USUAL_PATH_MS` after it was handed over."""
     zeros = []
     for turn in turns:
         onset = heard_onset(turn)
@@ -182,7 +182,7 @@ def speech_starts(folder: Path) -> dict[str, float]:
 def rows(
     turns: list[dict[str, Any]], agent: Agent, zero: float, starts: dict[str, float]
 ) -> list[Row]:
-    """Every instant that is to be compared, in the order of the turns."""
+    """Every instant to compare, in the order of the turns."""
     made = []
     for turn in turns:
         room, index, outcome = turn["room"], int(turn["turn"]), turn["outcome"]
@@ -255,10 +255,10 @@ def main() -> int:
     if zero is None:
         zero = estimate_zero(turns, agent)
         if zero is None:
-            message = "error: no turn was heard by both, and the run does not tell its zero"
+            message = "error: no turn was heard by both, and the run does not record its zero"
             print(message, file=sys.stderr)
             return 1
-        print(f"the run tells no zero; estimated so that the median is {USUAL_PATH_MS:+g} ms")
+        print(f"the run records no zero; estimated so that the median is {USUAL_PATH_MS:+g} ms")
     agrees = report(rows(turns, agent, zero, speech_starts(arguments.run_folder)), arguments.within)
     return 0 if agrees else 1
 

@@ -23,8 +23,8 @@ Samples = npt.NDArray[np.int16]
 
 # A sample louder than this is sound: -50 dBFS.
 SOUND = int(32_768 * 10 ** (-50 / 20))
-# Of the sound, what is audible beside the rest of the segment: within 20 dB of its active
-# level. loadgen judges a reply by the same rule.
+# Sound within 20 dB of the segment's active level is audible. loadgen judges a reply by the
+# same rule.
 AUDIBLE_SHARE = 10 ** (-20 / 10)
 # Sound is noted to this precision.
 WINDOW_S = 0.001
@@ -34,7 +34,7 @@ SPURT_GAP_S = 0.2
 # last, so that its end stays right.
 MAX_WINDOWS = 600_000
 MAX_LINE = 16 * 1024
-# A source that got its next frame this much too late has left a hole in the speech.
+# A source whose next frame comes more than this late leaves a hole in the speech.
 HOLE_S = 0.002
 MAX_HOLES = 50
 
@@ -81,8 +81,8 @@ def _rounded(value: Any) -> Any:
 class Playhead:
     """When each frame leaves a source that plays its queue in real time.
 
-    A frame that is pushed into an empty queue leaves at once, else when the frames before
-    it have left.
+    A frame pushed into an empty queue leaves at once, any other when the frames before it
+    have left.
     """
 
     def __init__(self) -> None:
@@ -95,7 +95,7 @@ class Playhead:
         return due
 
     def clear(self, now: float) -> None:
-        """The queue has been emptied: what was not due yet never leaves."""
+        """Records that the queue has been emptied: audio that was not due yet never leaves."""
         self.next_due = min(self.next_due, now)
 
 
@@ -126,7 +126,7 @@ class Segment:
         return self._starts[0] if self._starts else None
 
     def spurts(self) -> list[list[float]]:
-        """Begin and end of every talk spurt: audible stretches with pauses under 200 ms."""
+        """Start and end of every talk spurt: audible stretches with pauses under 200 ms."""
         found: list[list[float]] = []
         if not self._starts:
             return found
@@ -144,7 +144,7 @@ class Segment:
 def sounding_windows(pcm: Samples, size: int) -> list[tuple[int, float]]:
     """Index and mean square of the windows of `size` samples that have sound in them.
 
-    A last window that is shorter counts too.
+    A shorter last window counts too.
     """
     samples = pcm.astype(np.float64)
     indices = np.unique(np.flatnonzero(np.abs(samples) > SOUND) // size)
@@ -155,8 +155,8 @@ def sounding_windows(pcm: Samples, size: int) -> list[tuple[int, float]]:
 class SpeechLog:
     """Follows one agent's voice and logs every segment of it.
 
-    Writes `speech_begins` as soon as the first sound has been pushed, so that it is there
-    even if the process is killed, and `speech` when the segment has ended.
+    Writes `speech_begins` as soon as the first sound has been pushed, so that it is in the
+    log even if the process is killed, and `speech` when the segment has ended.
     """
 
     def __init__(self, log: FrameLog, **labels: Any) -> None:
@@ -169,16 +169,16 @@ class SpeechLog:
         self._holes: list[list[float]] = []
         # The last audible sample of the segment that ended last.
         self.last_audible_at: float | None = None
-        # numpy takes some 10 ms for its first calls; the first frame must not wait for them.
+        # numpy's first calls take some 10 ms; the first frame must not wait for them.
         sounding_windows(np.full(480, SOUND + 1, np.int16), 48)
 
     @property
     def next_due(self) -> float:
-        """When a frame that is pushed now would leave, if that is not at once."""
+        """When a frame pushed now would leave; an instant in the past means at once."""
         return self._playhead.next_due
 
     def begin(self, **fields: Any) -> None:
-        """A new segment begins; `fields` go into its lines. One under way is ended."""
+        """Begins a segment and ends the one in progress; `fields` go into its lines."""
         self.end()
         self._segment = Segment()
         self._fields = fields
@@ -187,11 +187,11 @@ class SpeechLog:
 
     @property
     def open(self) -> bool:
-        """Whether a segment is under way."""
+        """Whether a segment is in progress."""
         return self._segment is not None
 
     def push(self, pcm: Samples, rate: int, now: float | None = None) -> None:
-        """Mono audio has been handed to the source."""
+        """Records mono audio that has been handed to the source."""
         stamp = time.time() if now is None else now
         dry_from = self._playhead.next_due
         due = self._playhead.push(stamp, len(pcm) / rate)
@@ -205,19 +205,19 @@ class SpeechLog:
             self._write("speech_begins", first_sound_at=first)
 
     def clear(self, now: float | None = None) -> None:
-        """The source's queue has been emptied."""
+        """Records that the source's queue has been emptied."""
         stamp = time.time() if now is None else now
         self._playhead.clear(stamp)
         if self._segment is not None:
             self._segment.clear(stamp)
 
     def audible_until(self) -> float | None:
-        """The last audible sample that has been handed over in the segment under way."""
+        """The last audible sample handed over so far in the segment in progress."""
         spurts = self._segment.spurts() if self._segment else []
         return spurts[-1][1] if spurts else None
 
     def end(self, **fields: Any) -> None:
-        """The segment is over. Nothing is written for one that was silent."""
+        """Ends the segment. Nothing is written for a silent one."""
         if self._segment is None:
             return
         spurts, first_sound = self._segment.spurts(), self._segment.first_sound()

@@ -1,7 +1,7 @@
-"""Notes what passes through an audio source of the LiveKit SDK.
+"""Logs the audio that passes through an audio source of the LiveKit SDK.
 
-In: an `rtc.AudioSource` that somebody else feeds. Out: calls of a `SpeechLog`.
-Invariant: the source behaves as before; it is only listened to.
+In: an `rtc.AudioSource` that other code feeds. Out: calls of a `SpeechLog`.
+Invariant: the source behaves as before; it is only observed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def watch(source: rtc.AudioSource, speech: SpeechLog, on_clear: Callable[[], Non
     capture, clear = source.capture_frame, source.clear_queue
 
     async def capture_frame(frame: rtc.AudioFrame) -> None:
-        # Stamped before the call: it returns later than the source took the frame.
+        # Stamped before the call, which returns some time after the source took the frame.
         speech.push(mono(frame.data, frame.num_channels), frame.sample_rate)
         await capture(frame)
 

@@ -22,11 +22,11 @@ def rounded(spurts: list[list[float]]) -> list[list[float]]:
 
 
 class PlayheadTest(unittest.TestCase):
-    def test_a_frame_leaves_behind_those_before_it(self) -> None:
+    def test_a_frame_leaves_after_those_before_it(self) -> None:
         playhead = Playhead()
         self.assertEqual(playhead.push(10.0, 0.5), 10.0)
         self.assertEqual(playhead.push(10.1, 0.5), 10.5)
-        self.assertEqual(playhead.push(12.0, 0.5), 12.0, "the queue had run empty")
+        self.assertEqual(playhead.push(12.0, 0.5), 12.0, "the queue had run dry")
 
     def test_a_cleared_queue_is_empty(self) -> None:
         playhead = Playhead()
@@ -43,7 +43,7 @@ class SegmentTest(unittest.TestCase):
             ("both signs", clip((0, 20), (-loud, 10), (0, 5)), [[5.02, 5.03]]),
             ("a pause of 199 ms", clip((loud, 10), (0, 199), (loud, 10)), [[5.0, 5.219]]),
             ("a soft start", clip((200, 30), (8_000, 10)), [[5.03, 5.04]]),
-            ("of 201 ms", clip((loud, 10), (0, 201), (loud, 9)), [[5.0, 5.01], [5.211, 5.22]]),
+            ("201 ms", clip((loud, 10), (0, 201), (loud, 9)), [[5.0, 5.01], [5.211, 5.22]]),
         ]
         for name, pcm, expected in cases:
             with self.subTest(name):
@@ -77,7 +77,7 @@ class SpeechLogTest(unittest.TestCase):
             speech.clear(5.15)
             self.assertEqual(round(speech.audible_until() or 0, 3), 5.15)
             speech.end(interrupted=True)
-            self.assertIsNone(speech.audible_until(), "no segment is under way")
+            self.assertIsNone(speech.audible_until(), "no segment is in progress")
 
         begins, ended = self.lines(act)
         self.assertEqual((begins["event"], begins["first_sound_at"]), ("speech_begins", 5.1))
@@ -85,9 +85,9 @@ class SpeechLogTest(unittest.TestCase):
         self.assertEqual((ended["event"], ended["last_audible_at"]), ("speech", 5.15))
         self.assertTrue(ended["interrupted"])
 
-    def test_what_was_never_audible_is_no_speech(self) -> None:
+    def test_audio_that_was_never_audible_is_not_speech(self) -> None:
         def act(speech: SpeechLog) -> None:
-            speech.push(clip((9_000, 10)), RATE, now=5.0)  # no segment is under way
+            speech.push(clip((9_000, 10)), RATE, now=5.0)  # no segment is in progress
             speech.begin(turn=0)
             speech.push(clip((0, 100)), RATE, now=6.0)
             speech.end()
@@ -98,7 +98,7 @@ class SpeechLogTest(unittest.TestCase):
         def act(speech: SpeechLog) -> None:
             speech.begin(turn=0)
             speech.push(clip((9_000, 40)), RATE, now=5.0)
-            speech.push(clip((9_000, 40)), RATE, now=5.041)  # as late as a clock's tick
+            speech.push(clip((9_000, 40)), RATE, now=5.041)  # late by one clock tick
             speech.push(clip((9_000, 40)), RATE, now=5.2)
             speech.push(clip((9_000, 40)), RATE, now=5.21)
             speech.end()

@@ -3,8 +3,8 @@
  *
  * In: LIVEKIT_URL, LIVEKIT_API_KEY, LIVEKIT_API_SECRET, the settings of README.md. Out: an
  * agent in every room it is dispatched to, and its frame log.
- * Invariant: the session is @livekit/agents' own; only recogniser, language model and voice
- * are ours, and its audio source is only listened to.
+ * Invariant: the session is @livekit/agents' own; only the recogniser, language model and voice
+ * are ours, and its audio source is only observed.
  */
 
 import { ServerOptions, cli, defineAgent, voice } from '@livekit/agents';
@@ -25,7 +25,7 @@ class Watch {
   constructor(log) {
     this.log = log;
     this.speech = new SpeechLog(log);
-    /** The caller's turn under way, from 0; null before the first. */
+    /** The caller's current turn, from 0; null before the first. */
     this.turn = null;
     this.pausedAt = undefined;
   }
@@ -36,7 +36,7 @@ class Watch {
     const { captureFrame, clearQueue } = AudioSource.prototype;
     AudioSource.prototype.captureFrame = function (frame) {
       if (!watch.speech.open) watch.speech.begin({ turn: watch.turn });
-      // Stamped before the call: it resolves later than the source took the frame.
+      // Stamped before the call, which resolves some time after the source took the frame.
       watch.speech.push(frame.data, frame.sampleRate * frame.channels);
       return captureFrame.call(this, frame);
     };
@@ -100,7 +100,7 @@ export default defineAgent({
   },
 });
 
-/** Ends the process with a message where the settings cannot be used. */
+/** Ends the process with a message if the settings cannot be used. */
 async function checkSettings() {
   if (!/^\d{1,5}$/.test(AEC_WARMUP_MS)) {
     fail('NODE_AGENT_AEC_WARMUP_MS must be a whole number from 0 to 99999', 'milliseconds');
@@ -117,7 +117,7 @@ function fail(message, hint) {
   process.exit(2);
 }
 
-/** A port that is free now: the library takes 0 for its default, 8081. */
+/** A port that is free now: the library takes 0 to mean its default, 8081. */
 function freePort() {
   const server = createServer();
   return new Promise((resolve, reject) => {
@@ -134,11 +134,11 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const options = {
     agent: fileURLToPath(import.meta.url),
     numIdleProcesses: 1,
-    // Its health endpoint: not for other machines.
+    // The health endpoint is not for other machines.
     host: '127.0.0.1',
     port: await freePort(),
-    // An idle worker, always: a busy machine is what a load test is about, and the server
-    // gives no job to a worker whose load is 0.7 or more.
+    // Always report an idle worker: a load test keeps the machine busy on purpose, and the
+    // server gives no job to a worker whose load is 0.7 or more.
     loadFunc: async () => 0,
   };
   cli.runApp(new ServerOptions(options));

@@ -2,7 +2,7 @@
  * A log of what the agent's audio really did, as JSON lines with Unix stamps.
  *
  * In: the PCM that the session hands to its audio source, and when. Out: one JSON object a
- * line, each with `event`, `at` (Unix seconds), `room` and `identity`, as the agents in Python
+ * line, each with `event`, `at` (Unix seconds), `room` and `identity`, as the Python agents
  * write it (`common/framelog.py`).
  * Invariants: a line is one write to a file opened for appending; audio that was discarded
  * before it was due is never reported as heard.
@@ -12,13 +12,13 @@ import { appendFileSync } from 'node:fs';
 
 /** A sample louder than this is sound: -50 dBFS. */
 const SOUND = 32_768 * 10 ** (-50 / 20);
-/** Audible is sound within 20 dB of the segment's active level, as loadgen judges it. */
+/** Sound within 20 dB of the segment's active level is audible, as loadgen judges it. */
 const AUDIBLE_SHARE = 10 ** (-20 / 10);
 /** Sound is noted to this precision. */
 const WINDOW_S = 0.001;
 /** A silence this long separates two talk spurts. */
 const SPURT_GAP_S = 0.2;
-/** A source that got its next frame this much too late has left a hole in the speech. */
+/** A source whose next frame comes more than this late leaves a hole in the speech. */
 const HOLE_S = 0.002;
 /** Ten minutes of sound; later windows replace the last, so that the end stays right. */
 const MAX_WINDOWS = 600_000;
@@ -33,7 +33,7 @@ function rounded(value) {
   return typeof value === 'number' ? Math.round(value * 1e6) / 1e6 : value;
 }
 
-/** Writes events to a file; to nowhere without one. */
+/** Writes events to a file, or nowhere without a path. */
 export class FrameLog {
   /** @param {string | undefined} path @param {Record<string, unknown>} labels */
   constructor(path, labels) {
@@ -68,13 +68,13 @@ export class SpeechLog {
     return this.segment !== undefined;
   }
 
-  /** A new segment begins; `fields` go into its lines. One under way is ended. */
+  /** Begins a segment and ends the one in progress; `fields` go into its lines. */
   begin(fields) {
     this.end();
     this.segment = { fields, starts: [], powers: [], holes: [], announced: false };
   }
 
-  /** Mono audio has been handed to the source. */
+  /** Records mono audio that has been handed to the source. */
   push(pcm, rate, now = unixNow()) {
     const dryFrom = this.nextDue;
     const due = Math.max(now, dryFrom);
@@ -91,7 +91,7 @@ export class SpeechLog {
     }
   }
 
-  /** The source's queue has been emptied: what was not due yet never leaves. */
+  /** Records that the source's queue has been emptied: audio not due yet never leaves. */
   clear(now = unixNow()) {
     this.nextDue = Math.min(this.nextDue, now);
     if (!this.segment) return;
@@ -102,12 +102,12 @@ export class SpeechLog {
     }
   }
 
-  /** The last audible sample handed over in the segment under way. */
+  /** The last audible sample handed over so far in the segment in progress. */
   audibleUntil() {
     return this.segment ? spurts(this.segment).at(-1)?.[1] : undefined;
   }
 
-  /** The segment is over. Nothing is written for one that was silent. */
+  /** Ends the segment. Nothing is written for a silent one. */
   end(fields = {}) {
     const segment = this.segment;
     this.segment = undefined;
@@ -147,7 +147,7 @@ function addWindows(segment, due, pcm, rate) {
   }
 }
 
-/** Begin and end of every audible stretch without a pause of 200 ms. */
+/** Start and end of every talk spurt: audible stretches with pauses under 200 ms. */
 function spurts({ starts, powers }) {
   const found = [];
   const threshold = (AUDIBLE_SHARE * powers.reduce((sum, power) => sum + power, 0)) / powers.length;

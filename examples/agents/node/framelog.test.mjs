@@ -55,9 +55,9 @@ test('discarded audio was never heard', () => {
   assert.equal(ended.last_audible_at, 5.15);
 });
 
-test('what was never audible is no speech', () => {
+test('audio that was never audible is not speech', () => {
   const written = lines((speech) => {
-    speech.push(clip([9_000, 10]), RATE, 5); // no segment is under way
+    speech.push(clip([9_000, 10]), RATE, 5); // no segment is in progress
     speech.begin({ turn: 0 });
     speech.push(clip([100, 100]), RATE, 6);
     speech.end();

@@ -17,7 +17,7 @@ const ESPEAK_RATE = 22_050;
 const WAV_HEADER = 44;
 const MAX_CLIP_BYTES = 60 * ESPEAK_RATE * 2;
 const HEARD = 'This is what the caller said.';
-/** Each begins at once: a soft first sound has no certain onset. */
+/** Each begins abruptly: a soft first sound has no definite onset. */
 const REPLIES = [
   'Certainly. Your order left our warehouse this morning.',
   'Good news. It should arrive tomorrow before noon.',
@@ -39,11 +39,11 @@ export class ScriptedSTT extends stt.STT {
   }
 
   stream() {
-    throw new Error('the scripted recogniser does not stream; the session adapts it by its VAD');
+    throw new Error('the scripted recogniser does not stream; the session adapts it with its VAD');
   }
 }
 
-/** Streams the scripted replies, one a turn, in turn. */
+/** Streams the scripted replies in order, one per turn. */
 export class ScriptedLLM extends llm.LLM {
   label() {
     return 'scripted.LLM';
@@ -59,7 +59,7 @@ class ScriptedStream extends llm.LLMStream {
   label = 'scripted.LLMStream';
 
   async run() {
-    // By the user's turns, so that a generation thrown away does not shift the script.
+    // Counted by user turns, so that a discarded generation does not shift the script.
     const asked = this.chatCtx.items.filter((item) => item.role === 'user').length;
     const words = REPLIES[Math.max(asked - 1, 0) % REPLIES.length].split(' ');
     const id = shortuuid();
@@ -75,7 +75,7 @@ class ScriptedStream extends llm.LLMStream {
   }
 }
 
-/** espeak-ng, one process a sentence. */
+/** espeak-ng, one process per sentence. */
 export class EspeakTTS extends tts.TTS {
   label = 'espeak.TTS';
 
@@ -89,7 +89,7 @@ export class EspeakTTS extends tts.TTS {
   }
 
   stream() {
-    throw new Error('espeak-ng does not stream; the session adapts it by sentences');
+    throw new Error('espeak-ng does not stream; the session adapts it sentence by sentence');
   }
 }
 
@@ -132,7 +132,7 @@ export function synthesize(text, voice, signal) {
       if (status === 0 && pcm.length > 0) resolve(new Uint8Array(pcm).buffer);
       else reject(new APIConnectionError({ message: `espeak-ng gave no audio: ${message.trim()}` }));
     });
-    espeak.stdin.on('error', () => {}); // it has ended; `close` tells why
+    espeak.stdin.on('error', () => {}); // it has ended; `close` says why
     espeak.stdin.end(text);
   });
 }

@@ -2,8 +2,8 @@
 
 In: LIVEKIT_URL, LIVEKIT_API_KEY, LIVEKIT_API_SECRET; the options that `--help` lists.
 Out: a participant in every room whose name has the prefix; its frame log.
-Invariant: transport, VAD, aggregators and pipeline are Pipecat's own; only recogniser,
-language model and voice are ours, and the transport's audio source is only listened to.
+Invariant: transport, VAD, aggregators and pipeline are Pipecat's own; only the recogniser,
+language model and voice are ours, and the transport's audio source is only observed.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Scribe(FrameProcessor):
         super().__init__()
         self._log = log
         self._labels = {"room": room, "identity": identity}
-        # The caller's turn under way, from 0; None before the first.
+        # The caller's current turn, from 0; None before the first.
         self._turn: int | None = None
         self.speech = SpeechLog(log, **self._labels)
         # The end of a reply whose last second is still in the source's queue.
@@ -70,7 +70,7 @@ class Scribe(FrameProcessor):
         self.end(interrupted=True)
 
     def end(self, **fields: Any) -> None:
-        """The reply under way, if there is one, is over."""
+        """Ends the reply in progress, if there is one."""
         if self._ending is not None:
             self._ending.cancel()
             self._ending = None
@@ -128,7 +128,7 @@ class Bot:
             while True:
                 try:
                     self._join(await server.room.list_rooms(api.ListRoomsRequest()))
-                except Exception as error:  # a server that restarts is waited for
+                except Exception as error:  # wait for a server that restarts
                     self._log.write("error", message=f"cannot list rooms: {error!r:.400}")
                 await asyncio.sleep(POLL_S)
 
@@ -138,7 +138,7 @@ class Bot:
             task = asyncio.ensure_future(self._serve(name))
             self._calls.add(task)
             task.add_done_callback(self._calls.discard)
-        # A room that has gone may come again under the same name.
+        # A room that is gone may be created again under the same name.
         self._seen = names
 
     async def _serve(self, room: str) -> None:
@@ -166,7 +166,7 @@ class Bot:
 
         @transport.event_handler("on_connected")
         async def on_connected(_: LiveKitTransport) -> None:
-            # The transport has no other way to the source that it makes.
+            # The transport offers no other access to the source that it makes.
             client = transport.output()._client
             watch(client._audio_source, scribe.speech, scribe.cleared)
             scribe.write("joined")
@@ -183,7 +183,7 @@ class Bot:
 
 
 def pipeline(transport: LiveKitTransport, voice: str, scribe: Scribe) -> Pipeline:
-    """What a Pipecat bot is made of."""
+    """The processors of the bot, in order."""
     user_params = LLMUserAggregatorParams(
         vad_analyzer=SileroVADAnalyzer(),
         user_turn_strategies=UserTurnStrategies(stop=[SpeechTimeoutUserTurnStopStrategy()]),
@@ -204,7 +204,7 @@ def pipeline(transport: LiveKitTransport, voice: str, scribe: Scribe) -> Pipelin
 
 
 def token(room: str, identity: str) -> str:
-    """An access token of an ordinary participant."""
+    """An access token for an ordinary participant."""
     grants = api.VideoGrants(room_join=True, room=room)
     made = api.AccessToken().with_identity(identity).with_name("Pipecat bot")
     return made.with_grants(grants).to_jwt()
@@ -222,7 +222,7 @@ async def run(options: argparse.Namespace) -> None:
 
 
 def voice_name(text: str) -> str:
-    """A voice of espeak-ng, never an option."""
+    """The name of an espeak-ng voice; it can never be taken for an option."""
     if not VOICE.fullmatch(text):
         raise argparse.ArgumentTypeError("must be a voice such as en-us or en+f3")
     return text
@@ -233,10 +233,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="pipecat/run", description=__doc__.splitlines()[0] if __doc__ else None
     )
-    parser.add_argument("--prefix", default="loadgen", help="of the rooms to join")
+    parser.add_argument("--prefix", default="loadgen", help="name prefix of the rooms to join")
     parser.add_argument("--log", help="file to which the frame log is appended")
-    parser.add_argument("--voice", type=voice_name, default="en-us", help="of espeak-ng")
-    parser.add_argument("--verbose", action="store_true", help="Pipecat's own log, too")
+    parser.add_argument("--voice", type=voice_name, default="en-us", help="voice of espeak-ng")
+    parser.add_argument("--verbose", action="store_true", help="print Pipecat's own log, too")
     options = parser.parse_args()
     for name in ("LIVEKIT_URL", "LIVEKIT_API_KEY", "LIVEKIT_API_SECRET"):
         if not os.environ.get(name):

@@ -34,7 +34,7 @@ ESPEAK_RATE = 22_050  # the rate of espeak-ng's built-in voices
 ESPEAK_CHUNK = 4_096
 WAV_HEADER = 44
 HEARD = "This is what the caller said."
-# Each begins at once: a soft first sound has no certain onset.
+# Each begins abruptly: a soft first sound has no definite onset.
 REPLIES = (
     "Certainly. Your order left our warehouse this morning.",
     "Good news. It should arrive tomorrow before noon.",
@@ -56,7 +56,7 @@ class ScriptedSTT(SegmentedSTTService):
 
 
 class ScriptedLLM(FrameProcessor):
-    """Streams the scripted replies, one a turn, in turn."""
+    """Streams the scripted replies in order, one per turn."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -76,7 +76,7 @@ class ScriptedLLM(FrameProcessor):
             await self.push_frame(LLMFullResponseEndFrame())
 
     async def _say(self, words: list[str]) -> None:
-        """An interruption cancels this in the midst."""
+        """Streams the words; an interruption cancels this midway."""
         loop = asyncio.get_running_loop()
         # Due times count from the start: late wake-ups must not add up.
         started = loop.time()
@@ -84,13 +84,13 @@ class ScriptedLLM(FrameProcessor):
             due = started + LLM_TTFT_S + index / TOKENS_PER_S
             await asyncio.sleep(max(0.0, due - loop.time()))
             text = LLMTextFrame(word if index == 0 else f" {word}")
-            # Its words bring their own blanks.
+            # The words already contain the spaces between them.
             text.includes_inter_frame_spaces = True
             await self.push_frame(text)
 
 
 class EspeakTTS(TTSService):
-    """espeak-ng, one process a sentence, its audio passed on as it comes."""
+    """espeak-ng, one process per sentence; its audio is passed on as it arrives."""
 
     def __init__(self, voice: str) -> None:
         super().__init__(
@@ -130,10 +130,10 @@ async def spoken(text: str, voice: str) -> AsyncIterator[bytes]:
         while chunk := await stdout.read(ESPEAK_CHUNK):
             yield chunk
     except asyncio.IncompleteReadError:
-        raise OSError(f"it gave no audio as {voice}") from None
+        raise OSError(f"it gave no audio for the voice {voice}") from None
     finally:
         if process.returncode is None:
-            # A reader that stopped early leaves it writing; it may also have just ended.
+            # If the reader stopped early, it is still writing; or it may just have ended.
             try:
                 process.kill()
             except ProcessLookupError:

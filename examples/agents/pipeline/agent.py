@@ -2,8 +2,8 @@
 
 In: LIVEKIT_URL, LIVEKIT_API_KEY, LIVEKIT_API_SECRET, the settings of `settings.py`.
 Out: an agent in every room it is dispatched to, and one log line for each turn.
-Holds: the session is livekit-agents' own; only recogniser, language model and voice are
-ours. A dispatch with settings that cannot be used is refused, never half-applied.
+Invariants: the session is livekit-agents' own; only the recogniser, language model and voice
+are ours. A dispatch with settings that cannot be used is refused, never half-applied.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ MAX_IDLE_PROCESSES = 64
 
 
 def check_voice(voice: str) -> None:
-    """Raises `SettingsError` when espeak-ng does not have the voice; takes some 10 ms."""
+    """Raises `SettingsError` if espeak-ng does not have the voice; takes some 10 ms."""
     command = ["espeak-ng", "-q", "-v", voice, ""]
     done = subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, timeout=10)
     if done.returncode != 0:
@@ -45,7 +45,7 @@ def check_voice(voice: str) -> None:
 
 
 def check_handover(settings: Settings) -> None:
-    """Raises `SettingsError` when a hand-over is asked for that cannot happen."""
+    """Raises `SettingsError` if the settings ask for a hand-over that cannot happen."""
     if settings.handover_after_turns and not os.environ.get("LIVEKIT_AGENT_NAME"):
         raise SettingsError(
             ["handover_after_turns: needs LIVEKIT_AGENT_NAME; the successor is dispatched by it"]
@@ -53,7 +53,7 @@ def check_handover(settings: Settings) -> None:
 
 
 def worker_settings() -> tuple[Settings, int]:
-    """Settings of this worker and how many processes it keeps warm; exits 2 on bad ones."""
+    """This worker's settings and number of warm processes; exits with 2 if they are invalid."""
     problems: list[str] = []
     settings = Settings()
     try:
@@ -83,8 +83,8 @@ SETTINGS, IDLE_PROCESSES = worker_settings()
 def prewarm(process: JobProcess) -> None:
     """Loads the VAD model (it comes with the plugin) before a call needs it.
 
-    Also the table by which the transcript keeps step with the speech: made on first use, it
-    blocks the event loop for 50 ms and more just behind the first frame of the first reply,
+    Also loads the table that keeps the transcript in step with the speech: built on first use,
+    it blocks the event loop for 50 ms or more just after the first frame of the first reply,
     and the caller hears a hole there.
     """
     process.userdata["vad"] = silero.VAD.load()
@@ -106,10 +106,10 @@ async def accept(request: JobRequest) -> None:
 
 
 def no_load() -> float:
-    """Reports an idle worker, always.
+    """Always reports an idle worker.
 
-    A busy machine is what a load test is about. The library's own figure is the machine's
-    CPU, and the server gives no job to a worker whose load is 0.7 or more (its
+    A load test keeps the machine busy on purpose. The library's own figure is the machine's
+    CPU load, and the server gives no job to a worker whose load is 0.7 or more (its
     `agents.target_load`), whatever threshold the worker has set.
     """
     return 0.0
@@ -122,7 +122,7 @@ server = AgentServer(
     num_idle_processes=IDLE_PROCESSES,
     initialize_process_timeout=60.0,
     drain_timeout=5,
-    # Its health endpoint: any free port, and not for other machines.
+    # The health endpoint: any free port, not for other machines.
     host="127.0.0.1",
     port=0,
 )
@@ -133,7 +133,7 @@ async def entrypoint(ctx: JobContext) -> None:
     """One call."""
     settings = with_metadata(SETTINGS, ctx.job.metadata)
     vad = ctx.proc.userdata["vad"]
-    # One job a process, and no stream of this VAD is open yet.
+    # One job per process, and no stream of this VAD is open yet.
     vad.update_options(min_silence_duration=settings.vad_silence_ms / 1000)
     stt = make_stt(settings)
     await asyncio.to_thread(stt.prewarm)

@@ -2,7 +2,7 @@
 
 In: the call's `Settings` and the session's events. Out: the `Agent` of the session; calls of
 its output; lines in the frame log.
-Invariant: with the default settings nothing here touches the call but its log.
+Invariant: with the default settings, nothing here changes the call except its log.
 """
 
 from __future__ import annotations
@@ -161,7 +161,7 @@ class Habits:
 
 
 class HabitualAgent(Agent):
-    """An agent that tells its `Habits` when a turn of the caller's has ended."""
+    """An agent that tells its `Habits` when a turn of the caller has ended."""
 
     def __init__(self, habits: Habits, tools: list[llm.Tool]) -> None:
         super().__init__(instructions=INSTRUCTIONS, tools=tools)
@@ -174,7 +174,7 @@ class HabitualAgent(Agent):
 
 
 def make_tool(seconds: float) -> llm.Tool:
-    """A tool that takes its time."""
+    """A tool that takes `seconds` to answer."""
 
     @function_tool(name=TOOL)
     async def look_up() -> str:

@@ -1,9 +1,9 @@
-"""The agent's audio output: livekit-agents' own, with a log, and publishable anew.
+"""The agent's audio output: livekit-agents' own, with a log; its track can be republished.
 
 In: the room, and what a session says. Out: the track `roomio_audio`, and JSON lines in the
 file named by PIPELINE_FRAMES_FILE.
 Invariants: frames pass through unchanged; a segment in the log is one playback of the
-session, labelled with the caller's turn that was the latest when it began.
+session, labelled with the latest turn of the caller at its start.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from sourcelog import watch
 
 @dataclass
 class Output:
-    """What the rest of the agent knows of its audio output."""
+    """What the rest of the agent knows about its audio output."""
 
     room: str
     identity: str
     late: bool
     log: FrameLog
     speech: SpeechLog
-    # The caller's turn under way, from 0; None before its first one.
+    # The caller's current turn, from 0; None before the first.
     turn: int | None = None
     # A segment does not begin before this Unix instant.
     hold_until: float = 0.0
@@ -64,7 +64,7 @@ class TrackOutput(_ParticipantAudioOutput):
         await super().capture_frame(frame)
 
     def _on_clear(self) -> None:
-        """Notes a pause: the session holds its speech back until it knows what was said."""
+        """Logs a pause: the session holds its speech back until it knows what was said."""
         until = self._shared.speech.audible_until()
         if self._playback_enabled.is_set() or until is None or until == self._paused_at:
             return
@@ -87,7 +87,7 @@ class TrackOutput(_ParticipantAudioOutput):
         )
 
     async def republish(self) -> None:
-        """Takes the track out of the room and publishes the same sound as a new one."""
+        """Unpublishes the track and publishes the same audio as a new one."""
         if self._publication is None:
             return
         sid = self._publication.sid
@@ -104,11 +104,11 @@ class TrackOutput(_ParticipantAudioOutput):
 
 
 def log_output(room: str, identity: str, late: bool) -> Output:
-    """Makes the session that is started next in this process speak through a `TrackOutput`.
+    """Makes the next session in this process speak through a `TrackOutput`.
 
-    RoomIO makes its output itself and takes no other class for it; an output of one's own
-    would go without its transcript synchronizer, which stock agents have. So the class is
-    replaced where RoomIO looks it up; there is one session a process.
+    RoomIO makes its output itself and accepts no other class for it; a custom output would
+    lack its transcript synchronizer, which stock agents have. So the class is replaced where
+    RoomIO looks it up; there is one session per process.
     """
     log = FrameLog(os.environ.get("PIPELINE_FRAMES_FILE"), echo=False)
     speech = SpeechLog(log, room=room, identity=identity)

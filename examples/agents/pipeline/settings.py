@@ -2,7 +2,7 @@
 
 In: a mapping such as `os.environ`, and the metadata string of one dispatch.
 Out: a checked `Settings`.
-Holds: every value is bounded, and every problem is reported at once.
+Invariants: every value is bounded, and all problems are reported at once.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ MAX_REPLIES = 50
 # A language tag of espeak-ng with an optional variant: en-us, de, en-gb-x-rp, en+f3.
 _VOICE = re.compile(r"[a-z]{2,3}(-[a-z0-9]{1,8}){0,4}(\+[a-zA-Z0-9_]{1,32})?")
 
-# Each begins at once: a soft first sound, as in "thanks", has no certain onset.
+# Each begins abruptly: a soft first sound, as in "thanks", has no definite onset.
 DEFAULT_REPLIES = (
     "Sure, let me help you with that. Your order left our warehouse this morning.",
     "Good news. It should arrive tomorrow before noon.",
@@ -109,8 +109,8 @@ def from_env(env: Mapping[str, str]) -> Settings:
 def with_metadata(base: Settings, metadata: str) -> Settings:
     """`base` with what one dispatch's metadata (a JSON object, or nothing) overrides.
 
-    Raises `SettingsError`, also for unknown keys: a misspelt setting would otherwise
-    be measured as if it had been applied.
+    Raises `SettingsError`, also for unknown keys: a misspelt setting would otherwise be
+    ignored, and the call measured as if it had been applied.
     """
     if not metadata.strip():
         return base
@@ -146,7 +146,7 @@ def _checked(base: Settings, given: dict[str, Any], problems: list[str], label: 
     good: dict[str, Any] = {}
     for name, value in given.items():
         if name not in _NAMES:
-            problems.append(f"{label(name)}: unknown; known are {', '.join(_NAMES)}")
+            problems.append(f"{label(name)}: unknown; the settings are {', '.join(_NAMES)}")
             continue
         try:
             good[name] = _check(name, value)

@@ -1,8 +1,8 @@
 """Speech recognition, language model and voice that need no cloud.
 
 In: the call's `Settings`. Out: the three plugins an `AgentSession` takes.
-Holds: nothing is downloaded, nothing leaves the machine, and the scripted parts take
-exactly the delays they are told to (as far as the event loop is free).
+Invariants: nothing is downloaded, nothing leaves the machine, and the scripted parts take
+exactly the delays that are set (as long as the event loop is not blocked).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ ESPEAK_RATE = 22_050  # the rate of espeak-ng's built-in voices
 ESPEAK_CHUNK = 4_096  # bytes: 93 ms of audio
 WAV_HEADER = 44
 SPHINX_RATE = 16_000
-# A stock session ignores an empty transcript, and the caller would wait for nothing.
+# A stock session ignores an empty transcript, and the caller would wait in vain.
 UNCLEAR = "(unclear)"
 PREAMBLE = "Sure, let me look that up."
 TOOL = "look_up"
@@ -70,7 +70,7 @@ class PocketSphinxSTT(stt.STT):
         return "pocketsphinx en-us"
 
     def prewarm(self) -> None:
-        """Loads the model, about half a second; called before the call begins."""
+        """Loads the model, in about half a second; called before the call begins."""
         if self._decoder is None:
             from pocketsphinx import Decoder
 
@@ -115,9 +115,9 @@ def _final(text: str) -> stt.SpeechEvent:
 
 
 class ScriptedLLM(llm.LLM):
-    """Streams the scripted replies, one a turn, in turn.
+    """Streams the scripted replies in order, one per turn.
 
-    With a tool it says a preamble first and calls the tool; the reply follows the result.
+    With a tool, it first says a preamble and calls the tool; the reply follows the result.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -168,12 +168,12 @@ class _ScriptedStream(llm.LLMStream):
     def _reply(self) -> str:
         assert isinstance(self._llm, ScriptedLLM)
         settings = self._llm.settings
-        # By the user's turns, so that a generation thrown away does not shift the script.
+        # Counted by user turns, so that a discarded generation does not shift the script.
         asked = sum(1 for message in self._chat_ctx.messages() if message.role == "user")
         return settings.replies[(settings.first_turn + max(asked - 1, 0)) % len(settings.replies)]
 
     def _has_tool_result(self) -> bool:
-        """Whether the tool has been called since the user spoke last."""
+        """Whether the tool has been called since the user last spoke."""
         for item in reversed(self._chat_ctx.items):
             if item.type == "function_call_output":
                 return True
@@ -183,7 +183,7 @@ class _ScriptedStream(llm.LLMStream):
 
 
 class EspeakTTS(tts.TTS):
-    """espeak-ng, one process a sentence, its audio passed on as it comes."""
+    """espeak-ng, one process per sentence; its audio is passed on as it arrives."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(
@@ -240,7 +240,7 @@ class _EspeakStream(tts.ChunkedStream):
 
 
 def _kill(process: asyncio.subprocess.Process) -> None:
-    """Ends a process that may have ended by itself a moment ago."""
+    """Kills a process that may just have ended by itself."""
     try:
         process.kill()
     except ProcessLookupError:

@@ -1,4 +1,4 @@
-"""Tables of settings: what is taken, what is refused. Needs no package: `python -m unittest`."""
+"""Tables of settings: what is taken, what is refused. Needs no packages: `python -m unittest`."""
 
 import json
 import unittest
@@ -11,7 +11,7 @@ class FromEnv(unittest.TestCase):
         cases = [
             ("nothing set", {}, Settings()),
             ("empty is not set", {"PIPELINE_VOICE": ""}, Settings()),
-            ("others' variables", {"HOME": "/", "LLM_TTFT_MS": "1"}, Settings()),
+            ("unrelated variables", {"HOME": "/", "LLM_TTFT_MS": "1"}, Settings()),
             ("a number", {"PIPELINE_LLM_TTFT_MS": "0"}, Settings(llm_ttft_ms=0)),
             ("a flag", {"PIPELINE_PREEMPTIVE": "True"}, Settings(preemptive=True)),
             ("lines", {"PIPELINE_REPLIES": "One.\n\nTwo."}, Settings(replies=("One.", "Two."))),
@@ -56,7 +56,7 @@ class WithMetadata(unittest.TestCase):
                 Settings(voice="de", crash_turn=0, crash_after_ms=700),
             ),
             (
-                "a track published anew",
+                "a republished track",
                 '{"republish_after_turns": 1, "republish_before_reply": true}',
                 Settings(voice="de", republish_after_turns=1, republish_before_reply=True),
             ),
@@ -69,7 +69,7 @@ class WithMetadata(unittest.TestCase):
         cases = [
             ("not JSON", "{", "not JSON"),
             ("a list", "[]", "JSON object"),
-            ("nested too deep", "[" * 60_000, "not JSON"),
+            ("nested too deeply", "[" * 60_000, "not JSON"),
             ("unknown key", '{"tier": "gold"}', "metadata.tier: unknown"),
             ("too small", '{"vad_silence_ms": 49}', "from 50 to 5000"),
             ("too large", '{"llm_ttft_ms": 60001}', "from 0 to 60000"),

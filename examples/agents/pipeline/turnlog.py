@@ -2,7 +2,7 @@
 
 In: the session's `conversation_item_added` events. Out: lines on standard error and in
 the file named by PIPELINE_METRICS_FILE.
-Holds: every user turn gets exactly one line, also one that was never answered; a line
+Invariants: every user turn gets exactly one line, even if it was never answered; a line
 is one `write` to a file opened for appending, so calls never mix.
 """
 

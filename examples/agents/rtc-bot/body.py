@@ -18,7 +18,7 @@ from habits import Options, Publish, Side, Stereo
 from livekit import api, rtc
 
 EAR_RATE = 16_000
-# Room in a source's queue. The mouth keeps it nearly empty.
+# Capacity of a source's queue. The mouth keeps it nearly empty.
 QUEUE_MS = 200
 SUBSCRIPTION_S = 5.0
 STATE = "lk.agent.state"
@@ -27,7 +27,7 @@ Heard = Callable[[Samples, int], None]
 
 
 def token(options: Options, room: str, identity: str) -> str:
-    """An access token of the kind that was asked for."""
+    """An access token for the kind of participant that the options ask for."""
     grants = api.VideoGrants(room_join=True, room=room, can_update_own_metadata=True)
     made = api.AccessToken().with_identity(identity).with_name("rtc-bot").with_grants(grants)
     if options.state:
@@ -57,7 +57,7 @@ class Body:
         self.room.on("track_subscribed", self._on_track)
 
     async def join(self) -> None:
-        """Joins the room, and publishes what the habit has from the beginning."""
+        """Joins the room, and publishes the tracks that the habit has from the beginning."""
         await self.room.connect(
             os.environ["LIVEKIT_URL"], token(self._options, self._name, self.identity)
         )
@@ -103,7 +103,7 @@ class Body:
         self._write("published", track=self._sid)
 
     async def until_subscribed(self) -> None:
-        """Waits until somebody has subscribed to the voice track, some seconds at most.
+        """Waits until somebody has subscribed to the voice track, a few seconds at most.
 
         Words said before that are lost, so agents wait for it.
         """
@@ -115,7 +115,7 @@ class Body:
                 pass
 
     async def unpublish(self) -> None:
-        """Takes the voice track out of the room."""
+        """Unpublishes the voice track."""
         if self._voice_track is None:
             return
         self._voice_track, self.mouth = None, None
@@ -138,7 +138,7 @@ class Body:
             self._states.put_nowait(state)
 
     async def _send_states(self) -> None:
-        """Sends one state after the other, so that their order holds."""
+        """Sends the states one at a time, so that they arrive in order."""
         while True:
             state = await self._states.get()
             self._write("state", state=state)

@@ -2,7 +2,7 @@
 
 In: LIVEKIT_URL, LIVEKIT_API_KEY, LIVEKIT_API_SECRET; a habit and its settings (`--help`).
 Out: a participant in every room whose name has the prefix; a log of what it really did.
-Invariant: a habit that crashes its process runs every call in a process of its own.
+Invariant: with a habit that crashes its process, every call runs in its own process.
 """
 
 from __future__ import annotations
@@ -41,23 +41,23 @@ def parser() -> argparse.ArgumentParser:
     )
     add = made.add_argument
     add("--habit", dest="habit_name", choices=HABITS, default="normal", metavar="HABIT")
-    add("--kind", choices=("agent", "standard"), default="agent", help="of the participant")
-    add("--state", action="store_true", help="tell lk.agent.state, as livekit-agents does")
-    add("--prefix", default="loadgen", help="of the rooms to join")
+    add("--kind", choices=("agent", "standard"), default="agent", help="kind of participant")
+    add("--state", action="store_true", help="set lk.agent.state, as livekit-agents does")
+    add("--prefix", default="loadgen", help="name prefix of the rooms to join")
     add("--log", help="file to which the log is appended")
-    add("--silence-ms", type=milliseconds, default=400, help="that ends the caller's turn")
-    add("--answer-delay-ms", type=milliseconds, help="from that to the reply")
-    add("--pause-ms", type=milliseconds, help="between filler and answer")
-    add("--stop-ms", type=milliseconds, default=450, help="an interruption begins -> stop")
-    add("--answer-ms", type=milliseconds, default=310, help="that stop -> answer")
+    add("--silence-ms", type=milliseconds, default=400, help="silence that ends a caller's turn")
+    add("--answer-delay-ms", type=milliseconds, help="from that silence to the reply")
+    add("--pause-ms", type=milliseconds, help="pause between filler and answer")
+    add("--stop-ms", type=milliseconds, default=450, help="from an interruption to the stop")
+    add("--answer-ms", type=milliseconds, default=310, help="from that stop to the answer")
     add("--answer-from", choices=("silence", "caller-end"), default="silence",
         help="whether --answer-ms counts from the bot's silence or from the caller's end")
-    add("--at-turn", type=int, default=1, help="turn (from 0) of a crash, hand-over and such")
-    add("--after-ms", type=milliseconds, default=700, help="into that reply: crash or leave")
+    add("--at-turn", type=int, default=1, help="turn (from 0) of a crash, hand-over etc.")
+    add("--after-ms", type=milliseconds, default=700, help="crash or leave this far into its reply")
     add("--reply", help="a 16-bit WAV file to say instead of the habit's sentences")
-    add("--voice", default="en-us+f4", help="of espeak-ng")
-    add("--seed", type=int, default=0, help="of the pauses between sentences")
-    add("--room", help="serve this room alone, then end")
+    add("--voice", default="en-us+f4", help="voice of espeak-ng")
+    add("--seed", type=int, default=0, help="seed of the pauses between sentences")
+    add("--room", help="serve only this room, then end")
     return made
 
 
@@ -87,7 +87,7 @@ class Bot:
             while True:
                 try:
                     self._join(await server.room.list_rooms(api.ListRoomsRequest()))
-                except Exception as error:  # a server that restarts is waited for
+                except Exception as error:  # wait for a server that restarts
                     self._log.write("error", message=f"cannot list rooms: {error!r:.400}")
                 await asyncio.sleep(POLL_S)
 
@@ -106,7 +106,7 @@ class Bot:
             task = asyncio.ensure_future(call)
             self._calls.add(task)
             task.add_done_callback(self._calls.discard)
-        # A room that has gone may come again under the same name.
+        # A room that is gone may be created again under the same name.
         self._seen = names
 
     async def _serve_in_child(self, room: str) -> None:

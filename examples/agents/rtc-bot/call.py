@@ -20,10 +20,11 @@ from framelog import FrameLog, Samples
 from habits import Change, Ending, Options, Publish
 from livekit import rtc
 
-# As real agents: the state changes this long before and after the sound.
+# As with real agents, the state changes this long before and after the sound.
 STATE_LEAD_S = 0.03
 STATE_TAIL_S = 0.3
-# How long it thinks about its answer to an interruption; it listens until then.
+# How long the state is `thinking` before the answer to an interruption; until then it is
+# `listening`.
 THINKING_S = 0.15
 MUTE_S = 0.2
 REJOIN_S = 0.5
@@ -32,7 +33,7 @@ HANDOVER_S = 0.3
 
 @dataclass
 class Utterance:
-    """Something that the caller says. Instants are Unix seconds."""
+    """One utterance of the caller. Instants are Unix seconds."""
 
     turn: int
     began: float
@@ -48,7 +49,7 @@ class Clips:
 
 
 async def sleep_until(instant: float) -> None:
-    """Sleeps until a Unix instant, not at all if it is past."""
+    """Sleeps until a Unix instant; returns at once if it has passed."""
     await asyncio.sleep(max(0.0, instant - time.time()))
 
 
@@ -72,7 +73,7 @@ class Call:
         self._serving: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
-        """Joins, and stays until the caller has left or the bot has."""
+        """Joins, and stays until the caller or the bot has left."""
         await self._body.join()
         await self.over.wait()
         for task in self._serving:
@@ -119,7 +120,7 @@ class Call:
             self._write("error", message=repr(error)[:500])
 
     async def _serve(self, utterance: Utterance) -> None:
-        """Sees one utterance through, from its first word to the end of the reply to it."""
+        """Handles one utterance, from its first word to the end of the reply to it."""
         if self._habit.yields and self._replying.locked():
             begin = await self._yield_to(utterance)
         else:
@@ -138,7 +139,7 @@ class Call:
             await self._reply(utterance.turn)
 
     async def _yield_to(self, utterance: Utterance) -> float:
-        """Stops for an interruption. Returns when the answer to it is due."""
+        """Stops for an interruption. Returns the instant at which its answer is due."""
         await sleep_until(utterance.began + self._options.stop_ms / 1000)
         stopped = self._body.mouth.stop("interrupted") if self._body.mouth else None
         if stopped is None:
@@ -151,7 +152,7 @@ class Call:
         return due
 
     async def _reply(self, turn: int) -> None:
-        """Says what there is to say, with whatever happens before, within and after it."""
+        """Says the reply, with the habit's changes before, during and after it."""
         chosen = turn == self._options.at_turn
         if chosen or not self._habit.only_at_turn:
             await self._change(self._habit.before_reply)
@@ -168,7 +169,7 @@ class Call:
             await self._change(self._habit.after_reply)
 
     async def _say_everything(self, turn: int) -> bool:
-        """Filler and sentences. Returns false if the bot was stopped."""
+        """Says the filler and the sentences. Returns false if the bot was stopped."""
         if self._habit.filler_pause_ms is not None:
             pause = self._options.pause_ms
             pause = self._habit.filler_pause_ms if pause is None else pause

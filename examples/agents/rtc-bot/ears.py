@@ -1,4 +1,4 @@
-"""An energy voice detector: when the caller begins to speak and when it has ended.
+"""An energy voice detector: finds when the caller begins and stops speaking.
 
 In: the caller's audio in frames, with the instant at which each arrived. Out: calls of
 `on_begin` and `on_end`.
@@ -36,7 +36,7 @@ class Ears:
         self._announced = False
 
     def feed(self, pcm: Samples, rate: int, now: float) -> None:
-        """One frame, whose last sample arrived at `now`."""
+        """Takes one frame, whose last sample arrived at `now`."""
         if len(pcm) == 0:
             return
         duration = len(pcm) / rate

@@ -11,10 +11,10 @@ from enum import Enum
 
 
 class Side(Enum):
-    """A second track that sounds all the time."""
+    """A second track that plays all the time."""
 
     NONE = "none"
-    NOISE = "noise"  # as BackgroundAudioPlayer: named background_audio, source unknown
+    NOISE = "noise"  # like BackgroundAudioPlayer: named background_audio, source unknown
     MUSIC = "music"  # a second microphone track
 
 
@@ -80,15 +80,15 @@ class Habit:
     stereo: Stereo = Stereo.MONO
     side: Side = Side.NONE
     publish: Publish = Publish.JOINING
-    # Before and after every reply, or only that of the chosen turn.
+    # Before and after every reply, or only around that of the chosen turn.
     before_reply: Change = Change.NONE
     after_reply: Change = Change.NONE
     only_at_turn: bool = False
     ending: Ending = Ending.NONE
     sentences: tuple[str, ...] = SHORT
-    # Pause between two sentences, in milliseconds: one of this range, by the seed.
+    # Pause between two sentences, in milliseconds: drawn from this range by the seed.
     sentence_pause_ms: tuple[int, int] = (0, 0)
-    # Pause behind a filler that comes before the answer; no filler where it is None.
+    # Pause after a filler that comes before the answer; None: no filler.
     filler_pause_ms: int | None = None
     yields: bool = False
     answer_delay_ms: int = 0
@@ -103,10 +103,10 @@ HABITS: dict[str, Habit] = {
     "music-second-track": Habit("a second microphone track plays music", side=Side.MUSIC),
     "late": Habit("publishes with its first words", publish=Publish.FIRST_WORDS),
     "republish-between": Habit(
-        "publishes its track anew after every reply", after_reply=Change.REPUBLISH
+        "republishes its track after every reply", after_reply=Change.REPUBLISH
     ),
     "republish-before-reply": Habit(
-        "publishes its track anew, and replies at once", before_reply=Change.REPUBLISH
+        "republishes its track, and replies at once", before_reply=Change.REPUBLISH
     ),
     "unpublish-between": Habit(
         "has a track only while it speaks",
@@ -114,8 +114,8 @@ HABITS: dict[str, Habit] = {
         after_reply=Change.UNPUBLISH,
     ),
     "mute-between": Habit("mutes its track for 200 ms after a reply", after_reply=Change.MUTE),
-    "crash-mid-reply": Habit("is killed in a reply", ending=Ending.CRASH, sentences=LONG),
-    "leave-mid-reply": Habit("leaves in a reply", ending=Ending.LEAVE, sentences=LONG),
+    "crash-mid-reply": Habit("is killed during a reply", ending=Ending.CRASH, sentences=LONG),
+    "leave-mid-reply": Habit("leaves during a reply", ending=Ending.LEAVE, sentences=LONG),
     "rejoin": Habit(
         "leaves, comes back half a second later, replies",
         before_reply=Change.REJOIN,

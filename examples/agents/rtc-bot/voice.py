@@ -3,7 +3,7 @@
 In: sentences for espeak-ng or a WAV file; a track's audio source. Out: 48 kHz mono PCM;
 frames of 10 ms handed to the source.
 Invariant: the source's queue never holds more than `LEAD_S`, so a stop is exact and the
-log's stamps are those at which the sound leaves.
+log's stamps are the instants at which the sound leaves.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def _decoded(data: bytes) -> Samples:
         rate, channels = file.getframerate(), file.getnchannels()
         if file.getsampwidth() != 2:
             raise wave.Error("not 16-bit PCM")
-        # espeak-ng cannot know the length when it writes the header, so ask for a bound.
+        # espeak-ng does not know the length when it writes the header, so limit the read.
         pcm = np.frombuffer(file.readframes(rate * MAX_CLIP_S), dtype=np.int16)
     return resampled(pcm[: len(pcm) // channels * channels : channels], rate)
 
@@ -100,7 +100,7 @@ def noise(seed: int) -> Samples:
 
 
 def interleaved(pcm: Samples, stereo: Stereo) -> Samples:
-    """Mono audio as the samples of a track."""
+    """Mono audio as the interleaved samples of a track."""
     if stereo is Stereo.MONO:
         return pcm
     left = np.zeros_like(pcm) if stereo is Stereo.RIGHT else pcm
@@ -137,7 +137,7 @@ class Mouth:
         return True
 
     def stop(self, why: str) -> float | None:
-        """Falls silent at once. Returns when, or None if nothing was being said."""
+        """Falls silent at once. Returns the instant, or None if nothing was being said."""
         if not self._speech.open:
             return None
         self._stopped = True
@@ -150,13 +150,13 @@ class Mouth:
     async def _push(self, frame: Samples) -> None:
         data = interleaved(frame, self._stereo)
         channels = len(data) // len(frame)
-        # Stamped before the call: it returns later than the source took the frame.
+        # Stamped before the call, which returns some time after the source took the frame.
         self._speech.push(frame, RATE)
         await self._source.capture_frame(rtc.AudioFrame(data.tobytes(), RATE, channels, FRAME))
 
 
 async def play_forever(source: rtc.AudioSource, pcm: Samples) -> None:
-    """Repeats `pcm` until it is cancelled; the source's queue sets the pace."""
+    """Repeats `pcm` until cancelled; the source's queue sets the pace."""
     usable = len(pcm) // FRAME * FRAME
     while True:
         for start in range(0, usable, FRAME):
