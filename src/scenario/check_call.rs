@@ -134,7 +134,7 @@ impl Checker<'_> {
         );
         if expect.asks_for_stop() && silent {
             let message = format!(
-                "`expect: {}` wants an agent that speaks, and after `{}` it is silent",
+                "`expect: {}` needs an agent that is speaking, but after `{}` it is silent",
                 expect.name(),
                 anchor.name()
             );
@@ -246,7 +246,7 @@ impl Checker<'_> {
                 let max = self.duration(Some(max), &at_max, zero, Zero::Fine);
                 if min > max {
                     let message = "`min` of the delay is longer than its `max`";
-                    self.problem(&at_min, Code::Contradiction, message, "exchange the two");
+                    self.problem(&at_min, Code::Contradiction, message, "swap the two");
                     return Delay::fixed(min);
                 }
                 Delay { min, max }

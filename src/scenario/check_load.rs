@@ -58,7 +58,7 @@ impl Checker<'_> {
         text?;
         if file.calls.is_some() {
             let message = format!("`calls` and `{key}` both say when the load ends");
-            let hint = "keep one; with a time, `concurrency` says how many call at once";
+            let hint = "keep one; with a time, `concurrency` sets how many calls run at once";
             self.problem_at_key("/load/calls", Code::Contradiction, message, hint);
         }
         Some(until)
@@ -68,7 +68,7 @@ impl Checker<'_> {
         if let Some(until) = until {
             if ramp > until && !until.is_zero() {
                 let message = "`ramp` is longer than `duration`";
-                let hint = "shorten it: not all of `concurrency` would ever call";
+                let hint = "shorten it: `concurrency` would never be reached";
                 self.problem("/load/ramp", Code::Contradiction, message, hint);
             }
             return Load {
@@ -118,8 +118,8 @@ impl Checker<'_> {
         let base = self.need(file.base, "/load/spike/base").unwrap_or(1);
         let peak = self.need(file.peak, "/load/spike/peak").unwrap_or(base + 1);
         if peak <= base {
-            let message = format!("a spike from {base} to {peak} calls is none");
-            let hint = "`peak` is above `base`";
+            let message = format!("going from {base} to {peak} calls is not a spike");
+            let hint = "`peak` must be above `base`";
             self.problem("/load/spike/peak", Code::Contradiction, message, hint);
         }
         let hold_at =
@@ -141,7 +141,7 @@ impl Checker<'_> {
             ("soak", file.soak.is_some()),
         ];
         for (key, _) in given.into_iter().filter(|(_, given)| *given) {
-            let message = format!("`{shape}` says how many call at once and for how long");
+            let message = format!("`{shape}` sets how many calls run at once and for how long");
             let at = format!("/load/{key}");
             self.problem_at_key(&at, Code::Contradiction, message, "leave this out");
         }
@@ -149,7 +149,7 @@ impl Checker<'_> {
         let most = stages.iter().map(|s| s.target).max().unwrap_or(0);
         if most == 0 || total.is_zero() {
             let at = format!("/load/{shape}");
-            let message = "nobody would call: all targets are 0, or no time passes";
+            let message = "no call would start: all targets are 0, or no time passes";
             let hint = "as in `stages: [{duration: 1m, target: 20}, {duration: 5m, target: 20}]`";
             self.problem(&at, Code::Contradiction, message, hint);
         }
@@ -167,8 +167,8 @@ impl Checker<'_> {
             ("ramp", file.ramp.is_some()),
         ] {
             if given {
-                let message = "calls of an open load arrive by themselves";
-                let hint = "leave it out; `arrival.max_concurrent` bounds how many are at once";
+                let message = "in an open load, calls arrive whether or not others have ended";
+                let hint = "leave it out; `arrival.max_concurrent` limits the calls at once";
                 let at = format!("/load/{key}");
                 self.problem_at_key(&at, Code::Contradiction, message, hint);
             }
@@ -176,14 +176,14 @@ impl Checker<'_> {
         let rate = self.need(arrival.rate, "/load/arrival/rate").unwrap_or(1.0);
         let rate_fits = rate.is_finite() && rate > 0.0 && rate <= 1000.0;
         if !rate_fits {
-            let message = format!("a rate of {rate} calls a second cannot be kept");
+            let message = format!("a rate of {rate} calls a second is out of range");
             let hint = "above 0 and at most 1000, as in `rate: 2.5`";
             self.problem("/load/arrival/rate", Code::BadValue, message, hint);
         }
         let extent = match (file.calls, until) {
             (_, Some(until)) => {
                 if rate_fits && until.as_secs_f64() * rate > MOST_CALLS {
-                    let message = "these are more than 100000 calls";
+                    let message = "this is more than 100000 calls";
                     let hint = "lower `rate`, or shorten the time";
                     self.problem("/load/arrival/rate", Code::Contradiction, message, hint);
                 }
@@ -191,8 +191,8 @@ impl Checker<'_> {
             }
             (Some(calls), None) => Extent::Calls(calls),
             (None, None) => {
-                let message = "when does it end?";
-                let hint = "say `duration: 10m` or `calls: 100` beside `arrival`";
+                let message = "the load has no end";
+                let hint = "add `duration: 10m` or `calls: 100` next to `arrival`";
                 self.problem("/load/arrival", Code::Contradiction, message, hint);
                 Extent::Calls(1)
             }

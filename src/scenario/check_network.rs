@@ -22,8 +22,8 @@ impl Checker<'_> {
         }
         if let Some(burst) = file.burst {
             if text.is_none() && !self.is_unset("/network/loss") {
-                let message = "`burst` says how packets are lost, and none are";
-                let hint = "set `loss` beside it, or leave it out";
+                let message = "`burst` sets how packets are lost, but none are";
+                let hint = "set `loss` too, or leave it out";
                 self.problem_at_key("/network/burst", Code::Contradiction, message, hint);
                 return None;
             }
@@ -31,7 +31,7 @@ impl Checker<'_> {
             let most = burst / (burst + 1.0);
             if loss > most {
                 let message = format!(
-                    "bursts of {burst} packets cannot lose {}: at least one comes through between two",
+                    "bursts of {burst} packets cannot lose {}: at least one gets through in between",
                     text.unwrap_or_default(),
                 );
                 let hint = format!("lose at most {:.1}%, or leave out `burst`", most * 100.0);

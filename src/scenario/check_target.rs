@@ -32,7 +32,7 @@ impl Checker<'_> {
             TargetKind::Livekit => {
                 if file.agent.is_some() {
                     let message =
-                        "`target.agent` sets up the embedded agent, and `kind` is `livekit`";
+                        "`target.agent` sets up the embedded agent, but `kind` is `livekit`";
                     let hint = "leave it out, or set `kind: embedded`";
                     self.problem_at_key("/target/agent", Code::Contradiction, message, hint);
                 }
@@ -107,7 +107,7 @@ impl Checker<'_> {
         let reply = self.sound(file.reply.as_deref(), &join(at, "reply"));
         let reply = reply.unwrap_or_else(|| base.reply.clone());
         if file.reply_length.is_some() && reply != Sound::Tone {
-            let message = "`reply_length` is the length of a tone, and `reply` is a sound file";
+            let message = "`reply_length` is the length of a tone, but `reply` is a sound file";
             self.problem_at_key(&at_length, Code::Contradiction, message, "leave it out");
         }
         let greeting = self.sound(file.greeting.as_deref(), &join(at, "greeting"));

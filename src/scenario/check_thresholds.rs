@@ -44,7 +44,7 @@ impl Checker<'_> {
             let unmeasured = subject.metric.name() == "greeting"
                 && around.greeting.is_some_and(|p| p != GreetingPolicy::Expect);
             if expressions.is_some() && unmeasured {
-                let message = "greetings are measured with `call.greeting: expect` only";
+                let message = "greetings are measured only with `call.greeting: expect`";
                 let hint = "set it, or leave this threshold out";
                 self.problem_at_key(&pointer, Code::Contradiction, message, hint);
             }
@@ -101,13 +101,13 @@ impl Checker<'_> {
         );
         let abort = more.abort_on_fail.unwrap_or(false);
         if more.delay.is_some() && !abort {
-            let message = "`delay` is for `abort_on_fail: true`";
+            let message = "`delay` needs `abort_on_fail: true`";
             let at = join(pointer, "delay");
             self.problem_at_key(
                 &at,
                 Code::Contradiction,
                 message,
-                "leave it out, or set that",
+                "leave it out, or set `abort_on_fail: true`",
             );
         }
         if abort && threshold.aggregate == Aggregate::Avg {

@@ -34,7 +34,7 @@ impl Checker<'_> {
             };
         };
         if self.places.origin("/matrix").is_some() {
-            let message = "`variants` and `matrix` cannot stand together";
+            let message = "`variants` and `matrix` cannot be used together";
             let hint = "leave one of them out";
             self.problem_at_key("/matrix", Code::Contradiction, message, hint);
         }
@@ -52,7 +52,7 @@ impl Checker<'_> {
                 continue;
             };
             if !names.insert(name.clone()) {
-                let message = format!("there are two variants `{name}`");
+                let message = format!("two variants are named `{name}`");
                 self.problem(&at_name, Code::Contradiction, message, "rename one of them");
             }
             variants.push(Variant { name, ..variant });
@@ -120,8 +120,8 @@ impl Checker<'_> {
             // If `url` is only absent because its variable is unset, the keys are valid.
             let unset = self.is_unset(&join(at, "url"));
             for (key, _) in keys.iter().filter(|(_, given)| *given && !unset) {
-                let message = format!("`{key}` of a variant goes with its own `url`");
-                let hint = "set `url` beside it, or leave it out for the target's";
+                let message = format!("`{key}` of a variant needs its own `url`");
+                let hint = "set `url` too, or leave it out to use the target's";
                 self.problem_at_key(&join(at, key), Code::Contradiction, message, hint);
             }
             return None;
@@ -139,7 +139,7 @@ impl Checker<'_> {
             None => return,
             Some(TargetKind::Livekit) => (
                 vec![("agent", file.agent.is_some())],
-                "is for an embedded agent, and `target.kind` is `livekit`",
+                "is for an embedded agent, but `target.kind` is `livekit`",
                 "leave it out, or set `kind: embedded`",
             ),
             Some(TargetKind::Embedded) => (
@@ -152,8 +152,8 @@ impl Checker<'_> {
                     ("api_key", file.api_key.is_some()),
                     ("api_secret", file.api_secret.is_some()),
                 ],
-                "is for LiveKit rooms, and `target.kind` is `embedded`",
-                "variants of an embedded target differ in `agent`, as `agent: {delay: 600ms}`",
+                "is for LiveKit rooms, but `target.kind` is `embedded`",
+                "variants of an embedded target differ in `agent`, such as `agent: {delay: 600ms}`",
             ),
         };
         for (key, _) in given.into_iter().filter(|(_, given)| *given) {

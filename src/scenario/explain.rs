@@ -86,8 +86,8 @@ fn unknown_key(error: &ValidationError<'_>, key: &str) -> Explained {
         && error.instance().get(key).is_some_and(Value::is_null);
     let hint = match key {
         _ if separated => {
-            "a comma begins the next key: numbers have no thousands separator, and a \
-                           point before their fraction"
+            "a comma begins the next key: write numbers without a thousands separator, and \
+                           with a decimal point"
                 .to_owned()
         }
         "<<" => "YAML merge keys are not supported; write the keys out".to_owned(),
@@ -147,7 +147,7 @@ fn value_problem(
             "`{name}` must not be longer than {limit} characters"
         )),
         ValidationErrorKind::MaxItems { limit } => {
-            bad(format!("`{name}` must not hold more than {limit}"))
+            bad(format!("`{name}` must not have more than {limit} entries"))
         }
         // The schema uses no other keyword; if one is added, the validator's own message must do.
         _ => bad(format!("`{name}`: {}", error.masked())),
@@ -167,7 +167,7 @@ fn wrong_type(
     };
     let must_be = match (form, wanted) {
         (Form::Duration | Form::Delay, _) => "a duration",
-        (Form::Percent, _) => "a share in percent",
+        (Form::Percent, _) => "a percentage",
         (Form::Plain, Some(wanted)) => type_name(wanted),
         (Form::Plain, None) => "of another type",
     };

@@ -39,7 +39,7 @@ impl Checker<'_> {
             let lengths: Vec<String> = axes.iter().map(|a| a.values.len().to_string()).collect();
             let lengths = lengths.join(" × ");
             let message = format!("{lengths} combinations are more than {MAX_VARIANTS} variants");
-            let hint = "compare fewer at once; `variants` lists only those that are wanted";
+            let hint = "compare fewer at once; list only the ones you want in `variants`";
             self.problem_at_key("/matrix", Code::BadValue, message, hint);
         }
         if file.is_none() || self.problems.len() > before {
@@ -119,11 +119,11 @@ impl Checker<'_> {
             if !is_fit(&name) {
                 let message = format!("`{}` cannot be part of a variant's name", clip(&name));
                 let hint = "letters, digits, `.`, `_` and `-`, at most 64, a letter or digit first; \
-                            others get a name: `{fast: openai/gpt-4o-mini}`";
+                            give other values a name: `{fast: openai/gpt-4o-mini}`";
                 self.problem(&at, Code::BadValue, message, hint);
             } else if !names.insert(name.clone()) {
-                let message = format!("`{name}` stands twice");
-                self.problem(&at, Code::Contradiction, message, "take one of them out");
+                let message = format!("`{name}` is listed twice");
+                self.problem(&at, Code::Contradiction, message, "remove one of them");
             }
             values.push((name, value));
         }
@@ -138,9 +138,9 @@ impl Checker<'_> {
         let places = self.places;
         for (pointer, text) in places.all_matrix() {
             if !is_template(pointer) {
-                let message = "`${matrix.…}` is not understood here";
-                let hint = "it can be in `target`: in `agent_name`, `metadata`, `room_metadata`, `attributes` and \
-                            `agent.delay`";
+                let message = "`${matrix.…}` is not supported here";
+                let hint = "it is supported in `target`: in `agent_name`, `metadata`, \
+                            `room_metadata`, `attributes` and `agent.delay`";
                 self.problem(pointer, Code::BadValue, message, hint);
                 continue;
             }
@@ -163,8 +163,8 @@ impl Checker<'_> {
             return;
         }
         for name in unused {
-            let message = format!("nothing refers to `{name}`: its variants would be the same");
-            let hint = format!("write `${{matrix.{name}}}` in `target`, or take the list out");
+            let message = format!("nothing refers to `{name}`: its variants would be identical");
+            let hint = format!("write `${{matrix.{name}}}` in `target`, or remove the list");
             self.problem_at_key(&join("/matrix", name), Code::Contradiction, message, hint);
         }
     }

@@ -6,8 +6,8 @@ use crate::vocab::Metric;
 /// Metric names of earlier releases, each with a hint at what replaces it.
 const FORMER: [(&str, &str); 1] = [(
     "agent_join",
-    "it was split: `agent_audible` is what it was (the agent's audio is there), \
-     `agent_present` comes before (the agent is in the room)",
+    "it was split: `agent_audible` measures the same as before (the agent's audio is there), \
+     `agent_present` measures the step before (the agent is in the room)",
 )];
 
 /// An example of an expression for a metric.

@@ -43,10 +43,10 @@ pub(crate) struct Overrides {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum OverrideError {
     /// A setting of LiveKit rooms for an embedded target.
-    #[error("`{flag}` is for LiveKit rooms, and the target of this scenario is embedded")]
+    #[error("`{flag}` is for LiveKit rooms, but the target of this scenario is embedded")]
     Embedded { flag: &'static str },
     /// The flag would set one value for all variants, which differ in it.
-    #[error("`{flag}` would make variants the same that differ in it")]
+    #[error("`{flag}` would give the same value to variants that differ in it")]
     Variants {
         /// The flag; for an attribute, with its name.
         flag: String,
@@ -77,7 +77,7 @@ pub(crate) enum OverrideError {
         shape: &'static str,
     },
     /// A threshold on an unknown variant.
-    #[error("`--threshold {subject}`: there is no variant `{name}`; there is {known}")]
+    #[error("`--threshold {subject}`: there is no variant `{name}`; the variants are {known}")]
     Variant {
         /// What the threshold is about.
         subject: String,
@@ -104,8 +104,8 @@ impl OverrideError {
             Self::Shape { .. } => "leave it out, or change the scenario's `load`",
             Self::Variant { .. } => "name one of them, or leave the filter out for all",
             Self::Greeting => "set `call.greeting: expect` in the scenario",
-            Self::Concurrency { .. } => "raise `--rooms` with it",
-            Self::Ramp => "lengthen it: not all of `concurrency` would ever call",
+            Self::Concurrency { .. } => "raise `--rooms` too",
+            Self::Ramp => "lengthen it: `concurrency` would never be reached",
         }
     }
 }

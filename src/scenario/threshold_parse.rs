@@ -101,7 +101,7 @@ pub(super) fn parse_subject(text: &str, variants: &[&str]) -> Result<Subject, Th
     match reader.rest() {
         "" => Ok(subject),
         _ => Err(reader.wrong(
-            "nothing can stand behind the metric",
+            "nothing may follow the metric",
             "write it like `ttfa` or `ttfa{variant:fast}`",
         )),
     }
@@ -218,10 +218,10 @@ impl<'a> Reader<'a> {
             return Err(self.wrong_at(at, message, like));
         }
         if subject.variant.is_some() {
-            return Err(self.wrong_at(at, "a call has one variant only", "leave one of them out"));
+            return Err(self.wrong_at(at, "a call has only one variant", "leave one of them out"));
         }
         if !self.takes(':') {
-            return Err(self.wrong("a `:` is missing behind `variant`", like));
+            return Err(self.wrong("a `:` is missing after `variant`", like));
         }
         let (at, value) = self.word(|c| !",{}".contains(c) && !c.is_whitespace());
         if value.is_empty() {
@@ -269,22 +269,23 @@ impl<'a> Reader<'a> {
             "rate" => Aggregate::Rate,
             "p" => self.percentile()?,
             "" => {
-                return Err(self.wrong(format!("what is to be taken of `{name}`?"), like));
+                return Err(self.wrong(format!("the aggregate of `{name}` is missing"), like));
             }
             _ => {
                 let hint = match known_as(word) {
                     Some(meant) => format!("write `{meant}`"),
-                    None => "there is `p(95)`, `avg`, `min`, `max`, `med`; shares have `rate`"
-                        .to_owned(),
+                    None => {
+                        "use `p(95)`, `avg`, `min`, `max` or `med`; shares have `rate`".to_owned()
+                    }
                 };
                 let word = clip(word);
-                let message = format!("`{word}` is nothing that can be taken of `{name}`");
+                let message = format!("`{word}` is not an aggregate of `{name}`");
                 return Err(self.wrong_at(at, message, hint));
             }
         };
         match (metric.is_share(), aggregate == Aggregate::Rate) {
             (true, false) => {
-                let message = format!("`{name}` is a share of turns and has `rate` only");
+                let message = format!("`{name}` is a share of turns and has only `rate`");
                 Err(self.wrong_at(at, message, like))
             }
             (false, true) => {
@@ -297,9 +298,9 @@ impl<'a> Reader<'a> {
 
     /// Parses what follows `p`.
     fn percentile(&mut self) -> Result<Aggregate, ThresholdError> {
-        let hint = "percentiles are from 0.001 to 99.999, as `p(95)`; and there is `p(100)`";
+        let hint = "percentiles are from 0.001 to 99.999, such as `p(95)`, and `p(100)`";
         if !self.takes('(') {
-            return Err(self.wrong("a `(` is missing behind `p`", hint));
+            return Err(self.wrong("a `(` is missing after `p`", hint));
         }
         let (at, text) = self.word(|c| !"()<>=".contains(c) && !c.is_whitespace());
         let number = match plain_number(text) {
@@ -338,13 +339,13 @@ impl<'a> Reader<'a> {
                     _ => None,
                 };
                 return Err(match (first, meant) {
-                    ('=', None) => self.wrong("equality cannot be asked for", hint),
-                    (_, meant) => self.wrong("a comparison must stand here", meant.unwrap_or(hint)),
+                    ('=', None) => self.wrong("equality is not supported", hint),
+                    (_, meant) => self.wrong("expected a comparison here", meant.unwrap_or(hint)),
                 });
             }
             None => {
                 let like = format!("write it like {}", metric::example(metric));
-                return Err(self.wrong("it compares nothing", like));
+                return Err(self.wrong("the comparison is missing", like));
             }
         };
         self.at = at + 1;
@@ -384,7 +385,7 @@ impl<'a> Reader<'a> {
             _ => {
                 let message = match text {
                     "" => "a share is missing".to_owned(),
-                    text => format!("`{}` is no share of turns", clip(text)),
+                    text => format!("`{}` is not a share of turns", clip(text)),
                 };
                 Err(self.wrong(message, share_hint(text)))
             }

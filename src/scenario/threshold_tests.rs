@@ -160,7 +160,7 @@ fn a_subject_must_name_an_existing_variant() {
         ),
         (
             "ttfa{variant:fast} x",
-            "nothing can stand behind the metric",
+            "nothing may follow the metric",
             "write it like `ttfa` or `ttfa{variant:fast}`",
             19,
         ),

@@ -22,15 +22,15 @@ pub(super) enum Substituted {
 /// A reference that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum VariableError {
-    #[error("`${{` without its `}}`")]
+    #[error("`${{` without a closing `}}`")]
     Unclosed,
-    #[error("`${{{0}}}` is no reference to a variable")]
+    #[error("`${{{0}}}` is not a reference to a variable")]
     Malformed(String),
 }
 
 impl VariableError {
     pub(super) fn hint(&self) -> &'static str {
-        "write `${NAME}`, `${NAME:-default}` or `${matrix.NAME}`, and `$${` for a `${` that is meant as such"
+        "write `${NAME}`, `${NAME:-default}` or `${matrix.NAME}`, and `$${` for a literal `${`"
     }
 }
 
@@ -183,10 +183,13 @@ mod tests {
 
     #[test]
     fn malformed_references_have_messages() {
-        assert_eq!(VariableError::Unclosed.to_string(), "`${` without its `}`");
+        assert_eq!(
+            VariableError::Unclosed.to_string(),
+            "`${` without a closing `}`"
+        );
         assert_eq!(
             VariableError::Malformed("1A".to_owned()).to_string(),
-            "`${1A}` is no reference to a variable"
+            "`${1A}` is not a reference to a variable"
         );
     }
 }

@@ -135,7 +135,7 @@ impl<'a> Builder<'a> {
                 Some(node) => return self.add(node),
                 None => {
                     let hint = "write the value out";
-                    self.problem(at, Code::Syntax, "an alias to a value that holds it", hint);
+                    self.problem(at, Code::Syntax, "an alias to a value containing it", hint);
                     return Err(Stop);
                 }
             },
@@ -194,7 +194,7 @@ impl<'a> Builder<'a> {
             self.problem(
                 at,
                 Code::Syntax,
-                format!("tag `{tag}` is not understood"),
+                format!("tag `{tag}` is not supported"),
                 "leave it out",
             );
         }
@@ -317,7 +317,7 @@ impl<'a> Builder<'a> {
                 at,
             });
             if let Some(first) = first {
-                let message = format!("key {} stands here twice", quoted([name.as_str()]));
+                let message = format!("key {} appears twice", quoted([name.as_str()]));
                 let hint = format!("it is already on line {}; keep one of them", first.line);
                 self.problem(at, Code::DuplicateKey, message, &hint);
             }
@@ -383,7 +383,7 @@ fn syntax_hint(info: &str) -> &'static str {
     let hints = [
         (
             "unprintable",
-            "a control character stands here: take it out, and save the file as UTF-8",
+            "there is a control character here: remove it, and save the file as UTF-8",
         ),
         (
             "escape c",

@@ -50,18 +50,15 @@ fn documents_that_are_not_one_plain_mapping_are_refused() {
         ),
         (
             "a: 1\na: 2\nb: 1\nb: 2\n",
-            vec![
-                "2:1 key `a` stands here twice",
-                "4:1 key `b` stands here twice",
-            ],
+            vec!["2:1 key `a` appears twice", "4:1 key `b` appears twice"],
         ),
         ("{a: 1}: 2\n", vec!["1:1 a key must be plain text"]),
-        ("a: !mine 1\n", vec!["1:4 tag `!mine` is not understood"]),
+        ("a: !mine 1\n", vec!["1:4 tag `!mine` is not supported"]),
         ("a: !!int x\n", vec!["1:4 `x` does not fit its tag"]),
-        ("a: ${\n", vec!["1:4 `${` without its `}`"]),
+        ("a: ${\n", vec!["1:4 `${` without a closing `}`"]),
         (
             "a: &x [*x]\n",
-            vec!["1:8 an alias to a value that holds it"],
+            vec!["1:8 an alias to a value containing it"],
         ),
     ];
     for (text, expected) in cases {

@@ -184,7 +184,7 @@ fn flags_that_cannot_apply_are_errors() {
                 agent_name: Some("x".to_owned()),
                 ..none()
             },
-            "`--agent-name` is for LiveKit rooms, and the target of this scenario is embedded",
+            "`--agent-name` is for LiveKit rooms, but the target of this scenario is embedded",
         ),
     ];
     let attribute = |key: &str| Overrides {
@@ -199,22 +199,22 @@ fn flags_that_cannot_apply_are_errors() {
         (
             "[{name: a, agent_name: one}, {name: b, agent_name: two}]",
             agent(),
-            "`--agent-name` would make variants the same that differ in it",
+            "`--agent-name` would give the same value to variants that differ in it",
         ),
         (
             "[{name: a, agent_name: one}, {name: b}]",
             agent(),
-            "`--agent-name` would make variants the same that differ in it",
+            "`--agent-name` would give the same value to variants that differ in it",
         ),
         (
             "[{name: a, attributes: {llm: x}}, {name: b, attributes: {llm: y}}]",
             attribute("llm"),
-            "`--attribute llm` would make variants the same that differ in it",
+            "`--attribute llm` would give the same value to variants that differ in it",
         ),
         (
             "[{name: a}, {name: b, attributes: {llm: x}}]",
             attribute("llm"),
-            "`--attribute llm` would make variants the same that differ in it",
+            "`--attribute llm` would give the same value to variants that differ in it",
         ),
     ];
     let differ = differ.map(|(variants, overrides, message)| {
