@@ -9,14 +9,14 @@ use serde::Deserialize;
 /// Default number of turns of each kind.
 const USUAL: u32 = 10;
 
-/// Which turns' audio is kept, to be heard.
+/// Which turns' audio to keep, so that it can be listened to.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct EvidenceFile {
-    /// So many of the replied turns with the longest time to first audio. Default: 10.
+    /// Number of replied turns, those with the longest time to first audio. Default: 10.
     #[schemars(range(max = 100))]
     pub(super) slowest: Option<u32>,
-    /// So many of the missed, early and failed turns, the first calls' first. Default: 10.
+    /// Number of missed, early and failed turns, those of the first calls first. Default: 10.
     #[schemars(range(max = 100))]
     pub(super) failed: Option<u32>,
     /// Every other turn too, as long as there is room. Default: false.

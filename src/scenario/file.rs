@@ -66,10 +66,10 @@ pub(super) struct ScenarioFile {
     /// Version of this format; 1.
     #[schemars(required, range(min = 1, max = 1))]
     pub(super) version: Option<u8>,
-    /// Name in reports and folder names. Default: the file's name without its ending.
+    /// Name in reports and folder names. Default: the file's name without its extension.
     #[schemars(regex(pattern = NAME_PATTERN))]
     pub(super) name: Option<String>,
-    /// Everything random comes from it: the same seed gives the same plan. Default: 0.
+    /// Seed of everything random: the same seed gives the same plan. Default: 0.
     pub(super) seed: Option<u64>,
     /// Which agent is called, and how.
     #[schemars(required)]
@@ -84,23 +84,22 @@ pub(super) struct ScenarioFile {
     pub(super) load: Option<LoadFile>,
     /// Calls before the measured ones; they are not counted. Default: none.
     pub(super) warmup: Option<WarmupFile>,
-    /// What happens to packets on the way. Default: nothing is done to them.
+    /// Packet loss on the way from the agent to the callers. Default: none.
     pub(super) network: Option<NetworkFile>,
-    /// Calls to a reference agent of loadgen's own, one for a hundred, that show how far the
-    /// figures are off: `auto`, for an embedded target and private hosts; `on`; `off`.
-    /// Default: auto.
+    /// Calls to loadgen's own reference agent, one per hundred calls, that show how far the figures
+    /// are off: `auto`, for an embedded target and private hosts; `on`; `off`. Default: auto.
     pub(super) sentinels: Option<SentinelsText>,
-    /// Keep the audio of some turns, so that anyone can hear what was measured. Default: of none.
+    /// Keep the audio of some turns, so that anyone can hear what was measured. Default: none.
     pub(super) evidence: Option<EvidenceFile>,
     /// What must hold for the run to pass, by metric.
     pub(super) thresholds: Option<ThresholdsFile>,
-    /// How well the generator must keep up for its figures to be trusted. Default: as below.
+    /// How well the generator must keep up for reliable figures. Default: that of each bound.
     pub(super) health: Option<HealthFile>,
-    /// Configurations of the agent to compare under the same load. Default: one, as `target` says.
+    /// Configurations of the agent to compare under the same load. Default: one, from `target`.
     #[schemars(length(min = 1, max = 100))]
     pub(super) variants: Option<Vec<Option<VariantFile>>>,
-    /// Variants by lists of values: each combination is one, and `${matrix.NAME}` in `target` is
-    /// its value. Not together with `variants`.
+    /// Variants from lists of values: each combination is one variant, and `${matrix.NAME}` in
+    /// `target` stands for its value. Not together with `variants`.
     #[schemars(length(min = 1, max = 8), extend("minProperties" = 1))]
     pub(super) matrix: Option<MatrixFile>,
 }
@@ -122,7 +121,7 @@ pub(super) struct TargetFile {
     /// `livekit`: rooms of a LiveKit server; `embedded`: the reference agent, started by loadgen.
     #[schemars(required)]
     pub(super) kind: Option<TargetKind>,
-    /// Address of the LiveKit server, as `wss://host`. Default: LIVEKIT_URL.
+    /// Address of the LiveKit server, such as `wss://host`. Default: LIVEKIT_URL.
     pub(super) url: Option<String>,
     /// API key of the LiveKit server. Default: LIVEKIT_API_KEY.
     pub(super) api_key: Option<String>,
@@ -131,7 +130,7 @@ pub(super) struct TargetFile {
     /// Agent to dispatch to every room. Default: the server's automatic dispatch.
     #[schemars(length(min = 1))]
     pub(super) agent_name: Option<String>,
-    /// Beginning of room names. Default: loadgen.
+    /// Prefix of room names. Default: loadgen.
     #[schemars(regex(pattern = NAME_PATTERN))]
     pub(super) room_prefix: Option<String>,
     /// Metadata of the dispatch, as the agent receives it.
@@ -163,7 +162,7 @@ pub(super) struct AgentFile {
     /// What it says first: `tone` or a sound file. Default: nothing.
     #[schemars(length(min = 1))]
     pub(super) greeting: Option<String>,
-    /// Calls at once that it carries: past that every delay doubles. Default: any number.
+    /// Concurrent calls that it sustains; beyond that every delay doubles. Default: any number.
     #[schemars(range(min = 1, max = 100_000))]
     pub(super) capacity: Option<u32>,
 }
@@ -172,15 +171,15 @@ pub(super) struct AgentFile {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct UtteranceFile {
-    /// Sound file, from the folder of the scenario.
+    /// Sound file, relative to the folder of the scenario.
     #[schemars(required, length(min = 1))]
     pub(super) file: Option<String>,
     /// The words, for reports.
     pub(super) text: Option<String>,
     /// Where speech ends in the file. Default: by level (ITU-T P.56).
     pub(super) speech_end: Option<DurationText>,
-    /// The channel to say. Default: the mean of all channels; of two that cancel each other out
-    /// the louder one, of two voices the left one, with a warning.
+    /// The channel to play. Default: the mean of all channels; if two cancel each other out, the
+    /// louder one; if they are two voices, the left one, with a warning.
     pub(super) channel: Option<Channel>,
 }
 
@@ -195,22 +194,23 @@ pub(super) struct CallFile {
     /// How long to wait for the agent's audio. Default: 30s.
     pub(super) agent_timeout: Option<DurationText>,
     /// Name (or server-given id) of the agent's audio track. Default: its microphone tracks;
-    /// where it has none, those of unknown source; never `background_audio`.
+    /// if it has none, those of unknown source; never `background_audio`.
     #[schemars(length(min = 1, max = 256))]
     pub(super) agent_track: Option<String>,
-    /// Identity of the agent's participant. Default: participants of kind AGENT; where there are
+    /// Identity of the agent's participant. Default: participants of kind AGENT; if there are
     /// none, those of kind STANDARD.
     #[schemars(length(min = 1, max = 256))]
     pub(super) agent_identity: Option<String>,
-    /// What an agent's leaving means: `follow`: wait for it, or for another one, for as long as
+    /// What happens if the agent leaves: `follow`: wait for it, or for another one, for up to
     /// `agent_timeout`; `fail`: the call has failed. Default: follow.
     pub(super) on_agent_left: Option<OnAgentLeft>,
-    /// The agent answers with a tone of this frequency in Hz, not with a voice: what the second
-    /// opinion listens for. Default: the embedded agent's own tone, else a voice.
+    /// Frequency in Hz of the tone that the agent answers with instead of a voice: the second
+    /// opinion listens for it. Default: the embedded agent's own tone, else a voice.
     #[schemars(range(min = 100, max = 8000))]
     pub(super) reply_tone: Option<u32>,
-    /// What of the agent's audio is decoded: `always` all; `listening` what something listens
-    /// to; `level` the same without what its packets call silence (RFC 6464). Default: listening.
+    /// How much of the agent's audio is decoded: `always`: all of it; `listening`: until the last
+    /// turn has ended; `level`: the same, except packets marked as silence (RFC 6464).
+    /// Default: listening.
     pub(super) decode: Option<Decode>,
     /// What the caller says, in order.
     #[schemars(required, length(min = 1, max = 1000))]
@@ -218,8 +218,7 @@ pub(super) struct CallFile {
 }
 
 /// One utterance, or one of several.
-///
-/// `untagged` is harmless here: what fits neither form has been reported and removed before.
+// `untagged` is safe here: values that match neither form have been reported and removed.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub(super) enum SayFile {
@@ -233,7 +232,7 @@ pub(super) enum SayFile {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TurnFile {
-    /// The utterance to say, or a list of which the seed picks one.
+    /// The utterance to say, or a list from which the seed picks one.
     #[schemars(required)]
     pub(super) say: Option<SayFile>,
     /// When to say it. Default: the first turn after the greeting (at `call_start` with
@@ -255,7 +254,7 @@ pub(super) struct StartFile {
     /// With `after: agent_speech_end` or `agent_turn_end`: how long the agent must be silent
     /// before its speech has ended; 200ms to 60s. Default: 700ms.
     pub(super) silence: Option<DurationText>,
-    /// Pause after that: a duration, or `{min, max}` of which the seed picks one. Default: 0s.
+    /// Pause after that: a duration, or `{min, max}` for one drawn by the seed. Default: 0s.
     pub(super) delay: Option<DelayFile>,
 }
 
@@ -265,7 +264,7 @@ pub(super) struct StartFile {
 pub(super) enum DelayFile {
     /// Always this long.
     Fixed(DurationText),
-    /// Evenly between these.
+    /// Drawn uniformly between these bounds.
     Range(RangeFile),
 }
 
@@ -297,42 +296,42 @@ pub(super) struct LoadFile {
     pub(super) duration: Option<DurationText>,
     /// The same, for hours.
     pub(super) soak: Option<DurationText>,
-    /// The number at once changes: from 0 to the first target, then to the next.
+    /// The concurrency changes: from 0 to the first target, then to the next.
     #[schemars(length(min = 1, max = 100))]
     pub(super) stages: Option<Vec<Option<StageFile>>>,
-    /// A sudden crowd: `base` calls at once, then `peak`, then `base` again.
+    /// A sudden spike: `base` calls at once, then `peak`, then `base` again.
     pub(super) spike: Option<SpikeFile>,
-    /// Calls arrive by themselves, whether or not earlier ones have ended.
+    /// Calls arrive at a given rate, whether or not earlier ones have ended.
     pub(super) arrival: Option<ArrivalFile>,
 }
 
-/// From the target before to this one, evenly.
+/// A linear change of the concurrency, from the previous target to this one.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct StageFile {
-    /// How long that takes; `0s`: at once.
+    /// How long the change takes; `0s`: at once.
     #[schemars(required)]
     pub(super) duration: Option<DurationText>,
-    /// Calls at once at its end.
+    /// Concurrent calls at the end of the stage.
     #[schemars(required, range(max = 100_000))]
     pub(super) target: Option<u32>,
 }
 
-/// A sudden crowd.
+/// A sudden spike.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SpikeFile {
-    /// Calls at once before and after.
+    /// Concurrent calls before and after the spike.
     #[schemars(required, range(min = 1, max = 100_000))]
     pub(super) base: Option<u32>,
-    /// Calls at once during the spike.
+    /// Concurrent calls during the spike.
     #[schemars(required, range(min = 2, max = 100_000))]
     pub(super) peak: Option<u32>,
     /// Time before the spike. Default: 1m.
     pub(super) before: Option<DurationText>,
-    /// Its length. Default: 1m.
+    /// Length of the spike. Default: 1m.
     pub(super) hold: Option<DurationText>,
-    /// Time after it. Default: 1m.
+    /// Time after the spike. Default: 1m.
     pub(super) after: Option<DurationText>,
 }
 
@@ -340,47 +339,47 @@ pub(super) struct SpikeFile {
 #[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum ProcessText {
-    /// Evenly.
+    /// Evenly spaced.
     Constant,
     /// Independent of each other: exponential gaps, drawn by the seed.
     Poisson,
 }
 
-/// Calls that arrive by themselves.
+/// Calls that arrive at a given rate.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ArrivalFile {
-    /// Calls a second, on average; above 0.
+    /// Calls per second, on average; above 0.
     #[schemars(required, range(min = 0, max = 1000))]
     pub(super) rate: Option<f64>,
     /// Spacing. Default: constant.
     pub(super) process: Option<ProcessText>,
-    /// A call that arrives while so many are under way is dropped, and counted. Default: 500.
+    /// A call that arrives while this many are in progress is dropped and counted. Default: 500.
     #[schemars(range(min = 1, max = 100_000))]
     pub(super) max_concurrent: Option<u32>,
 }
 
-/// What happens to packets on the way from the agent to the callers.
+/// Packet loss on the way from the agent to the callers.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NetworkFile {
-    /// Share of the agent's packets that the callers lose, as `5%`. Default: 0%.
+    /// Share of the agent's packets that the callers lose, such as `5%`. Default: 0%.
     pub(super) loss: Option<PercentText>,
-    /// Mean number of packets lost in a row. Default: each packet is lost for itself.
+    /// Mean number of packets lost in a row. Default: packets are lost independently.
     #[schemars(range(min = 1.0, max = 1000.0))]
     pub(super) burst: Option<f64>,
 }
 
-/// Bounds of the generator's own health; past them a run is invalid.
+/// Bounds of the generator's own health; beyond them a run is invalid.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct HealthFile {
-    /// Most that one packet in a hundred may leave after it was due. Default: 5ms.
+    /// Bound on the 99th percentile of send lateness. Default: 5ms.
     pub(super) tick_lateness: Option<DurationText>,
-    /// Most datagrams that the kernel may drop for want of room in our sockets. Default: 0.
+    /// Most datagrams that the kernel may drop because our sockets' buffers are full. Default: 0.
     pub(super) own_drops: Option<u64>,
-    /// Most that one signalling timer in a hundred may be late: joins, agent states and hang-ups
-    /// are late with it. Default: 30ms.
+    /// Bound on the 99th percentile of how late signalling timers fire, and with them joins, agent
+    /// states and hang-ups. Default: 30ms.
     pub(super) signalling_lateness: Option<DurationText>,
 }
 
@@ -427,14 +426,14 @@ impl JsonSchema for ThresholdsFile {
     }
 }
 
-/// An expression such as `p(95)<1500ms`, or a mapping with `expr` and how it is to be judged.
+/// An expression such as `p(95)<1500ms`, or a mapping with `expr` and how to judge it.
 // `untagged` is safe here: values that match neither form have been reported and removed.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub(super) enum ExpressionFile {
     /// The expression: `p(95)<1500ms`.
     Plain(String),
-    /// With more about it.
+    /// The expression, and how to judge it.
     Full(ThresholdFile),
 }
 
@@ -442,24 +441,25 @@ pub(super) enum ExpressionFile {
 #[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum OnText {
-    /// All that are measured.
+    /// All measured turns.
     All,
-    /// Those that began while the load was level.
+    /// Turns that began while the load was level.
     Steady,
 }
 
-/// An expression and how it is to be judged.
+/// An expression and how to judge it.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ThresholdFile {
     /// The expression: `p(95)<1500ms`.
     #[schemars(required)]
     pub(super) expr: Option<String>,
-    /// `all`: every measured turn; `steady`: those that began behind the ramp. Default: all.
+    /// `all`: every measured turn; `steady`: those that began while the load was level.
+    /// Default: all.
     pub(super) on: Option<OnText>,
     /// End the run as soon as the turns refute it. Default: false.
     pub(super) abort_on_fail: Option<bool>,
-    /// How long after the first measured call it is not looked at for that. Default: 0s.
+    /// Do not end the run earlier than this after the first measured call began. Default: 0s.
     pub(super) delay: Option<DurationText>,
 }
 
@@ -479,7 +479,7 @@ pub(super) struct VariantFile {
     /// Metadata of the room, as everybody in it sees it. Default: the target's.
     #[schemars(length(max = 65536))]
     pub(super) room_metadata: Option<String>,
-    /// Attributes of the caller, beside the target's.
+    /// Attributes of the caller, in addition to the target's.
     pub(super) attributes: Option<BTreeMap<String, Option<String>>>,
     /// Address of another LiveKit server. Default: the target's.
     pub(super) url: Option<String>,
@@ -495,8 +495,7 @@ pub(super) struct VariantFile {
 pub(super) type MatrixFile = BTreeMap<String, Option<AxisFile>>;
 
 /// The values of one list.
-///
-/// `untagged` is harmless, as for what a turn says.
+// `untagged` is safe here, as in `SayFile`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub(super) enum AxisFile {
@@ -506,13 +505,13 @@ pub(super) enum AxisFile {
     Named(#[schemars(length(min = 1, max = 100))] BTreeMap<String, Option<ValueFile>>),
 }
 
-/// What stands in the place of a reference.
+/// A value that replaces a reference.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub(super) enum ValueFile {
     /// As it is.
     Text(String),
-    /// As it is written: `1.10` stays so.
+    /// As it is written: `1.10` stays `1.10`.
     Number(Number),
     /// `true` or `false`, as it is written.
     Flag(bool),

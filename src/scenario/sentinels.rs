@@ -6,15 +6,15 @@ use super::types::SentinelPolicy;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// Whether a run carries sentinels.
+/// Whether a run makes sentinel calls.
 #[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum SentinelsText {
-    /// Where the target is embedded or its host private.
+    /// Only if the target is embedded or its host is private.
     Auto,
-    /// Everywhere.
+    /// Always.
     On,
-    /// Nowhere.
+    /// Never.
     Off,
 }
 

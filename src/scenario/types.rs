@@ -50,7 +50,7 @@ pub struct Scenario {
     pub(crate) doubts: Vec<Doubtful>,
 }
 
-/// Bounds of the generator's own health; past them a run is invalid.
+/// Bounds of the generator's own health; beyond them a run is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct HealthBounds {
     /// Bound on the 99th percentile of send lateness: planned send → handed to the kernel.
