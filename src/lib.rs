@@ -19,7 +19,7 @@
 //! load: {calls: 3, ramp: 3s}
 //! ";
 //! let path = Path::new("order.yaml");
-//! // No variables are set, and the lengths of the sounds are not known.
+//! // No variables are set, and no sound file is read.
 //! let scenario = check(text.as_bytes(), path, &|_| None, Unset::Problem, &|_| Ok(None));
 //! let plan = Plan::new(&scenario.expect("a valid scenario"));
 //! let starts: Vec<Start> = plan.calls().map(|call| call.start).collect();

@@ -27,7 +27,7 @@ impl Checker<'_> {
                 self.problem_at_key("/network/burst", Code::Contradiction, message, hint);
                 return None;
             }
-            // Between two bursts at least one packet comes through.
+            // Between two bursts, at least one packet gets through.
             let most = burst / (burst + 1.0);
             if loss > most {
                 let message = format!(

@@ -70,7 +70,7 @@ impl Checker<'_> {
         }
     }
 
-    /// The address of a server, checked, and without blanks around it.
+    /// Checks the address of a server and returns it without surrounding blanks.
     pub(super) fn url(&mut self, url: &str, at: &str) -> String {
         if let Err(error) = Address::parse(url) {
             self.problem(at, Code::BadValue, error.to_string(), error.hint());
@@ -85,7 +85,7 @@ impl Checker<'_> {
         at: &str,
         base: &AgentSettings,
     ) -> AgentSettings {
-        // References are left only if the matrix is invalid, which has already been reported.
+        // References remain only if the matrix is invalid, which has already been reported.
         let at_delay = join(at, "delay");
         let open = matches!(self.places.origin(&at_delay), Some(Origin::Matrix(_)));
         let whole = |text: &&str| !open || matrix_names(text).next().is_none();

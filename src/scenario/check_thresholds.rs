@@ -49,7 +49,7 @@ impl Checker<'_> {
                 self.problem_at_key(&pointer, Code::Contradiction, message, hint);
             }
             for (index, expression) in expressions.iter().flatten().enumerate() {
-                // Absent here: rejected by the schema, or an unset variable that is fine for now.
+                // Absent: the schema rejected it, or its variable is unset, which is fine for now.
                 let Some(expression) = expression else {
                     continue;
                 };

@@ -84,7 +84,7 @@ impl Checker<'_> {
         }
     }
 
-    /// A variant, still without its name.
+    /// A variant whose name has not been filled in yet.
     fn variant(
         &mut self,
         file: &VariantFile,

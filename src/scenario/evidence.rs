@@ -47,7 +47,7 @@ impl Default for EvidenceSelection {
 /// What `--evidence` asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum EvidenceChoice {
-    /// As the file says, else the default numbers of turns.
+    /// As the file says, or else the default numbers of turns.
     Some,
     /// Every turn.
     All,

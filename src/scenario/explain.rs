@@ -16,7 +16,7 @@ use serde_json::Value;
 
 /// A validation error, explained.
 pub(super) struct Explained {
-    /// Pointer to the value it is about.
+    /// Pointer to the value that the error is about.
     pub(super) pointer: String,
     /// Whether to point at the key rather than at the value.
     pub(super) at_key: bool,

@@ -1,6 +1,6 @@
-//! What a value of another type was probably meant as.
+//! Hints for values of the wrong type: what was probably meant.
 //!
-//! In: a value as it stands in the file, and what the schema wants. Out: how to show it, and what
+//! In: a value as written in the file, and what the schema requires. Out: how to show it, and what
 //! to write instead. Invariant: a long text from a variable is not repeated, since it may be a
 //! secret.
 
@@ -15,9 +15,9 @@ use saphyr::ScalarStyle;
 use serde_json::Value;
 use std::borrow::Cow;
 
-/// A longer text from a variable is not shown: LiveKit's secrets have 32 characters and more.
+/// A longer text from a variable is not shown: LiveKit's secrets have 32 characters or more.
 const SHOWN: usize = 24;
-/// Texts for which YAML needs quotes within brackets hold one of these.
+/// Inside brackets, YAML needs quotes around a text that contains one of these.
 const SPECIAL: &[char] = &[
     ',', ':', '[', ']', '{', '}', '#', '&', '*', '!', '|', '>', '\'', '"', '%', '@', '`',
 ];
@@ -25,7 +25,7 @@ const SPECIAL: &[char] = &[
 /// A value of the file that the schema rejects.
 pub(super) struct Given<'a> {
     pub(super) value: &'a Value,
-    /// A number or flag as it stands in the file.
+    /// A number or flag as written in the file.
     spelling: Option<&'a str>,
     from_variable: bool,
 }
@@ -61,7 +61,7 @@ impl<'a> Given<'a> {
             Value::Array(_) => "a list".to_owned(),
             Value::Object(_) => "a mapping".to_owned(),
             _ if self.is_long() => format!("a text of {} characters", written.chars().count()),
-            // What else would be read as a number or a flag must have been quoted.
+            // It must have been quoted, or it would have been read as a number or a flag.
             Value::String(text) if !self.from_variable && is_typed(text) => {
                 format!("`\"{text}\"`")
             }
@@ -106,8 +106,8 @@ impl Form {
     }
 }
 
-/// The hint for a value that is not of the type `wanted` (if it is only one) or that has another
-/// form; `None` if a description of the key says more.
+/// The hint for a value that is not of the type `wanted` (if there is only one) or that has the
+/// wrong form; `None` if the description of the key says more.
 pub(super) fn other_type(
     given: &Given<'_>,
     form: Form,
@@ -165,7 +165,7 @@ fn flag(text: &str) -> Option<bool> {
     }
 }
 
-/// The hint for what is not a share in percent.
+/// The hint for a value that is not a percentage.
 pub(super) fn percent(text: &str) -> String {
     let about = "shares are from `0%` to `100%`, such as `2.5%`";
     let typed: String = text.chars().filter_map(number::plain_char).collect();
@@ -186,7 +186,7 @@ pub(super) fn percent(text: &str) -> String {
         return about.to_owned();
     }
     match plain.parse::<f64>() {
-        // Of a number without a sign nobody knows which of the two it is.
+        // A number without a percent sign could be either a percentage or a share.
         Ok(share) if !is_percent && share > 0.0 && share <= 1.0 => {
             let hundredfold = (share * 1e8).round() / 1e6;
             let (as_percent, as_share) = (write(&plain), write(&hundredfold.to_string()));
@@ -196,8 +196,8 @@ pub(super) fn percent(text: &str) -> String {
     }
 }
 
-/// The option of an enumeration that was meant: one that is spelled nearly so, or `on` and `off`
-/// where YAML or the reader has made a flag of it.
+/// The option of an enumeration that was meant: one with a similar spelling, or `on` or `off` where
+/// YAML or the reader has turned it into a flag.
 pub(super) fn option<'a>(
     given: &Given<'_>,
     options: impl Iterator<Item = &'a str> + Clone,

@@ -150,14 +150,14 @@ impl Checker<'_> {
                 } else {
                     let message = format!("there is no list `{name}` in `matrix`");
                     let hint = match any {
-                        true => format!("there is {known}"),
+                        true => format!("lists: {known}"),
                         false => "`matrix: {llm: [a, b]}` makes two variants".to_owned(),
                     };
                     self.problem(pointer, Code::UnknownName, message, hint);
                 }
             }
         }
-        // A value with an unset variable is absent, and its reference to a list with it.
+        // A value with an unset variable is absent, and so are its references to lists.
         let gone = |pointer: &str| pointer.starts_with("/target/");
         if self.places.all_unset().any(|(pointer, _, _)| gone(pointer)) {
             return;

@@ -161,7 +161,7 @@ fn decode(text: &[u8]) -> Result<&str, Problem> {
     })
 }
 
-/// Whether a text looks like UTF-16: by its mark, or by a first letter of ASCII.
+/// Whether a text looks like UTF-16: by its byte order mark, or by ASCII characters at its start.
 fn is_utf16(text: &[u8]) -> bool {
     let marked = text.starts_with(&[0xff, 0xfe]) || text.starts_with(&[0xfe, 0xff]);
     let zero = |index: usize| text.get(index) == Some(&0);

@@ -34,8 +34,8 @@ pub(crate) struct Overrides {
     pub attributes: BTreeMap<String, String>,
     /// `--evidence`: which turns' audio is kept.
     pub evidence: Option<EvidenceChoice>,
-    /// `--threshold 'ttfa: p(95)<1s'`: in addition to the file's thresholds; one on the same figure
-    /// replaces the file's.
+    /// `--threshold 'ttfa: p(95)<1s'`: in addition to the file's thresholds; replaces those of the
+    /// file on the same figure.
     pub thresholds: Vec<Threshold>,
 }
 
@@ -77,7 +77,7 @@ pub(crate) enum OverrideError {
         shape: &'static str,
     },
     /// A threshold on an unknown variant.
-    #[error("`--threshold {subject}`: there is no variant `{name}`; the variants are {known}")]
+    #[error("`--threshold {subject}`: there is no variant `{name}`; known variants: {known}")]
     Variant {
         /// What the threshold is about.
         subject: String,
@@ -180,8 +180,8 @@ impl Overrides {
         }
     }
 
-    /// A threshold on the command line replaces operator and bound of the file's thresholds on the
-    /// same figure; these keep their `on` and `abort_on_fail`.
+    /// A threshold on the command line replaces the operator and the bound of the file's thresholds
+    /// on the same figure, which keep their `on` and `abort_on_fail`.
     fn apply_thresholds(&self, scenario: &mut Scenario) -> Result<(), OverrideError> {
         for given in &self.thresholds {
             let known = || scenario.variants.iter().map(|v| v.name.as_str());

@@ -26,7 +26,7 @@ pub(super) struct Spot {
     pub(super) key: Option<Place>,
     pub(super) value: Place,
     pub(super) origin: Origin,
-    /// A number or flag as it stands in the file: `1.10`.
+    /// A number or flag as written in the file: `1.10`.
     pub(super) spelling: Option<Rc<str>>,
 }
 
@@ -55,7 +55,7 @@ impl Places {
         self.0.get(pointer).map(|spot| &spot.origin)
     }
 
-    /// A number or flag as it stands in the file.
+    /// A number or flag as written in the file.
     pub(super) fn spelling(&self, pointer: &str) -> Option<&str> {
         self.0.get(pointer)?.spelling.as_deref()
     }

@@ -1,8 +1,8 @@
-//! Takes API secrets out of a scenario's text, so that the text can be published and still runs.
+//! Removes API secrets from a scenario's text, so that the text can be published and still runs.
 //!
-//! In: the text as written, the secrets that it came to. Out: the text with a variable in place
-//! of each secret, or nothing if that cannot be done. Invariant: no secret is in the result,
-//! neither as it is written nor as YAML reads it.
+//! In: the text as written, and the secrets that it resolved to. Out: the text with a variable in
+//! place of each secret, or nothing if that cannot be done. Invariant: no secret is in the result,
+//! neither as written nor as YAML reads it.
 
 use super::yaml::strip_mark;
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
@@ -11,14 +11,14 @@ use std::ops::Range;
 
 /// The key whose values are secret.
 const KEY: &str = "api_secret";
-/// What stands in place of a secret.
+/// What replaces a secret.
 const VARIABLE: &str = "${LIVEKIT_API_SECRET}";
-/// A shorter secret is only looked for where the key says that it is one: anywhere else it could
-/// be a part of any word. LiveKit asks for 32 characters.
+/// A shorter secret is replaced only as a value of the key: anywhere else it could be a part of
+/// any word. LiveKit asks for 32 characters.
 const SHORTEST: usize = 8;
 
 /// The text without the values of any `api_secret`, and without `secrets` anywhere else. `None` if
-/// a secret would be left, or the text is not YAML.
+/// a secret would remain, or if the text is not YAML.
 pub(crate) fn redacted(text: &str, secrets: &[&str]) -> Option<String> {
     let found = Found::of(strip_mark(text))?;
     let mut all: Vec<String> = found.secrets.clone();
@@ -30,9 +30,9 @@ pub(crate) fn redacted(text: &str, secrets: &[&str]) -> Option<String> {
         let taken_out = |text: String, secret: &String| text.replace(secret.as_str(), VARIABLE);
         all.iter().fold(text.to_owned(), taken_out)
     };
-    // What is left after the scalars is comments.
+    // The scalars are clean now; what remains is mostly comments.
     let kept = without(&found.replaced(strip_mark(text), &without));
-    // Whatever a text looks like: it must read as before, without the secrets.
+    // Whatever the text looks like, YAML must read it as before, without the secrets.
     let left = Found::of(&kept)?;
     let same = left.scalars.iter().map(|scalar| scalar.value.as_str());
     let expected: Vec<String> = found.scalars.iter().map(|s| s.clean(&without)).collect();
@@ -42,9 +42,9 @@ pub(crate) fn redacted(text: &str, secrets: &[&str]) -> Option<String> {
 /// A value, or a key.
 struct Scalar {
     value: String,
-    /// Where it stands, in bytes.
+    /// Its byte range in the text.
     place: Range<usize>,
-    /// It is a value of the key, or an alias to it is.
+    /// Whether it is a value of the key, or an alias to it is.
     secret: bool,
 }
 
@@ -58,7 +58,7 @@ impl Scalar {
     }
 }
 
-/// What YAML reads in a text.
+/// The scalars that YAML reads in a text, and the secrets among them.
 #[derive(Default)]
 struct Found {
     /// Values of the key, and defaults in them.
@@ -68,7 +68,7 @@ struct Found {
 
 /// A collection that is being read.
 struct Open {
-    /// It is the value of the key, or within it.
+    /// Whether it is the value of the key, or within it.
     secret: bool,
     /// In a mapping: the key whose value comes next.
     key: Option<String>,
@@ -82,7 +82,7 @@ impl Open {
         self.secret || key.is_some_and(|key| key == KEY)
     }
 
-    /// Whether a collection that begins here is secret. It can be a key, too; its value comes next.
+    /// Whether a collection that begins here is secret. If it is a key, its value comes next.
     fn begins_secret(&mut self, is_key: bool) -> bool {
         match is_key {
             true => {
@@ -133,7 +133,7 @@ impl Found {
                     }
                 }
                 Event::Alias(_) if is_key => {
-                    // Not the key that is looked for; its value comes next.
+                    // Not counted as the key `api_secret`; its value comes next.
                     open.last_mut()
                         .into_iter()
                         .for_each(|mapping| mapping.key = Some(String::new()));
@@ -161,7 +161,7 @@ impl Found {
         Some(found)
     }
 
-    /// Notes a value of the key, unless it only names a variable.
+    /// Records a value of the key as secret, unless it only names a variable.
     fn is_secret(&mut self, number: usize) {
         let scalar = &mut self.scalars[number];
         let value = scalar.value.as_str();
@@ -185,7 +185,7 @@ impl Found {
             let clean = scalar.clean(without);
             if clean != scalar.value && scalar.place.start >= from {
                 kept.push_str(&text[from..scalar.place.start]);
-                // Text in JSON is text in YAML, wherever it stands.
+                // A JSON string is valid YAML anywhere.
                 kept.push_str(&serde_json::Value::from(clean).to_string());
                 from = scalar.place.end;
             }
@@ -195,7 +195,7 @@ impl Found {
     }
 }
 
-/// Where each character of a text begins: the parser counts characters.
+/// The byte offset of each character in a text: the parser counts characters.
 struct Bytes(Vec<usize>);
 
 impl Bytes {
@@ -209,10 +209,10 @@ impl Bytes {
         self.0.get(character).copied().unwrap_or(end)
     }
 
-    /// The bytes of a scalar, with its quotes, or with the mark that begins a block.
+    /// The byte range of a scalar, with its quotes, or with the mark that begins a block.
     fn place(&self, text: &str, span: Span, style: ScalarStyle) -> Range<usize> {
         let (mut start, end) = (self.at(span.start.index()), self.at(span.end.index()));
-        // An anchor and a tag in front of the text stay.
+        // An anchor or a tag before the text stays.
         while text[start..end].starts_with(['&', '!']) {
             let property = text[start..end].find(char::is_whitespace).unwrap_or(0);
             let rest = text[start + property..end].trim_start();
@@ -224,8 +224,8 @@ impl Bytes {
         if !matches!(style, ScalarStyle::Literal | ScalarStyle::Folded) {
             return start..end;
         }
-        // The place of a block is that of its text or of its mark, depending on the parser; the
-        // line break at its end belongs to what follows.
+        // A block's span begins at its text or at its mark, depending on the parser; the line break
+        // at its end belongs to what follows.
         let mark = match text[start..].starts_with(['|', '>']) {
             true => start,
             false => mark_before(text, start),
@@ -235,8 +235,8 @@ impl Bytes {
     }
 }
 
-/// Where the mark of a block stands whose text begins at `start`: on the last line before it that is
-/// not empty, and before a comment there.
+/// The byte offset of the mark of the block whose text begins at `start`: on the last non-empty
+/// line before it, in front of any comment.
 fn mark_before(text: &str, start: usize) -> usize {
     let before = text[..start].trim_end();
     let line = before.rfind('\n').map_or(0, |at| at + 1);
@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_or_a_mapping_as_a_key_hides_no_secret() {
+    fn a_list_or_a_mapping_as_a_key_does_not_hide_a_secret() {
         for text in [
             format!("target:\n  ? [a, {{b: c}}]\n  : d\n  api_secret: {SECRET}\n"),
             format!("target:\n  ? a: b\n  ? api_secret\n  : {SECRET}\n"),
@@ -339,7 +339,7 @@ mod tests {
         let text = format!("matrix: {{s: [{SECRET}]}}\ntarget: {{api_secret: '${{matrix.s}}'}}\n");
         let kept = redacted(&text, &[SECRET]).expect("a text");
         assert!(!kept.contains(SECRET), "{kept}");
-        // Only YAML's reading shows this one, and it stands where no key says so.
+        // This one is visible only as YAML reads it, and no key marks it as secret.
         let escaped: String = SECRET.bytes().map(|b| format!("\\x{b:02x}")).collect();
         let kept = redacted(&format!("a: \"see {escaped}!\"\n"), &[SECRET]);
         assert_eq!(kept.as_deref(), Some("a: \"see ${LIVEKIT_API_SECRET}!\"\n"));

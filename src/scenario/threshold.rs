@@ -37,7 +37,7 @@ impl Op {
     }
 }
 
-/// The bound, at the right-hand side.
+/// The bound, on the right-hand side.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Bound {
     /// Bound of a latency.

@@ -14,7 +14,7 @@ use crate::vocab::{Metric, acts};
 const LONGEST: usize = 512;
 /// Number of characters of the text that an error shows.
 const SHOWN: usize = 72;
-/// Maximum number of them before the character at fault.
+/// Maximum number of characters shown before the one at fault.
 const BEFORE: usize = 48;
 
 /// A threshold that cannot be parsed.
@@ -393,7 +393,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The aggregate that a word of other tools, or in other letters, was meant as.
+/// The aggregate that was meant by a word from other tools or in another letter case.
 fn known_as(word: &str) -> Option<String> {
     let word = word.to_lowercase();
     if let Some(number) = word.strip_prefix('p')
@@ -424,7 +424,7 @@ fn percent_hint(text: &str) -> Option<String> {
     })
 }
 
-/// The hint for what is no share.
+/// The hint for a value that is not a share.
 fn share_hint(text: &str) -> String {
     let about = "shares are numbers from 0 to 1, as in `rate<0.01`";
     let plain = number::meant(text, true).unwrap_or_else(|| text.to_owned());

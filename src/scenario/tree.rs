@@ -14,9 +14,9 @@ use std::rc::Rc;
 /// A value of the document.
 pub(super) struct Node {
     pub(super) at: Place,
-    /// Values below and including this one, aliases expanded.
+    /// Number of values in its subtree, itself included, with aliases expanded.
     pub(super) size: usize,
-    /// Levels below and including this one.
+    /// Number of levels in its subtree, its own included.
     pub(super) depth: usize,
     pub(super) data: Data,
 }
@@ -25,7 +25,7 @@ pub(super) enum Data {
     Scalar {
         value: Value,
         origin: Origin,
-        /// As it stands in the file, if the value is not a text.
+        /// The value as written in the file, if it is not a text.
         spelling: Option<Rc<str>>,
     },
     List(Vec<Rc<Node>>),
@@ -37,7 +37,7 @@ pub(super) struct Key {
     pub(super) at: Place,
 }
 
-/// A scalar by YAML's core schema, in which a whole number is an integer however it is written:
+/// A scalar by YAML's core schema, except that a whole number is an integer however it is written:
 /// `1.0` and `1e3` too, and all of `u64` (saphyr's integers are `i64`).
 pub(super) fn scalar_value(
     text: Cow<'_, str>,

@@ -160,7 +160,7 @@ pub(crate) struct UtteranceConfig {
     pub text: Option<String>,
     /// Annotated end of speech.
     pub speech_end: Option<Duration>,
-    /// The channel that is said; without it, the mean of all channels, unless two cannot be averaged.
+    /// The channel to play; `None` for the mean of all channels, unless two cannot be averaged.
     pub channel: Option<Channel>,
     /// Length of the sound, if the file has been read.
     pub length: Option<Duration>,
@@ -173,9 +173,9 @@ pub struct SoundFile<'a> {
     pub(crate) path: &'a Path,
     /// Annotated end of speech.
     pub(crate) speech_end: Option<Duration>,
-    /// The channel that is said.
+    /// The channel to play.
     pub(crate) channel: Option<Channel>,
-    /// Whether the sidecar beside it counts: where speech ends in what an agent says does not matter.
+    /// Whether to read the sidecar next to it: the end of speech in an agent's audio is not needed.
     pub(crate) annotated: bool,
 }
 
@@ -200,7 +200,7 @@ pub struct CallConfig {
     pub(crate) agent_track: Option<String>,
     /// Identity of the agent's participant; `None` selects it by its kind.
     pub(crate) agent_identity: Option<String>,
-    /// What it means if the agent leaves.
+    /// What happens if the agent leaves.
     pub(crate) on_agent_left: OnAgentLeft,
     /// Frequency of the tone that the agent answers with, in Hz; `None` for a voice.
     pub(crate) reply_tone: Option<u32>,

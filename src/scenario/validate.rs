@@ -3,7 +3,7 @@
 //! In: a document. Out: every problem, and the document without the values they concern, so
 //! that it always fits the types of `file.rs` and the checks that follow see all the rest.
 //! Invariant: texts from variables become numbers or booleans where the schema requires these, and
-//! lose the blanks around them where these alone make them invalid.
+//! lose the surrounding blanks if they are otherwise invalid.
 
 use super::explain::{Explained, explain};
 use super::places::{self, Origin, Places};
@@ -49,8 +49,8 @@ pub(super) fn validate(document: &mut Document) -> Vec<Problem> {
             remove(value, &pointer);
         }
         let absent = match places.origin(&pointer) {
-            // The checker knows whether it is required. A whole document that is one text is no
-            // scenario, whatever its variable will hold.
+            // The checker knows whether it is required. A document that is a single text is not a
+            // scenario, whatever the value of its variable.
             Some(Origin::Unset(_)) => !pointer.is_empty(),
             Some(Origin::Unreadable) => true, // reported
             _ => false,
@@ -120,7 +120,7 @@ fn coerce(value: &mut Value, places: &Places) {
                 Some(new @ Value::Bool(_)) if wanted(JsonType::Boolean) => {
                     typed.push((pointer.to_owned(), new));
                 }
-                // Blanks around a value come with copying.
+                // Copying and pasting a value often adds blanks.
                 _ if text.trim() != text => {
                     typed.push((pointer.to_owned(), text.trim().into()));
                 }

@@ -83,7 +83,7 @@ pub(super) fn read(text: &str, env: VariableLookup<'_>) -> (Option<Document>, Ve
             let hint = "`loadgen init` writes examples to start from";
             problems.push(Problem::of_file(Code::Syntax, "the file is empty", hint));
         }
-        // The last one may stand before others, since it was noticed later.
+        // The problem found last may be placed before others.
         problems.sort();
         return (None, problems);
     };
@@ -112,7 +112,8 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    /// The parser may notice what is missing one line behind the end.
+    /// Keeps the place within the file: the parser may report something missing one line past the
+    /// end.
     fn place(&self, marker: &Marker) -> Place {
         Place {
             line: marker.line().clamp(1, self.last),

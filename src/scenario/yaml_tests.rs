@@ -75,7 +75,7 @@ fn errors_are_placed_within_the_file() {
 }
 
 #[test]
-fn no_value_stands_behind_the_last_line() {
+fn no_value_is_placed_after_the_last_line() {
     for (text, line) in [("\n\n---", 3), ("--- \r\n", 2), ("---", 1)] {
         let (document, problems) = read(text, &no_env);
         assert_eq!(problems, [], "{text:?}");

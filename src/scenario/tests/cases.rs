@@ -280,9 +280,9 @@ fn every_problem_has_a_message_and_a_hint() {
     for (name, lines) in CASES {
         let text = document(lines);
         let problems = check_text(&text, Unset::Problem).expect_err(name);
-        writeln!(shown, "======== {name}").expect("a String takes everything");
+        writeln!(shown, "======== {name}").expect("writing to a String cannot fail");
         for (number, line) in text.lines().enumerate() {
-            writeln!(shown, "{:2} | {line}", number + 1).expect("a String takes everything");
+            writeln!(shown, "{:2} | {line}", number + 1).expect("writing to a String cannot fail");
         }
         for problem in &problems {
             let text = problem.display("x.yaml");
@@ -319,7 +319,7 @@ fn mangled() -> impl Strategy<Value = String> {
 proptest! {
     /// The schema rejects everything that the types would reject.
     #[test]
-    fn the_schema_refuses_what_the_types_refuse(text in mangled()) {
+    fn the_schema_rejects_everything_that_the_types_reject(text in mangled()) {
         if let Err(problems) = check_text(&text, Unset::Absent) {
             prop_assert!(!problems.is_empty());
             for problem in problems {

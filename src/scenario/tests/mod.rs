@@ -275,7 +275,7 @@ fn integers_are_accepted_in_every_notation() {
 }
 
 #[test]
-fn blanks_around_the_value_of_a_variable_do_not_count() {
+fn blanks_around_the_value_of_a_variable_are_ignored() {
     let text = SMALL.replace(
         "call: {",
         "call: {greeting: \"${GREETING}\", agent_timeout: \"${COPIED}\", ",

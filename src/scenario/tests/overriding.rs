@@ -12,7 +12,7 @@ fn flags_change_the_load() {
     let lasts = |s| Extent::Duration(Duration::from_secs(s));
     let cases = [
         (
-            "all at once stay so",
+            "fewer calls, still all at once",
             "{calls: 100}",
             Some(5),
             None,
@@ -21,7 +21,7 @@ fn flags_change_the_load() {
             5,
         ),
         (
-            "and grow so",
+            "more calls, still all at once",
             "{calls: 10}",
             Some(50),
             None,
@@ -30,7 +30,7 @@ fn flags_change_the_load() {
             50,
         ),
         (
-            "fewer at once are capped",
+            "a lower concurrency is capped",
             "{calls: 100, concurrency: 10}",
             Some(5),
             None,
@@ -39,7 +39,7 @@ fn flags_change_the_load() {
             5,
         ),
         (
-            "fewer at once are kept",
+            "a lower concurrency is kept",
             "{calls: 100, concurrency: 10}",
             Some(50),
             None,
@@ -66,7 +66,7 @@ fn flags_change_the_load() {
             2,
         ),
         (
-            "duration unbinds calls",
+            "a duration replaces the number of calls",
             "{calls: 100}",
             None,
             None,
@@ -84,7 +84,7 @@ fn flags_change_the_load() {
             5,
         ),
         (
-            "rooms of a duration",
+            "rooms in a load with a duration",
             "{duration: 9s}",
             Some(5),
             None,
