@@ -298,7 +298,7 @@ impl<'a> Reader<'a> {
 
     /// Parses what follows `p`.
     fn percentile(&mut self) -> Result<Aggregate, ThresholdError> {
-        let hint = "percentiles are from 0.001 to 99.999, such as `p(95)`, and `p(100)`";
+        let hint = "percentiles are from 0.001 to 99.999, or 100, such as `p(95)`";
         if !self.takes('(') {
             return Err(self.wrong("a `(` is missing after `p`", hint));
         }
