@@ -152,7 +152,7 @@ pub(super) struct LiveSession<'a, E: Endpoint> {
     pub(super) offers: u32,
     /// Sections that the server requested while an answer was outstanding.
     pub(super) sections_wanted: Option<u32>,
-    joined: bool,
+    joined: Option<Instant>,
     connected: bool,
     told: bool,
     heard: Instant,
@@ -181,7 +181,7 @@ async fn run<E: Endpoint>(
         single,
         offers: 1,
         sections_wanted: None,
-        joined: false,
+        joined: None,
         connected: false,
         told: false,
         heard: Instant::now(),
@@ -192,12 +192,11 @@ async fn run<E: Endpoint>(
         live.begin_v0(&join.cid).await?;
     }
     let join_deadline = Instant::now() + join.join_timeout;
-    let media_deadline = join_deadline + join.media_timeout;
     loop {
         let deadline = match (live.joined, live.connected) {
-            (false, _) => join_deadline,
-            (true, false) => media_deadline,
-            (true, true) => live.heard + live.pong_limit,
+            (None, _) => join_deadline,
+            (Some(joined), false) => joined + join.media_timeout,
+            (Some(_), true) => live.heard + live.pong_limit,
         };
         tokio::select! {
             reply = live.socket.recv::<proto::SignalResponse>() => {
@@ -268,7 +267,7 @@ impl<E: Endpoint> LiveSession<'_, E> {
     }
 
     async fn on_join(&mut self, join: &proto::JoinResponse) -> Result<(), Failure> {
-        self.joined = true;
+        self.joined = Some(Instant::now());
         if join.ping_interval > 0 {
             self.ping = interval(Duration::from_secs(join.ping_interval as u64));
             self.ping
@@ -301,7 +300,7 @@ impl<E: Endpoint> LiveSession<'_, E> {
     }
 
     async fn tell_joined(&mut self) -> Result<(), Failure> {
-        if self.joined && self.connected && !self.told {
+        if self.joined.is_some() && self.connected && !self.told {
             self.told = true;
             self.send_event(SessionEvent::Joined).await?;
         }
@@ -363,13 +362,13 @@ impl<E: Endpoint> LiveSession<'_, E> {
 
     fn too_late(&self, join: &Join) -> Failure {
         match (self.joined, self.connected) {
-            (false, _) => Failure::from(Cause::JoinTimeout {
+            (None, _) => Failure::from(Cause::JoinTimeout {
                 waited: join.join_timeout,
             }),
-            (true, false) => Failure::from(Cause::MediaNotConnected {
+            (Some(_), false) => Failure::from(Cause::MediaNotConnected {
                 waited: join.media_timeout,
             }),
-            (true, true) => Failure::Dropped {
+            (Some(_), true) => Failure::Dropped {
                 detail: format!("the server sent nothing for {:?}", self.pong_limit),
             },
         }
