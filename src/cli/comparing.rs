@@ -18,17 +18,17 @@ use clap::builder::PossibleValuesParser;
 /// How runs are compared.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct HowArgs {
-    /// Compare these metrics alone [default: ttfa,stop,join,agent_audible,greeting,missed,early,failed]
+    /// Compare only these metrics [default: ttfa,stop,join,agent_audible,greeting,missed,early,failed]
     #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = metrics())]
     pub metric: Vec<String>,
     /// Differences that do not matter: a share, a time, or both; smaller than either is noise
     /// [default: 5%,20ms]
     #[arg(long, value_name = "SHARE,TIME", value_parser = noise)]
     pub noise_threshold: Option<Noise>,
-    /// Exit with 99 where a metric regressed
+    /// Exit with 99 if a metric regressed
     #[arg(long)]
     pub fail_on_regression: bool,
-    /// Compare what was not made under the same conditions, too, and say what differs
+    /// Compare even invalid runs and runs under different conditions, and say what differs
     #[arg(long)]
     pub force: bool,
 }
@@ -59,7 +59,7 @@ fn noise(text: &str) -> Result<Noise, String> {
                 let share: f64 = share
                     .trim()
                     .parse()
-                    .map_err(|_| format!("`{part}` is no share"))?;
+                    .map_err(|_| format!("`{part}` is not a percentage"))?;
                 if !(0.0..=1000.0).contains(&share) {
                     return Err(format!("`{part}` is not between 0% and 1000%"));
                 }
@@ -151,7 +151,7 @@ pub(super) fn of_records(
     if pairs.iter().all(|p| p.comparisons.is_empty()) {
         let message =
             "there is nothing to compare: no variant has values of a metric on both sides";
-        let hint = "variants are matched by name; look at what was measured with `loadgen report`";
+        let hint = "variants are matched by name; `loadgen report` shows what was measured";
         return Err(Trouble::new(Exit::Usage, message, hint));
     }
     Ok(Compared { settings, pairs })
@@ -186,16 +186,16 @@ fn check(
     }
     for (name, record) in [baseline, candidate] {
         if let Some(reason) = record.summary.verdict.against_the_run() {
-            let message = format!("`{name}` is no valid run: {reason}");
-            let hint = "run it again; or compare all the same with --force";
+            let message = format!("`{name}` is not a valid run: {reason}");
+            let hint = "run it again; or compare anyway with --force";
             return Err(Trouble::new(Exit::InvalidRun, message, hint));
         }
     }
     comparable(obstacles(baseline, candidate), candidate.0, baseline.0)
 }
 
-/// An error if the metric definitions changed between the two runs. The difference would be that
-/// of the definitions, so `--force` does not override this.
+/// An error if the metric definitions changed between the two runs. A difference could then come
+/// from the definitions, so `--force` does not override this.
 fn same_measurement(baseline: (&str, u32), candidate: (&str, u32)) -> Result<(), Trouble> {
     let Some(changes) = changes_between(baseline.1, candidate.1) else {
         return Ok(());
@@ -208,7 +208,7 @@ fn same_measurement(baseline: (&str, u32), candidate: (&str, u32)) -> Result<(),
         candidate.1,
         changes.join("\n  - ")
     );
-    let hint = "make both runs again with one release of loadgen";
+    let hint = "repeat both runs with the same release of loadgen";
     Err(Trouble::new(Exit::Usage, message, hint))
 }
 
@@ -220,7 +220,7 @@ fn comparable(obstacles: Vec<String>, candidate: &str, baseline: &str) -> Result
             let list = obstacles.join("\n  - ");
             let message =
                 format!("`{candidate}` cannot be compared with `{baseline}`:\n  - {list}");
-            let hint = "make both runs of the same scenario, or compare all the same with --force";
+            let hint = "use the same scenario for both runs, or compare anyway with --force";
             Err(Trouble::new(Exit::Usage, message, hint))
         }
     }
@@ -238,8 +238,8 @@ pub(super) fn check_before(
         return Ok(());
     }
     if let Some(reason) = baseline.1.summary.verdict.against_the_run() {
-        let message = format!("the baseline `{}` is no valid run: {reason}", baseline.0);
-        let hint = "save another one; or compare all the same with --force";
+        let message = format!("the baseline `{}` is not a valid run: {reason}", baseline.0);
+        let hint = "save another one; or compare anyway with --force";
         return Err(Trouble::new(Exit::InvalidRun, message, hint));
     }
     let found = match &baseline.1.summary.conditions {
@@ -250,7 +250,7 @@ pub(super) fn check_before(
 }
 
 fn unknown(name: &str) -> String {
-    format!("what `{name}` was made under is not known: an earlier version made it")
+    format!("the conditions of `{name}` are unknown: an earlier version of loadgen made it")
 }
 
 /// Reasons why the two records are not comparable.
@@ -263,7 +263,7 @@ fn obstacles(baseline: (&str, &RunRecord), candidate: (&str, &RunRecord)) -> Vec
     };
     for (name, record) in [baseline, candidate] {
         if let Some(reason) = record.summary.verdict.against_the_run() {
-            found.push(format!("`{name}` is no valid run: {reason}"));
+            found.push(format!("`{name}` is not a valid run: {reason}"));
         }
     }
     found

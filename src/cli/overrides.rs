@@ -6,22 +6,22 @@ use std::time::Duration;
 
 /// What the command line changes in a scenario.
 #[derive(Debug, Clone, Default, Args)]
-#[command(next_help_heading = "In place of the scenario's own")]
+#[command(next_help_heading = "Scenario overrides")]
 pub(crate) struct OverrideArgs {
-    /// Make N calls, all at once where the scenario made all its calls at once
+    /// Make N calls, all at once if the scenario made all its calls at once
     #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = super::number::whole(1..=100_000))]
     pub rooms: Option<u32>,
     /// At most N calls at once
     #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = super::number::whole(1..=100_000))]
     pub concurrency: Option<u32>,
-    /// Keep starting calls until this has passed, such as 1m30s, however many that are
+    /// Keep starting calls for this long, such as 1m30s, however many that makes
     #[arg(long, value_name = "DURATION", allow_hyphen_values = true, value_parser = super::duration::parse_duration)]
     pub duration: Option<Duration>,
-    /// Agent to dispatch to every room; not where variants differ in it
+    /// Agent to dispatch to every room; not allowed if variants differ in it
     #[arg(long, value_name = "NAME")]
     pub agent_name: Option<String>,
-    /// Attribute of every caller, beside the scenario's, none that variants differ in; may be
-    /// repeated
+    /// Attribute of every caller, in addition to the scenario's, but not one that variants differ
+    /// in; may be repeated
     #[arg(long, value_name = "KEY=VALUE", value_parser = parse_attribute)]
     pub attribute: Vec<(String, String)>,
     /// Timeout of every turn, from the end of speech

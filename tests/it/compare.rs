@@ -279,7 +279,7 @@ fn compares(dir: &Path) {
             },
             &["--force"],
             2,
-            "hint: make both runs again with one release",
+            "hint: repeat both runs with the same release",
         ),
         (
             "invalid",

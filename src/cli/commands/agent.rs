@@ -15,7 +15,7 @@ use std::time::Duration;
 /// What the agent says, when, and where.
 #[derive(Debug, Args)]
 pub(crate) struct AgentArgs {
-    /// Answer to dispatches of this name only; without it, the server dispatches to every room
+    /// Answer only dispatches to this name; without it, the server dispatches to every room
     #[arg(long, value_name = "NAME")]
     pub agent_name: Option<String>,
     /// End of the caller's speech to the first audible sample of the reply: a duration, or
@@ -34,13 +34,13 @@ pub(crate) struct AgentArgs {
     /// What it says first: tone, or a sound file; without it, nothing
     #[arg(long, value_name = "tone|FILE", value_parser = parse_sound)]
     pub greeting: Option<Sound>,
-    /// Carry so many calls at once: past that every delay doubles, as in an agent out of breath
+    /// Calls at once without slowing down; beyond that every delay doubles, as if overloaded
     #[arg(long, value_name = "N", value_parser = crate::cli::number::whole(1..=100_000))]
     pub capacity: Option<u32>,
     /// Write one JSON object for every turn, with the stamps that the reply was timed by
     #[arg(long, value_name = "FILE")]
     pub truth: Option<PathBuf>,
-    /// Tell the end of what the caller says by level, or by the calibration chirp
+    /// Detect the end of the caller's speech by level, or by the calibration chirp
     #[arg(long, value_enum, default_value = "level", hide = true)]
     pub hear: Hear,
     /// Speak with the parent process over standard input and output, without a server
@@ -54,7 +54,7 @@ pub(crate) struct AgentArgs {
     pub server: ServerArgs,
 }
 
-/// How the agent tells the end of what its caller says.
+/// How the agent detects the end of its caller's speech.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Hear {
     /// By level.

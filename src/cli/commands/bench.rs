@@ -26,10 +26,10 @@ pub(crate) struct BenchArgs {
     pub command: BenchCommand,
 }
 
-/// The benches.
+/// The benchmarks.
 #[derive(Debug, Subcommand)]
 pub(crate) enum BenchCommand {
-    /// CPU and memory of a caller, tick lateness, time to join
+    /// CPU and memory per caller, send lateness, time to join
     Callers(Box<CallersArgs>),
     /// The generator of one level: a process of its own
     #[command(hide = true)]

@@ -32,7 +32,7 @@ use std::time::Duration;
 /// What is measured, and against what.
 #[derive(Debug, Args)]
 pub(crate) struct CalibrateArgs {
-    /// Callers at once, one level after the other
+    /// Concurrent callers, one level after the other
     #[arg(long, value_name = "N,N,…", value_delimiter = ',', default_value = "1,10,50,100,200",
           value_parser = crate::cli::number::whole(1..=2_000))]
     pub levels: Vec<u32>,
@@ -45,7 +45,7 @@ pub(crate) struct CalibrateArgs {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
-    /// Confirm a level that is too large to be started unasked
+    /// Confirm a level that is too large to start without asking
     #[arg(long)]
     pub yes: bool,
     /// Through this server; without --url, against the embedded agent.
@@ -67,7 +67,9 @@ const CHIRP_WAV: &str = "chirp.wav";
 fn parse_delay(text: &str) -> Result<Duration, String> {
     let kept = duration::format(SHORTEST_KEPT);
     match crate::cli::duration::parse_duration(text)? {
-        delay if delay < SHORTEST_KEPT => Err(format!("the agent keeps no delay under {kept}")),
+        delay if delay < SHORTEST_KEPT => {
+            Err(format!("the agent cannot keep a delay under {kept}"))
+        }
         delay => Ok(delay),
     }
 }
@@ -261,7 +263,7 @@ fn processor(done: &Calibration) -> String {
 
 fn table(done: &Calibration) -> String {
     let mut text = format!(
-        "error of ttfa_wire (and of ttfa less its stated playout), ms: measured less true, {}, {}\n\n\
+        "error of ttfa_wire (and of ttfa minus its stated playout), ms: measured minus true, {}, {}\n\n\
          {:>8} {:>7} {:>8} {:>8} {:>8} {:>8} {:>8} {:>10}  {}\n",
         done.target,
         processor(done),
@@ -298,14 +300,15 @@ fn table(done: &Calibration) -> String {
         );
     }
     text + &match done.trusted_callers {
-        0 => "\nthis machine can not be trusted with any of these levels\n".to_owned(),
-        n => format!("\nthis machine can be trusted with up to {n} callers\n"),
+        0 => "\nfigures measured on this machine are not reliable at any of these levels\n"
+            .to_owned(),
+        n => format!("\nfigures measured on this machine are reliable up to {n} callers\n"),
     }
 }
 
 fn save(done: &Calibration) -> Result<(), Trouble> {
     let Some(path) = calibration::path() else {
-        console::warn("without a home directory the calibration is not kept");
+        console::warn("without a home directory the calibration is not saved");
         return Ok(());
     };
     write_durably(&path, json(done).as_bytes()).map_err(|e| {
@@ -313,7 +316,7 @@ fn save(done: &Calibration) -> Result<(), Trouble> {
         Trouble::new(
             Exit::Error,
             message,
-            "set XDG_STATE_HOME to a folder that can be written",
+            "set XDG_STATE_HOME to a writable folder",
         )
     })
 }

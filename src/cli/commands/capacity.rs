@@ -28,30 +28,30 @@ use clap::Args;
 use std::cell::Cell;
 use step::Taker;
 
-/// What is asked, and of what.
+/// Arguments of `loadgen capacity`.
 #[derive(Debug, Args)]
 pub(crate) struct CapacityArgs {
     /// Scenario file, or a scenario that comes with loadgen; its `load` is replaced
     #[arg(value_name = "SCENARIO", add = completing::scenarios())]
     pub scenario: String,
-    /// What must hold for the ttfa of all turns, missed and failed ones as never
+    /// What must hold for the ttfa of all turns; missed and failed turns count as infinite
     #[arg(long, value_name = "EXPRESSION", default_value = "p(95)<1500ms", value_parser = parse_slo)]
     pub slo: Slo,
-    /// Most calls at once that are tried
+    /// Largest number of concurrent calls to try
     #[arg(long, value_name = "N", default_value_t = 100,
           value_parser = crate::cli::number::whole(1..=10_000))]
     pub max: u32,
-    /// Calls at once of the first step [default: a tenth of --max]
+    /// Concurrent calls in the first step [default: a tenth of --max]
     #[arg(long, value_name = "N", value_parser = crate::cli::number::whole(1..=10_000))]
     pub start: Option<u32>,
-    /// Turns of a step; where they leave it open, up to four times as many
+    /// Turns per step; up to four times as many if they are inconclusive
     #[arg(long, value_name = "N", default_value_t = 200,
           value_parser = crate::cli::number::whole(80..=100_000))]
     pub turns: u32,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
-    /// Confirm a load that is too large to be started unasked
+    /// Confirm a load that is too large to start without asking
     #[arg(short, long)]
     pub yes: bool,
     /// What the command line changes.
@@ -75,7 +75,7 @@ fn parse_slo(text: &str) -> Result<Slo, String> {
     let quantile = match threshold.aggregate {
         Aggregate::Percentile(p) if p < 100.0 => p / 100.0,
         Aggregate::Med => 0.5,
-        _ => return Err("a promise is about a percentile: p(95)<1200ms".to_owned()),
+        _ => return Err("an SLO bounds a percentile: p(95)<1200ms".to_owned()),
     };
     match (threshold.op, threshold.bound) {
         (Op::Less | Op::LessOrEqual, Bound::Time(below)) => Ok(Slo {
@@ -85,7 +85,7 @@ fn parse_slo(text: &str) -> Result<Slo, String> {
                 below: Sample::Finite(below),
             },
         }),
-        _ => Err("a promise is an upper bound: p(95)<1200ms".to_owned()),
+        _ => Err("an SLO is an upper bound: p(95)<1200ms".to_owned()),
     }
 }
 
@@ -128,7 +128,7 @@ fn search(args: &CapacityArgs) -> Result<CapacityResult, Trouble> {
     };
     let largest = Plan::new(&taker.loaded(args.max, 1));
     conduct::ask_consent(&largest, &taker.targets, args.yes)?;
-    // Before the first step, whose figures would be lost with the last one's failure.
+    // Checked before the first step, since a failure at a later one would lose all figures.
     crate::run::allow(&largest, &taker.targets)
         .map_err(|e| Trouble::new(Exit::Error, e.to_string(), e.hint()))?;
     let mut search = Search::new(args.start.unwrap_or(args.max.div_ceil(10)), args.max);

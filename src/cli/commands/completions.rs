@@ -1,7 +1,7 @@
-//! `loadgen completions`: the script with which a shell completes loadgen's command line.
+//! `loadgen completions`: a shell's completion script for loadgen's command line.
 //!
-//! In: a shell. Out: its script on stdout. Invariant: the script asks the program itself, so that
-//! it knows the commands, flags, scenarios, runs and baselines that there are when it is asked.
+//! In: a shell. Out: its script on stdout. Invariant: the script asks the program itself, so it
+//! offers the commands, flags, scenarios, runs and baselines that exist at that moment.
 
 use crate::cli::completing::VARIABLE;
 use crate::cli::console;

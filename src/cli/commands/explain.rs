@@ -9,10 +9,10 @@ use crate::cli::trouble::Trouble;
 use crate::report::explain;
 use clap::Args;
 
-/// Which name.
+/// What to explain.
 #[derive(Debug, Args)]
 pub(crate) struct ExplainArgs {
-    /// A metric, a term or a doubt, as reports name it, such as ttfa; none: all of them
+    /// A metric, a term or a doubt, as named in reports, such as ttfa [default: all]
     #[arg(value_name = "NAME", add = completing::explained())]
     pub name: Vec<String>,
 }
@@ -23,7 +23,7 @@ pub(super) fn execute(args: &ExplainArgs) -> Exit {
     if args.name.is_empty() {
         return console::data([explain::list(screen)]);
     }
-    // A term may be of several words.
+    // A term may consist of several words.
     let name = args.name.join(" ");
     match explain::explain(&name, screen) {
         Ok(text) => console::data([text]),

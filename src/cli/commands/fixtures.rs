@@ -97,7 +97,7 @@ pub(super) fn execute(args: &FixturesArgs) -> Exit {
 fn channel(name: &str) -> Result<Channel, String> {
     let named = |channel: &&Channel| channel.name() == name;
     let channel = Channel::ALL.iter().find(named).copied();
-    channel.ok_or_else(|| "it is `left`, `right` or `mix`".to_owned())
+    channel.ok_or_else(|| "it must be `left`, `right` or `mix`".to_owned())
 }
 
 fn inspect(file: &Path, args: &InspectArgs) -> Result<Exit, Trouble> {
@@ -143,7 +143,7 @@ fn annotation(sidecar: &Path, force: bool) -> Result<Option<Annotation>, Trouble
                 console::warn(&format!("`{file}`: {e}\n  hint: {}", e.hint()));
                 Ok(None)
             }
-            // Nobody wants that replaced.
+            // Another program's file is not replaced, even with `--force`.
             Err(AudioError::Foreign) => Err(trouble(sidecar, &AudioError::Foreign)),
             Err(_) if force => Ok(None),
             Err(e) => Err(trouble(sidecar, &e)),

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 /// Where to write, and for whom.
 #[derive(Debug, Args)]
 pub(crate) struct InitArgs {
-    /// Folder to write to; made if it is not there
+    /// Folder to write to; created if it does not exist
     #[arg(value_name = "DIR", default_value = ".", value_hint = ValueHint::DirPath)]
     pub dir: PathBuf,
     /// Write a scenario for an agent on LiveKit, instead of the reference agent on this machine
@@ -28,7 +28,7 @@ pub(crate) struct InitArgs {
     /// Write a scenario for a Pipecat bot in LiveKit rooms
     #[arg(long)]
     pub pipecat: bool,
-    /// Write a job as well that runs the scenario
+    /// Also write a CI job that runs the scenario
     #[arg(long, value_name = "WHERE")]
     pub ci: Option<Ci>,
 }
@@ -46,7 +46,7 @@ impl InitArgs {
     /// Path and content of every file.
     fn files(&self) -> Vec<(PathBuf, Cow<'static, [u8]>)> {
         let agent = self.agent();
-        // A scenario that somebody has begun to edit stays, unless another one is asked for.
+        // A scenario that the user has begun to edit is kept, unless another one is requested.
         let kept = agent == Agent::Embedded && self.dir.join(starter::PATH).exists();
         let own = (!kept).then(|| starter::scenario(&agent).into_bytes());
         let own = own.map(|text| (starter::PATH, Cow::Owned(text)));
@@ -105,7 +105,7 @@ impl Made {
 }
 
 fn write_all(files: &[(PathBuf, Cow<'static, [u8]>)], made: &mut Made) -> Result<(), Trouble> {
-    // What is there and the same needs no writing: `init` may be called again with more options.
+    // Files that already have this content are skipped: `init` may be run again with more options.
     let missing = files
         .iter()
         .filter(|(path, content)| !is_same(path, content));
@@ -133,7 +133,7 @@ fn write_all(files: &[(PathBuf, Cow<'static, [u8]>)], made: &mut Made) -> Result
     Ok(())
 }
 
-/// Whether a file is there with this content.
+/// Whether the file exists and has this content.
 fn is_same(path: &Path, content: &[u8]) -> bool {
     let length = fs::metadata(path).map(|found| found.len());
     length.is_ok_and(|length| length == content.len() as u64)

@@ -1,4 +1,4 @@
-//! `loadgen list`: past runs, the newest first.
+//! `loadgen list`: past runs, newest first.
 //!
 //! In: a folder of run folders. Out: a table or JSON on stdout. Invariant: a run that cannot be
 //! read is reported on stderr and does not hide the others.
@@ -28,7 +28,7 @@ pub(super) fn execute(args: &ListArgs) -> Exit {
         Ok(folders) => folders,
         Err(e) => {
             let message = format!("cannot read `{}`: {e}", args.dir.display());
-            let hint = "name the folder that the run folders are in; by itself that is `reports`";
+            let hint = "name the folder that contains the run folders; the default is `reports`";
             return Trouble::new(Exit::Usage, message, hint).tell();
         }
     };

@@ -1,6 +1,6 @@
 //! `loadgen man`: the manual, a page for each command.
 //!
-//! In: the definition of the command line, a folder. Out: pages in the folder, their paths on stdout.
+//! In: the definition of the command line, a folder. Out: pages in it, their paths on stdout.
 //! Invariant: a page says what `--help` says.
 
 use crate::cli::console;
@@ -11,10 +11,10 @@ use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 use std::path::PathBuf;
 
-/// Where to.
+/// Where to write the pages.
 #[derive(Debug, Args)]
 pub(crate) struct ManArgs {
-    /// Folder for the pages, such as ~/.local/share/man/man1; it is made if there is none
+    /// Folder for the pages, such as ~/.local/share/man/man1; created if it does not exist
     #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub dir: PathBuf,
 }
@@ -25,7 +25,7 @@ struct Page {
     text: Vec<u8>,
 }
 
-/// Writes the pages of `whole`, the command line.
+/// Writes the pages for `whole`, the definition of the command line.
 pub(super) fn execute(args: &ManArgs, whole: Command) -> Exit {
     match write(args, whole) {
         Ok(paths) => console::data(paths.iter().map(|path| format!("{}\n", path.display()))),
@@ -51,7 +51,7 @@ fn write(args: &ManArgs, whole: Command) -> Result<Vec<PathBuf>, Trouble> {
 
 /// The pages of a command line, the main one first.
 fn pages(whole: Command) -> Result<Vec<Page>, std::io::Error> {
-    // `help` would be a page for each command once more.
+    // Pages for `help` would repeat every command's page.
     let mut whole = whole.disable_help_subcommand(true);
     whole.build();
     let mut left = vec![whole];

@@ -45,37 +45,37 @@ use clap::Subcommand;
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Run a scenario: callers in rooms, replies heard, a report
+    /// Run a scenario: make the calls, measure the replies, write reports
     Run(Box<RunArgs>),
-    /// Make the reports of a run again, also of one that was killed
+    /// Generate the reports of a run again, even if it was killed
     Report(ReportArgs),
     /// Open the report of a run in the browser
     Open(OpenArgs),
-    /// Show past runs, the newest first
+    /// Show past runs, newest first
     List(ListArgs),
     /// Compare runs with a baseline: differences, intervals, a verdict in one word
     Compare(CompareArgs),
     /// Say what a metric, a term or a doubt in a report means
     Explain(ExplainArgs),
-    /// Check scenarios; every problem at once, with its line
+    /// Check scenarios and report every problem at once, with its line
     Validate(ValidateArgs),
     /// Show what a run will do, call by call
     Plan(PlanArgs),
-    /// Be the reference agent: answer every call after an exact delay
+    /// Run the reference agent: answer every call after an exact delay
     Agent(Box<AgentArgs>),
     /// Measure the error of the latency figures on this machine
     Calibrate(Box<CalibrateArgs>),
     /// Measure what a caller costs: processor time, memory, lateness
     Bench(BenchArgs),
-    /// Find how many calls at once the deployment carries before a promise breaks
+    /// Find how many concurrent calls the deployment sustains within an SLO
     Capacity(Box<CapacityArgs>),
     /// Write a scenario for your agent, the examples and their sounds to start from
     Init(InitArgs),
-    /// Look at recordings: level, speech, pauses; write their annotations
+    /// Inspect recordings: level, speech, pauses; write their annotations
     Fixtures(FixturesArgs),
     /// Print the JSON Schema of scenarios, or of summary.json
     Schema(SchemaArgs),
-    /// Print the script with which a shell completes loadgen's commands
+    /// Print a shell's completion script for loadgen
     Completions(CompletionsArgs),
     /// Write the manual, a page for each command
     Man(ManArgs),

@@ -34,8 +34,9 @@ pub(super) fn execute(args: &OpenArgs) -> Exit {
     match open::that_detached_with_timeout(&report, LAUNCH) {
         Ok(()) => Exit::Success,
         Err(e) => {
-            let message = format!("no browser could be opened: {e}");
-            let hint = "open the file above yourself; it is whole, and can be copied or mailed";
+            let message = format!("cannot open a browser: {e}");
+            let hint =
+                "open the file above yourself; it is self-contained, so it can be copied or mailed";
             Trouble::new(Exit::Error, message, hint).tell()
         }
     }

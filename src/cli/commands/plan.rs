@@ -17,8 +17,8 @@ pub(crate) struct PlanArgs {
     /// Scenario file, or a scenario that comes with loadgen
     #[arg(value_name = "SCENARIO", add = completing::scenarios())]
     pub scenario: String,
-    /// One JSON object a line for each call; of a load that lasts for a duration, as many as
-    /// are expected
+    /// Print one line of JSON for each call; if the load lasts for a duration, for as many calls
+    /// as expected
     #[arg(long)]
     pub json: bool,
     /// What the command line changes.
@@ -46,7 +46,7 @@ fn show(args: &PlanArgs) -> Result<Exit, Trouble> {
         return Ok(console::data([summary(&scenario, &plan)]));
     }
     if plan.duration().is_some() {
-        console::note("the load lasts for a duration; these are as many calls as are expected");
+        console::note("the load lasts for a duration; this is the expected number of calls");
     }
     let count = usize::try_from(plan.estimate().calls).unwrap_or(usize::MAX);
     let calls = plan.calls().take(count);

@@ -28,7 +28,8 @@ pub(crate) struct RunArgs {
     /// without being asked
     #[arg(short, long)]
     pub yes: bool,
-    /// Joins under way at once; calls that are due meanwhile wait, and count from their plan
+    /// Maximum number of concurrent joins; calls due meanwhile wait, and are timed from their
+    /// planned start
     #[arg(long, value_name = "N", value_parser = crate::cli::number::whole(1..=u32::MAX))]
     pub join_concurrency: Option<u32>,
     /// Keep the audio of some turns as stereo WAV, caller left, agent right: `some` (the
@@ -37,24 +38,24 @@ pub(crate) struct RunArgs {
         default_missing_value = "some", value_parser = parse_evidence,
         add = completing::words(&["some", "all", "off"]))]
     pub evidence: Option<EvidenceChoice>,
-    /// Serve the run's metrics at this address while it goes on, for Prometheus, at /metrics
+    /// Serve the metrics of the run in progress at this address, for Prometheus, at /metrics
     #[arg(long, value_name = "HOST:PORT")]
     pub metrics_listen: Option<ListenAt>,
     /// Send a span for every call and turn to the OpenTelemetry collector at this URL, by OTLP
     /// over HTTP
     #[arg(long, value_name = "URL")]
     pub otlp_endpoint: Option<String>,
-    /// Keep the run as a baseline: a name, or a file such as ./main.json
+    /// Save the run as a baseline: a name, or a file such as ./main.json
     #[arg(long, value_name = "NAME|FILE", add = completing::baselines())]
     pub save_baseline: Option<String>,
     /// Compare the run with a baseline: its name, its file, or a run folder
     #[arg(long, value_name = "NAME|FILE", add = completing::comparable())]
     pub baseline: Option<String>,
-    /// How it is compared.
+    /// How to compare it.
     #[command(flatten)]
     pub how: HowArgs,
-    /// What must hold beside the scenario's thresholds, as 'ttfa: p(95)<1500ms' or
-    /// 'ttfa{variant:fast}: med<1s'; on the same figure it replaces theirs; may be repeated
+    /// Threshold in addition to the scenario's, such as 'ttfa: p(95)<1500ms' or
+    /// 'ttfa{variant:fast}: med<1s'; replaces one on the same figure; may be repeated
     #[arg(long, value_name = "THRESHOLD", value_parser = parse_gate)]
     pub threshold: Vec<Threshold>,
     /// What decides a gate whose bound lies within the interval of its figure: `estimate`, the

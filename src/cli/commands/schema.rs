@@ -7,12 +7,12 @@ use clap::{Args, ValueEnum};
 /// Which schema.
 #[derive(Debug, Args)]
 pub(crate) struct SchemaArgs {
-    /// Of what
+    /// What the schema describes
     #[arg(value_name = "FILE", value_enum, default_value = "scenario")]
     pub of: Schema,
 }
 
-/// What there are schemas of.
+/// The files that have a schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Schema {
     /// Scenarios

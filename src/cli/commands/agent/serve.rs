@@ -43,14 +43,14 @@ const THREADS: usize = 1;
 fn doubt(delay: &AgentDelay) -> Option<String> {
     (delay.shortest() < SHORTEST_KEPT).then(|| {
         format!(
-            "a delay under {} is not kept: the agent knows only after 120ms of silence \
-             that its caller has stopped\n  hint: ask for 200ms or more; --truth says what was kept",
+            "a delay under {} is not kept: the agent needs 120ms of silence to know \
+             that its caller has stopped\n  hint: ask for 200ms or more; --truth records the actual delays",
             duration::format(SHORTEST_KEPT)
         )
     })
 }
 
-/// Shows what went wrong while the agent goes on.
+/// Shows what went wrong; the agent keeps running.
 fn tell(notice: AgentNotice) {
     match notice {
         AgentNotice::TruthIncomplete(_) => console::say(&format!("error: {notice}")),

@@ -8,20 +8,20 @@ use std::time::Duration;
 /// How callers are measured.
 #[derive(Debug, Args)]
 pub(crate) struct CallersArgs {
-    /// Callers at once, one level after the other
+    /// Concurrent callers, one level after the other
     #[arg(long, value_name = "N,N,…", value_delimiter = ',', default_value = "25,50,100,200,400",
           value_parser = crate::cli::number::whole(1..=5_000))]
     pub calls: Vec<u32>,
-    /// How long each level is looked at, once all calls have begun
+    /// How long each level is measured, once all calls are under way
     #[arg(long, value_name = "DURATION", default_value = "20s", value_parser = crate::cli::duration::parse_duration)]
     pub window: Duration,
     /// Time from the first call's start to the last one's [default: 10ms a call]
     #[arg(long, value_name = "DURATION", value_parser = crate::cli::duration::parse_duration)]
     pub ramp: Option<Duration>,
-    /// Measure each level so many times; the table has the medians
+    /// How often to measure each level; the run with the median CPU usage is shown
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = crate::cli::number::whole(1..=99))]
     pub repeat: u32,
-    /// Process id of the server, where it runs here and is not found by its port
+    /// Process id of the server, if it runs here and is not found by its port
     #[arg(long, value_name = "PID", requires = "url")]
     pub server_pid: Option<u32>,
     /// Compare with benches/peers/pion-pairs: its folder (built with Go), or its binary
@@ -30,7 +30,7 @@ pub(crate) struct CallersArgs {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
-    /// Confirm a level that is too large to be started unasked
+    /// Confirm a level that is too large to start without asking
     #[arg(long)]
     pub yes: bool,
     /// Through this server; without --url, against the embedded agent.

@@ -38,7 +38,7 @@ pub(crate) struct LevelArgs {
     /// Time from the first call's start to the last one's
     #[arg(long, value_parser = crate::cli::duration::parse_duration)]
     pub ramp: Duration,
-    /// How long calls last at least
+    /// Minimum length of a call
     #[arg(long, value_parser = crate::cli::duration::parse_duration)]
     pub lasting: Duration,
     /// Agent to ask for at the server in LIVEKIT_URL; without it, an embedded one

@@ -267,10 +267,7 @@ fn measure_level(
     let through = server.map(|(address, credentials)| (address, credentials, name.as_str()));
     let mut generator = Generator::start(args, calls, through)?;
     let Word::Begins { rss_bytes } = generator.hear()? else {
-        return Err(system(
-            "the generator",
-            "said something else than it begins",
-        ));
+        return Err(system("the generator", "its first message was unexpected"));
     };
     let begun = Instant::now();
     let Word::UnderWay = generator.hear()? else {
@@ -286,7 +283,7 @@ fn measure_level(
     let used = Used::during(args.window, pids);
     let percent = |i: usize| Some(used.cores[i]? / f64::from(calls) * 100.0);
     let Word::Over(came) = generator.hear()? else {
-        return Err(system("the generator", "said something else than its end"));
+        return Err(system("the generator", "its last message was unexpected"));
     };
     if let Some(agent) = agent {
         runtime.block_on(agent.stop());
@@ -295,7 +292,7 @@ fn measure_level(
     // Calls last for `length`, counted from the first one; the window must end before that.
     if waited + SETTLE + args.window > length(args, calls) {
         invalid.push(format!(
-            "the last call was under way only after {:.1} s: some were over before the window was",
+            "the last call was under way only after {:.1} s: some calls ended before the window did",
             waited.as_secs_f64(),
         ));
     }

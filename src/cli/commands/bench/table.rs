@@ -13,7 +13,7 @@ fn percent(value: Option<f64>) -> String {
 
 pub(super) fn text(done: &BenchResult) -> String {
     let mut text = format!(
-        "a caller's share of one core and of memory, {} ({} cores, {:.0} s a level)\n\n\
+        "CPU (of one core) and memory per caller, {} ({} cores, {:.0} s per level)\n\n\
          {:>7} {:>10} {:>10} {:>10} {:>10} {:>9} {:>9} {:>9} {:>10}  heard\n",
         done.target,
         done.cores,
@@ -52,7 +52,7 @@ pub(super) fn text(done: &BenchResult) -> String {
     for l in &done.levels {
         if let (Some(took), Some(ratio)) = (&l.peer, l.peer_ratio) {
             text += &format!(
-                "\nGo SDK, {} participants, nothing decoded: {:.3} %, {:.0} KiB: {ratio:.1} times the generator's\n",
+                "\nGo SDK, {} participants, without decoding: {:.3} %, {:.0} KiB; {ratio:.1} times the generator's CPU\n",
                 took.participants, took.cpu_percent, took.rss_kib,
             );
         }

@@ -14,10 +14,10 @@ const WIDTH: usize = 40;
 pub(super) fn line(step: &Measured) -> String {
     let again = if step.recheck { " (again)" } else { "" };
     let word = match (step.keeps, step.weak) {
-        (true, false) => "keeps it",
-        (true, true) => "keeps it, by a weak margin",
-        (false, false) => "breaks it",
-        (false, true) => "breaks it, by a weak margin",
+        (true, false) => "meets the SLO",
+        (true, true) => "meets the SLO, but inconclusively",
+        (false, false) => "violates the SLO",
+        (false, true) => "violates the SLO, but inconclusively",
     };
     format!(
         "{} calls at once{again}: {} {} of {} turns, {} missed or failed: {word}",
@@ -46,11 +46,11 @@ pub(super) fn render(answer: &CapacityResult, bound: Sample) -> String {
         (Some(limit), best) => format!(
             "\nthe generator was the limit {limit}\n{}\n",
             match best {
-                Some(n) => format!("the agent carries at least {n} calls at once"),
-                None => "nothing can be said of the agent".to_owned(),
+                Some(n) => format!("the agent sustains at least {n} calls at once"),
+                None => "nothing can be said about the agent".to_owned(),
             }
         ),
-        (None, None) => "\nnot even one call keeps this promise\n".to_owned(),
+        (None, None) => "\nnot even one call meets this SLO\n".to_owned(),
         (None, Some(n)) if answer.at_max => {
             format!("\ncapacity: at least {n} calls at once (--max)\n")
         }
