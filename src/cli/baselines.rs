@@ -37,7 +37,7 @@ pub(super) fn file(text: &str) -> Result<PathBuf, Trouble> {
     }
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     if text.is_empty() || text.starts_with('.') || !text.chars().all(plain) {
-        let message = format!("`{text}` is no name of a baseline");
+        let message = format!("`{text}` is not a valid baseline name");
         let hint = "use letters, digits, `.`, `_`, `-`; or a path such as ./main.json";
         return Err(Trouble::new(Exit::Usage, message, hint));
     }
@@ -88,7 +88,7 @@ fn known() -> String {
     let names = names();
     match names.is_empty() {
         true => "save one with `loadgen run … --save-baseline NAME`".to_owned(),
-        false => format!("baselines there are: {}", names.join(", ")),
+        false => format!("saved baselines: {}", names.join(", ")),
     }
 }
 
@@ -96,7 +96,7 @@ fn known() -> String {
 pub(super) fn save(record: &RunRecord, path: &Path) -> Result<(), Trouble> {
     if let Some(reason) = record.summary.verdict.against_the_run() {
         let message = format!("not saved as a baseline: {reason}");
-        let hint = "what was saved before is untouched; a baseline must be a valid run";
+        let hint = "any earlier baseline is unchanged; a baseline must be a valid run";
         return Err(Trouble::new(Exit::InvalidRun, message, hint));
     }
     Baseline::of(record)

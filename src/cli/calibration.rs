@@ -1,7 +1,7 @@
-//! Where this machine's calibration is kept, and the calibration that is there.
+//! Finds and reads this machine's calibration.
 //!
 //! In: the state folder. Out: a path; the calibration. Invariant: a calibration of another version,
-//! or made with other cores than there are now, counts as none.
+//! or made with a different number of cores or CPU limit, is ignored.
 
 use crate::record::{CALIBRATION_VERSION, Calibration};
 use crate::run::cpu_limit;
@@ -21,7 +21,7 @@ pub(super) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// The saved calibration, if its version is the current one and it was made with these cores.
+/// The saved calibration, if its version, the cores and the CPU limit are still the same.
 pub(super) fn known() -> Option<Calibration> {
     let text = std::fs::read(path()?).ok()?;
     let known: Calibration = serde_json::from_slice(&text).ok()?;

@@ -1,4 +1,4 @@
-//! What a shell can complete in place of an argument: scenarios, run folders, baselines, names.
+//! Completion candidates for arguments: scenarios, run folders, baselines, names.
 //!
 //! In: the argument as typed so far. Out: candidates. Invariant: nothing is written, and what cannot
 //! be read is left out.
@@ -12,7 +12,7 @@ use clap_complete::engine::{
 use std::ffi::OsStr;
 use std::path::Path;
 
-/// The environment variable in which a shell's script asks for candidates.
+/// The environment variable that a shell's completion script sets to ask for candidates.
 pub(super) const VARIABLE: &str = "LOADGEN_COMPLETE";
 /// Maximum number of past runs that are offered by their path.
 const RUNS: usize = 50;
@@ -43,7 +43,7 @@ pub(super) fn comparable() -> ArgValueCompleter {
     })
 }
 
-/// Names of baselines, and files of them.
+/// Names of baselines, and baseline files.
 pub(super) fn baselines() -> ArgValueCompleter {
     ArgValueCompleter::new(|current: &OsStr| {
         let mut found: Vec<_> = beginning(current, baselines::names().into_iter()).collect();
@@ -68,12 +68,12 @@ pub(super) fn words(words: &'static [&'static str]) -> ArgValueCandidates {
     })
 }
 
-/// The names that begin as `current`.
+/// The names that begin with `current`.
 fn beginning(
     current: &OsStr,
     names: impl Iterator<Item = String>,
 ) -> impl Iterator<Item = CompletionCandidate> {
-    // A name is text.
+    // Names are UTF-8, so other input matches none.
     let begun = current.to_str().map(str::to_owned);
     let names = names.filter(move |name| begun.as_ref().is_some_and(|b| name.starts_with(b)));
     names.map(CompletionCandidate::from)
@@ -88,7 +88,7 @@ fn files(current: &OsStr, extensions: &'static [&'static str]) -> Vec<Completion
     PathCompleter::any().filter(wanted).complete(current)
 }
 
-/// As [`files`], without the folders, which the run folders already are among.
+/// As [`files`], without folders, which [`folders`] already offers.
 fn json_files(current: &OsStr) -> Vec<CompletionCandidate> {
     let mut found = files(current, &["json"]);
     found.retain(|c| !c.get_value().to_string_lossy().ends_with('/'));
@@ -98,7 +98,7 @@ fn json_files(current: &OsStr) -> Vec<CompletionCandidate> {
 fn folders(current: &OsStr) -> Vec<CompletionCandidate> {
     let is_run = |path: &Path| path.is_dir() && RunFolder::open(path).is_ok();
     let mut found = Vec::new();
-    // All of them begin with the parent, up to whose end any text is the beginning of each.
+    // Past runs are offered while the name of their parent folder is being typed.
     let begun = current.to_str().filter(|current| !current.contains('/'));
     if begun.is_some_and(|begun| DEFAULT_PARENT.starts_with(begun)) {
         let entries = std::fs::read_dir(DEFAULT_PARENT);
@@ -106,7 +106,7 @@ fn folders(current: &OsStr) -> Vec<CompletionCandidate> {
         let mut paths: Vec<String> = paths
             .filter_map(|p| p.to_str().map(str::to_owned))
             .collect();
-        // They begin with their time. Whether one is a run takes reading it.
+        // Names begin with the time: newest first. `is_run` reads the folder, so it runs last.
         paths.sort_unstable_by(|a, b| b.cmp(a));
         let runs = paths.into_iter().filter(|path| is_run(Path::new(path)));
         found.extend(runs.take(RUNS).map(CompletionCandidate::from));

@@ -1,9 +1,9 @@
 //! The one place that prints: results on stdout, everything else on stderr.
 //!
-//! In: text. Out: stdout and stderr; an [`Exit`] where the text is the result itself. Invariants:
-//! an output that is closed or full makes nothing panic; a reader that goes away (`| head`) is no
-//! error; a full disk is one where the result is nowhere else, and a warning where it is in a file
-//! too. What stderr does not take is lost, since there is nowhere to report that.
+//! In: text. Out: stdout and stderr; an [`Exit`] if the text is the result itself. Invariants: an
+//! output that is closed or full never causes a panic; a reader that goes away (`| head`) is not an
+//! error; a full disk is an error if the result is nowhere else, and a warning if it is in a file
+//! too. Text that stderr does not accept is lost, since there is nowhere to report that.
 
 use super::exit::Exit;
 use crate::report::{Screen, Style};
@@ -15,8 +15,8 @@ use std::io::{BufWriter, Error, ErrorKind, IsTerminal as _, Result, Write as _};
 /// Redraws per second of a [`RedrawnLine`].
 const REDRAWS: u8 = 10;
 
-/// Prints a text to stderr. Names and messages in it may be anybody's: nothing in them acts on the
-/// terminal.
+/// Prints a text to stderr. Control characters in it are replaced, since names and messages may be
+/// untrusted.
 pub(super) fn say(text: &str) {
     let _ = writeln!(std::io::stderr(), "{}", visible(text));
 }
@@ -67,8 +67,8 @@ fn print<T: AsRef<str>>(pieces: impl IntoIterator<Item = T>) -> Option<Error> {
     (error.kind() != ErrorKind::BrokenPipe).then_some(error)
 }
 
-/// What stdout shows texts on: with colours on a terminal, or where `CLICOLOR_FORCE` asks for them,
-/// and never with `NO_COLOR`; as wide as the terminal is, or as `COLUMNS` says.
+/// The screen that stdout is shown on: with colours on a terminal or if `CLICOLOR_FORCE` asks for
+/// them, but never with `NO_COLOR`; as wide as the terminal, or as `COLUMNS` says.
 pub(super) fn screen() -> Screen {
     let style = match AutoStream::choice(&std::io::stdout()) {
         ColorChoice::Never => Style::Plain,
@@ -77,7 +77,7 @@ pub(super) fn screen() -> Screen {
     let terminal = terminal_size::terminal_size_of(std::io::stdout());
     let terminal = terminal.map(|(columns, _)| usize::from(columns.0));
     let said = || std::env::var("COLUMNS").ok()?.parse().ok();
-    // A terminal that does not know its size says 0.
+    // A terminal that does not know its size reports 0.
     let columns = terminal.filter(|columns| *columns > 0).or_else(said);
     Screen::new(style, columns)
 }

@@ -1,29 +1,29 @@
 //! Parses `.env` files.
 //!
-//! In: the bytes of a file that other tools share. Out: the values of the variables that are asked
-//! for; for a line that cannot be read, its number. Invariants: what nobody asks for is never an
-//! error; a message repeats no value; the value of a variable is never expanded again.
+//! In: the bytes of a file that is shared with other tools. Out: the values of the requested
+//! variables; for a line that cannot be parsed, its number. Invariants: a line that nobody asks for
+//! is never an error; no message repeats a value; an expanded value is never expanded again.
 //!
 //! ```text
-//! NAME=value # comment        `${OTHER}` is expanded; blanks around the value do not count
+//! NAME=value # comment        `${OTHER}` is expanded; spaces around the value are ignored
 //! export NAME="a \"b\"\n"     `\n`, `\"`, `\\` and `\$` are escapes; `${OTHER}` is expanded
-//! NAME='a $b'                 as it stands
+//! NAME='a $b'                 taken literally
 //! ```
 //!
-//! A value in quotes may have several lines. The last line of a name holds.
+//! A value in quotes may span several lines. If a name occurs again, the last one counts.
 
 use std::collections::HashMap;
 
 /// Largest file that is read, in bytes.
 pub(super) const MAX_BYTES: usize = 1 << 20;
-/// Names that begin so are always ours.
+/// Names with this prefix are always ours.
 const OURS: &str = "LIVEKIT_";
 
-/// A line that cannot be read.
+/// A line that cannot be parsed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Unreadable {
     /// A name of ours without a value.
-    #[error("line {line} of `.env` has a name without `=` behind it")]
+    #[error("line {line} of `.env` has a name without `=` after it")]
     NoValue {
         /// From 1.
         line: usize,
@@ -34,8 +34,8 @@ pub(crate) enum Unreadable {
         /// Where it begins, from 1.
         line: usize,
     },
-    /// A value that goes on behind its quotes.
-    #[error("line {line} of `.env` has text behind the closing quote")]
+    /// A value with text after its closing quote.
+    #[error("line {line} of `.env` has text after the closing quote")]
     Behind {
         /// Where the value begins, from 1.
         line: usize,
@@ -46,7 +46,7 @@ pub(crate) enum Unreadable {
         /// From 1.
         line: usize,
     },
-    /// A value that comes to more than [`REFERENCES`] references.
+    /// A value that expands more than [`REFERENCES`] references.
     #[error("line {line} of `.env` refers to too many variables")]
     TooMuch {
         /// From 1.
@@ -68,7 +68,7 @@ impl Unreadable {
     }
 }
 
-/// Most references that a value may come to, through the variables that it refers to.
+/// Maximum number of references that a value may expand, including those in other variables.
 const REFERENCES: usize = 100;
 
 /// A value as written.
@@ -77,7 +77,7 @@ struct Value {
     text: String,
     /// Whether `${NAME}` in it stands for a variable.
     expands: bool,
-    /// Where a `$` stands that is only that.
+    /// Positions of literal `$` characters.
     plain: Vec<usize>,
 }
 
@@ -111,7 +111,7 @@ impl DotEnv {
             let number = lines.line;
             let entry = match rest.strip_prefix('=') {
                 Some(value) => lines.value(value, end - value.len()),
-                // Prose of another tool, unless it begins with a name of ours.
+                // Another tool's syntax, unless it begins with a name of ours.
                 None if !name.starts_with(OURS) => continue,
                 None => Err(Unreadable::NoValue { line: number }),
             };
@@ -122,7 +122,7 @@ impl DotEnv {
     }
 
     /// The value of a variable, with references in it expanded: by `outer`, else by the lines before
-    /// it, else to nothing.
+    /// it, else to the empty string.
     pub(crate) fn get(
         &self,
         name: &str,
@@ -161,7 +161,7 @@ impl DotEnv {
                 .ok_or(Unreadable::TooMuch { line: *line })?;
             let value = match outer(name) {
                 Some(value) => value,
-                // Only of lines before this one, so that no two refer to each other.
+                // Only lines before this one, so that no two can refer to each other.
                 None => match self.last.get(name).filter(|other| **other < entry) {
                     Some(other) => self.expanded(*other, outer, left)?,
                     None => String::new(),
@@ -174,8 +174,8 @@ impl DotEnv {
     }
 }
 
-/// The text of a file: UTF-8, or UTF-16 with a mark, as Windows writes it. What is neither becomes
-/// replacement characters.
+/// The text of a file: UTF-8, or UTF-16 with a byte order mark, as Windows writes it. Invalid
+/// sequences become replacement characters.
 fn decoded(bytes: &[u8]) -> String {
     let wide = |unit: fn([u8; 2]) -> u16| {
         let units = bytes.chunks_exact(2).map(|pair| unit([pair[0], pair[1]]));
@@ -200,7 +200,7 @@ fn name_of(line: &str) -> Option<(&str, &str)> {
     starts.then_some((name, rest.trim_start()))
 }
 
-/// A text that is read line by line, and further where a value has several.
+/// Text that is read line by line; a value may span several lines.
 struct Lines<'a> {
     text: &'a str,
     at: usize,
@@ -223,7 +223,7 @@ impl<'a> Lines<'a> {
         Some((line, end))
     }
 
-    /// The value that begins at `from`; `rest` is what its first line has of it.
+    /// The value that begins at `from`; `rest` is the part of it on its first line.
     fn value(&mut self, rest: &str, from: usize) -> Entry {
         let line = self.line;
         let value = rest.trim_start();
@@ -241,7 +241,7 @@ impl<'a> Lines<'a> {
         }
     }
 
-    /// A value whose opening quote stands at `from`; it may have several lines.
+    /// A value whose opening quote is at `from`; it may span several lines.
     fn quoted(&mut self, quote: char, from: usize) -> Entry {
         let line = self.line;
         let (mut text, mut plain, mut escaped) = (String::new(), Vec::new(), false);
@@ -285,13 +285,13 @@ impl<'a> Lines<'a> {
         Err(Unreadable::Unclosed { line })
     }
 
-    /// Goes on behind the line that ends at `end`.
+    /// Continues after the line that ends at `end`.
     fn go_to(&mut self, end: usize) {
         while self.at <= end && self.next().is_some() {}
     }
 }
 
-/// A value without the comment behind it: a `#` at its beginning or after a blank.
+/// A value without its comment, which is a `#` at its beginning or after a space, and the rest.
 fn uncommented(value: &str) -> &str {
     let is_comment = |(at, _): &(usize, &str)| {
         value[..*at]
@@ -359,11 +359,11 @@ mod tests {
         let cases: [(&[u8], &str); 5] = [
             (
                 b"X=1\nLIVEKIT_URL: ws://h",
-                "line 2 of `.env` has a name without `=` behind it: write it as NAME=value",
+                "line 2 of `.env` has a name without `=` after it: write it as NAME=value",
             ),
             (
                 b"X='two\nlines'\nLIVEKIT_URL ws://h",
-                "line 3 of `.env` has a name without `=` behind it: write it as NAME=value",
+                "line 3 of `.env` has a name without `=` after it: write it as NAME=value",
             ),
             (
                 b"LIVEKIT_URL='ws://h\n",
@@ -372,7 +372,7 @@ mod tests {
             ),
             (
                 b"\nLIVEKIT_URL=\"ws\"://h",
-                "line 2 of `.env` has text behind the closing quote: write it as NAME='value', \
+                "line 2 of `.env` has text after the closing quote: write it as NAME='value', \
                  with the same quote at both ends",
             ),
             (
@@ -382,7 +382,7 @@ mod tests {
         ];
         for (file, message) in cases {
             assert_eq!(value(file, NAME), Err(message.to_owned()));
-            // Nobody asks for it.
+            // A line that nobody asks for is not an error.
             assert_eq!(value(file, "LIVEKIT_API_KEY"), Ok(None));
         }
     }

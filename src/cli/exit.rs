@@ -40,7 +40,7 @@ impl Exit {
     pub(crate) fn meaning(self) -> &'static str {
         match self {
             Self::Success => {
-                "success; of a run: all gates hold, perhaps weakly, or there is none and a call completed"
+                "success; for a run: all gates hold, perhaps weakly, or there is no gate and a call completed"
             }
             Self::Error => {
                 "the command could not be carried out, no call reached an agent, or there is no gate and no call completed"

@@ -51,7 +51,7 @@ pub struct Cli {
 }
 
 impl Cli {
-    /// Answers a shell that asks how a command line can go on; `None` if none does.
+    /// Answers a shell's request for completions; `None` if this is not one.
     pub fn complete() -> Option<Exit> {
         let folder = std::env::current_dir().ok();
         let completed = CompleteEnv::with_factory(Self::command)

@@ -3,7 +3,7 @@
 use crate::vocab::number;
 use std::ops::RangeInclusive;
 
-/// Parses a whole number within bounds; the error says what would be one.
+/// Parses a whole number within bounds; the error says what is valid.
 pub(super) fn whole(
     bounds: RangeInclusive<u32>,
 ) -> impl Fn(&str) -> Result<u32, String> + Clone + Send + Sync + 'static {
@@ -15,7 +15,7 @@ pub(super) fn whole(
     }
 }
 
-/// Parses a seed; the error says what would be one.
+/// Parses a seed; the error says what is valid.
 pub(super) fn seed(text: &str) -> Result<u64, String> {
     number::whole(text, 0..=u64::MAX)
 }

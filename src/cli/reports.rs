@@ -1,7 +1,7 @@
 //! Writes and shows the reports of a record; shared by `run`, `report` and `open`.
 //!
 //! In: a record, the formats wanted. Out: files in the run folder, a table or JSON on stdout.
-//! Invariant: what is shown is in the run folder too, so losing it is no error.
+//! Invariant: what is shown is in the run folder too, so losing it is not an error.
 
 use super::console;
 use super::exit::Exit;
@@ -28,7 +28,7 @@ pub(super) fn write(
     written
 }
 
-/// Reads the folder of a run, and says what of its journal was torn.
+/// Reads a run folder, and warns about torn parts of its journal.
 ///
 /// # Errors
 /// As [`RunRecord::read`].
@@ -44,15 +44,15 @@ pub(super) fn read(folder: &Path) -> Result<RunRecord, RecordError> {
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Output {
     pub json: bool,
-    /// Not at all, unless as JSON.
+    /// Print nothing, except JSON.
     pub quiet: bool,
-    /// With every figure, instead of a screen of them.
+    /// Print every figure, instead of one screen.
     pub details: bool,
 }
 
 impl Output {
-    /// The screen to lay a text out for, of `lines` if it is not to have every figure; `None` if no
-    /// text is wanted.
+    /// The screen to lay out text for, limited to `lines` unless every figure is wanted; `None` if
+    /// no text is wanted.
     pub(super) fn screen(self, lines: usize) -> Option<Screen> {
         if self.json || self.quiet {
             return None;
@@ -62,8 +62,8 @@ impl Output {
     }
 }
 
-/// Prints the summary, as JSON or as text. JSON that is lost is an error, since a program reads it;
-/// a text that is lost is a warning, since the same is in the run folder. `folder`: where the
+/// Prints the summary, as JSON or as text. Lost JSON is an error, since a program reads it;
+/// lost text is a warning, since the same is in the run folder. `folder`: where the
 /// reports are, if they could be written; `lines`: room for the text.
 #[must_use = "lost JSON is the command's exit code"]
 pub(super) fn show(
@@ -83,7 +83,7 @@ pub(super) fn show(
         return printed;
     };
     let page = folder.map(|folder| folder.file(Format::HTML_FILE));
-    // It is not there where other formats were asked for.
+    // It does not exist if only other formats were requested.
     let page = page.filter(|page| page.is_file());
     let place = page.or_else(|| folder.map(|folder| folder.path().to_owned()));
     let place = place.map(|place| place.display().to_string());

@@ -1,7 +1,7 @@
 //! The runtime around a command that makes calls or serves them.
 //!
-//! In: a future, what stops it. Out: what the future returns. Invariant: the first SIGINT, SIGTERM
-//! or SIGHUP lets the command end by itself; the second does not wait for it.
+//! In: a future, the token that stops it. Out: the future's result. Invariant: the first SIGINT,
+//! SIGTERM or SIGHUP lets the command end by itself; the second does not wait for it.
 
 use super::signals::{self, CancellablePart};
 use super::trouble::Trouble;
@@ -9,7 +9,7 @@ use std::future::Future;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// How long background tasks may go on after a command is over.
+/// How long background tasks may keep running after a command is over.
 const LEFTOVERS: Duration = Duration::from_millis(200);
 
 /// Runs a command's future; the first SIGINT, SIGTERM or SIGHUP cancels `stop`, the second ends the

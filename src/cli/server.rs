@@ -5,8 +5,8 @@
 use super::settings::ServerFlags;
 use clap::Args;
 
-/// The LiveKit server. Not clap's `env`: a variable must not count as a flag where the target
-/// is embedded, and `.env` and the scenario come behind it.
+/// The LiveKit server. Does not use clap's `env`: a variable must not count as a flag if the target
+/// is embedded, and `.env` and the scenario come after it.
 #[derive(Clone, Default, Args)]
 #[command(next_help_heading = "LiveKit server")]
 pub(crate) struct ServerArgs {

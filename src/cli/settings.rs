@@ -34,7 +34,7 @@ impl Environment {
             let message = format!("`.env` has more than {MAX_BYTES} bytes");
             return Err(unusable(
                 message,
-                "is it a list of NAME=value lines at all?",
+                "check that it is a list of NAME=value lines",
             ));
         }
         Ok(Self {
@@ -42,7 +42,7 @@ impl Environment {
         })
     }
 
-    /// A variable's value; one of nothing but blanks counts as unset.
+    /// A variable's value; a blank value counts as unset.
     ///
     /// # Errors
     /// The variable is not in the process's environment, and its line in `.env` cannot be read.
@@ -78,7 +78,7 @@ fn of_process(name: &str) -> Option<String> {
 }
 
 /// The bytes of a file, at most one more than is allowed; none if there is no file. A folder of
-/// that name is a virtual environment of Python's.
+/// that name is a Python virtual environment.
 fn read(path: &Path) -> std::io::Result<Vec<u8>> {
     match read_at_most(path, MAX_BYTES) {
         Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::IsADirectory) => {
@@ -128,7 +128,7 @@ struct Setting {
 const URL: Setting = Setting {
     variable: "LIVEKIT_URL",
     what: "server URL",
-    hint: "set LIVEKIT_URL or say --url ws://127.0.0.1:7880; `loadgen run quickstart` needs no server",
+    hint: "set LIVEKIT_URL or use --url ws://127.0.0.1:7880; `loadgen run quickstart` needs no server",
 };
 const KEY: Setting = Setting {
     variable: "LIVEKIT_API_KEY",
@@ -142,7 +142,7 @@ const SECRET: Setting = Setting {
 };
 
 impl Setting {
-    /// Its value without blanks around it, which come with copying.
+    /// Its value without surrounding whitespace, which comes from copying.
     fn pick(
         &self,
         flag: &Option<String>,
@@ -156,7 +156,7 @@ impl Setting {
         found.filter(|value| !value.is_empty()).ok_or_else(missing)
     }
 
-    /// Its value, in which nothing is invisible.
+    /// As [`Self::pick`]; a value with an invisible character is refused.
     fn pick_visible(
         &self,
         flag: &Option<String>,
@@ -167,7 +167,7 @@ impl Setting {
         match found.contains(acts) {
             true => Err(unusable(
                 format!(
-                    "the {} has a control character or an invisible one in it",
+                    "the {} has a control character or an invisible character in it",
                     self.what
                 ),
                 "copy it again, without a line break in it",
@@ -180,7 +180,7 @@ impl Setting {
 /// Resolves the server: flag, else environment, else `.env`, else scenario.
 ///
 /// # Errors
-/// A setting is given nowhere, its line in `.env` cannot be read, or it is not valid.
+/// A setting is missing, its line in `.env` cannot be read, or it is not valid.
 pub(crate) fn server(
     flags: &ServerFlags,
     env: &Environment,

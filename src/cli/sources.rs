@@ -18,7 +18,7 @@ use std::io::{Error, ErrorKind};
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
-/// Looks up a variable, which may be one that cannot be read.
+/// Looks up a variable; an error if it cannot be read.
 pub(crate) type Lookup<'a> = &'a dyn Fn(&str) -> Result<Option<String>, Trouble>;
 
 /// An opened scenario.
@@ -137,7 +137,7 @@ fn file_problem(error: &RunError) -> FileProblem {
     FileProblem { message, hint }
 }
 
-/// The hint for a path that names no file as it is spelled.
+/// The hint for a path that names no file because it is misspelled.
 fn spelling_hint(path: &Path) -> Option<String> {
     let text = path.to_str()?;
     let name = path.file_name()?.to_str()?;
@@ -146,7 +146,7 @@ fn spelling_hint(path: &Path) -> Option<String> {
         return Some(format!("write `/` between folders: `{slashes}`"));
     }
     let blank = name.trim() != name || text.trim_start() != text;
-    blank.then(|| "take the blank at the beginning or end of the path away".to_owned())
+    blank.then(|| "remove the space at the beginning or end of the path".to_owned())
 }
 
 fn unreadable(name: &str, error: &Error) -> Trouble {
@@ -163,7 +163,7 @@ fn unreadable(name: &str, error: &Error) -> Trouble {
             "name a scenario file in it".to_owned(),
         ),
         ErrorKind::PermissionDenied => (
-            format!("`{name}` may not be read"),
+            format!("no permission to read `{name}`"),
             "check its permissions".to_owned(),
         ),
         _ => (
@@ -185,7 +185,7 @@ fn unpack() -> std::io::Result<TempDir> {
     Ok(dir)
 }
 
-/// Warns of everything in the scenario that is doubtful.
+/// Warns about everything in the scenario that is doubtful.
 pub(super) fn warn_of_doubts(scenario: &Scenario, file: &str) {
     for doubt in &scenario.doubts {
         let (message, hint) = (&doubt.message, &doubt.hint);

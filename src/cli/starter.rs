@@ -1,4 +1,4 @@
-//! The scenario to start from, and the job that runs it, for an agent of one's own.
+//! The starter scenario for the user's own agent, and the CI job that runs it.
 //!
 //! In: what kind of agent it is. Out: texts of files. Invariant: the scenario is valid as it
 //! stands, whatever the agent's name is.
@@ -19,7 +19,7 @@ pub(super) enum Agent {
     Pipecat,
 }
 
-/// Who runs the jobs.
+/// The CI system that runs the job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Ci {
     /// GitHub Actions
@@ -42,7 +42,7 @@ impl Ci {
 }
 
 const COMMON: &str = "\
-utterances:                      # recordings of yours; `loadgen fixtures inspect FILE` checks one
+utterances:                      # your recordings; `loadgen fixtures inspect FILE` checks one
   help: {file: ../fixtures/help.wav}
   opening-hours: {file: ../fixtures/opening-hours.wav}
   thanks: {file: ../fixtures/thanks.wav}
@@ -56,7 +56,7 @@ call:
 
 load: {calls: 10, concurrency: 5, ramp: 5s}
 
-thresholds:                      # the run fails by these, with exit code 99
+thresholds:                      # if one is not met, the exit code is 99
   ttfa: [\"p(50)<1500ms\"]
   missed: [\"rate<0.1\"]
 ";
@@ -100,12 +100,12 @@ fn target(agent: &Agent) -> String {
             )
         }
         Agent::Livekit { name: Some(name) } => {
-            // A text in JSON is one in YAML; `$${` is a literal `${`.
+            // A JSON string is also a YAML string; `$${` is a literal `${`.
             let quoted = serde_json::Value::from(name.replace("${", "$${"));
             format!("{livekit}  agent_name: {quoted}\n")
         }
         Agent::Pipecat => format!(
-            "{livekit}  # No `agent_name`: the bot joins each room by itself, as soon as there is one.\n"
+            "{livekit}  # No `agent_name`: the bot joins each room by itself as soon as it exists.\n"
         ),
     }
 }

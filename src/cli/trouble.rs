@@ -37,9 +37,9 @@ impl Trouble {
         Self::new(Exit::Error, e.to_string(), e.hint())
     }
 
-    /// The system refuses another thread, or what it needs.
+    /// The system cannot start another thread.
     pub(super) fn threads(e: &std::io::Error) -> Self {
-        let message = format!("the system refuses threads: {e}");
+        let message = format!("the system refused to start a thread: {e}");
         Self::new(Exit::Error, message, "check `ulimit -u`")
     }
 

@@ -1,9 +1,9 @@
 //! The address of a server.
 //!
-//! In: a URL as people write it. Out: its host, port and path, and the URLs for WebSockets and for
-//! HTTP. Invariants: this is the only reader of such URLs, so whatever checks one and whatever
-//! connects to it mean the same host; no user info, no query, and a message repeats neither; no
-//! name is resolved.
+//! In: a URL as people type it. Out: its host, port and path, and the URLs for WebSockets and for
+//! HTTP. Invariants: this is the only parser of such URLs, so the code that checks one and the code
+//! that connects to it agree on the host; user info and queries are refused, and no message repeats
+//! them; no name is resolved.
 
 use super::acts;
 use super::host::{port, split_port};
@@ -36,7 +36,7 @@ impl AddressError {
     }
 }
 
-/// What kind of server a URL leads to.
+/// The kind of server that a URL is for.
 struct Kind {
     of: &'static str,
     /// Schemes in lower case, and whether they use TLS.
@@ -71,7 +71,7 @@ const SHOWN: usize = 200;
 /// Longest URL that a hint suggests, in bytes.
 const SUGGESTED: usize = 100;
 
-/// Why a URL is none: the reason, and a hint that is better than an example.
+/// Why a URL is refused: the reason, and a hint if there is a better one than an example.
 type Fault = (&'static str, Option<String>);
 
 impl Address {
@@ -112,8 +112,8 @@ impl Address {
             return Err(("too long", None));
         }
         if url.contains(|c: char| c.is_whitespace() || acts(c)) {
-            let why = "it has a blank or an invisible character in it";
-            return Err((why, Some("take that out".to_owned())));
+            let why = "it has a space or an invisible character in it";
+            return Err((why, Some("remove that".to_owned())));
         }
         let Some((scheme, rest)) = url.split_once("://") else {
             return Err(("it has no scheme", with_scheme(url, kind)));
@@ -153,7 +153,7 @@ impl Address {
         &self.host
     }
 
-    /// The port, also where the URL leaves it to the scheme.
+    /// The port: the URL's, or else the scheme's default.
     pub(crate) fn port(&self) -> u16 {
         self.port
     }
@@ -186,8 +186,8 @@ impl fmt::Display for Address {
     }
 }
 
-/// A URL as a message repeats it. User info and a query may hold a secret: nothing of a URL with
-/// the one is repeated, and nothing of the other.
+/// A URL as a message repeats it. User info, a query and a fragment may contain a secret: nothing
+/// of a URL with user info is repeated, and nothing after the start of a query or fragment.
 fn shown(url: &str) -> String {
     if url.contains('@') {
         return "…".to_owned();
@@ -204,11 +204,11 @@ fn shown(url: &str) -> String {
     }
 }
 
-/// The hint for a URL without a scheme: the same with one, if that would be a URL.
+/// The hint for a URL without a scheme: the same URL with one, if that would be valid.
 fn with_scheme(url: &str, kind: &Kind) -> Option<String> {
     let host = url.trim_start_matches('/');
     let host = host.split(['/', ':']).next().unwrap_or_default();
-    // Names without a dot, and addresses, are of this machine or of a network of one's own.
+    // Names without a dot, and IP addresses, are probably of this machine or a local network.
     let near = !host.contains('.') || host.starts_with(|c: char| c.is_ascii_digit());
     let (scheme, _) = kind.schemes.iter().find(|(_, secure)| *secure != near)?;
     let whole = format!("{scheme}://{}", url.trim_start_matches('/'));
@@ -233,7 +233,7 @@ fn host_and_port(authority: &str, scheme: &str) -> Result<(String, Option<u16>),
             _ => None,
         };
         let why = match hint {
-            Some(_) => "an IPv6 address stands in brackets",
+            Some(_) => "an IPv6 address must be in brackets",
             None => "it has no valid host",
         };
         return Err((why, hint));
@@ -252,20 +252,20 @@ fn host_and_port(authority: &str, scheme: &str) -> Result<(String, Option<u16>),
     Ok((host_of(host, authority.starts_with('['))?, port))
 }
 
-/// The host in lower case; `bracketed`: it stood in brackets.
+/// The host in lower case; `bracketed`: it was in brackets.
 fn host_of(host: &str, bracketed: bool) -> Result<String, Fault> {
     if host.is_empty() {
         return Err(("it has no host", None));
     }
     if bracketed {
         if host.contains('%') {
-            let hint = "use an address that needs no zone".to_owned();
-            return Err(("an IPv6 address with a zone cannot be called", Some(hint)));
+            let hint = "use an address without a zone".to_owned();
+            return Err(("an IPv6 address with a zone is not supported", Some(hint)));
         }
         let address = host.parse::<Ipv6Addr>();
         return match address {
             Ok(address) => Ok(address.to_string()),
-            Err(_) => Err(("what stands in brackets is not an IPv6 address", None)),
+            Err(_) => Err(("the text in brackets is not an IPv6 address", None)),
         };
     }
     if !host.is_ascii() {
@@ -274,7 +274,7 @@ fn host_of(host: &str, bracketed: bool) -> Result<String, Fault> {
     }
     let fits = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     if let Some(other) = host.chars().find(|c| !fits(*c)) {
-        let hint = format!("take the `{other}` out of the host");
+        let hint = format!("remove the `{other}` from the host");
         return Err(("it has no valid host", Some(hint)));
     }
     let name = host.strip_suffix('.').unwrap_or(host);
@@ -290,13 +290,13 @@ fn host_of(host: &str, bracketed: bool) -> Result<String, Fault> {
     Ok(host.to_ascii_lowercase())
 }
 
-/// The path in front of those of the requests; no slash at its end.
+/// The prefix of the requests' paths, without a trailing slash.
 fn path_of(path: &str) -> Result<String, Fault> {
     let fits = |c: char| c.is_ascii_alphanumeric() || "-._~!$&'()*+,;=:@/%".contains(c);
     if let Some(other) = path.chars().find(|c| !fits(*c)) {
         let hint = match other {
             '\\' => "write `/` in place of `\\`".to_owned(),
-            other => format!("take the `{other}` out, or write its bytes as `%…`"),
+            other => format!("remove the `{other}`, or write its bytes as `%…`"),
         };
         return Err(("its path is not valid", Some(hint)));
     }
@@ -308,7 +308,7 @@ fn path_of(path: &str) -> Result<String, Fault> {
         let hint = "two hexadecimal digits follow a `%`; the sign itself is `%25`".to_owned();
         return Err(("its path is not valid", Some(hint)));
     }
-    // Some programs resolve such parts before they send a request, and others after it.
+    // Some programs resolve such parts before they send a request, others do not.
     let plain = path.to_ascii_lowercase().replace("%2e", ".");
     if plain.split('/').any(|part| part == "." || part == "..") {
         return Err(("its path has a part that is `.` or `..`", None));
@@ -394,12 +394,12 @@ mod tests {
             ("ws://h:/x", "no port follows the `:`", "write `ws://h`; "),
             (
                 "ws://::1",
-                "an IPv6 address stands in brackets",
+                "an IPv6 address must be in brackets",
                 "write `ws://[::1]`; ",
             ),
             (
                 "ws://fe80::1ff:7880",
-                "an IPv6 address stands in brackets",
+                "an IPv6 address must be in brackets",
                 "write `ws://[fe80::1ff]:7880`; ",
             ),
             ("ws://h:80:81", "it has no valid host", ""),
@@ -407,17 +407,17 @@ mod tests {
             ("ws://[::1", "it has no valid host", ""),
             (
                 "ws://[%2e]",
-                "an IPv6 address with a zone cannot be called",
-                "use an address that needs no zone; ",
+                "an IPv6 address with a zone is not supported",
+                "use an address without a zone; ",
             ),
             (
                 "ws://[fe80::1%eth0]:7880",
-                "an IPv6 address with a zone cannot be called",
-                "use an address that needs no zone; ",
+                "an IPv6 address with a zone is not supported",
+                "use an address without a zone; ",
             ),
             (
                 "ws://[127.0.0.1]",
-                "what stands in brackets is not an IPv6 address",
+                "the text in brackets is not an IPv6 address",
                 "",
             ),
             (
@@ -428,7 +428,7 @@ mod tests {
             (
                 "ws://a,b",
                 "it has no valid host",
-                "take the `,` out of the host; ",
+                "remove the `,` from the host; ",
             ),
             ("ws://a..b", "it has no valid host", ""),
             (
@@ -454,7 +454,7 @@ mod tests {
             (
                 "ws://h/é",
                 "its path is not valid",
-                "take the `é` out, or write its bytes as `%…`; ",
+                "remove the `é`, or write its bytes as `%…`; ",
             ),
             (
                 "ws://h/%zz",
@@ -473,18 +473,18 @@ mod tests {
             ),
             (
                 "ws://a b",
-                "it has a blank or an invisible character in it",
-                "take that out; ",
+                "it has a space or an invisible character in it",
+                "remove that; ",
             ),
             (
                 "ws://h/a\u{2028}/",
-                "it has a blank or an invisible character in it",
-                "take that out; ",
+                "it has a space or an invisible character in it",
+                "remove that; ",
             ),
             (
                 "ws://h\u{200b}",
-                "it has a blank or an invisible character in it",
-                "take that out; ",
+                "it has a space or an invisible character in it",
+                "remove that; ",
             ),
         ] {
             let error = Address::parse(url).expect_err(url);

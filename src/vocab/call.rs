@@ -23,7 +23,7 @@ use strum::{IntoStaticStr, VariantArray};
 pub enum GreetingPolicy {
     /// Wait for it and measure it.
     Expect,
-    /// Wait until the agent is silent, at most 5 s for one that says nothing.
+    /// Wait until the agent is silent; at most 5 s if it says nothing.
     Ignore,
     /// Do not wait.
     None,
@@ -35,14 +35,15 @@ named!(pub(crate) for GreetingPolicy);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OnAgentLeft {
-    /// The call goes on: the agent may come back, or another one join, within `agent_timeout`.
+    /// The call goes on: the agent may come back, or another one may join, within
+    /// `agent_timeout`.
     #[default]
     Follow,
     /// The call fails.
     Fail,
 }
 
-/// Which channel of a sound file is said.
+/// Which channel of a sound file is played.
 #[derive(
     Debug,
     Clone,
@@ -69,7 +70,7 @@ pub(crate) enum Channel {
 
 named!(pub(crate) for Channel);
 
-/// What of the agent's audio is decoded.
+/// How much of the agent's audio is decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Decode {
@@ -78,7 +79,7 @@ pub(crate) enum Decode {
     /// All until the call's last turn has ended.
     #[default]
     Listening,
-    /// As `listening`, without packets whose own level says digital silence (RFC 6464).
+    /// As `listening`, but without packets whose level header says digital silence (RFC 6464).
     Level,
 }
 

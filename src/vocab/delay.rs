@@ -68,7 +68,7 @@ impl DelayError {
         }
     }
 
-    /// With a hint at what to write in place of a part.
+    /// With a hint about what to write instead of a part.
     fn part(message: impl Into<String>, hint: &str) -> Self {
         match hint == duration::LIKE {
             true => Self::new(message),
@@ -110,7 +110,9 @@ impl std::str::FromStr for AgentDelay {
                 let (min, max) = (time(first)?, time(second)?);
                 match min <= max {
                     true => Ok(Self::Uniform { min, max }),
-                    false => Err(DelayError::new(format!("`{shown}` begins after its end"))),
+                    false => Err(DelayError::new(format!(
+                        "the minimum of `{shown}` exceeds its maximum"
+                    ))),
                 }
             }
             "normal" => Ok(Self::Normal {
@@ -181,7 +183,7 @@ mod tests {
             ("400", "`400` has no unit"),
             (
                 "uniform(500ms,300ms)",
-                "`uniform(500ms,300ms)` begins after its end",
+                "the minimum of `uniform(500ms,300ms)` exceeds its maximum",
             ),
             (
                 "uniform(500ms)",

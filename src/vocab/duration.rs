@@ -37,7 +37,7 @@ pub(crate) enum DurationError {
         text: String,
     },
     /// The unit does not exist.
-    #[error("`{unit}` is no unit of time")]
+    #[error("`{unit}` is not a unit of time")]
     UnknownUnit {
         /// As typed.
         unit: String,
@@ -108,7 +108,7 @@ pub(crate) fn without_unit(text: &str) -> String {
     }
 }
 
-/// Names of units that people use, each with ours; of a day, the hours.
+/// Names of units that people use, by our name; days are converted to hours.
 const NAMES: &[(&str, &[&str])] = &[
     ("h", &["h", "hr", "hrs", "hour", "hours"]),
     ("m", &["m", "min", "mins", "minute", "minutes"]),
@@ -132,7 +132,7 @@ const NAMES: &[(&str, &[&str])] = &[
 ];
 
 /// The duration that `text` was probably meant as: `1m30s` for `1 min 30 sec`, `1h30m` for `1h30`.
-/// `None` if it cannot be told, or if nothing would change.
+/// `None` if that is unclear, or if nothing would change.
 fn meant(text: &str) -> Option<String> {
     if text.chars().count() >= LONGEST {
         return None; // it may have been cut
@@ -345,8 +345,8 @@ mod tests {
             ("1.s", "`1.s` is not a duration"),
             (".5s", "`.5s` is not a duration"),
             ("1.2.3s", "`1.2.3s` is not a duration"),
-            ("3d", "`d` is no unit of time"),
-            ("1sec", "`sec` is no unit of time"),
+            ("3d", "`d` is not a unit of time"),
+            ("1sec", "`sec` is not a unit of time"),
             (
                 "1s1m",
                 "the units of `1s1m` must go from long to short, each once",

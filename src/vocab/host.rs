@@ -1,11 +1,11 @@
-//! Hosts and ports as they stand in addresses.
+//! Hosts and ports as written in addresses.
 //!
 //! In: `host`, `host:port`, `[v6]`, `[v6]:port`. Out: the host without brackets, the port's text.
 //! Invariant: the brackets of an IPv6 address are taken off here and nowhere else.
 
 /// Splits an authority without user info into the host, without brackets, and the text of its
-/// port. `None` if the brackets are wrong, or if colons in a host without brackets leave open where
-/// the port begins.
+/// port. `None` if the brackets are wrong, or if colons in a host without brackets make it
+/// ambiguous where the port begins.
 pub(crate) fn split_port(authority: &str) -> Option<(&str, Option<&str>)> {
     if let Some(rest) = authority.strip_prefix('[') {
         let (host, port) = rest.split_once(']')?;

@@ -112,8 +112,8 @@ named!(pub for Metric);
 
 impl Metric {
     /// The metric's row of the table. Metrics compared by default do not overlap, so that no test
-    /// is spent twice: `ttfa` contains `ttfa_wire`, and `replied` is what `missed`, `early` and
-    /// `failed` leave.
+    /// is spent twice: `ttfa` contains `ttfa_wire`, and `replied` is the complement of `missed`,
+    /// `early` and `failed`.
     pub const fn row(self) -> MetricRow {
         use SampleUnit::{Call, Turn};
         use Visibility::{Always, Asked, First, Measured};
@@ -131,7 +131,7 @@ impl Metric {
             Self::Playout => latency(
                 Turn,
                 Asked,
-                "how long the adaptive jitter buffer of a WebRTC receiver would have held the onset packet of a reply back",
+                "how long the adaptive jitter buffer of a WebRTC receiver would have held back the onset packet of a reply",
             ),
             Self::LeadIn => latency(
                 Turn,
@@ -167,9 +167,9 @@ impl Metric {
                 compared: false,
                 ..share("share of turns in which the agent did what the turn expects")
             },
-            Self::Missed => {
-                share("share of turns in which what they expect did not come before their timeout")
-            }
+            Self::Missed => share(
+                "share of turns in which what the turn expects did not come before its timeout",
+            ),
             Self::Early => {
                 share("share of turns in which the agent was audible before the end of speech")
             }

@@ -1,10 +1,10 @@
-//! Finds the name that somebody meant.
+//! Finds the name that was probably meant.
 //!
-//! In: what was written, and the names there are. Out: the nearest of them, or none.
+//! In: what was written, and the known names. Out: the nearest of them, or none.
 
 use strsim::osa_distance;
 
-/// Maximum length of a name that is looked for, in characters.
+/// Maximum length of a name that is looked up, in characters.
 const LONGEST: usize = 64;
 
 /// The known name nearest to `wrong`, if it is near enough to have been meant.

@@ -1,12 +1,12 @@
 //! Numbers as people type them.
 //!
-//! In: text from a file, a flag or a variable. Out: a whole number, exactly, also where it is
-//! written `1.0` or `1e3`; for a text that is no number, the number that it was probably meant as.
+//! In: text from a file, a flag or a variable. Out: a whole number, exactly, even if it is
+//! written `1.0` or `1e3`; for text that is not a number, the number that was probably meant.
 //! Invariants: no rounding; work is bounded whatever the exponent.
 
 use std::ops::RangeInclusive;
 
-/// Most digits of a whole number that is read; those of `u64` are 20.
+/// Maximum number of digits of a whole number; `u64` needs 20.
 const DIGITS: usize = 30;
 /// Longest text that a suggestion is made for, in bytes.
 const LONGEST: usize = 64;
@@ -33,7 +33,7 @@ pub(crate) fn integer(text: &str) -> Option<i128> {
     if significant.is_empty() {
         return Some(0);
     }
-    // Zeros to append; a fraction remains if there are fewer than none.
+    // Zeros to append; if negative, a fraction remains.
     let zeros = exponent + dropped as i64 - fraction.len() as i64;
     let zeros = usize::try_from(zeros).ok()?;
     if significant.len() + zeros > DIGITS {
@@ -44,7 +44,7 @@ pub(crate) fn integer(text: &str) -> Option<i128> {
     Some(if negative { -value } else { value })
 }
 
-/// An exponent, with those beyond any number of ours cut to what is beyond it too.
+/// An exponent, clamped to a value that is still beyond any number that we accept.
 fn exponent(text: &str) -> Option<i64> {
     let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
     if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
@@ -54,7 +54,7 @@ fn exponent(text: &str) -> Option<i64> {
     Some(if text.starts_with('-') { -size } else { size })
 }
 
-/// A whole number within bounds, as a flag gets it; blanks around it come with copying.
+/// Parses a whole number within bounds for a flag; ignores surrounding spaces, as from copying.
 ///
 /// # Errors
 /// What it must be, and what to write instead.
@@ -74,7 +74,7 @@ pub(crate) fn whole(text: &str, bounds: RangeInclusive<u64>) -> Result<u64, Stri
 }
 
 /// The number that `text` was probably meant as: `1000` for `1_000`, `1,000` and `１０００`, `1.5`
-/// for `1,5`. `fraction`: whether it may have one. `None` if it cannot be told, or if nothing would
+/// for `1,5`. `fraction`: whether it may have one. `None` if that is unclear, or if nothing would
 /// change.
 pub(crate) fn meant(text: &str, fraction: bool) -> Option<String> {
     if text.len() > LONGEST {
@@ -116,7 +116,7 @@ pub(crate) fn plain_char(c: char) -> Option<char> {
     }
 }
 
-/// Removes thousands separators, and makes a decimal comma a point.
+/// Removes thousands separators, and turns a decimal comma into a point.
 fn without_separators(text: &str, fraction: bool) -> String {
     let grouped = |separator: char| {
         let whole = text.split_once(if separator == ',' { '.' } else { ',' });
@@ -128,7 +128,7 @@ fn without_separators(text: &str, fraction: bool) -> String {
     };
     let (commas, points) = (text.matches(',').count(), text.matches('.').count());
     match (commas, points) {
-        // Whether these are thousands or thousandths, nobody knows.
+        // These may be thousands or thousandths.
         (1, 0) if fraction && grouped(',') => text.to_owned(),
         (1, 0) if fraction => text.replace(',', "."),
         (1.., 0 | 1) if grouped(',') => text.replace(',', ""),

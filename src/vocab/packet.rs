@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 /// A received RTP packet: the one type for it, from the socket to the ear, the jitter buffer's
-/// model and the evidence. Which stream it belongs to is said beside it, by each layer in its own
+/// model and the evidence. Each layer passes the stream that it belongs to separately, in its own
 /// way; sequence numbers and RTP times are comparable only within one stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Packet<'a> {

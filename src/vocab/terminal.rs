@@ -1,14 +1,14 @@
-//! Characters of outside texts that would act where a text is shown, instead of being seen.
+//! Characters in untrusted text that act where it is shown, instead of being visible.
 //!
-//! In: a character. Out: whether it controls a terminal, hides, or turns the direction of what
-//! stands beside it.
+//! In: a character. Out: whether it controls a terminal, is invisible, or changes the direction of
+//! the text next to it.
 
 /// Whether a character acts instead of being shown.
 pub(crate) fn acts(c: char) -> bool {
     c.is_control()
         || matches!(c,
             '\u{ad}' | '\u{61c}' | '\u{180e}'
-            | '\u{200b}'..='\u{200f}' // zero width, marks of direction
+            | '\u{200b}'..='\u{200f}' // zero width, directional marks
             | '\u{2028}'..='\u{202e}' // separators, embeddings and overrides
             | '\u{2060}'..='\u{206f}' // joiners, isolates
             | '\u{feff}' | '\u{fff9}'..='\u{fffb}'

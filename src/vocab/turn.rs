@@ -23,7 +23,7 @@ use strum::{IntoStaticStr, VariantArray};
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum Anchor {
-    /// Media flow, and an agent is in the room.
+    /// Media flows, and an agent is in the room.
     CallStart,
     /// The agent's first words have ended.
     Greeting,
@@ -31,8 +31,8 @@ pub enum Anchor {
     AgentSpeechStart,
     /// The agent's last audible sample, followed by `silence`.
     AgentSpeechEnd,
-    /// The agent is silent and its state is `listening` again: also behind a tool call. An agent
-    /// that tells no state is waited for as by `agent_speech_end`.
+    /// The agent is silent and its state is `listening` again, even after a tool call. For an
+    /// agent that reports no state, the same as `agent_speech_end`.
     AgentTurnEnd,
     /// The previous turn's reply has ended or timed out.
     PreviousTurn,
@@ -59,9 +59,9 @@ pub enum Anchor {
 pub enum Expect {
     /// A reply.
     Respond,
-    /// That the agent, speaking now, stops.
+    /// That the agent, which is speaking, stops.
     Stop,
-    /// That the agent, speaking now, stops and then answers.
+    /// That the agent, which is speaking, stops and then answers.
     StopAndRespond,
     /// That the agent carries on as if nothing had been said.
     Ignore,
@@ -170,7 +170,7 @@ pub enum Flag {
     TrackChanged,
     /// The agent left during the turn, and came back.
     AfterAgentLeft,
-    /// Part of the caller's utterance was lost on its way to the agent's side.
+    /// Part of the caller's utterance was lost upstream.
     UtteranceLost,
 }
 

@@ -306,7 +306,7 @@ fn compares(dir: &Path) {
     let absent = loadgen(dir, &["compare", "nothing", "one"]);
     absent.assert_code(2);
     assert!(
-        absent.finished.stderr.contains("baselines there are: main"),
+        absent.finished.stderr.contains("saved baselines: main"),
         "{}",
         absent.finished.stderr
     );

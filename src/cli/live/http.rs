@@ -2,8 +2,8 @@
 //!
 //! In: an address, the metrics. Out: responses to `GET /metrics`. Invariants: the server listens
 //! only on the given address and runs on its own thread; it answers only requests that name it by
-//! an address, as `localhost`, or as it was named itself, since any other name can be that of a web
-//! page which was made to point here (DNS rebinding); the number of connections is bounded, and
+//! an address, as `localhost`, or by its configured name, since any other name can be that of a web
+//! page whose DNS was made to point here (DNS rebinding); the number of connections is bounded, and
 //! each serves one request, of a bounded head, within a few seconds, so that a slow client delays
 //! others by that long at most.
 
@@ -42,10 +42,10 @@ const LONGEST: Duration = Duration::from_secs(5);
 /// Pause after a failed accept, for instance because file descriptors ran out.
 const BREATH: Duration = Duration::from_millis(100);
 /// Body of `/` and of responses to unknown paths.
-const INDEX: &str = "loadgen: metrics of the run that is going on are at /metrics\n";
+const INDEX: &str = "loadgen: the metrics of the current run are at /metrics\n";
 
-/// Response to a request that names this server by a name which it does not know.
-const STRANGE: &str = "loadgen answers by its address, as localhost, or by the name in --metrics-listen; the request's Host is neither\n";
+/// Response to a request that names this server by an unknown name.
+const STRANGE: &str = "loadgen answers only to its address, localhost, or the name in --metrics-listen; the request's Host is none of these\n";
 
 /// Where to listen: an address or a name of this machine, and a port.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -134,10 +134,10 @@ impl Drop for Server {
 fn hint(kind: ErrorKind) -> &'static str {
     match kind {
         ErrorKind::AddrInUse => {
-            "something else listens there, perhaps another run: name another port, or port 0 for any that is free"
+            "something else is listening there, perhaps another run: name another port, or port 0 for any free one"
         }
         ErrorKind::AddrNotAvailable => {
-            "no interface of this machine has that address: 127.0.0.1 is always there"
+            "no interface of this machine has that address: 127.0.0.1 always works"
         }
         ErrorKind::PermissionDenied => "ports under 1024 need privileges: name a higher one",
         _ => "name an address and a port of this machine, such as 127.0.0.1:9464",
@@ -169,7 +169,7 @@ async fn accept(
 }
 
 /// Whether a request names this server by an address, as `localhost`, or by `name`. A browser
-/// that shows a stranger's page sends the name of that page.
+/// that shows another site's page sends the name of that site.
 fn is_for_us<B>(request: &Request<B>, name: &str) -> bool {
     let is_known = |host: &str| {
         host.parse::<IpAddr>().is_ok()
@@ -211,7 +211,7 @@ async fn serve(
     let _ = tokio::time::timeout(LONGEST, connection).await;
 }
 
-/// What a client that sends these bytes gets back, for the fuzz targets.
+/// The response to a client that sends these bytes, for the fuzz targets.
 #[cfg(any(test, fuzzing))]
 pub(crate) async fn answered(bytes: &[u8], metrics: &PrometheusMetrics) -> Vec<u8> {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -334,7 +334,7 @@ mod tests {
         for (what, head, status) in [
             ("no host", "GET /metrics HTTP/1.0\r\n\r\n", "HTTP/1.0 421"),
             (
-                "a stranger's name in the target",
+                "another site's name in the target",
                 "GET http://evil.example/metrics HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n",
                 "HTTP/1.1 421",
             ),

@@ -92,7 +92,7 @@ impl LiveOutputs {
     }
 }
 
-/// The span export, which may take some seconds more.
+/// The span export, which may take a few more seconds.
 pub(super) struct PendingExport(Option<otlp::UnsentSpans>);
 
 impl PendingExport {

@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
-/// Length of the queue, in calls and turns: some seconds of a run with a thousand calls.
+/// Length of the queue, in calls and turns: a few seconds of a run with a thousand calls.
 const QUEUE: usize = 4_096;
 /// Approximate number of spans per batch.
 const BATCH: usize = 512;
@@ -31,7 +31,7 @@ const GATHER: Duration = Duration::from_secs(1);
 const SEND: Duration = Duration::from_secs(3);
 /// After the run, spans still in the queue are sent within this time or lost.
 const LAST: Duration = Duration::from_secs(5);
-/// How often the wait for the last spans looks whether a signal came.
+/// How often the wait for the last spans checks for a signal.
 const LOOK: Duration = Duration::from_millis(20);
 /// Path at which collectors accept spans.
 const PATH: &str = "/v1/traces";
@@ -47,7 +47,7 @@ struct Sent {
 pub(super) struct Export {
     endpoint: String,
     queue: SyncSender<Vec<SpanData>>,
-    /// What became of the spans, once the thread has ended.
+    /// The numbers of spans sent and lost, once the thread has ended.
     done: Receiver<Sent>,
     /// The first error, until it has been reported.
     trouble: Arc<Mutex<Option<String>>>,
@@ -58,11 +58,11 @@ pub(super) struct Export {
     dropped: u64,
 }
 
-/// The URL to post to: `endpoint`, with the path of collectors appended unless it ends with that.
+/// The URL to post to: `endpoint`, with the collectors' path appended unless it already has it.
 fn traces(endpoint: &str) -> Result<String, Trouble> {
     let address = Address::parse_collector(endpoint).map_err(|e| {
         let hint = match endpoint.contains(['@', '?']) {
-            true => "put what it asks for into the variable OTEL_EXPORTER_OTLP_HEADERS",
+            true => "put credentials into the variable OTEL_EXPORTER_OTLP_HEADERS",
             false => e.hint(),
         };
         Trouble::new(Exit::Usage, e.to_string(), hint)
@@ -118,7 +118,7 @@ impl Export {
         let thread = std::thread::Builder::new().name("otlp".into());
         let (tell, done) = mpsc::channel();
         let work = move || {
-            // A command that a signal ended no longer listens.
+            // After a signal the command no longer waits for this.
             let _ = tell.send(sender.work(&inbox));
         };
         thread.spawn(work).map_err(|e| refused(&e))?;
@@ -193,7 +193,7 @@ impl UnsentSpans {
                     )];
                 }
                 Err(RecvTimeoutError::Timeout) => {}
-                // It was not told only if the thread has panicked.
+                // Without a result only if the thread has panicked.
                 came => break came.unwrap_or_default(),
             }
         };
@@ -201,7 +201,7 @@ impl UnsentSpans {
         let missing = self.dropped + came.lost;
         let last = (missing > 0).then(|| {
             format!(
-                "{missing} of {} spans did not reach {}: {} found no room in the queue, {} were not taken",
+                "{missing} of {} spans did not reach {}: {} found the queue full, {} were not accepted",
                 missing + came.sent,
                 self.endpoint,
                 self.dropped,

@@ -1,4 +1,4 @@
-//! The run that is shown: its names, and its plan.
+//! Describes a run to the live outputs: its names and its plan.
 //!
 //! In: what a session knows before the first call. Out: labels, and how many calls to expect.
 

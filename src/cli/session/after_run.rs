@@ -94,7 +94,7 @@ impl AfterRun {
         };
         if let Some(reason) = against {
             console::say(&format!(
-                "not saved as a baseline: {reason}; what was saved before is untouched"
+                "not saved as a baseline: {reason}; any earlier baseline is unchanged"
             ));
             return Exit::Success;
         }

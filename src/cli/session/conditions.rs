@@ -58,9 +58,9 @@ fn sound(utterance: &UtteranceConfig) -> Result<String, Trouble> {
 /// FNV-1a (Fowler, Noll, Vo), 64 bits: the same on every machine and in every release. It tells
 /// files apart, but does not resist deliberate collisions.
 ///
-/// Summaries and baselines on disk have its values, which are compared as they stand: with another
+/// Summaries and baselines on disk have its values, which are compared as they are: with another
 /// hash, such as SHA-256, every sound would differ from that of an earlier run. A record has no
-/// sounds to hash anew.
+/// sounds to hash again.
 struct Fnv(u64);
 
 impl Default for Fnv {

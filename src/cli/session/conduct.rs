@@ -81,7 +81,7 @@ pub(crate) fn open(request: &SessionRequest) -> Result<OpenedScenario, Trouble> 
             "the metadata of variant `{}` would reach no agent",
             variant.name
         );
-        let hint = "metadata goes with an explicit dispatch: set `agent_name` or say --agent-name";
+        let hint = "metadata goes with an explicit dispatch: set `agent_name` or use --agent-name";
         return Err(Trouble::new(Exit::InvalidScenario, message, hint));
     }
     let targets = targets::resolve(&scenario, &request.server, &env)?;
@@ -139,7 +139,7 @@ fn warn_of_calibration(plan: &Plan) {
     let (wanted, trusted) = (plan.concurrency(), known.trusted_callers);
     if wanted > trusted {
         console::warn(&format!(
-            "{wanted} callers at once, and this machine was measured to be good for {trusted}\n  \
+            "{wanted} callers at once, but calibration found this machine reliable only up to {trusted}\n  \
              hint: `loadgen calibrate` measures it again; the report says whether the run is valid"
         ));
     }
@@ -176,9 +176,7 @@ impl Ready {
                 start.zero_at = Some(start::zero(zero_at));
                 // Written as soon as it is known, so that a killed run has it too.
                 if let Err(e) = folder.write("run.json", start.to_json().as_bytes()) {
-                    live.take(RunEvent::Notice(format!(
-                        "run.json is without `zero_at`: {e}"
-                    )));
+                    live.take(RunEvent::Notice(format!("run.json lacks `zero_at`: {e}")));
                 }
             }
             live.take(event);
@@ -233,10 +231,10 @@ impl Ready {
         let variants = self.scenario.variants.iter().filter_map(own);
         let secrets: Vec<_> = target.cloned().into_iter().chain(variants).collect();
         let secrets = secrets.iter().map(|secret| secret.0.as_str());
-        // It may stand in a comment, from before it moved to the environment.
+        // The secret from the environment may also be in a comment, from before it was moved.
         let secrets: Vec<&str> = secrets.chain(self.secret.as_deref()).collect();
         let text = String::from_utf8_lossy(self.source.text());
-        let withheld = "# This scenario is not kept: its API secret could not be taken out.\n";
+        let withheld = "# This scenario is not kept: its API secret could not be removed.\n";
         let kept = redacted(&text, &secrets);
         kept.unwrap_or_else(|| withheld.to_owned()).into_bytes()
     }
@@ -262,11 +260,11 @@ impl Ready {
             progress();
             reports::write(folder, &record, &Format::ALL, progress)
         });
-        // From here on it may wait for whoever reads its output.
+        // From here on this may block on the reader of its output.
         drop(at_work);
         let there = written.is_ok().then_some(folder);
         let printed = reports::show(&record, request.output, there, self.after.lines_left());
-        // Whatever was shown above: turns that are not safe on disk are an error with a reason.
+        // Whatever was shown above, turns that are not safe on disk are an error with a reason.
         let unsafe_journal = finished.journal_error.as_ref();
         for e in unsafe_journal.into_iter().chain(written.as_ref().err()) {
             Trouble::record(e).tell();
@@ -316,8 +314,8 @@ impl Ready {
     }
 }
 
-/// Reports an error from before the first call, and removes what the run has made, which has no
-/// results.
+/// Reports an error from before the first call, and removes the files that the run has created,
+/// since they have no results.
 fn ended_before_it_began(folder: &RunFolder, trouble: &Trouble) -> Exit {
     folder.discard();
     trouble.tell()

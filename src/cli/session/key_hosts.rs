@@ -1,9 +1,8 @@
-//! Which servers may get the user's API key and secret.
+//! Checks which servers may be called with the user's API key and secret.
 //!
-//! In: what the user set by flags and environment, what the scenario says. Out: nothing, or why a
-//! scenario is refused. Invariant: whoever writes a scenario gets no token that was signed with
-//! the user's keys, and never the secret itself: what counts is whose key is used, wherever the
-//! scenario got it from.
+//! In: the user's flags and environment, the scenario. Out: nothing, or why it is refused.
+//! Invariant: the author of a scenario gets no token signed with the user's keys, and never the
+//! secret itself: what counts is whose key is used, no matter where the scenario got it from.
 
 use crate::cli::exit::Exit;
 use crate::cli::settings::{Environment, ServerFlags};
@@ -12,10 +11,10 @@ use crate::scenario::{self, Variant};
 use crate::vocab::Address;
 use crate::vocab::host::bare;
 
-/// Hosts that may get the user's keys, separated by commas. Only from the environment: a `.env`
-/// can come with the scenario.
+/// Hosts that may be called with the user's keys, separated by commas. Only from the environment: a
+/// `.env` can come with the scenario.
 const KEY_HOSTS: &str = "LOADGEN_KEY_HOSTS";
-/// A shorter secret could be a part of any word.
+/// A shorter secret could occur in any text by chance.
 const SHORTEST: usize = 16;
 
 /// What the user has set.
@@ -52,7 +51,7 @@ impl Users {
         };
         let key = own.and_then(|own| own.api_key.as_ref());
         let secret = own.and_then(|own| own.api_secret.as_ref().map(|secret| &secret.0));
-        // As settings are resolved: the variant's, else the user's, else the scenario's.
+        // In the order of resolved settings: the variant's, else the user's, else the scenario's.
         let is_users = |own: Option<&String>, users: &Option<String>| match (own, users) {
             (Some(own), Some(users)) => own.trim() == users.trim(),
             (None, users) => users.is_some(),
@@ -71,12 +70,12 @@ impl Users {
         Err(Trouble::new(
             Exit::InvalidScenario,
             format!(
-                "the scenario names the server `{host}`, and would send it tokens made with \
+                "the scenario names the server `{host}`, and would send it tokens signed with \
                      your API key"
             ),
             format!(
-                "if this is meant: {KEY_HOSTS}={host} in the environment; otherwise give the \
-                     server keys of its own, `api_key` and `api_secret` beside its `url`"
+                "if this is intended, set {KEY_HOSTS}={host} in the environment; otherwise give the \
+                     server its own keys, `api_key` and `api_secret` next to its `url`"
             ),
         ))
     }
@@ -87,13 +86,13 @@ impl Users {
         let same = |other: &str| plain(bare(other.trim())) == plain(host);
         let users = self.url.as_deref().map(Address::parse);
         let users = users.and_then(Result::ok).is_some_and(|users| {
-            // Not without TLS where the user has it.
+            // Not without TLS if the user's own URL has it.
             same(users.host()) && (address.is_secure() || !users.is_secure())
         });
         users || is_loopback(host) || self.hosts.split(',').any(same)
     }
 
-    /// No text that calls send may hold the secret.
+    /// No text that calls send may contain the secret.
     fn no_secret_is_sent(&self, variant: &Variant) -> Result<(), Trouble> {
         let Some(secret) = self
             .secret
@@ -126,7 +125,7 @@ impl Users {
             "the calls of variant `{}` would send your API secret as metadata, attribute or address",
             variant.name
         );
-        let hint = "take the variable with the secret out of there";
+        let hint = "remove the variable with the secret from there";
         Err(Trouble::new(Exit::InvalidScenario, message, hint))
     }
 }
@@ -203,7 +202,7 @@ mod tests {
             let got = refused(&users(url, hosts), target, variants);
             assert_eq!(got, expected, "{target} {variants} {url} {hosts}");
         }
-        // Nothing of the user's is at stake.
+        // Without the user's keys, nothing is at stake.
         let nothing = Users {
             url: None,
             key: None,

@@ -34,7 +34,7 @@ pub(crate) struct SessionRequest {
     pub yes: bool,
     /// Live metrics and span export.
     pub live: LiveFlags,
-    /// How the results are shown; quiet: without progress, too.
+    /// How the results are shown; quiet: without progress too.
     pub output: Output,
     /// What decides a gate whose bound lies within the confidence interval.
     pub gate_on: Decider,

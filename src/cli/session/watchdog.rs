@@ -1,4 +1,4 @@
-//! What a command does when a part of its run no longer moves.
+//! Handles a part of a run that no longer makes progress.
 //!
 //! In: the watchdog's alarms. Out: warnings; the end of the process if nothing else can end the run.
 
@@ -9,7 +9,7 @@ use crate::run::{Alarm, Watchdog, WatchedPart};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// How long the last message may take: the output may be what hangs.
+/// How long the last message may take, since the output itself may hang.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Watches a run whose journal is in `folder`.
@@ -31,12 +31,12 @@ fn raise(alarm: Alarm, folder: &Path) {
     }
 }
 
-/// Ends the run with what there is. The main thread does, unless it is what hangs.
+/// Ends the run with the results so far. The main thread does that, unless it is what hangs.
 fn end(part: WatchedPart, since: Duration, folder: PathBuf) {
     let hangs = matches!(part, WatchedPart::Collector | WatchedPart::Report);
     in_time(move || {
         console::say(&format!(
-            "error: {part} has not moved for {since:?}, so the run ends with what there is"
+            "error: {part} has not moved for {since:?}, so the run ends with the results so far"
         ));
         if hangs {
             let folder = folder.display();

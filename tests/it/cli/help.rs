@@ -51,7 +51,7 @@ fn bad_usage_exits_with_2_and_a_hint() {
         ),
         (
             &["agent", "--delay", "uniform(2s,1s)"],
-            "begins after its end",
+            "exceeds its maximum",
         ),
         (
             &["agent", "--reply-length", "0s"],
