@@ -291,7 +291,7 @@ impl<'a> Lines<'a> {
     }
 }
 
-/// A value without its comment, which is a `#` at its beginning or after a space, and the rest.
+/// A value without its comment: everything from a `#` at its beginning or after whitespace.
 fn uncommented(value: &str) -> &str {
     let is_comment = |(at, _): &(usize, &str)| {
         value[..*at]

@@ -28,7 +28,7 @@ use crate::report::Format;
 use crate::run::{Finished, Pulses, RunEvent, Targets, WatchedPart};
 use crate::scenario::{self, Scenario, TargetConfig, Unset, redacted};
 
-/// Conducts the session that is asked for.
+/// Conducts the requested session.
 pub(crate) fn conduct(request: &SessionRequest) -> Exit {
     match prepare(request) {
         Ok(ready) => ready.conduct(request),

@@ -18,7 +18,7 @@ pub(crate) struct CallersArgs {
     /// Time from the first call's start to the last one's [default: 10ms a call]
     #[arg(long, value_name = "DURATION", value_parser = crate::cli::duration::parse_duration)]
     pub ramp: Option<Duration>,
-    /// How often to measure each level; the run with the median CPU usage is shown
+    /// Number of times to measure each level; the run with the median CPU usage is shown
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = crate::cli::number::whole(1..=99))]
     pub repeat: u32,
     /// Process id of the server, if it runs here and is not found by its port
