@@ -215,7 +215,7 @@ impl<'a> Lines<'a> {
         if rest.is_empty() {
             return None;
         }
-        let line = rest.split(['\n', '\r']).next().unwrap_or_default();
+        let line = line_at(rest);
         let end = from + line.len();
         let broken = self.text[end..].starts_with("\r\n");
         self.at = (end + 1 + usize::from(broken)).min(self.text.len());
@@ -250,7 +250,9 @@ impl<'a> Lines<'a> {
             let next = from + at + c.len_utf8();
             match c {
                 // The quote of another tool's line that was never closed.
-                '\n' if self.text[next..].starts_with(OURS) => {
+                '\n' if name_of(line_at(&self.text[next..]))
+                    .is_some_and(|(n, _)| n.starts_with(OURS)) =>
+                {
                     return Err(Unreadable::Unclosed { line });
                 }
                 _ if escaped => {
@@ -267,8 +269,7 @@ impl<'a> Lines<'a> {
                 }
                 '\\' if quote == '"' => escaped = true,
                 c if c == quote => {
-                    let more = self.text[next..].split(['\n', '\r']).next();
-                    let more = more.unwrap_or_default();
+                    let more = line_at(&self.text[next..]);
                     if !uncommented(more).trim().is_empty() {
                         return Err(Unreadable::Behind { line });
                     }
@@ -289,6 +290,11 @@ impl<'a> Lines<'a> {
     fn go_to(&mut self, end: usize) {
         while self.at <= end && self.next().is_some() {}
     }
+}
+
+/// The first line of a text.
+fn line_at(text: &str) -> &str {
+    text.split(['\n', '\r']).next().unwrap_or_default()
 }
 
 /// A value without its comment: everything from a `#` at its beginning or after whitespace.
@@ -335,6 +341,8 @@ mod tests {
             "OTHER=it's\nLIVEKIT_URL=ws://h",
             "OTHER='it\nLIVEKIT_URL=ws://h\nX='y'",
             "OTHER=\"not closed\nLIVEKIT_URL=ws://h\nX=\"\n",
+            "OTHER=\"not closed\nexport LIVEKIT_URL=ws://h\nX=\"\n",
+            "OTHER='not closed\r\n  LIVEKIT_URL=ws://h\r\n",
             "OTHER='a' b\nLIVEKIT_URL=ws://h",
             "OTHER='two\nlines'\nLIVEKIT_URL=ws://h",
             "LIVEKIT_URL=ws://old\nLIVEKIT_URL=ws://h",
