@@ -82,8 +82,9 @@ pub(super) fn execute(args: CalibrateArgs) -> Exit {
                 true => json(&done),
                 false => table(&done),
             };
-            console::out(&text);
+            let printed = console::data([text]);
             match save(&done) {
+                Ok(()) if printed != Exit::Success => printed,
                 Ok(()) if done.trusted_callers > 0 => Exit::Success,
                 Ok(()) => Exit::InvalidRun,
                 Err(trouble) => trouble.tell(),
