@@ -46,7 +46,7 @@ pub(super) fn execute(args: BenchArgs) -> Exit {
                     true => table::json(&done),
                     false => table::text(&done),
                 }]);
-                let exit = match done.levels.iter().all(|l| l.invalid.is_empty()) {
+                let exit = match done.levels.iter().all(|l| l.came.invalid.is_empty()) {
                     true => Exit::Success,
                     false => Exit::InvalidRun,
                 };

@@ -74,6 +74,8 @@ pub(super) struct Came {
     /// From the first planned start until the last call has joined.
     pub all_joined_ms: f64,
     pub generator: Generator,
+    /// Why this machine was the limit: health bounds that the generator exceeded, or calls that
+    /// ended before the window did.
     pub invalid: Vec<String>,
 }
 

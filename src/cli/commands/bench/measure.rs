@@ -54,8 +54,6 @@ pub(super) struct Level {
     pub peer_ratio: Option<f64>,
     #[serde(flatten)]
     pub came: Came,
-    /// Health bounds that the generator exceeded: this machine was the limit.
-    pub invalid: Vec<String>,
 }
 
 /// Measures all levels.
@@ -119,11 +117,12 @@ fn consent(args: &CallersArgs, host: Option<&str>) -> Result<Option<Consent>, Tr
 /// The run with the median CPU usage, with the exceeded health bounds of all runs.
 fn median(mut runs: Vec<Level>) -> Option<Level> {
     runs.sort_by(|a, b| a.generator_cpu_percent.total_cmp(&b.generator_cpu_percent));
-    let broken: Vec<String> = runs.iter().flat_map(|l| l.invalid.clone()).collect();
+    let invalid: Vec<String> = runs.iter().flat_map(|l| l.came.invalid.clone()).collect();
     let middle = runs.len() / 2;
-    (!runs.is_empty()).then(|| Level {
-        invalid: broken,
-        ..runs.swap_remove(middle)
+    (!runs.is_empty()).then(|| {
+        let mut level = runs.swap_remove(middle);
+        level.came.invalid = invalid;
+        level
     })
 }
 
@@ -282,16 +281,15 @@ fn measure_level(
     let pids = [Some(pid), agent_pid, server_pid(args, server)];
     let used = Used::during(args.window, pids);
     let percent = |i: usize| Some(used.cores[i]? / f64::from(calls) * 100.0);
-    let Word::Over(came) = generator.hear()? else {
+    let Word::Over(mut came) = generator.hear()? else {
         return Err(system("the generator", "its last message was unexpected"));
     };
     if let Some(agent) = agent {
         runtime.block_on(agent.stop());
     }
-    let mut invalid = came.invalid.clone();
     // Calls last for `length`, counted from the first one; the window must end before that.
     if waited + SETTLE + args.window > length(args, calls) {
-        invalid.push(format!(
+        came.invalid.push(format!(
             "the last call was under way only after {:.1} s: some calls ended before the window did",
             waited.as_secs_f64(),
         ));
@@ -305,7 +303,6 @@ fn measure_level(
         rss_kib: grown as f64 / 1_024.0 / f64::from(calls),
         peer: None,
         peer_ratio: None,
-        invalid,
         came: *came,
     })
 }

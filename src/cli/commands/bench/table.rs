@@ -59,7 +59,7 @@ pub(super) fn text(done: &BenchResult) -> String {
         for why in &l.came.failures {
             text += &format!("\nfailed at {} callers: {}\n", l.calls, why.escape_debug());
         }
-        for why in &l.invalid {
+        for why in &l.came.invalid {
             text += &format!(
                 "\nthis machine was the limit at {} callers: {why}\n",
                 l.calls
