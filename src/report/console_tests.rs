@@ -392,7 +392,7 @@ fn a_hint_shared_by_several_reasons_is_shown_once() {
     for part in [
         "did not move",
         "7.3 ms late",
-        "63.0 ms late",
+        "63.0 ms",
         "1093 packets",
         "its firewall",
     ] {

@@ -150,7 +150,7 @@ fn an_agent_that_cannot_register_is_a_warning() {
     only_its_own(&reports, &run, 3, 6);
     unwatched(&reports);
     let said = &run.finished.stderr;
-    assert!(said.contains("warning: no sentinels"), "{said}");
+    assert!(said.contains("warning: no sentinel calls"), "{said}");
     assert!(front.paths().contains(&"/agent".to_owned()));
 }
 
@@ -161,5 +161,5 @@ fn calibrate_refuses_a_delay_that_the_agent_cannot_keep() {
     let calibrated = Loadgen::new(["calibrate", "--delay", "100ms"]).run();
     calibrated.assert_code(2);
     let said = &calibrated.finished.stderr;
-    assert!(said.contains("no delay under 180ms"), "{said}");
+    assert!(said.contains("the agent cannot keep a delay under 180ms"), "{said}");
 }

@@ -18,7 +18,7 @@ pub struct Generator {
     /// limit.
     #[serde(default)]
     pub(crate) cpu_limit_cores: Option<f64>,
-    /// Share of the scheduler's periods in which that limit stopped it; null without a limit.
+    /// Share of the scheduler's periods in which that limit stopped the process; null without one.
     #[serde(default)]
     pub(crate) throttled: Option<f64>,
     /// Its largest resident memory.
