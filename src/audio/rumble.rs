@@ -1,8 +1,8 @@
 //! Removes from a recording what lies below the voice band: DC, mains hum, rumble.
 //!
 //! In: PCM at 48 kHz. Out: the same without anything below about 70 Hz. Invariants: what remains
-//! stays where it was (the filter runs forwards and backwards, so it has zero phase); DC has no
-//! edge at the first and last samples; digital silence before or after changes nothing.
+//! stays where it was (the filter runs forwards and backwards, so it has zero phase); a DC offset
+//! leaves no transient at either end; digital silence before or after changes nothing.
 
 use super::RATE;
 use std::f64::consts::PI;
@@ -12,7 +12,7 @@ const CORNER_HZ: f64 = 70.0;
 /// Order of the Butterworth filter, which is applied twice. Together: −55 dB at 50 Hz, −22 dB at
 /// 60 Hz, −1 dB at 80 Hz.
 const ORDER: usize = 8;
-/// The recording is mirrored at both ends for this long, in which the filter settles: 200 ms.
+/// Length of the mirrored padding at each end, in which the filter settles: 200 ms.
 const SETTLE: usize = RATE as usize / 5;
 
 /// One second-order section (R. Bristow-Johnson, *Cookbook formulae for audio EQ biquad filter

@@ -20,8 +20,8 @@ pub(crate) struct OverrideArgs {
     /// Agent to dispatch to every room; not allowed if variants differ in it
     #[arg(long, value_name = "NAME")]
     pub agent_name: Option<String>,
-    /// Attribute of every caller, in addition to the scenario's, but not one that variants differ
-    /// in; may be repeated
+    /// Attribute to set on every caller, in addition to the scenario's; not allowed if variants
+    /// differ in it; may be repeated
     #[arg(long, value_name = "KEY=VALUE", value_parser = parse_attribute)]
     pub attribute: Vec<(String, String)>,
     /// Timeout of every turn, from the end of speech

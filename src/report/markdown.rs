@@ -55,7 +55,7 @@ fn escaped(text: &str, longest: usize) -> String {
             _ => false,
         };
         let piece = match c {
-            // An entity would still notify the user of that name.
+            // An entity would still notify the user who has that name.
             '@' => '＠'.to_string(),
             c if !c.is_ascii() || c.is_ascii_alphanumeric() => c.to_string(),
             c if HARMLESS.contains(c) && !address => c.to_string(),

@@ -231,7 +231,7 @@ fn csv_cells_are_never_formulas() {
         };
         assert_eq!(row[2], expected);
         assert_eq!(&row[4], "'-5", "text that looks like a number is text");
-        assert_eq!(&row[9], "-1.500", "a number stays one");
+        assert_eq!(&row[9], "-1.500", "a number stays a number");
     }
 }
 

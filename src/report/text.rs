@@ -31,7 +31,7 @@ pub(super) fn clean(text: &str, longest: usize) -> String {
     out
 }
 
-/// Columns that a text takes on a terminal: two for a wide character, none for a combining
+/// Number of terminal columns that `text` occupies: two for a wide character, none for a combining
 /// one.
 pub(super) fn width(text: &str) -> usize {
     text.width()

@@ -121,7 +121,7 @@ impl Checker<'_> {
             let unset = self.is_unset(&join(at, "url"));
             for (key, _) in keys.iter().filter(|(_, given)| *given && !unset) {
                 let message = format!("`{key}` of a variant needs its own `url`");
-                let hint = "set `url` too, or leave it out to use the target's";
+                let hint = "set `url` too, or remove this setting to use the target's";
                 self.problem_at_key(&join(at, key), Code::Contradiction, message, hint);
             }
             return None;

@@ -202,7 +202,7 @@ impl Checker<'_> {
         }
     }
 
-    /// A text of the target, with the values of a combination in place of its references.
+    /// Replaces the references in one of the target's strings with the values of a combination.
     fn fill(
         &self,
         pointer: &str,

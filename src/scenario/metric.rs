@@ -1,4 +1,4 @@
-//! Hints about metrics in thresholds: examples, and names of earlier releases.
+//! Hints about metrics in thresholds: examples, and metrics that have been replaced.
 
 use super::problem::quoted;
 use crate::vocab::Metric;

@@ -141,7 +141,7 @@ impl Process {
     /// Sends a signal, such as `libc::SIGINT`, to the child (not to its group); does nothing if the
     /// child has ended.
     pub fn send_signal(&self, signal: libc::c_int) {
-        // A child that has not been reaped still has its number.
+        // The PID of a child that has not been reaped cannot have been reused.
         if self.status.is_none() {
             let signal = Signal::try_from(signal).expect("a signal");
             let sent = kill(self.unix_pid(), signal);
@@ -279,7 +279,7 @@ fn die_with_the_test(command: &mut Command) {
 
 /// Runs `step` in the child, between fork and exec. It may make system calls, but must not allocate
 /// or take a lock: another thread may have held the allocator's at the fork.
-#[expect(unsafe_code, reason = "no type checks what runs after a fork")]
+#[expect(unsafe_code, reason = "the compiler cannot check what runs after a fork")]
 pub fn before_exec(
     command: &mut Command,
     step: impl Fn() -> io::Result<()> + Send + Sync + 'static,

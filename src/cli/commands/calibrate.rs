@@ -68,7 +68,7 @@ fn parse_delay(text: &str) -> Result<Duration, String> {
     let kept = duration::format(SHORTEST_KEPT);
     match crate::cli::duration::parse_duration(text)? {
         delay if delay < SHORTEST_KEPT => {
-            Err(format!("the agent cannot keep a delay under {kept}"))
+            Err(format!("the agent cannot guarantee a delay under {kept}"))
         }
         delay => Ok(delay),
     }

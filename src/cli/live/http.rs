@@ -1,11 +1,11 @@
 //! Serves the live metrics to scrapers.
 //!
 //! In: an address, the metrics. Out: responses to `GET /metrics`. Invariants: the server listens
-//! only on the given address and runs on its own thread; it answers only requests that name it by
-//! an address, as `localhost`, or by its configured name, since any other name can be that of a web
-//! page whose DNS was made to point here (DNS rebinding); the number of connections is bounded, and
-//! each serves one request, of a bounded head, within a few seconds, so that a slow client delays
-//! others by that long at most.
+//! only on the given address and runs on its own thread; it answers only requests whose host is an
+//! IP address, `localhost` or the configured name, since a web page could make any other name
+//! resolve to this machine (DNS rebinding); the number of connections is bounded, and each serves
+//! one request with a head of bounded size within a few seconds, so that a slow client delays
+//! others by no more than that.
 
 use crate::cli::exit::Exit;
 use crate::cli::trouble::Trouble;

@@ -74,7 +74,7 @@ pub(super) enum Layer {
     Marks(Vec<(f64, String)>, Ink, Stand),
 }
 
-/// Where the words of marks stand, depending on where the panel has room.
+/// Where the labels of marks are placed, depending on where the panel has room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stand {
     Top,

@@ -97,10 +97,12 @@ fn ttfa(summary: &Summary) -> Markup {
                 }
             }
             p.note {
-                "Of all " (plural(all.count, "turn"))
-                @if all.infinite > 0 { ", " (grouped(all.infinite as u64)) " of them never answered and counted as ∞" }
-                @else { ", every one of them answered" }
-                ": the figures that gates use. In brackets: the "
+                "The large figures, which gates use, cover all " (plural(all.count, "turn"))
+                @if all.infinite > 0 {
+                    ", " (grouped(all.infinite as u64)) " of them unanswered and counted as ∞"
+                }
+                @else { ", all of them answered" }
+                ". In brackets: the "
                 a href="#def-quantile" { "95 % interval" } "."
             }
         }

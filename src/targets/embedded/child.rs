@@ -109,7 +109,7 @@ impl AgentProcess {
             Err(Failure::Target(TargetFailure {
                 cause: "join_timeout",
                 message: format!("the embedded agent did not answer within {PATIENCE:?}"),
-                hint: "is this machine overloaded? Fewer calls at once, or a larger `load.ramp`, help",
+                hint: "is this machine overloaded? Try fewer calls at once or a longer `load.ramp`",
                 unreached: false,
             }))
         })

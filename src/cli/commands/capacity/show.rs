@@ -59,7 +59,8 @@ pub(super) fn render(answer: &CapacityResult, bound: Sample) -> String {
     text
 }
 
-/// Bar chart of the quantile by concurrency: a mark in each row is the bound, a rule the knee.
+/// Bar chart of the quantile by concurrency. A mark in each row shows the bound; a horizontal line
+/// shows the knee.
 fn chart(answer: &CapacityResult, bound: Sample) -> String {
     let mut steps: Vec<&Measured> = answer.steps.iter().collect();
     steps.sort_by_key(|s| (s.calls, s.recheck));
