@@ -2,9 +2,9 @@
 //!
 //! In: what the call has observed. Out: the instant at which the anchor fired, or how long to wait
 //! for it.
-//! Invariant: every anchor that might never fire has a bound. The bound is for a silent agent: if
-//! the agent is speaking when the bound passes, the wait extends up to a minute from its onset; if
-//! its state says that it is busy, up to a minute from that state change.
+//! Invariant: every anchor that might never fire has a bound. The bound applies to a silent agent:
+//! if the agent is speaking when the bound passes, the wait extends to at most a minute after the
+//! onset of that speech; if its state says that it is busy, to a minute after that state change.
 
 use super::states::States;
 use super::talk::{SEPARATES, Talk};
@@ -42,8 +42,8 @@ pub(super) struct Known<'a> {
 pub(super) enum AnchorState {
     /// The anchor fired at this instant.
     Came(Instant),
-    /// The anchor has not fired; at `until` the turn starts anyway. `doubt`: `until` is the
-    /// anchor's bound, not its regular condition.
+    /// The anchor has not fired; the turn starts at `until` at the latest. `doubt`: `until` is the
+    /// anchor's bound, not the instant at which it regularly fires.
     Waits { until: Option<Instant>, doubt: bool },
 }
 

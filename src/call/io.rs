@@ -7,7 +7,7 @@ use crate::audio::{Heard, Packet};
 /// An event that the call reacts to.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Input<'a> {
-    /// Signalling has joined and media is flowing.
+    /// The caller has joined and media is flowing.
     Joined,
     /// An agent is in the room.
     AgentPresent,
@@ -50,7 +50,7 @@ pub enum Say {
     },
 }
 
-/// A change in the call that observers are told about.
+/// A change in the call that is reported to observers.
 #[derive(Debug, Clone, PartialEq)]
 pub enum CallEvent {
     /// The call entered another phase; it starts in [`Phase::Joining`].

@@ -1,7 +1,7 @@
 //! The state machine of one call: join, wait for the agent, take every turn, end.
 //!
 //! In: [`Input`]s and send slots, each with its instant. Out: what to send in each slot,
-//! [`CallEvent`]s, when it next needs to be woken, a [`CallResult`].
+//! [`CallEvent`]s, the instant at which the call next needs to be woken, a [`CallResult`].
 //! Invariants: every planned turn ends exactly once; nothing fires before its instant.
 
 use super::anchor::{AnchorState, Before, Known};
@@ -38,7 +38,7 @@ pub struct Call {
     present: Option<Instant>,
     /// When an audio track of the agent was first subscribed.
     audible: Option<Instant>,
-    /// Since when the room has had no agent, after there was one.
+    /// When the last agent left the room, if none has come back.
     absent: Option<Instant>,
     /// No turn starts before this instant, because an agent has just come back.
     settles: Option<Instant>,
@@ -258,7 +258,7 @@ impl Call {
         }
     }
 
-    /// A stream turned out not to be the agent's voice. Turns in progress that were judged by it
+    /// A stream turned out not to carry the agent's voice. Turns in progress that were judged by it
     /// are judged again by what the other streams carried.
     fn disown(&mut self, now: Instant, stream: StreamId) {
         let new = self.talk.disown(stream, &self.states);
@@ -288,7 +288,7 @@ impl Call {
         turns.any(|turn| turn.onset(stretch, &self.talk, held))
     }
 
-    /// Ends replies whose end another stream had hidden.
+    /// Ends replies whose end was hidden by another stream.
     fn end_what_is_over(&mut self) {
         if let Some(stretch) = self.talk.last_over() {
             self.ended(&stretch);
@@ -466,7 +466,7 @@ impl Call {
     }
 
     fn collect(&mut self, now: Instant) {
-        // In order: a turn ends after the ones before it.
+        // In order: no turn ends before an earlier one.
         while let Some(over) = self.turns.front().and_then(Turn::over) {
             let Some(turn) = self.turns.pop_front() else {
                 return;

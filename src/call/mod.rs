@@ -1,7 +1,7 @@
 //! Sans-IO state machines of a call: when to speak, what was heard, how each turn ended.
 //!
-//! Pure: no clock, no socket; instants are arguments. A [`Call`] takes [`Input`]s, decides what
-//! goes into each send slot and says when it needs to be woken. `talk` tracks the agent's speech,
+//! Pure: no clock, no socket; instants are arguments. A [`Call`] takes [`Input`]s, decides what to
+//! send in each slot and when it next needs to be woken. `talk` tracks the agent's speech,
 //! `states` the state that the agent reports; `anchor` decides when a turn may start, `sending`
 //! which frame is due, `turn` how the turn ended, `stopping` when the agent yielded; `late`
 //! recognises late replies, `playout` models the delay of a jitter buffer.

@@ -1,7 +1,7 @@
 //! Models the delay that a WebRTC receiver's adaptive jitter buffer adds to each packet.
 //!
 //! In: arrival stamps and RTP times. Out: how long each packet would have been held back.
-//! Invariants: the state has a fixed size; no packet raises its own hold above the target.
+//! Invariants: the state has a fixed size; no packet is held back for longer than the target.
 //!
 //! Follows NetEQ's delay manager (libwebrtc, `modules/audio_coding/neteq`: packet arrival
 //! history, underrun optimizer and histogram, with their defaults), computed from arrivals
@@ -23,7 +23,7 @@ const BUCKETS: usize = 100;
 const START: Duration = Duration::from_millis(80);
 /// Only the largest delay of each span of this length enters the histogram.
 const RESAMPLE: Duration = Duration::from_millis(500);
-/// RTP time over which the fastest packet is the reference, in samples (2 s).
+/// Span of RTP time whose fastest packet is the reference, in samples (2 s).
 const WINDOW: i64 = 2 * RATE as i64;
 const QUANTILE: f64 = 0.95;
 const FORGET: f64 = 0.983;

@@ -1,6 +1,6 @@
-//! Which frame of an utterance goes into which send slot, and how late its end of speech left.
+//! Which frame of an utterance goes into which send slot, and how late its end of speech was sent.
 //!
-//! In: send slots and send stamps. Out: frame numbers; lateness. Invariant: frame k leaves in the
+//! In: send slots and send stamps. Out: frame numbers; lateness. Invariant: frame k is sent in the
 //! slot due at media start + (k+1)·20 ms, or not at all.
 
 use super::{TurnScript, later};
@@ -8,7 +8,8 @@ use crate::audio::FRAME_TIME;
 use std::time::{Duration, Instant};
 
 /// How much later the last speech sample leaves a decoder: the codec's look-ahead (6.5 ms) and its
-/// smearing of a hard end (2 ms). The packet that carries it decides when speech is heard to end.
+/// smearing of an abrupt end (2 ms). The packet that carries that sample determines when speech is
+/// heard to end.
 const CODEC_TAIL: Duration = Duration::from_micros(6_500 + 2_000);
 
 /// An utterance being sent.
@@ -45,7 +46,7 @@ impl Sending {
     }
 
     /// How late the packet of the slot due at `due` was sent, at `actual`; `None` for packets that
-    /// do not decide when the end of speech is heard.
+    /// do not determine when speech is heard to end.
     pub(super) fn lateness(&self, due: Instant, actual: Instant) -> Option<Duration> {
         let [first, last] = [Duration::ZERO, CODEC_TAIL].map(|tail| {
             let captured = self.speech_end.saturating_add(tail);

@@ -1,13 +1,13 @@
 //! The states that the agent reports, and what they say about a pause in its speech.
 //!
-//! In: states with the instants at which the caller learnt of them. Out: whether the agent stopped
-//! in a pause or was still speaking. Invariant: without reported states, nothing is concluded.
+//! In: states with the instants at which the caller learnt of them. Out: whether, in a pause, the
+//! agent stopped or was still speaking. Invariant: without reported states, nothing is concluded.
 
 use super::AgentState;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// State changes remembered: far more than one turn has.
+/// Number of state changes remembered: far more than occur in one turn.
 const KEPT: usize = 64;
 /// An interrupted agent reports its new state at once; audio already sent arrives up to this much
 /// later.

@@ -25,8 +25,8 @@ pub(super) struct Stop {
     pub(super) at: HeardAt,
     /// Both readings, measured from the interruption, if audio and state allow two.
     pub(super) readings: Option<Readings>,
-    /// The agent's state or a long enough silence says that it stopped there. False if it is just
-    /// as likely that the agent is still speaking.
+    /// The agent's state or a long enough silence shows that the agent stopped there. False if it
+    /// is just as likely to be still speaking.
     pub(super) likely: bool,
 }
 
@@ -97,7 +97,7 @@ impl Interruption {
     /// the `candidates`.
     fn stopped(self, last: HeardAt, candidates: &[Candidate]) -> Stop {
         // Speech that ended again while the caller was speaking cannot be the answer, so short
-        // pauses before it were only pauses.
+        // pauses before it were not stops.
         let broke_off = last.wire() < self.speech_end;
         let counts = |c: &&Candidate| !broke_off || c.pause >= SEPARATES;
         let mut likely = candidates.iter().filter(counts);
@@ -116,7 +116,7 @@ impl Interruption {
         }
     }
 
-    /// Where the agent may have stopped, while it is not known whether it has.
+    /// The point at which the agent may have stopped, as long as that is undecided.
     fn undecided(self, candidates: &[Candidate]) -> Option<Stop> {
         let earliest = candidates.first()?;
         let separated = candidates.iter().find(|c| self.separates(c));
@@ -146,14 +146,14 @@ impl Interruption {
 mod tests {
     use super::*;
 
-    /// Start, end (`None`: still audible), and link to the speech before.
+    /// Start, end (`None`: still audible), and link to the preceding speech.
     type Said = (u64, Option<u64>, Link);
 
     fn judge(said: &[Said], over: bool) -> (Instant, Stopping) {
         judge_of(said, over, false)
     }
 
-    /// `speaks_on`: the agent says at the end that it is still speaking.
+    /// `speaks_on`: at the end, the agent still reports that it is speaking.
     fn judge_of(said: &[Said], over: bool, speaks_on: bool) -> (Instant, Stopping) {
         let start = Instant::now();
         let ms = |ms| start + Duration::from_millis(ms);
@@ -279,7 +279,7 @@ mod tests {
         let fell_silent = [(0, Some(1450), Link::New)];
         let open = Some((450, Some((450, None)), true, false));
         assert_eq!(shown(judge_of(&fell_silent, true, true)), open);
-        // It does go on, 800 ms later: what follows may still be an answer.
+        // The agent does resume, 800 ms later: what follows may still be an answer.
         let pause = Link::Unclear(Duration::from_millis(800));
         let goes_on = [(0, Some(1450), Link::New), (2250, Some(4000), pause)];
         let told = shown(judge_of(&goes_on, true, false));

@@ -1,8 +1,8 @@
 //! Tracks the agent's speech, as reported by the ears of its streams.
 //!
 //! In: each stream's [`Heard`] reports in order, and the agent's states. Out: stretches of speech
-//! without a pause, each with its link to the speech before. Invariants: a stretch that was never
-//! reported as ended is dropped when that stream's next stretch begins; memory is bounded.
+//! without a pause, each with its link to the preceding speech. Invariants: a stretch that was
+//! never reported as ended is dropped when that stream's next stretch begins; memory is bounded.
 
 use super::StreamId;
 use super::states::{PauseMeaning, States};
@@ -10,7 +10,7 @@ use crate::audio::{Heard, HeardAt, Onset, SPURT_GAP};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// Stretches remembered: minutes of speech.
+/// Number of stretches remembered: enough for minutes of speech.
 const KEPT: usize = 64;
 /// A silence this long that contains or follows the caller's end of speech separates a reply from
 /// what the agent was saying before.
@@ -25,7 +25,7 @@ pub(super) enum Link {
     New,
     /// The same speech goes on after a pause.
     Continues,
-    /// Neither audio nor state tells which of the two; the length of the pause.
+    /// Neither audio nor state shows which of the two it is. Holds the length of the pause.
     Unclear(Duration),
 }
 
@@ -81,7 +81,7 @@ pub(super) struct Passage {
     pub(super) speaks_on: bool,
 }
 
-/// What a report changed.
+/// The change that a report caused.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum News {
     /// The onset of a stretch is known.
@@ -126,7 +126,7 @@ impl Talk {
                 let stretch = self.latest(stream)?;
                 stretch.end = Some(last_audible);
                 if stretch.link == Link::Open {
-                    // It paused before an onset was reported: it was just noise.
+                    // The stretch paused before an onset was reported: it was just noise.
                     stretch.link = Link::Continues;
                 }
                 Some(News::Ended(*stretch))
@@ -167,14 +167,14 @@ impl Talk {
         last
     }
 
-    /// The track of a stream was taken away, so its packets stopping is not a broken-off reply.
+    /// A stream's track was taken away, so packets that stop do not mean that a reply broke off.
     pub(super) fn taken_away(&mut self, stream: StreamId) {
         if let Some(stretch) = self.latest(stream) {
             stretch.taken_away = true;
         }
     }
 
-    /// No more reports will come from a stream: drops its speech that has not ended.
+    /// No more reports will come from a stream: drops its unfinished speech.
     pub(super) fn abandon(&mut self, stream: StreamId) {
         self.stretches
             .retain(|s| s.stream != stream || s.end.is_some());

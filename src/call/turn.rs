@@ -57,12 +57,12 @@ pub(super) struct Turn {
     floor: Part,
     /// End of the grace period, set at the first timeout after the deadline.
     grace: Option<Instant>,
-    /// The next turn has started to speak, so this one no longer listens to its reply.
+    /// The next turn's utterance has started, so this turn no longer listens to its reply.
     superseded: bool,
     /// The pause before the reply's onset may have been a pause within earlier speech.
     doubted: bool,
     /// Result of a turn that was judged by a sound that turned out not to be the agent's voice. It
-    /// stands, flagged, if no voice follows.
+    /// is kept, flagged, if no voice follows.
     set_aside: Option<Box<TurnResult>>,
     /// The outcome is `Failed` until the turn is judged.
     result: TurnResult,
@@ -99,7 +99,7 @@ impl Turn {
         }
     }
 
-    /// The next turn starts after this much silence of the agent.
+    /// Sets how long the agent must be silent before the next turn starts.
     pub(super) fn awaited_after(&mut self, silence: Duration) {
         self.reply_gap = silence.min(SPURT_GAP);
     }
@@ -210,8 +210,8 @@ impl Turn {
         taken
     }
 
-    /// A stream turned out not to be the agent's voice: if the turn was judged by it, it waits for
-    /// a voice again.
+    /// A stream turned out not to carry the agent's voice: if the turn was judged by that stream,
+    /// it waits for a voice again.
     pub(super) fn disown(&mut self, now: Instant, stream: StreamId) {
         self.result.track_changed = None;
         self.result.flags.retain(|flag| *flag != Flag::TrackChanged);
@@ -477,7 +477,7 @@ impl Turn {
         }
     }
 
-    /// No voice has answered. If the turn was judged by another sound before, that result stands,
+    /// No voice has answered. If the turn was judged by another sound before, that result is kept,
     /// flagged.
     fn miss(&mut self) {
         if let Some(kept) = self.set_aside.take() {
@@ -610,8 +610,8 @@ impl Turn {
         result
     }
 
-    /// Both readings of when the reply began: it may have begun after a pause before the onset that
-    /// was taken, or that onset may only resume earlier speech.
+    /// Both readings of when the reply began: it may have begun earlier than the onset that was
+    /// taken, after an unclear pause, or that onset may only resume earlier speech.
     fn answer_readings(&self, passages: &[Passage]) -> Option<Readings> {
         if self.answer == Part::NotAsked || self.result.outcome == Outcome::Early {
             return None;

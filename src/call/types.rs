@@ -106,10 +106,10 @@ pub struct TurnResult {
     pub flags: Vec<Flag>,
 }
 
-/// What a second detector finds at the beginning of a reply.
+/// A second detector's findings at the beginning of a reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct SecondOpinion {
-    /// Whether it is what the scenario says the agent answers with: a voice, or a tone.
+    /// Whether the sound is of the kind that the scenario declares as the answer: voice or tone.
     pub as_declared: bool,
     /// Distance between the onset and where this detector hears the reply begin.
     pub apart: Option<Duration>,
@@ -185,7 +185,7 @@ impl TurnResult {
 /// Everything measured in one call besides its turns.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CallResult {
-    /// Start of the call → signalling joined and media flowing.
+    /// Start of the call → joined, with media flowing.
     pub(crate) join: Option<Duration>,
     /// Start of the call → an agent is in the room.
     pub(crate) agent_present: Option<Duration>,

@@ -1,7 +1,7 @@
 //! Seeded random draws that are the same on every machine and with every version of `rand`.
 //!
-//! In: seed, domain and number. Out: numbers from ChaCha8, with a separate stream for each number
-//! of each domain. Invariant: what one call draws does not depend on any other call.
+//! In: seed, domain and number. Out: random draws from ChaCha8, with a separate stream for each
+//! number in each domain. Invariant: what one call draws does not depend on any other call.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};

@@ -23,7 +23,7 @@ pub(crate) struct Estimate {
     pub call: Duration,
     /// Number of calls, warm-up calls included.
     pub calls: u64,
-    /// From the start to the end of the last call.
+    /// From the start of the run to the end of the last call.
     pub run: Duration,
 }
 

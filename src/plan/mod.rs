@@ -191,7 +191,7 @@ impl Plan {
         self.warmup
     }
 
-    /// How long new measured calls are started; `None` if their number is fixed.
+    /// For how long new measured calls are started; `None` if their number is fixed.
     pub(crate) fn duration(&self) -> Option<Duration> {
         match self.load.extent {
             Extent::Calls(_) => None,
@@ -214,7 +214,8 @@ impl Plan {
         self.estimate.call_minutes()
     }
 
-    /// When a call of a phase starts: as many calls as there are slots start evenly over the ramp.
+    /// When a call of a phase starts: the first call of every slot starts during the ramp, evenly
+    /// spaced.
     fn start(&self, warmup: bool, number: u64) -> Start {
         if let (false, Some(at)) = (warmup, self.arrivals.get(number as usize)) {
             return Start::At(*at);

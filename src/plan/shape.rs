@@ -75,7 +75,8 @@ pub(super) fn target_at(stages: &[Stage], since: Duration) -> Option<u32> {
 fn between(from: (Duration, u32), stage: Stage, since: Duration) -> u32 {
     let part = (since - from.0).as_secs_f64() / stage.duration.as_secs_f64();
     let (a, b) = (f64::from(from.1), f64::from(stage.target));
-    // On a rise to n calls, the k-th call starts once the line reaches k: the last one at its end.
+    // During a rise to n calls, the k-th call starts when the target reaches k, so the last one
+    // starts at the end of the stage.
     (a + (b - a) * part + 1e-9).floor() as u32
 }
 

@@ -1,10 +1,10 @@
 //! Gates that end a run early, once its records refute them.
 //!
 //! In: gates with `abort_on_fail`, the records as they are made, the calls in progress. Out: the
-//! gate that ends the run. Invariants: evaluation is cheap, since each one waits for 2 % more
-//! records than the last; a gate is not refuted by chance, since each evaluation requires [`LEVEL`]
-//! and assumes that what is still missing from calls in progress keeps the bound: failing calls end
-//! first. Records stay in memory only if there are such gates, and without their texts.
+//! gate that ends the run. Invariants: evaluations are cheap, since each waits for 2 % more records
+//! than the last; a gate is not refuted by chance, since each evaluation requires [`LEVEL`]
+//! and assumes that results still missing from calls in progress meet the bound, because calls that
+//! fail end first. Records stay in memory only if there are such gates, and without their texts.
 
 use super::event::RunEvent;
 use crate::record::{CallRecord, OpenCall, SteadySpan, Threshold, TurnRecord};

@@ -26,7 +26,7 @@ fn never_began(script: CallScript, start: Instant, failure: Failure) -> CallResu
     call.finish(start)
 }
 
-/// Result for a call that the stop of the run or a defect cut off before it reported its own.
+/// Result for a call that was cut off, by a stop of the run or by a defect, before it reported one.
 pub(super) fn cut_off(shared: &Shared, call: &PlannedCall, start: Instant) -> CallResult {
     let failure = if shared.stop.is_cancelled() {
         Failure::Stopped
@@ -97,11 +97,11 @@ async fn explained(shared: &Shared, failure: Failure, connection: &mut dyn Conne
     }
 }
 
-/// A call whose connection has begun.
+/// A call that has begun to connect.
 struct Dialled {
     line: CallLine<CallerEnd>,
     events: mpsc::Receiver<EndEvent>,
-    /// Held until the call has joined: a call lasts longer than its join.
+    /// Held only until the call has joined, not for the rest of the call.
     joining: Option<OwnedSemaphorePermit>,
 }
 
@@ -148,7 +148,7 @@ async fn talk(
         mut joining,
     } = dialled;
     let mut opinions = CallOpinions::default();
-    // Dropped with the call, which aborts its tasks.
+    // Dropped when the call ends, which aborts the tasks in it.
     let mut sounds = JoinSet::new();
     loop {
         tokio::select! {
@@ -203,8 +203,8 @@ async fn talk(
     (result.unwrap_or_else(gone), Some(connection), opinions)
 }
 
-/// Asks whether a stream carries a voice and passes the answer to the call. The user is told
-/// about the first track of a run that carries none.
+/// Asks whether a stream carries a voice and passes the answer to the call. If a track carries
+/// none, the user is notified, once per run.
 async fn judge_sound(
     shared: &Shared,
     handle: &dyn CallerHandle<CallerEnd>,
@@ -268,7 +268,7 @@ async fn tell_turn(
     let _ = shared.reports.send(report(done)).await;
 }
 
-/// Passes a stream that was confirmed as a voice to the endpoint.
+/// Informs the endpoint of a stream that was confirmed as a voice.
 async fn confirm_voice(handle: &dyn CallerHandle<CallerEnd>, opinions: &mut CallOpinions) {
     if let Some(stream) = opinions.take_voice() {
         // A caller that is gone does not need to know.

@@ -46,7 +46,7 @@ impl CallOpinions {
             return turn;
         };
         if turn.second.is_some_and(|second| !second.as_declared) {
-            return turn; // The call itself judged that it is not a voice.
+            return turn; // The call itself judged that the sound is not a voice.
         }
         while let Some(Some(answer)) = self.asked.next().now_or_never() {
             self.keep(answer);

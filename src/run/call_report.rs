@@ -1,4 +1,4 @@
-//! What the calls of a run report.
+//! Reports from the calls of a run.
 //!
 //! In: the calls, and the dispatcher for calls that do not start. Out: reports for the collector.
 //! Invariant: a call that has started reports its end exactly once.
@@ -7,7 +7,7 @@ use crate::call::{CallResult, Failure, Phase, TurnResult};
 use crate::plan::PlannedCall;
 use std::time::Instant;
 
-/// What a call reports.
+/// A report to the collector.
 #[derive(Debug)]
 pub(super) enum CallReport {
     Started(Box<Begun>),

@@ -33,7 +33,7 @@ pub(super) enum EndEvent {
 /// Number of recent utterances whose echo may still come back.
 const SAID: usize = 3;
 /// How long the agent's packets may wait in the socket when no decision depends on them: the
-/// decoder, the ear and the script are then loaded from memory once for five packets.
+/// decoder, the ear and the script are then loaded into the cache once per five packets.
 const UNHURRIED: Duration = Duration::from_millis(100);
 /// Events that a call can emit per turn (phases and the end), with room to spare.
 const EVENTS_PER_TURN: usize = 16;
@@ -44,7 +44,7 @@ pub(crate) struct CallerEnd {
     hearing: Hearing,
     /// The utterance of each turn.
     says: Vec<EncodedUtterance>,
-    /// The turns that spoke last, with the capture time of their first sample.
+    /// The turns spoken most recently, with the capture time of their first sample.
     said: VecDeque<(Instant, usize)>,
     silence: Arc<[u8]>,
     next: Option<Instant>,
@@ -219,7 +219,7 @@ impl CallerEnd {
         self.input(now, Input::AgentPresent);
     }
 
-    /// A track that may be the agent's voice can be heard; its packets name it by `track`.
+    /// A track that may carry the agent's voice can be heard; its packets refer to it by `track`.
     /// `name`: its name in the records.
     pub(super) fn agent_track(&mut self, now: Instant, track: u32, name: Arc<str>) {
         self.hearing.track(track, name);

@@ -33,7 +33,7 @@ pub(super) struct TimeOrigin {
 }
 
 impl Clock {
-    /// One moment on both clocks, as close together as this machine's scheduling allows.
+    /// Reads both clocks, as close together as this machine's scheduling allows.
     pub(super) fn zero(self) -> TimeOrigin {
         match self {
             Self::System => closest(),

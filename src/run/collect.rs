@@ -1,6 +1,6 @@
 //! Turns the reports of calls into records, journal lines and events for the display.
 //!
-//! In: reports, with calls in any order. Out: records, in the journal and in events. Invariants:
+//! In: reports, from calls in any order. Out: records, in the journal and in events. Invariants:
 //! a turn is in the journal as soon as it has ended; every turn of a call that started is there
 //! once the call has ended, and the call's counts match the journal. Memory does not grow with
 //! the length of the run, except for records that could not be written to the journal.
@@ -134,7 +134,7 @@ impl<'a> Collector<'a> {
         failure: Option<&Failure>,
         tell: &mut dyn FnMut(RunEvent),
     ) {
-        // The turn is already in the journal; its record stands when the call's end repeats it.
+        // The turn is already in the journal; that record is kept when the call's end repeats it.
         let Entry::Vacant(place) = self.recorded.entry((call, turn.turn)) else {
             return;
         };
@@ -304,7 +304,7 @@ impl<'a> Collector<'a> {
     }
 
     /// Why the run's figures are not reliable: calls failed because of the generator, not the
-    /// agent. Empty if there were none.
+    /// agent. Empty if no call did.
     pub(super) fn own_failures(&self) -> Vec<String> {
         match &self.own_failures {
             (0, _) => Vec::new(),

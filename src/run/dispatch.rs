@@ -2,7 +2,7 @@
 //!
 //! In: a plan. Out: a task for each call; a report of each call that does not start.
 //! Invariant: a call's planned start is its instant in the plan, or the moment its slot came
-//! free; it never absorbs how late the call really started.
+//! free; it stays the same however late the call actually starts.
 
 use super::call;
 use super::call_report::{CallReport, LeftOut};
@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
-/// How long stopped calls have to hang up: half a second more than a session takes at most.
+/// How long stopped calls have to hang up: half a second more than a session needs at most.
 /// Together with the time limit for deleting rooms, a stop takes less than five seconds.
 const HANG_UP: Duration = Duration::from_millis(1_500);
 /// How often to check whether the stages are over.
@@ -157,7 +157,7 @@ impl Running {
     }
 }
 
-/// An open load: each call starts at its instant. It is dropped if too many are in progress.
+/// An open load: each call starts at its instant, or is dropped if too many are in progress.
 async fn arrivals(shared: &Arc<Shared>, plan: &Plan, first: u64, zero: Instant) {
     let mut running = Running::new(first, true);
     for call in (first..).map_while(|i| plan.call(i)) {
@@ -188,7 +188,7 @@ async fn staged(shared: &Arc<Shared>, plan: &Plan, first: u64, stages: Stages<'_
     let mut calls = (first..).map_while(|i| plan.call(i));
     // When the slot of the next call came free: when a call ended, or when the target rose.
     let mut free = zero;
-    // The target has risen: its call starts even if the target falls again at once.
+    // The target has risen: the added call starts even if the target falls again at once.
     let mut risen = false;
     while !shared.stop.is_cancelled() {
         let elapsed = now() - zero;

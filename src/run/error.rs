@@ -32,7 +32,7 @@ pub enum RunError {
         free >> 20
     )]
     Memory {
-        /// Bytes that the run needs at least.
+        /// Minimum number of bytes that the run needs.
         needed: u64,
         /// Bytes that are free.
         free: u64,

@@ -14,7 +14,7 @@ pub enum RunEvent {
     PreflightStarted,
     /// The preflight calls reached an agent.
     PreflightPassed,
-    /// The plan starts; the instants in the records count from here.
+    /// The plan starts; the instants in the records are relative to its start.
     Started {
         /// The instant that all instants in the records are relative to.
         at: Instant,

@@ -1,7 +1,7 @@
-//! What a run leaves behind.
+//! The results of a run.
 //!
-//! In: the journal, and what could not be written to it. Out: the records of every turn and call.
-//! Invariant: each turn and each call appears once, in its last version.
+//! In: the journal, and the records that could not be written to it. Out: the records of every turn
+//! and call. Invariant: each turn and each call appears once, in its latest version.
 
 use super::event::RunEvent;
 use crate::record::{

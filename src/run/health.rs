@@ -11,7 +11,7 @@ use std::time::Duration;
 
 /// Largest share of the received audio packets that may belong to no known track.
 const MOST_UNHEARD: f64 = 0.01;
-/// Largest share of the received packets that may be unusable: forged, duplicate or behind.
+/// Largest share of the received packets that may be unusable: forged, duplicate or too far behind.
 const MOST_USELESS: f64 = 0.01;
 /// Fewer unusable packets than this are ignored: a stray datagram, duplicates after a route change.
 const FEW: u64 = 100;

@@ -43,7 +43,7 @@ struct Voice {
     last: Instant,
     ear: Ear,
     sound: Sound,
-    /// The answer to whether it carries a voice is pending.
+    /// The question whether it carries a voice is pending.
     asked: bool,
     /// Since when it has sounded without a pause.
     since: Option<Instant>,
@@ -171,7 +171,7 @@ impl Hearing {
         }
     }
 
-    /// Tells the ears that nothing else arrived until `now`.
+    /// Tells the ears that nothing else arrived before `now`.
     pub(super) fn advance(&mut self, now: Instant) {
         for voice in &mut self.voices {
             voice.ear.advance(now);
@@ -300,7 +300,7 @@ impl Hearing {
                 voice.sound = Sound::Voice;
                 false
             }
-            // An excerpt that was taken earlier does not outweigh one that was a voice.
+            // An excerpt that was taken earlier does not outweigh one that was judged a voice.
             Some(false) if voice.sound == Sound::Voice => false,
             Some(false) if several => {
                 voice.hold_back();

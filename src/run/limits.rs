@@ -1,8 +1,8 @@
 //! Whether this process may open as many files and sockets as a run needs.
 //!
-//! In: how many the run needs. Out: a raised limit, or an error with the figures. Invariant: a run
-//! that needs more than the system allows ends before its first call, because its later calls could
-//! not be made and would look like failures of the agent.
+//! In: the number that the run needs. Out: a raised limit, or an error with the figures. Invariant:
+//! a run that needs more than the system allows ends before its first call, because its later calls
+//! could not be made and would look like failures of the agent.
 
 use super::error::RunError;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};

@@ -8,7 +8,7 @@ use crate::call::Failure;
 use crate::targets::{CallerHandle, Connection, Event};
 
 /// Passes an event on; returns the message for the user if it is one. `None`: the connection has
-/// ended without a reason.
+/// ended without giving a reason.
 pub(super) async fn pass_on(
     handle: &dyn CallerHandle<CallerEnd>,
     connection: &mut dyn Connection,

@@ -1,7 +1,7 @@
 //! Preflight calls: check that servers and agents can be reached before the first call.
 //!
 //! In: the plan's first call. Out: nothing, or why it cannot be made. Invariants: each server is
-//! tried once for each set of agents dispatched there; no preflight call enters any figure.
+//! tried once for each set of agents dispatched there; no preflight call counts towards any figure.
 
 use super::clock::{now, until};
 use super::error::RunError;
@@ -77,8 +77,8 @@ async fn preflight(shared: &Shared, first: &PlannedCall, number: usize) -> Resul
     met
 }
 
-/// Waits until an agent is in the room, not for its track: an agent may publish that only with
-/// its first words.
+/// Waits until an agent is in the room, but not for its track, which an agent may publish only
+/// with its first words.
 async fn meet_agent(
     connection: &mut dyn Connection,
     agent_timeout: Duration,

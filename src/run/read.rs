@@ -1,4 +1,4 @@
-//! Reads files whose size is bounded before they are read.
+//! Reads files up to a size limit.
 
 use std::fs::File;
 use std::io::{Error, ErrorKind, Read as _};
@@ -7,7 +7,7 @@ use std::path::Path;
 /// Reads at most one byte more than `limit`, so that the caller can tell if the file is too large.
 ///
 /// # Errors
-/// The operating system's error; a folder is one.
+/// The operating system's error; reading a folder is also an error.
 pub(crate) fn read_at_most(path: &Path, limit: usize) -> std::io::Result<Vec<u8>> {
     let file = File::open(path)?;
     if file.metadata()?.is_dir() {

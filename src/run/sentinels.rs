@@ -81,7 +81,7 @@ pub(super) struct SentinelWatch {
 }
 
 impl SentinelWatch {
-    /// `wanted`: the phase is measured.
+    /// `wanted`: whether the phase is measured.
     pub(super) fn new(wanted: bool) -> Self {
         Self {
             wanted,
@@ -111,7 +111,7 @@ impl SentinelWatch {
     }
 }
 
-/// Runs sentinel `number` until its hundred is over: one call, or several if that takes long.
+/// Runs sentinel `number` until its hundred is over: one call, or several if one is too short.
 async fn watch(shared: Arc<Shared>, number: u64, over: CancellationToken) {
     let Some(sentinels) = shared.sentinels.get() else {
         return;
@@ -141,7 +141,7 @@ fn script(chirp: &EncodedUtterance) -> CallScript {
         },
         delay: match n {
             0 => FIRST_PAUSE,
-            // Varies, so that turns fall on all phases of the agent's packets.
+            // Varies, so that turns fall at all phases of the agent's packet clock.
             n => PAUSE + PAUSE_STEP * (n % PAUSE_STEPS) as u32,
         },
         silence: SPURT_GAP,

@@ -1,4 +1,4 @@
-//! What all calls of a run share.
+//! State shared by all calls of a run.
 //!
 //! In: the scenario, its sounds, its targets. Out: scripts and endpoints of calls. Invariant:
 //! apart from counters and flags, nothing here changes once the first call has started.
@@ -19,7 +19,7 @@ use std::time::Instant;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
-/// What all calls of a run share.
+/// State shared by all calls of a run.
 pub(super) struct Shared {
     pub scenario: Scenario,
     pub sounds: Sounds,
@@ -44,7 +44,7 @@ pub(super) struct Shared {
     pub no_voice: AtomicBool,
 }
 
-/// What the sentinel calls of a run share.
+/// State shared by the sentinel calls of a run.
 pub(super) struct SentinelSetup {
     /// Our own reference agent.
     pub agent: Opened<CallerEnd>,

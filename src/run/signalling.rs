@@ -110,7 +110,7 @@ mod tests {
     fn one_long_stall_counts_for_its_whole_duration() {
         let late = runtime().block_on(async {
             let signalling = Signalling::of_runtime(Pulses::default());
-            // Ten of about 120 timers, though only one of them wakes late.
+            // Counts as ten late timers of about 120, though only one of them wakes late.
             tokio::time::sleep(Duration::from_secs(2)).await;
             let stall = tokio::spawn(async { std::thread::sleep(Duration::from_millis(200)) });
             stall.await.expect("it ends");

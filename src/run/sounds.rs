@@ -18,8 +18,8 @@ use std::time::Duration;
 pub(crate) const MAX_SIDECAR: usize = (64 << 10) - 1;
 
 /// Reads a sound file. Its end of speech is taken from the scenario, else from its sidecar
-/// (`NAME.json`), else from the level. If the scenario gives it, a sidecar of another program is
-/// ignored.
+/// (`NAME.json`), else from the level. If the scenario gives it, a sidecar written by another
+/// program is ignored.
 ///
 /// # Errors
 /// The file or its sidecar cannot be read or used.

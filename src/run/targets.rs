@@ -56,8 +56,8 @@ impl Targets {
         }
     }
 
-    /// The host of the first variant's target, where sentinel calls go as well; `None` if that is
-    /// on this machine.
+    /// The host of the first variant's target, which sentinel calls also use; `None` if that target
+    /// is on this machine.
     pub(crate) fn first_host(&self) -> Option<&str> {
         self.first().host()
     }

@@ -99,7 +99,8 @@ impl Watchdog {
                 let mut used = own_cpu_time();
                 while !over.is_cancelled() {
                     std::thread::sleep(every);
-                    // Reports may take long to compute; after the calls, nothing else does.
+                    // Computing reports may take long. Processor time counts as their progress:
+                    // nothing else uses much of it after the calls.
                     let before = std::mem::replace(&mut used, own_cpu_time());
                     if used.saturating_sub(before) > every / 10 {
                         looks.pulses.beat(WatchedPart::Report);
@@ -159,7 +160,7 @@ impl Drop for Work {
     }
 }
 
-/// What the watchdog remembers from one check to the next.
+/// State of the watchdog between two checks.
 struct Looks {
     pulses: Pulses,
     /// By part: its beats at the last check, and the number of checks since they changed.

@@ -131,7 +131,7 @@ fn a_turn_may_interrupt_the_reply_to_the_previous_turn() {
         expect: Expect::Stop,
         ..TURN
     };
-    // At once (the reply's onset is not yet known then), and well into it.
+    // At once, when the reply's onset is not yet known, and well into the reply.
     for delay in [0, 1500] {
         let world = World {
             acts: vec![vec![Act::Say(400, 9000)], vec![Act::Stop(250)]],

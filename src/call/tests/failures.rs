@@ -4,7 +4,8 @@ use super::sim::{Act, FIRST, Played, TURN, World, dropped, ms, play, script};
 use crate::call::{CallScript, Failure, Flag, Input, Outcome, Phase};
 use Outcome::{CutOff, Failed, NotRun, Replied};
 
-/// The first turn starts to speak at 700 ms, is answered at 3.0 s and is over at 4.7 s.
+/// The caller starts its first utterance at 700 ms and is answered at 3.0 s; the turn is over at
+/// 4.7 s.
 fn world() -> World {
     World {
         acts: vec![vec![Act::Say(400, 1000)], vec![Act::Say(400, 1000)]],

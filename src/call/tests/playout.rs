@@ -87,7 +87,8 @@ fn the_target_follows_the_jitter() {
         }
         targets.push(stream.model.target().as_millis());
     }
-    // The largest of 25 over the smallest of 100 packets: about 4.5 σ, 5.9 σ at the quantile.
+    // Each delay is the largest of 25 packets relative to the smallest of 100: about 4.5 σ
+    // on average, 5.9 σ at the quantile.
     let [low, middle, high] = targets[..] else {
         panic!("three targets");
     };
@@ -122,7 +123,7 @@ fn one_spike_among_many_is_an_outlier() {
     stream.next(400 * MS);
     stream.steady(100);
     assert_eq!(stream.model.target(), BUCKET);
-    // Among few samples it is not.
+    // Among few samples, a spike is not an outlier.
     let mut young = Stream::new(0);
     young.steady(100);
     young.next(400 * MS);

@@ -36,7 +36,7 @@ fn music(start: Instant, after: Duration) -> [(Duration, Input<'static>); 2] {
 
 #[test]
 fn a_reply_over_music_counts_once_the_music_is_not_the_agents() {
-    // Before the caller spoke, while it spoke, between its end of speech and the reply.
+    // Before the caller speaks, while it speaks, and between its end of speech and the reply.
     for begins in [450, 1_500, 2_800] {
         let world = |start| World {
             acts: vec![vec![Act::Say(500, 1_500)], vec![Act::Say(600, 1_000)]],

@@ -127,8 +127,7 @@ fn play_as(
         let level = if loud { 30 } else { DIGITAL_SILENCE };
         silent += usize::from(!loud);
         let packet = Packet {
-            // As if captured without a delay: the packet's first sample has the codec's
-            // look-ahead in it.
+            // As if captured without a delay: the packet begins with the codec's look-ahead.
             arrival: now.checked_sub(FRAME_TIME).expect("later"),
             rtp_time: (k as u32).wrapping_mul(FRAME as u32),
             sequence: k as u64,
@@ -306,7 +305,8 @@ async fn in_the_recording_the_reply_starts_ttfa_after_the_end_of_speech() {
 #[test]
 fn upstream_loss_flags_the_turn_of_the_lost_packets_only() {
     let (_, said) = said();
-    // Flags of both turns, if packets among these are lost; the first utterance begins with 25.
+    // Flags of both turns if packets in this range are lost; the first utterance begins with
+    // packet 25.
     let flagged = |among: (u64, u64)| {
         let silence = Arc::from(opus::silence_frame().expect("libopus"));
         let says = vec![said.clone(), said.clone()];

@@ -193,7 +193,7 @@ fn calls_failed_by_the_generator_make_the_run_invalid() {
 }
 
 /// A hundred concurrent calls, some of which are refused in the first second: only the turns of
-/// those have ended.
+/// the refused calls have ended.
 #[test]
 fn early_failures_alone_do_not_abort_the_run() {
     use crate::record::Threshold;
@@ -327,7 +327,7 @@ fn a_turn_that_is_amended_is_recorded_again_and_counted_once() {
     assert_eq!(count(|e| matches!(e, RunEvent::TurnAmended(_))), 1);
 }
 
-/// A file on a disk that is full when the first line is to be written.
+/// A file on a disk that is full when the first line is written.
 #[derive(Debug)]
 struct FullAtFirst {
     file: std::fs::File,
@@ -357,7 +357,7 @@ impl crate::record::Storage for FullAtFirst {
     }
 }
 
-/// A turn is kept in memory, because the disk is full; its amendment finds room in the journal.
+/// A turn is kept in memory because the disk is full; its amendment then fits in the journal.
 #[test]
 fn an_amended_turn_replaces_one_that_could_not_be_written() {
     let scenario = test_scenario("{calls: 1}");

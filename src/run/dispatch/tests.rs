@@ -46,7 +46,7 @@ pub(in crate::run) fn test_scenario(load: &str) -> Scenario {
     crate::scenario::check(text.as_bytes(), path, &|_| None, unset, &length).expect("a scenario")
 }
 
-/// A server at a local port.
+/// A server on a local port.
 async fn at_port(port: u16, media: &Media<super::super::caller::CallerEnd>) -> OpenTargets {
     let server = Livekit {
         address: Address::parse(&format!("ws://127.0.0.1:{port}")).expect("an address"),
@@ -213,7 +213,7 @@ async fn arrivals_over_max_concurrent_are_dropped_at_their_planned_instants() {
     let out = dispatched(load, port, stop).await;
     assert_eq!(out.started, [0, 1, 2]);
     assert_eq!(out.never, (3..8).collect::<Vec<u64>>());
-    // The last one is due after 700 ms; the calls in progress end with the stop.
+    // The last arrival is due after 700 ms; the calls in progress end with the stop.
     assert!(out.took >= Duration::from_millis(700), "{:?}", out.took);
 }
 

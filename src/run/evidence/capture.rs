@@ -34,7 +34,7 @@ struct Open {
     from: Instant,
 }
 
-/// What is kept for one call while it is in progress.
+/// The evidence of one call in progress.
 #[derive(Debug)]
 pub(in crate::run) struct Capture {
     call: usize,

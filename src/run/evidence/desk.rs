@@ -93,8 +93,8 @@ impl Desk {
     }
 }
 
-/// Bytes of `room` to reserve for the slowest and the failed turns: all that were asked for, at
-/// their maximum length, since their number and length are not known in advance; at most half.
+/// Bytes of `room` to reserve for the slowest and the failed turns: enough for all that were asked
+/// for, at maximum length, since their number and length are not known in advance; at most half.
 fn reserved(asked: scenario::EvidenceSelection, room: u64) -> u64 {
     let longest = wav_bytes(samples_in(LONGEST) as usize);
     let turns = u64::from(asked.slowest) + u64::from(asked.failed);

@@ -1,4 +1,4 @@
-//! What is kept for one turn until it is written: packets, not samples.
+//! The audio kept for one turn until it is written, as packets rather than samples.
 //!
 //! In: a turn's result, the packets around it, the frames that were said. Out: both channels and
 //! the turn's entry in the index. Invariant: the left channel is the caller's microphone and the
@@ -47,7 +47,7 @@ impl Class {
     }
 }
 
-/// Where the reply's onset was.
+/// The position of the reply's onset.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct OnsetAt {
     pub wire: Instant,

@@ -22,7 +22,7 @@ fn result(turn: usize, start: Instant, outcome: Outcome, ttfa: Option<u64>) -> T
     }
 }
 
-/// A call that says a short tone in each turn; turn k ends as `ends[k]` says.
+/// A call that sends a short tone in each turn; turn k ends with `ends[k]`.
 fn call(desk: &Desk, index: usize, start: Instant, ends: &[(Outcome, Option<u64>)]) {
     let mut capture = desk.capture(index, Codec::Opus);
     let frames = opus::encode(&tone(ms(400))).expect("libopus");
