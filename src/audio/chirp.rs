@@ -1,7 +1,7 @@
 //! Generates a chirp for calibration and locates it in a recording.
 //!
-//! In: PCM at 48 kHz. Out: a position between samples. Invariants: the position is the peak of the
-//! plain normalised cross-correlation, interpolated by a parabola; levels do not matter.
+//! In: PCM at 48 kHz. Out: a fractional sample position. Invariants: the position is the peak of
+//! the plain normalised cross-correlation, interpolated by a parabola; the level does not matter.
 
 use super::level::power_at;
 use super::{Pcm, RATE};

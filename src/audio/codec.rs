@@ -79,8 +79,8 @@ impl FrameDecoder {
     /// Decodes a frame and returns its samples, at most [`MAX_PACKET`].
     ///
     /// # Errors
-    /// [`AudioError::Empty`] when the frame is empty, [`AudioError::Codec`] when it is not of this
-    /// codec; the decoder stays usable.
+    /// [`AudioError::Empty`] when the frame is empty, [`AudioError::Codec`] when it is not a
+    /// frame of this codec; the decoder stays usable.
     pub(crate) fn decode(&mut self, frame: &[u8]) -> Result<&[i16], AudioError> {
         match self {
             Self::Opus(decoder) => decoder.decode(frame),

@@ -76,14 +76,14 @@ fn without_panic(
     })
 }
 
-/// What a container says about the track that is decoded.
+/// The decoded track as its container describes it.
 #[derive(Debug, Clone, Copy)]
 struct Track {
     id: u32,
     format: FormatId,
-    /// Number of samples of the track.
+    /// Number of samples in the track, if the container states it.
     promised: Option<u64>,
-    /// Samples before and after the recording, if the container gives their number.
+    /// Samples to trim before and after the recording; 0 if the container does not state them.
     delay: u64,
     padding: u64,
 }

@@ -115,7 +115,7 @@ impl Doubt {
         }
     }
 
-    /// Why a recording with this doubt about its channels has no speech.
+    /// The error for a recording without speech, given the doubt about its channels.
     pub(crate) fn no_speech(channels: Option<Self>) -> AudioError {
         match channels {
             Some(Self::ChannelsCancel { .. }) => AudioError::ChannelsCancel,
@@ -126,8 +126,8 @@ impl Doubt {
     /// The doubt about the end of speech as found by level, if there is one.
     pub(crate) fn of_end(judged: &Judged<'_>) -> Option<Self> {
         let (pcm, span) = (&judged.pcm[..], &judged.span);
-        // How far a stretch is below the speech, in dB; one no further below than `passes`
-        // occasionally passes for speech.
+        // How far a stretch is below the speech level, in dB. If that is at most `passes`, the
+        // stretch occasionally passes for speech.
         let below = |part: &[i16]| f64::from(span.active_level_dbfs) - dbfs_of(power(part));
         let passes = BELOW_ACTIVE_DB + NOISE_MARGIN_DB;
         let last = pauses(pcm, span, LONE_AFTER).pop();

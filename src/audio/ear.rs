@@ -236,7 +236,7 @@ impl Ear {
                 pcm.len() as u64
             }
             Err(_) => {
-                // Not of this codec: treat the packet as lost.
+                // The packet is not of this codec: treat it as lost.
                 let samples = self.last.map_or(FRAME as u64, |last| last.samples);
                 self.conceal(samples);
                 samples

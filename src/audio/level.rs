@@ -25,7 +25,7 @@ pub(crate) const BELOW_ACTIVE_DB: f64 = 20.0;
 /// Below this active level there is no speech, in dBFS.
 pub(crate) const NO_SPEECH_DBFS: f64 = -60.0;
 
-/// Ends of speech that are this close to each other are the same, in samples: 3 ms.
+/// Ends of speech no further apart than this count as the same, in samples: 3 ms.
 const SAME: usize = 144;
 /// The rumble filter spreads speech by at most this much beyond its ends, in samples: 10 ms.
 const SPREAD: usize = 480;

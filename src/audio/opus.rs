@@ -84,7 +84,7 @@ struct Repeated {
 /// Packets of silence are not larger than this: they have 25 bytes at 24 kbit/s.
 const REPEATED_BYTES: usize = 64;
 /// Once the same silent packet has been decoded this often, further repeats need no decoding: the
-/// output is bit-exact with decoding it each time, already after one repeat (a test compares).
+/// output is identical, bit for bit, even after a single repeat (a test compares).
 const SETTLED: u32 = 4;
 /// Silence decodes to samples of at most this magnitude: the lowest of the 16 bits.
 const SILENT: u16 = 1;

@@ -22,8 +22,7 @@ struct Head {
     length: u32,
 }
 
-/// A packet with what its call knows about it: its stream, and how long a jitter buffer would have
-/// held it back.
+/// A packet with its stream, and how long a jitter buffer would have held it back.
 #[derive(Debug, Clone, Copy)]
 pub struct HeldPacket<'a> {
     /// The packet.
@@ -92,7 +91,7 @@ impl PacketRing {
         self.payloads.extend(packet.payload);
     }
 
-    /// Removes packets, oldest first, until the next one arrived at or after `instant`.
+    /// Removes the oldest packets, up to the first that arrived at or after `instant`.
     pub fn forget_before(&mut self, instant: Instant) {
         while let Some(head) = self.heads.front().filter(|h| h.arrival < instant) {
             self.payloads.drain(..head.length as usize);

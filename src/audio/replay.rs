@@ -168,7 +168,7 @@ fn stream(
         };
         let pcm = match decoder.decode(packet.payload) {
             Ok(pcm) => pcm,
-            // Not of this codec: play silence of the usual length.
+            // The packet is not of this codec: play silence of the usual length.
             Err(_) => &[0; FRAME],
         };
         put(&mut out, start, pcm);

@@ -114,12 +114,12 @@ fn a_sound_is_played_at_its_arrival_plus_its_hold() {
 
 #[test]
 fn only_the_onset_packet_moves_speech_in_mid_spurt() {
-    // The target changes during the tone: the audio is not torn apart.
+    // The target changes during the tone: the audio stays contiguous.
     let steady = |k: u32| FRAME_TIME * k;
     let changes = |k: u32| ms(if k < 40 { 40 } else { 20 });
     let torn = played(ms(610), steady, changes, &[], None);
     assert_eq!(torn, played(ms(610), steady, |_| ms(40), &[], None));
-    // Unless the packet is the onset's own.
+    // The onset's own packet, however, is placed by its hold.
     let own = played(ms(610), steady, changes, &[], Some(40));
     assert_ne!(own, torn);
 }

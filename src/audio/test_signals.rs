@@ -1,4 +1,4 @@
-//! Signals for the tests of this module: tones, noise and spoken fixtures, known to the sample.
+//! Signals for the tests of this module, exact to the sample: tones, noise and spoken fixtures.
 
 use super::decode::decode;
 use super::utterance::Annotation;

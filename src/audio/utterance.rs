@@ -1,4 +1,4 @@
-//! What a caller says: audio, its Opus frames, and where the speech in it starts and ends.
+//! An utterance of a caller: its audio, its Opus frames, and where its speech starts and ends.
 //!
 //! In: the bytes of a file and of its sidecar. Out: one immutable utterance that all callers
 //! share. Invariants: `speech_start < speech_end ≤` the audio's length; it is encoded once.
@@ -26,7 +26,7 @@ pub(crate) struct Utterance {
     pub doubts: Vec<Doubt>,
 }
 
-/// What is known about a sound file besides its content.
+/// Information about a sound file that is not in its content.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct SoundInfo<'a> {
     /// Extension of its name, without the dot: a hint to its format.
@@ -116,7 +116,7 @@ fn is_foreign(json: &[u8]) -> bool {
 }
 
 impl Utterance {
-    /// Decodes and encodes an utterance. Where its speech starts and ends is as annotated, or else
+    /// Decodes and encodes an utterance. The start and end of its speech are as annotated, or else
     /// found by level ([`judge`]).
     ///
     /// # Errors

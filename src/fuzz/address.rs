@@ -1,7 +1,8 @@
 //! Addresses of servers, as typed or as scenarios give them.
 //!
 //! In: text. Properties: WebSockets and HTTP requests go to the host that the keys are chosen for,
-//! and to the same port and path; a printed address parses to itself; no message repeats user info.
+//! and to the same port and path; a printed address parses back to the same address; no message
+//! repeats user info.
 
 use super::planted::planted;
 use crate::plan::is_private;
@@ -63,7 +64,7 @@ fn is_one_server(text: &str, address: &Address) {
     assert_eq!(paths.0, paths.1, "{text:?}");
 }
 
-/// Checks that a message repeats nothing that stands before an `@`.
+/// Checks that a message repeats nothing that precedes an `@`.
 fn is_discreet(text: &str, message: &str) {
     assert!(message.chars().count() < 512, "{message}");
     let Some((before, _)) = text.rsplit_once('@') else {

@@ -1,8 +1,8 @@
 //! Datagrams to the socket of a transport that is not connected yet: STUN, DTLS, or anything else.
 //!
 //! In: datagrams with their lengths. Properties: the transport stays alive, whatever strangers
-//! send; its output ends. Data channels come after the handshake: loadgen drops their messages
-//! unread, so the parsers in str0m, which are entered here, are the only ones.
+//! send; its output is finite. Data channels open after the handshake, and loadgen drops their
+//! messages unread, so the only parsers are those in str0m, which this target exercises.
 
 use super::input::Input;
 use super::planted::planted;
@@ -10,7 +10,7 @@ use crate::net::Topology;
 use crate::net::fuzzed::Described;
 use std::time::Duration;
 
-/// Datagrams of one input.
+/// Maximum number of datagrams in one input.
 const DATAGRAMS: usize = 32;
 
 pub(super) fn run(bytes: &[u8]) {

@@ -1,7 +1,7 @@
 //! `.env` files, which other tools write too.
 //!
-//! In: a file's bytes. Properties: a line of ours is read, whatever stands before it; a message
-//! repeats nothing of the file; a byte order mark at its beginning changes nothing.
+//! In: a file's bytes. Properties: a line of ours is read, whatever precedes it; no message
+//! repeats any part of the file; a byte order mark at its beginning changes nothing.
 
 use super::planted::planted;
 use crate::cli::dotenv::DotEnv;

@@ -1,7 +1,7 @@
 //! Durations and delay distributions, as typed.
 //!
-//! In: text. Properties: a parsed value is within its bounds, and parses to itself when it is
-//! printed; an error has a hint and quotes a bounded part of the text.
+//! In: text. Properties: a parsed value is within its bounds, and its printed form parses back to
+//! it; an error has a hint and quotes a bounded part of the text.
 
 use super::planted::planted;
 use crate::vocab::{AgentDelay, duration};

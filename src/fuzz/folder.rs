@@ -1,7 +1,7 @@
 //! A run folder from somebody else, and every report on it.
 //!
 //! In: files, each after a line `=== NAME`. Properties: a record that can be read can be rendered
-//! in every format, with the same result twice; each format's own parser reads it; no text escapes
+//! in every format, twice with the same result; each format's own parser reads it; no text escapes
 //! from its field.
 
 use super::planted::planted;

@@ -3,7 +3,7 @@
 //! In: bytes. Out: numbers and slices, from front to back. Invariant: an input that has run out
 //! yields zeros and empty slices, so every input is valid.
 
-/// What is left of an input.
+/// The rest of an input.
 pub(super) struct Input<'a>(&'a [u8]);
 
 impl<'a> Input<'a> {

@@ -1,7 +1,7 @@
 //! A journal from somebody else.
 //!
-//! In: `turns.jsonl`, a line `---`, `calls.jsonl`. Properties: records that are written again read
-//! the same; a torn last line does not affect the lines before it.
+//! In: `turns.jsonl`, a line `---`, `calls.jsonl`. Properties: records that are written again are
+//! read back unchanged; a torn last line does not affect the lines before it.
 
 use super::planted::planted;
 use super::scratch;

@@ -1,4 +1,4 @@
-//! Fuzz targets: each gives arbitrary bytes to a reader of outside input and checks what must hold.
+//! Fuzz targets: each gives arbitrary bytes to a reader of outside input and checks its properties.
 //!
 //! In: a target's name and an input. Out: nothing; a violated property is a panic.
 //! Invariants: no target depends on the current time or on another input; only tests and

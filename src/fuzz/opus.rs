@@ -1,8 +1,8 @@
 //! An agent's audio, as Opus or PCM, with arbitrary timing, order and losses.
 //!
 //! In: a codec, then packets: steps of sequence number, timestamp and arrival, a level, a payload.
-//! Properties: a decoded packet is exactly as long as it says; what is heard is in order and not in
-//! the future; the recording fills its window.
+//! Properties: a decoded packet is exactly as long as it states; the events reported are in order
+//! and not in the future; the recording fills its window.
 
 use super::input::Input;
 use super::planted::planted;
@@ -12,9 +12,9 @@ use crate::audio::{Codec, Ear, FrameDecoder, Heard, MAX_PACKET, Packet, opus, sa
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-/// Packets of one input.
+/// Maximum number of packets in one input.
 const PACKETS: usize = 200;
-/// After the last packet, time goes on for this long.
+/// Time that passes after the last packet.
 const AFTER: Duration = Duration::from_secs(3);
 /// Longest span of a recording.
 const WINDOW: Duration = Duration::from_secs(2);

@@ -2,13 +2,13 @@
 //!
 //! In: the size of the pieces, then parts of lines: bytes as they are, or one byte repeated.
 //! Properties: every whole line, and no other, comes out unchanged, or empty if it is too long; a
-//! message that is read reads the same once written again.
+//! message that is written again is read back unchanged.
 
 use super::input::Input;
 use super::planted::planted;
 use crate::targets::agent::fuzzed::{LONGEST_LINE, lines, reply, request};
 
-/// Most bytes of one input, once written out.
+/// An input is no longer expanded once it has this many bytes.
 const LARGEST: usize = 256 << 10;
 /// Inputs longer than this are read in larger pieces, since small ones take time.
 const SMALL: usize = 4 << 10;

@@ -9,8 +9,8 @@ use saphyr_parser::{Event, Parser};
 
 /// A secret that the run uses.
 const SECRET: &str = "s3cret-s3cret-s3cret";
-/// The key whose value is a secret, what replaces that value, and the length from which the value
-/// is looked for elsewhere.
+/// The key whose value is a secret, what replaces that value, and the shortest value that is also
+/// looked for elsewhere.
 const KEY: &str = "api_secret";
 const VARIABLE: &str = "${LIVEKIT_API_SECRET}";
 const SHORTEST: usize = 8;
@@ -40,7 +40,7 @@ pub(super) fn run(bytes: &[u8]) {
     planted([values > 1, text.contains("|-")]);
 }
 
-/// Nothing, or a variable without a default.
+/// Whether a value is empty or a variable without a default.
 fn is_reference(value: &str) -> bool {
     let inner = value.strip_prefix("${").and_then(|v| v.strip_suffix('}'));
     value.is_empty()

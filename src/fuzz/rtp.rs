@@ -1,9 +1,9 @@
 //! RTP and RTCP datagrams from the other side, including authenticated ones.
 //!
 //! In: steps: packets with arbitrary headers, extensions and payloads, sealed as the other side
-//! would; sealed RTCP packets; arbitrary datagrams; time. Properties: what is heard is what was
-//! sent, each packet once, with the level and length that an independent reader finds; nothing that
-//! was not sealed is heard; our reports count the packets received.
+//! would; sealed RTCP packets; arbitrary datagrams; time. Properties: the packets received are
+//! those sent, each once, with the level and length that an independent reader finds; nothing that
+//! was not sealed is received; our reports count the packets received.
 
 use super::input::Input;
 use super::planted::planted;
@@ -15,7 +15,7 @@ use std::time::Duration;
 const SSRC: u32 = 0x0a0b_0c0d;
 /// Extension id of the audio level.
 const LEVEL: u8 = 1;
-/// Steps of one input.
+/// Maximum number of steps in one input.
 const STEPS: usize = 64;
 /// Packets older than this cannot be told from duplicates.
 const WINDOW: u64 = 64;
@@ -30,7 +30,7 @@ struct Model {
     /// The newest sequence number, and all that were received.
     highest: u64,
     came: BTreeSet<u64>,
-    /// The number before the first packet that the reports count.
+    /// The sequence number before that of the first packet that the reports count.
     base: u64,
     /// Packets up to this one count as already received; `None` once the stream has restarted.
     before: Option<u64>,
@@ -110,7 +110,7 @@ fn sent(input: &mut Input<'_>) -> Sent {
     }
 }
 
-/// The audio level of a packet, read a second way: by the offsets of RFC 3550 and RFC 8285.
+/// The audio level of a packet, read independently: by the offsets of RFC 3550 and RFC 8285.
 fn level(sent: &Sent) -> Option<u8> {
     let header = &sent.header;
     let extension = 12 + 4 * sent.csrcs;
@@ -157,8 +157,8 @@ impl Model {
         (behind == (nearest < self.highest)).then_some(nearest)
     }
 
-    /// The sequence number of a packet if it is heard. `nearest`: as [`Self::sequence`] returns it;
-    /// `index`: the number that the packet was sealed with.
+    /// The sequence number of a packet if it is received. `nearest`: as [`Self::sequence`] returns
+    /// it; `index`: the number that the packet was sealed with.
     fn hears(&mut self, nearest: Option<u64>, index: u64) -> Option<u64> {
         let recent = |n: &u64| self.highest.saturating_sub(*n) < WINDOW;
         match nearest.filter(recent) {

@@ -1,8 +1,8 @@
 //! Scenarios: YAML with variables.
 //!
-//! In: a scenario's text. Properties: it is valid or has problems, each with a place in it and
-//! without control characters; a valid scenario can be planned and overridden, and stays valid,
-//! including in the form that is stored, without its secret.
+//! In: a scenario's text. Properties: it is valid or has problems, each of which gives a position
+//! in the text and contains no control characters; a valid scenario can be planned and overridden,
+//! and stays valid, including in the form that is stored, without its secret.
 
 use super::planted::planted;
 use crate::plan::{Plan, json_line, summary};

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 /// Most sections of one of our offers: receiving sections, the microphone, the data channels.
 const MOST_SECTIONS: usize = 128 + 2;
-/// Prefix of an input that stands for a description of our own making.
+/// Prefix of an input that is replaced by a valid description, made by another transport of ours.
 const OURS: &str = "ours";
 
 pub(super) fn run(bytes: &[u8]) {

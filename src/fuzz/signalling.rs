@@ -2,7 +2,7 @@
 //!
 //! In: how the agent is chosen, then protobuf messages with their lengths. Properties: what a
 //! server can make us keep is bounded; a track is reported once for each section, and its end once;
-//! texts that are shown contain no terminal control characters.
+//! displayed texts contain no terminal control characters.
 
 use super::input::Input;
 use super::planted::planted;
@@ -10,11 +10,12 @@ use crate::targets::livekit::fuzzed::{Reaction, Room, Told};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// Messages of one input.
+/// Maximum number of messages in one input.
 const MESSAGES: usize = 64;
 /// Bounds of what is kept: participants, tracks of each, characters of a name.
 const MOST: (usize, usize, usize) = (1_000, 64, 256);
-/// Longest server text that is shown, in characters, and the notice around eight of them.
+/// Longest server text that is displayed, and longest notice, which quotes up to eight such texts,
+/// in characters.
 const SHOWN: usize = 200;
 const NOTICE: usize = 2_000;
 /// A message of an input has at most this many bytes.

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 /// `LOADGEN_FULL=1` tries this many times as many mutations.
 const FULL: u64 = 100;
-/// Most mutations of one input.
+/// Maximum number of mutations applied to one input.
 const MUTATIONS: u32 = 8;
 
 fn corpora() -> PathBuf {

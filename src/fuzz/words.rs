@@ -2,7 +2,7 @@
 //!
 //! In: an input, a seed. Out: another input. The fuzzer changes bytes anywhere, which mostly breaks
 //! a text's syntax, so code that needs valid text is seldom reached. A word here is a key, a number
-//! or a name: whatever stands between quotes, blanks and brackets.
+//! or a name: anything delimited by quotes, blanks or brackets.
 
 use rand::{Rng, RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;

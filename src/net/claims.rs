@@ -13,7 +13,7 @@ const GRACE: Duration = Duration::from_secs(1);
 /// Maximum number of sections remembered; a session negotiates fewer.
 const MOST: usize = 256;
 
-/// What the session said about a section.
+/// What the session has said about a section.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Claim {
     /// It holds this track, as numbered by the session.

@@ -30,9 +30,9 @@ const EVENTS: usize = 64;
 /// Longest wait of an idle loop.
 const NAP: Duration = Duration::from_millis(250);
 /// How often a busy loop checks its sockets. The kernel timestamps arrivals, so waking for each
-/// packet gains nothing, and wake-ups are expensive. A peer that sends is read in
-/// its own send slots instead, just before its packet leaves: its decisions take effect in a
-/// slot anyway, and its state is fetched from memory once instead of twice.
+/// packet gains nothing, and wake-ups are expensive. The sockets of a sending peer are read in its
+/// send slots instead, just before its packet leaves: its decisions take effect in a slot anyway,
+/// and its state is fetched from memory once instead of twice.
 const TICK: Duration = Duration::from_millis(1);
 /// Number of peers from which a thread counts as busy; with fewer, packets come less often than
 /// ticks.

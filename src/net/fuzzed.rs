@@ -57,7 +57,7 @@ pub(crate) fn open_rtcp(context: &mut Context, datagram: &[u8]) -> Option<Vec<u8
     Some(room)
 }
 
-/// A connection that receives and reports past str0m, and its other side.
+/// A connection that receives and reports without str0m, and its other side.
 pub(crate) struct DirectReceiver {
     path: DirectPath,
     /// The other side's contexts.

@@ -41,7 +41,7 @@ pub(super) trait MediaPath {
     ) -> Option<(usize, SocketAddr)>;
 }
 
-/// What a received datagram was.
+/// What a received datagram turned out to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Received<'r> {
     /// A packet of an audio stream.
@@ -55,7 +55,7 @@ pub(crate) enum Received<'r> {
     },
     /// An authentic packet without a negotiated section or payload type; dropped.
     Unplaced,
-    /// A report about our stream: what has been lost on its way since the last report.
+    /// A report, with the packets of our stream lost since the last one, if any.
     Report(Option<ReportedLoss>),
     /// Anything else from the other side: connectivity checks, the handshake, data.
     Other,
@@ -78,7 +78,7 @@ pub(crate) struct ReportedLoss {
     pub(super) count: u64,
 }
 
-/// What the descriptions say about the audio in a media section.
+/// The parameters that the descriptions give for the audio in a media section.
 #[derive(Debug, Clone)]
 pub(super) struct Negotiated {
     pub(super) mid: Mid,

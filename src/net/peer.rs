@@ -65,7 +65,7 @@ pub struct Peer<E> {
     dead: bool,
 }
 
-/// What all peers of a thread share while they are served.
+/// The resources that all peers of a thread share while they are served.
 pub(super) struct Tools<'a> {
     pub stamper: &'a mut Stamper,
     pub health: &'a HealthCounters,
@@ -310,7 +310,7 @@ impl<E: Endpoint> Peer<E> {
         }
     }
 
-    /// Tells the session what has happened to a transport.
+    /// Passes the events of a transport on to the session.
     fn pass_on_events(&mut self, index: usize, health: &HealthCounters) {
         let Some(t) = self.transports[index].as_mut() else {
             return;

@@ -80,7 +80,7 @@ impl Transport {
     ///
     /// RTP comes from the other side if our keys open it, STUN if it has our password. DTLS and
     /// RTCP, which str0m authenticates itself, have to come from an address that has passed ICE.
-    /// `lost` is asked about each RTP packet from the other side: one that counts as lost is
+    /// `lost` is called for each RTP packet from the other side: if it returns true, the packet is
     /// dropped, as if it had not arrived.
     pub(super) fn receive<'r>(
         &mut self,
@@ -122,8 +122,8 @@ impl Transport {
         }
     }
 
-    /// The peer listens to the stream of this packet: once the connection is steady, the direct
-    /// path receives the rest of it.
+    /// Called for each packet of a stream that the peer listens to: once the connection is steady,
+    /// the direct path receives the rest of the stream.
     pub(super) fn take_over(&mut self, section: Mid, ssrc: u32, packet: &Packet<'_>) {
         let steady = self.port.is_connected();
         // While nothing is sent, str0m goes on reporting, but only about the packets it sees.

@@ -1,5 +1,5 @@
-//! Reads from WebM and Matroska files (RFC 9559) what symphonia reads but does not report: how much
-//! to trim from the start and the end of a track.
+//! Reads how much to trim from the start and the end of a track in WebM and Matroska files
+//! (RFC 9559). Symphonia reads these values but does not report them.
 //!
 //! In: the bytes of a file and a track. Out: durations. Invariant: every step advances by at least
 //! an element's header, so no file takes long.
@@ -47,7 +47,7 @@ pub(super) fn trim(bytes: &[u8], wanted: u64) -> Trim {
                 }
                 block = number(content, 0, false).map_or(0, |(track, _)| track);
             }
-            // A negative padding is at the start of a block; only live streams have it.
+            // Negative padding is at the start of a block; only live streams have it.
             DISCARD_PADDING => padding = Some(unsigned(content)),
             _ => {}
         }
@@ -63,7 +63,7 @@ pub(super) fn trim(bytes: &[u8], wanted: u64) -> Trim {
 }
 
 /// Id, start and length of the element at `at`. An element of unknown length, as in live
-/// recordings, extends to the end of the file; its children are found all the same.
+/// recordings, extends to the end of the file; its children are still found.
 fn element(bytes: &[u8], at: usize) -> Option<(u64, usize, u64)> {
     let (id, width) = number(bytes, at, true)?;
     let at = at + width;

@@ -92,8 +92,8 @@ fn movie(bytes: &[u8]) -> Movie {
     movie
 }
 
-/// Kind of the box at `at`, and start and end of its content. A box that claims to be longer than
-/// the file ends with it.
+/// Kind of the box at `at`, and start and end of its content. A box that claims to extend beyond
+/// the end of the file is cut off there.
 fn header(bytes: &[u8], at: usize) -> Option<(&[u8], usize, usize)> {
     let kind = bytes.get(at + 4..at + 8)?;
     let (size, header) = match number(bytes, at, 4)? {

@@ -123,7 +123,7 @@ impl OpusTrack {
     }
 
     fn decode(&mut self, payload: &[u8]) -> Result<Decoded<'_>, AudioError> {
-        // libopus takes an empty payload for a lost packet.
+        // libopus treats an empty payload as a lost packet.
         let count = match payload {
             [] => 0,
             payload => {

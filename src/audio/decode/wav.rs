@@ -206,7 +206,7 @@ fn blocks(format: Format, data: &[u8], big: bool) -> Result<Wav<'_>, AudioError>
     if channels == 0 {
         return Err(damaged("WAV without channels"));
     }
-    // A sample takes whole bytes. 24-bit samples may be in the upper three of four.
+    // A sample takes whole bytes. 24-bit samples may fill the upper three of four bytes.
     let width = match usize::from(format.bits.div_ceil(8)) {
         3 if usize::from(format.block) == 4 * channels => 4,
         width => width,

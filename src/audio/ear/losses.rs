@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 
 /// Number of packets kept: more than the second between an onset and the decision about it.
 const KEPT: usize = 96;
-/// Packets examined on either side of a loss, to learn how many bytes quiet and speech take.
+/// Packets examined on either side of a loss, to learn how many bytes silence and speech take.
 const SIDE: usize = 10;
 /// A side with fewer packets than this is not used.
 const FEWEST: usize = 3;
@@ -44,7 +44,7 @@ impl Losses {
     /// The size of the first packet after the loss shows whether the reply was already under way.
     /// Its decoded audio does not, because the loss leaves the decoder in the wrong state. If the
     /// reply was under way, the onset lies between the start of the loss and the latest sample at
-    /// which that packet itself can have begun the reply; the midpoint is the best estimate.
+    /// which the reply can have begun in that packet; the midpoint is the best estimate.
     pub(super) fn place(&self, onset: u64, from: u64) -> u64 {
         let next = self.played.partition_point(|(start, _)| *start < from);
         let Some(&(end, bytes)) = self.played.get(next) else {
@@ -66,8 +66,8 @@ impl Losses {
             Some((quiet, reply)) if 5 * quiet <= 4 * reply => {
                 2 * bytes >= quiet + reply && after < 2 * FRAME as u64
             }
-            // The sizes say nothing: too few packets, a constant bit rate, or noise that takes as
-            // many bytes as speech.
+            // The sizes are inconclusive: too few packets, a constant bit rate, or noise that takes
+            // as many bytes as speech.
             _ => after < FRAME as u64,
         }
     }

@@ -27,11 +27,11 @@ pub(super) struct Slot {
 /// What to do with a packet that has just arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Order {
-    /// Process it now; this many were lost before it. Then drain [`Reorder::take`].
+    /// Process it now, then drain [`Reorder::take`]; this many packets were lost before it.
     Now { lost: u64 },
     /// The first packet of a stream, or the first after a jump: discard earlier state.
     NewStream,
-    /// It arrived early and was copied. Then drain [`Reorder::take`].
+    /// It arrived early and has been copied. Drain [`Reorder::take`] next.
     Kept,
     /// It is a duplicate, or arrived too late.
     Drop,

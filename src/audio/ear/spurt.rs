@@ -25,7 +25,8 @@ const OF_WINDOWS: u32 = 0b1_1111;
 const SPURT_WINDOWS: u32 = 12;
 /// Like [`SPURT_WINDOWS`], if there are clicks, which may run together: about 80 ms.
 const SPURT_WINDOWS_CLICKS: u32 = 18;
-/// A spurt may begin with a syllable too short to be one, then a pause of up to 150 ms.
+/// A spurt may begin with a syllable too short to be a spurt itself, followed by a pause of up to
+/// 150 ms.
 const SYLLABLE_NEAR: u64 = 7200;
 /// A sound that may be background noise is observed for 300 ms before it is reported.
 const DECIDE_AFTER: u64 = 14_400;
@@ -288,7 +289,7 @@ impl Spurts {
         }
     }
 
-    /// Whether the windows since a spurt's start, without its edge, are steady noise.
+    /// Whether the windows of a spurt so far, except its first few, are steady noise.
     fn is_noise(&self, track: &Track, from: u64, end: u64) -> bool {
         let windows = ((end - from) / HOP) as usize;
         let levels = self.levels.of_last(windows.saturating_sub(4));

@@ -22,7 +22,8 @@ const FADED_DB: f64 = 20.0;
 const NEAR_END: u64 = 12_000;
 /// A talk that is cut off in mid-word ends within this of its loudest sound, in dB. Finished words
 /// fade by 20 dB, but not always gradually: at 3 dB, 2 of 60 agents that kept talking after a
-/// sentence were taken for ones that had been cut off. A cut that is missed is only flagged.
+/// sentence were taken for ones that had been cut off. A missed cut does less harm: it only leads
+/// to a flag.
 const HARD_DB: f64 = 1.0;
 /// New speech begins at least this far below the level at which the talk was cut off, in dB. A
 /// voice that only stalled continues in mid-word, as loud as when it broke off.

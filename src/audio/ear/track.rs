@@ -8,12 +8,13 @@ use crate::audio::{HeardAt, RATE, Segment, time_of};
 use std::collections::VecDeque;
 use std::time::Instant;
 
-/// Samples kept: 950 ms. Noise is judged over 750 ms and an onset with 820 ms around it, and a
+/// Samples kept: 950 ms. Noise is judged over 750 ms, an onset over the 820 ms around it, and a
 /// packet holds up to 120 ms.
 pub(super) const KEPT: usize = RATE as usize * 95 / 100;
-/// Packets kept at most: more than [`KEPT`] in packets of 5 ms.
+/// Maximum number of packets kept: more than [`KEPT`] in packets of 5 ms.
 const PACKETS: usize = 280;
-/// Packets kept at least: more than [`KEPT`] in packets of 20 ms, and those before a pause.
+/// Minimum number of packets kept: more than [`KEPT`] in packets of 20 ms, so that some from before
+/// a pause remain.
 const PACKETS_AT_LEAST: usize = 64;
 
 #[derive(Debug, Clone, Copy)]

@@ -69,7 +69,8 @@ fn hum_does_not_delay_the_end_of_speech() {
             _ => None,
         });
         let off: Vec<f64> = ends.map(|end| (end - fixture.end()) / 48.0).collect();
-        // The codec rings for more than a pitch period after a cut that was not chosen for it.
+        // The codec rings for more than a pitch period after a cut at an arbitrary point of
+        // the waveform.
         assert!(
             matches!(off[..], [ms] if ms.abs() <= 20.0),
             "{}: {off:.1?} ms",

@@ -224,7 +224,7 @@ async fn packets_arrive_in_order_with_sane_stamps_both_ways() {
         for pair in seen.packets.windows(2) {
             assert_eq!(pair[1].0, pair[0].0 + 1, "sequence numbers");
             assert_eq!(pair[1].1, pair[0].1 + 960, "RTP time");
-            // Without a kernel timestamp, the first packet carries the time of its reading.
+            // Without a kernel timestamp, the first packet carries the time at which it was read.
             assert!(
                 pair[1].3 >= pair[0].3 || pair[0].3 == pair[0].4,
                 "arrivals decrease"
@@ -232,8 +232,9 @@ async fn packets_arrive_in_order_with_sane_stamps_both_ways() {
         }
         for (packet, (due, actual)) in seen.packets.iter().zip(&from.sent) {
             assert!(actual >= due, "sent before it was due");
-            // Kernel timestamps are mapped to within microseconds, so a millisecond is ample. A
-            // sender that was held up at that moment may have sent earlier than its stamp says.
+            // Kernel timestamps are mapped to our clock with an error of microseconds, so a
+            // millisecond is ample. A sender that was held up at that moment may have sent
+            // earlier than its stamp says.
             let ample = Duration::from_millis(1);
             let sent = if *actual > *due + ample { due } else { actual };
             assert!(packet.3 + ample >= *sent, "arrived before sent");

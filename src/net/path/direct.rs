@@ -49,7 +49,7 @@ struct SendStream {
     octets: u32,
     /// Sequence number of the packet made last.
     newest: u64,
-    /// What the other side reported: the highest sequence number, and the most that were lost.
+    /// From the other side's reports: the highest sequence number, and the largest loss count.
     reported: (u64, i64),
 }
 
@@ -57,7 +57,7 @@ struct SendStream {
 #[derive(Debug)]
 struct ReceiveStream {
     ssrc: u32,
-    /// What was negotiated for its section.
+    /// The negotiated parameters of its section.
     negotiated: Negotiated,
     /// Arrival of its last packet.
     last: Instant,
@@ -109,8 +109,8 @@ impl DirectPath {
         self.received.iter().any(|stream| stream.ssrc == ssrc)
     }
 
-    /// Whether a datagram takes this path: a packet of a stream that was taken over, or a report as
-    /// soon as we send our own, because str0m would answer it with its own.
+    /// Whether a datagram takes this path: a packet of a stream that was taken over or, once we
+    /// send our own reports, any report, because str0m would answer it with its own.
     pub(in crate::net) fn carries(&self, datagram: &[u8]) -> bool {
         match datagram {
             [128..=191, 192..=223, ..] => self.sends(),
@@ -341,9 +341,9 @@ impl MediaPath for DirectPath {
 }
 
 impl SendStream {
-    /// What was lost since the last report. Sequence numbers are extended to those that we sent.
-    /// A server may name the packet that it expects next (livekit-server 1.13 does) instead of the
-    /// highest that it has; so a number that was not sent yet stands for the newest one.
+    /// The loss since the last report. Sequence numbers are extended to those that we sent. A
+    /// server may name the packet that it expects next (livekit-server 1.13 does) instead of the
+    /// highest that it has, so a number that has not been sent yet is taken as the newest one.
     fn reported(&mut self, block: rtcp::ReportBlock) -> Option<ReportedLoss> {
         let ahead = (block.highest as u16)
             .wrapping_sub(self.newest as u16)
@@ -353,7 +353,7 @@ impl SendStream {
         if highest < before {
             return None; // An old report, overtaken by a newer one.
         }
-        // A packet that comes late is no longer lost, so the count may fall, and rise again.
+        // A packet that arrives late is no longer lost, so the count may fall and rise again.
         let lost = i64::from(block.lost);
         self.reported = (highest, most.max(lost));
         let count = u64::try_from(lost - most).ok()?;
@@ -382,7 +382,7 @@ fn nearest(highest: u64, low: u16) -> Option<u64> {
 }
 
 /// The sequence numbers that a packet may have been sealed with if not with the nearest one: one
-/// rollover later if the sender has counted on, or without rollovers if it has restarted.
+/// rollover later if the sender is that far ahead, or without rollovers if it has restarted.
 fn others(nearest: Option<u64>, low: u16) -> [Option<u64>; 2] {
     let first = u64::from(low);
     [

@@ -1,4 +1,4 @@
-//! Both paths of a packet against str0m.
+//! Tests both paths of a packet against str0m.
 //!
 //! Invariants: two instances in virtual time, no socket; the keys come from their handshake.
 

@@ -54,7 +54,7 @@ pub(in crate::net) struct Str0mPath {
     pub(in crate::net) publish: Option<Mid>,
     publication: Option<Publication>,
     pub(in crate::net) connected: bool,
-    /// When str0m next wants to be told the time.
+    /// When str0m's clock must next be advanced.
     pub(in crate::net) timeout: Instant,
     /// Audio packets made so far.
     pub(in crate::net) sent: u32,
@@ -117,7 +117,7 @@ impl Str0mPath {
         Some(Publication { ssrc, pt })
     }
 
-    /// What was negotiated for the audio of a section; `None` before.
+    /// The negotiated parameters of a section's audio; `None` before the negotiation.
     pub(in crate::net) fn negotiated(&self, mid: Mid) -> Option<Negotiated> {
         let media = self.rtc.media(mid)?;
         // Once there are any, str0m never changes them.
@@ -144,7 +144,7 @@ impl Str0mPath {
 
     /// Advances str0m's clock; due timers fire.
     pub(in crate::net) fn tick(&mut self, now: Instant) {
-        // Fails only for a dead instance, which draining it reports.
+        // Fails only if the instance is dead, which `drain` reports.
         let _ = self.rtc.handle_input(Input::Timeout(now));
         // Only a datagram can yield a packet.
         let _ = self.drain();
@@ -276,7 +276,7 @@ impl MediaPath for Str0mPath {
             let write = RtpWrite::new(pt, sequence.into(), packet.rtp_time, now, payload);
             stream.write_rtp(write.marker(packet.marker));
         }
-        // str0m sends what was written when its clock advances.
+        // When its clock advances, str0m sends the packet that was written.
         self.tick(now);
         let is_audio = |sent: &Transmit| {
             let bytes = &sent.contents;
