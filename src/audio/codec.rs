@@ -60,7 +60,7 @@ fn bytes(samples: &[i16]) -> Arc<[u8]> {
 pub(crate) enum FrameDecoder {
     /// Opus packets.
     Opus(opus::Decoder),
-    /// PCM frames; the buffer holds the frame decoded last.
+    /// PCM frames; the buffer holds the last decoded frame.
     Pcm(Vec<i16>),
 }
 

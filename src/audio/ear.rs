@@ -176,7 +176,7 @@ impl Ear {
         true
     }
 
-    /// Copies the audio around the onset reported last into `audio`, oldest first: up to `before`
+    /// Copies the audio around the last reported onset into `audio`, oldest first: up to `before`
     /// samples before it, and everything received since.
     ///
     /// Returns how many samples precede the onset; `None` if there is no onset, or if it is older

@@ -30,7 +30,7 @@ const VOICE: f32 = 0.5;
 const SPEECH_SHARE: f32 = 0.3;
 
 /// Smallest standard deviation of the frame levels of a voice within half a second, in dB.
-/// The check is needed because earshot takes a low steady tone for a voice.
+/// The check is needed because earshot mistakes a low steady tone for a voice.
 const STEADY_DB: f32 = 1.5;
 /// Frames this far below the loudest are not part of the sound, in dB.
 const BELOW_LOUDEST_DB: f32 = 20.0;

@@ -70,7 +70,7 @@ pub struct Decoder {
     last: Repeated,
 }
 
-/// The packet decoded last, to recognise the silence that an encoder repeats.
+/// The last packet decoded, to recognise the silence that an encoder repeats.
 #[derive(Debug)]
 struct Repeated {
     payload: [u8; REPEATED_BYTES],

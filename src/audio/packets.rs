@@ -9,7 +9,7 @@ use super::{Codec, FRAME, Packet};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// What is stored for a [`HeldPacket`]; the payloads of all packets are stored together.
+/// The stored form of a [`HeldPacket`]; the payloads of all packets are stored together.
 #[derive(Debug, Clone, Copy)]
 struct Head {
     arrival: Instant,

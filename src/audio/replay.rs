@@ -74,7 +74,7 @@ fn put(out: &mut [i16], at: i64, pcm: &[i16]) {
     room[..count].copy_from_slice(&pcm[..count]);
 }
 
-/// Reconstructs what the caller said at the microphone, without the codec's delay.
+/// Reconstructs the caller's speech at the microphone, without the codec's delay.
 ///
 /// # Errors
 /// [`AudioError::Codec`] when libopus fails.
@@ -107,7 +107,7 @@ struct Played {
     pause: bool,
 }
 
-/// Reconstructs what the agent said at the caller's loudspeaker, with all its streams mixed.
+/// Reconstructs the agent's audio at the caller's loudspeaker, with all its streams mixed.
 ///
 /// Consecutive packets of speech are played without gaps, as by a jitter buffer. After a pause
 /// each packet is placed by its own arrival and hold; the packet that arrived at `onset` always

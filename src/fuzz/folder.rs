@@ -1,4 +1,4 @@
-//! A run folder from somebody else, and every report on it.
+//! An untrusted run folder, and every report on it.
 //!
 //! In: files, each after a line `=== NAME`. Properties: a record that can be read can be rendered
 //! in every format, twice with the same result; each format's own parser reads it; no text escapes

@@ -1,4 +1,4 @@
-//! A journal from somebody else.
+//! An untrusted journal.
 //!
 //! In: `turns.jsonl`, a line `---`, `calls.jsonl`. Properties: records that are written again are
 //! read back unchanged; a torn last line does not affect the lines before it.

@@ -74,7 +74,7 @@ fn offer(text: &str, mid: Option<&String>) {
     };
     if let Ok(answer) = ours.accept(&text) {
         assert!(is_description(&answer), "{answer}");
-        // str0m leaves unanswered what it cannot read at the end of an offer.
+        // str0m does not answer sections at the end of an offer if it cannot read them.
         let count = |sdp: &str| sdp.lines().filter(|l| l.starts_with("m=")).count();
         assert!(count(&answer) <= count(&text), "{answer}");
         planted([count(&answer) > 2, text.contains("a=end-of-candidates")]);

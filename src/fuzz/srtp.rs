@@ -23,7 +23,7 @@ pub(super) fn run(bytes: &[u8]) {
     }
 }
 
-/// Changes a datagram as the input says; false if it is left as it was.
+/// Changes a datagram as the input specifies; returns false if it is unchanged.
 fn changed(input: &mut Input<'_>, change: u8, datagram: &mut Vec<u8>) -> bool {
     let (at, by) = (usize::from(input.u16()), input.byte());
     match change {
@@ -66,7 +66,7 @@ fn rtp(input: &mut Input<'_>, change: u8, seals: &mut SrtpContext, opens: &mut S
         let opened = opens.open_rtp(ssrc, index, header.len(), &datagram, &mut room);
         assert_eq!(opened, None, "SSRC {ssrc}, index {index}");
     }
-    // Not enough room.
+    // The output buffer is too small.
     let too_small = payload.len().saturating_sub(1);
     let opened = opens.open_rtp(ssrc, index, header.len(), &datagram, &mut room[..too_small]);
     assert!(opened.is_none() || payload.is_empty());

@@ -2,7 +2,7 @@
 //!
 //! In: what the session says about sections; packets with their section. Out: each packet's fate.
 //! Invariant: a packet counts as unheard only if the session has not said what its section holds
-//! within [`GRACE`] of the section's first packet: descriptions may come after the media that
+//! within [`GRACE`] of the section's first packet: descriptions may arrive after the media that
 //! they describe.
 
 use std::time::{Duration, Instant};

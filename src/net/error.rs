@@ -14,7 +14,7 @@ pub enum NetError {
     Excess {
         /// The most that are accepted.
         most: usize,
-        /// What there are too many of.
+        /// The kind of item, in the plural.
         what: &'static str,
     },
     /// ICE, DTLS or SRTP failed.

@@ -188,7 +188,7 @@ impl<E: Endpoint> Peer<E> {
         self.timeout(now, tools);
     }
 
-    /// Fires the endpoint's timer, after reading what had arrived before: a thread that runs late
+    /// Fires the endpoint's timer, after reading the datagrams already received: a late thread
     /// must not mistake unread packets for silence.
     fn timeout(&mut self, now: Instant, tools: &mut Tools<'_>) {
         let due = |peer: &Self| peer.endpoint.poll_timeout().is_some_and(|t| t <= now);

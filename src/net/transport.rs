@@ -78,8 +78,8 @@ impl Transport {
     /// Handles a datagram that was read at `now` and arrived at `stamp`; a packet's payload is
     /// written into `room`.
     ///
-    /// RTP comes from the other side if our keys open it, STUN if it has our password. DTLS and
-    /// RTCP, which str0m authenticates itself, have to come from an address that has passed ICE.
+    /// RTP is accepted if our keys open it, STUN if it has our password. DTLS and RTCP, which
+    /// str0m authenticates itself, must come from an address that has passed ICE.
     /// `lost` is called for each RTP packet from the other side: if it returns true, the packet is
     /// dropped, as if it had not arrived.
     pub(super) fn receive<'r>(

@@ -112,7 +112,7 @@ fn is_name(byte: &u8) -> bool {
 /// Reads the chunks up to `data`; `None` if the file is not a WAVE file.
 ///
 /// # Errors
-/// A chunk is missing or wrong, or the file is shorter than it says.
+/// A chunk is missing or wrong, or the file is shorter than its header states.
 pub(super) fn read(all: &[u8]) -> Result<Option<Wav<'_>>, AudioError> {
     let big = match all.get(..4) {
         Some(b"RIFF" | b"RF64" | b"BW64") => false,

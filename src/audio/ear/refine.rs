@@ -14,7 +14,7 @@ const BACK: u64 = 5760;
 const HOLD: u64 = 960;
 /// A reply's level is measured over its first half second.
 pub(super) const HALF_SECOND: u64 = 24_000;
-/// A sharp start masks what comes up to 10 ms before it.
+/// A sharp start masks sounds up to 10 ms before it.
 const MASKED: u64 = 480;
 /// Replaces [`HOLD`] if the background contains clicks: 50 ms.
 const HOLD_CLICKS: u64 = 2400;

@@ -86,9 +86,9 @@ pub(super) struct Spurts {
     state: State,
     /// No onset is placed before this: the end of the last spurt.
     not_before: u64,
-    /// Position of the onset reported last.
+    /// Position of the last reported onset.
     onset: Option<u64>,
-    /// The spurt reported last was dismissed and is still audible: no spurt begins until it pauses.
+    /// The last reported spurt was dismissed and is still audible: no spurt begins until it pauses.
     muted: bool,
     /// Start and end of a sound too short for a spurt and too long for a click.
     syllable: Option<(u64, u64)>,
@@ -136,7 +136,7 @@ impl Spurts {
         )
     }
 
-    /// Position of the onset reported last.
+    /// Position of the last reported onset.
     pub(super) fn onset(&self) -> Option<u64> {
         self.onset
     }
@@ -396,7 +396,7 @@ impl Spurts {
         }));
     }
 
-    /// Discards the spurt reported last and the events still queued for it.
+    /// Discards the last reported spurt and the events still queued for it.
     pub(super) fn dismiss(&mut self) {
         let of_it = |heard: &Heard| matches!(heard, Heard::Paused { .. } | Heard::Ended { .. });
         while self.events.front().is_some_and(of_it) {

@@ -47,7 +47,7 @@ struct SendStream {
     to: SocketAddr,
     packets: u32,
     octets: u32,
-    /// Sequence number of the packet made last.
+    /// Sequence number of the last packet made.
     newest: u64,
     /// From the other side's reports: the highest sequence number, and the largest loss count.
     reported: (u64, i64),

@@ -201,7 +201,7 @@ impl Transport {
     }
 }
 
-/// A hash of a text from the other side, to tell whether it has come before.
+/// A hash of a text from the other side, to recognise repeats.
 fn fingerprint(text: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     text.trim_end().hash(&mut hasher);
