@@ -55,7 +55,7 @@ fn opus_decode_repeated_silence(bencher: Bencher<'_, '_>) {
     bencher.bench_local(|| decoder.decode(black_box(&silence)).map(<[i16]>::len));
 }
 
-/// Times everything that an ear does for a packet, decoding included, in virtual time.
+/// Times everything that an ear does for a packet, including decoding; arrivals are virtual.
 fn hear(bencher: Bencher<'_, '_>, frames: &[Box<[u8]>]) {
     let mut ear = Ear::new().expect("libopus");
     let (zero, mut n) = (Instant::now(), 0u64);
@@ -122,7 +122,8 @@ fn str0m_protect_and_unprotect(bencher: Bencher<'_, '_>) {
     });
 }
 
-/// The loop's timers with 400 peers: the earliest is popped and pushed again 20 ms later.
+/// The loop's timers with 400 peers: the earliest is popped and pushed back with a deadline 20 ms
+/// later.
 #[divan::bench]
 fn timer_heap_400(bencher: Bencher<'_, '_>) {
     let zero = Instant::now();

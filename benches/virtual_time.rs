@@ -1,8 +1,8 @@
 //! Measures how much faster than real time an in-process run is.
 //!
 //! In: nothing. Out: for several concurrencies, virtual time, real time and their ratio (median of
-//! five runs). The CPU time goes into the callers and the agent, so the ratio falls as concurrency
-//! rises.
+//! five runs). The CPU time is spent on the callers and the agent, so the ratio falls as
+//! concurrency rises.
 
 #[path = "../tests/support/in_process.rs"]
 pub mod in_process;

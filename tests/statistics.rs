@@ -1,9 +1,9 @@
-//! Checks the claims of the statistics against simulations whose truth is known.
+//! Checks the claims of the statistics against simulations whose true values are known.
 //!
-//! In: seeds. Out: how often intervals contain the truth, how often equal runs are called
+//! In: seeds. Out: how often intervals contain the true value, how often equal runs are called
 //! different, how often a true difference is found. Invariant: the same seeds give the same counts.
 //!
-//! This is the small size; the figures in docs/comparing.md are of the full size:
+//! The default is a small size; the figures in docs/comparing.md come from the full size:
 //! `LOADGEN_FULL=1 cargo test --release --test statistics -- --nocapture`
 
 #[path = "statistics/coverage.rs"]

@@ -43,8 +43,8 @@ fn rtc(port: u16, now: Instant) -> Rtc {
     rtc
 }
 
-/// Delivers everything that `from` has to send to `to`. Returns the number of RTP packets that
-/// `from` has received, and whether `from` has connected.
+/// Delivers all pending output of `from` to `to`. Returns the number of RTP packets that `from` has
+/// received, and whether `from` has connected.
 fn carry(from: &mut Rtc, port: u16, to: &mut Rtc, now: Instant) -> (usize, bool) {
     let (mut packets, mut connected) = (0, false);
     loop {

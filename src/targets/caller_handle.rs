@@ -1,4 +1,4 @@
-//! Access to a caller during its call, wherever it runs.
+//! Access to a caller during its call, whether it runs on a media thread or in a task.
 //!
 //! In: jobs. Out: their results. Invariant: the jobs for a caller run one after the other, in the
 //! order in which they were posted.
@@ -14,24 +14,24 @@ pub(crate) struct Moment {
     pub slot: Instant,
 }
 
-/// A job to run on a caller, where the caller is.
+/// A job to run on a caller, on its media thread or in its task.
 pub(crate) type CallerJob<E> = Box<dyn FnOnce(&mut E, Moment) + Send>;
 
-/// Where a caller is: on a media thread, or in a task.
+/// Gives access to a caller that runs on a media thread or in a task.
 pub(crate) trait CallerHandle<E>: Send + Sync {
-    /// Runs `job` there, after those posted before it. It is dropped if the caller is gone.
+    /// Runs `job` on the caller, after those posted before it; drops it if the caller is gone.
     fn post(&self, job: CallerJob<E>);
 }
 
 impl<E: 'static> dyn CallerHandle<E> + '_ {
-    /// Runs `f` where the caller is and returns the result; `None` if the caller is gone.
+    /// Runs `f` on the caller and returns the result; `None` if the caller is gone.
     pub(crate) async fn with<R: Send + 'static>(
         &self,
         f: impl FnOnce(&mut E, Moment) -> R + Send + 'static,
     ) -> Option<R> {
         let (answer, result) = oneshot::channel();
         self.post(Box::new(move |caller, moment| {
-            // The asker may have stopped waiting.
+            // The requester may have stopped waiting.
             let _ = answer.send(f(caller, moment));
         }));
         result.await.ok()

@@ -1,16 +1,17 @@
 //! The runtime's clock, which times the calls.
 //!
-//! In: nothing, or an instant. Out: the current time, or that the instant has come. Invariant: under
+//! In: nothing, or an instant. Out: the current time, or a wake-up at the instant. Invariant: under
 //! a clock that a test has paused, both are in virtual time.
 
 use std::time::Instant;
 
-/// Now on the runtime's clock, which is the system's monotonic clock unless a test has paused it.
+/// The current time on the runtime's clock, which is the system's monotonic clock unless a test has
+/// paused it.
 pub(crate) fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
 
-/// Returns when the instant has come; with `None`, never.
+/// Waits until the instant `at`; with `None`, forever.
 pub(crate) async fn until(at: Option<Instant>) {
     match at {
         Some(at) => tokio::time::sleep_until(at.into()).await,

@@ -1,7 +1,7 @@
 //! Lines of text from a child process.
 //!
 //! In: a pipe. Out: its lines. Invariant: no more than [`LONGEST`] bytes of a line are held in
-//! memory; a longer line comes in pieces.
+//! memory; a longer line is returned in pieces.
 
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, BufReader};
 

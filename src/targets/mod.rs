@@ -1,8 +1,8 @@
 //! The targets through which agents are called, and our own reference agent.
 //!
-//! In: where the agent is, who calls. Out: calls with audio in both directions, and what happens
-//! to them. Invariants: nothing here knows about turns, plans or reports; a target is a folder, and
-//! code outside it knows it only through the traits.
+//! In: the location of the agent, the callers. Out: calls with audio in both directions, and their
+//! events. Invariants: nothing here knows about turns, plans or reports; each target has its own
+//! folder, and code outside that folder uses the target only through the traits.
 
 pub(crate) mod agent;
 mod caller_handle;

@@ -3,8 +3,8 @@
 //!
 //! In: a caller's endpoint. Out: audio frames with their arrival for the endpoint; events, such as
 //! an agent joining or leaving, for the run. Invariants: a connection ends in at most one
-//! [`Event::Closed`], which carries whatever went wrong with the call; [`OpenTarget::close`] cleans
-//! up what the run left on the target.
+//! [`Event::Closed`], which carries the call's failure; [`OpenTarget::close`] cleans up what the
+//! run left on the target.
 
 use super::caller_handle::CallerHandle;
 use super::media::Media;
@@ -28,9 +28,9 @@ pub(crate) trait Target<E: Endpoint>: fmt::Debug + Send + Sync {
     fn codec(&self) -> Codec {
         Codec::Opus
     }
-    /// How many file descriptors of this process a call needs.
+    /// Number of file descriptors of this process that a call needs.
     fn descriptors(&self) -> u64;
-    /// How many UDP ports of this machine a call takes, at least.
+    /// Minimum number of UDP ports of this machine that a call takes.
     fn ports(&self) -> u64;
     /// Prepares the target for calls.
     ///
@@ -45,7 +45,7 @@ pub(crate) type Opened<E> = Box<dyn OpenTarget<E>>;
 /// Takes messages for the user.
 pub(crate) type Notice<'a> = &'a mut (dyn FnMut(String) + Send);
 
-/// What a run passes to a target when opening it.
+/// The parameters with which a run opens a target.
 pub(crate) struct Opening<'a, E: Endpoint> {
     /// Id of the run: at least eight letters and digits.
     pub run_id: &'a str,
@@ -83,8 +83,8 @@ pub(crate) trait OpenTarget<E: Endpoint>: Send + Sync {
     fn room(&self, call: &str) -> String;
     /// Starts to connect a call. The connection's events report whether that succeeds.
     fn connect(&self, dial: Dial<'_>, caller: E) -> CallLine<E>;
-    /// What a preflight call for this variant would try; variants with the same answer need only
-    /// one. `None`: there is nothing to try.
+    /// What a preflight call for this variant would test; variants that return the same share one
+    /// preflight call. `None`: there is nothing to test.
     fn preflight(&self, _variant: usize) -> Option<Vec<String>> {
         None
     }
@@ -95,13 +95,13 @@ pub(crate) trait OpenTarget<E: Endpoint>: Send + Sync {
     fn clear_crashed<'a>(&'a self, _notice: Notice<'a>) -> BoxFuture<'a, ()> {
         Box::pin(async {})
     }
-    /// The call in `room` is over.
+    /// Called when the call in `room` is over.
     fn forget(&self, _room: String) {}
     /// Removes what the run left behind. `refused`: no call of the run was ever accepted.
     fn close<'a>(&'a self, refused: bool, notice: Notice<'a>) -> BoxFuture<'a, ()>;
 }
 
-/// The two handles of a call: to its caller, wherever that runs, and to its connection.
+/// A call's two handles: one to its caller and one to its connection.
 pub(crate) struct CallLine<E> {
     /// Runs jobs on the caller, on its media thread or task.
     pub handle: Arc<dyn CallerHandle<E>>,

@@ -2,7 +2,7 @@
 //!
 //! In: forty calls of ten turns with a known intraclass correlation. Out: the share of runs whose
 //! interval contains the true quantile. Invariant: the coverage that results from treating the same
-//! turns as independent, which is too low, is printed next to it.
+//! turns as independent, which is too low, is printed for comparison.
 
 use super::worlds::{SHAPES, Shape, Table, World, many, normal_quantile};
 use super::{percent, size};
@@ -33,10 +33,10 @@ fn run(table: &Table, seed: u64, calls: usize, turns: usize, icc: f64) -> Held {
     })
 }
 
-/// Shares of runs, in percent: covered by call, covered by turn, no interval by call.
+/// Shares of runs, in percent: the intervals by call cover, those by turn cover, none by call.
 fn coverage(shape: Shape, calls: usize, icc: f64, runs: u64) -> [[f64; 3]; 2] {
     let table = Table::new(shape);
-    // Each shape gets its own seeds: the same ranks would give the same answer four times.
+    // Each shape gets its own seeds: with the same ranks, all four would have the same coverage.
     let stream = SHAPES.iter().position(|s| *s == shape).unwrap_or(0) as u64;
     let first = (stream * 10 + (icc * 10.0) as u64) << 32;
     let held = many(runs, |seed| {
@@ -91,8 +91,8 @@ fn intervals_cover_the_true_quantile() {
     }
 }
 
-/// Beyond what we guarantee, so it is printed and checked only loosely. With twenty calls whose
-/// turns are strongly correlated, p95 depends on the one or two slow calls.
+/// Beyond what we guarantee, so the coverage is printed, but checked only loosely. With twenty
+/// calls whose turns are strongly correlated, p95 depends on the one or two slowest calls.
 #[test]
 fn coverage_with_few_strongly_correlated_calls() {
     let runs = size(100, 2_000);

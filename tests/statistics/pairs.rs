@@ -2,7 +2,8 @@
 //! difference is found.
 //!
 //! In: a baseline and candidates of one simulation, equal or shifted, on a steady or a drifting
-//! machine. Out: shares of verdicts. Invariant: all metrics and all candidates count together.
+//! machine. Out: shares of verdicts. Invariant: any metric of any candidate can
+//! raise a false alarm.
 
 use super::worlds::{World, many};
 use super::{percent, size};
@@ -26,8 +27,8 @@ struct Call {
     once: [f64; 3],
 }
 
-/// A call whose latencies are multiplied by `factor` and then `shift` ms longer; one turn in a
-/// hundred is never answered.
+/// A call whose latencies are multiplied by `factor` and then lengthened by `shift` ms; one turn
+/// in a hundred is never answered.
 fn call(world: &mut World, place: SampleOrigin, factor: f64, shift: f64) -> Call {
     let latency = |z: f64| MEDIAN_MS * (SIGMA * z).exp() * factor + shift;
     let turns = world
@@ -151,8 +152,8 @@ fn a_shift_of_50_ms_is_found() {
 }
 
 /// A run of 100 slots on a machine that becomes 20 % slower. `slot` takes the slot's number and a
-/// coin flip shared by each pair of slots; it says whether the call is the candidate's, and in
-/// which block it is.
+/// coin flip shared by each pair of slots; it returns whether the call belongs to the candidate,
+/// and the call's block.
 fn drifting(
     seed: u64,
     shift: f64,
@@ -176,7 +177,7 @@ fn drifting(
     compare(&before, &[after], &settings(seed)).remove(0)
 }
 
-/// Slots 2b and 2b + 1 are block b, in random order.
+/// Slots 2b and 2b + 1 form block b; the order of the variants in it is random.
 fn interleaved(nth: usize, first: bool) -> (bool, Option<u64>) {
     (first == nth.is_multiple_of(2), Some(nth as u64 / 2))
 }

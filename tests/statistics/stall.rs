@@ -1,8 +1,8 @@
 //! An agent that freezes for half a minute: the reported share of slow turns is accurate.
 //!
 //! In: a plan of ten minutes with a hundred callers, their state machines in virtual time, an
-//! agent that is frozen for 30 s. Out: the share of turns over 10 s, as recorded and by the agent's
-//! truth. Invariants: turns without a reply in time count; nothing is dropped.
+//! agent that is frozen for 30 s. Out: the share of turns over 10 s, as recorded and as known to
+//! the agent. Invariants: turns that time out count; nothing is dropped.
 
 use super::percent;
 use super::worlds::{World, many};
@@ -30,7 +30,7 @@ const REPLY: Duration = ms(2_000);
 const BREATH: Duration = ms(1_000);
 const TURNS: usize = 3;
 
-/// Five calls a second of about 20 s each: a hundred callers.
+/// Five calls a second, each about 20 s long: a hundred concurrent callers.
 const SCENARIO: &str = "\
 version: 1
 name: stall
@@ -102,7 +102,8 @@ impl Agent {
         self.inputs.insert((at, nth), input);
     }
 
-    /// When work that begins at `from` and takes `work` is done: the stall makes no progress.
+    /// When work that begins at `from` and takes `work` is finished: it makes no progress during
+    /// the stall.
     fn done(&self, from: Instant, work: Duration) -> Instant {
         let (begin, end) = (self.origin + STALL.0, self.origin + STALL.1);
         let before = begin.saturating_duration_since(from).min(work);

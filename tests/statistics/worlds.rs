@@ -1,8 +1,8 @@
-//! Simulations whose truth is known: latencies of calls whose turns are correlated.
+//! Simulations with known true quantiles: latencies of calls whose turns are correlated.
 //!
 //! In: a shape of the distribution, the intraclass correlation, a seed. Out: calls of turns, and
-//! the true quantiles. Invariant: the correlation is that of the latent normal behind each latency
-//! (Gaussian copula), so the shape of the distribution is exact whatever it is.
+//! the true quantiles. Invariant: the correlation is that of the latent normal underlying each
+//! latency (Gaussian copula), so the shape of the distribution is exact whatever it is.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -16,7 +16,7 @@ pub(crate) enum Shape {
     Lognormal(f64),
     /// Seven in ten around 0.7 s, the others around 1.9 s.
     Bimodal,
-    /// Minimum 0.5 s, index 2.5.
+    /// Minimum 0.5 s, tail index 2.5.
     Pareto,
     /// The lognormal of σ = 0.5, in steps of 20 ms.
     Discrete,
@@ -100,7 +100,7 @@ impl World {
         StandardNormal.sample(&mut self.rng)
     }
 
-    /// Latent normals of a call of `turns`, correlated by `icc`.
+    /// Latent normals of a call of `turns`, with intraclass correlation `icc`.
     pub(crate) fn call(&mut self, turns: usize, icc: f64) -> Vec<f64> {
         let shared = icc.sqrt() * self.normal();
         let own = (1.0 - icc).sqrt();

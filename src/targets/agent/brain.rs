@@ -1,8 +1,9 @@
-//! One call of the reference agent: listens, waits its delay, and replies to the exact sample.
+//! One call of the reference agent: listens, waits for its delay, and replies with sample accuracy.
 //!
 //! In: the caller's packets, time. Out: packets on time, states, truth lines.
-//! Invariants: silence goes out every 20 ms; a reply's first packet leaves off that grid, so
-//! that its first audible sample is exactly on time; RTP time follows the clock throughout.
+//! Invariants: silence goes out every 20 ms; a reply's first packet is sent independently of
+//! that grid, so that its first audible sample is exactly on time; RTP time follows the clock
+//! throughout.
 
 use super::clip::{Clip, Voice};
 use super::crowd::Seat;
@@ -19,7 +20,7 @@ use tokio::sync::mpsc;
 /// Pause between the caller's arrival and the greeting.
 const GREETING_PAUSE: Duration = Duration::from_millis(300);
 
-/// Why something is said.
+/// Why the agent speaks.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Why {
     Greeting,
@@ -71,7 +72,7 @@ impl AgentEnd {
             voice,
             delays,
             seat,
-            // Fails only if a decoder cannot be allocated; such an agent hears nothing.
+            // Fails only if a decoder cannot be allocated; the agent then hears nothing.
             inbound: Inbound::new(hearing, codec).ok(),
             saying: None,
             turn: 0,

@@ -9,13 +9,13 @@ use crate::audio::Pcm;
 use crate::audio::chirp::{CHIRP, chirp, locate};
 use crate::audio::{FRAME, RATE};
 
-/// Samples kept: longer than a chirp, the hangover and two packets together.
+/// Number of samples kept: more than a chirp, the hangover and two packets together.
 const KEPT: usize = RATE as usize / 2;
 /// By level, a chirp ends at most this much before its last sample, because its edge is soft …
 const BEFORE: u64 = 10 * RATE as u64 / 1_000;
 /// … and at most this much after it.
 const AFTER: u64 = 25 * RATE as u64 / 1_000;
-/// The coarse search takes every fourth sample: 12 kHz, for a chirp that ends at 3.4 kHz.
+/// The coarse search takes every fourth sample: 12 kHz is enough for a chirp of up to 3.4 kHz.
 const STEP: usize = 4;
 
 /// Detects chirps in one stream.

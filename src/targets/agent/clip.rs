@@ -1,4 +1,4 @@
-//! What the reference agent says: frames whose first audible sample is known.
+//! The reference agent's utterances: frames whose first audible sample is known.
 //!
 //! In: a tone's length, or a recording. Out: frames, shared by all calls.
 //! Invariant: the onset is found by the caller's own onset detector, on the decoded frames.
@@ -7,7 +7,7 @@ use crate::audio::{self, AudioError, Codec, Ear, FRAME_TIME, Heard, Packet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Frames of silence played before the clip, from which the ear learns the noise floor, and
+/// Number of silent frames played before the clip, so that the ear learns the noise floor, and
 /// after it.
 const LEAD_IN: u64 = 75;
 /// Longest tone.
@@ -153,8 +153,8 @@ mod tests {
         let clip = Clip::tone(Duration::from_millis(300), Codec::Opus).expect("tone");
         let lookahead = 312.0 / 48.0;
         let onset = clip.onset().as_secs_f64() * 1e3;
-        // The codec's pre-echo of a hard start begins up to 5 ms earlier, 20 dB below it: exactly
-        // at the limit of what counts as audible.
+        // The codec's pre-echo of an abrupt start begins up to 5 ms earlier and is 20 dB quieter:
+        // exactly at the limit of what counts as audible.
         let range = lookahead - 5.0..lookahead + 1.5;
         assert!(range.contains(&onset), "onset at {onset} ms");
     }

@@ -1,4 +1,4 @@
-//! Counts an agent's concurrent calls, and slows the agent down past its capacity.
+//! Counts an agent's concurrent calls, and slows the agent down beyond its capacity.
 //!
 //! In: calls that begin and end. Out: the factor by which every call's delay is multiplied.
 //! Invariant: a call counts from its start to its end, however it ends.
@@ -6,14 +6,14 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
-/// Past its capacity, an agent's delays are multiplied by this factor.
+/// Beyond its capacity, an agent's delays are multiplied by this factor.
 const CROWDED: u32 = 2;
 
 /// The concurrent calls of an agent.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Crowd {
     here: Arc<AtomicU32>,
-    /// Maximum concurrent calls without slowing down; `None`: any number.
+    /// Maximum concurrent calls that do not slow the agent down; `None`: unlimited.
     pub(super) capacity: Option<u32>,
 }
 

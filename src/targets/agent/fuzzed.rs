@@ -1,7 +1,7 @@
 //! The parts of the reference agent's pipe that the fuzz targets reach.
 //!
 //! In: bytes as they would come through the pipe. Out: their lines, and what each is parsed into.
-//! Invariant: no agent, no media.
+//! Invariant: neither an agent nor media is started.
 
 use super::pipe::{MAX_LINE, PipeReply, PipeRequest, next_line};
 use futures_util::FutureExt as _;

@@ -1,9 +1,9 @@
-//! What the reference agent hears from its caller: when speech ended, to the sample.
+//! Detects the caller's speech for the reference agent, and its end to the sample.
 //!
 //! In: received packets, time. Out: speech started, ended, resumed.
-//! Invariant: the end of speech is the arrival of its packet, less the time from that sample to
-//! the packet's end, less the codec's look-ahead: the capture time that the caller's own clock
-//! gives, over a network without delay.
+//! Invariant: the time of the last speech sample is the arrival of its packet, less the time from
+//! that sample to the packet's end, less the codec's look-ahead. Over a network without delay, this
+//! is the capture time on the caller's own clock.
 
 use super::chirps::Chirps;
 use crate::audio::{
@@ -20,7 +20,7 @@ const KEPT: usize = 64;
 /// A caller that sends nothing for this long counts as silent (DTX).
 const DTX_GAP: Duration = Duration::from_millis(60);
 
-/// How the agent finds the last sample of what its caller says.
+/// How the agent finds the last sample of its caller's speech.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum EndDetection {
     /// By level, as for speech.
@@ -49,7 +49,7 @@ pub(super) enum Caller {
 /// Follows the caller's track.
 pub(super) struct Inbound {
     decoder: FrameDecoder,
-    /// By how many samples decoded audio lags the caller's.
+    /// Number of samples by which decoded audio lags the caller's.
     lookahead: u64,
     end: EndOfSpeech,
     chirps: Option<Chirps>,
@@ -86,8 +86,8 @@ impl Inbound {
             None => 0,
             Some((next, rtp)) => {
                 let ahead = p.rtp_time.wrapping_sub(rtp).cast_signed();
-                // A packet so late that it was taken for silence is placed here instead of at its
-                // own position: only its arrival is reported, so the position does not matter.
+                // A packet so late that its absence has counted as silence is placed at `next`, not
+                // at its own position: only its arrival is reported, so the position is irrelevant.
                 next + u64::try_from(ahead).unwrap_or(0)
             }
         };
@@ -97,7 +97,7 @@ impl Inbound {
         }
         self.sequence = Some(p.sequence);
         let Ok(pcm) = self.decoder.decode(p.payload) else {
-            return; // not of this codec
+            return; // not encoded with this codec
         };
         let n = pcm.len();
         if let Some(chirps) = &mut self.chirps {
@@ -118,7 +118,7 @@ impl Inbound {
         self.speaking.then_some(self.last_arrival? + DTX_GAP)
     }
 
-    /// No packet came before [`Inbound::poll_timeout`], which counts as silence.
+    /// Treats the absence of packets until [`Inbound::poll_timeout`] as silence.
     pub(super) fn timeout(&mut self, now: Instant, tell: &mut dyn FnMut(Caller)) {
         if self.poll_timeout().is_none_or(|t| t > now) {
             return;

@@ -1,4 +1,4 @@
-//! What a running reference agent reports to the code that started it.
+//! Notices from a running reference agent to the code that started it.
 //!
 //! Invariant: an agent prints nothing itself; standard output may be the pipe that it serves.
 
@@ -25,5 +25,5 @@ pub(crate) enum AgentNotice {
     TruthIncomplete(std::io::Error),
 }
 
-/// Takes notices, from any thread.
+/// Receives notices; may be called from any thread.
 pub(crate) type Tell = fn(AgentNotice);

@@ -1,4 +1,4 @@
-//! The reference agent behind a pipe: offers come in, answers go out, media runs over loopback.
+//! Serves the reference agent over a pipe: offers in, answers out, media over loopback.
 //!
 //! In: one JSON object per line: `{"call":1,"room":"r","offer":"<sdp>"}`, `{"call":1,"bye":true}`.
 //! Out: `{"ready":true}`, `{"call":1,"answer":"<sdp>"}` or `{"call":1,"error":"…"}`.
@@ -16,7 +16,7 @@ use tokio::io::{
 };
 use tokio::task::JoinHandle;
 
-/// Longest line accepted; an offer of one section is about 1.5 KB.
+/// Longest line accepted; an offer with one media section is about 1.5 KB.
 pub(super) const MAX_LINE: usize = 64 * 1_024;
 
 /// A request from the other end of the pipe.
@@ -69,7 +69,7 @@ pub(crate) async fn serve_pipe(
             return Ok(());
         }
         let Ok(request) = serde_json::from_slice::<PipeRequest>(&line) else {
-            continue; // without a call number there is no reply
+            continue; // no reply is possible without a call number
         };
         if request.bye {
             if let Some(task) = calls.remove(&request.call) {
@@ -108,7 +108,8 @@ pub(crate) async fn serve_pipe(
     }
 }
 
-/// Reads a line; returns false at the end of the input. A line that is too long is left empty.
+/// Reads a line; returns false at the end of the input. If the line is too long,
+/// `line` is left empty.
 pub(super) async fn next_line(
     input: &mut (impl AsyncBufRead + Unpin),
     line: &mut Vec<u8>,

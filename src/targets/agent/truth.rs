@@ -1,8 +1,8 @@
 //! Writes the reference agent's truth file: every timestamp of every reply, as JSON lines.
 //!
 //! In: lines from the media threads. Out: a file, one object per line.
-//! Invariant: a media thread never waits for the disk; lines that do not fit the queue are
-//! counted, and reported at the end.
+//! Invariant: a media thread never waits for the disk; lines that do not fit in the queue are
+//! counted, and the count is reported at the end.
 
 use super::{AgentNotice, Tell};
 use serde::Serialize;
@@ -64,8 +64,8 @@ pub(crate) struct TruthWriter {
 }
 
 impl TruthWriter {
-    /// Creates the file, readable by its owner only, or truncates it. `tell` is called at the end if
-    /// lines are missing.
+    /// Creates the file, readable by its owner only, or truncates it. `tell` is called at the end
+    /// if lines are missing.
     ///
     /// # Errors
     /// The operating system refuses the file or the thread.

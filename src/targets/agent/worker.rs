@@ -1,4 +1,4 @@
-//! The reference agent as a LiveKit worker: registers, is dispatched, joins rooms as an agent.
+//! The reference agent as a LiveKit worker: registers, accepts jobs, joins rooms as an agent.
 //!
 //! In: a server's address and credentials. Out: one job per room, until told to stop.
 //! Invariants: a job that fails affects no other; a lost registration is renewed.
@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const STATUS_INTERVAL: Duration = Duration::from_millis(2_500);
 /// Pause before a lost registration is renewed.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
-/// Messages to the server that may be queued.
+/// Maximum messages queued for the server.
 const QUEUE: usize = 1_024;
 /// Number of the only track that the agent listens to.
 const CALLER: u32 = 0;
@@ -40,7 +40,7 @@ pub(crate) struct WorkerOptions {
     pub credentials: Credentials,
     /// Name for explicit dispatch; empty for automatic dispatch.
     pub agent_name: String,
-    /// Receives the problems of connections and jobs.
+    /// Receives notices of problems with connections and jobs.
     pub tell: Tell,
 }
 
@@ -141,7 +141,7 @@ async fn send(socket: &mut Socket, message: worker_message::Message) -> Result<(
         .await
 }
 
-/// Serves one registration; returns `None` when told to stop, else why it was lost.
+/// Serves one registration; returns why it was lost, or `None` if `stop` was cancelled.
 async fn serve(
     agent: &Arc<Agent>,
     options: &WorkerOptions,

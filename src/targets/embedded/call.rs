@@ -27,10 +27,10 @@ pub(super) struct EmbeddedCall<E: Endpoint> {
     /// The offer/answer exchange in progress; its result is the `mid` of our media section.
     joining: Option<BoxFuture<'static, Result<String, Failure>>>,
     mid: String,
-    /// When media must flow at the latest; set once the answer has arrived.
+    /// Deadline for media to flow; set once the answer has arrived.
     deadline: Option<Instant>,
     connected: bool,
-    /// Events to report after the one reported last.
+    /// Events that have not been reported yet.
     to_tell: VecDeque<Event>,
     /// The end of the connection has been reported.
     over: bool,
@@ -94,7 +94,7 @@ impl<E: Endpoint> EmbeddedCall<E> {
             let deadline = self.deadline.filter(|_| !self.connected);
             let event = tokio::select! {
                 event = self.media.recv() => event?,
-                // With no server in between, nothing else reports this so soon.
+                // With no server in between, nothing else would report this as soon.
                 () = self.agent.gone() => {
                     return self.closed(dropped("the embedded agent exited"));
                 }

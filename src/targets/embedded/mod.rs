@@ -1,5 +1,5 @@
-//! The embedded target: the reference agent as a child process, behind the real media path but
-//! without a server.
+//! The embedded target: the reference agent as a child process, reached over the real media path
+//! but without a server.
 
 mod call;
 mod child;

@@ -1,8 +1,8 @@
 //! An agent in this process as a target.
 //!
-//! In: how the agent answers, what goes wrong with it. Out: calls to it. Invariant: two runs of
-//! one plan with the same settings have the same calls, if the runtime has one thread and a
-//! paused clock.
+//! In: the agent's delays and clips, the faults to inject. Out: calls to the agent. Invariant: two
+//! runs of the same plan with the same settings have the same calls, if the runtime has one thread
+//! and a paused clock.
 
 use super::wire::{Befallen, Command, Mishap, Wire};
 use crate::audio::Codec;
@@ -25,7 +25,7 @@ const CODEC: Codec = Codec::Pcm;
 /// The reference agent, in this process.
 #[derive(Debug, Clone)]
 pub struct InProcess {
-    /// From the caller's end of speech to the first audible sample that arrives, excluding `path`.
+    /// Time from the caller's end of speech to the first audible sample received, excluding `path`.
     pub delay: AgentDelay,
     /// Seed of the delays.
     pub seed: u64,
@@ -37,7 +37,7 @@ pub struct InProcess {
     pub path: Duration,
     /// Faults to inject into each call, at times counted from its start.
     pub mishaps: Vec<(Duration, Mishap)>,
-    /// Number of calls, from the first, that get no faults.
+    /// Number of calls at the start of the run that get no faults.
     pub spared: u64,
     /// Counts the injected faults.
     pub befallen: Befallen,

@@ -1,11 +1,11 @@
-//! What a call requests from its server: the agent, the room's settings, and which track is the
-//! agent's.
+//! A call's requirements: the agent to dispatch, the room's settings, and the choice of the agent's
+//! track.
 
 use super::token::Dispatch;
 use super::voices::AgentChoice;
 use std::collections::BTreeMap;
 
-/// What the calls of a variant request.
+/// The requirements of a variant's calls.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Ask {
     /// The agent to dispatch; `None` for the server's automatic dispatch.

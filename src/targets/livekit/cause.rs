@@ -1,7 +1,7 @@
 //! Why a LiveKit server could not be joined.
 //!
-//! In: what the server, the system or the network said, bounded in length and printable. Out: a
-//! cause with its machine name, its message and a hint. Invariant: no secret is in a message.
+//! In: what the server, the system or the network reported, bounded in length and printable. Out: a
+//! cause with its machine name, its message and a hint. Invariant: no message contains a secret.
 
 use crate::call::{Failure, TargetFailure};
 use std::time::Duration;

@@ -1,8 +1,8 @@
 //! Deletes the rooms that a run made.
 //!
-//! In: the end of calls, of the run, and runs that crashed. Out: deleted rooms; notices of rooms
+//! In: the end of each call and of the run; runs that crashed. Out: deleted rooms; notices of rooms
 //! that may be left. Invariants: every room that a run creates is deleted in the end, those of a
-//! crashed run by the next run; rooms are only deleted by a run's own prefix.
+//! crashed run by the next run; a room is deleted only if its name has the prefix of such a run.
 
 use super::ledger::{Ledger, Noted};
 use super::rooms::Rooms;
@@ -14,9 +14,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio_util::task::TaskTracker;
 
-/// Time limit for deleting rooms; past it the user is told that some may be left.
+/// Time limit for deleting rooms; after that, a notice reports that some may be left.
 const CLEANUP: Duration = Duration::from_secs(3);
-/// Once the list of rooms has been empty for this long, no deleted room comes back.
+/// Once the list of rooms has been empty for this long, no deleted room is expected to reappear.
 const SETTLED: Duration = Duration::from_millis(400);
 
 /// The rooms of a run on its server.
@@ -28,12 +28,13 @@ pub(super) struct Cleanup {
     ledger: Option<Ledger>,
     /// This run's entry in the ledger.
     noted: Mutex<Option<Noted>>,
-    /// Deletions in progress. A server that gets two at once for one room creates the room again.
+    /// Deletions in progress. A server that gets two at once for one room creates it
+    /// again.
     deleting: TaskTracker,
 }
 
 impl Cleanup {
-    /// The rooms that begin with `prefix` on this server.
+    /// The rooms on this server whose names begin with `prefix`.
     pub(super) fn new(
         address: &Address,
         credentials: &Credentials,
@@ -88,7 +89,7 @@ impl Cleanup {
                     notice(format!(
                         "rooms of a run that crashed are left ({prefix}*): {e}"
                     ));
-                    // The rooms of another crashed run would fail the same way.
+                    // Deleting the rooms of another crashed run would fail the same way.
                     return;
                 }
             }
@@ -103,9 +104,9 @@ impl Cleanup {
             .spawn(async move { rooms.delete_one(&room).await });
     }
 
-    /// Deletes all rooms with `prefix`; returns how many there were. A server may store a room
-    /// again that it has just deleted (an agent that leaves updates it), so the list must stay
-    /// empty for [`SETTLED`].
+    /// Deletes all rooms with `prefix`; returns how many there were. A server may recreate a
+    /// room that it has just deleted (an agent that leaves updates it), so the list must stay empty
+    /// for [`SETTLED`].
     async fn delete_all(&self, prefix: &str, limit: Duration) -> Result<usize, String> {
         let mut deleted = HashSet::new();
         let work = async {

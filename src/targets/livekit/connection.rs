@@ -1,8 +1,8 @@
 //! A call through a LiveKit room.
 //!
-//! In: how to join, a peer of the media engine. Out: the call's events; why there is no agent.
-//! Invariants: a connection ends with at most one `Closed`; the section of a track that is not the
-//! agent's voice is ignored without a request to do so.
+//! In: the parameters of the join, a peer of the media engine. Out: the call's events; why there is
+//! no agent. Invariants: a connection ends with at most one `Closed`; sections whose track is not
+//! the agent's voice are ignored automatically.
 
 use super::ask::Ask;
 use super::cause::REFUSED;
@@ -22,16 +22,16 @@ use std::time::{Duration, Instant};
 /// Maximum length of a track name in the record, in characters.
 const NAME: usize = 200;
 
-/// What a call asked its server for.
+/// The call's room and requirements, and the means to explain why there is no agent.
 pub(super) struct Wish {
     pub room: String,
     pub ask: Ask,
     pub dispatches: Arc<Dispatches>,
-    /// The API key and the secret look swapped.
+    /// Whether the API key and the secret look swapped.
     pub swapped: bool,
 }
 
-/// A reported track, and where it reaches us.
+/// A reported track, and the section in which it arrives.
 struct Heard {
     track: u32,
     sid: String,
@@ -205,8 +205,8 @@ fn name(stream: &AgentStream) -> Arc<str> {
     name.chars().take(NAME).collect::<String>().into()
 }
 
-/// How long the call waited for an agent, if `failure` means that it had none: the agent never
-/// came, or (unless the call heard it, `heard`) it left or published nothing.
+/// How long the call waited for an agent, if `failure` means that it had none: either the agent
+/// never came, or it left or published nothing before the call `heard` it.
 fn waited(failure: &Failure, agent_timeout: Duration, heard: bool) -> Option<Duration> {
     match failure {
         Failure::AgentAbsent { waited } => Some(*waited),

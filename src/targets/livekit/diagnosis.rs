@@ -1,8 +1,7 @@
-//! Finds out why no agent can be heard, from what the call asked for, what the room looks like
-//! and what the server says about the jobs.
+//! Finds out why no agent can be heard.
 //!
-//! In: those three. Out: the cause, or nothing if they do not reveal it. Invariant: quoted text
-//! is bounded and printable.
+//! In: the call's requirements, the state of the room, the server's report on the jobs. Out: the
+//! cause, or nothing if they do not reveal it. Invariant: quoted text is bounded and printable.
 
 use super::absence::Absence;
 use super::dispatches::{Dispatched, Job};
@@ -13,19 +12,18 @@ use std::time::Duration;
 /// Maximum participants or tracks that a message names.
 const NAMED: usize = 8;
 
-/// What a call asked for, and how long it waited.
+/// The agent that a call required, and how long the call waited.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Wanted<'a> {
     /// Name of the agent that was dispatched; `None`: automatic dispatch.
     pub agent_name: Option<&'a str>,
-    /// What the scenario says about the agent.
+    /// The scenario's choice of the agent.
     pub choice: &'a AgentChoice,
     /// How long the call waited.
     pub waited: Duration,
 }
 
-/// Finds the cause. `dispatches`: what the server says about the room's dispatches, if it says
-/// anything.
+/// Finds the cause. `dispatches`: the server's report on the room's dispatches, if it gave one.
 pub(super) fn diagnose(
     wanted: Wanted<'_>,
     seen: &Seen,
@@ -38,7 +36,7 @@ pub(super) fn diagnose(
         .or_else(|| somebody_else(seen))
 }
 
-/// The cause if an agent is in the room, or a track that the scenario does not select.
+/// The cause if an agent, or a track that the scenario does not select, is in the room.
 fn in_the_room(wanted: Wanted<'_>, seen: &Seen) -> Option<Absence> {
     if !seen.unplaced.is_empty() {
         let tracks = listed(seen.unplaced.iter().map(AgentStream::label));
@@ -122,7 +120,7 @@ fn others(seen: &Seen) -> Option<String> {
     (!seen.others.is_empty()).then(|| listed(named))
 }
 
-/// The first few, and how many more there are.
+/// Lists the first few, and the number of the others.
 fn listed(all: impl ExactSizeIterator<Item = String>) -> String {
     let more = all.len().saturating_sub(NAMED);
     let first: Vec<String> = all.take(NAMED).map(|one| printable(&one)).collect();

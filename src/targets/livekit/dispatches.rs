@@ -1,7 +1,7 @@
-//! Asks the server about a room's dispatches: which agents were requested, who took their jobs.
+//! Asks the server about a room's dispatches: the requested agents and their jobs.
 //!
-//! In: a room's name. Out: its dispatches with their jobs, or nothing if the server does not
-//! say. Invariants: at most [`AT_ONCE`] queries are under way, and none takes longer than
+//! In: a room's name. Out: its dispatches with their jobs, or nothing if the server does not report
+//! them. Invariants: at most [`AT_ONCE`] queries are under way, and none takes longer than
 //! [`PATIENCE`], including its wait in the queue.
 
 use super::signal::printable;
@@ -30,8 +30,8 @@ pub(super) struct Dispatched {
     pub jobs: Vec<Job>,
 }
 
-/// State of a job. A server other than LiveKit Cloud reports only what the worker answered, nothing
-/// that happened later.
+/// State of a job. A server other than LiveKit Cloud reports only the worker's answer, not what
+/// happened later.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Job {
     /// A worker has it.
@@ -59,14 +59,14 @@ impl From<proto::JobState> for Job {
     }
 }
 
-/// The server's dispatches.
+/// Client for the server's dispatch API.
 pub(super) struct Dispatches {
     client: Twirp,
     places: Semaphore,
 }
 
 impl Dispatches {
-    /// Reads the dispatches of the server at `address`.
+    /// Creates a client for the server at `address`.
     pub(super) fn new(address: &Address, credentials: &Credentials) -> Self {
         Self {
             client: Twirp::new("AgentDispatchService", address, credentials, PATIENCE),
@@ -74,8 +74,8 @@ impl Dispatches {
         }
     }
 
-    /// The dispatches of a room; `None` if the server does not say: it is too old or too slow, or
-    /// the key lacks the permission.
+    /// The dispatches of a room; `None` if the server does not report them: it is too old or too
+    /// slow, or the key lacks the permission.
     pub(super) async fn of(&self, room: &str) -> Option<Vec<Dispatched>> {
         let ask = async {
             let _place = self.places.acquire().await.ok()?;

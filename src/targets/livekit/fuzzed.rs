@@ -1,6 +1,6 @@
 //! The parts of signalling that the fuzz targets reach.
 //!
-//! In: messages as a server would send them. Out: what a session makes of them. Invariant: a
+//! In: messages as a server would send them. Out: a session's reactions. Invariant: a
 //! message is handled as in `session.rs`, except for IO.
 
 use super::negotiation::{candidate_of, tracks_of};
@@ -20,7 +20,7 @@ pub(crate) enum Reaction {
     Nothing,
     /// The session is over.
     Closed(Failure),
-    /// A candidate for the media.
+    /// An ICE candidate.
     Candidate(String),
     /// Events for the call.
     Told(Vec<Told>),
@@ -51,7 +51,8 @@ pub(crate) struct Room {
 }
 
 impl Room {
-    /// A room with one connection or with two, in which `track` and `identity` choose the agent.
+    /// A room joined over one peer connection or two, in which `track` and `identity` choose the
+    /// agent.
     pub(crate) fn new(single: bool, track: Option<String>, identity: Option<String>) -> Self {
         Self {
             voices: Voices::new(AgentChoice { track, identity }),

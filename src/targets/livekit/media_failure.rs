@@ -1,11 +1,11 @@
-//! What an error of the media engine means for a call through a LiveKit room.
+//! Maps errors of the media engine to failures of a call through a LiveKit room.
 
 use super::cause::Cause;
 use super::signal;
 use crate::call::Failure;
 use crate::net::NetError;
 
-/// What a media error means for the call.
+/// The call's failure that follows from a media error.
 pub(super) fn media_failure(e: NetError) -> Failure {
     match e {
         NetError::Description(_) | NetError::UnexpectedAnswer => Failure::from(Cause::NotLiveKit {

@@ -1,7 +1,7 @@
-//! Negotiates a session's media: offers, answers, candidates, and which section has which track.
+//! Negotiates a session's media: offers, answers, candidates, the track of each section.
 //!
 //! In: the server's offers, answers and candidates. Out: ours. Invariants: at most one of our
-//! offers is outstanding; what a server asks for is bounded.
+//! offers is outstanding; the number of sections that a server can request is bounded.
 
 use super::media_failure::media_failure;
 use super::session::{LiveSession, PUBLISHER, SUBSCRIBER};

@@ -57,7 +57,7 @@ impl OwnWorker {
         let registered = tokio::time::timeout(PATIENCE, registration(&mut lines)).await;
         registered.unwrap_or_else(|_| Err(no_agent("the server did not register it")))?;
         tokio::spawn(async move {
-            // Keep reading, so that the child does not block; problems of its calls show in the
+            // Keep reading, so that the child does not block; problems with its calls show in the
             // calls themselves.
             while lines.next().await.is_some() {}
         });
@@ -79,7 +79,7 @@ impl OwnWorker {
     }
 }
 
-/// Returns when the child says that it is registered.
+/// Waits until the child reports that it is registered.
 async fn registration(lines: &mut PipeLines<ChildStderr>) -> Result<(), Failure> {
     let mut said = None;
     while let Some(line) = lines.next().await {

@@ -1,6 +1,6 @@
 //! The server's room API: lists and deletes rooms.
 //!
-//! In: room names. Out: what the server says. Invariant: only rooms named by us are deleted.
+//! In: room names. Out: the server's answers. Invariant: only rooms named by us are deleted.
 
 use super::signal::printable;
 use super::token::Credentials;
@@ -138,7 +138,7 @@ mod tests {
         let found = names(&list(AT_MOST + 1), "run-1-").expect("a list");
         assert_eq!(found.len(), AT_MOST);
         assert_eq!(names(&[], "run-1-"), Ok(Vec::new()));
-        // A list that ends in the middle is not taken for a short one.
+        // A truncated list is not mistaken for a short one.
         let whole = list(2);
         let cut = names(&whole[..whole.len() - 1], "run-1-");
         assert_eq!(cut, Err(wire::Unfit::Malformed));

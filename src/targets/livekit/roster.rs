@@ -1,8 +1,8 @@
-//! Keeps the other participants in the room, and the sections in which their audio tracks arrive.
+//! Records the other participants in the room, and the sections in which their audio tracks arrive.
 //!
 //! In: the server's participants, and the sections that it assigned to their tracks. Out: both,
-//! in order of arrival. Invariants: a participant that was there before us counts like one that
-//! joins later; what a server can make us keep is bounded.
+//! in order of arrival. Invariants: a participant that was there before us is treated like one that
+//! joins later; the memory that a server can make us use is bounded.
 
 use super::state;
 use crate::call::AgentState;
@@ -48,7 +48,7 @@ impl ParticipantKind {
 pub(crate) enum TrackSource {
     /// A microphone, so a voice.
     Microphone,
-    /// The publisher does not say.
+    /// Not stated by the publisher.
     Unknown,
     /// The audio of a shared screen, or another of LiveKit's sources, by name.
     Other(&'static str),
@@ -91,7 +91,7 @@ pub(crate) struct Track {
     pub muted: bool,
 }
 
-/// What the server says about a participant.
+/// The server's report on a participant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Presence {
     /// It is in the room, with these properties.
@@ -134,7 +134,7 @@ fn track(t: &proto::TrackInfo) -> Track {
 }
 
 impl Presence {
-    /// Keeps the needed parts of a participant's update.
+    /// Extracts the needed parts of a participant's update.
     pub(super) fn of(p: &proto::ParticipantInfo) -> Self {
         if p.state == State::Disconnected as i32 {
             let reason = proto::DisconnectReason::try_from(p.disconnect_reason);
@@ -174,7 +174,7 @@ pub(crate) struct Roster {
 }
 
 impl Roster {
-    /// Applies what the server says about a participant; returns the one that left, if one did.
+    /// Applies the server's report on a participant; returns the participant if it left.
     pub(crate) fn update(&mut self, presence: Presence) -> Option<Participant> {
         match presence {
             Presence::Here(mut new) => {

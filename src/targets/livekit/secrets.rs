@@ -1,7 +1,8 @@
 //! Keeps secrets out of text from servers.
 //!
-//! In: the credentials of this process, text from servers. Out: the text without them. Invariant: a
-//! server that repeats what it was sent, such as a secret in place of a key, reveals none of it.
+//! In: the credentials of this process, text from servers. Out: the text without them. Invariant:
+//! no secret is shown, even if a server repeats what it was sent, such as a secret in place of a
+//! key.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
@@ -14,8 +15,8 @@ const LONGEST_KEY: usize = 20;
 /// Text that must not be shown; a process has only a few credentials.
 static KNOWN: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
-/// Remembers credentials, so that no text from a server shows them. A key is shown, since it helps
-/// to find a mistake, unless it is as long as a secret.
+/// Remembers a secret, so that no text from a server shows it. The key may be shown, since it helps
+/// to find a mistake, unless it is long enough to be a secret.
 pub(super) fn remember(key: &str, secret: &str) {
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
     if secret.len() >= SHORTEST_SECRET {

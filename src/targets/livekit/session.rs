@@ -1,6 +1,6 @@
 //! One participant's session: join, negotiate, follow the room, leave.
 //!
-//! In: how to join, a peer of the media engine, commands. Out: session events.
+//! In: the parameters of the join, a peer of the media engine, commands. Out: session events.
 //! Invariant: a session ends with exactly one `Closed`, unless its owner drops it.
 
 use super::cause::Cause;
@@ -18,10 +18,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
-/// Session events queued for an owner that is busy. Each can be as large as a message from the
-/// server, so the queue is short.
+/// Maximum session events queued for an owner that is busy. Each can be as large as a message from
+/// the server, so the queue is short.
 const EVENTS: usize = 8;
-/// Commands queued for a session that is busy.
+/// Maximum commands queued for a session that is busy.
 const COMMANDS: usize = 64;
 /// Ping interval if the server names none.
 const DEFAULT_PING: Duration = Duration::from_secs(10);
@@ -33,7 +33,7 @@ pub(super) const PUBLISHER: usize = 0;
 /// The transport that subscribes if there are two connections.
 pub(super) const SUBSCRIBER: usize = 1;
 
-/// How to join.
+/// The parameters of a join.
 #[derive(Clone)]
 pub(crate) struct Join {
     /// The server's address.
@@ -44,7 +44,7 @@ pub(crate) struct Join {
     pub cid: String,
     /// Time limit for signalling.
     pub join_timeout: Duration,
-    /// Time limit for ICE and DTLS, counted from the end of `join_timeout`.
+    /// Time limit for ICE and DTLS, counted from the server's join response.
     pub media_timeout: Duration,
 }
 
@@ -73,7 +73,7 @@ pub(crate) enum SessionEvent {
     Closed(Failure),
 }
 
-/// What an owner can ask of its session.
+/// A command from the owner to its session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum SessionCommand {
     /// Set attributes of our participant.
@@ -150,7 +150,7 @@ pub(super) struct LiveSession<'a, E: Endpoint> {
     own_sid: String,
     pub(super) single: bool,
     pub(super) offers: u32,
-    /// Sections that the server requested while an answer was outstanding.
+    /// Number of sections that the server requested while an answer was outstanding.
     pub(super) sections_wanted: Option<u32>,
     joined: Option<Instant>,
     connected: bool,
@@ -167,8 +167,8 @@ async fn run<E: Endpoint>(
     mut commands: mpsc::Receiver<SessionCommand>,
     events: &mpsc::Sender<Box<SessionEvent>>,
 ) -> Result<(), Failure> {
-    // Not cancelled when the owner leaves: the server would finish the join, and the room would
-    // exist again after it was deleted. The owner does not wait for long.
+    // Not cancelled as soon as the owner leaves: the server would finish the join, and so recreate
+    // the room after its deletion. The owner waits for a second at most.
     // Boxed, so that the memory of the handshake is released once it is over.
     let (socket, single) = Box::pin(open(join, peer)).await?;
     let mut ping = interval(DEFAULT_PING);
@@ -202,7 +202,7 @@ async fn run<E: Endpoint>(
             reply = live.socket.recv::<proto::SignalResponse>() => {
                 live.heard = Instant::now();
                 if let Some(m) = reply?.message {
-                    // Boxed, like all rare futures: a session holds its memory for the whole call.
+                    // Boxed, like all rare futures: else every session would reserve memory for it.
                     Box::pin(live.reply(m)).await?;
                 }
             }
@@ -217,7 +217,7 @@ async fn run<E: Endpoint>(
     }
 }
 
-/// Opens signalling with a single connection, or with two if the server is older.
+/// Opens signalling for a single peer connection, or for two if the server is older.
 async fn open<E: Endpoint>(
     join: &Join,
     peer: &Arc<PeerHandle<E>>,

@@ -1,7 +1,7 @@
 //! The signalling connection: protobuf messages over a WebSocket.
 //!
 //! In: requests. Out: responses, or why there is no connection.
-//! Invariants: what a server sends is bounded before it is kept; tokens travel in headers only.
+//! Invariants: a server's messages are bounded before they are kept; tokens travel in headers only.
 
 use super::cause::Cause;
 use super::secrets;
@@ -84,7 +84,7 @@ pub(in crate::targets) async fn open(
     }
 }
 
-/// Interprets an HTTP response that came instead of a WebSocket.
+/// Interprets an HTTP response that came instead of an upgrade to WebSocket.
 fn refused(response: &Response<Option<Vec<u8>>>) -> Refusal {
     let status = response.status();
     let body = response.body().as_deref().unwrap_or_default();
@@ -253,7 +253,7 @@ pub(super) fn path_v1(offer: String, cid: &str) -> String {
     )
 }
 
-/// Path of a join with a peer connection for each direction, as older servers require it.
+/// Path of a join with a peer connection for each direction, as older servers require.
 pub(super) fn path_v0() -> String {
     let (version, os) = (env!("CARGO_PKG_VERSION"), std::env::consts::OS);
     format!(

@@ -1,7 +1,7 @@
 //! The attribute in which an agent publishes its state to the room.
 //!
-//! In: the attribute's value. Out: the state, and back. Invariant: an unknown value yields no
-//! state.
+//! In: the attribute's value, or a state. Out: the state, or the value. Invariant: an unknown value
+//! yields no state.
 
 use crate::call::AgentState;
 

@@ -1,6 +1,6 @@
 //! A LiveKit server as a target: each call is a room.
 //!
-//! In: address, credentials, what each variant asks for. Out: connections. Invariant: nothing
+//! In: address, credentials, each variant's requirements. Out: connections. Invariant: nothing
 //! outside this folder knows how an agent gets into a room.
 
 use super::ask::Ask;
@@ -35,11 +35,11 @@ pub(crate) struct Livekit {
     pub credentials: Credentials,
     /// Prefix of every room name.
     pub room_prefix: String,
-    /// What the calls of each variant ask for; variants beyond the end ask for nothing.
+    /// The requirements of each variant's calls; variants beyond the end of the list have none.
     pub asks: Vec<Ask>,
 }
 
-/// A LiveKit server that has been resolved, and the run's rooms on it.
+/// A LiveKit server whose host has been resolved, and the run's rooms on it.
 struct Server<E: Endpoint> {
     address: Address,
     credentials: Credentials,
@@ -53,7 +53,7 @@ struct Server<E: Endpoint> {
 struct OpenLivekit<E: Endpoint> {
     server: Arc<Server<E>>,
     asks: Vec<Ask>,
-    /// Our own agent, if that is what the calls ask for.
+    /// Our own agent, if the calls are to it.
     own: Option<OwnWorker>,
 }
 

@@ -1,9 +1,9 @@
 //! TLS to servers: one configuration for all connections of the process.
 //!
-//! In: the system's root certificates, or those of `SSL_CERT_FILE`. Out: a connector for signalling,
-//! a configuration for the server's API. Invariant: the certificates are read once, not for each
-//! call: there are hundreds of them, and reading them would block the thread that all joins wait
-//! for.
+//! In: the system's root certificates, or those of `SSL_CERT_FILE`. Out: a connector for
+//! signalling, a configuration for the server's API. Invariant: the certificates are read once, not
+//! for each call: there are hundreds of them, and reading them would block the thread that all
+//! joins wait for.
 
 use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::{ClientConfig, RootCertStore};
@@ -26,7 +26,7 @@ pub(super) fn config() -> Arc<ClientConfig> {
 
 /// Returns the configuration, and whether it has any root certificate.
 fn read() -> (Arc<ClientConfig>, bool) {
-    // Unreadable certificates are skipped: the one that is needed may be another.
+    // Unreadable certificates are skipped: the one that is needed may be among the others.
     let found = rustls_native_certs::load_native_certs();
     let mut roots = RootCertStore::empty();
     let (added, _unreadable) = roots.add_parsable_certificates(found.certs);

@@ -30,12 +30,12 @@ impl Credentials {
         Self { key, secret }
     }
 
-    /// Whether the secret looks like a key, and the key is as long as a secret.
+    /// Whether the secret looks like a key, and the key is longer than the secret.
     pub(super) fn look_swapped(&self) -> bool {
         self.secret.starts_with("API") && self.key.len() > self.secret.len()
     }
 
-    /// Passes them to a child process through its environment.
+    /// Passes the credentials to a child process through its environment.
     pub(crate) fn to_environment(&self, command: &mut std::process::Command) {
         command.env("LIVEKIT_API_KEY", &self.key);
         command.env("LIVEKIT_API_SECRET", &self.secret);
@@ -58,14 +58,14 @@ pub(crate) struct Dispatch {
     pub metadata: String,
 }
 
-/// What a participant's token allows and carries.
+/// The contents of a participant's token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RoomTicket {
     pub room: String,
     pub identity: String,
     pub attributes: BTreeMap<String, String>,
     pub metadata: String,
-    /// Metadata that the server gives the room if it creates it for this participant.
+    /// The room's metadata, if the server creates the room for this participant.
     pub room_metadata: String,
     /// Explicit dispatch; `None` leaves it to the server's automatic dispatch.
     pub dispatch: Option<Dispatch>,

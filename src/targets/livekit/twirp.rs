@@ -1,8 +1,8 @@
 //! Requests to a server's API (Twirp: protobuf messages over HTTP).
 //!
 //! In: a method, its grants, a request. Out: the answer's bytes, or the server's refusal.
-//! Invariants: each request has a token of its own that lives for two minutes and allows only that
-//! request; an answer is bounded before it is kept; no request follows a redirect to another host.
+//! Invariants: each request has a token of its own that is valid for two minutes and grants only
+//! what the request needs; the size of an answer is bounded; no redirect is followed.
 
 use super::tls;
 use super::token::Credentials;
@@ -44,13 +44,13 @@ pub(super) enum TwirpError {
 }
 
 impl TwirpError {
-    /// Whether the server does not have what the request names.
+    /// Whether the object that the request names does not exist on the server.
     pub(super) fn is_not_found(&self) -> bool {
         matches!(self, Self::Refused { code, .. } if code == "not_found")
     }
 }
 
-/// A Twirp error as servers write it.
+/// A Twirp error as servers send it.
 #[derive(Deserialize)]
 struct Refusal {
     code: String,

@@ -1,6 +1,6 @@
 //! Decides which participants are the agent, and which of their tracks may be its voice.
 //!
-//! In: what happens in the room, what the scenario asks for. Out: events for the call.
+//! In: changes in the room, the scenario's choice of the agent. Out: events for the call.
 //! Invariants: an agent that was there before us is reported like one that comes later; a track
 //! is reported once for each section that it arrives in, and its end once; our own tracks are
 //! never reported.
@@ -16,7 +16,7 @@ const BACKGROUND_AUDIO: &str = "background_audio";
 /// Maximum tracks that a notice names.
 const NAMED: usize = 8;
 
-/// What happens in the room that concerns the agent.
+/// An event in the room that concerns the agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum RoomEvent {
     /// An agent participant is in the room, perhaps since before we joined. Reported once for each
@@ -25,7 +25,7 @@ pub(super) enum RoomEvent {
     /// A track that may be the agent's voice reaches us in this section. Reported for every
     /// matching track, including those that are republished or published later.
     Track(AgentStream, Section),
-    /// The reported track with this id is gone: it was unpublished, moved to another section, its
+    /// The reported track with this id is gone: it was unpublished or moved to another section, its
     /// participant left, or a better candidate replaced it.
     TrackGone(String),
     /// The publisher muted the reported track with this id.
@@ -64,7 +64,7 @@ impl AgentStream {
     }
 }
 
-/// What the scenario says about the agent; if it says nothing, kinds and sources decide.
+/// The scenario's choice of the agent; if it makes none, kinds and sources decide.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct AgentChoice {
     /// Name (or server-assigned id) of the agent's track.
@@ -83,7 +83,7 @@ pub(super) struct Departed {
     pub reason: &'static str,
 }
 
-/// What the room looked like, to explain why no agent can be heard.
+/// The state of the room, to explain why no agent can be heard.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Seen {
     /// Identities of the agents in the room.
@@ -196,7 +196,7 @@ impl Voices {
         self.notice.take()
     }
 
-    /// What the room looks like now.
+    /// The current state of the room.
     pub(super) fn seen(&self) -> Seen {
         let agents = self.agents();
         let is_agent = |p: &Participant| agents.iter().any(|a| a.sid == p.sid);
@@ -264,7 +264,7 @@ impl Voices {
         p.tracks.iter().filter(|t| self.is_chosen(t)).collect()
     }
 
-    /// Reports what has changed since the last call.
+    /// Reports what has changed since `look` was last called.
     fn look(&mut self, now: Instant) -> Vec<RoomEvent> {
         let mut events = Vec::new();
         self.look_at_tracks(&mut events);
@@ -281,7 +281,7 @@ impl Voices {
 
     fn look_at_tracks(&mut self, events: &mut Vec<RoomEvent>) {
         let voices = self.voices().into_iter();
-        // A server may list a track twice, or with two participants: it still counts as one.
+        // A server may list a track twice, or under two participants: it still counts as one.
         let mut seen = HashSet::new();
         let wanted: Vec<(AgentStream, Section)> = voices
             .filter_map(|(p, t)| Some((stream(p, t), self.roster.section(&t.sid)?.clone())))

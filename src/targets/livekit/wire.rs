@@ -1,9 +1,9 @@
 //! Bounds what a server's message may contain, before it is decoded.
 //!
-//! In: a protobuf message as received; which of its parts are read, and how many of each there may
-//! be. Out: the same message with only these parts, or the bound that it exceeds.
-//! Invariant: two bytes on the wire can become hundreds in memory (an empty participant), so
-//! nothing is decoded that the tables do not list, and whatever repeats is counted first.
+//! In: a protobuf message as received; tables of the parts that are read, with the maximum number
+//! of each. Out: the same message with only these parts, or the bound that it exceeds.
+//! Invariant: two bytes on the wire can become hundreds in memory (an empty participant), so only
+//! the parts that the tables list are decoded, and repeated parts are counted first.
 
 use livekit_protocol as proto;
 
@@ -47,7 +47,7 @@ pub(in crate::targets) struct Part {
     lenient: bool,
     /// Maximum length of one occurrence, in bytes.
     bytes: usize,
-    /// If not empty, the parts of this part that are read: it is a message itself.
+    /// If not empty, this part is itself a message, of which these parts are read.
     parts: &'static [Part],
     /// If not empty, a map's entry is read only if it has one of these keys.
     keys: &'static [&'static str],
@@ -292,7 +292,7 @@ fn keep(
         }
         let mut inner = Vec::new();
         keep(content, part.parts, counts, &mut inner)?;
-        // A message's key is its field number with wire type 2, which stands for a length prefix.
+        // A message's key is its field number with wire type 2: a length prefix follows.
         for number in [((part.field as usize) << 3) | 2, inner.len()] {
             // Writing to a vector cannot fail.
             let _ = prost::encode_length_delimiter(number, kept);

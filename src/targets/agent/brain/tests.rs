@@ -7,7 +7,7 @@ use crate::vocab::AgentDelay;
 use std::collections::VecDeque;
 
 const D: Duration = Duration::from_millis(400);
-/// The end of speech is found in windows of 2 ms, before and after the codec.
+/// Tolerance: the end of speech is found in windows of 2 ms, before and after the codec.
 const WINDOWS: Duration = Duration::from_millis(3);
 
 const STREAM: RtpStream = RtpStream {
@@ -249,7 +249,7 @@ fn the_delay_counts_from_the_arrival_of_late_speech() {
     let mut table = Table::new(ms(0), D, 300, false);
     let mut caller = says(table.zero, 4_000, &[(400, 1_000)]);
     // The last five frames of speech and everything after them arrive up to 220 ms late, in one
-    // burst; by then the agent has taken them for silence.
+    // burst; by then the agent has counted their absence as silence.
     let burst = table.zero + ms(900 + 20 + 220);
     for packet in caller.iter_mut().filter(|p| p.1 >= 45) {
         packet.0 = packet.0.max(burst);

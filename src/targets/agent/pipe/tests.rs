@@ -1,4 +1,4 @@
-//! The pipe's protocol, including lines that nobody should send.
+//! The pipe's protocol, including malformed and hostile lines.
 
 use super::super::{Clip, EndDetection, Voice};
 use super::*;
@@ -18,7 +18,7 @@ fn agent() -> Agent {
     Agent::new(1, voice, delay, 0, EndDetection::Level, None).expect("agent")
 }
 
-/// An endpoint that does nothing; it is only here to make offers.
+/// An endpoint that does nothing; it exists only to make offers.
 struct Nobody;
 
 impl Endpoint for Nobody {

@@ -1,4 +1,4 @@
-//! Why no agent can be heard: a case for each cause, and for each cause that hides another.
+//! Why no agent can be heard: a case for each cause, and for each that hides another.
 
 use super::super::voices::Departed;
 use super::*;

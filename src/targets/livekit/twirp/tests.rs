@@ -1,6 +1,6 @@
 //! Requests to a server's API, and the answers that are accepted, with a test server on loopback.
 //!
-//! Invariant: a test's server answers each connection once and passes on the head of its request.
+//! Invariant: a test server answers each connection once and passes on the head of its request.
 
 use super::super::dispatches::Dispatches;
 use super::super::rooms::Rooms;
@@ -155,7 +155,7 @@ async fn oversized_answers_are_refused() {
         let (address, _heads) = server(move |stream| {
             let head = format!("HTTP/1.1 {status}\r\nconnection: close\r\n\r\n");
             let _ = stream.write_all(head.as_bytes());
-            // Ends when the client has read enough and closes, which it should do long before this.
+            // The client should stop reading and close the connection long before the last write.
             let _ = (0..1_024).try_for_each(|_| stream.write_all(&[0; 1 << 16]));
         });
         let patience = Duration::from_secs(60);

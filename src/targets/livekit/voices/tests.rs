@@ -71,7 +71,7 @@ fn sections(tracks: &[&str]) -> HashMap<String, String> {
         .collect()
 }
 
-/// What is reported for a room whose tracks already have sections.
+/// The events reported for a room whose tracks already have sections.
 fn told(choice: &AgentChoice, all: Vec<Presence>, placed: &[&str]) -> String {
     let mut voices = Voices::new(choice.clone());
     let now = Instant::now();
@@ -197,7 +197,7 @@ fn the_scenario_can_choose_the_agents_track() {
     }
 }
 
-/// One change of a room.
+/// A change in a room.
 enum Step {
     Here(Vec<Presence>),
     Placed(&'static [&'static str]),
@@ -348,7 +348,8 @@ fn sections_of_other_tracks_are_reported_as_ignored_once() {
     voices.participants(vec![agent, person], now);
     assert_eq!(mids(&mut voices), ["1", "2"], "T4 has no publisher yet");
     assert!(mids(&mut voices).is_empty(), "reported once");
-    // The section of the background audio is reused for the voice, then for such audio again.
+    // The section of the background audio is reused for the voice, then for background audio
+    // again.
     let agent = here("a", AGENT, &[("T5", "agent", MIC)], None);
     voices.participants(vec![agent], now);
     voices.sections(0, sections(&["", "T5", "T3"]), now);

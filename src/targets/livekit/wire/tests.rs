@@ -1,4 +1,4 @@
-//! Messages as servers send them, and as a hostile one might.
+//! Messages as servers send them, and as a hostile server might.
 //!
 //! Invariant: a message within the bounds is read as it would be without them.
 
