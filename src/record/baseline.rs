@@ -1,8 +1,8 @@
 //! A baseline: a run in one file, which later runs are compared with.
 //!
-//! In: a [`RunRecord`]. Out: a file, and the record again. Invariants: the file is either whole or
-//! absent; it contains every turn, since permutation tests exchange calls between runs and need
-//! more than averages.
+//! In: a [`RunRecord`]. Out: a file, and the record read back from it. Invariants: the file is
+//! either whole or absent; it contains every measured turn, since permutation tests exchange calls
+//! between runs and need more than averages.
 
 use super::facts::folder::write_durably;
 use super::facts::lines::{io_error, versioned};
@@ -31,7 +31,7 @@ pub(crate) struct Baseline {
 }
 
 impl Baseline {
-    /// The baseline of a run, which leaves out warm-up calls.
+    /// The baseline of a run, without its warm-up calls.
     pub(crate) fn of(record: &RunRecord) -> Self {
         let calls = record.calls.iter().filter(|c| !c.warmup);
         let turns = record.turns.iter().filter(|t| t.is_measured());

@@ -1,8 +1,8 @@
 //! Made-up runs for the tests of records and reports.
 //!
-//! In: how many calls of which kind. Out: call results as the state machine would return them, and
-//! records of them. Invariants: the only clock is one base instant; the same input gives the same
-//! records.
+//! In: the number of calls of each kind. Out: call results as the state machine would return them,
+//! and records of them. Invariants: the only clock is one base instant; the same input gives the
+//! same records.
 
 use super::{
     CallContext, CallRecord, Ending, EvidenceFolder, EvidenceReason, EvidenceTurn, Generator, Ms,
@@ -106,7 +106,8 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    /// Adds a call that `make` turns into a result; it starts as planned.
+    /// Adds a call with the result that `make` returns for its planned start; it starts 0.3 ms
+    /// late.
     pub(crate) fn call(&mut self, make: impl FnOnce(Instant) -> CallResult) -> &mut Self {
         let run_start = base();
         let call = self.calls.len();
@@ -219,8 +220,8 @@ impl Run {
         })
     }
 
-    /// Adds a call that a stop of the run cut off in the second of its three turns, 1.2 s after the
-    /// caller's end of speech.
+    /// Adds a call that was cut off in the second of its three turns, 1.2 s after the caller's end
+    /// of speech, when the run was stopped.
     pub(crate) fn stopped(&mut self) -> &mut Self {
         self.call(|base| CallResult {
             join: Some(ms(130)),

@@ -1,10 +1,10 @@
-//! What a run leaves behind: versioned records, the journal, the run folder.
+//! The output of a run: versioned records, the journal, the run folder.
 //!
 //! In: the results of calls and turns ([`crate::call`]), and their context. Out: records, the
 //! [`Summary`] built from them alone, and their files. Invariants: every time in a record is a
-//! whole number of microseconds ([`Ms`]), so that formats made from it agree to the last digit;
-//! a file is whole or, for the journal, whole except for what a kill or a power cut tore.
-//! The formats are documented in `docs/formats.md`.
+//! whole number of microseconds ([`Ms`]), so that all formats agree to the last digit; every file
+//! is intact, except that a kill or a power cut can tear parts of the journal. The formats are
+//! documented in `docs/formats.md`.
 
 mod baseline;
 mod facts;

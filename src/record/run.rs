@@ -1,8 +1,8 @@
 //! The record of a run, which every report is made from.
 //!
-//! In: a run folder, finished or cut off, of this or an earlier version; or the results of a run
-//! that has just ended. Out: a [`RunRecord`]. Invariants: reading back what a run wrote gives the
-//! record that its own reports were made from; a run that was cut off never passes.
+//! In: the folder of a finished or cut-off run, of this or an earlier version; or the results of a
+//! run that has just ended. Out: a [`RunRecord`]. Invariants: reading back what a run wrote gives
+//! the record that its own reports were made from; a run that was cut off never passes.
 
 use super::facts::folder::{START, SUMMARY, TURNS};
 use super::facts::lines::{bounded, versioned};
@@ -15,9 +15,10 @@ use super::{
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// Largest file that is read at once, in bytes. A summary of hundreds of variants is a tenth of it.
+/// Largest file that is read at once, in bytes. A summary of hundreds of variants takes a tenth of
+/// that.
 const LARGEST: u64 = 16 << 20;
-/// Turns of each kind that a page shows: the slowest, and the unanswered.
+/// Number of turns of each kind that a page shows: the slowest, and the unanswered.
 const SHOWN: usize = 10;
 
 /// The record of one run.
@@ -159,8 +160,8 @@ impl RunRecord {
     }
 }
 
-/// What `run.json` says; `None` if there is none, or if the run was killed after it had claimed the
-/// folder with that file but before it had filled it.
+/// The content of `run.json`; `None` if the file does not exist, or is empty because the run was
+/// killed after claiming the folder with it but before writing to it.
 fn started(folder: &Path) -> Result<Option<RunStart>, RecordError> {
     let path = folder.join(START);
     match path.metadata().is_ok_and(|file| file.len() == 0) {
@@ -190,8 +191,8 @@ fn unknown_start(folder: &Path) -> RunStart {
 }
 
 /// Marks calls that were in progress as cut off and counts their turns that had ended. The journal
-/// does not say whether the next turn had started: it counts as cut off, without a wait, and those
-/// after it as not run.
+/// does not show whether the next turn had started: that turn counts as cut off, without a wait,
+/// and those after it as not run.
 fn cut_off(calls: &mut [CallRecord], turns: &[TurnRecord]) {
     let mut ended: BTreeMap<usize, Vec<_>> = BTreeMap::new();
     for turn in turns.iter().filter(|t| !t.sentinel) {
@@ -201,7 +202,7 @@ fn cut_off(calls: &mut [CallRecord], turns: &[TurnRecord]) {
     for call in calls.iter_mut().filter(under_way) {
         let outcomes = ended.remove(&call.call).unwrap_or_default();
         let planned = call.turns.planned;
-        // Counted, not listed: a file may contain any number.
+        // The turns are counted, not listed: the file may give any number of them.
         let left = planned.saturating_sub(outcomes.len());
         call.turns = TurnCounts::of(planned, outcomes);
         if left > 0 {

@@ -104,7 +104,7 @@ fn a_run_that_was_cut_off_is_rebuilt_and_never_passes() {
     assert_eq!((calls.completed, calls.failed, calls.cut_off), (3, 1, 1));
     let turns = summary.outcomes;
     assert_eq!((turns.planned, turns.ended()), (27, 13));
-    // One turn had no record, since the sentinel's took its place here.
+    // One turn has no record, since this test marked its record as a sentinel's.
     assert_eq!((turns.cut_off, turns.not_run), (1, 13));
     assert!(summary.run.duration_ms > Ms::default());
     // A summary that is marked as incomplete is rebuilt again.
@@ -148,7 +148,7 @@ fn missing_and_damaged_runs_are_errors() {
     ];
     for (name, content, expected) in cases {
         let dir = cut(&made(), Some(&start()));
-        // Damage before whole lines; at the end of a journal it would look like what a kill leaves.
+        // The damage comes before whole lines: at the end of a journal, it would count as torn.
         let rest = match name.ends_with(".jsonl") {
             true => fs::read_to_string(dir.path().join(name)).unwrap(),
             false => String::new(),
@@ -166,7 +166,7 @@ fn missing_and_damaged_runs_are_errors() {
     assert!(error.to_string().contains("larger than 16 MiB"), "{error}");
 }
 
-/// A run whose last call was never answered; the audio of these turns was kept.
+/// A run whose last call was never answered, with the audio of the turns in `kept`.
 fn with_audio_of(kept: Vec<EvidenceTurn>) -> RunRecord {
     let mut run = Run::default();
     run.good(5).bad(Outcome::Missed, None);
@@ -221,7 +221,7 @@ fn turn_counts_beyond_the_bound_are_corrupt() {
     let path = dir.path().join("calls.jsonl");
     let calls = fs::read_to_string(&path).unwrap();
     let with = |planned: &str| calls.replacen("\"planned\":3", planned, 1);
-    // Large, and still a count: the turns that were left out are not listed.
+    // Large, but still a valid count: the turns that were left out are not listed.
     fs::write(&path, with("\"planned\":1000000000000")).unwrap();
     let record = RunRecord::read(dir.path()).unwrap();
     assert_eq!(record.calls[0].turns.planned, 1_000_000_000_000);

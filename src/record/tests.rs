@@ -144,7 +144,7 @@ fn missed_and_failed_turns_are_infinite_for_gates() {
     assert_eq!(samples.outcomes, expected);
 }
 
-/// The collector closes a call that a defect ended in this form: its join time is unknown.
+/// If a defect in loadgen ends a call, the collector closes it like this, without a join time.
 #[test]
 fn a_call_with_replied_turns_has_no_infinite_join() {
     for (replied, infinite) in [(0, 1), (1, 0)] {

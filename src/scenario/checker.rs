@@ -22,12 +22,12 @@ pub struct FileProblem {
     pub(crate) hint: String,
 }
 
-/// What has been read of a sound file.
+/// The properties of a sound file that has been read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LoadedSound {
     /// Its length.
     pub length: Duration,
-    /// What is doubtful about it, although it can be used.
+    /// Likely mistakes in the file, although it can be used.
     pub doubts: Vec<FileProblem>,
 }
 
@@ -42,7 +42,7 @@ pub(super) struct Checker<'a> {
     /// The scenario's folder.
     pub(super) folder: &'a Path,
     pub(super) problems: Vec<Problem>,
-    /// What is doubtful, although it is valid.
+    /// Valid values that are likely to be mistakes.
     pub(super) doubts: Vec<Doubtful>,
 }
 

@@ -91,7 +91,7 @@ pub(super) enum Form {
 }
 
 impl Form {
-    /// The form that the schema asks for where this error is.
+    /// The form that the schema requires at the place of this error.
     pub(super) fn of(error: &ValidationError<'_>) -> Self {
         if error.instance_path().as_str().ends_with("/agent/delay") {
             return Self::Delay;
@@ -107,7 +107,7 @@ impl Form {
 }
 
 /// The hint for a value that is not of the type `wanted` (if there is only one) or that has the
-/// wrong form; `None` if the description of the key says more.
+/// wrong form; `None` if the description of the key is more helpful.
 pub(super) fn other_type(
     given: &Given<'_>,
     form: Form,
@@ -156,7 +156,7 @@ fn write_number(text: &str, fraction: bool) -> Option<String> {
     number::meant(text, fraction).map(|meant| format!("write `{meant}`"))
 }
 
-/// The flag that a word was meant as.
+/// The flag that a word stands for.
 fn flag(text: &str) -> Option<bool> {
     match text.trim().to_lowercase().as_str() {
         "true" | "yes" | "y" | "on" | "1" | "1.0" => Some(true),

@@ -21,7 +21,7 @@ pub(crate) struct Overrides {
     pub rooms: Option<u32>,
     /// `--concurrency N`: at most N at once.
     pub concurrency: Option<u32>,
-    /// `--duration D`: keep starting calls until D has passed, however many that are.
+    /// `--duration D`: keep starting calls until D has passed, however many calls that makes.
     pub duration: Option<Duration>,
     /// `--url`: the server.
     pub url: Option<String>,

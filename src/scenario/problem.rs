@@ -32,7 +32,7 @@ pub(crate) enum Code {
     Contradiction,
 }
 
-/// A place in the file; both count from 1, columns in characters.
+/// A place in the file. Line and column count from 1; a column is a character.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Place {
     pub line: usize,
@@ -61,7 +61,7 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// A problem of the file as a whole, shown at its first line.
+    /// A problem with the file as a whole, shown at its first line.
     pub(crate) fn of_file(code: Code, message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self {
             place: Place::START,

@@ -147,8 +147,8 @@ impl<'a> Reader<'a> {
         found
     }
 
-    /// Consumes the characters up to the first that does not belong, and the whitespace after them;
-    /// returns where they start, and the characters.
+    /// Consumes the characters up to the first that does not satisfy `belongs`, and the whitespace
+    /// after them; returns the index of the first one, and the characters.
     fn word(&mut self, belongs: impl Fn(char) -> bool) -> (usize, &'a str) {
         let (from, rest) = (self.at, self.rest());
         let word = &rest[..rest.find(|c| !belongs(c)).unwrap_or(rest.len())];

@@ -46,7 +46,7 @@ pub struct Scenario {
     pub(crate) variants: Vec<Variant>,
     /// Variables of the file that are unset; empty if the check requires them to be set.
     pub(crate) unset: Vec<UnsetVariable>,
-    /// What is doubtful about its sound files, in the order of the utterances.
+    /// Likely mistakes in its sound files, in the order of the utterances.
     pub(crate) doubts: Vec<Doubtful>,
 }
 
@@ -175,7 +175,7 @@ pub struct SoundFile<'a> {
     pub(crate) speech_end: Option<Duration>,
     /// The channel to play.
     pub(crate) channel: Option<Channel>,
-    /// Whether to read the sidecar next to it: the end of speech in an agent's audio is not needed.
+    /// Whether to read the sidecar file next to it; an agent's audio needs no end of speech.
     pub(crate) annotated: bool,
 }
 

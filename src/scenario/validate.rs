@@ -1,9 +1,9 @@
 //! Validates a document against the JSON Schema and explains what is wrong.
 //!
 //! In: a document. Out: every problem, and the document without the values they concern, so
-//! that it always fits the types of `file.rs` and the checks that follow see all the rest.
+//! that it always fits the types of `file.rs` and the checks that follow can work on all the rest.
 //! Invariant: texts from variables become numbers or booleans where the schema requires these, and
-//! lose the surrounding blanks if they are otherwise invalid.
+//! lose surrounding blanks if they would otherwise be invalid.
 
 use super::explain::{Explained, explain};
 use super::places::{self, Origin, Places};
@@ -76,8 +76,8 @@ pub(super) fn validate(document: &mut Document) -> Vec<Problem> {
     problems
 }
 
-/// Pointers of values that count as absent because a variable is unset. The path of an
-/// utterance's sound file stays: the checker does not read such a file.
+/// Pointers of values that count as absent because a variable is unset. The path of an utterance's
+/// sound file is kept, since the checker does not read a file whose path needs an unset variable.
 fn unset_pointers(places: &Places) -> Vec<String> {
     let absent = |pointer: &str| {
         let mut segments = pointer.split('/').skip(1);

@@ -1,7 +1,8 @@
 //! Substitutes `${NAME}`, `${NAME:-default}` and `${matrix.NAME}` in scalars.
 //!
 //! In: a scalar's text and a function that looks up variables. Out: the text with their values,
-//! or the names of those unset. Invariant: the value of a variable is never substituted again.
+//! or the names of the unset ones. Invariant: references in the value of a variable are not
+//! substituted.
 
 /// Looks up a variable; the caller decides what the environment is.
 pub(crate) type VariableLookup<'a> = &'a dyn Fn(&str) -> Option<String>;

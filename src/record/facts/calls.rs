@@ -1,4 +1,4 @@
-//! The record of one call, and calls by outcome.
+//! The record of one call, and counts of calls by outcome.
 //!
 //! In: a [`CallResult`] and its context, or a planned call that never started. Out: a
 //! [`CallRecord`]; [`CallCounts`] of several. Invariants: `lateness_ms` counts from the planned
@@ -17,7 +17,7 @@ use std::time::Instant;
 /// Failure cause, in files of version 1, of calls that were cut off because loadgen was killed.
 const KILLED: &str = "cut_off";
 
-/// Context of a call that [`CallResult`] does not contain.
+/// The context of a call, which is not part of its [`CallResult`].
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct CallContext<'a> {
     /// Index in the plan.
@@ -49,7 +49,7 @@ pub enum CallOutcome {
     CutOff,
     /// It could not start.
     Dropped,
-    /// The run was stopped before it started.
+    /// The run was stopped before the call started.
     NotRun,
 }
 
@@ -212,9 +212,9 @@ impl CallRecord {
         }
     }
 
-    /// How the call ended; `None` while it is in progress. Files of version 1 have no outcome:
-    /// there, a stop of the run was recorded as a failure, and every call that did not start was
-    /// dropped.
+    /// How the call ended; `None` while it is in progress. Files of version 1 have no outcome: in
+    /// them, calls that were cut off when the run was stopped were recorded as failed, and all
+    /// calls that did not start as dropped.
     pub(crate) fn ended_as(&self) -> Option<CallOutcome> {
         let of_version_1 = || match (&self.failure, self.started_ms, self.ended_ms) {
             (Some(failure), ..) if failure.cause == STOPPED || failure.cause == KILLED => {
@@ -251,8 +251,8 @@ pub(crate) struct CallCounts {
 }
 
 impl CallCounts {
-    /// Counts `calls` out of `planned`. `left_out`: planned calls without a record did not run
-    /// because the run ended first; they were not dropped.
+    /// Counts `calls` out of `planned`. If `left_out`, planned calls without a record did not run
+    /// because the run ended first; otherwise they were dropped.
     pub(in crate::record) fn of(planned: usize, calls: &[CallRecord], left_out: bool) -> Self {
         let measured = || calls.iter().filter(|c| !c.warmup);
         let ended_as = |outcome| {

@@ -1,9 +1,9 @@
 //! The conditions of a run that must be equal for its figures to be compared.
 //!
 //! In: descriptions of the scenario as it was run, including changes by flags. Out: [`Conditions`],
-//! and the differences between two of them. Invariant: what may differ in a comparison (target,
-//! variant, thresholds, seed) is not part of them, nor is the version of the measurement
-//! definitions, which is checked first.
+//! and the differences between two of them. Invariant: settings that may differ between compared
+//! runs (target, variant, thresholds, seed) are not part of them; the version of the measurement
+//! definitions is checked before them, so it is not among the differences.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

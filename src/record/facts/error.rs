@@ -1,4 +1,4 @@
-//! What can go wrong with the files of a run.
+//! Errors from reading and writing the files of a run.
 //!
 //! In: errors from the system or a parser. Out: a message that names the file, and a separate
 //! hint.
@@ -20,7 +20,7 @@ pub enum RecordError {
     /// The system reported an error.
     #[error("cannot {action} `{}`: {source}", path.display())]
     Io {
-        /// What was tried: a verb such as `write`.
+        /// The action that failed, as a verb such as `write`.
         action: &'static str,
         /// The file or folder.
         path: PathBuf,

@@ -13,9 +13,9 @@ use serde::{Deserialize, Serialize};
 use std::io::{self, BufWriter};
 use std::path::Path;
 
-/// Version of the index; fields may be added within one.
+/// Version of the index. Fields may be added within a version.
 pub(crate) const EVIDENCE_VERSION: u32 = 1;
-/// Maximum bytes of audio that a run keeps.
+/// Maximum size of the audio that a run keeps, in bytes.
 pub(crate) const EVIDENCE_BYTES: u64 = 1 << 30;
 const INDEX: &str = "index.json";
 /// Largest index that is read, in bytes: a run keeps the audio of a few hundred turns.
@@ -35,7 +35,7 @@ pub enum EvidenceReason {
     All,
 }
 
-/// The audio of one turn. Times in it count from the file's first sample.
+/// The audio of one turn. Times other than `start_ms` are relative to the file's first sample.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EvidenceTurn {
     /// Name of the file, next to the index.
@@ -48,7 +48,7 @@ pub struct EvidenceTurn {
     pub why: EvidenceReason,
     /// Sample rate of each of the two channels, in Hz.
     pub(crate) sample_rate: u32,
-    /// The file's first sample, from the start of the run.
+    /// Time of the file's first sample, from the start of the run.
     pub start_ms: Ms,
     /// Length of the file.
     pub(crate) length_ms: Ms,

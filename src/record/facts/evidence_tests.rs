@@ -52,7 +52,7 @@ fn evidence_audio_and_index_round_trip() {
 
 #[test]
 fn an_evidence_index_of_version_1_is_readable() {
-    // An index of version 1 as committed: later releases must read it.
+    // An index as version 1 wrote it, which later releases must still read.
     let text = r#"{"version": 1, "unknown": true, "turns": [
         {"file": "turn-00003-0.wav", "call": 3, "turn": 0, "why": "slowest", "sample_rate": 48000,
          "start_ms": 1250.5, "length_ms": 8000.0, "speech_end_ms": 3416.042,

@@ -1,4 +1,4 @@
-//! The folder of a run: created once, never in place of another run's.
+//! The folder of a run: created once, and never shared with another run.
 //!
 //! In: a path, or a name and a time. Out: a folder, and files in it. Invariants: a file in it is
 //! either whole or absent, and readable by its owner only; a folder that contains anything, or that
@@ -13,7 +13,7 @@ use std::path::{Component, Path, PathBuf};
 
 /// Parent of run folders when `--out` is not given.
 pub(crate) const DEFAULT_PARENT: &str = "reports";
-/// Longest part of a scenario's name in a folder's name, in bytes.
+/// Maximum length of the scenario's name within a folder's name, in bytes.
 const LONGEST_NAME: usize = 64;
 /// Upper bound on runs of one scenario that start in the same second.
 const SAME_SECOND: usize = 100;
@@ -23,8 +23,8 @@ pub(in crate::record) const SUMMARY: &str = "summary.json";
 pub(in crate::record) const TURNS: &str = "turns.jsonl";
 /// The folder of a run's evidence, within the run's folder.
 pub(crate) const EVIDENCE_FOLDER: &str = "evidence";
-/// What is known about a run at its start. Creating this file claims the folder: of two runs that
-/// are started on one folder, only one succeeds.
+/// The file that describes a run at its start. Creating it claims the folder: if two runs are
+/// started with the same folder, only one succeeds.
 pub(in crate::record) const START: &str = "run.json";
 /// Everything that a run may have created before its first call.
 const BEFORE_THE_FIRST_CALL: [&str; 4] = [
@@ -79,7 +79,7 @@ impl RunFolder {
         Ok(folder)
     }
 
-    /// Creates a folder within a run's folder, which is claimed already.
+    /// Creates a folder within a run's folder, which has already been claimed.
     pub(in crate::record) fn part(path: &Path) -> Result<Self, RecordError> {
         let made = make(path).map_err(|e| error("create", path, e))?;
         let mut entries = fs::read_dir(path).map_err(|e| error("read", path, e))?;
@@ -151,8 +151,8 @@ impl RunFolder {
     /// of the same name.
     ///
     /// # Errors
-    /// [`RecordError::Io`]; an existing file of that name is then unchanged. Also when `name` is
-    /// not a plain file name.
+    /// [`RecordError::Io`], also when `name` is not a plain file name; an existing file of that
+    /// name is then unchanged.
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<PathBuf, RecordError> {
         let path = self.file(name);
         let mut parts = Path::new(name).components();
@@ -166,8 +166,8 @@ impl RunFolder {
         Ok(path)
     }
 
-    /// Removes what a run that made no call has created. Anything that others have put into the
-    /// folder stays, and so does the folder then.
+    /// Removes the files of a run that made no call. Anything that others have put into the folder
+    /// is kept, and so is the folder in that case.
     pub(crate) fn discard(&self) {
         for name in BEFORE_THE_FIRST_CALL {
             let _ = fs::remove_file(self.file(name));
@@ -182,7 +182,7 @@ impl RunFolder {
     }
 }
 
-/// Creates a folder that only its owner can read, and the folders above it; returns whether it is
+/// Creates a folder that only its owner can read, and its parents; returns whether the folder is
 /// new.
 fn make(path: &Path) -> io::Result<bool> {
     make_all(parent_of(path))?;
@@ -196,7 +196,7 @@ fn make(path: &Path) -> io::Result<bool> {
     }
 }
 
-/// Creates a folder and the folders above it, all of which then survive a power cut.
+/// Creates a folder and its parents so that they survive a power cut.
 pub(in crate::record) fn make_all(path: &Path) -> io::Result<()> {
     let missing: Vec<&Path> = path.ancestors().take_while(|p| !p.is_dir()).collect();
     fs::create_dir_all(path)?;
@@ -212,8 +212,8 @@ fn parent_of(path: &Path) -> &Path {
     parent.unwrap_or(Path::new("."))
 }
 
-/// Replaces a file as a whole, and creates the folders above it: after a power cut the file is
-/// either the old one or the new one.
+/// Replaces a file as a whole, and creates its parent folders: after a power cut the file is either
+/// the old one or the new one.
 ///
 /// # Errors
 /// The operating system's error; an existing file is then unchanged.
@@ -222,7 +222,8 @@ pub(crate) fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
     replace(path, bytes, create_private)
 }
 
-/// Creates a file that only its owner can read. It must not exist, not even as a link.
+/// Creates a file that only its owner can read. The path must not exist yet, not even as a dangling
+/// link.
 pub(in crate::record) fn create_private(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true).mode(0o600).open(path)
@@ -239,9 +240,8 @@ pub(in crate::record) fn sync_folder_of(path: &Path) {
     }
 }
 
-/// Writes a file next to `path` under a name that nobody can guess, and renames it to `path`; a
-/// link there is replaced, not followed. `open` is an argument so that a test can simulate a full
-/// disk.
+/// Writes a file next to `path` under an unguessable name, and renames it to `path`; a link there
+/// is replaced, not followed. `open` is an argument so that a test can simulate a full disk.
 pub(in crate::record) fn replace(
     path: &Path,
     bytes: &[u8],

@@ -1,4 +1,4 @@
-//! The run folder: unsafe names, folders in use, full disks and read-only places.
+//! The run folder: unsafe names, folders in use, full disks and unwritable locations.
 
 use super::*;
 use std::cell::RefCell;
@@ -7,7 +7,7 @@ thread_local! {
     static SYNCED: RefCell<Vec<PathBuf>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Records that this thread, and so this test, synced a folder, and what the folder held then.
+/// Records the entries of a folder that this thread, and so this test, has synced.
 pub(super) fn synced(folder: &Path) {
     let held = fs::read_dir(folder).into_iter().flatten().flatten();
     SYNCED.with_borrow_mut(|synced| synced.extend(held.map(|entry| entry.path())));
@@ -199,7 +199,7 @@ fn nobody_else_can_read_a_run_or_redirect_its_files() {
     assert_eq!(mode(folder.path()), 0o700);
     let victim = dir.path().join("victim");
     fs::write(&victim, "as it was").unwrap();
-    // Every name that an earlier release used for temporary files, and the file's own.
+    // The name that an earlier release gave to the temporary file, and the file's own.
     for link in [
         format!(".summary.md.{}.tmp", std::process::id()),
         "summary.md".to_owned(),

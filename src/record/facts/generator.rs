@@ -1,4 +1,4 @@
-//! How well the generator itself kept up, as the summary of a run and a calibration report it.
+//! How well the generator itself kept up, as reported in the summary of a run and in a calibration.
 //!
 //! In: nothing; the run fills it in. Out: a part of `summary.json`. Invariant: a measure that the
 //! kernel does not provide is null, never zero.

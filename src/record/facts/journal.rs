@@ -1,10 +1,9 @@
 //! The journal of a run: `turns.jsonl`, one line per ended turn, and next to it `calls.jsonl`, one
-//! line when a call starts and one when it is over.
+//! line when a call starts and one when it ends.
 //!
 //! In: records as they are made. Out: two files that are intact except, at worst, for a torn end.
 //! Invariants: a line is one write, so a killed process loses no turn that has ended; a power cut
-//! loses nothing that had been synced; a turn that is amended has another line, and the last one
-//! counts.
+//! loses nothing that had been synced; an amended turn gets another line, and its last line counts.
 
 use super::calls::CallRecord;
 use super::error::RecordError;
@@ -29,7 +28,7 @@ pub struct Journal {
     last_sync: Option<Instant>,
 }
 
-/// What [`Journal::read`] found.
+/// The result of [`Journal::read`].
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct JournalRead {
     /// The turns, in the order in which they ended, each from its last line.
@@ -43,7 +42,7 @@ fn calls_beside(turns: &Path) -> PathBuf {
     turns.with_file_name("calls.jsonl")
 }
 
-/// Keeps the last record of each turn, in the place of its first. Turns of sentinel calls are
+/// Keeps the last record of each turn, at the position of its first. Turns of sentinel calls are
 /// never amended, and all of them are kept.
 pub(crate) fn last_of_each(turns: Vec<TurnRecord>) -> Vec<TurnRecord> {
     let mut places = HashMap::new();
@@ -106,7 +105,8 @@ impl Journal {
         Self::create_on(Path::new("/dev/full"), &full).expect("Linux")
     }
 
-    /// Appends one turn in a single write, which the system has received when this returns.
+    /// Appends one turn in a single write, which the operating system has accepted when this
+    /// returns.
     ///
     /// # Errors
     /// [`RecordError::Io`]; the journal then ends with the previous turn and can still be used.
@@ -114,7 +114,8 @@ impl Journal {
         self.turns.append(turn)
     }
 
-    /// Appends the current state of a call: when it starts, without an end, and when it is over.
+    /// Appends the current state of a call. To be called when the call starts, with no end yet, and
+    /// again when it ends.
     ///
     /// # Errors
     /// As [`Self::append`].

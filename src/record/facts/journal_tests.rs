@@ -255,7 +255,8 @@ fn the_last_line_of_a_call_wins() {
     assert_eq!(calls[1], begun(&run.calls[1]));
 }
 
-/// A turn with two lines is read from the last one; turns of sentinel calls may share numbers.
+/// A turn with two lines is read from the last one; turns of sentinel calls may have the same
+/// indices.
 #[test]
 fn the_last_line_of_an_amended_turn_wins() {
     let mut all = turns();
@@ -341,8 +342,9 @@ fn watched(path: &Path) -> (Journal, Watched, Watched) {
     (journal, turns, calls)
 }
 
-/// What a power cut may leave of a file: all that was synced, and for the rest a part of it, zeros,
-/// other bytes, or holes where data had not been written yet.
+/// The possible contents of a file after a power cut: everything that was synced, then part of the
+/// rest, alone or followed by zeros or other bytes, or the rest with a hole where data had not been
+/// written yet.
 fn after_a_power_cut(file: &WatchedFile) -> Vec<Vec<u8>> {
     let (synced, rest) = file.written.split_at(file.synced);
     let other = b"\n{\"x\":9,\xff\n}";
@@ -361,9 +363,8 @@ fn after_a_power_cut(file: &WatchedFile) -> Vec<Vec<u8>> {
     images
 }
 
-/// The power fails at every instant of a run: each turn and call that had been synced, that is,
-/// everything older than a second, is read back; nothing is invented, and torn parts are
-/// reported.
+/// Whenever the power fails, each turn and call that had been synced, that is, everything older
+/// than a second, is read back; nothing is invented, and torn parts are reported.
 #[test]
 fn synced_lines_survive_a_power_cut() {
     let mut run = Run::default();
@@ -424,7 +425,8 @@ fn line_of(turn: &TurnRecord) -> String {
     serde_json::to_string(turn).unwrap() + "\n"
 }
 
-/// After half a line that cannot be removed, nothing is written, since it could not be read.
+/// Nothing is written after half a line that cannot be removed, since a line there would be
+/// unreadable.
 #[test]
 fn nothing_is_appended_after_a_torn_line() {
     let turns = turns();

@@ -1,9 +1,9 @@
 //! One file of a journal: one JSON object per line, appended and read back; also reads other
 //! versioned files.
 //!
-//! In: anything serde can write. Out: a file that is intact except, at worst, for a torn end.
-//! Invariants: a line is one write, so a killed process loses no line; after a failed write the
-//! file ends where it did before, or nothing more is appended; reads are bounded.
+//! In: anything that serde can serialize. Out: a file that is intact except, at worst, for a torn
+//! end. Invariants: a line is one write, so a killed process loses no line; after a failed write
+//! the file ends where it did before, or nothing more is appended; reads are bounded.
 
 use super::error::RecordError;
 use super::storage::Storage;
@@ -24,13 +24,13 @@ pub(in crate::record) struct LineFile {
     storage: Box<dyn Storage>,
     path: PathBuf,
     len: u64,
-    /// Part of a line that could not be written completely follows `len`.
+    /// The first `len` bytes are followed by a partly written line.
     ragged: bool,
     /// Something was appended and not yet synced to disk.
     pub(super) unsynced: bool,
 }
 
-/// What [`read`] found.
+/// The result of [`read`].
 pub(in crate::record) struct LinesRead<T> {
     /// In the order of the file.
     pub(super) items: Vec<T>,
@@ -38,8 +38,8 @@ pub(in crate::record) struct LinesRead<T> {
     pub(super) torn: Option<Torn>,
 }
 
-/// Part of a file that a kill or a power cut tore: it was written, but only in part, or not all of
-/// it had reached the disk.
+/// Part of a file that a kill or a power cut tore: it was only partly written, or not all of it had
+/// reached the disk.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "`{}`, line {line}: {bytes} bytes were torn when the run was killed or the power failed; they are left out",
@@ -47,9 +47,9 @@ pub(in crate::record) struct LinesRead<T> {
 )]
 pub struct Torn {
     pub(crate) path: PathBuf,
-    /// Where it begins, from 1.
+    /// The line on which it begins, from 1.
     pub(crate) line: usize,
-    /// How much is unreadable.
+    /// Number of unreadable bytes.
     pub(crate) bytes: u64,
 }
 
@@ -100,10 +100,10 @@ impl LineFile {
     }
 }
 
-/// Reads lines of versions up to `known`. Leaves out what a kill or a power cut tears: whatever
-/// follows the last line that parses, and lines with a NUL, which no run writes: they are holes
-/// where the data had not yet reached the disk. Any other line that does not parse is
-/// [`RecordError::Corrupt`].
+/// Reads lines of versions up to `known`. Leaves out the parts that a kill or a power cut tore:
+/// everything after the last line that parses, and lines that contain a NUL. No run writes a NUL,
+/// so these are holes where the data had not yet reached the disk. Any other line that does not
+/// parse is [`RecordError::Corrupt`].
 pub(in crate::record) fn read<T: DeserializeOwned>(
     path: &Path,
     known: u32,
@@ -161,7 +161,7 @@ enum Unreadable {
 /// 2⁶⁴. A seed may be any number.
 const LARGEST_NUMBER: u64 = 1_000_000_000_000;
 
-/// What is checked before an object is read.
+/// Properties of an object that are checked before it is read.
 #[derive(Default)]
 struct Scan {
     /// The object's version, if it has one.

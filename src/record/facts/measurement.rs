@@ -1,8 +1,8 @@
 //! Versions of the measurement definitions, and what changed from one to the next.
 //!
-//! Out: the version of this release, and the changes between any two. Invariant: figures of two
-//! versions are never compared, since a difference could come from the definitions. A change of a
-//! definition adds a line to [`MEASUREMENTS`], which raises the version.
+//! Out: the version of this release, and the changes between any two. Invariant: figures of
+//! different versions are never compared, since a difference could come from the definitions. To
+//! change a definition, add an entry to [`MEASUREMENTS`], which raises the version.
 
 /// A version of the definitions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -12,12 +12,12 @@ use std::iter::Sum;
 use std::ops::Add;
 use std::time::{Duration, Instant};
 
-/// Whole microseconds, written as milliseconds. Negative for something before the instant that
-/// it is relative to.
+/// Whole microseconds, written as milliseconds. Negative for a time before the instant that it is
+/// relative to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Ms(i64);
 
-/// Largest time read from a file, in milliseconds: thirty years, far within the range that `f64`
+/// Largest time read from a file, in milliseconds: thirty years, well within the range that `f64`
 /// represents to the microsecond.
 const LARGEST_MS: f64 = 1e12;
 

@@ -1,4 +1,4 @@
-//! What a file of the journal is stored on: a file or, in a test, a disk that fails.
+//! The storage of a journal file: a real file or, in a test, a disk that fails.
 
 use std::fmt::Debug;
 use std::fs::File;
@@ -6,10 +6,10 @@ use std::io::{self, Seek as _, SeekFrom, Write};
 
 /// A file that is only ever appended to. [`Write::write_all`] appends.
 pub trait Storage: Write + Debug + Send {
-    /// Syncs what was written to the disk, so that it survives a power cut.
+    /// Syncs all writes to disk, so that they survive a power cut.
     ///
     /// # Errors
-    /// The operating system's error; what is on the disk is then unknown.
+    /// The operating system's error; the state of the disk is then unknown.
     fn sync(&mut self) -> io::Result<()>;
 
     /// Removes everything after the first `length` bytes; later writes append there.

@@ -13,10 +13,11 @@ use std::time::Instant;
 
 /// Failure cause of calls and turns that failed because of the generator itself.
 pub(in crate::record) const GENERATOR: &str = "generator";
-/// Failure cause, in files of version 1, of calls and turns that were cut off by a stop of the run.
+/// Failure cause, in files of version 1, of calls and turns that were cut off when the run was
+/// stopped.
 pub(in crate::record) const STOPPED: &str = "stopped";
 
-/// Context of a turn that [`TurnResult`] does not contain.
+/// The context of a turn, which is not part of its [`TurnResult`].
 #[derive(Debug, Clone, Copy)]
 pub struct TurnContext<'a> {
     /// Index of the call in the plan.
@@ -57,7 +58,7 @@ pub struct TurnRecord {
     #[serde(default)]
     pub(crate) block: Option<u64>,
     /// The turn belongs to a warm-up call: it is in the journal and the CSV, but not in metrics,
-    /// outcomes and gates.
+    /// outcomes or gates.
     pub(crate) warmup: bool,
     /// The turn belongs to a sentinel call to loadgen's own agent, which measures the generator: it
     /// is in the journal only.
@@ -107,13 +108,14 @@ pub struct TurnRecord {
     /// Absent if it was not asked.
     #[serde(default)]
     pub(crate) second_opinion: Option<bool>,
-    /// Distance between the onset and the start that the second detector hears.
+    /// Time between the onset and the start of the reply according to the second detector.
     #[serde(default)]
     pub(crate) second_apart_ms: Option<Ms>,
     /// The onset may have been later by up to this much: audio next to it was lost.
     #[serde(default)]
     pub(crate) loss_later_ms: Option<Ms>,
-    /// A missed reply that came after the timeout: end of speech → its onset on the wire.
+    /// Missed turn whose reply came after the timeout: end of speech → the reply's onset on the
+    /// wire.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub late_reply_ms: Option<Ms>,
     /// Lower reading of `ttfa_wire_ms`, if audio and agent state leave it ambiguous; absent if the
@@ -135,7 +137,7 @@ pub struct TurnRecord {
     /// When another of the agent's tracks was heard for the first time during the turn.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) track_changed_ms: Option<Ms>,
-    /// Cut off: how long the caller had waited since its end of speech, without a reply.
+    /// Turn that was cut off: how long the caller had waited for a reply since its end of speech.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) waited_ms: Option<Ms>,
     /// Doubts about the turn, sorted, each once.
@@ -154,13 +156,13 @@ fn is_false(flag: &bool) -> bool {
 }
 
 impl TurnRecord {
-    /// Whether the turn enters metrics, outcomes and gates.
+    /// Whether the turn is included in metrics, outcomes and gates.
     pub(crate) fn is_measured(&self) -> bool {
         !self.warmup && !self.sentinel
     }
 
     /// Whether the turn is measured and was not cut off or left out by the end of the run. In files
-    /// of version 1, a turn cut off by a stop is `failed` with the cause `stopped`.
+    /// of version 1, a turn cut off when the run was stopped is `failed` with the cause `stopped`.
     pub(crate) fn counts(&self) -> bool {
         let stopped = self.failure.as_deref() == Some(STOPPED);
         self.is_measured() && self.outcome.has_ended() && !stopped

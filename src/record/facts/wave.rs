@@ -19,9 +19,9 @@ pub(crate) struct Wave {
     pub call: usize,
     /// Index of the turn in its call.
     pub turn: usize,
-    /// What the caller said.
+    /// Levels of what the caller said.
     pub caller: Vec<u8>,
-    /// What the caller heard.
+    /// Levels of what the caller heard.
     pub agent: Vec<u8>,
 }
 

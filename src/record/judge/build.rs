@@ -1,8 +1,8 @@
 //! Builds the summary from records.
 //!
 //! In: call and turn records, thresholds, facts about the run. Out: a [`Summary`]. Pure. Invariant:
-//! every figure comes from the records as they are on disk, so a report made again later says the
-//! same.
+//! every figure comes from the records as they are on disk, so a report generated again later shows
+//! the same figures.
 
 use super::figures::Intervals;
 use super::gate::Records;
@@ -82,7 +82,7 @@ impl Summary {
     }
 }
 
-/// Whether calls started but none of them met an agent.
+/// Whether calls started but none of them reached an agent.
 fn met_no_agent(calls: &[CallRecord], turns: &[TurnRecord]) -> bool {
     calls.iter().any(|c| c.started_ms.is_some())
         && calls

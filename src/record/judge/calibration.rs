@@ -1,9 +1,9 @@
-//! The error of the latency figures on a machine, measured against a known truth.
+//! The error of the latency figures on a machine, measured against ground truth.
 //!
-//! In: turns as recorded, and the reference agent's truth about them. Out: the error at each
+//! In: recorded turns, and the reference agent's ground truth for them. Out: the error at each
 //! number of callers, and the number of callers up to which the machine is reliable. Pure.
-//! Invariants: an error is measured − true, so a positive bias means that figures are too long;
-//! a p99 of fewer than 500 turns is null.
+//! Invariants: an error is measured − true, so a positive bias means that figures are too long; a
+//! p99 of fewer than 500 turns is null.
 
 use crate::record::facts::measurement::first;
 use crate::record::{Generator, Ms, TurnRecord};

@@ -157,7 +157,8 @@ fn is_share(metric: &str) -> bool {
 pub(in crate::record) struct Records<'a> {
     pub(super) calls: &'a [CallRecord],
     pub(super) turns: &'a [TurnRecord],
-    /// The records of what started while the load was level; `None` if it always was.
+    /// The records of the calls and turns that started while the load was level; `None` if it
+    /// always was.
     pub(super) steady: Option<&'a SteadyRecords>,
 }
 

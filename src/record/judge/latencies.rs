@@ -1,7 +1,8 @@
 //! The latencies of a run, by metric.
 //!
-//! In: [`Samples`]. Out: order statistics of every metric that summaries have; as JSON an object
-//! with a key for each, and `all_turns`. Invariant: adding a metric takes only its row.
+//! In: [`Samples`]. Out: order statistics of every metric in summaries; in JSON, an object with a
+//! key for each metric, and `all_turns`. Invariant: a new metric needs only its row in the table of
+//! metrics.
 
 use super::figures::{AllTurns, Latency};
 use super::samples::Samples;
@@ -14,11 +15,11 @@ use serde_json::{Map, Value};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-/// Key of the samples that gates are judged on.
+/// Key of the figures of all turns, including unanswered ones.
 const ALL_TURNS: &str = "all_turns";
 const ALL_TURNS_TEXT: &str =
     "`ttfa` of all turns that asked for a reply, missed and failed ones as +∞; gates judge it";
-/// What `agent_audible` was called in files of version 1.
+/// Name of `agent_audible` in files of version 1.
 const FORMER_AGENT_AUDIBLE: &str = "agent_join";
 
 /// Metrics that older files do not have.
@@ -42,12 +43,12 @@ impl Metrics {
         }
     }
 
-    /// The figures of a latency that summaries have; empty for any other metric.
+    /// The figures of a latency in summaries; empty for any other metric.
     pub(crate) fn get(&self, metric: Metric) -> Latency {
         self.latencies.get(&metric).copied().unwrap_or_default()
     }
 
-    /// Every latency that summaries have, in the order of reports.
+    /// Every latency in summaries, in the order of reports.
     pub(crate) fn latencies(&self) -> impl Iterator<Item = (Metric, Latency)> {
         Metric::summarized().map(|m| (m, self.get(m)))
     }

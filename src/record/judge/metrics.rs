@@ -27,7 +27,7 @@ pub(in crate::record) enum ValueSource {
     },
     /// A share of turns: those for which the function is true.
     Share(fn(&TurnRecord) -> bool),
-    /// The same, if the call decides for all of its turns: together they count as one sample.
+    /// The same, if it is a property of the call: its turns together count as one sample.
     ShareOfCalls(fn(&TurnRecord) -> bool),
 }
 
@@ -128,12 +128,12 @@ impl Metric {
         }
     }
 
-    /// The latency that a turn which has ended adds to a running count.
+    /// The latency that an ended turn adds to running figures.
     pub(crate) fn of_turn(self, turn: &TurnRecord) -> Option<Duration> {
         self.values().of_turn(turn).and_then(Sample::finite)
     }
 
-    /// The latency that a call which has ended adds to a running count.
+    /// The latency that an ended call adds to running figures.
     pub(crate) fn of_call(self, call: &CallRecord) -> Option<Duration> {
         self.values().of_call(call).and_then(Sample::finite)
     }

@@ -1,4 +1,4 @@
-//! What the reasons of a verdict are about, so that reports can say what to do.
+//! The kinds of reasons for a verdict, so that reports can say what to do.
 //!
 //! In: a reason, as it is stored in files. Out: its kind. Invariant: reasons are told apart by a
 //! phrase that stays the same from release to release; the tests of the code that writes a reason
@@ -40,7 +40,7 @@ const PHRASES: [(&str, ReasonKind); 11] = [
 ];
 
 impl ReasonKind {
-    /// The kind of a reason; `None` if the reason says all there is to say.
+    /// The kind of a reason; `None` if reports have nothing to add to it.
     pub(crate) fn of(reason: &str) -> Option<Self> {
         let mut phrases = PHRASES.iter();
         let found = phrases.find(|(phrase, _)| reason.contains(phrase));

@@ -1,8 +1,8 @@
-//! The samples behind every metric: the one place that decides which turns and calls enter it.
+//! The samples behind every metric: the one place that decides which turns and calls it includes.
 //!
 //! In: records. Out: a [`Distribution`] for each latency, counts of outcomes. Invariants: warm-up
-//! calls and sentinel calls enter nothing; turns that the end of the run cut off enter only the
-//! counts; in the samples of gates, an awaited event that never happened is +∞.
+//! calls and sentinel calls are never included; turns that the end of the run cut off are only
+//! counted; in the samples of gates, an awaited event that never happened is +∞.
 
 use crate::record::facts::turns::{GENERATOR, STOPPED};
 use crate::record::{CallRecord, Ms, TurnCounts, TurnRecord};
@@ -27,7 +27,7 @@ struct Latencies {
 }
 
 impl Samples {
-    /// Collects the samples. `planned_turns`: turns of the plan, without warm-up calls.
+    /// Collects the samples. `planned_turns`: turns in the plan, without those of warm-up calls.
     pub fn of(planned_turns: usize, calls: &[CallRecord], turns: &[TurnRecord]) -> Self {
         let measured = turns.iter().filter(|t| t.is_measured());
         let outcomes = TurnCounts::of(planned_turns, measured.map(|t| t.outcome));
@@ -45,8 +45,8 @@ impl Samples {
     }
 
     /// The same, with +∞ for missed and failed turns that asked for it, or for calls that failed
-    /// first. Early replies, which have no latency, and whatever the end of the run cut off are not
-    /// included.
+    /// first. Early replies, which have no latency, and turns that the end of the run cut off are
+    /// not included.
     pub fn all(&self, metric: Metric) -> &Distribution {
         let found = self.latencies.get(&metric);
         found.map_or(Distribution::EMPTY, |l| &l.all)
@@ -78,7 +78,7 @@ impl Latencies {
     }
 }
 
-/// The turns that enter metrics, of one variant or of all.
+/// The turns included in metrics, of one variant or of all.
 pub(in crate::record) fn counting_turns<'a>(
     turns: &'a [TurnRecord],
     variant: Option<&'a str>,
@@ -87,7 +87,7 @@ pub(in crate::record) fn counting_turns<'a>(
     turns.iter().filter(|t| t.counts()).filter(wanted)
 }
 
-/// The calls that enter metrics, of one variant or of all.
+/// The calls included in metrics, of one variant or of all.
 pub(in crate::record) fn counting_calls<'a>(
     calls: &'a [CallRecord],
     variant: Option<&'a str>,
@@ -97,8 +97,8 @@ pub(in crate::record) fn counting_calls<'a>(
     started.filter(wanted)
 }
 
-/// Adds the turns that have no record to the counts: those of calls that never started and, after
-/// a kill, those that had not ended.
+/// Adds to the counts the turns that have no record: those of calls that never started and, after a
+/// kill, those that had not ended.
 fn of_calls_too<'a>(
     counts: TurnCounts,
     calls: impl Iterator<Item = &'a CallRecord> + Clone,
@@ -115,8 +115,8 @@ pub(in crate::record) fn finite(ms: Option<Ms>) -> Option<Sample> {
     ms.and_then(Ms::duration).map(Sample::Finite)
 }
 
-/// The sample for a latency of a turn that counts. A turn with two latencies can be missed by one
-/// and have the other.
+/// The sample for a latency of a turn that counts. A turn with two latencies can lack one, which
+/// makes it missed, and have the other.
 pub(in crate::record) fn of_turn(turn: &TurnRecord, latency: Option<Ms>) -> Option<Sample> {
     match turn.outcome {
         Outcome::Replied | Outcome::Early => finite(latency),
@@ -130,7 +130,7 @@ pub(in crate::record) fn of_turn(turn: &TurnRecord, latency: Option<Ms>) -> Opti
 pub(in crate::record) fn of_call(call: &CallRecord, latency: Option<Ms>) -> Option<Sample> {
     finite(latency).or_else(|| {
         let failure = call.failure.as_ref()?;
-        // A call with ended turns did join; only a defect can have lost its figure.
+        // A call with ended turns did join; only a defect in loadgen can have lost this latency.
         let TurnCounts {
             replied,
             missed,

@@ -1,8 +1,8 @@
 //! Results of a run's sentinel calls: how far the run's figures were off.
 //!
-//! In: the sentinels' turns, and their agent's truth about them. Out: the error, and whether it
-//! moved. Pure.
-//! Invariants: an error is measured − true; sentinel turns enter no other figure.
+//! In: the sentinels' turns, and the reference agent's ground truth for them. Out: the error, and
+//! whether it is too large or has shifted. Pure. Invariants: an error is measured − true; sentinel
+//! turns are in no other figure.
 
 use super::calibration::ErrorStats;
 use crate::record::{Ms, TurnRecord};
@@ -118,7 +118,7 @@ mod tests {
 
     fn sentinels(errors_us: &[i64]) -> Sentinels {
         let mut turns: Vec<TurnRecord> = (0..).zip(errors_us).map(|(i, e)| record(i, *e)).collect();
-        // The order of the reports must not matter.
+        // The order of the turns must not matter.
         turns.reverse();
         Sentinels::of(1, 0, &turns, &|_| Some(400.0))
     }

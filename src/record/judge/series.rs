@@ -1,8 +1,8 @@
 //! The values of a run for a comparison with another run: by metric, each with its call.
 //!
-//! In: a record, the variant, names of metrics. Out: series. Invariants: the same values enter as
-//! in the samples of gates: missed and failed turns as +∞, no warm-up calls. There are no blocks,
-//! since blocks of two runs have nothing in common but their numbers.
+//! In: a record, the variant, names of metrics. Out: series. Invariants: the values are the samples
+//! that gates judge: missed and failed turns as +∞, no warm-up calls. There are no blocks, since
+//! blocks of two runs have nothing in common but their numbers.
 
 use super::metrics;
 use super::samples::{counting_calls, counting_turns};

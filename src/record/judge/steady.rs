@@ -34,7 +34,7 @@ pub(crate) struct Steady {
     pub metrics: Metrics,
 }
 
-/// The records of what started while the load was level.
+/// The records of the calls and turns that started while the load was level.
 #[derive(Debug, Clone, Default)]
 pub(in crate::record) struct SteadyRecords {
     pub(super) calls: Vec<CallRecord>,

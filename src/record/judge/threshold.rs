@@ -1,7 +1,8 @@
 //! A threshold as the scenario asks for it.
 //!
-//! In: a metric, an expression, what decides. Out: a [`Threshold`] that can be judged, and refuted
-//! while the run is in progress. Invariant: a threshold and its judged gate have the same name.
+//! In: a metric, an expression, the rule for close results. Out: a [`Threshold`] that can be
+//! judged, and refuted while the run is in progress. Invariant: a threshold and its judged gate
+//! have the same name.
 
 use super::metrics::OpenCall;
 use super::steady::SteadyRecords;
@@ -36,7 +37,7 @@ pub struct Threshold {
     pub gate: stats::Gate,
     /// Which turns it judges.
     pub on: GateOn,
-    /// What decides if the bound lies within the interval.
+    /// The rule that applies when the bound lies within the interval.
     pub decider: Decider,
 }
 

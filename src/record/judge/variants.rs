@@ -1,9 +1,9 @@
 //! Ranks the variants of a run and compares each with the one that answers soonest.
 //!
 //! In: call and turn records. Out: a [`VariantSummary`] for each of several variants; none if
-//! there is only one. Invariants: warm-up calls and sentinels are in no figure; differences are
-//! between calls of the same blocks, and all of them together are one family of comparisons
-//! (Holm), also corrected for the choice of the first variant.
+//! there is only one. Invariants: warm-up calls and sentinels are in no figure; calls are compared
+//! within blocks, and all differences form one family of comparisons (Holm), also corrected for the
+//! choice of the first variant.
 
 use super::figures::{AllTurns, Intervals, Latency, Span};
 use super::samples::Samples;

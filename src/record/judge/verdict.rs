@@ -86,7 +86,7 @@ pub(in crate::record) struct Doubts {
     pub(super) invalid: Vec<String>,
     /// Ways in which there was less load than planned; a gate that is refuted even so still fails.
     pub(super) missing: Vec<String>,
-    /// What went wrong with calls and turns; reported if there is no gate to judge it.
+    /// Failures of calls and turns; reported if there is no gate to judge them.
     pub(super) ungated: Vec<String>,
 }
 
@@ -176,7 +176,7 @@ impl Ending {
 }
 
 impl Verdict {
-    /// The reasons that are about the run as a whole; the others are about a gate each.
+    /// The reasons that are about the run as a whole; each of the others is about a gate.
     pub(crate) fn reasons_of_the_run(&self) -> impl Iterator<Item = &str> {
         let of_gates: Vec<String> = self.gates.iter().map(GateResult::sentence).collect();
         let reasons = self.reasons.iter();

@@ -9,9 +9,9 @@ use crate::stats::{Aggregate, Answer, Basis, Decider, Judgement};
 use crate::vocab::Metric;
 use crate::vocab::SampleUnit;
 
-/// Turns from which the interval of a quantile is about ±11 % wide for a typical spread: latencies
-/// that are lognormal with σ = 0.53, as those of voice agents are. Half the interval is
-/// 1.96 · √(q(1−q)/n) · σ / φ(z_q), where φ is the density of the normal distribution.
+/// Number of turns from which the interval of a quantile is about ±11 % wide, given the spread that
+/// is typical of voice agents: latencies are lognormal with σ = 0.53. Half the interval is 1.96 ·
+/// √(q(1−q)/n) · σ / φ(z_q), where φ is the density of the normal distribution.
 const WANTED: [(f64, usize); 4] = [(0.5, 140), (0.9, 260), (0.95, 400), (0.99, 1_240)];
 
 pub(in crate::record) fn words(
@@ -114,7 +114,7 @@ impl Told<'_> {
         } else {
             things
         };
-        // Shown only if it makes a difference.
+        // The effective sample size is shown only if it makes a difference.
         let matters = interval.is_some() || matches!(basis, Basis::TooFew(_));
         if matters && n_eff.round() < 0.95 * n as f64 {
             format!("{n} {things} worth {:.0}", n_eff.max(1.0))
@@ -146,7 +146,7 @@ impl Told<'_> {
         format!("refuted, {beyond} of {n} beyond the bound")
     }
 
-    /// How many samples would make the interval narrow, if there are fewer.
+    /// The number of samples that would narrow the interval, if there are fewer.
     fn advice(&self) -> Option<String> {
         let Aggregate::Quantile(q) = self.threshold.gate.aggregate else {
             return None;

@@ -7,7 +7,7 @@ use super::*;
 use crate::vocab::Anchor;
 use std::time::Duration;
 
-/// Checks `text` with `HOST` and `CALLS` set; every sound file but `missing.wav` exists, 2 s long.
+/// Checks `text` with a few variables set; every sound file except `missing.wav` exists, 2 s long.
 pub(super) fn check_text(text: &str, unset: Unset) -> Result<Scenario, Vec<Problem>> {
     let env = |name: &str| match name {
         "HOST" => Some("example.org".to_owned()),
