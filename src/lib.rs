@@ -36,7 +36,7 @@
 //! call      sans-IO state machines: a call, its turns, their outcomes    (pure)
 //! stats     exact quantiles and the statistics derived from them         (pure)
 //! record    the record of a run: versioned types, journal
-//! os        system calls without a safe form: the only unsafe code
+//! os        system calls without a safe wrapper: the only unsafe code
 //! net       the media engine: sockets, timers, ICE/DTLS/SRTP
 //! targets   ways to reach an agent: LiveKit, embedded, in-process; the reference agent
 //! run       threads, dispatcher, clock, shutdown

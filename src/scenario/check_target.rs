@@ -70,7 +70,7 @@ impl Checker<'_> {
         }
     }
 
-    /// Checks the address of a server and returns it without surrounding blanks.
+    /// Checks the address of a server and returns it without surrounding whitespace.
     pub(super) fn url(&mut self, url: &str, at: &str) -> String {
         if let Err(error) = Address::parse(url) {
             self.problem(at, Code::BadValue, error.to_string(), error.hint());

@@ -78,7 +78,7 @@ impl Checker<'_> {
         }
     }
 
-    /// A required value. If it is missing, this reports it unless the schema already has.
+    /// Returns a required value; reports a missing one unless the schema already has.
     pub(super) fn need<T>(&mut self, value: Option<T>, pointer: &str) -> Option<T> {
         if value.is_none() && self.is_unset(pointer) {
             let names = self.places.unset(pointer).iter().map(String::as_str);
@@ -99,7 +99,8 @@ impl Checker<'_> {
         !self.places.unset(pointer).is_empty()
     }
 
-    /// A duration, or its default; zero is a problem with [`Zero::Refused`].
+    /// Reads a duration, or returns `default` if there is none; with [`Zero::Refused`], zero is a
+    /// problem.
     pub(super) fn duration(
         &mut self,
         text: Option<&DurationText>,

@@ -1,4 +1,4 @@
-//! A scenario as written: untrusted, every key optional, texts not yet parsed.
+//! A scenario as written: untrusted, every key optional, strings not yet parsed.
 //!
 //! In: JSON converted from YAML, without the values that the schema rejects.
 //! Out: these types; they also generate the JSON Schema (`loadgen schema`). Invariants: unknown

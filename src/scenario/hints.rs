@@ -1,7 +1,7 @@
 //! Hints for values of the wrong type: what was probably meant.
 //!
 //! In: a value as written in the file, and what the schema requires. Out: how to show it, and what
-//! to write instead. Invariant: a long text from a variable is not repeated, since it may be a
+//! to write instead. Invariant: a long string from a variable is not repeated, since it may be a
 //! secret.
 
 use super::file::PERCENT_PATTERN;
@@ -15,9 +15,9 @@ use saphyr::ScalarStyle;
 use serde_json::Value;
 use std::borrow::Cow;
 
-/// A longer text from a variable is not shown: LiveKit's secrets have 32 characters or more.
+/// A longer string from a variable is not shown: LiveKit's secrets have 32 characters or more.
 const SHOWN: usize = 24;
-/// Inside brackets, YAML needs quotes around a text that contains one of these.
+/// Inside brackets, YAML needs quotes around a string that contains one of these.
 const SPECIAL: &[char] = &[
     ',', ':', '[', ']', '{', '}', '#', '&', '*', '!', '|', '>', '\'', '"', '%', '@', '`',
 ];
@@ -25,7 +25,7 @@ const SPECIAL: &[char] = &[
 /// A value of the file that the schema rejects.
 pub(super) struct Given<'a> {
     pub(super) value: &'a Value,
-    /// A number or flag as written in the file.
+    /// A number or boolean as written in the file.
     spelling: Option<&'a str>,
     from_variable: bool,
 }
@@ -48,7 +48,7 @@ impl<'a> Given<'a> {
         }
     }
 
-    /// Whether it is a text from a variable that is too long to be shown.
+    /// Whether it is a string from a variable and too long to be shown.
     pub(super) fn is_long(&self) -> bool {
         self.from_variable && self.written().chars().count() > SHOWN
     }
@@ -61,7 +61,7 @@ impl<'a> Given<'a> {
             Value::Array(_) => "a list".to_owned(),
             Value::Object(_) => "a mapping".to_owned(),
             _ if self.is_long() => format!("a text of {} characters", written.chars().count()),
-            // It must have been quoted, or it would have been read as a number or a flag.
+            // It must have been quoted, or it would have been read as a number or a boolean.
             Value::String(text) if !self.from_variable && is_typed(text) => {
                 format!("`\"{text}\"`")
             }
@@ -71,7 +71,7 @@ impl<'a> Given<'a> {
     }
 }
 
-/// Whether YAML reads a text without quotes as a number or a flag.
+/// Whether YAML reads a string without quotes as a number or a boolean.
 fn is_typed(text: &str) -> bool {
     let value = scalar_value(text.into(), ScalarStyle::Plain, None);
     value.is_some_and(|value| value.is_number() || value.is_boolean())
@@ -156,7 +156,7 @@ fn write_number(text: &str, fraction: bool) -> Option<String> {
     number::meant(text, fraction).map(|meant| format!("write `{meant}`"))
 }
 
-/// The flag that a word stands for.
+/// The boolean that a word stands for.
 fn flag(text: &str) -> Option<bool> {
     match text.trim().to_lowercase().as_str() {
         "true" | "yes" | "y" | "on" | "1" | "1.0" => Some(true),
@@ -197,7 +197,7 @@ pub(super) fn percent(text: &str) -> String {
 }
 
 /// The option of an enumeration that was meant: one with a similar spelling, or `on` or `off` where
-/// YAML or the reader has turned it into a flag.
+/// YAML or the reader has turned it into a boolean.
 pub(super) fn option<'a>(
     given: &Given<'_>,
     options: impl Iterator<Item = &'a str> + Clone,

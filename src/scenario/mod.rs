@@ -68,7 +68,7 @@ use yaml::Document;
 /// Largest scenario file, in bytes.
 pub(crate) const MAX_BYTES: usize = 1 << 20;
 
-/// What an unset variable without a default means.
+/// How an unset variable without a default is treated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unset {
     /// Its value counts as absent (`validate`, `plan`).
@@ -161,7 +161,7 @@ fn decode(text: &[u8]) -> Result<&str, Problem> {
     })
 }
 
-/// Whether a text looks like UTF-16: by its byte order mark, or by ASCII characters at its start.
+/// Whether `text` looks like UTF-16, by its byte order mark or by ASCII characters at its start.
 fn is_utf16(text: &[u8]) -> bool {
     let marked = text.starts_with(&[0xff, 0xfe]) || text.starts_with(&[0xfe, 0xff]);
     let zero = |index: usize| text.get(index) == Some(&0);

@@ -11,9 +11,9 @@ use std::rc::Rc;
 pub(super) enum Origin {
     /// From the file itself.
     Written,
-    /// From at least one variable; a text until its type is known.
+    /// From at least one variable; a string until its type is known.
     Variable,
-    /// A text with references to the matrix, as written.
+    /// A string with references to the matrix, as written.
     Matrix(String),
     /// From these variables, which are not set.
     Unset(Vec<String>),
@@ -26,7 +26,7 @@ pub(super) struct Spot {
     pub(super) key: Option<Place>,
     pub(super) value: Place,
     pub(super) origin: Origin,
-    /// A number or flag as written in the file: `1.10`.
+    /// A number or boolean as written in the file: `1.10`.
     pub(super) spelling: Option<Rc<str>>,
 }
 
@@ -55,7 +55,7 @@ impl Places {
         self.0.get(pointer).map(|spot| &spot.origin)
     }
 
-    /// A number or flag as written in the file.
+    /// A number or boolean as written in the file.
     pub(super) fn spelling(&self, pointer: &str) -> Option<&str> {
         self.0.get(pointer)?.spelling.as_deref()
     }
@@ -87,7 +87,7 @@ impl Places {
             })
     }
 
-    /// Every text with references to the matrix, by pointer.
+    /// Every string with references to the matrix, by pointer.
     pub(super) fn all_matrix(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0
             .iter()

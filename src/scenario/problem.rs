@@ -54,7 +54,7 @@ pub struct Problem {
     /// Kind of problem.
     pub(crate) code: Code,
     pub(crate) message: String,
-    /// The wrong text, and a line that points at the character; usually empty.
+    /// The invalid text, and a line that points at the character at fault; usually empty.
     pub(crate) excerpt: Vec<String>,
     /// What to do next.
     pub(crate) hint: String,
@@ -112,7 +112,7 @@ impl fmt::Display for Shown<'_> {
     }
 }
 
-/// Shortens an untrusted text for display.
+/// Shortens an untrusted string for display.
 pub(super) fn clip(text: &str) -> String {
     text.chars().take(64).collect()
 }

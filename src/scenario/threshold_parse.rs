@@ -34,8 +34,8 @@ impl ThresholdError {
         &self.hint
     }
 
-    /// The text, and a line that points at the character. Neither contains characters that would
-    /// control a terminal.
+    /// The text, and a line that points at the character at fault. Neither contains characters that
+    /// would control a terminal.
     pub(crate) fn excerpt(&self) -> [String; 2] {
         let plain = |c: char| match c {
             c if c.is_whitespace() => ' ',

@@ -25,7 +25,7 @@ pub(super) enum Data {
     Scalar {
         value: Value,
         origin: Origin,
-        /// The value as written in the file, if it is not a text.
+        /// The value as written in the file, if it is not a string.
         spelling: Option<Rc<str>>,
     },
     List(Vec<Rc<Node>>),

@@ -116,7 +116,7 @@ pub(crate) struct LivekitConfig {
     pub room_prefix: String,
 }
 
-/// A text that is never shown.
+/// A string that is never shown.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Secret(pub String);
 

@@ -2,8 +2,8 @@
 //!
 //! In: a document. Out: every problem, and the document without the values they concern, so
 //! that it always fits the types of `file.rs` and the checks that follow can work on all the rest.
-//! Invariant: texts from variables become numbers or booleans where the schema requires these, and
-//! lose surrounding blanks if they would otherwise be invalid.
+//! Invariant: strings from variables become numbers or booleans where the schema requires these,
+//! and lose surrounding whitespace if they would otherwise be invalid.
 
 use super::explain::{Explained, explain};
 use super::places::{self, Origin, Places};
@@ -93,7 +93,7 @@ fn unset_pointers(places: &Places) -> Vec<String> {
         .collect()
 }
 
-/// Converts texts from variables to what the schema requires.
+/// Converts strings from variables to the types that the schema requires.
 fn coerce(value: &mut Value, places: &Places) {
     let mut typed = Vec::new();
     for error in VALIDATOR.iter_errors(value) {
@@ -120,7 +120,7 @@ fn coerce(value: &mut Value, places: &Places) {
                 Some(new @ Value::Bool(_)) if wanted(JsonType::Boolean) => {
                     typed.push((pointer.to_owned(), new));
                 }
-                // Copying and pasting a value often adds blanks.
+                // Copying and pasting a value often adds whitespace.
                 _ if text.trim() != text => {
                     typed.push((pointer.to_owned(), text.trim().into()));
                 }

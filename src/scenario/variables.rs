@@ -70,7 +70,7 @@ pub(super) fn substitute_at(
 /// Prefix of references to the matrix.
 const MATRIX: &str = "matrix.";
 
-/// Names of the matrix lists that a text refers to.
+/// Names of the matrix lists that a string refers to.
 pub(super) fn matrix_names(text: &str) -> impl Iterator<Item = &str> {
     text.match_indices("${").filter_map(|(at, _)| {
         let (inner, _) = text[at + 2..].split_once('}')?;

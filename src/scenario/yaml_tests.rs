@@ -1,4 +1,4 @@
-//! Tests of the YAML reader: places, limits, and hostile texts.
+//! Tests of the YAML reader: places, limits, and hostile input.
 
 use super::*;
 use proptest::prelude::*;

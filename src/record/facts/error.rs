@@ -50,7 +50,7 @@ pub enum RecordError {
         path: PathBuf,
         /// From 1.
         line: usize,
-        /// Its version.
+        /// The version of the file.
         found: u32,
         /// The latest version that this program knows.
         known: u32,

@@ -1,8 +1,8 @@
 //! The folder `evidence/` of a run: the audio of some turns, and its index.
 //!
-//! In: both sides' samples of a turn. Out: stereo WAV files and `index.json`. Invariants: the
-//! index is written last and as a whole; if both `onset_ms` and the turn's `ttfa_ms` are present,
-//! the onset is the end of speech + `ttfa_ms` to the last printed digit.
+//! In: both sides' samples of a turn. Out: stereo WAV files and `index.json`. Invariants: the index
+//! is written last, atomically; if both `onset_ms` and the turn's `ttfa_ms` are present, the onset
+//! is the end of speech + `ttfa_ms` to the last printed digit.
 
 use super::error::RecordError;
 use super::folder::{EVIDENCE_FOLDER, RunFolder, create_private};

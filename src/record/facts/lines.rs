@@ -151,7 +151,7 @@ pub(in crate::record) fn read<T: DeserializeOwned>(
     Ok(LinesRead { items, torn })
 }
 
-/// Why a text is not a versioned object.
+/// Why a line or file cannot be read as a versioned object.
 enum Unreadable {
     Corrupt(String),
     Newer(u32),
@@ -232,7 +232,7 @@ impl<'de> Visitor<'de> for Scanner {
     }
 }
 
-/// The object in `text`, of a version up to `known`.
+/// Parses the object in `text`, whose version may be up to `known`.
 fn parse<T: DeserializeOwned>(text: &[u8], known: u32) -> Result<T, Unreadable> {
     // Check the version first: a later one may have other fields, which is not corruption.
     if let Ok(Scan { version, largest }) = serde_json::from_slice(text) {
@@ -248,7 +248,7 @@ fn parse<T: DeserializeOwned>(text: &[u8], known: u32) -> Result<T, Unreadable> 
     serde_json::from_slice(text).map_err(|e| Unreadable::Corrupt(e.to_string()))
 }
 
-/// Reads a whole file of at most `largest` bytes; `None` if there is none.
+/// Reads a whole file of at most `largest` bytes; `None` if it does not exist.
 pub(in crate::record) fn bounded(
     path: &Path,
     largest: u64,

@@ -1,15 +1,15 @@
-//! The waveform of a turn whose audio was kept, for a page that draws it.
+//! The waveform of a turn whose audio was kept, for reports that draw it.
 //!
-//! In: a folder with audio, and the entry of a turn in its index. Out: a [`Wave`]. Invariants: at
-//! most [`COLUMNS`] levels per side, however much audio there is; a file that cannot be read has
-//! no waveform.
+//! In: the evidence folder, and the entry of a turn in its index. Out: a [`Wave`]. Invariants: at
+//! most [`COLUMNS`] levels per side, however much audio there is; a file that cannot be read has no
+//! waveform.
 
 use super::evidence::EvidenceTurn;
 use std::path::Path;
 
 /// Levels per side.
 const COLUMNS: usize = 240;
-/// Longest file that is read, in samples of both sides: ten minutes at 48 kHz.
+/// Longest file that is read, in samples of both channels: ten minutes at 48 kHz.
 const LONGEST: u32 = 2 * 600 * 48_000;
 
 /// The loudest sample of each piece of a turn's audio, 0 to 255.

@@ -1,7 +1,8 @@
 //! The part of a run after its ramp, while the load was level.
 //!
 //! In: records, and the periods of level load. Out: the calls and turns that started then.
-//! Invariant: a turn that never started counts by its own planned start, or else by its call's.
+//! Invariant: a turn that never started is selected by its own planned start, or else by its
+//! call's.
 
 use super::latencies::Metrics;
 use super::samples::Samples;

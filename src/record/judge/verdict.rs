@@ -79,7 +79,7 @@ pub struct Verdict {
     pub gates: Vec<GateResult>,
 }
 
-/// Reasons why a run's figures say less than planned.
+/// Reasons why a run's figures are less conclusive than planned.
 #[derive(Debug, Clone, Default)]
 pub(in crate::record) struct Doubts {
     /// Reasons why the figures are not reliable.
