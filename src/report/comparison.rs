@@ -1,7 +1,8 @@
-//! The comparison of runs: its types, and its JSON for machines.
+//! The comparison of runs: its types and its JSON.
 //!
-//! In: the baseline, the candidates and the results of `stats::compare`. Out: JSON; text, in
-//! `text.rs`. Invariant: every verdict is shown together with its interval and its p value.
+//! In: the baseline, the candidates and the results of `stats::compare`. Out: JSON here, text in
+//! `text.rs`. Invariant: every figure shown has its interval, and its p-value unless there are too
+//! many pairs for tables.
 
 mod text;
 

@@ -1,7 +1,7 @@
-//! What the terminal shows for a run: one screen by default, everything on request.
+//! Terminal output for a run: one screen by default, every figure on request.
 //!
-//! In: a summary, the screen, where the report is. Out: lines that are no wider than the screen,
-//! except tables on a narrow screen and the report's path, which is not wrapped so that it can be
+//! In: a summary, the screen, the report's path. Out: lines that are no wider than the screen,
+//! except tables on a narrow screen and that path, which is not wrapped so that it can be
 //! copied. Invariants: the verdict comes first; the text is the same with and without colour; no
 //! figure is truncated.
 

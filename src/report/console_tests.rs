@@ -1,4 +1,4 @@
-//! What the terminal shows for runs and comparisons: snapshots, and invariants of every text.
+//! Terminal output for runs: snapshots, and invariants of every text.
 //!
 //! Invariants: the default text fits on a screen; everything is the same with and without colour.
 
@@ -23,7 +23,7 @@ fn brief(summary: &Summary) -> String {
     console::brief(summary, screen(100), Some(REPORT))
 }
 
-/// Every reason for which the generator makes a run invalid, at once.
+/// Every reason why the generator can make a run invalid.
 const DOUBTS: [&str; 7] = [
     "a part of the generator did not move for a minute, so the run was ended",
     "the generator was too slow: 1 in 100 packets left at least 7.3 ms late, over the bound `health.tick_lateness` of 5 ms, first at 150 calls",
@@ -248,8 +248,8 @@ fn details(summary: &Summary) -> String {
     console::details(summary, screen(100), Some(REPORT))
 }
 
-/// The text of a run fits on a screen whatever went wrong, and in the lines that are left for it if
-/// a comparison follows, unless names are longer than a scenario allows.
+/// The text of a run fits on a screen whatever went wrong, and in the lines left for it if a
+/// comparison follows, unless names are longer than a scenario allows.
 #[test]
 fn the_default_view_fits_on_a_screen() {
     for (name, summary) in every() {

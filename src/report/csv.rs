@@ -2,8 +2,8 @@
 //! sentinel calls are left out.
 //!
 //! In: records. Out: CSV (RFC 4180, but lines end with LF) in UTF-8 with a header. Invariants:
-//! within a version columns keep their names and order, and new ones are added last; a
-//! spreadsheet never takes text from outside for a formula.
+//! within a version, columns keep their names and order, and new ones are added last; a
+//! spreadsheet never interprets text from outside as a formula.
 
 use crate::record::{CALL_VERSION, CallOutcome, CallRecord, TURN_VERSION, TurnRecord};
 use std::borrow::Cow;
@@ -12,7 +12,7 @@ use std::borrow::Cow;
 pub(crate) struct Column<R> {
     /// Name in the header.
     pub name: &'static str,
-    /// Numbers and words of our own as they are; names and text from outside through [`text`].
+    /// Our own numbers and words are unchanged; names and text from outside go through [`text`].
     cell: for<'a> fn(&'a R) -> Cow<'a, str>,
 }
 
@@ -126,8 +126,8 @@ fn plain<T: ToString>(value: Option<T>) -> Cow<'static, str> {
     value.map_or(Cow::default(), |value| value.to_string().into())
 }
 
-/// Makes a spreadsheet read the cell as text: prefixes an apostrophe if it would be taken for a
-/// formula (OWASP, *CSV Injection*).
+/// Makes a spreadsheet read the cell as text: prefixes an apostrophe if the cell would be
+/// interpreted as a formula (OWASP, *CSV Injection*).
 fn text(cell: &str) -> Cow<'_, str> {
     if cell.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) {
         Cow::from(format!("'{cell}"))

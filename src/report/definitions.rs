@@ -1,7 +1,7 @@
 //! Definitions of the metrics and terms, shared by every report.
 //!
 //! In: the table of metrics. Out: names and sentences. Invariant: the definition of a latency
-//! says at which instant it begins and at which it ends.
+//! states the instants at which it begins and ends.
 
 use crate::vocab::{Metric, Visibility};
 

@@ -17,7 +17,7 @@ const KEY: usize = 14;
 /// Every name that can be explained, metrics first, each once.
 pub fn names() -> impl Iterator<Item = &'static str> {
     let metrics = Metric::ALL.iter().map(|metric| metric.name());
-    // Some outcomes are metrics as well: the share of turns that ended so.
+    // Some outcomes are also metrics: the share of turns with that outcome.
     let terms = TERMS.iter().map(|term| term.name);
     let terms = terms.filter(|name| Metric::named(name).is_none());
     metrics
@@ -25,7 +25,7 @@ pub fn names() -> impl Iterator<Item = &'static str> {
         .chain(FLAGS.iter().map(|meaning| meaning.flag.name()))
 }
 
-/// The known name that `text` means: letter case, `_`, `-` and spaces do not matter.
+/// The known name that `text` means, ignoring letter case and treating `_` and `-` as spaces.
 fn known(text: &str) -> Option<&'static str> {
     let same = |text: &str| {
         let word = |c: char| {

@@ -1,4 +1,4 @@
-//! Formats figures for people; no other file rounds them.
+//! Formats the figures that several reports for people share.
 //!
 //! In: figures of a summary. Out: short strings. Invariant: the console and every other report
 //! for people show the same digits.
@@ -73,7 +73,7 @@ pub(super) fn hundredths(ms: Option<Ms>) -> String {
     ms.map_or_else(|| NOTHING.to_owned(), |ms| format!("{ms:.2}"))
 }
 
-/// Formats a figure of all turns: if there are samples, `None` stands for +∞.
+/// Formats a figure of all turns: if there are samples, `None` means +∞.
 pub(super) fn possibly_infinite(ms: Option<Ms>, all: &AllTurns) -> String {
     if ms.is_none() && all.count > 0 {
         "∞".to_owned()

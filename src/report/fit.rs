@@ -9,7 +9,7 @@ use super::text::indented;
 /// An item of a part: a gate, a row of a table.
 pub(super) struct Item {
     pub(super) lines: Vec<String>,
-    /// What it is counted as if it is left out; may be empty.
+    /// The word that it is counted under if it is left out; may be empty.
     pub(super) kind: &'static str,
 }
 
@@ -17,7 +17,7 @@ pub(super) struct Item {
 pub(super) struct Part {
     /// Lines above the items.
     title: Vec<String>,
-    /// The most important first, each with the place at which it is shown.
+    /// The most important first, each with the position at which it is shown.
     items: Vec<(usize, Item)>,
     /// Kinds of the items that are left out, the most important first.
     left_out: Vec<&'static str>,
@@ -28,7 +28,7 @@ pub(super) struct Part {
 }
 
 impl Part {
-    /// A part that is shown whole.
+    /// A part that is always shown in full.
     pub(super) fn whole(lines: Vec<String>) -> Self {
         let kind = "";
         Self {
@@ -85,7 +85,7 @@ impl Part {
         self.items.iter().map(|(_, item)| item.lines.len()).sum()
     }
 
-    /// Says how many items are left out.
+    /// The line that counts the items left out, wrapped at `width`.
     fn rest(&self, width: usize) -> Vec<String> {
         if self.left_out.is_empty() {
             return Vec::new();
@@ -130,8 +130,8 @@ impl Part {
     }
 }
 
-/// The parts one after another, with as many items as fit in `lines` of `width` columns. The part
-/// with the most lines is shortened first.
+/// The parts one after another, with as many items as fit in `lines` lines of `width` columns. The
+/// part with the most lines is shortened first.
 pub(super) fn fit(mut parts: Vec<Part>, lines: usize, width: usize) -> Vec<String> {
     // Shorten parts that are far too long without measuring after each item.
     for part in parts.iter_mut().filter(|part| part.yields) {

@@ -1,6 +1,6 @@
 //! What each flag means and what to do about it, shared by every report.
 //!
-//! Out: a table, most serious flag first. Invariant: every flag is listed exactly once (a test).
+//! Out: a table, most serious flag first. Invariant: every flag is listed exactly once (tested).
 
 use crate::record::Flag;
 use std::collections::BTreeMap;
@@ -104,8 +104,8 @@ pub(super) const FLAGS: &[Meaning] = &[
     ),
 ];
 
-/// The flags of a run, each with its number of turns and its explanation: most serious first, then
-/// the flags that this release does not know.
+/// The flags of a run, each with the number of turns that have it and its explanation: most serious
+/// first, then the flags that this release does not know.
 pub(super) fn found(
     flags: &BTreeMap<String, usize>,
 ) -> Vec<(&str, usize, Option<&'static Meaning>)> {

@@ -1,4 +1,4 @@
-//! Reads all formats of one record back: the figures agree to the last digit.
+//! Reads one record back from every format: the figures agree to the last digit.
 
 use super::figures::{cells, figure};
 use super::list::{self, PastRun};

@@ -90,8 +90,8 @@ fn hostile_names_are_escaped_in_every_format() {
     }
 }
 
-/// Every column with text from outside is in the documented list for pandas, which would otherwise
-/// not read names like `NA` or `1e5` as text.
+/// Every column with text from outside is in the documented list for pandas, which would not read
+/// names like `NA` or `1e5` as text without it.
 #[test]
 fn the_documented_pandas_line_reads_names_as_text() {
     let mut record = hostile("=x");

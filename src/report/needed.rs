@@ -1,6 +1,6 @@
 //! How many calls a comparison needs to be conclusive, in the same words in every report.
 //!
-//! In: what is needed, for variants or for two runs. Out: sentences without a full stop and
+//! In: the calls needed, for variants or for two runs. Out: sentences without a full stop and
 //! without duplicates.
 
 use crate::record::{LagNeeded, VariantSummary};

@@ -1,8 +1,8 @@
 //! Live metrics of a run, for Prometheus and OpenMetrics.
 //!
-//! In: what happens during the run, record by record. Out: the text of a scrape. Invariants:
+//! In: the records and events of the run as they occur. Out: the text of a scrape. Invariants:
 //! names and units are those of `docs/metrics.md`; the number of label values is bounded,
-//! whatever the scenario says; every series exists from the start, at zero, except that failed
+//! whatever the scenario contains; every series exists from the start, at zero, except that failed
 //! calls get a series per cause when the first call fails for that cause.
 
 use crate::record::{CallOutcome, CallRecord, Outcome, TurnRecord};
@@ -47,14 +47,14 @@ type Latencies = Family<OfVariant, Histogram, Buckets>;
 type Count<L> = Family<L, Counter>;
 type Lateness = Family<OfQuantile, Gauge<f64, AtomicU64>>;
 
-/// Generator health at one moment; counts and lateness are since the start of the run.
+/// Generator health at one moment; counts and lateness cover the run up to then.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub(crate) struct GeneratorHealth {
-    /// Send lateness (planned send to handed to the kernel): median, 99th percentile, maximum.
+    /// Send lateness (planned send to hand-over to the kernel): median, 99th percentile, maximum.
     pub tick_lateness: [Duration; 3],
-    /// Lateness of signalling's timers: median, 99th percentile, maximum.
+    /// Lateness of the signalling timers: median, 99th percentile, maximum.
     pub signalling_lateness: [Duration; 3],
-    /// Packets dropped because our own sockets were full.
+    /// Packets dropped because our own socket buffers were full.
     pub own_drops: u64,
     /// Packets that the operating system refused to send.
     pub send_errors: u64,
@@ -78,7 +78,7 @@ pub(crate) struct GeneratorHealth {
     pub resident_bytes: u64,
 }
 
-/// Name and help of each count of [`GeneratorHealth::useless`].
+/// Name and help text of each count of [`GeneratorHealth::useless`].
 const USELESS: [(&str, &str); 5] = [
     (
         "loadgen_packets_unauthenticated",

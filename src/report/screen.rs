@@ -1,11 +1,11 @@
-//! What a text for people is laid out for: colours, width, lines.
+//! The screen that a text for people is laid out for: colours, width, lines.
 //!
 //! In: what the caller knows about the terminal. Out: bounds for the layout. Invariant: a text is
 //! never laid out for less than [`Screen::NARROWEST`] columns; a narrower terminal wraps it itself.
 
 use super::Style;
 
-/// The place where a text is shown.
+/// The output that a text is laid out for: a terminal or not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Screen {
     /// Plain, or with colours.

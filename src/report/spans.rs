@@ -19,14 +19,14 @@ const LONGEST: usize = 200;
 /// Builds the spans of one run.
 #[derive(Debug, Clone)]
 pub(crate) struct Spans {
-    /// Wall-clock time at the instant that records count from.
+    /// Wall-clock time at the zero of the records' clock.
     origin: SystemTime,
     /// Random, so that no two runs share an id.
     run: u128,
     scope: InstrumentationScope,
 }
 
-/// What a span covers; the span's id is derived from it.
+/// The part of a call that a span covers; the span's id is derived from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Part {
     Call,
@@ -98,7 +98,7 @@ fn ms(name: impl Into<Key>, ms: Option<Ms>) -> Option<KeyValue> {
 }
 
 impl Spans {
-    /// `origin` is the wall-clock time at the instant that records count from; `run` is random.
+    /// `origin` is the wall-clock time at the zero of the records' clock; `run` is random.
     pub(crate) fn new(origin: SystemTime, run: u128) -> Self {
         let scope = InstrumentationScope::builder("loadgen")
             .with_version(env!("CARGO_PKG_VERSION"))
@@ -191,7 +191,7 @@ impl Spans {
         };
         let parts = parts(turn, now);
         let end = parts.iter().map(|(_, (_, end))| *end).max();
-        // A turn without a reply ends when it is given up.
+        // A turn without a reply may have lasted longer than its parts.
         let end = end.filter(|_| turn.outcome == Outcome::Replied);
         let mut own = self.span(
             turn.call,

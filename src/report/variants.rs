@@ -1,6 +1,6 @@
-//! The variants of a run, ranked, with how much later the others reply than the first.
+//! The variants of a run, ranked, and how much later the others reply than the first.
 //!
-//! In: ranked variants, the width of the screen. Out: lines; none unless the run has several
+//! In: ranked variants, the width of the screen. Out: lines, if the run has several
 //! variants. Invariants: turns without a reply count as ∞ in every figure; a row is no wider than
 //! the screen: figures that do not fit side by side are listed one after another.
 

@@ -2,7 +2,7 @@
 //!
 //! In: a summary, or a judged gate. Out: a sentence or two; for a gate, an answer of at most two
 //! words, and a sentence. Invariants: text from the record is cleaned; records of earlier releases
-//! get words too.
+//! are put into words too.
 
 use super::Style;
 use super::text::{clean, plural};

@@ -13,13 +13,13 @@ use crate::report::{Screen, Style, needed};
 use crate::stats::compare::{Change, CompareSettings, Difference, Figure};
 use crate::vocab::Metric;
 
-/// Width of the verdict's column.
+/// Width of the verdict column.
 const KEY: usize = 14;
 /// Maximum length of a displayed name, in characters.
 const LONGEST_NAME: usize = 120;
 /// Maximum length of a displayed difference between the settings of two runs.
 const LONGEST: usize = 240;
-/// Number of figures shown for each pair when every pair has only a sentence.
+/// Number of figures shown for each pair when a pair is reduced to one sentence.
 const TOLD: usize = 2;
 
 /// Renders the comparison, with a final newline; in full if the screen has [`Screen::ALL`] lines.
@@ -105,7 +105,7 @@ fn of_pair(pair: &Pair, columns: Option<&Columns<8>>, screen: Screen) -> Vec<Par
     ]
 }
 
-/// Metric and figure, in the order of the comparison.
+/// Every figure with its metric, in the order of the comparison.
 fn figures(pair: &Pair) -> impl Iterator<Item = (&str, &Difference)> {
     let all = pair.comparisons.iter();
     all.flat_map(|c| c.differences.iter().map(|d| (c.metric.as_str(), d)))
@@ -231,7 +231,7 @@ fn columns(compared: &Compared, width: usize) -> Option<Columns<8>> {
     (columns.width() <= width).then_some(columns)
 }
 
-/// Times in ms, rates in percent.
+/// Formats a time in ms, a rate in percent.
 fn figure(value: f64, figure: Figure) -> String {
     match figure {
         _ if value.is_infinite() => if value > 0.0 { "∞" } else { "-∞" }.to_owned(),

@@ -1,9 +1,9 @@
-//! The screen that is shown at the end of a run.
+//! The screen shown at the end of a run.
 //!
-//! In: a summary, the screen, where the report is. Out: at most as many lines as the screen has,
-//! unless names and messages from outside are longer than any of loadgen's own. Invariants: of more
-//! than a handful of gates, those that do not hold are shown and the others counted; whatever else
-//! is left out is counted too.
+//! In: a summary, the screen, the report's path. Out: at most as many lines as the screen has,
+//! unless names and messages from outside are longer than any of loadgen's own. Invariants: if
+//! there are more than a handful of gates, those that do not hold are shown and the others are
+//! counted; anything else that is left out is counted too.
 
 use super::page::{GATE_INDENT, KEY, Page, gate_head, section};
 use super::wrong::{self, Finding};

@@ -1,6 +1,6 @@
 //! Every figure of a run, for `--details`.
 //!
-//! In: a summary, the screen, where the report is. Out: lines, however many they are.
+//! In: a summary, the screen, the report's path. Out: any number of lines.
 //! Invariant: everything that is shown by default is shown here too.
 
 use super::page::{GATE_INDENT, KEY, LONGEST_NAME, Page, gate_head};

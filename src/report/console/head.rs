@@ -1,6 +1,7 @@
-//! The head of a run's text: the verdict in a word, the run's name and facts.
+//! The head of a run's console output: the verdict in a word, the run's name and facts.
 //!
-//! In: a summary. Out: a line, and sentences to wrap. Invariant: names from outside are cleaned.
+//! In: a summary. Out: lines added to a page: a title, then sentences. Invariant: names from
+//! outside are cleaned.
 
 use super::page::{KEY, LONGEST_NAME, Page};
 use crate::record::{Status, Summary};

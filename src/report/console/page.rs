@@ -1,4 +1,4 @@
-//! Lays out lines for a screen: sections, keys with text beside them.
+//! Lays out lines for a screen: sections, and keys with text next to them.
 //!
 //! In: texts. Out: lines. Invariant: texts are wrapped at the width of the screen.
 
@@ -10,7 +10,7 @@ use crate::report::{Screen, Style, words};
 pub(super) const KEY: usize = 12;
 /// Maximum length of a name from outside; longer ones are truncated.
 pub(super) const LONGEST_NAME: usize = 60;
-/// Indent of the text beside a gate's answer.
+/// Indent of the text next to a gate's answer.
 pub(super) const GATE_INDENT: usize = 13;
 /// Maximum length of a gate's name, in characters: enough for metric, variant and expression.
 const LONGEST_GATE: usize = 200;
@@ -42,7 +42,7 @@ impl Page {
         self.lines.extend(section(title, self.screen));
     }
 
-    /// Adds a key with its text wrapped beside it.
+    /// Adds a key with its text wrapped next to it.
     pub(super) fn entry(&mut self, key: &str, text: &str) {
         // Pad before styling: escape sequences have no width on the screen.
         let padded = format!("{key:<KEY$}");
@@ -53,7 +53,7 @@ impl Page {
         self.beside(&key, text, KEY);
     }
 
-    /// Adds text beside a key that takes `indent` columns.
+    /// Adds text next to a key that takes `indent` columns.
     pub(super) fn beside(&mut self, key: &str, text: &str, indent: usize) {
         self.lines
             .extend(beside(key, text, indent, self.screen.width));

@@ -1,8 +1,8 @@
-//! The quantiles of `ttfa` with their intervals: of all turns, as gates use them, and of the
+//! The quantiles of `ttfa` with their intervals: for all turns, as gates use them, and for the
 //! replied turns.
 //!
-//! In: a summary. Out: lines. Invariants: the two columns stand side by side if the screen is wide
-//! enough, and one below the other if not; the column of replied turns is left out if it would
+//! In: a summary. Out: lines. Invariants: the two columns are side by side if the screen is wide
+//! enough, otherwise one below the other; the column of replied turns is left out if it would
 //! repeat the other.
 
 use super::page::section;
@@ -12,7 +12,7 @@ use crate::report::figures::{QUANTILES, figure, interval, possibly_infinite};
 use crate::report::text::{grouped, padded, padded_left, plural, width};
 use crate::vocab::Metric;
 
-/// Columns between two tables that stand side by side.
+/// Terminal columns between two tables side by side.
 const GAP: usize = 4;
 
 /// A column of figures with their intervals, and its heading.

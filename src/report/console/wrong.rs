@@ -1,7 +1,7 @@
 //! What looks wrong with a run, and what to do about it.
 //!
 //! In: a summary. Out: findings, the most serious first, each with a hint if there is something to
-//! do. Invariant: what a gate says is not repeated.
+//! do. Invariant: a reason that is shown with a gate is not repeated.
 
 use super::page::{LONGEST_MESSAGE, LONGEST_NAME};
 use crate::record::{FailureGroup, ReasonKind, Summary};
@@ -20,7 +20,7 @@ pub(super) struct Finding {
 }
 
 impl Finding {
-    /// The finding in lines, `indent` columns from the left, with its hint below it.
+    /// The lines of the finding, indented by `indent` columns, with its hint below.
     pub(super) fn lines(&self, indent: usize, screen: Screen) -> Vec<String> {
         let mut lines = indented(&self.text, indent, screen.width);
         if let Some(hint) = &self.hint {
@@ -38,7 +38,7 @@ fn finding(text: impl Into<String>, hint: &str) -> Finding {
     }
 }
 
-/// The reasons for the verdict, except those that gates give; a hint that several reasons share is
+/// The reasons for the verdict, except those shown with gates; a hint that several reasons share is
 /// given once.
 pub(super) fn reasons(summary: &Summary) -> Vec<Finding> {
     let mut given: Vec<&str> = Vec::new();
@@ -143,7 +143,7 @@ fn outcomes(summary: &Summary) -> Vec<Finding> {
     findings
 }
 
-/// Flagged turns, by flag; a flag of a later release has only its name.
+/// Flagged turns, by flag; a flag introduced by a later release is shown by name only.
 fn doubts(summary: &Summary) -> Vec<Finding> {
     let flagged = flags::found(&summary.flags).into_iter();
     let flagged = flagged.map(|(name, turns, meaning)| {

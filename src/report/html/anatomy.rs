@@ -38,7 +38,8 @@ pub(super) fn section(view: &View<'_>) -> Option<Section> {
     ))
 }
 
-/// The four parts; time that cannot be attributed to the first two goes to the third.
+/// The four parts. Time before the onset that belongs to neither of the first two counts as the
+/// third.
 fn parts(turn: &TurnRecord) -> Option<[Ms; 4]> {
     let (wire, playout) = (turn.ttfa_wire_ms?, turn.playout_ms?);
     let first = turn

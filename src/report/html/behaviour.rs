@@ -1,6 +1,6 @@
 //! What agents do besides replying: stopping when interrupted, speaking too early, failing.
 //!
-//! In: turns, and the failures of the summary. Out: one section each, if it has any content.
+//! In: turns, and the failures of the summary. Out: one section for each, if it has any content.
 
 use super::super::figures::figure;
 use super::super::text::{grouped, plural};

@@ -1,7 +1,7 @@
 //! A chart on the page: its title, caption, drawing and values.
 //!
-//! In: a plot, and a table with one row per span of the plot. Out: a figure. Invariant: what the
-//! pointer and the arrow keys show are rows of the table, which anyone can open and read.
+//! In: a plot, and a table with one row per span of the plot. Out: a figure. Invariant: the
+//! pointer and the arrow keys show only rows of the table, which anyone can open and read.
 
 use super::draw::draw;
 use super::plot::{Drawn, Ink, Plot};

@@ -186,7 +186,7 @@ fn paint_layer(chart: &mut Chart<'_, '_>, layer: &Layer, x: &Range<f64>, top: f6
             let line = |at| [(at, 0.0), (at, top)];
             let style = ink.rgb().stroke_width(2);
             chart.draw_series(marks.iter().map(|m| PathElement::new(line(m.0), style)))?;
-            // Draw words over the lines: a word may be wider than the gap to the next mark.
+            // Draw labels over the lines: a label may be wider than the gap to the next mark.
             for (nth, mark) in marks.iter().enumerate() {
                 paint_word(chart, nth, mark, *stand, x, top)?;
             }
@@ -195,7 +195,8 @@ fn paint_layer(chart: &mut Chart<'_, '_>, layer: &Layer, x: &Range<f64>, top: f6
     Ok(())
 }
 
-/// Draws the word of a vertical line, at one of three heights in turn, on the side with room.
+/// Draws the label of a vertical line, on the side that has room. Successive labels cycle through
+/// three heights.
 fn paint_word(
     chart: &mut Chart<'_, '_>,
     nth: usize,

@@ -1,6 +1,6 @@
 //! Timelines of single turns: the slowest, and those without an answer whose audio was kept.
 //!
-//! In: the record and the audio that was kept. Out: two sections. Invariants: zero is the end of
+//! In: the record and the kept audio. Out: two sections. Invariants: zero is the end of
 //! the caller's speech; all slowest turns share one scale; the caller is drawn above the agent.
 
 use super::super::figures::figure;
@@ -13,10 +13,10 @@ use crate::record::{EVIDENCE_FOLDER, EvidenceTurn, Ms, TurnRecord, Wave};
 use maud::{Markup, html};
 use std::ops::Range;
 
-/// Maximum length drawn of the caller's speech and of the reply, in seconds.
+/// The caller's speech and the reply are drawn up to these lengths, in seconds.
 const BEFORE_S: f64 = 4.0;
 const AFTER_S: f64 = 2.5;
-/// Length drawn of the silence after the end of speech if no reply came, in seconds.
+/// Length of the silence drawn after the end of speech if no reply came, in seconds.
 const SILENCE_S: f64 = 6.0;
 
 pub(super) fn slowest(view: &View<'_>) -> Option<Section> {
@@ -61,8 +61,8 @@ fn said(turn: &TurnRecord) -> Option<f64> {
     Some((to.as_f64() - from.as_f64()) / 1e3)
 }
 
-/// When the reply ended, in seconds from the end of speech. The record has the arrival of its
-/// last packet; the playout delay moves the whole reply.
+/// When the reply ended, in seconds from the end of speech. The record has the arrival time of its
+/// last packet; the playout delay shifts the whole reply.
 fn end(turn: &TurnRecord) -> Option<f64> {
     let (end, zero) = (turn.reply_end_ms?, turn.speech_end_ms?);
     Some((end.as_f64() - zero.as_f64() + turn.playout_ms?.as_f64()) / 1e3)

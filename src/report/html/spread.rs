@@ -195,7 +195,7 @@ fn shares(ttfa: &Distribution, asked: usize) -> Chart {
                 height: 400,
                 layers: vec![
                     Layer::Line(points, Ink::Main, 4),
-                    // The line rises towards the top, so words fit at the foot.
+                    // The line rises towards the top, so there is room for labels at the foot.
                     marks(ttfa, most, Stand::Foot),
                 ],
             }],

@@ -11,7 +11,7 @@ use crate::record::{Expect, Ms, Outcome, TurnRecord};
 use maud::{Markup, PreEscaped, html};
 use serde::Serialize;
 
-/// What the script reads. Rows are numbers, to be compact; `columns` names them.
+/// The data that the script reads. To be compact, rows are arrays of numbers, named by `columns`.
 #[derive(Serialize, Default)]
 struct Data {
     rooms: Names,
@@ -28,7 +28,7 @@ struct Data {
 /// A column of the rows: its name in the script, and how to get its number from a turn.
 type Column = (&'static str, fn(&TurnRecord, &mut Data) -> i64);
 
-/// Stands for a missing value.
+/// Represents a missing value.
 const NONE: i64 = -1;
 
 #[rustfmt::skip]

@@ -1,7 +1,7 @@
 //! Latency and concurrency over the run.
 //!
 //! In: turns with their instants, calls. Out: a section. Invariants: at most [`SLICES`] slices
-//! are drawn, however many turns there are; single turns only if there are at most [`SINGLE`].
+//! are drawn, however many turns there are; single turns are drawn only up to [`SINGLE`] of them.
 
 use super::super::figures::figure;
 use super::super::text::grouped;

@@ -1,6 +1,6 @@
 //! The variants of a run side by side: a dot with its interval for each, and the figures.
 //!
-//! In: ranked variants. Out: a section; none unless the run has several. Invariants: turns without
+//! In: ranked variants. Out: a section, if the run has several. Invariants: turns without
 //! a reply count in every figure; an interval with an infinite end is drawn to the chart's edge.
 
 use super::super::figures::{interval, possibly_infinite};
@@ -34,7 +34,7 @@ pub(super) fn section(view: &View<'_>) -> Option<Section> {
     Some(Section::new("variants", "Variants", body))
 }
 
-/// A figure and its interval in ms, as far as they are finite.
+/// A figure and its interval, in ms; `None` where infinite or unknown.
 struct Dot {
     at: Option<f64>,
     interval: Option<(f64, Option<f64>)>,

@@ -22,7 +22,7 @@ pub(super) struct View<'a> {
     pub(super) complete: bool,
     /// Whether the turns have more than one variant.
     pub(super) variants: bool,
-    /// Concurrency: instants, and the number of calls under way from each of them on.
+    /// Concurrency: the instants of change, and the number of calls under way from each one on.
     steps: Vec<(Ms, usize)>,
 }
 
@@ -57,8 +57,8 @@ impl<'a> View<'a> {
         self.asked().filter_map(|t| Some((t, t.ttfa_ms?)))
     }
 
-    /// Instants, and the number of calls under way from each of them on, warm-up calls included.
-    /// Empty if unknown.
+    /// The instants at which concurrency changes, and the number of calls under way from each one
+    /// on, warm-up calls included. Empty if unknown.
     pub(super) fn steps(&self) -> &[(Ms, usize)] {
         &self.steps
     }
@@ -102,7 +102,7 @@ pub(super) fn percentile(of: &Distribution, p: f64) -> Option<Ms> {
     of.percentile(p).and_then(Ms::from_sample)
 }
 
-/// The end of speech of a turn, or else its start, or its planned start.
+/// The end of speech of a turn; if there is none, its start or else its planned start.
 pub(super) fn instant(turn: &TurnRecord) -> Option<Ms> {
     turn.speech_end_ms.or(turn.started_ms).or(turn.planned_ms)
 }

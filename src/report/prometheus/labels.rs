@@ -7,7 +7,7 @@ use prometheus_client::encoding::EncodeLabelSet;
 pub(crate) enum CallState {
     /// Not yet joined.
     Joining,
-    /// Joined, but the agent's track is not there yet.
+    /// Joined, but the agent has no track yet.
     WaitingForAgent,
     /// Waiting for a turn's anchor or its delay.
     Waiting,
