@@ -1,11 +1,11 @@
 //! Tails of the binomial and of Student's t distribution, from the incomplete beta function.
 //!
-//! In: counts that need not be whole, probabilities. Out: probabilities and quantiles.
-//! Invariants: accurate to about 1e-10 up to a million samples; every result is in its range.
+//! In: counts (not necessarily whole) and probabilities. Out: probabilities and quantiles.
+//! Invariants: accurate to about 1e-10 up to a million samples; no result is out of range.
 
 /// ln Γ(x) for x > 0: Stirling's series (Abramowitz & Stegun, 6.1.41) after a shift upwards.
 fn ln_gamma(x: f64) -> f64 {
-    /// From here on, the first five terms of the series are exact to the last bits.
+    /// From here on, the first five terms of the series are accurate to the last few bits.
     const LARGE: f64 = 12.0;
     let mut shift = 1.0;
     let mut x = x;

@@ -33,8 +33,8 @@ pub(crate) enum PromiseVerdict {
 }
 
 impl Promise {
-    /// Judges turns. Failed and missed ones are [`Sample::Infinite`]; `failed` is the number of
-    /// failed ones.
+    /// Judges turns. Failed and missed turns are [`Sample::Infinite`]; `failed` is the number of
+    /// failed turns.
     pub(crate) fn judge(&self, turns: &Distribution, failed: usize) -> PromiseVerdict {
         let Ok(interval) = turns.interval(self.quantile, LEVEL) else {
             return PromiseVerdict::Unclear;
@@ -62,7 +62,7 @@ impl Promise {
 pub(crate) enum SearchStep {
     /// Measure this many calls at once.
     Measure(u32),
-    /// Measure the answer once more.
+    /// Measure this many calls at once again, to confirm the answer.
     Recheck(u32),
     /// `Some`: the largest level that keeps the promise; `None`: not even one call keeps it.
     Done(Option<u32>),

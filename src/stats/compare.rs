@@ -25,9 +25,9 @@ use permute::Scores;
 /// figure itself.
 ///
 /// The test of a candidate exchanges its calls with the baseline's at random, within blocks if
-/// both have them, and counts how often the difference is as large. The tested statistic is the
-/// mean rank for the median, the share of turns beyond the common p95 for the p95, and the share
-/// itself for rates.
+/// both have them, and counts how often the difference is at least as large. The tested statistic
+/// is the mean rank for the median, the share of turns beyond the common p95 for the p95, and the
+/// share itself for rates.
 pub fn compare(
     baseline: &[Series],
     candidates: &[Vec<Series>],
@@ -40,9 +40,9 @@ pub fn compare(
     compare_pairs(&pairs, settings)
 }
 
-/// Like [`compare`], but `best` was chosen as the best of all by these same values. The tests are
-/// therefore corrected for every pair that could have been compared, since among equals one always
-/// looks best.
+/// Like [`compare`], but `best` was chosen as the best of all from these same values. The tests are
+/// therefore corrected for every pair that could have been compared, since one of several equal
+/// series always looks best.
 pub fn compare_chosen(
     best: &[Series],
     others: &[Vec<Series>],
@@ -95,7 +95,7 @@ fn compare_among(
     all
 }
 
-/// Number of figures of the metrics for which both have values.
+/// Number of figures of the metrics for which both baseline and candidate have values.
 fn figures_of_both(baseline: &[Series], candidate: &[Series]) -> usize {
     let compared = baseline.iter().filter(|before| {
         let after = candidate.iter().find(|s| s.metric == before.metric);
@@ -154,7 +154,7 @@ fn compare_pair(
 }
 
 /// Applies Holm's correction (*Scand. J. Statist.* 6, 1979) for every test that could have been
-/// made: `times` as many as the comparison makes.
+/// made: `times` times as many as the comparison makes.
 fn correct(all: &mut [Vec<Comparison>], times: f64) {
     let figures = all.iter_mut().flatten().flat_map(|c| &mut c.differences);
     let mut figures: Vec<&mut Difference> = figures.collect();

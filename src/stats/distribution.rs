@@ -67,8 +67,8 @@ impl<S: Into<Sample>> FromIterator<S> for Distribution {
 }
 
 impl Distribution {
-    /// A distribution of samples that came in groups, such as the turns of calls. Samples of one
-    /// group are not independent; intervals take that into account.
+    /// A distribution of grouped samples, such as the turns of several calls. Samples of one group
+    /// are not independent; intervals take that into account.
     pub fn in_groups<S: Into<Sample>>(samples: impl IntoIterator<Item = (usize, S)>) -> Self {
         let mut numbers = BTreeMap::new();
         let mut pairs: Vec<(Sample, u32)> = Vec::new();

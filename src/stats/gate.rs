@@ -2,7 +2,7 @@
 //!
 //! In: latencies or a share, in groups, and the gate. Out: an answer and its basis.
 //! Invariants: with no samples, or too few to bracket the figure, a gate never passes; a refuted
-//! bound fails however few samples there are; if the bound lies within the interval, the answer is
+//! gate fails however few samples there are; if the bound lies within the interval, the answer is
 //! weak and the estimate decides ([`Decider`]).
 
 use super::distribution::Distribution;
@@ -23,7 +23,7 @@ pub enum Aggregate {
     Min,
     /// The largest sample.
     Max,
-    /// A share of turns; only for shares.
+    /// The share itself; applies only to shares.
     Rate,
 }
 
@@ -67,13 +67,14 @@ pub struct Gate {
     pub bound: f64,
 }
 
-/// What decides if the bound lies within the interval.
+/// Decides a gate whose bound lies within the interval.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Decider {
     /// The estimate; the answer is weak.
     #[default]
     Estimate,
-    /// The end of the interval that is worse for the gate, so that no gate passes weakly.
+    /// The end of the interval that is worse for the gate, so that only a mean, which has no
+    /// interval, can pass weakly.
     Upper,
 }
 
@@ -313,8 +314,8 @@ impl Gate {
         }
     }
 
-    /// Whether only a share of exactly 0 or 1 keeps the bound. Such a gate is about these samples,
-    /// since no number of samples can prove that something never happens.
+    /// Whether only a share of exactly 0 or 1 keeps the bound. Such a gate is judged by these
+    /// samples alone, since no number of samples can prove that something never happens.
     fn is_extreme(&self) -> bool {
         match self.comparison {
             Inequality::Le => self.bound <= 0.0,
@@ -380,8 +381,7 @@ impl Gate {
             false => self.bound,
         };
         let needed = ((1.0 - GATE_LEVEL).ln() / kept.ln()).ceil();
-        // A bound that every share keeps needs one sample; one that no share keeps was already
-        // refuted.
+        // One sample is enough for a bound that every share keeps or that none keeps.
         if needed.is_finite() {
             needed.max(1.0)
         } else {

@@ -54,7 +54,7 @@ impl Distribution {
     /// quantile is binomial (n, q), whatever the distribution. For grouped samples, n is the
     /// effective sample size (`Proportion::worth` of the samples above the quantile).
     ///
-    /// Equal-tailed, so that each end is also a one-sided bound of (1 + `level`)/2. If there are
+    /// Equal-tailed, so that each end is also a one-sided bound at (1 + `level`)/2. If there are
     /// too few samples for one of the tails, the extreme sample serves as that end as long as the
     /// pair still reaches `level`. `q` and `level` strictly between 0 and 1.
     ///
@@ -179,7 +179,7 @@ impl Ranks {
 
 /// The fewest independent samples whose extremes bracket the `q` quantile with probability
 /// `level`: the least n with 1 − qⁿ − (1−q)ⁿ ≥ `level`. 59 for p95 and 299 for p99 at 0.95;
-/// `usize::MAX` if `q` is too close to 0 or 1 for floating point to tell.
+/// `usize::MAX` if `q` is so small that 1 − q rounds to 1.
 ///
 /// # Errors
 /// [`StatsError::OutOfRange`] when `q` or `level` is not strictly within 0..1.

@@ -17,7 +17,7 @@ pub(crate) struct Proportion {
     squares: f64,
     /// Sum over groups of hits² / size.
     between: f64,
-    /// All samples of a group count as perfectly correlated, whatever their values.
+    /// Whether the samples of a group count as perfectly correlated, whatever their values.
     alike: bool,
 }
 
@@ -106,9 +106,9 @@ impl Proportion {
     /// Intraclass correlation of the samples, 0..=1, by one-way analysis of variance (Donner,
     /// *Int. Stat. Rev.* 54, 1986); a negative estimate counts as 0.
     ///
-    /// 0 if no group has more than one sample. Else 1 if there is only one group, which cannot show
-    /// how groups differ, and for [whole groups](Self::of_whole_groups). Else 0 if all or none of
-    /// the samples are hits, as is usual for shares (Korn & Graubard).
+    /// 0 if no group has more than one sample. Otherwise 1 if there is only one group, which cannot
+    /// show how groups differ, or for [whole groups](Self::of_whole_groups). Otherwise 0 if all or
+    /// none of the samples are hits, as is usual for shares (Korn & Graubard).
     pub(crate) fn icc(&self) -> f64 {
         let (n, k) = (self.total as f64, self.groups as f64);
         if self.groups == self.total {
@@ -141,9 +141,9 @@ impl Proportion {
         1.0 + (self.squares / self.total as f64 - 1.0).max(0.0) * self.icc()
     }
 
-    /// Effective sample size for an interval with `tail` on each side: n / deff, reduced if the
-    /// design effect is estimated from few groups, by the squared ratio of Student's quantiles
-    /// (Korn & Graubard, *Survey Methodology* 24, 1998).
+    /// Effective sample size for an interval with `tail` on each side: n / deff. If the design
+    /// effect is estimated, the result is multiplied by a squared ratio of Student's quantiles,
+    /// which is small for few groups (Korn & Graubard, *Survey Methodology* 24, 1998).
     pub(crate) fn worth(&self, tail: f64) -> Worth {
         let deff = self.deff();
         let n = self.total as f64;
@@ -164,7 +164,7 @@ impl Proportion {
 
     /// Confidence interval of the share, exact for independent samples (Clopper & Pearson), with
     /// the effective sample size in place of n. `level` in 0..1; each end is also a one-sided bound
-    /// of (1 + `level`)/2. `None` without samples.
+    /// at (1 + `level`)/2. `None` without samples.
     pub(crate) fn interval(&self, level: f64) -> Option<ShareInterval> {
         let share = self.value()?;
         let tail = (1.0 - level) / 2.0;
@@ -187,12 +187,12 @@ impl Proportion {
     }
 
     /// Whether the hits refute, at `level`, that the true share is at most `most`: that many hits
-    /// would have a probability of at most 1 − `level`. Exact binomial test.
+    /// or more would have a probability of at most 1 − `level`. Exact binomial test.
     ///
     /// If all samples are hits (or none is), it counts groups instead of samples, which is valid
     /// however strongly the samples of a group are correlated.
     pub(crate) fn refutes_at_most(&self, most: f64, level: f64) -> bool {
-        /// Tolerates rounding in how 1 − `level` was computed.
+        /// Tolerance for the rounding error of 1 − `level`.
         const ROUNDING: f64 = 1e-9;
         let Some(share) = self.value() else {
             return false;

@@ -1,6 +1,6 @@
-//! What a comparison takes and gives: the values of metrics, differences, verdicts.
+//! The inputs and results of a comparison: the values of metrics, differences, verdicts.
 //!
-//! Invariant: where one figure regressed, the verdict on all figures together is a regression
+//! Invariant: if one figure regressed, the verdict on all figures together is a regression
 //! ([`Change::of_all`]).
 
 use crate::stats::Sample;
@@ -129,7 +129,7 @@ pub(crate) struct Needed {
     pub best_p: f64,
     /// Number of calls available: of the baseline, of the candidate.
     pub have: [usize; 2],
-    /// Number of calls that can be conclusive, of each.
+    /// Number of calls of each that can be conclusive.
     pub calls: [usize; 2],
     /// Number of blocks available and number that can be conclusive, if calls are exchanged within
     /// blocks.

@@ -95,7 +95,7 @@ pub(super) fn score(before: &Arm<'_>, after: &Arm<'_>, scores: &mut Scores) {
         (Arm::Latencies(a, _), Arm::Latencies(b, _)) => {
             let ranked = ranks(a, b);
             scores.add(ranked.iter().map(|r| (r.side, r.place, r.rank)));
-            // Beyond the common p95; if that is the largest value of all, those that reach it.
+            // Count the values beyond the common p95; if there are none, those equal to it.
             let n = ranked.len();
             let at = ranked[(n * 95).div_ceil(100).max(1) - 1].rank;
             let any = ranked.last().is_some_and(|r| r.rank > at);

@@ -9,7 +9,7 @@
 use super::comparison::Needed;
 use super::permute::{Design, ENOUGH, Exchanged};
 
-/// The search for a number of calls or blocks ends here.
+/// Upper limit of the search for a number of calls or blocks.
 const MOST: usize = 1_000_000;
 
 impl Exchanged {
@@ -32,7 +32,7 @@ impl Design {
         if best_p <= alpha || ln_ways <= 0.0 {
             return None;
         }
-        // The test estimates p with a standard error of a tenth: allow for three of them.
+        // The test estimates p with a relative standard error of a tenth: allow for three of those.
         let margin = (1.0 + 3.0 / f64::from(ENOUGH).sqrt()).ln();
         let enough = |ln_ways: f64| ln_best(ln_ways) + margin <= alpha.ln();
         let sum = |arm: usize| self.blocks.iter().map(|b| b.0[arm]).sum::<usize>();

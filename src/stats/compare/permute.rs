@@ -1,7 +1,7 @@
 //! The permutation test: exchanges calls at random between two arms.
 //!
 //! In: for each call and test, the sum of its scores and their number. Out: for each test, how
-//! often the arms' mean scores differ as much by chance. Invariants: exact if calls are
+//! often the arms' mean scores differ that much by chance. Invariants: exact if calls are
 //! exchangeable (within blocks, if there are any); every test sees the same permutations.
 
 use super::comparison::SampleOrigin;
@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 /// Permutations of a comparison with few tests; [`permutations`] asks for more if there are many.
 const USUAL: u32 = 20_000;
-/// The most permutations, even if the number of tests would need more.
+/// Maximum number of permutations, even if the number of tests calls for more.
 const MOST: u32 = 1_000_000;
 /// A test ends once this many permutations were as extreme: the relative error of its p is then
 /// about a tenth (Besag & Clifford, *Biometrika* 78, 1991).
@@ -24,8 +24,8 @@ pub(super) enum Side {
     Candidate,
 }
 
-/// How many permutations are needed for the smallest p that they can show, 1 in that number, to be
-/// small enough after Holm's correction for `tests`.
+/// Number of permutations. The smallest p that they can show, 1 in that number, must be small
+/// enough after Holm's correction for `tests` tests.
 pub(super) fn permutations(tests: usize, level: f64) -> u32 {
     let wanted = 2.0 * tests as f64 / (1.0 - level);
     (wanted.round().min(f64::from(MOST)) as u32).max(USUAL)
@@ -38,7 +38,7 @@ pub(super) struct Exchanged(pub(super) [usize; 2]);
 /// The calls that a test exchanges.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Design {
-    /// Calls are exchanged within blocks; otherwise there is one block with all calls.
+    /// Whether calls are exchanged within blocks; otherwise there is one block with all calls.
     pub(super) paired: bool,
     pub(super) blocks: Vec<Exchanged>,
 }
@@ -71,7 +71,7 @@ pub(super) struct Scores {
 }
 
 impl Scores {
-    /// Adds a test with the score of every value. Side and number identify a call.
+    /// Adds a test with the score of every value. A call is identified by its side and number.
     pub(super) fn add(&mut self, scores: impl IntoIterator<Item = (Side, SampleOrigin, f64)>) {
         let test = self.tests;
         self.tests += 1;
@@ -143,7 +143,7 @@ struct Block {
 struct Table {
     tests: usize,
     calls: usize,
-    /// Calls are exchanged within blocks.
+    /// Whether calls are exchanged within blocks.
     paired: bool,
     /// By call, then by test: sum and number of scores.
     scores: Vec<(f64, f64)>,

@@ -268,7 +268,7 @@ fn a_chosen_baseline_is_corrected_for_every_pair() {
     assert!(raw < 0.01, "{raw}");
 }
 
-/// Calls of block b take 400 + 40·b ms in both arms, the candidate's 60 ms more.
+/// Latencies in block b are about 400 + 40·b ms in the baseline, 60 ms more in the candidate.
 #[test]
 fn arms_are_compared_within_blocks() {
     let arm = |blocks: bool, more: f64| {
