@@ -26,13 +26,13 @@ fn decoded<'a>(frames: impl Iterator<Item = &'a [u8]>) -> Vec<i16> {
     heard
 }
 
-/// Coded and decoded as callers send it.
+/// Encodes `pcm` as callers do, then decodes it.
 fn at_24_kbit(pcm: &[i16]) -> Vec<i16> {
     let frames = opus::encode(pcm).expect("libopus");
     decoded(frames.iter().map(AsRef::as_ref))
 }
 
-/// Coded and decoded without the speech layer and its high-pass.
+/// Encodes `pcm` without Opus's speech layer and its high-pass, then decodes it.
 fn at_128_kbit(pcm: &[i16]) -> Vec<i16> {
     use ::opus::{Application, Bitrate, Channels, Encoder};
     let mut encoder = Encoder::new(48_000, Channels::Mono, Application::Audio).expect("libopus");
@@ -60,7 +60,7 @@ fn high_passed(pcm: &[i16]) -> Vec<i16> {
     pcm.iter().map(|&x| filter(f64::from(x))).collect()
 }
 
-/// How many samples the high-pass shifts the chirp.
+/// Shift of the chirp by the high-pass, in samples.
 fn moved_by_high_pass() -> f64 {
     let pcm = [vec![0; 500], chirp(), vec![0; 1000]].concat();
     let found = locate(&high_passed(&pcm), &chirp(), 400..600).expect("a chirp");
@@ -77,7 +77,7 @@ fn residual(lead: usize, coded: impl Fn(&[i16]) -> Vec<i16>, own_delay: f64) -> 
 }
 
 fn residuals(coded: impl Fn(&[i16]) -> Vec<i16> + Copy + Sync, own_delay: f64) -> Residuals {
-    // Cover all phases of the frame in steps that share no factor with its length.
+    // Spread the starts over the phases of the frame: the step is coprime with its length.
     let count = size(32, 240);
     let leads: Vec<usize> = (0..count).map(|k| ms(200) + k * 977 % 960).collect();
     let all = in_parallel(&leads, |&lead| residual(lead, coded, own_delay));

@@ -49,7 +49,8 @@ pub fn coded_with_dtx(pcm: &[i16]) -> Vec<Sent> {
 }
 
 /// The onsets that an ear detects in a stream; packet k (frame k of the input) arrives at
-/// (k + 1) · 20 ms. `ask`: how many samples to request before each onset, plus what follows.
+/// (k + 1) · 20 ms. `ask`: the number of samples before each onset to return with it, along with
+/// those after it.
 pub fn hear(packets: &[Sent], ask: Option<usize>) -> Vec<Found> {
     let start = Instant::now();
     let step = Duration::from_millis(20);
@@ -59,7 +60,7 @@ pub fn hear(packets: &[Sent], ask: Option<usize>) -> Vec<Found> {
         while let Some(heard) = ear.poll_heard() {
             let Heard::Onset(onset) = heard else { continue };
             if onset.after.is_some() {
-                continue; // The spurt goes on after a pause.
+                continue; // The talk spurt continues after a pause.
             }
             let samples = |time: Duration| time.as_secs_f64() * 48_000.0;
             let wire = samples(onset.at.wire() - start);
@@ -77,9 +78,9 @@ pub fn hear(packets: &[Sent], ask: Option<usize>) -> Vec<Found> {
         }
     };
     let last = packets.last().map_or(0, |(k, _)| *k);
-    // A packet that is not sent takes no sequence number.
+    // Packets that are not sent use up no sequence numbers.
     let mut next = (0..).zip(packets).peekable();
-    // Continue for 1.5 s after the last packet without packets.
+    // Continue for 1.5 s after the last packet.
     for k in 0..last + 75 {
         let arrival = start + step * (k as u32 + 1);
         match next.next_if(|(_, (number, _))| *number == k) {

@@ -1,7 +1,7 @@
 //! False positives of the marker detector in speech and music.
 //!
-//! At full size: two hours of speech by every voice of espeak-ng at several speeds, and two hours
-//! of synthetic music; small: the fixtures and two minutes of music.
+//! At full size: two hours of speech, by all voices of espeak-ng at several speeds, and two hours
+//! of synthetic music. At small size: the fixtures and two minutes of music.
 
 use crate::noises::music;
 use crate::signals::{ms, voices};

@@ -59,8 +59,8 @@ pub fn babble(voices: &[Voice], but: &str, dbfs: f64, samples: usize, seed: u64)
     scaled(&mixed, gain)
 }
 
-/// Typing on a keyboard: bursts of noise that decay in 2 to 6 ms, each with a softer one as the
-/// key comes up, 5 to 11 keys a second with pauses; `peak_dbfs` is the level of the loudest.
+/// Typing on a keyboard: bursts of noise that decay in 2 to 6 ms, each followed by a softer one as
+/// the key is released, 5 to 11 keys a second with pauses; `peak_dbfs` is the level of the loudest.
 pub fn typing(peak_dbfs: f64, samples: usize, seed: u64) -> Vec<i16> {
     let mut seed = Seed::new(seed);
     let mut pcm = vec![0f64; samples];

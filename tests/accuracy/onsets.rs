@@ -90,7 +90,7 @@ fn measure(voices: &[Voice], cases: &[Case], noise: Noise, snr: f64) -> Score {
 }
 
 impl Score {
-    /// The share of all cases within `bound` ms; a missed one is not within it.
+    /// The share of all cases whose error is at most `bound` ms; missed ones are not among them.
     fn within(&self, bound: f64) -> f64 {
         self.share(self.own.iter().filter(|own| own.0.abs() <= bound).count())
     }
@@ -127,8 +127,8 @@ impl Score {
         );
     }
 
-    /// Checks the limits of the condition. A limit that allows less than one case at small size
-    /// allows one there: other builds of libopus differ in the last bits.
+    /// Checks the limits of the condition. A limit that would allow no case at small size allows
+    /// one: other builds of libopus differ in the last bits.
     fn check(&self, name: &str, snr: f64) {
         let at_most = |count: usize, share: f64| {
             let allowed = (share * self.cases as f64) as usize;

@@ -52,7 +52,7 @@ fn stream(voices: &[Voice], sound: Sound, seed: u64) -> Score {
     let mut truths = Vec::new();
     let mut at = ms(2000);
     while at + ms(2000) < mixed.len() {
-        // Cut where the voice is loud: its first sample is the onset.
+        // Cut where the voice is loud, so that the first sample is the onset.
         let voice = &voices[seeded.below(voices.len())];
         let cuts = cuts(voice);
         let (spoken, _) = body(voice, cuts[seeded.below(cuts.len())], 0);

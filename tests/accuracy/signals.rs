@@ -99,7 +99,7 @@ pub fn cuts(voice: &Voice) -> Vec<usize> {
 }
 
 /// A voice from a cut on, for at most a second, rescaled to [`VOICE_DBFS`] (active level) and
-/// faded in over `ramp` samples. Also returns after how many samples it is audible by
+/// faded in over `ramp` samples. Also returns the sample at which it becomes audible by
 /// construction: where the ramp is 20 dB below the level, given how loud the voice is there.
 pub fn body(voice: &Voice, cut: usize, ramp: usize) -> (Vec<i16>, f64) {
     let pcm = &voice.pcm[cut..voice.end.min(cut + ms(1000))];

@@ -2,7 +2,7 @@
 //!
 //! In: synthetic speech whose pauses, cuts and onsets are known; the caller's ear and state
 //! machine in virtual time. Out: the errors of `stop` and `ttfa_wire`, and which turns are flagged.
-//! Invariant: figures are judged only without the flag `spurt_ambiguous`.
+//! Invariant: a turn's figures are judged only if it is not flagged `spurt_ambiguous`.
 
 use crate::listen::coded;
 use crate::noises::Seed;

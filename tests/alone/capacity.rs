@@ -18,7 +18,8 @@ fn knee() -> String {
     )
 }
 
-/// On a busy machine the generator can be the limit, which says nothing about the agent.
+/// Maximum number of attempts: on a busy machine the generator can be the limit, in which case
+/// nothing is learnt about the agent.
 const ATTEMPTS: usize = 3;
 
 #[test]
@@ -33,7 +34,7 @@ fn the_knee_of_an_agent_is_found() {
     panic!("the generator was the limit {ATTEMPTS} times: this machine is too busy to tell");
 }
 
-/// `Err` names what in the generator was the limit.
+/// `Err` if the generator was the limit, with the part of it that was.
 fn find() -> Result<(), String> {
     let args = [
         "--slo",

@@ -2,7 +2,7 @@
 //!
 //! In: the pipeline agent, one worker for all behaviours. Out: the outcomes and flags of each,
 //! and the difference between loadgen's instants and the agent's. Invariant: the bound is
-//! generous in CI; `LOADGEN_FULL=1` applies the promised one.
+//! generous in CI; `LOADGEN_FULL=1` applies the documented one.
 
 use crate::support::reports::Row;
 use crate::support::{LivekitServer, Loadgen, PipelineAgent, Reports, full, in_repo};

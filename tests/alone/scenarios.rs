@@ -6,7 +6,7 @@ use crate::support::{LivekitServer, Loadgen, Reports, in_repo};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// An example, what makes it small (variables, flags), and the minimum number of its turns.
+/// An example, the variables and flags that make it small, and its minimum number of replies.
 type Example = (
     &'static str,
     &'static [(&'static str, &'static str)],

@@ -1,5 +1,5 @@
-//! Enforces the module boundaries of docs/ARCHITECTURE.md ("modules"): which module uses which, what
-//! pure modules never name, which files may have unsafe code, file headers, lengths. `cycles.rs`
+//! Enforces the rules of docs/ARCHITECTURE.md ("modules"): which module may use which, which paths
+//! pure modules must not name, which files may have unsafe code, file headers, lengths. `cycles.rs`
 //! checks that no files use each other in a cycle.
 //!
 //! In: path and text of every source file. Out: every violation, with file and line.
@@ -84,8 +84,8 @@ const PRINTS: &[&str] = &["println", "eprintln", "print", "eprint", "dbg"];
 const OUTPUTS: &[&str] = &["io::stdout", "io::stderr", "indicatif"];
 /// The one file that may print: it handles closed pipes and full disks.
 const CONSOLE: &str = "src/cli/console.rs";
-/// The files that may have unsafe code: the system calls that no crate wraps, and in tests what
-/// runs between fork and exec, and an allocator that counts. Each has an `#[expect]` for it.
+/// The files that may have unsafe code: the system calls that no crate wraps and, in tests, the
+/// code that runs between fork and exec, and a counting allocator. Each has an `#[expect]` for it.
 const UNSAFE: &[&str] = &[
     "src/os.rs",
     "tests/support/process.rs",

@@ -13,7 +13,7 @@ static SERVER: Shared<LivekitServer> = Shared::new();
 const KEYS: [&str; 4] = ["--api-key", "key", "--api-secret", SECRET];
 const SECRET: &str = "0f0f-this-is-nobodys-business-0f0f0f";
 
-/// Checks what every refusal has in common; `parts` are what its own message must contain.
+/// Checks what every refusal has in common, and that this one's message contains `parts`.
 #[track_caller]
 fn refused(run: &Run, code: i32, parts: &[&str]) {
     run.assert_code(code);
@@ -170,7 +170,7 @@ fn addresses_without_a_livekit_server_are_reported() {
     refused(&run, 1, &["tls"]);
 }
 
-/// A URL is judged the same, wherever it is given.
+/// A URL is checked in the same way wherever it is given.
 #[test]
 fn every_command_accepts_and_refuses_the_same_urls() {
     let http = HttpServer404::start();

@@ -22,7 +22,7 @@ load: {calls: 10, concurrency: 10}
 health: {tick_lateness: 500ms, own_drops: 100000, signalling_lateness: 10s}
 ";
 
-/// Writes the scenario with another agent delay.
+/// Writes the scenario with this agent delay.
 fn scenario(dir: &Path, delay: &str) {
     let fixtures = in_repo("fixtures").display().to_string();
     let text = SCENARIO
@@ -110,7 +110,7 @@ fn later_runs_are_compared_with_a_saved_baseline() {
     saved.assert_code(0);
     assert!(dir.join("state/loadgen/baselines/main.json").is_file());
 
-    // The same agent, slower: the target's other settings may differ, and the regression is found.
+    // The same agent, slower: the target's settings may differ, and the regression is found.
     scenario(dir, "900ms");
     let two = dir.join("two");
     let out = two.display().to_string();
@@ -145,7 +145,7 @@ fn later_runs_are_compared_with_a_saved_baseline() {
     let json = fs::read_to_string(two.join("comparison.json")).expect("written");
     assert_eq!(change(&json, "ttfa"), "regressed");
 
-    // A different call script is not comparable, which is found without making a call.
+    // A different call script is not comparable, which is detected without making a call.
     let text = fs::read_to_string(dir.join("small.yaml")).expect("text");
     fs::write(
         dir.join("small.yaml"),
@@ -165,7 +165,7 @@ fn later_runs_are_compared_with_a_saved_baseline() {
     );
     assert!(!dir.join("three").exists());
 
-    // Neither is a baseline of another measurement version.
+    // A baseline of another measurement version is not comparable either.
     scenario(dir, "900ms");
     let old = dir.join("old.json");
     let text = fs::read_to_string(&kept).expect("text");
@@ -194,7 +194,7 @@ fn later_runs_are_compared_with_a_saved_baseline() {
     compares(dir);
 }
 
-/// Checks what `loadgen compare` says about two folders and copies of them.
+/// Checks the results of `loadgen compare` for the baseline against `one` and modified copies.
 fn compares(dir: &Path) {
     let same = loadgen(
         dir,

@@ -14,7 +14,7 @@ use subjects::{Embedded, InThisProcess, Livekit, Subject};
 /// The largest error of a latency on a busy machine, in ms; 25 on an idle one.
 const BOUND: f64 = 150.0;
 
-/// What an agent does, what its callers do, what goes wrong.
+/// The behaviour of the agent and its callers, and what goes wrong.
 #[derive(Debug, Clone)]
 struct Case {
     /// From the end of speech to the reply.
@@ -86,7 +86,7 @@ impl Sound {
 }
 
 impl Case {
-    /// The scenario's text, with the sound in `folder`; `target`: its line.
+    /// The scenario's text, with the sound in `folder`; `target` is the value of its `target` key.
     fn scenario(&self, target: &str, folder: &Path) -> String {
         self.sound.write(folder);
         format!(
@@ -100,7 +100,7 @@ impl Case {
     }
 }
 
-/// Checks that both calls have the expected outcomes; returns each turn of both.
+/// Checks that both calls have the expected outcomes; returns their turns in pairs.
 fn outcomes(records: &Records, expected: &[Outcome]) -> Vec<[TurnRecord; 2]> {
     let of = |call| {
         let turns = records.turns.iter().filter(move |t| t.call == call);
@@ -115,7 +115,7 @@ fn outcomes(records: &Records, expected: &[Outcome]) -> Vec<[TurnRecord; 2]> {
     first.into_iter().zip(second).map(|(a, b)| [a, b]).collect()
 }
 
-/// The `ttfa_wire` of each turn is within [`BOUND`] of `expected` ms.
+/// Checks that the `ttfa_wire` of each turn is within [`BOUND`] of `expected` ms.
 #[track_caller]
 fn is_about(turns: &[TurnRecord; 2], expected: f64) {
     for turn in turns {
@@ -148,7 +148,7 @@ fn yields_to_an_interruption(subject: &dyn Subject) {
     is_about(&turns[1], 400.0);
     for turn in &turns[1] {
         let stop = turn.stop_ms.expect("it stopped").as_f64();
-        // The agent notices speech with its first loud frames.
+        // The agent detects speech from its first loud frames on.
         assert!((0.0..600.0).contains(&stop), "{turn:#?}");
     }
 }
@@ -191,7 +191,7 @@ fn never_answers(subject: &dyn Subject) {
     assert!(records.calls.iter().all(|call| call.failure.is_none()));
 }
 
-/// The second turn of both calls fails with this cause.
+/// Checks that the second turn of both calls fails with this cause.
 fn fails(subject: &dyn Subject, mishap: Mishap, cause: &str) {
     let records = subject.run(&Case {
         turns: "    - {say: it, start: {after: call_start, delay: 500ms}, timeout: 3s}\n    \
@@ -256,7 +256,7 @@ conforms!(
         is_gone,
     ]
 );
-// Its agent is the other end of the connection: there is no room that the agent could leave.
+// The embedded agent is the other end of the connection: there is no room for it to leave.
 conforms!(
     embedded,
     Embedded,

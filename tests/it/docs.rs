@@ -35,7 +35,7 @@ fn read(path: &str) -> String {
     std::fs::read_to_string(root().join(path)).unwrap_or_else(|e| panic!("{path}: {e}"))
 }
 
-/// Paths of the pages of a folder and of the folders in it, from the root of the repository.
+/// Paths of the pages in a folder and its subfolders, relative to the root of the repository.
 fn pages_below(folder: &str) -> Vec<String> {
     let mut paths = Vec::new();
     for entry in std::fs::read_dir(root().join(folder)).expect("a folder") {
@@ -124,7 +124,7 @@ fn commands(line: &str) -> Vec<Vec<String>> {
         .collect()
 }
 
-/// Why a command line does not parse, if it does not. A command's bare name is only a mention.
+/// Why a command line does not parse, if it does not. A bare command name counts as a mention.
 fn refused(command: &[String]) -> Option<String> {
     if let [_, name] = command
         && Cli::command().find_subcommand(name).is_some()
@@ -294,7 +294,7 @@ fn docs_have_every_metric_with_its_definition() {
     assert!(told.contains(&default), "{told}");
 }
 
-/// A part of the schema, following its `$ref`.
+/// A part of the schema, following each `$ref` on the way.
 fn part<'a>(schema: &'a Value, pointer: &str) -> &'a Value {
     let mut at = schema;
     for step in pointer.split('/').filter(|step| !step.is_empty()) {

@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-/// The delay that the scenario asks of the embedded agent, in ms.
+/// The delay that the scenario sets for the embedded agent, in ms.
 const DELAY: f64 = 400.0;
-/// Maximum error of the median reply on a busy machine, in ms; 25 on an idle one.
+/// Maximum error of the median latency on a busy machine, in ms; 25 on an idle one.
 const BOUND: f64 = 60.0;
 const CALLS: u64 = 5;
 const TURNS: u64 = 15;
@@ -238,7 +238,7 @@ fn a_gate_that_the_turns_refute_ends_the_run() {
         "{verdict:#}"
     );
     assert_eq!(verdict["gates"][0]["answer"], "fail", "{verdict:#}");
-    // Turns that the end of the run cut off count for no gate.
+    // Turns cut off by the end of the run do not count towards any gate.
     assert_eq!(
         verdict["gates"][0]["n"],
         reports.count("/outcomes/replied"),

@@ -116,7 +116,7 @@ fn a_job_has_the_exit_code_of_loadgen() {
     assert_eq!(nothing.status.code(), Some(1));
 }
 
-/// The program prints more than a summary page holds; only how the script handles that matters.
+/// A stand-in for the program prints more than a job summary can hold.
 fn tells_of_an_endless_complaint() {
     use std::os::unix::fs::PermissionsExt as _;
     let job = Job::new();
@@ -144,7 +144,7 @@ fn a_release_is_installed_if_its_checksum_is_right() {
     );
     let release = job.path("releases/download/v9.9.9");
     std::fs::create_dir_all(&release).expect("a folder");
-    // A small stand-in for the program: only how it gets onto the path matters.
+    // A small stand-in for the program: only its installation matters.
     std::fs::write(release.join("loadgen"), "#!/bin/sh\necho loadgen 9.9.9\n").expect("written");
     let make = format!(
         "chmod +x loadgen && tar -czf {archive} loadgen && sha256sum {archive} > {archive}.sha256"

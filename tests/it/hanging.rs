@@ -1,4 +1,4 @@
-//! Runs whose process is suspended for a while, or one of whose parts hangs.
+//! Runs whose process is suspended for a while, and runs in which one part hangs.
 
 use crate::in_process::{scenario, settings};
 use crate::support::reports::journal;
@@ -39,8 +39,9 @@ fn a_process_suspended_for_a_while_continues_and_loses_no_turn() {
     run.send_signal(libc::SIGCONT);
     let before = journal(&folder).len();
     let run = run.finish();
-    // Twelve turns take about 25 s. A minute more is too long on any machine; it once took that
-    // long, because the second opinion rested in proportion to the time the process was stopped.
+    // Twelve turns take about 25 s. A minute more is too long on any machine. The run once took
+    // that long because the thread of the second opinion slept in proportion to the time for which
+    // the process was stopped.
     let took = begun.elapsed();
     assert!(took < Duration::from_secs(75), "{took:?}");
     let reports = Reports::read(&folder);

@@ -54,7 +54,7 @@ fn encoded(message: Reply) -> Vec<u8> {
     proto::SignalResponse { message }.encode_to_vec()
 }
 
-/// The response to a join, in a room with this many empty participants.
+/// The response to a join, in a room with this many participants, whose fields are all empty.
 fn join(participants: usize) -> Vec<u8> {
     encoded(Reply::Join(proto::JoinResponse {
         other_participants: vec![proto::ParticipantInfo::default(); participants],

@@ -22,7 +22,7 @@ const WITHIN: u64 = 6_000;
 /// Pause between scrapes of its metrics.
 const SCRAPE: Duration = Duration::from_millis(50);
 
-/// Four concurrent calls of short turns, for longer than any run lives.
+/// Four concurrent calls of short turns, for longer than any run is left alive.
 const SHORT: &str = "\
 version: 1
 name: killed
@@ -50,7 +50,7 @@ fn ended(address: &str) -> usize {
     counts.sum::<f64>() as usize
 }
 
-/// What the metrics of a killed run had shown, and what its report has.
+/// The turns of a killed run, as counted by its metrics and by its report.
 struct Killed {
     /// Turns that had ended at the last scrape, and a second before the kill.
     ended: usize,

@@ -59,7 +59,7 @@ fn a_livekit_call_counts_as_three_descriptors() {
         &["capacity", "many.yaml", "--max", "40"],
     ];
     for command in commands {
-        // Enough for two descriptors per call. Nobody listens: the run must not get that far.
+        // Enough for two descriptors per call. Nothing listens at the URL: the run must fail first.
         let run = Loadgen::new(command)
             .open_files(45, 150)
             .env("LIVEKIT_URL", "ws://127.0.0.1:9")

@@ -1,5 +1,5 @@
 //! Live monitoring of a run: a real Prometheus scrapes it and answers the dashboard's queries, and
-//! a collector takes its spans; neither affects the run.
+//! a collector receives its spans; neither affects the run.
 
 mod collector;
 pub(crate) mod prometheus;
@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::TcpListener;
 use std::time::Duration;
 
-/// Short calls, one after the other, of two variants, until the run is stopped.
+/// Short calls of two variants; a test appends the load.
 const ENDLESS: &str = "\
 version: 1
 name: endless
@@ -103,8 +103,8 @@ fn a_signal_ends_the_wait_for_a_collector() {
     }
 }
 
-/// Runs to the reports, stopped by a signal or not, then signals; returns whether that ended the
-/// wait for the collector.
+/// Runs until the reports are written, interrupted by SIGINT if `stopped`, then sends SIGTERM;
+/// returns whether SIGTERM ended the wait for the collector.
 fn signalled_at_the_end(endpoint: &str, stopped: bool) -> bool {
     let load = if stopped { MANY } else { ONE };
     let mut run = prepared(load, &["--otlp-endpoint", endpoint]).spawn();
@@ -117,7 +117,7 @@ fn signalled_at_the_end(endpoint: &str, stopped: bool) -> bool {
     let patience = Duration::from_secs(60);
     let process = run.process();
     process.wait_for_line(Stream::Out, "report.html", patience);
-    // The wait is about to begin; before that, a second signal would end the process at once.
+    // Let the wait begin: before it, a second signal would end the process at once.
     std::thread::sleep(Duration::from_millis(100));
     run.send_signal(libc::SIGTERM);
     let run = run.finish();
@@ -130,7 +130,7 @@ fn signalled_at_the_end(endpoint: &str, stopped: bool) -> bool {
     run.finished.stderr.contains("a signal ended the wait")
 }
 
-/// The run went well; 110 is right on a machine so busy that the generator was late.
+/// Checks that the run ended well; 110 is right on a machine so busy that the generator was late.
 #[track_caller]
 fn assert_well_or_late(run: &Finished) {
     assert!([Some(0), Some(110)].contains(&run.code), "{run:?}");
@@ -142,7 +142,7 @@ fn folder_is_whole(folder: &std::path::Path) -> bool {
         .all(|name| folder.join(name).exists())
 }
 
-/// Every query parses, and all but those that are empty for a good run return values.
+/// Checks that every query parses and returns values, except those that are empty for a good run.
 fn the_dashboard_is_answered(prometheus: &Prometheus) {
     let text = std::fs::read_to_string(in_repo("deploy/grafana/loadgen.json")).expect("there");
     let dashboard: Value = serde_json::from_str(&text).expect("JSON");
@@ -221,7 +221,7 @@ fn the_spans_are_those_of_the_journal(spans: &[Span], turns: &[Value]) {
         assert_eq!(own.start, speech.start);
         let parts = [speech, wait, playout, reply];
         assert!(parts.windows(2).all(|p| p[0].end == p[1].start), "{turn}");
-        // On the wall clock, speech starts when the turn's planned instant comes.
+        // On the wall clock, speech starts at the turn's planned instant.
         let offset = (speech.start - call.start) as f64 / 1e6;
         assert!(
             (0.0..60_000.0).contains(&offset),

@@ -1,4 +1,4 @@
-//! Run folders after the run: of killed runs, of earlier versions, and several at once.
+//! Run folders after the run: those of killed runs and of earlier versions, and several at once.
 
 use crate::support::reports::{Row, journal, keeps_to_its_schema};
 use crate::support::{Loadgen, in_repo, poll};
@@ -19,11 +19,11 @@ const FILES: [&str; 8] = [
     "turns.jsonl",
 ];
 
-/// Ended turns after which the calls of [`LONG`] are in the middle: both are past their first turn,
-/// with two more to come. After five, both calls could be over and the next two not yet started.
+/// Number of ended turns at which the calls of [`LONG`] are in progress: both are past their first
+/// turn, with two more to come. At five, both calls could be over and the next two not yet started.
 const MIDDLE: usize = 7;
 
-/// Calls that last longer than the test lets them.
+/// A run that would outlast the test.
 const LONG: &str = "\
 version: 1
 name: long
@@ -59,7 +59,7 @@ fn contents(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
         .collect()
 }
 
-/// Copies a committed folder, to make reports in it.
+/// Copies a committed folder, so that reports can be written into the copy.
 fn copy(name: &str, to: &Path) {
     std::fs::create_dir(to).expect("a folder");
     for (path, content) in contents(&in_repo("tests/records").join(name)) {

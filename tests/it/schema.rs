@@ -1,5 +1,5 @@
-//! The committed JSON Schemas match those that the types generate, and the committed scenarios
-//! satisfy theirs.
+//! The committed JSON Schemas match those generated from the types, and are valid; the schema of
+//! scenarios refuses null, unknown keys and invalid values.
 
 use loadgen::report::json::summary_schema;
 use loadgen::scenario::schema_text;

@@ -62,7 +62,7 @@ fn only_its_own(reports: &Reports, run: &Run, calls: u64, turns: u64) {
     assert!(said.contains(&done), "{done} is not in:\n{said}");
 }
 
-/// Checks that there were `calls` sentinel calls, and that they are close to the truth.
+/// Checks that there were `calls` sentinel calls, and that their figures are close to the truth.
 #[track_caller]
 fn watched(reports: &Reports, calls: u64) {
     let sentinels = &reports.summary["sentinels"];

@@ -200,7 +200,7 @@ fn members_of_group(group: u32) -> Vec<u32> {
     .collect()
 }
 
-/// Local addresses, in /proc's hex, that the sockets of `pid` are bound to besides 127.0.0.1.
+/// Local addresses other than 127.0.0.1, in /proc's hex, that the sockets of `pid` are bound to.
 fn addresses_other_than_loopback(pid: u32) -> Vec<String> {
     let links = std::fs::read_dir(format!("/proc/{pid}/fd")).expect("our own child");
     let inodes: Vec<String> = links
@@ -219,7 +219,7 @@ fn addresses_other_than_loopback(pid: u32) -> Vec<String> {
         for line in table.lines().skip(1) {
             let fields: Vec<&str> = line.split_whitespace().collect();
             let (local, inode) = (fields[1], fields[9]);
-            // 127.0.0.1 in network order, read as a little-endian number; alone or mapped.
+            // 127.0.0.1 in network order, read as a little-endian number; IPv4 or mapped into IPv6.
             let loopback = local
                 .split(':')
                 .next()

@@ -28,11 +28,11 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-/// Seeds of a run without `LOADGEN_SEEDS`.
+/// Number of seeds without `LOADGEN_SEEDS`.
 const SEEDS: u64 = 150;
 /// A stop takes this long at most: calls hang up, and the records so far are written.
 const STOP: Duration = Duration::from_secs(5);
-/// Maximum error of a `ttfa_wire` without doubts, in ms: the windows of the ear and of the agent.
+/// Maximum error of an unambiguous `ttfa_wire`, in ms: the windows of the ear and of the agent.
 const EXACT: f64 = 25.0;
 
 /// Random draws from a seed.
@@ -66,7 +66,7 @@ struct Case {
     delay: Option<Duration>,
     stop: Option<Duration>,
     disk: Option<FaultyDisk>,
-    /// The bound of a gate on the longest `ttfa`.
+    /// The bound of a gate on the maximum `ttfa`.
     gate_ms: Option<f64>,
 }
 
@@ -112,8 +112,8 @@ impl Case {
         }
     }
 
-    /// Whether a latency without doubts must be the agent's delay plus the path there and back:
-    /// no fault delays audio or drops parts of it.
+    /// Whether an unambiguous latency must be the agent's delay plus the path there and back: no
+    /// fault delays audio or drops parts of it.
     fn is_exact(&self) -> bool {
         let disturbs = |mishap: &Mishap| {
             matches!(
@@ -180,7 +180,7 @@ impl Case {
     }
 }
 
-/// What goes wrong with the calls of a run.
+/// The faults to inject into the calls of a run.
 fn mishaps(dice: &mut Dice) -> Vec<(Duration, Mishap)> {
     let count = match dice.percent(60) {
         true => dice.number(1, 3),
@@ -206,7 +206,7 @@ fn mishaps(dice: &mut Dice) -> Vec<(Duration, Mishap)> {
         .collect()
 }
 
-/// Everything that is wrong with the records of a run.
+/// Every inconsistency in the records of a run.
 fn findings(case: &Case, scenario: &Scenario, seen: &Seen) -> Vec<String> {
     let run = &seen.run;
     let mut found = outside::findings(case, scenario, seen);
@@ -283,7 +283,7 @@ fn findings(case: &Case, scenario: &Scenario, seen: &Seen) -> Vec<String> {
     found
 }
 
-/// What is wrong within a turn.
+/// Every inconsistency within a turn.
 fn of_turn(case: &Case, turn: &TurnRecord) -> Vec<String> {
     let mut wrong = Vec::new();
     let ms = |value: Option<Ms>| value.map(Ms::as_f64);
@@ -364,7 +364,7 @@ fn facts<'a>(scenario: &Scenario, run: &Finished) -> RunFacts<'a> {
     }
 }
 
-/// What is wrong with the reports: their outcomes do not add up, or a file is empty.
+/// Every defect of the reports: outcomes that do not add up, or an empty file.
 fn of_reports(scenario: &Scenario, run: &Finished) -> Vec<String> {
     let facts = facts(scenario, run);
     let summary = Summary::build(&facts, &run.calls, &run.turns, &[]);
@@ -394,7 +394,7 @@ fn of_reports(scenario: &Scenario, run: &Finished) -> Vec<String> {
     found
 }
 
-/// Runs a seed.
+/// Runs the case that a seed determines.
 fn simulated(seed: u64) -> (Case, Scenario, Seen) {
     carried_out(Case::of(seed))
 }
@@ -506,7 +506,7 @@ fn records_are_complete_and_consistent_under_faults() {
     }
 }
 
-/// How often things happened, over many seeds.
+/// Numbers of faults and of outcomes, over many seeds.
 #[derive(Debug, Default)]
 struct Counts {
     /// Injected faults that fired: counted in calls, in failed writes or in runs.
@@ -553,7 +553,7 @@ impl Counts {
     }
 }
 
-/// Seeds within which each rule has to find a defect.
+/// Number of seeds within which each planted defect must be found.
 const ENOUGH: u64 = 1_000;
 
 #[test]
@@ -636,7 +636,7 @@ fn each_rule_finds_a_defect() {
     }
 }
 
-/// The defect is in the disk itself: writes succeed, but nothing of them is left.
+/// The defect is in the disk itself: writes succeed, but nothing is stored.
 #[test]
 fn a_disk_that_loses_writes_silently_is_found() {
     let found = (0..ENOUGH).find(|seed| {

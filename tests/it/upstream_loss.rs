@@ -69,7 +69,7 @@ fn upstream_losses_are_counted_and_their_turns_flagged() {
     assert_eq!(untouched.number("/generator/packets_lost_upstream"), 0.0);
     assert_eq!(flagged(&untouched), 0);
 
-    // Marked on output and dropped on input: a packet dropped on output is an error for its sender.
+    // Mark on output and drop on input: dropping a packet on output makes its send call fail.
     nft(&format!(
         "add table inet loss; \
          add chain inet loss out {{ type filter hook output priority 0; }}; \
@@ -88,7 +88,7 @@ fn upstream_losses_are_counted_and_their_turns_flagged() {
         "dropped {dropped}, told {told}; {flagged} of {} turns flagged",
         CALLS * TURNS
     );
-    // Reports end with the call, and not only media packets are dropped.
+    // Reports end with the call, and packets other than media are dropped too.
     assert!(
         told >= dropped / 2.0 && told <= dropped,
         "{told} of {dropped}"

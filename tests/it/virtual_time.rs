@@ -41,7 +41,7 @@ fn run() -> Finished {
     carried_out(&scenario(&text()), agent)
 }
 
-/// Everything that a run's files say about its calls and turns.
+/// The CSV files of a run's turns and calls, in a fixed order.
 fn files(finished: &Finished) -> (String, String) {
     let (mut turns, mut calls) = (finished.turns.clone(), finished.calls.clone());
     turns.sort_by_key(|turn| (turn.call, turn.turn));

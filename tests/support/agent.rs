@@ -58,7 +58,7 @@ impl PipelineAgent {
         self.dir.path().join("turns.jsonl")
     }
 
-    /// The frame log: timestamped events of what the agent's audio really did.
+    /// The frame log: timestamped events of the agent's actual audio.
     pub fn frames_path(&self) -> PathBuf {
         self.dir.path().join("frames.jsonl")
     }

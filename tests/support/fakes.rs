@@ -13,7 +13,7 @@ use std::time::Duration;
 /// A port that accepts connections and never answers.
 #[derive(Debug)]
 pub struct SilentPort {
-    // Never accepted from: the kernel completes connections up to the backlog by itself.
+    // Nothing calls `accept`: the kernel completes connections up to the backlog by itself.
     listener: TcpListener,
 }
 
@@ -89,7 +89,7 @@ fn address(listener: &TcpListener) -> SocketAddr {
     listener.local_addr().expect("a bound socket")
 }
 
-/// Reads the head of one request and answers it; errors are left to the client.
+/// Reads the head of one request and answers it; errors are ignored, since the client sees them.
 fn answer_404(mut stream: TcpStream) {
     let _ = stream.set_read_timeout(Some(Duration::from_secs(5)));
     let mut head = Vec::new();

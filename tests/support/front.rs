@@ -15,7 +15,7 @@ const NEWER_PATH: &str = "/rtc/v1";
 const NOT_FOUND: &[u8] =
     b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 
-/// The upstream's path for the path of a request; `None` for 404.
+/// Maps the path of a request to the upstream's path; `None` for 404.
 type Route = dyn Fn(&str) -> Option<String> + Send + Sync;
 
 /// A server without support for a single peer connection. Ended by Drop.
@@ -95,7 +95,7 @@ impl Front {
                 }
                 let (asked, route, upstream) =
                     (Arc::clone(&asked), route.clone(), upstream.clone());
-                // The thread ends with the connection: either side's close ends both.
+                // The thread ends with the connection: if one side closes it, so does the other.
                 std::thread::spawn(move || serve(client, &upstream, &*route, &asked));
             }
         });
@@ -124,7 +124,7 @@ impl Drop for Front {
     }
 }
 
-/// Serves one connection; errors are left to the client.
+/// Serves one connection; errors are ignored, since the client sees them.
 fn serve(mut client: TcpStream, upstream: &str, route: &Route, asked: &Mutex<Vec<String>>) {
     let _ = client.set_read_timeout(Some(Duration::from_secs(5)));
     let Some(head) = head(&mut client) else {

@@ -49,7 +49,7 @@ pub fn settings(agent: InProcess, clock: Clock) -> RunSettings {
     }
 }
 
-/// Carries the scenario out in virtual time.
+/// Runs the scenario in virtual time.
 ///
 /// # Panics
 /// If the run cannot be carried out.
@@ -80,7 +80,8 @@ pub fn on_a_file(path: &Path) -> io::Result<Box<dyn Storage>> {
     Ok(Box::new(File::create_new(path)?))
 }
 
-/// Carries the scenario out with its journal on `open`; the user stops the run `after` its start.
+/// Runs the scenario in virtual time, with `open` creating the journal's storage; the user stops
+/// the run this long `after` its start.
 ///
 /// # Panics
 /// If the run cannot be carried out.

@@ -37,7 +37,7 @@ use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// Whether `LOADGEN_FULL=1` asks for measurements at full size, on an idle machine.
+/// Whether `LOADGEN_FULL=1` requests measurements at full size, on an idle machine.
 pub fn full() -> bool {
     std::env::var_os("LOADGEN_FULL").is_some_and(|v| v == "1")
 }

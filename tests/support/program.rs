@@ -2,7 +2,7 @@
 //!
 //! In: arguments and environment. Out: exit code, output, and the files that it wrote.
 //! Invariants: it runs in an empty directory with its own state folder, without the LiveKit
-//! variables of whoever runs the tests, and never past its deadline.
+//! variables of the tests' own environment, and never past its deadline.
 
 use super::process::{Stream, before_exec};
 use super::{Finished, LivekitServer, Process};
@@ -91,7 +91,7 @@ impl Loadgen {
         self
     }
 
-    /// Sets the soft and the hard limit of open files.
+    /// Sets the soft and the hard limit on open files.
     pub fn open_files(mut self, soft: u64, hard: u64) -> Self {
         before_exec(&mut self.command, move || {
             Ok(setrlimit(Resource::RLIMIT_NOFILE, soft, hard)?)
@@ -103,7 +103,7 @@ impl Loadgen {
     pub fn control_group(mut self, folder: &Path) -> Self {
         let processes = folder.join("cgroup.procs");
         let processes = std::fs::File::create(processes).expect("a control group");
-        // 0 is the process that writes.
+        // 0 means the writing process.
         before_exec(&mut self.command, move || (&processes).write_all(b"0"));
         self
     }
@@ -142,7 +142,7 @@ impl Loadgen {
         }
     }
 
-    /// Starts `loadgen agent ARGS…` on `server` and waits until it says that it has registered.
+    /// Starts `loadgen agent ARGS…` on `server` and waits until it has registered.
     pub fn agent(server: &LivekitServer, args: &[&str]) -> Running {
         let mut agent = Self::new(["agent"].iter().chain(args)).on(server).spawn();
         agent

@@ -78,16 +78,16 @@ impl Reports {
         prefix(rooms.first().expect("a run has rooms")).to_owned()
     }
 
-    /// Panics unless the run went well: every planned turn replied, and exit code 0; or 110 as in
+    /// Panics unless every planned turn was answered and the exit code is 0, or 110 as in
     /// [`assert_answered`](Self::assert_answered).
     #[track_caller]
     pub fn assert_good(&self, finished: &Finished) {
         self.assert_answered(finished, 0);
     }
 
-    /// Panics unless every planned turn replied, and the run ended with this exit code. Also accepts
-    /// 110, which is correct on a machine so busy that the generator was late; accepts no other code
-    /// and, unless gates are to fail (99), no other reason.
+    /// Panics unless every planned turn was answered and the run ended with this exit code. Also
+    /// accepts 110, which is correct on a machine so busy that the generator was late; accepts no
+    /// other code and, unless gates are to fail (99), no other reason.
     #[track_caller]
     pub fn assert_answered(&self, finished: &Finished, code: i32) {
         let reasons = self.summary["verdict"]["reasons"].as_array();
@@ -158,7 +158,7 @@ pub fn prefix(room: &str) -> &str {
     &room[..=end]
 }
 
-/// The median; the higher of the two middle values if their number is even.
+/// The median; the higher of the two middle values if the number of values is even.
 #[track_caller]
 pub fn median(mut values: Vec<f64>) -> f64 {
     assert!(!values.is_empty(), "nothing was measured");

@@ -36,7 +36,7 @@ fn words(screen: &str) -> Vec<String> {
     let mut all = text.split_whitespace();
     while let Some(word) = all.next() {
         if word == "worth" {
-            // The effective sample size, which is shown only if it is smaller.
+            // The effective sample size, which is shown only if it is below the sample size.
             all.next();
             continue;
         }

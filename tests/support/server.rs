@@ -1,6 +1,6 @@
 //! The real LiveKit server, one per value.
 //!
-//! In: nothing, or more lines of its configuration. Out: a server on loopback that answers.
+//! In: nothing, or additional configuration lines. Out: a server on loopback that answers.
 //! Invariants: it listens on 127.0.0.1 only, and has its own secret.
 
 use super::{Process, free_tcp_port, free_udp_port, in_repo, poll};
@@ -191,7 +191,7 @@ fn built() -> PathBuf {
 
 fn configuration(port: u16, udp_port: u16, secret: &str, more: &str) -> String {
     // Without `interfaces` and `ips` the server binds the UDP port on every address of the machine.
-    // ICE over TCP always does, so it is disabled.
+    // It always does so for ICE over TCP, which is therefore disabled.
     format!(
         "port: {port}\n\
          bind_addresses: [127.0.0.1]\n\

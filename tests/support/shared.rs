@@ -1,6 +1,6 @@
 //! A value that the tests of one file share.
 //!
-//! In: how to make it. Out: the value, made by the first test that asks.
+//! In: a function that makes it. Out: the value, made by the first test that asks.
 //! Invariant: it is dropped by the last test that uses it, so nothing is left behind; a later test
 //! makes a new one.
 

@@ -29,7 +29,7 @@ impl Errors {
         self.0.iter().map(|e| e.ms).sum::<f64>() / self.0.len() as f64
     }
 
-    /// The median error, with its sign.
+    /// The median error, with its sign; the higher of two middle values.
     pub fn median(&self) -> f64 {
         let mut all: Vec<f64> = self.0.iter().map(|e| e.ms).collect();
         all.sort_by(f64::total_cmp);

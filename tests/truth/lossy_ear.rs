@@ -148,6 +148,7 @@ fn onset_errors_under_loss_are_within_the_stated_bounds() {
             );
         }
     }
-    // Checked last: at full size bursts are known to exceed their limit, and the rest is shown too.
+    // Checked last, so that every result is printed: at full size, bursts are known to exceed the
+    // limit.
     assert!(too_far.is_empty(), "{too_far:#?}");
 }

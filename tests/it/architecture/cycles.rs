@@ -11,7 +11,7 @@ use super::{files, is_test_file};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-/// The names of a module from the crate's root: `["audio", "ear"]`.
+/// A module's path from the crate's root: `["audio", "ear"]`.
 type Module = Vec<String>;
 /// For each file, the files that it uses, each with the line and the path that refer to it.
 type Edges = BTreeMap<String, BTreeMap<String, (usize, String)>>;
@@ -19,7 +19,7 @@ type Edges = BTreeMap<String, BTreeMap<String, (usize, String)>>;
 /// Maximum depth to which re-exports are followed; only names that import themselves go deeper.
 const MOST_REEXPORTS: usize = 16;
 
-/// What one name of a `use` declaration brings into its file.
+/// One name that a `use` declaration imports.
 #[derive(Debug)]
 struct Import {
     /// `*` for everything.
@@ -41,11 +41,12 @@ struct File {
     items: BTreeSet<String>,
 }
 
-/// Every module of the crate, except for those that only tests have.
+/// Every module of the crate except test-only ones.
 #[derive(Debug, Default)]
 struct Crate(BTreeMap<Module, File>);
 
-/// The module that a file of `src` is: `src/audio/ear.rs` → `audio::ear`; `None` for the binary.
+/// The module that a file of `src` defines: `src/audio/ear.rs` → `audio::ear`; `None` for the
+/// binary.
 fn module_of(path: &str) -> Option<Module> {
     let inside = path.strip_prefix("src/")?.strip_suffix(".rs")?;
     let names = inside.strip_suffix("/mod").unwrap_or(inside);
@@ -80,7 +81,7 @@ fn end_of_item(tokens: &[Token], at: usize) -> usize {
     tokens.len()
 }
 
-/// Splits off what `#[cfg(test)]` marks: the other tokens, and the names of the test modules.
+/// The tokens outside `#[cfg(test)]` items, and the names of the test modules.
 fn without_tests(tokens: &[Token]) -> (Vec<Token>, Vec<String>) {
     let mark = ["#", "[", "cfg", "(", "test", ")", "]"];
     let (mut at, mut kept, mut modules) = (0, Vec::new(), Vec::new());
@@ -131,7 +132,7 @@ impl File {
             paths: Vec::new(),
             items: items.map(|i| text(i).to_owned()).collect(),
         };
-        // The `use` declaration that the walk is in: its last token, and whether it is public.
+        // The current `use` declaration: the index after its last token, and whether it is public.
         let (mut end, mut public) = (0, false);
         for name in named(tokens) {
             let before = |n: usize| name.token.checked_sub(n).map_or("", text);
@@ -170,7 +171,7 @@ impl Crate {
         all
     }
 
-    /// The module in which a path starts that is written in `module`, and the rest of the path.
+    /// The module at which a path written in `module` starts, and the rest of the path.
     fn start<'a>(
         &self,
         module: &Module,
@@ -213,14 +214,14 @@ impl Crate {
         Some(module)
     }
 
-    /// The file that defines what a path names. `None` for an item of another crate or one in scope
-    /// without an import, and for a module: only items named inside it count.
+    /// The file that defines the item that a path names. `None` for an item of another crate, an
+    /// item in scope without an import, and a module: only items named inside a module count.
     fn defines(&self, from: &Module, path: &[String], depth: usize) -> Option<&File> {
         if depth > MOST_REEXPORTS {
             return None;
         }
         let Some((mut module, mut rest)) = self.start(from, path, depth) else {
-            // An imported item, such as a type before the name of its function.
+            // An imported item, such as the type before an associated function.
             let import = self.0.get(from)?.import(path.first()?)?;
             return match import.path.as_slice() == path {
                 true => None,
@@ -270,7 +271,7 @@ impl Crate {
                 let Some(used) = self.defines(module, path, 0) else {
                     continue;
                 };
-                // A parent that re-exports what its children define does not use it.
+                // A parent that re-exports its children's items does not thereby use them.
                 let below = module_of(&used.path).is_some_and(|m| m.starts_with(module));
                 if used.path != file.path && !(public && below) {
                     uses.entry(used.path.clone())
@@ -286,7 +287,7 @@ fn child(module: &Module, name: &str) -> Module {
     [&module[..], &[name.to_owned()]].concat()
 }
 
-/// Every file that `file` uses, itself or through others.
+/// Every file that `file` uses, directly or through others.
 fn reached<'a>(edges: &'a Edges, file: &str) -> BTreeSet<&'a str> {
     let used = |file: &str| edges.get(file).into_iter().flat_map(BTreeMap::keys);
     let mut open: Vec<&str> = used(file).map(String::as_str).collect();

@@ -1,6 +1,6 @@
 //! Tokenizes source text and extracts the paths that it names.
 //!
-//! Invariants: comments and literals are left out; lines are kept; no text makes it panic.
+//! Invariants: comments and literals are left out; line numbers are kept; no text makes it panic.
 
 /// A word or a punctuation mark, with its line number from 1.
 #[derive(Debug, Clone, PartialEq)]
@@ -143,7 +143,7 @@ pub(crate) fn named(tokens: &[Token]) -> Vec<Named> {
     found
 }
 
-/// Reads the path at `at` into `found`, after `prefix`; returns the index of the next token.
+/// Adds the path at `at`, preceded by `prefix`, to `found`; returns the index of the next token.
 fn path(tokens: &[Token], mut at: usize, prefix: &str, found: &mut Vec<Named>) -> usize {
     let text = |i: usize| tokens.get(i).map_or("", |t| t.text.as_str());
     let (first, mut whole) = (at, prefix.to_owned());

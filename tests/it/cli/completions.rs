@@ -26,7 +26,7 @@ fn path() -> std::ffi::OsString {
     std::env::join_paths(paths).expect("no colon in a path")
 }
 
-/// What bash offers for the last of `words` in `dir`.
+/// Bash's completions of the last of `words`, in `dir`.
 fn bash(dir: &Path, words: &[&str]) -> Vec<String> {
     let output = Command::new("bash")
         .args(["--norc", "--noprofile", "-c", BASH, "bash", "loadgen"])

@@ -1,8 +1,8 @@
 //! Standard output and standard error that are closed or full: nothing panics, and the exit code
 //! says whether the result reached its reader.
 //!
-//! Invariants: a reader that goes away is not an error; a full disk is one if the result is nowhere
-//! else, and changes nothing if the run folder has the result too.
+//! Invariants: a reader that closes the pipe is not an error; a full disk is an error if the result
+//! exists nowhere else, and changes nothing if the run folder has it too.
 
 use super::{command, copy_files, folder, shown};
 use crate::support::in_repo;
@@ -25,10 +25,10 @@ health: {tick_lateness: 500ms, own_drops: 100000, signalling_lateness: 10s}
 /// The message when a result is lost.
 const LOST: &str = "cannot write to standard output";
 
-/// What an output can be, other than open.
+/// Ways in which an output can be unusable.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Sink {
-    /// A pipe whose reader is gone, as behind `| head`.
+    /// A pipe whose reader is gone, as with `| head`.
     NoReader,
     /// No descriptor at all, as after `>&-`.
     Closed,
@@ -126,8 +126,8 @@ fn a_run_goes_on_without_a_reader_of_its_progress() {
     }
 }
 
-/// The reports of a run are in its folder, so its exit code is its verdict, whatever becomes of
-/// the table; on a full disk it says what was lost. JSON is for a program, which needs to know.
+/// The reports of a run are in its folder, so its exit code is its verdict even if the table is
+/// lost; on a full disk, a warning reports the loss. JSON is for a program, which needs to know.
 #[test]
 fn an_unwritable_table_is_a_warning_and_unwritable_json_an_error() {
     for json in [false, true] {
@@ -152,7 +152,7 @@ fn an_unwritable_table_is_a_warning_and_unwritable_json_an_error() {
     }
 }
 
-/// Losing a result that only stdout has is an error, unless its reader went away.
+/// Losing a result that goes only to stdout is an error, unless the reader closed the pipe.
 #[test]
 fn a_result_that_cannot_be_written_is_an_error() {
     let dir = folder();
@@ -194,7 +194,7 @@ fn a_closed_stderr_does_not_change_the_exit_code() {
         (&["validate", "bad.yaml"], 104),
         (&["run", "nowhere.yaml"], 2),
         (&["compare", "one", "nowhere"], 2),
-        // The command line's own messages.
+        // A message of the argument parser.
         (&["run", "--no-such-flag"], 2),
     ];
     for (args, expected) in cases {
@@ -204,7 +204,7 @@ fn a_closed_stderr_does_not_change_the_exit_code() {
             assert_eq!(code(&output), expected, "{args:?}, {sink:?}");
         }
     }
-    // Neither the result nor the message about it has a reader.
+    // Neither the result nor the message about its loss can be written.
     let both = spawn(
         dir.path(),
         &["list", "."],

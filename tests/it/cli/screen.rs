@@ -1,10 +1,10 @@
-//! The screen that a report or a comparison is laid out for: colours, width, lines.
+//! The layout of reports and comparisons on screen: colours, width, number of lines.
 
 use super::{command, copy_files, folder, loadgen, shown};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// Lines of a screen.
+/// Maximum number of lines of a report or a comparison.
 const LINES: usize = 40;
 
 /// Copies a run folder, since reports are written into it.
@@ -17,7 +17,7 @@ fn stdout(command: &mut Command) -> String {
     String::from_utf8(output.stdout).expect("UTF-8")
 }
 
-/// Variables, whether a pipe has colours, and whether a terminal does.
+/// Variables, whether output to a pipe has colours, and whether output to a terminal does.
 type Case<'a> = (&'a [(&'a str, &'a str)], bool, bool);
 
 #[test]
@@ -65,7 +65,7 @@ fn colour_is_for_terminals_only_by_default() {
     }
 }
 
-/// The program on a terminal of `columns`.
+/// Prepares the program on a terminal that is `columns` wide.
 fn on_terminal(dir: &Path, args: &[&str], columns: usize) -> Command {
     let line = format!(
         "stty cols {columns} rows 24; {} {} 2>/dev/null",

@@ -1,5 +1,5 @@
-//! Checks that the pages make a book: all of them are in its contents, their links resolve, and the
-//! examples of the first steps and the how-tos work as described.
+//! Checks that the pages form a book: the table of contents lists all of them, their links resolve,
+//! and the examples of the first steps and the how-tos work as described.
 //!
 //! In: the pages, a folder that `loadgen init` writes. Invariant: no server is needed.
 
@@ -23,7 +23,7 @@ fn links(text: &str) -> Vec<(usize, &str)> {
 }
 
 /// The anchors of a page's headings, as GitHub and mdBook make them: in lower case, with hyphens
-/// for blanks, without punctuation; a repeated one is numbered.
+/// for spaces, without punctuation; repeated anchors are numbered.
 fn anchors(text: &str) -> BTreeSet<String> {
     let mut times = BTreeMap::new();
     let mut found = BTreeSet::new();
@@ -44,7 +44,7 @@ fn anchors(text: &str) -> BTreeSet<String> {
     found
 }
 
-/// What is wrong with the link to `target` in the page at `from`, whose text is `text`.
+/// Why the link to `target` in the page at `from`, whose text is `text`, does not resolve, if so.
 fn leads_nowhere(from: &Path, text: &str, target: &str) -> Option<String> {
     if target.contains("://") {
         return None;
@@ -157,7 +157,7 @@ fn scenarios(page: &Page) -> Vec<Shown> {
     shown.collect()
 }
 
-/// A page's path from the root of the repository.
+/// A page's path relative to the root of the repository.
 fn in_docs(page: &Page) -> String {
     let path = page.path.strip_prefix(root()).expect("in the repository");
     path.display().to_string()

@@ -67,7 +67,7 @@ impl Collector {
     }
 }
 
-/// Serves one connection: posts, one after the other.
+/// Serves the POST requests of one connection, one after the other.
 fn serve(stream: &TcpStream, taken: &Mutex<Vec<Span>>) {
     let mut reader = BufReader::new(stream);
     loop {

@@ -1,7 +1,7 @@
 //! A disk that fails under the journal.
 //!
 //! In: which writes or syncs fail, and how. Out: a file with whatever was written, and how often
-//! each fault fired. Invariant: without a fault it behaves like an ordinary file.
+//! the fault fired. Invariant: without a fault it behaves like an ordinary file.
 
 use loadgen::record::Storage;
 use std::fs::File;
@@ -17,7 +17,7 @@ pub(super) enum Fault {
     Full,
     /// Half of a line is written, then nothing more.
     Short,
-    /// As `Short`, and the partial line cannot be removed either.
+    /// Like `Short`, and the partial line cannot be removed either.
     Ragged,
     /// Nothing can be synced.
     Sync,
@@ -88,7 +88,7 @@ impl FaultyDisk {
 struct Faulty {
     file: File,
     disk: FaultyDisk,
-    /// Half of a line has been written.
+    /// Whether half of a line has just been written.
     half: bool,
 }
 

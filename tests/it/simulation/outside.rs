@@ -1,4 +1,4 @@
-//! Checks that what a run showed, what it left on disk, and how it ended agree with each other.
+//! Checks that a run's events, its files and its exit code agree with each other.
 //!
 //! In: a run seen from outside. Out: every disagreement. Invariant: the expected exit code comes
 //! from docs/ARCHITECTURE.md ("Exit codes"), not from the code that chooses it.
@@ -15,7 +15,7 @@ use loadgen::scenario::Scenario;
 use loadgen::stats::{Aggregate, Decider, Gate, Inequality};
 use std::collections::BTreeMap;
 
-/// A run, and what it left.
+/// A run, its events, its files and its exit code.
 pub(super) struct Seen {
     pub(super) run: Finished,
     /// The last record that was shown for each turn, by call and turn.
@@ -24,11 +24,11 @@ pub(super) struct Seen {
     pub(super) shown_calls: BTreeMap<usize, CallRecord>,
     /// The turns that are in the journal.
     pub(super) journal: Result<Vec<TurnRecord>, String>,
-    /// What `loadgen report` would read from the folder as a kill would leave it.
+    /// The record that `loadgen report` would read if the run had been killed.
     pub(super) record: Result<RunRecord, String>,
-    /// The run says that its journal failed.
+    /// Whether the run reports that its journal failed.
     pub(super) says_lost: bool,
-    /// The disk failed.
+    /// Whether the disk failed.
     pub(super) disk_failed: bool,
     pub(super) code: u8,
 }
@@ -125,7 +125,7 @@ fn promised(case: &Case, scenario: &Scenario, seen: &Seen) -> u8 {
     }
 }
 
-/// Every disagreement in what was seen of a run.
+/// Every disagreement between a run's records, events, files and exit code.
 pub(super) fn findings(case: &Case, scenario: &Scenario, seen: &Seen) -> Vec<String> {
     let mut found = Vec::new();
     let mut check = |holds: bool, what: String| {
