@@ -155,7 +155,7 @@ fn callers_own_echo_is_distinguished_from_a_reply() {
         );
         assert!(unknown * 100 <= onsets, "{unknown} of {onsets} at {db} dB");
     }
-    // A reply while the caller's own words are still in memory is not an echo.
+    // A reply that begins soon after the caller's own words is not their echo.
     let pairs: Vec<(usize, usize, usize)> = (0..voices.len())
         .flat_map(|a| (0..voices.len()).map(move |b| (a, b)))
         .filter(|(a, b)| a != b)

@@ -1,4 +1,4 @@
-//! Signals with a known truth: spoken fixtures cut at known samples, ramps of known length.
+//! Signals with a known ground truth: spoken fixtures cut at known samples, ramps of known length.
 //!
 //! In: the fixtures, seeds. Out: PCM at 48 kHz. Invariant: the same samples on every machine.
 
@@ -25,7 +25,7 @@ pub struct Voice {
     pub end: usize,
 }
 
-/// Every spoken fixture, by name.
+/// Every spoken fixture, in the order of their names.
 pub fn voices() -> Vec<Voice> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
     let mut files: Vec<_> = std::fs::read_dir(folder)
@@ -79,8 +79,8 @@ pub fn add(a: &mut [i16], at: usize, b: &[i16]) {
     }
 }
 
-/// Where a voice can be cut so that its first sample is audible by construction: at least half
-/// its active level, and the next 20 ms at least at that level; cuts are 60 ms apart.
+/// Where a voice can be cut so that its first sample is audible by construction: that sample is at
+/// half the active level or above, the next 20 ms at the full level or above. At least 60 ms apart.
 pub fn cuts(voice: &Voice) -> Vec<usize> {
     let level = rms_at(VOICE_DBFS);
     let mut found: Vec<usize> = Vec::new();

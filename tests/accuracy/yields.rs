@@ -1,4 +1,4 @@
-//! Check 8: telling agents that stop and answer from agents that talk on.
+//! Check 8: distinguishing agents that stop and answer from agents that talk on.
 //!
 //! In: synthetic speech whose pauses, cuts and onsets are known; the caller's ear and state
 //! machine in virtual time. Out: the errors of `stop` and `ttfa_wire`, and which turns are flagged.
@@ -37,7 +37,7 @@ fn sentence<'a>(voices: &'a [Voice], seed: &mut Seed) -> &'a [i16] {
     &voice.pcm[voice.start..voice.end]
 }
 
-/// Speech for nine seconds or more, with pauses between sentences of the length that `pause` gives.
+/// Speech for nine seconds or more; `pause` gives the length of each pause between sentences.
 fn talk(voices: &[Voice], seed: &mut Seed, pause: impl Fn(&mut Seed) -> usize) -> Vec<i16> {
     let mut pcm = vec![0; ms(500)];
     while pcm.len() < ms(9_500) {
@@ -48,7 +48,7 @@ fn talk(voices: &[Voice], seed: &mut Seed, pause: impl Fn(&mut Seed) -> usize) -
     pcm
 }
 
-/// An agent that is interrupted, stops in mid-word and answers after `pause` samples.
+/// An agent that is interrupted, stops mid-word and answers after `pause` samples.
 fn stops(voices: &[Voice], seed: &mut Seed, pause: usize) -> Said {
     let mut pcm = talk(voices, seed, |_| ms(60));
     let from = ms(INTERRUPTS + SPEECH.0);
@@ -98,7 +98,7 @@ fn longest_silence(pcm: &[i16]) -> usize {
 /// An agent that cannot be interrupted, and pauses between its sentences.
 fn talks_on(voices: &[Voice], seed: &mut Seed) -> Said {
     let mut pcm = talk(voices, seed, |seed| ms(200) + seed.below(ms(400)));
-    // Weak ends and beginnings can make a pause longer than intended.
+    // Quiet ends and beginnings of sentences can make a pause longer than intended.
     while longest_silence(&pcm[ms(500)..]) > ms(650) {
         pcm = talk(voices, seed, |seed| ms(200) + seed.below(ms(400)));
     }

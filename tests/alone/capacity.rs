@@ -34,7 +34,7 @@ fn the_knee_of_an_agent_is_found() {
     panic!("the generator was the limit {ATTEMPTS} times: this machine is too busy to tell");
 }
 
-/// `Err` if the generator was the limit, with the part of it that was.
+/// `Err`, with the reason, if the generator was the limit.
 fn find() -> Result<(), String> {
     let args = [
         "--slo",

@@ -14,7 +14,7 @@ const PROMISED_MS: u32 = 60;
 /// Maximum difference on a machine that may be busy, in ms.
 const GENEROUS_MS: u32 = 600;
 
-/// Runs a scenario; returns its turns once the agent's log agrees with them.
+/// Runs a scenario, checks its figures against the agent's log, and returns its turns.
 fn run(server: &LivekitServer, agent: &PipelineAgent, name: &str) -> Vec<Row> {
     let run = Loadgen::new(["run", "--out", "run"])
         .arg(in_repo(&format!("tests/habits/{name}.yaml")))

@@ -1,5 +1,5 @@
 //! Integration tests that need the processor to themselves, and so run one after another even if
-//! the test runner starts them in parallel.
+//! `cargo test` starts them in parallel.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -17,7 +17,7 @@ fn agents() -> std::sync::Arc<(SilentAgents, LivekitServer)> {
     })
 }
 
-/// A scenario of one short turn, with `target` and `call` keys, and `more` at its end.
+/// A scenario of one short turn, with these `target` and `call` keys, and `more` at its end.
 fn scenario(target: &str, call: &str, more: &str) -> String {
     let fixtures = in_repo("fixtures").display().to_string();
     format!(

@@ -256,7 +256,7 @@ conforms!(
         is_gone,
     ]
 );
-// The embedded agent is the other end of the connection: there is no room for it to leave.
+// The embedded agent is the other end of the connection, so it cannot leave a room.
 conforms!(
     embedded,
     Embedded,

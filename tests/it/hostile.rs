@@ -1,5 +1,5 @@
-//! A server that tries to exhaust the caller's memory: the call fails, its message says which bound
-//! was exceeded, and the process stays small.
+//! A server that tries to exhaust the caller's memory: the call fails, its message names the bound
+//! that was exceeded, and the process's memory stays small.
 //!
 //! Invariant: memory is the peak resident size of the process, as the kernel reports it (`VmHWM`).
 
@@ -16,7 +16,7 @@ use tokio_tungstenite::tungstenite::{self, Message};
 /// the messages in this file would take several times as much.
 const MOST_KIB: u64 = 150 << 10;
 
-/// Listens on loopback; sends `messages` to everybody who joins, and accepts all other requests.
+/// Listens on loopback; sends `messages` to every participant, and accepts all other requests.
 /// Ends with the test process.
 fn hostile(messages: Vec<Vec<u8>>) -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");

@@ -2,8 +2,8 @@
 //! that `loadgen report` makes from the folder.
 //!
 //! `LOADGEN_KILLS=200 cargo test --test it kills -- --nocapture` kills that many runs, several at
-//! once, because they mostly wait. The number of ended turns comes from the run's metrics, for
-//! which the run never reads its journal.
+//! once, because they mostly wait. The number of ended turns comes from the run's metrics, which do
+//! not depend on its journal.
 
 use crate::live::address;
 use crate::live::prometheus::get;

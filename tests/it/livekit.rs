@@ -1,5 +1,5 @@
-//! Runs through the real server: figures against the agent's truth, dispatch, greeting, the
-//! older protocol, TLS.
+//! Runs through the real server: figures compared with the agent's truth file, dispatch, greeting,
+//! the older protocol, TLS.
 
 use crate::support::reports::{Row, median};
 use crate::support::{

@@ -1,4 +1,4 @@
-//! Sentinel calls, to an agent of loadgen's own, are reported separately, or not made at all.
+//! Sentinel calls, which go to loadgen's own agent, are reported separately, or not made at all.
 
 use crate::support::{LivekitServer, Loadgen, OldServer, Reports, Run, Shared, Small, in_repo};
 use serde_json::Value;

@@ -196,7 +196,7 @@ impl Browser {
 
     /// Errors and warnings so far: exceptions, console output, violations of the page's policy.
     pub fn complaints(&mut self) -> &[String] {
-        // Everything reported before this call is answered has arrived by then.
+        // Once this call is answered, everything reported before it has arrived.
         self.evaluate("0");
         &self.complaints
     }

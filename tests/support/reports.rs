@@ -1,7 +1,7 @@
 //! The files of a run folder, as a reader of docs/formats.md would read them.
 //!
 //! In: the folder. Out: the summary, checked against its schema; the turns, the journal.
-//! Invariant: a missing or broken file causes a panic that names it.
+//! Invariant: a missing or broken report causes a panic that names it.
 
 use super::Finished;
 use serde_json::Value;
@@ -130,7 +130,7 @@ fn is_sentinel(line: &Value) -> bool {
 }
 
 /// The turns in a run's journal without those of sentinel calls, in the order in which they ended;
-/// of a turn that was amended, the last version. Empty if there is no journal.
+/// only the last version of a turn that was amended. Empty if there is no journal.
 pub fn journal(folder: &Path) -> Vec<Value> {
     let mut turns: Vec<Value> = Vec::new();
     let lines = lines(folder).into_iter();

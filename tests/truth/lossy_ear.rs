@@ -1,7 +1,7 @@
 //! An ear that loses packets, in virtual time: thousands of replies in seconds.
 //!
-//! In: a reply's sound, a loss. Out: the errors of its onsets. Invariants: the truth is what the
-//! same ear hears in the same stream without loss; nothing reads a clock.
+//! In: a reply's sound, a loss model. Out: the errors of its onsets. Invariants: the truth is what
+//! the same ear hears in the same stream without loss; nothing reads a clock.
 
 use super::errors::{Error, Errors};
 use super::size;
@@ -36,7 +36,7 @@ fn stream(reply: &[Box<[u8]>], seed: u64) -> (Vec<Box<[u8]>>, Vec<usize>) {
     let silence = opus::silence_frame().expect("libopus");
     let (mut frames, mut starts) = (Vec::new(), Vec::new());
     for k in 0..REPLIES {
-        // Vary the pauses, so that losses fall everywhere.
+        // Vary the pauses, so that losses can hit any part of a reply.
         let pause = PAUSE + (k as u64 * 7 + seed * 3) as usize % 23;
         frames.extend(std::iter::repeat_n(silence.clone(), pause));
         starts.push(frames.len());

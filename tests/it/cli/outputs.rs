@@ -1,5 +1,5 @@
 //! Standard output and standard error that are closed or full: nothing panics, and the exit code
-//! says whether the result reached its reader.
+//! shows whether the result reached its reader.
 //!
 //! Invariants: a reader that closes the pipe is not an error; a full disk is an error if the result
 //! exists nowhere else, and changes nothing if the run folder has it too.

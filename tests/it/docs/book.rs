@@ -44,7 +44,8 @@ fn anchors(text: &str) -> BTreeSet<String> {
     found
 }
 
-/// Why the link to `target` in the page at `from`, whose text is `text`, does not resolve, if so.
+/// Why the link to `target` in the page at `from`, whose text is `text`, does not resolve; `None`
+/// if it does.
 fn leads_nowhere(from: &Path, text: &str, target: &str) -> Option<String> {
     if target.contains("://") {
         return None;
