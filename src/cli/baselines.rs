@@ -30,7 +30,7 @@ fn folder() -> Result<PathBuf, Trouble> {
     })
 }
 
-/// The file to save `text` to: the path itself, or a file of that name in the state folder.
+/// The file of the baseline `text`: the path itself, or a file of that name in the state folder.
 pub(super) fn file(text: &str) -> Result<PathBuf, Trouble> {
     if is_path(text) {
         return Ok(PathBuf::from(text));

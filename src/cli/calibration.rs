@@ -16,7 +16,7 @@ pub(super) fn path() -> Option<PathBuf> {
     Some(state_folder()?.join(FILE))
 }
 
-/// Processor cores that this process may run on.
+/// Number of processor cores that this process may run on.
 pub(super) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }

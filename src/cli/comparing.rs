@@ -1,6 +1,6 @@
 //! Whether runs differ from a baseline, and by how much; for `compare` and for `run --baseline`.
 //!
-//! In: records, the flags that say how. Out: the comparison, an exit code. Invariant: runs made
+//! In: records, the comparison flags. Out: the comparison, an exit code. Invariant: runs made
 //! under different conditions are compared only with `--force`.
 
 use super::console;
@@ -71,7 +71,7 @@ fn noise(text: &str) -> Result<Noise, String> {
     Ok(noise)
 }
 
-/// Prints a comparison as a table; the run folder has it too.
+/// Prints a comparison, which is in the run folder too, as a table.
 pub(super) fn show(compared: &Compared, screen: Screen) {
     console::out(&format!("\n{}", comparison::render(compared, screen)));
 }

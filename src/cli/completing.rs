@@ -1,7 +1,7 @@
 //! Completion candidates for arguments: scenarios, run folders, baselines, names.
 //!
-//! In: the argument as typed so far. Out: candidates. Invariant: nothing is written, and what cannot
-//! be read is left out.
+//! In: the argument as typed so far. Out: candidates. Invariant: nothing is written, and unreadable
+//! files and folders are left out.
 
 use super::{baselines, builtin};
 use crate::record::{DEFAULT_PARENT, RunFolder};
@@ -28,12 +28,12 @@ pub(super) fn scenarios() -> ArgValueCompleter {
     })
 }
 
-/// Run folders, with the latest ones under `reports/`.
+/// Run folders, including the latest ones under `reports/`.
 pub(super) fn runs() -> ArgValueCompleter {
     ArgValueCompleter::new(folders)
 }
 
-/// What runs can be compared with: baselines by name, run folders, baseline files.
+/// Everything that a run can be compared with: baselines by name, run folders, baseline files.
 pub(super) fn comparable() -> ArgValueCompleter {
     ArgValueCompleter::new(|current: &OsStr| {
         let mut found: Vec<_> = beginning(current, baselines::names().into_iter()).collect();
@@ -79,7 +79,7 @@ fn beginning(
     names.map(CompletionCandidate::from)
 }
 
-/// Files with one of these extensions, and folders that may have some.
+/// Files with one of these extensions, and folders that may contain some.
 fn files(current: &OsStr, extensions: &'static [&'static str]) -> Vec<CompletionCandidate> {
     let wanted = |path: &Path| {
         let extension = path.extension().and_then(OsStr::to_str);

@@ -50,8 +50,8 @@ pub(super) fn data<T: AsRef<str>>(pieces: impl IntoIterator<Item = T>) -> Exit {
     }
 }
 
-/// Prints text that is in a file too, or that another process reads: losing it does not change how
-/// the command ends.
+/// Prints text that is in a file too, or that another process reads: losing it does not change the
+/// exit code.
 pub(super) fn out(text: &str) {
     if let Some(error) = print([text]) {
         warn(&format!("cannot write to standard output: {error}"));
@@ -68,7 +68,7 @@ fn print<T: AsRef<str>>(pieces: impl IntoIterator<Item = T>) -> Option<Error> {
 }
 
 /// The screen that stdout is shown on: with colours on a terminal or if `CLICOLOR_FORCE` asks for
-/// them, but never with `NO_COLOR`; as wide as the terminal, or as `COLUMNS` says.
+/// them, but never with `NO_COLOR`; as wide as the terminal or, failing that, `COLUMNS` columns.
 pub(super) fn screen() -> Screen {
     let style = match AutoStream::choice(&std::io::stdout()) {
         ColorChoice::Never => Style::Plain,
@@ -82,12 +82,12 @@ pub(super) fn screen() -> Screen {
     Screen::new(style, columns)
 }
 
-/// Whether stderr is a terminal, where a [`RedrawnLine`] can be redrawn.
+/// Whether stderr is a terminal, on which a [`RedrawnLine`] can be redrawn.
 pub(super) fn redraws() -> bool {
     std::io::stderr().is_terminal()
 }
 
-/// A line on stderr that is redrawn in its place.
+/// A line on stderr that is redrawn in place.
 pub(super) struct RedrawnLine(ProgressBar);
 
 impl RedrawnLine {
@@ -102,13 +102,13 @@ impl RedrawnLine {
         Self(bar)
     }
 
-    /// Shows `text` in the line.
+    /// Replaces the text of the line.
     pub(super) fn set(&self, text: String) {
         self.0.set_message(text);
         self.0.tick();
     }
 
-    /// Prints `text` as a line of its own, above.
+    /// Prints `text` above the line, on a line of its own.
     pub(super) fn above(&self, text: &str) {
         self.0.suspend(|| say(text));
     }

@@ -1,8 +1,9 @@
 //! Parses `.env` files.
 //!
 //! In: the bytes of a file that is shared with other tools. Out: the values of the requested
-//! variables; for a line that cannot be parsed, its number. Invariants: a line that nobody asks for
-//! is never an error; no message repeats a value; an expanded value is never expanded again.
+//! variables; for a line that cannot be parsed, its number. Invariants: the line of a variable that
+//! is not requested is never an error; no message repeats a value; an expanded value is never
+//! expanded again.
 //!
 //! ```text
 //! NAME=value # comment        `${OTHER}` is expanded; spaces around the value are ignored
@@ -10,7 +11,7 @@
 //! NAME='a $b'                 taken literally
 //! ```
 //!
-//! A value in quotes may span several lines. If a name occurs again, the last one counts.
+//! A value in quotes may span several lines. If a name is repeated, its last value counts.
 
 use std::collections::HashMap;
 
@@ -22,13 +23,13 @@ const OURS: &str = "LIVEKIT_";
 /// A line that cannot be parsed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Unreadable {
-    /// A name of ours without a value.
+    /// One of our names without a value.
     #[error("line {line} of `.env` has a name without `=` after it")]
     NoValue {
         /// From 1.
         line: usize,
     },
-    /// A value in quotes that does not end, at least not before the next name of ours.
+    /// A quoted value that is not closed before the next of our names, or at all.
     #[error("line {line} of `.env` has a quote that is not closed")]
     Unclosed {
         /// Where it begins, from 1.
@@ -75,7 +76,7 @@ const REFERENCES: usize = 100;
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Value {
     text: String,
-    /// Whether `${NAME}` in it stands for a variable.
+    /// Whether `${NAME}` in it is expanded.
     expands: bool,
     /// Positions of literal `$` characters.
     plain: Vec<usize>,
@@ -121,8 +122,8 @@ impl DotEnv {
         file
     }
 
-    /// The value of a variable, with references in it expanded: by `outer`, else by the lines before
-    /// it, else to the empty string.
+    /// The value of a variable with its references expanded: from `outer`, else from the lines
+    /// before it, else from the default after `:-`; without any of these, to the empty string.
     pub(crate) fn get(
         &self,
         name: &str,
@@ -161,7 +162,7 @@ impl DotEnv {
                 .ok_or(Unreadable::TooMuch { line: *line })?;
             let value = match outer(name) {
                 Some(value) => value,
-                // Only lines before this one, so that no two can refer to each other.
+                // Only earlier lines are used, so that no two lines can refer to each other.
                 None => match self.last.get(name).filter(|other| **other < entry) {
                     Some(other) => self.expanded(*other, outer, left)?,
                     None => String::new(),
@@ -209,7 +210,7 @@ struct Lines<'a> {
 }
 
 impl<'a> Lines<'a> {
-    /// The next line without its break, and where it ends.
+    /// The next line without its line break, and the position of its end.
     fn next(&mut self) -> Option<(&'a str, usize)> {
         let (from, rest) = (self.at, &self.text[self.at..]);
         if rest.is_empty() {
@@ -249,7 +250,7 @@ impl<'a> Lines<'a> {
         for (at, c) in self.text[from..].char_indices() {
             let next = from + at + c.len_utf8();
             match c {
-                // The quote of another tool's line that was never closed.
+                // The next line sets one of our variables, so the quote was never closed.
                 '\n' if name_of(line_at(&self.text[next..]))
                     .is_some_and(|(n, _)| n.starts_with(OURS)) =>
                 {
@@ -390,7 +391,7 @@ mod tests {
         ];
         for (file, message) in cases {
             assert_eq!(value(file, NAME), Err(message.to_owned()));
-            // A line that nobody asks for is not an error.
+            // The line is not an error if its variable is not requested.
             assert_eq!(value(file, "LIVEKIT_API_KEY"), Ok(None));
         }
     }

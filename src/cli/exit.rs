@@ -14,7 +14,7 @@ pub enum Exit {
     Error = 1,
     /// 2: usage error: invalid flags, or a missing file. clap exits with 2 as well.
     Usage = 2,
-    /// 99: a gate failed (as in k6).
+    /// 99: a gate failed (as in k6), or a metric regressed.
     GateFailed = 99,
     /// 104: the scenario is invalid (as in k6).
     InvalidScenario = 104,

@@ -1,8 +1,8 @@
 //! The command line: arguments → settings → one command → exit code.
 //!
 //! In: the command line, the environment, `.env`. Out: data on stdout, everything else on
-//! stderr, an [`Exit`]. Invariants: commands are in `commands`, one file each, and what a session of
-//! calls needs is in `session`; commands that only read write no files.
+//! stderr, an [`Exit`]. Invariants: commands are in `commands`, one file each, and the code that
+//! runs a session of calls is in `session`; commands that only inspect or print write no files.
 
 mod baselines;
 mod builtin;
@@ -51,7 +51,7 @@ pub struct Cli {
 }
 
 impl Cli {
-    /// Answers a shell's request for completions; `None` if this is not one.
+    /// Answers a shell's request for completions; `None` if the shell made no such request.
     pub fn complete() -> Option<Exit> {
         let folder = std::env::current_dir().ok();
         let completed = CompleteEnv::with_factory(Self::command)

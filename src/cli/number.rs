@@ -10,7 +10,7 @@ pub(super) fn whole(
     let (least, most) = (u64::from(*bounds.start()), u64::from(*bounds.end()));
     move |text| {
         let value = number::whole(text, least..=most)?;
-        // Within the bounds, which are those of a `u32`.
+        // Cannot fail: the value is within `bounds`, which are of type `u32`.
         u32::try_from(value).map_err(|e| e.to_string())
     }
 }

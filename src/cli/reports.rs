@@ -1,7 +1,8 @@
 //! Writes and shows the reports of a record; shared by `run`, `report` and `open`.
 //!
 //! In: a record, the formats wanted. Out: files in the run folder, a table or JSON on stdout.
-//! Invariant: what is shown is in the run folder too, so losing it is not an error.
+//! Invariant: the figures shown are in the run folder too, so losing text is not an error; losing
+//! JSON is one.
 
 use super::console;
 use super::exit::Exit;
@@ -62,9 +63,9 @@ impl Output {
     }
 }
 
-/// Prints the summary, as JSON or as text. Lost JSON is an error, since a program reads it;
-/// lost text is a warning, since the same is in the run folder. `folder`: where the
-/// reports are, if they could be written; `lines`: room for the text.
+/// Prints the summary, as JSON or as text. Lost JSON is an error, since a program reads it; lost
+/// text is only a warning, since the run folder has the same figures. `folder`: the run folder, if
+/// the reports could be written; `lines`: maximum number of lines of text.
 #[must_use = "lost JSON is the command's exit code"]
 pub(super) fn show(
     record: &RunRecord,

@@ -1,7 +1,7 @@
 //! The runtime around a command that makes calls or serves them.
 //!
 //! In: a future, the token that stops it. Out: the future's result. Invariant: the first SIGINT,
-//! SIGTERM or SIGHUP lets the command end by itself; the second does not wait for it.
+//! SIGTERM or SIGHUP asks the command to end; the second ends the process at once.
 
 use super::signals::{self, CancellablePart};
 use super::trouble::Trouble;

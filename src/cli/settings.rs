@@ -77,8 +77,8 @@ fn of_process(name: &str) -> Option<String> {
     value.filter(|value| !value.trim().is_empty())
 }
 
-/// The bytes of a file, at most one more than is allowed; none if there is no file. A folder of
-/// that name is a Python virtual environment.
+/// Reads a file, up to one byte more than is allowed. Returns no bytes if there is no file, or if
+/// the path is a folder: Python virtual environments may be named `.env`.
 fn read(path: &Path) -> std::io::Result<Vec<u8>> {
     match read_at_most(path, MAX_BYTES) {
         Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::IsADirectory) => {
@@ -118,7 +118,7 @@ fn unusable(message: impl AsRef<str>, hint: impl AsRef<str>) -> Trouble {
     Trouble::new(Exit::Usage, message, hint)
 }
 
-/// A setting of a server: where it comes from, and how to give it.
+/// A server setting: its variable, its name in messages, and a hint about how to set it.
 struct Setting {
     variable: &'static str,
     what: &'static str,
@@ -142,7 +142,7 @@ const SECRET: Setting = Setting {
 };
 
 impl Setting {
-    /// Its value without surrounding whitespace, which comes from copying.
+    /// Its value, without surrounding whitespace, which copying may have added.
     fn pick(
         &self,
         flag: &Option<String>,

@@ -56,8 +56,8 @@ impl ScenarioSource {
         }
     }
 
-    /// A scenario that the program itself generates. It can use the built-in sounds and those of
-    /// `sounds`, pairs of file name and content.
+    /// A scenario that the program itself generates. It can use the built-in sounds and those in
+    /// `sounds`, which are pairs of file name and content.
     ///
     /// # Errors
     /// The sounds cannot be unpacked.
@@ -185,7 +185,7 @@ fn unpack() -> std::io::Result<TempDir> {
     Ok(dir)
 }
 
-/// Warns about everything in the scenario that is doubtful.
+/// Prints a warning for each doubt about the scenario.
 pub(super) fn warn_of_doubts(scenario: &Scenario, file: &str) {
     for doubt in &scenario.doubts {
         let (message, hint) = (&doubt.message, &doubt.hint);
@@ -196,7 +196,7 @@ pub(super) fn warn_of_doubts(scenario: &Scenario, file: &str) {
     }
 }
 
-/// Notes every unset variable that the scenario needs, once each.
+/// Prints one note for each unset variable that the scenario needs.
 pub(super) fn note_unset(scenario: &Scenario, file: &str) {
     let mut seen = BTreeSet::new();
     for variable in scenario

@@ -1,7 +1,7 @@
 //! The starter scenario for the user's own agent, and the CI job that runs it.
 //!
-//! In: what kind of agent it is. Out: texts of files. Invariant: the scenario is valid as it
-//! stands, whatever the agent's name is.
+//! In: the kind of agent. Out: the text of each file. Invariant: the scenario is valid without
+//! editing, whatever the agent's name is.
 
 use clap::ValueEnum;
 

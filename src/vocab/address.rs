@@ -129,7 +129,7 @@ impl Address {
         let (host, port) = host_and_port(authority, &scheme)?;
         for (mark, why) in [('?', "it has a query"), ('#', "it has a fragment")] {
             if let Some(at) = path.find(mark) {
-                // What comes after may be a token, and what comes before may look like user info.
+                // The text after the mark may be a token; the text before may look like user info.
                 let plain = !path.contains('@');
                 let without = plain.then(|| &url[..url.len() - path.len() + at]);
                 return Err((why, without.and_then(write)));
@@ -186,8 +186,9 @@ impl fmt::Display for Address {
     }
 }
 
-/// A URL as a message repeats it. User info, a query and a fragment may contain a secret: nothing
-/// of a URL with user info is repeated, and nothing after the start of a query or fragment.
+/// The part of a URL that a message may repeat. User info, a query and a fragment may contain a
+/// secret: no part of a URL with user info is repeated, and nothing after the start of a query or
+/// fragment.
 fn shown(url: &str) -> String {
     if url.contains('@') {
         return "…".to_owned();
@@ -208,7 +209,7 @@ fn shown(url: &str) -> String {
 fn with_scheme(url: &str, kind: &Kind) -> Option<String> {
     let host = url.trim_start_matches('/');
     let host = host.split(['/', ':']).next().unwrap_or_default();
-    // Names without a dot, and IP addresses, are probably of this machine or a local network.
+    // Names without a dot, and IP addresses, probably belong to this machine or a local network.
     let near = !host.contains('.') || host.starts_with(|c: char| c.is_ascii_digit());
     let (scheme, _) = kind.schemes.iter().find(|(_, secure)| *secure != near)?;
     let whole = format!("{scheme}://{}", url.trim_start_matches('/'));
@@ -308,7 +309,7 @@ fn path_of(path: &str) -> Result<String, Fault> {
         let hint = "two hexadecimal digits follow a `%`; the sign itself is `%25`".to_owned();
         return Err(("its path is not valid", Some(hint)));
     }
-    // Some programs resolve such parts before they send a request, others do not.
+    // Some programs resolve such parts before they send a request; others do not.
     let plain = path.to_ascii_lowercase().replace("%2e", ".");
     if plain.split('/').any(|part| part == "." || part == "..") {
         return Err(("its path has a part that is `.` or `..`", None));

@@ -1,7 +1,7 @@
 //! The reference agent's reply delay: fixed, or drawn from a distribution.
 //!
 //! In: `400ms`, `uniform(300ms,500ms)`, `normal(400ms,50ms)` or `lognormal(400ms,0.3)`, from a
-//! scenario or the command line. Out: an [`AgentDelay`]. This module only parses; it draws nothing.
+//! scenario or the command line. Out: an [`AgentDelay`]. No delay is drawn in this module.
 
 use super::{duration, number};
 use std::fmt;
@@ -68,7 +68,7 @@ impl DelayError {
         }
     }
 
-    /// With a hint about what to write instead of a part.
+    /// An error in one part of the text; `hint`: what to write instead of that part.
     fn part(message: impl Into<String>, hint: &str) -> Self {
         match hint == duration::LIKE {
             true => Self::new(message),

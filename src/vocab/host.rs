@@ -1,7 +1,7 @@
 //! Hosts and ports as written in addresses.
 //!
 //! In: `host`, `host:port`, `[v6]`, `[v6]:port`. Out: the host without brackets, the port's text.
-//! Invariant: the brackets of an IPv6 address are taken off here and nowhere else.
+//! Invariant: the brackets of an IPv6 address are removed here and nowhere else.
 
 /// Splits an authority without user info into the host, without brackets, and the text of its
 /// port. `None` if the brackets are wrong, or if colons in a host without brackets make it

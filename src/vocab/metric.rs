@@ -46,7 +46,7 @@ pub(crate) enum MetricKind {
     Share,
 }
 
-/// The unit that has one value of a metric.
+/// The unit of observation: each has at most one value of a metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum SampleUnit {
     Turn,
@@ -56,7 +56,7 @@ pub(crate) enum SampleUnit {
 /// Where a metric is shown by default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Visibility {
-    /// On the screen that a run ends with, and in every summary and report.
+    /// On the screen at the end of a run, and in every summary and report.
     First,
     /// In every summary and report; on the screen with `--details`.
     Always,
@@ -71,9 +71,9 @@ pub(crate) enum Visibility {
 pub struct MetricRow {
     /// What its values are.
     pub(crate) kind: MetricKind,
-    /// The unit that has one value of it.
+    /// The unit of observation.
     pub(crate) about: SampleUnit,
-    /// The interval that it measures, or what it is the share of.
+    /// The interval that it measures, or the turns whose share it is.
     pub definition: &'static str,
     /// Where it is shown.
     pub(crate) shown: Visibility,
@@ -111,8 +111,8 @@ const fn compared(row: MetricRow) -> MetricRow {
 named!(pub for Metric);
 
 impl Metric {
-    /// The metric's row of the table. Metrics compared by default do not overlap, so that no test
-    /// is spent twice: `ttfa` contains `ttfa_wire`, and `replied` is the complement of `missed`,
+    /// The metric's row of the table. Metrics compared by default do not overlap, so that no effect
+    /// is tested twice: `ttfa` contains `ttfa_wire`, and `replied` is the complement of `missed`,
     /// `early` and `failed`.
     pub const fn row(self) -> MetricRow {
         use SampleUnit::{Call, Turn};

@@ -1,7 +1,7 @@
 //! Terms that several modules share, each defined once, with its name in files.
 //!
 //! In: nothing. Out: types whose names in scenarios, records and reports are derived from the
-//! code, and the received packet. Invariants: pure; depends on no other module of the crate.
+//! code; the received packet. Invariants: pure; depends on no other module of the crate.
 
 /// Defines `ALL` and `name()` for enums that are listed and shown.
 macro_rules! named {

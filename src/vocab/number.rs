@@ -44,7 +44,7 @@ pub(crate) fn integer(text: &str) -> Option<i128> {
     Some(if negative { -value } else { value })
 }
 
-/// An exponent, clamped to a value that is still beyond any number that we accept.
+/// An exponent, clamped to a magnitude that still exceeds that of any number we accept.
 fn exponent(text: &str) -> Option<i64> {
     let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
     if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
@@ -128,7 +128,7 @@ fn without_separators(text: &str, fraction: bool) -> String {
     };
     let (commas, points) = (text.matches(',').count(), text.matches('.').count());
     match (commas, points) {
-        // These may be thousands or thousandths.
+        // The comma may separate thousands, or it may be a decimal comma.
         (1, 0) if fraction && grouped(',') => text.to_owned(),
         (1, 0) if fraction => text.replace(',', "."),
         (1.., 0 | 1) if grouped(',') => text.replace(',', ""),
@@ -137,7 +137,7 @@ fn without_separators(text: &str, fraction: bool) -> String {
     }
 }
 
-/// Digits with a point between them, perhaps with a sign and an exponent.
+/// Whether the text is a finite decimal number, perhaps with a sign and an exponent.
 fn is_decimal(text: &str) -> bool {
     let known = |c: char| c.is_ascii_digit() || "+-.eE".contains(c);
     text.chars().all(known) && text.parse::<f64>().is_ok_and(f64::is_finite)

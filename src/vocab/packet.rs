@@ -2,21 +2,21 @@
 
 use std::time::Instant;
 
-/// A received RTP packet: the one type for it, from the socket to the ear, the jitter buffer's
-/// model and the evidence. Each layer passes the stream that it belongs to separately, in its own
-/// way; sequence numbers and RTP times are comparable only within one stream.
+/// A received RTP packet; every layer uses this type, from the socket to the onset detector, the
+/// jitter-buffer model and the evidence. Each layer passes the packet's stream separately, in its
+/// own way; sequence numbers and RTP times are comparable only within one stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Packet<'a> {
     /// Arrival on the monotonic clock.
     pub arrival: Instant,
-    /// Whether the kernel stamped `arrival`; otherwise it is the time of reading.
+    /// Whether the kernel stamped `arrival`; otherwise it is the time at which the packet was read.
     pub kernel_stamp: bool,
     /// RTP timestamp, 48 kHz.
     pub rtp_time: u32,
     /// Extended sequence number: it never wraps around.
     pub sequence: u64,
-    /// Audio level that the sender gives, in -dBov, 0 to 127 (RFC 6464); `None` if there is none.
+    /// Audio level that the sender reports, in -dBov, 0 to 127 (RFC 6464); `None` if there is none.
     pub level: Option<u8>,
-    /// The frame, as its codec has it; empty for padding.
+    /// The encoded frame; empty for padding.
     pub payload: &'a [u8],
 }

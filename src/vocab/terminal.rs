@@ -1,9 +1,9 @@
-//! Characters in untrusted text that act where it is shown, instead of being visible.
+//! Characters in untrusted text that are not shown but affect how the text is displayed.
 //!
 //! In: a character. Out: whether it controls a terminal, is invisible, or changes the direction of
 //! the text next to it.
 
-/// Whether a character acts instead of being shown.
+/// Whether a character is not shown but affects the display.
 pub(crate) fn acts(c: char) -> bool {
     c.is_control()
         || matches!(c,
@@ -16,7 +16,7 @@ pub(crate) fn acts(c: char) -> bool {
         )
 }
 
-/// `text` as one line in which no character acts.
+/// Turns `text` into one line and replaces the characters for which [`acts`] returns true.
 pub(crate) fn plain(text: &str) -> String {
     let seen = |c| match c {
         '\n' | '\r' | '\t' => ' ',

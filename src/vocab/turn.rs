@@ -151,7 +151,7 @@ pub enum Flag {
     AfterMissed,
     /// The reply had not ended when the caller stopped listening.
     ReplyUnfinished,
-    /// The anchor never fired; the turn started at its bound.
+    /// The anchor never fired; the turn started at its time limit.
     AnchorTimeout,
     /// The arrival was stamped in user space, not by the kernel.
     UserSpaceStamp,
@@ -159,8 +159,8 @@ pub enum Flag {
     NotSpeech,
     /// The second opinion hears the reply begin more than 60 ms earlier or later.
     OnsetDisputed,
-    /// Neither audio nor the agent's state tells whether the agent stopped and answered, or went
-    /// on after a pause.
+    /// Neither audio nor the agent's state shows whether the agent stopped and answered, or
+    /// continued after a pause.
     SpurtAmbiguous,
     /// The agent was silent when the caller's interruption began.
     NothingToStop,

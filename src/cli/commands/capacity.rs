@@ -2,8 +2,8 @@
 //!
 //! In: a scenario, an SLO such as `p(95)<1200ms`. Out: a chart of the steps and the capacity.
 //! Invariants: a step is judged by the confidence interval of its quantile, and gets more turns if
-//! that is inconclusive; the capacity is measured twice; a step that the generator cannot sustain
-//! says nothing about the agent.
+//! the interval is inconclusive; the capacity is measured twice; no conclusion about the agent is
+//! drawn from a step that the generator cannot sustain.
 
 mod answer;
 mod show;

@@ -1,4 +1,4 @@
-//! `loadgen init`: writes a scenario for the reader's agent, the examples, and their sounds.
+//! `loadgen init`: writes a scenario for the user's agent, the examples, and their sounds.
 //!
 //! Invariants: nothing is overwritten; if one file cannot be written, the others are removed.
 

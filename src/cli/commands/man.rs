@@ -1,7 +1,7 @@
 //! `loadgen man`: the manual, a page for each command.
 //!
-//! In: the definition of the command line, a folder. Out: pages in it, their paths on stdout.
-//! Invariant: a page says what `--help` says.
+//! In: the definition of the command line, a folder. Out: pages in that folder; their paths on
+//! stdout. Invariant: a page includes the text of `--help`.
 
 use crate::cli::console;
 use crate::cli::exit::Exit;

@@ -1,7 +1,7 @@
-//! The commands: one file each, with its arguments and what it does.
+//! The commands: one file each, with its arguments and its execution.
 //!
 //! In: parsed arguments. Out: data on stdout, everything else on stderr, an [`Exit`]. Invariant:
-//! a command uses no other command; what several of them need is in `cli` or in `cli/session`.
+//! no command uses another one; code that several of them share is in `cli` or in `cli/session`.
 
 mod agent;
 mod bench;

@@ -1,4 +1,4 @@
-//! `loadgen plan`: what a run will do, call by call; needs no environment.
+//! `loadgen plan`: shows what a run will do, call by call; variables may be unset.
 
 use crate::cli::completing;
 use crate::cli::console;

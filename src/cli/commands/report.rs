@@ -1,6 +1,6 @@
 //! `loadgen report`: generates the reports of a run again, from its run folder.
 //!
-//! In: a run folder, of a finished run or not. Out: its reports, the table. Invariant: the summary
+//! In: the folder of a run, finished or not. Out: its reports, the table. Invariant: the summary
 //! of a finished run is read and never rewritten.
 
 use crate::cli::completing;

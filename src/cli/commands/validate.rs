@@ -1,4 +1,4 @@
-//! `loadgen validate`: checks scenarios with their sounds; needs no environment.
+//! `loadgen validate`: checks scenarios with their sounds; variables may be unset.
 
 use crate::cli::completing;
 use crate::cli::console;

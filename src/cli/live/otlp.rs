@@ -2,8 +2,8 @@
 //!
 //! In: the run's events. Out: batches of spans. Invariants: the run never waits for a collector:
 //! spans go through a bounded queue, and those dropped because it is full are counted; spans are
-//! sent by a separate thread, which ends seconds after the run, whatever the collector does, and is
-//! not waited for after a signal.
+//! sent by a separate thread, which ends within seconds of the run, whatever the collector does;
+//! after a signal, the command does not wait for it.
 
 use super::shown::RunLabels;
 use crate::cli::exit::Exit;
@@ -21,11 +21,11 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
-/// Length of the queue, in calls and turns: a few seconds of a run with a thousand calls.
+/// Capacity of the queue, in calls and turns: a few seconds of a run with a thousand calls.
 const QUEUE: usize = 4_096;
 /// Approximate number of spans per batch.
 const BATCH: usize = 512;
-/// How long spans are gathered for a batch.
+/// Maximum time for which spans are gathered into a batch.
 const GATHER: Duration = Duration::from_secs(1);
 /// Timeout for sending a batch; after it, the batch is lost.
 const SEND: Duration = Duration::from_secs(3);
@@ -58,7 +58,7 @@ pub(super) struct Export {
     dropped: u64,
 }
 
-/// The URL to post to: `endpoint`, with the collectors' path appended unless it already has it.
+/// The URL to post to: `endpoint`, with [`PATH`] appended unless it already ends with that.
 fn traces(endpoint: &str) -> Result<String, Trouble> {
     let address = Address::parse_collector(endpoint).map_err(|e| {
         let hint = match endpoint.contains(['@', '?']) {
@@ -118,7 +118,7 @@ impl Export {
         let thread = std::thread::Builder::new().name("otlp".into());
         let (tell, done) = mpsc::channel();
         let work = move || {
-            // After a signal the command no longer waits for this.
+            // The receiver is gone if a signal has ended the wait.
             let _ = tell.send(sender.work(&inbox));
         };
         thread.spawn(work).map_err(|e| refused(&e))?;
@@ -181,8 +181,8 @@ pub(super) struct UnsentSpans {
 }
 
 impl UnsentSpans {
-    /// Waits for the spans to be sent, for seconds at most and not after `cut`; returns the
-    /// warnings.
+    /// Waits a few seconds at most for the spans to be sent, and no longer once `cut` is cancelled;
+    /// returns the warnings.
     pub(super) fn finish(self, cut: &CancellationToken) -> Vec<String> {
         let came = loop {
             match self.done.recv_timeout(LOOK) {
@@ -193,7 +193,7 @@ impl UnsentSpans {
                     )];
                 }
                 Err(RecvTimeoutError::Timeout) => {}
-                // Without a result only if the thread has panicked.
+                // The result is missing only if the thread has panicked.
                 came => break came.unwrap_or_default(),
             }
         };

@@ -1,6 +1,6 @@
-//! Describes a run to the live outputs: its names and its plan.
+//! Describes a run for the live outputs: its names and its plan.
 //!
-//! In: what a session knows before the first call. Out: labels, and how many calls to expect.
+//! In: the checked scenario, its target and its plan. Out: labels; the number of calls to expect.
 
 use crate::plan::Plan;
 

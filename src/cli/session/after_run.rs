@@ -14,7 +14,7 @@ use crate::record::{Conditions, RunFolder, RunRecord};
 use crate::report::{Screen, comparison};
 use std::path::PathBuf;
 
-/// Lines of the screen that a comparison takes.
+/// Number of screen lines that a comparison takes up.
 const COMPARISON: usize = 15;
 
 /// What to do once the run is over.
@@ -48,7 +48,7 @@ impl AfterRun {
         Ok(Self { save, baseline })
     }
 
-    /// Lines of the screen that are left for the run itself.
+    /// Number of screen lines that are left for the run itself.
     pub(super) fn lines_left(&self) -> usize {
         match self.baseline {
             Some(_) => Screen::LINES - COMPARISON,

@@ -1,14 +1,15 @@
 //! The flags that start the reference agent with the settings of a scenario, and the shortest delay
-//! that it keeps.
+//! that the agent guarantees.
 //!
-//! In: an agent's settings. Out: arguments of `loadgen agent`. Invariant: `loadgen agent` reads the
-//! same settings back from them (tested where it reads them).
+//! In: an agent's settings. Out: arguments of `loadgen agent`. Invariant: `loadgen agent` parses
+//! them back into the same settings (tested next to its parser).
 
 use crate::scenario::{AgentSettings, Sound};
 use crate::vocab::duration;
 use std::time::Duration;
 
-/// Shortest delay that is kept: before this, the agent may not know that the caller has stopped.
+/// Shortest delay that the agent guarantees: any earlier, it may not yet know that the caller has
+/// stopped.
 pub(crate) const SHORTEST_KEPT: Duration = Duration::from_millis(180);
 
 /// Command-line arguments that start an agent with these settings.

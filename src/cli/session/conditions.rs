@@ -58,9 +58,9 @@ fn sound(utterance: &UtteranceConfig) -> Result<String, Trouble> {
 /// FNV-1a (Fowler, Noll, Vo), 64 bits: the same on every machine and in every release. It tells
 /// files apart, but does not resist deliberate collisions.
 ///
-/// Summaries and baselines on disk have its values, which are compared as they are: with another
-/// hash, such as SHA-256, every sound would differ from that of an earlier run. A record has no
-/// sounds to hash again.
+/// Summaries and baselines on disk contain its values, which are compared literally: with another
+/// hash, such as SHA-256, every sound would differ from that of an earlier run. Records do not
+/// contain the sounds, so they could not be hashed again.
 struct Fnv(u64);
 
 impl Default for Fnv {
@@ -121,7 +121,7 @@ fn script(call: &CallConfig, utterances: &[UtteranceConfig]) -> Vec<String> {
     std::iter::once(head).chain(turns).collect()
 }
 
-/// How many calls and when.
+/// The number of calls and their timing.
 fn load(load: &Load, warmup: u32) -> String {
     let extent = match load.extent {
         Extent::Calls(calls) => format!("{calls} calls"),

@@ -1,7 +1,7 @@
 //! Conducts `loadgen run`: scenario → plan → run → record → reports → exit code.
 //!
 //! In: a request. Out: files in a run folder, a table on stdout, an exit code.
-//! Invariant: nothing is written before scenario, settings and consent have been checked.
+//! Invariant: nothing is written before the scenario, settings and consent have been checked.
 
 use super::after_run::AfterRun;
 use super::conditions;
@@ -48,7 +48,7 @@ struct Ready {
     secret: Option<String>,
 }
 
-/// A scenario as it will run, and where its calls go.
+/// A scenario as it will run, and the targets of its calls.
 pub(crate) struct OpenedScenario {
     pub(crate) source: ScenarioSource,
     pub(crate) scenario: Scenario,
@@ -231,7 +231,7 @@ impl Ready {
         let variants = self.scenario.variants.iter().filter_map(own);
         let secrets: Vec<_> = target.cloned().into_iter().chain(variants).collect();
         let secrets = secrets.iter().map(|secret| secret.0.as_str());
-        // The secret from the environment may also be in a comment, from before it was moved.
+        // A secret that was moved to the environment may have been left in a comment.
         let secrets: Vec<&str> = secrets.chain(self.secret.as_deref()).collect();
         let text = String::from_utf8_lossy(self.source.text());
         let withheld = "# This scenario is not kept: its API secret could not be removed.\n";
@@ -260,11 +260,11 @@ impl Ready {
             progress();
             reports::write(folder, &record, &Format::ALL, progress)
         });
-        // From here on this may block on the reader of its output.
+        // From here on, this thread may block on a slow reader of its output.
         drop(at_work);
         let there = written.is_ok().then_some(folder);
         let printed = reports::show(&record, request.output, there, self.after.lines_left());
-        // Whatever was shown above, turns that are not safe on disk are an error with a reason.
+        // Whatever was shown above, a failure to save turns or reports is an error.
         let unsafe_journal = finished.journal_error.as_ref();
         for e in unsafe_journal.into_iter().chain(written.as_ref().err()) {
             Trouble::record(e).tell();
@@ -314,8 +314,8 @@ impl Ready {
     }
 }
 
-/// Reports an error from before the first call, and removes the files that the run has created,
-/// since they have no results.
+/// Reports an error that occurred before the first call, and removes the files that the run has
+/// created, since they hold no results.
 fn ended_before_it_began(folder: &RunFolder, trouble: &Trouble) -> Exit {
     folder.discard();
     trouble.tell()

@@ -1,6 +1,6 @@
-//! Executes a plan inside a command: the runtime, the run's id, signals.
+//! Executes a plan for a command: sets up the runtime, the run's id and signal handling.
 //!
-//! In: a checked scenario, its plan, where its calls go. Out: the finished run.
+//! In: a checked scenario, its plan, its targets. Out: the finished run.
 //! Invariant: every command that makes calls makes them through this module.
 
 use super::watchdog;
@@ -24,7 +24,7 @@ pub(crate) struct Drive<'a> {
     pub(crate) scenario: &'a Scenario,
     pub(crate) plan: &'a Plan,
     pub(crate) targets: Targets,
-    /// Our own agent, to be called at the first target's server.
+    /// Our own agent, to be called through the first target's server.
     pub(crate) own: Option<OwnAgent>,
     pub(crate) sentinel: Option<OwnAgent>,
     pub(crate) evidence: Option<PathBuf>,
@@ -35,7 +35,7 @@ pub(crate) struct Drive<'a> {
 }
 
 impl Drive<'_> {
-    /// Executes the plan until its end or a signal.
+    /// Executes the plan until it ends or a signal arrives.
     pub(crate) fn drive(
         self,
         pulses: &Pulses,
@@ -64,7 +64,8 @@ impl Drive<'_> {
 
 impl Drive<'_> {
     /// Executes the plan without progress output, for commands that need several runs; warnings are
-    /// still printed. The journal goes to `folder`; `what` names the work if it is stopped.
+    /// still printed. The journal is written to `folder`; `what` names the work in the error if it
+    /// is stopped.
     pub(crate) fn quietly(self, folder: &Path, what: &str) -> Result<Finished, Trouble> {
         let mut journal =
             Journal::create(&folder.join("turns.jsonl")).map_err(|e| Trouble::record(&e))?;

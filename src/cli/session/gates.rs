@@ -1,4 +1,4 @@
-//! Converts the thresholds of a scenario into the gates that records judge.
+//! Converts the thresholds of a scenario into gates, by which a run is judged.
 //!
 //! In: checked thresholds. Out: gates. Invariant: every metric that a scenario can name exists in
 //! records (tested).

@@ -1,6 +1,6 @@
 //! Checks which servers may be called with the user's API key and secret.
 //!
-//! In: the user's flags and environment, the scenario. Out: nothing, or why it is refused.
+//! In: the user's flags and environment, the scenario. Out: nothing, or the reason for refusal.
 //! Invariant: the author of a scenario gets no token signed with the user's keys, and never the
 //! secret itself: what counts is whose key is used, no matter where the scenario got it from.
 
@@ -11,13 +11,13 @@ use crate::scenario::{self, Variant};
 use crate::vocab::Address;
 use crate::vocab::host::bare;
 
-/// Hosts that may be called with the user's keys, separated by commas. Only from the environment: a
-/// `.env` can come with the scenario.
+/// Hosts that may be called with the user's keys, separated by commas. Read only from the process's
+/// environment: a `.env` can come with the scenario.
 const KEY_HOSTS: &str = "LOADGEN_KEY_HOSTS";
-/// A shorter secret could occur in any text by chance.
+/// Minimum length of a secret to search for; a shorter one could occur in a text by chance.
 const SHORTEST: usize = 16;
 
-/// What the user has set.
+/// The user's own settings.
 pub(super) struct Users {
     url: Option<String>,
     key: Option<String>,
@@ -35,8 +35,8 @@ impl Users {
         })
     }
 
-    /// Refuses a variant whose calls would take the user's keys to a host that the user has not
-    /// named, or the secret anywhere.
+    /// Refuses a variant whose calls would send tokens signed with the user's keys to a host that
+    /// the user has not named, or the secret to any host.
     pub(super) fn check(
         &self,
         livekit: &scenario::LivekitConfig,
@@ -51,7 +51,7 @@ impl Users {
         };
         let key = own.and_then(|own| own.api_key.as_ref());
         let secret = own.and_then(|own| own.api_secret.as_ref().map(|secret| &secret.0));
-        // In the order of resolved settings: the variant's, else the user's, else the scenario's.
+        // In the order in which settings are resolved: variant, else user, else scenario.
         let is_users = |own: Option<&String>, users: &Option<String>| match (own, users) {
             (Some(own), Some(users)) => own.trim() == users.trim(),
             (None, users) => users.is_some(),
@@ -86,13 +86,13 @@ impl Users {
         let same = |other: &str| plain(bare(other.trim())) == plain(host);
         let users = self.url.as_deref().map(Address::parse);
         let users = users.and_then(Result::ok).is_some_and(|users| {
-            // Not without TLS if the user's own URL has it.
+            // A URL without TLS is not trusted if the user's own URL uses TLS.
             same(users.host()) && (address.is_secure() || !users.is_secure())
         });
         users || is_loopback(host) || self.hosts.split(',').any(same)
     }
 
-    /// No text that calls send may contain the secret.
+    /// Refuses a variant whose metadata, attributes, agent name or URL contain the secret.
     fn no_secret_is_sent(&self, variant: &Variant) -> Result<(), Trouble> {
         let Some(secret) = self
             .secret

@@ -1,9 +1,9 @@
 //! A session of calls: from a request to a finished run with its reports.
 //!
 //! In: a request. Out: a run folder, an exit code; or, for commands that make several runs, the
-//! finished run. Invariant: nothing here knows which command asked.
+//! finished run. Invariant: nothing here depends on which command made the request.
 //!
-//! Each layer has a verb of its own: a command is executed, a session conducted (checks, run
+//! Each layer has its own verb: a command is executed, a session conducted (checks, run
 //! folder, reports), a plan driven (runtime, signals); `crate::run` runs it.
 
 mod after_run;

@@ -1,6 +1,6 @@
-//! What a session is asked to do.
+//! The request for a session of calls.
 //!
-//! In: what the command line says, parsed. Out: a [`SessionRequest`]. Invariant: nothing is resolved
+//! In: the parsed command line. Out: a [`SessionRequest`]. Invariant: nothing is resolved
 //! yet; paths and names are as typed.
 
 use crate::cli::comparing::HowArgs;
@@ -30,11 +30,11 @@ pub(crate) struct SessionRequest {
     pub how: HowArgs,
     /// Maximum number of concurrent joins, if not the default.
     pub join_concurrency: Option<usize>,
-    /// The user confirms a large run.
+    /// The user has confirmed a large run.
     pub yes: bool,
     /// Live metrics and span export.
     pub live: LiveFlags,
-    /// How the results are shown; quiet: without progress too.
+    /// How the results are shown; if `quiet`, progress is not shown either.
     pub output: Output,
     /// What decides a gate whose bound lies within the confidence interval.
     pub gate_on: Decider,

@@ -1,7 +1,7 @@
 //! The sentinel calls of `loadgen run`: whether to make them, and what they measured.
 //!
 //! In: the scenario's policy, the targets, the run folder. Out: the agent to start; the figures.
-//! Invariant: unless asked to, loadgen registers a worker only at private servers.
+//! Invariant: unless asked to, loadgen registers a worker only with private servers.
 
 use super::truth::{Truth, own_agent};
 use crate::cli::trouble::Trouble;
@@ -29,7 +29,7 @@ pub(super) fn agent(
     }
 }
 
-/// `host`: where the sentinels would call; `None` for this machine.
+/// `host`: the server that sentinel calls would use; `None` for this machine.
 fn wanted(policy: SentinelPolicy, host: Option<&str>) -> bool {
     match policy {
         SentinelPolicy::On => true,
@@ -41,7 +41,7 @@ fn wanted(policy: SentinelPolicy, host: Option<&str>) -> bool {
 /// What the sentinel calls measured; `None` if there were none.
 pub(super) fn summarise(finished: &Finished, folder: &RunFolder) -> Option<Sentinels> {
     let sentinels = finished.sentinels.as_ref()?;
-    // An agent that was killed may not have left its truth file; then no turn is matched.
+    // An agent that was killed may not have written its truth file; then no turn is matched.
     let truth = Truth::read(&folder.file(TRUTH)).unwrap_or_default();
     Some(Sentinels::of(
         sentinels.calls,

@@ -34,7 +34,7 @@ pub(super) fn describe(
     }
 }
 
-/// Formats the zero of a run's instants for files, to the microsecond.
+/// Formats the instant from which a run's times are counted, to the microsecond.
 pub(super) fn zero(at: jiff::Timestamp) -> String {
     format!("{at:.6}")
 }

@@ -16,8 +16,8 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// Maximum distance between the caller's and the agent's instants of the same end of speech;
-/// different turns are further apart.
+/// Maximum difference between the caller's and the agent's timestamps of the same end of speech;
+/// those of different turns are further apart.
 const NEAR: Duration = Duration::from_millis(500);
 /// Length of the agent's reply, a short tone.
 pub(crate) const REPLY: Duration = Duration::from_millis(300);
@@ -53,7 +53,7 @@ pub(crate) fn truth_arguments(file: &Path) -> Vec<String> {
     ]
 }
 
-/// The fields used of a line of the truth file.
+/// The fields of a line of the truth file that are used here.
 #[derive(Debug, Deserialize)]
 struct Line {
     room: String,

@@ -9,7 +9,7 @@ use crate::run::{Alarm, Watchdog, WatchedPart};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// How long the last message may take, since the output itself may hang.
+/// Timeout for printing a message, since the output itself may hang.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Watches a run whose journal is in `folder`.
@@ -31,7 +31,8 @@ fn raise(alarm: Alarm, folder: &Path) {
     }
 }
 
-/// Ends the run with the results so far. The main thread does that, unless it is what hangs.
+/// Ends the run with the results so far. That is left to the main thread, unless the main thread
+/// itself hangs.
 fn end(part: WatchedPart, since: Duration, folder: PathBuf) {
     let hangs = matches!(part, WatchedPart::Collector | WatchedPart::Report);
     in_time(move || {
@@ -50,12 +51,12 @@ fn end(part: WatchedPart, since: Duration, folder: PathBuf) {
     }
 }
 
-/// Does something that may hang, without waiting for it for longer than [`LAST_WORDS`].
+/// Runs `what`, which may hang, and waits no longer than [`LAST_WORDS`] for it.
 fn in_time(what: impl FnOnce() + Send + 'static) {
     let (done, over) = std::sync::mpsc::channel();
     let thread = std::thread::Builder::new().spawn(move || {
         what();
-        // Nobody may be waiting any more.
+        // The receiver is gone if the wait has timed out.
         let _ = done.send(());
     });
     if thread.is_ok() {

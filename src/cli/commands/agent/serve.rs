@@ -1,4 +1,4 @@
-//! Serves as the reference agent of `loadgen agent`, at a LiveKit server or over a pipe.
+//! Serves as the reference agent of `loadgen agent`, through a LiveKit server or over a pipe.
 //!
 //! In: the agent's settings. Out: replies, until a signal arrives or the pipe closes.
 
@@ -30,7 +30,7 @@ pub(super) struct Service {
     pub(super) hearing: EndDetection,
     /// File for the ground truth.
     pub(super) truth: Option<PathBuf>,
-    /// Serve over stdin and stdout instead of at a server.
+    /// Serve over stdin and stdout instead of through a server.
     pub(super) pipe: bool,
     /// Stop when standard input closes, that is, when the process at its other end ends.
     pub(super) until_eof: bool,
@@ -39,7 +39,7 @@ pub(super) struct Service {
 /// Media threads of the agent; one handles hundreds of calls.
 const THREADS: usize = 1;
 
-/// The warning about a delay that is not always kept.
+/// Returns a warning if the agent cannot always guarantee the delay.
 fn doubt(delay: &AgentDelay) -> Option<String> {
     (delay.shortest() < SHORTEST_KEPT).then(|| {
         format!(

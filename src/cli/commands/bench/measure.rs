@@ -25,7 +25,8 @@ use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// Wait after the last call is under way, for greetings, first decodes and first page accesses.
+/// Wait after the last call is under way, so that the window excludes greetings, first decodes and
+/// first-touch page faults.
 const SETTLE: Duration = Duration::from_secs(2);
 
 /// Results of all levels.
@@ -143,7 +144,7 @@ fn system(what: &str, e: impl std::fmt::Display) -> Trouble {
     )
 }
 
-/// The generator process; killed on drop if it still runs.
+/// The generator process; killed on drop if it is still running.
 struct Generator {
     child: Child,
     words: std::io::Lines<BufReader<ChildStdout>>,
@@ -287,7 +288,7 @@ fn measure_level(
     if let Some(agent) = agent {
         runtime.block_on(agent.stop());
     }
-    // Calls last for `length`, counted from the first one; the window must end before that.
+    // The first call may end once `length` has elapsed; the window must end before that.
     if waited + SETTLE + args.window > length(args, calls) {
         came.invalid.push(format!(
             "the last call was under way only after {:.1} s: some calls ended before the window did",

@@ -1,7 +1,7 @@
 //! Runs one step of the search: a given concurrency, for long enough to judge it.
 //!
 //! In: the concurrency. Out: the ttfa of the turns that started while all calls were active.
-//! Invariant: turns of the ramp, and those after calls stop being started, are excluded.
+//! Invariant: turns during the ramp, and those after the run stops starting calls, are excluded.
 
 use crate::cli::exit::Exit;
 use crate::cli::session::drive::Drive;
@@ -17,9 +17,9 @@ use serde::Serialize;
 use std::cell::Cell;
 use std::time::Duration;
 
-/// Time between the starts of two calls in the ramp.
+/// Time between successive call starts in the ramp.
 const APART: Duration = Duration::from_millis(25);
-/// An inconclusive step gets at most this many times its turns.
+/// An inconclusive step is extended to at most this many times the requested number of turns.
 const ROUNDS: usize = 4;
 /// Minimum length of a step, in call lengths, so that calls start and end within it.
 const CALLS: f64 = 1.5;
@@ -31,9 +31,9 @@ pub(super) struct Measured {
     pub calls: u32,
     /// This step measures the answer a second time.
     pub recheck: bool,
-    /// Turns behind the figures.
+    /// Number of turns that the figures are based on.
     pub turns: usize,
-    /// Of these, turns that were missed or failed.
+    /// Number of those turns that were missed or failed.
     pub failed: usize,
     /// The quantile of the SLO; null if it falls on a missed or failed turn.
     pub quantile_ms: Option<Ms>,
@@ -57,7 +57,7 @@ pub(super) struct Taker {
     /// Minimum number of turns per step.
     pub turns: usize,
     pub promise: Promise,
-    /// How long a turn took in the last step.
+    /// Mean time per turn in the last step.
     pub turn: Cell<Option<Duration>>,
 }
 
@@ -175,8 +175,8 @@ impl Taker {
     }
 }
 
-/// The turns due while all calls were active. A turn that has no instant of its own, because its
-/// call failed first, counts by the planned start of the call.
+/// The turns due while all calls were active. If a turn has no timestamp because its call failed
+/// first, the planned start of the call is used.
 fn within(load: &Load, finished: &Finished) -> Vec<TurnRecord> {
     let Extent::Duration(until) = load.extent else {
         return finished.turns.clone();
