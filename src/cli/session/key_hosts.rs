@@ -42,7 +42,7 @@ impl Users {
         livekit: &scenario::LivekitConfig,
         variant: &Variant,
     ) -> Result<(), Trouble> {
-        self.no_secret_is_sent(variant)?;
+        self.no_secret_is_sent(livekit, variant)?;
         let own = variant.server.as_ref();
         let (url, by_user) = match (own, &self.url) {
             (Some(own), _) => (Some(&own.url), false),
@@ -92,37 +92,38 @@ impl Users {
         users || is_loopback(host) || self.hosts.split(',').any(same)
     }
 
-    /// Refuses a variant whose metadata, attributes, agent name or URL contain the secret.
-    fn no_secret_is_sent(&self, variant: &Variant) -> Result<(), Trouble> {
-        let Some(secret) = self
-            .secret
-            .as_deref()
-            .map(str::trim)
-            .filter(|s| s.len() >= SHORTEST)
-        else {
+    /// Refuses a variant whose calls would send the secret: in metadata, attributes, the agent's
+    /// name, an address, the name of a room, or as a key, which every token names.
+    fn no_secret_is_sent(
+        &self,
+        livekit: &scenario::LivekitConfig,
+        variant: &Variant,
+    ) -> Result<(), Trouble> {
+        let secret = self.secret.as_deref().map(str::trim);
+        let Some(secret) = secret.filter(|s| s.len() >= SHORTEST) else {
             return Ok(());
         };
+        let own = variant.server.iter();
+        let attributes = variant.attributes.iter();
         let texts = [
-            &variant.metadata,
-            &variant.room_metadata,
-            &variant.agent_name,
+            variant.metadata.as_ref(),
+            variant.room_metadata.as_ref(),
+            variant.agent_name.as_ref(),
+            livekit.url.as_ref(),
+            livekit.api_key.as_ref(),
+            Some(&livekit.room_prefix),
         ];
-        let url = variant.server.iter().map(|server| &server.url);
         let mut sent = texts
             .into_iter()
             .flatten()
-            .chain(
-                variant
-                    .attributes
-                    .iter()
-                    .flat_map(|(name, value)| [name, value]),
-            )
-            .chain(url);
+            .chain(attributes.flat_map(|(name, value)| [name, value]))
+            .chain(own.flat_map(|server| std::iter::once(&server.url).chain(&server.api_key)));
         if !sent.any(|text| text.contains(secret)) {
             return Ok(());
         }
         let message = format!(
-            "the calls of variant `{}` would send your API secret as metadata, attribute or address",
+            "the calls of variant `{}` would send your API secret as metadata, attribute, address, \
+             room name or key",
             variant.name
         );
         let hint = "remove the variable with the secret from there";
@@ -232,6 +233,18 @@ mod tests {
                 refused(&users, bare, &format!("[{{name: a, {way}}}]")),
                 "{way}"
             );
+        }
+        let own_key =
+            format!("[{{name: a, url: 'wss://b.example', api_key: {SECRET}, api_secret: s}}]");
+        assert!(refused(&users, bare, &own_key), "a token names its key");
+        for target in [
+            format!("{{kind: livekit, room_prefix: {SECRET}}}"),
+            format!("{{kind: livekit, url: 'wss://{SECRET}.example'}}"),
+            format!(
+                "{{kind: livekit, url: 'wss://mine.example', api_key: {SECRET}, api_secret: s}}"
+            ),
+        ] {
+            assert!(refused(&users, &target, "[{name: a}]"), "{target}");
         }
         assert!(!refused(&users, bare, "[{name: a, attributes: {x: y}}]"));
     }
