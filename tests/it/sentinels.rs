@@ -161,5 +161,8 @@ fn calibrate_refuses_a_delay_that_the_agent_cannot_keep() {
     let calibrated = Loadgen::new(["calibrate", "--delay", "100ms"]).run();
     calibrated.assert_code(2);
     let said = &calibrated.finished.stderr;
-    assert!(said.contains("the agent cannot guarantee a delay under 180ms"), "{said}");
+    assert!(
+        said.contains("the agent cannot guarantee a delay under 180ms"),
+        "{said}"
+    );
 }

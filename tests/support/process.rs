@@ -279,7 +279,10 @@ fn die_with_the_test(command: &mut Command) {
 
 /// Runs `step` in the child, between fork and exec. It may make system calls, but must not allocate
 /// or take a lock: another thread may have held the allocator's at the fork.
-#[expect(unsafe_code, reason = "the compiler cannot check what runs after a fork")]
+#[expect(
+    unsafe_code,
+    reason = "the compiler cannot check what runs after a fork"
+)]
 pub fn before_exec(
     command: &mut Command,
     step: impl Fn() -> io::Result<()> + Send + Sync + 'static,

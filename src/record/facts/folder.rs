@@ -125,14 +125,14 @@ impl RunFolder {
         make_all(parent).map_err(|e| error("create", parent, e))?;
         let base = format!("{}-{}", started_at.strftime("%Y%m%dT%H%M%SZ"), safe(name));
         let mut path = parent.join(&base);
-        for nth in 2..=SAME_SECOND {
-            match make(&path).map_err(|e| error("create", &path, e))? {
-                false => path = parent.join(format!("{base}-{nth}")),
-                true => {
-                    let folder = Self { path, made: true };
-                    folder.claim()?;
-                    return Ok(folder);
-                }
+        for nth in 1..=SAME_SECOND {
+            if nth > 1 {
+                path = parent.join(format!("{base}-{nth}"));
+            }
+            if make(&path).map_err(|e| error("create", &path, e))? {
+                let folder = Self { path, made: true };
+                folder.claim()?;
+                return Ok(folder);
             }
         }
         Err(error("create", &path, io::ErrorKind::AlreadyExists.into()))
