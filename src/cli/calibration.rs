@@ -3,8 +3,8 @@
 //! In: the state folder. Out: a path; the calibration. Invariant: a calibration of another version,
 //! or made with a different number of cores or CPU limit, is ignored.
 
+use crate::os::cpu_limit;
 use crate::record::{CALIBRATION_VERSION, Calibration};
-use crate::run::cpu_limit;
 use crate::targets::state_folder;
 use std::path::PathBuf;
 

@@ -5,6 +5,7 @@
 //! during a part cancels it, and one between two parts cancels the next; where nobody is left to be
 //! told, the process ends as the signal itself would end it.
 
+use crate::os::hang_ups_are_ignored;
 use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -138,13 +139,6 @@ impl Handlers {
             }
         }
     }
-}
-
-/// Whether this process was started to outlive its terminal, as by nohup.
-fn hang_ups_are_ignored() -> bool {
-    let own = procfs::process::Process::myself().and_then(|process| process.status());
-    let bit = 1 << (libc::SIGHUP - 1);
-    own.is_ok_and(|status| status.sigign & bit != 0)
 }
 
 /// Returns at the next hang-up; never if they are ignored.

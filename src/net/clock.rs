@@ -1,28 +1,21 @@
-//! Maps the kernel's receive timestamps to `Instant`s on CLOCK_MONOTONIC.
+//! Maps the kernel's receive timestamps to `Instant`s.
 //!
 //! In: the kernel's receive timestamps (wall clock). Out: arrivals as `Instant`.
 //! Invariants: an arrival is never later than the moment it was read; a step of the wall clock
 //! never shifts an arrival: packets that may have waited through a step get the user-space time.
 
-use nix::time::{ClockId, clock_gettime};
+use crate::os::{monotonic_ns_now, wall_ns};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-/// `Instant` on Linux *is* CLOCK_MONOTONIC; one pair read together ties the two scales.
+/// An `Instant` and the reading of its clock, taken together: they tie the two scales.
 static BASE: OnceLock<(Instant, u64)> = OnceLock::new();
 
-fn clock_ns(id: ClockId) -> u64 {
-    // CLOCK_MONOTONIC and CLOCK_REALTIME exist on every kernel this builds for.
-    clock_gettime(id).map_or(0, |t| {
-        (t.tv_sec().max(0) as u64) * 1_000_000_000 + t.tv_nsec().max(0) as u64
-    })
-}
-
-/// Nanoseconds of CLOCK_MONOTONIC at `at`.
+/// Nanoseconds of the system's monotonic clock at `at`.
 pub(crate) fn monotonic_ns(at: Instant) -> u64 {
     let (base, ns) = *BASE.get_or_init(|| {
         let before = Instant::now();
-        let ns = clock_ns(ClockId::CLOCK_MONOTONIC);
+        let ns = monotonic_ns_now();
         (before + before.elapsed() / 2, ns)
     });
     match at.checked_duration_since(base) {
@@ -75,7 +68,7 @@ impl Stamper {
         let mut best: Option<(Duration, Instant, i64)> = None;
         for _ in 0..3 {
             let before = Instant::now();
-            let wall = clock_ns(ClockId::CLOCK_REALTIME);
+            let wall = wall_ns();
             let width = before.elapsed();
             let middle = before + width / 2;
             let offset = wall as i64 - monotonic_ns(middle) as i64;

@@ -6,14 +6,13 @@
 
 mod inbox;
 
-use super::batch::{Batch, DATAGRAM};
 use super::clock::Stamper;
 use super::endpoint::Endpoint;
 use super::error::NetError;
 use super::grid::Grid;
 use super::health::{HealthCounters, HealthSnapshot};
 use super::peer::{Peer, PeerEvent, Tools};
-use super::poller::Poller;
+use crate::os::{Batch, DATAGRAM, Poller};
 use inbox::{Closing, Inbox, KeyHash, PeerCommand, PeerJob, PeerKey};
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};

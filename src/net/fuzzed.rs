@@ -5,13 +5,13 @@
 
 pub(crate) use super::path::Received;
 
-use super::batch::Datagram;
 use super::clock::Stamp;
 use super::keys::Keys;
 use super::path::{DirectPath, MediaPath as _, Negotiated};
 use super::rtcp;
 use super::srtp::{self, Context};
 use super::{NetError, Topology, Transport};
+use crate::os::Datagram;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 use str0m::Output;

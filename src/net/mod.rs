@@ -4,7 +4,6 @@
 //! Out: packets on time, arrivals with their timestamps.
 //! Invariants: a peer lives on one thread; nothing here knows about LiveKit, turns or files.
 
-mod batch;
 mod claims;
 mod clock;
 mod endpoint;
@@ -18,7 +17,6 @@ mod impair;
 mod keys;
 mod path;
 mod peer;
-mod poller;
 mod rtcp;
 mod sdp;
 mod socket;

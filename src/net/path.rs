@@ -11,9 +11,9 @@ mod via_str0m;
 pub(super) use direct::DirectPath;
 pub(super) use via_str0m::{Str0mPath, TransportEvent};
 
-use super::batch::Datagram;
 use super::clock::Stamp;
 use super::endpoint::Outgoing;
+use crate::os::Datagram;
 use crate::vocab::Packet;
 use std::net::SocketAddr;
 use std::time::Instant;

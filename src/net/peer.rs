@@ -4,7 +4,6 @@
 //! Invariants: after every entry point, all outputs have been drained and the next wake-up is
 //! known; a datagram that the other side did not send is counted, and changes nothing else.
 
-use super::batch::{BATCH, Batch};
 use super::claims::{Claims, Fate};
 use super::clock::Stamper;
 use super::endpoint::{Endpoint, RtpStream};
@@ -14,6 +13,7 @@ use super::health::HealthCounters;
 use super::impair::Impairment;
 use super::path::{Received, TransportEvent};
 use super::transport::{IDLE, Transport};
+use crate::os::{BATCH, Batch};
 use std::net::IpAddr;
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};

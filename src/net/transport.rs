@@ -7,12 +7,12 @@
 mod describe;
 
 use super::NetError;
-use super::batch::Datagram;
 use super::clock::{Stamp, since_held_up};
 use super::endpoint::Outgoing;
 use super::health::HealthCounters;
 use super::path::{DirectPath, MediaPath as _, Received, Str0mPath, TransportEvent};
 use super::socket::{UdpPort, is_rtp, is_rtp_or_rtcp};
+use crate::os::Datagram;
 use crate::vocab::Packet;
 use std::collections::HashSet;
 use std::net::IpAddr;

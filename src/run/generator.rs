@@ -1,15 +1,12 @@
-//! The generator's own resource use, and how long it was kept from running, from Linux' /proc.
+//! The generator's own resource use, and how long it was kept from running.
 //!
-//! In: /proc. Out: processor time of the process and of each media thread, memory, how long
-//! runnable threads waited for a core. Invariant: waits that the kernel does not report are `None`.
+//! In: what the system tells of the process. Out: processor time of the process and of each media thread, memory, how long
+//! runnable threads waited for a core. Invariant: waits that the system does not report are `None`.
 
-use super::control_group::ThrottleMeter;
 use super::event::Vitals;
 use crate::net::{DurationQuantiles, HealthSnapshot};
-use crate::os::release_free_memory;
+use crate::os::{self, MachineTimes, ThreadTimes, ThrottleMeter, release_free_memory};
 use crate::record::{Generator, Ms, TickLateness};
-use procfs::process::{Process, Stat, Task};
-use procfs::{CurrentSI as _, KernelStats};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -21,25 +18,10 @@ const MEDIA: &str = "media-";
 pub(super) struct Meter {
     at: Instant,
     used: Duration,
-    /// By thread id; ids increase in the order of start.
-    threads: BTreeMap<i32, Thread>,
-    machine: Option<Machine>,
+    /// By thread; keys increase in the order of start.
+    threads: BTreeMap<u64, ThreadTimes>,
+    machine: Option<MachineTimes>,
     throttle: ThrottleMeter,
-}
-
-/// Accumulated times of a media thread.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Thread {
-    used: Duration,
-    /// Time that it was runnable but waited for a core.
-    waited: Option<Duration>,
-}
-
-/// Accumulated processor ticks of the machine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Machine {
-    all: u64,
-    stolen: u64,
 }
 
 /// Load on the media threads and on the machine since a [`Meter`] was started.
@@ -53,48 +35,9 @@ pub(super) struct Strain {
     pub steal: Option<f64>,
 }
 
-fn cpu_time(stat: &Stat) -> Duration {
-    let ticks = (stat.utime + stat.stime) as f64;
-    Duration::from_secs_f64(ticks / procfs::ticks_per_second() as f64)
-}
-
-/// Processor time of this process.
+/// Processor time of this process; 0 if the system does not report it.
 pub(super) fn own_cpu_time() -> Duration {
-    let stat = Process::myself().and_then(|me| me.stat());
-    stat.map_or(Duration::ZERO, |stat| cpu_time(&stat))
-}
-
-/// The media threads of this process, by thread id.
-fn media_threads() -> BTreeMap<i32, Thread> {
-    let tasks = Process::myself().and_then(|me| me.tasks());
-    let media = |task: Task| {
-        let stat = task
-            .stat()
-            .ok()
-            .filter(|stat| stat.comm.starts_with(MEDIA))?;
-        let waited = task.schedstat().ok().map(|s| s.run_delay);
-        let thread = Thread {
-            used: cpu_time(&stat),
-            waited: waited.map(Duration::from_nanos),
-        };
-        Some((task.tid, thread))
-    };
-    // A thread may end while the list is read.
-    let tasks = tasks.into_iter().flatten().flatten();
-    tasks.filter_map(media).collect()
-}
-
-fn machine(stats: &KernelStats) -> Option<Machine> {
-    let t = &stats.total;
-    let later = [t.iowait?, t.irq?, t.softirq?, t.steal?];
-    Some(Machine {
-        all: t.user + t.nice + t.system + t.idle + later.iter().sum::<u64>(),
-        stolen: t.steal?,
-    })
-}
-
-fn machine_now() -> Option<Machine> {
-    machine(&KernelStats::current().ok()?)
+    os::own_cpu_time().unwrap_or_default()
 }
 
 impl Meter {
@@ -102,8 +45,8 @@ impl Meter {
         Self {
             at: Instant::now(),
             used: own_cpu_time(),
-            threads: media_threads(),
-            machine: machine_now(),
+            threads: os::threads(MEDIA),
+            machine: os::machine_times(),
             throttle: ThrottleMeter::start(),
         }
     }
@@ -115,8 +58,8 @@ impl Meter {
 
     /// What the media threads used and how long they waited since the start.
     pub(super) fn strain(&self) -> Strain {
-        let now = media_threads();
-        let since = |id: &i32, t: &Thread| {
+        let now = os::threads(MEDIA);
+        let since = |id: &u64, t: &ThreadTimes| {
             let before = self.threads.get(id).copied().unwrap_or_default();
             let waited = t
                 .waited
@@ -125,10 +68,13 @@ impl Meter {
         };
         let spent: Vec<_> = now.iter().map(|(id, t)| since(id, t)).collect();
         let waited = spent.iter().filter_map(|(_, waited)| *waited).max();
-        let stolen = self.machine.zip(machine_now()).map(|(before, after)| {
-            let all = after.all.saturating_sub(before.all).max(1);
-            after.stolen.saturating_sub(before.stolen) as f64 / all as f64
-        });
+        let stolen = self
+            .machine
+            .zip(os::machine_times())
+            .map(|(before, after)| {
+                let all = after.all.saturating_sub(before.all).max(1);
+                after.stolen.saturating_sub(before.stolen) as f64 / all as f64
+            });
         Strain {
             each: spent.iter().map(|(used, _)| self.share(*used)).collect(),
             run_queue_wait: waited.map(|w| self.share(w)),
@@ -146,10 +92,9 @@ impl Meter {
     }
 }
 
-/// Resident memory in bytes; 0 if the kernel does not report it.
+/// Resident memory in bytes; 0 if the system does not report it.
 pub(super) fn resident_bytes() -> u64 {
-    let memory = Process::myself().and_then(|me| me.statm());
-    memory.map_or(0, |memory| memory.resident * procfs::page_size())
+    os::resident_bytes().unwrap_or_default()
 }
 
 /// Returns the memory of joins to the system once no call has started for a while: a join takes
@@ -253,7 +198,6 @@ pub(super) fn held_back(g: &Generator) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use procfs::FromBufReadSI as _;
 
     #[test]
     fn memory_is_released_once_after_joins_have_ceased() {
@@ -268,10 +212,13 @@ mod tests {
     fn processor_time_and_memory_of_the_process_are_measured() {
         let meter = Meter::start();
         let work = || {
+            let mut poller = os::Poller::new().expect("a poller");
             let mut x = 1u64;
             while own_cpu_time().saturating_sub(meter.used) < Duration::from_millis(60) {
                 x = std::hint::black_box(x.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1));
             }
+            // As media threads do: some systems know a thread's time from its waits.
+            poller.wait(Duration::ZERO);
             (meter.strain(), meter.cores())
         };
         let (strain, cores) = std::thread::scope(|scope| {
@@ -283,21 +230,5 @@ mod tests {
         assert!(strain.each.iter().any(|cores| *cores > 0.0), "{strain:?}");
         assert!(strain.steal.is_none_or(|s| (0.0..=1.0).contains(&s)));
         assert!(resident_bytes() > 1 << 20);
-    }
-
-    #[test]
-    fn guest_time_is_not_counted_twice_and_steal_may_be_missing() {
-        let read = |cpu: &str| {
-            let stat = format!("cpu  {cpu}\ncpu0 {cpu}\nctxt 1\nbtime 2\nprocesses 3\n");
-            let stats = KernelStats::from_buf_read(stat.as_bytes(), procfs::current_system_info());
-            machine(&stats.expect("a /proc/stat"))
-        };
-        // User time includes that of guests, which is listed again behind steal.
-        let expected = Machine {
-            all: 100,
-            stolen: 5,
-        };
-        assert_eq!(read("10 0 20 60 0 0 5 5 7 7"), Some(expected));
-        assert_eq!(read("10 0 20 60"), None);
     }
 }

@@ -11,7 +11,6 @@ mod call_report;
 mod caller;
 mod clock;
 mod collect;
-mod control_group;
 mod dispatch;
 mod error;
 mod event;
@@ -41,7 +40,6 @@ pub use finished::Finished;
 pub use targets::Targets;
 pub use watchdog::{Alarm, Pulses, Watchdog, WatchedPart};
 
-pub(crate) use control_group::cpu_limit;
 pub(crate) use read::read_at_most;
 pub(crate) use sounds::{MAX_SIDECAR, load_utterance};
 

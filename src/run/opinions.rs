@@ -9,6 +9,7 @@ use crate::audio::goertzel::tone_onset;
 use crate::audio::opinion::{OPINION_AFTER, OPINION_BEFORE, SecondEar};
 use crate::audio::time_of;
 use crate::call::SecondOpinion;
+use crate::os::thread_cpu_time;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -133,20 +134,14 @@ fn answer(mut judge: Judge, inbox: &Receiver<Question>, pulses: &Pulses) {
             continue;
         }
         let at_work = pulses.work(WatchedPart::Opinions);
-        let before = processor_time();
+        // A process that is stopped meanwhile, or that waits for a core, uses no processor time.
+        let before = thread_cpu_time();
         let opinion = judge.judge(&excerpt);
-        let took = processor_time().saturating_sub(before);
+        let took = thread_cpu_time().saturating_sub(before);
         let _ = answer.send(opinion);
         drop(at_work);
         std::thread::sleep(rest(took));
     }
-}
-
-/// Processor time of this thread: a process that is stopped meanwhile, or that waits for a core,
-/// uses none.
-fn processor_time() -> Duration {
-    let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_THREAD_CPUTIME_ID);
-    now.map_or(Duration::ZERO, Duration::from)
 }
 
 /// How long to rest after work that took this long.
@@ -216,9 +211,9 @@ mod tests {
             assert_eq!(rest(ms(took)), ms(rested));
         }
         // A thread that sleeps, like a process that is stopped, does not work.
-        let before = processor_time();
+        let before = thread_cpu_time();
         std::thread::sleep(ms(200));
-        assert!(processor_time().saturating_sub(before) < ms(100));
+        assert!(thread_cpu_time().saturating_sub(before) < ms(100));
     }
 
     #[tokio::test]

@@ -1,28 +1,24 @@
 //! Whether this machine has the memory and the ports that a run needs.
 //!
-//! In: the number of calls, /proc, the control group. Out: the figures if they do not suffice.
+//! In: the number of calls, what the system has. Out: the figures if they do not suffice.
 //! Invariants: what the system does not tell is taken to suffice; a run is refused only if it
 //! cannot fit, so each need is a lower bound.
 
-use super::control_group;
 use super::error::RunError;
-use procfs::{Current as _, Meminfo};
+use crate::os::{free_memory, group_free_memory, udp_ports};
 
 /// Memory of a caller while it is in a call, at least; docs/performance.md has the measurement.
 const OF_A_CALL: u64 = 200 << 10;
 /// Memory of the process without calls.
 const BESIDE_CALLS: u64 = 16 << 20;
-/// Range of the ports that the system gives to sockets.
-const PORTS: &str = "/proc/sys/net/ipv4/ip_local_port_range";
 
 /// Makes sure that `calls` concurrent calls fit, each with `ports` UDP ports on this machine.
 ///
 /// # Errors
 /// [`RunError::Memory`] or [`RunError::Ports`] if they do not.
 pub(super) fn check(calls: u64, ports: u64) -> Result<(), RunError> {
-    fits_memory(calls, free_memory())?;
-    let range = std::fs::read_to_string(PORTS).ok();
-    fits_ports(calls, ports, range.as_deref().and_then(count))
+    fits_memory(calls, least(free_memory(), group_free_memory()))?;
+    fits_ports(calls, ports, udp_ports())
 }
 
 fn fits_memory(calls: u64, free: Option<Free>) -> Result<(), RunError> {
@@ -50,26 +46,12 @@ fn fits_ports(calls: u64, ports: u64, range: Option<u64>) -> Result<(), RunError
     }
 }
 
-/// Number of ports in a range as the kernel writes it.
-fn count(range: &str) -> Option<u64> {
-    let mut bounds = range.split_whitespace().map(str::parse::<u64>);
-    let (first, last) = (bounds.next()?.ok()?, bounds.next()?.ok()?);
-    (last + 1).checked_sub(first)
-}
-
 /// Memory that this process may still take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Free {
     bytes: u64,
     /// The control group's limit is what bounds it, not the machine's memory.
     of_group: bool,
-}
-
-fn free_memory() -> Option<Free> {
-    let of_machine = Meminfo::current()
-        .ok()
-        .and_then(|memory| memory.mem_available);
-    least(of_machine, control_group::free_memory())
 }
 
 fn least(of_machine: Option<u64>, of_group: Option<u64>) -> Option<Free> {
@@ -124,12 +106,7 @@ mod tests {
         assert_eq!(least(Some(5), None), free(5, false));
         assert_eq!(least(Some(5), Some(9)), free(5, false));
         assert_eq!(least(Some(9), Some(5)), free(5, true));
-        assert_eq!(count("32768\t60999\n"), Some(28_232));
-        assert_eq!(
-            [count(""), count("5"), count("9 x"), count("9 3")],
-            [None; 4]
-        );
-        let here = free_memory().expect("Linux tells");
+        let here = least(free_memory(), group_free_memory()).expect("known");
         assert!(here.bytes > 1 << 20, "{here:?}");
     }
 }

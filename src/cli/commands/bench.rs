@@ -9,7 +9,6 @@ mod level;
 mod measure;
 mod peer;
 mod table;
-mod usage;
 
 pub(crate) use args::CallersArgs;
 pub(crate) use level::LevelArgs;

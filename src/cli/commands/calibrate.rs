@@ -17,11 +17,12 @@ use crate::cli::session::truth::{REPLY, Truth, own_agent, truth_arguments};
 use crate::cli::settings::{self, Environment, ServerFlags};
 use crate::cli::sources::ScenarioSource;
 use crate::cli::trouble::Trouble;
+use crate::os::cpu_limit;
 use crate::plan::Plan;
 use crate::record::{
     CALIBRATION_VERSION, Calibration, CalibrationLevel, MEASUREMENT_VERSION, write_durably,
 };
-use crate::run::{Targets, cpu_limit};
+use crate::run::Targets;
 use crate::scenario::Unset;
 use crate::targets::livekit::{Credentials, Livekit};
 use crate::vocab::{Address, duration};

@@ -6,7 +6,7 @@
 //! users: a session waits for one answer before it asks again.
 
 use crate::net::peer::Peer;
-use crate::net::poller::Waker;
+use crate::os::Waker;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -8,12 +8,12 @@
 //! nothing.
 
 use super::{MediaPath, Negotiated, Received, ReportedLoss};
-use crate::net::batch::Datagram;
 use crate::net::clock::Stamp;
 use crate::net::endpoint::Outgoing;
 use crate::net::keys::Keys;
 use crate::net::rtcp::{self, Reception};
 use crate::net::srtp::{self, Context, TAG};
+use crate::os::Datagram;
 use crate::vocab::Packet;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime};

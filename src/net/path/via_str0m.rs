@@ -6,11 +6,11 @@
 
 use super::{MediaPath, Negotiated, Received};
 use crate::net::NetError;
-use crate::net::batch::Datagram;
 use crate::net::clock::Stamp;
 use crate::net::endpoint::Outgoing;
 use crate::net::keys::{self, Keys};
 use crate::net::socket::{is_rtp, is_rtp_or_rtcp};
+use crate::os::Datagram;
 use crate::vocab::Packet;
 use std::net::SocketAddr;
 use std::time::Instant;

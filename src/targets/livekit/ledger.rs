@@ -5,6 +5,7 @@
 //! lock, or the machine that it ran on has been restarted. Process ids alone would not do: two
 //! containers that share a home do not see each other's processes.
 
+use crate::os;
 use crate::targets::state_folder;
 use serde::{Deserialize, Serialize};
 use std::fs::{File, TryLockError};
@@ -19,7 +20,7 @@ pub(super) struct Entry {
     pub prefix: String,
     /// Process id of the run.
     pub pid: u32,
-    /// Start time of that process in kernel ticks, because process ids are reused.
+    /// When that process started, as the system counts, because process ids are reused.
     pub started: u64,
     /// The machine it runs on; entries of earlier releases name none.
     #[serde(default)]
@@ -31,18 +32,14 @@ pub(super) struct Entry {
 pub(super) struct Machine {
     /// Its host name; containers have their own.
     pub host: String,
-    /// The kernel's id of this boot, which containers share with their host.
+    /// Names this boot; containers share it with their host.
     pub boot: String,
 }
 
 impl Machine {
     fn this() -> Option<Self> {
-        let read = |path| std::fs::read_to_string(path).ok();
-        let text = |path| Some(read(path)?.trim().to_owned());
-        Some(Self {
-            host: text("/proc/sys/kernel/hostname")?,
-            boot: text("/proc/sys/kernel/random/boot_id")?,
-        })
+        let os::Boot { host, id } = os::boot()?;
+        Some(Self { host, boot: id })
     }
 }
 
@@ -55,11 +52,6 @@ pub(super) struct Noted {
 /// The folder of open runs: `$XDG_STATE_HOME/loadgen/runs`.
 #[derive(Debug, Clone)]
 pub(super) struct Ledger(PathBuf);
-
-fn process_start(pid: u32) -> Option<u64> {
-    let process = procfs::process::Process::new(i32::try_from(pid).ok()?).ok()?;
-    Some(process.stat().ok()?.starttime)
-}
 
 impl Ledger {
     /// The user's ledger; `None` without a home directory.
@@ -105,7 +97,7 @@ impl Ledger {
             server: server.to_owned(),
             prefix: prefix.to_owned(),
             pid,
-            started: process_start(pid).unwrap_or(0),
+            started: os::process_start(pid).unwrap_or(0),
             machine,
         };
         file.write_all(&serde_json::to_vec(&entry)?)?;
@@ -155,7 +147,7 @@ pub(super) struct Crashed {
 fn has_crashed(entry: &Entry, path: &Path, here: Option<&Machine>) -> bool {
     match (&entry.machine, here) {
         // Written by an earlier release, which locked nothing.
-        (None, _) => process_start(entry.pid) != Some(entry.started),
+        (None, _) => os::process_start(entry.pid) != Some(entry.started),
         (Some(there), Some(here)) if there.boot == here.boot => is_unlocked(path),
         // This machine, before it was restarted.
         (Some(there), Some(here)) => there.host == here.host && is_unlocked(path),
@@ -252,7 +244,7 @@ mod tests {
     fn runs_in_other_containers_and_on_other_machines_are_alive() {
         let dir = tempfile::tempdir().expect("dir");
         let ledger = Ledger::at(&dir.path().join("runs"));
-        let here = Machine::this().expect("Linux");
+        let here = Machine::this().expect("known");
         let noted = ledger.open("ws://a", "loadgen-0123abcd-").expect("open");
         let path = ledger.file("ws://a", "loadgen-0123abcd-");
         let mut entry = read(&path).expect("an entry");

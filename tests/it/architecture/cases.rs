@@ -191,7 +191,7 @@ fn the_checker_finds_every_violation() {
         ),
         (
             "unsafe code where it is allowed",
-            "src/os.rs",
+            "src/os/linux/system_calls.rs",
             "//! h\n#![expect(unsafe_code)]\nfn f() { unsafe { g() } }",
             &[],
         ),

@@ -152,7 +152,7 @@ fn level(args: &LevelArgs) -> Result<Came, Trouble> {
             word(&Word::UnderWay);
         }
     };
-    let usage = super::usage::Usage::of(std::process::id());
+    let usage = crate::os::usage(std::process::id());
     word(&Word::Begins {
         rss_bytes: usage.map_or(0, |u| u.rss_bytes),
     });

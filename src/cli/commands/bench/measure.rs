@@ -7,13 +7,13 @@
 use super::args::CallersArgs;
 use super::level::{Came, LevelArgs, REPLY, TURN, Word, scenario_text};
 use super::peer;
-use super::usage::{self, Usage};
 use crate::cli::console;
 use crate::cli::exit::Exit;
 use crate::cli::session::truth::this_program;
 use crate::cli::settings::{self, Environment, ServerFlags};
 use crate::cli::sources::ScenarioSource;
 use crate::cli::trouble::Trouble;
+use crate::os;
 use crate::plan::{Consent, Plan};
 use crate::scenario::Unset;
 use crate::targets::OwnAgent;
@@ -209,9 +209,9 @@ struct Used {
 impl Used {
     fn during(window: Duration, pids: [Option<u32>; 3]) -> Self {
         let begin = Instant::now();
-        let before = pids.map(|pid| pid.and_then(Usage::of));
+        let before = pids.map(|pid| pid.and_then(os::usage));
         std::thread::sleep(window);
-        let after = pids.map(|pid| pid.and_then(Usage::of));
+        let after = pids.map(|pid| pid.and_then(os::usage));
         let seconds = begin.elapsed().as_secs_f64();
         let cores = |i: usize| {
             let used = after[i]?.cpu.saturating_sub(before[i]?.cpu);
@@ -226,7 +226,7 @@ impl Used {
 
 fn server_pid(args: &CallersArgs, server: Option<&(Address, Credentials)>) -> Option<u32> {
     let (address, _) = server?;
-    args.server_pid.or_else(|| usage::listener(address.port()))
+    args.server_pid.or_else(|| os::tcp_listener(address.port()))
 }
 
 /// Describes the reference agent to start and writes its reply to `folder`.
@@ -278,7 +278,7 @@ fn measure_level(
     let pid = generator.child.id();
     let agent_pid = agent
         .as_ref()
-        .map_or_else(|| usage::child(pid), |a| runtime.block_on(a.pid()));
+        .map_or_else(|| os::child_of(pid), |a| runtime.block_on(a.pid()));
     let pids = [Some(pid), agent_pid, server_pid(args, server)];
     let used = Used::during(args.window, pids);
     let percent = |i: usize| Some(used.cores[i]? / f64::from(calls) * 100.0);

@@ -3,10 +3,10 @@
 //! In: the folder benches/peers/pion-pairs or its binary, a server. Out: usage per participant.
 //! Invariants: the program is built before anything is measured; its process is killed on drop.
 
-use super::usage::Usage;
 use crate::cli::console;
 use crate::cli::exit::Exit;
 use crate::cli::trouble::Trouble;
+use crate::os;
 use crate::targets::livekit::Credentials;
 use crate::vocab::Address;
 use serde::Serialize;
@@ -113,9 +113,9 @@ impl Peer {
         std::thread::sleep(SETTLE);
         let gone = || trouble("it ended too soon");
         let begin = Instant::now();
-        let before = Usage::of(pid).ok_or_else(gone)?;
+        let before = os::usage(pid).ok_or_else(gone)?;
         std::thread::sleep(window);
-        let after = Usage::of(pid).ok_or_else(gone)?;
+        let after = os::usage(pid).ok_or_else(gone)?;
         drop(lines);
         let participants = rooms * 2;
         let used = after.cpu.saturating_sub(before.cpu).as_secs_f64();

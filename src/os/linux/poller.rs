@@ -23,11 +23,11 @@ const SLACK_NS: u64 = 5_000;
 
 /// Wakes a poller from another thread.
 #[derive(Debug, Clone)]
-pub(super) struct Waker(Arc<EventFd>);
+pub(crate) struct Waker(Arc<EventFd>);
 
 impl Waker {
     /// Makes the next (or current) wait return at once.
-    pub(super) fn wake(&self) {
+    pub(crate) fn wake(&self) {
         // Fails only when the counter is full, and then the poller is awake anyway.
         let _ = self.0.write(1);
     }
@@ -35,7 +35,7 @@ impl Waker {
 
 /// An epoll instance with a waker.
 #[derive(Debug)]
-pub(super) struct Poller {
+pub(crate) struct Poller {
     epoll: Epoll,
     wake: Arc<EventFd>,
     events: Vec<EpollEvent>,
@@ -47,7 +47,7 @@ impl Poller {
     ///
     /// # Errors
     /// The operating system's error, for example when file descriptors run out.
-    pub(super) fn new() -> io::Result<Self> {
+    pub(crate) fn new() -> io::Result<Self> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         let wake = Arc::new(EventFd::from_value_and_flags(
             0,
@@ -64,13 +64,13 @@ impl Poller {
 
     /// Sets the timer slack of this thread to [`SLACK_NS`], so that its sleeps end within
     /// microseconds of their deadline; the kernel's default is 50 µs.
-    pub(super) fn sharpen() {
+    pub(crate) fn sharpen() {
         // An error leaves the default.
         let _ = prctl::set_timerslack(SLACK_NS);
     }
 
     /// A handle that wakes this poller.
-    pub(super) fn waker(&self) -> Waker {
+    pub(crate) fn waker(&self) -> Waker {
         Waker(self.wake.clone())
     }
 
@@ -79,7 +79,7 @@ impl Poller {
     ///
     /// # Errors
     /// The operating system's error.
-    pub(super) fn watch(&self, fd: BorrowedFd<'_>, key: u64) -> io::Result<()> {
+    pub(crate) fn watch(&self, fd: BorrowedFd<'_>, key: u64) -> io::Result<()> {
         debug_assert_ne!(key, WAKER);
         Ok(self.epoll.add(
             fd,
@@ -92,7 +92,7 @@ impl Poller {
     ///
     /// # Errors
     /// The operating system's error.
-    pub(super) fn tell(&self, fd: BorrowedFd<'_>, key: u64, whether: bool) -> io::Result<()> {
+    pub(crate) fn tell(&self, fd: BorrowedFd<'_>, key: u64, whether: bool) -> io::Result<()> {
         let flags = match whether {
             true => EpollFlags::EPOLLIN | EpollFlags::EPOLLET,
             false => EpollFlags::empty(),
@@ -101,7 +101,7 @@ impl Poller {
     }
 
     /// Waits until something is readable, the waker is used, or `limit` has passed.
-    pub(super) fn wait(&mut self, limit: Duration) {
+    pub(crate) fn wait(&mut self, limit: Duration) {
         self.ready = match limit.is_zero() || self.becomes_ready(limit) {
             true => {
                 let ready = self.epoll.wait(&mut self.events, EpollTimeout::ZERO);
@@ -124,43 +124,10 @@ impl Poller {
     }
 
     /// Keys of the sockets that the last wait found readable.
-    pub(super) fn readable(&self) -> impl Iterator<Item = u64> + '_ {
+    pub(crate) fn readable(&self) -> impl Iterator<Item = u64> + '_ {
         self.events[..self.ready]
             .iter()
             .map(EpollEvent::data)
             .filter(|k| *k != WAKER)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::net::UdpSocket;
-    use std::time::Instant;
-
-    #[test]
-    fn the_poller_wakes_for_timeouts_sockets_and_the_waker() {
-        let mut p = Poller::new().expect("epoll");
-        let t = Instant::now();
-        p.wait(Duration::from_micros(1_500));
-        assert!(t.elapsed() >= Duration::from_micros(1_000));
-        assert_eq!(p.readable().count(), 0);
-
-        let s = UdpSocket::bind("127.0.0.1:0").expect("bind");
-        p.watch(s.as_fd(), 7).expect("watch");
-        s.send_to(b"x", s.local_addr().expect("addr"))
-            .expect("send");
-        p.wait(Duration::from_secs(5));
-        assert_eq!(p.readable().collect::<Vec<_>>(), [7]);
-        let mut b = [0; 1];
-        s.recv(&mut b).expect("recv");
-
-        p.waker().wake();
-        p.wait(Duration::from_secs(5));
-        assert_eq!(p.readable().count(), 0, "the waker is not a socket");
-        assert!(
-            t.elapsed() < Duration::from_secs(5),
-            "it was woken, not timed out"
-        );
     }
 }

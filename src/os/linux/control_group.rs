@@ -54,7 +54,7 @@ fn number(folder: &Path, file: &str) -> Option<i64> {
 }
 
 /// Memory in bytes that the limits leave.
-pub(super) fn free_memory() -> Option<u64> {
+pub(crate) fn group_free_memory() -> Option<u64> {
     let of = |groups: &Folders| {
         let (limit, used) = match groups.unified {
             true => ("memory.max", "memory.current"),
@@ -159,13 +159,13 @@ fn throttling(stat: &str) -> Option<Throttling> {
 
 /// Counts how often the limit on processor time is reached from now on.
 #[derive(Debug, Clone)]
-pub(super) struct ThrottleMeter {
+pub(crate) struct ThrottleMeter {
     limit: Option<CpuLimit>,
     before: Throttling,
 }
 
 impl ThrottleMeter {
-    pub(super) fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let limit = CpuLimit::own();
         let before = limit.as_ref().and_then(CpuLimit::throttling);
         Self {
@@ -175,12 +175,12 @@ impl ThrottleMeter {
     }
 
     /// Cores' worth of processor time that this process may use.
-    pub(super) fn limit(&self) -> Option<f64> {
+    pub(crate) fn limit(&self) -> Option<f64> {
         self.limit.as_ref().map(|limit| limit.cores)
     }
 
     /// Share of the periods since the start in which the process was held back.
-    pub(super) fn throttled(&self) -> Option<f64> {
+    pub(crate) fn throttled(&self) -> Option<f64> {
         let now = self.limit.as_ref()?.throttling()?;
         let periods = now.periods.saturating_sub(self.before.periods);
         let throttled = now.throttled.saturating_sub(self.before.throttled);

@@ -4,31 +4,29 @@
 //! Invariants: buffers are allocated once per thread and shared by all of its sockets; a read
 //! never blocks.
 
-use crate::os::{self, Message};
+use super::system_calls::{Message, receive};
+use crate::os::datagram::{BATCH, Datagram};
+use nix::sys::socket::setsockopt;
+use nix::sys::socket::sockopt::{ReceiveTimestampns, RxqOvfl};
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
 use std::os::fd::BorrowedFd;
 
-pub(super) use crate::os::{BATCH, DATAGRAM};
-
-/// A datagram as read.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Datagram<'a> {
-    pub(super) bytes: &'a [u8],
-    pub(super) from: SocketAddr,
-    /// Kernel receive timestamp: wall clock, in nanoseconds.
-    pub(super) wall_ns: Option<u64>,
-    /// Running count of datagrams that the kernel dropped because this socket's buffer was full.
-    pub(super) dropped: u32,
+/// Asks the kernel to stamp the datagrams of a socket on arrival, and to count those that it drops.
+pub(crate) fn request_stamps(socket: &UdpSocket) {
+    // Without this option user-space times are used, and the record says so.
+    let _ = setsockopt(socket, ReceiveTimestampns, &true);
+    // Without this option our own drops cannot be told from the network's.
+    let _ = setsockopt(socket, RxqOvfl, &1);
 }
 
 /// Receive buffers for one system call.
-pub(super) struct Batch {
+pub(crate) struct Batch {
     messages: Box<[Message]>,
 }
 
 impl Batch {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             messages: vec![Message::EMPTY; BATCH].into(),
         }
@@ -38,15 +36,15 @@ impl Batch {
     ///
     /// # Errors
     /// The operating system's error; an empty socket is not an error.
-    pub(super) fn fill(&mut self, socket: BorrowedFd<'_>) -> io::Result<usize> {
-        match os::receive(socket, &mut self.messages) {
+    pub(crate) fn fill(&mut self, socket: BorrowedFd<'_>) -> io::Result<usize> {
+        match receive(socket, &mut self.messages) {
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(0),
             filled => filled,
         }
     }
 
     /// Datagram `index` of the last [`Batch::fill`]; `None` if it has no usable sender address.
-    pub(super) fn get(&self, index: usize) -> Option<Datagram<'_>> {
+    pub(crate) fn get(&self, index: usize) -> Option<Datagram<'_>> {
         let message = self.messages.get(index)?;
         let (wall_ns, dropped) = told(message.control());
         Some(Datagram {
@@ -120,39 +118,11 @@ impl std::fmt::Debug for Batch {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::net::UdpSocket;
     use std::os::fd::AsFd as _;
 
     #[test]
-    fn queued_datagrams_are_read_in_batches() {
-        for bind in ["127.0.0.1:0", "[::1]:0"] {
-            let Ok(to) = UdpSocket::bind(bind) else {
-                continue; // a machine without IPv6
-            };
-            let from = UdpSocket::bind(bind).expect("bind");
-            let mut batch = Batch::new();
-            assert_eq!(batch.fill(to.as_fd()).expect("empty"), 0);
-            let at = to.local_addr().expect("address");
-            for k in 0..BATCH as u8 + 2 {
-                from.send_to(&vec![k; 1 + usize::from(k)], at)
-                    .expect("send");
-            }
-            assert_eq!(batch.fill(to.as_fd()).expect("read"), BATCH);
-            for k in 0..BATCH {
-                let d = batch.get(k).expect("a datagram");
-                assert_eq!(d.bytes, vec![k as u8; 1 + k]);
-                assert_eq!(d.from, from.local_addr().expect("address"));
-            }
-            assert_eq!(batch.fill(to.as_fd()).expect("read"), 2);
-        }
-    }
-
-    #[test]
     fn datagrams_that_a_full_socket_dropped_are_counted() {
-        use nix::sys::socket::{
-            setsockopt,
-            sockopt::{RcvBuf, ReceiveTimestampns, RxqOvfl},
-        };
+        use nix::sys::socket::sockopt::RcvBuf;
         let to = UdpSocket::bind("127.0.0.1:0").expect("bind");
         setsockopt(&to, RcvBuf, &4_096).expect("option");
         setsockopt(&to, RxqOvfl, &1).expect("option");

@@ -1,0 +1,38 @@
+//! What a system tells about processes, threads and the machine.
+
+use std::time::Duration;
+
+/// Usage of a process so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Usage {
+    /// User and system processor time.
+    pub(crate) cpu: Duration,
+    /// Resident memory.
+    pub(crate) rss_bytes: u64,
+}
+
+/// Accumulated times of a thread.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct ThreadTimes {
+    /// Processor time.
+    pub(crate) used: Duration,
+    /// Time that it was runnable but waited for a core.
+    pub(crate) waited: Option<Duration>,
+}
+
+/// Accumulated processor time of the machine, in ticks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct MachineTimes {
+    pub(crate) all: u64,
+    /// Time that the machine's host gave to others (steal).
+    pub(crate) stolen: u64,
+}
+
+/// A machine, since it was last started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Boot {
+    /// Its host name; containers have their own.
+    pub(crate) host: String,
+    /// Names this start of the machine; containers share it with their host.
+    pub(crate) id: String,
+}
