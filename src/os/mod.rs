@@ -1,18 +1,29 @@
-//! What differs between operating systems, behind one interface.
+//! What differs between operating systems, behind one interface with two implementations.
 //!
 //! In: sockets, deadlines, process ids. Out: readable sockets, datagrams with the kernel's stamps,
 //! facts about processes and the machine.
-//! Invariants: no other file asks for the operating system or names what only one has. A fact that
-//! a system does not tell is `None`, never a made-up value.
+//! Invariants: `linux/` is Linux's own interfaces, `portable/` is safe code on crates that know
+//! several systems; both offer the same names, which the list below holds; which of the two is
+//! built is chosen here, and no other file asks for the operating system. A fact that a system
+//! does not tell is `None`, never a made-up value.
+//!
+//! The portable one is what macOS gets. The feature `portable` builds it on Linux, so that it is
+//! tested there.
 
 mod clock;
 mod datagram;
 mod facts;
+#[cfg(all(target_os = "linux", not(feature = "portable")))]
 mod linux;
+#[cfg(any(not(target_os = "linux"), feature = "portable"))]
+mod portable;
 #[cfg(test)]
 mod tests;
 
+#[cfg(all(target_os = "linux", not(feature = "portable")))]
 use linux as system;
+#[cfg(any(not(target_os = "linux"), feature = "portable"))]
+use portable as system;
 
 pub(crate) use clock::{monotonic_ns_now, thread_cpu_time, wall_ns};
 pub(crate) use datagram::{BATCH, DATAGRAM, Datagram};

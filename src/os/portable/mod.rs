@@ -1,0 +1,23 @@
+//! The common interface on crates that know several systems, in safe code: mio, nix, sysinfo.
+//!
+//! What it lacks beside Linux's: stamps in microseconds instead of nanoseconds, and user-space time
+//! where the system gives none; one system call a datagram; no count of datagrams that the kernel
+//! dropped; no waits for a core, no steal, no control groups, no range of ports, no owner of a port.
+
+mod batch;
+mod machine;
+mod poller;
+mod process;
+mod threads;
+
+pub(crate) use batch::{Batch, request_stamps};
+pub(crate) use machine::{
+    ThrottleMeter, boot, cpu_limit, free_memory, group_free_memory, machine_times,
+    release_free_memory, udp_ports,
+};
+pub(crate) use poller::{Poller, Waker};
+pub(crate) use process::{
+    child_of, hang_ups_are_ignored, own_cpu_time, process_start, resident_bytes, tcp_listener,
+    usage,
+};
+pub(crate) use threads::threads;
