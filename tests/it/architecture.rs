@@ -1,6 +1,6 @@
 //! Enforces the rules of docs/ARCHITECTURE.md ("modules"): which module may use which, which paths
-//! pure modules must not name, which files may have unsafe code, file headers, lengths. `cycles.rs`
-//! checks that no files use each other in a cycle.
+//! pure modules must not name, which files may have unsafe code or depend on the operating system,
+//! file headers, lengths. `cycles.rs` checks that no files use each other in a cycle.
 //!
 //! In: path and text of every source file. Out: every violation, with file and line.
 //! Invariants: comments and literals do not count as code; test code obeys the same boundaries.
@@ -91,6 +91,27 @@ const UNSAFE: &[&str] = &[
     "tests/support/process.rs",
     "tests/allocations.rs",
 ];
+/// Where code may depend on the operating system: in the module for it, and in the tests' own.
+const SYSTEM_FILES: &[&str] = &["src/os/", "tests/support/os.rs"];
+/// Conditions that ask for the operating system.
+const SYSTEM_CFGS: &[&str] = &["target_os", "target_vendor", "target_family"];
+/// Crates and modules of one operating system, or that stand for several: `src/os` hides them.
+const SYSTEM_PATHS: &[&str] = &[
+    "procfs",
+    "mio",
+    "sysinfo",
+    "epoll",
+    "eventfd",
+    "prctl",
+    "ppoll",
+    "recvmmsg",
+    "malloc_trim",
+    "os::linux",
+    "os::portable",
+    "os::macos",
+];
+/// Folders in which Linux shows its state, as they begin a path in a string.
+const SYSTEM_FOLDERS: &[&str] = &["\"/proc/", "\"/sys/"];
 /// Macros that stand in for missing code.
 const STUBS: &[&str] = &["todo", "unimplemented"];
 /// Above this many lines, the test prints a warning: is the file still about one thing?
@@ -160,6 +181,34 @@ fn functions(tokens: &[Token]) -> Vec<(String, usize, usize)> {
     found
 }
 
+/// Everything in one file that holds on one operating system only, outside the files for that.
+fn system_dependent(path: &str, text: &str, tokens: &[Token]) -> Vec<String> {
+    if SYSTEM_FILES.iter().any(|place| path.starts_with(place)) {
+        return Vec::new();
+    }
+    let mut breaches = Vec::new();
+    for name in named(tokens) {
+        let depends = SYSTEM_CFGS.contains(&name.path.as_str())
+            || (path.starts_with("src/") && SYSTEM_PATHS.iter().any(|p| says(&name.path, p)));
+        if depends {
+            breaches.push(format!(
+                "{path}:{}: `{}` outside src/os",
+                name.line, name.path
+            ));
+        }
+    }
+    // Tests look at processes from outside, and try folders that nobody can write to.
+    if path.starts_with("src/") && !is_test_file(path) {
+        for (line, text) in text.lines().enumerate() {
+            if let Some(folder) = SYSTEM_FOLDERS.iter().find(|f| text.contains(**f)) {
+                let folder = folder.trim_matches('"');
+                breaches.push(format!("{path}:{}: `{folder}` outside src/os", line + 1));
+            }
+        }
+    }
+    breaches
+}
+
 /// Every violation in one file.
 fn check(path: &str, text: &str) -> Vec<String> {
     let mut breaches = Vec::new();
@@ -176,6 +225,7 @@ fn check(path: &str, text: &str) -> Vec<String> {
             ));
         }
     }
+    breaches.extend(system_dependent(path, text, &tokens));
     let is_macro = |n: &Named| tokens.get(n.token + 1).is_some_and(|t| t.text == "!");
     let module = module(path);
     let uses = module.map(|module| MODULES.iter().find(|r| r.0 == module));

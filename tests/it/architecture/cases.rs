@@ -196,6 +196,43 @@ fn the_checker_finds_every_violation() {
             &[],
         ),
         (
+            "a system's own code",
+            "src/run/x.rs",
+            "//! h\n#[cfg(not(target_os = \"linux\"))]\nuse procfs::process::Process;\nuse nix::sys::{epoll::Epoll, eventfd, prctl};\nfn f() { libc::recvmmsg(); let _ = cfg!(target_os = \"macos\"); std::fs::read(\"/proc/stat\") }",
+            &[
+                "2: `target_os` outside src/os",
+                "3: `procfs::process::Process` outside src/os",
+                "4: `nix::sys::epoll::Epoll` outside src/os",
+                "4: `nix::sys::eventfd` outside src/os",
+                "4: `nix::sys::prctl` outside src/os",
+                "5: `libc::recvmmsg` outside src/os",
+                "5: `target_os` outside src/os",
+                "5: `/proc/` outside src/os",
+            ],
+        ),
+        (
+            "one of two implementations",
+            "src/net/x.rs",
+            "//! h\nuse crate::os::portable::Poller;\nuse crate::os::Waker;\nuse mio::Poll;\nuse std::os::linux::fs::MetadataExt;",
+            &[
+                "2: `crate::os::portable::Poller` outside src/os",
+                "4: `mio::Poll` outside src/os",
+                "5: `std::os::linux::fs::MetadataExt` outside src/os",
+            ],
+        ),
+        (
+            "a system's own code in its place",
+            "src/os/linux/x.rs",
+            "//! h\n#[cfg(target_os = \"linux\")]\nuse procfs::process::Process;\nfn f() { std::fs::read(\"/proc/stat\") }",
+            &[],
+        ),
+        (
+            "a system's own code in tests",
+            "tests/it/x.rs",
+            "//! h\n#[cfg(target_os = \"linux\")]\nfn f() { std::fs::read(\"/proc/stat\") }",
+            &["2: `target_os` outside src/os"],
+        ),
+        (
             "chance",
             "src/plan/x.rs",
             "//! h\nfn f() { rand::rng(); rand_chacha::rand_core::seed(); }",
