@@ -12,12 +12,12 @@ pub mod support;
 pub mod truth;
 
 use errors::{Error, Errors};
-use nix::sched::{CpuSet, sched_setaffinity};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
+use support::os::pin;
 use support::{LivekitServer, Loadgen, Reports, full, in_repo, is_running};
 
 /// How long the generator runs undisturbed while calls are set up.
@@ -34,14 +34,6 @@ enum Starved {
     Pinned,
     /// Stopped for 50 ms at intervals.
     Stopped,
-}
-
-/// Binds a thread (0 for this one) to one core.
-fn pin(thread: i32, core: usize) {
-    let mut set = CpuSet::new();
-    set.set(core).expect("a core that exists");
-    // The thread may have ended.
-    let _ = sched_setaffinity(Pid::from_raw(thread), &set);
 }
 
 /// Binds all current threads of a process to one core; threads that they start inherit it.

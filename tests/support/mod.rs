@@ -4,12 +4,13 @@
 //! In: `pub mod support;` in a test binary (`pub`, so that items that one binary does not use are
 //! not dead code there). Out: values that own what they started.
 //! Invariants: loopback only, ports picked at run time; everything started is ended when its value
-//! is dropped, even by a panic, and by the kernel when the test process dies.
+//! is dropped, even by a panic, and on Linux by the kernel when the test process dies.
 
 pub mod agent;
 pub mod browser;
 pub mod fakes;
 pub mod front;
+pub mod os;
 pub mod process;
 pub mod program;
 pub mod reports;
@@ -24,7 +25,8 @@ pub use agent::PipelineAgent;
 pub use browser::Browser;
 pub use fakes::{HttpServer404, SilentPort};
 pub use front::{OldServer, PrefixedServer};
-pub use process::{Finished, Process, children, is_running};
+pub use os::{children, is_running};
+pub use process::{Finished, Process};
 pub use program::{Loadgen, Run, Running};
 pub use reports::Reports;
 pub use scenario::Small;

@@ -2,12 +2,11 @@
 //!
 //! In: a `Command`. Out: a [`Process`] to wait for, inspect and signal; a [`Finished`].
 //! Invariants: the child leads its own process group; the whole group is killed when the value is
-//! dropped, and the kernel kills the child when the test process dies.
+//! dropped, and on Linux the kernel kills the child when the test process dies.
 
+use super::os::{die_with_parent, is_zombie};
 use super::poll;
-use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{Signal, kill, killpg};
-use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
 use std::io::{self, BufRead, BufReader, Read};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -68,7 +67,7 @@ impl Process {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .process_group(0);
-        die_with_the_test(&mut command);
+        before_exec(&mut command, die_with_parent);
         let started = Instant::now();
         let mut child = spawn_from_a_lasting_thread(command)
             .unwrap_or_else(|error| panic!("cannot start {name}: {error}"));
@@ -184,10 +183,7 @@ impl Process {
 
     /// Whether the child has ended but has not been reaped; does not reap it.
     fn is_zombie(&self) -> bool {
-        let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
-        let status = waitid(Id::Pid(self.unix_pid()), flags);
-        let status = status.unwrap_or_else(|e| panic!("{}: waitid: {e}", self.name));
-        status != WaitStatus::StillAlive
+        is_zombie(self.pid()).unwrap_or_else(|e| panic!("{}: waiting: {e}", self.name))
     }
 
     /// Kills what is left of the group, then reaps the child. The order matters: only an unreaped
@@ -240,27 +236,6 @@ impl Finished {
     }
 }
 
-/// Whether a process with this id exists (a zombie does).
-pub fn is_running(pid: u32) -> bool {
-    std::path::Path::new(&format!("/proc/{pid}")).exists()
-}
-
-/// Process ids of the living children of `parent`.
-pub fn children(parent: u32) -> Vec<u32> {
-    let entries = std::fs::read_dir("/proc").expect("Linux");
-    let pids = entries
-        .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    pids.filter(|pid| {
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        // "pid (name) state ppid …", where the name may contain anything.
-        let rest = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-        let fields: Vec<&str> = rest.split_whitespace().collect();
-        fields.first() != Some(&"Z") && fields.get(1) == Some(&parent.to_string().as_str())
-    })
-    .collect()
-}
-
 fn collect(from: impl Read + Send + 'static, into: Arc<Mutex<String>>) -> JoinHandle<()> {
     std::thread::spawn(move || {
         let mut from = BufReader::new(from);
@@ -271,10 +246,6 @@ fn collect(from: impl Read + Send + 'static, into: Arc<Mutex<String>>) -> JoinHa
             line.clear();
         }
     })
-}
-
-fn die_with_the_test(command: &mut Command) {
-    before_exec(command, || Ok(set_pdeathsig(Signal::SIGKILL)?));
 }
 
 /// Runs `step` in the child, between fork and exec. It may make system calls, but must not allocate

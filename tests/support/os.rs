@@ -1,0 +1,102 @@
+//! What the harness does differently on each operating system.
+//!
+//! In: process ids. Out: who has ended, who is whose child. Invariant: no other file of the tests
+//! asks for the operating system; tests that look into /proc are Linux's.
+
+use nix::errno::Errno;
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
+
+pub use system::{children, die_with_parent, is_zombie, pin};
+
+/// Whether a process with this id exists (a zombie does).
+pub fn is_running(pid: u32) -> bool {
+    kill(Pid::from_raw(pid.cast_signed()), None) != Err(Errno::ESRCH)
+}
+
+#[cfg(target_os = "linux")]
+mod system {
+    use nix::sched::{CpuSet, sched_setaffinity};
+    use nix::sys::prctl::set_pdeathsig;
+    use nix::sys::signal::Signal;
+    use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+    use nix::unistd::Pid;
+    use std::io;
+
+    /// In a child, before it executes its program: it is killed when the thread that started it
+    /// ends.
+    pub fn die_with_parent() -> io::Result<()> {
+        Ok(set_pdeathsig(Signal::SIGKILL)?)
+    }
+
+    /// Whether a child of ours has ended but has not been reaped; does not reap it.
+    pub fn is_zombie(child: u32) -> io::Result<bool> {
+        let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+        let status = waitid(Id::Pid(Pid::from_raw(child.cast_signed())), flags)?;
+        Ok(status != WaitStatus::StillAlive)
+    }
+
+    /// Process ids of the living children of `parent`.
+    pub fn children(parent: u32) -> Vec<u32> {
+        let entries = std::fs::read_dir("/proc").expect("Linux");
+        let pids = entries
+            .flatten()
+            .filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+        pids.filter(|pid| {
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            // "pid (name) state ppid …", where the name may contain anything.
+            let rest = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+            let fields: Vec<&str> = rest.split_whitespace().collect();
+            fields.first() != Some(&"Z") && fields.get(1) == Some(&parent.to_string().as_str())
+        })
+        .collect()
+    }
+
+    /// Binds a thread (0: this one) to one core.
+    pub fn pin(thread: i32, core: usize) {
+        let mut set = CpuSet::new();
+        set.set(core).expect("a core that exists");
+        // The thread may have ended.
+        let _ = sched_setaffinity(Pid::from_raw(thread), &set);
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+mod system {
+    use std::io;
+    use std::process::Command;
+
+    /// Does nothing: children outlive a test process that is killed.
+    pub fn die_with_parent() -> io::Result<()> {
+        Ok(())
+    }
+
+    /// What `ps` says in these columns.
+    fn ps(arguments: &[&str]) -> io::Result<String> {
+        let output = Command::new("ps").args(arguments).output()?;
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// Whether a child of ours has ended but has not been reaped; does not reap it.
+    pub fn is_zombie(child: u32) -> io::Result<bool> {
+        let state = ps(&["-o", "stat=", "-p", &child.to_string()])?;
+        Ok(state.trim_start().starts_with('Z'))
+    }
+
+    /// Process ids of the living children of `parent`.
+    pub fn children(parent: u32) -> Vec<u32> {
+        let all = ps(&["-axo", "pid=,ppid=,stat="]).expect("ps");
+        let child = |line: &str| {
+            let fields: Vec<&str> = line.split_whitespace().collect();
+            let [pid, of, state] = fields[..] else {
+                return None;
+            };
+            let ours = of == parent.to_string() && !state.starts_with('Z');
+            pid.parse().ok().filter(|_| ours)
+        };
+        all.lines().filter_map(child).collect()
+    }
+
+    /// Does nothing: threads cannot be bound to a core.
+    pub fn pin(_thread: i32, _core: usize) {}
+}
