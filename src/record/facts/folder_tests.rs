@@ -102,6 +102,16 @@ fn the_default_folder_has_time_and_name() {
 }
 
 #[test]
+fn a_hundred_runs_that_start_in_the_same_second_get_a_folder_each() {
+    let dir = tempfile::tempdir().unwrap();
+    let make = || RunFolder::within(dir.path(), noon(), "many");
+    let made: Vec<RunFolder> = (0..100).map(|_| make().unwrap()).collect();
+    let last = dir.path().join("20260131T120000Z-many-100");
+    assert_eq!(made[99].path(), last);
+    assert!(make().unwrap_err().to_string().contains("many-100"));
+}
+
+#[test]
 fn a_folder_in_use_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("a/b");
