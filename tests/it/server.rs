@@ -1,5 +1,6 @@
 //! Tests of the test harness itself: what it starts works, and what it drops is gone.
 
+use crate::support::os::members_of_group;
 use crate::support::process::Stream;
 use crate::support::server::http_status;
 use crate::support::{HttpServer404, LivekitServer, PipelineAgent, Process, SilentPort, TlsProxy};
@@ -180,24 +181,6 @@ fn tls_get(port: u16, name: &str, root: Option<CertificateDer<'static>>) -> Resu
         Err(error) if error.kind() != std::io::ErrorKind::UnexpectedEof => Err(error.to_string()),
         _ => Ok(String::from_utf8_lossy(&answer).into_owned()),
     }
-}
-
-/// Ids of the processes, except zombies, whose process group is `group`.
-fn members_of_group(group: u32) -> Vec<u32> {
-    let entries = std::fs::read_dir("/proc").expect("Linux");
-    let pids = entries
-        .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    pids.filter(|pid| {
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        // "pid (name) state ppid pgrp …", where the name may contain anything.
-        let Some((_, rest)) = stat.rsplit_once(')') else {
-            return false;
-        };
-        let fields: Vec<&str> = rest.split_whitespace().collect();
-        fields.first() != Some(&"Z") && fields.get(2) == Some(&group.to_string().as_str())
-    })
-    .collect()
 }
 
 /// Local addresses other than 127.0.0.1, in /proc's hex, that the sockets of `pid` are bound to.

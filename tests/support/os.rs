@@ -7,7 +7,7 @@ use nix::errno::Errno;
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
 
-pub use system::{children, die_with_parent, is_zombie, pin};
+pub use system::{children, die_with_parent, is_zombie, members_of_group, pin};
 
 /// Whether a process with this id exists (a zombie does).
 pub fn is_running(pid: u32) -> bool {
@@ -38,16 +38,27 @@ mod system {
 
     /// Process ids of the living children of `parent`.
     pub fn children(parent: u32) -> Vec<u32> {
+        living(1, parent)
+    }
+
+    /// Process ids of the living processes in the process group `group`.
+    pub fn members_of_group(group: u32) -> Vec<u32> {
+        living(2, group)
+    }
+
+    /// Process ids of the living processes with `value` in this field of /proc/PID/stat, counted
+    /// from the state.
+    fn living(field: usize, value: u32) -> Vec<u32> {
         let entries = std::fs::read_dir("/proc").expect("Linux");
         let pids = entries
             .flatten()
             .filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
         pids.filter(|pid| {
             let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-            // "pid (name) state ppid …", where the name may contain anything.
+            // "pid (name) state ppid pgrp …", where the name may contain anything.
             let rest = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
             let fields: Vec<&str> = rest.split_whitespace().collect();
-            fields.first() != Some(&"Z") && fields.get(1) == Some(&parent.to_string().as_str())
+            fields.first() != Some(&"Z") && fields.get(field) == Some(&value.to_string().as_str())
         })
         .collect()
     }
@@ -85,16 +96,26 @@ mod system {
 
     /// Process ids of the living children of `parent`.
     pub fn children(parent: u32) -> Vec<u32> {
-        let all = ps(&["-axo", "pid=,ppid=,stat="]).expect("ps");
-        let child = |line: &str| {
+        living("ppid=", parent)
+    }
+
+    /// Process ids of the living processes in the process group `group`.
+    pub fn members_of_group(group: u32) -> Vec<u32> {
+        living("pgid=", group)
+    }
+
+    /// Process ids of the living processes with `value` in this column.
+    fn living(column: &str, value: u32) -> Vec<u32> {
+        let all = ps(&["-axo", &format!("pid=,{column},stat=")]).expect("ps");
+        let found = |line: &str| {
             let fields: Vec<&str> = line.split_whitespace().collect();
             let [pid, of, state] = fields[..] else {
                 return None;
             };
-            let ours = of == parent.to_string() && !state.starts_with('Z');
-            pid.parse().ok().filter(|_| ours)
+            let matches = of == value.to_string() && !state.starts_with('Z');
+            pid.parse().ok().filter(|_| matches)
         };
-        all.lines().filter_map(child).collect()
+        all.lines().filter_map(found).collect()
     }
 
     /// Does nothing: threads cannot be bound to a core.
