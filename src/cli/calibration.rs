@@ -3,7 +3,7 @@
 //! In: the state folder. Out: a path; the calibration. Invariant: a calibration of another version,
 //! or made with a different number of cores or CPU limit, is ignored.
 
-use crate::os::cpu_limit;
+use crate::os::{cores, cpu_limit};
 use crate::record::{CALIBRATION_VERSION, Calibration};
 use crate::targets::state_folder;
 use std::path::PathBuf;
@@ -14,11 +14,6 @@ const FILE: &str = "calibration.json";
 /// Path of this machine's calibration.
 pub(super) fn path() -> Option<PathBuf> {
     Some(state_folder()?.join(FILE))
-}
-
-/// Number of processor cores that this process may run on.
-pub(super) fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// The saved calibration, if its version, the cores and the CPU limit are still the same.

@@ -7,7 +7,6 @@ use std::time::Duration;
 pub(crate) struct Usage {
     /// User and system processor time.
     pub(crate) cpu: Duration,
-    /// Resident memory.
     pub(crate) rss_bytes: u64,
 }
 
@@ -35,4 +34,9 @@ pub(crate) struct Boot {
     pub(crate) host: String,
     /// Names this start of the machine; containers share it with their host.
     pub(crate) id: String,
+}
+
+/// Processor cores that this process may run on; 1 if the system does not tell.
+pub(crate) fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }

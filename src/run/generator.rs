@@ -1,7 +1,8 @@
 //! The generator's own resource use, and how long it was kept from running.
 //!
-//! In: what the system tells of the process. Out: processor time of the process and of each media thread, memory, how long
-//! runnable threads waited for a core. Invariant: waits that the system does not report are `None`.
+//! In: what the system reports about the process. Out: processor time of the process and of each
+//! media thread, memory, how long runnable threads waited for a core. Invariant: waits that the
+//! system does not report are `None`.
 
 use super::event::Vitals;
 use crate::net::{DurationQuantiles, HealthSnapshot};

@@ -44,7 +44,7 @@ pub(crate) use read::read_at_most;
 pub(crate) use sounds::{MAX_SIDECAR, load_utterance};
 
 use crate::call::Failure;
-use crate::os::release_free_memory;
+use crate::os::{cores, release_free_memory};
 use crate::plan::Plan;
 use crate::record::{Journal, Ms, SteadySpan};
 use crate::scenario::Scenario;
@@ -132,8 +132,7 @@ pub async fn run(
     let sounds = Sounds::load(&scenario.utterances, settings.targets.codec())?;
     allow(plan, &settings.targets)?;
     let peak = plan.concurrency() as usize;
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let media = Media::new(peak.div_ceil(CALLS_PER_THREAD).min(cores));
+    let media = Media::new(peak.div_ceil(CALLS_PER_THREAD).min(cores()));
     let mut notice = |text: String| tell(RunEvent::Notice(text));
     let opening = OpenTargets::open(&settings.targets, &settings.run_id, &media, &mut notice);
     let targets = tokio::select! {

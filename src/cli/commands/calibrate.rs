@@ -17,7 +17,7 @@ use crate::cli::session::truth::{REPLY, Truth, own_agent, truth_arguments};
 use crate::cli::settings::{self, Environment, ServerFlags};
 use crate::cli::sources::ScenarioSource;
 use crate::cli::trouble::Trouble;
-use crate::os::cpu_limit;
+use crate::os::{cores, cpu_limit};
 use crate::plan::Plan;
 use crate::record::{
     CALIBRATION_VERSION, Calibration, CalibrationLevel, MEASUREMENT_VERSION, write_durably,
@@ -122,7 +122,7 @@ fn calibrate(args: &CalibrateArgs) -> Result<Calibration, Trouble> {
         target,
         loadgen_version: env!("CARGO_PKG_VERSION").into(),
         measurement_version: MEASUREMENT_VERSION,
-        cores: calibration::cores(),
+        cores: cores(),
         cpu_limit_cores: cpu_limit(),
         trusted_callers: Calibration::trusted(&measured),
         levels: measured,

@@ -106,26 +106,14 @@ struct Throttling {
 impl CpuLimit {
     /// The limit of this process' groups.
     fn own() -> Option<Self> {
-        let of = |groups: &Folders| {
-            let limit = |folder: &Path| {
-                let cores = match groups.unified {
-                    true => quota(&read(folder, "cpu.max")?),
-                    false => {
-                        let of = |name| number(folder, name);
-                        share(of("cpu.cfs_quota_us")?, of("cpu.cfs_period_us")?)
-                    }
-                };
+        let hierarchies = Folders::of("cpu");
+        let limits = hierarchies.iter().flat_map(|groups| {
+            groups.each().filter_map(|folder| {
+                let cores = cores_allowed(folder, groups.unified)?;
                 let folder = folder.to_owned();
-                Some(Self {
-                    cores: cores?,
-                    folder,
-                })
-            };
-            groups.each().filter_map(limit).collect::<Vec<_>>()
-        };
-        let limits = Folders::of("cpu")
-            .into_iter()
-            .flat_map(|groups| of(&groups));
+                Some(Self { cores, folder })
+            })
+        });
         limits.min_by(|a, b| a.cores.total_cmp(&b.cores))
     }
 
@@ -137,6 +125,15 @@ impl CpuLimit {
 /// Cores' worth of processor time that this process' groups allow.
 pub(crate) fn cpu_limit() -> Option<f64> {
     CpuLimit::own().map(|limit| limit.cores)
+}
+
+/// Cores' worth of processor time that a group allows.
+fn cores_allowed(folder: &Path, unified: bool) -> Option<f64> {
+    if unified {
+        return quota(&read(folder, "cpu.max")?);
+    }
+    let of = |file| number(folder, file);
+    share(of("cpu.cfs_quota_us")?, of("cpu.cfs_period_us")?)
 }
 
 /// Cores in a `cpu.max` of version 2: quota and period in µs, or `max`.

@@ -95,7 +95,7 @@ pub(super) fn callers(args: &CallersArgs) -> Result<BenchResult, Trouble> {
     Ok(BenchResult {
         target: server.map_or("embedded".into(), |(a, _)| format!("livekit {a}")),
         loadgen_version: env!("CARGO_PKG_VERSION"),
-        cores: std::thread::available_parallelism().map_or(1, usize::from),
+        cores: os::cores(),
         window_s: args.window.as_secs_f64(),
         levels,
     })
