@@ -15,8 +15,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
-/// How long stopped calls have to hang up: half a second more than a session needs at most.
-/// Together with the time limit for deleting rooms, a stop takes less than five seconds.
+/// How long stopped calls have to hang up: half a second more than the longest that a session
+/// needs. Including the time limit for deleting rooms, a stop takes less than five seconds.
 const HANG_UP: Duration = Duration::from_millis(1_500);
 /// How often to check whether the stages are over.
 const LOOK: Duration = Duration::from_secs(1);
@@ -182,7 +182,7 @@ async fn arrivals(shared: &Arc<Shared>, plan: &Plan, first: u64, zero: Instant) 
 }
 
 /// A closed load whose concurrency changes in stages. Calls are never cut off: when the target
-/// falls, calls that end are not replaced.
+/// concurrency falls, calls that end are not replaced.
 async fn staged(shared: &Arc<Shared>, plan: &Plan, first: u64, stages: Stages<'_>, zero: Instant) {
     let mut running = Running::new(first, true);
     let mut calls = (first..).map_while(|i| plan.call(i));

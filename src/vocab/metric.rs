@@ -60,7 +60,7 @@ pub(crate) enum Visibility {
     First,
     /// In every summary and report; on the screen with `--details`.
     Always,
-    /// In every summary; on the screen and in tables for people only if it was measured.
+    /// In every summary; on the screen and in human-readable tables only if it was measured.
     Measured,
     /// Only if a threshold or a comparison names it.
     Asked,

@@ -25,7 +25,7 @@ pub struct Voice {
     pub end: usize,
 }
 
-/// Every spoken fixture, in the order of their names.
+/// Every spoken fixture, sorted by name.
 pub fn voices() -> Vec<Voice> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
     let mut files: Vec<_> = std::fs::read_dir(folder)
@@ -98,7 +98,7 @@ pub fn cuts(voice: &Voice) -> Vec<usize> {
     found
 }
 
-/// A voice from a cut on, for at most a second, rescaled to [`VOICE_DBFS`] (active level) and
+/// At most a second of a voice, starting at a cut, rescaled to [`VOICE_DBFS`] (active level) and
 /// faded in over `ramp` samples. Also returns the sample at which it becomes audible by
 /// construction: where the ramp is 20 dB below the level, given how loud the voice is there.
 pub fn body(voice: &Voice, cut: usize, ramp: usize) -> (Vec<i16>, f64) {

@@ -1,4 +1,4 @@
-//! Check 8: distinguishing agents that stop and answer from agents that talk on.
+//! Check 8: distinguishing agents that stop and answer from agents that keep talking.
 //!
 //! In: synthetic speech whose pauses, cuts and onsets are known; the caller's ear and state
 //! machine in virtual time. Out: the errors of `stop` and `ttfa_wire`, and which turns are flagged.

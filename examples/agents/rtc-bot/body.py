@@ -1,6 +1,6 @@
 """One participant of the bot in one room, with its tracks.
 
-In: the room's name and an identity; orders to publish, unpublish, mute, leave. Out: the
+In: the room's name and an identity; commands to publish, unpublish, mute, leave. Out: the
 caller's audio, frame by frame, and log lines for every change.
 Invariant: at most one voice track is published at a time.
 """
@@ -133,7 +133,7 @@ class Body:
         self._write("unmuted", track=self._sid)
 
     def tell_state(self, state: str) -> None:
-        """Sets the state attribute soon, without waiting for the server."""
+        """Queues a change of the state attribute, without waiting for the server."""
         if self._options.state:
             self._states.put_nowait(state)
 
