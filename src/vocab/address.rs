@@ -61,7 +61,7 @@ const COLLECTOR: Kind = Kind {
     of: "a collector",
     schemes: &[("http", false), ("https", true)],
     wrong_scheme: "the scheme is not http or https",
-    like: "name the collector's OTLP port for HTTP: http://127.0.0.1:4318",
+    like: "use the collector's OTLP/HTTP port: http://127.0.0.1:4318",
 };
 
 /// Longest URL accepted, in bytes.
@@ -109,11 +109,11 @@ impl Address {
             return Err(("it is empty", None));
         }
         if url.len() > MAX_URL {
-            return Err(("too long", None));
+            return Err(("it is too long", None));
         }
         if url.contains(|c: char| c.is_whitespace() || acts(c)) {
-            let why = "it has a space or an invisible character in it";
-            return Err((why, Some("remove that".to_owned())));
+            let why = "it contains a space or an invisible character";
+            return Err((why, Some("remove it".to_owned())));
         }
         let Some((scheme, rest)) = url.split_once("://") else {
             return Err(("it has no scheme", with_scheme(url, kind)));
@@ -135,12 +135,17 @@ impl Address {
                 return Err((why, without.and_then(write)));
             }
         }
-        Ok(Self {
+        let address = Self {
             secure,
             host,
             port: port.unwrap_or(if secure { 443 } else { 80 }),
             path: path_of(path)?,
-        })
+        };
+        // With the port that it implies, a URL can be longer than it was written.
+        if address.http().len() > MAX_URL {
+            return Err(("it is too long", None));
+        }
+        Ok(address)
     }
 
     /// Whether connections to it use TLS.
@@ -271,7 +276,7 @@ fn host_of(host: &str, bracketed: bool) -> Result<String, Fault> {
     }
     if !host.is_ascii() {
         let hint = "write the name in its ASCII form, which begins with xn--".to_owned();
-        return Err(("its host has letters that are not ASCII", Some(hint)));
+        return Err(("its host contains non-ASCII characters", Some(hint)));
     }
     let fits = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     if let Some(other) = host.chars().find(|c| !fits(*c)) {
@@ -306,13 +311,14 @@ fn path_of(path: &str) -> Result<String, Fault> {
         code.is_some_and(|code| code.iter().all(u8::is_ascii_hexdigit))
     });
     if !encoded {
-        let hint = "two hexadecimal digits follow a `%`; the sign itself is `%25`".to_owned();
+        let hint = "a `%` must be followed by two hexadecimal digits; write a literal `%` as `%25`"
+            .to_owned();
         return Err(("its path is not valid", Some(hint)));
     }
     // Some programs resolve such parts before they send a request; others do not.
     let plain = path.to_ascii_lowercase().replace("%2e", ".");
     if plain.split('/').any(|part| part == "." || part == "..") {
-        return Err(("its path has a part that is `.` or `..`", None));
+        return Err(("its path contains a `.` or `..` segment", None));
     }
     Ok(path.trim_end_matches('/').to_owned())
 }
@@ -320,6 +326,25 @@ fn path_of(path: &str) -> Result<String, Fault> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_is_as_long_as_its_url_may_be() {
+        for length in MAX_URL - 20..=MAX_URL {
+            for (start, filler) in [("ws://", "a"), ("wss://h/", "p"), ("http://[::1]/", "p")] {
+                let url = format!("{start}{}", filler.repeat(length - start.len()));
+                let Ok(address) = Address::parse(&url) else {
+                    assert!(
+                        length > MAX_URL - 10,
+                        "{length} bytes of {start}… are refused"
+                    );
+                    continue;
+                };
+                for written in [address.websocket(), address.http()] {
+                    assert_eq!(Address::parse(&written).as_ref(), Ok(&address), "{length}");
+                }
+            }
+        }
+    }
 
     #[test]
     fn urls_are_normalised() {
@@ -423,7 +448,7 @@ mod tests {
             ),
             (
                 "ws://hóst",
-                "its host has letters that are not ASCII",
+                "its host contains non-ASCII characters",
                 "write the name in its ASCII form, which begins with xn--; ",
             ),
             (
@@ -460,32 +485,32 @@ mod tests {
             (
                 "ws://h/%zz",
                 "its path is not valid",
-                "two hexadecimal digits follow a `%`; the sign itself is `%25`; ",
+                "a `%` must be followed by two hexadecimal digits; write a literal `%` as `%25`; ",
             ),
             (
                 "ws://h/a/../b",
-                "its path has a part that is `.` or `..`",
+                "its path contains a `.` or `..` segment",
                 "",
             ),
             (
                 "ws://h/%2E%2e",
-                "its path has a part that is `.` or `..`",
+                "its path contains a `.` or `..` segment",
                 "",
             ),
             (
                 "ws://a b",
-                "it has a space or an invisible character in it",
-                "remove that; ",
+                "it contains a space or an invisible character",
+                "remove it; ",
             ),
             (
                 "ws://h/a\u{2028}/",
-                "it has a space or an invisible character in it",
-                "remove that; ",
+                "it contains a space or an invisible character",
+                "remove it; ",
             ),
             (
                 "ws://h\u{200b}",
-                "it has a space or an invisible character in it",
-                "remove that; ",
+                "it contains a space or an invisible character",
+                "remove it; ",
             ),
         ] {
             let error = Address::parse(url).expect_err(url);
@@ -515,7 +540,7 @@ mod tests {
             let told = format!("{error} {}", error.hint());
             assert!(!told.contains("hunter2"), "{told}");
         }
-        let error = Address::parse("ws://h/?a=1").expect_err("a query");
+        let error = Address::parse("ws://h/?a=1").expect_err("a URL with a query is refused");
         assert!(
             error.to_string().starts_with("`ws://h/?…` is not"),
             "{error}"
@@ -528,14 +553,14 @@ mod tests {
         let good = Ok("http://c:4318/x".to_owned());
         assert_eq!(http("HTTP://C:4318/x/"), good);
         for (url, hint) in [
-            ("ws://c", "name the collector's"),
-            ("grpc://c:4317", "name the collector's"),
-            ("c:4318", "write `http://c:4318`; name the collector's"),
+            ("ws://c", "use the collector's"),
+            ("grpc://c:4317", "use the collector's"),
+            ("c:4318", "write `http://c:4318`; use the collector's"),
             (
                 "127.0.0.1:4318",
-                "write `http://127.0.0.1:4318`; name the collector's",
+                "write `http://127.0.0.1:4318`; use the collector's",
             ),
-            ("http://c:78800", "name the collector's"),
+            ("http://c:78800", "use the collector's"),
         ] {
             let error = Address::parse_collector(url).expect_err(url);
             assert!(error.to_string().contains("the URL of a collector"));
