@@ -24,7 +24,7 @@ const ATTEMPTS: usize = 3;
 
 #[test]
 fn the_knee_of_an_agent_is_found() {
-    let _machine = crate::alone();
+    let _machine = crate::shared();
     for attempt in 1..=ATTEMPTS {
         match find() {
             Ok(()) => return,

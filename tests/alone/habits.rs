@@ -91,7 +91,7 @@ fn check_barge_in(turns: &[Row]) {
 
 #[test]
 fn measured_instants_match_the_pipeline_agents_log() {
-    let _machine = crate::alone();
+    let _machine = crate::shared();
     let server = LivekitServer::start();
     let agent = PipelineAgent::start_with(
         &server,
@@ -108,7 +108,7 @@ fn measured_instants_match_the_pipeline_agents_log() {
         // One call each, mostly silence: together they cost little CPU.
         false => std::thread::scope(|scope| {
             let runs = others.map(|name| scope.spawn(move || played(name)));
-            runs.map(|run| run.join().expect("its log agrees"))
+            runs.map(|run| run.join().expect("the agent's log agrees"))
         }),
     };
     check_turns(&turns);

@@ -1,7 +1,7 @@
-//! Integration tests that need the processor to themselves, and so run one after another even if
-//! `cargo test` starts them in parallel.
+//! Integration tests that a busy machine disturbs. However many threads `cargo test` uses, those
+//! that load the machine run alone; those that mostly wait share it with each other.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 #[path = "../support/mod.rs"]
 pub mod support;
@@ -11,9 +11,15 @@ mod habits;
 mod pipeline;
 mod scenarios;
 
-static MACHINE: Mutex<()> = Mutex::new(());
+static MACHINE: RwLock<()> = RwLock::new(());
 
-/// Waits until no other test of this binary is using the machine.
-fn alone() -> MutexGuard<'static, ()> {
-    MACHINE.lock().unwrap_or_else(PoisonError::into_inner)
+/// Waits until no other test of this binary is running.
+fn alone() -> RwLockWriteGuard<'static, ()> {
+    MACHINE.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Waits until the only tests running are ones that mostly wait: they make few calls at a time, and
+/// their checks allow for each other's load.
+fn shared() -> RwLockReadGuard<'static, ()> {
+    MACHINE.read().unwrap_or_else(PoisonError::into_inner)
 }

@@ -13,7 +13,7 @@ const BOUND_MS: f64 = 1_500.0;
 
 #[test]
 fn measured_ttfa_exceeds_the_agents_own_claim() {
-    let _machine = crate::alone();
+    let _machine = crate::shared();
     let server = LivekitServer::start();
     let agent = PipelineAgent::start(&server);
     let scenario = in_repo("scenarios/pipeline.yaml");
