@@ -99,7 +99,7 @@ fn srtp_unprotect(bencher: Bencher<'_, '_>) {
     let (mut seals, mut opens) = srtp_bench_pair().expect("keys");
     let (mut datagram, mut out) = ([0x80; 128], [0; 128]);
     let length = seals.seal_rtp(7, 1, 12, &[0x78; 60], &mut datagram);
-    let datagram = &datagram[..length.expect("room")];
+    let datagram = &datagram[..length.expect("the buffer is large enough")];
     bencher.bench_local(|| {
         let opened = opens.open_rtp(7, 1, 12, black_box(datagram), &mut out);
         assert_eq!(opened, Some(60));

@@ -1,8 +1,8 @@
-//! Writes the folder of a made-up run of any size, the same bytes for the same seed: to measure
-//! how long reports take.
+//! Writes the folder of a made-up run of any size, to measure how long reports take; the same seed
+//! gives the same bytes.
 //!
 //! In: a new folder, the number of turns, a seed. Out: what a run leaves behind, without its
-//! reports. Holds: it goes through the same journal and the same summary as a real run.
+//! reports. Invariant: it goes through the same journal and the same summary as a real run.
 
 use jiff::Timestamp;
 use loadgen::record::{
@@ -109,12 +109,12 @@ fn facts(start: &RunStart, planned: usize) -> RunFacts<'_> {
     }
 }
 
-/// To the microsecond, as files have it.
+/// Rounds to the microsecond, the precision of the files.
 fn ms(ms: f64) -> Value {
     json!((ms * 1e3).round() / 1e3)
 }
 
-/// One in a hundred fails.
+/// The record of a call; one call in a hundred fails.
 fn call_of(call: usize, random: &mut ChaCha8Rng) -> Result<CallRecord, Box<dyn Error>> {
     let start = 500.0 * call as f64;
     let failed = random.random_bool(0.01);
@@ -141,7 +141,8 @@ fn call_of(call: usize, random: &mut ChaCha8Rng) -> Result<CallRecord, Box<dyn E
     }))?)
 }
 
-/// Of a call that did not fail, one in fifty is missed and one in fifty early.
+/// The record of a turn. In a call that did not fail, one turn in fifty is missed and one in fifty
+/// is early.
 fn turn_of(
     call: &CallRecord,
     turn: usize,
@@ -154,7 +155,7 @@ fn turn_of(
         _ => "replied",
     };
     let replied = outcome == "replied";
-    // A median of 800 ms with a long tail, as agents have it.
+    // A median of 800 ms with a long tail, as real agents have.
     let wire = LogNormal::new(800_f64.ln(), 0.4)?.sample(random);
     let wire = Ms::from_micros((wire * 1e3) as i64);
     let playout = Ms::from_micros(random.random_range(20_000..80_000));

@@ -1,4 +1,4 @@
-//! Allocations per packet in the steady state: by str0m only, and by nothing else.
+//! Allocations per packet in the steady state: only str0m makes any.
 //!
 //! Invariant: the counter is this process's allocator, in a test binary of its own, so that
 //! nothing else allocates meanwhile. The test prints str0m's own share.
@@ -55,7 +55,7 @@ fn allocations(work: impl FnOnce()) -> u64 {
 }
 
 #[test]
-fn an_ear_allocates_nothing_once_it_hears() {
+fn an_ear_allocates_nothing_in_the_steady_state() {
     let tone = opus::encode(&loadgen::audio::tone(Duration::from_secs(1))).expect("libopus");
     let silence = opus::silence_frame().expect("libopus");
     let mut ear = Ear::new().expect("libopus");
@@ -86,7 +86,7 @@ fn an_ear_allocates_nothing_once_it_hears() {
 }
 
 #[test]
-fn a_ring_of_packets_allocates_nothing_once_it_has_its_room() {
+fn a_packet_ring_allocates_nothing_once_it_has_grown() {
     let mut ring = PacketRing::new(Codec::Opus);
     let (zero, payload) = (Instant::now(), [7u8; 160]);
     let mut n = 0u32;
@@ -113,14 +113,14 @@ fn a_ring_of_packets_allocates_nothing_once_it_has_its_room() {
     };
     assert!(
         allocations(|| seconds(60)) > 0,
-        "it makes room as it is used"
+        "the ring grows as it is used"
     );
     assert_eq!(allocations(|| seconds(600)), 0, "allocations");
     assert_eq!(ring.size(), (501 * 160, 501), "ten seconds are kept");
 }
 
 #[test]
-fn str0m_allocates_a_known_few_times_a_packet() {
+fn str0m_allocates_at_most_six_times_per_packet() {
     const PACKETS: u64 = 500;
     let mut pair = Pair::connected(&[0x78; 60]);
     for _ in 0..200 {
@@ -143,7 +143,7 @@ fn str0m_allocates_a_known_few_times_a_packet() {
         sent as f64 / PACKETS as f64 - 1.0,
         received as f64 / PACKETS as f64,
     );
-    println!("str0m allocates {sent:.2} times a packet sent, {received:.2} a packet received");
-    assert!(sent <= 6.0, "{sent} a packet sent");
-    assert!(received <= 6.0, "{received} a packet received");
+    println!("str0m allocates {sent:.2} times per packet sent, {received:.2} per packet received");
+    assert!(sent <= 6.0, "{sent} per packet sent");
+    assert!(received <= 6.0, "{received} per packet received");
 }

@@ -48,7 +48,7 @@ fn pin_all(pid: u32, core: usize) {
 
 /// `pid`: a child of ours that has not been reaped.
 fn signal(pid: u32, signal: Signal) {
-    // It may have ended.
+    // The process may have ended.
     let _ = kill(Pid::from_raw(pid.cast_signed()), signal);
 }
 
@@ -120,7 +120,7 @@ fn measure(server: &LivekitServer, how: Starved, callers: usize, turns: usize) -
     let starving = std::thread::spawn(move || starve(pid, how, &told));
     let run = run.finish();
     over.store(true, Relaxed);
-    starving.join().expect("it ends with the run");
+    starving.join().expect("starving ends with the run");
     agent.process().send_signal(libc::SIGTERM);
     agent.finish().assert_code(0);
 

@@ -73,7 +73,7 @@ impl Pair {
         let (offer, pending) = api.apply().expect("an offer");
         let answer = b.sdp_api().accept_offer(offer).expect("an answer");
         let answer = SdpAnswer::from_sdp_string(&answer.to_sdp_string()).expect("an answer");
-        a.sdp_api().accept_answer(pending, answer).expect("taken");
+        a.sdp_api().accept_answer(pending, answer).expect("valid");
         let (mut here, mut there) = (false, false);
         for _ in 0..10_000 {
             here |= carry(&mut a, 1_001, &mut b, now).1;

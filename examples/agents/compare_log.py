@@ -65,7 +65,7 @@ class Agent:
     """What the agent's log says, by turn. Instants are Unix milliseconds."""
 
     speech: dict[Turn, list[Speech]] = field(default_factory=lambda: defaultdict(list))
-    # When it fell silent because the caller spoke in that turn, whether or not it went on later.
+    # When it fell silent because the caller spoke in that turn, whether or not it continued later.
     paused: dict[Turn, float] = field(default_factory=dict)
 
     def stop(self, room: str, turn: int, heard: bool) -> float | None:

@@ -2,7 +2,7 @@
 //!
 //! In: libFuzzer's arguments; the target's name in `LOADGEN_FUZZ_TARGET`; `LOADGEN_FUZZ_PLANTED=1`
 //! plants the targets' defects. Out: libFuzzer's reports. Invariant: a panic that a target catches
-//! itself is no finding; any other ends the process. `scripts/fuzz` builds and starts it.
+//! itself is not a finding; any other ends the process. `scripts/fuzz` builds and starts this.
 
 #![no_main]
 
@@ -11,7 +11,7 @@ use loadgen::fuzz::{FuzzTarget, TARGETS, change_word, plant};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::OnceLock;
 
-/// Reader of sound files; loadgen takes its panics for damaged files.
+/// The crate that reads sound files; loadgen treats its panics as damaged files.
 const CAUGHT: &str = "symphonia";
 
 static TARGET: OnceLock<FuzzTarget> = OnceLock::new();
@@ -22,7 +22,7 @@ pub extern "C" fn LLVMFuzzerInitialize(_: *const i32, _: *const *const *const u8
     let name = std::env::var("LOADGEN_FUZZ_TARGET").unwrap_or_default();
     let Some(target) = TARGETS.iter().find(|target| target.name == name) else {
         let names: Vec<_> = TARGETS.iter().map(|target| target.name).collect();
-        eprintln!("LOADGEN_FUZZ_TARGET is none of: {}", names.join(" "));
+        eprintln!("LOADGEN_FUZZ_TARGET must be one of: {}", names.join(" "));
         std::process::exit(2);
     };
     TARGET.get_or_init(|| *target);
@@ -31,7 +31,7 @@ pub extern "C" fn LLVMFuzzerInitialize(_: *const i32, _: *const *const *const u8
     }
     let told = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
-        // Told by the thousand, they would hide everything else.
+        // Printed by the thousand, these panics would hide everything else.
         if !panic
             .location()
             .is_some_and(|place| place.file().contains(CAUGHT))
@@ -44,7 +44,7 @@ pub extern "C" fn LLVMFuzzerInitialize(_: *const i32, _: *const *const *const u8
 
 /// Runs the target on one input.
 #[unsafe(no_mangle)]
-#[allow(improper_ctypes_definitions, reason = "libfuzzer-sys calls it as this")]
+#[allow(improper_ctypes_definitions, reason = "libfuzzer-sys declares it so")]
 pub extern "C" fn rust_fuzzer_test_input(input: &[u8]) -> i32 {
     let Some(target) = TARGET.get() else {
         std::process::abort();
@@ -60,11 +60,11 @@ unsafe extern "C" {
     fn LLVMFuzzerMutate(data: *mut u8, size: usize, max_size: usize) -> usize;
 }
 
-/// Changes an input: every other time one word of it, else as libFuzzer does.
+/// Mutates an input: half of the time by changing one word, otherwise as libFuzzer does.
 ///
 /// # Safety
-/// `data` holds `size` bytes and has room for `max_size`; libFuzzer, which alone calls it, sees to
-/// that.
+/// `data` must hold `size` bytes and have room for `max_size`. libFuzzer, the only caller,
+/// guarantees that.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn LLVMFuzzerCustomMutator(
     data: *mut u8,
@@ -72,7 +72,7 @@ pub unsafe extern "C" fn LLVMFuzzerCustomMutator(
     max_size: usize,
     seed: u32,
 ) -> usize {
-    // SAFETY: the caller's promise.
+    // SAFETY: guaranteed by the caller.
     let room = unsafe { std::slice::from_raw_parts_mut(data, max_size) };
     let changed = (seed % 2 == 0).then(|| change_word(&room[..size], seed.into()));
     match changed.flatten() {
@@ -80,7 +80,7 @@ pub unsafe extern "C" fn LLVMFuzzerCustomMutator(
             room[..changed.len()].copy_from_slice(&changed);
             changed.len()
         }
-        // SAFETY: the same bytes and the same room.
+        // SAFETY: as above; the buffer is passed on unchanged.
         _ => unsafe { LLVMFuzzerMutate(data, size, max_size) },
     }
 }

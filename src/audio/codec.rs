@@ -168,7 +168,7 @@ mod tests {
         assert_eq!(decoder.decode(&huge).expect("bounded").len(), MAX_PACKET);
         assert_eq!(decoder.length(&huge).expect("bounded"), MAX_PACKET);
         assert_eq!(decoder.conceal(1 << 20).expect("bounded").len(), MAX_PACKET);
-        assert_eq!(decoder.decode(&[1, 0, 9]).expect("odd"), [1]);
+        assert_eq!(decoder.decode(&[1, 0, 9]).expect("an odd length"), [1]);
     }
 
     #[test]
@@ -190,7 +190,7 @@ mod tests {
             assert!(!loud(&out[(end + 480).min(out.len())..]), "{codec:?}");
             assert_eq!(
                 codec.silence().expect("silence"),
-                codec.silence().expect("again")
+                codec.silence().expect("silence")
             );
         }
     }

@@ -100,7 +100,7 @@ impl Doubt {
         match self {
             Self::ChannelsCancel { .. } => "choose one with `channel: left` or `channel: right`",
             Self::TwoVoices { .. } => {
-                "choose with `channel: left` or `channel: right`; `channel: mix` uses both"
+                "choose one with `channel: left` or `channel: right`; `channel: mix` uses both"
             }
             Self::SpeechToEnd => {
                 "set `speech_end` where the last word ends; noise less than 20 dB below the speech \

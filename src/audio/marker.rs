@@ -134,7 +134,7 @@ mod tests {
                 Some(floor) => mix(&clean, &noise(floor, clean.len(), 7)),
                 None => clean,
             };
-            let found = MARKER.find(&pcm).expect("there it is");
+            let found = MARKER.find(&pcm).expect("a marker");
             let error = found.position - lead as f64;
             assert!(error.abs() <= within, "{lead} {floor:?}: {error}");
             assert!((found.dbfs - MARKER_DBFS).abs() < 0.5, "{found:?}");
@@ -150,7 +150,7 @@ mod tests {
         let frames = opus::encode(&pcm).expect("libopus");
         let mut decode = |f: &[u8]| decoder.decode(f).expect("own packet").to_vec();
         let heard: Vec<i16> = frames.iter().flat_map(|f| decode(f)).collect();
-        let found = MARKER.find(&heard).expect("there it is");
+        let found = MARKER.find(&heard).expect("a marker");
         let error = found.position - (lead + crate::audio::OPUS_LOOKAHEAD) as f64;
         assert!(error.abs() <= 96.0, "{error} samples off");
     }

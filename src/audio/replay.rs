@@ -34,8 +34,8 @@ pub(crate) struct SaidFrame<'a> {
 /// Decoded audio of at most this magnitude (−60 dBFS) is a pause, in which a jitter buffer can
 /// adjust its playout delay.
 const PAUSE: u16 = 33;
-/// A packet due more than this after the position at which it would follow its predecessor came
-/// too late for the buffer: 30 ms.
+/// A packet due more than this after the position that its timestamp gives it came too late for
+/// the buffer: 30 ms.
 const LATE: i64 = 30 * RATE as i64 / 1_000;
 /// A packet due more than this before that position belongs to another timeline: 100 ms.
 const EARLY: i64 = 100 * RATE as i64 / 1_000;

@@ -133,7 +133,10 @@ mod tests {
         let mut expected = vec![0; MAX_PACKET];
         for packet in &mono {
             let count = plain.decode(packet, &mut expected, false).expect("libopus");
-            assert_eq!(decoder.decode(packet).expect("own"), &expected[..count]);
+            assert_eq!(
+                decoder.decode(packet).expect("own packet"),
+                &expected[..count]
+            );
         }
         let mut loud = 0;
         let mono = mono.into_iter().map(Vec::from).collect::<Vec<_>>();

@@ -43,7 +43,7 @@ pub(super) enum AnchorState {
     /// The anchor fired at this instant.
     Came(Instant),
     /// The anchor has not fired; the turn starts at `until` at the latest. `doubt`: `until` is the
-    /// anchor's bound, not the instant at which it regularly fires.
+    /// anchor's bound, not the instant at which it normally fires.
     Waits { until: Option<Instant>, doubt: bool },
 }
 

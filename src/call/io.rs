@@ -58,8 +58,8 @@ pub enum CallEvent {
     /// A turn ended. Reported exactly once per turn, failed turns included, except for turns that
     /// [`Call::finish`](super::Call::finish) itself cuts short: those are only in its result.
     TurnEnded(TurnResult),
-    /// More became known about a turn that had already ended, such as its late reply. Replaces
-    /// the result reported before.
+    /// A turn that had already ended has changed, for example because its late reply arrived.
+    /// Replaces the result reported before.
     TurnAmended(TurnResult),
 }
 

@@ -37,7 +37,8 @@ const RESTART_RUN: u32 = 5;
 const REMEMBERED_TIME: Duration = Duration::from_millis(2_500);
 /// … and how many at most: enough for packets of 10 ms.
 const REMEMBERED: usize = 256;
-/// Initial capacities: for packets of 20 ms, and for a few of the fastest.
+/// Initial capacities: for the packets remembered, at 20 ms each, and for those that may become
+/// the fastest of the window.
 const ROOM: usize = 128;
 const QUICKEST: usize = 32;
 

@@ -23,7 +23,7 @@ pub(super) enum Link {
     Open,
     /// New speech: the agent had stopped before.
     New,
-    /// The same speech goes on after a pause.
+    /// The same speech continues after a pause.
     Continues,
     /// Neither audio nor state shows which of the two it is. Holds the length of the pause.
     Unclear(Duration),

@@ -97,7 +97,7 @@ pub struct TurnResult {
     pub(crate) track: Option<Arc<str>>,
     /// When the agent was first heard on a different track during the turn.
     pub(crate) track_changed: Option<Instant>,
-    /// A second, independent detector's opinion of the onset; `None` if none was asked for.
+    /// A second, independent detector's opinion of the onset; `None` if none was requested.
     pub(crate) second: Option<SecondOpinion>,
     /// For a turn that was cut off: how long the caller had waited since its end of speech.
     /// `None` if the caller was still speaking.
@@ -212,7 +212,7 @@ pub struct TargetFailure {
     pub(crate) message: String,
     /// What to try next.
     pub(crate) hint: &'static str,
-    /// The target was not reached, or refused us altogether, so the call left nothing there.
+    /// The target was not reached, or refused us altogether, so the call left nothing to clean up.
     pub(crate) unreached: bool,
 }
 

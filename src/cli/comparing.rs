@@ -21,7 +21,7 @@ pub(crate) struct HowArgs {
     /// Compare only these metrics [default: ttfa,stop,join,agent_audible,greeting,missed,early,failed]
     #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = metrics())]
     pub metric: Vec<String>,
-    /// Differences that do not matter: a share, a time, or both; smaller than either is noise
+    /// Differences that do not matter: a share, a time, or both; anything below either is noise
     /// [default: 5%,20ms]
     #[arg(long, value_name = "SHARE,TIME", value_parser = noise)]
     pub noise_threshold: Option<Noise>,
@@ -201,7 +201,7 @@ fn same_measurement(baseline: (&str, u32), candidate: (&str, u32)) -> Result<(),
         return Ok(());
     };
     let message = format!(
-        "`{}` was measured by version {} of the definitions and `{}` by version {}; what changed:\n  - {}",
+        "`{}` was measured with version {} of the definitions and `{}` with version {}; what changed:\n  - {}",
         baseline.0,
         baseline.1,
         candidate.0,

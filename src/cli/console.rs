@@ -37,7 +37,7 @@ pub(super) fn warn(message: &str) {
 }
 
 /// Prints a result that is nowhere else, piece by piece, since there may be 100,000 pieces.
-#[must_use = "a lost result is the command's exit code"]
+#[must_use = "if the result was lost, the command must exit with this code"]
 pub(super) fn data<T: AsRef<str>>(pieces: impl IntoIterator<Item = T>) -> Exit {
     match print(pieces) {
         None => Exit::Success,

@@ -64,7 +64,7 @@ impl Unreadable {
                 "write it as NAME='value', with the same quote at both ends"
             }
             Self::NotUtf8 { .. } => "save the file as UTF-8",
-            Self::TooMuch { .. } => "write the value out",
+            Self::TooMuch { .. } => "write the value without references",
         }
     }
 }
@@ -442,7 +442,7 @@ mod tests {
             file += &format!("A{n}=${{A{last}}}${{A{last}}}\n");
         }
         file += "LIVEKIT_URL=${A199}\nSELF=${SELF}\n";
-        let got = value(file.as_bytes(), NAME).expect_err("too many");
+        let got = value(file.as_bytes(), NAME).expect_err("too many references");
         assert!(got.contains("refers to too many variables"), "{got}");
         assert_eq!(value(file.as_bytes(), "A5"), Ok(Some("x".repeat(32))));
         assert_eq!(value(file.as_bytes(), "SELF"), Ok(Some(String::new())));

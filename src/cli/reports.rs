@@ -66,7 +66,7 @@ impl Output {
 /// Prints the summary, as JSON or as text. Lost JSON is an error, since a program reads it; lost
 /// text is only a warning, since the run folder has the same figures. `folder`: the run folder, if
 /// the reports could be written; `lines`: maximum number of lines of text.
-#[must_use = "lost JSON is the command's exit code"]
+#[must_use = "if JSON was lost, the command must exit with this code"]
 pub(super) fn show(
     record: &RunRecord,
     output: Output,

@@ -167,10 +167,10 @@ impl Setting {
         match found.contains(acts) {
             true => Err(unusable(
                 format!(
-                    "the {} has a control character or an invisible character in it",
+                    "the {} contains a control character or an invisible character",
                     self.what
                 ),
-                "copy it again, without a line break in it",
+                "copy it again, without any line break",
             )),
             false => Ok(found),
         }
@@ -225,13 +225,18 @@ mod tests {
             ("", "APIkey", "hunter2", "no server URL was given"),
             ("ws://h", " ", "hunter2", "no API key was given"),
             ("ws://h", "APIkey", "", "no API secret was given"),
-            ("ws://h", "API\u{200b}key", "hunter2", "the API key has a"),
-            ("ws://h", "APIkey", "hunter\n2", "the API secret has a"),
+            (
+                "ws://h",
+                "API\u{200b}key",
+                "hunter2",
+                "the API key contains",
+            ),
+            ("ws://h", "APIkey", "hunter\n2", "the API secret contains"),
             (
                 "ws://h",
                 "APIkey",
                 "\u{feff}hunter2",
-                "the API secret has a",
+                "the API secret contains",
             ),
         ] {
             let said = resolved(url, key, secret).expect_err(message);
@@ -242,10 +247,13 @@ mod tests {
 
     #[test]
     fn a_folder_named_dot_env_is_ignored() {
-        let folder = tempfile::tempdir().expect("a folder");
+        let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join(".env");
-        assert_eq!(read(&path).expect("absent"), Vec::<u8>::new());
-        std::fs::create_dir(&path).expect("writable");
-        assert_eq!(read(&path).expect("a folder"), Vec::<u8>::new());
+        assert_eq!(
+            read(&path).expect("an absent file is empty"),
+            Vec::<u8>::new()
+        );
+        std::fs::create_dir(&path).expect("the folder is writable");
+        assert_eq!(read(&path).expect("a folder is ignored"), Vec::<u8>::new());
     }
 }

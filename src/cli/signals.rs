@@ -1,9 +1,9 @@
 //! SIGINT, SIGTERM and SIGHUP, from a command's first calls to its end.
 //!
-//! In: signals, and the part of the command that is under way. Out: a cancelled token, or the end
-//! of the process. Invariant: from the first part on, no signal is without effect. The first one
-//! during a part cancels it, and one between two parts cancels the next; where nobody is left to be
-//! told, the process ends as the signal itself would end it.
+//! In: signals, and the part of the command that is in progress. Out: a cancelled token, or the end
+//! of the process. Invariant: from the first part on, every signal has an effect. The first one
+//! during a part cancels it, and one between two parts cancels the next; if there is no part left
+//! to cancel, the process ends as the signal itself would end it.
 
 use crate::os::hang_ups_are_ignored;
 use std::io;
@@ -11,14 +11,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// Who is told of the next signal.
+/// What the next signal does.
 #[derive(Debug)]
 struct Watch {
     /// The thread that waits for signals has been started.
     started: bool,
     /// What the next signal cancels.
     next: Option<CancellationToken>,
-    /// A part is under way.
+    /// A part is in progress.
     busy: bool,
     /// A signal came between two parts.
     pending: bool,
@@ -47,7 +47,7 @@ impl Watch {
         }
     }
 
-    /// A signal came. Returns whether somebody was told.
+    /// Handles a signal. Returns whether it cancelled a part, or will cancel the next one.
     fn signalled(&mut self) -> bool {
         let Some(part) = self.next.take() else {
             return false;
@@ -77,7 +77,7 @@ impl Drop for CancellablePart {
     }
 }
 
-/// Starts to wait for signals, which from now on no longer end the process by themselves.
+/// Starts to wait for signals, which from then on no longer end the process by themselves.
 ///
 /// # Errors
 /// The system refuses a thread or the signal handlers.
@@ -102,7 +102,7 @@ pub(super) fn listen() -> io::Result<()> {
             }
         });
     })?;
-    // A thread that ended without an answer has said why.
+    // A thread that ended without an answer has panicked, which has been printed.
     ready.recv().unwrap_or(Ok(()))?;
     watch.started = true;
     Ok(())
@@ -165,12 +165,12 @@ mod tests {
     #[test]
     fn every_signal_has_an_effect() {
         let mut watch = fresh();
-        assert!(!watch.signalled(), "nobody to tell: the process ends");
+        assert!(!watch.signalled(), "no part to cancel: the process ends");
         let [first, second, third] = [(); 3].map(|()| CancellationToken::new());
         watch.begin(first.clone());
         assert!(watch.signalled() && first.is_cancelled());
-        assert!(!watch.signalled(), "the second does not wait");
-        // The next part is not told of a signal that the one before was told of.
+        assert!(!watch.signalled(), "the second signal ends the process");
+        // A signal that cancelled one part does not cancel the next.
         watch.busy = false;
         watch.begin(second.clone());
         assert!(!second.is_cancelled());
@@ -179,6 +179,6 @@ mod tests {
         assert!(watch.signalled());
         watch.begin(third.clone());
         assert!(third.is_cancelled());
-        assert!(!watch.signalled(), "the second does not wait");
+        assert!(!watch.signalled(), "the second signal ends the process");
     }
 }

@@ -117,7 +117,7 @@ impl ScenarioSource {
 
 fn cannot_unpack(name: &str, e: &Error) -> Trouble {
     let message = format!("cannot unpack `{name}` to the temporary folder: {e}");
-    let hint = "set TMPDIR to a folder with room in it";
+    let hint = "set TMPDIR to a folder with enough free space";
     Trouble::new(Exit::Error, message, hint)
 }
 
@@ -160,7 +160,7 @@ fn unreadable(name: &str, error: &Error) -> Trouble {
         ),
         ErrorKind::IsADirectory => (
             format!("`{name}` is a directory"),
-            "name a scenario file in it".to_owned(),
+            "give a scenario file in that directory".to_owned(),
         ),
         ErrorKind::PermissionDenied => (
             format!("no permission to read `{name}`"),

@@ -162,7 +162,7 @@ fn shown(record: &RunRecord) {
 fn kept(record: &RunRecord, folder: &Path) {
     let baseline = Baseline::of(record);
     let path = folder.join("baseline.json");
-    baseline.write(&path).expect("room");
+    baseline.write(&path).expect("writable");
     let again = Baseline::read(&path).expect("our own baseline");
     assert_eq!(again.into_record(), baseline.into_record());
 }

@@ -47,10 +47,10 @@ fn again(turns: &[TurnRecord], calls: &[CallRecord]) {
     let path = scratch::empty("again").join("turns.jsonl");
     let mut journal = Journal::create(&path).expect("a new file");
     for turn in turns {
-        journal.append(turn).expect("room");
+        journal.append(turn).expect("writable");
     }
     for call in calls {
-        journal.append_call(call).expect("room");
+        journal.append_call(call).expect("writable");
     }
     let (turns_again, calls_again) = journal.read_back().expect("our own journal");
     assert_eq!(turns_again, turns);

@@ -44,7 +44,7 @@ fn load(sound: &SoundFile<'_>) -> Result<Option<LoadedSound>, FileProblem> {
     }
     Err(FileProblem {
         message: "there is no such file".to_owned(),
-        hint: "name one".into(),
+        hint: "use an existing one".into(),
     })
 }
 

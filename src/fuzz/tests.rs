@@ -32,7 +32,7 @@ fn corpus(target: &FuzzTarget) -> BTreeMap<PathBuf, Vec<u8>> {
 }
 
 #[test]
-fn every_corpus_input_holds_its_properties() {
+fn every_corpus_input_satisfies_its_targets_properties() {
     // No committed input may trigger a planted defect.
     plant();
     for target in TARGETS {
@@ -115,7 +115,7 @@ fn mutated(random: &mut ChaCha8Rng, inputs: &[&Vec<u8>]) -> Vec<u8> {
 }
 
 #[test]
-fn mutated_corpus_inputs_hold_their_properties() {
+fn mutated_corpus_inputs_satisfy_their_targets_properties() {
     let full = std::env::var("LOADGEN_FULL").is_ok_and(|full| full == "1");
     let times = if full { FULL } else { 1 };
     for target in TARGETS {

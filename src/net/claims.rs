@@ -18,7 +18,7 @@ const MOST: usize = 256;
 enum Claim {
     /// It holds this track, as numbered by the session.
     Heard(u32),
-    /// It holds something that nobody wants to hear.
+    /// It holds something that the session does not want.
     Ignored,
     /// Nothing yet; its first packet came at this instant.
     Unknown(Instant),
@@ -52,7 +52,7 @@ impl Claims {
         self.set((transport, Some(mid)), Claim::Heard(track));
     }
 
-    /// The section holds something that nobody wants.
+    /// The section holds something that the session does not want.
     pub(super) fn ignore(&mut self, transport: usize, mid: Mid) {
         self.set((transport, Some(mid)), Claim::Ignored);
     }

@@ -162,8 +162,8 @@ pub(crate) struct HealthSnapshot {
     pub own_drops: u64,
     /// Audio packets that were passed to an endpoint.
     pub heard: u64,
-    /// Audio packets that were dropped for a known reason: they belong to a track that nobody
-    /// wants, or came before the section's track was known, or after the call.
+    /// Audio packets that were dropped for a known reason: they belong to an unwanted track, or
+    /// came before the section's track was known, or after the call.
     pub ignored: u64,
     /// Audio packets that belong to no known track.
     pub unheard: u64,

@@ -243,7 +243,7 @@ mod tests {
         let mut out = [0xff; 128];
         let n = report(&sender(), [&mut r].into_iter(), t + 500 * MS, &mut out);
         assert_eq!(n, Some(28 + 24 + 20));
-        let word = |at: usize| u32::from_be_bytes(out[at..at + 4].try_into().expect("four"));
+        let word = |at: usize| u32::from_be_bytes(out[at..at + 4].try_into().expect("four bytes"));
         assert_eq!(out[..4], [0x81, 200, 0, 12]);
         assert_eq!(word(8), 2_208_988_800, "1970");
         assert_eq!(word(12), 1 << 31, "and a half");

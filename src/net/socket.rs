@@ -64,8 +64,8 @@ impl UdpPort {
         self.socket.as_fd()
     }
 
-    /// A packet of media goes to this address, or an authenticated one came from it. Once media
-    /// have gone to and come from one address alone, the socket is connected to it.
+    /// Records that a media packet goes to this address, or that an authenticated one came from it.
+    /// Once all media has gone to and come from a single address, the socket is connected to it.
     pub(super) fn meets(&mut self, address: SocketAddr) {
         if self.is_connected() {
             return;
@@ -83,7 +83,7 @@ impl UdpPort {
     /// Connects the socket to one address, so that the kernel looks the route up once instead of
     /// for every packet. Datagrams from other addresses are no longer received.
     fn connect(&mut self, to: SocketAddr) {
-        // If the kernel refuses, the socket goes on unconnected.
+        // If the kernel refuses, the socket stays unconnected.
         self.connected = self.socket.connect(to).is_ok().then_some(to);
     }
 
@@ -180,8 +180,16 @@ mod tests {
         let to = b.local();
         drop(b);
         for _ in 0..5 {
-            assert_eq!(a.send(b"gone?", to).expect("no fault of ours"), 5);
-            assert_eq!(a.recv(&mut batch).expect("nor is this"), 0);
+            assert_eq!(
+                a.send(b"gone?", to)
+                    .expect("a refused connection is no error"),
+                5
+            );
+            assert_eq!(
+                a.recv(&mut batch)
+                    .expect("a refused connection is no error"),
+                0
+            );
         }
     }
 

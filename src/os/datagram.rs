@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 /// Maximum datagrams per read. A caller receives one packet every 20 ms and its socket is read
 /// every 100 ms; more than that is a backlog.
 pub(crate) const BATCH: usize = 8;
-/// Largest datagram accepted, in bytes: the Ethernet MTU plus headroom. What is longer is cut off.
+/// Largest datagram accepted, in bytes: the Ethernet MTU plus headroom. Longer ones are truncated.
 pub(crate) const DATAGRAM: usize = 2_048;
 
 /// A datagram as read.

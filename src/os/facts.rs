@@ -1,4 +1,4 @@
-//! What a system tells about processes, threads and the machine.
+//! Facts that a system reports about processes, threads and the machine.
 
 use std::time::Duration;
 
@@ -27,16 +27,16 @@ pub(crate) struct MachineTimes {
     pub(crate) stolen: u64,
 }
 
-/// A machine, since it was last started.
+/// A machine, identified together with its current boot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Boot {
     /// Its host name; containers have their own.
     pub(crate) host: String,
-    /// Names this start of the machine; containers share it with their host.
+    /// Identifies the current boot; containers share it with their host.
     pub(crate) id: String,
 }
 
-/// Processor cores that this process may run on; 1 if the system does not tell.
+/// Processor cores that this process may run on; 1 if the system does not report their number.
 pub(crate) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }

@@ -2,13 +2,13 @@
 //!
 //! In: sockets, deadlines, process ids. Out: readable sockets, datagrams with the kernel's stamps,
 //! facts about processes and the machine.
-//! Invariants: `linux/` is Linux's own interfaces, `portable/` is safe code on crates that know
-//! several systems; both offer the same names, which the list below holds; which of the two is
-//! built is chosen here, and no other file asks for the operating system. A fact that a system
-//! does not tell is `None`, never a made-up value.
+//! Invariants: `linux/` uses Linux's own interfaces, `portable/` is safe code based on
+//! cross-platform crates; both export the same names, listed below; the choice between them is
+//! made here, and no other file checks the operating system. A fact that a system does not report
+//! is `None`, never a made-up value.
 //!
-//! The portable one is what macOS gets. The feature `portable` builds it on Linux, so that it is
-//! tested there.
+//! macOS uses the portable implementation. The feature `portable` builds it on Linux, so that it
+//! is tested there.
 
 mod clock;
 mod datagram;

@@ -107,7 +107,7 @@ fn datagrams_are_cut_off_at_the_largest_length() {
 }
 
 #[test]
-fn stamps_are_the_wall_clocks() {
+fn stamps_come_from_the_wall_clock() {
     let to = UdpSocket::bind("127.0.0.1:0").expect("bind");
     request_stamps(&to);
     // The first socket that asks for timestamps enables them kernel-wide, a moment later.
@@ -180,16 +180,16 @@ fn threads_are_found_by_their_names() {
             std::hint::spin_loop();
         }
         p.wait(Duration::ZERO);
-        tell.send(()).expect("somebody waits");
+        tell.send(()).expect("a receiver");
         p.wait(Duration::from_secs(60));
     });
-    ready.recv().expect("it works");
+    ready.recv().expect("the thread has started");
     let found = threads("found-by-");
     assert_eq!(found.len(), 1);
     let used = found.values().next().map(|times| times.used);
     assert!(used >= Some(Duration::from_millis(10)), "{used:?}");
     waker.wake();
-    thread.expect("a thread").join().expect("it ends");
+    thread.expect("a thread").join().expect("no panic");
     assert!(threads("found-by-").is_empty());
 }
 

@@ -157,7 +157,7 @@ mod tests {
             Plan::new(&checked.expect("a scenario")).needs_consent(None)
         };
         assert!(plan(60, 100).is_none());
-        let asked = plan(8 * 3_600, 100).expect("asked").to_string();
+        let asked = plan(8 * 3_600, 100).expect("consent is needed").to_string();
         assert!(
             asked.contains("100 calls") && asked.contains("call-minutes"),
             "{asked}"

@@ -52,7 +52,7 @@ fn a_run_with_one_variant_has_no_comparison() {
     run.good(5);
     let summary = Summary::build(&facts(5, Ending::Finished), &run.calls, &run.turns, &[]);
     assert_eq!(summary.variants, []);
-    let json = serde_json::to_string(&summary).expect("JSON");
+    let json = serde_json::to_string(&summary).expect("a summary serializes");
     assert!(!json.contains("\"variants\""), "{json}");
     let back: Summary = serde_json::from_str(&json).expect("a summary");
     assert_eq!(back, summary);

@@ -277,9 +277,10 @@ mod tests {
         let section = docs
             .split("\n## ")
             .find(|s| s.starts_with("`comparison.json`"));
-        let section = section.expect("a section");
+        let section = section.expect("docs/formats.md has a section on comparison.json");
         let mut found = Vec::new();
-        let written = serde_json::from_str(&json(&compared())).expect("JSON");
+        let written =
+            serde_json::from_str(&json(&compared())).expect("the comparison is valid JSON");
         names(&written, &mut found);
         for name in found {
             assert!(section.contains(&format!("`{name}`")), "{name}");

@@ -301,7 +301,10 @@ fn bare(text: &str) -> String {
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("\u{1b}[") {
         bare.push_str(before);
-        rest = after.split_once('m').expect("a sequence ends").1;
+        rest = after
+            .split_once('m')
+            .expect("every escape sequence ends with m")
+            .1;
     }
     bare + rest
 }
@@ -388,7 +391,11 @@ fn generator_drift_and_missing_kernel_stamps_are_reported() {
 #[test]
 fn a_hint_shared_by_several_reasons_is_shown_once() {
     let text = console::brief(&invalid(), screen(100).with_lines(Screen::ALL), None);
-    assert_eq!(text.matches("how many it can carry").count(), 1, "{text}");
+    assert_eq!(
+        text.matches("how many calls it can carry").count(),
+        1,
+        "{text}"
+    );
     for part in [
         "did not move",
         "7.3 ms late",

@@ -18,19 +18,19 @@ pub(crate) struct Definition {
 pub(super) const TERMS: &[Definition] = &[
     Definition {
         name: "end of speech",
-        text: "when the last speech sample of the utterance was captured, as by a microphone: not the end of the file, not the moment a packet was queued",
+        text: "when the last speech sample of the utterance was captured, as if by a microphone: not the end of the file, nor the moment a packet was queued",
     },
     Definition {
         name: "onset",
-        text: "the first audible sample of the reply, found backwards from where the detector became sure",
+        text: "the first audible sample of the reply, found by searching backwards from where the detector became certain",
     },
     Definition {
         name: "playout delay",
-        text: "what the adaptive jitter buffer of a WebRTC receiver would have held the onset packet back, by a model of NetEQ's delay manager; its version is in the record",
+        text: "how long the adaptive jitter buffer of a WebRTC receiver would have held back the onset packet, according to a model of NetEQ's delay manager; the model's version is in the record",
     },
     Definition {
         name: "missed",
-        text: "what the turn expects did not come before its timeout: nothing was audible, or the agent did not stop; counts as +∞ in all_turns and in every latency gate, as a failed turn does",
+        text: "the agent did not do what the turn expects before its timeout: nothing was audible, or the agent did not stop; counts as +∞ in all_turns and in every latency gate, like a failed turn",
     },
     Definition {
         name: "early",
@@ -42,15 +42,15 @@ pub(super) const TERMS: &[Definition] = &[
     },
     Definition {
         name: "cut off",
-        text: "under way when the run was stopped, ended by a gate, or killed: neither failed nor in any rate or quantile",
+        text: "in progress when the run was stopped, ended by a gate, or killed: not counted as failed, and in no rate or quantile",
     },
     Definition {
         name: "not run",
-        text: "never begun, because the run was stopped, ended by a gate, or killed: in no rate and no quantile either",
+        text: "never started, because the run was stopped, ended by a gate, or killed: in no rate or quantile either",
     },
     Definition {
         name: "quantile",
-        text: "the smallest sample with at least that share of all samples at or below it; [a, b] is its distribution-free 95 % interval, by the effective sample size, since the turns of a call are correlated",
+        text: "the smallest sample with at least that share of all samples at or below it; [a, b] is its distribution-free 95 % interval, based on the effective sample size, since the turns of a call are correlated",
     },
 ];
 

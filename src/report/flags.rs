@@ -39,7 +39,7 @@ pub(super) const FLAGS: &[Meaning] = &[
         ),
         ..means(
             Flag::SpurtAmbiguous,
-            "neither audio nor state shows whether the agent stopped and answered, or talked on",
+            "neither audio nor state shows whether the agent stopped and answered, or kept talking",
         )
     },
     means(
@@ -71,7 +71,7 @@ pub(super) const FLAGS: &[Meaning] = &[
     ),
     means(
         Flag::AfterMissed,
-        "the turn before was missed: this may be its late answer",
+        "the previous turn was missed: this may be the late reply to it",
     ),
     Meaning {
         hint: Some(
@@ -84,7 +84,7 @@ pub(super) const FLAGS: &[Meaning] = &[
     },
     means(
         Flag::AnchorTimeout,
-        "the event that the turn waited for never came",
+        "the event that the turn waited for never occurred",
     ),
     means(
         Flag::AfterAgentLeft,

@@ -20,7 +20,7 @@ pub fn summary_schema() -> String {
 /// Serializes a value as indented JSON with a final newline.
 pub(super) fn pretty(value: &impl Serialize) -> String {
     let mut text = serde_json::to_string_pretty(value)
-        .expect("our own types have string keys only, and it is written to memory");
+        .expect("our own types have only string keys, and are written to memory");
     text.push('\n');
     text
 }

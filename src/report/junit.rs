@@ -26,7 +26,7 @@ pub(crate) fn xml(record: &RunRecord) -> String {
     }
     report
         .to_string()
-        .expect("it is written to memory, and holds no character that XML forbids")
+        .expect("the report is written to memory and contains no character that XML forbids")
 }
 
 /// Makes text from outside safe for XML 1.0: control characters are written as escapes such as

@@ -5,22 +5,22 @@
 
 use crate::record::{LagNeeded, VariantSummary};
 
-/// `with 6 blocks p is 0.062 at best; 7 blocks (7 calls of each) can decide`.
+/// `with 6 blocks, p is 0.062 at best; 7 blocks (7 calls each) are enough`.
 pub(super) fn sentence(needed: &LagNeeded) -> String {
     let p = format!("p is {:.3} at best", needed.best_p);
     let calls = match needed.calls {
-        [a, b] if a == b => format!("{a} calls of each"),
+        [a, b] if a == b => format!("{a} calls each"),
         [a, b] => format!("{a} and {b} calls"),
     };
     let have = match needed.have_calls {
-        [a, b] if a == b => format!("{a} calls of each"),
+        [a, b] if a == b => format!("{a} calls each"),
         [a, b] => format!("{a} and {b} calls"),
     };
     match (needed.have_blocks, needed.blocks) {
         (Some(have), Some(blocks)) => {
-            format!("with {have} blocks {p}; {blocks} blocks ({calls}) can decide")
+            format!("with {have} blocks, {p}; {blocks} blocks ({calls}) are enough")
         }
-        _ => format!("with {have} {p}; {calls} can decide"),
+        _ => format!("with {have}, {p}; {calls} are enough"),
     }
 }
 
@@ -60,15 +60,15 @@ mod tests {
         for (needed, said) in [
             (
                 needed([6, 6], [7, 7], Some(6), Some(7)),
-                "with 6 blocks p is 0.062 at best; 7 blocks (7 calls of each) can decide",
+                "with 6 blocks, p is 0.062 at best; 7 blocks (7 calls each) are enough",
             ),
             (
                 needed([3, 3], [5, 5], None, None),
-                "with 3 calls of each p is 0.062 at best; 5 calls of each can decide",
+                "with 3 calls each, p is 0.062 at best; 5 calls each are enough",
             ),
             (
                 needed([1, 9], [6, 54], None, None),
-                "with 1 and 9 calls p is 0.062 at best; 6 and 54 calls can decide",
+                "with 1 and 9 calls, p is 0.062 at best; 6 and 54 calls are enough",
             ),
         ] {
             assert_eq!(sentence(&needed), said);

@@ -198,18 +198,18 @@ impl PrometheusMetrics {
             let help = metric.row().definition;
             r.register_with_unit(name, help, Unit::Seconds, family.clone());
         }
-        let help = "Measured turns by outcome; cut_off and not_run by the end of the run";
+        let help = "Measured turns by outcome; cut_off and not_run are due to the end of the run";
         r.register("loadgen_turns", help, self.turns.clone());
     }
 
     fn register_calls(&mut self) {
         let r = &mut self.registry;
-        let help = "Calls under way by state, including warm-up calls";
+        let help = "Calls in progress, by state, including warm-up calls";
         r.register("loadgen_calls", help, self.calls.clone());
         let help = "Concurrency that the load asks for now, or allows in an open model";
         r.register("loadgen_target_calls", help, self.target.clone());
         for (name, help, family) in [
-            ("offered", "whose planned start has come", &self.offered),
+            ("offered", "whose planned start has passed", &self.offered),
             ("started", "that started", &self.started),
             ("dropped", "that could not start", &self.dropped),
             ("completed", "that completed", &self.completed),
@@ -230,7 +230,7 @@ impl PrometheusMetrics {
         let help = "Send lateness since the run began: planned send to hand-over to the kernel";
         let lateness = self.lateness.clone();
         r.register_with_unit("loadgen_tick_lateness", help, Unit::Seconds, lateness);
-        let help = "How late the timers of signalling fired, since the run began";
+        let help = "How late the signalling timers fired, since the run began";
         let lateness = self.signalling.clone();
         r.register_with_unit("loadgen_signalling_lateness", help, Unit::Seconds, lateness);
         let help = "Packets dropped because the generator's own sockets were full";
@@ -306,7 +306,7 @@ impl PrometheusMetrics {
         }
     }
 
-    /// Moves a call of `variant` from one state to another; `None` means not under way.
+    /// Moves a call of `variant` from one state to another; `None` means not in progress.
     pub(crate) fn call_moves(&self, variant: &str, from: Option<CallState>, to: Option<CallState>) {
         if let Some(from) = from {
             self.calls
@@ -318,7 +318,8 @@ impl PrometheusMetrics {
         }
     }
 
-    /// Counts a measured call whose planned start has come, and whether it began or was dropped.
+    /// Counts a measured call whose planned start has passed, and whether it started or was
+    /// dropped.
     pub(crate) fn call_offered(&self, variant: &str, began: bool) {
         let of = self.of(variant);
         self.offered.get_or_create(&of).inc();
@@ -326,7 +327,7 @@ impl PrometheusMetrics {
         what.get_or_create(&of).inc();
     }
 
-    /// Counts a call that began and is over.
+    /// Counts a call that started and is over.
     pub(crate) fn call_ended(&self, call: &CallRecord) {
         if call.warmup {
             return;
@@ -346,7 +347,7 @@ impl PrometheusMetrics {
                 let variant = of.variant;
                 self.failed.get_or_create(&OfCause { variant, cause }).inc();
             }
-            // A call that never began does not end.
+            // A call that never started does not end.
             (_, None) => {}
         }
     }

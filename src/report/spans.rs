@@ -153,7 +153,7 @@ impl Spans {
         }
     }
 
-    /// The spans of a finished call: its own and the join's. Empty if the call never began.
+    /// The spans of a finished call: its own and the join's. Empty if the call never started.
     pub(crate) fn call(&self, call: &CallRecord) -> Vec<SpanData> {
         let Some((started, ended)) = call.started_ms.zip(call.ended_ms) else {
             return Vec::new();
@@ -183,7 +183,7 @@ impl Spans {
     }
 
     /// The spans of a turn that was over at `now` (on the clock of the records): its own and its
-    /// parts'. Empty if the turn never began.
+    /// parts'. Empty if the turn never started.
     pub(crate) fn turn(&self, turn: &TurnRecord, now: Ms) -> Vec<SpanData> {
         let start = turn.started_ms.or(turn.planned_ms);
         let Some(start) = start.filter(|_| turn.outcome != Outcome::NotRun) else {

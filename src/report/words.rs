@@ -46,9 +46,9 @@ pub(super) fn verdict(summary: &Summary) -> String {
     let gates = &summary.verdict.gates;
     let failed = count(gates, GateVerdict::Failed);
     let undecided = count(gates, GateVerdict::Undecided);
-    let believed = "the generator kept its time";
+    let believed = "the generator was on time";
     match summary.verdict.status {
-        Status::Unasked => format!("Nothing could have failed. The run is valid: {believed}."),
+        Status::Unasked => format!("There are no gates to judge. The run is valid: {believed}."),
         Status::Passed => {
             let hold = if gates.len() == 1 {
                 "The gate holds"
@@ -75,7 +75,7 @@ pub(super) fn verdict(summary: &Summary) -> String {
             "{undecided} of {} could not be judged.",
             plural(gates.len(), "gate")
         ),
-        Status::Invalid => "These figures are not to be trusted, for the reasons below.".to_owned(),
+        Status::Invalid => "These figures are not reliable, for the reasons below.".to_owned(),
         Status::Stopped => {
             "Stopped early: the figures cover only what had happened by then.".to_owned()
         }
@@ -124,9 +124,9 @@ mod tests {
             let result = old(verdict, reason);
             assert_eq!(answer(result.answer()), word);
             assert_eq!(gate(&result), words);
-            let json = serde_json::to_value(&result).expect("JSON");
+            let json = serde_json::to_value(&result).expect("a gate serializes");
             assert_eq!(
-                serde_json::from_value::<GateResult>(json).expect("reads"),
+                serde_json::from_value::<GateResult>(json).expect("the gate is read back"),
                 result
             );
         }
@@ -188,7 +188,7 @@ mod tests {
                 true,
                 60,
                 vec![&greeting],
-                "These figures are not to be trusted",
+                "These figures are not reliable",
             ),
         ] {
             let mut run = Run::default();

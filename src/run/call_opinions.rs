@@ -1,7 +1,7 @@
 //! The second opinions on one call's onsets.
 //!
-//! In: the questions that the call has asked, its turns as they end. Out: turns with their
-//! opinion: at once if it is known, otherwise again when the answer arrives.
+//! In: the opinions that the call has requested, its turns as they end. Out: turns with their
+//! opinion: at once if it is known, otherwise again when it arrives.
 //! Invariant: a turn never waits for its opinion, so a stop or crash loses no turn that has ended.
 
 use crate::call::{SecondOpinion, StreamId, TurnResult};
@@ -12,10 +12,10 @@ use std::collections::VecDeque;
 use std::time::Instant;
 use tokio::sync::oneshot;
 
-/// Number of answers kept: an amended turn keeps the opinion on its onset.
+/// Number of opinions kept, so that an amended turn keeps the opinion on its onset.
 const ANSWERS: usize = 16;
 
-/// Answer to a question: the onset's instant, and the opinion unless there was no time for one.
+/// Answer to a request: the onset's instant, and the opinion unless there was no time for one.
 type Answer = (Instant, Option<SecondOpinion>);
 
 /// Second opinions on the onsets of a call.
@@ -32,7 +32,7 @@ pub(super) struct CallOpinions {
 }
 
 impl CallOpinions {
-    /// Notes that an opinion on the onset at `at` was asked for.
+    /// Notes that an opinion on the onset at `at` was requested.
     pub(super) fn asked(&mut self, at: Instant, answer: oneshot::Receiver<SecondOpinion>) {
         self.asked
             .push(answer.map(move |second| (at, second.ok())).boxed());
@@ -60,7 +60,7 @@ impl CallOpinions {
     }
 
     /// The next turn that has ended and whose opinion has arrived since. Cancel safe; never returns
-    /// while no question is pending.
+    /// while no request is pending.
     pub(super) async fn answered(&mut self) -> TurnResult {
         loop {
             if let Some(turn) = self.ready() {
@@ -177,12 +177,12 @@ mod tests {
         // Both turns end before any opinion arrives.
         assert_eq!(opinions.judge(turn(0, start)).second, None);
         assert_eq!(opinions.judge(turn(1, next)).second, None);
-        second.send(VOICE).expect("asked");
+        second.send(VOICE).expect("a receiver");
         let amended = opinions.answered().await;
         assert_eq!((amended.turn, amended.second), (1, Some(VOICE)));
         assert_eq!(opinions.take_voice(), Some(1));
-        first.send(NOISE).expect("asked");
-        let amended = opinions.last_answered().await.expect("it waits");
+        first.send(NOISE).expect("a receiver");
+        let amended = opinions.last_answered().await.expect("a waiting turn");
         assert_eq!((amended.turn, amended.second), (0, Some(NOISE)));
         assert_eq!(amended.flags, [Flag::NotSpeech]);
         assert_eq!(opinions.last_answered().await, None);
@@ -196,13 +196,17 @@ mod tests {
         let (start, next) = (Instant::now(), Instant::now() + Duration::from_secs(9));
         let (first, answer) = oneshot::channel();
         opinions.asked(start, answer);
-        first.send(VOICE).expect("asked");
+        first.send(VOICE).expect("a receiver");
         assert_eq!(opinions.judge(turn(0, start)).second, Some(VOICE));
         assert_eq!(opinions.last_answered().await, None, "nothing is pending");
         let (second, answer) = oneshot::channel::<SecondOpinion>();
         opinions.asked(next, answer);
         assert_eq!(opinions.judge(turn(1, next)).second, None);
         drop(second);
-        assert_eq!(opinions.last_answered().await, None, "no time for it");
+        assert_eq!(
+            opinions.last_answered().await,
+            None,
+            "there was no time for an opinion"
+        );
     }
 }

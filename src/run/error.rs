@@ -15,7 +15,7 @@ pub enum RunError {
     #[error("{0}")]
     Target(Failure),
     /// The process may not open as many files as the run needs.
-    #[error("this run needs {needed} file descriptors, and the system allows this process {hard}")]
+    #[error("this run needs {needed} file descriptors, but the system allows this process {hard}")]
     Descriptors {
         /// How many the run needs.
         needed: u64,
@@ -26,7 +26,7 @@ pub enum RunError {
     },
     /// There is less memory than the run needs.
     #[error(
-        "this run needs at least {} MiB of memory, and {} has {} MiB free",
+        "this run needs at least {} MiB of memory, but {} has {} MiB free",
         needed >> 20,
         if *of_group { "its control group (container)" } else { "this machine" },
         free >> 20
@@ -42,11 +42,11 @@ pub enum RunError {
         calls: u64,
     },
     /// There are fewer ports than the run needs.
-    #[error("this run needs {needed} UDP ports, and the system gives {range} to programs")]
+    #[error("this run needs {needed} UDP ports, but the system has {range} ephemeral ones")]
     Ports {
         /// How many the run needs.
         needed: u64,
-        /// How many there are.
+        /// How many the system has.
         range: u64,
         /// How many concurrent calls fit.
         calls: u64,
@@ -85,10 +85,10 @@ impl RunError {
             Self::Preflight(f) | Self::Target(f) => f.hint().into(),
             Self::Descriptors { needed, calls, .. } => format!(
                 "`ulimit -n {needed}` (or LimitNOFILE, or `docker run --ulimit nofile={needed}`) \
-                 allows it; as it is, at most {calls} calls fit at once"
+                 raises the limit; the current one allows at most {calls} calls at once"
             ),
             Self::Memory { calls, .. } => format!(
-                "at most {calls} calls fit at once; give it more memory, or lower `load.concurrency`"
+                "at most {calls} calls fit at once; provide more memory, or lower `load.concurrency`"
             ),
             Self::Ports { calls, .. } => format!(
                 "at most {calls} calls fit at once; `sysctl net.ipv4.ip_local_port_range=\"1024 65535\"` allows more"

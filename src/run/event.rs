@@ -39,7 +39,7 @@ pub enum RunEvent {
     },
     /// A turn ended, or was cut off or left out by the end of the run.
     TurnEnded(Box<TurnRecord>),
-    /// More became known about a turn that was already reported; this record replaces it.
+    /// A turn that was already reported has changed; this record replaces the earlier one.
     TurnAmended(Box<TurnRecord>),
     /// A started call ended.
     CallEnded(Box<CallRecord>),

@@ -30,7 +30,7 @@ pub(super) struct Meter {
 pub(super) struct Strain {
     /// Share of a core that each media thread used, in the order of their start.
     pub each: Vec<f64>,
-    /// Share of the time that the media thread that waited longest waited for a core.
+    /// Share of its time that a media thread waited for a core; the largest of all media threads.
     pub run_queue_wait: Option<f64>,
     /// Share of the machine's processor time that its host gave to others (steal).
     pub steal: Option<f64>,
@@ -139,8 +139,8 @@ pub(super) fn vitals(health: HealthSnapshot, signalling_lateness: DurationQuanti
     }
 }
 
-/// The generator's figures over a run, at whose end it was as in `vitals`. `rss_bytes`: its largest
-/// resident memory before.
+/// The generator's figures for a run. `vitals`: its health at the end of the run; `rss_bytes`: its
+/// peak resident memory until then.
 pub(super) fn figures(vitals: &Vitals, meter: &Meter, rss_bytes: u64) -> Generator {
     let health = &vitals.health;
     let seconds = meter.elapsed().as_secs_f64().max(1e-3);
@@ -177,15 +177,16 @@ pub(super) fn figures(vitals: &Vitals, meter: &Meter, rss_bytes: u64) -> Generat
     }
 }
 
-/// Share of its time that a generator is kept from running, above which that is why it was late.
+/// If the generator is kept from running for more than this share of its time, that is reported as
+/// the cause of its lateness.
 const HELD_BACK: f64 = 0.01;
 
-/// What kept the generator from running, for the reasons that say that it was late.
+/// What kept the generator from running, to be added to the reasons that report lateness.
 pub(super) fn held_back(g: &Generator) -> Option<String> {
     let above = |share: Option<f64>| share.filter(|share| *share > HELD_BACK);
     if let (Some(cores), Some(share)) = (g.cpu_limit_cores, above(g.throttled)) {
         return Some(format!(
-            "its control group (container) may use {cores} cores, and was stopped for reaching that in {:.0} % of the periods",
+            "its control group (container) is limited to {cores} cores and was throttled in {:.0} % of the periods",
             share * 100.0
         ));
     }
@@ -225,7 +226,7 @@ mod tests {
         let (strain, cores) = std::thread::scope(|scope| {
             let media = std::thread::Builder::new().name("media-test".into());
             let media = media.spawn_scoped(scope, work).expect("a thread");
-            media.join().expect("works")
+            media.join().expect("no panic")
         });
         assert!(cores > 0.0);
         assert!(strain.each.iter().any(|cores| *cores > 0.0), "{strain:?}");

@@ -43,7 +43,7 @@ struct Voice {
     last: Instant,
     ear: Ear,
     sound: Sound,
-    /// The question whether it carries a voice is pending.
+    /// Whether it carries a voice is being judged.
     asked: bool,
     /// Since when it has sounded without a pause.
     since: Option<Instant>,

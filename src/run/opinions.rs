@@ -15,14 +15,14 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
-/// Capacity of the question queue, at 70 kB each. More questions would only wait longer.
+/// Capacity of the queue of questions, at 70 kB each. More of them would only wait longer.
 const QUEUE: usize = 16;
 /// The thread sleeps 19 times as long as it worked, so it uses at most 5 % of a core.
 const REST: u32 = 19;
 /// A call that has ended waits for its last opinions, so the thread never rests for longer than
 /// this: opinions that take over 13 ms use more than the 5 %.
 const LONGEST_REST: Duration = Duration::from_millis(250);
-/// For how long a question that must be answered is repeated, and at what interval.
+/// How long, and at what interval, a question that must be answered is repeated.
 const PERSISTS: Duration = Duration::from_secs(10);
 const AGAIN: Duration = Duration::from_millis(500);
 /// Number of samples from the onset in which a declared tone is searched for.
@@ -53,7 +53,7 @@ pub(super) struct Question {
 pub(super) enum Opinions {
     /// A thread, which ends when the handle is dropped.
     Thread(SyncSender<Question>),
-    /// In the asking task, at once: for runs in virtual time, where nothing may run outside the
+    /// In the task that asks, at once: for runs in virtual time, where nothing may run outside the
     /// runtime.
     AtOnce(Box<Mutex<Judge>>),
 }

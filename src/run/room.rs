@@ -1,13 +1,13 @@
 //! Whether this machine has the memory and the ports that a run needs.
 //!
 //! In: the number of calls, what the system has. Out: the figures if they do not suffice.
-//! Invariants: what the system does not tell is taken to suffice; a run is refused only if it
-//! cannot fit, so each need is a lower bound.
+//! Invariants: a resource that the system does not report is assumed to suffice; a run is refused
+//! only if it cannot fit, so each need is a lower bound.
 
 use super::error::RunError;
 use crate::os::{free_memory, group_free_memory, udp_ports};
 
-/// Memory of a caller while it is in a call, at least; docs/performance.md has the measurement.
+/// Minimum memory of a caller during a call; docs/performance.md has the measurement.
 const OF_A_CALL: u64 = 200 << 10;
 /// Memory of the process without calls.
 const BESIDE_CALLS: u64 = 16 << 20;
@@ -50,7 +50,7 @@ fn fits_ports(calls: u64, ports: u64, range: Option<u64>) -> Result<(), RunError
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Free {
     bytes: u64,
-    /// The control group's limit is what bounds it, not the machine's memory.
+    /// The bound is the control group's limit, not the machine's memory.
     of_group: bool,
 }
 
@@ -77,7 +77,7 @@ mod tests {
         assert!(fits_memory(1_000, free(300, false)).is_ok());
         assert!(
             fits_memory(1_000_000, None).is_ok(),
-            "the system does not tell"
+            "the system does not report it"
         );
         let refused = fits_memory(1_000, free(128, true)).expect_err("too little");
         let (text, hint) = (refused.to_string(), refused.hint());

@@ -98,7 +98,7 @@ mod tests {
             let signalling = Signalling::of_runtime(Pulses::default());
             for _ in 0..10 {
                 let blocks = tokio::spawn(async move { std::thread::sleep(ms(60)) });
-                blocks.await.expect("it ends");
+                blocks.await.expect("no panic");
                 tokio::time::sleep(ms(5)).await;
             }
             signalling.lateness()
@@ -113,7 +113,7 @@ mod tests {
             // Counts as ten late timers of about 120, though only one of them wakes late.
             tokio::time::sleep(Duration::from_secs(2)).await;
             let stall = tokio::spawn(async { std::thread::sleep(Duration::from_millis(200)) });
-            stall.await.expect("it ends");
+            stall.await.expect("no panic");
             tokio::time::sleep(Duration::from_millis(300)).await;
             signalling.lateness()
         });

@@ -143,8 +143,8 @@ mod tests {
     fn loaded(sidecar: &str, change: impl Fn(&mut SoundFile<'_>)) -> Result<Utterance, RunError> {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("help.wav");
-        std::fs::write(&path, FIXTURE).expect("room");
-        std::fs::write(path.with_extension("json"), sidecar).expect("room");
+        std::fs::write(&path, FIXTURE).expect("writable");
+        std::fs::write(path.with_extension("json"), sidecar).expect("writable");
         let mut sound = SoundFile {
             path: &path,
             speech_end: None,

@@ -138,7 +138,8 @@ impl Checker<'_> {
                 expect.name(),
                 anchor.name()
             );
-            let hint = "begin while it speaks: `start: {after: agent_speech_start, delay: 1s}`";
+            let hint =
+                "start while it is speaking: `start: {after: agent_speech_start, delay: 1s}`";
             self.problem(&join(pointer, "expect"), Code::Contradiction, message, hint);
         }
         let at_timeout = join(pointer, "timeout");

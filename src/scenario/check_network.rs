@@ -16,7 +16,7 @@ impl Checker<'_> {
         let loss = percent.unwrap_or(0.0) / 100.0;
         if loss > 1.0 {
             let message = format!("`loss` is at most 100%, not {}", text.unwrap_or_default());
-            let hint = "write the share of packets to lose, as `5%`";
+            let hint = "write the share of packets to lose, such as `5%`";
             self.problem("/network/loss", Code::BadValue, message, hint);
             return None;
         }

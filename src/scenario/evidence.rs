@@ -13,24 +13,24 @@ const USUAL: u32 = 10;
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct EvidenceFile {
-    /// Number of replied turns, those with the longest time to first audio. Default: 10.
+    /// Number of replied turns to keep, longest time to first audio first. Default: 10.
     #[schemars(range(max = 100))]
     pub(super) slowest: Option<u32>,
-    /// Number of missed, early and failed turns, those of the first calls first. Default: 10.
+    /// Number of missed, early and failed turns to keep, earliest calls first. Default: 10.
     #[schemars(range(max = 100))]
     pub(super) failed: Option<u32>,
-    /// Every other turn too, as long as there is room. Default: false.
+    /// Also keep all remaining turns, as long as there is room. Default: false.
     pub(super) all: Option<bool>,
 }
 
 /// Which turns' audio is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct EvidenceSelection {
-    /// Number of replied turns, those with the longest time to first audio.
+    /// Number of replied turns to keep, longest time to first audio first.
     pub slowest: u32,
-    /// Number of missed, early and failed turns.
+    /// Number of missed, early and failed turns to keep.
     pub failed: u32,
-    /// Every other turn too.
+    /// Also keep all remaining turns.
     pub all: bool,
 }
 
@@ -47,7 +47,7 @@ impl Default for EvidenceSelection {
 /// What `--evidence` asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum EvidenceChoice {
-    /// As the file says, or else the default numbers of turns.
+    /// What the file asks for, or else the default numbers of turns.
     Some,
     /// Every turn.
     All,

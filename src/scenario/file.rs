@@ -93,13 +93,13 @@ pub(super) struct ScenarioFile {
     pub(super) evidence: Option<EvidenceFile>,
     /// What must hold for the run to pass, by metric.
     pub(super) thresholds: Option<ThresholdsFile>,
-    /// How well the generator must keep up for reliable figures. Default: that of each bound.
+    /// How well the generator must keep up for reliable figures. Default: each bound's own.
     pub(super) health: Option<HealthFile>,
     /// Configurations of the agent to compare under the same load. Default: one, from `target`.
     #[schemars(length(min = 1, max = 100))]
     pub(super) variants: Option<Vec<Option<VariantFile>>>,
     /// Variants from lists of values: each combination is one variant, and `${matrix.NAME}` in
-    /// `target` stands for its value. Not together with `variants`.
+    /// `target` stands for its value. Cannot be combined with `variants`.
     #[schemars(length(min = 1, max = 8), extend("minProperties" = 1))]
     pub(super) matrix: Option<MatrixFile>,
 }
@@ -154,15 +154,15 @@ pub(super) struct AgentFile {
     pub(super) delay: Option<String>,
     /// Seed of a random delay. Default: the scenario's.
     pub(super) seed: Option<u64>,
-    /// What it says: `tone` or a sound file. Default: tone.
+    /// What the agent says: `tone` or a sound file. Default: tone.
     #[schemars(length(min = 1))]
     pub(super) reply: Option<String>,
     /// Length of the tone. Default: 1.5s.
     pub(super) reply_length: Option<DurationText>,
-    /// What it says first: `tone` or a sound file. Default: nothing.
+    /// What the agent says first: `tone` or a sound file. Default: nothing.
     #[schemars(length(min = 1))]
     pub(super) greeting: Option<String>,
-    /// Concurrent calls that it sustains; beyond that every delay doubles. Default: any number.
+    /// Concurrent calls that the agent sustains; beyond that, all delays double. Default: no limit.
     #[schemars(range(min = 1, max = 100_000))]
     pub(super) capacity: Option<u32>,
 }
@@ -222,9 +222,9 @@ pub(super) struct CallFile {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub(super) enum SayFile {
-    /// This one.
+    /// This utterance.
     One(String),
-    /// One of these, by the seed.
+    /// One of these utterances, picked by the seed.
     Many(#[schemars(length(min = 1, max = 1000))] Vec<Option<String>>),
 }
 
@@ -254,7 +254,7 @@ pub(super) struct StartFile {
     /// With `after: agent_speech_end` or `agent_turn_end`: how long the agent must be silent
     /// before its speech has ended; 200ms to 60s. Default: 700ms.
     pub(super) silence: Option<DurationText>,
-    /// Pause after that: a duration, or `{min, max}` for one drawn by the seed. Default: 0s.
+    /// Pause after that: a duration, or `{min, max}` for a random one. Default: 0s.
     pub(super) delay: Option<DelayFile>,
 }
 
@@ -272,10 +272,10 @@ pub(super) enum DelayFile {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RangeFile {
-    /// The shortest.
+    /// The shortest pause.
     #[schemars(required)]
     pub(super) min: Option<DurationText>,
-    /// The longest.
+    /// The longest pause.
     #[schemars(required)]
     pub(super) max: Option<DurationText>,
 }
@@ -284,17 +284,17 @@ pub(super) struct RangeFile {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct LoadFile {
-    /// How many calls in all. Default: 1; not together with `duration`.
+    /// How many calls in all. Default: 1; cannot be combined with `duration`.
     #[schemars(range(min = 1, max = 100_000))]
     pub(super) calls: Option<u32>,
-    /// How many at once; the next one starts when one ends. Default: all of them.
+    /// How many calls at once; when one ends, the next one starts. Default: all of them.
     #[schemars(range(min = 1, max = 100_000))]
     pub(super) concurrency: Option<u32>,
     /// The first `concurrency` calls start evenly over this time. Default: 0s.
     pub(super) ramp: Option<DurationText>,
     /// Keep starting calls until this has passed, instead of `calls`.
     pub(super) duration: Option<DurationText>,
-    /// The same, for hours.
+    /// Like `duration`, for runs of several hours.
     pub(super) soak: Option<DurationText>,
     /// The concurrency changes: from 0 to the first target, then to the next.
     #[schemars(length(min = 1, max = 100))]
@@ -341,7 +341,7 @@ pub(super) struct SpikeFile {
 pub(super) enum ProcessText {
     /// Evenly spaced.
     Constant,
-    /// Independent of each other: exponential gaps, drawn by the seed.
+    /// Independent of each other: exponential gaps, derived from the seed.
     Poisson,
 }
 
@@ -352,7 +352,7 @@ pub(super) struct ArrivalFile {
     /// Calls per second, on average; above 0.
     #[schemars(required, range(min = 0, max = 1000))]
     pub(super) rate: Option<f64>,
-    /// Spacing. Default: constant.
+    /// Spacing of the arrivals. Default: constant.
     pub(super) process: Option<ProcessText>,
     /// A call that arrives while this many are in progress is dropped and counted. Default: 500.
     #[schemars(range(min = 1, max = 100_000))]
@@ -376,9 +376,10 @@ pub(super) struct NetworkFile {
 pub(super) struct HealthFile {
     /// Bound on the 99th percentile of send lateness. Default: 5ms.
     pub(super) tick_lateness: Option<DurationText>,
-    /// Most datagrams that the kernel may drop because our sockets' buffers are full. Default: 0.
+    /// Maximum number of datagrams that the kernel may drop because loadgen's socket buffers are
+    /// full. Default: 0.
     pub(super) own_drops: Option<u64>,
-    /// Bound on the 99th percentile of how late signalling timers fire, and with them joins, agent
+    /// Bound on the 99th percentile of how late signalling timers fire, which delays joins, agent
     /// states and hang-ups. Default: 30ms.
     pub(super) signalling_lateness: Option<DurationText>,
 }
@@ -387,7 +388,7 @@ pub(super) struct HealthFile {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct WarmupFile {
-    /// How many. Default: 0.
+    /// Number of warm-up calls. Default: 0.
     #[schemars(range(max = 10_000))]
     pub(super) calls: Option<u32>,
 }
@@ -420,7 +421,7 @@ impl JsonSchema for ThresholdsFile {
             "type": "object",
             "description": "What must hold, by metric: latencies as `p(95)<1500ms`, shares as `rate<0.01`. `ttfa{variant:fast}` looks at one variant.",
             "properties": metrics,
-            "patternProperties": { FILTERED: about("The same, of one variant.") },
+            "patternProperties": { FILTERED: about("The same for one variant.") },
             "additionalProperties": false
         })
     }
@@ -459,7 +460,7 @@ pub(super) struct ThresholdFile {
     pub(super) on: Option<OnText>,
     /// End the run as soon as the turns refute it. Default: false.
     pub(super) abort_on_fail: Option<bool>,
-    /// Do not end the run earlier than this after the first measured call began. Default: 0s.
+    /// Do not end the run until this long after the first measured call began. Default: 0s.
     pub(super) delay: Option<DurationText>,
 }
 
@@ -509,16 +510,16 @@ pub(super) enum AxisFile {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub(super) enum ValueFile {
-    /// As it is.
+    /// Text, used as it is.
     Text(String),
-    /// As it is written: `1.10` stays `1.10`.
+    /// A number, used as written: `1.10` stays `1.10`.
     Number(Number),
-    /// `true` or `false`, as it is written.
+    /// `true` or `false`, used as written.
     Flag(bool),
 }
 
 impl ValueFile {
-    /// The text that replaces a reference, unless the file spells it otherwise.
+    /// The text that replaces a reference, unless the file spells the value differently.
     pub(super) fn text(&self) -> String {
         match self {
             Self::Text(text) => text.clone(),

@@ -60,7 +60,7 @@ impl<'a> Given<'a> {
             Value::Null => "nothing".to_owned(),
             Value::Array(_) => "a list".to_owned(),
             Value::Object(_) => "a mapping".to_owned(),
-            _ if self.is_long() => format!("a text of {} characters", written.chars().count()),
+            _ if self.is_long() => format!("a string of {} characters", written.chars().count()),
             // It must have been quoted, or it would have been read as a number or a boolean.
             Value::String(text) if !self.from_variable && is_typed(text) => {
                 format!("`\"{text}\"`")
@@ -190,7 +190,7 @@ pub(super) fn percent(text: &str) -> String {
         Ok(share) if !is_percent && share > 0.0 && share <= 1.0 => {
             let hundredfold = (share * 1e8).round() / 1e6;
             let (as_percent, as_share) = (write(&plain), write(&hundredfold.to_string()));
-            format!("write `{as_percent}`, or `{as_share}` if a share of 1 is meant")
+            format!("write `{as_percent}`, or `{as_share}` if you meant a fraction of 1")
         }
         _ => format!("write `{}`", write(&plain)),
     }
@@ -234,12 +234,15 @@ mod tests {
             (".5%", "write `0.5%`"),
             ("5 percent", "write `5%`"),
             ("0.5%", "write `0.5%`"),
-            ("0.05", "write `0.05%`, or `5%` if a share of 1 is meant"),
+            (
+                "0.05",
+                "write `0.05%`, or `5%` if you meant a fraction of 1",
+            ),
             (
                 "0.075",
-                "write `0.075%`, or `7.5%` if a share of 1 is meant",
+                "write `0.075%`, or `7.5%` if you meant a fraction of 1",
             ),
-            ("1", "write `1%`, or `100%` if a share of 1 is meant"),
+            ("1", "write `1%`, or `100%` if you meant a fraction of 1"),
             ("1e1%", "write `10%`"),
             ("-5%", about),
             ("500%", about),
@@ -277,7 +280,7 @@ mod tests {
             spelling: None,
             from_variable: true,
         };
-        assert_eq!(given.shown(), "a text of 32 characters");
+        assert_eq!(given.shown(), "a string of 32 characters");
         let hint = other_type(&given, Form::Plain, Some(JsonType::Array));
         assert_eq!(hint.as_deref(), Some("put it in brackets: `[…]`"));
         given.from_variable = false;

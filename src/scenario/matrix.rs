@@ -38,7 +38,8 @@ impl Checker<'_> {
         if count.is_none_or(|count| count > MAX_VARIANTS) {
             let lengths: Vec<String> = axes.iter().map(|a| a.values.len().to_string()).collect();
             let lengths = lengths.join(" × ");
-            let message = format!("{lengths} combinations are more than {MAX_VARIANTS} variants");
+            let message =
+                format!("{lengths} combinations exceed the limit of {MAX_VARIANTS} variants");
             let hint = "compare fewer at once; list only the ones you want in `variants`";
             self.problem_at_key("/matrix", Code::BadValue, message, hint);
         }

@@ -3,7 +3,7 @@
 use super::problem::quoted;
 use crate::vocab::Metric;
 
-/// Metric names of earlier releases, each with a hint at what replaces it.
+/// Metric names of earlier releases, each with a hint about its replacement.
 const FORMER: [(&str, &str); 1] = [(
     "agent_join",
     "it was split: `agent_audible` measures the same as before (the agent's audio is there), \
@@ -27,7 +27,7 @@ pub(super) fn known(name: &str) -> String {
     format!("the metrics are {}", quoted(names))
 }
 
-/// The hint at what replaces a metric of an earlier release.
+/// The hint about the replacement of a metric of an earlier release.
 pub(super) fn former(name: &str) -> Option<&'static str> {
     let found = FORMER.iter().find(|(former, _)| *former == name);
     found.map(|(_, became)| *became)

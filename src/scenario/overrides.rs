@@ -55,7 +55,7 @@ pub(crate) enum OverrideError {
     #[error("`{flag}` must be from 1 to 100000, not {value}")]
     OutOfBounds {
         flag: &'static str,
-        /// As given.
+        /// The number as given.
         value: u32,
     },
     /// A duration of zero.
@@ -64,7 +64,7 @@ pub(crate) enum OverrideError {
     /// More concurrent calls than calls in all.
     #[error("`--concurrency {concurrency}` is more than the {calls} calls in all")]
     Concurrency {
-        /// As given.
+        /// The concurrency as given.
         concurrency: u32,
         /// Number of calls that would run.
         calls: u32,
@@ -81,7 +81,7 @@ pub(crate) enum OverrideError {
     Variant {
         /// What the threshold is about.
         subject: String,
-        /// As given.
+        /// The name as given.
         name: String,
         /// The known variants.
         known: String,
@@ -99,10 +99,12 @@ impl OverrideError {
     pub(crate) fn hint(&self) -> &'static str {
         match self {
             Self::Embedded { .. } => "leave it out, or choose a scenario with `kind: livekit`",
-            Self::OutOfBounds { .. } | Self::Zero { .. } => "leave it out for the scenario's own",
+            Self::OutOfBounds { .. } | Self::Zero { .. } => {
+                "leave it out to use the scenario's value"
+            }
             Self::Variants { .. } => "the variants differ in it: change them in the scenario",
             Self::Shape { .. } => "leave it out, or change the scenario's `load`",
-            Self::Variant { .. } => "name one of them, or leave the filter out for all",
+            Self::Variant { .. } => "choose one of them, or leave the filter out for all",
             Self::Greeting => "set `call.greeting: expect` in the scenario",
             Self::Concurrency { .. } => "raise `--rooms` too",
             Self::Ramp => "lengthen it: `concurrency` would never be reached",

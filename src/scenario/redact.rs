@@ -177,8 +177,8 @@ impl Found {
         }
     }
 
-    /// The text with a variable in place of every secret scalar, and others as `without` leaves
-    /// them.
+    /// The text with a variable in place of every secret scalar; the other scalars are passed
+    /// through `without`.
     fn replaced(&self, text: &str, without: &dyn Fn(&str) -> String) -> String {
         let (mut kept, mut from) = (String::with_capacity(text.len()), 0);
         for scalar in &self.scalars {

@@ -144,9 +144,9 @@ pub(crate) struct AgentSettings {
     pub reply: Sound,
     /// Length of the tone.
     pub reply_length: Duration,
-    /// What it says first, if anything.
+    /// What the agent says first, if anything.
     pub greeting: Option<Sound>,
-    /// Concurrent calls that it sustains; beyond that every delay doubles.
+    /// Concurrent calls that the agent sustains; beyond that, all delays double.
     pub capacity: Option<u32>,
 }
 
@@ -234,9 +234,9 @@ impl TurnConfig {
 /// A pause drawn uniformly between `min` and `max`; fixed if they are equal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Delay {
-    /// The shortest.
+    /// The shortest pause.
     pub min: Duration,
-    /// The longest, not below `min`.
+    /// The longest pause, not below `min`.
     pub max: Duration,
 }
 

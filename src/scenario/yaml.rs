@@ -394,7 +394,7 @@ fn syntax_hint(info: &str) -> &'static str {
     ];
     let found = hints.iter().find(|(part, _)| info.contains(part));
     found.map_or(
-        "look for a missing quote, colon, bracket or blank before this place",
+        "look for a missing quote, colon, bracket or space before this place",
         |(_, hint)| hint,
     )
 }

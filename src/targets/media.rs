@@ -33,7 +33,7 @@ impl<E: Endpoint> Media<E> {
             return Ok(engine.clone());
         }
         let started = Engine::start(self.threads).map_err(|e| Failure::Generator {
-            detail: format!("the media engine does not start: {e}"),
+            detail: format!("the media engine did not start: {e}"),
         })?;
         Ok(engine.insert(Arc::new(started)).clone())
     }

@@ -102,7 +102,7 @@ impl std::str::FromStr for AgentDelay {
             .and_then(|inner| inner.split_once(','));
         let Some((first, second)) = arguments else {
             return Err(DelayError::new(format!(
-                "`{shown}` needs two values in brackets"
+                "`{shown}` needs two values in parentheses"
             )));
         };
         match name.trim() {
@@ -187,11 +187,11 @@ mod tests {
             ),
             (
                 "uniform(500ms)",
-                "`uniform(500ms)` needs two values in brackets",
+                "`uniform(500ms)` needs two values in parentheses",
             ),
             (
                 "uniform(1s,2s",
-                "`uniform(1s,2s` needs two values in brackets",
+                "`uniform(1s,2s` needs two values in parentheses",
             ),
             ("normal(1s,2)", "`2` has no unit"),
             ("pareto(1s,2s)", "there is no distribution `pareto`"),

@@ -51,7 +51,7 @@ pub(crate) enum DurationError {
         text: String,
     },
     /// A unit is repeated, or the units are not in descending order.
-    #[error("the units of `{text}` must go from long to short, each once")]
+    #[error("the units in `{text}` must go from longest to shortest, each at most once")]
     Order {
         /// As typed.
         text: String,
@@ -349,11 +349,11 @@ mod tests {
             ("1sec", "`sec` is not a unit of time"),
             (
                 "1s1m",
-                "the units of `1s1m` must go from long to short, each once",
+                "the units in `1s1m` must go from longest to shortest, each at most once",
             ),
             (
                 "1s1s",
-                "the units of `1s1s` must go from long to short, each once",
+                "the units in `1s1s` must go from longest to shortest, each at most once",
             ),
             ("0.0001us", "`0.0001us` is finer than a nanosecond"),
             ("8761h", "`8761h` is longer than 365 days"),

@@ -1,6 +1,6 @@
 //! Finds the name that was probably meant.
 //!
-//! In: what was written, and the known names. Out: the nearest of them, or none.
+//! In: the name as written, and the known names. Out: the nearest known name, or none.
 
 use strsim::osa_distance;
 

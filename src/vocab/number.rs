@@ -57,7 +57,7 @@ fn exponent(text: &str) -> Option<i64> {
 /// Parses a whole number within bounds for a flag; ignores surrounding spaces, as from copying.
 ///
 /// # Errors
-/// What it must be, and what to write instead.
+/// A message that says what the number must be, and what to write instead.
 pub(crate) fn whole(text: &str, bounds: RangeInclusive<u64>) -> Result<u64, String> {
     let (least, most) = (*bounds.start(), *bounds.end());
     let typed = text.trim();
@@ -73,9 +73,9 @@ pub(crate) fn whole(text: &str, bounds: RangeInclusive<u64>) -> Result<u64, Stri
     })
 }
 
-/// The number that `text` was probably meant as: `1000` for `1_000`, `1,000` and `１０００`, `1.5`
-/// for `1,5`. `fraction`: whether it may have one. `None` if that is unclear, or if nothing would
-/// change.
+/// The number that `text` was probably meant as: `1000` for `1_000`, `1,000` and `１０００`, `1.5` for
+/// `1,5`. `fraction`: whether the number may have a fractional part. `None` if that is unclear, or
+/// if nothing would change.
 pub(crate) fn meant(text: &str, fraction: bool) -> Option<String> {
     if text.len() > LONGEST {
         return None;

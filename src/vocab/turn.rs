@@ -203,7 +203,7 @@ mod tests {
     fn serde_and_name_agree() {
         fn check<T: Copy + Serialize>(all: &[T], name: impl Fn(T) -> &'static str) {
             for word in all {
-                let written = serde_json::to_value(word).expect("a word");
+                let written = serde_json::to_value(word).expect("every variant serializes");
                 assert_eq!(written, name(*word));
             }
         }

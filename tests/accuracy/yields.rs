@@ -261,7 +261,7 @@ fn stops_of_interrupted_agents_are_accurate_or_flagged() {
 }
 
 #[test]
-fn agents_that_talk_on_are_missed_or_flagged() {
+fn turns_with_agents_that_keep_talking_are_missed_or_flagged() {
     let (voices, count, mut all_wrong) = (voices(), size(60, 500), 0);
     for tells_states in [true, false] {
         let work: Vec<u64> = (0..count).collect();
@@ -281,7 +281,7 @@ fn agents_that_talk_on_are_missed_or_flagged() {
         let flagged = results.iter().filter(|(flagged, _)| *flagged).count();
         let wrong = results.iter().filter(|(f, judged)| *judged && !f).count();
         eprintln!(
-            "check 8: {count} agents talk on, {}: {flagged} flagged, {wrong} judged without a flag",
+            "check 8: {count} agents keep talking, {}: {flagged} flagged, {wrong} judged without a flag",
             if tells_states {
                 "report states"
             } else {

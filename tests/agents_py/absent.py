@@ -21,7 +21,7 @@ async def request(job: JobRequest) -> None:
 
 
 async def publish(room: rtc.Room, name: str, source: rtc.TrackSource.ValueType) -> None:
-    """Publishes a track of silence that goes on until the room is left."""
+    """Publishes a track of silence that plays until the agent leaves the room."""
     audio = rtc.AudioSource(RATE, 1)
     track = rtc.LocalAudioTrack.create_audio_track(name, audio)
     await room.local_participant.publish_track(track, rtc.TrackPublishOptions(source=source))
@@ -31,7 +31,7 @@ async def publish(room: rtc.Room, name: str, source: rtc.TrackSource.ValueType) 
         while room.isconnected():
             await audio.capture_frame(frame)
 
-    room.pump = asyncio.ensure_future(run())  # kept, or it would be collected
+    room.pump = asyncio.ensure_future(run())  # kept, or it would be garbage-collected
 
 
 async def as_somebody(ctx: JobContext, kind: str) -> None:
@@ -64,7 +64,7 @@ async def entry(ctx: JobContext) -> None:
         await publish(ctx.room, "screen", rtc.TrackSource.SOURCE_SCREENSHARE_AUDIO)
     elif mode == "other-name":
         await publish(ctx.room, "voice", rtc.TrackSource.SOURCE_MICROPHONE)
-    # "no-track": it is there and publishes nothing.
+    # "no-track": the agent joins and publishes nothing.
 
 
 if __name__ == "__main__":

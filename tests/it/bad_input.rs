@@ -116,7 +116,7 @@ fn unusable_sound_files_are_reported() {
     let mut silent = good.clone();
     silent[44..].fill(0);
     let half = &good[..good.len() / 2];
-    // A header that announces no samples.
+    // A header that declares no samples.
     let mut header = good[..44].to_vec();
     header[4..8].copy_from_slice(&36u32.to_le_bytes());
     header[40..44].copy_from_slice(&0u32.to_le_bytes());
@@ -240,7 +240,7 @@ fn every_command_accepts_and_refuses_the_same_urls() {
 }
 
 #[test]
-fn lines_of_other_tools_in_an_env_file_do_not_matter() {
+fn env_file_lines_for_other_tools_are_ignored() {
     const OF_FILE: &str = "0e0e-a-secret-that-stands-in-a-file";
     let run = |env: &[u8]| {
         let run = Loadgen::new(["run", "small.yaml"]);
@@ -344,7 +344,10 @@ fn a_room_without_an_agent_is_explained() {
     assert_eq!(errors_in(&run.finished.stderr), 1);
     let rooms = server.rooms().into_iter().map(|r| r.name);
     let left: Vec<String> = rooms.filter(|r| r.starts_with("nobody-")).collect();
-    assert!(left.is_empty(), "the canary's room is deleted: {left:?}");
+    assert!(
+        left.is_empty(),
+        "the preflight call's room is deleted: {left:?}"
+    );
 }
 
 #[test]
@@ -410,9 +413,9 @@ fn a_summary_that_cannot_be_written_is_an_error() {
     );
 }
 
-/// No file may be written at all: the run does not start.
+/// No file can be written at all: the run does not start.
 #[test]
-fn a_full_disk_refuses_the_run() {
+fn a_run_is_refused_if_the_disk_is_full() {
     let dir = tempfile::tempdir().expect("a folder");
     let limited = "trap '' XFSZ; ulimit -f 0; exec \"$LOADGEN\" run small.yaml --out run";
     let run = sh(limited, dir.path());
@@ -428,7 +431,10 @@ fn a_full_disk_refuses_the_run() {
         "{}",
         run.stderr
     );
-    assert!(!dir.path().join("run").exists(), "no run, so no folder");
+    assert!(
+        !dir.path().join("run").exists(),
+        "a run that does not start leaves no folder"
+    );
 }
 
 /// A real file system of 16 KiB, in its own mount namespace. `scripts/test` runs this where the
@@ -502,7 +508,7 @@ fn no_report_contains_the_secret() {
             files += 1;
             let content = std::fs::read(&path).expect("a file");
             let found = String::from_utf8_lossy(&content).contains(&secret);
-            assert!(!found, "{} has the secret", path.display());
+            assert!(!found, "{} contains the secret", path.display());
         }
     }
     let evidence = run.dir().join("run/evidence");

@@ -136,7 +136,7 @@ fn later_runs_are_compared_with_a_saved_baseline() {
         said.contains("not saved as a baseline: a metric regressed"),
         "{said}"
     );
-    assert!(fs::read(&kept).expect("there") == before, "untouched");
+    assert!(fs::read(&kept).expect("saved") == before, "unchanged");
     assert!(
         found.finished.stdout.contains("regressed"),
         "{}",

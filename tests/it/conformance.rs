@@ -11,7 +11,7 @@ use std::path::Path;
 use std::time::Duration;
 use subjects::{Embedded, InThisProcess, Livekit, Subject};
 
-/// The largest error of a latency on a busy machine, in ms; 25 on an idle one.
+/// Maximum error of a latency on a busy machine, in ms; on an idle one it is 25.
 const BOUND: f64 = 150.0;
 
 /// The behaviour of the agent and its callers, and what goes wrong.
@@ -207,11 +207,11 @@ fn fails(subject: &dyn Subject, mishap: Mishap, cause: &str) {
     }
 }
 
-fn loses_its_agent(subject: &dyn Subject) {
+fn loses_its_agent_mid_call(subject: &dyn Subject) {
     fails(subject, Mishap::AgentLeaves, "agent_left");
 }
 
-fn is_gone(subject: &dyn Subject) {
+fn is_gone_mid_call(subject: &dyn Subject) {
     fails(subject, Mishap::TargetGone, "dropped");
 }
 
@@ -239,8 +239,8 @@ conforms!(
         speaks_too_early,
         answers_too_late,
         never_answers,
-        loses_its_agent,
-        is_gone,
+        loses_its_agent_mid_call,
+        is_gone_mid_call,
     ]
 );
 conforms!(
@@ -252,8 +252,8 @@ conforms!(
         speaks_too_early,
         answers_too_late,
         never_answers,
-        loses_its_agent,
-        is_gone,
+        loses_its_agent_mid_call,
+        is_gone_mid_call,
     ]
 );
 // The embedded agent is the other end of the connection, so it cannot leave a room.
@@ -266,6 +266,6 @@ conforms!(
         speaks_too_early,
         answers_too_late,
         never_answers,
-        is_gone,
+        is_gone_mid_call,
     ]
 );

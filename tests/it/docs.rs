@@ -219,7 +219,7 @@ fn every_scenario_shown_is_valid() {
             let at = format!("{}:{}", page.path.display(), fence.line);
             let whole = fence.body.iter().any(|line| line.starts_with("version:"));
             if whole && fence.info.starts_with("yaml") {
-                assert_eq!(fence.info, "yaml scenario", "{at} is not marked");
+                assert_eq!(fence.info, "yaml scenario", "{at}: mark whole scenarios");
             }
             if fence.info != "yaml scenario" {
                 continue;
@@ -302,7 +302,7 @@ fn part<'a>(schema: &'a Value, pointer: &str) -> &'a Value {
         if let Some(reference) = at["$ref"].as_str() {
             at = schema
                 .pointer(reference.trim_start_matches('#'))
-                .unwrap_or_else(|| panic!("{reference} leads nowhere"));
+                .unwrap_or_else(|| panic!("{reference} does not resolve"));
         }
     }
     at
@@ -365,7 +365,7 @@ fn scenario_docs_list_exactly_the_keys_of_the_schema() {
 }
 
 #[test]
-fn exit_codes_are_those_of_the_program() {
+fn documented_exit_codes_match_the_program() {
     let code = |line: &str| -> Option<u8> { line.split(['|', ',']).nth(1)?.trim().parse().ok() };
     let source = read("src/cli/exit.rs");
     let variant = |line: &str| {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 /// The delay that the scenario sets for the embedded agent, in ms.
 const DELAY: f64 = 400.0;
-/// Maximum error of the median latency on a busy machine, in ms; 25 on an idle one.
+/// Maximum error of the median latency on a busy machine, in ms; on an idle one it is 25.
 const BOUND: f64 = 60.0;
 const CALLS: u64 = 5;
 const TURNS: u64 = 15;
@@ -56,7 +56,10 @@ fn the_quickstart_measures_its_agents_delay() {
     assert!(agents.iter().all(|pid| !is_running(*pid)), "{agents:?}");
     let reports = Reports::read(&run.dir().join("run"));
     reports.assert_good(&run.finished);
-    assert!(!reports.folder().join("evidence").exists(), "not asked for");
+    assert!(
+        !reports.folder().join("evidence").exists(),
+        "no evidence was requested"
+    );
     assert!(run.finished.took < Duration::from_secs(30));
     assert_eq!(reports.count("/calls/completed"), CALLS);
     assert_eq!(reports.count("/outcomes/planned"), TURNS);
@@ -186,7 +189,7 @@ fn the_quickstart_written_by_init_passes() {
         .arg(scenario)
         .run();
     Reports::read(&run.dir().join("run")).assert_good(&run.finished);
-    assert_eq!(run.finished.stdout, "", "quiet");
+    assert_eq!(run.finished.stdout, "", "`--quiet` prints no table");
 }
 
 #[test]
@@ -218,7 +221,7 @@ fn a_failed_gate_exits_with_99_and_no_run_is_overwritten() {
 }
 
 #[test]
-fn a_gate_that_the_turns_refute_ends_the_run() {
+fn a_refuted_gate_with_abort_on_fail_ends_the_run() {
     let run = Loadgen::new(["run", "short.yaml", "--out", "run"]);
     let more = "load: {duration: 2m, concurrency: 5}\nthresholds:\n  ttfa:\n    \
                 - {expr: p(95)<100ms, abort_on_fail: true, delay: 1s}\n";
@@ -252,7 +255,7 @@ fn a_gate_that_the_turns_refute_ends_the_run() {
 }
 
 #[test]
-fn a_threshold_flag_replaces_those_of_the_scenario() {
+fn a_threshold_flag_replaces_the_scenarios_thresholds() {
     let gates = [
         "--threshold",
         "ttfa: max<9s",
@@ -293,7 +296,7 @@ fn a_threshold_flag_replaces_those_of_the_scenario() {
 }
 
 #[test]
-fn a_killed_run_leaves_its_turns_and_no_agent() {
+fn a_killed_run_keeps_its_turns_and_leaves_no_agent_running() {
     let run = Loadgen::new(["run", "short.yaml", "--out", "run", "--duration", "1m"]);
     short(&run, "");
     let run = run.spawn();
@@ -312,5 +315,5 @@ fn a_killed_run_leaves_its_turns_and_no_agent() {
     assert_eq!(turns[0]["outcome"], "replied", "{turns:?}");
     assert!(!folder.join("summary.json").exists(), "the run is not over");
     let gone = || agents.iter().all(|pid| !is_running(*pid)).then_some(());
-    poll(Duration::from_secs(10), gone).expect("the agent ends with its pipe");
+    poll(Duration::from_secs(10), gone).expect("the agent ends when its pipe closes");
 }

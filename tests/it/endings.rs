@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 const CALLS: usize = 20;
-/// How long a run may take to stop when it is told to.
+/// How long a run may take to stop after a signal.
 const STOPPING: Duration = Duration::from_secs(5);
 
 /// A server with its own agent.
@@ -17,7 +17,7 @@ struct Stage {
 }
 
 static STAGE: Shared<Stage> = Shared::new();
-/// Twenty concurrent calls are enough for two cores, so these tests run one at a time.
+/// Twenty concurrent calls keep two cores busy, so these tests run one at a time.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 fn stage() -> (std::sync::Arc<Stage>, MutexGuard<'static, ()>) {
@@ -108,17 +108,17 @@ fn stopped_by(signal: libc::c_int) {
 }
 
 #[test]
-fn sigint_ends_in_a_report() {
+fn a_run_stopped_by_sigint_writes_its_report() {
     stopped_by(libc::SIGINT);
 }
 
 #[test]
-fn sigterm_ends_in_a_report() {
+fn a_run_stopped_by_sigterm_writes_its_report() {
     stopped_by(libc::SIGTERM);
 }
 
 #[test]
-fn sighup_ends_in_a_report() {
+fn a_run_stopped_by_sighup_writes_its_report() {
     stopped_by(libc::SIGHUP);
 }
 
@@ -137,7 +137,7 @@ fn the_next_run_deletes_the_rooms_of_a_crashed_one() {
     assert_eq!(
         rooms(&stage.server, &crashed).len(),
         CALLS + 1,
-        "nobody has deleted them"
+        "nothing has deleted them yet"
     );
 
     let next = Loadgen::new(["run", "small.yaml", "--out", "run"])
@@ -170,7 +170,7 @@ fn a_killed_agent_fails_its_calls_but_not_the_run() {
     poll(Duration::from_secs(60), || {
         (journal(&folder).len() >= 3).then_some(())
     })
-    .expect("turns");
+    .expect("turns end");
     agent.send_signal(libc::SIGKILL);
     let run = run.finish();
 

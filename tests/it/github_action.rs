@@ -69,7 +69,7 @@ fn said(output: &Output) -> String {
 }
 
 #[test]
-fn a_job_has_the_exit_code_of_loadgen() {
+fn a_job_ends_with_loadgens_exit_code() {
     let cases = [
         ("passed", "", 0, true),
         // One turn refutes a maximum.
@@ -116,7 +116,7 @@ fn a_job_has_the_exit_code_of_loadgen() {
     assert_eq!(nothing.status.code(), Some(1));
 }
 
-/// A stand-in for the program prints more than a job summary can hold.
+/// Runs a stand-in for the program that prints more than a job summary can hold.
 fn tells_of_an_endless_complaint() {
     use std::os::unix::fs::PermissionsExt as _;
     let job = Job::new();
@@ -181,7 +181,7 @@ fn a_release_is_installed_if_its_checksum_is_right() {
 #[test]
 fn inputs_are_never_expanded_into_scripts() {
     let action =
-        std::fs::read_to_string(in_repo("deploy/github-action/action.yml")).expect("there");
+        std::fs::read_to_string(in_repo("deploy/github-action/action.yml")).expect("readable");
     let runs: Vec<&str> = action
         .lines()
         .filter(|l| l.trim_start().starts_with("run:"))

@@ -48,7 +48,7 @@ fn a_process_suspended_for_a_while_continues_and_loses_no_turn() {
     assert_eq!(reports.turns.len(), 12, "{}", run.finished.stderr);
     assert!(before >= 3, "turns are written as they end");
     assert_eq!(reports.count("/outcomes/cut_off"), 0);
-    assert!(!run.finished.stderr.contains("has not moved"));
+    assert!(!run.finished.stderr.contains("has made no progress"));
 }
 
 #[test]
@@ -87,14 +87,17 @@ fn a_run_with_hanging_signalling_ends_with_the_turns_so_far() {
         run(&scenario, &plan, &settings, &mut journal, &mut |_| {}).await
     });
     drop(free);
-    let finished = finished.expect("it began");
+    let finished = finished.expect("the run began");
     assert!(finished.invalid[0].contains("did not move"), "{finished:?}");
     assert_eq!(finished.turns.len(), 12, "each has an outcome");
     let replied = finished
         .turns
         .iter()
         .filter(|turn| turn.ttfa_wire_ms.is_some());
-    assert!(replied.count() >= 1, "what had ended is kept: {finished:?}");
+    assert!(
+        replied.count() >= 1,
+        "turns that had ended are kept: {finished:?}"
+    );
     let alarms: Vec<Alarm> = told.try_iter().collect();
     assert!(
         matches!(

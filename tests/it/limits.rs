@@ -23,7 +23,7 @@ fn limited(soft: u64, hard: u64) -> Loadgen {
 }
 
 #[test]
-fn a_soft_limit_is_raised() {
+fn a_soft_limit_on_open_files_is_raised() {
     let run = limited(45, 4_096).run();
     let reports = Reports::read(&run.dir().join("run"));
     assert_eq!(
@@ -36,14 +36,14 @@ fn a_soft_limit_is_raised() {
 }
 
 #[test]
-fn a_hard_limit_refuses_the_run_before_its_first_call() {
+fn a_run_beyond_the_hard_limit_is_refused_before_its_first_call() {
     let run = limited(45, 45).run();
     run.assert_code(1);
     let told = &run.finished.stderr;
     assert!(told.contains("needs 104 file descriptors"), "{told}");
     assert!(told.contains("allows this process 45"), "{told}");
     assert!(told.contains("ulimit -n 104"), "{told}");
-    assert!(!run.dir().join("run").exists(), "there is nothing to keep");
+    assert!(!run.dir().join("run").exists(), "no run folder is left");
 }
 
 /// An old LiveKit server needs two sockets for media besides the one for signalling, and only the
@@ -102,7 +102,7 @@ impl ControlGroup {
 
 impl Drop for ControlGroup {
     fn drop(&mut self) {
-        // A process that has just ended may still be in it.
+        // A process that has just ended may still be in the group.
         for _ in 0..50 {
             if std::fs::remove_dir(&self.0).is_ok() {
                 return;
@@ -122,7 +122,7 @@ fn a_container_that_holds_the_generator_back_is_named_as_the_cause() {
     run.assert_code(110);
     let told = &run.finished.stdout;
     assert!(
-        told.contains("its control group (container) may use 0.05 cores"),
+        told.contains("its control group (container) is limited to 0.05 cores"),
         "{told}"
     );
     let reports = Reports::read(&run.dir().join("run"));

@@ -46,7 +46,7 @@ pub(crate) fn address(run: &mut Running) -> String {
     let process = run.process();
     process.wait_for_line(Stream::Err, "metrics on http://", patience);
     let said = process.output(Stream::Err);
-    let after = said.split("metrics on http://").nth(1).expect("said");
+    let after = said.split("metrics on http://").nth(1).expect("printed");
     after.split('/').next().expect("a path").to_owned()
 }
 
@@ -82,7 +82,7 @@ fn a_run_in_progress_is_scraped_and_traced() {
     run.assert_code(105);
     assert!(
         std::net::TcpStream::connect(&address).is_err(),
-        "it ends with the run"
+        "the metrics server ends with the run"
     );
     let said = &run.finished.stderr;
     assert!(!said.contains("spans"), "every span arrived: {said}");
@@ -130,7 +130,7 @@ fn signalled_at_the_end(endpoint: &str, stopped: bool) -> bool {
     run.finished.stderr.contains("a signal ended the wait")
 }
 
-/// Checks that the run ended well; 110 is right on a machine so busy that the generator was late.
+/// Checks that the run ended well; 110 is correct on a machine so busy that the generator was late.
 #[track_caller]
 fn assert_well_or_late(run: &Finished) {
     assert!([Some(0), Some(110)].contains(&run.code), "{run:?}");
@@ -144,7 +144,7 @@ fn folder_is_whole(folder: &std::path::Path) -> bool {
 
 /// Checks that every query parses and returns values, except those that are empty for a good run.
 fn the_dashboard_is_answered(prometheus: &Prometheus) {
-    let text = std::fs::read_to_string(in_repo("deploy/grafana/loadgen.json")).expect("there");
+    let text = std::fs::read_to_string(in_repo("deploy/grafana/loadgen.json")).expect("readable");
     let dashboard: Value = serde_json::from_str(&text).expect("JSON");
     let panels = dashboard["panels"].as_array().expect("panels");
     let mut asked = 0;
@@ -186,7 +186,7 @@ fn ms(turn: &Value, field: &str) -> f64 {
 
 fn the_spans_are_those_of_the_journal(spans: &[Span], turns: &[Value]) {
     let by_id: BTreeMap<_, _> = spans.iter().map(|s| (s.id.clone(), s)).collect();
-    assert_eq!(by_id.len(), spans.len(), "no id twice");
+    assert_eq!(by_id.len(), spans.len(), "span ids are unique");
     let named = |name: &'static str| spans.iter().filter(move |s| s.name == name);
     let replied: Vec<&Value> = turns.iter().filter(|t| t["outcome"] == "replied").collect();
     assert!(replied.len() >= 4, "{} replies", replied.len());
@@ -239,7 +239,7 @@ fn an_unreachable_collector_is_one_warning() {
     let run = prepared(ONE, &["--otlp-endpoint", &endpoint]).run();
     assert_well_or_late(&run.finished);
     let said = &run.finished.stderr;
-    assert_eq!(said.matches("spans do not reach").count(), 1, "{said}");
+    assert_eq!(said.matches("cannot send spans to").count(), 1, "{said}");
     assert!(
         said.contains("hint: is a collector listening there"),
         "{said}"
@@ -257,18 +257,22 @@ fn reports_are_written_before_waiting_for_a_silent_collector() {
     let run = prepared(ONE, &["--otlp-endpoint", &endpoint, "--json"]).run();
     assert_well_or_late(&run.finished);
     let said = &run.finished.stderr;
-    let reports = said.find("reports in run").expect("said");
-    let lost = said.find("12 of 12 spans did not reach").expect("said");
+    let reports = said.find("reports in run").expect("printed");
+    let lost = said.find("12 of 12 spans did not reach").expect("printed");
     assert!(reports < lost, "{said}");
     assert!(run.dir().join("run/report.html").is_file());
 }
 
 #[test]
-fn a_port_in_use_and_invalid_addresses_refuse_the_run() {
+fn runs_with_a_port_in_use_or_an_invalid_address_are_refused() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let taken = listener.local_addr().expect("bound").to_string();
     for (flags, code, says) in [
-        (["--metrics-listen", taken.as_str()], 1, "name another port"),
+        (
+            ["--metrics-listen", taken.as_str()],
+            1,
+            "choose another port",
+        ),
         (["--metrics-listen", "localhost"], 2, "--metrics-listen"),
         (
             ["--otlp-endpoint", "127.0.0.1:4318"],

@@ -15,7 +15,7 @@ use std::time::Duration;
 const DELAY: f64 = 400.0;
 /// A run that has not started its first call within this time never will.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Maximum error of the median turn on a busy machine, in ms; 5 on an idle one.
+/// Maximum error of the median turn on a busy machine, in ms; on an idle one it is 5.
 const BOUND: f64 = 100.0;
 
 /// A server without an agent of its own: every test starts one under its own name.
@@ -191,7 +191,7 @@ fn an_older_server_gets_two_peer_connections() {
 fn every_request_to_a_server_behind_a_path_keeps_the_path() {
     let server = SERVER.get(LivekitServer::start);
     let prefixed = PrefixedServer::start(&server.address(), "/lk/sfu");
-    // With a trailing slash, as some panels show it.
+    // With a trailing slash, as some dashboards show it.
     let url = format!("{}/", prefixed.url());
     let args = ["--agent-name", "behind", "--reply-length", "300ms", "--url"];
     let _agent = Loadgen::agent(&server, &[&args[..], &[&prefixed.url()]].concat());
@@ -272,7 +272,7 @@ fn tls_needs_a_trusted_root_certificate() {
 
 /// `LOADGEN_ROOT`: a folder laid out by `scripts/image-root`. The test adds a root certificate.
 #[test]
-#[ignore = "needs root, and an empty root with a program in it: scripts/release-check"]
+#[ignore = "needs root, and a root folder laid out for it; scripts/release-check runs it"]
 fn a_program_in_an_empty_root_joins_over_tls() {
     let root = std::env::var("LOADGEN_ROOT").expect("LOADGEN_ROOT");
     let root = Path::new(&root);

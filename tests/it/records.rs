@@ -90,7 +90,7 @@ fn torn_journal_lines_are_left_out_and_reported() {
 }
 
 #[test]
-fn a_killed_run_shows_every_turn_that_had_ended() {
+fn the_report_of_a_killed_run_has_every_turn_that_had_ended() {
     let run = Loadgen::new(["run", "long.yaml", "--out", "run", "--quiet"]);
     let fixtures = in_repo("fixtures").display().to_string();
     std::fs::write(
@@ -166,7 +166,7 @@ fn a_killed_run_shows_every_turn_that_had_ended() {
 }
 
 #[test]
-fn folders_of_the_first_version_still_make_every_report() {
+fn every_report_can_still_be_made_from_version_1_folders() {
     // This includes folders from before calls were recorded.
     for (name, complete) in [
         ("v1", true),
@@ -236,7 +236,7 @@ fn past_runs_are_listed_newest_first_despite_a_broken_one() {
 
     let none = Loadgen::new(["list"]).run();
     none.assert_code(2);
-    assert!(none.finished.stderr.contains("hint: name the folder"));
+    assert!(none.finished.stderr.contains("hint: give the folder"));
 }
 
 #[test]
@@ -282,7 +282,7 @@ fn open_shows_the_report_with_xdg_open() {
 }
 
 #[test]
-fn open_renews_the_report_of_an_unfinished_run() {
+fn open_remakes_the_report_of_an_unfinished_run() {
     for (name, stays) in [("v1", true), ("v1-killed", false)] {
         let open = Loadgen::new(["open", "run"]);
         let folder = open.dir().join("run");
@@ -292,7 +292,7 @@ fn open_renews_the_report_of_an_unfinished_run() {
         let path = open.dir().join("none");
         let run = open.env("PATH", &path).run();
         run.assert_code(1);
-        let shown = std::fs::read(folder.join("report.html")).expect("there");
+        let shown = std::fs::read(folder.join("report.html")).expect("readable");
         assert_eq!(shown == b"old", stays, "{name}");
     }
 }

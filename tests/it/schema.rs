@@ -11,7 +11,7 @@ fn committed(name: &str) -> String {
 }
 
 #[test]
-fn the_committed_schema_is_the_generated_one() {
+fn the_committed_scenario_schema_matches_the_generated_one() {
     let same = committed("scenarios/schema.json") == schema_text();
     assert!(
         same,
@@ -20,7 +20,7 @@ fn the_committed_schema_is_the_generated_one() {
 }
 
 #[test]
-fn the_committed_schema_of_summaries_is_the_generated_one() {
+fn the_committed_summary_schema_matches_the_generated_one() {
     let generated = summary_schema();
     let same = committed("docs/summary.schema.json") == generated;
     assert!(

@@ -94,7 +94,7 @@ impl Case {
         let disk = dice.percent(25).then(|| {
             let faults = [Fault::Full, Fault::Short, Fault::Ragged, Fault::Sync];
             let (fault, from) = (dice.one(&faults), dice.number(0, 12));
-            // For a while, or until the end.
+            // The fault lasts for a while, or until the end.
             let until = match dice.percent(50) {
                 true => from + dice.number(1, 4),
                 false => u64::MAX,
@@ -198,7 +198,7 @@ fn mishaps(dice: &mut Dice) -> Vec<(Duration, Mishap)> {
     (0..count)
         .map(|_| {
             let mishap = mishap(dice);
-            // At its start, a call has not even joined.
+            // At its very start, a call has not joined yet.
             let at_once = dice.percent(30);
             let after = dice.ms(0, 20_000);
             (if at_once { Duration::ZERO } else { after }, mishap)
@@ -332,7 +332,7 @@ fn of_turn(case: &Case, turn: &TurnRecord) -> Vec<String> {
         let path = 2.0 * case.agent.path.as_secs_f64() * 1e3;
         let expected = delay.as_secs_f64() * 1e3 + path;
         if (wire - expected).abs() > EXACT {
-            wrong.push("a latency without doubts is wrong");
+            wrong.push("an unambiguous latency is wrong");
         }
     }
     let wrong = wrong.into_iter();
@@ -557,7 +557,7 @@ impl Counts {
 const ENOUGH: u64 = 1_000;
 
 #[test]
-fn each_rule_finds_a_defect() {
+fn each_rule_finds_its_planted_defect() {
     type Defect = (&'static str, fn(&mut Seen));
     let defects: [Defect; 16] = [
         ("a turn is missing", |seen| drop(seen.run.turns.pop())),
@@ -618,7 +618,7 @@ fn each_rule_finds_a_defect() {
         ("no report can be made", |seen| {
             seen.record = Err("a defect".to_owned());
         }),
-        ("a run whose journal failed ends well", |seen| {
+        ("a run whose journal failed exits with 0", |seen| {
             if seen.says_lost {
                 seen.code = 0;
             }

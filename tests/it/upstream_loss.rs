@@ -60,7 +60,7 @@ fn upstream_losses_are_counted_and_their_turns_flagged() {
     assert_eq!(
         interfaces(),
         ["lo"],
-        "not in a network namespace of its own"
+        "this test needs a network namespace of its own"
     );
     let server = LivekitServer::start();
     let _agent = Loadgen::agent(&server, &["--reply-length", "300ms"]);
@@ -85,10 +85,10 @@ fn upstream_losses_are_counted_and_their_turns_flagged() {
     let told = lossy.number("/generator/packets_lost_upstream");
     let flagged = flagged(&lossy);
     println!(
-        "dropped {dropped}, told {told}; {flagged} of {} turns flagged",
+        "dropped {dropped}, reported {told}; {flagged} of {} turns flagged",
         CALLS * TURNS
     );
-    // Reports end with the call, and packets other than media are dropped too.
+    // Receiver reports end with the call, and packets other than media are dropped too.
     assert!(
         told >= dropped / 2.0 && told <= dropped,
         "{told} of {dropped}"

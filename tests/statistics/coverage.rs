@@ -33,7 +33,8 @@ fn run(table: &Table, seed: u64, calls: usize, turns: usize, icc: f64) -> Held {
     })
 }
 
-/// Shares of runs, in percent: the intervals by call cover, those by turn cover, none by call.
+/// Shares of runs, in percent: those whose interval by call contains the true quantile, those whose
+/// interval by turn does, and those without an interval by call.
 fn coverage(shape: Shape, calls: usize, icc: f64, runs: u64) -> [[f64; 3]; 2] {
     let table = Table::new(shape);
     // Each shape gets its own seeds: with the same ranks, all four would have the same coverage.

@@ -2,8 +2,8 @@
 //! difference is found.
 //!
 //! In: a baseline and candidates of one simulation, equal or shifted, on a steady or a drifting
-//! machine. Out: shares of verdicts. Invariant: any metric of any candidate can
-//! raise a false alarm.
+//! machine. Out: shares of verdicts. Invariant: any metric of any candidate can raise a false
+//! alarm.
 
 use super::worlds::{World, many};
 use super::{percent, size};
@@ -187,7 +187,7 @@ fn one_after_the_other(nth: usize, _: bool) -> (bool, Option<u64>) {
 }
 
 #[test]
-fn drift_of_the_machine_does_not_separate_interleaved_variants() {
+fn machine_drift_does_not_make_interleaved_variants_differ() {
     let runs = size(60, 1_000);
     let share = |slot: fn(usize, bool) -> (bool, Option<u64>)| {
         let alarms = many(runs, |seed| changed(&drifting(3_000_000 + seed, 0.0, slot)));
@@ -195,7 +195,7 @@ fn drift_of_the_machine_does_not_separate_interleaved_variants() {
     };
     let (mixed, apart) = (share(interleaved), share(one_after_the_other));
     println!(
-        "+20 % over the run, equal variants, {runs} runs: interleaved {mixed:.1} % unequal, one after the other {apart:.1} %"
+        "+20 % over the run, equal variants, {runs} runs: interleaved {mixed:.1} % unequal, one after the other {apart:.1} % unequal"
     );
     assert!(mixed <= if runs < 1_000 { 12.0 } else { 5.0 }, "{mixed} %");
     assert!(apart >= 50.0, "{apart} %");
@@ -244,7 +244,7 @@ fn blocks(seed: u64, shift: f64) -> Vec<Comparison> {
 
 /// Equal variants, run in blocks, each compared with the one that looks best.
 #[test]
-fn equal_variants_are_rarely_ranked_apart() {
+fn equal_ranked_variants_rarely_differ() {
     let runs = size(60, 1_000);
     for variants in [4, 12] {
         let alarms = many(runs, |seed| {

@@ -235,9 +235,9 @@ fn the_share_of_slow_turns_in_a_stall_is_accurate() {
     assert_eq!(
         (turns.len(), truth.len()),
         (planned, planned),
-        "every planned turn is there"
+        "every planned turn is recorded"
     );
-    assert_eq!(samples.outcomes.ended(), planned, "and has an outcome");
+    assert_eq!(samples.outcomes.ended(), planned, "each has an outcome");
 
     let slow = |sorted: &[Sample]| {
         percent(
@@ -256,7 +256,7 @@ fn the_share_of_slow_turns_in_a_stall_is_accurate() {
     assert!(true_share > 2.0, "the stall affects turns");
     assert!(
         (told - true_share).abs() <= 0.5,
-        "{told} % for {true_share} %"
+        "{told} % instead of {true_share} %"
     );
     assert!(
         true_share - replied_only > 0.5,

@@ -56,11 +56,11 @@ impl Browser {
         let mut process = Process::spawn("chromium", command, false);
         let line = process.wait_for_line(Stream::Err, "DevTools listening on", START);
         let address = line.split_whitespace().last().expect("an address");
-        let (socket, _) = connect(address).expect("its own address");
+        let (socket, _) = connect(address).expect("the address that it printed");
         if let MaybeTlsStream::Plain(stream) = socket.get_ref() {
             stream
                 .set_read_timeout(Some(PATIENCE))
-                .expect("a time above zero");
+                .expect("a timeout above zero");
         }
         let mut browser = Self {
             _process: process,

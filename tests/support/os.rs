@@ -1,7 +1,7 @@
 //! What the harness does differently on each operating system.
 //!
-//! In: process ids. Out: who has ended, who is whose child. Invariant: no other file of the tests
-//! asks for the operating system; tests that look into /proc are Linux's.
+//! In: process ids. Out: which processes have ended, and which are children of which. Invariant: no
+//! other test file depends on the operating system by `cfg`; tests that read /proc need Linux.
 
 use nix::errno::Errno;
 use nix::sys::signal::kill;
@@ -23,8 +23,8 @@ mod system {
     use nix::unistd::Pid;
     use std::io;
 
-    /// In a child, before it executes its program: it is killed when the thread that started it
-    /// ends.
+    /// Called in a child before it executes its program: the kernel will kill the child when the
+    /// thread that started it ends.
     pub fn die_with_parent() -> io::Result<()> {
         Ok(set_pdeathsig(Signal::SIGKILL)?)
     }
@@ -49,7 +49,7 @@ mod system {
     /// Process ids of the living processes with `value` in this field of /proc/PID/stat, counted
     /// from the state.
     fn living(field: usize, value: u32) -> Vec<u32> {
-        let entries = std::fs::read_dir("/proc").expect("Linux");
+        let entries = std::fs::read_dir("/proc").expect("/proc");
         let pids = entries
             .flatten()
             .filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
@@ -82,7 +82,7 @@ mod system {
         Ok(())
     }
 
-    /// What `ps` says in these columns.
+    /// The output of `ps` with these arguments.
     fn ps(arguments: &[&str]) -> io::Result<String> {
         let output = Command::new("ps").args(arguments).output()?;
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())

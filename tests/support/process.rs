@@ -249,7 +249,7 @@ fn collect(from: impl Read + Send + 'static, into: Arc<Mutex<String>>) -> JoinHa
 }
 
 /// Runs `step` in the child, between fork and exec. It may make system calls, but must not allocate
-/// or take a lock: another thread may have held the allocator's at the fork.
+/// or take a lock: another thread may have held the allocator's lock at the fork.
 #[expect(
     unsafe_code,
     reason = "the compiler cannot check what runs after a fork"

@@ -154,7 +154,7 @@ fn lines(folder: &Path) -> Vec<Value> {
 
 /// `loadgen-0123456789-` of `loadgen-0123456789-c00001`.
 pub fn prefix(room: &str) -> &str {
-    let end = room.rfind('-').expect("a room's name ends in its call");
+    let end = room.rfind('-').expect("a room's name ends with its call");
     &room[..=end]
 }
 

@@ -150,7 +150,7 @@ pub(super) fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .expect("the machine gives us an epoll descriptor")
+        .expect("an epoll descriptor")
 }
 
 /// The status of `GET /` at a loopback port, if it answers as HTTP within a second.

@@ -144,7 +144,7 @@ async def call(args: argparse.Namespace) -> dict:
         await asyncio.sleep(args.after + speech_end)
         while "media_start" not in state:
             if tasks[0].done():
-                tasks[0].result()  # it ends only with an error
+                tasks[0].result()  # the task ends only with an error
             await asyncio.sleep(0.05)
         end = state["media_start"] + speech_end
         deadline, found = end + args.timeout, None

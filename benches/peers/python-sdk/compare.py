@@ -64,7 +64,7 @@ def apart(turns: list, truth: Path) -> dict:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--turns", type=int, default=15, help="number of turns of each")
+    parser.add_argument("--turns", type=int, default=15, help="number of turns with each client")
     parser.add_argument("--agent-name", default="")
     parser.add_argument("--loadgen", type=Path, default=ROOT / "target/release/loadgen")
     parser.add_argument("--bound", type=float, default=25.0, help="largest median difference, ms")

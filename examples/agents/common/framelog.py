@@ -65,7 +65,7 @@ class FrameLog:
             finally:
                 os.close(file)
         except OSError as error:
-            # The call goes on: a full disk must not change what is measured.
+            # The call continues: a full disk must not change what is measured.
             print(f"error: cannot write to {self._path}: {error}", file=sys.stderr)
 
 

@@ -132,7 +132,7 @@ export function synthesize(text, voice, signal) {
       if (status === 0 && pcm.length > 0) resolve(new Uint8Array(pcm).buffer);
       else reject(new APIConnectionError({ message: `espeak-ng gave no audio: ${message.trim()}` }));
     });
-    espeak.stdin.on('error', () => {}); // it has ended; `close` says why
+    espeak.stdin.on('error', () => {}); // espeak-ng has ended; `close` reports why
     espeak.stdin.end(text);
   });
 }

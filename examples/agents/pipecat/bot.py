@@ -128,7 +128,7 @@ class Bot:
             while True:
                 try:
                     self._join(await server.room.list_rooms(api.ListRoomsRequest()))
-                except Exception as error:  # wait for a server that restarts
+                except Exception as error:  # the server may be restarting
                     self._log.write("error", message=f"cannot list rooms: {error!r:.400}")
                 await asyncio.sleep(POLL_S)
 
@@ -145,7 +145,7 @@ class Bot:
         """One call, from joining to its end."""
         try:
             await self._call(room)
-        except Exception as error:  # the other calls go on
+        except Exception as error:  # the other calls continue
             self._log.write("error", room=room, message=f"{error!r:.400}")
 
     async def _call(self, room: str) -> None:

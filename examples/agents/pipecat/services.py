@@ -133,7 +133,7 @@ async def spoken(text: str, voice: str) -> AsyncIterator[bytes]:
         raise OSError(f"it gave no audio for the voice {voice}") from None
     finally:
         if process.returncode is None:
-            # If the reader stopped early, it is still writing; or it may just have ended.
+            # If the reader stopped early, espeak-ng is still writing, or it may just have ended.
             try:
                 process.kill()
             except ProcessLookupError:

@@ -68,7 +68,7 @@ class TrackOutput(_ParticipantAudioOutput):
         until = self._shared.speech.audible_until()
         if self._playback_enabled.is_set() or until is None or until == self._paused_at:
             return
-        # The queue may be cleared again before the speech goes on.
+        # The queue may be cleared again before the speech continues.
         self._paused_at = until
         self._shared.write("paused", turn=self._shared.turn, last_audible_at=until)
 

@@ -1,4 +1,4 @@
-"""Tables of settings: what is taken, what is refused. Needs no packages: `python -m unittest`."""
+"""Which settings are accepted and which are refused. Needs no packages: `python -m unittest`."""
 
 import json
 import unittest
@@ -7,7 +7,7 @@ from settings import MAX_METADATA_BYTES, Settings, SettingsError, from_env, with
 
 
 class FromEnv(unittest.TestCase):
-    def test_taken(self) -> None:
+    def test_valid_settings_are_accepted(self) -> None:
         cases = [
             ("nothing set", {}, Settings()),
             ("empty is not set", {"PIPELINE_VOICE": ""}, Settings()),
@@ -24,7 +24,7 @@ class FromEnv(unittest.TestCase):
             with self.subTest(name):
                 self.assertEqual(from_env(env), expected)
 
-    def test_every_problem_at_once(self) -> None:
+    def test_every_problem_is_reported_at_once(self) -> None:
         with self.assertRaises(SettingsError) as raised:
             from_env({"PIPELINE_VAD_SILENCE_MS": "soon", "PIPELINE_STT": "x", "PIPELINE_VOICE": "-v"})
         names = [problem.split(":")[0] for problem in raised.exception.problems]
@@ -34,7 +34,7 @@ class FromEnv(unittest.TestCase):
 
 
 class WithMetadata(unittest.TestCase):
-    def test_taken(self) -> None:
+    def test_valid_settings_are_accepted(self) -> None:
         base = Settings(voice="de")
         cases = [
             ("nothing", "", base),
@@ -65,7 +65,7 @@ class WithMetadata(unittest.TestCase):
             with self.subTest(name):
                 self.assertEqual(with_metadata(base, metadata), expected)
 
-    def test_refused(self) -> None:
+    def test_invalid_settings_are_refused(self) -> None:
         cases = [
             ("not JSON", "{", "not JSON"),
             ("a list", "[]", "JSON object"),

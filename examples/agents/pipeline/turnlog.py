@@ -3,7 +3,7 @@
 In: the session's `conversation_item_added` events. Out: lines on standard error and in
 the file named by PIPELINE_METRICS_FILE.
 Invariants: every user turn gets exactly one line, even if it was never answered; a line
-is one `write` to a file opened for appending, so calls never mix.
+is one `write` to a file opened for appending, so that lines of concurrent calls never mix.
 """
 
 from __future__ import annotations
@@ -94,5 +94,5 @@ class TurnLog:
             finally:
                 os.close(file)
         except OSError as error:
-            # The call goes on: a full disk must not change what is measured.
+            # The call continues: a full disk must not change what is measured.
             logger.error("cannot write the turn to %s: %s", self._path, error)

@@ -33,7 +33,8 @@ fn decoded(utterance: &Utterance, silent_frames: usize) -> Vec<i16> {
 #[test]
 fn the_end_of_speech_survives_opus_for_every_fixture() {
     for fixture in FIXTURES {
-        let utterance = Utterance::new(fixture.wav, SoundInfo::default()).expect("good");
+        let utterance =
+            Utterance::new(fixture.wav, SoundInfo::default()).expect("a usable fixture");
         let mut ear = EndOfSpeech::new(HANGOVER);
         let told = listen(&mut ear, 5_000, &decoded(&utterance, 50), FRAME);
         let [Started { position: start }, Ended { position: end }] = told[..] else {

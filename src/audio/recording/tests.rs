@@ -6,13 +6,13 @@ use crate::audio::test_signals::{FIXTURES, mix, noise};
 
 /// A stereo recording at 48 kHz.
 fn stereo(left: &[i16], right: &[i16]) -> Recording {
-    let mut recording = Recording::new(RATE, 2).expect("bounds");
+    let mut recording = Recording::new(RATE, 2).expect("within bounds");
     let length = left.len().max(right.len());
     let at = |x: &[i16], n: usize| f32::from(x.get(n).copied().unwrap_or(0)) / 32768.0;
     let both: Vec<f32> = (0..length)
         .flat_map(|n| [at(left, n), at(right, n)])
         .collect();
-    recording.append(&both).expect("short");
+    recording.append(&both).expect("within bounds");
     recording
 }
 
@@ -109,8 +109,8 @@ fn the_requested_channel_is_used() {
     assert!(mixed.iter().all(|x| x.unsigned_abs() <= 1));
     assert_eq!(doubt, Some(Doubt::ChannelsCancel { said: Channel::Mix }));
 
-    let mut one = Recording::new(RATE, 1).expect("bounds");
-    one.append(&[0.25; 10]).expect("short");
+    let mut one = Recording::new(RATE, 1).expect("within bounds");
+    one.append(&[0.25; 10]).expect("within bounds");
     for channel in [None, Some(Channel::Left), Some(Channel::Mix)] {
         assert_eq!(one.mono(channel), Ok((vec![8192; 10], None)), "{channel:?}");
     }
@@ -119,8 +119,9 @@ fn the_requested_channel_is_used() {
         Err(AudioError::NoSuchChannel)
     );
 
-    let mut four = Recording::new(RATE, 4).expect("bounds");
-    four.append(&[0.5, 0.25, 0.125, 0.125]).expect("short");
+    let mut four = Recording::new(RATE, 4).expect("within bounds");
+    four.append(&[0.5, 0.25, 0.125, 0.125])
+        .expect("within bounds");
     for (channel, value) in [
         (None, 8192),
         (Some(Channel::Mix), 8192),

@@ -115,7 +115,7 @@ fn the_second_turn_starts_at_its_anchor() {
             ..World::default()
         };
         let played = play(script(&[first, second]), world);
-        let speech_end = played.turn(0).speech_end.expect("begun");
+        let speech_end = played.turn(0).speech_end.expect("a started turn");
         let planned = played.turn(1).planned.expect("planned") - speech_end;
         assert_eq!(planned, ms(case.fires) + TURN.delay, "{}", case.name);
         let doubt = played.flags(1).contains(&Flag::AnchorTimeout);
@@ -159,7 +159,7 @@ fn an_anchor_in_the_past_starts_the_turn_at_once() {
     };
     let played = play(script(&[GREETED, second]), world);
     assert_eq!(played.turn(1).planned, played.turn(0).planned);
-    let over = played.turn(0).reply_end.expect("ended") - played.start + ms(705);
+    let over = played.turn(0).reply_end.expect("an ended reply") - played.start + ms(705);
     let lag = played.media_start(1).saturating_sub(over);
     assert!(lag <= FRAME_TIME, "{lag:?}");
 }

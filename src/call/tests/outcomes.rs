@@ -103,7 +103,7 @@ fn outcomes_and_figures_match_what_the_agent_did() {
 fn figures_of_a_reply_are_consistent() {
     let played = play_case(&CASES[0], ms(0));
     let turn = played.turn(0);
-    let start = turn.media_start.expect("begun");
+    let start = turn.media_start.expect("a started turn");
     assert_eq!(turn.speech_end, Some(start + FIRST.speech_end));
     // The stream is steady: the buffer holds one frame.
     assert_eq!(turn.playout_delay, Some(FRAME_TIME));
@@ -120,7 +120,7 @@ fn figures_of_a_reply_are_consistent() {
 #[test]
 fn frames_leave_in_order_on_the_media_clock() {
     let played = play_case(&CASES[0], ms(0));
-    let start = played.turn(0).media_start.expect("begun");
+    let start = played.turn(0).media_start.expect("a started turn");
     assert_eq!(played.says.len(), FIRST.frames);
     for (k, (due, turn, frame)) in (0_u32..).zip(&played.says) {
         assert_eq!((*turn, *frame), (0, k as usize));
@@ -223,7 +223,7 @@ fn a_reply_between_the_timeout_and_its_judgement_is_late() {
         };
         let played = play(script(&[FIRST, TURN]), world);
         assert_eq!(played.outcomes(), [Missed, Replied], "{after}");
-        let late = played.turn(0).late_reply.expect("it came");
+        let late = played.turn(0).late_reply.expect("a late reply");
         assert_eq!(late, ms(after.unsigned_abs()), "{after}");
     }
 }

@@ -108,7 +108,7 @@ impl Played {
 
     /// When a turn's media started, after the start of the call.
     pub(super) fn media_start(&self, index: usize) -> Duration {
-        self.turn(index).media_start.expect("begun") - self.start
+        self.turn(index).media_start.expect("a started turn") - self.start
     }
 
     pub(super) fn outcomes(&self) -> Vec<Outcome> {

@@ -73,8 +73,8 @@ fn reply_on_a_retracted_track_is_kept_and_flagged() {
     assert_eq!(played.turn(0).ttfa_wire, Some(ms(500)));
     let doubts = [Flag::ReplyUnfinished, Flag::NotSpeech];
     assert!(doubts.iter().all(|flag| played.flags(0).contains(flag)));
-    let end = played.turn(0).speech_end.expect("it was said");
-    let next = played.turn(1).media_start.expect("it began");
+    let end = played.turn(0).speech_end.expect("an end of speech");
+    let next = played.turn(1).media_start.expect("a started turn");
     assert!(next - end < ms(6_000), "{:?} later", next - end);
 }
 
@@ -117,7 +117,7 @@ fn music_that_outlasts_a_reply_does_not_extend_it() {
     let played = play_from(script(&[PATIENT, TURN]), world);
     assert_eq!(played.outcomes(), [Replied, Replied]);
     let first = played.turn(0);
-    let end = first.reply_end.expect("heard") - first.speech_end.expect("said");
+    let end = first.reply_end.expect("an ended reply") - first.speech_end.expect("a started turn");
     assert_eq!((first.ttfa_wire, end), (Some(ms(500)), ms(2_000)));
     assert!(
         played.media_start(1) < ms(9_000),

@@ -25,28 +25,28 @@ pub(crate) struct AgentArgs {
     /// Seed of a random delay
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = crate::cli::number::seed)]
     pub seed: u64,
-    /// What it replies: tone, or a sound file
+    /// What the agent replies: tone, or a sound file
     #[arg(long, value_name = "tone|FILE", default_value = "tone", value_parser = parse_sound)]
     pub reply: Sound,
     /// Length of the tone
     #[arg(long, value_name = "DURATION", default_value = "1.5s", value_parser = parse_length)]
     pub reply_length: Duration,
-    /// What it says first: tone, or a sound file; without it, nothing
+    /// What the agent says first: tone, or a sound file [default: nothing]
     #[arg(long, value_name = "tone|FILE", value_parser = parse_sound)]
     pub greeting: Option<Sound>,
-    /// Calls at once without slowing down; beyond that every delay doubles, as if overloaded
+    /// Concurrent calls that the agent sustains; beyond that, all delays double, as if overloaded
     #[arg(long, value_name = "N", value_parser = crate::cli::number::whole(1..=100_000))]
     pub capacity: Option<u32>,
-    /// Write one JSON object for every turn, with the stamps that the reply was timed by
+    /// Write one JSON object for every turn, with the timestamps that the reply was timed by
     #[arg(long, value_name = "FILE")]
     pub truth: Option<PathBuf>,
     /// Detect the end of the caller's speech by level, or by the calibration chirp
     #[arg(long, value_enum, default_value = "level", hide = true)]
     pub hear: Hear,
-    /// Speak with the parent process over standard input and output, without a server
+    /// Communicate with the parent process over standard input and output, without a server
     #[arg(long, hide = true, conflicts_with_all = ["agent_name", "url", "api_key", "api_secret"])]
     pub stdio: bool,
-    /// End when standard input closes
+    /// Stop when standard input closes
     #[arg(long, hide = true, conflicts_with = "stdio")]
     pub until_eof: bool,
     /// The server.
@@ -127,7 +127,7 @@ mod tests {
     #[test]
     fn agent_arguments_round_trip() {
         let settings = AgentSettings {
-            delay: "lognormal(400ms,0.3)".parse().expect("a delay"),
+            delay: "lognormal(400ms,0.3)".parse().expect("a valid delay"),
             seed: u64::MAX,
             reply: Sound::File("a b/-x.wav".into()),
             reply_length: Duration::from_micros(1_234_567),
@@ -135,7 +135,7 @@ mod tests {
             capacity: Some(7),
         };
         let line = ["agent".to_owned()].into_iter().chain(arguments(&settings));
-        let read = Line::try_parse_from(line).expect("readable").agent;
+        let read = Line::try_parse_from(line).expect("valid arguments").agent;
         assert_eq!((read.delay, read.seed), (settings.delay, settings.seed));
         assert_eq!(
             (read.reply, read.greeting),

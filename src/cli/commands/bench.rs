@@ -30,7 +30,7 @@ pub(crate) struct BenchArgs {
 pub(crate) enum BenchCommand {
     /// CPU and memory per caller, send lateness, time to join
     Callers(Box<CallersArgs>),
-    /// The generator of one level: a process of its own
+    /// Run the generator of one level, in a process of its own
     #[command(hide = true)]
     Level(Box<LevelArgs>),
 }

@@ -37,7 +37,7 @@ pub(crate) struct CalibrateArgs {
     #[arg(long, value_name = "N,N,…", value_delimiter = ',', default_value = "1,10,50,100,200",
           value_parser = crate::cli::number::whole(1..=2_000))]
     pub levels: Vec<u32>,
-    /// At least 500 turns a level, so that each has a p99 (takes about twenty minutes)
+    /// At least 500 turns per level, so that each has a p99 (takes about twenty minutes)
     #[arg(long)]
     pub full: bool,
     /// Delay of the reference agent
@@ -46,7 +46,7 @@ pub(crate) struct CalibrateArgs {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
-    /// Confirm a level that is too large to start without asking
+    /// Start even a level that is large enough to need confirmation
     #[arg(long)]
     pub yes: bool,
     /// Through this server; without --url, against the embedded agent.
@@ -182,8 +182,8 @@ fn chirp_wav() -> Result<Vec<u8>, hound::Error> {
 
 fn source(text: String) -> Result<ScenarioSource, Trouble> {
     let wav = chirp_wav().map_err(|e| {
-        let message = format!("cannot make the calibration chirp: {e}");
-        Trouble::new(Exit::Error, message, "is there memory left?")
+        let message = format!("cannot generate the calibration chirp: {e}");
+        Trouble::new(Exit::Error, message, "check that there is free memory")
     })?;
     ScenarioSource::made("calibrate", text, &[(CHIRP_WAV, &wav)])
 }
@@ -245,8 +245,8 @@ fn level(
 fn no_folder(e: &std::io::Error) -> Trouble {
     Trouble::new(
         Exit::Error,
-        format!("cannot make a temporary folder: {e}"),
-        "set TMPDIR to a folder with room in it",
+        format!("cannot create a temporary folder: {e}"),
+        "set TMPDIR to a folder with enough free space",
     )
 }
 
@@ -341,10 +341,14 @@ mod tests {
             (vec!["x", "--full"], 1, 500),
             (vec!["x", "--full"], 200, 20),
         ] {
-            let args = Line::try_parse_from(line).expect("arguments").calibrate;
+            let args = Line::try_parse_from(line)
+                .expect("valid arguments")
+                .calibrate;
             for agent in [None, Some("loadgen-calibrate-1")] {
                 let text = scenario_text(&args, callers, agent);
-                let source = source(text).map_err(|t| format!("{t:?}")).expect("source");
+                let source = source(text)
+                    .map_err(|t| format!("{t:?}"))
+                    .expect("unpacked");
                 let scenario = match source.check(&|_| Ok(None), Unset::Absent) {
                     Ok(s) => s,
                     Err(t) => panic!("{t:?}"),

@@ -51,7 +51,7 @@ pub(crate) struct CapacityArgs {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
-    /// Confirm a load that is too large to start without asking
+    /// Start even a load that is large enough to need confirmation
     #[arg(short, long)]
     pub yes: bool,
     /// What the command line changes.

@@ -17,7 +17,8 @@ const NAME: &str = "loadgen";
 /// Which shell.
 #[derive(Debug, Args)]
 pub(crate) struct CompletionsArgs {
-    /// The shell: `source <(loadgen completions bash)` in its start-up file turns them on
+    /// The shell; to enable completions, put `source <(loadgen completions bash)` in its start-up
+    /// file
     #[arg(value_name = "SHELL", value_enum)]
     pub shell: Shell,
 }
@@ -53,7 +54,7 @@ mod tests {
     #[test]
     fn every_shell_has_a_script_that_asks_the_program() {
         for shell in Shell::value_variants() {
-            let script = script(*shell).expect("a script");
+            let script = script(*shell).expect("every shell has a script");
             assert!(
                 script.contains(VARIABLE) && script.contains(NAME),
                 "{shell}: {script}"

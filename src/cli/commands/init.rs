@@ -22,7 +22,7 @@ pub(crate) struct InitArgs {
     /// Write a scenario for an agent on LiveKit, instead of the reference agent on this machine
     #[arg(long)]
     pub livekit: bool,
-    /// The agent to dispatch by name; without it, whichever the server dispatches
+    /// Name of the agent to dispatch; without it, whichever agent the server dispatches
     #[arg(long, value_name = "NAME", conflicts_with = "pipecat")]
     pub agent_name: Option<String>,
     /// Write a scenario for a Pipecat bot in LiveKit rooms
@@ -119,7 +119,7 @@ fn write_all(files: &[(PathBuf, Cow<'static, [u8]>)], made: &mut Made) -> Result
             0 => String::new(),
             others => format!(" and {others} more"),
         };
-        let hint = "nothing has been written; name a folder without them, or remove them";
+        let hint = "nothing has been written; choose a folder without these files, or remove them";
         return Err(Trouble::new(
             Exit::Error,
             format!("{first}{others} would be overwritten"),
@@ -163,9 +163,9 @@ fn write(path: &Path, content: &[u8], made: &mut Made) -> std::io::Result<()> {
 fn trouble(path: &Path, error: &std::io::Error) -> Trouble {
     let hint = match error.kind() {
         ErrorKind::StorageFull => "the disk is full; no files were written",
-        ErrorKind::PermissionDenied => "name a folder that you may write to",
-        ErrorKind::AlreadyExists => "nothing has been overwritten; name another folder",
-        _ => "no files were written; name another folder",
+        ErrorKind::PermissionDenied => "choose a folder that you can write to",
+        ErrorKind::AlreadyExists => "nothing has been overwritten; choose another folder",
+        _ => "no files were written; choose another folder",
     };
     Trouble::new(
         Exit::Error,

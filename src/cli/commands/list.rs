@@ -12,7 +12,7 @@ use clap::{Args, ValueHint};
 use std::cmp::Reverse;
 use std::path::{Path, PathBuf};
 
-/// Which runs, and how.
+/// Arguments of `loadgen list`.
 #[derive(Debug, Args)]
 pub(crate) struct ListArgs {
     /// Folder whose run folders are shown
@@ -28,7 +28,7 @@ pub(super) fn execute(args: &ListArgs) -> Exit {
         Ok(folders) => folders,
         Err(e) => {
             let message = format!("cannot read `{}`: {e}", args.dir.display());
-            let hint = "name the folder that contains the run folders; the default is `reports`";
+            let hint = "give the folder that contains the run folders; the default is `reports`";
             return Trouble::new(Exit::Usage, message, hint).tell();
         }
     };

@@ -37,7 +37,11 @@ fn write(args: &ManArgs, whole: Command) -> Result<Vec<PathBuf>, Trouble> {
     let dir = &args.dir;
     let trouble = |path: &PathBuf, e: &std::io::Error| {
         let message = format!("cannot write `{}`: {e}", path.display());
-        Trouble::new(Exit::Error, message, "name a folder that you may write to")
+        Trouble::new(
+            Exit::Error,
+            message,
+            "choose a folder that you can write to",
+        )
     };
     std::fs::create_dir_all(dir).map_err(|e| trouble(dir, &e))?;
     let mut paths = Vec::new();

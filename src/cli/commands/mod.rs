@@ -55,7 +55,7 @@ pub(crate) enum Command {
     List(ListArgs),
     /// Compare runs with a baseline: differences, intervals, a verdict in one word
     Compare(CompareArgs),
-    /// Say what a metric, a term or a doubt in a report means
+    /// Explain what a metric, a term or a doubt in a report means
     Explain(ExplainArgs),
     /// Check scenarios and report every problem at once, with its line
     Validate(ValidateArgs),

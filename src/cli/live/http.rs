@@ -45,7 +45,7 @@ const BREATH: Duration = Duration::from_millis(100);
 const INDEX: &str = "loadgen: the metrics of the current run are at /metrics\n";
 
 /// Response to a request that names this server by an unknown name.
-const STRANGE: &str = "loadgen answers only to its address, localhost, or the name in --metrics-listen; the request's Host is none of these\n";
+const STRANGE: &str = "loadgen answers only requests to its own address, to localhost, or to the name in --metrics-listen; the request's Host header names none of these\n";
 
 /// Where to listen: an address or a name of this machine, and a port.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -134,13 +134,13 @@ impl Drop for Server {
 fn hint(kind: ErrorKind) -> &'static str {
     match kind {
         ErrorKind::AddrInUse => {
-            "something else is listening there, perhaps another run: name another port, or port 0 for any free one"
+            "another program is listening there, perhaps another run: choose another port, or port 0 for any free one"
         }
         ErrorKind::AddrNotAvailable => {
             "no interface of this machine has that address: 127.0.0.1 always works"
         }
-        ErrorKind::PermissionDenied => "ports under 1024 need privileges: name a higher one",
-        _ => "name an address and a port of this machine, such as 127.0.0.1:9464",
+        ErrorKind::PermissionDenied => "ports below 1024 need privileges: choose a higher one",
+        _ => "use an address and a port of this machine, such as 127.0.0.1:9464",
     }
 }
 
@@ -264,7 +264,7 @@ mod tests {
     fn opened(at: &str) -> Server {
         let metrics = Arc::new(PrometheusMetrics::new("s", "t", "0", &["v"]));
         let at = at.parse().expect("an address and a port");
-        Server::open(&at, metrics).expect("a port")
+        Server::open(&at, metrics).expect("the server starts")
     }
 
     /// Sends a request and reads until the server closes the connection.
@@ -273,10 +273,13 @@ mod tests {
     }
 
     fn sent(address: SocketAddr, head: &str) -> (TcpStream, String) {
-        let mut stream = TcpStream::connect(address).expect("it listens");
+        let mut stream = TcpStream::connect(address).expect("the server listens");
         let patience = Some(LONGEST * 10);
-        stream.set_read_timeout(patience).expect("not zero");
-        stream.write_all(head.as_bytes()).expect("taken");
+        stream
+            .set_read_timeout(patience)
+            .expect("the timeout is not zero");
+        let written = stream.write_all(head.as_bytes());
+        written.expect("the server accepts the request");
         let mut text = Vec::new();
         // A server that refuses a head may close before it has read all of it.
         let _ = stream.read_to_end(&mut text);
@@ -291,7 +294,7 @@ mod tests {
         let answered: Vec<_> = (0..2 * CONNECTIONS).map(|_| asked(address)).collect();
         assert!(answered.iter().all(|(_, text)| text.ends_with("# EOF\n")));
         // These clients never send a request.
-        let connect = |_| TcpStream::connect(address).expect("it listens");
+        let connect = |_| TcpStream::connect(address).expect("the server listens");
         let mute: Vec<_> = (0..CONNECTIONS).map(connect).collect();
         let begun = Instant::now();
         let (_, text) = asked(address);
@@ -351,7 +354,12 @@ mod tests {
 
     #[test]
     fn requests_for_the_configured_host_name_are_answered() {
-        let request = |host: &str| Request::builder().header(HOST, host).body(()).expect("one");
+        let request = |host: &str| {
+            Request::builder()
+                .header(HOST, host)
+                .body(())
+                .expect("valid")
+        };
         assert!(is_for_us(&request("Loadgen:9464"), "loadgen"));
         assert!(!is_for_us(&request("loadgen.evil.example"), "loadgen"));
         assert!(!is_for_us(&request("loadgen"), "127.0.0.1"));

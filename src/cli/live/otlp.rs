@@ -201,7 +201,7 @@ impl UnsentSpans {
         let missing = self.dropped + came.lost;
         let last = (missing > 0).then(|| {
             format!(
-                "{missing} of {} spans did not reach {}: {} found the queue full, {} were not accepted",
+                "{missing} of {} spans did not reach {}: {} were dropped because the queue was full, {} were not accepted",
                 missing + came.sent,
                 self.endpoint,
                 self.dropped,
@@ -215,7 +215,7 @@ impl UnsentSpans {
 fn warning(trouble: &Mutex<Option<String>>, endpoint: &str) -> Option<String> {
     let detail = trouble.lock().ok()?.take()?;
     Some(format!(
-        "spans do not reach {endpoint} ({detail}); the run goes on without them\n  \
+        "cannot send spans to {endpoint} ({detail}); the run continues without them\n  \
          hint: is a collector listening there for OTLP over HTTP (port 4318 by default)?"
     ))
 }
@@ -305,15 +305,15 @@ mod tests {
     /// The listener's backlog accepts connections, but nothing answers.
     #[test]
     fn a_collector_that_never_answers_delays_the_command_by_seconds_at_most() {
-        let mute = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let endpoint = format!("http://{}", mute.local_addr().expect("bound"));
+        let mute = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let endpoint = format!("http://{}", mute.local_addr().expect("a local address"));
         let shown = RunLabels {
             scenario: "s",
             target: "t",
             variants: &["v"],
             plan: &plan("{calls: 1}"),
         };
-        let mut export = Export::open(&endpoint, &shown).expect("an exporter");
+        let mut export = Export::open(&endpoint, &shown).expect("the exporter starts");
         export.take(&RunEvent::Started {
             at: base(),
             zero_at: jiff::Timestamp::now(),
@@ -342,7 +342,7 @@ mod tests {
             ("https://c/otlp", "https://c:443/otlp/v1/traces"),
             ("https://c/v1/traces", "https://c:443/v1/traces"),
         ] {
-            assert_eq!(traces(given).expect("an address"), posted, "{given}");
+            assert_eq!(traces(given).expect("a valid endpoint"), posted, "{given}");
         }
     }
 
@@ -361,7 +361,7 @@ mod tests {
             assert!(traces(given).is_err(), "{given}");
         }
         for secret in ["http://name:hunter2@c:4318", "https://c/?key=hunter2"] {
-            let refused = traces(secret).expect_err("refused");
+            let refused = traces(secret).expect_err("an endpoint with a secret");
             assert!(!format!("{refused:?}").contains("hunter2"), "{refused:?}");
         }
     }

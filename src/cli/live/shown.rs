@@ -24,11 +24,11 @@ pub(super) mod tests {
 
     /// The plan of the built-in quickstart with another load.
     pub(crate) fn plan(load: &str) -> Plan {
-        let known = ScenarioSource::open("quickstart").expect("it is built in");
+        let known = ScenarioSource::open("quickstart").expect("quickstart is built in");
         let text = String::from_utf8_lossy(known.text()).into_owned();
-        let (before, _) = text.split_once("\nload:").expect("it has a load");
+        let (before, _) = text.split_once("\nload:").expect("quickstart has a load");
         let other = ScenarioSource::made("other", format!("{before}\nload: {load}\n"), &[]);
         let scenario = other.and_then(|s| s.check(&|_| Ok(None), Unset::Problem));
-        Plan::new(&scenario.expect("a scenario"))
+        Plan::new(&scenario.expect("a valid scenario"))
     }
 }

@@ -90,7 +90,7 @@ impl AfterRun {
             (Exit::GateFailed, _) => Some("the run failed"),
             (_, Exit::GateFailed) => Some("a metric regressed"),
             (_, Exit::Success) => None,
-            _ => Some("it could not be compared"),
+            _ => Some("the run could not be compared"),
         };
         if let Some(reason) = against {
             console::say(&format!(
@@ -101,7 +101,7 @@ impl AfterRun {
         match baselines::save(record, path) {
             Ok(()) => {
                 if !request.output.quiet {
-                    console::say(&format!("baseline in {}", path.display()));
+                    console::say(&format!("baseline saved in {}", path.display()));
                 }
                 Exit::Success
             }

@@ -81,7 +81,8 @@ pub(crate) fn open(request: &SessionRequest) -> Result<OpenedScenario, Trouble> 
             "the metadata of variant `{}` would reach no agent",
             variant.name
         );
-        let hint = "metadata goes with an explicit dispatch: set `agent_name` or use --agent-name";
+        let hint =
+            "metadata is sent only with an explicit dispatch: set `agent_name` or use --agent-name";
         return Err(Trouble::new(Exit::InvalidScenario, message, hint));
     }
     let targets = targets::resolve(&scenario, &request.server, &env)?;
@@ -176,7 +177,9 @@ impl Ready {
                 start.zero_at = Some(start::zero(zero_at));
                 // Written as soon as it is known, so that a killed run has it too.
                 if let Err(e) = folder.write("run.json", start.to_json().as_bytes()) {
-                    live.take(RunEvent::Notice(format!("run.json lacks `zero_at`: {e}")));
+                    live.take(RunEvent::Notice(format!(
+                        "cannot add `zero_at` to run.json: {e}"
+                    )));
                 }
             }
             live.take(event);

@@ -85,7 +85,8 @@ mod tests {
             assert_eq!(gate.aggregate, aggregate, "{text}");
             assert_eq!((gate.comparison, gate.bound), (comparison, bound), "{text}");
         }
-        let threshold = parse_threshold_line("ttfa{variant:fast}: med<1s").expect("reads");
+        let threshold =
+            parse_threshold_line("ttfa{variant:fast}: med<1s").expect("a valid threshold");
         let gates = from_thresholds(&[threshold], Decider::Upper);
         assert_eq!(gates[0].name(), "ttfa{variant:fast} med<1s");
         assert_eq!(gates[0].decider, Decider::Upper);

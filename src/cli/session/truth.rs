@@ -70,8 +70,8 @@ impl Truth {
     /// Reads a truth file; incomplete lines are skipped.
     pub(crate) fn read(path: &Path) -> Result<Self, Trouble> {
         let text = std::fs::read_to_string(path).map_err(|e| {
-            let message = format!("the reference agent's truth cannot be read: {e}");
-            let hint = "try `loadgen agent --truth FILE` with the same server by hand";
+            let message = format!("cannot read the reference agent's ground truth: {e}");
+            let hint = "try running `loadgen agent --truth FILE` by hand with the same server";
             Trouble::new(Exit::Error, message, hint)
         })?;
         let mut rooms: HashMap<String, Vec<Line>> = HashMap::new();
@@ -109,7 +109,7 @@ mod tests {
     #[test]
     fn truth_is_matched_by_room_and_end_of_speech() {
         let start = Instant::now();
-        let dir = tempfile::tempdir().expect("dir");
+        let dir = tempfile::tempdir().expect("a temporary folder");
         let path = dir.path().join("truth.jsonl");
         let line = |after_ms: u64, wire: f64| {
             let end = monotonic_ns(start) + after_ms * 1_000_000;
@@ -119,10 +119,10 @@ mod tests {
             )
         };
         let text = [line(1_000, 400.0), line(3_002, 410.0), "torn".to_owned()].join("\n");
-        std::fs::write(&path, text).expect("write");
+        std::fs::write(&path, text).expect("a writable folder");
         let truth = Truth::read(&path)
             .map_err(|t| format!("{t:?}"))
-            .expect("truth");
+            .expect("a readable truth file");
         let context = TurnContext {
             call: 0,
             room: "r",

@@ -25,7 +25,7 @@ pub(crate) fn watch(folder: &Path) -> Result<Watchdog, Trouble> {
 fn raise(alarm: Alarm, folder: &Path) {
     match alarm {
         Alarm::Still(part, since) => in_time(move || {
-            console::warn(&format!("{part} has not moved for {since:?}"));
+            console::warn(&format!("{part} has made no progress for {since:?}"));
         }),
         Alarm::Over(part, since) => end(part, since, folder.to_owned()),
     }
@@ -37,7 +37,7 @@ fn end(part: WatchedPart, since: Duration, folder: PathBuf) {
     let hangs = matches!(part, WatchedPart::Collector | WatchedPart::Report);
     in_time(move || {
         console::say(&format!(
-            "error: {part} has not moved for {since:?}, so the run ends with the results so far"
+            "error: {part} has made no progress for {since:?}, so the run ends with the results so far"
         ));
         if hangs {
             let folder = folder.display();

@@ -95,7 +95,7 @@ impl Met {
         let answer = b.rtc.sdp_api().accept_offer(offer).expect("an answer");
         let answer = SdpAnswer::from_sdp_string(&answer.to_sdp_string()).expect("an answer");
         let taken = a.rtc.sdp_api().accept_answer(pending, answer);
-        taken.expect("taken");
+        taken.expect("an accepted answer");
         while !(a.connected && b.connected) {
             a.drain().iter().for_each(|d| b.take(1_001, d, now));
             b.drain().iter().for_each(|d| a.take(1_002, d, now));
@@ -169,14 +169,14 @@ fn paths(met: &mut Met, first: u64) -> (Str0mPath, DirectPath, u32) {
     let Received::Packet { ssrc, .. } = received else {
         panic!("{received:?}");
     };
-    (by_str0m, direct.expect("GCM"), ssrc)
+    (by_str0m, direct.expect("a GCM profile"), ssrc)
 }
 
 #[test]
 fn both_paths_deliver_the_same_packet() {
     let mut met = Met::new();
     let (mut by_str0m, mut direct, ssrc) = paths(&mut met, 65_500);
-    let negotiated = by_str0m.negotiated(met.mid).expect("described");
+    let negotiated = by_str0m.negotiated(met.mid).expect("a described section");
     direct.continue_receiving(ssrc, negotiated, 65_500, met.now);
     // The 16-bit sequence number wraps during the test, and every seventh packet is lost.
     for sequence in (65_501..65_700).filter(|n| n % 7 != 0) {
@@ -201,7 +201,7 @@ fn both_paths_deliver_the_same_packet() {
 fn an_authenticated_packet_without_a_section_is_unplaced() {
     let mut met = Met::new();
     let (mut by_str0m, mut direct, _) = paths(&mut met, 1);
-    let mut theirs = DirectPath::new(met.a.keys.as_ref().expect("keys")).expect("GCM");
+    let mut theirs = DirectPath::new(met.a.keys.as_ref().expect("keys")).expect("a GCM profile");
     // A stream whose packets name no section.
     let mut like = [0; 12 + 32];
     (like[0], like[1], like[11]) = (0x80, 111, 99);

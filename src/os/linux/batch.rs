@@ -32,7 +32,7 @@ impl Batch {
         }
     }
 
-    /// Reads up to [`BATCH`] waiting datagrams; fewer than that mean that the socket is now empty.
+    /// Reads up to [`BATCH`] waiting datagrams; fewer than that means that the socket is now empty.
     ///
     /// # Errors
     /// The operating system's error; an empty socket is not an error.
@@ -56,7 +56,7 @@ impl Batch {
     }
 }
 
-/// `N` bytes from `at` on, if there are as many.
+/// `N` bytes from `at` on, if there are that many.
 fn bytes<const N: usize>(of: &[u8], at: usize) -> Option<[u8; N]> {
     of.get(at..)?.first_chunk().copied()
 }
@@ -71,7 +71,7 @@ fn told(mut control: &[u8]) -> (Option<u64>, u32) {
     let (mut stamp, mut dropped) = (None, 0);
     while let Some(length) = bytes(control, 0).map(usize::from_ne_bytes) {
         let Some(message) = control.get(..length).filter(|m| m.len() >= HEADER) else {
-            break; // cut off, because the buffer was too small
+            break; // truncated, because the buffer was too small
         };
         let number = |at| bytes(message, at).map(i32::from_ne_bytes);
         let long = |at| bytes(message, at).map(libc::c_long::from_ne_bytes);
@@ -133,8 +133,8 @@ mod tests {
         }
         let mut batch = Batch::new();
         while batch.fill(to.as_fd()).expect("read") == BATCH {}
-        // The kernel reports its drop count with the next datagram that it can queue. Its control
-        // buffer has to hold the timestamp beside it, although the reads before had less.
+        // The kernel reports its drop count with the next datagram that it can queue. The control
+        // buffer must also have room for the timestamp, although earlier reads returned less.
         setsockopt(&to, ReceiveTimestampns, &true).expect("option");
         from.send_to(&[1], at).expect("send");
         assert_eq!(batch.fill(to.as_fd()).expect("read"), 1);
@@ -143,7 +143,7 @@ mod tests {
         assert!(datagram.wall_ns.is_some());
     }
 
-    /// Whatever the bytes are, reading them ends, and whole messages before damage count.
+    /// Reading terminates whatever the bytes are, and uses the complete messages before the damage.
     #[test]
     fn damaged_control_messages_are_left_out() {
         let message = |length: usize, kind: i32, data: &[u8]| {

@@ -1,8 +1,8 @@
-//! What the control group (container) that this process is in leaves it of the machine.
+//! The resources of the machine that this process's control group (container) lets it use.
 //!
 //! In: /proc/self/cgroup and the files of the groups, versions 1 and 2. Out: free memory, the limit
-//! on processor time, how often it held the process back. Invariant: what the system does not tell
-//! is `None`, as is a limit that nobody has set.
+//! on processor time, how often the process was throttled. Invariant: a figure that the system does
+//! not report is `None`, as is a limit that is not set.
 
 use procfs::process::Process;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 /// Where control groups are mounted, by convention.
 const MOUNT: &str = "/sys/fs/cgroup";
 
-/// A group's folder and those of the groups that it is in. In a container only its own group is
+/// The folders of a group and of the groups that contain it. In a container, only its own group is
 /// visible, as the root.
 #[derive(Debug, Clone)]
 struct Folders {
@@ -53,7 +53,7 @@ fn number(folder: &Path, file: &str) -> Option<i64> {
     read(folder, file)?.trim().parse().ok()
 }
 
-/// Memory in bytes that the limits leave.
+/// Memory, in bytes, that is still free within the limits.
 pub(crate) fn group_free_memory() -> Option<u64> {
     let of = |groups: &Folders| {
         let (limit, used) = match groups.unified {
@@ -62,7 +62,7 @@ pub(crate) fn group_free_memory() -> Option<u64> {
         };
         let free = |folder: &Path| {
             let bytes = |file| u64::try_from(number(folder, file)?).ok();
-            // The page cache counts as used, and is given up when memory is short.
+            // The page cache counts as used, but is released when memory runs short.
             let cached = cache(&read(folder, "memory.stat")?);
             Some(bytes(limit)?.saturating_sub(bytes(used)?.saturating_sub(cached)))
         };
@@ -78,7 +78,7 @@ fn cache(stat: &str) -> u64 {
     parts.iter().sum()
 }
 
-/// A number by its name, in a file of one name and number a line.
+/// The number with this name, in a file with one name and number per line.
 fn field(text: &str, name: &str) -> Option<u64> {
     let mut lines = text.lines().filter_map(|line| line.split_once(' '));
     lines
@@ -89,22 +89,22 @@ fn field(text: &str, name: &str) -> Option<u64> {
 /// The tightest limit on processor time.
 #[derive(Debug, Clone, PartialEq)]
 struct CpuLimit {
-    /// Cores' worth of time that the group may use; 1.5 is 150 ms in each 100 ms.
+    /// Processor time that the group may use, in cores: 1.5 means 150 ms in every 100 ms.
     cores: f64,
     folder: PathBuf,
 }
 
-/// How often a limit on processor time was reached, since its group was made.
+/// How often a limit on processor time has been reached since its group was created.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Throttling {
     /// Periods (of 100 ms, by default) in which the group wanted to run.
     periods: u64,
-    /// Those in which it used up what it may, and was stopped until the next.
+    /// Periods in which the group used up its quota and was throttled until the next one.
     throttled: u64,
 }
 
 impl CpuLimit {
-    /// The limit of this process' groups.
+    /// The tightest limit among this process's groups.
     fn own() -> Option<Self> {
         let hierarchies = Folders::of("cpu");
         let limits = hierarchies.iter().flat_map(|groups| {
@@ -122,12 +122,12 @@ impl CpuLimit {
     }
 }
 
-/// Cores' worth of processor time that this process' groups allow.
+/// Processor time that this process's groups allow, in cores.
 pub(crate) fn cpu_limit() -> Option<f64> {
     CpuLimit::own().map(|limit| limit.cores)
 }
 
-/// Cores' worth of processor time that a group allows.
+/// Processor time that a group allows, in cores.
 fn cores_allowed(folder: &Path, unified: bool) -> Option<f64> {
     if unified {
         return quota(&read(folder, "cpu.max")?);
@@ -136,7 +136,7 @@ fn cores_allowed(folder: &Path, unified: bool) -> Option<f64> {
     share(of("cpu.cfs_quota_us")?, of("cpu.cfs_period_us")?)
 }
 
-/// Cores in a `cpu.max` of version 2: quota and period in µs, or `max`.
+/// Number of cores in a version 2 `cpu.max`, which contains quota and period in µs, or `max`.
 fn quota(max: &str) -> Option<f64> {
     let mut parts = max.split_whitespace();
     share(parts.next()?.parse().ok()?, parts.next()?.parse().ok()?)
@@ -171,12 +171,12 @@ impl ThrottleMeter {
         }
     }
 
-    /// Cores' worth of processor time that this process may use.
+    /// Processor time that this process may use, in cores.
     pub(crate) fn limit(&self) -> Option<f64> {
         self.limit.as_ref().map(|limit| limit.cores)
     }
 
-    /// Share of the periods since the start in which the process was held back.
+    /// Share of the periods since the start in which the process was throttled.
     pub(crate) fn throttled(&self) -> Option<f64> {
         let now = self.limit.as_ref()?.throttling()?;
         let periods = now.periods.saturating_sub(self.before.periods);
@@ -225,7 +225,7 @@ mod tests {
             folder: own.clone(),
         };
         let meter = ThrottleMeter {
-            before: limit.throttling().expect("counted"),
+            before: limit.throttling().expect("a readable cpu.stat"),
             limit: Some(limit),
         };
         write(&own, "cpu.stat", "nr_periods 30\nnr_throttled 6\n");

@@ -3,15 +3,15 @@
 use crate::os::facts::{Boot, MachineTimes};
 use procfs::{Current as _, CurrentSI as _, KernelStats, Meminfo};
 
-/// Range of the ports that the system gives to sockets.
+/// Range of the ephemeral ports, which the system assigns to sockets.
 const PORTS: &str = "/proc/sys/net/ipv4/ip_local_port_range";
 
-/// Memory in bytes that processes may still take.
+/// Memory, in bytes, that is still available to processes.
 pub(crate) fn free_memory() -> Option<u64> {
     Meminfo::current().ok()?.mem_available
 }
 
-/// Number of ports that the system gives to UDP sockets that ask for any.
+/// Number of ephemeral UDP ports.
 pub(crate) fn udp_ports() -> Option<u64> {
     count(&std::fs::read_to_string(PORTS).ok()?)
 }
@@ -23,7 +23,7 @@ fn count(range: &str) -> Option<u64> {
     (last + 1).checked_sub(first)
 }
 
-/// Accumulated processor time of the machine; `None` if the kernel does not tell what was stolen.
+/// Accumulated processor time of the machine; `None` if the kernel does not report steal time.
 pub(crate) fn machine_times() -> Option<MachineTimes> {
     times(&KernelStats::current().ok()?)
 }
@@ -59,7 +59,7 @@ mod tests {
             let stats = KernelStats::from_buf_read(stat.as_bytes(), procfs::current_system_info());
             times(&stats.expect("a /proc/stat"))
         };
-        // User time includes that of guests, which is listed again behind steal.
+        // User time includes that of guests, which is listed again after steal.
         let expected = MachineTimes {
             all: 100,
             stolen: 5,

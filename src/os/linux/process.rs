@@ -30,7 +30,7 @@ pub(crate) fn resident_bytes() -> Option<u64> {
 }
 
 /// The living threads of this process whose name begins with `prefix`. The keys increase in the
-/// order of start.
+/// order in which the threads started.
 pub(crate) fn threads(prefix: &str) -> BTreeMap<u64, ThreadTimes> {
     let tasks = Process::myself().and_then(|me| me.tasks());
     let times = |task: Task| {
@@ -48,8 +48,8 @@ pub(crate) fn threads(prefix: &str) -> BTreeMap<u64, ThreadTimes> {
     tasks.filter_map(times).collect()
 }
 
-/// When a process started, in kernel ticks since the boot; `None` if there is no such process. With
-/// its id it names a process, because ids are reused.
+/// When a process started, in kernel ticks since the boot; `None` if there is no such process.
+/// Identifies a process together with its id, because ids are reused.
 pub(crate) fn process_start(pid: u32) -> Option<u64> {
     Some(process(pid)?.stat().ok()?.starttime)
 }

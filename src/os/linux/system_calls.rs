@@ -146,9 +146,9 @@ mod tests {
                 vec![k as u8 + 1; (*length).min(DATAGRAM)],
                 "{length} bytes"
             );
-            assert_eq!(message.control(), [0; 0], "none was asked for");
+            assert_eq!(message.control(), [0; 0], "none was requested");
         }
-        assert_eq!(messages[7].bytes(), [0; 0], "the one more is untouched");
+        assert_eq!(messages[7].bytes(), [0; 0], "the extra one is untouched");
     }
 
     #[test]
@@ -159,7 +159,7 @@ mod tests {
         }
         let first = |messages: &[Message]| messages[0].bytes().to_vec();
         let mut none = [];
-        assert_eq!(receive(to.as_fd(), &mut none).expect("nothing asked"), 0);
+        assert_eq!(receive(to.as_fd(), &mut none).expect("an empty request"), 0);
         let mut one = [Message::EMPTY];
         assert_eq!(receive(to.as_fd(), &mut one).expect("one waits"), 1);
         assert_eq!(first(&one), [0]);

@@ -18,7 +18,7 @@ pub(crate) fn request_stamps(socket: &UdpSocket) {
     let _ = setsockopt(socket, ReceiveTimestamp, &true);
 }
 
-/// Room for one datagram, and what is known of it.
+/// Buffer for one datagram, with its sender and timestamp.
 struct Slot {
     bytes: [u8; DATAGRAM],
     length: usize,
@@ -47,7 +47,7 @@ impl Batch {
         }
     }
 
-    /// Reads up to [`BATCH`] waiting datagrams; fewer than that mean that the socket is now empty.
+    /// Reads up to [`BATCH`] waiting datagrams; fewer than that means that the socket is now empty.
     ///
     /// # Errors
     /// The operating system's error; an empty socket is not an error.
@@ -58,10 +58,10 @@ impl Batch {
                 Ok(()) => filled += 1,
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => break,
                 Err(e) if filled == 0 => return Err(e),
-                // The answer to something that we sent. It has been taken from the socket, and
-                // datagrams may still wait behind it.
+                // A response to something that we sent. The read removed it from the socket, and
+                // datagrams may still be waiting behind it.
                 Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => {}
-                // It shows itself again at the next read.
+                // The next read reports it again.
                 Err(_) => break,
             }
         }
@@ -81,7 +81,7 @@ impl Batch {
 }
 
 impl Slot {
-    /// Reads one datagram; what is longer than [`DATAGRAM`] is cut off.
+    /// Reads one datagram; one longer than [`DATAGRAM`] is truncated.
     fn fill(&mut self, socket: BorrowedFd<'_>, control: &mut [u8]) -> io::Result<()> {
         let mut room = [IoSliceMut::new(&mut self.bytes)];
         let message = recvmsg::<SockaddrStorage>(
@@ -90,7 +90,7 @@ impl Slot {
             Some(control),
             MsgFlags::MSG_DONTWAIT,
         )?;
-        // Control messages that were cut off are an error, and count as none.
+        // Truncated control messages are an error, and count as absent.
         let mut told = message.cmsgs().into_iter().flatten();
         self.wall_ns = told.find_map(|told| match told {
             ControlMessageOwned::ScmTimestamp(time) => nanoseconds(&time),
@@ -113,7 +113,7 @@ fn nanoseconds(time: &TimeVal) -> Option<u64> {
 
 fn address(of: &SockaddrStorage) -> Option<SocketAddr> {
     let v4 = of.as_sockaddr_in().map(|v4| SocketAddrV4::from(*v4).into());
-    // The flow is of a packet, not of its sender.
+    // The flow label belongs to the packet, not to its sender.
     let v6 = || {
         let v6 = of.as_sockaddr_in6()?;
         Some(SocketAddrV6::new(v6.ip(), v6.port(), 0, v6.scope_id()).into())

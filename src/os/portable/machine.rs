@@ -1,23 +1,23 @@
 //! Facts about the machine, from sysinfo.
 //!
-//! Invariant: what it does not know is `None`. Control groups are Linux's alone.
+//! Invariant: a fact that sysinfo does not know is `None`. Only Linux has control groups.
 
 use crate::os::facts::{Boot, MachineTimes};
 use sysinfo::{MemoryRefreshKind, System};
 
-/// Memory in bytes that processes may still take.
+/// Memory, in bytes, that is still available to processes.
 pub(crate) fn free_memory() -> Option<u64> {
     let mut system = System::new();
     system.refresh_memory_specifics(MemoryRefreshKind::nothing().with_ram());
     Some(system.available_memory()).filter(|bytes| *bytes > 0)
 }
 
-/// Number of ports that the system gives to UDP sockets that ask for any: not known.
+/// Number of ephemeral UDP ports: not known.
 pub(crate) fn udp_ports() -> Option<u64> {
     None
 }
 
-/// Accumulated processor time of the machine: what its host takes is not known.
+/// Accumulated processor time of the machine: not known, because steal time is not.
 pub(crate) fn machine_times() -> Option<MachineTimes> {
     None
 }
@@ -31,12 +31,12 @@ pub(crate) fn boot() -> Option<Boot> {
     })
 }
 
-/// Memory in bytes that the limits of control groups leave: no limit is known.
+/// Memory, in bytes, that is still free within the limits of control groups: no limit is known.
 pub(crate) fn group_free_memory() -> Option<u64> {
     None
 }
 
-/// Cores' worth of processor time that control groups allow: no limit is known.
+/// Processor time that control groups allow, in cores: no limit is known.
 pub(crate) fn cpu_limit() -> Option<f64> {
     None
 }
@@ -50,12 +50,12 @@ impl ThrottleMeter {
         Self(())
     }
 
-    /// Cores' worth of time that this process may use.
+    /// Processor time that this process may use, in cores.
     pub(crate) fn limit(&self) -> Option<f64> {
         cpu_limit()
     }
 
-    /// Share of the periods since the start in which the process was held back.
+    /// Share of the periods since the start in which the process was throttled.
     pub(crate) fn throttled(&self) -> Option<f64> {
         None
     }

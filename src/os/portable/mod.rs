@@ -1,8 +1,9 @@
-//! The common interface on crates that know several systems, in safe code: mio, nix, sysinfo.
+//! The common interface, implemented in safe code with cross-platform crates: mio, nix, sysinfo.
 //!
-//! What it lacks beside Linux's: stamps in microseconds instead of nanoseconds, and user-space time
-//! where the system gives none; one system call a datagram; no count of datagrams that the kernel
-//! dropped; no waits for a core, no steal, no control groups, no range of ports, no owner of a port.
+//! Limitations compared with `linux/`: timestamps in microseconds instead of nanoseconds, and
+//! user-space time where the system provides none; one system call per datagram; no count of
+//! datagrams that the kernel dropped; no waits for a core, steal time, control groups, range of
+//! ephemeral ports or owner of a port.
 
 mod batch;
 mod machine;

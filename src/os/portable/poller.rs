@@ -1,8 +1,8 @@
 //! Waits for sockets, commands and timers at once (mio: epoll or kqueue).
 //!
 //! In: file descriptors with keys, a deadline. Out: the keys that are readable.
-//! Invariant: wakes as soon after the deadline as the system's timers allow. mio waits in whole
-//! milliseconds on Linux, so there the rest is slept.
+//! Invariant: wakes as soon after the deadline as the system's timers allow. On Linux, mio waits in
+//! whole milliseconds, so the poller sleeps for the remaining fraction.
 
 use super::threads;
 use mio::unix::SourceFd;
@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 const WAKER: Token = Token(usize::MAX);
 /// Maximum readable descriptors reported per wait.
 const BATCH: usize = 256;
-/// What mio rounds its waits up to.
+/// The unit to which mio rounds its waits up.
 const STEP: Duration = Duration::from_millis(1);
 /// Whether mio rounds up: epoll takes milliseconds, kqueue nanoseconds.
 const ROUNDS_UP: bool = cfg!(target_os = "linux");
@@ -77,8 +77,8 @@ impl Poller {
         registry.register(&mut SourceFd(&fd), key, Interest::READABLE)
     }
 
-    /// Turns notifications of a watched socket on or off, which they must not be already. Turning
-    /// them on reports at once what came in the meantime.
+    /// Turns notifications of a watched socket on or off; they must be in the other state before.
+    /// Turning them on reports at once what came in the meantime.
     ///
     /// # Errors
     /// The operating system's error.
@@ -102,8 +102,8 @@ impl Poller {
         let rest = Duration::from_nanos(u64::from(limit.subsec_nanos() % 1_000_000));
         self.poll(limit - rest);
         if self.events.is_empty() && !rest.is_zero() {
-            // An interrupted wait may have left more than the rest; it is not for a sleep, which
-            // nothing ends.
+            // After an interrupted wait, more than the fraction is left. It must not be slept
+            // through, because nothing can wake a sleep early.
             let left = until.saturating_duration_since(Instant::now());
             std::thread::sleep(left.min(STEP));
             self.poll(Duration::ZERO);

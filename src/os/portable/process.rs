@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, System};
 
-/// What sysinfo knows of a process, with `kind` of its figures.
+/// What sysinfo knows about a process: the figures that `kind` selects.
 fn look_at(pid: u32, kind: ProcessRefreshKind) -> Option<System> {
     let mut system = System::new();
     let only = [Pid::from_u32(pid)];
@@ -47,17 +47,17 @@ pub(crate) fn resident_bytes() -> Option<u64> {
     Some(bytes).filter(|bytes| *bytes > 0)
 }
 
-/// When a process started, in seconds since 1970; `None` if there is no such process. With its id
-/// it names a process, because ids are reused.
+/// When a process started, in seconds since 1970; `None` if there is no such process. Identifies a
+/// process together with its id, because ids are reused.
 pub(crate) fn process_start(pid: u32) -> Option<u64> {
     let system = look_at(pid, ProcessRefreshKind::nothing())?;
     Some(system.process(Pid::from_u32(pid))?.start_time())
 }
 
-/// Whether this process was started to outlive its terminal, as by nohup. To be asked before it
-/// handles hang-ups itself.
+/// Whether this process was started to outlive its terminal, as by nohup. Call this before the
+/// process starts to handle hang-ups itself.
 ///
-/// A child inherits that a signal is ignored: a shell that sends itself one lives on if it is.
+/// A child inherits ignored signals: a shell that sends itself a hang-up survives if it is ignored.
 pub(crate) fn hang_ups_are_ignored() -> bool {
     survives_hang_up(Command::new("/bin/sh"))
 }

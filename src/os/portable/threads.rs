@@ -1,4 +1,4 @@
-//! Processor time of this process' threads, which each thread tells of itself.
+//! Processor time of this process's threads, recorded by each thread itself.
 //!
 //! Systems have no common way to read another thread's clock, so a thread notes its own whenever it
 //! waits. Invariant: a thread that has ended is not listed.
@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 /// A thread notes its time at most this often: it costs a system call.
 const INTERVAL: Duration = Duration::from_millis(10);
 
-/// What a thread has noted.
+/// The processor time that a thread has noted.
 struct Account {
     name: String,
     used_ns: AtomicU64,
@@ -70,12 +70,12 @@ impl Own {
 
 /// Notes the calling thread's processor time.
 pub(super) fn note_times() {
-    // Fails while the thread ends.
+    // Fails while the thread is ending.
     let _ = OWN.try_with(Own::note);
 }
 
 /// The living threads of this process that wait on a poller, and whose name begins with `prefix`.
-/// The keys increase in the order of start.
+/// The keys increase in the order in which the threads started.
 pub(crate) fn threads(prefix: &str) -> BTreeMap<u64, ThreadTimes> {
     let accounts = ACCOUNTS.lock().unwrap_or_else(PoisonError::into_inner);
     let open = accounts

@@ -44,7 +44,7 @@ pub enum RecordError {
         detail: String,
     },
     /// The file comes from a later release.
-    #[error("`{}`, line {line}: version {found}; this program reads up to {known}", path.display())]
+    #[error("`{}`, line {line}: version {found}, but this program reads only versions up to {known}", path.display())]
     Newer {
         /// Path of the file.
         path: PathBuf,
@@ -62,10 +62,10 @@ impl RecordError {
     pub(crate) fn hint(&self) -> &'static str {
         match self {
             Self::Occupied { .. } => {
-                "runs are never overwritten: name a new or empty folder with --out"
+                "runs are never overwritten: choose a new or empty folder with --out"
             }
             Self::NoRun { .. } => {
-                "name a folder with a `summary.json` or a `turns.jsonl` in it; `loadgen list` shows which exist"
+                "give a folder that contains `summary.json` or `turns.jsonl`; `loadgen list` shows the existing runs"
             }
             Self::Corrupt { .. } => {
                 "the file was changed after the run: restore it, or delete that line to read the rest"
@@ -91,7 +91,7 @@ fn io_hint(kind: io::ErrorKind) -> &'static str {
         Kind::NotADirectory | Kind::AlreadyExists | Kind::IsADirectory => {
             "there is a file where a folder is needed, or the other way round: choose another path"
         }
-        Kind::NotFound => "check the path for a typing error",
+        Kind::NotFound => "check the path for a typo",
         _ => "check the path and the disk, or choose another place with --out",
     }
 }

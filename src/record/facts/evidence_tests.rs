@@ -20,20 +20,24 @@ fn turn(file: &str) -> EvidenceTurn {
 
 #[test]
 fn evidence_audio_and_index_round_trip() {
-    let run = tempfile::tempdir().expect("a folder");
-    assert_eq!(Evidence::read(run.path()).expect("none"), None);
-    let folder = EvidenceFolder::create(&run.path().join(EVIDENCE_FOLDER)).expect("new");
+    let run = tempfile::tempdir().expect("a temporary folder");
+    assert_eq!(
+        Evidence::read(run.path()).expect("a run may have no evidence"),
+        None
+    );
+    let folder =
+        EvidenceFolder::create(&run.path().join(EVIDENCE_FOLDER)).expect("the folder is new");
     let name = EvidenceFolder::name(3, 0);
     assert_eq!(name, "turn-00003-0.wav");
     folder
         .audio(&name, 48_000, &[1, 2, 3], &[-1, -2])
-        .expect("written");
+        .expect("the audio is written");
     let path = run.path().join(EVIDENCE_FOLDER).join(&name);
     let mut wav = hound::WavReader::open(&path).expect("a WAV file");
     assert_eq!((wav.spec().channels, wav.spec().sample_rate), (2, 48_000));
     let samples: Vec<i16> = wav.samples().map(|s| s.expect("a sample")).collect();
     assert_eq!(samples, [1, -1, 2, -2, 3, 0], "caller left, agent right");
-    let length = std::fs::metadata(&path).expect("a file").len();
+    let length = std::fs::metadata(&path).expect("the file exists").len();
     assert_eq!(length, wav_bytes(3));
 
     let evidence = Evidence {
@@ -42,8 +46,9 @@ fn evidence_audio_and_index_round_trip() {
         turns: vec![turn(&name)],
         left_out: 2,
     };
-    folder.index(&evidence).expect("written");
-    assert_eq!(Evidence::read(run.path()).expect("read"), Some(evidence));
+    folder.index(&evidence).expect("the index is written");
+    let read = Evidence::read(run.path()).expect("the index is readable");
+    assert_eq!(read, Some(evidence));
     let again = folder.audio(&name, 48_000, &[], &[]);
     assert!(again.is_err(), "an existing file is not overwritten");
     let kept = std::fs::metadata(&path).expect("the first one is still there");
@@ -60,29 +65,30 @@ fn an_evidence_index_of_version_1_is_readable() {
         {"file": "../turns.csv", "call": 1, "turn": 0, "why": "failed", "sample_rate": 48000,
          "start_ms": 0.0, "length_ms": 1.0, "speech_end_ms": 1.0, "onset_ms": null,
          "onset_wire_ms": null}]}"#;
-    let run = tempfile::tempdir().expect("a folder");
+    let run = tempfile::tempdir().expect("a temporary folder");
     let folder = run.path().join(EVIDENCE_FOLDER);
-    std::fs::create_dir(&folder).expect("new");
-    let put = |text: &str| std::fs::write(folder.join("index.json"), text).expect("written");
+    std::fs::create_dir(&folder).expect("the folder is new");
+    let put = |text: &str| std::fs::write(folder.join("index.json"), text).expect("writable");
     put(text);
-    let read = Evidence::read(run.path()).expect("read").expect("there");
+    let read = Evidence::read(run.path()).expect("a readable index");
+    let read = read.expect("an index");
     assert_eq!(
         read.turns,
         [turn("turn-00003-0.wav")],
-        "no link outside the folder"
+        "a file outside the folder is left out"
     );
     put(&text.replace("\"version\": 1", "\"version\": 2"));
-    let newer = Evidence::read(run.path()).expect_err("a later one");
+    let newer = Evidence::read(run.path()).expect_err("a later version");
     assert!(
         matches!(newer, RecordError::Newer { found: 2, .. }),
         "{newer}"
     );
     put("{}");
-    let broken = Evidence::read(run.path()).expect_err("no index");
+    let broken = Evidence::read(run.path()).expect_err("an index without fields");
     assert!(matches!(broken, RecordError::Corrupt { .. }), "{broken}");
     let long = text.replacen(' ', &" ".repeat(LARGEST_INDEX as usize), 1);
     put(&long);
-    let larger = Evidence::read(run.path()).expect_err("past the bound");
+    let larger = Evidence::read(run.path()).expect_err("an index that is too large");
     let RecordError::Io { source, .. } = larger else {
         panic!("{larger}");
     };

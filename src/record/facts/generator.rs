@@ -10,18 +10,19 @@ use serde::{Deserialize, Serialize};
 /// The generator's own health.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Generator {
-    /// How late its ticks were.
+    /// How late its media ticks were.
     pub(crate) tick_lateness_ms: TickLateness,
-    /// Cores it kept busy, on average.
+    /// Number of cores that it kept busy, on average.
     pub(crate) cpu_cores: f64,
-    /// Cores' worth of processor time that its control group (container) may use; null without a
+    /// Number of cores whose processor time its control group (container) may use; null without a
     /// limit.
     #[serde(default)]
     pub(crate) cpu_limit_cores: Option<f64>,
-    /// Share of the scheduler's periods in which that limit stopped the process; null without one.
+    /// Share of the scheduler's periods in which that limit throttled the process; null without a
+    /// limit.
     #[serde(default)]
     pub(crate) throttled: Option<f64>,
-    /// Its largest resident memory.
+    /// Its peak resident memory.
     pub(crate) rss_bytes: u64,
     /// Packets sent, on average.
     pub(crate) packets_out_per_s: f64,
@@ -30,7 +31,7 @@ pub struct Generator {
     /// How long received packets waited in our sockets: kernel's stamp → read.
     #[serde(default)]
     pub(crate) receive_wait_ms: TickLateness,
-    /// How late the timers of signalling were: joins, agent states, hang-ups.
+    /// How late the signalling timers fired, which delays joins, agent states and hang-ups.
     #[serde(default)]
     pub(crate) signalling_lateness_ms: TickLateness,
     /// Datagrams that the kernel dropped because our socket buffers were full.
@@ -46,7 +47,7 @@ pub struct Generator {
     /// Audio packets that belong to no known track.
     #[serde(default)]
     pub(crate) packets_unheard: u64,
-    /// Media datagrams that failed authentication: not from the other side.
+    /// Media datagrams that failed authentication, so they did not come from the other side.
     #[serde(default)]
     pub(crate) packets_unauthenticated: u64,
     /// Duplicates of audio packets that had already arrived.
@@ -61,25 +62,26 @@ pub struct Generator {
     /// Events of a connection that its call did not receive because a queue was full.
     #[serde(default)]
     pub(crate) events_lost: u64,
-    /// Media threads.
+    /// Number of media threads.
     #[serde(default)]
     pub(crate) media_threads: usize,
-    /// Share of a core that the busiest of them used.
+    /// Share of a core that the busiest media thread used.
     #[serde(default)]
     pub(crate) media_thread_cores: f64,
-    /// Share of a core that each of them used, in the order of their start.
+    /// Share of a core that each media thread used, in the order in which they started.
     #[serde(default)]
     pub(crate) media_threads_cores: Vec<f64>,
-    /// Share of the time that one of them was ready to run but waited for a core; null where
-    /// the kernel does not report it.
+    /// Share of the time that a media thread was ready to run but waited for a core; null where the
+    /// kernel does not report it.
     #[serde(default)]
     pub(crate) run_queue_wait: Option<f64>,
-    /// Share of the machine's processor time that its host gave to others (steal); null as above.
+    /// Share of the machine's processor time that its host gave to others (steal); null where the
+    /// kernel does not report it.
     #[serde(default)]
     pub(crate) steal: Option<f64>,
 }
 
-/// How late the media ticks were.
+/// Quantiles of a lateness or of a wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct TickLateness {
     pub p50: Ms,

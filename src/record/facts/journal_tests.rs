@@ -167,7 +167,7 @@ fn an_existing_journal_is_not_overwritten() {
     ));
     assert_eq!(Journal::read(&path).unwrap().turns.len(), turns.len());
     let missing = Journal::read(&path.with_extension("none")).unwrap_err();
-    assert_eq!(missing.hint(), "check the path for a typing error");
+    assert_eq!(missing.hint(), "check the path for a typo");
 }
 
 #[test]
@@ -440,7 +440,7 @@ fn nothing_is_appended_after_a_torn_line() {
     fs::write(&path, disk.now().written).unwrap();
     let read = Journal::read(&path).unwrap();
     assert_eq!(read.turns, turns[..1]);
-    let torn = read.torn.expect("half a line").to_string();
+    let torn = read.torn.expect("half a line is torn").to_string();
     assert!(torn.contains("turns.jsonl`, line 2: "), "{torn}");
     // The disk has room again.
     disk.0.lock().unwrap().fails = false;

@@ -21,7 +21,7 @@ pub(crate) const MEASUREMENTS: &[Measurement] = &[
     },
     Measurement {
         version: 2,
-        change: "a silence of 200 ms that contains or follows the caller's end of speech separates a reply from what the agent was saying (before: 700 ms), which changes `stop` and `ttfa` of interruptions and which replies are missed; `agent_join` is split into `agent_present` and `agent_audible`; `call_start` is when media flows and an agent participant is present",
+        change: "a silence of 200 ms that contains or follows the caller's end of speech separates a reply from what the agent was saying (before: 700 ms), which affects `stop` and `ttfa` of interruptions, and which replies count as missed; `agent_join` is split into `agent_present` and `agent_audible`; `call_start` is when media flows and an agent participant is present",
     },
 ];
 

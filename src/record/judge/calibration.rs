@@ -69,9 +69,9 @@ impl ErrorStats {
 pub(crate) struct CalibrationLevel {
     /// Concurrent callers.
     pub callers: u64,
-    /// Turns that were measured and have a truth.
+    /// Measured turns for which the ground truth is known.
     pub turns: usize,
-    /// Turns that were not replied to, or that have no truth.
+    /// Turns without a reply, or for which the ground truth is not known.
     pub unmatched: usize,
     /// Error of `ttfa_wire`.
     pub ttfa_wire: ErrorStats,
@@ -79,7 +79,7 @@ pub(crate) struct CalibrationLevel {
     pub ttfa: ErrorStats,
     /// 99th percentile of the send lateness.
     pub tick_lateness_p99_ms: Ms,
-    /// The generator kept up.
+    /// Whether the generator kept up.
     pub valid: bool,
 }
 
@@ -127,18 +127,18 @@ impl CalibrationLevel {
 pub(crate) struct Calibration {
     /// [`CALIBRATION_VERSION`].
     pub version: u32,
-    /// RFC 3339, UTC.
+    /// Start of the calibration, RFC 3339, UTC.
     pub measured_at: String,
-    /// The target that it was measured against.
+    /// The target that the calibration ran against.
     pub target: String,
-    /// Version of the program that measured.
+    /// Version of loadgen that ran the calibration.
     pub loadgen_version: String,
-    /// Version of the measurement definitions behind the figures whose error this is.
+    /// Version of the measurement definitions of the figures whose error was measured.
     #[serde(default = "first")]
     pub measurement_version: u32,
     /// Processor cores that the process may run on.
     pub cores: usize,
-    /// Cores' worth of processor time that its control group (container) allowed; null without a
+    /// Number of cores whose processor time its control group (container) allowed; null without a
     /// limit.
     #[serde(default)]
     pub cpu_limit_cores: Option<f64>,
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn turns_without_a_truth_are_counted() {
+    fn turns_without_ground_truth_are_counted() {
         let l = CalibrationLevel::of(
             1,
             &[recorded("unknown")],

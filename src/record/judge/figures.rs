@@ -26,11 +26,11 @@ pub(crate) struct Latency {
     pub max_ms: Option<Ms>,
 }
 
-/// Exact order statistics with +∞: null stands for +∞ where `count` > 0.
+/// Exact order statistics of samples that may be +∞; null stands for +∞ if `count` > 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct AllTurns {
     pub count: usize,
-    /// How many of `count` are +∞.
+    /// Number of samples that are +∞.
     pub infinite: usize,
     pub min_ms: Option<Ms>,
     pub mean_ms: Option<Ms>,
@@ -41,15 +41,15 @@ pub(crate) struct AllTurns {
     pub max_ms: Option<Ms>,
 }
 
-/// Distribution-free confidence intervals from order statistics; the turns of a call enter with
-/// their effective sample size, which is smaller where they are alike.
+/// Distribution-free confidence intervals from order statistics. They are based on the effective
+/// sample size, which is smaller than the number of turns if the turns of a call are correlated.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Intervals {
-    /// They cover the true quantile with at least this probability.
+    /// Each interval contains the true quantile with at least this probability.
     pub level: f64,
-    /// Of `metrics.ttfa`.
+    /// Intervals of the quantiles of `metrics.ttfa`.
     pub ttfa: Quantiles,
-    /// Of `metrics.all_turns`.
+    /// Intervals of the quantiles of `metrics.all_turns`.
     pub all_turns: Quantiles,
 }
 

@@ -76,19 +76,19 @@ pub(crate) struct GateInterval {
 pub struct GateResult {
     /// The metric.
     pub(crate) metric: String,
-    /// The variant that it judges; null for all.
+    /// The variant that the gate judges; null for all variants.
     #[serde(default)]
     pub(crate) variant: Option<String>,
     /// The expression as written.
     pub(crate) expression: String,
-    /// The turns that it judges.
+    /// The turns that the gate judges.
     #[serde(default)]
     pub(crate) on: GateOn,
     /// The figure observed, in ms, or a ratio for rates; null when infinite or undecided.
     pub(crate) observed: Option<f64>,
     /// The figure lies among the turns that were never answered: +∞.
     pub(crate) observed_infinite: bool,
-    /// Its 95 % interval; null where there is none.
+    /// The 95 % interval of the figure; null where there is none.
     #[serde(default)]
     pub(crate) interval: Option<GateInterval>,
     /// Number of turns (or calls) behind the figure.
@@ -97,12 +97,13 @@ pub struct GateResult {
     /// The effective sample size: this many independent samples would give the same confidence.
     #[serde(default)]
     pub(crate) effective_n: f64,
-    /// The verdict on it.
+    /// The verdict on the gate.
     pub verdict: GateVerdict,
-    /// The same, with weak answers distinguished; absent in files of earlier releases.
+    /// The answer, in which weak passes and failures are distinguished; absent in files of earlier
+    /// releases.
     #[serde(default)]
     pub(crate) answer: Option<GateAnswer>,
-    /// Why it is undecided.
+    /// Why the gate is undecided.
     pub(crate) reason: Option<String>,
     /// The figure, its interval and the conclusion, for people; empty in files of earlier releases.
     #[serde(default)]

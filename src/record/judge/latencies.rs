@@ -17,8 +17,7 @@ use std::collections::BTreeMap;
 
 /// Key of the figures of all turns, including unanswered ones.
 const ALL_TURNS: &str = "all_turns";
-const ALL_TURNS_TEXT: &str =
-    "`ttfa` of all turns that asked for a reply, missed and failed ones as +∞; gates judge it";
+const ALL_TURNS_TEXT: &str = "`ttfa` of all turns that asked for a reply, with missed and failed turns as +∞; gates judge this";
 /// Name of `agent_audible` in files of version 1.
 const FORMER_AGENT_AUDIBLE: &str = "agent_join";
 

@@ -18,13 +18,13 @@ const TURNS_A_HALF: usize = 4;
 /// The sentinels of a run: calls to loadgen's own reference agent.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Sentinels {
-    /// Calls.
+    /// Number of sentinel calls.
     pub(crate) calls: usize,
     /// Of these, calls that failed.
     pub(crate) failed: usize,
-    /// Turns that were measured and have a truth.
+    /// Measured turns for which the ground truth is known.
     pub(crate) turns: usize,
-    /// Turns that were not replied to, or that have no truth.
+    /// Turns without a reply, or for which the ground truth is not known.
     pub(crate) unmatched: usize,
     /// Mean of measured minus true `ttfa_wire`.
     pub(crate) bias_ms: Option<f64>,
@@ -127,8 +127,8 @@ mod tests {
     fn drifting_errors_are_reported() {
         for (name, errors, shift, moved) in [
             ("steady", vec![300; 8], Some(0.0), false),
-            ("off all along", vec![5_100; 8], Some(0.0), true),
-            ("early", vec![-5_100; 8], Some(0.0), true),
+            ("constantly late", vec![5_100; 8], Some(0.0), true),
+            ("constantly early", vec![-5_100; 8], Some(0.0), true),
             (
                 "one outlier",
                 vec![0, 0, 0, 0, 0, 0, 0, 90_000],
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn turns_without_a_reply_or_a_truth_are_counted() {
+    fn turns_without_a_reply_or_ground_truth_are_counted() {
         let missed = TurnRecord {
             outcome: Outcome::Missed,
             ..record(0, 0)

@@ -14,9 +14,9 @@ use std::collections::HashMap;
 /// A period of level load, relative to the start of the run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SteadySpan {
-    /// Its beginning.
+    /// Start of the period.
     pub(crate) from_ms: Ms,
-    /// Its end; null for the end of the run.
+    /// End of the period; null if it lasts until the end of the run.
     pub(crate) until_ms: Option<Ms>,
 }
 
@@ -31,7 +31,7 @@ impl SteadySpan {
 pub(crate) struct Steady {
     /// The periods of level load.
     pub spans: Vec<SteadySpan>,
-    /// Their latencies.
+    /// Latencies of the turns and calls that began in these periods.
     pub metrics: Metrics,
 }
 

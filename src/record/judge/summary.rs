@@ -41,7 +41,7 @@ pub struct RunFacts<'a> {
     pub planned_turns: usize,
     /// How the run ended.
     pub ending: Ending,
-    /// Reasons why its figures are not reliable (send lateness over its bound, …).
+    /// Reasons why the run's figures are not reliable (send lateness over its bound, …).
     pub invalid: Vec<String>,
     /// The generator's own health.
     pub generator: Generator,
@@ -60,21 +60,22 @@ pub struct Summary {
     pub(crate) version: u32,
     /// The verdict on the run.
     pub verdict: Verdict,
-    /// Which run this was.
+    /// The run's identity, duration and versions.
     pub(crate) run: RunInfo,
     /// The network impairment that the scenario applied to packets; absent if there was none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) network: Option<Network>,
-    /// Latencies.
+    /// Latencies of the measured turns and calls.
     pub(crate) metrics: Metrics,
-    /// The figures of what began while the load was level; absent if it always was.
+    /// The figures of the turns and calls that began while the load was level; absent if the load
+    /// was always level.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) steady: Option<Steady>,
-    /// How far the quantiles of `ttfa` can be trusted.
+    /// Confidence intervals of the quantiles of `ttfa`.
     pub(crate) intervals: Intervals,
     /// Measured turns by outcome.
     pub outcomes: TurnCounts,
-    /// Measured calls.
+    /// Measured calls by outcome.
     pub(crate) calls: CallCounts,
     /// What a second, independent detector says about the replies' onsets.
     #[serde(default)]
@@ -86,7 +87,7 @@ pub struct Summary {
     /// the end of the run cut off; absent if there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) longest_wait_ms: Option<Ms>,
-    /// Missed replies that came after the turn's timeout.
+    /// Missed turns whose reply came after the timeout.
     #[serde(default)]
     pub(crate) late_replies: usize,
     /// Measured turns by flag; flags that no turn has are absent.
@@ -98,7 +99,8 @@ pub struct Summary {
     /// Results of the sentinel calls; null if there were none.
     #[serde(default)]
     pub(crate) sentinels: Option<Sentinels>,
-    /// Its variants, the one that answers soonest first; absent if there is only one.
+    /// The run's variants by rank: the one that answers soonest comes first. Absent if there is
+    /// only one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) variants: Vec<VariantSummary>,
     /// The utterances, the call script, the load and the network; absent in earlier versions.
@@ -106,7 +108,7 @@ pub struct Summary {
     pub(crate) conditions: Option<Conditions>,
 }
 
-/// Which run it was.
+/// The run's identity, duration and versions.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct RunInfo {
     /// The scenario's name.
@@ -121,15 +123,15 @@ pub(crate) struct RunInfo {
     /// the microsecond; absent in files of version 1 and if no call was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub zero_at: Option<String>,
-    /// How long it took.
+    /// Duration of the run.
     pub duration_ms: Ms,
-    /// Version of the program that made it.
+    /// Version of loadgen that made the run.
     pub loadgen_version: String,
     /// Version of the measurement definitions; runs of different versions are not compared.
     #[serde(default = "first")]
     pub measurement_version: u32,
-    /// False for a run that was cut off, or is still in progress: its figures cover what had ended
-    /// by then.
+    /// False for a run that was cut off, or is still in progress: its figures cover the turns and
+    /// calls that had ended by then.
     #[serde(default = "yes")]
     pub complete: bool,
 }
@@ -141,9 +143,9 @@ fn yes() -> bool {
 /// The impairment of packets on the way from the agent to the callers.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Network {
-    /// Share of the agent's packets that the callers dropped unheard, 0 to 1.
+    /// Share of the agent's packets that the callers dropped on purpose, 0 to 1.
     pub(crate) loss: f64,
-    /// Mean number dropped in a row; null if packets are dropped independently.
+    /// Mean number of packets dropped in a row; null if packets are dropped independently.
     pub(crate) burst: Option<f64>,
 }
 
@@ -153,22 +155,23 @@ pub struct Network {
 pub(crate) struct SecondOpinions {
     /// Number of onsets.
     pub onsets: usize,
-    /// Of these, onsets that it was asked about; under high load it is asked about only a share.
+    /// Of these, onsets that the second detector judged; under high load it judges only a share of
+    /// them.
     pub asked: usize,
-    /// Of these, replies that it does not take for speech (or for the declared tone).
+    /// Of these, replies that the detector does not recognize as speech (or as the declared tone).
     pub not_speech: usize,
-    /// Of these, replies whose onset it finds more than 60 ms earlier or later.
+    /// Of these, replies whose onset the detector places more than 60 ms earlier or later.
     pub disputed: usize,
 }
 
-/// Failed calls of one cause.
+/// Failed calls with the same cause.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct FailureGroup {
     /// Stable machine name.
     pub cause: String,
-    /// Calls.
+    /// Number of calls.
     pub count: usize,
-    /// What happened to the first of them.
+    /// What happened to the first of these calls.
     pub message: String,
     /// What to try next.
     pub hint: String,

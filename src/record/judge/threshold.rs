@@ -17,10 +17,10 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum GateOn {
-    /// All that are measured.
+    /// All measured turns.
     #[default]
     All,
-    /// Those that began while the load was level.
+    /// Turns that began while the load was level.
     Steady,
 }
 
@@ -35,7 +35,7 @@ pub struct Threshold {
     pub expression: String,
     /// The parsed expression.
     pub gate: stats::Gate,
-    /// Which turns it judges.
+    /// Which turns the threshold judges.
     pub on: GateOn,
     /// The rule that applies when the bound lies within the interval.
     pub decider: Decider,

@@ -1,9 +1,9 @@
 //! Ranks the variants of a run and compares each with the one that answers soonest.
 //!
 //! In: call and turn records. Out: a [`VariantSummary`] for each of several variants; none if
-//! there is only one. Invariants: warm-up calls and sentinels are in no figure; calls are compared
-//! within blocks, and all differences form one family of comparisons (Holm), also corrected for the
-//! choice of the first variant.
+//! there is only one. Invariants: warm-up calls and sentinels are excluded from every figure;
+//! calls are compared within blocks, and all differences form one family of comparisons (Holm),
+//! also corrected for the choice of the first variant.
 
 use super::figures::{AllTurns, Intervals, Latency, Span};
 use super::samples::Samples;
@@ -19,47 +19,49 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
-/// One variant's figures.
+/// The figures of one variant.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct VariantSummary {
-    /// Its name.
+    /// Name of the variant.
     pub name: String,
-    /// Its measured calls.
+    /// Measured calls of the variant, by outcome.
     pub calls: CallCounts,
-    /// Their turns by outcome.
+    /// Turns of those calls, by outcome.
     pub outcomes: TurnCounts,
-    /// `ttfa` of the turns that were replied to.
+    /// `ttfa` of the turns that got a reply.
     pub ttfa: Latency,
-    /// `ttfa` of all turns that asked for a reply, missed and failed ones as +∞; ranks variants.
+    /// `ttfa` of all turns that asked for a reply, with missed and failed turns as +∞; variants are
+    /// ranked by this.
     pub all_turns: AllTurns,
-    /// How far the quantiles of both can be trusted.
+    /// Confidence intervals of the quantiles of `ttfa` and `all_turns`.
     pub intervals: Intervals,
-    /// How much later it answers than the variant that is ranked first; null for that one.
+    /// How much later the variant answers than the one that is ranked first; null for the first.
     pub behind: Option<Behind>,
 }
 
 /// How much later a variant answers than the one ranked first, over all turns.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Behind {
-    /// At the median.
+    /// Difference at the median.
     pub p50: Option<Lag>,
-    /// At the 95th percentile.
+    /// Difference at the 95th percentile.
     pub p95: Option<Lag>,
 }
 
-/// A difference of one figure.
+/// The difference in one figure between a variant and the one ranked first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Lag {
     /// This variant minus the first; null if infinite.
     pub by_ms: Option<Ms>,
-    /// Its confidence interval, at the level of `intervals`; null with too few turns, and a null
-    /// end is infinite.
+    /// Confidence interval of the difference, at the level of `intervals`; null if there are too
+    /// few turns. A null end is infinite.
     pub interval: Option<Span>,
     /// Probability of so large a difference between equal variants, corrected for all pairs.
     pub p: f64,
-    /// In one word.
+    /// The verdict on the difference.
     pub verdict: LagVerdict,
-    /// What is missing if so few calls cannot decide, however far apart they are; else absent.
+    /// How many calls it would take, if so few calls cannot show any difference to be significant;
+    /// absent otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub needed: Option<LagNeeded>,
 }
@@ -69,13 +71,13 @@ pub(crate) struct Lag {
 pub(crate) struct LagNeeded {
     /// The smallest corrected p that so few calls can reach.
     pub best_p: f64,
-    /// Calls that were made: of the first variant, of this one.
+    /// Number of calls made: to the first variant, and to this one.
     pub have_calls: [usize; 2],
-    /// Calls that would be enough to decide.
+    /// Number of calls that would be enough to decide: to the first variant, and to this one.
     pub calls: [usize; 2],
-    /// Blocks that were made; null if calls are not compared within blocks.
+    /// Number of blocks in the run; null if calls are not compared within blocks.
     pub have_blocks: Option<usize>,
-    /// Blocks that would be enough to decide.
+    /// Number of blocks that would be enough to decide.
     pub blocks: Option<usize>,
 }
 
@@ -91,15 +93,15 @@ impl From<Needed> for LagNeeded {
     }
 }
 
-/// A difference in one word.
+/// The verdict on a difference between two variants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum LagVerdict {
     /// Certainly later, by more than 5 % and 20 ms.
     Slower,
-    /// Certainly sooner, by more than that.
+    /// Certainly sooner, by more than 5 % and 20 ms.
     Faster,
-    /// Certainly no further apart than that.
+    /// Certainly no more than 5 % or 20 ms apart.
     Alike,
     /// None of these is certain.
     Unclear,

@@ -38,11 +38,11 @@ const INCOMPLETE: &str = "the run is incomplete: loadgen was killed, or is still
                           too little memory, a CI job's time limit, or a closed terminal";
 
 /// Reason given for a run without gates.
-const NOTHING_ASKED: &str = "nothing was asked of this run: the scenario has no thresholds";
+const NOTHING_ASKED: &str = "there is nothing to judge: the scenario has no thresholds";
 
-/// The run in one word. If several apply, the first in this order wins: error, stopped, invalid
-/// (by the run itself), failed, invalid (a gate undecided), passed or unasked. A gate that the
-/// turns refute takes precedence over calls that never started.
+/// The status of a run. If several apply, the first in this order wins: error, stopped, invalid
+/// (because of the run itself), failed, invalid (because a gate is undecided), passed or unasked. A
+/// gate that the turns refute takes precedence over calls that never started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
@@ -63,13 +63,13 @@ pub enum Status {
 /// The verdict on a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Verdict {
-    /// In one word.
+    /// The status of the run.
     pub status: Status,
-    /// Why it is not `passed`, the most important reason first.
+    /// Why the status is not `passed`, the most important reason first.
     pub(crate) reasons: Vec<String>,
-    /// Why the run's figures are not those of the run that was planned, whatever its gates say:
-    /// it was cut off, stopped, ended by a gate, too late, or offered less load. Null if they
-    /// are.
+    /// Why the run did not go as planned, whatever its gates say: it was cut off, stopped by the
+    /// user or ended by a gate, the generator was late, or it offered less load than planned. Null
+    /// if the run went as planned.
     #[serde(default)]
     pub(crate) doubt: Option<String>,
     /// The gate with `abort_on_fail` that ended the run; null if none did.
@@ -84,7 +84,8 @@ pub struct Verdict {
 pub(in crate::record) struct Doubts {
     /// Reasons why the figures are not reliable.
     pub(super) invalid: Vec<String>,
-    /// Ways in which there was less load than planned; a gate that is refuted even so still fails.
+    /// Ways in which there was less load than planned; a gate that is refuted despite that still
+    /// fails.
     pub(super) missing: Vec<String>,
     /// Failures of calls and turns; reported if there is no gate to judge them.
     pub(super) ungated: Vec<String>,
@@ -185,7 +186,7 @@ impl Verdict {
             .map(String::as_str)
     }
 
-    /// Why the run's figures are not reliable, whatever its gates say; `None` if they are.
+    /// Why the run's figures are not reliable, whatever its gates say; `None` if they are reliable.
     pub(crate) fn against_the_run(&self) -> Option<&str> {
         if self.doubt.is_some() {
             return self.doubt.as_deref();
@@ -218,7 +219,7 @@ mod tests {
             let facts = facts(run.calls.len(), Ending::Finished);
             Summary::build(&facts, &run.calls, &run.turns, &[]).verdict
         };
-        let nothing = "nothing was asked of this run: the scenario has no thresholds";
+        let nothing = "there is nothing to judge: the scenario has no thresholds";
         let mut good = Run::default();
         good.good(3);
         let verdict = of(&good);

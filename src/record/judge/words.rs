@@ -131,7 +131,7 @@ impl Told<'_> {
         };
         let beyond = match self.judged.beyond {
             0 => "none beyond the bound".to_owned(),
-            n => format!("{n} beyond the bound, which refutes nothing"),
+            n => format!("{n} beyond the bound, too few to refute it"),
         };
         let seen = self.seen();
         let of = match self.metric.values() {
@@ -154,7 +154,7 @@ impl Told<'_> {
         let (_, wanted) = WANTED.into_iter().find(|(of, _)| *of == q)?;
         let few = self.judged.n_eff < wanted as f64 && self.judged.answer != Answer::Fail;
         let things = self.samples();
-        few.then(|| format!("{wanted} {things} would make it about ±11 %"))
+        few.then(|| format!("{wanted} {things} would give an interval of about ±11 %"))
     }
 }
 

@@ -150,7 +150,7 @@ fn overview(compared: &Compared, screen: Screen) -> Part {
 fn footer(settings: CompareSettings, screen: Screen) -> Vec<String> {
     let CompareSettings { noise, level, .. } = settings;
     let text = format!(
-        "noise: under {} % or {} ms; of rates, under {} % or {} points; \
+        "noise: under {} % or {} ms; for rates, under {} % or {} points; \
          chance of any false alarm: {:.0} % (permutation of calls, Holm)",
         plain(noise.share * 100.0),
         plain(noise.ms),

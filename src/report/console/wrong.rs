@@ -60,7 +60,7 @@ fn what_to_do(kind: ReasonKind) -> &'static str {
             "add `thresholds:` to the scenario, or pass --threshold 'ttfa: p(95)<1500ms'"
         }
         ReasonKind::Generator => {
-            "make fewer calls at once from this machine, or give it more cores; `loadgen calibrate` measures how many it can carry"
+            "make fewer calls at once from this machine, or give it more cores; `loadgen calibrate` measures how many calls it can carry"
         }
         ReasonKind::Hung => {
             "look at this machine's memory and disks; a warning above names the part"
@@ -72,7 +72,7 @@ fn what_to_do(kind: ReasonKind) -> &'static str {
             "look at this machine's network: its firewall, its routes, its send buffers"
         }
         ReasonKind::Unheard => {
-            "loadgen should know every track that it gets: please report this, with the run folder"
+            "loadgen should know every track that it receives: please report this, with the run folder"
         }
         ReasonKind::Useless => {
             "look at the network between here and the server: something on the way repeats, delays or forges packets"
@@ -92,7 +92,8 @@ pub(super) fn findings(summary: &Summary) -> Vec<Finding> {
     findings.extend(doubts(summary));
     if summary.echoes > 0 {
         let times = plural(summary.echoes, "time");
-        let text = format!("the caller's own voice came back {times}; not taken for a reply");
+        let text =
+            format!("the caller's own voice came back {times} and was not taken for a reply");
         findings.push(finding(text, ""));
     }
     let needed = needed::of_variants(&summary.variants).into_iter();
@@ -137,7 +138,7 @@ fn outcomes(summary: &Summary) -> Vec<Finding> {
     if turns.early > 0 {
         let early = grouped(turns.early as u64);
         let text = format!("{early} of {ended} turns were answered before the caller had finished");
-        let hint = "look at the agent's turn detection: it takes a pause for the end";
+        let hint = "look at the agent's turn detection: it mistakes pauses for turn ends";
         findings.push(finding(text, hint));
     }
     findings

@@ -65,7 +65,7 @@ fn network_rows(summary: &Summary) -> Vec<(&'static str, String)> {
         let times = plural(summary.echoes, "time");
         rows.push((
             "Echo",
-            format!("the caller's own voice came back {times}; not taken for a reply"),
+            format!("the caller's own voice came back {times} and was not taken for a reply"),
         ));
     }
     rows
@@ -124,7 +124,7 @@ fn generator_rows(g: &Generator) -> Vec<(&'static str, String)> {
             format!("{:.0} MiB at most", g.rss_bytes as f64 / MIB),
         ),
         (
-            "Packets a second",
+            "Packets per second",
             format!(
                 "{:.0} out, {:.0} in",
                 g.packets_out_per_s, g.packets_in_per_s

@@ -105,17 +105,17 @@ fn chart(turns: &[(usize, Ms)], groups: &BTreeMap<usize, Vec<Ms>>, width: usize)
     }
     Chart {
         id: "against-load",
-        title: "Latency against calls at once",
+        title: "Latency against concurrency",
         caption: format!(
-            "Replied turns by the number of calls under way when the caller finished speaking. Groups of fewer than {LEAST} turns show no p95."
+            "Replied turns by the number of calls in progress when the caller finished speaking. Groups of fewer than {LEAST} turns show no p95."
         ),
         legend,
-        heads: vec!["calls at once", "turns", "p50, ms", "p95, ms", "max, ms"],
+        heads: vec!["concurrent calls", "turns", "p50, ms", "p95, ms", "max, ms"],
         rows,
         plot: Plot {
             width: WIDE,
             x: first..last,
-            x_title: "calls at once".into(),
+            x_title: "concurrent calls".into(),
             panels: vec![Panel {
                 title: "ttfa, ms".into(),
                 rise: Rise::To(top),

@@ -8,7 +8,7 @@
     return element;
   };
 
-  // Charts: the values under the pointer, or under the arrow keys, are the rows of the table.
+  // Charts: the pointer and the arrow keys show the values of one row of the table.
   const tip = $("tip");
   const plots = document.querySelectorAll(".plot");
   const hide = () => {
@@ -59,24 +59,24 @@
     });
   }
 
-  // Sounds lie beside the page; where it was sent alone, it says so.
+  // The audio files are next to the page. If the page was sent without them, say so.
   document.querySelectorAll("audio").forEach((audio) => {
     audio.addEventListener("error", () => {
-      audio.replaceWith(make("p", "The sound is in the run's folder, which this page was taken from.", "note"));
+      audio.replaceWith(make("p", "The audio is in the run folder that this page was copied from.", "note"));
     });
   });
 
-  // The turns.
+  // The table of turns.
   if (!$("turn-data")) return;
   const data = JSON.parse($("turn-data").textContent);
-  // Where a row has what: by name, as the page's data say.
+  // The index of each value in a row, by the column names in the page's data.
   const {
     call: CALL, turn: TURN, room: ROOM, utterance: UTTERANCE, variant: VARIANT, expect: EXPECT, outcome: OUTCOME,
     wire: WIRE, playout: PLAYOUT, at: AT, other: OTHER, flags: FLAGS, failure: FAILURE, warmup: WARMUP,
   } = Object.fromEntries(data.columns.map((name, i) => [name, i]));
   const PAGE = 50;
-  // As the rest of the report rounds: to the nearest tenth, a tie to the even one. What is
-  // exactly between two in binary is .25, which toFixed rounds up, and .75, where both agree.
+  // Rounds like the rest of the report: to the nearest tenth, ties to even. The only ties that
+  // binary represents exactly are .25, which toFixed rounds up, and .75, where both agree.
   const ms = (us) => (us < 0 ? "–" : (us % 1000 === 250 ? (us - 50) / 1000 : us / 1000).toFixed(1));
   const ttfa = (row) => (row[WIRE] < 0 || row[PLAYOUT] < 0 ? -1 : row[WIRE] + row[PLAYOUT]);
   const flags = (row) => data.flags.filter((_, bit) => row[FLAGS] & (1 << bit));
@@ -142,7 +142,7 @@
   };
   const order = (a, b) => {
     const [x, y] = [sorted.column.key(data.turns[a]), sorted.column.key(data.turns[b])];
-    // What is not there comes last, whichever way.
+    // Missing values come last, in either direction.
     const none = (v) => v === -1 || v === "";
     if (none(x) !== none(y)) return none(x) ? 1 : -1;
     const by = x < y ? -1 : x > y ? 1 : 0;

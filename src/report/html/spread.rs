@@ -106,7 +106,7 @@ fn histogram(ttfa: &Distribution) -> Chart {
     let end = spans.last().map_or(most, |s| s.1);
     let tail_said = if cut {
         format!(
-            " The last bar, set apart, has all turns from {} ms up.",
+            " The last bar, set apart, contains all turns of {} ms or more.",
             short(edge(bars))
         )
     } else {
@@ -176,14 +176,14 @@ fn shares(ttfa: &Distribution, asked: usize) -> Chart {
         .collect();
     let never_said = if never > 0 {
         let share = 100.0 * never as f64 / asked as f64;
-        format!(" {share:.1} % of the turns were never answered: the line ends below the top.")
+        format!(" {share:.1} % of the turns were never answered, so the line ends below 100 %.")
     } else {
         String::new()
     };
     Chart {
         id: "shares",
         title: "Share of turns answered within a time",
-        caption: format!("Cumulative, of all turns that asked for a reply.{never_said}"),
+        caption: format!("Cumulative share of all turns that asked for a reply.{never_said}"),
         legend: vec![],
         plot: Plot {
             width: HALF,

@@ -133,7 +133,7 @@ fn body(data: &Data) -> Markup {
         }
         div.scroll tabindex="0" role="group" aria-label="Every turn" {
             table.turns #turn-table hidden {
-                caption { "Times in ms. Select a column head to sort by it, and again to reverse the order." }
+                caption { "Times in ms. Select a column heading to sort by it, and again to reverse the order." }
                 thead { tr #turn-heads {} }
                 tbody #turn-rows {}
             }

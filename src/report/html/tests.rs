@@ -252,7 +252,8 @@ fn a_cut_off_run_is_marked_as_such() {
 #[test]
 fn a_killed_run_shows_only_what_was_recorded() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-    let record = RunRecord::read(&root.join("tests/records/v1-killed")).expect("a run");
+    let record =
+        RunRecord::read(&root.join("tests/records/v1-killed")).expect("a readable run folder");
     let page = render(&record);
     assert!(!parts(&page).contains(&"generator"), "not recorded");
     assert!(page.contains("10 of 10 onsets judged"), "{page}");

@@ -129,7 +129,7 @@ fn chart(view: &View<'_>, slices: &[&Slice]) -> Chart {
         id: "over-time",
         title: "Latency over time",
         caption: if known {
-            "By the time at which the caller finished speaking; below, the number of calls under way."
+            "By the time at which the caller finished speaking; below, the number of calls in progress."
                 .to_owned()
         } else {
             "By the time at which the caller finished speaking.".to_owned()
@@ -142,7 +142,7 @@ fn chart(view: &View<'_>, slices: &[&Slice]) -> Chart {
             "p95, ms",
             "max, ms",
             "missed or failed",
-            "calls at once",
+            "concurrent calls",
         ],
         rows: slices.iter().map(|s| row(view, s)).collect(),
         plot: Plot {
@@ -194,7 +194,7 @@ fn concurrency(view: &View<'_>, x: &std::ops::Range<f64>) -> Option<Panel> {
         points.extend([(from, n), (to, n)]);
     }
     Some(Panel {
-        title: "calls at once".into(),
+        title: "concurrent calls".into(),
         rise: Rise::To(most as f64 * 1.15),
         height: 200,
         layers: vec![

@@ -153,7 +153,7 @@ fn outcomes(summary: &Summary) -> Markup {
         ("early", turns.early, Ink::Second, "#def-early"),
         ("failed", turns.failed, Ink::Text, "#def-failed"),
         ("cut off", turns.cut_off, Ink::Third, "#def-cut-off"),
-        ("never begun", never_begun, Ink::Quiet, "#def-not-run"),
+        ("never started", never_begun, Ink::Quiet, "#def-not-run"),
     ];
     html! {
         section aria-labelledby="outcomes" {

@@ -26,7 +26,7 @@ pub(super) fn section(view: &View<'_>) -> Option<Section> {
     let (first, others) = variants.split_first()?;
     let shown = &variants[..variants.len().min(LANES)];
     let body = html! {
-        p.note { "All variants share one load, assigned in shuffled blocks. They are ranked by the median ttfa of all turns; missed and failed turns count as ∞." }
+        p.note { "All variants share one load; calls are assigned to them in shuffled blocks. They are ranked by the median ttfa of all turns; missed and failed turns count as ∞." }
         (chart(shown).figure())
         (ranking(variants))
         (behind(first, others))

@@ -2,7 +2,7 @@
 
 use prometheus_client::encoding::EncodeLabelSet;
 
-/// State of a call that is under way.
+/// State of a call in progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum CallState {
     /// Not yet joined.
@@ -13,7 +13,7 @@ pub(crate) enum CallState {
     Waiting,
     /// The caller is speaking an utterance.
     Speaking,
-    /// The utterance is over; the outcome of the turn is open.
+    /// The utterance is over; the outcome of the turn is not yet known.
     AwaitingReply,
     /// The caller is listening to the reply.
     Listening,

@@ -70,12 +70,13 @@ fn track(pcm: &[i16], said_at: Duration, echo_db: Option<f64>, reply_at: Duratio
     track
 }
 
-/// Plays the call in virtual time; returns its result and the number of questions asked.
+/// Plays the call in virtual time; returns its result and the number of onsets on which a second
+/// opinion was requested.
 fn play(echo_db: Option<f64>, reply_after: Duration) -> (CallResult, usize) {
     play_kept(echo_db, reply_after, Instant::now(), None)
 }
 
-/// The same from `start` on, with evidence kept.
+/// Like [`play`], but begins at `start` and keeps evidence if `evidence` is given.
 fn play_kept(
     echo_db: Option<f64>,
     reply_after: Duration,
@@ -86,9 +87,10 @@ fn play_kept(
     (result, asked)
 }
 
-/// The same with this decode mode; also returns how many packets were marked as digital silence,
-/// and whether levels were noticed. `waits`: packets wait in the socket for as long as the
-/// caller's patience lasts, and are read before its timers fire.
+/// Like [`play_kept`], in the given decode mode; also returns how many packets were marked as
+/// digital silence, and whether the caller used their audio levels. `waits`: packets stay in the
+/// socket for as long as `CallerEnd::patience` allows, and are read before the caller's timers
+/// fire.
 fn play_as(
     echo_db: Option<f64>,
     reply_after: Duration,
@@ -106,7 +108,7 @@ fn play_as(
         (silence, Codec::Opus),
     )
     .expect("libopus");
-    assert!(end.evidence.is_none(), "kept only where it is asked for");
+    assert!(end.evidence.is_none(), "evidence is kept only if requested");
     end.keep(evidence);
     let (levels, mut silent) = (Arc::new(AtomicBool::new(false)), 0);
     end.decodes(decode, levels.clone());
@@ -128,7 +130,7 @@ fn play_as(
         silent += usize::from(!loud);
         let packet = Packet {
             // As if captured without a delay: the packet begins with the codec's look-ahead.
-            arrival: now.checked_sub(FRAME_TIME).expect("later"),
+            arrival: now.checked_sub(FRAME_TIME).expect("an earlier instant"),
             rtp_time: (k as u32).wrapping_mul(FRAME as u32),
             sequence: k as u64,
             level: Some(level),
@@ -247,7 +249,7 @@ fn callers_own_echo_is_not_an_early_reply() {
             let wire = turn.ttfa_wire.expect("a latency");
             let off = wire.abs_diff(ms(reply_after));
             assert!(off < ms(12), "{db} dB: {wire:?} for {reply_after} ms");
-            assert_eq!(asked, 1, "only the reply is asked about");
+            assert_eq!(asked, 1, "only the reply needs a second opinion");
         }
     }
 }

@@ -105,7 +105,9 @@ async fn dispatched_with(load: &str, port: u16, stop: Option<Duration>, joins: u
     }
     let begin = Instant::now();
     let all = dispatch(shared, plan, begin);
-    tokio::time::timeout(PATIENCE, all).await.expect("it ends");
+    tokio::time::timeout(PATIENCE, all)
+        .await
+        .expect("the run ends in time");
     let took = begin.elapsed();
     let mut out = Outcome {
         started: Vec::new(),

@@ -153,7 +153,7 @@ async fn evidence_memory_is_bounded() {
 #[tokio::test]
 async fn evidence_that_exceeds_the_disk_is_left_out_with_a_notice() {
     let run = tempfile::tempdir().expect("a folder");
-    let folder = EvidenceFolder::create(&run.path().join("evidence")).expect("new");
+    let folder = EvidenceFolder::create(&run.path().join("evidence")).expect("a new folder");
     let mut writer = Writer {
         asked: scenario::EvidenceSelection::default(),
         folder,
@@ -185,10 +185,13 @@ async fn evidence_that_exceeds_the_disk_is_left_out_with_a_notice() {
     };
     for call in 0..3 {
         // One second of audio takes 192,044 bytes; some are reserved for later turns.
-        assert!(writer.notice.lock().expect("whole").is_none(), "{call}");
+        assert!(
+            writer.notice.lock().expect("not poisoned").is_none(),
+            "{call}"
+        );
         writer.write(take(call), EvidenceReason::All);
     }
-    let told = writer.notice.lock().expect("whole").take();
+    let told = writer.notice.lock().expect("not poisoned").take();
     assert!(told.is_some_and(|t| t.contains("only the slowest and the failed")));
     writer.write(take(9), EvidenceReason::Slowest);
     let done = writer.close(start);

@@ -8,15 +8,15 @@ use std::fmt::Write;
 const CASES: &[(&str, &str)] = &[
     ("not a mapping", "!just text"),
     ("syntax error", "!version: 1\ncall: [\n"),
-    ("version of the future", "version: 2"),
+    ("unsupported version", "version: 2"),
     ("version as text", "version: '1'"),
     ("unknown top key", "trget: {kind: livekit}"),
     (
-        "unknown key with a likely one",
+        "unknown key similar to a known one",
         "call: {turn: [{say: a}], turns: [{say: a}]}",
     ),
     (
-        "unknown key without one",
+        "unknown key unlike any known one",
         "target: {kind: livekit, colour: red}",
     ),
     ("empty shapes", "load: {stages: [], arrival: {}}"),
@@ -25,11 +25,11 @@ const CASES: &[(&str, &str)] = &[
         "load: {stages: [{duration: 1m, target: 3}], arrival: {rate: 1}}",
     ),
     (
-        "nobody calls",
+        "no call would start",
         "load: {stages: [{duration: 1m, target: 0}], calls: 3, ramp: 1s}",
     ),
     (
-        "half a stage",
+        "incomplete stages",
         "load: {stages: [{duration: 1m}, {target: 2}]}",
     ),
     (
@@ -41,8 +41,8 @@ const CASES: &[(&str, &str)] = &[
         "load: {arrival: {rate: 100, process: random}, soak: 4h}",
     ),
     ("no rate", "load: {arrival: {rate: 0}, duration: 1m}"),
-    ("no spike", "load: {spike: {base: 5, peak: 5}}"),
-    ("two ends", "load: {soak: 4h, duration: 1m}"),
+    ("flat spike", "load: {spike: {base: 5, peak: 5}}"),
+    ("duration and soak", "load: {soak: 4h, duration: 1m}"),
     ("merge keys", "load: {<<: {calls: 1}}"),
     ("unknown metric", "thresholds: {latency: ['p(95)<1s']}"),
     (
@@ -51,15 +51,15 @@ const CASES: &[(&str, &str)] = &[
     ),
     ("wrong types", "load: {calls: many, ramp: 10}\nwarmup: 3"),
     (
-        "number where text must be",
+        "number instead of text",
         "name: 100\ntarget: {kind: livekit, attributes: {tier: 1, vip: true}}",
     ),
     ("key without a value", "load:\nname:"),
     ("unknown kind", "target: {kind: livkit}"),
-    ("unknown kind unlike any", "target: {kind: 3}"),
+    ("number instead of a kind", "target: {kind: 3}"),
     ("bounds", "load: {calls: 0, concurrency: 100001}\nseed: -1"),
     (
-        "empty things",
+        "empty collections",
         "utterances: {}\ncall: {turns: []}\nvariants: []",
     ),
     ("bad name", "name: a/b"),
@@ -82,11 +82,11 @@ const CASES: &[(&str, &str)] = &[
         "utterances: {a: {file: sounds/missing.wav}}",
     ),
     (
-        "first turn after another",
+        "first turn after a previous turn",
         "call: {turns: [{say: a, start: {after: previous_turn}}]}",
     ),
     (
-        "greeting that is not waited for",
+        "start after a greeting that is not awaited",
         "call: {greeting: none, turns: [{say: a, start: {after: greeting}}]}",
     ),
     (
@@ -98,11 +98,11 @@ const CASES: &[(&str, &str)] = &[
         "call: {turns: [{say: a}, {say: a, expect: stop}]}",
     ),
     (
-        "delay backwards",
+        "delay with swapped bounds",
         "call: {turns: [{say: a, start: {delay: {min: 2s, max: 1s}}}]}",
     ),
     (
-        "delay half open",
+        "delay without a maximum",
         "call: {turns: [{say: a, start: {delay: {min: 2s, mx: 3s}}}]}",
     ),
     (
@@ -118,24 +118,27 @@ const CASES: &[(&str, &str)] = &[
         "thresholds:\n  ttfa{variant:fsat}: [med<1s]\n  ttfa{tag:x}: [med<1s]\n  latency{variant:fast}: [med<1s]\n  ttfa: [{expr: med<1}]\nvariants: [{name: fast}]",
     ),
     (
-        "thresholds with more about them",
+        "thresholds as mappings",
         "thresholds: {ttfa: [{expr: avg<1s, abort_on_fail: true}, {expr: med<1s, delay: 1s}, {on: ramp}, 3, {expr: med<1s, onn: steady}]}",
     ),
     (
-        "steady that never is",
+        "steady threshold without a steady period",
         "load: {stages: [{duration: 10s, target: 5}, {duration: 10s, target: 0}]}\nthresholds: {ttfa: [{expr: med<1s, on: steady}]}",
     ),
-    ("loss that is no share", "network: {loss: 5, burst: 0.5}"),
+    (
+        "loss without a percent sign",
+        "network: {loss: 5, burst: 0.5}",
+    ),
     ("loss as a share of 1", "network: {loss: 0.05}"),
-    ("loss with a blank", "network: {loss: 5 %}"),
+    ("loss with a space", "network: {loss: 5 %}"),
     ("loss with a comma", "network: {loss: '5,5%'}"),
-    ("loss from nowhere", "network: {loss: -5%}"),
+    ("negative loss", "network: {loss: -5%}"),
     (
         "numbers with separators",
         "seed: 1_000\nload: {calls: 1,000, arrival: {rate: '2,5'}, duration: 1m}\nwarmup: {calls: 1'000}",
     ),
     (
-        "numbers that are none",
+        "infinite and undefined numbers",
         "seed: .inf\nwarmup: {calls: .nan}\nload: {arrival: {rate: 1e400}, duration: 1m}",
     ),
     (
@@ -147,17 +150,17 @@ const CASES: &[(&str, &str)] = &[
         "seed: '1'\nload: {arrival: {rate: '2.5'}, duration: 1m}",
     ),
     (
-        "numbers of other scripts",
+        "digits of other scripts",
         "seed: １２\nwarmup: {calls: 2.5}",
     ),
     ("one value in a list", "seed: [1]\nname: [x]"),
     (
-        "a value where a list must be",
+        "a value instead of a list",
         "thresholds: {ttfa: p(95)<1s, missed: 'rate<0.1, x'}",
     ),
     ("null", "seed: ~\nname: null"),
     (
-        "flags in other words",
+        "flags spelled differently",
         "evidence: {all: yes}\nsentinels: true",
     ),
     ("flags in quotes", "evidence: {all: 'true'}\nsentinels: no"),
@@ -167,7 +170,7 @@ const CASES: &[(&str, &str)] = &[
         "name: 1.10\ntarget: {kind: livekit, attributes: {v: 1e5, w: 007, x: Yes, y: True}}",
     ),
     (
-        "a path of Windows",
+        "a Windows path",
         "!version: 1\nutterances: {a: {file: \"C:\\sounds\\a.wav\"}}\n",
     ),
     ("tabs", "!version: 1\ntarget:\n\tkind: livekit\n"),
@@ -191,16 +194,16 @@ const CASES: &[(&str, &str)] = &[
         "target: {kind: livekit, url: 'ws://127.0.0.1:78800'}\n\
          variants: [{name: a, url: 'ws://h/?a=1'}, {name: b, url: 'wss://me:hunter2@h'}, {name: c, url: 'ws://::1:7880'}]",
     ),
-    ("more than everything lost", "network: {loss: 101%}"),
-    ("bursts of nothing", "network: {burst: 2.6}"),
-    ("bursts without an end", "network: {loss: 80%, burst: 2}"),
+    ("loss above 100%", "network: {loss: 101%}"),
+    ("bursts without loss", "network: {burst: 2.6}"),
+    ("loss too high for bursts", "network: {loss: 80%, burst: 2}"),
     ("calls and duration", "load: {calls: 5, duration: 1m}"),
     (
-        "more at once than in all",
+        "concurrency above the number of calls",
         "load: {calls: 5, concurrency: 6}",
     ),
     (
-        "ramp beyond the end",
+        "ramp longer than the duration",
         "load: {duration: 10s, concurrency: 6, ramp: 1m}",
     ),
     ("bad url", "target: {kind: livekit, url: 'localhost:7880'}"),
@@ -226,7 +229,7 @@ const CASES: &[(&str, &str)] = &[
         "variants: [{name: a, agent: {delay: 1s}}, {name: b, url: 'ftp://x'}, {name: c, api_key: k}]",
     ),
     (
-        "variants with one name",
+        "variants with the same name",
         "variants: [{name: a}, {agent_name: x}, {name: a}]",
     ),
     (
@@ -236,12 +239,12 @@ const CASES: &[(&str, &str)] = &[
          matrix: {llm: [a, a, 'b/c'], tts: [], a-b: {x: 1}, vad: [1]}\nvariants: [{name: a}]",
     ),
     (
-        "a matrix of too many",
+        "a matrix with too many combinations",
         "target: {kind: livekit, metadata: '${matrix.a} ${matrix.b}'}\n\
          matrix: {a: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11], b: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]}",
     ),
     (
-        "a delay of the matrix",
+        "a delay from the matrix",
         "target: {kind: embedded, agent: {delay: '${matrix.d}'}}\nmatrix: {d: [300ms, soon]}",
     ),
     (

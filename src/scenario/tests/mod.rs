@@ -224,7 +224,7 @@ fn unset_variables_are_absent_until_the_run() {
     assert_eq!(unset, ["LIVEKIT_URL", "DIR", "N", "BOUND"]);
     assert_eq!(scenario.load.extent, Extent::Calls(1));
     assert_eq!(scenario.thresholds, []);
-    let problems = check_text(&text, Unset::Problem).expect_err("not for a run");
+    let problems = check_text(&text, Unset::Problem).expect_err("a run needs its variables");
     let lines: Vec<_> = problems
         .iter()
         .map(|p| (p.code, p.place.line, p.path.as_str()))
@@ -352,7 +352,7 @@ fn a_scalar_document_is_not_a_scenario() {
 #[test]
 fn doubts_about_a_sound_have_their_place() {
     let text = SMALL.replace("a.wav", "voices.wav");
-    let scenario = check_text(&text, Unset::Problem).expect("it is valid");
+    let scenario = check_text(&text, Unset::Problem).expect("valid");
     let doubt = &scenario.doubts[0];
     assert_eq!(
         (doubt.path.as_str(), doubt.place.line),
@@ -364,7 +364,7 @@ fn doubts_about_a_sound_have_their_place() {
     );
     assert_eq!(scenario.utterances[0].channel, None);
     let chosen = text.replace("voices.wav", "voices.wav, channel: right");
-    let scenario = check_text(&chosen, Unset::Problem).expect("it is valid");
+    let scenario = check_text(&chosen, Unset::Problem).expect("valid");
     assert_eq!(scenario.doubts, []);
     assert_eq!(
         scenario.utterances[0].channel,

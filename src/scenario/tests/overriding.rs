@@ -114,7 +114,7 @@ fn flags_change_the_target_and_the_turns() {
         ..Overrides::default()
     };
     let scenario = check_text(FULL, Unset::Problem).expect("valid");
-    let scenario = overrides.apply(&scenario).expect("applies");
+    let scenario = overrides.apply(&scenario).expect("the overrides apply");
     let TargetConfig::Livekit(target) = &scenario.target else {
         panic!("{:?}", scenario.target)
     };
@@ -240,7 +240,7 @@ fn settings_shared_by_all_variants_can_be_overridden() {
             .into(),
         ..Overrides::default()
     };
-    let found = overrides.apply(&scenario).expect("applies");
+    let found = overrides.apply(&scenario).expect("the overrides apply");
     for (variant, llm) in found.variants.iter().zip(["x", "y"]) {
         assert_eq!(variant.agent_name.as_deref(), Some("two"));
         let attributes = variant.attributes.values().map(String::as_str);

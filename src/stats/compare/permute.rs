@@ -13,8 +13,8 @@ use std::collections::BTreeMap;
 const USUAL: u32 = 20_000;
 /// Maximum number of permutations, even if the number of tests calls for more.
 const MOST: u32 = 1_000_000;
-/// A test ends once this many permutations were as extreme: the relative error of its p is then
-/// about a tenth (Besag & Clifford, *Biometrika* 78, 1991).
+/// A test ends once this many permutations have been as extreme: the relative error of its p is
+/// then about a tenth (Besag & Clifford, *Biometrika* 78, 1991).
 pub(super) const ENOUGH: u32 = 100;
 
 /// Which arm a call belongs to.
@@ -139,7 +139,7 @@ struct Block {
     candidates: usize,
 }
 
-/// The scores, laid out for a fast sum: calls sorted by block, candidates first.
+/// The scores, laid out for fast summation: calls sorted by block, candidates first.
 struct Table {
     tests: usize,
     calls: usize,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Number of silent frames played before the clip, so that the ear learns the noise floor, and
-/// after it.
+/// again after the clip.
 const LEAD_IN: u64 = 75;
 /// Longest tone.
 const MAX_TONE: Duration = Duration::from_secs(60);

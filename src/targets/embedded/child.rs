@@ -38,7 +38,7 @@ fn generator(detail: impl std::fmt::Display) -> Failure {
 
 /// The failure for a child that ended without being told to.
 fn ended() -> Failure {
-    generator("it ended; see its message above")
+    generator("it exited; see its message above")
 }
 
 impl AgentProcess {
@@ -62,10 +62,10 @@ impl AgentProcess {
         let output = child.stdout.take().ok_or_else(|| generator("no pipe"))?;
         let mut lines = PipeLines::of(output);
         let ready = tokio::time::timeout(PATIENCE, lines.next());
-        let ready = ready.await.map_err(|_| generator("does not start"))?;
+        let ready = ready.await.map_err(|_| generator("it did not start"))?;
         let ready = ready.and_then(|line| parse(&line));
         if !ready.is_some_and(|r| r.ready) {
-            return Err(generator("does not start; see its message above"));
+            return Err(generator("it did not start; see its message above"));
         }
         let waiting = Waiting::default();
         let gone = CancellationToken::new();

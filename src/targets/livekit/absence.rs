@@ -135,13 +135,13 @@ impl Absence {
     pub(crate) fn hint(&self) -> &'static str {
         match self {
             Self::NoWorker { agent_name, .. } if agent_name.is_empty() => {
-                "start a worker that serves without an agent name, or set `target.agent_name`; a worker at its load limit takes no job either"
+                "start a worker that serves without an agent name, or set `target.agent_name`; a worker at its load limit does not take jobs either"
             }
             Self::NoWorker { .. } => {
                 "is a worker registered under exactly this name on this server, and below its load limit?"
             }
             Self::JobRejected { .. } => {
-                "the worker's request function rejects this room or this metadata: look there"
+                "the worker's request function rejects this room or this metadata: check that function"
             }
             Self::JobFailed { .. } | Self::JobEnded { .. } => {
                 "look at the worker's log for this room"
@@ -152,10 +152,10 @@ impl Absence {
             Self::NoTrack { .. } => UNPUBLISHED,
             Self::LeftEarly { .. } => LEFT,
             Self::OtherKind { .. } => {
-                "recorders and telephone lines are not measured; if one of them is the agent, name it in `call.agent_identity`"
+                "recorders and telephone lines are not measured; if one of them is the agent, set `call.agent_identity` to its identity"
             }
             Self::OtherIdentity { .. } => {
-                "leave `call.agent_identity` out, or name the participant that is the agent"
+                "leave `call.agent_identity` out, or set it to the identity of the agent's participant"
             }
             Self::OtherTrack { .. } => {
                 "an agent's voice is a microphone track, or one of unknown source; `call.agent_track` chooses another by its name"
@@ -164,7 +164,7 @@ impl Absence {
                 "leave `call.agent_track` out, or give the name of the track that is the agent's voice"
             }
             Self::NoMedia { .. } => {
-                "may the caller subscribe? Look at the room's permissions and the server's log for this room"
+                "is the caller allowed to subscribe? Look at the room's permissions and the server's log for this room"
             }
         }
     }

@@ -28,8 +28,7 @@ pub(super) struct Cleanup {
     ledger: Option<Ledger>,
     /// This run's entry in the ledger.
     noted: Mutex<Option<Noted>>,
-    /// Deletions in progress. A server that gets two at once for one room creates it
-    /// again.
+    /// Deletions in progress. A server that gets two at once for the same room recreates the room.
     deleting: TaskTracker,
 }
 

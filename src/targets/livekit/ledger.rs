@@ -20,19 +20,19 @@ pub(super) struct Entry {
     pub prefix: String,
     /// Process id of the run.
     pub pid: u32,
-    /// When that process started, as the system counts, because process ids are reused.
+    /// When that process started, in the system's own unit, because process ids are reused.
     pub started: u64,
     /// The machine it runs on; entries of earlier releases name none.
     #[serde(default)]
     pub machine: Option<Machine>,
 }
 
-/// A machine, since it was last started.
+/// A machine, identified together with its current boot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Machine {
     /// Its host name; containers have their own.
     pub host: String,
-    /// Names this boot; containers share it with their host.
+    /// Identifies this boot; containers share it with their host.
     pub boot: String,
 }
 
@@ -84,11 +84,11 @@ impl Ledger {
             .create(true)
             .truncate(false)
             .open(path)?;
-        // Locked before it says anything: an empty entry is of no run.
+        // Locked before anything is written: an empty entry belongs to no run.
         let machine = match file.try_lock() {
             Ok(()) => Machine::this(),
             Err(TryLockError::WouldBlock) => return Err(TryLockError::WouldBlock.into()),
-            // A file system without locks: the process id has to do.
+            // The file system has no locks: readers fall back to the process id.
             Err(TryLockError::Error(_)) => None,
         };
         file.set_len(0)?;
@@ -106,11 +106,12 @@ impl Ledger {
 
     /// Removes a run that has cleaned up on this server.
     pub(super) fn close(&self, server: &str, prefix: &str) {
-        // The next run looks again at an entry that cannot be removed.
+        // If the entry cannot be removed, the next run checks it again.
         let _ = std::fs::remove_file(self.file(server, prefix));
     }
 
-    /// Removes the entry of a run that crashed, wherever an earlier release has put it.
+    /// Removes the entry of a run that crashed, even if an earlier release named its file
+    /// differently.
     pub(super) fn forget(&self, crashed: &Crashed) {
         let _ = std::fs::remove_file(&crashed.path);
     }
@@ -143,15 +144,15 @@ pub(super) struct Crashed {
     path: PathBuf,
 }
 
-/// Whether the run of an entry is over although it has not removed it.
+/// Whether an entry's run has ended without removing the entry.
 fn has_crashed(entry: &Entry, path: &Path, here: Option<&Machine>) -> bool {
     match (&entry.machine, here) {
-        // Written by an earlier release, which locked nothing.
+        // Written by an earlier release, which did not lock entries.
         (None, _) => os::process_start(entry.pid) != Some(entry.started),
         (Some(there), Some(here)) if there.boot == here.boot => is_unlocked(path),
         // This machine, before it was restarted.
         (Some(there), Some(here)) => there.host == here.host && is_unlocked(path),
-        // Nothing is known of another machine's run.
+        // Nothing is known about another machine's run.
         (Some(_), None) => false,
     }
 }
@@ -201,7 +202,11 @@ mod tests {
         let noted = ledger.open("ws://a", "loadgen-0123abcd-").expect("open");
         assert!(crashed("ws://a").is_empty(), "we are alive");
         drop(noted);
-        assert_eq!(crashed("ws://a"), ["loadgen-0123abcd-"], "the lock is gone");
+        assert_eq!(
+            crashed("ws://a"),
+            ["loadgen-0123abcd-"],
+            "the lock is released"
+        );
         let _noted = ledger.open("ws://a", "loadgen-0123abcd-").expect("open");
 
         let dead = Entry {
@@ -231,7 +236,7 @@ mod tests {
         let prefix = "loadgen-0123abcd-";
         let notes = ["ws://a:7880", "ws://b:7880"].map(|server| ledger.open(server, prefix));
         assert!(notes.iter().all(Result::is_ok), "{notes:?}");
-        assert!(ledger.open("ws://a:7880", prefix).is_err(), "noted twice");
+        assert!(ledger.open("ws://a:7880", prefix).is_err(), "already noted");
         ledger.close("ws://a:7880", prefix);
         drop(notes);
         let left = ledger.crashed("ws://b:7880");
@@ -248,7 +253,7 @@ mod tests {
         let noted = ledger.open("ws://a", "loadgen-0123abcd-").expect("open");
         let path = ledger.file("ws://a", "loadgen-0123abcd-");
         let mut entry = read(&path).expect("an entry");
-        // In another container: another host name, and no process of this id is seen.
+        // In another container: another host name, and no process with this id is visible.
         (entry.pid, entry.started) = (4_000_000, 7);
         entry.machine = Some(Machine {
             host: "container".into(),
@@ -267,7 +272,10 @@ mod tests {
             "a machine of the same name"
         );
         drop(noted);
-        assert!(has_crashed(&entry, &path, Some(&here)), "its lock is gone");
+        assert!(
+            has_crashed(&entry, &path, Some(&here)),
+            "its lock is released"
+        );
         let restarted = |host: &str| Entry {
             machine: Some(Machine {
                 host: host.to_owned(),

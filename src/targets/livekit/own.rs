@@ -24,7 +24,7 @@ pub(crate) struct OwnWorker(Mutex<Child>);
 
 fn no_agent(detail: impl std::fmt::Display) -> Failure {
     Failure::Generator {
-        detail: format!("the reference agent does not start: {detail}"),
+        detail: format!("the reference agent did not start: {detail}"),
     }
 }
 
@@ -91,5 +91,5 @@ async fn registration(lines: &mut PipeLines<ChildStderr>) -> Result<(), Failure>
             said.get_or_insert_with(|| error.to_owned());
         }
     }
-    Err(no_agent(said.as_deref().unwrap_or("it ended")))
+    Err(no_agent(said.as_deref().unwrap_or("it exited")))
 }

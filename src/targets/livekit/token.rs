@@ -20,7 +20,7 @@ pub(crate) struct Credentials {
 }
 
 impl Credentials {
-    /// A key and its secret, without the blanks around them that copying often adds.
+    /// A key and its secret, without the surrounding whitespace that copying often adds.
     pub(crate) fn new(key: impl Into<String>, secret: impl Into<String>) -> Self {
         let (key, secret) = (
             key.into().trim().to_owned(),

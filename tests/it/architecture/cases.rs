@@ -40,7 +40,7 @@ fn the_checker_finds_every_violation() {
             ],
         ),
         (
-            "everything",
+            "everything in the crate",
             "src/net/x.rs",
             "//! h\nuse crate::*;",
             &["2: `net` may not use `*`"],
@@ -233,7 +233,7 @@ fn the_checker_finds_every_violation() {
             &["2: `target_os` outside src/os"],
         ),
         (
-            "chance",
+            "randomness",
             "src/plan/x.rs",
             "//! h\nfn f() { rand::rng(); rand_chacha::rand_core::seed(); }",
             &["2: `rand::rng` in the pure module `plan`"],

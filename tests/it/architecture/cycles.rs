@@ -328,7 +328,7 @@ fn cycles(files: &[(String, String)]) -> Vec<String> {
 }
 
 #[test]
-fn files_do_not_use_each_other_in_cycles() {
+fn files_have_no_import_cycles() {
     let found = cycles(&files("src"));
     assert!(found.is_empty(), "\n{}", found.join("\n"));
 }

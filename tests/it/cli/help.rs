@@ -1,4 +1,4 @@
-//! `--help` of every command, and the replies to bad usage.
+//! `--help` of every command, and the errors for bad usage.
 
 use super::{folder, loadgen, shown, snapshot};
 

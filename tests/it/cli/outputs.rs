@@ -50,7 +50,7 @@ impl Sink {
             Self::Closed => Stdio::null(),
             Self::Full => {
                 let full = File::options().write(true).open("/dev/full");
-                full.expect("Linux has it").into()
+                full.expect("/dev/full exists on Linux").into()
             }
         }
     }
@@ -103,7 +103,7 @@ fn short(dir: &Path) {
 
 /// The lines with the metrics' address, progress and the reports' folder are lost; the run is not.
 #[test]
-fn a_run_goes_on_without_a_reader_of_its_progress() {
+fn a_run_continues_if_its_progress_cannot_be_written() {
     let sinks = SINKS.map(|sink| {
         let dir = folder();
         short(dir.path());

@@ -185,7 +185,7 @@ fn closed_pipes_succeed_and_full_disks_fail() {
     let full = fs::File::options()
         .write(true)
         .open("/dev/full")
-        .expect("Linux has it");
+        .expect("/dev/full exists on Linux");
     let output = command(dir.path(), &["schema"])
         .stdout(full)
         .output()
@@ -237,7 +237,7 @@ fn committed_scenarios_are_valid() {
         assert_eq!(code(&output), 0, "{}", shown(&output));
         assert!(
             output.stderr.is_empty(),
-            "needs no variables: {}",
+            "{name} needs no variables: {}",
             shown(&output)
         );
     }

@@ -77,7 +77,7 @@ fn on_terminal(dir: &Path, args: &[&str], columns: usize) -> Command {
     script
 }
 
-/// The text without colours and the carriage returns that a terminal adds.
+/// The text without its colours, and without the carriage returns that a terminal adds.
 fn bare(text: &str) -> String {
     let mut parts = text.split("\u{1b}[");
     let mut bare = parts.next().unwrap_or_default().to_owned();
@@ -88,7 +88,7 @@ fn bare(text: &str) -> String {
 }
 
 #[test]
-fn a_report_and_a_comparison_fit_on_a_terminal_of_any_usual_width() {
+fn reports_and_comparisons_fit_terminals_of_80_and_120_columns() {
     for (from, variants) in [("reports/sample", false), ("reports/sample-compare", true)] {
         let dir = folder();
         record(dir.path(), from);

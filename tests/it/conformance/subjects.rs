@@ -118,7 +118,7 @@ impl Subject for Livekit {
 /// Kills a process of this test.
 fn kill(pid: u32) {
     let pid = Pid::from_raw(pid.cast_signed());
-    // It may have ended already.
+    // The process may have ended already.
     let _ = signal::kill(pid, Signal::SIGKILL);
 }
 

@@ -186,7 +186,7 @@ fn folder_of_a_reader(shown: &[Shown]) -> TempDir {
 }
 
 #[test]
-fn guides_name_scenarios_that_their_reader_has() {
+fn scenario_files_named_in_guides_exist() {
     for page in guides() {
         let (shown, named, at) = (scenarios(&page), files_named(&page), in_docs(&page));
         let folder = folder_of_a_reader(&shown);
@@ -197,7 +197,8 @@ fn guides_name_scenarios_that_their_reader_has() {
             );
         }
         for scenario in &shown {
-            assert!(named.contains(&scenario.file()), "{at}: no command uses it");
+            let file = scenario.file();
+            assert!(named.contains(&file), "{at}: no command uses {file}");
             let told = format!("Save this as `{}`", scenario.file());
             assert!(page.text.contains(&told), "{at}: {told}");
             for command in ["validate", "plan"] {
@@ -206,12 +207,12 @@ fn guides_name_scenarios_that_their_reader_has() {
             }
         }
         let is_how_to = at.starts_with("docs/howto/");
-        assert!(!is_how_to || !shown.is_empty(), "{at} ends in no scenario");
+        assert!(!is_how_to || !shown.is_empty(), "{at} shows no scenario");
     }
 }
 
 #[test]
-fn scenarios_of_guides_that_need_no_server_run() {
+fn guide_scenarios_that_need_no_server_run() {
     let mut shown: Vec<Shown> = guides().iter().flat_map(scenarios).collect();
     shown.retain(Shown::needs_no_server);
     assert!(shown.len() >= 4, "only {} scenarios", shown.len());

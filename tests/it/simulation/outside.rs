@@ -33,7 +33,8 @@ pub(super) struct Seen {
     pub(super) code: u8,
 }
 
-/// The gate that a case is judged by: no latency is under a millisecond, and few are over an hour.
+/// The gate of a case. Its bound is one that no latency keeps, a millisecond, or that nearly all
+/// keep, an hour.
 pub(super) fn gate(bound_ms: f64) -> Threshold {
     Threshold {
         metric: "ttfa".to_owned(),

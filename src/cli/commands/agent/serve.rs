@@ -43,8 +43,8 @@ const THREADS: usize = 1;
 fn doubt(delay: &AgentDelay) -> Option<String> {
     (delay.shortest() < SHORTEST_KEPT).then(|| {
         format!(
-            "a delay under {} is not kept: the agent needs 120ms of silence to know \
-             that its caller has stopped\n  hint: ask for 200ms or more; --truth records the actual delays",
+            "the agent cannot guarantee a delay under {}: it needs 120ms of silence to know that \
+             its caller has stopped\n  hint: use 200ms or more; --truth records the actual delays",
             duration::format(SHORTEST_KEPT)
         )
     })
@@ -189,10 +189,10 @@ mod tests {
             ("lognormal(400ms,1)", false),
             ("lognormal(400ms,0.3)", true),
         ] {
-            let parsed: AgentDelay = delay.parse().expect("a delay");
+            let parsed: AgentDelay = delay.parse().expect("a valid delay");
             assert_eq!(doubt(&parsed).is_none(), kept, "{delay}");
         }
-        let said = doubt(&AgentDelay::Fixed(Duration::ZERO)).expect("a doubt");
+        let said = doubt(&AgentDelay::Fixed(Duration::ZERO)).expect("a warning about the delay");
         assert!(said.contains("180ms") && said.contains("hint: "), "{said}");
     }
 }

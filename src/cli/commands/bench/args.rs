@@ -15,7 +15,7 @@ pub(crate) struct CallersArgs {
     /// How long each level is measured, once all calls are under way
     #[arg(long, value_name = "DURATION", default_value = "20s", value_parser = crate::cli::duration::parse_duration)]
     pub window: Duration,
-    /// Time from the first call's start to the last one's [default: 10ms a call]
+    /// Time from the first call's start to the last one's [default: 10ms per call]
     #[arg(long, value_name = "DURATION", value_parser = crate::cli::duration::parse_duration)]
     pub ramp: Option<Duration>,
     /// Number of times to measure each level; the run with the median CPU usage is shown
@@ -30,7 +30,7 @@ pub(crate) struct CallersArgs {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
-    /// Confirm a level that is too large to start without asking
+    /// Start even a level that is large enough to need confirmation
     #[arg(long)]
     pub yes: bool,
     /// Through this server; without --url, against the embedded agent.

@@ -126,11 +126,11 @@ fn level(args: &LevelArgs) -> Result<Came, Trouble> {
     let plan = Plan::new(&scenario);
     let targets = targets(args, &scenario)?;
     let folder = tempfile::tempdir().map_err(|e| {
-        let message = format!("cannot make a temporary folder: {e}");
+        let message = format!("cannot create a temporary folder: {e}");
         Trouble::new(
             Exit::Error,
             message,
-            "set TMPDIR to a folder with room in it",
+            "set TMPDIR to a folder with enough free space",
         )
     })?;
     let journal = folder.path().join("turns.jsonl");
@@ -239,7 +239,8 @@ mod tests {
                 lasting: Duration::from_secs(30),
                 agent_name: agent,
             };
-            let source = ScenarioSource::made("bench", scenario_text(&args), &[]).expect("source");
+            let source = ScenarioSource::made("bench", scenario_text(&args), &[])
+                .expect("the sounds are unpacked");
             let scenario = match source.check(&|_| Ok(None), Unset::Absent) {
                 Ok(s) => s,
                 Err(t) => panic!("{t:?}"),

@@ -249,7 +249,7 @@ fn measure_level(
     calls: u32,
     server: Option<&(Address, Credentials)>,
 ) -> Result<Level, Trouble> {
-    let folder = tempfile::tempdir().map_err(|e| system("cannot make a temporary folder", e))?;
+    let folder = tempfile::tempdir().map_err(|e| system("cannot create a temporary folder", e))?;
     let name = format!("loadgen-bench-{}", settings::random_id());
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)

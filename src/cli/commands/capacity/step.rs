@@ -29,7 +29,7 @@ const CALLS: f64 = 1.5;
 pub(super) struct Measured {
     /// Concurrent calls.
     pub calls: u32,
-    /// This step measures the answer a second time.
+    /// This step measures the capacity a second time, to confirm it.
     pub recheck: bool,
     /// Number of turns that the figures are based on.
     pub turns: usize,
@@ -42,7 +42,7 @@ pub(super) struct Measured {
     pub lower_ms: Option<Ms>,
     /// Upper end of that interval.
     pub upper_ms: Option<Ms>,
-    /// The SLO is met.
+    /// Whether the SLO is met.
     pub keeps: bool,
     /// The interval was inconclusive: judged by the point estimate.
     pub weak: bool,
@@ -126,8 +126,8 @@ impl Taker {
 
     fn drive(&self, scenario: &Scenario) -> Result<Finished, Trouble> {
         let folder = tempfile::tempdir().map_err(|e| {
-            let message = format!("cannot make a temporary folder: {e}");
-            let hint = "set TMPDIR to a folder with room in it";
+            let message = format!("cannot create a temporary folder: {e}");
+            let hint = "set TMPDIR to a folder with enough free space";
             Trouble::new(Exit::Error, message, hint)
         })?;
         let drive = Drive {

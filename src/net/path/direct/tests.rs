@@ -8,7 +8,7 @@ use str0m::media::Mid;
 
 /// The direct path of one of the two sides.
 fn path(keys: Option<&Keys>) -> DirectPath {
-    DirectPath::new(keys.expect("keys")).expect("GCM")
+    DirectPath::new(keys.expect("keys")).expect("a GCM profile")
 }
 
 fn negotiated(mid: Mid, payload_types: &[u8]) -> Negotiated {

@@ -32,9 +32,12 @@ fn sections_answered_as_inactive_are_offered_again() {
     let mut server = Transport::new(here, now).expect("a socket");
     let offer = ours.offer("mic", Topology::Single).expect("an offer");
     let answer = server.accept(&offer).expect("an answer");
-    ours.answer(&answer).expect("taken");
+    ours.answer(&answer).expect("an accepted answer");
     for (round, sections, expected) in [(0, 1, 2), (1, 0, 2), (2, 2, 4)] {
-        let offer = ours.reoffer(sections).expect("an offer").expect("no wait");
+        let offer = ours
+            .reoffer(sections)
+            .expect("an offer")
+            .expect("no outstanding offer");
         let receiving = directions(&offer).split_off(1);
         assert_eq!(receiving.len(), expected, "round {round}");
         for (mid, direction) in receiving {
@@ -47,7 +50,7 @@ fn sections_answered_as_inactive_are_offered_again() {
             .into_iter()
             .filter(|d| d.1 == "inactive");
         assert_eq!(inactive.count(), expected, "round {round}");
-        ours.answer(&answer).expect("taken");
+        ours.answer(&answer).expect("an accepted answer");
     }
 }
 
@@ -59,11 +62,14 @@ fn receiving_sections_are_bounded() {
     let mut server = Transport::new(here, now).expect("a socket");
     let offer = ours.offer("mic", Topology::Single).expect("an offer");
     ours.answer(&server.accept(&offer).expect("an answer"))
-        .expect("taken");
+        .expect("an accepted answer");
     for _ in 0..4 {
-        let offer = ours.reoffer(50).expect("an offer").expect("no wait");
+        let offer = ours
+            .reoffer(50)
+            .expect("an offer")
+            .expect("no outstanding offer");
         let answer = server.accept(&offer).expect("an answer");
-        ours.answer(&answer).expect("taken");
+        ours.answer(&answer).expect("an accepted answer");
     }
     assert_eq!(ours.receiving.len() as u32, MOST_SECTIONS);
 }
@@ -116,13 +122,13 @@ fn session_descriptions_are_bounded() {
     // Repeated candidates count once.
     let (mut ours, answer) = offered();
     let again = lines(&|_| candidates(1_000), 10 * CANDIDATES);
-    ours.answer(&(answer + &again)).expect("taken");
+    ours.answer(&(answer + &again)).expect("an accepted answer");
 }
 
 #[test]
 fn trickled_candidates_beyond_a_bound_are_skipped() {
     let (mut ours, answer) = offered();
-    ours.answer(&answer).expect("taken");
+    ours.answer(&answer).expect("an accepted answer");
     let before = ours.candidates.len();
     let taken = (1_000..2_000).filter(|n| ours.candidate(&candidate(*n)));
     assert_eq!(taken.count(), CANDIDATES - before);

@@ -147,8 +147,8 @@ fn the_reply_is_audible_exactly_the_delay_after_the_last_speech_sample() {
         let spread = firsts
             .iter()
             .max()
-            .expect("some")
-            .abs_diff(*firsts.iter().min().expect("some"));
+            .expect("an onset")
+            .abs_diff(*firsts.iter().min().expect("an onset"));
         assert!(spread < ms(1), "the onset depends on the phase: {spread:?}");
     }
 }

@@ -57,9 +57,11 @@ fn credentials() -> Credentials {
     Credentials::new("key", "not-so-secret-secret-of-these-tests")
 }
 
-/// The path that was asked for, and the claims of the token that came with it.
+/// The path that was requested, and the claims of the token that came with it.
 fn asked(heads: &mpsc::Receiver<String>) -> (String, Claims) {
-    let head = heads.recv_timeout(Duration::from_secs(20)).expect("asked");
+    let head = heads
+        .recv_timeout(Duration::from_secs(20))
+        .expect("a request");
     let token = header(&head, "authorization").expect("a token");
     let token = token.strip_prefix("Bearer ").expect("a bearer token");
     let path = head.split(' ').nth(1).expect("a path").to_owned();
@@ -145,7 +147,10 @@ async fn a_redirect_is_not_followed_with_the_token() {
     let listed = Rooms::new(&address, &credentials()).list("run-1-").await;
     assert!(listed.is_err(), "{listed:?}");
     asked(&heads);
-    assert!(strangers.try_recv().is_err(), "the other server was asked");
+    assert!(
+        strangers.try_recv().is_err(),
+        "the other server received the request"
+    );
 }
 
 #[tokio::test]

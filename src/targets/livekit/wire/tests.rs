@@ -201,7 +201,8 @@ fn only_the_first_dispatches_and_jobs_are_kept() {
     let all = proto::ListAgentDispatchResponse {
         agent_dispatches: vec![dispatch; 10_000],
     };
-    let read = proto::ListAgentDispatchResponse::bounded(&all.encode_to_vec()).expect("within");
+    let read =
+        proto::ListAgentDispatchResponse::bounded(&all.encode_to_vec()).expect("within the bounds");
     assert_eq!(read.agent_dispatches.len(), DISPATCHES);
     let states = read.agent_dispatches.iter().flat_map(|d| &d.state);
     assert_eq!(states.map(|s| s.jobs.len()).sum::<usize>(), DISPATCHES);
