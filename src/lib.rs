@@ -34,6 +34,7 @@
 //! plan      Scenario + seed → every call and when it starts              (pure)
 //! audio     PCM, levels, onsets, resampling, Opus                        (pure)
 //! call      sans-IO state machines: a call, its turns, their outcomes    (pure)
+//! account   what the agent says about itself, matched to turns           (pure)
 //! stats     exact quantiles and the statistics derived from them         (pure)
 //! record    the record of a run: versioned types, journal
 //! os        system calls without a safe wrapper: the only unsafe code
@@ -44,6 +45,7 @@
 //! cli       arguments → settings; one file per command; progress, live metrics
 //! ```
 
+mod account;
 pub mod audio;
 pub mod call;
 pub mod cli;

@@ -8,6 +8,7 @@
 mod address;
 mod annotation;
 mod audio;
+mod data;
 mod datagrams;
 mod dotenv;
 mod durations;
@@ -60,6 +61,11 @@ pub const TARGETS: &[FuzzTarget] = &[
         name: "audio",
         run: audio::run,
         mutations: 100,
+    },
+    FuzzTarget {
+        name: "data",
+        run: data::run,
+        mutations: 5_000,
     },
     FuzzTarget {
         name: "datagrams",

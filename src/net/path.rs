@@ -9,7 +9,7 @@ mod direct;
 mod via_str0m;
 
 pub(super) use direct::DirectPath;
-pub(super) use via_str0m::{Str0mPath, TransportEvent};
+pub(super) use via_str0m::{RELIABLE, Str0mPath, TransportEvent};
 
 use super::clock::Stamp;
 use super::endpoint::Outgoing;

@@ -23,6 +23,8 @@ use tokio::sync::mpsc;
 const PUBLISHER: usize = 0;
 /// Batches of datagrams read from one socket before timers are checked.
 const READS_PER_TURN: usize = 4;
+/// Places in the queue to the session that are kept free for events other than messages.
+const RESERVED: usize = 16;
 /// Maximum number of such turns before an endpoint's timer fires regardless: 10 s of audio.
 const LONGEST_BACKLOG: usize = 16;
 
@@ -33,8 +35,9 @@ pub enum PeerEvent {
     Connected(usize),
     /// ICE lost the other side on this transport.
     Disconnected(usize),
-    /// A data channel opened.
-    ChannelOpen(String),
+    /// A message came over a data channel, whose last packet arrived at this instant. Dropped if
+    /// the session is too busy to take it.
+    Message(Instant, Vec<u8>),
     /// The media transport failed.
     Dead(String),
     /// The generator itself cannot continue with this peer: a limit of this machine, or a bug.
@@ -118,6 +121,12 @@ impl<E: Endpoint> Peer<E> {
     /// Closes a transport so that it can be opened again.
     pub(crate) fn close(&mut self, index: usize) {
         self.transports[index] = None;
+    }
+
+    /// Sends a message on the reliable data channel; false if it is not open, or full.
+    pub(crate) fn send_message(&mut self, message: &[u8]) -> bool {
+        let transport = self.transports[PUBLISHER].as_mut();
+        transport.is_some_and(|transport| transport.str0m.write(message))
     }
 
     pub(super) fn is_dead(&self) -> bool {
@@ -319,7 +328,12 @@ impl<E: Endpoint> Peer<E> {
             let event = match event {
                 TransportEvent::Connected => PeerEvent::Connected(index),
                 TransportEvent::Disconnected => PeerEvent::Disconnected(index),
-                TransportEvent::ChannelOpen(label) => PeerEvent::ChannelOpen(label),
+                // A flood of messages must not displace what the session cannot do without.
+                TransportEvent::Message(..) if self.events.capacity() <= RESERVED => {
+                    health.event_lost();
+                    continue;
+                }
+                TransportEvent::Message(arrival, bytes) => PeerEvent::Message(arrival, bytes),
                 TransportEvent::Failed(e) => {
                     self.fail(PeerEvent::Dead(e.to_string()), health);
                     continue;
@@ -369,8 +383,7 @@ impl<E> Peer<E> {
         self.claims.release(track);
     }
 
-    /// Drops the packets of a section that nobody wants to hear, and counts them as dropped for a
-    /// known reason.
+    /// Drops the packets of an unwanted section, and counts them as dropped for a known reason.
     pub(crate) fn ignore(&mut self, transport: usize, mid: &str) {
         self.claims.ignore(transport, mid.into());
     }

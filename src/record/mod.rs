@@ -13,6 +13,7 @@ mod run;
 mod start;
 
 pub use crate::vocab::{Confidence, Expect, Flag, Metric, Outcome};
+pub use facts::account::AgentAccount;
 pub use facts::calls::{CallFailure, CallOutcome, CallRecord};
 pub use facts::error::RecordError;
 pub use facts::evidence::{Evidence, EvidenceReason, EvidenceTurn};

@@ -5,7 +5,9 @@
 //! within a version, columns keep their names and order, and new ones are added last; a
 //! spreadsheet never interprets text from outside as a formula.
 
-use crate::record::{CALL_VERSION, CallOutcome, CallRecord, TURN_VERSION, TurnRecord};
+use crate::record::{
+    AgentAccount, CALL_VERSION, CallOutcome, CallRecord, Ms, TURN_VERSION, TurnRecord,
+};
 use std::borrow::Cow;
 
 /// A column of a file: its name, and how to get its cell from a record.
@@ -58,6 +60,21 @@ pub(crate) const COLUMNS: &[Column<TurnRecord>] = &[
     Column { name: "agent_track", cell: |t| text(t.agent_track.as_deref().unwrap_or_default()) },
     Column { name: "track_changed_ms", cell: |t| plain(t.track_changed_ms) },
     Column { name: "waited_ms", cell: |t| plain(t.waited_ms) },
+    Column { name: "agent_heard_end_ms", cell: |t| said(t, |a| a.heard_end_ms) },
+    Column { name: "agent_started_speaking_ms", cell: |t| said(t, |a| a.started_speaking_ms) },
+    Column { name: "agent_clock_width_ms", cell: |t| said(t, |a| a.clock_width_ms) },
+    Column { name: "transcription_delay_ms", cell: |t| said(t, |a| a.transcription_delay_ms) },
+    Column { name: "end_of_turn_delay_ms", cell: |t| said(t, |a| a.end_of_turn_delay_ms) },
+    Column { name: "on_user_turn_completed_delay_ms", cell: |t| said(t, |a| a.on_user_turn_completed_delay_ms) },
+    Column { name: "llm_node_ttft_ms", cell: |t| said(t, |a| a.llm_node_ttft_ms) },
+    Column { name: "llm_node_ttfs_ms", cell: |t| said(t, |a| a.llm_node_ttfs_ms) },
+    Column { name: "tts_node_ttfb_ms", cell: |t| said(t, |a| a.tts_node_ttfb_ms) },
+    Column { name: "e2e_latency_ms", cell: |t| said(t, |a| a.e2e_latency_ms) },
+    Column { name: "unexplained_ms", cell: |t| said(t, |a| a.unexplained_ms) },
+    Column { name: "transcript_delay_ms", cell: |t| said(t, |a| a.transcript_delay_ms) },
+    Column { name: "blind_spot_ms", cell: |t| said(t, |a| a.blind_spot_ms) },
+    Column { name: "blind_spot_front_ms", cell: |t| said(t, |a| a.blind_spot_front_ms) },
+    Column { name: "blind_spot_back_ms", cell: |t| said(t, |a| a.blind_spot_back_ms) },
 ];
 
 /// The columns of `calls.csv`, in order.
@@ -124,6 +141,11 @@ fn written<R>(columns: &[Column<R>], records: &[&R]) -> String {
 /// The value as text, or an empty cell if there is none.
 fn plain<T: ToString>(value: Option<T>) -> Cow<'static, str> {
     value.map_or(Cow::default(), |value| value.to_string().into())
+}
+
+/// A time from what the agent says about the turn.
+fn said(turn: &TurnRecord, of: fn(&AgentAccount) -> Option<Ms>) -> Cow<'static, str> {
+    plain(turn.agent.as_ref().and_then(of))
 }
 
 /// Makes a spreadsheet read the cell as text: prefixes an apostrophe if the cell would be

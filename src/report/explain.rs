@@ -68,7 +68,7 @@ pub(crate) fn explain(text: &str, screen: Screen) -> Result<String, Option<&'sta
         facts.extend(meaning.hint.map(|hint| ("hint", hint.to_owned())));
         facts.push((
             "shown",
-            "where a turn has it, in every summary and report".to_owned(),
+            "in every summary and report, if a turn has it".to_owned(),
         ));
     }
     let mut lines = vec![screen.style.head(name)];
@@ -85,7 +85,7 @@ fn unit(row: &MetricRow) -> String {
         SampleUnit::Call => "call",
     };
     match row.kind {
-        MetricKind::Latency => format!("ms, one value a {each}"),
+        MetricKind::Latency => format!("ms, one value per {each}"),
         MetricKind::Share => format!("share of {each}s, from 0 to 1"),
     }
 }
@@ -97,7 +97,7 @@ fn shown(row: &MetricRow) -> String {
         }
         (_, Visibility::First) => "on the screen after a run, in every summary and report",
         (_, Visibility::Always) => "with --details, in every summary and report",
-        (_, Visibility::Measured) => {
+        (_, Visibility::Measured | Visibility::Account) => {
             "on the screen after a run and in reports where it was measured; in every summary"
         }
         (_, Visibility::Asked) => "only where a threshold or a comparison names it",
@@ -129,7 +129,7 @@ pub(crate) fn list(screen: Screen) -> String {
         }
         lines.push(screen.style.head(title));
         for (name, text) in entries {
-            let key = format!("  {:<1$}", name, NAMES - 2);
+            let key = format!("  {:<1$} ", name, NAMES - 3);
             lines.extend(beside(&key, text, NAMES, screen.width));
         }
     }
@@ -147,15 +147,15 @@ mod tests {
     #[test]
     fn every_name_has_an_explanation() {
         for name in names() {
-            let text = explain(name, Screen::default()).expect("known");
+            let text = explain(name, Screen::default()).expect("every name has an explanation");
             assert!(text.starts_with(&format!("{name}\n")), "{text}");
             assert!(text.contains("  definition  "), "{text}");
             let spaced = name.replace('_', " ").to_uppercase();
             assert_eq!(explain(&spaced, Screen::default()), Ok(text));
-            assert!(
-                list(Screen::default()).contains(&format!("\n  {name} ")),
-                "{name}"
-            );
+            let list = list(Screen::default());
+            let has_line =
+                |line: &str| line.strip_prefix("  ").is_some_and(|l| l.starts_with(name));
+            assert!(list.lines().any(has_line), "{name}");
         }
         let mut all: Vec<&str> = names().collect();
         all.sort_unstable();
@@ -173,7 +173,8 @@ mod tests {
             "onset",
             "reply_cut_off",
         ];
-        let told = asked.map(|name| explain(name, Screen::default()).expect("known"));
+        let told = asked
+            .map(|name| explain(name, Screen::default()).expect("every name has an explanation"));
         insta::assert_snapshot!("explained", told.join("\n"));
         insta::assert_snapshot!("explained_list", list(Screen::default()));
     }

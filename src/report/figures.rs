@@ -47,7 +47,8 @@ pub(super) const QUANTILES: [Quantile; 3] = [
 /// The latencies that get a row in the tables for people.
 pub(super) fn in_tables(metrics: &Metrics) -> impl Iterator<Item = (Metric, Latency)> {
     let has_row = |(metric, latency): &(Metric, Latency)| {
-        metric.row().shown != Visibility::Measured || latency.count > 0
+        let may_lack = [Visibility::Measured, Visibility::Account];
+        !may_lack.contains(&metric.row().shown) || latency.count > 0
     };
     metrics.latencies().filter(has_row)
 }

@@ -82,11 +82,14 @@ pub(super) fn indented(text: &str, indent: usize, columns: usize) -> Vec<String>
 /// `text` beside `key`, which takes `indent` columns, in lines of at most `columns`.
 pub(super) fn beside(key: &str, text: &str, indent: usize, columns: usize) -> Vec<String> {
     let lines = wrap(text, columns.saturating_sub(indent).max(1));
+    // A key that leaves no space has a line of its own.
+    let long = width(&anstream::adapter::strip_str(key).to_string()) > indent;
     let line = |(nth, line): (usize, String)| match nth {
-        0 => format!("{key}{line}"),
+        0 if !long => format!("{key}{line}"),
         _ => format!("{:indent$}{line}", ""),
     };
-    lines.into_iter().enumerate().map(line).collect()
+    let own = long.then(|| key.to_owned()).into_iter();
+    own.chain(lines.into_iter().enumerate().map(line)).collect()
 }
 
 /// The words of a text; an interval counts as one, and so does a number with its unit, if they fit.

@@ -3,14 +3,14 @@
 //! In: a planned call. Out: reports while it is in progress, its result at the end.
 //! Invariant: whatever happens, exactly one `Ended` is reported, with one result for every turn.
 
-use super::call_opinions::CallOpinions;
-use super::call_report::{Begun, CallDone, CallReport, TurnDone};
+use super::call_report::{Begun, CallDone, CallReport};
 use super::caller::{CallerEnd, EndEvent};
 use super::clock::now;
 use super::line::{fail, pass_on};
 use super::opinions::Excerpt;
 use super::shared::Shared;
-use crate::call::{CallEvent, CallResult, CallScript, Failure, Phase, StreamId, TurnResult};
+use super::turn_reports::TurnReports;
+use crate::call::{CallResult, CallScript, Failure, StreamId};
 use crate::plan::PlannedCall;
 use crate::targets::{CallLine, CallerHandle, Connection, Event};
 use std::sync::Arc;
@@ -53,15 +53,18 @@ pub(super) async fn make(shared: Arc<Shared>, call: PlannedCall, planned_start: 
         .reports
         .send(CallReport::Started(Box::new(begun)))
         .await;
-    let (mut result, mut connection, opinions) =
-        match dialled(&shared, &call, &room, planned_start).await {
-            Ok(dialled) => talk(&shared, &call, &room, dialled, planned_start).await,
-            Err(failure) => (
-                never_began(shared.script(&call), planned_start, failure),
-                None,
-                CallOpinions::default(),
-            ),
-        };
+    let mut turns = TurnReports::new(shared.clone(), call.clone(), room.clone(), planned_start);
+    let (mut result, mut connection) = match dialled(&shared, &call, &room, planned_start).await {
+        Ok(dialled) => {
+            let (result, connection) =
+                talk(&shared, &call, dialled, planned_start, &mut turns).await;
+            (result, Some(connection))
+        }
+        Err(failure) => {
+            let result = never_began(shared.script(&call), planned_start, failure);
+            (result, None)
+        }
+    };
     let ended = now();
     result.failure = match (result.failure.take(), &mut connection) {
         (Some(failure), Some(connection)) => {
@@ -70,7 +73,8 @@ pub(super) async fn make(shared: Arc<Shared>, call: PlannedCall, planned_start: 
         (failure, _) => failure,
     };
     // The collector amends only turns of calls in progress.
-    last_opinions(&shared, &call, &room, opinions).await;
+    let connected = connection.as_mut().map(|c| &mut **c as &mut dyn Connection);
+    turns.finish(connected).await;
     let done = CallDone {
         index: call.index as usize,
         room: room.clone(),
@@ -135,10 +139,10 @@ async fn dialled(
 async fn talk(
     shared: &Arc<Shared>,
     call: &PlannedCall,
-    room: &str,
     dialled: Dialled,
     planned_start: Instant,
-) -> (CallResult, Option<Box<dyn Connection>>, CallOpinions) {
+    turns: &mut TurnReports,
+) -> (CallResult, Box<dyn Connection>) {
     let Dialled {
         line: CallLine {
             handle,
@@ -147,7 +151,6 @@ async fn talk(
         mut events,
         mut joining,
     } = dialled;
-    let mut opinions = CallOpinions::default();
     // Dropped when the call ends, which aborts the tasks in it.
     let mut sounds = JoinSet::new();
     loop {
@@ -155,25 +158,29 @@ async fn talk(
             biased;
             event = events.recv() => match event {
                 Some(EndEvent::Onset(at, excerpt)) => {
-                    opinions.asked(at, shared.opinions.ask(excerpt));
+                    turns.ask(at, excerpt);
                 }
                 Some(EndEvent::Sound(stream, excerpt)) => {
                     let (shared, handle) = (shared.clone(), handle.clone());
                     sounds.spawn(async move { judge_sound(&shared, &*handle, stream, excerpt).await });
                 }
                 Some(EndEvent::Call(event)) => {
-                    if tell(shared, call, room, *event, &mut opinions).await {
+                    if turns.event(*event).await {
                         break;
                     }
-                    confirm_voice(&*handle, &mut opinions).await;
+                    confirm_voice(&*handle, turns).await;
                 }
                 None => break,
             },
-            turn = opinions.answered() => {
-                tell_turn(shared, call, room, turn, CallReport::Amended).await;
-                confirm_voice(&*handle, &mut opinions).await;
+            turn = turns.answered() => {
+                turns.amend(turn).await;
+                confirm_voice(&*handle, turns).await;
             }
             event = connection.event() => {
+                if let Some(Event::Claim(claim)) = &event {
+                    turns.claim(claim);
+                    continue;
+                }
                 // Joined or closed: another join may start.
                 if matches!(event, Some(Event::Joined | Event::Closed(_)) | None) {
                     joining = None;
@@ -200,7 +207,7 @@ async fn talk(
         let failure = Failure::Generator { detail };
         never_began(shared.script(call), planned_start, failure)
     };
-    (result.unwrap_or_else(gone), Some(connection), opinions)
+    (result.unwrap_or_else(gone), connection)
 }
 
 /// Asks whether a stream carries a voice and passes the answer to the call. If a track carries
@@ -225,72 +232,11 @@ async fn judge_sound(
     }
 }
 
-/// Reports an event of the call's state machine; returns whether it was the end of the call.
-async fn tell(
-    shared: &Shared,
-    call: &PlannedCall,
-    room: &str,
-    event: CallEvent,
-    opinions: &mut CallOpinions,
-) -> bool {
-    match event {
-        CallEvent::Phase(phase) => {
-            let report = CallReport::Phase(call.index as usize, phase);
-            let _ = shared.reports.send(report).await;
-            return matches!(phase, Phase::Done | Phase::Failed);
-        }
-        CallEvent::TurnEnded(turn) => {
-            let turn = opinions.judge(turn);
-            tell_turn(shared, call, room, turn, CallReport::Turn).await;
-        }
-        CallEvent::TurnAmended(turn) => {
-            let turn = opinions.judge(turn);
-            tell_turn(shared, call, room, turn, CallReport::Amended).await;
-        }
-    }
-    false
-}
-
-/// Reports a turn's result, as new or amended.
-async fn tell_turn(
-    shared: &Shared,
-    call: &PlannedCall,
-    room: &str,
-    turn: TurnResult,
-    report: fn(Box<TurnDone>) -> CallReport,
-) {
-    let done = Box::new(TurnDone {
-        call: call.index as usize,
-        room: room.to_owned(),
-        turn,
-        plan: call.clone(),
-    });
-    let _ = shared.reports.send(report(done)).await;
-}
-
 /// Informs the endpoint of a stream that was confirmed as a voice.
-async fn confirm_voice(handle: &dyn CallerHandle<CallerEnd>, opinions: &mut CallOpinions) {
-    if let Some(stream) = opinions.take_voice() {
+async fn confirm_voice(handle: &dyn CallerHandle<CallerEnd>, turns: &mut TurnReports) {
+    if let Some(stream) = turns.take_voice() {
         // A caller that is gone does not need to know.
         let told = handle.with(move |caller, at| caller.judged(at.now, stream, Some(true)));
         let _ = told.await;
-    }
-}
-
-/// Reports the turns whose second opinion comes after the call, unless the run is stopped.
-async fn last_opinions(
-    shared: &Shared,
-    call: &PlannedCall,
-    room: &str,
-    mut opinions: CallOpinions,
-) {
-    let last = async {
-        while let Some(turn) = opinions.last_answered().await {
-            tell_turn(shared, call, room, turn, CallReport::Amended).await;
-        }
-    };
-    tokio::select! {
-        () = last => {}
-        () = shared.stop.cancelled() => {}
     }
 }

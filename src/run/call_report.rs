@@ -3,6 +3,7 @@
 //! In: the calls, and the dispatcher for calls that do not start. Out: reports for the collector.
 //! Invariant: a call that has started reports its end exactly once.
 
+use crate::account::TurnAccount;
 use crate::call::{CallResult, Failure, Phase, TurnResult};
 use crate::plan::PlannedCall;
 use std::time::Instant;
@@ -13,7 +14,7 @@ pub(super) enum CallReport {
     Started(Box<Begun>),
     Phase(usize, Phase),
     Turn(Box<TurnDone>),
-    /// More became known about a turn that was already reported.
+    /// A turn that was already reported has changed.
     Amended(Box<TurnDone>),
     Ended(Box<CallDone>),
     /// A message for the user, shown once.
@@ -41,6 +42,8 @@ pub(super) struct TurnDone {
     pub call: usize,
     pub room: String,
     pub turn: TurnResult,
+    /// What the agent says about it, once that is complete.
+    pub account: Option<TurnAccount>,
     pub plan: PlannedCall,
 }
 

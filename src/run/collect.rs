@@ -150,6 +150,7 @@ impl<'a> Collector<'a> {
             call,
             room,
             turn,
+            account,
             plan,
         } = done;
         match self.recorded.entry((*call, turn.turn)) {
@@ -158,6 +159,10 @@ impl<'a> Collector<'a> {
             Entry::Occupied(mut known) => known.insert(turn.outcome),
         };
         let record = self.record(*call, room, turn, plan, None);
+        let record = match account {
+            Some(account) => record.with_account(account, turn, self.run_start),
+            None => record,
+        };
         self.append(&record, tell);
         tell(RunEvent::TurnAmended(Box::new(record)));
     }

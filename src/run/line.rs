@@ -7,8 +7,8 @@ use super::caller::CallerEnd;
 use crate::call::Failure;
 use crate::targets::{CallerHandle, Connection, Event};
 
-/// Passes an event on; returns the message for the user if it is one. `None`: the connection has
-/// ended without giving a reason.
+/// Passes an event on; if it is a message for the user, returns that message. An `event` of `None`
+/// means that the connection has ended without giving a reason.
 pub(super) async fn pass_on(
     handle: &dyn CallerHandle<CallerEnd>,
     connection: &mut dyn Connection,
@@ -52,6 +52,8 @@ pub(super) async fn pass_on(
         Event::AgentLeft => {
             handle.with(|caller, at| caller.agent_left(at.now)).await;
         }
+        // The caller does not know what the agent says about itself.
+        Event::Claim(_) => {}
         Event::Notice(text) => return Some(text),
         Event::Closed(failure) => fail(handle, failure).await,
     }

@@ -6,6 +6,7 @@
 
 mod abort;
 mod call;
+mod call_claims;
 mod call_opinions;
 mod call_report;
 mod caller;
@@ -30,6 +31,7 @@ mod shared;
 mod signalling;
 mod sounds;
 mod targets;
+mod turn_reports;
 mod watchdog;
 
 pub use abort::AbortGate;

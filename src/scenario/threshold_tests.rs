@@ -27,6 +27,36 @@ const READ: &[(&str, &str)] = &[
         "ttfa{variant:llm-100/vad-300}: p(95)<1s",
         "ttfa{variant:llm-100/vad-300}: p(95)<1s",
     ),
+    (
+        "transcription_delay: p(95)<800ms",
+        "transcription_delay: p(95)<800ms",
+    ),
+    (
+        "end_of_turn_delay: p(95)<800ms",
+        "end_of_turn_delay: p(95)<800ms",
+    ),
+    (
+        "on_user_turn_completed_delay: p(95)<800ms",
+        "on_user_turn_completed_delay: p(95)<800ms",
+    ),
+    ("llm_node_ttft: p(95)<800ms", "llm_node_ttft: p(95)<800ms"),
+    ("llm_node_ttfs: p(95)<800ms", "llm_node_ttfs: p(95)<800ms"),
+    ("tts_node_ttfb: p(95)<800ms", "tts_node_ttfb: p(95)<800ms"),
+    ("e2e_latency: p(95)<800ms", "e2e_latency: p(95)<800ms"),
+    ("unexplained: p(95)<60ms", "unexplained: p(95)<60ms"),
+    (
+        "transcript_delay: p(95)<800ms",
+        "transcript_delay: p(95)<800ms",
+    ),
+    ("blind_spot: p(95)<800ms", "blind_spot: p(95)<800ms"),
+    (
+        "blind_spot_front: p(95)<800ms",
+        "blind_spot_front: p(95)<800ms",
+    ),
+    (
+        "blind_spot_back: p(95)<800ms",
+        "blind_spot_back: p(95)<800ms",
+    ),
     ("failed: rate<1", "failed: rate<1"),
     ("failed: rate >= 1.", "failed: rate>=1"),
     ("ttfa{variant:fast}: med<1s", "ttfa{variant:fast}: med<1s"),
@@ -54,7 +84,7 @@ fn thresholds_print_in_canonical_form() {
         Metric::ALL.len(),
         "each metric is in the table"
     );
-    let threshold = parse_threshold(Metric::Ttfa, "p(95)<1500ms").expect("reads");
+    let threshold = parse_threshold(Metric::Ttfa, "p(95)<1500ms").expect("a valid threshold");
     assert_eq!(threshold.aggregate, Aggregate::Percentile(95.0));
     assert_eq!(threshold.op, Op::Less);
     assert_eq!(threshold.bound, Bound::Time(Duration::from_millis(1500)));
@@ -143,7 +173,7 @@ fn errors_point_at_the_invalid_part() {
 #[test]
 fn a_subject_must_name_an_existing_variant() {
     let variants = ["fast", "slow"];
-    let subject = parse_subject("ttfa{variant:fast}", &variants).expect("it is there");
+    let subject = parse_subject("ttfa{variant:fast}", &variants).expect("the variant exists");
     assert_eq!(subject.variant.as_deref(), Some("fast"));
     for (text, message, hint, at) in [
         (

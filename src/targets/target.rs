@@ -8,6 +8,7 @@
 
 use super::caller_handle::CallerHandle;
 use super::media::Media;
+use crate::account::Claim;
 use crate::audio::Codec;
 use crate::call::{AgentState, Failure};
 use crate::net::{Endpoint, Impairment};
@@ -151,6 +152,8 @@ pub(crate) enum Event {
     AgentTrackMuted(u32),
     /// The state that the agent reports: when it joins, and on every change.
     AgentState(AgentState),
+    /// The agent says something about its session.
+    Claim(Claim),
     /// The last agent left; `AgentPresent` may follow.
     AgentLeft,
     /// A message for the user, shown once per run.

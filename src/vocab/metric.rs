@@ -27,6 +27,18 @@ pub enum Metric {
     Playout,
     LeadIn,
     Stop,
+    TranscriptionDelay,
+    EndOfTurnDelay,
+    OnUserTurnCompletedDelay,
+    LlmNodeTtft,
+    LlmNodeTtfs,
+    TtsNodeTtfb,
+    E2eLatency,
+    Unexplained,
+    TranscriptDelay,
+    BlindSpot,
+    BlindSpotFront,
+    BlindSpotBack,
     Join,
     AgentPresent,
     AgentAudible,
@@ -62,6 +74,9 @@ pub(crate) enum Visibility {
     Always,
     /// In every summary; on the screen and in human-readable tables only if it was measured.
     Measured,
+    /// In every summary; on the screen and in human-readable tables only if it was measured. On the
+    /// screen, all of these metrics share a few lines: where the time went, as the agent tells it.
+    Account,
     /// Only if a threshold or a comparison names it.
     Asked,
 }
@@ -116,7 +131,7 @@ impl Metric {
     /// `early` and `failed`.
     pub const fn row(self) -> MetricRow {
         use SampleUnit::{Call, Turn};
-        use Visibility::{Always, Asked, First, Measured};
+        use Visibility::{Account, Always, Asked, First, Measured};
         match self {
             Self::Ttfa => compared(latency(
                 Turn,
@@ -141,8 +156,68 @@ impl Metric {
             Self::Stop => compared(latency(
                 Turn,
                 Measured,
-                "from the onset of the caller's interruption until the agent's last audible sample, of turns that ask the agent to stop",
+                "from the onset of the caller's interruption until the agent's last audible sample, in turns that ask the agent to stop",
             )),
+            Self::TranscriptionDelay => latency(
+                Turn,
+                Asked,
+                "by the agent's own account, from the caller's end of speech as the agent noticed it until the final transcript",
+            ),
+            Self::EndOfTurnDelay => latency(
+                Turn,
+                Account,
+                "by the agent's own account, from the caller's end of speech as the agent noticed it until it decided that the caller's turn is over; contains transcription_delay",
+            ),
+            Self::OnUserTurnCompletedDelay => latency(
+                Turn,
+                Asked,
+                "by the agent's own account, the time that the application's hook at the end of the caller's turn took",
+            ),
+            Self::LlmNodeTtft => latency(
+                Turn,
+                Account,
+                "by the agent's own account, from the request to the language model until its first token",
+            ),
+            Self::LlmNodeTtfs => latency(
+                Turn,
+                Asked,
+                "by the agent's own account, from the request to the language model until its first sentence",
+            ),
+            Self::TtsNodeTtfb => latency(
+                Turn,
+                Account,
+                "by the agent's own account, from the first text given to speech synthesis until its first audio",
+            ),
+            Self::E2eLatency => latency(
+                Turn,
+                Account,
+                "by the agent's own account, from the caller's end of speech as the agent noticed it until the agent began to play its reply out",
+            ),
+            Self::Unexplained => latency(
+                Turn,
+                Account,
+                "the part of e2e_latency that the agent's own figures do not account for: e2e_latency minus end_of_turn_delay, on_user_turn_completed_delay, llm_node_ttfs (or llm_node_ttft) and tts_node_ttfb; 0 if these overlap",
+            ),
+            Self::TranscriptDelay => latency(
+                Turn,
+                Asked,
+                "from the end of the caller's speech until the arrival of its final transcript at the caller",
+            ),
+            Self::BlindSpot => latency(
+                Turn,
+                Account,
+                "the part of ttfa that the agent does not know of: ttfa minus its own e2e_latency",
+            ),
+            Self::BlindSpotFront => latency(
+                Turn,
+                Asked,
+                "the front of the blind spot: from the end of the caller's speech until the agent noticed it, on the caller's clock",
+            ),
+            Self::BlindSpotBack => latency(
+                Turn,
+                Asked,
+                "the back of the blind spot: from the instant at which the agent began to play its reply out, on the caller's clock, until the caller heard it",
+            ),
             Self::Join => compared(latency(
                 Call,
                 Always,
@@ -161,19 +236,19 @@ impl Metric {
             Self::Greeting => compared(latency(
                 Call,
                 Always,
-                "from media flowing and an agent being present until the onset of its first words, before anybody has spoken to it; only with `greeting: expect`",
+                "from the moment media flows and an agent is present until the onset of the agent's first words, before anybody has spoken to it; only with `greeting: expect`",
             )),
             Self::Replied => MetricRow {
                 compared: false,
                 ..share("share of turns in which the agent did what the turn expects")
             },
             Self::Missed => share(
-                "share of turns in which what the turn expects did not come before its timeout",
+                "share of turns in which the agent did not do what the turn expects before its timeout",
             ),
             Self::Early => {
                 share("share of turns in which the agent was audible before the end of speech")
             }
-            Self::Failed => share("share of turns whose call failed before they could end"),
+            Self::Failed => share("share of turns whose call failed before the turn could end"),
         }
     }
 

@@ -15,6 +15,8 @@ import os
 import subprocess
 import sys
 
+# Before all others: they keep references to the clock.
+import clock  # noqa: F401
 from habits import Habits
 from livekit.agents import (
     AgentServer,

@@ -68,6 +68,8 @@ class TurnLog:
             "room": self._room,
             "turn": self._turn if user else None,
             "logged_at": time.time(),
+            # Tells whoever shifts the wall clock what time it really was.
+            "monotonic": time.monotonic(),
             "user_started_speaking_at": heard.get("started_speaking_at"),
             "user_stopped_speaking_at": heard.get("stopped_speaking_at"),
             "agent_started_speaking_at": said.get("started_speaking_at"),

@@ -55,7 +55,7 @@ impl Party {
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
-        self.seen.lock().expect("seen")
+        self.seen.lock().expect("not poisoned")
     }
 }
 
@@ -112,7 +112,7 @@ async fn connected(events: &mut PeerEvents) {
         loop {
             match events.recv().await {
                 Some(PeerEvent::Connected(0)) => return,
-                Some(PeerEvent::ChannelOpen(_)) => {}
+                Some(PeerEvent::Message(..)) => {}
                 other => panic!("expected a connection, got {other:?}"),
             }
         }
@@ -153,7 +153,7 @@ async fn meet(
     })
     .await
     .expect("a")
-    .expect("answer taken");
+    .expect("an accepted answer");
     connected(from_a).await;
     connected(from_b).await;
     named
@@ -194,7 +194,7 @@ async fn speak(peer: &Handle, packets: u32) {
         p.endpoint.next = Some(p.slot_from(now));
         p.endpoint.left = packets;
     });
-    begun.await.expect("speaks");
+    begun.await.expect("a live peer");
 }
 
 async fn until(what: &str, mut done: impl FnMut() -> bool) {
@@ -214,10 +214,13 @@ async fn packets_arrive_in_order_with_sane_stamps_both_ways() {
     speak(&two.b, 50).await;
     for (seen, from) in [(&seen_b, &seen_a), (&seen_a, &seen_b)] {
         until("50 packets", || {
-            seen.lock().expect("seen").packets.len() >= 50
+            seen.lock().expect("not poisoned").packets.len() >= 50
         })
         .await;
-        let (seen, from) = (seen.lock().expect("seen"), from.lock().expect("seen"));
+        let (seen, from) = (
+            seen.lock().expect("not poisoned"),
+            from.lock().expect("not poisoned"),
+        );
         let numbers: Vec<u8> = seen.packets.iter().map(|p| p.2).collect();
         assert_eq!(numbers, (1..=50).collect::<Vec<u8>>());
         assert_eq!(from.sent.len(), 50, "each has its send stamp");
@@ -254,11 +257,11 @@ async fn after_a_second_packets_in_both_directions_bypass_str0m() {
     speak(&two.a, 150).await;
     speak(&two.b, 150).await;
     until("150 packets", || {
-        seen.lock().expect("seen").packets.len() >= 150
+        seen.lock().expect("not poisoned").packets.len() >= 150
     })
     .await;
     let (numbers, stream) = {
-        let seen = seen.lock().expect("seen");
+        let seen = seen.lock().expect("not poisoned");
         let numbers: Vec<u8> = seen.packets.iter().map(|p| p.2).collect();
         (numbers, seen.stream.expect("a stream"))
     };
@@ -335,7 +338,7 @@ async fn a_panic_ends_only_its_own_peer() {
 
     speak(&two.a, 10).await;
     until("the other peer's packets", || {
-        seen_b.lock().expect("seen").packets.len() >= 10
+        seen_b.lock().expect("not poisoned").packets.len() >= 10
     })
     .await;
 }
@@ -349,7 +352,7 @@ async fn late_thread_delivers_received_packets_before_timeouts() {
     speak(&two.a, 60).await;
     for _ in 0..4 {
         until("a packet", || {
-            let before = seen.lock().expect("seen").packets.len();
+            let before = seen.lock().expect("not poisoned").packets.len();
             before > 0
         })
         .await;
@@ -357,14 +360,14 @@ async fn late_thread_delivers_received_packets_before_timeouts() {
         two.b
             .with(|_, _| std::thread::sleep(Duration::from_millis(200)))
             .await
-            .expect("held up");
+            .expect("a live peer");
         tokio::time::sleep(Duration::from_millis(40)).await;
     }
     until("60 packets", || {
-        seen.lock().expect("seen").packets.len() >= 60
+        seen.lock().expect("not poisoned").packets.len() >= 60
     })
     .await;
-    let seen = seen.lock().expect("seen");
+    let seen = seen.lock().expect("not poisoned");
     for (fired, before) in &seen.timeouts {
         let missed = seen.packets[*before..]
             .iter()
@@ -386,10 +389,10 @@ async fn batched_packets_keep_their_own_arrival_stamps() {
     speak(&two.b, 200).await;
     speak(&two.a, 100).await;
     until("100 packets", || {
-        seen.lock().expect("seen").packets.len() >= 100
+        seen.lock().expect("not poisoned").packets.len() >= 100
     })
     .await;
-    let seen = seen.lock().expect("seen");
+    let seen = seen.lock().expect("not poisoned");
     let numbers: Vec<u8> = seen.packets.iter().map(|p| p.2).collect();
     assert_eq!(numbers, (1..=100).collect::<Vec<u8>>());
     // The first packets may lack a kernel timestamp, and are then read one by one.
@@ -472,7 +475,7 @@ async fn unauthenticated_datagrams_are_counted_apart_and_change_nothing() {
 
     speak(&two.a, 50).await;
     until("50 packets from the agent", || {
-        seen.lock().expect("seen").packets.len() >= 50
+        seen.lock().expect("not poisoned").packets.len() >= 50
     })
     .await;
     let health = two.other.health();
@@ -503,10 +506,10 @@ async fn unauthenticated_packets_do_not_advance_the_loss_model() {
     speak(&two.a, 200).await;
     let expected: Vec<u8> = (1..=200).filter(|_| !model.loses()).collect();
     until("the packets that are not lost", || {
-        seen.lock().expect("seen").packets.len() >= expected.len()
+        seen.lock().expect("not poisoned").packets.len() >= expected.len()
     })
     .await;
-    let seen = seen.lock().expect("seen");
+    let seen = seen.lock().expect("not poisoned");
     let numbers: Vec<u8> = seen.packets.iter().map(|p| p.2).collect();
     assert_eq!(numbers, expected);
 }
@@ -528,11 +531,11 @@ async fn packets_dropped_by_simulated_loss_are_not_counted_as_received() {
     // More than a second, after which packets of an unclaimed section count as unheard.
     speak(&two.a, 70).await;
     until("70 packets have left", || {
-        seen.lock().expect("seen").sent.len() >= 70
+        seen.lock().expect("not poisoned").sent.len() >= 70
     })
     .await;
     tokio::time::sleep(Duration::from_millis(100)).await;
-    assert_eq!(heard.lock().expect("seen").packets.len(), 0);
+    assert_eq!(heard.lock().expect("not poisoned").packets.len(), 0);
     let health = two.other.health();
     assert_eq!((health.packets_in, health.heard), (0, 0));
     assert_eq!((health.ignored, health.unheard), (0, 0));

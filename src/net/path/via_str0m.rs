@@ -14,6 +14,7 @@ use crate::os::Datagram;
 use crate::vocab::Packet;
 use std::net::SocketAddr;
 use std::time::Instant;
+use str0m::channel::ChannelId;
 use str0m::media::{Mid, Pt};
 use str0m::net::{Protocol, Receive, Transmit};
 use str0m::rtp::{Extension, RtpPacket, RtpWrite, Ssrc};
@@ -26,14 +27,18 @@ const SEND_BUFFER: usize = 2;
 /// Ids of the header extensions that we offer.
 const AUDIO_LEVEL: u8 = 1;
 const MID: u8 = 4;
+/// Label of LiveKit's data channel for messages that must arrive.
+pub(in crate::net) const RELIABLE: &str = "_reliable";
+/// Longest message of a data channel that is passed on, in bytes; LiveKit's own take up to 16 KiB.
+const LONGEST_MESSAGE: usize = 64 * 1024;
 
 /// A change of the connection.
 #[derive(Debug)]
 pub(in crate::net) enum TransportEvent {
     Connected,
     Disconnected,
-    /// A data channel opened; its label.
-    ChannelOpen(String),
+    /// A message came over a data channel; its last packet arrived at this instant.
+    Message(Instant, Vec<u8>),
     /// The connection cannot continue.
     Failed(NetError),
 }
@@ -61,6 +66,10 @@ pub(in crate::net) struct Str0mPath {
     outbox: Vec<Transmit>,
     events: Vec<TransportEvent>,
     keys: Option<Keys>,
+    /// The channel for messages that must arrive, once it is open.
+    reliable: Option<ChannelId>,
+    /// When the latest datagram arrived.
+    arrival: Instant,
 }
 
 impl Str0mPath {
@@ -96,6 +105,8 @@ impl Str0mPath {
             outbox: Vec::new(),
             events: Vec::new(),
             keys: None,
+            reliable: None,
+            arrival: now,
         })
     }
 
@@ -191,7 +202,13 @@ impl Str0mPath {
         }
     }
 
-    /// Keeps an event for the session. Messages of data channels are not used.
+    /// Queues a message on the reliable channel; false if it is not open, or full.
+    pub(in crate::net) fn write(&mut self, message: &[u8]) -> bool {
+        let channel = self.reliable.and_then(|id| self.rtc.channel(id));
+        channel.is_some_and(|mut channel| channel.write(true, message).unwrap_or(false))
+    }
+
+    /// Keeps an event for the session.
     fn note(&mut self, event: Event) {
         let event = match event {
             Event::Connected => {
@@ -202,7 +219,15 @@ impl Str0mPath {
             Event::IceConnectionStateChange(IceConnectionState::Disconnected) if self.connected => {
                 TransportEvent::Disconnected
             }
-            Event::ChannelOpen(_, label) => TransportEvent::ChannelOpen(label),
+            Event::ChannelOpen(id, label) => {
+                if label == RELIABLE {
+                    self.reliable = Some(id);
+                }
+                return;
+            }
+            Event::ChannelData(message) if message.data.len() <= LONGEST_MESSAGE => {
+                TransportEvent::Message(self.arrival, message.data)
+            }
             _ => return,
         };
         self.events.push(event);
@@ -250,6 +275,7 @@ impl MediaPath for Str0mPath {
         let Some(input) = self.input(now, datagram) else {
             return Received::Unauthenticated;
         };
+        self.arrival = stamp.at;
         // An error here means a bad datagram, which is no reason to fail.
         let _ = self.rtc.handle_input(input);
         if let Some(packet) = self.drain() {

@@ -5,6 +5,7 @@
 //! it can describe.
 
 use super::{NetError, Topology, Transport};
+use crate::net::path::RELIABLE;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use str0m::Candidate;
 use str0m::change::{SdpAnswer, SdpOffer};
@@ -65,7 +66,7 @@ impl Transport {
         }
         if topology != Topology::Direct {
             api.add_channel_with_config(ChannelConfig {
-                label: "_reliable".into(),
+                label: RELIABLE.into(),
                 ordered: true,
                 reliability: Reliability::Reliable,
                 ..Default::default()

@@ -3,6 +3,7 @@
 //! In: the results of calls and turns, and their context. Out: records and their files.
 //! Invariant: nothing here computes statistics or a verdict; nothing here uses `judge`.
 
+pub(super) mod account;
 pub(super) mod calls;
 pub(super) mod conditions;
 pub(super) mod error;

@@ -3,7 +3,9 @@
 //! In: a [`TurnResult`] and its context. Out: a [`TurnRecord`]. Invariants: `ttfa_ms` is
 //! `ttfa_wire_ms` + `playout_ms` to the last printed digit; times are relative to the run's start.
 
+use super::account::AgentAccount;
 use super::ms::Ms;
+use crate::account::TurnAccount;
 use crate::call::{Failure, TurnResult};
 use crate::record::TURN_VERSION;
 use crate::vocab::{Confidence, Expect, Flag, Outcome};
@@ -64,9 +66,9 @@ pub struct TurnRecord {
     /// is in the journal only.
     #[serde(default, skip_serializing_if = "is_false")]
     pub(crate) sentinel: bool,
-    /// What was expected.
+    /// What the turn expects.
     pub expect: Expect,
-    /// How it ended.
+    /// How the turn ended.
     pub outcome: Outcome,
     /// Planned start of the utterance.
     pub(crate) planned_ms: Option<Ms>,
@@ -104,8 +106,8 @@ pub struct TurnRecord {
     /// sent audio before the caller had finished.
     #[serde(default)]
     pub(crate) lead_in_ms: Option<Ms>,
-    /// Whether a second, independent detector hears what was declared: a voice, or the tone.
-    /// Absent if it was not asked.
+    /// Whether a second, independent detector hears what was declared: a voice, or the tone. Absent
+    /// if that detector did not judge the turn.
     #[serde(default)]
     pub(crate) second_opinion: Option<bool>,
     /// Time between the onset and the start of the reply according to the second detector.
@@ -125,10 +127,10 @@ pub struct TurnRecord {
     /// Higher reading of `ttfa_wire_ms`; absent if no reply came within the turn by this reading.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) ttfa_wire_high_ms: Option<Ms>,
-    /// Lower reading of `stop_ms`, as above.
+    /// Lower reading of `stop_ms`, like `ttfa_wire_low_ms`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) stop_low_ms: Option<Ms>,
-    /// Higher reading of `stop_ms`, as above.
+    /// Higher reading of `stop_ms`, like `ttfa_wire_high_ms`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) stop_high_ms: Option<Ms>,
     /// The agent's track that the reply was heard on: `identity/name`.
@@ -140,6 +142,9 @@ pub struct TurnRecord {
     /// Turn that was cut off: how long the caller had waited for a reply since its end of speech.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) waited_ms: Option<Ms>,
+    /// What the agent says about the turn, if it says anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<AgentAccount>,
     /// Doubts about the turn, sorted, each once.
     #[serde(default)]
     pub flags: Vec<Flag>,
@@ -217,10 +222,26 @@ impl TurnRecord {
             agent_track: result.track.as_deref().map(str::to_owned),
             track_changed_ms: since(result.track_changed),
             waited_ms: result.waited.map(Ms::from),
+            agent: None,
             flags,
             failure: (outcome == Outcome::Failed)
                 .then(|| context.failure.map(|f| f.cause().to_owned()))
                 .flatten(),
+        }
+    }
+}
+
+impl TurnRecord {
+    /// Adds what the agent says about the turn.
+    pub(crate) fn with_account(
+        self,
+        account: &TurnAccount,
+        result: &TurnResult,
+        run_start: Instant,
+    ) -> Self {
+        Self {
+            agent: Some(AgentAccount::new(account, result, run_start)),
+            ..self
         }
     }
 }
@@ -238,11 +259,11 @@ pub struct TurnCounts {
     pub planned: usize,
     /// The agent did what the turn expects.
     pub replied: usize,
-    /// The agent did not do it before the timeout.
+    /// The agent did not do what the turn expects before the timeout.
     pub missed: usize,
     /// The agent was audible before the end of speech.
     pub early: usize,
-    /// The call failed first.
+    /// The call failed before the turn could end.
     pub failed: usize,
     /// In progress when the run was stopped.
     #[serde(default)]

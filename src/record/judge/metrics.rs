@@ -27,7 +27,8 @@ pub(in crate::record) enum ValueSource {
     },
     /// A share of turns: those for which the function is true.
     Share(fn(&TurnRecord) -> bool),
-    /// The same, if it is a property of the call: its turns together count as one sample.
+    /// A share of turns that is a property of their call: the turns of a call together count as one
+    /// sample.
     ShareOfCalls(fn(&TurnRecord) -> bool),
 }
 
@@ -101,6 +102,18 @@ impl Metric {
             Self::Playout => found(|t| t.playout_ms),
             Self::LeadIn => found(|t| t.lead_in_ms),
             Self::Stop => awaited(Expect::asks_for_stop, |t| t.stop_ms),
+            Self::TranscriptionDelay => found(|t| t.agent?.transcription_delay_ms),
+            Self::EndOfTurnDelay => found(|t| t.agent?.end_of_turn_delay_ms),
+            Self::OnUserTurnCompletedDelay => found(|t| t.agent?.on_user_turn_completed_delay_ms),
+            Self::LlmNodeTtft => found(|t| t.agent?.llm_node_ttft_ms),
+            Self::LlmNodeTtfs => found(|t| t.agent?.llm_node_ttfs_ms),
+            Self::TtsNodeTtfb => found(|t| t.agent?.tts_node_ttfb_ms),
+            Self::E2eLatency => found(|t| t.agent?.e2e_latency_ms),
+            Self::Unexplained => found(|t| t.agent?.unexplained_ms),
+            Self::TranscriptDelay => found(|t| t.agent?.transcript_delay_ms),
+            Self::BlindSpot => found(|t| t.agent?.blind_spot_ms),
+            Self::BlindSpotFront => found(|t| t.agent?.blind_spot_front_ms),
+            Self::BlindSpotBack => found(|t| t.agent?.blind_spot_back_ms),
             Self::Join => calls(true, |c| c.join_ms),
             Self::AgentPresent => calls(true, |c| c.agent_present_ms),
             Self::AgentAudible => calls(true, |c| c.agent_audible_ms),
@@ -197,6 +210,7 @@ impl Metric {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::AgentAccount;
     use crate::record::fixtures::{Failure, Outcome, Run};
 
     #[test]
@@ -229,6 +243,15 @@ mod tests {
             .iter_mut()
             .for_each(|t| t.variant = "fast".into());
         run.turns[0].lead_in_ms = Some(Ms::from_micros(20_000));
+        // What the agent says of one turn; a blind spot can be negative, and is no sample then.
+        let ms = |ms: i64| Some(Ms::from_micros(ms * 1_000));
+        run.turns[0].agent = Some(AgentAccount {
+            end_of_turn_delay_ms: ms(470),
+            e2e_latency_ms: ms(790),
+            blind_spot_ms: ms(240),
+            blind_spot_front_ms: ms(-20),
+            ..AgentAccount::default()
+        });
         run.warmup = true;
         run.good(2).bad(Outcome::Missed, None);
         // Counts for all variants, and for `fast`. 19 turns of 7 calls were not cut off.
@@ -238,6 +261,18 @@ mod tests {
             ("playout", 10, 3),
             ("lead_in", 1, 1),
             ("stop", 0, 0),
+            ("transcription_delay", 0, 0),
+            ("end_of_turn_delay", 1, 1),
+            ("on_user_turn_completed_delay", 0, 0),
+            ("llm_node_ttft", 0, 0),
+            ("llm_node_ttfs", 0, 0),
+            ("tts_node_ttfb", 0, 0),
+            ("e2e_latency", 1, 1),
+            ("unexplained", 0, 0),
+            ("transcript_delay", 0, 0),
+            ("blind_spot", 1, 1),
+            ("blind_spot_front", 0, 0),
+            ("blind_spot_back", 0, 0),
             ("join", 7, 1),
             ("agent_present", 7, 1),
             ("agent_audible", 7, 1),
@@ -264,9 +299,9 @@ mod tests {
     fn shares_are_grouped_by_call() {
         let mut run = Run::default();
         run.good(3).bad(Outcome::Missed, None);
-        let missed = Metric::named("missed").expect("it is there");
+        let missed = Metric::named("missed").expect("`missed` is a metric");
         let Population::Share(share) = missed.population(&run.calls, &run.turns, None) else {
-            panic!("a share");
+            panic!("`missed` is not a share");
         };
         assert_eq!((share.hits(), share.total(), share.groups()), (3, 12, 4));
         assert!(missed.is_share());

@@ -8,12 +8,12 @@
 use super::page::{GATE_INDENT, KEY, Page, gate_head, section};
 use super::wrong::{self, Finding};
 use super::{head, ttfa};
-use crate::record::{GateAnswer, GateResult, Summary};
-use crate::report::figures::figure;
+use crate::record::{GateAnswer, GateResult, Latency, Summary};
+use crate::report::figures::{QUANTILES, figure};
 use crate::report::fit::{Item, Part, fit};
 use crate::report::text::{beside, grouped};
 use crate::report::{Screen, counts, variants, words};
-use crate::vocab::Visibility;
+use crate::vocab::{Metric, Visibility};
 
 /// Up to this many gates are shown one by one, whatever their results.
 const HANDFUL: usize = 5;
@@ -26,6 +26,7 @@ pub(crate) fn render(summary: &Summary, screen: Screen, report: Option<&str>) ->
         reasons(summary, screen),
         gates(&summary.verdict.gates, screen),
         latencies(summary, screen),
+        account(summary, screen),
         ranking(summary, screen),
         outcomes(summary, screen),
         looks_wrong(summary, screen),
@@ -117,6 +118,29 @@ fn latencies(summary: &Summary, screen: Screen) -> Part {
     }
     lines.extend(page.lines);
     Part::whole(lines)
+}
+
+/// Where the time went, as the agent tells it, and what it does not know of.
+fn account(summary: &Summary, screen: Screen) -> Part {
+    let latencies = summary.metrics.latencies();
+    let told: Vec<(Metric, Latency)> = latencies
+        .filter(|(metric, latency)| metric.row().shown == Visibility::Account && latency.count > 0)
+        .collect();
+    let mut page = Page::new(screen);
+    if !told.is_empty() {
+        page.section("the agent's own account, ms");
+        for quantile in QUANTILES
+            .iter()
+            .filter(|q| ["p50", "p95"].contains(&q.name))
+        {
+            let figures = told.iter().map(|(metric, latency)| {
+                format!("{} {}", metric.name(), figure((quantile.of)(latency)))
+            });
+            let text = figures.collect::<Vec<_>>().join(", ");
+            page.beside(&format!("  {}  ", quantile.name), &text, 7);
+        }
+    }
+    Part::whole(page.lines)
 }
 
 fn ranking(summary: &Summary, screen: Screen) -> Part {

@@ -13,7 +13,7 @@ use crate::report::{Screen, counts, definitions, variants, words};
 /// Maximum number of steady spans listed.
 const SPANS: usize = 6;
 /// Width of the names of latencies, including their indent.
-const NAMES: usize = 15;
+const NAMES: usize = 20;
 /// Width of the defined terms, including their indent.
 const DEFINITIONS: usize = 18;
 /// Width of each figure of a latency, if the screen is wide enough.
@@ -86,7 +86,7 @@ impl Details {
         let wide = room.min(FIGURE).max(longest);
         let line = |name: &str, count: &str, cells: &[String; 7]| {
             let cells: String = cells.iter().map(|c| format!("{c:>wide$}")).collect();
-            format!("  {name:<13}{count:>counts$}{cells}")
+            format!("  {name:<0$}{count:>counts$}{cells}", NAMES - 2)
         };
         self.0.section(title);
         let head = line("", "count", &heads);
@@ -128,7 +128,7 @@ impl Details {
         if more > 0 {
             spans.push(format!("and {more} more"));
         }
-        self.0.entry("", &format!("begun in: {}", spans.join(", ")));
+        self.0.entry("", &format!("began in: {}", spans.join(", ")));
     }
 
     fn variants(&mut self, summary: &Summary) {
@@ -226,7 +226,7 @@ impl Details {
     fn definitions(&mut self) {
         self.0.section("definitions");
         for definition in definitions() {
-            let name = format!("  {:<1$}", definition.name, DEFINITIONS - 2);
+            let name = format!("  {:<1$} ", definition.name, DEFINITIONS - 3);
             self.0.beside(&name, definition.text, DEFINITIONS);
         }
     }
@@ -257,7 +257,7 @@ mod tests {
         };
         let text = of(vec![span(3_000, Some(3_500)), span(12_500, None)]);
         let own = text.split("\n\n").find(|part| part.starts_with("while"));
-        insta::assert_snapshot!(own.expect("it has a part"));
+        insta::assert_snapshot!(own.expect("a part about the steady spans"));
         let many = of((0..9).map(|n| span(n, Some(n + 1))).collect());
         assert!(many.contains("and 3 more"), "{many}");
         assert!(!of(vec![]).contains("while the load was level"));

@@ -5,6 +5,7 @@
 //! in HTML); the page's policy lets it run only its own script and load only audio next to it;
 //! charts draw groups, so that their size hardly depends on the number of turns.
 
+mod account;
 mod anatomy;
 mod behaviour;
 mod chart;

@@ -5,7 +5,7 @@
 
 use super::section::Section;
 use super::view::{View, name};
-use super::{anatomy, behaviour, health, load, slowest, spread, table, time, variants};
+use super::{account, anatomy, behaviour, health, load, slowest, spread, table, time, variants};
 use crate::report;
 use maud::html;
 
@@ -17,6 +17,7 @@ const PARTS: &[Part] = &[
     time::section,
     load::section,
     anatomy::section,
+    account::section,
     behaviour::interruptions,
     behaviour::early,
     behaviour::failures,

@@ -74,6 +74,7 @@ fn each_turn_is_recorded_once_even_if_its_call_never_reports_its_end() {
         call: 0,
         room: "room-0".into(),
         turn: of_call.turns[0].clone(),
+        account: None,
         plan: plan.call(0).expect("planned"),
     };
     collector.take(CallReport::Turn(Box::new(turn)), &mut tell);
@@ -89,6 +90,7 @@ fn each_turn_is_recorded_once_even_if_its_call_never_reports_its_end() {
         call: 1,
         room: "room-1".into(),
         turn: done,
+        account: None,
         plan: plan.call(1).expect("planned"),
     };
     collector.take(CallReport::Turn(Box::new(turn)), &mut tell);
@@ -162,7 +164,7 @@ fn a_full_disk_loses_no_record() {
     assert_eq!(collector.unwritten.calls.len(), 1);
     assert!(collector.journal_error.is_some());
     let notices = |e: &&RunEvent| matches!(e, RunEvent::Notice(_));
-    assert_eq!(events.iter().filter(notices).count(), 1, "said once");
+    assert_eq!(events.iter().filter(notices).count(), 1, "notified once");
 }
 
 #[test]
@@ -264,6 +266,7 @@ fn calls_in_progress_list_their_unended_turns() {
         call: 0,
         room: "room-0".into(),
         turn,
+        account: None,
         plan: plan.call(0).expect("planned"),
     };
     collector.take(CallReport::Turn(Box::new(turn)), &mut tell);
@@ -300,6 +303,7 @@ fn a_turn_that_is_amended_is_recorded_again_and_counted_once() {
                 late_reply: late.map(Duration::from_millis),
                 ..missed.clone()
             },
+            account: None,
             plan: plan.call(0).expect("planned"),
         })
     };
@@ -383,6 +387,7 @@ fn an_amended_turn_replaces_one_that_could_not_be_written() {
                 late_reply,
                 ..missed.clone()
             },
+            account: None,
             plan: plan.call(0).expect("planned"),
         })
     };

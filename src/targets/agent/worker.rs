@@ -128,7 +128,7 @@ async fn register(options: &WorkerOptions) -> Result<(Socket, String), Failure> 
         Some(server_message::Message::Register(r)) => Ok((socket, r.worker_id)),
         // Do not quote the message: it may contain a token.
         _ => Err(Failure::from(Cause::NotLiveKit {
-            detail: "the server answered the registration with another message".into(),
+            detail: "the server answered the registration with an unexpected message".into(),
         })),
     }
 }
@@ -331,6 +331,7 @@ async fn attend(
                     room.place(transport, tracks);
                     meet(&room, &mut caller, &peer).await;
                 }
+                Some(SessionEvent::Claim { .. }) => {}
                 Some(SessionEvent::Closed(Failure::Dropped { .. })) if caller.is_some() => {
                     break Ok(()); // the room was deleted under us: the call is over
                 }

@@ -9,8 +9,9 @@ use super::cause::REFUSED;
 use super::diagnosis::{Wanted, diagnose};
 use super::dispatches::Dispatches;
 use super::roster::Section;
-use super::session::{Join, Session, SessionEvent};
+use super::session::{Join, Session, SessionCommand, SessionEvent};
 use super::voices::{AgentStream, RoomEvent, Voices};
+use crate::account::{Claim, ClaimKind};
 use crate::call::Failure;
 use crate::net::{Endpoint, PeerEvents, PeerHandle};
 use crate::targets::{Connection, Event};
@@ -50,6 +51,8 @@ pub(super) struct RoomCall<E: Endpoint> {
     /// The tracks that may be the agent's voice now.
     heard: Vec<Heard>,
     tracks_so_far: u32,
+    /// The agent that is asked for answers.
+    asked: Option<String>,
 }
 
 impl<E: Endpoint> RoomCall<E> {
@@ -72,6 +75,7 @@ impl<E: Endpoint> RoomCall<E> {
             events: failure.into_iter().collect(),
             heard: Vec::new(),
             tracks_so_far: 0,
+            asked: None,
         }
     }
 
@@ -85,6 +89,12 @@ impl<E: Endpoint> RoomCall<E> {
                 SessionEvent::Joined => return Some(Event::Joined),
                 SessionEvent::Closed(failure) => {
                     return Some(Event::Closed(with_hint(failure, self.wish.swapped)));
+                }
+                SessionEvent::Claim { sender, claim } => {
+                    if self.believes(&sender, &claim) {
+                        return Some(Event::Claim(claim));
+                    }
+                    continue;
                 }
                 SessionEvent::Participants(all) => self.voices.participants(all, Instant::now()),
                 SessionEvent::Sections { transport, tracks } => {
@@ -101,6 +111,25 @@ impl<E: Endpoint> RoomCall<E> {
             let notice = self.voices.take_notice().map(Event::Notice);
             self.events.extend(notice);
         }
+    }
+
+    /// Whether a claim is the agent's; the first one shows whom to ask for answers.
+    fn believes(&mut self, sender: &str, claim: &Claim) -> bool {
+        if claim.kind == ClaimKind::Transcript {
+            return true;
+        }
+        if !self.voices.is_agent(sender) {
+            return false;
+        }
+        if self.asked.as_deref() != Some(sender)
+            && let Some(session) = &self.session
+        {
+            self.asked = Some(sender.to_owned());
+            let ask = SessionCommand::Ask(sender.to_owned());
+            // A session that is too busy to ask does without answers.
+            let _ = session.commands().try_send(ask);
+        }
+        true
     }
 
     fn translated(&mut self, event: RoomEvent) -> Option<Event> {

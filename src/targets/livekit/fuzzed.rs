@@ -3,15 +3,42 @@
 //! In: messages as a server would send them. Out: a session's reactions. Invariant: a
 //! message is handled as in `session.rs`, except for IO.
 
+use super::claims;
 use super::negotiation::{candidate_of, tracks_of};
 use super::roster::Presence;
 use super::session::{left, on_request_response};
 use super::signal::{Reply, printable};
+use super::streams::Streams;
 use super::voices::{AgentChoice, RoomEvent, Voices};
+use crate::account::Claim;
 use crate::call::Failure;
 use livekit_protocol as proto;
 use prost::Message as _;
 use std::time::{Duration, Instant};
+
+pub(crate) use super::streams::MOST_KEPT as LONGEST_STREAM;
+
+/// A session's data channel.
+#[derive(Debug, Default)]
+pub(crate) struct Data(Streams);
+
+impl Data {
+    /// Handles a message that arrives at `at`; returns the claim that it completes, whoever sent
+    /// it.
+    pub(crate) fn packet(&mut self, bytes: &[u8], at: Instant) -> Option<Claim> {
+        let packet = proto::DataPacket::decode(bytes).ok()?;
+        let stream = self.0.packet(packet, at, claims::is_wanted)?;
+        match stream.topic == claims::SESSION {
+            true => claims::session(&stream, at).map(|(claim, _)| claim),
+            false => claims::transcript(&stream, at),
+        }
+    }
+
+    /// Number of bytes kept of streams that are not complete.
+    pub(crate) fn kept(&self) -> usize {
+        self.0.kept()
+    }
+}
 
 /// The effect of a message.
 #[derive(Debug)]

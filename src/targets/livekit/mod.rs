@@ -6,8 +6,10 @@
 mod absence;
 mod ask;
 mod cause;
+mod claims;
 mod cleanup;
 mod connection;
+mod data;
 mod diagnosis;
 mod dispatches;
 #[cfg(any(test, fuzzing))]
@@ -16,6 +18,7 @@ mod ledger;
 mod media_failure;
 mod negotiation;
 mod own;
+mod requests;
 pub(in crate::targets) mod resolve;
 mod rooms;
 mod roster;
@@ -23,6 +26,7 @@ mod secrets;
 mod session;
 pub(in crate::targets) mod signal;
 pub(in crate::targets) mod state;
+mod streams;
 mod target;
 mod tls;
 mod token;

@@ -5,8 +5,11 @@
 
 use super::cause::Cause;
 use super::media_failure::media_failure;
+use super::requests::Requests;
 use super::roster::Presence;
 use super::signal::{self, Refusal, Reply, Request, Socket};
+use super::streams::Streams;
+use crate::account::Claim;
 use crate::call::Failure;
 use crate::net::{Endpoint, NetError, PeerEvent, PeerEvents, PeerHandle, Topology};
 use crate::vocab::Address;
@@ -69,6 +72,12 @@ pub(crate) enum SessionEvent {
         /// Track ids by media section, for the whole transport.
         tracks: HashMap<String, String>,
     },
+    /// A participant says something about its session with us.
+    Claim {
+        /// Its identity.
+        sender: String,
+        claim: Claim,
+    },
     /// The session is over.
     Closed(Failure),
 }
@@ -76,6 +85,8 @@ pub(crate) enum SessionEvent {
 /// A command from the owner to its session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum SessionCommand {
+    /// Ask this participant, an agent, for answers that relate its clock to ours.
+    Ask(String),
     /// Set attributes of our participant.
     SetAttributes(HashMap<String, String>),
     /// Leave the room and end.
@@ -148,6 +159,9 @@ pub(super) struct LiveSession<'a, E: Endpoint> {
     events: &'a mpsc::Sender<Box<SessionEvent>>,
     /// Id of our own participant, which is not reported.
     own_sid: String,
+    pub(super) own_identity: String,
+    pub(super) streams: Streams,
+    pub(super) requests: Requests,
     pub(super) single: bool,
     pub(super) offers: u32,
     /// Number of sections that the server requested while an answer was outstanding.
@@ -178,6 +192,9 @@ async fn run<E: Endpoint>(
         peer,
         events,
         own_sid: String::new(),
+        own_identity: String::new(),
+        streams: Streams::default(),
+        requests: Requests::new(),
         single,
         offers: 1,
         sections_wanted: None,
@@ -209,9 +226,11 @@ async fn run<E: Endpoint>(
             event = media.recv() => live.media(event).await?,
             command = commands.recv() => match command {
                 Some(SessionCommand::SetAttributes(a)) => live.set_attributes(a).await?,
+                Some(SessionCommand::Ask(agent)) => live.requests.ask(agent),
                 Some(SessionCommand::Leave) | None => return Box::pin(live.leave()).await,
             },
             _ = live.ping.tick() => live.send_ping().await?,
+            () = live.requests.due() => live.request().await?,
             () = tokio::time::sleep_until(deadline) => return Err(live.too_late(join)),
         }
     }
@@ -277,8 +296,10 @@ impl<E: Endpoint> LiveSession<'_, E> {
             // A busy server is not a dead one: allow twice the timeout that it names.
             self.pong_limit = Duration::from_secs(join.ping_timeout as u64 * 2);
         }
-        let own = join.participant.as_ref();
-        self.own_sid = own.map(|p| p.sid.clone()).unwrap_or_default();
+        if let Some(own) = &join.participant {
+            self.own_sid.clone_from(&own.sid);
+            self.own_identity.clone_from(&own.identity);
+        }
         self.participants(&join.other_participants).await?;
         self.tell_joined().await
     }
@@ -294,7 +315,8 @@ impl<E: Endpoint> LiveSession<'_, E> {
             }),
             Some(PeerEvent::Dead(detail)) => Err(Failure::Dropped { detail }),
             Some(PeerEvent::Broken(detail)) => Err(Failure::Generator { detail }),
-            Some(_) => Ok(()),
+            Some(PeerEvent::Message(arrival, bytes)) => self.on_data(arrival, &bytes).await,
+            Some(PeerEvent::Connected(_)) => Ok(()),
             None => Err(media_failure(NetError::Gone)),
         }
     }
@@ -325,7 +347,7 @@ impl<E: Endpoint> LiveSession<'_, E> {
             .await
     }
 
-    async fn send_event(&mut self, event: SessionEvent) -> Result<(), Failure> {
+    pub(super) async fn send_event(&mut self, event: SessionEvent) -> Result<(), Failure> {
         // If the owner is gone, nobody needs the reason.
         let told = self.events.send(Box::new(event)).await;
         told.map_err(|_| Failure::Stopped)

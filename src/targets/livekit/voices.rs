@@ -241,6 +241,11 @@ impl Voices {
         present.filter(is_agent).collect()
     }
 
+    /// Whether the participant with this identity counts as an agent now.
+    pub(super) fn is_agent(&self, identity: &str) -> bool {
+        self.agents().iter().any(|agent| agent.identity == identity)
+    }
+
     /// Whether the scenario names this track.
     fn is_chosen(&self, track: &Track) -> bool {
         let chosen = self.choice.track.as_ref();

@@ -1,0 +1,38 @@
+"""Sets the wall clock of this agent wrong on purpose: what a caller makes of its instants can then
+be compared with the truth.
+
+In: PIPELINE_CLOCK_OFFSET_MS and PIPELINE_CLOCK_DRIFT_PPM. Out: another `time.time`.
+Invariants: must be imported before anything that keeps a reference to `time.time`; all processes
+of a worker have the same clock.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+
+def _number(name: str) -> float:
+    text = os.environ.get(name) or "0"
+    try:
+        return float(text)
+    except ValueError:
+        raise SystemExit(f"error: {name}: must be a number, not {text!r:.60}") from None
+
+
+def _set_wrong() -> None:
+    offset = _number("PIPELINE_CLOCK_OFFSET_MS") / 1e3
+    drift = _number("PIPELINE_CLOCK_DRIFT_PPM") / 1e6
+    if not offset and not drift:
+        return
+    right = time.time
+    base = float(os.environ.setdefault("PIPELINE_CLOCK_BASE", repr(right())))
+
+    def wrong() -> float:
+        now = right()
+        return now + offset + (now - base) * drift
+
+    time.time = wrong
+
+
+_set_wrong()

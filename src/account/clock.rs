@@ -1,0 +1,199 @@
+//! The offset of the agent's clock to the caller's, as an interval that contains it.
+//!
+//! In: instants on both clocks of which the order is known. Out: the interval at any instant.
+//! Invariants: the interval holds the true offset as long as neither clock drifts by more than
+//! [`DRIFT`]; the number of bounds kept is limited.
+//!
+//! A message that the agent sent at `s` cannot arrive before that, so its arrival bounds the offset
+//! from below. An answer that the agent made at `s` cannot be made before the request was sent,
+//! which bounds the offset from above. The tightest message each way decides.
+
+use super::AgentTime;
+use std::time::Instant;
+
+/// Maximum drift between the two clocks, as a ratio: twice what quartz and NTP's slewing cause.
+const DRIFT: f64 = 500e-6;
+/// Maximum number of bounds kept for each side.
+const KEPT: usize = 512;
+
+/// A bound on the offset: `offset` in ns, exact at `at`, looser by [`DRIFT`] before and after.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Bound {
+    /// In ns since the epoch of the estimate.
+    at: i64,
+    offset: i64,
+}
+
+/// How much looser a bound is `apart` ns away.
+fn loosened(apart: u64) -> i64 {
+    // An offset has hours of room, so it does not matter how this rounds.
+    (apart as f64 * DRIFT) as i64
+}
+
+/// One side of the interval. For the upper side, offsets are negated.
+#[derive(Debug, Clone, Default)]
+struct Side(Vec<Bound>);
+
+impl Side {
+    /// The tightest lower bound at `at`.
+    fn at(&self, at: i64) -> Option<i64> {
+        let here = |b: &Bound| b.offset.saturating_sub(loosened(at.abs_diff(b.at)));
+        self.0.iter().map(here).max()
+    }
+
+    /// Keeps the bound, unless another is tighter even here.
+    fn add(&mut self, new: Bound) {
+        if self.at(new.at).is_some_and(|known| known >= new.offset) {
+            return;
+        }
+        let implied = |b: &Bound| new.offset.saturating_sub(loosened(new.at.abs_diff(b.at)));
+        self.0.retain(|b| b.offset > implied(b));
+        if self.0.len() == KEPT {
+            self.0.remove(0);
+        }
+        self.0.push(new);
+    }
+}
+
+/// The offset: agent's clock minus caller's, each from its own origin.
+#[derive(Debug, Clone)]
+pub(super) struct ClockOffset {
+    epoch: Instant,
+    low: Side,
+    /// Negated.
+    high: Side,
+}
+
+impl ClockOffset {
+    /// An unknown offset. `epoch`: any instant near the call.
+    pub(super) fn new(epoch: Instant) -> Self {
+        Self {
+            epoch,
+            low: Side::default(),
+            high: Side::default(),
+        }
+    }
+
+    fn since_epoch(&self, instant: Instant) -> i64 {
+        let ns = |d: std::time::Duration| i64::try_from(d.as_nanos()).unwrap_or(i64::MAX);
+        match instant.checked_duration_since(self.epoch) {
+            Some(after) => ns(after),
+            None => -ns(self.epoch.saturating_duration_since(instant)),
+        }
+    }
+
+    /// A message that the agent sent at `sent` arrived at `arrival`.
+    pub(super) fn arrived(&mut self, sent: AgentTime, arrival: Instant) {
+        let at = self.since_epoch(arrival);
+        let offset = sent.0.saturating_sub(at);
+        self.low.add(Bound { at, offset });
+    }
+
+    /// A request that was sent at `requested` was answered at `made`.
+    pub(super) fn answered(&mut self, made: AgentTime, requested: Instant) {
+        let at = self.since_epoch(requested);
+        let offset = sent_minus(made, at);
+        self.high.add(Bound {
+            at,
+            offset: -offset,
+        });
+    }
+
+    /// The earliest and the latest instant on the caller's clock at which the agent's clock can have
+    /// shown `time`. Without an answer to a request there is no earliest one, and without a message
+    /// of a known time there is neither.
+    pub(super) fn place(&self, time: AgentTime) -> Option<(Option<Instant>, Instant)> {
+        // The instant at which the bounds apply is itself known only by them.
+        let near = time.0.saturating_sub(self.low.0.last()?.offset);
+        let low = self.low.at(near)?;
+        let high = self.high.at(near).map(i64::saturating_neg);
+        let latest = self.instant(time.0.saturating_sub(low))?;
+        let earliest = high.and_then(|high| self.instant(time.0.saturating_sub(high)));
+        // Bounds that contradict each other come from an agent that gives wrong times.
+        Some((earliest.filter(|earliest| *earliest <= latest), latest))
+    }
+
+    fn instant(&self, since_epoch: i64) -> Option<Instant> {
+        let apart = std::time::Duration::from_nanos(since_epoch.unsigned_abs());
+        match since_epoch >= 0 {
+            true => self.epoch.checked_add(apart),
+            false => self.epoch.checked_sub(apart),
+        }
+    }
+}
+
+fn sent_minus(made: AgentTime, at: i64) -> i64 {
+    made.0.saturating_sub(at).max(-i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::time::Duration;
+
+    const MS: i64 = 1_000_000;
+
+    fn after(epoch: Instant, ns: i64) -> Instant {
+        epoch + Duration::from_nanos(ns.unsigned_abs())
+    }
+
+    proptest! {
+        /// The agent's clock is off by hours and drifts; messages take 1 to 80 ms each way. Every
+        /// instant is placed in an interval that holds it, and the interval is at most as wide as
+        /// the quickest messages of the last seconds allow.
+        #[test]
+        fn placed_instants_hold_the_truth(
+            ahead in -100_000_000i64..100_000_000,
+            ppm in -400i64..400,
+            delays in prop::collection::vec((1i64..80, 1i64..80), 20..300),
+        ) {
+            let epoch = Instant::now();
+            // What the agent's clock shows `ns` after the epoch.
+            let shows = |ns: i64| {
+                AgentTime(1_700_000_000_000_000_000 + ahead * MS + ns + ns / 1_000_000 * ppm)
+            };
+            let mut clock = ClockOffset::new(epoch);
+            for (i, (there, back)) in delays.iter().enumerate() {
+                let sent = i as i64 * 1_000 * MS;
+                let made = shows(sent + there * MS);
+                clock.answered(made, after(epoch, sent));
+                clock.arrived(made, after(epoch, sent + (there + back) * MS));
+            }
+            for (i, (there, back)) in delays.iter().enumerate() {
+                let truth = i as i64 * 1_000 * MS + 400 * MS;
+                let (earliest, latest) = clock.place(shows(truth)).expect("bounded");
+                let earliest = earliest.expect("bounded on both sides");
+                prop_assert!(earliest <= after(epoch, truth) && after(epoch, truth) <= latest);
+                let width = latest.duration_since(earliest).as_secs_f64() * 1e3;
+                // The messages nearest to it bound it to what they took, plus the drift since.
+                prop_assert!(width <= (there + back) as f64 + 2.0, "{width} ms");
+            }
+        }
+
+        /// Whatever an agent claims, the memory is bounded and nothing overflows.
+        #[test]
+        fn absurd_times_do_no_harm(times in prop::collection::vec(any::<(i64, u32)>(), 1..2_000)) {
+            let epoch = Instant::now();
+            let mut clock = ClockOffset::new(epoch);
+            for (time, at) in times {
+                let at = epoch + Duration::from_millis(at.into());
+                clock.arrived(AgentTime(time), at);
+                clock.answered(AgentTime(time), at);
+                let _ = clock.place(AgentTime(time.wrapping_mul(3)));
+            }
+            prop_assert!(clock.low.0.len() <= KEPT && clock.high.0.len() <= KEPT);
+        }
+    }
+
+    #[test]
+    fn without_answers_there_is_no_earliest_instant() {
+        let epoch = Instant::now();
+        let mut clock = ClockOffset::new(epoch);
+        assert_eq!(clock.place(AgentTime(5)), None);
+        clock.arrived(AgentTime(1_000 * MS), after(epoch, 30 * MS));
+        clock.arrived(AgentTime(2_000 * MS), after(epoch, 1_010 * MS));
+        let placed = clock.place(AgentTime(2_000 * MS));
+        assert_eq!(placed, Some((None, after(epoch, 1_010 * MS))));
+    }
+}

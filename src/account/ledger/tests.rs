@@ -1,0 +1,176 @@
+use super::*;
+
+/// What the agent's clock shows at the start of the call.
+const AHEAD: i64 = 1_700_000_000_000_000_000;
+
+/// A call in which both clocks are read in ms since its start.
+struct Script {
+    start: Instant,
+    account: CallAccount,
+}
+
+impl Script {
+    fn new() -> Self {
+        let start = Instant::now();
+        let mut script = Self {
+            start,
+            account: CallAccount::new(start),
+        };
+        // The quickest message so far took 2 ms, and its request 3 ms.
+        script.claim(5, Some(3), Some(0), ClaimKind::Other);
+        script
+    }
+
+    fn at(&self, ms: u64) -> Instant {
+        self.start + Duration::from_millis(ms)
+    }
+
+    fn claim(&mut self, arrival: u64, sent: Option<i64>, asked: Option<u64>, kind: ClaimKind) {
+        let claim = Claim {
+            arrival: self.at(arrival),
+            sent: sent.map(agent),
+            requested: asked.map(|asked| self.at(asked)),
+            kind,
+        };
+        self.account.claim(&claim);
+    }
+
+    fn user_turn(&mut self, arrival: u64, stopped: i64, delay: u64) {
+        let turn = UserTurn {
+            stopped_speaking: Some(agent(stopped)),
+            end_of_turn_delay: Some(Duration::from_millis(delay)),
+            ..UserTurn::default()
+        };
+        self.claim(arrival, None, None, ClaimKind::UserTurn(turn));
+    }
+
+    fn reply(&mut self, arrival: u64, started: i64, ttft: Option<u64>, e2e: Option<u64>) {
+        let reply = Reply {
+            started_speaking: Some(agent(started)),
+            llm_node_ttft: ttft.map(Duration::from_millis),
+            e2e_latency: e2e.map(Duration::from_millis),
+            ..Reply::default()
+        };
+        self.claim(arrival, None, None, ClaimKind::Reply(reply));
+    }
+
+    fn turn(&mut self, turn: usize, media_start: u64, speech_end: u64, onset: Option<u64>) {
+        let times = TurnTimes {
+            turn,
+            media_start: self.at(media_start),
+            speech_end: self.at(speech_end),
+            onset: onset.map(|onset| self.at(onset)),
+        };
+        self.account.turn(times);
+    }
+
+    /// The accounts of complete turns as `turn: end of turn, ttft, e2e`, in ms.
+    fn settled(&mut self, over: bool) -> Vec<String> {
+        let ms = |d: Option<Duration>| d.map_or("-".into(), |d| d.as_millis().to_string());
+        let told = |(turn, account): (usize, TurnAccount)| {
+            let figures = [
+                account.end_of_turn_delay,
+                account.llm_node_ttft,
+                account.e2e_latency,
+            ];
+            format!("{turn}: {}", figures.map(ms).join(", "))
+        };
+        self.account.settle(over).into_iter().map(told).collect()
+    }
+}
+
+fn agent(ms: i64) -> AgentTime {
+    AgentTime(AHEAD + ms * 1_000_000)
+}
+
+#[test]
+fn claims_are_matched_to_their_turns_and_placed_on_the_callers_clock() {
+    let mut call = Script::new();
+    call.user_turn(2_717, 2_030, 470);
+    call.turn(0, 1_000, 2_000, Some(3_000));
+    assert!(call.settled(false).is_empty(), "its reply is not described");
+    call.reply(6_000, 2_823, Some(150), Some(793));
+    call.user_turn(9_500, 9_020, 480);
+    call.turn(1, 8_000, 9_000, Some(9_900));
+    assert_eq!(call.settled(false), ["0: 470, 150, 793"]);
+    assert!(call.account.awaits_reply());
+    call.reply(12_000, 9_800, Some(151), Some(780));
+    assert!(!call.account.awaits_reply());
+    let (turn, last) = call.account.settle(true)[0];
+    assert_eq!(turn, 1);
+    let started = last.started_speaking.expect("placed");
+    let earliest = started.earliest.expect("the agent answers requests");
+    assert!(earliest <= call.at(9_800) && call.at(9_800) <= started.latest);
+    let width = started.width().expect("both ends");
+    assert!(width < Duration::from_millis(16), "{width:?}");
+}
+
+#[test]
+fn an_interrupted_reply_belongs_to_the_turn_before() {
+    let mut call = Script::new();
+    call.user_turn(2_500, 2_020, 400);
+    call.turn(0, 1_000, 2_000, Some(3_000));
+    // The caller interrupts at 4 s; the agent describes both replies later.
+    call.reply(5_300, 2_900, Some(100), Some(880));
+    call.user_turn(5_500, 5_020, 410);
+    call.turn(1, 4_000, 5_000, Some(6_000));
+    call.reply(8_000, 5_900, Some(200), Some(890));
+    let all = call.settled(true);
+    assert_eq!(all, ["0: 400, 100, 880", "1: 410, 200, 890"]);
+}
+
+#[test]
+fn a_filler_takes_the_models_figures_of_the_answer_behind_it() {
+    let mut call = Script::new();
+    call.turn(0, 1_000, 2_000, Some(2_600));
+    call.reply(3_500, 2_550, None, None);
+    call.reply(7_000, 4_000, Some(900), Some(1_980));
+    assert_eq!(call.settled(true), ["0: -, 900, -"]);
+}
+
+#[test]
+fn an_agent_that_says_nothing_has_no_account() {
+    let mut call = Script::new();
+    call.turn(0, 1_000, 2_000, Some(3_000));
+    call.turn(1, 8_000, 9_000, None);
+    assert!(!call.account.awaits_reply());
+    assert!(call.settled(true).is_empty());
+}
+
+#[test]
+fn the_greeting_and_other_speech_belong_to_no_turn() {
+    let mut call = Script::new();
+    call.reply(900, 100, Some(50), None);
+    // A second of noise that the agent took for a turn, long after the caller's own speech.
+    call.turn(0, 1_000, 2_000, None);
+    call.user_turn(14_000, 13_500, 300);
+    assert!(call.settled(true).is_empty());
+}
+
+#[test]
+fn the_first_final_transcript_after_the_end_of_speech_counts() {
+    let mut call = Script::new();
+    for arrival in [1_500, 2_700, 3_100] {
+        call.claim(arrival, None, None, ClaimKind::Transcript);
+    }
+    call.turn(0, 1_000, 2_000, Some(3_500));
+    let (_, account) = call.account.settle(true)[0];
+    assert_eq!(account.transcribed, Some(call.at(2_700)));
+}
+
+#[test]
+fn claims_without_turns_are_bounded() {
+    let mut call = Script::new();
+    for n in 0..10 * WAITING as u64 {
+        call.user_turn(n, n as i64, 1);
+        call.reply(n, n as i64, None, None);
+        call.claim(n, None, None, ClaimKind::Transcript);
+    }
+    let account = &call.account;
+    let kept = (
+        account.user_turns.len(),
+        account.replies.len(),
+        account.transcripts.len(),
+    );
+    assert_eq!(kept, (WAITING, WAITING, WAITING));
+}

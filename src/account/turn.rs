@@ -1,0 +1,52 @@
+//! The account of one turn.
+
+use std::time::{Duration, Instant};
+
+/// An instant of the agent's, placed on the caller's clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Placed {
+    /// The earliest instant that it can be; `None` if the agent answers no requests.
+    pub earliest: Option<Instant>,
+    /// The latest instant that it can be.
+    pub latest: Instant,
+}
+
+impl Placed {
+    /// The middle of the interval, or its end if it has no beginning.
+    pub(crate) fn likely(self) -> Instant {
+        match self.earliest {
+            Some(earliest) => earliest + self.width().unwrap_or_default() / 2,
+            None => self.latest,
+        }
+    }
+
+    /// The width of the interval.
+    pub(crate) fn width(self) -> Option<Duration> {
+        Some(self.latest.saturating_duration_since(self.earliest?))
+    }
+}
+
+/// What the agent says about a turn. Names and meanings are LiveKit's.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct TurnAccount {
+    /// When the agent noticed that the caller had stopped speaking.
+    pub stopped_speaking: Option<Placed>,
+    /// When the agent began to play its reply out.
+    pub started_speaking: Option<Placed>,
+    pub transcription_delay: Option<Duration>,
+    pub end_of_turn_delay: Option<Duration>,
+    pub on_user_turn_completed_delay: Option<Duration>,
+    pub llm_node_ttft: Option<Duration>,
+    pub llm_node_ttfs: Option<Duration>,
+    pub tts_node_ttfb: Option<Duration>,
+    pub e2e_latency: Option<Duration>,
+    /// When the first final transcript arrived that covers the end of the caller's speech.
+    pub transcribed: Option<Instant>,
+}
+
+impl TurnAccount {
+    /// Whether the agent said anything about the turn.
+    pub(crate) fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}

@@ -1,0 +1,263 @@
+//! Where the time of a reply went: what the agent says about its parts, between what the caller
+//! heard.
+//!
+//! In: replied turns with the agent's account. Out: a section with a waterfall of the turns that
+//! *are* the quantiles. Invariants: parts that overlap are drawn at their own times and never added
+//! up; a part whose length alone is known is placed before what it led to, and marked as inferred.
+
+use super::chart::Chart;
+use super::plot::{Ink, Layer, Panel, Plot, Rise, WIDE};
+use super::section::Section;
+use super::view::View;
+use crate::record::{AgentAccount, Ms, TurnRecord};
+use maud::html;
+
+/// How a part is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Known {
+    Heard,
+    Claimed,
+    Inferred,
+}
+
+impl Known {
+    const ALL: [(Self, Ink, &'static str); 3] = [
+        (Self::Heard, Ink::Third, "heard by the caller"),
+        (Self::Claimed, Ink::Main, "said by the agent"),
+        (
+            Self::Inferred,
+            Ink::Second,
+            "length said by the agent, place inferred",
+        ),
+    ];
+}
+
+/// A part of a reply's latency, in ms from the caller's end of speech.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Part {
+    name: &'static str,
+    from: f64,
+    to: f64,
+    known: Known,
+}
+
+pub(super) fn section(view: &View<'_>) -> Option<Section> {
+    let mut turns: Vec<(&TurnRecord, Ms)> = view.replied().collect();
+    turns.retain(|(turn, _)| !parts(turn).is_empty());
+    turns.sort_by_key(|(_, ttfa)| *ttfa);
+    let charts = [
+        ("account-p50", "The median reply", 0.5),
+        ("account-p95", "The p95 reply", 0.95),
+    ];
+    let charts: Vec<Chart> = charts
+        .into_iter()
+        .filter_map(|(id, title, q)| {
+            let rank = (q * turns.len() as f64 - 1e-9).ceil() as usize;
+            let (turn, ttfa) = turns.get(rank.max(1) - 1)?;
+            Some(chart((id, title), turn, *ttfa))
+        })
+        .collect();
+    if charts.is_empty() {
+        return None;
+    }
+    let body = html! {
+        p.note {
+            "What the agent says about its own work, placed on the caller's clock, between what the caller heard. "
+            "Before the agent notices the end of speech, and after it says that it speaks, it does not know of the time that passes: the blind spot."
+        }
+        @for chart in charts { (chart.figure()) }
+    };
+    Some(Section::new("account", "The agent's own account", body))
+}
+
+/// The parts of a turn, in the order of its time line; empty if the agent says nothing of use.
+fn parts(turn: &TurnRecord) -> Vec<Part> {
+    let (Some(agent), Some(zero)) = (turn.agent.as_ref(), turn.speech_end_ms) else {
+        return Vec::new();
+    };
+    let (Some(noticed), Some(started)) = (agent.heard_end_ms, agent.started_speaking_ms) else {
+        return Vec::new();
+    };
+    let since = |at: Ms| at.as_f64() - zero.as_f64();
+    let (noticed, started) = (since(noticed), since(started));
+    let mut parts = vec![Part {
+        name: "until the agent notices the end of speech",
+        from: 0.0,
+        to: noticed,
+        known: Known::Heard,
+    }];
+    parts.extend(before_the_model(agent, noticed));
+    parts.extend(until_it_speaks(agent, started));
+    if let (Some(wire), Some(ttfa)) = (turn.ttfa_wire_ms, turn.ttfa_ms) {
+        let arrives = wire.as_f64();
+        for (name, from, to) in [
+            ("from its start until audible on the wire", started, arrives),
+            ("playout delay", arrives, ttfa.as_f64()),
+        ] {
+            let known = Known::Heard;
+            parts.push(Part {
+                name,
+                from,
+                to,
+                known,
+            });
+        }
+    }
+    parts.retain(|part| part.to > part.from);
+    parts
+}
+
+/// What follows the instant at which the agent noticed the end of speech.
+fn before_the_model(agent: &AgentAccount, noticed: f64) -> Vec<Part> {
+    let claimed = |name, from, length: Option<Ms>| {
+        length.map(|length| Part {
+            name,
+            from,
+            to: from + length.as_f64(),
+            known: Known::Claimed,
+        })
+    };
+    let decided = noticed + agent.end_of_turn_delay_ms.map_or(0.0, Ms::as_f64);
+    [
+        claimed("transcription", noticed, agent.transcription_delay_ms),
+        claimed("end of turn", noticed, agent.end_of_turn_delay_ms),
+        claimed(
+            "the application's hook",
+            decided,
+            agent.on_user_turn_completed_delay_ms,
+        ),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// What led to the instant at which the agent began to play its reply out, placed backwards.
+fn until_it_speaks(agent: &AgentAccount, started: f64) -> Vec<Part> {
+    let inferred = |name, from, to| Part {
+        name,
+        from,
+        to,
+        known: Known::Inferred,
+    };
+    let speech = agent.tts_node_ttfb_ms.map_or(0.0, Ms::as_f64);
+    let asked = started - speech;
+    let mut parts = Vec::new();
+    let sentence = agent.llm_node_ttfs_ms.or(agent.llm_node_ttft_ms);
+    if let Some(sentence) = sentence {
+        let from = asked - sentence.as_f64();
+        if let Some(token) = agent.llm_node_ttft_ms {
+            let to = from + token.as_f64();
+            parts.push(inferred("language model: first token", from, to));
+        }
+        if agent.llm_node_ttfs_ms.is_some() {
+            parts.push(inferred("language model: first sentence", from, asked));
+        }
+    }
+    if agent.tts_node_ttfb_ms.is_some() {
+        parts.push(inferred("speech synthesis: first audio", asked, started));
+    }
+    parts
+}
+
+fn chart((id, title): (&'static str, &'static str), turn: &TurnRecord, ttfa: Ms) -> Chart {
+    let parts = parts(turn);
+    let names = parts.iter().rev().map(|part| part.name.to_owned());
+    let boxes = |known| {
+        let lanes = parts.iter().rev().enumerate();
+        let of_kind = lanes.filter(move |(_, part)| part.known == known);
+        let place = |(lane, part): (usize, &Part)| {
+            let middle = lane as f64 + 0.5;
+            [part.from, part.to, middle - 0.3, middle + 0.3]
+        };
+        of_kind.map(place).collect()
+    };
+    let agent = turn.agent.unwrap_or_default();
+    let figure = |ms: Option<Ms>| ms.map_or_else(|| "–".to_owned(), |ms| format!("{ms:.1}"));
+    let caption = format!(
+        "ttfa {ttfa:.1} ms; the agent says {} ms; blind spot {} ms; unexplained {} ms. Its instants are known to within {} ms.",
+        figure(agent.e2e_latency_ms),
+        figure(agent.blind_spot_ms),
+        figure(agent.unexplained_ms),
+        figure(agent.clock_width_ms),
+    );
+    let row = |part: &Part| {
+        let how = Known::ALL.iter().find(|(known, ..)| *known == part.known);
+        vec![
+            part.name.to_owned(),
+            format!("{:.1}", part.from),
+            format!("{:.1}", part.to),
+            format!("{:.1}", part.to - part.from),
+            how.map_or("", |(_, _, text)| text).to_owned(),
+        ]
+    };
+    let first = parts.iter().map(|part| part.from).fold(0.0, f64::min);
+    let last = parts.iter().map(|part| part.to).fold(1.0, f64::max);
+    Chart {
+        id,
+        title,
+        caption,
+        legend: Known::ALL.map(|(_, ink, text)| (ink, text)).to_vec(),
+        heads: vec![
+            "part",
+            "from, ms",
+            "to, ms",
+            "length, ms",
+            "how it is known",
+        ],
+        rows: parts.iter().map(row).collect(),
+        plot: Plot {
+            width: WIDE,
+            x: first..last * 1.02,
+            x_title: "ms from the end of speech".into(),
+            panels: vec![Panel {
+                title: String::new(),
+                rise: Rise::Lanes(names.collect()),
+                height: 20 + 34 * parts.len() as u32,
+                layers: Known::ALL
+                    .iter()
+                    .map(|(known, ink, _)| Layer::Boxes(boxes(*known), *ink))
+                    .collect(),
+            }],
+            spans: vec![],
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::fixtures::Run;
+
+    #[test]
+    fn parts_are_placed_on_the_time_line() {
+        let mut run = Run::default();
+        run.good(1);
+        let turn = &mut run.turns[0];
+        let ms = |ms: i64| Ms::from_micros(ms * 1_000);
+        let zero = turn.speech_end_ms.expect("it spoke");
+        turn.ttfa_wire_ms = Some(ms(1_440));
+        turn.ttfa_ms = Some(ms(1_460));
+        assert!(parts(turn).is_empty(), "the agent says nothing");
+        turn.agent = Some(AgentAccount {
+            heard_end_ms: Some(zero + ms(200)),
+            started_speaking_ms: Some(zero + ms(1_400)),
+            end_of_turn_delay_ms: Some(ms(730)),
+            llm_node_ttft_ms: Some(ms(300)),
+            llm_node_ttfs_ms: Some(ms(450)),
+            tts_node_ttfb_ms: Some(ms(15)),
+            ..AgentAccount::default()
+        });
+        let placed: Vec<(f64, f64)> = parts(turn).iter().map(|p| (p.from, p.to)).collect();
+        let expected = [
+            (0.0, 200.0),
+            (200.0, 930.0),
+            (935.0, 1_235.0),
+            (935.0, 1_385.0),
+            (1_385.0, 1_400.0),
+            (1_400.0, 1_440.0),
+            (1_440.0, 1_460.0),
+        ];
+        assert_eq!(placed, expected);
+    }
+}

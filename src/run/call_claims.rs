@@ -1,0 +1,75 @@
+//! What the agent of one call says about its turns, beside what was heard of them.
+//!
+//! In: the agent's claims, the call's turns as they end. Out: turns with the agent's account, once
+//! it is complete. Invariant: a turn never waits for its account, and keeps it if it is amended
+//! later.
+
+use crate::account::{CallAccount, Claim, TurnAccount, TurnTimes};
+use crate::call::TurnResult;
+use std::collections::{BTreeMap, HashMap};
+use std::time::Instant;
+
+/// The claims of a call's agent.
+pub(super) struct CallClaims {
+    account: CallAccount,
+    /// Turns whose account is not complete.
+    open: BTreeMap<usize, TurnResult>,
+    known: HashMap<usize, TurnAccount>,
+}
+
+impl CallClaims {
+    /// `epoch`: any instant near the call.
+    pub(super) fn new(epoch: Instant) -> Self {
+        Self {
+            account: CallAccount::new(epoch),
+            open: BTreeMap::new(),
+            known: HashMap::new(),
+        }
+    }
+
+    /// Takes a claim.
+    pub(super) fn claim(&mut self, claim: &Claim) {
+        self.account.claim(claim);
+    }
+
+    /// Takes a turn that has ended or was amended; returns what is known about it.
+    pub(super) fn turn(&mut self, turn: &TurnResult) -> Option<TurnAccount> {
+        let known = self.known.get(&turn.turn);
+        if known.is_none()
+            && let Some(times) = times(turn)
+        {
+            self.account.turn(times);
+            self.open.insert(turn.turn, turn.clone());
+        }
+        known.copied()
+    }
+
+    /// The turns whose account is complete since the last call: all but the last turn, or all if
+    /// the call is `over`.
+    pub(super) fn settled(&mut self, over: bool) -> Vec<(TurnResult, TurnAccount)> {
+        let settled = self.account.settle(over);
+        let last = self.open.keys().next_back().copied();
+        let mut turns = Vec::new();
+        for (turn, account) in settled {
+            self.known.insert(turn, account);
+            turns.extend(self.open.remove(&turn).map(|result| (result, account)));
+        }
+        self.open.retain(|turn, _| !over && Some(*turn) == last);
+        turns
+    }
+
+    /// Whether the agent has yet to describe the reply to the last turn, which it does at its end.
+    pub(super) fn awaits_reply(&self) -> bool {
+        self.account.awaits_reply()
+    }
+}
+
+/// The instants by which claims are matched; `None` if the turn never began.
+fn times(turn: &TurnResult) -> Option<TurnTimes> {
+    Some(TurnTimes {
+        turn: turn.turn,
+        media_start: turn.media_start?,
+        speech_end: turn.speech_end?,
+        onset: turn.onset.map(|onset| onset.at.wire()),
+    })
+}

@@ -1,0 +1,155 @@
+//! Reports the turns of one call: at once when they end, again when more is known about them.
+//!
+//! In: the call's events, second opinions, the agent's claims. Out: reports to the collector.
+//! Invariant: a turn is reported as soon as it has ended; what comes later amends it.
+
+use super::call_claims::CallClaims;
+use super::call_opinions::CallOpinions;
+use super::call_report::{CallReport, TurnDone};
+use super::opinions::Excerpt;
+use super::shared::Shared;
+use crate::account::{Claim, TurnAccount};
+use crate::call::{CallEvent, Phase, StreamId, TurnResult};
+use crate::plan::PlannedCall;
+use crate::targets::{Connection, Event};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long a call waits for the agent's description of its last reply.
+const LAST_CLAIM: Duration = Duration::from_secs(1);
+
+/// The reports of one call's turns.
+pub(super) struct TurnReports {
+    shared: Arc<Shared>,
+    plan: PlannedCall,
+    room: String,
+    opinions: CallOpinions,
+    claims: CallClaims,
+}
+
+impl TurnReports {
+    /// `start`: any instant near the call.
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        plan: PlannedCall,
+        room: String,
+        start: Instant,
+    ) -> Self {
+        Self {
+            shared,
+            plan,
+            room,
+            opinions: CallOpinions::default(),
+            claims: CallClaims::new(start),
+        }
+    }
+
+    /// Asks for a second opinion on the onset at `at`.
+    pub(super) fn ask(&mut self, at: Instant, excerpt: Excerpt) {
+        self.opinions.asked(at, self.shared.opinions.ask(excerpt));
+    }
+
+    /// Takes a claim of the agent.
+    pub(super) fn claim(&mut self, claim: &Claim) {
+        self.claims.claim(claim);
+    }
+
+    /// Reports an event of the call's state machine; returns whether it was the end of the call.
+    pub(super) async fn event(&mut self, event: CallEvent) -> bool {
+        match event {
+            CallEvent::Phase(phase) => {
+                let report = CallReport::Phase(self.plan.index as usize, phase);
+                self.send(report).await;
+                return matches!(phase, Phase::Done | Phase::Failed);
+            }
+            CallEvent::TurnEnded(turn) => {
+                let turn = self.opinions.judge(turn);
+                let account = self.claims.turn(&turn);
+                self.turn(turn, account, CallReport::Turn).await;
+                self.settle(false).await;
+            }
+            CallEvent::TurnAmended(turn) => {
+                let turn = self.opinions.judge(turn);
+                self.amend(turn).await;
+            }
+        }
+        false
+    }
+
+    /// The next turn whose second opinion has arrived after its end. Cancel safe.
+    pub(super) async fn answered(&mut self) -> TurnResult {
+        self.opinions.answered().await
+    }
+
+    /// Reports a turn again.
+    pub(super) async fn amend(&mut self, turn: TurnResult) {
+        let account = self.claims.turn(&turn);
+        self.turn(turn, account, CallReport::Amended).await;
+    }
+
+    /// A stream that was confirmed as a voice since the last call.
+    pub(super) fn take_voice(&mut self) -> Option<StreamId> {
+        self.opinions.take_voice()
+    }
+
+    /// Reports what is still missing when the call is over: the agent's description of its last
+    /// reply, then second opinions, unless the run is stopped.
+    pub(super) async fn finish(mut self, connection: Option<&mut dyn Connection>) {
+        let stop = self.shared.stop.clone();
+        let last = async {
+            if let Some(connection) = connection {
+                self.last_claims(connection).await;
+            }
+            self.settle(true).await;
+            while let Some(turn) = self.opinions.last_answered().await {
+                self.amend(turn).await;
+            }
+        };
+        tokio::select! {
+            () = last => {}
+            () = stop.cancelled() => {}
+        }
+    }
+
+    async fn last_claims(&mut self, connection: &mut dyn Connection) {
+        let claims = async {
+            while self.claims.awaits_reply() {
+                match connection.event().await {
+                    Some(Event::Claim(claim)) => self.claims.claim(&claim),
+                    Some(Event::Closed(_)) | None => return,
+                    Some(_) => {}
+                }
+            }
+        };
+        // An agent that was cut off describes no reply.
+        let _ = tokio::time::timeout(LAST_CLAIM, claims).await;
+    }
+
+    /// Reports the turns whose account is complete.
+    async fn settle(&mut self, over: bool) {
+        for (turn, account) in self.claims.settled(over) {
+            self.turn(turn, Some(account), CallReport::Amended).await;
+        }
+    }
+
+    async fn turn(
+        &mut self,
+        turn: TurnResult,
+        account: Option<TurnAccount>,
+        report: fn(Box<TurnDone>) -> CallReport,
+    ) {
+        let done = Box::new(TurnDone {
+            call: self.plan.index as usize,
+            room: self.room.clone(),
+            turn,
+            account,
+            plan: self.plan.clone(),
+        });
+        self.send(report(done)).await;
+    }
+
+    /// The collector outlives every call.
+    async fn send(&mut self, report: CallReport) {
+        let _ = self.shared.reports.send(report).await;
+    }
+}

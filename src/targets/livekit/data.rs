@@ -1,0 +1,60 @@
+//! Follows what participants say over the data channel.
+//!
+//! In: messages of the channel. Out: claims, requests. Invariant: a message that makes no sense is
+//! ignored.
+
+use super::claims;
+use super::media_failure::media_failure;
+use super::session::{LiveSession, SessionEvent};
+use crate::call::Failure;
+use crate::net::Endpoint;
+use livekit_protocol as proto;
+use prost::Message as _;
+use std::time::Instant;
+
+impl<E: Endpoint> LiveSession<'_, E> {
+    pub(super) async fn on_data(&mut self, arrival: Instant, bytes: &[u8]) -> Result<(), Failure> {
+        let Ok(packet) = proto::DataPacket::decode(bytes) else {
+            return Ok(());
+        };
+        let Some(stream) = self.streams.packet(packet, arrival, claims::is_wanted) else {
+            return Ok(());
+        };
+        let claim = if stream.topic == claims::SESSION {
+            let answered = |(mut claim, id): claims::Answer| {
+                if let Some(id) = id {
+                    claim.requested = Some(self.requests.answered(&id)?);
+                }
+                Some(claim)
+            };
+            claims::session(&stream, arrival).and_then(answered)
+        } else if stream.sender == self.own_identity {
+            // Transcripts of the caller's words are sent in the caller's name.
+            claims::transcript(&stream, arrival)
+        } else {
+            None
+        };
+        let Some(claim) = claim else { return Ok(()) };
+        let sender = stream.sender;
+        self.send_event(SessionEvent::Claim { sender, claim }).await
+    }
+
+    /// Sends the request that is due.
+    pub(super) async fn request(&mut self) -> Result<(), Failure> {
+        let Some((id, packets)) = self.requests.next() else {
+            return Ok(());
+        };
+        let sent = self
+            .peer
+            .with(move |peer, now| {
+                let all = packets.iter().all(|packet| peer.send_message(packet));
+                all.then_some(now)
+            })
+            .await
+            .map_err(media_failure)?;
+        if let Some(at) = sent {
+            self.requests.sent(id, at);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,155 @@
+//! Asks an agent for its session's usage, again and again: the answer says when it was made, which
+//! relates the agent's clock to ours. The request is read-only.
+//!
+//! In: the agent's identity, time, answers. Out: requests as data packets; when each was sent.
+//! Invariants: requests are bounded in rate and number; an agent that answers none is not asked
+//! again.
+
+use super::claims::SESSION;
+use livekit_protocol as proto;
+use prost::Message as _;
+use proto::agent::agent_session_message::Message;
+use proto::agent::session_request::{GetSessionUsage, Request};
+use proto::agent::{AgentSessionMessage, SessionRequest};
+use proto::data_packet::Value;
+use proto::data_stream::header::ContentHeader;
+use proto::data_stream::{ByteHeader, Chunk, Header, Trailer};
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+use tokio::time::{Interval, MissedTickBehavior, interval};
+
+/// Time between two requests.
+const PERIOD: Duration = Duration::from_secs(2);
+/// Number of requests in a row after which an agent that answers none is not asked again.
+const PATIENCE: usize = 5;
+
+/// The requests to one agent.
+pub(super) struct Requests {
+    /// Whom to ask, if anybody.
+    agent: Option<String>,
+    timer: Interval,
+    made: u64,
+    /// Ids of the requests without an answer, and when each was sent.
+    open: VecDeque<(String, Instant)>,
+}
+
+impl Requests {
+    pub(super) fn new() -> Self {
+        let mut timer = interval(PERIOD);
+        timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self {
+            agent: None,
+            timer,
+            made: 0,
+            open: VecDeque::new(),
+        }
+    }
+
+    /// Asks this agent from now on; the first request is due at once.
+    pub(super) fn ask(&mut self, agent: String) {
+        if self.agent.as_ref() != Some(&agent) {
+            self.agent = Some(agent);
+            self.open.clear();
+            self.timer.reset_immediately();
+        }
+    }
+
+    /// Returns when a request is due. Cancel safe.
+    pub(super) async fn due(&mut self) {
+        if self.agent.is_none() || self.open.len() >= PATIENCE {
+            return std::future::pending().await;
+        }
+        self.timer.tick().await;
+    }
+
+    /// The next request: its id, and its data packets.
+    pub(super) fn next(&mut self) -> Option<(String, [Vec<u8>; 3])> {
+        let agent = self.agent.clone()?;
+        self.made += 1;
+        let id = format!("loadgen-{}", self.made);
+        Some((id.clone(), packets(&agent, id)))
+    }
+
+    /// The request was sent at this instant.
+    pub(super) fn sent(&mut self, id: String, at: Instant) {
+        self.open.push_back((id, at));
+    }
+
+    /// When the request that this answers was sent, if it is one of ours.
+    pub(super) fn answered(&mut self, id: &str) -> Option<Instant> {
+        let at = self.open.iter().position(|(open, _)| open == id)?;
+        let (_, sent) = self.open.remove(at)?;
+        // Older ones will not be answered any more: an agent answers in order.
+        self.open.drain(..at);
+        Some(sent)
+    }
+}
+
+/// The data packets of a request: a stream of one chunk.
+fn packets(agent: &str, id: String) -> [Vec<u8>; 3] {
+    let request = Message::Request(SessionRequest {
+        request_id: id.clone(),
+        request: Some(Request::GetSessionUsage(GetSessionUsage {})),
+    });
+    let message = AgentSessionMessage {
+        message: Some(request),
+    };
+    let content = message.encode_to_vec();
+    let header = Header {
+        stream_id: id.clone(),
+        topic: SESSION.into(),
+        mime_type: "application/octet-stream".into(),
+        total_length: Some(content.len() as u64),
+        content_header: Some(ContentHeader::ByteHeader(ByteHeader { name: id.clone() })),
+        ..Default::default()
+    };
+    let chunk = Chunk {
+        stream_id: id.clone(),
+        content,
+        ..Default::default()
+    };
+    let trailer = Trailer {
+        stream_id: id,
+        ..Default::default()
+    };
+    [
+        Value::StreamHeader(header),
+        Value::StreamChunk(chunk),
+        Value::StreamTrailer(trailer),
+    ]
+    .map(|value| {
+        let packet = proto::DataPacket {
+            destination_identities: vec![agent.to_owned()],
+            value: Some(value),
+            ..Default::default()
+        };
+        packet.encode_to_vec()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_agent_is_not_asked_for_ever() {
+        let mut requests = Requests::new();
+        assert!(requests.next().is_none(), "nobody to ask");
+        requests.ask("agent".into());
+        let begun = tokio::time::Instant::now();
+        for _ in 0..PATIENCE {
+            requests.due().await;
+            let (id, _) = requests.next().expect("a request");
+            requests.sent(id, Instant::now());
+        }
+        assert_eq!(begun.elapsed(), PERIOD * (PATIENCE as u32 - 1));
+        let more = tokio::time::timeout(Duration::from_secs(600), requests.due());
+        assert!(more.await.is_err());
+        // A late answer shows that the agent does answer.
+        let sent = requests.open[3].1;
+        assert_eq!(requests.answered("loadgen-4"), Some(sent));
+        assert_eq!(requests.answered("loadgen-4"), None);
+        assert_eq!(requests.open.len(), 1);
+        requests.due().await;
+    }
+}

@@ -1,0 +1,335 @@
+//! Puts the data streams of a room together: header, chunks, trailer.
+//!
+//! In: data packets, in order of arrival. Out: the streams that are complete. Invariants: streams
+//! may interleave, and their chunks may come in any order behind the header; what is kept is
+//! bounded in number, size and time, so a stream that never ends is dropped.
+
+use livekit_protocol as proto;
+use proto::data_packet::Value;
+use proto::data_stream::{Chunk, CompressionType, Header, Trailer};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::time::{Duration, Instant};
+
+/// Maximum number of streams that are open at once.
+const OPEN: usize = 32;
+/// Maximum content of a stream, in bytes; a message of an agent session takes 20 to 500.
+const LONGEST: usize = 64 * 1024;
+/// Maximum number of chunks of a stream.
+const CHUNKS: usize = 256;
+/// Maximum time for which a stream may be open.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Maximum number of bytes kept of streams that are not complete.
+#[cfg(any(test, fuzzing))]
+pub(crate) const MOST_KEPT: usize = OPEN * LONGEST;
+
+/// A stream that is complete.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct DataStream {
+    /// Identity in whose name it was sent: an agent sends transcripts of the caller's words in the
+    /// caller's name.
+    pub sender: String,
+    pub topic: String,
+    /// The header's attributes.
+    pub attributes: HashMap<String, String>,
+    pub content: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct Open {
+    /// Who sends it. Its header may name somebody else, its chunks and trailer do not.
+    source: String,
+    id: String,
+    stream: DataStream,
+    /// Length according to the header, if it says one.
+    length: Option<u64>,
+    since: Instant,
+    /// By index, with their versions.
+    chunks: BTreeMap<u64, (i32, Vec<u8>)>,
+    bytes: usize,
+    /// The trailer has arrived.
+    ended: bool,
+}
+
+impl Open {
+    /// The content, if the trailer and all chunks have arrived.
+    fn complete(&mut self) -> Option<DataStream> {
+        let is_whole = self.chunks.keys().copied().eq(0..self.chunks.len() as u64);
+        let is_as_long = self.length.is_none_or(|length| length == self.bytes as u64);
+        if !(self.ended && is_whole && is_as_long) {
+            return None;
+        }
+        let chunks = std::mem::take(&mut self.chunks);
+        self.stream.content = chunks.into_values().flat_map(|(_, bytes)| bytes).collect();
+        Some(self.stream.clone())
+    }
+}
+
+/// The open streams of a room.
+#[derive(Debug, Default)]
+pub(super) struct Streams {
+    /// In the order in which they were opened.
+    open: VecDeque<Open>,
+}
+
+impl Streams {
+    /// Takes a packet that arrived at `at`; returns the stream that it completes. Only streams that
+    /// `wanted` accepts by topic and attributes are kept.
+    pub(super) fn packet(
+        &mut self,
+        packet: proto::DataPacket,
+        at: Instant,
+        wanted: impl Fn(&str, &HashMap<String, String>) -> bool,
+    ) -> Option<DataStream> {
+        let is_old = |open: &Open| at.saturating_duration_since(open.since) > PATIENCE;
+        self.open.retain(|open| !is_old(open));
+        let sender = packet.participant_identity;
+        // Older servers do not say who sent a packet besides in whose name.
+        let source = match packet.participant_sid {
+            none if none.is_empty() => sender.clone(),
+            sid => sid,
+        };
+        match packet.value? {
+            Value::StreamHeader(header) if wanted(&header.topic, &header.attributes) => {
+                self.header(source, sender, header, at)
+            }
+            Value::StreamChunk(chunk) => self.chunk(&source, chunk),
+            Value::StreamTrailer(trailer) => self.trailer(&source, &trailer),
+            _ => None,
+        }
+    }
+
+    /// Number of bytes kept.
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn kept(&self) -> usize {
+        self.open.iter().map(|open| open.bytes).sum()
+    }
+
+    fn header(
+        &mut self,
+        source: String,
+        sender: String,
+        header: Header,
+        at: Instant,
+    ) -> Option<DataStream> {
+        if header.compression != CompressionType::None as i32 {
+            return None;
+        }
+        let stream = DataStream {
+            sender,
+            topic: header.topic,
+            attributes: header.attributes,
+            content: header.inline_content.unwrap_or_default(),
+        };
+        if !stream.content.is_empty() {
+            // A short stream is its header alone.
+            return Some(stream);
+        }
+        // A second header with the same id starts the stream anew.
+        self.open
+            .retain(|open| !open.is(&source, &header.stream_id));
+        if self.open.len() == OPEN {
+            self.open.pop_front();
+        }
+        self.open.push_back(Open {
+            source,
+            id: header.stream_id,
+            stream,
+            length: header.total_length,
+            since: at,
+            chunks: BTreeMap::new(),
+            bytes: 0,
+            ended: false,
+        });
+        None
+    }
+
+    fn chunk(&mut self, source: &str, chunk: Chunk) -> Option<DataStream> {
+        let at = self.position(source, &chunk.stream_id)?;
+        let open = &mut self.open[at];
+        let known = open.chunks.get(&chunk.chunk_index);
+        if known.is_some_and(|(version, _)| *version >= chunk.version) {
+            return None;
+        }
+        open.bytes -= known.map_or(0, |(_, old)| old.len());
+        open.bytes += chunk.content.len();
+        let new = (chunk.version, chunk.content);
+        open.chunks.insert(chunk.chunk_index, new);
+        if open.bytes > LONGEST || open.chunks.len() > CHUNKS {
+            self.open.remove(at);
+            return None;
+        }
+        self.take_complete(at)
+    }
+
+    fn trailer(&mut self, source: &str, trailer: &Trailer) -> Option<DataStream> {
+        let at = self.position(source, &trailer.stream_id)?;
+        self.open[at].ended = true;
+        self.take_complete(at)
+    }
+
+    fn position(&self, source: &str, id: &str) -> Option<usize> {
+        self.open.iter().position(|open| open.is(source, id))
+    }
+
+    fn take_complete(&mut self, at: usize) -> Option<DataStream> {
+        let complete = self.open.get_mut(at)?.complete()?;
+        self.open.remove(at);
+        Some(complete)
+    }
+}
+
+impl Open {
+    fn is(&self, source: &str, id: &str) -> bool {
+        self.id == id && self.source == source
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn packet(sender: &str, value: Value) -> proto::DataPacket {
+        proto::DataPacket {
+            participant_identity: sender.into(),
+            value: Some(value),
+            ..Default::default()
+        }
+    }
+
+    fn header(id: &str, length: Option<u64>) -> Value {
+        Value::StreamHeader(Header {
+            stream_id: id.into(),
+            topic: "t".into(),
+            total_length: length,
+            ..Default::default()
+        })
+    }
+
+    fn chunk(id: &str, chunk_index: u64, content: &[u8]) -> Value {
+        Value::StreamChunk(Chunk {
+            stream_id: id.into(),
+            chunk_index,
+            content: content.into(),
+            ..Default::default()
+        })
+    }
+
+    fn trailer(id: &str) -> Value {
+        Value::StreamTrailer(Trailer {
+            stream_id: id.into(),
+            ..Default::default()
+        })
+    }
+
+    fn all(streams: &mut Streams, values: Vec<(&str, Value)>) -> Vec<DataStream> {
+        let now = Instant::now();
+        let take = |(sender, value)| streams.packet(packet(sender, value), now, |_, _| true);
+        values.into_iter().filter_map(take).collect()
+    }
+
+    proptest! {
+        /// Two streams with the same id from two senders, interleaved, the chunks of each in any
+        /// order and the trailer anywhere behind the header.
+        #[test]
+        fn interleaved_and_reordered_streams_are_put_together(
+            order in Just((0..10usize).collect::<Vec<_>>()).prop_shuffle(),
+            says_length in any::<bool>(),
+        ) {
+            let content = |sender: usize| -> Vec<u8> { (0..8).map(|i| (sender * 8 + i) as u8).collect() };
+            let length = says_length.then_some(8);
+            let mut values = vec![("a", header("x", length)), ("b", header("x", length))];
+            for i in order {
+                let (sender, part) = (i % 2, i / 2);
+                let name = ["a", "b"][sender];
+                values.push((name, match part {
+                    4 => trailer("x"),
+                    part => chunk("x", part as u64, &content(sender)[part * 2..part * 2 + 2]),
+                }));
+            }
+            // Without a length, a trailer that overtakes a chunk ends the stream too early.
+            let mut found = all(&mut Streams::default(), values);
+            if says_length {
+                found.sort_by(|a, b| a.sender.cmp(&b.sender));
+                prop_assert_eq!(found.len(), 2);
+                prop_assert_eq!(&found[0].content, &content(0));
+                prop_assert_eq!(&found[1].content, &content(1));
+            }
+            for stream in found {
+                let whole = content(usize::from(stream.sender == "b"));
+                prop_assert!(whole.starts_with(&stream.content));
+            }
+        }
+    }
+
+    #[test]
+    fn endless_oversized_and_unwanted_streams_are_dropped() {
+        let mut streams = Streams::default();
+        let mut values = vec![("a", header("long", None))];
+        values.extend((0..20).map(|i| ("a", chunk("long", i, &[0; 8 * 1024]))));
+        values.push(("a", trailer("long")));
+        assert_eq!(all(&mut streams, values), []);
+        assert!(streams.open.is_empty());
+
+        let mut values = vec![("a", header("many", None))];
+        values.extend((0..1_000).map(|i| ("a", chunk("many", i, b"x"))));
+        assert_eq!(all(&mut streams, values), []);
+        assert!(streams.open.is_empty());
+
+        let ids: Vec<String> = (0..1_000).map(|i| i.to_string()).collect();
+        all(
+            &mut streams,
+            ids.iter().map(|id| ("a", header(id, None))).collect(),
+        );
+        assert_eq!(streams.open.len(), OPEN);
+        let later = Instant::now() + PATIENCE + Duration::from_secs(1);
+        streams.packet(packet("a", trailer("none")), later, |_, _| true);
+        assert!(streams.open.is_empty());
+
+        let unwanted = streams.packet(packet("a", header("x", None)), later, |_, _| false);
+        assert!(unwanted.is_none() && streams.open.is_empty());
+    }
+
+    #[test]
+    fn a_stream_in_somebody_elses_name_is_put_together_by_who_sends_it() {
+        let mut streams = Streams::default();
+        let now = Instant::now();
+        let mut take = |name: &str, value| {
+            let packet = proto::DataPacket {
+                participant_sid: "PA_agent".into(),
+                ..packet(name, value)
+            };
+            streams.packet(packet, now, |_, _| true)
+        };
+        take("caller", header("x", None));
+        take("agent", chunk("x", 0, b"hello"));
+        let found = take("agent", trailer("x")).expect("complete");
+        assert_eq!((&*found.sender, &*found.content), ("caller", &b"hello"[..]));
+    }
+
+    #[test]
+    fn a_short_stream_is_its_header_and_a_newer_chunk_replaces_an_older_one() {
+        let mut streams = Streams::default();
+        let inline = Value::StreamHeader(Header {
+            inline_content: Some(b"all".to_vec()),
+            ..Default::default()
+        });
+        let found = all(&mut streams, vec![("a", inline)]);
+        assert_eq!(found[0].content, b"all");
+        let newer = Value::StreamChunk(Chunk {
+            stream_id: "x".into(),
+            content: b"new".to_vec(),
+            version: 1,
+            ..Default::default()
+        });
+        let values = vec![
+            header("x", None),
+            chunk("x", 0, b"old"),
+            newer,
+            trailer("x"),
+        ];
+        let found = all(&mut streams, values.into_iter().map(|v| ("a", v)).collect());
+        assert_eq!(found[0].content, b"new");
+    }
+}
