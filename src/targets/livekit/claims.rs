@@ -4,13 +4,13 @@
 //! claim, or one without them.
 
 use super::streams::DataStream;
+use super::wire::Bounded as _;
 use crate::account::{AgentTime, Claim, ClaimKind, Reply, UserTurn};
 use agent::agent_session_event::Event;
 use agent::agent_session_message::Message;
 use agent::chat_context::chat_item::Item;
 use agent::session_response::Response;
 use livekit_protocol::agent::{self, AgentSessionMessage, ChatRole, MetricsReport};
-use prost::Message as _;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,7 @@ pub(super) const SESSION: &str = "lk.agent.session";
 /// Topic of the text streams that carry transcripts.
 const TRANSCRIPTION: &str = "lk.transcription";
 /// Attribute that tells final transcripts from interim ones.
-const FINAL: &str = "lk.transcription_final";
+pub(super) const FINAL: &str = "lk.transcription_final";
 /// Longest duration that an agent can plausibly claim, in seconds.
 const LONGEST: f64 = 3_600.0;
 
@@ -34,7 +34,7 @@ pub(super) type Answer = (Claim, Option<String>);
 
 /// The claim in a stream of an agent that arrived at `arrival`.
 pub(super) fn session(stream: &DataStream, arrival: Instant) -> Option<Answer> {
-    let message = AgentSessionMessage::decode(&*stream.content).ok()?;
+    let message = AgentSessionMessage::bounded(&stream.content).ok()?;
     let claim = |sent, kind| Claim {
         arrival,
         sent,
@@ -122,4 +122,84 @@ fn time(seconds: i64, nanos: i32) -> AgentTime {
 fn duration(seconds: Option<f64>) -> Option<Duration> {
     let plausible = seconds.filter(|s| (0.0..=LONGEST).contains(s))?;
     Duration::try_from_secs_f64(plausible).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use prost::Message as _;
+
+    /// A claim as the agent's stream `content` holds it.
+    fn claim(message: AgentSessionMessage) -> Option<Answer> {
+        let stream = DataStream {
+            sender: "agent".into(),
+            topic: SESSION.into(),
+            attributes: HashMap::new(),
+            content: message.encode_to_vec(),
+        };
+        session(&stream, Instant::now())
+    }
+
+    fn item(role: ChatRole, metrics: MetricsReport) -> AgentSessionMessage {
+        let message = agent::ChatMessage {
+            role: role as i32,
+            metrics: Some(metrics),
+            extra: HashMap::from([("key".to_owned(), "value".to_owned())]),
+            ..Default::default()
+        };
+        let added = agent::agent_session_event::ConversationItemAdded {
+            item: Some(agent::chat_context::ChatItem {
+                item: Some(Item::Message(message)),
+            }),
+        };
+        let event = agent::AgentSessionEvent {
+            created_at: None,
+            event: Some(Event::ConversationItemAdded(added)),
+        };
+        AgentSessionMessage {
+            message: Some(Message::Event(event)),
+        }
+    }
+
+    #[test]
+    fn the_metrics_of_both_sides_are_read() {
+        let metrics = MetricsReport {
+            end_of_turn_delay: Some(0.4736),
+            transcription_delay: Some(-1.0),
+            e2e_latency: Some(0.7932),
+            llm_node_ttft: Some(f64::NAN),
+            tts_node_ttfb: Some(1e9),
+            ..MetricsReport::default()
+        };
+        let (user, _) = claim(item(ChatRole::User, metrics)).expect("a claim");
+        let turn = UserTurn {
+            end_of_turn_delay: Some(Duration::from_micros(473_600)),
+            ..UserTurn::default()
+        };
+        assert_eq!(user.kind, ClaimKind::UserTurn(turn));
+        let (reply, _) = claim(item(ChatRole::Assistant, metrics)).expect("a claim");
+        let said = Reply {
+            e2e_latency: Some(Duration::from_micros(793_200)),
+            ..Reply::default()
+        };
+        assert_eq!(reply.kind, ClaimKind::Reply(said));
+        let (other, _) = claim(item(ChatRole::System, metrics)).expect("a claim");
+        assert_eq!(other.kind, ClaimKind::Other);
+    }
+
+    #[test]
+    fn an_answer_names_its_request() {
+        let usage = agent::session_response::GetSessionUsageResponse::default();
+        let response = agent::SessionResponse {
+            request_id: "loadgen-7".into(),
+            error: None,
+            response: Some(Response::GetSessionUsage(usage)),
+        };
+        let message = AgentSessionMessage {
+            message: Some(Message::Response(response)),
+        };
+        let (_, id) = claim(message).expect("a claim");
+        assert_eq!(id.as_deref(), Some("loadgen-7"));
+        assert_eq!(claim(AgentSessionMessage::default()), None);
+    }
 }

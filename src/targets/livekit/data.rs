@@ -6,15 +6,15 @@
 use super::claims;
 use super::media_failure::media_failure;
 use super::session::{LiveSession, SessionEvent};
+use super::wire::Bounded as _;
 use crate::call::Failure;
 use crate::net::Endpoint;
 use livekit_protocol as proto;
-use prost::Message as _;
 use std::time::Instant;
 
 impl<E: Endpoint> LiveSession<'_, E> {
     pub(super) async fn on_data(&mut self, arrival: Instant, bytes: &[u8]) -> Result<(), Failure> {
-        let Ok(packet) = proto::DataPacket::decode(bytes) else {
+        let Ok(packet) = proto::DataPacket::bounded(bytes) else {
             return Ok(());
         };
         let Some(stream) = self.streams.packet(packet, arrival, claims::is_wanted) else {

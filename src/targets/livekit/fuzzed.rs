@@ -10,6 +10,7 @@ use super::session::{left, on_request_response};
 use super::signal::{Reply, printable};
 use super::streams::Streams;
 use super::voices::{AgentChoice, RoomEvent, Voices};
+use super::wire::Bounded as _;
 use crate::account::Claim;
 use crate::call::Failure;
 use livekit_protocol as proto;
@@ -26,7 +27,7 @@ impl Data {
     /// Handles a message that arrives at `at`; returns the claim that it completes, whoever sent
     /// it.
     pub(crate) fn packet(&mut self, bytes: &[u8], at: Instant) -> Option<Claim> {
-        let packet = proto::DataPacket::decode(bytes).ok()?;
+        let packet = proto::DataPacket::bounded(bytes).ok()?;
         let stream = self.0.packet(packet, at, claims::is_wanted)?;
         match stream.topic == claims::SESSION {
             true => claims::session(&stream, at).map(|(claim, _)| claim),

@@ -135,7 +135,8 @@ impl Streams {
             source,
             id: header.stream_id,
             stream,
-            length: header.total_length,
+            // Text that is still being written has the length 0.
+            length: header.total_length.filter(|length| *length > 0),
             since: at,
             chunks: BTreeMap::new(),
             bytes: 0,
@@ -302,7 +303,7 @@ mod tests {
             };
             streams.packet(packet, now, |_, _| true)
         };
-        take("caller", header("x", None));
+        take("caller", header("x", Some(0)));
         take("agent", chunk("x", 0, b"hello"));
         let found = take("agent", trailer("x")).expect("complete");
         assert_eq!((&*found.sender, &*found.content), ("caller", &b"hello"[..]));

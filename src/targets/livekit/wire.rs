@@ -17,6 +17,8 @@ const SECTIONS: usize = 256;
 const DESCRIPTION: usize = 512 << 10;
 /// Longest trickled candidate, in bytes.
 const CANDIDATE: usize = 4 << 10;
+/// Longest id, identity or topic in a data packet, in bytes.
+const NAME: usize = 256;
 /// Maximum dispatches kept for a room, and jobs kept for all of them together.
 const DISPATCHES: usize = 16;
 
@@ -145,7 +147,7 @@ impl Bounded for proto::SignalResponse {
         one(
             1,
             &[
-                one(2, &[plain(1)]),
+                one(2, &[plain(1), plain(2)]),
                 many(3, "participants", PARTICIPANTS, PARTICIPANT),
                 plain(10),
                 plain(11),
@@ -196,6 +198,74 @@ impl Bounded for proto::ListAgentDispatchResponse {
             ),
         ],
     )];
+}
+
+impl Bounded for proto::DataPacket {
+    const PARTS: &'static [Part] = &[
+        text(4, "bytes of an identity", NAME),
+        // Header of a data stream
+        one(
+            13,
+            &[
+                text(1, "bytes of a stream's id", NAME),
+                text(3, "bytes of a topic", NAME),
+                plain(5),
+                Part {
+                    keys: &[super::claims::FINAL],
+                    ..many(8, "attributes", 1, ENTRY)
+                },
+                plain(11),
+                plain(12),
+            ],
+        ),
+        // Chunk
+        one(
+            14,
+            &[
+                text(1, "bytes of a stream's id", NAME),
+                plain(2),
+                plain(3),
+                plain(4),
+            ],
+        ),
+        // Trailer
+        one(15, &[text(1, "bytes of a stream's id", NAME)]),
+        text(17, "bytes of a participant's id", NAME),
+    ];
+}
+
+const TIMESTAMP: &[Part] = &[plain(1), plain(2)];
+const METRICS: &[Part] = &[
+    one(1, TIMESTAMP),
+    one(2, TIMESTAMP),
+    plain(3),
+    plain(4),
+    plain(5),
+    plain(6),
+    plain(7),
+    plain(8),
+    plain(10),
+];
+
+impl Bounded for proto::agent::AgentSessionMessage {
+    const PARTS: &'static [Part] = &[
+        // Event: when it was made, and the message that was added to the conversation
+        one(
+            3,
+            &[
+                one(1, TIMESTAMP),
+                one(12, &[one(1, &[one(1, &[plain(2), one(7, METRICS)])])]),
+            ],
+        ),
+        // Response: to which request, and when the usage was told
+        one(
+            5,
+            &[
+                text(1, "bytes of a request's id", NAME),
+                one(10, &[one(2, TIMESTAMP)]),
+            ],
+        ),
+    ];
 }
 
 /// A field of a message.
