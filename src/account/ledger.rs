@@ -12,8 +12,9 @@ use std::time::{Duration, Instant};
 
 /// Maximum number of claims of each kind that wait for their turn; a turn takes a handful.
 const WAITING: usize = 256;
-/// An agent's own end of speech and ours differ by less than this if they mean the same speech.
-const SAME_SPEECH: Duration = Duration::from_secs(5);
+/// An agent's own end of speech and ours differ by less than this if they mean the same speech: an
+/// overloaded agent notices it many seconds late.
+const SAME_SPEECH: Duration = Duration::from_secs(30);
 
 /// The instants of a turn to which claims are matched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

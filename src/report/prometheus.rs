@@ -363,6 +363,16 @@ impl PrometheusMetrics {
         self.observe(&of, |metric| metric.of_turn(turn));
     }
 
+    /// Records what the agent says about a turn that was counted before.
+    pub(crate) fn turn_described(&self, turn: &TurnRecord) {
+        if turn.is_measured() {
+            let of = self.of(&turn.variant);
+            self.observe(&of, |metric| {
+                metric.of_turn(turn).filter(|_| metric.is_from_agent())
+            });
+        }
+    }
+
     /// Records every latency that a call or a turn has.
     fn observe(&self, of: &OfVariant, latency: impl Fn(Metric) -> Option<Duration>) {
         for (metric, family) in &self.latencies {

@@ -157,9 +157,7 @@ async fn talk(
         tokio::select! {
             biased;
             event = events.recv() => match event {
-                Some(EndEvent::Onset(at, excerpt)) => {
-                    turns.ask(at, excerpt);
-                }
+                Some(EndEvent::Onset(at, excerpt)) => turns.ask(at, excerpt),
                 Some(EndEvent::Sound(stream, excerpt)) => {
                     let (shared, handle) = (shared.clone(), handle.clone());
                     sounds.spawn(async move { judge_sound(&shared, &*handle, stream, excerpt).await });
@@ -176,11 +174,12 @@ async fn talk(
                 turns.amend(turn).await;
                 confirm_voice(&*handle, turns).await;
             }
+            () = shared.stop.cancelled() => {
+                fail(&*handle, Failure::Stopped).await;
+                break;
+            }
             event = connection.event() => {
-                if let Some(Event::Claim(claim)) = &event {
-                    turns.claim(claim);
-                    continue;
-                }
+                turns.claim(event.as_ref());
                 // Joined or closed: another join may start.
                 if matches!(event, Some(Event::Joined | Event::Closed(_)) | None) {
                     joining = None;
@@ -189,10 +188,6 @@ async fn talk(
                 if let Some(text) = notice.filter(|_| !shared.several.swap(true, Relaxed)) {
                     let _ = shared.reports.send(CallReport::Notice(text)).await;
                 }
-            }
-            () = shared.stop.cancelled() => {
-                fail(&*handle, Failure::Stopped).await;
-                break;
             }
         }
     }

@@ -8,7 +8,7 @@ use super::call_opinions::CallOpinions;
 use super::call_report::{CallReport, TurnDone};
 use super::opinions::Excerpt;
 use super::shared::Shared;
-use crate::account::{Claim, TurnAccount};
+use crate::account::TurnAccount;
 use crate::call::{CallEvent, Phase, StreamId, TurnResult};
 use crate::plan::PlannedCall;
 use crate::targets::{Connection, Event};
@@ -49,9 +49,11 @@ impl TurnReports {
         self.opinions.asked(at, self.shared.opinions.ask(excerpt));
     }
 
-    /// Takes a claim of the agent.
-    pub(super) fn claim(&mut self, claim: &Claim) {
-        self.claims.claim(claim);
+    /// Takes an event of the connection, if it is a claim of the agent.
+    pub(super) fn claim(&mut self, event: Option<&Event>) {
+        if let Some(Event::Claim(claim)) = event {
+            self.claims.claim(claim);
+        }
     }
 
     /// Reports an event of the call's state machine; returns whether it was the end of the call.
@@ -114,11 +116,11 @@ impl TurnReports {
     async fn last_claims(&mut self, connection: &mut dyn Connection) {
         let claims = async {
             while self.claims.awaits_reply() {
-                match connection.event().await {
-                    Some(Event::Claim(claim)) => self.claims.claim(&claim),
-                    Some(Event::Closed(_)) | None => return,
-                    Some(_) => {}
+                let event = connection.event().await;
+                if matches!(event, Some(Event::Closed(_)) | None) {
+                    return;
                 }
+                self.claim(event.as_ref());
             }
         };
         // An agent that was cut off describes no reply.

@@ -123,6 +123,27 @@ const fn compared(row: MetricRow) -> MetricRow {
     }
 }
 
+// Definitions of what an agent says about its turns, and of parts of `ttfa`.
+const TRANSCRIPTION_DELAY: &str = "by the agent's own account, from the caller's end of speech as the agent noticed it until the final transcript";
+const END_OF_TURN_DELAY: &str = "by the agent's own account, from the caller's end of speech as the agent noticed it until it decided that the caller's turn is over; contains transcription_delay";
+const ON_USER_TURN_COMPLETED_DELAY: &str = "by the agent's own account, the time that the application's hook at the end of the caller's turn took";
+const LLM_NODE_TTFT: &str =
+    "by the agent's own account, from the request to the language model until its first token";
+const LLM_NODE_TTFS: &str =
+    "by the agent's own account, from the request to the language model until its first sentence";
+const TTS_NODE_TTFB: &str = "by the agent's own account, from the first text given to speech synthesis until its first audio";
+const E2E_LATENCY: &str = "by the agent's own account, from the caller's end of speech as the agent noticed it until the agent began to play its reply out";
+const UNEXPLAINED: &str = "the part of e2e_latency that the agent's own figures do not account for: e2e_latency minus end_of_turn_delay, on_user_turn_completed_delay, llm_node_ttfs (or llm_node_ttft) and tts_node_ttfb; 0 if these overlap";
+const TRANSCRIPT_DELAY: &str =
+    "from the end of the caller's speech until the arrival of its final transcript at the caller";
+const BLIND_SPOT: &str =
+    "the part of ttfa that the agent does not know of: ttfa minus its own e2e_latency";
+const BLIND_SPOT_FRONT: &str = "the front of the blind spot: from the end of the caller's speech until the agent noticed it, on the caller's clock";
+const BLIND_SPOT_BACK: &str = "the back of the blind spot: from the instant at which the agent began to play its reply out, on the caller's clock, until the caller heard it";
+const PLAYOUT: &str = "how long the adaptive jitter buffer of a WebRTC receiver would have held back the onset packet of a reply";
+const LEAD_IN: &str =
+    "silence at the head of a reply: from its first packet with audio until its onset";
+
 named!(pub for Metric);
 
 impl Metric {
@@ -143,81 +164,25 @@ impl Metric {
                 Always,
                 "from the end of the caller's speech until the arrival of the packet that holds the onset, plus the onset's offset in its decoded audio",
             ),
-            Self::Playout => latency(
-                Turn,
-                Asked,
-                "how long the adaptive jitter buffer of a WebRTC receiver would have held back the onset packet of a reply",
-            ),
-            Self::LeadIn => latency(
-                Turn,
-                Asked,
-                "silence at the head of a reply: from its first packet with audio until its onset",
-            ),
+            Self::Playout => latency(Turn, Asked, PLAYOUT),
+            Self::LeadIn => latency(Turn, Asked, LEAD_IN),
             Self::Stop => compared(latency(
                 Turn,
                 Measured,
                 "from the onset of the caller's interruption until the agent's last audible sample, in turns that ask the agent to stop",
             )),
-            Self::TranscriptionDelay => latency(
-                Turn,
-                Asked,
-                "by the agent's own account, from the caller's end of speech as the agent noticed it until the final transcript",
-            ),
-            Self::EndOfTurnDelay => latency(
-                Turn,
-                Account,
-                "by the agent's own account, from the caller's end of speech as the agent noticed it until it decided that the caller's turn is over; contains transcription_delay",
-            ),
-            Self::OnUserTurnCompletedDelay => latency(
-                Turn,
-                Asked,
-                "by the agent's own account, the time that the application's hook at the end of the caller's turn took",
-            ),
-            Self::LlmNodeTtft => latency(
-                Turn,
-                Account,
-                "by the agent's own account, from the request to the language model until its first token",
-            ),
-            Self::LlmNodeTtfs => latency(
-                Turn,
-                Asked,
-                "by the agent's own account, from the request to the language model until its first sentence",
-            ),
-            Self::TtsNodeTtfb => latency(
-                Turn,
-                Account,
-                "by the agent's own account, from the first text given to speech synthesis until its first audio",
-            ),
-            Self::E2eLatency => latency(
-                Turn,
-                Account,
-                "by the agent's own account, from the caller's end of speech as the agent noticed it until the agent began to play its reply out",
-            ),
-            Self::Unexplained => latency(
-                Turn,
-                Account,
-                "the part of e2e_latency that the agent's own figures do not account for: e2e_latency minus end_of_turn_delay, on_user_turn_completed_delay, llm_node_ttfs (or llm_node_ttft) and tts_node_ttfb; 0 if these overlap",
-            ),
-            Self::TranscriptDelay => latency(
-                Turn,
-                Asked,
-                "from the end of the caller's speech until the arrival of its final transcript at the caller",
-            ),
-            Self::BlindSpot => latency(
-                Turn,
-                Account,
-                "the part of ttfa that the agent does not know of: ttfa minus its own e2e_latency",
-            ),
-            Self::BlindSpotFront => latency(
-                Turn,
-                Asked,
-                "the front of the blind spot: from the end of the caller's speech until the agent noticed it, on the caller's clock",
-            ),
-            Self::BlindSpotBack => latency(
-                Turn,
-                Asked,
-                "the back of the blind spot: from the instant at which the agent began to play its reply out, on the caller's clock, until the caller heard it",
-            ),
+            Self::TranscriptionDelay => latency(Turn, Asked, TRANSCRIPTION_DELAY),
+            Self::EndOfTurnDelay => latency(Turn, Account, END_OF_TURN_DELAY),
+            Self::OnUserTurnCompletedDelay => latency(Turn, Asked, ON_USER_TURN_COMPLETED_DELAY),
+            Self::LlmNodeTtft => latency(Turn, Account, LLM_NODE_TTFT),
+            Self::LlmNodeTtfs => latency(Turn, Asked, LLM_NODE_TTFS),
+            Self::TtsNodeTtfb => latency(Turn, Account, TTS_NODE_TTFB),
+            Self::E2eLatency => latency(Turn, Account, E2E_LATENCY),
+            Self::Unexplained => latency(Turn, Account, UNEXPLAINED),
+            Self::TranscriptDelay => latency(Turn, Asked, TRANSCRIPT_DELAY),
+            Self::BlindSpot => latency(Turn, Account, BLIND_SPOT),
+            Self::BlindSpotFront => latency(Turn, Asked, BLIND_SPOT_FRONT),
+            Self::BlindSpotBack => latency(Turn, Asked, BLIND_SPOT_BACK),
             Self::Join => compared(latency(
                 Call,
                 Always,
@@ -255,6 +220,26 @@ impl Metric {
     /// The metric with this name.
     pub fn named(name: &str) -> Option<Self> {
         name.parse().ok()
+    }
+
+    /// Whether the metric is, or is computed from, what the agent says about a turn: it is known some
+    /// time after the end of the turn.
+    pub const fn is_from_agent(self) -> bool {
+        matches!(
+            self,
+            Self::TranscriptionDelay
+                | Self::EndOfTurnDelay
+                | Self::OnUserTurnCompletedDelay
+                | Self::LlmNodeTtft
+                | Self::LlmNodeTtfs
+                | Self::TtsNodeTtfb
+                | Self::E2eLatency
+                | Self::Unexplained
+                | Self::TranscriptDelay
+                | Self::BlindSpot
+                | Self::BlindSpotFront
+                | Self::BlindSpotBack
+        )
     }
 
     /// Whether the metric is a share rather than a latency.

@@ -182,7 +182,7 @@ fn every_command_accepts_and_refuses_the_same_urls() {
         ("ws://127.0.0.1/#a", Some("it has a fragment")),
         ("127.0.0.1:7880", Some("it has no scheme")),
         ("ws://::1:7880", Some("an IPv6 address must be in brackets")),
-        ("ws://127.0.0.1 :7880", Some("it has a space")),
+        ("ws://127.0.0.1 :7880", Some("it contains a space")),
         (&format!("WS://127.0.0.1:{port}/lk/"), None),
         (&format!("HTTP://127.0.0.1:{port}"), None),
         (&format!(" ws://127.0.0.1:{port}\n"), None),

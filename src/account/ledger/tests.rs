@@ -1,3 +1,5 @@
+//! Claims and turns of made calls, in ms since the start of the call.
+
 use super::*;
 
 /// What the agent's clock shows at the start of the call.
@@ -143,7 +145,7 @@ fn the_greeting_and_other_speech_belong_to_no_turn() {
     call.reply(900, 100, Some(50), None);
     // A second of noise that the agent took for a turn, long after the caller's own speech.
     call.turn(0, 1_000, 2_000, None);
-    call.user_turn(14_000, 13_500, 300);
+    call.user_turn(44_000, 43_500, 300);
     assert!(call.settled(true).is_empty());
 }
 

@@ -11,7 +11,7 @@ use crate::net::DurationQuantiles;
 use crate::plan::Plan;
 use crate::report::prometheus::{CallState, GeneratorHealth, PrometheusMetrics};
 use crate::run::{RunEvent, Vitals};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -25,6 +25,8 @@ pub(super) struct Feed {
     measured_since: Option<Instant>,
     /// The run starts no more calls.
     stopping: bool,
+    /// Turns of active calls about which the agent has said something.
+    described: HashSet<(usize, usize)>,
 }
 
 fn state(phase: Phase) -> Option<CallState> {
@@ -69,6 +71,7 @@ impl Feed {
             calls: HashMap::new(),
             measured_since: None,
             stopping: false,
+            described: HashSet::new(),
         }
     }
 
@@ -106,7 +109,13 @@ impl Feed {
                 }
             }
             RunEvent::TurnEnded(turn) => self.metrics.turn_ended(turn),
+            RunEvent::TurnAmended(turn) => {
+                if turn.agent.is_some() && self.described.insert((turn.call, turn.turn)) {
+                    self.metrics.turn_described(turn);
+                }
+            }
             RunEvent::CallEnded(call) => {
+                self.described.retain(|(of, _)| *of != call.call);
                 if let Some((variant, _)) = self.calls.get(&call.call) {
                     self.goes(call.call, *variant, None);
                 }
@@ -126,7 +135,6 @@ impl Feed {
                 self.metrics.target(0);
             }
             RunEvent::Started { .. }
-            | RunEvent::TurnAmended(_)
             | RunEvent::CallDropped(_)
             | RunEvent::CallNotRun(_)
             | RunEvent::Notice(_)

@@ -21,8 +21,14 @@ const ALL_TURNS_TEXT: &str = "`ttfa` of all turns that asked for a reply, with m
 /// Name of `agent_audible` in files of version 1.
 const FORMER_AGENT_AUDIBLE: &str = "agent_join";
 
-/// Metrics that older files do not have.
-const YOUNGER: [Metric; 2] = [Metric::AgentPresent, Metric::Stop];
+/// Metrics that files of every version have.
+const OLDEST: [Metric; 5] = [
+    Metric::Ttfa,
+    Metric::TtfaWire,
+    Metric::Join,
+    Metric::AgentAudible,
+    Metric::Greeting,
+];
 
 /// The latencies of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,8 +88,10 @@ impl<'de> Deserialize<'de> for Metrics {
         for metric in Metric::summarized() {
             let latency = match map.remove(metric.name()) {
                 Some(latency) => Latency::deserialize(latency).map_err(D::Error::custom)?,
-                None if YOUNGER.contains(&metric) => Latency::default(),
-                None => return Err(D::Error::missing_field(metric.name())),
+                None if OLDEST.contains(&metric) => {
+                    return Err(D::Error::missing_field(metric.name()));
+                }
+                None => Latency::default(),
             };
             latencies.insert(metric, latency);
         }

@@ -35,6 +35,9 @@ impl Known {
 /// A part of a reply's latency, in ms from the caller's end of speech.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Part {
+    /// Its name beside the chart.
+    short: &'static str,
+    /// Its name in the table.
     name: &'static str,
     from: f64,
     to: f64,
@@ -81,6 +84,7 @@ fn parts(turn: &TurnRecord) -> Vec<Part> {
     let since = |at: Ms| at.as_f64() - zero.as_f64();
     let (noticed, started) = (since(noticed), since(started));
     let mut parts = vec![Part {
+        short: "notice",
         name: "until the agent notices the end of speech",
         from: 0.0,
         to: noticed,
@@ -90,12 +94,18 @@ fn parts(turn: &TurnRecord) -> Vec<Part> {
     parts.extend(until_it_speaks(agent, started));
     if let (Some(wire), Some(ttfa)) = (turn.ttfa_wire_ms, turn.ttfa_ms) {
         let arrives = wire.as_f64();
-        for (name, from, to) in [
-            ("from its start until audible on the wire", started, arrives),
-            ("playout delay", arrives, ttfa.as_f64()),
+        for (short, name, from, to) in [
+            (
+                "delivery",
+                "from its start until audible on the wire",
+                started,
+                arrives,
+            ),
+            ("playout", "playout delay", arrives, ttfa.as_f64()),
         ] {
             let known = Known::Heard;
             parts.push(Part {
+                short,
                 name,
                 from,
                 to,
@@ -109,8 +119,9 @@ fn parts(turn: &TurnRecord) -> Vec<Part> {
 
 /// What follows the instant at which the agent noticed the end of speech.
 fn before_the_model(agent: &AgentAccount, noticed: f64) -> Vec<Part> {
-    let claimed = |name, from, length: Option<Ms>| {
+    let claimed = |short, name, from, length: Option<Ms>| {
         length.map(|length| Part {
+            short,
             name,
             from,
             to: from + length.as_f64(),
@@ -119,10 +130,21 @@ fn before_the_model(agent: &AgentAccount, noticed: f64) -> Vec<Part> {
     };
     let decided = noticed + agent.end_of_turn_delay_ms.map_or(0.0, Ms::as_f64);
     [
-        claimed("transcription", noticed, agent.transcription_delay_ms),
-        claimed("end of turn", noticed, agent.end_of_turn_delay_ms),
         claimed(
-            "the application's hook",
+            "transcription",
+            "transcription",
+            noticed,
+            agent.transcription_delay_ms,
+        ),
+        claimed(
+            "end of turn",
+            "decision that the turn is over",
+            noticed,
+            agent.end_of_turn_delay_ms,
+        ),
+        claimed(
+            "hook",
+            "the application's hook at the end of the turn",
             decided,
             agent.on_user_turn_completed_delay_ms,
         ),
@@ -134,7 +156,8 @@ fn before_the_model(agent: &AgentAccount, noticed: f64) -> Vec<Part> {
 
 /// What led to the instant at which the agent began to play its reply out, placed backwards.
 fn until_it_speaks(agent: &AgentAccount, started: f64) -> Vec<Part> {
-    let inferred = |name, from, to| Part {
+    let inferred = |short, name, from, to| Part {
+        short,
         name,
         from,
         to,
@@ -148,21 +171,36 @@ fn until_it_speaks(agent: &AgentAccount, started: f64) -> Vec<Part> {
         let from = asked - sentence.as_f64();
         if let Some(token) = agent.llm_node_ttft_ms {
             let to = from + token.as_f64();
-            parts.push(inferred("language model: first token", from, to));
+            parts.push(inferred(
+                "LLM first token",
+                "language model: first token",
+                from,
+                to,
+            ));
         }
         if agent.llm_node_ttfs_ms.is_some() {
-            parts.push(inferred("language model: first sentence", from, asked));
+            parts.push(inferred(
+                "LLM first sentence",
+                "language model: first sentence",
+                from,
+                asked,
+            ));
         }
     }
     if agent.tts_node_ttfb_ms.is_some() {
-        parts.push(inferred("speech synthesis: first audio", asked, started));
+        parts.push(inferred(
+            "TTS first audio",
+            "speech synthesis: first audio",
+            asked,
+            started,
+        ));
     }
     parts
 }
 
 fn chart((id, title): (&'static str, &'static str), turn: &TurnRecord, ttfa: Ms) -> Chart {
     let parts = parts(turn);
-    let names = parts.iter().rev().map(|part| part.name.to_owned());
+    let names = parts.iter().rev().map(|part| part.short.to_owned());
     let boxes = |known| {
         let lanes = parts.iter().rev().enumerate();
         let of_kind = lanes.filter(move |(_, part)| part.known == known);

@@ -16,6 +16,9 @@ const TEXT: i32 = 24;
 const TOP: u32 = 52;
 const NO_TITLE: u32 = 12;
 const LEFT: u32 = 104;
+/// Width of a letter, roughly, and space between a label and its axis.
+const LETTER: u32 = 13;
+const GAP: u32 = 20;
 const RIGHT: u32 = 28;
 const UNDER: u32 = 74;
 
@@ -75,6 +78,17 @@ fn wide_enough(range: &Range<f64>) -> Range<f64> {
     }
 }
 
+/// Width of the area for the labels of vertical axes: the names of lanes can be long.
+fn left(plot: &Plot) -> u32 {
+    let names = plot.panels.iter().flat_map(|panel| match &panel.rise {
+        Rise::Lanes(names) => &names[..],
+        Rise::To(_) => &[],
+    });
+    let longest = names.map(|name| name.chars().count()).max().unwrap_or(0);
+    let widest = (longest as u32 * LETTER + GAP).min(plot.width / 3);
+    widest.max(LEFT)
+}
+
 fn font(ink: Ink) -> TextStyle<'static> {
     ("sans-serif", TEXT).into_font().color(&ink.rgb())
 }
@@ -100,7 +114,7 @@ fn paint_panel(
         })
         .margin_right(RIGHT)
         .x_label_area_size(if last { UNDER } else { 4 })
-        .y_label_area_size(LEFT)
+        .y_label_area_size(left(plot))
         .build_cartesian_2d(x.clone(), 0.0..top)?;
     let whole = |v: &f64| tick(*v);
     let mut mesh = chart.configure_mesh();

@@ -3,7 +3,7 @@
 //! In: complete data streams. Out: claims. Invariant: text and numbers that make no sense yield no
 //! claim, or one without them.
 
-use super::streams::DataStream;
+use super::streams::{DataStream, FINAL};
 use super::wire::Bounded as _;
 use crate::account::{AgentTime, Claim, ClaimKind, Reply, UserTurn};
 use agent::agent_session_event::Event;
@@ -18,8 +18,6 @@ use std::time::{Duration, Instant};
 pub(super) const SESSION: &str = "lk.agent.session";
 /// Topic of the text streams that carry transcripts.
 const TRANSCRIPTION: &str = "lk.transcription";
-/// Attribute that tells final transcripts from interim ones.
-pub(super) const FINAL: &str = "lk.transcription_final";
 /// Longest duration that an agent can plausibly claim, in seconds.
 const LONGEST: f64 = 3_600.0;
 

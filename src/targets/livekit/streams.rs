@@ -10,6 +10,8 @@ use proto::data_stream::{Chunk, CompressionType, Header, Trailer};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
+/// Attribute that tells final transcripts from interim ones; the only one that is kept.
+pub(super) const FINAL: &str = "lk.transcription_final";
 /// Maximum number of streams that are open at once.
 const OPEN: usize = 32;
 /// Maximum content of a stream, in bytes; a message of an agent session takes 20 to 500.

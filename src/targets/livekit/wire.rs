@@ -211,7 +211,7 @@ impl Bounded for proto::DataPacket {
                 text(3, "bytes of a topic", NAME),
                 plain(5),
                 Part {
-                    keys: &[super::claims::FINAL],
+                    keys: &[super::streams::FINAL],
                     ..many(8, "attributes", 1, ENTRY)
                 },
                 plain(11),

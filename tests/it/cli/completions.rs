@@ -99,7 +99,7 @@ fn bash_completes_commands_flags_scenarios_runs_and_baselines() {
         (&["compare", "mai"], &["main"]),
         (&["report", new, "--format", "cs"], &["csv"]),
         (&["explain", "ttfa_"], &["ttfa_wire"]),
-        (&["explain", "end"], &["end of speech"]),
+        (&["explain", "end"], &["end_of_turn_delay", "end of speech"]),
         (&["completions", "z"], &["zsh"]),
         (&["run", "nothing-of-this-name"], &[]),
     ];
