@@ -42,10 +42,15 @@ pub(super) const FLAGS: &[Meaning] = &[
             "neither audio nor state shows whether the agent stopped and answered, or kept talking",
         )
     },
-    means(
-        Flag::NotSpeech,
-        "the second opinion hears no voice, or not the declared tone",
-    ),
+    Meaning {
+        hint: Some(
+            "listen to a kept turn (`evidence`); if the agent answers with a tone, as `loadgen agent` does, declare it: `call.reply_tone`",
+        ),
+        ..means(
+            Flag::NotSpeech,
+            "the second opinion hears no voice, or not the declared tone",
+        )
+    },
     means(
         Flag::OnsetDisputed,
         "the second opinion hears the reply begin more than 60 ms earlier or later",

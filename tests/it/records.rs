@@ -245,7 +245,7 @@ fn paths_without_a_run_are_errors_with_a_hint() {
     report.assert_code(1);
     let err = &report.finished.stderr;
     assert!(
-        err.contains("`.` is not a run folder\n  hint: name a folder"),
+        err.contains("`.` is not a run folder\n  hint: give a folder"),
         "{err}"
     );
     let format = Loadgen::new(["report", ".", "--format", "csv,pdf"]).run();

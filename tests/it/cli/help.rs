@@ -1,24 +1,15 @@
 //! `--help` of every command, and the errors for bad usage.
 
 use super::{folder, loadgen, shown, snapshot};
+use clap::CommandFactory as _;
+use loadgen::cli::Cli;
 
 #[test]
 fn every_command_has_help() {
     let dir = folder();
-    for command in [
-        "",
-        "run",
-        "report",
-        "compare",
-        "explain",
-        "validate",
-        "plan",
-        "agent",
-        "init",
-        "schema",
-        "completions",
-        "man",
-    ] {
+    let program = Cli::command();
+    let commands = program.get_subcommands().map(|command| command.get_name());
+    for command in [""].into_iter().chain(commands) {
         let args: Vec<&str> = [command, "--help"]
             .into_iter()
             .filter(|a| !a.is_empty())
