@@ -9,6 +9,8 @@ pub(crate) struct AgentTime(pub i64);
 /// A message in which the agent says something about its session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Claim {
+    /// Identity of the agent that makes it: each has a clock of its own.
+    pub agent: Box<str>,
     /// When it arrived at the caller.
     pub arrival: Instant,
     /// When the agent sent it, by the agent's clock, if it says so.
@@ -35,7 +37,7 @@ pub(crate) enum ClaimKind {
 /// The caller's turn as the agent heard it (LiveKit's names).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct UserTurn {
-    /// When the caller stopped speaking, by the agent's voice activity detection.
+    /// Where the agent's voice activity detection places the end of the caller's speech.
     pub stopped_speaking: Option<AgentTime>,
     /// `stopped_speaking` → final transcript.
     pub transcription_delay: Option<Duration>,

@@ -29,7 +29,7 @@ impl Placed {
 /// What the agent says about a turn. Names and meanings are LiveKit's.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct TurnAccount {
-    /// When the agent noticed that the caller had stopped speaking.
+    /// Where the agent places the end of the caller's speech.
     pub stopped_speaking: Option<Placed>,
     /// When the agent began to play its reply out.
     pub started_speaking: Option<Placed>,
@@ -40,7 +40,10 @@ pub(crate) struct TurnAccount {
     pub llm_node_ttfs: Option<Duration>,
     pub tts_node_ttfb: Option<Duration>,
     pub e2e_latency: Option<Duration>,
-    /// When the first final transcript arrived that covers the end of the caller's speech.
+    /// The part of `e2e_latency` that the delays before it leave over. `None` if the agent does not
+    /// tell them all about the same reply.
+    pub unexplained: Option<Duration>,
+    /// When the first final transcript after the end of the caller's speech arrived.
     pub transcribed: Option<Instant>,
 }
 

@@ -23,7 +23,7 @@ pub(super) fn run(bytes: &[u8]) {
     let mut input = Input::new(bytes);
     let start = Instant::now();
     let (mut data, mut account) = (Data::default(), CallAccount::new(start));
-    let (mut told, mut replies, mut turns) = (0, false, 0);
+    let (mut told, mut replies, mut turns, mut settled) = (0, false, 0, Vec::new());
     for number in 0..MESSAGES as u32 {
         if input.is_empty() {
             break;
@@ -44,9 +44,10 @@ pub(super) fn run(bytes: &[u8]) {
                 onset: Some(at - APART),
             });
             turns += 1;
+            settled.extend(account.settle(false));
         }
     }
-    let settled = account.settle(true);
+    settled.extend(account.settle(true));
     assert!(settled.is_sorted_by(|(one, _), (other, _)| one < other));
     assert!(settled.iter().all(|(turn, _)| *turn < turns));
     for placed in settled.iter().filter_map(|(_, told)| told.started_speaking) {

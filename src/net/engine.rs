@@ -24,7 +24,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 
-/// Events queued for a session that is busy; a peer emits a handful in its lifetime.
+/// Events queued for a session that is busy: a handful of its own, and messages of participants.
 const EVENTS: usize = 64;
 /// Longest wait of an idle loop.
 const NAP: Duration = Duration::from_millis(250);

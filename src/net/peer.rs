@@ -23,10 +23,11 @@ use tokio::sync::mpsc;
 const PUBLISHER: usize = 0;
 /// Batches of datagrams read from one socket before timers are checked.
 const READS_PER_TURN: usize = 4;
-/// Places in the queue to the session that are kept free for events other than messages.
-const RESERVED: usize = 16;
 /// Maximum number of such turns before an endpoint's timer fires regardless: 10 s of audio.
 const LONGEST_BACKLOG: usize = 16;
+
+/// Places in the queue to the session that are kept free for events other than messages.
+const RESERVED: usize = 16;
 
 /// Events from a peer's media to its session.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -328,11 +329,9 @@ impl<E: Endpoint> Peer<E> {
             let event = match event {
                 TransportEvent::Connected => PeerEvent::Connected(index),
                 TransportEvent::Disconnected => PeerEvent::Disconnected(index),
-                // A flood of messages must not displace what the session cannot do without.
-                TransportEvent::Message(..) if self.events.capacity() <= RESERVED => {
-                    health.event_lost();
-                    continue;
-                }
+                // A flood of messages must not displace what the session cannot do without. What is
+                // lost here is as if the agent had not said it.
+                TransportEvent::Message(..) if self.events.capacity() <= RESERVED => continue,
                 TransportEvent::Message(arrival, bytes) => PeerEvent::Message(arrival, bytes),
                 TransportEvent::Failed(e) => {
                     self.fail(PeerEvent::Dead(e.to_string()), health);

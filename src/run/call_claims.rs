@@ -37,28 +37,26 @@ impl CallClaims {
         let known = self.known.get(&turn.turn);
         if known.is_none()
             && let Some(times) = times(turn)
+            && self.account.turn(times)
         {
-            self.account.turn(times);
             self.open.insert(turn.turn, turn.clone());
         }
         known.copied()
     }
 
-    /// The turns whose account is complete since the last call: all but the last turn, or all if
-    /// the call is `over`.
+    /// The turns whose account is complete since the last call, or all if the call is `over`.
     pub(super) fn settled(&mut self, over: bool) -> Vec<(TurnResult, TurnAccount)> {
         let settled = self.account.settle(over);
-        let last = self.open.keys().next_back().copied();
         let mut turns = Vec::new();
         for (turn, account) in settled {
             self.known.insert(turn, account);
             turns.extend(self.open.remove(&turn).map(|result| (result, account)));
         }
-        self.open.retain(|turn, _| !over && Some(*turn) == last);
+        self.open.retain(|turn, _| !self.account.is_settled(*turn));
         turns
     }
 
-    /// Whether the agent has yet to describe the reply to the last turn, which it does at its end.
+    /// Whether the agent has yet to describe a reply, which it does when the reply has ended.
     pub(super) fn awaits_reply(&self) -> bool {
         self.account.awaits_reply()
     }

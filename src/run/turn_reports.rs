@@ -98,11 +98,14 @@ impl TurnReports {
     /// reply, then second opinions, unless the run is stopped.
     pub(super) async fn finish(mut self, connection: Option<&mut dyn Connection>) {
         let stop = self.shared.stop.clone();
-        let last = async {
-            if let Some(connection) = connection {
-                self.last_claims(connection).await;
+        if let Some(connection) = connection {
+            tokio::select! {
+                () = self.last_claims(connection) => {}
+                () = stop.cancelled() => {}
             }
-            self.settle(true).await;
+        }
+        self.settle(true).await;
+        let last = async {
             while let Some(turn) = self.opinions.last_answered().await {
                 self.amend(turn).await;
             }

@@ -1,7 +1,7 @@
 //! The table of all metrics: name, kind, unit of observation, definition, where each is shown.
 //!
 //! Out: [`Metric`], which scenarios, records, reports and the live endpoints all iterate over. A
-//! new metric needs a variant and a row here, and its samples in `record/metrics.rs`.
+//! new metric needs a variant and a row here, and its samples in `record/judge/metrics.rs`.
 
 use strum::{EnumString, IntoStaticStr, VariantArray};
 
@@ -124,21 +124,21 @@ const fn compared(row: MetricRow) -> MetricRow {
 }
 
 // Definitions of what an agent says about its turns, and of parts of `ttfa`.
-const TRANSCRIPTION_DELAY: &str = "by the agent's own account, from the caller's end of speech as the agent noticed it until the final transcript";
-const END_OF_TURN_DELAY: &str = "by the agent's own account, from the caller's end of speech as the agent noticed it until it decided that the caller's turn is over; contains transcription_delay";
+const TRANSCRIPTION_DELAY: &str = "by the agent's own account, from where it places the caller's end of speech until the final transcript";
+const END_OF_TURN_DELAY: &str = "by the agent's own account, from where it places the caller's end of speech until its decision that the caller's turn is over; contains transcription_delay";
 const ON_USER_TURN_COMPLETED_DELAY: &str = "by the agent's own account, the time that the application's hook at the end of the caller's turn took";
 const LLM_NODE_TTFT: &str =
     "by the agent's own account, from the request to the language model until its first token";
 const LLM_NODE_TTFS: &str =
     "by the agent's own account, from the request to the language model until its first sentence";
 const TTS_NODE_TTFB: &str = "by the agent's own account, from the first text given to speech synthesis until its first audio";
-const E2E_LATENCY: &str = "by the agent's own account, from the caller's end of speech as the agent noticed it until the agent began to play its reply out";
+const E2E_LATENCY: &str = "by the agent's own account, from where it places the caller's end of speech until the agent began to play its reply out";
 const UNEXPLAINED: &str = "the part of e2e_latency that the agent's own figures do not account for: e2e_latency minus end_of_turn_delay, on_user_turn_completed_delay, llm_node_ttfs (or llm_node_ttft) and tts_node_ttfb; 0 if these overlap";
 const TRANSCRIPT_DELAY: &str =
     "from the end of the caller's speech until the arrival of its final transcript at the caller";
 const BLIND_SPOT: &str =
     "the part of ttfa that the agent does not know of: ttfa minus its own e2e_latency";
-const BLIND_SPOT_FRONT: &str = "the front of the blind spot: from the end of the caller's speech until the agent noticed it, on the caller's clock";
+const BLIND_SPOT_FRONT: &str = "the front of the blind spot: from the end of the caller's speech until where the agent places that end, on the caller's clock";
 const BLIND_SPOT_BACK: &str = "the back of the blind spot: from the instant at which the agent began to play its reply out, on the caller's clock, until the caller heard it";
 const PLAYOUT: &str = "how long the adaptive jitter buffer of a WebRTC receiver would have held back the onset packet of a reply";
 const LEAD_IN: &str =

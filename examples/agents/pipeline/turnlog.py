@@ -68,7 +68,7 @@ class TurnLog:
             "room": self._room,
             "turn": self._turn if user else None,
             "logged_at": time.time(),
-            # Tells whoever shifts the wall clock what time it really was.
+            # Lets a test that shifts the wall clock recover the true time.
             "monotonic": time.monotonic(),
             "user_started_speaking_at": heard.get("started_speaking_at"),
             "user_stopped_speaking_at": heard.get("stopped_speaking_at"),

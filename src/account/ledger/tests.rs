@@ -9,6 +9,8 @@ const AHEAD: i64 = 1_700_000_000_000_000_000;
 struct Script {
     start: Instant,
     account: CallAccount,
+    /// Who makes the claims.
+    agent: &'static str,
 }
 
 impl Script {
@@ -17,6 +19,7 @@ impl Script {
         let mut script = Self {
             start,
             account: CallAccount::new(start),
+            agent: "agent",
         };
         // The quickest message so far took 2 ms, and its request 3 ms.
         script.claim(5, Some(3), Some(0), ClaimKind::Other);
@@ -29,6 +32,7 @@ impl Script {
 
     fn claim(&mut self, arrival: u64, sent: Option<i64>, asked: Option<u64>, kind: ClaimKind) {
         let claim = Claim {
+            agent: self.agent.into(),
             arrival: self.at(arrival),
             sent: sent.map(agent),
             requested: asked.map(|asked| self.at(asked)),
@@ -122,12 +126,93 @@ fn an_interrupted_reply_belongs_to_the_turn_before() {
 }
 
 #[test]
+fn a_turn_waits_for_the_description_of_its_reply() {
+    let mut call = Script::new();
+    call.user_turn(2_500, 2_020, 400);
+    call.turn(0, 1_000, 2_000, Some(3_000));
+    // The next turn only asks the agent to stop; the reply that it stopped is described later.
+    call.turn(1, 4_000, 5_000, None);
+    assert!(call.settled(false).is_empty());
+    assert!(call.account.awaits_reply());
+    call.reply(6_300, 2_900, Some(100), Some(880));
+    assert!(!call.account.awaits_reply());
+    assert_eq!(call.settled(false), ["0: 400, 100, 880"]);
+    // An agent that was cut off never describes it; two turns later it is no longer awaited.
+    call.user_turn(9_500, 9_020, 410);
+    call.turn(2, 8_000, 9_000, Some(10_000));
+    call.turn(3, 12_000, 13_000, None);
+    assert!(call.settled(false).is_empty());
+    call.turn(4, 16_000, 17_000, None);
+    assert_eq!(call.settled(false), ["2: 410, -, -"]);
+}
+
+#[test]
+fn a_turn_that_is_amended_after_it_was_settled_changes_nothing() {
+    let mut call = Script::new();
+    for turn in 0..3u64 {
+        let start = 4_000 * turn;
+        call.turn(turn as usize, start, start + 1_000, Some(start + 2_000));
+    }
+    assert!(call.settled(false).is_empty());
+    call.turn(0, 0, 1_000, None);
+    call.reply(10_900, 9_900, Some(100), Some(880));
+    assert_eq!(call.settled(true), ["2: -, 100, 880"]);
+}
+
+#[test]
+fn each_agent_has_its_own_clock() {
+    let mut call = Script::new();
+    call.turn(0, 1_000, 2_000, Some(3_000));
+    // The successor's clock is an hour ahead.
+    let hour = 3_600_000;
+    call.agent = "successor";
+    call.claim(500, Some(hour + 498), Some(490), ClaimKind::Other);
+    call.reply(6_000, hour + 2_900, Some(100), Some(880));
+    let (_, account) = call.account.settle(true)[0];
+    let started = account.started_speaking.expect("placed");
+    assert!(started.earliest.is_some_and(|at| at <= call.at(2_900)));
+    assert!(call.at(2_900) <= started.latest && started.latest <= call.at(2_910));
+}
+
+#[test]
+fn what_no_part_accounts_for_is_unexplained() {
+    let ms = |ms| Some(Duration::from_millis(ms));
+    let user = UserTurn {
+        end_of_turn_delay: ms(730),
+        on_user_turn_completed_delay: ms(10),
+        ..UserTurn::default()
+    };
+    let mut reply = Reply {
+        llm_node_ttft: ms(300),
+        llm_node_ttfs: ms(450),
+        tts_node_ttfb: ms(15),
+        e2e_latency: ms(1_216),
+        ..Reply::default()
+    };
+    assert_eq!(unexplained(&user, &reply), ms(11));
+    // The model was asked before the end of the turn was decided.
+    reply.e2e_latency = ms(1_000);
+    assert_eq!(unexplained(&user, &reply), ms(0));
+    reply.tts_node_ttfb = None;
+    assert_eq!(unexplained(&user, &reply), None);
+}
+
+#[test]
 fn a_filler_takes_the_models_figures_of_the_answer_behind_it() {
     let mut call = Script::new();
     call.turn(0, 1_000, 2_000, Some(2_600));
     call.reply(3_500, 2_550, None, None);
     call.reply(7_000, 4_000, Some(900), Some(1_980));
     assert_eq!(call.settled(true), ["0: -, 900, -"]);
+}
+
+#[test]
+fn a_reply_that_begins_after_its_description_is_not_believed() {
+    let mut call = Script::new();
+    call.turn(0, 1_000, 2_000, Some(3_000));
+    call.reply(6_000, 2_000_000_000_000, Some(150), Some(793));
+    assert!(call.account.awaits_reply());
+    assert!(call.settled(true).is_empty());
 }
 
 #[test]

@@ -30,7 +30,7 @@ const MID: u8 = 4;
 /// Label of LiveKit's data channel for messages that must arrive.
 pub(in crate::net) const RELIABLE: &str = "_reliable";
 /// Longest message of a data channel that is passed on, in bytes; LiveKit's own take up to 16 KiB.
-const LONGEST_MESSAGE: usize = 64 * 1024;
+const LONGEST_MESSAGE: usize = 20 * 1024;
 
 /// A change of the connection.
 #[derive(Debug)]

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct AgentAccount {
-    /// When the agent noticed that the caller had stopped speaking.
+    /// Where the agent places the end of the caller's speech.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) heard_end_ms: Option<Ms>,
     /// When the agent began to play its reply out.
@@ -56,7 +56,7 @@ pub struct AgentAccount {
     /// `ttfa_ms` − `e2e_latency_ms`: what the caller waited and the agent does not know of.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) blind_spot_ms: Option<Ms>,
-    /// End of speech → the agent noticed it.
+    /// End of speech → where the agent places it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) blind_spot_front_ms: Option<Ms>,
     /// The agent began to play its reply out → the caller heard it.
@@ -90,7 +90,7 @@ impl AgentAccount {
             tts_node_ttfb_ms: ms(account.tts_node_ttfb),
             e2e_latency_ms: ms(account.e2e_latency),
             transcript_delay_ms: between(end, account.transcribed),
-            unexplained_ms: unexplained(account).map(Ms::from),
+            unexplained_ms: ms(account.unexplained),
             blind_spot_ms: result.ttfa.zip(account.e2e_latency).map(|(heard, said)| {
                 Ms::from_micros(Ms::from(heard).micros() - Ms::from(said).micros())
             }),
@@ -100,41 +100,11 @@ impl AgentAccount {
     }
 }
 
-/// What is left of the agent's latency if its parts followed each other. `None` if it does not tell
-/// them all.
-fn unexplained(account: &TurnAccount) -> Option<Duration> {
-    // The synthesis begins with the first sentence; older agents tell the first token alone.
-    let model = account.llm_node_ttfs.or(account.llm_node_ttft)?;
-    let hook = account.on_user_turn_completed_delay.unwrap_or_default();
-    let parts = account.end_of_turn_delay? + hook + model + account.tts_node_ttfb?;
-    Some(account.e2e_latency?.saturating_sub(parts))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::vocab::{Expect, Outcome};
     use std::time::Duration;
-
-    #[test]
-    fn what_no_part_accounts_for_is_unexplained() {
-        let ms = |ms| Some(Duration::from_millis(ms));
-        let mut account = TurnAccount {
-            end_of_turn_delay: ms(730),
-            on_user_turn_completed_delay: ms(10),
-            llm_node_ttft: ms(300),
-            llm_node_ttfs: ms(450),
-            tts_node_ttfb: ms(15),
-            e2e_latency: ms(1_216),
-            ..TurnAccount::default()
-        };
-        assert_eq!(unexplained(&account), ms(11));
-        // The model was asked before the end of the turn was decided.
-        account.e2e_latency = ms(1_000);
-        assert_eq!(unexplained(&account), ms(0));
-        account.tts_node_ttfb = None;
-        assert_eq!(unexplained(&account), None);
-    }
 
     #[test]
     fn the_blind_spot_has_a_front_and_a_back() {

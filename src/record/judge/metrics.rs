@@ -50,6 +50,11 @@ const fn found(of: fn(&TurnRecord) -> Option<Ms>) -> ValueSource {
     }
 }
 
+/// Counts a negative time as 0, so that quantiles are those of all turns.
+fn not_negative(ms: Option<Ms>) -> Option<Ms> {
+    ms.map(|ms| ms.max(Ms::default()))
+}
+
 const fn calls(awaited: bool, of: fn(&CallRecord) -> Option<Ms>) -> ValueSource {
     ValueSource::Calls { of, awaited }
 }
@@ -111,9 +116,9 @@ impl Metric {
             Self::E2eLatency => found(|t| t.agent?.e2e_latency_ms),
             Self::Unexplained => found(|t| t.agent?.unexplained_ms),
             Self::TranscriptDelay => found(|t| t.agent?.transcript_delay_ms),
-            Self::BlindSpot => found(|t| t.agent?.blind_spot_ms),
-            Self::BlindSpotFront => found(|t| t.agent?.blind_spot_front_ms),
-            Self::BlindSpotBack => found(|t| t.agent?.blind_spot_back_ms),
+            Self::BlindSpot => found(|t| not_negative(t.agent?.blind_spot_ms)),
+            Self::BlindSpotFront => found(|t| not_negative(t.agent?.blind_spot_front_ms)),
+            Self::BlindSpotBack => found(|t| not_negative(t.agent?.blind_spot_back_ms)),
             Self::Join => calls(true, |c| c.join_ms),
             Self::AgentPresent => calls(true, |c| c.agent_present_ms),
             Self::AgentAudible => calls(true, |c| c.agent_audible_ms),
@@ -243,7 +248,7 @@ mod tests {
             .iter_mut()
             .for_each(|t| t.variant = "fast".into());
         run.turns[0].lead_in_ms = Some(Ms::from_micros(20_000));
-        // What the agent says of one turn; a blind spot can be negative, and is no sample then.
+        // What the agent says of one turn; a negative part of the blind spot counts as 0.
         let ms = |ms: i64| Some(Ms::from_micros(ms * 1_000));
         run.turns[0].agent = Some(AgentAccount {
             end_of_turn_delay_ms: ms(470),
@@ -271,7 +276,7 @@ mod tests {
             ("unexplained", 0, 0),
             ("transcript_delay", 0, 0),
             ("blind_spot", 1, 1),
-            ("blind_spot_front", 0, 0),
+            ("blind_spot_front", 1, 1),
             ("blind_spot_back", 0, 0),
             ("join", 7, 1),
             ("agent_present", 7, 1),

@@ -15,14 +15,18 @@ use maud::html;
 /// How a part is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Known {
-    Heard,
+    Between,
     Claimed,
     Inferred,
 }
 
 impl Known {
     const ALL: [(Self, Ink, &'static str); 3] = [
-        (Self::Heard, Ink::Third, "heard by the caller"),
+        (
+            Self::Between,
+            Ink::Third,
+            "between the agent and the caller",
+        ),
         (Self::Claimed, Ink::Main, "said by the agent"),
         (
             Self::Inferred,
@@ -66,7 +70,7 @@ pub(super) fn section(view: &View<'_>) -> Option<Section> {
     let body = html! {
         p.note {
             "What the agent says about its own work, placed on the caller's clock, between what the caller heard. "
-            "Before the agent notices the end of speech, and after it says that it speaks, it does not know of the time that passes: the blind spot."
+            "The agent knows nothing of the time before the point where it places the end of speech, nor of the time after it says that it speaks: that is the blind spot."
         }
         @for chart in charts { (chart.figure()) }
     };
@@ -78,19 +82,19 @@ fn parts(turn: &TurnRecord) -> Vec<Part> {
     let (Some(agent), Some(zero)) = (turn.agent.as_ref(), turn.speech_end_ms) else {
         return Vec::new();
     };
-    let (Some(noticed), Some(started)) = (agent.heard_end_ms, agent.started_speaking_ms) else {
+    let (Some(placed), Some(started)) = (agent.heard_end_ms, agent.started_speaking_ms) else {
         return Vec::new();
     };
     let since = |at: Ms| at.as_f64() - zero.as_f64();
-    let (noticed, started) = (since(noticed), since(started));
+    let (placed, started) = (since(placed), since(started));
     let mut parts = vec![Part {
-        short: "notice",
-        name: "until the agent notices the end of speech",
+        short: "late end",
+        name: "until where the agent places the end of speech",
         from: 0.0,
-        to: noticed,
-        known: Known::Heard,
+        to: placed,
+        known: Known::Between,
     }];
-    parts.extend(before_the_model(agent, noticed));
+    parts.extend(before_the_model(agent, placed));
     parts.extend(until_it_speaks(agent, started));
     if let (Some(wire), Some(ttfa)) = (turn.ttfa_wire_ms, turn.ttfa_ms) {
         let arrives = wire.as_f64();
@@ -103,7 +107,7 @@ fn parts(turn: &TurnRecord) -> Vec<Part> {
             ),
             ("playout", "playout delay", arrives, ttfa.as_f64()),
         ] {
-            let known = Known::Heard;
+            let known = Known::Between;
             parts.push(Part {
                 short,
                 name,
@@ -117,8 +121,8 @@ fn parts(turn: &TurnRecord) -> Vec<Part> {
     parts
 }
 
-/// What follows the instant at which the agent noticed the end of speech.
-fn before_the_model(agent: &AgentAccount, noticed: f64) -> Vec<Part> {
+/// What follows the instant at which the agent places the end of speech.
+fn before_the_model(agent: &AgentAccount, placed: f64) -> Vec<Part> {
     let claimed = |short, name, from, length: Option<Ms>| {
         length.map(|length| Part {
             short,
@@ -128,26 +132,27 @@ fn before_the_model(agent: &AgentAccount, noticed: f64) -> Vec<Part> {
             known: Known::Claimed,
         })
     };
-    let decided = noticed + agent.end_of_turn_delay_ms.map_or(0.0, Ms::as_f64);
+    let decided = agent
+        .end_of_turn_delay_ms
+        .map(|delay| placed + delay.as_f64());
+    let hook = agent.on_user_turn_completed_delay_ms;
     [
         claimed(
             "transcription",
             "transcription",
-            noticed,
+            placed,
             agent.transcription_delay_ms,
         ),
         claimed(
             "end of turn",
             "decision that the turn is over",
-            noticed,
+            placed,
             agent.end_of_turn_delay_ms,
         ),
-        claimed(
-            "hook",
-            "the application's hook at the end of the turn",
-            decided,
-            agent.on_user_turn_completed_delay_ms,
-        ),
+        decided.and_then(|decided| {
+            let name = "the application's hook at the end of the turn";
+            claimed("hook", name, decided, hook)
+        }),
     ]
     .into_iter()
     .flatten()
@@ -156,6 +161,10 @@ fn before_the_model(agent: &AgentAccount, noticed: f64) -> Vec<Part> {
 
 /// What led to the instant at which the agent began to play its reply out, placed backwards.
 fn until_it_speaks(agent: &AgentAccount, started: f64) -> Vec<Part> {
+    if agent.unexplained_ms.is_none() {
+        // The model and the synthesis may have worked for another reply than this one.
+        return Vec::new();
+    }
     let inferred = |short, name, from, to| Part {
         short,
         name,
@@ -213,11 +222,14 @@ fn chart((id, title): (&'static str, &'static str), turn: &TurnRecord, ttfa: Ms)
     let agent = turn.agent.unwrap_or_default();
     let figure = |ms: Option<Ms>| ms.map_or_else(|| "–".to_owned(), |ms| format!("{ms:.1}"));
     let caption = format!(
-        "ttfa {ttfa:.1} ms; the agent says {} ms; blind spot {} ms; unexplained {} ms. Its instants are known to within {} ms.",
+        "ttfa {ttfa:.1} ms; the agent says {} ms; blind spot {} ms; unexplained {} ms. Its instants are {}.",
         figure(agent.e2e_latency_ms),
         figure(agent.blind_spot_ms),
         figure(agent.unexplained_ms),
-        figure(agent.clock_width_ms),
+        match agent.clock_width_ms {
+            Some(width) => format!("known to within {width:.1} ms"),
+            None => "the latest possible ones: it answers no requests".to_owned(),
+        },
     );
     let row = |part: &Part| {
         let how = Known::ALL.iter().find(|(known, ..)| *known == part.known);
@@ -284,6 +296,7 @@ mod tests {
             llm_node_ttft_ms: Some(ms(300)),
             llm_node_ttfs_ms: Some(ms(450)),
             tts_node_ttfb_ms: Some(ms(15)),
+            unexplained_ms: Some(ms(5)),
             ..AgentAccount::default()
         });
         let placed: Vec<(f64, f64)> = parts(turn).iter().map(|p| (p.from, p.to)).collect();

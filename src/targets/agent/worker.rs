@@ -331,7 +331,7 @@ async fn attend(
                     room.place(transport, tracks);
                     meet(&room, &mut caller, &peer).await;
                 }
-                Some(SessionEvent::Claim { .. }) => {}
+                Some(SessionEvent::Claim(_)) => {}
                 Some(SessionEvent::Closed(Failure::Dropped { .. })) if caller.is_some() => {
                     break Ok(()); // the room was deleted under us: the call is over
                 }

@@ -34,6 +34,7 @@ pub(super) type Answer = (Claim, Option<String>);
 pub(super) fn session(stream: &DataStream, arrival: Instant) -> Option<Answer> {
     let message = AgentSessionMessage::bounded(&stream.content).ok()?;
     let claim = |sent, kind| Claim {
+        agent: stream.sender.as_str().into(),
         arrival,
         sent,
         requested: None,
@@ -61,7 +62,8 @@ pub(super) fn session(stream: &DataStream, arrival: Instant) -> Option<Answer> {
 /// The claim in a final transcript of the caller's words.
 pub(super) fn transcript(stream: &DataStream, arrival: Instant) -> Option<Claim> {
     let is_text = stream.topic == TRANSCRIPTION && !stream.content.is_empty();
-    is_text.then_some(Claim {
+    is_text.then(|| Claim {
+        agent: Box::default(),
         arrival,
         sent: None,
         requested: None,
@@ -132,7 +134,6 @@ mod tests {
         let stream = DataStream {
             sender: "agent".into(),
             topic: SESSION.into(),
-            attributes: HashMap::new(),
             content: message.encode_to_vec(),
         };
         session(&stream, Instant::now())

@@ -90,8 +90,8 @@ impl<E: Endpoint> RoomCall<E> {
                 SessionEvent::Closed(failure) => {
                     return Some(Event::Closed(with_hint(failure, self.wish.swapped)));
                 }
-                SessionEvent::Claim { sender, claim } => {
-                    if self.believes(&sender, &claim) {
+                SessionEvent::Claim(claim) => {
+                    if self.believes(&claim) {
                         return Some(Event::Claim(claim));
                     }
                     continue;
@@ -113,15 +113,18 @@ impl<E: Endpoint> RoomCall<E> {
         }
     }
 
-    /// Whether a claim is the agent's; the first one shows whom to ask for answers.
-    fn believes(&mut self, sender: &str, claim: &Claim) -> bool {
+    /// Whether a claim is an agent's; the first one shows whom to ask for answers, as long as that
+    /// agent is there.
+    fn believes(&mut self, claim: &Claim) -> bool {
         if claim.kind == ClaimKind::Transcript {
             return true;
         }
+        let sender = &*claim.agent;
         if !self.voices.is_agent(sender) {
             return false;
         }
-        if self.asked.as_deref() != Some(sender)
+        let asks = self.asked.as_deref();
+        if !asks.is_some_and(|asked| self.voices.is_agent(asked))
             && let Some(session) = &self.session
         {
             self.asked = Some(sender.to_owned());

@@ -23,7 +23,7 @@ impl<E: Endpoint> LiveSession<'_, E> {
         let claim = if stream.topic == claims::SESSION {
             let answered = |(mut claim, id): claims::Answer| {
                 if let Some(id) = id {
-                    claim.requested = Some(self.requests.answered(&id)?);
+                    claim.requested = Some(self.requests.answered(&stream.sender, &id)?);
                 }
                 Some(claim)
             };
@@ -34,9 +34,10 @@ impl<E: Endpoint> LiveSession<'_, E> {
         } else {
             None
         };
-        let Some(claim) = claim else { return Ok(()) };
-        let sender = stream.sender;
-        self.send_event(SessionEvent::Claim { sender, claim }).await
+        if let Some(claim) = claim {
+            self.offer(SessionEvent::Claim(claim));
+        }
+        Ok(())
     }
 
     /// Sends the request that is due.

@@ -30,7 +30,12 @@ impl Data {
         let packet = proto::DataPacket::bounded(bytes).ok()?;
         let stream = self.0.packet(packet, at, claims::is_wanted)?;
         match stream.topic == claims::SESSION {
-            true => claims::session(&stream, at).map(|(claim, _)| claim),
+            true => {
+                let (claim, id) = claims::session(&stream, at)?;
+                // Every answer is to a request of 50 ms ago.
+                let requested = id.and_then(|_| at.checked_sub(Duration::from_millis(50)));
+                Some(Claim { requested, ..claim })
+            }
             false => claims::transcript(&stream, at),
         }
     }

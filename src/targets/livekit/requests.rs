@@ -45,12 +45,11 @@ impl Requests {
         }
     }
 
-    /// Asks this agent from now on; the first request is due at once.
+    /// Asks this agent from now on, no more often than before.
     pub(super) fn ask(&mut self, agent: String) {
         if self.agent.as_ref() != Some(&agent) {
             self.agent = Some(agent);
             self.open.clear();
-            self.timer.reset_immediately();
         }
     }
 
@@ -75,8 +74,11 @@ impl Requests {
         self.open.push_back((id, at));
     }
 
-    /// When the request that this answers was sent, if it is one of ours.
-    pub(super) fn answered(&mut self, id: &str) -> Option<Instant> {
+    /// When the request that `sender` answers was sent, if we have asked it.
+    pub(super) fn answered(&mut self, sender: &str, id: &str) -> Option<Instant> {
+        if self.agent.as_deref() != Some(sender) {
+            return None;
+        }
         let at = self.open.iter().position(|(open, _)| open == id)?;
         let (_, sent) = self.open.remove(at)?;
         // Older ones will not be answered any more: an agent answers in order.
@@ -147,9 +149,18 @@ mod tests {
         assert!(more.await.is_err());
         // A late answer shows that the agent does answer.
         let sent = requests.open[3].1;
-        assert_eq!(requests.answered("loadgen-4"), Some(sent));
-        assert_eq!(requests.answered("loadgen-4"), None);
+        assert_eq!(requests.answered("somebody", "loadgen-4"), None);
+        assert_eq!(requests.answered("agent", "loadgen-4"), Some(sent));
+        assert_eq!(requests.answered("agent", "loadgen-4"), None);
         assert_eq!(requests.open.len(), 1);
         requests.due().await;
+
+        // Agents that speak by turns are not asked more often together.
+        let begun = tokio::time::Instant::now();
+        for agent in ["one", "other", "one", "other"] {
+            requests.ask(agent.into());
+            requests.due().await;
+        }
+        assert!(begun.elapsed() >= PERIOD * 3);
     }
 }

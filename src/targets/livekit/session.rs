@@ -73,11 +73,7 @@ pub(crate) enum SessionEvent {
         tracks: HashMap<String, String>,
     },
     /// A participant says something about its session with us.
-    Claim {
-        /// Its identity.
-        sender: String,
-        claim: Claim,
-    },
+    Claim(Claim),
     /// The session is over.
     Closed(Failure),
 }
@@ -347,7 +343,12 @@ impl<E: Endpoint> LiveSession<'_, E> {
             .await
     }
 
-    pub(super) async fn send_event(&mut self, event: SessionEvent) -> Result<(), Failure> {
+    /// Reports what the owner can do without, unless the owner is too busy.
+    pub(super) fn offer(&mut self, event: SessionEvent) {
+        let _ = self.events.try_send(Box::new(event));
+    }
+
+    async fn send_event(&mut self, event: SessionEvent) -> Result<(), Failure> {
         // If the owner is gone, nobody needs the reason.
         let told = self.events.send(Box::new(event)).await;
         told.map_err(|_| Failure::Stopped)

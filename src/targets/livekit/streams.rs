@@ -32,8 +32,6 @@ pub(super) struct DataStream {
     /// caller's name.
     pub sender: String,
     pub topic: String,
-    /// The header's attributes.
-    pub attributes: HashMap<String, String>,
     pub content: Vec<u8>,
 }
 
@@ -120,7 +118,6 @@ impl Streams {
         let stream = DataStream {
             sender,
             topic: header.topic,
-            attributes: header.attributes,
             content: header.inline_content.unwrap_or_default(),
         };
         if !stream.content.is_empty() {

@@ -212,7 +212,12 @@ impl Bounded for proto::DataPacket {
                 plain(5),
                 Part {
                     keys: &[super::streams::FINAL],
-                    ..many(8, "attributes", 1, ENTRY)
+                    ..many(
+                        8,
+                        "attributes",
+                        1,
+                        &[plain(1), text(2, "bytes of an attribute", NAME)],
+                    )
                 },
                 plain(11),
                 plain(12),
