@@ -17,9 +17,9 @@ pub enum Input<'a> {
     AgentState(AgentState),
     /// The last agent left the room.
     AgentLeft,
-    /// A packet of the agent's audio; comes before anything the stream's ear reports about it.
+    /// A packet of the agent's audio; passed in before anything that was detected in it.
     Packet(StreamId, Packet<'a>),
-    /// A stream's ear reported something.
+    /// The detector of a stream reported an event.
     Heard(StreamId, Heard),
     /// The track of a stream was unpublished, or its participant left.
     TakenAway(StreamId),

@@ -79,7 +79,7 @@ struct Next {
     anchor: Anchor,
     expect: Expect,
     acts: &'static [Act],
-    /// The second turn's anchor, from the first one's end of speech.
+    /// When the second turn's anchor fires, in ms after the first turn's end of speech.
     fires: u64,
     doubt: bool,
 }

@@ -25,7 +25,7 @@ pub(super) struct Feed {
     measured_since: Option<Instant>,
     /// The run starts no more calls.
     stopping: bool,
-    /// Turns of active calls about which the agent has said something.
+    /// Turns of active calls whose account by the agent has been counted.
     described: HashSet<(usize, usize)>,
 }
 

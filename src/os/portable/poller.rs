@@ -77,7 +77,7 @@ impl Poller {
         registry.register(&mut SourceFd(&fd), key, Interest::READABLE)
     }
 
-    /// Turns notifications of a watched socket on or off; they must be in the other state before.
+    /// Turns notifications of a watched socket on or off; they must be in the opposite state.
     /// Turning them on reports at once what came in the meantime.
     ///
     /// # Errors

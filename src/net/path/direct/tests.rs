@@ -165,7 +165,7 @@ fn restarted(again: u64) -> Vec<Option<(u32, u64)>> {
 #[test]
 fn a_stream_restarted_under_its_ssrc_is_a_new_stream() {
     let in_order = |from: u64, to: u64| (from..to).map(|n| Some((1, n))).collect::<Vec<_>>();
-    // Far ahead, also by more than half the 16-bit range: restarted from the first packet on.
+    // Far ahead, even by more than half the 16-bit range: recognised at the first packet.
     for again in [40_000, 70_000, 95_000] {
         assert_eq!(restarted(again), in_order(again, again + 100), "{again}");
     }
@@ -198,7 +198,8 @@ fn delayed_packets_do_not_count_as_a_restarted_stream() {
             }
         }
     }
-    // The sender restarts, rollover count included, at numbers that extend to ones not yet seen.
+    // The sender restarts and resets its rollover counter: with the old one, its numbers would be
+    // ones not yet received.
     let again: Vec<_> = (20_000..20_020).map(|n| met.by_str0m(n)).collect();
     for (n, datagram) in again.iter().enumerate() {
         let received = receive(&mut path, datagram, met.now, &mut room);
