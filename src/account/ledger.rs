@@ -56,6 +56,16 @@ struct Said<T> {
     what: T,
 }
 
+impl<T> Said<T> {
+    fn new(claim: &Claim, clock: usize, what: T) -> Self {
+        Self {
+            arrival: claim.arrival,
+            clock,
+            what,
+        }
+    }
+}
+
 impl CallAccount {
     /// An agent that has said nothing. `epoch`: any instant near the call.
     pub(crate) fn new(epoch: Instant) -> Self {
@@ -86,26 +96,12 @@ impl CallAccount {
                 offset.answered(sent, requested);
             }
         }
-        let arrival = claim.arrival;
+        self.tells |= claim.kind != ClaimKind::Other;
         match claim.kind {
             ClaimKind::UserTurn(what) => {
-                self.tells = true;
-                let said = Said {
-                    arrival,
-                    clock,
-                    what,
-                };
-                keep(&mut self.user_turns, said);
+                keep(&mut self.user_turns, Said::new(claim, clock, what));
             }
-            ClaimKind::Reply(what) => {
-                self.tells = true;
-                let said = Said {
-                    arrival,
-                    clock,
-                    what,
-                };
-                keep(&mut self.replies, said);
-            }
+            ClaimKind::Reply(what) => keep(&mut self.replies, Said::new(claim, clock, what)),
             ClaimKind::Transcript | ClaimKind::Other => {}
         }
     }
@@ -123,7 +119,7 @@ impl CallAccount {
 
     /// Takes a turn that has ended, or was amended; false if it was settled before.
     pub(crate) fn turn(&mut self, times: TurnTimes) -> bool {
-        if times.turn < self.settled {
+        if self.is_settled(times.turn) {
             return false;
         }
         let place = self.turns.partition_point(|t| t.turn < times.turn);
@@ -156,11 +152,7 @@ impl CallAccount {
     /// described, unless two more have ended.
     pub(crate) fn settle(&mut self, over: bool) -> Vec<(usize, TurnAccount)> {
         let mut settled = Vec::new();
-        while !self.turns.is_empty() {
-            let is_complete = self.turns.len() > 2 || (self.turns.len() == 2 && !self.awaits(0));
-            if !(over || is_complete) {
-                break;
-            }
+        while over || self.turns.len() > 2 || (self.turns.len() == 2 && !self.awaits(0)) {
             let Some(turn) = self.turns.pop_front() else {
                 break;
             };
@@ -182,8 +174,8 @@ impl CallAccount {
         let covers = |at: &&Instant| **at >= turn.speech_end && until.is_none_or(|u| **at < u);
         let user = heard.map(|heard| heard.what).unwrap_or_default();
         let reply = judged.map(|(_, said)| said.what).unwrap_or_default();
-        let worked = judged.and_then(|judged| self.with_model(judged, turn, next));
-        let worked = worked.unwrap_or(reply);
+        let worked = judged.map(|judged| self.with_model(judged, turn, next));
+        let worked = worked.unwrap_or_default();
         TurnAccount {
             stopped_speaking: heard.and_then(|said| self.placed(said, user.stopped_speaking?)),
             started_speaking: judged
@@ -207,14 +199,14 @@ impl CallAccount {
         (began, judged): (Instant, Said<Reply>),
         turn: &TurnTimes,
         next: Option<&TurnTimes>,
-    ) -> Option<Reply> {
+    ) -> Reply {
         if judged.what.llm_node_ttft.is_some() {
-            return Some(judged.what);
+            return judged.what;
         }
         let later = self.replies_in(turn, next).filter(|(at, _)| *at > began);
         let answers = later.filter(|(_, said)| said.what.llm_node_ttft.is_some());
         let first = answers.min_by_key(|(at, _)| *at);
-        first.map(|(_, said)| said.what)
+        first.map_or(judged.what, |(_, said)| said.what)
     }
 
     /// The agent's description of the caller's turn: of those whose end of speech lies within the

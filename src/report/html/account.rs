@@ -8,7 +8,7 @@
 use super::chart::Chart;
 use super::plot::{Ink, Layer, Panel, Plot, Rise, WIDE};
 use super::section::Section;
-use super::view::View;
+use super::view::{View, at_quantile};
 use crate::record::{AgentAccount, Ms, TurnRecord};
 use maud::html;
 
@@ -59,8 +59,7 @@ pub(super) fn section(view: &View<'_>) -> Option<Section> {
     let charts: Vec<Chart> = charts
         .into_iter()
         .filter_map(|(id, title, q)| {
-            let rank = (q * turns.len() as f64 - 1e-9).ceil() as usize;
-            let (turn, ttfa) = turns.get(rank.max(1) - 1)?;
+            let (turn, ttfa) = at_quantile(&turns, q)?;
             Some(chart((id, title), turn, *ttfa))
         })
         .collect();

@@ -6,7 +6,7 @@
 use super::chart::Chart;
 use super::plot::{Ink, Layer, Panel, Plot, Rise, WIDE};
 use super::section::Section;
-use super::view::View;
+use super::view::{View, at_quantile};
 use crate::record::{Ms, TurnRecord};
 
 /// The parts of a `ttfa`, in order from the end of speech.
@@ -23,8 +23,7 @@ pub(super) fn section(view: &View<'_>) -> Option<Section> {
     let shown: Vec<(&str, [Ms; 4], Ms)> = [("p50", 0.5), ("p95", 0.95), ("p99", 0.99)]
         .into_iter()
         .filter_map(|(name, q)| {
-            let rank = (q * turns.len() as f64 - 1e-9).ceil() as usize;
-            let (turn, ttfa) = turns.get(rank.max(1) - 1)?;
+            let (turn, ttfa) = at_quantile(&turns, q)?;
             Some((name, parts(turn)?, *ttfa))
         })
         .collect();

@@ -102,6 +102,12 @@ pub(super) fn percentile(of: &Distribution, p: f64) -> Option<Ms> {
     of.percentile(p).and_then(Ms::from_sample)
 }
 
+/// The item that is this quantile of items in ascending order; `None` if there are none.
+pub(super) fn at_quantile<T>(sorted: &[T], q: f64) -> Option<&T> {
+    let rank = (q * sorted.len() as f64 - 1e-9).ceil() as usize;
+    sorted.get(rank.max(1) - 1)
+}
+
 /// The end of speech of a turn; if there is none, its start or else its planned start.
 pub(super) fn instant(turn: &TurnRecord) -> Option<Ms> {
     turn.speech_end_ms.or(turn.started_ms).or(turn.planned_ms)

@@ -52,16 +52,24 @@ struct Open {
 }
 
 impl Open {
-    /// The content, if the trailer and all chunks have arrived.
-    fn complete(&mut self) -> Option<DataStream> {
+    fn is(&self, source: &str, id: &str) -> bool {
+        self.id == id && self.source == source
+    }
+
+    /// Whether the trailer and all chunks have arrived.
+    fn is_complete(&self) -> bool {
         let is_whole = self.chunks.keys().copied().eq(0..self.chunks.len() as u64);
         let is_as_long = self.length.is_none_or(|length| length == self.bytes as u64);
-        if !(self.ended && is_whole && is_as_long) {
-            return None;
+        self.ended && is_whole && is_as_long
+    }
+
+    /// The stream with its content.
+    fn put_together(self) -> DataStream {
+        let chunks = self.chunks.into_values();
+        DataStream {
+            content: chunks.flat_map(|(_, bytes)| bytes).collect(),
+            ..self.stream
         }
-        let chunks = std::mem::take(&mut self.chunks);
-        self.stream.content = chunks.into_values().flat_map(|(_, bytes)| bytes).collect();
-        Some(self.stream.clone())
     }
 }
 
@@ -173,15 +181,10 @@ impl Streams {
     }
 
     fn take_complete(&mut self, at: usize) -> Option<DataStream> {
-        let complete = self.open.get_mut(at)?.complete()?;
-        self.open.remove(at);
-        Some(complete)
-    }
-}
-
-impl Open {
-    fn is(&self, source: &str, id: &str) -> bool {
-        self.id == id && self.source == source
+        if !self.open.get(at)?.is_complete() {
+            return None;
+        }
+        self.open.remove(at).map(Open::put_together)
     }
 }
 
