@@ -84,6 +84,7 @@ fn start(seed: u64, planned: usize) -> RunStart {
         planned_calls: Some(planned),
         turns_per_call: TURNS,
         network: None,
+        prices: None,
         gates: Vec::<PlannedGate>::new(),
     }
 }

@@ -1,5 +1,7 @@
 //! The claims of an agent, independent of how they were sent.
 
+use super::usage::ModelUsage;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// An instant on the agent's clock, in nanoseconds since the Unix epoch.
@@ -29,14 +31,24 @@ pub(crate) enum ClaimKind {
     /// The agent has said something, and what it took to begin.
     Reply(Reply),
     /// A final transcript of the caller's words.
-    Transcript,
+    Transcript(Arc<str>),
+    /// The words of a reply, from an agent whether or not it describes its session.
+    ReplyTranscript(Arc<str>),
+    /// Tools have begun or ended.
+    Tools(Vec<ToolEvent>),
+    /// The agent's state has changed.
+    State(SessionState),
+    /// What the session has used since its beginning, by model.
+    Usage(Vec<ModelUsage>),
     /// Nothing that a turn needs; its times still relate the two clocks.
     Other,
 }
 
 /// The caller's turn as the agent heard it (LiveKit's names).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct UserTurn {
+    /// What the agent understood.
+    pub text: Option<Arc<str>>,
     /// Where the agent's voice activity detection places the end of the caller's speech.
     pub stopped_speaking: Option<AgentTime>,
     /// `stopped_speaking` → final transcript.
@@ -48,8 +60,12 @@ pub(crate) struct UserTurn {
 }
 
 /// A reply of the agent (LiveKit's names).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Reply {
+    /// What the agent said, as far as it came.
+    pub text: Option<Arc<str>>,
+    /// When the agent asked its language model for it.
+    pub asked: Option<AgentTime>,
     /// When the agent began to play its reply out.
     pub started_speaking: Option<AgentTime>,
     /// Request to the language model → its first token.
@@ -60,4 +76,40 @@ pub(crate) struct Reply {
     pub tts_node_ttfb: Option<Duration>,
     /// The caller's `stopped_speaking` → `started_speaking`.
     pub e2e_latency: Option<Duration>,
+}
+
+/// What is known about a call of a tool; several events may be about the same call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ToolEvent {
+    /// Id of the call.
+    pub id: Arc<str>,
+    /// Name of the tool, if the event has it.
+    pub name: Option<Arc<str>>,
+    /// When it began.
+    pub began: Option<AgentTime>,
+    /// When it ended.
+    pub ended: Option<AgentTime>,
+    /// It ended with an error.
+    pub failed: bool,
+}
+
+/// What the agent is doing (LiveKit's names).
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, strum::IntoStaticStr,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub(crate) enum SessionState {
+    Initializing,
+    Idle,
+    Listening,
+    Thinking,
+    Speaking,
+}
+
+impl SessionState {
+    /// The state's name in files.
+    pub(crate) fn name(self) -> &'static str {
+        self.into()
+    }
 }

@@ -5,13 +5,20 @@
 //! once, when the next turn has ended or the call is over.
 
 use super::clock::ClockOffset;
-use super::turn::{Placed, TurnAccount};
-use super::{AgentTime, Claim, ClaimKind, Reply, UserTurn};
+use super::path::{Step, Told};
+use super::turn::{Placed, ToolAccount, TurnAccount};
+use super::usage::{CallUsage, ModelUsage};
+use super::{AgentTime, Claim, ClaimKind, Reply, SessionState, ToolEvent, UserTurn};
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Maximum number of claims of each kind that wait for their turn; a turn takes a handful.
 const WAITING: usize = 256;
+/// Maximum number of tools and states of a turn.
+const OF_TURN: usize = 64;
+/// Maximum length of a turn's text in bytes.
+const TEXT: usize = 8 * 1024;
 /// Maximum number of agents of a call whose clocks are followed.
 const CLOCKS: usize = 8;
 /// An agent's own end of speech and ours differ by less than this if they mean the same speech: an
@@ -39,17 +46,24 @@ pub(crate) struct CallAccount {
     clocks: Vec<(Box<str>, ClockOffset)>,
     user_turns: VecDeque<Said<UserTurn>>,
     replies: VecDeque<Said<Reply>>,
-    transcripts: VecDeque<Instant>,
+    transcripts: VecDeque<(Instant, Arc<str>)>,
+    /// Words of replies, of agents that do not describe their session.
+    reply_texts: VecDeque<(Instant, Arc<str>)>,
+    tools: VecDeque<Said<ToolEvent>>,
+    states: VecDeque<Said<(SessionState, AgentTime)>>,
+    usage: CallUsage,
     /// Turns that have ended and are not settled, in their order.
     turns: VecDeque<TurnTimes>,
     /// Turns before this one are settled.
     settled: usize,
     /// Whether the agent describes what is said.
     tells: bool,
+    /// Whether the agent has told what it understood in any turn.
+    transcribes: bool,
 }
 
 /// What an agent said, when it arrived, and which of the clocks its instants are on.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Said<T> {
     arrival: Instant,
     clock: usize,
@@ -75,16 +89,29 @@ impl CallAccount {
             user_turns: VecDeque::new(),
             replies: VecDeque::new(),
             transcripts: VecDeque::new(),
+            reply_texts: VecDeque::new(),
+            tools: VecDeque::new(),
+            states: VecDeque::new(),
+            usage: CallUsage::default(),
             turns: VecDeque::new(),
             settled: 0,
             tells: false,
+            transcribes: false,
         }
     }
 
     /// Takes a claim.
     pub(crate) fn claim(&mut self, claim: &Claim) {
-        if claim.kind == ClaimKind::Transcript {
-            return keep(&mut self.transcripts, claim.arrival);
+        match &claim.kind {
+            ClaimKind::Transcript(text) => {
+                self.transcribes = true;
+                return keep(&mut self.transcripts, (claim.arrival, text.clone()));
+            }
+            ClaimKind::ReplyTranscript(text) => {
+                return keep(&mut self.reply_texts, (claim.arrival, text.clone()));
+            }
+            ClaimKind::Usage(models) => self.usage.claim(&claim.agent, models, CLOCKS),
+            _ => {}
         }
         let Some(clock) = self.clock_of(&claim.agent) else {
             return;
@@ -96,14 +123,35 @@ impl CallAccount {
                 offset.answered(sent, requested);
             }
         }
-        self.tells |= claim.kind != ClaimKind::Other;
-        match claim.kind {
+        self.tells |= matches!(claim.kind, ClaimKind::UserTurn(_) | ClaimKind::Reply(_));
+        match &claim.kind {
             ClaimKind::UserTurn(what) => {
-                keep(&mut self.user_turns, Said::new(claim, clock, what));
+                self.transcribes |= what.text.is_some();
+                keep(&mut self.user_turns, Said::new(claim, clock, what.clone()));
             }
-            ClaimKind::Reply(what) => keep(&mut self.replies, Said::new(claim, clock, what)),
-            ClaimKind::Transcript | ClaimKind::Other => {}
+            ClaimKind::Reply(what) => {
+                keep(&mut self.replies, Said::new(claim, clock, what.clone()));
+            }
+            ClaimKind::Tools(events) => {
+                for event in events {
+                    keep(&mut self.tools, Said::new(claim, clock, event.clone()));
+                }
+            }
+            ClaimKind::State(state) => {
+                if let Some(sent) = claim.sent {
+                    keep(&mut self.states, Said::new(claim, clock, (*state, sent)));
+                }
+            }
+            ClaimKind::Transcript(_)
+            | ClaimKind::ReplyTranscript(_)
+            | ClaimKind::Usage(_)
+            | ClaimKind::Other => {}
         }
+    }
+
+    /// What the agents of the call have used so far.
+    pub(crate) fn usage(&self) -> Vec<ModelUsage> {
+        self.usage.total()
     }
 
     /// The place of an agent's clock; `None` if there are too many agents.
@@ -170,12 +218,12 @@ impl CallAccount {
     fn of(&self, turn: &TurnTimes, next: Option<&TurnTimes>) -> TurnAccount {
         let heard = self.heard(turn, next);
         let judged = self.reply_to(turn, next);
-        let until = next.map(|next| next.speech_end);
-        let covers = |at: &&Instant| **at >= turn.speech_end && until.is_none_or(|u| **at < u);
-        let user = heard.map(|heard| heard.what).unwrap_or_default();
-        let reply = judged.map(|(_, said)| said.what).unwrap_or_default();
+        let user = heard.map(|heard| heard.what.clone()).unwrap_or_default();
+        let reply = judged.map(|(_, said)| said.what.clone());
+        let reply = reply.unwrap_or_default();
         let worked = judged.map(|judged| self.with_model(judged, turn, next));
         let worked = worked.unwrap_or_default();
+        let tools = self.tools_of(turn, next);
         TurnAccount {
             stopped_speaking: heard.and_then(|said| self.placed(said, user.stopped_speaking?)),
             started_speaking: judged
@@ -187,42 +235,145 @@ impl CallAccount {
             llm_node_ttfs: worked.llm_node_ttfs,
             tts_node_ttfb: worked.tts_node_ttfb,
             e2e_latency: reply.e2e_latency,
-            unexplained: unexplained(&user, &reply),
-            transcribed: self.transcripts.iter().find(covers).copied(),
+            asked: judged
+                .filter(|_| reply.llm_node_ttft.is_some())
+                .and_then(|(_, said)| self.placed(said, reply.asked?)),
+            path: path(heard, judged.map(|(_, said)| said), &tools),
+            transcribed: self.transcripts_of(turn, next).next().map(|(at, _)| *at),
+            heard_text: self.heard_text(turn, next),
+            reply_text: self.reply_text(turn, next),
+            tools: self.placed_tools(&tools),
+            states: self.states_of(turn, next),
         }
+    }
+
+    /// The final transcripts that came after the turn's end of speech and before the next one's.
+    fn transcripts_of(
+        &self,
+        turn: &TurnTimes,
+        next: Option<&TurnTimes>,
+    ) -> impl Iterator<Item = &(Instant, Arc<str>)> {
+        let (from, to) = (turn.speech_end, next.map(|next| next.speech_end));
+        let covers = move |at: Instant| at >= from && to.is_none_or(|to| at < to);
+        self.transcripts.iter().filter(move |(at, _)| covers(*at))
+    }
+
+    /// What the agent understood in the turn: of its own description, or else of its transcripts.
+    /// An utterance with a pause in it can be several turns to the agent.
+    fn heard_text(&self, turn: &TurnTimes, next: Option<&TurnTimes>) -> Option<Arc<str>> {
+        let described = self.user_turns.iter().filter(|said| {
+            let at = self.heard_at(said);
+            at >= turn.media_start && next.is_none_or(|next| at < next.media_start + MARGIN)
+        });
+        let described = joined(described.filter_map(|said| said.what.text.as_deref()));
+        let text =
+            described.or_else(|| joined(self.transcripts_of(turn, next).map(|(_, text)| &**text)));
+        text.or_else(|| self.transcribes.then(|| "".into()))
+    }
+
+    /// What the agent said in the turn.
+    fn reply_text(&self, turn: &TurnTimes, next: Option<&TurnTimes>) -> Option<Arc<str>> {
+        let replies = self.replies_in(turn, next);
+        let described = joined(replies.filter_map(|(_, said)| said.what.text.as_deref()));
+        described.or_else(|| {
+            let (from, to) = (turn.speech_end, next.map(|next| next.speech_end));
+            let inside = |at: Instant| at >= from && to.is_none_or(|to| at < to);
+            let texts = self.reply_texts.iter().filter(|(at, _)| inside(*at));
+            joined(texts.map(|(_, text)| &**text))
+        })
+    }
+
+    /// The calls of tools that began in the turn, each once, by when they began.
+    fn tools_of(&self, turn: &TurnTimes, next: Option<&TurnTimes>) -> Vec<Said<ToolEvent>> {
+        let mut calls: Vec<Said<ToolEvent>> = Vec::new();
+        for said in &self.tools {
+            let same = |call: &&mut Said<ToolEvent>| {
+                call.clock == said.clock && call.what.id == said.what.id
+            };
+            match calls.iter_mut().find(same) {
+                Some(call) => {
+                    let (known, new) = (&mut call.what, &said.what);
+                    known.name = known.name.take().or_else(|| new.name.clone());
+                    known.began = earlier(known.began, new.began);
+                    known.ended = earlier(known.ended, new.ended);
+                    known.failed |= new.failed;
+                }
+                None => calls.push(said.clone()),
+            }
+        }
+        calls.retain(|call| {
+            let began = call.what.began.and_then(|at| self.placed(call, at));
+            began.map(Placed::likely).is_some_and(|at| {
+                at >= turn.media_start && next.is_none_or(|next| at < next.media_start)
+            })
+        });
+        calls.sort_by_key(|call| call.what.began);
+        calls.truncate(OF_TURN);
+        calls
+    }
+
+    fn placed_tools(&self, tools: &[Said<ToolEvent>]) -> Vec<ToolAccount> {
+        let placed = tools.iter().filter_map(|call| {
+            Some(ToolAccount {
+                name: call.what.name.clone()?,
+                began: self.placed(call, call.what.began?)?,
+                ended: call.what.ended.and_then(|at| self.placed(call, at)),
+                failed: call.what.failed,
+            })
+        });
+        placed.collect()
+    }
+
+    /// The states that began in the turn.
+    fn states_of(&self, turn: &TurnTimes, next: Option<&TurnTimes>) -> Vec<(SessionState, Placed)> {
+        let (from, to) = (turn.media_start, next.map(|next| next.media_start));
+        let placed = self.states.iter().filter_map(|said| {
+            let (state, at) = said.what;
+            Some((state, self.placed(said, at)?))
+        });
+        let inside = placed.filter(|(_, at)| {
+            let at = at.likely();
+            at >= from && to.is_none_or(|to| at < to)
+        });
+        inside.take(OF_TURN).collect()
     }
 
     /// The reply that the language model worked for: the judged one, or the answer behind it if
     /// that is a filler, which has no model.
     fn with_model(
         &self,
-        (began, judged): (Instant, Said<Reply>),
+        (began, judged): (Instant, &Said<Reply>),
         turn: &TurnTimes,
         next: Option<&TurnTimes>,
     ) -> Reply {
         if judged.what.llm_node_ttft.is_some() {
-            return judged.what;
+            return judged.what.clone();
         }
         let later = self.replies_in(turn, next).filter(|(at, _)| *at > began);
         let answers = later.filter(|(_, said)| said.what.llm_node_ttft.is_some());
         let first = answers.min_by_key(|(at, _)| *at);
-        first.map_or(judged.what, |(_, said)| said.what)
+        first.map_or(judged, |(_, said)| said).what.clone()
+    }
+
+    /// Where the agent places the end of the caller's speech, or when it described the turn.
+    fn heard_at(&self, said: &Said<UserTurn>) -> Instant {
+        let at = said.what.stopped_speaking;
+        let at = at.and_then(|at| self.placed(said, at));
+        at.map_or(said.arrival, Placed::likely)
     }
 
     /// The agent's description of the caller's turn: of those whose end of speech lies within the
     /// turn, the one nearest to ours.
-    fn heard(&self, turn: &TurnTimes, next: Option<&TurnTimes>) -> Option<Said<UserTurn>> {
+    fn heard(&self, turn: &TurnTimes, next: Option<&TurnTimes>) -> Option<&Said<UserTurn>> {
         let apart = |said: &Said<UserTurn>| {
-            let at = said.what.stopped_speaking;
-            let at = at.and_then(|at| self.placed(*said, at));
-            let at = at.map_or(said.arrival, Placed::likely);
+            let at = self.heard_at(said);
             let inside =
                 at >= turn.media_start && next.is_none_or(|next| at < next.media_start + MARGIN);
             let apart = abs_diff(at, turn.speech_end);
             (inside && apart <= SAME_SPEECH).then_some(apart)
         };
         let near = self.user_turns.iter();
-        let near = near.filter_map(|said| Some((apart(said)?, *said)));
+        let near = near.filter_map(|said| Some((apart(said)?, said)));
         near.min_by_key(|(apart, _)| *apart).map(|(_, said)| said)
     }
 
@@ -231,15 +382,15 @@ impl CallAccount {
         &self,
         turn: &TurnTimes,
         next: Option<&TurnTimes>,
-    ) -> impl Iterator<Item = (Instant, Said<Reply>)> {
+    ) -> impl Iterator<Item = (Instant, &Said<Reply>)> {
         let (from, to) = (turn.media_start, next.map(|next| next.media_start));
         let began = self.replies.iter().filter_map(|said| {
             let at = match said.what.started_speaking {
-                Some(at) => self.placed(*said, at)?.likely(),
+                Some(at) => self.placed(said, at)?.likely(),
                 None => said.arrival,
             };
             // Nobody describes a reply that has not begun: such a clock is not to be believed.
-            (at <= said.arrival + MARGIN).then_some((at, *said))
+            (at <= said.arrival + MARGIN).then_some((at, said))
         });
         began.filter(move |(at, _)| *at >= from && to.is_none_or(|to| *at < to))
     }
@@ -249,13 +400,13 @@ impl CallAccount {
         &self,
         turn: &TurnTimes,
         next: Option<&TurnTimes>,
-    ) -> Option<(Instant, Said<Reply>)> {
+    ) -> Option<(Instant, &Said<Reply>)> {
         let onset = turn.onset?;
         let replies = self.replies_in(turn, next);
         replies.min_by_key(|(at, _)| abs_diff(*at, onset))
     }
 
-    fn placed<T>(&self, said: Said<T>, at: AgentTime) -> Option<Placed> {
+    fn placed<T>(&self, said: &Said<T>, at: AgentTime) -> Option<Placed> {
         let (earliest, latest) = self.clocks.get(said.clock)?.1.place(at)?;
         Some(Placed { earliest, latest })
     }
@@ -266,21 +417,78 @@ impl CallAccount {
         // A description of a reply comes at its end, so one that arrived earlier is of an old turn.
         self.user_turns.retain(|said| said.arrival >= before);
         self.replies.retain(|said| said.arrival >= before);
-        self.transcripts.retain(|at| *at >= before);
+        self.transcripts.retain(|(at, _)| *at >= before);
+        self.reply_texts.retain(|(at, _)| *at >= before);
+        self.tools.retain(|said| said.arrival >= before);
+        self.states.retain(|said| said.arrival >= before);
     }
 }
 
 /// By how much an agent's clock may misplace an instant near the boundary of two turns.
 const MARGIN: Duration = Duration::from_millis(50);
 
-/// What is left of the agent's latency if its parts followed each other. `None` if it does not tell
-/// them all.
-fn unexplained(user: &UserTurn, reply: &Reply) -> Option<Duration> {
-    // The synthesis begins with the first sentence; older agents tell the first token alone.
-    let model = reply.llm_node_ttfs.or(reply.llm_node_ttft)?;
-    let hook = user.on_user_turn_completed_delay.unwrap_or_default();
-    let parts = user.end_of_turn_delay? + hook + model + reply.tts_node_ttfb?;
-    Some(reply.e2e_latency?.saturating_sub(parts))
+/// The agent's part of the critical path of a reply. Empty if the agent that heard the turn is not
+/// the one that replied.
+fn path(
+    heard: Option<&Said<UserTurn>>,
+    judged: Option<&Said<Reply>>,
+    tools: &[Said<ToolEvent>],
+) -> Vec<(Step, Duration)> {
+    let Some((heard, judged)) = heard.zip(judged).filter(|(h, j)| h.clock == j.clock) else {
+        return Vec::new();
+    };
+    let (user, reply) = (&heard.what, &judged.what);
+    let Some(stopped) = user.stopped_speaking else {
+        return Vec::new();
+    };
+    let since = |at: AgentTime| at.0.saturating_sub(stopped.0);
+    let told_length = reply
+        .e2e_latency
+        .and_then(|d| i64::try_from(d.as_nanos()).ok());
+    let Some(started) = told_length.or_else(|| reply.started_speaking.map(since)) else {
+        return Vec::new();
+    };
+    let before = |tool: &&Said<ToolEvent>| tool.clock == judged.clock;
+    let spans = tools.iter().filter(before).filter_map(|tool| {
+        let (began, ended) = (since(tool.what.began?), since(tool.what.ended?));
+        (began >= 0 && ended <= started).then_some((began, ended))
+    });
+    let told = Told {
+        started,
+        transcription: user.transcription_delay,
+        end_of_turn: user.end_of_turn_delay,
+        hook: user.on_user_turn_completed_delay,
+        asked: reply.asked.map(since),
+        // The synthesis begins with the first sentence; older agents tell the first token alone.
+        llm: reply.llm_node_ttfs.or(reply.llm_node_ttft),
+        tts: reply.tts_node_ttfb,
+        tools: spans.collect(),
+    };
+    let length = |ns: i64| Duration::from_nanos(ns.unsigned_abs());
+    told.path()
+        .into_iter()
+        .map(|(step, ns)| (step, length(ns)))
+        .collect()
+}
+
+/// The texts, one after the other, cut at [`TEXT`]; `None` if there is none.
+fn joined<'a>(texts: impl Iterator<Item = &'a str>) -> Option<Arc<str>> {
+    let mut all: Option<String> = None;
+    for text in texts {
+        let all = all.get_or_insert_default();
+        if !all.is_empty() {
+            all.push(' ');
+        }
+        let room = TEXT.saturating_sub(all.len());
+        let cut = (0..=room.min(text.len())).rfind(|at| text.is_char_boundary(*at));
+        all.push_str(&text[..cut.unwrap_or(0)]);
+    }
+    all.map(|text| text.trim().into())
+}
+
+/// The earlier of two instants, if there is one.
+fn earlier(a: Option<AgentTime>, b: Option<AgentTime>) -> Option<AgentTime> {
+    [a, b].into_iter().flatten().min()
 }
 
 fn abs_diff(a: Instant, b: Instant) -> Duration {

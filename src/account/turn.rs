@@ -1,5 +1,7 @@
 //! The account of one turn.
 
+use super::{SessionState, Step};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// An instant of the agent's, placed on the caller's clock.
@@ -27,7 +29,7 @@ impl Placed {
 }
 
 /// What the agent says about a turn. Names and meanings are LiveKit's.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct TurnAccount {
     /// Where the agent places the end of the caller's speech.
     pub stopped_speaking: Option<Placed>,
@@ -40,11 +42,32 @@ pub(crate) struct TurnAccount {
     pub llm_node_ttfs: Option<Duration>,
     pub tts_node_ttfb: Option<Duration>,
     pub e2e_latency: Option<Duration>,
-    /// The part of `e2e_latency` that the delays before it leave over. `None` if the agent does not
-    /// tell them all about the same reply.
-    pub unexplained: Option<Duration>,
+    /// When the agent asked its language model for the reply.
+    pub asked: Option<Placed>,
+    /// The agent's part of the critical path, in the order of time; empty if the agent does not tell
+    /// enough about one reply.
+    pub path: Vec<(Step, Duration)>,
     /// When the first final transcript after the end of the caller's speech arrived.
     pub transcribed: Option<Instant>,
+    /// What the agent understood. Empty if it understood nothing in this turn but something in
+    /// another one; `None` if it tells no transcripts.
+    pub heard_text: Option<Arc<str>>,
+    /// What the agent said, with fillers and other talk before the answer.
+    pub reply_text: Option<Arc<str>>,
+    /// The calls of tools, by when they began.
+    pub tools: Vec<ToolAccount>,
+    /// The agent's states, by when it said that they began.
+    pub states: Vec<(SessionState, Placed)>,
+}
+
+/// A call of a tool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ToolAccount {
+    pub name: Arc<str>,
+    pub began: Placed,
+    /// `None` if it has not ended by the end of the turn.
+    pub ended: Option<Placed>,
+    pub failed: bool,
 }
 
 impl TurnAccount {

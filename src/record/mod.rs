@@ -12,8 +12,12 @@ mod judge;
 mod run;
 mod start;
 
+pub(crate) use crate::account::{ModelKind, Step, WordErrors};
 pub use crate::vocab::{Confidence, Expect, Flag, Metric, Outcome};
 pub use facts::account::AgentAccount;
+#[cfg(test)]
+pub(crate) use facts::account::PathStep;
+pub(crate) use facts::account::SaidWords;
 pub use facts::calls::{CallFailure, CallOutcome, CallRecord};
 pub use facts::error::RecordError;
 pub use facts::evidence::{Evidence, EvidenceReason, EvidenceTurn};
@@ -26,11 +30,14 @@ pub use facts::ms::Ms;
 pub use facts::storage::Storage;
 pub use facts::turns::{TurnContext, TurnCounts, TurnRecord};
 pub use judge::gate::{GateResult, GateVerdict};
+pub(crate) use judge::path::{PathFigures, StepFigures};
+pub(crate) use judge::said::{Rate, SaidFigures};
 pub use judge::samples::Samples;
 pub use judge::sentinels::Sentinels;
 pub use judge::steady::SteadySpan;
 pub use judge::summary::{Network, RunFacts, Summary};
 pub use judge::threshold::{GateOn, Threshold};
+pub(crate) use judge::usage::{Cost, ModelFigures, UsageFigures};
 pub use judge::verdict::{Ending, Status, Verdict};
 pub use run::RunRecord;
 pub use start::{PlannedGate, RunStart};

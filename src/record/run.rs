@@ -39,6 +39,8 @@ pub struct RunRecord {
     pub(crate) waves: Vec<Wave>,
     /// The parts of the journal that were torn and are left out.
     pub(crate) torn: Vec<Torn>,
+    /// Whether a page shows transcripts: they are what people said, and pages are sent around.
+    pub(crate) shows_transcripts: bool,
 }
 
 impl RunRecord {
@@ -60,6 +62,7 @@ impl RunRecord {
             evidence: None,
             waves: Vec::new(),
             torn: Vec::new(),
+            shows_transcripts: false,
         }
     }
 
@@ -186,6 +189,7 @@ fn unknown_start(folder: &Path) -> RunStart {
         planned_calls: None,
         turns_per_call: 0,
         network: None,
+        prices: None,
         gates: Vec::new(),
     }
 }
@@ -240,7 +244,8 @@ fn rebuild(start: &RunStart, calls: &[CallRecord], turns: &[TurnRecord]) -> Summ
         network: start.network,
         sentinels: None,
     };
-    let mut summary = Summary::build(&facts, calls, turns, &[]);
+    let built = Summary::build(&facts, calls, turns, &[]);
+    let mut summary = built.priced(start.prices.as_ref(), calls);
     let undecided = start
         .gates
         .iter()

@@ -21,6 +21,7 @@ fn start() -> RunStart {
         planned_calls: Some(9),
         turns_per_call: 3,
         network: None,
+        prices: None,
         gates: vec![super::super::PlannedGate {
             metric: "ttfa".into(),
             variant: None,

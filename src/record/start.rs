@@ -7,6 +7,7 @@
 use super::facts::measurement::first;
 use super::judge::summary::Network;
 use super::{GateAnswer, GateOn, GateResult, GateVerdict, Threshold};
+use crate::vocab::Prices;
 use serde::{Deserialize, Serialize};
 
 /// A run at its start; the content of `run.json`.
@@ -40,6 +41,9 @@ pub struct RunStart {
     /// The simulated network impairment; absent if there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<Network>,
+    /// What the agent's models cost; absent if the scenario does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prices: Option<Prices>,
     /// The gates that the run will be judged by.
     #[serde(default)]
     pub gates: Vec<PlannedGate>,

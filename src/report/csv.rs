@@ -6,7 +6,7 @@
 //! spreadsheet never interprets text from outside as a formula.
 
 use crate::record::{
-    AgentAccount, CALL_VERSION, CallOutcome, CallRecord, Ms, TURN_VERSION, TurnRecord,
+    AgentAccount, CALL_VERSION, CallOutcome, CallRecord, Ms, TURN_VERSION, TurnRecord, WordErrors,
 };
 use std::borrow::Cow;
 
@@ -75,6 +75,14 @@ pub(crate) const COLUMNS: &[Column<TurnRecord>] = &[
     Column { name: "blind_spot_ms", cell: |t| said(t, |a| a.blind_spot_ms) },
     Column { name: "blind_spot_front_ms", cell: |t| said(t, |a| a.blind_spot_front_ms) },
     Column { name: "blind_spot_back_ms", cell: |t| said(t, |a| a.blind_spot_back_ms) },
+    Column { name: "agent_model_asked_ms", cell: |t| said(t, |a| a.model_asked_ms) },
+    Column { name: "tool_call_ms", cell: |t| said(t, |a| a.tool_call_ms) },
+    Column { name: "path", cell: path },
+    Column { name: "words", cell: |t| plain(heard(t).map(|e| e.words)) },
+    Column { name: "word_errors", cell: |t| plain(heard(t).map(|e| e.errors)) },
+    Column { name: "reply_words", cell: |t| plain(replied(t).map(|e| e.words)) },
+    Column { name: "reply_word_errors", cell: |t| plain(replied(t).map(|e| e.errors)) },
+    Column { name: "reply_matches", cell: |t| plain(t.agent.as_ref().and_then(|a| a.reply_matches)) },
 ];
 
 /// The columns of `calls.csv`, in order.
@@ -146,6 +154,21 @@ fn plain<T: ToString>(value: Option<T>) -> Cow<'static, str> {
 /// A time from what the agent says about the turn.
 fn said(turn: &TurnRecord, of: fn(&AgentAccount) -> Option<Ms>) -> Cow<'static, str> {
     plain(turn.agent.as_ref().and_then(of))
+}
+
+/// The critical path as `end_of_turn 731.2; llm 452.0`, in ms.
+fn path(turn: &TurnRecord) -> Cow<'static, str> {
+    let path = turn.agent.iter().flat_map(|a| &a.path);
+    let steps = path.map(|step| format!("{} {}", step.step.name(), step.ms));
+    steps.collect::<Vec<_>>().join("; ").into()
+}
+
+fn heard(turn: &TurnRecord) -> Option<WordErrors> {
+    turn.agent.as_ref()?.heard_errors
+}
+
+fn replied(turn: &TurnRecord) -> Option<WordErrors> {
+    turn.agent.as_ref()?.reply_errors
 }
 
 /// Makes a spreadsheet read the cell as text: prefixes an apostrophe if the cell would be

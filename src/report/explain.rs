@@ -83,6 +83,7 @@ fn unit(row: &MetricRow) -> String {
     let each = match row.about {
         SampleUnit::Turn => "turn",
         SampleUnit::Call => "call",
+        SampleUnit::Word => "word",
     };
     match row.kind {
         MetricKind::Latency => format!("ms, one value per {each}"),

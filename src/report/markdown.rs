@@ -6,7 +6,7 @@
 use super::figures::{NOTHING, QUANTILES, cells, figure, interval, possibly_infinite};
 use super::text::{clean, grouped, plural};
 use super::variants::{signed, span};
-use super::{counts, flags, needed, words};
+use super::{counts, flags, needed, told, words};
 use crate::record::{GateAnswer, GateResult, RunRecord, Status, Summary};
 use crate::vocab::Metric;
 use std::fmt::Write as _;
@@ -14,6 +14,7 @@ use std::fmt::Write as _;
 /// Maximum length of a name or message from outside; longer ones are truncated.
 const LONGEST_NAME: usize = 60;
 const LONGEST_MESSAGE: usize = 300;
+const LONGEST_SENTENCE: usize = 1_000;
 /// How much longer escaping may make a text.
 const ESCAPES: usize = 100;
 /// Maximum rows of a table that grows with the scenario; a comment holds 65,536 characters.
@@ -27,6 +28,7 @@ pub(crate) fn summary(record: &RunRecord) -> String {
         gates(summary),
         ttfa(summary),
         latencies(summary),
+        told(summary),
         variants(summary),
         numbers(summary),
         failures(summary),
@@ -115,6 +117,15 @@ fn head(summary: &Summary) -> String {
     for (nth, reason) in reasons.enumerate() {
         let gap = if nth == 0 { "\n" } else { "" };
         let _ = writeln!(out, "{gap}- {}", escaped(reason, LONGEST_MESSAGE));
+    }
+    out
+}
+
+/// What the agents tell, one sentence a line.
+fn told(summary: &Summary) -> String {
+    let mut out = String::new();
+    for (key, text) in told::sentences(summary) {
+        let _ = writeln!(out, "- {key}: {}", escaped(&text, LONGEST_SENTENCE));
     }
     out
 }

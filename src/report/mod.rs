@@ -27,6 +27,7 @@ mod screen;
 pub(crate) mod spans;
 mod style;
 mod text;
+mod told;
 mod variants;
 pub(crate) mod words;
 

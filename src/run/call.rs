@@ -74,7 +74,7 @@ pub(super) async fn make(shared: Arc<Shared>, call: PlannedCall, planned_start: 
     };
     // The collector amends only turns of calls in progress.
     let connected = connection.as_mut().map(|c| &mut **c as &mut dyn Connection);
-    turns.finish(connected).await;
+    let told = turns.finish(connected).await;
     let done = CallDone {
         index: call.index as usize,
         room: room.clone(),
@@ -83,6 +83,7 @@ pub(super) async fn make(shared: Arc<Shared>, call: PlannedCall, planned_start: 
         ended,
         result,
         plan: call.clone(),
+        told,
     };
     let _ = shared.reports.send(CallReport::Ended(Box::new(done))).await;
     if let Some(connection) = connection {

@@ -4,6 +4,7 @@
 //! it is complete. Invariant: a turn never waits for its account, and keeps it if it is amended
 //! later.
 
+use super::call_report::CallTold;
 use crate::account::{CallAccount, Claim, TurnAccount, TurnTimes};
 use crate::call::TurnResult;
 use std::collections::{BTreeMap, HashMap};
@@ -41,7 +42,7 @@ impl CallClaims {
         {
             self.open.insert(turn.turn, turn.clone());
         }
-        known.copied()
+        known.cloned()
     }
 
     /// The turns whose account is complete since the last call, or all if the call is `over`.
@@ -49,11 +50,19 @@ impl CallClaims {
         let settled = self.account.settle(over);
         let mut turns = Vec::new();
         for (turn, account) in settled {
-            self.known.insert(turn, account);
+            self.known.insert(turn, account.clone());
             turns.extend(self.open.remove(&turn).map(|result| (result, account)));
         }
         self.open.retain(|turn, _| !self.account.is_settled(*turn));
         turns
+    }
+
+    /// What the agents told about the call.
+    pub(super) fn told(self) -> CallTold {
+        CallTold {
+            usage: self.account.usage(),
+            accounts: self.known,
+        }
     }
 
     /// Whether the agent has yet to describe a reply, which it does when the reply has ended.

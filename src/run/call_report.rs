@@ -3,9 +3,10 @@
 //! In: the calls, and the dispatcher for calls that do not start. Out: reports for the collector.
 //! Invariant: a call that has started reports its end exactly once.
 
-use crate::account::TurnAccount;
+use crate::account::{ModelUsage, TurnAccount};
 use crate::call::{CallResult, Failure, Phase, TurnResult};
 use crate::plan::PlannedCall;
+use std::collections::HashMap;
 use std::time::Instant;
 
 /// A report to the collector.
@@ -57,6 +58,16 @@ pub(super) struct CallDone {
     pub ended: Instant,
     pub result: CallResult,
     pub plan: PlannedCall,
+    pub told: CallTold,
+}
+
+/// What the agents of a call tell about it.
+#[derive(Debug, Default)]
+pub(super) struct CallTold {
+    /// What they used, by model.
+    pub usage: Vec<ModelUsage>,
+    /// The accounts of turns, by their index.
+    pub accounts: HashMap<usize, TurnAccount>,
 }
 
 /// A planned call that does not start.

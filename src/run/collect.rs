@@ -5,14 +5,16 @@
 //! once the call has ended, and the call's counts match the journal. Memory does not grow with
 //! the length of the run, except for records that could not be written to the journal.
 
-use super::call_report::{Begun, CallDone, CallReport, LeftOut, TurnDone};
+use super::call_report::{Begun, CallDone, CallReport, CallTold, LeftOut, TurnDone};
 use super::clock::now;
 use super::event::RunEvent;
 use super::finished::SentinelTurns;
+use crate::account::TurnAccount;
 use crate::call::{CallResult, Failure, MODEL, Outcome, TurnResult};
 use crate::plan::PlannedCall;
 use crate::record::{
-    CallContext, CallRecord, Journal, OpenCall, RecordError, TurnContext, TurnCounts, TurnRecord,
+    CallContext, CallRecord, Journal, OpenCall, RecordError, SaidWords, TurnContext, TurnCounts,
+    TurnRecord,
 };
 use crate::scenario::Scenario;
 use std::collections::hash_map::Entry;
@@ -84,7 +86,8 @@ impl<'a> Collector<'a> {
             // A failed turn is recorded with the end of its call, which has the cause.
             CallReport::Turn(done) if done.turn.outcome == Outcome::Failed => {}
             CallReport::Turn(done) => {
-                self.turn(done.call, &done.room, &done.turn, &done.plan, None, tell)
+                let record = self.record(done.call, &done.room, &done.turn, &done.plan, None);
+                self.turn(record, tell);
             }
             CallReport::Amended(done) => self.amended(&done, tell),
             CallReport::Ended(done) => self.ended(*done, tell),
@@ -125,21 +128,12 @@ impl<'a> Collector<'a> {
         }
     }
 
-    fn turn(
-        &mut self,
-        call: usize,
-        room: &str,
-        turn: &TurnResult,
-        plan: &PlannedCall,
-        failure: Option<&Failure>,
-        tell: &mut dyn FnMut(RunEvent),
-    ) {
-        // The turn is already in the journal; that record is kept when the call's end repeats it.
-        let Entry::Vacant(place) = self.recorded.entry((call, turn.turn)) else {
+    /// Writes a turn that has ended, unless it is in the journal already.
+    fn turn(&mut self, record: TurnRecord, tell: &mut dyn FnMut(RunEvent)) {
+        let Entry::Vacant(place) = self.recorded.entry((record.call, record.turn)) else {
             return;
         };
-        place.insert(turn.outcome);
-        let record = self.record(call, room, turn, plan, failure);
+        place.insert(record.outcome);
         self.append(&record, tell);
         tell(RunEvent::TurnEnded(Box::new(record)));
     }
@@ -159,10 +153,7 @@ impl<'a> Collector<'a> {
             Entry::Occupied(mut known) => known.insert(turn.outcome),
         };
         let record = self.record(*call, room, turn, plan, None);
-        let record = match account {
-            Some(account) => record.with_account(account, turn, self.run_start),
-            None => record,
-        };
+        let record = self.with_account(record, account.as_ref(), turn, plan);
         self.append(&record, tell);
         tell(RunEvent::TurnAmended(Box::new(record)));
     }
@@ -190,6 +181,34 @@ impl<'a> Collector<'a> {
         TurnRecord::new(&context, turn, self.run_start)
     }
 
+    /// Adds what the agent says about the turn, if it says anything.
+    fn with_account(
+        &self,
+        record: TurnRecord,
+        account: Option<&TurnAccount>,
+        turn: &TurnResult,
+        plan: &PlannedCall,
+    ) -> TurnRecord {
+        let Some(account) = account else {
+            return record;
+        };
+        let words = self.words(turn, plan);
+        record.with_account(account, turn, &words, self.run_start)
+    }
+
+    /// What was to be said in a turn.
+    fn words(&self, turn: &TurnResult, plan: &PlannedCall) -> SaidWords<'_> {
+        let said = plan.turns.get(turn.turn).map(|t| t.utterance);
+        let utterance = said.and_then(|u| self.scenario.utterances.get(u));
+        let config = self.scenario.call.turns.get(turn.turn);
+        SaidWords {
+            utterance: utterance.and_then(|u| u.text.as_deref()),
+            reply: config.and_then(|c| c.reply.text.as_deref()),
+            pattern: config.and_then(|c| c.reply.pattern.as_ref()),
+            transcripts: self.scenario.transcripts,
+        }
+    }
+
     /// Closes calls that started but never reported their end, with the result from `result`.
     pub(super) fn close(
         &mut self,
@@ -198,6 +217,7 @@ impl<'a> Collector<'a> {
     ) {
         for (index, begun) in std::mem::take(&mut self.begun) {
             let done = CallDone {
+                told: CallTold::default(),
                 index,
                 result: result(&begun.plan, begun.planned_start),
                 room: begun.room,
@@ -287,7 +307,10 @@ impl<'a> Collector<'a> {
         let mut outcomes = Vec::new();
         for turn in &done.result.turns {
             let failure = done.result.failure.as_ref();
-            self.turn(done.index, &done.room, turn, &done.plan, failure, tell);
+            let record = self.record(done.index, &done.room, turn, &done.plan, failure);
+            let account = done.told.accounts.get(&turn.turn);
+            let record = self.with_account(record, account, turn, &done.plan);
+            self.turn(record, tell);
             outcomes.extend(self.recorded.remove(&(done.index, turn.turn)));
         }
         let context = CallContext {
@@ -302,6 +325,7 @@ impl<'a> Collector<'a> {
         };
         let call = CallRecord {
             turns: TurnCounts::of(done.result.turns.len(), outcomes),
+            usage: done.told.usage,
             ..CallRecord::new(&context, &done.result, self.run_start)
         };
         self.append_call(&call, tell);

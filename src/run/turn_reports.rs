@@ -5,7 +5,7 @@
 
 use super::call_claims::CallClaims;
 use super::call_opinions::CallOpinions;
-use super::call_report::{CallReport, TurnDone};
+use super::call_report::{CallReport, CallTold, TurnDone};
 use super::opinions::Excerpt;
 use super::shared::Shared;
 use crate::account::TurnAccount;
@@ -94,9 +94,9 @@ impl TurnReports {
         self.opinions.take_voice()
     }
 
-    /// Reports what is still missing when the call is over: the agent's description of its last
+    /// Reports what is still missing when the call is over, and returns what the agents told: the agent's description of its last
     /// reply, then second opinions, unless the run is stopped.
-    pub(super) async fn finish(mut self, connection: Option<&mut dyn Connection>) {
+    pub(super) async fn finish(mut self, connection: Option<&mut dyn Connection>) -> CallTold {
         let stop = self.shared.stop.clone();
         if let Some(connection) = connection {
             tokio::select! {
@@ -114,6 +114,7 @@ impl TurnReports {
             () = last => {}
             () = stop.cancelled() => {}
         }
+        self.claims.told()
     }
 
     async fn last_claims(&mut self, connection: &mut dyn Connection) {

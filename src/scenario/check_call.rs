@@ -149,6 +149,7 @@ impl Checker<'_> {
             TURN_TIMEOUT,
             Zero::Refused,
         );
+        let reply = self.reply_words(file, pointer, expect);
         let at_say = join(pointer, "say");
         let say = match self.need(file.say.as_ref(), &at_say)? {
             SayFile::One(name) => vec![self.utterance_index(name, &at_say, utterances)?],
@@ -169,6 +170,7 @@ impl Checker<'_> {
             delay,
             expect,
             timeout,
+            reply,
         })
     }
 

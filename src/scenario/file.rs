@@ -8,7 +8,8 @@
 use super::evidence::EvidenceFile;
 use super::sentinels::SentinelsText;
 use crate::vocab::{
-    Anchor, Channel, Decode, Expect, GreetingPolicy, Metric, OnAgentLeft, duration,
+    Anchor, Channel, Decode, Expect, GreetingPolicy, Metric, OnAgentLeft, Prices, Transcripts,
+    duration,
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
@@ -91,6 +92,11 @@ pub(super) struct ScenarioFile {
     pub(super) sentinels: Option<SentinelsText>,
     /// Keep the audio of some turns, so that anyone can hear what was measured. Default: none.
     pub(super) evidence: Option<EvidenceFile>,
+    /// What is done with the texts of what people and agents said: `keep` them in the run folder, or
+    /// `drop` them once their word errors have been counted. Default: keep.
+    pub(super) transcripts: Option<Transcripts>,
+    /// What the agent's models cost. Default: no costs are shown.
+    pub(super) prices: Option<Prices>,
     /// What must hold for the run to pass, by metric.
     pub(super) thresholds: Option<ThresholdsFile>,
     /// How well the generator must keep up for reliable figures. Default: each bound's own.
@@ -174,7 +180,7 @@ pub(super) struct UtteranceFile {
     /// Sound file, relative to the folder of the scenario.
     #[schemars(required, length(min = 1))]
     pub(super) file: Option<String>,
-    /// The words, for reports.
+    /// The words: the transcript is compared with them (`wer`).
     pub(super) text: Option<String>,
     /// Where speech ends in the file. Default: by level (ITU-T P.56).
     pub(super) speech_end: Option<DurationText>,
@@ -243,6 +249,13 @@ pub(super) struct TurnFile {
     pub(super) expect: Option<Expect>,
     /// How long the reply may take, from the end of speech. Default: 10s.
     pub(super) timeout: Option<DurationText>,
+    /// What the agent should say: the transcript of its reply is compared with it (`reply_wer`).
+    #[schemars(length(min = 1, max = 4000))]
+    pub(super) reply_text: Option<String>,
+    /// Regular expression that the transcript of the reply should match somewhere
+    /// (`reply_mismatched`).
+    #[schemars(length(min = 1, max = 1000))]
+    pub(super) reply_matches: Option<String>,
 }
 
 /// When a turn starts.

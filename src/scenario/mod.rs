@@ -35,6 +35,7 @@ mod tree;
 mod types;
 mod validate;
 mod variables;
+mod words;
 mod yaml;
 
 pub use checker::{FileProblem, LoadedSound};
@@ -226,6 +227,8 @@ fn scenario(checker: &mut Checker<'_>, file: &ScenarioFile, path: &Path) -> Opti
         network,
         sentinels: sentinels::policy(file.sentinels),
         evidence: evidence::evidence(file.evidence.as_ref()),
+        transcripts: file.transcripts.unwrap_or_default(),
+        prices: file.prices.clone(),
         thresholds,
         health: file
             .health

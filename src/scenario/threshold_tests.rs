@@ -58,6 +58,10 @@ const READ: &[(&str, &str)] = &[
         "blind_spot_back: p(95)<800ms",
     ),
     ("failed: rate<1", "failed: rate<1"),
+    ("tool_call: p(95)<1s", "tool_call: p(95)<1s"),
+    ("wer: rate<0.1", "wer: rate<0.1"),
+    ("reply_wer: rate<0.05", "reply_wer: rate<0.05"),
+    ("reply_mismatched: rate<=0", "reply_mismatched: rate<=0"),
     ("failed: rate >= 1.", "failed: rate>=1"),
     ("ttfa{variant:fast}: med<1s", "ttfa{variant:fast}: med<1s"),
     (

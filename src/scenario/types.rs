@@ -8,7 +8,8 @@ use super::evidence::EvidenceSelection;
 use super::problem::Place;
 use super::threshold::Threshold;
 use crate::vocab::{
-    AgentDelay, Anchor, Channel, Decode, Expect, GreetingPolicy, Loss, OnAgentLeft,
+    AgentDelay, Anchor, Channel, Decode, Expect, GreetingPolicy, Loss, OnAgentLeft, Pattern,
+    Prices, Transcripts,
 };
 use std::collections::BTreeMap;
 use std::fmt;
@@ -38,6 +39,10 @@ pub struct Scenario {
     pub(crate) sentinels: SentinelPolicy,
     /// Which turns' audio is kept, if any.
     pub(crate) evidence: Option<EvidenceSelection>,
+    /// Whether transcripts are kept.
+    pub(crate) transcripts: Transcripts,
+    /// What the agent's models cost, if the file says so.
+    pub(crate) prices: Option<Prices>,
     /// What must hold for the run to pass.
     pub(crate) thresholds: Vec<Threshold>,
     /// How well the generator itself must keep up.
@@ -224,6 +229,17 @@ pub struct TurnConfig {
     pub(crate) expect: Expect,
     /// How long the agent may take, from the end of speech.
     pub(crate) timeout: Duration,
+    /// What the agent should say.
+    pub(crate) reply: ReplyWords,
+}
+
+/// What the agent should say in a turn.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct ReplyWords {
+    /// The words.
+    pub text: Option<String>,
+    /// What they should match.
+    pub pattern: Option<Pattern>,
 }
 
 impl TurnConfig {

@@ -43,6 +43,17 @@ pub enum OnAgentLeft {
     Fail,
 }
 
+/// What is done with the texts of what callers and agents said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Transcripts {
+    /// They are kept in the run folder.
+    #[default]
+    Keep,
+    /// They are not kept; their word errors are.
+    Drop,
+}
+
 /// Which channel of a sound file is played.
 #[derive(
     Debug,

@@ -33,6 +33,7 @@ pub enum Metric {
     LlmNodeTtft,
     LlmNodeTtfs,
     TtsNodeTtfb,
+    ToolCall,
     E2eLatency,
     Unexplained,
     TranscriptDelay,
@@ -47,6 +48,9 @@ pub enum Metric {
     Missed,
     Early,
     Failed,
+    Wer,
+    ReplyWer,
+    ReplyMismatched,
 }
 
 /// What a metric's values are.
@@ -63,6 +67,7 @@ pub(crate) enum MetricKind {
 pub(crate) enum SampleUnit {
     Turn,
     Call,
+    Word,
 }
 
 /// Where a metric is shown by default.
@@ -132,8 +137,9 @@ const LLM_NODE_TTFT: &str =
 const LLM_NODE_TTFS: &str =
     "by the agent's own account, from the request to the language model until its first sentence";
 const TTS_NODE_TTFB: &str = "by the agent's own account, from the first text given to speech synthesis until its first audio";
+const TOOL_CALL: &str = "by the agent's own account, how long its tools ran in the turn; tools that ran at the same time count once";
 const E2E_LATENCY: &str = "by the agent's own account, from where it places the caller's end of speech until the agent began to play its reply out";
-const UNEXPLAINED: &str = "the part of e2e_latency that the agent's own figures do not account for: e2e_latency minus end_of_turn_delay, on_user_turn_completed_delay, llm_node_ttfs (or llm_node_ttft) and tts_node_ttfb; 0 if these overlap";
+const UNEXPLAINED: &str = "the part of e2e_latency on the critical path that nothing the agent tells accounts for: not the end of the turn, the hook, tools, the language model nor the synthesis";
 const TRANSCRIPT_DELAY: &str =
     "from the end of the caller's speech until the arrival of its final transcript at the caller";
 const BLIND_SPOT: &str =
@@ -144,6 +150,13 @@ const PLAYOUT: &str = "how long the adaptive jitter buffer of a WebRTC receiver 
 const LEAD_IN: &str =
     "silence at the head of a reply: from its first packet with audio until its onset";
 
+// Shares of words, and of turns by what was said.
+const WER: &str = "word error rate of the agent's transcripts: words replaced, left out or added, as a share of the words of the utterances that have a `text`; at most all words of a turn";
+const REPLY_WER: &str =
+    "word error rate of the agent's replies against the turns' `reply_text`, as in wer";
+const REPLY_MISMATCHED: &str =
+    "share of turns with `reply_matches` whose reply's transcript does not match";
+
 named!(pub for Metric);
 
 impl Metric {
@@ -151,7 +164,7 @@ impl Metric {
     /// is tested twice: `ttfa` contains `ttfa_wire`, and `replied` is the complement of `missed`,
     /// `early` and `failed`.
     pub const fn row(self) -> MetricRow {
-        use SampleUnit::{Call, Turn};
+        use SampleUnit::{Call, Turn, Word};
         use Visibility::{Account, Always, Asked, First, Measured};
         match self {
             Self::Ttfa => compared(latency(
@@ -177,6 +190,7 @@ impl Metric {
             Self::LlmNodeTtft => latency(Turn, Account, LLM_NODE_TTFT),
             Self::LlmNodeTtfs => latency(Turn, Asked, LLM_NODE_TTFS),
             Self::TtsNodeTtfb => latency(Turn, Account, TTS_NODE_TTFB),
+            Self::ToolCall => latency(Turn, Account, TOOL_CALL),
             Self::E2eLatency => latency(Turn, Account, E2E_LATENCY),
             Self::Unexplained => latency(Turn, Account, UNEXPLAINED),
             Self::TranscriptDelay => latency(Turn, Asked, TRANSCRIPT_DELAY),
@@ -214,6 +228,15 @@ impl Metric {
                 share("share of turns in which the agent was audible before the end of speech")
             }
             Self::Failed => share("share of turns whose call failed before the turn could end"),
+            Self::Wer => MetricRow {
+                about: Word,
+                ..share(WER)
+            },
+            Self::ReplyWer => MetricRow {
+                about: Word,
+                ..share(REPLY_WER)
+            },
+            Self::ReplyMismatched => share(REPLY_MISMATCHED),
         }
     }
 
@@ -233,6 +256,7 @@ impl Metric {
                 | Self::LlmNodeTtft
                 | Self::LlmNodeTtfs
                 | Self::TtsNodeTtfb
+                | Self::ToolCall
                 | Self::E2eLatency
                 | Self::Unexplained
                 | Self::TranscriptDelay

@@ -29,6 +29,8 @@ mod metric;
 mod nearest;
 pub(crate) mod number;
 mod packet;
+mod pattern;
+mod prices;
 mod terminal;
 mod turn;
 
@@ -37,12 +39,16 @@ pub use delay::{AgentDelay, DelayError};
 pub use loss::Loss;
 pub use metric::{Metric, MetricRow};
 pub use packet::Packet;
+#[cfg(test)]
+pub(crate) use prices::ModelPrices;
+pub use prices::Prices;
 pub use turn::{Anchor, Confidence, Expect, Flag, Outcome};
 
 pub(crate) use address::Address;
 #[cfg(any(test, fuzzing))]
 pub(crate) use address::AddressError;
-pub(crate) use call::{Channel, Decode};
+pub(crate) use call::{Channel, Decode, Transcripts};
 pub(crate) use metric::{MetricKind, SampleUnit, Visibility};
 pub(crate) use nearest::nearest;
+pub(crate) use pattern::Pattern;
 pub(crate) use terminal::{acts, plain};

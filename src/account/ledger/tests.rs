@@ -102,8 +102,8 @@ fn claims_are_matched_to_their_turns_and_placed_on_the_callers_clock() {
     assert!(call.account.awaits_reply());
     call.reply(12_000, 9_800, Some(151), Some(780));
     assert!(!call.account.awaits_reply());
-    let (turn, last) = call.account.settle(true)[0];
-    assert_eq!(turn, 1);
+    let (turn, last) = &call.account.settle(true)[0];
+    assert_eq!(*turn, 1);
     let started = last.started_speaking.expect("placed");
     let earliest = started.earliest.expect("the agent answers requests");
     assert!(earliest <= call.at(9_800) && call.at(9_800) <= started.latest);
@@ -168,33 +168,146 @@ fn each_agent_has_its_own_clock() {
     call.agent = "successor";
     call.claim(500, Some(hour + 498), Some(490), ClaimKind::Other);
     call.reply(6_000, hour + 2_900, Some(100), Some(880));
-    let (_, account) = call.account.settle(true)[0];
+    let (_, account) = &call.account.settle(true)[0];
     let started = account.started_speaking.expect("placed");
     assert!(started.earliest.is_some_and(|at| at <= call.at(2_900)));
     assert!(call.at(2_900) <= started.latest && started.latest <= call.at(2_910));
 }
 
 #[test]
-fn what_no_part_accounts_for_is_unexplained() {
+fn the_critical_path_goes_through_the_tool_that_the_reply_waited_for() {
     let ms = |ms| Some(Duration::from_millis(ms));
+    let mut call = Script::new();
     let user = UserTurn {
-        end_of_turn_delay: ms(730),
-        on_user_turn_completed_delay: ms(10),
+        stopped_speaking: Some(agent(2_000)),
+        end_of_turn_delay: ms(700),
         ..UserTurn::default()
     };
-    let mut reply = Reply {
-        llm_node_ttft: ms(300),
-        llm_node_ttfs: ms(450),
-        tts_node_ttfb: ms(15),
-        e2e_latency: ms(1_216),
-        ..Reply::default()
+    call.claim(2_800, Some(2_790), None, ClaimKind::UserTurn(user));
+    let tool = |began: Option<i64>, ended: Option<i64>, failed| {
+        ClaimKind::Tools(vec![ToolEvent {
+            id: "call".into(),
+            name: began.map(|_| "look_up".into()),
+            began: began.map(agent),
+            ended: ended.map(agent),
+            failed,
+        }])
     };
-    assert_eq!(unexplained(&user, &reply), ms(11));
-    // The model was asked before the end of the turn was decided.
-    reply.e2e_latency = ms(1_000);
-    assert_eq!(unexplained(&user, &reply), ms(0));
-    reply.tts_node_ttfb = None;
-    assert_eq!(unexplained(&user, &reply), None);
+    call.claim(3_010, Some(3_000), None, tool(Some(3_000), None, false));
+    call.claim(3_710, Some(3_700), None, tool(None, Some(3_700), true));
+    let reply = Reply {
+        text: Some("It is on its way.".into()),
+        asked: Some(agent(3_710)),
+        started_speaking: Some(agent(4_130)),
+        llm_node_ttft: ms(300),
+        llm_node_ttfs: ms(400),
+        tts_node_ttfb: ms(15),
+        // Python tells no latency of a reply that follows a tool.
+        e2e_latency: None,
+    };
+    call.claim(6_000, Some(5_990), None, ClaimKind::Reply(reply));
+    call.turn(0, 1_000, 2_000, Some(4_200));
+    let (_, account) = &call.account.settle(true)[0];
+    let path = account.path.iter();
+    let path: Vec<_> = path.map(|(step, d)| (step.name(), d.as_millis())).collect();
+    let expected = [
+        ("end_of_turn", 700),
+        ("tool_choice", 300),
+        ("tool", 700),
+        ("unexplained", 10),
+        ("llm", 400),
+        ("unexplained", 5),
+        ("tts", 15),
+    ];
+    assert_eq!(path, expected);
+    let [tool] = &account.tools[..] else {
+        panic!("one call of a tool, not {:?}", account.tools);
+    };
+    assert!(tool.failed && &*tool.name == "look_up");
+    let length = tool.ended.expect("it ended").likely() - tool.began.likely();
+    assert!(length.abs_diff(Duration::from_millis(700)) < Duration::from_millis(1));
+}
+
+#[test]
+fn texts_belong_to_the_turn_in_which_they_were_said() {
+    let mut call = Script::new();
+    let words = |call: &mut Script, arrival, stopped, text: &str| {
+        let turn = UserTurn {
+            text: Some(text.into()),
+            stopped_speaking: Some(agent(stopped)),
+            ..UserTurn::default()
+        };
+        call.claim(arrival, None, None, ClaimKind::UserTurn(turn));
+    };
+    let said = |call: &mut Script, arrival, started, text: &str| {
+        let reply = Reply {
+            text: Some(text.into()),
+            started_speaking: Some(agent(started)),
+            ..Reply::default()
+        };
+        call.claim(arrival, None, None, ClaimKind::Reply(reply));
+    };
+    // A pause in the utterance made two turns of it.
+    words(&mut call, 1_900, 1_500, "where is");
+    words(&mut call, 2_500, 2_020, "my order");
+    said(&mut call, 4_000, 3_000, "Let me check.");
+    said(&mut call, 6_000, 4_200, "It is on its way.");
+    call.turn(0, 1_000, 2_000, Some(3_060));
+    words(&mut call, 9_500, 9_020, "thanks");
+    call.turn(1, 8_000, 9_000, None);
+    // Of the last turn it understood nothing.
+    call.turn(2, 14_000, 15_000, None);
+    let all = call.account.settle(true);
+    let texts: Vec<_> = all
+        .iter()
+        .map(|(_, account)| (account.heard_text.as_deref(), account.reply_text.as_deref()))
+        .collect();
+    let expected = [
+        (
+            Some("where is my order"),
+            Some("Let me check. It is on its way."),
+        ),
+        (Some("thanks"), None),
+        (Some(""), None),
+    ];
+    assert_eq!(texts, expected);
+}
+
+#[test]
+fn an_agent_that_sends_transcripts_alone_still_tells_what_was_said() {
+    let mut call = Script::new();
+    let transcript = |text: &str| ClaimKind::Transcript(text.into());
+    let reply = |text: &str| ClaimKind::ReplyTranscript(text.into());
+    call.claim(900, None, None, reply("Hello, how can I help?"));
+    call.claim(2_700, None, None, transcript("cancel it"));
+    call.claim(6_000, None, None, reply("It is cancelled."));
+    call.turn(0, 1_000, 2_000, Some(3_000));
+    let (_, account) = &call.account.settle(true)[0];
+    assert_eq!(account.heard_text.as_deref(), Some("cancel it"));
+    assert_eq!(account.reply_text.as_deref(), Some("It is cancelled."));
+    let long: Arc<str> = "ä".repeat(TEXT).into();
+    let cut = joined([&*long, "more"].into_iter()).expect("a text");
+    assert!(cut.len() <= TEXT && cut.chars().all(|c| c == 'ä'));
+}
+
+#[test]
+fn states_belong_to_the_turn_in_which_they_began() {
+    let mut call = Script::new();
+    for (at, state) in [
+        (500, SessionState::Listening),
+        (2_720, SessionState::Thinking),
+        (3_000, SessionState::Speaking),
+        (8_500, SessionState::Listening),
+    ] {
+        call.claim(at as u64 + 5, Some(at), None, ClaimKind::State(state));
+    }
+    call.turn(0, 1_000, 2_000, Some(3_000));
+    call.turn(1, 8_000, 9_000, None);
+    let all = call.account.settle(true);
+    let states = |turn: usize| all[turn].1.states.iter().map(|(state, _)| *state);
+    let first: Vec<_> = states(0).collect();
+    assert_eq!(first, [SessionState::Thinking, SessionState::Speaking]);
+    assert_eq!(states(1).collect::<Vec<_>>(), [SessionState::Listening]);
 }
 
 #[test]
@@ -238,10 +351,10 @@ fn the_greeting_and_other_speech_belong_to_no_turn() {
 fn the_first_final_transcript_after_the_end_of_speech_counts() {
     let mut call = Script::new();
     for arrival in [1_500, 2_700, 3_100] {
-        call.claim(arrival, None, None, ClaimKind::Transcript);
+        call.claim(arrival, None, None, ClaimKind::Transcript("word".into()));
     }
     call.turn(0, 1_000, 2_000, Some(3_500));
-    let (_, account) = call.account.settle(true)[0];
+    let (_, account) = &call.account.settle(true)[0];
     assert_eq!(account.transcribed, Some(call.at(2_700)));
 }
 
@@ -251,13 +364,27 @@ fn claims_without_turns_are_bounded() {
     for n in 0..10 * WAITING as u64 {
         call.user_turn(n, n as i64, 1);
         call.reply(n, n as i64, None, None);
-        call.claim(n, None, None, ClaimKind::Transcript);
+        call.claim(n, None, None, ClaimKind::Transcript("word".into()));
+        call.claim(n, None, None, ClaimKind::ReplyTranscript("word".into()));
+        let state = ClaimKind::State(SessionState::Idle);
+        call.claim(n, Some(n as i64), None, state);
+        let tool = ToolEvent {
+            id: n.to_string().into(),
+            name: None,
+            began: None,
+            ended: None,
+            failed: false,
+        };
+        call.claim(n, None, None, ClaimKind::Tools(vec![tool]));
     }
     let account = &call.account;
-    let kept = (
+    let kept = [
         account.user_turns.len(),
         account.replies.len(),
         account.transcripts.len(),
-    );
-    assert_eq!(kept, (WAITING, WAITING, WAITING));
+        account.reply_texts.len(),
+        account.tools.len(),
+        account.states.len(),
+    ];
+    assert_eq!(kept, [WAITING; 6]);
 }

@@ -28,6 +28,9 @@ pub(crate) struct ReportArgs {
     /// Show every figure, with its definition, instead of one screen
     #[arg(long, conflicts_with_all = ["json", "quiet"])]
     pub details: bool,
+    /// Show the transcripts of slow turns in report.html, if the run kept them
+    #[arg(long)]
+    pub transcripts: bool,
     /// Show no table
     #[arg(short, long)]
     pub quiet: bool,
@@ -41,10 +44,11 @@ fn formats() -> impl clap::builder::TypedValueParser<Value = Format> {
 pub(super) fn execute(args: &ReportArgs) -> Exit {
     let read = RunFolder::open(&args.folder)
         .and_then(|folder| Ok((reports::read(folder.path())?, folder)));
-    let (record, folder) = match read {
+    let (mut record, folder) = match read {
         Ok(read) => read,
         Err(e) => return Trouble::record(&e).tell(),
     };
+    record.shows_transcripts = args.transcripts;
     let mut formats = match args.format.is_empty() {
         true => Format::ALL.to_vec(),
         false => args.format.clone(),

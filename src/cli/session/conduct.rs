@@ -310,9 +310,10 @@ impl Ready {
         };
         let thresholds = gates::from_thresholds(&self.scenario.thresholds, request.gate_on);
         let built = Summary::build(&facts, &finished.calls, &finished.turns, &thresholds);
+        let priced = built.priced(self.scenario.prices.as_ref(), &finished.calls);
         Summary {
             conditions: Some(self.conditions.clone()),
-            ..built
+            ..priced
         }
     }
 }

@@ -30,6 +30,7 @@ pub(super) fn describe(
         planned_calls: plan.measured().map(|n| n as usize),
         turns_per_call: scenario.call.turns.len(),
         network: network(scenario),
+        prices: scenario.prices.clone(),
         gates: gates.iter().map(PlannedGate::from).collect(),
     }
 }

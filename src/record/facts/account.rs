@@ -5,14 +5,15 @@
 //! instants, and the back add up to `ttfa_ms`.
 
 use super::ms::Ms;
-use crate::account::{Placed, TurnAccount};
+use crate::account::{Placed, SessionState, Step, ToolAccount, TurnAccount, WordErrors};
 use crate::call::TurnResult;
+use crate::vocab::{Pattern, Transcripts};
 use serde::{Deserialize, Serialize};
 use std::time::{Duration, Instant};
 
 /// What the agent says about a turn. Times in ms; instants are the agent's, placed on the caller's
 /// clock and relative to the run's start.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct AgentAccount {
     /// Where the agent places the end of the caller's speech.
@@ -49,8 +50,13 @@ pub struct AgentAccount {
     /// End of speech → arrival of the final transcript at the caller.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) transcript_delay_ms: Option<Ms>,
-    /// The part of `e2e_latency_ms` that neither the end of the turn, the hook, the language model
-    /// nor the synthesis accounts for; 0 if they overlap.
+    /// When the agent asked its language model for the reply.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) model_asked_ms: Option<Ms>,
+    /// How long tools ran in the turn; tools that ran at the same time count once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) tool_call_ms: Option<Ms>,
+    /// The part of the critical path that nothing the agent tells accounts for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) unexplained_ms: Option<Ms>,
     /// `ttfa_ms` − `e2e_latency_ms`: what the caller waited and the agent does not know of.
@@ -62,11 +68,80 @@ pub struct AgentAccount {
     /// The agent began to play its reply out → the caller heard it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) blind_spot_back_ms: Option<Ms>,
+    /// The critical path from the end of speech to the onset, in the order of time; its lengths add
+    /// up to `ttfa_ms`. The first one is negative if the agent noticed the end of speech early.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) path: Vec<PathStep>,
+    /// The calls of tools in the turn.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) tools: Vec<ToolRecord>,
+    /// The agent's states that began in the turn.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) states: Vec<StateRecord>,
+    /// What the agent understood; absent if transcripts are dropped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) heard_text: Option<String>,
+    /// What the agent said; absent if transcripts are dropped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) reply_text: Option<String>,
+    /// Word errors of what it understood, where the utterance has a text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) heard_errors: Option<WordErrors>,
+    /// Word errors of what it said, where the turn has a `reply_text`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) reply_errors: Option<WordErrors>,
+    /// Whether what it said matches the turn's `reply_matches`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) reply_matches: Option<bool>,
+}
+
+/// A step of the critical path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PathStep {
+    pub step: Step,
+    pub ms: Ms,
+}
+
+/// A call of a tool; instants relative to the run's start.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ToolRecord {
+    pub name: String,
+    pub began_ms: Ms,
+    /// Absent if it had not ended by the end of the turn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_ms: Option<Ms>,
+    #[serde(default)]
+    pub failed: bool,
+}
+
+/// A state that the agent says it is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct StateRecord {
+    pub state: SessionState,
+    /// When it began, relative to the run's start.
+    pub at_ms: Ms,
+}
+
+/// What was to be said in a turn.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct SaidWords<'a> {
+    /// The words of the caller's utterance.
+    pub utterance: Option<&'a str>,
+    /// The words that the agent should say.
+    pub reply: Option<&'a str>,
+    /// What the agent's words should match.
+    pub pattern: Option<&'a Pattern>,
+    pub transcripts: Transcripts,
 }
 
 impl AgentAccount {
     /// The record of `account`; instants become relative to `run_start`.
-    pub(super) fn new(account: &TurnAccount, result: &TurnResult, run_start: Instant) -> Self {
+    pub(super) fn new(
+        account: &TurnAccount,
+        result: &TurnResult,
+        words: &SaidWords<'_>,
+        run_start: Instant,
+    ) -> Self {
         let since = |at: Option<Placed>| at.map(|at| Ms::between(run_start, at.likely()));
         let ms = |length: Option<Duration>| length.map(Ms::from);
         let end = result.speech_end;
@@ -90,14 +165,122 @@ impl AgentAccount {
             tts_node_ttfb_ms: ms(account.tts_node_ttfb),
             e2e_latency_ms: ms(account.e2e_latency),
             transcript_delay_ms: between(end, account.transcribed),
-            unexplained_ms: ms(account.unexplained),
-            blind_spot_ms: result.ttfa.zip(account.e2e_latency).map(|(heard, said)| {
+            model_asked_ms: since(account.asked),
+            tool_call_ms: ms(tool_time(&account.tools)),
+            unexplained_ms: unexplained(account),
+            blind_spot_ms: result.ttfa.zip(own_latency(account)).map(|(heard, said)| {
                 Ms::from_micros(Ms::from(heard).micros() - Ms::from(said).micros())
             }),
             blind_spot_front_ms: between(end, stopped.map(Placed::likely)),
             blind_spot_back_ms: between(started.map(Placed::likely), heard),
+            path: path(account, result),
+            tools: account
+                .tools
+                .iter()
+                .map(|tool| ToolRecord {
+                    name: tool.name.to_string(),
+                    began_ms: Ms::between(run_start, tool.began.likely()),
+                    ended_ms: since(tool.ended),
+                    failed: tool.failed,
+                })
+                .collect(),
+            states: account
+                .states
+                .iter()
+                .map(|(state, at)| StateRecord {
+                    state: *state,
+                    at_ms: Ms::between(run_start, at.likely()),
+                })
+                .collect(),
+            ..Self::of_words(account, words)
         }
     }
+
+    /// What was said and understood, compared with what should have been.
+    fn of_words(account: &TurnAccount, words: &SaidWords<'_>) -> Self {
+        let (heard, reply) = (account.heard_text.as_deref(), account.reply_text.as_deref());
+        let errors = |said: Option<&str>, text: Option<&str>| WordErrors::between(said?, text?);
+        let kept = |text: Option<&str>| {
+            let kept = text.filter(|text| !text.is_empty());
+            kept.filter(|_| words.transcripts == Transcripts::Keep)
+                .map(str::to_owned)
+        };
+        Self {
+            heard_text: kept(heard),
+            reply_text: kept(reply),
+            heard_errors: errors(words.utterance, heard),
+            reply_errors: errors(words.reply, reply),
+            reply_matches: words
+                .pattern
+                .zip(reply)
+                .map(|(pattern, text)| pattern.matches(text)),
+            ..Self::default()
+        }
+    }
+}
+
+/// The agent's own latency: as it tells it, or between its instants.
+fn own_latency(account: &TurnAccount) -> Option<Duration> {
+    account.e2e_latency.or_else(|| {
+        let (stopped, started) = (account.stopped_speaking?, account.started_speaking?);
+        started.likely().checked_duration_since(stopped.likely())
+    })
+}
+
+/// The part of the agent's critical path that nothing explains; `None` without a path.
+fn unexplained(account: &TurnAccount) -> Option<Ms> {
+    let steps = account
+        .path
+        .iter()
+        .filter(|(step, _)| *step == Step::Unexplained);
+    let sum: Duration = steps.map(|(_, length)| *length).sum();
+    (!account.path.is_empty()).then(|| Ms::from(sum))
+}
+
+/// The critical path from the caller's end of speech to the onset. What lies before the agent's
+/// part of it and what comes after share whatever is left of `ttfa`, so the steps add up.
+fn path(account: &TurnAccount, result: &TurnResult) -> Vec<PathStep> {
+    let (Some(wire), Some(playout), Some(end), Some(stopped)) = (
+        result.ttfa_wire,
+        result.playout_delay,
+        result.speech_end,
+        account.stopped_speaking,
+    ) else {
+        return Vec::new();
+    };
+    if account.path.is_empty() {
+        return Vec::new();
+    }
+    let step = |step, ms| PathStep { step, ms };
+    let front = Ms::between(end, stopped.likely());
+    let agents = account
+        .path
+        .iter()
+        .map(|(s, length)| step(*s, Ms::from(*length)));
+    let mut steps = vec![step(Step::LateEnd, front)];
+    steps.extend(agents);
+    let so_far: i64 = steps.iter().map(|s| s.ms.micros()).sum();
+    let delivery = Ms::from_micros(Ms::from(wire).micros() - so_far);
+    steps.push(step(Step::Delivery, delivery));
+    steps.push(step(Step::Playout, Ms::from(playout)));
+    steps.retain(|s| s.ms != Ms::default());
+    steps
+}
+
+/// How long tools ran, in all; `None` if none ended.
+fn tool_time(tools: &[ToolAccount]) -> Option<Duration> {
+    let mut spans: Vec<(Instant, Instant)> = tools
+        .iter()
+        .filter_map(|tool| Some((tool.began.likely(), tool.ended?.likely())))
+        .collect();
+    spans.sort();
+    let mut busy_until = spans.first()?.0;
+    let mut sum = Duration::ZERO;
+    for (began, ended) in spans {
+        sum += ended.saturating_duration_since(began.max(busy_until));
+        busy_until = busy_until.max(ended);
+    }
+    Some(sum)
 }
 
 #[cfg(test)]
@@ -124,7 +307,7 @@ mod tests {
             transcribed: Some(at(2_717)),
             ..TurnAccount::default()
         };
-        let record = AgentAccount::new(&account, &result, start);
+        let record = AgentAccount::new(&account, &result, &SaidWords::default(), start);
         let ms = |ms: i64| Some(Ms::from_micros(ms * 1_000));
         assert_eq!(record.heard_end_ms, ms(2_030));
         assert_eq!(record.started_speaking_ms, ms(2_823));
@@ -138,7 +321,7 @@ mod tests {
 
         // A turn without a reply has no blind spot, but still an end of speech that was noticed.
         result.ttfa = None;
-        let missed = AgentAccount::new(&account, &result, start);
+        let missed = AgentAccount::new(&account, &result, &SaidWords::default(), start);
         assert_eq!(missed.blind_spot_ms, None);
         assert_eq!(missed.blind_spot_front_ms, ms(30));
     }

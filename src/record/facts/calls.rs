@@ -7,6 +7,7 @@
 
 use super::ms::Ms;
 use super::turns::{STOPPED, TurnCounts};
+use crate::account::ModelUsage;
 use crate::call::{CallResult, Failure};
 use crate::record::CALL_VERSION;
 use crate::vocab::Outcome;
@@ -139,6 +140,9 @@ pub struct CallRecord {
     /// How often the caller's own echo came back on the agent's track and was recognized as echo.
     #[serde(default)]
     pub(crate) echoes: usize,
+    /// What its agents used, by model and by their own account.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) usage: Vec<ModelUsage>,
     /// Its turns by outcome.
     pub turns: TurnCounts,
 }
@@ -208,6 +212,7 @@ impl CallRecord {
             outcome: None,
             failure: None,
             echoes: 0,
+            usage: Vec::new(),
             turns: TurnCounts::of(turns, []),
         }
     }

@@ -3,7 +3,7 @@
 //! In: a [`TurnResult`] and its context. Out: a [`TurnRecord`]. Invariants: `ttfa_ms` is
 //! `ttfa_wire_ms` + `playout_ms` to the last printed digit; times are relative to the run's start.
 
-use super::account::AgentAccount;
+use super::account::{AgentAccount, SaidWords};
 use super::ms::Ms;
 use crate::account::TurnAccount;
 use crate::call::{Failure, TurnResult};
@@ -232,15 +232,16 @@ impl TurnRecord {
 }
 
 impl TurnRecord {
-    /// Adds what the agent says about the turn.
+    /// Adds what the agent says about the turn. `words`: what was to be said in it.
     pub(crate) fn with_account(
         self,
         account: &TurnAccount,
         result: &TurnResult,
+        words: &SaidWords<'_>,
         run_start: Instant,
     ) -> Self {
         Self {
-            agent: Some(AgentAccount::new(account, result, run_start)),
+            agent: Some(AgentAccount::new(account, result, words, run_start)),
             ..self
         }
     }

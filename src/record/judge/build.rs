@@ -7,17 +7,20 @@
 use super::figures::Intervals;
 use super::gate::Records;
 use super::latencies::Metrics;
+use super::path::PathFigures;
+use super::said::SaidFigures;
 use super::samples::Samples;
 use super::steady::SteadyRecords;
 use super::summary::{FailureGroup, RunFacts, RunInfo, SecondOpinions, Summary};
 use super::threshold::Threshold;
+use super::usage::UsageFigures;
 use super::variants;
 use super::verdict::Doubts;
 use super::verdict::{Ending, Verdict};
 use crate::record::{
     CallCounts, CallFailure, CallOutcome, CallRecord, SUMMARY_VERSION, TurnCounts, TurnRecord,
 };
-use crate::vocab::{Flag, Outcome};
+use crate::vocab::{Flag, Outcome, Prices};
 use std::collections::BTreeMap;
 
 impl Summary {
@@ -67,6 +70,9 @@ impl Summary {
             variants: variants::ranked(facts.seed, calls, turns),
             outcomes: turn_counts(samples.outcomes, calls, &facts.ending),
             calls: counts,
+            critical_path: PathFigures::of(turns),
+            said: SaidFigures::of(calls, turns),
+            usage: UsageFigures::of(calls),
             second_opinion: SecondOpinions::of(turns),
             echoes: calls.iter().filter(|c| !c.warmup).map(|c| c.echoes).sum(),
             longest_wait_ms: measured(turns).filter_map(|t| t.waited_ms).max(),
@@ -79,6 +85,21 @@ impl Summary {
             sentinels: facts.sentinels,
             conditions: None,
         }
+    }
+}
+
+impl Summary {
+    /// The same with what the run costs. `calls`: all of its calls.
+    pub(crate) fn priced(mut self, prices: Option<&Prices>, calls: &[CallRecord]) -> Self {
+        let Some(prices) = prices else { return self };
+        let duration = self.run.duration_ms;
+        self.usage = self.usage.map(|u| u.priced(prices, calls, Some(duration)));
+        for variant in &mut self.variants {
+            let own = calls.iter().filter(|c| c.variant == variant.name);
+            let own: Vec<CallRecord> = own.cloned().collect();
+            variant.usage = variant.usage.take().map(|u| u.priced(prices, &own, None));
+        }
+        self
     }
 }
 

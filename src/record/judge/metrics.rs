@@ -8,6 +8,7 @@ use super::samples::{counting_calls, counting_turns, finite, of_call, of_turn};
 use crate::record::{CallRecord, Ms, TurnRecord};
 use crate::stats::{Distribution, Population, Proportion, Sample};
 use crate::vocab::{Expect, Metric, Outcome};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Where the values of a metric come from.
@@ -27,6 +28,8 @@ pub(in crate::record) enum ValueSource {
     },
     /// A share of turns: those for which the function is true.
     Share(fn(&TurnRecord) -> bool),
+    /// A share of what the turns that know it are made of, such as words: how many of how many.
+    Parts(fn(&TurnRecord) -> Option<(usize, usize)>),
     /// A share of turns that is a property of their call: the turns of a call together count as one
     /// sample.
     ShareOfCalls(fn(&TurnRecord) -> bool),
@@ -107,18 +110,21 @@ impl Metric {
             Self::Playout => found(|t| t.playout_ms),
             Self::LeadIn => found(|t| t.lead_in_ms),
             Self::Stop => awaited(Expect::asks_for_stop, |t| t.stop_ms),
-            Self::TranscriptionDelay => found(|t| t.agent?.transcription_delay_ms),
-            Self::EndOfTurnDelay => found(|t| t.agent?.end_of_turn_delay_ms),
-            Self::OnUserTurnCompletedDelay => found(|t| t.agent?.on_user_turn_completed_delay_ms),
-            Self::LlmNodeTtft => found(|t| t.agent?.llm_node_ttft_ms),
-            Self::LlmNodeTtfs => found(|t| t.agent?.llm_node_ttfs_ms),
-            Self::TtsNodeTtfb => found(|t| t.agent?.tts_node_ttfb_ms),
-            Self::E2eLatency => found(|t| t.agent?.e2e_latency_ms),
-            Self::Unexplained => found(|t| t.agent?.unexplained_ms),
-            Self::TranscriptDelay => found(|t| t.agent?.transcript_delay_ms),
-            Self::BlindSpot => found(|t| not_negative(t.agent?.blind_spot_ms)),
-            Self::BlindSpotFront => found(|t| not_negative(t.agent?.blind_spot_front_ms)),
-            Self::BlindSpotBack => found(|t| not_negative(t.agent?.blind_spot_back_ms)),
+            Self::TranscriptionDelay => found(|t| t.agent.as_ref()?.transcription_delay_ms),
+            Self::EndOfTurnDelay => found(|t| t.agent.as_ref()?.end_of_turn_delay_ms),
+            Self::OnUserTurnCompletedDelay => {
+                found(|t| t.agent.as_ref()?.on_user_turn_completed_delay_ms)
+            }
+            Self::LlmNodeTtft => found(|t| t.agent.as_ref()?.llm_node_ttft_ms),
+            Self::LlmNodeTtfs => found(|t| t.agent.as_ref()?.llm_node_ttfs_ms),
+            Self::TtsNodeTtfb => found(|t| t.agent.as_ref()?.tts_node_ttfb_ms),
+            Self::ToolCall => found(|t| t.agent.as_ref()?.tool_call_ms),
+            Self::E2eLatency => found(|t| t.agent.as_ref()?.e2e_latency_ms),
+            Self::Unexplained => found(|t| t.agent.as_ref()?.unexplained_ms),
+            Self::TranscriptDelay => found(|t| t.agent.as_ref()?.transcript_delay_ms),
+            Self::BlindSpot => found(|t| not_negative(t.agent.as_ref()?.blind_spot_ms)),
+            Self::BlindSpotFront => found(|t| not_negative(t.agent.as_ref()?.blind_spot_front_ms)),
+            Self::BlindSpotBack => found(|t| not_negative(t.agent.as_ref()?.blind_spot_back_ms)),
             Self::Join => calls(true, |c| c.join_ms),
             Self::AgentPresent => calls(true, |c| c.agent_present_ms),
             Self::AgentAudible => calls(true, |c| c.agent_audible_ms),
@@ -127,6 +133,14 @@ impl Metric {
             Self::Missed => ValueSource::Share(|t| t.outcome == Outcome::Missed),
             Self::Early => ValueSource::Share(|t| t.outcome == Outcome::Early),
             Self::Failed => ValueSource::ShareOfCalls(|t| t.outcome == Outcome::Failed),
+            Self::Wer => ValueSource::Parts(|t| Some(t.agent.as_ref()?.heard_errors?.of_words())),
+            Self::ReplyWer => {
+                ValueSource::Parts(|t| Some(t.agent.as_ref()?.reply_errors?.of_words()))
+            }
+            Self::ReplyMismatched => ValueSource::Parts(|t| {
+                let matches = t.agent.as_ref()?.reply_matches?;
+                Some((usize::from(!matches), 1))
+            }),
         }
     }
 
@@ -203,6 +217,15 @@ impl Metric {
                     _ => share,
                 })
             }
+            // A turn of which nothing is known yet says nothing about the others.
+            ValueSource::Parts(of) => {
+                let mut groups: BTreeMap<usize, (usize, usize)> = BTreeMap::new();
+                for (call, (hits, size)) in turns().filter_map(|t| Some((t.call, of(t)?))) {
+                    let group = groups.entry(call).or_default();
+                    *group = (group.0 + hits, group.1 + size);
+                }
+                Population::Share(Proportion::of_groups(groups.into_values()))
+            }
             ValueSource::Calls { .. } => {
                 let owed = open().map(|_| best);
                 let ended = counting_calls(calls, variant).filter_map(|c| values.of_call(c));
@@ -215,6 +238,7 @@ impl Metric {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::account::WordErrors;
     use crate::record::AgentAccount;
     use crate::record::fixtures::{Failure, Outcome, Run};
 
@@ -255,6 +279,11 @@ mod tests {
             e2e_latency_ms: ms(790),
             blind_spot_ms: ms(240),
             blind_spot_front_ms: ms(-20),
+            heard_errors: Some(WordErrors {
+                errors: 1,
+                words: 5,
+            }),
+            reply_matches: Some(true),
             ..AgentAccount::default()
         });
         run.warmup = true;
@@ -272,6 +301,7 @@ mod tests {
             ("llm_node_ttft", 0, 0),
             ("llm_node_ttfs", 0, 0),
             ("tts_node_ttfb", 0, 0),
+            ("tool_call", 0, 0),
             ("e2e_latency", 1, 1),
             ("unexplained", 0, 0),
             ("transcript_delay", 0, 0),
@@ -286,6 +316,9 @@ mod tests {
             ("missed", 19, 3),
             ("early", 19, 3),
             ("failed", 19, 3),
+            ("wer", 5, 5),
+            ("reply_wer", 0, 0),
+            ("reply_mismatched", 1, 1),
         ];
         let names: Vec<&str> = Metric::ALL.iter().map(|m| m.name()).collect();
         assert_eq!(names, expected.map(|(name, ..)| name));

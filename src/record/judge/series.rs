@@ -44,6 +44,13 @@ impl RunRecord {
                 let hit = |t: &TurnRecord| (place(t.call), of(t));
                 Values::Hits(turns().map(hit).collect())
             }
+            metrics::ValueSource::Parts(of) => {
+                let parts = turns().filter_map(|t| Some((t.call, of(t)?)));
+                let hits = parts.flat_map(|(call, (hits, size))| {
+                    (0..size).map(move |part| (place(call), part < hits))
+                });
+                Values::Hits(hits.collect())
+            }
             metrics::ValueSource::Calls { .. } => {
                 let value = |c: &CallRecord| Some((place(c.call), values.of_call(c)?));
                 let calls = counting_calls(&self.calls, variant);

@@ -5,8 +5,11 @@
 
 use super::figures::Intervals;
 use super::latencies::Metrics;
+use super::path::PathFigures;
+use super::said::SaidFigures;
 use super::sentinels::Sentinels;
 use super::steady::{Steady, SteadySpan};
+use super::usage::UsageFigures;
 use super::variants::VariantSummary;
 use super::verdict::{Ending, Verdict};
 use crate::record::facts::measurement::first;
@@ -77,6 +80,15 @@ pub struct Summary {
     pub outcomes: TurnCounts,
     /// Measured calls by outcome.
     pub(crate) calls: CallCounts,
+    /// What the replies waited for, step by step; absent if no agent tells enough.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) critical_path: Option<PathFigures>,
+    /// How well the agent understood and spoke; absent if nobody can say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) said: Option<SaidFigures>,
+    /// What the agents used, and what it costs; absent if they do not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) usage: Option<UsageFigures>,
     /// What a second, independent detector says about the replies' onsets.
     #[serde(default)]
     pub(crate) second_opinion: SecondOpinions,

@@ -6,8 +6,11 @@
 //! also corrected for the choice of the first variant.
 
 use super::figures::{AllTurns, Intervals, Latency, Span};
+use super::path::PathFigures;
+use super::said::SaidFigures;
 use super::samples::Samples;
 use super::samples::of_turn;
+use super::usage::UsageFigures;
 use crate::record::{CallCounts, CallRecord, Ms, TurnCounts, TurnRecord};
 use crate::stats::Sample;
 use crate::stats::compare::{
@@ -35,6 +38,15 @@ pub(crate) struct VariantSummary {
     pub all_turns: AllTurns,
     /// Confidence intervals of the quantiles of `ttfa` and `all_turns`.
     pub intervals: Intervals,
+    /// What its replies waited for, step by step; absent if its agents do not tell enough.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub critical_path: Option<PathFigures>,
+    /// How well the variant understood and spoke; absent if nobody can say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub said: Option<SaidFigures>,
+    /// What its agents used, and what it costs; absent if they do not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<UsageFigures>,
     /// How much later the variant answers than the one that is ranked first; null for the first.
     pub behind: Option<Behind>,
 }
@@ -204,6 +216,9 @@ fn variant(
         ttfa: Latency::of(samples.measured(Metric::Ttfa)),
         all_turns: AllTurns::of(samples.all(Metric::Ttfa)),
         intervals: Intervals::of(&samples),
+        critical_path: PathFigures::of(&turns),
+        said: SaidFigures::of(&calls, &turns),
+        usage: UsageFigures::of(&calls),
         behind: None,
     };
     (order, summary, series)

@@ -80,6 +80,7 @@ impl Told<'_> {
         match self.metric.row().about {
             SampleUnit::Call => "calls",
             SampleUnit::Turn => "turns",
+            SampleUnit::Word => "words",
         }
     }
 

@@ -12,7 +12,7 @@ use crate::record::{GateAnswer, GateResult, Latency, Summary};
 use crate::report::figures::{QUANTILES, figure};
 use crate::report::fit::{Item, Part, fit};
 use crate::report::text::{beside, grouped};
-use crate::report::{Screen, counts, variants, words};
+use crate::report::{Screen, counts, told, variants, words};
 use crate::vocab::{Metric, Visibility};
 
 /// Up to this many gates are shown one by one, whatever their results.
@@ -139,6 +139,13 @@ fn account(summary: &Summary, screen: Screen) -> Part {
             let text = figures.collect::<Vec<_>>().join(", ");
             page.beside(&format!("  {}  ", quantile.name), &text, 7);
         }
+    }
+    let told = told::sentences(summary);
+    if page.lines.is_empty() && !told.is_empty() {
+        page.section("the agent's own account");
+    }
+    for (key, text) in told {
+        page.beside(&format!("  {key:<7}"), &text, 9);
     }
     Part::whole(page.lines)
 }

@@ -8,7 +8,7 @@ use super::{head, ttfa, wrong};
 use crate::record::{Generator, Metrics, Ms, SecondOpinions, SteadySpan, Summary};
 use crate::report::figures::{cells, hundredths, in_tables, possibly_infinite};
 use crate::report::text::{clean, grouped, plural, width};
-use crate::report::{Screen, counts, definitions, variants, words};
+use crate::report::{Screen, counts, definitions, told, variants, words};
 
 /// Maximum number of steady spans listed.
 const SPANS: usize = 6;
@@ -29,6 +29,7 @@ pub(crate) fn render(summary: &Summary, screen: Screen, report: Option<&str>) ->
     details.table("latency, ms", rows(&summary.metrics));
     details.steady(summary);
     details.variants(summary);
+    details.told(summary);
     details.counts(summary);
     details.looks_wrong(summary);
     // A run that was cut off recorded no generator health.
@@ -55,6 +56,16 @@ fn rows(metrics: &Metrics) -> Vec<Row> {
 struct Details(Page);
 
 impl Details {
+    fn told(&mut self, summary: &Summary) {
+        let told = told::sentences(summary);
+        if !told.is_empty() {
+            self.0.section("the agent's own account");
+        }
+        for (key, text) in told {
+            self.0.beside(&format!("  {key:<7}"), &text, 9);
+        }
+    }
+
     fn verdict(&mut self, summary: &Summary) {
         head::add(&mut self.0, summary);
         for reason in wrong::reasons(summary) {

@@ -9,8 +9,11 @@ use super::chart::Chart;
 use super::plot::{Ink, Layer, Panel, Plot, Rise, WIDE};
 use super::section::Section;
 use super::view::{View, at_quantile};
-use crate::record::{AgentAccount, Ms, TurnRecord};
+use crate::record::{AgentAccount, Ms, Step, TurnRecord};
 use maud::html;
+
+/// By how much two instants of the agent may overlap although one led to the other.
+const TOUCHING_MS: f64 = 20.0;
 
 /// How a part is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,7 +97,8 @@ fn parts(turn: &TurnRecord) -> Vec<Part> {
         known: Known::Between,
     }];
     parts.extend(before_the_model(agent, placed));
-    parts.extend(until_it_speaks(agent, started));
+    parts.extend(tools(agent, zero, started));
+    parts.extend(until_it_speaks(agent, zero, started));
     if let (Some(wire), Some(ttfa)) = (turn.ttfa_wire_ms, turn.ttfa_ms) {
         let arrives = wire.as_f64();
         for (short, name, from, to) in [
@@ -158,52 +162,81 @@ fn before_the_model(agent: &AgentAccount, placed: f64) -> Vec<Part> {
     .collect()
 }
 
-/// What led to the instant at which the agent began to play its reply out, placed backwards.
-fn until_it_speaks(agent: &AgentAccount, started: f64) -> Vec<Part> {
-    if agent.unexplained_ms.is_none() {
-        // The model and the synthesis may have worked for another reply than this one.
-        return Vec::new();
-    }
-    let inferred = |short, name, from, to| Part {
+/// What led to the instant at which the agent began to play its reply out: the language model from
+/// when it was asked, the synthesis backwards from its first audio.
+fn until_it_speaks(agent: &AgentAccount, zero: Ms, started: f64) -> Vec<Part> {
+    let of_this_reply = agent.path.iter().any(|step| step.step == Step::Llm);
+    let spoken = agent.path.iter().any(|step| step.step == Step::Tts);
+    let asked = agent.model_asked_ms.map(|at| at.as_f64() - zero.as_f64());
+    let speech = agent.tts_node_ttfb_ms.map(Ms::as_f64).filter(|_| spoken);
+    let speaks = started - speech.unwrap_or(0.0);
+    let part = |short, name, from, to, known| Part {
         short,
         name,
         from,
         to,
-        known: Known::Inferred,
+        known,
     };
-    let speech = agent.tts_node_ttfb_ms.map_or(0.0, Ms::as_f64);
-    let asked = started - speech;
     let mut parts = Vec::new();
-    let sentence = agent.llm_node_ttfs_ms.or(agent.llm_node_ttft_ms);
-    if let Some(sentence) = sentence {
-        let from = asked - sentence.as_f64();
-        if let Some(token) = agent.llm_node_ttft_ms {
-            let to = from + token.as_f64();
-            parts.push(inferred(
+    // The model may have worked for another reply than this one.
+    if asked.is_some() || of_this_reply {
+        let sentence = agent.llm_node_ttfs_ms.or(agent.llm_node_ttft_ms);
+        let (from, known) = match asked {
+            Some(asked) => (asked, Known::Claimed),
+            None => (speaks - sentence.map_or(0.0, Ms::as_f64), Known::Inferred),
+        };
+        for (short, name, length) in [
+            (
                 "LLM first token",
                 "language model: first token",
-                from,
-                to,
-            ));
-        }
-        if agent.llm_node_ttfs_ms.is_some() {
-            parts.push(inferred(
+                agent.llm_node_ttft_ms,
+            ),
+            (
                 "LLM first sentence",
                 "language model: first sentence",
-                from,
-                asked,
-            ));
+                agent.llm_node_ttfs_ms,
+            ),
+        ] {
+            parts.extend(
+                length.map(|length| part(short, name, from, from + length.as_f64(), known)),
+            );
         }
     }
-    if agent.tts_node_ttfb_ms.is_some() {
-        parts.push(inferred(
-            "TTS first audio",
-            "speech synthesis: first audio",
-            asked,
-            started,
-        ));
+    if spoken {
+        let (short, name) = ("TTS first audio", "speech synthesis: first audio");
+        parts.push(part(short, name, speaks, started, Known::Inferred));
     }
     parts
+}
+
+/// The tools of the turn that ended before the agent spoke.
+fn tools(agent: &AgentAccount, zero: Ms, started: f64) -> Vec<Part> {
+    let since = |at: Ms| at.as_f64() - zero.as_f64();
+    let ended = agent
+        .tools
+        .iter()
+        .filter_map(|tool| Some((tool, since(tool.ended_ms?))));
+    let before = ended.filter(|(_, to)| *to <= started + TOUCHING_MS);
+    let parts = before.map(|(tool, to)| Part {
+        short: "tool",
+        name: "a tool",
+        from: since(tool.began_ms),
+        to,
+        known: Known::Claimed,
+    });
+    parts.collect()
+}
+
+/// The critical path in words.
+fn path(agent: &AgentAccount) -> String {
+    let steps = agent.path.iter();
+    let steps: Vec<String> = steps
+        .map(|s| format!("{} {:.1}", s.step.words(), s.ms))
+        .collect();
+    match steps.is_empty() {
+        true => String::new(),
+        false => format!(" Critical path: {}.", steps.join(" → ")),
+    }
 }
 
 fn chart((id, title): (&'static str, &'static str), turn: &TurnRecord, ttfa: Ms) -> Chart {
@@ -218,7 +251,7 @@ fn chart((id, title): (&'static str, &'static str), turn: &TurnRecord, ttfa: Ms)
         };
         of_kind.map(place).collect()
     };
-    let agent = turn.agent.unwrap_or_default();
+    let agent = turn.agent.clone().unwrap_or_default();
     let figure = |ms: Option<Ms>| ms.map_or_else(|| "–".to_owned(), |ms| format!("{ms:.1}"));
     let caption = format!(
         "ttfa {ttfa:.1} ms; the agent says {} ms; blind spot {} ms; unexplained {} ms. Its instants are {}.",
@@ -229,7 +262,7 @@ fn chart((id, title): (&'static str, &'static str), turn: &TurnRecord, ttfa: Ms)
             Some(width) => format!("known to within {width:.1} ms"),
             None => "the latest possible ones: it answers no requests".to_owned(),
         },
-    );
+    ) + &path(&agent);
     let row = |part: &Part| {
         let how = Known::ALL.iter().find(|(known, ..)| *known == part.known);
         vec![
@@ -276,6 +309,7 @@ fn chart((id, title): (&'static str, &'static str), turn: &TurnRecord, ttfa: Ms)
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::PathStep;
     use crate::record::fixtures::Run;
 
     #[test]
@@ -295,7 +329,16 @@ mod tests {
             llm_node_ttft_ms: Some(ms(300)),
             llm_node_ttfs_ms: Some(ms(450)),
             tts_node_ttfb_ms: Some(ms(15)),
-            unexplained_ms: Some(ms(5)),
+            path: vec![
+                PathStep {
+                    step: Step::Llm,
+                    ms: ms(450),
+                },
+                PathStep {
+                    step: Step::Tts,
+                    ms: ms(15),
+                },
+            ],
             ..AgentAccount::default()
         });
         let placed: Vec<(f64, f64)> = parts(turn).iter().map(|p| (p.from, p.to)).collect();
@@ -309,5 +352,17 @@ mod tests {
             (1_440.0, 1_460.0),
         ];
         assert_eq!(placed, expected);
+
+        // When the model was asked is told: its parts are placed there.
+        let agent = turn.agent.as_mut().expect("set above");
+        agent.model_asked_ms = Some(zero + ms(700));
+        let placed = parts(turn);
+        let model = placed.iter().find(|p| p.short == "LLM first sentence");
+        let model = model.expect("it is told");
+        assert_eq!(
+            (model.from, model.to, model.known),
+            (700.0, 1_150.0, Known::Claimed)
+        );
+        assert!(path(turn.agent.as_ref().expect("set above")).contains("LLM 450.0 → TTS 15.0"));
     }
 }

@@ -13,6 +13,7 @@ mod draw;
 mod health;
 mod load;
 mod parts;
+mod path;
 mod plot;
 mod section;
 mod slowest;

@@ -5,7 +5,9 @@
 
 use super::section::Section;
 use super::view::{View, name};
-use super::{account, anatomy, behaviour, health, load, slowest, spread, table, time, variants};
+use super::{
+    account, anatomy, behaviour, health, load, path, slowest, spread, table, time, variants,
+};
 use crate::report;
 use maud::html;
 
@@ -18,6 +20,8 @@ const PARTS: &[Part] = &[
     load::section,
     anatomy::section,
     account::section,
+    path::critical,
+    path::words_and_cost,
     behaviour::interruptions,
     behaviour::early,
     behaviour::failures,

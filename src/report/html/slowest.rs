@@ -4,6 +4,7 @@
 //! the caller's speech; all slowest turns share one scale; the caller is drawn above the agent.
 
 use super::super::figures::figure;
+use super::super::text::clean;
 use super::chart::drawing;
 use super::draw::draw;
 use super::plot::{Ink, Layer, Panel, Plot, Rise, Stand, WIDE};
@@ -18,6 +19,8 @@ const BEFORE_S: f64 = 4.0;
 const AFTER_S: f64 = 2.5;
 /// Length of the silence drawn after the end of speech if no reply came, in seconds.
 const SILENCE_S: f64 = 6.0;
+/// Maximum length of a transcript, in characters.
+const LONGEST_TEXT: usize = 600;
 
 pub(super) fn slowest(view: &View<'_>) -> Option<Section> {
     let turns = view.record.slowest();
@@ -81,6 +84,7 @@ fn timeline(view: &View<'_>, turn: &TurnRecord, x: Range<f64>) -> Markup {
     };
     let mut marks = vec![(0.0, "end of speech".to_owned())];
     marks.extend(onset(turn).map(|(at, ttfa)| (at, format!("onset {ttfa:.1} ms"))));
+    marks.extend(agent_marks(turn, &x));
     let between = onset(turn).map(|(at, _)| Layer::Boxes(vec![[0.0, at, 0.98, 1.02]], Ink::Alarm));
     let drawn = draw(&Plot {
         width: WIDE,
@@ -111,9 +115,48 @@ fn timeline(view: &View<'_>, turn: &TurnRecord, x: Range<f64>) -> Markup {
                 @for flag in &turn.flags { " " span.flag { (flag.name()) } }
             }
             (drawing(&drawn))
+            @if view.record.shows_transcripts { (words(turn)) }
             @if let Some(kept) = kept {
                 audio controls preload="none" src=(format!("{EVIDENCE_FOLDER}/{}", kept.file))
                     aria-label=(format!("Call {}, turn {}", turn.call, turn.turn)) {}
+            }
+        }
+    }
+}
+
+/// What the agent says it did, in seconds from the end of speech: its states and tools.
+fn agent_marks(turn: &TurnRecord, x: &Range<f64>) -> Vec<(f64, String)> {
+    let (Some(agent), Some(zero)) = (&turn.agent, turn.speech_end_ms) else {
+        return Vec::new();
+    };
+    let since = |at: Ms| (at.as_f64() - zero.as_f64()) / 1e3;
+    let states = agent
+        .states
+        .iter()
+        .map(|s| (since(s.at_ms), s.state.name().to_owned()));
+    let tools = agent.tools.iter().flat_map(|tool| {
+        let name = name(&tool.name);
+        let ended = tool.ended_ms.map(|at| (since(at), format!("{name} ends")));
+        [
+            Some((since(tool.began_ms), format!("{name} begins"))),
+            ended,
+        ]
+    });
+    let all = states.chain(tools.flatten());
+    all.filter(|(at, _)| x.contains(at)).collect()
+}
+
+/// What the agent understood and said.
+fn words(turn: &TurnRecord) -> Markup {
+    let agent = turn.agent.as_ref();
+    let heard = agent.and_then(|a| a.heard_text.as_deref());
+    let said = agent.and_then(|a| a.reply_text.as_deref());
+    html! {
+        @if heard.is_some() || said.is_some() {
+            dl.words {
+                @for (who, text) in [("understood", heard), ("said", said)] {
+                    @if let Some(text) = text { div { dt { (who) } dd { (clean(text, LONGEST_TEXT)) } } }
+                }
             }
         }
     }

@@ -49,6 +49,7 @@ fn ended(plan: &Plan, index: u64, start: Instant, result: CallResult) -> CallRep
         ended: start + Duration::from_secs(9),
         result,
         plan: plan.call(index).expect("planned"),
+        told: CallTold::default(),
     }))
 }
 

@@ -5,13 +5,22 @@
 
 use super::streams::{DataStream, FINAL};
 use super::wire::Bounded as _;
-use crate::account::{AgentTime, Claim, ClaimKind, Reply, UserTurn};
-use agent::agent_session_event::Event;
+use crate::account::{
+    AgentTime, Claim, ClaimKind, ModelKind, ModelUsage, Reply, SessionState, ToolEvent, Used,
+    UserTurn,
+};
+use agent::agent_session_event::{Event, tool_execution_updated::Update};
 use agent::agent_session_message::Message;
 use agent::chat_context::chat_item::Item;
+use agent::chat_message::{ChatContent, chat_content::Payload};
+use agent::model_usage::Usage;
 use agent::session_response::Response;
-use livekit_protocol::agent::{self, AgentSessionMessage, ChatRole, MetricsReport};
+use livekit_protocol::agent::{
+    self, AgentSessionMessage, AgentSessionUsage, AgentState, ChatMessage, ChatRole, FunctionCall,
+    FunctionCallOutput, MetricsReport, ToolCallStatus,
+};
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Topic of the byte streams in which an agent describes its session.
@@ -20,11 +29,23 @@ pub(super) const SESSION: &str = "lk.agent.session";
 const TRANSCRIPTION: &str = "lk.transcription";
 /// Longest duration that an agent can plausibly claim, in seconds.
 const LONGEST: f64 = 3_600.0;
+/// Maximum length of a text and of a name, in characters.
+const TEXT: usize = 4_000;
+const NAME: usize = 128;
+/// Maximum number of tools in a message.
+const TOOLS: usize = 32;
 
-/// Whether a stream may hold a claim.
-pub(super) fn is_wanted(topic: &str, attributes: &HashMap<String, String>) -> bool {
+/// Whether a stream may hold a claim, opened in the name of `sender`. Agents send every version of
+/// what their caller said as a stream of its own, but what they say themselves once, and some never
+/// call that final.
+pub(super) fn is_wanted(
+    topic: &str,
+    attributes: &HashMap<String, String>,
+    sender: &str,
+    caller: &str,
+) -> bool {
     let is_final = || attributes.get(FINAL).is_some_and(|value| value == "true");
-    topic == SESSION || (topic == TRANSCRIPTION && is_final())
+    topic == SESSION || (topic == TRANSCRIPTION && (sender != caller || is_final()))
 }
 
 /// A claim, and the id of the request that it answers.
@@ -43,51 +64,216 @@ pub(super) fn session(stream: &DataStream, arrival: Instant) -> Option<Answer> {
     match message.message? {
         Message::Event(event) => {
             let sent = event.created_at.map(|t| time(t.seconds, t.nanos));
-            Some((
-                claim(sent, event.event.map_or(ClaimKind::Other, kind)),
-                None,
-            ))
+            let tool = event
+                .event
+                .as_ref()
+                .and_then(|event| tool_event(event, sent));
+            let kind = tool.or_else(|| event.event.map(kind));
+            Some((claim(sent, kind.unwrap_or(ClaimKind::Other)), None))
         }
         Message::Response(response) => {
-            let Response::GetSessionUsage(usage) = response.response? else {
+            let Response::GetSessionUsage(answer) = response.response? else {
                 return None;
             };
-            let sent = usage.created_at.map(|t| time(t.seconds, t.nanos));
-            Some((claim(sent, ClaimKind::Other), Some(response.request_id)))
+            let sent = answer.created_at.map(|t| time(t.seconds, t.nanos));
+            let kind = answer.usage.map_or(ClaimKind::Other, usage);
+            Some((claim(sent, kind), Some(response.request_id)))
         }
         _ => None,
     }
 }
 
-/// The claim in a final transcript of the caller's words.
-pub(super) fn transcript(stream: &DataStream, arrival: Instant) -> Option<Claim> {
-    let is_text = stream.topic == TRANSCRIPTION && !stream.content.is_empty();
-    is_text.then(|| Claim {
-        agent: Box::default(),
+/// The claim in a stream of text: a final transcript of what the caller said, or of a reply.
+pub(super) fn transcript(stream: &DataStream, caller: &str, arrival: Instant) -> Option<Claim> {
+    let text = text(&String::from_utf8_lossy(&stream.content), TEXT)?;
+    // Transcripts of the caller's words are sent in the caller's name.
+    let kind = match stream.sender == caller {
+        true => ClaimKind::Transcript(text),
+        false => ClaimKind::ReplyTranscript(text),
+    };
+    (stream.topic == TRANSCRIPTION).then(|| Claim {
+        agent: stream.sender.as_str().into(),
         arrival,
         sent: None,
         requested: None,
-        kind: ClaimKind::Transcript,
+        kind,
     })
 }
 
 fn kind(event: Event) -> ClaimKind {
-    let Event::ConversationItemAdded(added) = event else {
-        return ClaimKind::Other;
-    };
-    let Some(Item::Message(message)) = added.item.and_then(|item| item.item) else {
-        return ClaimKind::Other;
-    };
-    let metrics = message.metrics.unwrap_or_default();
-    match ChatRole::try_from(message.role) {
-        Ok(ChatRole::User) => ClaimKind::UserTurn(user_turn(&metrics)),
-        Ok(ChatRole::Assistant) => ClaimKind::Reply(reply(&metrics)),
+    match event {
+        Event::ConversationItemAdded(added) => match added.item.and_then(|item| item.item) {
+            Some(Item::Message(message)) => said(&message),
+            _ => ClaimKind::Other,
+        },
+        Event::AgentStateChanged(change) => state(change.new_state()),
+        Event::SessionUsageUpdated(updated) => updated.usage.map_or(ClaimKind::Other, usage),
+        Event::FunctionToolsExecuted(executed) => {
+            tools(&executed.function_calls, &executed.function_call_outputs)
+        }
         _ => ClaimKind::Other,
     }
 }
 
-fn user_turn(metrics: &MetricsReport) -> UserTurn {
+fn said(message: &ChatMessage) -> ClaimKind {
+    let metrics = message.metrics.unwrap_or_default();
+    let words = |content: &ChatContent| match &content.payload {
+        Some(Payload::Text(text)) => Some(text.clone()),
+        _ => None,
+    };
+    let words: Vec<String> = message.content.iter().filter_map(words).collect();
+    let text = text(&words.join(" "), TEXT);
+    match ChatRole::try_from(message.role) {
+        Ok(ChatRole::User) => ClaimKind::UserTurn(user_turn(&metrics, text)),
+        Ok(ChatRole::Assistant) => ClaimKind::Reply(Reply {
+            // An item is made when the model is asked for it.
+            asked: message
+                .created_at
+                .as_ref()
+                .map(|t| time(t.seconds, t.nanos)),
+            ..reply(&metrics, text)
+        }),
+        _ => ClaimKind::Other,
+    }
+}
+
+fn state(state: AgentState) -> ClaimKind {
+    ClaimKind::State(match state {
+        AgentState::AsInitializing => SessionState::Initializing,
+        AgentState::AsIdle => SessionState::Idle,
+        AgentState::AsListening => SessionState::Listening,
+        AgentState::AsThinking => SessionState::Thinking,
+        AgentState::AsSpeaking => SessionState::Speaking,
+    })
+}
+
+/// What the message says when a tool began or ended, if it is about one. `sent`: when it was sent.
+fn tool_event(event: &Event, sent: Option<AgentTime>) -> Option<ClaimKind> {
+    let began = |call: &FunctionCall| {
+        let call = ToolEvent {
+            id: text(&call.call_id, NAME)?,
+            name: text(&call.name, NAME),
+            began: sent,
+            ended: None,
+            failed: false,
+        };
+        Some(call)
+    };
+    let events: Vec<ToolEvent> = match event {
+        Event::FunctionToolsStarted(started) => {
+            let calls = started.function_calls.iter().take(TOOLS);
+            calls.filter_map(began).collect()
+        }
+        Event::ToolExecutionUpdated(updated) => match updated.update.as_ref()? {
+            Update::Started(started) => vec![began(started.function_call.as_ref()?)?],
+            Update::Ended(ended) => vec![ToolEvent {
+                id: text(&ended.call_id, NAME)?,
+                name: None,
+                began: None,
+                ended: sent,
+                failed: ended.status() != ToolCallStatus::TcDone,
+            }],
+            Update::CallUpdated(_) | Update::ReplyUpdated(_) => return None,
+        },
+        _ => return None,
+    };
+    Some(ClaimKind::Tools(events))
+}
+
+/// The calls of tools in the summary that follows them.
+fn tools(calls: &[FunctionCall], outputs: &[FunctionCallOutput]) -> ClaimKind {
+    let events = calls.iter().take(TOOLS).filter_map(|call| {
+        let output = outputs.iter().find(|output| output.call_id == call.call_id);
+        let at = |stamp: Option<(i64, i32)>| stamp.map(|(s, ns)| time(s, ns));
+        Some(ToolEvent {
+            id: text(&call.call_id, NAME)?,
+            name: text(&call.name, NAME),
+            began: at(call.created_at.as_ref().map(|t| (t.seconds, t.nanos))),
+            ended: at(output
+                .and_then(|output| output.created_at.as_ref())
+                .map(|t| (t.seconds, t.nanos))),
+            failed: output.is_some_and(|output| output.is_error),
+        })
+    });
+    ClaimKind::Tools(events.collect())
+}
+
+fn usage(usage: AgentSessionUsage) -> ClaimKind {
+    let models = usage.model_usage.into_iter();
+    ClaimKind::Usage(
+        models
+            .filter_map(|model| model_usage(model.usage?))
+            .collect(),
+    )
+}
+
+/// What a model was used for; `None` for models that no price is asked for.
+fn model_usage(usage: Usage) -> Option<ModelUsage> {
+    let count = |n: i32| u64::try_from(n).unwrap_or_default();
+    // An hour of audio is 3,600,000 ms; whatever is beyond the range of the type is cut.
+    let ms = |seconds: f64| (seconds.max(0.0) * 1e3).round() as u64;
+    let (kind, provider, model, used) = match usage {
+        Usage::Llm(llm) => {
+            // Totals contain their parts: cached tokens, and tokens of audio.
+            let cached_audio = count(llm.input_cached_audio_tokens);
+            let cached = count(llm.input_cached_tokens).saturating_sub(cached_audio);
+            let audio = count(llm.input_audio_tokens);
+            let spoken = count(llm.output_audio_tokens);
+            let input = count(llm.input_tokens).saturating_sub(audio);
+            let used = Used {
+                input_tokens: input.saturating_sub(cached),
+                cached_tokens: cached,
+                output_tokens: count(llm.output_tokens).saturating_sub(spoken),
+                input_audio_tokens: audio.saturating_sub(cached_audio),
+                cached_audio_tokens: cached_audio,
+                output_audio_tokens: spoken,
+                ..Used::default()
+            };
+            (ModelKind::Llm, llm.provider, llm.model, used)
+        }
+        Usage::Tts(tts) => {
+            let used = Used {
+                input_tokens: count(tts.input_tokens),
+                output_tokens: count(tts.output_tokens),
+                characters: count(tts.characters_count),
+                audio_ms: ms(tts.audio_duration),
+                ..Used::default()
+            };
+            (ModelKind::Tts, tts.provider, tts.model, used)
+        }
+        Usage::Stt(stt) => {
+            let used = Used {
+                input_tokens: count(stt.input_tokens),
+                output_tokens: count(stt.output_tokens),
+                audio_ms: ms(stt.audio_duration),
+                ..Used::default()
+            };
+            (ModelKind::Stt, stt.provider, stt.model, used)
+        }
+        Usage::Interruption(_) | Usage::Eot(_) => return None,
+    };
+    let name = |name: String| text(&name, NAME).map_or_else(|| "unknown".into(), |n| n.to_string());
+    Some(ModelUsage {
+        kind,
+        provider: name(provider),
+        model: name(model),
+        used,
+    })
+}
+
+/// At most `most` characters of a text, without space around it; `None` if nothing is left.
+fn text(text: &str, most: usize) -> Option<Arc<str>> {
+    let cut = text
+        .char_indices()
+        .nth(most)
+        .map_or(text.len(), |(at, _)| at);
+    let text = text[..cut].trim();
+    (!text.is_empty()).then(|| text.into())
+}
+
+fn user_turn(metrics: &MetricsReport, text: Option<Arc<str>>) -> UserTurn {
     UserTurn {
+        text,
         stopped_speaking: metrics
             .stopped_speaking_at
             .as_ref()
@@ -98,8 +284,10 @@ fn user_turn(metrics: &MetricsReport) -> UserTurn {
     }
 }
 
-fn reply(metrics: &MetricsReport) -> Reply {
+fn reply(metrics: &MetricsReport, text: Option<Arc<str>>) -> Reply {
     Reply {
+        text,
+        asked: None,
         started_speaking: metrics
             .started_speaking_at
             .as_ref()
@@ -139,11 +327,22 @@ mod tests {
         session(&stream, Instant::now())
     }
 
+    fn stamp<T: Default + prost::Message>(seconds: i64) -> T {
+        // The type of the protocol's crate cannot be named here: it is read from its bytes.
+        let mut bytes = vec![0x08];
+        prost::encoding::encode_varint(seconds as u64, &mut bytes);
+        T::decode(&*bytes).expect("a timestamp")
+    }
+
     fn item(role: ChatRole, metrics: MetricsReport) -> AgentSessionMessage {
-        let message = agent::ChatMessage {
+        let message = ChatMessage {
             role: role as i32,
             metrics: Some(metrics),
             extra: HashMap::from([("key".to_owned(), "value".to_owned())]),
+            content: vec![ChatContent {
+                payload: Some(Payload::Text(" some words ".into())),
+            }],
+            created_at: Some(stamp(7)),
             ..Default::default()
         };
         let added = agent::agent_session_event::ConversationItemAdded {
@@ -172,12 +371,15 @@ mod tests {
         };
         let (user, _) = claim(item(ChatRole::User, metrics)).expect("a claim");
         let turn = UserTurn {
+            text: Some("some words".into()),
             end_of_turn_delay: Some(Duration::from_micros(473_600)),
             ..UserTurn::default()
         };
         assert_eq!(user.kind, ClaimKind::UserTurn(turn));
         let (reply, _) = claim(item(ChatRole::Assistant, metrics)).expect("a claim");
         let said = Reply {
+            text: Some("some words".into()),
+            asked: Some(AgentTime(7_000_000_000)),
             e2e_latency: Some(Duration::from_micros(793_200)),
             ..Reply::default()
         };
@@ -200,5 +402,113 @@ mod tests {
         let (_, id) = claim(message).expect("a claim");
         assert_eq!(id.as_deref(), Some("loadgen-7"));
         assert_eq!(claim(AgentSessionMessage::default()), None);
+    }
+
+    fn event(event: Event) -> AgentSessionMessage {
+        AgentSessionMessage {
+            message: Some(Message::Event(agent::AgentSessionEvent {
+                created_at: Some(stamp(9)),
+                event: Some(event),
+            })),
+        }
+    }
+
+    #[test]
+    fn tools_begin_and_end_when_their_events_were_sent() {
+        let call = FunctionCall {
+            id: "item_1/fnc_0".into(),
+            call_id: "call_1".into(),
+            name: "look_up".into(),
+            ..FunctionCall::default()
+        };
+        let updated = |update| {
+            event(Event::ToolExecutionUpdated(
+                agent::agent_session_event::ToolExecutionUpdated {
+                    update: Some(update),
+                },
+            ))
+        };
+        let tool = |began, ended, name: Option<&str>, failed| {
+            ClaimKind::Tools(vec![ToolEvent {
+                id: "call_1".into(),
+                name: name.map(Arc::from),
+                began,
+                ended,
+                failed,
+            }])
+        };
+        let at = Some(AgentTime(9_000_000_000));
+        use agent::agent_session_event::tool_execution_updated::{Ended, Started};
+        let started = updated(Update::Started(Started {
+            function_call: Some(call.clone()),
+        }));
+        let (started, _) = claim(started).expect("a claim");
+        assert_eq!(started.kind, tool(at, None, Some("look_up"), false));
+        let mut end = Ended {
+            call_id: "call_1".into(),
+            ..Ended::default()
+        };
+        end.set_status(ToolCallStatus::TcError);
+        let (ended, _) = claim(updated(Update::Ended(end))).expect("a claim");
+        assert_eq!(ended.kind, tool(None, at, None, true));
+        // The summary comes when the preamble has been spoken: its time is not the tool's.
+        let executed = agent::agent_session_event::FunctionToolsExecuted {
+            function_calls: vec![call],
+            function_call_outputs: vec![FunctionCallOutput {
+                call_id: "call_1".into(),
+                is_error: true,
+                ..FunctionCallOutput::default()
+            }],
+        };
+        let (executed, _) = claim(event(Event::FunctionToolsExecuted(executed))).expect("a claim");
+        assert_eq!(executed.kind, tool(None, None, Some("look_up"), true));
+    }
+
+    #[test]
+    fn usage_is_split_into_what_has_a_price_of_its_own() {
+        let llm = agent::LlmModelUsage {
+            provider: "openai".into(),
+            model: "realtime".into(),
+            input_tokens: 1_000,
+            input_cached_tokens: 300,
+            input_audio_tokens: 600,
+            input_cached_audio_tokens: 200,
+            output_tokens: 90,
+            output_audio_tokens: 70,
+            ..Default::default()
+        };
+        let used = model_usage(Usage::Llm(llm)).expect("a model").used;
+        let expected = Used {
+            input_tokens: 300,
+            cached_tokens: 100,
+            output_tokens: 20,
+            input_audio_tokens: 400,
+            cached_audio_tokens: 200,
+            output_audio_tokens: 70,
+            ..Used::default()
+        };
+        assert_eq!(used, expected);
+        let stt = agent::SttModelUsage {
+            audio_duration: -1.0,
+            input_tokens: -5,
+            ..Default::default()
+        };
+        let stt = model_usage(Usage::Stt(stt)).expect("a model");
+        assert_eq!((stt.used, &*stt.model), (Used::default(), "unknown"));
+        let tts = agent::TtsModelUsage {
+            audio_duration: f64::INFINITY,
+            ..Default::default()
+        };
+        assert!(model_usage(Usage::Tts(tts)).is_some(), "no overflow");
+    }
+
+    #[test]
+    fn interim_transcripts_of_the_caller_are_not_wanted() {
+        let attributes = |is_final: &str| HashMap::from([(FINAL.to_owned(), is_final.to_owned())]);
+        let wanted =
+            |is_final, sender| is_wanted(TRANSCRIPTION, &attributes(is_final), sender, "me");
+        assert!(wanted("true", "me") && !wanted("false", "me"));
+        // Some agents never call their own words final.
+        assert!(wanted("false", "agent"));
     }
 }

@@ -116,12 +116,15 @@ impl<E: Endpoint> RoomCall<E> {
     /// Whether a claim is an agent's; the first one shows whom to ask for answers, as long as that
     /// agent is there.
     fn believes(&mut self, claim: &Claim) -> bool {
-        if claim.kind == ClaimKind::Transcript {
+        if matches!(claim.kind, ClaimKind::Transcript(_)) {
             return true;
         }
         let sender = &*claim.agent;
         if !self.voices.is_agent(sender) {
             return false;
+        }
+        if matches!(claim.kind, ClaimKind::ReplyTranscript(_)) {
+            return true;
         }
         let asks = self.asked.as_deref();
         if !asks.is_some_and(|asked| self.voices.is_agent(asked))

@@ -17,7 +17,11 @@ impl<E: Endpoint> LiveSession<'_, E> {
         let Ok(packet) = proto::DataPacket::bounded(bytes) else {
             return Ok(());
         };
-        let Some(stream) = self.streams.packet(packet, arrival, claims::is_wanted) else {
+        let own = &self.own_identity;
+        let wanted = |topic: &str, attributes: &_, sender: &str| {
+            claims::is_wanted(topic, attributes, sender, own)
+        };
+        let Some(stream) = self.streams.packet(packet, arrival, wanted) else {
             return Ok(());
         };
         let claim = if stream.topic == claims::SESSION {
@@ -28,11 +32,8 @@ impl<E: Endpoint> LiveSession<'_, E> {
                 Some(claim)
             };
             claims::session(&stream, arrival).and_then(answered)
-        } else if stream.sender == self.own_identity {
-            // Transcripts of the caller's words are sent in the caller's name.
-            claims::transcript(&stream, arrival)
         } else {
-            None
+            claims::transcript(&stream, &self.own_identity, arrival)
         };
         if let Some(claim) = claim {
             self.offer(SessionEvent::Claim(claim));

@@ -19,6 +19,9 @@ use std::time::{Duration, Instant};
 
 pub(crate) use super::streams::MOST_KEPT as LONGEST_STREAM;
 
+/// Identity of the caller.
+const CALLER: &str = "caller";
+
 /// A session's data channel.
 #[derive(Debug, Default)]
 pub(crate) struct Data(Streams);
@@ -28,7 +31,10 @@ impl Data {
     /// it.
     pub(crate) fn packet(&mut self, bytes: &[u8], at: Instant) -> Option<Claim> {
         let packet = proto::DataPacket::bounded(bytes).ok()?;
-        let stream = self.0.packet(packet, at, claims::is_wanted)?;
+        let wanted = |topic: &str, attributes: &_, sender: &str| {
+            claims::is_wanted(topic, attributes, sender, CALLER)
+        };
+        let stream = self.0.packet(packet, at, wanted)?;
         match stream.topic == claims::SESSION {
             true => {
                 let (claim, id) = claims::session(&stream, at)?;
@@ -36,7 +42,7 @@ impl Data {
                 let requested = id.and_then(|_| at.checked_sub(Duration::from_millis(50)));
                 Some(Claim { requested, ..claim })
             }
-            false => claims::transcript(&stream, at),
+            false => claims::transcript(&stream, CALLER, at),
         }
     }
 

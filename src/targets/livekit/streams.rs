@@ -16,8 +16,8 @@ pub(super) const FINAL: &str = "lk.transcription_final";
 const OPEN: usize = 32;
 /// Maximum content of a stream, in bytes; a message of an agent session takes 20 to 500.
 const LONGEST: usize = 64 * 1024;
-/// Maximum number of chunks of a stream.
-const CHUNKS: usize = 256;
+/// Maximum number of chunks of a stream; a reply comes word by word.
+const CHUNKS: usize = 512;
 /// Maximum time for which a stream may be open.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -82,12 +82,12 @@ pub(super) struct Streams {
 
 impl Streams {
     /// Takes a packet that arrived at `at`; returns the stream that it completes. Only streams that
-    /// `wanted` accepts by topic and attributes are kept.
+    /// `wanted` accepts by topic, attributes and sender are kept.
     pub(super) fn packet(
         &mut self,
         packet: proto::DataPacket,
         at: Instant,
-        wanted: impl Fn(&str, &HashMap<String, String>) -> bool,
+        wanted: impl Fn(&str, &HashMap<String, String>, &str) -> bool,
     ) -> Option<DataStream> {
         let is_old = |open: &Open| at.saturating_duration_since(open.since) > PATIENCE;
         self.open.retain(|open| !is_old(open));
@@ -98,7 +98,7 @@ impl Streams {
             sid => sid,
         };
         match packet.value? {
-            Value::StreamHeader(header) if wanted(&header.topic, &header.attributes) => {
+            Value::StreamHeader(header) if wanted(&header.topic, &header.attributes, &sender) => {
                 self.header(source, sender, header, at)
             }
             Value::StreamChunk(chunk) => self.chunk(&source, chunk),
@@ -228,7 +228,7 @@ mod tests {
 
     fn all(streams: &mut Streams, values: Vec<(&str, Value)>) -> Vec<DataStream> {
         let now = Instant::now();
-        let take = |(sender, value)| streams.packet(packet(sender, value), now, |_, _| true);
+        let take = |(sender, value)| streams.packet(packet(sender, value), now, |_, _, _| true);
         values.into_iter().filter_map(take).collect()
     }
 
@@ -287,10 +287,10 @@ mod tests {
         );
         assert_eq!(streams.open.len(), OPEN);
         let later = Instant::now() + PATIENCE + Duration::from_secs(1);
-        streams.packet(packet("a", trailer("none")), later, |_, _| true);
+        streams.packet(packet("a", trailer("none")), later, |_, _, _| true);
         assert!(streams.open.is_empty());
 
-        let unwanted = streams.packet(packet("a", header("x", None)), later, |_, _| false);
+        let unwanted = streams.packet(packet("a", header("x", None)), later, |_, _, _| false);
         assert!(unwanted.is_none() && streams.open.is_empty());
     }
 
@@ -303,7 +303,7 @@ mod tests {
                 participant_sid: "PA_agent".into(),
                 ..packet(name, value)
             };
-            streams.packet(packet, now, |_, _| true)
+            streams.packet(packet, now, |_, _, _| true)
         };
         take("caller", header("x", Some(0)));
         take("agent", chunk("x", 0, b"hello"));

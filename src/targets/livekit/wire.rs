@@ -19,6 +19,11 @@ const DESCRIPTION: usize = 512 << 10;
 const CANDIDATE: usize = 4 << 10;
 /// Longest id, identity or topic in a data packet, in bytes.
 const NAME: usize = 256;
+/// Maximum pieces of text in a message of a conversation.
+const TEXTS: usize = 32;
+/// Maximum tools, and models, in one message.
+const TOOLS: usize = 32;
+const MODELS: usize = 32;
 /// Maximum dispatches kept for a room, and jobs kept for all of them together.
 const DISPATCHES: usize = 16;
 
@@ -252,22 +257,81 @@ const METRICS: &[Part] = &[
     plain(10),
 ];
 
+/// Words of a message, and what it took to say them.
+const CHAT_MESSAGE: &[Part] = &[
+    plain(2),
+    first(3, TEXTS, &[plain(1)]),
+    one(7, METRICS),
+    one(8, TIMESTAMP),
+];
+const FUNCTION_CALL: &[Part] = &[
+    text(2, "bytes of a tool call's id", NAME),
+    text(4, "bytes of a tool's name", NAME),
+    one(5, TIMESTAMP),
+];
+const FUNCTION_CALL_OUTPUT: &[Part] = &[
+    text(3, "bytes of a tool call's id", NAME),
+    plain(5),
+    one(6, TIMESTAMP),
+];
+/// Provider and model, and all amounts.
+const MODEL_USAGE: &[Part] = &[
+    text(1, "bytes of a provider", NAME),
+    text(2, "bytes of a model", NAME),
+    plain(3),
+    plain(4),
+    plain(5),
+    plain(6),
+    plain(11),
+    plain(12),
+];
+const USAGE: &[Part] = &[first(
+    1,
+    MODELS,
+    &[
+        one(1, MODEL_USAGE),
+        one(2, MODEL_USAGE),
+        one(3, MODEL_USAGE),
+    ],
+)];
+
 impl Bounded for proto::agent::AgentSessionMessage {
     const PARTS: &'static [Part] = &[
-        // Event: when it was made, and the message that was added to the conversation
+        // Event: when it was made, and what happened
         one(
             3,
             &[
                 one(1, TIMESTAMP),
-                one(12, &[one(1, &[one(1, &[plain(2), one(7, METRICS)])])]),
+                // The agent's state
+                one(10, &[plain(2)]),
+                // A message that was added to the conversation
+                one(12, &[one(1, &[one(1, CHAT_MESSAGE)])]),
+                // Tools that were called
+                one(
+                    14,
+                    &[
+                        first(1, TOOLS, FUNCTION_CALL),
+                        first(2, TOOLS, FUNCTION_CALL_OUTPUT),
+                    ],
+                ),
+                one(17, &[one(1, USAGE)]),
+                one(20, &[first(1, TOOLS, FUNCTION_CALL)]),
+                // A tool that began or ended
+                one(
+                    22,
+                    &[
+                        one(1, &[one(1, FUNCTION_CALL)]),
+                        one(4, &[text(2, "bytes of a tool call's id", NAME), plain(4)]),
+                    ],
+                ),
             ],
         ),
-        // Response: to which request, and when the usage was told
+        // Response: to which request, what was used, and when that was told
         one(
             5,
             &[
                 text(1, "bytes of a request's id", NAME),
-                one(10, &[one(2, TIMESTAMP)]),
+                one(10, &[one(1, USAGE), one(2, TIMESTAMP)]),
             ],
         ),
     ];

@@ -1,0 +1,354 @@
+//! The critical path of a reply: what it waited for, one thing after another.
+//!
+//! In: what the agent tells about a turn, in ns since the instant at which it places the end of the
+//! caller's speech. Out: the steps that led to its first audio, in their order. Invariants: the
+//! steps follow each other without a gap or an overlap, so their lengths add up to the agent's own
+//! latency; time that nothing covers is a step of its own.
+//!
+//! Parts of a turn overlap: with preemptive generation the model works before the end of the turn
+//! is decided. The path is found backwards from the first audio: each step is what ended last
+//! before the next one could begin.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+use strum::{EnumString, IntoStaticStr, VariantArray};
+
+/// By how much an instant may be off, in ns: some agents cut their instants to whole milliseconds,
+/// and parts touch rather than meet.
+const TOLERANCE: i64 = 20_000_000;
+
+/// A step of the critical path.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+    EnumString,
+    IntoStaticStr,
+    VariantArray,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub(crate) enum Step {
+    /// The agent places the end of the caller's speech later than it was.
+    LateEnd,
+    /// Until the final transcript, where the model was asked as soon as it was there.
+    Transcription,
+    /// Until the decision that the caller's turn is over.
+    EndOfTurn,
+    /// The application's hook at the end of the turn.
+    Hook,
+    /// The model, until it called a tool.
+    ToolChoice,
+    /// A tool.
+    Tool,
+    /// The language model, until its first sentence (or token).
+    Llm,
+    /// The synthesis, until its first audio.
+    Tts,
+    /// A model that hears and speaks, from the end of the turn.
+    Model,
+    /// Nothing that the agent tells of.
+    Unexplained,
+    /// From the agent's first audio until it was audible on the wire.
+    Delivery,
+    /// The playout delay at the caller.
+    Playout,
+}
+
+impl Step {
+    /// All steps, in the order of a turn.
+    pub(crate) const ALL: &[Self] = Self::VARIANTS;
+
+    /// The step's name in files.
+    pub(crate) fn name(self) -> &'static str {
+        self.into()
+    }
+
+    /// The step in words.
+    pub(crate) fn words(self) -> &'static str {
+        match self {
+            Self::LateEnd => "end of speech noticed late",
+            Self::Transcription => "transcription",
+            Self::EndOfTurn => "end of turn",
+            Self::Hook => "hook",
+            Self::ToolChoice => "model until it called a tool",
+            Self::Tool => "tool",
+            Self::Llm => "LLM",
+            Self::Tts => "TTS",
+            Self::Model => "model",
+            Self::Unexplained => "unexplained",
+            Self::Delivery => "delivery",
+            Self::Playout => "playout",
+        }
+    }
+}
+
+/// What an agent tells about a turn; instants in ns since it places the end of speech.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Told {
+    /// When the agent began to play its reply out.
+    pub started: i64,
+    pub transcription: Option<Duration>,
+    pub end_of_turn: Option<Duration>,
+    pub hook: Option<Duration>,
+    /// When the model was asked for the reply.
+    pub asked: Option<i64>,
+    /// The model's first sentence (or token) after that.
+    pub llm: Option<Duration>,
+    pub tts: Option<Duration>,
+    /// When each tool began and ended.
+    pub tools: Vec<(i64, i64)>,
+}
+
+/// Something that a reply waited for.
+#[derive(Debug, Clone, Copy)]
+struct Part {
+    step: Step,
+    from: i64,
+    to: i64,
+    /// What follows it can begin before it is over.
+    streams: bool,
+}
+
+fn ns(d: Duration) -> i64 {
+    i64::try_from(d.as_nanos()).unwrap_or(i64::MAX)
+}
+
+impl Told {
+    fn parts(&self) -> Vec<Part> {
+        let part = |step, from, to| Part {
+            step,
+            from,
+            to,
+            streams: false,
+        };
+        let mut parts = Vec::new();
+        parts.extend(
+            self.transcription
+                .map(|d| part(Step::Transcription, 0, ns(d))),
+        );
+        let mut decided = 0;
+        if let Some(d) = self.end_of_turn {
+            decided = ns(d);
+            parts.push(part(Step::EndOfTurn, 0, decided));
+        }
+        if let Some(d) = self.hook.filter(|d| !d.is_zero()) {
+            let from = decided;
+            decided = from.saturating_add(ns(d));
+            // A hook can say something itself before it is over.
+            parts.push(Part {
+                streams: true,
+                ..part(Step::Hook, from, decided)
+            });
+        }
+        // The model's request that led to a tool is not described: it filled the time before.
+        let mut before = decided;
+        for (from, to) in &self.tools {
+            if *from >= before {
+                parts.push(part(Step::ToolChoice, before, *from));
+            }
+            parts.push(part(Step::Tool, *from, *to));
+            before = before.max(*to);
+        }
+        let speaks = self.tts.map(|d| self.started.saturating_sub(ns(d)));
+        parts.extend(speaks.map(|from| part(Step::Tts, from, self.started)));
+        if let Some(llm) = self.llm.map(ns) {
+            let ends = speaks.unwrap_or(self.started);
+            let from = self.asked.unwrap_or_else(|| ends.saturating_sub(llm));
+            // What a model writes is spoken while it writes on.
+            parts.push(Part {
+                streams: true,
+                ..part(Step::Llm, from, from.saturating_add(llm))
+            });
+        }
+        parts.retain(|part| part.to > part.from);
+        parts
+    }
+
+    /// The steps with their lengths in ns, in the order of time; empty if the agent does not tell
+    /// how the turn's end was found.
+    pub(super) fn path(&self) -> Vec<(Step, i64)> {
+        if self.end_of_turn.is_none() && self.transcription.is_none() {
+            return Vec::new();
+        }
+        let mut parts = self.parts();
+        let mut steps = Vec::new();
+        let mut at = self.started;
+        // Every round takes a part out, or is the last one.
+        while at > 0 {
+            let end = |part: &Part| match part.streams {
+                true => part.to.min(at),
+                false => part.to,
+            };
+            let before = parts
+                .iter()
+                .enumerate()
+                .filter(|(_, part)| part.from < at && end(part) <= at.saturating_add(TOLERANCE));
+            let last = before.max_by_key(|(_, part)| (end(part).min(at), part.from));
+            let Some((index, part)) = last.map(|(index, part)| (index, *part)) else {
+                steps.push((self.nothing(), at));
+                break;
+            };
+            parts.remove(index);
+            let to = end(&part).clamp(0, at);
+            if to < at {
+                steps.push((self.nothing(), at - to));
+            }
+            let from = part.from.clamp(0, to);
+            if from < to {
+                steps.push((part.step, to - from));
+            }
+            at = from;
+        }
+        steps.reverse();
+        steps
+    }
+
+    /// What fills the time that no part covers.
+    fn nothing(&self) -> Step {
+        match self.llm.or(self.tts) {
+            Some(_) => Step::Unexplained,
+            None => Step::Model,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const MS: i64 = 1_000_000;
+
+    fn ms(ms: u64) -> Option<Duration> {
+        Some(Duration::from_millis(ms))
+    }
+
+    fn shown(told: &Told) -> String {
+        let steps = told.path().into_iter();
+        let steps = steps.map(|(step, ns)| format!("{} {}", step.name(), ns / MS));
+        steps.collect::<Vec<_>>().join(", ")
+    }
+
+    #[test]
+    fn the_path_names_what_the_reply_waited_for() {
+        let plain = Told {
+            started: 1_200 * MS,
+            transcription: ms(700),
+            end_of_turn: ms(730),
+            hook: ms(0),
+            asked: Some(733 * MS),
+            llm: ms(450),
+            tts: ms(15),
+            tools: vec![],
+        };
+        let expected = "end_of_turn 730, unexplained 3, llm 450, unexplained 2, tts 15";
+        assert_eq!(shown(&plain), expected);
+
+        // Asked when the transcript was there, before the turn was over.
+        let preemptive = Told {
+            started: 1_180 * MS,
+            asked: Some(705 * MS),
+            end_of_turn: ms(1_000),
+            ..plain.clone()
+        };
+        let expected = "transcription 700, unexplained 5, llm 450, unexplained 10, tts 15";
+        assert_eq!(shown(&preemptive), expected);
+        // The same, but the end of the turn takes longer than the model.
+        let late = Told {
+            started: 1_520 * MS,
+            end_of_turn: ms(1_500),
+            ..preemptive
+        };
+        assert_eq!(shown(&late), "end_of_turn 1500, unexplained 5, tts 15");
+
+        // A tool without a word before it; the hook took a while too.
+        let tool = Told {
+            started: 2_320 * MS,
+            hook: ms(100),
+            asked: Some(1_850 * MS),
+            tools: vec![(1_140 * MS, 1_840 * MS)],
+            ..plain.clone()
+        };
+        let expected = "end_of_turn 730, hook 100, tool_choice 310, tool 700, unexplained 10, llm 450, unexplained 5, tts 15";
+        assert_eq!(shown(&tool), expected);
+
+        // When the model was asked is not told: it ended where the synthesis began.
+        let older = Told {
+            asked: None,
+            ..plain.clone()
+        };
+        assert_eq!(
+            shown(&older),
+            "end_of_turn 730, unexplained 5, llm 450, tts 15"
+        );
+        // The synthesis begins while the model writes.
+        let streaming = Told {
+            llm: ms(700),
+            ..plain.clone()
+        };
+        assert_eq!(
+            shown(&streaming),
+            "end_of_turn 730, unexplained 3, llm 452, tts 15"
+        );
+        let realtime = Told {
+            started: 1_000 * MS,
+            end_of_turn: ms(600),
+            ..Told::default()
+        };
+        assert_eq!(shown(&realtime), "end_of_turn 600, model 400");
+        let silent = Told {
+            started: 1_000 * MS,
+            ..Told::default()
+        };
+        assert_eq!(shown(&silent), "");
+    }
+
+    proptest! {
+        /// Whatever an agent tells, its steps have positive lengths that add up to its latency.
+        #[test]
+        fn the_steps_add_up(
+            started in -5_000i64..60_000,
+            delays in prop::collection::vec(prop::option::of(0u64..20_000), 5),
+            asked in prop::option::of(-20_000i64..80_000),
+            tools in prop::collection::vec((-1_000i64..60_000, 0i64..5_000), 0..6),
+        ) {
+            let of = |i: usize| delays[i].map(Duration::from_millis);
+            let told = Told {
+                started: started * MS,
+                transcription: of(0),
+                end_of_turn: of(1),
+                hook: of(2),
+                asked: asked.map(|ms| ms * MS),
+                llm: of(3),
+                tts: of(4),
+                tools: tools.into_iter().map(|(from, length)| (from * MS, (from + length) * MS)).collect(),
+            };
+            let path = told.path();
+            prop_assert!(path.iter().all(|(_, ns)| *ns > 0), "{path:?}");
+            let sum: i64 = path.iter().map(|(_, ns)| ns).sum();
+            prop_assert!(path.is_empty() || sum == told.started, "{path:?}");
+        }
+
+        #[test]
+        fn absurd_instants_do_no_harm(
+            started: i64, asked: Option<i64>, tools: Vec<(i64, i64)>, delays: [Option<u64>; 5],
+        ) {
+            let of = |i: usize| delays[i].map(Duration::from_nanos);
+            let told = Told {
+                started, asked, tools,
+                transcription: of(0), end_of_turn: of(1), hook: of(2), llm: of(3), tts: of(4),
+            };
+            let _ = told.path();
+        }
+    }
+}

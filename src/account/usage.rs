@@ -1,0 +1,179 @@
+//! What an agent's session has used, by model.
+//!
+//! In: the agent's own counts. Out: sums over the agents of a call. Invariant: counts are never
+//! negative, and sums do not overflow.
+
+use serde::{Deserialize, Serialize};
+
+/// Maximum number of models of a call.
+const MODELS: usize = 32;
+
+/// What a model does in the pipeline.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    schemars::JsonSchema,
+    strum::IntoStaticStr,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub(crate) enum ModelKind {
+    /// Speech recognition.
+    Stt,
+    /// A language model, or a realtime model that hears and speaks.
+    Llm,
+    /// Speech synthesis.
+    Tts,
+}
+
+/// What one model was used for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ModelUsage {
+    pub kind: ModelKind,
+    pub provider: String,
+    pub model: String,
+    pub used: Used,
+}
+
+/// Amounts of which a price can be asked. Tokens that were read from a cache are not among
+/// `input_tokens`, and tokens of audio are in neither.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(default)]
+pub(crate) struct Used {
+    #[serde(skip_serializing_if = "is_zero")]
+    pub input_tokens: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub cached_tokens: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub output_tokens: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub input_audio_tokens: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub cached_audio_tokens: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub output_audio_tokens: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub characters: u64,
+    /// Length of the audio that was heard or spoken, in ms.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub audio_ms: u64,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_zero(amount: &u64) -> bool {
+    *amount == 0
+}
+
+impl Used {
+    /// The sum of both.
+    pub(crate) fn plus(self, other: Self) -> Self {
+        Self {
+            input_tokens: self.input_tokens.saturating_add(other.input_tokens),
+            cached_tokens: self.cached_tokens.saturating_add(other.cached_tokens),
+            output_tokens: self.output_tokens.saturating_add(other.output_tokens),
+            input_audio_tokens: self
+                .input_audio_tokens
+                .saturating_add(other.input_audio_tokens),
+            cached_audio_tokens: self
+                .cached_audio_tokens
+                .saturating_add(other.cached_audio_tokens),
+            output_audio_tokens: self
+                .output_audio_tokens
+                .saturating_add(other.output_audio_tokens),
+            characters: self.characters.saturating_add(other.characters),
+            audio_ms: self.audio_ms.saturating_add(other.audio_ms),
+        }
+    }
+
+    fn is_nothing(self) -> bool {
+        self == Self::default()
+    }
+}
+
+/// What the agents of a call have used, from each one's latest claim.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct CallUsage {
+    /// By the identity of the agent.
+    agents: Vec<(Box<str>, Vec<ModelUsage>)>,
+}
+
+impl CallUsage {
+    /// Takes what the session of `agent` has used since its beginning. `most`: maximum number of
+    /// agents.
+    pub(super) fn claim(&mut self, agent: &str, models: &[ModelUsage], most: usize) {
+        let models = models[..models.len().min(MODELS)].to_vec();
+        let known = self.agents.iter().position(|(of, _)| **of == *agent);
+        match known {
+            Some(known) => self.agents[known].1 = models,
+            None if self.agents.len() < most => self.agents.push((agent.into(), models)),
+            None => {}
+        }
+    }
+
+    /// The sum over all agents, by kind, provider and model; models that were not used are left
+    /// out.
+    pub(crate) fn total(&self) -> Vec<ModelUsage> {
+        let claims = self.agents.iter().flat_map(|(_, models)| models);
+        sum(claims)
+    }
+}
+
+/// The sum of usages by kind, provider and model, in that order; what was not used is left out.
+pub(crate) fn sum<'a>(usages: impl IntoIterator<Item = &'a ModelUsage>) -> Vec<ModelUsage> {
+    let mut all: Vec<ModelUsage> = Vec::new();
+    for usage in usages.into_iter().filter(|u| !u.used.is_nothing()) {
+        let same = |other: &&mut ModelUsage| {
+            (other.kind, &other.provider, &other.model)
+                == (usage.kind, &usage.provider, &usage.model)
+        };
+        match all.iter_mut().find(same) {
+            Some(known) => known.used = known.used.plus(usage.used),
+            None => all.push(usage.clone()),
+        }
+    }
+    all.sort_by(|a, b| (a.kind, &a.provider, &a.model).cmp(&(b.kind, &b.provider, &b.model)));
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn llm(model: &str, input_tokens: u64) -> ModelUsage {
+        ModelUsage {
+            kind: ModelKind::Llm,
+            provider: "p".into(),
+            model: model.into(),
+            used: Used {
+                input_tokens,
+                ..Used::default()
+            },
+        }
+    }
+
+    #[test]
+    fn the_latest_claim_of_each_agent_counts() {
+        let mut usage = CallUsage::default();
+        usage.claim("one", &[llm("a", 10), llm("b", 0)], 2);
+        usage.claim("one", &[llm("a", 25), llm("b", 0)], 2);
+        // A successor has a session of its own.
+        usage.claim("two", &[llm("a", 7), llm("b", 3)], 2);
+        usage.claim("three", &[llm("a", 1_000)], 2);
+        assert_eq!(usage.total(), [llm("a", 32), llm("b", 3)]);
+        usage.claim("two", &vec![llm("c", u64::MAX); 1_000], 2);
+        assert_eq!(usage.total()[1], llm("c", u64::MAX), "no overflow");
+        assert_eq!(usage.agents[1].1.len(), MODELS);
+    }
+}

@@ -1,0 +1,158 @@
+//! How far a transcript is from what was said.
+//!
+//! In: the words that were spoken, the words that were recognized. Out: the number of word errors.
+//! Invariants: case, punctuation and apostrophes do not matter; memory and time are bounded,
+//! however long the texts are.
+
+use serde::{Deserialize, Serialize};
+
+/// Maximum number of words of a text that are compared; the rest is left out.
+const WORDS: usize = 1_000;
+
+/// The word errors of a transcript: words that were replaced, left out or added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct WordErrors {
+    /// The smallest number of such changes that turns what was said into the transcript.
+    pub errors: u32,
+    /// Number of words that were said.
+    pub words: u32,
+}
+
+impl WordErrors {
+    /// Compares a transcript with what was said. `None` if nothing was said: there is no rate.
+    ///
+    /// Scripts that are written without spaces are compared by character.
+    pub(crate) fn between(said: &str, transcript: &str) -> Option<Self> {
+        let said = words(said);
+        let transcript = words(transcript);
+        // At most WORDS each.
+        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        (!said.is_empty()).then(|| Self {
+            errors: count(changes(&said, &transcript)),
+            words: count(said.len()),
+        })
+    }
+
+    /// The errors, at most as many as there are words: a share of the words.
+    pub(crate) fn of_words(self) -> (usize, usize) {
+        (self.errors.min(self.words) as usize, self.words as usize)
+    }
+}
+
+/// The words of a text, without case and punctuation.
+fn words(text: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    for c in text.chars() {
+        match c {
+            // "don't" and "dont" are the same word.
+            '\'' | '’' => {}
+            c if stands_alone(c) => words.extend([c.to_string(), String::new()]),
+            c if c.is_alphanumeric() || is_mark(c) => {
+                // `words` is never empty, so there is always a last one.
+                if let Some(word) = words.last_mut() {
+                    word.extend(c.to_lowercase());
+                }
+            }
+            _ => words.push(String::new()),
+        }
+    }
+    words.retain(|word| !word.is_empty());
+    words.truncate(WORDS);
+    words
+}
+
+/// Whether the character belongs to a script that is written without spaces between words: Thai to
+/// Khmer, kana, and Chinese characters.
+fn stands_alone(c: char) -> bool {
+    matches!(c,
+        '\u{0E00}'..='\u{0EFF}' | '\u{1000}'..='\u{109F}' | '\u{1780}'..='\u{17FF}'
+        | '\u{3040}'..='\u{30FF}' | '\u{3400}'..='\u{4DBF}' | '\u{4E00}'..='\u{9FFF}'
+        | '\u{F900}'..='\u{FAFF}' | '\u{20000}'..='\u{3FFFF}')
+}
+
+/// Whether the character is an accent or vowel sign written apart from its letter.
+fn is_mark(c: char) -> bool {
+    matches!(c, '\u{0300}'..='\u{036F}' | '\u{0900}'..='\u{0DFF}' | '\u{064B}'..='\u{065F}')
+}
+
+/// Levenshtein distance between two lists of words, with one row of the table kept.
+fn changes(from: &[String], to: &[String]) -> usize {
+    let mut row: Vec<usize> = (0..=to.len()).collect();
+    for (i, said) in from.iter().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, heard) in to.iter().enumerate() {
+            let replaced = diagonal + usize::from(said != heard);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(row[j + 1] + 1);
+        }
+    }
+    row[to.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn replaced_missing_and_added_words_are_errors() {
+        for (said, heard, errors, words) in [
+            (
+                "Where is my order, please?",
+                "where is my order please",
+                0,
+                5,
+            ),
+            (
+                "Where is my order, please?",
+                "Where's my order please",
+                2,
+                5,
+            ),
+            ("I don't know", "i dont know", 0, 3),
+            ("cancel it", "", 2, 2),
+            ("yes", "yes I would like that", 4, 1),
+            ("the quick brown fox", "the brown quick fox", 2, 4),
+            ("twenty-one", "twenty one", 0, 2),
+            ("Grüße aus Köln", "grüsse aus köln", 1, 3),
+            ("Привет, мир", "привет мир", 0, 2),
+            ("私の注文", "私注文", 1, 4),
+            ("ขอบคุณ", "ขอบคุน", 1, 6),
+        ] {
+            let found = WordErrors::between(said, heard);
+            assert_eq!(
+                found,
+                Some(WordErrors { errors, words }),
+                "{said} | {heard}"
+            );
+        }
+        assert_eq!(WordErrors::between(" ?! ", "hello"), None);
+        let added = WordErrors::between("yes", "yes I would").expect("a word was said");
+        assert_eq!(added.of_words(), (1, 1), "never more than all");
+    }
+
+    proptest! {
+        /// Dropping words costs exactly as many errors, wherever they stood, and the count never
+        /// exceeds the longer text.
+        #[test]
+        fn dropped_words_are_counted(kept in prop::collection::vec(any::<bool>(), 1..80)) {
+            let said: Vec<String> = (0..kept.len()).map(|i| format!("w{i}")).collect();
+            let heard = said.iter().zip(&kept).filter(|(_, kept)| **kept);
+            let heard: Vec<&str> = heard.map(|(word, _)| word.as_str()).collect();
+            let found = WordErrors::between(&said.join(" "), &heard.join(", "));
+            let dropped = kept.iter().filter(|kept| !**kept).count();
+            prop_assert_eq!(found.map(|found| found.errors as usize), Some(dropped));
+        }
+
+        #[test]
+        fn any_text_is_compared(said in ".{0,300}", heard in ".{0,300}") {
+            if let Some(found) = WordErrors::between(&said, &heard) {
+                let longest = words(&heard).len().max(found.words as usize);
+                prop_assert!(found.errors as usize <= longest);
+            }
+            let same = WordErrors::between(&said, &said);
+            prop_assert!(same.is_none_or(|found| found.errors == 0));
+        }
+    }
+}

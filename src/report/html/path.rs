@@ -1,0 +1,163 @@
+//! What the replies waited for, what was understood, what was used: tables by variant.
+//!
+//! In: a summary. Out: sections for what the agents tell. Invariant: a figure that no agent tells is
+//! a dash, never 0.
+
+use super::super::figures::figure;
+use super::super::told::{amounts, money, rate};
+use super::section::Section;
+use super::view::{View, name};
+use crate::record::{PathFigures, Rate, SaidFigures, Step, StepFigures, Summary, UsageFigures};
+use crate::vocab::Metric;
+use maud::{Markup, html};
+
+/// Maximum number of variants in a table.
+const VARIANTS: usize = 24;
+
+/// What is told of the whole run or of a variant.
+struct Told<'a> {
+    name: String,
+    path: Option<&'a PathFigures>,
+    said: Option<&'a SaidFigures>,
+    usage: Option<&'a UsageFigures>,
+}
+
+/// The whole run, or each of its variants.
+fn all(summary: &Summary) -> Vec<Told<'_>> {
+    if summary.variants.is_empty() {
+        return vec![Told {
+            name: "all turns".to_owned(),
+            path: summary.critical_path.as_ref(),
+            said: summary.said.as_ref(),
+            usage: summary.usage.as_ref(),
+        }];
+    }
+    let variants = summary.variants.iter().take(VARIANTS);
+    let of = variants.map(|v| Told {
+        name: name(&v.name),
+        path: v.critical_path.as_ref(),
+        said: v.said.as_ref(),
+        usage: v.usage.as_ref(),
+    });
+    of.collect()
+}
+
+fn table(label: &str, heads: &[String], rows: &[(String, Vec<String>)]) -> Markup {
+    html! {
+        div.scroll tabindex="0" role="group" aria-label=(label) {
+            table.figures {
+                thead { tr { @for head in heads { th scope="col" { (head) } } } }
+                tbody { @for (title, cells) in rows {
+                    tr { th scope="row" { (title) } @for cell in cells { td { (cell) } } }
+                } }
+            }
+        }
+    }
+}
+
+/// The critical path, step by step.
+pub(super) fn critical(view: &View<'_>) -> Option<Section> {
+    let told = all(view.summary);
+    let paths: Vec<(&str, &PathFigures)> = told
+        .iter()
+        .filter_map(|t| Some((&*t.name, t.path?)))
+        .collect();
+    if paths.is_empty() {
+        return None;
+    }
+    let heads = paths
+        .iter()
+        .flat_map(|(name, _)| [format!("{name}: mean, ms"), "longest in".to_owned()]);
+    let heads: Vec<String> = std::iter::once("step".to_owned()).chain(heads).collect();
+    let step = |step: &Step| {
+        let of = |path: &PathFigures| path.steps.iter().find(|s| s.step == *step).cloned();
+        let found: Vec<(Option<StepFigures>, usize)> =
+            paths.iter().map(|(_, p)| (of(p), p.turns)).collect();
+        let cells = found.iter().flat_map(|(found, turns)| match found {
+            Some(s) => [figure(Some(s.mean_ms)), format!("{} of {turns}", s.longest)],
+            None => ["–".to_owned(), "–".to_owned()],
+        });
+        let known = found.iter().any(|(found, _)| found.is_some());
+        known.then(|| (step.words().to_owned(), cells.collect()))
+    };
+    let mut rows: Vec<(String, Vec<String>)> = Step::ALL.iter().filter_map(step).collect();
+    let sums = paths
+        .iter()
+        .flat_map(|(_, path)| [figure(Some(path.mean_ms)), format!("{} turns", path.turns)]);
+    rows.push(("ttfa".to_owned(), sums.collect()));
+    let body = html! {
+        p.note {
+            "The critical path of a reply is what it waited for, one thing after another, found backwards from its first audio: shortening a step of it makes the reply come sooner, shortening anything else does not. "
+            "The means add up to the mean ttfa."
+        }
+        (table("The critical path", &heads, &rows))
+    };
+    Some(Section::new("path", "What the replies waited for", body))
+}
+
+/// Word error rates, usage and cost.
+pub(super) fn words_and_cost(view: &View<'_>) -> Option<Section> {
+    let told = all(view.summary);
+    if told.iter().all(|t| t.said.is_none() && t.usage.is_none()) {
+        return None;
+    }
+    let shown = |r: Option<Rate>, metric: Metric| {
+        r.map_or_else(|| "–".to_owned(), |r| rate(metric.name(), &r))
+    };
+    let heads = [
+        "",
+        "understood",
+        "said",
+        "matched",
+        "used per call",
+        "a call",
+        "a minute",
+        "an hour",
+    ];
+    let heads = heads.map(str::to_owned);
+    let row = |t: &Told<'_>| {
+        let said = t.said.copied().unwrap_or_default();
+        let models = t
+            .usage
+            .iter()
+            .flat_map(|u| u.models.iter().map(|m| (m, u.calls)));
+        let models: Vec<String> = models
+            .map(|(m, calls)| format!("{} {}", name(&m.model), amounts(m, calls)))
+            .collect();
+        let cost = t.usage.and_then(|u| u.cost.as_ref());
+        let amount = |of: Option<f64>| {
+            let of = of.zip(cost);
+            of.map_or_else(
+                || "–".to_owned(),
+                |(a, c)| format!("{} {}", money(a), name(&c.currency)),
+            )
+        };
+        let cells = vec![
+            shown(said.wer, Metric::Wer),
+            shown(said.reply_wer, Metric::ReplyWer),
+            shown(said.reply_mismatched, Metric::ReplyMismatched),
+            if models.is_empty() {
+                "–".to_owned()
+            } else {
+                models.join("; ")
+            },
+            amount(cost.map(|c| c.per_call)),
+            amount(cost.and_then(|c| c.per_minute)),
+            amount(cost.and_then(|c| c.per_hour)),
+        ];
+        (t.name.clone(), cells)
+    };
+    let rows: Vec<(String, Vec<String>)> = told.iter().map(row).collect();
+    let unpriced = told.iter().filter_map(|t| t.usage?.cost.as_ref());
+    let mut unpriced: Vec<String> = unpriced
+        .flat_map(|c| c.unpriced.iter().map(|n| name(n)))
+        .collect();
+    unpriced.sort();
+    unpriced.dedup();
+    let body = html! {
+        p.note { "Transcripts and usage are the agent's own account. Costs are its usage times the scenario's prices." }
+        (table("Words and cost", &heads, &rows))
+        @if !unpriced.is_empty() { p.note { "Without a price, and not in the cost: " (unpriced.join(", ")) "." } }
+    };
+    Some(Section::new("words", "Words and cost", body))
+}
