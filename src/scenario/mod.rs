@@ -13,6 +13,7 @@
 mod check_call;
 mod check_load;
 mod check_network;
+mod check_observe;
 mod check_target;
 mod check_thresholds;
 mod check_variants;
@@ -52,8 +53,9 @@ pub(crate) use threshold::{Aggregate, Bound, On, Op, Threshold};
 pub(crate) use threshold_parse::ThresholdError;
 pub(crate) use threshold_parse::{parse_threshold, parse_threshold_line};
 pub(crate) use types::{
-    AgentSettings, Arrival, Extent, HealthBounds, LivekitConfig, Load, Process, SentinelPolicy,
-    Shape, Sound, Stage, TargetConfig, UnsetVariable, UtteranceConfig, Variant,
+    AgentSettings, Arrival, Extent, HealthBounds, LivekitConfig, Load, Observed, ObservedSource,
+    Process, SentinelPolicy, Shape, Sound, Stage, TargetConfig, UnsetVariable, UtteranceConfig,
+    Variant,
 };
 pub(crate) use variables::VariableLookup;
 
@@ -226,6 +228,11 @@ fn scenario(checker: &mut Checker<'_>, file: &ScenarioFile, path: &Path) -> Opti
         network,
         sentinels: sentinels::policy(file.sentinels),
         evidence: evidence::evidence(file.evidence.as_ref()),
+        observe: file
+            .observe
+            .as_ref()
+            .map(|file| checker.observe(file))
+            .unwrap_or_default(),
         thresholds,
         health: file
             .health
