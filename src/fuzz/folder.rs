@@ -13,11 +13,12 @@ use hdrhistogram::serialization::interval_log::IntervalLogIterator;
 use std::path::Path;
 
 /// The files that a run folder may hold.
-const FILES: [&str; 7] = [
+const FILES: [&str; 8] = [
     "summary.json",
     "run.json",
     "turns.jsonl",
     "calls.jsonl",
+    "observed.jsonl",
     "scenario.yaml",
     "evidence/index.json",
     "evidence/turn-00000-0.wav",

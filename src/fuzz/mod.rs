@@ -12,6 +12,7 @@ mod data;
 mod datagrams;
 mod dotenv;
 mod durations;
+mod exposition;
 mod folder;
 mod http;
 mod input;
@@ -81,6 +82,11 @@ pub const TARGETS: &[FuzzTarget] = &[
         name: "duration",
         run: durations::run,
         mutations: 20_000,
+    },
+    FuzzTarget {
+        name: "exposition",
+        run: exposition::run,
+        mutations: 10_000,
     },
     FuzzTarget {
         name: "folder",

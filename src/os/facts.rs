@@ -1,5 +1,6 @@
 //! Facts that a system reports about processes, threads and the machine.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Usage of a process so far.
@@ -8,6 +9,35 @@ pub(crate) struct Usage {
     /// User and system processor time.
     pub(crate) cpu: Duration,
     pub(crate) rss_bytes: u64,
+}
+
+/// Usage of one of several processes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ProcessUsage {
+    pub(crate) pid: u32,
+    /// When it started; identifies the process together with its id, because ids are reused.
+    pub(crate) start: u64,
+    pub(crate) usage: Usage,
+}
+
+/// The processes among `all`, given with the ids of their parents, that descend from `root`, and
+/// `root` itself; none if it is not among them.
+pub(super) fn descendants(root: u32, all: Vec<(ProcessUsage, u32)>) -> Vec<ProcessUsage> {
+    let mut children: BTreeMap<u32, Vec<ProcessUsage>> = BTreeMap::new();
+    let mut found = Vec::new();
+    for (process, parent) in all {
+        match process.pid == root {
+            true => found.push(process),
+            false => children.entry(parent).or_default().push(process),
+        }
+    }
+    let mut next = 0;
+    while let Some(process) = found.get(next) {
+        // Each list is taken once, so that ids that change hands meanwhile cannot form a cycle.
+        found.extend(children.remove(&process.pid).unwrap_or_default());
+        next += 1;
+    }
+    found
 }
 
 /// Accumulated times of a thread.

@@ -27,9 +27,11 @@ use portable as system;
 
 pub(crate) use clock::{monotonic_ns_now, thread_cpu_time, wall_ns};
 pub(crate) use datagram::{BATCH, DATAGRAM, Datagram};
-pub(crate) use facts::{Boot, MachineTimes, ThreadTimes, cores};
+#[cfg(test)]
+pub(crate) use facts::Usage;
+pub(crate) use facts::{Boot, MachineTimes, ProcessUsage, ThreadTimes, cores};
 pub(crate) use system::{
-    Batch, Poller, ThrottleMeter, Waker, boot, child_of, cpu_limit, free_memory, group_free_memory,
-    hang_ups_are_ignored, machine_times, own_cpu_time, process_start, release_free_memory,
-    request_stamps, resident_bytes, tcp_listener, threads, udp_ports, usage,
+    Batch, Poller, ThrottleMeter, Waker, boot, child_of, cpu_limit, family, free_memory,
+    group_free_memory, hang_ups_are_ignored, machine_times, own_cpu_time, process_start,
+    release_free_memory, request_stamps, resident_bytes, tcp_listener, threads, udp_ports, usage,
 };

@@ -217,3 +217,61 @@ fn memory_is_released_while_it_is_in_use() {
     release_free_memory();
     assert!(kept.iter().enumerate().all(|(k, v)| v[9_999] == k as u8));
 }
+
+#[test]
+fn a_process_is_read_with_its_descendants() {
+    let own = std::process::id();
+    let mut shell = std::process::Command::new("/bin/sh")
+        .args(["-c", "/bin/sh -c 'read _'; read _"])
+        .stdin(std::process::Stdio::piped())
+        .spawn()
+        .expect("a shell");
+    let pids = |root, children| {
+        let found = family(root, children);
+        found.iter().map(|p| p.pid).collect::<Vec<_>>()
+    };
+    let mut both = Vec::new();
+    for _ in 0..250 {
+        both = pids(shell.id(), true);
+        if both.len() == 2 {
+            break;
+        }
+        settle();
+    }
+    let alone = pids(shell.id(), false);
+    let mine = family(own, true);
+    drop(shell.stdin.take());
+    let _ = shell.wait();
+    assert_eq!(
+        (both.len(), both[0], &alone[..]),
+        (2, shell.id(), &both[..1])
+    );
+    let used = mine.iter().find(|p| p.pid == own).map(|p| p.usage);
+    assert!(used.is_some_and(|used| used.rss_bytes > 0));
+    assert!(both.iter().all(|pid| mine.iter().any(|p| p.pid == *pid)));
+    assert_eq!(pids(shell.id(), true), [0; 0], "it has ended");
+}
+
+#[test]
+fn only_descendants_are_found_even_if_parents_form_a_cycle() {
+    let process = |pid, parent| {
+        let usage = Usage {
+            cpu: Duration::ZERO,
+            rss_bytes: 0,
+        };
+        let start = u64::from(pid);
+        (ProcessUsage { pid, start, usage }, parent)
+    };
+    let all = [(1, 0), (2, 1), (3, 2), (4, 3), (5, 1), (6, 7), (7, 6)];
+    for (root, expected) in [
+        (2, vec![2, 3, 4]),
+        (1, vec![1, 2, 5, 3, 4]),
+        (6, vec![6, 7]),
+        (9, vec![]),
+    ] {
+        let all = all.map(|(pid, parent)| process(pid, parent)).to_vec();
+        let found = facts::descendants(root, all);
+        let found: Vec<u32> = found.iter().map(|p| p.pid).collect();
+        assert_eq!(found, expected, "{root}");
+    }
+}

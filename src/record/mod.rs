@@ -27,6 +27,7 @@ pub use facts::journal::{Journal, JournalRead};
 pub use facts::lines::Torn;
 pub use facts::measurement::MEASUREMENT_VERSION;
 pub use facts::ms::Ms;
+pub use facts::observed::Reading;
 pub use facts::storage::Storage;
 pub use facts::turns::{TurnContext, TurnCounts, TurnRecord};
 pub use judge::gate::{GateResult, GateVerdict};
@@ -58,6 +59,7 @@ pub(crate) use judge::figures::{AllTurns, Latency, Quantiles, Span};
 pub(crate) use judge::gate::GateAnswer;
 pub(crate) use judge::latencies::Metrics;
 pub(crate) use judge::metrics::OpenCall;
+pub(crate) use judge::observed::{Observations, ObservedSeries};
 pub(crate) use judge::reasons::ReasonKind;
 pub(crate) use judge::summary::{FailureGroup, SecondOpinions};
 pub(crate) use judge::variants::{Behind, Lag, LagNeeded, LagVerdict, VariantSummary};
@@ -67,6 +69,8 @@ pub(crate) use judge::variants::{Behind, Lag, LagNeeded, LagVerdict, VariantSumm
 pub const TURN_VERSION: u32 = 2;
 /// Version of a [`CallRecord`], by the same rule.
 pub const CALL_VERSION: u32 = 2;
+/// Version of a line of `observed.jsonl`, by the same rule.
+pub(crate) const OBSERVED_VERSION: u32 = 1;
 /// Version of `run.json`, by the same rule.
 pub const START_VERSION: u32 = 1;
 /// Version of `summary.json`, by the same rule.

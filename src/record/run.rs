@@ -9,8 +9,8 @@ use super::facts::lines::{bounded, versioned};
 use super::facts::measurement::first;
 use super::{
     CallOutcome, CallRecord, EVIDENCE_FOLDER, Ending, Evidence, EvidenceTurn, Generator, Journal,
-    JournalRead, Ms, Outcome, RecordError, RunFacts, RunStart, START_VERSION, SUMMARY_VERSION,
-    Summary, Torn, TurnCounts, TurnRecord, Wave,
+    JournalRead, Ms, Outcome, Reading, RecordError, RunFacts, RunStart, START_VERSION,
+    SUMMARY_VERSION, Summary, Torn, TurnCounts, TurnRecord, Wave,
 };
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -37,6 +37,8 @@ pub struct RunRecord {
     pub evidence: Option<Evidence>,
     /// Waveforms of that audio, for the turns that a page shows.
     pub(crate) waves: Vec<Wave>,
+    /// What was observed besides the calls, in the order of its instants.
+    pub(crate) observed: Vec<Reading>,
     /// The parts of the journal that were torn and are left out.
     pub(crate) torn: Vec<Torn>,
     /// Whether a page shows transcripts: they are what people said, and pages are sent around.
@@ -61,6 +63,7 @@ impl RunRecord {
             scenario,
             evidence: None,
             waves: Vec::new(),
+            observed: Vec::new(),
             torn: Vec::new(),
             shows_transcripts: false,
         }
@@ -84,6 +87,7 @@ impl RunRecord {
             false => JournalRead::default(),
         };
         let (mut calls, torn_calls) = Journal::read_calls(&journal)?;
+        let (observed, torn_observed) = Journal::read_readings(&journal)?;
         let scenario = bounded(&folder.join("scenario.yaml"), LARGEST)?
             .map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
         let summary = match summary.filter(|s| s.run.complete) {
@@ -96,9 +100,13 @@ impl RunRecord {
         };
         Ok(Self {
             evidence: Evidence::read(folder)?,
-            torn: torn.into_iter().chain(torn_calls).collect(),
+            torn: [torn, torn_calls, torn_observed]
+                .into_iter()
+                .flatten()
+                .collect(),
             ..Self::new(summary, turns, calls, scenario)
         }
+        .with_observed(observed)
         .with_waves(folder))
     }
 
@@ -117,6 +125,13 @@ impl RunRecord {
     /// Whether the run reached its end, so that its record is complete.
     pub fn is_complete(&self) -> bool {
         self.summary.run.complete
+    }
+
+    /// Adds what was observed; the readings may come in any order.
+    pub(crate) fn with_observed(mut self, mut observed: Vec<Reading>) -> Self {
+        observed.sort_by_key(|reading| reading.at_ms);
+        self.observed = observed;
+        self
     }
 
     /// Reads the waveforms of the turns that a page shows.

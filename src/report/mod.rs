@@ -22,6 +22,7 @@ pub(crate) mod junit;
 pub(crate) mod list;
 pub(crate) mod markdown;
 mod needed;
+pub(crate) mod observed;
 pub(crate) mod prometheus;
 mod screen;
 pub(crate) mod spans;

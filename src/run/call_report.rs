@@ -1,11 +1,12 @@
 //! Reports from the calls of a run.
 //!
-//! In: the calls, and the dispatcher for calls that do not start. Out: reports for the collector.
+//! In: the calls, the dispatcher for calls that do not start, and the observers. Out: reports for the collector.
 //! Invariant: a call that has started reports its end exactly once.
 
 use crate::account::{ModelUsage, TurnAccount};
 use crate::call::{CallResult, Failure, Phase, TurnResult};
 use crate::plan::PlannedCall;
+use crate::record::Reading;
 use std::collections::HashMap;
 use std::time::Instant;
 
@@ -26,6 +27,8 @@ pub(super) enum CallReport {
     Sentinel(Box<(String, TurnResult)>),
     /// A sentinel call has ended, with its failure if it failed.
     SentinelEnded(Option<Failure>),
+    /// What an observed endpoint or process said.
+    Observed(Box<Reading>),
 }
 
 /// A call that has started.

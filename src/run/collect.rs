@@ -9,12 +9,13 @@ use super::call_report::{Begun, CallDone, CallReport, CallTold, LeftOut, TurnDon
 use super::clock::now;
 use super::event::RunEvent;
 use super::finished::SentinelTurns;
+use super::observe::Presence;
 use crate::account::TurnAccount;
 use crate::call::{CallResult, Failure, MODEL, Outcome, TurnResult};
 use crate::plan::PlannedCall;
 use crate::record::{
-    CallContext, CallRecord, Journal, OpenCall, RecordError, SaidWords, TurnContext, TurnCounts,
-    TurnRecord,
+    CallContext, CallRecord, Journal, OpenCall, Reading, RecordError, SaidWords, TurnContext,
+    TurnCounts, TurnRecord,
 };
 use crate::scenario::Scenario;
 use std::collections::hash_map::Entry;
@@ -26,6 +27,7 @@ use std::time::Instant;
 pub(super) struct Unwritten {
     pub turns: Vec<TurnRecord>,
     pub calls: Vec<CallRecord>,
+    pub observed: Vec<Reading>,
 }
 
 /// Collects what calls report.
@@ -37,6 +39,8 @@ pub(super) struct Collector<'a> {
     pub journal_error: Option<RecordError>,
     pub unwritten: Unwritten,
     pub sentinels: SentinelTurns,
+    /// Which of the observed sources have answered.
+    pub presence: Presence,
     /// Turns of calls in progress that are already recorded, with their outcome.
     recorded: HashMap<(usize, usize), Outcome>,
     /// Calls in progress, by index.
@@ -60,6 +64,7 @@ impl<'a> Collector<'a> {
             journal_error: None,
             unwritten: Unwritten::default(),
             sentinels: SentinelTurns::default(),
+            presence: Presence::default(),
             recorded: HashMap::new(),
             begun: BTreeMap::new(),
             started: 0,
@@ -95,6 +100,7 @@ impl<'a> Collector<'a> {
             CallReport::Sentinel(turn) => self.sentinel(&turn.0, &turn.1, tell),
             CallReport::Notice(text) => tell(RunEvent::Notice(text)),
             CallReport::SentinelEnded(failure) => self.sentinel_ended(failure, tell),
+            CallReport::Observed(reading) => self.observed(*reading, tell),
         }
         self.sync();
     }
@@ -125,6 +131,14 @@ impl<'a> Collector<'a> {
                 tell(RunEvent::Notice(format!("a sentinel call failed: {f}")));
             }
             self.sentinels.failed += 1;
+        }
+    }
+
+    fn observed(&mut self, reading: Reading, tell: &mut dyn FnMut(RunEvent)) {
+        self.presence.take(&reading);
+        if let Err(e) = self.journal.append_reading(&reading) {
+            self.lost(e, tell);
+            self.unwritten.observed.push(reading);
         }
     }
 

@@ -5,7 +5,8 @@
 
 use super::event::RunEvent;
 use crate::record::{
-    CallRecord, Evidence, Generator, Journal, RecordError, SteadySpan, TurnRecord, last_of_each,
+    CallRecord, Evidence, Generator, Journal, Reading, RecordError, SteadySpan, TurnRecord,
+    last_of_each,
 };
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -47,6 +48,8 @@ pub struct Finished {
     pub generator: Generator,
     /// Index of the audio that was kept, if evidence was asked for.
     pub(crate) evidence: Option<Evidence>,
+    /// What was observed besides the calls.
+    pub(crate) observed: Vec<Reading>,
     /// Why the journal is incomplete, if it is.
     pub journal_error: Option<RecordError>,
 }
@@ -54,14 +57,19 @@ pub struct Finished {
 impl Finished {
     /// Merges the records of the journal with those that could not be written to it.
     pub(super) fn read_back(&mut self, journal: &Journal, tell: &mut (dyn FnMut(RunEvent) + Send)) {
-        let (mut turns, mut calls) = match journal.read_back() {
-            Ok(read) => read,
-            Err(e) => {
-                tell(RunEvent::Notice(format!("the journal cannot be read: {e}")));
-                self.journal_error.get_or_insert(e);
-                Default::default()
-            }
+        let mut unreadable = |e: RecordError| {
+            tell(RunEvent::Notice(format!("the journal cannot be read: {e}")));
+            self.journal_error.get_or_insert(e);
         };
+        let (mut turns, mut calls) = journal.read_back().unwrap_or_else(|e| {
+            unreadable(e);
+            Default::default()
+        });
+        let mut observed = journal.readings().unwrap_or_else(|e| {
+            unreadable(e);
+            Vec::new()
+        });
+        self.observed.append(&mut observed);
         turns.append(&mut self.turns);
         (self.turns, turns) = last_of_each(turns).into_iter().partition(|t| !t.sentinel);
         if let Some(sentinels) = &mut self.sentinels {

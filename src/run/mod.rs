@@ -22,6 +22,7 @@ mod health;
 mod hearing;
 mod limits;
 mod line;
+pub(crate) mod observe;
 mod opinions;
 mod preflight;
 mod read;
@@ -254,6 +255,8 @@ async fn execute(
     });
     let mut collector = Collector::new(&shared.scenario, run_start, journal);
     let signalling = Signalling::watch(settings.clock, &settings.pulses);
+    let observe = &shared.scenario.observe;
+    let observers = observe::start(observe, run_start, settings.clock, &shared.reports)?;
     let followed = until_over(
         (shared, plan, settings),
         &signalling,
@@ -267,10 +270,15 @@ async fn execute(
         watch,
         aborted,
     } = followed.await;
+    drop(observers);
     while let Ok(report) = inbox.try_recv() {
         collector.take(report, tell);
     }
     collector.close(|call, start| call::cut_off(shared, call, start), tell);
+    let absent = collector.presence.absent();
+    absent
+        .into_iter()
+        .for_each(|text| tell(RunEvent::Notice(text)));
     let evidence = gather_evidence(shared, settings, run_start, tell).await;
     let vitals = generator::vitals(shared.media.health(), signalling.lateness());
     let generator = generator::figures(&vitals, &meter, rss);
@@ -299,6 +307,7 @@ async fn execute(
         zero_at,
         turns: std::mem::take(&mut collector.unwritten.turns),
         calls: std::mem::take(&mut collector.unwritten.calls),
+        observed: std::mem::take(&mut collector.unwritten.observed),
     })
 }
 

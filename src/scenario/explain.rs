@@ -3,7 +3,7 @@
 //! In: one validation error. Out: messages and hints, and which value to leave out.
 //! Invariants: every message names the key; hints say what would be valid.
 
-use super::file::{NAME_PATTERN, PERCENT_PATTERN};
+use super::file::{NAME_PATTERN, PERCENT_PATTERN, SERIES_PATTERN};
 use super::hints::{self, Form, Given};
 use super::metric;
 use super::places::{Places, join, last, readable};
@@ -245,6 +245,9 @@ fn pattern_problem(name: &str, pattern: &str, given: &Given<'_>) -> (Code, Strin
             "letters, digits, `.`, `_` and `-`, at most 64, a letter or digit first".to_owned()
         }
         PERCENT_PATTERN => hints::percent(text),
+        SERIES_PATTERN => {
+            "write the name alone, without labels: letters, digits, `_` and `:`".to_owned()
+        }
         _ => String::new(),
     };
     let message = format!("`{name}` cannot be {}", given.shown());

@@ -7,6 +7,7 @@
 
 use super::evidence::EvidenceFile;
 use super::sentinels::SentinelsText;
+use crate::vocab::observed::{KNOWN_SERIES, MOST_OBSERVED, MOST_SERIES};
 use crate::vocab::{
     Anchor, Channel, Decode, Expect, GreetingPolicy, Metric, OnAgentLeft, Prices, Transcripts,
     duration,
@@ -59,6 +60,31 @@ impl JsonSchema for PercentText {
     }
 }
 
+/// Pattern of the name of a series.
+pub(super) const SERIES_PATTERN: &str = "^[A-Za-z_:][A-Za-z0-9_:]{0,199}$";
+
+/// Maximum number of series that can be named for an endpoint, besides the recognised ones.
+const MOST_NAMED: usize = MOST_SERIES - 16;
+const _: () = assert!(KNOWN_SERIES.len() <= MOST_SERIES - MOST_NAMED);
+
+/// The name of a series.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(transparent)]
+pub(super) struct SeriesText(pub(super) String);
+
+impl JsonSchema for SeriesText {
+    fn schema_name() -> Cow<'static, str> {
+        "Series".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "pattern": SERIES_PATTERN,
+            "description": "The name of a series without labels, such as `process_open_fds`."
+        })
+    }
+}
+
 /// A load test of a voice agent: who calls, what they say, how many at once, what must hold.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -97,6 +123,10 @@ pub(super) struct ScenarioFile {
     pub(super) transcripts: Option<Transcripts>,
     /// What the agent's models cost. Default: no costs are shown.
     pub(super) prices: Option<Prices>,
+    /// What to observe while calls are under way, once a second: Prometheus endpoints, and
+    /// processes on this machine. Default: nothing.
+    #[schemars(length(min = 1, max = MOST_OBSERVED))]
+    pub(super) observe: Option<Vec<Option<ObservedFile>>>,
     /// What must hold for the run to pass, by metric.
     pub(super) thresholds: Option<ThresholdsFile>,
     /// How well the generator must keep up for reliable figures. Default: each bound's own.
@@ -404,6 +434,25 @@ pub(super) struct WarmupFile {
     /// Number of warm-up calls. Default: 0.
     #[schemars(range(max = 10_000))]
     pub(super) calls: Option<u32>,
+}
+
+/// A Prometheus endpoint, or a process on this machine.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ObservedFile {
+    /// Name in records and reports.
+    #[schemars(required, regex(pattern = NAME_PATTERN))]
+    pub(super) name: Option<String>,
+    /// URL of a Prometheus endpoint, such as `http://127.0.0.1:8081/metrics`.
+    pub(super) url: Option<String>,
+    /// Series to record besides the recognised ones; label sets are added up.
+    #[schemars(length(min = 1, max = MOST_NAMED))]
+    pub(super) series: Option<Vec<Option<SeriesText>>>,
+    /// Id of a process on this machine, instead of `url`.
+    #[schemars(range(min = 1, max = 2_147_483_647))]
+    pub(super) pid: Option<u32>,
+    /// With `pid`: count the processes that it started, and theirs, as well. Default: false.
+    pub(super) children: Option<bool>,
 }
 
 /// What must hold, by metric.

@@ -13,6 +13,7 @@
 mod check_call;
 mod check_load;
 mod check_network;
+mod check_observe;
 mod check_target;
 mod check_thresholds;
 mod check_variants;
@@ -53,8 +54,9 @@ pub(crate) use threshold::{Aggregate, Bound, On, Op, Threshold};
 pub(crate) use threshold_parse::ThresholdError;
 pub(crate) use threshold_parse::{parse_threshold, parse_threshold_line};
 pub(crate) use types::{
-    AgentSettings, Arrival, Extent, HealthBounds, LivekitConfig, Load, Process, SentinelPolicy,
-    Shape, Sound, Stage, TargetConfig, UnsetVariable, UtteranceConfig, Variant,
+    AgentSettings, Arrival, Extent, HealthBounds, LivekitConfig, Load, Observed, ObservedSource,
+    Process, SentinelPolicy, Shape, Sound, Stage, TargetConfig, UnsetVariable, UtteranceConfig,
+    Variant,
 };
 pub(crate) use variables::VariableLookup;
 
@@ -229,6 +231,11 @@ fn scenario(checker: &mut Checker<'_>, file: &ScenarioFile, path: &Path) -> Opti
         evidence: evidence::evidence(file.evidence.as_ref()),
         transcripts: file.transcripts.unwrap_or_default(),
         prices: file.prices.clone(),
+        observe: file
+            .observe
+            .as_ref()
+            .map(|file| checker.observe(file))
+            .unwrap_or_default(),
         thresholds,
         health: file
             .health

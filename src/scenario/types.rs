@@ -11,7 +11,7 @@ use crate::vocab::{
     AgentDelay, Anchor, Channel, Decode, Expect, GreetingPolicy, Loss, OnAgentLeft, Pattern,
     Prices, Transcripts,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -43,6 +43,8 @@ pub struct Scenario {
     pub(crate) transcripts: Transcripts,
     /// What the agent's models cost, if the file says so.
     pub(crate) prices: Option<Prices>,
+    /// What is observed while calls are under way; names are unique.
+    pub(crate) observe: Vec<Observed>,
     /// What must hold for the run to pass.
     pub(crate) thresholds: Vec<Threshold>,
     /// How well the generator itself must keep up.
@@ -53,6 +55,32 @@ pub struct Scenario {
     pub(crate) unset: Vec<UnsetVariable>,
     /// Likely mistakes in its sound files, in the order of the utterances.
     pub(crate) doubts: Vec<Doubtful>,
+}
+
+/// Something to observe.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Observed {
+    /// Its name in records and reports.
+    pub name: String,
+    pub source: ObservedSource,
+}
+
+/// Where its figures come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum ObservedSource {
+    /// A Prometheus endpoint.
+    Endpoint {
+        /// URL for HTTP, without user info and query.
+        url: String,
+        /// Names of the series to record: the recognised ones, and those that the file names.
+        series: BTreeSet<String>,
+    },
+    /// A process on this machine.
+    Process {
+        pid: u32,
+        /// Its descendants count as well.
+        children: bool,
+    },
 }
 
 /// Bounds of the generator's own health; beyond them a run is invalid.

@@ -64,6 +64,13 @@ const COLLECTOR: Kind = Kind {
     like: "use the collector's OTLP/HTTP port: http://127.0.0.1:4318",
 };
 
+const METRICS: Kind = Kind {
+    of: "a metrics endpoint",
+    schemes: &[("http", false), ("https", true)],
+    wrong_scheme: "the scheme is not http or https",
+    like: "the URL of a Prometheus endpoint looks like http://127.0.0.1:8081/metrics",
+};
+
 /// Longest URL accepted, in bytes.
 const MAX_URL: usize = 2_000;
 /// Longest part of a URL that a message repeats, in characters.
@@ -90,6 +97,14 @@ impl Address {
     /// As [`Self::parse`].
     pub(crate) fn parse_collector(url: &str) -> Result<Self, AddressError> {
         Self::of_kind(url, &COLLECTOR)
+    }
+
+    /// Parses the URL of a Prometheus endpoint: `http` or `https`.
+    ///
+    /// # Errors
+    /// As [`Self::parse`].
+    pub(crate) fn parse_metrics(url: &str) -> Result<Self, AddressError> {
+        Self::of_kind(url, &METRICS)
     }
 
     fn of_kind(url: &str, kind: &Kind) -> Result<Self, AddressError> {
@@ -171,6 +186,11 @@ impl Address {
     /// Scheme, host, port and path for HTTP.
     pub(crate) fn http(&self) -> String {
         self.with_scheme(if self.secure { "https" } else { "http" })
+    }
+
+    /// Whether the URL names nothing but the server.
+    pub(crate) fn is_bare(&self) -> bool {
+        self.path.is_empty()
     }
 
     fn with_scheme(&self, scheme: &str) -> String {
@@ -545,6 +565,24 @@ mod tests {
             error.to_string().starts_with("`ws://h/?…` is not"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_metrics_endpoint_needs_an_http_url_without_secrets() {
+        let parse = Address::parse_metrics;
+        let address = parse("http://127.0.0.1:8081/metrics/").expect("a metrics endpoint");
+        assert_eq!(address.http(), "http://127.0.0.1:8081/metrics");
+        assert!(!address.is_bare() && parse("https://h:9100").expect("a server").is_bare());
+        for url in [
+            "ws://h/metrics",
+            "http://user:hunter2@h/metrics",
+            "http://h/metrics?token=hunter2",
+        ] {
+            let error = parse(url).expect_err(url);
+            assert!(error.to_string().contains("the URL of a metrics endpoint"));
+            let told = format!("{error} {}", error.hint());
+            assert!(!told.contains("hunter2"), "{told}");
+        }
     }
 
     #[test]

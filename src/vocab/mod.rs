@@ -28,6 +28,7 @@ mod loss;
 mod metric;
 mod nearest;
 pub(crate) mod number;
+pub(crate) mod observed;
 mod packet;
 mod pattern;
 mod prices;

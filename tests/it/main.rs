@@ -26,6 +26,7 @@ mod kills;
 mod limits;
 mod live;
 mod livekit;
+mod observe;
 mod records;
 mod report_html;
 mod schema;

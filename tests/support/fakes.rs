@@ -1,12 +1,12 @@
 //! Servers that misbehave.
 //!
-//! In: nothing. Out: a loopback port that misbehaves in one way.
+//! In: nothing, or the answers. Out: a loopback port that misbehaves in one way.
 //! Invariant: nothing listens once the value has been dropped.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -31,15 +31,79 @@ impl SilentPort {
 
 /// An HTTP server that answers 404 to every request.
 #[derive(Debug)]
-pub struct HttpServer404 {
+pub struct HttpServer404(Answering);
+
+impl HttpServer404 {
+    /// Starts the server.
+    pub fn start() -> Self {
+        let answer = || ("404 Not Found", "no such page\n".to_owned());
+        Self(Answering::start(answer))
+    }
+
+    /// `ws://127.0.0.1:PORT`.
+    pub fn url(&self) -> String {
+        format!("ws://{}", self.0.address)
+    }
+
+    /// The port on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.0.address.port()
+    }
+}
+
+/// A Prometheus endpoint that is gone after a number of answers.
+#[derive(Debug)]
+pub struct MetricsServer {
+    server: Answering,
+    answers: Arc<AtomicUsize>,
+}
+
+impl MetricsServer {
+    /// Starts the server. `text` makes the body of each answer from its number, from 0; after
+    /// `lives` answers, every connection is closed without one.
+    pub fn start(lives: usize, text: impl Fn(usize) -> String + Send + Sync + 'static) -> Self {
+        let answers = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&answers);
+        let server = Answering::start(move || {
+            let answer = count.fetch_add(1, Ordering::SeqCst);
+            match answer < lives {
+                true => ("200 OK", text(answer)),
+                false => ("", String::new()),
+            }
+        });
+        Self { server, answers }
+    }
+
+    /// `http://127.0.0.1:PORT/metrics`.
+    pub fn url(&self) -> String {
+        format!("http://{}/metrics", self.server.address)
+    }
+
+    /// `127.0.0.1:PORT`.
+    pub fn address(&self) -> String {
+        self.server.address.to_string()
+    }
+
+    /// Number of requests so far.
+    pub fn requests(&self) -> usize {
+        self.answers.load(Ordering::SeqCst)
+    }
+}
+
+/// Makes the status and the body of an answer; an empty status closes the connection without one.
+type Answer = dyn Fn() -> (&'static str, String) + Send + Sync;
+
+/// An HTTP server that gives every request the next answer.
+#[derive(Debug)]
+struct Answering {
     address: SocketAddr,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl HttpServer404 {
-    /// Starts the server.
-    pub fn start() -> Self {
+impl Answering {
+    fn start(next: impl Fn() -> (&'static str, String) + Send + Sync + 'static) -> Self {
+        let next: Arc<Answer> = Arc::new(next);
         let listener = listen();
         let address = address(&listener);
         let stop = Arc::new(AtomicBool::new(false));
@@ -49,7 +113,8 @@ impl HttpServer404 {
                 if stopped.load(Ordering::SeqCst) {
                     break;
                 }
-                std::thread::spawn(move || answer_404(stream));
+                let next = Arc::clone(&next);
+                std::thread::spawn(move || answer(stream, &*next));
             }
         });
         Self {
@@ -58,19 +123,9 @@ impl HttpServer404 {
             thread: Some(thread),
         }
     }
-
-    /// `ws://127.0.0.1:PORT`.
-    pub fn url(&self) -> String {
-        format!("ws://{}", self.address)
-    }
-
-    /// The port on 127.0.0.1.
-    pub fn port(&self) -> u16 {
-        self.address.port()
-    }
 }
 
-impl Drop for HttpServer404 {
+impl Drop for Answering {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::SeqCst);
         // Wakes the accepting thread.
@@ -90,7 +145,7 @@ fn address(listener: &TcpListener) -> SocketAddr {
 }
 
 /// Reads the head of one request and answers it; errors are ignored, since the client sees them.
-fn answer_404(mut stream: TcpStream) {
+fn answer(mut stream: TcpStream, next: &Answer) {
     let _ = stream.set_read_timeout(Some(Duration::from_secs(5)));
     let mut head = Vec::new();
     let mut byte = [0];
@@ -100,10 +155,13 @@ fn answer_404(mut stream: TcpStream) {
             _ => return,
         }
     }
-    let body = "no such page\n";
+    let (status, body) = next();
+    if status.is_empty() {
+        return;
+    }
     let _ = write!(
         stream,
-        "HTTP/1.1 404 Not Found\r\nContent-Type: text/plain\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        "HTTP/1.1 {status}\r\nContent-Type: text/plain\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
         body.len()
     );
 }

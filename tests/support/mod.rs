@@ -23,7 +23,7 @@ pub mod tls;
 
 pub use agent::PipelineAgent;
 pub use browser::Browser;
-pub use fakes::{HttpServer404, SilentPort};
+pub use fakes::{HttpServer404, MetricsServer, SilentPort};
 pub use front::{OldServer, PrefixedServer};
 pub use os::{children, is_running};
 pub use process::{Finished, Process};

@@ -36,6 +36,7 @@ from turnlog import TurnLog
 logger = logging.getLogger("pipeline")
 
 MAX_IDLE_PROCESSES = 64
+MAX_PORT = 65535
 
 
 def check_voice(voice: str) -> None:
@@ -54,8 +55,19 @@ def check_handover(settings: Settings) -> None:
         )
 
 
-def worker_settings() -> tuple[Settings, int]:
-    """This worker's settings and number of warm processes; exits with 2 if they are invalid."""
+def whole_number(name: str, default: int, highest: int, problems: list[str]) -> int:
+    """A variable of the environment; adds a problem if it is not from 0 to `highest`."""
+    text = os.environ.get(name) or str(default)
+    number = int(text) if text.isascii() and text.isdigit() else -1
+    if not 0 <= number <= highest:
+        problems.append(f"{name}: must be a whole number from 0 to {highest}, not {text!r:.60}")
+    return number
+
+
+def worker_settings() -> tuple[Settings, int, int | None]:
+    """This worker's settings, number of warm processes and port of its metrics, if it has one;
+    exits with 2 if they are invalid.
+    """
     problems: list[str] = []
     settings = Settings()
     try:
@@ -64,22 +76,17 @@ def worker_settings() -> tuple[Settings, int]:
         check_voice(settings.voice)
     except SettingsError as error:
         problems = error.problems
-    text = os.environ.get("PIPELINE_IDLE_PROCESSES") or "1"
-    idle = int(text) if text.isascii() and text.isdigit() else -1
-    if not 0 <= idle <= MAX_IDLE_PROCESSES:
-        problems.append(
-            f"PIPELINE_IDLE_PROCESSES: must be a whole number from 0 to {MAX_IDLE_PROCESSES}, "
-            f"not {text!r:.60}"
-        )
+    idle = whole_number("PIPELINE_IDLE_PROCESSES", 1, MAX_IDLE_PROCESSES, problems)
+    port = whole_number("PIPELINE_PROMETHEUS_PORT", 0, MAX_PORT, problems)
     if problems:
         for problem in problems:
             print(f"error: {problem}", file=sys.stderr)
         print("hint: README.md in this directory lists the settings", file=sys.stderr)
         sys.exit(2)
-    return settings, idle
+    return settings, idle, port or None
 
 
-SETTINGS, IDLE_PROCESSES = worker_settings()
+SETTINGS, IDLE_PROCESSES, PROMETHEUS_PORT = worker_settings()
 
 
 def prewarm(process: JobProcess) -> None:
@@ -122,6 +129,7 @@ server = AgentServer(
     load_fnc=no_load,
     load_threshold=math.inf,
     num_idle_processes=IDLE_PROCESSES,
+    prometheus_port=PROMETHEUS_PORT,
     initialize_process_timeout=60.0,
     drain_timeout=5,
     # The health endpoint: any free port, not for other machines.

@@ -257,6 +257,7 @@ impl Ready {
             evidence: finished.evidence,
             ..RunRecord::new(summary, finished.turns, finished.calls, Some(scenario))
         }
+        .with_observed(finished.observed)
         .with_waves(folder.path());
         let written = journal.sync().and_then(|()| {
             let progress = || pulses.beat(WatchedPart::Report);

@@ -3,7 +3,7 @@
 //! In: process ids. Out: processor time, memory, threads, child processes, the listener on a port.
 //! Invariant: a figure that cannot be read is `None`, never 0.
 
-use crate::os::facts::{ThreadTimes, Usage};
+use crate::os::facts::{ProcessUsage, ThreadTimes, Usage, descendants};
 use procfs::net::TcpState;
 use procfs::process::{FDTarget, Process, Stat, Task, all_processes};
 use std::collections::BTreeMap;
@@ -68,6 +68,30 @@ pub(crate) fn child_of(parent: u32) -> Option<u32> {
         parent_of.is_ok_and(|pid| u32::try_from(pid) == Ok(parent))
     };
     processes().find(is_child).and_then(pid)
+}
+
+/// Usage of a process and, with `children`, of all its descendants; empty if there is no such
+/// process.
+pub(crate) fn family(root: u32, children: bool) -> Vec<ProcessUsage> {
+    let usage = |process: Process| {
+        let stat = process.stat().ok()?;
+        let of_process = ProcessUsage {
+            pid: u32::try_from(stat.pid).ok()?,
+            start: stat.starttime,
+            usage: Usage {
+                cpu: cpu_time(&stat),
+                rss_bytes: stat.rss * procfs::page_size(),
+            },
+        };
+        // A process that has ended and has not been waited for.
+        let is_alive = !matches!(stat.state, 'Z' | 'X');
+        is_alive.then_some((of_process, u32::try_from(stat.ppid).unwrap_or(0)))
+    };
+    let found = match children {
+        true => processes().filter_map(usage).collect(),
+        false => process(root).and_then(usage).into_iter().collect(),
+    };
+    descendants(root, found)
 }
 
 /// The process that listens on a local TCP port, if its file descriptors are readable to us.

@@ -18,7 +18,7 @@ pub(crate) use machine::{
 };
 pub(crate) use poller::{Poller, Waker};
 pub(crate) use process::{
-    child_of, hang_ups_are_ignored, own_cpu_time, process_start, resident_bytes, tcp_listener,
-    usage,
+    child_of, family, hang_ups_are_ignored, own_cpu_time, process_start, resident_bytes,
+    tcp_listener, usage,
 };
 pub(crate) use threads::threads;

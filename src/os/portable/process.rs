@@ -3,12 +3,12 @@
 //! In: process ids. Out: processor time, memory, child processes.
 //! Invariant: a figure that cannot be read is `None`, never 0.
 
-use crate::os::facts::Usage;
+use crate::os::facts::{ProcessUsage, Usage, descendants};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeVal;
 use std::process::{Command, Stdio};
 use std::time::Duration;
-use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, System};
+use sysinfo::{Pid, Process, ProcessRefreshKind, ProcessStatus, ProcessesToUpdate, System};
 
 /// What sysinfo knows about a process: the figures that `kind` selects.
 fn look_at(pid: u32, kind: ProcessRefreshKind) -> Option<System> {
@@ -78,6 +78,41 @@ pub(crate) fn child_of(parent: u32) -> Option<u32> {
     let mut all = system.processes().values();
     all.find(|process| process.parent() == parent)
         .map(|process| process.pid().as_u32())
+}
+
+/// Usage of a process and, with `children`, of all its descendants; empty if there is no such
+/// process.
+pub(crate) fn family(root: u32, children: bool) -> Vec<ProcessUsage> {
+    let mut system = System::new();
+    let kind = ProcessRefreshKind::nothing()
+        .with_cpu()
+        .with_memory()
+        .without_tasks();
+    let only = [Pid::from_u32(root)];
+    let which = match children {
+        true => ProcessesToUpdate::All,
+        false => ProcessesToUpdate::Some(&only),
+    };
+    system.refresh_processes_specifics(which, true, kind);
+    let usage = |process: &Process| {
+        let of_process = ProcessUsage {
+            pid: process.pid().as_u32(),
+            start: process.start_time(),
+            usage: Usage {
+                cpu: Duration::from_millis(process.accumulated_cpu_time()),
+                rss_bytes: process.memory(),
+            },
+        };
+        (of_process, process.parent().map_or(0, Pid::as_u32))
+    };
+    let ended = |process: &&Process| {
+        matches!(
+            process.status(),
+            ProcessStatus::Zombie | ProcessStatus::Dead
+        )
+    };
+    let alive = system.processes().values().filter(|p| !ended(p));
+    descendants(root, alive.map(usage).collect())
 }
 
 /// The process that listens on a local TCP port: not known.

@@ -1,17 +1,19 @@
 //! The journal of a run: `turns.jsonl`, one line per ended turn, and next to it `calls.jsonl`, one
-//! line when a call starts and one when it ends.
+//! line when a call starts and one when it ends, and `observed.jsonl`, if anything is observed.
 //!
-//! In: records as they are made. Out: two files that are intact except, at worst, for a torn end.
+//! In: records as they are made. Out: files that are intact except, at worst, for a torn end.
 //! Invariants: a line is one write, so a killed process loses no turn that has ended; a power cut
 //! loses nothing that had been synced; an amended turn gets another line, and its last line counts.
 
 use super::calls::CallRecord;
 use super::error::RecordError;
 use super::folder::{create_private, sync_folder_of};
-use super::lines::{self, LineFile, Torn, io_error};
+use super::lines::{self, LineFile, LinesRead, Torn, io_error};
+use super::observed::Reading;
 use super::storage::Storage;
 use super::turns::TurnRecord;
-use crate::record::{CALL_VERSION, TURN_VERSION};
+use crate::record::{CALL_VERSION, OBSERVED_VERSION, TURN_VERSION};
+use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -25,6 +27,8 @@ const SYNC_INTERVAL: Duration = Duration::from_secs(1);
 pub struct Journal {
     turns: LineFile,
     calls: LineFile,
+    /// Created with its first line: most runs observe nothing.
+    observed: Option<LineFile>,
     last_sync: Option<Instant>,
 }
 
@@ -40,6 +44,11 @@ pub struct JournalRead {
 /// The file of calls that belongs to a file of turns.
 fn calls_beside(turns: &Path) -> PathBuf {
     turns.with_file_name("calls.jsonl")
+}
+
+/// The file of readings that belongs to a file of turns.
+fn observed_beside(turns: &Path) -> PathBuf {
+    turns.with_file_name("observed.jsonl")
 }
 
 /// Keeps the last record of each turn, at the position of its first. Turns of sentinel calls are
@@ -91,6 +100,7 @@ impl Journal {
         Ok(Self {
             turns: lines(turns)?,
             calls: lines(&calls_beside(turns))?,
+            observed: None,
             last_sync: None,
         })
     }
@@ -120,6 +130,23 @@ impl Journal {
         self.calls.append(call)
     }
 
+    /// Appends what was observed at one instant.
+    ///
+    /// # Errors
+    /// As [`Self::append`], also when the file cannot be created.
+    pub(crate) fn append_reading(&mut self, reading: &Reading) -> Result<(), RecordError> {
+        let file = match &mut self.observed {
+            Some(file) => file,
+            none => {
+                let path = observed_beside(self.turns.path());
+                let storage = create_private(&path).map_err(|e| io_error("create", &path, e))?;
+                sync_folder_of(&path);
+                none.insert(LineFile::over(Box::new(storage), &path))
+            }
+        };
+        file.append(reading)
+    }
+
     /// Syncs appended lines to disk, at most once a second; to be called at short intervals.
     ///
     /// # Errors
@@ -128,7 +155,8 @@ impl Journal {
         let due = self
             .last_sync
             .is_none_or(|last| now.saturating_duration_since(last) >= SYNC_INTERVAL);
-        if due && (self.turns.unsynced || self.calls.unsynced) {
+        let observed = self.observed.as_ref().is_some_and(|file| file.unsynced);
+        if due && (self.turns.unsynced || self.calls.unsynced || observed) {
             self.last_sync = Some(now);
             return self.sync();
         }
@@ -141,7 +169,9 @@ impl Journal {
     /// [`RecordError::Io`].
     pub fn sync(&mut self) -> Result<(), RecordError> {
         let turns = self.turns.sync();
-        turns.and(self.calls.sync())
+        let calls = self.calls.sync();
+        let observed = self.observed.as_mut().map_or(Ok(()), LineFile::sync);
+        turns.and(calls).and(observed)
     }
 
     /// Reads back what was appended: turns in the order in which they ended, calls by index.
@@ -151,6 +181,14 @@ impl Journal {
     pub(crate) fn read_back(&self) -> Result<(Vec<TurnRecord>, Vec<CallRecord>), RecordError> {
         let turns = self.turns.path();
         Ok((Self::read(turns)?.turns, Self::read_calls(turns)?.0))
+    }
+
+    /// Reads back what was observed, in the order in which it was appended.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub(crate) fn readings(&self) -> Result<Vec<Reading>, RecordError> {
+        Ok(Self::read_readings(self.turns.path())?.0)
     }
 
     /// Reads the turns. Torn parts are left out: an end that does not parse, and holes.
@@ -172,16 +210,33 @@ impl Journal {
     /// # Errors
     /// As [`Self::read`].
     pub fn read_calls(turns: &Path) -> Result<(Vec<CallRecord>, Option<Torn>), RecordError> {
-        let path = calls_beside(turns);
-        let read: lines::LinesRead<CallRecord> = match lines::read(&path, CALL_VERSION) {
-            Err(RecordError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-                return Ok((Vec::new(), None));
-            }
-            read => read?,
-        };
+        let read: LinesRead<CallRecord> = read_any(&calls_beside(turns), CALL_VERSION)?;
         let by_index: BTreeMap<usize, CallRecord> =
             read.items.into_iter().map(|c| (c.call, c)).collect();
         Ok((by_index.into_values().collect(), read.torn))
+    }
+
+    /// Reads what was observed during the run with this file of turns, and what was torn; nothing
+    /// if its file does not exist.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub(crate) fn read_readings(turns: &Path) -> Result<(Vec<Reading>, Option<Torn>), RecordError> {
+        let read = read_any(&observed_beside(turns), OBSERVED_VERSION)?;
+        Ok((read.items, read.torn))
+    }
+}
+
+/// Reads the lines of a file; none if it does not exist.
+fn read_any<T: DeserializeOwned>(path: &Path, known: u32) -> Result<LinesRead<T>, RecordError> {
+    match lines::read(path, known) {
+        Err(RecordError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+            Ok(LinesRead {
+                items: Vec::new(),
+                torn: None,
+            })
+        }
+        read => read,
     }
 }
 

@@ -3,6 +3,7 @@
 use super::super::lines::LONGEST_LINE;
 use super::*;
 use crate::call::Outcome;
+use crate::record::Ms;
 use crate::record::fixtures::Run;
 use std::fs::{self, File};
 use std::io::Write;
@@ -262,7 +263,7 @@ fn the_last_line_of_an_amended_turn_wins() {
     let mut all = turns();
     let count = all.len();
     let mut amended = all[0].clone();
-    amended.late_reply_ms = Some(crate::record::Ms::from_micros(10_600_000));
+    amended.late_reply_ms = Some(Ms::from_micros(10_600_000));
     let sentinel = TurnRecord {
         sentinel: true,
         ..all[0].clone()
@@ -449,4 +450,40 @@ fn nothing_is_appended_after_a_torn_line() {
     let read = Journal::read(&path).unwrap();
     assert_eq!(read.turns, [turns[0].clone(), turns[2].clone()]);
     assert_eq!(read.torn, None);
+}
+
+#[test]
+fn readings_are_kept_in_a_file_that_exists_only_if_something_is_observed() {
+    let dir = tempfile::tempdir().expect("dir");
+    let turns = dir.path().join("turns.jsonl");
+    let mut journal = Journal::create(&turns).expect("journal");
+    journal.sync().expect("a disk");
+    assert_eq!(journal.readings().expect("readable"), []);
+    let file = dir.path().join("observed.jsonl");
+    assert!(!file.exists());
+    let good = Reading {
+        gauges: [("g".to_owned(), 0.5)].into(),
+        counters: [("c_total".to_owned(), 3.0)].into(),
+        ..Reading::new("worker", Ms::from_micros(1_000_500))
+    };
+    let gap = Reading {
+        gap: Some("no connection".to_owned()),
+        ..Reading::new("worker", Ms::from_micros(2_000_000))
+    };
+    journal.append_reading(&good).expect("a disk");
+    journal.append_reading(&gap).expect("a disk");
+    journal.sync().expect("a disk");
+    let text = fs::read_to_string(&file).expect("the file");
+    let expected = "{\"version\":1,\"at_ms\":1000.5,\"name\":\"worker\",\"gauges\":{\"g\":0.5},\"counters\":{\"c_total\":3.0}}\n\
+        {\"version\":1,\"at_ms\":2000.0,\"name\":\"worker\",\"gap\":\"no connection\"}\n";
+    assert_eq!(text, expected);
+    assert_eq!(journal.readings().expect("readable"), [good.clone(), gap]);
+
+    // A kill tears the last line; a later version is refused.
+    fs::write(&file, &text[..text.len() - 9]).expect("writable");
+    let (readings, torn) = Journal::read_readings(&turns).expect("readable");
+    assert_eq!((readings, torn.map(|t| t.line)), (vec![good], Some(2)));
+    fs::write(&file, text.replace("\"version\":1", "\"version\":2")).expect("writable");
+    let newer = Journal::read_readings(&turns);
+    assert!(matches!(newer, Err(RecordError::Newer { .. })), "{newer:?}");
 }

@@ -14,6 +14,7 @@ pub(super) mod journal;
 pub(super) mod lines;
 pub(super) mod measurement;
 pub(super) mod ms;
+pub(super) mod observed;
 pub(super) mod storage;
 pub(super) mod turns;
 pub(super) mod wave;

@@ -9,6 +9,7 @@ pub(super) mod figures;
 pub(super) mod gate;
 pub(super) mod latencies;
 pub(super) mod metrics;
+pub(super) mod observed;
 pub(super) mod path;
 pub(super) mod reasons;
 pub(super) mod said;

@@ -5,7 +5,7 @@
 //! *are* the quantiles. Invariants: parts that overlap are drawn at their own times and never added
 //! up; a part whose length alone is known is placed before what it led to, and marked as inferred.
 
-use super::chart::Chart;
+use super::chart::{Chart, heads};
 use super::plot::{Ink, Layer, Panel, Plot, Rise, WIDE};
 use super::section::Section;
 use super::view::{View, at_quantile};
@@ -280,13 +280,13 @@ fn chart((id, title): (&'static str, &'static str), turn: &TurnRecord, ttfa: Ms)
         title,
         caption,
         legend: Known::ALL.map(|(_, ink, text)| (ink, text)).to_vec(),
-        heads: vec![
+        heads: heads(&[
             "part",
             "from, ms",
             "to, ms",
             "length, ms",
             "how it is known",
-        ],
+        ]),
         rows: parts.iter().map(row).collect(),
         plot: Plot {
             width: WIDE,

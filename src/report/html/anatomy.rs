@@ -3,7 +3,7 @@
 //! In: replied turns. Out: a section with the parts of the turns that *are* the quantiles.
 //! Invariants: the parts of a turn add up to its `ttfa`; averages of parts are never shown.
 
-use super::chart::Chart;
+use super::chart::{Chart, heads};
 use super::plot::{Ink, Layer, Panel, Plot, Rise, WIDE};
 use super::section::Section;
 use super::view::{View, at_quantile};
@@ -69,9 +69,9 @@ fn chart(shown: &[(&str, [Ms; 4], Ms)]) -> Chart {
     let used: Vec<usize> = (0..PARTS.len())
         .filter(|i| !layers[*i].is_empty())
         .collect();
-    let mut heads = vec!["turn"];
-    heads.extend(used.iter().map(|i| PARTS[*i].0));
-    heads.push("ttfa, ms");
+    let mut words = vec!["turn"];
+    words.extend(used.iter().map(|i| PARTS[*i].0));
+    words.push("ttfa, ms");
     let row = |(name, parts, ttfa): &(&str, [Ms; 4], Ms)| {
         let mut row = vec![(*name).to_owned()];
         row.extend(used.iter().map(|i| format!("{:.1}", parts[*i])));
@@ -83,7 +83,7 @@ fn chart(shown: &[(&str, [Ms; 4], Ms)]) -> Chart {
         title: "The parts of a ttfa",
         caption: "The turns that are the quantiles of the replied turns, as their callers observed them from outside the agent.".to_owned(),
         legend: used.iter().map(|i| (PARTS[*i].1, PARTS[*i].0)).collect(),
-        heads,
+        heads: heads(&words),
         rows: shown.iter().map(row).collect(),
         plot: Plot {
             width: WIDE,

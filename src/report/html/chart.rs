@@ -6,6 +6,7 @@
 use super::draw::draw;
 use super::plot::{Drawn, Ink, Plot};
 use maud::{Markup, PreEscaped, html};
+use std::borrow::Cow;
 
 pub(super) struct Chart {
     /// Unique on the page.
@@ -17,9 +18,14 @@ pub(super) struct Chart {
     pub(super) legend: Vec<(Ink, &'static str)>,
     pub(super) plot: Plot,
     /// Column heads of the table of values.
-    pub(super) heads: Vec<&'static str>,
+    pub(super) heads: Vec<Cow<'static, str>>,
     /// One row for each of the plot's spans.
     pub(super) rows: Vec<Vec<String>>,
+}
+
+/// Column heads that do not depend on the run.
+pub(super) fn heads(words: &[&'static str]) -> Vec<Cow<'static, str>> {
+    words.iter().map(|word| Cow::from(*word)).collect()
 }
 
 impl Chart {

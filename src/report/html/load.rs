@@ -5,7 +5,7 @@
 
 use super::super::figures::figure;
 use super::super::text::grouped;
-use super::chart::Chart;
+use super::chart::{Chart, heads};
 use super::plot::{Ink, Layer, Panel, Plot, Rise, WIDE, step};
 use super::section::Section;
 use super::time::SINGLE;
@@ -110,7 +110,7 @@ fn chart(turns: &[(usize, Ms)], groups: &BTreeMap<usize, Vec<Ms>>, width: usize)
             "Replied turns by the number of calls in progress when the caller finished speaking. Groups of fewer than {LEAST} turns show no p95."
         ),
         legend,
-        heads: vec!["concurrent calls", "turns", "p50, ms", "p95, ms", "max, ms"],
+        heads: heads(&["concurrent calls", "turns", "p50, ms", "p95, ms", "max, ms"]),
         rows,
         plot: Plot {
             width: WIDE,

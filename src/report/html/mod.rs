@@ -12,6 +12,7 @@ mod chart;
 mod draw;
 mod health;
 mod load;
+mod observed;
 mod parts;
 mod path;
 mod plot;

@@ -5,7 +5,7 @@
 
 use super::super::figures::cells;
 use super::super::text::grouped;
-use super::chart::Chart;
+use super::chart::{Chart, heads};
 use super::plot::{HALF, Ink, Layer, Panel, Plot, Rise, Stand, step};
 use super::section::Section;
 use super::view::{View, distribution, percentile};
@@ -136,7 +136,7 @@ fn histogram(ttfa: &Distribution) -> Chart {
             }],
             spans,
         },
-        heads: vec!["ttfa, ms", "turns"],
+        heads: heads(&["ttfa, ms", "turns"]),
         rows,
     }
 }
@@ -201,7 +201,7 @@ fn shares(ttfa: &Distribution, asked: usize) -> Chart {
             }],
             spans: nears,
         },
-        heads: vec!["of replied turns", "of all turns", "within, ms"],
+        heads: heads(&["of replied turns", "of all turns", "within, ms"]),
         rows: SHARES
             .iter()
             .map(|p| {

@@ -4,8 +4,8 @@ use super::render;
 use super::view::View;
 use crate::record::fixtures::{CallResult, Failure, Outcome, Run, facts, ms, replied};
 use crate::record::{
-    Ending, Evidence, EvidenceFolder, EvidenceReason, EvidenceTurn, Expect, Flag, Ms, RunFacts,
-    RunRecord, Sentinels, Summary, Threshold, TurnRecord, Wave,
+    Ending, Evidence, EvidenceFolder, EvidenceReason, EvidenceTurn, Expect, Flag, Ms, Reading,
+    RunFacts, RunRecord, Sentinels, Summary, Threshold, TurnRecord, Wave,
 };
 use crate::report::{Screen, console, definitions};
 use crate::stats::{Aggregate, Gate, Inequality};
@@ -100,6 +100,57 @@ fn sections_are_shown_if_they_have_data() {
         ..record(Run::default())
     };
     assert_eq!(parts(&render(&nothing)), ["generator", "definitions"]);
+}
+
+#[test]
+fn what_was_observed_is_drawn_under_the_latency() {
+    let reading = |name: &str, second: i64, load: Option<f64>| Reading {
+        gauges: load
+            .map(|load| [("lk_agents_worker_load".to_owned(), load)].into())
+            .unwrap_or_default(),
+        ..Reading::new(name, Ms::from_micros(second * 1_000_000))
+    };
+    let observed = |readings| record(good(30)).with_observed(readings);
+    let page = render(&observed(vec![
+        reading("worker", 0, Some(0.25)),
+        reading("worker", 5, Some(0.75)),
+        reading("worker", 6, None),
+        reading(HOSTILE, 5, Some(1.0)),
+        reading("server<", 5, None),
+    ]));
+    let [latency, chart] = ["over-time", "observed"].map(|id| {
+        let figure = page
+            .split_once(&format!("<figure class=\"chart\" id=\"{id}\""))
+            .expect(id);
+        figure
+            .1
+            .split_once("</figure>")
+            .expect("its end")
+            .0
+            .to_owned()
+    });
+    let axis = |figure: &str| {
+        let ticks = figure
+            .split("</text>")
+            .filter_map(|part| part.rsplit('>').next());
+        let ticks: Vec<String> = ticks.map(|t| t.trim().to_owned()).collect();
+        let numbers = ticks.iter().rev().skip(1).take(5).cloned();
+        numbers.collect::<Vec<_>>()
+    };
+    assert!(
+        chart.contains("worker: load, of 1") && chart.contains("<td>0.75</td>"),
+        "{chart}"
+    );
+    assert!(chart.contains("× no answer"));
+    assert!(!chart.contains("<script"), "{chart}");
+    assert_eq!(axis(&latency), axis(&chart), "the same time axis");
+    assert!(page.contains("without a value during the whole run: server&lt;."));
+    let nothing = render(&observed(Vec::new()));
+    assert!(!nothing.contains("id=\"observed\""));
+
+    // Without a single turn, there is no latency to draw it under.
+    let alone = record(Run::default()).with_observed(vec![reading("worker", 1, Some(1.0))]);
+    assert_eq!(parts(&render(&alone))[0], "time");
 }
 
 #[test]

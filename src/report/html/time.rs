@@ -1,16 +1,18 @@
 //! Latency and concurrency over the run.
 //!
-//! In: turns with their instants, calls. Out: a section. Invariants: at most [`SLICES`] slices
+//! In: turns with their instants, calls, what was observed. Out: a section. Invariants: at most [`SLICES`] slices
 //! are drawn, however many turns there are; single turns are drawn only up to [`SINGLE`] of them.
 
 use super::super::figures::figure;
 use super::super::text::grouped;
-use super::chart::Chart;
+use super::chart::{Chart, heads};
+use super::observed;
 use super::plot::{Ink, Layer, Panel, Plot, Rise, WIDE, step};
 use super::section::Section;
 use super::view::{View, distribution, instant, percentile, seconds};
 use crate::record::{Ms, Outcome, TurnRecord};
 use crate::stats::Distribution;
+use maud::html;
 
 /// Maximum number of time slices.
 const SLICES: usize = 60;
@@ -34,10 +36,16 @@ pub(super) fn section(view: &View<'_>) -> Option<Section> {
         .filter(|s| s.replied.count() + s.without > 0)
         .collect();
     if with_turns.is_empty() {
-        return None;
+        let observed = observed::part(view, None)?;
+        return Some(Section::new("time", "Over the run", observed));
     }
     let chart = chart(view, &with_turns);
-    Some(Section::new("time", "Over the run", chart.figure()))
+    let axis = chart.plot.x.clone();
+    let body = html! {
+        (chart.figure())
+        @if let Some(observed) = observed::part(view, Some(axis)) { (observed) }
+    };
+    Some(Section::new("time", "Over the run", body))
 }
 
 fn slices(view: &View<'_>) -> Vec<Slice> {
@@ -135,7 +143,7 @@ fn chart(view: &View<'_>, slices: &[&Slice]) -> Chart {
             "By the time at which the caller finished speaking.".to_owned()
         },
         legend,
-        heads: vec![
+        heads: heads(&[
             "seconds",
             "turns replied",
             "p50, ms",
@@ -143,7 +151,7 @@ fn chart(view: &View<'_>, slices: &[&Slice]) -> Chart {
             "max, ms",
             "missed or failed",
             "concurrent calls",
-        ],
+        ]),
         rows: slices.iter().map(|s| row(view, s)).collect(),
         plot: Plot {
             width: WIDE,

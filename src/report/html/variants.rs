@@ -7,7 +7,7 @@ use super::super::figures::{interval, possibly_infinite};
 use super::super::needed;
 use super::super::text::grouped;
 use super::super::variants::{signed, span};
-use super::chart::Chart;
+use super::chart::{Chart, heads};
 use super::plot::{Ink, Layer, Panel, Plot, Rise, WIDE};
 use super::section::Section;
 use super::view::{View, name};
@@ -89,7 +89,7 @@ fn chart(variants: &[VariantSummary]) -> Chart {
         title: "ttfa by variant",
         caption: "The median of each variant as a dot, its 95th percentile as a cross, with their 95 % intervals; the fastest at the top.".to_owned(),
         legend: vec![(Ink::Main, "median"), (Ink::Second, "95th percentile")],
-        heads: vec!["variant", "p50, ms", "95 % interval", "p95, ms", "95 % interval"],
+        heads: heads(&["variant", "p50, ms", "95 % interval", "p95, ms", "95 % interval"]),
         rows: variants.iter().map(|v| figures(v).to_vec()).collect(),
         plot: Plot {
             width: WIDE,

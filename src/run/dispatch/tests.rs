@@ -136,6 +136,7 @@ async fn dispatched_with(load: &str, port: u16, stop: Option<Duration>, joins: u
             CallReport::Sentinel(_) | CallReport::SentinelEnded(_) => {
                 panic!("the scenario has no sentinel calls")
             }
+            CallReport::Observed(_) => panic!("the scenario observes nothing"),
         }
         out.at_once = out.at_once.max(out.started.len() - out.ended.len());
     }

@@ -166,6 +166,22 @@ const CASES: &[(&str, &str)] = &[
     ("flags in quotes", "evidence: {all: 'true'}\nsentinels: no"),
     ("flags as numbers", "evidence: {all: 1}"),
     (
+        "nothing to observe",
+        "observe: [{name: a}, {name: a, pid: 1}, {url: 'http://h'}, null]",
+    ),
+    (
+        "observing two things at once",
+        "observe: [{name: a, pid: 1, url: 'http://h'}, {name: b, url: 'http://h', children: true}, {name: c, pid: 1, series: [up]}]",
+    ),
+    (
+        "observing with secrets in URLs",
+        "observe: [{name: a, url: 'http://me:hunter2@h/metrics'}, {name: b, url: 'http://h/?token=hunter2'}]",
+    ),
+    (
+        "things that cannot be observed",
+        "observe: [{name: a, url: 'ws://h'}, {name: b, pid: 0}, {name: c, url: 'http://h', series: ['a b', '']}]",
+    ),
+    (
         "text that looks like a number",
         "name: 1.10\ntarget: {kind: livekit, attributes: {v: 1e5, w: 007, x: Yes, y: True}}",
     ),

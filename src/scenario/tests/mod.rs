@@ -81,6 +81,10 @@ call:
     - say: thanks
 load: {calls: "${CALLS}", concurrency: 4, ramp: 10s}
 warmup: {calls: 5}
+observe:
+  - {name: worker, url: "http://${HOST}:8081", series: [lk_agents_worker_load, queue_depth]}
+  - {name: server, url: "HTTPS://${HOST}/prom/"}
+  - {name: agent, pid: "${CALLS}", children: true}
 thresholds:
   ttfa: ["p(95)<1500ms", {expr: "avg<1s", on: steady}]
   ttfa{variant:fast}: [{expr: med<1s, abort_on_fail: true, delay: 30s}]

@@ -40,6 +40,7 @@ pub(crate) use own::OwnWorker;
 pub(crate) use roster::{ParticipantKind, Roster};
 pub(crate) use session::{Join, Session, SessionCommand, SessionEvent};
 pub(crate) use target::Livekit;
+pub(crate) use tls::config as tls_config;
 pub(crate) use token::{Credentials, Dispatch};
 pub(crate) use voices::AgentChoice;
 

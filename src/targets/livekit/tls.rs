@@ -20,7 +20,7 @@ pub(super) fn connector() -> Option<Connector> {
 }
 
 /// The configuration for all connections. Without a root certificate, it trusts nobody.
-pub(super) fn config() -> Arc<ClientConfig> {
+pub(crate) fn config() -> Arc<ClientConfig> {
     CONFIG.get_or_init(read).0.clone()
 }
 

@@ -3,6 +3,7 @@
 //! In: measurements. Out: text. Invariant: every bar has its value next to it as a number.
 
 use super::answer::CapacityResult;
+use super::observed;
 use super::step::Measured;
 use crate::record::Ms;
 use crate::stats::Sample;
@@ -56,7 +57,7 @@ pub(super) fn render(answer: &CapacityResult, bound: Sample) -> String {
         }
         (None, Some(n)) => format!("\ncapacity: {n} calls at once\n"),
     };
-    text
+    text + &observed::table(&answer.steps)
 }
 
 /// Bar chart of the quantile by concurrency. A mark in each row shows the bound; a horizontal line
@@ -95,6 +96,7 @@ fn chart(answer: &CapacityResult, bound: Sample) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::observed::ObservedMean;
     use super::*;
     use std::time::Duration;
 
@@ -111,7 +113,37 @@ mod tests {
             keeps: ms.is_some_and(|m| m < 600),
             weak: false,
             generator_limit: None,
+            observed: Vec::new(),
         }
+    }
+
+    fn seen(source: &str, series: &str, rate: bool, mean: f64) -> ObservedMean {
+        ObservedMean {
+            source: source.into(),
+            series: series.into(),
+            rate,
+            mean,
+            max: mean,
+        }
+    }
+
+    #[test]
+    fn what_was_full_is_shown_for_the_last_good_and_the_first_bad_step() {
+        let bound = Sample::Finite(Duration::from_millis(600));
+        let mut answer = answer(Some(10), None);
+        let cpu = "process_cpu_seconds_total";
+        answer.steps[0].observed = vec![
+            seen("worker", cpu, true, 0.48),
+            seen("worker", "lk_agents_worker_load", false, 0.5),
+        ];
+        answer.steps[1].observed = vec![
+            seen("worker", cpu, true, 0.974),
+            seen("server", "process_resident_memory_bytes", false, 2e8),
+        ];
+        answer.steps[2].observed = vec![seen("worker", cpu, true, 9.0)];
+        let shown = render(&answer, bound);
+        let (_, table) = shown.split_once("calls at once\n").expect("an answer");
+        insta::assert_snapshot!("observed", table);
     }
 
     fn answer(capacity: Option<u32>, limit: Option<&str>) -> CapacityResult {

@@ -3,6 +3,7 @@
 //! In: the concurrency. Out: the ttfa of the turns that started while all calls were active.
 //! Invariant: turns during the ramp, and those after the run stops starting calls, are excluded.
 
+use super::observed::{ObservedMean, ObservedMeans};
 use crate::cli::exit::Exit;
 use crate::cli::session::drive::Drive;
 use crate::cli::trouble::Trouble;
@@ -48,6 +49,9 @@ pub(super) struct Measured {
     pub weak: bool,
     /// Why the generator itself could not sustain this load.
     pub generator_limit: Option<String>,
+    /// What was observed while all calls were active, if the scenario observes anything.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub observed: Vec<ObservedMean>,
 }
 
 /// Runs the steps.
@@ -88,6 +92,7 @@ impl Taker {
     /// Measures `calls` concurrent calls, and continues while the result is inconclusive.
     pub(super) fn take(&self, calls: u32, recheck: bool, nth: u64) -> Result<Measured, Trouble> {
         let (mut turns, mut wanted) = (Vec::new(), self.turns);
+        let mut observed = ObservedMeans::default();
         let mut attempt = 0;
         loop {
             attempt += 1;
@@ -99,12 +104,17 @@ impl Taker {
             };
             let finished = self.drive(&scenario)?;
             let new = within(&scenario.load, &finished);
+            let (from, until) = window(&scenario.load);
+            observed.add(&finished.observed, from, until);
             self.learn(&scenario.load, new.len());
             let nothing = new.is_empty();
             turns.extend(new);
             let limit = finished.invalid.first().cloned();
             let enough = turns.len() >= wanted;
-            let measured = self.judge(calls, recheck, &turns, limit);
+            let measured = Measured {
+                observed: observed.means(),
+                ..self.judge(calls, recheck, &turns, limit)
+            };
             let open = measured.weak && wanted < self.turns * ROUNDS;
             if nothing || measured.generator_limit.is_some() || enough && !open {
                 return Ok(measured);
@@ -171,17 +181,27 @@ impl Taker {
             },
             weak: standing == PromiseVerdict::Unclear,
             generator_limit,
+            observed: Vec::new(),
         }
     }
+}
+
+/// The time during which all calls were active.
+fn window(load: &Load) -> (Ms, Ms) {
+    let until = match load.extent {
+        Extent::Duration(until) => until,
+        Extent::Calls(_) => Duration::MAX,
+    };
+    (Ms::from(load.ramp), Ms::from(until))
 }
 
 /// The turns due while all calls were active. If a turn has no timestamp because its call failed
 /// first, the planned start of the call is used.
 fn within(load: &Load, finished: &Finished) -> Vec<TurnRecord> {
-    let Extent::Duration(until) = load.extent else {
+    if let Extent::Calls(_) = load.extent {
         return finished.turns.clone();
-    };
-    let (from, until) = (Ms::from(load.ramp), Ms::from(until));
+    }
+    let (from, until) = window(load);
     let planned_start = |call: usize| {
         let found = finished.calls.iter().find(|c| c.call == call);
         found.map(|c| c.planned_start_ms)

@@ -1,0 +1,160 @@
+//! What was observed during the steps of the search.
+//!
+//! In: the readings of a step's runs. Out: the mean of each series; a table that compares the
+//! largest load that meets the SLO with the smallest that violates it. Invariant: only readings
+//! from the time during which all calls were active count.
+
+use super::step::Measured;
+use crate::record::{Ms, Observations, Reading};
+use crate::report::observed::{Meaning, in_order};
+use serde::Serialize;
+
+/// A series during a step. Rates are per second; processor time per second is a number of cores.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(super) struct ObservedMean {
+    /// The name of what was observed.
+    pub source: String,
+    /// The name of the series.
+    pub series: String,
+    /// Whether the values are rates of a counter.
+    pub rate: bool,
+    pub mean: f64,
+    pub max: f64,
+}
+
+/// The series of a step, while its runs are added up.
+#[derive(Debug, Default)]
+pub(super) struct ObservedMeans(Vec<Sum>);
+
+#[derive(Debug)]
+struct Sum {
+    source: String,
+    series: String,
+    rate: bool,
+    values: Vec<f64>,
+}
+
+impl ObservedMeans {
+    /// Adds the readings of a run between two instants.
+    pub(super) fn add(&mut self, readings: &[Reading], from: Ms, until: Ms) {
+        let observed = Observations::of(readings);
+        for (one, _) in in_order(&observed.series) {
+            let same = |sum: &&mut Sum| {
+                (&sum.source, &sum.series, sum.rate) == (&one.source, &one.name, one.rate)
+            };
+            let values = one.within(from, until);
+            match self.0.iter_mut().find(same) {
+                Some(sum) => sum.values.extend(values),
+                None => self.0.push(Sum {
+                    source: one.source.clone(),
+                    series: one.name.clone(),
+                    rate: one.rate,
+                    values: values.collect(),
+                }),
+            }
+        }
+    }
+
+    pub(super) fn means(&self) -> Vec<ObservedMean> {
+        let mean = |sum: &Sum| {
+            let max = sum.values.iter().copied().reduce(f64::max)?;
+            Some(ObservedMean {
+                source: sum.source.clone(),
+                series: sum.series.clone(),
+                rate: sum.rate,
+                mean: sum.values.iter().sum::<f64>() / sum.values.len() as f64,
+                max,
+            })
+        };
+        self.0.iter().filter_map(mean).collect()
+    }
+}
+
+/// What was observed at the largest load that meets the SLO and at the smallest that violates it;
+/// empty if nothing was.
+pub(super) fn table(steps: &[Measured]) -> String {
+    let meets = steps
+        .iter()
+        .filter(|s| s.keeps && s.generator_limit.is_none());
+    let meets = meets.max_by_key(|s| (s.calls, s.recheck));
+    let violates = steps.iter().filter(|s| !s.keeps);
+    let violates = violates.min_by_key(|s| s.calls);
+    let shown: Vec<&Measured> = meets.into_iter().chain(violates).collect();
+    let mut rows: Vec<(String, Meaning<'_>, &ObservedMean)> = Vec::new();
+    for one in shown.iter().flat_map(|step| &step.observed) {
+        let meaning = Meaning::of(&one.series, one.rate);
+        let title = format!("{}: {}", one.source, meaning.words());
+        if !rows.iter().any(|(known, ..)| *known == title) {
+            rows.push((title, meaning, one));
+        }
+    }
+    if rows.is_empty() {
+        return String::new();
+    }
+    let widest = rows.iter().map(|(title, ..)| title.chars().count());
+    let width = widest.max().unwrap_or(0).max("observed, on average".len());
+    let mut text = format!("\n{:<width$}", "observed, on average");
+    for step in &shown {
+        let word = if step.keeps { "meets" } else { "violates" };
+        text += &format!("  {:>20}", format!("{} calls ({word})", step.calls));
+    }
+    text.push('\n');
+    for (title, meaning, one) in rows {
+        text += &format!("{title:<width$}");
+        for step in &shown {
+            let same = |other: &&ObservedMean| {
+                (&other.source, &other.series, other.rate) == (&one.source, &one.series, one.rate)
+            };
+            let value = step.observed.iter().find(same);
+            let value = value.map_or_else(|| "–".to_owned(), |one| meaning.text(one.mean));
+            text += &format!("  {value:>20}");
+        }
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_readings_while_all_calls_were_active_count() {
+        let at = |s: i64| Ms::from_micros(s * 1_000_000);
+        let load = |s: i64, load: f64| Reading {
+            gauges: [("lk_agents_worker_load".to_owned(), load)].into(),
+            counters: [("process_cpu_seconds_total".to_owned(), s as f64 / 2.0)].into(),
+            ..Reading::new("worker", at(s))
+        };
+        let mut means = ObservedMeans::default();
+        assert_eq!(means.means(), []);
+        let run = [load(0, 9.0), load(1, 0.5), load(2, 0.7), load(3, 9.0)];
+        means.add(&run, at(1), at(3));
+        means.add(&[load(1, 0.9)], at(1), at(3));
+        means.add(&[load(5, 9.0)], at(1), at(3));
+        let of = |series: &str, rate, mean, max| ObservedMean {
+            source: "worker".into(),
+            series: series.into(),
+            rate,
+            mean,
+            max,
+        };
+        let expected = [
+            of("process_cpu_seconds_total", true, 0.5, 0.5),
+            of("lk_agents_worker_load", false, 0.7, 0.9),
+        ];
+        let found = means.means();
+        for (found, expected) in found.iter().zip(&expected) {
+            assert!((found.mean - expected.mean).abs() < 1e-9, "{found:?}");
+            let mean = expected.mean;
+            assert_eq!(
+                &ObservedMean {
+                    mean,
+                    ..found.clone()
+                },
+                expected
+            );
+        }
+        assert_eq!(found.len(), expected.len());
+    }
+}

@@ -1,0 +1,42 @@
+//! A line of `observed.jsonl`: what an endpoint or a process said about itself at one instant.
+//!
+//! In: values by series, as they were read. Out: a record. Invariants: a reading that failed is
+//! recorded as well, with the reason and without values; nothing in it shows an endpoint's URL.
+
+use super::ms::Ms;
+use crate::record::OBSERVED_VERSION;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// One reading of an observed endpoint or process.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Reading {
+    /// [`OBSERVED_VERSION`].
+    pub(crate) version: u32,
+    /// When the values had been read, or when that had failed.
+    pub(crate) at_ms: Ms,
+    /// The name that the scenario gives to what is observed.
+    pub(crate) name: String,
+    /// Values that may rise and fall, by series.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) gauges: BTreeMap<String, f64>,
+    /// Values that only rise, by series, except that they begin again with their process.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) counters: BTreeMap<String, f64>,
+    /// Why there are no values, if there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) gap: Option<String>,
+}
+
+impl Reading {
+    pub(crate) fn new(name: &str, at_ms: Ms) -> Self {
+        Self {
+            version: OBSERVED_VERSION,
+            at_ms,
+            name: name.to_owned(),
+            gauges: BTreeMap::new(),
+            counters: BTreeMap::new(),
+            gap: None,
+        }
+    }
+}
