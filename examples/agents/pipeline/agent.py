@@ -30,7 +30,7 @@ from livekit.agents.voice.turn import TurnHandlingOptions
 from livekit.plugins import silero
 from output import log_output
 from settings import Settings, SettingsError, from_env, with_metadata
-from speech import EspeakTTS, ScriptedLLM, make_stt
+from speech import EspeakTTS, make_llm, make_stt
 from turnlog import TurnLog
 
 logger = logging.getLogger("pipeline")
@@ -143,7 +143,7 @@ async def entrypoint(ctx: JobContext) -> None:
     session: AgentSession = AgentSession(
         vad=vad,
         stt=stt,
-        llm=ScriptedLLM(settings),
+        llm=make_llm(settings),
         tts=EspeakTTS(settings),
         turn_handling=TurnHandlingOptions(
             turn_detection="vad",
