@@ -56,6 +56,8 @@ class Settings:
     aec_warmup_ms: int = 3_000
     greeting: str | None = None
     fallback_after_turns: int = 0
+    realtime: bool = False
+    realtime_vad: bool = False
     tool_call_ms: int = 0
     tool_fails: bool = False
     filler: str | None = None
@@ -86,7 +88,16 @@ _RANGES = {
     "crash_turn": (0, 1_000),
     "republish_after_turns": (0, 1_000),
 }
-_FLAGS = ("preemptive", "tool_fails", "republish_before_reply", "publish_late")
+_FLAGS = (
+    "preemptive",
+    "realtime",
+    "realtime_vad",
+    "tool_fails",
+    "republish_before_reply",
+    "publish_late",
+)
+# These act where a pipeline asks its language model, which a speech-to-speech model does not have.
+_NOT_WITH_REALTIME = ("preemptive", "fallback_after_turns", "filler", "republish_before_reply")
 _OPTIONAL_TEXTS = ("greeting", "filler")
 # Used in order, and in rotation. In the environment, one a line.
 _TEXTS = ("stt_text", "replies")
@@ -156,9 +167,14 @@ def _checked(base: Settings, given: dict[str, Any], problems: list[str], label: 
             good[name] = _check(name, value)
         except ValueError as error:
             problems.append(f"{label(name)}: {error}")
+    settings = dataclasses.replace(base, **good)
+    if settings.realtime:
+        clashes = [name for name in _NOT_WITH_REALTIME if getattr(settings, name)]
+        clashes += ["stt"] if settings.stt != "scripted" else []
+        problems += [f"{label('realtime')}: cannot be combined with {name}" for name in clashes]
     if problems:
         raise SettingsError(problems)
-    return dataclasses.replace(base, **good)
+    return settings
 
 
 def _check(name: str, value: Any) -> Any:

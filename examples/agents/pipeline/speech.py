@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
 from typing import Any
 
 from livekit import rtc
@@ -161,7 +162,7 @@ class ScriptedLLM(llm.LLM):
         return PROVIDER
 
     def check_works(self, turns: int) -> None:
-        """Raises `APIConnectionError` if this model no longer answers in the caller's `turns`th turn."""
+        """Raises `APIConnectionError` if this model does not answer in the caller's `turns`th turn."""
         if 0 < self._fails_after_turns < turns:
             raise APIConnectionError(f"{self._model} does not answer, as set", retryable=False)
 
@@ -267,37 +268,54 @@ class EspeakTTS(tts.TTS):
 class _EspeakStream(tts.ChunkedStream):
     async def _run(self, output_emitter: tts.AudioEmitter) -> None:
         assert isinstance(self._tts, EspeakTTS)
-        settings = self._tts.settings
-        # The text goes through standard input: it can never be taken for an option.
-        process = await asyncio.create_subprocess_exec(
-            "espeak-ng",
-            *("-v", settings.voice, "-s", str(settings.words_per_minute)),
-            *("-b", "1", "--stdin", "--stdout"),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        assert process.stdin and process.stdout and process.stderr
-        try:
-            process.stdin.write(self._input_text.encode())
-            process.stdin.close()
-            header = await process.stdout.readexactly(WAV_HEADER)
-            output_emitter.initialize(
-                request_id=utils.shortuuid(),
-                sample_rate=int.from_bytes(header[24:28], "little"),
-                num_channels=1,
-                mime_type="audio/pcm",
-            )
-            while chunk := await process.stdout.read(ESPEAK_CHUNK):
-                output_emitter.push(chunk)
-            output_emitter.flush()
-        except asyncio.IncompleteReadError:
-            message = (await process.stderr.read(500)).decode(errors="replace").strip()
-            raise APIConnectionError(f"espeak-ng gave no audio: {message}") from None
-        finally:
-            if process.returncode is None:
-                _kill(process)
-            await process.wait()
+        initialized = False
+        async for rate, pcm in espeak(self._tts.settings, self._input_text):
+            if not initialized:
+                output_emitter.initialize(
+                    request_id=utils.shortuuid(),
+                    sample_rate=rate,
+                    num_channels=1,
+                    mime_type="audio/pcm",
+                )
+                initialized = True
+            output_emitter.push(pcm)
+        output_emitter.flush()
+
+
+async def espeak(settings: Settings, text: str) -> AsyncIterator[tuple[int, bytes]]:
+    """Speaks `text` with espeak-ng: its sample rate and 16-bit mono PCM, as it arrives.
+
+    Raises `APIConnectionError` if espeak-ng gives no audio.
+    """
+    # The text goes through standard input: it can never be taken for an option.
+    process = await asyncio.create_subprocess_exec(
+        "espeak-ng",
+        *("-v", settings.voice, "-s", str(settings.words_per_minute)),
+        *("-b", "1", "--stdin", "--stdout"),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert process.stdin and process.stdout and process.stderr
+    try:
+        process.stdin.write(text.encode())
+        process.stdin.close()
+        header = await process.stdout.readexactly(WAV_HEADER)
+        rate = int.from_bytes(header[24:28], "little")
+        rest = b""
+        while chunk := await process.stdout.read(ESPEAK_CHUNK):
+            chunk = rest + chunk
+            whole = len(chunk) & ~1  # a read may end in the middle of a sample
+            if whole:
+                yield rate, chunk[:whole]
+            rest = chunk[whole:]
+    except asyncio.IncompleteReadError:
+        message = (await process.stderr.read(500)).decode(errors="replace").strip()
+        raise APIConnectionError(f"espeak-ng gave no audio: {message}") from None
+    finally:
+        if process.returncode is None:
+            _kill(process)
+        await process.wait()
 
 
 def _kill(process: asyncio.subprocess.Process) -> None:

@@ -62,6 +62,11 @@ class WithMetadata(unittest.TestCase):
                 Settings(voice="de", fallback_after_turns=2),
             ),
             (
+                "speech to speech",
+                '{"realtime": true, "realtime_vad": true}',
+                Settings(voice="de", realtime=True, realtime_vad=True),
+            ),
+            (
                 "a tool that fails",
                 '{"tool_call_ms": 500, "tool_fails": true}',
                 Settings(voice="de", tool_call_ms=500, tool_fails=True),
@@ -108,6 +113,8 @@ class WithMetadata(unittest.TestCase):
             ("a number for what is heard", '{"stt_text": 1}', "1 to 50"),
             ("a text nobody says", '{"stt_text": ["yes", "..."]}', "with a word"),
             ("another model in no turn", '{"fallback_after_turns": -1}', "from 0 to 1000"),
+            ("realtime with a filler", '{"realtime": true, "filler": "Hm"}', "with filler"),
+            ("realtime with a recogniser", '{"realtime": true, "stt": "pocketsphinx"}', "with stt"),
             ("no replies", '{"replies": []}', "1 to 50"),
             ("a reply nobody hears", '{"replies": ["…"]}', "with a word"),
             ("a long greeting", json.dumps({"greeting": "a" * 2001}), "at most 2000"),
@@ -116,6 +123,11 @@ class WithMetadata(unittest.TestCase):
         for name, metadata, message in cases:
             with self.subTest(name), self.assertRaisesRegex(SettingsError, message):
                 with_metadata(Settings(), metadata)
+
+    def test_what_clashes_with_the_workers_own_settings_is_refused(self) -> None:
+        base = Settings(fallback_after_turns=1)
+        with self.assertRaisesRegex(SettingsError, "metadata.realtime: .*fallback_after_turns"):
+            with_metadata(base, '{"realtime": true}')
 
 
 if __name__ == "__main__":
