@@ -121,13 +121,18 @@ impl Worker {
 
     /// The agent's own figures, one object per user turn, in the order in which turns ended.
     pub fn turns(&self) -> Vec<Value> {
+        let lines = self.lines().into_iter();
+        lines.filter(|line| line["event"] == "turn").collect()
+    }
+
+    /// Everything in the log of turns: also tool calls, and speech that answers no turn.
+    pub fn lines(&self) -> Vec<Value> {
         let text = std::fs::read_to_string(self.metrics_path()).unwrap_or_default();
         let lines = text
             .split_inclusive('\n')
             .filter(|line| line.ends_with('\n'));
         lines
-            .map(|line| serde_json::from_str::<Value>(line).expect("the agent writes JSON"))
-            .filter(|line| line["event"] == "turn")
+            .map(|line| serde_json::from_str(line).expect("the agent writes JSON"))
             .collect()
     }
 
