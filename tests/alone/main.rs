@@ -8,6 +8,8 @@ pub mod support;
 
 mod capacity;
 mod habits;
+mod models;
+mod node;
 mod pipeline;
 mod scenarios;
 

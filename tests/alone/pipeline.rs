@@ -24,7 +24,7 @@ const WRONG_CLOCK: [(&str, &str); 2] = [
 const ZERO_MS: f64 = 1.0;
 
 /// The agent's line about the same turn.
-fn line_of<'a>(row: &Row, lines: &'a [Value]) -> &'a Value {
+pub(crate) fn line_of<'a>(row: &Row, lines: &'a [Value]) -> &'a Value {
     let turn: u64 = row["turn"].parse().expect("a turn");
     let same = |line: &&Value| line["room"] == row["room"].as_str() && line["turn"] == turn;
     let found = lines.iter().find(same);

@@ -21,7 +21,7 @@ pub mod shared;
 pub mod silent;
 pub mod tls;
 
-pub use agent::PipelineAgent;
+pub use agent::{NodeAgent, PipelineAgent};
 pub use browser::Browser;
 pub use fakes::{HttpServer404, MetricsServer, SilentPort};
 pub use front::{OldServer, PrefixedServer};

@@ -2,7 +2,7 @@
  * A stock @livekit/agents worker that needs no cloud.
  *
  * In: LIVEKIT_URL, LIVEKIT_API_KEY, LIVEKIT_API_SECRET, the settings of README.md. Out: an
- * agent in every room it is dispatched to, and its frame log.
+ * agent in every room it is dispatched to, its frame log and its turn log.
  * Invariant: the session is @livekit/agents' own; only the recogniser, language model and voice
  * are ours, and its audio source is only observed.
  */
@@ -15,6 +15,7 @@ import { fileURLToPath } from 'node:url';
 
 import { FrameLog, SpeechLog } from './framelog.mjs';
 import { EspeakTTS, ScriptedLLM, ScriptedSTT, synthesize } from './speech.mjs';
+import { TurnLog } from './turnlog.mjs';
 
 const VOICE = process.env.NODE_AGENT_VOICE || 'en-us';
 const AEC_WARMUP_MS = process.env.NODE_AGENT_AEC_WARMUP_MS || '3000';
@@ -94,6 +95,9 @@ export default defineAgent({
       turnHandling: { turnDetection: 'vad', interruption: { mode: 'vad' } },
     });
     watch.attach(session);
+    const turns = new TurnLog(new FrameLog(process.env.NODE_AGENT_METRICS_FILE, labels));
+    session.on(Events.ConversationItemAdded, ({ item }) => turns.add(item));
+    session.on(Events.Close, () => turns.end());
     const agent = new voice.Agent({ instructions: 'Your answers are scripted.' });
     await session.start({ agent, room: ctx.room });
     watch.attachOutput(session.output.audio);

@@ -26,11 +26,13 @@ from livekit.agents import (
     JobRequest,
     tokenize,
 )
+from livekit.agents.types import NOT_GIVEN
 from livekit.agents.voice.turn import TurnHandlingOptions
 from livekit.plugins import silero
 from output import log_output
+from realtime import ScriptedRealtimeModel
 from settings import Settings, SettingsError, from_env, with_metadata
-from speech import EspeakTTS, ScriptedLLM, make_stt
+from speech import EspeakTTS, make_llm, make_stt
 from turnlog import TurnLog
 
 logger = logging.getLogger("pipeline")
@@ -138,20 +140,25 @@ server = AgentServer(
 )
 
 
-@server.rtc_session(on_request=accept)
-async def entrypoint(ctx: JobContext) -> None:
-    """One call."""
-    settings = with_metadata(SETTINGS, ctx.job.metadata)
-    vad = ctx.proc.userdata["vad"]
+def make_session(settings: Settings, process: JobProcess) -> AgentSession:
+    """The session that the settings ask for."""
+    aec_warmup = settings.aec_warmup_ms / 1000
+    vad = process.userdata["vad"]
     # One job per process, and no stream of this VAD is open yet.
     vad.update_options(min_silence_duration=settings.vad_silence_ms / 1000)
-    stt = make_stt(settings)
-    await asyncio.to_thread(stt.prewarm)
+    if settings.realtime:
+        # A speech-to-speech model detects turns itself. It needs no VAD, but sessions may have one.
+        return AgentSession(
+            vad=vad if settings.realtime_vad else NOT_GIVEN,
+            llm=ScriptedRealtimeModel(settings),
+            turn_handling=TurnHandlingOptions(turn_detection="realtime_llm"),
+            aec_warmup_duration=aec_warmup,
+        )
     endpointing = settings.endpointing_delay_ms / 1000
-    session: AgentSession = AgentSession(
+    return AgentSession(
         vad=vad,
-        stt=stt,
-        llm=ScriptedLLM(settings),
+        stt=make_stt(settings),
+        llm=make_llm(settings),
         tts=EspeakTTS(settings),
         turn_handling=TurnHandlingOptions(
             turn_detection="vad",
@@ -159,8 +166,17 @@ async def entrypoint(ctx: JobContext) -> None:
             interruption={"mode": "vad"},
             preemptive_generation={"enabled": settings.preemptive},
         ),
-        aec_warmup_duration=settings.aec_warmup_ms / 1000,
+        aec_warmup_duration=aec_warmup,
     )
+
+
+@server.rtc_session(on_request=accept)
+async def entrypoint(ctx: JobContext) -> None:
+    """One call."""
+    settings = with_metadata(SETTINGS, ctx.job.metadata)
+    session = make_session(settings, ctx.proc)
+    if session.stt:
+        await asyncio.to_thread(session.stt.prewarm)
     TurnLog(ctx.room.name, os.environ.get("PIPELINE_METRICS_FILE")).attach(session)
     # The process is free for the next call as soon as the caller has left.
     session.on("close", lambda event: ctx.shutdown(reason=str(event.reason)))

@@ -52,7 +52,7 @@ class Habits:
 
     def agent(self) -> Agent:
         """The agent that the session runs."""
-        tools = [make_tool(self.settings.tool_call_ms / 1000)] if self.settings.tool_call_ms else []
+        tools = [make_tool(self.settings)] if self.settings.tool_call_ms else []
         return HabitualAgent(self, tools)
 
     def attach(self, session: AgentSession) -> None:
@@ -173,13 +173,15 @@ class HabitualAgent(Agent):
         await self._habits.before_reply(self)
 
 
-def make_tool(seconds: float) -> llm.Tool:
-    """A tool that takes `seconds` to answer."""
+def make_tool(settings: Settings) -> llm.Tool:
+    """A tool that takes `tool_call_ms` to answer, or to fail."""
 
     @function_tool(name=TOOL)
     async def look_up() -> str:
         """Looks up the caller's order."""
-        await asyncio.sleep(seconds)
+        await asyncio.sleep(settings.tool_call_ms / 1000)
+        if settings.tool_fails:
+            raise llm.ToolError("the order system does not answer")
         return "It left the warehouse this morning."
 
     return look_up

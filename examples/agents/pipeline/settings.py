@@ -17,7 +17,7 @@ from typing import Any
 ENV_PREFIX = "PIPELINE_"
 MAX_METADATA_BYTES = 64 * 1024
 MAX_TEXT = 2_000
-MAX_REPLIES = 50
+MAX_TEXTS = 50
 
 # A language tag of espeak-ng with an optional variant: en-us, de, en-gb-x-rp, en+f3.
 _VOICE = re.compile(r"[a-z]{2,3}(-[a-z0-9]{1,8}){0,4}(\+[a-zA-Z0-9_]{1,32})?")
@@ -46,7 +46,7 @@ class Settings:
     endpointing_delay_ms: int = 500
     stt: str = "scripted"
     stt_delay_ms: int = 150
-    stt_text: str = "This is what the caller said."
+    stt_text: tuple[str, ...] = ("This is what the caller said.",)
     llm_ttft_ms: int = 300
     llm_tokens_per_s: int = 50
     replies: tuple[str, ...] = DEFAULT_REPLIES
@@ -55,7 +55,11 @@ class Settings:
     preemptive: bool = False
     aec_warmup_ms: int = 3_000
     greeting: str | None = None
+    fallback_after_turns: int = 0
+    realtime: bool = False
+    realtime_vad: bool = False
     tool_call_ms: int = 0
+    tool_fails: bool = False
     filler: str | None = None
     filler_pause_ms: int = 650
     handover_after_turns: int = 0
@@ -75,6 +79,7 @@ _RANGES = {
     "llm_tokens_per_s": (1, 10_000),
     "words_per_minute": (80, 450),
     "aec_warmup_ms": (0, 60_000),
+    "fallback_after_turns": (0, 1_000),
     "tool_call_ms": (0, 60_000),
     "filler_pause_ms": (0, 10_000),
     "handover_after_turns": (0, 1_000),
@@ -83,8 +88,19 @@ _RANGES = {
     "crash_turn": (0, 1_000),
     "republish_after_turns": (0, 1_000),
 }
-_FLAGS = ("preemptive", "republish_before_reply", "publish_late")
+_FLAGS = (
+    "preemptive",
+    "realtime",
+    "realtime_vad",
+    "tool_fails",
+    "republish_before_reply",
+    "publish_late",
+)
+# These act where a pipeline asks its language model, which a speech-to-speech model does not have.
+_NOT_WITH_REALTIME = ("preemptive", "fallback_after_turns", "filler", "republish_before_reply")
 _OPTIONAL_TEXTS = ("greeting", "filler")
+# Used in order, and in rotation. In the environment, one a line.
+_TEXTS = ("stt_text", "replies")
 _NAMES = tuple(field.name for field in dataclasses.fields(Settings))
 
 
@@ -136,8 +152,7 @@ def _from_text(name: str, text: str) -> Any:
         if text.lower() not in words:
             raise ValueError(f"must be true or false, not {text!r}")
         return words[text.lower()]
-    if name == "replies":
-        # One reply a line; a single line is one reply.
+    if name in _TEXTS:
         return [line for line in text.splitlines() if line.strip()]
     return text
 
@@ -152,9 +167,14 @@ def _checked(base: Settings, given: dict[str, Any], problems: list[str], label: 
             good[name] = _check(name, value)
         except ValueError as error:
             problems.append(f"{label(name)}: {error}")
+    settings = dataclasses.replace(base, **good)
+    if settings.realtime:
+        clashes = [name for name in _NOT_WITH_REALTIME if getattr(settings, name)]
+        clashes += ["stt"] if settings.stt != "scripted" else []
+        problems += [f"{label('realtime')}: cannot be combined with {name}" for name in clashes]
     if problems:
         raise SettingsError(problems)
-    return dataclasses.replace(base, **good)
+    return settings
 
 
 def _check(name: str, value: Any) -> Any:
@@ -175,9 +195,11 @@ def _check(name: str, value: Any) -> Any:
         if not isinstance(value, str) or not _VOICE.fullmatch(value):
             raise ValueError(f"must be a voice such as en-us or en+f3, not {value!r:.60}")
         return value
-    if name == "replies":
-        if not isinstance(value, list) or not 1 <= len(value) <= MAX_REPLIES:
-            raise ValueError(f"must be a list of 1 to {MAX_REPLIES} texts")
+    if name == "stt_text" and isinstance(value, str):
+        value = [value]
+    if name in _TEXTS:
+        if not isinstance(value, list) or not 1 <= len(value) <= MAX_TEXTS:
+            raise ValueError(f"must be a list of 1 to {MAX_TEXTS} texts")
         return tuple(_check_text(text) for text in value)
     if name in _OPTIONAL_TEXTS and value is None:
         return None

@@ -1,6 +1,7 @@
 """Speech recognition, language model and voice that need no cloud.
 
-In: the call's `Settings`. Out: the three plugins an `AgentSession` takes.
+In: the call's `Settings`. Out: the three plugins an `AgentSession` takes, which report what they
+used as the plugins of real providers do.
 Invariants: nothing is downloaded, nothing leaves the machine, and the scripted parts take
 exactly the delays that are set (as long as the event loop is not blocked).
 """
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
 from typing import Any
 
 from livekit import rtc
@@ -23,6 +25,10 @@ WAV_HEADER = 44
 SPHINX_RATE = 16_000
 # A stock session ignores an empty transcript, and the caller would wait in vain.
 UNCLEAR = "(unclear)"
+# Reported with what was used: in a session's usage and in its turns' figures.
+PROVIDER = "loadgen"
+LLM_MODEL = "scripted-llm"
+FALLBACK_MODEL = "scripted-llm-fallback"
 PREAMBLE = "Sure, let me look that up."
 TOOL = "look_up"
 
@@ -31,20 +37,33 @@ def make_stt(settings: Settings) -> stt.STT:
     """The recogniser that the settings ask for."""
     if settings.stt == "pocketsphinx":
         return PocketSphinxSTT()
-    return ScriptedSTT(settings.stt_text, settings.stt_delay_ms / 1000)
+    return ScriptedSTT(settings)
+
+
+def make_llm(settings: Settings) -> llm.LLM:
+    """The language model that the settings ask for."""
+    first = ScriptedLLM(settings, LLM_MODEL, fails_after_turns=settings.fallback_after_turns)
+    if not settings.fallback_after_turns:
+        return first
+    return llm.FallbackAdapter([first, ScriptedLLM(settings, FALLBACK_MODEL)])
 
 
 class ScriptedSTT(stt.STT):
-    """Hears the same text in every utterance, after a fixed delay."""
+    """Hears the scripted texts in order, one per utterance, each after a fixed delay."""
 
-    def __init__(self, text: str, delay: float) -> None:
+    def __init__(self, settings: Settings) -> None:
         super().__init__(capabilities=stt.STTCapabilities(streaming=False, interim_results=False))
-        self._text = text
-        self._delay = delay
+        self._texts = settings.stt_text
+        self._delay = settings.stt_delay_ms / 1000
+        self._heard = settings.first_turn
 
     @property
     def model(self) -> str:
-        return "scripted"
+        return "scripted-stt"
+
+    @property
+    def provider(self) -> str:
+        return PROVIDER
 
     async def _recognize_impl(
         self,
@@ -53,8 +72,10 @@ class ScriptedSTT(stt.STT):
         language: NotGivenOr[str] = NOT_GIVEN,
         conn_options: APIConnectOptions,
     ) -> stt.SpeechEvent:
+        text = self._texts[self._heard % len(self._texts)]
+        self._heard += 1
         await asyncio.sleep(self._delay)
-        return _final(self._text)
+        return _final(text)
 
 
 class PocketSphinxSTT(stt.STT):
@@ -68,6 +89,10 @@ class PocketSphinxSTT(stt.STT):
     @property
     def model(self) -> str:
         return "pocketsphinx en-us"
+
+    @property
+    def provider(self) -> str:
+        return PROVIDER
 
     def prewarm(self) -> None:
         """Loads the model, in about half a second; called before the call begins."""
@@ -117,16 +142,39 @@ def _final(text: str) -> stt.SpeechEvent:
 class ScriptedLLM(llm.LLM):
     """Streams the scripted replies in order, one per turn.
 
-    With a tool, it first says a preamble and calls the tool; the reply follows the result.
+    With a tool, it first says a preamble and calls the tool; the reply follows the result. A token
+    is a word, and what the previous request already contained counts as read from the cache.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, model: str, fails_after_turns: int = 0) -> None:
         super().__init__()
         self.settings = settings
+        self._model = model
+        self._fails_after_turns = fails_after_turns
+        self._previous_prompt = 0
 
     @property
     def model(self) -> str:
-        return "scripted"
+        return self._model
+
+    @property
+    def provider(self) -> str:
+        return PROVIDER
+
+    def check_works(self, turns: int) -> None:
+        """Raises `APIConnectionError` if this model does not answer in the caller's `turns`th turn."""
+        if 0 < self._fails_after_turns < turns:
+            raise APIConnectionError(f"{self._model} does not answer, as set", retryable=False)
+
+    def usage(self, prompt: int, completion: int) -> llm.CompletionUsage:
+        """Tokens of one request."""
+        cached, self._previous_prompt = min(self._previous_prompt, prompt), prompt
+        return llm.CompletionUsage(
+            prompt_tokens=prompt,
+            prompt_cached_tokens=cached,
+            completion_tokens=completion,
+            total_tokens=prompt + completion,
+        )
 
     def chat(
         self,
@@ -147,6 +195,7 @@ class _ScriptedStream(llm.LLMStream):
     async def _run(self) -> None:
         assert isinstance(self._llm, ScriptedLLM)
         settings = self._llm.settings
+        self._llm.check_works(self._asked())
         calls_tool = settings.tool_call_ms > 0 and not self._has_tool_result()
         text = PREAMBLE if calls_tool else self._reply()
         # Due times count from the start: late wake-ups must not add up.
@@ -161,16 +210,18 @@ class _ScriptedStream(llm.LLMStream):
             call = llm.FunctionToolCall(name=TOOL, arguments="{}", call_id=utils.shortuuid("call_"))
             delta = llm.ChoiceDelta(role="assistant", tool_calls=[call])
             self._event_ch.send_nowait(llm.ChatChunk(id=request_id, delta=delta))
-        words = len(text.split())
-        usage = llm.CompletionUsage(completion_tokens=words, prompt_tokens=0, total_tokens=words)
+        usage = self._llm.usage(prompt_words(self._chat_ctx), len(text.split()))
         self._event_ch.send_nowait(llm.ChatChunk(id=request_id, usage=usage))
 
     def _reply(self) -> str:
         assert isinstance(self._llm, ScriptedLLM)
         settings = self._llm.settings
-        # Counted by user turns, so that a discarded generation does not shift the script.
-        asked = sum(1 for message in self._chat_ctx.messages() if message.role == "user")
-        return settings.replies[(settings.first_turn + max(asked - 1, 0)) % len(settings.replies)]
+        turn = settings.first_turn + max(self._asked() - 1, 0)
+        return settings.replies[turn % len(settings.replies)]
+
+    def _asked(self) -> int:
+        """User turns so far: a discarded generation does not shift the script."""
+        return sum(1 for message in self._chat_ctx.messages() if message.role == "user")
 
     def _has_tool_result(self) -> bool:
         """Whether the tool has been called since the user last spoke."""
@@ -180,6 +231,13 @@ class _ScriptedStream(llm.LLMStream):
             if item.type == "message" and item.role == "user":
                 return False
         return False
+
+
+def prompt_words(chat_ctx: llm.ChatContext) -> int:
+    """Words in everything that a request sends to the model."""
+    texts = [message.text_content or "" for message in chat_ctx.messages()]
+    texts += [item.output for item in chat_ctx.items if item.type == "function_call_output"]
+    return sum(len(text.split()) for text in texts)
 
 
 class EspeakTTS(tts.TTS):
@@ -197,6 +255,10 @@ class EspeakTTS(tts.TTS):
     def model(self) -> str:
         return f"espeak-ng {self.settings.voice}"
 
+    @property
+    def provider(self) -> str:
+        return PROVIDER
+
     def synthesize(
         self, text: str, *, conn_options: APIConnectOptions = DEFAULT_API_CONNECT_OPTIONS
     ) -> tts.ChunkedStream:
@@ -206,37 +268,54 @@ class EspeakTTS(tts.TTS):
 class _EspeakStream(tts.ChunkedStream):
     async def _run(self, output_emitter: tts.AudioEmitter) -> None:
         assert isinstance(self._tts, EspeakTTS)
-        settings = self._tts.settings
-        # The text goes through standard input: it can never be taken for an option.
-        process = await asyncio.create_subprocess_exec(
-            "espeak-ng",
-            *("-v", settings.voice, "-s", str(settings.words_per_minute)),
-            *("-b", "1", "--stdin", "--stdout"),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        assert process.stdin and process.stdout and process.stderr
-        try:
-            process.stdin.write(self._input_text.encode())
-            process.stdin.close()
-            header = await process.stdout.readexactly(WAV_HEADER)
-            output_emitter.initialize(
-                request_id=utils.shortuuid(),
-                sample_rate=int.from_bytes(header[24:28], "little"),
-                num_channels=1,
-                mime_type="audio/pcm",
-            )
-            while chunk := await process.stdout.read(ESPEAK_CHUNK):
-                output_emitter.push(chunk)
-            output_emitter.flush()
-        except asyncio.IncompleteReadError:
-            message = (await process.stderr.read(500)).decode(errors="replace").strip()
-            raise APIConnectionError(f"espeak-ng gave no audio: {message}") from None
-        finally:
-            if process.returncode is None:
-                _kill(process)
-            await process.wait()
+        initialized = False
+        async for rate, pcm in espeak(self._tts.settings, self._input_text):
+            if not initialized:
+                output_emitter.initialize(
+                    request_id=utils.shortuuid(),
+                    sample_rate=rate,
+                    num_channels=1,
+                    mime_type="audio/pcm",
+                )
+                initialized = True
+            output_emitter.push(pcm)
+        output_emitter.flush()
+
+
+async def espeak(settings: Settings, text: str) -> AsyncIterator[tuple[int, bytes]]:
+    """Speaks `text` with espeak-ng: its sample rate and 16-bit mono PCM, as it arrives.
+
+    Raises `APIConnectionError` if espeak-ng gives no audio.
+    """
+    # The text goes through standard input: it can never be taken for an option.
+    process = await asyncio.create_subprocess_exec(
+        "espeak-ng",
+        *("-v", settings.voice, "-s", str(settings.words_per_minute)),
+        *("-b", "1", "--stdin", "--stdout"),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert process.stdin and process.stdout and process.stderr
+    try:
+        process.stdin.write(text.encode())
+        process.stdin.close()
+        header = await process.stdout.readexactly(WAV_HEADER)
+        rate = int.from_bytes(header[24:28], "little")
+        rest = b""
+        while chunk := await process.stdout.read(ESPEAK_CHUNK):
+            chunk = rest + chunk
+            whole = len(chunk) & ~1  # a read may end in the middle of a sample
+            if whole:
+                yield rate, chunk[:whole]
+            rest = chunk[whole:]
+    except asyncio.IncompleteReadError:
+        message = (await process.stderr.read(500)).decode(errors="replace").strip()
+        raise APIConnectionError(f"espeak-ng gave no audio: {message}") from None
+    finally:
+        if process.returncode is None:
+            _kill(process)
+        await process.wait()
 
 
 def _kill(process: asyncio.subprocess.Process) -> None:

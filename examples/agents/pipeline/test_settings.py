@@ -18,6 +18,11 @@ class FromEnv(unittest.TestCase):
             ("a greeting", {"PIPELINE_GREETING": "Hello"}, Settings(greeting="Hello")),
             ("a tool", {"PIPELINE_TOOL_CALL_MS": "3000"}, Settings(tool_call_ms=3000)),
             ("a filler", {"PIPELINE_FILLER": "Hm, yes"}, Settings(filler="Hm, yes")),
+            (
+                "what is heard, one a line",
+                {"PIPELINE_STT_TEXT": "where is my order\nthank you"},
+                Settings(stt_text=("where is my order", "thank you")),
+            ),
             ("a habit", {"PIPELINE_PUBLISH_LATE": "1"}, Settings(publish_late=True)),
         ]
         for name, env, expected in cases:
@@ -45,6 +50,27 @@ class WithMetadata(unittest.TestCase):
             ("a variant", '{"voice": "en-gb-x-rp"}', Settings(voice="en-gb-x-rp")),
             ("no warm-up", '{"aec_warmup_ms": 0}', Settings(voice="de", aec_warmup_ms=0)),
             ("no filler", '{"filler": null}', base),
+            ("one text", '{"stt_text": "yes"}', Settings(voice="de", stt_text=("yes",))),
+            (
+                "texts",
+                '{"stt_text": ["yes", "no"]}',
+                Settings(voice="de", stt_text=("yes", "no")),
+            ),
+            (
+                "another model",
+                '{"fallback_after_turns": 2}',
+                Settings(voice="de", fallback_after_turns=2),
+            ),
+            (
+                "speech to speech",
+                '{"realtime": true, "realtime_vad": true}',
+                Settings(voice="de", realtime=True, realtime_vad=True),
+            ),
+            (
+                "a tool that fails",
+                '{"tool_call_ms": 500, "tool_fails": true}',
+                Settings(voice="de", tool_call_ms=500, tool_fails=True),
+            ),
             (
                 "a hand-over",
                 '{"handover_after_turns": 2, "first_turn": 4}',
@@ -83,6 +109,12 @@ class WithMetadata(unittest.TestCase):
             ("a filler nobody hears", '{"filler": "..."}', "with a word"),
             ("an option for a voice", '{"voice": "--stdin"}', "must be a voice"),
             ("a voice with a newline", '{"voice": "en\\n"}', "must be a voice"),
+            ("nothing heard", '{"stt_text": []}', "1 to 50"),
+            ("a number for what is heard", '{"stt_text": 1}', "1 to 50"),
+            ("a text nobody says", '{"stt_text": ["yes", "..."]}', "with a word"),
+            ("another model in no turn", '{"fallback_after_turns": -1}', "from 0 to 1000"),
+            ("realtime with a filler", '{"realtime": true, "filler": "Hm"}', "with filler"),
+            ("realtime with a recogniser", '{"realtime": true, "stt": "pocketsphinx"}', "with stt"),
             ("no replies", '{"replies": []}', "1 to 50"),
             ("a reply nobody hears", '{"replies": ["…"]}', "with a word"),
             ("a long greeting", json.dumps({"greeting": "a" * 2001}), "at most 2000"),
@@ -91,6 +123,11 @@ class WithMetadata(unittest.TestCase):
         for name, metadata, message in cases:
             with self.subTest(name), self.assertRaisesRegex(SettingsError, message):
                 with_metadata(Settings(), metadata)
+
+    def test_what_clashes_with_the_workers_own_settings_is_refused(self) -> None:
+        base = Settings(fallback_after_turns=1)
+        with self.assertRaisesRegex(SettingsError, "metadata.realtime: .*fallback_after_turns"):
+            with_metadata(base, '{"realtime": true}')
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""One JSON line for each conversation turn, with the agent's own figures.
+"""JSON lines with the agent's own figures: one for each conversation turn, one for each tool
+call, and one with what the whole call used.
 
-In: the session's `conversation_item_added` events. Out: lines on standard error and in
-the file named by PIPELINE_METRICS_FILE.
+In: the session's events. Out: lines on standard error and in the file named by
+PIPELINE_METRICS_FILE.
 Invariants: every user turn gets exactly one line, even if it was never answered; a line
 is one `write` to a file opened for appending, so that lines of concurrent calls never mix.
 """
@@ -15,7 +16,7 @@ import sys
 import time
 from typing import Any
 
-from livekit.agents import AgentSession, ConversationItemAddedEvent, llm
+from livekit.agents import AgentSession, ConversationItemAddedEvent, ToolExecutionUpdatedEvent, llm
 
 logger = logging.getLogger("pipeline.turns")
 
@@ -28,6 +29,15 @@ _REPLY_FIGURES = (
     "playback_latency",
     "e2e_latency",
 )
+# What a turn used: its name in the log, and in which kind of usage livekit-agents counts it where.
+_USED = (
+    ("llm_input_tokens", "llm_usage", "input_tokens"),
+    ("llm_input_cached_tokens", "llm_usage", "input_cached_tokens"),
+    ("llm_output_tokens", "llm_usage", "output_tokens"),
+    ("tts_characters", "tts_usage", "characters_count"),
+    ("tts_audio_s", "tts_usage", "audio_duration"),
+    ("stt_audio_s", "stt_usage", "audio_duration"),
+)
 
 
 class TurnLog:
@@ -38,11 +48,50 @@ class TurnLog:
         self._path = path
         self._turn = 0
         self._user: llm.ChatMessage | None = None
+        self._session: AgentSession | None = None
+        self._used: dict[str, float] = {}
+        # Name and start of each tool call that has not ended.
+        self._tools: dict[str, tuple[str, float]] = {}
 
     def attach(self, session: AgentSession) -> None:
         """Listens to the session until it closes."""
+        self._session = session
         session.on("conversation_item_added", self._on_item)
-        session.on("close", lambda _: self._unanswered())
+        session.on("tool_execution_updated", self._on_tool)
+        session.on("close", lambda _: self._closed())
+
+    def _closed(self) -> None:
+        self._unanswered()
+        usage = self._session.usage.model_usage if self._session else []
+        self._emit("call", usage=[entry.model_dump() for entry in usage])
+
+    def _on_tool(self, event: ToolExecutionUpdatedEvent) -> None:
+        update = event.update
+        if update.type == "tool_call_started":
+            call = update.function_call
+            self._tools[call.call_id] = (call.name, event.created_at)
+        elif update.type == "tool_call_ended":
+            name, started = self._tools.pop(update.call_id, (None, None))
+            self._emit(
+                "tool",
+                turn=self._turn if self._user else self._turn - 1,
+                tool=name,
+                call_id=update.call_id,
+                started_at=started,
+                ended_at=event.created_at,
+                status=update.status,
+            )
+
+    def _used_since(self) -> dict[str, float]:
+        """What was used since the last call of this function, whatever the model."""
+        total: dict[str, float] = {name: 0 for name, _, _ in _USED}
+        for entry in self._session.usage.model_usage if self._session else []:
+            for name, kind, figure in _USED:
+                if entry.type == kind:
+                    total[name] += getattr(entry, figure)
+        since = {name: total[name] - self._used.get(name, 0) for name in total}
+        self._used = total
+        return since
 
     def _on_item(self, event: ConversationItemAddedEvent) -> None:
         item = event.item
@@ -63,28 +112,38 @@ class TurnLog:
     def _write(self, user: llm.ChatMessage | None, reply: llm.ChatMessage | None) -> None:
         heard: Any = (user.metrics if user else None) or {}
         said: Any = (reply.metrics if reply else None) or {}
-        line: dict[str, Any] = {
-            "event": "turn" if user else "agent_speech",
-            "room": self._room,
+        figures: dict[str, Any] = {
             "turn": self._turn if user else None,
-            "logged_at": time.time(),
-            # Lets a test that shifts the wall clock recover the true time.
-            "monotonic": time.monotonic(),
             "user_started_speaking_at": heard.get("started_speaking_at"),
             "user_stopped_speaking_at": heard.get("stopped_speaking_at"),
             "agent_started_speaking_at": said.get("started_speaking_at"),
             "agent_stopped_speaking_at": said.get("stopped_speaking_at"),
             **{name: heard.get(name) for name in _USER_FIGURES},
             **{name: said.get(name) for name in _REPLY_FIGURES},
+            **self._used_since(),
+            "stt_model": heard.get("stt_metadata", {}).get("model_name"),
+            "llm_model": said.get("llm_metadata", {}).get("model_name"),
+            "tts_model": said.get("tts_metadata", {}).get("model_name"),
             "interrupted": reply.interrupted if reply else None,
             "user_text": user.text_content if user else None,
             "reply_text": reply.text_content if reply else None,
         }
         if user:
             self._turn += 1
-        self._emit(json.dumps(line) + "\n")
+        self._emit("turn" if user else "agent_speech", **figures)
 
-    def _emit(self, line: str) -> None:
+    def _emit(self, event: str, **fields: Any) -> None:
+        line = json.dumps(
+            {
+                "event": event,
+                "room": self._room,
+                "logged_at": time.time(),
+                # Lets a test that shifts the wall clock recover the true time.
+                "monotonic": time.monotonic(),
+                **fields,
+            }
+        )
+        line += "\n"
         sys.stderr.write(line)
         sys.stderr.flush()
         if not self._path:

@@ -1,0 +1,114 @@
+//! Agents with other language models than a plain pipeline's: speech to speech, and a fallback.
+//!
+//! In: the pipeline agent, one worker for all of them. Out: what it says about their turns, against
+//! its own log. What such an agent does not tell is empty.
+
+use crate::support::reports::Row;
+use crate::support::{LivekitServer, Loadgen, PipelineAgent, Reports, in_repo};
+use serde_json::Value;
+use std::time::Duration;
+
+const TURNS_PER_CALL: usize = 2;
+/// The delays that livekit-agents tells about a pipeline's turn only.
+const OF_PIPELINES: [&str; 6] = [
+    "transcription_delay_ms",
+    "end_of_turn_delay_ms",
+    "llm_node_ttft_ms",
+    "llm_node_ttfs_ms",
+    "tts_node_ttfb_ms",
+    "unexplained_ms",
+];
+
+/// The turns of a variant, in order.
+fn of<'a>(turns: &'a [Row], variant: &str) -> Vec<&'a Row> {
+    let rows: Vec<&Row> = turns
+        .iter()
+        .filter(|row| row["variant"] == variant)
+        .collect();
+    assert_eq!(rows.len(), TURNS_PER_CALL, "{variant}");
+    rows
+}
+
+/// The lines about a variant's call with this `event`, in the order in which they were written.
+fn lines<'a>(rows: &[&Row], log: &'a [Value], event: &str) -> Vec<&'a Value> {
+    let room = rows[0]["room"].as_str();
+    let same = |line: &&Value| line["room"] == room && line["event"] == event;
+    log.iter().filter(same).collect()
+}
+
+fn check_speech_to_speech(turns: &[Row], log: &[Value]) {
+    for variant in ["realtime", "realtime-vad", "realtime-tool"] {
+        for row in of(turns, variant) {
+            for name in OF_PIPELINES {
+                assert_eq!(row[name], "", "{name} of {row:?}");
+            }
+            for name in ["agent_started_speaking_ms", "transcript_delay_ms"] {
+                assert_ne!(row[name], "", "{name} of {row:?}");
+            }
+        }
+    }
+    // Without a VAD, the session does not know when the caller stopped.
+    for row in of(turns, "realtime") {
+        assert_eq!(row["e2e_latency_ms"], "", "{row:?}");
+    }
+    let with_vad = of(turns, "realtime-vad");
+    let told = lines(&with_vad, log, "turn");
+    assert_eq!(told.len(), TURNS_PER_CALL, "{told:#?}");
+    for (row, line) in with_vad.into_iter().zip(told) {
+        let said = line["e2e_latency"].as_f64().expect("a delay") * 1e3;
+        let recorded: f64 = row["e2e_latency_ms"].parse().expect("it is told");
+        assert!((said - recorded).abs() < 0.01, "{said} {recorded}");
+    }
+    let tools = of(turns, "realtime-tool");
+    for line in lines(&tools, log, "tool") {
+        let at = |name: &str| line[name].as_f64().expect("an instant");
+        let took = at("ended_at") - at("started_at");
+        assert!((1.0..5.0).contains(&took), "{took} s: {line}");
+    }
+    assert_eq!(lines(&tools, log, "tool").len(), TURNS_PER_CALL);
+}
+
+fn check_fallback(turns: &[Row], log: &[Value]) {
+    let rows = of(turns, "fallback");
+    for row in &rows {
+        for name in OF_PIPELINES {
+            assert_ne!(row[name], "", "{name} of {row:?}");
+        }
+    }
+    let told = lines(&rows, log, "turn");
+    let models: Vec<&str> = told
+        .iter()
+        .filter_map(|line| line["llm_model"].as_str())
+        .collect();
+    assert_eq!(models, ["scripted-llm", "scripted-llm-fallback"]);
+    for line in told {
+        assert!(line["llm_input_tokens"].as_u64() > Some(0), "{line}");
+        assert!(line["llm_output_tokens"].as_u64() > Some(0), "{line}");
+    }
+}
+
+#[test]
+fn other_language_models_are_called_and_what_they_do_not_tell_is_empty() {
+    let _machine = crate::shared();
+    let server = LivekitServer::start();
+    let agent = PipelineAgent::start_with(
+        &server,
+        &[
+            ("LIVEKIT_AGENT_NAME", "habits"),
+            ("PIPELINE_IDLE_PROCESSES", "4"),
+        ],
+    );
+    let run = Loadgen::new(["run", "--out", "run"])
+        .arg(in_repo("tests/habits/models.yaml"))
+        .deadline(Duration::from_secs(240));
+    let run = run.on(&server).run();
+    let reports = Reports::read(&run.dir().join("run"));
+    let turns = &reports.turns;
+    for row in turns {
+        assert_eq!(row["outcome"], "replied", "{row:?}");
+    }
+    agent.wait_for_turns(turns.len(), Duration::from_secs(20));
+    let log = agent.lines();
+    check_speech_to_speech(turns, &log);
+    check_fallback(turns, &log);
+}
