@@ -37,7 +37,7 @@ fn lines<'a>(rows: &[&Row], log: &'a [Value], event: &str) -> Vec<&'a Value> {
 }
 
 fn check_speech_to_speech(turns: &[Row], log: &[Value]) {
-    for variant in ["realtime", "realtime-vad", "realtime-tool"] {
+    for variant in ["realtime", "realtime-vad"] {
         for row in of(turns, variant) {
             for name in OF_PIPELINES {
                 assert_eq!(row[name], "", "{name} of {row:?}");
@@ -59,7 +59,7 @@ fn check_speech_to_speech(turns: &[Row], log: &[Value]) {
         let recorded: f64 = row["e2e_latency_ms"].parse().expect("it is told");
         assert!((said - recorded).abs() < 0.01, "{said} {recorded}");
     }
-    let tools = of(turns, "realtime-tool");
+    let tools = of(turns, "realtime");
     for line in lines(&tools, log, "tool") {
         let at = |name: &str| line[name].as_f64().expect("an instant");
         let took = at("ended_at") - at("started_at");
@@ -95,7 +95,7 @@ fn other_language_models_are_called_and_what_they_do_not_tell_is_empty() {
         &server,
         &[
             ("LIVEKIT_AGENT_NAME", "habits"),
-            ("PIPELINE_IDLE_PROCESSES", "4"),
+            ("PIPELINE_IDLE_PROCESSES", "3"),
         ],
     );
     let run = Loadgen::new(["run", "--out", "run"])

@@ -138,6 +138,8 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const options = {
     agent: fileURLToPath(import.meta.url),
     numIdleProcesses: 1,
+    // The default of 10 s is too short on a busy machine, and the call would wait in vain.
+    initializeProcessTimeout: 60_000,
     // The health endpoint is not for other machines.
     host: '127.0.0.1',
     port: await freePort(),
