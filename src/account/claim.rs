@@ -38,6 +38,9 @@ pub(crate) enum ClaimKind {
     Tools(Vec<ToolEvent>),
     /// The agent's state has changed.
     State(SessionState),
+    /// The caller has stopped speaking. Some agents date this back to where they place the end of
+    /// speech, others to when they noticed it.
+    CallerStopped,
     /// What the session has used since its beginning, by model.
     Usage(Vec<ModelUsage>),
     /// Nothing that a turn needs; its times still relate the two clocks.

@@ -51,6 +51,8 @@ pub(crate) struct CallAccount {
     reply_texts: VecDeque<(Instant, Arc<str>)>,
     tools: VecDeque<Said<ToolEvent>>,
     states: VecDeque<Said<(SessionState, AgentTime)>>,
+    /// When the agent noticed that the caller had stopped.
+    stops: VecDeque<Said<AgentTime>>,
     usage: CallUsage,
     /// Turns that have ended and are not settled, in their order.
     turns: VecDeque<TurnTimes>,
@@ -92,6 +94,7 @@ impl CallAccount {
             reply_texts: VecDeque::new(),
             tools: VecDeque::new(),
             states: VecDeque::new(),
+            stops: VecDeque::new(),
             usage: CallUsage::default(),
             turns: VecDeque::new(),
             settled: 0,
@@ -140,6 +143,11 @@ impl CallAccount {
             ClaimKind::State(state) => {
                 if let Some(sent) = claim.sent {
                     keep(&mut self.states, Said::new(claim, clock, (*state, sent)));
+                }
+            }
+            ClaimKind::CallerStopped => {
+                if let Some(sent) = claim.sent {
+                    keep(&mut self.stops, Said::new(claim, clock, sent));
                 }
             }
             ClaimKind::Transcript(_)
@@ -224,8 +232,16 @@ impl CallAccount {
         let worked = judged.map(|judged| self.with_model(judged, turn, next));
         let worked = worked.unwrap_or_default();
         let tools = self.tools_of(turn, next);
+        let judged_reply = judged.map(|(_, said)| said);
+        let stopped = stopped(heard, judged_reply);
+        let over = self
+            .noticed(turn, judged_reply)
+            .filter(|_| stopped.is_none());
+        let zero = stopped.or_else(|| over.map(|said| (said.clock, said.what)));
+        let told = told(zero, &user, judged_reply, &tools);
         TurnAccount {
-            stopped_speaking: heard.and_then(|said| self.placed(said, user.stopped_speaking?)),
+            stopped_speaking: stopped.and_then(|(clock, at)| self.placed_on(clock, at)),
+            turn_over: over.and_then(|said| self.placed(said, said.what)),
             started_speaking: judged
                 .and_then(|(_, said)| self.placed(said, reply.started_speaking?)),
             transcription_delay: user.transcription_delay,
@@ -237,8 +253,9 @@ impl CallAccount {
             e2e_latency: reply.e2e_latency,
             asked: judged
                 .filter(|_| reply.llm_node_ttft.is_some())
+                .filter(|_| !told.as_ref().is_some_and(Told::is_preemptive))
                 .and_then(|(_, said)| self.placed(said, reply.asked?)),
-            path: path(heard, judged.map(|(_, said)| said), &tools),
+            path: told.as_ref().map(lengths).unwrap_or_default(),
             transcribed: self.transcripts_of(turn, next).next().map(|(at, _)| *at),
             heard_text: self.heard_text(turn, next),
             reply_text: self.reply_text(turn, next),
@@ -406,8 +423,24 @@ impl CallAccount {
         replies.min_by_key(|(at, _)| abs_diff(*at, onset))
     }
 
+    /// When the agent last noticed, before the reply, that the caller had stopped.
+    fn noticed(&self, turn: &TurnTimes, reply: Option<&Said<Reply>>) -> Option<&Said<AgentTime>> {
+        let reply = reply?;
+        let began = reply.what.started_speaking?;
+        let stops = self.stops.iter().filter(|stop| stop.clock == reply.clock);
+        let last = stops
+            .filter(|stop| stop.what <= began)
+            .max_by_key(|stop| stop.what)?;
+        let at = self.placed(last, last.what)?.likely();
+        (at >= turn.media_start).then_some(last)
+    }
+
     fn placed<T>(&self, said: &Said<T>, at: AgentTime) -> Option<Placed> {
-        let (earliest, latest) = self.clocks.get(said.clock)?.1.place(at)?;
+        self.placed_on(said.clock, at)
+    }
+
+    fn placed_on(&self, clock: usize, at: AgentTime) -> Option<Placed> {
+        let (earliest, latest) = self.clocks.get(clock)?.1.place(at)?;
         Some(Placed { earliest, latest })
     }
 
@@ -421,54 +454,71 @@ impl CallAccount {
         self.reply_texts.retain(|(at, _)| *at >= before);
         self.tools.retain(|said| said.arrival >= before);
         self.states.retain(|said| said.arrival >= before);
+        self.stops.retain(|said| said.arrival >= before);
     }
 }
 
 /// By how much an agent's clock may misplace an instant near the boundary of two turns.
 const MARGIN: Duration = Duration::from_millis(50);
 
-/// The agent's part of the critical path of a reply. Empty if the agent that heard the turn is not
-/// the one that replied.
-fn path(
+/// Where the agent places the end of the caller's speech, and on which clock: as it says, or by its
+/// own latency.
+fn stopped(
     heard: Option<&Said<UserTurn>>,
+    reply: Option<&Said<Reply>>,
+) -> Option<(usize, AgentTime)> {
+    if let Some(heard) = heard
+        && let Some(at) = heard.what.stopped_speaking
+    {
+        return Some((heard.clock, at));
+    }
+    let reply = reply?;
+    let (began, latency) = (reply.what.started_speaking?, reply.what.e2e_latency?);
+    let latency = i64::try_from(latency.as_nanos()).ok()?;
+    Some((reply.clock, AgentTime(began.0.saturating_sub(latency))))
+}
+
+/// What the agent tells about a turn, from `zero`: where the agent places the end of the caller's
+/// speech, or else when it noticed that. `None` if the agent that heard the turn is not the one that
+/// replied.
+fn told(
+    zero: Option<(usize, AgentTime)>,
+    user: &UserTurn,
     judged: Option<&Said<Reply>>,
     tools: &[Said<ToolEvent>],
-) -> Vec<(Step, Duration)> {
-    let Some((heard, judged)) = heard.zip(judged).filter(|(h, j)| h.clock == j.clock) else {
-        return Vec::new();
-    };
-    let (user, reply) = (&heard.what, &judged.what);
-    let Some(stopped) = user.stopped_speaking else {
-        return Vec::new();
-    };
+) -> Option<Told> {
+    let own = |((clock, _), judged): &((usize, AgentTime), &Said<Reply>)| *clock == judged.clock;
+    let ((_, stopped), judged) = zero.zip(judged).filter(own)?;
+    let reply = &judged.what;
     let since = |at: AgentTime| at.0.saturating_sub(stopped.0);
     let told_length = reply
         .e2e_latency
         .and_then(|d| i64::try_from(d.as_nanos()).ok());
-    let Some(started) = told_length.or_else(|| reply.started_speaking.map(since)) else {
-        return Vec::new();
-    };
+    let started = told_length.or_else(|| reply.started_speaking.map(since))?;
     let before = |tool: &&Said<ToolEvent>| tool.clock == judged.clock;
     let spans = tools.iter().filter(before).filter_map(|tool| {
         let (began, ended) = (since(tool.what.began?), since(tool.what.ended?));
         (began >= 0 && ended <= started).then_some((began, ended))
     });
-    let told = Told {
+    Some(Told {
         started,
         transcription: user.transcription_delay,
         end_of_turn: user.end_of_turn_delay,
         hook: user.on_user_turn_completed_delay,
         asked: reply.asked.map(since),
+        first_token: reply.llm_node_ttft,
         // The synthesis begins with the first sentence; older agents tell the first token alone.
         llm: reply.llm_node_ttfs.or(reply.llm_node_ttft),
         tts: reply.tts_node_ttfb,
         tools: spans.collect(),
-    };
+    })
+}
+
+/// The agent's part of the critical path.
+fn lengths(told: &Told) -> Vec<(Step, Duration)> {
     let length = |ns: i64| Duration::from_nanos(ns.unsigned_abs());
-    told.path()
-        .into_iter()
-        .map(|(step, ns)| (step, length(ns)))
-        .collect()
+    let path = told.path().into_iter();
+    path.map(|(step, ns)| (step, length(ns))).collect()
 }
 
 /// The texts, one after the other, cut at [`TEXT`]; `None` if there is none.

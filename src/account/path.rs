@@ -100,8 +100,11 @@ pub(super) struct Told {
     pub transcription: Option<Duration>,
     pub end_of_turn: Option<Duration>,
     pub hook: Option<Duration>,
-    /// When the model was asked for the reply.
+    /// When the model was asked for the reply, or when the reply was taken up: with preemptive
+    /// generation, agents tell the latter.
     pub asked: Option<i64>,
+    /// The model's first token after it was asked.
+    pub first_token: Option<Duration>,
     /// The model's first sentence (or token) after that.
     pub llm: Option<Duration>,
     pub tts: Option<Duration>,
@@ -162,24 +165,40 @@ impl Told {
         let speaks = self.tts.map(|d| self.started.saturating_sub(ns(d)));
         parts.extend(speaks.map(|from| part(Step::Tts, from, self.started)));
         if let Some(llm) = self.llm.map(ns) {
-            let ends = speaks.unwrap_or(self.started);
-            let from = self.asked.unwrap_or_else(|| ends.saturating_sub(llm));
+            let (from, length) = match (self.asked, self.transcription.map(ns)) {
+                // It was asked when the transcript was there. Its first sentence may have waited
+                // for the end of the turn.
+                (Some(_), Some(transcribed)) if self.is_preemptive() => {
+                    let waited =
+                        transcribed.saturating_add(llm) <= decided.saturating_add(TOLERANCE);
+                    let token = self.first_token.map_or(llm, ns);
+                    (transcribed, if waited { token } else { llm })
+                }
+                (Some(asked), _) => (asked, llm),
+                (None, _) => (speaks.unwrap_or(self.started).saturating_sub(llm), llm),
+            };
             // What a model writes is spoken while it writes on.
             parts.push(Part {
                 streams: true,
-                ..part(Step::Llm, from, from.saturating_add(llm))
+                ..part(Step::Llm, from, from.saturating_add(length))
             });
         }
         parts.retain(|part| part.to > part.from);
         parts
     }
 
-    /// The steps with their lengths in ns, in the order of time; empty if the agent does not tell
-    /// how the turn's end was found.
+    /// Whether the model must have been asked before the instant that the agent tells, because its
+    /// first token would have come after the synthesis began.
+    pub(super) fn is_preemptive(&self) -> bool {
+        let speaks = self.started.saturating_sub(self.tts.map_or(0, ns));
+        let token = self.asked.zip(self.first_token);
+        token.is_some_and(|(asked, token)| {
+            asked.saturating_add(ns(token)) > speaks.saturating_add(TOLERANCE)
+        })
+    }
+
+    /// The steps with their lengths in ns, in the order of time.
     pub(super) fn path(&self) -> Vec<(Step, i64)> {
-        if self.end_of_turn.is_none() && self.transcription.is_none() {
-            return Vec::new();
-        }
         let mut parts = self.parts();
         let mut steps = Vec::new();
         let mut at = self.started;
@@ -247,6 +266,7 @@ mod tests {
             end_of_turn: ms(730),
             hook: ms(0),
             asked: Some(733 * MS),
+            first_token: ms(300),
             llm: ms(450),
             tts: ms(15),
             tools: vec![],
@@ -254,19 +274,22 @@ mod tests {
         let expected = "end_of_turn 730, unexplained 3, llm 450, unexplained 2, tts 15";
         assert_eq!(shown(&plain), expected);
 
-        // Asked when the transcript was there, before the turn was over.
+        // Asked when the transcript was there, before the turn was over: agents tell when the reply
+        // was taken up. The model was not ready by then.
         let preemptive = Told {
             started: 1_180 * MS,
-            asked: Some(705 * MS),
-            end_of_turn: ms(1_000),
+            end_of_turn: ms(900),
+            asked: Some(903 * MS),
             ..plain.clone()
         };
-        let expected = "transcription 700, unexplained 5, llm 450, unexplained 10, tts 15";
+        let expected = "transcription 700, llm 450, unexplained 15, tts 15";
         assert_eq!(shown(&preemptive), expected);
-        // The same, but the end of the turn takes longer than the model.
+        // The end of the turn takes longer than the model, whose first sentence waits for it.
         let late = Told {
             started: 1_520 * MS,
             end_of_turn: ms(1_500),
+            asked: Some(1_503 * MS),
+            llm: ms(803),
             ..preemptive
         };
         assert_eq!(shown(&late), "end_of_turn 1500, unexplained 5, tts 15");
@@ -310,7 +333,7 @@ mod tests {
             started: 1_000 * MS,
             ..Told::default()
         };
-        assert_eq!(shown(&silent), "");
+        assert_eq!(shown(&silent), "model 1000");
     }
 
     proptest! {
@@ -329,6 +352,7 @@ mod tests {
                 end_of_turn: of(1),
                 hook: of(2),
                 asked: asked.map(|ms| ms * MS),
+                first_token: of(2),
                 llm: of(3),
                 tts: of(4),
                 tools: tools.into_iter().map(|(from, length)| (from * MS, (from + length) * MS)).collect(),
@@ -336,7 +360,7 @@ mod tests {
             let path = told.path();
             prop_assert!(path.iter().all(|(_, ns)| *ns > 0), "{path:?}");
             let sum: i64 = path.iter().map(|(_, ns)| ns).sum();
-            prop_assert!(path.is_empty() || sum == told.started, "{path:?}");
+            prop_assert_eq!(sum, told.started.max(0), "{:?}", path);
         }
 
         #[test]
@@ -347,6 +371,7 @@ mod tests {
             let told = Told {
                 started, asked, tools,
                 transcription: of(0), end_of_turn: of(1), hook: of(2), llm: of(3), tts: of(4),
+                first_token: of(1),
             };
             let _ = told.path();
         }

@@ -33,6 +33,9 @@ impl Placed {
 pub(crate) struct TurnAccount {
     /// Where the agent places the end of the caller's speech.
     pub stopped_speaking: Option<Placed>,
+    /// When the agent noticed that the caller had stopped; only if it does not say where it places
+    /// the end of speech, as with models that hear and speak.
+    pub turn_over: Option<Placed>,
     /// When the agent began to play its reply out.
     pub started_speaking: Option<Placed>,
     pub transcription_delay: Option<Duration>,

@@ -12,6 +12,7 @@ mod models;
 mod node;
 mod pipeline;
 mod scenarios;
+mod variants;
 
 static MACHINE: RwLock<()> = RwLock::new(());
 

@@ -60,6 +60,7 @@ class Settings:
     realtime_vad: bool = False
     tool_call_ms: int = 0
     tool_fails: bool = False
+    tool_preamble: bool = True
     filler: str | None = None
     filler_pause_ms: int = 650
     handover_after_turns: int = 0
@@ -90,6 +91,7 @@ _RANGES = {
 }
 _FLAGS = (
     "preemptive",
+    "tool_preamble",
     "realtime",
     "realtime_vad",
     "tool_fails",

@@ -142,8 +142,9 @@ def _final(text: str) -> stt.SpeechEvent:
 class ScriptedLLM(llm.LLM):
     """Streams the scripted replies in order, one per turn.
 
-    With a tool, it first says a preamble and calls the tool; the reply follows the result. A token
-    is a word, and what the previous request already contained counts as read from the cache.
+    With a tool, it first says a preamble (unless told not to) and calls the tool; the reply follows
+    the result. A token is a word, and what the previous request already contained counts as read
+    from the cache.
     """
 
     def __init__(self, settings: Settings, model: str, fails_after_turns: int = 0) -> None:
@@ -197,7 +198,8 @@ class _ScriptedStream(llm.LLMStream):
         settings = self._llm.settings
         self._llm.check_works(self._asked())
         calls_tool = settings.tool_call_ms > 0 and not self._has_tool_result()
-        text = PREAMBLE if calls_tool else self._reply()
+        preamble = PREAMBLE if settings.tool_preamble else ""
+        text = preamble if calls_tool else self._reply()
         # Due times count from the start: late wake-ups must not add up.
         started = time.perf_counter()
         request_id = utils.shortuuid()
@@ -207,6 +209,8 @@ class _ScriptedStream(llm.LLMStream):
             delta = llm.ChoiceDelta(role="assistant", content=word if index == 0 else f" {word}")
             self._event_ch.send_nowait(llm.ChatChunk(id=request_id, delta=delta))
         if calls_tool:
+            if not text:
+                await asyncio.sleep(settings.llm_ttft_ms / 1000)
             call = llm.FunctionToolCall(name=TOOL, arguments="{}", call_id=utils.shortuuid("call_"))
             delta = llm.ChoiceDelta(role="assistant", tool_calls=[call])
             self._event_ch.send_nowait(llm.ChatChunk(id=request_id, delta=delta))

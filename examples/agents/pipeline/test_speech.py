@@ -56,6 +56,11 @@ class Model(unittest.IsolatedAsyncioTestCase):
         text, usage = await answer(model, chat)
         self.assertEqual((text, usage.prompt_tokens), ("On its way.", 6))
 
+    async def test_without_a_preamble_the_tool_is_called_without_a_word(self) -> None:
+        settings = Settings(**QUICK, tool_call_ms=1, tool_preamble=False)
+        text, usage = await answer(make_llm(settings), asked("where is my order"))
+        self.assertEqual((text, usage.completion_tokens), ("", 0))
+
     async def test_the_fallback_answers_after_the_turns_that_are_set(self) -> None:
         model = make_llm(Settings(**QUICK, fallback_after_turns=1, replies=("One.", "Two.")))
         served = []

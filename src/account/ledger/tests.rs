@@ -388,3 +388,40 @@ fn claims_without_turns_are_bounded() {
     ];
     assert_eq!(kept, [WAITING; 6]);
 }
+
+#[test]
+fn a_model_that_hears_and_speaks_has_a_path_too() {
+    let reply = |e2e: Option<u64>| Reply {
+        started_speaking: Some(agent(3_000)),
+        e2e_latency: e2e.map(Duration::from_millis),
+        ..Reply::default()
+    };
+    let steps = |account: &TurnAccount| -> Vec<_> {
+        let path = account.path.iter();
+        path.map(|(step, d)| (step.name(), d.as_millis())).collect()
+    };
+    // It says when it noticed that the caller had stopped, and nothing else.
+    let mut call = Script::new();
+    call.claim(2_590, Some(2_580), None, ClaimKind::CallerStopped);
+    call.claim(6_000, Some(5_990), None, ClaimKind::Reply(reply(None)));
+    // The caller interrupts the reply.
+    call.claim(5_500, Some(5_480), None, ClaimKind::CallerStopped);
+    call.turn(0, 1_000, 2_000, Some(3_060));
+    let (_, account) = &call.account.settle(true)[0];
+    assert_eq!(account.stopped_speaking, None);
+    let over = account.turn_over.expect("noticed").likely();
+    assert!(over.duration_since(call.at(2_580)) < Duration::from_millis(10));
+    assert_eq!(steps(account), [("model", 420)]);
+
+    // It tells its latency: that says where it places the end of speech.
+    let mut call = Script::new();
+    call.claim(6_000, Some(5_990), None, ClaimKind::Reply(reply(Some(950))));
+    call.turn(0, 1_000, 2_000, Some(3_060));
+    let (_, account) = &call.account.settle(true)[0];
+    let stopped = account.stopped_speaking.expect("by its latency").likely();
+    assert!(stopped.duration_since(call.at(2_050)) < Duration::from_millis(10));
+    assert_eq!(
+        (steps(account), account.turn_over),
+        (vec![("model", 950)], None)
+    );
+}

@@ -227,8 +227,12 @@ fn own_latency(account: &TurnAccount) -> Option<Duration> {
     })
 }
 
-/// The part of the agent's critical path that nothing explains; `None` without a path.
+/// The part of the agent's critical path that nothing explains; `None` without a path, and for a
+/// model that hears and speaks, of which no parts are known.
 fn unexplained(account: &TurnAccount) -> Option<Ms> {
+    if account.path.iter().any(|(step, _)| *step == Step::Model) {
+        return None;
+    }
     let steps = account
         .path
         .iter()
@@ -240,11 +244,11 @@ fn unexplained(account: &TurnAccount) -> Option<Ms> {
 /// The critical path from the caller's end of speech to the onset. What lies before the agent's
 /// part of it and what comes after share whatever is left of `ttfa`, so the steps add up.
 fn path(account: &TurnAccount, result: &TurnResult) -> Vec<PathStep> {
-    let (Some(wire), Some(playout), Some(end), Some(stopped)) = (
+    let (Some(wire), Some(playout), Some(end), Some(zero)) = (
         result.ttfa_wire,
         result.playout_delay,
         result.speech_end,
-        account.stopped_speaking,
+        account.stopped_speaking.or(account.turn_over),
     ) else {
         return Vec::new();
     };
@@ -252,12 +256,16 @@ fn path(account: &TurnAccount, result: &TurnResult) -> Vec<PathStep> {
         return Vec::new();
     }
     let step = |step, ms| PathStep { step, ms };
-    let front = Ms::between(end, stopped.likely());
+    let front = Ms::between(end, zero.likely());
+    let first = match account.stopped_speaking {
+        Some(_) => Step::LateEnd,
+        None => Step::EndOfTurn,
+    };
     let agents = account
         .path
         .iter()
         .map(|(s, length)| step(*s, Ms::from(*length)));
-    let mut steps = vec![step(Step::LateEnd, front)];
+    let mut steps = vec![step(first, front)];
     steps.extend(agents);
     let so_far: i64 = steps.iter().map(|s| s.ms.micros()).sum();
     let delivery = Ms::from_micros(Ms::from(wire).micros() - so_far);

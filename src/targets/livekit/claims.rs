@@ -17,7 +17,7 @@ use agent::model_usage::Usage;
 use agent::session_response::Response;
 use livekit_protocol::agent::{
     self, AgentSessionMessage, AgentSessionUsage, AgentState, ChatMessage, ChatRole, FunctionCall,
-    FunctionCallOutput, MetricsReport, ToolCallStatus,
+    FunctionCallOutput, MetricsReport, ToolCallStatus, UserState,
 };
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -107,6 +107,9 @@ fn kind(event: Event) -> ClaimKind {
             _ => ClaimKind::Other,
         },
         Event::AgentStateChanged(change) => state(change.new_state()),
+        Event::UserStateChanged(change) if change.new_state() == UserState::UsListening => {
+            ClaimKind::CallerStopped
+        }
         Event::SessionUsageUpdated(updated) => updated.usage.map_or(ClaimKind::Other, usage),
         Event::FunctionToolsExecuted(executed) => {
             tools(&executed.function_calls, &executed.function_call_outputs)

@@ -304,6 +304,8 @@ impl Bounded for proto::agent::AgentSessionMessage {
                 one(1, TIMESTAMP),
                 // The agent's state
                 one(10, &[plain(2)]),
+                // The caller's state
+                one(11, &[plain(2)]),
                 // A message that was added to the conversation
                 one(12, &[one(1, &[one(1, CHAT_MESSAGE)])]),
                 // Tools that were called

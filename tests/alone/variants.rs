@@ -1,0 +1,149 @@
+//! What settings of an agent cost, as its account and the critical path show it.
+//!
+//! In: the pipeline agent with settings that make its callers wait for one thing or another. Out:
+//! what loadgen recorded, against the agent's own log. Invariant: every part is what the log says,
+//! and the path names what the caller waited for.
+
+use crate::support::reports::{Row, median};
+use crate::support::{LivekitServer, Loadgen, PipelineAgent, Reports, full, in_repo};
+use serde_json::Value;
+use std::time::Duration;
+
+/// Delays that the agent tells and logs under the same names.
+const DELAYS: [&str; 5] = [
+    "transcription_delay",
+    "end_of_turn_delay",
+    "llm_node_ttft",
+    "llm_node_ttfs",
+    "tts_node_ttfb",
+];
+/// How long the tool takes, in ms.
+const TOOL_MS: f64 = 700.0;
+
+/// The steps of a row's critical path, with their lengths in ms.
+fn path(row: &Row) -> Vec<(&str, f64)> {
+    let steps = row["path"].split("; ").map(|step| {
+        let (name, ms) = step.split_once(' ').unwrap_or_else(|| panic!("{row:?}"));
+        (name, ms.parse().expect("a length"))
+    });
+    steps.collect()
+}
+
+/// The mean length of a step in the turns of a variant, in ms; 0 where it is not on the path.
+fn mean(rows: &[&Row], step: &str) -> f64 {
+    let of = |row: &&Row| -> f64 {
+        let steps = path(row);
+        steps
+            .iter()
+            .filter(|(name, _)| *name == step)
+            .map(|(_, ms)| ms)
+            .sum()
+    };
+    rows.iter().map(of).sum::<f64>() / rows.len() as f64
+}
+
+/// Checks that each figure of a turn is the one in the agent's log, and that the path adds up.
+fn check_row(row: &Row, log: &[Value]) {
+    let same =
+        |line: &&Value| line["room"] == row["room"].as_str() && line["turn"] == row_turn(row);
+    let turn = log.iter().filter(same).find(|line| line["event"] == "turn");
+    let turn = turn.unwrap_or_else(|| panic!("no line about {row:?}"));
+    for name in DELAYS {
+        let said = turn[name].as_f64().expect("a delay") * 1e3;
+        let recorded: f64 = row[&format!("{name}_ms")].parse().expect("it is told");
+        assert!((said - recorded).abs() < 0.01, "{name}: {said} {recorded}");
+    }
+    let tool = log.iter().filter(same).find(|line| line["event"] == "tool");
+    match tool {
+        Some(tool) => {
+            let at = |name: &str| tool[name].as_f64().expect("an instant");
+            let took = (at("ended_at") - at("started_at")) * 1e3;
+            let recorded: f64 = row["tool_call_ms"].parse().expect("it is told");
+            assert!((took - recorded).abs() < 1.0, "{took} {recorded}");
+        }
+        None => assert_eq!(row["tool_call_ms"], "", "{row:?}"),
+    }
+    let ttfa: f64 = row["ttfa_ms"].parse().expect("a reply");
+    let sum: f64 = path(row).iter().map(|(_, ms)| ms).sum();
+    assert!((ttfa - sum).abs() < 0.01, "{ttfa} {sum}: {row:?}");
+}
+
+fn row_turn(row: &Row) -> u64 {
+    row["turn"].parse().expect("a turn")
+}
+
+#[test]
+fn the_critical_path_names_what_each_setting_costs() {
+    let _machine = crate::shared();
+    let server = LivekitServer::start();
+    let agent = PipelineAgent::start_with(
+        &server,
+        &[
+            ("LIVEKIT_AGENT_NAME", "habits"),
+            ("PIPELINE_IDLE_PROCESSES", "3"),
+        ],
+    );
+    let calls = if full() { "50" } else { "5" };
+    let run = Loadgen::new(["run", "--out", "run"])
+        .arg(in_repo("tests/habits/settings.yaml"))
+        .arg("--rooms")
+        .arg(calls)
+        .deadline(Duration::from_secs(900));
+    let run = run.on(&server).run();
+    let reports = Reports::read(&run.dir().join("run"));
+    for row in &reports.turns {
+        assert_eq!(row["outcome"], "replied", "{row:?}");
+    }
+    agent.wait_for_turns(reports.turns.len(), Duration::from_secs(20));
+    let log = agent.lines();
+    for row in &reports.turns {
+        check_row(row, &log);
+    }
+    let of = |variant: &str| -> Vec<&Row> {
+        let rows = reports.turns.iter().filter(|row| row["variant"] == variant);
+        rows.collect()
+    };
+    let (base, vad) = (of("base"), of("vad-800"));
+    for step in [
+        "late_end",
+        "end_of_turn",
+        "tool",
+        "llm",
+        "tts",
+        "unexplained",
+        "delivery",
+    ] {
+        let of_all =
+            ["base", "vad-800", "tool-700", "late", "preemptive"].map(|v| mean(&of(v), step));
+        println!("{step}: {of_all:.1?}");
+    }
+    // 0.5 s more silence are 0.5 s more until the end of the turn.
+    let more = mean(&vad, "end_of_turn") - mean(&base, "end_of_turn");
+    assert!((300.0..900.0).contains(&more), "{more} ms");
+    let tools = of("tool-700");
+    for row in &tools {
+        let longest = path(row).into_iter().max_by(|a, b| a.1.total_cmp(&b.1));
+        assert_eq!(longest.map(|(name, _)| name), Some("tool"), "{row:?}");
+    }
+    assert!(mean(&tools, "tool") >= TOOL_MS && mean(&base, "tool") == 0.0);
+    // The end of the turn takes longer than the model: asked earlier, it is not waited for.
+    assert!(mean(&of("late"), "llm") > 200.0);
+    assert_eq!(
+        mean(&of("preemptive"), "llm"),
+        0.0,
+        "{:?}",
+        of("preemptive")
+    );
+    let ttfa = |variant: &str| {
+        median(
+            of(variant)
+                .iter()
+                .map(|row| row["ttfa_ms"].parse().expect("a reply"))
+                .collect(),
+        )
+    };
+    println!(
+        "ttfa: {:.0?}",
+        ["base", "vad-800", "tool-700", "late", "preemptive"].map(ttfa)
+    );
+}
