@@ -39,7 +39,7 @@ fn mean(rows: &[&Row], step: &str) -> f64 {
             .map(|(_, ms)| ms)
             .sum()
     };
-    rows.iter().map(of).sum::<f64>() / rows.len() as f64
+    rows.iter().map(of).fold(0.0, |sum, ms| sum + ms) / rows.len() as f64
 }
 
 /// Checks that each figure of a turn is the one in the agent's log, and that the path adds up.

@@ -120,8 +120,12 @@ fn latencies(summary: &Summary, screen: Screen) -> Part {
     Part::whole(lines)
 }
 
-/// Where the time went, as the agent tells it, and what it does not know of.
+/// Where the time went, as the agent tells it, and what it does not know of. With several variants
+/// their turns together say little, and the report has each of them.
 fn account(summary: &Summary, screen: Screen) -> Part {
+    if !summary.variants.is_empty() {
+        return Part::whole(Vec::new());
+    }
     let latencies = summary.metrics.latencies();
     let told: Vec<(Metric, Latency)> = latencies
         .filter(|(metric, latency)| metric.row().shown == Visibility::Account && latency.count > 0)

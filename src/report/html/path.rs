@@ -7,7 +7,7 @@ use super::super::figures::figure;
 use super::super::told::{amounts, money, rate};
 use super::section::Section;
 use super::view::{View, name};
-use crate::record::{PathFigures, Rate, SaidFigures, Step, StepFigures, Summary, UsageFigures};
+use crate::record::{PathFigures, Rate, SaidFigures, Step, Summary, UsageFigures};
 use crate::vocab::Metric;
 use maud::{Markup, html};
 
@@ -65,30 +65,32 @@ pub(super) fn critical(view: &View<'_>) -> Option<Section> {
     if paths.is_empty() {
         return None;
     }
-    let heads = paths
-        .iter()
-        .flat_map(|(name, _)| [format!("{name}: mean, ms"), "longest in".to_owned()]);
-    let heads: Vec<String> = std::iter::once("step".to_owned()).chain(heads).collect();
-    let step = |step: &Step| {
-        let of = |path: &PathFigures| path.steps.iter().find(|s| s.step == *step).cloned();
-        let found: Vec<(Option<StepFigures>, usize)> =
-            paths.iter().map(|(_, p)| (of(p), p.turns)).collect();
-        let cells = found.iter().flat_map(|(found, turns)| match found {
-            Some(s) => [figure(Some(s.mean_ms)), format!("{} of {turns}", s.longest)],
-            None => ["–".to_owned(), "–".to_owned()],
+    let of = |path: &PathFigures, step: Step| path.steps.iter().find(|s| s.step == step).cloned();
+    let known = |step: &Step| paths.iter().any(|(_, path)| of(path, *step).is_some());
+    let steps: Vec<Step> = Step::ALL.iter().copied().filter(known).collect();
+    let heads = ["", "replies"].map(str::to_owned).into_iter();
+    let heads = heads.chain(steps.iter().map(|step| step.words().to_owned()));
+    let heads: Vec<String> = heads
+        .chain(["ttfa".to_owned(), "most often the longest".to_owned()])
+        .collect();
+    let row = |(name, path): &(&str, &PathFigures)| {
+        let mean = |step: &Step| {
+            let step = of(path, *step);
+            step.map_or_else(|| "–".to_owned(), |s| figure(Some(s.mean_ms)))
+        };
+        let longest = path.steps.iter().max_by_key(|s| s.longest);
+        let longest = longest.map_or_else(String::new, |s| {
+            format!("{}, in {}", s.step.words(), s.longest)
         });
-        let known = found.iter().any(|(found, _)| found.is_some());
-        known.then(|| (step.words().to_owned(), cells.collect()))
+        let cells = std::iter::once(path.turns.to_string()).chain(steps.iter().map(mean));
+        let cells = cells.chain([figure(Some(path.mean_ms)), longest]);
+        ((*name).to_owned(), cells.collect())
     };
-    let mut rows: Vec<(String, Vec<String>)> = Step::ALL.iter().filter_map(step).collect();
-    let sums = paths
-        .iter()
-        .flat_map(|(_, path)| [figure(Some(path.mean_ms)), format!("{} turns", path.turns)]);
-    rows.push(("ttfa".to_owned(), sums.collect()));
+    let rows: Vec<(String, Vec<String>)> = paths.iter().map(row).collect();
     let body = html! {
         p.note {
             "The critical path of a reply is what it waited for, one thing after another, found backwards from its first audio: shortening a step of it makes the reply come sooner, shortening anything else does not. "
-            "The means add up to the mean ttfa."
+            "The table has means in ms; they add up to the mean ttfa."
         }
         (table("The critical path", &heads, &rows))
     };
