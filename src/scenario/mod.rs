@@ -228,11 +228,7 @@ fn scenario(checker: &mut Checker<'_>, file: &ScenarioFile, path: &Path) -> Opti
         network,
         sentinels: sentinels::policy(file.sentinels),
         evidence: evidence::evidence(file.evidence.as_ref()),
-        observe: file
-            .observe
-            .as_ref()
-            .map(|file| checker.observe(file))
-            .unwrap_or_default(),
+        observe: checker.observe(file.observe.as_deref()),
         thresholds,
         health: file
             .health
