@@ -40,7 +40,7 @@ pub(super) struct Collector<'a> {
     pub unwritten: Unwritten,
     pub sentinels: SentinelTurns,
     /// Which of the observed sources have answered.
-    pub presence: Presence,
+    presence: Presence,
     /// Turns of calls in progress that are already recorded, with their outcome.
     recorded: HashMap<(usize, usize), Outcome>,
     /// Calls in progress, by index.
@@ -140,6 +140,14 @@ impl<'a> Collector<'a> {
             self.lost(e, tell);
             self.unwritten.observed.push(reading);
         }
+    }
+
+    /// Names what was to be observed, but never yielded a value.
+    pub(super) fn tell_absent(&self, tell: &mut dyn FnMut(RunEvent)) {
+        let absent = self.presence.absent();
+        absent
+            .into_iter()
+            .for_each(|text| tell(RunEvent::Notice(text)));
     }
 
     /// Writes a turn that has ended, unless it is in the journal already.

@@ -49,7 +49,7 @@ pub(crate) use sounds::{MAX_SIDECAR, load_utterance};
 use crate::call::Failure;
 use crate::os::{cores, release_free_memory};
 use crate::plan::Plan;
-use crate::record::{Journal, Ms, SteadySpan};
+use crate::record::{Generator, Journal, Ms, SteadySpan};
 use crate::scenario::Scenario;
 use crate::targets::{Media, OwnAgent};
 use crate::vocab::Decode;
@@ -255,8 +255,7 @@ async fn execute(
     });
     let mut collector = Collector::new(&shared.scenario, run_start, journal);
     let signalling = Signalling::watch(settings.clock, &settings.pulses);
-    let observe = &shared.scenario.observe;
-    let observers = observe::start(observe, run_start, settings.clock, &shared.reports)?;
+    let observers = observers(shared, settings, run_start)?;
     let followed = until_over(
         (shared, plan, settings),
         &signalling,
@@ -275,10 +274,7 @@ async fn execute(
         collector.take(report, tell);
     }
     collector.close(|call, start| call::cut_off(shared, call, start), tell);
-    let absent = collector.presence.absent();
-    absent
-        .into_iter()
-        .for_each(|text| tell(RunEvent::Notice(text)));
+    collector.tell_absent(tell);
     let evidence = gather_evidence(shared, settings, run_start, tell).await;
     let vitals = generator::vitals(shared.media.health(), signalling.lateness());
     let generator = generator::figures(&vitals, &meter, rss);
@@ -290,12 +286,7 @@ async fn execute(
         steady: shared.measured.get().map_or_else(Vec::new, |measured| {
             steady_spans(plan, *measured, run_start)
         }),
-        invalid: [
-            hung(settings),
-            watch.doubts(&vitals, generator::held_back(&generator).as_deref()),
-            collector.own_failures(),
-        ]
-        .concat(),
+        invalid: invalid(settings, &watch, (&vitals, &generator), &collector),
         generator,
         evidence: evidence.map(|done| done.evidence),
         journal_error: collector.journal_error.take(),
@@ -389,6 +380,32 @@ async fn until_over(
         watch,
         aborted,
     }
+}
+
+/// Starts to observe what the scenario asks for.
+fn observers(
+    shared: &Shared,
+    settings: &RunSettings,
+    run_start: Instant,
+) -> Result<Option<observe::Observers>, RunError> {
+    let observed = &shared.scenario.observe;
+    observe::start(observed, run_start, settings.clock, &shared.reports)
+}
+
+/// Why the figures are not reliable; empty if they are.
+fn invalid(
+    settings: &RunSettings,
+    watch: &HealthWatch,
+    (vitals, generator): (&Vitals, &Generator),
+    collector: &Collector<'_>,
+) -> Vec<String> {
+    let held_back = generator::held_back(generator);
+    [
+        hung(settings),
+        watch.doubts(vitals, held_back.as_deref()),
+        collector.own_failures(),
+    ]
+    .concat()
 }
 
 /// Why the figures are not reliable if the run was ended because it hung.

@@ -17,9 +17,9 @@ use std::collections::BTreeSet;
 const USUAL_PATH: &str = "/metrics";
 
 impl Checker<'_> {
-    pub(super) fn observe(&mut self, file: &[Option<ObservedFile>]) -> Vec<Observed> {
+    pub(super) fn observe(&mut self, file: Option<&[Option<ObservedFile>]>) -> Vec<Observed> {
         let (mut observed, mut names) = (Vec::new(), BTreeSet::new());
-        for (index, entry) in file.iter().enumerate() {
+        for (index, entry) in file.unwrap_or_default().iter().enumerate() {
             let at = format!("/observe/{index}");
             let Some(entry) = self.need(entry.as_ref(), &at) else {
                 continue;

@@ -231,11 +231,7 @@ fn scenario(checker: &mut Checker<'_>, file: &ScenarioFile, path: &Path) -> Opti
         evidence: evidence::evidence(file.evidence.as_ref()),
         transcripts: file.transcripts.unwrap_or_default(),
         prices: file.prices.clone(),
-        observe: file
-            .observe
-            .as_ref()
-            .map(|file| checker.observe(file))
-            .unwrap_or_default(),
+        observe: checker.observe(file.observe.as_deref()),
         thresholds,
         health: file
             .health

@@ -6,6 +6,7 @@
 //! drawn from a step that the generator cannot sustain.
 
 mod answer;
+mod full;
 mod observed;
 mod show;
 mod step;

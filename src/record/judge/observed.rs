@@ -91,7 +91,7 @@ fn per_second((before, earlier): (Ms, f64), (at, value): (Ms, f64)) -> Option<f6
 /// The observed sources, each with its series and with its readings that had no value.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Observations {
-    /// By source in the order of their first readings, then by name.
+    /// By source, then by name.
     pub series: Vec<ObservedSeries>,
     /// Readings that failed: the source, and the instants.
     pub gaps: Vec<(String, Vec<Ms>)>,
@@ -100,21 +100,17 @@ pub(crate) struct Observations {
 impl Observations {
     /// Derives the series. The names that come first are kept if there are too many.
     pub(crate) fn of(readings: &[Reading]) -> Self {
-        let mut order: Vec<&str> = Vec::new();
         let mut sources: BTreeMap<&str, Source> = BTreeMap::new();
         for reading in readings {
             let name = reading.name.as_str();
-            if !sources.contains_key(name) {
-                if order.len() >= MOST_OBSERVED || name.len() > LONGEST_SERIES {
-                    continue;
-                }
-                order.push(name);
+            let full = sources.len() >= MOST_OBSERVED || name.len() > LONGEST_SERIES;
+            if sources.contains_key(name) || !full {
+                sources.entry(name).or_default().take(reading);
             }
-            sources.entry(name).or_default().take(reading);
         }
         let mut observations = Self::default();
-        for name in order {
-            let source = sources.remove(name).unwrap_or_default();
+        // Which one is read first in a second is chance, so the order is that of the names.
+        for (name, source) in sources {
             let series = source.series.into_iter();
             let shown = series.filter(|(_, course)| !course.segments.is_empty());
             let series = shown.map(|((series, rate), course)| ObservedSeries {
@@ -258,7 +254,8 @@ mod tests {
         let observed = Observations::of(&readings);
         assert_eq!(observed.series.len(), MOST_OBSERVED * MOST_SERIES);
         assert!(observed.series.iter().all(|s| s.points().count() == 2));
-        assert_eq!(observed.series[0].source, "s0");
-        assert_eq!(observed.series[MOST_SERIES].source, "s1", "in order");
+        let sources: Vec<&str> = observed.series.iter().map(|s| s.source.as_str()).collect();
+        assert!(sources.is_sorted() && sources[0] == "s0", "{sources:?}");
+        assert!(!sources.contains(&"s16"), "the first sixteen are kept");
     }
 }

@@ -21,7 +21,7 @@ const PIECES: usize = 240;
 /// Maximum number of rows in the table of values.
 const ROWS: usize = 60;
 /// Height of a panel, in SVG units.
-const HEIGHT: u32 = 150;
+const HEIGHT: u32 = 170;
 
 /// A series with its meaning.
 type Shown<'a> = (&'a ObservedSeries, Meaning<'a>);

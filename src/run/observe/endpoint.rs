@@ -4,7 +4,7 @@
 //! redirect is followed and no proxy is used; an answer is bounded; no message names the URL.
 
 use super::exposition::{self, Values};
-use super::{LONGEST, Source, TOO_SLOW};
+use super::source::{LONGEST, Source, TOO_SLOW};
 use crate::targets::livekit::tls_config;
 use reqwest::header::ACCEPT;
 use reqwest::redirect::Policy;

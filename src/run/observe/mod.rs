@@ -8,6 +8,7 @@ mod endpoint;
 pub(crate) mod exposition;
 mod family;
 mod presence;
+mod source;
 
 pub(super) use presence::Presence;
 
@@ -20,7 +21,7 @@ use endpoint::Endpoint;
 use exposition::Values;
 use family::Family;
 use futures_util::future::join_all;
-use std::future::Future;
+use source::{LONGEST, Source, TOO_SLOW};
 use std::time::Duration;
 use tokio::sync::mpsc::Sender;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
@@ -28,19 +29,8 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// Interval between the readings of one source.
 const EVERY: Duration = Duration::from_secs(1);
-/// Longest time that a reading may take.
-const LONGEST: Duration = Duration::from_secs(1);
 /// Why there is no value: the process does not exist, or no longer.
 const NO_PROCESS: &str = "no such process";
-/// Why there is no value: there was no answer in time.
-const TOO_SLOW: &str = "no answer within a second";
-
-/// Something that can be read again and again.
-trait Source {
-    /// Reads it; otherwise says why not, without its address.
-    fn read(&mut self) -> impl Future<Output = Result<Values, String>>;
-}
-
 impl Source for Family {
     async fn read(&mut self) -> Result<Values, String> {
         Self::read(self).ok_or_else(|| NO_PROCESS.to_owned())

@@ -1,12 +1,10 @@
 //! What was observed during the steps of the search.
 //!
-//! In: the readings of a step's runs. Out: the mean of each series; a table that compares the
-//! largest load that meets the SLO with the smallest that violates it. Invariant: only readings
-//! from the time during which all calls were active count.
+//! In: the readings of a step's runs. Out: the mean of each series. Invariant: only readings from
+//! the time during which all calls were active count.
 
-use super::step::Measured;
 use crate::record::{Ms, Observations, Reading};
-use crate::report::observed::{Meaning, in_order};
+use crate::report::observed::in_order;
 use serde::Serialize;
 
 /// A series during a step. Rates are per second; processor time per second is a number of cores.
@@ -68,50 +66,6 @@ impl ObservedMeans {
         };
         self.0.iter().filter_map(mean).collect()
     }
-}
-
-/// What was observed at the largest load that meets the SLO and at the smallest that violates it;
-/// empty if nothing was.
-pub(super) fn table(steps: &[Measured]) -> String {
-    let meets = steps
-        .iter()
-        .filter(|s| s.keeps && s.generator_limit.is_none());
-    let meets = meets.max_by_key(|s| (s.calls, s.recheck));
-    let violates = steps.iter().filter(|s| !s.keeps);
-    let violates = violates.min_by_key(|s| s.calls);
-    let shown: Vec<&Measured> = meets.into_iter().chain(violates).collect();
-    let mut rows: Vec<(String, Meaning<'_>, &ObservedMean)> = Vec::new();
-    for one in shown.iter().flat_map(|step| &step.observed) {
-        let meaning = Meaning::of(&one.series, one.rate);
-        let title = format!("{}: {}", one.source, meaning.words());
-        if !rows.iter().any(|(known, ..)| *known == title) {
-            rows.push((title, meaning, one));
-        }
-    }
-    if rows.is_empty() {
-        return String::new();
-    }
-    let widest = rows.iter().map(|(title, ..)| title.chars().count());
-    let width = widest.max().unwrap_or(0).max("observed, on average".len());
-    let mut text = format!("\n{:<width$}", "observed, on average");
-    for step in &shown {
-        let word = if step.keeps { "meets" } else { "violates" };
-        text += &format!("  {:>20}", format!("{} calls ({word})", step.calls));
-    }
-    text.push('\n');
-    for (title, meaning, one) in rows {
-        text += &format!("{title:<width$}");
-        for step in &shown {
-            let same = |other: &&ObservedMean| {
-                (&other.source, &other.series, other.rate) == (&one.source, &one.series, one.rate)
-            };
-            let value = step.observed.iter().find(same);
-            let value = value.map_or_else(|| "–".to_owned(), |one| meaning.text(one.mean));
-            text += &format!("  {value:>20}");
-        }
-        text.push('\n');
-    }
-    text
 }
 
 #[cfg(test)]

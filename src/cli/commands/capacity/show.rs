@@ -3,7 +3,7 @@
 //! In: measurements. Out: text. Invariant: every bar has its value next to it as a number.
 
 use super::answer::CapacityResult;
-use super::observed;
+use super::full;
 use super::step::Measured;
 use crate::record::Ms;
 use crate::stats::Sample;
@@ -57,7 +57,7 @@ pub(super) fn render(answer: &CapacityResult, bound: Sample) -> String {
         }
         (None, Some(n)) => format!("\ncapacity: {n} calls at once\n"),
     };
-    text + &observed::table(&answer.steps)
+    text + &full::table(&answer.steps)
 }
 
 /// Bar chart of the quantile by concurrency. A mark in each row shows the bound; a horizontal line
